@@ -1,0 +1,142 @@
+//! The response body of a guarded service.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use crate::{End, Hold, hold::Held};
+
+pin_project! {
+    /// The inner service's body, or the bytes of a refusal.
+    ///
+    /// Frames, errors, size hint and end of the inner body go through unchanged.
+    pub struct GuardedBody<B, H>
+    where
+        H: Hold,
+    {
+        #[pin]
+        kind: Kind<B, H>,
+    }
+}
+
+pin_project! {
+    #[project = KindProj]
+    enum Kind<B, H>
+    where
+        H: Hold,
+    {
+        Inner {
+            #[pin]
+            body: B,
+            held: Held<H>,
+        },
+        Refusal {
+            bytes: Option<Bytes>,
+        },
+    }
+}
+
+impl<B, H> GuardedBody<B, H>
+where
+    B: Body<Data = Bytes>,
+    H: Hold,
+{
+    pub(crate) fn inner(body: B, mut held: Held<H>) -> Self {
+        // A server need not poll a body that says it has ended.
+        if H::UNTIL_BODY_END && body.is_end_stream() {
+            held.end(End::Completed);
+        }
+        Self {
+            kind: Kind::Inner { body, held },
+        }
+    }
+
+    pub(crate) fn refusal(bytes: Bytes) -> Self {
+        let bytes = Some(bytes).filter(|bytes| !bytes.is_empty());
+        Self {
+            kind: Kind::Refusal { bytes },
+        }
+    }
+}
+
+impl<B, H> Body for GuardedBody<B, H>
+where
+    B: Body<Data = Bytes>,
+    H: Hold,
+{
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        match self.project().kind.project() {
+            KindProj::Inner { mut body, held } => {
+                let frame = ready!(body.as_mut().poll_frame(cx));
+                if H::UNTIL_BODY_END {
+                    observe(held, &frame, || body.is_end_stream());
+                }
+                Poll::Ready(frame)
+            }
+            KindProj::Refusal { bytes } => Poll::Ready(bytes.take().map(Frame::data).map(Ok)),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Inner { body, .. } => body.is_end_stream(),
+            Kind::Refusal { bytes } => bytes.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Inner { body, .. } => body.size_hint(),
+            Kind::Refusal { bytes } => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+        }
+    }
+}
+
+fn observe<H, E>(
+    held: &mut Held<H>,
+    frame: &Option<Result<Frame<Bytes>, E>>,
+    ended: impl FnOnce() -> bool,
+) where
+    H: Hold,
+{
+    match frame {
+        None => held.end(End::Completed),
+        Some(Err(_)) => held.end(End::Failed),
+        Some(Ok(frame)) => {
+            if let Some(trailers) = frame.trailers_ref() {
+                held.trailers(trailers);
+            }
+            // After the last frame many servers ask only this, and drop the body.
+            if ended() {
+                held.end(End::Completed);
+            }
+        }
+    }
+}
+
+impl<B, H> fmt::Debug for GuardedBody<B, H>
+where
+    H: Hold,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            Kind::Inner { .. } => "Inner",
+            Kind::Refusal { .. } => "Refusal",
+        };
+        f.debug_tuple("GuardedBody").field(&kind).finish()
+    }
+}

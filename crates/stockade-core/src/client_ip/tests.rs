@@ -1,0 +1,201 @@
+use http::HeaderValue;
+
+use super::*;
+
+fn ip(text: &str) -> ClientIp {
+    ClientIp::Ip(text.parse().unwrap())
+}
+
+fn peer(text: &str) -> PeerAddr {
+    PeerAddr::Ip(text.parse().unwrap())
+}
+
+fn headers(name: &'static str, lines: &[&str]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        headers.append(name, HeaderValue::from_str(line).unwrap());
+    }
+    headers
+}
+
+fn behind(header: ForwardingHeader) -> TrustedProxies {
+    TrustedProxies::new(
+        header,
+        ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()],
+    )
+}
+
+// R01
+#[test]
+fn an_untrusted_peer_is_the_client_whatever_it_sends() {
+    let names = [
+        "x-forwarded-for",
+        "forwarded",
+        "x-real-ip",
+        "true-client-ip",
+    ];
+    for proxies in [
+        TrustedProxies::default(),
+        behind(ForwardingHeader::XForwardedFor),
+        behind(ForwardingHeader::Forwarded),
+        behind(ForwardingHeader::Single(HeaderName::from_static(
+            "x-real-ip",
+        ))),
+    ] {
+        for n in 0..1_000u32 {
+            let claimed = Ipv4Addr::from_bits(n.wrapping_mul(2_654_435_761));
+            let mut all = HeaderMap::new();
+            for name in names {
+                all.append(
+                    name,
+                    HeaderValue::from_str(&format!("for={claimed}")).unwrap(),
+                );
+                all.append(name, HeaderValue::from_str(&claimed.to_string()).unwrap());
+            }
+            assert_eq!(proxies.resolve(peer("192.0.2.1"), &all), ip("192.0.2.1"));
+        }
+    }
+}
+
+// R02
+#[test]
+fn walks_x_forwarded_for_from_the_right() {
+    let proxies = behind(ForwardingHeader::XForwardedFor);
+    for (lines, client) in [
+        (&["203.0.113.7"][..], "203.0.113.7"),
+        (&["6.6.6.6, 203.0.113.7"], "203.0.113.7"),
+        (&["6.6.6.6, 203.0.113.7, 10.9.9.9"], "203.0.113.7"),
+        (&["6.6.6.6", "203.0.113.7", "10.9.9.9"], "203.0.113.7"),
+        (&["203.0.113.7:4711"], "203.0.113.7"),
+        (&["[2001:db8::7]:4711"], "2001:db8::7"),
+        (&["2001:db8::7"], "2001:db8::7"),
+        (&["::ffff:203.0.113.7"], "203.0.113.7"),
+        (&["203.0.113.7, ::ffff:10.0.0.9"], "203.0.113.7"),
+        // All of them are proxies: the furthest one is the client.
+        (&["10.5.5.5, 10.9.9.9"], "10.5.5.5"),
+        // Nothing usable: the last one who can be believed.
+        (&[""], "10.0.0.1"),
+        (&["unknown"], "10.0.0.1"),
+        (&["203.0.113.7, "], "10.0.0.1"),
+        (&["203.0.113.7, evil, 10.9.9.9"], "10.9.9.9"),
+        (&["203.0.113.7,,10.9.9.9"], "10.9.9.9"),
+        (&["203.0.113.7 6.6.6.6"], "10.0.0.1"),
+        (&["0x7f.1"], "10.0.0.1"),
+        (&["2130706433"], "10.0.0.1"),
+    ] {
+        let headers = headers("x-forwarded-for", lines);
+        assert_eq!(
+            proxies.resolve(peer("10.0.0.1"), &headers),
+            ip(client),
+            "{lines:?}"
+        );
+    }
+}
+
+// R02
+#[test]
+fn walks_forwarded_from_the_right() {
+    let proxies = behind(ForwardingHeader::Forwarded);
+    for (lines, client) in [
+        (&["for=203.0.113.7"][..], "203.0.113.7"),
+        (&["For=203.0.113.7;proto=https;by=10.0.0.1"], "203.0.113.7"),
+        (&["proto=https; for=\"203.0.113.7:80\""], "203.0.113.7"),
+        (&["for=\"[2001:db8::7]:4711\""], "2001:db8::7"),
+        (&["for=\"[2001:db8::7]\""], "2001:db8::7"),
+        (
+            &["for=6.6.6.6, for=203.0.113.7, for=10.9.9.9"],
+            "203.0.113.7",
+        ),
+        (&["for=6.6.6.6", "for=203.0.113.7"], "203.0.113.7"),
+        (
+            &["for=6.6.6.6;host=\"a,b;for=1.1.1.1\", for=10.9.9.9"],
+            "6.6.6.6",
+        ),
+        (&["for=_hidden"], "10.0.0.1"),
+        (&["for=unknown"], "10.0.0.1"),
+        (&["for=203.0.113.7, proto=http"], "10.0.0.1"),
+        // A quote that is never closed could swallow what a proxy appended.
+        (&["for=6.6.6.6;x=\"y, for=203.0.113.7"], "10.0.0.1"),
+        (&["for=6.6.6.6;for=203.0.113.7"], "10.0.0.1"),
+        (&[""], "10.0.0.1"),
+    ] {
+        let headers = headers("forwarded", lines);
+        assert_eq!(
+            proxies.resolve(peer("10.0.0.1"), &headers),
+            ip(client),
+            "{lines:?}"
+        );
+    }
+}
+
+// R02
+#[test]
+fn a_single_value_header_must_be_single() {
+    let name = HeaderName::from_static("x-real-ip");
+    let proxies = behind(ForwardingHeader::Single(name));
+    for (lines, client) in [
+        (&["203.0.113.7"][..], "203.0.113.7"),
+        (&["6.6.6.6", "203.0.113.7"], "10.0.0.1"),
+        (&["6.6.6.6, 203.0.113.7"], "10.0.0.1"),
+        (&[], "10.0.0.1"),
+    ] {
+        let headers = headers("x-real-ip", lines);
+        assert_eq!(
+            proxies.resolve(peer("10.0.0.1"), &headers),
+            ip(client),
+            "{lines:?}"
+        );
+    }
+}
+
+#[test]
+fn only_the_configured_header_counts() {
+    let proxies = behind(ForwardingHeader::Forwarded);
+    let headers = headers("x-forwarded-for", &["6.6.6.6"]);
+    assert_eq!(proxies.resolve(peer("10.0.0.1"), &headers), ip("10.0.0.1"));
+}
+
+// R03
+#[test]
+fn many_addresses_of_one_client_are_one_bucket() {
+    let bucket = |text: &str| ip_of(text).bucket(64);
+    for n in 0..10_000u32 {
+        assert_eq!(
+            bucket(&format!("2001:db8:1:2::{n:x}")),
+            bucket("2001:db8:1:2::")
+        );
+    }
+    assert_ne!(bucket("2001:db8:1:3::1"), bucket("2001:db8:1:2::1"));
+    assert_eq!(bucket("::ffff:1.2.3.4"), bucket("1.2.3.4"));
+    // NAT64: one IPv4 client each, not all of them together.
+    assert_eq!(bucket("64:ff9b::1.2.3.4"), bucket("1.2.3.4"));
+    assert_ne!(bucket("64:ff9b::1.2.3.4"), bucket("64:ff9b::1.2.3.5"));
+}
+
+// R03
+#[test]
+fn a_zone_id_does_not_make_a_new_client() {
+    let proxies = behind(ForwardingHeader::XForwardedFor);
+    for zone in ["eth0", "1", "x"] {
+        let headers = headers("x-forwarded-for", &[&format!("fe80::7%{zone}")]);
+        assert_eq!(proxies.resolve(peer("fd00::1"), &headers), ip("fe80::7"));
+    }
+}
+
+// R05
+#[test]
+fn a_unix_socket_has_a_bucket_of_its_own() {
+    let proxies = behind(ForwardingHeader::XForwardedFor);
+    let headers = headers("x-forwarded-for", &["203.0.113.7"]);
+    let client = proxies.resolve(PeerAddr::UnixSocket, &headers);
+    assert_eq!(client.bucket(64), ClientBucket::UnixSocket);
+
+    let client = proxies
+        .unix_sockets()
+        .resolve(PeerAddr::UnixSocket, &headers);
+    assert_eq!(client, ip("203.0.113.7"));
+}
+
+fn ip_of(text: &str) -> ClientIp {
+    TrustedProxies::default().resolve(peer(text), &HeaderMap::new())
+}

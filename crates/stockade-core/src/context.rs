@@ -1,0 +1,121 @@
+//! What the layers around one request tell each other.
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicU64, Ordering},
+};
+
+use http::Extensions;
+
+use crate::{ClientIp, Principal, Refusal, RequestId};
+
+/// One shared handle a request, put in by [`ContextLayer`](crate::ContextLayer).
+///
+/// Inner layers and the handler write; outer layers keep a clone and read it after the
+/// response has ended, or after it was dropped. Facts that decide something (client,
+/// principal, verdict) are set once and never change.
+#[derive(Clone, Debug)]
+pub struct RequestContext(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    id: RequestId,
+    client: ClientIp,
+    principal: OnceLock<Principal>,
+    verdict: OnceLock<Verdict>,
+    prompt_tokens: AtomicU64,
+    completion_tokens: AtomicU64,
+}
+
+impl RequestContext {
+    /// The context of a request that has just come in.
+    pub fn new(id: RequestId, client: ClientIp) -> Self {
+        Self(Arc::new(Inner {
+            id,
+            client,
+            principal: OnceLock::new(),
+            verdict: OnceLock::new(),
+            prompt_tokens: AtomicU64::new(0),
+            completion_tokens: AtomicU64::new(0),
+        }))
+    }
+
+    /// The context of the request with these extensions.
+    pub fn of(extensions: &Extensions) -> Option<&Self> {
+        extensions.get()
+    }
+
+    /// The request's name.
+    pub fn id(&self) -> RequestId {
+        self.0.id
+    }
+
+    /// Who is at the other end.
+    pub fn client(&self) -> ClientIp {
+        self.0.client
+    }
+
+    /// Who the request was authenticated as; `None` before, or without, authentication.
+    pub fn principal(&self) -> Option<&Principal> {
+        self.0.principal.get()
+    }
+
+    /// Authenticates the request. The first principal stays; `false` when there was one.
+    pub fn authenticate(&self, principal: Principal) -> bool {
+        self.0.principal.set(principal).is_ok()
+    }
+
+    /// The refusal that ended the request; `None` when no guard refused it.
+    pub fn verdict(&self) -> Option<&Verdict> {
+        self.0.verdict.get()
+    }
+
+    /// Tokens used so far.
+    pub fn usage(&self) -> Usage {
+        Usage {
+            prompt_tokens: self.0.prompt_tokens.load(Ordering::Relaxed),
+            completion_tokens: self.0.completion_tokens.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Sets the tokens used so far; the handler calls it as often as it knows better.
+    pub fn set_usage(&self, usage: Usage) {
+        let Usage {
+            prompt_tokens,
+            completion_tokens,
+        } = usage;
+        self.0.prompt_tokens.store(prompt_tokens, Ordering::Relaxed);
+        self.0
+            .completion_tokens
+            .store(completion_tokens, Ordering::Relaxed);
+    }
+
+    pub(crate) fn refuse(&self, guard: &'static str, refusal: &Refusal) {
+        // A request is refused once; what an outer guard says after that is not heard.
+        let _ = self.0.verdict.set(Verdict {
+            guard,
+            code: refusal.code(),
+            cause: refusal.cause(),
+        });
+    }
+}
+
+/// Which guard refused a request, and why; for logs and metrics, not for clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// [`Guard::NAME`](crate::Guard::NAME).
+    pub guard: &'static str,
+    /// [`Refusal::code`].
+    pub code: &'static str,
+    /// [`Refusal::cause`]: more than the client was told.
+    pub cause: &'static str,
+}
+
+/// Model tokens of one request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens that went in, image tokens included.
+    pub prompt_tokens: u64,
+    /// Tokens that came out.
+    pub completion_tokens: u64,
+}

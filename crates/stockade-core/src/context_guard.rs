@@ -1,0 +1,139 @@
+//! The outermost layer: gives each request its context.
+
+use std::fmt;
+
+use http::{Extensions, HeaderMap, HeaderName, StatusCode, request::Parts};
+
+use crate::{
+    Check, ClientIp, Guard, GuardLayer, Hold, Never, PeerAddr, Refusal, RefusalKind,
+    RequestContext, RequestId, TrustedProxies,
+};
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Builds the layer that gives each request its [`RequestContext`].
+///
+/// It resolves the client's address once, names the request, and answers with
+/// `X-Request-Id`. Put it outermost.
+///
+/// ```
+/// use std::{convert::Infallible, net::SocketAddr};
+///
+/// use bytes::Bytes;
+/// use http::{Request, Response, StatusCode};
+/// use http_body_util::Full;
+/// use stockade_core::{ContextLayer, PeerAddr, RequestContext};
+/// use tower::{ServiceBuilder, ServiceExt};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let service = ServiceBuilder::new()
+///     .layer(ContextLayer::new().into_layer())
+///     .service_fn(|request: Request<Full<Bytes>>| async move {
+///         let client = RequestContext::of(request.extensions()).unwrap().client();
+///         Ok::<_, Infallible>(Response::new(Full::new(client.to_string().into())))
+///     });
+///
+/// let peer = PeerAddr::from(SocketAddr::from(([203, 0, 113, 7], 4711)));
+/// let known = Request::builder().extension(peer).body(Full::default()).unwrap();
+/// let response = service.clone().oneshot(known).await.unwrap();
+/// assert_eq!(response.status(), StatusCode::OK);
+/// assert!(response.headers().contains_key("x-request-id"));
+///
+/// // A server that does not say who the peer is, is wired wrongly.
+/// let unknown = Request::new(Full::default());
+/// let response = service.oneshot(unknown).await.unwrap();
+/// assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct ContextLayer {
+    guard: ContextGuard,
+}
+
+impl ContextLayer {
+    /// Takes the peer from a [`PeerAddr`] in the extensions, and trusts no proxy.
+    pub fn new() -> Self {
+        Self {
+            guard: ContextGuard {
+                proxies: TrustedProxies::default(),
+                peer: |extensions| extensions.get().copied(),
+            },
+        }
+    }
+
+    /// Trusts these proxies to say who their client is.
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.guard.proxies = proxies;
+        self
+    }
+
+    /// Takes the peer from somewhere else, such as axum's `ConnectInfo<SocketAddr>`.
+    pub fn peer(mut self, peer: fn(&Extensions) -> Option<PeerAddr>) -> Self {
+        self.guard.peer = peer;
+        self
+    }
+
+    /// The layer.
+    pub fn into_layer(self) -> GuardLayer<ContextGuard> {
+        GuardLayer::new(self.guard)
+    }
+}
+
+impl Default for ContextLayer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The guard of [`ContextLayer`].
+#[derive(Clone)]
+pub struct ContextGuard {
+    proxies: TrustedProxies,
+    peer: fn(&Extensions) -> Option<PeerAddr>,
+}
+
+impl Guard for ContextGuard {
+    const NAME: &'static str = "context";
+    type Pass = ClientIp;
+    type Hold = RequestIdHeader;
+    type Wait = Never<ClientIp>;
+
+    fn check(&self, head: &Parts) -> Check<ClientIp, Self::Wait> {
+        match (self.peer)(&head.extensions) {
+            Some(peer) => Check::Pass(self.proxies.resolve(peer, &head.headers)),
+            None => Check::Refuse(
+                Refusal::new(RefusalKind::Internal, "the server is not set up correctly").because(
+                    "no peer address: let the server put a PeerAddr into the request's \
+                     extensions, or tell ContextLayer::peer where it is",
+                ),
+            ),
+        }
+    }
+
+    fn admit(&self, client: ClientIp, head: &mut Parts) -> RequestIdHeader {
+        let id = RequestId::next();
+        head.extensions.insert(RequestContext::new(id, client));
+        RequestIdHeader(id)
+    }
+}
+
+impl fmt::Debug for ContextGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ContextGuard")
+            .field("proxies", &self.proxies)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Puts the request's id on its response.
+#[derive(Debug)]
+pub struct RequestIdHeader(RequestId);
+
+impl Hold for RequestIdHeader {
+    const UNTIL_BODY_END: bool = false;
+
+    fn head(&mut self, _status: StatusCode, headers: &mut HeaderMap) {
+        headers.insert(&X_REQUEST_ID, self.0.into());
+    }
+}

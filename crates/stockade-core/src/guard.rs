@@ -1,0 +1,72 @@
+//! The guard: a small value that judges request heads.
+
+use std::{
+    fmt,
+    future::Future,
+    marker::PhantomData,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use http::request::Parts;
+
+use crate::{Hold, Refusal};
+
+/// Judges a request by its head: passes it, refuses it, or waits first.
+///
+/// Written once for every server; [`GuardLayer`](crate::GuardLayer) runs it as a tower
+/// service. One instance is shared by all requests, so state sits behind `&self`.
+pub trait Guard: Send + Sync + 'static {
+    /// Names the guard in verdicts, logs and metrics: `key_auth`, `scope`.
+    const NAME: &'static str;
+
+    /// What a check that passed found out; handed to [`admit`](Self::admit).
+    type Pass;
+
+    /// What is kept until the response body has ended; `()` for nothing.
+    type Hold: Hold;
+
+    /// A check that has to wait; [`Never`] for a guard that always answers at once.
+    ///
+    /// It may be dropped at any await, and must then leave nothing behind.
+    type Wait: Future<Output = Result<Self::Pass, Refusal>>;
+
+    /// Judges the head. Must not block; what takes time belongs into [`Check::Wait`].
+    fn check(&self, head: &Parts) -> Check<Self::Pass, Self::Wait>;
+
+    /// Lets the request in: inserts extensions, strips what the handler must not see.
+    ///
+    /// Called right before the inner service, never for a refused request.
+    fn admit(&self, pass: Self::Pass, head: &mut Parts) -> Self::Hold;
+}
+
+/// What a guard says of a request.
+#[derive(Debug)]
+pub enum Check<P, W> {
+    /// The request may go on.
+    Pass(P),
+    /// The request ends here.
+    Refuse(Refusal),
+    /// The verdict needs I/O or another thread.
+    Wait(W),
+}
+
+/// The [`Guard::Wait`] of a guard that never waits. It has no values.
+pub struct Never<P> {
+    never: std::convert::Infallible,
+    pass: PhantomData<fn() -> P>,
+}
+
+impl<P> fmt::Debug for Never<P> {
+    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.never {}
+    }
+}
+
+impl<P> Future for Never<P> {
+    type Output = Result<P, Refusal>;
+
+    fn poll(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.never {}
+    }
+}

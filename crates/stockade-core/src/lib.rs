@@ -1,0 +1,121 @@
+//! The words Stockade's layers share, and the one driver that runs a guard as a
+//! [tower](https://docs.rs/tower) service.
+//!
+//! # Rules
+//! 1. A **guard** looks at a request's head and passes it, refuses it, or waits first
+//!    ([`Guard`], [`Check`]). It contains no tower, no body and no server.
+//! 2. The **driver** ([`GuardLayer`], [`Guarded`], [`ResponseFuture`], [`GuardedBody`])
+//!    is the only hand-written `poll_ready`/`call`/`poll_frame` of the family. It
+//!    allocates and boxes nothing when a guard passes at once.
+//! 3. A refusal is a response, never an `Err`: the inner service's errors go through
+//!    unchanged, and a guard has none of its own.
+//! 4. A refusal is built in one place ([`Responder`]), in the dialect that the client
+//!    speaks: OpenAI JSON, RFC 9457 problem JSON, or a gRPC trailers-only response.
+//!    Protocol headers (`WWW-Authenticate`, `Retry-After`) are added after it, and a
+//!    responder of the user's own cannot turn a refusal into success.
+//! 5. What a guard **holds** ([`Hold`]) lives until the response body has ended, failed,
+//!    or was dropped by the client, and hears of that exactly once.
+//! 6. Nothing that a client sends chooses its own address ([`TrustedProxies`]), its own
+//!    request id, or its own [`Principal`].
+//!
+//! # The driver's shape, and why
+//! The first sketch was `check(&self, head, context) -> impl Future`. A future that
+//! borrows the head must live beside it in the driver's own future, which needs a box
+//! or `unsafe`. So [`Guard::check`] is a plain function that answers at once where it
+//! can, and otherwise returns a future that owns what it needs. What changes the
+//! request (an inserted principal, a stripped header) happens in [`Guard::admit`], after
+//! the verdict: a refused request is never touched. A guard that never waits names
+//! [`Never`] as its future, and the driver's waiting state disappears from the type.
+//!
+//! Only a guard that waits needs a clone of the inner service. A guard that answers at
+//! once calls the very instance that was polled ready.
+//!
+//! # Knowing before deploying
+//! - Responses of the inner service must have `Bytes` as their data type, as axum's,
+//!   tonic's and hyper's usual bodies have.
+//! - `101 Switching Protocols` ends a hold when the response's (empty) body ends: what
+//!   follows on the upgraded connection is not seen.
+//!
+//! # Example
+//! A guard that wants a header; one request passes, one is refused:
+//!
+//! ```
+//! use std::convert::Infallible;
+//!
+//! use bytes::Bytes;
+//! use http::{Request, Response, StatusCode, request};
+//! use http_body_util::Full;
+//! use stockade_core::{Check, Guard, GuardLayer, Never, Refusal, RefusalKind};
+//! use tower::{ServiceBuilder, ServiceExt};
+//!
+//! struct WantsTeapot;
+//!
+//! impl Guard for WantsTeapot {
+//!     const NAME: &'static str = "teapot";
+//!     type Pass = ();
+//!     type Hold = ();
+//!     type Wait = Never<()>;
+//!
+//!     fn check(&self, head: &request::Parts) -> Check<(), Never<()>> {
+//!         if head.headers.contains_key("x-teapot") {
+//!             Check::Pass(())
+//!         } else {
+//!             Check::Refuse(Refusal::new(RefusalKind::Forbidden, "a teapot is needed"))
+//!         }
+//!     }
+//!
+//!     fn admit(&self, _pass: (), _head: &mut request::Parts) {}
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let service = ServiceBuilder::new()
+//!     .layer(GuardLayer::new(WantsTeapot))
+//!     .service_fn(|_request: Request<Full<Bytes>>| async {
+//!         Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("tea"))))
+//!     });
+//!
+//! let with = Request::builder().header("x-teapot", "1").body(Full::default()).unwrap();
+//! assert_eq!(service.clone().oneshot(with).await.unwrap().status(), StatusCode::OK);
+//!
+//! let without = Request::new(Full::default());
+//! assert_eq!(service.oneshot(without).await.unwrap().status(), StatusCode::FORBIDDEN);
+//! # }
+//! ```
+
+mod body;
+mod client_ip;
+mod clock;
+mod context;
+mod context_guard;
+mod forwarded;
+mod future;
+mod guard;
+mod hold;
+mod layer;
+mod prefix;
+mod principal;
+mod refusal;
+mod request_id;
+mod responder;
+mod route;
+mod scope;
+mod service;
+
+pub use body::GuardedBody;
+pub use client_ip::{ClientBucket, ClientIp, ForwardingHeader, PeerAddr, TrustedProxies};
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use context::{RequestContext, Usage, Verdict};
+pub use context_guard::{ContextGuard, ContextLayer, RequestIdHeader};
+pub use future::ResponseFuture;
+pub use guard::{Check, Guard, Never};
+pub use hold::{End, Hold};
+pub use layer::GuardLayer;
+pub use prefix::{IpPrefix, IpPrefixError};
+pub use principal::{Principal, PrincipalBuilder};
+pub use refusal::{Refusal, RefusalKind, Violation};
+pub use request_id::RequestId;
+pub use responder::{Denied, Dialect, Responder};
+pub use route::MatchedRoute;
+pub use scope::{Scope, ScopeError, ScopeSet};
+pub use service::Guarded;

@@ -1,0 +1,95 @@
+//! Who a request was authenticated as.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use http::Extensions;
+
+use crate::{Scope, ScopeSet};
+
+/// Who a request was authenticated as. Cheap to clone.
+///
+/// An authenticator puts it into the request's extensions and into the
+/// [`RequestContext`](crate::RequestContext); handlers read it with
+/// `Extension<Principal>` or [`Principal::of`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct Principal(Arc<Inner>);
+
+#[derive(PartialEq, Eq)]
+struct Inner {
+    id: Box<str>,
+    scopes: ScopeSet,
+    attributes: BTreeMap<Box<str>, Box<str>>,
+}
+
+impl Principal {
+    /// Describes the principal of this id: a key's id, a token's subject.
+    pub fn builder(id: impl Into<Box<str>>) -> PrincipalBuilder {
+        PrincipalBuilder(Inner {
+            id: id.into(),
+            scopes: ScopeSet::default(),
+            attributes: BTreeMap::new(),
+        })
+    }
+
+    /// The principal that an authenticator found for this request.
+    pub fn of(extensions: &Extensions) -> Option<&Self> {
+        extensions.get()
+    }
+
+    /// Who it is, for limits, bans and the audit log; no secret.
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// What it may do.
+    pub fn scopes(&self) -> &ScopeSet {
+        &self.0.scopes
+    }
+
+    /// Whether it may do what this scope stands for.
+    pub fn may(&self, scope: &Scope) -> bool {
+        self.0.scopes.grants(scope)
+    }
+
+    /// What else the authenticator knows: `owner`, `name`.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.0.attributes.get(name).map(Box::as_ref)
+    }
+}
+
+impl fmt::Debug for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Principal")
+            .field("id", &self.0.id)
+            .field("scopes", &self.0.scopes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Builds a [`Principal`]; made by [`Principal::builder`].
+pub struct PrincipalBuilder(Inner);
+
+impl PrincipalBuilder {
+    /// What the principal may do; nothing where this is not called.
+    pub fn scopes(mut self, scopes: ScopeSet) -> Self {
+        self.0.scopes = scopes;
+        self
+    }
+
+    /// Something else that handlers and the audit log may know of it.
+    pub fn attribute(mut self, name: impl Into<Box<str>>, value: impl Into<Box<str>>) -> Self {
+        self.0.attributes.insert(name.into(), value.into());
+        self
+    }
+
+    /// The principal.
+    pub fn build(self) -> Principal {
+        Principal(Arc::new(self.0))
+    }
+}
+
+impl fmt::Debug for PrincipalBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PrincipalBuilder").field(&self.0.id).finish()
+    }
+}

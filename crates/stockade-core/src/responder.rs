@@ -1,0 +1,159 @@
+//! The one place where a refusal becomes a response.
+
+mod dialect;
+mod grpc;
+mod json;
+mod openai;
+mod problem;
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+    request::Parts,
+};
+
+pub use dialect::Dialect;
+
+use crate::{Guard, Refusal, RequestContext, RequestId};
+
+/// Turns refusals into responses, in the dialect of the client.
+///
+/// A gRPC request is always answered in gRPC, and a client that accepts
+/// `application/problem+json` gets that. All others get the default dialect, which is
+/// OpenAI's unless it is set. A closure can write the response instead; whatever it
+/// returns, the response stays a refusal and gets the headers of the protocol.
+///
+/// ```
+/// use bytes::Bytes;
+/// use http::Response;
+/// use stockade_core::{Denied, Dialect, Responder};
+///
+/// let problems = Responder::default().default_dialect(Dialect::Problem);
+///
+/// let plain = Responder::default().custom(|denied: &Denied<'_>| {
+///     let text = denied.refusal().message().to_owned();
+///     Response::builder()
+///         .status(denied.refusal().kind().status())
+///         .body(Bytes::from(text))
+///         .expect("a status and a text make a response")
+/// });
+/// # let _ = (problems, plain);
+/// ```
+#[derive(Clone, Default)]
+pub struct Responder {
+    dialect: Dialect,
+    custom: Option<Arc<Custom>>,
+}
+
+type Custom = dyn Fn(&Denied<'_>) -> Response<Bytes> + Send + Sync;
+
+impl Responder {
+    /// The dialect of clients that ask for none.
+    pub fn default_dialect(mut self, dialect: Dialect) -> Self {
+        self.dialect = dialect;
+        self
+    }
+
+    /// Writes the responses to all but gRPC requests.
+    ///
+    /// The status must be an error (4xx or 5xx); where it is not, the refusal's own
+    /// status is put in its place.
+    pub fn custom<F>(mut self, write: F) -> Self
+    where
+        F: Fn(&Denied<'_>) -> Response<Bytes> + Send + Sync + 'static,
+    {
+        self.custom = Some(Arc::new(write));
+        self
+    }
+
+    /// Notes the verdict in the request's context and answers the request.
+    pub(crate) fn refuse<G>(&self, refusal: &Refusal, head: &Parts) -> Response<Bytes>
+    where
+        G: Guard,
+    {
+        if let Some(context) = RequestContext::of(&head.extensions) {
+            context.refuse(G::NAME, refusal);
+        }
+        self.respond(refusal, head)
+    }
+
+    /// The response to a refused request, also for what is refused outside a guard.
+    pub fn respond(&self, refusal: &Refusal, head: &Parts) -> Response<Bytes> {
+        let denied = Denied {
+            refusal,
+            dialect: Dialect::negotiate(&head.headers, self.dialect),
+            request_id: RequestContext::of(&head.extensions).map(RequestContext::id),
+        };
+        let mut response = match (denied.dialect, &self.custom) {
+            (Dialect::Grpc(content_type), _) => grpc::respond(&denied, content_type),
+            (_, Some(write)) => errors_only(write(&denied), refusal.kind().status()),
+            (Dialect::OpenAi, None) => openai::respond(&denied),
+            (Dialect::Problem, None) => problem::respond(&denied),
+        };
+        let headers = response.headers_mut();
+        for (name, value) in refusal.headers() {
+            headers.append(name, value.clone());
+        }
+        if let Some(seconds) = refusal.retry_after_secs() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+fn errors_only(mut response: Response<Bytes>, status: StatusCode) -> Response<Bytes> {
+    if !(response.status().is_client_error() || response.status().is_server_error()) {
+        *response.status_mut() = status;
+    }
+    response
+}
+
+/// A response of this status and type; the basis of the JSON dialects.
+fn json_response(status: StatusCode, content_type: &'static str, body: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    let content_type = HeaderValue::from_static(content_type);
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
+
+impl fmt::Debug for Responder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Responder")
+            .field("default_dialect", &self.dialect)
+            .field("custom", &self.custom.is_some())
+            .finish()
+    }
+}
+
+/// A refusal on its way to a client.
+#[derive(Clone, Copy, Debug)]
+pub struct Denied<'a> {
+    refusal: &'a Refusal,
+    dialect: Dialect,
+    request_id: Option<RequestId>,
+}
+
+impl<'a> Denied<'a> {
+    /// What was refused.
+    pub fn refusal(&self) -> &'a Refusal {
+        self.refusal
+    }
+
+    /// What the client speaks.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// The request's name, where there is a [`ContextLayer`](crate::ContextLayer).
+    pub fn request_id(&self) -> Option<RequestId> {
+        self.request_id
+    }
+}
+
+#[cfg(test)]
+mod tests;

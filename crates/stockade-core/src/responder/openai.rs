@@ -1,0 +1,22 @@
+//! Refusals as OpenAI's clients read them.
+
+use bytes::Bytes;
+use http::Response;
+
+use super::{Denied, json, json_response};
+
+/// `{"error":{"message":…,"type":…,"param":…,"code":…}}`
+pub(super) fn respond(denied: &Denied<'_>) -> Response<Bytes> {
+    let refusal = denied.refusal;
+    let mut body = String::with_capacity(192);
+    body.push_str("{\"error\":{\"message\":");
+    json::push_string(&mut body, refusal.message());
+    body.push_str(",\"type\":");
+    json::push_string(&mut body, refusal.kind().openai_type());
+    body.push_str(",\"param\":");
+    json::push_option(&mut body, refusal.param());
+    body.push_str(",\"code\":");
+    json::push_string(&mut body, refusal.code());
+    body.push_str("}}");
+    json_response(refusal.kind().status(), "application/json", body)
+}

@@ -1,0 +1,231 @@
+//! The driver under guards that wait, hold, refuse, and do nothing.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, request::Parts};
+use http_body_util::{BodyExt, Empty, Full};
+use stockade_core::{Check, End, Guard, GuardLayer, Hold, Never, Refusal, RefusalKind};
+use stockade_testkit::{Probe, Script, contract};
+use tower::{Layer, ServiceExt, service_fn};
+
+/// Passes at once and holds nothing.
+struct Open;
+
+impl Guard for Open {
+    const NAME: &'static str = "open";
+    type Pass = ();
+    type Hold = ();
+    type Wait = Never<()>;
+
+    fn check(&self, _head: &Parts) -> Check<(), Never<()>> {
+        Check::Pass(())
+    }
+
+    fn admit(&self, _pass: (), _head: &mut Parts) {}
+}
+
+/// Waits a little, holds a recorder, and refuses who says so in a header.
+#[derive(Clone, Default)]
+struct Recording {
+    events: Arc<Mutex<Vec<String>>>,
+}
+
+struct Recorder(Arc<Mutex<Vec<String>>>);
+
+impl Recorder {
+    fn note(&self, event: impl Into<String>) {
+        self.0.lock().unwrap().push(event.into());
+    }
+}
+
+impl Hold for Recorder {
+    fn head(&mut self, status: StatusCode, headers: &mut HeaderMap) {
+        self.note(format!("head {}", status.as_u16()));
+        headers.insert("x-held", "1".parse().unwrap());
+    }
+
+    fn trailers(&mut self, trailers: &HeaderMap) {
+        self.note(format!("trailers {}", trailers.len()));
+    }
+
+    fn end(self, end: End) {
+        self.note(format!("{end:?}"));
+    }
+}
+
+impl Guard for Recording {
+    const NAME: &'static str = "recording";
+    type Pass = ();
+    type Hold = Recorder;
+    type Wait = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send + Sync>>;
+
+    fn check(&self, head: &Parts) -> Check<(), Self::Wait> {
+        let refused = head.headers.contains_key("x-refuse");
+        Check::Wait(Box::pin(async move {
+            tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
+            if refused {
+                return Err(Refusal::new(RefusalKind::Forbidden, "told to refuse"));
+            }
+            Ok(())
+        }))
+    }
+
+    fn admit(&self, _pass: (), _head: &mut Parts) -> Recorder {
+        Recorder(Arc::clone(&self.events))
+    }
+}
+
+impl Recording {
+    fn events(&self) -> Vec<String> {
+        self.events.lock().unwrap().drain(..).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_ready_guard_upholds_the_contract() {
+    contract::uphold(&GuardLayer::new(Open), || Request::new(())).await;
+}
+
+#[tokio::test]
+async fn a_waiting_guard_upholds_the_contract() {
+    contract::uphold(&GuardLayer::new(Recording::default()), || Request::new(())).await;
+}
+
+#[tokio::test]
+async fn a_hold_sees_head_trailers_and_one_end() {
+    let guard = Recording::default();
+    let service = GuardLayer::new(guard.clone()).layer(Probe::new(Script::Complete));
+    let response = service.oneshot(Request::new(())).await.unwrap();
+    assert_eq!(response.headers()["x-held"], "1");
+    response.into_body().collect().await.unwrap();
+    assert_eq!(guard.events(), ["head 200", "trailers 1", "Completed"]);
+}
+
+#[tokio::test]
+async fn a_hold_hears_that_the_body_failed() {
+    let guard = Recording::default();
+    let service = GuardLayer::new(guard.clone()).layer(Probe::new(Script::BodyFails));
+    let response = service.oneshot(Request::new(())).await.unwrap();
+    response.into_body().collect().await.unwrap_err();
+    assert_eq!(guard.events(), ["head 200", "Failed"]);
+}
+
+#[tokio::test]
+async fn a_hold_hears_that_the_service_failed() {
+    let guard = Recording::default();
+    let service = GuardLayer::new(guard.clone()).layer(Probe::new(Script::Fails));
+    service.oneshot(Request::new(())).await.unwrap_err();
+    assert_eq!(guard.events(), ["Failed"]);
+}
+
+#[tokio::test]
+async fn a_hold_hears_that_the_client_left_in_the_body() {
+    let guard = Recording::default();
+    let service = GuardLayer::new(guard.clone()).layer(Probe::new(Script::Complete));
+    let mut response = service.oneshot(Request::new(())).await.unwrap();
+    response.body_mut().frame().await.unwrap().unwrap();
+    drop(response);
+    assert_eq!(guard.events(), ["head 200", "Dropped"]);
+}
+
+// R11
+#[tokio::test]
+async fn a_hold_hears_that_the_client_left_before_the_response() {
+    let guard = Recording::default();
+    let service = GuardLayer::new(guard.clone()).layer(service_fn(|_: Request<()>| {
+        std::future::pending::<Result<Response<Empty<Bytes>>, Infallible>>()
+    }));
+    let request = service.oneshot(Request::new(()));
+    tokio::time::pause();
+    tokio::time::timeout(Duration::from_secs(1), request)
+        .await
+        .unwrap_err();
+    assert_eq!(guard.events(), ["Dropped"]);
+}
+
+// R11
+#[tokio::test]
+async fn a_hold_hears_that_the_handler_panicked() {
+    let guard = Recording::default();
+    let service = GuardLayer::new(guard.clone()).layer(service_fn(|_: Request<()>| async {
+        if true {
+            panic!("a handler's bug");
+        }
+        Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+    }));
+    let handler = tokio::spawn(service.oneshot(Request::new(())));
+    assert!(handler.await.unwrap_err().is_panic());
+    assert_eq!(guard.events(), ["Dropped"]);
+}
+
+#[tokio::test]
+async fn a_body_that_no_server_polls_is_complete() {
+    for (method, body) in [
+        (Method::GET, ""),
+        // A server sends the head of this one only.
+        (Method::HEAD, "never sent"),
+    ] {
+        let guard = Recording::default();
+        let service =
+            GuardLayer::new(guard.clone()).layer(service_fn(move |_: Request<()>| async move {
+                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(body))))
+            }));
+        let request = Request::builder().method(method).body(()).unwrap();
+        drop(service.oneshot(request).await.unwrap());
+        assert_eq!(guard.events(), ["head 200", "Completed"]);
+    }
+}
+
+#[tokio::test]
+async fn the_last_frame_of_a_known_length_is_the_end() {
+    let guard = Recording::default();
+    let service = GuardLayer::new(guard.clone()).layer(service_fn(|_: Request<()>| async {
+        Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("all of it"))))
+    }));
+    let mut response = service.oneshot(Request::new(())).await.unwrap();
+    response.body_mut().frame().await.unwrap().unwrap();
+    drop(response);
+    assert_eq!(guard.events(), ["head 200", "Completed"]);
+}
+
+#[tokio::test]
+async fn a_refusal_never_reaches_the_service() {
+    let guard = Recording::default();
+    let probe = Probe::new(Script::Complete);
+    let service = GuardLayer::new(guard.clone()).layer(probe.clone());
+    let request = Request::builder().header("x-refuse", "1").body(()).unwrap();
+    let response = service.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+    assert_eq!(probe.in_flight(), 0);
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert!(body.starts_with(b"{\"error\":"), "{body:?}");
+    assert!(guard.events().is_empty());
+}
+
+#[test]
+fn a_pass_of_a_ready_guard_allocates_nothing() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let inner = service_fn(|_: Request<Empty<Bytes>>| async {
+        Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+    });
+    let service = GuardLayer::new(Open).layer(GuardLayer::new(Open).layer(inner));
+    runtime.block_on(async {
+        let allocated = allocation_counter::measure(|| {
+            let future = service.clone().oneshot(Request::new(Empty::new()));
+            let mut future = std::pin::pin!(future);
+            let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(future.as_mut().poll(&mut cx).is_ready());
+        });
+        assert_eq!(allocated.count_total, 0);
+    });
+}

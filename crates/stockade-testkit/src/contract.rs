@@ -1,0 +1,185 @@
+//! The contract that each guard keeps, whatever it judges by.
+//!
+//! Each probe takes a layer and a function that makes requests which the guard passes.
+//! A probe panics where the contract is broken.
+
+use std::{future::Future, pin::pin, task::Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use stockade_core::{Guard, GuardLayer, GuardedBody};
+use tower::{Layer, Service, ServiceExt};
+
+use crate::{Probe, ProbeBody, ProbeError, Script};
+
+/// Runs all probes.
+///
+/// # Panics
+/// When the contract is broken.
+pub async fn uphold<G, F>(layer: &GuardLayer<G>, passing: F)
+where
+    G: Guard,
+    G::Hold: Send + Sync,
+    G::Wait: Send + Sync,
+    F: Fn() -> Request<()>,
+{
+    is_shareable(layer);
+    keeps_readiness(layer, &passing).await;
+    is_drop_safe(layer, &passing).await;
+    passes_bodies_through(layer, &passing).await;
+    passes_errors_through(layer, &passing).await;
+}
+
+/// The layer, its service, its future and its body can be sent, and the first two cloned.
+pub fn is_shareable<G>(layer: &GuardLayer<G>)
+where
+    G: Guard,
+    G::Hold: Send + Sync,
+    G::Wait: Send + Sync,
+{
+    fn shared<T>(_: &T)
+    where
+        T: Clone + Send + Sync,
+    {
+    }
+    fn sent<T>()
+    where
+        T: Send,
+    {
+    }
+    fn sent_future<S>(_: &S)
+    where
+        S: Service<Request<()>>,
+        S::Future: Send,
+    {
+        sent::<S::Future>();
+    }
+    let service = layer.layer(Probe::new(Script::Complete));
+    shared(layer);
+    shared(&service);
+    sent_future(&service);
+    sent::<GuardedBody<ProbeBody, G::Hold>>();
+}
+
+/// Only instances that were polled ready are called, also when there is one slot for
+/// several requests, and the slot comes back.
+pub async fn keeps_readiness<G>(layer: &GuardLayer<G>, passing: impl Fn() -> Request<()>)
+where
+    G: Guard,
+{
+    let probe = Probe::new(Script::Complete);
+    let mut service = layer.layer(probe.clone());
+    for _ in 0..3 {
+        let response = service.ready().await.expect("ready").call(passing()).await;
+        read(response.expect("a response")).await.expect("a body");
+    }
+    let (mut a, mut b) = (service.clone(), service);
+    let one = async { a.ready().await.expect("ready").call(passing()).await };
+    let two = async { b.ready().await.expect("ready").call(passing()).await };
+    let (one, two) = tokio::join!(one, two);
+    read(one.expect("a response")).await.expect("a body");
+    read(two.expect("a response")).await.expect("a body");
+    assert_eq!(
+        probe.in_flight(),
+        0,
+        "something of the inner service is left"
+    );
+}
+
+/// Dropped after any number of polls, in the future or in the body, nothing is left of
+/// the request, and the next one passes.
+pub async fn is_drop_safe<G>(layer: &GuardLayer<G>, passing: impl Fn() -> Request<()>)
+where
+    G: Guard,
+{
+    for polls in 0.. {
+        let probe = Probe::new(Script::Complete);
+        let service = layer.layer(probe.clone());
+        let request = async {
+            let response = service.clone().oneshot(passing()).await;
+            read(response.expect("a response")).await
+        };
+        let finished = poll_at_most(request, polls).await;
+        assert_eq!(
+            probe.in_flight(),
+            0,
+            "dropped after {polls} polls, something is left"
+        );
+
+        let response = service.oneshot(passing()).await.expect("a response");
+        read(response).await.expect("a body");
+        if finished {
+            return;
+        }
+    }
+}
+
+/// Data, trailers and body errors arrive as the inner service made them.
+pub async fn passes_bodies_through<G>(layer: &GuardLayer<G>, passing: impl Fn() -> Request<()>)
+where
+    G: Guard,
+{
+    let service = layer.layer(Probe::new(Script::Complete));
+    let response = service.oneshot(passing()).await.expect("a response");
+    let (data, trailers) = read(response).await.expect("a body");
+    assert_eq!(data, ProbeBody::DATA.concat(), "the data was changed");
+    assert_eq!(
+        trailers,
+        Some(ProbeBody::trailers()),
+        "the trailers were changed"
+    );
+
+    let service = layer.layer(Probe::new(Script::BodyFails));
+    let response = service.oneshot(passing()).await.expect("a response");
+    assert_eq!(
+        read(response).await,
+        Err(ProbeError),
+        "the body's error was changed"
+    );
+}
+
+/// An error of the inner service arrives as it was made.
+pub async fn passes_errors_through<G>(layer: &GuardLayer<G>, passing: impl Fn() -> Request<()>)
+where
+    G: Guard,
+{
+    let service = layer.layer(Probe::new(Script::Fails));
+    let error = service.oneshot(passing()).await.err();
+    assert_eq!(error, Some(ProbeError), "the inner error was changed");
+}
+
+async fn read<B>(response: Response<B>) -> Result<(Bytes, Option<http::HeaderMap>), B::Error>
+where
+    B: http_body::Body<Data = Bytes>,
+{
+    assert_eq!(
+        response.status(),
+        200,
+        "the guard refused a request that should pass"
+    );
+    let body = response.into_body().collect().await?;
+    let trailers = body.trailers().cloned();
+    Ok((body.to_bytes(), trailers))
+}
+
+/// Polls a future so often as it wakes, but at most `polls` times; whether it finished.
+async fn poll_at_most<F>(future: F, polls: usize) -> bool
+where
+    F: Future,
+{
+    let mut future = pin!(future);
+    let mut left = polls;
+    std::future::poll_fn(|cx| {
+        if left == 0 {
+            return Poll::Ready(false);
+        }
+        left -= 1;
+        match future.as_mut().poll(cx) {
+            Poll::Ready(_) => Poll::Ready(true),
+            Poll::Pending if left == 0 => Poll::Ready(false),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}

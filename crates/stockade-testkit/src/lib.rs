@@ -1,0 +1,40 @@
+//! What every guard is tested with.
+//!
+//! 1. [`contract::uphold`] runs the contract of the driver over a guard: readiness kept
+//!    under a concurrency limit, drop-safe at every await, bodies and errors through
+//!    unchanged, `Clone + Send + Sync`.
+//! 2. [`FakeClock`] is a [`Clock`](stockade_core::Clock) that stands still until it is
+//!    moved.
+//!
+//! ```
+//! use http::{Request, request};
+//! use stockade_core::{Check, Guard, GuardLayer, Never};
+//! use stockade_testkit::contract;
+//!
+//! struct Open;
+//!
+//! impl Guard for Open {
+//!     const NAME: &'static str = "open";
+//!     type Pass = ();
+//!     type Hold = ();
+//!     type Wait = Never<()>;
+//!
+//!     fn check(&self, _head: &request::Parts) -> Check<(), Never<()>> {
+//!         Check::Pass(())
+//!     }
+//!
+//!     fn admit(&self, _pass: (), _head: &mut request::Parts) {}
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! contract::uphold(&GuardLayer::new(Open), || Request::new(())).await;
+//! # }
+//! ```
+
+mod clock;
+pub mod contract;
+mod probe;
+
+pub use clock::FakeClock;
+pub use probe::{Probe, ProbeBody, ProbeError, Script};

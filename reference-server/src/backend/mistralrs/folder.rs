@@ -1,0 +1,194 @@
+//! What a model's directory says about it, read before mistral.rs sees it: there, a
+//! missing or odd file ends in a panic or in a text about its source code.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use mistralrs::NormalLoaderType;
+use serde_json::Value;
+
+/// What is wrong with a model, and how to mend it: one line, fit for `/health`.
+pub(super) type Fault = String;
+
+/// What a model takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Text.
+    Text,
+    /// Text and images, of the Qwen2.5-VL family.
+    Vision,
+}
+
+/// A directory that holds a model this server can run.
+#[derive(Debug)]
+pub(super) struct Folder {
+    pub(super) path: PathBuf,
+    pub(super) kind: Kind,
+    /// Tokens of prompt and answer together.
+    pub(super) context: usize,
+    /// The Jinja source that turns messages into a prompt.
+    pub(super) chat_template: String,
+    /// The texts that end an answer, the main one first; never empty.
+    pub(super) end_texts: Vec<String>,
+    /// The ids that end an answer, as far as the directory names ids.
+    pub(super) end_ids: Vec<u32>,
+    /// How many pixels an image of the vision model may have.
+    pub(super) pixels: (u64, u64),
+}
+
+impl Folder {
+    /// # Errors
+    /// A [`Fault`].
+    pub(super) fn read(path: &Path) -> Result<Self, Fault> {
+        if !path.is_dir() {
+            return Err(format!(
+                "{} is not a directory: set the model to a directory that holds config.json, \
+                 tokenizer.json and *.safetensors",
+                path.display()
+            ));
+        }
+        let config = json(path, "config.json")?;
+        let kind = kind(path, &config)?;
+        if !path.join("tokenizer.json").is_file() {
+            return Err(missing(path, "tokenizer.json"));
+        }
+        if !has_weights(path) {
+            return Err(format!(
+                "{} holds no weights: put the model's *.safetensors files there",
+                path.display()
+            ));
+        }
+        let tokenizer = optional_json(path, "tokenizer_config.json")?;
+        let generation = optional_json(path, "generation_config.json")?;
+        let text = &config["text_config"];
+        Ok(Self {
+            path: path.to_owned(),
+            kind,
+            context: [&config, text]
+                .iter()
+                .find_map(|c| c["max_position_embeddings"].as_u64())
+                .and_then(|n| usize::try_from(n).ok())
+                .ok_or_else(|| malformed(path, "config.json", "max_position_embeddings"))?,
+            chat_template: chat_template(path, &tokenizer)?,
+            end_texts: end_texts(path, &tokenizer)?,
+            end_ids: ids(&generation["eos_token_id"]),
+            pixels: match kind {
+                Kind::Text => (0, 0),
+                Kind::Vision => pixels(path)?,
+            },
+        })
+    }
+}
+
+fn kind(path: &Path, config: &Value) -> Result<Kind, Fault> {
+    let architecture = config["architectures"][0]
+        .as_str()
+        .ok_or_else(|| malformed(path, "config.json", "architectures"))?;
+    if architecture == "Qwen2_5_VLForConditionalGeneration" {
+        Ok(Kind::Vision)
+    } else if NormalLoaderType::from_causal_lm_name(architecture).is_ok() {
+        Ok(Kind::Text)
+    } else {
+        Err(format!(
+            "the architecture {architecture:?} of {} is not supported: use a Qwen2.5-VL model, or \
+             a text model such as Qwen2, Qwen3, Llama, Mistral, Gemma2 or Phi3",
+            path.display()
+        ))
+    }
+}
+
+fn has_weights(path: &Path) -> bool {
+    let named_like_weights = |path: PathBuf| path.extension().is_some_and(|e| e == "safetensors");
+    fs::read_dir(path).is_ok_and(|entries| entries.flatten().any(|e| named_like_weights(e.path())))
+}
+
+/// The template, from the places the hub's models keep it in.
+fn chat_template(path: &Path, tokenizer: &Value) -> Result<String, Fault> {
+    if let Ok(template) = fs::read_to_string(path.join("chat_template.jinja")) {
+        return Ok(template);
+    }
+    let separate = optional_json(path, "chat_template.json")?;
+    for value in [&tokenizer["chat_template"], &separate["chat_template"]] {
+        if let Some(template) = value.as_str() {
+            return Ok(template.to_owned());
+        }
+        let named = value.as_array().into_iter().flatten();
+        for entry in named.filter(|entry| entry["name"] == "default") {
+            if let Some(template) = entry["template"].as_str() {
+                return Ok(template.to_owned());
+            }
+        }
+    }
+    Err(format!(
+        "{} has no chat template: use the instruction-tuned version of the model",
+        path.display()
+    ))
+}
+
+fn end_texts(path: &Path, tokenizer: &Value) -> Result<Vec<String>, Fault> {
+    let end = &tokenizer["eos_token"];
+    let end = end.as_str().or_else(|| end["content"].as_str());
+    end.map(|text| vec![text.to_owned()])
+        .ok_or_else(|| malformed(path, "tokenizer_config.json", "eos_token"))
+}
+
+/// One id or a list of them.
+fn ids(value: &Value) -> Vec<u32> {
+    let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    list.iter()
+        .filter_map(|id| u32::try_from(id.as_u64()?).ok())
+        .collect()
+}
+
+fn pixels(path: &Path) -> Result<(u64, u64), Fault> {
+    let name = "preprocessor_config.json";
+    let config = json(path, name)?;
+    // Files written by transformers 5 name them differently.
+    let field = |old: &str, new: &str| {
+        [&config[old], &config["size"][new]]
+            .iter()
+            .find_map(|v| v.as_u64())
+            .ok_or_else(|| malformed(path, name, old))
+    };
+    Ok((
+        field("min_pixels", "shortest_edge")?,
+        field("max_pixels", "longest_edge")?,
+    ))
+}
+
+fn json(path: &Path, name: &str) -> Result<Value, Fault> {
+    let file = path.join(name);
+    if !file.is_file() {
+        return Err(missing(path, name));
+    }
+    fs::read(&file)
+        .map_err(|error| error.to_string())
+        .and_then(|bytes| serde_json::from_slice(&bytes).map_err(|error| error.to_string()))
+        .map_err(|error| {
+            format!("cannot read {}: {error}; download the model again", file.display())
+        })
+}
+
+fn optional_json(path: &Path, name: &str) -> Result<Value, Fault> {
+    if path.join(name).is_file() {
+        json(path, name)
+    } else {
+        Ok(Value::Null)
+    }
+}
+
+fn missing(path: &Path, name: &str) -> Fault {
+    format!(
+        "{} has no {name}: download all files of the model there",
+        path.display()
+    )
+}
+
+fn malformed(path: &Path, name: &str, field: &str) -> Fault {
+    format!(
+        "{} does not say {field:?}: download the model again",
+        path.join(name).display()
+    )
+}

@@ -1,0 +1,142 @@
+//! Which token comes next: a pure function of the logits, the settings, and a seed.
+//!
+//! mistral.rs draws from one generator for the whole engine, so that an answer depends on
+//! who else is being answered. Here the draw depends on the request's seed and on the
+//! token's place in the answer, and on nothing else.
+
+use rand::{Rng, SeedableRng};
+// Of all generators here this one promises the same stream in every release.
+use rand_chacha::ChaCha8Rng;
+
+/// How the tokens of one answer are drawn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Draw {
+    temperature: f64,
+    top_p: f64,
+    seed: u64,
+}
+
+impl Draw {
+    /// `temperature` 0 takes the likeliest token; `top_p` is the nucleus mass in `(0, 1]`.
+    pub(super) fn new(temperature: f64, top_p: f64, seed: u64) -> Self {
+        Self {
+            temperature,
+            top_p,
+            seed,
+        }
+    }
+
+    /// The token at `place` of the answer, as an index into `logits`.
+    pub(super) fn pick(&self, logits: &[f32], place: u64) -> usize {
+        let likeliest = argmax(logits);
+        // Below this the division overflows, and the outcome is the likeliest anyway.
+        if self.temperature < 1e-5 {
+            return likeliest;
+        }
+        let top = f64::from(logits[likeliest]);
+        let mut weights: Vec<(usize, f64)> = logits
+            .iter()
+            .map(|&logit| ((f64::from(logit) - top) / self.temperature).exp())
+            .enumerate()
+            .filter(|&(_, weight)| weight > 0.0)
+            .collect();
+        if self.top_p < 1.0 {
+            keep_nucleus(&mut weights, self.top_p);
+        }
+
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+        random.set_stream(place);
+        let total: f64 = weights.iter().map(|(_, weight)| weight).sum();
+        let mut left = random.random::<f64>() * total;
+        for &(token, weight) in &weights {
+            left -= weight;
+            if left < 0.0 {
+                return token;
+            }
+        }
+        // Only rounding, or logits that are not numbers, gets past the last weight.
+        likeliest
+    }
+}
+
+/// Leaves the smallest set of the heaviest tokens that has `mass` of the whole.
+fn keep_nucleus(weights: &mut Vec<(usize, f64)>, mass: f64) {
+    // The index settles ties, so that equal logits give equal answers.
+    weights.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    let mut left = mass * weights.iter().map(|(_, weight)| weight).sum::<f64>();
+    let kept = weights.iter().take_while(|(_, weight)| {
+        let needed = left > 0.0;
+        left -= weight;
+        needed
+    });
+    let kept = kept.count().max(1);
+    weights.truncate(kept);
+}
+
+/// The first of the largest; what is not a number is never chosen.
+fn argmax(logits: &[f32]) -> usize {
+    let mut best = 0;
+    for (i, &logit) in logits.iter().enumerate() {
+        if logit > logits[best] || logits[best].is_nan() {
+            best = i;
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOGITS: [f32; 4] = [0.0, 2.0, 1.0, -30.0];
+
+    fn counts(draw: impl Fn(u64) -> usize) -> [usize; 4] {
+        let mut counts = [0; 4];
+        (0..10_000).for_each(|place| counts[draw(place)] += 1);
+        counts
+    }
+
+    #[test]
+    fn zero_temperature_takes_the_likeliest() {
+        assert_eq!(Draw::new(0.0, 1.0, 7).pick(&LOGITS, 3), 1);
+        assert_eq!(Draw::new(0.0, 1.0, 7).pick(&[f32::NAN, 1.0, 1.0], 3), 1);
+    }
+
+    #[test]
+    fn draws_in_proportion() {
+        let draw = Draw::new(1.0, 1.0, 7);
+        let [a, b, c, d] = counts(|place| draw.pick(&LOGITS, place));
+        // softmax: 0.090, 0.665, 0.245, 0
+        assert!((800..1000).contains(&a), "{a}");
+        assert!((6450..6850).contains(&b), "{b}");
+        assert!((2250..2650).contains(&c), "{c}");
+        assert_eq!(d, 0);
+    }
+
+    #[test]
+    fn top_p_keeps_the_smallest_nucleus() {
+        let narrow = Draw::new(1.0, 0.6, 7);
+        assert_eq!(counts(|place| narrow.pick(&LOGITS, place))[1], 10_000);
+        let wider = counts(|place| Draw::new(1.0, 0.7, 7).pick(&LOGITS, place));
+        assert!(wider[0] == 0 && wider[1] > 0 && wider[2] > 0, "{wider:?}");
+    }
+
+    #[test]
+    fn depends_on_seed_and_place_only() {
+        let row = |seed| -> Vec<usize> {
+            let draw = Draw::new(1.5, 0.95, seed);
+            (0..40).map(|place| draw.pick(&LOGITS, place)).collect()
+        };
+        assert_eq!(row(1), row(1));
+        assert_ne!(row(1), row(2));
+    }
+
+    #[test]
+    fn never_panics_on_odd_logits() {
+        for logits in [&[f32::NAN; 3][..], &[f32::NEG_INFINITY; 3], &[f32::INFINITY; 3]] {
+            for temperature in [0.0, 1e-4, 2.0] {
+                assert!(Draw::new(temperature, 0.5, 0).pick(logits, 0) < 3);
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The tokenizer: one token a byte, then the control tokens of the Qwen family.
+
+use tokenizers::{
+    AddedToken, Tokenizer, decoders::byte_level::ByteLevel as Decoder, models::bpe::BPE,
+    pre_tokenizers::byte_level::ByteLevel,
+};
+
+use super::{TinyModelError, settings};
+
+const CONTROL: [&str; 9] = [
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|vision_pad|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+    // Not a token of the real family: mistral.rs writes it into a prompt for a moment.
+    "<|placeholder|>",
+];
+
+const BYTES: usize = 256;
+
+/// The id of a control token.
+pub(super) fn id(control: &str) -> usize {
+    let place = CONTROL.iter().position(|token| *token == control);
+    BYTES + place.expect("only the control tokens above are asked for")
+}
+
+/// Which ids are a space or a visible ASCII character.
+pub(super) fn printable() -> Vec<bool> {
+    let mut printable: Vec<bool> = alphabet()
+        .into_iter()
+        // Byte-level BPE writes a space as U+0120 and visible ASCII as itself.
+        .map(|c| c.is_ascii_graphic() || c == '\u{120}')
+        .collect();
+    printable.resize(settings::VOCABULARY, false);
+    printable
+}
+
+/// `tokenizer.json`.
+pub(super) fn tokenizer_json() -> Result<String, TinyModelError> {
+    let mut ids = 0..;
+    let bytes: [(String, u32); BYTES] = alphabet().map(|c| {
+        let id = ids.next().expect("the range has no end");
+        (c.into(), id)
+    });
+    let model = BPE::builder()
+        .vocab_and_merges(bytes, Vec::new())
+        .build()
+        .map_err(TinyModelError::Tokenizer)?;
+    let mut tokenizer = Tokenizer::new(model);
+    tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, false, false)));
+    tokenizer.with_decoder(Some(Decoder::new(false, false, false)));
+    // A tokenizer smaller than the weights' vocabulary breaks constrained decoding.
+    let reserved = (BYTES + CONTROL.len()..settings::VOCABULARY)
+        .map(|i| format!("<|reserved_{i}|>"));
+    let special: Vec<AddedToken> = CONTROL
+        .into_iter()
+        .map(String::from)
+        .chain(reserved)
+        .map(|content| AddedToken::from(content, true).normalized(false))
+        .collect();
+    tokenizer.add_special_tokens(&special);
+    tokenizer.to_string(true).map_err(TinyModelError::Tokenizer)
+}
+
+/// The characters that stand for the 256 bytes, in a fixed order.
+fn alphabet() -> [char; BYTES] {
+    let mut alphabet: Vec<char> = ByteLevel::alphabet().into_iter().collect();
+    alphabet.sort_unstable();
+    alphabet.try_into().expect("one character a byte")
+}
