@@ -9,6 +9,10 @@ use std::{fmt, pin::Pin, time::Duration};
 use futures_util::{Stream, future::BoxFuture};
 use image::DynamicImage;
 
+mod mistralrs;
+
+pub use self::mistralrs::{Device, MistralRs, MistralRsConfig, ModelSource, Quantise};
+
 /// Answers chats. Cheap to share: the server keeps it behind an `Arc`.
 pub trait Backend: Send + Sync + 'static {
     /// What `/health` and `/v1/models` say. Never blocks.

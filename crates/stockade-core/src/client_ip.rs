@@ -12,7 +12,7 @@ use crate::{IpPrefix, forwarded};
 /// The socket's other end, as the server saw it.
 ///
 /// A server puts it into the request's extensions; see
-/// [`ContextLayer::peer`](crate::ContextLayer::peer) for one that keeps it elsewhere.
+/// [`ContextGuard::peer`](crate::ContextGuard::peer) for one that keeps it elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PeerAddr {
     /// A TCP or QUIC peer.

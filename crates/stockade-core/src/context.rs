@@ -9,7 +9,7 @@ use http::Extensions;
 
 use crate::{ClientIp, Principal, Refusal, RequestId};
 
-/// One shared handle a request, put in by [`ContextLayer`](crate::ContextLayer).
+/// One shared handle a request, put in by [`ContextGuard`](crate::ContextGuard).
 ///
 /// Inner layers and the handler write; outer layers keep a clone and read it after the
 /// response has ended, or after it was dropped. Facts that decide something (client,

@@ -1,17 +1,17 @@
-//! The outermost layer: gives each request its context.
+//! The outermost guard: gives each request its context.
 
 use std::fmt;
 
 use http::{Extensions, HeaderMap, HeaderName, StatusCode, request::Parts};
 
 use crate::{
-    Check, ClientIp, Guard, GuardLayer, Hold, Never, PeerAddr, Refusal, RefusalKind,
-    RequestContext, RequestId, TrustedProxies,
+    Check, ClientIp, Guard, Hold, Never, PeerAddr, Refusal, RefusalKind, RequestContext, RequestId,
+    TrustedProxies,
 };
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Builds the layer that gives each request its [`RequestContext`].
+/// Gives each request its [`RequestContext`].
 ///
 /// It resolves the client's address once, names the request, and answers with
 /// `X-Request-Id`. Put it outermost.
@@ -22,13 +22,13 @@ static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// use bytes::Bytes;
 /// use http::{Request, Response, StatusCode};
 /// use http_body_util::Full;
-/// use stockade_core::{ContextLayer, PeerAddr, RequestContext};
+/// use stockade_core::{ContextGuard, Guard, PeerAddr, RequestContext};
 /// use tower::{ServiceBuilder, ServiceExt};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
 /// let service = ServiceBuilder::new()
-///     .layer(ContextLayer::new().into_layer())
+///     .layer(ContextGuard::new().into_layer())
 ///     .service_fn(|request: Request<Full<Bytes>>| async move {
 ///         let client = RequestContext::of(request.extensions()).unwrap().client();
 ///         Ok::<_, Infallible>(Response::new(Full::new(client.to_string().into())))
@@ -46,51 +46,38 @@ static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
 /// # }
 /// ```
-#[derive(Clone, Debug)]
-pub struct ContextLayer {
-    guard: ContextGuard,
+#[derive(Clone)]
+pub struct ContextGuard {
+    proxies: TrustedProxies,
+    peer: fn(&Extensions) -> Option<PeerAddr>,
 }
 
-impl ContextLayer {
+impl ContextGuard {
     /// Takes the peer from a [`PeerAddr`] in the extensions, and trusts no proxy.
     pub fn new() -> Self {
         Self {
-            guard: ContextGuard {
-                proxies: TrustedProxies::default(),
-                peer: |extensions| extensions.get().copied(),
-            },
+            proxies: TrustedProxies::default(),
+            peer: |extensions| extensions.get().copied(),
         }
     }
 
     /// Trusts these proxies to say who their client is.
     pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
-        self.guard.proxies = proxies;
+        self.proxies = proxies;
         self
     }
 
     /// Takes the peer from somewhere else, such as axum's `ConnectInfo<SocketAddr>`.
     pub fn peer(mut self, peer: fn(&Extensions) -> Option<PeerAddr>) -> Self {
-        self.guard.peer = peer;
+        self.peer = peer;
         self
-    }
-
-    /// The layer.
-    pub fn into_layer(self) -> GuardLayer<ContextGuard> {
-        GuardLayer::new(self.guard)
     }
 }
 
-impl Default for ContextLayer {
+impl Default for ContextGuard {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// The guard of [`ContextLayer`].
-#[derive(Clone)]
-pub struct ContextGuard {
-    proxies: TrustedProxies,
-    peer: fn(&Extensions) -> Option<PeerAddr>,
 }
 
 impl Guard for ContextGuard {
@@ -105,7 +92,7 @@ impl Guard for ContextGuard {
             None => Check::Refuse(
                 Refusal::new(RefusalKind::Internal, "the server is not set up correctly").because(
                     "no peer address: let the server put a PeerAddr into the request's \
-                     extensions, or tell ContextLayer::peer where it is",
+                     extensions, or tell ContextGuard::peer where it is",
                 ),
             ),
         }

@@ -10,11 +10,11 @@ use std::{
 
 use http::request::Parts;
 
-use crate::{Hold, Refusal};
+use crate::{GuardLayer, Hold, Refusal};
 
 /// Judges a request by its head: passes it, refuses it, or waits first.
 ///
-/// Written once for every server; [`GuardLayer`](crate::GuardLayer) runs it as a tower
+/// Written once for every server; [`GuardLayer`] runs it as a tower
 /// service. One instance is shared by all requests, so state sits behind `&self`.
 pub trait Guard: Send + Sync + 'static {
     /// Names the guard in verdicts, logs and metrics: `key_auth`, `scope`.
@@ -38,6 +38,14 @@ pub trait Guard: Send + Sync + 'static {
     ///
     /// Called right before the inner service, never for a refused request.
     fn admit(&self, pass: Self::Pass, head: &mut Parts) -> Self::Hold;
+
+    /// The tower layer of this guard; [`GuardLayer::with_responder`] takes a responder too.
+    fn into_layer(self) -> GuardLayer<Self>
+    where
+        Self: Sized,
+    {
+        GuardLayer::new(self)
+    }
 }
 
 /// What a guard says of a request.

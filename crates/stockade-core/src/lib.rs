@@ -106,7 +106,7 @@ pub use body::GuardedBody;
 pub use client_ip::{ClientBucket, ClientIp, ForwardingHeader, PeerAddr, TrustedProxies};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use context::{RequestContext, Usage, Verdict};
-pub use context_guard::{ContextGuard, ContextLayer, RequestIdHeader};
+pub use context_guard::{ContextGuard, RequestIdHeader};
 pub use future::ResponseFuture;
 pub use guard::{Check, Guard, Never};
 pub use hold::{End, Hold};

@@ -1,6 +1,10 @@
 //! Who a request was authenticated as.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, LazyLock},
+};
 
 use http::Extensions;
 
@@ -19,6 +23,7 @@ struct Inner {
     id: Box<str>,
     scopes: ScopeSet,
     attributes: BTreeMap<Box<str>, Box<str>>,
+    anonymous: bool,
 }
 
 impl Principal {
@@ -28,7 +33,26 @@ impl Principal {
             id: id.into(),
             scopes: ScopeSet::default(),
             attributes: BTreeMap::new(),
+            anonymous: false,
         })
+    }
+
+    /// Whoever sent no credential, where an authenticator lets such requests pass. It may
+    /// do nothing, and its id is `anonymous`.
+    pub fn anonymous() -> Self {
+        static ANONYMOUS: LazyLock<Principal> = LazyLock::new(|| {
+            let PrincipalBuilder(inner) = Principal::builder("anonymous");
+            Principal(Arc::new(Inner {
+                anonymous: true,
+                ..inner
+            }))
+        });
+        ANONYMOUS.clone()
+    }
+
+    /// Whether no credential was sent.
+    pub fn is_anonymous(&self) -> bool {
+        self.0.anonymous
     }
 
     /// The principal that an authenticator found for this request.

@@ -43,6 +43,8 @@ pub enum RefusalKind {
     Forbidden,
     /// There is nothing here: 404, `NOT_FOUND`.
     NotFound,
+    /// The route does not take this method: 405, `UNIMPLEMENTED`.
+    MethodNotAllowed,
     /// The client was too slow: 408, `DEADLINE_EXCEEDED`.
     Timeout,
     /// The request is too large: 413, `RESOURCE_EXHAUSTED`.
@@ -95,6 +97,12 @@ impl RefusalKind {
             ),
             Self::Forbidden => (S::FORBIDDEN, 7, "permission_error", "PERMISSION_DENIED"),
             Self::NotFound => (S::NOT_FOUND, 5, "not_found_error", "NOT_FOUND"),
+            Self::MethodNotAllowed => (
+                S::METHOD_NOT_ALLOWED,
+                12,
+                "invalid_request_error",
+                "METHOD_NOT_ALLOWED",
+            ),
             Self::Timeout => (
                 S::REQUEST_TIMEOUT,
                 4,
@@ -271,6 +279,7 @@ mod tests {
             K::Unauthenticated,
             K::Forbidden,
             K::NotFound,
+            K::MethodNotAllowed,
             K::Timeout,
             K::TooLarge,
             K::UnsupportedType,

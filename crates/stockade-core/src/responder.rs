@@ -149,7 +149,7 @@ impl<'a> Denied<'a> {
         self.dialect
     }
 
-    /// The request's name, where there is a [`ContextLayer`](crate::ContextLayer).
+    /// The request's name, where there is a [`ContextGuard`](crate::ContextGuard).
     pub fn request_id(&self) -> Option<RequestId> {
         self.request_id
     }

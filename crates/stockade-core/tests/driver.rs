@@ -1,5 +1,7 @@
 //! The driver under guards that wait, hold, refuse, and do nothing.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::{
     convert::Infallible,
     future::Future,

@@ -20,8 +20,8 @@ use crate::{Probe, ProbeBody, ProbeError, Script};
 pub async fn uphold<G, F>(layer: &GuardLayer<G>, passing: F)
 where
     G: Guard,
-    G::Hold: Send + Sync,
-    G::Wait: Send + Sync,
+    G::Hold: Send,
+    G::Wait: Send,
     F: Fn() -> Request<()>,
 {
     is_shareable(layer);
@@ -35,8 +35,8 @@ where
 pub fn is_shareable<G>(layer: &GuardLayer<G>)
 where
     G: Guard,
-    G::Hold: Send + Sync,
-    G::Wait: Send + Sync,
+    G::Hold: Send,
+    G::Wait: Send,
 {
     fn shared<T>(_: &T)
     where

@@ -54,8 +54,8 @@ pub(super) fn tokenizer_json() -> Result<String, TinyModelError> {
     tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, false, false)));
     tokenizer.with_decoder(Some(Decoder::new(false, false, false)));
     // A tokenizer smaller than the weights' vocabulary breaks constrained decoding.
-    let reserved = (BYTES + CONTROL.len()..settings::VOCABULARY)
-        .map(|i| format!("<|reserved_{i}|>"));
+    let reserved =
+        (BYTES + CONTROL.len()..settings::VOCABULARY).map(|i| format!("<|reserved_{i}|>"));
     let special: Vec<AddedToken> = CONTROL
         .into_iter()
         .map(String::from)

@@ -52,7 +52,11 @@ impl Weights {
         self.random("lm_head.weight", &[VOCABULARY, HIDDEN], 0.25);
         // The norm leaves the constant near 1, so the two sides are about 16 × lean apart.
         self.column("lm_head.weight", HIDDEN, |id| {
-            if favoured[id] { 8.0 * lean } else { -8.0 * lean }
+            if favoured[id] {
+                8.0 * lean
+            } else {
+                -8.0 * lean
+            }
         });
     }
 
@@ -66,9 +70,19 @@ impl Weights {
             self.ones(&at("norm2.weight"), VISION_HIDDEN);
             self.linear(&at("attn.qkv"), 3 * VISION_HIDDEN, VISION_HIDDEN, true);
             self.linear(&at("attn.proj"), VISION_HIDDEN, VISION_HIDDEN, true);
-            self.linear(&at("mlp.gate_proj"), VISION_INTERMEDIATE, VISION_HIDDEN, true);
+            self.linear(
+                &at("mlp.gate_proj"),
+                VISION_INTERMEDIATE,
+                VISION_HIDDEN,
+                true,
+            );
             self.linear(&at("mlp.up_proj"), VISION_INTERMEDIATE, VISION_HIDDEN, true);
-            self.linear(&at("mlp.down_proj"), VISION_HIDDEN, VISION_INTERMEDIATE, true);
+            self.linear(
+                &at("mlp.down_proj"),
+                VISION_HIDDEN,
+                VISION_INTERMEDIATE,
+                true,
+            );
         }
         let merged = VISION_HIDDEN * MERGE * MERGE;
         self.ones("visual.merger.ln_q.weight", VISION_HIDDEN);
@@ -82,7 +96,9 @@ impl Weights {
         let bytes: BTreeMap<&String, Vec<u8>> = self
             .tensors
             .iter()
-            .map(|(name, (_, values))| (name, values.iter().flat_map(|v| v.to_le_bytes()).collect()))
+            .map(|(name, (_, values))| {
+                (name, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+            })
             .collect();
         let mut views = BTreeMap::new();
         for (name, (shape, _)) in &self.tensors {
@@ -94,7 +110,10 @@ impl Weights {
 
     /// A linear layer that keeps the size of what goes through it.
     fn linear(&mut self, name: &str, output: usize, input: usize, bias: bool) {
-        #[expect(clippy::cast_precision_loss, reason = "layers are far smaller than 2^23")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "layers are far smaller than 2^23"
+        )]
         let scale = (3.0 / input as f32).sqrt();
         self.random(&format!("{name}.weight"), &[output, input], scale);
         if bias {
@@ -108,7 +127,8 @@ impl Weights {
         let values = (0..count)
             .map(|_| self.random.random_range(-scale..scale))
             .collect();
-        self.tensors.insert(name.to_owned(), (shape.to_vec(), values));
+        self.tensors
+            .insert(name.to_owned(), (shape.to_vec(), values));
     }
 
     fn ones(&mut self, name: &str, size: usize) {

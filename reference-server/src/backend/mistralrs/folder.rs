@@ -30,9 +30,11 @@ pub(super) struct Folder {
     pub(super) context: usize,
     /// The Jinja source that turns messages into a prompt.
     pub(super) chat_template: String,
-    /// The texts that end an answer, the main one first; never empty.
-    pub(super) end_texts: Vec<String>,
-    /// The ids that end an answer, as far as the directory names ids.
+    /// The engine takes its template from a file that it lets nothing override.
+    pub(super) fixed_template: bool,
+    /// The token that ends an answer.
+    pub(super) end_text: String,
+    /// More tokens that end an answer.
     pub(super) end_ids: Vec<u32>,
     /// How many pixels an image of the vision model may have.
     pub(super) pixels: (u64, u64),
@@ -54,13 +56,9 @@ impl Folder {
         if !path.join("tokenizer.json").is_file() {
             return Err(missing(path, "tokenizer.json"));
         }
-        if !has_weights(path) {
-            return Err(format!(
-                "{} holds no weights: put the model's *.safetensors files there",
-                path.display()
-            ));
-        }
+        check_weights(path)?;
         let tokenizer = optional_json(path, "tokenizer_config.json")?;
+        let processor = optional_json(path, "processor_config.json")?;
         let generation = optional_json(path, "generation_config.json")?;
         let text = &config["text_config"];
         Ok(Self {
@@ -71,8 +69,9 @@ impl Folder {
                 .find_map(|c| c["max_position_embeddings"].as_u64())
                 .and_then(|n| usize::try_from(n).ok())
                 .ok_or_else(|| malformed(path, "config.json", "max_position_embeddings"))?,
-            chat_template: chat_template(path, &tokenizer)?,
-            end_texts: end_texts(path, &tokenizer)?,
+            chat_template: chat_template(path, &tokenizer, &processor)?,
+            fixed_template: processor["chat_template"].is_string(),
+            end_text: end_text(path, &tokenizer)?,
             end_ids: ids(&generation["eos_token_id"]),
             pixels: match kind {
                 Kind::Text => (0, 0),
@@ -99,18 +98,35 @@ fn kind(path: &Path, config: &Value) -> Result<Kind, Fault> {
     }
 }
 
-fn has_weights(path: &Path) -> bool {
-    let named_like_weights = |path: PathBuf| path.extension().is_some_and(|e| e == "safetensors");
-    fs::read_dir(path).is_ok_and(|entries| entries.flatten().any(|e| named_like_weights(e.path())))
+fn check_weights(path: &Path) -> Result<(), Fault> {
+    // A model in several files lists them; a download that broke off lacks some.
+    let index = optional_json(path, "model.safetensors.index.json")?;
+    let listed = index["weight_map"].as_object().into_iter().flatten();
+    let mut lacking =
+        listed.filter_map(|(_, file)| file.as_str().filter(|f| !path.join(f).is_file()));
+    if let Some(file) = lacking.next() {
+        return Err(missing(path, file));
+    }
+    let is_weights = |path: PathBuf| path.extension().is_some_and(|e| e == "safetensors");
+    if fs::read_dir(path)
+        .is_ok_and(|mut entries| entries.any(|e| e.is_ok_and(|e| is_weights(e.path()))))
+    {
+        return Ok(());
+    }
+    Err(format!(
+        "{} holds no weights: put the model's *.safetensors files there",
+        path.display()
+    ))
 }
 
 /// The template, from the places the hub's models keep it in.
-fn chat_template(path: &Path, tokenizer: &Value) -> Result<String, Fault> {
+fn chat_template(path: &Path, tokenizer: &Value, processor: &Value) -> Result<String, Fault> {
     if let Ok(template) = fs::read_to_string(path.join("chat_template.jinja")) {
         return Ok(template);
     }
     let separate = optional_json(path, "chat_template.json")?;
-    for value in [&tokenizer["chat_template"], &separate["chat_template"]] {
+    for config in [tokenizer, &separate, processor] {
+        let value = &config["chat_template"];
         if let Some(template) = value.as_str() {
             return Ok(template.to_owned());
         }
@@ -127,16 +143,18 @@ fn chat_template(path: &Path, tokenizer: &Value) -> Result<String, Fault> {
     ))
 }
 
-fn end_texts(path: &Path, tokenizer: &Value) -> Result<Vec<String>, Fault> {
+fn end_text(path: &Path, tokenizer: &Value) -> Result<String, Fault> {
     let end = &tokenizer["eos_token"];
     let end = end.as_str().or_else(|| end["content"].as_str());
-    end.map(|text| vec![text.to_owned()])
+    end.map(str::to_owned)
         .ok_or_else(|| malformed(path, "tokenizer_config.json", "eos_token"))
 }
 
 /// One id or a list of them.
 fn ids(value: &Value) -> Vec<u32> {
-    let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    let list = value
+        .as_array()
+        .map_or(std::slice::from_ref(value), Vec::as_slice);
     list.iter()
         .filter_map(|id| u32::try_from(id.as_u64()?).ok())
         .collect()
@@ -167,7 +185,10 @@ fn json(path: &Path, name: &str) -> Result<Value, Fault> {
         .map_err(|error| error.to_string())
         .and_then(|bytes| serde_json::from_slice(&bytes).map_err(|error| error.to_string()))
         .map_err(|error| {
-            format!("cannot read {}: {error}; download the model again", file.display())
+            format!(
+                "cannot read {}: {error}; download the model again",
+                file.display()
+            )
         })
 }
 

@@ -133,7 +133,11 @@ mod tests {
 
     #[test]
     fn never_panics_on_odd_logits() {
-        for logits in [&[f32::NAN; 3][..], &[f32::NEG_INFINITY; 3], &[f32::INFINITY; 3]] {
+        for logits in [
+            &[f32::NAN; 3][..],
+            &[f32::NEG_INFINITY; 3],
+            &[f32::INFINITY; 3],
+        ] {
             for temperature in [0.0, 1e-4, 2.0] {
                 assert!(Draw::new(temperature, 0.5, 0).pick(logits, 0) < 3);
             }

@@ -1,0 +1,201 @@
+//! The stacks, from nothing to a fence.
+
+use std::{
+    convert::Infallible,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{Router, routing::post};
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, request::Parts};
+use http_body_util::Full;
+use stockade_core::{Check, Clock, Guard, GuardLayer, Never, ScopeSet, SystemClock};
+use stockade_key_auth::{
+    GeneratedKey, KeyAuth, KeyDigest, KeyId, KeyRecord, KeySet, KeyStore, LiveKeys,
+};
+use stockade_scope::{Access, ScopeGuard};
+use tower::{Layer, Service, layer::layer_fn, service_fn};
+
+use crate::Stack;
+
+/// Building and dropping the request: a part of every stack, to be subtracted.
+pub const REQUEST_ALONE: &str = "request alone";
+/// A tower service without anything.
+pub const SERVICE_FN: &str = "`service_fn`";
+/// What everything else is compared with: axum's router with one route.
+pub const ROUTER: &str = "Router";
+/// A layer that hands everything on.
+pub const NO_OP: &str = "Router + no-op layer";
+/// A guard that answers at once and holds nothing.
+pub const READY_GUARD: &str = "Router + ready guard";
+/// The no-op layer, put on with `Router::layer`, which boxes.
+pub const BOXED_NO_OP: &str = "`Router::layer`(no-op layer)";
+/// The ready guard, put on with `Router::layer`, which boxes.
+pub const BOXED_READY_GUARD: &str = "`Router::layer`(ready guard)";
+
+/// The key's digest alone: all that a look-up by digest cannot do without.
+pub const KEY_DIGEST: &str = "SHA-256 of the key alone";
+/// Key auth, with one of a thousand SHA-256 keys, which expires one day.
+pub const KEY_AUTH: &str = "Router + key auth";
+/// Key auth, then the scope guard with a dozen routes.
+pub const SCOPE: &str = "Router + key auth + scope";
+/// Key auth, put on with `Router::layer`, which boxes.
+pub const BOXED_KEY_AUTH: &str = "`Router::layer`(key auth)";
+/// Key auth, with a well-formed key that nobody was given.
+pub const REFUSED: &str = "Router + key auth, 401";
+
+/// All stacks, in the order of the table.
+pub fn stacks() -> Vec<Stack> {
+    let keys = Keys::new();
+    let key = keys.known.clone();
+    let good = move || request(&key);
+    let stranger = GeneratedKey::new("sk", id("stranger")).expect("a key can be made");
+    let bad = move || request(stranger.expose());
+    let digested = keys.known.clone();
+    let key_auth = || KeyAuth::new(&keys).into_layer();
+    let ready = || GuardLayer::new(Open);
+
+    let ok = StatusCode::OK;
+    let unauthorized = StatusCode::UNAUTHORIZED;
+    vec![
+        Stack::of(REQUEST_ALONE, good.clone()),
+        Stack::service(SERVICE_FN, service_fn(answer), good.clone(), ok),
+        Stack::service(ROUTER, router(), good.clone(), ok),
+        Stack::service(NO_OP, NoOp(router()), good.clone(), ok),
+        Stack::service(READY_GUARD, ready().layer(router()), good.clone(), ok),
+        Stack::service(KEY_AUTH, key_auth().layer(router()), good.clone(), ok),
+        Stack::service(
+            SCOPE,
+            key_auth().layer(scope().into_layer().layer(router())),
+            good.clone(),
+            ok,
+        ),
+        Stack::service(REFUSED, key_auth().layer(router()), bad, unauthorized),
+        Stack::service(BOXED_NO_OP, router().layer(layer_fn(NoOp)), good.clone(), ok),
+        Stack::service(BOXED_READY_GUARD, router().layer(ready()), good.clone(), ok),
+        Stack::service(BOXED_KEY_AUTH, router().layer(key_auth()), good, ok),
+        Stack::of(KEY_DIGEST, move || KeyDigest::of(digested.as_bytes())),
+    ]
+}
+
+fn router() -> Router {
+    Router::new().route("/v1/chat/completions", post(async || "ok"))
+}
+
+async fn answer(_request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
+    Ok(Response::new(Full::new(Bytes::from_static(b"ok"))))
+}
+
+/// A request as an OpenAI client sends it.
+fn request(key: &str) -> Request<Full<Bytes>> {
+    Request::post("/v1/chat/completions")
+        .header("host", "localhost:8000")
+        .header("accept", "application/json")
+        .header("accept-encoding", "gzip, deflate")
+        .header("content-type", "application/json")
+        .header("user-agent", "bench")
+        .header("content-length", "2")
+        .header("authorization", format!("Bearer {key}"))
+        .body(Full::new(Bytes::from_static(b"{}")))
+        .expect("these parts make a request")
+}
+
+/// A dozen routes, as a server for language models has.
+fn scope() -> ScopeGuard {
+    let scope = |text: &str| Access::scope(text.parse().expect("this is a scope"));
+    [
+        (Method::GET, "/v1/models", scope("models:read")),
+        (Method::GET, "/v1/models/{id}", scope("models:read")),
+        (Method::POST, "/v1/chat/completions", scope("chat:write")),
+        (Method::POST, "/v1/completions", scope("chat:write")),
+        (Method::POST, "/v1/responses", scope("chat:write")),
+        (Method::POST, "/v1/embeddings", scope("embeddings:write")),
+        (Method::GET, "/v1/files", scope("files:read")),
+        (Method::POST, "/v1/files", scope("files:write")),
+        (Method::GET, "/v1/files/{id}", scope("files:read")),
+        (Method::DELETE, "/v1/files/{id}", scope("files:write")),
+        (Method::GET, "/metrics", scope("metrics:read")),
+        (Method::GET, "/health", Access::public()),
+    ]
+    .into_iter()
+    .fold(ScopeGuard::builder(), |table, (method, pattern, access)| {
+        table.route(method, pattern, access)
+    })
+    .build()
+    .expect("no two rules are for one route")
+}
+
+/// A thousand keys, one of which is known.
+struct Keys {
+    live: LiveKeys,
+    known: String,
+}
+
+impl Keys {
+    const COUNT: usize = 1_000;
+
+    fn new() -> Self {
+        let expires = SystemClock::new().now() + Duration::from_secs(86_400);
+        let scopes: ScopeSet = "chat:write models:read".parse().expect("these are scopes");
+        let mut known = String::new();
+        let records = (0..Self::COUNT).map(|number| {
+            let key = GeneratedKey::new("sk", id(&format!("team-{number}")));
+            let key = key.expect("a key can be made");
+            key.expose().clone_into(&mut known);
+            KeyRecord::new(key.id().clone(), key.digest())
+                .scopes(scopes.clone())
+                .expires(expires)
+        });
+        let set = KeySet::new(records).expect("no two keys are the same");
+        Self {
+            live: LiveKeys::new(set),
+            known,
+        }
+    }
+}
+
+impl KeyStore for Keys {
+    fn keys(&self) -> LiveKeys {
+        self.live.clone()
+    }
+}
+
+fn id(text: &str) -> KeyId {
+    text.parse().expect("this is an id")
+}
+
+#[derive(Clone)]
+struct NoOp<S>(S);
+
+impl<S, R> Service<R> for NoOp<S>
+where
+    S: Service<R>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: R) -> S::Future {
+        self.0.call(request)
+    }
+}
+
+struct Open;
+
+impl Guard for Open {
+    const NAME: &'static str = "open";
+    type Pass = ();
+    type Hold = ();
+    type Wait = Never<()>;
+
+    fn check(&self, _head: &Parts) -> Check<(), Never<()>> {
+        Check::Pass(())
+    }
+
+    fn admit(&self, (): (), _head: &mut Parts) {}
+}

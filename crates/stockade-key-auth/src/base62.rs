@@ -1,0 +1,65 @@
+//! Base62: digits, upper case, lower case.
+
+use zeroize::Zeroizing;
+
+const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// Appends this many random digits, each as likely as any other.
+pub(crate) fn push_random(text: &mut String, count: usize) -> Result<(), getrandom::Error> {
+    let mut missing = count;
+    while missing > 0 {
+        let mut bytes = Zeroizing::new([0; 64]);
+        getrandom::fill(&mut *bytes)?;
+        // 248 is the largest multiple of 62 in a byte; the rest would favour low digits.
+        for byte in bytes.iter().filter(|byte| **byte < 248).take(missing) {
+            text.push(char::from(DIGITS[usize::from(*byte % 62)]));
+            missing -= 1;
+        }
+    }
+    Ok(())
+}
+
+/// Appends a number, padded with zeros to this many digits.
+pub(crate) fn push_number(text: &mut String, number: u32, digits: usize) {
+    for place in (0..digits as u32).rev() {
+        let digit = u64::from(number) / 62u64.pow(place) % 62;
+        text.push(char::from(DIGITS[digit as usize]));
+    }
+}
+
+/// Reads a number; `None` for other characters and numbers over 32 bits.
+pub(crate) fn parse_number(text: &str) -> Option<u32> {
+    text.bytes().try_fold(0u32, |number, byte| {
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'A'..=b'Z' => byte - b'A' + 10,
+            b'a'..=b'z' => byte - b'a' + 36,
+            _ => return None,
+        };
+        number.checked_mul(62)?.checked_add(digit.into())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn reads_back_what_it_wrote(number: u32) {
+            let mut text = String::new();
+            push_number(&mut text, number, 6);
+            prop_assert_eq!(text.len(), 6);
+            prop_assert_eq!(parse_number(&text), Some(number));
+        }
+    }
+
+    #[test]
+    fn refuses_numbers_that_are_too_large() {
+        assert_eq!(parse_number("zzzzzz"), None);
+        assert_eq!(parse_number("4gfFC3"), Some(u32::MAX));
+        assert_eq!(parse_number("4gfFC4"), None);
+    }
+}

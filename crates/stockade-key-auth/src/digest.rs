@@ -1,0 +1,119 @@
+//! The digest under which a key is found.
+
+use std::{
+    fmt,
+    hash::{BuildHasherDefault, Hash, Hasher},
+};
+
+use sha2::{Digest as _, Sha256};
+
+/// The SHA-256 digest of a key's whole text.
+///
+/// A fast hash is right for a secret of 128 random bits or more: there is nothing to
+/// guess, so there is nothing to slow down. Two digests are compared in constant time,
+/// also by the map that finds a key.
+#[derive(Clone, Copy)]
+pub struct KeyDigest([u8; 32]);
+
+impl KeyDigest {
+    /// The digest of a key.
+    pub fn of(key: &[u8]) -> Self {
+        Self(Sha256::digest(key).into())
+    }
+
+    /// A digest that was stored.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The digest, to be stored.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl PartialEq for KeyDigest {
+    /// Looks at all bytes whatever they are, so that the time tells nothing of them.
+    fn eq(&self, other: &Self) -> bool {
+        let words = |bytes: &[u8; 32]| -> [u64; 4] {
+            std::array::from_fn(|at| {
+                let word = bytes[at * 8..][..8].try_into();
+                u64::from_ne_bytes(word.expect("eight bytes are a word"))
+            })
+        };
+        let (ours, theirs) = (words(&self.0), words(&other.0));
+        let difference = (0..4).fold(0, |sum, at| sum | ours[at] ^ theirs[at]);
+        // Keeps the compiler from leaving the fold early.
+        std::hint::black_box(difference) == 0
+    }
+}
+
+impl Eq for KeyDigest {}
+
+impl Hash for KeyDigest {
+    fn hash<H>(&self, state: &mut H)
+    where
+        H: Hasher,
+    {
+        state.write(&self.0);
+    }
+}
+
+/// Hashes digests by taking their first bytes: they are as good as random, and nobody can
+/// fill a map with digests that collide, since only the keys of a store are in it.
+pub(crate) type ByDigest = BuildHasherDefault<DigestHasher>;
+
+#[derive(Default)]
+pub(crate) struct DigestHasher(u64);
+
+impl Hasher for DigestHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for KeyDigest {
+    /// `sha256:` and 64 hex digits, as key files have it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sha256:")?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for KeyDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyDigest(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // A02
+    #[test]
+    fn differs_in_any_byte() {
+        let digest = KeyDigest::of(b"abc");
+        assert_eq!(digest, KeyDigest::of(b"abc"));
+        for at in 0..32 {
+            let mut other = digest;
+            other.0[at] ^= 1;
+            assert_ne!(digest, other, "byte {at}");
+        }
+    }
+
+    #[test]
+    fn is_sha256() {
+        // FIPS 180-4, the one-block example.
+        assert_eq!(
+            KeyDigest::of(b"abc").to_string(),
+            "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+}

@@ -1,0 +1,171 @@
+//! The guard: a key in a header, a principal behind it.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+use http::{HeaderName, request::Parts};
+use stockade_core::{Check, Clock, Guard, Principal, Refusal, RequestContext, SystemClock};
+use zeroize::Zeroizing;
+
+use crate::{
+    CredentialSource, KeyDigest, KeyStore, LiveKeys, SlowHashLimits,
+    credential::{Presented, presented, strip},
+    key::Shape,
+    refusal::{self, Challenge},
+    set::{Entry, Known},
+    slow::{Attempt, SlowVerifier},
+};
+
+/// Lets requests with a valid API key in, as the [`Principal`] of the key.
+///
+/// See the [crate documentation](crate) for what it does with all others.
+pub struct KeyAuth {
+    keys: LiveKeys,
+    sources: Vec<CredentialSource>,
+    challenge: Challenge,
+    clock: Arc<dyn Clock>,
+    slow: SlowVerifier,
+    anonymous: bool,
+}
+
+impl KeyAuth {
+    /// Takes the keys of this store, from `Authorization: Bearer` and `X-API-Key`.
+    pub fn new<K>(store: &K) -> Self
+    where
+        K: KeyStore + ?Sized,
+    {
+        Self {
+            keys: store.keys(),
+            sources: vec![
+                CredentialSource::Bearer,
+                CredentialSource::Header(HeaderName::from_static("x-api-key")),
+            ],
+            challenge: Challenge::default(),
+            clock: Arc::new(SystemClock::new()),
+            slow: SlowVerifier::new(SlowHashLimits::default()),
+            anonymous: false,
+        }
+    }
+
+    /// Takes keys from these headers only.
+    pub fn sources(mut self, sources: impl IntoIterator<Item = CredentialSource>) -> Self {
+        self.sources = sources.into_iter().collect();
+        self
+    }
+
+    /// The realm of the challenge; `api` by default.
+    pub fn realm(mut self, realm: &str) -> Self {
+        self.challenge = Challenge::new(realm);
+        self
+    }
+
+    /// The clock that decides whether a key has expired.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// How much bcrypt and argon2id may run.
+    pub fn slow_hashes(mut self, limits: SlowHashLimits) -> Self {
+        self.slow = SlowVerifier::new(limits);
+        self
+    }
+
+    /// Lets requests without a key pass, as [`Principal::anonymous`]; a key that is not
+    /// valid is still refused.
+    ///
+    /// For a scope guard behind it, which then decides what is open to everybody. Without
+    /// one, everything is.
+    pub fn dangerous_allow_anonymous(mut self) -> Self {
+        self.anonymous = true;
+        self
+    }
+
+    fn judge(&self, key: &str) -> Check<Admitted, SlowCheck> {
+        let shape = Shape::of(key);
+        if shape == Shape::Broken {
+            return Check::Refuse(self.challenge.invalid("checksum"));
+        }
+        let digest = KeyDigest::of(key.as_bytes());
+        let keys = self.keys.load();
+        match keys.find(&digest) {
+            Known::Valid(entry) => match expired(&entry, &*self.clock) {
+                false => Check::Pass(Admitted(Some(entry))),
+                true => Check::Refuse(self.challenge.invalid("expired")),
+            },
+            Known::Invalid => Check::Refuse(self.challenge.invalid("unknown")),
+            Known::Unknown => self.verify(key, digest, shape),
+        }
+    }
+
+    fn verify(&self, key: &str, digest: KeyDigest, shape: Shape<'_>) -> Check<Admitted, SlowCheck> {
+        let attempt = Attempt {
+            key: Zeroizing::new(key.to_owned()),
+            digest,
+            id: match shape {
+                Shape::Ours { id } => id.parse().ok(),
+                Shape::Opaque | Shape::Broken => None,
+            },
+        };
+        let Ok(work) = self.slow.verify(self.keys.clone(), attempt) else {
+            return Check::Refuse(refusal::busy());
+        };
+        let (challenge, clock) = (self.challenge.clone(), Arc::clone(&self.clock));
+        Check::Wait(Box::pin(async move {
+            match work.await {
+                Some(entry) if expired(&entry, &*clock) => Err(challenge.invalid("expired")),
+                Some(entry) => Ok(Admitted(Some(entry))),
+                None => Err(challenge.invalid("unknown")),
+            }
+        }))
+    }
+}
+
+impl Guard for KeyAuth {
+    const NAME: &'static str = "key_auth";
+    type Pass = Admitted;
+    type Hold = ();
+    type Wait = SlowCheck;
+
+    fn check(&self, head: &Parts) -> Check<Admitted, SlowCheck> {
+        match presented(&head.headers, &self.sources) {
+            Presented::Key(key) => self.judge(key),
+            Presented::Nothing if self.anonymous => Check::Pass(Admitted(None)),
+            Presented::Nothing => Check::Refuse(self.challenge.missing()),
+            Presented::Malformed => Check::Refuse(self.challenge.invalid("malformed")),
+            Presented::Conflict => Check::Refuse(refusal::conflict()),
+        }
+    }
+
+    fn admit(&self, Admitted(entry): Admitted, head: &mut Parts) {
+        strip(&mut head.headers, &self.sources);
+        let principal = match entry {
+            Some(entry) => entry.principal.clone(),
+            None => Principal::anonymous(),
+        };
+        if let Some(context) = RequestContext::of(&head.extensions) {
+            context.authenticate(principal.clone());
+        }
+        head.extensions.insert::<Principal>(principal);
+    }
+}
+
+impl fmt::Debug for KeyAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyAuth")
+            .field("keys", &self.keys)
+            .field("sources", &self.sources)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A key that was found to be valid, or none where that is allowed.
+#[derive(Debug)]
+pub struct Admitted(Option<Arc<Entry>>);
+
+/// A check that waits for slow hashes; boxed, since each of them takes milliseconds.
+type SlowCheck = Pin<Box<dyn Future<Output = Result<Admitted, Refusal>> + Send>>;
+
+/// Reads the clock only for keys that can expire.
+fn expired(entry: &Entry, clock: &dyn Clock) -> bool {
+    entry.expires.is_some_and(|expires| clock.now() >= expires)
+}

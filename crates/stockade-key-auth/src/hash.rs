@@ -1,0 +1,297 @@
+//! What a store keeps of a key.
+
+use std::{error::Error, fmt, str::FromStr};
+
+use argon2::{
+    Argon2,
+    password_hash::{PasswordVerifier, phc::PasswordHash},
+};
+
+use crate::KeyDigest;
+
+/// The most that a stored hash may cost to verify.
+///
+/// A store is data, and data must not decide that a request takes an hour or four
+/// gigabytes: bcrypt cost 14 (a second), argon2id 256 MiB, 10 passes and 16 lanes.
+const BCRYPT_COSTS: std::ops::RangeInclusive<u32> = 4..=14;
+const ARGON2_MEMORY_KIB: u32 = 256 * 1024;
+const ARGON2_PASSES: u32 = 10;
+const ARGON2_LANES: u32 = 16;
+
+/// bcrypt reads no further, so a longer key would pass with anything behind this.
+const BCRYPT_READS: usize = 72;
+
+/// What a store keeps of a key instead of the key.
+///
+/// | text | kind |
+/// |---|---|
+/// | `sha256:` or `$sha256$` and 64 hex digits | SHA-256, for keys of 128 random bits or more |
+/// | `$2a$`, `$2b$`, `$2y$` … | bcrypt, cost 4 to 14; keys of at most 72 bytes |
+/// | `$argon2id$v=19$…` | argon2id, at most 256 MiB, 10 passes, 16 lanes |
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyHash(Kind);
+
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Fast(KeyDigest),
+    Slow(SlowHash),
+}
+
+impl KeyHash {
+    pub(crate) fn into_kind(self) -> Kind {
+        self.0
+    }
+}
+
+impl From<KeyDigest> for KeyHash {
+    fn from(digest: KeyDigest) -> Self {
+        Self(Kind::Fast(digest))
+    }
+}
+
+impl FromStr for KeyHash {
+    type Err = KeyHashError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let hex = text
+            .strip_prefix("sha256:")
+            .or_else(|| text.strip_prefix("$sha256$"));
+        if let Some(hex) = hex {
+            return parse_hex(hex)
+                .map(|bytes| KeyDigest::from_bytes(bytes).into())
+                .ok_or(KeyHashError("a sha256 hash has 64 hex digits"));
+        }
+        let slow = if text.starts_with("$2") {
+            SlowHash::bcrypt(text)?
+        } else if text.starts_with("$argon2") {
+            SlowHash::argon2(text)?
+        } else {
+            return Err(KeyHashError(
+                "the hash is of no known kind; use `sha256:` and 64 hex digits, bcrypt \
+                 (`$2b$…`) or argon2id (`$argon2id$…`)",
+            ));
+        };
+        Ok(Self(Kind::Slow(slow)))
+    }
+}
+
+fn parse_hex(text: &str) -> Option<[u8; 32]> {
+    let digits: &[u8; 64] = text.as_bytes().try_into().ok()?;
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
+        for digit in pair {
+            *byte = *byte << 4 | char::from(*digit).to_digit(16)? as u8;
+        }
+    }
+    Some(bytes)
+}
+
+impl fmt::Display for KeyHash {
+    /// The text that a store keeps. Not for logs: a weak key can be guessed from it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Fast(digest) => digest.fmt(f),
+            Kind::Slow(SlowHash::Bcrypt(hash) | SlowHash::Argon2(hash)) => f.write_str(hash),
+        }
+    }
+}
+
+impl fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Kind::Fast(_) => "KeyHash(sha256)",
+            Kind::Slow(SlowHash::Bcrypt(_)) => "KeyHash(bcrypt)",
+            Kind::Slow(SlowHash::Argon2(_)) => "KeyHash(argon2id)",
+        })
+    }
+}
+
+/// A hash that takes milliseconds and megabytes to verify; checked when it was parsed.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) enum SlowHash {
+    Bcrypt(Box<str>),
+    Argon2(Box<str>),
+}
+
+impl SlowHash {
+    fn bcrypt(text: &str) -> Result<Self, KeyHashError> {
+        if text.starts_with("$2x$") {
+            return Err(KeyHashError(
+                "`$2x$` marks hashes of a broken bcrypt; issue the key anew",
+            ));
+        }
+        let parts: bcrypt::HashParts = text.parse().map_err(|_| {
+            KeyHashError("the bcrypt hash is malformed or cut; it has 60 characters")
+        })?;
+        if !BCRYPT_COSTS.contains(&parts.get_cost()) {
+            return Err(KeyHashError("the bcrypt cost is not within 4 and 14"));
+        }
+        Ok(Self::Bcrypt(text.into()))
+    }
+
+    fn argon2(text: &str) -> Result<Self, KeyHashError> {
+        const MALFORMED: KeyHashError =
+            KeyHashError("the argon2id hash is malformed or cut; it is a PHC string");
+        let hash = PasswordHash::new(text).map_err(|_| MALFORMED)?;
+        if hash.algorithm.as_str() != "argon2id" {
+            return Err(KeyHashError("of the argon2 kinds only argon2id is taken"));
+        }
+        if hash.hash.is_none() || hash.salt.is_none() {
+            return Err(MALFORMED);
+        }
+        let params = argon2::Params::try_from(&hash).map_err(|_| MALFORMED)?;
+        if params.m_cost() > ARGON2_MEMORY_KIB
+            || params.t_cost() > ARGON2_PASSES
+            || params.p_cost() > ARGON2_LANES
+        {
+            return Err(KeyHashError(
+                "the argon2id hash costs more than 256 MiB, 10 passes or 16 lanes",
+            ));
+        }
+        Ok(Self::Argon2(text.into()))
+    }
+
+    /// Whether this is the key's hash. Takes up to a second: never on an async thread.
+    pub(crate) fn verify(&self, key: &[u8]) -> bool {
+        match self {
+            Self::Bcrypt(hash) => {
+                key.len() <= BCRYPT_READS && bcrypt::verify(key, hash).unwrap_or(false)
+            }
+            Self::Argon2(hash) => Argon2::default().verify_password(key, &**hash).is_ok(),
+        }
+    }
+}
+
+/// Why a text is no [`KeyHash`]. Says nothing of the text, which may be a plain key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyHashError(&'static str);
+
+impl fmt::Display for KeyHashError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Error for KeyHashError {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn slow(text: &str) -> SlowHash {
+        match text.parse::<KeyHash>().unwrap().into_kind() {
+            Kind::Slow(slow) => slow,
+            Kind::Fast(_) => panic!("{text} is a fast hash"),
+        }
+    }
+
+    // A06: crypt_blowfish's own vectors (its wrapper's test table), cost 5.
+    #[test]
+    fn knows_bcrypt() {
+        for (hash, key) in [
+            (
+                "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
+                "U*U",
+            ),
+            (
+                "$2a$05$CCCCCCCCCCCCCCCCCCCCC.VGOzA784oUp/Z0DY336zx7pLYAy0lwK",
+                "U*U*",
+            ),
+            (
+                "$2a$05$XXXXXXXXXXXXXXXXXXXXXOAcXxm9kjPGEMsLznoKqmqw7tc8WCx4a",
+                "U*U*U",
+            ),
+            (
+                "$2a$05$CCCCCCCCCCCCCCCCCCCCC.7uG0VCzI2bS7j6ymqJi9CdcdxiRTWNy",
+                "",
+            ),
+        ] {
+            assert!(slow(hash).verify(key.as_bytes()), "{hash}");
+            assert!(!slow(hash).verify(b"U*V"), "{hash}");
+        }
+    }
+
+    // A06: argon2id with the parameters and texts of the reference code's test.c.
+    #[test]
+    fn knows_argon2id() {
+        let hash = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$\
+                    CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
+        assert!(slow(hash).verify(b"password"));
+        assert!(!slow(hash).verify(b"passwore"));
+    }
+
+    // A04, A06
+    #[test]
+    fn refuses_what_costs_too_much_or_is_broken() {
+        let argon2 = |params: &str| {
+            format!(
+                "$argon2id$v=19${params}$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
+            )
+        };
+        for (text, why) in [
+            (
+                "$2b$31$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
+                "cost",
+            ),
+            (
+                "$2b$15$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
+                "cost",
+            ),
+            (
+                "$2x$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
+                "2x",
+            ),
+            ("$2b$05$CCCC", "60 characters"),
+            (&argon2("m=4194304,t=1000,p=1"), "costs more"),
+            (&argon2("m=65536,t=11,p=1"), "costs more"),
+            (&argon2("m=65536,t=2,p=16777215"), ""),
+            ("$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ", "malformed"),
+            (
+                "$argon2i$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+                "argon2id",
+            ),
+            ("sha256:abcd", "64 hex"),
+            ("hunter2", "no known kind"),
+            ("", "no known kind"),
+        ] {
+            let error = text.parse::<KeyHash>().unwrap_err().to_string();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    // A05
+    #[test]
+    fn bcrypt_takes_no_key_that_it_would_cut() {
+        let hash = bcrypt::hash([b'a'; 72], 4).unwrap();
+        assert!(slow(&hash).verify(&[b'a'; 72]));
+        assert!(!slow(&hash).verify(&[b'a'; 73]));
+    }
+
+    proptest! {
+        // A07
+        #[test]
+        fn any_text_is_parsed_without_a_panic(text: String) {
+            let _ = text.parse::<KeyHash>();
+        }
+
+        // A07
+        #[test]
+        fn a_multibyte_character_anywhere_is_an_error(at in 0usize..59) {
+            let hash = "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+            let mut text = hash.to_owned();
+            text.replace_range(at..at + 2, "é");
+            prop_assert!(text.parse::<KeyHash>().is_err());
+        }
+
+        // A07
+        #[test]
+        fn a_cut_phc_string_is_an_error_or_no_match(at in 0usize..80) {
+            let hash = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
+            if hash[..at].parse::<KeyHash>().is_ok() {
+                prop_assert!(!slow(&hash[..at]).verify(b"password"));
+            }
+        }
+    }
+}

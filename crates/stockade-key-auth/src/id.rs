@@ -1,0 +1,97 @@
+//! The public name of a key.
+
+use std::{error::Error, fmt, str::FromStr};
+
+/// Names a key in logs, limits and commands: `team-core`. No secret.
+///
+/// An ASCII letter or digit, then up to 63 letters, digits, `.`, `_` or `-`: nothing that
+/// looks like another character, and nothing that a log or a shell reads differently.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId(Box<str>);
+
+impl KeyId {
+    /// The id's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn is_valid(text: &str) -> bool {
+        text.len() <= 64
+            && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    }
+}
+
+impl FromStr for KeyId {
+    type Err = KeyIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if Self::is_valid(text) {
+            Ok(Self(text.into()))
+        } else {
+            Err(KeyIdError(text.chars().take(64).collect()))
+        }
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.as_str())
+    }
+}
+
+/// A text that is no [`KeyId`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyIdError(String);
+
+impl fmt::Display for KeyIdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:?} is no key id; use a letter or digit and up to 63 more letters, digits, \
+             `.`, `_` or `-`",
+            self.0
+        )
+    }
+}
+
+impl Error for KeyIdError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // A24
+    #[test]
+    fn refuses_what_looks_like_something_else() {
+        let long = "a".repeat(65);
+        for text in [
+            "",
+            " ",
+            "a b",
+            "-a",
+            "_a",
+            ".a",
+            "а",
+            "ａ",
+            "a\u{200b}",
+            "a\n",
+            "a/b",
+            "a:b",
+            &long,
+        ] {
+            assert!(text.parse::<KeyId>().is_err(), "{text:?}");
+        }
+        for text in ["a", "team-core", "A.b_C-9", &"a".repeat(64)] {
+            assert_eq!(text.parse::<KeyId>().unwrap().as_str(), text);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! API key authentication as a tower layer.
+//!
+//! # Rules
+//! 1. A key is taken from `Authorization: Bearer <key>` or `X-API-Key`, never from the
+//!    query or the body. Two keys that differ are a 400.
+//! 2. No key is a 401 with `WWW-Authenticate: Bearer realm="api"`; a key that is not
+//!    valid is a 401 with `error="invalid_token"` and one message, whatever is wrong with
+//!    it. The cause is in the [`Verdict`](stockade_core::Verdict), for logs.
+//! 3. A store keeps hashes ([`KeyHash`]). Keys made by [`GeneratedKey`] have 178 random
+//!    bits, so SHA-256 is enough for them, and they are found by their digest, compared in
+//!    constant time. A checksum refuses mistyped ones without a look-up.
+//! 4. bcrypt and argon2id hashes of keys that others issued are verified once, off the
+//!    async threads, a few at a time ([`SlowHashLimits`]); the rest is a 503 at once. A
+//!    flood of bad keys therefore costs good keys nothing.
+//! 5. A request sees the keys in force when it begins. A revoked, removed or expired key
+//!    is refused on the next request, also when it was learnt, and also when it was just
+//!    being verified.
+//! 6. A handler sees a [`Principal`](stockade_core::Principal), and never the key: the
+//!    headers that may hold one are removed.
+//!
+//! # Knowing before deploying
+//! - A bcrypt or argon2id key without an id in it is tried against all such hashes on its
+//!   first use. Issue SHA-256 keys instead, and let the old ones expire.
+//! - Slow hashes need a tokio runtime; SHA-256 keys need none.
+//! - Put a rate limit by client address in front: it throttles guessing.
+//!
+//! # Examples
+//! With defaults:
+//!
+//! ```
+//! use std::convert::Infallible;
+//!
+//! use bytes::Bytes;
+//! use http::{Request, Response, StatusCode};
+//! use http_body_util::Full;
+//! use stockade_core::{Guard, Principal};
+//! use stockade_key_auth::{GeneratedKey, KeyAuth, KeyRecord, MemoryKeyStore};
+//! use tower::{ServiceBuilder, ServiceExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let key = GeneratedKey::new("sk", "team-core".parse()?)?;
+//! let store = MemoryKeyStore::new();
+//! store.insert(KeyRecord::new(key.id().clone(), key.digest()))?;
+//!
+//! let service = ServiceBuilder::new()
+//!     .layer(KeyAuth::new(&store).into_layer())
+//!     .service_fn(|request: Request<Full<Bytes>>| async move {
+//!         let principal = Principal::of(request.extensions()).unwrap().id().to_owned();
+//!         Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(principal))))
+//!     });
+//!
+//! let with = Request::builder()
+//!     .header("authorization", format!("Bearer {}", key.expose()))
+//!     .body(Full::default())?;
+//! assert_eq!(service.clone().oneshot(with).await?.status(), StatusCode::OK);
+//!
+//! let without = Request::new(Full::default());
+//! let response = service.oneshot(without).await?;
+//! assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+//! assert_eq!(response.headers()["www-authenticate"], "Bearer realm=\"api\"");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! With keys from a file, one header, and problem JSON:
+//!
+//! ```
+//! use http::{HeaderName, Request, Response, StatusCode};
+//! use stockade_core::{Dialect, GuardLayer, Responder};
+//! use stockade_key_auth::{CredentialSource, FileKeyStore, KeyAuth};
+//! # use std::{convert::Infallible, io::Write};
+//! # use bytes::Bytes;
+//! # use http_body_util::Full;
+//! # use tower::{ServiceBuilder, ServiceExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let mut file = tempfile::NamedTempFile::new()?;
+//! # write!(file, "keys:\n  - key_id: a\n    hash: \"sha256:{}\"\n",
+//! #     "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")?;
+//! # let path = file.path();
+//! let store = FileKeyStore::open(path)?;
+//! let guard = KeyAuth::new(&store)
+//!     .sources([CredentialSource::Header(HeaderName::from_static("x-team-key"))])
+//!     .realm("models");
+//! let responder = Responder::default().default_dialect(Dialect::Problem);
+//! let layer = GuardLayer::with_responder(guard, responder);
+//! # let service = ServiceBuilder::new().layer(layer).service_fn(|_: Request<Full<Bytes>>| async {
+//! #     Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+//! # });
+//!
+//! let with = Request::builder().header("x-team-key", "abc").body(Full::default())?;
+//! assert_eq!(service.clone().oneshot(with).await?.status(), StatusCode::OK);
+//!
+//! let wrong = Request::builder().header("x-team-key", "abd").body(Full::default())?;
+//! let response = service.oneshot(wrong).await?;
+//! assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+//! assert_eq!(response.headers()["content-type"], "application/problem+json");
+//! # Ok(())
+//! # }
+//! ```
+
+mod base62;
+mod credential;
+mod digest;
+mod file;
+mod guard;
+mod hash;
+mod id;
+mod key;
+mod memory;
+mod record;
+mod refusal;
+mod set;
+mod slow;
+mod store;
+
+pub use credential::CredentialSource;
+pub use digest::KeyDigest;
+pub use file::{FileKeyStore, KeyFileError, KeyFileErrorKind, to_yaml};
+pub use guard::{Admitted, KeyAuth};
+pub use hash::{KeyHash, KeyHashError};
+pub use id::{KeyId, KeyIdError};
+pub use key::{GenerateKeyError, GeneratedKey};
+pub use memory::MemoryKeyStore;
+pub use record::KeyRecord;
+pub use set::{DuplicateKeyError, KeySet};
+pub use slow::SlowHashLimits;
+pub use store::{KeyStore, LiveKeys};

@@ -1,0 +1,336 @@
+//! The guard in front of a service.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    num::NonZeroUsize,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Waker},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header::AUTHORIZATION};
+use http_body_util::{BodyExt, Full};
+use stockade_core::{ClientIp, Guard, GuardLayer, Principal, RequestContext, RequestId, Timestamp};
+use stockade_key_auth::{
+    GeneratedKey, KeyAuth, KeyHash, KeyRecord, MemoryKeyStore, SlowHashLimits,
+};
+use stockade_testkit::{FakeClock, contract};
+use tower::{Layer, ServiceExt, service_fn};
+
+/// The lowest cost that bcrypt has: a millisecond instead of a third of a second.
+const CHEAP: u32 = 4;
+
+fn generated(id: &str) -> (GeneratedKey, KeyRecord) {
+    let key = GeneratedKey::new("sk", id.parse().unwrap()).unwrap();
+    let record = KeyRecord::new(key.id().clone(), key.digest());
+    (key, record)
+}
+
+fn bcrypted(id: &str, key: &str) -> KeyRecord {
+    let hash: KeyHash = bcrypt::hash(key, CHEAP).unwrap().parse().unwrap();
+    KeyRecord::new(id.parse().unwrap(), hash)
+}
+
+fn store(records: impl IntoIterator<Item = KeyRecord>) -> MemoryKeyStore {
+    let store = MemoryKeyStore::new();
+    for record in records {
+        store.insert(record).unwrap();
+    }
+    store
+}
+
+fn bearer(key: &str) -> Request<()> {
+    Request::builder()
+        .header(AUTHORIZATION, format!("Bearer {key}"))
+        .body(())
+        .unwrap()
+}
+
+/// Answers with the id of the principal.
+async fn ask(layer: &GuardLayer<KeyAuth>, request: Request<()>) -> Response<Full<Bytes>> {
+    let inner = service_fn(|request: Request<()>| async move {
+        let headers = request.headers();
+        assert!(!headers.contains_key(AUTHORIZATION) && !headers.contains_key("x-api-key"));
+        let principal = Principal::of(request.extensions())
+            .expect("a principal")
+            .clone();
+        Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(
+            principal.id().to_owned(),
+        ))))
+    });
+    let response = layer.layer(inner).oneshot(request).await.unwrap();
+    let (head, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    Response::from_parts(head, Full::new(body))
+}
+
+async fn status(layer: &GuardLayer<KeyAuth>, request: Request<()>) -> StatusCode {
+    ask(layer, request).await.status()
+}
+
+#[tokio::test]
+async fn a_fast_key_upholds_the_contract() {
+    let (key, record) = generated("a");
+    let layer = KeyAuth::new(&store([record])).into_layer();
+    contract::uphold(&layer, || bearer(key.expose())).await;
+}
+
+#[tokio::test]
+async fn a_slow_key_upholds_the_contract() {
+    // Never learnt, since the set is replaced by one with another salt each time, so that
+    // each request waits.
+    let store = Arc::new(MemoryKeyStore::new());
+    let layer = KeyAuth::new(&*store).into_layer();
+    contract::uphold(&layer, || {
+        store.insert(bcrypted("old", "opaque-key")).unwrap();
+        bearer("opaque-key")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn lets_a_key_in_as_its_principal() {
+    let (key, record) = generated("team-core");
+    let record = record
+        .scopes("chat:write".parse().unwrap())
+        .owner("a@example.com");
+    let layer = KeyAuth::new(&store([record])).into_layer();
+
+    let mut request = bearer(key.expose());
+    let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
+    request.extensions_mut().insert(context.clone());
+    let response = ask(&layer, request).await;
+    assert_eq!(response.status(), 200);
+    let principal = context.principal().unwrap();
+    assert_eq!(principal.id(), "team-core");
+    assert_eq!(principal.attribute("owner"), Some("a@example.com"));
+    assert!(principal.may(&"chat:write".parse().unwrap()));
+
+    let header = Request::builder()
+        .header("X-API-Key", key.expose())
+        .body(())
+        .unwrap();
+    assert_eq!(status(&layer, header).await, 200);
+}
+
+// A01, A14, A16: one message, whatever is wrong.
+#[tokio::test]
+async fn all_keys_that_are_not_valid_get_the_same_answer() {
+    let (key, record) = generated("known");
+    let (expired, old) = generated("expired");
+    let (unknown, _) = generated("unknown");
+    let (stranger, _) = generated("known");
+    let clock = FakeClock::at(Timestamp::from_secs(1_000));
+    let old = old.expires(Timestamp::from_secs(1_000));
+    let layer = KeyAuth::new(&store([record, old]))
+        .clock(clock)
+        .into_layer();
+    let broken = format!("{}x", &key.expose()[..key.expose().len() - 1]);
+
+    let mut answers = Vec::new();
+    for (key, cause) in [
+        (unknown.expose(), "unknown"),
+        (stranger.expose(), "unknown"),
+        (expired.expose(), "expired"),
+        (&*broken, "checksum"),
+        ("not-a-key", "unknown"),
+        ("a,b", "malformed"),
+    ] {
+        let mut request = bearer(key);
+        let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
+        request.extensions_mut().insert(context.clone());
+        let response = ask(&layer, request).await;
+        assert_eq!(response.status(), 401, "{key}");
+        assert_eq!(
+            response.headers()["www-authenticate"],
+            "Bearer realm=\"api\", error=\"invalid_token\""
+        );
+        let verdict = context.verdict().unwrap();
+        assert_eq!((verdict.guard, verdict.cause), ("key_auth", cause), "{key}");
+        answers.push(format!("{response:?}"));
+    }
+    assert!(
+        answers.iter().all(|answer| *answer == answers[0]),
+        "{answers:#?}"
+    );
+}
+
+#[tokio::test]
+async fn no_key_gets_a_challenge_without_an_error() {
+    let (_, record) = generated("a");
+    let layer = KeyAuth::new(&store([record]))
+        .realm("mo\"dels")
+        .into_layer();
+    for request in [
+        Request::new(()),
+        Request::builder()
+            .header(AUTHORIZATION, "Basic dTpw")
+            .body(())
+            .unwrap(),
+        Request::builder()
+            .uri("/?api_key=x&access_token=y")
+            .body(())
+            .unwrap(),
+    ] {
+        let response = ask(&layer, request).await;
+        assert_eq!(response.status(), 401);
+        assert_eq!(
+            response.headers()["www-authenticate"],
+            "Bearer realm=\"models\""
+        );
+    }
+}
+
+// A13
+#[tokio::test]
+async fn two_different_keys_are_a_bad_request() {
+    let (a, first) = generated("a");
+    let (b, second) = generated("b");
+    let layer = KeyAuth::new(&store([first, second])).into_layer();
+    let mut request = bearer(a.expose());
+    request
+        .headers_mut()
+        .insert("x-api-key", b.expose().parse().unwrap());
+    assert_eq!(status(&layer, request).await, 400);
+}
+
+// A23
+#[tokio::test]
+async fn without_keys_nobody_gets_in() {
+    let (key, _) = generated("a");
+    let layer = KeyAuth::new(&MemoryKeyStore::new()).into_layer();
+    assert_eq!(status(&layer, bearer(key.expose())).await, 401);
+    assert_eq!(status(&layer, bearer("opaque")).await, 401);
+}
+
+// A08
+#[tokio::test]
+async fn a_removed_key_is_refused_on_the_next_request() {
+    let (key, record) = generated("a");
+    let store = store([record, bcrypted("slow", "opaque-key")]);
+    let layer = KeyAuth::new(&store).into_layer();
+    for (id, text) in [("a", key.expose()), ("slow", "opaque-key")] {
+        assert_eq!(status(&layer, bearer(text)).await, 200);
+        assert_eq!(status(&layer, bearer(text)).await, 200);
+        assert!(store.remove(&id.parse().unwrap()));
+        assert_eq!(status(&layer, bearer(text)).await, 401);
+    }
+}
+
+// A09
+#[tokio::test]
+async fn a_learnt_key_expires() {
+    let expiry = Timestamp::from_secs(1_000);
+    let clock = FakeClock::at(Timestamp::from_secs(999));
+    let store = store([bcrypted("slow", "opaque-key").expires(expiry)]);
+    let layer = KeyAuth::new(&store).clock(clock.clone()).into_layer();
+    assert_eq!(status(&layer, bearer("opaque-key")).await, 200);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(status(&layer, bearer("opaque-key")).await, 401);
+}
+
+#[tokio::test]
+async fn keys_of_all_hashes_are_found() {
+    let argon2 = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$\
+                  CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
+    let (ours, _) = generated("ours");
+    let argon2 = KeyRecord::new("argon".parse().unwrap(), argon2.parse::<KeyHash>().unwrap());
+    let records = [
+        argon2,
+        bcrypted("bcrypt", "opaque-key"),
+        bcrypted("ours", ours.expose()),
+    ];
+    let layer = KeyAuth::new(&store(records)).into_layer();
+    for (key, id) in [
+        ("password", "argon"),
+        ("opaque-key", "bcrypt"),
+        (ours.expose(), "ours"),
+    ] {
+        let response = ask(&layer, bearer(key)).await;
+        assert_eq!(response.status(), 200, "{id}");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, id);
+    }
+    assert_eq!(status(&layer, bearer("passwort")).await, 401);
+}
+
+fn poll<F: Future>(future: Pin<&mut F>) -> bool {
+    future
+        .poll(&mut Context::from_waker(Waker::noop()))
+        .is_ready()
+}
+
+// A03
+#[tokio::test]
+async fn slow_hashes_have_a_bounded_number_of_places() {
+    let one = NonZeroUsize::MIN;
+    let (good, record) = generated("good");
+    let store = store([bcrypted("slow", "opaque-key"), record]);
+    let layer = KeyAuth::new(&store)
+        .slow_hashes(SlowHashLimits::new(one, 1))
+        .into_layer();
+    let inner = service_fn(|_: Request<()>| async {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    let service = layer.layer(inner);
+
+    // Two places: one runs, one waits, before anything was polled.
+    let first = service.clone().oneshot(bearer("bad-1"));
+    let second = service.clone().oneshot(bearer("bad-2"));
+    let (mut first, mut second) = (Box::pin(first), Box::pin(second));
+    assert!(!poll(first.as_mut()));
+    assert!(!poll(second.as_mut()));
+
+    let third = service.clone().oneshot(bearer("bad-3")).await.unwrap();
+    assert_eq!(third.status(), 503);
+    assert_eq!(third.headers()["retry-after"], "1");
+    // A flood of bad keys does not slow a good one.
+    let good = service
+        .clone()
+        .oneshot(bearer(good.expose()))
+        .await
+        .unwrap();
+    assert_eq!(good.status(), 200);
+
+    assert_eq!(first.await.unwrap().status(), 401);
+    assert_eq!(second.await.unwrap().status(), 401);
+    let again = service.oneshot(bearer("bad-3")).await.unwrap();
+    assert_eq!(again.status(), 401);
+}
+
+#[tokio::test]
+async fn anonymous_requests_pass_only_where_that_is_allowed() {
+    let (_, record) = generated("a");
+    let layer = KeyAuth::new(&store([record]))
+        .dangerous_allow_anonymous()
+        .into_layer();
+    let response = ask(&layer, Request::new(())).await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(
+        response.into_body().collect().await.unwrap().to_bytes(),
+        "anonymous"
+    );
+    assert_eq!(status(&layer, bearer("wrong")).await, 401);
+}
+
+#[test]
+fn nothing_shows_a_secret() {
+    let (key, record) = generated("a");
+    let secret = &key.expose()["sk_a_".len()..];
+    let digest = key.digest().to_string();
+    let slow = bcrypted("b", "opaque-key");
+    let store = store([record.clone(), slow.clone()]);
+    let shown = format!(
+        "{key:?} {record:?} {slow:?} {store:?} {:?} {:?}",
+        KeyAuth::new(&store),
+        key.digest()
+    );
+    assert!(!shown.contains(secret), "{shown}");
+    assert!(!shown.contains(&digest["sha256:".len()..]), "{shown}");
+    assert!(!shown.contains("$2b$"), "{shown}");
+}

@@ -1,0 +1,183 @@
+//! The guard: a route, its rule, and the principal.
+
+use http::{
+    HeaderValue, Method,
+    header::{ALLOW, WWW_AUTHENTICATE},
+    request::Parts,
+};
+use stockade_core::{Check, Guard, MatchedRoute, Never, Principal, Refusal, RefusalKind};
+
+use crate::{
+    Access, RouteTableError,
+    path::is_ambiguous,
+    table::{Methods, RouteTable},
+};
+
+/// Lets requests in whose principal may use their route.
+///
+/// See the [crate documentation](crate) for what it does with all others.
+#[derive(Clone, Debug)]
+pub struct ScopeGuard {
+    table: RouteTable,
+    realm: Box<str>,
+}
+
+impl ScopeGuard {
+    /// Starts a table of routes; one without routes denies everything.
+    pub fn builder() -> ScopeGuardBuilder {
+        ScopeGuardBuilder {
+            routes: Vec::new(),
+            realm: "api".into(),
+        }
+    }
+
+    fn judge(&self, head: &Parts) -> Result<(), Refusal> {
+        let methods = match MatchedRoute::of(&head.extensions) {
+            Some(route) => self.table.of_pattern(route.as_str()),
+            None => {
+                let path = head.uri.path();
+                if is_ambiguous(path) {
+                    return Err(ambiguous());
+                }
+                self.table.of_path(path)
+            }
+        };
+        let access = methods.and_then(|methods| rule(methods, &head.method));
+        if access.is_some_and(Access::is_public) {
+            return Ok(());
+        }
+        let Some(principal) = Principal::of(&head.extensions) else {
+            return Err(no_authenticator());
+        };
+        match (access, methods) {
+            (Some(access), _) if access.allows(principal) && !principal.is_anonymous() => Ok(()),
+            _ if principal.is_anonymous() => Err(self.unauthenticated()),
+            (Some(access), _) => Err(self.insufficient(access)),
+            (None, Some(methods)) => Err(wrong_method(methods)),
+            (None, None) => Err(undeclared()),
+        }
+    }
+
+    fn unauthenticated(&self) -> Refusal {
+        let challenge = format!("Bearer realm=\"{}\"", self.realm);
+        Refusal::new(
+            RefusalKind::Unauthenticated,
+            "an API key is needed; send it as `Authorization: Bearer <key>`",
+        )
+        .because("anonymous")
+        .with_header(WWW_AUTHENTICATE, header(challenge))
+    }
+
+    fn insufficient(&self, access: &Access) -> Refusal {
+        let scopes: Vec<&str> = access.scopes().iter().map(|scope| scope.as_str()).collect();
+        let scopes = scopes.join(" ");
+        let challenge = format!(
+            "Bearer realm=\"{}\", error=\"insufficient_scope\", scope=\"{scopes}\"",
+            self.realm
+        );
+        Refusal::new(
+            RefusalKind::Forbidden,
+            format!("the key lacks a scope that this route needs: {scopes}"),
+        )
+        .because("insufficient_scope")
+        .with_header(WWW_AUTHENTICATE, header(challenge))
+    }
+}
+
+impl Guard for ScopeGuard {
+    const NAME: &'static str = "scope";
+    type Pass = ();
+    type Hold = ();
+    type Wait = Never<()>;
+
+    fn check(&self, head: &Parts) -> Check<(), Never<()>> {
+        match self.judge(head) {
+            Ok(()) => Check::Pass(()),
+            Err(refusal) => Check::Refuse(refusal),
+        }
+    }
+
+    fn admit(&self, _pass: (), _head: &mut Parts) {}
+}
+
+/// The rule of this method; that of `GET` for a `HEAD` without one.
+fn rule<'m>(methods: &'m Methods, method: &Method) -> Option<&'m Access> {
+    let of = |method: &Method| methods.iter().find(|(declared, _)| declared == method);
+    let found = match of(method) {
+        None if *method == Method::HEAD => of(&Method::GET),
+        found => found,
+    };
+    found.map(|(_, access)| access)
+}
+
+fn header(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).expect("a realm, scopes and methods are visible ASCII")
+}
+
+fn ambiguous() -> Refusal {
+    Refusal::new(
+        RefusalKind::Invalid,
+        "the path can be read in more than one way; send it without `//`, `.` or `..` \
+         segments, `;`, `\\` and encoded separators",
+    )
+    .with_code("AMBIGUOUS_PATH")
+}
+
+fn no_authenticator() -> Refusal {
+    Refusal::new(RefusalKind::Internal, "the server is not set up correctly").because(
+        "no principal: no authenticator ran before the scope guard; put the \
+         authentication layer outside of it",
+    )
+}
+
+fn wrong_method(methods: &Methods) -> Refusal {
+    let names: Vec<&str> = methods.iter().map(|(method, _)| method.as_str()).collect();
+    Refusal::new(
+        RefusalKind::MethodNotAllowed,
+        "the route does not take this method",
+    )
+    .with_header(ALLOW, header(names.join(", ")))
+}
+
+fn undeclared() -> Refusal {
+    Refusal::new(
+        RefusalKind::Forbidden,
+        "there is no such route, or none that is open to clients",
+    )
+    .with_code("ROUTE_NOT_DECLARED")
+    .because("no rule for this route")
+}
+
+/// Builds a [`ScopeGuard`]; made by [`ScopeGuard::builder`].
+#[derive(Clone, Debug)]
+pub struct ScopeGuardBuilder {
+    routes: Vec<(Method, String, Access)>,
+    realm: Box<str>,
+}
+
+impl ScopeGuardBuilder {
+    /// Declares who may use a route.
+    pub fn route(mut self, method: Method, pattern: impl Into<String>, access: Access) -> Self {
+        self.routes.push((method, pattern.into(), access));
+        self
+    }
+
+    /// The realm of the challenges; `api` by default. What a quoted string cannot hold is
+    /// left out.
+    pub fn realm(mut self, realm: &str) -> Self {
+        let plain = |byte: &char| matches!(byte, ' '..='~') && !matches!(byte, '"' | '\\');
+        self.realm = realm.chars().filter(plain).collect();
+        self
+    }
+
+    /// The guard.
+    ///
+    /// # Errors
+    /// When a pattern is none, or two rules are for the same paths.
+    pub fn build(self) -> Result<ScopeGuard, RouteTableError> {
+        Ok(ScopeGuard {
+            table: RouteTable::new(self.routes)?,
+            realm: self.realm,
+        })
+    }
+}

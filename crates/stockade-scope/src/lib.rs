@@ -1,0 +1,101 @@
+//! Which scope a route needs, as a tower layer that denies what is not declared.
+//!
+//! # Rules
+//! 1. A route is a method and a pattern (`/v1/models/{id}`, in axum's syntax), or a gRPC
+//!    method's path (`/package.Service/Method`). A request to a route without a rule is
+//!    refused, whoever makes it.
+//! 2. The route is the one that the router matched, where it left a
+//!    [`MatchedRoute`](stockade_core::MatchedRoute); otherwise the path is matched by the
+//!    same matcher that axum uses. Paths that servers read in different ways are a 400
+//!    before that, so that guard and router never disagree.
+//! 3. `HEAD` needs what `GET` needs. Headers and parameters that would override the method
+//!    are not looked at.
+//! 4. Without a principal of its own (anonymous) a request gets a 401; with one that may
+//!    not do this a 403 with `error="insufficient_scope"` and the scopes that are needed
+//!    (RFC 6750, section 3.1). A method that a known route does not have is a 405.
+//! 5. Where no authenticator ran at all, the answer is a 500: the layers are in the wrong
+//!    order, and nobody shall find that out by getting in.
+//!
+//! # Knowing before deploying
+//! - The guard reads the principal that an authenticator put into the request. Put the
+//!   authenticator outside of it.
+//! - A public route lets everybody in, also clients with a key that lacks every scope. It
+//!   still needs an authenticator that lets anonymous requests pass.
+//!
+//! # Examples
+//! One route that everybody may use, and one that needs a scope:
+//!
+//! ```
+//! use std::convert::Infallible;
+//!
+//! use bytes::Bytes;
+//! use http::{Method, Request, Response, StatusCode};
+//! use http_body_util::Full;
+//! use stockade_core::{Guard, Principal};
+//! use stockade_scope::{Access, ScopeGuard};
+//! use tower::{ServiceBuilder, ServiceExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let guard = ScopeGuard::builder()
+//!     .route(Method::GET, "/health", Access::public())
+//!     .route(Method::POST, "/v1/chat/completions", Access::scope("chat:write".parse()?))
+//!     .build()?;
+//! let service = ServiceBuilder::new()
+//!     .layer(guard.into_layer())
+//!     .service_fn(|_: Request<Full<Bytes>>| async {
+//!         Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+//!     });
+//!
+//! // What an authenticator would have found out:
+//! let reader = Principal::builder("reader").scopes("models:read".parse()?).build();
+//! let writer = Principal::builder("writer").scopes("chat:write".parse()?).build();
+//! let chat = |principal| {
+//!     Request::post("/v1/chat/completions").extension(principal).body(Full::default())
+//! };
+//!
+//! let passed = service.clone().oneshot(chat(writer)?).await?;
+//! assert_eq!(passed.status(), StatusCode::OK);
+//!
+//! let refused = service.oneshot(chat(reader)?).await?;
+//! assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+//! assert_eq!(
+//!     refused.headers()["www-authenticate"],
+//!     r#"Bearer realm="api", error="insufficient_scope", scope="chat:write""#,
+//! );
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Any of several scopes, all of several scopes, and a gRPC method:
+//!
+//! ```
+//! use http::Method;
+//! use stockade_scope::{Access, ScopeGuard};
+//!
+//! let admin = ["keys:write".parse()?, "audit:read".parse()?];
+//! let guard = ScopeGuard::builder()
+//!     .realm("models")
+//!     .route(Method::GET, "/v1/models/{id}", Access::any_of(["models:read".parse()?, "admin".parse()?]))
+//!     .route(Method::DELETE, "/admin/keys/{id}", Access::all_of(admin))
+//!     .route(Method::POST, "/llm.v1.Chat/Complete", Access::scope("chat:write".parse()?))
+//!     .build()?;
+//! # let _ = guard;
+//!
+//! // Two rules for one route are refused when the table is built.
+//! let twice = ScopeGuard::builder()
+//!     .route(Method::GET, "/health", Access::public())
+//!     .route(Method::GET, "/health", Access::scope("admin".parse()?))
+//!     .build();
+//! assert!(twice.is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod access;
+mod guard;
+mod path;
+mod table;
+
+pub use access::Access;
+pub use guard::{ScopeGuard, ScopeGuardBuilder};
+pub use table::{RouteTableError, RouteTableErrorKind};

@@ -1,0 +1,126 @@
+//! Routes and who may use them.
+
+use std::{collections::HashMap, error::Error, fmt};
+
+use http::Method;
+
+use crate::Access;
+
+/// The rules of a router's routes.
+#[derive(Clone, Debug)]
+pub(crate) struct RouteTable {
+    by_path: matchit::Router<usize>,
+    by_pattern: HashMap<Box<str>, usize>,
+    rules: Vec<Methods>,
+}
+
+/// The rules of one pattern; there are few, so they are searched in a row.
+pub(crate) type Methods = Vec<(Method, Access)>;
+
+impl RouteTable {
+    pub(crate) fn new(routes: Vec<(Method, String, Access)>) -> Result<Self, RouteTableError> {
+        let mut table = Self {
+            by_path: matchit::Router::new(),
+            by_pattern: HashMap::new(),
+            rules: Vec::new(),
+        };
+        for (method, pattern, access) in routes {
+            let error = |kind| RouteTableError {
+                route: format!("{method} {pattern}"),
+                kind,
+            };
+            let at = match table.by_pattern.get(&*pattern) {
+                Some(at) => *at,
+                None => {
+                    let at = table.rules.len();
+                    table
+                        .by_path
+                        .insert(&*pattern, at)
+                        .map_err(|source| error(kind_of(source)))?;
+                    table.by_pattern.insert((&*pattern).into(), at);
+                    table.rules.push(Methods::new());
+                    at
+                }
+            };
+            let methods = &mut table.rules[at];
+            if methods.iter().any(|(declared, _)| *declared == method) {
+                return Err(error(RouteTableErrorKind::Twice));
+            }
+            methods.push((method, access));
+        }
+        Ok(table)
+    }
+
+    /// The rules of the route that a router matched.
+    pub(crate) fn of_pattern(&self, pattern: &str) -> Option<&Methods> {
+        self.by_pattern.get(pattern).map(|at| &self.rules[*at])
+    }
+
+    /// The rules of the route that this path matches.
+    pub(crate) fn of_path(&self, path: &str) -> Option<&Methods> {
+        self.by_path
+            .at(path)
+            .ok()
+            .map(|found| &self.rules[*found.value])
+    }
+}
+
+fn kind_of(error: matchit::InsertError) -> RouteTableErrorKind {
+    match error {
+        matchit::InsertError::Conflict { with } => RouteTableErrorKind::Conflict { with },
+        _ => RouteTableErrorKind::Pattern,
+    }
+}
+
+/// A table of routes that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteTableError {
+    route: String,
+    kind: RouteTableErrorKind,
+}
+
+/// The kinds of [`RouteTableError`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RouteTableErrorKind {
+    /// The pattern is none.
+    Pattern,
+    /// Another pattern matches the same paths.
+    Conflict {
+        /// The other pattern.
+        with: String,
+    },
+    /// The route has a rule already.
+    Twice,
+}
+
+impl RouteTableError {
+    /// Its kind.
+    pub fn kind(&self) -> &RouteTableErrorKind {
+        &self.kind
+    }
+}
+
+impl fmt::Display for RouteTableError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let route = &self.route;
+        match &self.kind {
+            RouteTableErrorKind::Pattern => write!(
+                f,
+                "{route} has no valid pattern; write it like /v1/models/{{id}} or \
+                 /files/{{*path}}"
+            ),
+            RouteTableErrorKind::Conflict { with } => {
+                write!(
+                    f,
+                    "{route} matches the same paths as {with}; keep one of them"
+                )
+            }
+            RouteTableErrorKind::Twice => {
+                write!(f, "{route} has two rules; keep one of them")
+            }
+        }
+    }
+}
+
+impl Error for RouteTableError {}

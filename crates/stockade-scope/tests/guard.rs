@@ -1,0 +1,209 @@
+//! The guard in front of a service and of a real router.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::convert::Infallible;
+
+use axum::{
+    Router,
+    body::Body,
+    routing::{get, post},
+};
+use http::{Method, Request, Response, StatusCode};
+use proptest::prelude::*;
+use stockade_core::{Guard, GuardLayer, MatchedRoute, Principal};
+use stockade_scope::{Access, RouteTableErrorKind, ScopeGuard};
+use stockade_testkit::contract;
+use tower::{Layer, ServiceExt, service_fn};
+
+fn guard() -> ScopeGuard {
+    let scope = |text: &str| Access::scope(text.parse().unwrap());
+    ScopeGuard::builder()
+        .route(Method::GET, "/health", Access::public())
+        .route(Method::GET, "/v1/models/{id}", scope("models:read"))
+        .route(Method::POST, "/v1/chat", scope("chat:write"))
+        .route(Method::GET, "/admin/keys", scope("admin"))
+        .build()
+        .unwrap()
+}
+
+fn with_scopes(scopes: &str) -> Principal {
+    Principal::builder("client")
+        .scopes(scopes.parse().unwrap())
+        .build()
+}
+
+fn request(method: &str, path: &str, principal: Option<Principal>) -> Request<()> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .body(())
+        .unwrap();
+    if let Some(principal) = principal {
+        request.extensions_mut().insert(principal);
+    }
+    request
+}
+
+async fn answer(layer: &GuardLayer<ScopeGuard>, request: Request<()>) -> Response<()> {
+    let inner = service_fn(|_| async { Ok::<_, Infallible>(Response::new(Body::empty())) });
+    let response = layer.layer(inner).oneshot(request).await.unwrap();
+    response.map(|_| ())
+}
+
+#[tokio::test]
+async fn upholds_the_contract() {
+    let layer = guard().into_layer();
+    contract::uphold(&layer, || {
+        request("POST", "/v1/chat", Some(with_scopes("chat:write")))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn judges_by_route_and_principal() {
+    let layer = guard().into_layer();
+    let may = |scopes| Some(with_scopes(scopes));
+    for (method, path, principal, status) in [
+        ("GET", "/health", None, 200),
+        ("GET", "/health", may(""), 200),
+        ("POST", "/v1/chat", may("chat:write"), 200),
+        ("POST", "/v1/chat", may("*"), 200),
+        ("POST", "/v1/chat", may("models:read"), 403),
+        ("POST", "/v1/chat", may(""), 403),
+        ("POST", "/v1/chat", Some(Principal::anonymous()), 401),
+        ("GET", "/v1/models/a", may("models:read"), 200),
+        // Default deny.
+        ("GET", "/metrics", may("*"), 403),
+        ("GET", "/metrics", Some(Principal::anonymous()), 401),
+        ("GET", "/v1/models", may("*"), 403),
+        ("POST", "/v1/chat/", may("*"), 403),
+        ("POST", "/V1/chat", may("*"), 403),
+        // A wiring fault is never an open door.
+        ("POST", "/v1/chat", None, 500),
+        ("GET", "/metrics", None, 500),
+    ] {
+        let response = answer(&layer, request(method, path, principal.clone())).await;
+        assert_eq!(response.status(), status, "{method} {path} {principal:?}");
+    }
+}
+
+// S04
+#[tokio::test]
+async fn head_needs_what_get_needs_and_others_are_not_allowed() {
+    let layer = guard().into_layer();
+    let path = "/v1/models/a";
+    for (method, scopes, status) in [
+        ("HEAD", "models:read", 200),
+        ("HEAD", "chat:write", 403),
+        ("TRACE", "*", 405),
+        ("FOO", "*", 405),
+        ("DELETE", "*", 405),
+        ("OPTIONS", "*", 405),
+    ] {
+        let response = answer(&layer, request(method, path, Some(with_scopes(scopes)))).await;
+        assert_eq!(response.status(), status, "{method} {scopes}");
+        if status == 405 {
+            assert_eq!(response.headers()["allow"], "GET");
+        }
+    }
+    let mut overridden = request("GET", path, Some(with_scopes("models:read")));
+    overridden
+        .headers_mut()
+        .insert("x-http-method-override", "DELETE".parse().unwrap());
+    assert_eq!(answer(&layer, overridden).await.status(), 200);
+}
+
+// S01
+#[tokio::test]
+async fn ambiguous_paths_never_reach_the_router() {
+    let layer = guard().into_layer();
+    for path in [
+        "//v1/chat",
+        "/x/../v1/chat",
+        "/%2e%2e/v1/chat",
+        "/v1%2fchat",
+        "/v1/chat;x",
+        "/v1/chat%00",
+    ] {
+        let response = answer(&layer, request("POST", path, Some(with_scopes("*")))).await;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{path}");
+    }
+    let absolute = request(
+        "POST",
+        "http://other.example/v1/chat",
+        Some(with_scopes("")),
+    );
+    assert_eq!(answer(&layer, absolute).await.status(), 403);
+}
+
+#[tokio::test]
+async fn believes_the_router_before_the_path() {
+    let layer = guard().into_layer();
+    let mut nested = request("POST", "/chat", Some(with_scopes("chat:write")));
+    nested
+        .extensions_mut()
+        .insert(MatchedRoute::new("/v1/chat"));
+    assert_eq!(answer(&layer, nested).await.status(), 200);
+
+    let mut other = request("POST", "/v1/chat", Some(with_scopes("chat:write")));
+    other
+        .extensions_mut()
+        .insert(MatchedRoute::new("/elsewhere"));
+    assert_eq!(answer(&layer, other).await.status(), 403);
+}
+
+#[test]
+fn refuses_tables_that_cannot_be() {
+    let build = |routes: &[&str]| {
+        let mut builder = ScopeGuard::builder();
+        for route in routes {
+            builder = builder.route(Method::GET, *route, Access::public());
+        }
+        builder
+            .build()
+            .map(|_| ())
+            .map_err(|error| error.kind().clone())
+    };
+    assert_eq!(build(&["/a", "/a"]), Err(RouteTableErrorKind::Twice));
+    assert_eq!(build(&["/{"]), Err(RouteTableErrorKind::Pattern));
+    assert_eq!(
+        build(&["/a/{x}", "/a/{y}"]),
+        Err(RouteTableErrorKind::Conflict {
+            with: "/a/{x}".into()
+        })
+    );
+    assert_eq!(build(&["/a/{x}", "/a/b"]), Ok(()));
+}
+
+/// The routes of [`guard`] in a real router; each answers with its own pattern.
+fn router() -> Router {
+    Router::new()
+        .route("/health", get(|| async { "/health" }))
+        .route("/v1/models/{id}", get(|| async { "/v1/models/{id}" }))
+        .route("/v1/chat", post(|| async { "/v1/chat" }))
+        .route("/admin/keys", get(|| async { "/admin/keys" }))
+}
+
+proptest! {
+    // S01
+    #[test]
+    fn the_router_runs_only_what_the_guard_judged(
+        method in "GET|POST|HEAD",
+        path in "(/|//|/\\.|/\\.\\.|/%2e|%2f|%5c|;|/health|/v1|/models|/chat|/admin|/keys|/a){1,6}",
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let service = guard().into_layer().layer(router());
+        let mut request = Request::builder()
+            .method(&*method)
+            .uri(&*path)
+            .body(Body::empty());
+        prop_assume!(request.is_ok());
+        let request = request.as_mut().unwrap();
+        request.extensions_mut().insert(with_scopes("chat:write"));
+        let request = std::mem::take(request);
+        let status = runtime.block_on(service.oneshot(request)).unwrap().status();
+        let open = path == "/health" && method != "POST" || path == "/v1/chat" && method == "POST";
+        prop_assert_eq!(status.is_success(), open, "{} {} {}", method, path, status);
+    }
+}

@@ -1,0 +1,185 @@
+//! What an answer looks like on the wire.
+
+use std::time::SystemTime;
+
+use serde::{Serialize, Serializer};
+use stockade_core::RequestContext;
+
+use crate::{
+    api::unix_seconds,
+    backend::{Finish, Usage},
+};
+
+/// What all pieces of one answer have in common.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Answer {
+    id: String,
+    created: u64,
+    model: String,
+}
+
+impl Answer {
+    /// An answer that bears the request's id.
+    pub(super) fn new(context: &RequestContext, model: String) -> Self {
+        Self {
+            id: format!("chatcmpl-{}", context.id()),
+            created: unix_seconds(SystemTime::now()),
+            model,
+        }
+    }
+
+    /// The whole answer.
+    pub(super) fn completion<'a>(
+        &'a self,
+        text: &'a str,
+        finish: Finish,
+        usage: Usage,
+    ) -> impl Serialize + 'a {
+        Completion {
+            object: "chat.completion",
+            answer: self,
+            choices: [Choice {
+                index: 0,
+                message: Some(Said {
+                    role: Some("assistant"),
+                    content: Some(text),
+                    refusal: None,
+                }),
+                delta: None,
+                logprobs: (),
+                finish_reason: Some(reason(finish)),
+            }],
+            usage: UsageBody::from(usage),
+        }
+    }
+
+    /// A piece of a streamed answer. The first one has the role, the last one the reason.
+    ///
+    /// `usage` is there as `null` where the client asked for usage, as OpenAI has it.
+    pub(super) fn chunk<'a>(
+        &'a self,
+        piece: Piece<'a>,
+        wants_usage: bool,
+    ) -> impl Serialize + 'a {
+        let (role, content, finish) = match piece {
+            Piece::First => (Some("assistant"), Some(""), None),
+            Piece::Text(text) => (None, Some(text), None),
+            Piece::Last(finish) => (None, None, Some(finish)),
+        };
+        Chunk {
+            object: "chat.completion.chunk",
+            answer: self,
+            choices: vec![Choice {
+                index: 0,
+                message: None,
+                delta: Some(Delta { role, content }),
+                logprobs: (),
+                finish_reason: finish.map(reason),
+            }],
+            usage: wants_usage.then_some(None),
+        }
+    }
+
+    /// The piece after the last one, with no choices.
+    pub(super) fn usage_chunk(&self, usage: Usage) -> impl Serialize + '_ {
+        Chunk {
+            object: "chat.completion.chunk",
+            answer: self,
+            choices: Vec::new(),
+            usage: Some(Some(UsageBody::from(usage))),
+        }
+    }
+}
+
+/// Which piece of a streamed answer.
+pub(super) enum Piece<'a> {
+    First,
+    Text(&'a str),
+    Last(Finish),
+}
+
+#[derive(Serialize)]
+struct Completion<'a> {
+    object: &'static str,
+    #[serde(flatten)]
+    answer: &'a Answer,
+    choices: [Choice<'a>; 1],
+    usage: UsageBody,
+}
+
+#[derive(Serialize)]
+struct Chunk<'a> {
+    object: &'static str,
+    #[serde(flatten)]
+    answer: &'a Answer,
+    choices: Vec<Choice<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Option<UsageBody>>,
+}
+
+#[derive(Serialize)]
+struct Choice<'a> {
+    index: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<Said<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delta: Option<Delta<'a>>,
+    #[serde(serialize_with = "null")]
+    logprobs: (),
+    finish_reason: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Said<'a> {
+    role: Option<&'static str>,
+    content: Option<&'a str>,
+    refusal: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Delta<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct UsageBody {
+    prompt_tokens: usize,
+    completion_tokens: usize,
+    total_tokens: usize,
+}
+
+impl From<Usage> for UsageBody {
+    fn from(usage: Usage) -> Self {
+        Self {
+            prompt_tokens: usage.prompt_tokens,
+            completion_tokens: usage.completion_tokens,
+            total_tokens: usage.prompt_tokens + usage.completion_tokens,
+        }
+    }
+}
+
+fn reason(finish: Finish) -> &'static str {
+    match finish {
+        Finish::Stop => "stop",
+        Finish::Length => "length",
+    }
+}
+
+fn null<S>(_value: &(), serializer: S) -> Result<S::Ok, S::Error>
+where
+    S: Serializer,
+{
+    serializer.serialize_none()
+}
+
+/// The tokens of a chat, as the fence counts them.
+pub(super) fn counted(usage: Usage) -> stockade_core::Usage {
+    let count = |tokens| u64::try_from(tokens).unwrap_or(u64::MAX);
+    stockade_core::Usage {
+        prompt_tokens: count(usage.prompt_tokens),
+        completion_tokens: count(usage.completion_tokens),
+    }
+}

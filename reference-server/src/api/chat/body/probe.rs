@@ -1,0 +1,102 @@
+//! Just enough of a value to see whether it asks for something.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+
+/// What is kept of a field that this API does not read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::api::chat) enum Probe {
+    /// `null`, `false`, `0`, `""`, `[]`, `{}`: asks for nothing.
+    Nothing,
+    /// The number 1.
+    One,
+    /// Anything else.
+    Something,
+}
+
+impl Probe {
+    fn unless(nothing: bool) -> Self {
+        if nothing {
+            Self::Nothing
+        } else {
+            Self::Something
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Probe {
+    fn deserialize<D>(deserializer: D) -> Result<Self, D::Error>
+    where
+        D: Deserializer<'de>,
+    {
+        deserializer.deserialize_any(ProbeVisitor)
+    }
+}
+
+struct ProbeVisitor;
+
+impl<'de> Visitor<'de> for ProbeVisitor {
+    type Value = Probe;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Probe, E> {
+        Ok(Probe::Nothing)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Probe, E> {
+        Ok(Probe::unless(!value))
+    }
+
+    fn visit_i64<E>(self, _negative: i64) -> Result<Probe, E> {
+        Ok(Probe::Something)
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Probe, E> {
+        Ok(match value {
+            0 => Probe::Nothing,
+            1 => Probe::One,
+            _ => Probe::Something,
+        })
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Probe, E> {
+        Ok(if value == 1.0 {
+            Probe::One
+        } else {
+            Probe::unless(value == 0.0)
+        })
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Probe, E> {
+        Ok(Probe::unless(value.is_empty()))
+    }
+
+    fn visit_seq<A>(self, mut seq: A) -> Result<Probe, A::Error>
+    where
+        A: SeqAccess<'de>,
+    {
+        let mut empty = true;
+        while seq.next_element::<IgnoredAny>()?.is_some() {
+            empty = false;
+        }
+        Ok(Probe::unless(empty))
+    }
+
+    fn visit_map<A>(self, mut map: A) -> Result<Probe, A::Error>
+    where
+        A: MapAccess<'de>,
+    {
+        let mut empty = true;
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+            empty = false;
+        }
+        Ok(Probe::unless(empty))
+    }
+}

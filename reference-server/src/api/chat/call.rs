@@ -1,0 +1,262 @@
+//! A chat whose values are checked: what the backend is asked, and how to answer.
+
+use stockade_core::{Refusal, RefusalKind};
+
+use super::{
+    body::{ChatBody, Probe},
+    others, speech,
+    speech::Speech,
+};
+use crate::backend::Sampling;
+
+/// The longest stop string, in bytes.
+const MAX_STOP: usize = 256;
+
+/// How much a chat may ask for; an operator's choice.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ChatLimits {
+    /// Where a chat does not say.
+    pub(crate) default_max_tokens: usize,
+    /// The most that a chat may say.
+    pub(crate) max_tokens: usize,
+}
+
+/// A chat with its images still encoded.
+pub(super) struct Call {
+    pub(super) model: String,
+    pub(super) messages: Vec<Speech>,
+    pub(super) sampling: Sampling,
+    pub(super) reply: Reply,
+}
+
+/// How the answer is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reply {
+    Whole,
+    Stream { usage: bool },
+}
+
+impl Call {
+    /// Checks all that needs no model and no decoder.
+    ///
+    /// # Errors
+    /// A refusal that names the field.
+    pub(super) fn check(body: ChatBody<'_>, limits: ChatLimits) -> Result<Self, Refusal> {
+        others::check(&body.others)?;
+        neutral(&body)?;
+        let sampling = sampling(&body, limits)?;
+        let reply = reply(&body)?;
+        let model = body.model.ok_or_else(|| missing("model"))?;
+        let messages = body.messages.ok_or_else(|| missing("messages"))?;
+        Ok(Self {
+            model,
+            messages: speech::read(messages.0)?,
+            sampling,
+            reply,
+        })
+    }
+}
+
+/// What may only be there with a value that asks for nothing.
+fn neutral(body: &ChatBody<'_>) -> Result<(), Refusal> {
+    if body.n.is_some_and(|n| n != 1) {
+        return Err(invalid("n", "only one choice a request is made: set it to 1"));
+    }
+    match &body.response_format {
+        Some(format) if format.kind != "text" => Err(invalid(
+            "response_format.type",
+            "only \"text\" is supported by this server",
+        )
+        .with_code("UNSUPPORTED_PARAMETER")),
+        _ => Ok(()),
+    }
+}
+
+fn sampling(body: &ChatBody<'_>, limits: ChatLimits) -> Result<Sampling, Refusal> {
+    let temperature = body.temperature.unwrap_or(1.0);
+    if !(0.0..=2.0).contains(&temperature) {
+        return Err(invalid("temperature", "it must be from 0 to 2"));
+    }
+    let top_p = body.top_p.unwrap_or(1.0);
+    if !(top_p > 0.0 && top_p <= 1.0) {
+        return Err(invalid("top_p", "it must be over 0 and at most 1"));
+    }
+    Ok(Sampling {
+        max_tokens: max_tokens(body, limits)?,
+        temperature,
+        top_p,
+        // Any integer names a seed, so negative ones keep their bits.
+        seed: body.seed.map(i64::cast_unsigned),
+        stop: stops(body)?,
+    })
+}
+
+fn max_tokens(body: &ChatBody<'_>, limits: ChatLimits) -> Result<usize, Refusal> {
+    let (name, asked) = match (body.max_completion_tokens, body.max_tokens) {
+        (Some(_), Some(_)) => {
+            let text = "it means the same as `max_completion_tokens`: send one of them";
+            return Err(invalid("max_tokens", text));
+        }
+        (Some(asked), None) => ("max_completion_tokens", asked),
+        (None, Some(asked)) => ("max_tokens", asked),
+        (None, None) => return Ok(limits.default_max_tokens),
+    };
+    match usize::try_from(asked) {
+        Ok(asked) if (1..=limits.max_tokens).contains(&asked) => Ok(asked),
+        _ => Err(invalid(
+            name,
+            format!("it must be from 1 to {}", limits.max_tokens),
+        )),
+    }
+}
+
+fn stops(body: &ChatBody<'_>) -> Result<Vec<String>, Refusal> {
+    let Some(stop) = &body.stop else {
+        return Ok(Vec::new());
+    };
+    let allowed = |text: &String| !text.is_empty() && text.len() <= MAX_STOP;
+    if stop.0.iter().all(allowed) {
+        Ok(stop.0.clone())
+    } else {
+        Err(invalid("stop", "a stop string has from 1 to 256 bytes"))
+    }
+}
+
+fn reply(body: &ChatBody<'_>) -> Result<Reply, Refusal> {
+    let stream = body.stream.unwrap_or(false);
+    match &body.stream_options {
+        Some(_) if !stream => Err(invalid(
+            "stream_options",
+            "it is only allowed together with \"stream\": true",
+        )),
+        Some(options) if options.include_obfuscation == Some(true) => Err(invalid(
+            "stream_options.include_obfuscation",
+            "it is not supported by this server",
+        )
+        .with_code("UNSUPPORTED_PARAMETER")),
+        options if stream => Ok(Reply::Stream {
+            usage: options
+                .as_ref()
+                .and_then(|options| options.include_usage)
+                .unwrap_or(false),
+        }),
+        _ => Ok(Reply::Whole),
+    }
+}
+
+fn missing(field: &'static str) -> Refusal {
+    Refusal::new(RefusalKind::Invalid, format!("`{field}` is missing")).with_param(field)
+}
+
+/// A refusal of this field.
+pub(super) fn invalid(param: impl Into<String>, text: impl AsRef<str>) -> Refusal {
+    let param = param.into();
+    let text = format!("`{param}`: {}", text.as_ref());
+    Refusal::new(RefusalKind::Invalid, text).with_param(param)
+}
+
+/// Whether a field of a message asks for something.
+pub(super) fn asks(field: Option<Probe>) -> bool {
+    field.is_some_and(|probe| probe != Probe::Nothing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::read::read, *};
+
+    const LIMITS: ChatLimits = ChatLimits {
+        default_max_tokens: 256,
+        max_tokens: 1_000,
+    };
+
+    fn call(fields: &str) -> Result<Call, Refusal> {
+        let comma = if fields.is_empty() { "" } else { "," };
+        let body = format!(
+            r#"{{"model":"m","messages":[{{"role":"user","content":"hi"}}]{comma}{fields}}}"#
+        );
+        Call::check(read(body.as_bytes())?, LIMITS)
+    }
+
+    #[test]
+    fn a_bare_chat_has_openais_defaults() {
+        let call = call("").ok().unwrap();
+        assert_eq!(
+            call.sampling,
+            Sampling {
+                max_tokens: 256,
+                temperature: 1.0,
+                top_p: 1.0,
+                seed: None,
+                stop: Vec::new(),
+            }
+        );
+        assert_eq!(call.reply, Reply::Whole);
+    }
+
+    #[test]
+    fn takes_every_field() {
+        let call = call(
+            r#""max_completion_tokens":5,"temperature":0,"top_p":0.5,"seed":-1,"n":1,
+               "stop":["a","b"],"stream":true,"stream_options":{"include_usage":true},
+               "response_format":{"type":"text"},"user":"u","tools":[],"frequency_penalty":0"#,
+        )
+        .ok()
+        .unwrap();
+        assert_eq!(
+            call.sampling,
+            Sampling {
+                max_tokens: 5,
+                temperature: 0.0,
+                top_p: 0.5,
+                seed: Some(u64::MAX),
+                stop: vec!["a".to_owned(), "b".to_owned()],
+            }
+        );
+        assert_eq!(call.reply, Reply::Stream { usage: true });
+    }
+
+    // B07
+    #[test]
+    fn refuses_values_out_of_range_by_name() {
+        for (fields, param) in [
+            (r#""temperature":2.1"#, "temperature"),
+            (r#""temperature":-0.1"#, "temperature"),
+            (r#""top_p":0"#, "top_p"),
+            (r#""top_p":1.1"#, "top_p"),
+            (r#""max_tokens":0"#, "max_tokens"),
+            (r#""max_tokens":1001"#, "max_tokens"),
+            (r#""max_completion_tokens":1000000000000"#, "max_completion_tokens"),
+            (r#""max_tokens":1,"max_completion_tokens":1"#, "max_tokens"),
+            (r#""n":2"#, "n"),
+            (r#""n":0"#, "n"),
+            (r#""stop":"""#, "stop"),
+            (r#""stream_options":{}"#, "stream_options"),
+            (r#""response_format":{"type":"json_object"}"#, "response_format.type"),
+            (r#""tools":[{"type":"function"}]"#, "tools"),
+            (r#""logprobs":true"#, "logprobs"),
+            (r#""top_k":5"#, "top_k"),
+        ] {
+            let refusal = call(fields).err().expect(fields);
+            assert_eq!(refusal.param(), Some(param), "{fields}");
+        }
+    }
+
+    #[test]
+    fn null_is_as_good_as_absent() {
+        let fields = r#""temperature":null,"stop":null,"max_tokens":null,"stream_options":null,
+            "tools":null,"response_format":null,"seed":null,"stream":null"#;
+        assert!(call(fields).is_ok());
+    }
+
+    #[test]
+    fn model_and_messages_must_be_there() {
+        for (body, param) in [
+            (r#"{"messages":[{"role":"user","content":"hi"}]}"#, "model"),
+            (r#"{"model":"m"}"#, "messages"),
+            (r#"{"model":"m","messages":[]}"#, "messages"),
+        ] {
+            let refusal = Call::check(read(body.as_bytes()).ok().unwrap(), LIMITS);
+            assert_eq!(refusal.err().unwrap().param(), Some(param), "{body}");
+        }
+    }
+}

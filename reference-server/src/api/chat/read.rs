@@ -1,0 +1,175 @@
+//! From the bytes of a body to a chat's fields, and what to say where that fails.
+
+use serde_json::error::Category;
+use stockade_core::{Refusal, RefusalKind};
+
+use super::body::ChatBody;
+
+/// Reads the body of a chat.
+///
+/// # Errors
+/// A refusal that names the field. It never repeats a value that the client sent.
+pub(super) fn read(body: &[u8]) -> Result<ChatBody<'_>, Refusal> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let chat = serde_path_to_error::deserialize(&mut json)
+        .map_err(|error| refuse(&error.path().to_string(), error.inner()))?;
+    json.end().map_err(|error| refuse(".", &error))?;
+    Ok(chat)
+}
+
+fn refuse(path: &str, error: &serde_json::Error) -> Refusal {
+    let invalid = |text: String| Refusal::new(RefusalKind::Invalid, text);
+    if error.classify() != Category::Data {
+        return invalid(format!(
+            "the body is not valid JSON: look at line {}, column {}",
+            error.line(),
+            error.column()
+        ))
+        .with_code("INVALID_JSON");
+    }
+    let fault = Fault::of(&error.to_string());
+    let path = match &fault {
+        Fault::Missing(field) | Fault::Twice(field) => join(path, field),
+        _ => path.to_owned(),
+    };
+    let text = match fault {
+        Fault::Missing(_) => format!("`{path}` is missing"),
+        Fault::Twice(_) => format!("`{path}` is there twice"),
+        Fault::Expected(what) => format!("`{path}` is wrong: expected {what}"),
+        Fault::Other => format!("`{path}` is not as it must be"),
+        Fault::Own(text) => format!("`{path}` has {text}"),
+    };
+    match path.as_str() {
+        "." => invalid(text.replace("`.`", "the body")),
+        _ => invalid(text).with_param(path),
+    }
+}
+
+fn join(path: &str, field: &str) -> String {
+    match path {
+        "." => field.to_owned(),
+        path if path == field || path.ends_with(&format!(".{field}")) => path.to_owned(),
+        path => format!("{path}.{field}"),
+    }
+}
+
+/// What is wrong, told without anything that the client sent: serde's own text may hold
+/// the whole of a wrong value.
+#[derive(Debug, PartialEq)]
+enum Fault {
+    Missing(String),
+    Twice(String),
+    Expected(String),
+    /// A text of this API's own.
+    Own(String),
+    Other,
+}
+
+impl Fault {
+    fn of(error: &str) -> Self {
+        // The position comes last, and says little where the path is told.
+        let text = error.rfind(" at line ").map_or(error, |at| &error[..at]);
+        let quoted = |text: &str| text.trim_matches('`').to_owned();
+        if let Some(field) = text.strip_prefix("missing field ") {
+            Self::Missing(quoted(field))
+        } else if let Some(field) = text.strip_prefix("duplicate field ") {
+            Self::Twice(quoted(field))
+        } else if text.starts_with("more than ") || text == "too many fields" {
+            Self::Own(text.to_owned())
+        } else if text.starts_with("invalid ") || text.starts_with("unknown ") {
+            // What is expected comes last too, so a value cannot pretend to be it.
+            match text.rsplit_once(", expected ") {
+                Some((_, expected)) => Self::Expected(expected.to_owned()),
+                None => Self::Other,
+            }
+        } else {
+            Self::Other
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(body: &str) -> (Option<String>, String) {
+        let refusal = read(body.as_bytes()).err().expect(body);
+        assert_eq!(refusal.kind(), RefusalKind::Invalid);
+        (
+            refusal.param().map(str::to_owned),
+            refusal.message().to_owned(),
+        )
+    }
+
+    #[test]
+    fn names_the_path_of_a_wrong_type() {
+        for (body, param) in [
+            (r#"{"model":1}"#, "model"),
+            (r#"{"max_tokens":-1}"#, "max_tokens"),
+            (r#"{"max_tokens":1.5}"#, "max_tokens"),
+            (r#"{"max_tokens":1e18}"#, "max_tokens"),
+            (r#"{"temperature":"hot"}"#, "temperature"),
+            (r#"{"stop":7}"#, "stop"),
+            (r#"{"stop":["a","b","c","d","e"]}"#, "stop"),
+            (r#"{"stream_options":{"include_usage":1}}"#, "stream_options.include_usage"),
+            (r#"{"messages":"hello"}"#, "messages"),
+            (r#"{"messages":[{"role":"user","content":3}]}"#, "messages[0].content"),
+            (r#"{"messages":[{"content":"a"}]}"#, "messages[0].role"),
+            (
+                r#"{"messages":[{"role":"user","content":[{"text":"a"}]}]}"#,
+                "messages[0].content[0].type",
+            ),
+            (
+                r#"{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":1}}]}]}"#,
+                "messages[0].content[0].image_url.url",
+            ),
+            (r#"{"model":"a","model":"b"}"#, "model"),
+        ] {
+            assert_eq!(refusal(body).0.as_deref(), Some(param), "{body}");
+        }
+    }
+
+    #[test]
+    fn never_repeats_a_value() {
+        for body in [
+            r#"{"messages":"c2VjcmV0, expected c2VjcmV0"}"#,
+            r#"{"temperature":"c2VjcmV0"}"#,
+            r#"{"messages":[{"role":"user","content":[{"type":"text","c2VjcmV0":1}]}]}"#,
+        ] {
+            let (_, message) = refusal(body);
+            assert!(!message.contains("c2VjcmV0"), "{message}");
+        }
+    }
+
+    #[test]
+    fn says_where_json_breaks_off() {
+        let (param, message) = refusal("{\"model\":\n  nope}");
+        assert_eq!(param, None);
+        assert!(message.contains("line 2, column"), "{message}");
+        for body in ["", "{", "{} x", "\u{feff}{}", r#"{"temperature":1e400}"#] {
+            assert_eq!(refusal(body).0, None, "{body}");
+        }
+        assert_eq!(refusal("[1]").1, "the body is wrong: expected an object with the fields of a chat");
+    }
+
+    // B05
+    #[test]
+    fn depth_ends_in_a_refusal() {
+        for open in ["[", r#"{"a":"#] {
+            let body = format!(r#"{{"metadata":{}"#, open.repeat(100_000));
+            refusal(&body);
+        }
+    }
+
+    // B10
+    #[test]
+    fn long_lists_are_refused() {
+        let message = r#"{"role":"user","content":"a"}"#;
+        let messages = format!(r#"{{"messages":[{}]}}"#, vec![message; 1_025].join(","));
+        assert_eq!(refusal(&messages).0.as_deref(), Some("messages"));
+        let part = r#"{"type":"text","text":"a"}"#;
+        let parts = vec![part; 257].join(",");
+        let parts = format!(r#"{{"messages":[{{"role":"user","content":[{parts}]}}]}}"#);
+        assert_eq!(refusal(&parts).0.as_deref(), Some("messages[0].content"));
+    }
+}

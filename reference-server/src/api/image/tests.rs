@@ -1,0 +1,140 @@
+use image::{DynamicImage, RgbImage};
+
+use super::*;
+
+fn encoded(format: ImageFormat) -> Vec<u8> {
+    let image = DynamicImage::ImageRgb8(RgbImage::from_fn(40, 30, |x, y| {
+        image::Rgb([x as u8 * 6, y as u8 * 8, 128])
+    }));
+    let mut bytes = Cursor::new(Vec::new());
+    image.write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+fn url(declared: &str, bytes: &[u8]) -> String {
+    format!("data:image/{declared};base64,{}", BASE64_STANDARD.encode(bytes))
+}
+
+fn fault<T>(result: Result<T, ImageFault>) -> ImageFault {
+    result.err().unwrap()
+}
+
+#[test]
+fn reads_the_four_types_in_both_forms() {
+    for (name, format) in FORMATS {
+        let bytes = encoded(format);
+        let from_url = Picture::from_url(&url(name, &bytes)).unwrap();
+        let from_base64 = Picture::from_base64(&BASE64_STANDARD.encode(&bytes)).unwrap();
+        assert!(from_url == from_base64, "{name}");
+        let image = decode(&from_url, 1_000).unwrap();
+        assert_eq!((image.width(), image.height()), (40, 30), "{name}");
+    }
+}
+
+// I01, I04
+#[test]
+fn refuses_every_address_with_the_same_text() {
+    let inline = url("png", &encoded(ImageFormat::Png));
+    let mut urls: Vec<String> = [
+        "https://example.com/a.png",
+        "http://169.254.169.254/latest",
+        "file:///etc/passwd",
+        "/etc/passwd",
+        "/no/such/file",
+        "ftp://example.com/a.png",
+        "blob:null/1",
+        "mistralrs-upload:1",
+        "/dev/zero",
+        "",
+        "data:image/svg+xml;base64,PHN2Zy8+",
+        "data:image/png,%89PNG",
+    ]
+    .map(str::to_owned)
+    .into();
+    urls.push(format!(" {inline}"));
+    urls.push(inline.replacen("data:", "DATA:", 1));
+    urls.push(inline.replacen("image/png", "image/PNG", 1));
+    urls.push(inline.replacen("image/png", "image/png;charset=utf-8", 1));
+    urls.push(inline.replacen(";base64", "; base64", 1));
+    for url in urls {
+        assert_eq!(fault(Picture::from_url(&url)), ImageFault::Url, "{url}");
+    }
+}
+
+#[test]
+fn refuses_bytes_of_another_type_than_declared() {
+    let jpeg = encoded(ImageFormat::Jpeg);
+    assert_eq!(fault(Picture::from_url(&url("png", &jpeg))), ImageFault::Declared);
+}
+
+#[test]
+fn refuses_what_is_no_image() {
+    for (bytes, expected) in [
+        (&b"<svg xmlns='http://www.w3.org/2000/svg'/>"[..], ImageFault::Format),
+        (b"BM\x00\x00", ImageFault::Format),
+        (b"", ImageFault::Format),
+        (b"\x89PNG\r\n\x1a\n", ImageFault::Broken),
+    ] {
+        assert_eq!(fault(Picture::from_url(&url("png", bytes))), expected);
+    }
+    for data in ["====", "AAA", "QUJD\n", "a_b-", "AAAB AAA="] {
+        assert_eq!(fault(Picture::from_base64(data)), ImageFault::Base64, "{data}");
+    }
+}
+
+// I05: the header claims 30000 x 30000, and nothing is decoded.
+#[test]
+fn refuses_a_claimed_size_from_the_header() {
+    let mut png = encoded(ImageFormat::Png);
+    png[16..24].copy_from_slice(&[0, 0, 0x75, 0x30, 0, 0, 0x75, 0x30]);
+    // The header's checksum covers the size.
+    let crc = crc32(&png[12..29]);
+    png[29..33].copy_from_slice(&crc.to_be_bytes());
+    assert_eq!(fault(Picture::from_url(&url("png", &png))), ImageFault::Size);
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0_u32, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            crc >> 1 ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 }
+        })
+    })
+}
+
+// I06: every file cut at every byte, and with every tenth byte changed.
+#[test]
+fn broken_files_never_panic() {
+    for (name, format) in FORMATS {
+        let whole = encoded(format);
+        for length in 0..whole.len() {
+            if let Ok(picture) = Picture::from_bytes(whole[..length].to_vec()) {
+                let _ = decode(&picture, 1_000);
+            }
+        }
+        for at in (0..whole.len()).step_by(10) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0xff;
+            if let Ok(picture) = Picture::from_bytes(bytes) {
+                let _ = decode(&picture, 1_000);
+            }
+        }
+        let half = &whole[..whole.len() / 2];
+        let outcome = Picture::from_bytes(half.to_vec()).and_then(|p| decode(&p, 1_000));
+        // Decoders may show what there is of a JPEG; the others say no.
+        assert!(format == ImageFormat::Jpeg || outcome.is_err(), "{name}");
+    }
+}
+
+#[test]
+fn large_images_leave_at_twice_the_models_side() {
+    let picture = Picture::from_bytes(encoded(ImageFormat::Png)).unwrap();
+    let image = decode(&picture, 10).unwrap();
+    assert_eq!((image.width(), image.height()), (20, 15));
+}
+
+#[tokio::test]
+async fn a_panic_on_the_workbench_gives_its_place_back() {
+    let bench = Workbench::new(1);
+    assert_eq!(bench.run(|| -> u8 { panic!("as decoders do") }).await, None);
+    assert_eq!(bench.run(|| 7).await, Some(7));
+}

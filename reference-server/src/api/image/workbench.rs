@@ -1,0 +1,38 @@
+//! Where long work on requests is done: off the executor, and not too much at once.
+
+use std::sync::Arc;
+
+use tokio::{sync::Semaphore, task};
+
+/// A bounded number of threads for work that would hold up other requests.
+#[derive(Clone, Debug)]
+pub(crate) struct Workbench(Arc<Semaphore>);
+
+impl Workbench {
+    /// A workbench for so many jobs at a time; the others wait.
+    pub(crate) fn new(places: usize) -> Self {
+        Self(Arc::new(Semaphore::new(places)))
+    }
+
+    /// Does the work; `None` where it panicked.
+    ///
+    /// A client who leaves while the work waits takes it away. Work that has begun is
+    /// ended, and keeps its place until then.
+    pub(crate) async fn run<T, F>(&self, work: F) -> Option<T>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        let places = Arc::clone(&self.0);
+        let place = places
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed");
+        let done = task::spawn_blocking(move || {
+            let result = work();
+            drop(place);
+            result
+        });
+        done.await.ok()
+    }
+}

@@ -1,0 +1,59 @@
+//! How this API says no: in the same words and dialects as the fence around it.
+
+use std::time::Duration;
+
+use axum::{body::Body, response::Response};
+use http::{Request, request::Parts};
+use stockade_core::{Refusal, RefusalKind, Responder};
+
+use crate::backend::BackendError;
+
+/// The response to a request that is refused by its handler.
+pub(crate) fn respond(refusal: &Refusal, head: &Parts) -> Response {
+    Responder::default().respond(refusal, head).map(Body::from)
+}
+
+/// `{"error":{…}}`, for a stream that has begun: its head is sent, so there is no status
+/// and no dialect any more.
+pub(super) fn event(refusal: &Refusal) -> String {
+    let (head, ()) = Request::new(()).into_parts();
+    let body = Responder::default().respond(refusal, &head).into_body();
+    String::from_utf8_lossy(&body).into_owned()
+}
+
+/// The answer took longer than the operator allows.
+pub(crate) fn too_slow() -> Refusal {
+    let text = "the model did not finish in time: ask for fewer tokens, or try again later";
+    Refusal::new(RefusalKind::Unavailable, text)
+        .with_code("MODEL_TIMEOUT")
+        .retry_after(Duration::from_secs(10))
+}
+
+/// Something in the server broke.
+pub(crate) fn broken(cause: &'static str) -> Refusal {
+    let text = "the server failed to answer this request";
+    Refusal::new(RefusalKind::Internal, text).because(cause)
+}
+
+impl From<BackendError> for Refusal {
+    fn from(error: BackendError) -> Self {
+        let text = error.to_string();
+        match error {
+            BackendError::Loading => Self::new(RefusalKind::Unavailable, text)
+                .with_code("MODEL_LOADING")
+                .retry_after(Duration::from_secs(5)),
+            BackendError::Failed => Self::new(RefusalKind::Unavailable, text)
+                .with_code("MODEL_FAILED")
+                .retry_after(Duration::from_secs(30)),
+            BackendError::QueueFull { retry_after } => Self::new(RefusalKind::Unavailable, text)
+                .with_code("QUEUE_FULL")
+                .retry_after(retry_after),
+            BackendError::Invalid { param, .. } => {
+                Self::new(RefusalKind::Invalid, text).with_param(param)
+            }
+            BackendError::Engine => {
+                Self::new(RefusalKind::Internal, text).with_code("ENGINE_FAILED")
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! A model in this process, run by mistral.rs.
+//!
+//! 1. Loading happens on a thread of its own; until it is done a chat is refused with
+//!    [`BackendError::Loading`]. What is wrong with a model stands in [`Phase::Failed`], and
+//!    loading is tried again with growing pauses, so a mended model needs no restart.
+//! 2. A bounded number of chats runs, a bounded number waits. A chat with images runs alone.
+//! 3. Sampling, stop strings and counting are done here, so that a seed gives the same text
+//!    whoever else is being answered.
+//! 4. Dropping a [`Generation`] ends the model's work after the token it is at. The place is
+//!    free again when the engine is done, not before.
+//! 5. When the engine dies, its chats end with [`BackendError::Engine`] and it is loaded again.
+//!
+//! `panic = "abort"` must not be set: mistral.rs panics where others return an error.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use futures_util::{StreamExt, future::BoxFuture, stream};
+use tokio::sync::watch;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+
+use super::{
+    Backend, BackendError, ChatRequest, Event, Finish, Generation, Message, Phase, Role, Status,
+    Usage,
+};
+
+mod admission;
+mod check;
+mod config;
+mod engine;
+mod folder;
+mod generate;
+mod hub;
+mod image;
+mod load;
+mod prompt;
+mod quirks;
+mod sampling;
+mod steer;
+mod stop;
+mod supervise;
+#[cfg(test)]
+mod tests;
+
+pub use config::{Device, MistralRsConfig, ModelSource, Quantise};
+
+use admission::Admission;
+use engine::Engine;
+use generate::Job;
+use prompt::Prompt;
+use sampling::Draw;
+use stop::StopFilter;
+use supervise::State;
+
+/// A model in this process.
+#[derive(Clone)]
+pub struct MistralRs {
+    name: String,
+    max_image_side: u32,
+    state: watch::Receiver<State>,
+    admission: Arc<Admission>,
+    resumes: Arc<AtomicU64>,
+}
+
+impl MistralRs {
+    /// Starts loading and returns at once.
+    #[must_use]
+    pub fn start(config: MistralRsConfig) -> Self {
+        Self {
+            name: config.name.clone(),
+            max_image_side: config.max_image_side,
+            admission: Arc::new(Admission::new(
+                config.max_running,
+                config.max_queued,
+                config.queue_wait,
+            )),
+            resumes: Arc::default(),
+            state: supervise::start(config),
+        }
+    }
+
+    /// Waits until loading has ended, well or not.
+    pub async fn settled(&self) -> Phase {
+        let mut state = self.state.clone();
+        let settled = |state: &State| !matches!(state.phase, Phase::Loading(_));
+        match state.wait_for(settled).await {
+            Ok(state) => state.phase.clone(),
+            // The supervisor is gone, so this is the last there will be.
+            Err(_) => self.state.borrow().phase.clone(),
+        }
+    }
+
+    /// How often an answer had to be resumed because of a fault of the engine.
+    pub fn resumes(&self) -> u64 {
+        self.resumes.load(Ordering::Relaxed)
+    }
+
+    fn engine(&self) -> Result<Arc<Engine>, BackendError> {
+        let state = self.state.borrow();
+        match (&state.phase, &state.engine) {
+            (Phase::Ready, Some(engine)) => Ok(engine.clone()),
+            (Phase::Failed(_), _) => Err(BackendError::Failed),
+            _ => Err(BackendError::Loading),
+        }
+    }
+
+    async fn answer(self, request: ChatRequest) -> Result<Generation, BackendError> {
+        // Before the queue: what no wait can mend is refused at once.
+        check::messages(&self.engine()?.facts, &request.messages)?;
+        let has_images = request.messages.iter().any(|m| !m.images.is_empty());
+        let places = quirks::places(has_images, self.admission.all());
+        let place = self.admission.enter(places).await?;
+
+        // The engine may have died while this chat waited.
+        let engine = self.engine()?;
+        let (messages, images) = self.fit_images(&engine, request.messages).await?;
+        let image_tokens: usize = images.iter().map(image::tokens).sum();
+        // The count has each image as one token already.
+        let image_extra = image_tokens - images.len();
+        let prompt = Prompt::new(messages, images);
+        let prompt_tokens = engine.count(&prompt).await? + image_extra;
+        let sampling = request.sampling;
+        let max_tokens = check::room(&engine.facts, prompt_tokens, sampling.max_tokens)?;
+
+        let seed = sampling.seed.unwrap_or_else(rand::random);
+        let job = Job {
+            engine,
+            prompt,
+            draw: Draw::new(sampling.temperature, sampling.top_p, seed),
+            max_tokens,
+            stop: StopFilter::new(sampling.stop),
+            place,
+            resumes: self.resumes,
+        };
+        let mut items = job.start();
+        // A refusal by the engine is still a refusal, not a broken answer.
+        let first = items.recv().await.unwrap_or(Err(BackendError::Engine))?;
+        let rest = UnboundedReceiverStream::new(items);
+        Ok(stream::iter([Ok(first)]).chain(rest).boxed())
+    }
+
+    /// Resizes off the executor: a large photograph takes a good part of a second.
+    async fn fit_images(
+        &self,
+        engine: &Engine,
+        messages: Vec<Message>,
+    ) -> Result<(Vec<Message>, Vec<::image::DynamicImage>), BackendError> {
+        if messages.iter().all(|message| message.images.is_empty()) {
+            return Ok((messages, Vec::new()));
+        }
+        let sizes = image::Sizes {
+            max_side: self.max_image_side,
+            pixels: engine.facts.pixels,
+        };
+        let fitted = tokio::task::spawn_blocking(move || {
+            let images = messages.iter().flat_map(|message| &message.images);
+            let images = images.map(|image| image::fit(image, sizes)).collect();
+            (messages, images)
+        });
+        fitted.await.map_err(|_| BackendError::Engine)
+    }
+}
+
+impl fmt::Debug for MistralRs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MistralRs")
+            .field("status", &self.status())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Backend for MistralRs {
+    fn status(&self) -> Status {
+        let state = self.state.borrow();
+        Status {
+            phase: state.phase.clone(),
+            model: self.name.clone(),
+            device: state.device.to_owned(),
+        }
+    }
+
+    fn chat(&self, request: ChatRequest) -> BoxFuture<'static, Result<Generation, BackendError>> {
+        Box::pin(self.clone().answer(request))
+    }
+}

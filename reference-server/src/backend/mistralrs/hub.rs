@@ -1,0 +1,145 @@
+//! Brings a model from the Hugging Face hub into the hub's cache on this machine.
+
+use std::path::{Path, PathBuf};
+
+use hf_hub::{
+    Cache, Repo, RepoType,
+    api::sync::{ApiBuilder, ApiError, ApiRepo},
+};
+
+use super::folder::Fault;
+
+/// Where the cache is, and the server it is filled from.
+///
+/// Both come from the variables that all tools of the hub share (`HF_HOME`, `HF_ENDPOINT`,
+/// `HF_TOKEN`), so that models other tools have downloaded are found.
+pub(super) struct Hub {
+    api: ApiBuilder,
+    cache: Cache,
+}
+
+impl Hub {
+    pub(super) fn from_env() -> Self {
+        Self {
+            api: ApiBuilder::from_env().with_progress(false).with_retries(3),
+            cache: Cache::from_env(),
+        }
+    }
+
+    /// The directory of model `id`, with all files it needs; says each file as it comes.
+    ///
+    /// Without a network, what the cache holds is taken.
+    ///
+    /// # Errors
+    /// A [`Fault`].
+    pub(super) fn fetch(self, id: &str, say: &dyn Fn(String)) -> Result<PathBuf, Fault> {
+        if !is_id(id) {
+            return Err(format!(
+                "{id:?} is not a model of the hub: write it as owner/name, or give a directory"
+            ));
+        }
+        let cached = self.cache.repo(repo(id)).get("config.json");
+        let downloaded = self
+            .api
+            .build()
+            .and_then(|api| download(&api.repo(repo(id)), say));
+        match (downloaded, cached) {
+            (Ok(config), _) => parent(&config),
+            (Err(error), Some(config)) => {
+                tracing::warn!(model = id, error = %first_line(&error), "hub not reached, using the cache");
+                parent(&config)
+            }
+            (Err(error), None) => Err(format!(
+                "cannot download {id} from the hub ({}): check the name, the network and the \
+                 access token, or download the model by other means and give its directory",
+                first_line(&error)
+            )),
+        }
+    }
+}
+
+fn repo(id: &str) -> Repo {
+    Repo::new(id.to_owned(), RepoType::Model)
+}
+
+/// The path of `config.json`, which comes last: a directory with it is complete.
+fn download(repo: &ApiRepo, say: &dyn Fn(String)) -> Result<PathBuf, ApiError> {
+    let siblings = repo.info()?.siblings;
+    let names: Vec<&str> = siblings
+        .iter()
+        .map(|file| file.rfilename.as_str())
+        .collect();
+    let needed = names.iter().filter(|name| is_needed(name));
+    let needed: Vec<_> = needed.collect();
+    for (i, name) in needed.iter().enumerate() {
+        say(format!(
+            "downloading {name}, file {} of {}",
+            i + 1,
+            needed.len()
+        ));
+        repo.get(name)?;
+    }
+    repo.get("config.json")
+}
+
+/// Files at the top that the loader reads; repositories also hold other formats of the
+/// same weights, which are as large.
+fn is_needed(name: &str) -> bool {
+    let extension = Path::new(name).extension().and_then(|e| e.to_str());
+    !name.contains('/')
+        && name != "config.json"
+        && name != "consolidated.safetensors"
+        && matches!(extension, Some("json" | "jinja" | "safetensors"))
+}
+
+/// The id becomes part of a path and of a URL.
+fn is_id(id: &str) -> bool {
+    let is_part = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
+    id.split_once('/')
+        .is_some_and(|(owner, name)| is_part(owner) && is_part(name))
+}
+
+fn parent(config: &Path) -> Result<PathBuf, Fault> {
+    let directory = config.parent().map(Path::to_owned);
+    directory.ok_or_else(|| "the hub's cache is at the root of the disk: set HF_HOME".to_owned())
+}
+
+fn first_line(error: &ApiError) -> String {
+    let text = error.to_string();
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_cannot_leave_the_cache() {
+        assert!(is_id("Hcompany/Holo1.5-7B"));
+        for id in [
+            "", "a", "../b", "a/..", "a/b/c", "a/b?c", "/b", "a/", "a/b c",
+        ] {
+            assert!(!is_id(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn no_network_and_no_cache_is_a_clear_fault() {
+        let home = tempfile::tempdir().unwrap();
+        let cache = Cache::new(home.path().to_owned());
+        let hub = Hub {
+            // Nothing listens on the discard port of this machine.
+            api: ApiBuilder::from_cache(cache.clone()).with_endpoint("http://127.0.0.1:9".into()),
+            cache,
+        };
+        let fault = hub.fetch("owner/name", &|_| {}).unwrap_err();
+        assert!(fault.starts_with("cannot download owner/name"), "{fault}");
+        assert!(!fault.contains('\n'));
+    }
+}

@@ -1,0 +1,143 @@
+//! Gives an image the size at which the model looks at it.
+
+use image::{DynamicImage, GenericImageView, Rgb, RgbImage, Rgba, RgbaImage, imageops};
+
+use super::quirks;
+
+/// A square of this many pixels a side is one token to the Qwen2.5-VL family.
+const TILE: u32 = 28;
+
+/// The sizes a model takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    /// Neither side is longer, in pixels.
+    pub(super) max_side: u32,
+    /// The least and the most pixels, from the model's own files.
+    pub(super) pixels: (u64, u64),
+}
+
+/// An image ready for the engine: without transparency, its sides whole tiles.
+///
+/// Where it must grow to have a shape the model takes, it is padded with black at the
+/// right and the bottom, so that what was at the top left stays there.
+pub(super) fn fit(image: &DynamicImage, sizes: Sizes) -> DynamicImage {
+    let padded = pad(flatten(image));
+    let (width, height) = target(padded.dimensions(), sizes);
+    let fitted = if padded.dimensions() == (width, height) {
+        padded
+    } else {
+        imageops::resize(&padded, width, height, imageops::FilterType::CatmullRom)
+    };
+    DynamicImage::ImageRgb8(fitted)
+}
+
+/// How many tokens a fitted image is.
+pub(super) fn tokens(fitted: &DynamicImage) -> usize {
+    let (width, height) = fitted.dimensions();
+    usize::try_from(width / TILE * (height / TILE)).unwrap_or(usize::MAX)
+}
+
+/// On white, as a browser would show it; the engine would just drop the alpha channel,
+/// and what is hidden under it would show.
+fn flatten(image: &DynamicImage) -> RgbImage {
+    if !image.color().has_alpha() {
+        return image.to_rgb8();
+    }
+    let (width, height) = image.dimensions();
+    let mut page = RgbaImage::from_pixel(width, height, Rgba([255; 4]));
+    imageops::overlay(&mut page, &image.to_rgba8(), 0, 0);
+    DynamicImage::ImageRgba8(page).to_rgb8()
+}
+
+fn pad(image: RgbImage) -> RgbImage {
+    let (width, height) = image.dimensions();
+    let least = (width.max(height) / quirks::MAX_RATIO).max(quirks::MIN_SIDE);
+    if width >= least && height >= least {
+        return image;
+    }
+    let mut page = RgbImage::from_pixel(width.max(least), height.max(least), Rgb([0; 3]));
+    imageops::replace(&mut page, &image, 0, 0);
+    page
+}
+
+/// The nearest size of whole tiles within the bounds; the engine's own resize, which
+/// rounds the same way, then finds nothing left to do.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "sides are between 1 and 2^32"
+)]
+fn target((width, height): (u32, u32), sizes: Sizes) -> (u32, u32) {
+    let (width, height) = (f64::from(width), f64::from(height));
+    let (least, most) = sizes.pixels;
+    let longest = sizes.max_side.max(TILE) / TILE * TILE;
+    let shrink = (f64::from(longest) / width.max(height)).min(1.0);
+    let tiles =
+        |side: f64, round: fn(f64) -> f64| (round(side / f64::from(TILE)) as u32).max(1) * TILE;
+    let scaled = |scale: f64, round: fn(f64) -> f64| {
+        (tiles(width * scale, round), tiles(height * scale, round))
+    };
+    let area = |(w, h): (u32, u32)| u64::from(w) * u64::from(h);
+    #[expect(clippy::cast_precision_loss, reason = "areas are far below 2^53")]
+    let to_area = |pixels: u64| (pixels as f64 / (width * height)).sqrt();
+
+    let size = scaled(shrink, f64::round);
+    if area(size) > most {
+        scaled(to_area(most), f64::floor)
+    } else if area(size) < least {
+        scaled(to_area(least), f64::ceil)
+    } else {
+        size
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZES: Sizes = Sizes {
+        max_side: 1440,
+        pixels: (3136, 12_845_056),
+    };
+
+    fn fitted(width: u32, height: u32) -> (u32, u32) {
+        fit(&DynamicImage::new_rgb8(width, height), SIZES).dimensions()
+    }
+
+    #[test]
+    fn sides_become_whole_tiles() {
+        assert_eq!(fitted(224, 168), (224, 168));
+        assert_eq!(fitted(230, 180), (224, 168));
+        assert_eq!(fitted(3840, 2160), (1428, 812));
+    }
+
+    #[test]
+    fn small_images_are_padded_and_grown() {
+        assert_eq!(fitted(1, 1), (56, 56));
+        assert_eq!(fitted(27, 400), (28, 392));
+        let (width, height) = fitted(3000, 1);
+        assert!(height >= 28 && width / height < 200, "{width} x {height}");
+    }
+
+    #[test]
+    fn stays_within_the_models_pixels() {
+        let sizes = Sizes {
+            max_side: 1440,
+            pixels: (3136, 100_000),
+        };
+        let (width, height) = fit(&DynamicImage::new_rgb8(1000, 500), sizes).dimensions();
+        assert!(width * height <= 100_000 && width * height > 80_000);
+    }
+
+    #[test]
+    fn transparent_pixels_become_white() {
+        let image = RgbaImage::from_pixel(56, 56, Rgba([9, 9, 9, 0]));
+        let fitted = fit(&DynamicImage::ImageRgba8(image), SIZES).to_rgb8();
+        assert_eq!(fitted.get_pixel(0, 0).0, [255; 3]);
+    }
+
+    #[test]
+    fn counts_a_token_a_tile() {
+        assert_eq!(tokens(&fit(&DynamicImage::new_rgb8(224, 168), SIZES)), 48);
+    }
+}

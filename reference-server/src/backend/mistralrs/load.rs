@@ -1,0 +1,137 @@
+//! From a configuration to a running engine.
+
+use std::io::Write;
+
+use mistralrs::{
+    IsqType, Model, ModelDType, MultimodalModelBuilder, TextModelBuilder, TokenSource,
+};
+use tokenizers::Tokenizer;
+
+use super::{
+    Device, MistralRsConfig, ModelSource, Quantise,
+    engine::{Engine, Facts},
+    folder::{Fault, Folder, Kind},
+    hub::Hub,
+    quirks,
+    steer::Ends,
+};
+
+const CPU: &str = "cpu";
+
+/// Loads the model on what [`device_name`] says, saying how far it is. Blocks for as long as it takes.
+///
+/// # Errors
+/// A [`Fault`].
+pub(super) async fn load(
+    config: &MistralRsConfig,
+    device: &str,
+    say: &dyn Fn(String),
+) -> Result<Engine, Fault> {
+    let path = match &config.model {
+        ModelSource::Directory(path) => path.clone(),
+        ModelSource::Hub(id) => {
+            say(format!("looking up {id} on the hub"));
+            Hub::from_env().fetch(id, say)?
+        }
+    };
+    let folder = Folder::read(&path)?;
+    let facts = facts(&folder)?;
+    say(format!("loading the weights in {}", path.display()));
+    let model = build(config, device, &folder).await.map_err(|error| {
+        let text = error.to_string();
+        let first = text.lines().next().unwrap_or_default();
+        format!(
+            "cannot load the model in {}: {first}; check that its files are complete and that \
+             the memory is large enough",
+            path.display()
+        )
+    })?;
+    Engine::new(model, facts).map_err(|error| format!("the engine did not start: {error}"))
+}
+
+/// `cpu` or `cuda:0`: what a configuration means in this build.
+pub(super) fn device_name(device: Device) -> &'static str {
+    match device {
+        Device::Auto if has_gpu() => "cuda:0",
+        Device::Auto | Device::Cpu => CPU,
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn has_gpu() -> bool {
+    mistralrs::best_device(false).is_ok_and(|device| device.is_cuda())
+}
+
+#[cfg(not(feature = "cuda"))]
+fn has_gpu() -> bool {
+    false
+}
+
+fn facts(folder: &Folder) -> Result<Facts, Fault> {
+    let file = folder.path.join("tokenizer.json");
+    let tokenizer = Tokenizer::from_file(&file).map_err(|error| {
+        format!(
+            "cannot read {}: {error}; download the model again",
+            file.display()
+        )
+    })?;
+    let end = tokenizer.token_to_id(&folder.end_text).ok_or_else(|| {
+        format!(
+            "{} lacks the end token {:?} of tokenizer_config.json: download the model again",
+            file.display(),
+            folder.end_text
+        )
+    })?;
+    let control = tokenizer.get_added_tokens_decoder().into_values();
+    Ok(Facts {
+        kind: folder.kind,
+        context: folder.context,
+        ends: Ends::new(end, &folder.end_ids),
+        control: control
+            .filter(|token| token.special && !token.content.is_empty())
+            .map(|token| token.content)
+            .collect(),
+        pixels: folder.pixels,
+        open_end: !folder.fixed_template,
+        tokenizer,
+    })
+}
+
+/// The two builders have the same methods but share no trait.
+macro_rules! configured {
+    ($builder:ident, $config:expr, $device:expr, $folder:expr, $template:expr) => {{
+        let mut builder = $builder::new($folder.path.display())
+            .with_token_source(TokenSource::None)
+            .with_jinja_explicit($template)
+            .with_max_num_seqs($config.max_running.max(1));
+        // Never left to the crate: it runs `nvidia-smi` to choose, and panics without it.
+        builder = if $device == CPU {
+            builder.with_force_cpu().with_dtype(ModelDType::F32)
+        } else {
+            builder.with_dtype(ModelDType::BF16)
+        };
+        if let Some(quantise) = $config.quantise {
+            builder = builder.with_isq(match quantise {
+                Quantise::Q8 => IsqType::Q8_0,
+                Quantise::Q4 => IsqType::Q4K,
+            });
+        }
+        builder.build().await
+    }};
+}
+
+async fn build(
+    config: &MistralRsConfig,
+    device: &str,
+    folder: &Folder,
+) -> Result<Model, anyhow::Error> {
+    // The crate takes a template as a file of this ending only.
+    let mut template = tempfile::Builder::new().suffix(".jinja").tempfile()?;
+    template.write_all(quirks::with_open_end(&folder.chat_template).as_bytes())?;
+    let template = template.into_temp_path();
+    let path = template.display().to_string();
+    match folder.kind {
+        Kind::Text => configured!(TextModelBuilder, config, device, folder, path),
+        Kind::Vision => configured!(MultimodalModelBuilder, config, device, folder, path),
+    }
+}

@@ -1,0 +1,78 @@
+//! A chat in the engine's words.
+
+use either::Either;
+use image::DynamicImage;
+use indexmap::IndexMap;
+use mistralrs::{MessageContent, RequestMessage};
+
+use super::{Message, Role};
+
+type EngineMessage = IndexMap<String, MessageContent>;
+
+/// How an image stands in the text of the Qwen2.5-VL family; the engine puts as many of
+/// the middle token as the image has.
+const IMAGE: &str = "<|vision_start|><|image_pad|><|vision_end|>";
+
+/// Messages, with marks for the images, and the images in the order of the marks.
+#[derive(Clone, Debug)]
+pub(super) struct Prompt {
+    messages: Vec<EngineMessage>,
+    images: Vec<DynamicImage>,
+}
+
+impl Prompt {
+    /// The images of a message stand before its text.
+    pub(super) fn new(messages: Vec<Message>, images: Vec<DynamicImage>) -> Self {
+        let messages = messages.into_iter().map(|message| {
+            let content = IMAGE.repeat(message.images.len()) + &message.text;
+            engine_message(message.role, content)
+        });
+        Self {
+            messages: messages.collect(),
+            images,
+        }
+    }
+
+    /// The messages alone, each image one token.
+    pub(super) fn messages(&self) -> Vec<EngineMessage> {
+        self.messages.clone()
+    }
+
+    /// The request's messages. Where the answer has a beginning already, the model goes on
+    /// from it (see `quirks::with_open_end`).
+    pub(super) fn to_request(&self, beginning: Option<&str>) -> RequestMessage {
+        let mut messages = self.messages.clone();
+        if let Some(text) = beginning {
+            let mut answer = engine_message(Role::Assistant, text.to_owned());
+            answer.insert("open".to_owned(), Either::Left("yes".to_owned()));
+            messages.push(answer);
+        }
+        if self.images.is_empty() {
+            return RequestMessage::Chat {
+                messages,
+                enable_thinking: None,
+                reasoning_effort: None,
+            };
+        }
+        RequestMessage::MultimodalChat {
+            images: self.images.clone(),
+            audios: Vec::new(),
+            videos: Vec::new(),
+            messages,
+            enable_thinking: None,
+            reasoning_effort: None,
+        }
+    }
+}
+
+fn engine_message(role: Role, content: String) -> EngineMessage {
+    let role = match role {
+        Role::System => "system",
+        Role::User => "user",
+        Role::Assistant => "assistant",
+    };
+    IndexMap::from([
+        ("role".to_owned(), Either::Left(role.to_owned())),
+        ("content".to_owned(), Either::Left(content)),
+    ])
+}

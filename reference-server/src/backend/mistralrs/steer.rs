@@ -1,0 +1,111 @@
+//! Chooses each token of one answer inside the engine, counts, and can end the answer.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use mistralrs::{CustomLogitsProcessor, Tensor};
+
+use super::sampling::Draw;
+
+/// The tokens that end an answer.
+#[derive(Clone, Debug)]
+pub(super) struct Ends(Arc<[u32]>);
+
+impl Ends {
+    pub(super) fn new(main: u32, more: &[u32]) -> Self {
+        Self([&[main], more].concat().into())
+    }
+
+    fn main(&self) -> u32 {
+        self.0[0]
+    }
+
+    pub(super) fn contains(&self, token: u32) -> bool {
+        self.0.contains(&token)
+    }
+}
+
+/// Handed to the engine with a request. It leaves the engine's own greedy pick no choice.
+pub(super) struct Steer {
+    draw: Draw,
+    ends: Ends,
+    max: usize,
+    ending: AtomicBool,
+    progress: Mutex<Progress>,
+}
+
+/// What the engine has done so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Progress {
+    /// Tokens of the prompt, image tokens included; 0 before the first token.
+    pub(super) prompt: usize,
+    /// Tokens of the whole answer, those of earlier attempts included.
+    pub(super) made: usize,
+    /// The first token of this attempt.
+    pub(super) first: Option<u32>,
+    /// The latest token.
+    pub(super) last: Option<u32>,
+}
+
+impl Steer {
+    /// Goes on with an answer that has `made` tokens already and may have `max`.
+    pub(super) fn new(draw: Draw, ends: &Ends, made: usize, max: usize) -> Self {
+        Self {
+            draw,
+            ends: ends.clone(),
+            max,
+            ending: AtomicBool::new(false),
+            progress: Mutex::new(Progress {
+                made,
+                ..Progress::default()
+            }),
+        }
+    }
+
+    /// Makes the next token the end token.
+    pub(super) fn end(&self) {
+        self.ending.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn choose(&self, logits: &[f32], context: &[u32]) -> usize {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let token = if self.ending.load(Ordering::Relaxed) {
+            self.ends.main()
+        } else {
+            let place = u64::try_from(progress.made).unwrap_or(u64::MAX);
+            progress.made += 1;
+            let token = self.draw.pick(logits, place);
+            let token = u32::try_from(token).unwrap_or(self.ends.main());
+            // Fault 9 in `quirks`: what is asked for after this is not part of the answer.
+            if self.ends.contains(token) || progress.made >= self.max {
+                self.end();
+            }
+            token
+        };
+        if progress.first.is_none() {
+            progress.prompt = context.len();
+            progress.first = Some(token);
+        }
+        progress.last = Some(token);
+        usize::try_from(token).unwrap_or(usize::MAX)
+    }
+}
+
+impl CustomLogitsProcessor for Steer {
+    fn apply(&self, logits: &Tensor, context: &[u32]) -> mistralrs::Result<Tensor> {
+        let mut values: Vec<f32> = logits.to_vec1()?;
+        let token = self.choose(&values, context);
+        values.fill(f32::MIN);
+        if let Some(chosen) = values.get_mut(token) {
+            *chosen = 1.0;
+        }
+        let size = values.len();
+        Tensor::from_vec(values, size, logits.device())
+    }
+}

@@ -1,0 +1,157 @@
+//! Keeps an engine running: loads it, waits for its death, loads it again.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::watch,
+};
+
+use super::{
+    MistralRsConfig, Phase,
+    engine::Engine,
+    folder::Fault,
+    load::{device_name, load},
+};
+
+/// What there is to ask at one moment.
+pub(super) struct State {
+    pub(super) phase: Phase,
+    pub(super) device: &'static str,
+    /// There while the phase is [`Phase::Ready`].
+    pub(super) engine: Option<Arc<Engine>>,
+}
+
+/// An engine that has run this long is not dying of whatever killed the one before.
+const SOUND: Duration = Duration::from_secs(60);
+
+/// The longest pause before the next attempt.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Starts the thread that loads and watches; it ends when nobody watches the state.
+///
+/// A thread with a runtime of its own, because loading blocks for minutes inside async code.
+pub(super) fn start(config: MistralRsConfig) -> watch::Receiver<State> {
+    let (state, watching) = watch::channel(State {
+        phase: Phase::Loading("starting".to_owned()),
+        device: "unknown",
+        engine: None,
+    });
+    let state = Arc::new(state);
+    let thread_state = state.clone();
+    let spawned = thread::Builder::new()
+        .name("model-supervisor".to_owned())
+        .spawn(move || {
+            match Builder::new_multi_thread()
+                .worker_threads(1)
+                .enable_all()
+                .build()
+            {
+                Ok(runtime) => supervise(&config, &runtime, &thread_state),
+                Err(error) => fail(&thread_state, format!("cannot start a runtime: {error}")),
+            }
+        });
+    if let Err(error) = spawned {
+        fail(&state, format!("cannot start a thread: {error}"));
+    }
+    watching
+}
+
+fn supervise(config: &MistralRsConfig, runtime: &Runtime, state: &watch::Sender<State>) {
+    let say = |text| set(state, Phase::Loading(text), None);
+    let mut failures = 0;
+    loop {
+        let attempt = catch_unwind(AssertUnwindSafe(|| {
+            let device = device_name(config.device);
+            state.send_modify(|state| state.device = device);
+            runtime.block_on(load(config, device, &say))
+        }));
+        match attempt.unwrap_or_else(|panic| Err(panicked(&*panic))) {
+            Ok(engine) => {
+                let engine = Arc::new(engine);
+                set(state, Phase::Ready, Some(engine.clone()));
+                let since = Instant::now();
+                let died = runtime.block_on(async {
+                    tokio::select! {
+                        () = engine.died() => true,
+                        () = state.closed() => false,
+                    }
+                });
+                if !died {
+                    return;
+                }
+                failures = if since.elapsed() > SOUND {
+                    0
+                } else {
+                    failures + 1
+                };
+                tracing::error!(failures, "the engine has died");
+                say("the engine has died and is loaded again".to_owned());
+            }
+            Err(fault) => {
+                failures += 1;
+                fail(state, fault);
+            }
+        }
+        let left = runtime.block_on(async {
+            tokio::select! {
+                () = tokio::time::sleep(pause(failures)) => false,
+                () = state.closed() => true,
+            }
+        });
+        if left {
+            return;
+        }
+    }
+}
+
+/// Nothing before the first new attempt, then 1 s, 2 s, 4 s, … up to the longest.
+fn pause(failures: u32) -> Duration {
+    match failures {
+        0 => Duration::ZERO,
+        n => Duration::from_secs(1 << (n - 1).min(16)).min(LONGEST_PAUSE),
+    }
+}
+
+fn set(state: &watch::Sender<State>, phase: Phase, engine: Option<Arc<Engine>>) {
+    state.send_modify(|state| {
+        state.phase = phase;
+        state.engine = engine;
+    });
+}
+
+fn fail(state: &watch::Sender<State>, fault: Fault) {
+    let phase = Phase::Failed(fault);
+    // An attempt a minute fails for the same cause for days; once is enough for a log.
+    if state.borrow().phase != phase {
+        tracing::error!(?phase, "the model is not available");
+    }
+    set(state, phase, None);
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Fault {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no text");
+    let first = text.lines().next().unwrap_or_default();
+    format!("loading panicked ({first}): check that the model's files are complete and supported")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_limit() {
+        let seconds = [0, 1, 2, 3, 7, 8, u32::MAX].map(|n| pause(n).as_secs());
+        assert_eq!(seconds, [0, 1, 2, 4, 60, 60, 60]);
+    }
+}

@@ -1,0 +1,131 @@
+//! The backend against tiny models that mistral.rs really runs.
+
+use std::{fs, future::Future, path::Path, sync::OnceLock, time::Duration};
+
+use ::image::{DynamicImage, Rgb, RgbImage};
+use futures_util::StreamExt;
+use tempfile::TempDir;
+
+use super::*;
+use crate::{backend::Sampling, tiny_model};
+
+mod answers;
+mod faults;
+mod images;
+mod loading;
+mod places;
+
+/// A tiny vision model that all tests share; loading one takes a second.
+async fn shared() -> MistralRs {
+    static SHARED: OnceLock<(TempDir, MistralRs)> = OnceLock::new();
+    let (_, backend) = SHARED.get_or_init(|| {
+        let dir = vision_model();
+        let backend = MistralRs::start(config(dir.path()));
+        (dir, backend)
+    });
+    assert_eq!(soon(backend.settled()).await, Phase::Ready);
+    backend.clone()
+}
+
+fn vision_model() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    tiny_model::write(dir.path(), 7).unwrap();
+    dir
+}
+
+fn edit(dir: &Path, name: &str, from: &str, to: &str) {
+    let path = dir.join(name);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from));
+    fs::write(path, text.replace(from, to)).unwrap();
+}
+
+fn config(dir: &Path) -> MistralRsConfig {
+    let mut config = MistralRsConfig::new("tiny", ModelSource::Directory(dir.to_owned()));
+    config.device = Device::Cpu;
+    config.queue_wait = Duration::from_secs(300);
+    config
+}
+
+async fn ready(config: MistralRsConfig) -> MistralRs {
+    let backend = MistralRs::start(config);
+    assert_eq!(soon(backend.settled()).await, Phase::Ready);
+    backend
+}
+
+/// Guards against hanging; nothing here takes nearly as long.
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    let guard = Duration::from_secs(300);
+    tokio::time::timeout(guard, future).await.expect("hangs")
+}
+
+fn user(text: &str, images: &[DynamicImage]) -> Message {
+    Message {
+        role: Role::User,
+        text: text.to_owned(),
+        images: images.to_vec(),
+    }
+}
+
+/// Greedy, unless changed.
+fn chat(text: &str, images: &[DynamicImage], max_tokens: usize) -> ChatRequest {
+    ChatRequest {
+        messages: vec![user(text, images)],
+        sampling: Sampling {
+            max_tokens,
+            temperature: 0.0,
+            top_p: 1.0,
+            seed: None,
+            stop: Vec::new(),
+        },
+    }
+}
+
+fn picture(width: u32, height: u32, seed: u8) -> DynamicImage {
+    let pixel = |x: u32, y: u32| {
+        let [x, y, ..] = (x * 3 + y * 7 * u32::from(seed)).to_le_bytes();
+        Rgb([x, y.wrapping_mul(seed), x ^ seed])
+    };
+    DynamicImage::ImageRgb8(RgbImage::from_fn(width, height, pixel))
+}
+
+/// A whole answer.
+#[derive(Debug, PartialEq)]
+struct Answer {
+    text: String,
+    finish: Finish,
+    usage: Usage,
+}
+
+async fn ask(backend: &MistralRs, request: ChatRequest) -> Result<Answer, BackendError> {
+    soon(async { collect(backend.chat(request).await?).await }).await
+}
+
+/// Reads to the end, holding the stream to what [`Event`] promises.
+async fn collect(mut generation: Generation) -> Result<Answer, BackendError> {
+    let mut text = String::new();
+    while let Some(event) = generation.next().await {
+        match event? {
+            Event::Text(piece) => {
+                assert!(!piece.is_empty());
+                text.push_str(&piece);
+            }
+            Event::Done { finish, usage } => {
+                assert!(generation.next().await.is_none());
+                return Ok(Answer {
+                    text,
+                    finish,
+                    usage,
+                });
+            }
+        }
+    }
+    panic!("ended without Done after {text:?}");
+}
+
+fn invalid(result: Result<Answer, BackendError>) -> (String, String) {
+    match result {
+        Err(BackendError::Invalid { param, message }) => (param, message),
+        other => panic!("{other:?}"),
+    }
+}

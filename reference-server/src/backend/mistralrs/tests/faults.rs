@@ -1,0 +1,264 @@
+//! One test for each of the faults in `quirks`: it shows that the backend survives it, and
+//! where that can be done from here, that the fault is still there.
+
+use super::*;
+
+/// A vision model whose answers are broken UTF-8 every now and then.
+async fn babbler(lean: f32) -> (TempDir, MistralRs) {
+    let dir = tempfile::tempdir().unwrap();
+    tiny_model::write_leaning(dir.path(), 7, lean).unwrap();
+    let backend = ready(config(dir.path())).await;
+    (dir, backend)
+}
+
+/// What the engine itself says to a request.
+struct Raw {
+    text: String,
+    reasons: Vec<String>,
+    error: Option<String>,
+    progress: steer::Progress,
+}
+
+impl Raw {
+    async fn ask(
+        engine: &Engine,
+        prompt: &Prompt,
+        beginning: Option<&str>,
+        temperature: f64,
+        max_tokens: usize,
+    ) -> Self {
+        let draw = Draw::new(temperature, 1.0, 5);
+        let steer = Arc::new(steer::Steer::new(draw, &engine.facts.ends, 0, max_tokens));
+        let replies = engine.start(prompt, beginning, steer.clone(), max_tokens);
+        let mut replies = soon(replies).await.unwrap();
+        let (mut text, mut reasons, mut error) = (String::new(), vec![], None);
+        while let Some(reply) = soon(replies.recv()).await {
+            match reply {
+                ::mistralrs::Response::Chunk(chunk) => {
+                    let choice = &chunk.choices[0];
+                    text += choice.delta.content.as_deref().unwrap_or_default();
+                    reasons.extend(choice.finish_reason.clone());
+                }
+                ::mistralrs::Response::ModelError(text, _) => error = Some(text),
+                _ => panic!("another reply"),
+            }
+        }
+        let progress = steer.progress();
+        Self {
+            text,
+            reasons,
+            error,
+            progress,
+        }
+    }
+}
+
+fn seeded(text: &str, images: &[DynamicImage], max_tokens: usize, seed: u64) -> ChatRequest {
+    let mut request = chat(text, images, max_tokens);
+    request.sampling.temperature = 1.0;
+    request.sampling.seed = Some(seed);
+    request
+}
+
+#[tokio::test]
+async fn fault_1_leaving_does_not_kill_the_engine() {
+    let backend = shared().await;
+    let engine = backend.engine().unwrap();
+    let left = soon(backend.chat(chat("Hello", &[], 50))).await.unwrap();
+    drop(left);
+    ask(&backend, chat("Hello", &[], 60)).await.unwrap();
+    assert!(Arc::ptr_eq(&engine, &backend.engine().unwrap()));
+}
+
+#[tokio::test]
+async fn fault_2_images_of_equal_length_at_once_all_succeed() {
+    let backend = shared().await;
+    let look = |seed| ask(&backend, chat("Look", &[picture(112, 112, seed)], 8));
+    let alone = (look(1).await.unwrap(), look(2).await.unwrap());
+    let text = ask(&backend, chat("Hello", &[], 8)).await.unwrap();
+    let hello = ask(&backend, chat("Hello", &[], 8));
+    let (first, second, among) = tokio::join!(look(1), look(2), hello);
+    assert_eq!((first.unwrap(), second.unwrap()), alone);
+    assert_eq!(among.unwrap(), text);
+}
+
+#[tokio::test]
+async fn fault_2_is_still_there() {
+    let dir = vision_model();
+    let backend = ready(config(dir.path())).await;
+    let engine = backend.engine().unwrap();
+    let prompt = |seed| {
+        let image = picture(112, 112, seed);
+        Prompt::new(
+            vec![user("Look", std::slice::from_ref(&image))],
+            vec![image],
+        )
+    };
+    let (one, two) = (prompt(1), prompt(2));
+    let (first, second) = tokio::join!(
+        Raw::ask(&engine, &one, None, 0.0, 8),
+        Raw::ask(&engine, &two, None, 0.0, 8),
+    );
+    assert!(first.error.is_some() || second.error.is_some());
+}
+
+#[tokio::test]
+async fn fault_3_a_third_image_is_refused() {
+    let backend = shared().await;
+    let images = [1, 2, 3].map(|seed| picture(56, 56, seed));
+    let (param, message) = invalid(ask(&backend, chat("Look", &images, 4)).await);
+    assert_eq!(param, "messages");
+    assert!(message.contains("at most 2"), "{message}");
+    ask(&backend, chat("Look", &images[..2], 4)).await.unwrap();
+}
+
+#[tokio::test]
+async fn fault_4_answers_are_resumed_or_given_up_and_the_engine_lives() {
+    let (_dir, backend) = babbler(0.06).await;
+    let engine = backend.engine().unwrap();
+    let (mut resumed, mut given_up) = (0, 0);
+    for seed in 0..12 {
+        let request = || seeded("Look", &[picture(56, 56, 1)], 12, seed);
+        let before = backend.resumes();
+        let answer = ask(&backend, request()).await;
+        let resumes = backend.resumes() - before;
+        match &answer {
+            Ok(answer) => {
+                assert!(answer.usage.completion_tokens <= 12);
+                assert_eq!(answer.usage.prompt_tokens, 67);
+                resumed += usize::from(resumes > 0);
+            }
+            Err(error) => {
+                assert_eq!(*error, BackendError::Engine);
+                assert_eq!(resumes, quirks::MAX_RESUMES as u64);
+                given_up += 1;
+            }
+        }
+        assert_eq!(
+            answer,
+            ask(&backend, request()).await,
+            "the seed did not hold"
+        );
+    }
+    assert!(
+        resumed > 0 && given_up > 0,
+        "{resumed} resumed, {given_up} given up"
+    );
+    assert!(Arc::ptr_eq(&engine, &backend.engine().unwrap()));
+}
+
+#[tokio::test]
+async fn fault_4_an_open_end_continues_the_answer() {
+    let backend = shared().await;
+    let engine = backend.engine().unwrap();
+    let whole = ask(&backend, chat("Hello", &[], 24)).await.unwrap();
+    let prompt = Prompt::new(vec![user("Hello", &[])], vec![]);
+    let raw = Raw::ask(&engine, &prompt, Some(&whole.text[..10]), 0.0, 14).await;
+    let first = raw.progress.first.unwrap();
+    let space = quirks::stripped_space(&engine.facts.tokenizer, first);
+    assert_eq!(space + &raw.text, whole.text[10..]);
+    assert_eq!(raw.progress.prompt, whole.usage.prompt_tokens + 10);
+}
+
+#[test]
+fn fault_4_stripped_space_is_known() {
+    let dir = vision_model();
+    let tokenizer = tokenizers::Tokenizer::from_file(dir.path().join("tokenizer.json")).unwrap();
+    for (text, space) in [(" ", " "), ("\n", "\n"), ("a", "")] {
+        let token = tokenizer.encode(text, false).unwrap().get_ids()[0];
+        assert_eq!(quirks::stripped_space(&tokenizer, token), space);
+    }
+}
+
+#[tokio::test]
+async fn fault_5_small_and_thin_images_do_not_kill_the_engine() {
+    let backend = shared().await;
+    let engine = backend.engine().unwrap();
+    for (width, height) in [(3, 90), (3000, 2)] {
+        let request = chat("Look", &[picture(width, height, 1)], 2);
+        ask(&backend, request).await.unwrap();
+    }
+    assert!(Arc::ptr_eq(&engine, &backend.engine().unwrap()));
+}
+
+#[tokio::test]
+async fn fault_5_is_still_there() {
+    let dir = vision_model();
+    let backend = ready(config(dir.path())).await;
+    let engine = backend.engine().unwrap();
+    let image = picture(20, 60, 1);
+    let prompt = Prompt::new(
+        vec![user("Look", std::slice::from_ref(&image))],
+        vec![image],
+    );
+    let raw = Raw::ask(&engine, &prompt, None, 0.0, 4).await;
+    assert!(raw.reasons.is_empty());
+    soon(engine.died()).await;
+}
+
+#[tokio::test]
+async fn fault_6_is_still_there() {
+    let (_dir, backend) = babbler(0.0).await;
+    let engine = backend.engine().unwrap();
+    let prompt = Prompt::new(vec![user("Hello", &[])], vec![]);
+    let mut silent = 0;
+    for max_tokens in 1..12 {
+        let raw = Raw::ask(&engine, &prompt, None, 1.0, max_tokens).await;
+        silent += usize::from(raw.reasons.is_empty() && raw.error.is_none());
+    }
+    assert!(silent > 0);
+}
+
+#[tokio::test]
+async fn fault_6_an_answer_that_ends_inside_a_character_says_why() {
+    let (_dir, backend) = babbler(0.0).await;
+    for seed in 0..20 {
+        let answer = ask(&backend, seeded("Hello", &[], 9, seed)).await.unwrap();
+        match answer.finish {
+            Finish::Length => assert_eq!(answer.usage.completion_tokens, 9),
+            Finish::Stop => assert!(answer.usage.completion_tokens <= 9),
+        }
+    }
+}
+
+#[tokio::test]
+async fn fault_9_one_token_is_one_token() {
+    let backend = shared().await;
+    for images in [&[][..], &[picture(56, 56, 1)]] {
+        let answer = ask(&backend, chat("Hello", images, 1)).await.unwrap();
+        assert_eq!(answer.finish, Finish::Length);
+        assert_eq!(answer.usage.completion_tokens, 1);
+        assert_eq!(answer.text.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn fault_9_is_still_there() {
+    let engine = shared().await.engine().unwrap();
+    let prompt = Prompt::new(vec![user("Hello", &[])], vec![]);
+    let raw = Raw::ask(&engine, &prompt, None, 0.0, 1).await;
+    assert_eq!(raw.reasons, ["length", "stop"]);
+    assert_eq!(raw.progress.made, 1);
+}
+
+#[tokio::test]
+async fn a_dead_engine_fails_its_chats_and_is_loaded_again() {
+    let dir = vision_model();
+    let mut backend = ready(config(dir.path())).await;
+    let engine = backend.engine().unwrap();
+    let expected = ask(&backend, chat("Hello", &[], 8)).await.unwrap();
+    let running = soon(backend.chat(chat("Hello", &[], 4000))).await.unwrap();
+    soon(engine.kill()).await;
+    assert_eq!(soon(collect(running)).await, Err(BackendError::Engine));
+    let other = |state: &State| {
+        state
+            .engine
+            .as_ref()
+            .is_some_and(|e| !Arc::ptr_eq(e, &engine))
+    };
+    drop(soon(backend.state.wait_for(other)).await.unwrap());
+    assert_eq!(
+        ask(&backend, chat("Hello", &[], 8)).await.unwrap(),
+        expected
+    );
+}

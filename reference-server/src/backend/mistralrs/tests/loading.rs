@@ -1,0 +1,114 @@
+use super::*;
+
+/// What `/health` says of a model whose directory was changed.
+async fn fault(change: impl FnOnce(&Path)) -> String {
+    let dir = vision_model();
+    change(dir.path());
+    let backend = MistralRs::start(config(dir.path()));
+    let Phase::Failed(text) = soon(backend.settled()).await else {
+        panic!("it loaded");
+    };
+    assert!(!text.contains('\n'), "{text}");
+    let refused = ask(&backend, chat("Hello", &[], 4)).await;
+    assert_eq!(refused.unwrap_err(), BackendError::Failed);
+    text
+}
+
+#[tokio::test]
+async fn missing_files_are_named() {
+    for name in ["config.json", "tokenizer.json", "preprocessor_config.json"] {
+        let text = fault(|dir| fs::remove_file(dir.join(name)).unwrap()).await;
+        assert!(text.contains(&format!("has no {name}")), "{text}");
+    }
+    let text = fault(|dir| fs::remove_file(dir.join("model.safetensors")).unwrap()).await;
+    assert!(text.contains("holds no weights"), "{text}");
+    let text = fault(|dir| fs::remove_dir_all(dir).unwrap()).await;
+    assert!(text.contains("is not a directory"), "{text}");
+}
+
+#[tokio::test]
+async fn a_broken_download_is_named() {
+    let index = r#"{ "weight_map": { "lm_head.weight": "model-00002-of-00002.safetensors" } }"#;
+    let text = fault(|dir| {
+        fs::write(dir.join("model.safetensors.index.json"), index).unwrap();
+    })
+    .await;
+    assert!(
+        text.contains("has no model-00002-of-00002.safetensors"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn unsupported_architectures_are_named() {
+    let text = fault(|dir| {
+        edit(
+            dir,
+            "config.json",
+            "Qwen2_5_VLForConditionalGeneration",
+            "PerceiverModel",
+        );
+    })
+    .await;
+    assert!(text.contains("\"PerceiverModel\""), "{text}");
+    assert!(text.contains("Qwen2.5-VL"), "{text}");
+}
+
+#[tokio::test]
+async fn broken_files_are_faults_not_panics() {
+    let text = fault(|dir| fs::write(dir.join("config.json"), "{").unwrap()).await;
+    assert!(text.contains("cannot read"), "{text}");
+    let text = fault(|dir| fs::write(dir.join("model.safetensors"), "rubbish").unwrap()).await;
+    assert!(text.contains("load"), "{text}");
+    let text = fault(|dir| {
+        edit(
+            dir,
+            "config.json",
+            "\"hidden_size\": 64",
+            "\"hidden_size\": 32",
+        )
+    })
+    .await;
+    assert!(text.contains("load"), "{text}");
+    let text = fault(|dir| {
+        edit(
+            dir,
+            "tokenizer_config.json",
+            "\"chat_template\"",
+            "\"none\"",
+        )
+    })
+    .await;
+    assert!(text.contains("no chat template"), "{text}");
+}
+
+#[tokio::test]
+async fn chats_are_refused_while_loading() {
+    let dir = vision_model();
+    let backend = MistralRs::start(config(dir.path()));
+    // The supervisor may be quick, but not before it has read a file.
+    let early = backend.chat(chat("Hello", &[], 4)).await.err();
+    assert!(
+        matches!(early, None | Some(BackendError::Loading)),
+        "{early:?}"
+    );
+    assert_eq!(soon(backend.settled()).await, Phase::Ready);
+    let status = backend.status();
+    assert_eq!(
+        (status.model.as_str(), status.device.as_str()),
+        ("tiny", "cpu")
+    );
+}
+
+#[tokio::test]
+async fn a_mended_model_is_loaded_without_a_restart() {
+    let dir = vision_model();
+    let weights = dir.path().join("model.safetensors");
+    let aside = dir.path().join("aside");
+    fs::rename(&weights, &aside).unwrap();
+    let mut backend = MistralRs::start(config(dir.path()));
+    assert!(matches!(soon(backend.settled()).await, Phase::Failed(_)));
+    fs::rename(&aside, &weights).unwrap();
+    let ready = |state: &State| state.phase == Phase::Ready;
+    soon(backend.state.wait_for(ready)).await.unwrap();
+}

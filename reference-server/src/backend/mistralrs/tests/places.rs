@@ -1,0 +1,130 @@
+use super::*;
+
+/// One chat at a time, and this many waiting.
+async fn narrow(max_queued: usize) -> (TempDir, MistralRs) {
+    let dir = vision_model();
+    let mut config = config(dir.path());
+    config.max_running = 1;
+    config.max_queued = max_queued;
+    let backend = ready(config).await;
+    (dir, backend)
+}
+
+#[tokio::test]
+async fn leaving_ends_the_work_and_frees_the_place() {
+    let (_dir, backend) = narrow(1).await;
+    let mut long = soon(backend.chat(chat("Hello", &[], 4000))).await.unwrap();
+    soon(long.next()).await.unwrap().unwrap();
+    assert_eq!(backend.admission.free(), 0);
+    drop(long);
+    let next = soon(backend.chat(chat("Hello", &[], 4))).await;
+    assert_eq!(
+        collect(next.unwrap())
+            .await
+            .unwrap()
+            .usage
+            .completion_tokens,
+        4
+    );
+    assert_eq!(backend.admission.free(), 1);
+}
+
+#[tokio::test]
+async fn leaving_before_the_start_frees_the_place() {
+    let (_dir, backend) = narrow(4).await;
+    for _ in 0..5 {
+        let mut waiting = backend.chat(chat("Hello", &[], 4000));
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        tokio::task::yield_now().await;
+    }
+    ask(&backend, chat("Hello", &[], 4)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses() {
+    let (_dir, backend) = narrow(0).await;
+    let running = soon(backend.chat(chat("Hello", &[], 4000))).await.unwrap();
+    let refused = ask(&backend, chat("Hello", &[], 4)).await.unwrap_err();
+    let BackendError::QueueFull { retry_after } = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(retry_after >= Duration::from_secs(1));
+    drop(running);
+}
+
+#[tokio::test]
+async fn the_place_is_free_once_done_is_heard() {
+    let (_dir, backend) = narrow(0).await;
+    for _ in 0..5 {
+        ask(&backend, chat("Hello", &[], 2)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_slow_reader_stalls_nobody() {
+    let backend = shared().await;
+    let slow = soon(backend.chat(chat("Hello", &[], 100))).await.unwrap();
+    ask(&backend, chat("Goodbye", &[], 120)).await.unwrap();
+    let slow = soon(collect(slow)).await.unwrap();
+    assert_eq!(slow.usage.completion_tokens, 100);
+}
+
+#[tokio::test]
+async fn ending_stops_the_engine_at_the_next_token() {
+    let engine = shared().await.engine().unwrap();
+    let prompt = Prompt::new(vec![user("Hello", &[])], vec![]);
+    let steer = steer::Steer::new(Draw::new(0.0, 1.0, 0), &engine.facts.ends, 0, 3000);
+    let steer = Arc::new(steer);
+    let replies = engine.start(&prompt, None, steer.clone(), 3000).await;
+    let mut replies = replies.unwrap();
+    soon(replies.recv()).await.unwrap();
+    steer.end();
+    let made = steer.progress().made;
+    while soon(replies.recv()).await.is_some() {}
+    assert!(steer.progress().made <= made + 1, "it went on");
+}
+
+#[tokio::test]
+async fn chats_that_come_and_go_leave_no_trace() {
+    let backend = shared().await;
+    let engine = backend.engine().unwrap();
+    let expected = ask(&backend, chat("Hello", &[], 20)).await.unwrap();
+    let chats = (0..24).map(|i| {
+        let backend = backend.clone();
+        async move {
+            let images = vec![picture(56, 56, 1); usize::from(i % 4 == 0)];
+            let mut running = backend.chat(chat("Hello", &images, 20));
+            if i % 5 == 0 {
+                // Leaves at the first wait.
+                assert!(futures_util::poll!(running.as_mut()).is_pending());
+                return;
+            }
+            let mut running = soon(running).await.unwrap();
+            if i % 3 == 0 {
+                soon(running.next()).await.unwrap().unwrap();
+            } else {
+                let answer = soon(collect(running)).await.unwrap();
+                assert!(i % 4 == 0 || answer.text.len() == 20);
+            }
+        }
+    });
+    futures_util::future::join_all(chats).await;
+    assert_eq!(
+        ask(&backend, chat("Hello", &[], 20)).await.unwrap(),
+        expected
+    );
+    assert!(Arc::ptr_eq(&engine, &backend.engine().unwrap()));
+}
+
+#[tokio::test]
+async fn dropping_the_backend_ends_the_engine() {
+    let (_dir, backend) = narrow(0).await;
+    let engine = Arc::downgrade(&backend.engine().unwrap());
+    drop(backend);
+    soon(async {
+        while engine.upgrade().is_some() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
