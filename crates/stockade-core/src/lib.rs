@@ -83,6 +83,7 @@
 //! # }
 //! ```
 
+mod authenticator;
 mod body;
 mod client_ip;
 mod clock;
@@ -102,6 +103,7 @@ mod route;
 mod scope;
 mod service;
 
+pub use authenticator::{Authenticator, EitherAuth, EitherPass, EitherWait};
 pub use body::GuardedBody;
 pub use client_ip::{ClientBucket, ClientIp, ForwardingHeader, PeerAddr, TrustedProxies};
 pub use clock::{Clock, SystemClock, Timestamp};
@@ -112,7 +114,7 @@ pub use guard::{Check, Guard, Never};
 pub use hold::{End, Hold};
 pub use layer::GuardLayer;
 pub use prefix::{IpPrefix, IpPrefixError};
-pub use principal::{Principal, PrincipalBuilder};
+pub use principal::{Principal, PrincipalBuilder, QuotaOverrides};
 pub use refusal::{Refusal, RefusalKind, Violation};
 pub use request_id::RequestId;
 pub use responder::{Denied, Dialect, Responder};

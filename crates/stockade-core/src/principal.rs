@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    num::NonZeroU32,
     sync::{Arc, LazyLock},
 };
 
@@ -23,6 +24,8 @@ struct Inner {
     id: Box<str>,
     scopes: ScopeSet,
     attributes: BTreeMap<Box<str>, Box<str>>,
+    models: Option<Box<[Box<str>]>>,
+    quotas: QuotaOverrides,
     anonymous: bool,
 }
 
@@ -33,6 +36,8 @@ impl Principal {
             id: id.into(),
             scopes: ScopeSet::default(),
             attributes: BTreeMap::new(),
+            models: None,
+            quotas: QuotaOverrides::default(),
             anonymous: false,
         })
     }
@@ -75,6 +80,19 @@ impl Principal {
         self.0.scopes.grants(scope)
     }
 
+    /// Whether it may use this model; all of them where none are named.
+    pub fn may_use_model(&self, model: &str) -> bool {
+        match &self.0.models {
+            None => true,
+            Some(models) => models.iter().any(|allowed| **allowed == *model),
+        }
+    }
+
+    /// Limits of its own, in place of those that hold for all.
+    pub fn quotas(&self) -> &QuotaOverrides {
+        &self.0.quotas
+    }
+
     /// What else the authenticator knows: `owner`, `name`.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.0.attributes.get(name).map(Box::as_ref)
@@ -90,6 +108,24 @@ impl fmt::Debug for Principal {
     }
 }
 
+/// Limits of one principal, in place of those that hold for all; `None` changes nothing.
+///
+/// An authenticator hands them on; the rate limit enforces them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QuotaOverrides {
+    /// Requests in a minute.
+    pub requests_per_minute: Option<NonZeroU32>,
+    /// Requests in an hour.
+    pub requests_per_hour: Option<NonZeroU32>,
+    /// Requests in a day.
+    pub requests_per_day: Option<NonZeroU32>,
+    /// Model tokens, prompt and completion, in a minute.
+    pub tokens_per_minute: Option<NonZeroU32>,
+    /// Requests at once.
+    pub concurrency: Option<NonZeroU32>,
+}
+
 /// Builds a [`Principal`]; made by [`Principal::builder`].
 pub struct PrincipalBuilder(Inner);
 
@@ -97,6 +133,18 @@ impl PrincipalBuilder {
     /// What the principal may do; nothing where this is not called.
     pub fn scopes(mut self, scopes: ScopeSet) -> Self {
         self.0.scopes = scopes;
+        self
+    }
+
+    /// The only models that the principal may use.
+    pub fn models(mut self, models: impl IntoIterator<Item = Box<str>>) -> Self {
+        self.0.models = Some(models.into_iter().collect());
+        self
+    }
+
+    /// Limits of the principal's own.
+    pub fn quotas(mut self, quotas: QuotaOverrides) -> Self {
+        self.0.quotas = quotas;
         self
     }
 

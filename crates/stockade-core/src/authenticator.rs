@@ -1,0 +1,153 @@
+//! Two ways to authenticate, in one layer, with one verdict.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use http::request::Parts;
+use pin_project_lite::pin_project;
+
+use crate::{Check, Guard, Refusal, RefusalKind};
+
+/// A guard that finds out who makes a request.
+///
+/// It holds nothing, and leaves a [`Principal`](crate::Principal) in the request.
+pub trait Authenticator: Guard<Hold = ()> {
+    /// Whether the request carries a credential of this authenticator's kind, valid or not.
+    fn presents(&self, head: &Parts) -> bool;
+
+    /// Also takes credentials of another kind, such as tokens besides keys.
+    ///
+    /// A request with a credential of one kind is judged by that kind alone. One with
+    /// credentials of both kinds is a 400, and one with none is judged by `self`.
+    fn or<B>(self, other: B) -> EitherAuth<Self, B>
+    where
+        Self: Sized,
+        B: Authenticator,
+    {
+        EitherAuth {
+            first: self,
+            second: other,
+        }
+    }
+}
+
+/// Takes credentials of two kinds; made by [`Authenticator::or`].
+#[derive(Clone, Debug)]
+pub struct EitherAuth<A, B> {
+    first: A,
+    second: B,
+}
+
+impl<A, B> Guard for EitherAuth<A, B>
+where
+    A: Authenticator,
+    B: Authenticator,
+{
+    const NAME: &'static str = "auth";
+    type Pass = EitherPass<A::Pass, B::Pass>;
+    type Hold = ();
+    type Wait = EitherWait<A::Wait, B::Wait>;
+
+    fn check(&self, head: &Parts) -> Check<Self::Pass, Self::Wait> {
+        match (self.first.presents(head), self.second.presents(head)) {
+            (true, true) => Check::Refuse(
+                Refusal::new(
+                    RefusalKind::Invalid,
+                    "the request has two different credentials; send one",
+                )
+                .with_code("CONFLICTING_CREDENTIALS"),
+            ),
+            (_, false) => match self.first.check(head) {
+                Check::Pass(pass) => Check::Pass(EitherPass::First(pass)),
+                Check::Refuse(refusal) => Check::Refuse(refusal),
+                Check::Wait(wait) => Check::Wait(EitherWait::first(wait)),
+            },
+            (false, true) => match self.second.check(head) {
+                Check::Pass(pass) => Check::Pass(EitherPass::Second(pass)),
+                Check::Refuse(refusal) => Check::Refuse(refusal),
+                Check::Wait(wait) => Check::Wait(EitherWait::second(wait)),
+            },
+        }
+    }
+
+    fn admit(&self, pass: Self::Pass, head: &mut Parts) {
+        match pass {
+            EitherPass::First(pass) => self.first.admit(pass, head),
+            EitherPass::Second(pass) => self.second.admit(pass, head),
+        }
+    }
+}
+
+impl<A, B> Authenticator for EitherAuth<A, B>
+where
+    A: Authenticator,
+    B: Authenticator,
+{
+    fn presents(&self, head: &Parts) -> bool {
+        self.first.presents(head) || self.second.presents(head)
+    }
+}
+
+/// What the one of two authenticators found out that judged the request.
+#[derive(Debug)]
+pub enum EitherPass<A, B> {
+    /// Found out by the first one.
+    First(A),
+    /// Found out by the second one.
+    Second(B),
+}
+
+pin_project! {
+    /// The check of the one of two authenticators that judges the request.
+    pub struct EitherWait<A, B> {
+        #[pin]
+        judge: Judge<A, B>,
+    }
+}
+
+pin_project! {
+    #[project = JudgeProj]
+    enum Judge<A, B> {
+        First { #[pin] wait: A },
+        Second { #[pin] wait: B },
+    }
+}
+
+impl<A, B> EitherWait<A, B> {
+    fn first(wait: A) -> Self {
+        Self {
+            judge: Judge::First { wait },
+        }
+    }
+
+    fn second(wait: B) -> Self {
+        Self {
+            judge: Judge::Second { wait },
+        }
+    }
+}
+
+impl<A, B, P, Q> Future for EitherWait<A, B>
+where
+    A: Future<Output = Result<P, Refusal>>,
+    B: Future<Output = Result<Q, Refusal>>,
+{
+    type Output = Result<EitherPass<P, Q>, Refusal>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().judge.project() {
+            JudgeProj::First { wait } => wait.poll(cx).map(|pass| pass.map(EitherPass::First)),
+            JudgeProj::Second { wait } => wait.poll(cx).map(|pass| pass.map(EitherPass::Second)),
+        }
+    }
+}
+
+impl<A, B> fmt::Debug for EitherWait<A, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EitherWait")
+    }
+}

@@ -1,0 +1,106 @@
+//! Two authenticators in one layer.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+};
+
+use http::{Request, Response, StatusCode, request::Parts};
+use http_body_util::Empty;
+use stockade_core::{Authenticator, Check, EitherAuth, Guard, Principal, Refusal, RefusalKind};
+use stockade_testkit::contract;
+use tower::{Layer, ServiceExt, service_fn};
+
+/// Takes the value `good` of one header; waits before it does, where it is told to.
+struct Header {
+    name: &'static str,
+    waits: bool,
+}
+
+impl Guard for Header {
+    const NAME: &'static str = "header";
+    type Pass = Principal;
+    type Hold = ();
+    type Wait = Ready<Result<Principal, Refusal>>;
+
+    fn check(&self, head: &Parts) -> Check<Principal, Self::Wait> {
+        let good = head
+            .headers
+            .get(self.name)
+            .is_some_and(|value| value == "good");
+        let verdict = match good {
+            true => Ok(Principal::builder(self.name).build()),
+            false => Err(Refusal::new(RefusalKind::Unauthenticated, self.name)),
+        };
+        match (self.waits, verdict) {
+            (true, verdict) => Check::Wait(ready(verdict)),
+            (false, Ok(principal)) => Check::Pass(principal),
+            (false, Err(refusal)) => Check::Refuse(refusal),
+        }
+    }
+
+    fn admit(&self, principal: Principal, head: &mut Parts) {
+        head.extensions.insert(principal);
+    }
+}
+
+impl Authenticator for Header {
+    fn presents(&self, head: &Parts) -> bool {
+        head.headers.contains_key(self.name)
+    }
+}
+
+fn either() -> EitherAuth<Header, Header> {
+    let key = Header {
+        name: "x-key",
+        waits: false,
+    };
+    let token = Header {
+        name: "x-token",
+        waits: true,
+    };
+    key.or(token)
+}
+
+#[tokio::test]
+async fn both_kinds_uphold_the_contract() {
+    for name in ["x-key", "x-token"] {
+        contract::uphold(&either().into_layer(), || {
+            Request::builder().header(name, "good").body(()).unwrap()
+        })
+        .await;
+    }
+}
+
+// A13
+#[tokio::test]
+async fn each_kind_is_judged_alone_and_both_are_a_conflict() {
+    for (headers, status) in [
+        (&[("x-key", "good")][..], 200),
+        (&[("x-token", "good")], 200),
+        (&[("x-key", "bad")], 401),
+        (&[("x-token", "bad")], 401),
+        (&[], 401),
+        (&[("x-key", "good"), ("x-token", "good")], 400),
+        (&[("x-key", "bad"), ("x-token", "good")], 400),
+    ] {
+        let service = either()
+            .into_layer()
+            .layer(service_fn(|request: Request<()>| async move {
+                assert!(Principal::of(request.extensions()).is_some());
+                Ok::<_, Infallible>(Response::new(Empty::<bytes::Bytes>::new()))
+            }));
+        let mut request = Request::new(());
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let response = service.oneshot(request).await.unwrap();
+        assert_eq!(
+            response.status(),
+            StatusCode::from_u16(status).unwrap(),
+            "{headers:?}"
+        );
+    }
+}
