@@ -64,6 +64,8 @@ fn parse(key: &[u8]) -> Result<&str, Malformed> {
 pub(crate) enum Presented<'h> {
     Nothing,
     Key(&'h str),
+    /// A signed token in the place of a key (RFC 7519), which is another guard's.
+    Token,
     /// Something in the place of a key that can be none.
     Malformed,
     /// Two keys that differ.
@@ -77,6 +79,8 @@ pub(crate) fn presented<'h>(headers: &'h HeaderMap, sources: &[CredentialSource]
             found = match (found, source.read(value)) {
                 (found, None) => found,
                 (Presented::Conflict, _) => Presented::Conflict,
+                (Presented::Token, Some(_)) => Presented::Conflict,
+                (Presented::Nothing, Some(Ok(token))) if is_token(token) => Presented::Token,
                 (Presented::Nothing, Some(Ok(key))) => Presented::Key(key),
                 (Presented::Key(first), Some(Ok(second))) if first == second => found,
                 (Presented::Key(_), Some(Ok(_))) => Presented::Conflict,
@@ -85,6 +89,11 @@ pub(crate) fn presented<'h>(headers: &'h HeaderMap, sources: &[CredentialSource]
         }
     }
     found
+}
+
+/// Whether this is a JWS in compact form: a JSON header in base64url, and two dots.
+fn is_token(key: &str) -> bool {
+    key.starts_with("eyJ") && key.bytes().filter(|byte| *byte == b'.').count() == 2
 }
 
 /// Takes every header that may hold a key away, also those that were not looked at.

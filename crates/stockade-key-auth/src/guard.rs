@@ -3,11 +3,13 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use http::{HeaderName, request::Parts};
-use stockade_core::{Check, Clock, Guard, Principal, Refusal, RequestContext, SystemClock};
+use stockade_core::{
+    Authenticator, Check, ClientIp, Clock, Guard, Principal, Refusal, RequestContext, SystemClock,
+};
 use zeroize::Zeroizing;
 
 use crate::{
-    CredentialSource, KeyDigest, KeyStore, LiveKeys, SlowHashLimits,
+    CredentialSource, KeyDigest, KeyStore, LiveKeys, Pepper, SlowHashLimits,
     credential::{Presented, presented, strip},
     key::Shape,
     refusal::{self, Challenge},
@@ -24,6 +26,7 @@ pub struct KeyAuth {
     challenge: Challenge,
     clock: Arc<dyn Clock>,
     slow: SlowVerifier,
+    pepper: Option<Pepper>,
     anonymous: bool,
 }
 
@@ -42,6 +45,7 @@ impl KeyAuth {
             challenge: Challenge::default(),
             clock: Arc::new(SystemClock::new()),
             slow: SlowVerifier::new(SlowHashLimits::default()),
+            pepper: None,
             anonymous: false,
         }
     }
@@ -64,6 +68,12 @@ impl KeyAuth {
         self
     }
 
+    /// The pepper of the keys whose hashes are `hmac-sha256:`; without it they are refused.
+    pub fn pepper(mut self, pepper: Pepper) -> Self {
+        self.pepper = Some(pepper);
+        self
+    }
+
     /// How much bcrypt and argon2id may run.
     pub fn slow_hashes(mut self, limits: SlowHashLimits) -> Self {
         self.slow = SlowVerifier::new(limits);
@@ -80,24 +90,42 @@ impl KeyAuth {
         self
     }
 
-    fn judge(&self, key: &str) -> Check<Admitted, SlowCheck> {
+    fn judge(&self, key: &str, head: &Parts) -> Check<Admitted, SlowCheck> {
         let shape = Shape::of(key);
         if shape == Shape::Broken {
             return Check::Refuse(self.challenge.invalid("checksum"));
         }
         let digest = KeyDigest::of(key.as_bytes());
         let keys = self.keys.load();
-        match keys.find(&digest) {
-            Known::Valid(entry) => match expired(&entry, &*self.clock) {
-                false => Check::Pass(Admitted(Some(entry))),
-                true => Check::Refuse(self.challenge.invalid("expired")),
-            },
-            Known::Invalid => Check::Refuse(self.challenge.invalid("unknown")),
-            Known::Unknown => self.verify(key, digest, shape),
+        if let Some(entry) = keys.find_fast(&digest) {
+            return self.conclude(entry, head);
+        }
+        if let (true, Some(pepper)) = (keys.is_peppered(), &self.pepper)
+            && let Some(entry) = keys.find_fast(&pepper.digest(key.as_bytes()))
+        {
+            return self.conclude(entry, head);
+        }
+        match keys.find_slow(&digest) {
+            Known::Found(entry) => self.conclude(entry, head),
+            Known::Nothing => Check::Refuse(self.challenge.invalid("unknown")),
+            Known::Unknown => self.verify(key, digest, shape, head),
         }
     }
 
-    fn verify(&self, key: &str, digest: KeyDigest, shape: Shape<'_>) -> Check<Admitted, SlowCheck> {
+    fn conclude(&self, entry: Arc<Entry>, head: &Parts) -> Check<Admitted, SlowCheck> {
+        match dead(&entry, &*self.clock, client(head)) {
+            None => Check::Pass(Admitted(Some(entry))),
+            Some(cause) => Check::Refuse(self.challenge.invalid(cause)),
+        }
+    }
+
+    fn verify(
+        &self,
+        key: &str,
+        digest: KeyDigest,
+        shape: Shape<'_>,
+        head: &Parts,
+    ) -> Check<Admitted, SlowCheck> {
         let attempt = Attempt {
             key: Zeroizing::new(key.to_owned()),
             digest,
@@ -110,11 +138,14 @@ impl KeyAuth {
             return Check::Refuse(refusal::busy());
         };
         let (challenge, clock) = (self.challenge.clone(), Arc::clone(&self.clock));
+        let client = client(head);
         Check::Wait(Box::pin(async move {
-            match work.await {
-                Some(entry) if expired(&entry, &*clock) => Err(challenge.invalid("expired")),
-                Some(entry) => Ok(Admitted(Some(entry))),
-                None => Err(challenge.invalid("unknown")),
+            let Some(entry) = work.await else {
+                return Err(challenge.invalid("unknown"));
+            };
+            match dead(&entry, &*clock, client) {
+                None => Ok(Admitted(Some(entry))),
+                Some(cause) => Err(challenge.invalid(cause)),
             }
         }))
     }
@@ -128,9 +159,10 @@ impl Guard for KeyAuth {
 
     fn check(&self, head: &Parts) -> Check<Admitted, SlowCheck> {
         match presented(&head.headers, &self.sources) {
-            Presented::Key(key) => self.judge(key),
+            Presented::Key(key) => self.judge(key, head),
             Presented::Nothing if self.anonymous => Check::Pass(Admitted(None)),
             Presented::Nothing => Check::Refuse(self.challenge.missing()),
+            Presented::Token => Check::Refuse(self.challenge.invalid("token")),
             Presented::Malformed => Check::Refuse(self.challenge.invalid("malformed")),
             Presented::Conflict => Check::Refuse(refusal::conflict()),
         }
@@ -139,13 +171,24 @@ impl Guard for KeyAuth {
     fn admit(&self, Admitted(entry): Admitted, head: &mut Parts) {
         strip(&mut head.headers, &self.sources);
         let principal = match entry {
-            Some(entry) => entry.principal.clone(),
+            Some(entry) => {
+                entry.key.note_used();
+                entry.key.principal.clone()
+            }
             None => Principal::anonymous(),
         };
         if let Some(context) = RequestContext::of(&head.extensions) {
             context.authenticate(principal.clone());
         }
         head.extensions.insert::<Principal>(principal);
+    }
+}
+
+impl Authenticator for KeyAuth {
+    /// Tokens (`Bearer eyJ….….…`) are no keys, so that they can be taken besides.
+    fn presents(&self, head: &Parts) -> bool {
+        let found = presented(&head.headers, &self.sources);
+        !matches!(found, Presented::Nothing | Presented::Token)
     }
 }
 
@@ -165,7 +208,27 @@ pub struct Admitted(Option<Arc<Entry>>);
 /// A check that waits for slow hashes; boxed, since each of them takes milliseconds.
 type SlowCheck = Pin<Box<dyn Future<Output = Result<Admitted, Refusal>> + Send>>;
 
-/// Reads the clock only for keys that can expire.
-fn expired(entry: &Entry, clock: &dyn Clock) -> bool {
-    entry.expires.is_some_and(|expires| clock.now() >= expires)
+fn client(head: &Parts) -> Option<ClientIp> {
+    RequestContext::of(&head.extensions).map(RequestContext::client)
+}
+
+/// Why a key that was found is refused all the same.
+///
+/// The clock is read only for keys that can expire, and the client looked at only for
+/// keys that are bound to networks; where it is not known, such a key is refused.
+fn dead(entry: &Entry, clock: &dyn Clock, client: Option<ClientIp>) -> Option<&'static str> {
+    let networks = &entry.key.networks;
+    if entry.key.revoked {
+        Some("revoked")
+    } else if entry.expires.is_some_and(|expires| clock.now() >= expires) {
+        Some("expired")
+    } else if networks.is_empty() {
+        None
+    } else {
+        match client {
+            Some(ClientIp::Ip(ip)) if networks.iter().any(|net| net.contains(ip)) => None,
+            Some(_) => Some("network"),
+            None => Some("no request context: the key is bound to networks"),
+        }
+    }
 }

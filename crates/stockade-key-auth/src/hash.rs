@@ -4,7 +4,7 @@ use std::{error::Error, fmt, str::FromStr};
 
 use argon2::{
     Argon2,
-    password_hash::{PasswordVerifier, phc::PasswordHash},
+    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
 
 use crate::KeyDigest;
@@ -26,18 +26,59 @@ const BCRYPT_READS: usize = 72;
 /// | text | kind |
 /// |---|---|
 /// | `sha256:` or `$sha256$` and 64 hex digits | SHA-256, for keys of 128 random bits or more |
+/// | `hmac-sha256:` and 64 hex digits | HMAC-SHA-256 with a [`Pepper`](crate::Pepper) |
 /// | `$2a$`, `$2b$`, `$2y$` … | bcrypt, cost 4 to 14; keys of at most 72 bytes |
 /// | `$argon2id$v=19$…` | argon2id, at most 256 MiB, 10 passes, 16 lanes |
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct KeyHash(Kind);
 
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     Fast(KeyDigest),
+    Peppered(KeyDigest),
     Slow(SlowHash),
 }
 
 impl KeyHash {
+    /// The hash of a key whose digest was made with a [`Pepper`](crate::Pepper).
+    pub fn peppered(digest: KeyDigest) -> Self {
+        Self(Kind::Peppered(digest))
+    }
+
+    /// The hash of a key that somebody else issued, by argon2id with its usual costs.
+    ///
+    /// Blocks for tens of milliseconds: call it off the async threads.
+    ///
+    /// # Errors
+    /// When the operating system has no randomness to give.
+    pub fn argon2id(key: &[u8]) -> Result<Self, KeyHashError> {
+        let hash = Argon2::default()
+            .hash_password(key)
+            .map_err(|_| KeyHashError("the operating system has no randomness to give"))?;
+        hash.to_string().parse()
+    }
+
+    /// Whether this is the hash of a key; `None` when only a pepper could tell.
+    ///
+    /// For tools: a slow hash blocks for up to a second.
+    pub fn verify(&self, key: &[u8]) -> Option<bool> {
+        match &self.0 {
+            Kind::Fast(digest) => Some(*digest == KeyDigest::of(key)),
+            Kind::Peppered(_) => None,
+            Kind::Slow(slow) => Some(slow.verify(key)),
+        }
+    }
+
+    /// What the hash is made with: `sha256`, `hmac-sha256`, `bcrypt` or `argon2id`.
+    pub fn algorithm(&self) -> &'static str {
+        match self.0 {
+            Kind::Fast(_) => "sha256",
+            Kind::Peppered(_) => "hmac-sha256",
+            Kind::Slow(SlowHash::Bcrypt(_)) => "bcrypt",
+            Kind::Slow(SlowHash::Argon2(_)) => "argon2id",
+        }
+    }
+
     pub(crate) fn into_kind(self) -> Kind {
         self.0
     }
@@ -53,13 +94,16 @@ impl FromStr for KeyHash {
     type Err = KeyHashError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let hex = text
-            .strip_prefix("sha256:")
-            .or_else(|| text.strip_prefix("$sha256$"));
-        if let Some(hex) = hex {
-            return parse_hex(hex)
-                .map(|bytes| KeyDigest::from_bytes(bytes).into())
-                .ok_or(KeyHashError("a sha256 hash has 64 hex digits"));
+        for (prefix, kind) in [
+            ("sha256:", Kind::Fast as fn(KeyDigest) -> Kind),
+            ("$sha256$", Kind::Fast),
+            ("hmac-sha256:", Kind::Peppered),
+        ] {
+            if let Some(hex) = text.strip_prefix(prefix) {
+                let bytes =
+                    parse_hex(hex).ok_or(KeyHashError("a sha256 hash has 64 hex digits"))?;
+                return Ok(Self(kind(KeyDigest::from_bytes(bytes))));
+            }
         }
         let slow = if text.starts_with("$2") {
             SlowHash::bcrypt(text)?
@@ -91,6 +135,7 @@ impl fmt::Display for KeyHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Fast(digest) => digest.fmt(f),
+            Kind::Peppered(digest) => write!(f, "hmac-{digest}"),
             Kind::Slow(SlowHash::Bcrypt(hash) | SlowHash::Argon2(hash)) => f.write_str(hash),
         }
     }
@@ -98,11 +143,7 @@ impl fmt::Display for KeyHash {
 
 impl fmt::Debug for KeyHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            Kind::Fast(_) => "KeyHash(sha256)",
-            Kind::Slow(SlowHash::Bcrypt(_)) => "KeyHash(bcrypt)",
-            Kind::Slow(SlowHash::Argon2(_)) => "KeyHash(argon2id)",
-        })
+        write!(f, "KeyHash({})", self.algorithm())
     }
 }
 
@@ -183,7 +224,7 @@ mod tests {
     fn slow(text: &str) -> SlowHash {
         match text.parse::<KeyHash>().unwrap().into_kind() {
             Kind::Slow(slow) => slow,
-            Kind::Fast(_) => panic!("{text} is a fast hash"),
+            _ => panic!("{text} is a fast hash"),
         }
     }
 

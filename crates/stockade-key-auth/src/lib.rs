@@ -102,6 +102,7 @@
 //! ```
 
 mod base62;
+mod change;
 mod credential;
 mod digest;
 mod file;
@@ -110,21 +111,25 @@ mod hash;
 mod id;
 mod key;
 mod memory;
+mod pepper;
 mod record;
+mod records;
 mod refusal;
 mod set;
 mod slow;
 mod store;
 
+pub use change::{DEFAULT_GRACE, KeyChange, KeyChangeError};
 pub use credential::CredentialSource;
 pub use digest::KeyDigest;
-pub use file::{FileKeyStore, KeyFileError, KeyFileErrorKind, to_yaml};
+pub use file::{FileKeyStore, KeyFileError, KeyFileErrorKind, KeyFileWatch, to_yaml};
 pub use guard::{Admitted, KeyAuth};
 pub use hash::{KeyHash, KeyHashError};
 pub use id::{KeyId, KeyIdError};
 pub use key::{GenerateKeyError, GeneratedKey};
 pub use memory::MemoryKeyStore;
-pub use record::KeyRecord;
+pub use pepper::{Pepper, PepperError};
+pub use record::{KeyRecord, PreviousHash};
 pub use set::{DuplicateKeyError, KeySet};
 pub use slow::SlowHashLimits;
-pub use store::{KeyStore, LiveKeys};
+pub use store::{KeyStore, KeyStoreError, KeyStoreErrorKind, LiveKeys, StoreFuture};

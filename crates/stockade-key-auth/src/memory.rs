@@ -1,12 +1,17 @@
 //! Keys in memory.
 
 use std::{
-    collections::BTreeMap,
     fmt,
+    future::ready,
     sync::{Mutex, PoisonError},
 };
 
-use crate::{DuplicateKeyError, KeyId, KeyRecord, KeySet, KeyStore, LiveKeys};
+use stockade_core::Timestamp;
+
+use crate::{
+    DuplicateKeyError, KeyChange, KeyId, KeyRecord, KeyStore, KeyStoreError, LiveKeys, StoreFuture,
+    records::Records,
+};
 
 /// Keeps keys in memory; they are gone with the process.
 ///
@@ -14,7 +19,7 @@ use crate::{DuplicateKeyError, KeyId, KeyRecord, KeySet, KeyStore, LiveKeys};
 /// change by the minute.
 #[derive(Default)]
 pub struct MemoryKeyStore {
-    records: Mutex<BTreeMap<KeyId, KeyRecord>>,
+    records: Mutex<Records>,
     live: LiveKeys,
 }
 
@@ -29,37 +34,63 @@ impl MemoryKeyStore {
     /// # Errors
     /// When another key has the same hash; nothing is changed then.
     pub fn insert(&self, record: KeyRecord) -> Result<(), DuplicateKeyError> {
-        self.change(|records| {
-            records.insert(record.id().clone(), record);
+        self.edit(|records| {
+            records.put(record);
+            Ok(())
         })
     }
 
     /// Removes a key; it is refused from the next request on. Whether there was one.
     pub fn remove(&self, id: &KeyId) -> bool {
         let mut removed = false;
-        let changed = self.change(|records| removed = records.remove(id).is_some());
-        debug_assert!(changed.is_ok(), "fewer keys make no duplicates");
+        let edited = self.edit(|records| {
+            removed = records.remove(id);
+            Ok::<_, DuplicateKeyError>(())
+        });
+        debug_assert!(edited.is_ok(), "fewer keys make no duplicates");
         removed
     }
 
-    fn change(
-        &self,
-        change: impl FnOnce(&mut BTreeMap<KeyId, KeyRecord>),
-    ) -> Result<(), DuplicateKeyError> {
-        // A panic cannot leave the map half changed: it is swapped below.
+    /// Changes a copy, and puts it in force when it is sound.
+    fn edit<T, E>(&self, edit: impl FnOnce(&mut Records) -> Result<T, E>) -> Result<T, E>
+    where
+        E: From<DuplicateKeyError>,
+    {
+        // A panic leaves nothing half changed: the copy is dropped.
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut changed = records.clone();
-        change(&mut changed);
-        let set = KeySet::new(changed.values().cloned())?;
-        *records = changed;
+        let mut edited = records.clone();
+        let result = edit(&mut edited)?;
+        let set = edited.set()?;
+        *records = edited;
         self.live.publish(set);
-        Ok(())
+        Ok(result)
     }
 }
 
 impl KeyStore for MemoryKeyStore {
     fn keys(&self) -> LiveKeys {
         self.live.clone()
+    }
+
+    fn list(&self) -> StoreFuture<'_, Vec<KeyRecord>> {
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        Box::pin(ready(Ok(records.list())))
+    }
+
+    fn create(&self, record: KeyRecord) -> StoreFuture<'_, ()> {
+        let created = self.edit(|records| records.create(record).map_err(KeyStoreError::from));
+        Box::pin(ready(created))
+    }
+
+    fn change(&self, id: KeyId, change: KeyChange) -> StoreFuture<'_, KeyRecord> {
+        Box::pin(ready(self.edit(|records| records.change(&id, &change))))
+    }
+
+    fn note_used(&self, ids: Vec<KeyId>, at: Timestamp) -> StoreFuture<'_, ()> {
+        // Who used a key is nothing that requests look at: no new set.
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        records.note_used(&ids, at);
+        Box::pin(ready(Ok(())))
     }
 }
 

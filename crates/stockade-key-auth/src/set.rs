@@ -13,12 +13,12 @@ use std::{
 
 use arc_swap::ArcSwap;
 use moka::sync::Cache;
-use stockade_core::{Principal, Timestamp};
+use stockade_core::{IpPrefix, Principal, Timestamp};
 
 use crate::{
-    KeyDigest, KeyId, KeyRecord,
+    KeyDigest, KeyHash, KeyId, KeyRecord,
     digest::ByDigest,
-    hash::{Kind as KeyHash, SlowHash},
+    hash::{Kind, SlowHash},
 };
 
 /// Keys that were tried in vain are remembered so that they cost nothing again.
@@ -32,24 +32,46 @@ const FAILURE_LIFETIME: Duration = Duration::from_secs(60);
 /// tried in vain, belongs to the set, so it dies with the set.
 pub struct KeySet {
     by_digest: ByDigestMap<Arc<Entry>>,
-    slow: HashMap<KeyId, Arc<SlowEntry>>,
+    /// A key has a second slow hash for a while after it was rotated.
+    slow: HashMap<KeyId, Vec<Arc<SlowEntry>>>,
     /// At most one key a slow entry.
     learnt: ArcSwap<ByDigestMap<Arc<SlowEntry>>>,
     failed: Cache<KeyDigest, ()>,
+    peppered: bool,
+    keys: Vec<Arc<Key>>,
 }
 
 type ByDigestMap<V> = HashMap<KeyDigest, V, ByDigest>;
 
-/// What a request needs of a key.
+/// What the hashes of one record share.
+#[derive(Debug)]
+pub(crate) struct Key {
+    id: KeyId,
+    pub(crate) principal: Principal,
+    pub(crate) networks: Vec<IpPrefix>,
+    pub(crate) revoked: bool,
+    /// A flag and no time, so that a request needs no clock for it.
+    used: AtomicBool,
+}
+
+/// One hash of a key.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    pub(crate) principal: Principal,
+    pub(crate) key: Arc<Key>,
     pub(crate) expires: Option<Timestamp>,
 }
 
-/// A key that only a slow hash can verify.
+impl Key {
+    pub(crate) fn note_used(&self) {
+        // Most of the time it is set already, and the cache line stays shared.
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A hash that takes long to verify.
 pub(crate) struct SlowEntry {
-    id: KeyId,
     hash: SlowHash,
     entry: Arc<Entry>,
     /// Its text is known by digest, so no other text needs to be tried.
@@ -58,10 +80,18 @@ pub(crate) struct SlowEntry {
 
 /// What a set knows of a key without verifying anything.
 pub(crate) enum Known {
-    Valid(Arc<Entry>),
-    Invalid,
+    /// There is such a key; it may still be revoked or expired.
+    Found(Arc<Entry>),
+    Nothing,
     /// Only a slow hash can tell.
     Unknown,
+}
+
+/// What came of trying a key against slow hashes.
+pub(crate) enum Tried {
+    Matches(Arc<SlowEntry>),
+    Fails,
+    Abandoned,
 }
 
 impl KeySet {
@@ -73,54 +103,97 @@ impl KeySet {
     pub fn new(records: impl IntoIterator<Item = KeyRecord>) -> Result<Self, DuplicateKeyError> {
         let mut set = Self::default();
         let mut ids = HashSet::new();
-        let mut slow_hashes = HashMap::new();
+        let mut hashes = HashMap::new();
         for record in records {
-            let id = record.id().clone();
+            let id = record.id.clone();
             if !ids.insert(id.clone()) {
-                return Err(DuplicateKeyError { id, other: None });
+                return Err(DuplicateKeyError::id(id));
             }
-            let entry = Arc::new(Entry {
+            let key = Arc::new(Key {
+                id: id.clone(),
                 principal: record.principal(),
-                expires: record.expires_at(),
+                networks: record.networks,
+                revoked: record.revoked.is_some(),
+                used: AtomicBool::new(false),
             });
-            let twin = match record.into_hash() {
-                KeyHash::Fast(digest) => set
-                    .by_digest
-                    .insert(digest, entry)
-                    .map(|twin| twin.principal.id().into()),
-                KeyHash::Slow(hash) => {
-                    let twin = slow_hashes.insert(hash.clone(), id.to_string());
-                    set.slow
-                        .insert(id.clone(), SlowEntry::new(&id, hash, entry));
-                    twin.map(Box::from)
+            set.keys.push(Arc::clone(&key));
+            let previous = record.previous.map(|previous| {
+                let expires = record
+                    .expires
+                    .map_or(previous.until, |at| at.min(previous.until));
+                (previous.hash, Some(expires))
+            });
+            for (hash, expires) in previous.into_iter().chain([(record.hash, record.expires)]) {
+                if let Some(other) = hashes.insert(hash.clone(), id.clone()) {
+                    return Err(DuplicateKeyError::hash(id, other));
                 }
-            };
-            if twin.is_some() {
-                return Err(DuplicateKeyError { id, other: twin });
+                set.add(
+                    &id,
+                    hash,
+                    Entry {
+                        key: Arc::clone(&key),
+                        expires,
+                    },
+                );
             }
         }
         Ok(set)
     }
 
-    /// Takes over what an older set has learnt about hashes that are still the same.
+    fn add(&mut self, id: &KeyId, hash: KeyHash, entry: Entry) {
+        let entry = Arc::new(entry);
+        match hash.into_kind() {
+            Kind::Fast(digest) => {
+                self.by_digest.insert(digest, entry);
+            }
+            Kind::Peppered(digest) => {
+                self.peppered = true;
+                self.by_digest.insert(digest, entry);
+            }
+            Kind::Slow(hash) => {
+                self.slow
+                    .entry(id.clone())
+                    .or_default()
+                    .push(Arc::new(SlowEntry {
+                        hash,
+                        entry,
+                        learnt: AtomicBool::new(false),
+                    }))
+            }
+        }
+    }
+
+    /// Takes over what an older set has learnt about hashes that are still the same, and
+    /// which keys it saw used.
     pub(crate) fn inherit(&self, older: &Self) {
         for (digest, slow) in older.learnt.load().iter() {
             self.learn(*digest, slow);
         }
+        let used: HashSet<KeyId> = older.take_used().into_iter().collect();
+        for key in self.keys.iter().filter(|key| used.contains(&key.id)) {
+            key.note_used();
+        }
     }
 
-    pub(crate) fn find(&self, digest: &KeyDigest) -> Known {
-        if let Some(entry) = self.by_digest.get(digest) {
-            return Known::Valid(Arc::clone(entry));
-        }
+    /// Whether some keys are found by a digest with a pepper only.
+    pub(crate) fn is_peppered(&self) -> bool {
+        self.peppered
+    }
+
+    /// The key that is stored under this digest, as it is.
+    pub(crate) fn find_fast(&self, digest: &KeyDigest) -> Option<Arc<Entry>> {
+        self.by_digest.get(digest).cloned()
+    }
+
+    pub(crate) fn find_slow(&self, digest: &KeyDigest) -> Known {
         if self.slow.is_empty() {
-            return Known::Invalid;
+            return Known::Nothing;
         }
         if let Some(slow) = self.learnt.load().get(digest) {
-            return Known::Valid(Arc::clone(&slow.entry));
+            return Known::Found(Arc::clone(&slow.entry));
         }
         if self.failed.contains_key(digest) {
-            return Known::Invalid;
+            return Known::Nothing;
         }
         Known::Unknown
     }
@@ -136,14 +209,15 @@ impl KeySet {
         id: Option<&KeyId>,
         wanted: impl Fn() -> bool,
     ) -> Tried {
-        let named = id.map(|id| self.slow.get(id).or_else(|| self.slow.values().next()));
-        let all = self
-            .slow
-            .values()
-            .filter(|slow| !slow.learnt.load(Ordering::Relaxed));
-        let candidates: Vec<_> = match named {
-            Some(named) => named.into_iter().collect(),
-            None => all.collect(),
+        let candidates: Vec<_> = match id {
+            Some(id) => {
+                let named = self.slow.get(id).or_else(|| self.slow.values().next());
+                named.into_iter().flatten().collect()
+            }
+            None => {
+                let unlearnt = |slow: &&Arc<SlowEntry>| !slow.learnt.load(Ordering::Relaxed);
+                self.slow.values().flatten().filter(unlearnt).collect()
+            }
         };
         for slow in candidates {
             if !wanted() {
@@ -157,12 +231,10 @@ impl KeySet {
     }
 
     /// Learns that this is the digest of the key of an entry, of this set or of an older
-    /// one. `None` when this set has no such key: it was revoked, or its hash changed.
+    /// one. `None` when this set has no such key: it is gone, or its hash changed.
     pub(crate) fn learn(&self, digest: KeyDigest, tried: &SlowEntry) -> Option<Arc<Entry>> {
-        let slow = self.slow.get(&tried.id)?;
-        if slow.hash != tried.hash {
-            return None;
-        }
+        let mut same = self.slow.get(&tried.entry.key.id)?.iter();
+        let slow = same.find(|slow| slow.hash == tried.hash)?;
         self.learnt.rcu(|learnt| {
             let mut learnt = HashMap::clone(learnt);
             learnt.insert(digest, Arc::clone(slow));
@@ -176,32 +248,23 @@ impl KeySet {
         self.failed.insert(digest, ());
     }
 
-    /// How many keys there are.
+    /// The keys that were used since this was last called.
+    pub(crate) fn take_used(&self) -> Vec<KeyId> {
+        let used = self
+            .keys
+            .iter()
+            .filter(|key| key.used.swap(false, Ordering::Relaxed));
+        used.map(|key| key.id.clone()).collect()
+    }
+
+    /// How many keys there are, those included that are refused.
     pub fn len(&self) -> usize {
-        self.by_digest.len() + self.slow.len()
+        self.keys.len()
     }
 
     /// Whether there are none, so that every request is refused.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-/// What came of trying a key against slow hashes.
-pub(crate) enum Tried {
-    Matches(Arc<SlowEntry>),
-    Fails,
-    Abandoned,
-}
-
-impl SlowEntry {
-    fn new(id: &KeyId, hash: SlowHash, entry: Arc<Entry>) -> Arc<Self> {
-        Arc::new(Self {
-            id: id.clone(),
-            hash,
-            entry,
-            learnt: AtomicBool::new(false),
-        })
+        self.keys.is_empty()
     }
 }
 
@@ -216,6 +279,8 @@ impl Default for KeySet {
                 .max_capacity(REMEMBERED_FAILURES)
                 .time_to_live(FAILURE_LIFETIME)
                 .build(),
+            peppered: false,
+            keys: Vec::new(),
         }
     }
 }
@@ -232,12 +297,23 @@ impl fmt::Debug for KeySet {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DuplicateKeyError {
     id: KeyId,
-    other: Option<Box<str>>,
+    other: Option<KeyId>,
 }
 
 impl DuplicateKeyError {
+    pub(crate) fn id(id: KeyId) -> Self {
+        Self { id, other: None }
+    }
+
+    fn hash(id: KeyId, other: KeyId) -> Self {
+        Self {
+            id,
+            other: Some(other),
+        }
+    }
+
     /// The second one of the two.
-    pub fn id(&self) -> &KeyId {
+    pub fn key(&self) -> &KeyId {
         &self.id
     }
 }

@@ -1,20 +1,50 @@
 //! Where keys come from.
 
-use std::{fmt, sync::Arc};
+use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc};
 
 use arc_swap::{ArcSwap, Guard};
+use stockade_core::Timestamp;
 
-use crate::KeySet;
+use crate::{DuplicateKeyError, KeyChange, KeyChangeError, KeyId, KeyRecord, KeySet};
 
-/// A source of keys: it publishes the set in force, and a new one on every change.
+/// A place where keys are kept: it publishes the set in force, and a new one on every
+/// change.
 ///
 /// Requests never ask a store; they read the published set. So a store that is slow or
 /// down changes nothing for the keys that are known, and a change is in force for the
-/// first request that begins after it was published.
+/// first request that begins after it was published, which is before the change's future
+/// resolves.
 pub trait KeyStore: Send + Sync + 'static {
     /// The keys that this store publishes.
     fn keys(&self) -> LiveKeys;
+
+    /// All records, revoked and expired ones too, by id.
+    fn list(&self) -> StoreFuture<'_, Vec<KeyRecord>>;
+
+    /// Adds a key. An id or a hash that is there already is a
+    /// [`Duplicate`](KeyStoreErrorKind::Duplicate).
+    fn create(&self, record: KeyRecord) -> StoreFuture<'_, ()>;
+
+    /// Changes one key, atomically, and returns its new record.
+    fn change(&self, id: KeyId, change: KeyChange) -> StoreFuture<'_, KeyRecord>;
+
+    /// Notes that these keys were used. Keys that are gone are passed over.
+    fn note_used(&self, ids: Vec<KeyId>, at: Timestamp) -> StoreFuture<'_, ()>;
+
+    /// Notes all keys that were used since this was last called; call it every minute.
+    ///
+    /// What cannot be noted is lost, and noted on the next use.
+    fn flush_used(&self, now: Timestamp) -> StoreFuture<'_, ()> {
+        let used = self.keys().current().take_used();
+        match used.is_empty() {
+            true => Box::pin(std::future::ready(Ok(()))),
+            false => self.note_used(used, now),
+        }
+    }
 }
+
+/// What a store promises to have done; boxed, since it takes a file or a database.
+pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, KeyStoreError>> + Send + 'a>>;
 
 /// The set of keys in force, shared by a store and its readers.
 #[derive(Clone, Default)]
@@ -45,5 +75,83 @@ impl LiveKeys {
 impl fmt::Debug for LiveKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("LiveKeys").field(&*self.load()).finish()
+    }
+}
+
+/// Why a store could not do what it was asked to. Shows neither keys nor hashes.
+#[derive(Debug)]
+pub struct KeyStoreError {
+    kind: KeyStoreErrorKind,
+    message: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// The kinds of [`KeyStoreError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum KeyStoreErrorKind {
+    /// There is a key with this id, or with this hash.
+    Duplicate,
+    /// There is no key with this id.
+    NotFound,
+    /// The key was revoked or has expired, and cannot be changed so.
+    Dead,
+    /// What the store keeps is not what it should be.
+    Corrupt,
+    /// The store cannot be reached, read or written.
+    Unavailable,
+}
+
+impl KeyStoreError {
+    /// An error of this kind; the message says what happened and who can mend it.
+    pub fn new(kind: KeyStoreErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// Names the error that this one comes from.
+    pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// There is no key with this id.
+    pub fn not_found(id: &KeyId) -> Self {
+        Self::new(
+            KeyStoreErrorKind::NotFound,
+            format!("there is no key with the id {id}"),
+        )
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> KeyStoreErrorKind {
+        self.kind
+    }
+}
+
+impl From<DuplicateKeyError> for KeyStoreError {
+    fn from(error: DuplicateKeyError) -> Self {
+        Self::new(KeyStoreErrorKind::Duplicate, error.to_string())
+    }
+}
+
+impl From<KeyChangeError> for KeyStoreError {
+    fn from(error: KeyChangeError) -> Self {
+        Self::new(KeyStoreErrorKind::Dead, error.to_string())
+    }
+}
+
+impl fmt::Display for KeyStoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for KeyStoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
     }
 }

@@ -15,9 +15,12 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header::AUTHORIZATION};
 use http_body_util::{BodyExt, Full};
-use stockade_core::{ClientIp, Guard, GuardLayer, Principal, RequestContext, RequestId, Timestamp};
+use stockade_core::{
+    ClientIp, Clock, Guard, GuardLayer, Principal, RequestContext, RequestId, Timestamp,
+};
 use stockade_key_auth::{
-    GeneratedKey, KeyAuth, KeyHash, KeyRecord, MemoryKeyStore, SlowHashLimits,
+    GeneratedKey, KeyAuth, KeyChange, KeyHash, KeyRecord, KeyStore, MemoryKeyStore, Pepper,
+    SlowHashLimits,
 };
 use stockade_testkit::{FakeClock, contract};
 use tower::{Layer, ServiceExt, service_fn};
@@ -32,7 +35,11 @@ fn generated(id: &str) -> (GeneratedKey, KeyRecord) {
 }
 
 fn bcrypted(id: &str, key: &str) -> KeyRecord {
-    let hash: KeyHash = bcrypt::hash(key, CHEAP).unwrap().parse().unwrap();
+    bcrypted_at(CHEAP, id, key)
+}
+
+fn bcrypted_at(cost: u32, id: &str, key: &str) -> KeyRecord {
+    let hash: KeyHash = bcrypt::hash(key, cost).unwrap().parse().unwrap();
     KeyRecord::new(id.parse().unwrap(), hash)
 }
 
@@ -270,7 +277,8 @@ fn poll<F: Future>(future: Pin<&mut F>) -> bool {
 async fn slow_hashes_have_a_bounded_number_of_places() {
     let one = NonZeroUsize::MIN;
     let (good, record) = generated("good");
-    let store = store([bcrypted("slow", "opaque-key"), record]);
+    // Long enough that it still runs when the next request comes.
+    let store = store([bcrypted_at(10, "slow", "opaque-key"), record]);
     let layer = KeyAuth::new(&store)
         .slow_hashes(SlowHashLimits::new(one, 1))
         .into_layer();
@@ -316,6 +324,140 @@ async fn anonymous_requests_pass_only_where_that_is_allowed() {
         "anonymous"
     );
     assert_eq!(status(&layer, bearer("wrong")).await, 401);
+}
+
+fn from(key: &str, client: Option<&str>) -> Request<()> {
+    let mut request = bearer(key);
+    if let Some(client) = client {
+        let client = match client {
+            "unix" => ClientIp::UnixSocket,
+            ip => ClientIp::Ip(ip.parse().unwrap()),
+        };
+        let context = RequestContext::new(RequestId::next(), client);
+        request.extensions_mut().insert(context);
+    }
+    request
+}
+
+#[tokio::test]
+async fn a_key_bound_to_networks_is_refused_elsewhere() {
+    let (key, record) = generated("a");
+    let networks = [
+        "10.0.0.0/8".parse().unwrap(),
+        "2001:db8::/32".parse().unwrap(),
+    ];
+    let layer = KeyAuth::new(&store([record.networks(networks)])).into_layer();
+    for (client, expected) in [
+        (Some("10.1.2.3"), 200),
+        (Some("2001:db8::1"), 200),
+        (Some("192.0.2.1"), 401),
+        (Some("unix"), 401),
+        // Without a context nobody knows where it comes from.
+        (None, 401),
+    ] {
+        assert_eq!(
+            status(&layer, from(key.expose(), client)).await,
+            expected,
+            "{client:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_rotated_key_is_taken_until_its_grace_ends() {
+    let (old, record) = generated("a");
+    let new = GeneratedKey::new("sk", "a".parse().unwrap()).unwrap();
+    let clock = FakeClock::at(Timestamp::from_secs(1_000));
+    let store = store([record]);
+    let layer = KeyAuth::new(&store).clock(clock.clone()).into_layer();
+    let rotate = KeyChange::Rotate {
+        hash: new.digest().into(),
+        grace: Duration::from_secs(60),
+        at: clock.now(),
+    };
+    store.change("a".parse().unwrap(), rotate).await.unwrap();
+    assert_eq!(status(&layer, bearer(old.expose())).await, 200);
+    assert_eq!(status(&layer, bearer(new.expose())).await, 200);
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(status(&layer, bearer(old.expose())).await, 401);
+    assert_eq!(status(&layer, bearer(new.expose())).await, 200);
+}
+
+#[tokio::test]
+async fn a_peppered_key_needs_the_pepper() {
+    let (key, _) = generated("a");
+    let pepper = Pepper::new([7; 32]).unwrap();
+    let hash = KeyHash::peppered(pepper.digest(key.expose().as_bytes()));
+    let store = store([KeyRecord::new("a".parse().unwrap(), hash)]);
+    for (pepper, expected) in [
+        (Some(pepper), 200),
+        (Some(Pepper::new([8; 32]).unwrap()), 401),
+        (None, 401),
+    ] {
+        let guard = KeyAuth::new(&store);
+        let guard = match pepper {
+            Some(pepper) => guard.pepper(pepper),
+            None => guard,
+        };
+        assert_eq!(
+            status(&guard.into_layer(), bearer(key.expose())).await,
+            expected
+        );
+    }
+}
+
+// A08
+#[tokio::test]
+async fn a_key_revoked_while_it_is_verified_is_refused_and_not_learnt() {
+    let store = store([bcrypted_at(10, "slow", "opaque-key")]);
+    let layer = KeyAuth::new(&store).into_layer();
+    let inner = service_fn(|_: Request<()>| async {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    let mut parked = Box::pin(layer.layer(inner).oneshot(bearer("opaque-key")));
+    assert!(!poll(parked.as_mut()));
+    let at = Timestamp::from_secs(1);
+    store
+        .change("slow".parse().unwrap(), KeyChange::Revoke { at })
+        .await
+        .unwrap();
+    assert_eq!(parked.await.unwrap().status(), 401);
+    assert_eq!(status(&layer, bearer("opaque-key")).await, 401);
+}
+
+#[tokio::test]
+async fn use_is_noted_when_it_is_flushed() {
+    let (key, used) = generated("used");
+    let (_, unused) = generated("unused");
+    let store = store([used, unused]);
+    let layer = KeyAuth::new(&store).into_layer();
+    assert_eq!(status(&layer, bearer(key.expose())).await, 200);
+    store.flush_used(Timestamp::from_secs(9)).await.unwrap();
+    let last_used = |records: Vec<KeyRecord>| -> Vec<_> {
+        records.into_iter().map(|record| record.last_used).collect()
+    };
+    let noted = last_used(store.list().await.unwrap());
+    assert_eq!(noted, [None, Some(Timestamp::from_secs(9))]);
+    store.flush_used(Timestamp::from_secs(10)).await.unwrap();
+    assert_eq!(last_used(store.list().await.unwrap()), noted);
+}
+
+// A11
+#[tokio::test]
+async fn a_flood_of_bad_keys_evicts_no_good_one() {
+    // Only slow keys have caches at all.
+    let store = store([bcrypted("slow", "opaque-key")]);
+    let layer = KeyAuth::new(&store).into_layer();
+    assert_eq!(status(&layer, bearer("opaque-key")).await, 200);
+    for n in 0..2_000 {
+        assert_eq!(status(&layer, bearer(&format!("bad-{n}"))).await, 401);
+    }
+    // Learnt: it passes at once, without a wait.
+    let inner = service_fn(|_: Request<()>| async {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    let mut request = Box::pin(layer.layer(inner).oneshot(bearer("opaque-key")));
+    assert!(poll(request.as_mut()));
 }
 
 #[test]

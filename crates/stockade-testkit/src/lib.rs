@@ -3,7 +3,9 @@
 //! 1. [`contract::uphold`] runs the contract of the driver over a guard: readiness kept
 //!    under a concurrency limit, drop-safe at every await, bodies and errors through
 //!    unchanged, `Clone + Send + Sync`.
-//! 2. [`FakeClock`] is a [`Clock`](stockade_core::Clock) that stands still until it is
+//! 2. With the feature `key-store`, `key_store::uphold` runs the suite that every store of
+//!    keys passes.
+//! 3. [`FakeClock`] is a [`Clock`](stockade_core::Clock) that stands still until it is
 //!    moved.
 //!
 //! ```
@@ -34,6 +36,8 @@
 
 mod clock;
 pub mod contract;
+#[cfg(feature = "key-store")]
+pub mod key_store;
 mod probe;
 
 pub use clock::FakeClock;

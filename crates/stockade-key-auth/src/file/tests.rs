@@ -1,23 +1,46 @@
-use std::io::Write;
+use std::{
+    os::unix::fs::PermissionsExt,
+    time::{Duration, Instant},
+};
 
-use tempfile::NamedTempFile;
+use stockade_core::QuotaOverrides;
+use tempfile::TempDir;
 
 use super::*;
-use crate::{GeneratedKey, KeyDigest, KeyRecord, set::Known};
+use crate::{GeneratedKey, KeyDigest, PreviousHash};
 
 const SHA: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
+/// A key file in a folder of its own, which lives as long as this.
+struct Scratch {
+    folder: TempDir,
+    path: PathBuf,
+}
+
+impl Scratch {
+    fn new(name: &str, text: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        Self { folder, path }
+    }
+
+    fn open(&self) -> Result<FileKeyStore, KeyFileError> {
+        FileKeyStore::open(&self.path)
+    }
+}
+
 fn open(text: &str) -> Result<FileKeyStore, KeyFileError> {
-    let mut file = NamedTempFile::new().unwrap();
-    file.write_all(text.as_bytes()).unwrap();
-    FileKeyStore::open(file.path())
+    Scratch::new("keys.yaml", text).open()
 }
 
 fn knows(store: &FileKeyStore, key: &[u8]) -> bool {
-    matches!(
-        store.keys().current().find(&KeyDigest::of(key)),
-        Known::Valid(_)
-    )
+    let found = store.keys().current().find_fast(&KeyDigest::of(key));
+    found.is_some_and(|entry| !entry.key.revoked)
+}
+
+fn one_key() -> String {
+    format!("keys:\n  - key_id: a\n    hash: \"{SHA}\"\n")
 }
 
 #[test]
@@ -46,27 +69,28 @@ keys:
 
 #[test]
 fn says_which_line_is_wrong() {
-    let good = format!("keys:\n  - key_id: a\n    hash: \"{SHA}\"\n");
+    let good = one_key();
     for (text, line, says) in [
         (
             format!("{good}  - key_id: b c\n    hash: \"{SHA}\"\n"),
             4,
-            "no key id",
+            "key_id: \"b c\" is no key id",
         ),
         (
             format!("{good}  - key_id: b\n    hash: hunter2\n"),
             5,
-            "key b: hash: the hash is of no known kind",
+            "hash: the hash is of no known kind",
         ),
+        (format!("{good}    scopes: [\"chat:*\"]\n"), 4, "scopes:"),
         (
-            format!("{good}    scopes: [\"chat:*\"]\n"),
+            format!("{good}    networks: [\"10.0.0.0/99\"]\n"),
             4,
-            "key a: scopes:",
+            "networks:",
         ),
         (
             format!("{good}    expires_at: tomorrow\n"),
             4,
-            "key a: expires_at: it is no time",
+            "it is no time",
         ),
         (
             format!("{good}    expires_at: \"2026-01-01\"\n"),
@@ -104,6 +128,26 @@ fn says_which_line_is_wrong() {
     }
 }
 
+#[test]
+fn says_which_line_is_wrong_in_toml_and_json() {
+    let toml = Scratch::new(
+        "keys.toml",
+        &format!("[[keys]]\nkey_id = \"a\"\nhash = \"{SHA}\"\nexpires_at = \"soon\"\n"),
+    );
+    let json = Scratch::new(
+        "keys.json",
+        &format!(
+            "{{\"keys\": [\n{{\"key_id\": \"a\",\n\"hash\": \"{SHA}\",\n\"expires_at\": \"soon\"}}]}}"
+        ),
+    );
+    for file in [toml, json] {
+        let error = file.open().unwrap_err();
+        assert_eq!(error.line(), Some(4), "{error}");
+        assert!(error.to_string().contains("it is no time"), "{error}");
+        assert!(!error.to_string().contains("ba7816bf"), "{error}");
+    }
+}
+
 // A24
 #[test]
 fn refuses_ids_that_look_like_others() {
@@ -113,6 +157,15 @@ fn refuses_ids_that_look_like_others() {
         ));
         assert!(error.unwrap_err().to_string().contains("no key id"), "{id}");
     }
+}
+
+// A04
+#[test]
+fn refuses_hashes_that_cost_too_much_and_says_where() {
+    let hash = "$2b$31$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+    let error = open(&format!("keys:\n  - key_id: a\n    hash: {hash}\n")).unwrap_err();
+    assert_eq!(error.line(), Some(3));
+    assert!(error.to_string().contains("the bcrypt cost"), "{error}");
 }
 
 // A23
@@ -135,14 +188,14 @@ fn does_not_open_without_keys_to_read() {
 fn a_file_cut_anywhere_is_refused_or_gives_nothing_away() {
     let expiry = "2026-01-01T00:00:00Z";
     let whole = format!(
-        "keys:\n  - key_id: a\n    hash: \"{SHA}\"\n    expires_at: {expiry}\n    scopes: [\"x\"]\n"
+        "{}    expires_at: {expiry}\n    scopes: [\"x\"]\n",
+        one_key()
     );
-    let file = NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), &whole).unwrap();
-    let store = FileKeyStore::open(file.path()).unwrap();
+    let file = Scratch::new("keys.yaml", &whole);
+    let store = file.open().unwrap();
     let mut taken = Vec::new();
     for at in 0..whole.len() {
-        std::fs::write(file.path(), &whole[..at]).unwrap();
+        fs::write(&file.path, &whole[..at]).unwrap();
         if store.reload().is_ok() {
             taken.push(whole[..at].lines().last().unwrap());
         }
@@ -155,31 +208,159 @@ fn a_file_cut_anywhere_is_refused_or_gives_nothing_away() {
         let whole = [&*hash, &*expires, "    scopes: [\"x\"]"];
         assert!(whole.contains(line) || line.trim().is_empty(), "{line:?}");
     }
+    assert!(store.failures() > 50, "{}", store.failures());
 
-    std::fs::write(file.path(), "keys: []\n").unwrap();
+    fs::write(&file.path, "keys: []\n").unwrap();
     store.reload().unwrap();
     assert!(!knows(&store, b"abc"));
 }
 
+// A22
 #[test]
-fn writes_what_it_reads() {
+fn what_is_no_plain_file_leaves_the_old_keys_in_force() {
+    let file = Scratch::new("keys.yaml", &one_key());
+    let store = file.open().unwrap();
+    fs::remove_file(&file.path).unwrap();
+    let fifo = std::process::Command::new("mkfifo")
+        .arg(&file.path)
+        .status();
+    assert!(fifo.unwrap().success());
+    assert_eq!(
+        store.reload().unwrap_err().kind(),
+        KeyFileErrorKind::Unreadable
+    );
+
+    fs::remove_file(&file.path).unwrap();
+    assert_eq!(
+        store.reload().unwrap_err().kind(),
+        KeyFileErrorKind::Unreadable
+    );
+    fs::create_dir(&file.path).unwrap();
+    assert_eq!(
+        store.reload().unwrap_err().kind(),
+        KeyFileErrorKind::Unreadable
+    );
+    fs::remove_dir(&file.path).unwrap();
+    std::os::unix::fs::symlink("keys.yaml", &file.path).unwrap();
+    assert_eq!(
+        store.reload().unwrap_err().kind(),
+        KeyFileErrorKind::Unreadable
+    );
+
+    assert!(knows(&store, b"abc"));
+    assert_eq!(store.failures(), 4);
+}
+
+fn full_record() -> KeyRecord {
     let key = GeneratedKey::new("sk", "team-core".parse().unwrap()).unwrap();
-    let record = KeyRecord::new(key.id().clone(), key.digest())
+    let mut record = KeyRecord::new(key.id().clone(), key.digest())
         .owner("a \"b\" \\ \u{7} ü: # -")
-        .scopes("chat:write models:read".parse().unwrap())
-        .created(stockade_core::Timestamp::from_secs(1_735_689_600))
-        .expires(stockade_core::Timestamp::from_secs(1_767_225_600));
+        .scopes("* chat:write models:read".parse().unwrap())
+        .networks(["10.0.0.0/8".parse().unwrap()])
+        .created(Timestamp::from_secs(1_735_689_600))
+        .expires(Timestamp::from_secs(1_767_225_600));
+    record.name = Some("yes".to_owned());
+    record.models = Some(vec!["1e3".to_owned(), "null".to_owned()]);
+    record.quotas = QuotaOverrides::default();
+    record.quotas.requests_per_minute = std::num::NonZeroU32::new(60);
+    record.last_used = Some(Timestamp::from_nanos(1_735_689_600_000_000_001));
+    record.metadata = [("~".to_owned(), "2025-01-01".to_owned())].into();
+    record.previous = Some(PreviousHash {
+        hash: SHA.parse().unwrap(),
+        until: Timestamp::from_secs(1_735_700_000),
+    });
+    record
+}
+
+#[test]
+fn reads_what_it_wrote_in_all_languages() {
+    for name in ["keys.yaml", "keys.toml", "keys.json"] {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join(name);
+        let store = FileKeyStore::create_or_open(&path).unwrap();
+        assert!(store.keys().current().is_empty());
+        let records = Records::new([full_record()]).unwrap();
+        write(&path, &records).unwrap();
+        assert_eq!(
+            read(&path).unwrap(),
+            records,
+            "{}",
+            fs::read_to_string(&path).unwrap()
+        );
+        store.reload().unwrap();
+        assert!(knows(&store, b"abc"), "{name}: the previous hash");
+    }
+}
+
+#[test]
+fn prints_an_entry_that_can_be_pasted() {
+    let record = full_record();
     let yaml = format!("keys:\n{}", to_yaml(&record));
-    assert!(
-        yaml.contains("created_at: \"2025-01-01T00:00:00Z\""),
+    assert!(yaml.contains("2025-01-01T00:00:00Z"), "{yaml}");
+    assert_eq!(
+        Format::Yaml.parse(&yaml).unwrap().list(),
+        [record],
         "{yaml}"
     );
-    let store = open(&yaml).unwrap();
-    match store.keys().current().find(&key.digest()) {
-        Known::Valid(entry) => {
-            assert_eq!(entry.principal, record.principal());
-            assert_eq!(entry.expires, record.expires_at());
-        }
-        _ => panic!("the key is not found:\n{yaml}"),
+}
+
+#[tokio::test]
+async fn writes_only_for_its_owner_and_through_links() {
+    let file = Scratch::new("real.yaml", &one_key());
+    let link = file.folder.path().join("keys.yaml");
+    std::os::unix::fs::symlink(&file.path, &link).unwrap();
+    let store = FileKeyStore::open(&link).unwrap();
+    store
+        .create(full_record().created(Timestamp::from_secs(1)))
+        .await
+        .unwrap_err();
+    let mut other = full_record();
+    other.previous = None;
+    store.create(other).await.unwrap();
+
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    let mode = fs::metadata(&file.path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(read(&file.path).unwrap().list().len(), 2);
+    assert_eq!(
+        fs::read_dir(file.folder.path()).unwrap().count(),
+        2,
+        "nothing is left over"
+    );
+}
+
+/// Waits for what another thread does, for as long as a slow machine may take.
+fn wait_until(mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "it did not happen"
+        );
+        std::thread::yield_now();
     }
+}
+
+// A22
+#[test]
+fn watches_for_changes_of_all_kinds() {
+    let file = Scratch::new("keys.yaml", "keys: []\n");
+    let store = file.open().unwrap();
+    let watch = store.watch().unwrap();
+
+    fs::write(&file.path, one_key()).unwrap();
+    wait_until(|| knows(&store, b"abc"));
+
+    fs::write(&file.path, "keys: [").unwrap();
+    wait_until(|| store.failures() == 1);
+    assert!(knows(&store, b"abc"), "a bad file leaves the keys in force");
+
+    let new = file.folder.path().join("new");
+    fs::write(&new, "keys: []\n").unwrap();
+    fs::rename(&new, &file.path).unwrap();
+    wait_until(|| !knows(&store, b"abc"));
+
+    drop(watch);
+    fs::write(&file.path, one_key()).unwrap();
+    assert!(!knows(&store, b"abc"), "nobody watches any more");
 }

@@ -1,0 +1,169 @@
+//! What can be done to a key: pure, so that every store does the same.
+
+use std::{error::Error, fmt, time::Duration};
+
+use stockade_core::Timestamp;
+
+use crate::{KeyHash, KeyRecord, PreviousHash};
+
+/// A change to one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyChange {
+    /// Refuses the key for good. Revoking it again changes nothing.
+    Revoke {
+        /// Now.
+        at: Timestamp,
+    },
+    /// Replaces the key's text, and takes the old one for a while longer.
+    ///
+    /// The id and the expiry stay as they are. The old text is taken until `grace` has
+    /// passed or the key expires, whichever comes first; with no grace it is refused at
+    /// once. A text before that is refused at once, too. Rotating to the hash that the key
+    /// already has changes nothing, so a rotation can be repeated safely.
+    Rotate {
+        /// The hash of the new text.
+        hash: KeyHash,
+        /// How long the old text is still taken; [`DEFAULT_GRACE`] is usual.
+        grace: Duration,
+        /// Now.
+        at: Timestamp,
+    },
+    /// Notes that the key was used; an earlier time changes nothing.
+    Used {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// How long a rotated key's old text is usually still taken: a day.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl KeyChange {
+    /// The key after the change.
+    ///
+    /// # Errors
+    /// When the key was revoked, or has expired, and should be rotated.
+    pub fn apply(&self, mut record: KeyRecord) -> Result<KeyRecord, KeyChangeError> {
+        match self {
+            Self::Revoke { at } => {
+                record.revoked.get_or_insert(*at);
+                record.previous = None;
+            }
+            Self::Used { at } => record.last_used = record.last_used.max(Some(*at)),
+            Self::Rotate { hash, grace, at } => {
+                if record.revoked.is_some() {
+                    return Err(KeyChangeError::Revoked);
+                }
+                if record.expires.is_some_and(|expires| expires <= *at) {
+                    return Err(KeyChangeError::Expired);
+                }
+                if record.hash != *hash {
+                    let until = *at + *grace;
+                    let until = record.expires.map_or(until, |expires| until.min(expires));
+                    let old = std::mem::replace(&mut record.hash, hash.clone());
+                    record.previous =
+                        (!grace.is_zero()).then_some(PreviousHash { hash: old, until });
+                }
+            }
+        }
+        Ok(record)
+    }
+}
+
+/// Why a key cannot be changed so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyChangeError {
+    /// A revoked key stays revoked.
+    Revoked,
+    /// A rotation never makes an expired key valid again.
+    Expired,
+}
+
+impl fmt::Display for KeyChangeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Revoked => "the key was revoked; make a new one",
+            Self::Expired => "the key has expired; make a new one",
+        })
+    }
+}
+
+impl Error for KeyChangeError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::KeyDigest;
+
+    fn hash(text: &str) -> KeyHash {
+        KeyDigest::of(text.as_bytes()).into()
+    }
+
+    fn at(secs: u64) -> Timestamp {
+        Timestamp::from_secs(secs)
+    }
+
+    fn rotate(to: &str, grace: u64, now: u64) -> KeyChange {
+        KeyChange::Rotate {
+            hash: hash(to),
+            grace: Duration::from_secs(grace),
+            at: at(now),
+        }
+    }
+
+    fn record() -> KeyRecord {
+        KeyRecord::new("a".parse().unwrap(), hash("one")).expires(at(1_000))
+    }
+
+    #[test]
+    fn a_rotation_keeps_id_and_expiry_and_the_old_text_for_a_while() {
+        let rotated = rotate("two", 100, 500).apply(record()).unwrap();
+        assert_eq!(rotated.hash, hash("two"));
+        assert_eq!(
+            (rotated.id.as_str(), rotated.expires),
+            ("a", Some(at(1_000)))
+        );
+        let previous = rotated.previous.clone().unwrap();
+        assert_eq!((previous.hash, previous.until), (hash("one"), at(600)));
+
+        let again = rotate("two", 100, 550).apply(rotated.clone()).unwrap();
+        assert_eq!(again, rotated);
+
+        let third = rotate("three", 100, 560).apply(rotated).unwrap();
+        assert_eq!(third.previous.unwrap().hash, hash("two"));
+    }
+
+    #[test]
+    fn grace_never_outlives_the_expiry_and_can_be_none() {
+        let rotated = rotate("two", 100_000, 500).apply(record()).unwrap();
+        assert_eq!(rotated.previous.unwrap().until, at(1_000));
+        let rotated = rotate("two", 0, 500).apply(record()).unwrap();
+        assert_eq!(rotated.previous, None);
+    }
+
+    #[test]
+    fn dead_keys_stay_dead() {
+        let revoked = KeyChange::Revoke { at: at(5) }.apply(record()).unwrap();
+        let again = KeyChange::Revoke { at: at(9) }
+            .apply(revoked.clone())
+            .unwrap();
+        assert_eq!(again.revoked, Some(at(5)));
+        assert_eq!(
+            rotate("two", 1, 9).apply(revoked),
+            Err(KeyChangeError::Revoked)
+        );
+        assert_eq!(
+            rotate("two", 1, 1_000).apply(record()),
+            Err(KeyChangeError::Expired)
+        );
+    }
+
+    #[test]
+    fn use_is_only_noted_forwards() {
+        let used = KeyChange::Used { at: at(9) }.apply(record()).unwrap();
+        let used = KeyChange::Used { at: at(5) }.apply(used).unwrap();
+        assert_eq!(used.last_used, Some(at(9)));
+    }
+}

@@ -1,0 +1,250 @@
+//! One key in a file.
+
+use std::{collections::BTreeMap, fmt::Display, num::NonZeroU32, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use stockade_core::{IpPrefix, QuotaOverrides, ScopeSet, Timestamp};
+
+use crate::{KeyHash, KeyId, KeyRecord, PreviousHash};
+
+/// The file's form of a [`KeyRecord`]. Texts are parsed as they are read, so that an error
+/// carries the place where it was found.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileKey {
+    #[serde(deserialize_with = "key_id")]
+    key_id: Text<KeyId>,
+    #[serde(deserialize_with = "hash")]
+    hash: Text<KeyHash>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+    #[serde(default, deserialize_with = "scopes")]
+    scopes: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    models: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    quotas: Option<FileQuotas>,
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "networks"
+    )]
+    networks: Vec<Text<IpPrefix>>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "time"
+    )]
+    created_at: Option<Text<Time>>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "time"
+    )]
+    expires_at: Option<Text<Time>>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "time"
+    )]
+    revoked_at: Option<Text<Time>>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "time"
+    )]
+    last_used_at: Option<Text<Time>>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "optional_hash"
+    )]
+    previous_hash: Option<Text<KeyHash>>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "time"
+    )]
+    previous_until: Option<Text<Time>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct FileQuotas {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    requests_per_minute: Option<NonZeroU32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    requests_per_hour: Option<NonZeroU32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    requests_per_day: Option<NonZeroU32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tokens_per_minute: Option<NonZeroU32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    concurrency: Option<NonZeroU32>,
+}
+
+/// A value that is written as its text.
+struct Text<T>(T);
+
+impl<T> Serialize for Text<T>
+where
+    T: Display,
+{
+    fn serialize<S>(&self, serializer: S) -> Result<S::Ok, S::Error>
+    where
+        S: serde::Serializer,
+    {
+        serializer.collect_str(&self.0)
+    }
+}
+
+fn parse<T, E>(name: &str, text: &str) -> Result<Text<T>, E>
+where
+    T: FromStr<Err: Display>,
+    E: serde::de::Error,
+{
+    text.parse()
+        .map(Text)
+        .map_err(|error| E::custom(format_args!("{name}: {error}")))
+}
+
+fn key_id<'de, D: Deserializer<'de>>(value: D) -> Result<Text<KeyId>, D::Error> {
+    parse("key_id", &String::deserialize(value)?)
+}
+
+fn hash<'de, D: Deserializer<'de>>(value: D) -> Result<Text<KeyHash>, D::Error> {
+    parse("hash", &String::deserialize(value)?)
+}
+
+fn optional_hash<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Text<KeyHash>>, D::Error> {
+    let text = Option::<String>::deserialize(value)?;
+    text.map(|text| parse("previous_hash", &text)).transpose()
+}
+
+fn scopes<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<String>, D::Error> {
+    let texts = Option::<Vec<String>>::deserialize(value)?.unwrap_or_default();
+    for text in &texts {
+        parse::<stockade_core::Scope, _>("scopes", text)?;
+    }
+    Ok(texts)
+}
+
+fn networks<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<Text<IpPrefix>>, D::Error> {
+    let texts = Option::<Vec<String>>::deserialize(value)?.unwrap_or_default();
+    texts.iter().map(|text| parse("networks", text)).collect()
+}
+
+fn time<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Text<Time>>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(value)? else {
+        return Ok(None);
+    };
+    let time = text.parse::<Time>();
+    time.map(|time| Some(Text(time))).map_err(D::Error::custom)
+}
+
+/// A [`Timestamp`], written as RFC 3339 has it.
+#[derive(Clone, Copy)]
+struct Time(Timestamp);
+
+impl FromStr for Time {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let time: jiff::Timestamp = text
+            .parse()
+            .map_err(|_| "it is no time; write it like 2026-01-31T23:59:59Z")?;
+        u64::try_from(time.as_nanosecond())
+            .map(|nanos| Self(Timestamp::from_nanos(nanos)))
+            .map_err(|_| "the time is before 1970 or after 2554")
+    }
+}
+
+impl Display for Time {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let nanos = i128::from(self.0.as_nanos());
+        let time = jiff::Timestamp::from_nanosecond(nanos).map_err(|_| std::fmt::Error)?;
+        time.fmt(f)
+    }
+}
+
+impl FileKey {
+    /// `None` when a previous hash has no end, or an end no hash.
+    pub(super) fn into_record(self) -> Option<KeyRecord> {
+        let time = |time: Option<Text<Time>>| time.map(|Text(Time(at))| at);
+        let mut record = KeyRecord::new(self.key_id.0, self.hash.0);
+        record.name = self.name;
+        record.owner = self.owner;
+        // Each of them was parsed when it was read.
+        record.scopes = self.scopes.join(" ").parse().ok()?;
+        record.models = self.models;
+        record.quotas = self.quotas.map(QuotaOverrides::from).unwrap_or_default();
+        record.networks = self.networks.into_iter().map(|Text(net)| net).collect();
+        record.created = time(self.created_at);
+        record.expires = time(self.expires_at);
+        record.revoked = time(self.revoked_at);
+        record.last_used = time(self.last_used_at);
+        record.metadata = self.metadata;
+        record.previous = match (self.previous_hash, time(self.previous_until)) {
+            (Some(Text(hash)), Some(until)) => Some(PreviousHash { hash, until }),
+            (None, None) => None,
+            _ => return None,
+        };
+        Some(record)
+    }
+}
+
+impl From<&KeyRecord> for FileKey {
+    fn from(record: &KeyRecord) -> Self {
+        let time = |at: Option<Timestamp>| at.map(Time).map(Text);
+        let previous = record.previous.clone();
+        Self {
+            key_id: Text(record.id.clone()),
+            hash: Text(record.hash.clone()),
+            name: record.name.clone(),
+            owner: record.owner.clone(),
+            scopes: scope_texts(&record.scopes),
+            models: record.models.clone(),
+            quotas: (record.quotas != QuotaOverrides::default()).then(|| record.quotas.into()),
+            networks: record.networks.iter().copied().map(Text).collect(),
+            created_at: time(record.created),
+            expires_at: time(record.expires),
+            revoked_at: time(record.revoked),
+            last_used_at: time(record.last_used),
+            previous_until: time(previous.as_ref().map(|previous| previous.until)),
+            previous_hash: previous.map(|previous| Text(previous.hash)),
+            metadata: record.metadata.clone(),
+        }
+    }
+}
+
+fn scope_texts(scopes: &ScopeSet) -> Vec<String> {
+    scopes.iter().map(ToString::to_string).collect()
+}
+
+impl From<FileQuotas> for QuotaOverrides {
+    fn from(file: FileQuotas) -> Self {
+        let mut quotas = Self::default();
+        quotas.requests_per_minute = file.requests_per_minute;
+        quotas.requests_per_hour = file.requests_per_hour;
+        quotas.requests_per_day = file.requests_per_day;
+        quotas.tokens_per_minute = file.tokens_per_minute;
+        quotas.concurrency = file.concurrency;
+        quotas
+    }
+}
+
+impl From<QuotaOverrides> for FileQuotas {
+    fn from(quotas: QuotaOverrides) -> Self {
+        Self {
+            requests_per_minute: quotas.requests_per_minute,
+            requests_per_hour: quotas.requests_per_hour,
+            requests_per_day: quotas.requests_per_day,
+            tokens_per_minute: quotas.tokens_per_minute,
+            concurrency: quotas.concurrency,
+        }
+    }
+}

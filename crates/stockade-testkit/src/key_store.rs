@@ -1,0 +1,216 @@
+//! What every store of keys does alike.
+
+use std::time::Duration;
+
+use stockade_core::{ScopeSet, Timestamp};
+use stockade_key_auth::{
+    GeneratedKey, KeyChange, KeyDigest, KeyId, KeyRecord, KeyStore, KeyStoreErrorKind,
+};
+
+/// Runs the suite over a store without keys.
+///
+/// # Panics
+/// When the store does not do what a store of keys does.
+pub async fn uphold<S>(store: &S)
+where
+    S: KeyStore,
+{
+    assert!(
+        store.list().await.expect("a list").is_empty(),
+        "the store has keys already"
+    );
+    creates_and_lists(store).await;
+    refuses_duplicates(store).await;
+    rotates_with_grace(store).await;
+    revokes_for_good(store).await;
+    knows_nothing_of_other_keys(store).await;
+    notes_use(store).await;
+}
+
+fn at(secs: u64) -> Timestamp {
+    Timestamp::from_secs(secs)
+}
+
+fn id(text: &str) -> KeyId {
+    text.parse().expect("a key id")
+}
+
+/// A record with something in every field.
+fn record(name: &str) -> KeyRecord {
+    let key = GeneratedKey::new("sk", id(name)).expect("a key");
+    let scopes: ScopeSet = "chat:write models:read".parse().expect("scopes");
+    let mut record = KeyRecord::new(key.id().clone(), key.digest())
+        .owner("ops@example.com, \"Ωmega\" '; --")
+        .scopes(scopes)
+        .networks([
+            "10.0.0.0/8".parse().expect("a network"),
+            "2001:db8::/32".parse().expect("a network"),
+        ])
+        .created(at(1_700_000_000))
+        .expires(at(4_000_000_000));
+    record.name = Some(format!("the key {name}"));
+    record.models = Some(vec!["a/b".to_owned(), "c".to_owned()]);
+    record.quotas.requests_per_minute = Some(60.try_into().expect("not zero"));
+    record.quotas.concurrency = Some(u32::MAX.try_into().expect("not zero"));
+    record.metadata = [("team".to_owned(), "core".to_owned())].into();
+    record
+}
+
+async fn find<S>(store: &S, name: &str) -> KeyRecord
+where
+    S: KeyStore,
+{
+    let all = store.list().await.expect("a list");
+    all.into_iter()
+        .find(|record| record.id.as_str() == name)
+        .expect("the key is listed")
+}
+
+async fn creates_and_lists<S>(store: &S)
+where
+    S: KeyStore,
+{
+    let (b, a) = (record("b"), record("a"));
+    store.create(b.clone()).await.expect("created");
+    store.create(a.clone()).await.expect("created");
+    let bare = KeyRecord::new(id("c"), KeyDigest::of(b"bare"));
+    store.create(bare.clone()).await.expect("created");
+    assert_eq!(
+        store.list().await.expect("a list"),
+        [a, b, bare],
+        "by id, as they were made"
+    );
+    assert_eq!(store.keys().current().len(), 3, "published at once");
+}
+
+async fn refuses_duplicates<S>(store: &S)
+where
+    S: KeyStore,
+{
+    let before = store.list().await.expect("a list");
+    let mut same_hash = record("d");
+    same_hash.hash = find(store, "a").await.hash;
+    for duplicate in [record("a"), same_hash] {
+        let error = store.create(duplicate).await.expect_err("a duplicate");
+        assert_eq!(error.kind(), KeyStoreErrorKind::Duplicate, "{error}");
+    }
+    assert_eq!(
+        store.list().await.expect("a list"),
+        before,
+        "nothing was changed"
+    );
+}
+
+async fn rotates_with_grace<S>(store: &S)
+where
+    S: KeyStore,
+{
+    let old = find(store, "a").await;
+    let rotate = KeyChange::Rotate {
+        hash: KeyDigest::of(b"rotated").into(),
+        grace: Duration::from_secs(60),
+        at: at(1_800_000_000),
+    };
+    let rotated = store
+        .change(id("a"), rotate.clone())
+        .await
+        .expect("rotated");
+    assert_eq!(rotated.hash, KeyDigest::of(b"rotated").into());
+    assert_eq!(
+        rotated.expires, old.expires,
+        "a rotation never extends a key"
+    );
+    let previous = rotated
+        .previous
+        .clone()
+        .expect("the old text is still taken");
+    assert_eq!(
+        (previous.hash, previous.until),
+        (old.hash, at(1_800_000_060))
+    );
+    assert_eq!(find(store, "a").await, rotated, "kept");
+
+    let again = store.change(id("a"), rotate).await.expect("rotated again");
+    assert_eq!(again, rotated, "a rotation can be repeated");
+
+    let taken = KeyChange::Rotate {
+        hash: KeyDigest::of(b"bare").into(),
+        grace: Duration::ZERO,
+        at: at(1_800_000_001),
+    };
+    let error = store
+        .change(id("a"), taken)
+        .await
+        .expect_err("another key's hash");
+    assert_eq!(error.kind(), KeyStoreErrorKind::Duplicate, "{error}");
+}
+
+async fn revokes_for_good<S>(store: &S)
+where
+    S: KeyStore,
+{
+    let revoke = |secs| KeyChange::Revoke { at: at(secs) };
+    let revoked = store
+        .change(id("a"), revoke(1_800_000_002))
+        .await
+        .expect("revoked");
+    assert_eq!(revoked.revoked, Some(at(1_800_000_002)));
+    let again = store
+        .change(id("a"), revoke(1_800_000_003))
+        .await
+        .expect("revoked again");
+    assert_eq!(again, revoked);
+    let rotate = KeyChange::Rotate {
+        hash: KeyDigest::of(b"back").into(),
+        grace: Duration::ZERO,
+        at: at(1_800_000_004),
+    };
+    let error = store
+        .change(id("a"), rotate)
+        .await
+        .expect_err("a revoked key");
+    assert_eq!(error.kind(), KeyStoreErrorKind::Dead, "{error}");
+}
+
+// A17
+async fn knows_nothing_of_other_keys<S>(store: &S)
+where
+    S: KeyStore,
+{
+    let before = store.list().await.expect("a list");
+    let error = store
+        .change(id("nobody"), KeyChange::Revoke { at: at(1) })
+        .await;
+    assert_eq!(
+        error.expect_err("no such key").kind(),
+        KeyStoreErrorKind::NotFound
+    );
+    store
+        .note_used(vec![id("nobody")], at(1))
+        .await
+        .expect("passed over");
+    assert_eq!(store.list().await.expect("a list"), before);
+}
+
+async fn notes_use<S>(store: &S)
+where
+    S: KeyStore,
+{
+    let ids = vec![id("b"), id("c")];
+    store
+        .note_used(ids, at(1_800_000_010))
+        .await
+        .expect("noted");
+    store
+        .note_used(vec![id("b")], at(1_800_000_005))
+        .await
+        .expect("noted");
+    for name in ["b", "c"] {
+        assert_eq!(
+            find(store, name).await.last_used,
+            Some(at(1_800_000_010)),
+            "{name}"
+        );
+    }
+    assert_eq!(find(store, "a").await.last_used, None);
+}
