@@ -72,7 +72,12 @@ pub fn stacks() -> Vec<Stack> {
             ok,
         ),
         Stack::service(REFUSED, key_auth().layer(router()), bad, unauthorized),
-        Stack::service(BOXED_NO_OP, router().layer(layer_fn(NoOp)), good.clone(), ok),
+        Stack::service(
+            BOXED_NO_OP,
+            router().layer(layer_fn(NoOp)),
+            good.clone(),
+            ok,
+        ),
         Stack::service(BOXED_READY_GUARD, router().layer(ready()), good.clone(), ok),
         Stack::service(BOXED_KEY_AUTH, router().layer(key_auth()), good, ok),
         Stack::of(KEY_DIGEST, move || KeyDigest::of(digested.as_bytes())),

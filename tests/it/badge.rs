@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use http::{HeaderValue, header::WWW_AUTHENTICATE, request::Parts};
-use stockade_core::{
-    Check, End, Guard, GuardLayer, Hold, Never, Refusal, RefusalKind, Violation,
-};
+use stockade_core::{Check, End, Guard, GuardLayer, Hold, Never, Refusal, RefusalKind, Violation};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Who wears the badge `guest` may enter; `visitor` may later, any other one never.
@@ -55,8 +53,11 @@ impl Guard for Badge {
                     description: "the house is full".into(),
                 }),
             Some(_) => Refusal::new(RefusalKind::Forbidden, "this badge opens other doors"),
-            None => Refusal::new(RefusalKind::Unauthenticated, "a badge is needed – \u{1f6e1}")
-                .with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Badge")),
+            None => Refusal::new(
+                RefusalKind::Unauthenticated,
+                "a badge is needed – \u{1f6e1}",
+            )
+            .with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Badge")),
         })
     }
 

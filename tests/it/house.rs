@@ -24,11 +24,12 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
+use stockade_core::PeerAddr;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
 };
-use tower::{Layer, Service};
+use tower::{Layer, Service, ServiceExt};
 
 /// A running server; it stops with the test's runtime.
 pub(crate) struct House {
@@ -54,19 +55,22 @@ impl House {
             address: listener.local_addr().unwrap(),
             taken: Arc::default(),
         };
-        let service = TowerToHyperService::new(layer.layer(Rooms));
+        let service = layer.layer(Rooms);
         let taken = Arc::clone(&house.taken);
         tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
+            while let Ok((stream, peer)) = listener.accept().await {
+                let service = service.clone().map_request(move |mut request: Request<_>| {
+                    request.extensions_mut().insert(PeerAddr::from(peer));
+                    request
+                });
                 let counted = Counted {
                     stream,
                     taken: Arc::clone(&taken),
                 };
-                let service = service.clone();
                 tokio::spawn(async move {
                     // A client that hangs up is none of the server's errors.
                     let _ = auto::Builder::new(TokioExecutor::new())
-                        .serve_connection(TokioIo::new(counted), service)
+                        .serve_connection(TokioIo::new(counted), TowerToHyperService::new(service))
                         .await;
                 });
             }

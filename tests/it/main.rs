@@ -1,6 +1,13 @@
 //! The fence behind real servers, spoken to by real clients over loopback TCP.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "all of this is a test, which clippy sees of test functions only"
+)]
+
 mod badge;
+mod clinic;
+mod fence;
 mod grpc;
 mod house;
 mod http1;

@@ -85,7 +85,11 @@ fn report() -> Result<ExitCode, Box<dyn Error>> {
     }
     let (tables, kept) = tables(&counts)?;
     io::stdout().write_all(tables.as_bytes())?;
-    Ok(if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if kept {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// The instructions of a whole run.

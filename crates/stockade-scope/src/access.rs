@@ -2,6 +2,8 @@
 
 use stockade_core::{Principal, Scope};
 
+use crate::Roles;
+
 /// Who may use a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access(Kind);
@@ -34,15 +36,22 @@ impl Access {
         Self(Kind::All(scopes.into_iter().collect()))
     }
 
-    pub(crate) fn is_public(&self) -> bool {
-        self.0 == Kind::Public
-    }
-
-    pub(crate) fn allows(&self, principal: &Principal) -> bool {
+    /// What the access asks of a principal, where these roles count.
+    pub(crate) fn requirement(&self, roles: &Roles) -> Requirement {
+        let grants = |scopes: &[Scope]| -> Box<[Grants]> {
+            let grants = |scope: &Scope| {
+                [scope]
+                    .into_iter()
+                    .chain(roles.granting(scope))
+                    .cloned()
+                    .collect()
+            };
+            scopes.iter().map(grants).collect()
+        };
         match &self.0 {
-            Kind::Public => true,
-            Kind::Any(scopes) => scopes.iter().any(|scope| principal.may(scope)),
-            Kind::All(scopes) => scopes.iter().all(|scope| principal.may(scope)),
+            Kind::Public => Requirement::Nothing,
+            Kind::Any(scopes) => Requirement::Any(grants(scopes)),
+            Kind::All(scopes) => Requirement::All(grants(scopes)),
         }
     }
 
@@ -51,6 +60,28 @@ impl Access {
         match &self.0 {
             Kind::Public => &[],
             Kind::Any(scopes) | Kind::All(scopes) => scopes,
+        }
+    }
+}
+
+/// The scopes and roles that each grant what one scope stands for.
+type Grants = Box<[Scope]>;
+
+/// An [`Access`] in which roles have been looked up, so that a request need not.
+#[derive(Clone, Debug)]
+pub(crate) enum Requirement {
+    Nothing,
+    Any(Box<[Grants]>),
+    All(Box<[Grants]>),
+}
+
+impl Requirement {
+    pub(crate) fn is_met_by(&self, principal: &Principal) -> bool {
+        let granted = |grants: &Grants| grants.iter().any(|scope| principal.may(scope));
+        match self {
+            Self::Nothing => true,
+            Self::Any(scopes) => scopes.iter().any(granted),
+            Self::All(scopes) => scopes.iter().all(granted),
         }
     }
 }
@@ -76,9 +107,36 @@ mod tests {
             (Access::all_of([]), "", true),
             (Access::scope("a".parse().unwrap()), "*", true),
             (Access::public(), "", true),
+            (
+                Access::scope("models:read".parse().unwrap()),
+                "role:viewer",
+                true,
+            ),
+            (
+                Access::scope("chat:write".parse().unwrap()),
+                "role:viewer",
+                false,
+            ),
+            (
+                Access::all_of(scopes("models:read x")),
+                "role:viewer x",
+                true,
+            ),
+            (
+                Access::scope("anything".parse().unwrap()),
+                "role:admin",
+                true,
+            ),
+            (Access::scope("anything".parse().unwrap()), "admin", false),
+            (
+                Access::scope("anything".parse().unwrap()),
+                "role:unknown",
+                false,
+            ),
         ] {
             let principal = Principal::builder("p").scopes(has.parse().unwrap()).build();
-            assert_eq!(access.allows(&principal), allowed, "{access:?}, {has:?}");
+            let met = access.requirement(&Roles::standard()).is_met_by(&principal);
+            assert_eq!(met, allowed, "{access:?}, {has:?}");
         }
     }
 }

@@ -8,9 +8,11 @@ use http::{
 use stockade_core::{Check, Guard, MatchedRoute, Never, Principal, Refusal, RefusalKind};
 
 use crate::{
-    Access, RouteTableError,
+    Access, CoverageError, Roles, RouteTableError,
+    access::Requirement,
+    coverage,
     path::is_ambiguous,
-    table::{Methods, RouteTable},
+    table::{Methods, RouteTable, Rule},
 };
 
 /// Lets requests in whose principal may use their route.
@@ -28,7 +30,19 @@ impl ScopeGuard {
         ScopeGuardBuilder {
             routes: Vec::new(),
             realm: "api".into(),
+            roles: Roles::new(),
         }
+    }
+
+    /// Compares the rules with the routes that a router has, for a test of your own.
+    ///
+    /// # Errors
+    /// Names the routes without a rule, and the rules without a route.
+    pub fn coverage<'r>(
+        &'r self,
+        routes: impl IntoIterator<Item = (Method, &'r str)>,
+    ) -> Result<(), CoverageError> {
+        coverage::compare(self.table.iter(), routes.into_iter())
     }
 
     fn judge(&self, head: &Parts) -> Result<(), Refusal> {
@@ -42,17 +56,17 @@ impl ScopeGuard {
                 self.table.of_path(path)
             }
         };
-        let access = methods.and_then(|methods| rule(methods, &head.method));
-        if access.is_some_and(Access::is_public) {
+        let rule = methods.and_then(|methods| rule(methods, &head.method));
+        if let Some(Requirement::Nothing) = rule.map(|rule| &rule.requirement) {
             return Ok(());
         }
         let Some(principal) = Principal::of(&head.extensions) else {
             return Err(no_authenticator());
         };
-        match (access, methods) {
-            (Some(access), _) if access.allows(principal) && !principal.is_anonymous() => Ok(()),
+        match (rule, methods) {
             _ if principal.is_anonymous() => Err(self.unauthenticated()),
-            (Some(access), _) => Err(self.insufficient(access)),
+            (Some(rule), _) if rule.requirement.is_met_by(principal) => Ok(()),
+            (Some(rule), _) => Err(self.insufficient(&rule.access)),
             (None, Some(methods)) => Err(wrong_method(methods)),
             (None, None) => Err(undeclared()),
         }
@@ -101,13 +115,12 @@ impl Guard for ScopeGuard {
 }
 
 /// The rule of this method; that of `GET` for a `HEAD` without one.
-fn rule<'m>(methods: &'m Methods, method: &Method) -> Option<&'m Access> {
-    let of = |method: &Method| methods.iter().find(|(declared, _)| declared == method);
-    let found = match of(method) {
+fn rule<'m>(methods: &'m Methods, method: &Method) -> Option<&'m Rule> {
+    let of = |method: &Method| methods.iter().find(|rule| rule.method == *method);
+    match of(method) {
         None if *method == Method::HEAD => of(&Method::GET),
         found => found,
-    };
-    found.map(|(_, access)| access)
+    }
 }
 
 fn header(text: String) -> HeaderValue {
@@ -131,7 +144,7 @@ fn no_authenticator() -> Refusal {
 }
 
 fn wrong_method(methods: &Methods) -> Refusal {
-    let names: Vec<&str> = methods.iter().map(|(method, _)| method.as_str()).collect();
+    let names: Vec<&str> = methods.iter().map(|rule| rule.method.as_str()).collect();
     Refusal::new(
         RefusalKind::MethodNotAllowed,
         "the route does not take this method",
@@ -153,12 +166,19 @@ fn undeclared() -> Refusal {
 pub struct ScopeGuardBuilder {
     routes: Vec<(Method, String, Access)>,
     realm: Box<str>,
+    roles: Roles,
 }
 
 impl ScopeGuardBuilder {
     /// Declares who may use a route.
     pub fn route(mut self, method: Method, pattern: impl Into<String>, access: Access) -> Self {
         self.routes.push((method, pattern.into(), access));
+        self
+    }
+
+    /// The roles that count; none do unless they are given here.
+    pub fn roles(mut self, roles: Roles) -> Self {
+        self.roles = roles;
         self
     }
 
@@ -176,7 +196,7 @@ impl ScopeGuardBuilder {
     /// When a pattern is none, or two rules are for the same paths.
     pub fn build(self) -> Result<ScopeGuard, RouteTableError> {
         Ok(ScopeGuard {
-            table: RouteTable::new(self.routes)?,
+            table: RouteTable::new(self.routes, &self.roles)?,
             realm: self.realm,
         })
     }

@@ -13,7 +13,9 @@
 //! 4. Without a principal of its own (anonymous) a request gets a 401; with one that may
 //!    not do this a 403 with `error="insufficient_scope"` and the scopes that are needed
 //!    (RFC 6750, section 3.1). A method that a known route does not have is a 405.
-//! 5. Where no authenticator ran at all, the answer is a 500: the layers are in the wrong
+//! 5. A principal has the scopes it was given, and those of its roles where the guard was
+//!    given [`Roles`]. Nothing else implies a scope, but `*`, which is all of them.
+//! 6. Where no authenticator ran at all, the answer is a 500: the layers are in the wrong
 //!    order, and nobody shall find that out by getting in.
 //!
 //! # Knowing before deploying
@@ -67,6 +69,34 @@
 //! # }
 //! ```
 //!
+//! Roles, and a test that no route of a router is without a rule:
+//!
+//! ```
+//! use http::Method;
+//! use stockade_core::{Check, Guard, Principal};
+//! use stockade_scope::{Access, Roles, ScopeGuard};
+//!
+//! let guard = ScopeGuard::builder()
+//!     .roles(Roles::standard())
+//!     .route(Method::GET, "/v1/models", Access::scope("models:read".parse()?))
+//!     .route(Method::DELETE, "/keys/{id}", Access::scope("keys:write".parse()?))
+//!     .build()?;
+//!
+//! let viewer = Principal::builder("v").scopes("role:viewer".parse()?).build();
+//! let head = |method: Method, path: &str| {
+//!     let request = http::Request::builder().method(method).uri(path);
+//!     request.extension(viewer.clone()).body(()).unwrap().into_parts().0
+//! };
+//! assert!(matches!(guard.check(&head(Method::GET, "/v1/models")), Check::Pass(())));
+//! assert!(matches!(guard.check(&head(Method::DELETE, "/keys/a")), Check::Refuse(_)));
+//!
+//! let routes = [(Method::GET, "/v1/models"), (Method::POST, "/v1/embeddings")];
+//! let error = guard.coverage(routes).unwrap_err();
+//! assert_eq!(error.without_rule(), ["POST /v1/embeddings"]);
+//! assert_eq!(error.without_route(), ["DELETE /keys/{id}"]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Any of several scopes, all of several scopes, and a gRPC method:
 //!
 //! ```
@@ -92,10 +122,14 @@
 //! ```
 
 mod access;
+mod coverage;
 mod guard;
 mod path;
+mod roles;
 mod table;
 
 pub use access::Access;
+pub use coverage::CoverageError;
 pub use guard::{ScopeGuard, ScopeGuardBuilder};
+pub use roles::{RoleError, Roles};
 pub use table::{RouteTableError, RouteTableErrorKind};

@@ -4,25 +4,36 @@ use std::{collections::HashMap, error::Error, fmt};
 
 use http::Method;
 
-use crate::Access;
+use crate::{Access, Roles, access::Requirement};
 
 /// The rules of a router's routes.
 #[derive(Clone, Debug)]
 pub(crate) struct RouteTable {
     by_path: matchit::Router<usize>,
     by_pattern: HashMap<Box<str>, usize>,
-    rules: Vec<Methods>,
+    patterns: Vec<(Box<str>, Methods)>,
 }
 
 /// The rules of one pattern; there are few, so they are searched in a row.
-pub(crate) type Methods = Vec<(Method, Access)>;
+pub(crate) type Methods = Vec<Rule>;
+
+/// Who may use one method of a pattern.
+#[derive(Clone, Debug)]
+pub(crate) struct Rule {
+    pub(crate) method: Method,
+    pub(crate) access: Access,
+    pub(crate) requirement: Requirement,
+}
 
 impl RouteTable {
-    pub(crate) fn new(routes: Vec<(Method, String, Access)>) -> Result<Self, RouteTableError> {
+    pub(crate) fn new(
+        routes: Vec<(Method, String, Access)>,
+        roles: &Roles,
+    ) -> Result<Self, RouteTableError> {
         let mut table = Self {
             by_path: matchit::Router::new(),
             by_pattern: HashMap::new(),
-            rules: Vec::new(),
+            patterns: Vec::new(),
         };
         for (method, pattern, access) in routes {
             let error = |kind| RouteTableError {
@@ -32,28 +43,39 @@ impl RouteTable {
             let at = match table.by_pattern.get(&*pattern) {
                 Some(at) => *at,
                 None => {
-                    let at = table.rules.len();
+                    let at = table.patterns.len();
                     table
                         .by_path
                         .insert(&*pattern, at)
                         .map_err(|source| error(kind_of(source)))?;
                     table.by_pattern.insert((&*pattern).into(), at);
-                    table.rules.push(Methods::new());
+                    table.patterns.push(((&*pattern).into(), Methods::new()));
                     at
                 }
             };
-            let methods = &mut table.rules[at];
-            if methods.iter().any(|(declared, _)| *declared == method) {
+            let methods = &mut table.patterns[at].1;
+            if methods.iter().any(|rule| rule.method == method) {
                 return Err(error(RouteTableErrorKind::Twice));
             }
-            methods.push((method, access));
+            methods.push(Rule {
+                method,
+                requirement: access.requirement(roles),
+                access,
+            });
         }
         Ok(table)
     }
 
     /// The rules of the route that a router matched.
     pub(crate) fn of_pattern(&self, pattern: &str) -> Option<&Methods> {
-        self.by_pattern.get(pattern).map(|at| &self.rules[*at])
+        self.by_pattern.get(pattern).map(|at| &self.patterns[*at].1)
+    }
+
+    /// All methods and patterns.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Method, &str)> {
+        self.patterns
+            .iter()
+            .flat_map(|(pattern, methods)| methods.iter().map(|rule| (&rule.method, &**pattern)))
     }
 
     /// The rules of the route that this path matches.
@@ -61,7 +83,7 @@ impl RouteTable {
         self.by_path
             .at(path)
             .ok()
-            .map(|found| &self.rules[*found.value])
+            .map(|found| &self.patterns[*found.value].1)
     }
 }
 
