@@ -10,10 +10,10 @@ use axum::{Router, routing::post};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, request::Parts};
 use http_body_util::Full;
-use stockade_core::{Check, Clock, Guard, GuardLayer, Never, ScopeSet, SystemClock};
-use stockade_key_auth::{
-    GeneratedKey, KeyAuth, KeyDigest, KeyId, KeyRecord, KeySet, KeyStore, LiveKeys,
+use stockade_core::{
+    Check, Clock, ContextGuard, Guard, GuardLayer, Never, PeerAddr, ScopeSet, SystemClock,
 };
+use stockade_key_auth::{GeneratedKey, KeyAuth, KeyDigest, KeyId, KeyRecord, KeySet, LiveKeys};
 use stockade_scope::{Access, ScopeGuard};
 use tower::{Layer, Service, layer::layer_fn, service_fn};
 
@@ -38,8 +38,12 @@ pub const BOXED_READY_GUARD: &str = "`Router::layer`(ready guard)";
 pub const KEY_DIGEST: &str = "SHA-256 of the key alone";
 /// Key auth, with one of a thousand SHA-256 keys, which expires one day.
 pub const KEY_AUTH: &str = "Router + key auth";
-/// Key auth, then the scope guard with a dozen routes.
-pub const SCOPE: &str = "Router + key auth + scope";
+/// The context of a request, which comes first in every fence.
+pub const CONTEXT: &str = "Router + context";
+/// Key auth behind a context.
+pub const CONTEXT_KEY_AUTH: &str = "Router + context + key auth";
+/// Key auth, then the scope guard with a dozen routes, behind a context.
+pub const SCOPE: &str = "Router + context + key auth + scope";
 /// Key auth, put on with `Router::layer`, which boxes.
 pub const BOXED_KEY_AUTH: &str = "`Router::layer`(key auth)";
 /// Key auth, with a well-formed key that nobody was given.
@@ -53,8 +57,13 @@ pub fn stacks() -> Vec<Stack> {
     let stranger = GeneratedKey::new("sk", id("stranger")).expect("a key can be made");
     let bad = move || request(stranger.expose());
     let digested = keys.known.clone();
-    let key_auth = || KeyAuth::new(&keys).into_layer();
+    let key_auth = || KeyAuth::with_keys(keys.live.clone()).into_layer();
     let ready = || GuardLayer::new(Open);
+    let context = || {
+        ContextGuard::new()
+            .peer(|_| Some(PeerAddr::UnixSocket))
+            .into_layer()
+    };
 
     let ok = StatusCode::OK;
     let unauthorized = StatusCode::UNAUTHORIZED;
@@ -65,9 +74,16 @@ pub fn stacks() -> Vec<Stack> {
         Stack::service(NO_OP, NoOp(router()), good.clone(), ok),
         Stack::service(READY_GUARD, ready().layer(router()), good.clone(), ok),
         Stack::service(KEY_AUTH, key_auth().layer(router()), good.clone(), ok),
+        Stack::service(CONTEXT, context().layer(router()), good.clone(), ok),
+        Stack::service(
+            CONTEXT_KEY_AUTH,
+            context().layer(key_auth().layer(router())),
+            good.clone(),
+            ok,
+        ),
         Stack::service(
             SCOPE,
-            key_auth().layer(scope().into_layer().layer(router())),
+            context().layer(key_auth().layer(scope().into_layer().layer(router()))),
             good.clone(),
             ok,
         ),
@@ -157,12 +173,6 @@ impl Keys {
             live: LiveKeys::new(set),
             known,
         }
-    }
-}
-
-impl KeyStore for Keys {
-    fn keys(&self) -> LiveKeys {
-        self.live.clone()
     }
 }
 

@@ -20,7 +20,6 @@ mod chat;
 mod health;
 mod image;
 mod models;
-mod nowhere;
 pub(crate) mod refusals;
 
 pub(crate) use chat::ChatLimits;
@@ -66,8 +65,6 @@ pub(crate) fn router(backend: Arc<dyn Backend>, limits: ApiLimits) -> Router {
         .route(routes::CHAT, post(chat::chat))
         .route(routes::MODELS, get(models::list))
         .route(routes::MODEL, get(models::one))
-        .fallback(nowhere::no_route)
-        .method_not_allowed_fallback(nowhere::no_method)
         .with_state(api)
 }
 

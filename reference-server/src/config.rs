@@ -8,6 +8,7 @@ use std::{
 use serde::Deserialize;
 
 mod fault;
+mod model;
 mod sections;
 
 pub use sections::{
@@ -18,28 +19,6 @@ pub use sections::{
 use crate::StartError;
 
 /// What an operator chooses. Only the model and the keys must be chosen.
-///
-/// ```
-/// use stockade_server::Config;
-///
-/// let config = Config::parse(
-///     r#"
-///     [model]
-///     source = "Hcompany/Holo1.5-7B"
-///
-///     [auth]
-///     keys_file = "keys.yaml"
-///     "#,
-/// )?;
-/// assert_eq!(config.server.listen.to_string(), "127.0.0.1:8000");
-///
-/// let error = Config::parse("[model]\nsorce = \"a/b\"").unwrap_err();
-/// assert_eq!(
-///     error.to_string(),
-///     "line 2: unknown field `sorce`; did you mean `source`?",
-/// );
-/// # Ok::<(), stockade_server::StartError>(())
-/// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -67,8 +46,8 @@ impl Config {
         let name = path.display();
         let text = fs::read_to_string(path)
             .map_err(|error| StartError::new(format!("cannot read {name}: {error}")))?;
-        let mut config = fault::parse(&text)
-            .map_err(|fault| StartError::new(format!("{name}:{fault}")))?;
+        let mut config =
+            fault::parse(&text).map_err(|fault| StartError::new(format!("{name}:{fault}")))?;
         config.resolve_paths(path.parent().unwrap_or(Path::new("")));
         Ok(config)
     }

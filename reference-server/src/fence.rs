@@ -8,22 +8,29 @@ use std::time::Duration;
 use axum::{Router, middleware};
 use stockade_core::{ContextGuard, Guard, TrustedProxies};
 use stockade_key_auth::KeyAuth;
+use stockade_scope::ScopeGuard;
 use tower::ServiceBuilder;
 
 mod body_limit;
 mod deadline;
 mod request_log;
+mod route;
 mod rules;
 
 pub(crate) use body_limit::BodyLimit;
 pub(crate) use deadline::Deadline;
+
+pub(crate) use rules::scope_guard;
 
 use request_log::RequestLog;
 
 /// What the fence is built from.
 pub(crate) struct Fence {
     pub(crate) proxies: TrustedProxies,
+    /// Lets anonymous requests pass: which routes are open to them is the scope guard's
+    /// to say.
     pub(crate) keys: KeyAuth,
+    pub(crate) scopes: ScopeGuard,
     pub(crate) request_timeout: Duration,
     pub(crate) body_limit: BodyLimit,
 }
@@ -33,6 +40,8 @@ impl Fence {
     pub(crate) fn around(self, router: Router) -> Router {
         router.layer(
             ServiceBuilder::new()
+                // Says which route the router chose, in words that guards understand.
+                .map_request(route::tell)
                 // Names the request and finds out whose address it comes from.
                 .layer(
                     ContextGuard::new()
@@ -47,12 +56,11 @@ impl Fence {
                     self.request_timeout,
                     deadline::always_answer,
                 ))
-                // Who is it? From here on nobody is anonymous.
+                // Who is it? A key that is not valid ends here.
                 .layer(self.keys.into_layer())
                 // May they do this? What no rule names, nobody may.
-                .layer(rules::scope_guard().into_layer())
-                // Is the body small enough to be read at all? After the guards: strangers
-                // learn nothing about limits.
+                .layer(self.scopes.into_layer())
+                // Is the body small enough to be read at all?
                 .layer(self.body_limit.into_layer()),
         )
     }

@@ -1,4 +1,21 @@
-//! The reference server of Stockade.
+#![doc = include_str!("../README.md")]
 
+mod api;
 pub mod backend;
+mod cli;
+mod config;
+mod demo;
+mod fence;
+mod logging;
+mod serve;
+mod server;
+mod start_error;
 pub mod tiny_model;
+
+pub use cli::Cli;
+pub use config::{
+    AuthConfig, ClientIpConfig, Config, DeviceConfig, LogConfig, LogFormat, LogLevel, ModelConfig,
+    QuantiseConfig, ServerConfig,
+};
+pub use server::{Ended, Server, Stop};
+pub use start_error::StartError;

@@ -1,1 +1,20 @@
-fn main() {}
+//! `stockade-server`: see `stockade-server --help`.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::Parser;
+use stockade_server::Cli;
+
+fn main() -> ExitCode {
+    match Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell if this fails too.
+            let _ = writeln!(io::stderr(), "stockade-server: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -19,8 +19,8 @@ mod weights;
 
 use weights::Weights;
 
-/// How strongly an answer leans to printable ASCII. At this value nothing else is
-/// ever picked at a temperature up to 1.
+/// How strongly an answer leans to printable ASCII. At this value, and a temperature up to
+/// 1, anything else is one token in millions.
 const ASCII_LEAN: f32 = 1.0;
 
 /// Writes a Qwen2.5-VL directory of random weights into `dir`, which is created.
@@ -41,7 +41,7 @@ pub fn write_text(dir: &Path, seed: u64) -> Result<(), TinyModelError> {
     write_files(dir, &settings::text(), &weights)
 }
 
-/// [`write`] with a chosen lean; at 0 the model babbles in broken UTF-8.
+/// [`write()`] with a chosen lean; at 0 the model babbles in broken UTF-8.
 pub(crate) fn write_leaning(dir: &Path, seed: u64, lean: f32) -> Result<(), TinyModelError> {
     let mut weights = Weights::seeded(seed);
     weights.language(lean, &vocabulary::printable());

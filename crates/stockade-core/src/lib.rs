@@ -27,6 +27,10 @@
 //! the verdict: a refused request is never touched. A guard that never waits names
 //! [`Never`] as its future, and the driver's waiting state disappears from the type.
 //!
+//! A principal was to be in the context and an extension of its own besides. A second
+//! extension costs an allocation and, with a router's own, a bigger table: a third of what
+//! key auth costs. So it is in one of the two, and [`Principal::of`] knows which.
+//!
 //! Only a guard that waits needs a clone of the inner service. A guard that answers at
 //! once calls the very instance that was polled ready.
 //!

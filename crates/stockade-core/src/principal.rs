@@ -9,13 +9,12 @@ use std::{
 
 use http::Extensions;
 
-use crate::{Scope, ScopeSet};
+use crate::{RequestContext, Scope, ScopeSet};
 
 /// Who a request was authenticated as. Cheap to clone.
 ///
-/// An authenticator puts it into the request's extensions and into the
-/// [`RequestContext`](crate::RequestContext); handlers read it with
-/// `Extension<Principal>` or [`Principal::of`].
+/// An authenticator puts it into the [`RequestContext`], where there is one, and into the
+/// request's extensions otherwise; whoever wants it reads it with [`Principal::of`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Principal(Arc<Inner>);
 
@@ -62,7 +61,23 @@ impl Principal {
 
     /// The principal that an authenticator found for this request.
     pub fn of(extensions: &Extensions) -> Option<&Self> {
-        extensions.get()
+        match RequestContext::of(extensions) {
+            Some(context) => context.principal(),
+            None => extensions.get(),
+        }
+    }
+
+    /// Makes this the principal of the request with these extensions: in its context,
+    /// where there is one, and as an extension of its own otherwise. The first one stays.
+    pub fn authenticate(self, extensions: &mut Extensions) {
+        match RequestContext::of(extensions) {
+            Some(context) => {
+                context.authenticate(self);
+            }
+            None => {
+                extensions.get_or_insert_with(|| self);
+            }
+        }
     }
 
     /// Who it is, for limits, bans and the audit log; no secret.

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     CredentialSource, KeyDigest, KeyStore, LiveKeys, Pepper, SlowHashLimits,
-    credential::{Presented, presented, strip},
+    credential::{Presented, presented, strip, text},
     key::Shape,
     refusal::{self, Challenge},
     set::{Entry, Known},
@@ -36,8 +36,13 @@ impl KeyAuth {
     where
         K: KeyStore + ?Sized,
     {
+        Self::with_keys(store.keys())
+    }
+
+    /// Takes these keys, whoever publishes them.
+    pub fn with_keys(keys: LiveKeys) -> Self {
         Self {
-            keys: store.keys(),
+            keys,
             sources: vec![
                 CredentialSource::Bearer,
                 CredentialSource::Header(HeaderName::from_static("x-api-key")),
@@ -90,20 +95,24 @@ impl KeyAuth {
         self
     }
 
-    fn judge(&self, key: &str, head: &Parts) -> Check<Admitted, SlowCheck> {
-        let shape = Shape::of(key);
-        if shape == Shape::Broken {
-            return Check::Refuse(self.challenge.invalid("checksum"));
-        }
-        let digest = KeyDigest::of(key.as_bytes());
+    /// Looks a key up before it looks at its shape: most keys are found.
+    fn judge(&self, key: &[u8], head: &Parts) -> Check<Admitted, SlowCheck> {
+        let digest = KeyDigest::of(key);
         let keys = self.keys.load();
         if let Some(entry) = keys.find_fast(&digest) {
             return self.conclude(entry, head);
         }
         if let (true, Some(pepper)) = (keys.is_peppered(), &self.pepper)
-            && let Some(entry) = keys.find_fast(&pepper.digest(key.as_bytes()))
+            && let Some(entry) = keys.find_fast(&pepper.digest(key))
         {
             return self.conclude(entry, head);
+        }
+        let Some(key) = text(key) else {
+            return Check::Refuse(self.challenge.invalid("malformed"));
+        };
+        let shape = Shape::of(key);
+        if shape == Shape::Broken {
+            return Check::Refuse(self.challenge.invalid("checksum"));
         }
         match keys.find_slow(&digest) {
             Known::Found(entry) => self.conclude(entry, head),
@@ -113,7 +122,7 @@ impl KeyAuth {
     }
 
     fn conclude(&self, entry: Arc<Entry>, head: &Parts) -> Check<Admitted, SlowCheck> {
-        match dead(&entry, &*self.clock, client(head)) {
+        match dead(&entry, &*self.clock, || client(head)) {
             None => Check::Pass(Admitted(Some(entry))),
             Some(cause) => Check::Refuse(self.challenge.invalid(cause)),
         }
@@ -143,7 +152,7 @@ impl KeyAuth {
             let Some(entry) = work.await else {
                 return Err(challenge.invalid("unknown"));
             };
-            match dead(&entry, &*clock, client) {
+            match dead(&entry, &*clock, || client) {
                 None => Ok(Admitted(Some(entry))),
                 Some(cause) => Err(challenge.invalid(cause)),
             }
@@ -177,10 +186,7 @@ impl Guard for KeyAuth {
             }
             None => Principal::anonymous(),
         };
-        if let Some(context) = RequestContext::of(&head.extensions) {
-            context.authenticate(principal.clone());
-        }
-        head.extensions.insert::<Principal>(principal);
+        principal.authenticate(&mut head.extensions);
     }
 }
 
@@ -216,7 +222,11 @@ fn client(head: &Parts) -> Option<ClientIp> {
 ///
 /// The clock is read only for keys that can expire, and the client looked at only for
 /// keys that are bound to networks; where it is not known, such a key is refused.
-fn dead(entry: &Entry, clock: &dyn Clock, client: Option<ClientIp>) -> Option<&'static str> {
+fn dead(
+    entry: &Entry,
+    clock: &dyn Clock,
+    client: impl FnOnce() -> Option<ClientIp>,
+) -> Option<&'static str> {
     let networks = &entry.key.networks;
     if entry.key.revoked {
         Some("revoked")
@@ -225,7 +235,7 @@ fn dead(entry: &Entry, clock: &dyn Clock, client: Option<ClientIp>) -> Option<&'
     } else if networks.is_empty() {
         None
     } else {
-        match client {
+        match client() {
             Some(ClientIp::Ip(ip)) if networks.iter().any(|net| net.contains(ip)) => None,
             Some(_) => Some("network"),
             None => Some("no request context: the key is bound to networks"),

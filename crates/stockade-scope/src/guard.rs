@@ -50,10 +50,11 @@ impl ScopeGuard {
             Some(route) => self.table.of_pattern(route.as_str()),
             None => {
                 let path = head.uri.path();
-                if is_ambiguous(path) {
-                    return Err(ambiguous());
+                match self.table.of_plain(path) {
+                    None if is_ambiguous(path) => return Err(ambiguous()),
+                    None => self.table.of_path(path),
+                    plain => plain,
                 }
-                self.table.of_path(path)
             }
         };
         let rule = methods.and_then(|methods| rule(methods, &head.method));

@@ -6,42 +6,64 @@
 /// `..`, and a framework that cuts at `;` must all see the same route; where they would
 /// not, the request is refused and not interpreted.
 pub(crate) fn is_ambiguous(path: &str) -> bool {
-    !path.starts_with('/')
+    let path = path.as_bytes();
+    !path.starts_with(b"/")
         || path
-            .bytes()
-            .any(|byte| !byte.is_ascii_graphic() || matches!(byte, b'\\' | b';'))
-        || path[1..]
-            .split('/')
-            .rev()
+            .iter()
             .enumerate()
-            .any(|(from_end, segment)| {
-                // An empty last segment is a trailing slash: another route, but a clear one.
-                (segment.is_empty() && from_end > 0) || segment == "." || segment == ".."
+            .any(|(at, byte)| match READ[usize::from(*byte)] {
+                Read::Plain => false,
+                Read::Slash => begins_ambiguously(&path[at + 1..]),
+                Read::Percent => is_ambiguous_escape(&path[at + 1..]),
+                Read::Never => true,
             })
-        || has_ambiguous_escape(path.as_bytes())
+}
+
+#[derive(Clone, Copy)]
+enum Read {
+    Plain,
+    Slash,
+    Percent,
+    /// Not visible ASCII, or `\\` or `;`.
+    Never,
+}
+
+/// How each byte is read; a table, since this is done for every byte of every request.
+static READ: [Read; 256] = {
+    let mut table = [Read::Never; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        table[byte as usize] = match byte {
+            b'/' => Read::Slash,
+            b'%' => Read::Percent,
+            b'\\' | b';' => Read::Never,
+            _ => Read::Plain,
+        };
+        byte += 1;
+    }
+    table
+};
+
+/// Whether what follows a slash is an empty segment with more behind it, `.` or `..`. An
+/// empty last segment is a trailing slash: another route, but a clear one.
+fn begins_ambiguously(rest: &[u8]) -> bool {
+    matches!(
+        rest,
+        [b'/', ..] | [b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..]
+    )
 }
 
 /// `%2e`, `%2f`, `%5c`, `%3b`, `%25` (an escape of an escape), controls, and what is no
 /// escape at all.
-fn has_ambiguous_escape(path: &[u8]) -> bool {
-    path.iter()
-        .enumerate()
-        .filter(|(_, byte)| **byte == b'%')
-        .any(|(at, _)| {
-            let digit = |offset| {
-                let byte = path.get(at + offset)?;
-                char::from(*byte).to_digit(16)
-            };
-            match (digit(1), digit(2)) {
-                (Some(high), Some(low)) => {
-                    matches!(
-                        high << 4 | low,
-                        0x00..=0x1f | 0x25 | 0x2e | 0x2f | 0x3b | 0x5c | 0x7f
-                    )
-                }
-                _ => true,
-            }
-        })
+fn is_ambiguous_escape(rest: &[u8]) -> bool {
+    let digit = |at: usize| char::from(*rest.get(at)?).to_digit(16);
+    match (digit(0), digit(1)) {
+        (Some(high), Some(low)) => matches!(
+            high << 4 | low,
+            0x00..=0x1f | 0x25 | 0x2e | 0x2f | 0x3b | 0x5c | 0x7f
+        ),
+        _ => true,
+    }
 }
 
 #[cfg(test)]

@@ -2,15 +2,17 @@
 
 use std::{collections::HashMap, error::Error, fmt};
 
+use foldhash::fast::RandomState;
 use http::Method;
 
-use crate::{Access, Roles, access::Requirement};
+use crate::{Access, Roles, access::Requirement, path::is_ambiguous};
 
 /// The rules of a router's routes.
 #[derive(Clone, Debug)]
 pub(crate) struct RouteTable {
     by_path: matchit::Router<usize>,
-    by_pattern: HashMap<Box<str>, usize>,
+    by_pattern: HashMap<Box<str>, usize, RandomState>,
+    by_plain: HashMap<Box<str>, usize, RandomState>,
     patterns: Vec<(Box<str>, Methods)>,
 }
 
@@ -32,7 +34,8 @@ impl RouteTable {
     ) -> Result<Self, RouteTableError> {
         let mut table = Self {
             by_path: matchit::Router::new(),
-            by_pattern: HashMap::new(),
+            by_pattern: HashMap::default(),
+            by_plain: HashMap::default(),
             patterns: Vec::new(),
         };
         for (method, pattern, access) in routes {
@@ -49,6 +52,9 @@ impl RouteTable {
                         .insert(&*pattern, at)
                         .map_err(|source| error(kind_of(source)))?;
                     table.by_pattern.insert((&*pattern).into(), at);
+                    if !pattern.contains(['{', '}']) && !is_ambiguous(&pattern) {
+                        table.by_plain.insert((&*pattern).into(), at);
+                    }
                     table.patterns.push(((&*pattern).into(), Methods::new()));
                     at
                 }
@@ -76,6 +82,13 @@ impl RouteTable {
         self.patterns
             .iter()
             .flat_map(|(pattern, methods)| methods.iter().map(|rule| (&rule.method, &**pattern)))
+    }
+
+    /// The rules of the route whose pattern has no parameters and is this very path.
+    ///
+    /// Such a route comes before all others, and its path is not ambiguous.
+    pub(crate) fn of_plain(&self, path: &str) -> Option<&Methods> {
+        self.by_plain.get(path).map(|at| &self.patterns[*at].1)
     }
 
     /// The rules of the route that this path matches.

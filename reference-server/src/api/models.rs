@@ -26,11 +26,12 @@ struct Model {
     owned_by: &'static str,
 }
 
-pub(super) async fn list(State(api): State<Arc<Api>>) -> Json<Models> {
+pub(super) async fn list(State(api): State<Arc<Api>>) -> Response {
     Json(Models {
         object: "list",
         data: [served(&api)],
     })
+    .into_response()
 }
 
 pub(super) async fn one(

@@ -3,7 +3,8 @@
 //! 1. Loading happens on a thread of its own; until it is done a chat is refused with
 //!    [`BackendError::Loading`]. What is wrong with a model stands in [`Phase::Failed`], and
 //!    loading is tried again with growing pauses, so a mended model needs no restart.
-//! 2. A bounded number of chats runs, a bounded number waits. A chat with images runs alone.
+//! 2. A bounded number of chats runs, a bounded number waits. A chat with images runs
+//!    alone, and so does every chat on the CPU.
 //! 3. Sampling, stop strings and counting are done here, so that a seed gives the same text
 //!    whoever else is being answered.
 //! 4. Dropping a [`Generation`] ends the model's work after the token it is at. The place is
@@ -111,9 +112,11 @@ impl MistralRs {
 
     async fn answer(self, request: ChatRequest) -> Result<Generation, BackendError> {
         // Before the queue: what no wait can mend is refused at once.
-        check::messages(&self.engine()?.facts, &request.messages)?;
+        let engine = self.engine()?;
+        check::messages(&engine.facts, &request.messages)?;
         let has_images = request.messages.iter().any(|m| !m.images.is_empty());
-        let places = quirks::places(has_images, self.admission.all());
+        let places = quirks::places(has_images, engine.facts.on_cpu, self.admission.all());
+        drop(engine);
         let place = self.admission.enter(places).await?;
 
         // The engine may have died while this chat waited.

@@ -20,7 +20,10 @@ pub(super) fn parse(text: &str) -> Result<Config, Fault> {
     toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start).min(text.len());
         Fault {
-            line: 1 + text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count(),
+            line: 1 + text.as_bytes()[..at]
+                .iter()
+                .filter(|byte| **byte == b'\n')
+                .count(),
             text: describe(error.message()),
         }
     })

@@ -1,9 +1,20 @@
 //! The sections of the configuration file.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    num::{NonZeroU16, NonZeroU32},
+    path::PathBuf,
+};
 
 use serde::Deserialize;
 use stockade_core::IpPrefix;
+
+/// A number that the compiler sees not to be zero.
+macro_rules! nonzero {
+    ($number:literal) => {
+        const { std::num::NonZero::new($number).expect("a literal over zero") }
+    };
+}
 
 /// `[server]`: the listener and its limits.
 #[derive(Clone, Debug, Deserialize)]
@@ -12,29 +23,29 @@ pub struct ServerConfig {
     /// The address to listen on.
     pub listen: SocketAddr,
     /// The longest time from a request's head to the end of its answer.
-    pub request_timeout_secs: u32,
+    pub request_timeout_secs: NonZeroU32,
     /// The longest time in which a client may send a request's head.
-    pub header_timeout_secs: u32,
+    pub header_timeout_secs: NonZeroU32,
     /// The longest time in which a client may send a request's body.
-    pub body_timeout_secs: u32,
+    pub body_timeout_secs: NonZeroU32,
     /// How long answers may go on after the signal to stop.
     pub shutdown_grace_secs: u32,
     /// The largest body, in MiB. Images travel within it, a third larger as base64.
-    pub max_body_mb: u16,
+    pub max_body_mb: NonZeroU16,
     /// Connections at the same time; further ones wait.
-    pub max_connections: u32,
+    pub max_connections: NonZeroU32,
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
-            request_timeout_secs: 300,
-            header_timeout_secs: 10,
-            body_timeout_secs: 30,
+            request_timeout_secs: nonzero!(300),
+            header_timeout_secs: nonzero!(10),
+            body_timeout_secs: nonzero!(30),
             shutdown_grace_secs: 30,
-            max_body_mb: 20,
-            max_connections: 1_024,
+            max_body_mb: nonzero!(20),
+            max_connections: nonzero!(1_024),
         }
     }
 }
@@ -55,7 +66,7 @@ pub struct ModelConfig {
     pub quantise: Option<QuantiseConfig>,
     /// Chats answered at the same time.
     #[serde(default = "ModelConfig::max_running")]
-    pub max_running: u16,
+    pub max_running: NonZeroU16,
     /// Chats that may wait; one more is refused at once.
     #[serde(default = "ModelConfig::max_queued")]
     pub max_queued: u16,
@@ -64,18 +75,18 @@ pub struct ModelConfig {
     pub queue_wait_secs: u32,
     /// The longest side at which the model looks at an image, in pixels.
     #[serde(default = "ModelConfig::max_image_side")]
-    pub max_image_side: u16,
+    pub max_image_side: NonZeroU16,
     /// `max_tokens` of a chat that does not say.
     #[serde(default = "ModelConfig::default_max_tokens")]
-    pub default_max_tokens: u32,
+    pub default_max_tokens: NonZeroU32,
     /// The most `max_tokens` that a chat may say.
     #[serde(default = "ModelConfig::max_tokens_limit")]
-    pub max_tokens_limit: u32,
+    pub max_tokens_limit: NonZeroU32,
 }
 
 impl ModelConfig {
-    fn max_running() -> u16 {
-        8
+    fn max_running() -> NonZeroU16 {
+        nonzero!(8)
     }
 
     fn max_queued() -> u16 {
@@ -86,16 +97,16 @@ impl ModelConfig {
         30
     }
 
-    fn max_image_side() -> u16 {
-        1_440
+    fn max_image_side() -> NonZeroU16 {
+        nonzero!(1_440)
     }
 
-    fn default_max_tokens() -> u32 {
-        256
+    fn default_max_tokens() -> NonZeroU32 {
+        nonzero!(256)
     }
 
-    fn max_tokens_limit() -> u32 {
-        8_192
+    fn max_tokens_limit() -> NonZeroU32 {
+        nonzero!(8_192)
     }
 }
 

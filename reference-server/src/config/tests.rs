@@ -9,8 +9,8 @@ fn error(text: &str) -> String {
 #[test]
 fn only_model_and_keys_must_be_chosen() {
     let config = Config::parse(LEAST).unwrap();
-    assert_eq!(config.server.max_body_mb, 20);
-    assert_eq!(config.model.default_max_tokens, 256);
+    assert_eq!(config.server.max_body_mb.get(), 20);
+    assert_eq!(config.model.default_max_tokens.get(), 256);
     assert_eq!(config.log.format, LogFormat::Json);
     assert!(config.client_ip.trusted_proxies.is_empty());
     assert!(error("[model]\nsource = \"./m\"").contains("missing field `auth`"));
@@ -20,9 +20,15 @@ fn only_model_and_keys_must_be_chosen() {
 #[test]
 fn an_unknown_name_is_refused_with_line_and_nearest_name() {
     let text = format!("{LEAST}[server]\nlisten = \"[::1]:1\"\nmax_body = 3\n");
-    assert_eq!(error(&text), "line 7: unknown field `max_body`; did you mean `max_body_mb`?");
+    assert_eq!(
+        error(&text),
+        "line 7: unknown field `max_body`; did you mean `max_body_mb`?"
+    );
     let text = format!("{LEAST}[sever]\n");
-    assert_eq!(error(&text), "line 5: unknown field `sever`; did you mean `server`?");
+    assert_eq!(
+        error(&text),
+        "line 5: unknown field `sever`; did you mean `server`?"
+    );
     let text = format!("{LEAST}zzzzzzzzzz = 1\n");
     assert!(error(&text).contains("expected"), "{}", error(&text));
 }
@@ -32,6 +38,7 @@ fn wrong_values_are_refused_with_their_line() {
     for (line, why) in [
         ("[server]\nlisten = \"localhost\"", "line 6"),
         ("[server]\nmax_body_mb = -1", "line 6"),
+        ("[server]\nmax_body_mb = 0", "line 6"),
         ("[client_ip]\ntrusted_proxies = [\"10.0.0.0/99\"]", "line 6"),
         ("[log]\nformat = \"xml\"", "line 6"),
         ("[log\n", "line 5"),
@@ -57,6 +64,11 @@ fn relative_paths_are_relative_to_the_file() {
 
 #[test]
 fn a_missing_file_is_named() {
-    let message = Config::read(Path::new("/no/such/file.toml")).unwrap_err().to_string();
-    assert!(message.starts_with("cannot read /no/such/file.toml: "), "{message}");
+    let message = Config::read(Path::new("/no/such/file.toml"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.starts_with("cannot read /no/such/file.toml: "),
+        "{message}"
+    );
 }

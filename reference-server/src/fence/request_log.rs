@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use axum::extract::MatchedPath;
 use http::{HeaderMap, Method, StatusCode, request::Parts};
-use stockade_core::{Check, End, Guard, Hold, Never, Principal, RequestContext};
+use stockade_core::{
+    Check, End, Guard, Hold, MatchedRoute, Never, Principal, RequestContext, Usage,
+};
 
 /// Logs what became of each request: never a header, a query, a path that nobody
 /// declared, or a body.
@@ -25,7 +26,7 @@ impl Guard for RequestLog {
         Entry {
             begun: Instant::now(),
             method: head.method.clone(),
-            route: head.extensions.get::<MatchedPath>().cloned(),
+            route: MatchedRoute::of(&head.extensions).cloned(),
             context: RequestContext::of(&head.extensions).cloned(),
             status: None,
             first: None,
@@ -38,7 +39,7 @@ impl Guard for RequestLog {
 pub(super) struct Entry {
     begun: Instant,
     method: Method,
-    route: Option<MatchedPath>,
+    route: Option<MatchedRoute>,
     context: Option<RequestContext>,
     status: Option<StatusCode>,
     /// How long the head of the answer took.
@@ -53,13 +54,15 @@ impl Hold for Entry {
 
     fn end(self, end: End) {
         let context = self.context.as_ref();
-        let usage = context.map(RequestContext::usage).unwrap_or_default();
+        let usage = context
+            .map(RequestContext::usage)
+            .filter(|usage| *usage != Usage::default());
         let verdict = context.and_then(RequestContext::verdict);
         tracing::info!(
             target: "stockade_server::request",
             request_id = context.map(|c| tracing::field::display(c.id())),
             method = method(&self.method),
-            route = self.route.as_ref().map_or("-", MatchedPath::as_str),
+            route = self.route.as_ref().map_or("-", MatchedRoute::as_str),
             status = self.status.map(|status| status.as_u16()),
             outcome = outcome(end),
             head_ms = self.first.map(millis),
@@ -69,8 +72,8 @@ impl Hold for Entry {
             refused_by = verdict.map(|verdict| verdict.guard),
             code = verdict.map(|verdict| verdict.code),
             cause = verdict.map(|verdict| verdict.cause).filter(|cause| !cause.is_empty()),
-            prompt_tokens = usage.prompt_tokens,
-            completion_tokens = usage.completion_tokens,
+            prompt_tokens = usage.map(|usage| usage.prompt_tokens),
+            completion_tokens = usage.map(|usage| usage.completion_tokens),
             "request"
         );
     }

@@ -3,19 +3,32 @@
 /// Appends `text` as a JSON string (RFC 8259), safe also within HTML and JavaScript.
 pub(super) fn push_string(out: &mut String, text: &str) {
     out.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => push_escape(out, character),
-            control if control.is_control() => push_escape(out, control),
-            other => out.push(other),
+    let mut rest = text;
+    // Runs of what needs no escape are copied whole: usually that is all of it.
+    while let Some(at) = rest.find(needs_escape) {
+        let (plain, escaped) = rest.split_at(at);
+        out.push_str(plain);
+        let mut characters = escaped.chars();
+        match characters.next() {
+            Some('"') => out.push_str("\\\""),
+            Some('\\') => out.push_str("\\\\"),
+            Some('\n') => out.push_str("\\n"),
+            Some('\r') => out.push_str("\\r"),
+            Some('\t') => out.push_str("\\t"),
+            Some(other) => push_escape(out, other),
+            None => {}
         }
+        rest = characters.as_str();
     }
+    out.push_str(rest);
     out.push('"');
+}
+
+fn needs_escape(character: char) -> bool {
+    matches!(
+        character,
+        '"' | '\\' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}'
+    ) || character.is_control()
 }
 
 /// All characters that get here lie in the basic plane: four digits hold them.

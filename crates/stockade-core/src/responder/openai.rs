@@ -11,12 +11,13 @@ pub(super) fn respond(denied: &Denied<'_>) -> Response<Bytes> {
     let mut body = String::with_capacity(192);
     body.push_str("{\"error\":{\"message\":");
     json::push_string(&mut body, refusal.message());
-    body.push_str(",\"type\":");
-    json::push_string(&mut body, refusal.kind().openai_type());
-    body.push_str(",\"param\":");
+    // Types and codes are letters and underscores.
+    body.extend([
+        ",\"type\":\"",
+        refusal.kind().openai_type(),
+        "\",\"param\":",
+    ]);
     json::push_option(&mut body, refusal.param());
-    body.push_str(",\"code\":");
-    json::push_string(&mut body, refusal.code());
-    body.push_str("}}");
+    body.extend([",\"code\":\"", refusal.code(), "\"}}"]);
     json_response(refusal.kind().status(), "application/json", body)
 }

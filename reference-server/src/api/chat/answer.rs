@@ -56,11 +56,7 @@ impl Answer {
     /// A piece of a streamed answer. The first one has the role, the last one the reason.
     ///
     /// `usage` is there as `null` where the client asked for usage, as OpenAI has it.
-    pub(super) fn chunk<'a>(
-        &'a self,
-        piece: Piece<'a>,
-        wants_usage: bool,
-    ) -> impl Serialize + 'a {
+    pub(super) fn chunk<'a>(&'a self, piece: Piece<'a>, wants_usage: bool) -> impl Serialize + 'a {
         let (role, content, finish) = match piece {
             Piece::First => (Some("assistant"), Some(""), None),
             Piece::Text(text) => (None, Some(text), None),

@@ -13,7 +13,7 @@ mod probe;
 mod stop;
 
 pub(super) use few::Few;
-pub(super) use message::{Content, ImageUrl, InlineImage, MessageBody, Part};
+pub(super) use message::{Content, MessageBody, Part};
 pub(super) use probe::Probe;
 pub(super) use stop::Stop;
 

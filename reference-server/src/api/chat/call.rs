@@ -60,7 +60,10 @@ impl Call {
 /// What may only be there with a value that asks for nothing.
 fn neutral(body: &ChatBody<'_>) -> Result<(), Refusal> {
     if body.n.is_some_and(|n| n != 1) {
-        return Err(invalid("n", "only one choice a request is made: set it to 1"));
+        return Err(invalid(
+            "n",
+            "only one choice a request is made: set it to 1",
+        ));
     }
     match &body.response_format {
         Some(format) if format.kind != "text" => Err(invalid(
@@ -225,13 +228,19 @@ mod tests {
             (r#""top_p":1.1"#, "top_p"),
             (r#""max_tokens":0"#, "max_tokens"),
             (r#""max_tokens":1001"#, "max_tokens"),
-            (r#""max_completion_tokens":1000000000000"#, "max_completion_tokens"),
+            (
+                r#""max_completion_tokens":1000000000000"#,
+                "max_completion_tokens",
+            ),
             (r#""max_tokens":1,"max_completion_tokens":1"#, "max_tokens"),
             (r#""n":2"#, "n"),
             (r#""n":0"#, "n"),
             (r#""stop":"""#, "stop"),
             (r#""stream_options":{}"#, "stream_options"),
-            (r#""response_format":{"type":"json_object"}"#, "response_format.type"),
+            (
+                r#""response_format":{"type":"json_object"}"#,
+                "response_format.type",
+            ),
             (r#""tools":[{"type":"function"}]"#, "tools"),
             (r#""logprobs":true"#, "logprobs"),
             (r#""top_k":5"#, "top_k"),

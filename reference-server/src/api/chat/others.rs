@@ -112,6 +112,11 @@ mod tests {
         let refusal = one("max_token", Probe::Something).unwrap_err();
         assert_eq!(refusal.param(), Some("max_token"));
         assert!(refusal.message().ends_with("did you mean `max_tokens`?"));
-        assert!(!one("zzz", Probe::One).unwrap_err().message().contains("mean"));
+        assert!(
+            !one("zzz", Probe::One)
+                .unwrap_err()
+                .message()
+                .contains("mean")
+        );
     }
 }

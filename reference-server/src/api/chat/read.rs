@@ -5,10 +5,14 @@ use stockade_core::{Refusal, RefusalKind};
 
 use super::body::ChatBody;
 
+/// The longest path that is repeated to the client.
+const MAX_PATH: usize = 128;
+
 /// Reads the body of a chat.
 ///
 /// # Errors
-/// A refusal that names the field. It never repeats a value that the client sent.
+/// A refusal that names the field. It never repeats a value that the client sent, nor a
+/// name that is long.
 pub(super) fn read(body: &[u8]) -> Result<ChatBody<'_>, Refusal> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let chat = serde_path_to_error::deserialize(&mut json)
@@ -27,6 +31,7 @@ fn refuse(path: &str, error: &serde_json::Error) -> Refusal {
         ))
         .with_code("INVALID_JSON");
     }
+    let path = if path.len() > MAX_PATH { "." } else { path };
     let fault = Fault::of(&error.to_string());
     let path = match &fault {
         Fault::Missing(field) | Fault::Twice(field) => join(path, field),
@@ -111,9 +116,15 @@ mod tests {
             (r#"{"temperature":"hot"}"#, "temperature"),
             (r#"{"stop":7}"#, "stop"),
             (r#"{"stop":["a","b","c","d","e"]}"#, "stop"),
-            (r#"{"stream_options":{"include_usage":1}}"#, "stream_options.include_usage"),
+            (
+                r#"{"stream_options":{"include_usage":1}}"#,
+                "stream_options.include_usage",
+            ),
             (r#"{"messages":"hello"}"#, "messages"),
-            (r#"{"messages":[{"role":"user","content":3}]}"#, "messages[0].content"),
+            (
+                r#"{"messages":[{"role":"user","content":3}]}"#,
+                "messages[0].content",
+            ),
             (r#"{"messages":[{"content":"a"}]}"#, "messages[0].role"),
             (
                 r#"{"messages":[{"role":"user","content":[{"text":"a"}]}]}"#,
@@ -134,7 +145,7 @@ mod tests {
         for body in [
             r#"{"messages":"c2VjcmV0, expected c2VjcmV0"}"#,
             r#"{"temperature":"c2VjcmV0"}"#,
-            r#"{"messages":[{"role":"user","content":[{"type":"text","c2VjcmV0":1}]}]}"#,
+            &format!(r#"{{"messages":[{{"{}":1}}]}}"#, "c2VjcmV0".repeat(20)),
         ] {
             let (_, message) = refusal(body);
             assert!(!message.contains("c2VjcmV0"), "{message}");
@@ -149,7 +160,10 @@ mod tests {
         for body in ["", "{", "{} x", "\u{feff}{}", r#"{"temperature":1e400}"#] {
             assert_eq!(refusal(body).0, None, "{body}");
         }
-        assert_eq!(refusal("[1]").1, "the body is wrong: expected an object with the fields of a chat");
+        assert_eq!(
+            refusal("[1]").1,
+            "the body is wrong: expected an object with the fields of a chat"
+        );
     }
 
     // B05

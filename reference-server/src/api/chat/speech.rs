@@ -44,11 +44,7 @@ pub(super) fn read(messages: Vec<MessageBody<'_>>) -> Result<Vec<Speech>, Refusa
         .collect()
 }
 
-fn speech(
-    path: &str,
-    message: MessageBody<'_>,
-    budget: &mut Budget,
-) -> Result<Speech, Refusal> {
+fn speech(path: &str, message: MessageBody<'_>, budget: &mut Budget) -> Result<Speech, Refusal> {
     let role = match message.role.as_str() {
         "system" | "developer" => Role::System,
         "user" => Role::User,
@@ -117,18 +113,20 @@ impl Speech {
                 image_url: Some(image),
                 image: None,
                 ..
-            } if kind == "image_url" => {
-                (Picture::from_url(&image.url), format!("{path}.image_url.url"))
-            }
+            } if kind == "image_url" => (
+                Picture::from_url(&image.url),
+                format!("{path}.image_url.url"),
+            ),
             Part {
                 kind,
                 text: None,
                 image_url: None,
                 image: Some(image),
                 ..
-            } if kind == "image" => {
-                (Picture::from_base64(&image.b64), format!("{path}.image.b64"))
-            }
+            } if kind == "image" => (
+                Picture::from_base64(&image.b64),
+                format!("{path}.image.b64"),
+            ),
             part => return Err(unfit(&part.kind, &path)),
         };
         if self.role != Role::User {
@@ -213,22 +211,38 @@ mod tests {
         let roles: Vec<Role> = speeches.iter().map(|speech| speech.role).collect();
         assert_eq!(roles, [Role::System, Role::User, Role::Assistant]);
         assert_eq!(speeches[1].text, "a\nb");
-        let params: Vec<&str> = speeches[1].images.iter().map(|i| i.param.as_str()).collect();
+        let params: Vec<&str> = speeches[1]
+            .images
+            .iter()
+            .map(|i| i.param.as_str())
+            .collect();
         assert_eq!(
             params,
-            ["messages[1].content[1].image_url.url", "messages[1].content[3].image.b64"]
+            [
+                "messages[1].content[1].image_url.url",
+                "messages[1].content[3].image.b64"
+            ]
         );
     }
 
     #[test]
     fn refuses_what_is_no_chat_by_path() {
         let inset = format!(r#"{{"type":"image","image":{{"b64":"{PNG}"}}}}"#);
-        let nine = vec![inset.as_str(); 9].join(",");
+        let nine = [inset.as_str(); 9].join(",");
         let cases: [(String, &str); 11] = [
-            (r#"[{"role":"tool","content":"a"}]"#.into(), "messages[0].role"),
-            (r#"[{"role":"wizard","content":"a"}]"#.into(), "messages[0].role"),
+            (
+                r#"[{"role":"tool","content":"a"}]"#.into(),
+                "messages[0].role",
+            ),
+            (
+                r#"[{"role":"wizard","content":"a"}]"#.into(),
+                "messages[0].role",
+            ),
             (r#"[{"role":"user"}]"#.into(), "messages[0].content"),
-            (r#"[{"role":"user","content":null}]"#.into(), "messages[0].content"),
+            (
+                r#"[{"role":"user","content":null}]"#.into(),
+                "messages[0].content",
+            ),
             (
                 r#"[{"role":"assistant","content":"a","tool_calls":[{}]}]"#.into(),
                 "messages[0].tool_calls",

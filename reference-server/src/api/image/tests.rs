@@ -12,7 +12,10 @@ fn encoded(format: ImageFormat) -> Vec<u8> {
 }
 
 fn url(declared: &str, bytes: &[u8]) -> String {
-    format!("data:image/{declared};base64,{}", BASE64_STANDARD.encode(bytes))
+    format!(
+        "data:image/{declared};base64,{}",
+        BASE64_STANDARD.encode(bytes)
+    )
 }
 
 fn fault<T>(result: Result<T, ImageFault>) -> ImageFault {
@@ -64,13 +67,19 @@ fn refuses_every_address_with_the_same_text() {
 #[test]
 fn refuses_bytes_of_another_type_than_declared() {
     let jpeg = encoded(ImageFormat::Jpeg);
-    assert_eq!(fault(Picture::from_url(&url("png", &jpeg))), ImageFault::Declared);
+    assert_eq!(
+        fault(Picture::from_url(&url("png", &jpeg))),
+        ImageFault::Declared
+    );
 }
 
 #[test]
 fn refuses_what_is_no_image() {
     for (bytes, expected) in [
-        (&b"<svg xmlns='http://www.w3.org/2000/svg'/>"[..], ImageFault::Format),
+        (
+            &b"<svg xmlns='http://www.w3.org/2000/svg'/>"[..],
+            ImageFault::Format,
+        ),
         (b"BM\x00\x00", ImageFault::Format),
         (b"", ImageFault::Format),
         (b"\x89PNG\r\n\x1a\n", ImageFault::Broken),
@@ -78,7 +87,11 @@ fn refuses_what_is_no_image() {
         assert_eq!(fault(Picture::from_url(&url("png", bytes))), expected);
     }
     for data in ["====", "AAA", "QUJD\n", "a_b-", "AAAB AAA="] {
-        assert_eq!(fault(Picture::from_base64(data)), ImageFault::Base64, "{data}");
+        assert_eq!(
+            fault(Picture::from_base64(data)),
+            ImageFault::Base64,
+            "{data}"
+        );
     }
 }
 
@@ -90,7 +103,10 @@ fn refuses_a_claimed_size_from_the_header() {
     // The header's checksum covers the size.
     let crc = crc32(&png[12..29]);
     png[29..33].copy_from_slice(&crc.to_be_bytes());
-    assert_eq!(fault(Picture::from_url(&url("png", &png))), ImageFault::Size);
+    assert_eq!(
+        fault(Picture::from_url(&url("png", &png))),
+        ImageFault::Size
+    );
 }
 
 fn crc32(bytes: &[u8]) -> u32 {

@@ -11,8 +11,8 @@ pub struct MistralRsConfig {
     pub name: String,
     /// What the model runs on.
     pub device: Device,
-    /// Chats answered at the same time; 0 counts as 1. Chats with images run alone
-    /// whatever this says.
+    /// Chats answered at the same time; 0 counts as 1. Chats with images, and all chats on
+    /// the CPU, run alone whatever this says.
     pub max_running: usize,
     /// Chats that may wait for a place; one more is refused at once.
     pub max_queued: usize,

@@ -31,6 +31,8 @@ pub(super) struct Engine {
 /// What the rest of the backend knows of the model.
 pub(super) struct Facts {
     pub(super) kind: Kind,
+    /// The model runs on the CPU.
+    pub(super) on_cpu: bool,
     /// Tokens of prompt and answer together.
     pub(super) context: usize,
     pub(super) ends: Ends,

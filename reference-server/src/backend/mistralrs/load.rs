@@ -35,7 +35,7 @@ pub(super) async fn load(
         }
     };
     let folder = Folder::read(&path)?;
-    let facts = facts(&folder)?;
+    let facts = facts(&folder, device)?;
     say(format!("loading the weights in {}", path.display()));
     let model = build(config, device, &folder).await.map_err(|error| {
         let text = error.to_string();
@@ -67,7 +67,7 @@ fn has_gpu() -> bool {
     false
 }
 
-fn facts(folder: &Folder) -> Result<Facts, Fault> {
+fn facts(folder: &Folder, device: &str) -> Result<Facts, Fault> {
     let file = folder.path.join("tokenizer.json");
     let tokenizer = Tokenizer::from_file(&file).map_err(|error| {
         format!(
@@ -85,6 +85,7 @@ fn facts(folder: &Folder) -> Result<Facts, Fault> {
     let control = tokenizer.get_added_tokens_decoder().into_values();
     Ok(Facts {
         kind: folder.kind,
+        on_cpu: device == CPU,
         context: folder.context,
         ends: Ends::new(end, &folder.end_ids),
         control: control
@@ -103,6 +104,9 @@ macro_rules! configured {
         let mut builder = $builder::new($folder.path.display())
             .with_token_source(TokenSource::None)
             .with_jinja_explicit($template)
+            // Off: how fast an answer starts would tell whether another client has sent the
+            // same beginning before.
+            .with_prefix_cache_n(None)
             .with_max_num_seqs($config.max_running.max(1));
         // Never left to the crate: it runs `nvidia-smi` to choose, and panics without it.
         builder = if $device == CPU {

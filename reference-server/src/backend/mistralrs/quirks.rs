@@ -24,10 +24,16 @@ use tokenizers::Tokenizer;
 /// asked for.
 pub(super) const STREAMS: bool = true;
 
+/// How many of `all` places a chat takes; one that takes all runs alone.
+///
 /// Fault 2: image chats of equal prompt length fail when they share a batch, and text that
-/// shares one with images may get wrong positions. So a chat with images takes all places.
-pub(super) fn places(has_images: bool, all: usize) -> usize {
-    if has_images { all } else { 1 }
+/// shares one with images may get wrong positions. So a chat with images runs alone.
+///
+/// Fault 12: on the CPU, sequences that share a batch get each other's attention: the decode
+/// kernel's scratch space has a slot a head but none a sequence (`flash_attn_cpu_single_q`).
+/// One client's chat would show in another's answer. So on the CPU every chat runs alone.
+pub(super) fn places(has_images: bool, on_cpu: bool, all: usize) -> usize {
+    if has_images || on_cpu { all } else { 1 }
 }
 
 /// Fault 3: the third image of a chat gets the embeddings of another, silently.

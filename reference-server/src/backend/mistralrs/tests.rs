@@ -47,6 +47,12 @@ fn config(dir: &Path) -> MistralRsConfig {
     config
 }
 
+/// Keeps the other tests off a shared engine that is asked without the backend's own care.
+async fn alone(backend: &MistralRs) -> admission::Place {
+    let all = backend.admission.all();
+    soon(backend.admission.enter(all)).await.unwrap()
+}
+
 async fn ready(config: MistralRsConfig) -> MistralRs {
     let backend = MistralRs::start(config);
     assert_eq!(soon(backend.settled()).await, Phase::Ready);

@@ -148,11 +148,25 @@ async fn fault_4_answers_are_resumed_or_given_up_and_the_engine_lives() {
 }
 
 #[tokio::test]
+async fn fault_4_is_not_resumed_where_the_template_is_fixed() {
+    let dir = tempfile::tempdir().unwrap();
+    tiny_model::write_leaning(dir.path(), 7, 0.0).unwrap();
+    let template = "{% for message in messages %}{{ message.content }}{% endfor %}";
+    let processor = format!("{{ \"chat_template\": {template:?} }}");
+    fs::write(dir.path().join("processor_config.json"), processor).unwrap();
+    let backend = ready(config(dir.path())).await;
+    let answer = ask(&backend, seeded("Look", &[picture(56, 56, 1)], 50, 1)).await;
+    assert_eq!(answer, Err(BackendError::Engine));
+    assert_eq!(backend.resumes(), 0);
+}
+
+#[tokio::test]
 async fn fault_4_an_open_end_continues_the_answer() {
     let backend = shared().await;
     let engine = backend.engine().unwrap();
     let whole = ask(&backend, chat("Hello", &[], 24)).await.unwrap();
     let prompt = Prompt::new(vec![user("Hello", &[])], vec![]);
+    let _alone = alone(&backend).await;
     let raw = Raw::ask(&engine, &prompt, Some(&whole.text[..10]), 0.0, 14).await;
     let first = raw.progress.first.unwrap();
     let space = quirks::stripped_space(&engine.facts.tokenizer, first);
@@ -234,11 +248,47 @@ async fn fault_9_one_token_is_one_token() {
 
 #[tokio::test]
 async fn fault_9_is_still_there() {
-    let engine = shared().await.engine().unwrap();
+    let backend = shared().await;
+    let engine = backend.engine().unwrap();
     let prompt = Prompt::new(vec![user("Hello", &[])], vec![]);
+    let _alone = alone(&backend).await;
     let raw = Raw::ask(&engine, &prompt, None, 0.0, 1).await;
     assert_eq!(raw.reasons, ["length", "stop"]);
     assert_eq!(raw.progress.made, 1);
+}
+
+#[tokio::test]
+async fn fault_12_chats_at_once_do_not_mix() {
+    let backend = shared().await;
+    let texts = ["Hello", "zzzzz", "Green", "Apple", "A longer one", "Q"];
+    let mut alone = Vec::new();
+    for text in texts {
+        alone.push(ask(&backend, chat(text, &[], 16)).await.unwrap());
+    }
+    let chats = texts.map(|text| ask(&backend, chat(text, &[], 16)));
+    let at_once = futures_util::future::join_all(chats).await;
+    let at_once: Vec<Answer> = at_once.into_iter().map(Result::unwrap).collect();
+    assert_eq!(at_once, alone);
+}
+
+#[tokio::test]
+async fn fault_12_is_still_there() {
+    let dir = tempfile::tempdir().unwrap();
+    tiny_model::write_text(dir.path(), 7).unwrap();
+    let backend = ready(config(dir.path())).await;
+    let engine = backend.engine().unwrap();
+    let prompts =
+        ["Hello", "zzzzz", "Green"].map(|text| Prompt::new(vec![user(text, &[])], vec![]));
+    let mut alone = Vec::new();
+    for prompt in &prompts {
+        alone.push(Raw::ask(&engine, prompt, None, 0.0, 20).await.text);
+    }
+    let chats = prompts
+        .each_ref()
+        .map(|prompt| Raw::ask(&engine, prompt, None, 0.0, 20));
+    let at_once = futures_util::future::join_all(chats).await;
+    let at_once: Vec<String> = at_once.into_iter().map(|raw| raw.text).collect();
+    assert_ne!(at_once, alone);
 }
 
 #[tokio::test]

@@ -112,3 +112,16 @@ async fn a_mended_model_is_loaded_without_a_restart() {
     let ready = |state: &State| state.phase == Phase::Ready;
     soon(backend.state.wait_for(ready)).await.unwrap();
 }
+
+#[tokio::test]
+async fn quantised_models_answer() {
+    for quantise in [Quantise::Q8, Quantise::Q4] {
+        let dir = vision_model();
+        let mut config = config(dir.path());
+        config.quantise = Some(quantise);
+        let backend = ready(config).await;
+        let request = chat("Look", &[picture(56, 56, 1)], 4);
+        let answer = ask(&backend, request).await.unwrap();
+        assert_eq!(answer.usage.completion_tokens, 4, "{quantise:?}");
+    }
+}

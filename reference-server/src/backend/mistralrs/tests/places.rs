@@ -71,7 +71,9 @@ async fn a_slow_reader_stalls_nobody() {
 
 #[tokio::test]
 async fn ending_stops_the_engine_at_the_next_token() {
-    let engine = shared().await.engine().unwrap();
+    let backend = shared().await;
+    let engine = backend.engine().unwrap();
+    let _alone = alone(&backend).await;
     let prompt = Prompt::new(vec![user("Hello", &[])], vec![]);
     let steer = steer::Steer::new(Draw::new(0.0, 1.0, 0), &engine.facts.ends, 0, 3000);
     let steer = Arc::new(steer);

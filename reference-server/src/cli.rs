@@ -1,0 +1,141 @@
+//! The command line.
+
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, Parser, Subcommand};
+use tokio::runtime::Runtime;
+
+pub(crate) mod key;
+
+use crate::{
+    Config, StartError, demo, logging,
+    serve::{self, ToLog},
+};
+
+/// An OpenAI-compatible server for vision-language models, behind a fence of API keys
+/// and scopes.
+#[derive(Debug, Parser)]
+#[command(
+    name = "stockade-server",
+    version,
+    after_help = "To see it work:          stockade-server demo\n\
+                  To serve a model:        write a configuration and a key file,\n\
+                  \x20                        then stockade-server serve --config stockade.toml"
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(ServeArgs),
+    Demo(demo::DemoArgs),
+    Key(key::KeyArgs),
+}
+
+/// Serve a model as a configuration file says.
+#[derive(Debug, Args)]
+#[command(after_long_help = SERVE_HELP)]
+struct ServeArgs {
+    /// The configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// A model directory, or a repository of the Hugging Face hub (owner/name); instead of
+    /// the file's model.source
+    #[arg(long, value_name = "DIR_OR_HUB_ID")]
+    model: Option<String>,
+    /// The address to listen on; instead of the file's server.listen
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+}
+
+const SERVE_HELP: &str = "\
+The smallest configuration:
+
+    [model]
+    source = \"Hcompany/Holo1.5-7B\"   # or a directory: \"./holo\"
+
+    [auth]
+    keys_file = \"keys.yaml\"          # made by: stockade-server key --file keys.yaml --id me
+
+Relative paths are relative to the file. GET /health says whether the model is ready.
+SIGTERM or Ctrl-C lets running answers end; a second one does not wait for them.";
+
+impl Cli {
+    /// Does what the arguments say, until it is done or a signal ends it.
+    ///
+    /// # Errors
+    /// When that cannot begin.
+    pub fn run(self) -> Result<(), StartError> {
+        match self.command {
+            Command::Serve(args) => {
+                let config = args.into_config()?;
+                logging::init(&config.log);
+                block_on(serve::serve(config, ToLog::default()))
+            }
+            Command::Demo(args) => block_on(demo::run(args)),
+            Command::Key(args) => block_on(key::run(args)),
+        }
+    }
+}
+
+impl ServeArgs {
+    fn into_config(self) -> Result<Config, StartError> {
+        let mut config = Config::read(&self.config)?;
+        if let Some(model) = self.model {
+            config.model.source = model_argument(&model);
+            // The file's name is the name of the file's model.
+            config.model.name = None;
+        }
+        if let Some(listen) = self.listen {
+            config.server.listen = listen;
+        }
+        Ok(config)
+    }
+}
+
+/// On a command line a directory needs no `./` where it is there.
+pub(crate) fn model_argument(text: &str) -> String {
+    match Path::new(text).canonicalize() {
+        Ok(path) if path.is_dir() => path.to_string_lossy().into_owned(),
+        _ => text.to_owned(),
+    }
+}
+
+/// Runs a future on a runtime that is not waited for in the end: the model's threads
+/// may be in the middle of something.
+fn block_on<F>(future: F) -> Result<(), StartError>
+where
+    F: Future<Output = Result<(), StartError>>,
+{
+    let runtime = Runtime::new()
+        .map_err(|error| StartError::new(format!("cannot start threads: {error}")))?;
+    let result = runtime.block_on(future);
+    runtime.shutdown_background();
+    result
+}
+
+/// Prints to standard output.
+pub(crate) fn print(text: &str) -> Result<(), StartError> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")
+        .and_then(|()| out.flush())
+        .map_err(|error| StartError::new(format!("cannot write to standard output: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,151 @@
+//! `stockade-server demo`: a model, a key and a configuration, made on the spot.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use stockade_key_auth::GeneratedKey;
+use tempfile::TempDir;
+
+mod picture;
+mod show;
+
+use crate::{
+    Config, StartError,
+    cli::{key, model_argument},
+    logging,
+    serve::{self, ToLog},
+    tiny_model,
+};
+use show::Show;
+
+/// The name clients use for the demo's model.
+const NAME: &str = "demo";
+
+/// Make a tiny model, a key and a configuration in a scratch folder, and serve them.
+///
+/// The tiny model has random weights and answers gibberish; all around it is real. A real
+/// model takes its place with --model, for instance Hcompany/Holo1.5-7B.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Keep the files in this folder; without it they are removed in the end
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Serve this model directory or repository of the Hugging Face hub (owner/name)
+    #[arg(long, value_name = "DIR_OR_HUB_ID")]
+    model: Option<String>,
+    /// The address to listen on
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8000")]
+    listen: SocketAddr,
+    /// The tiny model is made from this number
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+pub(crate) async fn run(args: DemoArgs) -> Result<(), StartError> {
+    // Removed on return, so the signal that ends the server must not end the process.
+    let folder = Folder::make(args.dir)?;
+    let key = write_files(folder.path(), &args.model, args.listen, args.seed).await?;
+    let config = Config::read(&folder.path().join(CONFIG))?;
+    logging::init(&config.log);
+    let show = Show {
+        folder: folder.path().to_owned(),
+        kept: folder.is_kept(),
+        model: args.model,
+        key,
+        bar: None,
+        log: ToLog::default(),
+    };
+    serve::serve(config, show).await
+}
+
+const CONFIG: &str = "stockade.toml";
+const KEYS: &str = "keys.yaml";
+const MODEL: &str = "model";
+
+/// Where the demo's files are.
+enum Folder {
+    Scratch(TempDir),
+    Kept(PathBuf),
+}
+
+impl Folder {
+    fn make(dir: Option<PathBuf>) -> Result<Self, StartError> {
+        let Some(dir) = dir else {
+            return tempfile::Builder::new()
+                .prefix("stockade-demo-")
+                .tempdir()
+                .map(Self::Scratch)
+                .map_err(|error| cannot_write(&std::env::temp_dir(), &error));
+        };
+        fs::create_dir_all(&dir).map_err(|error| cannot_write(&dir, &error))?;
+        // A key file that is in use is not to be lost.
+        for name in [CONFIG, KEYS] {
+            if dir.join(name).exists() {
+                let config = dir.join(CONFIG);
+                return Err(StartError::new(format!(
+                    "{} has a {name} already: choose an empty folder, or run it again with \
+                     `stockade-server serve --config {}`",
+                    dir.display(),
+                    config.display()
+                )));
+            }
+        }
+        dir.canonicalize()
+            .map(Self::Kept)
+            .map_err(|error| cannot_write(&dir, &error))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Scratch(dir) => dir.path(),
+            Self::Kept(dir) => dir,
+        }
+    }
+
+    fn is_kept(&self) -> bool {
+        matches!(self, Self::Kept(_))
+    }
+}
+
+async fn write_files(
+    folder: &Path,
+    model: &Option<String>,
+    listen: SocketAddr,
+    seed: u64,
+) -> Result<GeneratedKey, StartError> {
+    let source = match model {
+        Some(model) => model_argument(model),
+        None => {
+            tiny_model::write(&folder.join(MODEL), seed)
+                .map_err(|error| StartError::of("cannot make the tiny model", &error))?;
+            format!("./{MODEL}")
+        }
+    };
+    let id = NAME.parse().expect("a literal id");
+    let scopes = "chat:write models:read".parse().expect("literal scopes");
+    let key = key::add(&folder.join(KEYS), id, scopes, None).await?;
+
+    let source = toml::Value::from(source);
+    let config = format!(
+        "# Made by `stockade-server demo`. Start it again with\n\
+         # `stockade-server serve --config stockade.toml`.\n\
+         [server]\nlisten = \"{listen}\"\n\n\
+         [model]\nsource = {source}\nname = \"{NAME}\"\n\n\
+         [auth]\nkeys_file = \"{KEYS}\"\n\n\
+         [log]\nformat = \"text\"\n"
+    );
+    let path = folder.join(CONFIG);
+    fs::write(&path, config).map_err(|error| cannot_write(&path, &error))?;
+    Ok(key)
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> StartError {
+    StartError::new(format!(
+        "cannot write to {}: {error}; choose another folder with --dir",
+        path.display()
+    ))
+}

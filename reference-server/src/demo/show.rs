@@ -1,0 +1,116 @@
+//! What the demo prints: where its files are, and lines to paste.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use stockade_key_auth::GeneratedKey;
+
+use super::{NAME, picture};
+use crate::{
+    cli::print,
+    serve::{Announce, ToLog},
+};
+
+/// Tells a person at a terminal.
+pub(super) struct Show {
+    pub(super) folder: PathBuf,
+    pub(super) kept: bool,
+    pub(super) model: Option<String>,
+    pub(super) key: GeneratedKey,
+    pub(super) bar: Option<ProgressBar>,
+    pub(super) log: ToLog,
+}
+
+impl Announce for Show {
+    fn loading(&mut self, how_far: &str) {
+        let bar = self.bar.get_or_insert_with(|| {
+            let bar = ProgressBar::new_spinner();
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed}  {wide_msg}") {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+        if bar.is_hidden() {
+            // No terminal; whoever reads the log should still know what takes so long.
+            self.log.loading(how_far);
+        } else {
+            bar.set_message(format!("loading the model: {how_far}"));
+        }
+    }
+
+    fn ready(&mut self, address: SocketAddr, device: &str) {
+        self.clear();
+        // A terminal that is gone takes the text with it; the server goes on.
+        let _ = print(&self.text(address, device));
+    }
+
+    fn failed(&mut self, address: SocketAddr, why: &str) {
+        self.clear();
+        let _ = print(&format!(
+            "\nThe model is not available: {why}\n\
+             The server is up and says so: http://{address}/health\n\
+             Ctrl-C ends it."
+        ));
+    }
+}
+
+impl Show {
+    fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn text(&self, address: SocketAddr, device: &str) -> String {
+        let base = format!("http://{address}");
+        let key = self.key.expose();
+        let image = picture::data_url();
+        let fate = if self.kept {
+            "kept"
+        } else {
+            "removed in the end"
+        };
+        let folder = self.folder.display();
+        let model = match &self.model {
+            Some(model) => format!("{model}, on {device}"),
+            None => format!(
+                "a tiny one with random weights, on {device}: IT ANSWERS GIBBERISH.\n\
+                 \x20        A real one: stockade-server demo --model Hcompany/Holo1.5-7B"
+            ),
+        };
+        format!(
+            r#"
+Stockade is up at {base}
+
+  files  {folder} ({fate})
+  model  {model}
+  key    {key}
+
+Ask about a picture, and see the answer come word by word:
+
+curl -N {base}/v1/chat/completions \
+  -H 'Authorization: Bearer {key}' \
+  -H 'Content-Type: application/json' \
+  -d '{{"model": "{NAME}", "stream": true, "max_tokens": 48, "messages": [{{"role": "user", "content": [
+        {{"type": "text", "text": "What is in this picture?"}},
+        {{"type": "image_url", "image_url": {{"url": "{image}"}}}}]}}]}}'
+
+The same in Python, after: pip install openai
+
+from openai import OpenAI
+client = OpenAI(base_url="{base}/v1", api_key="{key}")
+picture = "{image}"
+stream = client.chat.completions.create(
+    model="{NAME}", stream=True, max_tokens=48,
+    messages=[{{"role": "user", "content": [
+        {{"type": "text", "text": "What is in this picture?"}},
+        {{"type": "image_url", "image_url": {{"url": picture}}}}]}}])
+for chunk in stream:
+    print(chunk.choices[0].delta.content or "", end="", flush=True)
+
+Without the Authorization line, curl gets a 401. Ctrl-C ends the server.
+"#
+        )
+    }
+}

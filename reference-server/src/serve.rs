@@ -1,0 +1,79 @@
+//! The life of a server process: start, load the model, serve, end.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::time;
+
+use crate::{
+    Config, StartError,
+    backend::{Backend, MistralRs, Phase},
+    server::{self, Server},
+};
+
+/// How often the backend is asked how far loading is.
+const ASK: Duration = Duration::from_millis(100);
+
+/// Serves until a signal ends it.
+pub(crate) async fn serve(config: Config, to: impl Announce) -> Result<(), StartError> {
+    let stop = server::on_signals()?;
+    let model = config.model.to_backend()?;
+    // The port first: whoever starts a second server should not wait for a model.
+    let server = Server::bind(&config).await?;
+    let address = server.address();
+    tracing::info!(%address, model = model.name, version = env!("CARGO_PKG_VERSION"), "listening");
+    let backend: Arc<dyn Backend> = Arc::new(MistralRs::start(model));
+    let announcing = tokio::spawn(announce(Arc::clone(&backend), address, to));
+    server.run(backend, stop).await;
+    announcing.abort();
+    Ok(())
+}
+
+/// Hears how loading goes.
+pub(crate) trait Announce: Send + 'static {
+    /// Loading has come this far.
+    fn loading(&mut self, how_far: &str);
+
+    /// The model answers.
+    fn ready(&mut self, address: SocketAddr, device: &str);
+
+    /// The model cannot be loaded.
+    fn failed(&mut self, address: SocketAddr, why: &str);
+}
+
+async fn announce(backend: Arc<dyn Backend>, address: SocketAddr, mut to: impl Announce) {
+    loop {
+        let status = backend.status();
+        match status.phase {
+            Phase::Loading(how_far) => to.loading(&how_far),
+            Phase::Ready => return to.ready(address, &status.device),
+            Phase::Failed(why) => return to.failed(address, &why),
+        }
+        time::sleep(ASK).await;
+    }
+}
+
+/// Tells the log.
+#[derive(Default)]
+pub(crate) struct ToLog {
+    last: String,
+}
+
+impl Announce for ToLog {
+    fn loading(&mut self, how_far: &str) {
+        if self.last != how_far {
+            how_far.clone_into(&mut self.last);
+            tracing::info!(how_far, "loading the model");
+        }
+    }
+
+    fn ready(&mut self, _address: SocketAddr, device: &str) {
+        tracing::info!(device, "the model is ready");
+    }
+
+    fn failed(&mut self, _address: SocketAddr, why: &str) {
+        tracing::error!(
+            why,
+            "the model is not available; chats get a 503 until it is"
+        );
+    }
+}

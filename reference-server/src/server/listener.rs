@@ -1,0 +1,97 @@
+//! Takes connections until the server ends.
+
+use std::{io, time::Duration};
+
+use axum::Router;
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::JoinSet,
+    time::{self, Instant},
+};
+
+use super::{
+    Ended, Stop,
+    connection::{self, ConnectionLimits},
+};
+
+/// How long to wait where the system has no more descriptors or memory to give.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// Serves until it is told to stop, then lets what runs end within the grace period.
+pub(super) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: ConnectionLimits,
+    mut stop: watch::Receiver<Stop>,
+) -> Ended {
+    let mut connections = JoinSet::new();
+    loop {
+        let free = connections.len() < limits.most;
+        tokio::select! {
+            biased;
+            () = told(&mut stop, Stop::Gently) => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept(), if free => match accepted {
+                Ok((stream, peer)) => {
+                    let serving =
+                        connection::serve(stream, peer, router.clone(), limits, stop.clone());
+                    connections.spawn(serving);
+                }
+                Err(error) if concerns_one_client(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept connections; trying again");
+                    time::sleep(BREATH).await;
+                }
+            },
+        }
+    }
+    // Closes the port: who comes now is refused by the system and can go elsewhere.
+    drop(listener);
+    drain(connections, limits.grace, stop).await
+}
+
+async fn drain(
+    mut connections: JoinSet<()>,
+    grace: Duration,
+    mut stop: watch::Receiver<Stop>,
+) -> Ended {
+    tracing::info!(
+        connections = connections.len(),
+        "stopping: no new work is taken"
+    );
+    let deadline = Instant::now() + grace;
+    let mut at_once = false;
+    while !connections.is_empty() {
+        tokio::select! {
+            biased;
+            () = told(&mut stop, Stop::Now) => {
+                at_once = true;
+                break;
+            }
+            () = time::sleep_until(deadline) => break,
+            _ = connections.join_next() => {}
+        }
+    }
+    let cut = connections.len();
+    connections.shutdown().await;
+    tracing::info!(cut, "stopped");
+    Ended { cut, at_once }
+}
+
+/// Resolves once the server is told at least this.
+async fn told(stop: &mut watch::Receiver<Stop>, least: Stop) {
+    if stop.wait_for(|told| *told >= least).await.is_err() {
+        // Nobody is left who could say it.
+        std::future::pending::<()>().await;
+    }
+}
+
+fn concerns_one_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+    )
+}

@@ -1,0 +1,134 @@
+//! Chats that are answered.
+
+use serde_json::{Value, json};
+
+use crate::site::{Site, events, png, saying};
+
+async fn text(site: &Site, body: &Value) -> String {
+    let answer: Value = site.chat(body).await.json().await.unwrap();
+    let text = answer["choices"][0]["message"]["content"].as_str();
+    text.unwrap_or_else(|| panic!("{answer}")).to_owned()
+}
+
+#[tokio::test]
+async fn answers_in_one_piece() {
+    let site = Site::start().await;
+    let response = site.say(json!({})).await;
+    assert_eq!(response.status(), 200);
+    let id = response.headers()["x-request-id"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let answer: Value = response.json().await.unwrap();
+    assert_eq!(answer["object"], "chat.completion");
+    assert_eq!(answer["id"], format!("chatcmpl-{id}"));
+    assert_eq!(answer["model"], "tiny");
+    assert_eq!(answer["choices"][0]["message"]["role"], "assistant");
+    assert_eq!(answer["choices"][0]["finish_reason"], "length");
+    let usage = &answer["usage"];
+    assert_eq!(usage["completion_tokens"], 8);
+    assert_eq!(
+        usage["total_tokens"].as_u64().unwrap(),
+        usage["prompt_tokens"].as_u64().unwrap() + 8
+    );
+}
+
+#[tokio::test]
+async fn streams_role_text_reason_usage_and_done() {
+    let site = Site::start().await;
+    let whole = text(&site, &saying(json!("hello"), json!({}))).await;
+    let fields = json!({"stream": true, "stream_options": {"include_usage": true}});
+    let response = site.say(fields).await;
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    let stream = response.text().await.unwrap();
+    let events = events(&stream);
+    let (done, chunks) = events.split_last().unwrap();
+    assert_eq!(*done, "[DONE]");
+    let chunks: Vec<Value> = chunks
+        .iter()
+        .map(|chunk| serde_json::from_str(chunk).unwrap())
+        .collect();
+
+    assert_eq!(chunks[0]["choices"][0]["delta"]["role"], "assistant");
+    let streamed: String = chunks
+        .iter()
+        .filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str())
+        .collect();
+    assert_eq!(streamed, whole);
+    let [.., last, usage] = &chunks[..] else {
+        panic!("{stream}")
+    };
+    assert_eq!(last["choices"][0]["finish_reason"], "length");
+    assert_eq!(last["choices"][0]["delta"], json!({}));
+    assert_eq!(last["usage"], Value::Null);
+    assert_eq!(usage["choices"], json!([]));
+    assert_eq!(usage["usage"]["completion_tokens"], 8);
+}
+
+#[tokio::test]
+async fn a_stream_without_usage_has_none() {
+    let site = Site::start().await;
+    let stream = site
+        .say(json!({"stream": true}))
+        .await
+        .text()
+        .await
+        .unwrap();
+    assert!(!stream.contains("usage"), "{stream}");
+    assert!(stream.ends_with("data: [DONE]\n\n"), "{stream}");
+}
+
+#[tokio::test]
+async fn sees_images_in_both_forms() {
+    let site = Site::start().await;
+    let ask = |part: Value| {
+        // Drawn, not greedy: the tiny model's likeliest tokens are often the same.
+        let fields = json!({"temperature": 1, "seed": 1, "max_tokens": 32});
+        saying(json!([{"type": "text", "text": "what?"}, part]), fields)
+    };
+    let url = |colour| {
+        let url = format!("data:image/png;base64,{}", png(colour));
+        ask(json!({"type": "image_url", "image_url": {"url": url}}))
+    };
+    let red = text(&site, &url([255, 0, 0])).await;
+    let inline = ask(json!({"type": "image", "image": {"b64": png([255, 0, 0])}}));
+    assert_eq!(text(&site, &inline).await, red);
+    assert_ne!(text(&site, &url([0, 0, 255])).await, red);
+}
+
+#[tokio::test]
+async fn a_seed_repeats_an_answer() {
+    let site = Site::start().await;
+    let ask = |seed: i64| {
+        let fields = json!({"temperature": 1, "seed": seed, "max_tokens": 24});
+        saying(json!("hello"), fields)
+    };
+    let first = text(&site, &ask(7)).await;
+    assert_eq!(text(&site, &ask(7)).await, first);
+    assert_ne!(text(&site, &ask(8)).await, first);
+}
+
+#[tokio::test]
+async fn ends_before_a_stop_string() {
+    let site = Site::start().await;
+    let whole = text(&site, &saying(json!("hello"), json!({}))).await;
+    let stop = &whole[3..5];
+    let answer: Value = site.say(json!({"stop": stop})).await.json().await.unwrap();
+    let choice = &answer["choices"][0];
+    let end = whole.find(stop).unwrap();
+    assert_eq!(choice["message"]["content"], &whole[..end]);
+    assert_eq!(choice["finish_reason"], "stop");
+}
+
+#[tokio::test]
+async fn says_which_model_there_is() {
+    let site = Site::start().await;
+    let list: Value = site.get("/v1/models").await.json().await.unwrap();
+    assert_eq!(list["data"][0]["id"], "tiny");
+    let one: Value = site.get("/v1/models/tiny").await.json().await.unwrap();
+    assert_eq!(one, list["data"][0]);
+    let health: Value = site.get("/health").await.json().await.unwrap();
+    assert_eq!(health["status"], "ready");
+    assert_eq!(health["device"], "cpu");
+    assert_eq!(health["model"], "tiny");
+}

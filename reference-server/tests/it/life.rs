@@ -1,0 +1,215 @@
+//! Clients that leave, models that fail, and the end of the server.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::StreamExt;
+use reqwest::Response;
+use serde_json::{Value, json};
+use stockade_server::{
+    Ended, Stop,
+    backend::{BackendError, Phase},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::{
+    scripted::{Script, Scripted, until},
+    site::{Site, events},
+};
+
+async fn code(response: Response) -> (u16, String) {
+    let status = response.status().as_u16();
+    let body: Value = response.json().await.unwrap();
+    (status, body["error"]["code"].as_str().unwrap().to_owned())
+}
+
+async fn refused(script: Script, lines: &str) -> (u16, String) {
+    let site = Site::with(Arc::new(Scripted::new(script)), lines).await;
+    code(site.say(json!({})).await).await
+}
+
+// R10
+#[tokio::test]
+async fn a_client_who_leaves_frees_the_models_only_place() {
+    let site = Site::with_model("max_running = 1\nmax_queued = 0\n").await;
+    let long = json!({"stream": true, "max_tokens": 8_000});
+    let mut first = site.say(long).await.bytes_stream();
+    assert!(first.next().await.unwrap().is_ok());
+
+    let response = site.say(json!({})).await;
+    let wait = response.headers()["retry-after"].to_str().unwrap();
+    assert!(wait.parse::<u64>().unwrap() >= 1);
+    assert_eq!(code(response).await, (503, "QUEUE_FULL".to_owned()));
+
+    drop(first);
+    for _ in 0..200 {
+        if site.say(json!({})).await.status() == 200 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the place is still taken");
+}
+
+#[tokio::test]
+async fn leaving_before_the_head_drops_the_answer() {
+    for script in [Script::Hang, Script::Stall] {
+        let backend = Scripted::new(script);
+        let running = backend.running();
+        let site = Site::with(Arc::new(backend), "").await;
+        tokio::select! {
+            _ = site.say(json!({})) => panic!("nothing ends by itself"),
+            () = until(&running, 1) => {}
+        }
+        until(&running, 0).await;
+    }
+}
+
+#[tokio::test]
+async fn leaving_a_stream_drops_the_answer() {
+    let backend = Scripted::new(Script::Stall);
+    let running = backend.running();
+    let site = Site::with(Arc::new(backend), "").await;
+    let stream = site.say(json!({"stream": true})).await;
+    until(&running, 1).await;
+    drop(stream);
+    until(&running, 0).await;
+}
+
+#[tokio::test]
+async fn a_model_that_is_not_there_is_said_to_be_so() {
+    for (phase, status, expected) in [
+        (
+            Phase::Loading("half".to_owned()),
+            "loading",
+            "MODEL_LOADING",
+        ),
+        (
+            Phase::Failed("no weights".to_owned()),
+            "failed",
+            "MODEL_FAILED",
+        ),
+    ] {
+        let site = Site::with(Arc::new(Scripted::in_phase(phase)), "").await;
+        let health = site.get("/health").await;
+        assert_eq!(health.status(), 503);
+        let health: Value = health.json().await.unwrap();
+        assert_eq!(health["status"], status);
+        assert_eq!(health["error"].is_string(), status == "failed");
+        let response = site.say(json!({})).await;
+        assert!(response.headers().contains_key("retry-after"));
+        assert_eq!(code(response).await, (503, expected.to_owned()));
+    }
+}
+
+// H05, R11
+#[tokio::test]
+async fn failures_of_the_backend_have_codes() {
+    let second = "[server]\nrequest_timeout_secs = 1\n";
+    for (script, lines, expected) in [
+        (
+            Script::Refuse(BackendError::Engine),
+            "",
+            (500, "ENGINE_FAILED"),
+        ),
+        (
+            Script::Break(BackendError::Engine),
+            "",
+            (500, "ENGINE_FAILED"),
+        ),
+        (Script::Panic, "", (500, "INTERNAL_ERROR")),
+        (Script::Hang, second, (503, "MODEL_TIMEOUT")),
+        (Script::Stall, second, (503, "MODEL_TIMEOUT")),
+    ] {
+        let (status, code) = refused(script, lines).await;
+        assert_eq!((status, code.as_str()), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_fails_ends_with_an_error_and_without_done() {
+    let second = "[server]\nrequest_timeout_secs = 1\n";
+    for (script, lines, expected) in [
+        (Script::Break(BackendError::Engine), "", "ENGINE_FAILED"),
+        (Script::Stall, second, "MODEL_TIMEOUT"),
+    ] {
+        let backend = Scripted::new(script);
+        let running = backend.running();
+        let site = Site::with(Arc::new(backend), lines).await;
+        let stream = site
+            .say(json!({"stream": true}))
+            .await
+            .text()
+            .await
+            .unwrap();
+        let events = events(&stream);
+        let last: Value = serde_json::from_str(events.last().unwrap()).unwrap();
+        assert_eq!(last["error"]["code"], expected, "{stream}");
+        assert!(stream.contains("\"some\""), "{stream}");
+        until(&running, 0).await;
+    }
+}
+
+// B03
+#[tokio::test]
+async fn slow_heads_and_bodies_are_cut_off() {
+    let lines = "[server]\nheader_timeout_secs = 1\nbody_timeout_secs = 1\n";
+    let site = Site::with(Arc::new(Scripted::new(Script::Hang)), lines).await;
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\n\
+         content-type: application/json\r\ncontent-length: 9\r\n\r\n",
+        crate::site::FULL
+    );
+    for (bytes, expected) in [
+        ("", ""),
+        ("P", ""),
+        (&head[..20], ""),
+        (&head, "HTTP/1.1 408"),
+    ] {
+        let mut slow = TcpStream::connect(site.address).await.unwrap();
+        slow.write_all(bytes.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        slow.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(expected), "{answer}");
+    }
+}
+
+// H01
+#[tokio::test]
+async fn stops_gently_and_lets_answers_end() {
+    let site = Site::start().await;
+    let long = json!({"stream": true, "max_tokens": 200});
+    let response = site.say(long).await;
+    site.stop.send_replace(Stop::Gently);
+    let stream = response.text().await.unwrap();
+    assert!(stream.ends_with("data: [DONE]\n\n"), "{stream}");
+    let ended = site.ended.await.unwrap();
+    assert_eq!(
+        ended,
+        Ended {
+            cut: 0,
+            at_once: false
+        }
+    );
+    assert!(TcpStream::connect(site.address).await.is_err());
+}
+
+#[tokio::test]
+async fn cuts_answers_off_after_the_grace_or_when_told_again() {
+    for (lines, told, at_once) in [
+        ("[server]\nshutdown_grace_secs = 1\n", Stop::Gently, false),
+        ("", Stop::Now, true),
+    ] {
+        let backend = Scripted::new(Script::Stall);
+        let running = backend.running();
+        let site = Site::with(Arc::new(backend), lines).await;
+        let response = site.say(json!({"stream": true})).await;
+        site.stop.send_replace(told);
+        let ended = site.ended.await.unwrap();
+        assert_eq!(ended, Ended { cut: 1, at_once });
+        until(&running, 0).await;
+        assert!(response.bytes().await.is_err());
+    }
+}

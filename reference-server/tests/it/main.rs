@@ -1,0 +1,11 @@
+//! The whole server over loopback: its fence, its API, and a tiny model of random
+//! weights that mistral.rs really runs.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod chat;
+mod life;
+mod process;
+mod refusals;
+mod scripted;
+mod site;

@@ -1,0 +1,200 @@
+//! Requests that are refused, and how clients read that.
+
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+
+use crate::site::{EXPIRED, FULL, READER, Site, png, saying};
+
+const CHAT: &str = "/v1/chat/completions";
+
+async fn error(response: Response) -> (u16, Value) {
+    let status = response.status().as_u16();
+    let body: Value = response.json().await.unwrap();
+    let error = body["error"].clone();
+    assert!(error["message"].is_string(), "{body}");
+    (status, error)
+}
+
+#[tokio::test]
+async fn keys_and_scopes_are_asked_for() {
+    let site = Site::start().await;
+    for (key, status, challenge) in [
+        (None, 401, "Bearer realm=\"api\""),
+        (Some("wrong"), 401, "error=\"invalid_token\""),
+        (Some(EXPIRED), 401, "error=\"invalid_token\""),
+        (
+            Some(READER),
+            403,
+            "error=\"insufficient_scope\", scope=\"chat:write\"",
+        ),
+    ] {
+        let mut request = site.request(Method::POST, CHAT).json(&json!({}));
+        if let Some(key) = key {
+            request = request.bearer_auth(key);
+        }
+        let response = request.send().await.unwrap();
+        let said = response.headers()["www-authenticate"].to_str().unwrap();
+        assert!(said.contains(challenge), "{key:?}: {said}");
+        assert_eq!(error(response).await.0, status, "{key:?}");
+    }
+}
+
+// S03, S04
+#[tokio::test]
+async fn what_is_not_declared_is_closed() {
+    let site = Site::start().await;
+    for (method, path, status) in [
+        (Method::GET, "/", 403),
+        (Method::POST, "/v1/completions", 403),
+        (Method::POST, "/re_isq", 403),
+        (Method::GET, "/v1/chat/completions/", 403),
+        (Method::GET, CHAT, 405),
+        (Method::TRACE, CHAT, 405),
+        (Method::DELETE, "/v1/models/tiny", 405),
+        (Method::HEAD, "/v1/models", 200),
+        (Method::HEAD, "/health", 200),
+        (Method::GET, "/v1/models/other", 404),
+    ] {
+        let request = site.request(method.clone(), path).bearer_auth(FULL);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), status, "{method} {path}");
+        if status >= 400 {
+            error(response).await;
+        }
+    }
+    let anonymous = site.request(Method::GET, "/").send().await.unwrap();
+    assert_eq!(anonymous.status(), 401);
+}
+
+#[tokio::test]
+async fn health_is_open_to_all() {
+    let site = Site::start().await;
+    let request = site.request(Method::GET, "/health");
+    assert_eq!(request.send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn fields_are_refused_by_name() {
+    let site = Site::start().await;
+    let image = |url: &str| json!([{"type": "image_url", "image_url": {"url": url}}]);
+    let url = "messages[0].content[0].image_url.url";
+    for (body, status, param) in [
+        (saying(json!("a"), json!({"model": "gpt"})), 404, "model"),
+        (
+            saying(json!("a"), json!({"temperature": 3})),
+            400,
+            "temperature",
+        ),
+        (
+            saying(json!("a"), json!({"max_tokens": -1})),
+            400,
+            "max_tokens",
+        ),
+        (saying(json!("a"), json!({"tools": [{}]})), 400, "tools"),
+        (
+            saying(json!("a"), json!({"max_token": 1})),
+            400,
+            "max_token",
+        ),
+        (saying(json!(1), json!({})), 400, "messages[0].content"),
+        (
+            saying(image("https://example.com/a.png"), json!({})),
+            400,
+            url,
+        ),
+        (
+            saying(image("data:image/png;base64,AAAA"), json!({})),
+            400,
+            url,
+        ),
+        (json!({"model": "tiny"}), 400, "messages"),
+    ] {
+        let (was, error) = error(site.chat(&body).await).await;
+        assert_eq!((was, &error["param"]), (status, &json!(param)), "{body}");
+    }
+}
+
+// I01
+#[tokio::test]
+async fn tells_nothing_about_files() {
+    let site = Site::start().await;
+    let mut seen = Vec::new();
+    for path in [
+        "/etc/passwd",
+        "/no/such/file",
+        "file:///etc/passwd",
+        "http://127.0.0.1:1/",
+    ] {
+        let content = json!([{"type": "image_url", "image_url": {"url": path}}]);
+        seen.push(error(site.chat(&saying(content, json!({}))).await).await);
+    }
+    assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "{seen:?}");
+}
+
+// I09
+#[tokio::test]
+async fn an_image_that_breaks_off_has_a_fixed_text() {
+    let site = Site::start().await;
+    let whole = png([9, 9, 9]);
+    let cut = &whole[..whole.len() / 8 * 4];
+    let content = json!([{"type": "image", "image": {"b64": cut}}]);
+    let (status, error) = error(site.chat(&saying(content, json!({}))).await).await;
+    assert_eq!(status, 400);
+    assert_eq!(error["code"], "INVALID_IMAGE");
+    assert_eq!(
+        error["message"],
+        "`messages[0].content[0].image.b64`: the image cannot be decoded: it is cut off or damaged"
+    );
+}
+
+#[tokio::test]
+async fn a_third_image_is_refused_by_the_model() {
+    let site = Site::start().await;
+    let image = json!({"type": "image", "image": {"b64": png([1, 2, 3])}});
+    let content = json!([image, image, image]);
+    let (status, error) = error(site.chat(&saying(content, json!({}))).await).await;
+    assert_eq!((status, &error["param"]), (400, &json!("messages")));
+}
+
+#[tokio::test]
+async fn bodies_must_be_json_of_limited_size() {
+    let site = Site::start().await;
+    let post = || site.request(Method::POST, CHAT).bearer_auth(FULL);
+    let typed = || post().header("content-type", "application/json; charset=utf-8");
+    let large = vec![b' '; 20 * 1024 * 1024 + 1];
+    let chunks = large
+        .chunks(1024 * 1024)
+        .map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec()));
+    let chunks: Vec<_> = chunks.collect();
+    let chunked = reqwest::Body::wrap_stream(tokio_stream::iter(chunks));
+    for (request, expected) in [
+        (post().body("{}"), 415),
+        (post().header("content-type", "text/plain").body("{}"), 415),
+        (typed().header("content-encoding", "gzip").body("{}"), 415),
+        (typed().body("{\"model\":"), 400),
+        (typed().body(vec![0xff, 0xfe]), 400),
+        (typed().body(chunked), 413),
+    ] {
+        let (status, error) = error(request.send().await.unwrap()).await;
+        assert_eq!(status, expected, "{error}");
+    }
+    // Refused from its head alone.
+    let announced = typed().header("content-length", large.len()).body(large);
+    if let Ok(response) = announced.send().await {
+        assert_eq!(response.status(), 413);
+    }
+}
+
+#[tokio::test]
+async fn handlers_speak_the_clients_dialect() {
+    let site = Site::start().await;
+    let request = site.request(Method::POST, CHAT).bearer_auth(FULL);
+    let request = request.header("accept", "application/problem+json");
+    let response = request.json(&json!({})).send().await.unwrap();
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
+    let problem: Value = response.json().await.unwrap();
+    assert_eq!(problem["status"], 400);
+}

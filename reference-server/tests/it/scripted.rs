@@ -1,0 +1,119 @@
+//! A backend that does what a test says, for what a real model rarely does.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
+use stockade_server::backend::{
+    Backend, BackendError, ChatRequest, Event, Generation, Phase, Status,
+};
+
+/// What becomes of a chat.
+#[derive(Clone)]
+pub(crate) enum Script {
+    /// It is not taken.
+    Refuse(BackendError),
+    /// Nothing happens, for ever.
+    Hang,
+    /// The handler panics.
+    Panic,
+    /// Some text, then this.
+    Break(BackendError),
+    /// Some text, then nothing, for ever.
+    Stall,
+}
+
+pub(crate) struct Scripted {
+    phase: Phase,
+    script: Script,
+    running: Arc<AtomicUsize>,
+}
+
+impl Scripted {
+    pub(crate) fn new(script: Script) -> Self {
+        Self {
+            phase: Phase::Ready,
+            script,
+            running: Arc::default(),
+        }
+    }
+
+    pub(crate) fn in_phase(phase: Phase) -> Self {
+        Self {
+            phase,
+            ..Self::new(Script::Hang)
+        }
+    }
+
+    /// How many answers are alive.
+    pub(crate) fn running(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.running)
+    }
+}
+
+/// Counts what is alive.
+struct Alive(Arc<AtomicUsize>);
+
+impl Alive {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Backend for Scripted {
+    fn status(&self) -> Status {
+        Status {
+            phase: self.phase.clone(),
+            model: "tiny".to_owned(),
+            device: "none".to_owned(),
+        }
+    }
+
+    fn chat(&self, _request: ChatRequest) -> BoxFuture<'static, Result<Generation, BackendError>> {
+        let alive = Alive::new(&self.running);
+        let text = stream::iter([Ok(Event::Text("some".to_owned()))]);
+        match self.script.clone() {
+            Script::Refuse(error) => async move { Err(error) }.boxed(),
+            Script::Panic => async move { panic!("as the script says") }.boxed(),
+            Script::Hang => async move {
+                let _alive = alive;
+                std::future::pending().await
+            }
+            .boxed(),
+            Script::Break(error) => {
+                let pieces = text.chain(stream::iter([Err(error)]));
+                async move { Ok(pieces.boxed()) }.boxed()
+            }
+            Script::Stall => {
+                let pieces = text.chain(stream::pending()).map(move |piece| {
+                    let _ = &alive;
+                    piece
+                });
+                async move { Ok(pieces.boxed()) }.boxed()
+            }
+        }
+    }
+}
+
+/// Waits until so many answers are alive; a test that waits too long has failed.
+pub(crate) async fn until(running: &AtomicUsize, expected: usize) {
+    for _ in 0..1_000 {
+        if running.load(Ordering::SeqCst) == expected {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{} answers are alive", running.load(Ordering::SeqCst));
+}

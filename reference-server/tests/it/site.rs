@@ -1,0 +1,176 @@
+//! A running server, and how tests talk to it.
+
+use std::{
+    fmt::Write,
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::{Value, json};
+use stockade_key_auth::KeyDigest;
+use stockade_server::{
+    Config, Ended, Server, Stop,
+    backend::{Backend, MistralRs, Phase},
+    tiny_model,
+};
+use tempfile::TempDir;
+use tokio::{sync::watch, task::JoinHandle};
+
+/// Keys by what they may do.
+pub(crate) const FULL: &str = "full-key-of-the-tests";
+pub(crate) const READER: &str = "reader-key-of-the-tests";
+pub(crate) const EXPIRED: &str = "expired-key-of-the-tests";
+
+/// A server on a port of its own.
+pub(crate) struct Site {
+    pub(crate) address: SocketAddr,
+    pub(crate) stop: watch::Sender<Stop>,
+    pub(crate) ended: JoinHandle<Ended>,
+    client: reqwest::Client,
+    _folder: TempDir,
+}
+
+impl Site {
+    /// Serves a model that all tests share.
+    pub(crate) async fn start() -> Self {
+        static MODEL: OnceLock<(TempDir, MistralRs)> = OnceLock::new();
+        let (_, model) = MODEL.get_or_init(|| {
+            let folder = tempfile::tempdir().unwrap();
+            let config = config(folder.path(), "");
+            tiny_model::write(&folder.path().join("model"), 1).unwrap();
+            let model = MistralRs::start(config.model.to_backend().unwrap());
+            (folder, model)
+        });
+        assert_eq!(model.settled().await, Phase::Ready);
+        Self::with(Arc::new(model.clone()), "").await
+    }
+
+    /// Serves a model of its own, with these lines in the section `[model]`.
+    pub(crate) async fn with_model(lines: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let lines = format!("[model]\n{lines}");
+        let config = config(folder.path(), &lines);
+        tiny_model::write(&folder.path().join("model"), 1).unwrap();
+        let model = MistralRs::start(config.model.to_backend().unwrap());
+        assert_eq!(model.settled().await, Phase::Ready);
+        Self::open(folder, &config, Arc::new(model)).await
+    }
+
+    /// Serves this backend, with these lines in the configuration.
+    pub(crate) async fn with(backend: Arc<dyn Backend>, lines: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path(), lines);
+        Self::open(folder, &config, backend).await
+    }
+
+    async fn open(folder: TempDir, config: &Config, backend: Arc<dyn Backend>) -> Self {
+        let server = Server::bind(config).await.unwrap();
+        let address = server.address();
+        let (stop, told) = watch::channel(Stop::No);
+        Self {
+            address,
+            stop,
+            ended: tokio::spawn(server.run(backend, told)),
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            _folder: folder,
+        }
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let url = format!("http://{}{path}", self.address);
+        self.client.request(method, url)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        let request = self.request(Method::GET, path);
+        request.bearer_auth(FULL).send().await.unwrap()
+    }
+
+    /// Asks for a chat.
+    pub(crate) async fn chat(&self, body: &Value) -> Response {
+        let request = self.request(Method::POST, "/v1/chat/completions");
+        request.bearer_auth(FULL).json(body).send().await.unwrap()
+    }
+
+    /// Asks for a chat of one line of text with these other fields.
+    pub(crate) async fn say(&self, fields: Value) -> Response {
+        self.chat(&saying(json!("hello"), fields)).await
+    }
+}
+
+/// A chat with this content of one message of the user, and these other fields.
+pub(crate) fn saying(content: Value, fields: Value) -> Value {
+    let mut body = json!({
+        "model": "tiny",
+        "temperature": 0,
+        "max_tokens": 8,
+        "messages": [{"role": "user", "content": content}],
+    });
+    for (name, value) in fields.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    body
+}
+
+/// The events of a stream, without `data: `.
+pub(crate) fn events(stream: &str) -> Vec<&str> {
+    stream
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .collect()
+}
+
+/// A PNG of one colour, in base64.
+pub(crate) fn png(colour: [u8; 3]) -> String {
+    let image = image::RgbImage::from_pixel(56, 56, image::Rgb(colour));
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    BASE64_STANDARD.encode(bytes.into_inner())
+}
+
+fn config(folder: &Path, lines: &str) -> Config {
+    let mut keys = "keys:\n".to_owned();
+    for (id, key, scopes, expires) in [
+        (
+            "full",
+            FULL,
+            "chat:write models:read",
+            "2500-01-01T00:00:00Z",
+        ),
+        ("reader", READER, "models:read", "2500-01-01T00:00:00Z"),
+        ("expired", EXPIRED, "*", "2020-01-01T00:00:00Z"),
+    ] {
+        let hash = KeyDigest::of(key.as_bytes());
+        let scopes = scopes.replace(' ', ", ");
+        writeln!(
+            keys,
+            "  - key_id: {id}\n    hash: \"{hash}\"\n    scopes: [\"{}\"]\n    expires_at: \"{expires}\"",
+            scopes.replace(", ", "\", \"")
+        )
+        .unwrap();
+    }
+    std::fs::write(folder.join("keys.yaml"), keys).unwrap();
+
+    let model = "[model]\nsource = \"./model\"\nname = \"tiny\"\n";
+    let lines = if lines.contains("[model]") {
+        lines.replace("[model]\n", model)
+    } else {
+        format!("{lines}\n{model}")
+    };
+    let server = "[server]\nlisten = \"127.0.0.1:0\"\n";
+    let lines = if lines.contains("[server]") {
+        lines.replace("[server]\n", server)
+    } else {
+        format!("{lines}\n{server}")
+    };
+    let path = folder.join("stockade.toml");
+    std::fs::write(
+        &path,
+        format!("{lines}\n[auth]\nkeys_file = \"keys.yaml\"\n"),
+    )
+    .unwrap();
+    Config::read(&path).unwrap()
+}

@@ -1,0 +1,120 @@
+"""A server for OpenAI's SDK: what `demo` wrote, with a few more keys, run by `serve`.
+
+STOCKADE_SERVER_BIN is the path of the program.
+"""
+
+import os
+import re
+import subprocess
+import threading
+import time
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from openai import OpenAI
+
+
+class Process:
+    """A running program whose output is collected while it runs."""
+
+    def __init__(self, *args):
+        command = [os.environ["STOCKADE_SERVER_BIN"], *args]
+        self.child = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self.text = ""
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        for line in self.child.stdout:
+            self.text += line
+
+    def wait_for(self, pattern, seconds=60):
+        """The match of this pattern in the output, as soon as it is there."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if match := re.search(pattern, self.text):
+                return match
+            if self.child.poll() is not None and not self.reader.is_alive():
+                break
+            time.sleep(0.02)
+        raise AssertionError(f"no {pattern!r} in:\n{self.text}")
+
+    def stop(self):
+        """Ends it as a supervisor would, and returns its exit code."""
+        self.child.terminate()
+        return self.child.wait(timeout=60)
+
+
+@dataclass
+class Server:
+    process: Process
+    url: str
+    keys: dict = field(default_factory=dict)
+
+    def client(self, key="demo"):
+        return OpenAI(
+            base_url=f"{self.url}/v1",
+            api_key=self.keys.get(key, key),
+            max_retries=0,
+            timeout=60,
+        )
+
+
+@pytest.fixture(scope="session")
+def demo_text(tmp_path_factory):
+    """What the demo prints; its folder is the second value."""
+    folder = tmp_path_factory.mktemp("demo") / "files"
+    process = Process("demo", "--dir", str(folder), "--listen", "127.0.0.1:0")
+    process.wait_for("Ctrl-C ends the server")
+    yield process.text, folder
+    assert process.stop() == 0
+
+
+def add_key(folder: Path, key_id, *args):
+    """Adds a key as an operator would."""
+    file = str(folder / "keys.yaml")
+    command = [os.environ["STOCKADE_SERVER_BIN"], "key", "--file", file, "--id", key_id]
+    done = subprocess.run([*command, *args], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def expire(folder: Path, key_id):
+    """Lets a key have expired."""
+    file = folder / "keys.yaml"
+    text = file.read_text()
+    entry = text[text.index(f"key_id: {key_id}") :]
+    valid = re.search(r"expires_at: .*", entry)[0]
+    assert entry.count(valid) == 1
+    file.write_text(text.replace(valid, 'expires_at: "2020-01-01T00:00:00Z"'))
+
+
+@pytest.fixture(scope="session")
+def server(demo_text):
+    text, folder = demo_text
+    keys = {
+        "demo": re.search(r"key +(sk_demo_\w+)", text)[1],
+        "reader": add_key(folder, "reader", "--scopes", "models:read"),
+        "expired": add_key(folder, "expired", "--scopes", "*", "--days", "1"),
+    }
+    expire(folder, "expired")
+    config = folder / "stockade.toml"
+    one_at_a_time = "[model]\nmax_running = 1\nmax_queued = 0\n"
+    config.write_text(config.read_text().replace("[model]\n", one_at_a_time))
+
+    process = Process("serve", "--config", str(config))
+    address = process.wait_for(r"listening.*address=(\S+)")[1]
+    process.wait_for("the model is ready")
+    server = Server(process, f"http://{address}", keys)
+    with urllib.request.urlopen(f"{server.url}/health") as health:
+        assert health.status == 200
+    yield server
+    assert process.stop() == 0
+
+
+@pytest.fixture
+def client(server):
+    return server.client()

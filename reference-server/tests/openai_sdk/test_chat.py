@@ -1,0 +1,197 @@
+"""The server as OpenAI's own Python SDK sees it."""
+
+import base64
+import struct
+import time
+import zlib
+
+import openai
+import pytest
+
+HELLO = [{"role": "user", "content": "hello"}]
+
+
+def png(red, green, blue, side=56):
+    """A PNG of one colour, in base64."""
+
+    def chunk(kind, data):
+        crc = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc)
+
+    row = b"\0" + bytes([red, green, blue]) * side
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    data = (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(row * side))
+        + chunk(b"IEND", b"")
+    )
+    return base64.b64encode(data).decode()
+
+
+def image_url(data):
+    return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
+
+
+def ask(client, messages=HELLO, **fields):
+    fields = {"model": "demo", "max_tokens": 8, "temperature": 0} | fields
+    return client.chat.completions.create(messages=messages, **fields)
+
+
+def ask_about(client, part):
+    content = [{"type": "text", "text": "What is this?"}, part]
+    # Drawn, not greedy: the tiny model's likeliest tokens are often the same.
+    fields = {"temperature": 1, "seed": 1, "max_tokens": 32}
+    return ask(client, [{"role": "user", "content": content}], **fields)
+
+
+def test_the_demos_python_lines_run_as_printed(demo_text, capsys):
+    text, _ = demo_text
+    start = text.index("from openai import OpenAI")
+    end = text.index("\nWithout the Authorization line")
+    exec(text[start:end], {})
+    assert len(capsys.readouterr().out) > 0
+
+
+def test_answers_in_one_piece(client):
+    answer = ask(client)
+    assert answer.object == "chat.completion"
+    assert answer.model == "demo"
+    [choice] = answer.choices
+    assert choice.message.role == "assistant"
+    assert choice.message.content
+    assert choice.finish_reason == "length"
+    usage = answer.usage
+    assert usage.completion_tokens == 8
+    assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
+
+
+def test_streams_the_same_answer_with_usage(client):
+    whole = ask(client).choices[0].message.content
+    options = {"include_usage": True}
+    first, *middle, last, usage = ask(client, stream=True, stream_options=options)
+    assert first.choices[0].delta.role == "assistant"
+    assert "".join(chunk.choices[0].delta.content for chunk in middle) == whole
+    assert last.choices[0].finish_reason == "length"
+    assert usage.choices == []
+    assert usage.usage.completion_tokens == 8
+
+
+def test_an_answer_can_be_sent_back(client):
+    message = ask(client).choices[0].message
+    ask(client, [*HELLO, message, {"role": "user", "content": "and then?"}])
+
+
+def test_sees_a_png_in_both_forms(client):
+    red = ask_about(client, image_url(png(255, 0, 0)))
+    inline = {"type": "image", "image": {"b64": png(255, 0, 0)}}
+    blue = ask_about(client, image_url(png(0, 0, 255)))
+    content = red.choices[0].message.content
+    assert ask_about(client, inline).choices[0].message.content == content
+    assert blue.choices[0].message.content != content
+    assert red.usage.prompt_tokens > ask(client).usage.prompt_tokens
+
+
+def test_streams_about_an_image(client):
+    content = [image_url(png(0, 255, 0))]
+    chunks = list(ask(client, [{"role": "user", "content": content}], stream=True))
+    assert chunks[-1].choices[0].finish_reason == "length"
+
+
+def test_a_seed_repeats_an_answer(client):
+    first, second = (
+        ask(client, temperature=1, top_p=0.9, seed=7, max_tokens=16) for _ in range(2)
+    )
+    assert first.choices[0].message.content == second.choices[0].message.content
+
+
+def test_lists_its_model(client):
+    assert [model.id for model in client.models.list()] == ["demo"]
+    assert client.models.retrieve("demo").object == "model"
+
+
+@pytest.mark.parametrize("key", ["wrong", "sk_demo_" + "0" * 36, "expired"])
+def test_a_bad_or_expired_key(server, key):
+    with pytest.raises(openai.AuthenticationError) as caught:
+        ask(server.client(key))
+    assert caught.value.code == "AUTHENTICATION_FAILED"
+    assert caught.value.status_code == 401
+
+
+def test_no_key(server):
+    client = server.client().with_options(default_headers={"Authorization": ""})
+    with pytest.raises(openai.AuthenticationError):
+        ask(client)
+
+
+def test_a_key_without_the_scope(server):
+    client = server.client("reader")
+    assert client.models.list().data
+    with pytest.raises(openai.PermissionDeniedError) as caught:
+        ask(client)
+    assert caught.value.code == "PERMISSION_DENIED"
+
+
+def test_an_unknown_model(client):
+    with pytest.raises(openai.NotFoundError) as caught:
+        ask(client, model="gpt-4o")
+    assert caught.value.code == "MODEL_NOT_FOUND"
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("gpt-4o")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        image_url(png(1, 2, 3)[:64]),
+        image_url(base64.b64encode(b"no image").decode()),
+        {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
+        {"type": "image_url", "image_url": {"url": "/etc/passwd"}},
+        {"type": "image", "image": {"b64": "?"}},
+    ],
+)
+def test_a_bad_image(client, part):
+    with pytest.raises(openai.BadRequestError) as caught:
+        ask_about(client, part)
+    assert caught.value.code == "INVALID_IMAGE"
+    assert caught.value.param.startswith("messages[0].content[1].image")
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"temperature": 3}, "temperature"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"n": 2}, "n"),
+        ({"extra_body": {"top_k": 5}}, "top_k"),
+        ({"response_format": {"type": "json_object"}}, "response_format.type"),
+    ],
+)
+def test_a_field_that_cannot_be_honoured(client, fields, param):
+    with pytest.raises(openai.BadRequestError) as caught:
+        ask(client, **fields)
+    assert caught.value.param == param
+    assert caught.value.type == "invalid_request_error"
+
+
+def test_leaving_mid_stream_frees_the_model(server, client):
+    stream = ask(client, stream=True, max_tokens=8_000)
+    next(stream)
+    with pytest.raises(openai.InternalServerError) as caught:
+        ask(client)
+    assert caught.value.code == "QUEUE_FULL"
+    assert int(caught.value.response.headers["retry-after"]) >= 1
+
+    request_id = stream.response.headers["x-request-id"]
+    stream.close()
+    # Left, not finished: the log says so.
+    line = server.process.wait_for(rf"request_id={request_id}.*", seconds=5)[0]
+    assert 'outcome="dropped"' in line
+    end = time.monotonic() + 5
+    while True:
+        try:
+            ask(client)
+            return
+        except openai.InternalServerError:
+            assert time.monotonic() < end
+            time.sleep(0.02)
