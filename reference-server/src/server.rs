@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use stockade_core::{ForwardingHeader, TrustedProxies};
-use stockade_key_auth::{FileKeyStore, KeyAuth};
+use stockade_key_auth::{FileKeyStore, KeyAuth, KeyFileWatch};
 use tokio::{net::TcpListener, sync::watch};
 
 mod connection;
@@ -29,6 +29,8 @@ pub struct Server {
     fence: Fence,
     api: ApiLimits,
     connections: ConnectionLimits,
+    /// Takes the key file anew when it changes, for as long as the server runs.
+    keys: KeyFileWatch,
 }
 
 impl Server {
@@ -37,7 +39,12 @@ impl Server {
     /// # Errors
     /// When that fails, or the configuration asks for what cannot be.
     pub async fn bind(config: &Config) -> Result<Self, StartError> {
-        let fence = fence(config)?;
+        let keys = FileKeyStore::open(&config.auth.keys_file)
+            .map_err(|error| StartError::of("auth.keys_file", &error))?;
+        let watch = keys
+            .watch()
+            .map_err(|error| StartError::of("auth.keys_file", &error))?;
+        let fence = fence(config, &keys)?;
         let address = config.server.listen;
         let listener = TcpListener::bind(address)
             .await
@@ -55,6 +62,7 @@ impl Server {
                 header_timeout: seconds(config.server.header_timeout_secs.get()),
                 grace: seconds(config.server.shutdown_grace_secs),
             },
+            keys: watch,
         })
     }
 
@@ -66,7 +74,9 @@ impl Server {
     /// Serves until it is told to stop.
     pub async fn run(self, backend: Arc<dyn Backend>, stop: watch::Receiver<Stop>) -> Ended {
         let router = self.fence.around(api::router(backend, self.api));
-        listener::serve(self.listener, router, self.connections, stop).await
+        let ended = listener::serve(self.listener, router, self.connections, stop).await;
+        drop(self.keys);
+        ended
     }
 }
 
@@ -87,15 +97,13 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> StartError {
     })
 }
 
-fn fence(config: &Config) -> Result<Fence, StartError> {
+fn fence(config: &Config, keys: &FileKeyStore) -> Result<Fence, StartError> {
     let realm = &config.auth.realm;
-    let keys = FileKeyStore::open(&config.auth.keys_file)
-        .map_err(|error| StartError::of("auth.keys_file", &error))?;
     let scopes =
         fence::scope_guard(realm).map_err(|error| StartError::of("the route table", &error))?;
     Ok(Fence {
         proxies: proxies(&config.client_ip)?,
-        keys: KeyAuth::new(&keys).realm(realm).dangerous_allow_anonymous(),
+        keys: KeyAuth::new(keys).realm(realm).dangerous_allow_anonymous(),
         scopes,
         request_timeout: seconds(config.server.request_timeout_secs.get()),
         body_limit: BodyLimit::mebibytes(config.server.max_body_mb.get().into()),

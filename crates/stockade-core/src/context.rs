@@ -90,7 +90,8 @@ impl RequestContext {
             .store(completion_tokens, Ordering::Relaxed);
     }
 
-    pub(crate) fn refuse(&self, guard: &'static str, refusal: &Refusal) {
+    /// Notes a refusal; the driver does so for guards, a handler does so for its own.
+    pub fn refuse(&self, guard: &'static str, refusal: &Refusal) {
         // A request is refused once; what an outer guard says after that is not heard.
         let _ = self.0.verdict.set(Verdict {
             guard,

@@ -332,3 +332,6 @@ impl fmt::Display for DuplicateKeyError {
 }
 
 impl Error for DuplicateKeyError {}
+
+#[cfg(test)]
+mod tests;

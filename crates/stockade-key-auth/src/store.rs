@@ -59,6 +59,10 @@ impl LiveKeys {
     /// Puts another set in force, for all requests that begin from now on.
     pub fn publish(&self, set: KeySet) {
         set.inherit(&self.0.load());
+        self.store(set);
+    }
+
+    pub(crate) fn store(&self, set: KeySet) {
         self.0.store(Arc::new(set));
     }
 
@@ -96,6 +100,8 @@ pub enum KeyStoreErrorKind {
     NotFound,
     /// The key was revoked or has expired, and cannot be changed so.
     Dead,
+    /// The store has no way to keep such a key: a text or a time in it is out of bounds.
+    Invalid,
     /// What the store keeps is not what it should be.
     Corrupt,
     /// The store cannot be reached, read or written.

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use axum::{body::Body, response::Response};
 use http::{Request, request::Parts};
-use stockade_core::{Refusal, RefusalKind, Responder};
+use stockade_core::{Refusal, RefusalKind, RequestContext, Responder};
 
 use crate::backend::BackendError;
 
 /// The response to a request that is refused by its handler.
 pub(crate) fn respond(refusal: &Refusal, head: &Parts) -> Response {
+    if let Some(context) = RequestContext::of(&head.extensions) {
+        context.refuse("api", refusal);
+    }
     Responder::default().respond(refusal, head).map(Body::from)
 }
 

@@ -39,6 +39,31 @@ async fn keys_and_scopes_are_asked_for() {
     }
 }
 
+// A08, A22
+#[tokio::test]
+async fn a_key_that_is_removed_from_the_file_is_refused_without_a_restart() {
+    let site = Site::start().await;
+    assert_eq!(site.get("/v1/models").await.status(), 200);
+
+    std::fs::write(site.keys_file(), "keys: [").unwrap();
+    assert_eq!(
+        site.get("/v1/models").await.status(),
+        200,
+        "a bad file changes nothing"
+    );
+
+    std::fs::write(site.keys_file(), "keys: []\n").unwrap();
+    let refused = async {
+        while site.get("/v1/models").await.status() != 401 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let limit = std::time::Duration::from_secs(30);
+    tokio::time::timeout(limit, refused)
+        .await
+        .expect("the file is watched");
+}
+
 // S03, S04
 #[tokio::test]
 async fn what_is_not_declared_is_closed() {

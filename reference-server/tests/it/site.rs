@@ -3,7 +3,7 @@
 use std::{
     fmt::Write,
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
 
@@ -30,7 +30,7 @@ pub(crate) struct Site {
     pub(crate) stop: watch::Sender<Stop>,
     pub(crate) ended: JoinHandle<Ended>,
     client: reqwest::Client,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Site {
@@ -75,7 +75,7 @@ impl Site {
             stop,
             ended: tokio::spawn(server.run(backend, told)),
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
-            _folder: folder,
+            folder,
         }
     }
 
@@ -93,6 +93,11 @@ impl Site {
     pub(crate) async fn chat(&self, body: &Value) -> Response {
         let request = self.request(Method::POST, "/v1/chat/completions");
         request.bearer_auth(FULL).json(body).send().await.unwrap()
+    }
+
+    /// The key file that the server watches.
+    pub(crate) fn keys_file(&self) -> PathBuf {
+        self.folder.path().join("keys.yaml")
     }
 
     /// Asks for a chat of one line of text with these other fields.

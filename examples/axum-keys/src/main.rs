@@ -1,0 +1,119 @@
+//! An axum server behind keys and scopes.
+//!
+//! ```sh
+//! cargo run -p stockade-example-axum-keys
+//! ```
+//! prints a key and the `curl` lines to try it with.
+
+use std::error::Error;
+
+use axum::{
+    Json, Router,
+    extract::Request,
+    response::IntoResponse,
+    routing::{get, post},
+};
+use http::Method;
+use serde_json::json;
+use stockade_core::{Guard, Principal};
+use stockade_key_auth::{GeneratedKey, KeyAuth, KeyRecord, KeyStore, MemoryKeyStore};
+use stockade_scope::{Access, ScopeGuard};
+use tower::ServiceBuilder;
+
+const ADDRESS: &str = "127.0.0.1:8080";
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let store = MemoryKeyStore::new();
+    let key = add_key(&store, "reader", "notes:read")?;
+    let app = app(&store)?;
+    let listener = tokio::net::TcpListener::bind(ADDRESS).await?;
+    say(&format!(
+        "http://{ADDRESS} is up; this key may read notes, but not write them:\n\n\
+         curl -H 'Authorization: Bearer {key}' http://{ADDRESS}/notes\n\
+         curl -H 'Authorization: Bearer {key}' http://{ADDRESS}/notes -X POST\n\
+         curl http://{ADDRESS}/notes\n\
+         curl http://{ADDRESS}/health",
+        key = key.expose()
+    ))?;
+    axum::serve(listener, app).await?;
+    Ok(())
+}
+
+fn say(text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    writeln!(std::io::stdout(), "{text}")
+}
+
+fn add_key(store: &MemoryKeyStore, id: &str, scopes: &str) -> Result<GeneratedKey, Box<dyn Error>> {
+    let key = GeneratedKey::new("sk", id.parse()?)?;
+    let record = KeyRecord::new(key.id().clone(), key.digest()).scopes(scopes.parse()?);
+    store.insert(record)?;
+    Ok(key)
+}
+
+/// The routes, and one layer of two guards around all of them.
+fn app<K>(keys: &K) -> Result<Router, Box<dyn Error>>
+where
+    K: KeyStore,
+{
+    let scopes = ScopeGuard::builder()
+        .route(Method::GET, "/health", Access::public())
+        .route(Method::GET, "/notes", Access::scope("notes:read".parse()?))
+        .route(
+            Method::POST,
+            "/notes",
+            Access::scope("notes:write".parse()?),
+        )
+        .build()?;
+    Ok(Router::new()
+        .route("/health", get(async || "ok"))
+        .route("/notes", get(read).post(async || "written"))
+        // No rule is for this one: nobody can use it, whatever their key may do.
+        .route("/forgotten", post(async || "secret"))
+        .layer(
+            ServiceBuilder::new()
+                // Lets requests without a key pass to the scope guard, which knows which
+                // routes are public.
+                .layer(KeyAuth::new(keys).dangerous_allow_anonymous().into_layer())
+                .layer(scopes.into_layer()),
+        ))
+}
+
+async fn read(request: Request) -> impl IntoResponse {
+    let reader = Principal::of(request.extensions()).map(|principal| principal.id().to_owned());
+    Json(json!({ "reader": reader, "notes": ["milk", "bread"] }))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_key_opens_what_its_scopes_are_for_and_nothing_else() {
+        let store = MemoryKeyStore::new();
+        let reader = add_key(&store, "reader", "notes:read").unwrap();
+        let admin = add_key(&store, "admin", "*").unwrap();
+        let app = app(&store).unwrap();
+        for (key, method, path, status) in [
+            (None, "GET", "/health", 200),
+            (None, "GET", "/notes", 401),
+            (Some(&reader), "GET", "/notes", 200),
+            (Some(&reader), "POST", "/notes", 403),
+            (Some(&admin), "POST", "/notes", 200),
+            (Some(&admin), "POST", "/forgotten", 403),
+            (Some(&admin), "DELETE", "/notes", 405),
+        ] {
+            let mut request = Request::builder().method(method).uri(path);
+            if let Some(key) = key {
+                request = request.header("authorization", format!("Bearer {}", key.expose()));
+            }
+            let request = request.body(Body::empty()).unwrap();
+            let response = app.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), status, "{key:?} {method} {path}");
+        }
+    }
+}
