@@ -13,7 +13,7 @@ mod sections;
 
 pub use sections::{
     AuthConfig, ClientIpConfig, DeviceConfig, LogConfig, LogFormat, LogLevel, ModelConfig,
-    QuantiseConfig, ServerConfig,
+    QuantiseConfig, ServerConfig, TokensConfig,
 };
 
 use crate::StartError;
@@ -62,6 +62,9 @@ impl Config {
 
     fn resolve_paths(&mut self, folder: &Path) {
         self.auth.keys_file = folder.join(&self.auth.keys_file);
+        if let Some(tokens) = &mut self.auth.tokens {
+            tokens.key_file = folder.join(&tokens.key_file);
+        }
         // A hub id stays what it is, also where a folder beside the file bears its name.
         let source = Path::new(&self.model.source);
         if source.starts_with(".") || source.starts_with("..") {

@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use axum::{Router, middleware};
-use stockade_core::{ContextGuard, Guard, TrustedProxies};
+use stockade_core::{ContextGuard, EitherAuth, Guard, TrustedProxies};
+use stockade_jwt::JwtAuth;
 use stockade_key_auth::KeyAuth;
 use stockade_scope::ScopeGuard;
 use tower::ServiceBuilder;
@@ -27,9 +28,9 @@ use request_log::RequestLog;
 /// What the fence is built from.
 pub(crate) struct Fence {
     pub(crate) proxies: TrustedProxies,
-    /// Lets anonymous requests pass: which routes are open to them is the scope guard's
-    /// to say.
-    pub(crate) keys: KeyAuth,
+    /// Keys or tokens. Lets anonymous requests pass: which routes are open to them is the
+    /// scope guard's to say.
+    pub(crate) identity: EitherAuth<KeyAuth, JwtAuth>,
     pub(crate) scopes: ScopeGuard,
     pub(crate) request_timeout: Duration,
     pub(crate) body_limit: BodyLimit,
@@ -56,8 +57,8 @@ impl Fence {
                     self.request_timeout,
                     deadline::always_answer,
                 ))
-                // Who is it? A key that is not valid ends here.
-                .layer(self.keys.into_layer())
+                // Who is it? A key or a token that is not valid ends here.
+                .layer(self.identity.into_layer())
                 // May they do this? What no rule names, nobody may.
                 .layer(self.scopes.into_layer())
                 // Is the body small enough to be read at all?

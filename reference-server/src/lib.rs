@@ -15,7 +15,7 @@ pub mod tiny_model;
 pub use cli::Cli;
 pub use config::{
     AuthConfig, ClientIpConfig, Config, DeviceConfig, LogConfig, LogFormat, LogLevel, ModelConfig,
-    QuantiseConfig, ServerConfig,
+    QuantiseConfig, ServerConfig, TokensConfig,
 };
 pub use server::{Ended, Server, Stop};
 pub use start_error::StartError;

@@ -2,13 +2,14 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use stockade_core::{ForwardingHeader, TrustedProxies};
+use stockade_core::{Authenticator, ForwardingHeader, TrustedProxies};
 use stockade_key_auth::{FileKeyStore, KeyAuth, KeyFileWatch};
 use tokio::{net::TcpListener, sync::watch};
 
 mod connection;
 mod listener;
 mod stop;
+mod tokens;
 
 pub use stop::{Ended, Stop};
 
@@ -103,7 +104,10 @@ fn fence(config: &Config, keys: &FileKeyStore) -> Result<Fence, StartError> {
         fence::scope_guard(realm).map_err(|error| StartError::of("the route table", &error))?;
     Ok(Fence {
         proxies: proxies(&config.client_ip)?,
-        keys: KeyAuth::new(keys).realm(realm).dangerous_allow_anonymous(),
+        identity: KeyAuth::new(keys)
+            .realm(realm)
+            .dangerous_allow_anonymous()
+            .or(tokens::guard(config.auth.tokens.as_ref(), realm)?),
         scopes,
         request_timeout: seconds(config.server.request_timeout_secs.get()),
         body_limit: BodyLimit::mebibytes(config.server.max_body_mb.get().into()),

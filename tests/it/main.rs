@@ -7,6 +7,7 @@
 
 mod badge;
 mod clinic;
+mod either;
 mod fence;
 mod grpc;
 mod house;

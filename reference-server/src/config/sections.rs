@@ -140,6 +140,31 @@ pub struct AuthConfig {
     /// The realm of the challenge.
     #[serde(default = "AuthConfig::realm")]
     pub realm: String,
+    /// Tokens that are taken besides keys.
+    pub tokens: Option<TokensConfig>,
+}
+
+/// `[auth.tokens]`: access tokens (JWT) of one issuer.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokensConfig {
+    /// What `iss` must be, byte by byte.
+    pub issuer: String,
+    /// What `aud` must be or hold.
+    pub audience: String,
+    /// The one algorithm that is taken: `EdDSA`, `ES256`, `RS256`, `HS256`, …
+    pub algorithm: String,
+    /// A file with the public key as PEM or JWKS, or with the secret for `HS…`.
+    pub key_file: PathBuf,
+    /// The claim with the scopes.
+    #[serde(default = "TokensConfig::scope_claim")]
+    pub scope_claim: String,
+}
+
+impl TokensConfig {
+    fn scope_claim() -> String {
+        "scope".to_owned()
+    }
 }
 
 impl AuthConfig {

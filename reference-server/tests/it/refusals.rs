@@ -1,9 +1,15 @@
 //! Requests that are refused, and how clients read that.
 
+use std::sync::Arc;
+
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use stockade_jwt::{Algorithm, Secret, SigningKey, TokenIssuer};
 
-use crate::site::{EXPIRED, FULL, READER, Site, png, saying};
+use crate::{
+    scripted::{Script, Scripted},
+    site::{EXPIRED, FULL, READER, Site, png, saying},
+};
 
 const CHAT: &str = "/v1/chat/completions";
 
@@ -37,6 +43,52 @@ async fn keys_and_scopes_are_asked_for() {
         assert!(said.contains(challenge), "{key:?}: {said}");
         assert_eq!(error(response).await.0, status, "{key:?}");
     }
+}
+
+#[tokio::test]
+async fn a_token_is_taken_besides_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret_file = folder.path().join("secret");
+    let secret = "thirty-two random bytes or more!";
+    std::fs::write(&secret_file, format!("{secret}\n")).unwrap();
+    let lines = format!(
+        "[auth.tokens]\nissuer = \"me\"\naudience = \"you\"\nalgorithm = \"HS256\"\n\
+         key_file = \"{}\"\n",
+        secret_file.display()
+    );
+    let site = Site::with(Arc::new(Scripted::new(Script::Hang)), &lines).await;
+    let issuer = |secret: &str| {
+        let secret = Secret::new(secret).unwrap();
+        let key = SigningKey::hmac(Algorithm::Hs256, &secret).unwrap();
+        let token =
+            TokenIssuer::new(key, "me", "you").issue("ada", &"models:read".parse().unwrap());
+        token.unwrap().expose().to_owned()
+    };
+    for (token, path, method, status) in [
+        (issuer(secret), "/v1/models", Method::GET, 200),
+        (issuer(secret), CHAT, Method::POST, 403),
+        (
+            issuer("another secret of thirty-two bytes"),
+            "/v1/models",
+            Method::GET,
+            401,
+        ),
+    ] {
+        let request = site.request(method, path).bearer_auth(token);
+        assert_eq!(request.send().await.unwrap().status(), status, "{path}");
+    }
+    assert_eq!(
+        site.get("/v1/models").await.status(),
+        200,
+        "keys are taken as before"
+    );
+
+    // Without a configuration no token is.
+    let site = Site::start().await;
+    let request = site
+        .request(Method::GET, "/v1/models")
+        .bearer_auth(issuer(secret));
+    assert_eq!(request.send().await.unwrap().status(), 401);
 }
 
 // A08, A22

@@ -1,0 +1,132 @@
+//! The signature algorithms that a key can be configured for.
+
+use std::{error::Error, fmt, str::FromStr};
+
+use jsonwebtoken::{Algorithm as Backend, AlgorithmFamily};
+
+/// A signature algorithm of RFC 7518 or RFC 8037.
+///
+/// It belongs to a key and comes from the configuration. What a token names in its header
+/// has to be the same, and chooses nothing. `none` is not among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// HMAC with SHA-256; both sides have the secret.
+    Hs256,
+    /// HMAC with SHA-384.
+    Hs384,
+    /// HMAC with SHA-512.
+    Hs512,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+    /// RSASSA-PKCS1-v1_5 with SHA-384.
+    Rs384,
+    /// RSASSA-PKCS1-v1_5 with SHA-512.
+    Rs512,
+    /// RSASSA-PSS with SHA-256.
+    Ps256,
+    /// RSASSA-PSS with SHA-384.
+    Ps384,
+    /// RSASSA-PSS with SHA-512.
+    Ps512,
+    /// ECDSA over P-256 with SHA-256.
+    Es256,
+    /// ECDSA over P-384 with SHA-384.
+    Es384,
+    /// EdDSA over Ed25519.
+    EdDsa,
+}
+
+const TABLE: [(Algorithm, &str, Backend); 12] = [
+    (Algorithm::Hs256, "HS256", Backend::HS256),
+    (Algorithm::Hs384, "HS384", Backend::HS384),
+    (Algorithm::Hs512, "HS512", Backend::HS512),
+    (Algorithm::Rs256, "RS256", Backend::RS256),
+    (Algorithm::Rs384, "RS384", Backend::RS384),
+    (Algorithm::Rs512, "RS512", Backend::RS512),
+    (Algorithm::Ps256, "PS256", Backend::PS256),
+    (Algorithm::Ps384, "PS384", Backend::PS384),
+    (Algorithm::Ps512, "PS512", Backend::PS512),
+    (Algorithm::Es256, "ES256", Backend::ES256),
+    (Algorithm::Es384, "ES384", Backend::ES384),
+    (Algorithm::EdDsa, "EdDSA", Backend::EdDSA),
+];
+
+impl Algorithm {
+    /// The name in a token's header.
+    pub const fn name(self) -> &'static str {
+        TABLE[self as usize].1
+    }
+
+    pub(crate) const fn backend(self) -> Backend {
+        TABLE[self as usize].2
+    }
+
+    pub(crate) fn family(self) -> AlgorithmFamily {
+        self.backend().family()
+    }
+
+    /// The shortest secret, in bytes: the length of the hash (RFC 7518, section 3.2).
+    pub(crate) const fn shortest_secret(self) -> usize {
+        match self {
+            Self::Hs512 => 64,
+            Self::Hs384 => 48,
+            _ => 32,
+        }
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = UnknownAlgorithm;
+
+    fn from_str(name: &str) -> Result<Self, UnknownAlgorithm> {
+        TABLE
+            .iter()
+            .find(|row| row.1 == name)
+            .map(|row| row.0)
+            .ok_or_else(|| UnknownAlgorithm(name.chars().take(32).collect()))
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A name that is none of an [`Algorithm`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownAlgorithm(String);
+
+impl fmt::Display for UnknownAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is no algorithm that is taken; use one of", self.0)?;
+        TABLE.iter().try_for_each(|row| write!(f, " {}", row.1))
+    }
+}
+
+impl Error for UnknownAlgorithm {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_enum() {
+        for (algorithm, name, backend) in TABLE {
+            assert_eq!(algorithm.name(), name);
+            assert_eq!(algorithm.backend(), backend);
+            assert_eq!(name.parse(), Ok(algorithm));
+        }
+    }
+
+    // J02
+    #[test]
+    fn none_is_no_algorithm() {
+        for name in [
+            "none", "None", "NONE", "nOnE", "", "hs256", "HS256 ", "ES512",
+        ] {
+            assert!(name.parse::<Algorithm>().is_err(), "{name:?}");
+        }
+    }
+}

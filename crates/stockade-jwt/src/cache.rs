@@ -1,0 +1,165 @@
+//! Tokens whose signature was verified already.
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+use arc_swap::{ArcSwapOption, Guard};
+use stockade_core::Timestamp;
+
+use crate::{TokenDigest, rules::Accepted};
+
+/// A verified token, and the key set that it was verified with.
+pub(crate) struct Entry {
+    pub(crate) digest: TokenDigest,
+    pub(crate) generation: u64,
+    pub(crate) accepted: Accepted,
+}
+
+/// Verified tokens in a table of fixed size: a hit takes no lock and writes nothing.
+///
+/// Only tokens with a good signature get in, so strangers cannot push anybody out.
+#[derive(Clone)]
+pub(crate) struct Cache {
+    /// A power of two; zero where nothing is cached.
+    sets: usize,
+    /// Sets of [`WAYS`] places each, made for the first token.
+    places: Arc<OnceLock<Box<[ArcSwapOption<Entry>]>>>,
+}
+
+/// A digest may lie in one of so many places.
+const WAYS: usize = 8;
+
+impl Cache {
+    /// Room for at least so many tokens; none for zero.
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            sets: match capacity {
+                0 => 0,
+                _ => capacity.div_ceil(WAYS).next_power_of_two(),
+            },
+            places: Arc::default(),
+        }
+    }
+
+    /// The token of this digest, if a key set of this generation verified it. Its time may
+    /// be over.
+    pub(crate) fn get(&self, digest: &TokenDigest, generation: u64) -> Option<Hit> {
+        let places = self.set(self.places.get()?, digest);
+        places.iter().find_map(|place| {
+            let entry = place.load();
+            let known = entry
+                .as_ref()
+                .is_some_and(|entry| entry.generation == generation && entry.digest == *digest);
+            known.then_some(Hit(entry))
+        })
+    }
+
+    /// Keeps a token in the place of one that is of no use any more, or else of the one
+    /// that expires first.
+    pub(crate) fn insert(&self, entry: Entry) {
+        let worth = |place: &ArcSwapOption<Entry>| match &*place.load() {
+            Some(other) if other.generation >= entry.generation && other.digest != entry.digest => {
+                other.accepted.window.until
+            }
+            _ => Timestamp::default(),
+        };
+        if self.sets == 0 {
+            return;
+        }
+        let make = || {
+            let places = 0..self.sets * WAYS;
+            places.map(|_| ArcSwapOption::empty()).collect()
+        };
+        let set = self.set(self.places.get_or_init(make), &entry.digest);
+        if let Some(place) = set.iter().min_by_key(|place| worth(place)) {
+            place.store(Some(Arc::new(entry)));
+        }
+    }
+
+    fn set<'p>(
+        &self,
+        places: &'p [ArcSwapOption<Entry>],
+        digest: &TokenDigest,
+    ) -> &'p [ArcSwapOption<Entry>] {
+        let at = digest.place() & (self.sets - 1);
+        &places[at * WAYS..][..WAYS]
+    }
+}
+
+/// A token that was found, borrowed from the table.
+pub(crate) struct Hit(Guard<Option<Arc<Entry>>>);
+
+impl Hit {
+    pub(crate) fn accepted(&self) -> Option<&Accepted> {
+        self.0.as_ref().map(|entry| &entry.accepted)
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("capacity", &(self.sets * WAYS))
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use stockade_core::Principal;
+
+    use super::*;
+    use crate::rules::Window;
+
+    fn entry(text: &str, generation: u64, until: u64) -> Entry {
+        Entry {
+            digest: TokenDigest::of(text),
+            generation,
+            accepted: Accepted {
+                principal: Principal::builder(text).build(),
+                window: Window::new(Duration::ZERO, Timestamp::from_secs(until)),
+                token_id: None,
+            },
+        }
+    }
+
+    fn id(cache: &Cache, text: &str, generation: u64) -> Option<String> {
+        let hit = cache.get(&TokenDigest::of(text), generation)?;
+        Some(hit.accepted()?.principal.id().to_owned())
+    }
+
+    #[test]
+    fn finds_a_token_under_its_whole_digest_and_its_key_set() {
+        let cache = Cache::new(16);
+        cache.insert(entry("a", 1, 100));
+        assert_eq!(id(&cache, "a", 1).as_deref(), Some("a"));
+        assert_eq!(id(&cache, "b", 1), None);
+        assert_eq!(id(&cache, "a", 2), None);
+    }
+
+    #[test]
+    fn is_full_with_its_capacity_and_drops_what_dies_first() {
+        let cache = Cache::new(WAYS);
+        for n in 0..1_000 {
+            cache.insert(entry(&n.to_string(), 1, 1_000 + n));
+        }
+        let kept: Vec<_> = (0..1_000)
+            .filter(|n| id(&cache, &n.to_string(), 1).is_some())
+            .collect();
+        assert_eq!(kept, Vec::from_iter(992..1_000));
+        // What an older key set verified goes first, however long it would live.
+        cache.insert(entry("new", 2, 5));
+        cache.insert(entry("newer", 2, 6));
+        assert!(id(&cache, "new", 2).is_some() && id(&cache, "newer", 2).is_some());
+    }
+
+    #[test]
+    fn keeps_nothing_without_capacity() {
+        let cache = Cache::new(0);
+        cache.insert(entry("a", 1, 100));
+        assert_eq!(id(&cache, "a", 1), None);
+    }
+}

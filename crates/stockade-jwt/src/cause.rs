@@ -1,0 +1,48 @@
+//! Why a token was refused, for those who run the server.
+
+/// Why a token was refused. Clients are told one and the same thing for all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    TooLong,
+    Malformed,
+    Header,
+    Type,
+    Algorithm,
+    UnknownKey,
+    AmbiguousKey,
+    Signature,
+    Claims,
+    Expired,
+    NotYetValid,
+    Issuer,
+    Audience,
+    Subject,
+    Scopes,
+    NoId,
+    Revoked,
+}
+
+impl Cause {
+    /// As the verdict has it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::TooLong => "too_long",
+            Self::Malformed => "malformed",
+            Self::Header => "header",
+            Self::Type => "type",
+            Self::Algorithm => "algorithm",
+            Self::UnknownKey => "unknown_key",
+            Self::AmbiguousKey => "ambiguous_key",
+            Self::Signature => "signature",
+            Self::Claims => "claims",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::Issuer => "issuer",
+            Self::Audience => "audience",
+            Self::Subject => "subject",
+            Self::Scopes => "scopes",
+            Self::NoId => "no_id",
+            Self::Revoked => "revoked",
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! The guard: a token in a header, a principal behind it.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+use http::{header::AUTHORIZATION, request::Parts};
+use stockade_core::{
+    Authenticator, Check, Clock, Guard, Principal, Refusal, SystemClock, Timestamp,
+};
+
+use crate::{
+    KeySource, LiveKeys, Refresh, Revocation, RevocationStore, TokenDigest, TokenRules,
+    bearer::{Presented, presented},
+    cache::{Cache, Entry},
+    cause::Cause,
+    refusal::{self, Challenge},
+    rules::Accepted,
+    token, verify,
+};
+
+/// Lets requests with a valid access token in, as the [`Principal`] that it names.
+///
+/// See the [crate documentation](crate) for what it does with all others.
+pub struct JwtAuth {
+    shared: Arc<Shared>,
+}
+
+/// What a check that waits takes with it.
+#[derive(Clone)]
+struct Shared {
+    source: Arc<dyn KeySource>,
+    keys: LiveKeys,
+    rules: TokenRules,
+    longest: usize,
+    challenge: Challenge,
+    clock: Arc<dyn Clock>,
+    revocations: Option<Arc<dyn RevocationStore>>,
+    cache: Cache,
+    anonymous: bool,
+}
+
+/// An access token of the usual identity providers has one to three KiB.
+const LONGEST: usize = 8 * 1024;
+const CACHED: usize = 10_000;
+
+impl JwtAuth {
+    /// Takes tokens that a key of this source has signed and that keep these rules.
+    pub fn new(source: impl KeySource, rules: TokenRules) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                keys: source.keys(),
+                source: Arc::new(source),
+                rules,
+                longest: LONGEST,
+                challenge: Challenge::default(),
+                clock: Arc::new(SystemClock::new()),
+                revocations: None,
+                cache: Cache::new(CACHED),
+                anonymous: false,
+            }),
+        }
+    }
+
+    /// Refuses tokens that this store says were revoked, and tokens without a `jti`, which
+    /// could not be.
+    pub fn revocations(self, store: Arc<dyn RevocationStore>) -> Self {
+        self.with(|shared| {
+            shared.revocations = Some(store);
+            shared.rules.require_id();
+        })
+    }
+
+    /// The longest token, in bytes; 8 KiB by default. A longer one is refused unread.
+    pub fn longest_token(self, bytes: usize) -> Self {
+        self.with(|shared| shared.longest = bytes)
+    }
+
+    /// How many verified tokens are remembered; 10,000 by default, none for zero.
+    pub fn cached_tokens(self, tokens: usize) -> Self {
+        self.with(|shared| shared.cache = Cache::new(tokens))
+    }
+
+    /// The realm of the challenge; `api` by default.
+    pub fn realm(self, realm: &str) -> Self {
+        self.with(|shared| shared.challenge = Challenge::new(realm))
+    }
+
+    /// The clock that decides whether a token has expired.
+    pub fn clock(self, clock: impl Clock) -> Self {
+        self.with(|shared| shared.clock = Arc::new(clock))
+    }
+
+    /// Lets requests without a token pass, as [`Principal::anonymous`]; a token that is not
+    /// valid is still refused.
+    ///
+    /// For a scope guard behind it, which then decides what is open to everybody. Without
+    /// one, everything is.
+    pub fn dangerous_allow_anonymous(self) -> Self {
+        self.with(|shared| shared.anonymous = true)
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Shared)) -> Self {
+        change(Arc::make_mut(&mut self.shared));
+        self
+    }
+
+    fn judge(&self, text: &[u8]) -> Check<Admitted, TokenCheck> {
+        let shared = &self.shared;
+        if text.len() > shared.longest {
+            return Check::Refuse(shared.challenge.invalid(Cause::TooLong));
+        }
+        let now = shared.clock.now();
+        shared.source.used(now);
+        let digest = TokenDigest::of(text);
+        match shared.look_up(&digest, now) {
+            Some(Ok((principal, revocation))) => shared.settle(principal, revocation),
+            Some(Err(cause)) => Check::Refuse(shared.challenge.invalid(cause)),
+            None => match std::str::from_utf8(text) {
+                Ok(text) => self.judge_anew(text, digest, now),
+                Err(_) => Check::Refuse(shared.challenge.invalid(Cause::Malformed)),
+            },
+        }
+    }
+
+    fn judge_anew(
+        &self,
+        text: &str,
+        digest: TokenDigest,
+        now: Timestamp,
+    ) -> Check<Admitted, TokenCheck> {
+        match self.shared.verify(text, digest, now) {
+            Ok((principal, revocation)) => self.shared.settle(principal, revocation),
+            Err(Cause::UnknownKey) => self.refresh(text, digest, now),
+            Err(cause) => Check::Refuse(self.shared.challenge.invalid(cause)),
+        }
+    }
+
+    /// The token names a key that is not in the set; perhaps it is in a newer one.
+    fn refresh(
+        &self,
+        text: &str,
+        digest: TokenDigest,
+        now: Timestamp,
+    ) -> Check<Admitted, TokenCheck> {
+        let shared = &self.shared;
+        let refreshing = match shared.source.missing(now) {
+            Refresh::Settled => {
+                return Check::Refuse(shared.challenge.invalid(Cause::UnknownKey));
+            }
+            Refresh::Unavailable(retry_after) => {
+                return Check::Refuse(refusal::no_keys(retry_after));
+            }
+            Refresh::Wait(refreshing) => refreshing,
+        };
+        let (shared, text) = (Arc::clone(shared), Box::<str>::from(text));
+        Check::Wait(Box::pin(async move {
+            refreshing.await;
+            let now = shared.clock.now();
+            match shared.verify(&text, digest, now) {
+                Ok((principal, revocation)) => shared.finish(principal, revocation).await,
+                Err(Cause::UnknownKey) => Err(match shared.source.missing(now) {
+                    Refresh::Unavailable(retry_after) => refusal::no_keys(retry_after),
+                    Refresh::Settled | Refresh::Wait(_) => {
+                        shared.challenge.invalid(Cause::UnknownKey)
+                    }
+                }),
+                Err(cause) => Err(shared.challenge.invalid(cause)),
+            }
+        }))
+    }
+}
+
+impl Shared {
+    /// What is known of a token; `None` when it has to be verified.
+    fn look_up(
+        &self,
+        digest: &TokenDigest,
+        now: Timestamp,
+    ) -> Option<Result<(Principal, Revocation), Cause>> {
+        let hit = self.cache.get(digest, self.keys.load().generation())?;
+        let accepted = hit.accepted()?;
+        Some(match accepted.window.check(now) {
+            Ok(()) => Ok((accepted.principal.clone(), self.revocation(accepted))),
+            Err(cause) => Err(cause),
+        })
+    }
+
+    fn verify(
+        &self,
+        text: &str,
+        digest: TokenDigest,
+        now: Timestamp,
+    ) -> Result<(Principal, Revocation), Cause> {
+        let keys = self.keys.load();
+        let accepted = verify::verify(text, &keys, &self.rules, now)?;
+        let found = (accepted.principal.clone(), self.revocation(&accepted));
+        // Where the set was swapped meanwhile, the entry is of the old one, and dead.
+        self.cache.insert(Entry {
+            digest,
+            generation: keys.generation(),
+            accepted,
+        });
+        Ok(found)
+    }
+
+    fn revocation(&self, accepted: &Accepted) -> Revocation {
+        match (&self.revocations, &accepted.token_id) {
+            (None, _) => Revocation::Valid,
+            (Some(store), Some(id)) => store.is_revoked(id),
+            // The rules want an id where there is a store.
+            (Some(_), None) => Revocation::Revoked,
+        }
+    }
+
+    fn settle(
+        self: &Arc<Self>,
+        principal: Principal,
+        revocation: Revocation,
+    ) -> Check<Admitted, TokenCheck> {
+        match revocation {
+            Revocation::Valid => Check::Pass(Admitted(principal)),
+            Revocation::Revoked => Check::Refuse(self.challenge.invalid(Cause::Revoked)),
+            Revocation::Wait(_) => {
+                let shared = Arc::clone(self);
+                Check::Wait(Box::pin(async move {
+                    shared.finish(principal, revocation).await
+                }))
+            }
+        }
+    }
+
+    async fn finish(
+        &self,
+        principal: Principal,
+        revocation: Revocation,
+    ) -> Result<Admitted, Refusal> {
+        let revoked = match revocation {
+            Revocation::Valid => false,
+            Revocation::Revoked => true,
+            Revocation::Wait(asked) => asked.await.map_err(|_| refusal::no_revocations())?,
+        };
+        if revoked {
+            return Err(self.challenge.invalid(Cause::Revoked));
+        }
+        Ok(Admitted(principal))
+    }
+}
+
+impl Guard for JwtAuth {
+    const NAME: &'static str = "jwt";
+    type Pass = Admitted;
+    type Hold = ();
+    type Wait = TokenCheck;
+
+    fn check(&self, head: &Parts) -> Check<Admitted, TokenCheck> {
+        let challenge = &self.shared.challenge;
+        match presented(&head.headers) {
+            Presented::Token(text) => self.judge(text),
+            Presented::Nothing if self.shared.anonymous => {
+                Check::Pass(Admitted(Principal::anonymous()))
+            }
+            Presented::Nothing => Check::Refuse(challenge.missing()),
+            Presented::Malformed => Check::Refuse(challenge.invalid(Cause::Malformed)),
+            Presented::Conflict => Check::Refuse(refusal::conflict()),
+        }
+    }
+
+    fn admit(&self, Admitted(principal): Admitted, head: &mut Parts) {
+        head.headers.remove(AUTHORIZATION);
+        principal.authenticate(&mut head.extensions);
+    }
+}
+
+impl Authenticator for JwtAuth {
+    /// Whether there is something that looks like a token (`eyJ…`, two dots), so that this
+    /// guard, and not one for API keys, has to judge it. Verifies nothing.
+    fn presents(&self, head: &Parts) -> bool {
+        match presented(&head.headers) {
+            Presented::Token(text) => token::has_shape(text),
+            Presented::Nothing | Presented::Malformed | Presented::Conflict => false,
+        }
+    }
+}
+
+impl fmt::Debug for JwtAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwtAuth")
+            .field("keys", &self.shared.keys)
+            .field("rules", &self.shared.rules)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A token that was found to be valid, or none where that is allowed.
+#[derive(Debug)]
+pub struct Admitted(Principal);
+
+/// A check that waits for another machine; boxed, since that takes milliseconds.
+type TokenCheck = Pin<Box<dyn Future<Output = Result<Admitted, Refusal>> + Send>>;

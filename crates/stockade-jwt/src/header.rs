@@ -1,0 +1,103 @@
+//! A token's header (RFC 7515, section 4).
+
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
+
+use crate::{Algorithm, cause::Cause, token};
+
+/// The members of a header that are looked at.
+///
+/// `jwk`, `jku`, `x5u` and `x5c` are not among them: a token never brings its own key.
+/// A member that is there twice is an error.
+#[derive(Deserialize)]
+struct Members {
+    alg: String,
+    kid: Option<String>,
+    typ: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    crit: bool,
+    #[serde(default, deserialize_with = "present")]
+    b64: bool,
+    #[serde(default, deserialize_with = "present")]
+    zip: bool,
+    #[serde(default, deserialize_with = "present")]
+    cty: bool,
+}
+
+/// `true` for any value, also for `null`.
+fn present<'de, D>(deserializer: D) -> Result<bool, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    IgnoredAny::deserialize(deserializer).map(|_| true)
+}
+
+/// A header that asks for nothing that is not supported.
+#[derive(Debug)]
+pub(crate) struct Header {
+    pub(crate) algorithm: Algorithm,
+    pub(crate) key_id: Option<String>,
+    pub(crate) token_type: Option<String>,
+}
+
+impl Header {
+    pub(crate) fn read(part: &str) -> Result<Self, Cause> {
+        let decoded = token::decode(part)?;
+        let members: Members = serde_json::from_slice(&decoded).map_err(|_| Cause::Header)?;
+        // No extension is understood, so none may be critical (section 4.1.11); an
+        // unencoded payload (RFC 7797), a compressed one (a bomb) and a nested token are
+        // not what was configured.
+        if members.crit || members.b64 || members.zip || members.cty {
+            return Err(Cause::Header);
+        }
+        Ok(Self {
+            algorithm: members.alg.parse().map_err(|_| Cause::Algorithm)?,
+            key_id: members.kid,
+            token_type: members.typ,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+    use super::*;
+
+    fn read(header: &str) -> Result<Header, Cause> {
+        Header::read(&URL_SAFE_NO_PAD.encode(header))
+    }
+
+    #[test]
+    fn reads_what_it_knows_and_leaves_the_rest() {
+        let header = read(r#"{"typ":"JWT","alg":"ES256","kid":"a","jku":"https://x","x":[1]}"#);
+        let header = header.unwrap();
+        assert_eq!(header.algorithm, Algorithm::Es256);
+        assert_eq!(header.key_id.as_deref(), Some("a"));
+        assert_eq!(header.token_type.as_deref(), Some("JWT"));
+    }
+
+    // J02, J09
+    #[test]
+    fn refuses_what_it_cannot_do() {
+        for header in [
+            r#"{}"#,
+            r#"{"alg":"none"}"#,
+            r#"{"alg":["HS256"]}"#,
+            r#"{"alg":null}"#,
+            r#"{"alg":"HS256","alg":"none"}"#,
+            r#"{"alg":"HS256","crit":["exp"]}"#,
+            r#"{"alg":"HS256","crit":[]}"#,
+            r#"{"alg":"HS256","crit":null}"#,
+            r#"{"alg":"HS256","b64":false}"#,
+            r#"{"alg":"HS256","b64":true}"#,
+            r#"{"alg":"HS256","zip":"DEF"}"#,
+            r#"{"alg":"HS256","cty":"JWT"}"#,
+            r#"{"alg":"HS256","kid":7}"#,
+            r#"{"alg":"HS256"} "x""#,
+            r#"["HS256"]"#,
+            "",
+        ] {
+            assert!(read(header).is_err(), "{header}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Short-lived access tokens.
+
+use std::{error::Error, fmt, sync::Arc, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::Serialize;
+use stockade_core::{Clock, ScopeSet, SystemClock, Timestamp};
+use zeroize::Zeroizing;
+
+use crate::{SigningKey, random};
+
+/// Issues access tokens (RFC 9068): for a login endpoint, or for services of one's own.
+///
+/// Each token has `iss`, `aud`, `sub`, `scope`, `jti`, `iat`, `nbf` and `exp`.
+pub struct TokenIssuer {
+    key: SigningKey,
+    issuer: Box<str>,
+    audience: Box<str>,
+    token_type: Box<str>,
+    lifetime: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+/// So long a token that was stolen is good, where nobody revokes it.
+const LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+impl TokenIssuer {
+    /// Issues tokens in this name for this audience, signed with this key.
+    pub fn new(
+        key: SigningKey,
+        issuer: impl Into<Box<str>>,
+        audience: impl Into<Box<str>>,
+    ) -> Self {
+        Self {
+            key,
+            issuer: issuer.into(),
+            audience: audience.into(),
+            token_type: "at+jwt".into(),
+            lifetime: LIFETIME,
+            clock: Arc::new(SystemClock::new()),
+        }
+    }
+
+    /// How long a token is good, in whole seconds; 15 minutes by default.
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// The `typ` of the tokens; `at+jwt` by default.
+    pub fn token_type(mut self, token_type: impl Into<Box<str>>) -> Self {
+        self.token_type = token_type.into();
+        self
+    }
+
+    /// The clock that dates the tokens.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Issues a token for this subject.
+    ///
+    /// # Errors
+    /// When the operating system has no randomness to give, or the key cannot sign.
+    pub fn issue(&self, subject: &str, scopes: &ScopeSet) -> Result<AccessToken, IssueError> {
+        let id = random::text::<16>().map_err(|source| IssueError {
+            source: Box::new(source),
+        })?;
+        let now = Timestamp::from_secs(self.clock.now().as_secs());
+        let expires = Timestamp::from_secs((now + self.lifetime).as_secs());
+        let header = Header {
+            typ: &self.token_type,
+            alg: self.key.algorithm().name(),
+            kid: self.key.key_id(),
+        };
+        let claims = Claims {
+            iss: &self.issuer,
+            aud: &self.audience,
+            sub: subject,
+            scope: scopes.to_string(),
+            jti: &id,
+            iat: now.as_secs(),
+            nbf: now.as_secs(),
+            exp: expires.as_secs(),
+        };
+        Ok(AccessToken {
+            text: self.sign(&header, &claims)?,
+            id: id.as_str().into(),
+            expires,
+        })
+    }
+
+    fn sign(
+        &self,
+        header: &Header<'_>,
+        claims: &Claims<'_>,
+    ) -> Result<Zeroizing<String>, IssueError> {
+        let failed = |source: Box<dyn Error + Send + Sync>| IssueError { source };
+        let header = serde_json::to_vec(header).map_err(|error| failed(error.into()))?;
+        let claims = serde_json::to_vec(claims).map_err(|error| failed(error.into()))?;
+        let mut text = URL_SAFE_NO_PAD.encode(header);
+        text.push('.');
+        URL_SAFE_NO_PAD.encode_string(claims, &mut text);
+        let signature = self.key.sign(text.as_bytes());
+        let signature = signature.map_err(|error| failed(error.into()))?;
+        // What was written so far is no secret: without its signature it is no token.
+        let signature = Zeroizing::new(URL_SAFE_NO_PAD.encode(signature));
+        let mut token = Zeroizing::new(String::with_capacity(text.len() + 1 + signature.len()));
+        token.extend([&text, ".", &*signature]);
+        Ok(token)
+    }
+}
+
+#[derive(Serialize)]
+struct Header<'a> {
+    typ: &'a str,
+    alg: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kid: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    aud: &'a str,
+    sub: &'a str,
+    scope: String,
+    jti: &'a str,
+    iat: u64,
+    nbf: u64,
+    exp: u64,
+}
+
+impl fmt::Debug for TokenIssuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenIssuer")
+            .field("key", &self.key)
+            .field("issuer", &self.issuer)
+            .field("audience", &self.audience)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An access token that was issued just now. Its text is wiped on drop and never shown.
+pub struct AccessToken {
+    text: Zeroizing<String>,
+    id: Box<str>,
+    expires: Timestamp,
+}
+
+impl AccessToken {
+    /// The token's text, for its owner.
+    pub fn expose(&self) -> &str {
+        &self.text
+    }
+
+    /// The token's `jti`, by which it can be revoked.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The token's `exp`.
+    pub fn expires_at(&self) -> Timestamp {
+        self.expires
+    }
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessToken")
+            .field("id", &self.id)
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
+    }
+}
+
+/// No token was issued; whoever runs the server can mend that.
+#[derive(Debug)]
+pub struct IssueError {
+    source: Box<dyn Error + Send + Sync>,
+}
+
+impl fmt::Display for IssueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no token could be issued; look at the signing key and the system's randomness")
+    }
+}
+
+impl Error for IssueError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.source)
+    }
+}

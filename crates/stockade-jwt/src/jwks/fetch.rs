@@ -1,0 +1,156 @@
+//! The HTTP client that fetches keys.
+
+use std::{fmt, future::Future, net::IpAddr, pin::Pin};
+
+use bytes::Bytes;
+use http::{Request, StatusCode, Uri, header::ACCEPT};
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use rustls::crypto::aws_lc_rs;
+
+use super::{JwksError, JwksErrorKind};
+
+/// Fetches the text of a key set; for those who need a proxy or other trust anchors.
+pub trait JwksFetch: Send + Sync + 'static {
+    /// Fetches the text. It is dropped when it takes too long.
+    fn fetch(&self) -> Pin<Box<dyn Future<Output = Result<Bytes, JwksError>> + Send + '_>>;
+}
+
+/// Fetches a key set over HTTPS, with the trust anchors of Mozilla compiled in.
+///
+/// The connection is kept, the answer may have 256 KiB, redirects are not followed, and
+/// neither proxy variables nor files are read.
+pub struct HttpFetch {
+    url: Uri,
+    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+}
+
+/// A key set of a large identity provider has some ten KiB.
+const LARGEST: usize = 256 * 1024;
+
+impl HttpFetch {
+    /// Fetches from this `https` URL.
+    ///
+    /// # Errors
+    /// When the URL is of another scheme, or has a user name or password.
+    pub fn new(url: &str) -> Result<Self, JwksError> {
+        let url = parse(url)?;
+        if url.scheme_str() != Some("https") {
+            return Err(refused("it is not https"));
+        }
+        Self::with_url(url)
+    }
+
+    /// Fetches from this URL, also by plain `http` where its host is a loopback address
+    /// such as `127.0.0.1`: whoever is on the way could answer with keys of their own.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new), and when plain `http` would leave the machine.
+    pub fn dangerous_plain_loopback(url: &str) -> Result<Self, JwksError> {
+        let url = parse(url)?;
+        let host = url.host().unwrap_or_default();
+        let address = host.trim_start_matches('[').trim_end_matches(']');
+        // A name could be resolved to anything, `localhost` included.
+        let loopback = address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+        match url.scheme_str() {
+            Some("https") => Self::with_url(url),
+            Some("http") if loopback => Self::with_url(url),
+            _ => Err(refused("plain http is for loopback addresses only")),
+        }
+    }
+
+    fn with_url(url: Uri) -> Result<Self, JwksError> {
+        let connector = HttpsConnectorBuilder::new()
+            .with_provider_and_webpki_roots(aws_lc_rs::default_provider())
+            .map_err(|error| JwksError::new(JwksErrorKind::Transport, error))?
+            .https_or_http()
+            .enable_http1()
+            .build();
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .build(connector);
+        Ok(Self { url, client })
+    }
+}
+
+impl JwksFetch for HttpFetch {
+    fn fetch(&self) -> Pin<Box<dyn Future<Output = Result<Bytes, JwksError>> + Send + '_>> {
+        Box::pin(async move {
+            let request = Request::get(self.url.clone())
+                .header(ACCEPT, "application/jwk-set+json, application/json")
+                .body(Empty::new())
+                .map_err(|error| JwksError::new(JwksErrorKind::Url, error))?;
+            let response = self
+                .client
+                .request(request)
+                .await
+                .map_err(|error| JwksError::new(JwksErrorKind::Transport, error))?;
+            if response.status() != StatusCode::OK {
+                let status = format!("it answered {}", response.status());
+                return Err(JwksError::new(JwksErrorKind::Status, status));
+            }
+            let body = Limited::new(response.into_body(), LARGEST).collect().await;
+            body.map(|body| body.to_bytes()).map_err(|error| {
+                let kind = match error.is::<LengthLimitError>() {
+                    true => JwksErrorKind::TooLarge,
+                    false => JwksErrorKind::Transport,
+                };
+                JwksError::new(kind, error)
+            })
+        })
+    }
+}
+
+fn parse(url: &str) -> Result<Uri, JwksError> {
+    let url: Uri = url
+        .parse()
+        .map_err(|error: http::uri::InvalidUri| JwksError::new(JwksErrorKind::Url, error))?;
+    match url.authority() {
+        None => Err(refused("it has no host")),
+        Some(authority) if authority.as_str().contains('@') => Err(refused(
+            "it has a user name or password, which would show in logs",
+        )),
+        Some(_) => Ok(url),
+    }
+}
+
+fn refused(why: &'static str) -> JwksError {
+    JwksError::new(JwksErrorKind::Url, why)
+}
+
+impl fmt::Debug for HttpFetch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpFetch")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fetches_over_https_or_from_the_machine_itself() {
+        for (url, plain, loopback) in [
+            ("https://id.example.com/jwks.json", true, true),
+            ("http://127.0.0.1:8080/jwks", false, true),
+            ("http://[::1]/jwks", false, true),
+            ("http://localhost/jwks", false, false),
+            ("http://id.example.com/jwks", false, false),
+            ("http://127.0.0.1.example.com/", false, false),
+            ("https://user:secret@id.example.com/", false, false),
+            ("file:///etc/passwd", false, false),
+            ("/jwks", false, false),
+            ("", false, false),
+        ] {
+            assert_eq!(HttpFetch::new(url).is_ok(), plain, "{url}");
+            let open = HttpFetch::dangerous_plain_loopback(url);
+            assert_eq!(open.is_ok(), loopback, "{url}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! When keys are fetched. Pure: state and time in, a decision out.
+
+use std::time::Duration;
+
+use stockade_core::Timestamp;
+
+/// When the keys behind a URL are fetched anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefreshPolicy {
+    pub(super) max_age: Duration,
+    pub(super) cool_down: Duration,
+    pub(super) timeout: Duration,
+}
+
+impl RefreshPolicy {
+    /// How old a set grows before it is fetched anew, in the background; 10 minutes by
+    /// default. So long a key that its issuer has withdrawn stays good.
+    pub fn max_age(mut self, max_age: Duration) -> Self {
+        self.max_age = max_age;
+        self
+    }
+
+    /// How long after a fetch no token, whatever key it names, brings about another one;
+    /// 30 seconds by default.
+    pub fn cool_down(mut self, cool_down: Duration) -> Self {
+        self.cool_down = cool_down;
+        self
+    }
+
+    /// How long a fetch may take, from the name look-up to the last byte; 5 seconds by
+    /// default.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Whether the set is to be fetched although nobody misses a key.
+    pub(super) fn is_due(&self, state: &State, now: Timestamp) -> bool {
+        !state.in_flight && now >= self.due(state)
+    }
+
+    fn due(&self, state: &State) -> Timestamp {
+        match (state.attempted, state.loaded) {
+            (None, _) => Timestamp::default(),
+            (Some(attempted), Some(loaded)) if attempted == loaded => loaded + self.max_age,
+            // The last one failed.
+            (Some(attempted), _) => attempted + self.cool_down,
+        }
+    }
+
+    /// What to do about a key that is not in the set.
+    pub(super) fn missing(&self, state: &State, now: Timestamp) -> Verdict {
+        if state.in_flight {
+            return Verdict::Join;
+        }
+        let Some(attempted) = state.attempted else {
+            return Verdict::Fetch;
+        };
+        let again = attempted + self.cool_down;
+        if now >= again {
+            Verdict::Fetch
+        } else if state.loaded.is_some() {
+            Verdict::Settled
+        } else {
+            Verdict::Unavailable(again - now)
+        }
+    }
+
+    /// Notes how a fetch ended; when the next one is due.
+    pub(super) fn finish(&self, state: &mut State, started: Timestamp, good: bool) -> Timestamp {
+        state.in_flight = false;
+        if good {
+            state.loaded = Some(started);
+        }
+        self.due(state)
+    }
+}
+
+impl Default for RefreshPolicy {
+    fn default() -> Self {
+        Self {
+            max_age: Duration::from_secs(600),
+            cool_down: Duration::from_secs(30),
+            timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What is known of past fetches; each by the time at which it began.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    in_flight: bool,
+    attempted: Option<Timestamp>,
+    loaded: Option<Timestamp>,
+}
+
+impl State {
+    pub(super) fn start(&mut self, now: Timestamp) {
+        self.in_flight = true;
+        self.attempted = Some(now);
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Fetch,
+    /// One is under way.
+    Join,
+    /// The set was fetched just now; there is no newer one.
+    Settled,
+    /// There was never a set; the next try is so far off.
+    Unavailable(Duration),
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn secs(secs: u64) -> Timestamp {
+        Timestamp::from_secs(secs)
+    }
+
+    #[test]
+    fn the_first_fetch_is_due_at_once() {
+        let (policy, mut state) = (RefreshPolicy::default(), State::default());
+        assert!(policy.is_due(&state, secs(100)));
+        assert_eq!(policy.missing(&state, secs(100)), Verdict::Fetch);
+        state.start(secs(100));
+        assert!(!policy.is_due(&state, secs(100)));
+        assert_eq!(policy.missing(&state, secs(100)), Verdict::Join);
+        assert_eq!(policy.finish(&mut state, secs(100), true), secs(700));
+        assert_eq!(policy.missing(&state, secs(129)), Verdict::Settled);
+        assert_eq!(policy.missing(&state, secs(130)), Verdict::Fetch);
+        assert!(!policy.is_due(&state, secs(699)));
+        assert!(policy.is_due(&state, secs(700)));
+    }
+
+    #[test]
+    fn a_failure_is_tried_again_after_the_cool_down() {
+        let (policy, mut state) = (RefreshPolicy::default(), State::default());
+        state.start(secs(100));
+        assert_eq!(policy.finish(&mut state, secs(100), false), secs(130));
+        let left = Duration::from_secs(10);
+        assert_eq!(
+            policy.missing(&state, secs(120)),
+            Verdict::Unavailable(left)
+        );
+        assert!(policy.is_due(&state, secs(130)));
+    }
+
+    proptest! {
+        // J07
+        #[test]
+        fn never_fetches_twice_within_the_cool_down(
+            gaps in proptest::collection::vec(0u64..10_000, 1..500),
+        ) {
+            let (policy, mut state) = (RefreshPolicy::default(), State::default());
+            let (mut now, mut last) = (secs(1_000), None::<Timestamp>);
+            for gap in gaps {
+                now = now + Duration::from_millis(gap);
+                if policy.missing(&state, now) == Verdict::Fetch {
+                    if let Some(last) = last {
+                        prop_assert!(now - last >= policy.cool_down);
+                    }
+                    last = Some(now);
+                    state.start(now);
+                    policy.finish(&mut state, now, gap % 2 == 0);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! One key that verifies signatures.
+
+use std::fmt;
+
+use jsonwebtoken::{
+    AlgorithmFamily, DecodingKey, DecodingKeyKind, crypto::aws_lc::DEFAULT_PROVIDER,
+};
+
+use crate::{Algorithm, KeyError, KeyErrorKind, Secret};
+
+/// A key that verifies signatures of exactly one algorithm.
+///
+/// A key that two algorithms may use, such as an RSA key for RS256 and PS256, is
+/// configured as two keys.
+#[derive(Clone)]
+pub struct VerifyingKey {
+    id: Option<Box<str>>,
+    algorithm: Algorithm,
+    key: DecodingKey,
+}
+
+/// NIST SP 800-131A; the backend takes no shorter ones either.
+const SHORTEST_RSA: usize = 2_048;
+const LONGEST_RSA: usize = 8_192;
+
+impl VerifyingKey {
+    /// An HMAC key of a shared secret.
+    ///
+    /// # Errors
+    /// When the algorithm is not HS256, HS384 or HS512, or the secret is shorter than its
+    /// hash.
+    pub fn hmac(algorithm: Algorithm, secret: &Secret) -> Result<Self, KeyError> {
+        if secret.expose().len() < algorithm.shortest_secret() {
+            return Err(KeyError::new(
+                KeyErrorKind::Weak,
+                "the secret is shorter than the algorithm's hash; HS384 wants 48 bytes, \
+                 HS512 wants 64",
+            ));
+        }
+        Self::new(algorithm, DecodingKey::from_secret(secret.expose()))
+    }
+
+    /// A public key as PEM: `PUBLIC KEY`, or `RSA PUBLIC KEY`.
+    ///
+    /// # Errors
+    /// When the text is not such a key, the key does not fit the algorithm, or is an RSA
+    /// key of fewer than 2048 bits. Certificates and private keys are refused: the first
+    /// expire and say so to nobody here, the second have no place on a verifying server.
+    pub fn pem(algorithm: Algorithm, text: &str) -> Result<Self, KeyError> {
+        let label = text
+            .trim_start()
+            .strip_prefix("-----BEGIN ")
+            .and_then(|rest| rest.split_once("-----"))
+            .map(|(label, _)| label);
+        if !matches!(label, Some("PUBLIC KEY" | "RSA PUBLIC KEY")) {
+            return Err(KeyError::new(
+                KeyErrorKind::Malformed,
+                "this is no PEM text of a `PUBLIC KEY`; extract the public key first",
+            ));
+        }
+        let text = text.trim().as_bytes();
+        let key = match algorithm.family() {
+            AlgorithmFamily::Rsa => DecodingKey::from_rsa_pem(text),
+            AlgorithmFamily::Ec => DecodingKey::from_ec_pem(text),
+            AlgorithmFamily::Ed => DecodingKey::from_ed_pem(text),
+            AlgorithmFamily::Hmac => return Err(unfit()),
+        };
+        Self::new(algorithm, key.map_err(|error| unfit().because(error))?)
+    }
+
+    /// The `kid` of the key. A key with one verifies only tokens that name it, or that
+    /// name none.
+    pub fn id(mut self, id: impl Into<Box<str>>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// The algorithm of the key.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    pub(crate) fn new(algorithm: Algorithm, key: DecodingKey) -> Result<Self, KeyError> {
+        check(algorithm, &key)?;
+        Ok(Self {
+            id: None,
+            algorithm,
+            key,
+        })
+    }
+
+    pub(crate) fn key_id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// Whether the signature of the message is by this key. HMACs are compared in constant
+    /// time by the backend.
+    pub(crate) fn verifies(&self, message: &[u8], signature: &Vec<u8>) -> bool {
+        // The backend is named, and not the process's default one: that would panic where
+        // another crate turns on the second backend of `jsonwebtoken`.
+        (DEFAULT_PROVIDER.verifier_factory)(&self.algorithm.backend(), &self.key)
+            .is_ok_and(|verifier| verifier.verify(message, signature).is_ok())
+    }
+}
+
+/// Finds out now what would otherwise only show as tokens that never verify.
+fn check(algorithm: Algorithm, key: &DecodingKey) -> Result<(), KeyError> {
+    if key.family() != algorithm.family() {
+        return Err(unfit());
+    }
+    match (algorithm.family(), key.kind()) {
+        (AlgorithmFamily::Hmac, _) => Ok(()),
+        (AlgorithmFamily::Rsa, DecodingKeyKind::RsaModulusExponent { n, .. }) => check_rsa(n),
+        (AlgorithmFamily::Rsa, DecodingKeyKind::SecretOrDer(der)) => {
+            let components = DEFAULT_PROVIDER
+                .key_utils
+                .rsa_pub_components_from_public_key;
+            let (n, _) = components(der).map_err(|error| unfit().because(error))?;
+            check_rsa(&n)
+        }
+        (_, DecodingKeyKind::SecretOrDer(bytes)) => {
+            // An uncompressed point of the curve, or an Ed25519 point.
+            let length = match algorithm {
+                Algorithm::Es256 => 65,
+                Algorithm::Es384 => 97,
+                _ => 32,
+            };
+            if bytes.len() == length {
+                Ok(())
+            } else {
+                Err(unfit())
+            }
+        }
+        (_, DecodingKeyKind::RsaModulusExponent { .. }) => Err(unfit()),
+    }
+}
+
+fn check_rsa(modulus: &[u8]) -> Result<(), KeyError> {
+    let leading = modulus.iter().take_while(|byte| **byte == 0).count();
+    let bits = match modulus.get(leading) {
+        Some(first) => (modulus.len() - leading) * 8 - first.leading_zeros() as usize,
+        None => 0,
+    };
+    if (SHORTEST_RSA..=LONGEST_RSA).contains(&bits) {
+        Ok(())
+    } else {
+        Err(KeyError::new(
+            KeyErrorKind::Weak,
+            "an RSA key needs 2048 to 8192 bits",
+        ))
+    }
+}
+
+fn unfit() -> KeyError {
+    KeyError::new(
+        KeyErrorKind::Unfit,
+        "the key is of another kind than its algorithm wants; configure the algorithm that \
+         the issuer signs with",
+    )
+}
+
+impl fmt::Debug for VerifyingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifyingKey")
+            .field("id", &self.id)
+            .field("algorithm", &self.algorithm)
+            .finish_non_exhaustive()
+    }
+}

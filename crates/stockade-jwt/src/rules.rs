@@ -1,0 +1,261 @@
+//! What a token's claims must say, and what becomes of them.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use stockade_core::{Principal, Scope, ScopeSet, Timestamp};
+
+use crate::{cause::Cause, claims::Claims};
+
+/// What a token must say to be accepted, and what is taken from it.
+///
+/// ```
+/// use stockade_jwt::TokenRules;
+///
+/// let rules = TokenRules::new("https://id.example.com", "https://api.example.com")
+///     .token_type("at+jwt")
+///     .scope_claim("permissions")
+///     .attribute("email", "owner");
+/// ```
+#[derive(Clone, Debug)]
+pub struct TokenRules {
+    issuer: Option<Box<str>>,
+    audience: Option<Box<str>>,
+    token_type: Option<Box<str>>,
+    leeway: Duration,
+    subject: Box<str>,
+    id_prefix: Box<str>,
+    scope: Box<str>,
+    /// The claim, and the attribute that it becomes.
+    attributes: Vec<(Box<str>, Box<str>)>,
+    needs_id: bool,
+}
+
+/// What `jsonwebtoken` and Spring Security have; RFC 7519 wants "no more than a few
+/// minutes".
+const LEEWAY: Duration = Duration::from_secs(60);
+/// The longest id of a principal, in bytes.
+const LONGEST_SUBJECT: usize = 256;
+
+impl TokenRules {
+    /// Takes tokens of this issuer (`iss`) for this audience (`aud`), both compared
+    /// byte by byte.
+    pub fn new(issuer: impl Into<Box<str>>, audience: impl Into<Box<str>>) -> Self {
+        Self {
+            issuer: Some(issuer.into()),
+            audience: Some(audience.into()),
+            token_type: None,
+            leeway: LEEWAY,
+            subject: "sub".into(),
+            id_prefix: "".into(),
+            scope: "scope".into(),
+            attributes: Vec::new(),
+            needs_id: false,
+        }
+    }
+
+    /// Takes tokens of whatever issuer, as long as a configured key has signed them.
+    pub fn dangerous_any_issuer(mut self) -> Self {
+        self.issuer = None;
+        self
+    }
+
+    /// Takes tokens that are meant for nobody in particular, and only those: one with an
+    /// `aud` is refused then, as RFC 7519, section 4.1.3, wants it.
+    pub fn dangerous_no_audience(mut self) -> Self {
+        self.audience = None;
+        self
+    }
+
+    /// Takes tokens of this type (`typ`) only, such as `at+jwt` (RFC 9068).
+    ///
+    /// Without this, tokens of the types `JWT` and `at+jwt` and of no type are taken.
+    pub fn token_type(mut self, token_type: impl Into<Box<str>>) -> Self {
+        self.token_type = Some(token_type.into());
+        self
+    }
+
+    /// How far the issuer's clock may be off; 60 seconds by default.
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = leeway;
+        self
+    }
+
+    /// The claim that becomes the principal's id; `sub` by default.
+    pub fn subject_claim(mut self, name: impl Into<Box<str>>) -> Self {
+        self.subject = name.into();
+        self
+    }
+
+    /// What the principal's id begins with; nothing by default.
+    ///
+    /// Set it where principals come from several issuers or from API keys as well: limits,
+    /// bans and the audit log know a principal by its id.
+    pub fn id_prefix(mut self, prefix: impl Into<Box<str>>) -> Self {
+        self.id_prefix = prefix.into();
+        self
+    }
+
+    /// The claim that holds the scopes, as a text divided by spaces or as an array of
+    /// texts; `scope` by default.
+    ///
+    /// A text that is no [`Scope`] grants nothing.
+    pub fn scope_claim(mut self, name: impl Into<Box<str>>) -> Self {
+        self.scope = name.into();
+        self
+    }
+
+    /// Makes an attribute of the principal from a claim that is a text, a number or a
+    /// boolean. A claim of another type, or none, makes none.
+    pub fn attribute(mut self, claim: impl Into<Box<str>>, attribute: impl Into<Box<str>>) -> Self {
+        self.attributes.push((claim.into(), attribute.into()));
+        self
+    }
+
+    /// Takes tokens with a `jti` only: what has none cannot be revoked.
+    pub(crate) fn require_id(&mut self) {
+        self.needs_id = true;
+    }
+
+    pub(crate) fn check_type(&self, token_type: Option<&str>) -> Result<(), Cause> {
+        // RFC 7515, section 4.1.9: a media type, whose `application/` may be left out.
+        let bare = token_type.map(|text| match text.split_at_checked("application/".len()) {
+            Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,
+            _ => text,
+        });
+        let is = |wanted: &str| bare.is_some_and(|text| text.eq_ignore_ascii_case(wanted));
+        let fits = match &self.token_type {
+            Some(wanted) => is(wanted),
+            None => bare.is_none() || is("JWT") || is("at+jwt"),
+        };
+        fits.then_some(()).ok_or(Cause::Type)
+    }
+
+    /// Judges claims whose signature was verified. Pure: the same claims and the same time
+    /// give the same answer.
+    pub(crate) fn judge(&self, claims: &Claims, now: Timestamp) -> Result<Accepted, Cause> {
+        let window = Window::of(claims, self.leeway)?;
+        window.check(now)?;
+        self.check_issuer(claims)?;
+        self.check_audience(claims)?;
+        let token_id = claims.text("jti")?.filter(|id| !id.is_empty());
+        if self.needs_id && token_id.is_none() {
+            return Err(Cause::NoId);
+        }
+        Ok(Accepted {
+            principal: self.principal(claims)?,
+            window,
+            token_id: token_id.map(Box::from),
+        })
+    }
+
+    fn check_issuer(&self, claims: &Claims) -> Result<(), Cause> {
+        match (&self.issuer, claims.text("iss")?) {
+            (None, _) => Ok(()),
+            (Some(wanted), Some(issuer)) if **wanted == *issuer => Ok(()),
+            _ => Err(Cause::Issuer),
+        }
+    }
+
+    fn check_audience(&self, claims: &Claims) -> Result<(), Cause> {
+        let fits = match (&self.audience, claims.get("aud")) {
+            (None, None) => true,
+            (Some(wanted), Some(Value::String(audience))) => **wanted == **audience,
+            // Each of them a text: an array of something else is no audience at all.
+            (Some(wanted), Some(Value::Array(audiences))) => {
+                audiences.iter().all(Value::is_string)
+                    && audiences.iter().any(|one| one.as_str() == Some(&**wanted))
+            }
+            _ => false,
+        };
+        fits.then_some(()).ok_or(Cause::Audience)
+    }
+
+    fn principal(&self, claims: &Claims) -> Result<Principal, Cause> {
+        let subject = claims.text(&self.subject)?.ok_or(Cause::Subject)?;
+        let valid = (1..=LONGEST_SUBJECT).contains(&subject.len())
+            && !subject.chars().any(char::is_control);
+        if !valid {
+            return Err(Cause::Subject);
+        }
+        let principal = Principal::builder(format!("{}{subject}", self.id_prefix))
+            .scopes(scopes(claims.get(&self.scope))?);
+        let attributes = self.attributes.iter().filter_map(|(claim, attribute)| {
+            let value = match claims.get(claim)? {
+                Value::String(text) => text.clone(),
+                value @ (Value::Number(_) | Value::Bool(_)) => value.to_string(),
+                _ => return None,
+            };
+            Some((attribute.clone(), value))
+        });
+        Ok(attributes
+            .fold(principal, |principal, (name, value)| {
+                principal.attribute(name, value)
+            })
+            .build())
+    }
+}
+
+fn scopes(claim: Option<&Value>) -> Result<ScopeSet, Cause> {
+    // An identity provider's roles may have any name; those that are no scopes grant
+    // nothing here.
+    let known = |text: &str| text.parse::<Scope>().ok();
+    match claim {
+        None => Ok(ScopeSet::default()),
+        Some(Value::String(text)) => Ok(text.split_ascii_whitespace().filter_map(known).collect()),
+        Some(Value::Array(texts)) => texts
+            .iter()
+            .map(|text| text.as_str().ok_or(Cause::Scopes))
+            .filter_map(|text| text.map(known).transpose())
+            .collect(),
+        Some(_) => Err(Cause::Scopes),
+    }
+}
+
+/// A token that was accepted, as long as its time lasts.
+#[derive(Clone, Debug)]
+pub(crate) struct Accepted {
+    pub(crate) principal: Principal,
+    pub(crate) window: Window,
+    pub(crate) token_id: Option<Box<str>>,
+}
+
+/// From when until when a token is good, leeway included.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    from: Timestamp,
+    pub(crate) until: Timestamp,
+}
+
+impl Window {
+    /// A window from so long after the epoch.
+    pub(crate) fn new(from: Duration, until: Timestamp) -> Self {
+        Self {
+            from: Timestamp::default() + from,
+            until,
+        }
+    }
+
+    /// `exp` has to be there. A token that was issued in the future is not good before
+    /// that, whatever its `nbf` says.
+    fn of(claims: &Claims, leeway: Duration) -> Result<Self, Cause> {
+        let expires = claims.moment("exp")?.ok_or(Cause::Claims)?;
+        let not_before = claims.moment("nbf")?.unwrap_or_default();
+        let issued = claims.moment("iat")?.unwrap_or_default();
+        let from = not_before.max(issued) - Timestamp::default();
+        Ok(Self::new(from.saturating_sub(leeway), expires + leeway))
+    }
+
+    pub(crate) fn check(&self, now: Timestamp) -> Result<(), Cause> {
+        if now >= self.until {
+            Err(Cause::Expired)
+        } else if now < self.from {
+            Err(Cause::NotYetValid)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

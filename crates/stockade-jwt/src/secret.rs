@@ -1,0 +1,82 @@
+//! Secrets that both sides have.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use crate::{KeyError, KeyErrorKind};
+
+/// The secret of an HMAC key: at least 32 bytes, wiped on drop, never shown.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<Box<[u8]>>);
+
+impl Secret {
+    /// The shortest secret, in bytes; HS384 and HS512 want 48 and 64.
+    pub const SHORTEST: usize = 32;
+
+    /// These bytes as a secret.
+    ///
+    /// # Errors
+    /// When there are fewer than 32, or when they are a key in PEM or JWK form: where a
+    /// public key were taken for a secret, everybody could sign.
+    pub fn new(bytes: impl AsRef<[u8]>) -> Result<Self, KeyError> {
+        let bytes = bytes.as_ref();
+        if looks_like_a_key(bytes) {
+            return Err(KeyError::new(
+                KeyErrorKind::Malformed,
+                "this is a key in PEM or JWK form and no secret; give it to \
+                 `VerifyingKey::pem` or `KeySet::from_jwks`",
+            ));
+        }
+        if bytes.len() < Self::SHORTEST {
+            return Err(KeyError::new(
+                KeyErrorKind::Weak,
+                "a secret needs at least 32 random bytes",
+            ));
+        }
+        Ok(Self(Zeroizing::new(bytes.into())))
+    }
+
+    pub(crate) fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+fn looks_like_a_key(bytes: &[u8]) -> bool {
+    let text = bytes.trim_ascii_start();
+    let holds = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
+    text.starts_with(b"-----BEGIN ") || (text.starts_with(b"{") && holds(b"\"kty\""))
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_long_enough_and_never_shown() {
+        assert_eq!(
+            Secret::new([b'x'; 31]).unwrap_err().kind(),
+            KeyErrorKind::Weak
+        );
+        let secret = Secret::new([b'x'; 32]).unwrap();
+        assert_eq!(format!("{secret:?}"), "Secret(…)");
+    }
+
+    // J03
+    #[test]
+    fn a_public_key_is_no_secret() {
+        let pem = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----";
+        let jwk =
+            r#"{"crv":"Ed25519","kty":"OKP","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+        for text in [pem.to_owned(), format!(" \n{pem}\n"), jwk.to_owned()] {
+            let error = Secret::new(&text).unwrap_err();
+            assert_eq!(error.kind(), KeyErrorKind::Malformed, "{text}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The key that issued tokens are signed with.
+
+use std::fmt;
+
+use jsonwebtoken::{AlgorithmFamily, EncodingKey, crypto::aws_lc::DEFAULT_PROVIDER};
+
+use crate::{Algorithm, KeyError, KeyErrorKind, Secret};
+
+/// A key that signs tokens; never shown.
+#[derive(Clone)]
+pub struct SigningKey {
+    id: Option<Box<str>>,
+    algorithm: Algorithm,
+    key: EncodingKey,
+}
+
+impl SigningKey {
+    /// An HMAC key: whoever verifies the tokens could issue them, too.
+    ///
+    /// # Errors
+    /// When the algorithm is not HS256, HS384 or HS512, or the secret is shorter than its
+    /// hash.
+    pub fn hmac(algorithm: Algorithm, secret: &Secret) -> Result<Self, KeyError> {
+        if secret.expose().len() < algorithm.shortest_secret() {
+            return Err(KeyError::new(
+                KeyErrorKind::Weak,
+                "the secret is shorter than the algorithm's hash; HS384 wants 48 bytes, \
+                 HS512 wants 64",
+            ));
+        }
+        Self::new(algorithm, EncodingKey::from_secret(secret.expose()))
+    }
+
+    /// A private key as PEM: `PRIVATE KEY` (PKCS #8), or `RSA PRIVATE KEY`.
+    ///
+    /// # Errors
+    /// When the text is not such a key, or the key does not fit the algorithm, or is an
+    /// RSA key of fewer than 2048 bits.
+    pub fn pem(algorithm: Algorithm, text: &str) -> Result<Self, KeyError> {
+        let text = text.trim().as_bytes();
+        let key = match algorithm.family() {
+            AlgorithmFamily::Rsa => EncodingKey::from_rsa_pem(text),
+            AlgorithmFamily::Ec => EncodingKey::from_ec_pem(text),
+            AlgorithmFamily::Ed => EncodingKey::from_ed_pem(text),
+            AlgorithmFamily::Hmac => return Err(unfit()),
+        };
+        Self::new(algorithm, key.map_err(|error| unfit().because(error))?)
+    }
+
+    /// The `kid` that tokens name, so that the key can be changed while older tokens live.
+    pub fn id(mut self, id: impl Into<Box<str>>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// The algorithm of the key.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    pub(crate) fn key_id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    fn new(algorithm: Algorithm, key: EncodingKey) -> Result<Self, KeyError> {
+        let key = Self {
+            id: None,
+            algorithm,
+            key,
+        };
+        // Finds out now what would otherwise show at the first login.
+        match key.sign(b"") {
+            Ok(_) => Ok(key),
+            Err(error) => Err(unfit().because(error)),
+        }
+    }
+
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, jsonwebtoken::errors::Error> {
+        let signer = (DEFAULT_PROVIDER.signer_factory)(&self.algorithm.backend(), &self.key)?;
+        let signed = signer.try_sign(message);
+        signed.map_err(|error| jsonwebtoken::errors::ErrorKind::Signing(error.to_string()).into())
+    }
+}
+
+fn unfit() -> KeyError {
+    KeyError::new(
+        KeyErrorKind::Unfit,
+        "this is no private key that fits the algorithm; generate one for it",
+    )
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningKey")
+            .field("id", &self.id)
+            .field("algorithm", &self.algorithm)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,95 @@
+//! The three parts of a token (RFC 7515, section 7.1).
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use crate::cause::Cause;
+
+/// A JWS in its compact form: `header.payload.signature`, nothing of it decoded yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Token<'t> {
+    pub(crate) header: &'t str,
+    pub(crate) payload: &'t str,
+    pub(crate) signature: &'t str,
+    /// What the signature is over: the first two parts and the dot between them.
+    pub(crate) signed: &'t str,
+}
+
+impl<'t> Token<'t> {
+    /// Allocates nothing, however many dots there are (J10).
+    pub(crate) fn split(text: &'t str) -> Result<Self, Cause> {
+        let (signed, signature) = text.rsplit_once('.').ok_or(Cause::Malformed)?;
+        let (header, payload) = signed.split_once('.').ok_or(Cause::Malformed)?;
+        if payload.contains('.') || signature.is_empty() {
+            return Err(Cause::Malformed);
+        }
+        Ok(Self {
+            header,
+            payload,
+            signature,
+            signed,
+        })
+    }
+}
+
+/// Whether a text has the shape of a token: a JSON object in base64url, and two dots.
+pub(crate) fn has_shape(text: &[u8]) -> bool {
+    // `eyJ` is `{"`; API keys do not begin like this, and few of them have dots.
+    text.starts_with(b"eyJ") && text.iter().filter(|byte| **byte == b'.').take(3).count() == 2
+}
+
+/// Decodes one part; without padding, and without bits left over, so that no two texts
+/// are the same token.
+pub(crate) fn decode(part: &str) -> Result<Vec<u8>, Cause> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| Cause::Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // J10
+    #[test]
+    fn has_three_parts() {
+        for text in [
+            "",
+            ".",
+            "a",
+            "a.b",
+            "a.b.",
+            "a.b.c.d",
+            "....",
+            &".".repeat(1_000_000),
+        ] {
+            assert!(Token::split(text).is_err(), "{:.9}", text);
+        }
+        let token = Token::split("h.p.s").unwrap();
+        assert_eq!(
+            (token.header, token.payload, token.signature, token.signed),
+            ("h", "p", "s", "h.p")
+        );
+    }
+
+    #[test]
+    fn tells_tokens_from_keys() {
+        for (text, shape) in [
+            ("eyJhbGciOiJIUzI1NiJ9.e30.x", true),
+            ("eyJ..", true),
+            ("eyJ.", false),
+            ("eyJ...", false),
+            ("eyJhbGciOiJIUzI1NiJ9", false),
+            ("sk_team-core_abc", false),
+            ("sk.a.b", false),
+            ("", false),
+        ] {
+            assert_eq!(has_shape(text.as_bytes()), shape, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_one_text_decodes_to_a_value() {
+        assert_eq!(decode("QQ").unwrap(), b"A");
+        for text in ["QR", "QQ==", "Q", "Q Q", "Q\nQ", "+/+/", "é"] {
+            assert!(decode(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! The guard in front of a service.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(dead_code, reason = "not every test needs all of the support")]
+
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use http::{Request, header::AUTHORIZATION};
+use proptest::prelude::*;
+use stockade_core::{Authenticator, Guard, GuardLayer, Timestamp};
+use stockade_jwt::{
+    Algorithm, JwtAuth, KeySet, LiveKeys, Revocation, RevocationError, RevocationErrorKind,
+    RevocationList, RevocationStore, Secret, VerifyingKey,
+};
+use stockade_testkit::contract;
+use support::*;
+
+#[tokio::test]
+async fn upholds_the_contract() {
+    let token = token(&good(""));
+    contract::uphold(&layer(hs256()), || bearer(&token)).await;
+}
+
+#[tokio::test]
+async fn upholds_the_contract_when_it_waits() {
+    let guard = JwtAuth::new(hs256(), rules())
+        .clock(clock())
+        .revocations(Arc::new(Remote {
+            answer: Some(false),
+        }));
+    let token = token(&good(",\"jti\":\"a\""));
+    contract::uphold(&guard.into_layer(), || bearer(&token)).await;
+}
+
+#[tokio::test]
+async fn lets_a_token_in_as_its_principal() {
+    let guard = JwtAuth::new(hs256(), rules().attribute("email", "owner")).clock(clock());
+    let token = token(&good(r#","scope":"chat:write","email":"a@example.com""#));
+    let layer = guard.into_layer();
+    for _ in ["verified", "cached"] {
+        let asked = ask(&layer, bearer(&token)).await;
+        assert_eq!(asked.status(), 200);
+        let principal = asked.principal.unwrap();
+        assert_eq!(principal.id(), "alice");
+        assert_eq!(principal.attribute("owner"), Some("a@example.com"));
+        assert!(principal.may(&"chat:write".parse().unwrap()));
+    }
+}
+
+// A14, A16: one message, whatever is wrong.
+#[tokio::test]
+async fn all_tokens_that_are_not_valid_get_the_same_answer() {
+    let layer = layer(hs256());
+    let other = format!(
+        "{}.{}",
+        token(&good("")).rsplit_once('.').unwrap().0,
+        "QUJD"
+    );
+    let mut answers = Vec::new();
+    for (token, cause) in [
+        (other, "signature"),
+        (token(&good("").replace("api", "other")), "audience"),
+        (token(&good("").replace(ISSUER, "x")), "issuer"),
+        (token(&good("").replace("17", "16")), "expired"),
+        (token(&good("").replace("sub", "bus")), "subject"),
+        (token(&good(",\"scope\":7")), "scopes"),
+        (token("[]"), "claims"),
+        (hmac(r#"{"alg":"HS384"}"#, &good("")), "algorithm"),
+        (hmac(r#"{"alg":"HS256","typ":"x"}"#, &good("")), "type"),
+        (hmac("{}", &good("")), "header"),
+        ("eyJ.eyJ".to_owned(), "malformed"),
+        ("sk_team_abc".to_owned(), "malformed"),
+        ("a,b".to_owned(), "malformed"),
+        (format!("eyJ.{}.x", "x".repeat(9_000)), "too_long"),
+    ] {
+        let asked = ask(&layer, bearer(&token)).await;
+        assert_eq!(asked.status(), 401, "{token}");
+        let challenge = &asked.response.headers()["www-authenticate"];
+        assert_eq!(challenge, "Bearer realm=\"api\", error=\"invalid_token\"");
+        assert_eq!(asked.cause, Some(cause), "{token}");
+        answers.push(format!("{:?}", asked.response));
+    }
+    assert!(
+        answers.iter().all(|answer| *answer == answers[0]),
+        "{answers:#?}"
+    );
+}
+
+// A14, A16
+#[tokio::test]
+async fn no_token_gets_a_challenge_without_an_error() {
+    let guard = JwtAuth::new(hs256(), rules()).realm("mo\"dels");
+    let layer = guard.into_layer();
+    let uri = format!("/?access_token={}", token(&good("")));
+    for request in [
+        Request::builder(),
+        Request::builder().header(AUTHORIZATION, "Basic dTpw"),
+        Request::builder().uri(uri),
+    ] {
+        let asked = ask(&layer, request.body(()).unwrap()).await;
+        assert_eq!((asked.status(), asked.cause), (401, Some("missing")));
+        let challenge = &asked.response.headers()["www-authenticate"];
+        assert_eq!(challenge, "Bearer realm=\"models\"");
+    }
+}
+
+// A13
+#[tokio::test]
+async fn two_different_tokens_are_a_bad_request() {
+    let (a, b) = (token(&good("")), token(&good(",\"n\":1")));
+    let request = Request::builder()
+        .header(AUTHORIZATION, format!("Bearer {a}"))
+        .header(AUTHORIZATION, format!("Bearer {b}"));
+    let asked = ask(&layer(hs256()), request.body(()).unwrap()).await;
+    assert_eq!(asked.status(), 400);
+}
+
+// A15
+#[tokio::test]
+async fn odd_bytes_and_huge_headers_are_refused() {
+    let layer = layer(hs256());
+    let good = token(&good(""));
+    let huge = vec![b'.'; 1 << 20];
+    for value in [
+        &b"Bearer \x80\xff"[..],
+        format!("Bearer {good}\u{e9}").as_bytes(),
+        format!("Bearer {good},{good}").as_bytes(),
+        format!("Bearer  {good}").as_bytes(),
+        format!("Bearer\t{good}").as_bytes(),
+        &[b"Bearer ", &huge[..]].concat(),
+        b"Bearer ",
+    ] {
+        let request = Request::builder().header(AUTHORIZATION, value);
+        let asked = ask(&layer, request.body(()).unwrap()).await;
+        assert_eq!(asked.status(), 401);
+    }
+    for scheme in ["bearer", "BEARER", "bEARER"] {
+        let request = Request::builder().header(AUTHORIZATION, format!("{scheme} {good}"));
+        assert_eq!(ask(&layer, request.body(()).unwrap()).await.status(), 200);
+    }
+}
+
+// A23
+#[tokio::test]
+async fn without_keys_nobody_gets_in() {
+    let layer = layer(KeySet::new([]));
+    assert_eq!(cause(&layer, &token(&good(""))).await, Some("unknown_key"));
+}
+
+#[tokio::test]
+async fn anonymous_requests_pass_only_where_that_is_allowed() {
+    let guard = JwtAuth::new(hs256(), rules()).dangerous_allow_anonymous();
+    let layer = guard.into_layer();
+    let asked = ask(&layer, Request::new(())).await;
+    assert!(asked.principal.unwrap().is_anonymous());
+    assert_eq!(status(&layer, "eyJ.a.b").await, 401);
+}
+
+#[test]
+fn says_whether_a_token_is_presented() {
+    let guard = JwtAuth::new(hs256(), rules());
+    let presents = |request: Request<()>| guard.presents(&request.into_parts().0);
+    assert!(presents(bearer("eyJ.a.b")));
+    assert!(presents(bearer(&token("not even claims"))));
+    for text in ["sk_a_b", "eyJ.a", "eyJ.a.b.c", "a.b.c", ""] {
+        assert!(!presents(bearer(text)), "{text}");
+    }
+    assert!(!presents(Request::new(())));
+}
+
+// J05, A09
+#[tokio::test]
+async fn a_cached_token_expires() {
+    let clock = clock();
+    let guard = JwtAuth::new(hs256(), rules()).clock(clock.clone());
+    let (layer, token) = (guard.into_layer(), token(&good("")));
+    assert_eq!(status(&layer, &token).await, 200);
+    clock.advance(Duration::from_secs(900 + 60) - Duration::from_nanos(1));
+    assert_eq!(status(&layer, &token).await, 200);
+    clock.advance(Duration::from_nanos(1));
+    assert_eq!(cause(&layer, &token).await, Some("expired"));
+}
+
+#[tokio::test]
+async fn a_change_of_keys_empties_the_cache() {
+    let keys = hs256();
+    let (layer, token) = (layer(keys.clone()), token(&good("")));
+    assert_eq!(status(&layer, &token).await, 200);
+    let other = Secret::new([7; 64]).unwrap();
+    keys.publish(KeySet::new([
+        VerifyingKey::hmac(Algorithm::Hs256, &other).unwrap()
+    ]));
+    assert_eq!(cause(&layer, &token).await, Some("signature"));
+    keys.publish(KeySet::new([]));
+    assert_eq!(cause(&layer, &token).await, Some("unknown_key"));
+}
+
+// A08
+#[tokio::test]
+async fn a_revoked_token_is_refused_on_the_next_request() {
+    let list = Arc::new(RevocationList::default());
+    for cached in [0, 100] {
+        let guard = JwtAuth::new(hs256(), rules())
+            .clock(clock())
+            .cached_tokens(cached)
+            .revocations(list.clone());
+        let layer = guard.into_layer();
+        let id = format!("token-{cached}");
+        let token = token(&good(&format!(",\"jti\":\"{id}\"")));
+        assert_eq!(status(&layer, &token).await, 200);
+        let (now, until) = (Timestamp::from_secs(NOW), Timestamp::from_secs(NOW + 960));
+        list.revoke(&id, until, now).await.unwrap();
+        assert_eq!(cause(&layer, &token).await, Some("revoked"));
+    }
+    let guard = JwtAuth::new(hs256(), rules())
+        .clock(clock())
+        .revocations(list);
+    let layer = guard.into_layer();
+    assert_eq!(cause(&layer, &token(&good(""))).await, Some("no_id"));
+}
+
+/// A store on another machine; `None` when that is down.
+struct Remote {
+    answer: Option<bool>,
+}
+
+impl RevocationStore for Remote {
+    fn is_revoked(&self, _token_id: &str) -> Revocation {
+        let answer = self.answer;
+        Revocation::Wait(Box::pin(async move {
+            tokio::task::yield_now().await;
+            answer.ok_or_else(|| RevocationError::unavailable("connection refused"))
+        }))
+    }
+
+    fn revoke<'s>(
+        &'s self,
+        _token_id: &'s str,
+        _until: Timestamp,
+        _now: Timestamp,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), RevocationError>> + Send + 's>> {
+        Box::pin(async { Err(RevocationError::unavailable("connection refused")) })
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_down_lets_nobody_in() {
+    let token = token(&good(",\"jti\":\"a\""));
+    for (answer, expected) in [(Some(false), 200), (Some(true), 401), (None, 503)] {
+        let store = Arc::new(Remote { answer });
+        let guard = JwtAuth::new(hs256(), rules())
+            .clock(clock())
+            .revocations(store.clone());
+        let layer = guard.into_layer();
+        assert_eq!(status(&layer, &token).await, expected);
+        assert_eq!(status(&layer, &token).await, expected);
+        let (now, until) = (Timestamp::default(), Timestamp::default());
+        let error = store.revoke("a", until, now).await.unwrap_err();
+        assert_eq!(error.kind(), RevocationErrorKind::Unavailable);
+    }
+}
+
+#[test]
+fn nothing_shows_a_secret() {
+    let key = VerifyingKey::hmac(Algorithm::Hs256, &secret()).unwrap();
+    let shown = format!("{:?} {key:?} {:?}", secret(), layer(hs256()).guard());
+    assert!(!shown.contains("a secret of"), "{shown}");
+    assert!(!shown.contains("97, 32, 115"), "{shown}");
+}
+
+fn any_part() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[A-Za-z0-9_-]{0,40}",
+        "\\PC{0,20}",
+        Just("eyJhbGciOiJIUzI1NiJ9".to_owned())
+    ]
+}
+
+/// A guard is asked without a runtime: it answers at once.
+fn passes(layer: &GuardLayer<JwtAuth>, token: &str) -> Option<bool> {
+    let request = Request::builder().header(AUTHORIZATION, format!("Bearer {token}"));
+    let head = request.body(()).ok()?.into_parts().0;
+    match layer.guard().check(&head) {
+        stockade_core::Check::Pass(_) => Some(true),
+        stockade_core::Check::Refuse(_) | stockade_core::Check::Wait(_) => Some(false),
+    }
+}
+
+/// With a small table, since a property makes many guards.
+fn small() -> GuardLayer<JwtAuth> {
+    let guard = JwtAuth::new(hs256(), rules()).clock(clock());
+    GuardLayer::new(guard.cached_tokens(8))
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics_or_gets_in(parts in proptest::collection::vec(any_part(), 0..5)) {
+        prop_assert_ne!(passes(&small(), &parts.join(".")), Some(true));
+    }
+
+    #[test]
+    fn no_signed_text_panics_or_gets_in(header in any::<String>(), claims in any::<String>()) {
+        prop_assert_ne!(passes(&small(), &hmac(&header, &claims)), Some(true));
+        prop_assert_ne!(passes(&small(), &token(&claims)), Some(true));
+    }
+
+    #[test]
+    fn one_changed_character_is_refused(at in 0usize..1_000, with in "[A-Za-z0-9_.-]") {
+        let token = token(&good(""));
+        let at = at % token.len();
+        prop_assume!(token[at..=at] != with);
+        let mut changed = token.clone();
+        changed.replace_range(at..=at, &with);
+        let layer = small();
+        prop_assert_eq!(passes(&layer, &token), Some(true));
+        prop_assert_ne!(passes(&layer, &changed), Some(true));
+    }
+
+    // The cache changes nothing but the time it takes.
+    #[test]
+    fn cached_or_not_the_answer_is_the_same(
+        steps in proptest::collection::vec((0usize..4, 0u64..400, any::<bool>()), 1..40),
+    ) {
+        let (clock, keys) = (clock(), hs256());
+        let guard = |cached| {
+            let guard = JwtAuth::new(keys.clone(), rules());
+            GuardLayer::new(guard.clock(clock.clone()).cached_tokens(cached))
+        };
+        let (cached, uncached) = (guard(8), guard(0));
+        let tokens: Vec<_> = (0..4)
+            .map(|n| token(&good("").replace(&(NOW + 900).to_string(), &(NOW + n * 300).to_string())))
+            .collect();
+        for (at, pause, change) in steps {
+            clock.advance(Duration::from_secs(pause));
+            if change {
+                let fresh = VerifyingKey::hmac(Algorithm::Hs256, &secret()).unwrap();
+                let none = at == 0;
+                keys.publish(KeySet::new((!none).then_some(fresh)));
+            }
+            prop_assert_eq!(passes(&cached, &tokens[at]), passes(&uncached, &tokens[at]));
+        }
+    }
+}
+
+#[tokio::test]
+async fn live_keys_are_shared_by_their_clones() {
+    let keys: LiveKeys = KeySet::new([]).into();
+    let layer = layer(keys.clone());
+    assert_eq!(status(&layer, &token(&good(""))).await, 401);
+    keys.publish(KeySet::new([VerifyingKey::hmac(
+        Algorithm::Hs256,
+        &secret(),
+    )
+    .unwrap()]));
+    assert_eq!(keys.current().len(), 1);
+    assert_eq!(status(&layer, &token(&good(""))).await, 200);
+}

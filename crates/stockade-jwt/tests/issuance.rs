@@ -1,0 +1,227 @@
+//! Issuing tokens, and refreshing them.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(dead_code, reason = "not every test needs all of the support")]
+
+mod support;
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use stockade_core::{Guard, Timestamp};
+use stockade_jwt::{
+    Algorithm, JwtAuth, KeyErrorKind, KeySet, LiveKeys, MemoryRefreshStore, RefreshErrorKind,
+    RefreshTokens, RevocationList, RevocationStore, SigningKey, TokenIssuer, VerifyingKey,
+};
+use support::*;
+
+fn ed_issuer() -> TokenIssuer {
+    let key = SigningKey::pem(Algorithm::EdDsa, ED).unwrap().id("2026");
+    TokenIssuer::new(key, ISSUER, "api").clock(clock())
+}
+
+fn ed_keys() -> LiveKeys {
+    let key = VerifyingKey::pem(Algorithm::EdDsa, ED_PUBLIC).unwrap();
+    LiveKeys::new(KeySet::new([key.id("2026")]))
+}
+
+#[tokio::test]
+async fn an_issued_token_gets_in_until_it_expires_or_is_revoked() {
+    let (clock, list) = (clock(), Arc::new(RevocationList::default()));
+    let guard = JwtAuth::new(ed_keys(), rules().token_type("at+jwt"))
+        .clock(clock.clone())
+        .revocations(list.clone());
+    let layer = guard.into_layer();
+    let issuer = ed_issuer().clock(clock.clone());
+    let scopes = "chat:write models:read".parse().unwrap();
+    let (one, two) = (
+        issuer.issue("alice", &scopes).unwrap(),
+        issuer.issue("alice", &scopes).unwrap(),
+    );
+
+    let asked = ask(&layer, bearer(one.expose())).await;
+    assert_eq!(asked.status(), 200);
+    let principal = asked.principal.unwrap();
+    assert_eq!((principal.id(), principal.scopes()), ("alice", &scopes));
+
+    let until = one.expires_at() + Duration::from_secs(60);
+    list.revoke(one.id(), until, Timestamp::from_secs(NOW))
+        .await
+        .unwrap();
+    assert_eq!(cause(&layer, one.expose()).await, Some("revoked"));
+    assert_eq!(status(&layer, two.expose()).await, 200);
+
+    assert_eq!(two.expires_at(), Timestamp::from_secs(NOW + 900));
+    clock.advance(Duration::from_secs(900 + 60));
+    assert_eq!(cause(&layer, two.expose()).await, Some("expired"));
+}
+
+#[tokio::test]
+async fn a_subject_with_odd_characters_stays_what_it_is() {
+    let layer = layer(ed_keys());
+    for subject in ["a\"b", "a\\", "Ω", "a\",\"admin\":\"b"] {
+        let token = ed_issuer().issue(subject, &Default::default()).unwrap();
+        let asked = ask(&layer, bearer(token.expose())).await;
+        assert_eq!(asked.principal.unwrap().id(), subject);
+    }
+}
+
+#[test]
+fn a_thousand_tokens_have_different_ids() {
+    let issuer = ed_issuer();
+    let mut seen = HashSet::new();
+    for _ in 0..1_000 {
+        let token = issuer.issue("a", &Default::default()).unwrap();
+        // 128 bits in base64url.
+        assert_eq!(token.id().len(), 22);
+        assert!(seen.insert(token.id().to_owned()));
+    }
+}
+
+#[test]
+fn a_key_that_does_not_fit_signs_nothing() {
+    for (algorithm, pem) in [
+        (Algorithm::Hs256, RSA),
+        (Algorithm::Es256, RSA),
+        (Algorithm::Es256, P384),
+        (Algorithm::Es384, P256),
+        (Algorithm::Rs256, ED),
+        (Algorithm::Rs256, RSA_PUBLIC),
+        (Algorithm::EdDsa, ED_PUBLIC),
+        (Algorithm::EdDsa, "-----BEGIN"),
+    ] {
+        let error = SigningKey::pem(algorithm, pem).unwrap_err();
+        assert_eq!(error.kind(), KeyErrorKind::Unfit, "{algorithm} {pem:.40}");
+    }
+    assert!(SigningKey::hmac(Algorithm::EdDsa, &secret()).is_err());
+    for (algorithm, pem) in [
+        (Algorithm::Rs256, RSA),
+        (Algorithm::Ps512, RSA),
+        (Algorithm::Es256, P256),
+        (Algorithm::Es384, P384),
+        (Algorithm::EdDsa, ED),
+    ] {
+        assert!(SigningKey::pem(algorithm, pem).is_ok(), "{algorithm}");
+    }
+}
+
+fn refresh(capacity: usize) -> (RefreshTokens, stockade_testkit::FakeClock) {
+    let clock = clock();
+    let store = Arc::new(MemoryRefreshStore::new(capacity));
+    (RefreshTokens::new(store).clock(clock.clone()), clock)
+}
+
+async fn kind(tokens: &RefreshTokens, text: &str) -> Option<RefreshErrorKind> {
+    tokens.rotate(text).await.err().map(|error| error.kind())
+}
+
+#[tokio::test]
+async fn a_refresh_token_is_good_once() {
+    let (tokens, _) = refresh(10);
+    let first = tokens
+        .open("alice", "chat:write".parse().unwrap())
+        .await
+        .unwrap();
+    let second = tokens.rotate(first.expose()).await.unwrap();
+    assert_eq!(&*second.subject, "alice");
+    assert_eq!(second.scopes.to_string(), "chat:write");
+    let third = tokens.rotate(second.token.expose()).await.unwrap();
+    assert_ne!(second.token.expose(), third.token.expose());
+}
+
+#[tokio::test]
+async fn a_reused_refresh_token_ends_the_login() {
+    let (tokens, _) = refresh(10);
+    let first = tokens.open("alice", Default::default()).await.unwrap();
+    let other = tokens.open("alice", Default::default()).await.unwrap();
+    let second = tokens.rotate(first.expose()).await.unwrap();
+    assert_eq!(
+        kind(&tokens, first.expose()).await,
+        Some(RefreshErrorKind::Reused)
+    );
+    // The thief's or the owner's: the newest one is dead as well.
+    let newest = second.token.expose();
+    assert_eq!(kind(&tokens, newest).await, Some(RefreshErrorKind::Unknown));
+    assert_eq!(kind(&tokens, other.expose()).await, None);
+}
+
+#[tokio::test]
+async fn what_is_no_refresh_token_changes_nothing() {
+    let (tokens, _) = refresh(10);
+    let good = tokens.open("alice", Default::default()).await.unwrap();
+    let text = good.expose();
+    let megabyte = "x".repeat(1 << 20);
+    for other in [
+        "",
+        "rt.",
+        "rt..",
+        &text[..text.len() - 1],
+        &text[3..],
+        &format!("{text}A"),
+        &text.replace('.', "_"),
+        &format!("rt.{}.{}", "A".repeat(22), "A".repeat(43)),
+        &megabyte,
+    ] {
+        assert_eq!(
+            kind(&tokens, other).await,
+            Some(RefreshErrorKind::Unknown),
+            "{other:.80}"
+        );
+        assert!(!tokens.close(other).await.unwrap());
+    }
+    assert_eq!(kind(&tokens, text).await, None);
+}
+
+#[tokio::test]
+async fn a_login_ends_by_itself_and_by_hand() {
+    let (tokens, clock) = refresh(10);
+    let idle = tokens.open("alice", Default::default()).await.unwrap();
+    let closed = tokens.open("bob", Default::default()).await.unwrap();
+    assert!(tokens.close(closed.expose()).await.unwrap());
+    assert_eq!(
+        kind(&tokens, closed.expose()).await,
+        Some(RefreshErrorKind::Unknown)
+    );
+    clock.advance(Duration::from_secs(7 * 24 * 3_600));
+    assert_eq!(
+        kind(&tokens, idle.expose()).await,
+        Some(RefreshErrorKind::Unknown)
+    );
+}
+
+#[tokio::test]
+async fn a_full_store_logs_nobody_out() {
+    let (tokens, clock) = refresh(1);
+    let first = tokens.open("alice", Default::default()).await.unwrap();
+    let error = tokens.open("bob", Default::default()).await.unwrap_err();
+    assert_eq!(error.kind(), RefreshErrorKind::Full);
+    let first = tokens.rotate(first.expose()).await.unwrap().token;
+    clock.advance(Duration::from_secs(7 * 24 * 3_600));
+    assert!(tokens.open("bob", Default::default()).await.is_ok());
+    assert_eq!(
+        kind(&tokens, first.expose()).await,
+        Some(RefreshErrorKind::Unknown)
+    );
+}
+
+#[tokio::test]
+async fn nothing_shows_a_secret() {
+    let (tokens, _) = refresh(10);
+    let (access, refresh) = (
+        ed_issuer().issue("alice", &Default::default()).unwrap(),
+        tokens.open("alice", Default::default()).await.unwrap(),
+    );
+    let key = SigningKey::pem(Algorithm::EdDsa, ED).unwrap();
+    let refreshed = tokens.rotate(refresh.expose()).await.unwrap();
+    let shown = format!(
+        "{access:?} {refresh:?} {key:?} {tokens:?} {refreshed:?} {:?}",
+        ed_issuer()
+    );
+    let signature = access.expose().rsplit_once('.').unwrap().1;
+    for secret in [
+        signature,
+        refresh.expose(),
+        &ED.lines().nth(1).unwrap()[20..],
+    ] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}

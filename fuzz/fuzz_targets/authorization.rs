@@ -1,0 +1,52 @@
+//! Any headers: what passes holds the known key and no other, and leaves no key behind.
+
+#![no_main]
+
+use std::sync::LazyLock;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use libfuzzer_sys::fuzz_target;
+use stockade_core::{Check, Guard, Principal};
+use stockade_key_auth::{KeyAuth, KeyDigest, KeyRecord, MemoryKeyStore};
+
+const KNOWN: &str = "known";
+
+static GUARD: LazyLock<KeyAuth> = LazyLock::new(|| {
+    let store = MemoryKeyStore::new();
+    let digest = KeyDigest::of(KNOWN.as_bytes());
+    let record = KeyRecord::new("a".parse().expect("an id"), digest);
+    store.insert(record).expect("the only key");
+    KeyAuth::new(&store)
+});
+
+/// Lines of `name byte, value`.
+fn headers(data: &[u8]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for line in data.split(|byte| *byte == b'\n').take(64) {
+        let Some((which, value)) = line.split_first() else {
+            continue;
+        };
+        let name = HeaderName::from_static(match which % 3 {
+            0 => "authorization",
+            1 => "x-api-key",
+            _ => "cookie",
+        });
+        if let Ok(value) = HeaderValue::from_bytes(value) {
+            headers.append(name, value);
+        }
+    }
+    headers
+}
+
+fuzz_target!(|data: &[u8]| {
+    let (mut head, ()) = Request::new(()).into_parts();
+    head.headers = headers(data);
+    if let Check::Pass(pass) = GUARD.check(&head) {
+        let keys: Vec<&[u8]> = head.headers.get_all("x-api-key").iter().map(|v| v.as_bytes()).collect();
+        assert!(keys.iter().all(|key| *key == KNOWN.as_bytes()), "two keys that differ");
+        GUARD.admit(pass, &mut head);
+        assert!(!head.headers.contains_key("authorization"));
+        assert!(!head.headers.contains_key("x-api-key"));
+        assert_eq!(Principal::of(&head.extensions).map(Principal::id), Some("a"));
+    }
+});
