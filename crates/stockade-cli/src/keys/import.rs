@@ -1,0 +1,147 @@
+//! `stockade keys import`.
+
+mod plan;
+
+use std::{fs, path::PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+use stockade_key_auth::{FileKeyStore, KeyRecord, KeyStore};
+
+use super::{
+    counted,
+    records::{Language, replace},
+    store::{Missing, Place, Store},
+};
+use crate::{Failure, Outcome, output, visible::visible};
+use plan::{Fate, Plan, Verdict};
+
+/// Which file, and how strictly.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+A key that the store has under the same id and hash is skipped, and stays as it is there: an
+import never makes a revoked key valid again. One that the store has with another hash, or
+under another id, is refused; then nothing at all is added, unless --skip-refused is given.
+So an import can be repeated safely.
+
+Examples:
+  stockade keys import keys.yaml --store sqlite:keys.db --dry-run
+  stockade keys import keys.yaml --store sqlite:keys.db")]
+pub(crate) struct ImportArgs {
+    /// The file: YAML, TOML (`.toml`) or JSON (`.json`)
+    #[arg(value_name = "FILE")]
+    from: PathBuf,
+    /// Change nothing; say what would be
+    #[arg(long)]
+    dry_run: bool,
+    /// Add the others where some are refused
+    #[arg(long)]
+    skip_refused: bool,
+    /// Write JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl ImportArgs {
+    pub(crate) async fn run(self, place: &Place) -> Result<Outcome, Failure> {
+        if place.is_file(&self.from) {
+            return Err(Failure::usage(format_args!("{place} is the store itself"))
+                .mend("name another file, or another store by --store"));
+        }
+        let records = FileKeyStore::open(&self.from)?.list().await?;
+        // The store has read it already, so what is missing now was taken away meanwhile.
+        let text = fs::read_to_string(&self.from).unwrap_or_default();
+        let existing = place.records().await?;
+        let plan = Plan::new(records, &existing, &text);
+        let stopped = plan.refused() > 0 && !self.skip_refused;
+        if !stopped && !self.dry_run {
+            add(place, existing, plan.added()).await?;
+        }
+        self.report(&plan, place, stopped)?;
+        match plan.refused() {
+            0 => Ok(Outcome::Done),
+            _ => Ok(Outcome::Refused),
+        }
+    }
+
+    fn report(&self, plan: &Plan, place: &Place, stopped: bool) -> Result<(), Failure> {
+        let changed = !stopped && !self.dry_run;
+        if self.json {
+            output::answer_json(&Json {
+                changed,
+                keys: plan.fates(),
+            })?;
+        } else {
+            for fate in plan.fates() {
+                output::answer(self.line(fate, changed))?;
+            }
+        }
+        let (added, refused) = (counted(plan.added().count()), counted(plan.refused()));
+        match (stopped, self.dry_run) {
+            (true, _) => output::error(format_args!(
+                "nothing was added, since {refused} would be refused; mend the file, or add \
+                 --skip-refused"
+            )),
+            (_, true) => output::remark(format_args!(
+                "Nothing was changed; without --dry-run, {added} would be added to {place}."
+            )),
+            _ => output::remark(format_args!("Added {added} to {place}.")),
+        }
+        Ok(())
+    }
+
+    fn line(&self, fate: &Fate, changed: bool) -> String {
+        let style = fate.style();
+        let result = match fate.verdict {
+            Verdict::Added if !changed => "would be added",
+            verdict => verdict.name(),
+        };
+        let line = fate.line.map(|line| format!(":{line}")).unwrap_or_default();
+        format!(
+            "{}{line}: {} {style}{result}{style:#}{}",
+            visible(&self.from.display().to_string()),
+            fate.id,
+            fate.reason
+                .as_deref()
+                .map(|reason| format!(": {reason}"))
+                .unwrap_or_default(),
+        )
+    }
+}
+
+#[derive(Serialize)]
+struct Json<'p> {
+    /// Whether what is `added` was added.
+    changed: bool,
+    keys: &'p [Fate],
+}
+
+/// Adds the keys, all of which the plan has found to fit.
+///
+/// A file is replaced once, by one that has them all. A database takes them one by one:
+/// where it fails half way, the import can be repeated, and skips what is there.
+async fn add<'p>(
+    place: &Place,
+    existing: Vec<KeyRecord>,
+    added: impl Iterator<Item = &'p KeyRecord>,
+) -> Result<(), Failure> {
+    if let Place::File(path) = place {
+        let mut records = existing;
+        records.extend(added.cloned());
+        records.sort_by(|one, other| one.id.cmp(&other.id));
+        return replace(path, &Language::of(path).write(&records)?);
+    }
+    let store: Store = place.open(Missing::Create).await?;
+    for (done, record) in added.enumerate() {
+        let created = store.keys().create(record.clone()).await;
+        created.map_err(|error| {
+            Failure::refused(format_args!(
+                "after {}, at {}: {error}",
+                counted(done),
+                record.id
+            ))
+            .mend("what was added before stays; mend that, and import again for the rest")
+        })?;
+    }
+    Ok(())
+}

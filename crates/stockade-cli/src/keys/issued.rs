@@ -1,0 +1,107 @@
+//! A key that was made just now: its hash for the store, and the one time it is shown.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use stockade_core::Timestamp;
+use stockade_key_auth::{GeneratedKey, KeyHash, KeyId, KeyRecord, to_yaml};
+
+use super::{store::Place, view::View};
+use crate::{
+    Failure,
+    output::{self, STRONG},
+    secret,
+    visible::visible,
+};
+
+/// How a key's text is made and shown.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TextArgs {
+    /// What the key's text begins with: a lowercase letter and up to 15 more letters or
+    /// digits
+    #[arg(long, default_value = "sk")]
+    prefix: String,
+    /// Keep an HMAC of the key, made with the secret in this file, instead of its SHA-256
+    ///
+    /// The server needs the same secret: the bytes of the file, without a line feed at the
+    /// end.
+    #[arg(long, value_name = "FILE")]
+    pepper_file: Option<PathBuf>,
+    /// Write JSON: the key, its record, and its YAML entry
+    #[arg(long)]
+    json: bool,
+}
+
+/// A key before its record is stored.
+pub(crate) struct Issued {
+    key: GeneratedKey,
+    pub(crate) hash: KeyHash,
+}
+
+impl TextArgs {
+    pub(crate) fn is_peppered(&self) -> bool {
+        self.pepper_file.is_some()
+    }
+
+    pub(crate) fn issue(&self, id: KeyId) -> Result<Issued, Failure> {
+        let pepper = self
+            .pepper_file
+            .as_deref()
+            .map(secret::pepper)
+            .transpose()?;
+        let key = GeneratedKey::new(&self.prefix, id)?;
+        let hash = match pepper {
+            Some(pepper) => KeyHash::peppered(pepper.digest(key.expose().as_bytes())),
+            None => key.digest().into(),
+        };
+        Ok(Issued { key, hash })
+    }
+
+    /// Shows the key this once, with the record that the store has of it now.
+    ///
+    /// # Errors
+    /// When nobody reads it: then the key is lost, and its owner should know that.
+    pub(crate) fn show(
+        &self,
+        issued: &Issued,
+        record: &KeyRecord,
+        place: &Place,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
+        let shown = match self.json {
+            true => output::answer_json(&Json {
+                key: issued.key.expose(),
+                record: View::of(record, now),
+                entry: to_yaml(record),
+            }),
+            false => text(issued.key.expose(), record, place),
+        };
+        shown.map_err(|error| {
+            let id = &record.id;
+            Failure::refused(format_args!(
+                "the key {id} is in {place}, but could not be shown: {error}"
+            ))
+            .mend(format_args!(
+                "it is lost; make another text with `stockade keys rotate {id}`"
+            ))
+        })?;
+        output::remark("\nThis key will not be shown again: keep it where secrets are kept.");
+        Ok(())
+    }
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    key: &'a str,
+    record: View<'a>,
+    entry: String,
+}
+
+fn text(key: &str, record: &KeyRecord, place: &Place) -> std::io::Result<()> {
+    output::answer(format_args!("Key:\n\n  {STRONG}{key}{STRONG:#}\n"))?;
+    output::answer(format_args!("Its entry, as {place} has it (in YAML):\n"))?;
+    to_yaml(record)
+        .lines()
+        .try_for_each(|line| output::answer(visible(line)))
+}

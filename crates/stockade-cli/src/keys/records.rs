@@ -1,0 +1,103 @@
+//! Files of records: written whole, or not at all.
+
+use std::{
+    ffi::OsStr,
+    fs, io,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use clap::ValueEnum;
+use serde_json::Value;
+use stockade_key_auth::{KeyRecord, to_yaml};
+use tempfile::NamedTempFile;
+
+use crate::Failure;
+
+/// The language of a file of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Language {
+    /// As `keys.yaml`
+    Yaml,
+    /// As `keys.toml`
+    Toml,
+    /// As `keys.json`
+    Json,
+}
+
+impl Language {
+    /// By the ending, as a server reads the file: what is neither TOML nor JSON is YAML.
+    pub(crate) fn of(path: &Path) -> Self {
+        match path.extension().and_then(OsStr::to_str) {
+            Some("toml") => Self::Toml,
+            Some("json") => Self::Json,
+            _ => Self::Yaml,
+        }
+    }
+
+    /// The text of a file with these records, hashes and all.
+    pub(crate) fn write(self, records: &[KeyRecord]) -> Result<String, Failure> {
+        let yaml = match records {
+            [] => "keys: []\n".to_owned(),
+            records => records.iter().fold("keys:\n".to_owned(), |text, record| {
+                text + to_yaml(record).trim_end() + "\n"
+            }),
+        };
+        // Errors of the writers may cite a value, and a value may be a hash.
+        let unwritable = || Failure::refused("the records cannot be written in this language");
+        if self == Self::Yaml {
+            return Ok(yaml);
+        }
+        let value: Value = serde_saphyr::from_str(&yaml).map_err(|_| unwritable())?;
+        match self {
+            Self::Toml => toml::to_string_pretty(&value).map_err(|_| unwritable()),
+            _ => serde_json::to_string_pretty(&value)
+                .map(|text| text + "\n")
+                .map_err(|_| unwritable()),
+        }
+    }
+}
+
+/// Replaces the file, or makes it, of mode 0600: a reader or a crash sees the old one or
+/// the new one.
+pub(crate) fn replace(path: &Path, text: &str) -> Result<(), Failure> {
+    replaced(path, text).map_err(|error| {
+        Failure::refused(format_args!(
+            "{} cannot be written: {error}",
+            path.display()
+        ))
+    })
+}
+
+fn replaced(path: &Path, text: &str) -> io::Result<()> {
+    let path = target(path)?;
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    // Temporary files are of mode 0600.
+    let mut file = NamedTempFile::new_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(&path)?;
+    sync_folder(folder)
+}
+
+/// Where a symbolic link leads, so that the link stays.
+fn target(path: &Path) -> io::Result<PathBuf> {
+    match fs::canonicalize(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(path.to_owned()),
+        real => real,
+    }
+}
+
+/// The rename is on the disk only when the folder is.
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    fs::File::open(folder)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_folder: &Path) -> io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! `stockade keys show`.
+
+use clap::Args;
+use stockade_core::Timestamp;
+use stockade_key_auth::{KeyId, KeyRecord};
+
+use super::{
+    now,
+    state::State,
+    store::{Missing, Place},
+    view::View,
+};
+use crate::{Failure, Outcome, moment::Shown, output, visible::visible};
+
+/// Which key.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ShowArgs {
+    /// The key's id
+    id: KeyId,
+    /// Write JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl ShowArgs {
+    pub(crate) async fn run(self, place: &Place) -> Result<Outcome, Failure> {
+        let record = place.open(Missing::Refuse).await?.find(&self.id).await?;
+        if self.json {
+            output::answer_json(&View::of(&record, now()))?;
+        } else {
+            for (name, value) in lines(&record, now()) {
+                output::answer(format_args!("{name:<20} {value}"))?;
+            }
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+fn lines(record: &KeyRecord, now: Timestamp) -> Vec<(String, String)> {
+    let state = State::of(record, now);
+    let style = state.style();
+    let mut lines = vec![
+        ("id".to_owned(), record.id.to_string()),
+        (
+            "state".to_owned(),
+            format!("{style}{}{style:#}", state.name()),
+        ),
+    ];
+    let mut add = |name: &str, value: Option<String>| {
+        lines.extend(value.map(|value| (name.to_owned(), value)));
+    };
+    let time = |at: Timestamp| Shown(at).to_string();
+    add("name", record.name.as_deref().map(visible));
+    add("owner", record.owner.as_deref().map(visible));
+    add(
+        "scopes",
+        Some(match record.scopes.is_empty() {
+            true => "none: it may do nothing yet".to_owned(),
+            false => record.scopes.to_string(),
+        }),
+    );
+    let models = record
+        .models
+        .as_ref()
+        .map(|models| visible(&models.join(", ")));
+    add("models", Some(models.unwrap_or_else(|| "all".to_owned())));
+    let networks: Vec<_> = record.networks.iter().map(ToString::to_string).collect();
+    add(
+        "networks",
+        (!networks.is_empty()).then(|| networks.join(", ")),
+    );
+    let quotas = &record.quotas;
+    for (name, quota) in [
+        ("requests per minute", quotas.requests_per_minute),
+        ("requests per hour", quotas.requests_per_hour),
+        ("requests per day", quotas.requests_per_day),
+        ("tokens per minute", quotas.tokens_per_minute),
+        ("requests at once", quotas.concurrency),
+    ] {
+        add(name, quota.map(|quota| quota.to_string()));
+    }
+    add("created", record.created.map(time));
+    add(
+        "expires",
+        Some(record.expires.map_or_else(|| "never".to_owned(), time)),
+    );
+    add("revoked", record.revoked.map(time));
+    add(
+        "last used",
+        Some(record.last_used.map_or_else(|| "never".to_owned(), time)),
+    );
+    if let State::Rotating(until) = state {
+        add("old text taken until", Some(time(until)));
+    }
+    add("hashed with", Some(record.hash.algorithm().to_owned()));
+    for (name, value) in &record.metadata {
+        add(&visible(name), Some(visible(value)));
+    }
+    lines
+}

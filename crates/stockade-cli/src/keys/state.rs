@@ -1,0 +1,81 @@
+//! Whether a key is taken.
+
+use anstyle::Style;
+use stockade_core::Timestamp;
+use stockade_key_auth::KeyRecord;
+
+use crate::output::{BAD, CAUTION, GOOD};
+
+/// Whether a key is taken, at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Active,
+    /// It is taken, and so is its text before the last rotation, until then.
+    Rotating(Timestamp),
+    Expired,
+    Revoked,
+}
+
+impl State {
+    pub(crate) fn of(record: &KeyRecord, now: Timestamp) -> Self {
+        let previous = record.previous.as_ref().map(|previous| previous.until);
+        if record.revoked.is_some() {
+            Self::Revoked
+        } else if record.expires.is_some_and(|expires| expires <= now) {
+            Self::Expired
+        } else {
+            match previous {
+                Some(until) if until > now => Self::Rotating(until),
+                _ => Self::Active,
+            }
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Rotating(_) => "rotating",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    pub(crate) fn style(self) -> Style {
+        match self {
+            Self::Active => GOOD,
+            Self::Rotating(_) => CAUTION,
+            Self::Expired | Self::Revoked => BAD,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stockade_key_auth::{KeyChange, KeyDigest};
+
+    use super::*;
+
+    #[test]
+    fn tells_the_states_apart() {
+        let at = Timestamp::from_secs;
+        let active = KeyRecord::new("a".parse().unwrap(), KeyDigest::of(b"1")).expires(at(100));
+        let rotate = KeyChange::Rotate {
+            hash: KeyDigest::of(b"2").into(),
+            grace: std::time::Duration::from_secs(10),
+            at: at(50),
+        };
+        let rotated = rotate.apply(active.clone()).unwrap();
+        let revoked = KeyChange::Revoke { at: at(1) };
+        let revoked = revoked.apply(rotated.clone()).unwrap();
+        for (record, now, state) in [
+            (&active, 99, State::Active),
+            (&active, 100, State::Expired),
+            (&rotated, 59, State::Rotating(at(60))),
+            (&rotated, 60, State::Active),
+            (&rotated, 100, State::Expired),
+            (&revoked, 50, State::Revoked),
+        ] {
+            assert_eq!(State::of(record, at(now)), state);
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Where keys are kept.
+
+use std::{
+    env, fmt,
+    path::{Path, PathBuf},
+};
+
+use stockade_key_auth::{FileKeyStore, KeyId, KeyRecord, KeyStore, KeyStoreError};
+use stockade_sqlx::SqlKeyStore;
+
+use crate::Failure;
+
+/// The name of a store.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    File(PathBuf),
+    /// The URL of a database, which may hold a password.
+    Database(String),
+}
+
+/// What to do about a store that is not there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    Create,
+    Refuse,
+}
+
+const VARIABLE: &str = "STOCKADE_KEYS";
+
+impl Place {
+    /// The store of the flag, of the environment, or `keys.yaml`.
+    pub(crate) fn choose(flag: Option<String>) -> Result<Self, Failure> {
+        if let Some(text) = flag {
+            let place = Self::parse(&text)?;
+            return match place.has_password() {
+                true => Err(Failure::usage(
+                    "--store has a password in it, where others can read it",
+                )
+                .mend(format_args!(
+                    "put the URL into {VARIABLE}, or the password into PGPASSWORD"
+                ))),
+                false => Ok(place),
+            };
+        }
+        match env::var(VARIABLE) {
+            Ok(text) if !text.is_empty() => Self::parse(&text),
+            Err(env::VarError::NotUnicode(_)) => {
+                Err(Failure::usage(format_args!("{VARIABLE} is not UTF-8")))
+            }
+            _ => Ok(Self::File("keys.yaml".into())),
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, Failure> {
+        let known = ["sqlite:", "postgres:", "postgresql:"];
+        if known.iter().any(|scheme| text.starts_with(scheme)) {
+            return Ok(Self::Database(text.to_owned()));
+        }
+        match text.split_once("://") {
+            // The rest is not cited: it may have a password in it.
+            Some((scheme, _)) => Err(Failure::usage(format_args!(
+                "{scheme}:// is no store of keys"
+            ))
+            .mend("use a file, sqlite:… or postgres://…")),
+            None if text.is_empty() => Err(Failure::usage("the name of the store is empty")
+                .mend("use a file, sqlite:… or postgres://…")),
+            None => Ok(Self::File(text.into())),
+        }
+    }
+
+    fn has_password(&self) -> bool {
+        let Self::Database(url) = self else {
+            return false;
+        };
+        let (address, query) = url.split_once('?').unwrap_or((url, ""));
+        let user = address
+            .split_once("://")
+            .and_then(|(_, rest)| rest.rsplit_once('@'));
+        user.is_some_and(|(user, _)| user.contains(':'))
+            || query.split('&').any(|pair| pair.starts_with("password="))
+    }
+
+    /// Whether the store is this very file.
+    pub(crate) fn is_file(&self, path: &Path) -> bool {
+        let Self::File(store) = self else {
+            return false;
+        };
+        match (store.canonicalize(), path.canonicalize()) {
+            (Ok(store), Ok(path)) => store == path,
+            _ => store == path,
+        }
+    }
+
+    /// Whether it is there; a server is taken to be.
+    pub(crate) fn exists(&self) -> bool {
+        let path = match self {
+            Self::File(path) => path,
+            Self::Database(url) => match url.strip_prefix("sqlite:") {
+                Some(rest) => {
+                    let path = rest.strip_prefix("//").unwrap_or(rest);
+                    Path::new(path.split('?').next().unwrap_or_default())
+                }
+                None => return true,
+            },
+        };
+        path.symlink_metadata().is_ok()
+    }
+
+    /// The records of the store, and none where there is no store yet.
+    pub(crate) async fn records(&self) -> Result<Vec<KeyRecord>, Failure> {
+        match self.exists() {
+            true => self.open(Missing::Refuse).await?.list().await,
+            false => Ok(Vec::new()),
+        }
+    }
+
+    /// Opens the store.
+    pub(crate) async fn open(&self, missing: Missing) -> Result<Store, Failure> {
+        if missing == Missing::Refuse && !self.exists() {
+            return Err(
+                Failure::refused(format_args!("there is no store at {self}")).mend(
+                    "make the first key with `stockade keys new`, or name the store by --store or \
+                 STOCKADE_KEYS",
+                ),
+            );
+        }
+        Ok(Store(match self {
+            Self::File(path) => Box::new(FileKeyStore::create_or_open(path)?),
+            Self::Database(url) => Box::new(SqlKeyStore::connect(url).await?),
+        }))
+    }
+}
+
+/// Without the user, the password and the parameters of a URL.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Database(url) => {
+                let url = url.split('?').next().unwrap_or_default();
+                match url.split_once("://") {
+                    Some((scheme, rest)) => {
+                        let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+                        write!(f, "{scheme}://{host}")
+                    }
+                    None => f.write_str(url),
+                }
+            }
+        }
+    }
+}
+
+/// An open store.
+pub(crate) struct Store(Box<dyn KeyStore>);
+
+impl Store {
+    pub(crate) fn keys(&self) -> &dyn KeyStore {
+        &*self.0
+    }
+
+    pub(crate) async fn list(&self) -> Result<Vec<KeyRecord>, Failure> {
+        Ok(self.0.list().await?)
+    }
+
+    /// The record of this id.
+    pub(crate) async fn find(&self, id: &KeyId) -> Result<KeyRecord, Failure> {
+        let records = self.0.list().await?;
+        records
+            .into_iter()
+            .find(|record| record.id == *id)
+            .ok_or_else(|| unknown(id))
+    }
+}
+
+fn unknown(id: &KeyId) -> Failure {
+    Failure::from(KeyStoreError::not_found(id)).mend("`stockade keys list` shows all of them")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn never_shows_or_takes_a_password() {
+        for url in [
+            "postgres://user:hunter2@db/keys",
+            "postgresql://user:hun@ter2@db/keys?sslmode=require",
+            "postgres://user@db/keys?password=hunter2",
+        ] {
+            let place = Place::parse(url).unwrap();
+            let shown = place.to_string();
+            assert!(!shown.contains("hun") && !shown.contains("ter2"), "{shown}");
+            let error = Place::choose(Some(url.to_owned())).err().unwrap();
+            assert!(!error.to_string().contains("ter2"), "{error}");
+        }
+        assert!(Place::choose(Some("postgres://user@db/keys".to_owned())).is_ok());
+        let error = Place::parse("redis://user:hunter2@db").err().unwrap();
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}

@@ -1,0 +1,201 @@
+//! `stockade keys verify`.
+
+use std::{net::IpAddr, path::PathBuf};
+
+use clap::Args;
+use http::{HeaderName, Request, request::Parts};
+use serde::Serialize;
+use stockade_core::{Check, ClientIp, Guard, Refusal, RequestContext, RequestId, Timestamp};
+use stockade_key_auth::{CredentialSource, KeyAuth, KeyHash, KeyRecord, Pepper};
+
+use super::{
+    counted, now,
+    store::{Missing, Place, Store},
+    view::View,
+};
+use crate::{
+    Failure, Outcome,
+    moment::Shown,
+    output::{self, BAD, GOOD},
+    secret,
+};
+
+/// How the key would be used.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+The key is asked for and not shown, or read from standard input; never give it as an argument.
+The answer is that of the guard which servers run: exit code 0 if it would take the key now,
+1 if not.
+
+Examples:
+  stockade keys verify
+  stockade keys verify --from 10.1.2.3 < key.txt")]
+pub(crate) struct VerifyArgs {
+    /// The address that the key would be used from, for keys that are bound to networks
+    #[arg(long, value_name = "ADDRESS")]
+    from: Option<IpAddr>,
+    /// The pepper, for keys that are kept with one
+    #[arg(long, value_name = "FILE")]
+    pepper_file: Option<PathBuf>,
+    /// Write JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The header that the key is put into; the name is of no account.
+const HEADER: HeaderName = HeaderName::from_static("x-api-key");
+
+impl VerifyArgs {
+    pub(crate) async fn run(self, place: &Place) -> Result<Outcome, Failure> {
+        let pepper = self
+            .pepper_file
+            .as_deref()
+            .map(secret::pepper)
+            .transpose()?;
+        let store = place.open(Missing::Refuse).await?;
+        let key = secret::ask_or_read("Key")?;
+        let refusal = self.ask_guard(&store, &key, pepper.as_ref()).await?;
+        let records = store.list().await?;
+        let owner = match refusal.as_ref().map(Refusal::cause) {
+            // No record has it; slow hashes need not be tried again to know that.
+            Some("unknown" | "checksum" | "malformed" | "token") => None,
+            _ => records
+                .iter()
+                .find_map(|record| matched(record, &key, pepper.as_ref())),
+        };
+        let now = now();
+        let reason =
+            refusal.map(|refusal| reason(&refusal, owner.as_ref(), &records, &pepper, now));
+        self.report(owner.map(|owner| owner.record), reason.as_deref(), now)?;
+        Ok(match reason {
+            None => Outcome::Done,
+            Some(_) => Outcome::Refused,
+        })
+    }
+
+    /// Runs the guard over a request with the key: whatever it comes to here, it comes to
+    /// on a server.
+    async fn ask_guard(
+        &self,
+        store: &Store,
+        key: &str,
+        pepper: Option<&Pepper>,
+    ) -> Result<Option<Refusal>, Failure> {
+        let mut guard = KeyAuth::new(store.keys()).sources([CredentialSource::Header(HEADER)]);
+        if let Some(pepper) = pepper {
+            guard = guard.pepper(pepper.clone());
+        }
+        Ok(match guard.check(&self.head(key)?) {
+            Check::Pass(_) => None,
+            Check::Refuse(refusal) => Some(refusal),
+            Check::Wait(wait) => wait.await.err(),
+        })
+    }
+
+    fn head(&self, key: &str) -> Result<Parts, Failure> {
+        let request = Request::builder().header(HEADER, key).body(());
+        let request = request.map_err(|_| {
+            Failure::usage("this is no key: it has characters that no header can hold")
+        })?;
+        let (mut head, ()) = request.into_parts();
+        if let Some(address) = self.from {
+            let client = ClientIp::Ip(address.to_canonical());
+            let context = RequestContext::new(RequestId::next(), client);
+            head.extensions.insert(context);
+        }
+        Ok(head)
+    }
+
+    fn report(
+        &self,
+        record: Option<&KeyRecord>,
+        reason: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
+        if self.json {
+            return Ok(output::answer_json(&Json {
+                valid: reason.is_none(),
+                reason,
+                record: record.map(|record| View::of(record, now)),
+            })?);
+        }
+        let id = match record {
+            Some(record) => format!("the key {}", record.id),
+            None => "this key".to_owned(),
+        };
+        match reason {
+            None => output::answer(format_args!("{GOOD}taken{GOOD:#}: {id}"))?,
+            Some(reason) => output::answer(format_args!("{BAD}refused{BAD:#}: {id}: {reason}"))?,
+        }
+        Ok(())
+    }
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    valid: bool,
+    reason: Option<&'a str>,
+    record: Option<View<'a>>,
+}
+
+/// The record that a key is of.
+struct Owner<'r> {
+    record: &'r KeyRecord,
+    /// Until when this text is taken, where it was replaced by a rotation.
+    replaced: Option<Timestamp>,
+}
+
+fn matched<'r>(record: &'r KeyRecord, key: &str, pepper: Option<&Pepper>) -> Option<Owner<'r>> {
+    let key = key.as_bytes();
+    let peppered = pepper.map(|pepper| KeyHash::peppered(pepper.digest(key)));
+    let is = |hash: &KeyHash| hash.verify(key).unwrap_or(Some(hash) == peppered.as_ref());
+    let replaced = match &record.previous {
+        _ if is(&record.hash) => None,
+        Some(previous) if is(&previous.hash) => Some(previous.until),
+        _ => return None,
+    };
+    Some(Owner { record, replaced })
+}
+
+/// Why the guard refused the key, and what to do about it.
+fn reason(
+    refusal: &Refusal,
+    owner: Option<&Owner<'_>>,
+    records: &[KeyRecord],
+    pepper: &Option<Pepper>,
+    now: Timestamp,
+) -> String {
+    let peppered = |record: &&KeyRecord| record.hash.algorithm() == "hmac-sha256";
+    match (refusal.cause(), owner) {
+        ("revoked", Some(Owner { record, .. })) => match record.revoked {
+            Some(at) => format!("it was revoked at {}", Shown(at)),
+            None => "it was revoked".to_owned(),
+        },
+        ("expired", Some(owner)) => match (owner.record.expires, owner.replaced) {
+            (Some(at), _) if at <= now => format!("it expired at {}", Shown(at)),
+            (_, Some(at)) => {
+                format!(
+                    "it was rotated, and this text was taken until {} only",
+                    Shown(at)
+                )
+            }
+            _ => "it has expired".to_owned(),
+        },
+        ("network", _) => "it may not be used from this address".to_owned(),
+        (cause, Some(_)) if cause.starts_with("no request context") => {
+            "it is bound to networks; name an address by --from".to_owned()
+        }
+        ("checksum", _) => "it was mistyped or cut: its checksum is wrong".to_owned(),
+        ("malformed", _) => "it is no key: a key is visible ASCII without commas".to_owned(),
+        ("token", _) => "it is a token; see `stockade token inspect`".to_owned(),
+        ("unknown", _) => match records.iter().filter(peppered).count() {
+            count if count > 0 && pepper.is_none() => format!(
+                "the store does not have it, or has it among {} with a pepper; name \
+                 that by --pepper-file",
+                counted(count)
+            ),
+            _ => "the store does not have it".to_owned(),
+        },
+        _ => refusal.message().to_owned(),
+    }
+}

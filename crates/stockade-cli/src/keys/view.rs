@@ -1,0 +1,74 @@
+//! A record as it may be shown: all of it but the hashes.
+
+use std::{collections::BTreeMap, num::NonZeroU32};
+
+use serde::Serialize;
+use stockade_core::Timestamp;
+use stockade_key_auth::KeyRecord;
+
+use super::state::State;
+use crate::moment::Shown;
+
+/// The JSON form of a record. All names are always there, so that scripts can rely on them.
+#[derive(Serialize)]
+pub(crate) struct View<'r> {
+    id: &'r str,
+    state: &'static str,
+    name: Option<&'r str>,
+    owner: Option<&'r str>,
+    scopes: Vec<&'r str>,
+    models: Option<&'r [String]>,
+    networks: Vec<String>,
+    quotas: Quotas,
+    created_at: Option<String>,
+    expires_at: Option<String>,
+    revoked_at: Option<String>,
+    last_used_at: Option<String>,
+    /// Until when the text before the last rotation is taken.
+    previous_until: Option<String>,
+    algorithm: &'static str,
+    metadata: &'r BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+struct Quotas {
+    requests_per_minute: Option<NonZeroU32>,
+    requests_per_hour: Option<NonZeroU32>,
+    requests_per_day: Option<NonZeroU32>,
+    tokens_per_minute: Option<NonZeroU32>,
+    concurrency: Option<NonZeroU32>,
+}
+
+impl<'r> View<'r> {
+    pub(crate) fn of(record: &'r KeyRecord, now: Timestamp) -> Self {
+        let state = State::of(record, now);
+        let time = |at: Option<Timestamp>| at.map(|at| Shown(at).to_string());
+        let quotas = &record.quotas;
+        Self {
+            id: record.id.as_str(),
+            state: state.name(),
+            name: record.name.as_deref(),
+            owner: record.owner.as_deref(),
+            scopes: record.scopes.iter().map(|scope| scope.as_str()).collect(),
+            models: record.models.as_deref(),
+            networks: record.networks.iter().map(ToString::to_string).collect(),
+            quotas: Quotas {
+                requests_per_minute: quotas.requests_per_minute,
+                requests_per_hour: quotas.requests_per_hour,
+                requests_per_day: quotas.requests_per_day,
+                tokens_per_minute: quotas.tokens_per_minute,
+                concurrency: quotas.concurrency,
+            },
+            created_at: time(record.created),
+            expires_at: time(record.expires),
+            revoked_at: time(record.revoked),
+            last_used_at: time(record.last_used),
+            previous_until: match state {
+                State::Rotating(until) => time(Some(until)),
+                _ => None,
+            },
+            algorithm: record.hash.algorithm(),
+            metadata: &record.metadata,
+        }
+    }
+}

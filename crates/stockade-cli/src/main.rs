@@ -1,0 +1,15 @@
+//! The `stockade` command.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match stockade_cli::run(stockade_cli::Cli::parse()) {
+        Ok(outcome) => outcome.into(),
+        Err(failure) => {
+            failure.report();
+            failure.kind().into()
+        }
+    }
+}

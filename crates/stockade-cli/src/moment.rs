@@ -1,0 +1,163 @@
+//! Moments and lengths of time, as people write them.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use jiff::{Span, SpanRelativeTo, civil::Date, tz::TimeZone};
+use stockade_core::Timestamp;
+
+/// When a key expires, as it was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Expiry {
+    Never,
+    In(Span),
+    At(Timestamp),
+}
+
+impl Expiry {
+    /// The moment that is meant.
+    pub(crate) fn from(self, now: Timestamp) -> Result<Option<Timestamp>, &'static str> {
+        let at = match self {
+            Self::Never => return Ok(None),
+            Self::At(at) => at,
+            Self::In(span) => {
+                // By the calendar: a month is as long as this one is.
+                let later = jiff(now).to_zoned(TimeZone::UTC).checked_add(span);
+                let later = later.map_err(|_| "it is further off than can be told")?;
+                timestamp(later.timestamp())?
+            }
+        };
+        if at > now {
+            Ok(Some(at))
+        } else {
+            Err("it has passed already; name a time to come")
+        }
+    }
+}
+
+impl FromStr for Expiry {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.eq_ignore_ascii_case("never") {
+            return Ok(Self::Never);
+        }
+        if let Ok(at) = text.parse::<jiff::Timestamp>() {
+            return timestamp(at).map(Self::At);
+        }
+        // `2026-01-31T10:00` is a date to jiff, too, but without a zone it is no moment.
+        if !text.contains(['T', ' '])
+            && let Ok(date) = text.parse::<Date>()
+        {
+            let start = date.to_zoned(TimeZone::UTC).map_err(|_| NO_EXPIRY)?;
+            return timestamp(start.timestamp()).map(Self::At);
+        }
+        match text.parse::<Span>() {
+            Ok(span) if !span.is_negative() => Ok(Self::In(span)),
+            _ => Err(NO_EXPIRY),
+        }
+    }
+}
+
+const NO_EXPIRY: &str = "it is no expiry; write a length (`90d`, `1y`), a day \
+                         (`2026-01-31`, which is its first moment in UTC), a time \
+                         (`2026-01-31T18:00:00Z`) or `never`";
+
+/// A length of time such as `24h`, `15m` or `0`. A day has 24 hours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Length(pub(crate) Duration);
+
+impl FromStr for Length {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const PROBLEM: &str = "it is no length of time; write it like `24h`, `15m` or `0`";
+        if text == "0" {
+            return Ok(Self(Duration::ZERO));
+        }
+        let span: Span = text.parse().map_err(|_| PROBLEM)?;
+        let length = span.to_duration(SpanRelativeTo::days_are_24_hours());
+        let length = length.map_err(|_| PROBLEM)?;
+        Duration::try_from(length).map(Self).map_err(|_| PROBLEM)
+    }
+}
+
+/// A moment as RFC 3339 has it, to the second.
+#[derive(Clone, Copy)]
+pub(crate) struct Shown(pub(crate) Timestamp);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Padded as a whole, so that it can stand in columns.
+        f.pad(&jiff(Timestamp::from_secs(self.0.as_secs())).to_string())
+    }
+}
+
+fn jiff(at: Timestamp) -> jiff::Timestamp {
+    // The last moment of a `Timestamp` is in 2554, that of jiff in 9999.
+    jiff::Timestamp::from_nanosecond(at.as_nanos().into()).unwrap_or(jiff::Timestamp::MAX)
+}
+
+fn timestamp(at: jiff::Timestamp) -> Result<Timestamp, &'static str> {
+    u64::try_from(at.as_nanosecond())
+        .map(Timestamp::from_nanos)
+        .map_err(|_| "it is before 1970 or after 2554")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2025-11-01T00:00:00Z.
+    const NOW: Timestamp = Timestamp::from_secs(1_761_955_200);
+
+    #[test]
+    fn reads_expiries_as_people_write_them() {
+        for (text, shown) in [
+            ("90d", "2026-01-30T00:00:00Z"),
+            ("1y", "2026-11-01T00:00:00Z"),
+            ("1mo", "2025-12-01T00:00:00Z"),
+            ("36h", "2025-11-02T12:00:00Z"),
+            ("2026-01-31", "2026-01-31T00:00:00Z"),
+            ("2026-01-31T18:00:00Z", "2026-01-31T18:00:00Z"),
+            ("2026-01-31T18:00:00+02:00", "2026-01-31T16:00:00Z"),
+        ] {
+            let at = text.parse::<Expiry>().unwrap().from(NOW).unwrap().unwrap();
+            assert_eq!(Shown(at).to_string(), shown, "{text}");
+        }
+        let never = "never".parse::<Expiry>().unwrap();
+        assert_eq!(never.from(NOW), Ok(None));
+    }
+
+    #[test]
+    fn refuses_what_is_no_expiry_to_come() {
+        for text in [
+            "",
+            "soon",
+            "90",
+            "-90d",
+            "2026-13-01",
+            "2026-01-31T18:00",
+            "1960-01-01",
+            "90d; rm",
+        ] {
+            assert!(text.parse::<Expiry>().is_err(), "{text}");
+        }
+        for text in ["2025-11-01", "2025-10-31T23:59:59Z", "0d", "9999y"] {
+            assert!(text.parse::<Expiry>().unwrap().from(NOW).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_lengths() {
+        for (text, secs) in [("0", 0), ("24h", 86_400), ("1d", 86_400), ("15m", 900)] {
+            assert_eq!(
+                text.parse(),
+                Ok(Length(Duration::from_secs(secs))),
+                "{text}"
+            );
+        }
+        for text in ["", "24", "-1h", "1mo", "a day"] {
+            assert!(text.parse::<Length>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What is written, and where: answers to standard output, remarks to standard error.
+//!
+//! Colours are left out where nobody sees them, and where `NO_COLOR` says so.
+
+use std::{
+    fmt::Display,
+    io::{self, IsTerminal, Write},
+};
+
+use anstyle::{AnsiColor, Style};
+use serde::Serialize;
+
+use crate::visible::visible_json;
+
+/// What matters most on a page: a new key.
+pub(crate) const STRONG: Style = Style::new().bold();
+/// What works.
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
+/// What will not work for long, or should be looked at.
+pub(crate) const CAUTION: Style = AnsiColor::Yellow.on_default();
+/// What does not work.
+pub(crate) const BAD: Style = AnsiColor::Red.on_default();
+
+/// Writes a part of the answer, and the end of its line.
+pub(crate) fn answer(text: impl Display) -> io::Result<()> {
+    writeln!(anstream::stdout(), "{text}")
+}
+
+/// Writes the answer as JSON that is safe on a terminal, too.
+pub(crate) fn answer_json(value: &impl Serialize) -> io::Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
+    answer(visible_json(&text))
+}
+
+/// Remarks on what was done.
+pub(crate) fn remark(text: impl Display) {
+    say(text);
+}
+
+/// Says what the reader should look at.
+pub(crate) fn warn(text: impl Display) {
+    say(format_args!("{CAUTION}warning:{CAUTION:#} {text}"));
+}
+
+/// Says why nothing came of it.
+pub(crate) fn error(text: impl Display) {
+    say(format_args!("{BAD}error:{BAD:#} {text}"));
+}
+
+/// Whether there is somebody who can be asked.
+pub(crate) fn is_attended() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+fn say(text: impl Display) {
+    // Where standard error cannot be written, there is nobody to be told so.
+    let _ = writeln!(anstream::stderr(), "{text}");
+}

@@ -1,0 +1,90 @@
+//! Reading secrets: from a file, from standard input, or from a terminal that does not
+//! show them. Never from the command line, which every process of the machine can read.
+
+use std::{
+    fs::File,
+    io::{self, IsTerminal, Read},
+    path::Path,
+};
+
+use stockade_key_auth::Pepper;
+use zeroize::Zeroizing;
+
+#[cfg(unix)]
+use crate::output;
+use crate::{Failure, ask};
+
+/// No secret is longer, and no token.
+const LONGEST: u64 = 64 << 10;
+
+/// Asks for a secret on a terminal, or reads it from standard input.
+pub(crate) fn ask_or_read(question: &str) -> Result<Zeroizing<String>, Failure> {
+    if io::stdin().is_terminal() {
+        return ask::secret(question);
+    }
+    let bytes = read(io::stdin().lock()).map_err(|error| {
+        Failure::refused(format_args!("standard input cannot be read: {error}"))
+    })?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| Failure::usage("standard input is not UTF-8"))?
+        .trim_ascii();
+    match text.lines().count() {
+        0 => Err(Failure::usage("standard input is empty")
+            .mend("write it there, as in `stockade keys verify < key.txt`")),
+        1 => Ok(Zeroizing::new(text.to_owned())),
+        _ => Err(Failure::usage("standard input has more than one line")),
+    }
+}
+
+/// The contents of a secret file, without the line feed that editors leave at its end.
+pub(crate) fn from_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let failed = |error: io::Error| {
+        Failure::refused(format_args!("{} cannot be read: {error}", path.display()))
+    };
+    let file = File::open(path).map_err(failed)?;
+    warn_if_open_to_others(path, &file);
+    let mut bytes = read(file).map_err(failed)?;
+    for end in *b"\n\r" {
+        if bytes.last() == Some(&end) {
+            bytes.pop();
+        }
+    }
+    Ok(bytes)
+}
+
+/// The pepper in a file.
+pub(crate) fn pepper(path: &Path) -> Result<Pepper, Failure> {
+    Pepper::new(&**from_file(path)?)
+        .map_err(|error| Failure::refused(format_args!("{}: {error}", path.display())))
+}
+
+fn read(from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
+    // Reserved at full length: growing would leave copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(LONGEST as usize + 1));
+    from.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "it is over 64 KiB",
+        ));
+    }
+    Ok(bytes)
+}
+
+#[cfg(unix)]
+fn warn_if_open_to_others(path: &Path, file: &File) {
+    use std::os::unix::fs::PermissionsExt;
+
+    let open = |metadata: std::fs::Metadata| {
+        metadata.is_file() && metadata.permissions().mode() & 0o077 != 0
+    };
+    if file.metadata().is_ok_and(open) {
+        let path = path.display();
+        output::warn(format_args!(
+            "others can read {path}; close it with `chmod 600 {path}`"
+        ));
+    }
+}
+
+#[cfg(not(unix))]
+fn warn_if_open_to_others(_path: &Path, _file: &File) {}

@@ -1,0 +1,27 @@
+//! `stockade token`.
+
+mod decode;
+mod inspect;
+mod issue;
+mod key;
+
+use clap::Subcommand;
+
+use crate::{Failure, Outcome};
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Issue a short-lived access token
+    Issue(issue::IssueArgs),
+    /// Look into a token, and verify it where a key is given
+    Inspect(inspect::InspectArgs),
+}
+
+impl TokenCommand {
+    pub(crate) async fn run(self) -> Result<Outcome, Failure> {
+        match self {
+            Self::Issue(issue) => issue.run(),
+            Self::Inspect(inspect) => inspect.run().await,
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What a token says, whether it is true or not.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::Serialize;
+use serde_json::Value;
+use stockade_core::Timestamp;
+
+use crate::{Failure, moment::Shown};
+
+/// A token's header and claims. Nobody has verified them: they are for reading only.
+#[derive(Debug, Serialize)]
+pub(super) struct Decoded {
+    pub(super) header: Value,
+    pub(super) claims: Value,
+}
+
+impl Decoded {
+    pub(super) fn of(token: &str) -> Result<Self, Failure> {
+        let parts: Vec<_> = token.split('.').collect();
+        let [header, claims, _] = parts[..] else {
+            return Err(malformed("it does not have three parts divided by dots"));
+        };
+        Ok(Self {
+            header: part(header)?,
+            claims: part(claims)?,
+        })
+    }
+
+    /// The audience that the token claims; the first of several.
+    pub(super) fn audience(&self) -> Option<&str> {
+        match self.claims.get("aud")? {
+            Value::Array(audiences) => audiences.first()?.as_str(),
+            audience => audience.as_str(),
+        }
+    }
+
+    /// The claims that are moments, for people.
+    pub(super) fn moments(&self) -> Vec<(&'static str, String)> {
+        [
+            ("issued", "iat"),
+            ("good from", "nbf"),
+            ("good until", "exp"),
+        ]
+        .into_iter()
+        .filter_map(|(name, claim)| {
+            let secs = self.claims.get(claim)?.as_u64()?;
+            Some((name, Shown(Timestamp::from_secs(secs)).to_string()))
+        })
+        .collect()
+    }
+}
+
+fn part(text: &str) -> Result<Value, Failure> {
+    let bytes = URL_SAFE_NO_PAD
+        .decode(text)
+        .map_err(|_| malformed("a part of it is not base64url"))?;
+    serde_json::from_slice(&bytes).map_err(|_| malformed("a part of it is not JSON"))
+}
+
+/// Cites nothing of the text, which may be some other secret.
+fn malformed(problem: &str) -> Failure {
+    Failure::refused(format_args!("this is no signed token: {problem}"))
+}

@@ -1,0 +1,148 @@
+//! Keys of tokens, from files.
+
+use std::path::Path;
+
+use stockade_jwt::{Algorithm, KeyError, KeySet, Secret, SigningKey, VerifyingKey};
+use zeroize::Zeroizing;
+
+use crate::{Failure, secret};
+
+/// What a key file is tried as where no algorithm is named; a key fits few of them.
+const PRIVATE: [Algorithm; 4] = [
+    Algorithm::EdDsa,
+    Algorithm::Es256,
+    Algorithm::Es384,
+    Algorithm::Rs256,
+];
+const PUBLIC: [Algorithm; 9] = [
+    Algorithm::EdDsa,
+    Algorithm::Es256,
+    Algorithm::Es384,
+    Algorithm::Rs256,
+    Algorithm::Rs384,
+    Algorithm::Rs512,
+    Algorithm::Ps256,
+    Algorithm::Ps384,
+    Algorithm::Ps512,
+];
+const SECRET: [Algorithm; 3] = [Algorithm::Hs256, Algorithm::Hs384, Algorithm::Hs512];
+
+/// A key that signs: a private key in PEM, or a secret of 32 bytes or more.
+pub(super) fn signing(bytes: &[u8], algorithm: Option<Algorithm>) -> Result<SigningKey, KeyError> {
+    let Some(pem) = pem(bytes) else {
+        return SigningKey::hmac(algorithm.unwrap_or(Algorithm::Hs256), &Secret::new(bytes)?);
+    };
+    match algorithm {
+        Some(algorithm) => SigningKey::pem(algorithm, pem),
+        None => PRIVATE
+            .into_iter()
+            .find_map(|algorithm| SigningKey::pem(algorithm, pem).ok())
+            .map_or_else(|| SigningKey::pem(Algorithm::EdDsa, pem), Ok),
+    }
+}
+
+/// All ways in which the key of a file can verify: a public key in PEM, or a secret.
+pub(super) fn verifying(path: &Path, algorithms: &[Algorithm]) -> Result<KeySet, Failure> {
+    let bytes = secret::from_file(path)?;
+    let (usual, read): (&[Algorithm], _) = match pem(&bytes) {
+        Some(_) => (&PUBLIC, verifying_pem as fn(&[u8], Algorithm) -> _),
+        None => (&SECRET, verifying_secret as _),
+    };
+    let algorithms = if algorithms.is_empty() {
+        usual
+    } else {
+        algorithms
+    };
+    let mut keys = Vec::new();
+    let mut failed = None;
+    for algorithm in algorithms {
+        match read(&bytes, *algorithm) {
+            Ok(key) => keys.push(key),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    match failed {
+        Some(error) if keys.is_empty() => Err(unfit(path, &error)),
+        _ => Ok(KeySet::new(keys)),
+    }
+}
+
+fn verifying_pem(bytes: &[u8], algorithm: Algorithm) -> Result<VerifyingKey, KeyError> {
+    VerifyingKey::pem(algorithm, pem(bytes).unwrap_or_default())
+}
+
+fn verifying_secret(bytes: &[u8], algorithm: Algorithm) -> Result<VerifyingKey, KeyError> {
+    VerifyingKey::hmac(algorithm, &Secret::new(bytes)?)
+}
+
+/// The keys of a JSON Web Key Set in a file.
+pub(super) fn set(path: &Path, algorithms: &[Algorithm]) -> Result<KeySet, Failure> {
+    let all: Vec<_> = PUBLIC.into_iter().chain(SECRET).collect();
+    let algorithms = if algorithms.is_empty() {
+        &*all
+    } else {
+        algorithms
+    };
+    let bytes = secret::from_file(path)?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| Failure::refused(format_args!("{} is not UTF-8", path.display())))?;
+    KeySet::from_jwks(text, algorithms).map_err(|error| unfit(path, &error))
+}
+
+/// The value of a name in a file of `NAME=value` lines.
+///
+/// Nothing is expanded and nothing escaped, since a secret may have a `$` or a `\` in it:
+/// the value is what stands there, less one pair of quotes around it.
+pub(super) fn from_env_file(path: &Path, name: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let bytes = secret::from_file(path)?;
+    let found = bytes.split(|byte| *byte == b'\n').find_map(|line| {
+        let line = line.trim_ascii();
+        let line = line.strip_prefix(b"export ").unwrap_or(line);
+        let value = line.strip_prefix(name.as_bytes())?.trim_ascii_start();
+        Some(unquoted(value.strip_prefix(b"=")?.trim_ascii()))
+    });
+    match found {
+        Some(value) => Ok(Zeroizing::new(value.to_vec())),
+        None => Err(
+            Failure::refused(format_args!("{} has no {name}", path.display()))
+                .mend("name the variable by --env-name"),
+        ),
+    }
+}
+
+pub(super) fn unfit(path: &Path, error: &KeyError) -> Failure {
+    Failure::refused(format_args!("the key in {}: {error}", path.display()))
+}
+
+fn unquoted(value: &[u8]) -> &[u8] {
+    match value {
+        [b'"', inner @ .., b'"'] | [b'\'', inner @ .., b'\''] => inner,
+        _ => value,
+    }
+}
+
+fn pem(bytes: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    text.trim_start().starts_with("-----BEGIN ").then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_values_as_they_stand() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path();
+        let text = "# A=0\nAB=1\nexport A = '$x\\n'\nA=2\nC=\"a b\"\n";
+        std::fs::write(path, text).unwrap();
+        for (name, value) in [("A", &b"$x\\n"[..]), ("AB", b"1"), ("C", b"a b")] {
+            assert_eq!(&**from_env_file(path, name).unwrap(), value, "{name}");
+        }
+        let error = from_env_file(path, "D").unwrap_err().to_string();
+        assert!(
+            error.contains("has no D") && !error.contains("$x"),
+            "{error}"
+        );
+    }
+}

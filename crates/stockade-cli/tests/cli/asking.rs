@@ -1,0 +1,114 @@
+//! What is asked on a terminal, which here is a pseudo-terminal.
+
+use rexpect::session::{PtySession, spawn_command};
+
+use crate::bench::Bench;
+
+/// So long an answer may take on a busy machine.
+const PATIENCE: Option<u64> = Some(30_000);
+
+fn start(bench: &Bench, args: &str) -> PtySession {
+    let mut command = bench.command(args);
+    command.env("TERM", "xterm");
+    spawn_command(command, PATIENCE).unwrap()
+}
+
+fn answer(session: &mut PtySession, question: &str, answer: &str) {
+    session.exp_string(question).unwrap();
+    session.send_line(answer).unwrap();
+}
+
+/// What it says from here to its end.
+fn rest(session: &mut PtySession) -> String {
+    session.exp_eof().unwrap()
+}
+
+#[test]
+fn asks_for_what_a_key_needs_and_asks_again() {
+    let bench = Bench::new();
+    bench.key("taken", "");
+    let mut session = start(&bench, "keys new");
+    answer(&mut session, "Id [key-1]", "a/b");
+    session.exp_string("is no key id").unwrap();
+    session.send_line("\u{15}taken").unwrap();
+    session.exp_string("already").unwrap();
+    session.send_line("\u{15}team-core").unwrap();
+    answer(&mut session, "Owner", "ops@example.com");
+    answer(
+        &mut session,
+        "Scopes [chat:write models:read]",
+        "chat:write, keys:read",
+    );
+    answer(&mut session, "[365d]", "90d");
+    let key = session.exp_regex("sk_team-core_[0-9A-Za-z]{36}").unwrap().1;
+    let rest = rest(&mut session);
+    assert!(rest.contains("will not be shown again"), "{rest}");
+    assert!(rest.contains("key_id: team-core"), "{rest}");
+
+    assert_eq!(bench.asks(&key).as_deref(), Ok("team-core"));
+    let shown = bench.done("keys show team-core --json").json();
+    assert_eq!(shown["owner"], "ops@example.com");
+    assert_eq!(
+        shown["scopes"],
+        serde_json::json!(["chat:write", "keys:read"])
+    );
+}
+
+#[test]
+fn enter_takes_the_defaults_and_flags_are_not_asked_for() {
+    let bench = Bench::new();
+    let mut session = start(&bench, "keys new --owner ops --expires never");
+    answer(&mut session, "Id [key-1]", "");
+    answer(&mut session, "Scopes", "");
+    rest(&mut session);
+    let shown = bench.done("keys show key-1 --json").json();
+    assert_eq!(shown["owner"], "ops");
+    assert_eq!(shown["expires_at"], serde_json::Value::Null);
+    assert_eq!(
+        shown["scopes"],
+        serde_json::json!(["chat:write", "models:read"])
+    );
+}
+
+#[test]
+fn revokes_only_after_a_yes() {
+    let bench = Bench::new();
+    let key = bench.key("a", "--owner ops");
+    let mut session = start(&bench, "keys revoke a");
+    session
+        .exp_string("Refuse the key a of ops for good?")
+        .unwrap();
+    session.send("n").unwrap();
+    session.flush().unwrap();
+    assert!(rest(&mut session).contains("Nothing was changed."));
+    assert!(bench.asks(&key).is_ok());
+
+    let mut session = start(&bench, "keys revoke a");
+    session.exp_string("for good?").unwrap();
+    session.send("y").unwrap();
+    session.flush().unwrap();
+    assert!(rest(&mut session).contains("stays so."));
+    assert_eq!(bench.asks(&key), Err("revoked"));
+}
+
+#[test]
+fn a_key_to_verify_is_not_shown_as_it_is_typed() {
+    let bench = Bench::new();
+    let key = bench.key("a", "");
+    let mut session = start(&bench, "keys verify");
+    answer(&mut session, "Key", &key);
+    let rest = rest(&mut session);
+    assert!(rest.contains("the key a") && !rest.contains(&key), "{rest}");
+}
+
+#[test]
+fn colours_on_a_terminal_unless_they_are_not_wanted() {
+    let bench = Bench::new();
+    bench.key("a", "");
+    let seen = rest(&mut start(&bench, "keys list"));
+    assert!(seen.contains("\u{1b}["), "{seen:?}");
+    let mut command = bench.command("keys list");
+    command.env("TERM", "xterm").env("NO_COLOR", "1");
+    let seen = rest(&mut spawn_command(command, PATIENCE).unwrap());
+    assert!(!seen.contains('\u{1b}'), "{seen:?}");
+}

@@ -1,0 +1,94 @@
+//! `keys rotate` and `keys revoke`.
+
+use std::time::Duration;
+
+use stockade_core::{Clock, SystemClock};
+use stockade_testkit::FakeClock;
+
+use crate::bench::{Bench, asks};
+
+#[test]
+fn a_rotated_key_passes_beside_its_old_text_for_a_while() {
+    let bench = Bench::new();
+    let old = bench.key("a", "--scope x");
+    let new = bench.done("keys rotate a --json").json();
+    let new = new["key"].as_str().unwrap();
+    assert_ne!(old, new);
+    assert_eq!(bench.asks(&old).as_deref(), Ok("a"));
+    assert_eq!(bench.asks(new).as_deref(), Ok("a"));
+    assert_eq!(bench.done("keys show a --json").json()["state"], "rotating");
+
+    let later = FakeClock::at(SystemClock::new().now() + Duration::from_secs(86_401));
+    let file = bench.path("keys.yaml");
+    assert_eq!(asks(&file, &old, later.clone(), None), Err("expired"));
+    assert!(asks(&file, new, later, None).is_ok());
+}
+
+#[test]
+fn without_grace_the_old_text_ends_at_once() {
+    let bench = Bench::new();
+    let old = bench.key("a", "");
+    let said = bench.done("keys rotate a --grace 0");
+    assert!(said.err.contains("refused from now on"));
+    assert_eq!(bench.asks(&old), Err("unknown"));
+}
+
+// A script that is run twice must not end the text that is still in use.
+#[test]
+fn a_second_rotation_within_the_grace_has_to_be_meant() {
+    let bench = Bench::new();
+    let first = bench.key("a", "");
+    bench.done("keys rotate a");
+    bench.run("keys rotate a").failed(1, "--again");
+    assert!(bench.asks(&first).is_ok());
+    bench.done("keys rotate a --again");
+    assert_eq!(bench.asks(&first), Err("unknown"));
+}
+
+#[test]
+fn a_rotation_keeps_the_pepper() {
+    let bench = Bench::new();
+    bench.write("pepper", "p".repeat(32));
+    bench.key("a", "--pepper-file pepper");
+    bench.run("keys rotate a").failed(1, "--pepper-file");
+    bench.done("keys rotate a --pepper-file pepper");
+    assert_eq!(
+        bench.done("keys show a --json").json()["algorithm"],
+        "hmac-sha256"
+    );
+}
+
+#[test]
+fn a_revoked_key_is_refused_and_stays_so() {
+    let bench = Bench::new();
+    let key = bench.key("a", "");
+    bench.run("keys revoke a").failed(2, "add --yes");
+    assert!(bench.asks(&key).is_ok());
+    bench.done("keys revoke a --yes");
+    assert_eq!(bench.asks(&key), Err("revoked"));
+    assert!(bench.done("keys revoke a --yes").err.contains("already"));
+    bench.run("keys rotate a").failed(1, "revoked");
+    bench
+        .run("keys revoke b --yes")
+        .failed(1, "no key with the id b");
+}
+
+#[test]
+fn every_store_does_the_same() {
+    for store in ["k.yaml", "k.toml", "k.json", "sqlite:k.db"] {
+        let bench = Bench::new();
+        let on = |args: &str| bench.done(&format!("keys {args} --store {store}"));
+        let key = on("new --id a --owner o --scope x --json").json();
+        let key = key["key"].as_str().unwrap();
+        on("rotate a");
+        on("new --id b");
+        let verified = bench.run_with(&format!("keys verify --store {store}"), key);
+        assert_eq!(verified.code, 0, "{store}: {}", verified.all());
+        on("revoke a --yes");
+        let verified = bench.run_with(&format!("keys verify --store {store}"), key);
+        assert_eq!(verified.code, 1, "{store}");
+        let list = on("list --json").json();
+        let states = [&list[0]["state"], &list[1]["state"]];
+        assert_eq!(states, ["revoked", "active"], "{store}");
+    }
+}

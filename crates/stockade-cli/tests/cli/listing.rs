@@ -1,0 +1,145 @@
+//! `keys list` and `keys show`.
+
+use crate::bench::Bench;
+
+/// Times that do not change with the day on which the tests run.
+const KEYS: &str = r#"keys:
+  - key_id: dead
+    hash: "sha256:1111111111111111111111111111111111111111111111111111111111111111"
+    expires_at: "2020-01-01T00:00:00Z"
+  - key_id: gone
+    hash: "sha256:2222222222222222222222222222222222222222222222222222222222222222"
+    revoked_at: "2020-01-01T00:00:00Z"
+  - key_id: live
+    hash: "sha256:3333333333333333333333333333333333333333333333333333333333333333"
+    owner: "eve\e[2J\r\u202e =cmd"
+    scopes: ["chat:write", "models:read"]
+    created_at: "2019-01-01T00:00:00Z"
+    last_used_at: "2024-05-06T07:08:09.5Z"
+    metadata: {"\e]0;title": "\n"}
+  - key_id: turning
+    hash: "sha256:4444444444444444444444444444444444444444444444444444444444444444"
+    previous_hash: "sha256:5555555555555555555555555555555555555555555555555555555555555555"
+    previous_until: "2200-01-01T00:00:00Z"
+"#;
+
+fn bench() -> Bench {
+    let bench = Bench::new();
+    bench.write("keys.yaml", KEYS);
+    bench
+}
+
+#[test]
+fn lists_states_and_times() {
+    let said = bench().done("keys list");
+    let lines: Vec<Vec<&str>> = said
+        .out
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(lines[0][..4], ["ID", "OWNER", "SCOPES", "STATE"]);
+    assert_eq!(
+        lines[1],
+        [
+            "dead",
+            "-",
+            "-",
+            "expired",
+            "-",
+            "2020-01-01T00:00:00Z",
+            "never"
+        ]
+    );
+    assert_eq!(
+        lines[2],
+        ["gone", "-", "-", "revoked", "-", "never", "never"]
+    );
+    assert_eq!(lines[3].last(), Some(&"2024-05-06T07:08:09Z"));
+    assert_eq!(lines[4][3], "rotating");
+}
+
+// M09
+#[test]
+fn shows_neither_hashes_nor_what_a_terminal_would_act_upon() {
+    let bench = bench();
+    let acts = |one: char| (one.is_control() && one != '\n') || one == '\u{202e}';
+    for command in [
+        "keys list",
+        "keys list --json",
+        "keys show live",
+        "keys show live --json",
+        "keys show turning",
+        "keys show turning --json",
+    ] {
+        let said = bench.done(command).all();
+        for digit in 1..=5 {
+            assert!(
+                !said.contains(&digit.to_string().repeat(8)),
+                "{command}: {said}"
+            );
+        }
+        assert!(!said.contains(acts), "{command}: {said:?}");
+    }
+    // The entry that a rotation shows has a hash in it, but nothing that acts.
+    assert!(!bench.done("keys rotate live").all().contains(acts));
+    let json = bench.done("keys show live --json").json();
+    assert_eq!(json["owner"], "eve\u{1b}[2J\r\u{202e} =cmd");
+}
+
+#[test]
+fn colours_are_for_those_who_want_them() {
+    let bench = bench();
+    let forced = |no_color: &str| {
+        let mut command = bench.command("keys list");
+        command.env("CLICOLOR_FORCE", "1").env("NO_COLOR", no_color);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    assert!(forced("").contains("\u{1b}["));
+    assert!(!bench.done("keys list").out.contains('\u{1b}'));
+}
+
+#[test]
+fn errors_name_the_place_and_no_hash() {
+    let bench = Bench::new();
+    bench.run("keys list").failed(1, "no store at keys.yaml");
+    bench
+        .run("keys list --store redis://:pw@host")
+        .failed(2, "no store of keys");
+    bench
+        .run("keys list --store postgres://me:hunter2@db/keys")
+        .failed(2, "STOCKADE_KEYS");
+    let key = "sk_a_123456789012345678901234567890abcdef";
+    bench.write(
+        "keys.yaml",
+        format!("keys:\n  - key_id: a\n    hash: \"{key}\"\n"),
+    );
+    let said = bench.run("keys list");
+    said.failed(1, "line 3");
+    assert!(!said.all().contains("1234567890"), "{}", said.all());
+}
+
+#[test]
+fn the_environment_names_the_store_and_the_flag_overrides_it() {
+    let bench = Bench::new();
+    bench.key("here", "");
+    bench.done("keys new --id there --store there.toml");
+    let list = |args: &str| {
+        let mut command = bench.command(args);
+        command.env("STOCKADE_KEYS", "there.toml");
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    assert!(list("keys list").contains("there"));
+    assert!(list("keys --store keys.yaml list").contains("here"));
+    assert!(list("keys list --store keys.yaml").contains("here"));
+}
+
+// What is piped into `head` must not end in an error.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_reader_that_left_is_no_error() {
+    let bench = bench();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = bench.command("keys list").stdout(writer).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty());
+}

@@ -1,0 +1,14 @@
+//! The real command, on stores in temporary folders.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[cfg(unix)]
+mod asking;
+mod bench;
+mod changing;
+mod generating;
+mod listing;
+mod making;
+mod moving;
+mod tokens;
+mod verifying;

@@ -1,0 +1,110 @@
+//! The records in force, and how others come into force.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use stockade_key_auth::{KeyId, KeyRecord, KeySet, KeyStoreError, KeyStoreErrorKind, LiveKeys};
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard},
+    task,
+};
+
+use crate::row::StoredKey;
+
+type Records = BTreeMap<KeyId, KeyRecord>;
+
+/// The published set, and the records that it was made of.
+#[derive(Default)]
+pub(crate) struct InForce {
+    live: LiveKeys,
+    records: Arc<Mutex<Records>>,
+}
+
+/// The right to put records in force. It is held from before the database is asked until
+/// the answer is in force, so that an older answer never replaces a newer one and a key
+/// that was just revoked does not come back.
+pub(crate) struct Turn {
+    live: LiveKeys,
+    records: OwnedMutexGuard<Records>,
+}
+
+impl InForce {
+    pub(crate) fn live(&self) -> &LiveKeys {
+        &self.live
+    }
+
+    pub(crate) async fn turn(&self) -> Turn {
+        Turn {
+            live: self.live.clone(),
+            records: Arc::clone(&self.records).lock_owned().await,
+        }
+    }
+}
+
+impl Turn {
+    /// Puts all rows in force.
+    ///
+    /// A row that is not valid opens nothing: the last good record of its key stays in
+    /// force, and a key that had none is refused. The other rows are taken, since a
+    /// revocation among them must not wait for somebody to mend that one.
+    ///
+    /// # Errors
+    /// When a row is not valid, after the others were taken.
+    pub(crate) async fn put_all(mut self, rows: Vec<StoredKey>) -> Result<(), KeyStoreError> {
+        apart(move || {
+            let mut records = Records::new();
+            let mut corrupt = None;
+            for row in rows {
+                let record = row.record.or_else(|error| {
+                    corrupt = Some(error);
+                    let id = row.id.parse().ok();
+                    id.and_then(|id: KeyId| self.records.get(&id).cloned())
+                        .ok_or(())
+                });
+                if let Ok(record) = record {
+                    records.insert(record.id.clone(), record);
+                }
+            }
+            let set = KeySet::new(records.values().cloned()).map_err(|duplicate| {
+                KeyStoreError::new(KeyStoreErrorKind::Corrupt, duplicate.to_string())
+            })?;
+            *self.records = records;
+            self.live.publish(set);
+            corrupt.map_or(Ok(()), Err)
+        })
+        .await
+    }
+
+    /// Puts one record in force that the database has taken.
+    ///
+    /// The turn comes back when that cannot be told from another one: changes by others
+    /// are missing here, and all rows have to be read.
+    pub(crate) async fn put(mut self, record: KeyRecord) -> Result<Option<Self>, KeyStoreError> {
+        apart(move || {
+            self.records.insert(record.id.clone(), record);
+            match KeySet::new(self.records.values().cloned()) {
+                Ok(set) => {
+                    self.live.publish(set);
+                    Ok(None)
+                }
+                Err(_) => Ok(Some(self)),
+            }
+        })
+        .await
+    }
+}
+
+/// Away from the async threads: a hundred thousand keys take a tenth of a second.
+async fn apart<T>(
+    work: impl FnOnce() -> Result<T, KeyStoreError> + Send + 'static,
+) -> Result<T, KeyStoreError>
+where
+    T: Send + 'static,
+{
+    task::spawn_blocking(work).await.map_err(|stopped| {
+        KeyStoreError::new(
+            KeyStoreErrorKind::Unavailable,
+            "the keys were not put in force",
+        )
+        .with_source(stopped)
+    })?
+}

@@ -1,0 +1,47 @@
+//! Changes that PostgreSQL pushes.
+
+use std::time::Duration;
+
+use sqlx::postgres::PgListener;
+use stockade_key_auth::{KeyStoreError, KeyStoreErrorKind, StoreFuture};
+use tokio::time;
+
+use crate::{database::Changes, fault::unavailable};
+
+/// A connection that is silent for so long is asked whether it is still there: a firewall
+/// that forgets it, or a host that is gone, says nothing.
+const SILENCE: Duration = Duration::from_secs(15);
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// A connection that hears of each change.
+pub(crate) struct Listen(pub(crate) PgListener);
+
+impl Changes for Listen {
+    fn next(&mut self) -> StoreFuture<'_, bool> {
+        Box::pin(async {
+            let lost = || {
+                KeyStoreError::new(
+                    KeyStoreErrorKind::Unavailable,
+                    "the connection to the database was lost",
+                )
+            };
+            match time::timeout(SILENCE, self.0.try_recv()).await {
+                Ok(Ok(Some(_))) => {
+                    // What has come in the meantime needs no loading of its own.
+                    while self.0.next_buffered().is_some() {}
+                    Ok(true)
+                }
+                Ok(Ok(None)) => Err(lost()),
+                Ok(Err(error)) => Err(unavailable(error)),
+                Err(_) => {
+                    let asked = sqlx::query("SELECT 1").execute(&mut self.0);
+                    match time::timeout(ANSWER, asked).await {
+                        Ok(Ok(_)) => Ok(false),
+                        Ok(Err(error)) => Err(unavailable(error)),
+                        Err(_) => Err(lost()),
+                    }
+                }
+            }
+        })
+    }
+}

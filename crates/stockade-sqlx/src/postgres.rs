@@ -1,0 +1,243 @@
+//! Keys in PostgreSQL.
+
+use std::{net::IpAddr, str::FromStr, time::Duration};
+
+use sqlx::{
+    Connection, PgConnection, PgPool, PgTransaction,
+    postgres::{PgConnectOptions, PgListener, PgPoolOptions, PgSslMode},
+};
+use stockade_core::Timestamp;
+use stockade_key_auth::{KeyChange, KeyId, KeyRecord, KeyStoreError, StoreFuture};
+use tokio_stream::StreamExt;
+
+use crate::{
+    database::{Changes, Database},
+    fault::{bad_url, not_inserted, unavailable},
+    listen::Listen,
+    migrations,
+    row::{KeyRow, StoredKey},
+};
+
+/// How long a server that does not answer is waited for.
+const CONNECT: Duration = Duration::from_secs(3);
+
+macro_rules! select {
+    ($which:literal) => {
+        concat!(
+            "SELECT id, hash, previous_hash, previous_until, name, owner, ",
+            "scopes::text AS scopes, models::text AS models, quotas::text AS quotas, ",
+            "networks::text AS networks, created, expires, revoked, last_used, ",
+            "metadata::text AS metadata FROM stockade_keys",
+            $which
+        )
+    };
+}
+
+const SELECT: &str = select!("");
+const SELECT_ONE: &str = select!(" WHERE id = $1");
+const INSERT: &str = "INSERT INTO stockade_keys (id, hash, previous_hash, previous_until, \
+    name, owner, scopes, models, quotas, networks, created, expires, revoked, last_used, \
+    metadata) VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, $8::jsonb, $9::jsonb, $10::jsonb, \
+    $11, $12, $13, $14, $15::jsonb)";
+const UPDATE: &str = "UPDATE stockade_keys SET hash = $2, previous_hash = $3, \
+    previous_until = $4, name = $5, owner = $6, scopes = $7::jsonb, models = $8::jsonb, \
+    quotas = $9::jsonb, networks = $10::jsonb, created = $11, expires = $12, revoked = $13, \
+    last_used = $14, metadata = $15::jsonb WHERE id = $1";
+const USED: &str = "UPDATE stockade_keys SET last_used = $2 \
+    WHERE id = ANY($1) AND (last_used IS NULL OR last_used < $2)";
+
+/// No write overlaps another one, by whomever: rows alone cannot be locked against a hash
+/// that another row is about to have. Reading goes on. Whoever holds the table longer
+/// than this, by a forgotten transaction, makes a change fail, not wait.
+const LOCK: &str = "SET LOCAL lock_timeout = '5s'; \
+    LOCK TABLE stockade_keys IN SHARE ROW EXCLUSIVE MODE";
+
+/// Any number that other programs are unlikely to lock as well.
+const ONE_AT_A_TIME: &str = "SELECT pg_advisory_xact_lock(7233138961246187)";
+
+pub(crate) struct Postgres {
+    pool: PgPool,
+    options: PgConnectOptions,
+}
+
+impl Postgres {
+    pub(crate) async fn open(url: &str) -> Result<Self, KeyStoreError> {
+        let options = options(url)?;
+        migrate(&options).await.map_err(unavailable)??;
+        let pool = PgPoolOptions::new()
+            .max_connections(4)
+            .acquire_timeout(CONNECT)
+            .connect_lazy_with(options.clone());
+        Ok(Self { pool, options })
+    }
+
+    /// Where it is, for people; without the password.
+    pub(crate) fn place(&self) -> String {
+        let options = &self.options;
+        let host = match options.get_socket() {
+            Some(socket) => socket.display().to_string(),
+            None => options.get_host().to_owned(),
+        };
+        let database = options.get_database().unwrap_or_default();
+        format!("postgres://{host}:{}/{database}", options.get_port())
+    }
+
+    async fn begin(&self) -> Result<PgTransaction<'static>, KeyStoreError> {
+        let mut transaction = self.pool.begin().await.map_err(unavailable)?;
+        sqlx::raw_sql(LOCK)
+            .execute(&mut *transaction)
+            .await
+            .map_err(unavailable)?;
+        Ok(transaction)
+    }
+}
+
+/// Reads a URL. `prefer`, which is also what no `sslmode` means, is as good as no TLS to
+/// whoever sits in between, so beyond this machine it becomes `verify-full`.
+fn options(url: &str) -> Result<PgConnectOptions, KeyStoreError> {
+    let options = PgConnectOptions::from_str(url).map_err(|error| bad_url(&error.to_string()))?;
+    let host = options.get_host();
+    let here = options.get_socket().is_some()
+        || host.starts_with('/')
+        || host == "localhost"
+        || host.parse().is_ok_and(|host: IpAddr| host.is_loopback());
+    Ok(match options.get_ssl_mode() {
+        PgSslMode::Allow | PgSslMode::Prefer if !here => options.ssl_mode(PgSslMode::VerifyFull),
+        _ => options,
+    })
+}
+
+/// Makes the tables or brings them up to date. Where that has been done, the role needs no
+/// right to make tables.
+async fn migrate(options: &PgConnectOptions) -> sqlx::Result<Result<(), KeyStoreError>> {
+    let mut connection = PgConnection::connect_with(options).await?;
+    let version = sqlx::query_scalar(migrations::VERSION)
+        .fetch_one(&mut connection)
+        .await;
+    // Any error: most likely there is no such table yet, and if not, it comes again.
+    let version = version.unwrap_or(0);
+    if !matches!(migrations::missing(migrations::POSTGRES, version), Ok(None)) {
+        let mut transaction = connection.begin().await?;
+        // A second server that starts at the same time waits, and then finds them made.
+        sqlx::raw_sql(ONE_AT_A_TIME)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::raw_sql(migrations::TABLE)
+            .execute(&mut *transaction)
+            .await?;
+        let version = sqlx::query_scalar(migrations::VERSION)
+            .fetch_one(&mut *transaction)
+            .await?;
+        match migrations::missing(migrations::POSTGRES, version) {
+            Ok(None) => {}
+            Ok(Some(scripts)) => {
+                sqlx::raw_sql(scripts).execute(&mut *transaction).await?;
+            }
+            Err(newer) => return Ok(Err(newer)),
+        }
+        transaction.commit().await?;
+    }
+    connection.close().await.map(Ok)
+}
+
+impl Database for Postgres {
+    fn load(&self) -> StoreFuture<'_, Vec<StoredKey>> {
+        Box::pin(async {
+            let mut rows = sqlx::query(SELECT).fetch(&self.pool);
+            let mut keys = Vec::new();
+            while let Some(row) = rows.next().await {
+                keys.push(StoredKey::read(&row.map_err(unavailable)?));
+            }
+            Ok(keys)
+        })
+    }
+
+    fn insert(&self, record: KeyRecord) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let row = KeyRow::of(&record)?;
+            let mut transaction = self.begin().await?;
+            row.has_new_hashes(&mut *transaction).await?;
+            row.bind(sqlx::query(INSERT))
+                .execute(&mut *transaction)
+                .await
+                .map_err(|error| not_inserted(&record.id, error))?;
+            transaction.commit().await.map_err(unavailable)
+        })
+    }
+
+    fn change(&self, id: KeyId, change: KeyChange) -> StoreFuture<'_, KeyRecord> {
+        Box::pin(async move {
+            let mut transaction = self.begin().await?;
+            let row = sqlx::query(SELECT_ONE)
+                .bind(id.as_str())
+                .fetch_optional(&mut *transaction)
+                .await
+                .map_err(unavailable)?
+                .ok_or_else(|| KeyStoreError::not_found(&id))?;
+            let changed = change.apply(StoredKey::read(&row).record?)?;
+            let row = KeyRow::of(&changed)?;
+            row.has_new_hashes(&mut *transaction).await?;
+            row.bind(sqlx::query(UPDATE))
+                .execute(&mut *transaction)
+                .await
+                .map_err(unavailable)?;
+            transaction.commit().await.map_err(unavailable)?;
+            Ok(changed)
+        })
+    }
+
+    fn note_used(&self, ids: Vec<KeyId>, at: Timestamp) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let ids: Vec<_> = ids.iter().map(KeyId::as_str).collect();
+            let mut transaction = self.begin().await?;
+            sqlx::query(USED)
+                .bind(ids)
+                .bind(i64::try_from(at.as_nanos()).unwrap_or(i64::MAX))
+                .execute(&mut *transaction)
+                .await
+                .map_err(unavailable)?;
+            transaction.commit().await.map_err(unavailable)
+        })
+    }
+
+    fn changes(&self) -> StoreFuture<'_, Box<dyn Changes>> {
+        Box::pin(async {
+            // A pool of its own: a connection that died silently may block its way back
+            // for minutes, and must not take a place that a change needs.
+            let pool = PgPoolOptions::new()
+                .max_connections(1)
+                .acquire_timeout(CONNECT)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .connect_lazy_with(self.options.clone());
+            let mut listener = PgListener::connect_with(&pool).await.map_err(unavailable)?;
+            listener.eager_reconnect(false);
+            listener
+                .listen("stockade_keys")
+                .await
+                .map_err(unavailable)?;
+            Ok(Box::new(Listen(listener)) as Box<dyn Changes>)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asks_for_verified_tls_beyond_this_machine() {
+        for (url, verified) in [
+            ("postgres://a:b@db.example/x", true),
+            ("postgres://a:b@db.example/x?sslmode=prefer", true),
+            ("postgres://a:b@10.0.0.1/x?sslmode=allow", true),
+            ("postgres://a:b@db.example/x?sslmode=disable", false),
+            ("postgres://a:b@localhost/x", false),
+            ("postgres://a:b@127.0.0.1/x", false),
+            ("postgres://a:b@localhost/x?host=/run/postgresql", false),
+        ] {
+            let mode = options(url).unwrap().get_ssl_mode();
+            assert_eq!(matches!(mode, PgSslMode::VerifyFull), verified, "{url}");
+        }
+    }
+}

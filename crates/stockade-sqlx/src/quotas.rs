@@ -1,0 +1,46 @@
+//! Quotas as JSON.
+
+use std::num::NonZeroU32;
+
+use serde::{Deserialize, Serialize};
+use stockade_core::QuotaOverrides;
+
+/// What the column `quotas` holds: `{"requests_per_minute": 60}`.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Quotas {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    requests_per_minute: Option<NonZeroU32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    requests_per_hour: Option<NonZeroU32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    requests_per_day: Option<NonZeroU32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tokens_per_minute: Option<NonZeroU32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    concurrency: Option<NonZeroU32>,
+}
+
+impl From<QuotaOverrides> for Quotas {
+    fn from(quotas: QuotaOverrides) -> Self {
+        Self {
+            requests_per_minute: quotas.requests_per_minute,
+            requests_per_hour: quotas.requests_per_hour,
+            requests_per_day: quotas.requests_per_day,
+            tokens_per_minute: quotas.tokens_per_minute,
+            concurrency: quotas.concurrency,
+        }
+    }
+}
+
+impl From<Quotas> for QuotaOverrides {
+    fn from(row: Quotas) -> Self {
+        let mut quotas = Self::default();
+        quotas.requests_per_minute = row.requests_per_minute;
+        quotas.requests_per_hour = row.requests_per_hour;
+        quotas.requests_per_day = row.requests_per_day;
+        quotas.tokens_per_minute = row.tokens_per_minute;
+        quotas.concurrency = row.concurrency;
+        quotas
+    }
+}

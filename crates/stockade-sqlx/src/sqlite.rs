@@ -1,0 +1,247 @@
+//! Keys in SQLite.
+
+use std::{fs::OpenOptions, io, path::Path, str::FromStr, sync::Arc, time::Duration};
+
+use sqlx::{
+    Connection, SqliteConnection,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode},
+};
+use stockade_core::Timestamp;
+use stockade_key_auth::{
+    KeyChange, KeyId, KeyRecord, KeyStoreError, KeyStoreErrorKind, StoreFuture,
+};
+use tokio::{sync::Mutex, time};
+use tokio_stream::StreamExt;
+
+use crate::{
+    database::{Changes, Database},
+    fault::{bad_url, not_inserted, unavailable},
+    migrations,
+    row::{KeyRow, StoredKey},
+};
+
+/// How often the version of the file is looked at; that reads one page of shared memory.
+const POLL: Duration = Duration::from_millis(500);
+
+/// How long another process may hold the file.
+const BUSY: Duration = Duration::from_secs(5);
+
+const SELECT: &str = "SELECT * FROM stockade_keys";
+const SELECT_ONE: &str = "SELECT * FROM stockade_keys WHERE id = $1";
+const INSERT: &str = "INSERT INTO stockade_keys (id, hash, previous_hash, previous_until, \
+    name, owner, scopes, models, quotas, networks, created, expires, revoked, last_used, \
+    metadata) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+const UPDATE: &str = "UPDATE stockade_keys SET hash = $2, previous_hash = $3, \
+    previous_until = $4, name = $5, owner = $6, scopes = $7, models = $8, quotas = $9, \
+    networks = $10, created = $11, expires = $12, revoked = $13, last_used = $14, \
+    metadata = $15 WHERE id = $1";
+const USED: &str = "UPDATE stockade_keys SET last_used = $2 \
+    WHERE id IN (SELECT value FROM json_each($1)) AND (last_used IS NULL OR last_used < $2)";
+
+/// One connection for everything: SQLite has one writer at a time anyway, a database in
+/// memory lives as long as its connection, and [`Poll`] needs to tell its own commits from
+/// those of others.
+pub(crate) struct Sqlite {
+    state: Arc<Mutex<State>>,
+    path: String,
+}
+
+struct State {
+    connection: SqliteConnection,
+    /// The version of the data that was last seen. Nothing while a write is under way, so
+    /// that one that was given up, and may have happened, counts as a change.
+    seen: Option<i64>,
+}
+
+impl Sqlite {
+    pub(crate) async fn open(url: &str) -> Result<Self, KeyStoreError> {
+        let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
+        if path.is_empty() || url.contains('?') {
+            return Err(bad_url(
+                "a path, or `:memory:`, and nothing else follows `sqlite:`",
+            ));
+        }
+        let options = SqliteConnectOptions::from_str(url)
+            .map_err(|error| bad_url(&error.to_string()))?
+            .foreign_keys(true)
+            .busy_timeout(BUSY);
+        if path != ":memory:" {
+            create(options.get_filename()).map_err(|source| {
+                let message = format!("the file {path:?} cannot be made");
+                KeyStoreError::new(KeyStoreErrorKind::Unavailable, message).with_source(source)
+            })?;
+        }
+        let mut connection = connect(options).await?;
+        migrate(&mut connection).await.map_err(unavailable)??;
+        Ok(Self {
+            state: Arc::new(Mutex::new(State {
+                connection,
+                seen: None,
+            })),
+            path: path.to_owned(),
+        })
+    }
+
+    /// Where it is, for people.
+    pub(crate) fn place(&self) -> String {
+        format!("sqlite:{}", self.path)
+    }
+}
+
+/// Makes the file for its owner only, unless there is one. SQLite gives the files beside
+/// it the same mode.
+fn create(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Opens the file in WAL mode. SQLite does not wait for others when the mode changes, so
+/// two servers that meet at a new file have to take turns by themselves.
+async fn connect(options: SqliteConnectOptions) -> Result<SqliteConnection, KeyStoreError> {
+    let options = options.journal_mode(SqliteJournalMode::Wal);
+    let opened = async {
+        loop {
+            match SqliteConnection::connect_with(&options).await {
+                Err(error) if is_busy(&error) => time::sleep(Duration::from_millis(20)).await,
+                done => return done,
+            }
+        }
+    };
+    match time::timeout(BUSY, opened).await {
+        Ok(done) => done.map_err(unavailable),
+        Err(_) => Err(KeyStoreError::new(
+            KeyStoreErrorKind::Unavailable,
+            "another process holds the file; end that process",
+        )),
+    }
+}
+
+/// Makes the tables or brings them up to date.
+///
+/// The file is taken before anything is read, so that a second server that starts at the
+/// same time waits, and then finds the tables made.
+async fn migrate(connection: &mut SqliteConnection) -> sqlx::Result<Result<(), KeyStoreError>> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    sqlx::raw_sql(migrations::TABLE)
+        .execute(&mut *transaction)
+        .await?;
+    let version = sqlx::query_scalar(migrations::VERSION)
+        .fetch_one(&mut *transaction)
+        .await?;
+    match migrations::missing(migrations::SQLITE, version) {
+        Ok(None) => {}
+        Ok(Some(scripts)) => {
+            sqlx::raw_sql(scripts).execute(&mut *transaction).await?;
+        }
+        Err(newer) => return Ok(Err(newer)),
+    }
+    transaction.commit().await.map(Ok)
+}
+
+/// `SQLITE_BUSY` and its extended forms have 5 as their low byte.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.and_then(|code| code.parse::<u32>().ok())
+        .is_some_and(|code| code & 0xff == 5)
+}
+
+impl Database for Sqlite {
+    fn load(&self) -> StoreFuture<'_, Vec<StoredKey>> {
+        Box::pin(async {
+            let mut state = self.state.lock().await;
+            let mut rows = sqlx::query(SELECT).fetch(&mut state.connection);
+            let mut keys = Vec::new();
+            while let Some(row) = rows.next().await {
+                keys.push(StoredKey::read(&row.map_err(unavailable)?));
+            }
+            Ok(keys)
+        })
+    }
+
+    fn insert(&self, record: KeyRecord) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let row = KeyRow::of(&record)?;
+            let mut state = self.state.lock().await;
+            let seen = state.seen.take();
+            let begin = state.connection.begin_with("BEGIN IMMEDIATE");
+            let mut transaction = begin.await.map_err(unavailable)?;
+            row.has_new_hashes(&mut *transaction).await?;
+            row.bind(sqlx::query(INSERT))
+                .execute(&mut *transaction)
+                .await
+                .map_err(|error| not_inserted(&record.id, error))?;
+            transaction.commit().await.map_err(unavailable)?;
+            state.seen = seen;
+            Ok(())
+        })
+    }
+
+    fn change(&self, id: KeyId, change: KeyChange) -> StoreFuture<'_, KeyRecord> {
+        Box::pin(async move {
+            let mut state = self.state.lock().await;
+            let seen = state.seen.take();
+            let begin = state.connection.begin_with("BEGIN IMMEDIATE");
+            let mut transaction = begin.await.map_err(unavailable)?;
+            let row = sqlx::query(SELECT_ONE)
+                .bind(id.as_str())
+                .fetch_optional(&mut *transaction)
+                .await
+                .map_err(unavailable)?
+                .ok_or_else(|| KeyStoreError::not_found(&id))?;
+            let changed = change.apply(StoredKey::read(&row).record?)?;
+            let row = KeyRow::of(&changed)?;
+            row.has_new_hashes(&mut *transaction).await?;
+            row.bind(sqlx::query(UPDATE))
+                .execute(&mut *transaction)
+                .await
+                .map_err(unavailable)?;
+            transaction.commit().await.map_err(unavailable)?;
+            state.seen = seen;
+            Ok(changed)
+        })
+    }
+
+    fn note_used(&self, ids: Vec<KeyId>, at: Timestamp) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let ids: Vec<_> = ids.iter().map(KeyId::as_str).collect();
+            let ids = serde_json::Value::from(ids).to_string();
+            let mut state = self.state.lock().await;
+            sqlx::query(USED)
+                .bind(ids)
+                .bind(i64::try_from(at.as_nanos()).unwrap_or(i64::MAX))
+                .execute(&mut state.connection)
+                .await
+                .map_err(unavailable)?;
+            Ok(())
+        })
+    }
+
+    fn changes(&self) -> StoreFuture<'_, Box<dyn Changes>> {
+        let state = Arc::clone(&self.state);
+        Box::pin(async { Ok(Box::new(Poll(state)) as Box<dyn Changes>) })
+    }
+}
+
+/// Sees the commits of other processes by the version of the data, which a connection's
+/// own commits leave as it is.
+struct Poll(Arc<Mutex<State>>);
+
+impl Changes for Poll {
+    fn next(&mut self) -> StoreFuture<'_, bool> {
+        Box::pin(async {
+            time::sleep(POLL).await;
+            let mut state = self.0.lock().await;
+            let version: i64 = sqlx::query_scalar("PRAGMA data_version")
+                .fetch_one(&mut state.connection)
+                .await
+                .map_err(unavailable)?;
+            Ok(state.seen.replace(version) != Some(version))
+        })
+    }
+}

@@ -1,0 +1,201 @@
+//! A key store in a database.
+
+use std::{fmt, future::Future, sync::Arc, time::Duration};
+
+use stockade_core::Timestamp;
+use stockade_key_auth::{
+    KeyChange, KeyId, KeyRecord, KeySet, KeyStore, KeyStoreError, KeyStoreErrorKind, LiveKeys,
+    StoreFuture,
+};
+use tokio::{task, time};
+
+use crate::{
+    SqlKeyWatch, StoreHealth,
+    database::{self, Database},
+    health::Health,
+    in_force::{InForce, Turn},
+    watch,
+};
+
+/// How long a database may take for one change, and for all rows.
+const CHANGE: Duration = Duration::from_secs(10);
+const LOAD: Duration = Duration::from_secs(60);
+
+/// Keeps keys in SQLite or PostgreSQL. Cheap to clone.
+///
+/// The table is `stockade_keys`; it is made when a database is opened for the first time.
+/// Requests never ask the database: they read the keys that were read last, and a change
+/// made here is among them before its future resolves. Changes by others are among them
+/// after [`reload`](Self::reload), or by themselves while [`watch`](Self::watch) goes on.
+#[derive(Clone)]
+pub struct SqlKeyStore(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) database: Box<dyn Database>,
+    place: String,
+    in_force: InForce,
+    pub(crate) health: Health,
+}
+
+impl SqlKeyStore {
+    /// Opens `sqlite:PATH`, `sqlite::memory:` or `postgres://USER:PASSWORD@HOST/DATABASE`,
+    /// makes the tables or brings them up to date, and reads all keys.
+    ///
+    /// A file that is not there is made, for its owner only. Beyond this machine
+    /// PostgreSQL is spoken to over verified TLS, unless the URL has another `sslmode`
+    /// than `prefer`.
+    ///
+    /// # Errors
+    /// When the database cannot be opened, or when a key in it is not valid: the error
+    /// names the key. No error shows the URL, which may hold a password.
+    pub async fn connect(url: &str) -> Result<Self, KeyStoreError> {
+        let (database, place) = time::timeout(LOAD, database::open(url))
+            .await
+            .unwrap_or_else(|_| Err(no_answer()))?;
+        let inner = Arc::new(Inner {
+            database,
+            place,
+            in_force: InForce::default(),
+            health: Health::new(),
+        });
+        inner.reload().await?;
+        Ok(Self(inner))
+    }
+
+    /// Reads all keys again.
+    ///
+    /// # Errors
+    /// When the database cannot be read: the keys that were in force stay in force. When a
+    /// key in it is not valid: then what was in force of that key stays in force.
+    pub async fn reload(&self) -> Result<(), KeyStoreError> {
+        self.0.reload().await
+    }
+
+    /// Puts changes by others in force as they are made, until the watch is dropped.
+    ///
+    /// PostgreSQL tells of each change at once; a SQLite file is looked at twice a second.
+    /// A connection that is lost is made again, and all keys are read again then. What goes
+    /// wrong is logged as an error and counted in [`health`](Self::health).
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn watch(&self) -> SqlKeyWatch {
+        SqlKeyWatch::new(task::spawn(watch::follow(Arc::clone(&self.0))))
+    }
+
+    /// How the store fares with its database.
+    pub fn health(&self) -> StoreHealth {
+        self.0.health.now()
+    }
+
+    /// Runs to its end also when the caller leaves: a change that the database has taken
+    /// must come into force.
+    fn run<T, F>(&self, work: impl FnOnce(Arc<Inner>) -> F) -> StoreFuture<'_, T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, KeyStoreError>> + Send + 'static,
+    {
+        let inner = Arc::clone(&self.0);
+        let work = work(Arc::clone(&inner));
+        Box::pin(async move {
+            let result = task::spawn(work).await.unwrap_or_else(|stopped| {
+                Err(
+                    KeyStoreError::new(KeyStoreErrorKind::Unavailable, "the store was stopped")
+                        .with_source(stopped),
+                )
+            });
+            inner.health.note(&result);
+            result
+        })
+    }
+}
+
+impl Inner {
+    /// How many keys are in force.
+    pub(crate) fn len(&self) -> usize {
+        self.in_force.live().current().len()
+    }
+
+    pub(crate) async fn reload(&self) -> Result<(), KeyStoreError> {
+        let turn = self.in_force.turn().await;
+        self.reload_in(turn).await
+    }
+
+    async fn reload_in(&self, turn: Turn) -> Result<(), KeyStoreError> {
+        let result = match within(LOAD, self.database.load()).await {
+            Ok(rows) => turn.put_all(rows).await,
+            Err(error) => Err(error),
+        };
+        self.health.note(&result);
+        self.health.stale(result.is_err());
+        result
+    }
+
+    async fn put(&self, turn: Turn, record: KeyRecord) -> Result<(), KeyStoreError> {
+        match turn.put(record).await? {
+            None => Ok(()),
+            Some(turn) => self.reload_in(turn).await,
+        }
+    }
+}
+
+impl KeyStore for SqlKeyStore {
+    fn keys(&self) -> LiveKeys {
+        self.0.in_force.live().clone()
+    }
+
+    fn list(&self) -> StoreFuture<'_, Vec<KeyRecord>> {
+        self.run(|inner| async move {
+            let rows = within(LOAD, inner.database.load()).await?;
+            let records: Result<Vec<_>, _> = rows.into_iter().map(|row| row.record).collect();
+            let mut records = records?;
+            records.sort_by(|a, b| a.id.cmp(&b.id));
+            Ok(records)
+        })
+    }
+
+    fn create(&self, record: KeyRecord) -> StoreFuture<'_, ()> {
+        self.run(|inner| async move {
+            // Refuses a record whose own two hashes are the same.
+            KeySet::new([record.clone()])?;
+            let turn = inner.in_force.turn().await;
+            within(CHANGE, inner.database.insert(record.clone())).await?;
+            inner.put(turn, record).await
+        })
+    }
+
+    fn change(&self, id: KeyId, change: KeyChange) -> StoreFuture<'_, KeyRecord> {
+        self.run(|inner| async move {
+            let turn = inner.in_force.turn().await;
+            let changed = within(CHANGE, inner.database.change(id, change)).await?;
+            inner.put(turn, changed.clone()).await?;
+            Ok(changed)
+        })
+    }
+
+    fn note_used(&self, ids: Vec<KeyId>, at: Timestamp) -> StoreFuture<'_, ()> {
+        self.run(|inner| async move { within(CHANGE, inner.database.note_used(ids, at)).await })
+    }
+}
+
+async fn within<T>(limit: Duration, work: StoreFuture<'_, T>) -> Result<T, KeyStoreError> {
+    let done = time::timeout(limit, work).await;
+    done.unwrap_or_else(|_| Err(no_answer()))
+}
+
+fn no_answer() -> KeyStoreError {
+    KeyStoreError::new(
+        KeyStoreErrorKind::Unavailable,
+        "the database does not answer; a change may still be made when it does",
+    )
+}
+
+impl fmt::Debug for SqlKeyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqlKeyStore")
+            .field("place", &self.0.place)
+            .field("keys", self.0.in_force.live())
+            .field("health", &self.health())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,290 @@
+//! What the tests of both databases share: each scenario takes a URL, and, where somebody
+//! edits the table by hand, a way to do that.
+
+use std::{convert::Infallible, future::Future, pin::pin, task::Poll, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use stockade_core::{Guard, Timestamp};
+use stockade_key_auth::{
+    GeneratedKey, KeyAuth, KeyChange, KeyDigest, KeyHash, KeyId, KeyRecord, KeyStore,
+    KeyStoreErrorKind, PreviousHash,
+};
+use stockade_sqlx::SqlKeyStore;
+use stockade_testkit::key_store;
+use tower::{ServiceBuilder, ServiceExt};
+
+pub(crate) fn id(text: &str) -> KeyId {
+    text.parse().unwrap()
+}
+
+pub(crate) fn at(secs: u64) -> Timestamp {
+    Timestamp::from_secs(secs)
+}
+
+pub(crate) async fn connect(url: &str) -> SqlKeyStore {
+    SqlKeyStore::connect(url).await.unwrap()
+}
+
+/// Puts a new key into a store.
+pub(crate) async fn issue(store: &SqlKeyStore, name: &str) -> GeneratedKey {
+    let key = GeneratedKey::new("sk", id(name)).unwrap();
+    let record = KeyRecord::new(key.id().clone(), key.digest());
+    store.create(record).await.unwrap();
+    key
+}
+
+/// Whether a request with this key passes.
+pub(crate) async fn passes(store: &SqlKeyStore, key: &str) -> bool {
+    let service = ServiceBuilder::new()
+        .layer(KeyAuth::new(store).into_layer())
+        .service_fn(|_: Request<Full<Bytes>>| async {
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        });
+    let request = Request::builder().header("x-api-key", key.as_bytes());
+    let Ok(request) = request.body(Full::default()) else {
+        return false;
+    };
+    let response = service.oneshot(request).await.unwrap();
+    response.status() == StatusCode::OK
+}
+
+/// Waits until something has come true; far longer than it takes, so that a busy machine
+/// fails no test.
+pub(crate) async fn comes_true(what: &str, is_true: impl AsyncFn() -> bool) {
+    let wait = async {
+        while !is_true().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let done = tokio::time::timeout(Duration::from_secs(20), wait).await;
+    assert!(done.is_ok(), "it did not come true: {what}");
+}
+
+pub(crate) async fn upholds_the_suite_and_keeps_what_it_did(url: &str) {
+    let store = connect(url).await;
+    key_store::uphold(&store).await;
+    let again = connect(url).await;
+    assert_eq!(again.list().await.unwrap(), store.list().await.unwrap());
+    assert_eq!(again.keys().current().len(), store.keys().current().len());
+}
+
+// A08
+pub(crate) async fn a_change_is_seen_by_another_store(url: &str) {
+    let (here, there) = (connect(url).await, connect(url).await);
+    let watch = there.watch();
+    let (key, other) = (issue(&here, "a").await, issue(&here, "b").await);
+    assert!(passes(&here, key.expose()).await);
+    comes_true("new keys pass elsewhere", async || {
+        passes(&there, key.expose()).await && passes(&there, other.expose()).await
+    })
+    .await;
+
+    let revoke = KeyChange::Revoke { at: at(1) };
+    here.change(id("a"), revoke.clone()).await.unwrap();
+    assert!(!passes(&here, key.expose()).await, "refused here at once");
+    comes_true("the key is refused elsewhere", async || {
+        !passes(&there, key.expose()).await
+    })
+    .await;
+    assert!(passes(&there, other.expose()).await);
+    assert!(!there.health().stale);
+
+    drop(watch);
+    here.change(id("b"), revoke).await.unwrap();
+    there.reload().await.unwrap();
+    assert!(!passes(&there, other.expose()).await, "read again by hand");
+}
+
+// A08
+pub(crate) async fn a_change_comes_into_force_when_its_caller_has_left(url: &str) {
+    let store = connect(url).await;
+    let key = issue(&store, "a").await;
+    {
+        let mut change = pin!(store.change(id("a"), KeyChange::Revoke { at: at(1) }));
+        std::future::poll_fn(|context| {
+            assert!(change.as_mut().poll(context).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+    }
+    comes_true("the key is refused", async || {
+        !passes(&store, key.expose()).await
+    })
+    .await;
+}
+
+// A17
+pub(crate) async fn hostile_texts_are_texts(url: &str) {
+    let store = connect(url).await;
+    let key = issue(&store, "a").await;
+    let naughty = [
+        "' OR '1'='1",
+        "'; DROP TABLE stockade_keys; --",
+        "*",
+        "%",
+        "$1",
+        "?1",
+        "a\r\nFLUSHALL",
+        "\\\\\"\u{202e}\u{200b}\u{1b}[2J",
+        "{\"a\":[null]}",
+        "𝕳 ü \u{10ffff}",
+        "",
+    ];
+    for text in naughty {
+        assert!(!passes(&store, text).await, "{text:?}");
+    }
+    for (at, text) in naughty.iter().enumerate() {
+        let name = format!("n{at}");
+        let mut record = KeyRecord::new(id(&name), KeyDigest::of(name.as_bytes())).owner(*text);
+        record.name = Some((*text).to_owned());
+        record.models = Some(vec![(*text).to_owned()]);
+        record.metadata = [((*text).to_owned(), (*text).to_owned())].into();
+        store.create(record.clone()).await.unwrap();
+        let all = store.list().await.unwrap();
+        assert!(all.contains(&record), "{text:?} comes back as it was");
+    }
+    let mut none = KeyRecord::new(id("no-models"), KeyDigest::of(b"none"));
+    none.models = Some(Vec::new());
+    store.create(none.clone()).await.unwrap();
+    assert!(store.list().await.unwrap().contains(&none), "an empty list");
+    assert!(passes(&store, key.expose()).await);
+    assert_eq!(connect(url).await.keys().current().len(), naughty.len() + 2);
+}
+
+pub(crate) async fn refuses_what_it_cannot_keep(url: &str) {
+    let store = connect(url).await;
+    let record = || KeyRecord::new(id("a"), KeyDigest::of(b"a"));
+    let mut metadata = record();
+    metadata.metadata = [("a\0".to_owned(), String::new())].into();
+    for bad in [
+        record().owner("a\0b"),
+        metadata,
+        record().expires(Timestamp::from_nanos(u64::MAX)),
+    ] {
+        let error = store.create(bad).await.unwrap_err();
+        assert_eq!(error.kind(), KeyStoreErrorKind::Invalid, "{error}");
+        assert!(error.to_string().contains("the key a "), "{error}");
+    }
+    assert!(store.list().await.unwrap().is_empty());
+    assert_eq!(store.health().failures, 0, "the caller's fault");
+    let last = Timestamp::from_nanos(i64::MAX as u64);
+    store.create(record().expires(last)).await.unwrap();
+    assert_eq!(store.list().await.unwrap()[0].expires, Some(last));
+}
+
+pub(crate) async fn no_hash_is_taken_twice(url: &str) {
+    let (one, two) = (connect(url).await, connect(url).await);
+    for round in 0..20 {
+        let hash = |name: &str| KeyHash::from(KeyDigest::of(format!("{name} {round}").as_bytes()));
+        let (k, t) = (id(&format!("k{round}")), id(&format!("t{round}")));
+        // The one hash in two columns, where no index looks.
+        let mut rotated = KeyRecord::new(k.clone(), hash("new"));
+        rotated.previous = Some(PreviousHash {
+            hash: hash("old"),
+            until: at(4_000_000_000),
+        });
+        let thief = KeyRecord::new(t, hash("old"));
+        let (first, second) = tokio::join!(one.create(rotated), two.create(thief));
+        let error = match (first, second) {
+            (Ok(()), Err(error)) | (Err(error), Ok(())) => error,
+            both => panic!("one of them has it: {both:?}"),
+        };
+        assert_eq!(error.kind(), KeyStoreErrorKind::Duplicate, "{error}");
+        assert!(
+            !format!("{error} {error:?}").contains("sha256"),
+            "{error:?}"
+        );
+    }
+    assert_eq!(connect(url).await.keys().current().len(), 20);
+
+    let mut twice = KeyRecord::new(id("twice"), KeyDigest::of(b"twice"));
+    twice.previous = Some(PreviousHash {
+        hash: twice.hash.clone(),
+        until: at(4_000_000_000),
+    });
+    let error = one.create(twice).await.unwrap_err();
+    assert_eq!(error.kind(), KeyStoreErrorKind::Duplicate, "{error}");
+}
+
+// A23
+pub(crate) async fn a_row_that_is_not_valid_opens_nothing(
+    url: &str,
+    edit: impl AsyncFn(&'static str),
+) {
+    let store = connect(url).await;
+    let (good, bad) = (issue(&store, "good").await, issue(&store, "bad").await);
+    let other = connect(url).await;
+    let _watch = other.watch();
+    for vandalism in [
+        "UPDATE stockade_keys SET hash = 'hunter2' WHERE id = 'bad'",
+        "UPDATE stockade_keys SET hash = '$2b$31$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW' WHERE id = 'bad'",
+        "UPDATE stockade_keys SET hash = 'sha256:ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789' WHERE id = 'bad'",
+        "UPDATE stockade_keys SET hash = '', scopes = '[\"chat:*\"]' WHERE id = 'bad'",
+    ] {
+        edit(vandalism).await;
+        let error = SqlKeyStore::connect(url).await.unwrap_err();
+        assert_eq!(error.kind(), KeyStoreErrorKind::Corrupt, "{error}");
+        let text = format!("{error} {error:?}");
+        assert!(text.contains("\"bad\""), "{text}");
+        assert!(
+            !text.contains("hunter2") && !text.contains("ABCDEF"),
+            "{text}"
+        );
+        let before = store.health().failures;
+        store.reload().await.unwrap_err();
+        assert!(store.health().failures > before);
+    }
+    comes_true("it is known elsewhere", async || other.health().stale).await;
+    for store in [&store, &other] {
+        assert!(passes(store, good.expose()).await);
+        assert!(passes(store, bad.expose()).await, "as it was last known");
+        assert!(!passes(store, "hunter2").await);
+    }
+
+    // Somebody else's revocation does not wait for the row to be mended.
+    store
+        .change(id("good"), KeyChange::Revoke { at: at(1) })
+        .await
+        .unwrap();
+    comes_true("the other key is refused", async || {
+        !passes(&other, good.expose()).await
+    })
+    .await;
+    let revoke = store
+        .change(id("bad"), KeyChange::Revoke { at: at(1) })
+        .await;
+    assert_eq!(revoke.unwrap_err().kind(), KeyStoreErrorKind::Corrupt);
+
+    edit("DELETE FROM stockade_keys WHERE id = 'bad'").await;
+    comes_true("the key is gone", async || {
+        !passes(&other, bad.expose()).await && !other.health().stale
+    })
+    .await;
+}
+
+pub(crate) async fn many_can_start_at_once(url: &str) {
+    let starts: Vec<_> = (0..8)
+        .map(|_| {
+            let url = url.to_owned();
+            tokio::spawn(async move { SqlKeyStore::connect(&url).await.map(drop) })
+        })
+        .collect();
+    for start in starts {
+        start.await.unwrap().unwrap();
+    }
+    issue(&connect(url).await, "a").await;
+    assert_eq!(connect(url).await.keys().current().len(), 1);
+}
+
+pub(crate) async fn tables_of_a_newer_release_are_left_alone(
+    url: &str,
+    edit: impl AsyncFn(&'static str),
+) {
+    issue(&connect(url).await, "a").await;
+    edit("INSERT INTO stockade_migrations (version) VALUES (999)").await;
+    let error = SqlKeyStore::connect(url).await.unwrap_err();
+    assert_eq!(error.kind(), KeyStoreErrorKind::Corrupt, "{error}");
+    assert!(error.to_string().contains("newer release"), "{error}");
+}

@@ -1,0 +1,47 @@
+//! The PostgreSQL that `scripts/postgres run` has started.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+pub(crate) fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| {
+        panic!("{name} is not set: run these tests with `scripts/postgres run -- cargo test …`")
+    })
+}
+
+/// A new database of the server's.
+pub(crate) struct Database(String);
+
+impl Database {
+    pub(crate) async fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let url = variable("STOCKADE_TEST_POSTGRES_URL");
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test_{}_{number}", std::process::id());
+        let mut connection = PgConnection::connect(&url).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}")))
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+        assert!(url.contains("/postgres?"), "{url}");
+        Self(url.replace("/postgres?", &format!("/{name}?")))
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.0
+    }
+
+    /// The URL for somebody else.
+    pub(crate) fn url_of(&self, user: &str) -> String {
+        self.0.replace("//stockade@", &format!("//{user}@"))
+    }
+
+    /// Edits the database by hand.
+    pub(crate) async fn edit(&self, sql: &'static str) {
+        let mut connection = PgConnection::connect(&self.0).await.unwrap();
+        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+}
