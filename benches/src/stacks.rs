@@ -13,6 +13,9 @@ use http_body_util::Full;
 use stockade_core::{
     Check, Clock, ContextGuard, Guard, GuardLayer, Never, PeerAddr, ScopeSet, SystemClock,
 };
+use stockade_jwt::{
+    self as jwt, Algorithm, JwtAuth, SigningKey, TokenIssuer, TokenRules, VerifyingKey,
+};
 use stockade_key_auth::{GeneratedKey, KeyAuth, KeyDigest, KeyId, KeyRecord, KeySet, LiveKeys};
 use stockade_scope::{Access, ScopeGuard};
 use tower::{Layer, Service, layer::layer_fn, service_fn};
@@ -42,6 +45,8 @@ pub const KEY_AUTH: &str = "Router + key auth";
 pub const CONTEXT: &str = "Router + context";
 /// Key auth behind a context.
 pub const CONTEXT_KEY_AUTH: &str = "Router + context + key auth";
+/// Token auth behind a context, with an EdDSA token that was verified before.
+pub const CONTEXT_TOKEN: &str = "Router + context + token";
 /// Key auth, then the scope guard with a dozen routes, behind a context.
 pub const SCOPE: &str = "Router + context + key auth + scope";
 /// Key auth, put on with `Router::layer`, which boxes.
@@ -51,13 +56,14 @@ pub const REFUSED: &str = "Router + key auth, 401";
 
 /// All stacks, in the order of the table.
 pub fn stacks() -> Vec<Stack> {
-    let keys = Keys::new();
+    let keys = Keys::new(1_000);
     let key = keys.known.clone();
     let good = move || request(&key);
     let stranger = GeneratedKey::new("sk", id("stranger")).expect("a key can be made");
     let bad = move || request(stranger.expose());
     let digested = keys.known.clone();
-    let key_auth = || KeyAuth::with_keys(keys.live.clone()).into_layer();
+    let key_auth = || keys.guard().into_layer();
+    let tokens = Tokens::new();
     let ready = || GuardLayer::new(Open);
     let context = || {
         ContextGuard::new()
@@ -79,6 +85,12 @@ pub fn stacks() -> Vec<Stack> {
             CONTEXT_KEY_AUTH,
             context().layer(key_auth().layer(router())),
             good.clone(),
+            ok,
+        ),
+        Stack::service(
+            CONTEXT_TOKEN,
+            context().layer(tokens.guard.into_layer().layer(router())),
+            move || request(&tokens.text),
             ok,
         ),
         Stack::service(
@@ -109,7 +121,7 @@ async fn answer(_request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>,
 }
 
 /// A request as an OpenAI client sends it.
-fn request(key: &str) -> Request<Full<Bytes>> {
+pub fn request(key: &str) -> Request<Full<Bytes>> {
     Request::post("/v1/chat/completions")
         .header("host", "localhost:8000")
         .header("accept", "application/json")
@@ -147,20 +159,45 @@ fn scope() -> ScopeGuard {
     .expect("no two rules are for one route")
 }
 
-/// A thousand keys, one of which is known.
-struct Keys {
+/// A guard for EdDSA tokens, and one that it takes.
+struct Tokens {
+    guard: JwtAuth,
+    text: String,
+}
+
+impl Tokens {
+    fn new() -> Self {
+        const ISSUER: &str = "https://login.example.com";
+        const AUDIENCE: &str = "https://api.example.com";
+        let private = include_str!("../keys/ed25519.pem");
+        let public = include_str!("../keys/ed25519.pub.pem");
+        let signing = SigningKey::pem(Algorithm::EdDsa, private).expect("a private key");
+        let verifying = VerifyingKey::pem(Algorithm::EdDsa, public).expect("a public key");
+        let keys = jwt::LiveKeys::new(jwt::KeySet::new([verifying]));
+        let scopes = "chat:write models:read".parse().expect("these are scopes");
+        let issuer = TokenIssuer::new(signing, ISSUER, AUDIENCE);
+        let token = issuer.issue("alice", &scopes).expect("a token can be made");
+        Self {
+            guard: JwtAuth::new(keys, TokenRules::new(ISSUER, AUDIENCE)),
+            text: token.expose().to_owned(),
+        }
+    }
+}
+
+/// Keys, one of which is known.
+#[derive(Debug)]
+pub struct Keys {
     live: LiveKeys,
     known: String,
 }
 
 impl Keys {
-    const COUNT: usize = 1_000;
-
-    fn new() -> Self {
+    /// So many keys with SHA-256 hashes, which expire one day.
+    pub fn new(count: usize) -> Self {
         let expires = SystemClock::new().now() + Duration::from_secs(86_400);
         let scopes: ScopeSet = "chat:write models:read".parse().expect("these are scopes");
         let mut known = String::new();
-        let records = (0..Self::COUNT).map(|number| {
+        let records = (0..count).map(|number| {
             let key = GeneratedKey::new("sk", id(&format!("team-{number}")));
             let key = key.expect("a key can be made");
             key.expose().clone_into(&mut known);
@@ -173,6 +210,18 @@ impl Keys {
             live: LiveKeys::new(set),
             known,
         }
+    }
+}
+
+impl Keys {
+    /// A guard that takes them.
+    pub fn guard(&self) -> KeyAuth {
+        KeyAuth::with_keys(self.live.clone())
+    }
+
+    /// The one that is known.
+    pub fn known(&self) -> &str {
+        &self.known
     }
 }
 

@@ -15,8 +15,8 @@ use std::{
 };
 
 use stockade_benches::{
-    BOXED_KEY_AUTH, BOXED_NO_OP, BOXED_READY_GUARD, CONTEXT, CONTEXT_KEY_AUTH, KEY_AUTH,
-    KEY_DIGEST, NO_OP, READY_GUARD, REFUSED, REQUEST_ALONE, ROUTER, SCOPE, stacks,
+    BOXED_KEY_AUTH, BOXED_NO_OP, BOXED_READY_GUARD, CONTEXT, CONTEXT_KEY_AUTH, CONTEXT_TOKEN,
+    KEY_AUTH, KEY_DIGEST, NO_OP, READY_GUARD, REFUSED, REQUEST_ALONE, ROUTER, SCOPE, stacks,
 };
 
 /// How many requests more the second run of a stack has.
@@ -52,6 +52,7 @@ const BUDGETS: &[Budget] = &[
     budget(READY_GUARD, NO_OP, Some(500)),
     budget(KEY_AUTH, NO_OP, Some(1_200)).and_a_digest(),
     budget(CONTEXT_KEY_AUTH, CONTEXT, Some(1_200)).and_a_digest(),
+    budget(CONTEXT_TOKEN, CONTEXT, None),
     budget(SCOPE, CONTEXT_KEY_AUTH, Some(400)),
     budget(REFUSED, REQUEST_ALONE, None).and_a_digest(),
     budget(BOXED_READY_GUARD, BOXED_NO_OP, None),

@@ -80,10 +80,34 @@ pub(crate) enum Presented<'h> {
     Conflict,
 }
 
-pub(crate) fn presented<'h>(headers: &'h HeaderMap, sources: &[CredentialSource]) -> Presented<'h> {
-    let mut found = Presented::Nothing;
-    for source in sources {
+/// Which sources a request has at all, by their place among the sources; so that taking
+/// them away need not look for those that are not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen(u64);
+
+impl Seen {
+    fn add(&mut self, source: usize) {
+        self.0 |= Self::bit(source);
+    }
+
+    fn has(self, source: usize) -> bool {
+        self.0 & Self::bit(source) != 0
+    }
+
+    /// All sources after the 63rd share the last bit.
+    fn bit(source: usize) -> u64 {
+        1 << source.min(63)
+    }
+}
+
+pub(crate) fn presented<'h>(
+    headers: &'h HeaderMap,
+    sources: &[CredentialSource],
+) -> (Presented<'h>, Seen) {
+    let (mut found, mut seen) = (Presented::Nothing, Seen::default());
+    for (at, source) in sources.iter().enumerate() {
         for value in headers.get_all(source.name()) {
+            seen.add(at);
             found = match (found, source.read(value)) {
                 (found, None) => found,
                 (Presented::Conflict, _) => Presented::Conflict,
@@ -96,7 +120,7 @@ pub(crate) fn presented<'h>(headers: &'h HeaderMap, sources: &[CredentialSource]
             };
         }
     }
-    found
+    (found, seen)
 }
 
 /// Whether this is a JWS in compact form: a JSON header in base64url, and two dots.
@@ -105,9 +129,11 @@ fn is_token(key: &[u8]) -> bool {
 }
 
 /// Takes every header that may hold a key away.
-pub(crate) fn strip(headers: &mut HeaderMap, sources: &[CredentialSource]) {
-    for source in sources {
-        headers.remove(source.name());
+pub(crate) fn strip(headers: &mut HeaderMap, sources: &[CredentialSource], seen: Seen) {
+    for (at, source) in sources.iter().enumerate() {
+        if seen.has(at) {
+            headers.remove(source.name());
+        }
     }
 }
 
@@ -123,7 +149,7 @@ mod tests {
             CredentialSource::Bearer,
             CredentialSource::Header(HeaderName::from_static("x-api-key")),
         ];
-        presented(headers, &sources)
+        presented(headers, &sources).0
     }
 
     // A14, A15, A17

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     CredentialSource, KeyDigest, KeyStore, LiveKeys, Pepper, SlowHashLimits,
-    credential::{Presented, presented, strip, text},
+    credential::{Presented, Seen, presented, strip, text},
     key::Shape,
     refusal::{self, Challenge},
     set::{Entry, Known},
@@ -96,16 +96,16 @@ impl KeyAuth {
     }
 
     /// Looks a key up before it looks at its shape: most keys are found.
-    fn judge(&self, key: &[u8], head: &Parts) -> Check<Admitted, SlowCheck> {
+    fn judge(&self, key: &[u8], head: &Parts, seen: Seen) -> Check<Admitted, SlowCheck> {
         let digest = KeyDigest::of(key);
         let keys = self.keys.load();
         if let Some(entry) = keys.find_fast(&digest) {
-            return self.conclude(entry, head);
+            return self.conclude(entry, head, seen);
         }
         if let (true, Some(pepper)) = (keys.is_peppered(), &self.pepper)
             && let Some(entry) = keys.find_fast(&pepper.digest(key))
         {
-            return self.conclude(entry, head);
+            return self.conclude(entry, head, seen);
         }
         let Some(key) = text(key) else {
             return Check::Refuse(self.challenge.invalid("malformed"));
@@ -115,15 +115,18 @@ impl KeyAuth {
             return Check::Refuse(self.challenge.invalid("checksum"));
         }
         match keys.find_slow(&digest) {
-            Known::Found(entry) => self.conclude(entry, head),
+            Known::Found(entry) => self.conclude(entry, head, seen),
             Known::Nothing => Check::Refuse(self.challenge.invalid("unknown")),
-            Known::Unknown => self.verify(key, digest, shape, head),
+            Known::Unknown => self.verify(key, digest, shape, head, seen),
         }
     }
 
-    fn conclude(&self, entry: Arc<Entry>, head: &Parts) -> Check<Admitted, SlowCheck> {
+    fn conclude(&self, entry: Arc<Entry>, head: &Parts, seen: Seen) -> Check<Admitted, SlowCheck> {
         match dead(&entry, &*self.clock, || client(head)) {
-            None => Check::Pass(Admitted(Some(entry))),
+            None => Check::Pass(Admitted {
+                entry: Some(entry),
+                seen,
+            }),
             Some(cause) => Check::Refuse(self.challenge.invalid(cause)),
         }
     }
@@ -134,6 +137,7 @@ impl KeyAuth {
         digest: KeyDigest,
         shape: Shape<'_>,
         head: &Parts,
+        seen: Seen,
     ) -> Check<Admitted, SlowCheck> {
         let attempt = Attempt {
             key: Zeroizing::new(key.to_owned()),
@@ -153,7 +157,10 @@ impl KeyAuth {
                 return Err(challenge.invalid("unknown"));
             };
             match dead(&entry, &*clock, || client) {
-                None => Ok(Admitted(Some(entry))),
+                None => Ok(Admitted {
+                    entry: Some(entry),
+                    seen,
+                }),
                 Some(cause) => Err(challenge.invalid(cause)),
             }
         }))
@@ -167,9 +174,10 @@ impl Guard for KeyAuth {
     type Wait = SlowCheck;
 
     fn check(&self, head: &Parts) -> Check<Admitted, SlowCheck> {
-        match presented(&head.headers, &self.sources) {
-            Presented::Key(key) => self.judge(key, head),
-            Presented::Nothing if self.anonymous => Check::Pass(Admitted(None)),
+        let (found, seen) = presented(&head.headers, &self.sources);
+        match found {
+            Presented::Key(key) => self.judge(key, head, seen),
+            Presented::Nothing if self.anonymous => Check::Pass(Admitted { entry: None, seen }),
             Presented::Nothing => Check::Refuse(self.challenge.missing()),
             Presented::Token => Check::Refuse(self.challenge.invalid("token")),
             Presented::Malformed => Check::Refuse(self.challenge.invalid("malformed")),
@@ -177,8 +185,8 @@ impl Guard for KeyAuth {
         }
     }
 
-    fn admit(&self, Admitted(entry): Admitted, head: &mut Parts) {
-        strip(&mut head.headers, &self.sources);
+    fn admit(&self, Admitted { entry, seen }: Admitted, head: &mut Parts) {
+        strip(&mut head.headers, &self.sources, seen);
         let principal = match entry {
             Some(entry) => {
                 entry.key.note_used();
@@ -193,7 +201,7 @@ impl Guard for KeyAuth {
 impl Authenticator for KeyAuth {
     /// Tokens (`Bearer eyJ….….…`) are no keys, so that they can be taken besides.
     fn presents(&self, head: &Parts) -> bool {
-        let found = presented(&head.headers, &self.sources);
+        let (found, _) = presented(&head.headers, &self.sources);
         !matches!(found, Presented::Nothing | Presented::Token)
     }
 }
@@ -209,7 +217,10 @@ impl fmt::Debug for KeyAuth {
 
 /// A key that was found to be valid, or none where that is allowed.
 #[derive(Debug)]
-pub struct Admitted(Option<Arc<Entry>>);
+pub struct Admitted {
+    entry: Option<Arc<Entry>>,
+    seen: Seen,
+}
 
 /// A check that waits for slow hashes; boxed, since each of them takes milliseconds.
 type SlowCheck = Pin<Box<dyn Future<Output = Result<Admitted, Refusal>> + Send>>;

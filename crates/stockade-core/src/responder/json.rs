@@ -5,7 +5,7 @@ pub(super) fn push_string(out: &mut String, text: &str) {
     out.push('"');
     let mut rest = text;
     // Runs of what needs no escape are copied whole: usually that is all of it.
-    while let Some(at) = rest.find(needs_escape) {
+    while let Some(at) = find_escaped(rest) {
         let (plain, escaped) = rest.split_at(at);
         out.push_str(plain);
         let mut characters = escaped.chars();
@@ -22,6 +22,15 @@ pub(super) fn push_string(out: &mut String, text: &str) {
     }
     out.push_str(rest);
     out.push('"');
+}
+
+/// Most texts are plain ASCII, which is seen faster byte by byte.
+fn find_escaped(text: &str) -> Option<usize> {
+    let plain = |byte: &u8| matches!(byte, b' '..=b'~') && !b"\"\\<>&".contains(byte);
+    match text.as_bytes().iter().all(plain) {
+        true => None,
+        false => text.find(needs_escape),
+    }
 }
 
 fn needs_escape(character: char) -> bool {
