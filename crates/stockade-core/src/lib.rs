@@ -89,6 +89,7 @@
 
 mod authenticator;
 mod body;
+mod challenge;
 mod client_ip;
 mod clock;
 mod context;
@@ -109,6 +110,7 @@ mod service;
 
 pub use authenticator::{Authenticator, EitherAuth, EitherPass, EitherWait};
 pub use body::GuardedBody;
+pub use challenge::BearerChallenge;
 pub use client_ip::{ClientBucket, ClientIp, ForwardingHeader, PeerAddr, TrustedProxies};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use context::{RequestContext, Usage, Verdict};

@@ -2,56 +2,28 @@
 
 use std::time::Duration;
 
-use http::{HeaderValue, header::WWW_AUTHENTICATE};
-use stockade_core::{Refusal, RefusalKind};
+use stockade_core::{BearerChallenge, Refusal, RefusalKind};
 
 use crate::cause::Cause;
 
-/// The `WWW-Authenticate` challenges of one realm (RFC 6750, section 3).
-#[derive(Clone, Debug)]
-pub(crate) struct Challenge {
-    missing: HeaderValue,
-    invalid: HeaderValue,
-}
+/// What is said in the name of one realm.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Challenge(BearerChallenge);
 
 impl Challenge {
-    /// What a quoted string cannot hold is left out of the realm.
     pub(crate) fn new(realm: &str) -> Self {
-        let plain = |byte: &char| matches!(byte, ' '..='~') && !matches!(byte, '"' | '\\');
-        let realm: String = realm.chars().filter(plain).collect();
-        let value = |text: String| {
-            HeaderValue::try_from(text).expect("visible ASCII and spaces are a header value")
-        };
-        Self {
-            missing: value(format!("Bearer realm=\"{realm}\"")),
-            invalid: value(format!("Bearer realm=\"{realm}\", error=\"invalid_token\"")),
-        }
+        Self(BearerChallenge::new(realm))
     }
 
-    /// No token at all: a challenge without an error code.
     pub(crate) fn missing(&self) -> Refusal {
-        Refusal::new(
-            RefusalKind::Unauthenticated,
-            "an access token is needed; send it as `Authorization: Bearer <token>`",
-        )
-        .because("missing")
-        .with_header(WWW_AUTHENTICATE, self.missing.clone())
+        let message = "an access token is needed; send it as `Authorization: Bearer <token>`";
+        self.0.missing(message, "missing")
     }
 
     /// One message for whatever is wrong with a token; only the log knows the cause.
     pub(crate) fn invalid(&self, cause: Cause) -> Refusal {
-        Refusal::new(
-            RefusalKind::Unauthenticated,
-            "the access token is not valid",
-        )
-        .because(cause.as_str())
-        .with_header(WWW_AUTHENTICATE, self.invalid.clone())
-    }
-}
-
-impl Default for Challenge {
-    fn default() -> Self {
-        Self::new("api")
+        self.0
+            .invalid("the access token is not valid", cause.as_str())
     }
 }
 

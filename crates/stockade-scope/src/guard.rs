@@ -1,11 +1,9 @@
 //! The guard: a route, its rule, and the principal.
 
-use http::{
-    HeaderValue, Method,
-    header::{ALLOW, WWW_AUTHENTICATE},
-    request::Parts,
+use http::{HeaderValue, Method, header::ALLOW, request::Parts};
+use stockade_core::{
+    BearerChallenge, Check, Guard, MatchedRoute, Never, Principal, Refusal, RefusalKind,
 };
-use stockade_core::{Check, Guard, MatchedRoute, Never, Principal, Refusal, RefusalKind};
 
 use crate::{
     Access, CoverageError, Roles, RouteTableError,
@@ -21,7 +19,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct ScopeGuard {
     table: RouteTable,
-    realm: Box<str>,
+    challenge: BearerChallenge,
 }
 
 impl ScopeGuard {
@@ -29,7 +27,7 @@ impl ScopeGuard {
     pub fn builder() -> ScopeGuardBuilder {
         ScopeGuardBuilder {
             routes: Vec::new(),
-            realm: "api".into(),
+            challenge: BearerChallenge::default(),
             roles: Roles::new(),
         }
     }
@@ -67,35 +65,15 @@ impl ScopeGuard {
         match (rule, methods) {
             _ if principal.is_anonymous() => Err(self.unauthenticated()),
             (Some(rule), _) if rule.requirement.is_met_by(principal) => Ok(()),
-            (Some(rule), _) => Err(self.insufficient(&rule.access)),
+            (Some(rule), _) => Err(self.challenge.insufficient(rule.access.scopes())),
             (None, Some(methods)) => Err(wrong_method(methods)),
             (None, None) => Err(undeclared()),
         }
     }
 
     fn unauthenticated(&self) -> Refusal {
-        let challenge = format!("Bearer realm=\"{}\"", self.realm);
-        Refusal::new(
-            RefusalKind::Unauthenticated,
-            "an API key is needed; send it as `Authorization: Bearer <key>`",
-        )
-        .because("anonymous")
-        .with_header(WWW_AUTHENTICATE, header(challenge))
-    }
-
-    fn insufficient(&self, access: &Access) -> Refusal {
-        let scopes: Vec<&str> = access.scopes().iter().map(|scope| scope.as_str()).collect();
-        let scopes = scopes.join(" ");
-        let challenge = format!(
-            "Bearer realm=\"{}\", error=\"insufficient_scope\", scope=\"{scopes}\"",
-            self.realm
-        );
-        Refusal::new(
-            RefusalKind::Forbidden,
-            format!("the key lacks a scope that this route needs: {scopes}"),
-        )
-        .because("insufficient_scope")
-        .with_header(WWW_AUTHENTICATE, header(challenge))
+        let message = "an API key is needed; send it as `Authorization: Bearer <key>`";
+        self.challenge.missing(message, "anonymous")
     }
 }
 
@@ -125,7 +103,7 @@ fn rule<'m>(methods: &'m Methods, method: &Method) -> Option<&'m Rule> {
 }
 
 fn header(text: String) -> HeaderValue {
-    HeaderValue::try_from(text).expect("a realm, scopes and methods are visible ASCII")
+    HeaderValue::try_from(text).expect("methods are visible ASCII")
 }
 
 fn ambiguous() -> Refusal {
@@ -166,7 +144,7 @@ fn undeclared() -> Refusal {
 #[derive(Clone, Debug)]
 pub struct ScopeGuardBuilder {
     routes: Vec<(Method, String, Access)>,
-    realm: Box<str>,
+    challenge: BearerChallenge,
     roles: Roles,
 }
 
@@ -186,8 +164,7 @@ impl ScopeGuardBuilder {
     /// The realm of the challenges; `api` by default. What a quoted string cannot hold is
     /// left out.
     pub fn realm(mut self, realm: &str) -> Self {
-        let plain = |byte: &char| matches!(byte, ' '..='~') && !matches!(byte, '"' | '\\');
-        self.realm = realm.chars().filter(plain).collect();
+        self.challenge = BearerChallenge::new(realm);
         self
     }
 
@@ -198,7 +175,7 @@ impl ScopeGuardBuilder {
     pub fn build(self) -> Result<ScopeGuard, RouteTableError> {
         Ok(ScopeGuard {
             table: RouteTable::new(self.routes, &self.roles)?,
-            realm: self.realm,
+            challenge: self.challenge,
         })
     }
 }

@@ -116,6 +116,35 @@ async fn a_key_that_is_removed_from_the_file_is_refused_without_a_restart() {
         .expect("the file is watched");
 }
 
+// S05
+#[tokio::test]
+async fn a_preflight_runs_no_handler_and_tells_no_scope() {
+    let site = Site::start().await;
+    for (key, status) in [(None, 401), (Some(READER), 405), (Some(FULL), 405)] {
+        for origin in [None, Some("https://evil.example")] {
+            let mut request = site.request(Method::OPTIONS, CHAT);
+            if let Some(key) = key {
+                request = request.bearer_auth(key);
+            }
+            if let Some(origin) = origin {
+                request = request
+                    .header("origin", origin)
+                    .header("access-control-request-method", "POST");
+            }
+            let response = request.send().await.unwrap();
+            assert_eq!(response.status(), status, "{key:?} {origin:?}");
+            let headers = response.headers().clone();
+            assert!(
+                !headers
+                    .keys()
+                    .any(|name| name.as_str().starts_with("access-control"))
+            );
+            let said = format!("{headers:?} {}", response.text().await.unwrap());
+            assert!(!said.contains("chat:write"), "{said}");
+        }
+    }
+}
+
 // S03, S04
 #[tokio::test]
 async fn what_is_not_declared_is_closed() {
