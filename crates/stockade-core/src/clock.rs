@@ -3,6 +3,7 @@
 use std::{
     fmt,
     ops::{Add, Sub},
+    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -63,23 +64,55 @@ fn nanos(duration: Duration) -> u64 {
 
 /// The machine's time, which never runs backwards while the process lives.
 ///
-/// It is the later of two: the wall clock, and the wall clock at the start plus the time
-/// that has run since. So a wall clock that is set back revives nothing that has
-/// expired, a suspended machine wakes up to the right time, and a wall clock that was
-/// wrongly far ahead does no harm any more once it has been put right.
-#[derive(Clone, Copy)]
+/// It is the wall clock at the start and the time that has run since, or the wall clock
+/// where that is later. So a wall clock that is set back revives nothing that has expired,
+/// a suspended machine wakes up to the right time, and a wall clock that was wrongly far
+/// ahead does no harm any more once it has been put right.
+///
+/// The wall clock is asked once a second, so that is how long it takes to see that it was
+/// put ahead; each reading costs one reading of the monotonic clock.
 pub struct SystemClock {
     wall: Timestamp,
     monotonic: Instant,
+    /// How far the wall clock is ahead of the time that has run, in nanoseconds.
+    ahead: AtomicU64,
+    /// When that was last looked at, in nanoseconds since the start.
+    looked: AtomicU64,
 }
 
 impl SystemClock {
+    /// How long a look at the wall clock is good for, in nanoseconds.
+    const LOOK: u64 = 1_000_000_000;
+
     /// A clock that starts now.
     pub fn new() -> Self {
+        Self::from(wall(), Instant::now())
+    }
+
+    fn from(wall: Timestamp, monotonic: Instant) -> Self {
         Self {
-            wall: wall(),
-            monotonic: Instant::now(),
+            wall,
+            monotonic,
+            ahead: AtomicU64::new(0),
+            looked: AtomicU64::new(0),
         }
+    }
+
+    /// Notes how far the wall clock is ahead of the time that has run.
+    fn look(&self, elapsed: u64, wall: Timestamp) {
+        let ran = self.wall + Duration::from_nanos(elapsed);
+        // Whoever else looks at the same moment finds the same.
+        self.ahead.store(nanos(wall - ran), Ordering::Relaxed);
+        self.looked.store(elapsed, Ordering::Relaxed);
+    }
+
+    fn at(&self, elapsed: u64, wall: impl FnOnce() -> Timestamp) -> Timestamp {
+        let looked = self.looked.load(Ordering::Relaxed);
+        if elapsed.saturating_sub(looked) >= Self::LOOK {
+            self.look(elapsed, wall());
+        }
+        let ahead = self.ahead.load(Ordering::Relaxed);
+        self.wall + Duration::from_nanos(elapsed.saturating_add(ahead))
     }
 }
 
@@ -91,7 +124,7 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        wall().max(self.wall + self.monotonic.elapsed())
+        self.at(nanos(self.monotonic.elapsed()), wall)
     }
 }
 
@@ -114,24 +147,58 @@ impl fmt::Debug for SystemClock {
 mod tests {
     use super::*;
 
+    const START: Timestamp = Timestamp::from_secs(1_000);
+
+    fn clock() -> SystemClock {
+        SystemClock::from(START, Instant::now())
+    }
+
+    fn secs(secs: u64) -> u64 {
+        secs * 1_000_000_000
+    }
+
+    #[test]
+    fn tells_the_time() {
+        let now = SystemClock::new().now();
+        assert!(
+            now >= Timestamp::from_secs(1_700_000_000) && now <= wall() + Duration::from_secs(60)
+        );
+    }
+
     // A09, R07
     #[test]
     fn a_wall_clock_set_back_does_not_turn_time_back() {
-        // The same as if the wall clock had been set back by an hour since the start.
-        let clock = SystemClock {
-            wall: wall() + Duration::from_secs(3_600),
-            monotonic: Instant::now(),
-        };
-        assert!(clock.now() >= clock.wall);
+        let clock = clock();
+        for elapsed in [0, 5, 3_600] {
+            let back = || Timestamp::from_secs(1_000 + elapsed - 900.min(elapsed));
+            let now = clock.at(secs(elapsed), back);
+            assert_eq!(now, START + Duration::from_secs(elapsed));
+        }
     }
 
     #[test]
     fn a_machine_that_slept_wakes_up_to_the_wall_clock() {
-        let clock = SystemClock {
-            wall: Timestamp::from_secs(1_000),
-            monotonic: Instant::now(),
-        };
-        assert!(clock.now() >= Timestamp::from_secs(1_700_000_000));
+        let clock = clock();
+        assert_eq!(
+            clock.at(secs(5), || Timestamp::from_secs(9_000)),
+            Timestamp::from_secs(9_000)
+        );
+        // Between two looks it goes on from there.
+        let unasked = || panic!("the wall clock is asked once a second");
+        let now = clock.at(secs(5) + 1, unasked);
+        assert_eq!(now, Timestamp::from_secs(9_000) + Duration::from_nanos(1));
+    }
+
+    // R07
+    #[test]
+    fn a_wall_clock_that_was_wrongly_ahead_is_believed_no_longer() {
+        let clock = clock();
+        let year = Timestamp::from_secs(1_000 + 365 * 86_400);
+        assert_eq!(clock.at(secs(5), || year), year);
+        assert_eq!(
+            clock.at(secs(6), || Timestamp::from_secs(1_006)),
+            Timestamp::from_secs(1_006)
+        );
     }
 
     #[test]
