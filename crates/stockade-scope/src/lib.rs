@@ -69,6 +69,52 @@
 //! # }
 //! ```
 //!
+//! In an axum router, judging the route that axum matched. Put on with `Router::layer`, the
+//! guard comes after the routing, so that nested routes are known by their whole pattern:
+//!
+//! ```
+//! use axum::{
+//!     Router,
+//!     body::Body,
+//!     extract::{MatchedPath, Request},
+//!     routing::get,
+//! };
+//! use http::{Method, StatusCode};
+//! use stockade_core::{Guard, MatchedRoute, Principal};
+//! use stockade_scope::{Access, ScopeGuard};
+//! use tower::{ServiceBuilder, ServiceExt};
+//!
+//! /// From axum's word for a route to Stockade's.
+//! fn tell(mut request: Request) -> Request {
+//!     if let Some(path) = request.extensions().get::<MatchedPath>() {
+//!         let route = MatchedRoute::new(path.as_str());
+//!         request.extensions_mut().insert(route);
+//!     }
+//!     request
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let guard = ScopeGuard::builder()
+//!     .route(Method::GET, "/v1/models/{id}", Access::scope("models:read".parse()?))
+//!     .build()?;
+//! let app: Router = Router::new()
+//!     .nest("/v1", Router::new().route("/models/{id}", get(async || "a model")))
+//!     .route("/forgotten", get(async || "a secret"))
+//!     .layer(ServiceBuilder::new().map_request(tell).layer(guard.into_layer()));
+//!
+//! let reader = Principal::builder("reader").scopes("models:read".parse()?).build();
+//! let request = |path: &str| Request::get(path).extension(reader.clone()).body(Body::empty());
+//! let passed = app.clone().oneshot(request("/v1/models/tiny")?).await?;
+//! assert_eq!(passed.status(), StatusCode::OK);
+//!
+//! // No rule is for this route.
+//! let refused = app.oneshot(request("/forgotten")?).await?;
+//! assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Roles, and a test that no route of a router is without a rule:
 //!
 //! ```
