@@ -19,6 +19,12 @@ use stockade_benches::{
     KEY_AUTH, KEY_DIGEST, NO_OP, READY_GUARD, REFUSED, REQUEST_ALONE, ROUTER, SCOPE, stacks,
 };
 
+/// What glibc's allocator does depends on what was freed before: between two builds its
+/// part of one and the same stack differs by a thousand instructions and more. This one
+/// takes the same way each time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How many requests more the second run of a stack has.
 const REQUESTS: u64 = 30_000;
 

@@ -105,22 +105,36 @@ pub(crate) fn presented<'h>(
     sources: &[CredentialSource],
 ) -> (Presented<'h>, Seen) {
     let (mut found, mut seen) = (Presented::Nothing, Seen::default());
+    // Most requests have no header twice, and then there is nothing to walk through.
+    let repeated = headers.len() > headers.keys_len();
     for (at, source) in sources.iter().enumerate() {
-        for value in headers.get_all(source.name()) {
-            seen.add(at);
-            found = match (found, source.read(value)) {
-                (found, None) => found,
-                (Presented::Conflict, _) => Presented::Conflict,
-                (Presented::Token, Some(_)) => Presented::Conflict,
-                (Presented::Nothing, Some(Ok(token))) if is_token(token) => Presented::Token,
-                (Presented::Nothing, Some(Ok(key))) => Presented::Key(key),
-                (Presented::Key(first), Some(Ok(second))) if first == second => found,
-                (Presented::Key(_), Some(Ok(_))) => Presented::Conflict,
-                (_, Some(_)) => Presented::Malformed,
-            };
+        let Some(first) = headers.get(source.name()) else {
+            continue;
+        };
+        seen.add(at);
+        found = found.and(source.read(first));
+        if repeated {
+            for value in headers.get_all(source.name()).iter().skip(1) {
+                found = found.and(source.read(value));
+            }
         }
     }
     (found, seen)
+}
+
+impl<'h> Presented<'h> {
+    /// What a request presents that presents this, and has one more header value.
+    fn and(self, read: Option<Result<&'h [u8], Malformed>>) -> Self {
+        match (self, read) {
+            (found, None) => found,
+            (Self::Conflict, _) | (Self::Token, Some(_)) => Self::Conflict,
+            (Self::Nothing, Some(Ok(token))) if is_token(token) => Self::Token,
+            (Self::Nothing, Some(Ok(key))) => Self::Key(key),
+            (Self::Key(first), Some(Ok(second))) if first == second => self,
+            (Self::Key(_), Some(Ok(_))) => Self::Conflict,
+            (_, Some(_)) => Self::Malformed,
+        }
+    }
 }
 
 /// Whether this is a JWS in compact form: a JSON header in base64url, and two dots.

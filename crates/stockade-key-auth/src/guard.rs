@@ -115,16 +115,16 @@ impl KeyAuth {
             return Check::Refuse(self.challenge.invalid("checksum"));
         }
         match keys.find_slow(&digest) {
-            Known::Found(entry) => self.conclude(entry, head, seen),
+            Known::Found(entry) => self.conclude(&entry, head, seen),
             Known::Nothing => Check::Refuse(self.challenge.invalid("unknown")),
             Known::Unknown => self.verify(key, digest, shape, head, seen),
         }
     }
 
-    fn conclude(&self, entry: Arc<Entry>, head: &Parts, seen: Seen) -> Check<Admitted, SlowCheck> {
-        match dead(&entry, &*self.clock, || client(head)) {
+    fn conclude(&self, entry: &Entry, head: &Parts, seen: Seen) -> Check<Admitted, SlowCheck> {
+        match dead(entry, &*self.clock, || client(head)) {
             None => Check::Pass(Admitted {
-                entry: Some(entry),
+                principal: entry.key.let_in(),
                 seen,
             }),
             Some(cause) => Check::Refuse(self.challenge.invalid(cause)),
@@ -158,7 +158,7 @@ impl KeyAuth {
             };
             match dead(&entry, &*clock, || client) {
                 None => Ok(Admitted {
-                    entry: Some(entry),
+                    principal: entry.key.let_in(),
                     seen,
                 }),
                 Some(cause) => Err(challenge.invalid(cause)),
@@ -177,7 +177,10 @@ impl Guard for KeyAuth {
         let (found, seen) = presented(&head.headers, &self.sources);
         match found {
             Presented::Key(key) => self.judge(key, head, seen),
-            Presented::Nothing if self.anonymous => Check::Pass(Admitted { entry: None, seen }),
+            Presented::Nothing if self.anonymous => Check::Pass(Admitted {
+                principal: Principal::anonymous(),
+                seen,
+            }),
             Presented::Nothing => Check::Refuse(self.challenge.missing()),
             Presented::Token => Check::Refuse(self.challenge.invalid("token")),
             Presented::Malformed => Check::Refuse(self.challenge.invalid("malformed")),
@@ -185,15 +188,8 @@ impl Guard for KeyAuth {
         }
     }
 
-    fn admit(&self, Admitted { entry, seen }: Admitted, head: &mut Parts) {
+    fn admit(&self, Admitted { principal, seen }: Admitted, head: &mut Parts) {
         strip(&mut head.headers, &self.sources, seen);
-        let principal = match entry {
-            Some(entry) => {
-                entry.key.note_used();
-                entry.key.principal.clone()
-            }
-            None => Principal::anonymous(),
-        };
         principal.authenticate(&mut head.extensions);
     }
 }
@@ -218,7 +214,7 @@ impl fmt::Debug for KeyAuth {
 /// A key that was found to be valid, or none where that is allowed.
 #[derive(Debug)]
 pub struct Admitted {
-    entry: Option<Arc<Entry>>,
+    principal: Principal,
     seen: Seen,
 }
 

@@ -31,7 +31,7 @@ const FAILURE_LIFETIME: Duration = Duration::from_secs(60);
 /// once, and is then learnt: found by its digest, too. What was learnt, and what was
 /// tried in vain, belongs to the set, so it dies with the set.
 pub struct KeySet {
-    by_digest: ByDigestMap<Arc<Entry>>,
+    by_digest: ByDigestMap<Entry>,
     /// A key has a second slow hash for a while after it was rotated.
     slow: HashMap<KeyId, Vec<Arc<SlowEntry>>>,
     /// At most one key a slow entry.
@@ -47,7 +47,7 @@ type ByDigestMap<V> = HashMap<KeyDigest, V, ByDigest>;
 #[derive(Debug)]
 pub(crate) struct Key {
     id: KeyId,
-    pub(crate) principal: Principal,
+    principal: Principal,
     pub(crate) networks: Vec<IpPrefix>,
     pub(crate) revoked: bool,
     /// A flag and no time, so that a request needs no clock for it.
@@ -62,7 +62,13 @@ pub(crate) struct Entry {
 }
 
 impl Key {
-    pub(crate) fn note_used(&self) {
+    /// The principal of a request with this key.
+    pub(crate) fn let_in(&self) -> Principal {
+        self.note_used();
+        self.principal.clone()
+    }
+
+    fn note_used(&self) {
         // Most of the time it is set already, and the cache line stays shared.
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
@@ -141,7 +147,6 @@ impl KeySet {
     }
 
     fn add(&mut self, id: &KeyId, hash: KeyHash, entry: Entry) {
-        let entry = Arc::new(entry);
         match hash.into_kind() {
             Kind::Fast(digest) => {
                 self.by_digest.insert(digest, entry);
@@ -156,7 +161,7 @@ impl KeySet {
                     .or_default()
                     .push(Arc::new(SlowEntry {
                         hash,
-                        entry,
+                        entry: Arc::new(entry),
                         learnt: AtomicBool::new(false),
                     }))
             }
@@ -181,8 +186,8 @@ impl KeySet {
     }
 
     /// The key that is stored under this digest, as it is.
-    pub(crate) fn find_fast(&self, digest: &KeyDigest) -> Option<Arc<Entry>> {
-        self.by_digest.get(digest).cloned()
+    pub(crate) fn find_fast(&self, digest: &KeyDigest) -> Option<&Entry> {
+        self.by_digest.get(digest)
     }
 
     pub(crate) fn find_slow(&self, digest: &KeyDigest) -> Known {

@@ -35,7 +35,8 @@ fn open(text: &str) -> Result<FileKeyStore, KeyFileError> {
 }
 
 fn knows(store: &FileKeyStore, key: &[u8]) -> bool {
-    let found = store.keys().current().find_fast(&KeyDigest::of(key));
+    let keys = store.keys().current();
+    let found = keys.find_fast(&KeyDigest::of(key));
     found.is_some_and(|entry| !entry.key.revoked)
 }
 
