@@ -169,8 +169,8 @@ impl Tokens {
     fn new() -> Self {
         const ISSUER: &str = "https://login.example.com";
         const AUDIENCE: &str = "https://api.example.com";
-        let private = include_str!("../keys/ed25519.pem");
-        let public = include_str!("../keys/ed25519.pub.pem");
+        let private = include_str!("../../crates/stockade-jwt/tests/keys/ed25519.pem");
+        let public = include_str!("../../crates/stockade-jwt/tests/keys/ed25519.pub.pem");
         let signing = SigningKey::pem(Algorithm::EdDsa, private).expect("a private key");
         let verifying = VerifyingKey::pem(Algorithm::EdDsa, public).expect("a public key");
         let keys = jwt::LiveKeys::new(jwt::KeySet::new([verifying]));

@@ -12,8 +12,8 @@ mod model;
 mod sections;
 
 pub use sections::{
-    AuthConfig, ClientIpConfig, DeviceConfig, LogConfig, LogFormat, LogLevel, ModelConfig,
-    QuantiseConfig, ServerConfig, TokensConfig,
+    AuthConfig, ClientIpConfig, DatabaseUrl, DeviceConfig, LogConfig, LogFormat, LogLevel,
+    ModelConfig, QuantiseConfig, ServerConfig, TokensConfig,
 };
 
 use crate::StartError;
@@ -61,7 +61,9 @@ impl Config {
     }
 
     fn resolve_paths(&mut self, folder: &Path) {
-        self.auth.keys_file = folder.join(&self.auth.keys_file);
+        if let Some(file) = &mut self.auth.keys_file {
+            *file = folder.join(&*file);
+        }
         if let Some(tokens) = &mut self.auth.tokens {
             tokens.key_file = folder.join(&tokens.key_file);
         }

@@ -14,8 +14,8 @@ pub mod tiny_model;
 
 pub use cli::Cli;
 pub use config::{
-    AuthConfig, ClientIpConfig, Config, DeviceConfig, LogConfig, LogFormat, LogLevel, ModelConfig,
-    QuantiseConfig, ServerConfig, TokensConfig,
+    AuthConfig, ClientIpConfig, Config, DatabaseUrl, DeviceConfig, LogConfig, LogFormat, LogLevel,
+    ModelConfig, QuantiseConfig, ServerConfig, TokensConfig,
 };
 pub use server::{Ended, Server, Stop};
 pub use start_error::StartError;

@@ -3,10 +3,11 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use stockade_core::{Authenticator, ForwardingHeader, TrustedProxies};
-use stockade_key_auth::{FileKeyStore, KeyAuth, KeyFileWatch};
+use stockade_key_auth::KeyAuth;
 use tokio::{net::TcpListener, sync::watch};
 
 mod connection;
+mod keys;
 mod listener;
 mod stop;
 mod tokens;
@@ -22,6 +23,7 @@ use crate::{
     fence::{self, BodyLimit, Fence},
 };
 use connection::ConnectionLimits;
+use keys::Keys;
 
 /// A server that listens, and answers once it is given a backend.
 pub struct Server {
@@ -30,8 +32,8 @@ pub struct Server {
     fence: Fence,
     api: ApiLimits,
     connections: ConnectionLimits,
-    /// Takes the key file anew when it changes, for as long as the server runs.
-    keys: KeyFileWatch,
+    /// Follows changes of keys for as long as the server runs.
+    keys: Keys,
 }
 
 impl Server {
@@ -40,11 +42,7 @@ impl Server {
     /// # Errors
     /// When that fails, or the configuration asks for what cannot be.
     pub async fn bind(config: &Config) -> Result<Self, StartError> {
-        let keys = FileKeyStore::open(&config.auth.keys_file)
-            .map_err(|error| StartError::of("auth.keys_file", &error))?;
-        let watch = keys
-            .watch()
-            .map_err(|error| StartError::of("auth.keys_file", &error))?;
+        let keys = Keys::open(&config.auth).await?;
         let fence = fence(config, &keys)?;
         let address = config.server.listen;
         let listener = TcpListener::bind(address)
@@ -63,7 +61,7 @@ impl Server {
                 header_timeout: seconds(config.server.header_timeout_secs.get()),
                 grace: seconds(config.server.shutdown_grace_secs),
             },
-            keys: watch,
+            keys,
         })
     }
 
@@ -98,13 +96,13 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> StartError {
     })
 }
 
-fn fence(config: &Config, keys: &FileKeyStore) -> Result<Fence, StartError> {
+fn fence(config: &Config, keys: &Keys) -> Result<Fence, StartError> {
     let realm = &config.auth.realm;
     let scopes =
         fence::scope_guard(realm).map_err(|error| StartError::of("the route table", &error))?;
     Ok(Fence {
         proxies: proxies(&config.client_ip)?,
-        identity: KeyAuth::new(keys)
+        identity: KeyAuth::with_keys(keys.live())
             .realm(realm)
             .dangerous_allow_anonymous()
             .or(tokens::guard(config.auth.tokens.as_ref(), realm)?),

@@ -1,6 +1,7 @@
 //! The sections of the configuration file.
 
 use std::{
+    fmt,
     net::SocketAddr,
     num::{NonZeroU16, NonZeroU32},
     path::PathBuf,
@@ -8,6 +9,7 @@ use std::{
 
 use serde::Deserialize;
 use stockade_core::IpPrefix;
+use zeroize::Zeroizing;
 
 /// A number that the compiler sees not to be zero.
 macro_rules! nonzero {
@@ -135,13 +137,35 @@ pub enum QuantiseConfig {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuthConfig {
-    /// The YAML file with the hashes of the keys.
-    pub keys_file: PathBuf,
+    /// The file (YAML, TOML or JSON) with the hashes of the keys. Either this or
+    /// `keys_database` is there.
+    pub keys_file: Option<PathBuf>,
+    /// The database with the hashes of the keys, for several servers that share them:
+    /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`.
+    pub keys_database: Option<DatabaseUrl>,
     /// The realm of the challenge.
     #[serde(default = "AuthConfig::realm")]
     pub realm: String,
     /// Tokens that are taken besides keys.
     pub tokens: Option<TokensConfig>,
+}
+
+/// Where a database is; not shown, since it may hold a password.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct DatabaseUrl(Zeroizing<String>);
+
+impl DatabaseUrl {
+    /// The URL, password included.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DatabaseUrl(…)")
+    }
 }
 
 /// `[auth.tokens]`: access tokens (JWT) of one issuer.

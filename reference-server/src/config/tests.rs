@@ -55,7 +55,7 @@ fn relative_paths_are_relative_to_the_file() {
     let path = folder.path().join("stockade.toml");
     fs::write(&path, LEAST).unwrap();
     let config = Config::read(&path).unwrap();
-    assert_eq!(config.auth.keys_file, folder.path().join("k.yaml"));
+    assert_eq!(config.auth.keys_file, Some(folder.path().join("k.yaml")));
     assert_eq!(Path::new(&config.model.source), folder.path().join("./m"));
 
     fs::write(&path, LEAST.replace("./m", "owner/name")).unwrap();
@@ -71,4 +71,13 @@ fn a_missing_file_is_named() {
         message.starts_with("cannot read /no/such/file.toml: "),
         "{message}"
     );
+}
+
+#[test]
+fn a_database_url_is_not_shown() {
+    let text = "[model]\nsource = \"./m\"\n[auth]\nkeys_database = \"postgres://u:hunter2@h/d\"\n";
+    let config = Config::parse(text).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let url = config.auth.keys_database.unwrap();
+    assert_eq!(url.expose(), "postgres://u:hunter2@h/d");
 }

@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use stockade_core::{Clock, SystemClock};
 use stockade_jwt::{Algorithm, Secret, SigningKey, TokenIssuer};
+
+use stockade_key_auth::{GeneratedKey, KeyChange, KeyRecord, KeyStore};
+use stockade_server::{Config, Server};
+use stockade_sqlx::SqlKeyStore;
 
 use crate::{
     scripted::{Script, Scripted},
@@ -114,6 +119,66 @@ async fn a_key_that_is_removed_from_the_file_is_refused_without_a_restart() {
     tokio::time::timeout(limit, refused)
         .await
         .expect("the file is watched");
+}
+
+// A23
+#[tokio::test]
+async fn a_server_without_keys_or_with_two_places_for_them_does_not_start() {
+    for (auth, why) in [
+        ("", "there are no keys"),
+        (
+            "keys_file = \"k.yaml\"\nkeys_database = \"sqlite:k.db\"\n",
+            "keep one of them",
+        ),
+        ("keys_file = \"/nonexistent/k.yaml\"\n", "cannot be read"),
+        (
+            "keys_database = \"mysql://u:hunter2@h/d\"\n",
+            "auth.keys_database",
+        ),
+    ] {
+        let text = format!("[model]\nsource = \"./m\"\n[auth]\n{auth}");
+        let config = Config::parse(&text).unwrap();
+        let error = Server::bind(&config).await.unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+// A08
+#[tokio::test]
+async fn keys_in_a_database_are_revoked_by_another_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("keys.db").display());
+    let elsewhere = SqlKeyStore::connect(&url).await.unwrap();
+    let key = GeneratedKey::new("sk", "ada".parse().unwrap()).unwrap();
+    let record = KeyRecord::new(key.id().clone(), key.digest());
+    let record = record.scopes("models:read".parse().unwrap());
+    elsewhere.create(record).await.unwrap();
+
+    let lines = format!("[auth]\nkeys_database = \"{url}\"\n");
+    let site = Site::with(Arc::new(Scripted::new(Script::Hang)), &lines).await;
+    let status = async || {
+        let request = site
+            .request(Method::GET, "/v1/models")
+            .bearer_auth(key.expose());
+        request.send().await.unwrap().status()
+    };
+    assert_eq!(status().await, 200);
+
+    let at = SystemClock::new().now();
+    elsewhere
+        .change(key.id().clone(), KeyChange::Revoke { at })
+        .await
+        .unwrap();
+    let refused = async {
+        while status().await != 401 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let limit = std::time::Duration::from_secs(30);
+    tokio::time::timeout(limit, refused)
+        .await
+        .expect("the database is followed");
 }
 
 // S05

@@ -172,10 +172,10 @@ fn config(folder: &Path, lines: &str) -> Config {
         format!("{lines}\n{server}")
     };
     let path = folder.join("stockade.toml");
-    std::fs::write(
-        &path,
-        format!("{lines}\n[auth]\nkeys_file = \"keys.yaml\"\n"),
-    )
-    .unwrap();
+    let auth = match lines.contains("keys_database") {
+        true => "",
+        false => "\n[auth]\nkeys_file = \"keys.yaml\"\n",
+    };
+    std::fs::write(&path, format!("{lines}{auth}")).unwrap();
     Config::read(&path).unwrap()
 }
