@@ -53,24 +53,26 @@ where
     type Wait = EitherWait<A::Wait, B::Wait>;
 
     fn check(&self, head: &Parts) -> Check<Self::Pass, Self::Wait> {
-        match (self.first.presents(head), self.second.presents(head)) {
-            (true, true) => Check::Refuse(
+        if !self.second.presents(head) {
+            return match self.first.check(head) {
+                Check::Pass(pass) => Check::Pass(EitherPass::First(pass)),
+                Check::Refuse(refusal) => Check::Refuse(refusal),
+                Check::Wait(wait) => Check::Wait(EitherWait::first(wait)),
+            };
+        }
+        if self.first.presents(head) {
+            return Check::Refuse(
                 Refusal::new(
                     RefusalKind::Invalid,
                     "the request has two different credentials; send one",
                 )
                 .with_code("CONFLICTING_CREDENTIALS"),
-            ),
-            (_, false) => match self.first.check(head) {
-                Check::Pass(pass) => Check::Pass(EitherPass::First(pass)),
-                Check::Refuse(refusal) => Check::Refuse(refusal),
-                Check::Wait(wait) => Check::Wait(EitherWait::first(wait)),
-            },
-            (false, true) => match self.second.check(head) {
-                Check::Pass(pass) => Check::Pass(EitherPass::Second(pass)),
-                Check::Refuse(refusal) => Check::Refuse(refusal),
-                Check::Wait(wait) => Check::Wait(EitherWait::second(wait)),
-            },
+            );
+        }
+        match self.second.check(head) {
+            Check::Pass(pass) => Check::Pass(EitherPass::Second(pass)),
+            Check::Refuse(refusal) => Check::Refuse(refusal),
+            Check::Wait(wait) => Check::Wait(EitherWait::second(wait)),
         }
     }
 

@@ -83,13 +83,26 @@ where
         }
     }
 
-    pub(crate) fn running(future: S::Future, hold: G::Hold, bodiless: bool) -> Self {
+    pub(crate) fn admitted(guard: &G, pass: G::Pass, head: Parts, body: B, inner: &mut S) -> Self {
         Self {
-            state: State::Running {
-                future,
-                held: Held::new(hold),
-                bodiless,
-            },
+            state: State::admitted(guard, pass, head, body, inner),
+        }
+    }
+}
+
+impl<S, G, B> State<S, G, B>
+where
+    S: Service<Request<B>>,
+    G: Guard,
+{
+    /// Lets a request in and calls the inner service, which was made ready.
+    fn admitted(guard: &G, pass: G::Pass, mut head: Parts, body: B, inner: &mut S) -> Self {
+        let bodiless = head.method == Method::HEAD;
+        let hold = guard.admit(pass, &mut head);
+        Self::Running {
+            future: inner.call(Request::from_parts(head, body)),
+            held: Held::new(hold),
+            bodiless,
         }
     }
 }
@@ -117,17 +130,9 @@ where
                     shared,
                 } => {
                     let verdict = ready!(wait.poll(cx));
-                    let (mut head, body) = request.take().expect("polled after it was ready");
+                    let (head, body) = request.take().expect("polled after it was ready");
                     match verdict {
-                        Ok(pass) => {
-                            let bodiless = head.method == Method::HEAD;
-                            let hold = shared.guard.admit(pass, &mut head);
-                            State::Running {
-                                future: inner.call(Request::from_parts(head, body)),
-                                held: Held::new(hold),
-                                bodiless,
-                            }
-                        }
+                        Ok(pass) => State::admitted(&shared.guard, pass, head, body, inner),
                         Err(refusal) => State::Refused {
                             response: Some(shared.responder.refuse::<G>(&refusal, &head)),
                         },

@@ -40,13 +40,11 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (mut head, body) = request.into_parts();
+        let (head, body) = request.into_parts();
         match self.shared.guard.check(&head) {
             Check::Pass(pass) => {
-                let bodiless = head.method == http::Method::HEAD;
-                let hold = self.shared.guard.admit(pass, &mut head);
-                let future = self.inner.call(Request::from_parts(head, body));
-                ResponseFuture::running(future, hold, bodiless)
+                let guard = &self.shared.guard;
+                ResponseFuture::admitted(guard, pass, head, body, &mut self.inner)
             }
             Check::Refuse(refusal) => {
                 ResponseFuture::refused(self.shared.responder.refuse::<G>(&refusal, &head))

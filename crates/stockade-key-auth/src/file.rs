@@ -24,8 +24,8 @@ pub use format::to_yaml;
 pub use watch::KeyFileWatch;
 
 use crate::{
-    KeyChange, KeyId, KeyRecord, KeyStore, KeyStoreError, KeyStoreErrorKind, LiveKeys, StoreFuture,
-    records::Records,
+    KeyChange, KeyId, KeyRecord, KeySet, KeyStore, KeyStoreError, KeyStoreErrorKind, LiveKeys,
+    StoreFuture, records::Records,
 };
 use format::Format;
 
@@ -74,10 +74,7 @@ impl FileKeyStore {
     /// When it cannot be read, or is not what it should be; the error says where and why.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, KeyFileError> {
         let path = path.into();
-        let records = read(&path)?;
-        let set = records
-            .set()
-            .map_err(|error| KeyFileError::invalid(&path, None, error))?;
+        let (_, set) = read(&path)?;
         Ok(Self(Arc::new(Inner {
             path,
             live: LiveKeys::new(set),
@@ -104,7 +101,7 @@ impl FileKeyStore {
     /// # Errors
     /// As [`open`](Self::open); the keys that were in force stay in force.
     pub fn reload(&self) -> Result<(), KeyFileError> {
-        self.0.turn(|records| Ok((records, ())))
+        self.0.turn(|_, set| Ok((set, ())))
     }
 
     /// How many times the file could not be taken since it was opened.
@@ -128,14 +125,15 @@ impl FileKeyStore {
         let inner = Arc::clone(&self.0);
         Box::pin(async move {
             let work = task::spawn_blocking(move || {
-                inner.turn(|old| {
+                inner.turn(|old, set| {
                     let mut records = old.clone();
                     let result = edit(&mut records)?;
-                    records.set()?;
-                    if records != old {
-                        write(&inner.path, &records)?;
+                    if records == old {
+                        return Ok((set, result));
                     }
-                    Ok::<_, KeyStoreError>((records, result))
+                    let set = records.set()?;
+                    write(&inner.path, &records)?;
+                    Ok::<_, KeyStoreError>((set, result))
                 })
             });
             work.await.map_err(|panic| {
@@ -151,18 +149,18 @@ impl FileKeyStore {
 
 impl Inner {
     /// Reads the file, and puts in force what `edit` makes of it.
-    fn turn<T, E>(&self, edit: impl FnOnce(Records) -> Result<(Records, T), E>) -> Result<T, E>
+    fn turn<T, E>(
+        &self,
+        edit: impl FnOnce(Records, KeySet) -> Result<(KeySet, T), E>,
+    ) -> Result<T, E>
     where
         E: From<KeyFileError>,
     {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let records = read(&self.path).inspect_err(|_| {
+        let (records, set) = read(&self.path).inspect_err(|_| {
             self.failures.fetch_add(1, Ordering::Relaxed);
         })?;
-        let (records, result) = edit(records)?;
-        let set = records
-            .set()
-            .map_err(|error| KeyFileError::invalid(&self.path, None, error))?;
+        let (set, result) = edit(records, set)?;
         self.live.publish(set);
         Ok(result)
     }
@@ -193,7 +191,7 @@ impl KeyStore for FileKeyStore {
     }
 }
 
-fn read(path: &Path) -> Result<Records, KeyFileError> {
+fn read(path: &Path) -> Result<(Records, KeySet), KeyFileError> {
     let text = read_text(path).map_err(|source| KeyFileError::unreadable(path, source))?;
     let text = String::from_utf8(text)
         .map_err(|_| KeyFileError::invalid(path, None, "it is not UTF-8"))?;

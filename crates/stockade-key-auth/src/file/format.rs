@@ -5,7 +5,7 @@ use std::{ffi::OsStr, path::Path};
 use serde::{Deserialize, Serialize};
 
 use super::entry::FileKey;
-use crate::{DuplicateKeyError, KeyRecord, records::Records};
+use crate::{DuplicateKeyError, KeyRecord, KeySet, records::Records};
 
 /// The language of a key file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,8 @@ impl Format {
         }
     }
 
-    pub(super) fn parse(self, text: &str) -> Result<Records, Problem> {
+    /// The records, and the set of them.
+    pub(super) fn parse(self, text: &str) -> Result<(Records, KeySet), Problem> {
         let keys = match self.deserialize(text)?.keys {
             Some(keys) if !(self == Self::Yaml && ends_in_a_name(text)) => keys,
             _ => {
@@ -63,7 +64,7 @@ impl Format {
             })
         });
         let records = Records::new(records.collect::<Result<Vec<_>, _>>()?)
-            .and_then(|records| records.set().map(|_| records));
+            .and_then(|records| records.set().map(|set| (records, set)));
         records.map_err(|error| Problem {
             line: line_of(text, &error),
             message: error.to_string(),

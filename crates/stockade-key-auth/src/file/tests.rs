@@ -283,7 +283,7 @@ fn reads_what_it_wrote_in_all_languages() {
         let records = Records::new([full_record()]).unwrap();
         write(&path, &records).unwrap();
         assert_eq!(
-            read(&path).unwrap(),
+            read(&path).unwrap().0,
             records,
             "{}",
             fs::read_to_string(&path).unwrap()
@@ -299,7 +299,7 @@ fn prints_an_entry_that_can_be_pasted() {
     let yaml = format!("keys:\n{}", to_yaml(&record));
     assert!(yaml.contains("2025-01-01T00:00:00Z"), "{yaml}");
     assert_eq!(
-        Format::Yaml.parse(&yaml).unwrap().list(),
+        Format::Yaml.parse(&yaml).unwrap().0.list(),
         [record],
         "{yaml}"
     );
@@ -322,7 +322,7 @@ async fn writes_only_for_its_owner_and_through_links() {
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     let mode = fs::metadata(&file.path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    assert_eq!(read(&file.path).unwrap().list().len(), 2);
+    assert_eq!(read(&file.path).unwrap().0.list().len(), 2);
     assert_eq!(
         fs::read_dir(file.folder.path()).unwrap().count(),
         2,
