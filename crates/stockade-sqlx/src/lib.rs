@@ -112,7 +112,6 @@ mod listen;
 mod migrations;
 #[cfg(feature = "postgres")]
 mod postgres;
-mod quotas;
 mod row;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -9,10 +9,10 @@ use sqlx::{
 };
 use stockade_core::{ScopeSet, Timestamp};
 use stockade_key_auth::{
-    KeyHash, KeyId, KeyRecord, KeyStoreError, KeyStoreErrorKind, PreviousHash,
+    KeyHash, KeyId, KeyRecord, KeyStoreError, KeyStoreErrorKind, PreviousHash, QuotaFields,
 };
 
-use crate::{fault::unavailable, quotas::Quotas};
+use crate::fault::unavailable;
 
 /// Finds another key that has one of a key's hashes.
 const SAME_HASH: &str = "SELECT id FROM stockade_keys \
@@ -78,7 +78,7 @@ impl KeyRow {
             owner: record.owner.clone(),
             scopes: json(&scopes),
             models: record.models.as_ref().map(json),
-            quotas: json(&Quotas::from(record.quotas)),
+            quotas: json(&QuotaFields::from(record.quotas)),
             networks: json(&networks),
             created: time(record.created)?,
             expires: time(record.expires)?,
@@ -101,7 +101,7 @@ impl KeyRow {
         let scopes: Result<ScopeSet, _> = scopes.iter().map(|text| text.parse()).collect();
         record.scopes = named("scopes", scopes)?;
         record.models = self.models.map(|text| parse("models", &text)).transpose()?;
-        record.quotas = parse::<Quotas>("quotas", &self.quotas)?.into();
+        record.quotas = parse::<QuotaFields>("quotas", &self.quotas)?.into();
         let networks: Vec<String> = parse("networks", &self.networks)?;
         let networks: Result<_, _> = networks.iter().map(|text| text.parse()).collect();
         record.networks = named("networks", networks)?;

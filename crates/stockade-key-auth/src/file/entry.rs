@@ -1,11 +1,11 @@
 //! One key in a file.
 
-use std::{collections::BTreeMap, fmt::Display, num::NonZeroU32, str::FromStr};
+use std::{collections::BTreeMap, fmt::Display, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use stockade_core::{IpPrefix, QuotaOverrides, ScopeSet, Timestamp};
 
-use crate::{KeyHash, KeyId, KeyRecord, PreviousHash};
+use crate::{KeyHash, KeyId, KeyRecord, PreviousHash, QuotaFields};
 
 /// The file's form of a [`KeyRecord`]. Texts are parsed as they are read, so that an error
 /// carries the place where it was found.
@@ -25,7 +25,7 @@ pub(super) struct FileKey {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     models: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    quotas: Option<FileQuotas>,
+    quotas: Option<QuotaFields>,
     #[serde(
         default,
         skip_serializing_if = "Vec::is_empty",
@@ -70,21 +70,6 @@ pub(super) struct FileKey {
     previous_until: Option<Text<Time>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     metadata: BTreeMap<String, String>,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct FileQuotas {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    requests_per_minute: Option<NonZeroU32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    requests_per_hour: Option<NonZeroU32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    requests_per_day: Option<NonZeroU32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    tokens_per_minute: Option<NonZeroU32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    concurrency: Option<NonZeroU32>,
 }
 
 /// A value that is written as its text.
@@ -223,28 +208,4 @@ impl From<&KeyRecord> for FileKey {
 
 fn scope_texts(scopes: &ScopeSet) -> Vec<String> {
     scopes.iter().map(ToString::to_string).collect()
-}
-
-impl From<FileQuotas> for QuotaOverrides {
-    fn from(file: FileQuotas) -> Self {
-        let mut quotas = Self::default();
-        quotas.requests_per_minute = file.requests_per_minute;
-        quotas.requests_per_hour = file.requests_per_hour;
-        quotas.requests_per_day = file.requests_per_day;
-        quotas.tokens_per_minute = file.tokens_per_minute;
-        quotas.concurrency = file.concurrency;
-        quotas
-    }
-}
-
-impl From<QuotaOverrides> for FileQuotas {
-    fn from(quotas: QuotaOverrides) -> Self {
-        Self {
-            requests_per_minute: quotas.requests_per_minute,
-            requests_per_hour: quotas.requests_per_hour,
-            requests_per_day: quotas.requests_per_day,
-            tokens_per_minute: quotas.tokens_per_minute,
-            concurrency: quotas.concurrency,
-        }
-    }
 }

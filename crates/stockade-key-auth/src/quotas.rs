@@ -1,14 +1,15 @@
-//! Quotas as JSON.
+//! Quotas as stores write them.
 
 use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 use stockade_core::QuotaOverrides;
 
-/// What the column `quotas` holds: `{"requests_per_minute": 60}`.
-#[derive(Deserialize, Serialize)]
+/// [`QuotaOverrides`] with serde, for stores: `{"requests_per_minute": 60}` in JSON. What
+/// is not there changes nothing, and an unknown name is an error.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Quotas {
+pub struct QuotaFields {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     requests_per_minute: Option<NonZeroU32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -21,7 +22,7 @@ pub(crate) struct Quotas {
     concurrency: Option<NonZeroU32>,
 }
 
-impl From<QuotaOverrides> for Quotas {
+impl From<QuotaOverrides> for QuotaFields {
     fn from(quotas: QuotaOverrides) -> Self {
         Self {
             requests_per_minute: quotas.requests_per_minute,
@@ -33,8 +34,8 @@ impl From<QuotaOverrides> for Quotas {
     }
 }
 
-impl From<Quotas> for QuotaOverrides {
-    fn from(row: Quotas) -> Self {
+impl From<QuotaFields> for QuotaOverrides {
+    fn from(row: QuotaFields) -> Self {
         let mut quotas = Self::default();
         quotas.requests_per_minute = row.requests_per_minute;
         quotas.requests_per_hour = row.requests_per_hour;
