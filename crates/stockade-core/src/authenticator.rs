@@ -4,6 +4,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -32,6 +33,15 @@ pub trait Authenticator: Guard<Hold = ()> {
             first: self,
             second: other,
         }
+    }
+}
+
+impl<A> Authenticator for Arc<A>
+where
+    A: Authenticator,
+{
+    fn presents(&self, head: &Parts) -> bool {
+        (**self).presents(head)
     }
 }
 

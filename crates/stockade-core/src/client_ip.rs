@@ -5,9 +5,9 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use http::{HeaderMap, HeaderName};
+use http::{Extensions, HeaderMap, HeaderName};
 
-use crate::{IpPrefix, forwarded};
+use crate::{IpPrefix, RequestContext, forwarded};
 
 /// The socket's other end, as the server saw it.
 ///
@@ -40,6 +40,18 @@ pub enum ClientIp {
 }
 
 impl ClientIp {
+    /// The client of the request with these extensions: as its context says, and
+    /// otherwise the peer itself, which is right where no proxy is in front.
+    pub fn of(extensions: &Extensions) -> Option<Self> {
+        match RequestContext::of(extensions) {
+            Some(context) => Some(context.client()),
+            None => Some(match *extensions.get::<PeerAddr>()? {
+                PeerAddr::Ip(address) => Self::normalised(address),
+                PeerAddr::UnixSocket => Self::UnixSocket,
+            }),
+        }
+    }
+
     /// The bucket that limits and bans count this client in.
     ///
     /// IPv4 addresses are a bucket each. IPv6 clients own whole networks, so they share

@@ -7,7 +7,7 @@ use std::sync::{
 
 use http::Extensions;
 
-use crate::{ClientIp, Principal, Refusal, RequestId};
+use crate::{ClientIp, Demand, Principal, Refusal, RequestId};
 
 /// One shared handle a request, put in by [`ContextGuard`](crate::ContextGuard).
 ///
@@ -23,9 +23,13 @@ struct Inner {
     client: ClientIp,
     principal: OnceLock<Principal>,
     verdict: OnceLock<Verdict>,
+    demand: OnceLock<Demand>,
+    /// [`UNREPORTED`] until the handler has said how many there were.
     prompt_tokens: AtomicU64,
     completion_tokens: AtomicU64,
 }
+
+const UNREPORTED: u64 = u64::MAX;
 
 impl RequestContext {
     /// The context of a request that has just come in.
@@ -35,7 +39,8 @@ impl RequestContext {
             client,
             principal: OnceLock::new(),
             verdict: OnceLock::new(),
-            prompt_tokens: AtomicU64::new(0),
+            demand: OnceLock::new(),
+            prompt_tokens: AtomicU64::new(UNREPORTED),
             completion_tokens: AtomicU64::new(0),
         }))
     }
@@ -70,24 +75,40 @@ impl RequestContext {
         self.0.verdict.get()
     }
 
-    /// Tokens used so far.
-    pub fn usage(&self) -> Usage {
-        Usage {
-            prompt_tokens: self.0.prompt_tokens.load(Ordering::Relaxed),
+    /// What the request asks of a model; `None` before, or without, whoever reads the body.
+    pub fn demand(&self) -> Option<&Demand> {
+        self.0.demand.get()
+    }
+
+    /// Says what the request asks of a model. The first word stays; `false` when there was
+    /// one.
+    pub fn set_demand(&self, demand: Demand) -> bool {
+        self.0.demand.set(demand).is_ok()
+    }
+
+    /// Tokens used so far; `None` while nobody has reported any.
+    pub fn usage(&self) -> Option<Usage> {
+        let prompt_tokens = self.0.prompt_tokens.load(Ordering::Acquire);
+        (prompt_tokens != UNREPORTED).then(|| Usage {
+            prompt_tokens,
             completion_tokens: self.0.completion_tokens.load(Ordering::Relaxed),
-        }
+        })
     }
 
     /// Sets the tokens used so far; the handler calls it as often as it knows better.
+    ///
+    /// Limits and the audit log go by the last word before the response's end.
     pub fn set_usage(&self, usage: Usage) {
         let Usage {
             prompt_tokens,
             completion_tokens,
         } = usage;
-        self.0.prompt_tokens.store(prompt_tokens, Ordering::Relaxed);
         self.0
             .completion_tokens
             .store(completion_tokens, Ordering::Relaxed);
+        self.0
+            .prompt_tokens
+            .store(prompt_tokens.min(UNREPORTED - 1), Ordering::Release);
     }
 
     /// Notes a refusal; the driver does so for guards, a handler does so for its own.
@@ -97,6 +118,7 @@ impl RequestContext {
             guard,
             code: refusal.code(),
             cause: refusal.cause(),
+            evidence: refusal.evidence(),
         });
     }
 }
@@ -110,6 +132,8 @@ pub struct Verdict {
     pub code: &'static str,
     /// [`Refusal::cause`]: more than the client was told.
     pub cause: &'static str,
+    /// [`Refusal::evidence`]: tells one offence repeated from many.
+    pub evidence: Option<u64>,
 }
 
 /// Model tokens of one request.
@@ -119,4 +143,23 @@ pub struct Usage {
     pub prompt_tokens: u64,
     /// Tokens that came out.
     pub completion_tokens: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usage_is_unknown_until_it_is_reported_and_then_the_last_word() {
+        let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
+        assert_eq!(context.usage(), None);
+        for (prompt_tokens, completion_tokens) in [(0, 0), (7, 1), (7, 2)] {
+            let usage = Usage {
+                prompt_tokens,
+                completion_tokens,
+            };
+            context.set_usage(usage);
+            assert_eq!(context.usage(), Some(usage));
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::{
     future::Future,
     marker::PhantomData,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -45,6 +46,25 @@ pub trait Guard: Send + Sync + 'static {
         Self: Sized,
     {
         GuardLayer::new(self)
+    }
+}
+
+/// A guard that two layers share.
+impl<G> Guard for Arc<G>
+where
+    G: Guard,
+{
+    const NAME: &'static str = G::NAME;
+    type Pass = G::Pass;
+    type Hold = G::Hold;
+    type Wait = G::Wait;
+
+    fn check(&self, head: &Parts) -> Check<G::Pass, G::Wait> {
+        (**self).check(head)
+    }
+
+    fn admit(&self, pass: G::Pass, head: &mut Parts) -> G::Hold {
+        (**self).admit(pass, head)
     }
 }
 

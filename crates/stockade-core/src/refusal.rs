@@ -17,6 +17,8 @@ struct Inner {
     message: Cow<'static, str>,
     param: Option<Cow<'static, str>>,
     cause: &'static str,
+    evidence: Option<u64>,
+    problem_type: Option<&'static str>,
     retry_after: Option<Duration>,
     headers: Vec<(HeaderName, HeaderValue)>,
     violations: Vec<Violation>,
@@ -78,6 +80,18 @@ impl RefusalKind {
     /// The code of a refusal that names no finer one.
     pub const fn default_code(self) -> &'static str {
         self.row().3
+    }
+
+    /// The registered problem type, where there is one
+    /// (draft-ietf-httpapi-ratelimit-headers, section 6).
+    const fn problem_type(self) -> &'static str {
+        match self {
+            Self::RateLimited => "https://iana.org/assignments/http-problem-types#quota-exceeded",
+            Self::Unavailable => {
+                "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"
+            }
+            _ => "about:blank",
+        }
     }
 
     const fn row(self) -> (StatusCode, u8, &'static str, &'static str) {
@@ -146,6 +160,8 @@ impl Refusal {
             message: message.into(),
             param: None,
             cause: "",
+            evidence: None,
+            problem_type: None,
             retry_after: None,
             headers: Vec::new(),
             violations: Vec::new(),
@@ -169,6 +185,20 @@ impl Refusal {
     /// The cause, for the audit log only; the client never sees it.
     pub fn because(mut self, cause: &'static str) -> Self {
         self.0.cause = cause;
+        self
+    }
+
+    /// What makes this refusal the same as another one: a keyed digest of the credential
+    /// that was refused. Whoever counts offences counts a stale key that is sent again and
+    /// again once. Never sent, never logged.
+    pub fn with_evidence(mut self, evidence: u64) -> Self {
+        self.0.evidence = Some(evidence);
+        self
+    }
+
+    /// The RFC 9457 problem type, where there is a better one than that of the kind.
+    pub fn with_problem_type(mut self, uri: &'static str) -> Self {
+        self.0.problem_type = Some(uri);
         self
     }
 
@@ -213,6 +243,18 @@ impl Refusal {
     /// The cause, for the audit log; empty where the code says it all.
     pub fn cause(&self) -> &'static str {
         self.0.cause
+    }
+
+    /// What makes it the same as another one.
+    pub fn evidence(&self) -> Option<u64> {
+        self.0.evidence
+    }
+
+    /// The URI of its RFC 9457 problem type.
+    pub fn problem_type(&self) -> &'static str {
+        self.0
+            .problem_type
+            .unwrap_or_else(|| self.0.kind.problem_type())
     }
 
     /// Whole seconds until a retry makes sense.

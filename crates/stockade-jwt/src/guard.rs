@@ -1,6 +1,12 @@
 //! The guard: a token in a header, a principal behind it.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use std::{
+    fmt,
+    future::Future,
+    hash::{BuildHasher, RandomState},
+    pin::Pin,
+    sync::Arc,
+};
 
 use http::{header::AUTHORIZATION, request::Parts};
 use stockade_core::{
@@ -35,6 +41,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     revocations: Option<Arc<dyn RevocationStore>>,
     cache: Cache,
+    /// Tells one bad token from another, without keeping any.
+    evidence: RandomState,
     anonymous: bool,
 }
 
@@ -55,6 +63,7 @@ impl JwtAuth {
                 clock: Arc::new(SystemClock::new()),
                 revocations: None,
                 cache: Cache::new(CACHED),
+                evidence: RandomState::new(),
                 anonymous: false,
             }),
         }
@@ -254,7 +263,20 @@ impl Guard for JwtAuth {
     fn check(&self, head: &Parts) -> Check<Admitted, TokenCheck> {
         let challenge = &self.shared.challenge;
         match presented(&head.headers) {
-            Presented::Token(text) => self.judge(text),
+            Presented::Token(text) => {
+                let evidence = || self.shared.evidence.hash_one(text);
+                match self.judge(text) {
+                    Check::Refuse(refusal) => Check::Refuse(refusal.with_evidence(evidence())),
+                    Check::Wait(wait) => {
+                        let evidence = evidence();
+                        Check::Wait(Box::pin(async move {
+                            wait.await
+                                .map_err(|refusal| refusal.with_evidence(evidence))
+                        }))
+                    }
+                    pass => pass,
+                }
+            }
             Presented::Nothing if self.shared.anonymous => {
                 Check::Pass(Admitted(Principal::anonymous()))
             }

@@ -1,6 +1,12 @@
 //! The guard: a key in a header, a principal behind it.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use std::{
+    fmt,
+    future::Future,
+    hash::{BuildHasher, RandomState},
+    pin::Pin,
+    sync::Arc,
+};
 
 use http::{HeaderName, request::Parts};
 use stockade_core::{
@@ -27,6 +33,8 @@ pub struct KeyAuth {
     clock: Arc<dyn Clock>,
     slow: SlowVerifier,
     pepper: Option<Pepper>,
+    /// Tells one bad key from another, without keeping any.
+    evidence: RandomState,
     anonymous: bool,
 }
 
@@ -51,6 +59,7 @@ impl KeyAuth {
             clock: Arc::new(SystemClock::new()),
             slow: SlowVerifier::new(SlowHashLimits::default()),
             pepper: None,
+            evidence: RandomState::new(),
             anonymous: false,
         }
     }
@@ -176,7 +185,20 @@ impl Guard for KeyAuth {
     fn check(&self, head: &Parts) -> Check<Admitted, SlowCheck> {
         let (found, seen) = presented(&head.headers, &self.sources);
         match found {
-            Presented::Key(key) => self.judge(key, head, seen),
+            Presented::Key(key) => {
+                let evidence = || self.evidence.hash_one(key);
+                match self.judge(key, head, seen) {
+                    Check::Refuse(refusal) => Check::Refuse(refusal.with_evidence(evidence())),
+                    Check::Wait(wait) => {
+                        let evidence = evidence();
+                        Check::Wait(Box::pin(async move {
+                            wait.await
+                                .map_err(|refusal| refusal.with_evidence(evidence))
+                        }))
+                    }
+                    pass => pass,
+                }
+            }
             Presented::Nothing if self.anonymous => Check::Pass(Admitted {
                 principal: Principal::anonymous(),
                 seen,

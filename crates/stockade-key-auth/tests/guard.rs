@@ -170,6 +170,23 @@ async fn all_keys_that_are_not_valid_get_the_same_answer() {
 }
 
 #[tokio::test]
+async fn the_same_bad_key_leaves_the_same_evidence() {
+    let (_, record) = generated("known");
+    let slow = bcrypted("slow", "another-key");
+    let layer = KeyAuth::new(&store([record, slow])).into_layer();
+    let mut seen = Vec::new();
+    for key in ["stale-key-one", "stale-key-one", "stale-key-two"] {
+        let mut request = bearer(key);
+        let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
+        request.extensions_mut().insert(context.clone());
+        assert_eq!(status(&layer, request).await, StatusCode::UNAUTHORIZED);
+        seen.push(context.verdict().unwrap().evidence.unwrap());
+    }
+    assert_eq!(seen[0], seen[1]);
+    assert_ne!(seen[1], seen[2]);
+}
+
+#[tokio::test]
 async fn no_key_gets_a_challenge_without_an_error() {
     let (_, record) = generated("a");
     let layer = KeyAuth::new(&store([record]))

@@ -12,7 +12,7 @@ pub(super) fn respond(denied: &Denied<'_>) -> Response<Bytes> {
     let status = refusal.kind().status();
     let mut body = String::with_capacity(256);
     body.push_str("{\"type\":");
-    json::push_string(&mut body, problem_type(refusal.kind()));
+    json::push_string(&mut body, refusal.problem_type());
     body.push_str(",\"title\":");
     json::push_option(&mut body, status.canonical_reason());
     body.push_str(",\"status\":");
@@ -41,17 +41,4 @@ pub(super) fn respond(denied: &Denied<'_>) -> Response<Bytes> {
     }
     body.push('}');
     json_response(status, "application/problem+json", body)
-}
-
-/// The registered problem type, where there is one (draft-ietf-httpapi-ratelimit-headers).
-fn problem_type(kind: RefusalKind) -> &'static str {
-    match kind {
-        RefusalKind::RateLimited => {
-            "https://iana.org/assignments/http-problem-types#quota-exceeded"
-        }
-        RefusalKind::Unavailable => {
-            "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"
-        }
-        _ => "about:blank",
-    }
 }

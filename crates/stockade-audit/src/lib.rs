@@ -1,0 +1,1 @@
+//! One tamper-evident record a request, without secrets, as a tower layer.

@@ -1,0 +1,54 @@
+//! What a request asks of a model.
+
+use std::sync::Arc;
+
+use http::Extensions;
+
+use crate::RequestContext;
+
+/// What a request asks of a model, as far as its body tells before the model runs.
+///
+/// Whoever reads the body says so, with [`Demand::tell`]; budgets reserve by it, and the
+/// audit log names the model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Demand {
+    /// The model's name as the client wrote it; `None` where the body names none.
+    pub model: Option<Arc<str>>,
+    /// Tokens that the prompt may come to, estimated from its size, images included.
+    pub prompt_tokens: u64,
+    /// The most tokens that the client wants back; `None` where it sets no bound.
+    pub max_tokens: Option<u64>,
+}
+
+impl Demand {
+    /// A demand for this model.
+    pub fn new(model: Option<Arc<str>>, prompt_tokens: u64, max_tokens: Option<u64>) -> Self {
+        Self {
+            model,
+            prompt_tokens,
+            max_tokens,
+        }
+    }
+
+    /// What the request with these extensions asks for, where anybody has said so.
+    pub fn of(extensions: &Extensions) -> Option<&Self> {
+        match RequestContext::of(extensions) {
+            Some(context) => context.demand(),
+            None => extensions.get(),
+        }
+    }
+
+    /// Says it of the request with these extensions: in its context, where there is one,
+    /// and as an extension of its own otherwise. The first word stays.
+    pub fn tell(self, extensions: &mut Extensions) {
+        match RequestContext::of(extensions) {
+            Some(context) => {
+                context.set_demand(self);
+            }
+            None => {
+                extensions.get_or_insert_with(|| self);
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Limits, permits and bans of Stockade's layers on Redis or Valkey.
