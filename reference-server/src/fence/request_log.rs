@@ -3,9 +3,7 @@
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Method, StatusCode, request::Parts};
-use stockade_core::{
-    Check, End, Guard, Hold, MatchedRoute, Never, Principal, RequestContext, Usage,
-};
+use stockade_core::{Check, End, Guard, Hold, MatchedRoute, Never, Principal, RequestContext};
 
 /// Logs what became of each request: never a header, a query, a path that nobody
 /// declared, or a body.
@@ -54,9 +52,7 @@ impl Hold for Entry {
 
     fn end(self, end: End) {
         let context = self.context.as_ref();
-        let usage = context
-            .map(RequestContext::usage)
-            .filter(|usage| *usage != Usage::default());
+        let usage = context.and_then(RequestContext::usage);
         let verdict = context.and_then(RequestContext::verdict);
         tracing::info!(
             target: "stockade_server::request",
