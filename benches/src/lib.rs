@@ -7,8 +7,10 @@
 //! 3. What building and dropping the request costs is a stack of its own
 //!    ([`REQUEST_ALONE`]), to be subtracted.
 
+mod peers;
 mod stack;
 mod stacks;
 
+pub use peers::{BEARER, BEARER_GOVERNOR, GOVERNOR, GOVERNOR_REFUSED, TOWER_HTTP_SET};
 pub use stack::Stack;
 pub use stacks::*;

@@ -68,7 +68,7 @@ impl fmt::Debug for Stack {
 }
 
 /// The status of the answer, whose body is read to its end as a server would.
-fn exchange<S, B>(mut service: S, request: Request<Full<Bytes>>) -> StatusCode
+pub(crate) fn exchange<S, B>(mut service: S, request: Request<Full<Bytes>>) -> StatusCode
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
     B: Body,

@@ -2,11 +2,12 @@
 
 use std::{
     convert::Infallible,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     task::{Context, Poll},
     time::Duration,
 };
 
-use axum::{Router, routing::post};
+use axum::{Router, extract::ConnectInfo, routing::post};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, request::Parts};
 use http_body_util::Full;
@@ -20,7 +21,7 @@ use stockade_key_auth::{GeneratedKey, KeyAuth, KeyDigest, KeyId, KeyRecord, KeyS
 use stockade_scope::{Access, ScopeGuard};
 use tower::{Layer, Service, layer::layer_fn, service_fn};
 
-use crate::Stack;
+use crate::{Stack, peers::peers};
 
 /// Building and dropping the request: a part of every stack, to be subtracted.
 pub const REQUEST_ALONE: &str = "request alone";
@@ -67,13 +68,16 @@ pub fn stacks() -> Vec<Stack> {
     let ready = || GuardLayer::new(Open);
     let context = || {
         ContextGuard::new()
-            .peer(|_| Some(PeerAddr::UnixSocket))
+            .peer(|extensions| {
+                let ConnectInfo(peer) = extensions.get::<ConnectInfo<SocketAddr>>()?;
+                Some(PeerAddr::from(*peer))
+            })
             .into_layer()
     };
 
     let ok = StatusCode::OK;
     let unauthorized = StatusCode::UNAUTHORIZED;
-    vec![
+    let mut stacks = vec![
         Stack::of(REQUEST_ALONE, good.clone()),
         Stack::service(SERVICE_FN, service_fn(answer), good.clone(), ok),
         Stack::service(ROUTER, router(), good.clone(), ok),
@@ -107,12 +111,14 @@ pub fn stacks() -> Vec<Stack> {
             ok,
         ),
         Stack::service(BOXED_READY_GUARD, router().layer(ready()), good.clone(), ok),
-        Stack::service(BOXED_KEY_AUTH, router().layer(key_auth()), good, ok),
+        Stack::service(BOXED_KEY_AUTH, router().layer(key_auth()), good.clone(), ok),
         Stack::of(KEY_DIGEST, move || KeyDigest::of(digested.as_bytes())),
-    ]
+    ];
+    stacks.extend(peers(keys.known(), good));
+    stacks
 }
 
-fn router() -> Router {
+pub(crate) fn router() -> Router {
     Router::new().route("/v1/chat/completions", post(async || "ok"))
 }
 
@@ -120,7 +126,10 @@ async fn answer(_request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>,
     Ok(Response::new(Full::new(Bytes::from_static(b"ok"))))
 }
 
-/// A request as an OpenAI client sends it.
+/// Where requests come from.
+const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)), 50_000);
+
+/// A request as an OpenAI client sends it, and as axum hands it on.
 pub fn request(key: &str) -> Request<Full<Bytes>> {
     Request::post("/v1/chat/completions")
         .header("host", "localhost:8000")
@@ -130,6 +139,7 @@ pub fn request(key: &str) -> Request<Full<Bytes>> {
         .header("user-agent", "bench")
         .header("content-length", "2")
         .header("authorization", format!("Bearer {key}"))
+        .extension(ConnectInfo(PEER))
         .body(Full::new(Bytes::from_static(b"{}")))
         .expect("these parts make a request")
 }
