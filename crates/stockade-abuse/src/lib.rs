@@ -1,1 +1,136 @@
-//! Bans clients that offend again and again, as a tower layer, with a deny-list file that people can read.
+//! Bans clients that offend again and again, as a tower layer, with a deny-list file that
+//! people can read.
+//!
+//! # Rules
+//! 1. An **offence** is read from how a request ended: which guard refused it and why, the
+//!    status, `grpc-status`. What the server itself failed at (5xx) never is one. What
+//!    counts, and how much, is a table ([`Signal`], [`AbusePolicy::weight`]).
+//! 2. The **offender** is the principal, where the request was authenticated, and the
+//!    client's network otherwise: an IPv4 address, or an IPv6 prefix. An id that was only
+//!    claimed is never held responsible, so nobody can get somebody else's key banned, and
+//!    a forged `X-Forwarded-For` bans nobody but its sender.
+//! 3. One stale key that is tried again and again is one offence, not many: bad credentials
+//!    are told apart by a keyed digest, and none of them is kept.
+//! 4. Five points within thirty seconds are a **ban** of ten minutes, the next one is twice
+//!    as long, up to a day. All of that can be set; a ban can also be for good.
+//! 5. **Never banned**: loopback, Unix sockets, and what is on the allow-list. Put the
+//!    networks of trusted proxies there, or one offender locks out all who come through.
+//! 6. A ban of an address lets requests with a **valid credential** pass, if the guard is
+//!    given the authenticator ([`AbuseGuard::valid_credentials_pass`]): fifty clients behind
+//!    one NAT are not locked out by the fifty-first.
+//! 7. A client without offences costs nothing that stays; while nobody is banned, its check
+//!    is one load of an atomic.
+//! 8. **Everything is bounded**: offenders and bans have a cap each. Where there is no room,
+//!    the least offender is forgotten, and the ban ends that would end first.
+//! 9. Bans are kept in a file ([`DenyList`]), or where replicas share them ([`BanStore`]).
+//!    Requests never wait for either.
+//!
+//! # Knowing before deploying
+//! - [`AbuseGuard`] stands right inside of core's [`ContextGuard`](stockade_core::ContextGuard)
+//!   and outside of everything that refuses; [`PrincipalGuard`] stands behind the
+//!   authenticator. Without a context, the peer and the status are all that is known.
+//! - Try it with [`AbusePolicy::report_only`] first: it says who would be banned.
+//! - [`Detector::unban`] is what support needs. It holds at once and survives a restart.
+//! - In gRPC over HTTP/1.1 (gRPC-Web) statuses in the body are not seen, those of guards are.
+//!
+//! # Example
+//! The fifth wrong guess bans:
+//!
+//! ```
+//! use std::convert::Infallible;
+//!
+//! use bytes::Bytes;
+//! use http::{Request, Response, StatusCode};
+//! use http_body_util::Full;
+//! use stockade_abuse::{AbuseGuard, AbusePolicy, Detector};
+//! use stockade_core::{ContextGuard, Guard, PeerAddr};
+//! use tower::{ServiceBuilder, ServiceExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let detector = Detector::new(AbusePolicy::new());
+//! let service = ServiceBuilder::new()
+//!     .layer(ContextGuard::new().into_layer())
+//!     .layer(AbuseGuard::new(detector.clone()).into_layer())
+//!     .service_fn(|request: Request<()>| async move {
+//!         let known = request.headers().contains_key("x-password");
+//!         let status = if known { StatusCode::OK } else { StatusCode::FORBIDDEN };
+//!         let mut response = Response::new(Full::<Bytes>::default());
+//!         *response.status_mut() = status;
+//!         Ok::<_, Infallible>(response)
+//!     });
+//! # detector.set_policy(AbusePolicy::new().weight(stockade_abuse::Signal::Forbidden, 1));
+//!
+//! let from = |address: &str| {
+//!     Request::get("/").extension(PeerAddr::Ip(address.parse().unwrap()))
+//! };
+//! for _ in 0..5 {
+//!     let guess = from("203.0.113.7").body(()).unwrap();
+//!     assert_eq!(service.clone().oneshot(guess).await.unwrap().status(), 403);
+//! }
+//! let right = from("203.0.113.7").header("x-password", "1").body(()).unwrap();
+//! let banned = service.clone().oneshot(right).await.unwrap();
+//! assert_eq!(banned.status(), 403);
+//!
+//! let neighbour = from("203.0.113.8").header("x-password", "1").body(()).unwrap();
+//! assert_eq!(service.clone().oneshot(neighbour).await.unwrap().status(), 200);
+//!
+//! assert!(detector.unban(&"203.0.113.7".parse().unwrap()));
+//! # }
+//! ```
+//!
+//! A policy of one's own, with a deny-list:
+//!
+//! ```
+//! use std::{sync::Arc, time::Duration};
+//!
+//! use stockade_abuse::{AbusePolicy, BanAnswer, DenyList, Detector, Signal};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("denylist.txt");
+//! let policy = AbusePolicy::new()
+//!     .threshold(10, Duration::from_secs(60))
+//!     .ban(Duration::from_secs(60), Duration::from_secs(3_600))
+//!     .weight(Signal::NotFound, 1)
+//!     .exempt(["10.0.0.0/8".parse()?])
+//!     .answer(BanAnswer::TooManyRequests);
+//! let detector = Detector::builder(policy)
+//!     .store(Arc::new(DenyList::open(path)?))
+//!     .on_event(|event| println!("{event:?}"))
+//!     .build();
+//! detector.ban("192.0.2.0/24".parse()?, None, "by hand");
+//! assert!(detector.why(&"192.0.2.7".parse()?).is_some());
+//! # Ok(())
+//! # }
+//! ```
+
+mod ban;
+mod bans;
+mod credentials;
+mod deny_list;
+mod detector;
+mod event;
+mod guard;
+mod history;
+mod offender;
+mod policy;
+mod principal;
+mod refusal;
+mod scanner;
+mod signal;
+mod store;
+mod table;
+
+pub use ban::{Ban, BanChange, BanUpdate};
+pub use credentials::NoCredentials;
+pub use deny_list::{DenyList, DenyListError};
+pub use detector::{AbuseStats, Detector, DetectorBuilder};
+pub use event::{AbuseEvent, AbuseListener};
+pub use guard::{AbuseGuard, Proving, Watched};
+pub use offender::{Offender, OffenderError};
+pub use policy::{AbusePolicy, BanAnswer};
+pub use principal::PrincipalGuard;
+pub use scanner::ScannerPaths;
+pub use signal::Signal;
+pub use store::{BanListener, BanStore};

@@ -7,7 +7,7 @@ use std::sync::{
 
 use http::Extensions;
 
-use crate::{ClientIp, Demand, Principal, Refusal, RequestId};
+use crate::{ClientIp, Demand, Principal, Refusal, RefusalKind, RequestId};
 
 /// One shared handle a request, put in by [`ContextGuard`](crate::ContextGuard).
 ///
@@ -116,6 +116,7 @@ impl RequestContext {
         // A request is refused once; what an outer guard says after that is not heard.
         let _ = self.0.verdict.set(Verdict {
             guard,
+            kind: refusal.kind(),
             code: refusal.code(),
             cause: refusal.cause(),
             evidence: refusal.evidence(),
@@ -128,6 +129,8 @@ impl RequestContext {
 pub struct Verdict {
     /// [`Guard::NAME`](crate::Guard::NAME).
     pub guard: &'static str,
+    /// [`Refusal::kind`].
+    pub kind: RefusalKind,
     /// [`Refusal::code`].
     pub code: &'static str,
     /// [`Refusal::cause`]: more than the client was told.

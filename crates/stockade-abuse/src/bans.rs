@@ -1,0 +1,213 @@
+//! Who is banned now.
+
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use arc_swap::ArcSwap;
+use stockade_core::{IpPrefix, Timestamp};
+
+use crate::{Ban, Offender, table::Table};
+
+/// The bans in force, by who is banned.
+///
+/// A client is looked up once for each length of prefix that is in use: one or two.
+pub(crate) struct Bans {
+    table: Table<Ban>,
+    lengths: ArcSwap<Lengths>,
+    counts: Mutex<Counts>,
+}
+
+/// The lengths of the prefixes that are banned.
+#[derive(Default)]
+struct Lengths {
+    v4: Vec<u8>,
+    v6: Vec<u8>,
+}
+
+#[derive(Default)]
+struct Counts {
+    lengths: HashMap<(bool, u8), usize>,
+    /// How many neighbours are banned in each network that could be banned whole.
+    neighbours: HashMap<IpPrefix, u32>,
+}
+
+impl Bans {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            table: Table::new(capacity),
+            lengths: ArcSwap::default(),
+            counts: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The ban that this address falls under, whoever it is on.
+    pub(crate) fn of_address(&self, address: IpAddr, now: impl Fn() -> Timestamp) -> Option<Ban> {
+        let address = address.to_canonical();
+        let lengths = self.lengths.load();
+        let lengths = match address {
+            IpAddr::V4(_) => &lengths.v4,
+            IpAddr::V6(_) => &lengths.v6,
+        };
+        lengths.iter().find_map(|length| {
+            let network = IpPrefix::new(address, *length).ok()?;
+            self.get(&Offender::Network(network), &now)
+        })
+    }
+
+    /// The ban of just this offender.
+    pub(crate) fn get(&self, offender: &Offender, now: impl Fn() -> Timestamp) -> Option<Ban> {
+        let found = |ban: &Ban| ban.holds(now()).then(|| ban.clone());
+        self.table.read(offender, found).flatten()
+    }
+
+    /// Bans, or changes a ban. `false` where nothing is new about it.
+    pub(crate) fn insert(&self, ban: &Ban, now: Timestamp) -> bool {
+        let mut is_new = false;
+        let (changed, gone) = self.table.change(
+            &ban.offender,
+            || {
+                is_new = true;
+                ban.clone()
+            },
+            |known| {
+                let changed = known.until != ban.until || !known.holds(now);
+                if changed {
+                    known.clone_from(ban);
+                }
+                changed
+            },
+            // Where there is no room, the ban that ends first ends now.
+            |known| {
+                let end = known.until.unwrap_or(Timestamp::from_nanos(u64::MAX));
+                known.holds(now).then_some(end)
+            },
+        );
+        if is_new {
+            self.count(&ban.offender, true);
+        }
+        for (offender, _) in gone {
+            self.count(&offender, false);
+        }
+        is_new || changed
+    }
+
+    pub(crate) fn remove(&self, offender: &Offender) -> Option<Ban> {
+        let removed = self.table.remove(offender)?;
+        self.count(offender, false);
+        Some(removed)
+    }
+
+    /// All bans in force.
+    pub(crate) fn all(&self, now: Timestamp) -> Vec<Ban> {
+        let mut all = Vec::new();
+        self.table.each(|_, ban| {
+            if ban.holds(now) {
+                all.push(ban.clone());
+            }
+        });
+        all
+    }
+
+    /// Removes the bans that are not among these, unless they are younger than the reading.
+    pub(crate) fn remove_missing(&self, read: &[Ban], read_at: Timestamp) -> Vec<Offender> {
+        let present: HashSet<_> = read.iter().map(|ban| &ban.offender).collect();
+        self.remove_where(|offender, ban| ban.since < read_at && !present.contains(offender))
+    }
+
+    /// The network around this one, when so many of its neighbours are banned.
+    pub(crate) fn crowded(&self, offender: &Offender, limit: u32) -> Option<IpPrefix> {
+        let around = around(offender)?;
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        (*counts.neighbours.get(&around)? >= limit).then_some(around)
+    }
+
+    /// Removes the bans of single networks within this one.
+    pub(crate) fn remove_within(&self, network: IpPrefix) -> Vec<Offender> {
+        self.remove_where(|offender, _| match offender {
+            Offender::Network(inner) => {
+                inner.length() > network.length() && network.contains(inner.address())
+            }
+            Offender::Principal(_) => false,
+        })
+    }
+
+    fn remove_where(&self, gone: impl Fn(&Offender, &Ban) -> bool) -> Vec<Offender> {
+        let removed = self.table.remove_where(gone).into_iter();
+        removed
+            .map(|(offender, _)| {
+                self.count(&offender, false);
+                offender
+            })
+            .collect()
+    }
+
+    fn count(&self, offender: &Offender, added: bool) {
+        let Offender::Network(network) = offender else {
+            return;
+        };
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(around) = around(offender) {
+            step(&mut counts.neighbours, around, added);
+        }
+        let key = (network.address().is_ipv4(), network.length());
+        let before = counts.lengths.len();
+        step(&mut counts.lengths, key, added);
+        if counts.lengths.len() != before {
+            let of = |v4| {
+                let keys = counts.lengths.keys().filter(|(is_v4, _)| *is_v4 == v4);
+                keys.map(|(_, length)| *length).collect()
+            };
+            self.lengths.store(Arc::new(Lengths {
+                v4: of(true),
+                v6: of(false),
+            }));
+        }
+    }
+}
+
+/// The network that may be banned in place of many of its parts.
+fn around(offender: &Offender) -> Option<IpPrefix> {
+    let Offender::Network(network) = offender else {
+        return None;
+    };
+    let length = match network.address() {
+        IpAddr::V4(_) => 24,
+        IpAddr::V6(_) => 48,
+    };
+    if network.length() <= length {
+        return None;
+    }
+    IpPrefix::new(network.address(), length).ok()
+}
+
+fn step<K, N>(counts: &mut HashMap<K, N>, key: K, up: bool)
+where
+    K: std::hash::Hash + Eq,
+    N: Copy
+        + Default
+        + PartialEq
+        + From<u8>
+        + std::ops::Add<Output = N>
+        + std::ops::Sub<Output = N>,
+{
+    let one = N::from(1);
+    let count = counts.get(&key).copied().unwrap_or_default();
+    if up {
+        counts.insert(key, count + one);
+    } else if count == one || count == N::default() {
+        counts.remove(&key);
+    } else {
+        counts.insert(key, count - one);
+    }
+}

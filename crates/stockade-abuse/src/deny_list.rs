@@ -1,0 +1,354 @@
+//! The deny-list file: one banned client a line, for people and for other programs.
+
+use std::{
+    error::Error,
+    fmt, io, mem,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError},
+    },
+    thread,
+    time::Duration,
+};
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use stockade_core::{Clock, SystemClock};
+
+use crate::{Ban, BanChange, BanListener, BanStore, BanUpdate};
+
+mod file;
+mod line;
+
+use file::{Contents, DenyFile, Version};
+
+/// How many changes may wait for the disk.
+const QUEUE: usize = 100_000;
+/// How many bans one write takes.
+const BATCH: usize = 1_024;
+/// After so many new lines, the file is looked through for those that are over.
+const LOOK_THROUGH: usize = 1_000;
+/// Editors write in steps; the file is read when it has been quiet this long.
+const QUIET: Duration = Duration::from_millis(50);
+/// How often a file is looked at that nobody reported a change of, and how long what
+/// could not be written waits.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Keeps bans in a file that people can read and edit, and takes over what they write.
+///
+/// ```text
+/// 192.168.1.100  # Blocked: 5 errors in 30s at 2025-11-03 10:30:00
+/// key:suspicious-client  # Blocked: invalid_image at 2025-11-03 10:30:00
+/// 10.1.0.0/16    # a line without a time holds until it is removed
+/// ```
+///
+/// 1. A ban is appended and synced; a thread does so, and no request waits for it.
+/// 2. A ban that ends also says when (`; until 2025-11-03T10:40:00Z`), in the comment,
+///    where readers that do not know of it see no difference.
+/// 3. Whoever edits the file is heard within a fraction of a second: a line that is added
+///    bans, and one that is removed unbans.
+/// 4. A line that cannot be read is counted and skipped, and so is a network that is half
+///    of the world. A last line without a line end may have been cut off, and is skipped.
+/// 5. Comments stay. When more than half of the lines are over, the file is written anew
+///    and renamed into place.
+/// 6. What cannot be written (a full disk) holds in memory, is said once, and is written
+///    when that is possible again.
+pub struct DenyList {
+    commands: SyncSender<Command>,
+    /// What was read when the list was opened, until somebody listens.
+    first: Mutex<Option<BanUpdate>>,
+    path: PathBuf,
+    /// Dropped before the thread is waited for.
+    watcher: Mutex<Option<RecommendedWatcher>>,
+    thread: Mutex<Option<thread::JoinHandle<()>>>,
+}
+
+enum Command {
+    Publish(BanChange),
+    Listen(BanListener),
+    Changed,
+    Stop,
+}
+
+impl DenyList {
+    /// Reads the file; one that is not there is made when somebody is banned.
+    ///
+    /// # Errors
+    /// When it cannot be read, or its folder cannot be watched.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, DenyListError> {
+        let path = path.as_ref();
+        let file = DenyFile::new(path);
+        let clock = SystemClock::new();
+        let read_at = clock.now();
+        let version = file.version();
+        let contents = file.read(read_at);
+        let Contents {
+            bans, bad_lines, ..
+        } = contents.map_err(|source| DenyListError::new("read", path, source))?;
+        let (commands, queue) = mpsc::sync_channel(QUEUE);
+        let watcher = watch(path, commands.clone())
+            .map_err(|source| DenyListError::new("watch", path, io::Error::other(source)))?;
+        let writer = Writer {
+            file,
+            clock,
+            version,
+            unwritten: Vec::new(),
+            unremoved: Vec::new(),
+            appended: 0,
+            failing: false,
+            listener: None,
+        };
+        let thread = thread::Builder::new()
+            .name("deny-list".to_owned())
+            .spawn(move || writer.run(&queue))
+            .map_err(|source| DenyListError::new("write", path, source))?;
+        Ok(Self {
+            commands,
+            first: Mutex::new(Some(BanUpdate::All {
+                bans,
+                bad_lines,
+                read_at,
+            })),
+            path: path.to_owned(),
+            watcher: Mutex::new(Some(watcher)),
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl BanStore for DenyList {
+    fn publish(&self, change: &BanChange) {
+        match self.commands.try_send(Command::Publish(change.clone())) {
+            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
+            // The ban holds; it is only not in the file.
+            Err(TrySendError::Full(_)) => {
+                tracing::error!(file = %self.path.display(), "too many bans at once; one was not written");
+            }
+        }
+    }
+
+    fn subscribe(&self, listener: BanListener) {
+        // What is in the file holds before the first request, not some time after it.
+        let first = locked(&self.first).take();
+        if let Some(update) = first {
+            listener(update);
+        }
+        // The thread lives as long as this does.
+        let _ = self.commands.send(Command::Listen(listener));
+    }
+}
+
+impl Drop for DenyList {
+    fn drop(&mut self) {
+        drop(locked(&self.watcher).take());
+        let _ = self.commands.send(Command::Stop);
+        let thread = locked(&self.thread).take();
+        if let Some(thread) = thread
+            // The last detector may go while the thread tells it something.
+            && thread.thread().id() != thread::current().id()
+        {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for DenyList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("DenyList").field(&self.path).finish()
+    }
+}
+
+// Nothing panics while one of them is held.
+fn locked<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn watch(path: &Path, commands: SyncSender<Command>) -> notify::Result<RecommendedWatcher> {
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        if !event.is_ok_and(|event| event.kind.is_access()) {
+            // A full queue is looked through soon, and the file with it.
+            let _ = commands.try_send(Command::Changed);
+        }
+    })?;
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    watcher.watch(folder, RecursiveMode::NonRecursive)?;
+    Ok(watcher)
+}
+
+/// The thread that reads and writes the file.
+struct Writer {
+    file: DenyFile,
+    clock: SystemClock,
+    /// The version that was read or written last.
+    version: Option<Version>,
+    /// What could not be written yet.
+    unwritten: Vec<Ban>,
+    unremoved: Vec<crate::Offender>,
+    /// Lines added since the file was last looked through for those that are over.
+    appended: usize,
+    failing: bool,
+    listener: Option<BanListener>,
+}
+
+impl Writer {
+    fn run(mut self, queue: &Receiver<Command>) {
+        loop {
+            let mut stop = false;
+            let mut next = queue.recv_timeout(AGAIN);
+            if matches!(next, Err(RecvTimeoutError::Disconnected)) {
+                return;
+            }
+            if matches!(next, Ok(Command::Changed)) {
+                thread::sleep(QUIET);
+            }
+            // All that waits goes to the disk in one write.
+            for _ in 0..BATCH {
+                match next {
+                    Ok(Command::Publish(BanChange::Banned(ban))) => {
+                        self.unremoved.retain(|offender| *offender != ban.offender);
+                        self.unwritten.push(ban);
+                    }
+                    Ok(Command::Publish(BanChange::Unbanned(offender))) => {
+                        self.unwritten.retain(|ban| ban.offender != offender);
+                        self.unremoved.push(offender);
+                    }
+                    Ok(Command::Listen(listener)) => self.listener = Some(listener),
+                    Ok(Command::Stop) => stop = true,
+                    Ok(Command::Changed) => {}
+                    Err(_) => break,
+                }
+                next = queue.recv_timeout(Duration::ZERO);
+            }
+            // What people wrote is read before their file is written to.
+            self.look();
+            self.write();
+            if stop {
+                return;
+            }
+        }
+    }
+
+    fn look(&mut self) {
+        let version = self.file.version();
+        if version == self.version {
+            return;
+        }
+        let read_at = self.clock.now();
+        match self.file.read(read_at) {
+            Ok(Contents {
+                mut bans,
+                bad_lines,
+                ..
+            }) => {
+                self.version = version;
+                self.failing &= !self.unwritten.is_empty();
+                bans.retain(|ban| !self.unremoved.contains(&ban.offender));
+                bans.extend(self.unwritten.iter().cloned());
+                self.tell(BanUpdate::All {
+                    bans,
+                    bad_lines,
+                    read_at,
+                });
+            }
+            Err(error) => self.failed("read", &error),
+        }
+    }
+
+    fn write(&mut self) {
+        if self.unwritten.is_empty() && self.unremoved.is_empty() {
+            return;
+        }
+        match self.try_write() {
+            Ok(()) => {
+                // Whoever heard that it failed hears that it works again: it is read.
+                let failed = mem::take(&mut self.failing);
+                self.version = self.file.version().filter(|_| !failed);
+            }
+            Err(error) => self.failed("write", &error),
+        }
+    }
+
+    fn try_write(&mut self) -> io::Result<()> {
+        let now = self.clock.now();
+        if !self.unremoved.is_empty() {
+            self.file.rewrite(&self.unremoved, now)?;
+            self.unremoved.clear();
+        }
+        if !self.unwritten.is_empty() {
+            self.file.append(&self.unwritten)?;
+            self.appended += self.unwritten.len();
+            self.unwritten.clear();
+            if self.appended >= LOOK_THROUGH {
+                self.appended = 0;
+                if self.file.read(now)?.is_stale() {
+                    self.file.rewrite(&[], now)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Says so once, and not every time that it is tried again.
+    fn failed(&mut self, what: &'static str, error: &io::Error) {
+        if !mem::replace(&mut self.failing, true) {
+            let file = self.file.path().display();
+            let error = format!("cannot {what} the deny-list {file}: {error}");
+            self.tell(BanUpdate::Failed {
+                error: error.into(),
+            });
+        }
+    }
+
+    fn tell(&self, update: BanUpdate) {
+        if let Some(listener) = &self.listener {
+            listener(update);
+        }
+    }
+}
+
+/// A deny-list that cannot be used.
+#[derive(Debug)]
+pub struct DenyListError {
+    doing: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl DenyListError {
+    fn new(doing: &'static str, path: &Path, source: io::Error) -> Self {
+        Self {
+            doing,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+impl fmt::Display for DenyListError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            doing,
+            path,
+            source,
+        } = self;
+        write!(
+            f,
+            "cannot {doing} the deny-list {}: {source}",
+            path.display()
+        )
+    }
+}
+
+impl Error for DenyListError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.source)
+    }
+}

@@ -1,0 +1,313 @@
+//! The file itself: read, appended to, and replaced, so that a crash loses nothing.
+
+use std::{
+    fs::{self, File, Metadata, OpenOptions},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use stockade_core::Timestamp;
+
+use super::line::{self, Line};
+use crate::{Ban, Offender};
+
+/// A larger file is not read at all.
+const LARGEST: u64 = 64 * 1024 * 1024;
+/// So many lines that ban nobody any more may be in the file before it is written anew.
+const STALE: usize = 64;
+
+/// What is in the file.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    pub(super) bans: Vec<Ban>,
+    pub(super) bad_lines: usize,
+    /// Lines of bans that are over, or that a later line says better.
+    pub(super) stale: usize,
+}
+
+/// What tells one version of a file from another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Version {
+    length: u64,
+    modified: Option<SystemTime>,
+    inode: u64,
+}
+
+impl Version {
+    fn of(metadata: &Metadata) -> Self {
+        #[cfg(unix)]
+        let inode = std::os::unix::fs::MetadataExt::ino(metadata);
+        #[cfg(not(unix))]
+        let inode = 0;
+        Self {
+            length: metadata.len(),
+            modified: metadata.modified().ok(),
+            inode,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct DenyFile(PathBuf);
+
+impl DenyFile {
+    pub(super) fn new(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// `None` while there is no file.
+    pub(super) fn version(&self) -> Option<Version> {
+        fs::metadata(&self.0)
+            .ok()
+            .map(|metadata| Version::of(&metadata))
+    }
+
+    /// What the file says; a file that is not there says nothing.
+    pub(super) fn read(&self, now: Timestamp) -> io::Result<Contents> {
+        Ok(contents(&self.bytes()?, now))
+    }
+
+    fn bytes(&self) -> io::Result<Vec<u8>> {
+        let file = match File::open(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            file => file?,
+        };
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::other("it is no regular file"));
+        }
+        let mut bytes = Vec::new();
+        file.take(LARGEST + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > LARGEST {
+            return Err(io::Error::other("it is larger than 64 MiB"));
+        }
+        Ok(bytes)
+    }
+
+    /// Adds lines for these bans, and returns when they are on the disk.
+    pub(super) fn append(&self, bans: &[Ban]) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&self.0)?;
+        let mut lines = String::new();
+        if !ends_its_line(&mut file)? {
+            lines.push('\n');
+        }
+        lines.extend(bans.iter().map(line::write));
+        // One call: a process that is killed has written all of it or nothing.
+        file.write_all(lines.as_bytes())?;
+        file.sync_data()
+    }
+
+    /// Writes the file anew without the lines of these offenders, and without those that
+    /// are over. Comments and lines that nobody understands stay.
+    pub(super) fn rewrite(&self, without: &[Offender], now: Timestamp) -> io::Result<()> {
+        let bytes = self.bytes()?;
+        let last = last_lines(&bytes);
+        let mut kept = Vec::with_capacity(bytes.len());
+        for (at, line) in lines(&bytes).enumerate() {
+            let stays = match Line::parse(line) {
+                Line::Ban(ban) => {
+                    !without.contains(&ban.offender)
+                        && ban.holds(now)
+                        && last.get(&ban.offender) == Some(&at)
+                }
+                Line::Nothing | Line::Bad => true,
+            };
+            if stays {
+                kept.extend_from_slice(line);
+                kept.push(b'\n');
+            }
+        }
+        // A link is followed, so that what it points to is replaced and not the link.
+        let path = match fs::canonicalize(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.0.clone(),
+            real => real?,
+        };
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        // Made with mode 0600.
+        let mut new = tempfile::NamedTempFile::new_in(folder)?;
+        new.write_all(&kept)?;
+        new.as_file().sync_all()?;
+        new.persist(&path)?;
+        // The rename is on the disk only when the folder is.
+        File::open(folder)?.sync_all()
+    }
+}
+
+impl Contents {
+    pub(super) fn is_stale(&self) -> bool {
+        self.stale > STALE && self.stale > self.bans.len()
+    }
+}
+
+/// The lines, without what ends them; what follows the last line end is a line, too.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    bytes
+        .split(|byte| *byte == b'\n')
+        .take_while(|_| !bytes.is_empty())
+}
+
+fn contents(bytes: &[u8], now: Timestamp) -> Contents {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let last = last_lines(bytes);
+    let count = lines(bytes).count();
+    let mut contents = Contents::default();
+    for (at, line) in lines(bytes).enumerate() {
+        // The start of an address is another address: a line that was cut off must not
+        // ban somebody else.
+        let is_torn = at + 1 == count && !bytes.ends_with(b"\n");
+        match Line::parse(line) {
+            Line::Nothing => {}
+            Line::Ban(_) if is_torn => contents.bad_lines += 1,
+            Line::Ban(ban) if ban.holds(now) && last.get(&ban.offender) == Some(&at) => {
+                contents.bans.push(ban);
+            }
+            Line::Ban(_) => contents.stale += 1,
+            Line::Bad => contents.bad_lines += 1,
+        }
+    }
+    contents
+}
+
+/// The last line of each offender, which is the one that counts.
+fn last_lines(bytes: &[u8]) -> std::collections::HashMap<Offender, usize> {
+    let bans = lines(bytes)
+        .enumerate()
+        .filter_map(|(at, line)| match Line::parse(line) {
+            Line::Ban(ban) => Some((ban.offender, at)),
+            Line::Nothing | Line::Bad => None,
+        });
+    bans.collect()
+}
+
+fn ends_its_line(file: &mut File) -> io::Result<bool> {
+    use io::{Seek, SeekFrom};
+    if file.metadata()?.len() == 0 {
+        return Ok(true);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_762_165_800);
+
+    fn ban(text: &str) -> Ban {
+        Ban {
+            offender: text.parse().unwrap(),
+            since: NOW,
+            until: None,
+            reason: "test".into(),
+        }
+    }
+
+    // D06: the power goes out after any byte of what is being added.
+    #[test]
+    fn a_cut_file_loses_only_the_line_that_was_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deny.txt");
+        let file = DenyFile::new(&path);
+        file.append(&[ban("192.168.1.100")]).unwrap();
+        let kept = fs::read(&path).unwrap().len();
+        file.append(&[ban("10.11.12.13"), ban("key:somebody")])
+            .unwrap();
+        let whole = fs::read(&path).unwrap();
+        let allowed = ["192.168.1.100", "10.11.12.13", "key:somebody"];
+        for cut in 0..=whole.len() {
+            let contents = contents(&whole[..cut], NOW);
+            for ban in &contents.bans {
+                assert!(
+                    allowed.contains(&&*ban.offender.to_string()),
+                    "{cut}: {ban:?}"
+                );
+            }
+            assert!(cut < kept || !contents.bans.is_empty(), "{cut}");
+            // What is added next is not glued to the rest.
+            fs::write(&path, &whole[..cut]).unwrap();
+            file.append(&[ban("198.51.100.7")]).unwrap();
+            let after = file.read(NOW).unwrap();
+            assert_eq!(
+                after.bans.last().unwrap().offender.to_string(),
+                "198.51.100.7"
+            );
+        }
+    }
+
+    // D07
+    #[test]
+    fn garbage_is_counted_and_bans_nobody() {
+        let utf16: Vec<u8> = "10.0.0.1\n"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        for (bytes, bans, bad) in [
+            (&b""[..], 0, 0),
+            (b"\n\n\n", 0, 0),
+            (b"\xef\xbb\xbf10.0.0.1\n", 1, 0),
+            (b"10.0.0.1\r\n10.0.0.2\r\n", 2, 0),
+            (b"0.0.0.0/0\n::/0\n10.0.0.9-10.0.0.1\nhello\n", 0, 4),
+            (b"\0\0\0\n\xff\xff\n", 0, 2),
+            (&utf16, 0, 2),
+        ] {
+            let contents = contents(bytes, NOW);
+            assert_eq!(
+                (contents.bans.len(), contents.bad_lines),
+                (bans, bad),
+                "{bytes:?}"
+            );
+        }
+        let long = [b"1".repeat(3_000_000), b"\n10.0.0.1\n".to_vec()].concat();
+        let contents = contents(&long, NOW);
+        assert_eq!((contents.bans.len(), contents.bad_lines), (1, 1));
+    }
+
+    #[test]
+    fn rewriting_keeps_what_it_does_not_understand() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deny.txt");
+        let text = "# ours\n10.0.0.1\n???\n10.0.0.2  # Blocked: x at 2025-01-01 00:00:00; \
+                    until 2025-01-01T00:10:00Z\n10.0.0.3\n10.0.0.3  # again\n";
+        fs::write(&path, text).unwrap();
+        let file = DenyFile::new(&path);
+        file.rewrite(&["10.0.0.1".parse().unwrap()], NOW).unwrap();
+        assert_eq!(
+            fs::read_to_string(&path).unwrap(),
+            "# ours\n???\n10.0.0.3  # again\n"
+        );
+    }
+
+    // D09
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_a_link_and_the_file_is_for_its_owner() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+        fs::write(&real, "10.0.0.1\n").unwrap();
+        symlink(&real, &link).unwrap();
+        DenyFile::new(&link)
+            .rewrite(&["10.0.0.1".parse().unwrap()], NOW)
+            .unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&real).unwrap(), b"");
+        let mode = fs::metadata(&real).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}

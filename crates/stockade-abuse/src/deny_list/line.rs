@@ -1,0 +1,186 @@
+//! One line of a deny-list.
+//!
+//! ```text
+//! 192.168.1.100  # Blocked: 5 errors in 30s at 2025-11-03 10:30:00
+//! key:team-core  # Blocked: by hand at 2025-11-03 10:30:00; until 2025-11-03T10:40:00Z
+//! ```
+//! Readers that do not know of the end take it for a part of the comment.
+
+use std::{fmt::Write, sync::Arc};
+
+use jiff::{civil::DateTime, tz::TimeZone};
+use stockade_core::Timestamp;
+
+use crate::Ban;
+
+/// The longest line, in bytes; a longer one is a bad one.
+const LONGEST: usize = 4_096;
+const WRITTEN: &str = "%Y-%m-%d %H:%M:%S";
+
+/// What a line says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    Ban(Ban),
+    /// A comment, or nothing at all.
+    Nothing,
+    Bad,
+}
+
+impl Line {
+    pub(super) fn parse(line: &[u8]) -> Self {
+        let Ok(line) = std::str::from_utf8(line) else {
+            return Self::Bad;
+        };
+        let (subject, comment) = line.split_once('#').unwrap_or((line, ""));
+        let subject = subject.trim();
+        if line.len() > LONGEST {
+            return Self::Bad;
+        }
+        if subject.is_empty() {
+            return Self::Nothing;
+        }
+        let Ok(offender) = subject.parse() else {
+            return Self::Bad;
+        };
+        let (comment, until) = match comment.rsplit_once("; until ") {
+            Some((comment, until)) => (comment, instant(until.trim())),
+            None => (comment, None),
+        };
+        let comment = comment.trim();
+        let comment = comment.strip_prefix("Blocked:").unwrap_or(comment).trim();
+        let (reason, since) = match comment.rsplit_once(" at ") {
+            Some((reason, since)) if moment(since).is_some() => (reason, moment(since)),
+            _ => (comment, None),
+        };
+        Self::Ban(Ban {
+            offender,
+            since: since.unwrap_or_default(),
+            until,
+            reason: readable(reason),
+        })
+    }
+}
+
+/// The line of a ban, with its end.
+pub(super) fn write(ban: &Ban) -> String {
+    let since = jiff(ban.since).strftime(WRITTEN);
+    let reason = readable(&ban.reason);
+    let mut line = format!("{}  # Blocked: {reason} at {since}", ban.offender);
+    if let Some(until) = ban.until {
+        write!(line, "; until {}", jiff(until)).expect("a string takes everything");
+    }
+    line.push('\n');
+    line
+}
+
+/// A reason that stays within its line, and within a comment.
+fn readable(reason: &str) -> Arc<str> {
+    let clean = reason.chars().map(|c| {
+        if c.is_control() || c == '\u{2028}' || c == '\u{2029}' {
+            ' '
+        } else {
+            c
+        }
+    });
+    clean.take(200).collect::<String>().trim().into()
+}
+
+fn moment(text: &str) -> Option<Timestamp> {
+    let civil = DateTime::strptime(WRITTEN, text.trim()).ok()?;
+    timestamp(civil.to_zoned(TimeZone::UTC).ok()?.timestamp())
+}
+
+fn instant(text: &str) -> Option<Timestamp> {
+    timestamp(text.parse().ok()?)
+}
+
+fn timestamp(at: jiff::Timestamp) -> Option<Timestamp> {
+    u64::try_from(at.as_nanosecond())
+        .ok()
+        .map(Timestamp::from_nanos)
+}
+
+fn jiff(at: Timestamp) -> jiff::Timestamp {
+    // A `Timestamp` ends in 2554, jiff's in 9999. Whole seconds are enough for people.
+    let seconds = i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_lines_that_people_have() {
+        let Line::Ban(ban) =
+            Line::parse(b"192.168.1.100  # Blocked: 5 errors in 30s at 2025-11-03 10:30:00")
+        else {
+            panic!("it is a ban");
+        };
+        assert_eq!(ban.offender.to_string(), "192.168.1.100");
+        assert_eq!(&*ban.reason, "5 errors in 30s");
+        assert_eq!(ban.since, Timestamp::from_secs(1_762_165_800));
+        assert_eq!(ban.until, None);
+
+        let Line::Ban(ban) =
+            Line::parse("key:suspicious-client  # Blocked: invalid_image at \u{2026}".as_bytes())
+        else {
+            panic!("it is a ban");
+        };
+        assert_eq!(ban.offender.to_string(), "key:suspicious-client");
+        for bare in ["10.0.0.0/8", "  2001:db8::/64  ", "::1#x", "1.2.3.4\r"] {
+            assert!(
+                matches!(Line::parse(bare.as_bytes()), Line::Ban(_)),
+                "{bare}"
+            );
+        }
+    }
+
+    #[test]
+    fn reads_what_it_writes() {
+        for until in [None, Some(Timestamp::from_secs(1_762_166_400))] {
+            let ban = Ban {
+                offender: "2001:db8::/64".parse().unwrap(),
+                since: Timestamp::from_secs(1_762_165_800),
+                until,
+                reason: "5 errors at once at 12".into(),
+            };
+            let line = write(&ban);
+            assert_eq!(Line::parse(line.trim_end().as_bytes()), Line::Ban(ban));
+        }
+    }
+
+    // D07, L01
+    #[test]
+    fn a_reason_cannot_break_out_of_its_line() {
+        let ban = Ban {
+            offender: "192.0.2.1".parse().unwrap(),
+            since: Timestamp::default(),
+            until: None,
+            reason: "a\n10.0.0.1 # b\r\u{1b}[31m".into(),
+        };
+        let line = write(&ban);
+        assert_eq!(line.matches('\n').count(), 1);
+        assert!(!line.trim_end().contains(char::is_control), "{line:?}");
+    }
+
+    // D07
+    #[test]
+    fn skips_what_says_nothing() {
+        for line in ["", "  ", "# all", "\t# 10.0.0.1"] {
+            assert_eq!(Line::parse(line.as_bytes()), Line::Nothing, "{line}");
+        }
+        let long = format!("192.0.2.1 # {}", "x".repeat(LONGEST));
+        for line in [
+            "0.0.0.0/0",
+            "::/0",
+            "1.2.3.4-1.2.3.1",
+            "all",
+            "1.2.3.4 5.6.7.8",
+            &long,
+        ] {
+            assert_eq!(Line::parse(line.as_bytes()), Line::Bad);
+        }
+        assert_eq!(Line::parse(b"\xff\xfe1\0.\0"), Line::Bad);
+    }
+}

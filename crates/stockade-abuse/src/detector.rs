@@ -1,0 +1,418 @@
+//! Who offends, who is banned, and who hears of it.
+
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use stockade_core::{ClientIp, Clock, Principal, SystemClock, Timestamp};
+
+use crate::{
+    AbuseEvent, AbuseListener, AbusePolicy, Ban, BanChange, BanStore, BanUpdate, Offender, Signal,
+    bans::Bans,
+    history::{History, NewOffence},
+    table::Table,
+};
+
+/// Counts offences, bans, and knows who is banned. Cloning shares it.
+///
+/// [`AbuseGuard`](crate::AbuseGuard) and [`PrincipalGuard`](crate::PrincipalGuard) ask it
+/// and tell it; an application can do both, too.
+#[derive(Clone)]
+pub struct Detector(Arc<Inner>);
+
+struct Inner {
+    policy: ArcSwap<AbusePolicy>,
+    clock: Arc<dyn Clock>,
+    offenders: Table<History>,
+    bans: Bans,
+    stores: Vec<Arc<dyn BanStore>>,
+    listeners: Vec<AbuseListener>,
+    denied: AtomicU64,
+    dice: RandomState,
+}
+
+impl Detector {
+    /// A detector that keeps everything in memory.
+    pub fn new(policy: AbusePolicy) -> Self {
+        Self::builder(policy).build()
+    }
+
+    /// A detector with stores, listeners or other bounds.
+    pub fn builder(policy: AbusePolicy) -> DetectorBuilder {
+        DetectorBuilder {
+            policy,
+            clock: Arc::new(SystemClock::new()),
+            max_tracked: 100_000,
+            max_bans: 100_000,
+            stores: Vec::new(),
+            listeners: Vec::new(),
+        }
+    }
+
+    /// Puts another policy in force. Bans that were made stay as they are.
+    pub fn set_policy(&self, policy: AbusePolicy) {
+        self.0.policy.store(Arc::new(policy));
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> Arc<AbusePolicy> {
+        self.0.policy.load_full()
+    }
+
+    /// Notes an offence of a client, or of the principal that it was authenticated as.
+    ///
+    /// The same `evidence` counts once within a window; see
+    /// [`Refusal::with_evidence`](stockade_core::Refusal::with_evidence).
+    pub fn report(
+        &self,
+        client: ClientIp,
+        principal: Option<&Principal>,
+        signal: Signal,
+        evidence: Option<u64>,
+    ) {
+        let policy = self.0.policy.load();
+        let points = policy.points(signal);
+        if points == 0 {
+            return;
+        }
+        let Some(offender) = offender(client, principal, &policy) else {
+            return;
+        };
+        let at = self.0.clock.now();
+        let evidence = match signal {
+            // To send nothing again and again is to do it once.
+            Signal::MissingCredential => Some(u64::MAX),
+            _ => evidence,
+        };
+        let offence = NewOffence {
+            at,
+            points,
+            evidence,
+        };
+        let (verdict, _) = self.0.offenders.change(
+            &offender,
+            History::default,
+            |history| history.offend(offence, &policy),
+            |history| {
+                let over = history.is_over(at, &policy);
+                (!over).then(|| history.badness(at, policy.window))
+            },
+        );
+        if let Some(bans_before) = verdict {
+            self.convict(offender, bans_before, at, &policy);
+        }
+    }
+
+    fn convict(&self, offender: Offender, bans_before: u32, at: Timestamp, policy: &AbusePolicy) {
+        let dice = self.0.dice.hash_one((at.as_nanos(), &offender));
+        let reason = format!(
+            "{} errors in {}s",
+            policy.threshold,
+            policy.window.as_secs()
+        );
+        let ban = Ban {
+            offender,
+            since: at,
+            until: policy.length(bans_before, dice).map(|length| at + length),
+            reason: reason.into(),
+        };
+        if policy.report_only {
+            self.tell(&AbuseEvent::WouldBan(ban));
+            return;
+        }
+        let crowd = policy.aggregate.and_then(|limit| {
+            // This one is not counted yet.
+            self.0.bans.crowded(&ban.offender, limit.saturating_sub(1))
+        });
+        match crowd {
+            // What is exempt inside of it stays so: clients are asked that one by one.
+            Some(network) => {
+                self.enact(Ban {
+                    offender: Offender::Network(network),
+                    reason: "many banned neighbours".into(),
+                    ..ban
+                });
+                for offender in self.0.bans.remove_within(network) {
+                    self.publish(&BanChange::Unbanned(offender), None);
+                }
+            }
+            None => self.enact(ban),
+        }
+    }
+
+    /// Bans somebody for this long, or for good.
+    pub fn ban(&self, offender: Offender, length: Option<Duration>, reason: impl Into<Arc<str>>) {
+        let since = self.0.clock.now();
+        self.enact(Ban {
+            offender,
+            since,
+            until: length.map(|length| since + length),
+            reason: reason.into(),
+        });
+    }
+
+    fn enact(&self, ban: Ban) {
+        if self.0.bans.insert(&ban, ban.since) {
+            self.publish(&BanChange::Banned(ban.clone()), None);
+            self.tell(&AbuseEvent::Banned(ban));
+        }
+    }
+
+    /// Ends a ban at once, and forgets what led to it. `false` where there was none.
+    ///
+    /// A network that lies within a wider one that is banned stays banned with it;
+    /// [`why`](Self::why) names that one.
+    pub fn unban(&self, offender: &Offender) -> bool {
+        self.0.offenders.remove(offender);
+        let removed = self.0.bans.remove(offender);
+        // Told in any case: a store may hold one that this process has let run out.
+        self.publish(&BanChange::Unbanned(offender.clone()), None);
+        if removed.is_some() {
+            self.tell(&AbuseEvent::Unbanned(offender.clone()));
+        }
+        removed.is_some()
+    }
+
+    /// All bans in force, in no order.
+    pub fn bans(&self) -> Vec<Ban> {
+        self.0.bans.all(self.0.clock.now())
+    }
+
+    /// The ban that this offender falls under: its own, or that of a network around it.
+    pub fn why(&self, offender: &Offender) -> Option<Ban> {
+        match offender {
+            Offender::Network(network) => self.of_address(network.address()),
+            Offender::Principal(_) => self.0.bans.get(offender, || self.0.clock.now()),
+        }
+    }
+
+    /// What goes on, for pages and metrics.
+    pub fn stats(&self) -> AbuseStats {
+        let policy = self.0.policy.load();
+        AbuseStats {
+            denied_count: self.0.denied.load(Ordering::Relaxed),
+            tracked_entities: self.0.offenders.len(),
+            banned_entities: self.0.bans.len(),
+            threshold: policy.threshold,
+            window: policy.window,
+        }
+    }
+
+    /// The ban that keeps this client out. Reads no clock where nobody is banned.
+    pub(crate) fn ban_of_client(&self, client: ClientIp) -> Option<Ban> {
+        if self.0.bans.is_empty() {
+            return None;
+        }
+        let ClientIp::Ip(address) = client else {
+            return None;
+        };
+        let policy = self.0.policy.load();
+        if policy.report_only || policy.exempts_client(client) {
+            return None;
+        }
+        self.of_address(address)
+    }
+
+    /// The ban that keeps this principal out.
+    pub(crate) fn ban_of_principal(&self, principal: &Principal) -> Option<Ban> {
+        if self.0.bans.is_empty() || principal.is_anonymous() {
+            return None;
+        }
+        let offender = Offender::principal(principal.id()).ok()?;
+        let policy = self.0.policy.load();
+        if policy.report_only || policy.is_exempt(&offender) {
+            return None;
+        }
+        self.0.bans.get(&offender, || self.0.clock.now())
+    }
+
+    fn of_address(&self, address: IpAddr) -> Option<Ban> {
+        self.0.bans.of_address(address, || self.0.clock.now())
+    }
+
+    /// Counts a request that was refused, and says until when.
+    pub(crate) fn deny(&self, ban: &Ban) -> Option<Duration> {
+        self.0.denied.fetch_add(1, Ordering::Relaxed);
+        ban.until.map(|until| until - self.0.clock.now())
+    }
+
+    /// Takes over what a store knows.
+    fn take(&self, store: usize, update: BanUpdate) {
+        let now = self.0.clock.now();
+        match update {
+            BanUpdate::Change(BanChange::Banned(ban)) => self.take_ban(ban, store, now),
+            BanUpdate::Change(BanChange::Unbanned(offender)) => self.take_unban(offender, store),
+            BanUpdate::Failed { error } => self.tell(&AbuseEvent::ListFailed { error }),
+            BanUpdate::All {
+                bans,
+                bad_lines,
+                read_at,
+            } => {
+                for offender in self.0.bans.remove_missing(&bans, read_at) {
+                    self.0.offenders.remove(&offender);
+                    self.publish(&BanChange::Unbanned(offender.clone()), Some(store));
+                    self.tell(&AbuseEvent::Unbanned(offender));
+                }
+                let taken = bans.len();
+                for ban in bans {
+                    self.take_ban(ban, store, now);
+                }
+                self.tell(&AbuseEvent::ListTaken {
+                    bans: taken,
+                    bad_lines,
+                });
+            }
+        }
+    }
+
+    fn take_ban(&self, ban: Ban, store: usize, now: Timestamp) {
+        if ban.holds(now) && self.0.bans.insert(&ban, now) {
+            self.publish(&BanChange::Banned(ban.clone()), Some(store));
+            self.tell(&AbuseEvent::Banned(ban));
+        }
+    }
+
+    fn take_unban(&self, offender: Offender, store: usize) {
+        self.0.offenders.remove(&offender);
+        if self.0.bans.remove(&offender).is_some() {
+            self.publish(&BanChange::Unbanned(offender.clone()), Some(store));
+            self.tell(&AbuseEvent::Unbanned(offender));
+        }
+    }
+
+    fn publish(&self, change: &BanChange, except: Option<usize>) {
+        for (at, store) in self.0.stores.iter().enumerate() {
+            if Some(at) != except {
+                store.publish(change);
+            }
+        }
+    }
+
+    fn tell(&self, event: &AbuseEvent) {
+        for listener in &self.0.listeners {
+            listener(event);
+        }
+    }
+}
+
+/// Who is to be held responsible; `None` for whoever is exempt.
+fn offender(
+    client: ClientIp,
+    principal: Option<&Principal>,
+    policy: &AbusePolicy,
+) -> Option<Offender> {
+    let offender = match principal.filter(|principal| !principal.is_anonymous()) {
+        Some(principal) => Offender::principal(principal.id()).ok()?,
+        None if policy.exempts_client(client) => return None,
+        None => Offender::client(client, policy.v6_length)?,
+    };
+    (!policy.is_exempt(&offender)).then_some(offender)
+}
+
+impl fmt::Debug for Detector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Detector")
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a [`Detector`] has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AbuseStats {
+    /// Requests refused because of a ban.
+    pub denied_count: u64,
+    /// Offenders whose offences are remembered.
+    pub tracked_entities: usize,
+    /// Bans, those included that have just run out.
+    pub banned_entities: usize,
+    /// Points that lead to a ban.
+    pub threshold: u32,
+    /// Within which time.
+    pub window: Duration,
+}
+
+/// Builds a [`Detector`]; made by [`Detector::builder`].
+pub struct DetectorBuilder {
+    policy: AbusePolicy,
+    clock: Arc<dyn Clock>,
+    max_tracked: usize,
+    max_bans: usize,
+    stores: Vec<Arc<dyn BanStore>>,
+    listeners: Vec<AbuseListener>,
+}
+
+impl DetectorBuilder {
+    /// The clock that offences and bans go by.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// How many offenders are remembered at most; 100,000 by default, of some 200 bytes
+    /// each. Where there are more, the least of them are forgotten.
+    pub fn max_tracked(mut self, offenders: usize) -> Self {
+        self.max_tracked = offenders;
+        self
+    }
+
+    /// How many bans there are at most; 100,000 by default, of some 200 bytes each. Where
+    /// there are more, those that end first end early.
+    pub fn max_bans(mut self, bans: usize) -> Self {
+        self.max_bans = bans;
+        self
+    }
+
+    /// Keeps bans in this store, too, and takes over what others put there. There may be
+    /// several: a file and Redis.
+    pub fn store(mut self, store: Arc<dyn BanStore>) -> Self {
+        self.stores.push(store);
+        self
+    }
+
+    /// Tells this listener of all events.
+    pub fn on_event(mut self, listener: impl Fn(&AbuseEvent) + Send + Sync + 'static) -> Self {
+        self.listeners.push(Arc::new(listener));
+        self
+    }
+
+    /// The detector, which now listens to its stores.
+    pub fn build(self) -> Detector {
+        let detector = Detector(Arc::new(Inner {
+            policy: ArcSwap::from_pointee(self.policy),
+            clock: self.clock,
+            offenders: Table::new(self.max_tracked),
+            bans: Bans::new(self.max_bans),
+            stores: self.stores,
+            listeners: self.listeners,
+            denied: AtomicU64::new(0),
+            dice: RandomState::new(),
+        }));
+        for (at, store) in detector.0.stores.iter().enumerate() {
+            let detector = Arc::downgrade(&detector.0);
+            store.subscribe(Box::new(move |update| {
+                if let Some(inner) = detector.upgrade() {
+                    Detector(inner).take(at, update);
+                }
+            }));
+        }
+        detector
+    }
+}
+
+impl fmt::Debug for DetectorBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DetectorBuilder")
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}

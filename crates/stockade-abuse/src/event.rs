@@ -1,0 +1,33 @@
+//! What the detector tells those who listen.
+
+use std::sync::Arc;
+
+use crate::{Ban, Offender};
+
+/// Something happened to bans; for audit logs, metrics and alerts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AbuseEvent {
+    /// Somebody was banned: by the detector, by hand, or by another replica.
+    Banned(Ban),
+    /// Somebody would have been banned, if it were not for
+    /// [`AbusePolicy::report_only`](crate::AbusePolicy::report_only).
+    WouldBan(Ban),
+    /// Somebody is banned no more, because somebody said so.
+    Unbanned(Offender),
+    /// A deny-list was taken.
+    ListTaken {
+        /// How many bans it has.
+        bans: usize,
+        /// How many of its lines were skipped, since they say nothing.
+        bad_lines: usize,
+    },
+    /// A deny-list could not be read or written; bans hold in memory.
+    ListFailed {
+        /// What went wrong, and with which file.
+        error: Arc<str>,
+    },
+}
+
+/// Hears of events; called on the thread that made them, so it must not take long.
+pub type AbuseListener = Arc<dyn Fn(&AbuseEvent) + Send + Sync>;

@@ -1,0 +1,218 @@
+//! The outer guard: keeps banned clients out, and learns from how requests end.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::{HeaderMap, HeaderName, StatusCode, request::Parts, uri::PathAndQuery};
+use pin_project_lite::pin_project;
+use stockade_core::{
+    Authenticator, Check, ClientIp, End, Guard, Hold, Refusal, RefusalKind, RequestContext,
+};
+
+use crate::{
+    Ban, Detector, PrincipalGuard, Signal, credentials::NoCredentials, refusal, signal::Outcome,
+};
+
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+/// Refuses banned clients, and counts the offences of all others.
+///
+/// It stands outside of all that can refuse, right inside of the
+/// [`ContextGuard`](stockade_core::ContextGuard), from which it knows the client and
+/// learns the verdicts. See the [crate documentation](crate).
+pub struct AbuseGuard<A = NoCredentials> {
+    detector: Detector,
+    authenticator: A,
+}
+
+impl AbuseGuard {
+    /// A guard that asks and tells this detector.
+    pub fn new(detector: Detector) -> Self {
+        Self {
+            detector,
+            authenticator: NoCredentials,
+        }
+    }
+
+    /// Lets requests with a valid credential pass where only their address is banned, so
+    /// that one offender does not lock out all who share the address with it.
+    ///
+    /// Share the authenticator with the layer that authenticates, as an
+    /// [`Arc`](std::sync::Arc). It is asked only while the client's address is banned.
+    pub fn valid_credentials_pass<A>(self, authenticator: A) -> AbuseGuard<A>
+    where
+        A: Authenticator,
+    {
+        AbuseGuard {
+            detector: self.detector,
+            authenticator,
+        }
+    }
+}
+
+impl<A> Guard for AbuseGuard<A>
+where
+    A: Authenticator,
+{
+    const NAME: &'static str = "abuse";
+    type Pass = ();
+    type Hold = Watched;
+    type Wait = Proving<A::Wait>;
+
+    fn check(&self, head: &Parts) -> Check<(), Self::Wait> {
+        let Some(client) = ClientIp::of(&head.extensions) else {
+            return Check::Refuse(
+                Refusal::new(RefusalKind::Internal, "the server is not set up correctly")
+                    .because("no client address: put a ContextGuard before the abuse guard"),
+            );
+        };
+        let Some(ban) = self.detector.ban_of_client(client) else {
+            return Check::Pass(());
+        };
+        if !self.authenticator.presents(head) {
+            return Check::Refuse(self.refusal(&ban));
+        }
+        match self.authenticator.check(head) {
+            Check::Pass(_) => Check::Pass(()),
+            Check::Refuse(_) => Check::Refuse(self.refusal(&ban)),
+            Check::Wait(wait) => Check::Wait(Proving {
+                wait,
+                detector: self.detector.clone(),
+                ban,
+            }),
+        }
+    }
+
+    fn admit(&self, (): (), head: &mut Parts) -> Watched {
+        Watched {
+            detector: self.detector.clone(),
+            context: RequestContext::of(&head.extensions).cloned(),
+            client: ClientIp::of(&head.extensions),
+            target: head.uri.path_and_query().cloned(),
+            outcome: None,
+        }
+    }
+}
+
+impl<A> AbuseGuard<A> {
+    fn refusal(&self, ban: &Ban) -> Refusal {
+        refuse(&self.detector, ban)
+    }
+}
+
+pub(crate) fn refuse(detector: &Detector, ban: &Ban) -> Refusal {
+    let remaining = detector.deny(ban);
+    refusal::banned(detector.policy().answer, remaining)
+}
+
+impl<A> fmt::Debug for AbuseGuard<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AbuseGuard")
+            .field("detector", &self.detector)
+            .finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// A client at a banned address whose credential is being verified.
+    pub struct Proving<W> {
+        #[pin]
+        wait: W,
+        detector: Detector,
+        ban: Ban,
+    }
+}
+
+impl<W, P> Future for Proving<W>
+where
+    W: Future<Output = Result<P, Refusal>>,
+{
+    type Output = Result<(), Refusal>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        Poll::Ready(match ready!(this.wait.poll(cx)) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(refuse(this.detector, this.ban)),
+        })
+    }
+}
+
+impl<W> fmt::Debug for Proving<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Proving")
+    }
+}
+
+/// A request whose end will tell whether it was an offence.
+#[derive(Debug)]
+pub struct Watched {
+    detector: Detector,
+    context: Option<RequestContext>,
+    client: Option<ClientIp>,
+    target: Option<PathAndQuery>,
+    outcome: Option<Outcome>,
+}
+
+impl Watched {
+    fn judge(&self) {
+        let verdict = self.context.as_ref().and_then(RequestContext::verdict);
+        let outcome = match verdict {
+            // A guard's own word, in whichever dialect it was sent.
+            Some(verdict) => Outcome::Http(verdict.kind.status()),
+            None => match self.outcome {
+                Some(outcome) => outcome,
+                // The client left before there was any.
+                None => return,
+            },
+        };
+        let status = outcome.status();
+        if !status.is_client_error() {
+            return;
+        }
+        // Whoever is banned already is not judged for knocking.
+        let own = [<AbuseGuard>::NAME, PrincipalGuard::NAME];
+        if verdict.is_some_and(|verdict| own.contains(&verdict.guard)) {
+            return;
+        }
+        let Some(client) = self.client else {
+            return;
+        };
+        let principal = self.context.as_ref().and_then(RequestContext::principal);
+        let evidence = verdict.and_then(|verdict| verdict.evidence);
+        let path = self.target.as_ref().map_or("", PathAndQuery::path);
+        if self.detector.policy().scanner_paths.match_path(path) {
+            let report = Signal::ScannerPath;
+            self.detector.report(client, principal, report, None);
+        } else if let Some(signal) = Signal::of(outcome, verdict) {
+            self.detector.report(client, principal, signal, evidence);
+        }
+    }
+}
+
+impl Hold for Watched {
+    fn head(&mut self, status: StatusCode, headers: &mut HeaderMap) {
+        self.outcome = Some(match grpc_status(headers) {
+            Some(code) if status == StatusCode::OK => Outcome::Grpc(code),
+            _ => Outcome::Http(status),
+        });
+    }
+
+    fn trailers(&mut self, trailers: &HeaderMap) {
+        if let Some(code) = grpc_status(trailers) {
+            self.outcome = Some(Outcome::Grpc(code));
+        }
+    }
+
+    fn end(self, _end: End) {
+        self.judge();
+    }
+}
+
+fn grpc_status(headers: &HeaderMap) -> Option<u16> {
+    headers.get(&GRPC_STATUS)?.to_str().ok()?.parse().ok()
+}

@@ -1,0 +1,195 @@
+//! What one offender did lately. Pure: times and offences in, a verdict out.
+
+use std::time::Duration;
+
+use stockade_core::Timestamp;
+
+use crate::AbusePolicy;
+
+/// The offences of one offender within the window, and how often it was banned.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct History {
+    offences: Vec<Offence>,
+    bans: u32,
+    last: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Offence {
+    at: Timestamp,
+    points: u32,
+    evidence: u32,
+}
+
+/// One more offence.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewOffence {
+    pub(crate) at: Timestamp,
+    pub(crate) points: u32,
+    /// The same evidence counts once a window; `None` counts each time.
+    pub(crate) evidence: Option<u64>,
+}
+
+impl History {
+    /// Notes an offence. `Some` with the number of bans before this one, when it is the
+    /// one too many; the offences are forgotten then.
+    pub(crate) fn offend(&mut self, offence: NewOffence, policy: &AbusePolicy) -> Option<u32> {
+        let NewOffence {
+            at,
+            points,
+            evidence,
+        } = offence;
+        if self.is_forgiven(at, policy.forgiveness) {
+            self.bans = 0;
+        }
+        self.last = self.last.max(at);
+        self.offences.retain(|old| at - old.at < policy.window);
+        // Zero stands for none; the other half of the digest is as good as random.
+        let evidence = evidence.map_or(0, |digest| (digest >> 32) as u32 | 1);
+        let known = evidence != 0 && self.offences.iter().any(|old| old.evidence == evidence);
+        if !known {
+            self.offences.push(Offence {
+                at,
+                points,
+                evidence,
+            });
+        }
+        if self.points(at, policy.window) < policy.threshold {
+            return None;
+        }
+        self.offences.clear();
+        let before = self.bans;
+        self.bans = self.bans.saturating_add(1);
+        Some(before)
+    }
+
+    pub(crate) fn points(&self, now: Timestamp, window: Duration) -> u32 {
+        let offences = self.offences.iter();
+        offences
+            .filter(|offence| now - offence.at < window)
+            .fold(0, |sum, offence| sum.saturating_add(offence.points))
+    }
+
+    /// Whether nothing of it matters any more.
+    pub(crate) fn is_over(&self, now: Timestamp, policy: &AbusePolicy) -> bool {
+        let bans = self.bans > 0 && !self.is_forgiven(now, policy.forgiveness);
+        !bans && self.points(now, policy.window) == 0
+    }
+
+    /// How bad it is; the least goes first where there is no room.
+    pub(crate) fn badness(&self, now: Timestamp, window: Duration) -> (u32, u32, Timestamp) {
+        (self.bans, self.points(now, window), self.last)
+    }
+
+    fn is_forgiven(&self, now: Timestamp, forgiveness: Duration) -> bool {
+        now - self.last >= forgiveness
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn offence(at: u64, evidence: Option<u64>) -> NewOffence {
+        NewOffence {
+            at: Timestamp::from_secs(at),
+            points: 1,
+            evidence,
+        }
+    }
+
+    #[test]
+    fn five_in_thirty_seconds_is_too_many_and_five_in_thirty_one_is_not() {
+        let policy = AbusePolicy::new();
+        let mut fast = History::default();
+        let verdicts = [100, 107, 115, 122, 129].map(|at| fast.offend(offence(at, None), &policy));
+        assert_eq!(verdicts, [None, None, None, None, Some(0)]);
+        let mut slow = History::default();
+        let verdicts = [100, 107, 115, 122, 130].map(|at| slow.offend(offence(at, None), &policy));
+        assert_eq!(verdicts, [None; 5]);
+    }
+
+    #[test]
+    fn one_stale_key_is_one_offence() {
+        let policy = AbusePolicy::new();
+        let mut history = History::default();
+        for _ in 0..1_000 {
+            assert_eq!(history.offend(offence(100, Some(8 << 32)), &policy), None);
+        }
+        let others = [1_u64, 3, 5, 9]
+            .map(|digest| history.offend(offence(101, Some(digest << 33)), &policy));
+        assert_eq!(others, [None, None, None, Some(0)]);
+    }
+
+    #[test]
+    fn is_forgiven_after_a_clean_day() {
+        let policy = AbusePolicy::new().threshold(1, Duration::from_secs(30));
+        let mut history = History::default();
+        let bans =
+            [0, 10, 20, 86_419, 180_000].map(|at| history.offend(offence(at + 1, None), &policy));
+        assert_eq!(bans, [Some(0), Some(1), Some(2), Some(3), Some(0)]);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_by_the_threshold() {
+        let policy = AbusePolicy::new().threshold(u32::MAX, Duration::from_secs(3_600));
+        let mut history = History::default();
+        for at in 0..1_000 {
+            history.offend(offence(at, None), &policy);
+            assert!(history.offences.len() < AbusePolicy::MAX_THRESHOLD as usize);
+        }
+    }
+
+    /// The rule as people say it, over all that ever happened.
+    fn naive(offences: &[NewOffence], policy: &AbusePolicy) -> Vec<bool> {
+        let mut since_ban: Vec<NewOffence> = Vec::new();
+        let mut verdicts = Vec::new();
+        for offence in offences {
+            let known = offence.evidence.is_some()
+                && since_ban.iter().any(|old| {
+                    old.evidence == offence.evidence && offence.at - old.at < policy.window
+                });
+            if !known {
+                since_ban.push(*offence);
+            }
+            let recent = since_ban
+                .iter()
+                .filter(|old| offence.at - old.at < policy.window);
+            let banned = recent.map(|old| old.points).sum::<u32>() >= policy.threshold;
+            if banned {
+                since_ban.clear();
+            }
+            verdicts.push(banned);
+        }
+        verdicts
+    }
+
+    proptest! {
+        #[test]
+        fn bans_exactly_when_the_window_is_full(
+            steps in proptest::collection::vec((0_u64..12, 1_u32..3, proptest::option::of(0_u64..4)), 1..80),
+        ) {
+            let policy = AbusePolicy::new();
+            let mut at = 1_000;
+            let offences: Vec<_> = steps
+                .into_iter()
+                .map(|(pause, points, evidence)| {
+                    at += pause;
+                    NewOffence {
+                        at: Timestamp::from_secs(at),
+                        points,
+                        evidence: evidence.map(|number| number << 34),
+                    }
+                })
+                .collect();
+            let mut history = History::default();
+            let verdicts: Vec<_> = offences
+                .iter()
+                .map(|offence| history.offend(*offence, &policy).is_some())
+                .collect();
+            prop_assert_eq!(verdicts, naive(&offences, &policy));
+        }
+    }
+}

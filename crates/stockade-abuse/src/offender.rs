@@ -1,0 +1,161 @@
+//! Who offends.
+
+use std::{error::Error, fmt, net::IpAddr, str::FromStr, sync::Arc};
+
+use stockade_core::{ClientBucket, ClientIp, IpPrefix};
+
+/// Who offended, or is banned: a network of clients, or a principal.
+///
+/// As text: `192.0.2.1`, `2001:db8::/64`, `key:team-core`.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Offender {
+    /// All clients of a network: one IPv4 address, an IPv6 prefix, or more.
+    Network(IpPrefix),
+    /// A principal that was really authenticated, never an id that was only claimed.
+    Principal(Arc<str>),
+}
+
+/// The longest id of a principal in a ban, in bytes.
+const LONGEST_ID: usize = 256;
+
+impl Offender {
+    /// The offender that this client is; `None` on a Unix socket, which everybody behind a
+    /// local proxy shares.
+    pub fn client(client: ClientIp, v6_length: u8) -> Option<Self> {
+        match client.bucket(v6_length) {
+            ClientBucket::Ip(network) => Some(Self::Network(network)),
+            ClientBucket::UnixSocket => None,
+        }
+    }
+
+    /// The principal with this id.
+    ///
+    /// # Errors
+    /// When the id is empty, longer than 256 bytes, or holds spaces, `#` or control
+    /// characters, which a deny-list could not hold.
+    pub fn principal(id: &str) -> Result<Self, OffenderError> {
+        let fits = (1..=LONGEST_ID).contains(&id.len());
+        let readable = !id.contains(|c: char| c == '#' || c.is_whitespace() || c.is_control());
+        if fits && readable {
+            Ok(Self::Principal(id.into()))
+        } else {
+            Err(OffenderError(Problem::Id))
+        }
+    }
+
+    /// The network, refused where a ban of it would lock out half of the world.
+    ///
+    /// # Errors
+    /// When it is wider than `/8` (IPv4) or `/16` (IPv6).
+    pub fn network(network: IpPrefix) -> Result<Self, OffenderError> {
+        let narrowest = match network.address() {
+            IpAddr::V4(_) => 8,
+            IpAddr::V6(_) => 16,
+        };
+        if network.length() < narrowest {
+            return Err(OffenderError(Problem::Wide));
+        }
+        Ok(Self::Network(network))
+    }
+}
+
+impl FromStr for Offender {
+    type Err = OffenderError;
+
+    fn from_str(text: &str) -> Result<Self, OffenderError> {
+        if let Some(id) = text.strip_prefix("key:") {
+            return Self::principal(id);
+        }
+        let network = text.parse();
+        Self::network(network.map_err(|_| OffenderError(Problem::Text))?)
+    }
+}
+
+impl fmt::Display for Offender {
+    /// A single address is written without its length, as people write it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(network) if *network == IpPrefix::host(network.address()) => {
+                network.address().fmt(f)
+            }
+            Self::Network(network) => network.fmt(f),
+            Self::Principal(id) => write!(f, "key:{id}"),
+        }
+    }
+}
+
+impl fmt::Debug for Offender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A text that names nobody who could be banned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OffenderError(Problem);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Problem {
+    Text,
+    Wide,
+    Id,
+}
+
+impl fmt::Display for OffenderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Problem::Text => {
+                "not an address, a network or a key; write 192.0.2.1, 2001:db8::/64 or key:ID"
+            }
+            Problem::Wide => {
+                "the network is too wide to be banned; the widest are /8 for IPv4 and /16 for IPv6"
+            }
+            Problem::Id => {
+                "the id of the key is empty, over 256 bytes, or holds spaces, # or control \
+                 characters"
+            }
+        })
+    }
+}
+
+impl Error for OffenderError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_writes() {
+        for text in ["192.0.2.1", "2001:db8::/64", "10.0.0.0/8", "key:team-core"] {
+            assert_eq!(text.parse::<Offender>().unwrap().to_string(), text);
+        }
+        let mapped: Offender = "::ffff:192.0.2.1".parse().unwrap();
+        assert_eq!(mapped.to_string(), "192.0.2.1");
+    }
+
+    // D07
+    #[test]
+    fn refuses_to_ban_everybody() {
+        for text in [
+            "0.0.0.0/0",
+            "::/0",
+            "::ffff:0:0/96",
+            "64.0.0.0/7",
+            "2000::/3",
+        ] {
+            let error = text.parse::<Offender>().unwrap_err();
+            assert!(error.to_string().contains("too wide"), "{text}");
+        }
+        for text in [
+            "",
+            "key:",
+            "key:a b",
+            "key:a#b",
+            "10.0.0.9-10.0.0.1",
+            "x",
+            "1.2.3",
+        ] {
+            assert!(text.parse::<Offender>().is_err(), "{text}");
+        }
+    }
+}

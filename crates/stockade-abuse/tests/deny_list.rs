@@ -1,0 +1,202 @@
+//! The deny-list file, with a real detector, real processes and real faults.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::{
+    env, fs,
+    net::Ipv4Addr,
+    path::Path,
+    process::{Command, Stdio},
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
+
+use stockade_abuse::{AbuseEvent, AbusePolicy, BanStore, DenyList, Detector, Offender};
+
+fn client(text: &str) -> Offender {
+    text.parse().unwrap()
+}
+
+/// A detector over a file, and what it says.
+fn detector(path: &Path) -> (Detector, mpsc::Receiver<AbuseEvent>) {
+    let (sender, events) = mpsc::channel();
+    let list: Arc<dyn BanStore> = Arc::new(DenyList::open(path).unwrap());
+    let detector = Detector::builder(AbusePolicy::new())
+        .store(list)
+        .on_event(move |event| drop(sender.send(event.clone())))
+        .build();
+    (detector, events)
+}
+
+/// Waits for an event of this kind.
+fn wait<T>(events: &mpsc::Receiver<AbuseEvent>, wanted: impl Fn(AbuseEvent) -> Option<T>) -> T {
+    loop {
+        let event = events.recv_timeout(Duration::from_secs(20));
+        if let Some(found) = wanted(event.expect("an event")) {
+            return found;
+        }
+    }
+}
+
+#[test]
+fn takes_the_file_that_people_have_before_the_first_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deny.txt");
+    let text = "192.168.1.100  # Blocked: 5 errors in 30s at 2025-11-03 10:30:00\n\
+                key:suspicious-client  # Blocked: invalid_image at 2025-11-03 10:31:00\n\
+                10.1.0.0/16\n0.0.0.0/0\n";
+    fs::write(&path, text).unwrap();
+    let (detector, events) = detector(&path);
+    assert_eq!(detector.bans().len(), 3);
+    assert!(detector.why(&client("10.1.2.3")).is_some());
+    assert!(detector.why(&client("10.2.2.3")).is_none());
+    assert!(detector.why(&client("key:suspicious-client")).is_some());
+    let counted = wait(&events, |event| match event {
+        AbuseEvent::ListTaken { bans, bad_lines } => Some((bans, bad_lines)),
+        _ => None,
+    });
+    assert_eq!(counted, (3, 1));
+}
+
+// D10
+#[test]
+fn bans_and_unbans_survive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deny.txt");
+    {
+        let (detector, _events) = detector(&path);
+        detector.ban(client("192.0.2.1"), None, "by hand");
+        let hour = Some(Duration::from_secs(3_600));
+        detector.ban(client("192.0.2.2"), hour, "by hand");
+        detector.ban(client("key:a"), None, "by hand");
+        assert!(detector.unban(&client("192.0.2.1")));
+    }
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains("192.0.2.2  # Blocked: by hand at "), "{text}");
+    assert!(text.contains("; until "), "{text}");
+    let (detector, _events) = detector(&path);
+    let bans = detector.bans();
+    let mut bans: Vec<_> = bans.iter().map(|ban| ban.offender.to_string()).collect();
+    bans.sort();
+    assert_eq!(bans, ["192.0.2.2", "key:a"]);
+}
+
+#[test]
+fn what_people_edit_holds_without_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deny.txt");
+    fs::write(&path, "192.0.2.1\n").unwrap();
+    let (detector, events) = detector(&path);
+    // As `sed -i` does it: a new file in place of the old one.
+    let new = folder.path().join("new");
+    fs::write(&new, "192.0.2.2\n").unwrap();
+    fs::rename(&new, &path).unwrap();
+    wait(&events, |event| match event {
+        AbuseEvent::Unbanned(offender) => (offender == client("192.0.2.1")).then_some(()),
+        _ => None,
+    });
+    wait(&events, |event| match event {
+        AbuseEvent::Banned(ban) => (ban.offender == client("192.0.2.2")).then_some(()),
+        _ => None,
+    });
+    assert_eq!(detector.bans().len(), 1);
+}
+
+// D09
+#[test]
+fn a_ban_holds_in_memory_while_the_file_cannot_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deny.txt");
+    let (detector, events) = detector(&path);
+    // A folder in place of the file: root may write to all that is a file.
+    fs::create_dir(&path).unwrap();
+    detector.ban(client("192.0.2.1"), None, "by hand");
+    let error = wait(&events, |event| match event {
+        AbuseEvent::ListFailed { error } => Some(error),
+        _ => None,
+    });
+    assert!(error.contains("deny.txt"), "{error}");
+    assert!(detector.why(&client("192.0.2.1")).is_some());
+    // What was held back is written when that is possible again.
+    fs::remove_dir(&path).unwrap();
+    wait(&events, |event| match event {
+        AbuseEvent::ListTaken { bans: 1, .. } => Some(()),
+        _ => None,
+    });
+    assert!(detector.why(&client("192.0.2.1")).is_some());
+    drop(detector);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.starts_with("192.0.2.1  # "), "{text}");
+}
+
+// D09
+#[cfg(unix)]
+#[test]
+fn a_device_is_no_deny_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deny.txt");
+    std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+    let error = DenyList::open(&path).unwrap_err();
+    assert!(error.to_string().contains("no regular file"), "{error}");
+}
+
+/// Names the file, in the child that is to be killed while it writes to it.
+const VICTIM: &str = "STOCKADE_TEST_DENY_LIST";
+
+// D06
+#[test]
+fn a_killed_process_leaves_a_file_that_can_be_read() {
+    if let Some(path) = env::var_os(VICTIM) {
+        ban_and_unban_for_ever(Path::new(&path));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deny.txt");
+    fs::write(&path, "# kept\nkey:kept\n").unwrap();
+    for round in 0_u64..25 {
+        let modified = || fs::metadata(&path).unwrap().modified().unwrap();
+        let before = modified();
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "a_killed_process_leaves_a_file_that_can_be_read"])
+            .env(VICTIM, &path)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        while modified() == before {
+            thread::yield_now();
+        }
+        // Another point of another write each time.
+        thread::sleep(Duration::from_micros(round * 777));
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        let (detector, events) = detector(&path);
+        let bad_lines = wait(&events, |event| match event {
+            AbuseEvent::ListTaken { bad_lines, .. } => Some(bad_lines),
+            _ => None,
+        });
+        assert_eq!(bad_lines, 0);
+        assert!(detector.why(&client("key:kept")).is_some());
+        for ban in detector.bans() {
+            let text = ban.offender.to_string();
+            assert!(text.starts_with("10.0.") || text == "key:kept", "{text}");
+        }
+    }
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.starts_with("# kept\nkey:kept\n"), "{text}");
+}
+
+fn ban_and_unban_for_ever(path: &Path) -> ! {
+    let (detector, _events) = detector(path);
+    for number in (0..).cycle() {
+        let address = Ipv4Addr::from(0x0a00_0000 + number % 3_000);
+        let offender = client(&address.to_string());
+        if number % 3 == 0 {
+            detector.unban(&offender);
+        } else {
+            detector.ban(offender, None, "by the child");
+        }
+        thread::sleep(Duration::from_micros(50));
+    }
+    unreachable!("it ends by being killed")
+}

@@ -1,0 +1,384 @@
+//! The guards in front of a service, with real keys.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::{
+    convert::Infallible,
+    net::{IpAddr, Ipv4Addr},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use stockade_abuse::{
+    AbuseEvent, AbuseGuard, AbusePolicy, BanAnswer, Detector, Offender, PrincipalGuard, Signal,
+};
+use stockade_core::{
+    Check, ClientIp, ContextGuard, ForwardingHeader, Guard, PeerAddr, Refusal, RefusalKind,
+    RequestContext, Responder, Timestamp, TrustedProxies,
+};
+use stockade_key_auth::{GeneratedKey, KeyAuth, KeyRecord, MemoryKeyStore};
+use stockade_testkit::{FakeClock, contract};
+use tower::{Layer, ServiceExt, service_fn, util::BoxCloneService};
+
+const CLIENT: &str = "203.0.113.7";
+const OTHER: &str = "198.51.100.1";
+
+type App = BoxCloneService<Request<()>, Response<()>, Infallible>;
+
+struct Site {
+    app: App,
+    detector: Detector,
+    clock: FakeClock,
+    key: String,
+    forwarded_for: Option<&'static str>,
+}
+
+/// A site with one key, behind abuse guards and key auth, as a fence has them.
+fn site(policy: AbusePolicy) -> Site {
+    site_behind(policy, TrustedProxies::default())
+}
+
+fn site_behind(policy: AbusePolicy, proxies: TrustedProxies) -> Site {
+    let clock = FakeClock::at(Timestamp::from_secs(1_000_000));
+    let detector = Detector::builder(policy).clock(clock.clone()).build();
+    let key = GeneratedKey::new("sk", "team".parse().unwrap()).unwrap();
+    let record = KeyRecord::new(key.id().clone(), key.digest());
+    let store = MemoryKeyStore::new();
+    store.insert(record).unwrap();
+    let auth = Arc::new(KeyAuth::new(&store));
+    let inner = auth.clone().into_layer().layer(
+        PrincipalGuard::new(detector.clone())
+            .into_layer()
+            .layer(service_fn(handle)),
+    );
+    let guarded = AbuseGuard::new(detector.clone())
+        .valid_credentials_pass(auth)
+        .into_layer()
+        .layer(inner);
+    let app = ContextGuard::new()
+        .trusted_proxies(proxies)
+        .into_layer()
+        .layer(guarded);
+    Site {
+        app: BoxCloneService::new(app.map_response(|response| response.map(drop))),
+        detector,
+        clock,
+        key: key.expose().to_owned(),
+        forwarded_for: None,
+    }
+}
+
+async fn handle(request: Request<()>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let refusal = match request.uri().path() {
+        "/ok" => return Ok(Response::new(Full::new(Bytes::from_static(b"ok")))),
+        "/image" => Refusal::new(RefusalKind::Invalid, "no image").with_code("INVALID_IMAGE"),
+        "/broken" => Refusal::new(RefusalKind::Internal, "broken"),
+        _ => Refusal::new(RefusalKind::NotFound, "nothing here"),
+    };
+    let (head, ()) = request.into_parts();
+    let context = RequestContext::of(&head.extensions).unwrap();
+    context.refuse("handler", &refusal);
+    Ok(Responder::default().respond(&refusal, &head).map(Full::new))
+}
+
+impl Site {
+    async fn ask(&self, from: &str, path: &str, key: Option<&str>) -> Response<()> {
+        let mut request = Request::get(path);
+        if let Some(key) = key {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        if let Some(address) = self.forwarded_for {
+            request = request.header("x-forwarded-for", address);
+        }
+        let peer: IpAddr = from.parse().unwrap();
+        let request = request.extension(PeerAddr::Ip(peer)).body(()).unwrap();
+        self.app.clone().oneshot(request).await.unwrap()
+    }
+
+    async fn status(&self, from: &str, path: &str, key: Option<&str>) -> u16 {
+        self.ask(from, path, key).await.status().as_u16()
+    }
+
+    /// Sends so many different bad keys.
+    async fn offend(&self, from: &str, times: usize) {
+        for number in 0..times {
+            let key = format!("wrong-{number}");
+            self.status(from, "/ok", Some(&key)).await;
+        }
+    }
+}
+
+fn client(text: &str) -> Offender {
+    text.parse().unwrap()
+}
+
+#[tokio::test]
+async fn upholds_the_contract() {
+    let detector = Detector::new(AbusePolicy::new());
+    let request = || {
+        let mut request = Request::new(());
+        let peer = PeerAddr::Ip(CLIENT.parse().unwrap());
+        request.extensions_mut().insert(peer);
+        request
+    };
+    contract::uphold(&AbuseGuard::new(detector.clone()).into_layer(), request).await;
+    contract::uphold(&PrincipalGuard::new(detector).into_layer(), request).await;
+}
+
+#[tokio::test]
+async fn bans_after_five_bad_keys_and_lets_in_again_when_the_ban_ends() {
+    let site = site(AbusePolicy::new());
+    site.offend(CLIENT, 4).await;
+    assert_eq!(site.status(CLIENT, "/ok", None).await, 401);
+    let answer = site.ask(CLIENT, "/ok", None).await;
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    assert_eq!(answer.headers().get("retry-after"), None);
+    assert_eq!(site.status(OTHER, "/ok", Some(&site.key)).await, 200);
+
+    let stats = site.detector.stats();
+    assert_eq!((stats.denied_count, stats.banned_entities), (1, 1));
+    let ban = site.detector.why(&client(CLIENT)).unwrap();
+    assert_eq!(&*ban.reason, "5 errors in 30s");
+
+    site.clock.advance(Duration::from_secs(11 * 60));
+    assert_eq!(site.status(CLIENT, "/ok", None).await, 401);
+    assert!(site.detector.bans().is_empty());
+}
+
+#[tokio::test]
+async fn answers_with_429_and_when_to_come_back_where_that_is_wanted() {
+    let site = site(AbusePolicy::new().answer(BanAnswer::TooManyRequests));
+    let length = Some(Duration::from_secs(90));
+    site.detector.ban(client(CLIENT), length, "by hand");
+    let answer = site.ask(CLIENT, "/ok", None).await;
+    assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(answer.headers()["retry-after"], "90");
+}
+
+#[tokio::test]
+async fn one_stale_key_again_and_again_is_one_offence() {
+    let site = site(AbusePolicy::new());
+    for _ in 0..100 {
+        assert_eq!(site.status(CLIENT, "/ok", Some("stale")).await, 401);
+        assert_eq!(site.status(CLIENT, "/ok", None).await, 401);
+    }
+}
+
+// D01
+#[tokio::test]
+async fn a_forged_header_bans_its_sender_and_not_its_victim() {
+    let mut site = site(AbusePolicy::new());
+    site.forwarded_for = Some(OTHER);
+    site.offend(CLIENT, 5).await;
+    assert!(site.detector.why(&client(CLIENT)).is_some());
+    assert!(site.detector.why(&client(OTHER)).is_none());
+}
+
+// D02
+#[tokio::test]
+async fn valid_keys_are_served_behind_an_address_that_is_banned() {
+    let site = site(AbusePolicy::new());
+    site.offend(CLIENT, 5).await;
+    assert_eq!(site.status(CLIENT, "/ok", None).await, 403);
+    assert_eq!(site.status(CLIENT, "/ok", Some("guess")).await, 403);
+    for _ in 0..50 {
+        assert_eq!(site.status(CLIENT, "/ok", Some(&site.key)).await, 200);
+    }
+}
+
+// D03
+#[tokio::test]
+async fn a_key_is_not_banned_by_those_who_only_claim_it() {
+    let site = site(AbusePolicy::new());
+    let (id, _) = site.key.rsplit_once('_').unwrap();
+    for number in 0..50 {
+        let from = format!("192.0.2.{number}");
+        let forged = format!("{id}_forgery{number}");
+        assert_eq!(site.status(&from, "/ok", Some(&forged)).await, 401);
+    }
+    assert_eq!(site.status(OTHER, "/ok", Some(&site.key)).await, 200);
+    assert!(site.detector.bans().is_empty());
+}
+
+fn ten() -> TrustedProxies {
+    TrustedProxies::new(
+        ForwardingHeader::XForwardedFor,
+        ["10.0.0.0/8".parse().unwrap()],
+    )
+}
+
+// D04
+#[tokio::test]
+async fn proxies_the_allow_list_and_the_machine_itself_are_never_banned() {
+    let own = ["10.0.0.0/8", "2001:db8::1/128"].map(|text| text.parse().unwrap());
+    let policy = AbusePolicy::new()
+        .exempt(own)
+        .exempt_keys(["team"])
+        .weight(Signal::NotFound, 1);
+    let site = site_behind(policy, ten());
+    for from in [
+        "10.1.2.3",
+        "127.0.0.1",
+        "::1",
+        "::ffff:127.0.0.9",
+        "2001:db8::1",
+    ] {
+        site.offend(from, 20).await;
+    }
+    for _ in 0..20 {
+        let status = site.status(OTHER, "/nothing", Some(&site.key)).await;
+        assert_eq!(status, 404);
+    }
+    assert_eq!(site.detector.bans(), []);
+}
+
+#[tokio::test]
+async fn a_client_behind_a_trusted_proxy_is_banned_and_its_neighbours_are_not() {
+    let policy = AbusePolicy::new().exempt(["10.0.0.0/8".parse().unwrap()]);
+    let mut site = site_behind(policy, ten());
+    site.forwarded_for = Some(CLIENT);
+    site.offend("10.1.2.3", 5).await;
+    assert_eq!(site.status("10.1.2.3", "/ok", None).await, 403);
+    site.forwarded_for = Some(OTHER);
+    assert_eq!(site.status("10.1.2.3", "/ok", None).await, 401);
+}
+
+// R03
+#[tokio::test]
+async fn addresses_of_one_ipv6_prefix_are_one_client() {
+    let site = site(AbusePolicy::new());
+    for number in 0..5 {
+        let (from, key) = (format!("2001:db8:1:2::{number}"), format!("wrong-{number}"));
+        site.status(&from, "/ok", Some(&key)).await;
+    }
+    assert_eq!(site.status("2001:db8:1:2:ffff::1", "/ok", None).await, 403);
+    assert_eq!(site.status("2001:db8:1:3::1", "/ok", None).await, 401);
+}
+
+#[tokio::test]
+async fn an_authenticated_offender_is_banned_everywhere_and_its_address_is_not() {
+    let site = site(AbusePolicy::new());
+    for _ in 0..5 {
+        assert_eq!(site.status(CLIENT, "/image", Some(&site.key)).await, 400);
+    }
+    assert_eq!(site.status(OTHER, "/ok", Some(&site.key)).await, 403);
+    assert_eq!(site.status(CLIENT, "/ok", None).await, 401);
+    assert!(site.detector.unban(&client("key:team")));
+    assert_eq!(site.status(OTHER, "/ok", Some(&site.key)).await, 200);
+}
+
+#[tokio::test]
+async fn what_the_server_fails_at_is_nobodys_offence() {
+    let site = site(AbusePolicy::new());
+    for _ in 0..20 {
+        assert_eq!(site.status(CLIENT, "/broken", Some(&site.key)).await, 500);
+        assert_eq!(site.status(CLIENT, "/ok", Some(&site.key)).await, 200);
+    }
+    let stats = site.detector.stats();
+    assert_eq!((stats.tracked_entities, stats.banned_entities), (0, 0));
+}
+
+#[tokio::test]
+async fn probes_count_double() {
+    let site = site(AbusePolicy::new());
+    for path in ["/.env", "/wp-login.php", "/.git/config"] {
+        assert_eq!(site.status(CLIENT, path, Some(&site.key)).await, 404);
+    }
+    assert_eq!(site.status(CLIENT, "/ok", Some(&site.key)).await, 403);
+}
+
+#[test]
+fn report_only_says_who_would_be_banned_and_bans_nobody() {
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&events);
+    let detector = Detector::builder(AbusePolicy::new().report_only(true))
+        .on_event(move |event| heard.lock().unwrap().push(event.clone()))
+        .build();
+    let address = ClientIp::Ip(CLIENT.parse().unwrap());
+    for evidence in 0..5 {
+        detector.report(address, None, Signal::BadCredential, Some(evidence << 40));
+    }
+    assert!(detector.bans().is_empty());
+    let events = events.lock().unwrap();
+    assert!(matches!(&events[..], [AbuseEvent::WouldBan(ban)] if ban.offender == client(CLIENT)));
+}
+
+// D10
+#[tokio::test]
+async fn an_unban_holds_at_once_and_starts_anew() {
+    let site = site(AbusePolicy::new());
+    site.offend(CLIENT, 5).await;
+    assert_eq!(site.status(CLIENT, "/ok", None).await, 403);
+    assert!(site.detector.unban(&client(CLIENT)));
+    assert!(!site.detector.unban(&client(CLIENT)));
+    site.offend(CLIENT, 4).await;
+    assert_eq!(site.status(CLIENT, "/ok", None).await, 401);
+}
+
+#[tokio::test]
+async fn each_ban_is_twice_as_long() {
+    let site = site(AbusePolicy::new());
+    let mut lengths = Vec::new();
+    for _ in 0..3 {
+        site.offend(CLIENT, 5).await;
+        let ban = site.detector.why(&client(CLIENT)).unwrap();
+        lengths.push((ban.until.unwrap() - ban.since).as_secs());
+        site.clock.set(ban.until.unwrap());
+    }
+    for (length, usual) in lengths.iter().zip([600, 1_200, 2_400]) {
+        let around = usual * 9 / 10..=usual * 11 / 10;
+        assert!(around.contains(length), "{lengths:?}");
+    }
+}
+
+// D05
+#[test]
+fn a_flood_of_offenders_stays_within_bounds() {
+    let policy = AbusePolicy::new().threshold(1, Duration::from_secs(30));
+    let detector = Detector::builder(policy)
+        .clock(FakeClock::at(Timestamp::from_secs(1_000)))
+        .max_tracked(10_000)
+        .max_bans(10_000)
+        .build();
+    for number in 0..300_000 {
+        let client = ClientIp::Ip(Ipv4Addr::from(0x0b00_0000 + number).into());
+        detector.report(client, None, Signal::BadCredential, None);
+    }
+    let stats = detector.stats();
+    assert!(stats.tracked_entities <= 10_000, "{stats:?}");
+    assert!(stats.banned_entities <= 10_000, "{stats:?}");
+    assert_eq!(detector.bans().len(), stats.banned_entities);
+}
+
+// D05
+#[test]
+fn many_banned_neighbours_become_one_ban_where_that_is_wanted() {
+    let policy = AbusePolicy::new()
+        .threshold(1, Duration::from_secs(30))
+        .aggregate(Some(16));
+    let detector = Detector::new(policy);
+    for number in 0..16 {
+        let client = ClientIp::Ip([203, 0, 113, number].into());
+        detector.report(client, None, Signal::BadCredential, None);
+    }
+    let bans = detector.bans();
+    assert_eq!(bans.len(), 1);
+    assert_eq!(bans[0].offender, client("203.0.113.0/24"));
+    assert!(detector.why(&client("203.0.113.200")).is_some());
+}
+
+// R05
+#[test]
+fn a_client_without_an_address_is_a_fault_of_the_wiring() {
+    let guard = AbuseGuard::new(Detector::new(AbusePolicy::new()));
+    let (mut head, ()) = Request::new(()).into_parts();
+    let Check::Refuse(refusal) = guard.check(&head) else {
+        panic!("nobody can be told from anybody");
+    };
+    assert_eq!(refusal.kind(), RefusalKind::Internal);
+    head.extensions.insert(PeerAddr::UnixSocket);
+    assert!(matches!(guard.check(&head), Check::Pass(())));
+}

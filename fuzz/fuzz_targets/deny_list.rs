@@ -1,0 +1,29 @@
+//! Any bytes as a deny-list, cut off anywhere: nothing panics, nobody else is banned, and
+//! what is added next is found.
+
+#![no_main]
+
+use std::{fs, sync::Arc, time::Duration};
+
+use libfuzzer_sys::fuzz_target;
+use stockade_abuse::{AbusePolicy, DenyList, Detector};
+
+fuzz_target!(|input: (&[u8], u16)| {
+    let (bytes, cut) = input;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("deny.txt");
+    fs::write(&path, &bytes[..bytes.len().min(cut.into())]).expect("a file");
+    let open = || {
+        let list = Arc::new(DenyList::open(&path).expect("it can be read"));
+        Detector::builder(AbusePolicy::new()).store(list).build()
+    };
+    let offender = "192.0.2.1".parse().expect("an address");
+    let before = open();
+    for ban in before.bans() {
+        assert_eq!(ban.offender.to_string().parse(), Ok(ban.offender));
+    }
+    before.ban(offender, Some(Duration::from_secs(3_600)), "fuzz");
+    drop(before);
+    let offender = "192.0.2.1".parse().expect("an address");
+    assert!(open().why(&offender).is_some());
+});
