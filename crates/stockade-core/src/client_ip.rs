@@ -143,6 +143,8 @@ pub struct TrustedProxies {
     header: Option<ForwardingHeader>,
     networks: Vec<IpPrefix>,
     unix_sockets: bool,
+    /// How many proxies are trusted whatever their addresses are.
+    hops: u8,
 }
 
 impl TrustedProxies {
@@ -152,6 +154,19 @@ impl TrustedProxies {
             header: Some(header),
             networks: networks.into_iter().collect(),
             unix_sockets: false,
+            hops: 0,
+        }
+    }
+
+    /// Trusts so many proxies, the peer being the first of them, whatever their addresses
+    /// are: Envoy's `xff_num_trusted_hops`.
+    ///
+    /// Dangerous: whoever reaches the server past the proxies chooses its own address. Use
+    /// it only where nobody can, and prefer [`new`](Self::new).
+    pub fn dangerous_hops(header: ForwardingHeader, hops: u8) -> Self {
+        Self {
+            hops,
+            ..Self::new(header, [])
         }
     }
 
@@ -174,6 +189,7 @@ impl TrustedProxies {
             PeerAddr::Ip(address) => (ClientIp::normalised(address), self.trusts(address)),
             PeerAddr::UnixSocket => (ClientIp::UnixSocket, self.unix_sockets),
         };
+        let trusted = trusted || self.hops > 0;
         match &self.header {
             Some(header) if trusted => self.walk(peer, header, headers),
             _ => peer,
@@ -182,10 +198,12 @@ impl TrustedProxies {
 
     fn walk(&self, peer: ClientIp, header: &ForwardingHeader, headers: &HeaderMap) -> ClientIp {
         let mut client = peer;
+        let mut hops = self.hops;
         let mut visit = |hop: Option<IpAddr>| match hop {
             Some(address) => {
                 client = ClientIp::normalised(address);
-                self.trusts(address)
+                hops = hops.saturating_sub(1);
+                hops > 0 || self.trusts(address)
             }
             None => false,
         };

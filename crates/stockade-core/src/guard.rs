@@ -10,6 +10,7 @@ use std::{
 };
 
 use http::request::Parts;
+use pin_project_lite::pin_project;
 
 use crate::{GuardLayer, Hold, Refusal};
 
@@ -65,6 +66,56 @@ where
 
     fn admit(&self, pass: G::Pass, head: &mut Parts) -> G::Hold {
         (**self).admit(pass, head)
+    }
+}
+
+/// A guard that a configuration may leave out: `None` passes every request.
+impl<G> Guard for Option<G>
+where
+    G: Guard,
+{
+    const NAME: &'static str = G::NAME;
+    type Pass = Option<G::Pass>;
+    type Hold = Option<G::Hold>;
+    type Wait = OptionWait<G::Wait>;
+
+    fn check(&self, head: &Parts) -> Check<Self::Pass, Self::Wait> {
+        match self.as_ref().map(|guard| guard.check(head)) {
+            None => Check::Pass(None),
+            Some(Check::Pass(pass)) => Check::Pass(Some(pass)),
+            Some(Check::Refuse(refusal)) => Check::Refuse(refusal),
+            Some(Check::Wait(wait)) => Check::Wait(OptionWait { wait }),
+        }
+    }
+
+    fn admit(&self, pass: Self::Pass, head: &mut Parts) -> Self::Hold {
+        let guard = self.as_ref()?;
+        Some(guard.admit(pass?, head))
+    }
+}
+
+pin_project! {
+    /// The [`Guard::Wait`] of an optional guard.
+    pub struct OptionWait<W> {
+        #[pin]
+        wait: W,
+    }
+}
+
+impl<W, P> Future for OptionWait<W>
+where
+    W: Future<Output = Result<P, Refusal>>,
+{
+    type Output = Result<Option<P>, Refusal>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().wait.poll(cx).map_ok(Some)
+    }
+}
+
+impl<W> fmt::Debug for OptionWait<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OptionWait")
     }
 }
 

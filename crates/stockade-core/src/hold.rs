@@ -29,6 +29,32 @@ pub trait Hold: Sized {
     }
 }
 
+/// What an optional guard holds.
+impl<H> Hold for Option<H>
+where
+    H: Hold,
+{
+    const UNTIL_BODY_END: bool = H::UNTIL_BODY_END;
+
+    fn head(&mut self, status: StatusCode, headers: &mut HeaderMap) {
+        if let Some(hold) = self {
+            hold.head(status, headers);
+        }
+    }
+
+    fn trailers(&mut self, trailers: &HeaderMap) {
+        if let Some(hold) = self {
+            hold.trailers(trailers);
+        }
+    }
+
+    fn end(self, end: End) {
+        if let Some(hold) = self {
+            hold.end(end);
+        }
+    }
+}
+
 impl Hold for () {
     const UNTIL_BODY_END: bool = false;
 }

@@ -199,3 +199,23 @@ fn a_unix_socket_has_a_bucket_of_its_own() {
 fn ip_of(text: &str) -> ClientIp {
     TrustedProxies::default().resolve(peer(text), &HeaderMap::new())
 }
+
+// R02
+#[test]
+fn counted_hops_are_walked_whatever_their_addresses_are() {
+    let mut headers = HeaderMap::new();
+    let chain = "6.6.6.6, 203.0.113.7, 192.0.2.1".parse().unwrap();
+    headers.insert("x-forwarded-for", chain);
+    let peer = PeerAddr::Ip("198.51.100.9".parse().unwrap());
+    for (hops, client) in [
+        (0, "198.51.100.9"),
+        (1, "192.0.2.1"),
+        (2, "203.0.113.7"),
+        (3, "6.6.6.6"),
+        (9, "6.6.6.6"),
+    ] {
+        let proxies = TrustedProxies::dangerous_hops(ForwardingHeader::XForwardedFor, hops);
+        let resolved = proxies.resolve(peer, &headers);
+        assert_eq!(resolved, ClientIp::Ip(client.parse().unwrap()), "{hops}");
+    }
+}
