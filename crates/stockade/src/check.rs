@@ -1,0 +1,384 @@
+//! What is unsafe about a configuration, and how it is mended.
+
+use std::{fmt, net::SocketAddr};
+
+use stockade_key_auth::KeyRecord;
+
+use crate::{Config, OnFailure, RouteAccess};
+
+/// What a configuration does not say about itself, found out by whoever starts it.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// Where the server listens; `None` where that is not known.
+    pub listen: Option<SocketAddr>,
+    /// Whether the server itself speaks TLS.
+    pub tls: bool,
+    /// The permission bits of the key file, where there is one.
+    pub key_file_mode: Option<u32>,
+    /// All keys.
+    pub keys: Vec<KeyRecord>,
+    /// The secret that tokens are verified by, for algorithms that have one.
+    pub token_secret: Option<Vec<u8>>,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Not as good as it could be.
+    Warning,
+    /// Not fit for production.
+    Error,
+}
+
+/// Something unsafe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The setting, or the file.
+    pub setting: &'static str,
+    /// What is wrong with it, and what can come of it.
+    pub reason: String,
+    /// How to mend it.
+    pub mend: &'static str,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match self.severity {
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        };
+        let Self {
+            setting,
+            reason,
+            mend,
+            ..
+        } = self;
+        write!(f, "{severity}: {setting}: {reason}\n  {mend}")
+    }
+}
+
+/// Secrets that stand in examples, and so in the lists of those who guess.
+const DEFAULT_SECRETS: &[&str] = &[
+    "changeme",
+    "change-me",
+    "secret",
+    "password",
+    "admin",
+    "test",
+    "example",
+    "default",
+    "your-secret-key",
+    "supersecret",
+    "stockade",
+    "dev",
+];
+/// The fewest bytes of a secret for HS256 (RFC 7518, section 3.2).
+const SECRET_BYTES: usize = 32;
+/// bcrypt below this costs less than ten milliseconds.
+const BCRYPT_COST: u32 = 10;
+/// So many keys are named; the others are counted.
+const NAMED: usize = 5;
+
+/// All that is unsafe for production, the worst first.
+///
+/// ```
+/// use stockade::{Config, Format, Severity, Surroundings, check};
+///
+/// let text = "
+///     [auth]
+///     keys_file = 'keys.yaml'
+///     [cors]
+///     allow_origins = '*'
+///     allow_credentials = true
+/// ";
+/// let config = Config::parse(text, Format::Toml, [("", "")])?;
+/// let findings = check(&config, &Surroundings::default());
+/// assert_eq!(findings[0].severity, Severity::Error);
+/// assert_eq!(findings[0].setting, "cors.allow_credentials");
+/// # Ok::<(), stockade::ConfigError>(())
+/// ```
+pub fn check(config: &Config, surroundings: &Surroundings) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    web(config, &mut findings);
+    network(config, surroundings, &mut findings);
+    keys(surroundings, &mut findings);
+    tokens(surroundings, &mut findings);
+    limits(config, &mut findings);
+    store(config, &mut findings);
+    abuse(config, &mut findings);
+    routes(config, &mut findings);
+    findings
+        .0
+        .sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    findings.0
+}
+
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn error(&mut self, setting: &'static str, reason: impl Into<String>, mend: &'static str) {
+        self.add(Severity::Error, setting, reason.into(), mend);
+    }
+
+    fn warning(&mut self, setting: &'static str, reason: impl Into<String>, mend: &'static str) {
+        self.add(Severity::Warning, setting, reason.into(), mend);
+    }
+
+    fn add(
+        &mut self,
+        severity: Severity,
+        setting: &'static str,
+        reason: String,
+        mend: &'static str,
+    ) {
+        self.0.push(Finding {
+            severity,
+            setting,
+            reason,
+            mend,
+        });
+    }
+}
+
+fn web(config: &Config, findings: &mut Findings) {
+    let all = config.cors.allow_origins.iter().any(|origin| origin == "*");
+    match (all, config.cors.allow_credentials) {
+        (true, true) => findings.error(
+            "cors.allow_credentials",
+            "every web page may use the API in the name of whoever looks at it",
+            "name the origins in cors.allow_origins, or set allow_credentials = false",
+        ),
+        (true, false) => findings.warning(
+            "cors.allow_origins",
+            "every web page may call the API",
+            "name the origins that do",
+        ),
+        (false, _) => {}
+    }
+    if config.docs.allowed {
+        findings.warning(
+            "docs.allowed",
+            "everybody can read which routes there are",
+            "set it to false in production",
+        );
+    }
+}
+
+fn network(config: &Config, surroundings: &Surroundings, findings: &mut Findings) {
+    let behind_proxy = !config.client_ip.trusted_proxies.is_empty()
+        || config.client_ip.dangerous_trusted_proxy_count.is_some();
+    let public = surroundings
+        .listen
+        .is_some_and(|listen| !listen.ip().is_loopback());
+    if public && !surroundings.tls && !behind_proxy {
+        findings.error(
+            "server.listen",
+            "keys travel in plain text over an address that others reach",
+            "put a proxy with TLS in front and name it in client_ip.trusted_proxies, or listen \
+             on 127.0.0.1",
+        );
+    }
+    if config.client_ip.dangerous_trusted_proxy_count.is_some() {
+        findings.warning(
+            "client_ip.dangerous_trusted_proxy_count",
+            "whoever reaches the server past the proxies chooses its own address",
+            "name the networks of the proxies in client_ip.trusted_proxies",
+        );
+    }
+    if config
+        .client_ip
+        .trusted_proxies
+        .iter()
+        .any(|network| network.length() == 0)
+    {
+        findings.error(
+            "client_ip.trusted_proxies",
+            "everybody is a trusted proxy, and so chooses its own address",
+            "name only the networks of the proxies",
+        );
+    }
+}
+
+fn keys(surroundings: &Surroundings, findings: &mut Findings) {
+    if let Some(mode) = surroundings.key_file_mode {
+        if mode & 0o006 != 0 {
+            findings.error(
+                "auth.keys_file",
+                "every user of the machine can read the hashes of the keys",
+                "chmod 600 the file",
+            );
+        } else if mode & 0o060 != 0 {
+            findings.warning(
+                "auth.keys_file",
+                "a whole group can read the hashes of the keys",
+                "chmod 600 the file",
+            );
+        }
+    }
+    let alive = || surroundings.keys.iter().filter(|key| key.revoked.is_none());
+    let eternal: Vec<_> = alive().filter(|key| key.expires.is_none()).collect();
+    if !eternal.is_empty() {
+        findings.warning(
+            "auth.keys_file",
+            format!(
+                "{} never expire, so one that leaks works for ever",
+                named(&eternal)
+            ),
+            "rotate them with `stockade keys rotate`, or set `expires`",
+        );
+    }
+    let weak: Vec<_> = alive().filter(|key| is_weak(key)).collect();
+    if !weak.is_empty() {
+        findings.error(
+            "auth.keys_file",
+            format!(
+                "{} have a bcrypt hash that is cheap to guess at",
+                named(&weak)
+            ),
+            "rotate them with `stockade keys rotate`: generated keys need no slow hash",
+        );
+    }
+}
+
+fn is_weak(key: &KeyRecord) -> bool {
+    let text = key.hash.to_string();
+    let cost = text
+        .strip_prefix("$2")
+        .and_then(|rest| rest.get(2..4)?.parse::<u32>().ok());
+    cost.is_some_and(|cost| cost < BCRYPT_COST)
+}
+
+/// `the keys a, b and 3 more`
+fn named(keys: &[&KeyRecord]) -> String {
+    let names: Vec<_> = keys
+        .iter()
+        .take(NAMED)
+        .map(|key| key.id.to_string())
+        .collect();
+    let more = match keys.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("the keys {}{more}", names.join(", "))
+}
+
+fn tokens(surroundings: &Surroundings, findings: &mut Findings) {
+    let Some(secret) = &surroundings.token_secret else {
+        return;
+    };
+    let secret = secret.trim_ascii();
+    let is_default = DEFAULT_SECRETS
+        .iter()
+        .any(|known| secret.eq_ignore_ascii_case(known.as_bytes()));
+    if is_default || secret.len() < SECRET_BYTES {
+        findings.error(
+            "auth.tokens.key_file",
+            "the secret can be guessed, and with it everybody can make tokens",
+            "put 32 random bytes there: openssl rand -base64 32",
+        );
+    }
+}
+
+fn limits(config: &Config, findings: &mut Findings) {
+    if config.rate_limit.by_ip.is_empty() {
+        findings.error(
+            "rate_limit.by_ip",
+            "keys can be tried as fast as the network allows",
+            "set it to what one client needs: \"600/minute\"",
+        );
+    }
+    if config.rate_limit.by_key.is_empty() {
+        findings.warning(
+            "rate_limit.by_key",
+            "one key can take all that the server has",
+            "set it to what one client needs: [\"60/minute\", \"10000/day\"]",
+        );
+    }
+    if config.concurrency.per_key.is_none() && config.concurrency.total.is_none() {
+        findings.warning(
+            "concurrency",
+            "a few long answers can take all that the server has",
+            "set concurrency.per_key and concurrency.total",
+        );
+    }
+}
+
+fn store(config: &Config, findings: &mut Findings) {
+    let Some(store) = &config.store else {
+        return;
+    };
+    if store.on_failure == OnFailure::Allow {
+        findings.error(
+            "store.on_failure",
+            "while Redis is down nothing is limited, and whoever brings it down knows",
+            "set it to \"local\" or \"deny\"",
+        );
+    }
+    let url = store.redis.expose();
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (user, host) = rest.rsplit_once('@').unwrap_or(("", rest));
+    let local = ["127.0.0.1", "[::1]", "localhost"];
+    let is_local = scheme.contains("unix") || local.iter().any(|name| host.starts_with(name));
+    let password = user.split_once(':').map_or("", |(_, password)| password);
+    if password.is_empty() && !is_local {
+        findings.error(
+            "store.redis",
+            "whoever reaches Redis can lift every limit and every ban",
+            "set a password: redis://:PASSWORD@HOST",
+        );
+    } else if DEFAULT_SECRETS.contains(&password) {
+        findings.error(
+            "store.redis",
+            "the password stands in every list of passwords",
+            "set another one: openssl rand -base64 32",
+        );
+    }
+    if scheme == "redis" && !is_local {
+        findings.warning(
+            "store.redis",
+            "the password and the addresses of clients travel in plain text",
+            "use rediss:// where the network is not your own",
+        );
+    }
+}
+
+fn abuse(config: &Config, findings: &mut Findings) {
+    if config.abuse.report_only {
+        findings.warning(
+            "abuse.report_only",
+            "nobody is banned",
+            "set it to false once the log shows only those who should be",
+        );
+    }
+    if config
+        .abuse
+        .allow
+        .iter()
+        .any(|network| network.length() == 0)
+    {
+        findings.error(
+            "abuse.allow",
+            "nobody can be banned",
+            "name only networks of your own",
+        );
+    }
+}
+
+fn routes(config: &Config, findings: &mut Findings) {
+    let written = |method: &http::Method| !method.is_safe();
+    for route in &config.routes {
+        if route.access == RouteAccess::Public && route.methods.iter().any(written) {
+            findings.warning(
+                "routes",
+                format!(
+                    "{} is open to everybody, and not only to be read",
+                    route.path
+                ),
+                "set its access to a scope, such as \"chat:write\"",
+            );
+        }
+    }
+}

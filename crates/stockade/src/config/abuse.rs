@@ -1,0 +1,116 @@
+//! `[abuse]`: who is banned, when, and for how long.
+
+use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, time::Duration};
+
+use serde::Deserialize;
+use stockade_abuse::{AbusePolicy, BanAnswer, Signal};
+use stockade_core::IpPrefix;
+
+use super::{
+    ConfigError,
+    value::{self, nonzero},
+};
+
+/// `[abuse]`: clients that offend again and again are banned.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AbuseConfig {
+    /// So many points within the window are a ban.
+    pub threshold: NonZeroU32,
+    /// In seconds.
+    pub window_secs: NonZeroU32,
+    /// The first ban, in seconds; each further one is twice as long. 0 bans for good.
+    pub ban_secs: u32,
+    /// The longest ban, in seconds.
+    pub longest_ban_secs: u32,
+    /// The file that bans are written to and read from. It is watched.
+    pub deny_list: Option<PathBuf>,
+    /// `forbidden` (403) or `too_many_requests` (429 with `Retry-After`).
+    pub answer: AnswerConfig,
+    /// Networks that are never banned. Loopback and trusted proxies are not either.
+    #[serde(deserialize_with = "value::list")]
+    pub allow: Vec<IpPrefix>,
+    /// Keys that are never banned.
+    #[serde(deserialize_with = "value::list")]
+    pub allow_keys: Vec<String>,
+    /// Whether clients on the same machine can be banned.
+    pub ban_loopback: bool,
+    /// Whether valid keys stay out, too, where their address is banned.
+    pub ban_valid_keys: bool,
+    /// Only says who would be banned.
+    pub report_only: bool,
+    /// Points of each signal, in place of the usual ones: `not_found = 1`.
+    pub weights: BTreeMap<String, u32>,
+}
+
+/// How banned clients are answered.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerConfig {
+    /// 403.
+    #[default]
+    Forbidden,
+    /// 429 with `Retry-After`.
+    TooManyRequests,
+}
+
+impl Default for AbuseConfig {
+    fn default() -> Self {
+        Self {
+            threshold: nonzero!(5),
+            window_secs: nonzero!(30),
+            ban_secs: 600,
+            longest_ban_secs: 86_400,
+            deny_list: None,
+            answer: AnswerConfig::default(),
+            allow: Vec::new(),
+            allow_keys: Vec::new(),
+            ban_loopback: false,
+            ban_valid_keys: false,
+            report_only: false,
+            weights: BTreeMap::new(),
+        }
+    }
+}
+
+impl AbuseConfig {
+    /// The policy; `proxies` are never banned.
+    ///
+    /// # Errors
+    /// When a threshold is too high or a weight is of no signal that there is.
+    pub fn policy(&self, proxies: &[IpPrefix]) -> Result<AbusePolicy, ConfigError> {
+        if self.threshold.get() > AbusePolicy::MAX_THRESHOLD {
+            return Err(ConfigError::new(format!(
+                "abuse.threshold is over {}; lower the weights instead",
+                AbusePolicy::MAX_THRESHOLD
+            )));
+        }
+        let secs = |secs: u32| Duration::from_secs(secs.into());
+        let policy = AbusePolicy::new()
+            .threshold(self.threshold.get(), secs(self.window_secs.get()))
+            .exempt(self.allow.iter().chain(proxies).copied())
+            .exempt_keys(self.allow_keys.iter().map(String::as_str))
+            .loopback_exempt(!self.ban_loopback)
+            .report_only(self.report_only)
+            .answer(match self.answer {
+                AnswerConfig::Forbidden => BanAnswer::Forbidden,
+                AnswerConfig::TooManyRequests => BanAnswer::TooManyRequests,
+            });
+        let policy = match self.ban_secs {
+            0 => policy.permanent_bans(),
+            first => policy.ban(secs(first), secs(self.longest_ban_secs)),
+        };
+        self.weights
+            .iter()
+            .try_fold(policy, |policy, (name, points)| {
+                let signal = Signal::ALL.into_iter().find(|signal| signal.name() == name);
+                let signal = signal.ok_or_else(|| {
+                    let names = Signal::ALL.map(Signal::name).join(", ");
+                    ConfigError::new(format!(
+                        "abuse.weights.{name}: there is no such signal; there are {names}"
+                    ))
+                })?;
+                Ok(policy.weight(signal, *points))
+            })
+    }
+}

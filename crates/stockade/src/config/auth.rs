@@ -1,0 +1,90 @@
+//! `[auth]` and `[[routes]]`: who may use what.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use stockade_core::Scope;
+
+use super::value::{self, SecretUrl};
+
+/// `[auth]`: who is known. There is no fence without keys or tokens.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthConfig {
+    /// The file (YAML, TOML or JSON) with the hashes of the keys. It is watched.
+    pub keys_file: Option<PathBuf>,
+    /// The database with the hashes of the keys, for several servers that share them:
+    /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`. In place of a file.
+    pub keys_database: Option<SecretUrl>,
+    /// The realm of the challenge.
+    #[serde(default = "AuthConfig::realm")]
+    pub realm: String,
+    /// Tokens that are taken besides keys.
+    pub tokens: Option<TokensConfig>,
+}
+
+impl AuthConfig {
+    fn realm() -> String {
+        "api".to_owned()
+    }
+}
+
+/// `[auth.tokens]`: access tokens (JWT) of one issuer.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokensConfig {
+    /// What `iss` must be, byte by byte.
+    pub issuer: String,
+    /// What `aud` must be or hold.
+    pub audience: String,
+    /// The one algorithm that is taken: `EdDSA`, `ES256`, `RS256`, `HS256`, …
+    pub algorithm: String,
+    /// A file with the public key as PEM or JWKS, or with the secret for `HS…`.
+    pub key_file: PathBuf,
+    /// The claim with the scopes.
+    #[serde(default = "TokensConfig::scope_claim")]
+    pub scope_claim: String,
+}
+
+impl TokensConfig {
+    fn scope_claim() -> String {
+        "scope".to_owned()
+    }
+}
+
+/// One of `[[routes]]`: who may use a route. What none names, nobody may.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteConfig {
+    /// The path, as the router writes it: `/v1/models/{id}`.
+    pub path: String,
+    /// Methods, `POST` or `["GET", "DELETE"]`. `HEAD` goes with `GET`.
+    #[serde(deserialize_with = "value::list")]
+    pub methods: Vec<http::Method>,
+    /// `public`, `authenticated`, or the scope that is needed: `chat:write`.
+    #[serde(deserialize_with = "value::text")]
+    pub access: RouteAccess,
+}
+
+/// Who may use a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RouteAccess {
+    /// Everybody.
+    Public,
+    /// Whoever is known.
+    Authenticated,
+    /// Whoever has this scope.
+    Scope(Scope),
+}
+
+impl std::str::FromStr for RouteAccess {
+    type Err = stockade_core::ScopeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "public" => Ok(Self::Public),
+            "authenticated" => Ok(Self::Authenticated),
+            scope => scope.parse().map(Self::Scope),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! `[client_ip]`: who says where requests come from.
+
+use serde::Deserialize;
+use stockade_core::{ForwardingHeader, IpPrefix, TrustedProxies};
+
+use super::{ConfigError, value};
+
+/// `[client_ip]`: which proxies are believed when they name their client. Nobody is, by
+/// default: the client is whoever opened the connection.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClientIpConfig {
+    /// Networks of proxies, such as `10.0.0.0/8`.
+    #[serde(deserialize_with = "value::list")]
+    pub trusted_proxies: Vec<IpPrefix>,
+    /// The one header they use: `x-forwarded-for`, `forwarded`, or one that holds a
+    /// single address and is always overwritten. Must be said where there are proxies.
+    pub header: Option<String>,
+    /// Trusts so many proxies, whatever their addresses are. Only for servers that nobody
+    /// reaches past the proxies; networks are better.
+    pub dangerous_trusted_proxy_count: Option<u8>,
+}
+
+impl ClientIpConfig {
+    /// The proxies that are believed.
+    ///
+    /// # Errors
+    /// When only one half of it is said: whose header, or which.
+    pub fn proxies(&self) -> Result<TrustedProxies, ConfigError> {
+        let count = self.dangerous_trusted_proxy_count.unwrap_or(0);
+        let nobody = self.trusted_proxies.is_empty() && count == 0;
+        let header = match self.header.as_deref() {
+            None if nobody => return Ok(TrustedProxies::default()),
+            None => {
+                return Err(ConfigError::new(
+                    "client_ip: proxies are trusted, but client_ip.header is not set: say \
+                     which header they use, such as \"x-forwarded-for\"",
+                ));
+            }
+            Some(_) if nobody => {
+                return Err(ConfigError::new(
+                    "client_ip.header is set, but not client_ip.trusted_proxies: say whose \
+                     header is believed, such as [\"10.0.0.0/8\"]",
+                ));
+            }
+            Some(name) if name.eq_ignore_ascii_case("x-forwarded-for") => {
+                ForwardingHeader::XForwardedFor
+            }
+            Some(name) if name.eq_ignore_ascii_case("forwarded") => ForwardingHeader::Forwarded,
+            Some(name) => ForwardingHeader::Single(name.parse().map_err(|_| {
+                ConfigError::new(format!("client_ip.header: {name:?} is no header name"))
+            })?),
+        };
+        match (count, self.trusted_proxies.is_empty()) {
+            (0, _) => {
+                let networks = self.trusted_proxies.iter().copied();
+                Ok(TrustedProxies::new(header, networks))
+            }
+            (count, true) => Ok(TrustedProxies::dangerous_hops(header, count)),
+            (_, false) => Err(ConfigError::new(
+                "client_ip: trusted_proxies and dangerous_trusted_proxy_count are both set; \
+                 keep the networks",
+            )),
+        }
+    }
+}

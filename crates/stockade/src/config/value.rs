@@ -1,0 +1,95 @@
+//! How single values are written.
+
+use std::{fmt, marker::PhantomData, str::FromStr};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, SeqAccess, Visitor, value::SeqAccessDeserializer},
+};
+use zeroize::Zeroizing;
+
+/// A number that the compiler sees not to be zero.
+macro_rules! nonzero {
+    ($number:literal) => {
+        const { std::num::NonZero::new($number).expect("a literal over zero") }
+    };
+}
+pub(crate) use nonzero;
+
+/// A value that is written as text.
+pub(super) fn text<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr,
+    T::Err: fmt::Display,
+{
+    let text = String::deserialize(deserializer)?;
+    text.parse()
+        .map_err(|error: T::Err| D::Error::custom(error))
+}
+
+/// A list of values that are written as text; one text with commas is a list, too, as
+/// environment variables need it.
+pub(super) fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr,
+    T::Err: fmt::Display,
+{
+    struct List<T>(PhantomData<T>);
+
+    impl<'de, T> Visitor<'de> for List<T>
+    where
+        T: FromStr,
+        T::Err: fmt::Display,
+    {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of texts, or one text with commas")
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Vec<T>, E>
+        where
+            E: Error,
+        {
+            let texts = text
+                .split(',')
+                .map(str::trim)
+                .filter(|text| !text.is_empty());
+            let values = texts.map(|text| text.parse().map_err(E::custom));
+            values.collect()
+        }
+
+        fn visit_seq<A>(self, seq: A) -> Result<Vec<T>, A::Error>
+        where
+            A: SeqAccess<'de>,
+        {
+            let texts = Vec::<String>::deserialize(SeqAccessDeserializer::new(seq))?;
+            let values = texts
+                .iter()
+                .map(|text| text.parse().map_err(A::Error::custom));
+            values.collect()
+        }
+    }
+
+    deserializer.deserialize_any(List(PhantomData))
+}
+
+/// An address that may hold a password; it is not shown.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct SecretUrl(Zeroizing<String>);
+
+impl SecretUrl {
+    /// The URL, password included.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretUrl(…)")
+    }
+}

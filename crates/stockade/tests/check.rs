@@ -1,0 +1,168 @@
+//! What is said of unsafe configurations.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use stockade::{Config, Finding, Format, Severity, Surroundings, check};
+use stockade_core::Timestamp;
+use stockade_key_auth::{KeyDigest, KeyHash, KeyRecord};
+
+const SAFE: &str = r#"
+[auth]
+keys_file = "keys.yaml"
+[client_ip]
+trusted_proxies = "10.0.0.0/8"
+header = "x-forwarded-for"
+[rate_limit]
+by_ip = "600/minute"
+by_key = "60/minute"
+[concurrency]
+per_key = 8
+[store]
+redis = "rediss://:f9c1ff33e81a@redis.internal"
+on_failure = "local"
+"#;
+
+fn findings(text: &str, surroundings: &Surroundings) -> Vec<Finding> {
+    let config = Config::parse(text, Format::Toml, [("", "")]).unwrap();
+    check(&config, surroundings)
+}
+
+fn key(id: &str, hash: impl Into<KeyHash>) -> KeyRecord {
+    KeyRecord::new(id.parse().unwrap(), hash)
+}
+
+fn safe() -> Surroundings {
+    let key = key("a", KeyDigest::of(b"x")).expires(Timestamp::from_secs(9_999_999_999));
+    Surroundings {
+        listen: Some("0.0.0.0:8000".parse().unwrap()),
+        tls: false,
+        key_file_mode: Some(0o100_600),
+        keys: vec![key],
+        token_secret: Some(vec![b'x'; 44]),
+    }
+}
+
+#[test]
+fn a_safe_one_is_not_found_fault_with() {
+    assert_eq!(findings(SAFE, &safe()), []);
+}
+
+#[test]
+fn every_unsafe_setting_is_found() {
+    for (from, to, severity, setting) in [
+        (
+            "[auth]",
+            "[docs]\nallowed = true\n[auth]",
+            Severity::Warning,
+            "docs.allowed",
+        ),
+        (
+            "[auth]",
+            "[cors]\nallow_origins = \"*\"\nallow_credentials = true\n[auth]",
+            Severity::Error,
+            "cors.allow_credentials",
+        ),
+        (
+            "[auth]",
+            "[cors]\nallow_origins = \"*\"\n[auth]",
+            Severity::Warning,
+            "cors.allow_origins",
+        ),
+        (
+            "trusted_proxies = \"10.0.0.0/8\"\nheader = \"x-forwarded-for\"",
+            "",
+            Severity::Error,
+            "server.listen",
+        ),
+        (
+            "10.0.0.0/8",
+            "0.0.0.0/0",
+            Severity::Error,
+            "client_ip.trusted_proxies",
+        ),
+        (
+            "trusted_proxies = \"10.0.0.0/8\"",
+            "dangerous_trusted_proxy_count = 1",
+            Severity::Warning,
+            "client_ip.dangerous_trusted_proxy_count",
+        ),
+        (
+            "by_ip = \"600/minute\"",
+            "",
+            Severity::Error,
+            "rate_limit.by_ip",
+        ),
+        (
+            "by_key = \"60/minute\"",
+            "",
+            Severity::Warning,
+            "rate_limit.by_key",
+        ),
+        ("per_key = 8", "", Severity::Warning, "concurrency"),
+        (
+            "\"local\"",
+            "\"allow\"",
+            Severity::Error,
+            "store.on_failure",
+        ),
+        (":f9c1ff33e81a@", "", Severity::Error, "store.redis"),
+        ("f9c1ff33e81a", "changeme", Severity::Error, "store.redis"),
+        ("rediss://", "redis://", Severity::Warning, "store.redis"),
+        (
+            "[auth]",
+            "[abuse]\nreport_only = true\n[auth]",
+            Severity::Warning,
+            "abuse.report_only",
+        ),
+        (
+            "[auth]",
+            "[abuse]\nallow = \"::/0\"\n[auth]",
+            Severity::Error,
+            "abuse.allow",
+        ),
+        (
+            "[auth]",
+            "[[routes]]\npath = \"/x\"\nmethods = \"POST\"\naccess = \"public\"\n[auth]",
+            Severity::Warning,
+            "routes",
+        ),
+    ] {
+        let found = findings(&SAFE.replace(from, to), &safe());
+        let found: Vec<_> = found.iter().map(|f| (f.severity, f.setting)).collect();
+        assert_eq!(found, [(severity, setting)], "{from} -> {to}");
+    }
+}
+
+#[test]
+fn files_and_keys_are_looked_at() {
+    type Change = fn(&mut Surroundings);
+    const CHEAP: &str = "$2b$04$abcdefghijklmnopqrstuuW3o0o8LkRIqEwXKYXmnZy1Pcq3cQ1Wa";
+    let changes: [(Change, &str); 5] = [
+        (|it| it.key_file_mode = Some(0o644), "every user"),
+        (|it| it.key_file_mode = Some(0o640), "a whole group"),
+        (|it| it.keys[0].expires = None, "the keys a never expire"),
+        (
+            |it| it.keys[0].hash = CHEAP.parse().unwrap(),
+            "cheap to guess",
+        ),
+        (
+            |it| it.token_secret = Some(b"changeme\n".to_vec()),
+            "can be guessed",
+        ),
+    ];
+    for (change, reason) in changes {
+        let mut surroundings = safe();
+        change(&mut surroundings);
+        let found = findings(SAFE, &surroundings);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].reason.contains(reason), "{found:?}");
+    }
+}
+
+#[test]
+fn revoked_keys_do_not_count() {
+    let mut surroundings = safe();
+    surroundings.keys[0].expires = None;
+    surroundings.keys[0].revoked = Some(Timestamp::from_secs(1));
+    assert_eq!(findings(SAFE, &surroundings), []);
+}

@@ -1,0 +1,189 @@
+//! Configurations as people write them, and as they get them wrong.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use stockade::{Config, ConfigError, Format, LEGACY_NAMES, OnFailure, RouteAccess};
+
+const AUTH: &str = "[auth]\nkeys_file = \"keys.yaml\"\n";
+
+fn parse(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let text = format!("{AUTH}{text}");
+    Config::parse(&text, Format::Toml, environment.iter().copied())
+}
+
+fn error(text: &str, environment: &[(&str, &str)]) -> String {
+    parse(text, environment).unwrap_err().to_string()
+}
+
+#[test]
+fn the_smallest_one_is_the_keys() {
+    let config = parse("", &[]).unwrap();
+    assert!(config.rate_limit.by_ip.is_empty());
+    assert_eq!(config.abuse.threshold.get(), 5);
+    assert!(config.store.is_none());
+}
+
+#[test]
+fn yaml_says_the_same() {
+    let text = "auth:\n  keys_file: keys.yaml\nroutes:\n  - path: /v1/models\n    methods: GET\n    \
+                access: models:read\nrate_limit:\n  by_key: [60/minute, 10000/day]\n";
+    let config = Config::parse(text, Format::Yaml, [("", "")]).unwrap();
+    let access = RouteAccess::Scope("models:read".parse().unwrap());
+    assert_eq!(config.routes[0].access, access);
+    assert_eq!(config.rate_limit.by_key.len(), 2);
+    let error = Config::parse("auth: {keys: x}", Format::Yaml, [("", "")]).unwrap_err();
+    assert!(
+        error.to_string().contains("unknown field `keys`"),
+        "{error}"
+    );
+}
+
+// R08
+#[test]
+fn faults_say_where_and_what_to_do() {
+    for (text, expected) in [
+        (
+            "[rate_limt]\n",
+            "line 3: unknown field `rate_limt`; did you mean `rate_limit`?",
+        ),
+        ("[rate_limit]\nby_ip = \"0/minute\"\n", "line 4: "),
+        ("[rate_limit]\nby_ip = [\"60/fortnight\"]\n", "line 4: "),
+        (
+            "[store]\nredis = \"redis://h\"\n",
+            "line 3: missing field `on_failure`",
+        ),
+        (
+            "[client_ip]\ntrusted_proxies = \"10.0.0.0/33\"\n",
+            "line 4: ",
+        ),
+        (
+            "[[routes]]\npath = \"/x\"\nmethods = \"GET\"\naccess = \"a b\"\n",
+            "line 6: ",
+        ),
+    ] {
+        let error = error(text, &[]);
+        assert!(error.starts_with(expected), "{text}: {error}");
+    }
+}
+
+#[test]
+fn the_environment_comes_before_the_file() {
+    let text = "[abuse]\nthreshold = 7\nwindow_secs = 60\n";
+    let environment = [
+        ("STOCKADE_ABUSE__THRESHOLD", "9"),
+        ("STOCKADE_STORE__REDIS", "redis://:secret@host"),
+        ("STOCKADE_STORE__ON_FAILURE", "deny"),
+        (
+            "STOCKADE_CORS__ALLOW_ORIGINS",
+            "https://a.example, https://b.example",
+        ),
+        ("HOME", "/root"),
+    ];
+    let config = parse(text, &environment).unwrap();
+    assert_eq!(
+        (config.abuse.threshold.get(), config.abuse.window_secs.get()),
+        (9, 60)
+    );
+    assert_eq!(config.cors.allow_origins.len(), 2);
+    let store = config.store.as_ref().unwrap();
+    assert_eq!(store.on_failure, OnFailure::Deny);
+    assert_eq!(store.redis.expose(), "redis://:secret@host");
+    assert!(!format!("{config:?}").contains("secret"));
+
+    let typo = error("", &[("STOCKADE_ABUSE__TRESHOLD", "9")]);
+    assert!(typo.contains("did you mean `threshold`?"), "{typo}");
+}
+
+#[test]
+fn takes_the_names_that_people_have() {
+    let environment = [
+        ("RATE_LIMIT_IP", "60/minute"),
+        ("BURST_IP", "10"),
+        ("RATE_LIMIT_KEY", "100/minute"),
+        ("BURST_KEY", "20"),
+        ("ABUSE_THRESHOLD_ERRORS", "8"),
+        ("ABUSE_WINDOW_SECONDS", "45"),
+        ("DENYLIST_FILE", "deny.txt"),
+        ("CORS_ALLOW_ORIGINS", "https://a.example,https://b.example"),
+        ("ALLOW_DOCS", "true"),
+        ("API_KEYS_FILE", "other.yaml"),
+        ("TRUST_PROXY_HEADERS", "true"),
+        ("TRUSTED_PROXY_COUNT", "2"),
+        ("MAX_CONCURRENT_STREAMS_PER_ID", "4"),
+    ];
+    let config = parse("", &environment).unwrap();
+    assert_eq!(
+        config.rate_limit.by_ip,
+        ["60/minute burst 10".parse().unwrap()]
+    );
+    assert_eq!(
+        config.rate_limit.by_key,
+        ["100/minute burst 20".parse().unwrap()]
+    );
+    assert_eq!(
+        (config.abuse.threshold.get(), config.abuse.window_secs.get()),
+        (8, 45)
+    );
+    assert_eq!(config.abuse.deny_list.unwrap().to_str(), Some("deny.txt"));
+    assert_eq!(config.cors.allow_origins.len(), 2);
+    assert!(config.docs.allowed);
+    assert_eq!(config.auth.keys_file.unwrap().to_str(), Some("other.yaml"));
+    assert_eq!(config.client_ip.dangerous_trusted_proxy_count, Some(2));
+    assert!(config.client_ip.proxies().is_ok());
+    assert_eq!(config.concurrency.per_key.unwrap().get(), 4);
+
+    let rps = [
+        ("RATE_LIMIT_RPS", "5"),
+        ("RATE_LIMIT_BURST", "30"),
+        ("RATE_LIMIT_WINDOW_SEC", "10"),
+    ];
+    let config = parse("", &rps).unwrap();
+    assert_eq!(
+        config.rate_limit.by_ip,
+        ["50/10s burst 30".parse().unwrap()]
+    );
+    for (name, _) in rps.iter().chain(&environment) {
+        assert!(
+            LEGACY_NAMES.iter().any(|(known, _)| known == name),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn names_that_people_have_are_not_guessed_at() {
+    for (environment, expected) in [
+        (&[("BURST_IP", "10")][..], "RATE_LIMIT_IP"),
+        (
+            &[("RATE_LIMIT_IP", "5/s"), ("RATE_LIMIT_RPS", "5")],
+            "keep one",
+        ),
+        (
+            &[("TRUST_PROXY_HEADERS", "perhaps")],
+            "neither true nor false",
+        ),
+        (&[("RATE_LIMIT_RPS", "fast")], "no whole number"),
+    ] {
+        let error = error("", environment);
+        assert!(error.contains(expected), "{environment:?}: {error}");
+    }
+}
+
+#[test]
+fn half_a_proxy_is_refused() {
+    for text in [
+        "[client_ip]\nheader = \"x-forwarded-for\"\n",
+        "[client_ip]\ntrusted_proxies = [\"10.0.0.0/8\"]\n",
+        "[client_ip]\ndangerous_trusted_proxy_count = 1\n",
+    ] {
+        let error = parse(text, &[]).unwrap().client_ip.proxies().unwrap_err();
+        assert!(error.to_string().starts_with("client_ip"), "{error}");
+    }
+}
+
+#[test]
+fn a_weight_of_nothing_is_refused() {
+    let config = parse("[abuse.weights]\nnot_found = 2\nbad_key = 1\n", &[]).unwrap();
+    let error = config.abuse.policy(&[]).unwrap_err().to_string();
+    assert!(error.starts_with("abuse.weights.bad_key: "), "{error}");
+}
