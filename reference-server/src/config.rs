@@ -1,44 +1,49 @@
 //! The configuration file: one TOML file for everything the server does.
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
 };
 
 use serde::Deserialize;
+use stockade::Format;
 
-mod fault;
 mod model;
 mod sections;
 
 pub use sections::{
-    AuthConfig, ClientIpConfig, DatabaseUrl, DeviceConfig, LogConfig, LogFormat, LogLevel,
-    ModelConfig, QuantiseConfig, ServerConfig, TokensConfig,
+    DeviceConfig, LogConfig, LogFormat, LogLevel, ModelConfig, QuantiseConfig, ServerConfig,
 };
 
 use crate::StartError;
 
 /// What an operator chooses. Only the model and the keys must be chosen.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// The listener and its limits.
-    #[serde(default)]
     pub server: ServerConfig,
     /// Which model, and how much of it.
     pub model: ModelConfig,
-    /// Who may use it.
-    pub auth: AuthConfig,
-    /// Which proxies are believed.
-    #[serde(default)]
-    pub client_ip: ClientIpConfig,
     /// What is logged, and how.
-    #[serde(default)]
     pub log: LogConfig,
+    /// Who may use it, and how much of it.
+    pub fence: stockade::Config,
+}
+
+/// The sections that are not the fence's. It reads the same file, and refuses what belongs
+/// to neither.
+#[derive(Deserialize)]
+struct Own {
+    #[serde(default)]
+    server: ServerConfig,
+    model: ModelConfig,
+    #[serde(default)]
+    log: LogConfig,
 }
 
 impl Config {
-    /// Reads a file. Relative paths within it are relative to its folder.
+    /// Reads a file. Relative paths within it are relative to its folder; variables of the
+    /// environment such as `STOCKADE_SERVER__LISTEN` come before it.
     ///
     /// # Errors
     /// When it cannot be read, or is not what it should be; the error says where.
@@ -46,8 +51,9 @@ impl Config {
         let name = path.display();
         let text = fs::read_to_string(path)
             .map_err(|error| StartError::new(format!("cannot read {name}: {error}")))?;
-        let mut config =
-            fault::parse(&text).map_err(|fault| StartError::new(format!("{name}:{fault}")))?;
+        let environment: Vec<_> = env::vars().collect();
+        let mut config = Self::with(&text, &environment)
+            .map_err(|error| StartError::new(error.within(&name.to_string()).to_string()))?;
         config.resolve_paths(path.parent().unwrap_or(Path::new("")));
         Ok(config)
     }
@@ -57,16 +63,23 @@ impl Config {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn parse(text: &str) -> Result<Self, StartError> {
-        fault::parse(text).map_err(|fault| StartError::new(format!("line {fault}")))
+        Self::with(text, &[]).map_err(|error| StartError::new(error.to_string()))
+    }
+
+    fn with(text: &str, environment: &[(String, String)]) -> Result<Self, stockade::ConfigError> {
+        let environment = || environment.iter().map(|(name, value)| (name, value));
+        let fence = stockade::parse(text, Format::Toml, environment())?;
+        let Own { server, model, log } = stockade::parse(text, Format::Toml, environment())?;
+        Ok(Self {
+            server,
+            model,
+            log,
+            fence,
+        })
     }
 
     fn resolve_paths(&mut self, folder: &Path) {
-        if let Some(file) = &mut self.auth.keys_file {
-            *file = folder.join(&*file);
-        }
-        if let Some(tokens) = &mut self.auth.tokens {
-            tokens.key_file = folder.join(&tokens.key_file);
-        }
+        self.fence.resolve_paths(folder);
         // A hub id stays what it is, also where a folder beside the file bears its name.
         let source = Path::new(&self.model.source);
         if source.starts_with(".") || source.starts_with("..") {

@@ -14,8 +14,7 @@ pub mod tiny_model;
 
 pub use cli::Cli;
 pub use config::{
-    AuthConfig, ClientIpConfig, Config, DatabaseUrl, DeviceConfig, LogConfig, LogFormat, LogLevel,
-    ModelConfig, QuantiseConfig, ServerConfig, TokensConfig,
+    Config, DeviceConfig, LogConfig, LogFormat, LogLevel, ModelConfig, QuantiseConfig, ServerConfig,
 };
 pub use server::{Ended, Server, Stop};
 pub use start_error::StartError;

@@ -12,3 +12,4 @@ mod fence;
 mod grpc;
 mod house;
 mod http1;
+mod whole;

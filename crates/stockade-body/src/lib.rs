@@ -1,1 +1,190 @@
 //! Checks request bodies, JSON and images, before a model sees them, as a tower layer.
+//!
+//! # Rules
+//! 1. What the head tells is judged before a byte of the body is read: a length over the
+//!    limit is a 413, a type that the route does not take a 415, and so is any
+//!    `Content-Encoding`. Nothing is decompressed here.
+//! 2. What really comes in is counted, also where no length was told. It has a deadline and
+//!    a minimum rate (408), and all bodies together have a bound (503 at once, with
+//!    `Retry-After`), which holds until the last byte of them is freed by the handler.
+//! 3. Each route has a [`Profile`]; what no rule is for takes no body. The bytes that were
+//!    judged are the bytes that the handler gets: the same memory, in one frame.
+//! 4. JSON is read once, without recursion and without a tree, by all of RFC 8259 and
+//!    stricter: UTF-8 without a byte order mark, at most 64 levels, no number beyond 1e308,
+//!    no half of a surrogate pair, no name twice in an object. A name that differs from a
+//!    known one in upper and lower case only is refused, since some readers take it for
+//!    that one.
+//! 5. The rules of a profile are a table: models, messages, characters of prompt, tokens,
+//!    ranges, tools, images. Members that no rule is for pass, but for parts of a message:
+//!    sound, video and files are refused unless they are allowed.
+//! 6. Images are `data:` URLs in canonical form, or base64 or bytes where the API has them.
+//!    Nothing is ever fetched or opened; all else gets one and the same answer. They are
+//!    judged by their structure, without decoding them ([`ImageRules`]); a pool that
+//!    decodes them comes with the feature `decode`.
+//! 7. A refusal names the field and the rule, `messages[0].content[1].image_url.url`, and
+//!    never what was in it.
+//! 8. What was found goes on: a [`Demand`](stockade_core::Demand) (model, tokens) for
+//!    budgets and logs, and [`ValidatedImages`] as an extension for the handler.
+//!
+//! # Knowing before deploying
+//! - Put it inside of authentication, so that strangers cannot make it work, and so that it
+//!   knows which models a principal may use.
+//! - axum's own extractors stop at 2 MB. Behind this layer that limit can go:
+//!   `Router::layer(DefaultBodyLimit::disable())`.
+//! - A route is known by the [`MatchedRoute`](stockade_core::MatchedRoute) that the router's
+//!   adapter leaves; without one, by its exact path.
+//! - It needs a tokio runtime with time as soon as a body has to be waited for. Bodies are
+//!   judged where the request is, at less than 0.1 ms a MiB.
+//! - Trailers of a body that is judged are dropped. gRPC takes [`Profile::streamed`], which
+//!   counts and does nothing else: tonic has its own limits for messages and their encoding.
+//! - The bound on memory counts bodies, and texts of images that had to be unescaped. What
+//!   a handler decodes is its own, and so is the copy that a form's parser makes for as
+//!   long as it runs.
+//! - The prompt's tokens are estimated: four characters are one, 28 × 28 pixels are one.
+//!
+//! # Examples
+//! A chat that one model answers:
+//!
+//! ```
+//! use std::convert::Infallible;
+//!
+//! use bytes::Bytes;
+//! use http::{Method, Request, Response, StatusCode};
+//! use http_body_util::{BodyExt, Full};
+//! use stockade_body::{BodyRules, CheckedBody, Profile};
+//! use tower::{ServiceBuilder, ServiceExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let rules = BodyRules::new()
+//!     .route(Method::POST, "/v1/chat/completions", Profile::openai_chat().models(["tiny"]));
+//! let service = ServiceBuilder::new()
+//!     .layer(rules.into_layer())
+//!     .service_fn(|_: Request<CheckedBody<Full<Bytes>>>| async {
+//!         Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+//!     });
+//! let chat = |body: &'static str| {
+//!     Request::post("/v1/chat/completions")
+//!         .header("content-type", "application/json")
+//!         .body(Full::from(body))
+//! };
+//!
+//! let good = r#"{"model": "tiny", "messages": [{"role": "user", "content": "Hello!"}]}"#;
+//! let passed = service.clone().oneshot(chat(good)?).await?;
+//! assert_eq!(passed.status(), StatusCode::OK);
+//!
+//! let dear = r#"{"model": "tiny", "messages": [], "n": 1000000000}"#;
+//! let refused = service.oneshot(chat(dear)?).await?;
+//! assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+//! assert_eq!(
+//!     refused.into_body().collect().await?.to_bytes(),
+//!     r#"{"error":{"message":"the value must be a whole number from 1 to 8","#.to_owned()
+//!         + r#""type":"invalid_request_error","param":"n","code":"VALUE_OUT_OF_RANGE"}}"#,
+//! );
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! In an axum router, with a table of one's own, an upload of images, and the images that
+//! were found:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use axum::{
+//!     Extension, Router,
+//!     body::Body,
+//!     extract::{DefaultBodyLimit, MatchedPath, Request},
+//!     routing::post,
+//! };
+//! use http::{Method, StatusCode};
+//! use stockade_body::{BodyRules, ImageFormat, ImageRules, Profile, Rule, ValidatedImages};
+//! use stockade_core::MatchedRoute;
+//! use tower::{ServiceBuilder, ServiceExt};
+//!
+//! /// From axum's word for a route to Stockade's.
+//! fn tell(mut request: Request) -> Request {
+//!     if let Some(path) = request.extensions().get::<MatchedPath>() {
+//!         let route = MatchedRoute::new(path.as_str());
+//!         request.extensions_mut().insert(route);
+//!     }
+//!     request
+//! }
+//!
+//! async fn size(Extension(images): Extension<ValidatedImages>) -> String {
+//!     let facts = images.as_slice()[0].facts();
+//!     format!("{} × {}", facts.width, facts.height)
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let search = Profile::json()
+//!     .max_bytes(4 << 10)
+//!     .rule("/query", Rule::Required)
+//!     .rule("/query", Rule::Chars(500))
+//!     .rule("/tags/*", Rule::one_of(["cats", "dogs"]));
+//! let picture = Profile::image()
+//!     .images(ImageRules::default().formats([ImageFormat::Gif]).side(2_048));
+//! let rules = BodyRules::new()
+//!     .route(Method::POST, "/search", search)
+//!     .route(Method::POST, "/pictures/{id}", picture)
+//!     .deadline(Duration::from_secs(20))
+//!     .total_memory(64 << 20);
+//!
+//! let app: Router = Router::new()
+//!     .route("/search", post(async || "found"))
+//!     .route("/pictures/{id}", post(size))
+//!     .layer(ServiceBuilder::new().map_request(tell).layer(rules.into_layer()))
+//!     .layer(DefaultBodyLimit::disable());
+//! let send = async |path: &str, content_type: &str, body: &'static [u8]| {
+//!     let request = Request::post(path).header("content-type", content_type);
+//!     let response = app.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
+//!     response.status()
+//! };
+//!
+//! let json = "application/json";
+//! assert_eq!(send("/search", json, br#"{"query": "small"}"#).await, StatusCode::OK);
+//! assert_eq!(send("/search", json, br#"{"tags": ["fish"]}"#).await, StatusCode::BAD_REQUEST);
+//! assert_eq!(send("/search", json, b"[").await, StatusCode::BAD_REQUEST);
+//!
+//! let gif = b"GIF89a\x01\0\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
+//! assert_eq!(send("/pictures/7", "image/gif", gif).await, StatusCode::OK);
+//! let cut = &gif[..gif.len() - 1];
+//! assert_eq!(send("/pictures/7", "image/gif", cut).await, StatusCode::BAD_REQUEST);
+//! assert_eq!(send("/pictures/7", "image/png", gif).await, StatusCode::BAD_REQUEST);
+//! # Ok(())
+//! # }
+//! ```
+
+mod body;
+mod future;
+mod image;
+mod json;
+mod judge;
+mod layer;
+mod media_type;
+mod memory;
+mod multipart;
+mod pace;
+mod profile;
+mod reader;
+mod refusal;
+mod response;
+mod rules;
+mod service;
+mod verdict;
+
+pub use body::CheckedBody;
+pub use future::ResponseFuture;
+pub use image::{
+    DataUrl, ImageError, ImageErrorKind, ImageFacts, ImageFormat, ImageRules, ValidatedImage,
+    ValidatedImages,
+};
+#[cfg(feature = "decode")]
+pub use image::{DecodeLimits, DecodedImage, ImageDecoder};
+pub use json::JsonLimits;
+pub use layer::BodyCheckLayer;
+pub use profile::{Profile, Rule};
+pub use response::ResponseBody;
+pub use rules::BodyRules;
+pub use service::BodyCheck;

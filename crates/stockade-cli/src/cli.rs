@@ -6,12 +6,14 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::{
     Failure,
+    bans::BansArgs,
+    check::CheckArgs,
     generate::{CompletionsArgs, ManArgs},
     keys::KeysArgs,
     token::TokenCommand,
 };
 
-/// Makes, lists, rotates and revokes API keys, and issues access tokens
+/// Manages the keys, tokens and bans of an API, and checks its configuration
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "stockade",
@@ -25,6 +27,8 @@ Examples:
   stockade keys rotate team-core             Replace a key; the old one works for a day more
   stockade keys verify < key.txt             Say whose key it is, and whether it is taken
   stockade token issue --help                Issue a short-lived access token
+  stockade bans list                         Show who is banned
+  stockade check stockade.toml               Say what is unsafe about a configuration
 
 Exit codes: 0 done, 1 refused or failed, 2 asked the wrong way."
 )]
@@ -40,6 +44,10 @@ enum Command {
     /// Issue access tokens, and look into them
     #[command(subcommand)]
     Token(TokenCommand),
+    /// List, add and remove bans, and say why somebody is banned
+    Bans(BansArgs),
+    /// Say what is unsafe about a configuration, and how to mend it
+    Check(CheckArgs),
     /// Write a completion script for a shell
     ///
     /// For bash: `stockade completions bash > ~/.local/share/bash-completion/completions/stockade`
@@ -86,6 +94,8 @@ pub fn run(cli: Cli) -> Result<Outcome, Failure> {
         match cli.command {
             Command::Keys(keys) => keys.run().await,
             Command::Token(token) => token.run().await,
+            Command::Bans(bans) => bans.run(),
+            Command::Check(check) => check.run().await,
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),
         }

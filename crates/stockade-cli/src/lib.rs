@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod ask;
+mod bans;
+mod check;
 mod cli;
 mod failure;
 mod generate;

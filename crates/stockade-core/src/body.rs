@@ -65,6 +65,18 @@ where
     }
 }
 
+/// Empty; for layers around a guard that answer some requests themselves.
+impl<B, H> Default for GuardedBody<B, H>
+where
+    H: Hold,
+{
+    fn default() -> Self {
+        Self {
+            kind: Kind::Refusal { bytes: None },
+        }
+    }
+}
+
 impl<B, H> Body for GuardedBody<B, H>
 where
     B: Body<Data = Bytes>,

@@ -1,1 +1,108 @@
-//! Limits, permits and bans of Stockade's layers on Redis or Valkey.
+//! Limits, permits and bans that all processes of a service share, on Redis or Valkey.
+//!
+//! # Rules
+//! 1. One connection carries everything ([`Redis`]). It is made in the background and made
+//!    anew whenever it breaks; nothing ever waits for it.
+//! 2. [`RedisLimits`] take one decision on all quotas of a request, in one script, by the
+//!    server's clock. Requests that come at once share a call. With leases, a process takes
+//!    permits in advance and decides by itself; **no more are let in by that**.
+//! 3. [`RedisPermits`] are kept alive by the process that holds them. Those of a process
+//!    that died are free again after their time.
+//! 4. [`RedisBans`] hold on every process within a second, and where they were made also
+//!    without Redis.
+//! 5. **What happens without Redis is chosen**, never a default: a store only says that it
+//!    has no decision. [`Fallback`](stockade_rate_limit::Fallback) sets the deadline, and
+//!    denies, allows, or counts locally; permits are refused, and bans stay.
+//! 6. Everything that waits, and everything that is kept, is bounded. Every key of a limit
+//!    or a permit expires.
+//! 7. Keys are `stockade:{namespace}:…`. What clients write is in them as a digest only.
+//!
+//! # Knowing before deploying
+//! - Redis 6.2 or Valkey 7.2, or later, with `maxmemory-policy noeviction`: an evicted key is a
+//!   debt forgiven. Where memory is out, the failure policy decides.
+//! - The user needs `EVALSHA`, `SCRIPT LOAD`, `TIME` and the commands of strings, hashes,
+//!   sorted sets and streams, on keys `stockade:*`.
+//! - A cluster keeps a [`Namespace`] on one of its servers, and the connection follows it
+//!   there. Services that share no limits take a namespace each.
+//! - Behind Sentinel, or any other failover, name an address that leads to the primary: a
+//!   server that has become a replica is left, and the address is looked up again. What the
+//!   new primary has not heard of is lost: debts of the last moment, at most.
+//! - Redis's data may be lost: buckets are full then, permits are put back as they are
+//!   renewed, and bans hold where they are known.
+//!
+//! # Example
+//! Where Redis is not there, and each process counts by itself with half of the quota:
+//!
+//! ```
+//! use std::convert::Infallible;
+//!
+//! use http::{Request, Response, StatusCode};
+//! use http_body_util::Full;
+//! use stockade_core::Guard;
+//! use stockade_rate_limit::{
+//!     By, FailurePolicy, Fallback, Fraction, Limit, Limits, Quota, RateLimit,
+//! };
+//! use stockade_redis::{Redis, RedisConfig, RedisLimits};
+//! use tower::{ServiceBuilder, ServiceExt};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // Nothing listens there.
+//! let redis = Redis::connect(RedisConfig::new("redis://127.0.0.1:1")?)?;
+//! let half = FailurePolicy::Local { fraction: Fraction::new(0.5)? };
+//! let store = Fallback::new(RedisLimits::new(&redis), half);
+//! let limits = Limits::new([Limit::new("all", By::everything()).quota(Quota::per_hour(2))])?;
+//! let service = ServiceBuilder::new()
+//!     .layer(RateLimit::with_store(limits, store.clone()).into_layer())
+//!     .service_fn(|_request: Request<()>| async {
+//!         Ok::<_, Infallible>(Response::new(Full::<bytes::Bytes>::default()))
+//!     });
+//!
+//! let passed = service.clone().oneshot(Request::new(())).await?;
+//! assert_eq!(passed.status(), StatusCode::OK);
+//! let refused = service.oneshot(Request::new(())).await?;
+//! assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+//! assert_eq!(store.health().decided_without, 2);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! All of it, with leases, under a name of its own:
+//!
+//! ```no_run
+//! use std::{num::NonZeroU32, sync::Arc};
+//!
+//! use stockade_abuse::{AbusePolicy, Detector};
+//! use stockade_redis::{Redis, RedisBans, RedisConfig, RedisLimits, RedisPermits};
+//!
+//! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+//! const HUNDRED: NonZeroU32 = NonZeroU32::new(100).unwrap();
+//!
+//! let config = RedisConfig::new("rediss://:secret@redis.internal:6380")?
+//!     .namespace("chat".parse()?)
+//!     .root_certificates(std::fs::read("ca.pem")?);
+//! let redis = Redis::connect(config)?;
+//! let limits = RedisLimits::with_leases(&redis, HUNDRED);
+//! let permits = RedisPermits::new(&redis);
+//! let detector = Detector::builder(AbusePolicy::new())
+//!     .store(Arc::new(RedisBans::new(&redis)))
+//!     .build();
+//! # let _ = (limits, permits, detector);
+//! # Ok(())
+//! # }
+//! ```
+
+mod bans;
+mod config;
+mod connection;
+mod fault;
+mod key;
+mod limits;
+mod permits;
+
+pub use bans::RedisBans;
+pub use config::{RedisConfig, RedisConfigError};
+pub use connection::Redis;
+pub use key::Namespace;
+pub use limits::{RedisLimits, RedisLimitsStats, RedisWait};
+pub use permits::{RedisPermit, RedisPermitWait, RedisPermits, RedisPermitsStats};

@@ -346,6 +346,13 @@ fn store(config: &Config, findings: &mut Findings) {
 }
 
 fn abuse(config: &Config, findings: &mut Findings) {
+    if !config.abuse.enabled {
+        findings.warning(
+            "abuse.enabled",
+            "whoever offends can go on doing so",
+            "set it to true",
+        );
+    }
     if config.abuse.report_only {
         findings.warning(
             "abuse.report_only",

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 mod abuse;
 mod auth;
@@ -27,6 +27,9 @@ pub use load::{Format, parse};
 pub use value::SecretUrl;
 
 /// What an operator chooses. Only `[auth]` must be there.
+///
+/// The sections `[server]`, `[model]` and `[log]` of the same file belong to whoever
+/// serves, and are not looked at.
 ///
 /// ```
 /// use stockade::{Config, Format};
@@ -85,6 +88,13 @@ pub struct Config {
     /// Pages that describe the API.
     #[serde(default)]
     pub docs: DocsConfig,
+    // What stands in the same file for whoever serves, such as `stockade-server`.
+    #[serde(default, rename = "server")]
+    _server: IgnoredAny,
+    #[serde(default, rename = "model")]
+    _model: IgnoredAny,
+    #[serde(default, rename = "log")]
+    _log: IgnoredAny,
 }
 
 impl Config {

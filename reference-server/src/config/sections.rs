@@ -1,15 +1,11 @@
 //! The sections of the configuration file.
 
 use std::{
-    fmt,
     net::SocketAddr,
     num::{NonZeroU16, NonZeroU32},
-    path::PathBuf,
 };
 
 use serde::Deserialize;
-use stockade_core::IpPrefix;
-use zeroize::Zeroizing;
 
 /// A number that the compiler sees not to be zero.
 macro_rules! nonzero {
@@ -131,93 +127,6 @@ pub enum QuantiseConfig {
     Q8,
     /// About 4.5 bits a weight.
     Q4,
-}
-
-/// `[auth]`: who may use the server. There is no way to run it without keys.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AuthConfig {
-    /// The file (YAML, TOML or JSON) with the hashes of the keys. Either this or
-    /// `keys_database` is there.
-    pub keys_file: Option<PathBuf>,
-    /// The database with the hashes of the keys, for several servers that share them:
-    /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`.
-    pub keys_database: Option<DatabaseUrl>,
-    /// The realm of the challenge.
-    #[serde(default = "AuthConfig::realm")]
-    pub realm: String,
-    /// Tokens that are taken besides keys.
-    pub tokens: Option<TokensConfig>,
-}
-
-/// Where a database is; not shown, since it may hold a password.
-#[derive(Clone, Deserialize)]
-#[serde(transparent)]
-pub struct DatabaseUrl(Zeroizing<String>);
-
-impl DatabaseUrl {
-    /// The URL, password included.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("DatabaseUrl(…)")
-    }
-}
-
-/// `[auth.tokens]`: access tokens (JWT) of one issuer.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TokensConfig {
-    /// What `iss` must be, byte by byte.
-    pub issuer: String,
-    /// What `aud` must be or hold.
-    pub audience: String,
-    /// The one algorithm that is taken: `EdDSA`, `ES256`, `RS256`, `HS256`, …
-    pub algorithm: String,
-    /// A file with the public key as PEM or JWKS, or with the secret for `HS…`.
-    pub key_file: PathBuf,
-    /// The claim with the scopes.
-    #[serde(default = "TokensConfig::scope_claim")]
-    pub scope_claim: String,
-}
-
-impl TokensConfig {
-    fn scope_claim() -> String {
-        "scope".to_owned()
-    }
-}
-
-impl AuthConfig {
-    fn realm() -> String {
-        "api".to_owned()
-    }
-}
-
-/// `[client_ip]`: which proxies are believed when they name their client.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ClientIpConfig {
-    /// Networks of proxies, such as `10.0.0.0/8`; nobody by default.
-    #[serde(deserialize_with = "networks")]
-    pub trusted_proxies: Vec<IpPrefix>,
-    /// The one header they use: `x-forwarded-for`, `forwarded`, or one that holds a
-    /// single address and is always overwritten. Must be said where there are proxies.
-    pub header: Option<String>,
-}
-
-fn networks<'de, D>(deserializer: D) -> Result<Vec<IpPrefix>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-{
-    let texts = Vec::<String>::deserialize(deserializer)?;
-    let networks = texts.iter().map(|text| text.parse());
-    networks
-        .collect::<Result<_, _>>()
-        .map_err(serde::de::Error::custom)
 }
 
 /// `[log]`: what is logged to standard error, and how.

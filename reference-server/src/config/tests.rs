@@ -12,7 +12,7 @@ fn only_model_and_keys_must_be_chosen() {
     assert_eq!(config.server.max_body_mb.get(), 20);
     assert_eq!(config.model.default_max_tokens.get(), 256);
     assert_eq!(config.log.format, LogFormat::Json);
-    assert!(config.client_ip.trusted_proxies.is_empty());
+    assert!(config.fence.client_ip.trusted_proxies.is_empty());
     assert!(error("[model]\nsource = \"./m\"").contains("missing field `auth`"));
     assert!(error("[auth]\nkeys_file = \"k\"").contains("missing field `model`"));
 }
@@ -55,7 +55,7 @@ fn relative_paths_are_relative_to_the_file() {
     let path = folder.path().join("stockade.toml");
     fs::write(&path, LEAST).unwrap();
     let config = Config::read(&path).unwrap();
-    assert_eq!(config.auth.keys_file, Some(folder.path().join("k.yaml")));
+    assert_eq!(config.fence.auth.keys_file, Some(folder.path().join("k.yaml")));
     assert_eq!(Path::new(&config.model.source), folder.path().join("./m"));
 
     fs::write(&path, LEAST.replace("./m", "owner/name")).unwrap();
@@ -78,6 +78,6 @@ fn a_database_url_is_not_shown() {
     let text = "[model]\nsource = \"./m\"\n[auth]\nkeys_database = \"postgres://u:hunter2@h/d\"\n";
     let config = Config::parse(text).unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));
-    let url = config.auth.keys_database.unwrap();
+    let url = config.fence.auth.keys_database.unwrap();
     assert_eq!(url.expose(), "postgres://u:hunter2@h/d");
 }

@@ -48,7 +48,12 @@ impl Bench {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stockade"));
         command.args(args.split_whitespace());
         command.current_dir(self.folder.path());
-        for variable in ["STOCKADE_KEYS", "NO_COLOR", "CLICOLOR_FORCE"] {
+        for variable in [
+            "STOCKADE_KEYS",
+            "DENYLIST_FILE",
+            "NO_COLOR",
+            "CLICOLOR_FORCE",
+        ] {
             command.env_remove(variable);
         }
         command

@@ -4,8 +4,11 @@
 
 #[cfg(unix)]
 mod asking;
+mod banning;
 mod bench;
 mod changing;
+#[cfg(unix)]
+mod checking;
 mod generating;
 mod listing;
 mod making;

@@ -15,6 +15,8 @@ use super::{
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AbuseConfig {
+    /// Whether anybody is banned at all.
+    pub enabled: bool,
     /// So many points within the window are a ban.
     pub threshold: NonZeroU32,
     /// In seconds.
@@ -57,6 +59,7 @@ pub enum AnswerConfig {
 impl Default for AbuseConfig {
     fn default() -> Self {
         Self {
+            enabled: true,
             threshold: nonzero!(5),
             window_secs: nonzero!(30),
             ban_secs: 600,

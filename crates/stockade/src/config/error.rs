@@ -5,7 +5,9 @@ use std::{error::Error, fmt};
 /// What is wrong with a configuration, where, and how it is mended.
 #[derive(Debug)]
 pub struct ConfigError {
-    place: String,
+    /// A file or a variable.
+    place: Option<String>,
+    line: Option<usize>,
     text: String,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -13,7 +15,8 @@ pub struct ConfigError {
 impl ConfigError {
     pub(crate) fn new(text: impl Into<String>) -> Self {
         Self {
-            place: String::new(),
+            place: None,
+            line: None,
             text: text.into(),
             source: None,
         }
@@ -22,7 +25,8 @@ impl ConfigError {
     /// A setting that some part of the fence does not take.
     pub(crate) fn of(setting: &str, source: impl Error + Send + Sync + 'static) -> Self {
         Self {
-            place: String::new(),
+            place: None,
+            line: None,
             text: format!("{setting}: {source}"),
             source: Some(Box::new(source)),
         }
@@ -34,16 +38,14 @@ impl ConfigError {
         Self::new(nearest(&message).unwrap_or(message))
     }
 
-    pub(super) fn at_line(self, line: usize) -> Self {
-        self.within(&format!("line {line}"))
+    pub(super) fn at_line(mut self, line: usize) -> Self {
+        self.line = Some(line);
+        self
     }
 
-    /// Says which part it is in, outside of what was said before.
-    pub(super) fn within(mut self, place: &str) -> Self {
-        self.place = match &*self.place {
-            "" => place.to_owned(),
-            inner => format!("{place}, {inner}"),
-        };
+    /// Says which file or variable it is in, where that was not said yet.
+    pub fn within(mut self, place: &str) -> Self {
+        self.place.get_or_insert_with(|| place.to_owned());
         self
     }
 }
@@ -63,8 +65,11 @@ fn nearest(message: &str) -> Option<String> {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.place.is_empty() {
-            write!(f, "{}: ", self.place)?;
+        match (&self.place, self.line) {
+            (Some(place), Some(line)) => write!(f, "{place}:{line}: ")?,
+            (Some(place), None) => write!(f, "{place}: ")?,
+            (None, Some(line)) => write!(f, "line {line}: ")?,
+            (None, None) => {}
         }
         f.write_str(&self.text)
     }

@@ -1,0 +1,70 @@
+//! Where a chain goes on, and how its log was found.
+
+use std::io;
+
+use crate::{ChainKey, FaultKind, Past, Report, Verifier, chain::Mac, line::Level};
+
+/// What a journal goes on from.
+pub(super) struct Resumed {
+    /// The next record's number.
+    pub(super) next: u64,
+    /// The last batch's digest.
+    pub(super) tip: Mac,
+    /// How the log was found, in a word.
+    pub(super) finding: &'static str,
+}
+
+impl Default for Resumed {
+    /// A log that is not chained to anything.
+    fn default() -> Self {
+        Self {
+            next: 1,
+            tip: [0; 32],
+            finding: "none",
+        }
+    }
+}
+
+impl Resumed {
+    pub(super) fn level(&self) -> Level {
+        match self.finding {
+            "none" | "intact" => Level::Info,
+            "unproven" | "headless" => Level::Warn,
+            _ => Level::Error,
+        }
+    }
+}
+
+/// Verifies what is there; a log that was tampered with is gone on with, and says so.
+pub(super) fn resume(past: Past, keys: impl IntoIterator<Item = ChainKey>) -> io::Result<Resumed> {
+    if past.log.is_none() && past.head.is_none() {
+        return Ok(Resumed::default());
+    }
+    let headless = past.head.is_none();
+    let mut verifier = Verifier::new(keys);
+    if let Some(head) = past.head {
+        verifier = verifier.head(&head);
+    }
+    if let Some(log) = past.log {
+        verifier.read(log)?;
+    }
+    let (report, tip) = verifier.finish_at();
+    Ok(Resumed {
+        next: tip.map_or(1, |tip| tip.seq + 1),
+        tip: tip.map_or([0; 32], |tip| tip.mac),
+        finding: finding(&report, headless),
+    })
+}
+
+/// The worst of what was found.
+fn finding(report: &Report, headless: bool) -> &'static str {
+    let rank = |kind: &FaultKind| match kind {
+        FaultKind::Unsealed { .. } => (1, "unproven"),
+        FaultKind::CutOff { .. } => (3, "cut"),
+        _ => (4, "altered"),
+    };
+    let faults = report.faults.iter().map(|fault| rank(&fault.kind));
+    // A log whose head was taken away may have lost its end, too.
+    let all = faults.chain(headless.then_some((2, "headless")));
+    all.max().map_or("intact", |(_, finding)| finding)
+}

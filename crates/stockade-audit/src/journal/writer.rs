@@ -1,0 +1,271 @@
+//! The thread that writes.
+
+use std::{
+    io, mem,
+    sync::{Arc, PoisonError, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use tracing::{error, info};
+
+use super::{
+    Fsync, Shared,
+    queue::{BATCH, Orders, Sleep},
+};
+use crate::{
+    Batch, Sink,
+    chain::Chain,
+    line::{Level, Line, field},
+};
+
+/// How often the head is kept where the policy does not sync.
+const UNSYNCED: Duration = Duration::from_secs(1);
+/// How long the first retry of a failed write waits, and the longest one.
+const RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+/// A buffer that a flood has blown up is given back down to this size.
+const KEPT: usize = 16 * BATCH;
+
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    sink: Box<dyn Sink>,
+    chain: Option<Chain>,
+    fsync: Fsync,
+    linger: Duration,
+    batch: Vec<u8>,
+    /// The number of the first record that was not taken yet.
+    next: u64,
+    /// Records were written since the last checkpoint.
+    dirty: bool,
+    checked: Instant,
+}
+
+/// What there is to do.
+struct Work {
+    /// Records in the batch.
+    records: u64,
+    orders: Orders,
+    /// It is the last work, but for what comes meanwhile.
+    stops: bool,
+}
+
+impl Writer {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        sink: Box<dyn Sink>,
+        chain: Option<Chain>,
+        fsync: Fsync,
+        linger: Duration,
+    ) -> Self {
+        Self {
+            shared,
+            sink,
+            chain,
+            fsync,
+            linger,
+            batch: Vec::new(),
+            next: 1,
+            dirty: false,
+            checked: Instant::now(),
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        loop {
+            let Work {
+                records,
+                orders,
+                stops,
+            } = self.wait();
+            if orders.reopen {
+                self.reopen();
+            }
+            if records > 0 {
+                if let Some(chain) = &mut self.chain {
+                    chain.seal(&mut self.batch);
+                }
+                if !self.write(records) {
+                    return;
+                }
+            }
+            if let (Some(chain), Some(key)) = (&mut self.chain, orders.key) {
+                chain.use_key(key);
+            }
+            let due = self.due().is_some_and(|due| due.is_zero());
+            if due || orders.checkpoint || stops {
+                self.checkpoint();
+            }
+            if stops && self.shared.queue().is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Sleeps until there is something to do, and takes it.
+    fn wait(&mut self) -> Work {
+        let shared = Arc::clone(&self.shared);
+        let mut queue = shared.queue();
+        let mut lingered = None;
+        loop {
+            queue.tell_repeats(shared.clock.now());
+            let due = self.due();
+            if queue.has_orders() || queue.is_batch() || due.is_some_and(|due| due.is_zero()) {
+                break;
+            }
+            let patience = if queue.is_empty() {
+                queue.sleep = Sleep::Idle;
+                // What was collapsed is told when its second is over.
+                due.into_iter()
+                    .chain(queue.has_repeats().then_some(Duration::from_secs(1)))
+                    .min()
+            } else {
+                queue.sleep = Sleep::Lingering;
+                let since = *lingered.get_or_insert_with(Instant::now);
+                let left = self.linger.saturating_sub(since.elapsed());
+                if left.is_zero() {
+                    break;
+                }
+                Some(left)
+            };
+            queue = match patience {
+                Some(patience) => {
+                    shared
+                        .work
+                        .wait_timeout(queue, patience)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
+                }
+                None => shared
+                    .work
+                    .wait(queue)
+                    .unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+        queue.sleep = Sleep::Not;
+        let now = shared.clock.now();
+        queue.tell_lost(now);
+        let mut orders = mem::take(&mut queue.orders);
+        orders.key = orders.key.filter(|_| self.chain.is_some());
+        if let Some(key) = &orders.key {
+            queue.tell_next_key(key, now);
+        }
+        self.next = queue.ticket();
+        let work = Work {
+            records: queue.take(&mut self.batch),
+            orders,
+            stops: queue.stop.is_some(),
+        };
+        shared.full.store(false, Ordering::Relaxed);
+        drop(queue);
+        shared.room.notify_waiters();
+        work
+    }
+
+    /// Writes the batch, however often it takes; `false` where the journal was stopped
+    /// before that.
+    fn write(&mut self, records: u64) -> bool {
+        let mut delay = RETRY.0;
+        let mut failed = None;
+        while let Err(error) = self.sink.write(&Batch::new(&self.batch)) {
+            failed.get_or_insert_with(Instant::now);
+            self.note(&error);
+            if !self.shared.failing.swap(true, Ordering::Relaxed) {
+                error!(%error, "the audit log cannot be written");
+            }
+            if !self.pause(delay, records) {
+                return false;
+            }
+            delay = RETRY.1.min(delay * 2);
+        }
+        self.batch.clear();
+        self.batch.shrink_to(KEPT);
+        self.dirty = true;
+        let shared = Arc::clone(&self.shared);
+        let mut queue = shared.queue();
+        queue.totals.written += records;
+        if let Some(since) = failed {
+            shared.failing.store(false, Ordering::Relaxed);
+            shared.room.notify_waiters();
+            info!("the audit log can be written again");
+            let mut line = Line::new(shared.clock.now(), Level::Warn, "audit log written again");
+            line.word(field!("event"), "sink_recovered");
+            line.millis(field!("failed_ms"), since.elapsed());
+            let error = queue.totals.last_error.clone().unwrap_or_default();
+            line.text(field!("detail"), &error, 256);
+            queue.push_anyway(line.as_bytes());
+        }
+        true
+    }
+
+    /// Waits before a failed write is tried again; `false` where there is no time left.
+    fn pause(&mut self, delay: Duration, records: u64) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let queue = shared.queue();
+        let delay = queue.time_left().map_or(delay, |left| left.min(delay));
+        let waited = shared.work.wait_timeout(queue, delay);
+        let mut queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+        if queue.time_left().is_some_and(|left| left.is_zero()) {
+            queue.lose(records);
+            return false;
+        }
+        if mem::take(&mut queue.orders.reopen) {
+            drop(queue);
+            self.reopen();
+        }
+        true
+    }
+
+    /// How long until the next checkpoint; `None` where there is nothing to check.
+    fn due(&self) -> Option<Duration> {
+        let interval = match self.fsync {
+            Fsync::Never => UNSYNCED,
+            Fsync::Interval(interval) => interval,
+            Fsync::EveryBatch => Duration::ZERO,
+        };
+        self.dirty
+            .then(|| interval.saturating_sub(self.checked.elapsed()))
+    }
+
+    /// Syncs what was written, and keeps the head that says so.
+    fn checkpoint(&mut self) {
+        if mem::take(&mut self.dirty) {
+            self.checked = Instant::now();
+            let synced = match self.fsync {
+                Fsync::Never => Ok(()),
+                Fsync::Interval(_) | Fsync::EveryBatch => self.sink.sync(),
+            };
+            let kept = self.chain.as_ref().map_or(Ok(()), |chain| {
+                self.sink
+                    .keep_head(&chain.head(self.next - 1, self.shared.clock.now()))
+            });
+            if let Err(error) = synced.and(kept) {
+                self.note(&error);
+                error!(%error, "the audit log cannot be synced");
+            }
+        }
+        self.shared.queue().settle();
+        self.shared.settled.notify_all();
+    }
+
+    fn reopen(&mut self) {
+        if let Err(error) = self.sink.reopen() {
+            self.note(&error);
+            error!(%error, "the audit log cannot be opened anew");
+        }
+    }
+
+    fn note(&self, error: &io::Error) {
+        let mut queue = self.shared.queue();
+        queue.totals.errors += 1;
+        queue.totals.last_error = Some(error.to_string());
+    }
+}
+
+impl Drop for Writer {
+    /// Also where a sink panicked: nobody is left to wait for.
+    fn drop(&mut self) {
+        self.shared.queue().finish();
+        self.shared.failing.store(true, Ordering::Relaxed);
+        self.shared.settled.notify_all();
+        self.shared.room.notify_waiters();
+    }
+}

@@ -1,0 +1,100 @@
+//! The audit log: two views, on one journal or two.
+
+use std::time::Duration;
+
+use stockade_core::Timestamp;
+
+use crate::{
+    FlushError, Journal, SecurityEvent,
+    journal::{Admission, Offence},
+    line::Line,
+};
+
+/// Where records go: all requests to one journal, security events to the same or another.
+///
+/// Cheap to clone; all clones write to the same journals.
+#[derive(Clone, Debug)]
+pub struct AuditLog {
+    requests: Journal,
+    /// The same journal, where there is only one.
+    events: Option<Journal>,
+}
+
+impl AuditLog {
+    /// A log of everything in one journal.
+    pub fn new(journal: Journal) -> Self {
+        Self {
+            requests: journal,
+            events: None,
+        }
+    }
+
+    /// A journal of security events besides, as people keep an `audit.log` beside an
+    /// `app.log`: events of [`event`](Self::event), and again the requests that a guard
+    /// refused or that were answered with 401, 403, 413, 415 or 429.
+    pub fn security_events(mut self, journal: Journal) -> Self {
+        self.events = Some(journal);
+        self
+    }
+
+    /// Writes a security event. Never waits.
+    pub fn event(&self, event: SecurityEvent) {
+        let journal = self.events.as_ref().unwrap_or(&self.requests);
+        journal.append(&event.line(journal.now()));
+    }
+
+    /// The journals: of requests, and of security events where they have their own.
+    pub fn journals(&self) -> impl Iterator<Item = &Journal> {
+        std::iter::once(&self.requests).chain(&self.events)
+    }
+
+    /// Waits until all that was written so far is in the sinks, and synced where that is
+    /// the policy. It holds the thread, so call it where that does no harm.
+    ///
+    /// # Errors
+    /// When that is not so within this time.
+    pub fn flush(&self, within: Duration) -> Result<(), FlushError> {
+        let until = std::time::Instant::now() + within;
+        let mut result = Ok(());
+        for journal in self.journals() {
+            let left = until.saturating_duration_since(std::time::Instant::now());
+            result = result.and(journal.flush(left));
+        }
+        result
+    }
+
+    /// Opens files anew; for a signal such as SIGHUP.
+    pub fn reopen(&self) {
+        self.journals().for_each(Journal::reopen);
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.requests.now()
+    }
+
+    pub(crate) fn request(&self, line: &Line) {
+        self.requests.append(line);
+    }
+
+    /// Writes a request that was refused, unless there were too many of its kind.
+    pub(crate) fn refused(&self, offence: Offence, line: impl FnOnce() -> Line) {
+        if self.requests.admits(offence) {
+            let line = line();
+            for journal in self.journals() {
+                journal.append(&line);
+            }
+        }
+    }
+
+    pub(crate) fn admission(&self) -> Admission {
+        let all = self.journals().map(Journal::admission);
+        all.max().unwrap_or(Admission::Go)
+    }
+
+    /// Ends when there is room in all journals, or nobody wants to wait any longer.
+    pub(crate) async fn room(self) {
+        for journal in self.journals() {
+            journal.room().await;
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The record of a request.
+
+use http::StatusCode;
+use stockade_core::{ClientIp, RequestContext, Verdict};
+
+use crate::{
+    exchange::{Exchange, Outcome, Place},
+    journal::Offence,
+    line::{Level, Line, field},
+};
+
+/// The longest texts of a record, in bytes, before they are escaped.
+const TEXT: usize = 256;
+const NAME: usize = 128;
+
+/// Writes the record of a request that has ended.
+pub(crate) fn write(exchange: &Exchange) {
+    let verdict = exchange.context.as_ref().and_then(RequestContext::verdict);
+    let log = &exchange.shared.log;
+    if verdict.is_some() || is_security(exchange.status) {
+        let status = exchange.status.map(|status| status.as_u16());
+        let offence = Offence::new(exchange.client, status, verdict.map_or("", reason));
+        log.refused(offence, || line(exchange, verdict));
+    } else {
+        log.request(&line(exchange, verdict));
+    }
+}
+
+/// The statuses that the view of security events shows, whoever answered so.
+fn is_security(status: Option<StatusCode>) -> bool {
+    matches!(
+        status.map(|status| status.as_u16()),
+        Some(401 | 403 | 413 | 415 | 429)
+    )
+}
+
+/// The cause, where the code does not say it all.
+fn reason(verdict: &Verdict) -> &'static str {
+    match verdict.cause {
+        "" => verdict.code,
+        cause => cause,
+    }
+}
+
+/// How much the record matters, and what it says in a word.
+fn summary(exchange: &Exchange, verdict: Option<&Verdict>) -> (Level, &'static str) {
+    let status = exchange.status.unwrap_or(StatusCode::OK);
+    let level = match exchange.outcome {
+        Outcome::Failed => Level::Error,
+        _ if status.is_server_error() => Level::Error,
+        _ if verdict.is_some() || status.is_client_error() => Level::Warn,
+        _ => Level::Info,
+    };
+    let message = match exchange.outcome {
+        _ if verdict.is_some() => "request refused",
+        Outcome::Completed => "request completed",
+        Outcome::Failed => "request failed",
+        Outcome::ClientLeft => "client left",
+    };
+    (level, message)
+}
+
+fn line(exchange: &Exchange, verdict: Option<&Verdict>) -> Line {
+    let now = exchange.shared.log.now();
+    let (level, message) = summary(exchange, verdict);
+    let mut line = Line::new(now, level, message);
+    line.shown(field!("request_id"), exchange.id);
+    line.text(field!("method"), exchange.method.as_str(), NAME);
+    place(&mut line, &exchange.place);
+    client(&mut line, exchange.client);
+    let context = exchange.context.as_ref();
+    match context.and_then(RequestContext::principal) {
+        Some(principal) => line.text(field!("user"), principal.id(), NAME),
+        None => line.null(field!("user")),
+    }
+    match exchange.status {
+        Some(status) => line.number(field!("status"), status.as_u16().into()),
+        None => line.null(field!("status")),
+    }
+    line.millis(field!("latency_ms"), now - exchange.started);
+    if let Some(first_byte) = exchange.first_byte {
+        line.millis(field!("ttfb_ms"), first_byte - exchange.started);
+    }
+    line.word(field!("outcome"), exchange.outcome.as_str());
+    line.number(field!("bytes_in"), exchange.bytes_in());
+    line.number(field!("bytes_out"), exchange.bytes_out);
+    if let Some(status) = exchange.grpc_status {
+        line.number(field!("grpc_status"), status);
+    }
+    if let Some(verdict) = verdict {
+        line.word(field!("guard"), verdict.guard);
+        line.word(field!("code"), verdict.code);
+        line.text(field!("reason"), reason(verdict), TEXT);
+    }
+    if let Some(context) = context {
+        model(&mut line, context);
+    }
+    if let Some(agent) = &exchange.user_agent {
+        let agent = String::from_utf8_lossy(agent.as_bytes());
+        line.text(field!("user_agent"), &agent, TEXT);
+    }
+    line
+}
+
+fn place(line: &mut Line, place: &Place) {
+    match place {
+        Place::Route(route) => {
+            line.text(field!("path"), route.as_str(), TEXT);
+            line.text(field!("route"), route.as_str(), TEXT);
+        }
+        // Without the query: its values are not for logs.
+        Place::Path(uri) => line.text(field!("path"), uri.path(), TEXT),
+    }
+}
+
+fn client(line: &mut Line, client: Option<ClientIp>) {
+    match client {
+        Some(client) => line.shown(field!("ip"), client),
+        None => line.null(field!("ip")),
+    }
+}
+
+fn model(line: &mut Line, context: &RequestContext) {
+    if let Some(model) = context.demand().and_then(|demand| demand.model.as_deref()) {
+        line.text(field!("model"), model, NAME);
+    }
+    if let Some(usage) = context.usage() {
+        line.number(field!("prompt_tokens"), usage.prompt_tokens);
+        line.number(field!("completion_tokens"), usage.completion_tokens);
+    }
+}

@@ -1,0 +1,302 @@
+//! A sink that is a file, or what stands for one.
+
+use std::{
+    ffi::OsString,
+    fmt,
+    fs::{self, File, Metadata, OpenOptions},
+    io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+
+use stockade_core::{Clock, SystemClock, Timestamp};
+use tracing::warn;
+
+use super::{
+    rotation::{log_files, rotate},
+    writer::write_rest,
+};
+use crate::{Batch, Past, Rotation, Sink};
+
+/// Appends the records to a file, in whole batches.
+///
+/// - One process writes a file; two of them would break each other's chain.
+/// - The file is put aside by [`Rotation`]. It may also be renamed, deleted or cut to
+///   nothing by somebody else: before each batch is looked whether the path still leads to
+///   the open file, and a new one is made where it does not. Cutting it after copying
+///   loses what was written in between; the numbers of the records tell.
+/// - Where a batch does not fit on the disk, what was written of it is taken back, so that
+///   no line is torn; it is tried again until there is room.
+/// - A FIFO is opened without waiting for its reader, and a full one is no more than a
+///   sink that fails.
+/// - New files can be read by their owner only. The signed head of a chain is kept beside
+///   the log as `<path>.head`.
+pub struct FileSink {
+    path: PathBuf,
+    rotation: Option<Rotation>,
+    clock: Box<dyn Clock>,
+    open: Option<Open>,
+    /// Whether anybody wants the file to be synced.
+    syncs: bool,
+}
+
+/// The file that is open.
+struct Open {
+    file: File,
+    /// Bytes of the batch that were written before an error and could not be taken back.
+    done: usize,
+    is_regular: bool,
+    /// Ends in half of a line.
+    is_torn: bool,
+    /// The day of the last record, in days since 1970.
+    day: u64,
+    /// The size at which it is put aside.
+    rotate_at: u64,
+}
+
+impl FileSink {
+    /// Opens a file, or makes it, with the default [`Rotation`].
+    ///
+    /// # Errors
+    /// When the file can be neither opened nor made. A FIFO without a reader is none.
+    pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let mut sink = Self {
+            path: path.into(),
+            rotation: Some(Rotation::default()),
+            clock: Box::new(SystemClock::new()),
+            open: None,
+            syncs: false,
+        };
+        match sink.ready() {
+            Err(error) if !is_unread_fifo(&error) => Err(error),
+            _ => Ok(sink),
+        }
+    }
+
+    /// When the file is put aside.
+    pub fn rotation(mut self, rotation: Rotation) -> Self {
+        self.rotation = Some(rotation);
+        if let Some(open) = &mut self.open {
+            open.rotate_at = rotation.max_bytes;
+        }
+        self
+    }
+
+    /// Never puts the file aside: somebody else does, such as `logrotate`. Nothing bounds
+    /// its size then.
+    pub fn rotated_elsewhere(mut self) -> Self {
+        self.rotation = None;
+        self
+    }
+
+    /// Tells the days by this clock.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// The file that the path leads to, opened where it is not open yet.
+    fn ready(&mut self) -> io::Result<&mut Open> {
+        let at_path = fs::metadata(&self.path);
+        let stays = match (&self.open, &at_path) {
+            (Some(open), Ok(at_path)) => open.is(at_path),
+            (Some(_), Err(error)) => error.kind() != ErrorKind::NotFound,
+            (None, _) => false,
+        };
+        if !stays {
+            self.open = None;
+        }
+        if self.open.is_none() {
+            let max_bytes = self
+                .rotation
+                .map_or(u64::MAX, |rotation| rotation.max_bytes);
+            self.open = Some(Open::new(&self.path, self.clock.now(), max_bytes)?);
+        }
+        Ok(self.open.as_mut().expect("it was just opened"))
+    }
+
+    /// Puts the file aside, where it is time to before so many bytes more.
+    fn rotate(&mut self, more: usize) -> io::Result<()> {
+        let (now, syncs) = (self.clock.now(), self.syncs);
+        let Some(rotation) = self.rotation else {
+            return Ok(());
+        };
+        let path = self.path.clone();
+        let open = self.ready()?;
+        let length = open.length();
+        let outgrown = length.saturating_add(more as u64) > open.rotate_at;
+        let outlived = rotation.daily && open.day != day(now);
+        if !open.is_regular || length == 0 || !(outgrown || outlived) {
+            open.day = day(now);
+            return Ok(());
+        }
+        if syncs {
+            open.file.sync_data()?;
+        }
+        if let Err(error) = rotate(&path, now, rotation.keep) {
+            // A file that grows is better than no record; not tried again for a while.
+            open.rotate_at = length.saturating_add(rotation.max_bytes);
+            open.day = day(now);
+            warn!(path = %path.display(), %error, "the audit log could not be rotated");
+        }
+        self.ready().map(|_| ())
+    }
+
+    fn beside(&self, suffix: &str) -> PathBuf {
+        let mut path = OsString::from(&self.path);
+        path.push(suffix);
+        path.into()
+    }
+}
+
+impl Open {
+    fn new(path: &Path, now: Timestamp, max_bytes: u64) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.append(true).create(true);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            options.mode(0o600).custom_flags(libc::O_NONBLOCK);
+        }
+        let file = options.open(path)?;
+        let metadata = file.metadata()?;
+        let is_regular = metadata.is_file();
+        let modified = metadata.modified().ok().filter(|_| metadata.len() > 0);
+        let modified = modified.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+        Ok(Self {
+            is_torn: is_regular && metadata.len() > 0 && is_torn(path)?,
+            day: modified.map_or(day(now), |since| since.as_secs() / 86_400),
+            rotate_at: max_bytes,
+            done: 0,
+            is_regular,
+            file,
+        })
+    }
+
+    /// Whether it is the file that has this metadata.
+    fn is(&self, other: &Metadata) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let same = |own: Metadata| (own.dev(), own.ino()) == (other.dev(), other.ino());
+            self.file.metadata().is_ok_and(same)
+        }
+        #[cfg(not(unix))]
+        {
+            self.is_regular == other.is_file()
+        }
+    }
+
+    fn length(&self) -> u64 {
+        self.file.metadata().map_or(0, |metadata| metadata.len())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.is_torn {
+            self.file.write_all(b"\n")?;
+            self.is_torn = false;
+        }
+        let result = write_rest(&mut self.file, bytes, &mut self.done);
+        if result.is_ok() {
+            self.done = 0;
+        } else if self.is_regular && self.done > 0 {
+            let whole = self.length().saturating_sub(self.done as u64);
+            if self.file.set_len(whole).is_ok() {
+                self.done = 0;
+            }
+        }
+        result
+    }
+}
+
+impl Sink for FileSink {
+    fn write(&mut self, batch: &Batch<'_>) -> io::Result<()> {
+        let is_begun = self.open.as_ref().is_some_and(|open| open.done > 0);
+        if !is_begun {
+            self.rotate(batch.bytes().len())?;
+        }
+        let open = self.ready()?;
+        let result = open.write(batch.bytes());
+        if let Err(error) = &result
+            && !open.is_regular
+            && error.kind() != ErrorKind::WouldBlock
+        {
+            // The reader of a FIFO has gone; the next one begins with a whole line.
+            self.open = None;
+        }
+        result
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.syncs = true;
+        match &self.open {
+            Some(open) if open.is_regular => open.file.sync_data(),
+            _ => Ok(()),
+        }
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        self.open = None;
+        self.ready().map(|_| ())
+    }
+
+    fn past(&mut self) -> io::Result<Past> {
+        let mut past = Past::default();
+        match fs::read_to_string(self.beside(".head")) {
+            Ok(head) => past.head = Some(head),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        for file in log_files(&self.path)?.iter().rev() {
+            if fs::metadata(file)?.len() > 0 {
+                past.log = Some(Box::new(BufReader::new(File::open(file)?)));
+                break;
+            }
+        }
+        Ok(past)
+    }
+
+    fn keep_head(&mut self, head: &str) -> io::Result<()> {
+        if !self.open.as_ref().is_some_and(|open| open.is_regular) {
+            return Ok(());
+        }
+        let new = self.beside(".head.new");
+        let mut file = File::create(&new)?;
+        file.write_all(head.as_bytes())?;
+        if self.syncs {
+            file.sync_data()?;
+        }
+        fs::rename(new, self.beside(".head"))
+    }
+}
+
+fn day(at: Timestamp) -> u64 {
+    at.as_secs() / 86_400
+}
+
+/// Whether the file's last line was not written to its end.
+fn is_torn(path: &Path) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}
+
+#[cfg(unix)]
+fn is_unread_fifo(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ENXIO)
+}
+
+#[cfg(not(unix))]
+fn is_unread_fifo(_error: &io::Error) -> bool {
+    false
+}
+
+impl fmt::Debug for FileSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileSink")
+            .field("path", &self.path)
+            .field("rotation", &self.rotation)
+            .finish_non_exhaustive()
+    }
+}

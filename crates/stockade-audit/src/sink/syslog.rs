@@ -1,0 +1,66 @@
+//! A sink that is the machine's syslog daemon.
+
+use std::{fmt, io};
+
+use syslog::{Error, Facility, Formatter3164, Logger, LoggerBackend};
+
+use crate::{Batch, Sink};
+
+/// Sends each record as a message (RFC 3164) of the facility `authpriv` to the daemon
+/// behind `/dev/log`, which may cut long ones.
+pub struct SyslogSink {
+    formatter: Formatter3164,
+    /// Connected when the first record comes, and again after an error.
+    logger: Option<Logger<LoggerBackend, Formatter3164>>,
+    /// Records of the batch that were sent before the daemon failed.
+    done: usize,
+}
+
+impl SyslogSink {
+    /// A sink of messages from a process of this name.
+    pub fn new(process: &str) -> Self {
+        Self {
+            formatter: Formatter3164 {
+                facility: Facility::LOG_AUTHPRIV,
+                hostname: None,
+                process: process.to_owned(),
+                pid: std::process::id(),
+            },
+            logger: None,
+            done: 0,
+        }
+    }
+
+    fn send(&mut self, line: &str) -> Result<(), Error> {
+        let logger = match &mut self.logger {
+            Some(logger) => logger,
+            None => self.logger.insert(syslog::unix(self.formatter.clone())?),
+        };
+        logger.info(line)
+    }
+}
+
+impl Sink for SyslogSink {
+    fn write(&mut self, batch: &Batch<'_>) -> io::Result<()> {
+        for line in batch.lines().skip(self.done) {
+            if let Err(error) = self.send(line) {
+                self.logger = None;
+                return Err(match error {
+                    Error::Write(error) | Error::Io(error) => error,
+                    Error::Initialization(error) => io::Error::other(error),
+                });
+            }
+            self.done += 1;
+        }
+        self.done = 0;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for SyslogSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SyslogSink")
+            .field("process", &self.formatter.process)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,338 @@
+//! Proves that a log is as it was written, or says where it is not.
+
+mod line;
+mod report;
+
+use std::{
+    collections::{HashMap, HashSet},
+    io::{self, BufRead, Read},
+};
+
+use sha2::{Digest, Sha256};
+
+pub use report::{Fault, FaultKind, Report};
+
+use crate::{
+    ChainKey,
+    chain::{Head, Mac, Seal, Sealed},
+};
+use line::Marks;
+
+/// Reads a sealed log, file after file, and judges it in one pass.
+///
+/// It keeps no more than one line in memory.
+///
+/// ```no_run
+/// use std::{fs, io::BufReader};
+/// use stockade_audit::{ChainKey, Verifier, log_files};
+///
+/// # let secret = [7; 32];
+/// let head = fs::read_to_string("audit.log.head")?;
+/// let mut verifier = Verifier::new([ChainKey::new("k1", secret)?]).head(&head);
+/// for file in log_files("audit.log")? {
+///     verifier.read(BufReader::new(fs::File::open(file)?))?;
+/// }
+/// let report = verifier.finish();
+/// assert!(report.is_intact(), "{:?}", report.faults);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Verifier {
+    keys: HashMap<Box<str>, ChainKey>,
+    /// Keys that were followed by another one.
+    retired: HashSet<Box<str>>,
+    current: Option<Box<str>>,
+    head: HeadState,
+    batch: Batch,
+    tip: Option<Tip>,
+    place: Place,
+    report: Report,
+}
+
+/// Where the last proven, or else claimed, batch ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tip {
+    pub(crate) seq: u64,
+    pub(crate) mac: Mac,
+}
+
+#[derive(Debug)]
+enum HeadState {
+    Absent,
+    Forged,
+    Expected(Head),
+    Met,
+}
+
+/// A line's place: the number of its file, and its own in there, from 1.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    file: usize,
+    line: u64,
+}
+
+/// The lines since the last seal.
+#[derive(Debug, Default)]
+struct Batch {
+    sha256: Sha256,
+    lines: u64,
+    first: Place,
+    last_seq: Option<u64>,
+    /// What is wrong with them, if they get a seal.
+    faults: Vec<Fault>,
+    /// What its lines say of the chain.
+    next_key: Option<Box<str>>,
+    opened: Option<Opened>,
+    lost: u64,
+}
+
+/// A batch begins a new life of the journal.
+#[derive(Debug)]
+struct Opened {
+    /// Lines before it that no seal covers.
+    orphans: u64,
+    /// The journal saw and said so.
+    admitted: bool,
+}
+
+impl Verifier {
+    /// A line over this length is none of ours.
+    const LONGEST: u64 = 64 * 1_024;
+
+    /// Verifies under all keys that the log was ever sealed with.
+    pub fn new(keys: impl IntoIterator<Item = ChainKey>) -> Self {
+        Self {
+            keys: keys.into_iter().map(|key| (key.id().into(), key)).collect(),
+            retired: HashSet::new(),
+            current: None,
+            head: HeadState::Absent,
+            batch: Batch::default(),
+            tip: None,
+            place: Place::default(),
+            report: Report::default(),
+        }
+    }
+
+    /// Also verifies that the log reaches as far as this head says. Read the head before
+    /// the log, where the log is still written.
+    pub fn head(mut self, text: &str) -> Self {
+        self.head = match Head::verify(text, |id| self.keys.get(id)) {
+            Some(head) => HeadState::Expected(head),
+            None => HeadState::Forged,
+        };
+        self
+    }
+
+    /// Reads the next file of the log; the oldest one first.
+    ///
+    /// # Errors
+    /// When the file cannot be read. What is wrong with its contents is in the report.
+    pub fn read(&mut self, mut log: impl BufRead) -> io::Result<()> {
+        self.place = Place {
+            file: self.place.file + 1,
+            line: 0,
+        };
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            if log
+                .by_ref()
+                .take(Self::LONGEST)
+                .read_until(b'\n', &mut line)?
+                == 0
+            {
+                return Ok(());
+            }
+            self.place.line += 1;
+            self.line(&line);
+        }
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        self.report.lines += 1;
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        let sealed = Sealed::parse(text);
+        let covered = sealed.as_ref().map_or(line, |sealed| sealed.covered);
+        let marks = Marks::read(sealed.as_ref().map_or(text, |sealed| sealed.covered));
+        if let Some(past) = marks.opened {
+            // A process that began could not know what was on its way to the file before.
+            let orphans = std::mem::take(&mut self.batch).lines;
+            self.batch.opened = Some(Opened {
+                orphans,
+                admitted: past == "unproven",
+            });
+        }
+        if self.batch.lines == 0 {
+            self.batch.first = self.place;
+        }
+        self.batch.lines += 1;
+        self.batch.sha256.update(covered);
+        self.batch.lost += marks.lost;
+        if let Some(key) = marks.next_key {
+            self.batch.next_key = Some(key.into());
+        }
+        self.number(marks.seq);
+        if let Some(sealed) = sealed {
+            self.seal(&sealed.seal);
+        }
+    }
+
+    /// Compares a record's number with the one that is due.
+    fn number(&mut self, seq: Option<u64>) {
+        let last = self.batch.last_seq.or(self.tip.map(|tip| tip.seq));
+        self.batch.last_seq = seq.or(self.batch.last_seq);
+        let kind = match (last, seq) {
+            (_, None) => FaultKind::NoRecord,
+            (Some(last), Some(seq)) if seq <= last => FaultKind::OutOfOrder { seq },
+            (Some(last), Some(seq)) if seq - last > 1 => FaultKind::Missing {
+                from: last + 1,
+                to: seq - 1,
+            },
+            (_, Some(seq)) => {
+                self.report.first_seq.get_or_insert(seq);
+                return;
+            }
+        };
+        self.batch.note(self.place, kind);
+    }
+
+    fn seal(&mut self, seal: &Seal<'_>) {
+        let mut batch = std::mem::take(&mut self.batch);
+        self.report.note(std::mem::take(&mut batch.faults));
+        let tip = Tip {
+            seq: batch.last_seq.unwrap_or_default(),
+            mac: seal.mac,
+        };
+        let before = self.tip.replace(tip);
+        match self.judge(&batch, seal) {
+            Err(kind) => self.fault(batch.first, kind),
+            Ok(()) => {
+                if before.is_some_and(|before| before.mac != seal.previous) {
+                    self.fault(batch.first, FaultKind::Unlinked);
+                }
+                self.accept(batch, seal);
+            }
+        }
+        self.meet_head(tip);
+    }
+
+    /// Whether the seal is the batch's, under a key that may seal it.
+    fn judge(&self, batch: &Batch, seal: &Seal<'_>) -> Result<(), FaultKind> {
+        let Some(key) = self.keys.get(seal.key) else {
+            return Err(FaultKind::UnknownKey(seal.key.into()));
+        };
+        if !seal.is_of(key, &batch.sha256.clone().finalize()) {
+            return Err(FaultKind::Altered);
+        }
+        let same = self
+            .current
+            .as_deref()
+            .is_none_or(|current| current == seal.key);
+        let changed = batch.opened.is_some() && !self.retired.contains(seal.key);
+        if same || changed {
+            Ok(())
+        } else {
+            Err(FaultKind::WrongKey(seal.key.into()))
+        }
+    }
+
+    /// Goes by what a proven batch says.
+    fn accept(&mut self, batch: Batch, seal: &Seal<'_>) {
+        self.report.batches += 1;
+        self.report.proven += batch.lines;
+        self.report.lost += batch.lost;
+        self.report.last_seq = batch.last_seq;
+        if let Some(opened) = batch.opened {
+            self.report.starts += 1;
+            if opened.admitted {
+                self.report.unproven += opened.orphans;
+            } else if opened.orphans > 0 {
+                self.fault(
+                    batch.first,
+                    FaultKind::Unsealed {
+                        lines: opened.orphans,
+                    },
+                );
+            }
+        }
+        self.use_key(seal.key);
+        if let Some(next) = batch.next_key {
+            self.use_key(&next);
+        }
+    }
+
+    fn use_key(&mut self, key: &str) {
+        let former = self.current.replace(key.into());
+        if let Some(former) = former.filter(|former| **former != *key) {
+            self.report.key_rotations += 1;
+            self.retired.insert(former);
+        }
+    }
+
+    fn meet_head(&mut self, tip: Tip) {
+        if let HeadState::Expected(head) = &self.head
+            && tip.seq >= head.seq
+        {
+            let same = (tip.seq, tip.mac) == (head.seq, head.tip);
+            // A log whose older files are gone may begin after the head.
+            let later = self.report.first_seq.is_some_and(|first| first > head.seq);
+            self.head = HeadState::Met;
+            if !same && !later {
+                self.fault(self.place, FaultKind::OtherHead);
+            }
+        }
+    }
+
+    /// The end of the last file.
+    pub fn finish(self) -> Report {
+        self.finish_at().0
+    }
+
+    /// The report, and where a writer goes on.
+    pub(crate) fn finish_at(mut self) -> (Report, Option<Tip>) {
+        let batch = std::mem::take(&mut self.batch);
+        if batch.lines > 0 {
+            self.fault(batch.first, FaultKind::Unsealed { lines: batch.lines });
+        }
+        let last = self.tip.map_or(0, |tip| tip.seq);
+        match self.head {
+            HeadState::Expected(head) => {
+                let (from, to) = (last + 1, head.seq);
+                self.fault(self.place, FaultKind::CutOff { from, to });
+                self.tip = Some(Tip {
+                    seq: head.seq,
+                    mac: head.tip,
+                });
+            }
+            HeadState::Forged => self.fault(self.place, FaultKind::ForgedHead),
+            HeadState::Absent | HeadState::Met => {}
+        }
+        (self.report, self.tip)
+    }
+
+    fn fault(&mut self, place: Place, kind: FaultKind) {
+        self.report.note([place.fault(kind)]);
+    }
+}
+
+impl Place {
+    fn fault(self, kind: FaultKind) -> Fault {
+        Fault {
+            file: self.file,
+            line: self.line,
+            kind,
+        }
+    }
+}
+
+impl Batch {
+    /// As many as a report has.
+    fn note(&mut self, place: Place, kind: FaultKind) {
+        if self.faults.len() < Report::MOST_FAULTS {
+            self.faults.push(place.fault(kind));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,281 @@
+use std::fmt::Write;
+
+use proptest::prelude::*;
+use stockade_core::Timestamp;
+
+use super::*;
+use crate::chain::Chain;
+
+fn key(id: &str) -> ChainKey {
+    ChainKey::new(id, [id.len() as u8; 32]).unwrap()
+}
+
+/// A log of batches of so many lines, and its head.
+fn log(chain: &mut Chain, first: u64, batches: &[u64]) -> (String, String) {
+    let (mut log, mut seq) = (String::new(), first);
+    for lines in batches {
+        let mut batch = String::new();
+        for _ in 0..*lines {
+            writeln!(batch, "{{\"message\":\"line {seq}\",\"seq\":{seq}}}").unwrap();
+            seq += 1;
+        }
+        let mut batch = batch.into_bytes();
+        chain.seal(&mut batch);
+        log.push_str(std::str::from_utf8(&batch).unwrap());
+    }
+    let head = chain.head(seq - 1, Timestamp::from_secs(1));
+    (log, head)
+}
+
+fn chain() -> Chain {
+    Chain::new(key("k1"), [0; 32])
+}
+
+fn verify(log: &str, head: &str) -> Report {
+    let mut verifier = Verifier::new([key("k1"), key("key2")]).head(head);
+    verifier.read(log.as_bytes()).unwrap();
+    verifier.finish()
+}
+
+fn kinds(report: &Report) -> Vec<FaultKind> {
+    report
+        .faults
+        .iter()
+        .map(|fault| fault.kind.clone())
+        .collect()
+}
+
+#[test]
+fn proves_a_log_as_it_was_written() {
+    let (log, head) = log(&mut chain(), 1, &[1, 3, 2]);
+    let report = verify(&log, &head);
+    assert!(report.is_intact(), "{:?}", report.faults);
+    assert_eq!((report.lines, report.proven, report.batches), (6, 6, 3));
+    assert_eq!((report.first_seq, report.last_seq), (Some(1), Some(6)));
+}
+
+#[test]
+fn reads_a_log_in_several_files() {
+    let mut chain = chain();
+    let (old, _) = log(&mut chain, 1, &[2]);
+    let (new, head) = log(&mut chain, 3, &[2]);
+    let report = |files: &[&str]| {
+        let mut verifier = Verifier::new([key("k1")]).head(&head);
+        for file in files {
+            verifier.read(file.as_bytes()).unwrap();
+        }
+        verifier.finish()
+    };
+    assert!(report(&[&old, &new]).is_intact());
+    assert!(report(&[&new]).is_intact(), "older files may be gone");
+    let swapped = report(&[&new, &old]);
+    let out_of_order = FaultKind::OutOfOrder { seq: 1 };
+    assert_eq!(
+        swapped.faults[0],
+        Fault {
+            file: 2,
+            line: 1,
+            kind: out_of_order
+        }
+    );
+}
+
+#[test]
+fn finds_each_way_of_tampering() {
+    let (log, head) = log(&mut chain(), 1, &[1, 3, 2]);
+    let lines: Vec<&str> = log.lines().collect();
+    let join = |lines: &[&str]| {
+        lines
+            .iter()
+            .map(|line| format!("{line}\n"))
+            .collect::<String>()
+    };
+    let without = |gone: usize| {
+        let kept = lines.iter().enumerate().filter(|(at, _)| *at != gone);
+        join(&kept.map(|(_, line)| *line).collect::<Vec<_>>())
+    };
+    let swapped = join(&[lines[0], lines[2], lines[1], lines[3], lines[4], lines[5]]);
+    let doubled = join(&[
+        lines[0], lines[0], lines[1], lines[2], lines[3], lines[4], lines[5],
+    ]);
+    let missing = |from, to| FaultKind::Missing { from, to };
+    for (what, tampered, line, kind) in [
+        (
+            "altered",
+            log.replace("line 3", "line X"),
+            2,
+            FaultKind::Altered,
+        ),
+        ("deleted a line", without(2), 3, missing(3, 3)),
+        ("deleted a batch", without(0), 0, FaultKind::Unlinked),
+        (
+            "deleted a batch in the middle",
+            join(&[lines[0], lines[4], lines[5]]),
+            2,
+            missing(2, 4),
+        ),
+        ("reordered", swapped, 2, missing(2, 2)),
+        ("doubled", doubled, 2, FaultKind::OutOfOrder { seq: 1 }),
+        (
+            "inserted",
+            log.replacen('\n', "\n{}\n", 1),
+            2,
+            FaultKind::NoRecord,
+        ),
+        (
+            "added at the end",
+            format!("{log}{{\"seq\":7}}\n"),
+            7,
+            FaultKind::Unsealed { lines: 1 },
+        ),
+        (
+            "cut in a batch",
+            join(&lines[..5]),
+            5,
+            FaultKind::Unsealed { lines: 1 },
+        ),
+        (
+            "cut at a batch",
+            join(&lines[..4]),
+            4,
+            FaultKind::CutOff { from: 5, to: 6 },
+        ),
+        (
+            "cut to nothing",
+            String::new(),
+            0,
+            FaultKind::CutOff { from: 1, to: 6 },
+        ),
+    ] {
+        let report = verify(&tampered, &head);
+        if what == "deleted a batch" {
+            // What is left is a log whose beginning is gone, as after a rotation.
+            assert_eq!(report.first_seq, Some(2), "{what}");
+            continue;
+        }
+        let first = report
+            .faults
+            .first()
+            .unwrap_or_else(|| panic!("{what} was not found"));
+        assert_eq!((first.line, &first.kind), (line, &kind), "{what}");
+    }
+}
+
+#[test]
+fn believes_no_head_of_somebody_else() {
+    let (log_a, head) = log(&mut chain(), 1, &[2]);
+    assert_eq!(
+        kinds(&verify(&log_a, &head.replace("\"seq\":2", "\"seq\":1"))),
+        [FaultKind::ForgedHead]
+    );
+    let mut other = Chain::new(key("k1"), [1; 32]);
+    let (_, head) = log(&mut other, 1, &[2]);
+    assert_eq!(kinds(&verify(&log_a, &head)), [FaultKind::OtherHead]);
+}
+
+#[test]
+fn a_key_without_which_a_log_was_sealed_proves_nothing() {
+    let (log, _) = log(&mut Chain::new(key("other"), [0; 32]), 1, &[2]);
+    let mut verifier = Verifier::new([key("k1")]);
+    verifier.read(log.as_bytes()).unwrap();
+    let report = verifier.finish();
+    assert_eq!(report.proven, 0);
+    assert_eq!(kinds(&report), [FaultKind::UnknownKey("other".to_owned())]);
+
+    // The same id with another secret.
+    let forger = ChainKey::new("k1", [99; 32]).unwrap();
+    let (forged, _) = self::log(&mut Chain::new(forger, [0; 32]), 1, &[2]);
+    let mut verifier = Verifier::new([key("k1")]);
+    verifier.read(forged.as_bytes()).unwrap();
+    assert_eq!(kinds(&verifier.finish()), [FaultKind::Altered]);
+}
+
+fn rotation(seq: u64) -> Vec<u8> {
+    format!("{{\"level\":\"info\",\"event\":\"chain_key_rotated\",\"next_key\":\"key2\",\"seq\":{seq}}}\n")
+        .into_bytes()
+}
+
+#[test]
+fn a_key_changes_only_where_the_old_one_says_so() {
+    let mut chain = chain();
+    let mut batch = rotation(1);
+    chain.seal(&mut batch);
+    let rotated = String::from_utf8(batch).unwrap();
+    chain.use_key(key("key2"));
+    let (after, head) = log(&mut chain, 2, &[1]);
+    let report = verify(&format!("{rotated}{after}"), &head);
+    assert!(report.is_intact(), "{:?}", report.faults);
+    assert_eq!(report.key_rotations, 1);
+
+    // The old key may have been stolen since.
+    chain.use_key(key("k1"));
+    let (back, head) = log(&mut chain, 3, &[1]);
+    let report = verify(&format!("{rotated}{after}{back}"), &head);
+    assert_eq!(kinds(&report), [FaultKind::WrongKey("k1".to_owned())]);
+
+    let mut unsaid = self::chain();
+    let (before, _) = log(&mut unsaid, 1, &[1]);
+    unsaid.use_key(key("key2"));
+    let (after, head) = log(&mut unsaid, 2, &[1]);
+    let report = verify(&format!("{before}{after}"), &head);
+    assert_eq!(kinds(&report), [FaultKind::WrongKey("key2".to_owned())]);
+}
+
+#[test]
+fn a_crash_is_told_from_tampering_by_the_next_start() {
+    let (before, _) = log(&mut chain(), 1, &[2]);
+    let start = |past: &str| {
+        let line = format!(
+            "{{\"level\":\"info\",\"event\":\"log_opened\",\"past\":\"{past}\",\"seq\":3}}\n"
+        );
+        let mut batch = line.into_bytes();
+        let mut chain = Chain::new(key("k1"), chain_tip(&before));
+        chain.seal(&mut batch);
+        (
+            String::from_utf8(batch).unwrap(),
+            chain.head(3, Timestamp::from_secs(1)),
+        )
+    };
+    let torn = "{\"a\":1,\"seq\":3}\n{\"half of a li\n";
+    let (opened, head) = start("unproven");
+    let report = verify(&format!("{before}{torn}{opened}"), &head);
+    assert!(report.is_intact(), "{:?}", report.faults);
+    assert_eq!((report.unproven, report.starts), (2, 1));
+
+    let (opened, head) = start("intact");
+    let report = verify(&format!("{before}{torn}{opened}"), &head);
+    assert_eq!(kinds(&report), [FaultKind::Unsealed { lines: 2 }]);
+}
+
+fn chain_tip(log: &str) -> [u8; 32] {
+    let mut verifier = Verifier::new([key("k1")]);
+    verifier.read(log.as_bytes()).unwrap();
+    verifier.finish_at().1.unwrap().mac
+}
+
+#[test]
+fn keeps_a_bounded_list_of_faults_and_lines() {
+    let rubbish = "no record\n".repeat(1_000) + &"x".repeat(1_000_000);
+    let report = verify(&rubbish, "no head");
+    assert!(report.faults.len() <= 100, "{}", report.faults.len());
+    assert!(!report.is_intact());
+}
+
+proptest! {
+    /// Whatever byte is changed, deleted or added, it is found.
+    #[test]
+    fn no_byte_can_be_touched(at in 0_usize..1_000, byte in any::<u8>(), how in 0..3) {
+        let (log, head) = log(&mut chain(), 1, &[1, 2, 1]);
+        let at = at % log.len();
+        let mut tampered = log.clone().into_bytes();
+        match how {
+            0 => tampered[at] = byte,
+            1 => { tampered.remove(at); }
+            _ => tampered.insert(at, byte),
+        }
+        prop_assume!(tampered != log.as_bytes());
+        let mut verifier = Verifier::new([key("k1")]).head(&head);
+        verifier.read(&*tampered).unwrap();
+        prop_assert!(!verifier.finish().is_intact());
+    }
+}

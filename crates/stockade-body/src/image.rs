@@ -1,0 +1,28 @@
+//! Images: what they are, from their first bytes and their structure, without decoding them.
+
+mod data_url;
+#[cfg(feature = "decode")]
+mod decode_limits;
+#[cfg(feature = "decode")]
+mod decoder;
+mod error;
+mod facts;
+mod format;
+mod gif;
+mod jpeg;
+mod png;
+mod reader;
+mod rules;
+mod validated;
+mod webp;
+
+pub use data_url::DataUrl;
+#[cfg(feature = "decode")]
+pub use decode_limits::DecodeLimits;
+#[cfg(feature = "decode")]
+pub use decoder::{DecodedImage, ImageDecoder};
+pub use error::{ImageError, ImageErrorKind};
+pub use facts::ImageFacts;
+pub use format::ImageFormat;
+pub use rules::ImageRules;
+pub use validated::{ValidatedImage, ValidatedImages};

@@ -1,0 +1,80 @@
+//! The one form in which a URL may hold an image.
+
+use crate::{ImageError, ImageErrorKind, ImageFormat};
+
+/// An image in a `data:` URL (RFC 2397), in its canonical form.
+///
+/// That is `data:`, the media type, `;base64,` and the data, byte for byte: lower case, no
+/// parameters, no white space, no percent-encoding. What a lenient reader would take for
+/// the same image is refused, so that no two readers see different bytes. Whatever does not
+/// begin with `data:` gives one and the same error, be it an address, a path or nothing.
+///
+/// ```
+/// use stockade_body::{DataUrl, ImageErrorKind, ImageFormat};
+///
+/// let url = DataUrl::parse(b"data:image/png;base64,iVBORw0KGgo=")?;
+/// assert_eq!(url.format(), ImageFormat::Png);
+/// assert_eq!(url.base64(), b"iVBORw0KGgo=");
+///
+/// for remote in ["https://example.com/a.png", "file:///etc/passwd", "DATA:image/png;base64,"] {
+///     let error = DataUrl::parse(remote.as_bytes()).unwrap_err();
+///     assert_eq!(error.kind(), ImageErrorKind::Remote);
+/// }
+/// # Ok::<(), stockade_body::ImageError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct DataUrl<'a> {
+    format: ImageFormat,
+    base64: &'a [u8],
+}
+
+impl<'a> DataUrl<'a> {
+    /// Reads the URL's head; the data itself is judged by
+    /// [`ImageRules::check_data_url`](crate::ImageRules::check_data_url).
+    ///
+    /// # Errors
+    /// [`Remote`](ImageErrorKind::Remote) for all that is not a `data:` URL,
+    /// [`Unsupported`](ImageErrorKind::Unsupported) for a `data:` URL of another type in
+    /// the accepted form, [`DataUrl`](ImageErrorKind::DataUrl) for the rest.
+    pub fn parse(url: &'a [u8]) -> Result<Self, ImageError> {
+        let rest = url.strip_prefix(b"data:").ok_or(ImageErrorKind::Remote)?;
+        let known = ImageFormat::ALL.into_iter().find_map(|format| {
+            let base64 = rest
+                .strip_prefix(format.media_type().as_bytes())?
+                .strip_prefix(b";base64,")?;
+            Some(Self { format, base64 })
+        });
+        known.ok_or_else(|| other_type(rest).into())
+    }
+
+    /// The type that it declares.
+    pub fn format(&self) -> ImageFormat {
+        self.format
+    }
+
+    /// The data, as yet unjudged.
+    pub fn base64(&self) -> &'a [u8] {
+        self.base64
+    }
+}
+
+/// What is wrong with a `data:` URL that no known type begins.
+fn other_type(rest: &[u8]) -> ImageErrorKind {
+    let is_type = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'/' | b'.' | b'+' | b'-');
+    let length = rest.iter().take_while(|byte| is_type(byte)).count();
+    let (media_type, rest) = rest.split_at(length);
+    let known = ImageFormat::from_media_type(media_type).is_some();
+    if !known && length > 0 && rest.starts_with(b";base64,") {
+        ImageErrorKind::Unsupported
+    } else {
+        ImageErrorKind::DataUrl
+    }
+}
+
+impl std::fmt::Debug for DataUrl<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DataUrl")
+            .field("format", &self.format)
+            .finish_non_exhaustive()
+    }
+}

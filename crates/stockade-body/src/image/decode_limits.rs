@@ -1,0 +1,48 @@
+//! How much is decoded at a time.
+
+use std::{num::NonZeroUsize, thread};
+
+/// What an [`ImageDecoder`](crate::ImageDecoder) may take.
+///
+/// All of the decoder's memory is `memory` and, for each image that is decoded at this
+/// moment, at most 8 bytes a pixel and 16 MiB besides. A PNG whose profile and texts come
+/// to more than 4 MiB is refused or decoded without them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecodeLimits {
+    pub(super) at_once: NonZeroUsize,
+    pub(super) waiting: usize,
+    pub(super) memory: u64,
+}
+
+impl DecodeLimits {
+    /// Images decoded at once, each on a thread of its own; as many as there are cores
+    /// unless it is set.
+    pub fn at_once(mut self, images: NonZeroUsize) -> Self {
+        self.at_once = images;
+        self
+    }
+
+    /// Images that may wait for that; 8 for each core unless it is set.
+    pub fn waiting(mut self, images: usize) -> Self {
+        self.waiting = images;
+        self
+    }
+
+    /// The most bytes of pixels that may exist, in all [`DecodedImage`](crate::DecodedImage)s together; 1 GiB
+    /// unless it is set.
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = bytes;
+        self
+    }
+}
+
+impl Default for DecodeLimits {
+    fn default() -> Self {
+        let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        Self {
+            at_once: cores,
+            waiting: cores.get().saturating_mul(8),
+            memory: 1 << 30,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The types of images that are known here.
+
+use std::fmt;
+
+/// A type of image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ImageFormat {
+    /// `image/png`, APNG included.
+    Png,
+    /// `image/jpeg`: baseline, extended and progressive, Huffman-coded, 8 bits.
+    Jpeg,
+    /// `image/webp`.
+    WebP,
+    /// `image/gif`.
+    Gif,
+}
+
+impl ImageFormat {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Png, Self::Jpeg, Self::WebP, Self::Gif];
+
+    /// Its media type, `image/png`.
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Png => "image/png",
+            Self::Jpeg => "image/jpeg",
+            Self::WebP => "image/webp",
+            Self::Gif => "image/gif",
+        }
+    }
+
+    /// The format of exactly this media type: lower case, without parameters.
+    pub fn from_media_type(media_type: &[u8]) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|format| format.media_type().as_bytes() == media_type)
+    }
+
+    /// The format whose magic bytes these are.
+    pub(super) fn sniff(head: &[u8; 12]) -> Option<Self> {
+        match head {
+            [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Some(Self::Png),
+            [0xFF, 0xD8, 0xFF, ..] => Some(Self::Jpeg),
+            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P'] => Some(Self::WebP),
+            [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some(Self::Gif),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for ImageFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.media_type())
+    }
+}

@@ -1,0 +1,187 @@
+//! Reads an image here and there, also through base64.
+
+use base64_simd::{AsOut, STANDARD};
+
+use super::error::ImageErrorKind;
+
+/// Decoded at a time: large enough to make a linear walk fast, small enough to make a jump
+/// cheap. A multiple of 3.
+const WINDOW: usize = 192;
+
+/// The bytes of an image with a place in them.
+///
+/// Base64 is decoded a window at a time and only where it is read: four characters are
+/// three bytes, so a jump over a chunk of pixels costs nothing.
+pub(super) struct Reader<'a> {
+    source: Source<'a>,
+    length: usize,
+    position: usize,
+    /// What was last decoded of base64: `filled` bytes, which begin at `start`.
+    window: [u8; WINDOW],
+    start: usize,
+    filled: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Bytes(&'a [u8]),
+    /// Checked.
+    Base64(&'a [u8]),
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn bytes(bytes: &'a [u8]) -> Self {
+        Self::new(Source::Bytes(bytes), bytes.len())
+    }
+
+    /// Reads through base64, all of which is checked here: alphabet, padding, and that the
+    /// bits which no byte uses are 0.
+    pub(super) fn base64(text: &'a [u8]) -> Result<Self, ImageErrorKind> {
+        STANDARD.check(text).map_err(|_| ImageErrorKind::Base64)?;
+        let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
+        let length = text.len() / 4 * 3 - padding;
+        Ok(Self::new(Source::Base64(text), length))
+    }
+
+    fn new(source: Source<'a>, length: usize) -> Self {
+        Self {
+            source,
+            length,
+            position: 0,
+            window: [0; WINDOW],
+            start: 0,
+            filled: 0,
+        }
+    }
+
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+
+    pub(super) fn position(&self) -> usize {
+        self.position
+    }
+
+    pub(super) fn is_at_end(&self) -> bool {
+        self.position == self.length
+    }
+
+    pub(super) fn rewind(&mut self) {
+        self.position = 0;
+    }
+
+    pub(super) fn skip(&mut self, bytes: usize) -> Result<(), ImageErrorKind> {
+        if bytes > self.length - self.position {
+            return Err(ImageErrorKind::Malformed);
+        }
+        self.position += bytes;
+        Ok(())
+    }
+
+    /// Goes on to this position, which is not behind.
+    pub(super) fn skip_to(&mut self, position: usize) -> Result<(), ImageErrorKind> {
+        let bytes = position.checked_sub(self.position);
+        self.skip(bytes.ok_or(ImageErrorKind::Malformed)?)
+    }
+
+    pub(super) fn take<const N: usize>(&mut self) -> Result<[u8; N], ImageErrorKind> {
+        if let Some(taken) = self.view().first_chunk().copied() {
+            self.position += N;
+            return Ok(taken);
+        }
+        let mut taken = [0; N];
+        for byte in &mut taken {
+            *byte = *self.view().first().ok_or(ImageErrorKind::Malformed)?;
+            self.position += 1;
+        }
+        Ok(taken)
+    }
+
+    /// Goes on to what follows the next byte that is sought, and returns that byte.
+    pub(super) fn find(&mut self, mut is_it: impl FnMut(u8) -> bool) -> Result<u8, ImageErrorKind> {
+        loop {
+            let view = self.view();
+            if view.is_empty() {
+                return Err(ImageErrorKind::Malformed);
+            }
+            match view.iter().position(|byte| is_it(*byte)) {
+                Some(index) => {
+                    let found = view[index];
+                    self.position += index + 1;
+                    return Ok(found);
+                }
+                None => self.position += view.len(),
+            }
+        }
+    }
+
+    /// Bytes from the position on; none at the end only.
+    fn view(&mut self) -> &[u8] {
+        let position = self.position;
+        match self.source {
+            Source::Bytes(bytes) => &bytes[position..],
+            Source::Base64(text) => {
+                if position.wrapping_sub(self.start) >= self.filled {
+                    self.start = position / 3 * 3;
+                    self.filled = decode_window(text, self.start, &mut self.window);
+                }
+                &self.window[position - self.start..self.filled]
+            }
+        }
+    }
+}
+
+/// Decodes what begins at this byte, a multiple of 3, and says how many bytes it is.
+fn decode_window(text: &[u8], start: usize, window: &mut [u8; WINDOW]) -> usize {
+    let from = start / 3 * 4;
+    let to = text.len().min(from + WINDOW / 3 * 4);
+    let decoded = STANDARD.decode(&text[from..to], window.as_mut_slice().as_out());
+    decoded.expect("checked base64, cut between quads").len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_same_through_base64() {
+        let bytes: Vec<u8> = (0..=255).cycle().take(1_000).collect();
+        for length in [0, 1, 2, 3, 190, 191, 192, 193, 1_000] {
+            let text = STANDARD.encode_to_string(&bytes[..length]);
+            let mut reader = Reader::base64(text.as_bytes()).expect("base64");
+            assert_eq!(reader.length(), length);
+            for byte in &bytes[..length] {
+                assert_eq!(reader.take(), Ok([*byte]));
+            }
+            assert_eq!(reader.take::<1>(), Err(ImageErrorKind::Malformed));
+            assert!(reader.is_at_end());
+        }
+    }
+
+    #[test]
+    fn jumps_to_any_place() {
+        let bytes: Vec<u8> = (0..=255).cycle().take(1_000).collect();
+        let text = STANDARD.encode_to_string(&bytes);
+        for jump in 0..=996 {
+            let mut reader = Reader::base64(text.as_bytes()).expect("base64");
+            reader.skip(jump).expect("inside");
+            assert_eq!(reader.take::<4>().expect("inside"), bytes[jump..jump + 4]);
+        }
+        let mut reader = Reader::base64(text.as_bytes()).expect("base64");
+        assert_eq!(reader.skip(1_001), Err(ImageErrorKind::Malformed));
+        assert_eq!(reader.find(|byte| byte == 255), Ok(255));
+        assert_eq!(reader.position(), 256);
+    }
+
+    // I04
+    #[test]
+    fn refuses_what_is_not_canonical() {
+        for text in [
+            "AAA", "AA", "A===", "====", "AAAA=", "AAA=AAAA", "AA=A", "AAB=", "AB==", "AA-_",
+            "AAA\n", " AAA", "AAA\0", "AA%3D", "AAAA\n", "AAAAé",
+        ] {
+            let error = Reader::base64(text.as_bytes()).err();
+            assert_eq!(error, Some(ImageErrorKind::Base64), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What is wrong with a JSON text.
+
+use stockade_core::{Refusal, RefusalKind};
+
+/// What is wrong with a JSON text, and where, in bytes from its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) kind: FaultKind,
+    pub(super) at: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FaultKind {
+    /// It is none; what the grammar wants is for the log.
+    Syntax(&'static str),
+    /// A number that a double does not hold.
+    Number,
+    Depth(usize),
+    Members(u32),
+    Elements(u32),
+    DuplicateKey,
+}
+
+impl FaultKind {
+    pub(super) fn at(self, at: usize) -> Fault {
+        Fault { kind: self, at }
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(Fault { kind, at }: Fault) -> Self {
+        let (code, message) = match kind {
+            FaultKind::Syntax(_) => (
+                "INVALID_JSON",
+                format!("the body is not valid JSON at byte {at}"),
+            ),
+            FaultKind::Number => (
+                "VALUE_OUT_OF_RANGE",
+                "the number is larger than 1e308".to_owned(),
+            ),
+            FaultKind::Depth(limit) => (
+                "TOO_DEEP",
+                format!("the body is nested deeper than {limit} levels"),
+            ),
+            FaultKind::Members(limit) => (
+                "TOO_MANY_ITEMS",
+                format!("the object has more than {limit} members"),
+            ),
+            FaultKind::Elements(limit) => (
+                "TOO_MANY_ITEMS",
+                format!("the array has more than {limit} elements"),
+            ),
+            FaultKind::DuplicateKey => (
+                "DUPLICATE_KEY",
+                format!("the object that ends at byte {at} has two members of the same name"),
+            ),
+        };
+        let refusal = Refusal::new(RefusalKind::Invalid, message).with_code(code);
+        match kind {
+            FaultKind::Syntax(wanted) => refusal.because(wanted),
+            _ => refusal,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What a body turned out to hold.
+
+use std::sync::Arc;
+
+use http::Extensions;
+use stockade_core::Demand;
+
+use crate::{ImageFacts, ValidatedImage, ValidatedImages};
+
+/// What a body turned out to hold, for the layers and the handler behind.
+#[derive(Debug)]
+pub(crate) struct Findings {
+    pub(super) model: Option<Arc<str>>,
+    pub(super) prompt_chars: u64,
+    /// Bytes of what the model reads besides the prompt.
+    pub(super) other_bytes: u64,
+    pub(super) max_tokens: Option<u64>,
+    pub(super) answers: u64,
+    pub(super) images: Vec<ValidatedImage>,
+}
+
+impl Default for Findings {
+    fn default() -> Self {
+        Self {
+            model: None,
+            prompt_chars: 0,
+            other_bytes: 0,
+            max_tokens: None,
+            answers: 1,
+            images: Vec::new(),
+        }
+    }
+}
+
+impl Findings {
+    pub(super) fn images(&self) -> impl Iterator<Item = &ValidatedImage> {
+        self.images.iter()
+    }
+
+    /// Says so in the request's extensions: a [`Demand`] where a model is asked, and
+    /// [`ValidatedImages`] where there are any.
+    pub(crate) fn tell(self, extensions: &mut Extensions) {
+        let image_tokens: u64 = self.images().map(|image| tokens_of(image.facts())).sum();
+        let prompt_tokens = (self.prompt_chars + self.other_bytes).div_ceil(4) + image_tokens;
+        let max_tokens = self.max_tokens.map(|most| most * self.answers);
+        if self.model.is_some() || prompt_tokens > 0 {
+            Demand::new(self.model, prompt_tokens, max_tokens).tell(extensions);
+        }
+        if !self.images.is_empty() {
+            extensions.insert(ValidatedImages::from_iter(self.images));
+        }
+    }
+}
+
+/// The tokens that an image may come to: one for each 28 × 28 pixels, as Qwen's models
+/// have it, at most 16,384. Other models make fewer of it.
+fn tokens_of(facts: &ImageFacts) -> u64 {
+    let patches = |pixels: u32| u64::from(pixels.div_ceil(28));
+    (patches(facts.width) * patches(facts.height)).min(16_384)
+}

@@ -1,0 +1,34 @@
+//! Where in a body something is, as it is written in refusals.
+
+use std::fmt::Write;
+
+use crate::profile::{Place, Tree};
+
+/// A step from an object or an array to what is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Segment {
+    /// Nothing in it has begun.
+    None,
+    Member(Place),
+    /// A member that no rule is for. Its name is content, so it is not told.
+    Unknown,
+    Element(u32),
+}
+
+/// `messages[0].content[1].image_url.url`, up to the first unknown member.
+pub(super) fn display(tree: &Tree, segments: impl Iterator<Item = Segment>) -> String {
+    let mut path = String::new();
+    for segment in segments {
+        match segment {
+            Segment::None | Segment::Unknown => break,
+            Segment::Member(place) => {
+                let dot = if path.is_empty() { "" } else { "." };
+                path.extend([dot, tree.node(place).name()]);
+            }
+            Segment::Element(index) => {
+                write!(path, "[{index}]").expect("a string takes all");
+            }
+        }
+    }
+    path
+}

@@ -1,0 +1,82 @@
+//! The type that a body is declared as.
+
+use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
+
+/// The one declared media type; `None` where there is none, or more than one.
+fn declared(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    match (values.next().map(HeaderValue::to_str), values.next()) {
+        (Some(Ok(value)), None) => Some(value),
+        _ => None,
+    }
+}
+
+/// The declared type without its parameters, in lower case.
+pub(crate) fn essence(headers: &HeaderMap) -> Option<String> {
+    let declared = declared(headers)?;
+    let essence = declared.split(';').next()?;
+    Some(essence.trim().to_ascii_lowercase())
+}
+
+/// Whether the body is declared as one of these types (lower case, without parameters),
+/// and as no other charset than UTF-8.
+pub(crate) fn is_one_of<T>(headers: &HeaderMap, types: &[T]) -> bool
+where
+    T: AsRef<str>,
+{
+    let Some(declared) = declared(headers) else {
+        return false;
+    };
+    let mut parts = declared.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    let is_known = |known: &T| essence.eq_ignore_ascii_case(known.as_ref());
+    types.iter().any(is_known) && parts.all(is_utf8)
+}
+
+/// Whether a parameter says nothing against UTF-8.
+fn is_utf8(parameter: &str) -> bool {
+    match parameter.split_once('=') {
+        Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
+            value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    }
+}
+
+/// The boundary of a declared multipart form.
+pub(crate) fn boundary(headers: &HeaderMap) -> Option<String> {
+    multer::parse_boundary(declared(headers)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_json(values: &[&'static str]) -> bool {
+        let values = values.iter().copied().map(HeaderValue::from_static);
+        let headers = values.map(|value| (CONTENT_TYPE, value)).collect();
+        is_one_of(&headers, &["application/json"])
+    }
+
+    #[test]
+    fn reads_types_in_any_case_and_one_charset() {
+        for value in [
+            "application/json",
+            "Application/JSON ; x=y",
+            "application/json; charset=UTF-8",
+            "application/json;charset=\"utf-8\"",
+        ] {
+            assert!(is_json(&[value]), "{value}");
+        }
+        for values in [
+            &[][..],
+            &[""],
+            &["text/plain"],
+            &["application/jsonp"],
+            &["application/json; charset=utf-16"],
+            &["application/json", "application/json"],
+        ] {
+            assert!(!is_json(values), "{values:?}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! How slowly a body may come in.
+
+use std::{num::NonZeroU32, time::Duration};
+
+/// How slowly a body may come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pace {
+    /// For all of the body.
+    pub(crate) deadline: Duration,
+    /// Bytes a second, on average since the beginning.
+    pub(crate) rate: Option<NonZeroU32>,
+    /// For how long no rate is asked.
+    pub(crate) grace: Duration,
+}
+
+impl Pace {
+    /// When a body of which this many bytes have come in is too late, counted from its
+    /// beginning; and why.
+    pub(crate) fn due(&self, bytes: u64) -> (Duration, &'static str) {
+        let by_rate = self.rate.map(|rate| {
+            let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(rate.get());
+            let paid = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+            self.grace.saturating_add(paid)
+        });
+        match by_rate {
+            Some(due) if due < self.deadline => (due, "the minimum rate"),
+            _ => (self.deadline, "the deadline"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_buy_time_up_to_the_deadline() {
+        let pace = Pace {
+            deadline: Duration::from_secs(60),
+            rate: NonZeroU32::new(1_000),
+            grace: Duration::from_secs(5),
+        };
+        for (bytes, secs) in [
+            (0, 5),
+            (1_000, 6),
+            (54_000, 59),
+            (56_000, 60),
+            (u64::MAX, 60),
+        ] {
+            assert_eq!(pace.due(bytes).0, Duration::from_secs(secs), "{bytes}");
+        }
+        let patient = Pace { rate: None, ..pace };
+        assert_eq!(patient.due(0).0, Duration::from_secs(60));
+    }
+}

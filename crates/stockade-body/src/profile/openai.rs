@@ -1,0 +1,216 @@
+//! OpenAI's API, and what the servers that speak it have added.
+
+use super::{rule::Rule, table::at};
+
+pub(super) fn chat() -> Vec<(String, Rule)> {
+    let mut rules = shared();
+    rules.extend(sampling());
+    rules.extend(at(
+        "",
+        [
+            ("/messages", Rule::Required),
+            ("/messages", Rule::Length(1_000)),
+            ("/messages/*", Rule::Texts),
+            ("/messages/*/role", Rule::Chars(32)),
+            ("/messages/*/content", Rule::Text),
+            ("/messages/*/content", Rule::Length(100)),
+            ("/messages/*/tool_call_id", Rule::Chars(256)),
+            ("/messages/*/tool_calls", Rule::Length(128)),
+            ("/messages/*/tool_calls/*", Rule::Texts),
+            ("/messages/*/tool_calls/*/id", Rule::Chars(256)),
+            ("/messages/*/tool_calls/*/type", Rule::Chars(32)),
+            ("/messages/*/audio", Rule::Absent),
+            ("/audio", Rule::Absent),
+            ("/modalities/*", Rule::one_of(["text"])),
+            ("/prediction", Rule::Texts),
+            ("/documents", Rule::Texts),
+            ("/max_tokens", Rule::MaxTokens),
+            ("/max_completion_tokens", Rule::MaxTokens),
+            ("/logprobs", Rule::Boolean),
+            ("/top_logprobs", Rule::Integer(0, 20)),
+            ("/functions", Rule::Length(128)),
+            ("/functions", Rule::Size(256 << 10)),
+            ("/tools/*/type", Rule::one_of(["function"])),
+            ("/response_format", Rule::Size(64 << 10)),
+            // A template is a program that the server runs.
+            ("/chat_template", Rule::Absent),
+            ("/chat_template_kwargs", Rule::Size(16 << 10)),
+            ("/mm_processor_kwargs", Rule::Absent),
+            ("/media_io_kwargs", Rule::Absent),
+        ],
+    ));
+    let part = "/messages/*/content/*";
+    rules.extend(at(
+        part,
+        [
+            ("", Rule::Closed),
+            ("/type", Rule::Required),
+            ("/type", Rule::one_of(["text", "image_url", "refusal"])),
+            ("/text", Rule::Text),
+            ("/refusal", Rule::Text),
+            ("/cache_control", Rule::Any),
+            ("/image_url", Rule::Closed),
+            ("/image_url", Rule::ImageUrl),
+            ("/image_url/url", Rule::Required),
+            ("/image_url/url", Rule::ImageUrl),
+            ("/image_url/detail", Rule::Chars(16)),
+        ],
+    ));
+    rules
+}
+
+pub(super) fn completions() -> Vec<(String, Rule)> {
+    let mut rules = shared();
+    rules.extend(sampling());
+    rules.extend(at(
+        "",
+        [
+            ("/prompt", Rule::Required),
+            ("/prompt", Rule::Text),
+            ("/prompt", Rule::Length(65_536)),
+            ("/prompt/*", Rule::Text),
+            ("/prompt/*", Rule::Token),
+            ("/prompt/*/*", Rule::Token),
+            ("/prompt_embeds", Rule::Absent),
+            ("/suffix", Rule::Text),
+            ("/echo", Rule::Boolean),
+            ("/max_tokens", Rule::MaxTokens),
+            ("/logprobs", Rule::Integer(0, 20)),
+        ],
+    ));
+    rules
+}
+
+pub(super) fn embeddings() -> Vec<(String, Rule)> {
+    let mut rules = shared();
+    rules.extend(at(
+        "",
+        [
+            ("/input", Rule::Required),
+            ("/input", Rule::Text),
+            ("/input", Rule::Length(65_536)),
+            ("/input/*", Rule::Text),
+            ("/input/*", Rule::Token),
+            ("/input/*/*", Rule::Token),
+            // Some servers embed a chat as well, images and all.
+            ("/messages", Rule::Absent),
+            ("/dimensions", Rule::Integer(1, 65_536)),
+            ("/encoding_format", Rule::one_of(["float", "base64"])),
+        ],
+    ));
+    rules
+}
+
+pub(super) fn responses() -> Vec<(String, Rule)> {
+    let mut rules = shared();
+    rules.extend(sampling());
+    rules.extend(at(
+        "",
+        [
+            ("/input", Rule::Text),
+            ("/input", Rule::Length(1_000)),
+            ("/input/*", Rule::Texts),
+            (
+                "/input/*/type",
+                Rule::one_of([
+                    "message",
+                    "reasoning",
+                    "function_call",
+                    "function_call_output",
+                    "custom_tool_call",
+                    "custom_tool_call_output",
+                    "item_reference",
+                ]),
+            ),
+            ("/input/*/id", Rule::Chars(256)),
+            ("/input/*/call_id", Rule::Chars(256)),
+            ("/input/*/role", Rule::Chars(32)),
+            ("/input/*/status", Rule::Chars(32)),
+            ("/input/*/encrypted_content", Rule::Any),
+            ("/input/*/content", Rule::Text),
+            ("/input/*/content", Rule::Length(100)),
+            ("/input/*/output", Rule::Text),
+            ("/input/*/output", Rule::Length(100)),
+            ("/instructions", Rule::Text),
+            ("/max_output_tokens", Rule::MaxTokens),
+            ("/max_tool_calls", Rule::Integer(1, 128)),
+            ("/top_logprobs", Rule::Integer(0, 20)),
+            // Other tools reach out of the server.
+            ("/tools/*/type", Rule::one_of(["function", "custom"])),
+            ("/text", Rule::Size(64 << 10)),
+            ("/prompt", Rule::Absent),
+        ],
+    ));
+    for part in ["/input/*/content/*", "/input/*/output/*"] {
+        rules.extend(at(
+            part,
+            [
+                ("", Rule::Closed),
+                ("/type", Rule::Required),
+                (
+                    "/type",
+                    Rule::one_of([
+                        "input_text",
+                        "input_image",
+                        "output_text",
+                        "refusal",
+                        "reasoning_text",
+                    ]),
+                ),
+                ("/text", Rule::Text),
+                ("/refusal", Rule::Text),
+                ("/annotations", Rule::Texts),
+                ("/logprobs", Rule::Any),
+                ("/image_url", Rule::ImageUrl),
+                ("/detail", Rule::Chars(16)),
+            ],
+        ));
+    }
+    rules
+}
+
+/// What all of OpenAI's routes have.
+fn shared() -> Vec<(String, Rule)> {
+    at(
+        "",
+        [
+            ("/model", Rule::Required),
+            ("/model", Rule::Model),
+            ("/stream", Rule::Boolean),
+            ("/priority", Rule::Integer(1, 10)),
+            ("/truncate_prompt_tokens", Rule::Integer(-1, 1 << 20)),
+        ],
+    )
+}
+
+/// What the routes that make text have.
+fn sampling() -> Vec<(String, Rule)> {
+    at(
+        "",
+        [
+            ("/n", Rule::Answers(8)),
+            ("/best_of", Rule::Answers(8)),
+            ("/temperature", Rule::Number(0.0, 2.0)),
+            ("/top_p", Rule::Number(0.0, 1.0)),
+            ("/min_p", Rule::Number(0.0, 1.0)),
+            ("/top_k", Rule::Integer(-1, 100_000)),
+            ("/presence_penalty", Rule::Number(-2.0, 2.0)),
+            ("/frequency_penalty", Rule::Number(-2.0, 2.0)),
+            ("/repetition_penalty", Rule::Number(0.0, 10.0)),
+            ("/min_tokens", Rule::Integer(0, 65_536)),
+            ("/prompt_logprobs", Rule::Integer(0, 20)),
+            ("/seed", Rule::Integer(i64::MIN, i64::MAX)),
+            ("/stop", Rule::Chars(256)),
+            ("/stop", Rule::Length(16)),
+            ("/stop/*", Rule::Chars(256)),
+            ("/tools", Rule::Length(128)),
+            ("/tools", Rule::Size(256 << 10)),
+            // Grammars, which some servers compile.
+            ("/grammar", Rule::Size(64 << 10)),
+            ("/guided_grammar", Rule::Size(64 << 10)),
+            ("/guided_json", Rule::Size(64 << 10)),
+            ("/guided_regex", Rule::Size(4 << 10)),
+            ("/structured_outputs", Rule::Size(64 << 10)),
+        ],
+    )
+}

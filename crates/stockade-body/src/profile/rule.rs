@@ -1,0 +1,132 @@
+//! What may be asked of one value.
+
+use std::{borrow::Cow, mem};
+
+/// What is asked of the value at one place of a body.
+///
+/// A place has one rule of each kind; a second one takes the place of the first. `null`
+/// stands for a member that is not there, so it meets all rules but
+/// [`Required`](Self::Required).
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Rule {
+    /// Anything, also within a [`Closed`](Self::Closed) object. It takes away all other
+    /// rules of its place.
+    Any,
+    /// The member must be there.
+    Required,
+    /// The member must not be there.
+    Absent,
+    /// The object has members with a rule only: `UNSUPPORTED_CONTENT` otherwise.
+    Closed,
+    /// A string that is one of these, compared exactly: `UNSUPPORTED_CONTENT` otherwise.
+    OneOf(Vec<Cow<'static, str>>),
+    /// A boolean.
+    Boolean,
+    /// A whole number from the first to the second, written without fraction or exponent.
+    Integer(i64, i64),
+    /// A number from the first to the second.
+    Number(f64, f64),
+    /// At most so many characters in a string.
+    Chars(u64),
+    /// At most so many elements in an array.
+    Length(u32),
+    /// At most so many bytes, as the value is written. What has such a limit is read by
+    /// the model: its bytes count as prompt tokens, four to one.
+    Size(usize),
+    /// The model's name: `MODEL_NOT_ALLOWED` unless the profile and the principal have it.
+    Model,
+    /// A string of prompt: its characters count against [`Profile::prompt_chars`].
+    ///
+    /// [`Profile::prompt_chars`]: crate::Profile::prompt_chars
+    Text,
+    /// An object or an array whose strings are prompt, however deep they are, at all places
+    /// that no rule is for.
+    Texts,
+    /// A token in place of text; counts as four characters of prompt.
+    Token,
+    /// How many tokens may come back, from 1 to [`Profile::max_tokens`].
+    ///
+    /// [`Profile::max_tokens`]: crate::Profile::max_tokens
+    MaxTokens,
+    /// How many answers are wanted, from 1 to this. Each may have as many tokens.
+    Answers(i64),
+    /// An image as a `data:` URL.
+    ImageUrl,
+    /// An image in base64.
+    ImageBase64,
+    /// The media type of the image beside it.
+    ImageType,
+}
+
+impl Rule {
+    /// [`OneOf`](Self::OneOf) these.
+    pub fn one_of<const N: usize>(values: [&'static str; N]) -> Self {
+        Self::OneOf(values.map(Cow::Borrowed).into())
+    }
+
+    pub(crate) fn is_same_kind(&self, other: &Self) -> bool {
+        mem::discriminant(self) == mem::discriminant(other)
+    }
+
+    /// The kinds of values that can meet it; `None` where it says nothing of that.
+    pub(super) fn kinds(&self) -> Option<Kinds> {
+        match self {
+            Self::Any | Self::Required | Self::Size(_) => None,
+            Self::Absent => Some(Kinds::NONE),
+            Self::Closed => Some(Kinds::OBJECT),
+            Self::Boolean => Some(Kinds::BOOLEAN),
+            Self::Integer(..)
+            | Self::Number(..)
+            | Self::Token
+            | Self::MaxTokens
+            | Self::Answers(_) => Some(Kinds::NUMBER),
+            Self::OneOf(_)
+            | Self::Chars(_)
+            | Self::Model
+            | Self::Text
+            | Self::ImageUrl
+            | Self::ImageBase64
+            | Self::ImageType => Some(Kinds::STRING),
+            Self::Length(_) => Some(Kinds::ARRAY),
+            Self::Texts => Some(Kinds::ARRAY.or(Kinds::OBJECT)),
+        }
+    }
+}
+
+/// A set of JSON's kinds of values, `null` aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kinds(u8);
+
+impl Kinds {
+    pub(crate) const NONE: Self = Self(0);
+    pub(crate) const BOOLEAN: Self = Self(1);
+    pub(crate) const NUMBER: Self = Self(2);
+    pub(crate) const STRING: Self = Self(4);
+    pub(crate) const ARRAY: Self = Self(8);
+    pub(crate) const OBJECT: Self = Self(16);
+    pub(crate) const ALL: Self = Self(31);
+
+    pub(crate) const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(crate) const fn has(self, kind: Self) -> bool {
+        self.0 & kind.0 == kind.0
+    }
+
+    /// `a string or an array`
+    pub(crate) fn describe(self) -> String {
+        let names: Vec<&str> = [
+            (Self::BOOLEAN, "a boolean"),
+            (Self::NUMBER, "a number"),
+            (Self::STRING, "a string"),
+            (Self::ARRAY, "an array"),
+            (Self::OBJECT, "an object"),
+        ]
+        .into_iter()
+        .filter_map(|(kind, name)| self.has(kind).then_some(name))
+        .collect();
+        names.join(" or ")
+    }
+}

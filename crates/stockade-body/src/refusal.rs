@@ -1,0 +1,152 @@
+//! What a client is told whose body is refused: the rule, never the content.
+
+use std::{fmt::Display, time::Duration};
+
+use http::{HeaderValue, header::ACCEPT_ENCODING};
+use stockade_core::{Refusal, RefusalKind};
+
+use crate::memory::OutOfMemory;
+
+fn invalid(code: &'static str, message: impl Into<String>) -> Refusal {
+    Refusal::new(RefusalKind::Invalid, message.into()).with_code(code)
+}
+
+pub(crate) fn too_large(limit: u64) -> Refusal {
+    Refusal::new(
+        RefusalKind::TooLarge,
+        format!("the body is larger than {limit} bytes"),
+    )
+}
+
+pub(crate) fn encoded() -> Refusal {
+    Refusal::new(
+        RefusalKind::UnsupportedType,
+        "encoded bodies are not accepted; send it without Content-Encoding",
+    )
+    .with_code("UNSUPPORTED_ENCODING")
+    // RFC 9110, section 12.5.3.
+    .with_header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
+}
+
+pub(crate) fn unsupported_type(accepted: &[impl Display]) -> Refusal {
+    let accepted: Vec<String> = accepted.iter().map(ToString::to_string).collect();
+    Refusal::new(
+        RefusalKind::UnsupportedType,
+        format!("send the body as {}", accepted.join(" or ")),
+    )
+}
+
+pub(crate) fn too_slow(cause: &'static str) -> Refusal {
+    Refusal::new(RefusalKind::Timeout, "the body came in too slowly").because(cause)
+}
+
+pub(crate) fn unreadable() -> Refusal {
+    invalid("UNREADABLE_BODY", "the body ended before it was complete")
+}
+
+impl From<OutOfMemory> for Refusal {
+    fn from(OutOfMemory: OutOfMemory) -> Self {
+        Self::new(
+            RefusalKind::Unavailable,
+            "too many bodies are being read; try again",
+        )
+        .because("the memory for bodies is used up")
+        .retry_after(Duration::from_secs(1))
+    }
+}
+
+pub(crate) fn wrong_kind(wanted: &str) -> Refusal {
+    invalid("VALIDATION_ERROR", format!("the value must be {wanted}"))
+}
+
+pub(crate) fn missing<'n>(required: impl Iterator<Item = &'n str>) -> Refusal {
+    let required: Vec<&str> = required.collect();
+    invalid(
+        "VALIDATION_ERROR",
+        format!("it must have each of: {}", required.join(", ")),
+    )
+}
+
+pub(crate) fn out_of_range(from: impl Display, to: impl Display) -> Refusal {
+    let message = format!("the value must be a number from {from} to {to}");
+    invalid("VALUE_OUT_OF_RANGE", message)
+}
+
+pub(crate) fn not_whole(from: i64, to: i64) -> Refusal {
+    let message = format!("the value must be a whole number from {from} to {to}");
+    invalid("VALUE_OUT_OF_RANGE", message)
+}
+
+pub(crate) fn too_long(limit: impl Display, unit: &str) -> Refusal {
+    let message = format!("the value is longer than {limit} {unit}");
+    invalid("VALUE_TOO_LONG", message)
+}
+
+pub(crate) fn too_many(limit: impl Display, what: &str) -> Refusal {
+    invalid(
+        "TOO_MANY_ITEMS",
+        format!("there are more than {limit} {what}"),
+    )
+}
+
+pub(crate) fn too_many_images(limit: usize) -> Refusal {
+    let message = format!("the request has more than {limit} images");
+    invalid("TOO_MANY_IMAGES", message)
+}
+
+pub(crate) fn images_too_large(limit: u64) -> Refusal {
+    let message = format!("the images have more than {limit} bytes together");
+    Refusal::new(RefusalKind::TooLarge, message).with_code("IMAGE_TOO_LARGE")
+}
+
+pub(crate) fn type_mismatch() -> Refusal {
+    invalid("INVALID_IMAGE", "the image is not of the declared type")
+}
+
+pub(crate) fn prompt_too_long(limit: u64) -> Refusal {
+    let message = format!("the prompt is longer than {limit} characters");
+    invalid("PROMPT_TOO_LONG", message)
+}
+
+pub(crate) fn unsupported() -> Refusal {
+    invalid(
+        "UNSUPPORTED_CONTENT",
+        "this is not supported here; leave it out",
+    )
+}
+
+pub(crate) fn unknown_member() -> Refusal {
+    invalid(
+        "UNSUPPORTED_CONTENT",
+        "it has a member that is not supported here; leave it out",
+    )
+}
+
+pub(crate) fn confusable_member() -> Refusal {
+    invalid(
+        "VALIDATION_ERROR",
+        "a member's name differs from a known one in upper and lower case only",
+    )
+}
+
+pub(crate) fn duplicate_field() -> Refusal {
+    invalid("DUPLICATE_KEY", "the form has two fields of this name")
+}
+
+pub(crate) fn invalid_form() -> Refusal {
+    invalid("INVALID_FORM", "the body is not a valid multipart form")
+}
+
+pub(crate) fn nameless_field() -> Refusal {
+    invalid("INVALID_FORM", "a field of the form has no name")
+}
+
+pub(crate) fn not_utf8() -> Refusal {
+    invalid("VALIDATION_ERROR", "the value is not UTF-8")
+}
+
+/// One answer for models that are not there and models of others.
+pub(crate) fn model_not_allowed() -> Refusal {
+    Refusal::new(RefusalKind::Forbidden, "this model is not open to you")
+        .with_code("MODEL_NOT_ALLOWED")
+}

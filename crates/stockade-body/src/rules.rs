@@ -1,0 +1,138 @@
+//! Which body a route takes, and how it may come in.
+
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
+
+use foldhash::fast::RandomState;
+use http::{Method, request::Parts};
+use stockade_core::MatchedRoute;
+
+use crate::{BodyCheckLayer, Profile, pace::Pace};
+
+/// Which body each route takes, and how bodies may come in.
+///
+/// A route is a method and the pattern that the router matched, where it left a
+/// [`MatchedRoute`]; without one it is the path as it was sent, byte for byte. What no rule
+/// is for takes no body, unless [`otherwise`](Self::otherwise) says so.
+///
+/// ```
+/// use http::Method;
+/// use stockade_body::{BodyRules, Profile};
+///
+/// let layer = BodyRules::new()
+///     .route(Method::POST, "/v1/chat/completions", Profile::openai_chat())
+///     .route(Method::POST, "/v1/images", Profile::image().max_bytes(5 << 20))
+///     .into_layer();
+/// # let _ = layer;
+/// ```
+#[derive(Clone, Debug)]
+pub struct BodyRules {
+    routes: HashMap<Box<str>, Methods, RandomState>,
+    otherwise: Arc<Profile>,
+    max_bytes: u64,
+    pace: Pace,
+    total_memory: usize,
+}
+
+/// The methods of one pattern; there are few, so they are searched in a row.
+type Methods = Vec<(Method, Arc<Profile>)>;
+
+impl Default for BodyRules {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl BodyRules {
+    /// No route takes a body yet.
+    pub fn new() -> Self {
+        Self {
+            routes: HashMap::default(),
+            otherwise: Arc::new(Profile::empty()),
+            max_bytes: 20 << 20,
+            pace: Pace {
+                deadline: Duration::from_secs(60),
+                rate: NonZeroU32::new(1_024),
+                grace: Duration::from_secs(10),
+            },
+            total_memory: 512 << 20,
+        }
+    }
+
+    /// What the bodies of a route's requests are; a second rule for it replaces the first.
+    pub fn route(mut self, method: Method, pattern: impl Into<Box<str>>, body: Profile) -> Self {
+        let methods = self.routes.entry(pattern.into()).or_default();
+        methods.retain(|(other, _)| *other != method);
+        methods.push((method, Arc::new(body)));
+        self
+    }
+
+    /// What the bodies of requests to all other routes are; [`Profile::empty`] unless it is
+    /// set.
+    pub fn otherwise(mut self, body: Profile) -> Self {
+        self.otherwise = Arc::new(body);
+        self
+    }
+
+    /// The most bytes of a body whose profile sets no limit; 20 MiB unless it is set.
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// How long the whole of a body may take to come in, a year at most; 60 seconds unless
+    /// it is set.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.pace.deadline = deadline.min(Duration::from_hours(365 * 24));
+        self
+    }
+
+    /// How many bytes a second must come in on average, once the grace is over; 1,024 after
+    /// 10 seconds unless it is set, and `None` asks for none.
+    pub fn min_rate(mut self, bytes_per_second: Option<NonZeroU32>, grace: Duration) -> Self {
+        self.pace.rate = bytes_per_second;
+        self.pace.grace = grace;
+        self
+    }
+
+    /// The most bytes that all bodies together may take while they are read, and for as
+    /// long as a handler keeps them; 512 MiB unless it is set. Streamed bodies take none.
+    pub fn total_memory(mut self, bytes: usize) -> Self {
+        self.total_memory = bytes;
+        self
+    }
+
+    /// The layer that checks bodies by these rules.
+    pub fn into_layer(self) -> BodyCheckLayer {
+        BodyCheckLayer::new(self)
+    }
+
+    /// The profile for a request; `HEAD` has that of `GET`.
+    pub(crate) fn profile(&self, head: &Parts) -> &Arc<Profile> {
+        let route = match MatchedRoute::of(&head.extensions) {
+            Some(route) => route.as_str(),
+            None => head.uri.path(),
+        };
+        let methods = self.routes.get(route).map(Vec::as_slice);
+        let of = |method: &Method| {
+            let mut methods = methods.unwrap_or_default().iter();
+            methods.find(|(other, _)| other == method)
+        };
+        match of(&head.method) {
+            None if head.method == Method::HEAD => of(&Method::GET),
+            found => found,
+        }
+        .map_or(&self.otherwise, |(_, profile)| profile)
+    }
+
+    pub(crate) fn limit(&self, profile: &Profile) -> u64 {
+        profile.max_bytes.unwrap_or(self.max_bytes)
+    }
+
+    pub(crate) fn pace(&self) -> Pace {
+        self.pace
+    }
+
+    pub(crate) fn memory(&self) -> usize {
+        self.total_memory
+    }
+}

@@ -1,0 +1,586 @@
+//! The rules, by the profile of OpenAI's chat.
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use stockade_body::{ImageFormat, ImageRules, Profile, Rule};
+use stockade_core::Principal;
+
+use crate::support::{self, GIF, Outcome};
+
+async fn chat(body: impl Into<Bytes>) -> Outcome {
+    support::json(Profile::openai_chat(), body).await
+}
+
+/// A chat of one text, with this member besides.
+fn with(member: &str, value: &str) -> String {
+    let rest = r#""model":"tiny","messages":[{"role":"user","content":"hi"}]"#;
+    format!("{{{rest},\"{member}\":{value}}}")
+}
+
+/// A chat of these parts.
+fn parts(parts: &Value) -> String {
+    json!({"model": "tiny", "messages": [{"role": "user", "content": parts}]}).to_string()
+}
+
+fn image(url: &str) -> String {
+    parts(&json!([{"type": "image_url", "image_url": {"url": url}}]))
+}
+
+#[tokio::test]
+async fn passes_what_clients_send() {
+    let data_url = format!("data:image/gif;base64,{GIF}");
+    for body in [
+        json!({"model": "tiny", "messages": []}),
+        json!({"model": "tiny", "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "name": "ann", "content": [
+                {"type": "text", "text": "What is this?"},
+                {"type": "image_url", "image_url": {"url": data_url, "detail": "low"}},
+            ]},
+            {"role": "assistant", "content": null, "tool_calls": [
+                {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+            ]},
+            {"role": "tool", "tool_call_id": "c1", "content": "42"},
+        ],
+            "max_tokens": null, "max_completion_tokens": 100, "temperature": 0, "top_p": 1.0,
+            "n": 1, "stop": ["a", "b"], "stream": true, "stream_options": {"include_usage": true},
+            "logit_bias": {"50256": -100}, "user": "u", "seed": -1, "priority": 5,
+            "response_format": {"type": "json_object"}, "logprobs": true, "top_logprobs": 3,
+            "tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}],
+            "audio": null, "something_new": {"a": [1, 2, {"b": null}]},
+        }),
+        json!({"model": "tiny", "stop": "x", "messages": [
+            {"role": "user", "content": [{"type": "image_url", "image_url": data_url}]},
+        ]}),
+    ] {
+        let text = body.to_string();
+        let passed = chat(text.clone()).await.passed();
+        assert_eq!(passed.body, text);
+    }
+}
+
+#[tokio::test]
+async fn hands_on_the_very_bytes_that_it_judged() {
+    let body = Bytes::from(with("user", "\"x\""));
+    let passed = chat(body.clone()).await.passed();
+    assert_eq!(passed.body.as_ptr(), body.as_ptr());
+}
+
+// B07
+#[tokio::test]
+async fn refuses_values_out_of_range_and_says_where() {
+    for (member, values) in [
+        ("n", &["1e9", "1000000000", "0", "-1", "1.0", "9"][..]),
+        ("best_of", &["1000000000", "0"]),
+        (
+            "max_tokens",
+            &["-1", "0", "1000000000000000000", "1e18", "1e3", "8193"],
+        ),
+        (
+            "max_tokens",
+            &["18446744073709551616", "-9223372036854775809"],
+        ),
+        ("max_completion_tokens", &["-1", "8193"]),
+        ("temperature", &["2.1", "-0.1", "1e300", "-1e300"]),
+        ("top_p", &["1.0001", "-1"]),
+        ("top_logprobs", &["1000000", "21", "-1"]),
+        ("presence_penalty", &["3", "-3"]),
+        ("priority", &["0", "11", "-1", "1e1"]),
+        ("seed", &["9223372036854775808", "0.5"]),
+        ("min_tokens", &["1000000000"]),
+        ("prompt_logprobs", &["1000000"]),
+        ("anything", &["1e400", "-1e400", "1e999999999999"]),
+    ] {
+        for value in values {
+            let refused = chat(with(member, value)).await.refused();
+            let found = (refused.status, &*refused.code);
+            assert_eq!(found, (400, "VALUE_OUT_OF_RANGE"), "{member}: {value}");
+            let param = refused.param.as_deref();
+            assert_eq!(param, (member != "anything").then_some(member));
+        }
+    }
+}
+
+#[tokio::test]
+async fn refuses_values_of_another_kind() {
+    for (member, value) in [
+        ("max_tokens", "\"5\""),
+        ("max_tokens", "true"),
+        ("temperature", "[]"),
+        ("stream", "\"true\""),
+        ("stop", "5"),
+        ("stop", "{}"),
+        ("tools", "{}"),
+        ("logprobs", "1000000"),
+    ] {
+        let refused = chat(with(member, value)).await.refused();
+        assert_eq!((refused.status, &*refused.code), (400, "VALIDATION_ERROR"));
+        assert_eq!(refused.param.as_deref(), Some(member), "{value}");
+    }
+}
+
+// B07, B10
+#[tokio::test]
+async fn refuses_too_much_of_anything() {
+    let strings = |count: usize| format!("[{}]", vec!["\"x\""; count].join(","));
+    let messages = |count: usize| {
+        let messages = vec![r#"{"role":"user","content":""}"#; count].join(",");
+        format!(r#"{{"model":"tiny","messages":[{messages}]}}"#)
+    };
+    let text = json!({"type": "text", "text": ""});
+    let gif = json!({
+        "type": "image_url",
+        "image_url": {"url": format!("data:image/gif;base64,{GIF}")},
+    });
+    let long = format!("\"{}\"", "x".repeat(300));
+    let large = format!("[{{\"description\":\"{}\"}}]", "x".repeat(300 << 10));
+    for (body, code, param) in [
+        (
+            with("stop", &strings(1_000_000)),
+            "TOO_MANY_ITEMS",
+            "stop[16]",
+        ),
+        (with("stop", &long), "VALUE_TOO_LONG", "stop"),
+        (
+            with("tools", &format!("[{}]", vec!["{}"; 129].join(","))),
+            "TOO_MANY_ITEMS",
+            "tools[128]",
+        ),
+        (with("tools", &large), "VALUE_TOO_LONG", "tools"),
+        (messages(1_000), "passed", ""),
+        (messages(500_000), "TOO_MANY_ITEMS", "messages[1000]"),
+        (
+            parts(&vec![text; 100_000].into()),
+            "TOO_MANY_ITEMS",
+            "messages[0].content[100]",
+        ),
+        (parts(&vec![gif.clone(); 8].into()), "passed", ""),
+        (
+            parts(&vec![gif; 9].into()),
+            "TOO_MANY_IMAGES",
+            "messages[0].content[8].image_url.url",
+        ),
+    ] {
+        match chat(body).await {
+            Outcome::Passed(_) => assert_eq!("passed", code),
+            Outcome::Refused(refused) => {
+                assert_eq!(
+                    (&*refused.code, refused.param.as_deref()),
+                    (code, Some(param))
+                );
+            }
+        }
+    }
+}
+
+// B10
+#[tokio::test]
+async fn refuses_images_that_are_too_many_bytes_together() {
+    let gif = json!({
+        "type": "image_url",
+        "image_url": {"url": format!("data:image/gif;base64,{GIF}")},
+    });
+    // It has 43 bytes.
+    let profile = Profile::openai_chat().image_bytes(86);
+    let two = support::json(profile.clone(), parts(&vec![gif.clone(); 2].into())).await;
+    assert_eq!(two.code(), "passed");
+    let three = support::json(profile, parts(&vec![gif; 3].into()))
+        .await
+        .refused();
+    assert_eq!((three.status, &*three.code), (413, "IMAGE_TOO_LARGE"));
+}
+
+#[tokio::test]
+async fn counts_the_characters_of_all_that_is_prompt() {
+    let profile = || Profile::openai_chat().prompt_chars(10);
+    let message = |message: Value| json!({"model": "m", "messages": [message]}).to_string();
+    for (body, code) in [
+        (
+            message(json!({"role": "user", "content": "1234567890"})),
+            "passed",
+        ),
+        (
+            message(json!({"role": "user", "content": "12345678901"})),
+            "PROMPT_TOO_LONG",
+        ),
+        // Ten characters of two, three and four bytes.
+        (message(json!({"content": "ääääää€€€😀"})), "passed"),
+        (
+            message(json!({"content": "ääääää€€€😀ä"})),
+            "PROMPT_TOO_LONG",
+        ),
+        // Escaped: ten characters, however they are written.
+        (
+            r#"{"model":"m","messages":[{"content":"\n\t\"\\\u00e4\ud83d\ude001234"}]}"#.to_owned(),
+            "passed",
+        ),
+        (
+            r#"{"model":"m","messages":[{"content":"\n\t\"\\\u00e4\ud83d\ude0012345"}]}"#
+                .to_owned(),
+            "PROMPT_TOO_LONG",
+        ),
+        // Of all parts together, and at places that no rule is for.
+        (
+            message(json!({"content": [
+                {"type": "text", "text": "12345"}, {"type": "text", "text": "678901"},
+            ]})),
+            "PROMPT_TOO_LONG",
+        ),
+        (
+            message(json!({"reasoning_content": "12345678901"})),
+            "PROMPT_TOO_LONG",
+        ),
+        (
+            message(json!({"x": {"y": [["12345678901"]]}})),
+            "PROMPT_TOO_LONG",
+        ),
+        (
+            message(json!({"tool_calls": [{"function": {"arguments": "12345678901"}}]})),
+            "PROMPT_TOO_LONG",
+        ),
+    ] {
+        let found = support::json(profile(), body.clone()).await.code();
+        assert_eq!(found, code, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn lets_each_use_their_models_only() {
+    let profile = || Profile::openai_chat().models(["tiny", "large"]);
+    let body = |model: &str| format!(r#"{{"model":"{model}","messages":[]}}"#);
+    let theirs = |models: &[&str]| {
+        let models = models.iter().map(|model| Box::from(*model));
+        Principal::builder("ann").models(models).build()
+    };
+    let none = Principal::builder("bob").build();
+    for (principal, model, passes) in [
+        (theirs(&["tiny"]), "tiny", true),
+        (theirs(&["tiny"]), r"t\u0069ny", true),
+        (theirs(&["tiny"]), "large", false),
+        (theirs(&["other"]), "other", false),
+        (none.clone(), "large", true),
+        (none.clone(), "Tiny", false),
+        (none.clone(), "tiny ", false),
+        (none, "", false),
+    ] {
+        match support::json_by(principal, profile(), body(model)).await {
+            Outcome::Passed(_) => assert!(passes, "{model}"),
+            Outcome::Refused(refused) => {
+                assert!(!passes, "{model}");
+                assert_eq!((refused.status, &*refused.code), (403, "MODEL_NOT_ALLOWED"));
+            }
+        }
+    }
+    let nameless = support::json(profile(), r#"{"messages":[]}"#)
+        .await
+        .refused();
+    assert_eq!(nameless.code, "VALIDATION_ERROR");
+    let null = support::json(profile(), r#"{"model":null,"messages":[]}"#).await;
+    assert_eq!(null.refused().code, "VALIDATION_ERROR");
+    let endless = support::json(Profile::openai_chat(), body(&"m".repeat(257))).await;
+    assert_eq!(endless.refused().code, "MODEL_NOT_ALLOWED");
+}
+
+// An upstream may take the last of two, or a name in another case.
+#[tokio::test]
+async fn refuses_members_that_another_reader_would_take_for_others() {
+    for (body, code) in [
+        (
+            r#"{"model":"tiny","model":"big","messages":[]}"#,
+            "DUPLICATE_KEY",
+        ),
+        (
+            r#"{"model":"tiny","m\u006fdel":"big","messages":[]}"#,
+            "DUPLICATE_KEY",
+        ),
+        (
+            r#"{"model":"tiny","Model":"big","messages":[]}"#,
+            "VALIDATION_ERROR",
+        ),
+        (
+            r#"{"model":"tiny","messages":[],"meſſages":[]}"#,
+            "VALIDATION_ERROR",
+        ),
+        (
+            r#"{"m\u006fdel":"tiny","messages":[],"n":1000000}"#,
+            "VALUE_OUT_OF_RANGE",
+        ),
+        (
+            r#"{"model":"tiny","messages":[],"\u006e":1000000}"#,
+            "VALUE_OUT_OF_RANGE",
+        ),
+        (r#"{"m\u006fdel":"tiny","messages":[]}"#, "passed"),
+    ] {
+        assert_eq!(chat(body).await.code(), code, "{body}");
+    }
+}
+
+// I01
+#[tokio::test]
+async fn refuses_all_that_is_elsewhere_with_one_answer() {
+    let mut answers = Vec::new();
+    for url in [
+        "https://example.com/a.png",
+        "http://169.254.169.254/latest/meta-data",
+        "file:///etc/passwd",
+        "file:///nowhere",
+        "/dev/zero",
+        "/tmp/fifo",
+        "ftp://example.com/a.png",
+        "blob:https://example.com/1",
+        "mistralrs-upload:1",
+        " data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP",
+        "DATA:image/gif;base64,R0lGODlhAQABAIAAAAAAAP",
+        "",
+    ] {
+        answers.push(chat(image(url)).await.refused());
+        let short = parts(&json!([{"type": "image_url", "image_url": url}]));
+        assert_eq!(chat(short).await.refused().code, "REMOTE_IMAGE", "{url}");
+    }
+    assert_eq!(answers[0].code, "REMOTE_IMAGE");
+    assert_eq!(answers[0].status, 400);
+    assert_eq!(
+        answers[0].param.as_deref(),
+        Some("messages[0].content[0].image_url.url")
+    );
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+}
+
+// I04
+#[tokio::test]
+async fn takes_images_in_the_one_form_only() {
+    for url in [
+        format!("data:image/gif;charset=utf-8;base64,{GIF}"),
+        format!("data:image/GIF;base64,{GIF}"),
+        format!("data:image/gif;base64, {GIF}"),
+        format!("data:image/gif;base64,{GIF}\n"),
+        format!("data:image/gif;base64,%52{}", &GIF[1..]),
+        format!("data:image/png;base64,{GIF}"),
+        format!("data:image/gif;base64,{}", &GIF[..GIF.len() - 4]),
+        "data:image/gif;base64,".to_owned(),
+        "data:image/gif,GIF89a".to_owned(),
+    ] {
+        let refused = chat(image(&url)).await.refused();
+        assert!(
+            matches!(&*refused.code, "INVALID_IMAGE" | "UNSUPPORTED_IMAGE"),
+            "{url}: {refused:?}"
+        );
+    }
+    let svg = chat(image("data:image/svg+xml;base64,PHN2Zy8+")).await;
+    assert_eq!(svg.code(), "UNSUPPORTED_IMAGE");
+    let png_only = Profile::openai_chat().images(ImageRules::default().formats([ImageFormat::Png]));
+    let gif = support::json(png_only, image(&format!("data:image/gif;base64,{GIF}"))).await;
+    assert_eq!(gif.code(), "UNSUPPORTED_IMAGE");
+}
+
+#[tokio::test]
+async fn hands_on_images_out_of_the_body_itself() {
+    let body = Bytes::from(image(&format!("data:image/gif;base64,{GIF}")));
+    let images = chat(body.clone()).await.passed().images.unwrap();
+    let [image] = images.as_slice() else {
+        panic!("{images:?}");
+    };
+    assert_eq!(image.facts().format, ImageFormat::Gif);
+    assert_eq!((image.facts().width, image.facts().height), (1, 1));
+    assert!(image.bytes().starts_with(b"GIF89a"));
+}
+
+// PHP escapes each slash.
+#[tokio::test]
+async fn reads_images_whose_text_is_escaped() {
+    let body = image(&format!("data:image/gif;base64,{GIF}")).replace('/', "\\/");
+    let images = chat(body.clone()).await.passed().images.unwrap();
+    assert!(images.as_slice()[0].bytes().starts_with(b"GIF89a"));
+    // What the escapes hide is found.
+    let remote = image("https://example.com/").replace('h', "\\u0068");
+    assert_eq!(chat(remote).await.code(), "REMOTE_IMAGE");
+}
+
+#[tokio::test]
+async fn refuses_parts_of_unknown_types_unless_they_are_allowed() {
+    let audio = json!({"type": "input_audio", "input_audio": {"data": "", "format": "wav"}});
+    for part in [
+        audio.clone(),
+        json!({"type": "video_url", "video_url": {"url": "https://example.com"}}),
+        json!({"type": "file", "file": {"file_id": "f"}}),
+        // A type that is known, and what a server may read nevertheless.
+        json!({"type": "text", "text": "", "video_url": {"url": "https://example.com"}}),
+        json!({"type": "image_url", "image_url": {"url": "", "uuid": "u"}}),
+    ] {
+        let refused = chat(parts(&json!([part]))).await.refused();
+        let known = part["type"] == "image_url";
+        assert_eq!(refused.status, 400);
+        assert!(
+            refused.code == "UNSUPPORTED_CONTENT" || known,
+            "{refused:?}"
+        );
+    }
+    assert_eq!(
+        chat(parts(&json!([{"text": "x"}]))).await.code(),
+        "VALIDATION_ERROR"
+    );
+
+    let hears = Profile::openai_chat()
+        .rule(
+            "/messages/*/content/*/type",
+            Rule::one_of(["text", "input_audio"]),
+        )
+        .rule("/messages/*/content/*/input_audio", Rule::Any);
+    assert_eq!(
+        support::json(hears, parts(&json!([audio]))).await.code(),
+        "passed"
+    );
+
+    for member in ["chat_template", "mm_processor_kwargs", "audio"] {
+        let refused = chat(with(member, "{}")).await.refused();
+        assert_eq!(refused.code, "UNSUPPORTED_CONTENT");
+        assert_eq!(refused.param.as_deref(), Some(member));
+        let allows = Profile::openai_chat().rule(&format!("/{member}"), Rule::Any);
+        assert_eq!(
+            support::json(allows, with(member, "{}")).await.code(),
+            "passed"
+        );
+    }
+}
+
+#[tokio::test]
+async fn tells_what_is_demanded() {
+    let body = json!({
+        "model": "tiny", "max_tokens": 100, "n": 3,
+        "messages": [{"content": "12345678"}],
+        "tools": [{"type": "function"}],
+    })
+    .to_string();
+    let demand = chat(body).await.passed().demand.unwrap();
+    assert_eq!(demand.model.as_deref(), Some("tiny"));
+    // Eight characters, and the 23 bytes of the tools.
+    assert_eq!(demand.prompt_tokens, 8);
+    assert_eq!(demand.max_tokens, Some(300));
+
+    let gif = image(&format!("data:image/gif;base64,{GIF}"));
+    let demand = chat(gif).await.passed().demand.unwrap();
+    assert_eq!((demand.prompt_tokens, demand.max_tokens), (1, None));
+}
+
+#[tokio::test]
+async fn refusals_never_repeat_what_was_sent() {
+    let secret = "s3cr3t";
+    for body in [
+        format!(r#"{{"model":"{secret}","messages":[]}}"#),
+        format!(r#"{{"model":"tiny","messages":[],"{secret}":1,"{secret}":2}}"#),
+        format!(r#"{{"model":"tiny","messages":[],"{secret}":[1e999]}}"#),
+        format!(r#"{{"model":"tiny","messages":[{{"{secret}":{{"a":}}}}]}}"#),
+        secret.to_owned(),
+        image(secret),
+        image(&format!("data:image/{secret};base64,AAAA")),
+        parts(&json!([{"type": secret}])),
+        parts(&json!([{"type": "text", secret: secret}])),
+        with("temperature", &format!("\"{secret}\"")),
+        with("stop", &format!("\"{}\"", secret.repeat(100))),
+    ] {
+        let profile = Profile::openai_chat().models(["tiny"]);
+        let refused = support::json(profile, body).await.refused();
+        assert!(!format!("{refused:?}").contains(secret), "{refused:?}");
+    }
+}
+
+// B05
+#[tokio::test]
+async fn deep_bodies_are_refused_without_a_deep_stack() {
+    for body in [vec![b'['; 100_000], "{\"a\":".repeat(100_000).into_bytes()] {
+        let refused = chat(body).await.refused();
+        assert_eq!(refused.status, 400);
+    }
+    let deep = format!("{}{}", "{\"a\":".repeat(100_000), "}".repeat(100_000));
+    assert_eq!(chat(with("x", &deep)).await.code(), "TOO_DEEP");
+}
+
+#[tokio::test]
+async fn a_custom_table_is_judged_like_any_other() {
+    let search = || {
+        Profile::json()
+            .rule("", Rule::Closed)
+            .rule("/query", Rule::Required)
+            .rule("/query", Rule::Chars(5))
+            .rule("/limit", Rule::Integer(1, 100))
+            .rule("/tags", Rule::Length(2))
+            .rule("/tags/*", Rule::one_of(["a", "b"]))
+            .rule("/a~1b", Rule::Boolean)
+    };
+    for (body, code) in [
+        (
+            r#"{"query":"abcde","limit":100,"tags":["a","b"],"a/b":true}"#,
+            "passed",
+        ),
+        (r#"{"query":"abcdef"}"#, "VALUE_TOO_LONG"),
+        (r#"{"limit":1}"#, "VALIDATION_ERROR"),
+        (r#"{"query":"","limit":101}"#, "VALUE_OUT_OF_RANGE"),
+        (r#"{"query":"","tags":["a","b","a"]}"#, "TOO_MANY_ITEMS"),
+        (r#"{"query":"","tags":["c"]}"#, "UNSUPPORTED_CONTENT"),
+        (r#"{"query":"","other":1}"#, "UNSUPPORTED_CONTENT"),
+        (r#"{"query":"","a\/b":1}"#, "VALIDATION_ERROR"),
+        ("[]", "VALIDATION_ERROR"),
+        ("\"query\"", "VALIDATION_ERROR"),
+    ] {
+        assert_eq!(support::json(search(), body).await.code(), code, "{body}");
+    }
+}
+
+/// Bodies like those of chats, with mistakes.
+fn nearly_chat() -> impl Strategy<Value = String> {
+    let value = prop_oneof![
+        "-?[0-9]{1,12}(e[0-9]{1,3})?",
+        "\"[a-z\\\\/:]{0,6}\"",
+        Just(format!("\"data:image/gif;base64,{GIF}\"")),
+        Just("{\"url\":\"data:image/png;base64,AAAA\"}".to_owned()),
+        Just("[{\"type\":\"text\",\"text\":\"x\"}]".to_owned()),
+        Just("[{\"role\":\"user\",\"content\":[{\"type\":\"text\"}]}]".to_owned()),
+        Just("null".to_owned()),
+        Just("{}".to_owned()),
+    ];
+    let name = prop_oneof![
+        Just("model"),
+        Just("messages"),
+        Just("n"),
+        Just("stop"),
+        Just("Model"),
+        Just("x"),
+    ];
+    let members = prop::collection::vec((name, value), 0..6);
+    members.prop_map(|members| {
+        let members: Vec<String> = members
+            .into_iter()
+            .map(|(name, value)| format!("\"{name}\":{value}"))
+            .collect();
+        format!("{{{}}}", members.join(","))
+    })
+}
+
+proptest! {
+    // Whatever comes in: the same bytes go on, they are JSON, and nothing panics.
+    #[test]
+    fn what_passes_is_json_and_unchanged(body in nearly_chat()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        if let Outcome::Passed(passed) = runtime.block_on(chat(body.clone())) {
+            prop_assert_eq!(&passed.body, &body);
+            prop_assert!(serde_json::from_str::<Value>(&body).is_ok());
+        }
+    }
+}
+
+/// A request that does not say what it is.
+#[tokio::test]
+async fn bodies_that_do_not_say_that_they_are_json_are_not_read() {
+    let request = Request::post("/")
+        .body(Full::from(with("user", "\"x\"")))
+        .unwrap();
+    let layer = support::layer(Profile::openai_chat());
+    let refused = support::send(&layer, request).await.refused();
+    assert_eq!(
+        (refused.status, &*refused.code),
+        (415, "UNSUPPORTED_MEDIA_TYPE")
+    );
+}

@@ -1,0 +1,458 @@
+//! How bodies come in: sizes, encodings, time, memory.
+
+use std::{
+    convert::Infallible,
+    io,
+    num::NonZeroU32,
+    pin::Pin,
+    sync::Mutex,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, Full, StreamBody};
+use stockade_body::{BodyRules, CheckedBody, Profile};
+use stockade_core::{ClientIp, MatchedRoute, RefusalKind, RequestContext, RequestId};
+use tokio_stream::StreamExt;
+use tower::{Layer, ServiceExt};
+
+use crate::support::{frames, json, layer, post, send, slow};
+
+/// A body that must not be read.
+struct Unread(SizeHint);
+
+impl Unread {
+    fn new() -> Self {
+        Self(SizeHint::default())
+    }
+}
+
+impl Body for Unread {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        panic!("a byte was taken");
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0
+    }
+}
+
+fn bytes_of(count: usize) -> Bytes {
+    vec![b' '; count].into()
+}
+
+#[tokio::test]
+async fn refuses_a_large_body_by_its_length_alone() {
+    let layer = layer(Profile::bytes().max_bytes(10));
+    let claimed = Request::post("/").header("content-length", "11");
+    let refused = send(&layer, claimed.body(Unread::new()).unwrap())
+        .await
+        .refused();
+    assert_eq!((refused.status, &*refused.code), (413, "REQUEST_TOO_LARGE"));
+
+    let known = Request::post("/")
+        .body(Unread(SizeHint::with_exact(11)))
+        .unwrap();
+    assert_eq!(send(&layer, known).await.refused().status, 413);
+}
+
+#[tokio::test]
+async fn counts_what_really_comes_in() {
+    let layer = layer(Profile::bytes().max_bytes(10));
+    let (body, read) = frames(vec![bytes_of(4); 1_000]);
+    let refused = send(&layer, Request::post("/").body(body).unwrap())
+        .await
+        .refused();
+    assert_eq!(refused.status, 413);
+    assert_eq!(*read.lock().unwrap(), 3, "read on");
+
+    // A length that is too short for what follows changes nothing.
+    let (body, _) = frames(vec![bytes_of(4); 3]);
+    let request = Request::post("/").header("content-length", "4").body(body);
+    assert_eq!(send(&layer, request.unwrap()).await.refused().status, 413);
+
+    let (body, _) = frames([bytes_of(4), Bytes::new(), bytes_of(6)]);
+    let passed = send(&layer, Request::post("/").body(body).unwrap())
+        .await
+        .passed();
+    assert_eq!(passed.body, bytes_of(10));
+}
+
+#[tokio::test]
+async fn frames_are_judged_as_the_one_body_that_they_are() {
+    let text = r#"{"model":"tiny","messages":[{"role":"user","content":"hällo"}]}"#;
+    let body = || {
+        frames(
+            text.as_bytes()
+                .chunks(1)
+                .map(Bytes::copy_from_slice)
+                .collect::<Vec<_>>(),
+        )
+        .0
+    };
+    let request = Request::post("/").header("content-type", "application/json");
+    let layer = layer(Profile::openai_chat());
+    let passed = send(&layer, request.body(body()).unwrap()).await.passed();
+    assert_eq!(passed.body, text);
+}
+
+// B04
+#[tokio::test]
+async fn refuses_encoded_bodies_unread() {
+    let layer = layer(Profile::json());
+    for encodings in [
+        &["gzip"][..],
+        &["br"],
+        &["deflate"],
+        &["zstd"],
+        &["x-unknown"],
+        &["gzip, gzip"],
+        &["identity, gzip"],
+        &["identity", "gzip"],
+        &[""],
+    ] {
+        let mut request = Request::post("/").header("content-type", "application/json");
+        for encoding in encodings {
+            request = request.header("content-encoding", *encoding);
+        }
+        let refused = send(&layer, request.body(Unread::new()).unwrap())
+            .await
+            .refused();
+        let found = (refused.status, &*refused.code);
+        assert_eq!(found, (415, "UNSUPPORTED_ENCODING"), "{encodings:?}");
+    }
+    let mut identity = post("application/json", "{}");
+    identity
+        .headers_mut()
+        .insert("content-encoding", "Identity".parse().unwrap());
+    assert_eq!(send(&layer, identity).await.code(), "passed");
+}
+
+#[tokio::test]
+async fn refuses_other_types_unread() {
+    let layer = layer(Profile::json().content_types(["application/json", "application/x-json"]));
+    for content_type in [
+        "text/plain",
+        "application/json; charset=utf-16",
+        "",
+        "application/jso",
+    ] {
+        let request = Request::post("/").header("content-type", content_type);
+        let refused = send(&layer, request.body(Unread::new()).unwrap())
+            .await
+            .refused();
+        assert_eq!(refused.status, 415, "{content_type}");
+        assert!(
+            refused.message.contains("application/x-json"),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(
+        send(&layer, post("application/x-json", "{}")).await.code(),
+        "passed"
+    );
+}
+
+#[tokio::test]
+async fn routes_without_a_rule_take_no_body() {
+    let layer = BodyRules::new()
+        .route(Method::GET, "/a/{b}", Profile::bytes())
+        .into_layer();
+    let empty = Request::get("/x").body(Full::<Bytes>::default()).unwrap();
+    assert_eq!(send(&layer, empty).await.code(), "passed");
+    let (empty, _) = frames([]);
+    assert_eq!(
+        send(&layer, Request::post("/x").body(empty).unwrap())
+            .await
+            .code(),
+        "passed"
+    );
+
+    let (body, _) = frames([bytes_of(1)]);
+    let refused = send(&layer, Request::post("/x").body(body).unwrap())
+        .await
+        .refused();
+    assert_eq!(refused.status, 413);
+
+    // The route that the router matched, and no other reading of the path.
+    let to = |method: Method, matched: Option<&str>, path: &str| {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(matched) = matched {
+            request = request.extension(MatchedRoute::new(matched));
+        }
+        request.body(Full::new(bytes_of(1))).unwrap()
+    };
+    for (request, passes) in [
+        (to(Method::GET, Some("/a/{b}"), "/a/x"), true),
+        (to(Method::HEAD, Some("/a/{b}"), "/a/x"), true),
+        (to(Method::POST, Some("/a/{b}"), "/a/x"), false),
+        (to(Method::GET, Some("/c"), "/a/{b}"), false),
+        (to(Method::GET, None, "/a/x"), false),
+    ] {
+        let line = format!("{} {}", request.method(), request.uri());
+        assert_eq!(
+            send(&layer, request).await.code() == "passed",
+            passes,
+            "{line}"
+        );
+    }
+}
+
+// B03
+#[tokio::test(start_paused = true)]
+async fn a_body_has_a_deadline() {
+    let rules = || {
+        BodyRules::new()
+            .otherwise(Profile::bytes())
+            .deadline(Duration::from_secs(5))
+            .min_rate(None, Duration::ZERO)
+            .into_layer()
+    };
+    let quick = slow(Duration::from_secs(1), vec![bytes_of(1); 3]);
+    let passed = send(&rules(), Request::post("/").body(quick).unwrap()).await;
+    assert_eq!(passed.passed().body, bytes_of(3));
+
+    let late = slow(Duration::from_secs(1), vec![bytes_of(1); 10]);
+    let began = tokio::time::Instant::now();
+    let refused = send(&rules(), Request::post("/").body(late).unwrap()).await;
+    let refused = refused.refused();
+    assert_eq!((refused.status, &*refused.code), (408, "REQUEST_TIMEOUT"));
+    assert_eq!(began.elapsed().as_secs(), 5);
+}
+
+// B03
+#[tokio::test(start_paused = true)]
+async fn a_body_has_a_minimum_rate() {
+    let layer = BodyRules::new()
+        .otherwise(Profile::bytes())
+        .min_rate(NonZeroU32::new(100), Duration::from_secs(2))
+        .into_layer();
+    let run = async |bytes: usize| {
+        let body = slow(Duration::from_secs(1), vec![bytes_of(bytes); 10]);
+        let began = tokio::time::Instant::now();
+        let outcome = send(&layer, Request::post("/").body(body).unwrap()).await;
+        (outcome.code(), began.elapsed().as_secs())
+    };
+    assert_eq!(run(110).await.0, "passed");
+    // A byte a second buys nothing; half of the rate buys a little.
+    assert_eq!(run(1).await, ("REQUEST_TIMEOUT".to_owned(), 2));
+    let (code, secs) = run(50).await;
+    assert_eq!(code, "REQUEST_TIMEOUT");
+    assert!((3..=5).contains(&secs), "{secs}");
+}
+
+// B10
+#[tokio::test]
+async fn the_memory_of_all_bodies_together_is_bounded() {
+    const BODY: usize = 1 << 20;
+    let layer = BodyRules::new()
+        .otherwise(Profile::bytes())
+        .total_memory(10 * BODY)
+        .into_layer();
+    let kept = Mutex::new(Vec::new());
+    let keep = |request: Request<CheckedBody<_>>| async {
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        kept.lock().unwrap().push(body.slice(..1));
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    };
+    let mut statuses = Vec::new();
+    for _ in 0..200 {
+        let (body, _) = frames(vec![bytes_of(BODY / 8); 8]);
+        let service = layer.layer(tower::service_fn(keep));
+        let response = service
+            .oneshot(Request::post("/").body(body).unwrap())
+            .await;
+        let response = response.unwrap();
+        statuses.push(response.status().as_u16());
+        if response.status() == 503 {
+            assert_eq!(response.headers()["retry-after"], "1");
+        }
+    }
+    // A handler that keeps one byte of a body keeps all of it.
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 10);
+    assert!(statuses.iter().all(|status| matches!(status, 200 | 503)));
+
+    // A body that cannot fit is refused unread.
+    let large = Unread(SizeHint::with_exact(1));
+    assert_eq!(
+        send(&layer, Request::post("/").body(large).unwrap())
+            .await
+            .refused()
+            .status,
+        503
+    );
+
+    kept.lock().unwrap().clear();
+    let (body, _) = frames([bytes_of(10 * BODY)]);
+    assert_eq!(
+        send(&layer, Request::post("/").body(body).unwrap())
+            .await
+            .code(),
+        "passed"
+    );
+}
+
+// B10
+#[tokio::test]
+async fn a_refused_body_gives_its_memory_back() {
+    let layer = BodyRules::new()
+        .otherwise(Profile::json())
+        .total_memory(1_000)
+        .into_layer();
+    for _ in 0..100 {
+        let request = post("application/json", vec![b'['; 900]);
+        assert_eq!(send(&layer, request).await.code(), "TOO_DEEP");
+    }
+    assert_eq!(
+        send(&layer, post("application/json", "[]")).await.code(),
+        "passed"
+    );
+}
+
+// B10
+#[test]
+fn reading_takes_the_body_once() {
+    const BODY: usize = 8 << 20;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let layer = layer(Profile::bytes());
+    let frame = bytes_of(16 << 10);
+    let measured = allocation_counter::measure(|| {
+        let body = tokio_stream::iter((0..BODY / frame.len()).map(|_| frame.clone()));
+        let body = StreamBody::new(body.map(|frame| Ok::<_, Infallible>(Frame::data(frame))));
+        let sized = Sized(body, BODY as u64);
+        let outcome = runtime.block_on(send(&layer, Request::post("/").body(sized).unwrap()));
+        assert_eq!(outcome.passed().body.len(), BODY);
+    });
+    assert!(
+        measured.bytes_max < (BODY + (64 << 10)) as u64,
+        "{measured:?}"
+    );
+}
+
+/// A body of a known length.
+struct Sized<B>(B, u64);
+
+impl<B> Body for Sized<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.1)
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_refused() {
+    let broken = tokio_stream::iter([
+        Ok(Frame::data(Bytes::from("{\"a\":"))),
+        Err(io::Error::other("reset by 192.0.2.1")),
+    ]);
+    let request = Request::post("/").header("content-type", "application/json");
+    let request = request.body(StreamBody::new(broken)).unwrap();
+    let refused = send(&layer(Profile::json()), request).await.refused();
+    assert_eq!((refused.status, &*refused.code), (400, "UNREADABLE_BODY"));
+    assert!(!refused.message.contains("192.0.2.1"));
+}
+
+#[tokio::test]
+async fn a_streamed_body_is_counted_and_not_gathered() {
+    let layer = layer(Profile::streamed().max_bytes(10));
+    let frames_seen = Mutex::new(Vec::new());
+    let read = |request: Request<CheckedBody<_>>| async {
+        let mut body = request.into_body();
+        while let Some(frame) = body.frame().await {
+            let length = frame.map(|frame| frame.into_data().unwrap().len());
+            frames_seen
+                .lock()
+                .unwrap()
+                .push(length.map_err(|error| error.is::<http_body_util::LengthLimitError>()));
+        }
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    };
+    let (body, _) = frames([bytes_of(4), bytes_of(6), bytes_of(1)]);
+    let service = layer.layer(tower::service_fn(read));
+    let response = service
+        .oneshot(Request::post("/").body(body).unwrap())
+        .await;
+    assert_eq!(response.unwrap().status(), 200);
+    assert_eq!(
+        frames_seen.into_inner().unwrap()[..3],
+        [Ok(4), Ok(6), Err(true)]
+    );
+
+    let claimed = Request::post("/")
+        .header("content-length", "11")
+        .body(Unread::new());
+    assert_eq!(send(&layer, claimed.unwrap()).await.refused().status, 413);
+}
+
+#[tokio::test]
+async fn the_verdict_is_in_the_context() {
+    let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
+    let mut request = post("application/json", "{");
+    request.extensions_mut().insert(context.clone());
+    assert_eq!(
+        send(&layer(Profile::json()), request).await.code(),
+        "INVALID_JSON"
+    );
+    let verdict = context.verdict().unwrap();
+    assert_eq!(
+        (verdict.guard, verdict.kind),
+        ("body", RefusalKind::Invalid)
+    );
+    assert_eq!(
+        (verdict.code, verdict.cause),
+        ("INVALID_JSON", "a member's name")
+    );
+}
+
+#[tokio::test]
+async fn the_limit_of_all_holds_where_a_profile_has_none() {
+    let layer = BodyRules::new()
+        .otherwise(Profile::bytes())
+        .max_bytes(3)
+        .route(Method::POST, "/large", Profile::bytes().max_bytes(5))
+        .into_layer();
+    for (path, length, passes) in [
+        ("/", 3, true),
+        ("/", 4, false),
+        ("/large", 5, true),
+        ("/large", 6, false),
+    ] {
+        let request = Request::post(path)
+            .body(Full::new(bytes_of(length)))
+            .unwrap();
+        assert_eq!(
+            send(&layer, request).await.code() == "passed",
+            passes,
+            "{path} {length}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_empty_body_is_no_json() {
+    assert_eq!(json(Profile::json(), "").await.code(), "INVALID_JSON");
+}

@@ -1,0 +1,10 @@
+//! The layer from outside.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod axum;
+mod chat;
+mod contract;
+mod forms;
+mod limits;
+mod profiles;
+mod support;

@@ -1,0 +1,321 @@
+//! The other profiles: what their clients send passes, what is dear does not.
+
+use serde_json::{Value, json};
+use stockade_body::Profile;
+
+use crate::support::{self, GIF};
+
+async fn judge(profile: fn() -> Profile, cases: Vec<(Value, &str)>) {
+    for (body, expected) in cases {
+        let text = body.to_string();
+        assert_eq!(
+            support::json(profile(), text.clone()).await.code(),
+            expected,
+            "{text}"
+        );
+    }
+}
+
+fn long() -> String {
+    "x".repeat(10_001)
+}
+
+#[tokio::test]
+async fn openai_completions() {
+    judge(
+        Profile::openai_completions,
+        vec![
+            (
+                json!({"model": "m", "prompt": "hi", "max_tokens": 5, "logprobs": 3}),
+                "passed",
+            ),
+            (
+                json!({"model": "m", "prompt": ["a", "b"], "best_of": 2}),
+                "passed",
+            ),
+            (json!({"model": "m", "prompt": [1, 2, 3]}), "passed"),
+            (json!({"model": "m", "prompt": [[1, 2], [3]]}), "passed"),
+            (json!({"model": "m"}), "VALIDATION_ERROR"),
+            (json!({"model": "m", "prompt": long()}), "PROMPT_TOO_LONG"),
+            (
+                json!({"model": "m", "prompt": vec![1; 2_501]}),
+                "PROMPT_TOO_LONG",
+            ),
+            (
+                json!({"model": "m", "prompt": [vec![1; 2_501]]}),
+                "PROMPT_TOO_LONG",
+            ),
+            (json!({"model": "m", "prompt": [-1]}), "VALUE_OUT_OF_RANGE"),
+            (
+                json!({"model": "m", "prompt": "", "prompt_embeds": "AAAA"}),
+                "UNSUPPORTED_CONTENT",
+            ),
+            (
+                json!({"model": "m", "prompt": "", "logprobs": 1_000_000}),
+                "VALUE_OUT_OF_RANGE",
+            ),
+            (
+                json!({"model": "m", "prompt": "", "best_of": 1_000_000_000}),
+                "VALUE_OUT_OF_RANGE",
+            ),
+            (
+                json!({"model": "m", "prompt": {"a": 1}}),
+                "VALIDATION_ERROR",
+            ),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn openai_embeddings() {
+    judge(
+        Profile::openai_embeddings,
+        vec![
+            (
+                json!({"model": "m", "input": "hi", "encoding_format": "base64"}),
+                "passed",
+            ),
+            (
+                json!({"model": "m", "input": ["a", "b"], "dimensions": 256}),
+                "passed",
+            ),
+            (json!({"model": "m", "input": [[1, 2], [3]]}), "passed"),
+            (json!({"model": "m", "input": long()}), "PROMPT_TOO_LONG"),
+            (
+                json!({"model": "m", "input": "", "dimensions": 1e9}),
+                "VALUE_OUT_OF_RANGE",
+            ),
+            (
+                json!({"model": "m", "input": "", "messages": []}),
+                "UNSUPPORTED_CONTENT",
+            ),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn openai_responses() {
+    let item = |item: Value| json!({"model": "m", "input": [item]});
+    let part = |part: Value| item(json!({"role": "user", "content": [part]}));
+    let gif = format!("data:image/gif;base64,{GIF}");
+    judge(
+        Profile::openai_responses,
+        vec![
+            (
+                json!({"model": "m", "input": "hi", "instructions": "Be brief."}),
+                "passed",
+            ),
+            (part(json!({"type": "input_text", "text": "hi"})), "passed"),
+            (
+                part(json!({"type": "input_image", "image_url": gif, "detail": "auto"})),
+                "passed",
+            ),
+            (
+                item(json!({"type": "function_call_output", "call_id": "c", "output": "1"})),
+                "passed",
+            ),
+            (
+                part(json!({"type": "input_image", "image_url": "https://example.com"})),
+                "REMOTE_IMAGE",
+            ),
+            (
+                part(json!({"type": "input_image", "file_id": "f"})),
+                "UNSUPPORTED_CONTENT",
+            ),
+            (
+                part(json!({"type": "input_file", "file_url": "f"})),
+                "UNSUPPORTED_CONTENT",
+            ),
+            (
+                part(json!({"type": "input_text", "text": long()})),
+                "PROMPT_TOO_LONG",
+            ),
+            (
+                item(json!({"type": "computer_call_output"})),
+                "UNSUPPORTED_CONTENT",
+            ),
+            (
+                json!({"model": "m", "input": "", "instructions": long()}),
+                "PROMPT_TOO_LONG",
+            ),
+            (
+                json!({"model": "m", "input": "", "tools": [{"type": "mcp", "server_url": "x"}]}),
+                "UNSUPPORTED_CONTENT",
+            ),
+            (
+                json!({"model": "m", "input": "", "max_output_tokens": 1e9}),
+                "VALUE_OUT_OF_RANGE",
+            ),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn anthropic_messages() {
+    let part = |part: Value| json!({"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": [part]}]});
+    let source = |media_type: &str, data: &str| {
+        part(json!({
+            "type": "image",
+            "source": {"type": "base64", "media_type": media_type, "data": data},
+        }))
+    };
+    let result = |content: Value| {
+        part(json!({"type": "tool_result", "tool_use_id": "t", "content": content}))
+    };
+    let remote = json!({"type": "image", "source": {"type": "url", "url": "https://example.com"}});
+    judge(
+        Profile::anthropic_messages,
+        vec![
+            (part(json!({"type": "text", "text": "hi"})), "passed"),
+            (source("image/gif", GIF), "passed"),
+            (
+                part(json!({"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}})),
+                "passed",
+            ),
+            (result(json!("42")), "passed"),
+            (result(json!([{"type": "text", "text": "42"}])), "passed"),
+            (
+                json!({"model": "m", "max_tokens": 5, "messages": [], "system": [
+                    {"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}},
+                ]}),
+                "passed",
+            ),
+            (json!({"model": "m", "messages": []}), "VALIDATION_ERROR"),
+            // The type is checked on both sides of the data.
+            (source("image/png", GIF), "INVALID_IMAGE"),
+            (source("image/tiff", GIF), "UNSUPPORTED_IMAGE"),
+            (source("image/gif", "R0lG"), "UNSUPPORTED_IMAGE"),
+            (part(remote.clone()), "REMOTE_IMAGE"),
+            (result(json!([remote])), "REMOTE_IMAGE"),
+            (part(json!({"type": "document"})), "UNSUPPORTED_CONTENT"),
+            (
+                result(json!([{"type": "tool_result"}])),
+                "UNSUPPORTED_CONTENT",
+            ),
+            (
+                part(json!({"type": "text", "text": long()})),
+                "PROMPT_TOO_LONG",
+            ),
+            (
+                part(json!({"type": "tool_use", "input": {"deep": [long()]}})),
+                "PROMPT_TOO_LONG",
+            ),
+            (
+                json!({"model": "m", "max_tokens": 5, "messages": [], "mcp_servers": []}),
+                "UNSUPPORTED_CONTENT",
+            ),
+        ],
+    )
+    .await;
+    let reversed = format!(
+        r#"{{"model":"m","max_tokens":5,"messages":[{{"content":[{{"type":"image","source":{{"data":"{GIF}","type":"base64","media_type":"image/webp"}}}}]}}]}}"#
+    );
+    let refused = support::json(Profile::anthropic_messages(), reversed)
+        .await
+        .refused();
+    assert_eq!(refused.code, "INVALID_IMAGE");
+    assert_eq!(
+        refused.param.as_deref(),
+        Some("messages[0].content[0].source")
+    );
+}
+
+#[tokio::test]
+async fn ollama_chat() {
+    let message = |message: Value| json!({"model": "m", "messages": [message]});
+    let options = |options: Value| json!({"model": "m", "messages": [], "options": options});
+    judge(
+        Profile::ollama_chat,
+        vec![
+            (
+                message(json!({"role": "user", "content": "hi", "images": [GIF]})),
+                "passed",
+            ),
+            (
+                options(json!({"num_predict": 5, "temperature": 0.1, "stop": ["a"]})),
+                "passed",
+            ),
+            (
+                json!({"model": "m", "messages": [], "stream": false, "format": "json"}),
+                "passed",
+            ),
+            (
+                message(json!({"content": "hi", "images": ["AAAA"]})),
+                "UNSUPPORTED_IMAGE",
+            ),
+            (
+                message(json!({"content": "hi", "images": ["/etc/passwd"]})),
+                "INVALID_IMAGE",
+            ),
+            (message(json!({"images": vec![GIF; 9]})), "TOO_MANY_IMAGES"),
+            (message(json!({"content": long()})), "PROMPT_TOO_LONG"),
+            (options(json!({"num_predict": -1})), "VALUE_OUT_OF_RANGE"),
+            (options(json!({"num_ctx": 1e9})), "VALUE_OUT_OF_RANGE"),
+            (
+                options(json!({"num_thread": 1_000_000})),
+                "UNSUPPORTED_CONTENT",
+            ),
+            // Ollama reads names in any case.
+            (
+                json!({"model": "m", "messages": [], "Model": "n"}),
+                "VALIDATION_ERROR",
+            ),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn ollama_generate() {
+    judge(
+        Profile::ollama_generate,
+        vec![
+            (
+                json!({"model": "m", "prompt": "hi", "images": [GIF], "context": [1, 2]}),
+                "passed",
+            ),
+            (json!({"model": "m", "prompt": long()}), "PROMPT_TOO_LONG"),
+            (json!({"model": "m", "system": long()}), "PROMPT_TOO_LONG"),
+            (
+                json!({"model": "m", "template": "{{ .Prompt }}"}),
+                "UNSUPPORTED_CONTENT",
+            ),
+            (json!({"model": "m", "images": [GIF, "x"]}), "INVALID_IMAGE"),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn image_json() {
+    let image = |image: Value| json!({"type": "image", "image": image});
+    judge(
+        Profile::image_json,
+        vec![
+            (image(json!({"b64": GIF})), "passed"),
+            (
+                image(json!({"b64": GIF, "media_type": "image/gif"})),
+                "passed",
+            ),
+            (
+                image(json!({"b64": GIF, "media_type": "image/png"})),
+                "INVALID_IMAGE",
+            ),
+            (
+                image(json!({"b64": GIF, "url": "https://example.com"})),
+                "UNSUPPORTED_CONTENT",
+            ),
+            (image(json!({})), "VALIDATION_ERROR"),
+            (image(json!({"b64": null})), "VALIDATION_ERROR"),
+            (image(json!({"b64": "/etc/passwd"})), "INVALID_IMAGE"),
+            (
+                json!({"type": "video", "image": {"b64": GIF}}),
+                "UNSUPPORTED_CONTENT",
+            ),
+        ],
+    )
+    .await;
+}

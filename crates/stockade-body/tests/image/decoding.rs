@@ -1,0 +1,137 @@
+//! Pixels, within limits.
+
+use std::{
+    io::Cursor,
+    num::NonZeroUsize,
+    sync::mpsc,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use image::DynamicImage;
+use stockade_body::{
+    DecodeLimits, DecodedImage, ImageDecoder, ImageErrorKind as Kind, ImageRules, ValidatedImage,
+};
+use tokio::{runtime::Builder, task::JoinSet};
+
+use crate::{
+    files::{self, file},
+    made::{chunk, gif, gif_frame, jpeg, png, scan, sof},
+};
+
+fn valid(bytes: impl Into<Bytes>) -> ValidatedImage {
+    let rules = ImageRules::default().frames(u32::MAX);
+    ValidatedImage::from_bytes(&rules, None, bytes.into()).unwrap()
+}
+
+async fn decode(bytes: impl Into<Bytes>) -> Result<DecodedImage, Kind> {
+    let decoder = ImageDecoder::new(DecodeLimits::default());
+    let decoded = decoder.decode(&valid(bytes)).await;
+    decoded.map_err(|error| error.kind())
+}
+
+#[tokio::test]
+async fn decodes_every_kind_of_file() {
+    for (name, bytes, ..) in files::ALL {
+        let image = decode(bytes).await.expect(name).into_image();
+        assert_eq!((image.width(), image.height()), (37, 21), "{name}");
+        assert_eq!(image, image::load_from_memory(bytes).unwrap(), "{name}");
+    }
+}
+
+// I06, I09
+#[tokio::test]
+async fn refuses_what_only_decoding_shows_to_be_broken() {
+    for bytes in [
+        png(8, 8, &[chunk(b"IDAT", b"no pixels")]),
+        jpeg(&[sof(0xC0, 8, 8), scan(&[1, 2, 3])]),
+        gif(8, 8, &[gif_frame(0, 0, 8, 8)[..17].to_vec(), vec![0]]),
+    ] {
+        assert_eq!(decode(bytes).await.err(), Some(Kind::Undecodable));
+    }
+}
+
+/// A black grey PNG of this size.
+fn black(width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    let picture = DynamicImage::new_luma8(width, height);
+    picture
+        .write_to(&mut bytes, image::ImageFormat::Png)
+        .unwrap();
+    bytes.into_inner()
+}
+
+// I13
+#[tokio::test]
+async fn pixels_in_use_are_bounded() {
+    let limits = DecodeLimits::default().waiting(100).memory(3 << 20);
+    let decoder = ImageDecoder::new(limits);
+    let megapixel = valid(black(1_024, 1_024));
+
+    let mut tasks = JoinSet::new();
+    for _ in 0..64 {
+        let (decoder, image) = (decoder.clone(), megapixel.clone());
+        tasks.spawn(async move { decoder.decode(&image).await });
+    }
+    let mut kept = Vec::new();
+    while let Some(decoded) = tasks.join_next().await {
+        match decoded.unwrap() {
+            Ok(image) => kept.push(image),
+            Err(error) => assert_eq!(error.kind(), Kind::Busy),
+        }
+    }
+    assert_eq!(kept.len(), 3);
+
+    kept.pop();
+    kept.push(decoder.decode(&megapixel).await.unwrap());
+    assert_eq!(
+        decoder.decode(&megapixel).await.unwrap_err().kind(),
+        Kind::Busy
+    );
+    kept.pop().unwrap().into_image();
+    assert!(decoder.decode(&megapixel).await.is_ok());
+}
+
+// I13
+#[test]
+fn images_at_once_and_waiting_are_bounded() {
+    let runtime = Builder::new_current_thread()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        // Nothing is decoded until the only thread for that is let go.
+        let (free, taken) = mpsc::channel::<()>();
+        tokio::task::spawn_blocking(move || taken.recv());
+
+        let limits = DecodeLimits::default()
+            .at_once(NonZeroUsize::MIN)
+            .waiting(2);
+        let decoder = ImageDecoder::new(limits);
+        let image = valid(file("still.gif"));
+        let decode = || {
+            let mut decoding = Box::pin(decoder.decode(&image));
+            let mut context = Context::from_waker(Waker::noop());
+            match decoding.as_mut().poll(&mut context) {
+                Poll::Pending => Some(decoding),
+                Poll::Ready(decoded) => {
+                    assert_eq!(decoded.unwrap_err().kind(), Kind::Busy);
+                    None
+                }
+            }
+        };
+        let running = decode();
+        let waiting = [decode(), decode()];
+        assert!(running.is_some() && waiting.iter().all(Option::is_some));
+        assert!(decode().is_none(), "no place is left");
+
+        // Its work goes on, so that its place stays taken; whoever waits has no work yet.
+        drop(running);
+        assert!(decode().is_none());
+        drop(waiting);
+        let next = decode().unwrap();
+
+        free.send(()).unwrap();
+        assert!(next.await.is_ok());
+    });
+}

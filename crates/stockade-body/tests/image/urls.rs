@@ -1,0 +1,158 @@
+//! Which URLs hold an image, and what clients are told of the others.
+
+use stockade_body::{ImageError, ImageErrorKind as Kind, ImageRules};
+use stockade_core::{Refusal, RefusalKind};
+
+use crate::files::file;
+
+const GIF: &str = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
+
+fn check(url: &str) -> Result<(), ImageError> {
+    ImageRules::default()
+        .check_data_url(url.as_bytes())
+        .map(drop)
+}
+
+// I01
+#[test]
+fn all_that_is_no_data_url_is_refused_with_one_text() {
+    for url in [
+        "",
+        "http://169.254.169.254/latest/meta-data/",
+        "https://example.com/a.png",
+        "file:///etc/passwd",
+        "file:///does/not/exist",
+        "/dev/zero",
+        "/etc/passwd",
+        "a.png",
+        "ftp://example.com/a.png",
+        "blob:https://example.com/1",
+        "mistralrs-upload:1",
+        "//example.com/a.png",
+        " data:image/gif;base64,",
+        "\tdata:image/gif;base64,",
+        "\u{feff}data:image/gif;base64,",
+        "DATA:image/gif;base64,",
+        "Data:image/gif;base64,",
+        "data",
+        "javascript:alert(1)",
+    ] {
+        let refusal = Refusal::from(check(&format!("{url}{GIF}")).unwrap_err());
+        assert_eq!(refusal.kind(), RefusalKind::Invalid, "{url}");
+        assert_eq!(refusal.code(), "REMOTE_IMAGE", "{url}");
+        let text = "images are taken as base64 data: URLs only; nothing is fetched";
+        assert_eq!(refusal.message(), text, "{url}");
+    }
+}
+
+// I04
+#[test]
+fn takes_the_canonical_form_only() {
+    assert_eq!(check(&format!("data:image/gif;base64,{GIF}")), Ok(()));
+    for (head, kind) in [
+        ("data:image/gif;BASE64,", Kind::DataUrl),
+        ("data:image/GIF;base64,", Kind::DataUrl),
+        ("data:IMAGE/gif;base64,", Kind::DataUrl),
+        ("data:image/gif;charset=utf-8;base64,", Kind::DataUrl),
+        ("data:image/gif;base64;base64,", Kind::DataUrl),
+        ("data:image/gif; base64,", Kind::DataUrl),
+        ("data:image/gif ;base64,", Kind::DataUrl),
+        ("data: image/gif;base64,", Kind::DataUrl),
+        ("data:image%2Fgif;base64,", Kind::DataUrl),
+        ("data:image/gif,", Kind::DataUrl),
+        ("data:image/gif;base64", Kind::DataUrl),
+        ("data:;base64,", Kind::DataUrl),
+        ("data:,", Kind::DataUrl),
+        ("data:base64,", Kind::DataUrl),
+        ("data://image/gif;base64,", Kind::Unsupported),
+        ("data:image/svg+xml;base64,", Kind::Unsupported),
+        ("data:image/jpg;base64,", Kind::Unsupported),
+        ("data:image/bmp;base64,", Kind::Unsupported),
+        ("data:text/html;base64,", Kind::Unsupported),
+        ("data:image/*;base64,", Kind::DataUrl),
+        ("data:image/png;base64,", Kind::Mismatch),
+        ("data:image/gif;base64,,", Kind::Base64),
+        ("data:image/gif;base64, ", Kind::Base64),
+        ("data:image/gif;base64,\n", Kind::Base64),
+        ("data:image/gif;base64,====", Kind::Base64),
+    ] {
+        let error = check(&format!("{head}{GIF}")).expect_err(head);
+        assert_eq!(error.kind(), kind, "{head}");
+    }
+}
+
+// I04
+#[test]
+fn takes_canonical_base64_only() {
+    let text = base64_simd::STANDARD.encode_to_string(file("rgb.png"));
+    let url = |text: &str| format!("data:image/png;base64,{text}");
+    assert_eq!(check(&url(&text)), Ok(()));
+    for (what, text) in [
+        ("a new line at the end", format!("{text}\n")),
+        ("a fragment", format!("{text}#a")),
+        ("more padding", format!("{text}====")),
+        ("percent-encoded", text.replace('+', "%2B")),
+        ("url-safe", text.replace('+', "-").replace('/', "_")),
+        ("a space inside", format!("{} {}", &text[..40], &text[40..])),
+        ("a NUL inside", format!("{}\0{}", &text[..40], &text[41..])),
+        ("cut", text[..text.len() - 1].to_owned()),
+    ] {
+        assert_eq!(
+            check(&url(&text)).unwrap_err().kind(),
+            Kind::Base64,
+            "{what}"
+        );
+    }
+}
+
+// I09
+#[test]
+fn errors_say_nothing_of_the_image_or_the_parser() {
+    let marked = "SECRETSECRETSECRETSECRET";
+    for url in [
+        format!("https://{marked}"),
+        format!("data:image/{marked};base64,"),
+        format!("data:image/png;base64,{marked}"),
+        format!("data:image/png;base64,{marked}!"),
+    ] {
+        let error = check(&url).unwrap_err();
+        let refusal = Refusal::from(error);
+        for text in [
+            error.to_string(),
+            format!("{error:?}"),
+            format!("{refusal:?}"),
+        ] {
+            let text = text.to_lowercase();
+            for word in ["secret", "0x", "::", "/", "src", "crate", "offset", "png"] {
+                assert!(!text.contains(word), "{text:?} has {word:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn refusals_have_the_codes_that_clients_switch_on() {
+    for (kind, code, status) in [
+        (Kind::Remote, "REMOTE_IMAGE", 400),
+        (Kind::DataUrl, "INVALID_IMAGE", 400),
+        (Kind::Unsupported, "UNSUPPORTED_IMAGE", 400),
+        (Kind::Base64, "INVALID_IMAGE", 400),
+        (Kind::Mismatch, "INVALID_IMAGE", 400),
+        (Kind::Malformed, "INVALID_IMAGE", 400),
+        (Kind::TrailingData, "INVALID_IMAGE", 400),
+        (Kind::TooManyBytes, "IMAGE_TOO_LARGE", 413),
+        (Kind::TooLong, "IMAGE_TOO_LARGE", 413),
+        (Kind::TooManyPixels, "IMAGE_TOO_LARGE", 413),
+        (Kind::TooManyFrames, "IMAGE_TOO_LARGE", 413),
+        (Kind::TooManyScans, "IMAGE_TOO_LARGE", 413),
+        (Kind::Undecodable, "INVALID_IMAGE", 400),
+        (Kind::Busy, "UNAVAILABLE", 503),
+    ] {
+        let error = ImageError::from(kind);
+        let refusal = Refusal::from(error);
+        assert_eq!(refusal.code(), code, "{kind:?}");
+        assert_eq!(refusal.kind().status(), status, "{kind:?}");
+        assert_eq!(refusal.message(), error.to_string(), "{kind:?}");
+        assert_eq!(refusal.retry_after_secs().is_some(), kind == Kind::Busy);
+    }
+}

@@ -1,0 +1,133 @@
+//! `stockade check`.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anstyle::Style;
+use clap::Args;
+use stockade::{Config, Finding, Severity, Surroundings, check};
+use stockade_key_auth::{FileKeyStore, KeyStore};
+use stockade_sqlx::SqlKeyStore;
+
+use crate::{Failure, Outcome, output, visible::visible};
+
+/// Which configuration to look at.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  stockade check                                 Look at stockade.toml
+  stockade check etc/stockade.toml --strict      Fail also where something could be better
+
+Exit codes: 0 nothing is unsafe, 1 something is, 2 asked the wrong way.")]
+pub(crate) struct CheckArgs {
+    /// The configuration, TOML or YAML
+    #[arg(default_value = "stockade.toml")]
+    config: PathBuf,
+    /// Where the server listens, if the file does not say so
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// The server itself speaks TLS
+    #[arg(long)]
+    tls: bool,
+    /// Fail on warnings, too
+    #[arg(long)]
+    strict: bool,
+}
+
+impl CheckArgs {
+    pub(crate) async fn run(self) -> Result<Outcome, Failure> {
+        let config = Config::read(&self.config, env::vars()).map_err(Failure::refused)?;
+        let surroundings = self.look(&config).await?;
+        let findings = check(&config, &surroundings);
+        for finding in &findings {
+            output::answer(shown(finding))?;
+        }
+        let count = |severity| {
+            let of = findings
+                .iter()
+                .filter(|finding| finding.severity == severity);
+            of.count()
+        };
+        let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+        output::remark(format_args!(
+            "{}: {errors} errors, {warnings} warnings",
+            self.config.display()
+        ));
+        let unsafe_ones = if self.strict {
+            errors + warnings
+        } else {
+            errors
+        };
+        Ok(match unsafe_ones {
+            0 => Outcome::Done,
+            _ => Outcome::Refused,
+        })
+    }
+
+    async fn look(&self, config: &Config) -> Result<Surroundings, Failure> {
+        let keys: Option<Box<dyn KeyStore>> =
+            match (&config.auth.keys_file, &config.auth.keys_database) {
+                (Some(file), _) => Some(Box::new(FileKeyStore::open(file)?)),
+                (None, Some(url)) => Some(Box::new(SqlKeyStore::connect(url.expose()).await?)),
+                (None, None) => None,
+            };
+        let keys = match keys {
+            Some(store) => store.list().await?,
+            None => Vec::new(),
+        };
+        Ok(Surroundings {
+            listen: self.listen.or_else(|| listen(&self.config)),
+            tls: self.tls,
+            key_file_mode: config.auth.keys_file.as_deref().and_then(mode),
+            keys,
+            token_secret: token_secret(config)?,
+        })
+    }
+}
+
+/// `server.listen` of a server's own section.
+fn listen(config: &Path) -> Option<SocketAddr> {
+    let text = fs::read_to_string(config).ok()?;
+    let file: BTreeMap<String, toml::Value> = toml::from_str(&text).ok()?;
+    file.get("server")?.get("listen")?.as_str()?.parse().ok()
+}
+
+#[cfg(unix)]
+fn mode(file: &Path) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt;
+    Some(fs::metadata(file).ok()?.permissions().mode())
+}
+
+#[cfg(not(unix))]
+fn mode(_file: &Path) -> Option<u32> {
+    None
+}
+
+fn token_secret(config: &Config) -> Result<Option<Vec<u8>>, Failure> {
+    match &config.auth.tokens {
+        Some(tokens) if tokens.algorithm.starts_with("HS") => {
+            let file = &tokens.key_file;
+            let secret = fs::read(file).map_err(|error| {
+                Failure::refused(format_args!("cannot read {}: {error}", file.display()))
+            })?;
+            Ok(Some(secret))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn shown(finding: &Finding) -> String {
+    let (style, name): (Style, _) = match finding.severity {
+        Severity::Error => (output::BAD, "error"),
+        Severity::Warning => (output::CAUTION, "warning"),
+    };
+    let reason = visible(&finding.reason);
+    format!(
+        "{style}{name}{style:#}: {}: {reason}\n  mend: {}",
+        finding.setting, finding.mend
+    )
+}

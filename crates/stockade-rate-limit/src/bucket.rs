@@ -1,0 +1,163 @@
+//! One quota of one subject.
+
+use std::{
+    fmt,
+    hash::{BuildHasher, Hasher},
+    sync::Arc,
+};
+
+use crate::{
+    Algorithm, Quota, fields,
+    subject::{OwnedSubject, Subject, seed},
+};
+
+/// What a store is asked for: one quota of one subject, and what a request costs of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Bucket<'a> {
+    lane: &'a Lane,
+    subject: Subject<'a>,
+    quota: Quota,
+    cost: u32,
+}
+
+impl<'a> Bucket<'a> {
+    pub(crate) fn new(lane: &'a Lane, subject: Subject<'a>, quota: Quota, cost: u32) -> Self {
+        Self {
+            lane,
+            subject,
+            quota,
+            cost,
+        }
+    }
+
+    /// Which quota of which limit: what is counted apart from everything else.
+    pub fn lane(&self) -> &'a Lane {
+        self.lane
+    }
+
+    /// Whom it is counted for.
+    pub fn subject(&self) -> Subject<'a> {
+        self.subject
+    }
+
+    /// The quota in force for this subject now.
+    pub fn quota(&self) -> Quota {
+        self.quota
+    }
+
+    /// What the request costs. 0 only looks, and is let in as long as anything is left.
+    pub fn cost(&self) -> u32 {
+        self.cost
+    }
+
+    /// The same bucket under another quota, such as the share that one process may give
+    /// away by itself.
+    pub fn with_quota(self, quota: Quota) -> Self {
+        Self { quota, ..self }
+    }
+
+    /// A copy that outlives the request.
+    pub fn to_owned(&self) -> OwnedBucket {
+        OwnedBucket {
+            lane: self.lane.clone(),
+            subject: OwnedSubject::new(&self.subject),
+            quota: self.quota,
+            cost: self.cost,
+        }
+    }
+}
+
+/// A [`Bucket`] that outlives its request.
+#[derive(Clone, Debug)]
+pub struct OwnedBucket {
+    lane: Lane,
+    subject: OwnedSubject,
+    quota: Quota,
+    cost: u32,
+}
+
+impl OwnedBucket {
+    /// A bucket that no request has led to, such as for testing a store. Its subject is of a
+    /// kind of its own, and is no other subject with this text.
+    pub fn new(limit: &str, subject: &str, quota: Quota, cost: u32) -> Self {
+        Self {
+            lane: Lane::new(limit, limit, quota),
+            subject: OwnedSubject::named(subject),
+            quota,
+            cost,
+        }
+    }
+
+    /// The bucket.
+    pub fn as_bucket(&self) -> Bucket<'_> {
+        Bucket {
+            lane: &self.lane,
+            subject: self.subject.as_subject(),
+            quota: self.quota,
+            cost: self.cost,
+        }
+    }
+}
+
+/// One quota of one limit: the states of all its subjects. Cheap to clone.
+///
+/// Limits with the same name and quotas of the same kind and period are the same lane,
+/// whatever their counts and bursts are. So a changed count finds the states that the old
+/// one has left.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Lane(Arc<Inner>);
+
+#[derive(PartialEq, Eq)]
+struct Inner {
+    id: u64,
+    key: Box<str>,
+    policy: Box<str>,
+    /// The policy as a string of a structured field.
+    field: Box<str>,
+}
+
+impl Lane {
+    /// The lane of this quota in the limit of this name; `policy` is what clients see.
+    pub(crate) fn new(limit: &str, policy: &str, quota: Quota) -> Self {
+        let algorithm = match quota.algorithm() {
+            Algorithm::Gcra => "",
+            Algorithm::SlidingWindow => "~",
+        };
+        let key = format!("{limit}/{algorithm}{}ms", quota.period().as_millis());
+        let mut hasher = seed().build_hasher();
+        hasher.write(key.as_bytes());
+        Self(Arc::new(Inner {
+            id: hasher.finish(),
+            key: key.into(),
+            policy: policy.into(),
+            field: fields::string(policy).into(),
+        }))
+    }
+
+    /// A digest of the key, of no use to any other process.
+    pub fn id(&self) -> u64 {
+        self.0.id
+    }
+
+    /// The lane's name, the same in every process: `ip/60000ms`. A sliding window's is
+    /// `ip/~60000ms`.
+    pub fn key(&self) -> &str {
+        &self.0.key
+    }
+
+    /// What clients know the quota by: `ip`, or `ip-minute` where the limit has several.
+    pub fn policy(&self) -> &str {
+        &self.0.policy
+    }
+
+    /// `"ip"`, with its quotation marks.
+    pub(crate) fn field(&self) -> &str {
+        &self.0.field
+    }
+}
+
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Lane").field(&self.0.key).finish()
+    }
+}

@@ -1,0 +1,226 @@
+//! What a limit counts by.
+
+use std::{borrow::Cow, fmt, sync::Arc};
+
+use http::{HeaderName, request::Parts};
+use stockade_core::{ClientIp, Demand, MatchedRoute, Principal};
+
+use crate::subject::{Missing, Name, Subject};
+
+/// What a limit counts by: whatever has the same subject shares its quotas.
+///
+/// ```
+/// use stockade_rate_limit::By;
+///
+/// let by = By::route().and(By::principal());
+/// # let _ = by;
+/// ```
+#[derive(Clone, Debug)]
+pub struct By {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone)]
+enum Part {
+    Everything,
+    ClientIp { v6_length: u8 },
+    Principal { v6_length: u8 },
+    PrincipalOnly,
+    Route,
+    Model,
+    Header(HeaderName),
+    Closure(Arc<Closure>),
+}
+
+type Closure = dyn for<'h> Fn(&'h Parts) -> Option<Cow<'h, str>> + Send + Sync;
+
+/// IPv6 clients own whole networks; this is the smallest that is given out.
+const V6_LENGTH: u8 = 64;
+
+impl By {
+    /// Everything together.
+    pub fn everything() -> Self {
+        Self::part(Part::Everything)
+    }
+
+    /// The client's address, as [`ClientIp`] knows it; the network of 64 bits for IPv6.
+    ///
+    /// Where nobody says what the address is, the request is refused with a 500.
+    pub fn client_ip() -> Self {
+        Self::client_ip_prefix(V6_LENGTH)
+    }
+
+    /// The client's address; for IPv6 the network of so many bits, of which 48 to 128 make
+    /// sense.
+    pub fn client_ip_prefix(v6_length: u8) -> Self {
+        Self::part(Part::ClientIp { v6_length })
+    }
+
+    /// The principal; the client's address where it is anonymous or nobody authenticated
+    /// the request.
+    ///
+    /// Counted by this alone, a principal's own quotas
+    /// ([`QuotaOverrides`](stockade_core::QuotaOverrides)) come in place of the limit's.
+    pub fn principal() -> Self {
+        Self::part(Part::Principal {
+            v6_length: V6_LENGTH,
+        })
+    }
+
+    /// The principal; a request without one is not counted by this limit at all. Put
+    /// another limit beside it that counts those.
+    pub fn dangerous_principal_only() -> Self {
+        Self::part(Part::PrincipalOnly)
+    }
+
+    /// The route that the router matched. What matched none, or was not shown to a router
+    /// yet, shares one subject.
+    pub fn route() -> Self {
+        Self::part(Part::Route)
+    }
+
+    /// The model that the body asks for. What names none shares one subject.
+    pub fn model() -> Self {
+        Self::part(Part::Model)
+    }
+
+    /// The values of a header. What lacks it shares one subject.
+    ///
+    /// A client can send what it likes: count by this only what a proxy in front sets, or
+    /// together with something that the client does not choose.
+    pub fn header(name: HeaderName) -> Self {
+        Self::part(Part::Header(name))
+    }
+
+    /// Whatever a closure reads in the head. What it finds nothing in shares one subject.
+    pub fn closure<F>(subject: F) -> Self
+    where
+        F: for<'h> Fn(&'h Parts) -> Option<Cow<'h, str>> + Send + Sync + 'static,
+    {
+        Self::part(Part::Closure(Arc::new(subject)))
+    }
+
+    /// Both together: `By::route().and(By::principal())` counts each route of each
+    /// principal by itself.
+    pub fn and(mut self, other: Self) -> Self {
+        self.parts.extend(other.parts);
+        self
+    }
+
+    /// The subject of a request; `None` where this does not count it.
+    ///
+    /// # Errors
+    /// When the request does not tell who the client is, but has to.
+    pub fn subject<'a>(&'a self, head: &'a Parts) -> Result<Option<Subject<'a>>, Missing> {
+        Subject::of(self, head)
+    }
+
+    /// The principal, where it is all that this counts by.
+    pub(crate) fn principal_of<'a>(&self, head: &'a Parts) -> Option<&'a Principal> {
+        match self.parts[..] {
+            [Part::Principal { .. } | Part::PrincipalOnly] => authenticated(head),
+            _ => None,
+        }
+    }
+
+    /// Whether it counts by the principal alone.
+    pub(crate) fn is_principal(&self) -> bool {
+        matches!(
+            self.parts[..],
+            [Part::Principal { .. } | Part::PrincipalOnly]
+        )
+    }
+
+    /// Shows each part of the subject, in order; `false` where this does not count it.
+    pub(crate) fn visit<'a>(
+        &'a self,
+        head: &'a Parts,
+        mut visit: impl FnMut(Name<'a>),
+    ) -> Result<bool, Missing> {
+        for part in &self.parts {
+            match part.name(head)? {
+                Some(name) => visit(name),
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    fn part(part: Part) -> Self {
+        Self { parts: vec![part] }
+    }
+}
+
+impl Part {
+    fn name<'a>(&'a self, head: &'a Parts) -> Result<Option<Name<'a>>, Missing> {
+        let text = |kind, text: Option<&'a str>| match text {
+            Some(text) => Name::Text(kind, Cow::Borrowed(text.as_bytes())),
+            None => Name::None(kind),
+        };
+        Ok(Some(match self {
+            Self::Everything => Name::None("all"),
+            Self::ClientIp { v6_length } => client(head, *v6_length)?,
+            Self::Principal { v6_length } => match authenticated(head) {
+                Some(principal) => text("principal", Some(principal.id())),
+                None => client(head, *v6_length)?,
+            },
+            Self::PrincipalOnly => match authenticated(head) {
+                Some(principal) => text("principal", Some(principal.id())),
+                None => return Ok(None),
+            },
+            Self::Route => {
+                let route = MatchedRoute::of(&head.extensions);
+                text("route", route.map(MatchedRoute::as_str))
+            }
+            Self::Model => {
+                let demand = Demand::of(&head.extensions);
+                text("model", demand.and_then(|demand| demand.model.as_deref()))
+            }
+            Self::Header(name) => header(head, name),
+            Self::Closure(subject) => match subject(head) {
+                Some(Cow::Borrowed(text)) => Name::Text("own", Cow::Borrowed(text.as_bytes())),
+                Some(Cow::Owned(text)) => Name::Text("own", Cow::Owned(text.into_bytes())),
+                None => Name::None("own"),
+            },
+        }))
+    }
+}
+
+fn authenticated(head: &Parts) -> Option<&Principal> {
+    Principal::of(&head.extensions).filter(|principal| !principal.is_anonymous())
+}
+
+fn client(head: &Parts, v6_length: u8) -> Result<Name<'static>, Missing> {
+    let client = ClientIp::of(&head.extensions).ok_or(Missing::CLIENT)?;
+    Ok(Name::Client(client.bucket(v6_length)))
+}
+
+/// All values of a header, as if they were one list.
+fn header<'a>(head: &'a Parts, name: &HeaderName) -> Name<'a> {
+    let mut values = head.headers.get_all(name).iter();
+    let Some(first) = values.next() else {
+        return Name::None("header");
+    };
+    let mut text = Cow::Borrowed(first.as_bytes());
+    for value in values {
+        let text = text.to_mut();
+        text.push(b',');
+        text.extend_from_slice(value.as_bytes());
+    }
+    Name::Text("header", text)
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Everything => "everything",
+            Self::ClientIp { .. } => "client ip",
+            Self::Principal { .. } => "principal or client ip",
+            Self::PrincipalOnly => "principal only",
+            Self::Route => "route",
+            Self::Model => "model",
+            Self::Header(name) => name.as_str(),
+            Self::Closure(_) => "closure",
+        })
+    }
+}

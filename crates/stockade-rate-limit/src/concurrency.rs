@@ -1,0 +1,202 @@
+//! The guard of requests at once.
+
+mod fields;
+mod limit;
+mod rules;
+mod stats;
+mod wait;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderValue, StatusCode, request::Parts};
+use stockade_core::{Check, Guard, Hold};
+
+use rules::Rules;
+use stats::Counted;
+
+use crate::{MemoryPermits, Patience, PermitAnswer, PermitStore, fields::POLICY};
+
+pub use limit::ConcurrencyLimit;
+pub use stats::ConcurrencyStats;
+pub use wait::ConcurrencyWait;
+
+/// Lets so many requests run at once, each until its response body has ended.
+///
+/// A request takes a place in each of the limits, or in none. Its places are freed once,
+/// when the body has ended or failed, the handler failed or panicked, or the client left.
+///
+/// Whoever finds a place full gets a 429 `CONCURRENCY_LIMIT`, or a 503 `OVERLOADED` where
+/// the limit is the [server's](ConcurrencyLimit::overload). Nothing waits, unless
+/// [`wait`](Self::wait) says so. A store that does not answer is a 503, never an open door.
+///
+/// Clients are told their limits in `RateLimit-Policy`, in the unit `concurrent-requests`,
+/// and in `RateLimit` which of them is full.
+///
+/// ```
+/// use std::{convert::Infallible, num::NonZeroU32};
+///
+/// use bytes::Bytes;
+/// use http::{Request, Response, StatusCode};
+/// use http_body_util::Full;
+/// use stockade_core::{Guard, Principal};
+/// use stockade_rate_limit::{By, Concurrency, ConcurrencyLimit};
+/// use tower::{ServiceBuilder, ServiceExt};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// const ONE: NonZeroU32 = NonZeroU32::new(1).unwrap();
+/// const MANY: NonZeroU32 = NonZeroU32::new(500).unwrap();
+/// let guard = Concurrency::new([
+///     ConcurrencyLimit::new("server", By::everything(), MANY).overload(),
+///     ConcurrencyLimit::new("key", By::principal(), ONE),
+/// ]);
+/// let service = ServiceBuilder::new()
+///     .layer(guard.into_layer())
+///     .service_fn(|_: Request<()>| async {
+///         Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("a stream")))
+///     });
+///
+/// // What an authenticator would have found out:
+/// let key = Principal::builder("key").build();
+/// let request = || Request::builder().extension(key.clone()).body(());
+///
+/// // The first response still has its body, and so its place.
+/// let first = service.clone().oneshot(request()?).await?;
+/// assert_eq!(first.status(), StatusCode::OK);
+/// let second = service.clone().oneshot(request()?).await?;
+/// assert_eq!(second.status(), StatusCode::TOO_MANY_REQUESTS);
+///
+/// drop(first);
+/// assert_eq!(service.oneshot(request()?).await?.status(), StatusCode::OK);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Concurrency<P = MemoryPermits> {
+    rules: Arc<Rules>,
+    store: P,
+    patience: Option<Patience>,
+}
+
+impl Concurrency {
+    /// A guard of these limits in this process.
+    pub fn new(limits: impl IntoIterator<Item = ConcurrencyLimit>) -> Self {
+        Self::with_store(limits, MemoryPermits::new())
+    }
+}
+
+impl<P> Concurrency<P> {
+    /// A guard of these limits whose places are in this store.
+    pub fn with_store(limits: impl IntoIterator<Item = ConcurrencyLimit>, store: P) -> Self {
+        Self {
+            rules: Arc::new(Rules::new(limits)),
+            store,
+            patience: None,
+        }
+    }
+
+    /// Lets a request that finds a place full wait for it so long at most, first come,
+    /// first served for each subject. Where so many requests wait already, it is refused at
+    /// once.
+    ///
+    /// Whoever waits keeps its connection and the unread body. Needs tokio's timer.
+    pub fn wait(mut self, timeout: Duration, max_waiters: usize) -> Self {
+        self.patience = Some(Patience {
+            timeout,
+            max_waiters,
+        });
+        self
+    }
+
+    /// What the guard has seen so far.
+    pub fn stats(&self) -> ConcurrencyStats {
+        self.rules.counters.read()
+    }
+
+    /// The store.
+    pub fn store(&self) -> &P {
+        &self.store
+    }
+}
+
+impl<P> Guard for Concurrency<P>
+where
+    P: PermitStore,
+{
+    const NAME: &'static str = "concurrency";
+    type Pass = Admitted<P::Permit>;
+    type Hold = Admitted<P::Permit>;
+    type Wait = ConcurrencyWait<P>;
+
+    fn check(&self, head: &Parts) -> Check<Self::Pass, Self::Wait> {
+        let places = match self.rules.places(head) {
+            Ok(places) => places,
+            Err(missing) => return Check::Refuse(missing.refusal()),
+        };
+        if places.is_empty() {
+            return Check::Pass(Admitted::uncounted());
+        }
+        let policy = self.rules.policy(&places);
+        match self.store.acquire(&places, self.patience) {
+            PermitAnswer::Ready(Ok(permit)) => {
+                Check::Pass(Admitted::new(permit, policy, &self.rules))
+            }
+            PermitAnswer::Ready(Err(none)) => {
+                let asked = self.rules.asked(&places);
+                Check::Refuse(self.rules.refusal(&none, &asked, &policy))
+            }
+            PermitAnswer::Wait(wait) => {
+                let asked = self.rules.asked(&places);
+                Check::Wait(ConcurrencyWait::new(wait, asked, policy, &self.rules))
+            }
+        }
+    }
+
+    fn admit(&self, pass: Self::Pass, _head: &mut Parts) -> Self::Hold {
+        pass
+    }
+}
+
+impl<P> fmt::Debug for Concurrency<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Concurrency")
+            .field("rules", &self.rules)
+            .field("patience", &self.patience)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The permit of a request, until its response body has ended.
+#[derive(Debug)]
+pub struct Admitted<P>(Option<Permitted<P>>);
+
+#[derive(Debug)]
+struct Permitted<P> {
+    // Freed before the gauge goes down.
+    _permit: P,
+    _in_use: Counted,
+    policy: HeaderValue,
+}
+
+impl<P> Admitted<P> {
+    fn new(permit: P, policy: HeaderValue, rules: &Rules) -> Self {
+        Self(Some(Permitted {
+            _permit: permit,
+            _in_use: rules.counters.admitted(),
+            policy,
+        }))
+    }
+
+    /// No limit counts the request.
+    fn uncounted() -> Self {
+        Self(None)
+    }
+}
+
+impl<P> Hold for Admitted<P> {
+    fn head(&mut self, _status: StatusCode, headers: &mut HeaderMap) {
+        if let Some(permitted) = &self.0 {
+            headers.append(POLICY, permitted.policy.clone());
+        }
+    }
+}

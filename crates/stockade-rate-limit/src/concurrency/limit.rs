@@ -1,0 +1,78 @@
+//! So many requests at once.
+
+use std::{hash::BuildHasher, num::NonZeroU32};
+
+use http::request::Parts;
+
+use crate::{By, Missing, Place, subject::seed};
+
+/// So many requests at once, for each subject.
+///
+/// ```
+/// use std::num::NonZeroU32;
+///
+/// use stockade_rate_limit::{By, ConcurrencyLimit};
+///
+/// const FOUR: NonZeroU32 = NonZeroU32::new(4).unwrap();
+/// let limit = ConcurrencyLimit::new("streams", By::principal(), FOUR);
+/// # let _ = limit;
+/// ```
+#[derive(Clone, Debug)]
+pub struct ConcurrencyLimit {
+    name: Box<str>,
+    digest: u64,
+    by: By,
+    max: NonZeroU32,
+    overload: bool,
+}
+
+impl ConcurrencyLimit {
+    /// A limit of this name, which clients see.
+    ///
+    /// Counted by the principal alone, a principal's own
+    /// [`concurrency`](stockade_core::QuotaOverrides::concurrency) comes in place of `max`.
+    /// Limits of the same name in one store share their places.
+    pub fn new(name: impl Into<Box<str>>, by: By, max: NonZeroU32) -> Self {
+        let name = name.into();
+        Self {
+            digest: seed().hash_one(&name),
+            name,
+            by,
+            max,
+            overload: false,
+        }
+    }
+
+    /// Makes the limit one of the server: whoever finds it full is told with a 503 that the
+    /// server is busy, and not with a 429 that it asks for too much itself.
+    pub fn overload(mut self) -> Self {
+        self.overload = true;
+        self
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn max(&self) -> NonZeroU32 {
+        self.max
+    }
+
+    pub(super) fn is_overload(&self) -> bool {
+        self.overload
+    }
+
+    /// The place that a request needs; `None` where the limit does not count it. For whoever
+    /// asks a [`PermitStore`](crate::PermitStore) without a guard.
+    ///
+    /// # Errors
+    /// When the request does not tell who the client is, but has to.
+    pub fn place<'a>(&'a self, head: &'a Parts) -> Result<Option<Place<'a>>, Missing> {
+        let own = self.by.principal_of(head);
+        let max = own
+            .and_then(|principal| principal.quotas().concurrency)
+            .unwrap_or(self.max);
+        let subject = self.by.subject(head)?;
+        Ok(subject.map(|subject| Place::new(&self.name, self.digest, subject, max)))
+    }
+}

@@ -1,0 +1,110 @@
+//! What a store says of a request.
+
+use std::time::Duration;
+
+use arrayvec::ArrayVec;
+
+use crate::Limits;
+
+/// What a store says of a request: one [`Level`] for each bucket, in their order.
+#[derive(Clone, Debug, Default)]
+pub struct Decision {
+    levels: ArrayVec<Level, { Limits::MAX_QUOTAS }>,
+}
+
+impl Decision {
+    /// A decision with these levels; what is over [`Limits::MAX_QUOTAS`] is left out.
+    pub fn new(levels: impl IntoIterator<Item = Level>) -> Self {
+        Self {
+            levels: levels.into_iter().take(Limits::MAX_QUOTAS).collect(),
+        }
+    }
+
+    /// Lets the request in uncounted: where a store is down and its failure policy allows
+    /// that. Clients are told no levels.
+    pub fn uncounted() -> Self {
+        Self::default()
+    }
+
+    /// A decision with so many levels, to be filled in.
+    pub(crate) fn blank(levels: usize) -> Self {
+        let mut blank = Self::default();
+        for _ in 0..levels.min(Limits::MAX_QUOTAS) {
+            blank.levels.push(Level::default());
+        }
+        blank
+    }
+
+    pub(crate) fn set(&mut self, at: usize, level: Level) {
+        self.levels[at] = level;
+    }
+
+    /// One level a bucket; empty where the request was not counted.
+    pub fn levels(&self) -> &[Level] {
+        &self.levels
+    }
+
+    /// Whether the request is let in: whether every bucket allows it.
+    pub fn allows(&self) -> bool {
+        self.levels.iter().all(Level::allows)
+    }
+}
+
+/// What is left in a bucket: after the request, where it was let in, and without it where
+/// it was not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Level {
+    remaining: u32,
+    /// In nanoseconds.
+    reset_after: u64,
+    /// In nanoseconds; 0 allows.
+    retry_after: u64,
+}
+
+impl Level {
+    /// A level; the times are kept in nanoseconds, and 584 years stand for longer ones.
+    pub fn new(remaining: u32, reset_after: Duration, retry_after: Duration) -> Self {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        Self::from_nanos(remaining, nanos(reset_after), nanos(retry_after))
+    }
+
+    pub(crate) const fn from_nanos(remaining: u32, reset_after: u64, retry_after: u64) -> Self {
+        Self {
+            remaining,
+            reset_after,
+            retry_after,
+        }
+    }
+
+    pub(crate) const fn never(remaining: u32, reset_after: u64) -> Self {
+        Self::from_nanos(remaining, reset_after, u64::MAX)
+    }
+
+    /// How much can be had at once now.
+    pub fn remaining(&self) -> u32 {
+        self.remaining
+    }
+
+    /// How long it takes until everything that was used up is forgotten.
+    pub fn reset_after(&self) -> Duration {
+        Duration::from_nanos(self.reset_after)
+    }
+
+    pub(crate) fn reset_nanos(&self) -> u64 {
+        self.reset_after
+    }
+
+    /// How long it takes until the request would be let in; zero where it is, and
+    /// [`NEVER`](Self::NEVER) where it asks for more than there ever is.
+    pub fn retry_after(&self) -> Duration {
+        Duration::from_nanos(self.retry_after)
+    }
+
+    /// Whether this bucket lets the request in.
+    pub fn allows(&self) -> bool {
+        self.retry_after == 0
+    }
+
+    /// The [`retry_after`](Self::retry_after) of a request that costs more than the burst.
+    pub const NEVER: Duration = Duration::from_nanos(u64::MAX);
+}

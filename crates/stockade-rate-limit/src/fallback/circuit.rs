@@ -1,0 +1,118 @@
+//! Whether a store is asked: closed, open, and now and then a probe.
+
+use std::{
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::StoreHealth;
+
+/// Counts failures, and opens after too many in a row.
+pub(super) struct Circuit {
+    start: Instant,
+    /// While open: when the next request may ask, in nanoseconds since the start. 0 while
+    /// closed.
+    next_probe: AtomicU64,
+    /// When it was opened or closed, in nanoseconds since the start.
+    changed: AtomicU64,
+    in_a_row: AtomicU32,
+    failures: AtomicU64,
+    decided_without: AtomicU64,
+}
+
+impl Circuit {
+    pub(super) fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            next_probe: AtomicU64::new(0),
+            changed: AtomicU64::new(0),
+            in_a_row: AtomicU32::new(0),
+            failures: AtomicU64::new(0),
+            decided_without: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.next_probe.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether to ask the store. Where it is down, one request may, and the next one only
+    /// after `pause`: should the first be dropped on the way, nothing is stuck.
+    pub(super) fn may_ask(&self, pause: Duration) -> bool {
+        let due = self.next_probe.load(Ordering::Relaxed);
+        if due == 0 {
+            return true;
+        }
+        let now = self.now();
+        now >= due
+            && self
+                .next_probe
+                .compare_exchange(
+                    due,
+                    now + nanos(pause),
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                )
+                .is_ok()
+    }
+
+    /// Notes a decision; `true` where it brought the store back.
+    pub(super) fn succeeded(&self) -> bool {
+        if self.in_a_row.load(Ordering::Relaxed) != 0 {
+            self.in_a_row.store(0, Ordering::Relaxed);
+        }
+        let back = !self.is_up() && self.next_probe.swap(0, Ordering::Relaxed) != 0;
+        if back {
+            self.changed.store(self.now(), Ordering::Relaxed);
+        }
+        back
+    }
+
+    /// Notes a failure; `true` where the store is down from now on.
+    pub(super) fn failed(&self, most: u32, cool_down: Duration) -> bool {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        let in_a_row = self
+            .in_a_row
+            .fetch_add(1, Ordering::Relaxed)
+            .saturating_add(1);
+        if in_a_row < most {
+            return false;
+        }
+        let now = self.now();
+        let down = self
+            .next_probe
+            .swap(now + nanos(cool_down), Ordering::Relaxed)
+            == 0;
+        if down {
+            self.changed.store(now, Ordering::Relaxed);
+        }
+        down
+    }
+
+    pub(super) fn decided_without(&self) {
+        self.decided_without.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn health(&self) -> StoreHealth {
+        let changed = self.changed.load(Ordering::Relaxed);
+        StoreHealth {
+            up: self.is_up(),
+            since: Duration::from_nanos(self.now().saturating_sub(changed)),
+            failures_in_a_row: self.in_a_row.load(Ordering::Relaxed),
+            failures: self.failures.load(Ordering::Relaxed),
+            decided_without: self.decided_without.load(Ordering::Relaxed),
+        }
+    }
+
+    /// At least 1, since 0 means closed.
+    fn now(&self) -> u64 {
+        nanos(self.start.elapsed()) + 1
+    }
+}
+
+/// A duration that is bounded so that sums of three are no problem.
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).map_or(u64::MAX / 4, |nanos| nanos.min(u64::MAX / 4))
+}

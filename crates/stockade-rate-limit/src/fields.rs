@@ -1,0 +1,226 @@
+//! What clients are told of their limits, in header fields.
+
+use std::cmp::Reverse;
+
+use arrayvec::ArrayString;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use stockade_core::Refusal;
+
+use crate::{Bucket, Decision, Level, Quota};
+
+/// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11), and those
+/// older fields that were asked for.
+#[derive(Debug)]
+pub(crate) struct Fields {
+    policy: HeaderValue,
+    level: HeaderValue,
+    older: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// The older fields that clients may be told besides.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Older {
+    /// `X-RateLimit-Limit`, `-Remaining` and `-Reset`, the last one in seconds.
+    pub(crate) x_ratelimit: bool,
+    /// OpenAI's `x-ratelimit-limit-requests` and so on.
+    pub(crate) openai: bool,
+}
+
+/// Room for all that [`Limits`] may have: eight names of 64 characters, each of which may be
+/// escaped, and their numbers.
+type Text = ArrayString<2048>;
+
+/// What is counted, as OpenAI's fields have it at the end of their names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Requests,
+    Tokens,
+}
+
+pub(crate) const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+pub(crate) const LEVEL: HeaderName = HeaderName::from_static("ratelimit");
+
+impl Fields {
+    /// The fields of a decision, under this policy; `None` where the request was not
+    /// counted.
+    pub(crate) fn new(
+        policy: HeaderValue,
+        buckets: &[Bucket<'_>],
+        decision: &Decision,
+        older: Older,
+        unit: Unit,
+    ) -> Option<Self> {
+        if decision.levels().is_empty() {
+            return None;
+        }
+        let levels = || buckets.iter().zip(decision.levels());
+        Some(Self {
+            policy,
+            level: level_value(levels()),
+            older: older.fields(unit, levels()),
+        })
+    }
+
+    /// Puts them on a response. What an inner layer has said in the older fields stays,
+    /// which have room for one limit only.
+    pub(crate) fn write(self, headers: &mut HeaderMap) {
+        headers.append(POLICY, self.policy);
+        headers.append(LEVEL, self.level);
+        for (name, value) in self.older {
+            headers.entry(name).or_insert(value);
+        }
+    }
+
+    /// Puts them on a refusal.
+    pub(crate) fn on(self, refusal: Refusal) -> Refusal {
+        let refusal = refusal
+            .with_header(POLICY, self.policy)
+            .with_header(LEVEL, self.level);
+        self.older
+            .into_iter()
+            .fold(refusal, |refusal, (name, value)| {
+                refusal.with_header(name, value)
+            })
+    }
+}
+
+/// `"ip";q=60;w=60, "daily";q=1000;w=86400`; of tokens with `;qu="tokens"`.
+pub(crate) fn policy_value<'l>(
+    quotas: impl Iterator<Item = (&'l str, Quota)>,
+    unit: Unit,
+) -> HeaderValue {
+    let mut text = Text::new();
+    for (policy, quota) in quotas {
+        separate(&mut text);
+        text.push_str(policy);
+        number(&mut text, ";q=", quota.count().into());
+        number(&mut text, ";w=", secs(quota.period().as_nanos() as u64));
+        if unit == Unit::Tokens {
+            text.push_str(";qu=\"tokens\"");
+        }
+    }
+    value(&text)
+}
+
+/// `"ip";r=59;t=1, "daily";r=999;t=87`
+fn level_value<'l>(levels: impl Iterator<Item = (&'l Bucket<'l>, &'l Level)>) -> HeaderValue {
+    let mut text = Text::new();
+    for (bucket, level) in levels {
+        separate(&mut text);
+        text.push_str(bucket.lane().field());
+        number(&mut text, ";r=", level.remaining().into());
+        number(&mut text, ";t=", secs(level.reset_nanos()));
+    }
+    value(&text)
+}
+
+impl Older {
+    /// Those of the quota that has least left.
+    fn fields<'l>(
+        self,
+        unit: Unit,
+        levels: impl Iterator<Item = (&'l Bucket<'l>, &'l Level)>,
+    ) -> Vec<(HeaderName, HeaderValue)> {
+        if !(self.x_ratelimit || self.openai) {
+            return Vec::new();
+        }
+        let tightest = levels.min_by_key(|(_, level)| {
+            let reset = Reverse(level.reset_nanos());
+            (level.remaining(), reset)
+        });
+        let Some((bucket, level)) = tightest else {
+            return Vec::new();
+        };
+        let mut fields = Vec::new();
+        let (count, remaining) = (bucket.quota().count(), level.remaining());
+        if self.x_ratelimit {
+            fields.extend([
+                (name("x-ratelimit-limit"), count.into()),
+                (name("x-ratelimit-remaining"), remaining.into()),
+                (name("x-ratelimit-reset"), secs(level.reset_nanos()).into()),
+            ]);
+        }
+        if self.openai {
+            let [limit, left, reset] = match unit {
+                Unit::Requests => [
+                    "x-ratelimit-limit-requests",
+                    "x-ratelimit-remaining-requests",
+                    "x-ratelimit-reset-requests",
+                ],
+                Unit::Tokens => [
+                    "x-ratelimit-limit-tokens",
+                    "x-ratelimit-remaining-tokens",
+                    "x-ratelimit-reset-tokens",
+                ],
+            };
+            fields.extend([
+                (name(limit), count.into()),
+                (name(left), remaining.into()),
+                (name(reset), duration(level.reset_nanos())),
+            ]);
+        }
+        fields
+    }
+}
+
+/// A string of RFC 9651, section 3.3.3, without what it cannot hold.
+pub(crate) fn string(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for letter in text.chars().filter(|letter| is_string(*letter)) {
+        if matches!(letter, '"' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(letter);
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// Whether a string of a structured field can hold it.
+pub(crate) fn is_string(letter: char) -> bool {
+    matches!(letter, ' '..='~')
+}
+
+fn name(name: &'static str) -> HeaderName {
+    HeaderName::from_static(name)
+}
+
+pub(crate) fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("structured fields are visible ASCII")
+}
+
+fn separate(text: &mut Text) {
+    if !text.is_empty() {
+        text.push_str(", ");
+    }
+}
+
+fn number(text: &mut Text, key: &str, number: u64) {
+    text.push_str(key);
+    text.push_str(itoa::Buffer::new().format(number));
+}
+
+/// Whole seconds, rounded up.
+fn secs(nanos: u64) -> u64 {
+    nanos.div_ceil(1_000_000_000)
+}
+
+/// `12ms`, `1s`, `6m0s`, as OpenAI writes them; rounded up.
+fn duration(nanos: u64) -> HeaderValue {
+    let mut text = Text::new();
+    if nanos < 1_000_000_000 {
+        number(&mut text, "", nanos.div_ceil(1_000_000));
+        text.push_str("ms");
+        return value(&text);
+    }
+    let secs = secs(nanos);
+    for (unit, length, modulus) in [("h", 3_600, u64::MAX), ("m", 60, 60)] {
+        if secs >= length {
+            number(&mut text, "", secs / length % modulus);
+            text.push_str(unit);
+        }
+    }
+    number(&mut text, "", secs % 60);
+    text.push_str("s");
+    value(&text)
+}

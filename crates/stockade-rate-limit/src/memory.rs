@@ -1,0 +1,245 @@
+//! The store of one process.
+
+mod clock;
+mod set;
+mod table;
+
+use std::{
+    fmt, slice,
+    sync::{Arc, MutexGuard},
+};
+
+use arc_swap::{ArcSwap, Guard};
+use arrayvec::ArrayVec;
+use stockade_core::Clock;
+
+use set::{Found, Set};
+use table::Table;
+
+use crate::{
+    Answer, Bucket, Decision, Level, LimitStore, Limits, NoWait, StoreError, StoreErrorKind, policy,
+};
+
+pub use clock::SteadyClock;
+
+/// Keeps the states of one process in memory. Clones share them.
+///
+/// 1. Each lane (one quota of one limit) has a table of its own with a fixed number of
+///    places, 16 bytes each. It takes memory as subjects come, 16 kB at a time, and never
+///    more than [`max_bytes`](Self::max_bytes).
+/// 2. A subject that owes nothing is forgotten when its place is needed. Nothing else has to
+///    clean up.
+/// 3. Where all of the 12 places that a subject may have are taken by debtors, the one that
+///    owes least has to go, and **no debt goes with it**: those places remember the highest
+///    debt that ever had to go, and whoever is new there begins with that. So nobody is
+///    refilled by being forgotten, however many others come; the price is that under such a
+///    flood, somebody new may be refused who has done nothing yet.
+/// 4. A request locks one set of places a quota, for some tens of nanoseconds.
+///
+/// Why not `governor`: its stores grow with the keys that clients choose, until the caller
+/// sweeps them, and their trait answers for one key and at once, so that neither stacked
+/// quotas nor a store far away can be behind it. What decides here is equal to it
+/// ([`gcra`](crate::gcra)), and tested to be.
+#[derive(Clone)]
+pub struct MemoryLimitStore(Arc<Shared>);
+
+type Tables = Vec<Arc<Table>>;
+
+struct Shared {
+    tables: ArcSwap<Tables>,
+    capacity: usize,
+    clock: Box<dyn Clock>,
+}
+
+impl MemoryLimitStore {
+    /// How many subjects a lane has places for, where nothing else is said.
+    pub const CAPACITY: usize = 1_000_000;
+
+    /// The most lanes at once. One that has not been used for so long that nobody owes
+    /// anything in it makes room for a new one.
+    pub const MAX_LANES: usize = 64;
+
+    /// A store with places for so many subjects in each lane.
+    ///
+    /// There are almost half as many places more, since subjects do not fall into them
+    /// evenly. So a subject costs 24 bytes where as many are there.
+    pub fn new(capacity: usize) -> Self {
+        Self::with_clock(capacity, SteadyClock::new())
+    }
+
+    /// A store that goes by this clock.
+    pub fn with_clock(capacity: usize, clock: impl Clock) -> Self {
+        Self(Arc::new(Shared {
+            tables: ArcSwap::default(),
+            capacity,
+            clock: Box::new(clock),
+        }))
+    }
+
+    /// Bytes that the states take now.
+    pub fn bytes(&self) -> usize {
+        self.0.tables.load().iter().map(|table| table.bytes()).sum()
+    }
+
+    /// The most bytes that the states of one lane ever take.
+    pub fn max_bytes(&self) -> usize {
+        Table::max_bytes(self.0.capacity)
+    }
+
+    /// The decision of [`LimitStore::take`], which is always ready.
+    pub(crate) fn decide(&self, buckets: &[Bucket<'_>]) -> Result<Decision, StoreError> {
+        let now = self.0.clock.now().as_nanos();
+        let tables = self.0.tables(buckets, now)?;
+        let mut decision = Decision::blank(buckets.len());
+        if let [bucket] = buckets {
+            let step = Step::check(bucket, find(&tables, bucket), now);
+            let allowed = step.level.allows();
+            decision.set(0, step.commit(allowed, now));
+            return Ok(decision);
+        }
+        let mut ordered: ArrayVec<_, { Limits::MAX_QUOTAS }> = buckets
+            .iter()
+            .take(Limits::MAX_QUOTAS)
+            .enumerate()
+            .collect();
+        // Whoever locks several sets locks them in this order, so nobody waits in a circle.
+        ordered.sort_unstable_by_key(|(_, bucket)| bucket.lane().id());
+        let steps: ArrayVec<_, { Limits::MAX_QUOTAS }> = ordered
+            .into_iter()
+            .map(|(at, bucket)| (at, Step::check(bucket, find(&tables, bucket), now)))
+            .collect();
+        let allowed = steps.iter().all(|(_, step)| step.level.allows());
+        for (at, step) in steps {
+            decision.set(at, step.commit(allowed, now));
+        }
+        Ok(decision)
+    }
+}
+
+impl Default for MemoryLimitStore {
+    /// A store of the usual [`CAPACITY`](Self::CAPACITY).
+    fn default() -> Self {
+        Self::new(Self::CAPACITY)
+    }
+}
+
+impl LimitStore for MemoryLimitStore {
+    type Wait = NoWait;
+
+    fn take(&self, buckets: &[Bucket<'_>]) -> Answer<NoWait> {
+        Answer::Ready(self.decide(buckets))
+    }
+
+    fn settle(&self, bucket: &Bucket<'_>, delta: i64) {
+        let now = self.0.clock.now().as_nanos();
+        // A lane for which there is no room has never let anything in.
+        if let Ok(tables) = self.0.tables(slice::from_ref(bucket), now) {
+            let table = find(&tables, bucket);
+            let mut set = table.lock(bucket.subject().digest());
+            let found = set.find(tag(bucket));
+            let quota = &bucket.quota();
+            let state = policy::settle(found.state, quota, now, delta);
+            set.keep(tag(bucket), &found, state, quota, now);
+            table.keep_until(now.saturating_add(policy::reset_after(state, quota, now)));
+        }
+    }
+}
+
+impl Shared {
+    /// Tables with one for each of these buckets.
+    fn tables(&self, buckets: &[Bucket<'_>], now: u64) -> Result<Guard<Arc<Tables>>, StoreError> {
+        let tables = self.tables.load();
+        if buckets.iter().all(|bucket| has(&tables, bucket)) {
+            return Ok(tables);
+        }
+        self.tables.rcu(|tables| {
+            let mut tables = Tables::clone(tables);
+            for bucket in buckets {
+                if tables.len() >= MemoryLimitStore::MAX_LANES {
+                    tables.retain(|table| !table.is_forgotten(now));
+                }
+                if !has(&tables, bucket) && tables.len() < MemoryLimitStore::MAX_LANES {
+                    tables.push(Arc::new(Table::new(bucket.lane().id(), self.capacity)));
+                }
+            }
+            tables
+        });
+        let tables = self.tables.load();
+        match buckets.iter().all(|bucket| has(&tables, bucket)) {
+            true => Ok(tables),
+            false => Err(StoreError::new(StoreErrorKind::Full)),
+        }
+    }
+}
+
+fn has(tables: &Tables, bucket: &Bucket<'_>) -> bool {
+    let lane = bucket.lane().id();
+    tables.iter().any(|table| table.lane() == lane)
+}
+
+fn find<'t>(tables: &'t Tables, bucket: &Bucket<'_>) -> &'t Table {
+    let lane = bucket.lane().id();
+    let table = tables.iter().find(|table| table.lane() == lane);
+    table.expect("made before it is looked for")
+}
+
+/// The half of the digest that does not say in which set the subject is. 0 is no tag. Two
+/// subjects count as one where set and tag are the same: of 10 million, that is one pair in
+/// a hundred tables.
+fn tag(bucket: &Bucket<'_>) -> u32 {
+    (bucket.subject().digest() as u32).max(1)
+}
+
+/// One bucket on its way to a decision, with its set locked.
+struct Step<'a> {
+    bucket: &'a Bucket<'a>,
+    table: &'a Table,
+    set: MutexGuard<'a, Set>,
+    found: Found,
+    state: u64,
+    level: Level,
+}
+
+impl<'a> Step<'a> {
+    fn check(bucket: &'a Bucket<'a>, table: &'a Table, now: u64) -> Self {
+        let set = table.lock(bucket.subject().digest());
+        let found = set.find(tag(bucket));
+        let (state, level) = policy::take(found.state, &bucket.quota(), now, bucket.cost());
+        Self {
+            bucket,
+            table,
+            set,
+            found,
+            state,
+            level,
+        }
+    }
+
+    /// Keeps the state, where all of the request's buckets allow it or this one does not,
+    /// and says what is left.
+    fn commit(mut self, allowed: bool, now: u64) -> Level {
+        let quota = &self.bucket.quota();
+        if allowed {
+            let tag = tag(self.bucket);
+            self.set.keep(tag, &self.found, self.state, quota, now);
+            let forgotten = now.saturating_add(self.level.reset_nanos());
+            self.table.keep_until(forgotten);
+            self.level
+        } else if self.level.allows() {
+            // Another one refused the request. What costs nothing changes nothing.
+            policy::take(self.found.state, quota, now, 0).1
+        } else {
+            self.set.keep_refused(&self.found, self.state);
+            self.level
+        }
+    }
+}
+
+impl fmt::Debug for MemoryLimitStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryLimitStore")
+            .field("capacity", &self.0.capacity)
+            .field("bytes", &self.bytes())
+            .finish_non_exhaustive()
+    }
+}

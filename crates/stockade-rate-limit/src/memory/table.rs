@@ -1,0 +1,89 @@
+//! The subjects of one lane.
+
+use std::sync::{
+    Mutex, MutexGuard, OnceLock, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use super::set::Set;
+
+/// Sets of places, in segments that are made when they are needed.
+pub(super) struct Table {
+    lane: u64,
+    segments: Box<[OnceLock<Segment>]>,
+    /// When it may be forgotten if it is not used any more, in nanoseconds.
+    forgotten_at: AtomicU64,
+}
+
+type Segment = Box<[Slot; SETS]>;
+
+/// So that a segment has 16 kB. Smaller ones make a directory that is too big for a cache,
+/// larger ones are a waste where few clients come.
+const SETS: usize = 85;
+
+#[repr(align(64))]
+struct Slot(Mutex<Set>);
+
+impl Table {
+    pub(super) fn new(lane: u64, capacity: usize) -> Self {
+        Self {
+            lane,
+            segments: (0..segments(capacity)).map(|_| OnceLock::new()).collect(),
+            forgotten_at: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn lane(&self) -> u64 {
+        self.lane
+    }
+
+    /// Locks the set in which the subject of this digest is.
+    pub(super) fn lock(&self, digest: u64) -> MutexGuard<'_, Set> {
+        let sets = self.segments.len() * SETS;
+        // The upper bits of a product say in which of so many equal parts the digest lies.
+        let set = ((u128::from(digest) * sets as u128) >> 64) as usize;
+        let segment = self.segments[set / SETS]
+            .get_or_init(|| Box::new([const { Slot(Mutex::new(Set::EMPTY)) }; SETS]));
+        // A set is whole at every moment: its numbers are written one by one.
+        let Slot(set) = &segment[set % SETS];
+        set.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that somebody will owe something until then.
+    pub(super) fn keep_until(&self, time: u64) {
+        // Once in a while is enough, so that processors do not fight for the number.
+        if time > self.forgotten_at.load(Ordering::Relaxed) {
+            let later = time.saturating_add(SLACK);
+            self.forgotten_at.fetch_max(later, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether nobody owes anything any more.
+    pub(super) fn is_forgotten(&self, now: u64) -> bool {
+        self.forgotten_at.load(Ordering::Relaxed) < now
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        let made = self.segments.iter().filter(|it| it.get().is_some());
+        directory(self.segments.len()) + made.count() * size_of::<[Slot; SETS]>()
+    }
+
+    pub(super) fn max_bytes(capacity: usize) -> usize {
+        let segments = segments(capacity);
+        directory(segments) + segments * size_of::<[Slot; SETS]>()
+    }
+}
+
+/// A second, in nanoseconds.
+const SLACK: u64 = 1_000_000_000;
+
+/// More places than subjects, since digests do not fall evenly. Where all subjects are
+/// there, two in a hundred find all places taken that they may have.
+fn segments(capacity: usize) -> usize {
+    let places = capacity.max(1).saturating_mul(29).div_ceil(20);
+    places.div_ceil(Set::PLACES * SETS)
+}
+
+fn directory(segments: usize) -> usize {
+    size_of::<Table>() + segments * size_of::<OnceLock<Segment>>()
+}

@@ -1,0 +1,207 @@
+//! Permits of one process.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+};
+
+use pin_project_lite::pin_project;
+use tokio::{
+    sync::oneshot,
+    time::{Sleep, sleep},
+};
+
+use super::{
+    NoPermit, Patience, PermitAnswer, PermitStore, Place,
+    places::{Places, Served, Wanted},
+};
+
+/// Permits of one process. Clones share them.
+///
+/// Only subjects in use are kept, so there are never more of them than requests in flight.
+/// One short lock is around them all: the places of one request are in several subjects,
+/// and are taken together.
+///
+/// Whoever waits needs tokio's timer.
+#[derive(Clone, Default)]
+pub struct MemoryPermits(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    places: Mutex<Places<oneshot::Sender<MemoryPermit>>>,
+}
+
+impl MemoryPermits {
+    /// A store in which nothing is in use.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Places of this subject that are in use.
+    pub fn in_use(&self, place: &Place<'_>) -> u32 {
+        self.0.lock().in_use(place.wanted().key)
+    }
+
+    /// Subjects with a place in use.
+    pub fn subjects(&self) -> usize {
+        self.0.lock().subjects()
+    }
+
+    /// Requests that wait for a place.
+    pub fn waiting(&self) -> usize {
+        self.0.lock().waiting()
+    }
+}
+
+impl PermitStore for MemoryPermits {
+    type Permit = MemoryPermit;
+    type Wait = MemoryWait;
+
+    fn acquire(
+        &self,
+        places: &[Place<'_>],
+        patience: Option<Patience>,
+    ) -> PermitAnswer<MemoryPermit, MemoryWait> {
+        let wanted: Box<[Wanted]> = places.iter().map(Place::wanted).collect();
+        let mut state = self.0.lock();
+        let full = match state.take(&wanted) {
+            Ok(()) => {
+                drop(state);
+                return PermitAnswer::Ready(Ok(MemoryPermit {
+                    shared: Arc::clone(&self.0),
+                    places: wanted,
+                }));
+            }
+            Err(place) => place,
+        };
+        let ticket = patience.and_then(|patience| {
+            let (sender, permit) = oneshot::channel();
+            let ticket = state.queue(full, wanted.clone(), sender, patience.max_waiters)?;
+            Some((ticket, permit, patience.timeout))
+        });
+        drop(state);
+        match ticket {
+            None => PermitAnswer::Ready(Err(NoPermit::Full { place: full })),
+            Some((ticket, permit, timeout)) => PermitAnswer::Wait(MemoryWait {
+                queued: Queued {
+                    shared: Arc::clone(&self.0),
+                    ticket,
+                    wanted,
+                },
+                permit,
+                deadline: sleep(timeout),
+            }),
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Places<oneshot::Sender<MemoryPermit>>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for MemoryPermits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let places = self.0.lock();
+        f.debug_struct("MemoryPermits")
+            .field("subjects", &places.subjects())
+            .field("waiting", &places.waiting())
+            .finish()
+    }
+}
+
+/// The places of one request; freed when this is dropped.
+pub struct MemoryPermit {
+    shared: Arc<Shared>,
+    places: Box<[Wanted]>,
+}
+
+impl Drop for MemoryPermit {
+    fn drop(&mut self) {
+        let served = self.shared.lock().free(&self.places);
+        // All of them are permits before the first is sent, so that a waker that panics
+        // loses no place.
+        let permits: Vec<_> = served
+            .into_iter()
+            .map(|Served { handle, places }| {
+                let shared = Arc::clone(&self.shared);
+                (handle, MemoryPermit { shared, places })
+            })
+            .collect();
+        for (waiter, permit) in permits {
+            // Where the waiter has left, its permit is dropped here, and goes to the next.
+            let _ = waiter.send(permit);
+        }
+    }
+}
+
+impl fmt::Debug for MemoryPermit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryPermit")
+            .field("places", &self.places.len())
+            .finish()
+    }
+}
+
+pin_project! {
+    /// A place in the queue. Whoever drops it has left the queue.
+    pub struct MemoryWait {
+        queued: Queued,
+        permit: oneshot::Receiver<MemoryPermit>,
+        #[pin]
+        deadline: Sleep,
+    }
+}
+
+struct Queued {
+    shared: Arc<Shared>,
+    ticket: u64,
+    wanted: Box<[Wanted]>,
+}
+
+impl Queued {
+    /// Leaves the queue; the index of the place that is full, where it still stood in one.
+    fn leave(&self) -> Option<usize> {
+        // The sender goes when the lock is free again: it may wake a task.
+        let left = self.shared.lock().leave(self.ticket, &self.wanted);
+        left.map(|(place, _sender)| place)
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl Future for MemoryWait {
+    type Output = Result<MemoryPermit, NoPermit>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(permit) = Pin::new(this.permit).poll(cx) {
+            let permit = permit.expect("a sender goes when it has sent or this has left");
+            return Poll::Ready(Ok(permit));
+        }
+        if this.deadline.poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        match this.queued.leave() {
+            Some(place) => Poll::Ready(Err(NoPermit::Full { place })),
+            // Served in this moment: the permit is on its way.
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl fmt::Debug for MemoryWait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryWait")
+            .field("places", &self.queued.wanted.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,176 @@
+use proptest::{collection::vec, prelude::*, sample::Index};
+
+use super::*;
+
+/// Subject `n` has `n + 1` places.
+fn wanted(keys: &[u8]) -> Box<[Wanted]> {
+    let place = |&key: &u8| Wanted {
+        key: key.into(),
+        max: u32::from(key) + 1,
+    };
+    keys.iter().map(place).collect()
+}
+
+#[test]
+fn takes_all_places_or_none() {
+    let mut places = Places::<()>::default();
+    places.take(&wanted(&[2, 0])).unwrap();
+    assert_eq!(places.take(&wanted(&[2, 1, 0])), Err(2));
+    assert_eq!(
+        (places.in_use(2), places.in_use(1), places.in_use(0)),
+        (1, 0, 1)
+    );
+    assert_eq!(places.subjects(), 2);
+}
+
+#[test]
+fn serves_in_the_order_of_arrival() {
+    let mut places = Places::default();
+    let place = wanted(&[0]);
+    places.take(&place).unwrap();
+    for name in ["first", "second"] {
+        places.queue(0, place.clone(), name, 2).unwrap();
+    }
+    assert_eq!(places.queue(0, place.clone(), "one too many", 2), None);
+    for name in ["first", "second"] {
+        let served = places.free(&place);
+        let names: Vec<_> = served.iter().map(|served| served.handle).collect();
+        assert_eq!(names, [name]);
+    }
+    assert!(places.free(&place).is_empty());
+    assert_eq!(places.subjects(), 0);
+}
+
+#[test]
+fn keeps_its_turn_on_the_way_to_another_queue() {
+    let mut places = Places::default();
+    let (both, one) = (wanted(&[1, 0]), wanted(&[0]));
+    places.take(&both).unwrap();
+    places.take(&wanted(&[1])).unwrap();
+    places.queue(0, both.clone(), "first", 9).unwrap();
+    places.queue(0, one.clone(), "second", 9).unwrap();
+    // What the first one waits for is free, but the other is still in use by `both`.
+    assert!(places.free(&wanted(&[1])).is_empty());
+    let served = places.free(&both);
+    let names: Vec<_> = served.iter().map(|served| served.handle).collect();
+    assert_eq!(names, ["first"]);
+    let served = places.free(&both);
+    assert_eq!(served.len(), 1);
+    places.free(&one);
+    assert_eq!((places.subjects(), places.waiting()), (0, 0));
+}
+
+#[test]
+fn whoever_leaves_is_not_served() {
+    let mut places = Places::default();
+    let place = wanted(&[0]);
+    places.take(&place).unwrap();
+    let ticket = places.queue(0, place.clone(), "gone", 9).unwrap();
+    places.queue(0, place.clone(), "there", 9).unwrap();
+    assert_eq!(places.leave(ticket, &place), Some((0, "gone")));
+    assert_eq!(places.leave(ticket, &place), None);
+    let served = places.free(&place);
+    assert_eq!(served[0].handle, "there");
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Ask(Vec<u8>),
+    Free(Index),
+    Leave(Index),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let keys = proptest::sample::subsequence(vec![0_u8, 1, 2], 1..=3).prop_shuffle();
+    prop_oneof![
+        3 => keys.prop_map(Step::Ask),
+        2 => any::<Index>().prop_map(Step::Free),
+        1 => any::<Index>().prop_map(Step::Leave),
+    ]
+}
+
+/// Those who have places and those who wait, kept the long way round.
+#[derive(Default)]
+struct Model {
+    holding: Vec<Box<[Wanted]>>,
+    waiting: BTreeMap<u64, Box<[Wanted]>>,
+}
+
+impl Model {
+    fn in_use(&self, key: Key) -> u32 {
+        let places = self.holding.iter().flatten();
+        places.filter(|place| place.key == key).map(|_| 1).sum()
+    }
+
+    fn fits(&self, wanted: &[Wanted]) -> bool {
+        wanted
+            .iter()
+            .all(|place| self.in_use(place.key) < place.max)
+    }
+
+    /// Nobody has too much, nobody waits without need, and both sides agree.
+    fn check(&self, places: &Places<()>) {
+        for place in wanted(&[0, 1, 2]) {
+            assert!(self.in_use(place.key) <= place.max);
+            assert_eq!(places.in_use(place.key), self.in_use(place.key));
+        }
+        assert!(!self.waiting.values().any(|wanted| self.fits(wanted)));
+        assert_eq!(places.waiting(), self.waiting.len());
+    }
+
+    /// Moves whoever was served, and sees that nobody who wants the same came before.
+    fn served(&mut self, served: Vec<Served<()>>) {
+        for Served { places, .. } in served {
+            let first = self.waiting.iter().find(|(_, wanted)| **wanted == places);
+            let ticket = *first.expect("who is served has waited").0;
+            self.waiting.remove(&ticket);
+            self.holding.push(places);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn never_gives_too_much_keeps_nothing_back_and_ends_empty(steps in vec(step(), 0..60)) {
+        let mut places = Places::default();
+        let mut model = Model::default();
+        for step in steps {
+            match step {
+                Step::Ask(keys) => {
+                    let wanted = wanted(&keys);
+                    match places.take(&wanted) {
+                        Ok(()) => {
+                            assert!(model.fits(&wanted));
+                            model.holding.push(wanted);
+                        }
+                        Err(full) => {
+                            assert!(!model.fits(&wanted));
+                            if let Some(ticket) = places.queue(full, wanted.clone(), (), 5) {
+                                model.waiting.insert(ticket, wanted);
+                            } else {
+                                assert_eq!(model.waiting.len(), 5);
+                            }
+                        }
+                    }
+                }
+                Step::Free(index) if !model.holding.is_empty() => {
+                    let held = model.holding.remove(index.index(model.holding.len()));
+                    model.served(places.free(&held));
+                }
+                Step::Leave(index) if !model.waiting.is_empty() => {
+                    let tickets: Vec<u64> = model.waiting.keys().copied().collect();
+                    let ticket = *index.get(&tickets);
+                    let wanted = model.waiting.remove(&ticket).expect("it waits");
+                    prop_assert!(places.leave(ticket, &wanted).is_some());
+                }
+                Step::Free(_) | Step::Leave(_) => {}
+            }
+            model.check(&places);
+        }
+        while let Some(held) = model.holding.pop() {
+            model.served(places.free(&held));
+            model.check(&places);
+        }
+        prop_assert_eq!((places.subjects(), places.waiting()), (0, 0));
+    }
+}

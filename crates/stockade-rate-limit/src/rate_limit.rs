@@ -1,0 +1,175 @@
+//! The guard of requests in a time.
+
+mod refusal;
+mod wait;
+
+use std::fmt;
+
+use http::{HeaderMap, HeaderValue, StatusCode, request::Parts};
+use stockade_core::{Check, Guard, Hold, QuotaOverrides, Refusal};
+
+use crate::{
+    Answer, Bucket, Decision, LimitStore, MemoryLimitStore, SharedLimits, StoreError,
+    fields::{Fields, Older, Unit},
+    rule::{Buckets, Own},
+};
+
+pub use wait::RateLimitWait;
+
+/// Lets so many requests in, in such a time.
+///
+/// A request is counted in all quotas of all limits, or in none: one that is refused takes
+/// nothing. It gets a 429 `RATE_LIMITED` then, with a `Retry-After` after which all quotas
+/// would let it in.
+///
+/// Clients are told in `RateLimit-Policy` and `RateLimit` what their limits are and what is
+/// left, on success as on refusal. Several rate limits on one way add to these fields.
+///
+/// A store that does not decide is a 503 `LIMITS_UNAVAILABLE`; put a
+/// [`Fallback`](crate::Fallback) around it for another choice.
+pub struct RateLimit<S = MemoryLimitStore> {
+    limits: SharedLimits,
+    store: S,
+    older: Older,
+}
+
+const OWN: Own = |quotas: &QuotaOverrides| {
+    [
+        quotas.requests_per_minute,
+        quotas.requests_per_hour,
+        quotas.requests_per_day,
+    ]
+};
+
+impl RateLimit {
+    /// Limits that this process counts by itself.
+    pub fn new(limits: impl Into<SharedLimits>) -> Self {
+        Self::with_store(limits, MemoryLimitStore::default())
+    }
+}
+
+impl<S> RateLimit<S>
+where
+    S: LimitStore,
+{
+    /// Limits that this store counts.
+    pub fn with_store(limits: impl Into<SharedLimits>, store: S) -> Self {
+        Self {
+            limits: limits.into(),
+            store,
+            older: Older::default(),
+        }
+    }
+
+    /// Also answers with `X-RateLimit-Limit`, `X-RateLimit-Remaining` and
+    /// `X-RateLimit-Reset`, which is in seconds from now: those of the quota that has least
+    /// left.
+    pub fn x_ratelimit_headers(mut self) -> Self {
+        self.older.x_ratelimit = true;
+        self
+    }
+
+    /// Also answers with OpenAI's `x-ratelimit-limit-requests`,
+    /// `x-ratelimit-remaining-requests` and `x-ratelimit-reset-requests` (`12ms`, `6m0s`):
+    /// those of the quota that has least left.
+    pub fn openai_headers(mut self) -> Self {
+        self.older.openai = true;
+        self
+    }
+
+    /// The store.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+}
+
+impl<S> Guard for RateLimit<S>
+where
+    S: LimitStore,
+{
+    const NAME: &'static str = "rate_limit";
+    type Pass = RateLimitFields;
+    type Hold = RateLimitFields;
+    type Wait = RateLimitWait<S::Wait>;
+
+    fn check(&self, head: &Parts) -> Check<RateLimitFields, Self::Wait> {
+        let limits = self.limits.load();
+        let mut buckets = Buckets::new();
+        let policy = match limits.buckets(head, OWN, None, &mut buckets) {
+            Ok(usual) => limits.policy(usual, &buckets),
+            Err(missing) => return Check::Refuse(missing.refusal()),
+        };
+        match self.store.take(&buckets) {
+            Answer::Ready(answer) => match judge(policy, &buckets, answer, self.older) {
+                Ok(fields) => Check::Pass(fields),
+                Err(refusal) => Check::Refuse(refusal),
+            },
+            Answer::Wait(decision) => Check::Wait(RateLimitWait {
+                decision,
+                buckets: buckets.iter().map(Bucket::to_owned).collect(),
+                policy,
+                older: self.older,
+            }),
+        }
+    }
+
+    fn admit(&self, pass: RateLimitFields, _head: &mut Parts) -> RateLimitFields {
+        pass
+    }
+}
+
+fn judge(
+    policy: HeaderValue,
+    buckets: &[Bucket<'_>],
+    answer: Result<Decision, StoreError>,
+    older: Older,
+) -> Result<RateLimitFields, Refusal> {
+    let decision = answer.map_err(|error| refusal::unavailable(error.kind()))?;
+    let fields = Fields::new(policy, buckets, &decision, older, Unit::Requests);
+    match decision.allows() {
+        true => Ok(RateLimitFields(fields)),
+        false => {
+            let refusal = refusal::reached(buckets, &decision);
+            Err(match fields {
+                Some(fields) => fields.on(refusal),
+                None => refusal,
+            })
+        }
+    }
+}
+
+/// What a request that was let in is told of its limits, in the headers of the response.
+#[derive(Debug)]
+pub struct RateLimitFields(Option<Fields>);
+
+impl Hold for RateLimitFields {
+    const UNTIL_BODY_END: bool = false;
+
+    fn head(&mut self, _status: StatusCode, headers: &mut HeaderMap) {
+        if let Some(fields) = self.0.take() {
+            fields.write(headers);
+        }
+    }
+}
+
+impl<S> Clone for RateLimit<S>
+where
+    S: Clone,
+{
+    fn clone(&self) -> Self {
+        Self {
+            limits: self.limits.clone(),
+            store: self.store.clone(),
+            older: self.older,
+        }
+    }
+}
+
+impl<S> fmt::Debug for RateLimit<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimit")
+            .field("limits", &self.limits)
+            .field("older_headers", &self.older)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,50 @@
+//! What a client is told that is not let in.
+
+use std::{fmt::Write, time::Duration};
+
+use stockade_core::{Refusal, RefusalKind, Violation};
+
+use crate::{Bucket, Decision, Level, StoreErrorKind};
+
+/// A quota does not allow the request.
+pub(super) fn reached(buckets: &[Bucket<'_>], decision: &Decision) -> Refusal {
+    let refusing = || {
+        let levels = buckets.iter().zip(decision.levels());
+        levels.filter(|(_, level)| !level.allows())
+    };
+    let retry_after = refusing()
+        .map(|(_, level)| level.retry_after())
+        .max()
+        .unwrap_or_default();
+    let refusal = match retry_after {
+        Level::NEVER => Refusal::new(
+            RefusalKind::RateLimited,
+            "the request costs more than the limit ever allows at once",
+        )
+        .with_code("COST_EXCEEDS_QUOTA"),
+        _ => Refusal::new(
+            RefusalKind::RateLimited,
+            "too many requests; wait as long as Retry-After says",
+        )
+        .retry_after(retry_after),
+    };
+    refusing().fold(refusal, |refusal, (bucket, _)| {
+        let mut description = String::with_capacity(32);
+        write!(description, "{}", bucket.quota()).expect("a string takes every text");
+        refusal.with_violation(Violation {
+            subject: bucket.lane().policy().to_owned().into(),
+            description: description.into(),
+        })
+    })
+}
+
+/// The store did not decide, and its failure policy is to let nobody in.
+pub(super) fn unavailable(kind: StoreErrorKind) -> Refusal {
+    Refusal::new(
+        RefusalKind::Unavailable,
+        "the server cannot check its limits now; try again in a moment",
+    )
+    .with_code("LIMITS_UNAVAILABLE")
+    .because(kind.text())
+    .retry_after(Duration::from_secs(1))
+}

@@ -1,0 +1,48 @@
+//! A request whose decision is on its way.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::HeaderValue;
+use pin_project_lite::pin_project;
+use stockade_core::Refusal;
+
+use super::{RateLimitFields, judge};
+use crate::{Decision, OwnedBucket, StoreError, fields::Older, rule::Buckets};
+
+pin_project! {
+    /// A request whose decision is on its way.
+    pub struct RateLimitWait<W> {
+        #[pin]
+        pub(super) decision: W,
+        pub(super) buckets: Vec<OwnedBucket>,
+        pub(super) policy: HeaderValue,
+        pub(super) older: Older,
+    }
+}
+
+impl<W> Future for RateLimitWait<W>
+where
+    W: Future<Output = Result<Decision, StoreError>>,
+{
+    type Output = Result<RateLimitFields, Refusal>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let decision = ready!(this.decision.poll(cx));
+        let buckets: Buckets<'_> = this.buckets.iter().map(OwnedBucket::as_bucket).collect();
+        Poll::Ready(judge(this.policy.clone(), &buckets, decision, *this.older))
+    }
+}
+
+impl<W> fmt::Debug for RateLimitWait<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimitWait")
+            .field("buckets", &self.buckets)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,160 @@
+//! A limit whose quotas have their lanes.
+
+use std::num::NonZeroU32;
+
+use arrayvec::ArrayVec;
+use http::request::Parts;
+use stockade_core::{Principal, QuotaOverrides};
+
+use crate::{
+    Bucket, By, Limit, Limits, LimitsError, LimitsErrorKind, Quota, bucket::Lane, limit::Cost,
+    subject::Missing,
+};
+
+/// The buckets of one request.
+pub(crate) type Buckets<'a> = ArrayVec<Bucket<'a>, { Limits::MAX_QUOTAS }>;
+
+/// What a principal has of its own, in a minute, an hour and a day.
+pub(crate) type Own = fn(&QuotaOverrides) -> [Option<NonZeroU32>; 3];
+
+/// What [`Own`] speaks of; the counts are the principal's.
+const OWN: [Quota; 3] = [Quota::per_minute(1), Quota::per_hour(1), Quota::per_day(1)];
+
+#[derive(Debug)]
+pub(crate) struct Rule {
+    name: Box<str>,
+    by: By,
+    cost: Cost,
+    stacked: Vec<Stacked>,
+    /// In which a principal is counted that brings a quota of a period of its own.
+    brought: Vec<Stacked>,
+}
+
+#[derive(Debug)]
+struct Stacked {
+    lane: Lane,
+    quota: Quota,
+    /// Where in [`OWN`] its period is.
+    own: Option<usize>,
+}
+
+impl Rule {
+    pub(crate) fn new(limit: Limit) -> Result<Self, LimitsError> {
+        let Limit {
+            name,
+            by,
+            quotas,
+            cost,
+        } = limit;
+        if quotas.is_empty() {
+            return Err(LimitsError::new(LimitsErrorKind::NoQuota, &name));
+        }
+        let alone = quotas.len() == 1;
+        let mut stacked: Vec<Stacked> = Vec::new();
+        for (policy, quota) in quotas {
+            if stacked
+                .iter()
+                .any(|other| other.quota.period() == quota.period())
+            {
+                return Err(LimitsError::new(LimitsErrorKind::SamePeriod, &name));
+            }
+            let policy = policy
+                .or_else(|| alone.then(|| name.clone()))
+                .unwrap_or_else(|| by_period(&name, quota));
+            stacked.push(Stacked::new(&name, &policy, quota));
+        }
+        let brought = OWN
+            .into_iter()
+            .filter(|own| {
+                let has = |other: &Stacked| other.quota.period() == own.period();
+                by.is_principal() && !stacked.iter().any(has)
+            })
+            .map(|own| Stacked::new(&name, &by_period(&name, own), own))
+            .collect();
+        Ok(Self {
+            name,
+            by,
+            cost,
+            stacked,
+            brought,
+        })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What clients know its quotas by.
+    pub(crate) fn policies(&self) -> impl Iterator<Item = &str> {
+        let all = self.stacked.iter().chain(&self.brought);
+        all.map(|stacked| stacked.lane.policy())
+    }
+
+    /// Its quotas as they are, and what a policy calls them.
+    pub(crate) fn stacked(&self) -> impl Iterator<Item = (&str, Quota)> {
+        let quotas = self.stacked.iter();
+        quotas.map(|stacked| (stacked.lane.field(), stacked.quota))
+    }
+
+    /// Adds the buckets that a request is counted in; `true` where those are all of its
+    /// quotas, as they are.
+    pub(crate) fn charge<'a>(
+        &'a self,
+        head: &'a Parts,
+        own: Own,
+        cost: Option<u32>,
+        buckets: &mut Buckets<'a>,
+    ) -> Result<bool, Missing> {
+        let Some(subject) = self.by.subject(head)? else {
+            return Ok(false);
+        };
+        let cost = cost.unwrap_or_else(|| self.cost.of(head));
+        let own = self.by.principal_of(head).map(Principal::quotas).map(own);
+        let mut usual = true;
+        for Stacked {
+            lane,
+            quota,
+            own: at,
+        } in &self.stacked
+        {
+            let mut quota = *quota;
+            if let Some(count) = own.zip(*at).and_then(|(own, at)| own[at]) {
+                quota = quota.with_count(count);
+                usual = false;
+            }
+            buckets.push(Bucket::new(lane, subject, quota, cost));
+        }
+        for Stacked {
+            lane,
+            quota,
+            own: at,
+        } in &self.brought
+        {
+            if let Some(count) = own.zip(*at).and_then(|(own, at)| own[at]) {
+                let quota = quota.with_count(count);
+                buckets.push(Bucket::new(lane, subject, quota, cost));
+                usual = false;
+            }
+        }
+        Ok(usual)
+    }
+}
+
+impl Stacked {
+    fn new(limit: &str, policy: &str, quota: Quota) -> Self {
+        Self {
+            lane: Lane::new(limit, policy, quota),
+            quota,
+            own: OWN.iter().position(|own| own.period() == quota.period()),
+        }
+    }
+}
+
+/// `ip-minute`
+fn by_period(limit: &str, quota: Quota) -> Box<str> {
+    let mut policy = format!("{limit}-");
+    quota
+        .write_period(&mut policy)
+        .expect("a string takes every text");
+    policy.into()
+}

@@ -1,0 +1,162 @@
+//! The sliding window, as pure functions; for what it counts see
+//! [`Quota::sliding`].
+//!
+//! The state of a bucket is three numbers in 64 bits: from the top the number of the
+//! window, modulo 2^24; the count of the window before, in 20 bits; the count of this
+//! window, in 20 bits.
+//!
+//! A window of the future means that the clock was put back, or that the state has not been
+//! touched for half of 2^24 windows. Its counts are taken for those of now, so that nobody
+//! gains by it, and nobody is locked out for longer than two windows.
+
+use crate::{Level, Quota};
+
+/// The new state, and the level.
+///
+/// Keep the state also where the level does not allow the request: it is the old one then,
+/// moved to this window.
+pub fn take(state: u64, quota: &Quota, now: u64, cost: u32) -> (u64, Level) {
+    let mut counts = Counts::at(state, quota, now);
+    if cost > quota.count() {
+        let level = Level::never(counts.remaining(), counts.reset_after());
+        return (counts.state(), level);
+    }
+    // What costs nothing still needs something to be left.
+    let room = u64::from(quota.count() - cost.max(1));
+    let wait = match counts.used() > room {
+        true => counts.wait_for(room),
+        false => {
+            counts.this += u64::from(cost);
+            0
+        }
+    };
+    let level = Level::from_nanos(counts.remaining(), counts.reset_after(), wait);
+    (counts.state(), level)
+}
+
+/// The state after a debit that is made whatever is left, or after giving back where
+/// `delta` is negative: to this window, and to the one before where this one has not so
+/// much.
+pub fn settle(state: u64, quota: &Quota, now: u64, delta: i64) -> u64 {
+    let mut counts = Counts::at(state, quota, now);
+    let number = delta.unsigned_abs();
+    if delta < 0 {
+        let rest = number.saturating_sub(counts.this);
+        counts.before = counts.before.saturating_sub(rest);
+        counts.this = counts.this.saturating_sub(number);
+    } else {
+        counts.this = counts.this.saturating_add(number).min(COUNT);
+    }
+    counts.state()
+}
+
+/// How much is counted in the two windows.
+pub(crate) fn debt(state: u64, quota: &Quota, now: u64) -> u64 {
+    let counts = Counts::at(state, quota, now);
+    counts.before + counts.this
+}
+
+/// How long it takes until nothing is counted any more, in nanoseconds.
+pub(crate) fn reset_after(state: u64, quota: &Quota, now: u64) -> u64 {
+    Counts::at(state, quota, now).reset_after()
+}
+
+/// The state of whoever has both of these debts at once, counting each request once.
+pub(crate) fn worse(a: u64, b: u64, quota: &Quota, now: u64) -> u64 {
+    let (a, b) = (Counts::at(a, quota, now), Counts::at(b, quota, now));
+    Counts {
+        before: a.before.max(b.before),
+        this: a.this.max(b.this),
+        ..a
+    }
+    .state()
+}
+
+const COUNT_BITS: u32 = 20;
+const COUNT: u64 = (1 << COUNT_BITS) - 1;
+const NUMBER: u64 = (1 << 24) - 1;
+const MILLISECOND: u64 = 1_000_000;
+
+struct Counts {
+    limit: u64,
+    /// The window's number.
+    number: u64,
+    before: u64,
+    this: u64,
+    /// How much of the window has passed, in nanoseconds.
+    elapsed: u64,
+    /// The window's length, in milliseconds.
+    length: u64,
+}
+
+impl Counts {
+    fn at(state: u64, quota: &Quota, now: u64) -> Self {
+        let period = quota.period_nanos();
+        let mut number = (now / period) & NUMBER;
+        let mut elapsed = now % period;
+        let stored = state >> (2 * COUNT_BITS);
+        let (before, this) = (state >> COUNT_BITS & COUNT, state & COUNT);
+        let (before, this) = match number.wrapping_sub(stored) & NUMBER {
+            0 => (before, this),
+            1 => (this, 0),
+            // Somebody with a later reading of the clock was here first.
+            NUMBER => {
+                (number, elapsed) = (stored, 0);
+                (before, this)
+            }
+            past if past <= NUMBER / 2 => (0, 0),
+            _future => (before, this),
+        };
+        Self {
+            limit: u64::from(quota.count()),
+            number,
+            before,
+            this,
+            elapsed,
+            length: period / MILLISECOND,
+        }
+    }
+
+    fn state(&self) -> u64 {
+        self.number << (2 * COUNT_BITS) | self.before << COUNT_BITS | self.this
+    }
+
+    /// How much counts now. A millisecond that has begun has not passed, and a part of one
+    /// counts as one, so that this is never too low.
+    fn used(&self) -> u64 {
+        let left = self.length - self.elapsed / MILLISECOND;
+        (self.before * left).div_ceil(self.length) + self.this
+    }
+
+    fn remaining(&self) -> u32 {
+        // At most the quota's count, which is a u32.
+        self.limit.saturating_sub(self.used()) as u32
+    }
+
+    /// Until no more than this is used, in nanoseconds, if nothing is added.
+    fn wait_for(&self, room: u64) -> u64 {
+        match room.checked_sub(self.this) {
+            Some(room) => self.passed(self.before, room) - self.elapsed,
+            None => self.window_left() + self.passed(self.this, room),
+        }
+    }
+
+    /// How much of the window after theirs has passed when no more than `room` of so many
+    /// still count.
+    fn passed(&self, count: u64, room: u64) -> u64 {
+        let left = (room * self.length).checked_div(count).unwrap_or(0);
+        (self.length - left.min(self.length)) * MILLISECOND
+    }
+
+    fn window_left(&self) -> u64 {
+        self.length * MILLISECOND - self.elapsed
+    }
+
+    fn reset_after(&self) -> u64 {
+        match (self.before, self.this) {
+            (0, 0) => 0,
+            (_, 0) => self.window_left(),
+            _ => self.window_left() + self.length * MILLISECOND,
+        }
+    }
+}

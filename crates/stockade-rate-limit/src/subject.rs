@@ -1,0 +1,194 @@
+//! Whom or what a limit counts.
+
+use std::{
+    borrow::Cow,
+    error::Error,
+    fmt::{self, Write},
+    hash::{BuildHasher, Hasher},
+    net::IpAddr,
+    sync::LazyLock,
+};
+
+use foldhash::quality::RandomState;
+use http::request::Parts;
+use stockade_core::{ClientBucket, Refusal, RefusalKind};
+
+use crate::By;
+
+/// Whom or what a limit counts: an address, a principal, a route, or several together.
+///
+/// Made without an allocation. What keeps the subjects of one process takes the digest;
+/// what shares them with other processes takes the text.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    digest: u64,
+    source: Source<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Head { by: &'a By, head: &'a Parts },
+    Text(&'a str),
+}
+
+/// One part of a subject.
+pub(crate) enum Name<'a> {
+    /// Nothing by which requests of this kind could be told apart.
+    None(&'static str),
+    Client(ClientBucket),
+    Text(&'static str, Cow<'a, [u8]>),
+}
+
+impl<'a> Subject<'a> {
+    pub(crate) fn of(by: &'a By, head: &'a Parts) -> Result<Option<Self>, Missing> {
+        let mut hasher = seed().build_hasher();
+        let counted = by.visit(head, |name| name.hash(&mut hasher))?;
+        Ok(counted.then(|| Self {
+            digest: hasher.finish(),
+            source: Source::Head { by, head },
+        }))
+    }
+
+    /// A digest under a key of this process: 64 bits, of no use to any other process.
+    pub fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// A text that is the same in every process, and no other subject's: visible ASCII
+    /// without spaces, such as `ip:192.0.2.1/32` or `route:/v1/chat|principal:k1`.
+    ///
+    /// What clients choose, such as a header, makes it as long as they like.
+    pub fn text(&self) -> Cow<'a, str> {
+        match self.source {
+            Source::Text(text) => Cow::Borrowed(text),
+            Source::Head { by, head } => {
+                let mut text = String::new();
+                by.visit(head, |name| name.write(&mut text))
+                    .expect("found when the subject was made");
+                Cow::Owned(text)
+            }
+        }
+    }
+}
+
+/// A subject that outlives its request.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnedSubject {
+    digest: u64,
+    text: Box<str>,
+}
+
+impl OwnedSubject {
+    pub(crate) fn new(subject: &Subject<'_>) -> Self {
+        Self {
+            digest: subject.digest,
+            text: subject.text().into(),
+        }
+    }
+
+    pub(crate) fn named(text: &str) -> Self {
+        let name = Name::Text("named", Cow::Borrowed(text.as_bytes()));
+        let mut hasher = seed().build_hasher();
+        let mut text = String::new();
+        name.hash(&mut hasher);
+        name.write(&mut text);
+        Self {
+            digest: hasher.finish(),
+            text: text.into(),
+        }
+    }
+
+    pub(crate) fn as_subject(&self) -> Subject<'_> {
+        Subject {
+            digest: self.digest,
+            source: Source::Text(&self.text),
+        }
+    }
+}
+
+/// One key a process, so that nobody can send what falls together.
+pub(crate) fn seed() -> &'static RandomState {
+    static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::default);
+    &SEED
+}
+
+impl Name<'_> {
+    fn hash(&self, hasher: &mut impl Hasher) {
+        match self {
+            Self::None(kind) => {
+                hasher.write_u8(0);
+                hasher.write(kind.as_bytes());
+            }
+            Self::Client(ClientBucket::UnixSocket) => hasher.write_u8(1),
+            Self::Client(ClientBucket::Ip(prefix)) => match prefix.address() {
+                IpAddr::V4(v4) => hasher.write_u64(0x100_0000_0000 | u64::from(v4.to_bits())),
+                IpAddr::V6(v6) => {
+                    hasher.write_u8(prefix.length());
+                    hasher.write_u128(v6.to_bits());
+                }
+            },
+            Self::Text(kind, text) => {
+                hasher.write(kind.as_bytes());
+                hasher.write_usize(text.len());
+                hasher.write(text);
+            }
+        }
+    }
+
+    fn write(&self, out: &mut String) {
+        if !out.is_empty() {
+            out.push('|');
+        }
+        match self {
+            Self::None(kind) => out.push_str(kind),
+            Self::Client(ClientBucket::UnixSocket) => out.push_str("unix"),
+            Self::Client(ClientBucket::Ip(prefix)) => {
+                write!(out, "ip:{prefix}").expect("a string takes every text");
+            }
+            Self::Text(kind, text) => {
+                out.push_str(kind);
+                out.push(':');
+                for &byte in text.iter() {
+                    if byte.is_ascii_graphic() && !matches!(byte, b'|' | b'%') {
+                        out.push(char::from(byte));
+                    } else {
+                        write!(out, "%{byte:02X}").expect("a string takes every text");
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Subject").field(&self.text()).finish()
+    }
+}
+
+/// A request that does not say what it has to be counted by: the server is wired wrongly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missing {
+    cause: &'static str,
+}
+
+impl Missing {
+    pub(crate) const CLIENT: Self = Self {
+        cause: "no client address: put a ContextGuard outside of the limit, or let the server \
+                put a PeerAddr into the request's extensions",
+    };
+
+    /// The refusal of such a request: a 500 that says to the audit log what is missing.
+    pub fn refusal(&self) -> Refusal {
+        Refusal::new(RefusalKind::Internal, "the server is not set up correctly")
+            .because(self.cause)
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.cause)
+    }
+}
+
+impl Error for Missing {}

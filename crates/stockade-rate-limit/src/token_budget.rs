@@ -1,0 +1,211 @@
+//! The guard of model tokens.
+
+mod estimate;
+mod refusal;
+mod reservation;
+mod wait;
+
+use std::{fmt, sync::Arc};
+
+use http::request::Parts;
+use stockade_core::{Check, Demand, Guard, QuotaOverrides, RequestContext};
+
+use estimate::Estimate;
+use reservation::Asked;
+
+use crate::{
+    Answer, Bucket, Decision, LimitStore, MemoryLimitStore, SharedLimits,
+    fields::Older,
+    rule::{Buckets, Own},
+};
+
+pub use reservation::Reservation;
+pub use wait::TokenBudgetWait;
+
+/// Lets a request in where the tokens that it may take are left, and reserves them.
+///
+/// 1. Reserved is what the [`Demand`] says: its prompt and its `max_tokens`, or
+///    [`max_tokens`](Self::max_tokens) of this guard where the client sets none. So the
+///    guard belongs behind whoever reads the body. For a request without a demand it is
+///    [`flat`](Self::flat), whatever the request does: put the guard only in front of what
+///    runs a model.
+/// 2. When the response has ended, failed or was dropped, the reservation is settled, once:
+///    charged is the last [usage](RequestContext::set_usage) that the handler reported,
+///    also where that is more than was reserved, or where the client left in between.
+/// 3. Where no usage was reported, an answer that is an error (4xx, 5xx, a gRPC status) and
+///    an inner service that failed without an answer cost nothing. All else costs what was
+///    reserved: also a client who left before the answer came, and a handler that panicked.
+/// 4. Clients are told in `RateLimit-Policy` and `RateLimit`, in the unit `tokens`, what is
+///    left after the reservation.
+/// 5. A request that may take more than a quota ever holds is a 400 `TOKENS_EXCEED_QUOTA`;
+///    no wait would help. One for which not enough is left is a 429 `TOKEN_LIMIT`, and takes
+///    nothing from any quota.
+///
+/// A quota counts tokens: `Quota::per_minute(100_000)`, and its burst is the most that one
+/// request may take. By the principal alone, a principal's own
+/// [`tokens_per_minute`](QuotaOverrides::tokens_per_minute) come in place of it.
+///
+/// A limit has one name in one store. So give a budget and a rate limit with the same store
+/// limits of different names.
+///
+/// ```
+/// use std::convert::Infallible;
+///
+/// use bytes::Bytes;
+/// use http::{Request, Response, StatusCode};
+/// use http_body_util::Full;
+/// use stockade_core::{ClientIp, Demand, Guard, RequestContext, RequestId, Usage};
+/// use stockade_rate_limit::{By, Limit, Limits, Quota, TokenBudget};
+/// use tower::{ServiceBuilder, ServiceExt};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let by = By::principal().and(By::model());
+/// let limits = Limits::new([Limit::new("tokens", by).quota(Quota::per_minute(10_000))])?;
+/// let service = ServiceBuilder::new()
+///     .layer(TokenBudget::new(limits).openai_headers().into_layer())
+///     .service_fn(|request: Request<()>| async move {
+///         // What a handler says that has run a model:
+///         let usage = Usage { prompt_tokens: 40, completion_tokens: 200 };
+///         RequestContext::of(request.extensions()).unwrap().set_usage(usage);
+///         Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("an answer")))
+///     });
+///
+/// // What the guards before it would have found out: a prompt, and the most that the
+/// // client wants back.
+/// let request = |max_tokens| {
+///     let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
+///     context.set_demand(Demand::new(Some("small".into()), 50, Some(max_tokens)));
+///     Request::builder().extension(context).body(())
+/// };
+/// let passed = service.clone().oneshot(request(8_000)?).await?;
+/// assert_eq!(passed.status(), StatusCode::OK);
+/// assert_eq!(passed.headers()["x-ratelimit-remaining-tokens"], "1950");
+///
+/// // The first response still has its body, and so its reservation.
+/// let refused = service.clone().oneshot(request(8_000)?).await?;
+/// assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+///
+/// // Once it has ended, the 240 tokens that were used are all that is charged.
+/// drop(passed);
+/// assert_eq!(service.oneshot(request(8_000)?).await?.status(), StatusCode::OK);
+/// # Ok(())
+/// # }
+/// ```
+pub struct TokenBudget<S = MemoryLimitStore> {
+    limits: SharedLimits,
+    store: Arc<S>,
+    estimate: Estimate,
+    older: Older,
+}
+
+/// Tokens are a principal's own in a minute only.
+const OWN: Own = |quotas: &QuotaOverrides| [quotas.tokens_per_minute, None, None];
+
+impl TokenBudget {
+    /// A budget of these limits in this process.
+    pub fn new(limits: impl Into<SharedLimits>) -> Self {
+        Self::with_store(limits, MemoryLimitStore::default())
+    }
+}
+
+impl<S> TokenBudget<S>
+where
+    S: LimitStore,
+{
+    /// A budget of these limits whose states are in this store.
+    pub fn with_store(limits: impl Into<SharedLimits>, store: S) -> Self {
+        Self {
+            limits: limits.into(),
+            store: Arc::new(store),
+            estimate: Estimate::default(),
+            older: Older::default(),
+        }
+    }
+
+    /// Tokens that are reserved for an answer where the client sets no bound; 4,096 where
+    /// this is not called. Let it be the bound that the model has itself.
+    pub fn max_tokens(mut self, tokens: u32) -> Self {
+        self.estimate.max_tokens = tokens;
+        self
+    }
+
+    /// Tokens that are reserved for a request without a demand; 1,000 where this is not
+    /// called. With 0 it is let in as long as anything is left, and charged what it is
+    /// reported to have used.
+    pub fn flat(mut self, tokens: u32) -> Self {
+        self.estimate.flat = tokens;
+        self
+    }
+
+    /// Also answers with OpenAI's `x-ratelimit-limit-tokens`, `x-ratelimit-remaining-tokens`
+    /// and `x-ratelimit-reset-tokens` (`12ms`, `6m0s`): those of the quota that has least
+    /// left.
+    pub fn openai_headers(mut self) -> Self {
+        self.older.openai = true;
+        self
+    }
+
+    /// The store.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+}
+
+impl<S> Guard for TokenBudget<S>
+where
+    S: LimitStore,
+{
+    const NAME: &'static str = "token_budget";
+    type Pass = Reservation<S>;
+    type Hold = Reservation<S>;
+    type Wait = TokenBudgetWait<S>;
+
+    fn check(&self, head: &Parts) -> Check<Self::Pass, Self::Wait> {
+        let tokens = self.estimate.of(Demand::of(&head.extensions));
+        let limits = self.limits.load();
+        let mut buckets = Buckets::new();
+        if let Err(missing) = limits.buckets(head, OWN, Some(tokens), &mut buckets) {
+            return Check::Refuse(missing.refusal());
+        }
+        let never = |bucket: &&Bucket<'_>| tokens > bucket.quota().max_burst();
+        if let Some(bucket) = buckets.iter().find(never) {
+            return Check::Refuse(refusal::exceeds(bucket));
+        }
+        let asked = Asked {
+            tokens,
+            older: self.older,
+            context: RequestContext::of(&head.extensions).cloned(),
+            store: Arc::clone(&self.store),
+        };
+        let answer = if buckets.is_empty() {
+            Answer::Ready(Ok(Decision::uncounted()))
+        } else {
+            self.store.take(&buckets)
+        };
+        match answer {
+            Answer::Ready(decision) => match asked.judge(&buckets, decision) {
+                Ok(reservation) => Check::Pass(reservation),
+                Err(refusal) => Check::Refuse(refusal),
+            },
+            Answer::Wait(decision) => Check::Wait(TokenBudgetWait {
+                decision,
+                buckets: buckets.iter().map(Bucket::to_owned).collect(),
+                asked: Some(asked),
+            }),
+        }
+    }
+
+    fn admit(&self, pass: Self::Pass, _head: &mut Parts) -> Self::Hold {
+        pass
+    }
+}
+
+impl<S> fmt::Debug for TokenBudget<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenBudget")
+            .field("limits", &self.limits)
+            .field("estimate", &self.estimate)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,65 @@
+//! What a client is told whose tokens do not last.
+
+use std::time::Duration;
+
+use stockade_core::{Refusal, RefusalKind, Violation};
+
+use crate::{Bucket, Decision, Level, StoreErrorKind};
+
+/// The request asks for more than the quota ever holds; waiting does not help.
+pub(super) fn exceeds(bucket: &Bucket<'_>) -> Refusal {
+    let (cost, most) = (bucket.cost(), bucket.quota().max_burst());
+    let message = format!(
+        "the request may take {cost} tokens, and the quota holds {most}; shorten the prompt or \
+         set a lower max_tokens"
+    );
+    Refusal::new(RefusalKind::Invalid, message)
+        .with_code("TOKENS_EXCEED_QUOTA")
+        .with_param("max_tokens")
+        .with_violation(violation(bucket))
+}
+
+/// The tokens that the request may take are not there yet.
+pub(super) fn short(buckets: &[Bucket<'_>], decision: &Decision) -> Refusal {
+    let refusing = || {
+        let levels = buckets.iter().zip(decision.levels());
+        levels.filter(|(_, level)| !level.allows())
+    };
+    let retry_after = refusing()
+        .map(|(_, level)| level.retry_after())
+        .max()
+        .unwrap_or_default();
+    if retry_after == Level::NEVER {
+        // The quota holds it, but not the share of it that is given away while the store
+        // does not answer.
+        return unavailable(StoreErrorKind::Unavailable);
+    }
+    let refusal = Refusal::new(
+        RefusalKind::RateLimited,
+        "the request may take more tokens than are left; try again later, or set a lower \
+         max_tokens",
+    )
+    .with_code("TOKEN_LIMIT")
+    .retry_after(retry_after);
+    refusing().fold(refusal, |refusal, (bucket, _)| {
+        refusal.with_violation(violation(bucket))
+    })
+}
+
+/// Nobody knows how many tokens are left.
+pub(super) fn unavailable(kind: StoreErrorKind) -> Refusal {
+    Refusal::new(
+        RefusalKind::Unavailable,
+        "the server cannot tell how many tokens are left; try again in a moment",
+    )
+    .with_code("LIMITS_UNAVAILABLE")
+    .because(kind.text())
+    .retry_after(Duration::from_secs(1))
+}
+
+fn violation(bucket: &Bucket<'_>) -> Violation {
+    Violation {
+        subject: bucket.lane().policy().to_owned().into(),
+        description: format!("{} in tokens", bucket.quota()).into(),
+    }
+}

@@ -1,0 +1,53 @@
+//! A request whose reservation is on its way.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use stockade_core::Refusal;
+
+use super::{Reservation, reservation::Asked};
+use crate::{LimitStore, OwnedBucket, rule::Buckets};
+
+pin_project! {
+    /// A request whose reservation is on its way.
+    pub struct TokenBudgetWait<S>
+    where
+        S: LimitStore,
+    {
+        #[pin]
+        pub(super) decision: S::Wait,
+        pub(super) buckets: Vec<OwnedBucket>,
+        pub(super) asked: Option<Asked<S>>,
+    }
+}
+
+impl<S> Future for TokenBudgetWait<S>
+where
+    S: LimitStore,
+{
+    type Output = Result<Reservation<S>, Refusal>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let decision = ready!(this.decision.poll(cx));
+        let buckets: Buckets<'_> = this.buckets.iter().map(OwnedBucket::as_bucket).collect();
+        let asked = this.asked.take().expect("polled after it was ready");
+        Poll::Ready(asked.judge(&buckets, decision))
+    }
+}
+
+impl<S> fmt::Debug for TokenBudgetWait<S>
+where
+    S: LimitStore,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenBudgetWait")
+            .field("buckets", &self.buckets)
+            .finish_non_exhaustive()
+    }
+}

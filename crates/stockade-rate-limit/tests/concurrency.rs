@@ -1,0 +1,545 @@
+//! Requests at once, in front of a service.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::{
+    convert::Infallible,
+    future::{Future, pending, poll_fn},
+    num::NonZeroU32,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt, Full};
+use proptest::prelude::*;
+use stockade_core::{Guard, GuardLayer, PeerAddr, Principal, QuotaOverrides};
+use stockade_rate_limit::{
+    By, Concurrency, ConcurrencyLimit, MemoryPermit, MemoryPermits, NoPermit, Patience,
+    PermitAnswer, PermitStore, Place, StoreError, StoreErrorKind,
+};
+use stockade_testkit::contract;
+use tower::{Layer, Service, ServiceExt, service_fn};
+
+fn max(max: u32) -> NonZeroU32 {
+    NonZeroU32::new(max).unwrap()
+}
+
+fn all(places: u32) -> Concurrency {
+    Concurrency::new([ConcurrencyLimit::new("all", By::everything(), max(places))])
+}
+
+fn by_key(places: u32) -> ConcurrencyLimit {
+    ConcurrencyLimit::new("key", By::principal(), max(places))
+}
+
+fn request_of(principal: &str) -> Request<()> {
+    let principal = Principal::builder(principal).build();
+    Request::builder().extension(principal).body(()).unwrap()
+}
+
+/// A body of so many frames, each of which is pending once before it comes.
+struct Slowly {
+    frames: usize,
+    paused: bool,
+}
+
+impl Body for Slowly {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.paused = !self.paused;
+        if self.paused {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if self.frames == 0 {
+            return Poll::Ready(None);
+        }
+        self.frames -= 1;
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"data")))))
+    }
+}
+
+fn slowly(frames: usize) -> Slowly {
+    Slowly {
+        frames,
+        paused: false,
+    }
+}
+
+/// A handler that streams so many frames.
+fn streaming(
+    frames: usize,
+) -> impl Service<Request<()>, Response = Response<Slowly>, Error = Infallible, Future: Send> + Clone
+{
+    service_fn(move |_| async move {
+        tokio::task::yield_now().await;
+        Ok(Response::new(slowly(frames)))
+    })
+}
+
+/// Answers at once, with a body that ends when it is read.
+async fn answer<G>(layer: &GuardLayer<G>, request: Request<()>) -> Response<Bytes>
+where
+    G: Guard,
+{
+    let service = layer.layer(service_fn(|_| async {
+        Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"done"))))
+    }));
+    let (head, body) = service.oneshot(request).await.unwrap().into_parts();
+    Response::from_parts(head, body.collect().await.unwrap().to_bytes())
+}
+
+/// Polls once, as if nothing ever woke it.
+async fn poll_once<F>(mut future: Pin<&mut F>) -> Poll<F::Output>
+where
+    F: Future,
+{
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
+}
+
+#[tokio::test]
+async fn upholds_the_contract() {
+    let guard = Arc::new(all(1));
+    let layer = Arc::clone(&guard).into_layer();
+    // R11: with one place only, whatever is left anywhere would refuse the next request.
+    contract::is_shareable(&layer);
+    contract::is_drop_safe(&layer, || Request::new(())).await;
+    contract::passes_bodies_through(&layer, || Request::new(())).await;
+    contract::passes_errors_through(&layer, || Request::new(())).await;
+    assert_eq!(guard.stats().in_use, 0);
+
+    let limit = || [ConcurrencyLimit::new("all", By::everything(), max(2))];
+    let remote = Arc::new(Concurrency::with_store(limit(), Remote::default()));
+    contract::uphold(&Arc::clone(&remote).into_layer(), || Request::new(())).await;
+    assert_eq!((remote.stats().in_use, remote.stats().waiting), (0, 0));
+}
+
+/// Has its places elsewhere, so that every answer takes a while.
+#[derive(Default)]
+struct Remote {
+    permits: MemoryPermits,
+    down: bool,
+}
+
+impl PermitStore for Remote {
+    type Permit = MemoryPermit;
+    type Wait = Pin<Box<dyn Future<Output = Result<MemoryPermit, NoPermit>> + Send>>;
+
+    fn acquire(
+        &self,
+        places: &[Place<'_>],
+        patience: Option<Patience>,
+    ) -> PermitAnswer<MemoryPermit, Self::Wait> {
+        let answer = self.permits.acquire(places, patience);
+        let down = self.down;
+        PermitAnswer::Wait(Box::pin(async move {
+            tokio::task::yield_now().await;
+            if down {
+                let error = StoreError::new(StoreErrorKind::Unavailable);
+                return Err(NoPermit::Failed(error));
+            }
+            match answer {
+                PermitAnswer::Ready(permit) => permit,
+                PermitAnswer::Wait(wait) => wait.await,
+            }
+        }))
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_lets_nobody_in() {
+    let store = Remote {
+        down: true,
+        ..Remote::default()
+    };
+    let guard = Arc::new(Concurrency::with_store([by_key(1)], store));
+    let refused = answer(&Arc::clone(&guard).into_layer(), request_of("a")).await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    let stats = guard.stats();
+    assert_eq!((stats.failed, stats.in_use), (1, 0));
+}
+
+#[tokio::test]
+async fn refuses_one_too_many_and_says_why() {
+    let layer = Concurrency::new([by_key(1)]).into_layer();
+    let held = layer
+        .layer(streaming(3))
+        .oneshot(request_of("a"))
+        .await
+        .unwrap();
+
+    let refused = answer(&layer, request_of("a")).await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    let headers = refused.headers();
+    assert_eq!(headers["retry-after"], "1");
+    assert_eq!(
+        headers["ratelimit-policy"],
+        r#""key";q=1;qu="concurrent-requests""#
+    );
+    assert_eq!(headers["ratelimit"], r#""key";r=0"#);
+    let body = String::from_utf8(refused.into_body().to_vec()).unwrap();
+    assert!(body.contains("CONCURRENCY_LIMIT"), "{body}");
+
+    // Another key has places of its own.
+    let passed = answer(&layer, request_of("b")).await;
+    assert_eq!(passed.status(), StatusCode::OK);
+    assert_eq!(
+        passed.headers()["ratelimit-policy"],
+        r#""key";q=1;qu="concurrent-requests""#
+    );
+    drop(held);
+    assert_eq!(answer(&layer, request_of("a")).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_full_server_is_busy_and_the_client_not_at_fault() {
+    let limit = ConcurrencyLimit::new("server", By::everything(), max(1)).overload();
+    let layer = Concurrency::new([limit]).into_layer();
+    let _held = layer
+        .layer(streaming(1))
+        .oneshot(request_of("a"))
+        .await
+        .unwrap();
+    let refused = answer(&layer, request_of("b")).await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert!(!refused.headers().contains_key("ratelimit"));
+    let body = String::from_utf8(refused.into_body().to_vec()).unwrap();
+    assert!(body.contains("OVERLOADED"), "{body}");
+}
+
+#[tokio::test]
+async fn a_refused_request_takes_no_place_of_any_limit() {
+    let server = ConcurrencyLimit::new("server", By::everything(), max(2));
+    let guard = Arc::new(Concurrency::new([server, by_key(1)]));
+    let layer = Arc::clone(&guard).into_layer();
+    let _held = layer
+        .layer(streaming(1))
+        .oneshot(request_of("a"))
+        .await
+        .unwrap();
+    for _ in 0..5 {
+        assert_eq!(answer(&layer, request_of("a")).await.status(), 429);
+    }
+    assert_eq!(answer(&layer, request_of("b")).await.status(), 200);
+    assert_eq!(guard.stats().refused, 5);
+}
+
+#[tokio::test]
+async fn a_principals_own_limit_comes_in_place_of_the_common_one() {
+    let layer = Concurrency::new([by_key(1)]).into_layer();
+    let mut quotas = QuotaOverrides::default();
+    quotas.concurrency = Some(max(2));
+    let request = || {
+        let principal = Principal::builder("own").quotas(quotas).build();
+        Request::builder().extension(principal).body(()).unwrap()
+    };
+    let service = layer.layer(streaming(1));
+    let one = service.clone().oneshot(request()).await.unwrap();
+    let two = answer(&layer, request()).await;
+    assert_eq!(two.status(), 200);
+    assert_eq!(
+        two.headers()["ratelimit-policy"],
+        r#""key";q=2;qu="concurrent-requests""#
+    );
+    let _two = service.oneshot(request()).await.unwrap();
+    assert_eq!(answer(&layer, request()).await.status(), 429);
+    drop(one);
+    assert_eq!(answer(&layer, request()).await.status(), 200);
+}
+
+// R05
+#[tokio::test]
+async fn refuses_what_it_cannot_count() {
+    let limit = ConcurrencyLimit::new("ip", By::client_ip(), max(1));
+    let layer = Concurrency::new([limit]).into_layer();
+    assert_eq!(answer(&layer, Request::new(())).await.status(), 500);
+    let mut request = Request::new(());
+    request.extensions_mut().insert(PeerAddr::UnixSocket);
+    assert_eq!(answer(&layer, request).await.status(), 200);
+}
+
+// R11
+#[tokio::test]
+async fn a_handler_that_panics_frees_its_place() {
+    let guard = Arc::new(all(1));
+    let layer = Arc::clone(&guard).into_layer();
+    for _ in 0..3 {
+        let service = layer.layer(service_fn(|_: Request<()>| async {
+            tokio::task::yield_now().await;
+            if true {
+                panic!("as it was told to");
+            }
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        }));
+        let task = tokio::spawn(service.oneshot(Request::new(())));
+        assert!(task.await.unwrap_err().is_panic());
+        assert_eq!(guard.stats().in_use, 0);
+        assert_eq!(guard.store().subjects(), 0);
+    }
+    assert_eq!(answer(&layer, Request::new(())).await.status(), 200);
+}
+
+// R10
+#[tokio::test]
+async fn streams_that_are_dropped_anywhere_free_their_places() {
+    const STREAMS: usize = 1_000;
+    let guard = Arc::new(Concurrency::new([
+        ConcurrencyLimit::new("server", By::everything(), max(STREAMS as u32)),
+        by_key(STREAMS as u32 / 4),
+    ]));
+    let layer = Arc::clone(&guard).into_layer();
+    let mut streams = Vec::new();
+    for n in 0..STREAMS {
+        let service = layer.layer(streaming(20));
+        let polls = n.wrapping_mul(2_654_435_761) % 64;
+        streams.push(tokio::spawn(async move {
+            let mut request = pin!(async {
+                let response = service.oneshot(request_of(["a", "b", "c", "d"][n % 4]));
+                let response = response.await.unwrap();
+                assert_eq!(response.status(), 200);
+                response.into_body().collect().await
+            });
+            for _ in 0..polls {
+                if poll_once(request.as_mut()).await.is_ready() {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        }));
+    }
+    for stream in streams {
+        stream.await.unwrap();
+    }
+    let stats = guard.stats();
+    assert_eq!((stats.in_use, stats.refused), (0, 0));
+    assert!(stats.admitted > STREAMS as u64 / 2);
+    assert_eq!(guard.store().subjects(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn never_more_than_the_limit_run_at_once() {
+    const MAX: usize = 100;
+    for patience in [None, Some(Duration::from_secs(60))] {
+        let mut guard = all(MAX as u32);
+        if let Some(timeout) = patience {
+            guard = guard.wait(timeout, 1_000);
+        }
+        let guard = Arc::new(guard);
+        let layer = Arc::clone(&guard).into_layer();
+        let running = Arc::new(AtomicUsize::new(0));
+        let service = layer.layer(service_fn({
+            let running = Arc::clone(&running);
+            move |_: Request<()>| {
+                let running = Arc::clone(&running);
+                async move {
+                    assert!(running.fetch_add(1, Ordering::SeqCst) < MAX);
+                    for _ in 0..20 {
+                        tokio::task::yield_now().await;
+                    }
+                    running.fetch_sub(1, Ordering::SeqCst);
+                    Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+                }
+            }
+        }));
+        let tasks: Vec<_> = (0..1_000)
+            .map(|_| tokio::spawn(service.clone().oneshot(Request::new(()))))
+            .collect();
+        let mut passed = 0;
+        for task in tasks {
+            passed += u64::from(task.await.unwrap().unwrap().status() == 200);
+        }
+        let stats = guard.stats();
+        assert_eq!(stats.admitted, passed);
+        assert_eq!(stats.refused, 1_000 - passed);
+        assert!(patience.is_none() || passed == 1_000, "{passed} passed");
+        assert_eq!((stats.in_use, stats.waiting), (0, 0));
+        assert_eq!(guard.store().subjects(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_in_turn_until_the_deadline_and_no_longer() {
+    let guard = Arc::new(all(1).wait(Duration::from_secs(5), 2));
+    let layer = Arc::clone(&guard).into_layer();
+    let held = layer
+        .layer(streaming(1))
+        .oneshot(Request::new(()))
+        .await
+        .unwrap();
+
+    let mut first = pin!(answer(&layer, Request::new(())));
+    let mut second = pin!(answer(&layer, Request::new(())));
+    assert!(poll_once(first.as_mut()).await.is_pending());
+    assert!(poll_once(second.as_mut()).await.is_pending());
+    assert_eq!(guard.stats().waiting, 2);
+    // The queue is full.
+    assert_eq!(answer(&layer, Request::new(())).await.status(), 429);
+
+    tokio::time::advance(Duration::from_secs(4)).await;
+    drop(held);
+    assert!(poll_once(second.as_mut()).await.is_pending());
+    assert_eq!(first.await.status(), 200);
+    assert_eq!(second.await.status(), 200);
+
+    let _held = layer
+        .layer(streaming(1))
+        .oneshot(Request::new(()))
+        .await
+        .unwrap();
+    let asked = tokio::time::Instant::now();
+    let refused = answer(&layer, Request::new(())).await;
+    assert_eq!(refused.status(), 429);
+    assert_eq!(asked.elapsed().as_secs(), 5);
+    let stats = guard.stats();
+    assert_eq!((stats.in_use, stats.waiting), (1, 0));
+}
+
+#[tokio::test]
+async fn a_place_handed_to_one_who_left_goes_to_the_next() {
+    let guard = Arc::new(all(1).wait(Duration::from_secs(60), 9));
+    let layer = Arc::clone(&guard).into_layer();
+    let held = layer
+        .layer(streaming(1))
+        .oneshot(Request::new(()))
+        .await
+        .unwrap();
+    let mut served = Box::pin(answer(&layer, Request::new(())));
+    let mut left = Box::pin(answer(&layer, Request::new(())));
+    let mut next = Box::pin(answer(&layer, Request::new(())));
+    for waiter in [&mut served, &mut left, &mut next] {
+        assert!(poll_once(waiter.as_mut()).await.is_pending());
+    }
+    // The first is handed the place, and leaves before it has looked; the second leaves
+    // the queue.
+    drop(held);
+    drop(left);
+    assert_eq!(guard.stats().waiting, 2);
+    drop(served);
+    assert_eq!(next.await.status(), 200);
+    assert_eq!(guard.store().subjects(), 0);
+    assert_eq!(guard.store().waiting(), 0);
+}
+
+#[tokio::test]
+async fn guards_with_one_store_share_places() {
+    let store = MemoryPermits::new();
+    let guard = || Concurrency::with_store([by_key(1)], store.clone()).into_layer();
+    let (one, other) = (guard(), guard());
+    let held = one
+        .layer(streaming(1))
+        .oneshot(request_of("a"))
+        .await
+        .unwrap();
+    assert_eq!(answer(&other, request_of("a")).await.status(), 429);
+    let (head, ()) = request_of("a").into_parts();
+    let limit = by_key(1);
+    let place = limit.place(&head).unwrap().unwrap();
+    assert_eq!(store.in_use(&place), 1);
+    drop(held);
+    assert_eq!(store.in_use(&place), 0);
+    assert_eq!(answer(&other, request_of("a")).await.status(), 200);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Ask(usize),
+    Poll(usize),
+    Drop(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (0_usize..3).prop_map(Step::Ask),
+        (0_usize..64).prop_map(Step::Poll),
+        (0_usize..64).prop_map(Step::Drop),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_interleaving_of_waits_and_drops_leaks_a_place(
+        steps in proptest::collection::vec(step(), 0..60),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let server = ConcurrencyLimit::new("server", By::everything(), max(3));
+            let guard = Arc::new(
+                Concurrency::new([server, by_key(2)]).wait(Duration::from_secs(1), 4),
+            );
+            let layer = Arc::clone(&guard).into_layer();
+            let running = Arc::new(AtomicUsize::new(0));
+            // Runs until it is dropped.
+            let service = layer.layer(service_fn(|_: Request<()>| {
+                let running = Running::new(&running);
+                async move {
+                    pending::<()>().await;
+                    drop(running);
+                    Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+                }
+            }));
+            let mut requests = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Ask(key) => {
+                        let request = request_of(["a", "b", "c"][key]);
+                        requests.push(Box::pin(service.clone().oneshot(request)));
+                    }
+                    Step::Poll(index) if !requests.is_empty() => {
+                        let index = index % requests.len();
+                        if poll_once(requests[index].as_mut()).await.is_ready() {
+                            drop(requests.swap_remove(index));
+                        }
+                    }
+                    Step::Drop(index) if !requests.is_empty() => {
+                        drop(requests.swap_remove(index % requests.len()));
+                    }
+                    Step::Poll(_) | Step::Drop(_) => {}
+                }
+                assert!(running.load(Ordering::SeqCst) <= 3);
+                assert_eq!(running.load(Ordering::SeqCst) as u64, guard.stats().in_use);
+                assert!(guard.stats().waiting <= 4);
+            }
+            // Whoever waits is served, once those who run have gone.
+            requests.clear();
+            assert_eq!(guard.stats().in_use, 0);
+            assert_eq!((guard.store().subjects(), guard.store().waiting()), (0, 0));
+        });
+    }
+}
+
+/// Counts the handlers that run.
+struct Running(Arc<AtomicUsize>);
+
+impl Running {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}

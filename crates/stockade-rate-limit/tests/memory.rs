@@ -1,0 +1,353 @@
+//! The store of one process: together or not at all, bounded, and nobody is refilled.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::{
+    net::IpAddr,
+    sync::{
+        Barrier,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use http::{Request, request::Parts};
+use proptest::prelude::*;
+use stockade_core::{Check, Guard, PeerAddr, Timestamp};
+use stockade_rate_limit::{
+    Answer, Bucket, By, Decision, Limit, LimitStore, Limits, MemoryLimitStore, OwnedBucket, Quota,
+    RateLimit, StoreErrorKind, gcra, sliding,
+};
+use stockade_testkit::FakeClock;
+
+const START: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+fn store(capacity: usize) -> (MemoryLimitStore, FakeClock) {
+    let clock = FakeClock::at(START);
+    (MemoryLimitStore::with_clock(capacity, clock.clone()), clock)
+}
+
+fn bucket(limit: &str, subject: &str, quota: Quota) -> OwnedBucket {
+    OwnedBucket::new(limit, subject, quota, 1)
+}
+
+fn take(store: &MemoryLimitStore, buckets: &[&OwnedBucket]) -> Decision {
+    let buckets: Vec<Bucket<'_>> = buckets.iter().map(|bucket| bucket.as_bucket()).collect();
+    match store.take(&buckets) {
+        Answer::Ready(decision) => decision.unwrap(),
+        Answer::Wait(never) => match never {},
+    }
+}
+
+fn remaining(decision: &Decision) -> Vec<u32> {
+    let levels = decision.levels().iter();
+    levels.map(|level| level.remaining()).collect()
+}
+
+/// The head of a request from this address, again and again.
+struct Client(Parts);
+
+impl Client {
+    fn new() -> Self {
+        Self(Request::new(()).into_parts().0)
+    }
+
+    fn at(&mut self, number: u32) -> &Parts {
+        let address = IpAddr::from(number.to_be_bytes());
+        self.0.extensions.insert(PeerAddr::Ip(address));
+        &self.0
+    }
+}
+
+fn by_ip(store: &MemoryLimitStore, quota: Quota) -> RateLimit {
+    let limit = Limit::new("ip", By::client_ip()).quota(quota);
+    RateLimit::with_store(Limits::new([limit]).unwrap(), store.clone())
+}
+
+fn passes(guard: &RateLimit, head: &Parts) -> bool {
+    matches!(guard.check(head), Check::Pass(_))
+}
+
+#[test]
+fn takes_from_all_buckets_or_from_none() {
+    let (store, _) = store(100);
+    let wide = bucket("wide", "a", Quota::per_minute(10));
+    let narrow = bucket("narrow", "a", Quota::per_minute(2));
+    let other = bucket(
+        "other",
+        "a",
+        Quota::sliding(10, Duration::from_secs(60)).unwrap(),
+    );
+    assert_eq!(
+        remaining(&take(&store, &[&wide, &narrow, &other])),
+        [9, 1, 9]
+    );
+    assert_eq!(
+        remaining(&take(&store, &[&narrow, &other, &wide])),
+        [0, 8, 8]
+    );
+    let refused = take(&store, &[&wide, &narrow, &other]);
+    assert!(!refused.allows());
+    assert_eq!(remaining(&refused), [8, 0, 8]);
+    let allows: Vec<_> = refused
+        .levels()
+        .iter()
+        .map(|level| level.allows())
+        .collect();
+    assert_eq!(allows, [true, false, true]);
+    // Nothing was taken by the request that was refused.
+    assert_eq!(remaining(&take(&store, &[&wide, &other])), [7, 7]);
+}
+
+#[test]
+fn counts_subjects_and_lanes_apart() {
+    let (store, _) = store(100);
+    let minute = Quota::per_minute(1);
+    for (limit, subject, quota) in [
+        ("one", "a", minute),
+        ("one", "b", minute),
+        ("two", "a", minute),
+        ("one", "a", Quota::per_hour(1)),
+        (
+            "one",
+            "a",
+            Quota::sliding(1, Duration::from_secs(60)).unwrap(),
+        ),
+    ] {
+        let bucket = bucket(limit, subject, quota);
+        assert!(
+            take(&store, &[&bucket]).allows(),
+            "{limit} {subject} {quota}"
+        );
+        assert!(
+            !take(&store, &[&bucket]).allows(),
+            "{limit} {subject} {quota}"
+        );
+    }
+}
+
+#[test]
+fn a_changed_count_finds_what_was_used() {
+    let (store, _) = store(100);
+    for _ in 0..30 {
+        assert!(take(&store, &[&bucket("ip", "a", Quota::per_minute(60))]).allows());
+    }
+    // Half of the minute is used up.
+    let more = take(&store, &[&bucket("ip", "a", Quota::per_minute(600))]);
+    assert_eq!(remaining(&more), [299]);
+    let fewer = take(&store, &[&bucket("ip", "a", Quota::per_minute(6))]);
+    assert_eq!(remaining(&fewer), [1]);
+}
+
+#[test]
+fn settles_in_the_bucket_that_was_reserved_in() {
+    let (store, _) = store(100);
+    let budget = OwnedBucket::new("tokens", "a", Quota::per_minute(1_000), 800);
+    assert_eq!(remaining(&take(&store, &[&budget])), [200]);
+    store.settle(&budget.as_bucket(), -700);
+    assert_eq!(remaining(&take(&store, &[&budget])), [100]);
+    // More was used than reserved: a debt.
+    store.settle(&budget.as_bucket(), 500);
+    let one = bucket("tokens", "a", Quota::per_minute(1_000));
+    let refused = take(&store, &[&one]);
+    assert_eq!(remaining(&refused), [0]);
+    let interval = Duration::from_millis(60);
+    assert_eq!(refused.levels()[0].retry_after(), 401 * interval);
+}
+
+// R09
+#[test]
+fn exactly_as_many_pass_as_there_are() {
+    const THREADS: usize = 8;
+    let (store, _) = store(1_000);
+    let rounds: Vec<_> = (0..100)
+        .map(|round| bucket("race", &round.to_string(), Quota::per_hour(100)))
+        .collect();
+    let barrier = Barrier::new(THREADS);
+    let passed: Vec<_> = rounds.iter().map(|_| AtomicUsize::new(0)).collect();
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for (bucket, passed) in rounds.iter().zip(&passed) {
+                    barrier.wait();
+                    for _ in 0..1_000 / THREADS {
+                        if take(&store, &[bucket]).allows() {
+                            passed.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    for passed in passed {
+        assert_eq!(passed.into_inner(), 100);
+    }
+}
+
+// R09
+#[test]
+fn requests_with_the_same_buckets_in_any_order_do_not_wait_for_each_other_for_ever() {
+    let (store, _) = store(10);
+    let lanes: Vec<_> = (0..4)
+        .map(|lane| bucket(&format!("lane {lane}"), "a", Quota::per_hour(1_000)))
+        .collect();
+    let passed = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for first in 0..4 {
+            let (store, lanes, passed) = (&store, &lanes, &passed);
+            scope.spawn(move || {
+                let mut order: Vec<_> = lanes.iter().collect();
+                order.rotate_left(first);
+                for _ in 0..1_000 {
+                    let allowed = take(store, &order).allows();
+                    passed.fetch_add(usize::from(allowed), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert_eq!(passed.into_inner(), 1_000);
+}
+
+// R06
+#[test]
+fn a_flood_refills_nobody_and_stays_within_its_bytes() {
+    // Unoptimised, five million take long.
+    const FLOOD: u32 = if cfg!(debug_assertions) {
+        1_000_000
+    } else {
+        5_000_000
+    };
+    const CAPACITY: usize = FLOOD as usize / 100;
+    let (store, clock) = store(CAPACITY);
+    let guard = by_ip(&store, Quota::per_hour(10));
+    let mut client = Client::new();
+    let offenders = 0..100u32;
+    for offender in offenders.clone() {
+        while passes(&guard, client.at(offender)) {}
+    }
+    for address in 0..FLOOD {
+        // As many strangers as the places stand for come each six minutes.
+        if address % CAPACITY as u32 == 0 {
+            clock.advance(Duration::from_millis(3_500));
+        }
+        guard.check(client.at(0x0a00_0000 + address));
+    }
+    // 350 seconds have passed; each of the offenders would have got nothing before 360.
+    for offender in offenders {
+        assert!(
+            !passes(&guard, client.at(offender)),
+            "{offender} was refilled"
+        );
+    }
+    assert!(store.bytes() <= store.max_bytes());
+    assert!(store.max_bytes() <= 24 * CAPACITY);
+}
+
+#[test]
+fn strangers_who_come_slowly_are_never_refused() {
+    let (store, clock) = store(10_000);
+    let guard = by_ip(&store, Quota::per_minute(10));
+    let mut client = Client::new();
+    for address in 0..200_000 {
+        // Each is forgotten after six seconds, in which 6,000 come.
+        clock.advance(Duration::from_millis(1));
+        assert!(passes(&guard, client.at(address)), "stranger {address}");
+    }
+}
+
+#[test]
+fn keeps_as_many_as_it_has_places_for() {
+    let (store, _) = store(1_000_000);
+    let guard = by_ip(&store, Quota::per_hour(1));
+    let mut client = Client::new();
+    for address in 0..10_000 {
+        assert!(passes(&guard, client.at(address)));
+    }
+    for address in 0..10_000 {
+        assert!(!passes(&guard, client.at(address)));
+    }
+}
+
+#[test]
+fn a_lane_too_many_is_an_error_until_others_are_forgotten() {
+    let (store, clock) = store(10);
+    for lane in 0..MemoryLimitStore::MAX_LANES {
+        let bucket = bucket(&lane.to_string(), "a", Quota::per_second(1));
+        assert!(take(&store, &[&bucket]).allows());
+    }
+    let one_more = bucket("more", "a", Quota::per_second(1));
+    let Answer::Ready(Err(error)) = store.take(&[one_more.as_bucket()]) else {
+        panic!("there is no room for one more");
+    };
+    assert_eq!(error.kind(), StoreErrorKind::Full);
+    clock.advance(Duration::from_secs(3));
+    assert!(take(&store, &[&one_more]).allows());
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Operation {
+    Pause {
+        millis: u64,
+    },
+    Take {
+        subject: usize,
+        first: u32,
+        second: u32,
+    },
+    Settle {
+        subject: usize,
+        delta: i64,
+    },
+}
+
+fn operations() -> impl Strategy<Value = Vec<Operation>> {
+    let subject = 0..3usize;
+    let operation = prop_oneof![
+        1 => (0..40_000u64).prop_map(|millis| Operation::Pause { millis }),
+        4 => (subject.clone(), 0..4u32, 0..4u32)
+            .prop_map(|(subject, first, second)| Operation::Take { subject, first, second }),
+        1 => (subject, -5..10i64)
+            .prop_map(|(subject, delta)| Operation::Settle { subject, delta }),
+    ];
+    prop::collection::vec(operation, 1..200)
+}
+
+proptest! {
+    #[test]
+    fn decides_as_the_bare_policies_do(operations in operations()) {
+        let (store, clock) = store(100);
+        let first = Quota::per_minute(30).burst(10);
+        let second = Quota::sliding(20, Duration::from_secs(60)).unwrap();
+        let mut states = [(0, 0); 3];
+        let mut now = START;
+        for operation in operations {
+            match operation {
+                Operation::Pause { millis } => {
+                    now = now + Duration::from_millis(millis);
+                    clock.set(now);
+                }
+                Operation::Take { subject, first: one, second: two } => {
+                    let name = subject.to_string();
+                    let decision = take(&store, &[
+                        &OwnedBucket::new("first", &name, first, one),
+                        &OwnedBucket::new("second", &name, second, two),
+                    ]);
+                    let state = &mut states[subject];
+                    let (a, one) = gcra::take(state.0, &first, now.as_nanos(), one);
+                    let (b, two) = sliding::take(state.1, &second, now.as_nanos(), two);
+                    prop_assert_eq!(decision.allows(), one.allows() && two.allows());
+                    if decision.allows() {
+                        *state = (a, b);
+                        prop_assert_eq!(decision.levels(), [one, two]);
+                    }
+                }
+                Operation::Settle { subject, delta } => {
+                    let bucket = bucket("first", &subject.to_string(), first);
+                    store.settle(&bucket.as_bucket(), delta);
+                    let state = &mut states[subject].0;
+                    *state = gcra::settle(*state, &first, now.as_nanos(), delta);
+                }
+            }
+        }
+    }
+}

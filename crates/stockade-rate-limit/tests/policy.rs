@@ -1,0 +1,325 @@
+//! The policies: against governor's, against their own promises, and against wrong clocks.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::{num::NonZeroU32, time::Duration};
+
+use governor::{RateLimiter, clock::FakeRelativeClock};
+use proptest::prelude::*;
+use stockade_rate_limit::{Level, Quota, gcra, sliding};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// A moment, in nanoseconds, that no period divides.
+const START: u64 = 1_700_000_000_123_456_789;
+
+fn nanos(duration: Duration) -> u64 {
+    duration.as_nanos() as u64
+}
+
+#[test]
+fn gcra_gives_the_burst_and_then_one_each_interval() {
+    let quota = Quota::per_minute(60).burst(3);
+    let mut state = 0;
+    for left in [2, 1, 0] {
+        let (next, level) = gcra::take(state, &quota, START, 1);
+        assert!(level.allows());
+        assert_eq!(level.remaining(), left);
+        state = next;
+    }
+    let (kept, level) = gcra::take(state, &quota, START, 1);
+    assert_eq!(kept, state);
+    assert_eq!(level.retry_after(), Duration::from_secs(1));
+    assert_eq!(level.reset_after(), Duration::from_secs(3));
+    let almost = gcra::take(state, &quota, START + SECOND - 1, 1).1;
+    assert_eq!(almost.retry_after(), Duration::from_nanos(1));
+    assert!(gcra::take(state, &quota, START + SECOND, 1).1.allows());
+}
+
+#[test]
+fn sliding_weighs_the_window_before() {
+    let quota = Quota::sliding(10, Duration::from_secs(10)).unwrap();
+    let window = START / (10 * SECOND) * 10 * SECOND;
+    let mut state = 0;
+    for _ in 0..10 {
+        state = sliding::take(state, &quota, window, 1).0;
+    }
+    let (_, level) = sliding::take(state, &quota, window, 1);
+    // All ten count until the next window; one has left it a tenth later.
+    assert_eq!(level.retry_after(), Duration::from_secs(11));
+    assert_eq!(level.reset_after(), Duration::from_secs(20));
+    let half = window + 15 * SECOND;
+    let levels: Vec<_> = (0..6)
+        .map(|_| {
+            let (next, level) = sliding::take(state, &quota, half, 1);
+            state = next;
+            level.allows()
+        })
+        .collect();
+    assert_eq!(levels, [true, true, true, true, true, false]);
+}
+
+#[test]
+fn what_costs_more_than_there_ever_is_is_never_let_in() {
+    let minute = Quota::per_minute(60).burst(5);
+    let any = Quota::sliding(5, Duration::from_secs(60)).unwrap();
+    for cost in [6, u32::MAX] {
+        let level = gcra::take(0, &minute, START, cost).1;
+        assert_eq!((level.retry_after(), level.remaining()), (Level::NEVER, 5));
+        let level = sliding::take(0, &any, START, cost).1;
+        assert_eq!((level.retry_after(), level.remaining()), (Level::NEVER, 5));
+    }
+}
+
+#[test]
+fn what_costs_nothing_is_let_in_as_long_as_anything_is_left() {
+    let quotas = [
+        Quota::per_minute(2),
+        Quota::sliding(2, Duration::from_secs(60)).unwrap(),
+    ];
+    for quota in quotas {
+        let take = policy(&quota);
+        let (one, _) = take(0, &quota, START, 1);
+        let (same, level) = take(one, &quota, START, 0);
+        assert!(level.allows() && level.remaining() == 1);
+        let (two, _) = take(same, &quota, START, 1);
+        assert!(!take(two, &quota, START, 0).1.allows());
+    }
+}
+
+type Take = fn(u64, &Quota, u64, u32) -> (u64, Level);
+type Settle = fn(u64, &Quota, u64, i64) -> u64;
+
+fn policy(quota: &Quota) -> Take {
+    match quota.algorithm() {
+        stockade_rate_limit::Algorithm::SlidingWindow => sliding::take,
+        _ => gcra::take,
+    }
+}
+
+fn settling(quota: &Quota) -> Settle {
+    match quota.algorithm() {
+        stockade_rate_limit::Algorithm::SlidingWindow => sliding::settle,
+        _ => gcra::settle,
+    }
+}
+
+/// Uses a bucket up at this moment.
+fn used_up(quota: &Quota, now: u64) -> u64 {
+    let mut state = 0;
+    loop {
+        let (next, level) = policy(quota)(state, quota, now, 1);
+        if !level.allows() {
+            return state;
+        }
+        state = next;
+    }
+}
+
+// R07
+#[test]
+fn a_clock_put_back_neither_refills_nor_locks_out() {
+    for quota in [
+        Quota::per_minute(60),
+        Quota::sliding(60, Duration::from_secs(60)).unwrap(),
+    ] {
+        for back in [1, 60 * SECOND, 3_600 * SECOND, 365 * 86_400 * SECOND] {
+            let mut state = used_up(&quota, START);
+            let mut now = START - back;
+            let (kept, level) = policy(&quota)(state, &quota, now, 1);
+            assert!(!level.allows(), "{quota}, {back} ns back: refilled");
+            state = kept;
+            now += 120 * SECOND;
+            let level = policy(&quota)(state, &quota, now, 1).1;
+            assert!(level.allows(), "{quota}, {back} ns back: locked out");
+        }
+    }
+}
+
+// R07
+#[test]
+fn a_machine_that_slept_finds_a_full_bucket_and_no_more() {
+    for quota in [
+        Quota::per_minute(60),
+        Quota::sliding(60, Duration::from_secs(60)).unwrap(),
+    ] {
+        let state = used_up(&quota, START);
+        let (_, level) = policy(&quota)(state, &quota, START + 365 * 86_400 * SECOND, 1);
+        assert_eq!(level.remaining(), 59);
+    }
+}
+
+#[test]
+fn settles_what_was_used_after_all() {
+    for quota in [
+        Quota::per_minute(100),
+        Quota::sliding(100, Duration::from_secs(60)).unwrap(),
+    ] {
+        let left = |state| policy(&quota)(state, &quota, START, 0).1.remaining();
+        let settle = settling(&quota);
+        let (reserved, _) = policy(&quota)(0, &quota, START, 80);
+        assert_eq!(left(settle(reserved, &quota, START, -70)), 90);
+        assert_eq!(left(settle(reserved, &quota, START, 20)), 0);
+        // A debt is a debt, and a full bucket is full.
+        let debt = settle(reserved, &quota, START, 70);
+        assert_eq!(left(settle(debt, &quota, START, -50)), 0);
+        assert_eq!(left(settle(debt, &quota, START, -100)), 50);
+        assert_eq!(left(settle(reserved, &quota, START, i64::MIN)), 100);
+        // Whoever owes without end does not owe for ever.
+        let without_end = settle(reserved, &quota, START, i64::MAX);
+        let later = START + 3 * 60 * SECOND;
+        assert!(policy(&quota)(without_end, &quota, later, 1).1.allows());
+    }
+}
+
+/// Requests: so long after the one before, in nanoseconds, at such a cost.
+fn requests() -> impl Strategy<Value = Vec<(u64, u32)>> {
+    let pause = prop_oneof![
+        3 => Just(0),
+        3 => 0..SECOND,
+        2 => 0..10 * SECOND,
+        1 => 0..200 * SECOND
+    ];
+    prop::collection::vec((pause, 1..5u32), 1..200)
+}
+
+proptest! {
+    #[test]
+    fn gcra_decides_as_governor_does(
+        count in 1..2_000u32,
+        burst in 1..50u32,
+        requests in requests(),
+    ) {
+        let quota = Quota::per_minute(count).burst(burst);
+        // governor rounds the interval down, so give it ours.
+        let theirs = governor::Quota::with_period(quota.interval())
+            .unwrap()
+            .allow_burst(NonZeroU32::new(burst).unwrap());
+        let clock = FakeRelativeClock::default();
+        // governor's clock of relative time starts at 0, where subtraction stops.
+        clock.advance(Duration::from_secs(86_400));
+        let governor = RateLimiter::direct_with_clock(theirs, clock.clone());
+        let (mut state, mut now) = (0, START);
+        for (pause, cost) in requests {
+            now += pause;
+            clock.advance(Duration::from_nanos(pause));
+            let (next, level) = gcra::take(state, &quota, now, cost);
+            state = next;
+            match governor.check_n(NonZeroU32::new(cost).unwrap()) {
+                Ok(decided) => prop_assert_eq!(level.allows(), decided.is_ok()),
+                Err(_) => prop_assert_eq!(level.retry_after(), Level::NEVER),
+            }
+        }
+    }
+
+    #[test]
+    fn a_retry_is_let_in_when_it_was_said_and_not_before(
+        sliding: bool,
+        count in 1..300u32,
+        secs in 1..100u64,
+        requests in requests(),
+    ) {
+        let period = Duration::from_secs(secs);
+        let quota = if sliding { Quota::sliding(count, period) } else { Quota::new(count, period) };
+        let quota = quota.unwrap();
+        let take = policy(&quota);
+        let (mut state, mut now) = (0, START);
+        for (pause, cost) in requests {
+            now += pause;
+            let (next, level) = take(state, &quota, now, cost);
+            state = next;
+            let retry = level.retry_after();
+            if retry != Duration::ZERO && retry != Level::NEVER {
+                let then = now + nanos(retry);
+                prop_assert!(take(state, &quota, then, cost).1.allows());
+                prop_assert!(!take(state, &quota, then - 1, cost).1.allows());
+            }
+            let reset = now + nanos(level.reset_after());
+            prop_assert_eq!(take(state, &quota, reset, 0).1.remaining(), count);
+        }
+    }
+
+    #[test]
+    fn remaining_is_what_can_be_had_now(
+        sliding: bool,
+        count in 1..300u32,
+        requests in requests(),
+    ) {
+        let period = Duration::from_secs(60);
+        let quota = if sliding { Quota::sliding(count, period) } else { Quota::new(count, period) };
+        let quota = quota.unwrap();
+        let take = policy(&quota);
+        let (mut state, mut now) = (0, START);
+        for (pause, cost) in requests {
+            now += pause;
+            let (next, level) = take(state, &quota, now, cost);
+            state = next;
+            if level.remaining() > 0 {
+                prop_assert!(take(state, &quota, now, level.remaining()).1.allows());
+            }
+            prop_assert!(!take(state, &quota, now, level.remaining() + 1).1.allows());
+        }
+    }
+
+    #[test]
+    fn gcra_gives_no_more_than_a_burst_and_a_count_in_any_period(
+        count in 1..200u32,
+        burst in 1..50u32,
+        requests in requests(),
+    ) {
+        let quota = Quota::per_minute(count).burst(burst);
+        let let_in = let_in(&quota, requests);
+        for (from, _) in &let_in {
+            let most = in_any(&let_in, *from, 60 * SECOND);
+            prop_assert!(most <= count + burst);
+        }
+    }
+
+    #[test]
+    fn a_sliding_window_errs_as_it_says(
+        count in 1..100u32,
+        requests in requests(),
+    ) {
+        let period = Duration::from_secs(30);
+        let quota = Quota::sliding(count, period).unwrap();
+        let let_in = let_in(&quota, requests);
+        for (from, _) in &let_in {
+            let aligned = from - from % nanos(period);
+            prop_assert!(in_any(&let_in, aligned, nanos(period)) <= count);
+            prop_assert!(in_any(&let_in, *from, nanos(period)) < 2 * count.max(1) + 1);
+        }
+    }
+}
+
+/// When requests were let in, and what they cost.
+fn let_in(quota: &Quota, requests: Vec<(u64, u32)>) -> Vec<(u64, u32)> {
+    let (mut state, mut now) = (0, START);
+    let mut let_in = Vec::new();
+    for (pause, cost) in requests {
+        now += pause;
+        let (next, level) = policy(quota)(state, quota, now, cost);
+        state = next;
+        if level.allows() {
+            let_in.push((now, cost));
+        }
+    }
+    let_in
+}
+
+/// How much was let in from this moment on, for so long.
+fn in_any(let_in: &[(u64, u32)], from: u64, nanos: u64) -> u32 {
+    let within = |&&(at, _): &&(u64, u32)| at >= from && at < from + nanos;
+    let_in.iter().filter(within).map(|(_, cost)| cost).sum()
+}
+
+#[test]
+fn a_sliding_window_does_not_slow_a_steady_stream() {
+    let quota = Quota::sliding(60, Duration::from_secs(60)).unwrap();
+    let mut state = 0;
+    // A little slower than allowed, as parts of a request count as one.
+    for request in 0..1_000 {
+        let now = START + request * SECOND * 103 / 100;
+        let (next, level) = sliding::take(state, &quota, now, 1);
+        assert!(level.allows(), "request {request}");
+        state = next;
+    }
+}

@@ -1,0 +1,12 @@
+-- What was changed after an entry of the log. Where that entry is gone, or none is named: the
+-- newest entry, from which on changes can be told, and the name of this collection of bans.
+-- KEYS are the bans and the log; ARGV is the entry, and a name for a new collection.
+local bans, log = KEYS[1], KEYS[2]
+local last = ARGV[1]
+if last ~= '' and #redis.call('XRANGE', log, last, last) == 1 then
+  return { redis.call('XRANGE', log, '(' .. last, '+', 'COUNT', 1000), '', '' }
+end
+redis.call('HSETNX', bans, '', ARGV[2])
+local newest = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
+local from = newest and newest[1] or redis.call('XADD', log, '*', 'who', '', 'ban', '')
+return { {}, from, redis.call('HGET', bans, '') }

@@ -1,0 +1,29 @@
+-- Writes changes of who is banned. KEYS are the bans, when they end, and the log of changes;
+-- ARGV is how many bans there are at most, a name for this collection of bans if it is new,
+-- and for each change who, the ban (or nothing, for none), and when it ends in milliseconds.
+local bans, ends, log = KEYS[1], KEYS[2], KEYS[3]
+local most = tonumber(ARGV[1])
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+for _, who in ipairs(redis.call('ZRANGEBYSCORE', ends, '-inf', now, 'LIMIT', 0, 1000)) do
+  redis.call('ZREM', ends, who)
+  redis.call('HDEL', bans, who)
+end
+redis.call('HSETNX', bans, '', ARGV[2])
+for i = 3, #ARGV, 3 do
+  local who, ban, till = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  if ban == '' then
+    redis.call('ZREM', ends, who)
+    redis.call('HDEL', bans, who)
+  else
+    redis.call('HSET', bans, who, ban)
+    redis.call('ZADD', ends, till, who)
+  end
+  redis.call('XADD', log, 'MAXLEN', '~', 10000, '*', 'who', who, 'ban', ban)
+end
+for _ = most + 1, redis.call('ZCARD', ends) do
+  local first = redis.call('ZPOPMIN', ends)
+  redis.call('HDEL', bans, first[1])
+end
+return #ARGV

@@ -1,0 +1,157 @@
+//! The one connection.
+
+mod keeper;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use redis::{FromRedisValue, RedisError, ScriptInvocation, aio::MultiplexedConnection};
+use tokio::{sync::watch, task::AbortHandle};
+
+use crate::{Namespace, RedisConfig, RedisConfigError, fault::Failure};
+
+/// One connection to Redis or Valkey that all stores share. Clones share it, too.
+///
+/// It is made in the background, and made anew whenever it breaks, a server that did not
+/// answer in time or has become a replica included: after 50 milliseconds at first, and every
+/// two seconds at most. Until then nothing waits for it: stores say that they are
+/// unavailable, and the failure policy decides.
+///
+/// In a cluster it goes to the server that has the namespace's slot, and follows the slot.
+#[derive(Clone)]
+pub struct Redis {
+    link: Arc<Link>,
+    namespace: Namespace,
+    _keeper: Arc<StopOnDrop>,
+}
+
+impl Redis {
+    /// Begins to connect, and returns at once, whether the server is there or not.
+    ///
+    /// # Errors
+    /// When the certificates cannot be read.
+    ///
+    /// # Panics
+    /// When it is called outside of a tokio runtime.
+    pub fn connect(config: RedisConfig) -> Result<Self, RedisConfigError> {
+        let namespace = config.namespace.clone();
+        let (keeper, link) = keeper::Keeper::new(config)?;
+        let task = tokio::spawn(keeper.run());
+        Ok(Self {
+            link,
+            namespace,
+            _keeper: Arc::new(StopOnDrop(task.abort_handle())),
+        })
+    }
+
+    /// Whether there is a connection, as far as is known: for readiness.
+    pub fn is_connected(&self) -> bool {
+        self.link.live.borrow().is_some()
+    }
+
+    /// Waits until there is a connection. Put a deadline around it.
+    pub async fn connected(&self) {
+        // Fails only when the sender is gone, which this keeps.
+        let _ = self.link.live.subscribe().wait_for(Option::is_some).await;
+    }
+
+    pub(crate) fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+
+    pub(crate) fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis")
+            .field("namespace", &self.namespace)
+            .field("connected", &self.is_connected())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Ends a task with the last handle that it works for.
+pub(crate) struct StopOnDrop(pub(crate) AbortHandle);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The connection, when there is one.
+pub(crate) struct Link {
+    live: watch::Sender<Option<Live>>,
+    /// Where a cluster said that the slot is now.
+    moved: Mutex<Option<(String, u16)>>,
+}
+
+#[derive(Clone)]
+struct Live {
+    connection: MultiplexedConnection,
+    /// Which one it is, so that a late failure of the last one does not end the next.
+    number: u64,
+}
+
+impl Link {
+    /// Runs a script; loads it first where the server does not know it.
+    pub(crate) async fn run<T>(&self, call: &ScriptInvocation<'_>) -> Result<T, Failure>
+    where
+        T: FromRedisValue,
+    {
+        let Some(Live {
+            mut connection,
+            number,
+        }) = self.live.borrow().clone()
+        else {
+            return Err(Failure::NotConnected);
+        };
+        let answer = call.invoke_async(&mut connection).await;
+        answer.map_err(|error| {
+            self.failed(number, &error);
+            Failure::Redis(error)
+        })
+    }
+
+    fn failed(&self, number: u64, error: &RedisError) {
+        if !Failure::ends_connection(error) {
+            return;
+        }
+        let ended = self.live.send_if_modified(|live| {
+            let is_this = live.as_ref().is_some_and(|it| it.number == number);
+            if is_this {
+                *live = None;
+            }
+            is_this
+        });
+        if ended {
+            tracing::warn!(%error, "the connection to Redis is given up");
+            let to = error.redirect_node().and_then(|(to, _slot)| host_and_port(to));
+            *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = to;
+        }
+    }
+}
+
+/// `192.0.2.1:6379`, `2001:db8::1:6379`
+fn host_and_port(address: &str) -> Option<(String, u16)> {
+    let (host, port) = address.rsplit_once(':')?;
+    Some((host.to_owned(), port.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_where_a_slot_has_moved() {
+        let read = |text| host_and_port(text).map(|(host, port)| format!("{host} {port}"));
+        assert_eq!(read("192.0.2.1:6379").unwrap(), "192.0.2.1 6379");
+        assert_eq!(read("2001:db8::1:6379").unwrap(), "2001:db8::1 6379");
+        assert_eq!(read("nowhere"), None);
+    }
+}

@@ -1,0 +1,115 @@
+//! Makes the connection, and makes it anew.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, RedisError};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
+
+use super::{Link, Live};
+use crate::{RedisConfig, RedisConfigError};
+
+/// The first pause before connecting again; each one is twice as long.
+const SHORTEST: Duration = Duration::from_millis(50);
+const LONGEST: Duration = Duration::from_secs(2);
+
+/// The task that keeps a connection.
+///
+/// The library's own manager gives up after so many tries, does not try again after a
+/// refused password, and stays with a server that has become a replica.
+pub(super) struct Keeper {
+    server: ConnectionInfo,
+    config: AsyncConnectionConfig,
+    link: Arc<Link>,
+}
+
+impl Keeper {
+    pub(super) fn new(config: RedisConfig) -> Result<(Self, Arc<Link>), RedisConfigError> {
+        let timeouts = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(config.connect_timeout))
+            .set_response_timeout(Some(config.response_timeout));
+        let server = config.into_server()?;
+        if matches!(server.addr(), ConnectionAddr::TcpTls { .. }) {
+            // Only the first one counts; another that the application chose is as good.
+            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        }
+        let link = Arc::new(Link {
+            live: watch::Sender::new(None),
+            moved: Mutex::new(None),
+        });
+        let keeper = Self {
+            server,
+            config: timeouts,
+            link: Arc::clone(&link),
+        };
+        Ok((keeper, link))
+    }
+
+    pub(super) async fn run(self) {
+        let dice = RandomState::new();
+        let mut live = self.link.live.subscribe();
+        let mut pause = SHORTEST;
+        let mut was_refused = false;
+        for number in 0_u64.. {
+            match self.open(number).await {
+                Ok(next) => {
+                    tracing::info!("connected to Redis");
+                    was_refused = false;
+                    let since = Instant::now();
+                    self.link.live.send_replace(Some(next));
+                    // Fails only when the sender is gone, which this keeps.
+                    let _ = live.wait_for(Option::is_none).await;
+                    // A connection that breaks at once is no better than none.
+                    if since.elapsed() > LONGEST {
+                        pause = SHORTEST;
+                    }
+                }
+                Err(error) => {
+                    if !was_refused {
+                        tracing::warn!(%error, "cannot connect to Redis; trying on");
+                    }
+                    was_refused = true;
+                }
+            }
+            // Replicas do not come back all at once.
+            let percent = 75 + (dice.hash_one(number) % 51) as u32;
+            sleep(pause * percent / 100).await;
+            pause = (pause * 2).min(LONGEST);
+        }
+    }
+
+    async fn open(&self, number: u64) -> Result<Live, RedisError> {
+        let moved = self.link.moved.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let server = match moved {
+            Some(to) => self.server.clone().set_addr(at(self.server.addr(), to)),
+            None => self.server.clone(),
+        };
+        let connection = Client::open(server)?
+            .get_multiplexed_async_connection_with_config(&self.config)
+            .await?;
+        Ok(Live { connection, number })
+    }
+}
+
+/// The same kind of address at another place.
+fn at(address: &ConnectionAddr, (host, port): (String, u16)) -> ConnectionAddr {
+    match address.clone() {
+        ConnectionAddr::TcpTls {
+            insecure,
+            tls_params,
+            ..
+        } => ConnectionAddr::TcpTls {
+            host,
+            port,
+            insecure,
+            tls_params,
+        },
+        _ => ConnectionAddr::Tcp(host, port),
+    }
+}

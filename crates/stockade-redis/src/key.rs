@@ -1,0 +1,118 @@
+//! How keys are written.
+
+use std::{
+    fmt::{self, Write},
+    str::FromStr,
+    sync::Arc,
+};
+
+use sha2::{Digest, Sha256};
+use stockade_rate_limit::Subject;
+
+use crate::RedisConfigError;
+
+/// Under which name all keys of one service are: lower-case letters, digits, `.`, `-`, `_`.
+///
+/// A cluster keeps all keys of a namespace in one slot, since one script decides on all that
+/// a request is counted by, and on many requests at once. So a namespace has the speed of
+/// one server of the cluster; services that share no limits take a namespace each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Namespace(Arc<str>);
+
+const LONGEST: usize = 64;
+
+impl Namespace {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// `stockade:{chat}:bans`: the braces make a cluster hash nothing else.
+    pub(crate) fn key(&self, kind: &str) -> String {
+        format!("stockade:{{{}}}:{kind}", self.0)
+    }
+
+    /// `stockade:{chat}:limit:ip/60000ms:ip:192.0.2.1/32`
+    pub(crate) fn subject_key(&self, kind: &str, name: &str, subject: &Subject<'_>) -> String {
+        let mut key = self.key(kind);
+        key.push(':');
+        key.push_str(name);
+        key.push(':');
+        let text = subject.text();
+        match is_ours(&text) {
+            true => key.push_str(&text),
+            false => hashed(&text, &mut key),
+        }
+        key
+    }
+}
+
+impl Default for Namespace {
+    fn default() -> Self {
+        Self("default".into())
+    }
+}
+
+impl FromStr for Namespace {
+    type Err = RedisConfigError;
+
+    fn from_str(text: &str) -> Result<Self, RedisConfigError> {
+        let plain = |c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_');
+        match (1..=LONGEST).contains(&text.len()) && text.bytes().all(plain) {
+            true => Ok(Self(text.into())),
+            false => Err(RedisConfigError::NAMESPACE),
+        }
+    }
+}
+
+impl fmt::Display for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether the text is short and the server's own: addresses, principals and routes. What
+/// clients write, such as a header, may be as long as they like, and a secret.
+fn is_ours(text: &str) -> bool {
+    let ours = |part: &str| {
+        let kind = part.split(':').next().unwrap_or(part);
+        matches!(kind, "ip" | "unix" | "all" | "principal" | "route")
+    };
+    text.len() <= 128 && text.split('|').all(ours)
+}
+
+/// `#` and 128 bits of a SHA-256.
+fn hashed(text: &str, out: &mut String) {
+    out.push('#');
+    for byte in &Sha256::digest(text.as_bytes())[..16] {
+        write!(out, "{byte:02x}").expect("a string takes every text");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_what_would_move_keys_to_other_slots() {
+        for text in ["", "a}b", "{", "A", "a b", &"a".repeat(65)] {
+            assert!(text.parse::<Namespace>().is_err(), "{text:?}");
+        }
+        let namespace: Namespace = "chat-1.eu_west".parse().unwrap();
+        assert_eq!(namespace.key("bans"), "stockade:{chat-1.eu_west}:bans");
+    }
+
+    #[test]
+    fn hashes_what_clients_write() {
+        for text in ["ip:192.0.2.1/32", "route:/v1|principal:k1", "all", "unix"] {
+            assert!(is_ours(text), "{text}");
+        }
+        let long = format!("principal:{}", "k".repeat(128));
+        for text in ["header:secret", "ip:192.0.2.1/32|own:x", "model:m", "header", &long] {
+            assert!(!is_ours(text), "{text}");
+            let mut key = String::new();
+            hashed(text, &mut key);
+            assert_eq!(key.len(), 33);
+        }
+    }
+}

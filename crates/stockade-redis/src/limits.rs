@@ -1,0 +1,207 @@
+//! The limits of many processes.
+
+mod batch;
+mod courier;
+mod lease;
+mod order;
+
+use std::{
+    fmt,
+    future::Future,
+    num::NonZeroU32,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use stockade_rate_limit::{
+    Answer, Bucket, Decision, LimitStore, StoreError, StoreErrorKind,
+};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
+
+use crate::Redis;
+use courier::Courier;
+use lease::Leases;
+use order::{Line, Order};
+
+/// Keeps the states of limits in Redis, for all processes that share its namespace. Clones
+/// share the queue and the leases.
+///
+/// 1. One script checks all buckets of a request and debits all of them or none, by the
+///    server's clock. Requests that come at once are decided in one call, up to 64 of them.
+/// 2. Every key expires when its bucket would be full, so nothing is left of who is gone. A
+///    value that is none of a limit's is replaced, as if there were none.
+/// 3. Up to 4,096 orders wait to be sent. One more is [`Busy`](StoreErrorKind::Busy) at
+///    once. Nothing waits for a connection: without one, the answer is
+///    [`Unavailable`](StoreErrorKind::Unavailable).
+/// 4. With **leases**, a process takes permits of busy subjects in advance and spends them
+///    by itself; see [`with_leases`](Self::with_leases).
+///
+/// Put a [`Fallback`](stockade_rate_limit::Fallback) around it: it has the deadline, and the
+/// choice of what happens without Redis.
+///
+/// Redis must not evict keys (`maxmemory-policy noeviction`), or a debtor whose key had to
+/// go begins anew. When its data is lost, all buckets are full again. When its clock is put
+/// back, buckets fill up later by that time, and by twice their burst at most.
+#[derive(Clone)]
+pub struct RedisLimits {
+    orders: mpsc::Sender<Order>,
+    redis: Redis,
+    leases: Option<Arc<Leases>>,
+    dropped: Arc<AtomicU64>,
+}
+
+/// How many orders wait at most.
+const QUEUE: usize = 4_096;
+
+impl RedisLimits {
+    /// Limits that are counted in Redis, each request of them.
+    ///
+    /// # Panics
+    /// When it is called outside of a tokio runtime.
+    pub fn new(redis: &Redis) -> Self {
+        Self::start(redis, None)
+    }
+
+    /// Limits of which this process may spend up to so many permits a bucket without asking.
+    ///
+    /// Permits are debited in Redis when they are leased, so **no more is let in than
+    /// without leases**, in any length of time. The price: of each bucket, each process may
+    /// hold up to `size` permits that it does not spend, and others are refused meanwhile.
+    /// They go back after a second or two; those of a process that died after three.
+    ///
+    /// A lease never is more than a tenth of a quota's burst, all of them never are more than
+    /// half of it, and what is left in the end is handed out one by one. It grows with what
+    /// is spent within a second, so subjects that come once have none. Sliding windows, and
+    /// quotas with a burst below 10, are always asked for. What clients are told is left may
+    /// be a second old.
+    ///
+    /// # Panics
+    /// When it is called outside of a tokio runtime.
+    pub fn with_leases(redis: &Redis, size: NonZeroU32) -> Self {
+        Self::start(redis, Some(Arc::new(Leases::new(size.get()))))
+    }
+
+    fn start(redis: &Redis, leases: Option<Arc<Leases>>) -> Self {
+        let (orders, queue) = mpsc::channel(QUEUE);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let courier = Courier::new(
+            queue,
+            orders.downgrade(),
+            redis,
+            leases.clone(),
+            Arc::clone(&dropped),
+        );
+        // Ends with the last sender.
+        tokio::spawn(courier.run());
+        Self {
+            orders,
+            redis: redis.clone(),
+            leases,
+            dropped,
+        }
+    }
+
+    /// What goes on, for metrics.
+    pub fn stats(&self) -> RedisLimitsStats {
+        let (followed, leased) = self.leases.as_ref().map_or((0, 0), |leases| leases.sizes());
+        RedisLimitsStats {
+            waiting: self.orders.max_capacity() - self.orders.capacity(),
+            dropped: self.dropped.load(Ordering::Relaxed),
+            followed,
+            leased,
+        }
+    }
+}
+
+impl LimitStore for RedisLimits {
+    type Wait = RedisWait;
+
+    fn take(&self, buckets: &[Bucket<'_>]) -> Answer<RedisWait> {
+        if let Some(leases) = &self.leases {
+            let (decision, orders) = leases.take(buckets, self.redis.namespace());
+            for order in orders {
+                if let Err(error) = self.orders.try_send(Order::Lease(order))
+                    && let Order::Lease(order) = error.into_inner()
+                {
+                    courier::refuse(leases.answered(&order, None));
+                }
+            }
+            if let Some(decision) = decision {
+                return Answer::Ready(Ok(decision));
+            }
+        }
+        let (reply, decision) = oneshot::channel();
+        let lines = buckets.iter().map(|bucket| Line::new(bucket, self.redis.namespace()));
+        let order = Order::Take {
+            lines: lines.collect(),
+            reply,
+        };
+        let order = match &self.leases {
+            Some(leases) => leases.park(order),
+            None => Some(order),
+        };
+        match order.map_or(Ok(()), |order| self.orders.try_send(order)) {
+            Ok(()) => Answer::Wait(RedisWait(decision)),
+            Err(TrySendError::Full(_)) => Answer::Ready(Err(StoreError::new(StoreErrorKind::Busy))),
+            Err(TrySendError::Closed(_)) => Answer::Ready(Err(gone())),
+        }
+    }
+
+    fn settle(&self, bucket: &Bucket<'_>, delta: i64) {
+        let line = Line::new(bucket, self.redis.namespace());
+        if self.orders.try_send(Order::Settle { line, delta }).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The runtime that the store lived in has ended.
+fn gone() -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable)
+}
+
+impl fmt::Debug for RedisLimits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisLimits")
+            .field("redis", &self.redis)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What [`RedisLimits`] have to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RedisLimitsStats {
+    /// Orders that wait to be sent now.
+    pub waiting: usize,
+    /// Debits after the fact that never reached Redis, in all.
+    pub dropped: u64,
+    /// Buckets that have a lease, or may have one soon.
+    pub followed: usize,
+    /// Permits that are leased and not spent now.
+    pub leased: u64,
+}
+
+/// A decision that is on its way from Redis.
+#[derive(Debug)]
+pub struct RedisWait(oneshot::Receiver<Result<Decision, StoreError>>);
+
+impl Future for RedisWait {
+    type Output = Result<Decision, StoreError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let decision = Pin::new(&mut self.0).poll(cx);
+        decision.map(|decision| decision.unwrap_or_else(|_| Err(gone())))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,261 @@
+//! Many orders as one call, and what comes back.
+//!
+//! All numbers are doubles, big-endian; times are whole microseconds and the nanoseconds
+//! over. A take is the count of its buckets and for each of them the kind, the key's index
+//! and six numbers:
+//!
+//! - GCRA: the highest debt that lets it in, the price, and the longest debt there is;
+//! - sliding window: the length in milliseconds, how much may be used at most, the price.
+//!
+//! Back come the time, and for each take two numbers a bucket, as they were before it (the
+//! debt, or the counts of both windows), and whether it was let in; for each lease whether
+//! it was made, and the debt with it.
+
+use std::{collections::HashMap, time::Duration};
+
+use foldhash::fast::RandomState;
+use stockade_rate_limit::{Algorithm, Decision, Level, Quota, gcra, sliding};
+
+use super::{
+    lease::{self, Granted},
+    order::{LeaseOrder, Line, Order},
+};
+
+const GCRA: u8 = 0;
+const SLIDING: u8 = 1;
+const SETTLE: u8 = 0;
+const LEASE: u8 = 255;
+
+/// The keys of these orders, each once, and the orders packed.
+pub(super) fn pack(orders: &[Order]) -> (Vec<&str>, Vec<u8>) {
+    let mut packed = Packed::default();
+    for order in orders {
+        match order {
+            Order::Take { lines, .. } => packed.take(lines),
+            Order::Settle { line, delta } => packed.settle(line, *delta),
+            Order::Lease(order) => packed.lease(order),
+        }
+    }
+    (packed.keys, packed.bytes)
+}
+
+/// What the script said to an order.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Taken(Decision),
+    Settled,
+    Leased(Granted),
+}
+
+/// What the script said to each of these orders; `None` where it is no such thing.
+pub(super) fn unpack(orders: &[Order], answer: &[u8]) -> Option<Vec<Outcome>> {
+    let mut answer = Answer(answer);
+    let now = answer.number()? as u64 * NANOS;
+    let outcomes = orders.iter().map(|order| {
+        Some(match order {
+            Order::Take { lines, .. } => Outcome::Taken(answer.decision(lines, now)?),
+            Order::Settle { .. } => Outcome::Settled,
+            Order::Lease(_) => Outcome::Leased(Granted {
+                granted: answer.byte()? == 1,
+                now,
+                full_at: now + answer.time()?,
+            }),
+        })
+    });
+    outcomes.collect()
+}
+
+/// In a microsecond.
+const NANOS: u64 = 1_000;
+
+#[derive(Default)]
+struct Packed<'o> {
+    keys: Vec<&'o str>,
+    /// Lua counts from 1.
+    indices: HashMap<&'o str, u16, RandomState>,
+    bytes: Vec<u8>,
+}
+
+impl<'o> Packed<'o> {
+    fn take(&mut self, lines: &'o [Line]) {
+        // There are few quotas in a request; see Limits::MAX_QUOTAS.
+        self.bytes.push(lines.len() as u8);
+        for line in lines {
+            let Line {
+                key, quota, cost, ..
+            } = line;
+            self.kind_and_key(quota, key);
+            match quota.algorithm() {
+                Algorithm::SlidingWindow => {
+                    let never = *cost > quota.count();
+                    let most = match never {
+                        true => -1.0,
+                        false => f64::from(quota.count() - (*cost).max(1)),
+                    };
+                    self.numbers([length(quota), most, f64::from(*cost), 0.0, 0.0, 0.0]);
+                }
+                _ => {
+                    match cost.max(&1) <= &quota.max_burst() {
+                        true => self.time(times(quota, quota.max_burst() - (*cost).max(1))),
+                        false => self.numbers([-1.0, 0.0]),
+                    }
+                    self.time(times(quota, *cost));
+                    self.time(longest(quota));
+                }
+            }
+        }
+    }
+
+    fn settle(&mut self, line: &'o Line, delta: i64) {
+        let Line { key, quota, .. } = line;
+        self.bytes.push(SETTLE);
+        self.bytes.push(u8::from(delta < 0));
+        self.kind_and_key(quota, key);
+        let number = delta.unsigned_abs();
+        match quota.algorithm() {
+            // More than this counts for no window anyway.
+            Algorithm::SlidingWindow => {
+                let number = number.min(u64::from(u32::MAX)) as f64;
+                self.numbers([length(quota), number, 0.0, 0.0]);
+            }
+            _ => {
+                let time = number.saturating_mul(times(quota, 1));
+                self.time(time.min(longest(quota)));
+                self.time(longest(quota));
+            }
+        }
+    }
+
+    fn lease(&mut self, order: &'o LeaseOrder) {
+        let LeaseOrder {
+            key,
+            quota,
+            ends,
+            back,
+            done,
+            want,
+            ..
+        } = order;
+        let burst = quota.max_burst();
+        self.bytes.push(LEASE);
+        self.key(key);
+        self.numbers([*ends as f64]);
+        self.time(times(quota, *back));
+        self.time(times(quota, *done));
+        self.time(times(quota, *want));
+        self.time(times(quota, burst.saturating_sub(*want)));
+        // Half of the burst is always there for those without a lease.
+        self.time(times(quota, (burst / 2).saturating_sub(*want)));
+        self.time(longest(quota));
+        self.numbers([lease::TERM.as_micros() as f64]);
+    }
+
+    fn kind_and_key(&mut self, quota: &Quota, key: &'o str) {
+        self.bytes.push(match quota.algorithm() {
+            Algorithm::SlidingWindow => SLIDING,
+            _ => GCRA,
+        });
+        self.key(key);
+    }
+
+    fn key(&mut self, key: &'o str) {
+        let index = *self.indices.entry(key).or_insert_with(|| {
+            self.keys.push(key);
+            // At most one for each bucket of a batch.
+            self.keys.len() as u16
+        });
+        self.bytes.extend_from_slice(&index.to_be_bytes());
+    }
+
+    fn time(&mut self, nanos: u64) {
+        self.numbers([(nanos / NANOS) as f64, (nanos % NANOS) as f64]);
+    }
+
+    fn numbers<const N: usize>(&mut self, numbers: [f64; N]) {
+        for number in numbers {
+            self.bytes.extend_from_slice(&number.to_be_bytes());
+        }
+    }
+}
+
+/// The time that so many take to come back, in nanoseconds; a burst takes a year at most.
+pub(super) fn times(quota: &Quota, number: u32) -> u64 {
+    quota.interval().as_nanos() as u64 * u64::from(number)
+}
+
+/// See [`gcra`].
+fn longest(quota: &Quota) -> u64 {
+    2 * times(quota, quota.max_burst())
+}
+
+fn length(quota: &Quota) -> f64 {
+    quota.period().as_millis() as f64
+}
+
+struct Answer<'a>(&'a [u8]);
+
+impl Answer<'_> {
+    fn decision(&mut self, lines: &[Line], now: u64) -> Option<Decision> {
+        let states = lines.iter().map(|line| {
+            Some(match line.quota.algorithm() {
+                Algorithm::SlidingWindow => {
+                    let number = now / line.quota.period().as_nanos() as u64 & 0xff_ffff;
+                    number << 40 | (self.number()? as u64) << 20 | self.number()? as u64
+                }
+                _ => now + self.time()?,
+            })
+        });
+        let states: Vec<u64> = states.collect::<Option<_>>()?;
+        let allowed = self.byte()? == 1;
+        let levels = lines.iter().zip(states).map(|(line, state)| {
+            let level = take(state, &line.quota, now, line.cost);
+            match (allowed, level.allows()) {
+                // Another one refused the request. What costs nothing changes nothing.
+                (false, true) => take(state, &line.quota, now, 0),
+                _ => level,
+            }
+        });
+        let decision = Decision::new(levels);
+        // The script has decided, and debited. It sees the same but where the server's
+        // clock was put back, or in counts of so many that doubles are not exact.
+        Some(match decision.allows() == allowed {
+            true => decision,
+            false => forced(&decision, allowed),
+        })
+    }
+
+    /// In nanoseconds.
+    fn time(&mut self) -> Option<u64> {
+        Some(self.number()? as u64 * NANOS + self.number()? as u64)
+    }
+
+    fn number(&mut self) -> Option<f64> {
+        let (number, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(f64::from_be_bytes(*number))
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        let (byte, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*byte)
+    }
+}
+
+fn take(state: u64, quota: &Quota, now: u64, cost: u32) -> Level {
+    match quota.algorithm() {
+        Algorithm::SlidingWindow => sliding::take(state, quota, now, cost).1,
+        _ => gcra::take(state, quota, now, cost).1,
+    }
+}
+
+fn forced(decision: &Decision, allowed: bool) -> Decision {
+    let retry_after = match allowed {
+        true => Duration::ZERO,
+        false => Duration::from_millis(1),
+    };
+    let levels = decision.levels().iter();
+    Decision::new(levels.map(|level| {
+        Level::new(level.remaining(), level.reset_after(), retry_after)
+    }))
+}

@@ -1,0 +1,71 @@
+//! What the script is asked for.
+
+use std::time::Instant;
+
+use stockade_rate_limit::{Bucket, Decision, Quota, StoreError};
+use tokio::sync::oneshot;
+
+use super::lease::{self, LeaseId};
+use crate::Namespace;
+
+/// One order to the script.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// A decision on all buckets of a request.
+    Take { lines: Vec<Line>, reply: Reply },
+    /// A debit after the fact.
+    Settle { line: Line, delta: i64 },
+    /// Permits for this process.
+    Lease(LeaseOrder),
+}
+
+pub(super) type Reply = oneshot::Sender<Result<Decision, StoreError>>;
+
+impl Order {
+    /// Whether somebody still waits for it.
+    pub(super) fn is_wanted(&self) -> bool {
+        match self {
+            Self::Take { reply, .. } => !reply.is_closed(),
+            Self::Settle { .. } | Self::Lease(_) => true,
+        }
+    }
+}
+
+/// One bucket.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) id: LeaseId,
+    pub(super) key: Box<str>,
+    pub(super) quota: Quota,
+    pub(super) cost: u32,
+}
+
+impl Line {
+    pub(super) fn new(bucket: &Bucket<'_>, namespace: &Namespace) -> Self {
+        let key = namespace.subject_key("limit", bucket.lane().key(), &bucket.subject());
+        Self {
+            id: lease::id(bucket),
+            key: key.into(),
+            quota: bucket.quota(),
+            cost: bucket.cost(),
+        }
+    }
+}
+
+/// A change of what is held for this process: permits that go back, and new ones.
+#[derive(Debug)]
+pub(super) struct LeaseOrder {
+    pub(super) id: LeaseId,
+    pub(super) key: Box<str>,
+    pub(super) quota: Quota,
+    /// Until when, by Redis's clock in microseconds, something is held; 0 where nothing is.
+    pub(super) ends: u64,
+    /// Permits that were not spent.
+    pub(super) back: u32,
+    /// Permits that need not be held any more, spent or not.
+    pub(super) done: u32,
+    /// New permits.
+    pub(super) want: u32,
+    /// When it was made.
+    pub(super) at: Instant,
+}

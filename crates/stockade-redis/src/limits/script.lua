@@ -1,0 +1,227 @@
+-- Many orders of many requests, in one step. KEYS are the buckets, each of them once; ARGV[1]
+-- holds the orders, packed as batch.rs says. What is decided is decided as the crate
+-- stockade-rate-limit does, in its modules gcra and sliding.
+--
+-- A number of Lua is a double and exact up to 2^53, which is 104 days of nanoseconds. So a
+-- time is a pair: whole microseconds, and the nanoseconds over.
+
+local GCRA = 0
+local SETTLE, LEASE = 0, 255
+local LONGEST_COUNT = 1048575
+local unpack_from, pack, floor = struct.unpack, struct.pack, math.floor
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+local texts = redis.call('MGET', unpack(KEYS))
+local buckets = {}
+
+local function plus(it, us, ns)
+  it.us, it.ns = it.us + us, it.ns + ns
+  if it.ns >= 1000 then
+    it.us, it.ns = it.us + 1, it.ns - 1000
+  end
+end
+
+-- Never less than nothing.
+local function minus(it, us, ns)
+  it.us, it.ns = it.us - us, it.ns - ns
+  if it.ns < 0 then
+    it.us, it.ns = it.us - 1, it.ns + 1000
+  end
+  if it.us < 0 then
+    it.us, it.ns = 0, 0
+  end
+end
+
+local function within(it, us, ns)
+  return it.us < us or it.us == us and it.ns <= ns
+end
+
+-- A GCRA bucket as its debt. Leases are debts that were made for later: as long as somebody
+-- may still spend them, the debt does not fall below what is held for them.
+local function debt(i, longest_us, longest_ns)
+  local it = buckets[i]
+  if it then
+    return it
+  end
+  local text = texts[i] or ''
+  local us, ns = string.match(text, '^(%d+)(%d%d%d)$')
+  local held, till = nil, 0
+  if not us then
+    local held_us, held_ns
+    us, ns, held_us, held_ns, till =
+      string.match(text, '^(%d+)(%d%d%d),(%d+)(%d%d%d),(%d+)$')
+    till = tonumber(till or 0)
+    if till > now then
+      held = { us = tonumber(held_us), ns = tonumber(held_ns) }
+    end
+  end
+  it = { us = (us or 0) - now, ns = tonumber(ns or 0), held = held, till = till }
+  if it.us < 0 then
+    it.us, it.ns = 0, 0
+  elseif not within(it, longest_us, longest_ns) then
+    -- The clock was put back.
+    it.us, it.ns, it.changed = longest_us, longest_ns, true
+  end
+  if held and within(it, held.us, held.ns) then
+    it.us, it.ns = held.us, held.ns
+  end
+  buckets[i] = it
+  return it
+end
+
+-- A sliding window as its two counts; the length is in milliseconds.
+local function window(i, length)
+  local it = buckets[i]
+  if it then
+    return it
+  end
+  local number = floor(now / (length * 1000))
+  local stored, before, this = string.match(texts[i] or '', '^(%d+),(%d+),(%d+)$')
+  local behind = number - (stored or 0)
+  it = { length = length, number = number, before = 0, this = 0 }
+  it.left = length - floor((now - number * length * 1000) / 1000)
+  if behind == 1 then
+    it.before = tonumber(this)
+  elseif behind <= 0 then
+    it.before, it.this = tonumber(before), tonumber(this)
+    if behind == -1 then
+      -- Somebody with a later clock was here: a server that has failed.
+      it.number, it.left = number + 1, length
+    else
+      it.changed = behind < 0
+    end
+  end
+  buckets[i] = it
+  return it
+end
+
+local function used(it)
+  return math.ceil(it.before * it.left / it.length) + it.this
+end
+
+local orders, at = ARGV[1], 1
+local answers, answered = { pack('>d', now) }, 1
+
+local function answer(text)
+  answered = answered + 1
+  answers[answered] = text
+end
+
+-- Of the request that is looked at: its buckets, and what is debited from each.
+local taken, price, price_ns = {}, {}, {}
+
+local function take(count)
+  local allowed = true
+  for n = 1, count do
+    local kind, i, a, b, c, d, longest_us, longest_ns, next =
+      unpack_from('>BHdddddd', orders, at)
+    at, price[n], price_ns[n] = next, c, d
+    if kind == GCRA then
+      local it = debt(i, longest_us, longest_ns)
+      taken[n] = it
+      allowed = within(it, a, b) and allowed
+      answer(pack('>dd', it.us, it.ns))
+    else
+      local it = window(i, a)
+      taken[n] = it
+      allowed = used(it) <= b and allowed
+      answer(pack('>dd', it.before, it.this))
+    end
+  end
+  answer(allowed and '\1' or '\0')
+  if not allowed then
+    return
+  end
+  for n = 1, count do
+    local it = taken[n]
+    if it.length then
+      it.this = it.this + price[n]
+    else
+      plus(it, price[n], price_ns[n])
+    end
+    it.changed = true
+  end
+end
+
+local function settle()
+  local back, kind, i, a, b, c, d, next = unpack_from('>BBHdddd', orders, at)
+  at = next
+  local it
+  if kind == GCRA then
+    it = debt(i, c, d)
+    if back == 1 then
+      minus(it, a, b)
+    else
+      plus(it, a, b)
+      if not within(it, c, d) then
+        it.us, it.ns = c, d
+      end
+    end
+  else
+    it = window(i, a)
+    if back == 1 then
+      it.before = math.max(it.before - math.max(b - it.this, 0), 0)
+      it.this = math.max(it.this - b, 0)
+    else
+      it.this = math.min(it.this + b, LONGEST_COUNT)
+    end
+  end
+  it.changed = true
+end
+
+-- Gives back what was not spent, and lets go of what was; then makes a new lease, where that
+-- leaves room. A lease that nothing is held for any more gives nothing back.
+local function lease()
+  local i, ends, back_us, back_ns, done_us, done_ns, want_us, want_ns, room_us, room_ns,
+    most_us, most_ns, longest_us, longest_ns, term, next =
+    unpack_from('>Hdddddddddddddd', orders, at)
+  at = next
+  local it, granted = debt(i, longest_us, longest_ns), false
+  it.held = it.held or { us = 0, ns = 0 }
+  if ends == 0 or ends >= now then
+    minus(it, back_us, back_ns)
+    minus(it.held, done_us, done_ns)
+    granted = (want_us > 0 or want_ns > 0)
+      and within(it, room_us, room_ns)
+      and within(it.held, most_us, most_ns)
+    if granted then
+      plus(it, want_us, want_ns)
+      plus(it.held, want_us, want_ns)
+      it.till = now + term
+    end
+    it.changed = true
+  end
+  answer(pack('>Bdd', granted and 1 or 0, it.us, it.ns))
+end
+
+while at <= #orders do
+  local count, next = unpack_from('B', orders, at)
+  at = next
+  if count == SETTLE then
+    settle()
+  elseif count == LEASE then
+    lease()
+  else
+    take(count)
+  end
+end
+
+for i, it in pairs(buckets) do
+  if it.changed then
+    local text, until_ms
+    if it.length then
+      text = string.format('%.0f,%.0f,%.0f', it.number, it.before, it.this)
+      until_ms = (it.number + 2) * it.length - floor(now / 1000)
+    else
+      text = string.format('%.0f%03d', now + it.us, it.ns)
+      until_ms = math.ceil((it.us + 1) / 1000)
+      if it.till > now and (it.held.us > 0 or it.held.ns > 0) then
+        text = text .. string.format(',%.0f%03d,%.0f', it.held.us, it.held.ns, it.till)
+        until_ms = math.max(until_ms, math.ceil((it.till - now) / 1000))
+      end
+    end
+    redis.call('SET', KEYS[i], text, 'PX', until_ms)
+  end
+end
+return table.concat(answers)

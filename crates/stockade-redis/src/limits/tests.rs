@@ -1,0 +1,170 @@
+//! The script against the store of one process: the same orders, the same decisions.
+
+#[path = "../../tests/support/server.rs"]
+#[allow(dead_code, unreachable_pub, reason = "other tests need the rest")]
+mod server;
+
+use std::{cell::RefCell, time::Duration};
+
+use proptest::prelude::*;
+use redis::{Client, Connection, Script};
+use stockade_core::Timestamp;
+use stockade_rate_limit::{Answer, Decision, LimitStore, MemoryLimitStore, OwnedBucket, Quota};
+use stockade_testkit::FakeClock;
+use tokio::sync::oneshot;
+
+use super::{
+    batch::{self, Outcome},
+    order::{Line, Order},
+};
+use crate::Namespace;
+use server::Server;
+
+/// When the tests begin, in microseconds.
+const START: u64 = 1_800_000_000_000_000;
+
+/// What can be done, by numbers that choose among the subjects and the quotas.
+#[derive(Clone, Debug)]
+enum Step {
+    Advance(u64),
+    Take(Vec<(u8, u8, u32)>),
+    Settle(u8, u8, i64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let day = 86_400_000_000_u64;
+    let time = prop_oneof![
+        0..2_000_000_u64,
+        0..7_200_000_000_u64,
+        0..3 * day,
+        300 * day..600 * day,
+    ];
+    let cost = prop_oneof![4 => Just(1), 1 => Just(0), 3 => 0..12_u32, 1 => any::<u32>()];
+    let take = (0..2_u8, 0..QUOTAS as u8, cost);
+    let delta = prop_oneof![-20..20_i64, any::<i64>()];
+    prop_oneof![
+        2 => time.prop_map(Step::Advance),
+        6 => prop::collection::vec(take, 1..4).prop_map(Step::Take),
+        1 => (0..2_u8, 0..QUOTAS as u8, delta).prop_map(|(a, b, c)| Step::Settle(a, b, c)),
+    ]
+}
+
+const QUOTAS: usize = 6;
+
+/// Slow ones, since the keys expire by a clock that the test does not hold.
+fn quotas() -> [Quota; QUOTAS] {
+    let long = Duration::from_secs(366 * 86_400);
+    [
+        Quota::per_hour(7),
+        Quota::per_day(1_000).burst(3),
+        Quota::new(10, long).unwrap(),
+        Quota::sliding(5, Duration::from_secs(3_600)).unwrap(),
+        Quota::sliding(1_000, Duration::from_millis(86_400_001)).unwrap(),
+        Quota::sliding(11, long).unwrap(),
+    ]
+}
+
+fn bucket(subject: u8, quota: u8, cost: u32) -> OwnedBucket {
+    let quota = usize::from(quota);
+    OwnedBucket::new(&format!("limit-{quota}"), &subject.to_string(), quotas()[quota], cost)
+}
+
+/// The script with a clock that the test holds.
+struct ByScript {
+    connection: Connection,
+    script: Script,
+    now: u64,
+}
+
+impl ByScript {
+    fn run(&mut self, orders: &[Order]) -> Vec<Outcome> {
+        let (keys, packed) = batch::pack(orders);
+        let mut call = self.script.prepare_invoke();
+        call.key(keys).arg(packed);
+        call.arg(self.now / 1_000_000).arg(self.now % 1_000_000);
+        let answer: Vec<u8> = call.invoke(&mut self.connection).unwrap();
+        batch::unpack(orders, &answer).unwrap()
+    }
+}
+
+fn line(bucket: &OwnedBucket) -> Line {
+    Line::new(&bucket.as_bucket(), &Namespace::default())
+}
+
+fn in_memory(store: &MemoryLimitStore, buckets: &[OwnedBucket]) -> Decision {
+    let buckets: Vec<_> = buckets.iter().map(OwnedBucket::as_bucket).collect();
+    match store.take(&buckets) {
+        Answer::Ready(decision) => decision.unwrap(),
+        Answer::Wait(never) => match never {},
+    }
+}
+
+#[test]
+fn decides_as_the_store_of_one_process_does() {
+    let server = Server::start();
+    let text = include_str!("script.lua").replace("redis.call('TIME')", "{ ARGV[2], ARGV[3] }");
+    let script = ByScript {
+        connection: Client::open(server.url()).unwrap().get_connection().unwrap(),
+        script: Script::new(&text),
+        now: START,
+    };
+    let steps = prop::collection::vec(step(), 1..60);
+    let config = ProptestConfig {
+        cases: 200,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let script = RefCell::new(script);
+    proptest!(config, |(steps in steps)| {
+        let mut script = script.borrow_mut();
+        let () = redis::cmd("FLUSHALL").query(&mut script.connection).unwrap();
+        script.now = START;
+        let clock = FakeClock::at(Timestamp::from_nanos(START * 1_000));
+        let memory = MemoryLimitStore::with_clock(100, clock.clone());
+        let mut orders = Vec::new();
+        let mut expected = Vec::new();
+        // What comes at one time goes in one call.
+        for step in steps.into_iter().chain([Step::Advance(0)]) {
+            match step {
+                Step::Take(chosen) => {
+                    let mut buckets: Vec<OwnedBucket> = Vec::new();
+                    for (subject, quota, cost) in chosen {
+                        let bucket = bucket(subject, quota, cost);
+                        let key = line(&bucket).key;
+                        if buckets.iter().all(|other| line(other).key != key) {
+                            buckets.push(bucket);
+                        }
+                    }
+                    expected.push(Some(in_memory(&memory, &buckets)));
+                    let lines = buckets.iter().map(line).collect();
+                    let (reply, _) = oneshot::channel();
+                    orders.push(Order::Take { lines, reply });
+                }
+                Step::Settle(subject, quota, delta) => {
+                    let bucket = bucket(subject, quota, 1);
+                    memory.settle(&bucket.as_bucket(), delta);
+                    expected.push(None);
+                    orders.push(Order::Settle { line: line(&bucket), delta });
+                }
+                Step::Advance(time) => {
+                    if !orders.is_empty() {
+                        let outcomes = script.run(&orders);
+                        for (outcome, expected) in outcomes.iter().zip(&expected) {
+                            match (outcome, expected) {
+                                (Outcome::Taken(decision), Some(expected)) => {
+                                    prop_assert_eq!(decision.levels(), expected.levels());
+                                }
+                                (Outcome::Settled, None) => {}
+                                other => prop_assert!(false, "{:?}", other),
+                            }
+                        }
+                    }
+                    orders.clear();
+                    expected.clear();
+                    script.now += time;
+                    clock.advance(Duration::from_micros(time));
+                }
+            }
+        }
+    });
+}

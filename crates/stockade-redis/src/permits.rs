@@ -1,0 +1,248 @@
+//! The permits of many processes.
+
+mod keeper;
+mod queues;
+mod wait;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use redis::Script;
+use stockade_rate_limit::{
+    NoPermit, Patience, PermitAnswer, PermitStore, Place, StoreError, StoreErrorKind,
+};
+use tokio::sync::{Notify, Semaphore, mpsc};
+
+use crate::{Redis, fault::Failure};
+use keeper::Keeper;
+use queues::Queues;
+
+pub use wait::RedisPermitWait;
+
+static ACQUIRE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("permits/acquire.lua")));
+
+/// The most requests that ask for a permit at once, those that wait for one left out.
+const ASKING: usize = 1_024;
+/// The most permits that wait to be given back. One more lives until it expires.
+const RELEASES: usize = 65_536;
+/// How long a permit lives that nobody renews.
+const LIFE: Duration = Duration::from_secs(30);
+const SHORTEST_LIFE: Duration = Duration::from_millis(300);
+
+/// Gives out places that all processes of a namespace share. Clones are one.
+///
+/// 1. A permit is an entry with a deadline, by the server's clock. One task renews those of
+///    this process each third of that time, so the places of a process that died are free
+///    again after it: 30 seconds, unless something else is said.
+/// 2. A permit that is dropped goes back from a queue, and never waits. One that cannot go
+///    back expires.
+/// 3. Data that Redis has lost is put back as permits are renewed. Until then, more may run
+///    at once than the limit says.
+/// 4. Whoever waits for a place is served in order within this process. A place that another
+///    process frees is seen within 50 milliseconds, by whichever process looks first.
+/// 5. Without a connection nothing is given out.
+#[derive(Clone)]
+pub struct RedisPermits(Arc<Shared>);
+
+struct Shared {
+    redis: Redis,
+    life: Duration,
+    /// Makes this process's ids its own.
+    node: String,
+    next: AtomicU64,
+    live: Mutex<HashMap<u64, Arc<Held>>>,
+    releases: mpsc::Sender<Arc<Held>>,
+    lost: AtomicU64,
+    asking: Semaphore,
+    queues: Queues,
+    /// Told when places were given back.
+    freed: Arc<Notify>,
+}
+
+/// The places of one permit.
+struct Held {
+    id: String,
+    keys: Box<[String]>,
+}
+
+impl RedisPermits {
+    /// Permits that live for 30 seconds when their process has died.
+    ///
+    /// # Panics
+    /// When it is called outside of a tokio runtime.
+    pub fn new(redis: &Redis) -> Self {
+        Self::with_life(redis, LIFE)
+    }
+
+    /// Permits that live so long when their process has died; at least 300 milliseconds.
+    ///
+    /// # Panics
+    /// When it is called outside of a tokio runtime.
+    pub fn with_life(redis: &Redis, life: Duration) -> Self {
+        let (releases, queue) = mpsc::channel(RELEASES);
+        let mut node = [0; 8];
+        getrandom::fill(&mut node).expect("the system has random numbers");
+        let shared = Arc::new(Shared {
+            redis: redis.clone(),
+            life: life.max(SHORTEST_LIFE),
+            node: format!("{:016x}", u64::from_be_bytes(node)),
+            next: AtomicU64::new(0),
+            live: Mutex::default(),
+            releases,
+            lost: AtomicU64::new(0),
+            asking: Semaphore::new(ASKING),
+            queues: Queues::default(),
+            freed: Arc::default(),
+        });
+        // Ends with the last permit, and the store.
+        tokio::spawn(Keeper::new(&shared, queue).run());
+        Self(shared)
+    }
+
+    /// What goes on, for metrics.
+    pub fn stats(&self) -> RedisPermitsStats {
+        RedisPermitsStats {
+            live: self.0.live().len(),
+            waiting: self.0.queues.waiting(),
+            lost: self.0.lost.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl PermitStore for RedisPermits {
+    type Permit = RedisPermit;
+    type Wait = RedisPermitWait;
+
+    fn acquire(
+        &self,
+        places: &[Place<'_>],
+        patience: Option<Patience>,
+    ) -> PermitAnswer<RedisPermit, RedisPermitWait> {
+        let namespace = self.0.redis.namespace();
+        let keys = places
+            .iter()
+            .map(|place| namespace.subject_key("permits", place.limit(), &place.subject()));
+        let keys: Box<[String]> = keys.collect();
+        let most: Box<[u32]> = places.iter().map(|place| place.max().get()).collect();
+        let shared = Arc::clone(&self.0);
+        PermitAnswer::Wait(RedisPermitWait::new(async move {
+            wait::acquire(&shared, &keys, &most, patience).await
+        }))
+    }
+}
+
+impl Shared {
+    /// Asks once.
+    async fn ask(self: &Arc<Self>, keys: &[String], most: &[u32]) -> Result<RedisPermit, NoPermit> {
+        let _asking = self
+            .asking
+            .try_acquire()
+            .map_err(|_| NoPermit::Failed(StoreError::new(StoreErrorKind::Busy)))?;
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let held = Arc::new(Held {
+            id: format!("{}-{number}", self.node),
+            keys: keys.into(),
+        });
+        let mut call = ACQUIRE.prepare_invoke();
+        for key in keys {
+            call.key(key);
+        }
+        call.arg(&held.id).arg(millis(self.life));
+        for most in most {
+            call.arg(*most);
+        }
+        // From here on there may be a place in Redis, whatever becomes of the answer.
+        let permit = RedisPermit {
+            shared: Arc::clone(self),
+            number,
+            held: Some(held),
+        };
+        let full: Result<usize, Failure> = self.redis.link().run(&call).await;
+        match full {
+            Ok(0) => {
+                if let Some(held) = &permit.held {
+                    self.live().insert(number, Arc::clone(held));
+                }
+                Ok(permit)
+            }
+            Ok(full) => {
+                permit.forget();
+                Err(NoPermit::Full { place: full - 1 })
+            }
+            Err(failure) => Err(NoPermit::Failed(failure.into())),
+        }
+    }
+
+    fn live(&self) -> MutexGuard<'_, HashMap<u64, Arc<Held>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    time.as_millis() as u64
+}
+
+impl fmt::Debug for RedisPermits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisPermits")
+            .field("redis", &self.0.redis)
+            .field("life", &self.0.life)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What [`RedisPermits`] have to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RedisPermitsStats {
+    /// Permits of this process in use now.
+    pub live: usize,
+    /// Requests of this process that wait for a place now.
+    pub waiting: usize,
+    /// Permits that could not be given back, in all; they expired.
+    pub lost: u64,
+}
+
+/// The places of one request; given back when this is dropped.
+pub struct RedisPermit {
+    shared: Arc<Shared>,
+    number: u64,
+    held: Option<Arc<Held>>,
+}
+
+impl RedisPermit {
+    /// There is nothing to give back.
+    fn forget(mut self) {
+        self.held = None;
+    }
+}
+
+impl Drop for RedisPermit {
+    fn drop(&mut self) {
+        let Some(held) = self.held.take() else {
+            return;
+        };
+        // First of all nobody renews it any more.
+        self.shared.live().remove(&self.number);
+        if self.shared.releases.try_send(held).is_err() {
+            self.shared.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl fmt::Debug for RedisPermit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let places = self.held.as_ref().map_or(0, |held| held.keys.len());
+        f.debug_struct("RedisPermit")
+            .field("places", &places)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,75 @@
+//! Who waits for a place, in this process.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// One queue a place. There are no more of them than requests that wait.
+#[derive(Default)]
+pub(super) struct Queues(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    queues: HashMap<String, Queue>,
+    waiting: usize,
+}
+
+#[derive(Default)]
+struct Queue {
+    /// Served in the order in which it was asked for.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    waiting: usize,
+}
+
+impl Queues {
+    /// The first of these places that somebody waits for.
+    pub(super) fn contested(&self, keys: &[String]) -> Option<usize> {
+        let state = self.lock();
+        keys.iter().position(|key| state.queues.contains_key(key))
+    }
+
+    /// Enters the queue of a place; `None` where so many wait already.
+    pub(super) fn enter(&self, key: &str, most: usize) -> Option<Waiting<'_>> {
+        let mut state = self.lock();
+        if state.waiting >= most {
+            return None;
+        }
+        state.waiting += 1;
+        let queue = state.queues.entry(key.to_owned()).or_default();
+        queue.waiting += 1;
+        Some(Waiting {
+            turn: Arc::clone(&queue.turn),
+            queues: self,
+            key: key.to_owned(),
+        })
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().waiting
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place in a queue; whoever drops it has left.
+pub(super) struct Waiting<'q> {
+    pub(super) turn: Arc<tokio::sync::Mutex<()>>,
+    queues: &'q Queues,
+    key: String,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut state = self.queues.lock();
+        state.waiting -= 1;
+        if let Some(queue) = state.queues.get_mut(&self.key) {
+            queue.waiting -= 1;
+            if queue.waiting == 0 {
+                state.queues.remove(&self.key);
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! A permit that is on its way, or waited for.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use stockade_rate_limit::{NoPermit, Patience};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::{RedisPermit, Shared};
+
+/// How often whoever is first in a queue looks for places that other processes have freed.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A permit that is on its way from Redis, or waited for.
+///
+/// Dropped before it is ready, it gives back what it may have got.
+pub struct RedisPermitWait(Pin<Box<Answer>>);
+
+type Answer = dyn Future<Output = Result<RedisPermit, NoPermit>> + Send;
+
+impl RedisPermitWait {
+    pub(super) fn new(
+        answer: impl Future<Output = Result<RedisPermit, NoPermit>> + Send + 'static,
+    ) -> Self {
+        Self(Box::pin(answer))
+    }
+}
+
+impl Future for RedisPermitWait {
+    type Output = Result<RedisPermit, NoPermit>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for RedisPermitWait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisPermitWait").finish_non_exhaustive()
+    }
+}
+
+pub(super) async fn acquire(
+    shared: &Arc<Shared>,
+    keys: &[String],
+    most: &[u32],
+    patience: Option<Patience>,
+) -> Result<RedisPermit, NoPermit> {
+    let Some(patience) = patience else {
+        return shared.ask(keys, most).await;
+    };
+    let place = match shared.queues.contested(keys) {
+        Some(place) => place,
+        None => match shared.ask(keys, most).await {
+            Err(NoPermit::Full { place }) => place,
+            other => return other,
+        },
+    };
+    let full = NoPermit::Full { place };
+    let Some(waiting) = shared.queues.enter(&keys[place], patience.max_waiters) else {
+        return Err(full);
+    };
+    let deadline = Instant::now() + patience.timeout;
+    let turn = Arc::clone(&waiting.turn);
+    let Ok(_turn) = timeout_at(deadline, turn.lock()).await else {
+        return Err(full);
+    };
+    loop {
+        // Listens before it asks, so that nothing is freed unheard.
+        let mut freed = std::pin::pin!(shared.freed.notified());
+        freed.as_mut().enable();
+        match shared.ask(keys, most).await {
+            Err(NoPermit::Full { .. }) => {}
+            other => return other,
+        }
+        let now = Instant::now();
+        if now >= deadline {
+            return Err(full);
+        }
+        tokio::select! {
+            () = freed => {}
+            () = sleep_until(deadline.min(now + LOOK)) => {}
+        }
+    }
+}

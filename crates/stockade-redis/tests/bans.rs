@@ -1,0 +1,135 @@
+//! Bans that replicas share through a real Redis.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use stockade_abuse::{AbuseEvent, AbusePolicy, Detector, Offender};
+use stockade_redis::{Redis, RedisBans};
+use support::{Server, begin, connect};
+use tokio::time::{Instant, sleep};
+
+/// A detector of one replica, and what it was told.
+fn replica(redis: &Redis) -> Detector {
+    Detector::builder(AbusePolicy::new())
+        .store(Arc::new(RedisBans::new(redis)))
+        .build()
+}
+
+fn somebody() -> Offender {
+    "192.0.2.7".parse().unwrap()
+}
+
+/// Waits until this is so, and says how long that took.
+async fn until(what: &str, is_so: impl Fn() -> bool) -> Duration {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(15), "never: {what}");
+        sleep(Duration::from_millis(5)).await;
+    }
+    start.elapsed()
+}
+
+// D10
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bans_and_unbans_hold_everywhere_within_a_second() {
+    let server = Server::start();
+    let (one, other) = (connect(&server).await, connect(&server).await);
+    let (one, other) = (replica(&one), replica(&other));
+    for length in [Some(Duration::from_secs(600)), None] {
+        one.ban(somebody(), length, "by hand");
+        let took = until("banned", || other.why(&somebody()).is_some()).await;
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        let ban = other.why(&somebody()).unwrap();
+        assert_eq!(ban, one.why(&somebody()).unwrap());
+
+        assert!(other.unban(&somebody()));
+        let took = until("unbanned", || one.why(&somebody()).is_none()).await;
+        assert!(took < Duration::from_secs(1), "{took:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_comes_later_knows_all_bans() {
+    let server = Server::start();
+    let redis = connect(&server).await;
+    let one = replica(&redis);
+    for index in 0..1_500 {
+        let key = format!("key:offender-{index}").parse().unwrap();
+        one.ban(key, Some(Duration::from_secs(600)), "5 errors in 30s");
+    }
+    let in_redis = || server.run::<usize>(&["HLEN", "stockade:{default}:bans"]);
+    until("written", || in_redis() == 1_501).await;
+    let late = replica(&redis);
+    until("read", || late.bans().len() == 1_500).await;
+}
+
+// R13
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bans_hold_while_redis_is_away_and_are_written_when_it_comes() {
+    let mut server = Server::absent();
+    let one = replica(&begin(&server.url()));
+    let other = replica(&begin(&server.url()));
+    one.ban(somebody(), None, "by hand");
+    assert!(one.why(&somebody()).is_some());
+    server.restart();
+    until("banned everywhere", || other.why(&somebody()).is_some()).await;
+    assert!(one.why(&somebody()).is_some());
+}
+
+// R13
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_let_in_because_redis_lost_its_data() {
+    let mut server = Server::start();
+    let redis = connect(&server).await;
+    let (said, heard) = std::sync::mpsc::channel();
+    let one = Detector::builder(AbusePolicy::new())
+        .store(Arc::new(RedisBans::new(&redis)))
+        .on_event(move |event| {
+            if let AbuseEvent::ListFailed { error } = event {
+                let _ = said.send(error.to_string());
+            }
+        })
+        .build();
+    let other = replica(&redis);
+    one.ban(somebody(), None, "by hand");
+    until("banned", || other.why(&somebody()).is_some()).await;
+
+    server.run::<()>(&["FLUSHALL"]);
+    let in_redis = || server.run::<usize>(&["EXISTS", "stockade:{default}:bans:log"]);
+    until("begun anew", || in_redis() == 1).await;
+    server.kill();
+    server.restart();
+    redis.connected().await;
+    let next: Offender = "192.0.2.8".parse().unwrap();
+    other.ban(next.clone(), None, "by hand");
+    until("works again", || one.why(&next).is_some()).await;
+    assert!(one.why(&somebody()).is_some() && other.why(&somebody()).is_some());
+    let heard: Vec<_> = heard.try_iter().collect();
+    assert!(heard.iter().any(|error| error.contains("has lost its bans")), "{heard:?}");
+
+    // What ends is still heard of.
+    assert!(one.unban(&somebody()));
+    until("unbanned", || other.why(&somebody()).is_none()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_that_is_no_ban_is_counted_and_bans_nobody() {
+    let server = Server::start();
+    let key = "stockade:{default}:bans";
+    server.run::<()>(&["HSET", key, "0.0.0.0/0", "1 - everybody", "192.0.2.9", "nonsense"]);
+    let (said, heard) = std::sync::mpsc::channel();
+    let redis = connect(&server).await;
+    let one = Detector::builder(AbusePolicy::new())
+        .store(Arc::new(RedisBans::new(&redis)))
+        .on_event(move |event| {
+            if let AbuseEvent::ListTaken { bans, bad_lines } = event {
+                let _ = said.send((*bans, *bad_lines));
+            }
+        })
+        .build();
+    let taken = tokio::task::spawn_blocking(move || heard.recv_timeout(Duration::from_secs(10)));
+    assert_eq!(taken.await.unwrap(), Ok((0, 2)));
+    assert_eq!(one.bans().len(), 0);
+}

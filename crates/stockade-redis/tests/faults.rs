@@ -1,0 +1,280 @@
+//! R13: a real Redis that fails in every way we know of. Each decision comes in time, as the
+//! failure policy says and visibly so, and Redis decides again when it is back.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::{thread, time::Duration};
+
+use stockade_rate_limit::{FailurePolicy, Fallback, Fraction, OwnedBucket, Quota};
+use stockade_redis::{Namespace, Redis, RedisConfig, RedisLimits};
+use support::{Proxy, Server, begin, connect, take};
+use tokio::time::{Instant, sleep, timeout};
+
+const QUOTA: Quota = Quota::per_day(20);
+/// What one process may give away by itself, of 20.
+const LOCAL: u32 = 10;
+
+/// A fallback with each policy, on one connection.
+struct Policies([Fallback<RedisLimits>; 3]);
+
+impl Policies {
+    fn new(redis: &Redis) -> Self {
+        let fraction = Fraction::new(0.5).unwrap();
+        let policies = [
+            FailurePolicy::Deny,
+            FailurePolicy::Allow,
+            FailurePolicy::Local { fraction },
+        ];
+        let store = RedisLimits::new(redis);
+        Self(policies.map(|policy| {
+            Fallback::new(store.clone(), policy).circuit(5, Duration::from_millis(100))
+        }))
+    }
+
+    /// Redis decides: so soon as it may again, and then on everything.
+    async fn are_not_needed(&self) {
+        for fallback in &self.0 {
+            let probe = [OwnedBucket::new("probe", "probe", Quota::per_second(1_000), 1)];
+            let start = Instant::now();
+            loop {
+                let before = fallback.health().decided_without;
+                let answer = take(fallback, &probe).await;
+                let health = fallback.health();
+                if answer.is_ok() && health.up && health.decided_without == before {
+                    break;
+                }
+                assert!(start.elapsed() < Duration::from_secs(20), "{answer:?} {health:?}");
+                sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+
+    /// Redis does not decide, and each policy does what it says, for all to see.
+    async fn decide(&self, fault: &str) {
+        const ASKED: u32 = 30;
+        for fallback in &self.0 {
+            let request = [OwnedBucket::new("limit", fault, QUOTA, 1)];
+            let before = fallback.health();
+            let mut passed = 0;
+            for _ in 0..ASKED {
+                // The deadline is 50 ms; the machine may be busy.
+                let answer = timeout(Duration::from_secs(2), take(fallback, &request));
+                let answer = answer.await.unwrap_or_else(|_| panic!("{fault}: hangs"));
+                match fallback.policy() {
+                    FailurePolicy::Deny => assert!(answer.is_err(), "{fault}: {answer:?}"),
+                    FailurePolicy::Allow => assert!(answer.unwrap().levels().is_empty()),
+                    FailurePolicy::Local { .. } => passed += u32::from(answer.unwrap().allows()),
+                }
+            }
+            if let FailurePolicy::Local { .. } = fallback.policy() {
+                assert_eq!(passed, LOCAL, "{fault}");
+            }
+            let health = fallback.health();
+            assert!(!health.up, "{fault}: {health:?}");
+            let without = health.decided_without - before.decided_without;
+            assert_eq!(without, u64::from(ASKED), "{fault}: {health:?}");
+        }
+    }
+}
+
+/// Counts what Redis lets in of a limit of 20, and expects that it is limited.
+async fn passed(redis: &Redis) -> u32 {
+    let store = RedisLimits::new(redis);
+    let request = [OwnedBucket::new("limit", "counted", QUOTA, 1)];
+    let mut passed = 0;
+    for _ in 0..30 {
+        passed += u32::from(take(&store, &request).await.unwrap().allows());
+    }
+    passed
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn absent_at_start() {
+    let mut server = Server::absent();
+    let policies = Policies::new(&begin(&server.url()));
+    policies.decide("absent").await;
+    server.restart();
+    policies.are_not_needed().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_and_restarted_with_its_data_lost() {
+    let mut server = Server::start();
+    let redis = connect(&server).await;
+    let policies = Policies::new(&redis);
+    policies.are_not_needed().await;
+    assert_eq!(passed(&redis).await, 20);
+    server.kill();
+    policies.decide("killed").await;
+    server.restart();
+    policies.are_not_needed().await;
+    assert_eq!(passed(&redis).await, 20);
+    assert_eq!(passed(&redis).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn held_without_a_word() {
+    let server = Server::start();
+    let policies = Policies::new(&connect(&server).await);
+    policies.are_not_needed().await;
+    server.hold();
+    policies.decide("held").await;
+    server.go_on();
+    policies.are_not_needed().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_by_half_a_second() {
+    let server = Server::start();
+    let proxy = Proxy::to(server.port()).await;
+    let redis = begin(&server.url_at(proxy.port()));
+    redis.connected().await;
+    let policies = Policies::new(&redis);
+    policies.are_not_needed().await;
+    proxy.delay(Duration::from_millis(500));
+    policies.decide("slow").await;
+    proxy.delay(Duration::ZERO);
+    policies.are_not_needed().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_password() {
+    let server = Server::start();
+    let redis = begin(&server.url_with_password("battery-staple"));
+    let policies = Policies::new(&redis);
+    policies.decide("password").await;
+    assert!(!redis.is_connected());
+    server.run::<()>(&["CONFIG", "SET", "requirepass", "battery-staple"]);
+    policies.are_not_needed().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn made_a_replica() {
+    let (server, other) = (Server::start(), Server::start());
+    let policies = Policies::new(&connect(&server).await);
+    policies.are_not_needed().await;
+    server.run::<()>(&["REPLICAOF", "127.0.0.1", &other.port().to_string()]);
+    policies.decide("replica").await;
+    server.run::<()>(&["REPLICAOF", "NO", "ONE"]);
+    policies.are_not_needed().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn loading_its_data() {
+    let server = Server::start_with(&["--enable-debug-command", "local"]);
+    let policies = Policies::new(&connect(&server).await);
+    policies.are_not_needed().await;
+    server.run::<()>(&["DEBUG", "POPULATE", "20000"]);
+    server.run::<()>(&["CONFIG", "SET", "loading-process-events-interval-bytes", "1024"]);
+    server.run::<()>(&["CONFIG", "SET", "key-load-delay", "300"]);
+    thread::scope(|scope| {
+        let reload = scope.spawn(|| server.run::<()>(&["DEBUG", "RELOAD"]));
+        tokio::task::block_in_place(|| {
+            let runtime = tokio::runtime::Handle::current();
+            runtime.block_on(async {
+                sleep(Duration::from_millis(500)).await;
+                policies.decide("loading").await;
+                assert!(!reload.is_finished(), "it was not loading all the time");
+            });
+        });
+        server.run::<()>(&["CONFIG", "SET", "key-load-delay", "0"]);
+    });
+    policies.are_not_needed().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scripts_flushed() {
+    let server = Server::start();
+    let redis = connect(&server).await;
+    assert_eq!(passed(&redis).await, 20);
+    server.run::<()>(&["SCRIPT", "FLUSH"]);
+    assert_eq!(passed(&redis).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_flushed() {
+    let server = Server::start();
+    let redis = connect(&server).await;
+    assert_eq!(passed(&redis).await, 20);
+    server.run::<()>(&["FLUSHALL"]);
+    assert_eq!(passed(&redis).await, 20);
+    assert_eq!(passed(&redis).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn values_of_another_kind() {
+    let server = Server::start();
+    let redis = connect(&server).await;
+    assert_eq!(passed(&redis).await, 20);
+    let keys: Vec<String> = server.run(&["KEYS", "stockade:{default}:limit:*"]);
+    let [key] = &keys[..] else { panic!("{keys:?}") };
+    for wrong in [["RPUSH", key, "x"], ["SET", key, "nonsense"]] {
+        server.run::<()>(&["DEL", key]);
+        server.run::<()>(&wrong);
+        assert_eq!(passed(&redis).await, 20, "{wrong:?}");
+        assert_eq!(passed(&redis).await, 0, "{wrong:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn out_of_memory() {
+    let server = Server::start();
+    let policies = Policies::new(&connect(&server).await);
+    policies.are_not_needed().await;
+    server.run::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+    policies.decide("memory").await;
+    server.run::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+    policies.are_not_needed().await;
+}
+
+/// All 16,384 slots.
+const ALL: [&str; 2] = ["0", "16383"];
+
+async fn is_up(server: &Server) {
+    let start = Instant::now();
+    while !server.run::<String>(&["CLUSTER", "INFO"]).contains("cluster_state:ok") {
+        assert!(start.elapsed() < Duration::from_secs(15), "no cluster");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_finds_all_keys_of_many_requests_in_one_slot() {
+    let server = Server::start_with(&["--cluster-enabled", "yes"]);
+    server.run::<()>(&["CLUSTER", "ADDSLOTSRANGE", ALL[0], ALL[1]]);
+    is_up(&server).await;
+    let store = RedisLimits::new(&connect(&server).await);
+    let request = ["ip", "key", "model"].map(|name| OwnedBucket::new(name, "a", QUOTA, 1));
+    let asked = (0..50).map(|_| take(&store, &request));
+    let tasks: Vec<_> = asked.map(Box::pin).collect();
+    let mut passed = 0;
+    for task in tasks {
+        passed += u32::from(task.await.unwrap().allows());
+    }
+    assert_eq!(passed, 20);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn follows_the_slot_to_another_server_of_the_cluster() {
+    let nodes = [(); 2].map(|()| Server::start_with(&["--cluster-enabled", "yes"]));
+    let slot: u32 = nodes[0].run(&["CLUSTER", "KEYSLOT", "stockade:{chat}:limit"]);
+    let ours = slot.to_string();
+    nodes[1].run::<()>(&["CLUSTER", "ADDSLOTS", &ours]);
+    for (from, to) in [(0, slot - 1), (slot + 1, 16_383)] {
+        let range = [from.to_string(), to.to_string()];
+        nodes[0].run::<()>(&["CLUSTER", "ADDSLOTSRANGE", &range[0], &range[1]]);
+    }
+    nodes[1].run::<()>(&["CLUSTER", "SET-CONFIG-EPOCH", "2"]);
+    let port = nodes[1].port().to_string();
+    nodes[0].run::<()>(&["CLUSTER", "MEET", "127.0.0.1", &port]);
+    is_up(&nodes[0]).await;
+    is_up(&nodes[1]).await;
+
+    let namespace: Namespace = "chat".parse().unwrap();
+    let config = RedisConfig::new(&nodes[0].url()).unwrap().namespace(namespace);
+    let redis = Redis::connect(config).unwrap();
+    Policies::new(&redis).are_not_needed().await;
+    assert_eq!(passed(&redis).await, 20);
+    assert_eq!(nodes[1].run::<usize>(&["DBSIZE"]), 2);
+}

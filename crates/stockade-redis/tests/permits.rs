@@ -1,0 +1,167 @@
+//! Permits of a real Redis.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::{num::NonZeroU32, time::Duration};
+
+use http::Request;
+use stockade_core::{Check, Guard};
+use stockade_rate_limit::{Admitted, By, Concurrency, ConcurrencyLimit};
+use stockade_redis::{RedisPermit, RedisPermits};
+use support::{Server, begin, connect};
+use tokio::time::{Instant, sleep, timeout};
+
+type Permit = Admitted<RedisPermit>;
+
+fn guard(store: &RedisPermits, most: u32) -> Concurrency<RedisPermits> {
+    let most = NonZeroU32::new(most).unwrap();
+    let limit = ConcurrencyLimit::new("streams", By::everything(), most);
+    Concurrency::with_store([limit], store.clone())
+}
+
+/// Asks for a place; `None` where there is none, and the code why.
+async fn ask(guard: &Concurrency<RedisPermits>) -> Result<Permit, String> {
+    let (head, ()) = Request::new(()).into_parts();
+    let permit = match guard.check(&head) {
+        Check::Pass(permit) => Ok(permit),
+        Check::Refuse(refusal) => Err(refusal),
+        Check::Wait(wait) => wait.await,
+    };
+    permit.map_err(|refusal| refusal.code().to_owned())
+}
+
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(15), "never: {what}");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn in_use(server: &Server) -> usize {
+    server.run(&["ZCARD", "stockade:{default}:permits:streams:all"])
+}
+
+// R15
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_replicas_share_the_places() {
+    let server = Server::start();
+    let stores = [
+        RedisPermits::new(&connect(&server).await),
+        RedisPermits::new(&connect(&server).await),
+    ];
+    let guards = [guard(&stores[0], 10), guard(&stores[1], 10)];
+    let mut tasks = Vec::new();
+    for index in 0..200 {
+        let guard = guards[index % 2].clone();
+        tasks.push(tokio::spawn(async move { ask(&guard).await }));
+    }
+    let mut permits = Vec::new();
+    for task in tasks {
+        match task.await.unwrap() {
+            Ok(permit) => permits.push(permit),
+            Err(code) => assert_eq!(code, "CONCURRENCY_LIMIT"),
+        }
+    }
+    assert_eq!(permits.len(), 10);
+    drop(permits);
+    until("all given back", || in_use(&server) == 0).await;
+    assert_eq!(stores[0].stats().live + stores[1].stats().live, 0);
+}
+
+// R10
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_leaves_while_it_asks_holds_nothing() {
+    let server = Server::start();
+    let store = RedisPermits::new(&connect(&server).await);
+    let guard = guard(&store, 1_000);
+    for index in 0..300_u64 {
+        let _ = timeout(Duration::from_micros(index * 3), ask(&guard)).await;
+    }
+    until("all given back", || in_use(&server) == 0 && store.stats().live == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn places_of_a_process_that_died_come_back_and_others_stay() {
+    let server = Server::start();
+    let life = Duration::from_millis(900);
+    let alive = RedisPermits::with_life(&connect(&server).await, life);
+    let kept = ask(&guard(&alive, 2)).await.unwrap();
+    // A runtime that ends is a process that dies: nothing is renewed or given back.
+    let url = server.url();
+    let died = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let permit = runtime.block_on(async {
+            let redis = begin(&url);
+            redis.connected().await;
+            ask(&guard(&RedisPermits::with_life(&redis, life), 2)).await.unwrap()
+        });
+        runtime.shutdown_background();
+        std::mem::forget(permit);
+    });
+    died.join().unwrap();
+    let guard = guard(&alive, 2);
+    assert_eq!(ask(&guard).await.unwrap_err(), "CONCURRENCY_LIMIT");
+    let start = Instant::now();
+    let second = loop {
+        match ask(&guard).await {
+            Ok(permit) => break permit,
+            Err(_) => assert!(start.elapsed() < Duration::from_secs(10)),
+        }
+        sleep(Duration::from_millis(20)).await;
+    };
+    // The first one has been renewed, for longer than it lives by itself.
+    sleep(life * 2).await;
+    assert_eq!(ask(&guard).await.unwrap_err(), "CONCURRENCY_LIMIT");
+    drop((kept, second));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_waits_is_served_in_order_also_by_another_replica() {
+    let server = Server::start();
+    let one = RedisPermits::new(&connect(&server).await);
+    let other = RedisPermits::new(&connect(&server).await);
+    let held = ask(&guard(&one, 1)).await.unwrap();
+    let patient = guard(&other, 1).wait(Duration::from_secs(10), 3);
+    let (served, mut order) = tokio::sync::mpsc::unbounded_channel();
+    for index in 0..3 {
+        let (patient, served) = (patient.clone(), served.clone());
+        tokio::spawn(async move {
+            let permit = ask(&patient).await.unwrap();
+            served.send(index).unwrap();
+            drop(permit);
+        });
+        until("in the queue", || other.stats().waiting == index + 1).await;
+    }
+    assert_eq!(ask(&patient).await.unwrap_err(), "CONCURRENCY_LIMIT");
+    drop(held);
+    for index in 0..3 {
+        assert_eq!(order.recv().await, Some(index));
+    }
+    until("nobody waits", || other.stats().waiting == 0).await;
+
+    let held = ask(&guard(&one, 1).wait(Duration::from_secs(10), 1)).await.unwrap();
+    let impatient = guard(&other, 1).wait(Duration::from_millis(80), 3);
+    assert_eq!(ask(&impatient).await.unwrap_err(), "CONCURRENCY_LIMIT");
+    assert_eq!(other.stats().waiting, 0);
+    drop(held);
+}
+
+// R13
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_redis_nothing_is_given_out_and_lost_data_is_put_back() {
+    let mut server = Server::start();
+    let redis = connect(&server).await;
+    let store = RedisPermits::with_life(&redis, Duration::from_millis(600));
+    let guard = guard(&store, 1);
+    let held = ask(&guard).await.unwrap();
+    server.kill();
+    assert_eq!(ask(&guard).await.unwrap_err(), "LIMITS_UNAVAILABLE");
+    server.restart();
+    redis.connected().await;
+    until("put back", || in_use(&server) == 1).await;
+    assert_eq!(ask(&guard).await.unwrap_err(), "CONCURRENCY_LIMIT");
+    drop(held);
+    until("given back", || in_use(&server) == 0).await;
+}

@@ -1,0 +1,147 @@
+//! A throw-away Redis server: in a temporary folder, on a free port, with a password.
+
+use std::{
+    io::ErrorKind,
+    net::{Ipv4Addr, TcpListener},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use redis::{Client, Cmd, FromRedisValue};
+use tempfile::TempDir;
+
+const PASSWORD: &str = "correct-horse";
+
+/// A server that is killed when this is dropped.
+pub struct Server {
+    folder: TempDir,
+    port: u16,
+    extra: Vec<String>,
+    child: Option<Child>,
+}
+
+impl Server {
+    /// A server that answers.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// A server with more options, such as `--cluster-enabled yes`.
+    pub fn start_with(extra: &[&str]) -> Self {
+        let mut server = Self::absent_with(extra);
+        server.restart();
+        server
+    }
+
+    /// A server that has a port, and does not run yet.
+    pub fn absent() -> Self {
+        Self::absent_with(&[])
+    }
+
+    fn absent_with(extra: &[&str]) -> Self {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Self {
+            folder: TempDir::new().unwrap(),
+            port: free.local_addr().unwrap().port(),
+            extra: extra.iter().map(|&option| option.to_owned()).collect(),
+            child: None,
+        }
+    }
+
+    /// Starts it, with nothing in it.
+    pub fn restart(&mut self) {
+        assert!(self.child.is_none(), "it runs");
+        let port = self.port.to_string();
+        let spawned = Command::new("redis-server")
+            .args(["--port", &port, "--bind", "127.0.0.1"])
+            .args(["--requirepass", PASSWORD, "--masterauth", PASSWORD])
+            .args(["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"])
+            .args(&self.extra)
+            .current_dir(self.folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        self.child = Some(match spawned {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                panic!("these tests need redis-server: apt-get install redis-server")
+            }
+            spawned => spawned.unwrap(),
+        });
+        let client = self.client();
+        let patience = Instant::now() + Duration::from_secs(20);
+        while client.get_connection().is_err() {
+            assert!(Instant::now() < patience, "redis-server does not start");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Holds it: it keeps its connections and does not answer.
+    pub fn hold(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    pub fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.as_ref().unwrap().id().to_string();
+        let status = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Runs a command.
+    pub fn run<T>(&self, command: &[&str]) -> T
+    where
+        T: FromRedisValue,
+    {
+        let mut connection = self.client().get_connection().unwrap();
+        let mut cmd = Cmd::new();
+        for part in command {
+            cmd.arg(*part);
+        }
+        cmd.query(&mut connection).unwrap()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn url(&self) -> String {
+        url(PASSWORD, self.port)
+    }
+
+    /// With a password that is not the server's.
+    pub fn url_with_password(&self, password: &str) -> String {
+        url(password, self.port)
+    }
+
+    /// Through something that listens on another port.
+    pub fn url_at(&self, port: u16) -> String {
+        url(PASSWORD, port)
+    }
+
+    fn client(&self) -> Client {
+        Client::open(self.url()).unwrap()
+    }
+}
+
+fn url(password: &str, port: u16) -> String {
+    format!("redis://:{password}@127.0.0.1:{port}")
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

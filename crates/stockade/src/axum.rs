@@ -1,0 +1,87 @@
+//! The adapter for axum.
+
+use std::{convert::Infallible, fmt, net::SocketAddr, ops::Deref};
+
+use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, OptionalFromRequestParts};
+use http::{Extensions, StatusCode, request::Parts};
+use stockade_core::{PeerAddr, Principal};
+
+/// The peer that a server put there itself, or that axum's
+/// `into_make_service_with_connect_info::<SocketAddr>()` found.
+pub(crate) fn peer(extensions: &Extensions) -> Option<PeerAddr> {
+    if let Some(peer) = extensions.get() {
+        return Some(*peer);
+    }
+    let ConnectInfo(peer) = extensions.get::<ConnectInfo<SocketAddr>>()?;
+    Some(PeerAddr::from(*peer))
+}
+
+pub(crate) fn route(extensions: &Extensions) -> Option<&str> {
+    extensions.get().map(MatchedPath::as_str)
+}
+
+/// Extracts who makes the request. Behind a fence a `Principal` is in the request's context,
+/// where axum's own `Extension<Principal>` does not look.
+///
+/// ```
+/// use stockade::Authenticated;
+///
+/// async fn hello(Authenticated(principal): Authenticated) -> String {
+///     format!("hello, {}", principal.id())
+/// }
+///
+/// async fn who(principal: Option<Authenticated>) -> String {
+///     principal.map_or("nobody".to_owned(), |principal| principal.id().to_owned())
+/// }
+/// # let _: axum::Router = axum::Router::new()
+/// #     .route("/hello", axum::routing::get(hello))
+/// #     .route("/who", axum::routing::get(who));
+/// ```
+pub struct Authenticated(
+    /// The principal; never the anonymous one.
+    pub Principal,
+);
+
+impl Authenticated {
+    fn of(head: &Parts) -> Option<Self> {
+        let principal = Principal::of(&head.extensions)?;
+        (!principal.is_anonymous()).then(|| Self(principal.clone()))
+    }
+}
+
+impl Deref for Authenticated {
+    type Target = Principal;
+
+    fn deref(&self) -> &Principal {
+        &self.0
+    }
+}
+
+impl<S> FromRequestParts<S> for Authenticated
+where
+    S: Sync,
+{
+    type Rejection = StatusCode;
+
+    /// 401 where nobody is known; the scope guard says so first, unless the route is public.
+    async fn from_request_parts(head: &mut Parts, _state: &S) -> Result<Self, StatusCode> {
+        Self::of(head).ok_or(StatusCode::UNAUTHORIZED)
+    }
+}
+
+impl<S> OptionalFromRequestParts<S> for Authenticated
+where
+    S: Sync,
+{
+    type Rejection = Infallible;
+
+    async fn from_request_parts(head: &mut Parts, _state: &S) -> Result<Option<Self>, Infallible> {
+        Ok(Self::of(head))
+    }
+}
+
+impl fmt::Debug for Authenticated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Authenticated").field(&self.0).finish()
+    }
+}

@@ -1,0 +1,428 @@
+//! The fence: all layers, in the order in which they have to stand.
+
+use std::{fmt, sync::Arc};
+
+use http::{Extensions, Method};
+use stockade_abuse::{AbuseEvent, AbuseGuard, DenyList, Detector, PrincipalGuard};
+use stockade_core::{
+    Authenticator, ContextGuard, EitherAuth, Guard, GuardLayer, PeerAddr, Responder,
+};
+use stockade_jwt::JwtAuth;
+use stockade_key_auth::KeyAuth;
+use stockade_rate_limit::{Concurrency, RateLimit, SharedLimits, TokenBudget};
+use stockade_scope::{Access, ScopeGuard};
+use tower_layer::Layer;
+
+use crate::{Config, ConfigError, RouteAccess};
+
+mod adopt;
+mod cors;
+#[cfg(feature = "sql")]
+mod database;
+mod describe;
+mod event;
+mod keys;
+mod layer;
+mod limits;
+mod store;
+mod tokens;
+mod watch;
+
+pub use adopt::Adopt;
+pub use event::FenceEvent;
+pub use layer::{FenceLayer, FenceService};
+pub use store::{LimitsStore, PermitsStore, StoreHealth};
+pub use watch::Watch;
+
+use adopt::Dialect;
+use cors::Cors;
+use event::Listeners;
+use keys::Keys;
+use store::Stores;
+
+/// Keys or tokens.
+type Identity = Arc<EitherAuth<KeyAuth, JwtAuth>>;
+
+/// All layers of one API. Made from a [`Config`], put around a router or a service with
+/// [`layer`](Self::layer). Cloning shares it.
+///
+/// Keep it, or a service that it is around, as long as the API is served: it follows the
+/// files and stores that it was made from.
+#[derive(Clone)]
+pub struct Fence(Arc<Inner>);
+
+struct Inner {
+    description: String,
+    layer: FenceLayer,
+    detector: Option<Detector>,
+    by_ip: Option<SharedLimits>,
+    by_key: Option<SharedLimits>,
+    token_budget: Option<SharedLimits>,
+    at_once: Option<Concurrency<PermitsStore>>,
+    cors: Option<Cors>,
+    listeners: Listeners,
+    stores: Stores,
+    /// Followed as long as the fence stands.
+    _keys: Keys,
+}
+
+impl Fence {
+    /// The fence of this configuration.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or settings do not go together; the error names them.
+    pub async fn from_config(config: &Config) -> Result<Self, ConfigError> {
+        Self::builder(config).build().await
+    }
+
+    /// A fence with parts that are chosen in the program.
+    pub fn builder(config: &Config) -> FenceBuilder<'_> {
+        FenceBuilder {
+            config,
+            dialect: Dialect::CORE,
+            scopes: None,
+            responder: Responder::default(),
+            metrics: false,
+            listeners: Listeners::default(),
+        }
+    }
+
+    /// The layer: put it on once, after routing, so that the matched route is known.
+    pub fn layer(&self) -> FenceLayer {
+        self.0.layer.clone()
+    }
+
+    /// Who is banned, and why; `None` where abuse is not detected.
+    pub fn detector(&self) -> Option<&Detector> {
+        self.0.detector.as_ref()
+    }
+
+    /// Takes over the quotas, the abuse policy and the web pages of another configuration.
+    /// Keys and deny-lists are followed without that.
+    ///
+    /// # Errors
+    /// When something of it cannot be; then nothing is changed. What was off when the fence
+    /// was made cannot be switched on: that needs a restart, and the error says so.
+    pub fn reload(&self, config: &Config) -> Result<(), ConfigError> {
+        let inner = &self.0;
+        let by_ip = pair("rate_limit.by_ip", &inner.by_ip, limits::by_ip(config)?)?;
+        let by_key = pair("rate_limit.by_key", &inner.by_key, limits::by_key(config)?)?;
+        let tokens = pair("token_budget", &inner.token_budget, limits::tokens(config)?)?;
+        let proxies = &config.client_ip.trusted_proxies;
+        let policy = config.abuse.policy(proxies)?;
+        match (&inner.cors, config.cors.allow_origins.is_empty()) {
+            (Some(cors), _) => cors.replace(&config.cors)?,
+            (None, true) => {}
+            (None, false) => return Err(needs_restart("cors")),
+        }
+        for (shared, limits) in [by_ip, by_key, tokens].into_iter().flatten() {
+            shared.replace(limits);
+        }
+        if let Some(detector) = &inner.detector {
+            detector.set_policy(policy);
+        }
+        inner.listeners.tell(&FenceEvent::Reloaded);
+        Ok(())
+    }
+
+    /// How the store does that replicas share; `None` where there is none. For readiness.
+    pub fn store_health(&self) -> Option<StoreHealth> {
+        self.0.stores.health()
+    }
+
+    /// Sets the gauges: bans, tracked clients, requests at once, the health of stores. Call
+    /// it before metrics are read out.
+    pub fn record_gauges(&self) {
+        if let Some(detector) = &self.0.detector {
+            let stats = detector.stats();
+            gauge("stockade_banned_clients", stats.banned_entities as u64);
+            gauge("stockade_tracked_offenders", stats.tracked_entities as u64);
+            metrics::counter!("stockade_denied_total").absolute(stats.denied_count);
+        }
+        if let Some(at_once) = &self.0.at_once {
+            let stats = at_once.stats();
+            gauge("stockade_requests_in_flight", stats.in_use);
+            gauge("stockade_requests_waiting", stats.waiting);
+        }
+        if let Some(health) = self.store_health() {
+            gauge("stockade_store_up", health.up.into());
+            metrics::counter!("stockade_store_failures_total").absolute(health.failures);
+            let without = health.decided_without;
+            metrics::counter!("stockade_store_decided_without_total").absolute(without);
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
+fn gauge(name: &'static str, value: u64) {
+    metrics::gauge!(name).set(value as f64);
+}
+
+/// What is to be replaced by what.
+fn pair<'f, T>(
+    setting: &str,
+    shared: &'f Option<SharedLimits>,
+    new: Option<T>,
+) -> Result<Option<(&'f SharedLimits, T)>, ConfigError> {
+    match (shared, new) {
+        (Some(shared), Some(new)) => Ok(Some((shared, new))),
+        (None, None) => Ok(None),
+        (Some(_), None) | (None, Some(_)) => Err(needs_restart(setting)),
+    }
+}
+
+fn needs_restart(setting: &str) -> ConfigError {
+    ConfigError::new(format!(
+        "{setting}: it was switched on or off, which needs a restart; nothing was changed"
+    ))
+}
+
+impl fmt::Display for Fence {
+    /// What the fence does, a line for each layer; to be written at the start.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.description)
+    }
+}
+
+impl fmt::Debug for Fence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Fence").field(&self.0.description).finish()
+    }
+}
+
+/// Builds a [`Fence`]; made by [`Fence::builder`].
+pub struct FenceBuilder<'c> {
+    config: &'c Config,
+    dialect: Dialect,
+    scopes: Option<ScopeGuard>,
+    responder: Responder,
+    metrics: bool,
+    listeners: Listeners,
+}
+
+impl FenceBuilder<'_> {
+    /// Reads the peer and the matched route as axum leaves them. For `Router::layer`.
+    #[cfg(feature = "axum")]
+    pub fn axum(mut self) -> Self {
+        self.dialect = Dialect::AXUM;
+        self
+    }
+
+    /// Where the server leaves the peer, when that is not a [`PeerAddr`] in the request's
+    /// extensions: tonic's `TcpConnectInfo`, say.
+    pub fn peer(mut self, peer: fn(&Extensions) -> Option<PeerAddr>) -> Self {
+        self.dialect.peer = peer;
+        self
+    }
+
+    /// Who may use which route, in place of the configuration's `[[routes]]`.
+    pub fn scopes(mut self, scopes: ScopeGuard) -> Self {
+        self.scopes = Some(scopes);
+        self
+    }
+
+    /// Answers refusals with this responder.
+    pub fn responder(mut self, responder: Responder) -> Self {
+        self.responder = responder;
+        self
+    }
+
+    /// Counts requests for the `metrics` crate; see [`Watch`].
+    pub fn metrics(mut self) -> Self {
+        self.metrics = true;
+        self
+    }
+
+    /// Tells this listener what happens besides requests. It must not block.
+    pub fn on_event(mut self, listener: impl Fn(&FenceEvent) + Send + Sync + 'static) -> Self {
+        self.listeners.add(listener);
+        self
+    }
+
+    /// Reads the files, and builds the fence.
+    ///
+    /// # Errors
+    /// As [`Fence::from_config`].
+    pub async fn build(self) -> Result<Fence, ConfigError> {
+        let config = self.config;
+        let stores = Stores::open(config, &self.listeners)?;
+        let keys = Keys::open(&config.auth).await?;
+        let detector = detector(config, &stores, &self.listeners)?;
+        let identity: Identity = Arc::new(
+            KeyAuth::with_keys(keys.live())
+                .realm(&config.auth.realm)
+                // Which routes are open to everybody is the scope guard's to say.
+                .dangerous_allow_anonymous()
+                .or(tokens::guard(
+                    config.auth.tokens.as_ref(),
+                    &config.auth.realm,
+                )?),
+        );
+        let scopes = match self.scopes {
+            Some(scopes) => scopes,
+            None => scopes(config)?,
+        };
+        let shared = |limits: Option<_>| limits.map(SharedLimits::from);
+        let by_ip = shared(limits::by_ip(config)?);
+        let by_key = shared(limits::by_key(config)?);
+        let token_budget = shared(limits::tokens(config)?);
+        let at_once = at_once(config, &stores.permits);
+        let cors = match config.cors.allow_origins.is_empty() {
+            true => None,
+            false => Some(Cors::new(&config.cors)?),
+        };
+        let responder = &self.responder;
+        let description = describe::describe(config);
+        let outer = detector.clone().map(|detector| {
+            let guard = AbuseGuard::new(detector);
+            // A clone of the very guard that authenticates: the same keys, the same limits
+            // on slow hashes.
+            let passes = (!config.abuse.ban_valid_keys).then(|| Arc::clone(&identity));
+            guard.valid_credentials_pass(layer::Passes(passes))
+        });
+        let inner = detector.clone().map(PrincipalGuard::new);
+        let rate =
+            |limits: &Option<SharedLimits>| rate_limit(config, limits.as_ref(), &stores.limits);
+        let budget = token_budget.clone().map(|limits| {
+            let budget = TokenBudget::with_store(limits, stores.limits.clone());
+            match config
+                .rate_limit
+                .headers
+                .contains(&crate::HeaderStyle::OpenAi)
+            {
+                true => budget.openai_headers(),
+                false => budget,
+            }
+        });
+        let layer = FenceLayer {
+            adopt: with(Adopt::new(self.dialect), responder),
+            context: with(
+                ContextGuard::new()
+                    .trusted_proxies(config.client_ip.proxies()?)
+                    .peer(self.dialect.peer),
+                responder,
+            ),
+            watch: with(self.metrics.then(Watch::default), responder),
+            cors: cors.as_ref().map(Cors::layer),
+            abuse: with(outer, responder),
+            by_ip: with(rate(&by_ip), responder),
+            identity: with(identity, responder),
+            banned_principals: with(inner, responder),
+            by_key: with(rate(&by_key), responder),
+            scopes: with(scopes, responder),
+            at_once: with(at_once.clone(), responder),
+            token_budget: with(budget, responder),
+        };
+        Ok(Fence(Arc::new(Inner {
+            description,
+            layer,
+            detector,
+            by_ip,
+            by_key,
+            token_budget,
+            at_once,
+            cors,
+            listeners: self.listeners,
+            stores,
+            _keys: keys,
+        })))
+    }
+}
+
+fn with<G>(guard: G, responder: &Responder) -> GuardLayer<G>
+where
+    G: Guard,
+{
+    GuardLayer::with_responder(guard, responder.clone())
+}
+
+fn detector(
+    config: &Config,
+    stores: &Stores,
+    listeners: &Listeners,
+) -> Result<Option<Detector>, ConfigError> {
+    if !config.abuse.enabled {
+        return Ok(None);
+    }
+    let policy = config.abuse.policy(&config.client_ip.trusted_proxies)?;
+    let listeners = listeners.clone();
+    let mut builder = Detector::builder(policy)
+        .on_event(move |event: &AbuseEvent| listeners.tell(&FenceEvent::Abuse(event.clone())));
+    if let Some(path) = &config.abuse.deny_list {
+        let list =
+            DenyList::open(path).map_err(|error| ConfigError::of("abuse.deny_list", error))?;
+        builder = builder.store(Arc::new(list));
+    }
+    if let Some(shared) = stores.bans() {
+        builder = builder.store(shared);
+    }
+    Ok(Some(builder.build()))
+}
+
+fn rate_limit(
+    config: &Config,
+    limits: Option<&SharedLimits>,
+    store: &LimitsStore,
+) -> Option<RateLimit<LimitsStore>> {
+    let mut guard = RateLimit::with_store(limits?.clone(), store.clone());
+    for style in &config.rate_limit.headers {
+        guard = match style {
+            crate::HeaderStyle::Legacy => guard.x_ratelimit_headers(),
+            crate::HeaderStyle::OpenAi => guard.openai_headers(),
+        };
+    }
+    Some(guard)
+}
+
+fn at_once(config: &Config, store: &PermitsStore) -> Option<Concurrency<PermitsStore>> {
+    let limits = limits::at_once(&config.concurrency);
+    if limits.is_empty() {
+        return None;
+    }
+    let guard = Concurrency::with_store(limits, store.clone());
+    Some(match limits::patience(&config.concurrency) {
+        Some((wait, waiters)) => guard.wait(wait, waiters),
+        None => guard,
+    })
+}
+
+fn scopes(config: &Config) -> Result<ScopeGuard, ConfigError> {
+    let mut table = ScopeGuard::builder().realm(&config.auth.realm);
+    for route in &config.routes {
+        let access = match &route.access {
+            RouteAccess::Public => Access::public(),
+            RouteAccess::Authenticated => Access::all_of([]),
+            RouteAccess::Scope(scope) => Access::scope(scope.clone()),
+        };
+        for method in &route.methods {
+            table = table.route(method.clone(), &*route.path, access.clone());
+        }
+    }
+    if config.docs.allowed {
+        for path in ["/docs", "/openapi.json"] {
+            table = table.route(Method::GET, path, Access::public());
+        }
+    }
+    table
+        .build()
+        .map_err(|error| ConfigError::of("routes", error))
+}
+
+impl<S> Layer<S> for Fence
+where
+    FenceLayer: Layer<S>,
+{
+    type Service = <FenceLayer as Layer<S>>::Service;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        self.0.layer.layer(inner)
+    }
+}
+
+impl fmt::Debug for FenceBuilder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FenceBuilder")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,82 @@
+//! What a router says in its own words, in those of the guards.
+
+use std::{collections::HashMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+use http::{Extensions, request::Parts};
+use stockade_core::{Check, Guard, MatchedRoute, Never, PeerAddr};
+
+/// Where a server puts the peer and the matched route.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dialect {
+    pub(crate) peer: fn(&Extensions) -> Option<PeerAddr>,
+    pub(crate) route: fn(&Extensions) -> Option<&str>,
+}
+
+impl Dialect {
+    /// Core's own: a [`PeerAddr`] and a [`MatchedRoute`] in the extensions.
+    pub(crate) const CORE: Self = Self {
+        peer: |extensions| extensions.get().copied(),
+        route: |_| None,
+    };
+
+    /// axum's `ConnectInfo` and `MatchedPath`.
+    #[cfg(feature = "axum")]
+    pub(crate) const AXUM: Self = Self {
+        peer: crate::axum::peer,
+        route: crate::axum::route,
+    };
+}
+
+/// The most routes whose names are kept: a router has them all from the start, so more are
+/// no router's.
+const ROUTES: usize = 4_096;
+
+/// Puts the route that the router matched where guards look for it. Outermost of all.
+#[derive(Debug)]
+pub struct Adopt {
+    route: fn(&Extensions) -> Option<&str>,
+    /// Each route's name is made once, and not for each request.
+    known: ArcSwap<HashMap<Box<str>, MatchedRoute>>,
+}
+
+impl Adopt {
+    pub(crate) fn new(dialect: Dialect) -> Self {
+        Self {
+            route: dialect.route,
+            known: ArcSwap::default(),
+        }
+    }
+
+    fn name(&self, route: &str) -> MatchedRoute {
+        if let Some(known) = self.known.load().get(route) {
+            return known.clone();
+        }
+        let new = MatchedRoute::new(route);
+        if self.known.load().len() < ROUTES {
+            self.known.rcu(|known| {
+                let mut known = HashMap::clone(known);
+                known.insert(route.into(), new.clone());
+                Arc::new(known)
+            });
+        }
+        new
+    }
+}
+
+impl Guard for Adopt {
+    const NAME: &'static str = "adopt";
+    type Pass = ();
+    type Hold = ();
+    type Wait = Never<()>;
+
+    fn check(&self, _head: &Parts) -> Check<(), Self::Wait> {
+        Check::Pass(())
+    }
+
+    fn admit(&self, (): (), head: &mut Parts) {
+        if let Some(route) = (self.route)(&head.extensions).map(|route| self.name(route)) {
+            head.extensions.insert(route);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Limits, from their configuration.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use stockade_rate_limit::{By, ConcurrencyLimit, Limit, Limits, Quota};
+
+use crate::{ConcurrencyConfig, Config, ConfigError};
+
+/// The limit of clients that are not known yet; `None` where there is none.
+pub(super) fn by_ip(config: &Config) -> Result<Option<Limits>, ConfigError> {
+    let quotas = &config.rate_limit.by_ip;
+    limits("rate_limit.by_ip", [("ip", By::client_ip(), quotas)])
+}
+
+/// The limit of those that are.
+pub(super) fn by_key(config: &Config) -> Result<Option<Limits>, ConfigError> {
+    let quotas = &config.rate_limit.by_key;
+    limits("rate_limit.by_key", [("key", By::principal(), quotas)])
+}
+
+/// The budget of model tokens.
+pub(super) fn tokens(config: &Config) -> Result<Option<Limits>, ConfigError> {
+    let budget = &config.token_budget;
+    let by_model = By::principal().and(By::model());
+    let all = [
+        ("tokens", By::principal(), &budget.by_key),
+        ("model-tokens", by_model, &budget.by_key_and_model),
+    ];
+    limits("token_budget", all)
+}
+
+fn limits<'a>(
+    setting: &str,
+    all: impl IntoIterator<Item = (&'static str, By, &'a Vec<Quota>)>,
+) -> Result<Option<Limits>, ConfigError> {
+    let limits: Vec<_> = all
+        .into_iter()
+        .filter(|(_, _, quotas)| !quotas.is_empty())
+        .map(|(name, by, quotas)| {
+            quotas
+                .iter()
+                .copied()
+                .fold(Limit::new(name, by), Limit::quota)
+        })
+        .collect();
+    if limits.is_empty() {
+        return Ok(None);
+    }
+    let limits = Limits::new(limits).map_err(|error| ConfigError::of(setting, error))?;
+    Ok(Some(limits))
+}
+
+/// The limits of requests at once; empty where there are none.
+pub(super) fn at_once(config: &ConcurrencyConfig) -> Vec<ConcurrencyLimit> {
+    let per_key = config
+        .per_key
+        .map(|max| ConcurrencyLimit::new("concurrency", By::principal(), max));
+    let total = config
+        .total
+        .map(|max| ConcurrencyLimit::new("capacity", By::everything(), max).overload());
+    per_key.into_iter().chain(total).collect()
+}
+
+/// How long a request waits for its turn, and in how large a queue.
+pub(super) fn patience(config: &ConcurrencyConfig) -> Option<(Duration, usize)> {
+    const MOST: usize = 1_024;
+    let wait = Duration::from_millis(config.wait_ms?.get().into());
+    let waiters = config.max_waiting.map(NonZeroU32::get);
+    Some((wait, waiters.map_or(MOST, |most| most as usize)))
+}

@@ -1,0 +1,29 @@
+//! Where limits are counted, and requests at once: in this process, or where replicas share
+//! them.
+
+#[cfg(not(feature = "redis"))]
+mod local;
+#[cfg(feature = "redis")]
+mod shared;
+
+#[cfg(not(feature = "redis"))]
+pub use local::{LimitsStore, PermitsStore};
+#[cfg(feature = "redis")]
+pub use shared::{LimitsStore, PermitsStore};
+
+#[cfg(not(feature = "redis"))]
+pub(super) use local::Stores;
+#[cfg(feature = "redis")]
+pub(super) use shared::Stores;
+
+/// How a store that replicas share does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreHealth {
+    /// Whether it is asked. While it is `false`, the failure policy decides.
+    pub up: bool,
+    /// Its failures so far.
+    pub failures: u64,
+    /// Decisions so far that the failure policy took.
+    pub decided_without: u64,
+}

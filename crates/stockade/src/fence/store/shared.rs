@@ -1,0 +1,100 @@
+//! Where limits are counted, and requests at once: on Redis, if there is one.
+
+mod limits;
+mod permits;
+
+use std::sync::Arc;
+
+use stockade_abuse::BanStore;
+use stockade_rate_limit::{FailurePolicy, Fallback, Fraction, MemoryLimitStore, MemoryPermits};
+use stockade_redis::{Redis, RedisBans, RedisConfig, RedisLimits, RedisPermits};
+
+pub use limits::LimitsStore;
+pub use permits::PermitsStore;
+
+use super::StoreHealth;
+use crate::{
+    Config, ConfigError, OnFailure, StoreConfig,
+    fence::event::{FenceEvent, Listeners},
+};
+
+/// The stores of one fence.
+#[derive(Clone, Debug)]
+pub(in crate::fence) struct Stores {
+    pub(in crate::fence) limits: LimitsStore,
+    pub(in crate::fence) permits: PermitsStore,
+    redis: Option<Redis>,
+}
+
+impl Stores {
+    pub(in crate::fence) fn open(
+        config: &Config,
+        listeners: &Listeners,
+    ) -> Result<Self, ConfigError> {
+        let local = MemoryPermits::new();
+        let Some(store) = &config.store else {
+            let tracked = config.rate_limit.max_tracked.get() as usize;
+            return Ok(Self {
+                limits: LimitsStore::Local(MemoryLimitStore::new(tracked).into()),
+                permits: PermitsStore::new(local, None),
+                redis: None,
+            });
+        };
+        let policy = policy(store)?;
+        let redis = connect(store)?;
+        let limits = match std::num::NonZeroU32::new(store.lease) {
+            None => RedisLimits::new(&redis),
+            Some(size) => RedisLimits::with_leases(&redis, size),
+        };
+        let listeners = listeners.clone();
+        let limits = Fallback::new(limits, policy).on_change(move |health| {
+            listeners.tell(&FenceEvent::LimitStore { up: health.up });
+        });
+        Ok(Self {
+            limits: LimitsStore::Shared(limits),
+            permits: PermitsStore::new(local, Some((RedisPermits::new(&redis), policy))),
+            redis: Some(redis),
+        })
+    }
+
+    /// How Redis does; `None` without one.
+    pub(in crate::fence) fn health(&self) -> Option<StoreHealth> {
+        let LimitsStore::Shared(limits) = &self.limits else {
+            return None;
+        };
+        let health = limits.health();
+        Some(StoreHealth {
+            up: health.up && self.redis.as_ref().is_some_and(Redis::is_connected),
+            failures: health.failures,
+            decided_without: health.decided_without,
+        })
+    }
+
+    /// Where bans are shared.
+    pub(in crate::fence) fn bans(&self) -> Option<Arc<dyn BanStore>> {
+        let redis = self.redis.as_ref()?;
+        Some(Arc::new(RedisBans::new(redis)))
+    }
+}
+
+fn connect(store: &StoreConfig) -> Result<Redis, ConfigError> {
+    let namespace = store
+        .namespace
+        .parse()
+        .map_err(|error| ConfigError::of("store.namespace", error))?;
+    let config = RedisConfig::new(store.redis.expose())
+        .map_err(|error| ConfigError::of("store.redis", error))?;
+    Redis::connect(config.namespace(namespace))
+        .map_err(|error| ConfigError::of("store.redis", error))
+}
+
+fn policy(store: &StoreConfig) -> Result<FailurePolicy, ConfigError> {
+    Ok(match store.on_failure {
+        OnFailure::Deny => FailurePolicy::Deny,
+        OnFailure::Allow => FailurePolicy::Allow,
+        OnFailure::Local => FailurePolicy::Local {
+            fraction: Fraction::new(store.local_fraction)
+                .map_err(|error| ConfigError::of("store.local_fraction", error))?,
+        },
+    })
+}

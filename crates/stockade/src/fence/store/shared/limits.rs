@@ -1,0 +1,58 @@
+//! Limits, in this process or on Redis.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use stockade_rate_limit::{
+    Answer, Bucket, Decision, Fallback, FallbackWait, LimitStore, MemoryLimitStore, StoreError,
+};
+use stockade_redis::RedisLimits;
+
+/// Where limits are counted.
+#[derive(Clone, Debug)]
+pub enum LimitsStore {
+    /// In this process.
+    Local(Arc<MemoryLimitStore>),
+    /// On Redis, or as the failure policy says.
+    Shared(Fallback<RedisLimits>),
+}
+
+/// A decision of Redis; boxed, since it is on its way for longer than that takes.
+#[derive(Debug)]
+pub struct LimitsWait(Pin<Box<FallbackWait<RedisLimits>>>);
+
+impl Future for LimitsWait {
+    type Output = Result<Decision, StoreError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl LimitStore for LimitsStore {
+    type Wait = LimitsWait;
+
+    fn take(&self, buckets: &[Bucket<'_>]) -> Answer<LimitsWait> {
+        match self {
+            Self::Local(store) => match store.take(buckets) {
+                Answer::Ready(decision) => Answer::Ready(decision),
+                Answer::Wait(never) => match never {},
+            },
+            Self::Shared(store) => match store.take(buckets) {
+                Answer::Ready(decision) => Answer::Ready(decision),
+                Answer::Wait(wait) => Answer::Wait(LimitsWait(Box::pin(wait))),
+            },
+        }
+    }
+
+    fn settle(&self, bucket: &Bucket<'_>, delta: i64) {
+        match self {
+            Self::Local(store) => store.settle(bucket, delta),
+            Self::Shared(store) => store.settle(bucket, delta),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Requests at once, in this process and on Redis.
+//!
+//! Each request also has a place in this process, so that an outage of Redis never means
+//! that there is no bound at all: under the policies `allow` and `local` each process lets
+//! in what it would alone.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use stockade_rate_limit::{
+    FailurePolicy, MemoryPermit, MemoryPermits, NoPermit, Patience, PermitAnswer, PermitStore,
+    Place, StoreError, StoreErrorKind,
+};
+use stockade_redis::{RedisPermit, RedisPermits};
+use tokio::time;
+
+/// How long Redis may take to answer, the wait for a place left out.
+const DEADLINE: Duration = Duration::from_millis(100);
+
+/// Where requests at once are counted.
+#[derive(Clone, Debug)]
+pub struct PermitsStore {
+    local: MemoryPermits,
+    shared: Option<(RedisPermits, FailurePolicy)>,
+}
+
+/// The places of a request.
+#[derive(Debug)]
+pub struct Permit {
+    _local: Option<MemoryPermit>,
+    _shared: Option<RedisPermit>,
+}
+
+/// A place that is on its way.
+pub struct PermitWait(Pin<Box<dyn Future<Output = Result<Permit, NoPermit>> + Send>>);
+
+impl PermitsStore {
+    pub(super) fn new(local: MemoryPermits, shared: Option<(RedisPermits, FailurePolicy)>) -> Self {
+        Self { local, shared }
+    }
+}
+
+impl PermitStore for PermitsStore {
+    type Permit = Permit;
+    type Wait = PermitWait;
+
+    fn acquire(
+        &self,
+        places: &[Place<'_>],
+        patience: Option<Patience>,
+    ) -> PermitAnswer<Permit, PermitWait> {
+        let Some((shared, policy)) = &self.shared else {
+            return match self.local.acquire(places, patience) {
+                PermitAnswer::Ready(permit) => PermitAnswer::Ready(permit.map(Permit::local)),
+                PermitAnswer::Wait(wait) => waiting(async move { wait.await.map(Permit::local) }),
+            };
+        };
+        // Who shares the places of all processes has those of this one among them: where
+        // they are taken, only a wait on Redis can help.
+        let local = match self.local.acquire(places, None) {
+            PermitAnswer::Ready(Ok(permit)) => Some(permit),
+            PermitAnswer::Ready(Err(full)) if patience.is_none() => {
+                return PermitAnswer::Ready(Err(full));
+            }
+            PermitAnswer::Ready(Err(_)) | PermitAnswer::Wait(_) => None,
+        };
+        let deadline = DEADLINE + patience.map_or(Duration::ZERO, |patience| patience.timeout);
+        let (asked, policy) = (shared.acquire(places, patience), *policy);
+        waiting(async move {
+            let answer = match asked {
+                PermitAnswer::Ready(answer) => answer,
+                PermitAnswer::Wait(wait) => {
+                    time::timeout(deadline, wait).await.unwrap_or_else(|_| {
+                        Err(NoPermit::Failed(StoreError::new(StoreErrorKind::Timeout)))
+                    })
+                }
+            };
+            match answer {
+                Ok(permit) => Ok(Permit {
+                    _local: local,
+                    _shared: Some(permit),
+                }),
+                Err(NoPermit::Failed(error)) => match (policy, local) {
+                    (FailurePolicy::Allow | FailurePolicy::Local { .. }, Some(local)) => {
+                        Ok(Permit::local(local))
+                    }
+                    _ => Err(NoPermit::Failed(error)),
+                },
+                Err(full) => Err(full),
+            }
+        })
+    }
+}
+
+impl Permit {
+    fn local(permit: MemoryPermit) -> Self {
+        Self {
+            _local: Some(permit),
+            _shared: None,
+        }
+    }
+}
+
+/// An answer that is on its way.
+fn waiting<F>(wait: F) -> PermitAnswer<Permit, PermitWait>
+where
+    F: Future<Output = Result<Permit, NoPermit>> + Send + 'static,
+{
+    PermitAnswer::Wait(PermitWait(Box::pin(wait)))
+}
+
+impl Future for PermitWait {
+    type Output = Result<Permit, NoPermit>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for PermitWait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PermitWait")
+    }
+}

@@ -1,0 +1,180 @@
+//! Metrics of requests, under the names that Prometheus expects.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+    time::Instant,
+};
+
+use http::{HeaderMap, StatusCode, request::Parts};
+use metrics::{Counter, Histogram};
+use stockade_core::{
+    Check, End, Guard, Hold, MatchedRoute, Never, Principal, RequestContext, Verdict,
+};
+
+/// Counts requests and how they ended. Where no recorder is installed, nothing comes of it.
+///
+/// | name | labels |
+/// |---|---|
+/// | `stockade_requests_total` | `status`, `route` |
+/// | `stockade_request_duration_seconds` | `route` |
+/// | `stockade_auth_allowed_total` | `reason`: `credential`, `anonymous` |
+/// | `stockade_auth_blocked_total` | `reason`: `missing`, `unknown`, `expired`, … |
+/// | `stockade_refused_total` | `guard`, `code` |
+/// | `stockade_tokens_total` | `kind`: `prompt`, `completion` |
+///
+/// No label holds anything that a client sent. A route is the router's pattern, and `-`
+/// where none matched.
+#[derive(Clone, Default)]
+pub struct Watch(Arc<Series>);
+
+/// The series that are in use, so that none is looked up by text for each request.
+#[derive(Default)]
+struct Series {
+    requests: Known<(StatusCode, Option<MatchedRoute>), (Counter, Histogram)>,
+    counters: Known<(&'static str, &'static str, &'static str), Counter>,
+}
+
+/// So many series of one kind are kept; what is over goes to the recorder each time.
+const KEPT: usize = 10_000;
+
+struct Known<K, V>(RwLock<HashMap<K, V>>);
+
+impl<K, V> Known<K, V>
+where
+    K: std::hash::Hash + Eq,
+    V: Clone,
+{
+    fn get(&self, key: K, make: impl FnOnce(&K) -> V) -> V {
+        // Nothing panics while the lock is held.
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = known.get(&key) {
+            return value.clone();
+        }
+        drop(known);
+        let value = make(&key);
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() < KEPT {
+            known.insert(key, value.clone());
+        }
+        value
+    }
+}
+
+impl<K, V> Default for Known<K, V> {
+    fn default() -> Self {
+        Self(RwLock::default())
+    }
+}
+
+impl Series {
+    fn count(&self, name: &'static str, label: &'static str, value: &'static str) {
+        let make = |_: &_| metrics::counter!(name, label => value);
+        self.counters.get((name, label, value), make).increment(1);
+    }
+
+    fn verdict(&self, verdict: &Verdict) {
+        let Verdict {
+            guard, code, cause, ..
+        } = *verdict;
+        let make =
+            |_: &_| metrics::counter!("stockade_refused_total", "guard" => guard, "code" => code);
+        let key = ("stockade_refused_total", guard, code);
+        self.counters.get(key, make).increment(1);
+        if matches!(guard, "auth" | "key_auth" | "jwt") {
+            let reason = if cause.is_empty() { code } else { cause };
+            self.count("stockade_auth_blocked_total", "reason", reason);
+        }
+    }
+}
+
+impl Guard for Watch {
+    const NAME: &'static str = "metrics";
+    type Pass = ();
+    type Hold = Watched;
+    type Wait = Never<()>;
+
+    fn check(&self, _head: &Parts) -> Check<(), Self::Wait> {
+        Check::Pass(())
+    }
+
+    fn admit(&self, (): (), head: &mut Parts) -> Watched {
+        Watched {
+            series: Arc::clone(&self.0),
+            begun: Instant::now(),
+            route: MatchedRoute::of(&head.extensions).cloned(),
+            context: RequestContext::of(&head.extensions).cloned(),
+            status: None,
+        }
+    }
+}
+
+/// A request that is being measured.
+pub struct Watched {
+    series: Arc<Series>,
+    begun: Instant,
+    route: Option<MatchedRoute>,
+    context: Option<RequestContext>,
+    status: Option<StatusCode>,
+}
+
+/// nginx's number for a client that left before there was an answer.
+const LEFT: u16 = 499;
+
+impl Hold for Watched {
+    fn head(&mut self, status: StatusCode, _headers: &mut HeaderMap) {
+        self.status = Some(status);
+    }
+
+    fn end(self, _end: End) {
+        let left = || StatusCode::from_u16(LEFT).expect("three digits");
+        let key = (self.status.unwrap_or_else(left), self.route);
+        let (requests, duration) = self.series.requests.get(key, |(status, route)| {
+            let route = route.as_ref().map_or("-", MatchedRoute::as_str);
+            let (status, route) = (status.as_str().to_owned(), route.to_owned());
+            (
+                metrics::counter!("stockade_requests_total", "status" => status, "route" => route.clone()),
+                metrics::histogram!("stockade_request_duration_seconds", "route" => route),
+            )
+        });
+        requests.increment(1);
+        duration.record(self.begun.elapsed());
+        let Some(context) = self.context else {
+            return;
+        };
+        match context.verdict() {
+            Some(verdict) => self.series.verdict(verdict),
+            None => {
+                let known = context
+                    .principal()
+                    .is_some_and(|one| !Principal::is_anonymous(one));
+                let reason = if known { "credential" } else { "anonymous" };
+                self.series
+                    .count("stockade_auth_allowed_total", "reason", reason);
+            }
+        }
+        if let Some(usage) = context.usage() {
+            let tokens = |kind: &'static str| {
+                let make = |_: &_| metrics::counter!("stockade_tokens_total", "kind" => kind);
+                self.series
+                    .counters
+                    .get(("stockade_tokens_total", "kind", kind), make)
+            };
+            tokens("prompt").increment(usage.prompt_tokens);
+            tokens("completion").increment(usage.completion_tokens);
+        }
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watch")
+    }
+}
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watched")
+    }
+}

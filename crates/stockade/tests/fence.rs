@@ -1,0 +1,390 @@
+//! The whole fence around a real router, from a real configuration.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::{fs, future, net::SocketAddr, path::PathBuf, sync::Mutex};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::ConnectInfo,
+    routing::{get, post},
+};
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use stockade::{Authenticated, Config, Fence, FenceEvent, Format};
+use stockade_key_auth::{GeneratedKey, KeyHash, KeyRecord, to_yaml};
+use tower::ServiceExt;
+
+const ROUTES: &str = r#"
+[auth]
+keys_file = "keys.yaml"
+[[routes]]
+path = "/v1/chat"
+methods = "POST"
+access = "chat:write"
+[[routes]]
+path = "/v1/models/{id}"
+methods = "GET"
+access = "authenticated"
+[[routes]]
+path = "/health"
+methods = "GET"
+access = "public"
+[abuse]
+ban_loopback = true
+"#;
+
+struct Site {
+    folder: tempfile::TempDir,
+    fence: Fence,
+    router: Router,
+    key: String,
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Site {
+    async fn new(config: &str) -> Self {
+        Self::with(config, |builder| builder).await
+    }
+
+    async fn with(
+        config: &str,
+        choose: impl FnOnce(stockade::FenceBuilder<'_>) -> stockade::FenceBuilder<'_>,
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let key = GeneratedKey::new("sk", "team".parse().unwrap()).unwrap();
+        let record =
+            KeyRecord::new(key.id().clone(), key.digest()).scopes("chat:write".parse().unwrap());
+        let slow: KeyHash = "$2b$10$abcdefghijklmnopqrstuuW3o0o8LkRIqEwXKYXmnZy1Pcq3cQ1Wa"
+            .parse()
+            .unwrap();
+        let slow = KeyRecord::new("slow".parse().unwrap(), slow);
+        let keys = format!("keys:\n{}{}", to_yaml(&record), to_yaml(&slow));
+        fs::write(folder.path().join("keys.yaml"), keys).unwrap();
+        let config = read(&folder, config);
+        let fence = choose(Fence::builder(&config).axum())
+            .build()
+            .await
+            .unwrap();
+        let router = Router::new()
+            .route("/v1/chat", post(|| async { "hello" }))
+            .route("/v1/models/{id}", get(who))
+            .route("/v1/secret", get(|| async { "nobody declared this" }))
+            .route("/health", get(|| async { "well" }))
+            .route("/stuck", get(|| future::pending::<()>()))
+            .layer(fence.layer());
+        Self {
+            folder,
+            fence,
+            router,
+            key: key.expose().to_owned(),
+        }
+    }
+
+    fn request(&self, method: &str, path: &str, key: Option<&str>) -> Request<Body> {
+        let peer: SocketAddr = "127.0.0.1:50000".parse().unwrap();
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(key) = key {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        request
+            .extension(ConnectInfo(peer))
+            .body(Body::empty())
+            .unwrap()
+    }
+
+    async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer {
+            status: head.status,
+            headers: head.headers,
+            body: String::from_utf8(body.to_vec()).unwrap(),
+        }
+    }
+
+    async fn ask(&self, method: &str, path: &str, key: Option<&str>) -> Answer {
+        self.send(self.request(method, path, key)).await
+    }
+
+    async fn chat(&self, key: &str) -> u16 {
+        self.ask("POST", "/v1/chat", Some(key))
+            .await
+            .status
+            .as_u16()
+    }
+}
+
+fn read(folder: &tempfile::TempDir, text: &str) -> Config {
+    let mut config = Config::parse(&format!("{ROUTES}{text}"), Format::Toml, [("", "")]).unwrap();
+    config.resolve_paths(folder.path());
+    config
+}
+
+async fn who(principal: Option<Authenticated>) -> String {
+    principal.map_or("nobody".to_owned(), |principal| principal.id().to_owned())
+}
+
+#[tokio::test]
+async fn lets_in_who_may_and_nobody_else() {
+    let site = Site::new("").await;
+    let key = Some(site.key.as_str());
+    for (method, path, key, status) in [
+        ("POST", "/v1/chat", key, 200),
+        ("POST", "/v1/chat", None, 401),
+        ("POST", "/v1/chat", Some("wrong"), 401),
+        ("GET", "/v1/models/x", key, 200),
+        ("GET", "/v1/models/x", None, 401),
+        ("GET", "/health", None, 200),
+        // S03: what nobody declared is closed, also to those who have a key.
+        ("GET", "/v1/secret", key, 403),
+    ] {
+        let answer = site.ask(method, path, key).await;
+        assert_eq!(
+            answer.status.as_u16(),
+            status,
+            "{method} {path} {key:?}: {}",
+            answer.body
+        );
+        assert!(answer.headers.contains_key("x-request-id"));
+    }
+    let answer = site.ask("GET", "/v1/models/x", key).await;
+    assert_eq!(answer.body, "team");
+}
+
+#[tokio::test]
+async fn limits_by_key_tell_what_is_left() {
+    let site =
+        Site::new("[rate_limit]\nby_key = \"2/minute\"\nheaders = [\"legacy\", \"openai\"]\n")
+            .await;
+    let first = site.ask("POST", "/v1/chat", Some(&site.key)).await;
+    assert_eq!(first.status, 200);
+    assert_eq!(first.headers["ratelimit-policy"], "\"key\";q=2;w=60");
+    assert_eq!(first.headers["x-ratelimit-remaining"], "1");
+    assert_eq!(first.headers["x-ratelimit-remaining-requests"], "1");
+    assert_eq!(site.chat(&site.key).await, 200);
+    let third = site.ask("POST", "/v1/chat", Some(&site.key)).await;
+    assert_eq!(third.status, 429);
+    let wait: u64 = third.headers["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((1..=30).contains(&wait), "{wait}");
+    assert!(third.body.contains("RATE_LIMITED"), "{}", third.body);
+}
+
+// A03, and the order that design.md asks for.
+#[tokio::test]
+async fn bad_keys_are_throttled_before_any_slow_hash() {
+    let site = Site::new("enabled = false\n[rate_limit]\nby_ip = \"3/minute\"\n").await;
+    for _ in 0..3 {
+        assert_eq!(site.chat("some-opaque-key").await, 401);
+    }
+    assert_eq!(site.chat("some-opaque-key").await, 429);
+}
+
+#[tokio::test]
+async fn offenders_are_banned_and_valid_keys_pass() {
+    let site = Site::new("").await;
+    for number in 0..5 {
+        assert_eq!(site.chat(&format!("wrong-{number}")).await, 401);
+    }
+    let banned = site.ask("GET", "/health", None).await;
+    assert_eq!(banned.status, 403);
+    assert!(banned.body.contains("BANNED"), "{}", banned.body);
+    assert_eq!(site.chat(&site.key).await, 200);
+    let detector = site.fence.detector().unwrap();
+    assert!(detector.unban(&"127.0.0.1".parse().unwrap()));
+    assert_eq!(site.ask("GET", "/health", None).await.status, 200);
+}
+
+#[tokio::test]
+async fn valid_keys_stay_out_too_where_that_is_wanted() {
+    let site = Site::new("ban_valid_keys = true\n").await;
+    for number in 0..5 {
+        site.chat(&format!("wrong-{number}")).await;
+    }
+    assert_eq!(site.chat(&site.key).await, 403);
+}
+
+#[tokio::test]
+async fn a_deny_list_holds_from_the_first_request_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path: PathBuf = folder.path().join("deny.txt");
+    fs::write(&path, "127.0.0.1\n").unwrap();
+    let path = path.display();
+    let site = Site::new(&format!("deny_list = \"{path}\"\nban_valid_keys = true\n")).await;
+    assert_eq!(site.chat(&site.key).await, 403);
+}
+
+#[tokio::test]
+async fn so_many_at_once_and_no_more() {
+    let config = format!(
+        "[concurrency]\nper_key = 2\n[[routes]]\npath = \"/stuck\"\nmethods = \"GET\"\n\
+         access = \"authenticated\"\n"
+    );
+    let site = Site::new(&config).await;
+    let key = Some(site.key.as_str());
+    let stuck = || {
+        tokio::spawn(
+            site.router
+                .clone()
+                .oneshot(site.request("GET", "/stuck", key)),
+        )
+    };
+    let (one, two) = (stuck(), stuck());
+    while site.chat(&site.key).await != 429 {
+        tokio::task::yield_now().await;
+    }
+    // R10, R11: a client that leaves gives its place back.
+    one.abort();
+    let _ = one.await;
+    assert_eq!(site.chat(&site.key).await, 200);
+    drop(two);
+}
+
+#[tokio::test]
+async fn a_reload_changes_limits_and_a_bad_one_changes_nothing() {
+    let heard: &'static Mutex<Vec<String>> = Box::leak(Box::default());
+    let site = Site::with("[rate_limit]\nby_key = \"2/minute\"\n", |builder| {
+        builder.on_event(|event: &FenceEvent| heard.lock().unwrap().push(format!("{event:?}")))
+    })
+    .await;
+    assert_eq!(site.chat(&site.key).await, 200);
+    let more = read(&site.folder, "[rate_limit]\nby_key = \"100/minute\"\n");
+    site.fence.reload(&more).unwrap();
+    // The half that was used stays used: of a hundred, fifty are left.
+    for _ in 0..40 {
+        assert_eq!(site.chat(&site.key).await, 200);
+    }
+    assert_eq!(heard.lock().unwrap().last().unwrap(), "Reloaded");
+
+    let other = "[rate_limit]\nby_key = \"1/day\"\nby_ip = \"1/day\"\n";
+    let error = site.fence.reload(&read(&site.folder, other)).unwrap_err();
+    assert!(
+        error.to_string().starts_with("rate_limit.by_ip: "),
+        "{error}"
+    );
+    assert_eq!(site.chat(&site.key).await, 200);
+}
+
+// S05
+#[tokio::test]
+async fn browsers_are_answered_without_a_handler_or_credentials() {
+    let site = Site::new("[cors]\nallow_origins = \"https://app.example\"\n").await;
+    let preflight = |origin: &str| {
+        let mut request = site.request("OPTIONS", "/v1/chat", None);
+        let headers = request.headers_mut();
+        headers.insert("origin", origin.parse().unwrap());
+        headers.insert("access-control-request-method", "POST".parse().unwrap());
+        request
+    };
+    let answer = site.send(preflight("https://app.example")).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        answer.headers["access-control-allow-origin"],
+        "https://app.example"
+    );
+    assert!(
+        !answer
+            .headers
+            .contains_key("access-control-allow-credentials")
+    );
+    let answer = site.send(preflight("https://evil.example")).await;
+    assert!(!answer.headers.contains_key("access-control-allow-origin"));
+    // A refusal can be read by the page that was refused.
+    let mut request = site.request("POST", "/v1/chat", None);
+    let origin = "https://app.example".parse().unwrap();
+    request.headers_mut().insert("origin", origin);
+    let answer = site.send(request).await;
+    assert_eq!(answer.status, 401);
+    assert_eq!(
+        answer.headers["access-control-allow-origin"],
+        "https://app.example"
+    );
+}
+
+#[tokio::test]
+async fn settings_that_do_not_go_together_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (text, expected) in [
+        (
+            "[cors]\nallow_origins = \"*\"\nallow_credentials = true\n",
+            "auth.keys_file: ",
+        ),
+        (
+            "[store]\nredis = \"redis://h\"\non_failure = \"deny\"\n",
+            "store: ",
+        ),
+    ] {
+        let error = Fence::from_config(&read(&folder, text)).await.unwrap_err();
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
+    fs::write(folder.path().join("keys.yaml"), "keys: []\n").unwrap();
+    for (text, expected) in [
+        (
+            "[cors]\nallow_origins = \"*\"\nallow_credentials = true\n",
+            "cors.allow_credentials: ",
+        ),
+        (
+            "[cors]\nallow_origins = \"app.example\"\n",
+            "cors.allow_origins: ",
+        ),
+        (
+            "[rate_limit]\nby_ip = [\"5/minute\", \"9/minute\"]\n",
+            "rate_limit.by_ip: ",
+        ),
+    ] {
+        let error = Fence::from_config(&read(&folder, text)).await.unwrap_err();
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
+}
+
+#[test]
+fn requests_are_counted_under_the_names_that_prometheus_expects() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    metrics::with_local_recorder(&recorder, || {
+        runtime.block_on(async {
+            let site = Site::with("[concurrency]\ntotal = 5\n", |builder| builder.metrics()).await;
+            site.chat(&site.key).await;
+            site.chat(&site.key).await;
+            site.chat("wrong").await;
+            site.ask("GET", "/health", None).await;
+            site.fence.record_gauges();
+        });
+    });
+    let text = handle.render();
+    for line in [
+        "stockade_requests_total{status=\"200\",route=\"/v1/chat\"} 2",
+        "stockade_requests_total{status=\"401\",route=\"/v1/chat\"} 1",
+        "stockade_auth_allowed_total{reason=\"credential\"} 2",
+        "stockade_auth_allowed_total{reason=\"anonymous\"} 1",
+        "stockade_auth_blocked_total{reason=\"unknown\"} 1",
+        "stockade_requests_in_flight 0",
+        "stockade_banned_clients 0",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn says_what_it_does() {
+    let site = Site::new("[rate_limit]\nby_ip = \"600/minute\"\n").await;
+    let text = site.fence.to_string();
+    assert!(text.contains("limit by ip   600/minute\n"), "{text}");
+    assert!(text.contains("limit by key  none\n"), "{text}");
+}

@@ -1,0 +1,162 @@
+//! An axum server whose replicas share their rate limits in Redis.
+//!
+//! ```sh
+//! redis-server --port 6379 &
+//! cargo run -p stockade-example-axum-redis -- --on-failure local &
+//! cargo run -p stockade-example-axum-redis -- --on-failure local --listen 127.0.0.1:8081 &
+//! curl -i http://127.0.0.1:8080/
+//! curl -i http://127.0.0.1:8081/
+//! ```
+//! Both count in the same limit, as `ratelimit` in the answers shows. Stop Redis, and
+//! `/health` says that the limits are counted elsewhere now:
+//!
+//! - `deny` answers 503;
+//! - `allow` lets everybody in;
+//! - `local` lets each replica count by itself, with half of the limit.
+//!
+//! Start Redis again, and it decides again.
+
+use std::{error::Error, net::SocketAddr, num::NonZeroU32};
+
+use axum::{
+    Json, Router,
+    extract::{ConnectInfo, Request, State},
+    http::StatusCode,
+    response::IntoResponse,
+    routing::get,
+};
+use clap::{Parser, ValueEnum};
+use serde_json::json;
+use stockade_core::{Guard, PeerAddr};
+use stockade_rate_limit::{
+    By, FailurePolicy, Fallback, Fraction, Limit, Limits, Quota, RateLimit,
+};
+use stockade_redis::{Redis, RedisConfig, RedisLimits};
+use tower::ServiceBuilder;
+
+/// An axum server whose replicas share their rate limits in Redis.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Where Redis is; with a password: redis://:PASSWORD@HOST:PORT.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true, default_value = "redis://127.0.0.1")]
+    redis: String,
+    /// How many requests each client may make.
+    #[arg(long, default_value = "10/minute")]
+    limit: Quota,
+    /// What happens while Redis does not answer.
+    #[arg(long)]
+    on_failure: OnFailure,
+    /// Takes so many permits of a busy client at once, to ask Redis less often.
+    #[arg(long)]
+    lease: Option<NonZeroU32>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum OnFailure {
+    Deny,
+    Allow,
+    Local,
+}
+
+impl OnFailure {
+    fn policy(self) -> Result<FailurePolicy, Box<dyn Error>> {
+        Ok(match self {
+            Self::Deny => FailurePolicy::Deny,
+            Self::Allow => FailurePolicy::Allow,
+            // As there are two replicas above.
+            Self::Local => FailurePolicy::Local {
+                fraction: Fraction::new(0.5)?,
+            },
+        })
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments = Arguments::parse();
+    let app = app(&arguments)?;
+    let listener = tokio::net::TcpListener::bind(arguments.listen).await?;
+    let service = app.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).await?;
+    Ok(())
+}
+
+/// The routes; all but `/health` are limited.
+fn app(arguments: &Arguments) -> Result<Router, Box<dyn Error>> {
+    let redis = Redis::connect(RedisConfig::new(&arguments.redis)?)?;
+    let store = match arguments.lease {
+        Some(size) => RedisLimits::with_leases(&redis, size),
+        None => RedisLimits::new(&redis),
+    };
+    let store = Fallback::new(store, arguments.on_failure.policy()?);
+    let limits = Limits::new([Limit::new("ip", By::client_ip()).quota(arguments.limit)])?;
+    Ok(Router::new()
+        .route("/", get(async || "hello\n"))
+        .layer(
+            ServiceBuilder::new()
+                .map_request(tell)
+                .layer(RateLimit::with_store(limits, store.clone()).into_layer()),
+        )
+        .route("/health", get(health).with_state(store)))
+}
+
+/// From axum's word for the client to Stockade's.
+fn tell(mut request: Request) -> Request {
+    if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
+        let peer = PeerAddr::Ip(peer.ip());
+        request.extensions_mut().insert(peer);
+    }
+    request
+}
+
+async fn health(State(store): State<Fallback<RedisLimits>>) -> impl IntoResponse {
+    let health = store.health();
+    let status = match health.up {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let body = json!({
+        "redis": health.up,
+        "for_seconds": health.since.as_secs(),
+        "decided_without": health.decided_without,
+    });
+    (status, Json(body))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn statuses(app: &Router, path: &str, count: usize) -> Vec<u16> {
+        let mut statuses = Vec::new();
+        for _ in 0..count {
+            let peer = ConnectInfo(SocketAddr::from(([192, 0, 2, 1], 50_000)));
+            let request = Request::get(path).extension(peer).body(Body::empty()).unwrap();
+            let response = app.clone().oneshot(request).await.unwrap();
+            statuses.push(response.status().as_u16());
+        }
+        statuses
+    }
+
+    #[tokio::test]
+    async fn without_redis_the_chosen_policy_decides_and_health_says_so() {
+        for (policy, expected) in [
+            ("deny", [503; 8]),
+            ("allow", [200; 8]),
+            ("local", [200, 200, 200, 429, 429, 429, 429, 429]),
+        ] {
+            // Nothing listens on port 1.
+            let arguments = ["axum-redis", "--redis", "redis://127.0.0.1:1", "--limit", "6/hour"];
+            let arguments = arguments.into_iter().chain(["--on-failure", policy]);
+            let app = app(&Arguments::parse_from(arguments)).unwrap();
+            assert_eq!(statuses(&app, "/", 8).await, expected, "{policy}");
+            assert_eq!(statuses(&app, "/health", 1).await, [503]);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The whole fence, from one configuration, around a real tonic server.
+
+use std::fs;
+
+use http::Extensions;
+use stockade::{Config, Fence, Format};
+use stockade_core::PeerAddr;
+use stockade_key_auth::{GeneratedKey, KeyRecord, to_yaml};
+use tempfile::TempDir;
+use tonic::{Code, transport::server::TcpConnectInfo};
+use tonic_types::StatusExt;
+
+use crate::clinic::{Clinic, SERVING};
+
+struct Site {
+    _folder: TempDir,
+    fence: Fence,
+    clinic: Clinic,
+    bearer: String,
+}
+
+async fn open(settings: &str) -> Site {
+    let folder = tempfile::tempdir().unwrap();
+    let key = GeneratedKey::new("sk", "team".parse().unwrap()).unwrap();
+    let record = KeyRecord::new(key.id().clone(), key.digest());
+    let record = record.scopes("health:read".parse().unwrap());
+    let keys = format!("keys:\n{}", to_yaml(&record));
+    fs::write(folder.path().join("keys.yaml"), keys).unwrap();
+    let text = format!(
+        "[auth]\nkeys_file = \"keys.yaml\"\n\
+         [[routes]]\npath = \"/grpc.health.v1.Health/Check\"\nmethods = \"POST\"\n\
+         access = \"health:read\"\n{settings}"
+    );
+    let mut config = Config::parse(&text, Format::Toml, [("", "")]).unwrap();
+    config.resolve_paths(folder.path());
+    let fence = Fence::builder(&config).peer(peer).build().await.unwrap();
+    let clinic = Clinic::behind(fence.layer()).await;
+    Site {
+        _folder: folder,
+        fence,
+        clinic,
+        bearer: format!("Bearer {}", key.expose()),
+    }
+}
+
+fn peer(extensions: &Extensions) -> Option<PeerAddr> {
+    let connection: &TcpConnectInfo = extensions.get()?;
+    connection.remote_addr.map(PeerAddr::from)
+}
+
+impl Site {
+    async fn check(&mut self) -> Result<i32, tonic::Status> {
+        let bearer = self.bearer.clone();
+        self.clinic.check(Some(("authorization", &bearer))).await
+    }
+}
+
+#[tokio::test]
+async fn a_key_opens_the_service_and_nothing_else_does() {
+    let mut site = open("").await;
+    assert_eq!(site.check().await.unwrap(), SERVING);
+    let status = site.clinic.check(None).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated);
+    // A method that nobody declared is closed.
+    let watch = crate::clinic::question(Some(("authorization", &site.bearer)));
+    let status = site.clinic.client.watch(watch).await.unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied);
+}
+
+#[tokio::test]
+async fn a_limit_is_resource_exhausted_with_what_and_when() {
+    let mut site = open("[rate_limit]\nby_key = \"1/minute\"\n").await;
+    assert_eq!(site.check().await.unwrap(), SERVING);
+    let status = site.check().await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    let delay = status
+        .get_details_retry_info()
+        .unwrap()
+        .retry_delay
+        .unwrap();
+    assert!((1..=60).contains(&delay.as_secs()), "{delay:?}");
+    let quota = status.get_details_quota_failure().unwrap();
+    assert_eq!(quota.violations[0].subject, "key");
+    assert_eq!(
+        status.get_details_error_info().unwrap().reason,
+        "RATE_LIMITED"
+    );
+}
+
+#[tokio::test]
+async fn who_guesses_is_banned_and_told_so_in_grpc() {
+    let mut site = open("[abuse]\nban_loopback = true\nban_valid_keys = true\n").await;
+    for number in 0..5 {
+        let guess = format!("Bearer wrong-{number}");
+        let status = site.clinic.check(Some(("authorization", &guess))).await;
+        assert_eq!(status.unwrap_err().code(), Code::Unauthenticated);
+    }
+    let status = site.check().await.unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    assert_eq!(status.get_details_error_info().unwrap().reason, "BANNED");
+    let client = "127.0.0.1".parse().unwrap();
+    assert!(site.fence.detector().unwrap().unban(&client));
+    assert_eq!(site.check().await.unwrap(), SERVING);
+}
