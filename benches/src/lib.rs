@@ -7,10 +7,12 @@
 //! 3. What building and dropping the request costs is a stack of its own
 //!    ([`REQUEST_ALONE`]), to be subtracted.
 
+mod fences;
 mod peers;
 mod stack;
 mod stacks;
 
+pub use fences::{ABUSE, FENCE, FENCE_CHAINED, FENCE_REFUSED, RATE_LIMIT, RATE_LIMIT_REFUSED};
 pub use peers::{BEARER, BEARER_GOVERNOR, GOVERNOR, GOVERNOR_REFUSED, TOWER_HTTP_SET};
 pub use stack::Stack;
 pub use stacks::*;

@@ -11,9 +11,7 @@ use axum::{Router, extract::ConnectInfo, routing::post};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, request::Parts};
 use http_body_util::Full;
-use stockade_core::{
-    Check, Clock, ContextGuard, Guard, GuardLayer, Never, PeerAddr, ScopeSet, SystemClock,
-};
+use stockade_core::{Check, Clock, Guard, GuardLayer, Never, ScopeSet, SystemClock};
 use stockade_jwt::{
     self as jwt, Algorithm, JwtAuth, SigningKey, TokenIssuer, TokenRules, VerifyingKey,
 };
@@ -21,7 +19,11 @@ use stockade_key_auth::{GeneratedKey, KeyAuth, KeyDigest, KeyId, KeyRecord, KeyS
 use stockade_scope::{Access, ScopeGuard};
 use tower::{Layer, Service, layer::layer_fn, service_fn};
 
-use crate::{Stack, peers::peers};
+use crate::{
+    Stack,
+    fences::{context, fences},
+    peers::peers,
+};
 
 /// Building and dropping the request: a part of every stack, to be subtracted.
 pub const REQUEST_ALONE: &str = "request alone";
@@ -66,15 +68,6 @@ pub fn stacks() -> Vec<Stack> {
     let key_auth = || keys.guard().into_layer();
     let tokens = Tokens::new();
     let ready = || GuardLayer::new(Open);
-    let context = || {
-        ContextGuard::new()
-            .peer(|extensions| {
-                let ConnectInfo(peer) = extensions.get::<ConnectInfo<SocketAddr>>()?;
-                Some(PeerAddr::from(*peer))
-            })
-            .into_layer()
-    };
-
     let ok = StatusCode::OK;
     let unauthorized = StatusCode::UNAUTHORIZED;
     let mut stacks = vec![
@@ -114,7 +107,8 @@ pub fn stacks() -> Vec<Stack> {
         Stack::service(BOXED_KEY_AUTH, router().layer(key_auth()), good.clone(), ok),
         Stack::of(KEY_DIGEST, move || KeyDigest::of(digested.as_bytes())),
     ];
-    stacks.extend(peers(keys.known(), good));
+    stacks.extend(peers(keys.known(), good.clone()));
+    stacks.extend(fences(good));
     stacks
 }
 

@@ -45,7 +45,7 @@ fuzz_target!(|bytes: &[u8]| {
         else {
             panic!("it waits for a body that is there");
         };
-        match handed_on.into_inner().expect("one thread") {
+        match handed_on.lock().expect("one thread").take() {
             Some(handed_on) => {
                 assert_eq!(handed_on, bytes, "not the bytes that were judged");
                 let read = serde_json::from_slice::<serde_json::Value>(bytes);

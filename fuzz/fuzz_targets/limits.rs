@@ -17,7 +17,7 @@ use libfuzzer_sys::{
 };
 use stockade_core::{Clock, Timestamp};
 use stockade_rate_limit::{
-    Answer, LimitStore, MemoryLimitStore, OwnedBucket, Quota, gcra, sliding,
+    Answer, Level, LimitStore, MemoryLimitStore, OwnedBucket, Quota, gcra, sliding,
 };
 
 #[derive(Arbitrary, Debug)]
@@ -31,8 +31,9 @@ struct Operations {
 
 #[derive(Arbitrary, Debug)]
 enum Operation {
+    /// In 1/64 s, so that all of them together are less than 2^23 windows.
     Pause {
-        millis: u32,
+        ticks: u16,
     },
     /// So many subjects in a row; there are more of them than places.
     Take {
@@ -45,6 +46,9 @@ enum Operation {
         delta: i16,
     },
 }
+
+type Take = fn(u64, &Quota, u64, u32) -> (u64, Level);
+type Settle = fn(u64, &Quota, u64, i64) -> u64;
 
 const SUBJECTS: u16 = 4_096;
 
@@ -67,15 +71,9 @@ fuzz_target!(|operations: Operations| {
     let Ok(quota) = quota else {
         return;
     };
-    let (take, settle) = match operations.sliding {
-        true => (
-            sliding::take as fn(_, &_, _, _) -> _,
-            sliding::settle as fn(_, &_, _, _) -> _,
-        ),
-        false => (
-            gcra::take as fn(_, &_, _, _) -> _,
-            gcra::settle as fn(_, &_, _, _) -> _,
-        ),
+    let (take, settle): (Take, Settle) = match operations.sliding {
+        true => (sliding::take, sliding::settle),
+        false => (gcra::take, gcra::settle),
     };
     let clock = Hands(Arc::new(AtomicU64::new(1_700_000_000_000_000_000)));
     // The smallest store there is has about a thousand places.
@@ -85,10 +83,10 @@ fuzz_target!(|operations: Operations| {
     for operation in operations.all {
         let now = clock.now().as_nanos();
         match operation {
-            Operation::Pause { millis } => {
+            Operation::Pause { ticks } => {
                 clock
                     .0
-                    .fetch_add(u64::from(millis) * 1_000_000, Ordering::Relaxed);
+                    .fetch_add(u64::from(ticks) * 15_625_000, Ordering::Relaxed);
             }
             Operation::Take {
                 first,

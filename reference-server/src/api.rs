@@ -27,6 +27,7 @@ pub(crate) use chat::ChatLimits;
 /// The routes, as the router and the fence's scope table both name them.
 pub(crate) mod routes {
     pub(crate) const HEALTH: &str = "/health";
+    pub(crate) const METRICS: &str = "/metrics";
     pub(crate) const CHAT: &str = "/v1/chat/completions";
     pub(crate) const MODELS: &str = "/v1/models";
     /// A wildcard: the name of a model from the hub has a slash in it.

@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
-use axum::{Router, middleware};
-use stockade::{Config, Fence};
+use axum::{Router, body::Body, middleware};
+use http::Request;
+use stockade::{Config, Fence, FenceBody};
 use stockade_core::Guard;
 use tower::ServiceBuilder;
 
@@ -26,16 +27,20 @@ pub(crate) struct Within {
     pub(crate) body_limit: BodyLimit,
 }
 
-/// The fence. Who may use which route is the server's to say, unless the configuration has
-/// `[[routes]]` of its own.
+/// The fence. Who may use which route, and with which bodies, is the server's to say, unless
+/// the configuration has `[[routes]]` of its own.
 pub(crate) async fn build(config: &Config) -> Result<Fence, StartError> {
     let mut fence = Fence::builder(config).axum().metrics();
     if config.routes.is_empty() {
+        fence = fence.bodies(rules::bodies(&config.body));
         let scopes = rules::scope_guard(&config.auth.realm)
             .map_err(|error| StartError::of("the route table", &error))?;
         fence = fence.scopes(scopes);
     }
-    fence.build().await.map_err(|error| StartError::new(error.to_string()))
+    fence
+        .build()
+        .await
+        .map_err(|error| StartError::new(error.to_string()))
 }
 
 /// The router behind the fence. Read from the top: that is the way of a request.
@@ -43,6 +48,7 @@ pub(crate) fn around(router: Router, fence: &Fence, within: Within) -> Router {
     router.layer(
         ServiceBuilder::new()
             .layer(fence.layer())
+            .map_request(boxed)
             // Answers for what is inside where it panics or takes too long.
             .layer(middleware::from_fn_with_state(
                 within.request_timeout,
@@ -51,4 +57,9 @@ pub(crate) fn around(router: Router, fence: &Fence, within: Within) -> Router {
             // Is the body small enough to be read at all?
             .layer(within.body_limit.into_layer()),
     )
+}
+
+/// axum's middleware knows one type of body only.
+fn boxed(request: Request<FenceBody<Body>>) -> Request<Body> {
+    request.map(Body::new)
 }

@@ -21,6 +21,9 @@ pub(crate) async fn serve(config: Config, to: impl Announce) -> Result<(), Start
     let server = Server::bind(&config).await?;
     let address = server.address();
     tracing::info!(%address, model = model.name, version = env!("CARGO_PKG_VERSION"), "listening");
+    for layer in server.fence().to_string().lines() {
+        tracing::info!("{layer}");
+    }
     let backend: Arc<dyn Backend> = Arc::new(MistralRs::start(model));
     let announcing = tokio::spawn(announce(Arc::clone(&backend), address, to));
     server.run(backend, stop).await;

@@ -2,10 +2,12 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use metrics_exporter_prometheus::PrometheusHandle;
 use stockade::Fence;
 use tokio::{net::TcpListener, sync::watch};
 
 mod connection;
+mod figures;
 mod listener;
 mod stop;
 
@@ -27,6 +29,7 @@ pub struct Server {
     address: SocketAddr,
     fence: Fence,
     within: Within,
+    figures: PrometheusHandle,
     api: ApiLimits,
     connections: ConnectionLimits,
 }
@@ -53,6 +56,7 @@ impl Server {
                 request_timeout: seconds(config.server.request_timeout_secs.get()),
                 body_limit: BodyLimit::mebibytes(config.server.max_body_mb.get().into()),
             },
+            figures: figures::handle(),
             api: api_limits(config)?,
             connections: ConnectionLimits {
                 most: config.server.max_connections.get() as usize,
@@ -69,9 +73,17 @@ impl Server {
 
     /// Serves until it is told to stop.
     pub async fn run(self, backend: Arc<dyn Backend>, stop: watch::Receiver<Stop>) -> Ended {
-        let router = api::router(backend, self.api);
+        let router =
+            api::router(backend, self.api).merge(figures::router(self.figures, &self.fence));
         let router = fence::around(router, &self.fence, self.within);
-        listener::serve(self.listener, router, self.connections, stop).await
+        let ended = listener::serve(self.listener, router, self.connections, stop).await;
+        let audit = self.fence.audit().clone();
+        // The last records; a thread writes them, and this one may wait for it.
+        let flushed = tokio::task::spawn_blocking(move || audit.flush(FLUSH)).await;
+        if !matches!(flushed, Ok(Ok(()))) {
+            tracing::error!("the last records could not be written in time");
+        }
+        ended
     }
 
     /// Who may do what, and how much of it.
@@ -79,6 +91,9 @@ impl Server {
         &self.fence
     }
 }
+
+/// How long the last records may take to be written.
+const FLUSH: Duration = Duration::from_secs(5);
 
 fn seconds(seconds: u32) -> Duration {
     Duration::from_secs(seconds.into())

@@ -15,8 +15,10 @@ use std::{
 };
 
 use stockade_benches::{
-    BOXED_KEY_AUTH, BOXED_NO_OP, BOXED_READY_GUARD, CONTEXT, CONTEXT_KEY_AUTH, CONTEXT_TOKEN,
-    KEY_AUTH, KEY_DIGEST, NO_OP, READY_GUARD, REFUSED, REQUEST_ALONE, ROUTER, SCOPE, stacks,
+    ABUSE, BEARER_GOVERNOR, BOXED_KEY_AUTH, BOXED_NO_OP, BOXED_READY_GUARD, CONTEXT,
+    CONTEXT_KEY_AUTH, CONTEXT_TOKEN, FENCE, FENCE_CHAINED, FENCE_REFUSED, GOVERNOR, KEY_AUTH,
+    KEY_DIGEST, NO_OP, RATE_LIMIT, RATE_LIMIT_REFUSED, READY_GUARD, REFUSED, REQUEST_ALONE, ROUTER,
+    SCOPE, stacks,
 };
 
 /// What glibc's allocator does depends on what was freed before: between two builds its
@@ -61,6 +63,14 @@ const BUDGETS: &[Budget] = &[
     budget(CONTEXT_TOKEN, CONTEXT, None),
     budget(SCOPE, CONTEXT_KEY_AUTH, Some(400)),
     budget(REFUSED, REQUEST_ALONE, None).and_a_digest(),
+    budget(RATE_LIMIT, CONTEXT, Some(2_500)),
+    budget(RATE_LIMIT_REFUSED, REQUEST_ALONE, None),
+    budget(ABUSE, CONTEXT, Some(500)),
+    budget(GOVERNOR, ROUTER, None),
+    budget(BEARER_GOVERNOR, ROUTER, None),
+    budget(FENCE, ROUTER, Some(5_500)).and_a_digest(),
+    budget(FENCE_CHAINED, FENCE, None),
+    budget(FENCE_REFUSED, REQUEST_ALONE, None).and_a_digest(),
     budget(BOXED_READY_GUARD, BOXED_NO_OP, None),
     budget(BOXED_KEY_AUTH, BOXED_NO_OP, None).and_a_digest(),
 ];

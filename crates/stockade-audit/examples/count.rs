@@ -107,7 +107,6 @@ fn bare() -> impl Service<Request<Body>, Error = Infallible> {
     })
 }
 
-
 fn main() {
     let n: u64 = std::env::args().nth(1).unwrap().parse().unwrap();
     let which = std::env::args().nth(2).unwrap();
@@ -117,9 +116,21 @@ fn main() {
         let mut s = bare();
         reqs.into_iter().for_each(|r| run(&mut s, r));
     } else {
-        let j = journal(Nowhere, which == "chained").linger(Duration::from_millis(1)).start().unwrap();
-        let mut s = audited(AuditLog::new(j));
-        reqs.into_iter().for_each(|r| run(&mut s, r));
+        let j = journal(Nowhere, which == "chained")
+            .linger(Duration::from_millis(1))
+            .start()
+            .unwrap();
+        let log = AuditLog::new(j);
+        let mut s = audited(log.clone());
+        let log2 = log.clone();
+        let mut k = 0;
+        reqs.into_iter().for_each(|r| {
+            run(&mut s, r);
+            k += 1;
+            if k % 100 == 0 {
+                log2.flush(Duration::from_secs(5)).unwrap();
+            }
+        });
     }
     println!("{which} {} ns", start.elapsed().as_nanos() as u64 / n);
 }

@@ -137,8 +137,8 @@ impl SecurityEvent {
         if let Some(id) = self.request {
             line.shown(field!("request_id"), id);
         }
-        if let Some(client) = self.client {
-            line.shown(field!("ip"), client);
+        if self.client.is_some() {
+            line.client(field!("ip"), self.client);
         }
         for (field, text) in [
             (field!("user"), &self.user),

@@ -1,7 +1,7 @@
 //! The record of a request.
 
 use http::StatusCode;
-use stockade_core::{ClientIp, RequestContext, Verdict};
+use stockade_core::{RequestContext, Verdict};
 
 use crate::{
     exchange::{Exchange, Outcome, Place},
@@ -67,7 +67,7 @@ fn line(exchange: &Exchange, verdict: Option<&Verdict>) -> Line {
     line.shown(field!("request_id"), exchange.id);
     line.text(field!("method"), exchange.method.as_str(), NAME);
     place(&mut line, &exchange.place);
-    client(&mut line, exchange.client);
+    line.client(field!("ip"), exchange.client);
     let context = exchange.context.as_ref();
     match context.and_then(RequestContext::principal) {
         Some(principal) => line.text(field!("user"), principal.id(), NAME),
@@ -105,18 +105,10 @@ fn line(exchange: &Exchange, verdict: Option<&Verdict>) -> Line {
 fn place(line: &mut Line, place: &Place) {
     match place {
         Place::Route(route) => {
-            line.text(field!("path"), route.as_str(), TEXT);
-            line.text(field!("route"), route.as_str(), TEXT);
+            line.texts([field!("path"), field!("route")], route.as_str(), TEXT);
         }
         // Without the query: its values are not for logs.
         Place::Path(uri) => line.text(field!("path"), uri.path(), TEXT),
-    }
-}
-
-fn client(line: &mut Line, client: Option<ClientIp>) {
-    match client {
-        Some(client) => line.shown(field!("ip"), client),
-        None => line.null(field!("ip")),
     }
 }
 

@@ -212,7 +212,7 @@ fn a_file_that_nobody_may_open_is_written_on() {
     let path = folder.path().join("audit.log");
     let log = AuditLog::new(journal(FileSink::open(&path).unwrap()).start().unwrap());
     under_load(&log, || {
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0);
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o000);
         fs::set_permissions(&path, mode).unwrap();
     });
     log.flush(LONG).unwrap();

@@ -10,7 +10,7 @@
 //! 3. Each route has a [`Profile`]; what no rule is for takes no body. The bytes that were
 //!    judged are the bytes that the handler gets: the same memory, in one frame.
 //! 4. JSON is read once, without recursion and without a tree, by all of RFC 8259 and
-//!    stricter: UTF-8 without a byte order mark, at most 64 levels, no number beyond 1e308,
+//!    stricter: UTF-8 without a byte order mark, at most 64 levels, numbers below 1e308,
 //!    no half of a surrogate pair, no name twice in an object. A name that differs from a
 //!    known one in upper and lower case only is refused, since some readers take it for
 //!    that one.
@@ -34,7 +34,8 @@
 //! - A route is known by the [`MatchedRoute`](stockade_core::MatchedRoute) that the router's
 //!   adapter leaves; without one, by its exact path.
 //! - It needs a tokio runtime with time as soon as a body has to be waited for. Bodies are
-//!   judged where the request is, at less than 0.1 ms a MiB.
+//!   judged where the request is: at about 50 µs a MiB of a large image, and 3 ms of the
+//!   dearest text that can be made up, of nothing but escapes.
 //! - Trailers of a body that is judged are dropped. gRPC takes [`Profile::streamed`], which
 //!   counts and does nothing else: tonic has its own limits for messages and their encoding.
 //! - The bound on memory counts bodies, and texts of images that had to be unescaped. What

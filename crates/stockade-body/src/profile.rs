@@ -195,7 +195,8 @@ impl Profile {
     }
 
     /// The only models that there are; any unless it is set. A principal that may use
-    /// certain models only may use those of them that are also named here.
+    /// certain models only may use those of them that are also named here. A body that
+    /// names no model passes where its API lets it: not in those of chats and texts.
     pub fn models<I, T>(mut self, models: I) -> Self
     where
         I: IntoIterator<Item = T>,

@@ -56,8 +56,8 @@ fn claimed_length(headers: &HeaderMap) -> u64 {
 
 /// Judges a body that was read whole.
 ///
-/// Done where the request is: the costliest body, a large image in JSON, takes about
-/// 60 µs a MiB. A handler that runs a model will not notice.
+/// Done where the request is: a large image in JSON takes about 50 µs a MiB, and the
+/// dearest text, of nothing but escapes, 3 ms.
 pub(crate) fn of_body(
     profile: &Profile,
     memory: &Memory,

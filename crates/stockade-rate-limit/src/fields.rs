@@ -26,7 +26,7 @@ pub(crate) struct Older {
     pub(crate) openai: bool,
 }
 
-/// Room for all that [`Limits`] may have: eight names of 64 characters, each of which may be
+/// Room for all that one layer may have: eight names of 64 characters, each of which may be
 /// escaped, and their numbers.
 type Text = ArrayString<2048>;
 

@@ -67,7 +67,8 @@ impl MemoryLimitStore {
         Self::with_clock(capacity, SteadyClock::new())
     }
 
-    /// A store that goes by this clock.
+    /// A store that goes by this clock, which must not be put back: what had to go from
+    /// full places would count for as long as that.
     pub fn with_clock(capacity: usize, clock: impl Clock) -> Self {
         Self(Arc::new(Shared {
             tables: ArcSwap::default(),

@@ -1,8 +1,11 @@
 //! So many in such a time.
 
+mod error;
 mod text;
 
-use std::{error::Error, fmt, num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, time::Duration};
+
+pub use error::{QuotaError, QuotaErrorKind};
 
 /// So many in such a time: `Quota::per_minute(60)` is sixty a minute.
 ///
@@ -139,7 +142,7 @@ impl Quota {
     pub const fn burst(self, burst: u32) -> Self {
         match self.try_burst(burst) {
             Ok(quota) => quota,
-            Err(error) => panic!("{}", error.kind.text()),
+            Err(error) => panic!("{}", error.kind().text()),
         }
     }
 
@@ -221,7 +224,7 @@ impl Quota {
     const fn constant(algorithm: Algorithm, count: u32, burst: u32, period: u64) -> Self {
         match Self::checked(algorithm, count, burst, period) {
             Ok(quota) => quota,
-            Err(error) => panic!("{}", error.kind.text()),
+            Err(error) => panic!("{}", error.kind().text()),
         }
     }
 
@@ -264,73 +267,6 @@ const fn nanos(period: Duration) -> Result<u64, QuotaError> {
     }
     Ok(nanos as u64)
 }
-
-/// A quota that none can be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QuotaError {
-    kind: QuotaErrorKind,
-}
-
-/// What is wrong with a quota.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum QuotaErrorKind {
-    /// The text cannot be read as a quota.
-    Text,
-    /// The count is 0, which would let nobody in.
-    NoCount,
-    /// The burst is 0, which would let nobody in.
-    NoBurst,
-    /// The period is shorter than a millisecond, or not whole milliseconds.
-    ShortPeriod,
-    /// The period is longer than [`Quota::MAX_PERIOD`].
-    LongPeriod,
-    /// The rate is over [`Quota::MAX_PER_SECOND`].
-    Rate,
-    /// The burst takes longer than [`Quota::MAX_PERIOD`] to fill up.
-    Fill,
-    /// A sliding window counts to [`Quota::MAX_SLIDING`] only.
-    SlidingCount,
-    /// A sliding window has no burst of its own.
-    SlidingBurst,
-}
-
-impl QuotaErrorKind {
-    const fn text(self) -> &'static str {
-        match self {
-            Self::Text => "a quota is written like 60/minute, 5/30s burst 2 or 100 in any 60s",
-            Self::NoCount => "a quota of 0 lets nobody in; the least is 1",
-            Self::NoBurst => "a burst of 0 lets nobody in; the least is 1",
-            Self::ShortPeriod => "a quota's period is whole milliseconds, at least one",
-            Self::LongPeriod => "a quota's period is 366 days at most",
-            Self::Rate => "a quota is 100,000,000 a second at most",
-            Self::Fill => "the burst takes more than 366 days to fill up; lower it",
-            Self::SlidingCount => {
-                "a sliding window counts to 1,048,575 at most; write the quota as count/period"
-            }
-            Self::SlidingBurst => "a sliding window has no burst of its own; leave it out",
-        }
-    }
-}
-
-impl QuotaError {
-    const fn new(kind: QuotaErrorKind) -> Self {
-        Self { kind }
-    }
-
-    /// What is wrong.
-    pub fn kind(&self) -> QuotaErrorKind {
-        self.kind
-    }
-}
-
-impl fmt::Display for QuotaError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind.text())
-    }
-}
-
-impl Error for QuotaError {}
 
 #[cfg(test)]
 mod tests;

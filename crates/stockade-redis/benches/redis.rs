@@ -28,7 +28,9 @@ const ROUND: Duration = Duration::from_millis(500);
 const ROUNDS: usize = 9;
 
 fn main() -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(run())
 }
 
@@ -38,11 +40,31 @@ async fn run() -> io::Result<()> {
     let size = |size| NonZeroU32::new(size).unwrap();
     let kinds = [
         ("strict, one key", Some(RedisLimits::new(&redis)), 1),
-        ("strict, 10,000 keys", Some(RedisLimits::new(&redis)), 10_000),
-        ("lease 10, one key", Some(RedisLimits::with_leases(&redis, size(10))), 1),
-        ("lease 100, one key", Some(RedisLimits::with_leases(&redis, size(100))), 1),
-        ("lease 10, 8 keys", Some(RedisLimits::with_leases(&redis, size(10))), 8),
-        ("lease 100, 8 keys", Some(RedisLimits::with_leases(&redis, size(100))), 8),
+        (
+            "strict, 10,000 keys",
+            Some(RedisLimits::new(&redis)),
+            10_000,
+        ),
+        (
+            "lease 10, one key",
+            Some(RedisLimits::with_leases(&redis, size(10))),
+            1,
+        ),
+        (
+            "lease 100, one key",
+            Some(RedisLimits::with_leases(&redis, size(100))),
+            1,
+        ),
+        (
+            "lease 10, 64 keys",
+            Some(RedisLimits::with_leases(&redis, size(10))),
+            64,
+        ),
+        (
+            "lease 100, 64 keys",
+            Some(RedisLimits::with_leases(&redis, size(100))),
+            64,
+        ),
         ("PING", None, 0),
     ];
     let client = redis::Client::open(server.url()).unwrap();
@@ -64,7 +86,10 @@ async fn run() -> io::Result<()> {
     }
     for leases in [0, 10, 100] {
         let (limit, passed) = passed(&redis, leases).await;
-        writeln!(out, "limit {limit}, two stores, leases of {leases}: {passed} let in")?;
+        writeln!(
+            out,
+            "limit {limit}, two stores, leases of {leases}: {passed} let in"
+        )?;
     }
     Ok(())
 }
@@ -135,7 +160,12 @@ fn median(rates: &mut [f64]) -> f64 {
 /// A limit, and how many two stores let in that share it.
 async fn passed(redis: &Redis, leases: u32) -> (u32, u64) {
     const LIMIT: u32 = 20_000;
-    let bucket = [OwnedBucket::new(&format!("passed-{leases}"), "all", Quota::per_day(LIMIT), 1)];
+    let bucket = [OwnedBucket::new(
+        &format!("passed-{leases}"),
+        "all",
+        Quota::per_day(LIMIT),
+        1,
+    )];
     let store = || match NonZeroU32::new(leases) {
         None => RedisLimits::new(redis),
         Some(size) => RedisLimits::with_leases(redis, size),

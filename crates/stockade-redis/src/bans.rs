@@ -76,19 +76,27 @@ impl BanStore for RedisBans {
     }
 
     fn subscribe(&self, listener: BanListener) {
-        *self.shared.listener.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Arc::new(listener));
+        *self
+            .shared
+            .listener
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(listener));
         self.shared.wake.notify_one();
     }
 }
 
 impl Shared {
     fn unwritten(&self) -> MutexGuard<'_, HashMap<Offender, BanChange>> {
-        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
+        self.unwritten
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn listener(&self) -> Option<Arc<BanListener>> {
-        self.listener.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.listener
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 

@@ -131,7 +131,9 @@ impl Link {
         });
         if ended {
             tracing::warn!(%error, "the connection to Redis is given up");
-            let to = error.redirect_node().and_then(|(to, _slot)| host_and_port(to));
+            let to = error
+                .redirect_node()
+                .and_then(|(to, _slot)| host_and_port(to));
             *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = to;
         }
     }

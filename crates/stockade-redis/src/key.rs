@@ -20,6 +20,8 @@ use crate::RedisConfigError;
 pub struct Namespace(Arc<str>);
 
 const LONGEST: usize = 64;
+/// The longest text of a subject that is in a key as it is.
+const LONGEST_TEXT: usize = 128;
 
 impl Namespace {
     /// The name.
@@ -34,11 +36,11 @@ impl Namespace {
 
     /// `stockade:{chat}:limit:ip/60000ms:ip:192.0.2.1/32`
     pub(crate) fn subject_key(&self, kind: &str, name: &str, subject: &Subject<'_>) -> String {
-        let mut key = self.key(kind);
-        key.push(':');
-        key.push_str(name);
-        key.push(':');
         let text = subject.text();
+        let mut key = String::with_capacity(64 + name.len() + text.len().min(LONGEST_TEXT));
+        for part in ["stockade:{", &self.0, "}:", kind, ":", name, ":"] {
+            key.push_str(part);
+        }
         match is_ours(&text) {
             true => key.push_str(&text),
             false => hashed(&text, &mut key),
@@ -78,15 +80,14 @@ fn is_ours(text: &str) -> bool {
         let kind = part.split(':').next().unwrap_or(part);
         matches!(kind, "ip" | "unix" | "all" | "principal" | "route")
     };
-    text.len() <= 128 && text.split('|').all(ours)
+    text.len() <= LONGEST_TEXT && text.split('|').all(ours)
 }
 
 /// `#` and 128 bits of a SHA-256.
 fn hashed(text: &str, out: &mut String) {
-    out.push('#');
-    for byte in &Sha256::digest(text.as_bytes())[..16] {
-        write!(out, "{byte:02x}").expect("a string takes every text");
-    }
+    let digest = Sha256::digest(text.as_bytes());
+    let half = digest.first_chunk().expect("it has 32 bytes");
+    write!(out, "#{:032x}", u128::from_be_bytes(*half)).expect("a string takes every text");
 }
 
 #[cfg(test)]
@@ -108,7 +109,13 @@ mod tests {
             assert!(is_ours(text), "{text}");
         }
         let long = format!("principal:{}", "k".repeat(128));
-        for text in ["header:secret", "ip:192.0.2.1/32|own:x", "model:m", "header", &long] {
+        for text in [
+            "header:secret",
+            "ip:192.0.2.1/32|own:x",
+            "model:m",
+            "header",
+            &long,
+        ] {
             assert!(!is_ours(text), "{text}");
             let mut key = String::new();
             hashed(text, &mut key);

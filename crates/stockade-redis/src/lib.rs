@@ -18,7 +18,7 @@
 //! 7. Keys are `stockade:{namespace}:…`. What clients write is in them as a digest only.
 //!
 //! # Knowing before deploying
-//! - Redis 6.2 or Valkey 7.2, or later, with `maxmemory-policy noeviction`: an evicted key is a
+//! - Redis 6.2 or later (tested with 7.0), or Valkey, with `noeviction`: an evicted key is a
 //!   debt forgiven. Where memory is out, the failure policy decides.
 //! - The user needs `EVALSHA`, `SCRIPT LOAD`, `TIME` and the commands of strings, hashes,
 //!   sorted sets and streams, on keys `stockade:*`.

@@ -3,6 +3,7 @@
 mod batch;
 mod courier;
 mod lease;
+mod leases;
 mod order;
 
 use std::{
@@ -17,9 +18,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use stockade_rate_limit::{
-    Answer, Bucket, Decision, LimitStore, StoreError, StoreErrorKind,
-};
+use stockade_rate_limit::{Answer, Bucket, Decision, LimitStore, StoreError, StoreErrorKind};
 use tokio::sync::{
     mpsc::{self, error::TrySendError},
     oneshot,
@@ -27,7 +26,7 @@ use tokio::sync::{
 
 use crate::Redis;
 use courier::Courier;
-use lease::Leases;
+use leases::Leases;
 use order::{Line, Order};
 
 /// Keeps the states of limits in Redis, for all processes that share its namespace. Clones
@@ -74,7 +73,8 @@ impl RedisLimits {
     /// Permits are debited in Redis when they are leased, so **no more is let in than
     /// without leases**, in any length of time. The price: of each bucket, each process may
     /// hold up to `size` permits that it does not spend, and others are refused meanwhile.
-    /// They go back after a second or two; those of a process that died after three.
+    /// They go back after a second or two; those of a process that died come back as the
+    /// bucket fills up.
     ///
     /// A lease never is more than a tenth of a quota's burst, all of them never are more than
     /// half of it, and what is left in the end is handed out one by one. It grows with what
@@ -138,7 +138,9 @@ impl LimitStore for RedisLimits {
             }
         }
         let (reply, decision) = oneshot::channel();
-        let lines = buckets.iter().map(|bucket| Line::new(bucket, self.redis.namespace()));
+        let lines = buckets
+            .iter()
+            .map(|bucket| Line::new(bucket, self.redis.namespace()));
         let order = Order::Take {
             lines: lines.collect(),
             reply,

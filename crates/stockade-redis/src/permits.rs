@@ -26,7 +26,8 @@ use queues::Queues;
 
 pub use wait::RedisPermitWait;
 
-static ACQUIRE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("permits/acquire.lua")));
+static ACQUIRE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("permits/acquire.lua")));
 
 /// The most requests that ask for a permit at once, those that wait for one left out.
 const ASKING: usize = 1_024;

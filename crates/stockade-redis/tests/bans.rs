@@ -107,7 +107,12 @@ async fn nobody_is_let_in_because_redis_lost_its_data() {
     until("works again", || one.why(&next).is_some()).await;
     assert!(one.why(&somebody()).is_some() && other.why(&somebody()).is_some());
     let heard: Vec<_> = heard.try_iter().collect();
-    assert!(heard.iter().any(|error| error.contains("has lost its bans")), "{heard:?}");
+    assert!(
+        heard
+            .iter()
+            .any(|error| error.contains("has lost its bans")),
+        "{heard:?}"
+    );
 
     // What ends is still heard of.
     assert!(one.unban(&somebody()));
@@ -118,7 +123,14 @@ async fn nobody_is_let_in_because_redis_lost_its_data() {
 async fn a_line_that_is_no_ban_is_counted_and_bans_nobody() {
     let server = Server::start();
     let key = "stockade:{default}:bans";
-    server.run::<()>(&["HSET", key, "0.0.0.0/0", "1 - everybody", "192.0.2.9", "nonsense"]);
+    server.run::<()>(&[
+        "HSET",
+        key,
+        "0.0.0.0/0",
+        "1 - everybody",
+        "192.0.2.9",
+        "nonsense",
+    ]);
     let (said, heard) = std::sync::mpsc::channel();
     let redis = connect(&server).await;
     let one = Detector::builder(AbusePolicy::new())

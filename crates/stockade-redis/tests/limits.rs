@@ -5,7 +5,7 @@ mod support;
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
-use stockade_rate_limit::{OwnedBucket, Quota};
+use stockade_rate_limit::{Answer, LimitStore, OwnedBucket, Quota, StoreErrorKind};
 use stockade_redis::RedisLimits;
 use support::{Server, connect, take};
 
@@ -15,7 +15,12 @@ async fn counts_all_quotas_of_a_request_or_none() {
     let store = RedisLimits::new(&connect(&server).await);
     let request = [
         OwnedBucket::new("ip", "a", Quota::per_hour(5), 1),
-        OwnedBucket::new("ip", "a", Quota::sliding(3, Duration::from_secs(86_400)).unwrap(), 1),
+        OwnedBucket::new(
+            "ip",
+            "a",
+            Quota::sliding(3, Duration::from_secs(86_400)).unwrap(),
+            1,
+        ),
     ];
     for left in [2, 1, 0] {
         let decision = take(&store, &request).await.unwrap();
@@ -25,7 +30,11 @@ async fn counts_all_quotas_of_a_request_or_none() {
     for _ in 0..3 {
         let refused = take(&store, &request).await.unwrap();
         assert!(!refused.allows());
-        let left: Vec<_> = refused.levels().iter().map(|level| level.remaining()).collect();
+        let left: Vec<_> = refused
+            .levels()
+            .iter()
+            .map(|level| level.remaining())
+            .collect();
         assert_eq!(left, [2, 0]);
     }
 }
@@ -71,4 +80,81 @@ async fn leases_let_in_no_more_and_strand_no_more_than_their_size() {
     }
     // One of them may hold what the other was refused.
     assert!((100 - 7..=100).contains(&passed), "{passed}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_leased_and_not_spent_goes_back() {
+    let server = Server::start();
+    let redis = connect(&server).await;
+    let leases = RedisLimits::with_leases(&redis, NonZeroU32::new(10).unwrap());
+    let strict = RedisLimits::new(&redis);
+    let request = [OwnedBucket::new("all", "all", Quota::per_day(100), 1)];
+    let mut passed = 0;
+    while leases.stats().leased < 5 {
+        passed += u32::from(take(&leases, &request).await.unwrap().allows());
+        assert!(passed < 50, "no lease was made");
+    }
+    while leases.stats().followed > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // The order to give back is on its way; nobody says when it has come.
+    let level = || async { take(&strict, &request).await.unwrap() };
+    while level().await.allows() {
+        passed += 1;
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert_eq!(passed, 100);
+}
+
+#[tokio::test]
+async fn settles_after_the_fact() {
+    let server = Server::start();
+    let store = RedisLimits::new(&connect(&server).await);
+    let request = [OwnedBucket::new("tokens", "a", Quota::per_day(100), 60)];
+    assert!(take(&store, &request).await.unwrap().allows());
+    assert!(!take(&store, &request).await.unwrap().allows());
+    store.settle(&request[0].as_bucket(), -20);
+    let decision = take(&store, &request).await.unwrap();
+    assert!(decision.allows());
+    assert_eq!(decision.levels()[0].remaining(), 0);
+    assert_eq!(store.stats().dropped, 0);
+}
+
+#[tokio::test]
+async fn leaves_no_key_without_an_end() {
+    let server = Server::start();
+    let store = RedisLimits::with_leases(&connect(&server).await, NonZeroU32::MIN);
+    let request = [
+        OwnedBucket::new("ip", "a", Quota::per_hour(50), 1),
+        OwnedBucket::new(
+            "key",
+            "a",
+            Quota::sliding(9, Duration::from_secs(60)).unwrap(),
+            1,
+        ),
+    ];
+    for _ in 0..5 {
+        take(&store, &request).await.unwrap();
+    }
+    let keys: Vec<String> = server.run(&["KEYS", "*"]);
+    assert_eq!(keys.len(), 2);
+    for key in keys {
+        let ends: i64 = server.run(&["PTTL", &key]);
+        assert!((1..=3_600_000).contains(&ends), "{key} {ends}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_at_once() {
+    let server = Server::start();
+    let store = RedisLimits::new(&connect(&server).await);
+    let request = [OwnedBucket::new("all", "all", Quota::per_day(100), 1)];
+    // On a runtime of one thread nothing is sent before this task waits.
+    let asked: Vec<_> = (0..5_000)
+        .map(|_| store.take(&[request[0].as_bucket()]))
+        .collect();
+    let busy = asked.iter().filter(|answer| {
+        matches!(answer, Answer::Ready(Err(error)) if error.kind() == StoreErrorKind::Busy)
+    });
+    assert_eq!(busy.count(), 5_000 - 4_096);
 }

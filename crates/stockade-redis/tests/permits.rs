@@ -79,7 +79,10 @@ async fn a_request_that_leaves_while_it_asks_holds_nothing() {
     for index in 0..300_u64 {
         let _ = timeout(Duration::from_micros(index * 3), ask(&guard)).await;
     }
-    until("all given back", || in_use(&server) == 0 && store.stats().live == 0).await;
+    until("all given back", || {
+        in_use(&server) == 0 && store.stats().live == 0
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -95,7 +98,9 @@ async fn places_of_a_process_that_died_come_back_and_others_stay() {
         let permit = runtime.block_on(async {
             let redis = begin(&url);
             redis.connected().await;
-            ask(&guard(&RedisPermits::with_life(&redis, life), 2)).await.unwrap()
+            ask(&guard(&RedisPermits::with_life(&redis, life), 2))
+                .await
+                .unwrap()
         });
         runtime.shutdown_background();
         std::mem::forget(permit);
@@ -141,7 +146,9 @@ async fn whoever_waits_is_served_in_order_also_by_another_replica() {
     }
     until("nobody waits", || other.stats().waiting == 0).await;
 
-    let held = ask(&guard(&one, 1).wait(Duration::from_secs(10), 1)).await.unwrap();
+    let held = ask(&guard(&one, 1).wait(Duration::from_secs(10), 1))
+        .await
+        .unwrap();
     let impatient = guard(&other, 1).wait(Duration::from_millis(80), 3);
     assert_eq!(ask(&impatient).await.unwrap_err(), "CONCURRENCY_LIMIT");
     assert_eq!(other.stats().waiting, 0);

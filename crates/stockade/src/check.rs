@@ -109,6 +109,7 @@ pub fn check(config: &Config, surroundings: &Surroundings) -> Vec<Finding> {
     store(config, &mut findings);
     abuse(config, &mut findings);
     routes(config, &mut findings);
+    audit(config, &mut findings);
     findings
         .0
         .sort_by_key(|finding| std::cmp::Reverse(finding.severity));
@@ -387,5 +388,21 @@ fn routes(config: &Config, findings: &mut Findings) {
                 "set its access to a scope, such as \"chat:write\"",
             );
         }
+    }
+}
+
+fn audit(config: &Config, findings: &mut Findings) {
+    match &config.audit {
+        None => findings.warning(
+            "audit",
+            "requests are only logged, not recorded",
+            "set audit.file and audit.on_overflow",
+        ),
+        Some(audit) if audit.key_file.is_none() => findings.warning(
+            "audit.key_file",
+            "whoever can write the records can change them unnoticed",
+            "put 32 random bytes there: openssl rand -base64 32",
+        ),
+        Some(_) => {}
     }
 }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, de::IgnoredAny};
 
 mod abuse;
+mod audit;
 mod auth;
+mod body;
 mod client_ip;
 mod cors;
 mod error;
@@ -15,7 +17,9 @@ mod load;
 mod value;
 
 pub use abuse::{AbuseConfig, AnswerConfig};
+pub use audit::{AuditConfig, OnOverflow};
 pub use auth::{AuthConfig, RouteAccess, RouteConfig, TokensConfig};
+pub use body::{BodyConfig, BodyProfile, ImagesConfig};
 pub use client_ip::ClientIpConfig;
 pub use cors::{CorsConfig, DocsConfig};
 pub use error::ConfigError;
@@ -82,6 +86,11 @@ pub struct Config {
     /// Who is banned.
     #[serde(default)]
     pub abuse: AbuseConfig,
+    /// What requests may carry.
+    #[serde(default)]
+    pub body: BodyConfig,
+    /// What is recorded, and where.
+    pub audit: Option<AuditConfig>,
     /// Which web pages may call the API.
     #[serde(default)]
     pub cors: CorsConfig,
@@ -136,7 +145,19 @@ impl Config {
 
     /// Makes paths relative to this folder.
     pub fn resolve_paths(&mut self, folder: &Path) {
+        let audit = self.audit.as_mut();
+        let (all, security, key) = match audit {
+            Some(audit) => (
+                Some(&mut audit.file),
+                audit.security_file.as_mut(),
+                audit.key_file.as_mut(),
+            ),
+            None => (None, None, None),
+        };
         let files = [
+            all,
+            security,
+            key,
             self.auth.keys_file.as_mut(),
             self.auth.tokens.as_mut().map(|tokens| &mut tokens.key_file),
             self.abuse.deny_list.as_mut(),

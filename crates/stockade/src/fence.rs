@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc};
 
 use http::{Extensions, Method};
 use stockade_abuse::{AbuseEvent, AbuseGuard, DenyList, Detector, PrincipalGuard};
+use stockade_audit::{AuditLayer, AuditLog};
+use stockade_body::{BodyCheckLayer, BodyRules};
 use stockade_core::{
     Authenticator, ContextGuard, EitherAuth, Guard, GuardLayer, PeerAddr, Responder,
 };
@@ -24,13 +26,14 @@ mod event;
 mod keys;
 mod layer;
 mod limits;
+mod record;
 mod store;
 mod tokens;
 mod watch;
 
 pub use adopt::Adopt;
 pub use event::FenceEvent;
-pub use layer::{FenceLayer, FenceService};
+pub use layer::{FenceBody, FenceLayer, FenceService};
 pub use store::{LimitsStore, PermitsStore, StoreHealth};
 pub use watch::Watch;
 
@@ -61,6 +64,7 @@ struct Inner {
     at_once: Option<Concurrency<PermitsStore>>,
     cors: Option<Cors>,
     listeners: Listeners,
+    audit: AuditLog,
     stores: Stores,
     /// Followed as long as the fence stands.
     _keys: Keys,
@@ -81,6 +85,7 @@ impl Fence {
             config,
             dialect: Dialect::CORE,
             scopes: None,
+            bodies: None,
             responder: Responder::default(),
             metrics: false,
             listeners: Listeners::default(),
@@ -95,6 +100,12 @@ impl Fence {
     /// Who is banned, and why; `None` where abuse is not detected.
     pub fn detector(&self) -> Option<&Detector> {
         self.0.detector.as_ref()
+    }
+
+    /// The log of requests: for events of one's own, to flush it before the end, and to
+    /// open its files anew.
+    pub fn audit(&self) -> &AuditLog {
+        &self.0.audit
     }
 
     /// Takes over the quotas, the abuse policy and the web pages of another configuration.
@@ -195,6 +206,7 @@ pub struct FenceBuilder<'c> {
     config: &'c Config,
     dialect: Dialect,
     scopes: Option<ScopeGuard>,
+    bodies: Option<BodyRules>,
     responder: Responder,
     metrics: bool,
     listeners: Listeners,
@@ -221,6 +233,13 @@ impl FenceBuilder<'_> {
         self
     }
 
+    /// What the requests to which route carry, in place of the configuration's `[[routes]]`;
+    /// begin with [`BodyConfig::rules`](crate::BodyConfig::rules).
+    pub fn bodies(mut self, rules: BodyRules) -> Self {
+        self.bodies = Some(rules);
+        self
+    }
+
     /// Answers refusals with this responder.
     pub fn responder(mut self, responder: Responder) -> Self {
         self.responder = responder;
@@ -243,8 +262,15 @@ impl FenceBuilder<'_> {
     ///
     /// # Errors
     /// As [`Fence::from_config`].
-    pub async fn build(self) -> Result<Fence, ConfigError> {
+    pub async fn build(mut self) -> Result<Fence, ConfigError> {
         let config = self.config;
+        let audit = record::log(config.audit.as_ref())?;
+        let log = audit.clone();
+        self.listeners.add(move |event: &FenceEvent| {
+            if let Some(event) = record::security(event) {
+                log.event(event);
+            }
+        });
         let stores = Stores::open(config, &self.listeners)?;
         let keys = Keys::open(&config.auth).await?;
         let detector = detector(config, &stores, &self.listeners)?;
@@ -294,7 +320,10 @@ impl FenceBuilder<'_> {
                 false => budget,
             }
         });
+        let bodies = self.bodies.unwrap_or_else(|| bodies(config));
         let layer = FenceLayer {
+            audit: AuditLayer::new(audit.clone()).responder(responder.clone()),
+            bodies: BodyCheckLayer::with_responder(bodies, responder.clone()),
             adopt: with(Adopt::new(self.dialect), responder),
             context: with(
                 ContextGuard::new()
@@ -323,6 +352,7 @@ impl FenceBuilder<'_> {
             at_once,
             cors,
             listeners: self.listeners,
+            audit,
             stores,
             _keys: keys,
         })))
@@ -384,6 +414,20 @@ fn at_once(config: &Config, store: &PermitsStore) -> Option<Concurrency<PermitsS
         Some((wait, waiters)) => guard.wait(wait, waiters),
         None => guard,
     })
+}
+
+fn bodies(config: &Config) -> BodyRules {
+    let mut rules = config.body.rules();
+    for route in &config.routes {
+        let Some(body) = route.body else {
+            continue;
+        };
+        for method in &route.methods {
+            let profile = config.body.limited(body.profile());
+            rules = rules.route(method.clone(), &*route.path, profile);
+        }
+    }
+    rules
 }
 
 fn scopes(config: &Config) -> Result<ScopeGuard, ConfigError> {

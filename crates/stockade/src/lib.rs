@@ -86,11 +86,12 @@ mod fence;
 pub use axum::Authenticated;
 pub use check::{Finding, Severity, Surroundings, check};
 pub use config::{
-    AbuseConfig, AnswerConfig, AuthConfig, ClientIpConfig, ConcurrencyConfig, Config, ConfigError,
-    CorsConfig, DocsConfig, Format, HeaderStyle, LEGACY_NAMES, OnFailure, RateLimitConfig,
-    RouteAccess, RouteConfig, SecretUrl, StoreConfig, TokenBudgetConfig, TokensConfig, parse,
+    AbuseConfig, AnswerConfig, AuditConfig, AuthConfig, BodyConfig, BodyProfile, ClientIpConfig,
+    ConcurrencyConfig, Config, ConfigError, CorsConfig, DocsConfig, Format, HeaderStyle,
+    ImagesConfig, LEGACY_NAMES, OnFailure, OnOverflow, RateLimitConfig, RouteAccess, RouteConfig,
+    SecretUrl, StoreConfig, TokenBudgetConfig, TokensConfig, parse,
 };
 pub use fence::{
-    Adopt, Fence, FenceBuilder, FenceEvent, FenceLayer, FenceService, LimitsStore, PermitsStore,
-    StoreHealth, Watch,
+    Adopt, Fence, FenceBody, FenceBuilder, FenceEvent, FenceLayer, FenceService, LimitsStore,
+    PermitsStore, StoreHealth, Watch,
 };

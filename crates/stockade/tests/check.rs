@@ -20,6 +20,10 @@ per_key = 8
 [store]
 redis = "rediss://:f9c1ff33e81a@redis.internal"
 on_failure = "local"
+[audit]
+file = "app.log"
+on_overflow = "drop"
+key_file = "audit.key"
 "#;
 
 fn findings(text: &str, surroundings: &Surroundings) -> Vec<Finding> {
@@ -119,6 +123,12 @@ fn every_unsafe_setting_is_found() {
             "[abuse]\nallow = \"::/0\"\n[auth]",
             Severity::Error,
             "abuse.allow",
+        ),
+        (
+            "key_file = \"audit.key\"",
+            "",
+            Severity::Warning,
+            "audit.key_file",
         ),
         (
             "[auth]",

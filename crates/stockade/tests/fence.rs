@@ -77,6 +77,7 @@ impl Site {
             .route("/v1/chat", post(|| async { "hello" }))
             .route("/v1/models/{id}", get(who))
             .route("/v1/secret", get(|| async { "nobody declared this" }))
+            .route("/v1/completions", post(|| async { "done" }))
             .route("/health", get(|| async { "well" }))
             .route("/stuck", get(|| future::pending::<()>()))
             .layer(fence.layer());
@@ -379,6 +380,72 @@ fn requests_are_counted_under_the_names_that_prometheus_expects() {
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
+}
+
+#[tokio::test]
+async fn one_record_a_request_and_one_an_event() {
+    let logs = tempfile::tempdir().unwrap();
+    let (all, security) = (logs.path().join("app.log"), logs.path().join("audit.log"));
+    let config = format!(
+        "[audit]\nfile = {all:?}\nsecurity_file = {security:?}\non_overflow = \"fail_closed\"\n"
+    );
+    let site = Site::new(&config).await;
+    assert_eq!(site.chat(&site.key).await, 200);
+    for number in 0..5 {
+        site.chat(&format!("wrong-{number}")).await;
+    }
+    let read = |path: &PathBuf| {
+        site.fence
+            .audit()
+            .flush(std::time::Duration::from_secs(10))
+            .unwrap();
+        let text = fs::read_to_string(path).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        lines.collect::<Vec<serde_json::Value>>()
+    };
+    let records = read(&all);
+    let requests = records.iter().filter(|record| record["method"] == "POST");
+    let requests: Vec<_> = requests.collect();
+    assert_eq!(requests.len(), 6, "{records:#?}");
+    assert_eq!(
+        (&requests[0]["user"], &requests[0]["status"]),
+        (&"team".into(), &200.into())
+    );
+    let events = read(&security);
+    assert!(
+        events.iter().any(|event| event["event"] == "banned"),
+        "{events:#?}"
+    );
+    let text = format!("{records:?}{events:?}");
+    assert!(
+        !text.contains("wrong-") && !text.contains(&site.key),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn bodies_are_judged_once_it_is_known_who_sends_them() {
+    let config = "[body]\nprompt_chars = 5\n[[routes]]\npath = \"/v1/completions\"\n\
+                  methods = \"POST\"\naccess = \"chat:write\"\nbody = \"openai-completions\"\n";
+    let site = Site::new(config).await;
+    let send = async |key: Option<&str>, body: &'static str| {
+        let mut request = site.request("POST", "/v1/completions", key);
+        let json = "application/json".parse().unwrap();
+        request.headers_mut().insert("content-type", json);
+        *request.body_mut() = Body::from(body);
+        site.send(request).await
+    };
+    let key = Some(site.key.as_str());
+    let long = r#"{"model":"m","prompt":"too long"}"#;
+    let answer = send(key, long).await;
+    assert_eq!(answer.status, 400);
+    assert!(answer.body.contains("prompt"), "{}", answer.body);
+    // S07: nobody's body is read before it is known whose it is.
+    assert_eq!(send(None, long).await.status, 401);
+    assert_eq!(
+        send(key, r#"{"model":"m","prompt":"short"}"#).await.body,
+        "done"
+    );
 }
 
 #[tokio::test]

@@ -28,9 +28,7 @@ use axum::{
 use clap::{Parser, ValueEnum};
 use serde_json::json;
 use stockade_core::{Guard, PeerAddr};
-use stockade_rate_limit::{
-    By, FailurePolicy, Fallback, Fraction, Limit, Limits, Quota, RateLimit,
-};
+use stockade_rate_limit::{By, FailurePolicy, Fallback, Fraction, Limit, Limits, Quota, RateLimit};
 use stockade_redis::{Redis, RedisConfig, RedisLimits};
 use tower::ServiceBuilder;
 
@@ -41,7 +39,12 @@ struct Arguments {
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// Where Redis is; with a password: redis://:PASSWORD@HOST:PORT.
-    #[arg(long, env = "REDIS_URL", hide_env_values = true, default_value = "redis://127.0.0.1")]
+    #[arg(
+        long,
+        env = "REDIS_URL",
+        hide_env_values = true,
+        default_value = "redis://127.0.0.1"
+    )]
     redis: String,
     /// How many requests each client may make.
     #[arg(long, default_value = "10/minute")]
@@ -137,7 +140,10 @@ mod tests {
         let mut statuses = Vec::new();
         for _ in 0..count {
             let peer = ConnectInfo(SocketAddr::from(([192, 0, 2, 1], 50_000)));
-            let request = Request::get(path).extension(peer).body(Body::empty()).unwrap();
+            let request = Request::get(path)
+                .extension(peer)
+                .body(Body::empty())
+                .unwrap();
             let response = app.clone().oneshot(request).await.unwrap();
             statuses.push(response.status().as_u16());
         }
@@ -152,7 +158,13 @@ mod tests {
             ("local", [200, 200, 200, 429, 429, 429, 429, 429]),
         ] {
             // Nothing listens on port 1.
-            let arguments = ["axum-redis", "--redis", "redis://127.0.0.1:1", "--limit", "6/hour"];
+            let arguments = [
+                "axum-redis",
+                "--redis",
+                "redis://127.0.0.1:1",
+                "--limit",
+                "6/hour",
+            ];
             let arguments = arguments.into_iter().chain(["--on-failure", policy]);
             let app = app(&Arguments::parse_from(arguments)).unwrap();
             assert_eq!(statuses(&app, "/", 8).await, expected, "{policy}");

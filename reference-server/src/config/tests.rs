@@ -55,7 +55,10 @@ fn relative_paths_are_relative_to_the_file() {
     let path = folder.path().join("stockade.toml");
     fs::write(&path, LEAST).unwrap();
     let config = Config::read(&path).unwrap();
-    assert_eq!(config.fence.auth.keys_file, Some(folder.path().join("k.yaml")));
+    assert_eq!(
+        config.fence.auth.keys_file,
+        Some(folder.path().join("k.yaml"))
+    );
     assert_eq!(Path::new(&config.model.source), folder.path().join("./m"));
 
     fs::write(&path, LEAST.replace("./m", "owner/name")).unwrap();

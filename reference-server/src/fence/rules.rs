@@ -1,6 +1,8 @@
 //! Who may use which route.
 
 use http::Method;
+use stockade::{BodyConfig, BodyProfile};
+use stockade_body::{BodyRules, Rule};
 use stockade_scope::{Access, RouteTableError, ScopeGuard};
 
 use crate::api::routes;
@@ -12,8 +14,26 @@ pub(crate) fn scope_guard(realm: &str) -> Result<ScopeGuard, RouteTableError> {
         .realm(realm)
         // For load balancers and supervisors, which have no key.
         .route(Method::GET, routes::HEALTH, Access::public())
+        .route(Method::GET, routes::METRICS, scope("metrics:read"))
         .route(Method::POST, routes::CHAT, scope("chat:write"))
         .route(Method::GET, routes::MODELS, scope("models:read"))
         .route(Method::GET, routes::MODEL, scope("models:read"))
         .build()
+}
+
+/// What the requests to each route carry.
+pub(crate) fn bodies(config: &BodyConfig) -> BodyRules {
+    let part = "/messages/*/content/*";
+    let chat = config
+        .limited(BodyProfile::OpenaiChat.profile())
+        // Which model there is, and which fields it honours, the handler says in words of
+        // its own.
+        .rule(
+            &format!("{part}/type"),
+            Rule::one_of(["text", "image_url", "image", "refusal"]),
+        )
+        .rule(&format!("{part}/image"), Rule::Closed)
+        .rule(&format!("{part}/image/b64"), Rule::Required)
+        .rule(&format!("{part}/image/b64"), Rule::ImageBase64);
+    config.rules().route(Method::POST, routes::CHAT, chat)
 }

@@ -5,6 +5,7 @@
 
 mod chat;
 mod life;
+mod limits;
 mod process;
 mod refusals;
 mod scripted;

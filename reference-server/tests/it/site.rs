@@ -22,6 +22,7 @@ use tokio::{sync::watch, task::JoinHandle};
 /// Keys by what they may do.
 pub(crate) const FULL: &str = "full-key-of-the-tests";
 pub(crate) const READER: &str = "reader-key-of-the-tests";
+pub(crate) const FIGURES: &str = "figures-key-of-the-tests";
 pub(crate) const EXPIRED: &str = "expired-key-of-the-tests";
 
 /// A server on a port of its own.
@@ -36,6 +37,11 @@ pub(crate) struct Site {
 impl Site {
     /// Serves a model that all tests share.
     pub(crate) async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// Serves it with these lines in the configuration.
+    pub(crate) async fn start_with(lines: &str) -> Self {
         static MODEL: OnceLock<(TempDir, MistralRs)> = OnceLock::new();
         let (_, model) = MODEL.get_or_init(|| {
             let folder = tempfile::tempdir().unwrap();
@@ -45,7 +51,7 @@ impl Site {
             (folder, model)
         });
         assert_eq!(model.settled().await, Phase::Ready);
-        Self::with(Arc::new(model.clone()), "").await
+        Self::with(Arc::new(model.clone()), lines).await
     }
 
     /// Serves a model of its own, with these lines in the section `[model]`.
@@ -97,7 +103,12 @@ impl Site {
 
     /// The key file that the server watches.
     pub(crate) fn keys_file(&self) -> PathBuf {
-        self.folder.path().join("keys.yaml")
+        self.file("keys.yaml")
+    }
+
+    /// A file beside the configuration.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// Asks for a chat of one line of text with these other fields.
@@ -146,6 +157,7 @@ fn config(folder: &Path, lines: &str) -> Config {
             "2500-01-01T00:00:00Z",
         ),
         ("reader", READER, "models:read", "2500-01-01T00:00:00Z"),
+        ("figures", FIGURES, "metrics:read", "2500-01-01T00:00:00Z"),
         ("expired", EXPIRED, "*", "2020-01-01T00:00:00Z"),
     ] {
         let hash = KeyDigest::of(key.as_bytes());

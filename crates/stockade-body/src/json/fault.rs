@@ -13,11 +13,12 @@ pub(super) struct Fault {
 pub(super) enum FaultKind {
     /// It is none; what the grammar wants is for the log.
     Syntax(&'static str),
-    /// A number that a double does not hold.
+    /// A number that readers may not be able to hold.
     Number,
     Depth(usize),
     Members(u32),
     Elements(u32),
+    Values(u32),
     DuplicateKey,
 }
 
@@ -36,7 +37,7 @@ impl From<Fault> for Refusal {
             ),
             FaultKind::Number => (
                 "VALUE_OUT_OF_RANGE",
-                "the number is larger than 1e308".to_owned(),
+                "numbers must be between -1e308 and 1e308".to_owned(),
             ),
             FaultKind::Depth(limit) => (
                 "TOO_DEEP",
@@ -49,6 +50,10 @@ impl From<Fault> for Refusal {
             FaultKind::Elements(limit) => (
                 "TOO_MANY_ITEMS",
                 format!("the array has more than {limit} elements"),
+            ),
+            FaultKind::Values(limit) => (
+                "TOO_MANY_ITEMS",
+                format!("the body has more than {limit} values"),
             ),
             FaultKind::DuplicateKey => (
                 "DUPLICATE_KEY",

@@ -2,7 +2,7 @@
 
 use super::fault::{Fault, FaultKind};
 
-/// A number as it was written, within ±1e308.
+/// A number as it was written, between -1e308 and 1e308.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Number<'a>(&'a str);
 
@@ -37,23 +37,57 @@ pub(super) fn scan(bytes: &[u8], start: usize) -> Result<(Number<'_>, usize), Fa
     };
     let is = |at: usize, any: &[u8]| bytes.get(at).is_some_and(|byte| any.contains(byte));
 
-    let mut at = start + usize::from(is(start, b"-"));
-    at = if is(at, b"0") { at + 1 } else { digits(at)? };
-    if is(at, b".") {
-        at = digits(at + 1)?;
-    }
-    let exponent = is(at, b"eE");
-    if exponent {
-        at = digits(at + 1 + usize::from(is(at + 1, b"+-")))?;
-    }
-
-    let text = str::from_utf8(&bytes[start..at]).expect("a number is ASCII");
-    let number = Number(text);
-    // Most are too short to be out of range. What is infinite to one reader is an error to
-    // the next, and where that begins is a matter of rounding: hence a round limit.
-    let is_far = exponent || text.len() > 300;
-    if is_far && number.as_f64().abs() > 1e308 {
+    let whole = start + usize::from(is(start, b"-"));
+    let point = if is(whole, b"0") {
+        whole + 1
+    } else {
+        digits(whole)?
+    };
+    let mantissa = if is(point, b".") {
+        digits(point + 1)?
+    } else {
+        point
+    };
+    let end = if is(mantissa, b"eE") {
+        digits(mantissa + 1 + usize::from(is(mantissa + 1, b"+-")))?
+    } else {
+        mantissa
+    };
+    if magnitude(
+        &bytes[whole..point],
+        &bytes[point..mantissa],
+        &bytes[mantissa..end],
+    ) >= 308
+    {
         return Err(FaultKind::Number.at(start));
     }
-    Ok((number, at))
+    let text = str::from_utf8(&bytes[start..end]).expect("a number is ASCII");
+    Ok((Number(text), end))
+}
+
+/// The power of ten of the first digit that is not 0; the least there is, for 0.
+///
+/// What is infinite to one reader is an error to the next, and where that begins is a
+/// matter of rounding: hence a round limit. It takes no arithmetic, which long numbers
+/// could make dear.
+fn magnitude(whole: &[u8], fraction: &[u8], exponent: &[u8]) -> i64 {
+    let first = if whole != b"0" {
+        whole.len() as i64 - 1
+    } else {
+        // The point is counted as the first of the zeros.
+        match fraction.iter().position(|byte| matches!(byte, b'1'..=b'9')) {
+            Some(zeros) => -(zeros as i64),
+            None => return i64::MIN,
+        }
+    };
+    let (negative, digits) = match exponent {
+        [_, b'-', digits @ ..] => (true, digits),
+        [_, b'+', digits @ ..] | [_, digits @ ..] => (false, digits),
+        [] => (false, exponent),
+    };
+    let power = digits.iter().fold(0_i64, |power, digit| {
+        let digit = i64::from(digit - b'0');
+        power.saturating_mul(10).saturating_add(digit)
+    });
+    first.saturating_add(if negative { -power } else { power })
 }

@@ -1,7 +1,5 @@
 //! The grammar's outer part: values, objects and arrays.
 
-use std::borrow::Cow;
-
 use stockade_core::Refusal;
 
 use super::{
@@ -19,7 +17,7 @@ pub(crate) trait Visitor {
     /// An object or an array begins, at this byte.
     fn begin(&mut self, container: Container, at: usize) -> Result<(), Refusal>;
 
-    /// A member begins; its name is unescaped.
+    /// A member begins; its name is unescaped, in UTF-8.
     fn member(&mut self, key: &[u8]) -> Result<(), Refusal>;
 
     /// The element of this number begins.
@@ -58,6 +56,7 @@ where
         bytes,
         at: 0,
         limits,
+        values: 0,
         keys: Keys::default(),
         open: Vec::new(),
     };
@@ -68,6 +67,8 @@ struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
     limits: JsonLimits,
+    /// Values that have begun.
+    values: u32,
     keys: Keys,
     open: Vec<Frame>,
 }
@@ -115,6 +116,10 @@ impl Scanner<'_> {
         V: Visitor,
     {
         loop {
+            self.values = self.values.saturating_add(1);
+            if self.values > self.limits.values {
+                return Err(FaultKind::Values(self.limits.values).at(self.at).into());
+            }
             match self.peek() {
                 Some(b'"') => {
                     let text = self.string()?;
@@ -202,7 +207,7 @@ impl Scanner<'_> {
         if self.peek() != Some(b'"') {
             return Err(self.syntax("a member's name").into());
         }
-        let key: Cow<'_, [u8]> = self.string()?.unescaped();
+        let key = self.string()?.unescaped();
         self.keys.push(&key);
         if self.peek() != Some(b':') {
             return Err(self.syntax("a colon").into());

@@ -7,6 +7,7 @@ use super::fault::{Fault, FaultKind};
 /// A string between its quotes: judged, but as it was written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Text<'a> {
+    /// UTF-8.
     raw: &'a [u8],
     ascii: bool,
     /// By how many bytes the escapes are longer than one byte a character.
@@ -34,7 +35,7 @@ impl<'a> Text<'a> {
         let begun = if self.ascii {
             self.raw.len()
         } else {
-            let begins = |byte: &&u8| !matches!(byte, 0x80..=0xBF);
+            let begins = |byte: &&u8| !matches!(byte, 0x80..0xC0);
             self.raw.iter().filter(begins).count()
         };
         (begun - self.surplus) as u64
@@ -60,19 +61,23 @@ impl<'a> Text<'a> {
 
 /// Reads the string whose opening quote is before `start`; returns it, and where what
 /// follows its closing quote begins.
+///
+/// Each pass over a long string is one of vector code, and the two of them (three, where it
+/// is not ASCII) take less time than one that decides byte by byte.
 pub(super) fn scan(bytes: &[u8], start: usize) -> Result<(Text<'_>, usize), Fault> {
     let mut at = start;
     let mut ascii = true;
     let mut surplus = 0;
     loop {
-        let rest = &bytes[at..];
-        let Some(plain) = memchr::memchr2(b'"', b'\\', rest) else {
-            return Err(FaultKind::Syntax("the end of a string").at(bytes.len()));
-        };
-        ascii &= is_ascii(&rest[..plain]).map_err(|offset| {
-            FaultKind::Syntax("no control character in a string").at(at + offset)
+        let plain = skip_plain(&bytes[at..]).map_err(|offset| {
+            let wanted = match bytes.get(at + offset) {
+                Some(_) => "no control character in a string",
+                None => "the end of a string",
+            };
+            FaultKind::Syntax(wanted).at(at + offset)
         })?;
-        at += plain;
+        at += plain.length;
+        ascii &= plain.ascii;
         if bytes[at] == b'"' {
             break;
         }
@@ -82,8 +87,8 @@ pub(super) fn scan(bytes: &[u8], start: usize) -> Result<(Text<'_>, usize), Faul
         at = end;
     }
     let raw = &bytes[start..at];
-    if !ascii && let Err(error) = simdutf8::compat::from_utf8(raw) {
-        return Err(FaultKind::Syntax("UTF-8").at(start + error.valid_up_to()));
+    if !ascii && simdutf8::basic::from_utf8(raw).is_err() {
+        return Err(FaultKind::Syntax("UTF-8 in a string").at(start));
     }
     let text = Text {
         raw,
@@ -93,17 +98,39 @@ pub(super) fn scan(bytes: &[u8], start: usize) -> Result<(Text<'_>, usize), Faul
     Ok((text, at + 1))
 }
 
-/// Whether all of these bytes are ASCII; where one of them is a control character, its
-/// offset.
-fn is_ascii(plain: &[u8]) -> Result<bool, usize> {
-    // The compiler makes vector code of this, and of nothing that stops in between.
-    let bounds = |(least, most): (u8, u8), byte: &u8| (least.min(*byte), most.max(*byte));
-    let (least, most) = plain.iter().fold((u8::MAX, 0), bounds);
-    if least < 0x20 {
-        let offset = plain.iter().position(|byte| *byte < 0x20);
-        return Err(offset.expect("the least of them"));
+/// Bytes that stand for themselves.
+struct Plain {
+    length: usize,
+    ascii: bool,
+}
+
+/// What there is before the first quote or backslash; where a control character or the end
+/// of all comes first, its offset is the error.
+fn skip_plain(rest: &[u8]) -> Result<Plain, usize> {
+    // Names are short, and so is what is between the escapes of a hostile text.
+    const SHORT: usize = 16;
+    let mut ascii = true;
+    for (length, byte) in rest.iter().take(SHORT).enumerate() {
+        match byte {
+            b'"' | b'\\' => return Ok(Plain { length, ascii }),
+            0..0x20 => return Err(length),
+            _ => ascii &= byte.is_ascii(),
+        }
     }
-    Ok(most < 0x80)
+    let end = memchr::memchr2(b'"', b'\\', rest);
+    let length = end.unwrap_or(rest.len());
+    // The compiler makes vector code of what does not stop in between.
+    let bounds = |(least, most): (u8, u8), byte: &u8| (least.min(*byte), most.max(*byte));
+    let (least, most) = rest[..length].iter().fold((u8::MAX, 0), bounds);
+    if least < 0x20 {
+        let control = rest.iter().position(|byte| *byte < 0x20);
+        return Err(control.expect("the least of them"));
+    }
+    end.ok_or(length)?;
+    Ok(Plain {
+        length,
+        ascii: most.is_ascii(),
+    })
 }
 
 /// Reads the escape whose backslash is at `at`; returns its character, and where it ends.

@@ -1,7 +1,5 @@
 //! The rules of all places, as a tree that is walked along while a body is read.
 
-use std::borrow::Cow;
-
 use super::rule::{Kinds, Rule};
 
 /// The rules of all places; its first node is the body itself.
@@ -79,8 +77,7 @@ impl Tree {
         if let Some(member) = members.iter().find(|member| name_of(member) == name) {
             return Named::Known(*member);
         }
-        let folded = fold(name);
-        let is_confusable = |member| folded.eq_ignore_ascii_case(name_of(member));
+        let is_confusable = |member| fold(name).eq(fold(name_of(member)));
         if members.iter().any(is_confusable) {
             Named::Confusable
         } else {
@@ -167,13 +164,17 @@ impl Node {
 
 /// The name as a reader sees it that matches names in any case, as Go's `encoding/json`
 /// does: `ſ` is an s to it, and the Kelvin sign a k.
-fn fold(name: &[u8]) -> Cow<'_, [u8]> {
-    if name.is_ascii() {
-        return Cow::Borrowed(name);
-    }
-    let name = String::from_utf8_lossy(name);
-    let folded = name.replace('\u{17F}', "s").replace('\u{212A}', "k");
-    Cow::Owned(folded.into_bytes())
+fn fold(mut name: &[u8]) -> impl Iterator<Item = u8> {
+    std::iter::from_fn(move || {
+        let (byte, rest) = match name {
+            [0xC5, 0xBF, rest @ ..] => (b's', rest),
+            [0xE2, 0x84, 0xAA, rest @ ..] => (b'k', rest),
+            [byte, rest @ ..] => (byte.to_ascii_lowercase(), rest),
+            [] => return None,
+        };
+        name = rest;
+        Some(byte)
+    })
 }
 
 #[cfg(test)]

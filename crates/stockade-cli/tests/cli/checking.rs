@@ -14,6 +14,10 @@ by_ip = \"600/minute\"
 by_key = \"60/minute\"
 [concurrency]
 per_key = 8
+[audit]
+file = \"app.log\"
+on_overflow = \"drop\"
+key_file = \"audit.key\"
 ";
 
 #[test]

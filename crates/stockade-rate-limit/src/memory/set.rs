@@ -52,12 +52,11 @@ impl Set {
         self.states[place] = state;
     }
 
-    /// Keeps what became of the state of a subject that was not let in. That takes no
-    /// place.
+    /// Keeps what became of the state of a subject that was not let in, where it has a
+    /// place: it gets none for that.
     pub(super) fn keep_refused(&mut self, found: &Found, state: u64) {
-        match found.place {
-            Some(place) => self.states[place] = state,
-            None => self.floor = state,
+        if let Some(place) = found.place {
+            self.states[place] = state;
         }
     }
 

@@ -135,7 +135,9 @@ impl Task {
             self.last.clone_from(last);
         }
         let unwritten = self.shared.unwritten();
-        let changes = news.iter().filter_map(|(_, [_, who, _, ban])| entry::read_change(who, ban));
+        let changes = news
+            .iter()
+            .filter_map(|(_, [_, who, _, ban])| entry::read_change(who, ban));
         changes
             .filter(|change| !unwritten.contains_key(entry::offender(change)))
             .map(BanUpdate::Change)
@@ -177,7 +179,10 @@ impl Task {
         let failed = BanUpdate::Failed {
             error: error.into(),
         };
-        let changes = bans.into_iter().map(BanChange::Banned).map(BanUpdate::Change);
+        let changes = bans
+            .into_iter()
+            .map(BanChange::Banned)
+            .map(BanUpdate::Change);
         Ok(iter::once(failed).chain(changes).collect())
     }
 

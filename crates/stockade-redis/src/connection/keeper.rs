@@ -85,7 +85,12 @@ impl Keeper {
     }
 
     async fn open(&self, number: u64) -> Result<Live, RedisError> {
-        let moved = self.link.moved.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let moved = self
+            .link
+            .moved
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let server = match moved {
             Some(to) => self.server.clone().set_addr(at(self.server.addr(), to)),
             None => self.server.clone(),

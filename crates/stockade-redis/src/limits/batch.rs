@@ -178,9 +178,10 @@ impl<'o> Packed<'o> {
     }
 }
 
-/// The time that so many take to come back, in nanoseconds; a burst takes a year at most.
+/// The time that so many take to come back, in nanoseconds. A burst takes a year at most,
+/// but a request may ask for more than that.
 pub(super) fn times(quota: &Quota, number: u32) -> u64 {
-    quota.interval().as_nanos() as u64 * u64::from(number)
+    (quota.interval().as_nanos() as u64).saturating_mul(u64::from(number))
 }
 
 /// See [`gcra`].
@@ -199,8 +200,8 @@ impl Answer<'_> {
         let states = lines.iter().map(|line| {
             Some(match line.quota.algorithm() {
                 Algorithm::SlidingWindow => {
-                    let number = now / line.quota.period().as_nanos() as u64 & 0xff_ffff;
-                    number << 40 | (self.number()? as u64) << 20 | self.number()? as u64
+                    let number = (now / line.quota.period().as_nanos() as u64) & 0xff_ffff;
+                    (number << 40) | ((self.number()? as u64) << 20) | self.number()? as u64
                 }
                 _ => now + self.time()?,
             })
@@ -255,7 +256,7 @@ fn forced(decision: &Decision, allowed: bool) -> Decision {
         false => Duration::from_millis(1),
     };
     let levels = decision.levels().iter();
-    Decision::new(levels.map(|level| {
-        Level::new(level.remaining(), level.reset_after(), retry_after)
-    }))
+    Decision::new(
+        levels.map(|level| Level::new(level.remaining(), level.reset_after(), retry_after)),
+    )
 }

@@ -17,7 +17,8 @@ use tokio::{
 
 use super::{
     batch::{self, Outcome},
-    lease::{Granted, LIFETIME, Leases},
+    lease::{Granted, LIFETIME},
+    leases::Leases,
     order::{LeaseOrder, Order},
 };
 use crate::{Redis, fault::Failure};
@@ -115,9 +116,8 @@ impl Call {
         }
         call.arg(packed);
         let answer: Result<Vec<u8>, Failure> = self.redis.link().run(&call).await;
-        let outcomes = answer.and_then(|answer| {
-            batch::unpack(&orders, &answer).ok_or(Failure::NoAnswer)
-        });
+        let outcomes =
+            answer.and_then(|answer| batch::unpack(&orders, &answer).ok_or(Failure::NoAnswer));
         match outcomes {
             Ok(outcomes) => {
                 for (order, outcome) in orders.into_iter().zip(outcomes) {
@@ -166,7 +166,9 @@ impl Call {
         let Some(again) = self.again.upgrade() else {
             return refuse(unserved);
         };
-        let full = unserved.into_iter().filter_map(|order| again.try_send(order).err());
+        let full = unserved
+            .into_iter()
+            .filter_map(|order| again.try_send(order).err());
         refuse(full.map(TrySendError::into_inner));
     }
 }

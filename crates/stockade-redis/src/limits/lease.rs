@@ -10,20 +10,16 @@
 //! [`TERM`], which is longer, so the two clocks need not agree.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
     mem,
-    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use foldhash::fast::RandomState;
-use stockade_rate_limit::{Algorithm, Bucket, Decision, Level, Quota, gcra};
+use stockade_rate_limit::{Bucket, Level, Quota, gcra};
 
 use super::{
     batch::times,
     order::{LeaseOrder, Line, Order},
 };
-use crate::Namespace;
 
 /// How long a lease may be spent.
 pub(super) const LIFETIME: Duration = Duration::from_secs(1);
@@ -31,11 +27,6 @@ pub(super) const LIFETIME: Duration = Duration::from_secs(1);
 pub(super) const TERM: Duration = Duration::from_secs(3);
 /// How long nothing is asked for after a lease was refused.
 const REST: Duration = Duration::from_millis(100);
-/// The most subjects that are followed; one more is decided in Redis.
-const MOST: usize = 65_536;
-/// The most orders that are parked; one more goes to Redis itself.
-const PARKED: usize = 4_096;
-
 /// The lane and the subject, by their digests.
 pub(super) type LeaseId = (u64, u64);
 
@@ -47,168 +38,21 @@ pub(super) struct Granted {
     pub(super) full_at: u64,
 }
 
-/// The leases of this process.
-pub(super) struct Leases {
-    size: u32,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    leases: HashMap<LeaseId, Lease, RandomState>,
-    /// Orders that wait for an answer to one that asks for a lease.
-    parked: usize,
+/// Which lease a bucket may have.
+pub(super) fn id(bucket: &Bucket<'_>) -> LeaseId {
+    (bucket.lane().id(), bucket.subject().digest())
 }
 
 /// One bucket of a request.
 #[derive(Clone, Copy)]
-struct Claim {
-    id: LeaseId,
+pub(super) struct Claim {
+    pub(super) id: LeaseId,
     quota: Quota,
-    cost: u32,
-}
-
-impl Leases {
-    /// Leases of so many permits at most.
-    pub(super) fn new(size: u32) -> Self {
-        Self {
-            size,
-            state: Mutex::default(),
-        }
-    }
-
-    /// Decides by the leases, where there is one for each bucket; and says what to order, so
-    /// that there will be one.
-    pub(super) fn take(
-        &self,
-        buckets: &[Bucket<'_>],
-        namespace: &Namespace,
-    ) -> (Option<Decision>, Vec<LeaseOrder>) {
-        let now = Instant::now();
-        let mut state = self.lock();
-        let decision = state.decide(buckets.iter().map(Claim::of_bucket), now);
-        let mut orders = Vec::new();
-        for bucket in buckets {
-            let most = self.size.min(bucket.quota().max_burst() / 10);
-            if bucket.quota().algorithm() != Algorithm::Gcra || most == 0 {
-                continue;
-            }
-            let is_full = state.leases.len() >= MOST;
-            match state.leases.entry(id(bucket)) {
-                Entry::Occupied(mut lease) => {
-                    let key = || Line::new(bucket, namespace).key;
-                    orders.extend(lease.get_mut().ask(bucket, most, now, key));
-                }
-                Entry::Vacant(_) if is_full => {}
-                // Whoever comes once gets no lease.
-                Entry::Vacant(place) => {
-                    place.insert(Lease::new(bucket.quota(), now));
-                }
-            }
-        }
-        (decision, orders)
-    }
-
-    /// Keeps an order until a lease that was asked for is there; gives it back where it has
-    /// to go to Redis itself.
-    pub(super) fn park(&self, order: Order) -> Option<Order> {
-        let Order::Take { lines, .. } = &order else {
-            return Some(order);
-        };
-        let mut state = self.lock();
-        let State { leases, parked } = &mut *state;
-        let asking = lines.iter().find_map(|line| {
-            let lease = leases.get(&line.id)?;
-            (lease.asking && lease.quota == line.quota).then_some(line.id)
-        });
-        match asking.and_then(|id| leases.get_mut(&id)) {
-            Some(lease) if *parked < PARKED => {
-                lease.parked.push(order);
-                *parked += 1;
-                None
-            }
-            _ => Some(order),
-        }
-    }
-
-    /// What Redis said to an order; `None` where it said nothing. Returns what was parked
-    /// and has to go to Redis itself.
-    pub(super) fn answered(&self, order: &LeaseOrder, granted: Option<&Granted>) -> Vec<Order> {
-        let now = Instant::now();
-        let mut state = self.lock();
-        let Some(lease) = state.leases.get_mut(&order.id).filter(|_| order.want > 0) else {
-            return Vec::new();
-        };
-        lease.answered(order, granted);
-        let parked = mem::take(&mut lease.parked);
-        state.parked -= parked.len();
-        let unserved = parked.into_iter().filter_map(|order| match order {
-            Order::Take { lines, reply } => {
-                if reply.is_closed() {
-                    return None;
-                }
-                match state.decide(lines.iter().map(Claim::of_line), now) {
-                    Some(decision) => {
-                        // Whoever has left meanwhile has paid.
-                        let _ = reply.send(Ok(decision));
-                        None
-                    }
-                    None => Some(Order::Take { lines, reply }),
-                }
-            }
-            other => Some(other),
-        });
-        unserved.collect()
-    }
-
-    /// Forgets what is over, and says what goes back.
-    pub(super) fn sweep(&self) -> Vec<LeaseOrder> {
-        let now = Instant::now();
-        let mut back = Vec::new();
-        self.lock().leases.retain(|id, lease| {
-            let over = lease.is_over(now) && !lease.asking;
-            if over {
-                back.extend(lease.give_back(*id, now));
-            }
-            !over
-        });
-        back
-    }
-
-    /// Subjects that are followed, and permits that are left for them.
-    pub(super) fn sizes(&self) -> (usize, u64) {
-        let state = self.lock();
-        let left = state.leases.values().map(|lease| u64::from(lease.left)).sum();
-        (state.leases.len(), left)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// Spends from a lease for each of these, or from none.
-    fn decide(
-        &mut self,
-        claims: impl Iterator<Item = Claim> + Clone,
-        now: Instant,
-    ) -> Option<Decision> {
-        let covers = |claim: Claim| {
-            let lease = self.leases.get(&claim.id);
-            lease.is_some_and(|lease| lease.covers(claim, now))
-        };
-        claims.clone().all(covers).then(|| {
-            Decision::new(claims.map(|claim| {
-                let lease = self.leases.get_mut(&claim.id);
-                lease.expect("looked at before").spend(claim.cost, now)
-            }))
-        })
-    }
+    pub(super) cost: u32,
 }
 
 impl Claim {
-    fn of_bucket(bucket: &Bucket<'_>) -> Self {
+    pub(super) fn of_bucket(bucket: &Bucket<'_>) -> Self {
         Self {
             id: id(bucket),
             quota: bucket.quota(),
@@ -216,7 +60,7 @@ impl Claim {
         }
     }
 
-    fn of_line(line: &Line) -> Self {
+    pub(super) fn of_line(line: &Line) -> Self {
         Self {
             id: line.id,
             quota: line.quota,
@@ -225,16 +69,12 @@ impl Claim {
     }
 }
 
-/// Which lease a bucket may have.
-pub(super) fn id(bucket: &Bucket<'_>) -> LeaseId {
-    (bucket.lane().id(), bucket.subject().digest())
-}
-
-struct Lease {
-    quota: Quota,
+/// The lease of one bucket, or what is known of a bucket that has none yet.
+pub(super) struct Lease {
+    pub(super) quota: Quota,
     key: Box<str>,
     /// What can be spent.
-    left: u32,
+    pub(super) left: u32,
     /// What Redis holds: what is left, and what was spent since it was told last.
     held: u32,
     /// How many to have.
@@ -249,15 +89,15 @@ struct Lease {
     full_at: u64,
     /// Until when Redis holds it, in microseconds of its clock.
     ends: u64,
-    asking: bool,
+    pub(super) asking: bool,
     /// Until when nothing is asked for.
     rest: Option<Instant>,
     /// Who waits while it asks.
-    parked: Vec<Order>,
+    pub(super) parked: Vec<Order>,
 }
 
 impl Lease {
-    fn new(quota: Quota, now: Instant) -> Self {
+    pub(super) fn new(quota: Quota, now: Instant) -> Self {
         Self {
             quota,
             key: "".into(),
@@ -275,15 +115,15 @@ impl Lease {
         }
     }
 
-    fn is_over(&self, now: Instant) -> bool {
+    pub(super) fn is_over(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.since) >= LIFETIME
     }
 
-    fn covers(&self, claim: Claim, now: Instant) -> bool {
+    pub(super) fn covers(&self, claim: Claim, now: Instant) -> bool {
         self.left >= claim.cost.max(1) && self.quota == claim.quota && !self.is_over(now)
     }
 
-    fn spend(&mut self, cost: u32, now: Instant) -> Level {
+    pub(super) fn spend(&mut self, cost: u32, now: Instant) -> Level {
         self.left -= cost;
         self.used = self.used.saturating_add(cost);
         let elapsed = now.saturating_duration_since(self.since).as_nanos() as u64;
@@ -296,7 +136,7 @@ impl Lease {
 
     /// Asks for more before it is needed: once at a time, and twice as much each time that
     /// most of it was spent within the lifetime.
-    fn ask(
+    pub(super) fn ask(
         &mut self,
         bucket: &Bucket<'_>,
         most: u32,
@@ -318,7 +158,7 @@ impl Lease {
                 return back;
             }
             (mem::take(&mut self.left), mem::take(&mut self.used))
-        } else if self.left <= self.target / 4 {
+        } else if self.left <= self.target / 8 {
             (0, self.target.saturating_mul(2).max(2))
         } else {
             return None;
@@ -344,7 +184,7 @@ impl Lease {
         })
     }
 
-    fn answered(&mut self, order: &LeaseOrder, granted: Option<&Granted>) {
+    pub(super) fn answered(&mut self, order: &LeaseOrder, granted: Option<&Granted>) {
         self.asking = false;
         match granted {
             Some(Granted {
@@ -366,7 +206,7 @@ impl Lease {
         }
     }
 
-    fn give_back(&mut self, id: LeaseId, now: Instant) -> Option<LeaseOrder> {
+    pub(super) fn give_back(&mut self, id: LeaseId, now: Instant) -> Option<LeaseOrder> {
         (self.held > 0).then(|| LeaseOrder {
             id,
             key: self.key.clone(),

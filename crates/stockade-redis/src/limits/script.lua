@@ -4,6 +4,10 @@
 --
 -- A number of Lua is a double and exact up to 2^53, which is 104 days of nanoseconds. So a
 -- time is a pair: whole microseconds, and the nanoseconds over.
+--
+-- A bucket is kept as packed doubles: when it is full; where leases are held, for how much
+-- and until when, too; or a window's number, the count before it, and its own. What has
+-- another length is none of ours.
 
 local GCRA = 0
 local SETTLE, LEASE = 0, 255
@@ -37,35 +41,37 @@ local function within(it, us, ns)
   return it.us < us or it.us == us and it.ns <= ns
 end
 
--- A GCRA bucket as its debt. Leases are debts that were made for later: as long as somebody
--- may still spend them, the debt does not fall below what is held for them.
-local function debt(i, longest_us, longest_ns)
-  local it = buckets[i]
-  if it then
-    return it
+-- Leases are debts that were made for later: as long as somebody may still spend them, the
+-- debt does not fall below what is held for them.
+local function hold(it)
+  if it.held_us and within(it, it.held_us, it.held_ns) then
+    it.us, it.ns = it.held_us, it.held_ns
   end
-  local text = texts[i] or ''
-  local us, ns = string.match(text, '^(%d+)(%d%d%d)$')
-  local held, till = nil, 0
-  if not us then
+end
+
+-- A GCRA bucket as its debt.
+local function debt(i, longest_us, longest_ns)
+  if buckets[i] then
+    return buckets[i]
+  end
+  local text, it = texts[i] or '', { us = 0, ns = 0, till = 0 }
+  if #text == 16 then
+    it.us, it.ns = unpack_from('>dd', text)
+  elseif #text == 40 then
     local held_us, held_ns
-    us, ns, held_us, held_ns, till =
-      string.match(text, '^(%d+)(%d%d%d),(%d+)(%d%d%d),(%d+)$')
-    till = tonumber(till or 0)
-    if till > now then
-      held = { us = tonumber(held_us), ns = tonumber(held_ns) }
+    it.us, it.ns, held_us, held_ns, it.till = unpack_from('>ddddd', text)
+    if it.till > now then
+      it.held_us, it.held_ns = held_us, held_ns
     end
   end
-  it = { us = (us or 0) - now, ns = tonumber(ns or 0), held = held, till = till }
+  it.us = it.us - now
   if it.us < 0 then
     it.us, it.ns = 0, 0
   elseif not within(it, longest_us, longest_ns) then
     -- The clock was put back.
     it.us, it.ns, it.changed = longest_us, longest_ns, true
   end
-  if held and within(it, held.us, held.ns) then
-    it.us, it.ns = held.us, held.ns
-  end
+  hold(it)
   buckets[i] = it
   return it
 end
@@ -77,14 +83,17 @@ local function window(i, length)
     return it
   end
   local number = floor(now / (length * 1000))
-  local stored, before, this = string.match(texts[i] or '', '^(%d+),(%d+),(%d+)$')
-  local behind = number - (stored or 0)
+  local text, stored, before, this = texts[i] or '', 0, 0, 0
+  if #text == 24 then
+    stored, before, this = unpack_from('>ddd', text)
+  end
+  local behind = number - stored
   it = { length = length, number = number, before = 0, this = 0 }
   it.left = length - floor((now - number * length * 1000) / 1000)
   if behind == 1 then
-    it.before = tonumber(this)
+    it.before = this
   elseif behind <= 0 then
-    it.before, it.this = tonumber(before), tonumber(this)
+    it.before, it.this = before, this
     if behind == -1 then
       -- Somebody with a later clock was here: a server that has failed.
       it.number, it.left = number + 1, length
@@ -152,6 +161,7 @@ local function settle()
     it = debt(i, c, d)
     if back == 1 then
       minus(it, a, b)
+      hold(it)
     else
       plus(it, a, b)
       if not within(it, c, d) then
@@ -178,19 +188,19 @@ local function lease()
     unpack_from('>Hdddddddddddddd', orders, at)
   at = next
   local it, granted = debt(i, longest_us, longest_ns), false
-  it.held = it.held or { us = 0, ns = 0 }
   if ends == 0 or ends >= now then
+    local held = { us = it.held_us or 0, ns = it.held_ns or 0 }
     minus(it, back_us, back_ns)
-    minus(it.held, done_us, done_ns)
+    minus(held, done_us, done_ns)
     granted = (want_us > 0 or want_ns > 0)
       and within(it, room_us, room_ns)
-      and within(it.held, most_us, most_ns)
+      and within(held, most_us, most_ns)
     if granted then
       plus(it, want_us, want_ns)
-      plus(it.held, want_us, want_ns)
+      plus(held, want_us, want_ns)
       it.till = now + term
     end
-    it.changed = true
+    it.held_us, it.held_ns, it.changed = held.us, held.ns, true
   end
   answer(pack('>Bdd', granted and 1 or 0, it.us, it.ns))
 end
@@ -211,15 +221,14 @@ for i, it in pairs(buckets) do
   if it.changed then
     local text, until_ms
     if it.length then
-      text = string.format('%.0f,%.0f,%.0f', it.number, it.before, it.this)
+      text = pack('>ddd', it.number, it.before, it.this)
       until_ms = (it.number + 2) * it.length - floor(now / 1000)
+    elseif it.till > now and (it.held_us > 0 or it.held_ns > 0) then
+      text = pack('>ddddd', now + it.us, it.ns, it.held_us, it.held_ns, it.till)
+      until_ms = math.ceil(math.max(it.us + 1, it.till - now) / 1000)
     else
-      text = string.format('%.0f%03d', now + it.us, it.ns)
+      text = pack('>dd', now + it.us, it.ns)
       until_ms = math.ceil((it.us + 1) / 1000)
-      if it.till > now and (it.held.us > 0 or it.held.ns > 0) then
-        text = text .. string.format(',%.0f%03d,%.0f', it.held.us, it.held.ns, it.till)
-        until_ms = math.max(until_ms, math.ceil((it.till - now) / 1000))
-      end
     end
     redis.call('SET', KEYS[i], text, 'PX', until_ms)
   end

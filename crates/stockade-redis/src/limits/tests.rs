@@ -4,18 +4,24 @@
 #[allow(dead_code, unreachable_pub, reason = "other tests need the rest")]
 mod server;
 
-use std::{cell::RefCell, time::Duration};
+use std::{
+    cell::RefCell,
+    time::{Duration, Instant},
+};
 
 use proptest::prelude::*;
 use redis::{Client, Connection, Script};
 use stockade_core::Timestamp;
-use stockade_rate_limit::{Answer, Decision, LimitStore, MemoryLimitStore, OwnedBucket, Quota};
+use stockade_rate_limit::{
+    Answer, Decision, LimitStore, MemoryLimitStore, OwnedBucket, Quota, gcra,
+};
 use stockade_testkit::FakeClock;
 use tokio::sync::oneshot;
 
 use super::{
     batch::{self, Outcome},
-    order::{Line, Order},
+    lease::{LIFETIME, TERM},
+    order::{LeaseOrder, Line, Order},
 };
 use crate::Namespace;
 use server::Server;
@@ -51,7 +57,6 @@ fn step() -> impl Strategy<Value = Step> {
 
 const QUOTAS: usize = 6;
 
-/// Slow ones, since the keys expire by a clock that the test does not hold.
 fn quotas() -> [Quota; QUOTAS] {
     let long = Duration::from_secs(366 * 86_400);
     [
@@ -66,7 +71,12 @@ fn quotas() -> [Quota; QUOTAS] {
 
 fn bucket(subject: u8, quota: u8, cost: u32) -> OwnedBucket {
     let quota = usize::from(quota);
-    OwnedBucket::new(&format!("limit-{quota}"), &subject.to_string(), quotas()[quota], cost)
+    OwnedBucket::new(
+        &format!("limit-{quota}"),
+        &subject.to_string(),
+        quotas()[quota],
+        cost,
+    )
 }
 
 /// The script with a clock that the test holds.
@@ -77,6 +87,29 @@ struct ByScript {
 }
 
 impl ByScript {
+    fn new(server: &Server) -> Self {
+        let text = include_str!("script.lua");
+        let (clock, life) = ("redis.call('TIME')", "'PX', until_ms");
+        assert!(text.contains(clock) && text.contains(life));
+        let text = text
+            .replace(clock, "{ ARGV[2], ARGV[3] }")
+            // The server's own clock shall not matter.
+            .replace(life, "'PX', until_ms + 3600000");
+        Self {
+            connection: Client::open(server.url())
+                .unwrap()
+                .get_connection()
+                .unwrap(),
+            script: Script::new(&text),
+            now: START,
+        }
+    }
+
+    fn begin(&mut self) {
+        let () = redis::cmd("FLUSHALL").query(&mut self.connection).unwrap();
+        self.now = START;
+    }
+
     fn run(&mut self, orders: &[Order]) -> Vec<Outcome> {
         let (keys, packed) = batch::pack(orders);
         let mut call = self.script.prepare_invoke();
@@ -102,23 +135,16 @@ fn in_memory(store: &MemoryLimitStore, buckets: &[OwnedBucket]) -> Decision {
 #[test]
 fn decides_as_the_store_of_one_process_does() {
     let server = Server::start();
-    let text = include_str!("script.lua").replace("redis.call('TIME')", "{ ARGV[2], ARGV[3] }");
-    let script = ByScript {
-        connection: Client::open(server.url()).unwrap().get_connection().unwrap(),
-        script: Script::new(&text),
-        now: START,
-    };
     let steps = prop::collection::vec(step(), 1..60);
     let config = ProptestConfig {
         cases: 200,
         failure_persistence: None,
         ..ProptestConfig::default()
     };
-    let script = RefCell::new(script);
+    let script = RefCell::new(ByScript::new(&server));
     proptest!(config, |(steps in steps)| {
         let mut script = script.borrow_mut();
-        let () = redis::cmd("FLUSHALL").query(&mut script.connection).unwrap();
-        script.now = START;
+        script.begin();
         let clock = FakeClock::at(Timestamp::from_nanos(START * 1_000));
         let memory = MemoryLimitStore::with_clock(100, clock.clone());
         let mut orders = Vec::new();
@@ -164,6 +190,128 @@ fn decides_as_the_store_of_one_process_does() {
                     script.now += time;
                     clock.advance(Duration::from_micros(time));
                 }
+            }
+        }
+    });
+}
+
+/// What can be done with leases, by which of three processes.
+#[derive(Clone, Debug)]
+enum LeaseStep {
+    Advance(u64),
+    Ask(usize, u32),
+    GiveBack(usize),
+    Spend(usize),
+    /// It dies, and nobody says that its lease is over.
+    Die(usize),
+    Strict,
+}
+
+fn lease_step() -> impl Strategy<Value = LeaseStep> {
+    let time = prop_oneof![0..300_000_u64, 0..2_000_000_u64, 0..20_000_000_u64];
+    prop_oneof![
+        3 => time.prop_map(LeaseStep::Advance),
+        3 => (0..3_usize, 1..11_u32).prop_map(|(node, want)| LeaseStep::Ask(node, want)),
+        1 => (0..3_usize).prop_map(LeaseStep::GiveBack),
+        8 => (0..3_usize).prop_map(LeaseStep::Spend),
+        1 => (0..3_usize).prop_map(LeaseStep::Die),
+        6 => Just(LeaseStep::Strict),
+    ]
+}
+
+/// A lease, as a process knows it.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    left: u32,
+    held: u32,
+    ends: u64,
+    since: u64,
+}
+
+/// What all processes let in together is what one bucket would have let in, at every moment.
+#[test]
+fn leases_never_let_in_more_than_the_quota() {
+    let quota = Quota::per_minute(600).burst(20);
+    let key = "stockade:{default}:limit:leased";
+    let server = Server::start();
+    let script = RefCell::new(ByScript::new(&server));
+    let steps = prop::collection::vec((lease_step(), 1..20_usize), 1..60);
+    let config = ProptestConfig {
+        cases: 150,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    proptest!(config, |(steps in steps)| {
+        let mut script = script.borrow_mut();
+        script.begin();
+        let mut nodes = [Known::default(); 3];
+        let mut really = 0;
+        let repeated = steps.into_iter().flat_map(|(step, times)| match step {
+            LeaseStep::Spend(_) | LeaseStep::Strict => vec![step; times],
+            once => vec![once],
+        });
+        for step in repeated {
+            let now = script.now;
+            let mut order = |node: &Known, back, done, want| {
+                let order = Order::Lease(LeaseOrder {
+                    id: (0, 0),
+                    key: key.into(),
+                    quota,
+                    ends: if node.held > 0 { node.ends } else { 0 },
+                    back,
+                    done,
+                    want,
+                    at: Instant::now(),
+                });
+                match script.run(&[order]).pop() {
+                    Some(Outcome::Leased(granted)) => granted.granted,
+                    other => panic!("{other:?}"),
+                }
+            };
+            let mut passes = false;
+            match step {
+                LeaseStep::Advance(time) => script.now += time,
+                LeaseStep::Die(node) => nodes[node] = Known::default(),
+                LeaseStep::GiveBack(node) => {
+                    let node = &mut nodes[node];
+                    order(node, node.left, node.held, 0);
+                    *node = Known::default();
+                }
+                LeaseStep::Ask(node, want) => {
+                    let node = &mut nodes[node];
+                    let is_over = now - node.since >= LIFETIME.as_micros() as u64;
+                    let back = if is_over { node.left } else { 0 };
+                    let done = node.held - (node.left - back);
+                    let granted = order(node, back, done, want);
+                    node.left -= back;
+                    node.held = node.left;
+                    if granted {
+                        node.left += want;
+                        node.held += want;
+                        node.since = now;
+                        node.ends = now + TERM.as_micros() as u64;
+                    }
+                }
+                LeaseStep::Spend(node) => {
+                    let node = &mut nodes[node];
+                    let is_over = now - node.since >= LIFETIME.as_micros() as u64;
+                    passes = node.left > 0 && !is_over;
+                    node.left -= u32::from(passes);
+                }
+                LeaseStep::Strict => {
+                    let line = Line { id: (0, 0), key: key.into(), quota, cost: 1 };
+                    let (reply, _) = oneshot::channel();
+                    let order = Order::Take { lines: vec![line], reply };
+                    match script.run(&[order]).pop() {
+                        Some(Outcome::Taken(decision)) => passes = decision.allows(),
+                        other => panic!("{other:?}"),
+                    }
+                }
+            }
+            if passes {
+                let (state, level) = gcra::take(really, &quota, now * 1_000, 1);
+                prop_assert!(level.allows(), "one too many at {}", now - START);
+                really = state;
             }
         }
     });

@@ -51,7 +51,8 @@ impl Proxy {
     }
 
     pub fn delay(&self, delay: Duration) {
-        self.delay.store(delay.as_millis() as u64, Ordering::Relaxed);
+        self.delay
+            .store(delay.as_millis() as u64, Ordering::Relaxed);
     }
 }
 

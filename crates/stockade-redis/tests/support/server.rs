@@ -40,10 +40,9 @@ impl Server {
     }
 
     fn absent_with(extra: &[&str]) -> Self {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         Self {
             folder: TempDir::new().unwrap(),
-            port: free.local_addr().unwrap().port(),
+            port: free_port(),
             extra: extra.iter().map(|&option| option.to_owned()).collect(),
             child: None,
         }
@@ -56,7 +55,14 @@ impl Server {
         let spawned = Command::new("redis-server")
             .args(["--port", &port, "--bind", "127.0.0.1"])
             .args(["--requirepass", PASSWORD, "--masterauth", PASSWORD])
-            .args(["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"])
+            .args([
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+                "--repl-diskless-sync-delay",
+                "0",
+            ])
             .args(&self.extra)
             .current_dir(self.folder.path())
             .stdout(Stdio::null())
@@ -133,6 +139,20 @@ impl Server {
 
     fn client(&self) -> Client {
         Client::open(self.url()).unwrap()
+    }
+}
+
+/// A port that is free, and the one that is 10,000 above it exists: a cluster needs it.
+fn free_port() -> u16 {
+    // Kept until one fits, so that each try is another one.
+    let mut tried = Vec::new();
+    loop {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = free.local_addr().unwrap().port();
+        if port < 55_000 {
+            return port;
+        }
+        tried.push(free);
     }
 }
 

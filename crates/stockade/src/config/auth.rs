@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use stockade_core::Scope;
 
-use super::value::{self, SecretUrl};
+use super::{
+    BodyProfile,
+    value::{self, SecretUrl},
+};
 
 /// `[auth]`: who is known. There is no fence without keys or tokens.
 #[derive(Clone, Debug, Deserialize)]
@@ -64,6 +67,9 @@ pub struct RouteConfig {
     /// `public`, `authenticated`, or the scope that is needed: `chat:write`.
     #[serde(deserialize_with = "value::text")]
     pub access: RouteAccess,
+    /// What its requests carry: `openai-chat`, `json`, `image`, … Without it, anything up
+    /// to `body.max_mb`.
+    pub body: Option<BodyProfile>,
 }
 
 /// Who may use a route.

@@ -23,9 +23,23 @@ pub(super) fn describe(config: &Config) -> String {
         "scopes",
         format!("{} routes; all others are closed", config.routes.len()),
     );
+    line(
+        "bodies",
+        format!(
+            "{} MiB, within {} s",
+            config.body.max_mb, config.body.read_timeout_secs
+        ),
+    );
     line("at once", at_once(config));
     line("tokens", list(&config.token_budget.by_key));
     line("counted", counted(config));
+    line(
+        "recorded",
+        match &config.audit {
+            Some(audit) => format!("in {}", audit.file.display()),
+            None => "in the log of the process".to_owned(),
+        },
+    );
     out
 }
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use stockade_abuse::{AbuseGuard, PrincipalGuard};
+use stockade_audit::{Audit, AuditLayer, RequestBody};
+use stockade_body::{BodyCheck, BodyCheckLayer, CheckedBody};
 use stockade_core::{
     Authenticator, Check, ContextGuard, EitherAuth, Guard, GuardLayer, Guarded, Refusal,
     RefusalKind,
@@ -26,6 +28,7 @@ use super::{
 pub struct FenceLayer {
     pub(super) adopt: GuardLayer<Adopt>,
     pub(super) context: GuardLayer<ContextGuard>,
+    pub(super) audit: AuditLayer,
     pub(super) watch: GuardLayer<Option<Watch>>,
     pub(super) cors: Option<CorsLayer>,
     pub(super) abuse: GuardLayer<Option<AbuseGuard<Passes>>>,
@@ -34,13 +37,17 @@ pub struct FenceLayer {
     pub(super) banned_principals: GuardLayer<Option<PrincipalGuard>>,
     pub(super) by_key: GuardLayer<Option<RateLimit<LimitsStore>>>,
     pub(super) scopes: GuardLayer<ScopeGuard>,
+    pub(super) bodies: BodyCheckLayer,
     pub(super) at_once: GuardLayer<Option<Concurrency<PermitsStore>>>,
     pub(super) token_budget: GuardLayer<Option<TokenBudget<LimitsStore>>>,
 }
 
 /// A service behind a [`Fence`](crate::Fence); read from the outside in.
 pub type FenceService<S> =
-    Guarded<Guarded<Guarded<Web<Outer<S>>, Option<Watch>>, ContextGuard>, Adopt>;
+    Guarded<Guarded<Audit<Guarded<Web<Outer<S>>, Option<Watch>>>, ContextGuard>, Adopt>;
+
+/// The body that the inner service of a fence gets, where the server's is `B`.
+pub type FenceBody<B> = CheckedBody<RequestBody<B>>;
 
 /// What comes before it is known who asks.
 type Outer<S> =
@@ -53,10 +60,11 @@ type Known<S> = Guarded<
 >;
 
 /// What comes when it is known that they may.
-type Allowed<S> = Guarded<
-    Guarded<Guarded<S, Option<TokenBudget<LimitsStore>>>, Option<Concurrency<PermitsStore>>>,
-    ScopeGuard,
->;
+type Allowed<S> = Guarded<BodyCheck<Running<S>>, ScopeGuard>;
+
+/// What comes when it is known what they ask for.
+type Running<S> =
+    Guarded<Guarded<S, Option<TokenBudget<LimitsStore>>>, Option<Concurrency<PermitsStore>>>;
 
 /// With or without answers to browsers.
 type Web<S> = Either<Cors<S>, S>;
@@ -70,6 +78,8 @@ impl<S> Layer<S> for FenceLayer {
         let service = self.token_budget.layer(inner);
         // Is there room to run it? Held until the answer has ended.
         let service = self.at_once.layer(service);
+        // Is what they send what it should be? Only now is a body read.
+        let service = self.bodies.layer(service);
         // May they do this? What no rule names, nobody may.
         let service = self.scopes.layer(service);
         // Not too often?
@@ -89,6 +99,9 @@ impl<S> Layer<S> for FenceLayer {
         };
         // Counts how it ended.
         let service = self.watch.layer(service);
+        // Writes one record when it has ended, however it ended. Outside of all that can
+        // refuse, so that no refusal goes unseen.
+        let service = self.audit.layer(service);
         // Names the request and finds out whose address it comes from.
         let service = self.context.layer(service);
         // Which route did the router choose?

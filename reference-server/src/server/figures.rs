@@ -1,0 +1,47 @@
+//! Figures for Prometheus.
+
+use std::sync::OnceLock;
+
+use axum::{Router, extract::State, routing::get};
+use http::header::CONTENT_TYPE;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use stockade::Fence;
+
+use crate::api::routes;
+
+/// What answers take, in seconds: from a refusal to a long chat.
+const SECONDS: &[f64] = &[
+    0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
+];
+
+/// The recorder of the process, which the first server installs.
+pub(super) fn handle() -> PrometheusHandle {
+    static INSTALLED: OnceLock<PrometheusHandle> = OnceLock::new();
+    let install = || {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_duration_seconds".to_owned()), SECONDS)
+            .expect("there are buckets")
+            .build_recorder();
+        let handle = recorder.handle();
+        // Whoever embeds the server may have one of its own, which then gets the figures.
+        let _ = metrics::set_global_recorder(recorder);
+        handle
+    };
+    INSTALLED.get_or_init(install).clone()
+}
+
+/// The route that shows them.
+pub(super) fn router(handle: PrometheusHandle, fence: &Fence) -> Router {
+    Router::new()
+        .route(routes::METRICS, get(show))
+        .with_state((handle, fence.clone()))
+}
+
+async fn show(
+    State((handle, fence)): State<(PrometheusHandle, Fence)>,
+) -> ([(http::HeaderName, &'static str); 1], String) {
+    fence.record_gauges();
+    handle.run_upkeep();
+    let format = "text/plain; version=0.0.4; charset=utf-8";
+    ([(CONTENT_TYPE, format)], handle.render())
+}

@@ -1,0 +1,175 @@
+//! Limits, bans and records, as the configuration asks for them.
+
+use std::{path::Path, time::Duration};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::time;
+
+use crate::site::{FIGURES, FULL, Site, saying};
+
+async fn code(response: reqwest::Response) -> (u16, String) {
+    let status = response.status().as_u16();
+    let body: Value = response.json().await.unwrap();
+    (
+        status,
+        body["error"]["code"].as_str().unwrap_or("").to_owned(),
+    )
+}
+
+#[tokio::test]
+async fn a_key_is_told_what_is_left_and_when_to_come_back() {
+    let site =
+        Site::start_with("[rate_limit]\nby_key = \"2/minute\"\nheaders = \"openai\"\n").await;
+    let first = site.get("/v1/models").await;
+    assert_eq!(first.status(), 200);
+    assert_eq!(first.headers()["ratelimit-policy"], "\"key\";q=2;w=60");
+    assert_eq!(first.headers()["x-ratelimit-remaining-requests"], "1");
+    assert_eq!(site.get("/v1/models").await.status(), 200);
+    let third = site.get("/v1/models").await;
+    let wait: u64 = third.headers()["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((1..=30).contains(&wait), "{wait}");
+    assert_eq!(code(third).await, (429, "RATE_LIMITED".to_owned()));
+    // Whoever has no key is counted elsewhere.
+    let health = site.request(Method::GET, "/health").send().await.unwrap();
+    assert_eq!(health.status(), 200);
+}
+
+#[tokio::test]
+async fn a_token_budget_is_settled_by_what_the_model_used() {
+    const BUDGET: u64 = 200;
+    let site = Site::start_with(&format!("[token_budget]\nby_key = \"{BUDGET}/day\"\n")).await;
+    let mut used = 0;
+    let refused = loop {
+        let answer = site.say(json!({})).await;
+        if answer.status() != 200 {
+            break answer;
+        }
+        let body: Value = answer.json().await.unwrap();
+        used += body["usage"]["total_tokens"].as_u64().unwrap();
+        assert!(used < 2 * BUDGET, "nothing is counted");
+    };
+    assert_eq!(code(refused).await, (429, "TOKEN_LIMIT".to_owned()));
+    // The last one came to more than was left; none was charged what it did not use.
+    assert!(used > BUDGET - 60 && used < BUDGET + 60, "{used}");
+}
+
+#[tokio::test]
+async fn who_guesses_keys_is_banned_and_who_has_one_is_served() {
+    let site = Site::start_with("[abuse]\nban_loopback = true\n").await;
+    let guess = async |key: &str| {
+        let request = site.request(Method::GET, "/v1/models").bearer_auth(key);
+        code(request.send().await.unwrap()).await
+    };
+    for number in 0..5 {
+        let answer = guess(&format!("guess-{number}")).await;
+        assert_eq!(answer, (401, "AUTHENTICATION_FAILED".to_owned()));
+    }
+    assert_eq!(guess("guess-5").await, (403, "BANNED".to_owned()));
+    assert_eq!(site.get("/v1/models").await.status(), 200);
+}
+
+// R10
+#[tokio::test]
+async fn a_place_is_held_until_the_stream_ends_or_its_client_leaves() {
+    let site = Site::start_with("[concurrency]\nper_key = 1\n").await;
+    let stream = site.say(json!({"stream": true, "max_tokens": 2_000})).await;
+    assert_eq!(stream.status(), 200);
+    let second = site.get("/v1/models").await;
+    assert_eq!(code(second).await, (429, "CONCURRENCY_LIMIT".to_owned()));
+    drop(stream);
+    let freed = async {
+        while site.get("/v1/models").await.status() != 200 {
+            time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    time::timeout(Duration::from_secs(20), freed)
+        .await
+        .expect("the place is freed");
+}
+
+#[tokio::test]
+async fn figures_are_for_those_who_may_see_them() {
+    let site = Site::start().await;
+    assert_eq!(site.get("/metrics").await.status(), 403);
+    let request = site.request(Method::GET, "/metrics").bearer_auth(FIGURES);
+    let text = request.send().await.unwrap().text().await.unwrap();
+    for name in [
+        "stockade_requests_total{",
+        "stockade_refused_total{",
+        "stockade_banned_clients",
+    ] {
+        assert!(text.contains(name), "{name} is not in\n{text}");
+    }
+}
+
+fn records(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    lines.collect()
+}
+
+// L05
+#[tokio::test]
+async fn each_request_has_one_record_with_what_it_used_and_how_it_ended() {
+    let site = Site::start_with(
+        "[audit]\nfile = \"app.log\"\nsecurity_file = \"audit.log\"\non_overflow = \"drop\"\n",
+    )
+    .await;
+    let answer = site.say(json!({})).await.text().await.unwrap();
+    assert!(answer.contains("usage"), "{answer}");
+    let stream = site.say(json!({"stream": true, "max_tokens": 2_000})).await;
+    drop(stream);
+    let bad = site
+        .request(Method::GET, "/v1/models")
+        .bearer_auth("sk-secret-guess");
+    assert_eq!(bad.send().await.unwrap().status(), 401);
+    let secret = saying(json!("tell nobody"), json!({"model": "other"}));
+    assert_eq!(site.chat(&secret).await.status(), 404);
+
+    let (all, security) = (site.file("app.log"), site.file("audit.log"));
+    let requests = || {
+        let records = records(&all).into_iter();
+        records
+            .filter(|record| record["method"].is_string())
+            .collect::<Vec<_>>()
+    };
+    let written = async {
+        while requests().len() < 4 {
+            time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    time::timeout(Duration::from_secs(20), written)
+        .await
+        .expect("four records");
+    let requests = requests();
+    assert_eq!(requests.len(), 4, "{requests:#?}");
+    let of = |outcome: &str, status: u64| {
+        let mut found = requests
+            .iter()
+            .filter(|record| record["outcome"] == outcome && record["status"] == status);
+        found
+            .next()
+            .unwrap_or_else(|| panic!("{outcome} {status}: {requests:#?}"))
+    };
+    let chat = of("completed", 200);
+    assert_eq!(chat["user"], "full");
+    assert_eq!(chat["model"], "tiny");
+    assert!(chat["completion_tokens"].as_u64().unwrap() > 0, "{chat}");
+    of("client_left", 200);
+    of("completed", 401);
+    of("completed", 404);
+    assert!(
+        records(&security)
+            .iter()
+            .any(|record| record["status"] == 401)
+    );
+    let text = std::fs::read_to_string(&all).unwrap();
+    for secret in ["tell nobody", "sk-secret-guess", FULL] {
+        assert!(!text.contains(secret), "{secret} is in the log");
+    }
+}
