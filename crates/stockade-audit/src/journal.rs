@@ -208,7 +208,8 @@ impl Thread {
     fn stop(&self, within: Duration) -> Result<(), FlushError> {
         let until = Instant::now() + within;
         let mut queue = self.shared.queue();
-        queue.stop = Some(until);
+        // It gives up a little before, so that what is lost is counted by then.
+        queue.stop = Some(until - within / 10);
         self.shared.work.notify_one();
         while !queue.finished {
             let left = until.saturating_duration_since(Instant::now());

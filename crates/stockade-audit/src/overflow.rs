@@ -9,7 +9,8 @@ use std::time::Duration;
 /// for the requests that were let in before that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overflow {
-    /// Requests wait at the door while the journal is full, without holding a thread.
+    /// Requests wait at the door while the journal is full, without holding a thread. This
+    /// needs a tokio runtime with time.
     Block {
         /// How long one waits; it is let in then, and its record may be lost and counted.
         at_most: Duration,

@@ -1,6 +1,7 @@
 //! Where a journal's records go.
 
 mod file;
+mod open;
 mod rotation;
 #[cfg(all(unix, feature = "syslog"))]
 mod syslog;

@@ -1,5 +1,6 @@
 //! Proves that a log is as it was written, or says where it is not.
 
+mod batch;
 mod line;
 mod report;
 
@@ -8,7 +9,7 @@ use std::{
     io::{self, BufRead, Read},
 };
 
-use sha2::{Digest, Sha256};
+use sha2::Digest;
 
 pub use report::{Fault, FaultKind, Report};
 
@@ -16,6 +17,7 @@ use crate::{
     ChainKey,
     chain::{Head, Mac, Seal, Sealed},
 };
+use batch::{Batch, Opened, Place};
 use line::Marks;
 
 /// Reads a sealed log, file after file, and judges it in one pass.
@@ -62,37 +64,6 @@ enum HeadState {
     Forged,
     Expected(Head),
     Met,
-}
-
-/// A line's place: the number of its file, and its own in there, from 1.
-#[derive(Clone, Copy, Debug, Default)]
-struct Place {
-    file: usize,
-    line: u64,
-}
-
-/// The lines since the last seal.
-#[derive(Debug, Default)]
-struct Batch {
-    sha256: Sha256,
-    lines: u64,
-    first: Place,
-    last_seq: Option<u64>,
-    /// What is wrong with them, if they get a seal.
-    faults: Vec<Fault>,
-    /// What its lines say of the chain.
-    next_key: Option<Box<str>>,
-    opened: Option<Opened>,
-    lost: u64,
-}
-
-/// A batch begins a new life of the journal.
-#[derive(Debug)]
-struct Opened {
-    /// Lines before it that no seal covers.
-    orphans: u64,
-    /// The journal saw and said so.
-    admitted: bool,
 }
 
 impl Verifier {
@@ -312,25 +283,6 @@ impl Verifier {
 
     fn fault(&mut self, place: Place, kind: FaultKind) {
         self.report.note([place.fault(kind)]);
-    }
-}
-
-impl Place {
-    fn fault(self, kind: FaultKind) -> Fault {
-        Fault {
-            file: self.file,
-            line: self.line,
-            kind,
-        }
-    }
-}
-
-impl Batch {
-    /// As many as a report has.
-    fn note(&mut self, place: Place, kind: FaultKind) {
-        if self.faults.len() < Report::MOST_FAULTS {
-            self.faults.push(place.fault(kind));
-        }
     }
 }
 

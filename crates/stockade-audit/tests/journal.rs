@@ -346,3 +346,28 @@ fn a_sink_that_panics_harms_nobody() {
     assert!(log.flush(LONG).is_err());
     assert!(journal.shutdown(LONG).is_err());
 }
+
+#[test]
+fn what_cannot_be_synced_is_not_said_to_be_written() {
+    struct Unsynced(u32);
+    impl Sink for Unsynced {
+        fn write(&mut self, _batch: &Batch<'_>) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            self.0 = self.0.saturating_sub(1);
+            if self.0 > 0 {
+                return Err(io::Error::other("not now"));
+            }
+            Ok(())
+        }
+    }
+    let builder = Journal::builder(Unsynced(2), Overflow::FailClosed);
+    let journal = builder.fsync(Fsync::EveryBatch).start().unwrap();
+    assert!(journal.flush(Duration::from_millis(50)).is_err());
+    assert!(journal.stats().failing);
+    journal.flush(LONG).unwrap();
+    assert!(!journal.stats().failing);
+    assert_eq!(journal.stats().errors, 1);
+}

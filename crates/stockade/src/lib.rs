@@ -27,6 +27,11 @@
 //!
 //! # Example
 //! ```
+//! # #[cfg(not(feature = "axum"))]
+//! # fn main() {}
+//! # #[cfg(feature = "axum")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use axum::{Router, body::Body, extract::ConnectInfo, routing::post};
 //! use http::{Request, StatusCode};
 //! use stockade::{Authenticated, Config, Fence, Format};
@@ -34,8 +39,6 @@
 //! # use stockade_key_auth::{GeneratedKey, KeyRecord, to_yaml};
 //! use tower::ServiceExt;
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let text = r#"
 //!     [auth]
 //!     keys_file = "keys.yaml"

@@ -78,6 +78,7 @@ fn the_environment_comes_before_the_file() {
             "https://a.example, https://b.example",
         ),
         ("HOME", "/root"),
+        ("STOCKADE_KEYS", "keys.db"),
     ];
     let config = parse(text, &environment).unwrap();
     assert_eq!(

@@ -79,7 +79,7 @@ impl Site {
             .route("/v1/secret", get(|| async { "nobody declared this" }))
             .route("/v1/completions", post(|| async { "done" }))
             .route("/health", get(|| async { "well" }))
-            .route("/stuck", get(|| future::pending::<()>()))
+            .route("/stuck", get(future::pending::<()>))
             .layer(fence.layer());
         Self {
             folder,
@@ -229,11 +229,9 @@ async fn a_deny_list_holds_from_the_first_request_on() {
 
 #[tokio::test]
 async fn so_many_at_once_and_no_more() {
-    let config = format!(
-        "[concurrency]\nper_key = 2\n[[routes]]\npath = \"/stuck\"\nmethods = \"GET\"\n\
-         access = \"authenticated\"\n"
-    );
-    let site = Site::new(&config).await;
+    let config = "[concurrency]\nper_key = 2\n[[routes]]\npath = \"/stuck\"\n\
+                  methods = \"GET\"\naccess = \"authenticated\"\n";
+    let site = Site::new(config).await;
     let key = Some(site.key.as_str());
     let stuck = || {
         tokio::spawn(

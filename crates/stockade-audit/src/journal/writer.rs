@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How often the head is kept where the policy does not sync.
-const UNSYNCED: Duration = Duration::from_secs(1);
+const HEAD: Duration = Duration::from_secs(1);
 /// How long the first retry of a failed write waits, and the longest one.
 const RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 /// A buffer that a flood has blown up is given back down to this size.
@@ -36,6 +36,9 @@ pub(super) struct Writer {
     next: u64,
     /// Records were written since the last checkpoint.
     dirty: bool,
+    /// The last checkpoint failed.
+    unsynced: bool,
+    /// When the last checkpoint was.
     checked: Instant,
 }
 
@@ -65,6 +68,7 @@ impl Writer {
             batch: Vec::new(),
             next: 1,
             dirty: false,
+            unsynced: false,
             checked: Instant::now(),
         }
     }
@@ -179,21 +183,24 @@ impl Writer {
         self.batch.clear();
         self.batch.shrink_to(KEPT);
         self.dirty = true;
-        let shared = Arc::clone(&self.shared);
-        let mut queue = shared.queue();
-        queue.totals.written += records;
         if let Some(since) = failed {
-            shared.failing.store(false, Ordering::Relaxed);
-            shared.room.notify_waiters();
-            info!("the audit log can be written again");
-            let mut line = Line::new(shared.clock.now(), Level::Warn, "audit log written again");
-            line.word(field!("event"), "sink_recovered");
-            line.millis(field!("failed_ms"), since.elapsed());
-            let error = queue.totals.last_error.clone().unwrap_or_default();
-            line.text(field!("detail"), &error, 256);
-            queue.push_anyway(line.as_bytes());
+            self.recovered(since);
         }
+        self.shared.queue().totals.written += records;
         true
+    }
+
+    fn recovered(&self, since: Instant) {
+        self.shared.failing.store(false, Ordering::Relaxed);
+        info!("the audit log can be written again");
+        let now = self.shared.clock.now();
+        let mut line = Line::new(now, Level::Warn, "audit log written again");
+        line.word(field!("event"), "sink_recovered");
+        line.millis(field!("failed_ms"), since.elapsed());
+        let mut queue = self.shared.queue();
+        let error = queue.totals.last_error.clone().unwrap_or_default();
+        line.text(field!("detail"), &error, 256);
+        queue.push_anyway(line.as_bytes());
     }
 
     /// Waits before a failed write is tried again; `false` where there is no time left.
@@ -217,7 +224,8 @@ impl Writer {
     /// How long until the next checkpoint; `None` where there is nothing to check.
     fn due(&self) -> Option<Duration> {
         let interval = match self.fsync {
-            Fsync::Never => UNSYNCED,
+            _ if self.unsynced => RETRY.1,
+            Fsync::Never => HEAD,
             Fsync::Interval(interval) => interval,
             Fsync::EveryBatch => Duration::ZERO,
         };
@@ -227,23 +235,33 @@ impl Writer {
 
     /// Syncs what was written, and keeps the head that says so.
     fn checkpoint(&mut self) {
-        if mem::take(&mut self.dirty) {
+        if self.dirty {
             self.checked = Instant::now();
-            let synced = match self.fsync {
-                Fsync::Never => Ok(()),
-                Fsync::Interval(_) | Fsync::EveryBatch => self.sink.sync(),
-            };
-            let kept = self.chain.as_ref().map_or(Ok(()), |chain| {
-                self.sink
-                    .keep_head(&chain.head(self.next - 1, self.shared.clock.now()))
-            });
-            if let Err(error) = synced.and(kept) {
+            let result = self.sync();
+            self.unsynced = result.is_err();
+            self.shared.failing.store(self.unsynced, Ordering::Relaxed);
+            if let Err(error) = result {
                 self.note(&error);
                 error!(%error, "the audit log cannot be synced");
+                return;
             }
+            self.dirty = false;
         }
         self.shared.queue().settle();
         self.shared.settled.notify_all();
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        if self.fsync != Fsync::Never {
+            self.sink.sync()?;
+        }
+        match &self.chain {
+            Some(chain) => {
+                let head = chain.head(self.next - 1, self.shared.clock.now());
+                self.sink.keep_head(&head)
+            }
+            None => Ok(()),
+        }
     }
 
     fn reopen(&mut self) {
@@ -265,6 +283,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.shared.queue().finish();
         self.shared.failing.store(true, Ordering::Relaxed);
+        self.shared.full.store(false, Ordering::Relaxed);
         self.shared.settled.notify_all();
         self.shared.room.notify_waiters();
     }

@@ -3,17 +3,17 @@
 use std::{
     ffi::OsString,
     fmt,
-    fs::{self, File, Metadata, OpenOptions},
-    io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom, Write},
-    path::{Path, PathBuf},
+    fs::{self, File},
+    io::{self, BufReader, ErrorKind, Write},
+    path::PathBuf,
 };
 
-use stockade_core::{Clock, SystemClock, Timestamp};
+use stockade_core::{Clock, SystemClock};
 use tracing::warn;
 
 use super::{
+    open::{Open, day},
     rotation::{log_files, rotate},
-    writer::write_rest,
 };
 use crate::{Batch, Past, Rotation, Sink};
 
@@ -23,7 +23,7 @@ use crate::{Batch, Past, Rotation, Sink};
 /// - The file is put aside by [`Rotation`]. It may also be renamed, deleted or cut to
 ///   nothing by somebody else: before each batch is looked whether the path still leads to
 ///   the open file, and a new one is made where it does not. Cutting it after copying
-///   loses what was written in between; the numbers of the records tell.
+///   loses what was written in between, to half of a line; the numbers of the records tell.
 /// - Where a batch does not fit on the disk, what was written of it is taken back, so that
 ///   no line is torn; it is tried again until there is room.
 /// - A FIFO is opened without waiting for its reader, and a full one is no more than a
@@ -37,20 +37,6 @@ pub struct FileSink {
     open: Option<Open>,
     /// Whether anybody wants the file to be synced.
     syncs: bool,
-}
-
-/// The file that is open.
-struct Open {
-    file: File,
-    /// Bytes of the batch that were written before an error and could not be taken back.
-    done: usize,
-    is_regular: bool,
-    /// Ends in half of a line.
-    is_torn: bool,
-    /// The day of the last record, in days since 1970.
-    day: u64,
-    /// The size at which it is put aside.
-    rotate_at: u64,
 }
 
 impl FileSink {
@@ -148,66 +134,6 @@ impl FileSink {
     }
 }
 
-impl Open {
-    fn new(path: &Path, now: Timestamp, max_bytes: u64) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        options.append(true).create(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
-            options.mode(0o600).custom_flags(libc::O_NONBLOCK);
-        }
-        let file = options.open(path)?;
-        let metadata = file.metadata()?;
-        let is_regular = metadata.is_file();
-        let modified = metadata.modified().ok().filter(|_| metadata.len() > 0);
-        let modified = modified.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
-        Ok(Self {
-            is_torn: is_regular && metadata.len() > 0 && is_torn(path)?,
-            day: modified.map_or(day(now), |since| since.as_secs() / 86_400),
-            rotate_at: max_bytes,
-            done: 0,
-            is_regular,
-            file,
-        })
-    }
-
-    /// Whether it is the file that has this metadata.
-    fn is(&self, other: &Metadata) -> bool {
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::MetadataExt;
-            let same = |own: Metadata| (own.dev(), own.ino()) == (other.dev(), other.ino());
-            self.file.metadata().is_ok_and(same)
-        }
-        #[cfg(not(unix))]
-        {
-            self.is_regular == other.is_file()
-        }
-    }
-
-    fn length(&self) -> u64 {
-        self.file.metadata().map_or(0, |metadata| metadata.len())
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.is_torn {
-            self.file.write_all(b"\n")?;
-            self.is_torn = false;
-        }
-        let result = write_rest(&mut self.file, bytes, &mut self.done);
-        if result.is_ok() {
-            self.done = 0;
-        } else if self.is_regular && self.done > 0 {
-            let whole = self.length().saturating_sub(self.done as u64);
-            if self.file.set_len(whole).is_ok() {
-                self.done = 0;
-            }
-        }
-        result
-    }
-}
-
 impl Sink for FileSink {
     fn write(&mut self, batch: &Batch<'_>) -> io::Result<()> {
         let is_begun = self.open.as_ref().is_some_and(|open| open.done > 0);
@@ -267,19 +193,6 @@ impl Sink for FileSink {
         }
         fs::rename(new, self.beside(".head"))
     }
-}
-
-fn day(at: Timestamp) -> u64 {
-    at.as_secs() / 86_400
-}
-
-/// Whether the file's last line was not written to its end.
-fn is_torn(path: &Path) -> io::Result<bool> {
-    let mut file = File::open(path)?;
-    file.seek(SeekFrom::End(-1))?;
-    let mut last = [0];
-    file.read_exact(&mut last)?;
-    Ok(last != *b"\n")
 }
 
 #[cfg(unix)]

@@ -122,6 +122,10 @@ where
             Some(path) => {
                 let path = path.to_ascii_lowercase();
                 let path: Vec<&str> = path.split("__").collect();
+                // Every setting is in a section; `STOCKADE_KEYS` is somebody else's.
+                if path.len() < 2 {
+                    continue;
+                }
                 set(&mut ours, &path, value(text))
                     .map_err(|()| ConfigError::new("two variables contradict each other"))
                     .map_err(|error| error.within(name))?;

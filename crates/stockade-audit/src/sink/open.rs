@@ -1,0 +1,98 @@
+//! A file that is open, and whole lines in it.
+
+use std::{
+    fs::{File, Metadata, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::Path,
+};
+
+use stockade_core::Timestamp;
+
+use super::writer::write_rest;
+
+/// The file that is open.
+pub(super) struct Open {
+    pub(super) file: File,
+    /// Bytes of the batch that were written before an error and could not be taken back.
+    pub(super) done: usize,
+    pub(super) is_regular: bool,
+    /// Ends in half of a line.
+    pub(super) is_torn: bool,
+    /// The day of the last record, in days since 1970.
+    pub(super) day: u64,
+    /// The size at which it is put aside.
+    pub(super) rotate_at: u64,
+}
+
+impl Open {
+    pub(super) fn new(path: &Path, now: Timestamp, max_bytes: u64) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.append(true).create(true);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            options.mode(0o600).custom_flags(libc::O_NONBLOCK);
+        }
+        let file = options.open(path)?;
+        let metadata = file.metadata()?;
+        let is_regular = metadata.is_file();
+        let modified = metadata.modified().ok().filter(|_| metadata.len() > 0);
+        let modified = modified.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+        Ok(Self {
+            is_torn: is_regular && metadata.len() > 0 && is_torn(path)?,
+            day: modified.map_or(day(now), |since| since.as_secs() / 86_400),
+            rotate_at: max_bytes,
+            done: 0,
+            is_regular,
+            file,
+        })
+    }
+
+    /// Whether it is the file that has this metadata.
+    pub(super) fn is(&self, other: &Metadata) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let same = |own: Metadata| (own.dev(), own.ino()) == (other.dev(), other.ino());
+            self.file.metadata().is_ok_and(same)
+        }
+        #[cfg(not(unix))]
+        {
+            self.is_regular == other.is_file()
+        }
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.file.metadata().map_or(0, |metadata| metadata.len())
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.is_torn {
+            self.file.write_all(b"\n")?;
+            self.is_torn = false;
+        }
+        let result = write_rest(&mut self.file, bytes, &mut self.done);
+        if result.is_ok() {
+            self.done = 0;
+        } else if self.is_regular && self.done > 0 {
+            let whole = self.length().saturating_sub(self.done as u64);
+            if self.file.set_len(whole).is_ok() {
+                self.done = 0;
+            }
+        }
+        result
+    }
+}
+
+pub(super) fn day(at: Timestamp) -> u64 {
+    at.as_secs() / 86_400
+}
+
+/// Whether the file's last line was not written to its end.
+fn is_torn(path: &Path) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}

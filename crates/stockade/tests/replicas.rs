@@ -1,0 +1,170 @@
+//! Two fences on a real Redis.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::{
+    convert::Infallible,
+    fs,
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use http::{Request, Response};
+use http_body_util::Empty;
+use stockade::{Config, Fence, Format};
+use stockade_core::PeerAddr;
+use stockade_key_auth::{GeneratedKey, KeyRecord, to_yaml};
+use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
+use tower::{Layer, ServiceExt, service_fn};
+
+struct Redis {
+    process: Child,
+    port: u16,
+    folder: TempDir,
+}
+
+impl Redis {
+    fn start() -> Self {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let folder = tempfile::tempdir().unwrap();
+        let process = Command::new("redis-server")
+            .args(["--port", &port.to_string(), "--requirepass", "of-the-test"])
+            .args(["--save", "", "--dir"])
+            .arg(folder.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server is installed: apt-get install redis-server");
+        Self {
+            process,
+            port,
+            folder,
+        }
+    }
+
+    fn stop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+struct Replica {
+    fence: Fence,
+    key: String,
+}
+
+impl Replica {
+    async fn new(redis: &Redis, key: &GeneratedKey, settings: &str) -> Self {
+        let record = KeyRecord::new(key.id().clone(), key.digest());
+        let keys = format!("keys:\n{}", to_yaml(&record));
+        fs::write(redis.folder.path().join("keys.yaml"), keys).unwrap();
+        let text = format!(
+            "[auth]\nkeys_file = \"keys.yaml\"\n\
+             [[routes]]\npath = \"/\"\nmethods = \"GET\"\naccess = \"authenticated\"\n\
+             [store]\nredis = \"redis://:of-the-test@127.0.0.1:{}\"\n{settings}",
+            redis.port
+        );
+        let mut config = Config::parse(&text, Format::Toml, [("", "")]).unwrap();
+        config.resolve_paths(redis.folder.path());
+        let fence = Fence::from_config(&config).await.unwrap();
+        Self {
+            fence,
+            key: format!("Bearer {}", key.expose()),
+        }
+    }
+
+    async fn ask(&self, authorization: &str) -> u16 {
+        let peer = PeerAddr::Ip("203.0.113.7".parse().unwrap());
+        let request = Request::get("/")
+            .header("authorization", authorization)
+            .extension(peer)
+            .body(Empty::<bytes::Bytes>::new())
+            .unwrap();
+        let handler = service_fn(|_| async {
+            Ok::<_, Infallible>(Response::new(Empty::<bytes::Bytes>::new()))
+        });
+        let answer = self.fence.layer().layer(handler).oneshot(request).await;
+        answer.unwrap().status().as_u16()
+    }
+
+    /// Waits until the store is seen as being up, or down.
+    async fn until(&self, up: bool) {
+        let seen = async {
+            while self.fence.store_health().unwrap().up != up {
+                self.ask(&self.key).await;
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(Duration::from_secs(20), seen)
+            .await
+            .expect("it is seen");
+    }
+}
+
+fn key() -> GeneratedKey {
+    GeneratedKey::new("sk", "team".parse().unwrap()).unwrap()
+}
+
+// R15
+#[tokio::test]
+async fn two_replicas_are_one_limit_and_one_ban() {
+    let (redis, key) = (Redis::start(), key());
+    let settings = "on_failure = \"deny\"\n[rate_limit]\nby_key = \"100/day\"\n[abuse]\nban_valid_keys = true\n";
+    let one = Replica::new(&redis, &key, settings).await;
+    let two = Replica::new(&redis, &key, settings).await;
+    one.until(true).await;
+    two.until(true).await;
+    let mut passed = 0;
+    for _ in 0..100 {
+        for replica in [&one, &two] {
+            passed += u32::from(replica.ask(&replica.key).await == 200);
+        }
+    }
+    // Some were let in while the store came up.
+    assert!(passed <= 100, "{passed}");
+    assert_eq!(one.ask(&one.key).await, 429);
+    assert_eq!(two.ask(&two.key).await, 429);
+
+    for number in 0..5 {
+        assert_eq!(one.ask(&format!("Bearer wrong-{number}")).await, 401);
+    }
+    let banned = async {
+        while two.ask(&two.key).await != 403 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(5), banned)
+        .await
+        .expect("the ban is known");
+}
+
+// R13
+#[tokio::test]
+async fn an_outage_is_answered_as_it_was_chosen_and_seen() {
+    for (policy, status) in [("deny", 503), ("allow", 200), ("local", 200)] {
+        let (mut redis, key) = (Redis::start(), key());
+        let settings = format!(
+            "on_failure = \"{policy}\"\n[rate_limit]\nby_key = \"100000/day\"\n\
+             [concurrency]\nper_key = 4\n"
+        );
+        let replica = Replica::new(&redis, &key, &settings).await;
+        replica.until(true).await;
+        assert_eq!(replica.ask(&replica.key).await, 200, "{policy}");
+        redis.stop();
+        replica.until(false).await;
+        assert_eq!(replica.ask(&replica.key).await, status, "{policy}");
+        assert!(replica.fence.store_health().unwrap().failures > 0);
+    }
+}
