@@ -309,9 +309,11 @@ fn offender(
     principal: Option<&Principal>,
     policy: &AbusePolicy,
 ) -> Option<Offender> {
+    if policy.exempts_client(client) {
+        return None;
+    }
     let offender = match principal.filter(|principal| !principal.is_anonymous()) {
         Some(principal) => Offender::principal(principal.id()).ok()?,
-        None if policy.exempts_client(client) => return None,
         None => Offender::client(client, policy.v6_length)?,
     };
     (!policy.is_exempt(&offender)).then_some(offender)

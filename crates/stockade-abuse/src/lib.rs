@@ -13,7 +13,8 @@
 //!    are told apart by a keyed digest, and none of them is kept.
 //! 4. Five points within thirty seconds are a **ban** of ten minutes, the next one is twice
 //!    as long, up to a day. All of that can be set; a ban can also be for good.
-//! 5. **Never banned**: loopback, Unix sockets, and what is on the allow-list. Put the
+//! 5. **Never counted**: what comes from loopback, from Unix sockets, and from what is on the
+//!    allow-list, whoever sends it. Put the
 //!    networks of trusted proxies there, or one offender locks out all who come through.
 //! 6. A ban of an address lets requests with a **valid credential** pass, if the guard is
 //!    given the authenticator ([`AbuseGuard::valid_credentials_pass`]): fifty clients behind
