@@ -109,7 +109,7 @@ impl WholeFence {
              access = \"chat:write\"\nbody = \"openai-chat\"\n\
              [rate_limit]\nby_ip = \"100000000/day\"\nby_key = \"100000000/day\"\n\
              [concurrency]\nper_key = 1000\n\
-             [audit]\nfile = \"app.log\"\non_overflow = \"block\"\n{audit}"
+             [audit]\nfile = \"app.log\"\non_overflow = \"drop\"\n{audit}"
         );
         let config = Config::parse(&text, Format::Toml, [("", "")]);
         let mut config = config.expect("a configuration");

@@ -3,11 +3,12 @@
 //! It stands after the router ([`Router::layer`]), so every layer judges the route that
 //! will really run. A route that nobody declared in [`rules`] is closed.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use axum::{Router, body::Body, middleware};
 use http::Request;
 use stockade::{Config, Fence, FenceBody};
+use stockade_audit::{AuditLog, Journal, Overflow, WriterSink};
 use stockade_core::Guard;
 use tower::ServiceBuilder;
 
@@ -31,6 +32,9 @@ pub(crate) struct Within {
 /// the configuration has `[[routes]]` of its own.
 pub(crate) async fn build(config: &Config) -> Result<Fence, StartError> {
     let mut fence = Fence::builder(config).axum().metrics();
+    if config.audit.is_none() {
+        fence = fence.records(to_standard_error()?);
+    }
     if config.routes.is_empty() {
         fence = fence.bodies(rules::bodies(&config.body));
         let scopes = rules::scope_guard(&config.auth.realm)
@@ -41,6 +45,15 @@ pub(crate) async fn build(config: &Config) -> Result<Fence, StartError> {
         .build()
         .await
         .map_err(|error| StartError::new(error.to_string()))
+}
+
+/// Records beside the lines of the log, for whoever does not keep them in files.
+fn to_standard_error() -> Result<AuditLog, StartError> {
+    let journal = Journal::builder(WriterSink::new(io::stderr()), Overflow::DropAndCount);
+    let journal = journal.start();
+    Ok(AuditLog::new(journal.map_err(|error| {
+        StartError::of("the log of requests", &error)
+    })?))
 }
 
 /// The router behind the fence. Read from the top: that is the way of a request.

@@ -86,6 +86,7 @@ impl Fence {
             dialect: Dialect::CORE,
             scopes: None,
             bodies: None,
+            records: None,
             responder: Responder::default(),
             metrics: false,
             listeners: Listeners::default(),
@@ -207,6 +208,7 @@ pub struct FenceBuilder<'c> {
     dialect: Dialect,
     scopes: Option<ScopeGuard>,
     bodies: Option<BodyRules>,
+    records: Option<AuditLog>,
     responder: Responder,
     metrics: bool,
     listeners: Listeners,
@@ -240,6 +242,12 @@ impl FenceBuilder<'_> {
         self
     }
 
+    /// Where requests are recorded, in place of the configuration's `[audit]`.
+    pub fn records(mut self, log: AuditLog) -> Self {
+        self.records = Some(log);
+        self
+    }
+
     /// Answers refusals with this responder.
     pub fn responder(mut self, responder: Responder) -> Self {
         self.responder = responder;
@@ -264,7 +272,10 @@ impl FenceBuilder<'_> {
     /// As [`Fence::from_config`].
     pub async fn build(mut self) -> Result<Fence, ConfigError> {
         let config = self.config;
-        let audit = record::log(config.audit.as_ref())?;
+        let audit = match self.records.take() {
+            Some(log) => log,
+            None => record::log(config.audit.as_ref())?,
+        };
         let log = audit.clone();
         self.listeners.add(move |event: &FenceEvent| {
             if let Some(event) = record::security(event) {
@@ -284,6 +295,10 @@ impl FenceBuilder<'_> {
                     &config.auth.realm,
                 )?),
         );
+        let routes = match &self.scopes {
+            Some(_) => "as the program says".to_owned(),
+            None => format!("{} routes", config.routes.len()),
+        };
         let scopes = match self.scopes {
             Some(scopes) => scopes,
             None => scopes(config)?,
@@ -298,7 +313,7 @@ impl FenceBuilder<'_> {
             false => Some(Cors::new(&config.cors)?),
         };
         let responder = &self.responder;
-        let description = describe::describe(config);
+        let description = describe::describe(config, &routes);
         let outer = detector.clone().map(|detector| {
             let guard = AbuseGuard::new(detector);
             // A clone of the very guard that authenticates: the same keys, the same limits

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::{Config, OnFailure};
 
 /// A line for each layer, in the order in which a request passes them.
-pub(super) fn describe(config: &Config) -> String {
+pub(super) fn describe(config: &Config, routes: &str) -> String {
     let mut out = String::new();
     let mut line = |layer: &str, what: String| {
         // Writing to a String cannot fail.
@@ -19,10 +19,7 @@ pub(super) fn describe(config: &Config) -> String {
     line("limit by ip", list(&config.rate_limit.by_ip));
     line("identity", identity(config));
     line("limit by key", list(&config.rate_limit.by_key));
-    line(
-        "scopes",
-        format!("{} routes; all others are closed", config.routes.len()),
-    );
+    line("scopes", format!("{routes}; all others are closed"));
     line(
         "bodies",
         format!(
