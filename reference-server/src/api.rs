@@ -12,6 +12,7 @@ use axum::{
     Router,
     routing::{get, post},
 };
+use stockade::Fence;
 
 use crate::backend::Backend;
 
@@ -37,6 +38,8 @@ pub(crate) mod routes {
 /// What the handlers share.
 pub(crate) struct Api {
     backend: Arc<dyn Backend>,
+    /// Asked how the store of limits does, for health.
+    fence: Fence,
     limits: ApiLimits,
     workbench: image::Workbench,
     started: SystemTime,
@@ -53,10 +56,11 @@ pub(crate) struct ApiLimits {
 }
 
 /// The routes, without a fence.
-pub(crate) fn router(backend: Arc<dyn Backend>, limits: ApiLimits) -> Router {
+pub(crate) fn router(backend: Arc<dyn Backend>, fence: Fence, limits: ApiLimits) -> Router {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let api = Arc::new(Api {
         backend,
+        fence,
         limits,
         workbench: image::Workbench::new(cores),
         started: SystemTime::now(),

@@ -73,8 +73,8 @@ impl Server {
 
     /// Serves until it is told to stop.
     pub async fn run(self, backend: Arc<dyn Backend>, stop: watch::Receiver<Stop>) -> Ended {
-        let router =
-            api::router(backend, self.api).merge(figures::router(self.figures, &self.fence));
+        let router = api::router(backend, self.fence.clone(), self.api)
+            .merge(figures::router(self.figures, &self.fence));
         let router = fence::around(router, &self.fence, self.within);
         let ended = listener::serve(self.listener, router, self.connections, stop).await;
         let audit = self.fence.audit().clone();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use arrayvec::ArrayVec;
 
-use crate::Limits;
+use crate::{Bucket, Limits};
 
 /// What a store says of a request: one [`Level`] for each bucket, in their order.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +47,23 @@ impl Decision {
     /// Whether the request is let in: whether every bucket allows it.
     pub fn allows(&self) -> bool {
         self.levels.iter().all(Level::allows)
+    }
+
+    /// How long it takes until all buckets allow the request.
+    pub(crate) fn retry_after(&self) -> Duration {
+        let waits = self.levels.iter().map(Level::retry_after);
+        waits.max().unwrap_or_default()
+    }
+
+    /// Those of the buckets that do not allow it.
+    pub(crate) fn refusing<'b>(
+        &self,
+        buckets: &'b [Bucket<'b>],
+    ) -> impl Iterator<Item = &'b Bucket<'b>> {
+        let levels = buckets.iter().zip(&self.levels);
+        levels
+            .filter(|(_, level)| !level.allows())
+            .map(|(bucket, _)| bucket)
     }
 }
 

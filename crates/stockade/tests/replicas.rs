@@ -165,6 +165,10 @@ async fn an_outage_is_answered_as_it_was_chosen_and_seen() {
         redis.stop();
         replica.until(false).await;
         assert_eq!(replica.ask(&replica.key).await, status, "{policy}");
-        assert!(replica.fence.store_health().unwrap().failures > 0);
+        let health = replica.fence.store_health().unwrap();
+        assert!(
+            health.failures > 0 && health.refuses == (policy == "deny"),
+            "{health:?}"
+        );
     }
 }

@@ -24,6 +24,9 @@ struct Health {
     progress: Option<String>,
     /// Why there is no model.
     error: Option<String>,
+    /// Where limits are counted by replicas together, whether that store answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<&'static str>,
 }
 
 /// 200 when the model answers, 503 before and after; the body says why. A supervisor
@@ -44,6 +47,15 @@ pub(super) async fn health(State(api): State<Arc<Api>>) -> Response {
         ),
         Phase::Failed(why) => (StatusCode::SERVICE_UNAVAILABLE, "failed", None, Some(why)),
     };
+    let store = api.fence.store_health();
+    let limits = store.map(|store| if store.up { "shared" } else { "store_down" });
+    // Whoever would be refused by the fence would not be answered.
+    let (code, status) = match store {
+        Some(store) if store.refuses && code.is_success() => {
+            (StatusCode::SERVICE_UNAVAILABLE, "limits_unavailable")
+        }
+        _ => (code, status),
+    };
     let health = Health {
         status,
         model,
@@ -51,6 +63,7 @@ pub(super) async fn health(State(api): State<Arc<Api>>) -> Response {
         version: env!("CARGO_PKG_VERSION"),
         progress,
         error,
+        limits,
     };
     (code, [(CACHE_CONTROL, "no-store")], Json(health)).into_response()
 }

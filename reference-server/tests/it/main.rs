@@ -8,5 +8,6 @@ mod life;
 mod limits;
 mod process;
 mod refusals;
+mod replicas;
 mod scripted;
 mod site;

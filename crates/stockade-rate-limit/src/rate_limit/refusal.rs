@@ -8,14 +8,7 @@ use crate::{Bucket, Decision, Level, StoreErrorKind};
 
 /// A quota does not allow the request.
 pub(super) fn reached(buckets: &[Bucket<'_>], decision: &Decision) -> Refusal {
-    let refusing = || {
-        let levels = buckets.iter().zip(decision.levels());
-        levels.filter(|(_, level)| !level.allows())
-    };
-    let retry_after = refusing()
-        .map(|(_, level)| level.retry_after())
-        .max()
-        .unwrap_or_default();
+    let retry_after = decision.retry_after();
     let refusal = match retry_after {
         Level::NEVER => Refusal::new(
             RefusalKind::RateLimited,
@@ -28,7 +21,7 @@ pub(super) fn reached(buckets: &[Bucket<'_>], decision: &Decision) -> Refusal {
         )
         .retry_after(retry_after),
     };
-    refusing().fold(refusal, |refusal, (bucket, _)| {
+    decision.refusing(buckets).fold(refusal, |refusal, bucket| {
         let mut description = String::with_capacity(32);
         write!(description, "{}", bucket.quota()).expect("a string takes every text");
         refusal.with_violation(Violation {

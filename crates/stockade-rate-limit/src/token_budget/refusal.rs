@@ -21,14 +21,7 @@ pub(super) fn exceeds(bucket: &Bucket<'_>) -> Refusal {
 
 /// The tokens that the request may take are not there yet.
 pub(super) fn short(buckets: &[Bucket<'_>], decision: &Decision) -> Refusal {
-    let refusing = || {
-        let levels = buckets.iter().zip(decision.levels());
-        levels.filter(|(_, level)| !level.allows())
-    };
-    let retry_after = refusing()
-        .map(|(_, level)| level.retry_after())
-        .max()
-        .unwrap_or_default();
+    let retry_after = decision.retry_after();
     if retry_after == Level::NEVER {
         // The quota holds it, but not the share of it that is given away while the store
         // does not answer.
@@ -41,7 +34,8 @@ pub(super) fn short(buckets: &[Bucket<'_>], decision: &Decision) -> Refusal {
     )
     .with_code("TOKEN_LIMIT")
     .retry_after(retry_after);
-    refusing().fold(refusal, |refusal, (bucket, _)| {
+    let refusing = decision.refusing(buckets);
+    refusing.fold(refusal, |refusal, bucket| {
         refusal.with_violation(violation(bucket))
     })
 }

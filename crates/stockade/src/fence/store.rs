@@ -22,6 +22,8 @@ pub(super) use shared::Stores;
 pub struct StoreHealth {
     /// Whether it is asked. While it is `false`, the failure policy decides.
     pub up: bool,
+    /// Whether requests are refused, because it is not there and that was chosen.
+    pub refuses: bool,
     /// Its failures so far.
     pub failures: u64,
     /// Decisions so far that the failure policy took.

@@ -63,8 +63,10 @@ impl Stores {
             return None;
         };
         let health = limits.health();
+        let up = health.up && self.redis.as_ref().is_some_and(Redis::is_connected);
         Some(StoreHealth {
-            up: health.up && self.redis.as_ref().is_some_and(Redis::is_connected),
+            up,
+            refuses: !up && limits.policy() == FailurePolicy::Deny,
             failures: health.failures,
             decided_without: health.decided_without,
         })

@@ -1,0 +1,79 @@
+//! Limits on a real Redis, and what supervisors are told while it is away.
+
+use std::{
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use reqwest::Method;
+use serde_json::Value;
+use tokio::time;
+
+use crate::site::Site;
+
+struct Redis(Child, u16);
+
+impl Redis {
+    fn start() -> Self {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let process = Command::new("redis-server")
+            .args(["--port", &port.to_string(), "--save", ""])
+            .stdout(Stdio::null())
+            .spawn();
+        Self(
+            process.expect("redis-server is installed: apt-get install redis-server"),
+            port,
+        )
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+async fn health(site: &Site) -> (u16, Value) {
+    let response = site.request(Method::GET, "/health").send().await.unwrap();
+    (response.status().as_u16(), response.json().await.unwrap())
+}
+
+async fn until(site: &Site, limits: &str) -> u16 {
+    let seen = async {
+        loop {
+            let (status, health) = health(site).await;
+            if health["limits"] == limits {
+                return status;
+            }
+            time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    time::timeout(Duration::from_secs(20), seen)
+        .await
+        .expect("it is told")
+}
+
+// R13
+#[tokio::test]
+async fn an_outage_of_redis_shows_in_health() {
+    for (policy, ready, chats) in [("deny", 503, 503), ("local", 200, 200)] {
+        let redis = Redis::start();
+        let site = Site::start_with(&format!(
+            "[rate_limit]\nby_key = \"1000/day\"\n[store]\nredis = \"redis://127.0.0.1:{}\"\n\
+             on_failure = \"{policy}\"\n",
+            redis.1
+        ))
+        .await;
+        assert_eq!(until(&site, "shared").await, 200, "{policy}");
+        assert_eq!(site.get("/v1/models").await.status(), 200, "{policy}");
+        drop(redis);
+        assert_eq!(until(&site, "store_down").await, ready, "{policy}");
+        assert_eq!(site.get("/v1/models").await.status(), chats, "{policy}");
+    }
+}
