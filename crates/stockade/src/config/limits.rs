@@ -16,7 +16,8 @@ pub struct RateLimitConfig {
     #[serde(deserialize_with = "value::list")]
     pub by_ip: Vec<Quota>,
     /// By key or token: `["60/minute burst 10", "10000/day"]`. What a key has of its own
-    /// comes in place of the quota of the same unit.
+    /// comes in place of the quota of the same unit. Who is not known is counted by its
+    /// address, where there is no limit by address.
     #[serde(deserialize_with = "value::list")]
     pub by_key: Vec<Quota>,
     /// Which headers tell clients what is left, besides the standard ones.

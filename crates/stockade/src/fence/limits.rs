@@ -15,7 +15,13 @@ pub(super) fn by_ip(config: &Config) -> Result<Option<Limits>, ConfigError> {
 /// The limit of those that are.
 pub(super) fn by_key(config: &Config) -> Result<Option<Limits>, ConfigError> {
     let quotas = &config.rate_limit.by_key;
-    limits("rate_limit.by_key", [("key", By::principal(), quotas)])
+    // Who is not known was counted by its address already, and health checks are not to
+    // share what one key has. Without that limit, an address counts as a key.
+    let by = match config.rate_limit.by_ip.is_empty() {
+        true => By::principal(),
+        false => By::dangerous_principal_only(),
+    };
+    limits("rate_limit.by_key", [("key", by, quotas)])
 }
 
 /// The budget of model tokens.

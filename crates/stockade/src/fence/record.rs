@@ -64,7 +64,7 @@ pub(super) fn security(event: &FenceEvent) -> Option<SecurityEvent> {
         }
         FenceEvent::Abuse(AbuseEvent::ListFailed { error }) => {
             SecurityEvent::new(EventKind::StoreLost)
-                .subject("deny-list")
+                .subject("bans")
                 .detail(error.to_string())
         }
         FenceEvent::Abuse(_) => return None,
