@@ -33,7 +33,7 @@ fn a_safe_configuration_passes() {
 #[test]
 fn an_unsafe_one_does_not_and_is_told_how_to_mend_it() {
     let bench = Bench::new();
-    bench.key("eternal", "");
+    bench.key("eternal", "--expires never");
     let mode = fs::Permissions::from_mode(0o644);
     fs::set_permissions(bench.path("keys.yaml"), mode).unwrap();
     bench.write("stockade.toml", SAFE.replace("127.0.0.1", "0.0.0.0"));
@@ -52,7 +52,7 @@ fn an_unsafe_one_does_not_and_is_told_how_to_mend_it() {
 #[test]
 fn warnings_alone_fail_only_where_that_is_wanted() {
     let bench = Bench::new();
-    bench.key("eternal", "");
+    bench.key("eternal", "--expires never");
     bench.write("stockade.toml", SAFE);
     bench.done("check");
     assert_eq!(bench.run("check --strict").code, 1);
