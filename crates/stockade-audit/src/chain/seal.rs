@@ -77,6 +77,10 @@ impl Seal<'_> {
 pub(super) fn digest(digits: &[u8]) -> Option<Mac> {
     let mut digest = [0; 32];
     hex::decode_to_slice(digits, &mut digest).ok()?;
+    // What is read must be what was written, also in the case of its letters.
+    if digits.iter().any(u8::is_ascii_uppercase) {
+        return None;
+    }
     Some(digest)
 }
 

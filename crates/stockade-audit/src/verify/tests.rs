@@ -261,6 +261,19 @@ fn keeps_a_bounded_list_of_faults_and_lines() {
     assert!(!report.is_intact());
 }
 
+#[test]
+fn a_letter_of_a_digest_in_another_case_is_found() {
+    let (log, head) = log(&mut chain(), 1, &[1, 2, 1]);
+    let mac = log.rfind("\"mac\":\"").unwrap() + 7;
+    let mut tampered = log.into_bytes();
+    let letter = (mac..)
+        .find(|at| tampered[*at].is_ascii_lowercase())
+        .unwrap();
+    tampered[letter].make_ascii_uppercase();
+    let report = verify(std::str::from_utf8(&tampered).unwrap(), &head);
+    assert!(!report.is_intact());
+}
+
 proptest! {
     /// Whatever byte is changed, deleted or added, it is found.
     #[test]
