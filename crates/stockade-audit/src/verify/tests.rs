@@ -275,7 +275,8 @@ fn a_letter_of_a_digest_in_another_case_is_found() {
 }
 
 proptest! {
-    /// Whatever byte is changed, deleted or added, it is found.
+    /// Whatever byte is changed, deleted or added, it is found; but for the line end of the
+    /// last record, which says nothing.
     #[test]
     fn no_byte_can_be_touched(at in 0_usize..1_000, byte in any::<u8>(), how in 0..3) {
         let (log, head) = log(&mut chain(), 1, &[1, 2, 1]);
@@ -287,6 +288,7 @@ proptest! {
             _ => tampered.insert(at, byte),
         }
         prop_assume!(tampered != log.as_bytes());
+        prop_assume!(tampered != log.trim_end().as_bytes());
         let mut verifier = Verifier::new([key("k1")]).head(&head);
         verifier.read(&*tampered).unwrap();
         prop_assert!(!verifier.finish().is_intact());
