@@ -40,7 +40,6 @@ impl Server {
     /// # Errors
     /// When that fails, or the configuration asks for what cannot be.
     pub async fn bind(config: &Config) -> Result<Self, StartError> {
-        let fence = fence::build(&config.fence).await?;
         let address = config.server.listen;
         let listener = TcpListener::bind(address)
             .await
@@ -48,6 +47,9 @@ impl Server {
         let address = listener
             .local_addr()
             .map_err(|error| cannot_listen(address, &error))?;
+        // After the port: records begin with the fence, and a second server is to say no
+        // more than that it is one.
+        let fence = fence::build(&config.fence).await?;
         Ok(Self {
             listener,
             address,
