@@ -33,7 +33,7 @@ pub(crate) struct Within {
 pub(crate) async fn build(config: &Config) -> Result<Fence, StartError> {
     let mut fence = Fence::builder(config).axum().metrics();
     if config.audit.is_none() {
-        fence = fence.records(to_standard_error()?);
+        fence = fence.records(to_standard_error);
     }
     if config.routes.is_empty() {
         fence = fence.bodies(rules::bodies(&config.body));
@@ -48,12 +48,9 @@ pub(crate) async fn build(config: &Config) -> Result<Fence, StartError> {
 }
 
 /// Records beside the lines of the log, for whoever does not keep them in files.
-fn to_standard_error() -> Result<AuditLog, StartError> {
+fn to_standard_error() -> io::Result<AuditLog> {
     let journal = Journal::builder(WriterSink::new(io::stderr()), Overflow::DropAndCount);
-    let journal = journal.start();
-    Ok(AuditLog::new(journal.map_err(|error| {
-        StartError::of("the log of requests", &error)
-    })?))
+    Ok(AuditLog::new(journal.start()?))
 }
 
 /// The router behind the fence. Read from the top: that is the way of a request.

@@ -1,6 +1,6 @@
 //! The fence: all layers, in the order in which they have to stand.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, io, sync::Arc};
 
 use http::{Extensions, Method};
 use stockade_abuse::{AbuseEvent, AbuseGuard, DenyList, Detector, PrincipalGuard};
@@ -208,11 +208,13 @@ pub struct FenceBuilder<'c> {
     dialect: Dialect,
     scopes: Option<ScopeGuard>,
     bodies: Option<BodyRules>,
-    records: Option<AuditLog>,
+    records: Option<Box<BeginRecords>>,
     responder: Responder,
     metrics: bool,
     listeners: Listeners,
 }
+
+type BeginRecords = dyn FnOnce() -> io::Result<AuditLog> + Send;
 
 impl FenceBuilder<'_> {
     /// Reads the peer and the matched route as axum leaves them. For `Router::layer`.
@@ -242,9 +244,13 @@ impl FenceBuilder<'_> {
         self
     }
 
-    /// Where requests are recorded, in place of the configuration's `[audit]`.
-    pub fn records(mut self, log: AuditLog) -> Self {
-        self.records = Some(log);
+    /// Begins to record requests, in place of the configuration's `[audit]`; called once
+    /// the keys were read, so that nothing is recorded where there will be no fence.
+    pub fn records<F>(mut self, begin: F) -> Self
+    where
+        F: FnOnce() -> io::Result<AuditLog> + Send + 'static,
+    {
+        self.records = Some(Box::new(begin));
         self
     }
 
@@ -272,8 +278,9 @@ impl FenceBuilder<'_> {
     /// As [`Fence::from_config`].
     pub async fn build(mut self) -> Result<Fence, ConfigError> {
         let config = self.config;
+        let keys = Keys::open(&config.auth).await?;
         let audit = match self.records.take() {
-            Some(log) => log,
+            Some(begin) => begin().map_err(|error| record::failed("audit", &error))?,
             None => record::log(config.audit.as_ref())?,
         };
         let log = audit.clone();
@@ -283,7 +290,6 @@ impl FenceBuilder<'_> {
             }
         });
         let stores = Stores::open(config, &self.listeners)?;
-        let keys = Keys::open(&config.auth).await?;
         let detector = detector(config, &stores, &self.listeners)?;
         let identity: Identity = Arc::new(
             KeyAuth::with_keys(keys.live())

@@ -16,14 +16,11 @@ fn program(args: &[&str]) -> Command {
     command
 }
 
-/// Runs a program that must fail, and gives its one line. Records, which go to the same
-/// place, may stand before it.
+/// Runs a program that must fail, and gives its one line.
 fn failure(args: &[&str]) -> String {
     let output = program(args).output().unwrap();
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    let lines = text.split_inclusive('\n');
-    let line: String = lines.filter(|line| !line.starts_with('{')).collect();
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{line}");
     assert_eq!(line.lines().count(), 1, "{line}");
     line
 }

@@ -49,7 +49,7 @@ fn journal(setting: &str, config: &AuditConfig, file: &Path) -> Result<Journal, 
     journal.start().map_err(|error| failed(setting, &error))
 }
 
-fn failed(setting: &str, error: &io::Error) -> ConfigError {
+pub(super) fn failed(setting: &str, error: &io::Error) -> ConfigError {
     ConfigError::new(format!("{setting}: {error}"))
 }
 
