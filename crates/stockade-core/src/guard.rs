@@ -130,6 +130,30 @@ pub enum Check<P, W> {
     Wait(W),
 }
 
+/// A [`Guard::Wait`] in a box, for guards whose waits take milliseconds.
+pub type BoxWait<P> = Pin<Box<dyn Future<Output = Result<P, Refusal>> + Send>>;
+
+impl<P> Check<P, BoxWait<P>>
+where
+    P: 'static,
+{
+    /// The same verdict, with evidence where it is a refusal, now or after the wait; see
+    /// [`Refusal::with_evidence`]. It is not asked for where the request passes at once.
+    pub fn with_evidence(self, evidence: impl FnOnce() -> u64) -> Self {
+        match self {
+            Self::Pass(pass) => Self::Pass(pass),
+            Self::Refuse(refusal) => Self::Refuse(refusal.with_evidence(evidence())),
+            Self::Wait(wait) => {
+                let evidence = evidence();
+                Self::Wait(Box::pin(async move {
+                    wait.await
+                        .map_err(|refusal| refusal.with_evidence(evidence))
+                }))
+            }
+        }
+    }
+}
+
 /// The [`Guard::Wait`] of a guard that never waits. It has no values.
 pub struct Never<P> {
     never: std::convert::Infallible,

@@ -120,7 +120,7 @@ pub use context::{RequestContext, Usage, Verdict};
 pub use context_guard::{ContextGuard, RequestIdHeader};
 pub use demand::Demand;
 pub use future::ResponseFuture;
-pub use guard::{Check, Guard, Never, OptionWait};
+pub use guard::{BoxWait, Check, Guard, Never, OptionWait};
 pub use hold::{End, Hold};
 pub use layer::GuardLayer;
 pub use prefix::{IpPrefix, IpPrefixError};

@@ -2,15 +2,13 @@
 
 use std::{
     fmt,
-    future::Future,
     hash::{BuildHasher, RandomState},
-    pin::Pin,
     sync::Arc,
 };
 
 use http::{header::AUTHORIZATION, request::Parts};
 use stockade_core::{
-    Authenticator, Check, Clock, Guard, Principal, Refusal, SystemClock, Timestamp,
+    Authenticator, BoxWait, Check, Clock, Guard, Principal, Refusal, SystemClock, Timestamp,
 };
 
 use crate::{
@@ -265,17 +263,7 @@ impl Guard for JwtAuth {
         match presented(&head.headers) {
             Presented::Token(text) => {
                 let evidence = || self.shared.evidence.hash_one(text);
-                match self.judge(text) {
-                    Check::Refuse(refusal) => Check::Refuse(refusal.with_evidence(evidence())),
-                    Check::Wait(wait) => {
-                        let evidence = evidence();
-                        Check::Wait(Box::pin(async move {
-                            wait.await
-                                .map_err(|refusal| refusal.with_evidence(evidence))
-                        }))
-                    }
-                    pass => pass,
-                }
+                self.judge(text).with_evidence(evidence)
             }
             Presented::Nothing if self.shared.anonymous => {
                 Check::Pass(Admitted(Principal::anonymous()))
@@ -317,4 +305,4 @@ impl fmt::Debug for JwtAuth {
 pub struct Admitted(Principal);
 
 /// A check that waits for another machine; boxed, since that takes milliseconds.
-type TokenCheck = Pin<Box<dyn Future<Output = Result<Admitted, Refusal>> + Send>>;
+type TokenCheck = BoxWait<Admitted>;

@@ -2,15 +2,13 @@
 
 use std::{
     fmt,
-    future::Future,
     hash::{BuildHasher, RandomState},
-    pin::Pin,
     sync::Arc,
 };
 
 use http::{HeaderName, request::Parts};
 use stockade_core::{
-    Authenticator, Check, ClientIp, Clock, Guard, Principal, Refusal, RequestContext, SystemClock,
+    Authenticator, BoxWait, Check, ClientIp, Clock, Guard, Principal, RequestContext, SystemClock,
 };
 use zeroize::Zeroizing;
 
@@ -187,17 +185,7 @@ impl Guard for KeyAuth {
         match found {
             Presented::Key(key) => {
                 let evidence = || self.evidence.hash_one(key);
-                match self.judge(key, head, seen) {
-                    Check::Refuse(refusal) => Check::Refuse(refusal.with_evidence(evidence())),
-                    Check::Wait(wait) => {
-                        let evidence = evidence();
-                        Check::Wait(Box::pin(async move {
-                            wait.await
-                                .map_err(|refusal| refusal.with_evidence(evidence))
-                        }))
-                    }
-                    pass => pass,
-                }
+                self.judge(key, head, seen).with_evidence(evidence)
             }
             Presented::Nothing if self.anonymous => Check::Pass(Admitted {
                 principal: Principal::anonymous(),
@@ -241,7 +229,7 @@ pub struct Admitted {
 }
 
 /// A check that waits for slow hashes; boxed, since each of them takes milliseconds.
-type SlowCheck = Pin<Box<dyn Future<Output = Result<Admitted, Refusal>> + Send>>;
+type SlowCheck = BoxWait<Admitted>;
 
 fn client(head: &Parts) -> Option<ClientIp> {
     RequestContext::of(&head.extensions).map(RequestContext::client)
