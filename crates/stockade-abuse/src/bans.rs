@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    hash::Hash,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -29,7 +30,7 @@ struct Lengths {
 
 #[derive(Default)]
 struct Counts {
-    lengths: HashMap<(bool, u8), usize>,
+    lengths: HashMap<(bool, u8), u32>,
     /// How many neighbours are banned in each network that could be banned whole.
     neighbours: HashMap<IpPrefix, u32>,
 }
@@ -191,23 +192,17 @@ fn around(offender: &Offender) -> Option<IpPrefix> {
     IpPrefix::new(network.address(), length).ok()
 }
 
-fn step<K, N>(counts: &mut HashMap<K, N>, key: K, up: bool)
+fn step<K>(counts: &mut HashMap<K, u32>, key: K, up: bool)
 where
-    K: std::hash::Hash + Eq,
-    N: Copy
-        + Default
-        + PartialEq
-        + From<u8>
-        + std::ops::Add<Output = N>
-        + std::ops::Sub<Output = N>,
+    K: Hash + Eq,
 {
-    let one = N::from(1);
-    let count = counts.get(&key).copied().unwrap_or_default();
-    if up {
-        counts.insert(key, count + one);
-    } else if count == one || count == N::default() {
-        counts.remove(&key);
+    let count = counts.get(&key).copied().unwrap_or(0);
+    match if up {
+        count + 1
     } else {
-        counts.insert(key, count - one);
-    }
+        count.saturating_sub(1)
+    } {
+        0 => counts.remove(&key),
+        count => counts.insert(key, count),
+    };
 }

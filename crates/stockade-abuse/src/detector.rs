@@ -1,5 +1,7 @@
 //! Who offends, who is banned, and who hears of it.
 
+mod builder;
+
 use std::{
     fmt,
     hash::{BuildHasher, RandomState},
@@ -12,7 +14,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use stockade_core::{ClientIp, Clock, Principal, SystemClock, Timestamp};
+use stockade_core::{ClientIp, Clock, Principal, Timestamp};
 
 use crate::{
     AbuseEvent, AbuseListener, AbusePolicy, Ban, BanChange, BanStore, BanUpdate, Offender, Signal,
@@ -20,6 +22,8 @@ use crate::{
     history::{History, NewOffence},
     table::Table,
 };
+
+pub use builder::DetectorBuilder;
 
 /// Counts offences, bans, and knows who is banned. Cloning shares it.
 ///
@@ -47,14 +51,7 @@ impl Detector {
 
     /// A detector with stores, listeners or other bounds.
     pub fn builder(policy: AbusePolicy) -> DetectorBuilder {
-        DetectorBuilder {
-            policy,
-            clock: Arc::new(SystemClock::new()),
-            max_tracked: 100_000,
-            max_bans: 100_000,
-            stores: Vec::new(),
-            listeners: Vec::new(),
-        }
+        DetectorBuilder::new(policy)
     }
 
     /// Puts another policy in force. Bans that were made stay as they are.
@@ -257,9 +254,7 @@ impl Detector {
                 read_at,
             } => {
                 for offender in self.0.bans.remove_missing(&bans, read_at) {
-                    self.0.offenders.remove(&offender);
-                    self.publish(&BanChange::Unbanned(offender.clone()), Some(store));
-                    self.tell(&AbuseEvent::Unbanned(offender));
+                    self.pardon(offender, store);
                 }
                 let taken = bans.len();
                 for ban in bans {
@@ -281,11 +276,18 @@ impl Detector {
     }
 
     fn take_unban(&self, offender: Offender, store: usize) {
-        self.0.offenders.remove(&offender);
         if self.0.bans.remove(&offender).is_some() {
-            self.publish(&BanChange::Unbanned(offender.clone()), Some(store));
-            self.tell(&AbuseEvent::Unbanned(offender));
+            self.pardon(offender, store);
+        } else {
+            self.0.offenders.remove(&offender);
         }
+    }
+
+    /// Forgets what led to a ban that this store has ended, and passes it on.
+    fn pardon(&self, offender: Offender, store: usize) {
+        self.0.offenders.remove(&offender);
+        self.publish(&BanChange::Unbanned(offender.clone()), Some(store));
+        self.tell(&AbuseEvent::Unbanned(offender));
     }
 
     fn publish(&self, change: &BanChange, except: Option<usize>) {
@@ -341,80 +343,4 @@ pub struct AbuseStats {
     pub threshold: u32,
     /// Within which time.
     pub window: Duration,
-}
-
-/// Builds a [`Detector`]; made by [`Detector::builder`].
-pub struct DetectorBuilder {
-    policy: AbusePolicy,
-    clock: Arc<dyn Clock>,
-    max_tracked: usize,
-    max_bans: usize,
-    stores: Vec<Arc<dyn BanStore>>,
-    listeners: Vec<AbuseListener>,
-}
-
-impl DetectorBuilder {
-    /// The clock that offences and bans go by.
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
-        self
-    }
-
-    /// How many offenders are remembered at most; 100,000 by default, of some 200 bytes
-    /// each. Where there are more, the least of them are forgotten.
-    pub fn max_tracked(mut self, offenders: usize) -> Self {
-        self.max_tracked = offenders;
-        self
-    }
-
-    /// How many bans there are at most; 100,000 by default, of some 200 bytes each. Where
-    /// there are more, those that end first end early.
-    pub fn max_bans(mut self, bans: usize) -> Self {
-        self.max_bans = bans;
-        self
-    }
-
-    /// Keeps bans in this store, too, and takes over what others put there. There may be
-    /// several: a file and Redis.
-    pub fn store(mut self, store: Arc<dyn BanStore>) -> Self {
-        self.stores.push(store);
-        self
-    }
-
-    /// Tells this listener of all events.
-    pub fn on_event(mut self, listener: impl Fn(&AbuseEvent) + Send + Sync + 'static) -> Self {
-        self.listeners.push(Arc::new(listener));
-        self
-    }
-
-    /// The detector, which now listens to its stores.
-    pub fn build(self) -> Detector {
-        let detector = Detector(Arc::new(Inner {
-            policy: ArcSwap::from_pointee(self.policy),
-            clock: self.clock,
-            offenders: Table::new(self.max_tracked),
-            bans: Bans::new(self.max_bans),
-            stores: self.stores,
-            listeners: self.listeners,
-            denied: AtomicU64::new(0),
-            dice: RandomState::new(),
-        }));
-        for (at, store) in detector.0.stores.iter().enumerate() {
-            let detector = Arc::downgrade(&detector.0);
-            store.subscribe(Box::new(move |update| {
-                if let Some(inner) = detector.upgrade() {
-                    Detector(inner).take(at, update);
-                }
-            }));
-        }
-        detector
-    }
-}
-
-impl fmt::Debug for DetectorBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DetectorBuilder")
-            .field("policy", &self.policy)
-            .finish_non_exhaustive()
-    }
 }

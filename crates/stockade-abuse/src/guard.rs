@@ -74,11 +74,11 @@ where
             return Check::Pass(());
         };
         if !self.authenticator.presents(head) {
-            return Check::Refuse(self.refusal(&ban));
+            return Check::Refuse(refuse(&self.detector, &ban));
         }
         match self.authenticator.check(head) {
             Check::Pass(_) => Check::Pass(()),
-            Check::Refuse(_) => Check::Refuse(self.refusal(&ban)),
+            Check::Refuse(_) => Check::Refuse(refuse(&self.detector, &ban)),
             Check::Wait(wait) => Check::Wait(Proving {
                 wait,
                 detector: self.detector.clone(),
@@ -95,12 +95,6 @@ where
             target: head.uri.path_and_query().cloned(),
             outcome: None,
         }
-    }
-}
-
-impl<A> AbuseGuard<A> {
-    fn refusal(&self, ban: &Ban) -> Refusal {
-        refuse(&self.detector, ban)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, fmt};
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, BuildError, MatchKind};
+use percent_encoding::percent_decode;
 
 /// Texts that no honest request's path has in it, matched in linear time, whatever the case.
 #[derive(Clone)]
@@ -69,7 +70,7 @@ impl ScannerPaths {
     pub fn match_path(&self, path: &str) -> bool {
         let path = path.as_bytes();
         let path = &path[..path.len().min(LOOKED_AT)];
-        self.0.is_match(&*decoded(path))
+        self.0.is_match(&*Cow::from(percent_decode(path)))
     }
 }
 
@@ -83,27 +84,6 @@ impl fmt::Debug for ScannerPaths {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ScannerPaths({} texts)", self.0.patterns_len())
     }
-}
-
-fn decoded(path: &[u8]) -> Cow<'_, [u8]> {
-    if !path.contains(&b'%') {
-        return Cow::Borrowed(path);
-    }
-    let digit = |at: usize| char::from(*path.get(at)?).to_digit(16);
-    let (mut out, mut at) = (Vec::with_capacity(path.len()), 0);
-    while at < path.len() {
-        match (path[at], digit(at + 1), digit(at + 2)) {
-            (b'%', Some(high), Some(low)) => {
-                out.push((high * 16 + low) as u8);
-                at += 3;
-            }
-            (byte, ..) => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    Cow::Owned(out)
 }
 
 #[cfg(test)]

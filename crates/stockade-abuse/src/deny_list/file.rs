@@ -1,6 +1,7 @@
 //! The file itself: read, appended to, and replaced, so that a crash loses nothing.
 
 use std::{
+    collections::HashMap,
     fs::{self, File, Metadata, OpenOptions},
     io::{self, Read, Write},
     path::{Path, PathBuf},
@@ -110,19 +111,17 @@ impl DenyFile {
     /// are over. Comments and lines that nobody understands stay.
     pub(super) fn rewrite(&self, without: &[Offender], now: Timestamp) -> io::Result<()> {
         let bytes = self.bytes()?;
-        let last = last_lines(&bytes);
+        let lines = Lines::parse(&bytes);
         let mut kept = Vec::with_capacity(bytes.len());
-        for (at, line) in lines(&bytes).enumerate() {
-            let stays = match Line::parse(line) {
+        for (at, (text, line)) in lines.all.iter().enumerate() {
+            let stays = match line {
                 Line::Ban(ban) => {
-                    !without.contains(&ban.offender)
-                        && ban.holds(now)
-                        && last.get(&ban.offender) == Some(&at)
+                    !without.contains(&ban.offender) && ban.holds(now) && lines.counts(at, ban)
                 }
                 Line::Nothing | Line::Bad => true,
             };
             if stays {
-                kept.extend_from_slice(line);
+                kept.extend_from_slice(text);
                 kept.push(b'\n');
             }
         }
@@ -151,45 +150,58 @@ impl Contents {
     }
 }
 
-/// The lines, without what ends them; what follows the last line end is a line, too.
-fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    bytes
-        .split(|byte| *byte == b'\n')
-        .take_while(|_| !bytes.is_empty())
+/// The lines of a file and what they say.
+struct Lines<'b> {
+    all: Vec<(&'b [u8], Line)>,
+    /// The last line of each offender, which is the one that counts.
+    last: HashMap<Offender, usize>,
+}
+
+impl<'b> Lines<'b> {
+    /// Without what ends them; what follows the last line end is a line, too.
+    fn parse(bytes: &'b [u8]) -> Self {
+        let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        let texts = bytes.split(|byte| *byte == b'\n');
+        let texts = texts.take_while(|_| !bytes.is_empty());
+        let all: Vec<_> = texts.map(|text| (text, Line::parse(text))).collect();
+        let last = all
+            .iter()
+            .enumerate()
+            .filter_map(|(at, (_, line))| match line {
+                Line::Ban(ban) => Some((ban.offender.clone(), at)),
+                Line::Nothing | Line::Bad => None,
+            });
+        Self {
+            last: last.collect(),
+            all,
+        }
+    }
+
+    /// Whether no later line says something else of the same offender.
+    fn counts(&self, at: usize, ban: &Ban) -> bool {
+        self.last.get(&ban.offender) == Some(&at)
+    }
 }
 
 fn contents(bytes: &[u8], now: Timestamp) -> Contents {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let last = last_lines(bytes);
-    let count = lines(bytes).count();
+    let lines = Lines::parse(bytes);
     let mut contents = Contents::default();
-    for (at, line) in lines(bytes).enumerate() {
+    for (at, (_, line)) in lines.all.iter().enumerate() {
         // The start of an address is another address: a line that was cut off must not
         // ban somebody else.
-        let is_torn = at + 1 == count && !bytes.ends_with(b"\n");
-        match Line::parse(line) {
+        let is_torn = at + 1 == lines.all.len() && !bytes.ends_with(b"\n");
+        match line {
             Line::Nothing => {}
             Line::Ban(_) if is_torn => contents.bad_lines += 1,
-            Line::Ban(ban) if ban.holds(now) && last.get(&ban.offender) == Some(&at) => {
-                contents.bans.push(ban);
+            Line::Ban(ban) if ban.holds(now) && lines.counts(at, ban) => {
+                contents.bans.push(ban.clone());
             }
             Line::Ban(_) => contents.stale += 1,
             Line::Bad => contents.bad_lines += 1,
         }
     }
     contents
-}
-
-/// The last line of each offender, which is the one that counts.
-fn last_lines(bytes: &[u8]) -> std::collections::HashMap<Offender, usize> {
-    let bans = lines(bytes)
-        .enumerate()
-        .filter_map(|(at, line)| match Line::parse(line) {
-            Line::Ban(ban) => Some((ban.offender, at)),
-            Line::Nothing | Line::Bad => None,
-        });
-    bans.collect()
 }
 
 fn ends_its_line(file: &mut File) -> io::Result<bool> {
