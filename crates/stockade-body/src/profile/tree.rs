@@ -23,6 +23,9 @@ pub(crate) struct Node {
     members: Vec<Place>,
     elements: Option<Place>,
     rules: Vec<Rule>,
+    /// Whether one of the rules is [`Rule::Required`]: every object is asked that of all its
+    /// members, so it is found out when a rule is added.
+    is_required: bool,
 }
 
 /// What a name is among the members of a place.
@@ -52,7 +55,8 @@ impl Tree {
                 name => self.member(place, &name.replace("~1", "/").replace("~0", "~")),
             };
         }
-        let rules = &mut self.node_mut(place).rules;
+        let node = self.node_mut(place);
+        let rules = &mut node.rules;
         if rule == Rule::Any {
             rules.clear();
         }
@@ -60,6 +64,7 @@ impl Tree {
             Some(other) => *other = rule,
             None => rules.push(rule),
         }
+        node.is_required = node.has(&Rule::Required);
     }
 
     pub(crate) fn node(&self, place: Place) -> &Node {
@@ -143,7 +148,7 @@ impl Node {
     }
 
     pub(crate) fn is_required(&self) -> bool {
-        self.has(&Rule::Required)
+        self.is_required
     }
 
     /// What the value may be, `null` aside.
