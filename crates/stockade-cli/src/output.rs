@@ -9,6 +9,10 @@ use std::{
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
+use tabled::{
+    builder::Builder,
+    settings::{Padding, object::Columns},
+};
 
 use crate::visible::visible_json;
 
@@ -30,6 +34,19 @@ pub(crate) fn answer(text: impl Display) -> io::Result<()> {
 pub(crate) fn answer_json(value: &impl Serialize) -> io::Result<()> {
     let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
     answer(visible_json(&text))
+}
+
+/// Writes a table as the answer: its first row are the headings.
+pub(crate) fn answer_table(rows: Builder) -> io::Result<()> {
+    let mut table = rows.build();
+    table
+        .with(tabled::settings::Style::empty())
+        .with(Padding::new(0, 2, 0, 0))
+        .modify(Columns::last(), Padding::zero());
+    // What is left of the last column's width would wrap narrow terminals for nothing.
+    let table = table.to_string();
+    let lines: Vec<_> = table.lines().map(str::trim_end).collect();
+    answer(lines.join("\n"))
 }
 
 /// Remarks on what was done.

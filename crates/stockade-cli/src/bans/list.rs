@@ -6,10 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use stockade_abuse::{Ban, Offender};
 use stockade_core::Timestamp;
-use tabled::{
-    builder::Builder,
-    settings::{Padding, Style, object::Columns},
-};
+use tabled::builder::Builder;
 
 use super::{open, sorted};
 use crate::{Failure, Outcome, moment::Shown, output, visible::visible};
@@ -47,7 +44,7 @@ impl ListArgs {
         } else if bans.is_empty() {
             output::remark(format_args!("Nobody is banned in {}.", file.display()));
         } else {
-            output::answer(table(&bans))?;
+            output::answer_table(table(&bans))?;
         }
         Ok(Outcome::Done)
     }
@@ -59,7 +56,7 @@ impl WhyArgs {
             output::remark(format_args!("{} is not banned.", self.who));
             return Ok(Outcome::Refused);
         };
-        output::answer(table(&[(ban.offender.to_string(), ban)]))?;
+        output::answer_table(table(&[(ban.offender.to_string(), ban)]))?;
         Ok(Outcome::Done)
     }
 }
@@ -78,7 +75,7 @@ fn since(ban: &Ban) -> Option<String> {
     (ban.since > Timestamp::default()).then(|| Shown(ban.since).to_string())
 }
 
-fn table(bans: &[(String, Ban)]) -> String {
+fn table(bans: &[(String, Ban)]) -> Builder {
     let mut table = Builder::with_capacity(bans.len() + 1, 4);
     table.push_record(["WHO", "SINCE", "UNTIL", "WHY"]);
     for (who, ban) in bans {
@@ -90,12 +87,5 @@ fn table(bans: &[(String, Ban)]) -> String {
             visible(&ban.reason),
         ]);
     }
-    let mut table = table.build();
     table
-        .with(Style::empty())
-        .with(Padding::new(0, 2, 0, 0))
-        .modify(Columns::last(), Padding::zero());
-    let table = table.to_string();
-    let lines: Vec<_> = table.lines().map(str::trim_end).collect();
-    lines.join("\n")
 }

@@ -3,10 +3,7 @@
 use clap::Args;
 use stockade_core::Timestamp;
 use stockade_key_auth::KeyRecord;
-use tabled::{
-    builder::Builder,
-    settings::{Padding, Style, object::Columns},
-};
+use tabled::builder::Builder;
 
 use super::{
     now,
@@ -36,7 +33,7 @@ impl ListArgs {
                 "There are no keys in {place}; make one with `stockade keys new`."
             ));
         } else {
-            output::answer(table(&records, now))?;
+            output::answer_table(table(&records, now))?;
         }
         Ok(Outcome::Done)
     }
@@ -52,24 +49,13 @@ const HEADINGS: [&str; 7] = [
     "LAST USED",
 ];
 
-fn table(records: &[KeyRecord], now: Timestamp) -> String {
+fn table(records: &[KeyRecord], now: Timestamp) -> Builder {
     let mut table = Builder::with_capacity(records.len() + 1, HEADINGS.len());
     table.push_record(HEADINGS);
     for record in records {
         table.push_record(row(record, now));
     }
-    let mut table = table.build();
     table
-        .with(Style::empty())
-        .with(Padding::new(0, 2, 0, 0))
-        .modify(Columns::last(), Padding::zero());
-    // What is left of the last column's width would wrap narrow terminals for nothing.
-    let lines: Vec<_> = table
-        .to_string()
-        .lines()
-        .map(|line| line.trim_end().to_owned())
-        .collect();
-    lines.join("\n")
 }
 
 fn row(record: &KeyRecord, now: Timestamp) -> [String; 7] {
