@@ -1,23 +1,19 @@
 //! The fence: all layers, in the order in which they have to stand.
 
-use std::{fmt, io, sync::Arc};
+use std::{fmt, sync::Arc};
 
-use http::{Extensions, Method};
-use stockade_abuse::{AbuseEvent, AbuseGuard, DenyList, Detector, PrincipalGuard};
-use stockade_audit::{AuditLayer, AuditLog};
-use stockade_body::{BodyCheckLayer, BodyRules};
-use stockade_core::{
-    Authenticator, ContextGuard, EitherAuth, Guard, GuardLayer, PeerAddr, Responder,
-};
+use stockade_abuse::Detector;
+use stockade_audit::AuditLog;
+use stockade_core::EitherAuth;
 use stockade_jwt::JwtAuth;
 use stockade_key_auth::KeyAuth;
-use stockade_rate_limit::{Concurrency, RateLimit, SharedLimits, TokenBudget};
-use stockade_scope::{Access, ScopeGuard};
+use stockade_rate_limit::{Concurrency, SharedLimits};
 use tower_layer::Layer;
 
-use crate::{Config, ConfigError, RouteAccess};
+use crate::{Config, ConfigError};
 
 mod adopt;
+mod builder;
 mod cors;
 #[cfg(feature = "sql")]
 mod database;
@@ -32,12 +28,12 @@ mod tokens;
 mod watch;
 
 pub use adopt::Adopt;
+pub use builder::FenceBuilder;
 pub use event::FenceEvent;
 pub use layer::{FenceBody, FenceLayer, FenceService};
 pub use store::{LimitsStore, PermitsStore, StoreHealth};
 pub use watch::Watch;
 
-use adopt::Dialect;
 use cors::Cors;
 use event::Listeners;
 use keys::Keys;
@@ -81,16 +77,7 @@ impl Fence {
 
     /// A fence with parts that are chosen in the program.
     pub fn builder(config: &Config) -> FenceBuilder<'_> {
-        FenceBuilder {
-            config,
-            dialect: Dialect::CORE,
-            scopes: None,
-            bodies: None,
-            records: None,
-            responder: Responder::default(),
-            metrics: false,
-            listeners: Listeners::default(),
-        }
+        FenceBuilder::new(config)
     }
 
     /// The layer: put it on once, after routing, so that the matched route is known.
@@ -202,277 +189,6 @@ impl fmt::Debug for Fence {
     }
 }
 
-/// Builds a [`Fence`]; made by [`Fence::builder`].
-pub struct FenceBuilder<'c> {
-    config: &'c Config,
-    dialect: Dialect,
-    scopes: Option<ScopeGuard>,
-    bodies: Option<BodyRules>,
-    records: Option<Box<BeginRecords>>,
-    responder: Responder,
-    metrics: bool,
-    listeners: Listeners,
-}
-
-type BeginRecords = dyn FnOnce() -> io::Result<AuditLog> + Send;
-
-impl FenceBuilder<'_> {
-    /// Reads the peer and the matched route as axum leaves them. For `Router::layer`.
-    #[cfg(feature = "axum")]
-    pub fn axum(mut self) -> Self {
-        self.dialect = Dialect::AXUM;
-        self
-    }
-
-    /// Where the server leaves the peer, when that is not a [`PeerAddr`] in the request's
-    /// extensions: tonic's `TcpConnectInfo`, say.
-    pub fn peer(mut self, peer: fn(&Extensions) -> Option<PeerAddr>) -> Self {
-        self.dialect.peer = peer;
-        self
-    }
-
-    /// Who may use which route, in place of the configuration's `[[routes]]`.
-    pub fn scopes(mut self, scopes: ScopeGuard) -> Self {
-        self.scopes = Some(scopes);
-        self
-    }
-
-    /// What the requests to which route carry, in place of the configuration's `[[routes]]`;
-    /// begin with [`BodyConfig::rules`](crate::BodyConfig::rules).
-    pub fn bodies(mut self, rules: BodyRules) -> Self {
-        self.bodies = Some(rules);
-        self
-    }
-
-    /// Begins to record requests, in place of the configuration's `[audit]`; called once
-    /// the keys were read, so that nothing is recorded where there will be no fence.
-    pub fn records<F>(mut self, begin: F) -> Self
-    where
-        F: FnOnce() -> io::Result<AuditLog> + Send + 'static,
-    {
-        self.records = Some(Box::new(begin));
-        self
-    }
-
-    /// Answers refusals with this responder.
-    pub fn responder(mut self, responder: Responder) -> Self {
-        self.responder = responder;
-        self
-    }
-
-    /// Counts requests for the `metrics` crate; see [`Watch`].
-    pub fn metrics(mut self) -> Self {
-        self.metrics = true;
-        self
-    }
-
-    /// Tells this listener what happens besides requests. It must not block.
-    pub fn on_event(mut self, listener: impl Fn(&FenceEvent) + Send + Sync + 'static) -> Self {
-        self.listeners.add(listener);
-        self
-    }
-
-    /// Reads the files, and builds the fence.
-    ///
-    /// # Errors
-    /// As [`Fence::from_config`].
-    pub async fn build(mut self) -> Result<Fence, ConfigError> {
-        let config = self.config;
-        let keys = Keys::open(&config.auth).await?;
-        let audit = match self.records.take() {
-            Some(begin) => begin().map_err(|error| record::failed("audit", &error))?,
-            None => record::log(config.audit.as_ref())?,
-        };
-        let log = audit.clone();
-        self.listeners.add(move |event: &FenceEvent| {
-            if let Some(event) = record::security(event) {
-                log.event(event);
-            }
-        });
-        let stores = Stores::open(config, &self.listeners)?;
-        let detector = detector(config, &stores, &self.listeners)?;
-        let identity: Identity = Arc::new(
-            KeyAuth::with_keys(keys.live())
-                .realm(&config.auth.realm)
-                // Which routes are open to everybody is the scope guard's to say.
-                .dangerous_allow_anonymous()
-                .or(tokens::guard(
-                    config.auth.tokens.as_ref(),
-                    &config.auth.realm,
-                )?),
-        );
-        let routes = match &self.scopes {
-            Some(_) => "as the program says".to_owned(),
-            None => format!("{} routes", config.routes.len()),
-        };
-        let scopes = match self.scopes {
-            Some(scopes) => scopes,
-            None => scopes(config)?,
-        };
-        let shared = |limits: Option<_>| limits.map(SharedLimits::from);
-        let by_ip = shared(limits::by_ip(config)?);
-        let by_key = shared(limits::by_key(config)?);
-        let token_budget = shared(limits::tokens(config)?);
-        let at_once = at_once(config, &stores.permits);
-        let cors = match config.cors.allow_origins.is_empty() {
-            true => None,
-            false => Some(Cors::new(&config.cors)?),
-        };
-        let responder = &self.responder;
-        let description = describe::describe(config, &routes);
-        let outer = detector.clone().map(|detector| {
-            let guard = AbuseGuard::new(detector);
-            // A clone of the very guard that authenticates: the same keys, the same limits
-            // on slow hashes.
-            let passes = (!config.abuse.ban_valid_keys).then(|| Arc::clone(&identity));
-            guard.valid_credentials_pass(layer::Passes(passes))
-        });
-        let inner = detector.clone().map(PrincipalGuard::new);
-        let rate =
-            |limits: &Option<SharedLimits>| rate_limit(config, limits.as_ref(), &stores.limits);
-        let budget = token_budget.clone().map(|limits| {
-            let budget = TokenBudget::with_store(limits, stores.limits.clone());
-            match config
-                .rate_limit
-                .headers
-                .contains(&crate::HeaderStyle::OpenAi)
-            {
-                true => budget.openai_headers(),
-                false => budget,
-            }
-        });
-        let bodies = self.bodies.unwrap_or_else(|| bodies(config));
-        let layer = FenceLayer {
-            audit: AuditLayer::new(audit.clone()).responder(responder.clone()),
-            bodies: BodyCheckLayer::with_responder(bodies, responder.clone()),
-            adopt: with(Adopt::new(self.dialect), responder),
-            context: with(
-                ContextGuard::new()
-                    .trusted_proxies(config.client_ip.proxies()?)
-                    .peer(self.dialect.peer),
-                responder,
-            ),
-            watch: with(self.metrics.then(Watch::default), responder),
-            cors: cors.as_ref().map(Cors::layer),
-            abuse: with(outer, responder),
-            by_ip: with(rate(&by_ip), responder),
-            identity: with(identity, responder),
-            banned_principals: with(inner, responder),
-            by_key: with(rate(&by_key), responder),
-            scopes: with(scopes, responder),
-            at_once: with(at_once.clone(), responder),
-            token_budget: with(budget, responder),
-        };
-        Ok(Fence(Arc::new(Inner {
-            description,
-            layer,
-            detector,
-            by_ip,
-            by_key,
-            token_budget,
-            at_once,
-            cors,
-            listeners: self.listeners,
-            audit,
-            stores,
-            _keys: keys,
-        })))
-    }
-}
-
-fn with<G>(guard: G, responder: &Responder) -> GuardLayer<G>
-where
-    G: Guard,
-{
-    GuardLayer::with_responder(guard, responder.clone())
-}
-
-fn detector(
-    config: &Config,
-    stores: &Stores,
-    listeners: &Listeners,
-) -> Result<Option<Detector>, ConfigError> {
-    if !config.abuse.enabled {
-        return Ok(None);
-    }
-    let policy = config.abuse.policy(&config.client_ip.trusted_proxies)?;
-    let listeners = listeners.clone();
-    let mut builder = Detector::builder(policy)
-        .on_event(move |event: &AbuseEvent| listeners.tell(&FenceEvent::Abuse(event.clone())));
-    if let Some(path) = &config.abuse.deny_list {
-        let list =
-            DenyList::open(path).map_err(|error| ConfigError::of("abuse.deny_list", error))?;
-        builder = builder.store(Arc::new(list));
-    }
-    if let Some(shared) = stores.bans() {
-        builder = builder.store(shared);
-    }
-    Ok(Some(builder.build()))
-}
-
-fn rate_limit(
-    config: &Config,
-    limits: Option<&SharedLimits>,
-    store: &LimitsStore,
-) -> Option<RateLimit<LimitsStore>> {
-    let mut guard = RateLimit::with_store(limits?.clone(), store.clone());
-    for style in &config.rate_limit.headers {
-        guard = match style {
-            crate::HeaderStyle::Legacy => guard.x_ratelimit_headers(),
-            crate::HeaderStyle::OpenAi => guard.openai_headers(),
-        };
-    }
-    Some(guard)
-}
-
-fn at_once(config: &Config, store: &PermitsStore) -> Option<Concurrency<PermitsStore>> {
-    let limits = limits::at_once(&config.concurrency);
-    if limits.is_empty() {
-        return None;
-    }
-    let guard = Concurrency::with_store(limits, store.clone());
-    Some(match limits::patience(&config.concurrency) {
-        Some((wait, waiters)) => guard.wait(wait, waiters),
-        None => guard,
-    })
-}
-
-fn bodies(config: &Config) -> BodyRules {
-    let mut rules = config.body.rules();
-    for route in &config.routes {
-        let Some(body) = route.body else {
-            continue;
-        };
-        for method in &route.methods {
-            let profile = config.body.limited(body.profile());
-            rules = rules.route(method.clone(), &*route.path, profile);
-        }
-    }
-    rules
-}
-
-fn scopes(config: &Config) -> Result<ScopeGuard, ConfigError> {
-    let mut table = ScopeGuard::builder().realm(&config.auth.realm);
-    for route in &config.routes {
-        let access = match &route.access {
-            RouteAccess::Public => Access::public(),
-            RouteAccess::Authenticated => Access::all_of([]),
-            RouteAccess::Scope(scope) => Access::scope(scope.clone()),
-        };
-        for method in &route.methods {
-            table = table.route(method.clone(), &*route.path, access.clone());
-        }
-    }
-    if config.docs.allowed {
-        for path in ["/docs", "/openapi.json"] {
-            table = table.route(Method::GET, path, Access::public());
-        }
-    }
-    table
-        .build()
-        .map_err(|error| ConfigError::of("routes", error))
-}
-
 impl<S> Layer<S> for Fence
 where
     FenceLayer: Layer<S>,
@@ -481,13 +197,5 @@ where
 
     fn layer(&self, inner: S) -> Self::Service {
         self.0.layer.layer(inner)
-    }
-}
-
-impl fmt::Debug for FenceBuilder<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FenceBuilder")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
     }
 }
