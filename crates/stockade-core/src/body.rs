@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::{End, Hold, hold::Held};
+use crate::{End, Holds, hold::Held};
 
 pin_project! {
     /// The inner service's body, or the bytes of a refusal.
@@ -18,23 +18,20 @@ pin_project! {
     /// Frames, errors, size hint and end of the inner body go through unchanged.
     pub struct GuardedBody<B, H>
     where
-        H: Hold,
+        H: Holds,
     {
         #[pin]
-        kind: Kind<B, H>,
+        kind: Kind<B>,
+        held: Held<H>,
     }
 }
 
 pin_project! {
     #[project = KindProj]
-    enum Kind<B, H>
-    where
-        H: Hold,
-    {
+    enum Kind<B> {
         Inner {
             #[pin]
             body: B,
-            held: Held<H>,
         },
         Refusal {
             bytes: Option<Bytes>,
@@ -44,23 +41,30 @@ pin_project! {
 
 impl<B, H> GuardedBody<B, H>
 where
-    B: Body<Data = Bytes>,
-    H: Hold,
+    H: Holds,
 {
-    pub(crate) fn inner(body: B, mut held: Held<H>) -> Self {
+    pub(crate) fn inner(body: B, mut held: Held<H>) -> Self
+    where
+        B: Body<Data = Bytes>,
+    {
         // A server need not poll a body that says it has ended.
         if H::UNTIL_BODY_END && body.is_end_stream() {
             held.end(End::Completed);
         }
         Self {
-            kind: Kind::Inner { body, held },
+            kind: Kind::Inner { body },
+            held,
         }
     }
 
-    pub(crate) fn refusal(bytes: Bytes) -> Self {
+    pub(crate) fn refusal(bytes: Bytes, mut held: Held<H>) -> Self {
         let bytes = Some(bytes).filter(|bytes| !bytes.is_empty());
+        if bytes.is_none() {
+            held.end(End::Completed);
+        }
         Self {
             kind: Kind::Refusal { bytes },
+            held,
         }
     }
 }
@@ -68,11 +72,12 @@ where
 /// Empty; for layers around a guard that answer some requests themselves.
 impl<B, H> Default for GuardedBody<B, H>
 where
-    H: Hold,
+    H: Holds,
 {
     fn default() -> Self {
         Self {
             kind: Kind::Refusal { bytes: None },
+            held: Held::default(),
         }
     }
 }
@@ -80,7 +85,7 @@ where
 impl<B, H> Body for GuardedBody<B, H>
 where
     B: Body<Data = Bytes>,
-    H: Hold,
+    H: Holds,
 {
     type Data = Bytes;
     type Error = B::Error;
@@ -89,28 +94,32 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        match self.project().kind.project() {
-            KindProj::Inner { mut body, held } => {
+        let this = self.project();
+        match this.kind.project() {
+            KindProj::Inner { mut body } => {
                 let frame = ready!(body.as_mut().poll_frame(cx));
                 if H::UNTIL_BODY_END {
-                    observe(held, &frame, || body.is_end_stream());
+                    observe(this.held, &frame, || body.is_end_stream());
                 }
                 Poll::Ready(frame)
             }
-            KindProj::Refusal { bytes } => Poll::Ready(bytes.take().map(Frame::data).map(Ok)),
+            KindProj::Refusal { bytes } => {
+                this.held.end(End::Completed);
+                Poll::Ready(bytes.take().map(Frame::data).map(Ok))
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Inner { body, .. } => body.is_end_stream(),
+            Kind::Inner { body } => body.is_end_stream(),
             Kind::Refusal { bytes } => bytes.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Inner { body, .. } => body.size_hint(),
+            Kind::Inner { body } => body.size_hint(),
             Kind::Refusal { bytes } => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
@@ -123,7 +132,7 @@ fn observe<H, E>(
     frame: &Option<Result<Frame<Bytes>, E>>,
     ended: impl FnOnce() -> bool,
 ) where
-    H: Hold,
+    H: Holds,
 {
     match frame {
         None => held.end(End::Completed),
@@ -142,7 +151,7 @@ fn observe<H, E>(
 
 impl<B, H> fmt::Debug for GuardedBody<B, H>
 where
-    H: Hold,
+    H: Holds,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {

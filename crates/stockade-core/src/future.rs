@@ -14,17 +14,20 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::{End, Guard, GuardedBody, Hold, hold::Held, layer::Shared};
+use crate::{End, GuardedBody, Guards, Holds, Step, guards::Names, hold::Held, layer::Shared};
 
 pin_project! {
     /// Resolves to the inner service's response, or to a refusal.
     pub struct ResponseFuture<S, G, B>
     where
         S: Service<Request<B>>,
-        G: Guard,
+        G: Guards,
     {
         #[pin]
         state: State<S, G, B>,
+        // After the state: what the inner service holds is let go of first.
+        held: Held<G::Holds>,
+        bodiless: bool,
     }
 }
 
@@ -33,7 +36,7 @@ pin_project! {
     enum State<S, G, B>
     where
         S: Service<Request<B>>,
-        G: Guard,
+        G: Guards,
     {
         Refused {
             response: Option<Response<Bytes>>,
@@ -48,8 +51,6 @@ pin_project! {
         Running {
             #[pin]
             future: S::Future,
-            held: Held<G::Hold>,
-            bodiless: bool,
         },
     }
 }
@@ -57,16 +58,18 @@ pin_project! {
 impl<S, G, B> ResponseFuture<S, G, B>
 where
     S: Service<Request<B>>,
-    G: Guard,
+    G: Guards,
 {
-    pub(crate) fn refused(response: Response<Bytes>) -> Self {
-        let response = Some(response);
+    pub(crate) fn refused(held: Held<G::Holds>, response: Response<Bytes>, head: &Parts) -> Self {
         Self {
-            state: State::Refused { response },
+            state: State::refused(response),
+            held,
+            bodiless: head.method == Method::HEAD,
         }
     }
 
     pub(crate) fn waiting(
+        held: Held<G::Holds>,
         wait: G::Wait,
         head: Parts,
         body: B,
@@ -74,6 +77,8 @@ where
         shared: Arc<Shared<G>>,
     ) -> Self {
         Self {
+            held,
+            bodiless: head.method == Method::HEAD,
             state: State::Waiting {
                 wait,
                 request: Some((head, body)),
@@ -83,9 +88,11 @@ where
         }
     }
 
-    pub(crate) fn admitted(guard: &G, pass: G::Pass, head: Parts, body: B, inner: &mut S) -> Self {
+    pub(crate) fn admitted(held: Held<G::Holds>, head: Parts, body: B, inner: &mut S) -> Self {
         Self {
-            state: State::admitted(guard, pass, head, body, inner),
+            bodiless: head.method == Method::HEAD,
+            state: State::admitted(head, body, inner),
+            held,
         }
     }
 }
@@ -93,16 +100,18 @@ where
 impl<S, G, B> State<S, G, B>
 where
     S: Service<Request<B>>,
-    G: Guard,
+    G: Guards,
 {
-    /// Lets a request in and calls the inner service, which was made ready.
-    fn admitted(guard: &G, pass: G::Pass, mut head: Parts, body: B, inner: &mut S) -> Self {
-        let bodiless = head.method == Method::HEAD;
-        let hold = guard.admit(pass, &mut head);
+    fn refused(response: Response<Bytes>) -> Self {
+        Self::Refused {
+            response: Some(response),
+        }
+    }
+
+    /// Calls the inner service, which was made ready.
+    fn admitted(head: Parts, body: B, inner: &mut S) -> Self {
         Self::Running {
             future: inner.call(Request::from_parts(head, body)),
-            held: Held::new(hold),
-            bodiless,
         }
     }
 }
@@ -110,83 +119,86 @@ where
 impl<S, G, B, R> Future for ResponseFuture<S, G, B>
 where
     S: Service<Request<B>, Response = Response<R>>,
-    G: Guard,
+    G: Guards,
     R: Body<Data = Bytes>,
 {
-    type Output = Result<Response<GuardedBody<R, G::Hold>>, S::Error>;
+    type Output = Result<Response<GuardedBody<R, G::Holds>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
+        let mut this = self.project();
+        let (held, bodiless) = (this.held, *this.bodiless);
         loop {
-            let next = match state.as_mut().project() {
-                StateProj::Refused { response } => {
-                    let response = response.take().expect("polled after it was ready");
-                    return Poll::Ready(Ok(response.map(GuardedBody::refusal)));
-                }
-                StateProj::Waiting {
-                    wait,
-                    request,
-                    inner,
-                    shared,
-                } => {
-                    let verdict = ready!(wait.poll(cx));
-                    let (head, body) = request.take().expect("polled after it was ready");
-                    match verdict {
-                        Ok(pass) => State::admitted(&shared.guard, pass, head, body, inner),
-                        Err(refusal) => State::Refused {
-                            response: Some(shared.responder.refuse::<G>(&refusal, &head)),
-                        },
-                    }
-                }
-                StateProj::Running {
-                    future,
-                    held,
-                    bodiless,
-                } => {
+            let next = match this.state.as_mut().project() {
+                StateProj::Running { future } => {
                     return Poll::Ready(match ready!(future.poll(cx)) {
-                        Ok(response) => Ok(answer(response, held, *bodiless)),
+                        Ok(response) => Ok(answer(response, held, bodiless, GuardedBody::inner)),
                         Err(error) => {
                             held.end(End::Failed);
                             Err(error)
                         }
                     });
                 }
+                StateProj::Refused { response } => {
+                    let response = response.take().expect("polled after it was ready");
+                    let response = answer(response, held, bodiless, GuardedBody::refusal);
+                    return Poll::Ready(Ok(response));
+                }
+                StateProj::Waiting {
+                    mut wait,
+                    request,
+                    inner,
+                    shared,
+                } => {
+                    let (head, _) = request.as_mut().expect("polled after it was ready");
+                    let step = shared.guards.resume(wait.as_mut(), cx, head, held.slots());
+                    match ready!(step) {
+                        Step::Wait(next) => {
+                            wait.set(next);
+                            continue;
+                        }
+                        Step::Refuse(refused) => {
+                            State::refused(shared.responder.refuse(&refused, head))
+                        }
+                        Step::Pass => {
+                            let (head, body) = request.take().expect("it was just there");
+                            State::admitted(head, body, inner)
+                        }
+                    }
+                }
             };
-            state.set(next);
+            this.state.set(next);
         }
     }
 }
 
-/// Shows the hold the response's head and hands it on to the body.
-fn answer<R, H>(
-    mut response: Response<R>,
+/// Shows the holds the response's head and hands them on to the body.
+fn answer<T, R, H>(
+    mut response: Response<T>,
     held: &mut Held<H>,
     bodiless: bool,
+    body: impl FnOnce(T, Held<H>) -> GuardedBody<R, H>,
 ) -> Response<GuardedBody<R, H>>
 where
-    R: Body<Data = Bytes>,
-    H: Hold,
+    H: Holds,
 {
     held.head(response.status(), response.headers_mut());
-    if !H::UNTIL_BODY_END {
-        held.release();
-    } else if bodiless {
+    if bodiless {
         // The server drops the body of an answer to HEAD unread; that is not a client
         // who left.
         held.end(End::Completed);
     }
     let held = held.take();
-    response.map(|body| GuardedBody::inner(body, held))
+    response.map(|inner| body(inner, held))
 }
 
 impl<S, G, B> fmt::Debug for ResponseFuture<S, G, B>
 where
     S: Service<Request<B>>,
-    G: Guard,
+    G: Guards,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture")
-            .field("guard", &G::NAME)
-            .finish_non_exhaustive()
+        f.debug_tuple("ResponseFuture")
+            .field(&Names::<G>::new())
+            .finish()
     }
 }

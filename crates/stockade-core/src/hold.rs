@@ -70,59 +70,125 @@ pub enum End {
     Dropped,
 }
 
-/// Sees to it that a hold hears its end once, also when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Held<H>
-where
-    H: Hold,
-{
-    hold: Option<H>,
+/// What a chain of guards holds: a slot for each of them, empty until it has let the
+/// request in.
+///
+/// Inner guards see a response before outer ones, as if each were a layer of its own.
+/// Implemented here only.
+pub trait Holds: Default + Sealed {
+    /// Whether any of them lives on past the response head.
+    const UNTIL_BODY_END: bool;
+
+    /// Shows all of them the head, and drops those that end with it.
+    fn head(&mut self, status: StatusCode, headers: &mut HeaderMap);
+
+    /// Shows all of them the trailers.
+    fn trailers(&mut self, trailers: &HeaderMap);
+
+    /// Ends all of them, and leaves the slots empty.
+    fn end(&mut self, end: End);
 }
 
-impl<H> Held<H>
+pub trait Sealed {}
+
+impl<H> Sealed for Option<H> {}
+
+/// The slot of one guard.
+impl<H> Holds for Option<H>
 where
     H: Hold,
 {
-    pub(crate) fn new(hold: H) -> Self {
-        Self { hold: Some(hold) }
-    }
+    const UNTIL_BODY_END: bool = H::UNTIL_BODY_END;
 
-    pub(crate) fn head(&mut self, status: StatusCode, headers: &mut HeaderMap) {
-        if let Some(hold) = &mut self.hold {
+    fn head(&mut self, status: StatusCode, headers: &mut HeaderMap) {
+        if let Some(hold) = self {
             hold.head(status, headers);
+        }
+        if !H::UNTIL_BODY_END {
+            *self = None;
         }
     }
 
-    pub(crate) fn trailers(&mut self, trailers: &HeaderMap) {
-        if let Some(hold) = &mut self.hold {
+    fn trailers(&mut self, trailers: &HeaderMap) {
+        if let Some(hold) = self {
             hold.trailers(trailers);
         }
     }
 
-    pub(crate) fn end(&mut self, end: End) {
-        if let Some(hold) = self.hold.take() {
+    fn end(&mut self, end: End) {
+        if let Some(hold) = self.take() {
             hold.end(end);
         }
     }
+}
 
-    /// Moves the hold to its next keeper, which then owes it the end.
-    pub(crate) fn take(&mut self) -> Self {
-        Self {
-            hold: self.hold.take(),
-        }
+impl<A, B> Sealed for (A, B) {}
+
+/// The slots of what stands outside, and of what stands inside.
+impl<A, B> Holds for (A, B)
+where
+    A: Holds,
+    B: Holds,
+{
+    const UNTIL_BODY_END: bool = A::UNTIL_BODY_END || B::UNTIL_BODY_END;
+
+    fn head(&mut self, status: StatusCode, headers: &mut HeaderMap) {
+        let (outer, inner) = self;
+        inner.head(status, headers);
+        outer.head(status, headers);
     }
 
-    /// Lets go without an end, for what was never meant to see the body.
-    pub(crate) fn release(&mut self) {
-        self.hold = None;
+    fn trailers(&mut self, trailers: &HeaderMap) {
+        let (outer, inner) = self;
+        inner.trailers(trailers);
+        outer.trailers(trailers);
+    }
+
+    fn end(&mut self, end: End) {
+        let (outer, inner) = self;
+        inner.end(end);
+        outer.end(end);
+    }
+}
+
+/// Sees to it that holds hear their end once, also when they are dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Held<H>(H)
+where
+    H: Holds;
+
+impl<H> Held<H>
+where
+    H: Holds,
+{
+    /// The slots, for guards to fill.
+    pub(crate) fn slots(&mut self) -> &mut H {
+        &mut self.0
+    }
+
+    pub(crate) fn head(&mut self, status: StatusCode, headers: &mut HeaderMap) {
+        self.0.head(status, headers);
+    }
+
+    pub(crate) fn trailers(&mut self, trailers: &HeaderMap) {
+        self.0.trailers(trailers);
+    }
+
+    pub(crate) fn end(&mut self, end: End) {
+        self.0.end(end);
+    }
+
+    /// Moves the holds to their next keeper, which then owes them the end.
+    pub(crate) fn take(&mut self) -> Self {
+        std::mem::take(self)
     }
 }
 
 impl<H> Drop for Held<H>
 where
-    H: Hold,
+    H: Holds,
 {
     fn drop(&mut self) {
-        self.end(End::Dropped);
+        self.0.end(End::Dropped);
     }
 }

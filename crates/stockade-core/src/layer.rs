@@ -4,38 +4,39 @@ use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 
-use crate::{Guard, Guarded, Responder};
+use crate::{Guarded, Guards, Responder, guards::Names};
 
-/// Puts a [`Guard`] in front of a service. Cloning shares the guard.
+/// Puts a [`Guard`](crate::Guard), or a [`Chain`](crate::Chain) of them, in front of a
+/// service. Cloning shares the guards.
 pub struct GuardLayer<G> {
     shared: Arc<Shared<G>>,
 }
 
 /// What every clone of a layer and every service made by it share.
 pub(crate) struct Shared<G> {
-    pub(crate) guard: G,
+    pub(crate) guards: G,
     pub(crate) responder: Responder,
 }
 
 impl<G> GuardLayer<G>
 where
-    G: Guard,
+    G: Guards,
 {
     /// A layer that answers refusals with the default [`Responder`].
-    pub fn new(guard: G) -> Self {
-        Self::with_responder(guard, Responder::default())
+    pub fn new(guards: G) -> Self {
+        Self::with_responder(guards, Responder::default())
     }
 
     /// A layer that answers refusals with this responder.
-    pub fn with_responder(guard: G, responder: Responder) -> Self {
+    pub fn with_responder(guards: G, responder: Responder) -> Self {
         Self {
-            shared: Arc::new(Shared { guard, responder }),
+            shared: Arc::new(Shared { guards, responder }),
         }
     }
 
-    /// The guard.
+    /// The guard, or the chain of them.
     pub fn guard(&self) -> &G {
-        &self.shared.guard
+        &self.shared.guards
     }
 }
 
@@ -57,11 +58,11 @@ impl<G> Clone for GuardLayer<G> {
 
 impl<G> fmt::Debug for GuardLayer<G>
 where
-    G: Guard,
+    G: Guards,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GuardLayer")
-            .field("guard", &G::NAME)
-            .finish_non_exhaustive()
+        f.debug_tuple("GuardLayer")
+            .field(&Names::<G>::new())
+            .finish()
     }
 }

@@ -17,7 +17,7 @@ use http::{
 
 pub use dialect::Dialect;
 
-use crate::{Guard, Refusal, RequestContext, RequestId};
+use crate::{Refusal, Refused, RequestContext, RequestId};
 
 /// Turns refusals into responses, in the dialect of the client.
 ///
@@ -70,12 +70,10 @@ impl Responder {
     }
 
     /// Notes the verdict in the request's context and answers the request.
-    pub(crate) fn refuse<G>(&self, refusal: &Refusal, head: &Parts) -> Response<Bytes>
-    where
-        G: Guard,
-    {
+    pub(crate) fn refuse(&self, refused: &Refused, head: &Parts) -> Response<Bytes> {
+        let Refused { guard, refusal } = refused;
         if let Some(context) = RequestContext::of(&head.extensions) {
-            context.refuse(G::NAME, refusal);
+            context.refuse(guard, refusal);
         }
         self.respond(refusal, head)
     }

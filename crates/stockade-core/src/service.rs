@@ -1,4 +1,4 @@
-//! The tower service of a guard.
+//! The tower service of guards.
 
 use std::{
     fmt, mem,
@@ -11,9 +11,9 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use crate::{Check, Guard, GuardedBody, ResponseFuture, layer::Shared};
+use crate::{GuardedBody, Guards, ResponseFuture, Step, guards::Names, hold::Held, layer::Shared};
 
-/// A service behind a [`Guard`]; made by [`GuardLayer`](crate::GuardLayer).
+/// A service behind guards; made by [`GuardLayer`](crate::GuardLayer).
 pub struct Guarded<S, G> {
     inner: S,
     shared: Arc<Shared<G>>,
@@ -28,10 +28,10 @@ impl<S, G> Guarded<S, G> {
 impl<S, G, B, R> Service<Request<B>> for Guarded<S, G>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
-    G: Guard,
+    G: Guards,
     R: Body<Data = Bytes>,
 {
-    type Response = Response<GuardedBody<R, G::Hold>>;
+    type Response = Response<GuardedBody<R, G::Holds>>;
     type Error = S::Error;
     type Future = ResponseFuture<S, G, B>;
 
@@ -40,21 +40,20 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (head, body) = request.into_parts();
-        match self.shared.guard.check(&head) {
-            Check::Pass(pass) => {
-                let guard = &self.shared.guard;
-                ResponseFuture::admitted(guard, pass, head, body, &mut self.inner)
+        let (mut head, body) = request.into_parts();
+        let mut held = Held::default();
+        match self.shared.guards.begin(&mut head, held.slots()) {
+            Step::Pass => ResponseFuture::admitted(held, head, body, &mut self.inner),
+            Step::Refuse(refused) => {
+                ResponseFuture::refused(held, self.shared.responder.refuse(&refused, &head), &head)
             }
-            Check::Refuse(refusal) => {
-                ResponseFuture::refused(self.shared.responder.refuse::<G>(&refusal, &head))
-            }
-            Check::Wait(wait) => {
+            Step::Wait(wait) => {
                 // The instance that was polled ready goes with the future; the clone
                 // stays here and will be polled anew.
                 let clone = self.inner.clone();
                 let ready = mem::replace(&mut self.inner, clone);
-                ResponseFuture::waiting(wait, head, body, ready, Arc::clone(&self.shared))
+                let shared = Arc::clone(&self.shared);
+                ResponseFuture::waiting(held, wait, head, body, ready, shared)
             }
         }
     }
@@ -75,11 +74,11 @@ where
 impl<S, G> fmt::Debug for Guarded<S, G>
 where
     S: fmt::Debug,
-    G: Guard,
+    G: Guards,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guarded")
-            .field("guard", &G::NAME)
+            .field("guards", &Names::<G>::new())
             .field("inner", &self.inner)
             .finish_non_exhaustive()
     }

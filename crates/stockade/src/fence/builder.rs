@@ -6,7 +6,7 @@ use http::{Extensions, Method};
 use stockade_abuse::{AbuseEvent, AbuseGuard, DenyList, Detector, PrincipalGuard};
 use stockade_audit::{AuditLayer, AuditLog};
 use stockade_body::{BodyCheckLayer, BodyRules};
-use stockade_core::{Authenticator, ContextGuard, Guard, GuardLayer, PeerAddr, Responder};
+use stockade_core::{Authenticator, ContextGuard, PeerAddr, Responder};
 use stockade_key_auth::KeyAuth;
 use stockade_rate_limit::{Concurrency, RateLimit, SharedLimits, TokenBudget};
 use stockade_scope::{Access, ScopeGuard};
@@ -167,27 +167,25 @@ impl<'c> FenceBuilder<'c> {
             }
         });
         let bodies = self.bodies.unwrap_or_else(|| bodies(config));
-        let layer = FenceLayer {
+        let parts = layer::Parts {
+            adopt: Adopt::new(self.dialect),
+            context: ContextGuard::new()
+                .trusted_proxies(config.client_ip.proxies()?)
+                .peer(self.dialect.peer),
+            watch: self.metrics.then(Watch::default),
             audit: AuditLayer::new(audit.clone()).responder(responder.clone()),
-            bodies: BodyCheckLayer::with_responder(bodies, responder.clone()),
-            adopt: with(Adopt::new(self.dialect), responder),
-            context: with(
-                ContextGuard::new()
-                    .trusted_proxies(config.client_ip.proxies()?)
-                    .peer(self.dialect.peer),
-                responder,
-            ),
-            watch: with(self.metrics.then(Watch::default), responder),
             cors: cors.as_ref().map(Cors::layer),
-            abuse: with(outer, responder),
-            by_ip: with(rate(&by_ip), responder),
-            identity: with(identity, responder),
-            banned_principals: with(inner, responder),
-            by_key: with(rate(&by_key), responder),
-            scopes: with(scopes, responder),
-            at_once: with(at_once.clone(), responder),
-            token_budget: with(budget, responder),
+            abuse: outer,
+            by_ip: rate(&by_ip),
+            identity,
+            banned_principals: inner,
+            by_key: rate(&by_key),
+            scopes,
+            bodies: BodyCheckLayer::with_responder(bodies, responder.clone()),
+            at_once: at_once.clone(),
+            token_budget: budget,
         };
+        let layer = FenceLayer::new(parts, responder);
         Ok(Fence(Arc::new(Inner {
             description,
             layer,
@@ -203,13 +201,6 @@ impl<'c> FenceBuilder<'c> {
             _keys: keys,
         })))
     }
-}
-
-fn with<G>(guard: G, responder: &Responder) -> GuardLayer<G>
-where
-    G: Guard,
-{
-    GuardLayer::with_responder(guard, responder.clone())
 }
 
 fn detector(

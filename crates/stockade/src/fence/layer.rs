@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use http::request::Parts;
+use http::request;
 use stockade_abuse::{AbuseGuard, PrincipalGuard};
 use stockade_audit::{Audit, AuditLayer, RequestBody};
 use stockade_body::{BodyCheck, BodyCheckLayer, CheckedBody};
 use stockade_core::{
-    Authenticator, Check, ContextGuard, EitherAuth, Guard, GuardLayer, Guarded, Refusal,
-    RefusalKind,
+    Authenticator, Chain, Check, ContextGuard, EitherAuth, Guard, GuardLayer, Guarded, Guards,
+    Refusal, RefusalKind, Responder,
 };
 use stockade_jwt::JwtAuth;
 use stockade_key_auth::KeyAuth;
@@ -26,86 +26,118 @@ use super::{
 /// All layers of a [`Fence`](crate::Fence), in their order. Cloning shares them.
 #[derive(Clone, Debug)]
 pub struct FenceLayer {
-    pub(super) adopt: GuardLayer<Adopt>,
-    pub(super) context: GuardLayer<ContextGuard>,
-    pub(super) audit: AuditLayer,
-    pub(super) watch: GuardLayer<Option<Watch>>,
-    pub(super) cors: Option<CorsLayer>,
-    pub(super) abuse: GuardLayer<Option<AbuseGuard<Passes>>>,
-    pub(super) by_ip: GuardLayer<Option<RateLimit<LimitsStore>>>,
-    pub(super) identity: GuardLayer<Identity>,
-    pub(super) banned_principals: GuardLayer<Option<PrincipalGuard>>,
-    pub(super) by_key: GuardLayer<Option<RateLimit<LimitsStore>>>,
-    pub(super) scopes: GuardLayer<ScopeGuard>,
-    pub(super) bodies: BodyCheckLayer,
-    pub(super) at_once: GuardLayer<Option<Concurrency<PermitsStore>>>,
-    pub(super) token_budget: GuardLayer<Option<TokenBudget<LimitsStore>>>,
+    arrival: GuardLayer<Arrival>,
+    audit: AuditLayer,
+    cors: Option<CorsLayer>,
+    permission: GuardLayer<Permission>,
+    bodies: BodyCheckLayer,
+    admission: GuardLayer<Admission>,
 }
 
+/// The parts of a [`FenceLayer`], in the order in which a request meets them.
+pub(super) struct Parts {
+    pub(super) adopt: Adopt,
+    pub(super) context: ContextGuard,
+    pub(super) watch: Option<Watch>,
+    pub(super) audit: AuditLayer,
+    pub(super) cors: Option<CorsLayer>,
+    pub(super) abuse: Option<AbuseGuard<Passes>>,
+    pub(super) by_ip: Option<RateLimit<LimitsStore>>,
+    pub(super) identity: Identity,
+    pub(super) banned_principals: Option<PrincipalGuard>,
+    pub(super) by_key: Option<RateLimit<LimitsStore>>,
+    pub(super) scopes: ScopeGuard,
+    pub(super) bodies: BodyCheckLayer,
+    pub(super) at_once: Option<Concurrency<PermitsStore>>,
+    pub(super) token_budget: Option<TokenBudget<LimitsStore>>,
+}
+
+/// Who comes, to where.
+type Arrival = Chain<Chain<Adopt, ContextGuard>, Option<Watch>>;
+
+/// Who it is, and whether they may.
+type Permission = Chain<Chain<Strangers, Identity>, Known>;
+
+/// What comes before it is known who asks.
+type Strangers = Chain<Option<AbuseGuard<Passes>>, Option<RateLimit<LimitsStore>>>;
+
+/// What comes after.
+type Known = Chain<Chain<Option<PrincipalGuard>, Option<RateLimit<LimitsStore>>>, ScopeGuard>;
+
+/// Whether there is room for what they ask for.
+type Admission = Chain<Option<Concurrency<PermitsStore>>, Option<TokenBudget<LimitsStore>>>;
+
 /// A service behind a [`Fence`](crate::Fence); read from the outside in.
-pub type FenceService<S> =
-    Guarded<Guarded<Audit<Guarded<Web<Outer<S>>, Option<Watch>>>, ContextGuard>, Adopt>;
+pub type FenceService<S> = Guarded<Audit<Web<Permitted<S>>>, Arrival>;
+
+/// With or without answers to browsers.
+type Web<S> = Either<Cors<S>, S>;
+
+/// Reached by who may.
+type Permitted<S> = Guarded<BodyCheck<Guarded<S, Admission>>, Permission>;
 
 /// The body that the inner service of a fence gets, where the server's is `B`.
 pub type FenceBody<B> = CheckedBody<RequestBody<B>>;
 
-/// What comes before it is known who asks.
-type Outer<S> =
-    Guarded<Guarded<Known<S>, Option<RateLimit<LimitsStore>>>, Option<AbuseGuard<Passes>>>;
-
-/// What comes after.
-type Known<S> = Guarded<
-    Guarded<Guarded<Allowed<S>, Option<RateLimit<LimitsStore>>>, Option<PrincipalGuard>>,
-    Identity,
->;
-
-/// What comes when it is known that they may.
-type Allowed<S> = Guarded<BodyCheck<Running<S>>, ScopeGuard>;
-
-/// What comes when it is known what they ask for.
-type Running<S> =
-    Guarded<Guarded<S, Option<TokenBudget<LimitsStore>>>, Option<Concurrency<PermitsStore>>>;
-
-/// With or without answers to browsers.
-type Web<S> = Either<Cors<S>, S>;
+impl FenceLayer {
+    /// Read from the top: that is the way of a request.
+    pub(super) fn new(parts: Parts, responder: &Responder) -> Self {
+        let arrival = parts
+            // Which route did the router choose?
+            .adopt
+            // Names the request and finds out whose address it comes from.
+            .then(parts.context)
+            // Counts how it ended.
+            .then(parts.watch);
+        // Writes one record when it has ended, however it ended. Outside of all that can
+        // refuse, so that no refusal goes unseen.
+        let audit = parts.audit;
+        // Answers browsers that ask whether they may ask: those have no credentials.
+        let cors = parts.cors;
+        let strangers = parts
+            // Not banned? Outside of all that can refuse, to learn from it.
+            .abuse
+            // Not too often from this address? Before any slow hash is computed.
+            .then(parts.by_ip);
+        let known = parts
+            // Not banned themselves, wherever they come from?
+            .banned_principals
+            // Not too often?
+            .then(parts.by_key)
+            // May they do this? What no rule names, nobody may.
+            .then(parts.scopes);
+        // Who is it? A key or a token that is not valid ends here.
+        let permission = strangers.then(parts.identity).then(known);
+        // Is what they send what it should be? Only now is a body read.
+        let bodies = parts.bodies;
+        let admission = parts
+            // Is there room to run it? Held until the answer has ended.
+            .at_once
+            // Are enough tokens left? What it may come to is reserved until it is known.
+            .then(parts.token_budget);
+        Self {
+            arrival: GuardLayer::with_responder(arrival, responder.clone()),
+            audit,
+            cors,
+            permission: GuardLayer::with_responder(permission, responder.clone()),
+            bodies,
+            admission: GuardLayer::with_responder(admission, responder.clone()),
+        }
+    }
+}
 
 impl<S> Layer<S> for FenceLayer {
     type Service = FenceService<S>;
 
     /// Read from the bottom: that is the way of a request.
     fn layer(&self, inner: S) -> FenceService<S> {
-        // Are enough tokens left? What it may come to is reserved until it is known.
-        let service = self.token_budget.layer(inner);
-        // Is there room to run it? Held until the answer has ended.
-        let service = self.at_once.layer(service);
-        // Is what they send what it should be? Only now is a body read.
-        let service = self.bodies.layer(service);
-        // May they do this? What no rule names, nobody may.
-        let service = self.scopes.layer(service);
-        // Not too often?
-        let service = self.by_key.layer(service);
-        // Not banned themselves, wherever they come from?
-        let service = self.banned_principals.layer(service);
-        // Who is it? A key or a token that is not valid ends here.
-        let service = self.identity.layer(service);
-        // Not too often from this address? Before any slow hash is computed.
-        let service = self.by_ip.layer(service);
-        // Not banned? Outside of all that can refuse, to learn from it.
-        let service = self.abuse.layer(service);
-        // Answers browsers that ask whether they may ask: those have no credentials.
+        let service = self.bodies.layer(self.admission.layer(inner));
+        let service = self.permission.layer(service);
         let service = match &self.cors {
             Some(cors) => Either::Left(cors.layer(service)),
             None => Either::Right(service),
         };
-        // Counts how it ended.
-        let service = self.watch.layer(service);
-        // Writes one record when it has ended, however it ended. Outside of all that can
-        // refuse, so that no refusal goes unseen.
-        let service = self.audit.layer(service);
-        // Names the request and finds out whose address it comes from.
-        let service = self.context.layer(service);
-        // Which route did the router choose?
-        self.adopt.layer(service)
+        self.arrival.layer(self.audit.layer(service))
     }
 }
 
@@ -119,18 +151,18 @@ impl Guard for Passes {
     type Hold = ();
     type Wait = <EitherAuth<KeyAuth, JwtAuth> as Guard>::Wait;
 
-    fn check(&self, head: &Parts) -> Check<Self::Pass, Self::Wait> {
+    fn check(&self, head: &request::Parts) -> Check<Self::Pass, Self::Wait> {
         match &self.0 {
             Some(identity) => Arc::as_ref(identity).check(head),
             None => Check::Refuse(Refusal::new(RefusalKind::Forbidden, "banned")),
         }
     }
 
-    fn admit(&self, _pass: Self::Pass, _head: &mut Parts) {}
+    fn admit(&self, _pass: Self::Pass, _head: &mut request::Parts) {}
 }
 
 impl Authenticator for Passes {
-    fn presents(&self, head: &Parts) -> bool {
+    fn presents(&self, head: &request::Parts) -> bool {
         self.0
             .as_ref()
             .is_some_and(|identity| identity.presents(head))
