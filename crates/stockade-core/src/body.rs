@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::{End, Holds, hold::Held};
+use crate::{End, Holds, held::Held};
 
 pin_project! {
     /// The inner service's body, or the bytes of a refusal.
@@ -77,7 +77,7 @@ where
     fn default() -> Self {
         Self {
             kind: Kind::Refusal { bytes: None },
-            held: Held::default(),
+            held: Held::none(),
         }
     }
 }

@@ -88,6 +88,7 @@ where
     B: Guards,
 {
     type Holds = (A::Holds, B::Holds);
+    type Kept = Box<Self::Holds>;
     type Wait = ChainWait<A::Wait, B::Wait>;
 
     #[inline]
@@ -114,6 +115,10 @@ where
             },
             PlaceProj::Inner { wait } => within(ready!(self.inner.resume(wait, cx, head, inner))),
         })
+    }
+
+    fn slots(kept: &mut Self::Kept) -> &mut Self::Holds {
+        kept
     }
 
     fn names(list: &mut fmt::DebugList<'_, '_>) {

@@ -14,7 +14,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::{End, GuardedBody, Guards, Holds, Step, guards::Names, hold::Held, layer::Shared};
+use crate::{End, GuardedBody, Guards, Holds, Step, guards::Names, held::Held, layer::Shared};
 
 pin_project! {
     /// Resolves to the inner service's response, or to a refusal.
@@ -26,7 +26,7 @@ pin_project! {
         #[pin]
         state: State<S, G, B>,
         // After the state: what the inner service holds is let go of first.
-        held: Held<G::Holds>,
+        held: Held<G::Kept>,
         bodiless: bool,
     }
 }
@@ -60,7 +60,7 @@ where
     S: Service<Request<B>>,
     G: Guards,
 {
-    pub(crate) fn refused(held: Held<G::Holds>, response: Response<Bytes>, head: &Parts) -> Self {
+    pub(crate) fn refused(held: Held<G::Kept>, response: Response<Bytes>, head: &Parts) -> Self {
         Self {
             state: State::refused(response),
             held,
@@ -69,7 +69,7 @@ where
     }
 
     pub(crate) fn waiting(
-        held: Held<G::Holds>,
+        held: Held<G::Kept>,
         wait: G::Wait,
         head: Parts,
         body: B,
@@ -88,7 +88,7 @@ where
         }
     }
 
-    pub(crate) fn admitted(held: Held<G::Holds>, head: Parts, body: B, inner: &mut S) -> Self {
+    pub(crate) fn admitted(held: Held<G::Kept>, head: Parts, body: B, inner: &mut S) -> Self {
         Self {
             bodiless: head.method == Method::HEAD,
             state: State::admitted(head, body, inner),
@@ -122,7 +122,7 @@ where
     G: Guards,
     R: Body<Data = Bytes>,
 {
-    type Output = Result<Response<GuardedBody<R, G::Holds>>, S::Error>;
+    type Output = Result<Response<GuardedBody<R, G::Kept>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
@@ -150,7 +150,10 @@ where
                     shared,
                 } => {
                     let (head, _) = request.as_mut().expect("polled after it was ready");
-                    let step = shared.guards.resume(wait.as_mut(), cx, head, held.slots());
+                    let step =
+                        shared
+                            .guards
+                            .resume(wait.as_mut(), cx, head, G::slots(held.slots()));
                     match ready!(step) {
                         Step::Wait(next) => {
                             wait.set(next);

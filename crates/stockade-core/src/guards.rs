@@ -19,6 +19,10 @@ pub trait Guards: Sealed + Send + Sync + 'static {
     /// What all of them keep until the response body has ended.
     type Holds: Holds;
 
+    /// How that is carried along: what one guard keeps as it is, what several keep in one
+    /// box, so that what travels from layer to layer stays small.
+    type Kept: Holds;
+
     /// Where a request waits.
     type Wait;
 
@@ -35,6 +39,9 @@ pub trait Guards: Sealed + Send + Sync + 'static {
         head: &mut Parts,
         holds: &mut Self::Holds,
     ) -> Poll<Step<Self::Wait>>;
+
+    /// What is carried along.
+    fn slots(kept: &mut Self::Kept) -> &mut Self::Holds;
 
     /// Writes the guards' names, in their order.
     fn names(list: &mut fmt::DebugList<'_, '_>);
@@ -79,6 +86,7 @@ where
     G: Guard,
 {
     type Holds = Option<G::Hold>;
+    type Kept = Self::Holds;
     type Wait = G::Wait;
 
     #[inline]
@@ -107,6 +115,10 @@ where
             }
             Err(refusal) => refuse::<G, _>(refusal),
         })
+    }
+
+    fn slots(kept: &mut Self::Kept) -> &mut Self::Holds {
+        kept
     }
 
     fn names(list: &mut fmt::DebugList<'_, '_>) {

@@ -122,6 +122,28 @@ where
     }
 }
 
+impl<H> Sealed for Box<H> {}
+
+/// The slots of many: moved as one pointer from the future to the body.
+impl<H> Holds for Box<H>
+where
+    H: Holds,
+{
+    const UNTIL_BODY_END: bool = H::UNTIL_BODY_END;
+
+    fn head(&mut self, status: StatusCode, headers: &mut HeaderMap) {
+        (**self).head(status, headers);
+    }
+
+    fn trailers(&mut self, trailers: &HeaderMap) {
+        (**self).trailers(trailers);
+    }
+
+    fn end(&mut self, end: End) {
+        (**self).end(end);
+    }
+}
+
 impl<A, B> Sealed for (A, B) {}
 
 /// The slots of what stands outside, and of what stands inside.
@@ -148,47 +170,5 @@ where
         let (outer, inner) = self;
         inner.end(end);
         outer.end(end);
-    }
-}
-
-/// Sees to it that holds hear their end once, also when they are dropped.
-#[derive(Debug, Default)]
-pub(crate) struct Held<H>(H)
-where
-    H: Holds;
-
-impl<H> Held<H>
-where
-    H: Holds,
-{
-    /// The slots, for guards to fill.
-    pub(crate) fn slots(&mut self) -> &mut H {
-        &mut self.0
-    }
-
-    pub(crate) fn head(&mut self, status: StatusCode, headers: &mut HeaderMap) {
-        self.0.head(status, headers);
-    }
-
-    pub(crate) fn trailers(&mut self, trailers: &HeaderMap) {
-        self.0.trailers(trailers);
-    }
-
-    pub(crate) fn end(&mut self, end: End) {
-        self.0.end(end);
-    }
-
-    /// Moves the holds to their next keeper, which then owes them the end.
-    pub(crate) fn take(&mut self) -> Self {
-        std::mem::take(self)
-    }
-}
-
-impl<H> Drop for Held<H>
-where
-    H: Holds,
-{
-    fn drop(&mut self) {
-        self.0.end(End::Dropped);
     }
 }

@@ -107,6 +107,7 @@ mod forwarded;
 mod future;
 mod guard;
 mod guards;
+mod held;
 mod hold;
 mod layer;
 mod prefix;

@@ -11,7 +11,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use crate::{GuardedBody, Guards, ResponseFuture, Step, guards::Names, hold::Held, layer::Shared};
+use crate::{GuardedBody, Guards, ResponseFuture, Step, guards::Names, held::Held, layer::Shared};
 
 /// A service behind guards; made by [`GuardLayer`](crate::GuardLayer).
 pub struct Guarded<S, G> {
@@ -31,7 +31,7 @@ where
     G: Guards,
     R: Body<Data = Bytes>,
 {
-    type Response = Response<GuardedBody<R, G::Holds>>;
+    type Response = Response<GuardedBody<R, G::Kept>>;
     type Error = S::Error;
     type Future = ResponseFuture<S, G, B>;
 
@@ -41,8 +41,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut head, body) = request.into_parts();
-        let mut held = Held::default();
-        match self.shared.guards.begin(&mut head, held.slots()) {
+        let mut held = Held::new();
+        match self.shared.guards.begin(&mut head, G::slots(held.slots())) {
             Step::Pass => ResponseFuture::admitted(held, head, body, &mut self.inner),
             Step::Refuse(refused) => {
                 ResponseFuture::refused(held, self.shared.responder.refuse(&refused, &head), &head)

@@ -20,7 +20,7 @@ use crate::{Probe, ProbeBody, ProbeError, Script};
 pub async fn uphold<G, F>(layer: &GuardLayer<G>, passing: F)
 where
     G: Guards,
-    G::Holds: Send,
+    G::Kept: Send,
     G::Wait: Send,
     F: Fn() -> Request<()>,
 {
@@ -35,7 +35,7 @@ where
 pub fn is_shareable<G>(layer: &GuardLayer<G>)
 where
     G: Guards,
-    G::Holds: Send,
+    G::Kept: Send,
     G::Wait: Send,
 {
     fn shared<T>(_: &T)
@@ -59,7 +59,7 @@ where
     shared(layer);
     shared(&service);
     sent_future(&service);
-    sent::<GuardedBody<ProbeBody, G::Holds>>();
+    sent::<GuardedBody<ProbeBody, G::Kept>>();
 }
 
 /// Only instances that were polled ready are called, also when there is one slot for
