@@ -29,6 +29,16 @@ pub trait Authenticator: Guard<Hold = ()> {
         Self: Sized,
         B: Authenticator,
     {
+        self.or_maybe(Some(other))
+    }
+
+    /// The same where a configuration may leave the other kind out: what is then sent of it
+    /// is judged by `self`.
+    fn or_maybe<B>(self, other: Option<B>) -> EitherAuth<Self, B>
+    where
+        Self: Sized,
+        B: Authenticator,
+    {
         EitherAuth {
             first: self,
             second: other,
@@ -49,7 +59,7 @@ where
 #[derive(Clone, Debug)]
 pub struct EitherAuth<A, B> {
     first: A,
-    second: B,
+    second: Option<B>,
 }
 
 impl<A, B> Guard for EitherAuth<A, B>
@@ -63,13 +73,14 @@ where
     type Wait = EitherWait<A::Wait, B::Wait>;
 
     fn check(&self, head: &Parts) -> Check<Self::Pass, Self::Wait> {
-        if !self.second.presents(head) {
+        let second = self.second.as_ref();
+        let Some(second) = second.filter(|second| second.presents(head)) else {
             return match self.first.check(head) {
                 Check::Pass(pass) => Check::Pass(EitherPass::First(pass)),
                 Check::Refuse(refusal) => Check::Refuse(refusal),
                 Check::Wait(wait) => Check::Wait(EitherWait::first(wait)),
             };
-        }
+        };
         if self.first.presents(head) {
             return Check::Refuse(
                 Refusal::new(
@@ -79,7 +90,7 @@ where
                 .with_code("CONFLICTING_CREDENTIALS"),
             );
         }
-        match self.second.check(head) {
+        match second.check(head) {
             Check::Pass(pass) => Check::Pass(EitherPass::Second(pass)),
             Check::Refuse(refusal) => Check::Refuse(refusal),
             Check::Wait(wait) => Check::Wait(EitherWait::second(wait)),
@@ -89,7 +100,10 @@ where
     fn admit(&self, pass: Self::Pass, head: &mut Parts) {
         match pass {
             EitherPass::First(pass) => self.first.admit(pass, head),
-            EitherPass::Second(pass) => self.second.admit(pass, head),
+            EitherPass::Second(pass) => {
+                let second = self.second.as_ref();
+                second.expect("it has let the request in").admit(pass, head);
+            }
         }
     }
 }
@@ -100,7 +114,8 @@ where
     B: Authenticator,
 {
     fn presents(&self, head: &Parts) -> bool {
-        self.first.presents(head) || self.second.presents(head)
+        let second = self.second.as_ref();
+        self.first.presents(head) || second.is_some_and(|second| second.presents(head))
     }
 }
 

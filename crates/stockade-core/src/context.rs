@@ -7,13 +7,13 @@ use std::sync::{
 
 use http::Extensions;
 
-use crate::{ClientIp, Demand, Principal, Refusal, RefusalKind, RequestId};
+use crate::{ClientIp, Demand, MatchedRoute, Principal, Refusal, RefusalKind, RequestId};
 
 /// One shared handle a request, put in by [`ContextGuard`](crate::ContextGuard).
 ///
 /// Inner layers and the handler write; outer layers keep a clone and read it after the
 /// response has ended, or after it was dropped. Facts that decide something (client,
-/// principal, verdict) are set once and never change.
+/// route, principal, verdict) are set once and never change.
 #[derive(Clone, Debug)]
 pub struct RequestContext(Arc<Inner>);
 
@@ -21,6 +21,7 @@ pub struct RequestContext(Arc<Inner>);
 struct Inner {
     id: RequestId,
     client: ClientIp,
+    route: OnceLock<MatchedRoute>,
     principal: OnceLock<Principal>,
     verdict: OnceLock<Verdict>,
     demand: OnceLock<Demand>,
@@ -37,6 +38,7 @@ impl RequestContext {
         Self(Arc::new(Inner {
             id,
             client,
+            route: OnceLock::new(),
             principal: OnceLock::new(),
             verdict: OnceLock::new(),
             demand: OnceLock::new(),
@@ -58,6 +60,16 @@ impl RequestContext {
     /// Who is at the other end.
     pub fn client(&self) -> ClientIp {
         self.0.client
+    }
+
+    /// The route that the router matched; `None` before, or without, whoever says it.
+    pub fn route(&self) -> Option<&MatchedRoute> {
+        self.0.route.get()
+    }
+
+    /// Says which route the router matched. The first word stays; `false` when there was one.
+    pub fn set_route(&self, route: MatchedRoute) -> bool {
+        self.0.route.set(route).is_ok()
     }
 
     /// Who the request was authenticated as; `None` before, or without, authentication.

@@ -17,37 +17,35 @@ use http::HeaderValue;
 /// no secret. What a client sends as its own request id is never taken over.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RequestId {
-    process: u64,
     count: u64,
 }
 
-static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one("request id"));
+/// The digits that all ids of this process begin with.
+static PROCESS: LazyLock<[u8; 16]> =
+    LazyLock::new(|| digits(RandomState::new().hash_one("request id")));
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 impl RequestId {
     /// An id that no other request of this process has.
     pub fn next() -> Self {
         Self {
-            process: *PROCESS,
             count: NEXT.fetch_add(1, Ordering::Relaxed),
         }
     }
 
     fn digits(self) -> [u8; 32] {
-        let mut digits = [0; 32];
-        for (number, digits) in [self.process, self.count]
-            .into_iter()
-            .zip(digits.chunks_mut(16))
-        {
-            for (half, digits) in [number >> 32, number & 0xffff_ffff]
-                .into_iter()
-                .zip(digits.chunks_mut(8))
-            {
-                digits.copy_from_slice(&hex(half));
-            }
-        }
-        digits
+        let mut all = [0; 32];
+        all[..16].copy_from_slice(&*PROCESS);
+        all[16..].copy_from_slice(&digits(self.count));
+        all
     }
+}
+
+fn digits(number: u64) -> [u8; 16] {
+    let mut digits = [0; 16];
+    digits[..8].copy_from_slice(&hex(number >> 32));
+    digits[8..].copy_from_slice(&hex(number & 0xffff_ffff));
+    digits
 }
 
 /// Eight hex digits of a number under 2^32, all at once: every response has 32 of them.
@@ -88,7 +86,10 @@ mod tests {
     fn is_32_hex_digits_and_new_each_time() {
         let (a, b) = (RequestId::next(), RequestId::next());
         assert_ne!(a, b);
-        assert_eq!(a.to_string(), format!("{:016x}{:016x}", a.process, a.count));
+        let (process, count) = (a.to_string()[..16].to_owned(), format!("{:016x}", a.count));
+        assert_eq!(a.to_string(), process.clone() + &count);
+        assert!(b.to_string().starts_with(&process));
+        assert_eq!(digits(0x0123_4567_89ab_cdef), *b"0123456789abcdef");
         assert_eq!(HeaderValue::from(b).to_str().unwrap(), b.to_string());
     }
 

@@ -88,7 +88,7 @@
 //! fn tell(mut request: Request) -> Request {
 //!     if let Some(path) = request.extensions().get::<MatchedPath>() {
 //!         let route = MatchedRoute::new(path.as_str());
-//!         request.extensions_mut().insert(route);
+//!         route.tell(request.extensions_mut());
 //!     }
 //!     request
 //! }

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
+use foldhash::fast::RandomState;
 use http::{Extensions, request::Parts};
 use stockade_core::{Check, Guard, MatchedRoute, Never, PeerAddr};
 
@@ -32,12 +33,12 @@ impl Dialect {
 /// no router's.
 const ROUTES: usize = 4_096;
 
-/// Puts the route that the router matched where guards look for it. Outermost of all.
+/// Says in the context which route the router matched. Right inside of the context.
 #[derive(Debug)]
 pub struct Adopt {
     route: fn(&Extensions) -> Option<&str>,
     /// Each route's name is made once, and not for each request.
-    known: ArcSwap<HashMap<Box<str>, MatchedRoute>>,
+    known: ArcSwap<HashMap<Box<str>, MatchedRoute, RandomState>>,
 }
 
 impl Adopt {
@@ -76,7 +77,7 @@ impl Guard for Adopt {
 
     fn admit(&self, (): (), head: &mut Parts) {
         if let Some(route) = (self.route)(&head.extensions).map(|route| self.name(route)) {
-            head.extensions.insert(route);
+            route.tell(&mut head.extensions);
         }
     }
 }

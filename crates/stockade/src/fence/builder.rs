@@ -120,15 +120,15 @@ impl<'c> FenceBuilder<'c> {
         });
         let stores = Stores::open(config, &self.listeners)?;
         let detector = detector(config, &stores, &self.listeners)?;
+        let realm = &config.auth.realm;
+        let tokens = config.auth.tokens.as_ref();
+        let tokens = tokens.map(|tokens| tokens::guard(tokens, realm));
         let identity: Identity = Arc::new(
             KeyAuth::with_keys(keys.live())
-                .realm(&config.auth.realm)
+                .realm(realm)
                 // Which routes are open to everybody is the scope guard's to say.
                 .dangerous_allow_anonymous()
-                .or(tokens::guard(
-                    config.auth.tokens.as_ref(),
-                    &config.auth.realm,
-                )?),
+                .or_maybe(tokens.transpose()?),
         );
         let routes = match &self.scopes {
             Some(_) => "as the program says".to_owned(),
@@ -168,10 +168,10 @@ impl<'c> FenceBuilder<'c> {
         });
         let bodies = self.bodies.unwrap_or_else(|| bodies(config));
         let parts = layer::Parts {
-            adopt: Adopt::new(self.dialect),
             context: ContextGuard::new()
                 .trusted_proxies(config.client_ip.proxies()?)
                 .peer(self.dialect.peer),
+            adopt: Adopt::new(self.dialect),
             watch: self.metrics.then(Watch::default),
             audit: AuditLayer::new(audit.clone()).responder(responder.clone()),
             cors: cors.as_ref().map(Cors::layer),

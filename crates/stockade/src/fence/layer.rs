@@ -36,8 +36,8 @@ pub struct FenceLayer {
 
 /// The parts of a [`FenceLayer`], in the order in which a request meets them.
 pub(super) struct Parts {
-    pub(super) adopt: Adopt,
     pub(super) context: ContextGuard,
+    pub(super) adopt: Adopt,
     pub(super) watch: Option<Watch>,
     pub(super) audit: AuditLayer,
     pub(super) cors: Option<CorsLayer>,
@@ -53,7 +53,7 @@ pub(super) struct Parts {
 }
 
 /// Who comes, to where.
-type Arrival = Chain<Chain<Adopt, ContextGuard>, Option<Watch>>;
+type Arrival = Chain<Chain<ContextGuard, Adopt>, Option<Watch>>;
 
 /// Who it is, and whether they may.
 type Permission = Chain<Chain<Strangers, Identity>, Known>;
@@ -83,10 +83,10 @@ impl FenceLayer {
     /// Read from the top: that is the way of a request.
     pub(super) fn new(parts: Parts, responder: &Responder) -> Self {
         let arrival = parts
-            // Which route did the router choose?
-            .adopt
             // Names the request and finds out whose address it comes from.
-            .then(parts.context)
+            .context
+            // Which route did the router choose?
+            .then(parts.adopt)
             // Counts how it ended.
             .then(parts.watch);
         // Writes one record when it has ended, however it ended. Outside of all that can

@@ -8,14 +8,10 @@ use stockade_jwt::{
 
 use crate::{ConfigError, TokensConfig};
 
-/// The guard that judges tokens. Without a configuration it has no keys, and so refuses
-/// every token.
-pub(super) fn guard(config: Option<&TokensConfig>, realm: &str) -> Result<JwtAuth, ConfigError> {
-    let (keys, rules) = match config {
-        None => (KeySet::new([]), TokenRules::new("", "")),
-        Some(config) => (keys(config)?, rules(config)),
-    };
-    Ok(JwtAuth::new(LiveKeys::new(keys), rules).realm(realm))
+/// The guard that judges tokens.
+pub(super) fn guard(config: &TokensConfig, realm: &str) -> Result<JwtAuth, ConfigError> {
+    let keys = LiveKeys::new(keys(config)?);
+    Ok(JwtAuth::new(keys, rules(config)).realm(realm))
 }
 
 fn rules(config: &TokensConfig) -> TokenRules {

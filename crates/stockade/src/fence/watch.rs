@@ -103,7 +103,6 @@ impl Guard for Watch {
         Watched {
             series: Arc::clone(&self.0),
             begun: Instant::now(),
-            route: MatchedRoute::of(&head.extensions).cloned(),
             context: RequestContext::of(&head.extensions).cloned(),
             status: None,
         }
@@ -114,7 +113,6 @@ impl Guard for Watch {
 pub struct Watched {
     series: Arc<Series>,
     begun: Instant,
-    route: Option<MatchedRoute>,
     context: Option<RequestContext>,
     status: Option<StatusCode>,
 }
@@ -129,7 +127,9 @@ impl Hold for Watched {
 
     fn end(self, _end: End) {
         let left = || StatusCode::from_u16(LEFT).expect("three digits");
-        let key = (self.status.unwrap_or_else(left), self.route);
+        let context = self.context.as_ref();
+        let route = context.and_then(RequestContext::route).cloned();
+        let key = (self.status.unwrap_or_else(left), route);
         let (requests, duration) = self.series.requests.get(key, |(status, route)| {
             let route = route.as_ref().map_or("-", MatchedRoute::as_str);
             let (status, route) = (status.as_str().to_owned(), route.to_owned());
