@@ -59,39 +59,39 @@ where
     A: Authenticator,
 {
     const NAME: &'static str = "abuse";
-    type Pass = ();
+    type Pass = Visitor;
     type Hold = Watched;
     type Wait = Proving<A::Wait>;
 
-    fn check(&self, head: &Parts) -> Check<(), Self::Wait> {
-        let Some(client) = ClientIp::of(&head.extensions) else {
+    fn check(&self, head: &Parts) -> Check<Visitor, Self::Wait> {
+        let Some(visitor) = Visitor::of(head) else {
             return Check::Refuse(
                 Refusal::new(RefusalKind::Internal, "the server is not set up correctly")
                     .because("no client address: put a ContextGuard before the abuse guard"),
             );
         };
-        let Some(ban) = self.detector.ban_of_client(client) else {
-            return Check::Pass(());
+        let Some(ban) = self.detector.ban_of_client(visitor.client) else {
+            return Check::Pass(visitor);
         };
         if !self.authenticator.presents(head) {
             return Check::Refuse(refuse(&self.detector, &ban));
         }
         match self.authenticator.check(head) {
-            Check::Pass(_) => Check::Pass(()),
+            Check::Pass(_) => Check::Pass(visitor),
             Check::Refuse(_) => Check::Refuse(refuse(&self.detector, &ban)),
             Check::Wait(wait) => Check::Wait(Proving {
                 wait,
                 detector: self.detector.clone(),
                 ban,
+                visitor: Some(visitor),
             }),
         }
     }
 
-    fn admit(&self, (): (), head: &mut Parts) -> Watched {
+    fn admit(&self, visitor: Visitor, head: &mut Parts) -> Watched {
         Watched {
             detector: self.detector.clone(),
-            context: RequestContext::of(&head.extensions).cloned(),
-            client: ClientIp::of(&head.extensions),
+            visitor,
             target: head.uri.path_and_query().cloned(),
             outcome: None,
         }
@@ -111,6 +111,26 @@ impl<A> fmt::Debug for AbuseGuard<A> {
     }
 }
 
+/// Who makes a request, looked up once.
+#[derive(Debug)]
+pub struct Visitor {
+    client: ClientIp,
+    context: Option<RequestContext>,
+}
+
+impl Visitor {
+    fn of(head: &Parts) -> Option<Self> {
+        let context = RequestContext::of(&head.extensions);
+        Some(Self {
+            client: match context {
+                Some(context) => context.client(),
+                None => ClientIp::of(&head.extensions)?,
+            },
+            context: context.cloned(),
+        })
+    }
+}
+
 pin_project! {
     /// A client at a banned address whose credential is being verified.
     pub struct Proving<W> {
@@ -118,6 +138,7 @@ pin_project! {
         wait: W,
         detector: Detector,
         ban: Ban,
+        visitor: Option<Visitor>,
     }
 }
 
@@ -125,12 +146,12 @@ impl<W, P> Future for Proving<W>
 where
     W: Future<Output = Result<P, Refusal>>,
 {
-    type Output = Result<(), Refusal>;
+    type Output = Result<Visitor, Refusal>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         Poll::Ready(match ready!(this.wait.poll(cx)) {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(this.visitor.take().expect("polled after it was ready")),
             Err(_) => Err(refuse(this.detector, this.ban)),
         })
     }
@@ -146,15 +167,16 @@ impl<W> fmt::Debug for Proving<W> {
 #[derive(Debug)]
 pub struct Watched {
     detector: Detector,
-    context: Option<RequestContext>,
-    client: Option<ClientIp>,
+    visitor: Visitor,
     target: Option<PathAndQuery>,
     outcome: Option<Outcome>,
 }
 
 impl Watched {
     fn judge(&self) {
-        let verdict = self.context.as_ref().and_then(RequestContext::verdict);
+        let Visitor { client, context } = &self.visitor;
+        let context = context.as_ref();
+        let verdict = context.and_then(RequestContext::verdict);
         let outcome = match verdict {
             // A guard's own word, in whichever dialect it was sent.
             Some(verdict) => Outcome::Http(verdict.kind.status()),
@@ -173,17 +195,14 @@ impl Watched {
         if verdict.is_some_and(|verdict| own.contains(&verdict.guard)) {
             return;
         }
-        let Some(client) = self.client else {
-            return;
-        };
-        let principal = self.context.as_ref().and_then(RequestContext::principal);
+        let principal = context.and_then(RequestContext::principal);
         let evidence = verdict.and_then(|verdict| verdict.evidence);
         let path = self.target.as_ref().map_or("", PathAndQuery::path);
         if self.detector.policy().scanner_paths.match_path(path) {
             let report = Signal::ScannerPath;
-            self.detector.report(client, principal, report, None);
+            self.detector.report(*client, principal, report, None);
         } else if let Some(signal) = Signal::of(outcome, verdict) {
-            self.detector.report(client, principal, signal, evidence);
+            self.detector.report(*client, principal, signal, evidence);
         }
     }
 }

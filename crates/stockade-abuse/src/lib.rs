@@ -128,7 +128,7 @@ pub use credentials::NoCredentials;
 pub use deny_list::{DenyList, DenyListError};
 pub use detector::{AbuseStats, Detector, DetectorBuilder};
 pub use event::{AbuseEvent, AbuseListener};
-pub use guard::{AbuseGuard, Proving, Watched};
+pub use guard::{AbuseGuard, Proving, Visitor, Watched};
 pub use offender::{Offender, OffenderError};
 pub use policy::{AbusePolicy, BanAnswer};
 pub use principal::PrincipalGuard;

@@ -3,6 +3,7 @@
 use http::{HeaderValue, Method, header::ALLOW, request::Parts};
 use stockade_core::{
     BearerChallenge, Check, Guard, MatchedRoute, Never, Principal, Refusal, RefusalKind,
+    RequestContext,
 };
 
 use crate::{
@@ -44,7 +45,10 @@ impl ScopeGuard {
     }
 
     fn judge(&self, head: &Parts) -> Result<(), Refusal> {
-        let methods = match MatchedRoute::of(&head.extensions) {
+        // Looked up once; where it knows nothing, others may have said it besides.
+        let context = RequestContext::of(&head.extensions);
+        let route = context.and_then(RequestContext::route);
+        let methods = match route.or_else(|| MatchedRoute::of(&head.extensions)) {
             Some(route) => self.table.of_pattern(route.as_str()),
             None => {
                 let path = head.uri.path();
@@ -59,7 +63,11 @@ impl ScopeGuard {
         if let Some(Requirement::Nothing) = rule.map(|rule| &rule.requirement) {
             return Ok(());
         }
-        let Some(principal) = Principal::of(&head.extensions) else {
+        let principal = match context {
+            Some(context) => context.principal(),
+            None => Principal::of(&head.extensions),
+        };
+        let Some(principal) = principal else {
             return Err(no_authenticator());
         };
         match (rule, methods) {
