@@ -1,0 +1,116 @@
+//! What a client gets: the words as they come, or all of them at the end.
+
+use std::convert::Infallible;
+
+use axum::{
+    Json,
+    response::sse::{Event, Sse},
+};
+use futures_util::{Stream, StreamExt, stream};
+use serde_json::{Value, json};
+use stockade_core::{RequestContext, Usage};
+use tokio::sync::mpsc::Receiver;
+
+/// An answer that is being made. Dropped with the response, when the client leaves: then
+/// nobody receives words any more, and the model stops.
+pub(super) struct Answer {
+    context: RequestContext,
+    words: Receiver<String>,
+    usage: Usage,
+    most: u64,
+    ended: bool,
+}
+
+impl Answer {
+    pub(super) fn new(
+        context: RequestContext,
+        words: Receiver<String>,
+        prompt_tokens: usize,
+        most: u64,
+    ) -> Self {
+        let usage = Usage {
+            prompt_tokens: prompt_tokens as u64,
+            completion_tokens: 0,
+        };
+        context.set_usage(usage);
+        Self {
+            context,
+            words,
+            usage,
+            most,
+            ended: false,
+        }
+    }
+
+    /// The next word. It is reported at once, and not at the end: who leaves in between
+    /// pays for what was made, and the budget gets the rest back.
+    async fn word(&mut self) -> Option<String> {
+        let word = self.words.recv().await?;
+        self.usage.completion_tokens += 1;
+        self.context.set_usage(self.usage);
+        Some(word)
+    }
+
+    fn reason(&self) -> &'static str {
+        match self.usage.completion_tokens == self.most {
+            true => "length",
+            false => "stop",
+        }
+    }
+
+    /// Server-sent events, a word each.
+    pub(super) fn stream(self) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+        let pieces = stream::unfold(self, |mut answer| async {
+            let piece = answer.piece().await?;
+            Some((piece.to_string(), answer))
+        });
+        let done = stream::iter(["[DONE]".to_owned()]);
+        Sse::new(
+            pieces
+                .chain(done)
+                .map(|data| Ok(Event::default().data(data))),
+        )
+    }
+
+    /// A word, then why there are no more, then nothing.
+    async fn piece(&mut self) -> Option<Value> {
+        let choice = match self.word().await {
+            Some(word) => json!({"index": 0, "delta": {"role": "assistant", "content": word}}),
+            None if self.ended => return None,
+            None => json!({"index": 0, "delta": {}, "finish_reason": self.reason()}),
+        };
+        self.ended = choice.get("finish_reason").is_some();
+        Some(self.body("chat.completion.chunk", choice))
+    }
+
+    /// One JSON text.
+    pub(super) async fn whole(mut self) -> Json<Value> {
+        let mut text = String::new();
+        while let Some(word) = self.word().await {
+            text.push_str(&word);
+        }
+        let message = json!({"role": "assistant", "content": text.trim_end()});
+        let choice = json!({"index": 0, "message": message, "finish_reason": self.reason()});
+        let mut body = self.body("chat.completion", choice);
+        let Usage {
+            prompt_tokens,
+            completion_tokens,
+        } = self.usage;
+        body["usage"] = json!({
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": completion_tokens,
+            "total_tokens": prompt_tokens + completion_tokens,
+        });
+        Json(body)
+    }
+
+    /// Named like the request, so that an answer is found in the records.
+    fn body(&self, object: &str, choice: Value) -> Value {
+        json!({
+            "id": format!("chatcmpl-{}", self.context.id()),
+            "object": object,
+            "model": "parrot",
+            "choices": [choice],
+        })
+    }
+}

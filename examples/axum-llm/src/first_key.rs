@@ -1,0 +1,28 @@
+//! The first key, where there is none yet.
+
+use std::{error::Error, time::Duration};
+
+use stockade::Config;
+use stockade_core::{Clock, SystemClock};
+use stockade_key_auth::{FileKeyStore, GeneratedKey, KeyRecord, KeyStore};
+
+const THIRTY_DAYS: Duration = Duration::from_hours(30 * 24);
+
+/// Makes the key file with one key in it, unless there is a file. The key itself is kept
+/// nowhere.
+pub(crate) async fn make(config: &Config) -> Result<Option<GeneratedKey>, Box<dyn Error>> {
+    let Some(path) = &config.auth.keys_file else {
+        return Ok(None);
+    };
+    if path.try_exists()? {
+        return Ok(None);
+    }
+    let key = GeneratedKey::new("sk", "first".parse()?)?;
+    let now = SystemClock::new().now();
+    let record = KeyRecord::new(key.id().clone(), key.digest())
+        .scopes("chat:write metrics:read".parse()?)
+        .created(now)
+        .expires(now + THIRTY_DAYS);
+    FileKeyStore::create_or_open(path)?.create(record).await?;
+    Ok(Some(key))
+}

@@ -1,0 +1,114 @@
+//! A chat endpoint of one's own, in OpenAI's protocol, behind the whole fence.
+//!
+//! ```sh
+//! cd examples/axum-llm
+//! cargo run
+//! ```
+//! The first start makes a key and prints it, with lines to try it with. Who may do what,
+//! and how much of it, is said by `stockade.toml` beside this; the model of `parrot.rs` is
+//! where your own goes.
+//!
+//! - `kill -HUP` takes over a changed `stockade.toml`, and opens the records' files anew;
+//! - `kill -TERM` and Ctrl-C let answers end, and write the last records.
+
+mod chat;
+mod first_key;
+mod parrot;
+mod signals;
+
+use std::{error::Error, net::SocketAddr, path::PathBuf};
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, State},
+    routing::{get, post},
+};
+use clap::Parser;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use stockade::{Config, Fence, FenceEvent};
+use stockade_key_auth::GeneratedKey;
+use tokio::net::TcpListener;
+
+/// A chat endpoint behind the whole fence.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// What the fence does.
+    #[arg(long, default_value = "stockade.toml")]
+    config: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
+    let Arguments { listen, config } = Arguments::parse();
+    let settings = Config::read(&config, std::env::vars())?;
+    let listener = TcpListener::bind(listen).await?;
+    let key = first_key::make(&settings).await?;
+    let figures = PrometheusBuilder::new().install_recorder()?;
+    let fence = Fence::builder(&settings)
+        .axum()
+        .metrics()
+        .on_event(|event: &FenceEvent| tracing::info!(?event))
+        .build()
+        .await?;
+    signals::reload_on_hangup(fence.clone(), config)?;
+    let stop = signals::stop()?;
+    let app = app(&fence, figures).into_make_service_with_connect_info::<SocketAddr>();
+    say(&greeting(&fence, listener.local_addr()?, key.as_ref()))?;
+    let server = axum::serve(listener, app).with_graceful_shutdown(stop.clone().begun());
+    tokio::select! {
+        ended = async { server.await } => ended?,
+        // What is cut off now is recorded as it ends, with the process.
+        () = stop.overdue() => tracing::warn!("answers were cut off"),
+    }
+    signals::flush(&fence).await;
+    Ok(())
+}
+
+/// The routes, and one layer around all of them.
+fn app(fence: &Fence, figures: PrometheusHandle) -> Router {
+    Router::new()
+        .route("/v1/chat/completions", post(chat::chat))
+        .route("/health", get(async || "ok\n"))
+        .route("/metrics", get(metrics))
+        .with_state((fence.clone(), figures))
+        // The fence has limits of its own; axum's 2 MB are too few for images.
+        .layer(DefaultBodyLimit::disable())
+        .layer(fence.layer())
+}
+
+async fn metrics(State((fence, figures)): State<(Fence, PrometheusHandle)>) -> String {
+    fence.record_gauges();
+    figures.run_upkeep();
+    figures.render()
+}
+
+fn greeting(fence: &Fence, address: SocketAddr, key: Option<&GeneratedKey>) -> String {
+    let try_it = key.map(|key| {
+        format!(
+            "The first key is made, and shown only now:\n\n\
+             KEY={key}\n\
+             curl -N http://{address}/v1/chat/completions -H \"Authorization: Bearer $KEY\" \\\n  \
+             -H 'Content-Type: application/json' \\\n  \
+             -d '{{\"model\": \"parrot\", \"stream\": true, \
+             \"messages\": [{{\"role\": \"user\", \"content\": \"Polly wants a cracker\"}}]}}'\n\
+             curl http://{address}/metrics -H \"Authorization: Bearer $KEY\"\n\
+             curl http://{address}/v1/chat/completions -X POST\n\n",
+            key = key.expose()
+        )
+    });
+    format!(
+        "{fence}\n{}http://{address} is up",
+        try_it.unwrap_or_default()
+    )
+}
+
+fn say(text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    writeln!(std::io::stdout(), "{text}")
+}
