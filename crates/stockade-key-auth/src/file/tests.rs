@@ -366,3 +366,28 @@ fn watches_for_changes_of_all_kinds() {
     fs::write(&file.path, one_key()).unwrap();
     assert!(!knows(&store, b"abc"), "nobody watches any more");
 }
+
+// A08: a key that was taken out of the file while a log grows beside it.
+#[test]
+fn takes_a_change_while_other_files_of_the_folder_change_without_end() {
+    let file = Scratch::new("keys.yaml", &one_key());
+    let store = file.open().unwrap();
+    let _watch = store.watch().unwrap();
+    let log = file.folder.path().join("app.log");
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                fs::write(&log, "a record").unwrap();
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        fs::write(&file.path, "keys: []\n").unwrap();
+        let start = Instant::now();
+        while knows(&store, b"abc") && start.elapsed() < Duration::from_secs(30) {
+            std::thread::yield_now();
+        }
+        over.store(true, Ordering::Relaxed);
+        assert!(!knows(&store, b"abc"), "the key is still good");
+    });
+}

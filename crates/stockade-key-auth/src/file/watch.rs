@@ -1,10 +1,11 @@
 //! Taking a key file anew when it changes.
 
 use std::{
+    fs,
     path::Path,
     sync::mpsc::{self, Receiver, RecvTimeoutError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
@@ -64,14 +65,25 @@ impl FileKeyStore {
 }
 
 fn reload_on_change(store: &FileKeyStore, changes: &Receiver<()>) {
+    let mut taken = None;
     while changes.recv().is_ok() {
-        loop {
-            match changes.recv_timeout(QUIET) {
-                Ok(()) => {}
-                Err(RecvTimeoutError::Timeout) => break,
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
+        // Most of what happens in the folder may be no business of this file: a log that
+        // grows there must neither cost a reading nor put one off.
+        let mut seen = Version::of(store.path());
+        if seen == taken {
+            continue;
         }
+        loop {
+            if !still_watched(changes, QUIET) {
+                return;
+            }
+            let now = Version::of(store.path());
+            if now == seen {
+                break;
+            }
+            seen = now;
+        }
+        taken = seen;
         match store.reload() {
             Ok(()) => tracing::info!(
                 file = %store.path().display(),
@@ -80,6 +92,51 @@ fn reload_on_change(store: &FileKeyStore, changes: &Receiver<()>) {
             ),
             Err(error) => tracing::error!(%error, "key file not taken; the keys that were stay"),
         }
+    }
+}
+
+/// Waits this long, whatever else happens in the folder; `false` when the watch is dropped.
+fn still_watched(changes: &Receiver<()>, time: Duration) -> bool {
+    let until = Instant::now() + time;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        // More may come than is taken, so the time alone ends this.
+        match changes.recv_timeout(left) {
+            Ok(()) if !left.is_zero() => {}
+            Ok(()) | Err(RecvTimeoutError::Timeout) => return true,
+            Err(RecvTimeoutError::Disconnected) => return false,
+        }
+    }
+}
+
+/// Differs from one state of a file to the next, however it came about.
+#[derive(PartialEq, Eq)]
+struct Version {
+    #[cfg(unix)]
+    changed: [i64; 2],
+    #[cfg(unix)]
+    inode: u64,
+    #[cfg(not(unix))]
+    modified: Option<std::time::SystemTime>,
+    length: u64,
+}
+
+impl Version {
+    /// `None` where there is no file.
+    fn of(path: &Path) -> Option<Self> {
+        #[cfg(unix)]
+        use std::os::unix::fs::MetadataExt;
+        let metadata = fs::metadata(path).ok()?;
+        Some(Self {
+            // That of the inode, which sees a change of the permissions, too.
+            #[cfg(unix)]
+            changed: [metadata.ctime(), metadata.ctime_nsec()],
+            #[cfg(unix)]
+            inode: metadata.ino(),
+            #[cfg(not(unix))]
+            modified: metadata.modified().ok(),
+            length: metadata.len(),
+        })
     }
 }
 
