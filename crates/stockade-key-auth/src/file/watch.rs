@@ -70,7 +70,7 @@ fn reload_on_change(store: &FileKeyStore, changes: &Receiver<()>) {
         // Most of what happens in the folder may be no business of this file: a log that
         // grows there must neither cost a reading nor put one off.
         let mut seen = Version::of(store.path());
-        if seen == taken {
+        if taken.as_ref() == Some(&seen) {
             continue;
         }
         loop {
@@ -83,7 +83,7 @@ fn reload_on_change(store: &FileKeyStore, changes: &Receiver<()>) {
             }
             seen = now;
         }
-        taken = seen;
+        taken = Some(seen);
         match store.reload() {
             Ok(()) => tracing::info!(
                 file = %store.path().display(),
