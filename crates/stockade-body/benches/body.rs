@@ -85,7 +85,7 @@ fn request<B>(body: B) -> Request<B> {
 /// The whole of the layer, for a body that need not be waited for.
 fn call<B>(runtime: &Runtime, service: &mut BodyCheck<ServiceFn<Handler<B>>>, body: B)
 where
-    B: Body<Data = Bytes, Error = Infallible>,
+    B: Body<Data = Bytes, Error = Infallible> + Unpin,
 {
     let Ok(response) = runtime.block_on(service.call(request(body)));
     assert_eq!(response.status(), 200);

@@ -9,6 +9,7 @@ mod text;
 
 pub use limits::JsonLimits;
 
+pub(crate) use keys::{Key, Known};
 pub(crate) use number::Number;
 pub(crate) use scanner::{Container, Scalar, Visitor, scan};
 pub(crate) use text::Text;

@@ -9,9 +9,11 @@ use stockade_core::{Principal, Refusal};
 
 use crate::{
     ImageFormat, Profile,
-    json::{Container, Number, Scalar, Text, Visitor},
+    effort::Effort,
+    halt::Halt,
+    json::{Container, Key, Known, Number, Scalar, Text, Visitor},
     memory::Memory,
-    profile::{Kinds, Named, Node, Place, Rule},
+    profile::{Kinds, Named, Node},
     refusal,
 };
 
@@ -23,32 +25,32 @@ pub(crate) struct Judge<'a> {
     profile: &'a Profile,
     principal: Option<&'a Principal>,
     memory: &'a Memory,
+    effort: &'a Effort,
     body: &'a Bytes,
-    /// The objects and arrays that are open, innermost last.
-    open: Vec<Frame>,
     /// Where the value is that begins next.
-    next: Spot,
+    next: Spot<'a>,
     findings: Findings,
 }
 
 /// Where a value is, to the rules.
 #[derive(Clone, Copy, Debug)]
-struct Spot {
+struct Spot<'a> {
     /// `None` where no rule is.
-    place: Option<Place>,
+    node: Option<&'a Node>,
     /// Whether strings without a rule are prompt.
     texts: bool,
 }
 
 /// An object or an array that is open.
-struct Frame {
-    spot: Spot,
+#[derive(Clone, Copy)]
+pub(crate) struct Frame<'a> {
+    spot: Spot<'a>,
     /// Where it begins in the body.
     begin: usize,
     /// Its member or element that began last.
-    last: Segment,
+    last: Segment<'a>,
     /// How many members that it must have are not there yet.
-    missing: usize,
+    missing: u32,
     image: ImageTypes,
 }
 
@@ -59,21 +61,30 @@ struct ImageTypes {
     found: Option<ImageFormat>,
 }
 
+impl Spot<'_> {
+    /// Where no rule is for anything.
+    const ANYWHERE: Self = Self {
+        node: None,
+        texts: false,
+    };
+}
+
 impl<'a> Judge<'a> {
     pub(crate) fn new(
         profile: &'a Profile,
         principal: Option<&'a Principal>,
         memory: &'a Memory,
+        effort: &'a Effort,
         body: &'a Bytes,
     ) -> Self {
         Self {
             profile,
             principal,
             memory,
+            effort,
             body,
-            open: Vec::new(),
             next: Spot {
-                place: Some(Place::ROOT),
+                node: Some(profile.tree.root()),
                 texts: false,
             },
             findings: Findings::default(),
@@ -84,155 +95,157 @@ impl<'a> Judge<'a> {
         self.findings
     }
 
-    /// Says where in the body the refusal is about.
-    pub(crate) fn locate(&self, refusal: Refusal) -> Refusal {
-        let segments = self.open.iter().map(|frame| frame.last);
-        match path::display(&self.profile.tree, segments) {
-            path if path.is_empty() => refusal,
-            path => refusal.with_param(path),
-        }
-    }
-
     /// Judges a field of a form, as a member of the root.
-    pub(crate) fn field(&mut self, name: &str, text: Text<'_>) -> Result<(), Refusal> {
-        self.member(name.as_bytes())?;
-        let kinds = self.node().map_or(Kinds::ALL, Node::kinds);
+    pub(crate) fn field(
+        &mut self,
+        root: &mut Frame<'a>,
+        name: &str,
+        text: Text<'_>,
+    ) -> Result<(), Halt> {
+        self.member(root, Key::new(name.as_bytes()))?;
+        let kinds = self.next.node.map_or(Kinds::ALL, Node::kinds);
         let scalar = match (text.raw(), Number::parse(text.raw())) {
             _ if kinds.has(Kinds::STRING) => Scalar::String(text),
             (b"true" | b"false", _) => Scalar::Boolean,
             (_, Some(number)) => Scalar::Number(number),
             (_, None) => Scalar::String(text),
         };
-        self.scalar(scalar)
+        self.scalar(root, scalar)
     }
 
     /// Judges a file of a form; a place with rules wants a field.
-    pub(crate) fn file(&mut self, name: &str) -> Result<(), Refusal> {
-        self.member(name.as_bytes())?;
-        match self.next.place {
+    pub(crate) fn file(&mut self, root: &mut Frame<'a>, name: &str) -> Result<(), Halt> {
+        self.member(root, Key::new(name.as_bytes()))?;
+        match self.next.node {
             None => Ok(()),
-            Some(_) => Err(refusal::unsupported()),
+            Some(_) => Err(refusal::unsupported().into()),
         }
-    }
-
-    /// The rules for the value that begins next.
-    fn node(&self) -> Option<&'a Node> {
-        self.next.place.map(|place| self.profile.tree.node(place))
-    }
-
-    /// The object or array that the next value is in.
-    fn parent(&mut self) -> Option<&mut Frame> {
-        self.open.last_mut()
     }
 }
 
-impl Visitor for Judge<'_> {
-    fn begin(&mut self, container: Container, at: usize) -> Result<(), Refusal> {
-        let kind = match container {
-            Container::Object => Kinds::OBJECT,
-            Container::Array => Kinds::ARRAY,
-        };
-        let missing = match self.next.place {
-            Some(place) if container == Container::Object => {
-                self.profile.tree.required(place).count()
-            }
-            _ => 0,
-        };
-        if let Some(node) = self.node() {
-            scalar::kind(node, kind)?;
-        }
-        self.open.push(Frame {
-            spot: self.next,
-            begin: at,
+impl<'a> Frame<'a> {
+    fn new(spot: Spot<'a>, begin: usize) -> Self {
+        Self {
+            spot,
+            begin,
             last: Segment::None,
-            missing,
+            missing: 0,
             image: ImageTypes::default(),
-        });
-        Ok(())
+        }
     }
 
-    fn member(&mut self, key: &[u8]) -> Result<(), Refusal> {
-        let tree = &self.profile.tree;
-        let frame = self.open.last_mut().expect("within an object");
-        frame.last = Segment::Unknown;
-        let Some(place) = frame.spot.place else {
-            self.next = frame.spot;
-            return Ok(());
-        };
-        self.next = match tree.named(place, key) {
-            Named::Known(member) => {
-                frame.last = Segment::Member(member);
-                let required = tree.node(member).is_required();
-                frame.missing = frame.missing.saturating_sub(required.into());
-                Spot {
-                    place: Some(member),
-                    texts: false,
+    /// Whether an image is not of the type that it is declared as.
+    fn is_mismatched(&self) -> bool {
+        let ImageTypes { declared, found } = self.image;
+        declared.is_some() && found.is_some() && declared != found
+    }
+}
+
+impl<'a> Visitor for Judge<'a> {
+    type Frame = Frame<'a>;
+
+    fn outside(&self) -> Frame<'a> {
+        Frame::new(Spot::ANYWHERE, 0)
+    }
+
+    #[inline(always)]
+    fn begin(&mut self, container: Container, at: usize) -> Result<Frame<'a>, Halt> {
+        let mut frame = Frame::new(self.next, at);
+        if let Some(node) = self.next.node {
+            match container {
+                Container::Object => {
+                    scalar::kind(node, Kinds::OBJECT)?;
+                    frame.missing = node.required();
                 }
-            }
-            Named::Unknown if tree.node(place).has(&Rule::Closed) => {
-                return Err(refusal::unknown_member());
-            }
-            Named::Unknown => Spot {
-                place: None,
-                texts: tree.node(place).has(&Rule::Texts),
-            },
-            Named::Confusable => return Err(refusal::confusable_member()),
-        };
-        Ok(())
-    }
-
-    fn element(&mut self, index: u32) -> Result<(), Refusal> {
-        let frame = self.open.last_mut().expect("within an array");
-        frame.last = Segment::Element(index);
-        let Some(place) = frame.spot.place else {
-            self.next = frame.spot;
-            return Ok(());
-        };
-        let node = self.profile.tree.node(place);
-        for rule in node.rules() {
-            if let Rule::Length(limit) = rule
-                && index >= *limit
-            {
-                return Err(refusal::too_many(limit, "elements"));
+                Container::Array => scalar::kind(node, Kinds::ARRAY)?,
             }
         }
+        Ok(frame)
+    }
+
+    #[inline(always)]
+    fn member(&mut self, frame: &mut Frame<'a>, key: Key<'_>) -> Result<Known, Halt> {
+        frame.last = Segment::Unknown;
+        let Some(node) = frame.spot.node else {
+            self.next = frame.spot;
+            return Ok(Known::No);
+        };
+        match node.named(key) {
+            Named::Known(place, known) => {
+                let member = self.profile.tree.node(place);
+                frame.last = Segment::Member(member);
+                frame.missing = frame.missing.saturating_sub(member.is_required().into());
+                self.next = Spot {
+                    node: Some(member),
+                    texts: false,
+                };
+                Ok(known)
+            }
+            Named::Unknown if node.is_closed() => Err(refusal::unknown_member().into()),
+            Named::Unknown => {
+                self.next = Spot {
+                    node: None,
+                    texts: node.is_prompt(),
+                };
+                Ok(Known::No)
+            }
+            Named::Confusable => Err(refusal::confusable_member().into()),
+        }
+    }
+
+    #[inline(always)]
+    fn element(&mut self, frame: &mut Frame<'a>, index: u32) -> Result<(), Halt> {
+        frame.last = Segment::Element(index);
+        let Some(node) = frame.spot.node else {
+            self.next = frame.spot;
+            return Ok(());
+        };
+        if let Some(limit) = node.length()
+            && index >= limit
+        {
+            return Err(refusal::too_many(limit, "elements").into());
+        }
+        let elements = self.profile.tree.elements(node);
         self.next = Spot {
-            place: node.elements(),
-            texts: node.elements().is_none() && node.has(&Rule::Texts),
+            node: elements,
+            texts: elements.is_none() && node.is_prompt(),
         };
         Ok(())
     }
 
-    fn scalar(&mut self, scalar: Scalar<'_>) -> Result<(), Refusal> {
-        match (self.node(), scalar) {
-            (Some(node), scalar) => self.judge(node, scalar),
-            (None, Scalar::String(text)) if self.next.texts => self.count(text.chars()),
+    #[inline(always)]
+    fn scalar(&mut self, frame: &mut Frame<'a>, scalar: Scalar<'_>) -> Result<(), Halt> {
+        match (self.next.node, scalar) {
+            (Some(node), scalar) => self.judge(node, frame, scalar),
+            (None, Scalar::String(text)) if self.next.texts => Ok(self.count(text.chars())?),
             (None, _) => Ok(()),
         }
     }
 
-    fn end(&mut self, at: usize) -> Result<(), Refusal> {
-        let frame = self.open.pop().expect("what ends has begun");
-        let Some(place) = frame.spot.place else {
+    #[inline(always)]
+    fn end(&mut self, frame: &Frame<'a>, at: usize) -> Result<(), Halt> {
+        let Some(node) = frame.spot.node else {
             return Ok(());
         };
-        let tree = &self.profile.tree;
         if frame.missing > 0 {
-            return Err(refusal::missing(tree.required(place).map(Node::name)));
+            let required = self.profile.tree.required(node);
+            return Err(refusal::missing(required.map(Node::name)).into());
         }
-        if let ImageTypes {
-            declared: Some(declared),
-            found: Some(found),
-        } = frame.image
-            && declared != found
-        {
-            return Err(refusal::type_mismatch());
+        if frame.is_mismatched() {
+            return Err(refusal::type_mismatch().into());
         }
-        for rule in tree.node(place).rules() {
-            if let Rule::Size(limit) = rule {
-                self.measure(at - frame.begin, *limit)?;
-            }
+        if let Some(limit) = node.size() {
+            self.measure(at - frame.begin, limit)?;
         }
         Ok(())
+    }
+
+    #[cold]
+    fn locate(&self, refusal: Refusal, open: impl Iterator<Item = Frame<'a>>) -> Refusal {
+        // The first is around the whole body.
+        match path::display(open.skip(1).map(|frame| frame.last)) {
+            path if path.is_empty() => refusal,
+            path => refusal.with_param(path),
+        }
     }
 }

@@ -7,7 +7,7 @@ use http::{Response, request::Parts};
 use stockade_core::{Refusal, RequestContext, Responder};
 use tower_layer::Layer;
 
-use crate::{BodyCheck, BodyRules, memory::Memory};
+use crate::{BodyCheck, BodyRules, judging::Places, memory::Memory};
 
 /// Checks the bodies of requests by [`BodyRules`]. Cloning shares the memory for bodies.
 #[derive(Clone)]
@@ -19,6 +19,7 @@ pub struct BodyCheckLayer {
 pub(crate) struct Shared {
     pub(crate) rules: BodyRules,
     pub(crate) memory: Memory,
+    pub(crate) places: Places,
     responder: Responder,
 }
 
@@ -34,10 +35,12 @@ impl BodyCheckLayer {
     /// A layer that answers refusals with this responder.
     pub fn with_responder(rules: BodyRules, responder: Responder) -> Self {
         let memory = Memory::new(rules.memory());
+        let places = Places::new(rules.places());
         Self {
             shared: Arc::new(Shared {
                 rules,
                 memory,
+                places,
                 responder,
             }),
         }

@@ -158,15 +158,20 @@
 //! ```
 
 mod body;
+mod effort;
 mod future;
+mod halt;
 mod image;
 mod json;
 mod judge;
+mod judging;
 mod layer;
 mod media_type;
 mod memory;
 mod multipart;
+mod names;
 mod pace;
+mod patience;
 mod profile;
 mod reader;
 mod refusal;
@@ -174,6 +179,7 @@ mod response;
 mod rules;
 mod service;
 mod verdict;
+mod waiting;
 
 pub use body::CheckedBody;
 pub use future::ResponseFuture;

@@ -3,17 +3,14 @@
 use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 
 /// The one declared media type; `None` where there is none, or more than one.
-fn declared(headers: &HeaderMap) -> Option<&str> {
+fn declared(headers: &HeaderMap) -> Option<&HeaderValue> {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
-    match (values.next().map(HeaderValue::to_str), values.next()) {
-        (Some(Ok(value)), None) => Some(value),
-        _ => None,
-    }
+    values.next().filter(|_| values.next().is_none())
 }
 
 /// The declared type without its parameters, in lower case.
 pub(crate) fn essence(headers: &HeaderMap) -> Option<String> {
-    let declared = declared(headers)?;
+    let declared = declared(headers)?.to_str().ok()?;
     let essence = declared.split(';').next()?;
     Some(essence.trim().to_ascii_lowercase())
 }
@@ -25,6 +22,14 @@ where
     T: AsRef<str>,
 {
     let Some(declared) = declared(headers) else {
+        return false;
+    };
+    // As most clients write it.
+    let mut known = types.iter().map(AsRef::as_ref);
+    if known.any(|known| declared.as_bytes() == known.as_bytes()) {
+        return true;
+    }
+    let Ok(declared) = declared.to_str() else {
         return false;
     };
     let mut parts = declared.split(';').map(str::trim);
@@ -45,7 +50,7 @@ fn is_utf8(parameter: &str) -> bool {
 
 /// The boundary of a declared multipart form.
 pub(crate) fn boundary(headers: &HeaderMap) -> Option<String> {
-    multer::parse_boundary(declared(headers)?).ok()
+    multer::parse_boundary(declared(headers)?.to_str().ok()?).ok()
 }
 
 #[cfg(test)]

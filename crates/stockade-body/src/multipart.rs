@@ -12,9 +12,11 @@ use multer::{Field, Multipart};
 use stockade_core::Refusal;
 
 use crate::{
-    ImageFormat, ImageRules, ValidatedImage,
+    ImageFormat,
+    effort::Effort,
+    halt::Halt,
     json::{Container, Text, Visitor},
-    judge::Judge,
+    judge::{Frame, Judge},
     refusal,
 };
 
@@ -28,9 +30,11 @@ const FIELD_BYTES: usize = 64 << 10;
 pub(crate) fn judge(
     body: &Bytes,
     boundary: String,
-    images: &ImageRules,
+    effort: &Effort,
     judge: &mut Judge<'_>,
-) -> Result<(), Refusal> {
+) -> Result<(), Halt> {
+    // The parser copies it, and looks for the boundary in it.
+    effort.run_over(body.len().saturating_mul(2))?;
     let stream = tokio_stream::once(Ok::<_, Infallible>(body.clone()));
     let form = Form {
         parser: Multipart::new(stream, boundary),
@@ -38,11 +42,28 @@ pub(crate) fn judge(
         read: 0,
         names: Vec::new(),
     };
-    let verdict = pin!(form.judge(images, judge));
-    // All of the body is there, so the parser has nothing to wait for.
-    match verdict.poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(verdict) => verdict,
-        Poll::Pending => Err(refusal::invalid_form()),
+    let mut root = judge.begin(Container::Object, 0)?;
+    let verdict = match ready_at_once(form.judge(judge, &mut root)) {
+        Some(verdict) => verdict,
+        None => Err(refusal::invalid_form().into()),
+    };
+    verdict.map_err(|halt| match halt {
+        Halt::Refused(refusal) => {
+            let around = judge.outside();
+            judge.locate(refusal, [around, root].into_iter()).into()
+        }
+        Halt::Spent => Halt::Spent,
+    })
+}
+
+/// All of the body is there, so the parser has nothing to wait for.
+fn ready_at_once<F>(future: F) -> Option<F::Output>
+where
+    F: Future,
+{
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
     }
 }
 
@@ -56,13 +77,12 @@ struct Form<'a> {
 }
 
 impl Form<'_> {
-    async fn judge(mut self, images: &ImageRules, judge: &mut Judge<'_>) -> Result<(), Refusal> {
-        judge.begin(Container::Object, 0)?;
+    async fn judge<'j>(mut self, judge: &mut Judge<'j>, root: &mut Frame<'j>) -> Result<(), Halt> {
         let mut fields = 0;
         while let Some(field) = self.parser.next_field().await.map_err(invalid)? {
             fields += 1;
             if fields > FIELDS {
-                return Err(refusal::too_many(FIELDS, "fields"));
+                return Err(refusal::too_many(FIELDS, "fields").into());
             }
             let name = field.name().ok_or_else(refusal::nameless_field)?.to_owned();
             match Part::of(&field)? {
@@ -70,19 +90,19 @@ impl Form<'_> {
                     self.note(&name)?;
                     let bytes = self.content(field).await?;
                     if bytes.len() > FIELD_BYTES {
-                        return Err(refusal::too_long(FIELD_BYTES, "bytes"));
+                        return Err(refusal::too_long(FIELD_BYTES, "bytes").into());
                     }
                     let text = Text::plain(&bytes).ok_or_else(refusal::not_utf8)?;
-                    judge.field(&name, text)?;
+                    judge.field(root, &name, text)?;
                 }
                 Part::Image(declared) => {
-                    judge.file(&name)?;
+                    judge.file(root, &name)?;
                     let bytes = self.content(field).await?;
-                    judge.found(ValidatedImage::from_bytes(images, declared, bytes)?)?;
+                    judge.image_bytes(declared, bytes)?;
                 }
             }
         }
-        judge.end(self.body.len())
+        judge.end(root, self.body.len())
     }
 
     /// Of two fields of a name some readers see the first, and some the last.
@@ -97,14 +117,19 @@ impl Form<'_> {
     /// The field's content, as a part of the body: the parser has a copy of it, which ends
     /// with this check.
     async fn content(&mut self, mut field: Field<'_>) -> Result<Bytes, Refusal> {
-        let Some(copy) = field.chunk().await.map_err(invalid)? else {
-            return Ok(Bytes::new());
-        };
-        if field.chunk().await.map_err(invalid)?.is_some() {
+        let copy = field.chunk().await.map_err(invalid)?.unwrap_or_default();
+        if !copy.is_empty() && field.chunk().await.map_err(invalid)?.is_some() {
             return Err(refusal::invalid_form());
         }
+        // It begins where the field's head ends. What stands before the first boundary
+        // could hold an end of a head as well; no client writes such a thing.
+        const HEAD_END: &[u8] = b"\r\n\r\n";
         let rest = &self.body[self.read..];
-        let begin = memchr::memmem::find(rest, &copy).ok_or_else(refusal::invalid_form)?;
+        let head = memchr::memmem::find(rest, HEAD_END).ok_or_else(refusal::invalid_form)?;
+        let begin = head + HEAD_END.len();
+        if !rest[begin..].starts_with(&copy) {
+            return Err(refusal::invalid_form());
+        }
         let begin = self.read + begin;
         self.read = begin + copy.len();
         Ok(self.body.slice(begin..self.read))

@@ -1,6 +1,7 @@
 //! What a route takes: a table of rules, and the limits that they go by.
 
 mod anthropic;
+mod members;
 mod ollama;
 mod openai;
 mod rule;
@@ -8,13 +9,14 @@ mod table;
 mod tree;
 mod upload;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use crate::{ImageFormat, ImageRules, JsonLimits};
 
+pub(crate) use members::Named;
 pub(crate) use rule::Kinds;
 pub use rule::Rule;
-pub(crate) use tree::{Named, Node, Place, Tree};
+pub(crate) use tree::{Node, Tree};
 
 /// What the body of a request to one kind of route may be.
 ///
@@ -50,7 +52,7 @@ pub struct Profile {
     pub(crate) max_bytes: Option<u64>,
     pub(crate) tree: Tree,
     pub(crate) json_limits: JsonLimits,
-    pub(crate) models: Option<Vec<Box<str>>>,
+    pub(crate) models: Option<Vec<Arc<str>>>,
     pub(crate) prompt_chars: u64,
     pub(crate) max_tokens: i64,
     pub(crate) images: ImageRules,
@@ -202,7 +204,8 @@ impl Profile {
         I: IntoIterator<Item = T>,
         T: Into<Box<str>>,
     {
-        self.models = Some(models.into_iter().map(Into::into).collect());
+        let models = models.into_iter().map(|model| Arc::from(model.into()));
+        self.models = Some(models.collect());
         self
     }
 

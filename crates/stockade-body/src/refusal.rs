@@ -55,6 +55,16 @@ impl From<OutOfMemory> for Refusal {
     }
 }
 
+/// The runtime that should have judged it is about to end.
+pub(crate) fn unjudged() -> Refusal {
+    Refusal::new(
+        RefusalKind::Unavailable,
+        "the server is stopping; try again",
+    )
+    .because("the runtime is shutting down")
+    .retry_after(Duration::from_secs(1))
+}
+
 pub(crate) fn wrong_kind(wanted: &str) -> Refusal {
     invalid("VALIDATION_ERROR", format!("the value must be {wanted}"))
 }

@@ -1,12 +1,15 @@
 //! Which body a route takes, and how it may come in.
 
-use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    sync::Arc,
+    time::Duration,
+};
 
-use foldhash::fast::RandomState;
 use http::{Method, request::Parts};
 use stockade_core::MatchedRoute;
 
-use crate::{BodyCheckLayer, Profile, pace::Pace};
+use crate::{BodyCheckLayer, Profile, names::Names, pace::Pace};
 
 /// Which body each route takes, and how bodies may come in.
 ///
@@ -26,11 +29,14 @@ use crate::{BodyCheckLayer, Profile, pace::Pace};
 /// ```
 #[derive(Clone, Debug)]
 pub struct BodyRules {
-    routes: HashMap<Box<str>, Methods, RandomState>,
+    patterns: Names,
+    /// Those of each pattern, in the order of the patterns.
+    methods: Vec<Methods>,
     otherwise: Arc<Profile>,
     max_bytes: u64,
     pace: Pace,
     total_memory: usize,
+    places: Option<NonZeroUsize>,
 }
 
 /// The methods of one pattern; there are few, so they are searched in a row.
@@ -46,7 +52,8 @@ impl BodyRules {
     /// No route takes a body yet.
     pub fn new() -> Self {
         Self {
-            routes: HashMap::default(),
+            patterns: Names::default(),
+            methods: Vec::new(),
             otherwise: Arc::new(Profile::empty()),
             max_bytes: 20 << 20,
             pace: Pace {
@@ -55,12 +62,19 @@ impl BodyRules {
                 grace: Duration::from_secs(10),
             },
             total_memory: 512 << 20,
+            places: None,
         }
     }
 
     /// What the bodies of a route's requests are; a second rule for it replaces the first.
     pub fn route(mut self, method: Method, pattern: impl Into<Box<str>>, body: Profile) -> Self {
-        let methods = self.routes.entry(pattern.into()).or_default();
+        let pattern = pattern.into();
+        let number = self.patterns.find(pattern.as_bytes()).unwrap_or_else(|| {
+            self.patterns.add(&pattern);
+            self.methods.push(Methods::new());
+            self.methods.len() as u32 - 1
+        });
+        let methods = &mut self.methods[number as usize];
         methods.retain(|(other, _)| *other != method);
         methods.push((method, Arc::new(body)));
         self
@@ -101,6 +115,14 @@ impl BodyRules {
         self
     }
 
+    /// How many bodies that take long to judge are judged at a time, each on a thread for
+    /// blocking work; as many as there are cores unless it is set. Those that wait hold
+    /// their memory.
+    pub fn judged_at_once(mut self, bodies: NonZeroUsize) -> Self {
+        self.places = Some(bodies);
+        self
+    }
+
     /// The layer that checks bodies by these rules.
     pub fn into_layer(self) -> BodyCheckLayer {
         BodyCheckLayer::new(self)
@@ -112,11 +134,11 @@ impl BodyRules {
             Some(route) => route.as_str(),
             None => head.uri.path(),
         };
-        let methods = self.routes.get(route).map(Vec::as_slice);
-        let of = |method: &Method| {
-            let mut methods = methods.unwrap_or_default().iter();
-            methods.find(|(other, _)| other == method)
+        let Some(number) = self.patterns.find(route.as_bytes()) else {
+            return &self.otherwise;
         };
+        let methods = &self.methods[number as usize];
+        let of = |method: &Method| methods.iter().find(|(other, _)| other == method);
         match of(&head.method) {
             None if head.method == Method::HEAD => of(&Method::GET),
             found => found,
@@ -134,5 +156,9 @@ impl BodyRules {
 
     pub(crate) fn memory(&self) -> usize {
         self.total_memory
+    }
+
+    pub(crate) fn places(&self) -> Option<NonZeroUsize> {
+        self.places
     }
 }

@@ -4,7 +4,7 @@ use std::{
     error::Error,
     fmt, mem,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
@@ -12,7 +12,16 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use crate::{CheckedBody, ResponseBody, ResponseFuture, layer::Shared, profile::Form, verdict};
+use crate::{
+    CheckedBody, ResponseBody, ResponseFuture,
+    judging::{self, Judged},
+    layer::Shared,
+    patience::Patience,
+    profile::Form,
+    reader::Reader,
+    verdict,
+    waiting::{Step, Waiting, hand_on},
+};
 
 /// A service behind a body check; made by [`BodyCheckLayer`](crate::BodyCheckLayer).
 #[derive(Clone)]
@@ -30,7 +39,7 @@ impl<S> BodyCheck<S> {
 impl<S, B, R> Service<Request<B>> for BodyCheck<S>
 where
     S: Service<Request<CheckedBody<B>>, Response = Response<R>> + Clone,
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     type Response = Response<ResponseBody<R>>;
@@ -54,12 +63,33 @@ where
             let body = CheckedBody::streamed(body, limit);
             return ResponseFuture::running(self.inner.call(Request::from_parts(head, body)));
         }
-        let profile = Arc::clone(profile);
+        let refuse =
+            |refusal, head: &_| ResponseFuture::refused(self.shared.refuse(&refusal, head));
+        // Most bodies are there when their head is. Then nothing waits, so nobody need be
+        // woken, and nothing has to be kept for later.
+        let mut reader = Reader::new(body, limit, memory);
+        let step = match reader.poll_read(&mut Context::from_waker(Waker::noop())) {
+            Poll::Pending => Step::Reading(reader, Patience::new(rules.pace())),
+            Poll::Ready(Err(refusal)) => return refuse(refusal, &head),
+            Poll::Ready(Ok(body)) => match judging::judge(&self.shared, profile, &head, &body) {
+                Judged::Passed(findings) => {
+                    let request = hand_on(head, body, findings);
+                    return ResponseFuture::running(self.inner.call(request));
+                }
+                Judged::Refused(refusal) => return refuse(refusal, &head),
+                Judged::Later(verdict) => Step::Judging(body, verdict),
+            },
+        };
         // The instance that was polled ready goes with the future; the clone stays here and
         // will be polled anew.
         let clone = self.inner.clone();
-        let ready = mem::replace(&mut self.inner, clone);
-        ResponseFuture::reading(head, body, profile, limit, ready, Arc::clone(&self.shared))
+        ResponseFuture::waiting(Waiting {
+            head: Some(head),
+            step,
+            profile: Arc::clone(profile),
+            inner: mem::replace(&mut self.inner, clone),
+            shared: Arc::clone(&self.shared),
+        })
     }
 }
 

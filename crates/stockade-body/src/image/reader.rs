@@ -3,17 +3,28 @@
 use base64_simd::{AsOut, STANDARD};
 
 use super::error::ImageErrorKind;
+use crate::effort::Effort;
 
 /// Decoded at a time: large enough to make a linear walk fast, small enough to make a jump
 /// cheap. A multiple of 3.
 const WINDOW: usize = 192;
 
+/// Bytes that are looked at one by one at a time.
+const BLOCK: usize = 192;
+
+/// How many bytes that are looked at one by one are a step of effort.
+const NARROW: usize = 16;
+
 /// The bytes of an image with a place in them.
 ///
 /// Base64 is decoded a window at a time and only where it is read: four characters are
 /// three bytes, so a jump over a chunk of pixels costs nothing.
+///
+/// Where the effort is spent, the image ends for the reader; whoever bounds the effort asks
+/// it before the verdict.
 pub(super) struct Reader<'a> {
     source: Source<'a>,
+    effort: &'a Effort,
     length: usize,
     position: usize,
     /// What was last decoded of base64: `filled` bytes, which begin at `start`.
@@ -29,23 +40,28 @@ enum Source<'a> {
     Base64(&'a [u8]),
 }
 
+/// What is said of an image of which no more is read.
+const SPENT: Result<(), ImageErrorKind> = Err(ImageErrorKind::Malformed);
+
 impl<'a> Reader<'a> {
-    pub(super) fn bytes(bytes: &'a [u8]) -> Self {
-        Self::new(Source::Bytes(bytes), bytes.len())
+    pub(super) fn bytes(bytes: &'a [u8], effort: &'a Effort) -> Self {
+        Self::new(Source::Bytes(bytes), bytes.len(), effort)
     }
 
     /// Reads through base64, all of which is checked here: alphabet, padding, and that the
     /// bits which no byte uses are 0.
-    pub(super) fn base64(text: &'a [u8]) -> Result<Self, ImageErrorKind> {
+    pub(super) fn base64(text: &'a [u8], effort: &'a Effort) -> Result<Self, ImageErrorKind> {
+        effort.run_over(text.len()).or(SPENT)?;
         STANDARD.check(text).map_err(|_| ImageErrorKind::Base64)?;
         let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
         let length = text.len() / 4 * 3 - padding;
-        Ok(Self::new(Source::Base64(text), length))
+        Ok(Self::new(Source::Base64(text), length, effort))
     }
 
-    fn new(source: Source<'a>, length: usize) -> Self {
+    fn new(source: Source<'a>, length: usize, effort: &'a Effort) -> Self {
         Self {
             source,
+            effort,
             length,
             position: 0,
             window: [0; WINDOW],
@@ -85,6 +101,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn take<const N: usize>(&mut self) -> Result<[u8; N], ImageErrorKind> {
+        self.effort.spend(1).or(SPENT)?;
         if let Some(taken) = self.view().first_chunk().copied() {
             self.position += N;
             return Ok(taken);
@@ -100,7 +117,9 @@ impl<'a> Reader<'a> {
     /// Goes on to what follows the next byte that is sought, and returns that byte.
     pub(super) fn find(&mut self, mut is_it: impl FnMut(u8) -> bool) -> Result<u8, ImageErrorKind> {
         loop {
+            self.effort.spend(BLOCK / NARROW).or(SPENT)?;
             let view = self.view();
+            let view = &view[..view.len().min(BLOCK)];
             if view.is_empty() {
                 return Err(ImageErrorKind::Malformed);
             }
@@ -145,10 +164,11 @@ mod tests {
 
     #[test]
     fn reads_the_same_through_base64() {
+        let effort = Effort::unbounded();
         let bytes: Vec<u8> = (0..=255).cycle().take(1_000).collect();
         for length in [0, 1, 2, 3, 190, 191, 192, 193, 1_000] {
             let text = STANDARD.encode_to_string(&bytes[..length]);
-            let mut reader = Reader::base64(text.as_bytes()).expect("base64");
+            let mut reader = Reader::base64(text.as_bytes(), &effort).expect("base64");
             assert_eq!(reader.length(), length);
             for byte in &bytes[..length] {
                 assert_eq!(reader.take(), Ok([*byte]));
@@ -160,14 +180,15 @@ mod tests {
 
     #[test]
     fn jumps_to_any_place() {
+        let effort = Effort::unbounded();
         let bytes: Vec<u8> = (0..=255).cycle().take(1_000).collect();
         let text = STANDARD.encode_to_string(&bytes);
         for jump in 0..=996 {
-            let mut reader = Reader::base64(text.as_bytes()).expect("base64");
+            let mut reader = Reader::base64(text.as_bytes(), &effort).expect("base64");
             reader.skip(jump).expect("inside");
             assert_eq!(reader.take::<4>().expect("inside"), bytes[jump..jump + 4]);
         }
-        let mut reader = Reader::base64(text.as_bytes()).expect("base64");
+        let mut reader = Reader::base64(text.as_bytes(), &effort).expect("base64");
         assert_eq!(reader.skip(1_001), Err(ImageErrorKind::Malformed));
         assert_eq!(reader.find(|byte| byte == 255), Ok(255));
         assert_eq!(reader.position(), 256);
@@ -176,11 +197,12 @@ mod tests {
     // I04
     #[test]
     fn refuses_what_is_not_canonical() {
+        let effort = Effort::unbounded();
         for text in [
             "AAA", "AA", "A===", "====", "AAAA=", "AAA=AAAA", "AA=A", "AAB=", "AB==", "AA-_",
             "AAA\n", " AAA", "AAA\0", "AA%3D", "AAAA\n", "AAAAé",
         ] {
-            let error = Reader::base64(text.as_bytes()).err();
+            let error = Reader::base64(text.as_bytes(), &effort).err();
             assert_eq!(error, Some(ImageErrorKind::Base64), "{text:?}");
         }
     }

@@ -1,7 +1,7 @@
 //! Which images are let in.
 
 use super::{gif, jpeg, png, reader::Reader, webp};
-use crate::{DataUrl, ImageError, ImageErrorKind, ImageFacts, ImageFormat};
+use crate::{DataUrl, ImageError, ImageErrorKind, ImageFacts, ImageFormat, effort::Effort};
 
 /// Which images are let in.
 ///
@@ -128,12 +128,7 @@ impl ImageRules {
         declared: Option<ImageFormat>,
         base64: &[u8],
     ) -> Result<ImageFacts, ImageError> {
-        // Before a byte is looked at: the length alone tells the decoded length, give or
-        // take two.
-        if base64.len() as u64 / 4 * 3 > self.bytes.saturating_add(2) {
-            return Err(ImageErrorKind::TooManyBytes.into());
-        }
-        self.check(declared, Reader::base64(base64)?)
+        self.base64_within(declared, base64, &Effort::unbounded())
     }
 
     /// Judges an image as it is.
@@ -146,7 +141,32 @@ impl ImageRules {
         declared: Option<ImageFormat>,
         bytes: &[u8],
     ) -> Result<ImageFacts, ImageError> {
-        self.check(declared, Reader::bytes(bytes))
+        self.bytes_within(declared, bytes, &Effort::unbounded())
+    }
+
+    /// [`check_base64`](Self::check_base64), within this effort.
+    pub(super) fn base64_within(
+        &self,
+        declared: Option<ImageFormat>,
+        base64: &[u8],
+        effort: &Effort,
+    ) -> Result<ImageFacts, ImageError> {
+        // Before a byte is looked at: the length alone tells the decoded length, give or
+        // take two.
+        if base64.len() as u64 / 4 * 3 > self.bytes.saturating_add(2) {
+            return Err(ImageErrorKind::TooManyBytes.into());
+        }
+        self.check(declared, Reader::base64(base64, effort)?)
+    }
+
+    /// [`check_bytes`](Self::check_bytes), within this effort.
+    pub(super) fn bytes_within(
+        &self,
+        declared: Option<ImageFormat>,
+        bytes: &[u8],
+        effort: &Effort,
+    ) -> Result<ImageFacts, ImageError> {
+        self.check(declared, Reader::bytes(bytes, effort))
     }
 
     fn check(

@@ -8,7 +8,7 @@ use std::{
 use base64_simd::STANDARD;
 use bytes::Bytes;
 
-use crate::{DataUrl, ImageError, ImageFacts, ImageFormat, ImageRules};
+use crate::{DataUrl, ImageError, ImageFacts, ImageFormat, ImageRules, effort::Effort};
 
 /// The images of a request that passed the rules, in the order of the body: a request
 /// extension, so that no handler looks for them or decodes their base64 again.
@@ -33,8 +33,8 @@ impl FromIterator<ValidatedImage> for ValidatedImages {
 
 /// An image that passed [`ImageRules`]: what is known of it, and its bytes.
 ///
-/// Cheap to clone: it shares the memory of the body that it came in. Passing the rules does not make an
-/// image decodable; only decoding it shows that.
+/// Cheap to clone: it shares the memory of the body that it came in. Passing the rules does
+/// not make an image decodable; only decoding it shows that.
 #[derive(Clone)]
 pub struct ValidatedImage(Arc<Inner>);
 
@@ -58,8 +58,7 @@ impl ValidatedImage {
         declared: Option<ImageFormat>,
         bytes: Bytes,
     ) -> Result<Self, ImageError> {
-        let facts = rules.check_bytes(declared, &bytes)?;
-        Ok(Self::new(facts, Encoded::Bytes(bytes)))
+        Self::bytes_within(rules, declared, bytes, &Effort::unbounded())
     }
 
     /// An image as [`ImageRules::check_base64`] judges it.
@@ -71,9 +70,7 @@ impl ValidatedImage {
         declared: Option<ImageFormat>,
         text: Bytes,
     ) -> Result<Self, ImageError> {
-        let facts = rules.check_base64(declared, &text)?;
-        let bytes = OnceLock::new();
-        Ok(Self::new(facts, Encoded::Base64 { text, bytes }))
+        Self::base64_within(rules, declared, text, &Effort::unbounded())
     }
 
     /// An image as [`ImageRules::check_data_url`] judges it; escapes that the body's own
@@ -82,9 +79,41 @@ impl ValidatedImage {
     /// # Errors
     /// Those of [`ImageRules::check_data_url`].
     pub fn from_data_url(rules: &ImageRules, url: Bytes) -> Result<Self, ImageError> {
+        Self::data_url_within(rules, url, &Effort::unbounded())
+    }
+
+    /// [`from_bytes`](Self::from_bytes), within this effort.
+    pub(crate) fn bytes_within(
+        rules: &ImageRules,
+        declared: Option<ImageFormat>,
+        bytes: Bytes,
+        effort: &Effort,
+    ) -> Result<Self, ImageError> {
+        let facts = rules.bytes_within(declared, &bytes, effort)?;
+        Ok(Self::new(facts, Encoded::Bytes(bytes)))
+    }
+
+    /// [`from_base64`](Self::from_base64), within this effort.
+    pub(crate) fn base64_within(
+        rules: &ImageRules,
+        declared: Option<ImageFormat>,
+        text: Bytes,
+        effort: &Effort,
+    ) -> Result<Self, ImageError> {
+        let facts = rules.base64_within(declared, &text, effort)?;
+        let bytes = OnceLock::new();
+        Ok(Self::new(facts, Encoded::Base64 { text, bytes }))
+    }
+
+    /// [`from_data_url`](Self::from_data_url), within this effort.
+    pub(crate) fn data_url_within(
+        rules: &ImageRules,
+        url: Bytes,
+        effort: &Effort,
+    ) -> Result<Self, ImageError> {
         let parsed = DataUrl::parse(&url)?;
         let text = url.slice_ref(parsed.base64());
-        Self::from_base64(rules, Some(parsed.format()), text)
+        Self::base64_within(rules, Some(parsed.format()), text, effort)
     }
 
     fn new(facts: ImageFacts, encoded: Encoded) -> Self {

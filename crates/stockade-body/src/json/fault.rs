@@ -2,6 +2,8 @@
 
 use stockade_core::{Refusal, RefusalKind};
 
+use crate::halt::Halt;
+
 /// What is wrong with a JSON text, and where, in bytes from its beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
@@ -28,6 +30,13 @@ impl FaultKind {
     }
 }
 
+impl From<Fault> for Halt {
+    #[cold]
+    fn from(fault: Fault) -> Self {
+        Self::Refused(fault.into())
+    }
+}
+
 impl From<Fault> for Refusal {
     fn from(Fault { kind, at }: Fault) -> Self {
         let (code, message) = match kind {
@@ -37,7 +46,7 @@ impl From<Fault> for Refusal {
             ),
             FaultKind::Number => (
                 "VALUE_OUT_OF_RANGE",
-                "numbers must be between -1e308 and 1e308".to_owned(),
+                "numbers must be between -1e308 and 1e308, in at most 1,024 bytes".to_owned(),
             ),
             FaultKind::Depth(limit) => (
                 "TOO_DEEP",

@@ -2,6 +2,10 @@
 
 use super::fault::{Fault, FaultKind};
 
+/// The longest number, in bytes. Writers of numbers stop at some twenty digits, and it
+/// bounds what one of them costs.
+const LONGEST: usize = 1_024;
+
 /// A number as it was written, between -1e308 and 1e308.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Number<'a>(&'a str);
@@ -32,6 +36,9 @@ pub(super) fn scan(bytes: &[u8], start: usize) -> Result<(Number<'_>, usize), Fa
         }
         while digit(at) {
             at += 1;
+            if at - start > LONGEST {
+                return Err(FaultKind::Number.at(start));
+            }
         }
         Ok(at)
     };

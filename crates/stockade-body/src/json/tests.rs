@@ -2,30 +2,48 @@ use proptest::prelude::*;
 use stockade_core::Refusal;
 
 use super::*;
+use crate::{effort::Effort, halt::Halt};
 
 /// Takes everything.
 struct Anything;
 
 impl Visitor for Anything {
-    fn begin(&mut self, _: Container, _: usize) -> Result<(), Refusal> {
+    type Frame = ();
+
+    fn outside(&self) {}
+    fn begin(&mut self, _: Container, _: usize) -> Result<(), Halt> {
         Ok(())
     }
-    fn member(&mut self, _: &[u8]) -> Result<(), Refusal> {
+    fn member(&mut self, (): &mut (), _: Key<'_>) -> Result<Known, Halt> {
+        Ok(Known::No)
+    }
+    fn element(&mut self, (): &mut (), _: u32) -> Result<(), Halt> {
         Ok(())
     }
-    fn element(&mut self, _: u32) -> Result<(), Refusal> {
+    fn scalar(&mut self, (): &mut (), _: Scalar<'_>) -> Result<(), Halt> {
         Ok(())
     }
-    fn scalar(&mut self, _: Scalar<'_>) -> Result<(), Refusal> {
+    fn end(&mut self, (): &(), _: usize) -> Result<(), Halt> {
         Ok(())
     }
-    fn end(&mut self, _: usize) -> Result<(), Refusal> {
-        Ok(())
+    fn locate(&self, refusal: Refusal, _: impl Iterator<Item = ()>) -> Refusal {
+        refusal
     }
 }
 
+fn judge<V>(bytes: &[u8], limits: JsonLimits, visitor: &mut V) -> Result<(), Halt>
+where
+    V: Visitor,
+{
+    scan(bytes, limits, &Effort::unbounded(), visitor)
+}
+
 fn verdict(bytes: &[u8]) -> Result<(), &'static str> {
-    scan(bytes, JsonLimits::default(), &mut Anything).map_err(|refusal| refusal.code())
+    match judge(bytes, JsonLimits::default(), &mut Anything) {
+        Ok(()) => Ok(()),
+        Err(Halt::Refused(refusal)) => Err(refusal.code()),
+        Err(Halt::Spent) => Err("spent"),
+    }
 }
 
 fn is_json(bytes: &[u8]) -> bool {
@@ -309,7 +327,7 @@ fn depth_has_a_limit_and_takes_no_stack() {
 
     let deep = JsonLimits::default().depth(u16::MAX);
     let levels = usize::from(u16::MAX);
-    assert!(scan(&nested(levels), deep, &mut Anything).is_ok());
+    assert!(judge(&nested(levels), deep, &mut Anything).is_ok());
 }
 
 // B10
@@ -352,24 +370,30 @@ fn memory_follows_what_is_open_and_not_what_was_read() {
 fn counts_characters_and_undoes_escapes() {
     struct Last(u64, String);
     impl Visitor for Last {
-        fn begin(&mut self, _: Container, _: usize) -> Result<(), Refusal> {
+        type Frame = ();
+
+        fn outside(&self) {}
+        fn begin(&mut self, _: Container, _: usize) -> Result<(), Halt> {
             Ok(())
         }
-        fn member(&mut self, _: &[u8]) -> Result<(), Refusal> {
+        fn member(&mut self, (): &mut (), _: Key<'_>) -> Result<Known, Halt> {
+            Ok(Known::No)
+        }
+        fn element(&mut self, (): &mut (), _: u32) -> Result<(), Halt> {
             Ok(())
         }
-        fn element(&mut self, _: u32) -> Result<(), Refusal> {
-            Ok(())
-        }
-        fn scalar(&mut self, scalar: Scalar<'_>) -> Result<(), Refusal> {
+        fn scalar(&mut self, (): &mut (), scalar: Scalar<'_>) -> Result<(), Halt> {
             if let Scalar::String(text) = scalar {
                 self.0 = text.chars();
                 self.1 = String::from_utf8(text.unescaped().into()).unwrap();
             }
             Ok(())
         }
-        fn end(&mut self, _: usize) -> Result<(), Refusal> {
+        fn end(&mut self, (): &(), _: usize) -> Result<(), Halt> {
             Ok(())
+        }
+        fn locate(&self, refusal: Refusal, _: impl Iterator<Item = ()>) -> Refusal {
+            refusal
         }
     }
     for text in [
@@ -380,7 +404,7 @@ fn counts_characters_and_undoes_escapes() {
         r#""\\\"\b\f\r\t""#,
     ] {
         let mut last = Last(0, String::new());
-        scan(text.as_bytes(), JsonLimits::default(), &mut last).unwrap();
+        judge(text.as_bytes(), JsonLimits::default(), &mut last).unwrap();
         let expected: String = serde_json::from_str(text).unwrap();
         assert_eq!(
             (last.0, &last.1),

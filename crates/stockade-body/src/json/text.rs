@@ -2,7 +2,14 @@
 
 use std::borrow::Cow;
 
-use super::fault::{Fault, FaultKind};
+use super::{
+    fault::{Fault, FaultKind},
+    keys::Key,
+};
+use crate::{
+    effort::{Effort, Spent},
+    halt::Halt,
+};
 
 /// A string between its quotes: judged, but as it was written.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +29,15 @@ impl<'a> Text<'a> {
             raw,
             ascii: false,
             surplus: 0,
+        })
+    }
+
+    /// The text as a member's name, where nothing is escaped.
+    #[inline]
+    pub(super) fn as_key(&self) -> Option<Key<'a>> {
+        (self.surplus == 0).then_some(Key {
+            name: self.raw,
+            is_ascii: self.ascii,
         })
     }
 
@@ -59,44 +75,63 @@ impl<'a> Text<'a> {
     }
 }
 
-/// Reads the string whose opening quote is before `start`; returns it, and where what
-/// follows its closing quote begins.
+/// Reads the string whose opening quote is before `start`.
+#[inline(always)]
+pub(super) fn scan<'a>(bytes: &'a [u8], start: usize, effort: &Effort) -> Result<Text<'a>, Halt> {
+    let rest = bytes.get(start..).unwrap_or_default();
+    match skip_words(rest) {
+        (length, b'"') => Ok(Text {
+            raw: &rest[..length],
+            ascii: true,
+            surplus: 0,
+        }),
+        (length, _) => scan_on(bytes, start, start + length, effort),
+    }
+}
+
+/// Reads on at `at` what is plain ASCII up to there.
 ///
 /// Each pass over a long string is one of vector code, and the two of them (three, where it
 /// is not ASCII) take less time than one that decides byte by byte.
-pub(super) fn scan(bytes: &[u8], start: usize) -> Result<(Text<'_>, usize), Fault> {
-    let mut at = start;
+fn scan_on<'a>(
+    bytes: &'a [u8],
+    start: usize,
+    mut at: usize,
+    effort: &Effort,
+) -> Result<Text<'a>, Halt> {
     let mut ascii = true;
     let mut surplus = 0;
     loop {
-        let plain = skip_plain(&bytes[at..]).map_err(|offset| {
-            let wanted = match bytes.get(at + offset) {
-                Some(_) => "no control character in a string",
-                None => "the end of a string",
-            };
-            FaultKind::Syntax(wanted).at(at + offset)
-        })?;
+        let plain = skip_plain(&bytes[at..], effort)?;
         at += plain.length;
         ascii &= plain.ascii;
-        if bytes[at] == b'"' {
-            break;
+        match bytes.get(at) {
+            Some(b'"') => break,
+            Some(b'\\') => {}
+            Some(_) => return Err(FaultKind::Syntax(CONTROL).at(at).into()),
+            None => return Err(FaultKind::Syntax("the end of a string").at(at).into()),
         }
         // An escape is ASCII as it is written.
+        effort.spend(1)?;
         let (_, end) = read_escape(bytes, at)?;
         surplus += end - at - 1;
         at = end;
     }
     let raw = &bytes[start..at];
-    if !ascii && simdutf8::basic::from_utf8(raw).is_err() {
-        return Err(FaultKind::Syntax("UTF-8 in a string").at(start));
+    if !ascii {
+        effort.run_over(raw.len())?;
+        if simdutf8::basic::from_utf8(raw).is_err() {
+            return Err(FaultKind::Syntax("UTF-8 in a string").at(start).into());
+        }
     }
-    let text = Text {
+    Ok(Text {
         raw,
         ascii,
         surplus,
-    };
-    Ok((text, at + 1))
+    })
 }
+
+const CONTROL: &str = "no control character in a string";
 
 /// Bytes that stand for themselves.
 struct Plain {
@@ -104,33 +139,67 @@ struct Plain {
     ascii: bool,
 }
 
-/// What there is before the first quote or backslash; where a control character or the end
-/// of all comes first, its offset is the error.
-fn skip_plain(rest: &[u8]) -> Result<Plain, usize> {
-    // Names are short, and so is what is between the escapes of a hostile text.
-    const SHORT: usize = 16;
+/// What there is before the first quote, backslash or control character, or the end.
+fn skip_plain(rest: &[u8], effort: &Effort) -> Result<Plain, Spent> {
+    // Small enough for both passes to find it in the processor's nearest cache.
+    const BLOCK: usize = 8 << 10;
+    let (mut length, byte) = skip_words(rest);
+    if matches!(byte, b'"' | b'\\') {
+        let ascii = true;
+        return Ok(Plain { length, ascii });
+    }
     let mut ascii = true;
-    for (length, byte) in rest.iter().take(SHORT).enumerate() {
-        match byte {
-            b'"' | b'\\' => return Ok(Plain { length, ascii }),
-            0..0x20 => return Err(length),
-            _ => ascii &= byte.is_ascii(),
+    for block in rest[length..].chunks(BLOCK) {
+        effort.run_over(block.len())?;
+        let end = memchr::memchr2(b'"', b'\\', block);
+        let plain = &block[..end.unwrap_or(block.len())];
+        // The compiler makes vector code of what does not stop in between.
+        let bounds = |(least, most): (u8, u8), byte: &u8| (least.min(*byte), most.max(*byte));
+        let (least, most) = plain.iter().fold((u8::MAX, 0), bounds);
+        ascii &= most.is_ascii();
+        if least < 0x20 {
+            let control = plain.iter().position(|byte| *byte < 0x20);
+            length += control.expect("the least of them");
+            break;
+        }
+        length += plain.len();
+        if end.is_some() {
+            break;
         }
     }
-    let end = memchr::memchr2(b'"', b'\\', rest);
-    let length = end.unwrap_or(rest.len());
-    // The compiler makes vector code of what does not stop in between.
-    let bounds = |(least, most): (u8, u8), byte: &u8| (least.min(*byte), most.max(*byte));
-    let (least, most) = rest[..length].iter().fold((u8::MAX, 0), bounds);
-    if least < 0x20 {
-        let control = rest.iter().position(|byte| *byte < 0x20);
-        return Err(control.expect("the least of them"));
+    Ok(Plain { length, ascii })
+}
+
+/// How many plain ASCII characters there are, eight at a time, and the byte that follows;
+/// 0 where that is not known. Names are short, and so is what is between the escapes of a
+/// hostile text, so it does not look far.
+#[inline(always)]
+fn skip_words(rest: &[u8]) -> (usize, u8) {
+    const WORDS: usize = 4;
+    let mut length = 0;
+    for word in rest.as_chunks().0.iter().take(WORDS) {
+        let ends = ends(u64::from_le_bytes(*word));
+        if ends != 0 {
+            let index = ends.trailing_zeros() as usize / 8;
+            return (length + index, word[index]);
+        }
+        length += word.len();
     }
-    end.ok_or(length)?;
-    Ok(Plain {
-        length,
-        ascii: most.is_ascii(),
-    })
+    (length, 0)
+}
+
+/// The high bit of each of eight bytes that is a quote, a backslash, a control character or
+/// not ASCII; right up to the first of them, and perhaps wrong behind it.
+#[inline(always)]
+fn ends(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 0xFF;
+    const HIGH: u64 = ONES << 7;
+    // A byte of 0 borrows from the one above it, so what is above may be wrong.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
+    let quotes = zeros(word ^ (ONES * u64::from(b'"')));
+    let backslashes = zeros(word ^ (ONES * u64::from(b'\\')));
+    let controls = word.wrapping_sub(ONES * 0x20) & !word;
+    (quotes | backslashes | controls | word) & HIGH
 }
 
 /// Reads the escape whose backslash is at `at`; returns its character, and where it ends.

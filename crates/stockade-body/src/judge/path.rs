@@ -2,28 +2,28 @@
 
 use std::fmt::Write;
 
-use crate::profile::{Place, Tree};
+use crate::profile::Node;
 
 /// A step from an object or an array to what is in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Segment {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Segment<'a> {
     /// Nothing in it has begun.
     None,
-    Member(Place),
+    Member(&'a Node),
     /// A member that no rule is for. Its name is content, so it is not told.
     Unknown,
     Element(u32),
 }
 
 /// `messages[0].content[1].image_url.url`, up to the first unknown member.
-pub(super) fn display(tree: &Tree, segments: impl Iterator<Item = Segment>) -> String {
+pub(super) fn display<'a>(segments: impl Iterator<Item = Segment<'a>>) -> String {
     let mut path = String::new();
     for segment in segments {
         match segment {
             Segment::None | Segment::Unknown => break,
-            Segment::Member(place) => {
+            Segment::Member(node) => {
                 let dot = if path.is_empty() { "" } else { "." };
-                path.extend([dot, tree.node(place).name()]);
+                path.extend([dot, node.name()]);
             }
             Segment::Element(index) => {
                 write!(path, "[{index}]").expect("a string takes all");

@@ -5,9 +5,11 @@ use std::{borrow::Cow, sync::Arc};
 use bytes::Bytes;
 use stockade_core::Refusal;
 
-use super::Judge;
+use super::{Frame, Judge};
 use crate::{
     ImageError, ImageErrorKind, ImageFormat, ImageRules, ValidatedImage,
+    effort::Effort,
+    halt::Halt,
     json::{Number, Scalar, Text},
     profile::{Kinds, Node, Rule},
     refusal,
@@ -30,22 +32,31 @@ pub(super) fn kind(node: &Node, kind: Kinds) -> Result<(), Refusal> {
 
 impl Judge<'_> {
     /// Judges a value by all rules of its place.
-    pub(super) fn judge(&mut self, node: &Node, scalar: Scalar<'_>) -> Result<(), Refusal> {
+    pub(super) fn judge(
+        &mut self,
+        node: &Node,
+        frame: &mut Frame<'_>,
+        scalar: Scalar<'_>,
+    ) -> Result<(), Halt> {
         match scalar {
             Scalar::Null if node.is_required() => {
-                Err(refusal::wrong_kind(&node.kinds().describe()))
+                Err(refusal::wrong_kind(&node.kinds().describe()).into())
             }
             Scalar::Null => Ok(()),
-            Scalar::Boolean => kind(node, Kinds::BOOLEAN),
+            Scalar::Boolean => Ok(kind(node, Kinds::BOOLEAN)?),
             Scalar::Number(number) => {
                 kind(node, Kinds::NUMBER)?;
-                let mut rules = node.rules().iter();
-                rules.try_for_each(|rule| self.number(rule, number))
+                for rule in node.rules() {
+                    self.number(rule, number)?;
+                }
+                Ok(())
             }
             Scalar::String(text) => {
                 kind(node, Kinds::STRING)?;
-                let mut rules = node.rules().iter();
-                rules.try_for_each(|rule| self.string(rule, text))
+                for rule in node.rules() {
+                    self.string(rule, frame, text)?;
+                }
+                Ok(())
             }
         }
     }
@@ -76,61 +87,58 @@ impl Judge<'_> {
         }
     }
 
-    fn string(&mut self, rule: &Rule, text: Text<'_>) -> Result<(), Refusal> {
+    fn string(&mut self, rule: &Rule, frame: &mut Frame<'_>, text: Text<'_>) -> Result<(), Halt> {
         match rule {
             Rule::OneOf(values) => {
                 let value = text.unescaped();
                 let is_known = values.iter().any(|known| known.as_bytes() == &*value);
-                ensure(is_known, refusal::unsupported)
+                ensure(is_known, refusal::unsupported)?;
             }
             Rule::Chars(limit) => ensure(text.chars() <= *limit, || {
                 refusal::too_long(limit, "characters")
-            }),
+            })?,
             // With its quotes.
-            Rule::Size(limit) => self.measure(text.raw().len() + 2, *limit),
-            Rule::Text => self.count(text.chars()),
-            Rule::Model => self.model(text),
+            Rule::Size(limit) => self.measure(text.raw().len() + 2, *limit)?,
+            Rule::Text => self.count(text.chars())?,
+            Rule::Model => self.model(text)?,
             Rule::ImageUrl => {
-                let image = self.image(text, ValidatedImage::from_data_url)?;
-                self.found(image)
+                self.image(text, ValidatedImage::data_url_within)?;
             }
             Rule::ImageBase64 => {
-                let read =
-                    |rules: &ImageRules, text| ValidatedImage::from_base64(rules, None, text);
-                let image = self.image(text, read)?;
-                let format = image.facts().format;
-                if let Some(parent) = self.parent() {
-                    parent.image.found = Some(format);
-                }
-                self.found(image)
+                let read = |rules: &ImageRules, text, effort: &Effort| {
+                    ValidatedImage::base64_within(rules, None, text, effort)
+                };
+                frame.image.found = Some(self.image(text, read)?);
             }
             Rule::ImageType => {
                 let format = ImageFormat::from_media_type(&text.unescaped());
                 let format = format.ok_or(ImageError::from(ImageErrorKind::Unsupported))?;
-                if let Some(parent) = self.parent() {
-                    parent.image.declared = Some(format);
-                }
-                Ok(())
+                frame.image.declared = Some(format);
             }
-            _ => Ok(()),
+            _ => {}
         }
+        Ok(())
     }
 
     fn model(&mut self, text: Text<'_>) -> Result<(), Refusal> {
+        // The longest way to write a byte is an escape of six.
+        let is_short = text.raw().len() <= 6 * MODEL_NAME;
+        ensure(is_short, refusal::model_not_allowed)?;
         let name = text.unescaped();
-        let name = str::from_utf8(&name).expect("a text is UTF-8");
-        let is_open = self
-            .profile
-            .models
-            .as_ref()
-            .is_none_or(|models| models.iter().any(|model| **model == *name));
-        let is_theirs = self.principal.is_none_or(|them| them.may_use_model(name));
-        ensure(
-            name.len() <= MODEL_NAME && is_open && is_theirs,
-            refusal::model_not_allowed,
-        )?;
-        self.findings.model = Some(Arc::from(name));
-        Ok(())
+        let model = match &self.profile.models {
+            Some(models) => models
+                .iter()
+                .find(|model| model.as_bytes() == &*name)
+                .cloned(),
+            None if name.len() <= MODEL_NAME => {
+                Some(Arc::from(str::from_utf8(&name).expect("a text is UTF-8")))
+            }
+            None => None,
+        };
+        let is_theirs =
+            |model: &Arc<str>| self.principal.is_none_or(|them| them.may_use_model(model));
+        self.findings.model = model.filter(is_theirs);
+        ensure(self.findings.model.is_some(), refusal::model_not_allowed)
     }
 
     /// Counts characters of prompt.
@@ -149,22 +157,23 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// Reads an image out of the body itself; one whose text is escaped (PHP escapes each
-    /// `/`) out of a copy.
-    fn image<F>(&self, text: Text<'_>, read: F) -> Result<ValidatedImage, Refusal>
+    /// Reads an image out of the body itself, and says what it is; one whose text is escaped
+    /// (PHP escapes each `/`) out of a copy.
+    fn image<F>(&mut self, text: Text<'_>, read: F) -> Result<ImageFormat, Halt>
     where
-        F: FnOnce(&ImageRules, Bytes) -> Result<ValidatedImage, ImageError>,
+        F: FnOnce(&ImageRules, Bytes, &Effort) -> Result<ValidatedImage, ImageError>,
     {
         self.has_place_for_image()?;
         let text = match text.unescaped() {
             Cow::Borrowed(text) => self.body.slice_ref(text),
             Cow::Owned(text) => {
                 let mut share = self.memory.share();
-                share.grow(text.len())?;
+                share.grow(text.len()).map_err(Refusal::from)?;
                 share.hold(text)
             }
         };
-        Ok(read(&self.profile.images, text)?)
+        let image = read(&self.profile.images, text, self.effort);
+        self.found(image)
     }
 
     pub(super) fn has_place_for_image(&self) -> Result<(), Refusal> {
@@ -174,8 +183,24 @@ impl Judge<'_> {
         })
     }
 
-    /// Notes an image that passed.
-    pub(crate) fn found(&mut self, image: ValidatedImage) -> Result<(), Refusal> {
+    /// Judges an image that came as it is.
+    pub(crate) fn image_bytes(
+        &mut self,
+        declared: Option<ImageFormat>,
+        bytes: Bytes,
+    ) -> Result<(), Halt> {
+        let rules = &self.profile.images;
+        let image = ValidatedImage::bytes_within(rules, declared, bytes, self.effort);
+        self.found(image).map(drop)
+    }
+
+    /// Notes an image that was judged within this judge's effort, and says what it is.
+    fn found(&mut self, image: Result<ValidatedImage, ImageError>) -> Result<ImageFormat, Halt> {
+        if self.effort.is_spent() {
+            return Err(Halt::Spent);
+        }
+        let image = image?;
+        let format = image.facts().format;
         self.has_place_for_image()?;
         let bytes: u64 = self
             .findings
@@ -186,7 +211,7 @@ impl Judge<'_> {
         let bytes = bytes.saturating_add(image.facts().bytes);
         ensure(bytes <= limit, || refusal::images_too_large(limit))?;
         self.findings.images.push(image);
-        Ok(())
+        Ok(format)
     }
 }
 

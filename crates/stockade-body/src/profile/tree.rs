@@ -1,6 +1,10 @@
 //! The rules of all places, as a tree that is walked along while a body is read.
 
-use super::rule::{Kinds, Rule};
+use super::{
+    members::{Members, Named},
+    rule::{Kinds, Rule},
+};
+use crate::json::Key;
 
 /// The rules of all places; its first node is the body itself.
 #[derive(Clone, Debug)]
@@ -13,50 +17,53 @@ pub(crate) struct Tree {
 pub(crate) struct Place(u32);
 
 impl Place {
-    pub(crate) const ROOT: Self = Self(0);
+    const ROOT: Self = Self(0);
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Node {
     /// The member's name; empty for the root and for elements.
     name: Box<str>,
-    members: Vec<Place>,
+    members: Members,
     elements: Option<Place>,
     rules: Vec<Rule>,
-    /// Whether one of the rules is [`Rule::Required`]: every object is asked that of all its
-    /// members, so it is found out when a rule is added.
-    is_required: bool,
+    facts: Facts,
 }
 
-/// What a name is among the members of a place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Named {
-    Known(Place),
-    Unknown,
-    /// It differs from a known name in the case of letters.
-    Confusable,
+/// What the rules come to; found out when one is added, since each value asks for it.
+#[derive(Clone, Copy, Debug)]
+struct Facts {
+    kinds: Kinds,
+    is_required: bool,
+    is_closed: bool,
+    is_prompt: bool,
+    length: Option<u32>,
+    size: Option<usize>,
+    /// How many members must be there.
+    required: u32,
 }
 
 impl Tree {
     /// A tree without rules.
     pub(crate) fn new() -> Self {
         Self {
-            nodes: vec![Node::default()],
+            nodes: vec![Node::new("".into())],
         }
     }
 
     /// Adds a rule at this JSON pointer, in which `*` stands for each element.
     pub(crate) fn insert(&mut self, pointer: &str, rule: Rule) {
         let mut place = Place::ROOT;
+        let mut way = vec![place];
         let path = pointer.strip_prefix('/').unwrap_or(pointer);
         for segment in path.split('/').filter(|_| !pointer.is_empty()) {
             place = match segment {
-                "*" => self.elements(place),
-                name => self.member(place, &name.replace("~1", "/").replace("~0", "~")),
+                "*" => self.elements_of(place),
+                name => self.member_of(place, &name.replace("~1", "/").replace("~0", "~")),
             };
+            way.push(place);
         }
-        let node = self.node_mut(place);
-        let rules = &mut node.rules;
+        let rules = &mut self.node_mut(place).rules;
         if rule == Rule::Any {
             rules.clear();
         }
@@ -64,7 +71,15 @@ impl Tree {
             Some(other) => *other = rule,
             None => rules.push(rule),
         }
-        node.is_required = node.has(&Rule::Required);
+        // From the inside out: a place asks its members.
+        for place in way.into_iter().rev() {
+            let required = self.required(self.node(place)).count();
+            self.node_mut(place).settle(required);
+        }
+    }
+
+    pub(crate) fn root(&self) -> &Node {
+        self.node(Place::ROOT)
     }
 
     pub(crate) fn node(&self, place: Place) -> &Node {
@@ -75,85 +90,91 @@ impl Tree {
         &mut self.nodes[place.0 as usize]
     }
 
-    /// What this name is among the members of this place.
-    pub(crate) fn named(&self, place: Place, name: &[u8]) -> Named {
-        let members = &self.node(place).members;
-        let name_of = |place: &Place| self.node(*place).name.as_bytes();
-        if let Some(member) = members.iter().find(|member| name_of(member) == name) {
-            return Named::Known(*member);
-        }
-        let is_confusable = |member| fold(name).eq(fold(name_of(member)));
-        if members.iter().any(is_confusable) {
-            Named::Confusable
-        } else {
-            Named::Unknown
-        }
+    /// The rules for the elements of this array.
+    pub(crate) fn elements(&self, node: &Node) -> Option<&Node> {
+        node.elements.map(|place| self.node(place))
     }
 
-    /// The members of this place that must be there.
-    pub(crate) fn required(&self, place: Place) -> impl Iterator<Item = &Node> {
-        let members = self.node(place).members.iter();
-        members
-            .map(|member| self.node(*member))
-            .filter(|node| node.is_required())
+    /// The members of this object that must be there.
+    pub(crate) fn required<'t>(&'t self, node: &'t Node) -> impl Iterator<Item = &'t Node> {
+        let members = node.members.places().map(|place| self.node(place));
+        members.filter(|member| member.is_required())
     }
 
-    fn elements(&mut self, place: Place) -> Place {
+    fn elements_of(&mut self, place: Place) -> Place {
         match self.node(place).elements {
             Some(elements) => elements,
             None => {
-                let elements = self.push("");
+                let elements = self.push("".into());
                 self.node_mut(place).elements = Some(elements);
                 elements
             }
         }
     }
 
-    fn member(&mut self, place: Place, name: &str) -> Place {
-        match self.named(place, name.as_bytes()) {
-            Named::Known(member) => member,
+    fn member_of(&mut self, place: Place, name: &str) -> Place {
+        match self.node(place).named(Key::new(name.as_bytes())) {
+            Named::Known(member, _) => member,
             Named::Unknown | Named::Confusable => {
-                let member = self.push(name);
-                self.node_mut(place).members.push(member);
+                let member = self.push(name.into());
+                self.node_mut(place).members.add(name, member);
                 member
             }
         }
     }
 
-    fn push(&mut self, name: &str) -> Place {
+    fn push(&mut self, name: Box<str>) -> Place {
         let place = u32::try_from(self.nodes.len()).expect("as many places as a person writes");
-        self.nodes.push(Node {
-            name: name.into(),
-            ..Node::default()
-        });
+        self.nodes.push(Node::new(name));
         Place(place)
     }
 }
 
 impl Node {
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+    fn new(name: Box<str>) -> Self {
+        let mut node = Self {
+            name,
+            members: Members::default(),
+            elements: None,
+            rules: Vec::new(),
+            facts: Facts {
+                kinds: Kinds::ALL,
+                is_required: false,
+                is_closed: false,
+                is_prompt: false,
+                length: None,
+                size: None,
+                required: 0,
+            },
+        };
+        node.settle(0);
+        node
     }
 
-    pub(crate) fn elements(&self) -> Option<Place> {
-        self.elements
+    /// Finds out what the rules come to, where so many members must be there.
+    fn settle(&mut self, required: usize) {
+        let has = |rule| self.rules.contains(&rule);
+        let lengths = self.rules.iter().filter_map(|rule| match rule {
+            Rule::Length(length) => Some(*length),
+            _ => None,
+        });
+        let sizes = self.rules.iter().filter_map(|rule| match rule {
+            Rule::Size(bytes) => Some(*bytes),
+            _ => None,
+        });
+        self.facts = Facts {
+            kinds: self.find_kinds(),
+            is_required: has(Rule::Required),
+            is_closed: has(Rule::Closed),
+            is_prompt: has(Rule::Texts),
+            length: lengths.min(),
+            size: sizes.min(),
+            required: u32::try_from(required).expect("as many as a person writes"),
+        };
     }
 
-    pub(crate) fn rules(&self) -> &[Rule] {
-        &self.rules
-    }
-
-    pub(crate) fn has(&self, rule: &Rule) -> bool {
-        self.rules.contains(rule)
-    }
-
-    pub(crate) fn is_required(&self) -> bool {
-        self.is_required
-    }
-
-    /// What the value may be, `null` aside.
-    pub(crate) fn kinds(&self) -> Kinds {
-        if self.has(&Rule::Absent) {
+    fn find_kinds(&self) -> Kinds {
+        if self.rules.contains(&Rule::Absent) {
             return Kinds::NONE;
         }
         let by_rules = self.rules.iter().filter_map(Rule::kinds);
@@ -165,21 +186,54 @@ impl Node {
             .reduce(Kinds::or)
             .unwrap_or(Kinds::ALL)
     }
-}
 
-/// The name as a reader sees it that matches names in any case, as Go's `encoding/json`
-/// does: `ſ` is an s to it, and the Kelvin sign a k.
-fn fold(mut name: &[u8]) -> impl Iterator<Item = u8> {
-    std::iter::from_fn(move || {
-        let (byte, rest) = match name {
-            [0xC5, 0xBF, rest @ ..] => (b's', rest),
-            [0xE2, 0x84, 0xAA, rest @ ..] => (b'k', rest),
-            [byte, rest @ ..] => (byte.to_ascii_lowercase(), rest),
-            [] => return None,
-        };
-        name = rest;
-        Some(byte)
-    })
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What this name is among the members.
+    #[inline(always)]
+    pub(crate) fn named(&self, key: Key<'_>) -> Named {
+        self.members.find(key)
+    }
+
+    pub(crate) fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// What the value may be, `null` aside.
+    pub(crate) fn kinds(&self) -> Kinds {
+        self.facts.kinds
+    }
+
+    pub(crate) fn is_required(&self) -> bool {
+        self.facts.is_required
+    }
+
+    /// Whether members that no rule is for are refused.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.facts.is_closed
+    }
+
+    /// Whether strings that no rule is for are prompt.
+    pub(crate) fn is_prompt(&self) -> bool {
+        self.facts.is_prompt
+    }
+
+    /// The most elements.
+    pub(crate) fn length(&self) -> Option<u32> {
+        self.facts.length
+    }
+
+    /// The most bytes, as the value is written.
+    pub(crate) fn size(&self) -> Option<usize> {
+        self.facts.size
+    }
+
+    /// How many members must be there.
+    pub(crate) fn required(&self) -> u32 {
+        self.facts.required
+    }
 }
 
 #[cfg(test)]
@@ -194,18 +248,25 @@ mod tests {
         tree
     }
 
+    fn named(node: &Node, name: &str) -> Named {
+        node.named(Key::new(name.as_bytes()))
+    }
+
+    fn known<'t>(tree: &'t Tree, node: &Node, name: &str) -> &'t Node {
+        match named(node, name) {
+            Named::Known(place, _) => tree.node(place),
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn walks_along_pointers() {
         let tree = tree();
-        let Named::Known(messages) = tree.named(Place::ROOT, b"messages") else {
-            panic!("unknown");
-        };
-        let message = tree.node(messages).elements().unwrap();
-        let Named::Known(text) = tree.named(message, b"a/b") else {
-            panic!("unknown");
-        };
-        assert_eq!(tree.node(text).rules(), [Rule::Text]);
-        assert_eq!(tree.named(message, b"model"), Named::Unknown);
+        let messages = known(&tree, tree.root(), "messages");
+        let message = tree.elements(messages).unwrap();
+        let text = known(&tree, message, "a/b");
+        assert_eq!(text.rules(), [Rule::Text]);
+        assert_eq!(named(message, "model"), Named::Unknown);
     }
 
     // An upstream in Go would take either name for the one that was judged.
@@ -213,25 +274,32 @@ mod tests {
     fn knows_names_that_some_readers_confuse() {
         let tree = tree();
         for name in ["MODEL", "Model", "me\u{17F}sages", "\u{212A}EY\u{17F}"] {
-            assert_eq!(
-                tree.named(Place::ROOT, name.as_bytes()),
-                Named::Confusable,
-                "{name}"
-            );
+            assert_eq!(named(tree.root(), name), Named::Confusable, "{name}");
         }
-        assert_eq!(tree.named(Place::ROOT, b"models"), Named::Unknown);
+        assert_eq!(named(tree.root(), "models"), Named::Unknown);
     }
 
     #[test]
     fn a_second_rule_of_a_kind_takes_the_place_of_the_first() {
         let mut tree = tree();
-        let Named::Known(keys) = tree.named(Place::ROOT, b"keys") else {
-            panic!("unknown");
-        };
         tree.insert("/keys", Rule::Integer(0, 1));
         tree.insert("/keys", Rule::Integer(0, 2));
-        assert_eq!(tree.node(keys).rules(), [Rule::Any, Rule::Integer(0, 2)]);
+        let rules = |tree: &Tree| known(tree, tree.root(), "keys").rules().to_vec();
+        assert_eq!(rules(&tree), [Rule::Any, Rule::Integer(0, 2)]);
         tree.insert("/keys", Rule::Any);
-        assert_eq!(tree.node(keys).rules(), [Rule::Any]);
+        assert_eq!(rules(&tree), [Rule::Any]);
+    }
+
+    #[test]
+    fn knows_what_the_rules_come_to_when_they_change() {
+        let mut tree = tree();
+        assert_eq!(tree.root().required(), 0);
+        tree.insert("/model", Rule::Required);
+        tree.insert("/messages", Rule::Required);
+        assert_eq!(tree.root().required(), 2);
+        tree.insert("/model", Rule::Any);
+        assert_eq!(tree.root().required(), 1);
+        let model = known(&tree, tree.root(), "model");
+        assert_eq!((model.kinds(), model.is_required()), (Kinds::ALL, false));
     }
 }

@@ -73,7 +73,7 @@ impl Outcome {
 /// Sends a request through a layer to a handler that reads all of the body.
 pub(crate) async fn send<B>(layer: &BodyCheckLayer, request: Request<B>) -> Outcome
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let seen: Mutex<Option<(Extensions, Bytes)>> = Mutex::new(None);

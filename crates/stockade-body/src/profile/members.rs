@@ -1,0 +1,82 @@
+//! The members that a place has rules for.
+
+use super::tree::Place;
+use crate::{
+    json::{Key, Known},
+    names::Names,
+};
+
+/// The members that a place has rules for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Members {
+    names: Names,
+    /// Where they are, in the order of their names.
+    places: Vec<Place>,
+    /// Whether a name is not ASCII: then all are compared one by one.
+    has_wide_names: bool,
+}
+
+/// What a name is among the members of a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Named {
+    Known(Place, Known),
+    Unknown,
+    /// It differs from a known name in the case of letters.
+    Confusable,
+}
+
+impl Members {
+    pub(super) fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    pub(super) fn places(&self) -> impl Iterator<Item = Place> {
+        self.places.iter().copied()
+    }
+
+    /// Adds a member whose name is not among them.
+    pub(super) fn add(&mut self, name: &str, place: Place) {
+        self.names.add(name);
+        self.places.push(place);
+        self.has_wide_names |= !name.is_ascii();
+    }
+
+    /// What this name is among them.
+    #[inline(always)]
+    pub(super) fn find(&self, key: Key<'_>) -> Named {
+        match self.names.find(key.name) {
+            Some(number) => Named::Known(self.places[number as usize], Known::As(number)),
+            None => self.not_found(key),
+        }
+    }
+
+    /// What a name is that is none of them.
+    #[inline(never)]
+    fn not_found(&self, key: Key<'_>) -> Named {
+        let is_confusable = if self.has_wide_names || !key.is_ascii {
+            let mut names = self.names.iter();
+            names.any(|name| fold(name.as_bytes()).eq(fold(key.name)))
+        } else {
+            self.names.has_ignoring_case(key.name)
+        };
+        match is_confusable {
+            true => Named::Confusable,
+            false => Named::Unknown,
+        }
+    }
+}
+
+/// The name as a reader sees it that matches names in any case, as Go's `encoding/json`
+/// does: `ſ` is an s to it, and the Kelvin sign a k.
+fn fold(mut name: &[u8]) -> impl Iterator<Item = u8> {
+    std::iter::from_fn(move || {
+        let (byte, rest) = match name {
+            [0xC5, 0xBF, rest @ ..] => (b's', rest),
+            [0xE2, 0x84, 0xAA, rest @ ..] => (b'k', rest),
+            [byte, rest @ ..] => (byte.to_ascii_lowercase(), rest),
+            [] => return None,
+        };
+        name = rest;
+        Some(byte)
+    })
+}
