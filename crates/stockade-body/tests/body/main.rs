@@ -8,3 +8,4 @@ mod forms;
 mod limits;
 mod profiles;
 mod support;
+mod work;

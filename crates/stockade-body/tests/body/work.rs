@@ -1,0 +1,245 @@
+//! Whose turn it is while a body is judged.
+
+use std::{future::poll_fn, num::NonZeroUsize, pin::pin, task::Poll, time::Duration};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::Full;
+use stockade_body::{BodyCheckLayer, BodyRules, ImageRules, Profile};
+
+use crate::support::{Outcome, layer, post, send};
+
+const BODY: usize = 10 << 20;
+
+/// This, again and again, between a beginning and an end.
+fn repeated(begin: &[u8], unit: &[u8], end: &[u8]) -> Bytes {
+    let units = (BODY - begin.len() - end.len()) / unit.len();
+    [begin, &unit.repeat(units), end].concat().into()
+}
+
+/// The text that takes longest a byte: nothing but escapes.
+fn dearest() -> Bytes {
+    repeated(b"\"", br"\n", b"\"")
+}
+
+/// Polls once. Whatever it then waits for is not done on this thread.
+async fn is_pending<F>(future: &mut F) -> bool
+where
+    F: Future<Output = Outcome> + Unpin,
+{
+    poll_fn(|cx| Poll::Ready(std::pin::Pin::new(&mut *future).poll(cx).is_pending())).await
+}
+
+fn text(body: Bytes) -> Request<Full<Bytes>> {
+    post("application/json", body)
+}
+
+// B05, B10
+#[tokio::test]
+async fn others_have_their_turn_while_a_long_body_is_judged() {
+    let layer = layer(Profile::json());
+    let mut long = Box::pin(send(&layer, text(dearest())));
+    assert!(is_pending(&mut long).await, "the only thread was held");
+    // There is one thread, so this comes to its end while the long one is not polled.
+    let short = send(&layer, text("{}".into())).await;
+    assert_eq!(short.code(), "passed");
+    assert_eq!(long.await.code(), "passed");
+}
+
+// B05, B10, I06
+#[tokio::test]
+async fn whatever_takes_long_is_not_judged_on_the_async_thread() {
+    let images = ImageRules::default().frames(u32::MAX).bytes(BODY as u64);
+    let json = || Profile::json().json_limits(Default::default());
+    let png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0\0abcd";
+    let jpeg =
+        b"\xff\xd8\xff\xc2\0\x0b\x08\0\x01\0\x01\x01\x01\x11\0\xff\xda\0\x08\x01\x01\0\0\0\0";
+    for (what, profile, content_type, body) in [
+        ("escapes", json(), "application/json", dearest()),
+        (
+            "pairs",
+            json(),
+            "application/json",
+            repeated(b"\"", br"\ud83d\ude00", b"\""),
+        ),
+        (
+            "characters",
+            json(),
+            "application/json",
+            repeated(b"\"", "é".as_bytes(), b"\""),
+        ),
+        (
+            "letters",
+            json(),
+            "application/json",
+            repeated(b"\"", b"a", b"\""),
+        ),
+        (
+            "values",
+            json(),
+            "application/json",
+            repeated(b"[", b"[[]],", b"0]"),
+        ),
+        (
+            "a name",
+            json(),
+            "application/json",
+            repeated(b"{\"", br"\u0061", b"\":0}"),
+        ),
+        (
+            "numbers",
+            json(),
+            "application/json",
+            repeated(b"[", &[&[b'1'; 200][..], b","].concat(), b"0]"),
+        ),
+        (
+            "space",
+            json(),
+            "application/json",
+            repeated(b"[", b" ", b"]"),
+        ),
+        (
+            "chunks",
+            Profile::image(),
+            "image/png",
+            repeated(png, b"\0\0\0\0tEXt----", b""),
+        ),
+        (
+            "fill",
+            Profile::image(),
+            "image/jpeg",
+            repeated(b"\xff\xd8", b"\xff", b""),
+        ),
+        (
+            "scans",
+            Profile::image(),
+            "image/jpeg",
+            repeated(jpeg, b"\0", b"\xff\xd9"),
+        ),
+        (
+            "blocks",
+            Profile::image(),
+            "image/gif",
+            repeated(b"GIF89a\x01\0\x01\0\0\0\0\x21\xfe", b"\x01a", b""),
+        ),
+        (
+            "a form",
+            Profile::multipart(),
+            "multipart/form-data; boundary=b",
+            repeated(
+                b"--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n",
+                b"a",
+                b"\r\n--b--\r\n",
+            ),
+        ),
+    ] {
+        let layer = layer(profile.images(images.clone()));
+        let mut judged = Box::pin(send(&layer, post(content_type, body)));
+        assert!(is_pending(&mut judged).await, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_large_picture_takes_no_detour() {
+    // One chunk of pixels, as encoders write it: a megabyte that is jumped over.
+    let pixels = vec![0x55; 1 << 20];
+    let length = u32::try_from(pixels.len()).unwrap().to_be_bytes();
+    let png = [
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x04\0\0\0\x04\0\x08\0\0\0\0abcd",
+        &length[..],
+        b"IDAT",
+        &pixels,
+        b"abcd\0\0\0\0IENDabcd",
+    ]
+    .concat();
+    let url = format!("data:image/png;base64,{}", STANDARD.encode(png));
+    let body = format!(
+        r#"{{"model":"m","messages":[{{"role":"user","content":[{{"type":"image_url","image_url":{{"url":"{url}"}}}}]}}]}}"#
+    );
+    let layer = layer(Profile::openai_chat());
+    let mut judged = pin!(send(&layer, text(body.into())));
+    let judged = poll_fn(|cx| Poll::Ready(judged.as_mut().poll(cx)));
+    let Poll::Ready(outcome) = judged.await else {
+        panic!("it went to another thread");
+    };
+    assert_eq!(outcome.passed().images.unwrap().as_slice().len(), 1);
+}
+
+#[test]
+fn without_a_runtime_all_is_judged_at_once() {
+    let layer = layer(Profile::json());
+    let mut judged = pin!(send(&layer, text(dearest())));
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    let Poll::Ready(outcome) = judged.as_mut().poll(&mut cx) else {
+        panic!("nobody will ever wake it");
+    };
+    assert_eq!(outcome.code(), "passed");
+}
+
+fn for_one_at_a_time(bodies: usize) -> BodyCheckLayer {
+    BodyRules::new()
+        .route(Method::POST, "/", Profile::json())
+        .judged_at_once(NonZeroUsize::MIN)
+        .total_memory(bodies * BODY)
+        .into_layer()
+}
+
+// B10
+#[tokio::test]
+async fn bodies_that_wait_for_their_turn_hold_their_memory() {
+    let layer = for_one_at_a_time(3);
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        let mut long = Box::pin(send(&layer, text(dearest())));
+        assert!(is_pending(&mut long).await);
+        waiting.push(long);
+    }
+    let refused = send(&layer, text(dearest())).await.refused();
+    assert_eq!((refused.status, &*refused.code), (503, "UNAVAILABLE"));
+    for long in waiting {
+        assert_eq!(long.await.code(), "passed");
+    }
+}
+
+// R11
+#[tokio::test]
+async fn who_leaves_takes_the_work_back() {
+    let layer = for_one_at_a_time(2);
+    let mut judged = Box::pin(send(&layer, text(dearest())));
+    let mut queued = Box::pin(send(&layer, text(dearest())));
+    assert!(is_pending(&mut judged).await && is_pending(&mut queued).await);
+    drop((judged, queued));
+    // A thread may be at work for one; it stops by itself, and gives back what it holds.
+    for _ in 0..1_000 {
+        let mut both = [(); 2].map(|()| Box::pin(send(&layer, text(dearest()))));
+        let [first, second] = &mut both;
+        if is_pending(first).await && is_pending(second).await {
+            let [first, second] = both;
+            assert_eq!(first.await.code(), "passed");
+            assert_eq!(second.await.code(), "passed");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("what was left behind still holds its memory");
+}
+
+#[tokio::test]
+async fn the_verdict_from_another_thread_is_the_same() {
+    let rules = || Profile::json().rule("/a", stockade_body::Rule::Boolean);
+    let layer = layer(rules());
+    let dear = |value: &str| {
+        repeated(
+            br#"{"b":""#,
+            br"\n",
+            format!(r#"","a":{value}}}"#).as_bytes(),
+        )
+    };
+    assert_eq!(
+        send(&layer, text(dear("true"))).await.passed().body,
+        dear("true")
+    );
+    let refused = send(&layer, text(dear("1"))).await.refused();
+    assert_eq!((refused.status, refused.param.as_deref()), (400, Some("a")));
+}
