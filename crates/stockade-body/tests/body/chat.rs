@@ -318,7 +318,7 @@ async fn refuses_members_that_another_reader_would_take_for_others() {
     }
 }
 
-// I01
+// I01, I03: there is nothing in this crate that fetches
 #[tokio::test]
 async fn refuses_all_that_is_elsewhere_with_one_answer() {
     let mut answers = Vec::new();

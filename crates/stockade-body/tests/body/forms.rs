@@ -195,6 +195,39 @@ async fn a_broken_form_is_refused() {
     }
 }
 
+#[tokio::test]
+async fn contents_are_found_where_they_are() {
+    let profile = || Profile::multipart().rule("/prompt", Rule::Chars(4));
+    // One content is empty, one is in another one, one looks like the end of a head.
+    let parts = [
+        field("prompt", ""),
+        field("a", "GIF"),
+        file("b", "image/gif", &gif()),
+        field("c", "\r\n\r\nx"),
+        file("d", "image/gif", &gif()),
+    ];
+    let whole = form(&parts);
+    let passed = submit(profile(), whole.clone()).await.passed();
+    let begin_of = |image: &Bytes| image.as_ptr() as usize - passed.body.as_ptr() as usize;
+    let found: Vec<usize> = passed
+        .images
+        .as_ref()
+        .unwrap()
+        .as_slice()
+        .iter()
+        .map(|image| begin_of(&image.bytes()))
+        .collect();
+    let end_of = |parts: &[Vec<u8>]| parts.concat().len() - b"\r\n".len() - gif().len();
+    assert_eq!(found, [end_of(&parts[..3]), end_of(&parts)]);
+
+    let with_preamble = |preamble: &str| [preamble.as_bytes(), &whole].concat();
+    let outcome = submit(profile(), with_preamble("an old greeting\r\n")).await;
+    assert_eq!(outcome.code(), "passed");
+    // Where another reader could take it for a head.
+    let outcome = submit(profile(), with_preamble("a: b\r\n\r\nx\r\n")).await;
+    assert_eq!(outcome.code(), "INVALID_FORM");
+}
+
 // The parser's copy of the body is gone when the handler runs; what it gets is the body's.
 #[tokio::test]
 async fn forms_in_frames_share_the_memory_of_the_body() {

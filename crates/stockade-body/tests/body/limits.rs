@@ -50,6 +50,7 @@ fn bytes_of(count: usize) -> Bytes {
     vec![b' '; count].into()
 }
 
+// B02
 #[tokio::test]
 async fn refuses_a_large_body_by_its_length_alone() {
     let layer = layer(Profile::bytes().max_bytes(10));
@@ -65,6 +66,7 @@ async fn refuses_a_large_body_by_its_length_alone() {
     assert_eq!(send(&layer, known).await.refused().status, 413);
 }
 
+// B02
 #[tokio::test]
 async fn counts_what_really_comes_in() {
     let layer = layer(Profile::bytes().max_bytes(10));
@@ -363,6 +365,7 @@ where
     }
 }
 
+// B02
 #[tokio::test]
 async fn a_body_that_breaks_off_is_refused() {
     let broken = tokio_stream::iter([

@@ -319,3 +319,64 @@ async fn image_json() {
     )
     .await;
 }
+
+// B07
+#[tokio::test]
+async fn whoever_asks_a_model_has_a_priority_from_1_to_10() {
+    let image = json!({"type": "image", "image": {"b64": GIF}});
+    let chat = json!({"model": "tiny", "messages": []});
+    let anthropic = json!({"model": "tiny", "messages": [], "max_tokens": 1});
+    let prompt = json!({"model": "tiny", "prompt": "x"});
+    let input = json!({"model": "tiny", "input": "x"});
+    for (profile, body) in [
+        (Profile::openai_chat(), &chat),
+        (Profile::openai_completions(), &prompt),
+        (Profile::openai_embeddings(), &input),
+        (Profile::openai_responses(), &input),
+        (Profile::anthropic_messages(), &anthropic),
+        (Profile::ollama_chat(), &chat),
+        (Profile::ollama_generate(), &prompt),
+        (Profile::image_json(), &image),
+    ] {
+        for (priority, code) in [
+            (json!(1), "passed"),
+            (json!(10), "passed"),
+            (json!(0), "VALUE_OUT_OF_RANGE"),
+            (json!(11), "VALUE_OUT_OF_RANGE"),
+            (json!("high"), "VALIDATION_ERROR"),
+        ] {
+            let mut body = body.clone();
+            body["priority"] = priority;
+            let outcome = support::json(profile.clone(), body.to_string()).await;
+            assert_eq!(outcome.code(), code, "{body}");
+        }
+    }
+}
+
+// B07, B10
+#[tokio::test]
+async fn tools_are_counted_and_measured() {
+    let chat = json!({"model": "tiny", "messages": [], "max_tokens": 1});
+    let input = json!({"model": "tiny", "input": "x"});
+    for (profile, body) in [
+        (Profile::openai_chat(), &chat),
+        (Profile::openai_responses(), &input),
+        (Profile::anthropic_messages(), &chat),
+        (Profile::ollama_chat(), &chat),
+    ] {
+        for (tools, code) in [
+            (json!(vec![json!({}); 128]), "passed"),
+            (json!(vec![json!({}); 129]), "TOO_MANY_ITEMS"),
+            (json!([{"description": "x".repeat(255 << 10)}]), "passed"),
+            (
+                json!([{"description": "x".repeat(256 << 10)}]),
+                "VALUE_TOO_LONG",
+            ),
+        ] {
+            let mut body = body.clone();
+            body["tools"] = tools;
+            let outcome = support::json(profile.clone(), body.to_string()).await;
+            assert_eq!(outcome.code(), code);
+        }
+    }
+}
