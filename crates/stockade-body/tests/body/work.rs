@@ -1,12 +1,20 @@
 //! Whose turn it is while a body is judged.
 
-use std::{future::poll_fn, num::NonZeroUsize, pin::pin, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    num::NonZeroUsize,
+    pin::{Pin, pin},
+    sync::mpsc::{self, Sender},
+    task::Poll,
+    time::Duration,
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::Full;
 use stockade_body::{BodyCheckLayer, BodyRules, ImageRules, Profile};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::support::{Outcome, layer, post, send};
 
@@ -23,12 +31,23 @@ fn dearest() -> Bytes {
     repeated(b"\"", br"\n", b"\"")
 }
 
+/// One thread for requests and one for what takes long, which has no time until this is
+/// dropped.
+fn busy() -> (Runtime, Sender<()>) {
+    let mut builder = Builder::new_current_thread();
+    let runtime = builder.enable_time().max_blocking_threads(1).build();
+    let runtime = runtime.unwrap();
+    let (release, held) = mpsc::channel::<()>();
+    runtime.spawn_blocking(move || held.recv());
+    (runtime, release)
+}
+
 /// Polls once. Whatever it then waits for is not done on this thread.
 async fn is_pending<F>(future: &mut F) -> bool
 where
     F: Future<Output = Outcome> + Unpin,
 {
-    poll_fn(|cx| Poll::Ready(std::pin::Pin::new(&mut *future).poll(cx).is_pending())).await
+    poll_fn(|cx| Poll::Ready(Pin::new(&mut *future).poll(cx).is_pending())).await
 }
 
 fn text(body: Bytes) -> Request<Full<Bytes>> {
@@ -36,22 +55,27 @@ fn text(body: Bytes) -> Request<Full<Bytes>> {
 }
 
 // B05, B10
-#[tokio::test]
-async fn others_have_their_turn_while_a_long_body_is_judged() {
+#[test]
+fn others_have_their_turn_while_a_long_body_is_judged() {
+    let (runtime, release) = busy();
     let layer = layer(Profile::json());
-    let mut long = Box::pin(send(&layer, text(dearest())));
-    assert!(is_pending(&mut long).await, "the only thread was held");
-    // There is one thread, so this comes to its end while the long one is not polled.
-    let short = send(&layer, text("{}".into())).await;
-    assert_eq!(short.code(), "passed");
-    assert_eq!(long.await.code(), "passed");
+    runtime.block_on(async {
+        let mut long = Box::pin(send(&layer, text(dearest())));
+        assert!(is_pending(&mut long).await, "the only thread was held");
+        let short = send(&layer, text("{}".into())).await;
+        assert_eq!(short.code(), "passed");
+        assert!(is_pending(&mut long).await);
+        drop(release);
+        assert_eq!(long.await.code(), "passed");
+    });
 }
 
 // B05, B10, I06
-#[tokio::test]
-async fn whatever_takes_long_is_not_judged_on_the_async_thread() {
+#[test]
+fn whatever_takes_long_is_not_judged_on_the_async_thread() {
+    let (runtime, _busy) = busy();
     let images = ImageRules::default().frames(u32::MAX).bytes(BODY as u64);
-    let json = || Profile::json().json_limits(Default::default());
+    let json = Profile::json;
     let png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0\0abcd";
     let jpeg =
         b"\xff\xd8\xff\xc2\0\x0b\x08\0\x01\0\x01\x01\x01\x11\0\xff\xda\0\x08\x01\x01\0\0\0\0";
@@ -136,7 +160,7 @@ async fn whatever_takes_long_is_not_judged_on_the_async_thread() {
     ] {
         let layer = layer(profile.images(images.clone()));
         let mut judged = Box::pin(send(&layer, post(content_type, body)));
-        assert!(is_pending(&mut judged).await, "{what}");
+        assert!(runtime.block_on(is_pending(&mut judged)), "{what}");
     }
 }
 
@@ -186,43 +210,50 @@ fn for_one_at_a_time(bodies: usize) -> BodyCheckLayer {
 }
 
 // B10
-#[tokio::test]
-async fn bodies_that_wait_for_their_turn_hold_their_memory() {
+#[test]
+fn bodies_that_wait_for_their_turn_hold_their_memory() {
+    let (runtime, release) = busy();
     let layer = for_one_at_a_time(3);
-    let mut waiting = Vec::new();
-    for _ in 0..3 {
-        let mut long = Box::pin(send(&layer, text(dearest())));
-        assert!(is_pending(&mut long).await);
-        waiting.push(long);
-    }
-    let refused = send(&layer, text(dearest())).await.refused();
-    assert_eq!((refused.status, &*refused.code), (503, "UNAVAILABLE"));
-    for long in waiting {
-        assert_eq!(long.await.code(), "passed");
-    }
+    runtime.block_on(async {
+        let mut waiting = Vec::new();
+        for _ in 0..3 {
+            let mut long = Box::pin(send(&layer, text(dearest())));
+            assert!(is_pending(&mut long).await);
+            waiting.push(long);
+        }
+        let refused = send(&layer, text(dearest())).await.refused();
+        assert_eq!((refused.status, &*refused.code), (503, "UNAVAILABLE"));
+        drop(release);
+        for long in waiting {
+            assert_eq!(long.await.code(), "passed");
+        }
+    });
 }
 
 // R11
-#[tokio::test]
-async fn who_leaves_takes_the_work_back() {
+#[test]
+fn who_leaves_takes_the_work_back() {
+    let (runtime, release) = busy();
     let layer = for_one_at_a_time(2);
-    let mut judged = Box::pin(send(&layer, text(dearest())));
-    let mut queued = Box::pin(send(&layer, text(dearest())));
-    assert!(is_pending(&mut judged).await && is_pending(&mut queued).await);
-    drop((judged, queued));
-    // A thread may be at work for one; it stops by itself, and gives back what it holds.
-    for _ in 0..1_000 {
-        let mut both = [(); 2].map(|()| Box::pin(send(&layer, text(dearest()))));
-        let [first, second] = &mut both;
-        if is_pending(first).await && is_pending(second).await {
+    runtime.block_on(async {
+        // One is with the thread, one waits for its place.
+        let mut first = Box::pin(send(&layer, text(dearest())));
+        let mut second = Box::pin(send(&layer, text(dearest())));
+        assert!(is_pending(&mut first).await && is_pending(&mut second).await);
+        drop((first, second));
+        drop(release);
+        // The thread still has to find out that nobody wants the first.
+        for _ in 0..1_000 {
+            let both = [send(&layer, text(dearest())), send(&layer, text(dearest()))];
             let [first, second] = both;
-            assert_eq!(first.await.code(), "passed");
-            assert_eq!(second.await.code(), "passed");
-            return;
+            let (first, second) = tokio::join!(first, second);
+            if (first.code().as_str(), second.code().as_str()) == ("passed", "passed") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("what was left behind still holds its memory");
+        panic!("what was left behind still holds its memory");
+    });
 }
 
 #[tokio::test]
