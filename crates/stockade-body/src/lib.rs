@@ -33,9 +33,20 @@
 //!   `Router::layer(DefaultBodyLimit::disable())`.
 //! - A route is known by the [`MatchedRoute`](stockade_core::MatchedRoute) that the router's
 //!   adapter leaves; without one, by its exact path.
-//! - It needs a tokio runtime with time as soon as a body has to be waited for. Bodies are
-//!   judged where the request is: at about 50 µs a MiB of a large image, and 3 ms of the
-//!   dearest text that can be made up, of nothing but escapes.
+//! - A body that is there with its head is judged in the call: no timer is set, nothing is
+//!   cloned, and a body of one frame is handed on without a copy. One that is not yet there
+//!   is waited for, which needs a tokio runtime with time.
+//! - Nobody waits for another one's long body. Where the request is, 16,384 steps are taken
+//!   at most, half a millisecond or so; a step is a value, an escape, a field of an image,
+//!   16 bytes that are looked at one by one, or 256 bytes that vector code runs over. It is
+//!   enough for a chat with a picture of 1.5 MB. What takes more is judged anew on tokio's
+//!   threads for blocking work, as many bodies at a time as there are cores
+//!   ([`BodyRules::judged_at_once`]); those that wait for a place are bounded by the memory
+//!   for bodies. A client that leaves takes the work back, also what has begun. Without a
+//!   tokio runtime all is judged in the call.
+//! - The dearest text that can be made up, of nothing but escapes, takes some 4 ms a MiB.
+//! - The request's body must be `Unpin`, as those of hyper, axum and tonic are; put another
+//!   one into a `Box::pin`.
 //! - Trailers of a body that is judged are dropped. gRPC takes [`Profile::streamed`], which
 //!   counts and does nothing else: tonic has its own limits for messages and their encoding.
 //! - The bound on memory counts bodies, and texts of images that had to be unescaped. What
