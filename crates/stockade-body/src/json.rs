@@ -6,13 +6,16 @@ mod limits;
 mod number;
 mod scanner;
 mod text;
+mod tokens;
+mod visitor;
 
 pub use limits::JsonLimits;
 
 pub(crate) use keys::{Key, Known};
 pub(crate) use number::Number;
-pub(crate) use scanner::{Container, Scalar, Visitor, scan};
+pub(crate) use scanner::scan;
 pub(crate) use text::Text;
+pub(crate) use visitor::{Container, Scalar, Visitor};
 
 #[cfg(test)]
 mod tests;

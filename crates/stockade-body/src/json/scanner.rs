@@ -1,65 +1,14 @@
 //! The grammar's outer part: values, objects and arrays.
 
 use smallvec::SmallVec;
-use stockade_core::Refusal;
 
 use super::{
-    JsonLimits, Number, Text,
+    Container, JsonLimits, Key, Scalar, Visitor,
     fault::FaultKind,
-    keys::{Key, Keys, Known, Names},
-    number, text,
+    keys::{Keys, Names},
+    tokens::Tokens,
 };
-use crate::{
-    effort::{Effort, Spent},
-    halt::Halt,
-};
-
-/// How many bytes that are looked at one by one are a step.
-const NARROW: usize = 16;
-
-/// Judges a JSON text while it is read, and may stop the reading at any step.
-///
-/// What it is shown is valid so far; that the whole text is valid is known when [`scan`]
-/// returns.
-pub(crate) trait Visitor {
-    /// What it keeps of an object or an array that is open.
-    type Frame: Copy;
-
-    /// What is around the whole text.
-    fn outside(&self) -> Self::Frame;
-
-    /// An object or an array begins, at this byte.
-    fn begin(&mut self, container: Container, at: usize) -> Result<Self::Frame, Halt>;
-
-    /// A member begins. Says which of the names that it knows there this is.
-    fn member(&mut self, frame: &mut Self::Frame, key: Key<'_>) -> Result<Known, Halt>;
-
-    /// The element of this number begins.
-    fn element(&mut self, frame: &mut Self::Frame, index: u32) -> Result<(), Halt>;
-
-    /// A value that is neither object nor array.
-    fn scalar(&mut self, frame: &mut Self::Frame, scalar: Scalar<'_>) -> Result<(), Halt>;
-
-    /// An object or an array has ended, before this byte.
-    fn end(&mut self, frame: &Self::Frame, at: usize) -> Result<(), Halt>;
-
-    /// Says where the refusal is about: in what is open, outermost first.
-    fn locate(&self, refusal: Refusal, open: impl Iterator<Item = Self::Frame>) -> Refusal;
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Container {
-    Object,
-    Array,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Scalar<'a> {
-    Null,
-    Boolean,
-    Number(Number<'a>),
-    String(Text<'a>),
-}
+use crate::{effort::Effort, halt::Halt};
 
 /// Reads a JSON text from its first byte to its last, once, without recursion.
 ///
@@ -75,10 +24,12 @@ where
     V: Visitor,
 {
     let mut scanner = Scanner {
-        bytes,
-        at: 0,
+        tokens: Tokens {
+            bytes,
+            at: 0,
+            effort,
+        },
         limits,
-        effort,
         values: 0,
         keys: Keys::default(),
         inner: Frame {
@@ -101,10 +52,8 @@ where
 }
 
 struct Scanner<'a, F> {
-    bytes: &'a [u8],
-    at: usize,
+    tokens: Tokens<'a>,
     limits: JsonLimits,
-    effort: &'a Effort,
     /// Values that have begun.
     values: u32,
     keys: Keys,
@@ -175,24 +124,26 @@ where
     where
         V: Visitor<Frame = F>,
     {
-        self.effort.spend(1)?;
+        self.tokens.effort.spend(1)?;
         self.values = self.values.saturating_add(1);
         if self.values > self.limits.values {
-            return Err(FaultKind::Values(self.limits.values).at(self.at).into());
+            return Err(FaultKind::Values(self.limits.values)
+                .at(self.tokens.at)
+                .into());
         }
-        let scalar = match self.peek()? {
-            Some(b'"') => Scalar::String(self.string()?),
+        let scalar = match self.tokens.peek()? {
+            Some(b'"') => Scalar::String(self.tokens.string()?),
             Some(b'{') => {
                 self.begin(Container::Object, visitor)?;
-                let is_empty = self.peek()? == Some(b'}');
+                let is_empty = self.tokens.peek()? == Some(b'}');
                 return Ok(if is_empty { Step::End } else { Step::Member });
             }
             Some(b'[') => {
                 self.begin(Container::Array, visitor)?;
-                let is_empty = self.peek()? == Some(b']');
+                let is_empty = self.tokens.peek()? == Some(b']');
                 return Ok(if is_empty { Step::End } else { Step::Element });
             }
-            _ => self.other_scalar()?,
+            _ => self.tokens.other_scalar()?,
         };
         visitor.scalar(&mut self.inner.visitor, scalar)?;
         Ok(Step::After)
@@ -201,21 +152,21 @@ where
     /// Reads what follows a value, up to the next one or to an end.
     #[inline(always)]
     fn after(&mut self) -> Result<Step, Halt> {
-        match (self.inner.within, self.peek()?) {
+        match (self.inner.within, self.tokens.peek()?) {
             (Some(Container::Object), Some(b',')) => {
-                self.at += 1;
+                self.tokens.at += 1;
                 Ok(Step::Member)
             }
             (Some(Container::Array), Some(b',')) => {
-                self.at += 1;
+                self.tokens.at += 1;
                 Ok(Step::Element)
             }
             (Some(Container::Object), Some(b'}')) | (Some(Container::Array), Some(b']')) => {
                 Ok(Step::End)
             }
-            (Some(_), _) => Err(self.syntax("a comma or an end")),
+            (Some(_), _) => Err(self.tokens.syntax("a comma or an end")),
             (None, None) => Ok(Step::Nothing),
-            (None, _) => Err(self.syntax("the end")),
+            (None, _) => Err(self.tokens.syntax("the end")),
         }
     }
 
@@ -225,9 +176,11 @@ where
         V: Visitor<Frame = F>,
     {
         if self.outer.len() >= self.limits.depth {
-            return Err(FaultKind::Depth(self.limits.depth).at(self.at).into());
+            return Err(FaultKind::Depth(self.limits.depth)
+                .at(self.tokens.at)
+                .into());
         }
-        let visitor = visitor.begin(container, self.at)?;
+        let visitor = visitor.begin(container, self.tokens.at)?;
         self.outer.push(self.inner);
         self.inner = Frame {
             within: Some(container),
@@ -235,7 +188,7 @@ where
             names: self.keys.open(),
             visitor,
         };
-        self.at += 1;
+        self.tokens.at += 1;
         Ok(())
     }
 
@@ -247,16 +200,16 @@ where
     {
         let limit = self.limits.members;
         if self.count() > limit {
-            return Err(FaultKind::Members(limit).at(self.at).into());
+            return Err(FaultKind::Members(limit).at(self.tokens.at).into());
         }
-        if self.peek()? != Some(b'"') {
-            return Err(self.syntax("a member's name"));
+        if self.tokens.peek()? != Some(b'"') {
+            return Err(self.tokens.syntax("a member's name"));
         }
-        let text = self.string()?;
-        if self.peek()? != Some(b':') {
-            return Err(self.syntax("a colon"));
+        let text = self.tokens.string()?;
+        if self.tokens.peek()? != Some(b':') {
+            return Err(self.tokens.syntax("a colon"));
         }
-        self.at += 1;
+        self.tokens.at += 1;
         match text.as_key() {
             Some(key) => self.name(visitor, key),
             None => self.name(visitor, Key::new(&text.unescaped())),
@@ -281,7 +234,7 @@ where
         let limit = self.limits.elements;
         let count = self.count();
         if count > limit {
-            return Err(FaultKind::Elements(limit).at(self.at).into());
+            return Err(FaultKind::Elements(limit).at(self.tokens.at).into());
         }
         visitor.element(&mut self.inner.visitor, count - 1)
     }
@@ -298,74 +251,13 @@ where
     where
         V: Visitor<Frame = F>,
     {
-        self.at += 1;
+        self.tokens.at += 1;
         let outer = self.outer.pop().expect("within an object or an array");
         let ended = std::mem::replace(&mut self.inner, outer);
-        visitor.end(&ended.visitor, self.at)?;
+        visitor.end(&ended.visitor, self.tokens.at)?;
         if !self.keys.close(ended.names) {
-            return Err(FaultKind::DuplicateKey.at(self.at).into());
+            return Err(FaultKind::DuplicateKey.at(self.tokens.at).into());
         }
         Ok(())
-    }
-}
-
-impl<'a, F> Scanner<'a, F> {
-    /// Reads the string whose quote is next.
-    #[inline(always)]
-    fn string(&mut self) -> Result<Text<'a>, Halt> {
-        let text = text::scan(self.bytes, self.at + 1, self.effort)?;
-        self.at += text.raw().len() + 2;
-        Ok(text)
-    }
-
-    /// Reads a scalar that is no string.
-    fn other_scalar(&mut self) -> Result<Scalar<'a>, Halt> {
-        match self.bytes.get(self.at) {
-            Some(b'-' | b'0'..=b'9') => {
-                let (number, end) = number::scan(self.bytes, self.at)?;
-                self.effort.spend((end - self.at) / NARROW)?;
-                self.at = end;
-                Ok(Scalar::Number(number))
-            }
-            Some(b't') => self.word(b"true", Scalar::Boolean),
-            Some(b'f') => self.word(b"false", Scalar::Boolean),
-            Some(b'n') => self.word(b"null", Scalar::Null),
-            _ => Err(self.syntax("a value")),
-        }
-    }
-
-    fn word(&mut self, word: &'static [u8], scalar: Scalar<'a>) -> Result<Scalar<'a>, Halt> {
-        if !self.bytes[self.at..].starts_with(word) {
-            return Err(self.syntax("a value"));
-        }
-        self.at += word.len();
-        Ok(scalar)
-    }
-
-    /// The next byte that is no white space.
-    #[inline(always)]
-    fn peek(&mut self) -> Result<Option<u8>, Spent> {
-        match self.bytes.get(self.at) {
-            Some(0..=b' ') => self.skip_space(),
-            byte => Ok(byte.copied()),
-        }
-    }
-
-    fn skip_space(&mut self) -> Result<Option<u8>, Spent> {
-        for block in self.bytes[self.at..].chunks(NARROW) {
-            let is_space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
-            let length = block.iter().take_while(|byte| is_space(byte)).count();
-            self.at += length;
-            if length < block.len() {
-                break;
-            }
-            self.effort.spend(1)?;
-        }
-        Ok(self.bytes.get(self.at).copied())
-    }
-
-    #[cold]
-    fn syntax(&self, wanted: &'static str) -> Halt {
-        FaultKind::Syntax(wanted).at(self.at).into()
     }
 }

@@ -1,0 +1,50 @@
+//! Who is shown a JSON text while it is read.
+
+use stockade_core::Refusal;
+
+use super::{Key, Known, Number, Text};
+use crate::halt::Halt;
+
+/// Judges a JSON text while it is read, and may stop the reading at any step.
+///
+/// What it is shown is valid so far; that the whole text is valid is known when
+/// [`scan`](super::scan) returns.
+pub(crate) trait Visitor {
+    /// What it keeps of an object or an array that is open.
+    type Frame: Copy;
+
+    /// What is around the whole text.
+    fn outside(&self) -> Self::Frame;
+
+    /// An object or an array begins, at this byte.
+    fn begin(&mut self, container: Container, at: usize) -> Result<Self::Frame, Halt>;
+
+    /// A member begins. Says which of the names that it knows there this is.
+    fn member(&mut self, frame: &mut Self::Frame, key: Key<'_>) -> Result<Known, Halt>;
+
+    /// The element of this number begins.
+    fn element(&mut self, frame: &mut Self::Frame, index: u32) -> Result<(), Halt>;
+
+    /// A value that is neither object nor array.
+    fn scalar(&mut self, frame: &mut Self::Frame, scalar: Scalar<'_>) -> Result<(), Halt>;
+
+    /// An object or an array has ended, before this byte.
+    fn end(&mut self, frame: &Self::Frame, at: usize) -> Result<(), Halt>;
+
+    /// Says where the refusal is about: in what is open, outermost first.
+    fn locate(&self, refusal: Refusal, open: impl Iterator<Item = Self::Frame>) -> Refusal;
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Container {
+    Object,
+    Array,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Scalar<'a> {
+    Null,
+    Boolean,
+    Number(Number<'a>),
+    String(Text<'a>),
+}
