@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, sync::Arc};
 use http::{HeaderName, request::Parts};
 use stockade_core::{ClientIp, Demand, MatchedRoute, Principal};
 
-use crate::subject::{Missing, Name, Subject};
+use crate::subject::{Kind, Missing, Name, Subject};
 
 /// What a limit counts by: whatever has the same subject shares its quotas.
 ///
@@ -18,6 +18,13 @@ use crate::subject::{Missing, Name, Subject};
 #[derive(Clone, Debug)]
 pub struct By {
     parts: Vec<Part>,
+}
+
+/// Whom or what a request is counted for.
+pub(crate) struct Counted<'a> {
+    pub(crate) subject: Subject<'a>,
+    /// The principal, where it is all that is counted by.
+    pub(crate) principal: Option<&'a Principal>,
 }
 
 #[derive(Clone)]
@@ -115,12 +122,23 @@ impl By {
         Subject::of(self, head)
     }
 
-    /// The principal, where it is all that this counts by.
-    pub(crate) fn principal_of<'a>(&self, head: &'a Parts) -> Option<&'a Principal> {
-        match self.parts[..] {
-            [Part::Principal { .. } | Part::PrincipalOnly] => authenticated(head),
-            _ => None,
-        }
+    /// The subject of a request, and the principal where that is all that this counts by.
+    #[inline]
+    pub(crate) fn counted<'a>(&'a self, head: &'a Parts) -> Result<Option<Counted<'a>>, Missing> {
+        // One part is the usual case, and whatever it needs of the request is looked up once.
+        let [part] = &self.parts[..] else {
+            let subject = self.subject(head)?;
+            return Ok(subject.map(|subject| Counted {
+                subject,
+                principal: None,
+            }));
+        };
+        let principal = part.principal(head);
+        let name = part.name(head, principal)?;
+        Ok(name.map(|name| Counted {
+            subject: Subject::alone(self, head, &name),
+            principal,
+        }))
     }
 
     /// Whether it counts by the principal alone.
@@ -138,7 +156,7 @@ impl By {
         mut visit: impl FnMut(Name<'a>),
     ) -> Result<bool, Missing> {
         for part in &self.parts {
-            match part.name(head)? {
+            match part.name(head, part.principal(head))? {
                 Some(name) => visit(name),
                 None => return Ok(false),
             }
@@ -152,42 +170,56 @@ impl By {
 }
 
 impl Part {
-    fn name<'a>(&'a self, head: &'a Parts) -> Result<Option<Name<'a>>, Missing> {
-        let text = |kind, text: Option<&'a str>| match text {
-            Some(text) => Name::Text(kind, Cow::Borrowed(text.as_bytes())),
-            None => Name::None(kind),
-        };
+    /// The principal, where this part is one; the same that [`name`](Self::name) needs.
+    #[inline]
+    fn principal<'a>(&self, head: &'a Parts) -> Option<&'a Principal> {
+        match self {
+            Self::Principal { .. } | Self::PrincipalOnly => {
+                Principal::of(&head.extensions).filter(|principal| !principal.is_anonymous())
+            }
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn name<'a>(
+        &'a self,
+        head: &'a Parts,
+        principal: Option<&'a Principal>,
+    ) -> Result<Option<Name<'a>>, Missing> {
+        if let Some(principal) = principal {
+            return Ok(Some(text(Kind::Principal, Some(principal.id()))));
+        }
         Ok(Some(match self {
-            Self::Everything => Name::None("all"),
-            Self::ClientIp { v6_length } => client(head, *v6_length)?,
-            Self::Principal { v6_length } => match authenticated(head) {
-                Some(principal) => text("principal", Some(principal.id())),
-                None => client(head, *v6_length)?,
-            },
-            Self::PrincipalOnly => match authenticated(head) {
-                Some(principal) => text("principal", Some(principal.id())),
-                None => return Ok(None),
-            },
+            Self::Everything => Name::None(Kind::Everything),
+            Self::ClientIp { v6_length } | Self::Principal { v6_length } => {
+                client(head, *v6_length)?
+            }
+            Self::PrincipalOnly => return Ok(None),
             Self::Route => {
                 let route = MatchedRoute::of(&head.extensions);
-                text("route", route.map(MatchedRoute::as_str))
+                text(Kind::Route, route.map(MatchedRoute::as_str))
             }
             Self::Model => {
                 let demand = Demand::of(&head.extensions);
-                text("model", demand.and_then(|demand| demand.model.as_deref()))
+                let model = demand.and_then(|demand| demand.model.as_deref());
+                text(Kind::Model, model)
             }
             Self::Header(name) => header(head, name),
             Self::Closure(subject) => match subject(head) {
-                Some(Cow::Borrowed(text)) => Name::Text("own", Cow::Borrowed(text.as_bytes())),
-                Some(Cow::Owned(text)) => Name::Text("own", Cow::Owned(text.into_bytes())),
-                None => Name::None("own"),
+                Some(Cow::Borrowed(text)) => Name::Text(Kind::Own, text.as_bytes().into()),
+                Some(Cow::Owned(text)) => Name::Text(Kind::Own, text.into_bytes().into()),
+                None => Name::None(Kind::Own),
             },
         }))
     }
 }
 
-fn authenticated(head: &Parts) -> Option<&Principal> {
-    Principal::of(&head.extensions).filter(|principal| !principal.is_anonymous())
+fn text(kind: Kind, text: Option<&str>) -> Name<'_> {
+    match text {
+        Some(text) => Name::Text(kind, Cow::Borrowed(text.as_bytes())),
+        None => Name::None(kind),
+    }
 }
 
 fn client(head: &Parts, v6_length: u8) -> Result<Name<'static>, Missing> {
@@ -199,7 +231,7 @@ fn client(head: &Parts, v6_length: u8) -> Result<Name<'static>, Missing> {
 fn header<'a>(head: &'a Parts, name: &HeaderName) -> Name<'a> {
     let mut values = head.headers.get_all(name).iter();
     let Some(first) = values.next() else {
-        return Name::None("header");
+        return Name::None(Kind::Header);
     };
     let mut text = Cow::Borrowed(first.as_bytes());
     for value in values {
@@ -207,7 +239,7 @@ fn header<'a>(head: &'a Parts, name: &HeaderName) -> Name<'a> {
         text.push(b',');
         text.extend_from_slice(value.as_bytes());
     }
-    Name::Text("header", text)
+    Name::Text(Kind::Header, text)
 }
 
 impl fmt::Debug for Part {

@@ -4,11 +4,11 @@ use std::num::NonZeroU32;
 
 use arrayvec::ArrayVec;
 use http::request::Parts;
-use stockade_core::{Principal, QuotaOverrides};
+use stockade_core::QuotaOverrides;
 
 use crate::{
-    Bucket, By, Limit, Limits, LimitsError, LimitsErrorKind, Quota, bucket::Lane, limit::Cost,
-    subject::Missing,
+    Bucket, By, Limit, Limits, LimitsError, LimitsErrorKind, Quota, bucket::Lane, by::Counted,
+    limit::Cost, subject::Missing,
 };
 
 /// The buckets of one request.
@@ -105,35 +105,28 @@ impl Rule {
         cost: Option<u32>,
         buckets: &mut Buckets<'a>,
     ) -> Result<bool, Missing> {
-        let Some(subject) = self.by.subject(head)? else {
+        let Some(Counted { subject, principal }) = self.by.counted(head)? else {
             return Ok(false);
         };
         let cost = cost.unwrap_or_else(|| self.cost.of(head));
-        let own = self.by.principal_of(head).map(Principal::quotas).map(own);
-        let mut usual = true;
-        for Stacked {
-            lane,
-            quota,
-            own: at,
-        } in &self.stacked
-        {
-            let mut quota = *quota;
-            if let Some(count) = own.zip(*at).and_then(|(own, at)| own[at]) {
-                quota = quota.with_count(count);
-                usual = false;
+        let own = principal.map(|principal| own(principal.quotas()));
+        let Some(own) = own.filter(|own| own.iter().any(Option::is_some)) else {
+            for Stacked { lane, quota, .. } in &self.stacked {
+                buckets.push(Bucket::new(lane, subject, *quota, cost));
             }
-            buckets.push(Bucket::new(lane, subject, quota, cost));
+            return Ok(true);
+        };
+        let mut usual = true;
+        for stacked in &self.stacked {
+            let brought = stacked.of(&own);
+            usual &= brought.is_none();
+            let quota = brought.unwrap_or(stacked.quota);
+            buckets.push(Bucket::new(&stacked.lane, subject, quota, cost));
         }
-        for Stacked {
-            lane,
-            quota,
-            own: at,
-        } in &self.brought
-        {
-            if let Some(count) = own.zip(*at).and_then(|(own, at)| own[at]) {
-                let quota = quota.with_count(count);
-                buckets.push(Bucket::new(lane, subject, quota, cost));
+        for stacked in &self.brought {
+            if let Some(quota) = stacked.of(&own) {
                 usual = false;
+                buckets.push(Bucket::new(&stacked.lane, subject, quota, cost));
             }
         }
         Ok(usual)
@@ -147,6 +140,12 @@ impl Stacked {
             quota,
             own: OWN.iter().position(|own| own.period() == quota.period()),
         }
+    }
+
+    /// The quota of a principal that brings one of this period.
+    fn of(&self, own: &[Option<NonZeroU32>; 3]) -> Option<Quota> {
+        let count = own[self.own?]?;
+        Some(self.quota.with_count(count))
     }
 }
 

@@ -34,9 +34,21 @@ enum Source<'a> {
 /// One part of a subject.
 pub(crate) enum Name<'a> {
     /// Nothing by which requests of this kind could be told apart.
-    None(&'static str),
+    None(Kind),
     Client(ClientBucket),
-    Text(&'static str, Cow<'a, [u8]>),
+    Text(Kind, Cow<'a, [u8]>),
+}
+
+/// What one part of a subject is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Everything,
+    Principal,
+    Route,
+    Model,
+    Header,
+    Own,
+    Named,
 }
 
 impl<'a> Subject<'a> {
@@ -47,6 +59,16 @@ impl<'a> Subject<'a> {
             digest: hasher.finish(),
             source: Source::Head { by, head },
         }))
+    }
+
+    /// The subject whose one part has this name.
+    pub(crate) fn alone(by: &'a By, head: &'a Parts, name: &Name<'_>) -> Self {
+        let mut hasher = seed().build_hasher();
+        name.hash(&mut hasher);
+        Self {
+            digest: hasher.finish(),
+            source: Source::Head { by, head },
+        }
     }
 
     /// A digest under a key of this process: 64 bits, of no use to any other process.
@@ -87,7 +109,7 @@ impl OwnedSubject {
     }
 
     pub(crate) fn named(text: &str) -> Self {
-        let name = Name::Text("named", Cow::Borrowed(text.as_bytes()));
+        let name = Name::Text(Kind::Named, Cow::Borrowed(text.as_bytes()));
         let mut hasher = seed().build_hasher();
         let mut text = String::new();
         name.hash(&mut hasher);
@@ -113,23 +135,24 @@ pub(crate) fn seed() -> &'static RandomState {
 }
 
 impl Name<'_> {
+    /// Begins with one number for each name, whose upper byte says what follows: so no two
+    /// subjects are hashed as the same bytes.
+    #[inline]
     fn hash(&self, hasher: &mut impl Hasher) {
+        const WHAT: u32 = 56;
         match self {
-            Self::None(kind) => {
-                hasher.write_u8(0);
-                hasher.write(kind.as_bytes());
-            }
-            Self::Client(ClientBucket::UnixSocket) => hasher.write_u8(1),
+            Self::None(kind) => hasher.write_u64(*kind as u64),
+            Self::Client(ClientBucket::UnixSocket) => hasher.write_u64(1 << WHAT),
             Self::Client(ClientBucket::Ip(prefix)) => match prefix.address() {
-                IpAddr::V4(v4) => hasher.write_u64(0x100_0000_0000 | u64::from(v4.to_bits())),
+                IpAddr::V4(v4) => hasher.write_u64(2 << WHAT | u64::from(v4.to_bits())),
                 IpAddr::V6(v6) => {
-                    hasher.write_u8(prefix.length());
+                    hasher.write_u64(3 << WHAT | u64::from(prefix.length()));
                     hasher.write_u128(v6.to_bits());
                 }
             },
             Self::Text(kind, text) => {
-                hasher.write(kind.as_bytes());
-                hasher.write_usize(text.len());
+                // No text is so long that its length has an upper byte.
+                hasher.write_u64((4 + *kind as u64) << WHAT | text.len() as u64);
                 hasher.write(text);
             }
         }
@@ -140,13 +163,13 @@ impl Name<'_> {
             out.push('|');
         }
         match self {
-            Self::None(kind) => out.push_str(kind),
+            Self::None(kind) => out.push_str(kind.text()),
             Self::Client(ClientBucket::UnixSocket) => out.push_str("unix"),
             Self::Client(ClientBucket::Ip(prefix)) => {
                 write!(out, "ip:{prefix}").expect("a string takes every text");
             }
             Self::Text(kind, text) => {
-                out.push_str(kind);
+                out.push_str(kind.text());
                 out.push(':');
                 for &byte in text.iter() {
                     if byte.is_ascii_graphic() && !matches!(byte, b'|' | b'%') {
@@ -156,6 +179,20 @@ impl Name<'_> {
                     }
                 }
             }
+        }
+    }
+}
+
+impl Kind {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Everything => "all",
+            Self::Principal => "principal",
+            Self::Route => "route",
+            Self::Model => "model",
+            Self::Header => "header",
+            Self::Own => "own",
+            Self::Named => "named",
         }
     }
 }

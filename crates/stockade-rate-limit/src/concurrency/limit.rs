@@ -4,7 +4,7 @@ use std::{hash::BuildHasher, num::NonZeroU32};
 
 use http::request::Parts;
 
-use crate::{By, Missing, Place, subject::seed};
+use crate::{By, Missing, Place, by::Counted, subject::seed};
 
 /// So many requests at once, for each subject.
 ///
@@ -68,11 +68,11 @@ impl ConcurrencyLimit {
     /// # Errors
     /// When the request does not tell who the client is, but has to.
     pub fn place<'a>(&'a self, head: &'a Parts) -> Result<Option<Place<'a>>, Missing> {
-        let own = self.by.principal_of(head);
-        let max = own
-            .and_then(|principal| principal.quotas().concurrency)
-            .unwrap_or(self.max);
-        let subject = self.by.subject(head)?;
-        Ok(subject.map(|subject| Place::new(&self.name, self.digest, subject, max)))
+        let Some(Counted { subject, principal }) = self.by.counted(head)? else {
+            return Ok(None);
+        };
+        let own = principal.and_then(|principal| principal.quotas().concurrency);
+        let max = own.unwrap_or(self.max);
+        Ok(Some(Place::new(&self.name, self.digest, subject, max)))
     }
 }
