@@ -45,6 +45,10 @@ impl<'a> Bucket<'a> {
         self.quota
     }
 
+    pub(crate) fn as_quota(&self) -> &Quota {
+        &self.quota
+    }
+
     /// What the request costs. 0 only looks, and is let in as long as anything is left.
     pub fn cost(&self) -> u32 {
         self.cost

@@ -1,15 +1,16 @@
 //! What a store says of a request.
 
-use std::time::Duration;
+use std::{iter, time::Duration};
 
-use arrayvec::ArrayVec;
+use smallvec::SmallVec;
 
 use crate::{Bucket, Limits};
 
 /// What a store says of a request: one [`Level`] for each bucket, in their order.
 #[derive(Clone, Debug, Default)]
 pub struct Decision {
-    levels: ArrayVec<Level, { Limits::MAX_QUOTAS }>,
+    /// One quota is the usual case. Decisions are handed on a few times, so they are small.
+    levels: SmallVec<[Level; 1]>,
 }
 
 impl Decision {
@@ -26,13 +27,16 @@ impl Decision {
         Self::default()
     }
 
+    /// The decision of one bucket.
+    pub(crate) fn one(level: Level) -> Self {
+        Self {
+            levels: SmallVec::from_buf([level]),
+        }
+    }
+
     /// A decision with so many levels, to be filled in.
     pub(crate) fn blank(levels: usize) -> Self {
-        let mut blank = Self::default();
-        for _ in 0..levels.min(Limits::MAX_QUOTAS) {
-            blank.levels.push(Level::default());
-        }
-        blank
+        Self::new(iter::repeat_n(Level::default(), levels))
     }
 
     pub(crate) fn set(&mut self, at: usize, level: Level) {

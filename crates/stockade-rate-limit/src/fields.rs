@@ -107,21 +107,38 @@ fn level_value<'l>(levels: impl Iterator<Item = (&'l Bucket<'l>, &'l Level)>) ->
     let mut text = Text::new();
     for (bucket, level) in levels {
         separate(&mut text);
-        text.push_str(bucket.lane().field());
-        number(&mut text, ";r=", level.remaining().into());
-        number(&mut text, ";t=", secs(level.reset_nanos()));
+        item(&mut text, bucket.lane().field(), level);
     }
     value(&text)
 }
 
+/// `"ip";r=59;t=1`
+pub(crate) fn one_level_value(policy: &str, level: &Level) -> HeaderValue {
+    let mut text = Text::new();
+    item(&mut text, policy, level);
+    value(&text)
+}
+
+#[inline]
+fn item(text: &mut Text, policy: &str, level: &Level) {
+    text.push_str(policy);
+    number(text, ";r=", level.remaining().into());
+    number(text, ";t=", secs(level.reset_nanos()));
+}
+
 impl Older {
+    /// Whether none was asked for.
+    pub(crate) fn is_none(self) -> bool {
+        !(self.x_ratelimit || self.openai)
+    }
+
     /// Those of the quota that has least left.
     fn fields<'l>(
         self,
         unit: Unit,
         levels: impl Iterator<Item = (&'l Bucket<'l>, &'l Level)>,
     ) -> Vec<(HeaderName, HeaderValue)> {
-        if !(self.x_ratelimit || self.openai) {
+        if self.is_none() {
             return Vec::new();
         }
         let tightest = levels.min_by_key(|(_, level)| {
@@ -197,7 +214,11 @@ fn separate(text: &mut Text) {
 
 fn number(text: &mut Text, key: &str, number: u64) {
     text.push_str(key);
-    text.push_str(itoa::Buffer::new().format(number));
+    match number {
+        // The usual reset: whoever keeps to the limit owes next to nothing.
+        0..10 => text.push(char::from(b'0' + number as u8)),
+        _ => text.push_str(itoa::Buffer::new().format(number)),
+    }
 }
 
 /// Whole seconds, rounded up.

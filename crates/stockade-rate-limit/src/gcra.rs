@@ -14,6 +14,7 @@ use crate::{Level, Quota};
 ///
 /// Keep the state also where the level does not allow the request: it is the old one then,
 /// unless that was out of bounds.
+#[inline]
 pub fn take(state: u64, quota: &Quota, now: u64, cost: u32) -> (u64, Level) {
     let debt = debt(state, quota, now);
     let kept = state.min(now.saturating_add(debt));

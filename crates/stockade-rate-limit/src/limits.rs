@@ -5,7 +5,7 @@ use std::{error::Error, fmt};
 use http::{HeaderValue, request::Parts};
 
 use crate::{
-    Bucket, Limit,
+    Bucket, Level, Limit,
     fields::{self, Unit},
     rule::{Buckets, Own, Rule},
     subject::Missing,
@@ -91,6 +91,13 @@ impl Limits {
                 fields::policy_value(quotas, Unit::Requests)
             }
         }
+    }
+
+    /// Where a request was counted by one quota, as it is: the `RateLimit-Policy` and the
+    /// `RateLimit` of that, at this level.
+    pub(crate) fn fields_of_one(&self, level: &Level) -> Option<(HeaderValue, HeaderValue)> {
+        let (policy, _) = self.rules.first()?.stacked().next()?;
+        Some((self.policy.clone(), fields::one_level_value(policy, level)))
     }
 
     /// Adds the buckets of a request, with what a principal has of its own. With a `cost`,

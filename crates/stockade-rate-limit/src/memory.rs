@@ -91,13 +91,12 @@ impl MemoryLimitStore {
     pub(crate) fn decide(&self, buckets: &[Bucket<'_>]) -> Result<Decision, StoreError> {
         let now = self.0.clock.now().as_nanos();
         let tables = self.0.tables(buckets, now)?;
-        let mut decision = Decision::blank(buckets.len());
         if let [bucket] = buckets {
             let step = Step::check(bucket, find(&tables, bucket), now);
             let allowed = step.level.allows();
-            decision.set(0, step.commit(allowed, now));
-            return Ok(decision);
+            return Ok(Decision::one(step.commit(allowed, now)));
         }
+        let mut decision = Decision::blank(buckets.len());
         let mut ordered: ArrayVec<_, { Limits::MAX_QUOTAS }> = buckets
             .iter()
             .take(Limits::MAX_QUOTAS)
@@ -138,7 +137,7 @@ impl LimitStore for MemoryLimitStore {
             let table = find(&tables, bucket);
             let mut set = table.lock(bucket.subject().digest());
             let found = set.find(tag(bucket));
-            let quota = &bucket.quota();
+            let quota = bucket.as_quota();
             let state = policy::settle(found.state, quota, now, delta);
             set.keep(tag(bucket), &found, state, quota, now);
             table.keep_until(now.saturating_add(policy::reset_after(state, quota, now)));
@@ -148,11 +147,21 @@ impl LimitStore for MemoryLimitStore {
 
 impl Shared {
     /// Tables with one for each of these buckets.
+    #[inline]
     fn tables(&self, buckets: &[Bucket<'_>], now: u64) -> Result<Guard<Arc<Tables>>, StoreError> {
         let tables = self.tables.load();
-        if buckets.iter().all(|bucket| has(&tables, bucket)) {
-            return Ok(tables);
+        match buckets.iter().all(|bucket| has(&tables, bucket)) {
+            true => Ok(tables),
+            false => self.more_tables(buckets, now),
         }
+    }
+
+    #[cold]
+    fn more_tables(
+        &self,
+        buckets: &[Bucket<'_>],
+        now: u64,
+    ) -> Result<Guard<Arc<Tables>>, StoreError> {
         self.tables.rcu(|tables| {
             let mut tables = Tables::clone(tables);
             for bucket in buckets {
@@ -202,10 +211,13 @@ struct Step<'a> {
 }
 
 impl<'a> Step<'a> {
+    // Left to itself, the compiler calls it for one bucket too, and hands all of it over in
+    // memory.
+    #[inline(always)]
     fn check(bucket: &'a Bucket<'a>, table: &'a Table, now: u64) -> Self {
         let set = table.lock(bucket.subject().digest());
         let found = set.find(tag(bucket));
-        let (state, level) = policy::take(found.state, &bucket.quota(), now, bucket.cost());
+        let (state, level) = policy::take(found.state, bucket.as_quota(), now, bucket.cost());
         Self {
             bucket,
             table,
@@ -218,8 +230,9 @@ impl<'a> Step<'a> {
 
     /// Keeps the state, where all of the request's buckets allow it or this one does not,
     /// and says what is left.
+    #[inline(always)]
     fn commit(mut self, allowed: bool, now: u64) -> Level {
-        let quota = &self.bucket.quota();
+        let quota = self.bucket.as_quota();
         if allowed {
             let tag = tag(self.bucket);
             self.set.keep(tag, &self.found, self.state, quota, now);

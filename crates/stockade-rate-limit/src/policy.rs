@@ -3,6 +3,7 @@
 use crate::{Algorithm, Level, Quota, gcra, sliding};
 
 /// The new state, and the level; see [`gcra::take`] and [`sliding::take`].
+#[inline]
 pub(crate) fn take(state: u64, quota: &Quota, now: u64, cost: u32) -> (u64, Level) {
     match quota.algorithm() {
         Algorithm::Gcra => gcra::take(state, quota, now, cost),

@@ -3,14 +3,15 @@
 mod refusal;
 mod wait;
 
-use std::fmt;
+use std::{fmt, mem, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, StatusCode, request::Parts};
 use stockade_core::{Check, Guard, Hold, QuotaOverrides, Refusal};
 
 use crate::{
-    Answer, Bucket, Decision, LimitStore, MemoryLimitStore, SharedLimits, StoreError,
-    fields::{Fields, Older, Unit},
+    Answer, Bucket, Decision, Level, LimitStore, Limits, MemoryLimitStore, SharedLimits,
+    StoreError,
+    fields::{Fields, LEVEL, Older, POLICY, Unit},
     rule::{Buckets, Own},
 };
 
@@ -95,19 +96,31 @@ where
     fn check(&self, head: &Parts) -> Check<RateLimitFields, Self::Wait> {
         let limits = self.limits.load();
         let mut buckets = Buckets::new();
-        let policy = match limits.buckets(head, OWN, None, &mut buckets) {
-            Ok(usual) => limits.policy(usual, &buckets),
+        let usual = match limits.buckets(head, OWN, None, &mut buckets) {
+            Ok(usual) => usual,
             Err(missing) => return Check::Refuse(missing.refusal()),
         };
         match self.store.take(&buckets) {
-            Answer::Ready(answer) => match judge(policy, &buckets, answer, self.older) {
-                Ok(fields) => Check::Pass(fields),
-                Err(refusal) => Check::Refuse(refusal),
-            },
+            Answer::Ready(answer) => {
+                if usual
+                    && buckets.len() == 1
+                    && self.older.is_none()
+                    && let Ok(decision) = &answer
+                    && let [level] = decision.levels()
+                    && level.allows()
+                {
+                    return Check::Pass(RateLimitFields::one(&limits, *level));
+                }
+                let policy = limits.policy(usual, &buckets);
+                match judge(policy, &buckets, answer, self.older) {
+                    Ok(fields) => Check::Pass(fields),
+                    Err(refusal) => Check::Refuse(refusal),
+                }
+            }
             Answer::Wait(decision) => Check::Wait(RateLimitWait {
                 decision,
+                policy: limits.policy(usual, &buckets),
                 buckets: buckets.iter().map(Bucket::to_owned).collect(),
-                policy,
                 older: self.older,
             }),
         }
@@ -127,7 +140,10 @@ fn judge(
     let decision = answer.map_err(|error| refusal::unavailable(error.kind()))?;
     let fields = Fields::new(policy, buckets, &decision, older, Unit::Requests);
     match decision.allows() {
-        true => Ok(RateLimitFields(fields)),
+        true => Ok(RateLimitFields(match fields {
+            Some(fields) => Told::All(Box::new(fields)),
+            None => Told::Nothing,
+        })),
         false => {
             let refusal = refusal::reached(buckets, &decision);
             Err(match fields {
@@ -140,14 +156,36 @@ fn judge(
 
 /// What a request that was let in is told of its limits, in the headers of the response.
 #[derive(Debug)]
-pub struct RateLimitFields(Option<Fields>);
+pub struct RateLimitFields(Told);
+
+/// Small, since it goes from hand to hand: what is written is made when it is written.
+#[derive(Debug)]
+enum Told {
+    Nothing,
+    /// The level of the only quota of these limits, as it is.
+    One(Arc<Limits>, Level),
+    All(Box<Fields>),
+}
+
+impl RateLimitFields {
+    fn one(limits: &Arc<Limits>, level: Level) -> Self {
+        Self(Told::One(Arc::clone(limits), level))
+    }
+}
 
 impl Hold for RateLimitFields {
     const UNTIL_BODY_END: bool = false;
 
     fn head(&mut self, _status: StatusCode, headers: &mut HeaderMap) {
-        if let Some(fields) = self.0.take() {
-            fields.write(headers);
+        match mem::replace(&mut self.0, Told::Nothing) {
+            Told::Nothing => {}
+            Told::One(limits, level) => {
+                if let Some((policy, level)) = limits.fields_of_one(&level) {
+                    headers.append(POLICY, policy);
+                    headers.append(LEVEL, level);
+                }
+            }
+            Told::All(fields) => fields.write(headers),
         }
     }
 }

@@ -98,6 +98,7 @@ impl Rule {
 
     /// Adds the buckets that a request is counted in; `true` where those are all of its
     /// quotas, as they are.
+    #[inline]
     pub(crate) fn charge<'a>(
         &'a self,
         head: &'a Parts,

@@ -58,10 +58,6 @@ where
 
 /// A decision, or one that is on its way.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a box would be an allocation for every request"
-)]
 pub enum Answer<W> {
     /// Decided.
     Ready(Result<Decision, StoreError>),

@@ -32,6 +32,7 @@ impl Set {
     };
 
     /// The state of a subject; what the floor says where it has no place.
+    #[inline]
     pub(super) fn find(&self, tag: u32) -> Found {
         // All are compared, which is a few vector instructions.
         let bits = self.tags.iter().enumerate();
@@ -46,6 +47,7 @@ impl Set {
     }
 
     /// Keeps the state of a subject, which was found just now under the same lock.
+    #[inline]
     pub(super) fn keep(&mut self, tag: u32, found: &Found, state: u64, quota: &Quota, now: u64) {
         let place = found.place.unwrap_or_else(|| self.make_place(quota, now));
         self.tags[place] = tag;
