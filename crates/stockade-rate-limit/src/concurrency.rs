@@ -8,10 +8,10 @@ mod wait;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue, StatusCode, request::Parts};
+use http::{HeaderMap, StatusCode, request::Parts};
 use stockade_core::{Check, Guard, Hold};
 
-use rules::Rules;
+use rules::{OwnPolicy, Places, Rules};
 use stats::Counted;
 
 use crate::{MemoryPermits, Patience, PermitAnswer, PermitStore, fields::POLICY};
@@ -129,14 +129,14 @@ where
     type Wait = ConcurrencyWait<P>;
 
     fn check(&self, head: &Parts) -> Check<Self::Pass, Self::Wait> {
-        let places = match self.rules.places(head) {
-            Ok(places) => places,
-            Err(missing) => return Check::Refuse(missing.refusal()),
-        };
+        let mut places = Places::new();
+        if let Err(missing) = self.rules.places(head, &mut places) {
+            return Check::Refuse(missing.refusal());
+        }
         if places.is_empty() {
             return Check::Pass(Admitted::uncounted());
         }
-        let policy = self.rules.policy(&places);
+        let policy = self.rules.own_policy(&places);
         match self.store.acquire(&places, self.patience) {
             PermitAnswer::Ready(Ok(permit)) => {
                 Check::Pass(Admitted::new(permit, policy, &self.rules))
@@ -174,15 +174,15 @@ pub struct Admitted<P>(Option<Permitted<P>>);
 struct Permitted<P> {
     // Freed before the gauge goes down.
     _permit: P,
-    _in_use: Counted,
-    policy: HeaderValue,
+    in_use: Counted,
+    policy: OwnPolicy,
 }
 
 impl<P> Admitted<P> {
-    fn new(permit: P, policy: HeaderValue, rules: &Rules) -> Self {
+    fn new(permit: P, policy: OwnPolicy, rules: &Arc<Rules>) -> Self {
         Self(Some(Permitted {
             _permit: permit,
-            _in_use: rules.counters.admitted(),
+            in_use: Counted::admitted(rules),
             policy,
         }))
     }
@@ -196,7 +196,8 @@ impl<P> Admitted<P> {
 impl<P> Hold for Admitted<P> {
     fn head(&mut self, _status: StatusCode, headers: &mut HeaderMap) {
         if let Some(permitted) = &self.0 {
-            headers.append(POLICY, permitted.policy.clone());
+            let rules = permitted.in_use.rules();
+            headers.append(POLICY, rules.policy(&permitted.policy));
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The limits of one guard, and what clients are told of them.
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{num::NonZeroU32, time::Duration};
 
 use http::{HeaderValue, request::Parts};
+use smallvec::SmallVec;
 use stockade_core::{Refusal, RefusalKind, Violation};
 
 use super::{ConcurrencyLimit, fields, stats::Counters};
@@ -17,8 +18,14 @@ pub(super) struct Rules {
     limits: Vec<ConcurrencyLimit>,
     /// The `RateLimit-Policy` of a request that is counted by all limits as they are.
     policy: HeaderValue,
-    pub(super) counters: Arc<Counters>,
+    pub(super) counters: Counters,
 }
+
+/// The places of one request.
+pub(super) type Places<'a> = SmallVec<[Place<'a>; 2]>;
+
+/// What a request is told that is not counted by all limits as they are.
+pub(super) type OwnPolicy = Option<Box<HeaderValue>>;
 
 /// A place that was asked for: by which limit, and how many of them there are.
 #[derive(Clone, Copy, Debug)]
@@ -37,17 +44,22 @@ impl Rules {
         Self {
             policy: fields::policy(all),
             limits,
-            counters: Arc::default(),
+            counters: Counters::default(),
         }
     }
 
-    /// The places that a request needs.
-    pub(super) fn places<'a>(&'a self, head: &'a Parts) -> Result<Vec<Place<'a>>, Missing> {
-        let mut places = Vec::with_capacity(self.limits.len());
+    /// Adds the places that a request needs.
+    pub(super) fn places<'a>(
+        &'a self,
+        head: &'a Parts,
+        places: &mut Places<'a>,
+    ) -> Result<(), Missing> {
         for limit in &self.limits {
-            places.extend(limit.place(head)?);
+            if let Some(place) = limit.place(head)? {
+                places.push(place);
+            }
         }
-        Ok(places)
+        Ok(())
     }
 
     /// What is kept of the places while a request waits.
@@ -64,22 +76,24 @@ impl Rules {
         places.iter().map(asked).collect()
     }
 
-    /// The `RateLimit-Policy` of a request that needs these places.
-    pub(super) fn policy(&self, places: &[Place<'_>]) -> HeaderValue {
+    /// The `RateLimit-Policy` of a request that needs these places, where it is a policy of
+    /// its own.
+    pub(super) fn own_policy(&self, places: &[Place<'_>]) -> OwnPolicy {
         let all = self.limits.iter().map(ConcurrencyLimit::max);
         if all.eq(places.iter().map(Place::max)) {
-            return self.policy.clone();
+            return None;
         }
-        fields::policy(places.iter().map(|place| (place.limit(), place.max())))
+        let places = places.iter().map(|place| (place.limit(), place.max()));
+        Some(Box::new(fields::policy(places)))
+    }
+
+    /// The policy that a request is told.
+    pub(super) fn policy(&self, own: &OwnPolicy) -> HeaderValue {
+        own.as_deref().unwrap_or(&self.policy).clone()
     }
 
     /// The refusal of a request that got no permit.
-    pub(super) fn refusal(
-        &self,
-        none: &NoPermit,
-        asked: &[Asked],
-        policy: &HeaderValue,
-    ) -> Refusal {
+    pub(super) fn refusal(&self, none: &NoPermit, asked: &[Asked], policy: &OwnPolicy) -> Refusal {
         let Asked { limit, max } = match none {
             NoPermit::Full { place } => asked[(*place).min(asked.len() - 1)],
             NoPermit::Failed(error) => {
@@ -108,7 +122,7 @@ impl Rules {
         .with_code("CONCURRENCY_LIMIT")
         .retry_after(RETRY_AFTER)
         .with_violation(violation)
-        .with_header(POLICY, policy.clone())
+        .with_header(POLICY, self.policy(policy))
         .with_header(LEVEL, fields::none_left(limit.name()))
     }
 }

@@ -5,6 +5,8 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use super::rules::Rules;
+
 /// What a [`Concurrency`](crate::Concurrency) guard has seen, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -49,29 +51,36 @@ impl Counters {
     pub(super) fn failed(&self) {
         self.failed.fetch_add(1, Ordering::Relaxed);
     }
-
-    pub(super) fn admitted(self: &Arc<Self>) -> Counted {
-        self.admitted.fetch_add(1, Ordering::Relaxed);
-        Counted::new(self, |counters| &counters.in_use)
-    }
-
-    pub(super) fn waiting(self: &Arc<Self>) -> Counted {
-        Counted::new(self, |counters| &counters.waiting)
-    }
 }
 
 /// Counts itself for as long as it lives.
 #[derive(Debug)]
 pub(super) struct Counted {
-    counters: Arc<Counters>,
+    rules: Arc<Rules>,
     gauge: fn(&Counters) -> &AtomicU64,
 }
 
 impl Counted {
-    fn new(counters: &Arc<Counters>, gauge: fn(&Counters) -> &AtomicU64) -> Self {
-        gauge(counters).fetch_add(1, Ordering::Relaxed);
+    /// A request that was let in.
+    pub(super) fn admitted(rules: &Arc<Rules>) -> Self {
+        rules.counters.admitted.fetch_add(1, Ordering::Relaxed);
+        Self::new(rules, |counters| &counters.in_use)
+    }
+
+    /// A request that waits.
+    pub(super) fn waiting(rules: &Arc<Rules>) -> Self {
+        Self::new(rules, |counters| &counters.waiting)
+    }
+
+    /// The rules in whose counters it is.
+    pub(super) fn rules(&self) -> &Arc<Rules> {
+        &self.rules
+    }
+
+    fn new(rules: &Arc<Rules>, gauge: fn(&Counters) -> &AtomicU64) -> Self {
+        gauge(&rules.counters).fetch_add(1, Ordering::Relaxed);
         Self {
-            counters: Arc::clone(counters),
+            rules: Arc::clone(rules),
             gauge,
         }
     }
@@ -79,6 +88,6 @@ impl Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        (self.gauge)(&self.counters).fetch_sub(1, Ordering::Relaxed);
+        (self.gauge)(&self.rules.counters).fetch_sub(1, Ordering::Relaxed);
     }
 }

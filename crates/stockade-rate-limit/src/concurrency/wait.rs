@@ -8,13 +8,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::HeaderValue;
 use pin_project_lite::pin_project;
 use stockade_core::Refusal;
 
 use super::{
     Admitted,
-    rules::{Asked, Rules},
+    rules::{Asked, OwnPolicy, Rules},
     stats::Counted,
 };
 use crate::PermitStore;
@@ -28,9 +27,8 @@ pin_project! {
         #[pin]
         permit: P::Wait,
         asked: Vec<Asked>,
-        policy: HeaderValue,
-        rules: Arc<Rules>,
-        _waiting: Counted,
+        policy: OwnPolicy,
+        waiting: Counted,
     }
 }
 
@@ -41,15 +39,14 @@ where
     pub(super) fn new(
         permit: P::Wait,
         asked: Vec<Asked>,
-        policy: HeaderValue,
+        policy: OwnPolicy,
         rules: &Arc<Rules>,
     ) -> Self {
         Self {
             permit,
             asked,
             policy,
-            rules: Arc::clone(rules),
-            _waiting: rules.counters.waiting(),
+            waiting: Counted::waiting(rules),
         }
     }
 }
@@ -62,9 +59,10 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let rules = this.waiting.rules();
         Poll::Ready(match ready!(this.permit.poll(cx)) {
-            Ok(permit) => Ok(Admitted::new(permit, this.policy.clone(), this.rules)),
-            Err(none) => Err(this.rules.refusal(&none, this.asked, this.policy)),
+            Ok(permit) => Ok(Admitted::new(permit, this.policy.take(), rules)),
+            Err(none) => Err(rules.refusal(&none, this.asked, this.policy)),
         })
     }
 }

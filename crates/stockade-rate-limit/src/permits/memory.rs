@@ -9,6 +9,7 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
+use smallvec::SmallVec;
 use tokio::{
     sync::oneshot,
     time::{Sleep, sleep},
@@ -65,7 +66,7 @@ impl PermitStore for MemoryPermits {
         places: &[Place<'_>],
         patience: Option<Patience>,
     ) -> PermitAnswer<MemoryPermit, MemoryWait> {
-        let wanted: Box<[Wanted]> = places.iter().map(Place::wanted).collect();
+        let wanted: SmallVec<[Wanted; 1]> = places.iter().map(Place::wanted).collect();
         let mut state = self.0.lock();
         let full = match state.take(&wanted) {
             Ok(()) => {
@@ -77,6 +78,7 @@ impl PermitStore for MemoryPermits {
             }
             Err(place) => place,
         };
+        let wanted = wanted.into_boxed_slice();
         let ticket = patience.and_then(|patience| {
             let (sender, permit) = oneshot::channel();
             let ticket = state.queue(full, wanted.clone(), sender, patience.max_waiters)?;
@@ -117,18 +119,23 @@ impl fmt::Debug for MemoryPermits {
 /// The places of one request; freed when this is dropped.
 pub struct MemoryPermit {
     shared: Arc<Shared>,
-    places: Box<[Wanted]>,
+    /// One is the usual case, and needs no allocation.
+    places: SmallVec<[Wanted; 1]>,
 }
 
 impl Drop for MemoryPermit {
     fn drop(&mut self) {
         let served = self.shared.lock().free(&self.places);
+        if served.is_empty() {
+            return;
+        }
         // All of them are permits before the first is sent, so that a waker that panics
         // loses no place.
         let permits: Vec<_> = served
             .into_iter()
             .map(|Served { handle, places }| {
                 let shared = Arc::clone(&self.shared);
+                let places = places.into_vec().into();
                 (handle, MemoryPermit { shared, places })
             })
             .collect();

@@ -102,6 +102,9 @@ impl<W> Places<W> {
                 contested.push(place.key);
             }
         }
+        if contested.is_empty() {
+            return Vec::new();
+        }
         self.serve(contested)
     }
 
