@@ -2,11 +2,13 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicU64, Ordering::Relaxed},
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, request::Parts};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, request::Parts, uri::PathAndQuery,
+};
 use http_body::Frame;
 use stockade_core::{ClientIp, MatchedRoute, RequestContext, RequestId, Timestamp};
 
@@ -25,41 +27,142 @@ pub(crate) enum Outcome {
     ClientLeft,
 }
 
-impl Outcome {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::ClientLeft => "client_left",
-        }
-    }
-}
-
-/// Where a request went.
+/// Where a request went, as far as nobody has said it in the context.
 #[derive(Debug)]
 pub(crate) enum Place {
     Route(MatchedRoute),
     /// No route is known.
-    Path(Uri),
+    Path(Option<PathAndQuery>),
 }
 
-/// What is known of a request. Its record is written when it is dropped, so there is one
-/// whatever happens.
+/// Whose request it is.
 #[derive(Debug)]
-pub(crate) struct Exchange {
+pub(crate) enum Caller {
+    Known(RequestContext),
+    /// Nobody has said who the peer is.
+    Nobody(RequestId),
+}
+
+/// What is known of a request, in one place that its body shares with the response's:
+/// neither is larger than a pointer for it while they travel through other layers.
+#[derive(Debug)]
+pub(crate) struct Facts {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) id: RequestId,
-    pub(crate) client: Option<ClientIp>,
-    pub(crate) context: Option<RequestContext>,
+    pub(crate) caller: Caller,
     pub(crate) method: Method,
     pub(crate) place: Place,
     pub(crate) user_agent: Option<HeaderValue>,
     pub(crate) started: Timestamp,
-    pub(crate) first_byte: Option<Timestamp>,
+    first_byte: AtomicU64,
+    ended: AtomicU64,
+    bytes_in: AtomicU64,
+    /// Written by the response alone.
+    bytes_out: AtomicU64,
+}
+
+/// No moment, in nanoseconds.
+const NOT_YET: u64 = 0;
+
+fn moment(nanos: &AtomicU64) -> Option<Timestamp> {
+    let nanos = nanos.load(Relaxed);
+    (nanos != NOT_YET).then(|| Timestamp::from_nanos(nanos))
+}
+
+impl Facts {
+    fn of(shared: &Arc<Shared>, head: &mut Parts) -> Self {
+        let caller = caller(head);
+        Self {
+            place: place(&caller, head),
+            method: head.method.clone(),
+            user_agent: (shared.user_agent)
+                .then(|| head.headers.get(http::header::USER_AGENT).cloned())
+                .flatten(),
+            started: shared.log.now(),
+            first_byte: AtomicU64::new(NOT_YET),
+            ended: AtomicU64::new(NOT_YET),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            shared: Arc::clone(shared),
+            caller,
+        }
+    }
+
+    /// When the first byte of the response went out.
+    pub(crate) fn first_byte(&self) -> Option<Timestamp> {
+        moment(&self.first_byte)
+    }
+
+    /// When it ended, where the clock was read for something else just then.
+    pub(crate) fn ended(&self) -> Option<Timestamp> {
+        moment(&self.ended)
+    }
+
+    pub(crate) fn bytes_out(&self) -> u64 {
+        self.bytes_out.load(Relaxed)
+    }
+
+    pub(crate) fn bytes_in(&self) -> u64 {
+        self.bytes_in.load(Relaxed)
+    }
+
+    /// The inner service has read so much more of the request's body.
+    pub(crate) fn read(&self, bytes: u64) {
+        self.bytes_in.fetch_add(bytes, Relaxed);
+    }
+
+    pub(crate) fn context(&self) -> Option<&RequestContext> {
+        match &self.caller {
+            Caller::Known(context) => Some(context),
+            Caller::Nobody(_) => None,
+        }
+    }
+
+    pub(crate) fn id(&self) -> RequestId {
+        match &self.caller {
+            Caller::Known(context) => context.id(),
+            Caller::Nobody(id) => *id,
+        }
+    }
+
+    pub(crate) fn client(&self) -> Option<ClientIp> {
+        self.context().map(RequestContext::client)
+    }
+}
+
+fn place(caller: &Caller, head: &Parts) -> Place {
+    let told = match caller {
+        Caller::Known(context) => context.route().is_some(),
+        Caller::Nobody(_) => false,
+    };
+    if told {
+        return Place::Path(None);
+    }
+    match MatchedRoute::of(&head.extensions) {
+        Some(route) => Place::Route(route.clone()),
+        None => Place::Path(head.uri.path_and_query().cloned()),
+    }
+}
+
+fn caller(head: &mut Parts) -> Caller {
+    if let Some(context) = RequestContext::of(&head.extensions) {
+        return Caller::Known(context.clone());
+    }
+    let Some(client) = ClientIp::of(&head.extensions) else {
+        return Caller::Nobody(RequestId::next());
+    };
+    // Without a context the layers inside would have nowhere to leave a verdict.
+    let own = RequestContext::new(RequestId::next(), client);
+    head.extensions.insert(own.clone());
+    Caller::Known(own)
+}
+
+/// A request on its way. Its record is written when this is dropped, so there is one
+/// whatever happens.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) facts: Arc<Facts>,
     pub(crate) status: Option<StatusCode>,
-    pub(crate) grpc_status: Option<u64>,
-    pub(crate) bytes_in: Option<Arc<AtomicU64>>,
-    pub(crate) bytes_out: u64,
+    pub(crate) grpc_status: Option<u16>,
     pub(crate) outcome: Outcome,
     /// What the outcome is between two calls of the inner service.
     resting: Outcome,
@@ -68,37 +171,12 @@ pub(crate) struct Exchange {
 impl Exchange {
     /// Begins with a call of the inner service: if that panics, the request has failed.
     pub(crate) fn begin(shared: &Arc<Shared>, head: &mut Parts) -> Self {
-        let client = ClientIp::of(&head.extensions);
-        let mut context = RequestContext::of(&head.extensions).cloned();
-        if let (None, Some(client)) = (&context, client) {
-            // Without a context the layers inside would have nowhere to leave a verdict.
-            let own = RequestContext::new(RequestId::next(), client);
-            head.extensions.insert(own.clone());
-            context = Some(own);
-        }
         Self {
-            id: context
-                .as_ref()
-                .map_or_else(RequestId::next, RequestContext::id),
-            client,
-            context,
-            method: head.method.clone(),
-            place: match MatchedRoute::of(&head.extensions) {
-                Some(route) => Place::Route(route.clone()),
-                None => Place::Path(head.uri.clone()),
-            },
-            user_agent: (shared.user_agent)
-                .then(|| head.headers.get(http::header::USER_AGENT).cloned())
-                .flatten(),
-            started: shared.log.now(),
-            first_byte: None,
+            facts: Arc::new(Facts::of(shared, head)),
             status: None,
             grpc_status: None,
-            bytes_in: None,
-            bytes_out: 0,
             outcome: Outcome::Failed,
             resting: Outcome::ClientLeft,
-            shared: Arc::clone(shared),
         }
     }
 
@@ -138,20 +216,22 @@ impl Exchange {
         }
     }
 
-    pub(crate) fn frame(&mut self, frame: &Frame<Bytes>) {
+    /// Takes note of a frame, the response's last one or not.
+    pub(crate) fn frame(&mut self, frame: &Frame<Bytes>, last: bool) {
         if let Some(data) = frame.data_ref() {
-            if self.first_byte.is_none() {
-                self.first_byte = Some(self.shared.log.now());
+            let facts = &*self.facts;
+            if facts.first_byte.load(Relaxed) == NOT_YET {
+                let now = facts.shared.log.now().as_nanos();
+                facts.first_byte.store(now, Relaxed);
+                if last {
+                    facts.ended.store(now, Relaxed);
+                }
             }
-            self.bytes_out += data.len() as u64;
+            let before = facts.bytes_out();
+            facts.bytes_out.store(before + data.len() as u64, Relaxed);
         } else if let Some(trailers) = frame.trailers_ref() {
             self.trailers(trailers);
         }
-    }
-
-    pub(crate) fn bytes_in(&self) -> u64 {
-        let count = self.bytes_in.as_ref();
-        count.map_or(0, |count| count.load(Ordering::Relaxed))
     }
 }
 

@@ -32,6 +32,14 @@ pin_project! {
 /// Waits until the log has room, or long enough.
 type Wait = Pin<Box<dyn Future<Output = Result<(), tokio::time::error::Elapsed>> + Send>>;
 
+/// A request at the door.
+struct Waiting<S, B> {
+    wait: Wait,
+    request: Request<B>,
+    inner: S,
+}
+
+// What is rare is boxed, so that it makes the future of no other request larger.
 pin_project! {
     #[project = StateProj]
     enum State<S, B>
@@ -39,12 +47,10 @@ pin_project! {
         S: Service<Request<RequestBody<B>>>,
     {
         Refused {
-            response: Option<Response<Bytes>>,
+            response: Option<Box<Response<Bytes>>>,
         },
         Waiting {
-            wait: Wait,
-            request: Option<Request<B>>,
-            inner: S,
+            waiting: Option<Box<Waiting<S, B>>>,
         },
         Running {
             #[pin]
@@ -62,17 +68,17 @@ where
     }
 
     pub(crate) fn waiting(wait: Wait, request: Request<B>, inner: S, exchange: Exchange) -> Self {
-        let request = Some(request);
-        let state = State::Waiting {
+        let waiting = Waiting {
             wait,
             request,
             inner,
         };
-        Self::new(state, exchange)
+        let waiting = Some(Box::new(waiting));
+        Self::new(State::Waiting { waiting }, exchange)
     }
 
     pub(crate) fn refused(response: Response<Bytes>, exchange: Exchange) -> Self {
-        let response = Some(response);
+        let response = Some(Box::new(response));
         Self::new(State::Refused { response }, exchange)
     }
 
@@ -94,25 +100,24 @@ where
     type Output = Result<Response<ResponseBody<R>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        const ONCE: &str = "polled after it was ready";
         let mut this = self.project();
-        let exchange = this.exchange.as_mut().expect("polled after it was ready");
+        let exchange = this.exchange.as_mut().expect(ONCE);
         loop {
             let next = match this.state.as_mut().project() {
                 StateProj::Refused { response } => {
-                    let response = response.take().expect("polled after it was ready");
-                    let exchange = this.exchange.take().expect("it was just there");
+                    let response = response.take().expect(ONCE);
+                    let exchange = this.exchange.take().expect(ONCE);
                     return Poll::Ready(Ok(
                         response.map(|bytes| ResponseBody::refusal(bytes, exchange))
                     ));
                 }
-                StateProj::Waiting {
-                    wait,
-                    request,
-                    inner,
-                } => {
+                StateProj::Waiting { waiting } => {
                     // Whoever has waited long enough is let in as well.
-                    let _ = ready!(wait.as_mut().poll(cx));
-                    let request = request.take().expect("polled after it was ready");
+                    let _ = ready!(waiting.as_mut().expect(ONCE).wait.as_mut().poll(cx));
+                    let Waiting {
+                        request, mut inner, ..
+                    } = *waiting.take().expect(ONCE);
                     let request = request.map(|body| RequestBody::new(body, exchange));
                     State::Running {
                         future: exchange.run(|| inner.call(request)),
@@ -120,7 +125,7 @@ where
                 }
                 StateProj::Running { future } => {
                     let result = ready!(exchange.run(|| future.poll(cx)));
-                    let mut exchange = this.exchange.take().expect("it was just there");
+                    let mut exchange = this.exchange.take().expect(ONCE);
                     return Poll::Ready(match result {
                         Ok(response) => {
                             exchange.head(response.status(), response.headers());

@@ -136,6 +136,7 @@ mod line;
 mod log;
 mod log_line;
 mod overflow;
+mod recent;
 mod record;
 mod redact;
 mod request_body;

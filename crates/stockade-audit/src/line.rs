@@ -4,14 +4,14 @@ use std::{
     cell::Cell,
     fmt::{self, Display, Write},
     net::{IpAddr, Ipv4Addr},
-    time::Duration,
 };
 
 use stockade_core::{ClientIp, Timestamp};
 
 use crate::{
     escape::push_escaped,
-    redact::{is_plain, redact},
+    recent,
+    redact::{is_plain, is_short_and_plain, redact},
     timestamp::push_rfc3339,
 };
 
@@ -46,24 +46,35 @@ thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
+/// Most lines are no longer.
+const USUAL: usize = 1_024;
+
 /// A record, without the number and the brace that end it.
 #[derive(Debug)]
 pub(crate) struct Line(Vec<u8>);
 
 impl Line {
     pub(crate) fn new(at: Timestamp, level: Level, message: &'static str) -> Self {
-        let mut line = Self(SCRATCH.try_with(Cell::take).unwrap_or_default());
-        line.raw("{\"timestamp\":\"");
-        push_rfc3339(&mut line.0, at);
-        line.raw("\"");
+        let mut line = Self::begin(at, "\"");
         line.word(field!("level"), level.as_str());
         line.word(field!("message"), message);
         line
     }
 
+    /// A line whose level and message stand in one text with the quote before them.
+    #[inline(always)]
+    pub(crate) fn begin(at: Timestamp, level_and_message: &'static str) -> Self {
+        let mut line = Self(SCRATCH.try_with(Cell::take).unwrap_or_default());
+        line.0.reserve(USUAL);
+        line.raw("{\"timestamp\":\"");
+        push_rfc3339(&mut line.0, at);
+        line.raw(level_and_message);
+        line
+    }
+
     // Inlined, so that a name of known length is written in place.
     #[inline(always)]
-    fn raw(&mut self, text: &str) {
+    pub(crate) fn raw(&mut self, text: &str) {
         self.0.extend_from_slice(text.as_bytes());
     }
 
@@ -93,26 +104,37 @@ impl Line {
         self.quoted(text, limit);
     }
 
-    /// A text that two fields have.
+    /// A text that many records have, so that it is judged once and not for each.
     #[inline(always)]
-    pub(crate) fn texts(&mut self, fields: [&'static str; 2], text: &str, limit: usize) {
+    pub(crate) fn known(&mut self, field: &'static str, text: &str, limit: usize) {
+        self.raw(field);
+        self.known_quoted(text, limit);
+    }
+
+    /// A text that many records have, in two fields of each.
+    #[inline(always)]
+    pub(crate) fn known_twice(&mut self, fields: [&'static str; 2], text: &str, limit: usize) {
         let [first, second] = fields;
         self.raw(first);
         let start = self.0.len();
-        self.quoted(text, limit);
+        self.known_quoted(text, limit);
         let end = self.0.len();
         self.raw(second);
         self.0.extend_from_within(start..end);
     }
 
-    fn quoted(&mut self, text: &str, limit: usize) {
-        self.0.push(b'"');
-        if text.len() <= limit && is_plain(text) {
+    fn known_quoted(&mut self, text: &str, limit: usize) {
+        if text.len() <= limit && is_short_and_plain(text) {
+            self.0.push(b'"');
             self.raw(text);
+            self.0.push(b'"');
         } else {
-            push_escaped(&mut self.0, &redact(text, limit));
+            recent::push(&mut self.0, text, limit, push_quoted);
         }
-        self.0.push(b'"');
+    }
+
+    fn quoted(&mut self, text: &str, limit: usize) {
+        push_quoted(&mut self.0, text, limit);
     }
 
     #[inline(always)]
@@ -121,22 +143,37 @@ impl Line {
         self.digits(number);
     }
 
+    #[inline(always)]
     fn digits(&mut self, number: u64) {
-        match u8::try_from(number) {
-            // Most numbers are none.
-            Ok(digit @ 0..=9) => self.0.push(b'0' + digit),
-            _ => self.raw(itoa::Buffer::new().format(number)),
+        match SMALL.get(number as usize) {
+            // Most numbers are small.
+            Some(small) => self.small(small, 1),
+            None => self.raw(itoa::Buffer::new().format(number)),
         }
     }
 
-    /// Milliseconds, to three digits after the point.
+    /// The digits of a small number, without so many bytes of what is after them.
     #[inline(always)]
-    pub(crate) fn millis(&mut self, field: &'static str, duration: Duration) {
-        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        self.number(field, micros / 1_000);
-        let part = micros % 1_000;
-        let [a, b, c] = [part / 100, part / 10 % 10, part % 10].map(|digit| b'0' + digit as u8);
-        self.0.extend_from_slice(&[b'.', a, b, c]);
+    fn small(&mut self, small: &Small, without: usize) {
+        let end = self.0.len() + usize::from(small.length) - without;
+        self.0.extend_from_slice(&small.text);
+        self.0.truncate(end);
+    }
+
+    /// Milliseconds from a moment to another, to three digits after the point.
+    #[inline(always)]
+    pub(crate) fn millis(&mut self, field: &'static str, from: Timestamp, to: Timestamp) {
+        let micros = to.as_nanos().saturating_sub(from.as_nanos()) / 1_000;
+        self.raw(field);
+        match SMALL.get((micros / 1_000) as usize) {
+            Some(small) => self.small(small, 0),
+            None => {
+                self.digits(micros / 1_000);
+                self.0.push(b'.');
+            }
+        }
+        self.0
+            .extend_from_slice(&three_digits((micros % 1_000) as u32));
     }
 
     #[inline(always)]
@@ -160,24 +197,66 @@ impl Line {
 
     /// What `Display` writes, for a tenth of what that costs.
     fn address(&mut self, address: Ipv4Addr) {
-        let (mut text, mut length) = ([b'"'; 17], 0);
+        // Each octet leaves its dot where the next one begins, and the last one a quote.
+        let (mut text, mut length) = ([b'"'; 18], 1);
         for octet in address.octets() {
-            for (digit, least) in [(octet / 100, 100), (octet / 10 % 10, 10), (octet % 10, 0)] {
-                if octet >= least {
-                    length += 1;
-                    text[length] = b'0' + digit;
-                }
-            }
-            length += 1;
-            text[length] = b'.';
+            let small = &SMALL[usize::from(octet)];
+            text[length..length + 4].copy_from_slice(&small.text);
+            length += usize::from(small.length);
         }
+        text[length - 1] = b'"';
         self.0.extend_from_slice(&text[..length]);
-        self.0.push(b'"');
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+}
+
+fn push_quoted(out: &mut Vec<u8>, text: &str, limit: usize) {
+    out.push(b'"');
+    if text.len() <= limit && is_plain(text) {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        push_escaped(out, &redact(text, limit));
+    }
+    out.push(b'"');
+}
+
+/// The digits of a small number and a dot.
+#[derive(Clone, Copy)]
+struct Small {
+    text: [u8; 4],
+    length: u8,
+}
+
+static SMALL: [Small; 1_000] = {
+    let dots = [b'.'; 4];
+    let mut all = [Small {
+        text: dots,
+        length: 0,
+    }; 1_000];
+    let mut number = 0;
+    while number < all.len() {
+        let [a, b, c] = three_digits(number as u32);
+        let (text, length) = match number {
+            0..10 => ([c, b'.', b'.', b'.'], 2),
+            10..100 => ([b, c, b'.', b'.'], 3),
+            _ => ([a, b, c, b'.'], 4),
+        };
+        all[number] = Small { text, length };
+        number += 1;
+    }
+    all
+};
+
+/// The digits of a number under a thousand.
+pub(crate) const fn three_digits(number: u32) -> [u8; 3] {
+    [
+        b'0' + (number / 100) as u8,
+        b'0' + (number / 10 % 10) as u8,
+        b'0' + (number % 10) as u8,
+    ]
 }
 
 /// Writes text straight into the buffer.
@@ -201,6 +280,8 @@ impl Drop for Line {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -231,7 +312,9 @@ mod tests {
         fn numbers_are_read_back(number in any::<u64>(), micros in 0_u64..1 << 50) {
             let line = line(|line| {
                 line.number(field!("number"), number);
-                line.millis(field!("millis"), Duration::from_micros(micros));
+                let from = Timestamp::from_secs(1);
+                let to = from + Duration::from_micros(micros);
+                line.millis(field!("millis"), from, to);
             });
             prop_assert_eq!(&line["number"], number);
             let millis = line["millis"].as_f64().unwrap();
@@ -243,10 +326,14 @@ mod tests {
         fn any_texts_make_one_object(first in any::<String>(), second in any::<String>()) {
             let line = line(|line| {
                 line.text(field!("a"), &first, 100);
-                line.texts([field!("b"), field!("c")], &second, 100);
+                line.known_twice([field!("b"), field!("c")], &second, 100);
+                line.known(field!("d"), &second, 100);
+                line.text(field!("e"), &second, 100);
             });
-            prop_assert_eq!(&line["b"], &line["c"]);
-            prop_assert_eq!(line.as_object().unwrap().len(), 6);
+            for known in ["b", "c", "d"] {
+                prop_assert_eq!(&line[known], &line["e"]);
+            }
+            prop_assert_eq!(line.as_object().unwrap().len(), 8);
         }
     }
 }

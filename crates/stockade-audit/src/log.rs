@@ -87,8 +87,11 @@ impl AuditLog {
     }
 
     pub(crate) fn admission(&self) -> Admission {
-        let all = self.journals().map(Journal::admission);
-        all.max().unwrap_or(Admission::Go)
+        let requests = self.requests.admission();
+        match &self.events {
+            Some(events) => requests.max(events.admission()),
+            None => requests,
+        }
     }
 
     /// Ends when there is room in all journals, or nobody wants to wait any longer.

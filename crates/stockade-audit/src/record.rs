@@ -1,10 +1,10 @@
 //! The record of a request.
 
-use http::StatusCode;
+use http::{Method, StatusCode, uri::PathAndQuery};
 use stockade_core::{RequestContext, Verdict};
 
 use crate::{
-    exchange::{Exchange, Outcome, Place},
+    exchange::{Exchange, Facts, Outcome, Place},
     journal::Offence,
     line::{Level, Line, field},
 };
@@ -15,11 +15,12 @@ const NAME: usize = 128;
 
 /// Writes the record of a request that has ended.
 pub(crate) fn write(exchange: &Exchange) {
-    let verdict = exchange.context.as_ref().and_then(RequestContext::verdict);
-    let log = &exchange.shared.log;
+    let facts = &exchange.facts;
+    let verdict = facts.context().and_then(RequestContext::verdict);
+    let log = &facts.shared.log;
     if verdict.is_some() || is_security(exchange.status) {
         let status = exchange.status.map(|status| status.as_u16());
-        let offence = Offence::new(exchange.client, status, verdict.map_or("", reason));
+        let offence = Offence::new(facts.client(), status, verdict.map_or("", reason));
         log.refused(offence, || line(exchange, verdict));
     } else {
         log.request(&line(exchange, verdict));
@@ -61,31 +62,45 @@ fn summary(exchange: &Exchange, verdict: Option<&Verdict>) -> (Level, &'static s
 }
 
 fn line(exchange: &Exchange, verdict: Option<&Verdict>) -> Line {
-    let now = exchange.shared.log.now();
-    let (level, message) = summary(exchange, verdict);
-    let mut line = Line::new(now, level, message);
-    line.shown(field!("request_id"), exchange.id);
-    line.text(field!("method"), exchange.method.as_str(), NAME);
-    place(&mut line, &exchange.place);
-    line.client(field!("ip"), exchange.client);
-    let context = exchange.context.as_ref();
+    let facts = &*exchange.facts;
+    let now = facts.ended().unwrap_or_else(|| facts.shared.log.now());
+    let mut line = match summary(exchange, verdict) {
+        // Almost all records, so in one piece.
+        (Level::Info, "request completed") => {
+            Line::begin(now, r#"","level":"info","message":"request completed""#)
+        }
+        (level, message) => Line::new(now, level, message),
+    };
+    line.shown(field!("request_id"), facts.id());
+    match facts.method {
+        Method::POST => line.raw(r#","method":"POST""#),
+        Method::GET => line.raw(r#","method":"GET""#),
+        _ => line.text(field!("method"), facts.method.as_str(), NAME),
+    }
+    place(&mut line, facts);
+    line.client(field!("ip"), facts.client());
+    let context = facts.context();
     match context.and_then(RequestContext::principal) {
-        Some(principal) => line.text(field!("user"), principal.id(), NAME),
+        Some(principal) => line.known(field!("user"), principal.id(), NAME),
         None => line.null(field!("user")),
     }
     match exchange.status {
         Some(status) => line.number(field!("status"), status.as_u16().into()),
         None => line.null(field!("status")),
     }
-    line.millis(field!("latency_ms"), now - exchange.started);
-    if let Some(first_byte) = exchange.first_byte {
-        line.millis(field!("ttfb_ms"), first_byte - exchange.started);
+    line.millis(field!("latency_ms"), facts.started, now);
+    if let Some(first_byte) = facts.first_byte() {
+        line.millis(field!("ttfb_ms"), facts.started, first_byte);
     }
-    line.word(field!("outcome"), exchange.outcome.as_str());
-    line.number(field!("bytes_in"), exchange.bytes_in());
-    line.number(field!("bytes_out"), exchange.bytes_out);
+    match exchange.outcome {
+        Outcome::Completed => line.raw(r#","outcome":"completed""#),
+        Outcome::Failed => line.raw(r#","outcome":"failed""#),
+        Outcome::ClientLeft => line.raw(r#","outcome":"client_left""#),
+    }
+    line.number(field!("bytes_in"), facts.bytes_in());
+    line.number(field!("bytes_out"), facts.bytes_out());
     if let Some(status) = exchange.grpc_status {
-        line.number(field!("grpc_status"), status);
+        line.number(field!("grpc_status"), status.into());
     }
     if let Some(verdict) = verdict {
         line.word(field!("guard"), verdict.guard);
@@ -95,26 +110,30 @@ fn line(exchange: &Exchange, verdict: Option<&Verdict>) -> Line {
     if let Some(context) = context {
         model(&mut line, context);
     }
-    if let Some(agent) = &exchange.user_agent {
+    if let Some(agent) = &facts.user_agent {
         let agent = String::from_utf8_lossy(agent.as_bytes());
         line.text(field!("user_agent"), &agent, TEXT);
     }
     line
 }
 
-fn place(line: &mut Line, place: &Place) {
-    match place {
-        Place::Route(route) => {
-            line.texts([field!("path"), field!("route")], route.as_str(), TEXT);
+fn place(line: &mut Line, facts: &Facts) {
+    let told = facts.context().and_then(RequestContext::route);
+    match (told, &facts.place) {
+        (Some(route), _) | (None, Place::Route(route)) => {
+            line.known_twice([field!("path"), field!("route")], route.as_str(), TEXT);
         }
         // Without the query: its values are not for logs.
-        Place::Path(uri) => line.text(field!("path"), uri.path(), TEXT),
+        (None, Place::Path(path)) => {
+            let path = path.as_ref().map_or("", PathAndQuery::path);
+            line.text(field!("path"), path, TEXT);
+        }
     }
 }
 
 fn model(line: &mut Line, context: &RequestContext) {
     if let Some(model) = context.demand().and_then(|demand| demand.model.as_deref()) {
-        line.text(field!("model"), model, NAME);
+        line.known(field!("model"), model, NAME);
     }
     if let Some(usage) = context.usage() {
         line.number(field!("prompt_tokens"), usage.prompt_tokens);

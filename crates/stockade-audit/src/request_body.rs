@@ -3,10 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -14,7 +11,7 @@ use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Facts};
 
 pin_project! {
     /// A request's body whose bytes are counted as the inner service reads them.
@@ -24,7 +21,7 @@ pin_project! {
         #[pin]
         inner: B,
         // None where there is nothing to count.
-        count: Option<Arc<AtomicU64>>,
+        count: Option<Arc<Facts>>,
     }
 }
 
@@ -32,9 +29,8 @@ impl<B> RequestBody<B>
 where
     B: Body,
 {
-    pub(crate) fn new(inner: B, exchange: &mut Exchange) -> Self {
-        let count = (!inner.is_end_stream()).then(Arc::default);
-        exchange.bytes_in.clone_from(&count);
+    pub(crate) fn new(inner: B, exchange: &Exchange) -> Self {
+        let count = (!inner.is_end_stream()).then(|| Arc::clone(&exchange.facts));
         Self { inner, count }
     }
 }
@@ -59,9 +55,9 @@ where
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
         let frame = ready!(this.inner.poll_frame(cx));
-        if let (Some(count), Some(Ok(frame))) = (this.count, &frame) {
+        if let (Some(facts), Some(Ok(frame))) = (this.count, &frame) {
             let length = frame.data_ref().map_or(0, |data| data.remaining() as u64);
-            count.fetch_add(length, Ordering::Relaxed);
+            facts.read(length);
         }
         Poll::Ready(frame)
     }

@@ -57,7 +57,7 @@ where
     fn new(kind: Kind<B>, mut exchange: Exchange) -> Self {
         // The server drops the body of an answer to HEAD unread, and need not poll one
         // that says it has ended.
-        let ended = exchange.method == Method::HEAD || kind.is_end_stream();
+        let ended = exchange.facts.method == Method::HEAD || kind.is_end_stream();
         if ended {
             exchange.complete();
         }
@@ -126,11 +126,11 @@ where
                 true
             }
             Some(Ok(frame)) => {
-                exchange.frame(frame);
                 // A server that knows the length need not ask again after the last byte,
                 // and many ask only for the end after the last frame.
                 let ended = this.kind.is_end_stream();
-                if ended || *this.expected == Some(exchange.bytes_out) {
+                exchange.frame(frame, ended);
+                if ended || *this.expected == Some(exchange.facts.bytes_out()) {
                     exchange.complete();
                 }
                 ended

@@ -49,7 +49,7 @@ where
         let mut exchange = Exchange::begin(&self.shared, &mut head);
         match self.shared.log.admission() {
             Admission::Go => {
-                let body = RequestBody::new(body, &mut exchange);
+                let body = RequestBody::new(body, &exchange);
                 let future = self.inner.call(Request::from_parts(head, body));
                 ResponseFuture::running(future, exchange)
             }

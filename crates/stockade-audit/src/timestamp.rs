@@ -4,6 +4,8 @@ use std::{cell::Cell, io::Write};
 
 use stockade_core::Timestamp;
 
+use crate::line::three_digits;
+
 /// Bytes of `2026-01-31T12:00:00`.
 const SECONDS: usize = 19;
 
@@ -27,13 +29,10 @@ pub(crate) fn push_rfc3339(out: &mut Vec<u8>, at: Timestamp) {
         }
     };
     out.extend_from_slice(&text);
-    let mut micros = *b".000000Z";
-    let mut rest = at.as_nanos() % 1_000_000_000 / 1_000;
-    for digit in micros[1..7].iter_mut().rev() {
-        *digit += (rest % 10) as u8;
-        rest /= 10;
-    }
-    out.extend_from_slice(&micros);
+    let micros = (at.as_nanos() % 1_000_000_000 / 1_000) as u32;
+    let [a, b, c] = three_digits(micros / 1_000);
+    let [d, e, f] = three_digits(micros % 1_000);
+    out.extend_from_slice(&[b'.', a, b, c, d, e, f, b'Z']);
 }
 
 fn calendar(second: u64) -> [u8; SECONDS] {

@@ -420,6 +420,55 @@ fn a_full_disk_is_said_and_survived() {
     assert!((2_001..=2_002).contains(&journal.stats().dropped));
 }
 
+/// Says to this test that it runs under a limit.
+const LIMITED: &str = "STOCKADE_AUDIT_LIMITED";
+
+// L03
+#[test]
+fn a_disk_that_fills_up_in_the_middle_of_a_batch_leaves_whole_lines() {
+    const NAME: &str = "a_disk_that_fills_up_in_the_middle_of_a_batch_leaves_whole_lines";
+    if std::env::var_os(LIMITED).is_some() {
+        return outgrow_the_disk();
+    }
+    // A limit on the size of files is a disk without room, for one process alone.
+    let limited = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 2048; exec \"$@\"", "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", NAME])
+        .env(LIMITED, "1")
+        .output()
+        .unwrap();
+    assert!(limited.status.success(), "{limited:?}");
+}
+
+fn outgrow_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.log");
+    let journal = journal(FileSink::open(&path).unwrap()).start().unwrap();
+    let log = AuditLog::new(journal.clone());
+    let until = Instant::now() + LONG;
+    let mut events = 0;
+    while !journal.stats().failing {
+        assert!(Instant::now() < until, "{events} events fit");
+        (0..500).for_each(|count| event(&log, events + count));
+        events += 500;
+        while log.flush(Duration::from_millis(50)).is_err() && !journal.stats().failing {}
+    }
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.ends_with('\n'), "a line is torn");
+    assert!(journal.stats().last_error.unwrap().contains("too large"));
+
+    // There is room again, and nothing that fitted into memory was lost.
+    let aside = folder.path().join("aside");
+    fs::rename(&path, &aside).unwrap();
+    log.flush(LONG).unwrap();
+    let files = [aside, path.clone()];
+    let all: Vec<_> = (0..events).map(|count| count.to_string()).collect();
+    assert_eq!(details(&files), all);
+    let report = verify(&files, &head(&path));
+    assert!(report.is_intact(), "{:?}", report.faults);
+}
+
 // L03
 #[test]
 fn an_unread_fifo_holds_nobody_up_and_gets_whole_lines_when_it_is_read() {

@@ -87,12 +87,14 @@ impl Queue {
 
     /// Appends a record of the journal's own, for which there is always room.
     pub(super) fn push_anyway(&mut self, line: &[u8]) {
-        self.lines.extend_from_slice(line);
-        self.lines.extend_from_slice(field!("seq").as_bytes());
-        let number = self.next;
-        self.lines
-            .extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-        self.lines.extend_from_slice(b"}\n");
+        let lines = &mut self.lines;
+        // The line and its ending.
+        lines.reserve(line.len() + ENDING);
+        lines.extend_from_slice(line);
+        lines.extend_from_slice(field!("seq").as_bytes());
+        let mut digits = itoa::Buffer::new();
+        lines.extend_from_slice(digits.format(self.next).as_bytes());
+        lines.extend_from_slice(b"}\n");
         self.next += 1;
         self.count += 1;
     }

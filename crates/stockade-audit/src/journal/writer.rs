@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use stockade_core::Timestamp;
 use tracing::{error, info};
 
 use super::{
@@ -170,7 +171,7 @@ impl Writer {
         let mut delay = RETRY.0;
         let mut failed = None;
         while let Err(error) = self.sink.write(&Batch::new(&self.batch)) {
-            failed.get_or_insert_with(Instant::now);
+            failed.get_or_insert_with(|| self.shared.clock.now());
             self.note(&error);
             if !self.shared.failing.swap(true, Ordering::Relaxed) {
                 error!(%error, "the audit log cannot be written");
@@ -180,23 +181,27 @@ impl Writer {
             }
             delay = RETRY.1.min(delay * 2);
         }
+        let used = self.batch.len();
         self.batch.clear();
-        self.batch.shrink_to(KEPT);
+        // Not while the flood lasts: it would only be asked for again.
+        if used < KEPT {
+            self.batch.shrink_to(KEPT);
+        }
         self.dirty = true;
-        if let Some(since) = failed {
-            self.recovered(since);
+        if let Some(failed) = failed {
+            self.recovered(failed);
         }
         self.shared.queue().totals.written += records;
         true
     }
 
-    fn recovered(&self, since: Instant) {
+    fn recovered(&self, failed: Timestamp) {
         self.shared.failing.store(false, Ordering::Relaxed);
         info!("the audit log can be written again");
         let now = self.shared.clock.now();
         let mut line = Line::new(now, Level::Warn, "audit log written again");
         line.word(field!("event"), "sink_recovered");
-        line.millis(field!("failed_ms"), since.elapsed());
+        line.millis(field!("failed_ms"), failed, now);
         let mut queue = self.shared.queue();
         let error = queue.totals.last_error.clone().unwrap_or_default();
         line.text(field!("detail"), &error, 256);
