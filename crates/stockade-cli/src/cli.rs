@@ -6,6 +6,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::{
     Failure,
+    audit::AuditArgs,
     bans::BansArgs,
     check::CheckArgs,
     generate::{CompletionsArgs, ManArgs},
@@ -13,7 +14,7 @@ use crate::{
     token::TokenCommand,
 };
 
-/// Manages the keys, tokens and bans of an API, and checks its configuration
+/// Manages the keys, tokens and bans of an API, reads its records, and checks its configuration
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "stockade",
@@ -28,6 +29,7 @@ Examples:
   stockade keys verify < key.txt             Say whose key it is, and whether it is taken
   stockade token issue --help                Issue a short-lived access token
   stockade bans list                         Show who is banned
+  stockade audit tail app.log -f             Show records as they are written
   stockade check stockade.toml               Say what is unsafe about a configuration
 
 Exit codes: 0 done, 1 refused or failed, 2 asked the wrong way."
@@ -46,6 +48,8 @@ enum Command {
     Token(TokenCommand),
     /// List, add and remove bans, and say why somebody is banned
     Bans(BansArgs),
+    /// Prove that records are as they were written, show them, and count them
+    Audit(AuditArgs),
     /// Say what is unsafe about a configuration, and how to mend it
     Check(CheckArgs),
     /// Write a completion script for a shell
@@ -95,6 +99,7 @@ pub fn run(cli: Cli) -> Result<Outcome, Failure> {
             Command::Keys(keys) => keys.run().await,
             Command::Token(token) => token.run().await,
             Command::Bans(bans) => bans.run(),
+            Command::Audit(audit) => audit.run(),
             Command::Check(check) => check.run().await,
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),

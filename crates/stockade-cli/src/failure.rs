@@ -23,6 +23,8 @@ pub enum FailureKind {
     Refused,
     /// It was asked the wrong way: exit code 2, as clap has it.
     Usage,
+    /// Where exit code 1 is an answer, none could be found: exit code 2.
+    NoAnswer,
     /// Whoever was to read the output has gone, as in `stockade keys list | head`: there is
     /// nobody to tell, and nothing went wrong.
     Unheard,
@@ -35,6 +37,17 @@ impl Failure {
 
     pub(crate) fn usage(message: impl fmt::Display) -> Self {
         Self::new(FailureKind::Usage, message)
+    }
+
+    /// The same, of a command whose exit code 1 is an answer.
+    pub(crate) fn no_answer(self) -> Self {
+        match self.kind {
+            FailureKind::Refused => Self {
+                kind: FailureKind::NoAnswer,
+                ..self
+            },
+            _ => self,
+        }
     }
 
     fn new(kind: FailureKind, message: impl fmt::Display) -> Self {
@@ -81,7 +94,7 @@ impl From<FailureKind> for ExitCode {
     fn from(kind: FailureKind) -> Self {
         match kind {
             FailureKind::Refused => Self::from(1),
-            FailureKind::Usage => Self::from(2),
+            FailureKind::Usage | FailureKind::NoAnswer => Self::from(2),
             FailureKind::Unheard => Self::SUCCESS,
         }
     }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod ask;
+mod audit;
 mod bans;
 mod check;
 mod cli;

@@ -81,6 +81,43 @@ impl FromStr for Length {
     }
 }
 
+/// A moment that has passed, from which on something is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Since {
+    Ago(Duration),
+    At(Timestamp),
+}
+
+impl Since {
+    /// The moment that is meant.
+    pub(crate) fn until(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Ago(length) => {
+                let length = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
+                Timestamp::from_nanos(now.as_nanos().saturating_sub(length))
+            }
+            Self::At(at) => at,
+        }
+    }
+}
+
+impl FromStr for Since {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(Length(length)) = text.parse() {
+            return Ok(Self::Ago(length));
+        }
+        // A length was ruled out, and `never` is no moment.
+        match text.parse() {
+            Ok(Expiry::At(at)) => Ok(Self::At(at)),
+            _ => Err("it is no moment; write how long ago (`15m`, `24h`), a day \
+                      (`2026-01-31`, which is its first moment in UTC) or a time \
+                      (`2026-01-31T18:00:00Z`)"),
+        }
+    }
+}
+
 /// A moment as RFC 3339 has it, to the second.
 #[derive(Clone, Copy)]
 pub(crate) struct Shown(pub(crate) Timestamp);
@@ -90,6 +127,11 @@ impl fmt::Display for Shown {
         // Padded as a whole, so that it can stand in columns.
         f.pad(&jiff(Timestamp::from_secs(self.0.as_secs())).to_string())
     }
+}
+
+/// A moment as records have it: to the microsecond, so that texts sort by time.
+pub(crate) fn recorded(at: Timestamp) -> String {
+    format!("{:.6}", jiff(at))
 }
 
 fn jiff(at: Timestamp) -> jiff::Timestamp {
@@ -144,6 +186,21 @@ mod tests {
         }
         for text in ["2025-11-01", "2025-10-31T23:59:59Z", "0d", "9999y"] {
             assert!(text.parse::<Expiry>().unwrap().from(NOW).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_since_when() {
+        for (text, expected) in [
+            ("15m", "2025-10-31T23:45:00.000000Z"),
+            ("2025-10-01", "2025-10-01T00:00:00.000000Z"),
+            ("2025-10-01T02:00:00.5+02:00", "2025-10-01T00:00:00.500000Z"),
+        ] {
+            let since: Since = text.parse().unwrap();
+            assert_eq!(recorded(since.until(NOW)), expected, "{text}");
+        }
+        for text in ["", "never", "yesterday", "1mo", "-5m"] {
+            assert!(text.parse::<Since>().is_err(), "{text}");
         }
     }
 

@@ -51,6 +51,9 @@ impl Bench {
         for variable in [
             "STOCKADE_KEYS",
             "DENYLIST_FILE",
+            "STOCKADE_AUDIT_KEY",
+            "STOCKADE_AUDIT__KEY_FILE",
+            "STOCKADE_AUDIT__KEY_ID",
             "NO_COLOR",
             "CLICOLOR_FORCE",
         ] {

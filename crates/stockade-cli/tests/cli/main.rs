@@ -4,6 +4,8 @@
 
 #[cfg(unix)]
 mod asking;
+#[cfg(unix)]
+mod auditing;
 mod banning;
 mod bench;
 mod changing;

@@ -1,0 +1,57 @@
+//! `stockade audit`.
+
+mod bad_lines;
+mod condition;
+mod fault;
+mod filter;
+mod follow;
+mod key;
+mod lines;
+mod log;
+mod newest;
+mod progress;
+mod row;
+mod stats;
+mod tail;
+mod tally;
+mod top;
+mod verify;
+
+use clap::{Args, Subcommand};
+
+use crate::{Failure, Outcome};
+
+/// What all commands on records share.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+A log is named by the file that is written, such as app.log; the files that were put aside,
+such as app.log.20260131T120000Z-000, are read with it, the oldest first.
+
+Examples:
+  stockade audit verify audit.log --key-file audit.key
+  stockade audit tail app.log -f --filter status=4xx
+  stockade audit stats app.log --since 24h")]
+pub(crate) struct AuditArgs {
+    #[command(subcommand)]
+    command: AuditCommand,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum AuditCommand {
+    /// Prove that a log is as it was written, or say where it is not
+    Verify(verify::VerifyArgs),
+    /// Show the newest records, and those that come
+    Tail(tail::TailArgs),
+    /// Count requests, refusals, tokens and latencies
+    Stats(stats::StatsArgs),
+}
+
+impl AuditArgs {
+    pub(crate) fn run(self) -> Result<Outcome, Failure> {
+        match self.command {
+            AuditCommand::Verify(verify) => verify.run(),
+            AuditCommand::Tail(tail) => tail.run(),
+            AuditCommand::Stats(stats) => stats.run(),
+        }
+    }
+}

@@ -1,0 +1,476 @@
+//! `audit`, on logs that a journal has written.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
+    process::{Child, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::Duration,
+};
+
+use rexpect::session::spawn_command;
+use stockade_audit::{
+    AuditLog, ChainKey, EventKind, FileSink, Journal, Overflow, Rotation, SecurityEvent, log_files,
+};
+
+use crate::bench::Bench;
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+/// Far longer than anything takes, so that a busy machine fails no test.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn key(id: &str, secret: &str) -> ChainKey {
+    ChainKey::new(id, secret).unwrap()
+}
+
+/// A journal that puts its file aside after a few records.
+fn journal(bench: &Bench, key: ChainKey) -> Journal {
+    let sink = FileSink::open(bench.path("audit.log")).unwrap();
+    let sink = sink.rotation(Rotation::by_size(2_000));
+    let journal = Journal::builder(sink, Overflow::DropAndCount).chain(key);
+    journal.start().unwrap()
+}
+
+fn event(log: &AuditLog, subject: impl Into<String>) {
+    log.event(SecurityEvent::new(EventKind::KeyRevoked).subject(subject.into()));
+    // A batch of its own.
+    log.flush(PATIENCE).unwrap();
+}
+
+/// A log of twenty events in several files, and its key.
+fn sealed() -> Bench {
+    let bench = Bench::new();
+    bench.write("audit.key", format!("{SECRET}\n"));
+    fs::set_permissions(bench.path("audit.key"), fs::Permissions::from_mode(0o600)).unwrap();
+    let log = AuditLog::new(journal(&bench, key("1", SECRET)));
+    for number in 0..20 {
+        event(&log, format!("key-{number}"));
+    }
+    drop(log);
+    assert!(log_files(bench.path("audit.log")).unwrap().len() > 1);
+    bench
+}
+
+/// A record as a server writes it.
+fn request(second: u32, fields: &str) -> String {
+    format!(
+        "{{\"timestamp\":\"2026-01-31T12:00:{second:02}.000000Z\",\"level\":\"info\",\
+         \"message\":\"request completed\",\"request_id\":\"r-{second}\",\"method\":\"POST\",\
+         {fields},\"seq\":{second}}}\n"
+    )
+}
+
+/// A log without a chain.
+fn requests() -> Bench {
+    let bench = Bench::new();
+    bench.write(
+        "app.log.20260131T120001Z-000",
+        request(
+            0,
+            r#""path":"/old","ip":"192.0.2.1","user":null,"status":200,"latency_ms":1.000"#,
+        ),
+    );
+    let chat = r#""path":"/v1/chat","route":"/v1/chat","#;
+    let text = [
+        request(
+            1,
+            &format!(
+                r#"{chat}"ip":"203.0.113.7","user":"team-core","status":200,"latency_ms":250.000,"outcome":"completed","bytes_in":10,"bytes_out":20,"model":"qwen","prompt_tokens":7,"completion_tokens":9"#
+            ),
+        ),
+        request(
+            2,
+            &format!(
+                r#"{chat}"ip":"203.0.113.8","user":null,"status":401,"latency_ms":0.100,"outcome":"completed","guard":"key_auth","code":"AUTHENTICATION_FAILED","reason":"unknown""#
+            ),
+        ),
+        "not a record\n".to_owned(),
+        request(
+            3,
+            &format!(
+                r#"{chat}"ip":"2001:db8::1","user":"b","status":503,"latency_ms":12.500,"outcome":"failed""#
+            ),
+        ),
+        "{\"timestamp\":\"2026-01-31T12:00:04".to_owned(),
+    ];
+    bench.write("app.log", text.concat());
+    bench
+}
+
+const VERIFY: &str = "audit verify audit.log --key-file audit.key";
+
+#[test]
+fn a_log_that_is_as_it_was_written_is_intact() {
+    let bench = sealed();
+    let said = bench.done(VERIFY);
+    assert!(
+        said.out.starts_with("intact: 21 of 21 lines"),
+        "{}",
+        said.all()
+    );
+    assert_eq!(said.err, "");
+    let json = bench.done(&format!("{VERIFY} --json")).json();
+    assert_eq!(json["last_record"], 21);
+    assert_eq!(json["faults"], serde_json::json!([]));
+}
+
+#[test]
+fn what_was_changed_is_named_by_file_and_line_and_explained() {
+    let bench = sealed();
+    let oldest = log_files(bench.path("audit.log")).unwrap().remove(0);
+    let text = fs::read_to_string(&oldest).unwrap();
+    fs::write(&oldest, text.replace("key-1\"", "key-X\"")).unwrap();
+    let said = bench.run(VERIFY);
+    assert_eq!(said.code, 1, "{}", said.all());
+    let name = oldest.file_name().unwrap().to_str().unwrap();
+    for part in [
+        &format!("fault: {name}:3: the lines up to the next seal")[..],
+        "meaning: something in these lines was changed",
+        "mend: make sure of the key",
+        "NOT INTACT, 1 faults",
+    ] {
+        assert!(said.out.contains(part), "{part}: {}", said.out);
+    }
+    let said = bench.run(&format!("{VERIFY} --json"));
+    assert_eq!(said.code, 1);
+    let fault = &said.json()["faults"][0];
+    assert_eq!(
+        (&fault["kind"], &fault["line"]),
+        (&"altered".into(), &3.into())
+    );
+}
+
+#[test]
+fn what_was_taken_away_is_missed() {
+    let bench = sealed();
+    let newest = bench.read("audit.log");
+    let last = newest.trim_end().rfind('\n').map_or(0, |at| at + 1);
+    bench.write("audit.log", &newest[..last]);
+    let said = bench.run(VERIFY);
+    assert_eq!(said.code, 1);
+    assert!(
+        said.out.contains("records 21 to 21 were written"),
+        "{}",
+        said.out
+    );
+
+    let bench = sealed();
+    let inner = log_files(bench.path("audit.log")).unwrap().remove(1);
+    fs::remove_file(inner).unwrap();
+    let said = bench.run(&format!("{VERIFY} --json"));
+    assert_eq!(said.code, 1);
+    let kinds = said.json()["faults"].to_string();
+    assert!(
+        kinds.contains("\"missing\"") && kinds.contains("\"unlinked\""),
+        "{kinds}"
+    );
+
+    let bench = sealed();
+    fs::remove_file(bench.path("audit.log.head")).unwrap();
+    let said = bench.done(VERIFY);
+    assert!(said.err.contains("there is no head"), "{}", said.err);
+}
+
+#[test]
+fn a_key_that_was_changed_takes_both_keys_to_verify() {
+    let bench = Bench::new();
+    let (old, new) = (SECRET, "fedcba9876543210fedcba9876543210");
+    bench.write("old.key", old);
+    bench.write("new.key", new);
+    let journal = journal(&bench, key("2025", old));
+    let log = AuditLog::new(journal.clone());
+    event(&log, "a");
+    journal.rotate_key(key("2026", new));
+    event(&log, "b");
+    event(&log, "c");
+    drop((log, journal));
+
+    let both = "--key-file old.key --key-id 2025 --key-file new.key --key-id 2026";
+    let said = bench.done(&format!("audit verify audit.log {both}"));
+    assert!(said.out.contains("1 changes of the key"), "{}", said.out);
+    let said = bench.run("audit verify audit.log --key-file new.key --key-id 2026");
+    assert_eq!(said.code, 1);
+    assert!(
+        said.out.contains("the key `2025`, which was not given"),
+        "{}",
+        said.out
+    );
+    bench
+        .run("audit verify audit.log --key-file old.key --key-file new.key")
+        .failed(2, "2 keys and 0 ids");
+}
+
+#[test]
+fn without_a_key_or_a_log_there_is_no_answer() {
+    let bench = sealed();
+    bench
+        .run("audit verify audit.log")
+        .failed(2, "STOCKADE_AUDIT_KEY");
+    bench
+        .run("audit verify none.log --key-file audit.key")
+        .failed(2, "no log at none.log");
+    bench
+        .run(&format!("{VERIFY} --head none"))
+        .failed(2, "none cannot be read");
+    bench.write("short.key", "short");
+    bench
+        .run("audit verify audit.log --key-file short.key")
+        .failed(2, "at least 32 bytes");
+
+    let mut command = bench.command("audit verify audit.log");
+    let output = command.env("STOCKADE_AUDIT_KEY", SECRET).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+// Whoever pipes the answer into `head` still gets the exit code.
+#[test]
+fn faults_that_nobody_reads_are_faults() {
+    let bench = sealed();
+    bench.write("audit.key", SECRET.to_uppercase());
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = bench.command(VERIFY).stdout(writer).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+}
+
+#[test]
+fn shows_the_newest_records_in_lines_that_align() {
+    let bench = requests();
+    let said = bench.done("audit tail app.log");
+    let lines: Vec<_> = said.out.lines().collect();
+    assert_eq!(lines.len(), 4, "{}", said.out);
+    assert!(lines[0].contains("POST /old"), "{}", said.out);
+    assert!(
+        lines[1].starts_with("2026-01-31T12:00:01.000Z info  200   250.0 ms 203.0.113.7"),
+        "{}",
+        lines[1]
+    );
+    let columns: Vec<_> = lines
+        .iter()
+        .map(|line| line.find("POST").unwrap())
+        .collect();
+    assert!(
+        columns.iter().all(|column| *column == columns[0]),
+        "{}",
+        said.out
+    );
+    // The last line is torn; the one that is no record is named.
+    assert!(said.err.contains("a line is no record"), "{}", said.err);
+    assert!(said.err.contains("app.log:byte"), "{}", said.err);
+
+    let said = bench.done("audit tail app.log -n 1 --json");
+    assert_eq!(said.json()["request_id"], "r-3");
+}
+
+#[test]
+fn shows_what_is_asked_for() {
+    let bench = requests();
+    for (flags, expected) in [
+        ("--filter status=4xx", &["r-2"][..]),
+        ("--filter status=4xx --filter status=503", &["r-2", "r-3"]),
+        ("--filter status=4xx --user team-core", &[]),
+        ("--user team-core", &["r-1"]),
+        ("--route /v1/chat --outcome completed", &["r-1", "r-2"]),
+        ("--ip 203.0.113.0/24", &["r-1", "r-2"]),
+        ("--since 2026-01-31T12:00:02Z", &["r-2", "r-3"]),
+        ("-n 1 --filter path=/v1*", &["r-3"]),
+        ("-n 0", &[]),
+    ] {
+        let said = bench.done(&format!("audit tail app.log {flags}"));
+        let ids: Vec<_> = said
+            .out
+            .lines()
+            .map(|line| line.rsplit_once("request=").unwrap().1)
+            .collect();
+        assert_eq!(ids, expected, "{flags}");
+    }
+    bench
+        .run("audit tail app.log --filter stauts=4xx")
+        .failed(2, "no field `stauts`");
+}
+
+// L01
+#[test]
+fn records_cannot_act_upon_a_terminal() {
+    let bench = Bench::new();
+    let hostile = "\\u001b]0;owned\\u0007\\u001b[2J\\r\\n\\u202e\u{202e}\u{9b}2J";
+    let line = request(
+        1,
+        &format!("\"path\":\"/{hostile}\",\"user\":\"{hostile}\",\"status\":200"),
+    );
+    // Between the words of JSON, where a carriage return is allowed.
+    let line = line.replacen(",\"level\"", ",\r\t\"level\"", 1);
+    bench.write("app.log", line + "\u{1b}[31m no record\n");
+    for command in [
+        "audit tail app.log",
+        "audit tail app.log --json",
+        "audit stats app.log",
+    ] {
+        let said = bench.done(command).all();
+        let acts = |one: char| (one.is_control() && one != '\n') || one == '\u{202e}';
+        assert!(said.contains("owned"), "{command}: {said}");
+        assert!(!said.contains(acts), "{command}: {said:?}");
+    }
+    let said = bench.done("audit tail app.log --json");
+    assert!(said.json()["path"].as_str().unwrap().contains("\u{1b}[2J"));
+}
+
+/// Ends what follows a log, also where a test fails.
+struct Following(Child, Receiver<String>);
+
+impl Following {
+    fn start(bench: &Bench, args: &str) -> Self {
+        let mut child = bench.command(args).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (give, take) = channel();
+        thread::spawn(move || {
+            lines
+                .map_while(Result::ok)
+                .try_for_each(|line| give.send(line))
+        });
+        Self(child, take)
+    }
+
+    fn next(&self) -> String {
+        self.1.recv_timeout(PATIENCE).unwrap()
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+// L04
+#[test]
+fn follows_a_log_over_rotations_without_losing_or_doubling_a_record() {
+    let bench = Bench::new();
+    let log = AuditLog::new(journal(&bench, key("1", SECRET)));
+    event(&log, "first");
+    let following = Following::start(&bench, "audit tail audit.log -f --filter event=key_revoked");
+    assert!(following.next().contains("subject=first"));
+    for number in 0..100 {
+        event(&log, format!("key-{number}"));
+    }
+    assert!(log_files(bench.path("audit.log")).unwrap().len() > 5);
+    for number in 0..100 {
+        let line = following.next();
+        assert!(
+            line.contains(&format!("subject=key-{number} "))
+                || line.ends_with(&format!("subject=key-{number}")),
+            "{number}: {line}"
+        );
+    }
+}
+
+#[test]
+fn follows_a_file_that_is_cut_and_waits_for_the_end_of_a_line() {
+    let bench = Bench::new();
+    let status = r#""status":200"#;
+    let (one, two) = (request(1, status), request(2, status));
+    let (start, end) = two.split_at(40);
+    bench.write("app.log", format!("{one}{start}"));
+    let following = Following::start(&bench, "audit tail app.log -f --json");
+    assert!(following.next().contains("\"r-1\""));
+    bench.write("app.log", format!("{one}{start}{end}"));
+    assert!(following.next().contains("\"r-2\""));
+    bench.write("app.log", request(3, status));
+    assert!(following.next().contains("\"r-3\""));
+}
+
+#[test]
+fn counts_what_there_is() {
+    let bench = requests();
+    let totals = bench.done("audit stats app.log --json").json();
+    for (name, expected) in [
+        ("records", 4),
+        ("requests", 4),
+        ("prompt_tokens", 7),
+        ("completion_tokens", 9),
+        ("bytes_in", 10),
+        ("bytes_out", 20),
+    ] {
+        assert_eq!(totals[name], expected, "{name}");
+    }
+    assert_eq!(totals["statuses"]["200"], 2);
+    assert_eq!(
+        totals["refusals"]["names"][0]["name"],
+        "key_auth AUTHENTICATION_FAILED"
+    );
+    assert_eq!(
+        totals["routes"]["names"][0],
+        serde_json::json!({"name": "/v1/chat", "count": 3})
+    );
+    assert_eq!(totals["bad_lines"]["first"][0], "app.log:3");
+    assert_eq!(totals["bad_lines"]["count"], 1);
+
+    let said = bench.done("audit stats app.log --since 2026-01-31T12:00:01Z --filter status=200");
+    for part in [
+        "REQUESTS  1",
+        "200: 1",
+        "p50 250.0 ms",
+        "7 in, 9 out",
+        "team-core  1",
+    ] {
+        assert!(said.out.contains(part), "{part}: {}", said.out);
+    }
+    assert!(!said.out.contains("REFUSALS"), "{}", said.out);
+    assert!(said.err.contains("app.log:3"), "{}", said.err);
+}
+
+// D07
+#[test]
+fn garbage_is_counted_and_never_ends_in_a_panic() {
+    let bench = Bench::new();
+    bench.write("audit.key", SECRET);
+    let garbage = [
+        &b"\xff\xfe\x00\n{}\n[]\nnull\n\n"[..],
+        b"{\"timestamp\":1}\n",
+        &[b'[', b'\n'].repeat(3),
+        &vec![b'['; 200_000],
+        b"\n",
+        b"{\"seq\":99999999999999999999,\"mac\":\"\"}",
+    ];
+    bench.write("app.log", garbage.concat());
+    let totals = bench.done("audit stats app.log --json").json();
+    assert_eq!(totals["bad_lines"]["count"], 10);
+    assert_eq!(totals["records"], 0);
+    bench.done("audit tail app.log");
+    assert_eq!(
+        bench.run("audit verify app.log --key-file audit.key").code,
+        1
+    );
+}
+
+#[test]
+fn colours_and_a_bar_are_for_terminals() {
+    let bench = requests();
+    let seen = |args: &str, no_color: Option<&str>| {
+        let mut command = bench.command(args);
+        command.env("TERM", "xterm");
+        if let Some(value) = no_color {
+            command.env("NO_COLOR", value);
+        }
+        spawn_command(command, Some(30_000))
+            .unwrap()
+            .exp_eof()
+            .unwrap()
+    };
+    assert!(seen("audit tail app.log", None).contains("\u{1b}[33m401"));
+    assert!(!seen("audit tail app.log", Some("1")).contains('\u{1b}'));
+    assert!(!bench.done("audit tail app.log").out.contains('\u{1b}'));
+
+    // Long enough to be worth a bar.
+    let line = request(
+        5,
+        &format!("\"path\":\"/{}\",\"status\":200", "x".repeat(60_000)),
+    );
+    bench.write("long.log", line.repeat(160));
+    let stats = seen("audit stats long.log", Some("1"));
+    assert!(stats.contains("MiB/s"), "{stats:?}");
+    assert!(!bench.done("audit stats long.log").err.contains("MiB/s"));
+}
