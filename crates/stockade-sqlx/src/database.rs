@@ -49,7 +49,5 @@ pub(crate) async fn open(url: &str) -> Result<(Box<dyn Database>, String), KeySt
         let place = database.place();
         return Ok((Box::new(database), place));
     }
-    Err(fault::bad_url(
-        "it begins with `sqlite:` or `postgres://`, and the feature of that name is needed",
-    ))
+    Err(fault::unknown_database())
 }

@@ -1,4 +1,6 @@
-//! What went wrong in a database, in the words of a key store.
+//! What went wrong in a database, in the words of a key store, and of a sink.
+
+use std::{error::Error as _, io};
 
 use sqlx::Error;
 use stockade_key_auth::{KeyId, KeyStoreError, KeyStoreErrorKind};
@@ -27,12 +29,25 @@ pub(crate) fn unavailable(error: Error) -> KeyStoreError {
     }
 }
 
+/// The same, for those who write records.
+pub(crate) fn io(error: KeyStoreError) -> io::Error {
+    io::Error::other(match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    })
+}
+
 /// The URL of the database makes no sense. The URL is not shown: it may hold a password.
 pub(crate) fn bad_url(problem: &str) -> KeyStoreError {
     KeyStoreError::new(
         KeyStoreErrorKind::Unavailable,
         format!("the URL of the database cannot be read: {problem}"),
     )
+}
+
+/// The URL is of no database that there is code for.
+pub(crate) fn unknown_database() -> KeyStoreError {
+    bad_url("it begins with `sqlite:` or `postgres://`, and the feature of that name is needed")
 }
 
 /// What an insert that failed means, once the hashes are known to be new.

@@ -1,6 +1,7 @@
-//! API keys in SQLite or PostgreSQL, for [`stockade_key_auth`].
+//! API keys and audit records in SQLite or PostgreSQL, for [`stockade_key_auth`] and
+//! [`stockade_audit`].
 //!
-//! # Rules
+//! # Rules of keys
 //! 1. Requests never ask the database. They read the keys that were read last, so a
 //!    database that is slow or down changes nothing for keys that are known.
 //! 2. A change is one transaction that no other one overlaps, in any process; it is in
@@ -16,6 +17,18 @@
 //! 5. No hash is in two rows, be it in `hash` or in `previous_hash`.
 //! 6. The database holds hashes and never keys; neither they nor the database's password
 //!    are in an error, a log or a `Debug`.
+//!
+//! # Rules of records
+//! 1. [`SqlSink`] writes a batch in one transaction: all of it or nothing. Where a commit loses
+//!    its answer it looks first whether it was made, so that no record is lost or doubled.
+//! 2. The **line** of a record is kept byte by byte, so that a chain is verified as in a file;
+//!    the other columns are made of it, to be asked for.
+//! 3. All values are bound. What a client chose is never part of a statement, and no text of a
+//!    client makes a record that cannot be written.
+//! 4. While the database is down the journal's `Overflow` decides what becomes of requests;
+//!    the first record afterwards says how long it was down, and why.
+//! 5. Records older than [`keep`](SqlSinkBuilder::keep) are removed a few batches at a time,
+//!    always from the beginning and never within a batch, so that the rest can be verified.
 //!
 //! # Knowing before deploying
 //! - **PostgreSQL** 12 or later. Beyond this machine TLS is asked for and the server's
@@ -40,6 +53,22 @@
 //!   `SELECT id, owner, to_timestamp(expires / 1e9) FROM stockade_keys`.
 //! - A key can be mended or removed by hand. Write hashes as `sha256:` and small hex
 //!   digits; another way of writing the same hash is refused.
+//!
+//! - **Records** have tables and migrations of their own: `stockade_audit`, one row a record,
+//!   and `stockade_audit_logs`, one a log, with its signed head. The role needs `SELECT` and
+//!   `INSERT` on both, `UPDATE` on the second, `SELECT` on `stockade_audit_migrations`, and
+//!   `DELETE` on the first where old records are removed. A role of somebody who only reads them
+//!   needs `SELECT`.
+//! - Old records are removed while new ones are written; where nothing is written, they stay.
+//! - A log with a chain is verified as a file is:
+//!   ```console
+//!   $ psql -qAtX -c "SELECT line FROM stockade_audit WHERE log = 'stockade' ORDER BY place" >audit.log
+//!   $ psql -qAtX -c "SELECT head FROM stockade_audit_logs WHERE log = 'stockade'" >audit.log.head
+//!   $ stockade audit verify audit.log --key-file audit.key
+//!   ```
+//!   With SQLite, `sqlite3 audit.db "SELECT …"` does the same.
+//! - One row of a record costs the database about what seven indexes cost. For more than some
+//!   thousand requests a second write a file, and load it when there is time.
 //!
 //! # Examples
 //! A key that passes until it is revoked:
@@ -99,10 +128,32 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Records of the last 90 days, in a chain:
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use stockade_audit::{AuditLog, ChainKey, Journal, Overflow};
+//! use stockade_sqlx::SqlSink;
+//!
+//! # fn example(secret: Vec<u8>) -> Result<(), Box<dyn std::error::Error>> {
+//! let sink = SqlSink::builder("postgres://stockade@db.example/audit")
+//!     .log("server-1")
+//!     .keep(Duration::from_secs(90 * 24 * 60 * 60))
+//!     .open()?;
+//! let journal = Journal::builder(sink, Overflow::DropAndCount)
+//!     .chain(ChainKey::new("2026-01", secret)?)
+//!     .start()?;
+//! let log = AuditLog::new(journal);
+//! # Ok(())
+//! # }
+//! ```
 
 #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
 compile_error!("choose a database by the feature `postgres` or `sqlite`");
 
+mod audit;
 mod database;
 mod fault;
 mod health;
@@ -118,6 +169,7 @@ mod sqlite;
 mod store;
 mod watch;
 
+pub use audit::{SqlSink, SqlSinkBuilder};
 pub use health::StoreHealth;
 pub use store::SqlKeyStore;
 pub use watch::SqlKeyWatch;

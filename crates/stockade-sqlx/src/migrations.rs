@@ -8,39 +8,71 @@
 use sqlx::AssertSqlSafe;
 use stockade_key_auth::{KeyStoreError, KeyStoreErrorKind};
 
-#[cfg(feature = "sqlite")]
-pub(crate) const SQLITE: &[&str] = &[include_str!("../migrations/sqlite/0001_keys.sql")];
-#[cfg(feature = "postgres")]
-pub(crate) const POSTGRES: &[&str] = &[include_str!("../migrations/postgres/0001_keys.sql")];
-
-/// Where it is noted which scripts were run.
-pub(crate) const TABLE: &str =
-    "CREATE TABLE IF NOT EXISTS stockade_migrations (version bigint PRIMARY KEY)";
-
-/// How many scripts were run.
-pub(crate) const VERSION: &str = "SELECT coalesce(max(version), 0) FROM stockade_migrations";
-
-/// What is to be run in a database where so many scripts were run; `None` for nothing.
+/// The scripts of one kind of tables, and where it is noted which of them were run.
 ///
-/// # Errors
-/// When more were run than there are here.
-pub(crate) fn missing(
-    scripts: &[&str],
-    version: i64,
-) -> Result<Option<AssertSqlSafe<String>>, KeyStoreError> {
-    let newer = || {
-        KeyStoreError::new(
-            KeyStoreErrorKind::Corrupt,
-            format!(
-                "the tables were made by a newer release (version {version}); start that release"
+/// Keys and records have their own, so that a database has only what is kept in it, and a
+/// role that reads keys needs no right to make tables for records.
+pub(crate) struct Migrations {
+    /// Makes the table of those that were run.
+    pub(crate) table: &'static str,
+    /// Asks how many were run.
+    pub(crate) version: &'static str,
+    note: &'static str,
+    scripts: &'static [&'static str],
+}
+
+macro_rules! migrations {
+    ($table:literal, $($script:literal),+) => {
+        Migrations {
+            table: concat!(
+                "CREATE TABLE IF NOT EXISTS ",
+                $table,
+                " (version bigint PRIMARY KEY)"
             ),
-        )
+            version: concat!("SELECT coalesce(max(version), 0) FROM ", $table),
+            note: concat!("INSERT INTO ", $table, " (version)"),
+            scripts: &[$(include_str!(concat!("../migrations/", $script))),+],
+        }
     };
-    let run = usize::try_from(version).map_err(|_| newer())?;
-    let missing = scripts.get(run..).ok_or_else(newer)?;
-    let numbered = missing.iter().zip(run + 1..).map(|(script, number)| {
-        format!("{script}\nINSERT INTO stockade_migrations (version) VALUES ({number});\n")
-    });
-    // Nothing but the scripts and their numbers is in it.
-    Ok((!missing.is_empty()).then(|| AssertSqlSafe(numbered.collect())))
+}
+
+#[cfg(feature = "sqlite")]
+pub(crate) const SQLITE_KEYS: Migrations =
+    migrations!("stockade_migrations", "sqlite/0001_keys.sql");
+#[cfg(feature = "sqlite")]
+pub(crate) const SQLITE_AUDIT: Migrations =
+    migrations!("stockade_audit_migrations", "sqlite/audit_0001.sql");
+#[cfg(feature = "postgres")]
+pub(crate) const POSTGRES_KEYS: Migrations =
+    migrations!("stockade_migrations", "postgres/0001_keys.sql");
+#[cfg(feature = "postgres")]
+pub(crate) const POSTGRES_AUDIT: Migrations =
+    migrations!("stockade_audit_migrations", "postgres/audit_0001.sql");
+
+impl Migrations {
+    /// What is to be run in a database where so many scripts were run; `None` for nothing.
+    ///
+    /// # Errors
+    /// When more were run than there are here.
+    pub(crate) fn missing(
+        &self,
+        version: i64,
+    ) -> Result<Option<AssertSqlSafe<String>>, KeyStoreError> {
+        let newer = || {
+            KeyStoreError::new(
+                KeyStoreErrorKind::Corrupt,
+                format!(
+                    "the tables were made by a newer release (version {version}); start that release"
+                ),
+            )
+        };
+        let run = usize::try_from(version).map_err(|_| newer())?;
+        let missing = self.scripts.get(run..).ok_or_else(newer)?;
+        let numbered = missing
+            .iter()
+            .zip(run + 1..)
+            .map(|(script, number)| format!("{script}\n{} VALUES ({number});\n", self.note));
+        // Nothing but the scripts and their numbers is in it.
+        Ok((!missing.is_empty()).then(|| AssertSqlSafe(numbered.collect())))
+    }
 }

@@ -14,7 +14,7 @@ use crate::{
     database::{Changes, Database},
     fault::{bad_url, not_inserted, unavailable},
     listen::Listen,
-    migrations,
+    migrations::{Migrations, POSTGRES_KEYS},
     row::{KeyRow, StoredKey},
 };
 
@@ -63,7 +63,13 @@ pub(crate) struct Postgres {
 impl Postgres {
     pub(crate) async fn open(url: &str) -> Result<Self, KeyStoreError> {
         let options = options(url)?;
-        migrate(&options).await.map_err(unavailable)??;
+        let mut connection = PgConnection::connect_with(&options)
+            .await
+            .map_err(unavailable)?;
+        migrate(&mut connection, &POSTGRES_KEYS)
+            .await
+            .map_err(unavailable)??;
+        connection.close().await.map_err(unavailable)?;
         let pool = PgPoolOptions::new()
             .max_connections(4)
             .acquire_timeout(CONNECT)
@@ -94,7 +100,7 @@ impl Postgres {
 
 /// Reads a URL. `prefer`, which is also what no `sslmode` means, is as good as no TLS to
 /// whoever sits in between, so beyond this machine it becomes `verify-full`.
-fn options(url: &str) -> Result<PgConnectOptions, KeyStoreError> {
+pub(crate) fn options(url: &str) -> Result<PgConnectOptions, KeyStoreError> {
     let options = PgConnectOptions::from_str(url).map_err(|error| bad_url(&error.to_string()))?;
     let host = options.get_host();
     let here = options.get_socket().is_some()
@@ -109,26 +115,28 @@ fn options(url: &str) -> Result<PgConnectOptions, KeyStoreError> {
 
 /// Makes the tables or brings them up to date. Where that has been done, the role needs no
 /// right to make tables.
-async fn migrate(options: &PgConnectOptions) -> sqlx::Result<Result<(), KeyStoreError>> {
-    let mut connection = PgConnection::connect_with(options).await?;
-    let version = sqlx::query_scalar(migrations::VERSION)
-        .fetch_one(&mut connection)
+pub(crate) async fn migrate(
+    connection: &mut PgConnection,
+    migrations: &Migrations,
+) -> sqlx::Result<Result<(), KeyStoreError>> {
+    let version = sqlx::query_scalar(migrations.version)
+        .fetch_one(&mut *connection)
         .await;
     // Any error: most likely there is no such table yet, and if not, it comes again.
     let version = version.unwrap_or(0);
-    if !matches!(migrations::missing(migrations::POSTGRES, version), Ok(None)) {
+    if !matches!(migrations.missing(version), Ok(None)) {
         let mut transaction = connection.begin().await?;
         // A second server that starts at the same time waits, and then finds them made.
         sqlx::raw_sql(ONE_AT_A_TIME)
             .execute(&mut *transaction)
             .await?;
-        sqlx::raw_sql(migrations::TABLE)
+        sqlx::raw_sql(migrations.table)
             .execute(&mut *transaction)
             .await?;
-        let version = sqlx::query_scalar(migrations::VERSION)
+        let version = sqlx::query_scalar(migrations.version)
             .fetch_one(&mut *transaction)
             .await?;
-        match migrations::missing(migrations::POSTGRES, version) {
+        match migrations.missing(version) {
             Ok(None) => {}
             Ok(Some(scripts)) => {
                 sqlx::raw_sql(scripts).execute(&mut *transaction).await?;
@@ -137,7 +145,7 @@ async fn migrate(options: &PgConnectOptions) -> sqlx::Result<Result<(), KeyStore
         }
         transaction.commit().await?;
     }
-    connection.close().await.map(Ok)
+    Ok(Ok(()))
 }
 
 impl Database for Postgres {

@@ -16,7 +16,7 @@ use tokio_stream::StreamExt;
 use crate::{
     database::{Changes, Database},
     fault::{bad_url, not_inserted, unavailable},
-    migrations,
+    migrations::{Migrations, SQLITE_KEYS},
     row::{KeyRow, StoredKey},
 };
 
@@ -55,24 +55,11 @@ struct State {
 
 impl Sqlite {
     pub(crate) async fn open(url: &str) -> Result<Self, KeyStoreError> {
-        let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
-        if path.is_empty() || url.contains('?') {
-            return Err(bad_url(
-                "a path, or `:memory:`, and nothing else follows `sqlite:`",
-            ));
-        }
-        let options = SqliteConnectOptions::from_str(url)
-            .map_err(|error| bad_url(&error.to_string()))?
-            .foreign_keys(true)
-            .busy_timeout(BUSY);
-        if path != ":memory:" {
-            create(options.get_filename()).map_err(|source| {
-                let message = format!("the file {path:?} cannot be made");
-                KeyStoreError::new(KeyStoreErrorKind::Unavailable, message).with_source(source)
-            })?;
-        }
-        let mut connection = connect(options).await?;
-        migrate(&mut connection).await.map_err(unavailable)??;
+        let path = path(url)?;
+        let mut connection = connect(url).await?;
+        migrate(&mut connection, &SQLITE_KEYS)
+            .await
+            .map_err(unavailable)??;
         Ok(Self {
             state: Arc::new(Mutex::new(State {
                 connection,
@@ -101,10 +88,32 @@ fn create(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Opens the file in WAL mode. SQLite does not wait for others when the mode changes, so
-/// two servers that meet at a new file have to take turns by themselves.
-async fn connect(options: SqliteConnectOptions) -> Result<SqliteConnection, KeyStoreError> {
-    let options = options.journal_mode(SqliteJournalMode::Wal);
+/// What follows `sqlite:` in a URL.
+pub(crate) fn path(url: &str) -> Result<&str, KeyStoreError> {
+    let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
+    if path.is_empty() || url.contains('?') {
+        return Err(bad_url(
+            "a path, or `:memory:`, and nothing else follows `sqlite:`",
+        ));
+    }
+    Ok(path)
+}
+
+/// Opens the file of a URL in WAL mode, or makes it. SQLite does not wait for others when the
+/// mode changes, so two servers that meet at a new file have to take turns by themselves.
+pub(crate) async fn connect(url: &str) -> Result<SqliteConnection, KeyStoreError> {
+    let path = path(url)?;
+    let options = SqliteConnectOptions::from_str(url)
+        .map_err(|error| bad_url(&error.to_string()))?
+        .foreign_keys(true)
+        .busy_timeout(BUSY)
+        .journal_mode(SqliteJournalMode::Wal);
+    if path != ":memory:" {
+        create(options.get_filename()).map_err(|source| {
+            let message = format!("the file {path:?} cannot be made");
+            KeyStoreError::new(KeyStoreErrorKind::Unavailable, message).with_source(source)
+        })?;
+    }
     let opened = async {
         loop {
             match SqliteConnection::connect_with(&options).await {
@@ -126,15 +135,18 @@ async fn connect(options: SqliteConnectOptions) -> Result<SqliteConnection, KeyS
 ///
 /// The file is taken before anything is read, so that a second server that starts at the
 /// same time waits, and then finds the tables made.
-async fn migrate(connection: &mut SqliteConnection) -> sqlx::Result<Result<(), KeyStoreError>> {
+pub(crate) async fn migrate(
+    connection: &mut SqliteConnection,
+    migrations: &Migrations,
+) -> sqlx::Result<Result<(), KeyStoreError>> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    sqlx::raw_sql(migrations::TABLE)
+    sqlx::raw_sql(migrations.table)
         .execute(&mut *transaction)
         .await?;
-    let version = sqlx::query_scalar(migrations::VERSION)
+    let version = sqlx::query_scalar(migrations.version)
         .fetch_one(&mut *transaction)
         .await?;
-    match migrations::missing(migrations::SQLITE, version) {
+    match migrations.missing(version) {
         Ok(None) => {}
         Ok(Some(scripts)) => {
             sqlx::raw_sql(scripts).execute(&mut *transaction).await?;

@@ -8,21 +8,8 @@ mod server;
 #[allow(dead_code, reason = "the other tests use the rest")]
 mod support;
 
-use std::process::Command;
-
-use server::Database;
+use server::{Database, postgres};
 use stockade_key_auth::{KeyChange, KeyStore, KeyStoreErrorKind};
-
-/// Runs `scripts/postgres` on the server of this test.
-fn postgres(command: &str) {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/postgres");
-    let folder = server::variable("STOCKADE_TEST_POSTGRES_FOLDER");
-    let status = Command::new(script)
-        .args([command, &folder])
-        .status()
-        .unwrap();
-    assert!(status.success(), "scripts/postgres {command}");
-}
 
 #[tokio::test]
 async fn known_keys_stay_in_force_while_the_server_is_down() {

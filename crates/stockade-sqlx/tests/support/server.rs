@@ -1,6 +1,9 @@
 //! The PostgreSQL that `scripts/postgres run` has started.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -8,6 +11,17 @@ pub(crate) fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| {
         panic!("{name} is not set: run these tests with `scripts/postgres run -- cargo test …`")
     })
+}
+
+/// Runs `scripts/postgres` on the server of this test.
+pub(crate) fn postgres(command: &str) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/postgres");
+    let folder = variable("STOCKADE_TEST_POSTGRES_FOLDER");
+    let status = Command::new(script)
+        .args([command, &folder])
+        .status()
+        .unwrap();
+    assert!(status.success(), "scripts/postgres {command}");
 }
 
 /// A new database of the server's.

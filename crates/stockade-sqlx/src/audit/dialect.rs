@@ -1,0 +1,122 @@
+//! What differs between the databases.
+
+use std::io;
+
+use super::table::{Connected, Table};
+use crate::fault;
+
+/// Statements that each database has its own words for.
+pub(super) trait Dialect: sqlx::Database {
+    /// Begins a transaction that writes.
+    const BEGIN: &'static str;
+
+    /// Inserts the rows of a batch: log, the place before the first, an array of JSON.
+    const INSERT: &'static str;
+
+    /// Removes the oldest batches of a log that end before a time: log, seconds, how many.
+    const PRUNE: &'static str;
+}
+
+/// The columns that come out of a batch as they are.
+macro_rules! columns {
+    () => {
+        "ends_batch, at, level, message, event, request_id, method, path, ip, user_id, status, \
+         outcome, guard, code, reason, subject, model, prompt_tokens, completion_tokens, \
+         bytes_in, bytes_out, latency_ms, line"
+    };
+}
+
+/// The rest of the statement; `$before` is the time to compare with.
+macro_rules! prune {
+    ($before:literal) => {
+        concat!(
+            "DELETE FROM stockade_audit WHERE log = $1 AND place <= (SELECT max(place) FROM \
+             (SELECT place, at FROM stockade_audit WHERE log = $1 AND ends_batch \
+             ORDER BY place LIMIT $3) AS oldest WHERE at < ",
+            $before,
+            // The newest batch stays, whatever its age: a chain goes on from it.
+            " AND place < (SELECT last FROM stockade_audit_logs WHERE log = $1))"
+        )
+    };
+}
+
+#[cfg(feature = "sqlite")]
+impl Dialect for sqlx::Sqlite {
+    const BEGIN: &'static str = "BEGIN IMMEDIATE";
+    const INSERT: &'static str = concat!(
+        "INSERT INTO stockade_audit (log, place, ",
+        columns!(),
+        ") SELECT $1, $2 + (value->>'number'), value->>'ends_batch', value->>'at', \
+         value->>'level', value->>'message', value->>'event', value->>'request_id', \
+         value->>'method', value->>'path', value->>'ip', value->>'user_id', value->>'status', \
+         value->>'outcome', value->>'guard', value->>'code', value->>'reason', \
+         value->>'subject', value->>'model', value->>'prompt_tokens', \
+         value->>'completion_tokens', value->>'bytes_in', value->>'bytes_out', \
+         value->>'latency_ms', value->>'line' FROM json_each($3)",
+    );
+    const PRUNE: &'static str = prune!("strftime('%Y-%m-%dT%H:%M:%S', $2, 'unixepoch')");
+}
+
+#[cfg(feature = "postgres")]
+impl Dialect for sqlx::Postgres {
+    const BEGIN: &'static str = "BEGIN";
+    const INSERT: &'static str = concat!(
+        "INSERT INTO stockade_audit (log, place, ",
+        columns!(),
+        ") SELECT $1, $2 + number, ",
+        columns!(),
+        " FROM json_to_recordset($3::json) AS batch (number bigint, ends_batch boolean, \
+         at timestamptz, level text, message text, event text, request_id text, method text, \
+         path text, ip text, user_id text, status integer, outcome text, guard text, code text, \
+         reason text, subject text, model text, prompt_tokens bigint, \
+         completion_tokens bigint, bytes_in bigint, bytes_out bigint, \
+         latency_ms double precision, line text)",
+    );
+    const PRUNE: &'static str = prune!("to_timestamp($2)");
+}
+
+/// Whoever holds a log or a row longer than this makes a write fail, not wait; what a server
+/// does not end in time, it gives up.
+#[cfg(feature = "postgres")]
+const LIMITS: &str = "SET lock_timeout = '5s'; SET statement_timeout = '12s'";
+
+/// Connects to the database of a URL, and brings its tables up to date.
+pub(super) async fn connect(url: &str) -> io::Result<Box<dyn Table>> {
+    #[cfg(feature = "sqlite")]
+    if url.starts_with("sqlite:") {
+        use crate::{migrations::SQLITE_AUDIT, sqlite};
+
+        if sqlite::path(url).map_err(fault::io)? == ":memory:" {
+            return Err(io::Error::other(
+                "records in memory are gone with the process; name a file",
+            ));
+        }
+        let mut connection = sqlite::connect(url).await.map_err(fault::io)?;
+        let migrated = sqlite::migrate(&mut connection, &SQLITE_AUDIT).await;
+        migrated
+            .map_err(fault::unavailable)
+            .flatten()
+            .map_err(fault::io)?;
+        return Ok(Box::new(Connected::<sqlx::Sqlite>(connection)));
+    }
+    #[cfg(feature = "postgres")]
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        use sqlx::{Connection, PgConnection};
+
+        use crate::{migrations::POSTGRES_AUDIT, postgres};
+
+        let unavailable = |error| fault::io(fault::unavailable(error));
+        let options = postgres::options(url).map_err(fault::io)?;
+        let connected = PgConnection::connect_with(&options).await;
+        let mut connection = connected.map_err(unavailable)?;
+        let migrated = postgres::migrate(&mut connection, &POSTGRES_AUDIT).await;
+        migrated
+            .map_err(fault::unavailable)
+            .flatten()
+            .map_err(fault::io)?;
+        let limited = sqlx::raw_sql(LIMITS).execute(&mut connection).await;
+        limited.map_err(unavailable)?;
+        return Ok(Box::new(Connected::<sqlx::Postgres>(connection)));
+    }
+    Err(fault::io(fault::unknown_database()))
+}

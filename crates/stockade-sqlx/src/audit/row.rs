@@ -1,0 +1,86 @@
+//! A record as a row.
+
+use serde::Serialize;
+use stockade_audit::LogLine;
+
+/// The columns that are asked for. Numbers fit into 64 bits with a sign, and texts have no NUL,
+/// which PostgreSQL keeps in no text: what a client chose must not make its record one that
+/// cannot be written.
+#[derive(Debug, Default, Serialize)]
+struct Row<'l> {
+    /// From 1 in its batch.
+    number: i64,
+    ends_batch: bool,
+    at: Option<String>,
+    level: Option<String>,
+    message: Option<String>,
+    event: Option<String>,
+    request_id: Option<String>,
+    method: Option<String>,
+    path: Option<String>,
+    ip: Option<String>,
+    user_id: Option<String>,
+    status: Option<u16>,
+    outcome: Option<String>,
+    guard: Option<String>,
+    code: Option<String>,
+    reason: Option<String>,
+    subject: Option<String>,
+    model: Option<String>,
+    prompt_tokens: Option<i64>,
+    completion_tokens: Option<i64>,
+    bytes_in: Option<i64>,
+    bytes_out: Option<i64>,
+    latency_ms: Option<f64>,
+    line: &'l str,
+}
+
+/// The rows of a batch, as one value to bind: an array of JSON.
+pub(super) fn rows(lines: &[&str]) -> String {
+    let rows: Vec<_> = lines
+        .iter()
+        .zip(1..)
+        .map(|(line, number)| Row {
+            number,
+            ends_batch: number == lines.len() as i64,
+            line,
+            ..Row::of(line.parse().ok())
+        })
+        .collect();
+    serde_json::to_string(&rows).expect("texts and numbers can be written as JSON")
+}
+
+impl Row<'_> {
+    fn of(record: Option<LogLine>) -> Self {
+        let Some(record) = record else {
+            return Self::default();
+        };
+        let text = |text: Option<String>| text.map(|text| text.replace('\0', "\u{fffd}"));
+        let number =
+            |number: Option<u64>| number.map(|number| i64::try_from(number).unwrap_or(i64::MAX));
+        Self {
+            at: text(Some(record.timestamp)),
+            level: text(Some(record.level)),
+            message: text(Some(record.message)),
+            event: text(record.event),
+            request_id: text(record.request_id),
+            method: text(record.method),
+            path: text(record.path),
+            ip: text(record.ip),
+            user_id: text(record.user),
+            status: record.status,
+            outcome: text(record.outcome),
+            guard: text(record.guard),
+            code: text(record.code),
+            reason: text(record.reason),
+            subject: text(record.subject),
+            model: text(record.model),
+            prompt_tokens: number(record.prompt_tokens),
+            completion_tokens: number(record.completion_tokens),
+            bytes_in: number(record.bytes_in),
+            bytes_out: number(record.bytes_out),
+            latency_ms: record.latency_ms,
+            ..Self::default()
+        }
+    }
+}

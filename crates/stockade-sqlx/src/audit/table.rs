@@ -1,0 +1,167 @@
+//! The table of records, in whichever database it is.
+
+use std::{future::Future, io, pin::Pin};
+
+use sqlx::{ColumnIndex, Connection, Decode, Encode, Executor, IntoArguments, Row, Type};
+
+use super::dialect::Dialect;
+use crate::fault;
+
+/// How many of the newest records a chain is resumed by, and never more than the second: a log
+/// without an end of a batch was tampered with.
+const NEWEST: i64 = 1_000;
+const NEWEST_AT_MOST: i64 = 100_000;
+
+/// Whoever writes a log holds its row until the end of the transaction, so nobody else can be
+/// in the middle of writing to it.
+const TAKE_PLACES: &str = "INSERT INTO stockade_audit_logs (log, last) VALUES ($1, $2) \
+    ON CONFLICT (log) DO UPDATE SET last = stockade_audit_logs.last + excluded.last \
+    RETURNING last";
+const FIND_LINE: &str = "SELECT count(*) FROM stockade_audit \
+    WHERE log = $1 AND place > $2 AND line = $3";
+const LAST: &str = "SELECT coalesce(max(last), 0) FROM stockade_audit_logs WHERE log = $1";
+const BATCH_BEFORE: &str = "SELECT coalesce(max(place), 0) FROM stockade_audit \
+    WHERE log = $1 AND ends_batch AND place <= $2";
+const LINES: &str = "SELECT line FROM stockade_audit WHERE log = $1 AND place > $2 \
+    ORDER BY place LIMIT $3";
+const HEAD: &str = "SELECT head FROM stockade_audit_logs WHERE log = $1 AND head IS NOT NULL";
+const KEEP_HEAD: &str = "UPDATE stockade_audit_logs SET head = $2 WHERE log = $1";
+
+pub(super) type Done<'d, T> = Pin<Box<dyn Future<Output = io::Result<T>> + 'd>>;
+
+/// A batch to be written.
+pub(super) struct Append {
+    pub(super) log: String,
+    /// The rows, as [`rows`](super::row::rows) makes them.
+    pub(super) rows: String,
+    pub(super) count: i64,
+    /// The last line.
+    pub(super) newest: String,
+    /// How many records the log had when it was last heard of.
+    pub(super) after: i64,
+    /// The batch may have been written already.
+    pub(super) is_unsure: bool,
+}
+
+/// What a sink asks of a database.
+pub(super) trait Table: Send {
+    /// How many records were ever written to a log.
+    fn last<'t>(&'t mut self, log: &'t str) -> Done<'t, i64>;
+
+    /// Writes a batch, and says how many records the log has then.
+    fn append(&mut self, batch: Append) -> Done<'_, i64>;
+
+    /// The newest lines, from the beginning of a batch, and the head.
+    fn newest<'t>(&'t mut self, log: &'t str) -> Done<'t, (Vec<u8>, Option<String>)>;
+
+    fn keep_head<'t>(&'t mut self, log: &'t str, head: &'t str) -> Done<'t, ()>;
+
+    /// Removes so many batches at most, whose ends are from before a time, in seconds since 1970.
+    fn prune<'t>(&'t mut self, log: &'t str, before: i64, batches: i64) -> Done<'t, ()>;
+}
+
+/// A connection to a database with the table in it.
+pub(super) struct Connected<DB>(pub(super) DB::Connection)
+where
+    DB: Dialect;
+
+impl<DB> Table for Connected<DB>
+where
+    DB: Dialect<Arguments: IntoArguments<DB>>,
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+    for<'q> &'q str: Encode<'q, DB> + Type<DB>,
+    for<'q> i64: Encode<'q, DB> + Decode<'q, DB> + Type<DB>,
+    for<'r> String: Decode<'r, DB> + Type<DB>,
+    usize: ColumnIndex<DB::Row>,
+{
+    fn last<'t>(&'t mut self, log: &'t str) -> Done<'t, i64> {
+        told(async move {
+            let row = sqlx::query(LAST).bind(log).fetch_one(&mut self.0).await?;
+            row.try_get(0)
+        })
+    }
+
+    fn append(&mut self, batch: Append) -> Done<'_, i64> {
+        told(async move {
+            let mut transaction = self.0.begin_with(DB::BEGIN).await?;
+            let taken = sqlx::query(TAKE_PLACES)
+                .bind(batch.log.as_str())
+                .bind(batch.count)
+                .fetch_one(&mut *transaction)
+                .await?;
+            let last: i64 = taken.try_get(0)?;
+            if batch.is_unsure {
+                let found = sqlx::query(FIND_LINE)
+                    .bind(batch.log.as_str())
+                    .bind(batch.after)
+                    .bind(batch.newest.as_str())
+                    .fetch_one(&mut *transaction)
+                    .await?;
+                if found.try_get::<i64, _>(0)? > 0 {
+                    transaction.rollback().await?;
+                    return Ok(last - batch.count);
+                }
+            }
+            sqlx::query(DB::INSERT)
+                .bind(batch.log.as_str())
+                .bind(last - batch.count)
+                .bind(batch.rows.as_str())
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok(last)
+        })
+    }
+
+    fn newest<'t>(&'t mut self, log: &'t str) -> Done<'t, (Vec<u8>, Option<String>)> {
+        told(async move {
+            let row = sqlx::query(LAST).bind(log).fetch_one(&mut self.0).await?;
+            let last: i64 = row.try_get(0)?;
+            let row = sqlx::query(BATCH_BEFORE)
+                .bind(log)
+                .bind(last - NEWEST)
+                .fetch_one(&mut self.0)
+                .await?;
+            let after: i64 = row.try_get(0)?;
+            let rows = sqlx::query(LINES)
+                .bind(log)
+                .bind(after.max(last - NEWEST_AT_MOST))
+                .bind(NEWEST_AT_MOST)
+                .fetch_all(&mut self.0)
+                .await?;
+            let mut lines = Vec::new();
+            for row in rows {
+                lines.extend_from_slice(row.try_get::<String, _>(0)?.as_bytes());
+                lines.push(b'\n');
+            }
+            let head = sqlx::query(HEAD)
+                .bind(log)
+                .fetch_optional(&mut self.0)
+                .await?;
+            let head = head.map(|row| row.try_get(0)).transpose()?;
+            Ok((lines, head))
+        })
+    }
+
+    fn keep_head<'t>(&'t mut self, log: &'t str, head: &'t str) -> Done<'t, ()> {
+        told(async move {
+            let keep = sqlx::query(KEEP_HEAD).bind(log).bind(head);
+            keep.execute(&mut self.0).await.map(drop)
+        })
+    }
+
+    fn prune<'t>(&'t mut self, log: &'t str, before: i64, batches: i64) -> Done<'t, ()> {
+        told(async move {
+            let prune = sqlx::query(DB::PRUNE).bind(log).bind(before).bind(batches);
+            prune.execute(&mut self.0).await.map(drop)
+        })
+    }
+}
+
+/// Says what went wrong in the words of a sink.
+fn told<'d, T>(work: impl Future<Output = sqlx::Result<T>> + 'd) -> Done<'d, T> {
+    Box::pin(async move {
+        work.await
+            .map_err(|error| fault::io(fault::unavailable(error)))
+    })
+}

@@ -1,0 +1,146 @@
+//! Records in a real PostgreSQL; see `scripts/postgres`.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[allow(dead_code, reason = "the other tests use the rest")]
+#[path = "support/audit.rs"]
+mod audit;
+#[path = "support/proxy.rs"]
+mod proxy;
+#[allow(dead_code, reason = "the other tests use the rest")]
+#[path = "support/server.rs"]
+mod server;
+
+use audit::{chained, event, sink, verified};
+use proxy::Proxy;
+use server::Database;
+use sqlx::{Connection, PgConnection};
+use stockade_audit::AuditLog;
+
+async fn ask(database: &Database, sql: &'static str) -> Vec<String> {
+    let mut connection = PgConnection::connect(database.url()).await.unwrap();
+    let texts = sqlx::query_scalar(sql).fetch_all(&mut connection).await;
+    texts.unwrap()
+}
+
+async fn edit(database: &Database, sql: &'static str) {
+    database.edit(sql).await;
+}
+
+macro_rules! scenarios {
+    ($($name:ident($($way:ident),*);)*) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                let database = Database::new().await;
+                audit::$name(database.url(), $(async |sql| $way(&database, sql).await),*).await;
+            }
+        )*
+    };
+}
+
+scenarios! {
+    a_chain_goes_on_from_what_the_database_has(ask);
+    what_is_changed_in_the_database_is_found(ask, edit);
+    hostile_texts_are_texts(ask);
+    old_batches_go_and_the_chain_can_still_be_verified(ask);
+    logs_of_one_table_do_not_touch_each_other(ask);
+    replicas_share_a_log_without_a_chain(ask);
+    refuses_what_is_no_log();
+    tables_of_a_newer_release_are_left_alone(edit);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_cut_is_made_again_and_no_record_is_lost_or_doubled() {
+    let database = Database::new().await;
+    let log = AuditLog::new(chained(sink(database.url())).start().unwrap());
+    for number in 0..5 {
+        event(&log, &number.to_string());
+        database
+            .edit(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                 WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            )
+            .await;
+    }
+    event(&log, "last");
+    drop(log);
+    let subjects = "SELECT subject FROM stockade_audit WHERE subject IS NOT NULL ORDER BY place";
+    assert_eq!(
+        ask(&database, subjects).await,
+        ["0", "1", "2", "3", "4", "last"]
+    );
+    let report = verified(&async |sql| ask(&database, sql).await).await;
+    assert!(report.is_intact(), "{report:?}");
+    assert!(
+        !ask(
+            &database,
+            "SELECT line FROM stockade_audit WHERE event = 'sink_recovered'"
+        )
+        .await
+        .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_was_lost_is_not_made_twice() {
+    let database = Database::new().await;
+    let proxy = Proxy::new();
+    let log = AuditLog::new(chained(sink(&proxy.url(database.url()))).start().unwrap());
+    event(&log, "before");
+    proxy.lose_the_next_answer();
+    event(&log, "once");
+    assert!(proxy.has_lost_one());
+    event(&log, "after");
+    drop(log);
+    let subjects = "SELECT subject FROM stockade_audit WHERE subject IS NOT NULL ORDER BY place";
+    assert_eq!(ask(&database, subjects).await, ["before", "once", "after"]);
+    let report = verified(&async |sql| ask(&database, sql).await).await;
+    assert!(report.is_intact(), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_role_with_few_rights_is_enough_once_the_tables_are_made() {
+    let database = Database::new().await;
+    drop(sink(database.url()));
+    database
+        .edit(
+            "CREATE ROLE writer LOGIN; \
+             GRANT SELECT, INSERT ON stockade_audit TO writer; \
+             GRANT SELECT, INSERT, UPDATE ON stockade_audit_logs TO writer; \
+             GRANT SELECT ON stockade_audit_migrations TO writer",
+        )
+        .await;
+    let log = AuditLog::new(chained(sink(&database.url_of("writer"))).start().unwrap());
+    event(&log, "a");
+    drop(log);
+    assert!(
+        verified(&async |sql| ask(&database, sql).await)
+            .await
+            .is_intact()
+    );
+}
+
+#[tokio::test]
+async fn a_log_that_somebody_holds_makes_a_write_fail_and_not_wait() {
+    let database = Database::new().await;
+    let journal = chained(sink(database.url())).start().unwrap();
+    let log = AuditLog::new(journal.clone());
+    event(&log, "before");
+    let mut holder = PgConnection::connect(database.url()).await.unwrap();
+    sqlx::raw_sql("BEGIN; LOCK TABLE stockade_audit IN EXCLUSIVE MODE")
+        .execute(&mut holder)
+        .await
+        .unwrap();
+    audit::event_in_vain(&journal, "meanwhile");
+    let error = journal.stats().last_error.unwrap();
+    assert!(error.contains("lock timeout"), "{error}");
+    holder.close().await.unwrap();
+    event(&log, "after");
+    drop((log, journal));
+    let subjects = "SELECT subject FROM stockade_audit WHERE subject IS NOT NULL ORDER BY place";
+    assert_eq!(
+        ask(&database, subjects).await,
+        ["before", "meanwhile", "after"]
+    );
+}

@@ -1,0 +1,124 @@
+//! Records in a SQLite file.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "support/audit.rs"]
+mod audit;
+
+use audit::{chained, event, event_in_vain, sink, verified};
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+use stockade_audit::AuditLog;
+use stockade_sqlx::SqlSink;
+use tempfile::TempDir;
+
+/// A file that is not there yet.
+struct File(TempDir);
+
+impl File {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn url(&self) -> String {
+        format!("sqlite:{}/audit.db", self.0.path().display())
+    }
+
+    async fn open(&self) -> SqliteConnection {
+        SqliteConnection::connect(&self.url()).await.unwrap()
+    }
+
+    async fn ask(&self, sql: &'static str) -> Vec<String> {
+        let mut connection = self.open().await;
+        let texts = sqlx::query_scalar(sql).fetch_all(&mut connection).await;
+        texts.unwrap()
+    }
+
+    async fn edit(&self, sql: &'static str) {
+        sqlx::raw_sql(sql)
+            .execute(&mut self.open().await)
+            .await
+            .unwrap();
+    }
+}
+
+macro_rules! scenarios {
+    ($($name:ident($($way:ident),*);)*) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                let file = File::new();
+                audit::$name(&file.url(), $(async |sql| file.$way(sql).await),*).await;
+            }
+        )*
+    };
+}
+
+scenarios! {
+    a_chain_goes_on_from_what_the_database_has(ask);
+    what_is_changed_in_the_database_is_found(ask, edit);
+    hostile_texts_are_texts(ask);
+    old_batches_go_and_the_chain_can_still_be_verified(ask);
+    logs_of_one_table_do_not_touch_each_other(ask);
+    replicas_share_a_log_without_a_chain(ask);
+    refuses_what_is_no_log();
+    tables_of_a_newer_release_are_left_alone(edit);
+}
+
+#[tokio::test]
+async fn a_file_that_somebody_holds_makes_the_journal_fail_and_then_recover() {
+    let file = File::new();
+    let journal = chained(sink(&file.url())).start().unwrap();
+    let log = AuditLog::new(journal.clone());
+    event(&log, "before");
+    let mut holder = file.open().await;
+    let held = holder.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    event_in_vain(&journal, "meanwhile");
+    let error = journal.stats().last_error.unwrap();
+    assert!(error.contains("locked"), "{error}");
+    held.rollback().await.unwrap();
+    event(&log, "after");
+    drop((log, journal));
+
+    let subjects = "SELECT subject FROM stockade_audit WHERE subject IS NOT NULL ORDER BY place";
+    assert_eq!(file.ask(subjects).await, ["before", "meanwhile", "after"]);
+    let recovered = "SELECT line FROM stockade_audit WHERE event = 'sink_recovered'";
+    assert!(file.ask(recovered).await[0].contains("locked"));
+    assert!(verified(&async |sql| file.ask(sql).await).await.is_intact());
+}
+
+#[tokio::test]
+async fn refuses_what_would_not_keep_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().display();
+    for url in [
+        "sqlite::memory:".to_owned(),
+        format!("sqlite:{folder}/missing/audit.db"),
+        "mysql://root:hunter2@db/x".to_owned(),
+        "postgres://nobody:hunter2@127.0.0.1:1/x".to_owned(),
+    ] {
+        let error = SqlSink::builder(&url).open().unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        let shown = format!("{:?}", SqlSink::builder(&url));
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}
+
+// What the documentation tells people to ask.
+#[tokio::test]
+async fn every_column_has_what_the_line_has() {
+    let file = File::new();
+    let log = AuditLog::new(chained(sink(&file.url())).start().unwrap());
+    event(&log, "team-core");
+    drop(log);
+    for column in ["level", "message", "event", "subject"] {
+        let sql = format!(
+            "SELECT count(*) FROM stockade_audit WHERE {column} IS NOT line->>'{column}' \
+             OR at <> line->>'timestamp'"
+        );
+        let differ: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_one(&mut file.open().await)
+            .await
+            .unwrap();
+        assert_eq!(differ, 0, "{column}");
+    }
+}

@@ -1,0 +1,220 @@
+//! What the tests of records share: each scenario takes a URL, and a way to look into the
+//! database or to edit it by hand.
+
+use std::{
+    io::Cursor,
+    thread,
+    time::{Duration, Instant},
+};
+
+use stockade_audit::{
+    AuditLog, ChainKey, EventKind, Journal, JournalBuilder, Overflow, Report, SecurityEvent,
+    Verifier,
+};
+use stockade_core::Timestamp;
+use stockade_sqlx::SqlSink;
+use stockade_testkit::FakeClock;
+
+/// Far longer than anything takes, so that a busy machine fails no test.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks the database for one column of texts.
+pub(crate) trait Ask: AsyncFn(&'static str) -> Vec<String> {}
+impl<F> Ask for F where F: AsyncFn(&'static str) -> Vec<String> {}
+
+pub(crate) fn sink(url: &str) -> SqlSink {
+    SqlSink::builder(url).log("app").open().unwrap()
+}
+
+fn key() -> ChainKey {
+    ChainKey::new("k1", [7; 32]).unwrap()
+}
+
+pub(crate) fn chained(sink: SqlSink) -> JournalBuilder {
+    Journal::builder(sink, Overflow::DropAndCount).chain(key())
+}
+
+pub(crate) fn event(log: &AuditLog, subject: &str) {
+    log.event(SecurityEvent::new(EventKind::KeyRevoked).subject(subject.to_owned()));
+    // A batch of its own.
+    log.flush(PATIENCE).unwrap();
+}
+
+/// Writes an event while the database is down, and waits until the journal knows that it is.
+pub(crate) fn event_in_vain(journal: &Journal, subject: &str) {
+    let log = AuditLog::new(journal.clone());
+    log.event(SecurityEvent::new(EventKind::KeyRevoked).subject(subject.to_owned()));
+    let until = Instant::now() + PATIENCE;
+    while !journal.stats().failing {
+        assert!(Instant::now() < until, "{:?}", journal.stats());
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+const LINES: &str = "SELECT line FROM stockade_audit WHERE log = 'app' ORDER BY place";
+
+pub(crate) async fn verified(ask: &impl Ask) -> Report {
+    let head = ask("SELECT head FROM stockade_audit_logs WHERE log = 'app'").await;
+    let lines = ask(LINES).await.join("\n") + "\n";
+    let mut verifier = Verifier::new([key()]).head(&head[0]);
+    verifier.read(Cursor::new(lines)).unwrap();
+    verifier.finish()
+}
+
+async fn findings(ask: &impl Ask) -> Vec<String> {
+    let lines = ask(LINES).await;
+    let opened = lines.iter().filter(|line| line.contains("\"log_opened\""));
+    opened
+        .map(|line| {
+            line.split("\"past\":\"")
+                .nth(1)
+                .unwrap()
+                .split('"')
+                .next()
+                .unwrap()
+                .to_owned()
+        })
+        .collect()
+}
+
+pub(crate) async fn a_chain_goes_on_from_what_the_database_has(url: &str, ask: impl Ask) {
+    for start in ["a", "b"] {
+        let log = AuditLog::new(chained(sink(url)).start().unwrap());
+        for number in 0..3 {
+            event(&log, &format!("{start}{number}"));
+        }
+        tokio::task::spawn_blocking(|| drop(log)).await.unwrap();
+    }
+    let report = verified(&ask).await;
+    assert!(report.is_intact(), "{report:?}");
+    assert_eq!(
+        (report.starts, report.lines, report.last_seq),
+        (2, 8, Some(8))
+    );
+    assert_eq!(findings(&ask).await, ["none", "intact"]);
+    let subjects =
+        ask("SELECT subject FROM stockade_audit WHERE event = 'key_revoked' ORDER BY place").await;
+    assert_eq!(subjects, ["a0", "a1", "a2", "b0", "b1", "b2"]);
+}
+
+pub(crate) async fn what_is_changed_in_the_database_is_found(
+    url: &str,
+    ask: impl Ask,
+    edit: impl AsyncFn(&'static str),
+) {
+    let log = AuditLog::new(chained(sink(url)).start().unwrap());
+    event(&log, "innocent");
+    drop(log);
+    edit("UPDATE stockade_audit SET line = replace(line, 'innocent', 'guilty')").await;
+    assert!(!verified(&ask).await.is_intact());
+    drop(chained(sink(url)).start().unwrap());
+    assert_eq!(findings(&ask).await, ["none", "altered"]);
+
+    edit("DELETE FROM stockade_audit WHERE place >= 2").await;
+    let faults = verified(&ask).await.faults;
+    assert!(format!("{faults:?}").contains("CutOff"), "{faults:?}");
+}
+
+// A17, L01
+pub(crate) async fn hostile_texts_are_texts(url: &str, ask: impl Ask) {
+    let hostile = [
+        "'); DROP TABLE stockade_audit; --",
+        "$1, ?1, %s, {0}, \\",
+        "\"},{\"line\":\"forged",
+        "a\r\nb\u{2028}\u{202e}\u{1b}[2J",
+        "NUL\0in the middle",
+        "😀\u{10ffff}",
+    ];
+    let log = AuditLog::new(chained(sink(url)).start().unwrap());
+    for text in hostile {
+        event(&log, text);
+    }
+    drop(log);
+    assert!(verified(&ask).await.is_intact());
+    let subjects =
+        ask("SELECT subject FROM stockade_audit WHERE event = 'key_revoked' ORDER BY place").await;
+    let expected: Vec<_> = hostile
+        .iter()
+        .map(|text| text.replace('\0', "\u{fffd}"))
+        .collect();
+    assert_eq!(subjects, expected);
+}
+
+pub(crate) async fn old_batches_go_and_the_chain_can_still_be_verified(url: &str, ask: impl Ask) {
+    let sink = SqlSink::builder(url)
+        .log("app")
+        .keep(Duration::from_secs(86_400));
+    let clock = FakeClock::at(Timestamp::from_secs(1_700_000_000));
+    let journal = chained(sink.open().unwrap()).clock(clock.clone());
+    let log = AuditLog::new(journal.start().unwrap());
+    for number in 0..20 {
+        event(&log, &format!("old{number}"));
+    }
+    let old = "SELECT subject FROM stockade_audit WHERE subject LIKE 'old%' ORDER BY place";
+    let left = ask(old).await;
+    // All but the newest batch were removed with the 16th, in the year of the clock.
+    assert!(
+        left.len() < 10 && left.last().unwrap() == "old19",
+        "{left:?}"
+    );
+    let report = verified(&ask).await;
+    assert!(report.is_intact(), "{report:?}");
+    assert!(report.first_seq > Some(10), "{report:?}");
+    drop(log);
+
+    drop(chained(self::sink(url)).start().unwrap());
+    assert_eq!(findings(&ask).await, ["intact"]);
+}
+
+pub(crate) async fn logs_of_one_table_do_not_touch_each_other(url: &str, ask: impl Ask) {
+    let open = |name: &str| SqlSink::builder(url).log(name).open().unwrap();
+    let (app, other) = (
+        AuditLog::new(chained(open("app")).start().unwrap()),
+        AuditLog::new(chained(open("other")).start().unwrap()),
+    );
+    for number in 0..5 {
+        event(&app, &format!("app{number}"));
+        event(&other, &format!("other{number}"));
+    }
+    drop((app, other));
+    let report = verified(&ask).await;
+    assert!(report.is_intact() && report.lines == 6, "{report:?}");
+}
+
+/// Many unchained journals may write one log, as replicas do.
+pub(crate) async fn replicas_share_a_log_without_a_chain(url: &str, ask: impl Ask) {
+    let threads: Vec<_> = (0..4)
+        .map(|replica| {
+            let journal = Journal::builder(sink(url), Overflow::DropAndCount);
+            let log = AuditLog::new(journal.start().unwrap());
+            thread::spawn(move || {
+                for number in 0..10 {
+                    event(&log, &format!("{replica}-{number}"));
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    let places =
+        ask("SELECT CAST(place AS text) FROM stockade_audit ORDER BY stockade_audit.place").await;
+    let expected: Vec<_> = (1..=44).map(|place| place.to_string()).collect();
+    assert_eq!(places, expected);
+}
+
+pub(crate) async fn refuses_what_is_no_log(url: &str) {
+    for name in ["", "a\0b", &"x".repeat(65)] {
+        SqlSink::builder(url).log(name).open().unwrap_err();
+    }
+}
+
+pub(crate) async fn tables_of_a_newer_release_are_left_alone(
+    url: &str,
+    edit: impl AsyncFn(&'static str),
+) {
+    drop(sink(url));
+    edit("INSERT INTO stockade_audit_migrations (version) VALUES (999)").await;
+    let error = SqlSink::builder(url).open().unwrap_err();
+    assert!(error.to_string().contains("newer release"), "{error}");
+}
