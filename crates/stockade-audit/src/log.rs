@@ -18,6 +18,8 @@ pub struct AuditLog {
     requests: Journal,
     /// The same journal, where there is only one.
     events: Option<Journal>,
+    /// Everything once more, elsewhere.
+    copy: Option<Journal>,
 }
 
 impl AuditLog {
@@ -26,6 +28,7 @@ impl AuditLog {
         Self {
             requests: journal,
             events: None,
+            copy: None,
         }
     }
 
@@ -37,15 +40,30 @@ impl AuditLog {
         self
     }
 
+    /// A journal that gets everything, requests and security events, besides the others: a
+    /// database beside a file. What becomes of its sink does not hold up the others, but its
+    /// [`Overflow`](crate::Overflow) holds for all requests, too.
+    pub fn copy(mut self, journal: Journal) -> Self {
+        self.copy = Some(journal);
+        self
+    }
+
     /// Writes a security event. Never waits.
     pub fn event(&self, event: SecurityEvent) {
         let journal = self.events.as_ref().unwrap_or(&self.requests);
-        journal.append(&event.line(journal.now()));
+        let line = event.line(journal.now());
+        journal.append(&line);
+        if let Some(copy) = &self.copy {
+            copy.append(&line);
+        }
     }
 
-    /// The journals: of requests, and of security events where they have their own.
+    /// The journals: of requests, of security events where they have their own, and of
+    /// everything once more.
     pub fn journals(&self) -> impl Iterator<Item = &Journal> {
-        std::iter::once(&self.requests).chain(&self.events)
+        std::iter::once(&self.requests)
+            .chain(&self.events)
+            .chain(&self.copy)
     }
 
     /// Waits until all that was written so far is in the sinks, and synced where that is
@@ -74,6 +92,9 @@ impl AuditLog {
 
     pub(crate) fn request(&self, line: &Line) {
         self.requests.append(line);
+        if let Some(copy) = &self.copy {
+            copy.append(line);
+        }
     }
 
     /// Writes a request that was refused, unless there were too many of its kind.

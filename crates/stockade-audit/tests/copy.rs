@@ -1,0 +1,82 @@
+//! A journal that gets everything once more.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use stockade_audit::{
+    AuditLayer, AuditLog, EventKind, Journal, Overflow, RequestBody, SecurityEvent,
+};
+use stockade_core::{ContextGuard, Guard, PeerAddr};
+use support::{Memory, records};
+use tower::{ServiceBuilder, ServiceExt};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn journal(memory: &Memory) -> Journal {
+    let journal = Journal::builder(memory.clone(), Overflow::DropAndCount);
+    journal.start().unwrap()
+}
+
+/// A request that is answered so.
+async fn ask(log: &AuditLog, status: u16) {
+    let service = ServiceBuilder::new()
+        .layer(ContextGuard::new().into_layer())
+        .layer(AuditLayer::new(log.clone()))
+        .service_fn(move |_: Request<RequestBody<Full<Bytes>>>| async move {
+            let response = Response::builder().status(status);
+            Ok::<_, Infallible>(response.body(Full::<Bytes>::default()).unwrap())
+        });
+    let peer = PeerAddr::from(SocketAddr::from(([203, 0, 113, 7], 4711)));
+    let request = Request::builder().extension(peer);
+    let response = service
+        .oneshot(request.body(Full::default()).unwrap())
+        .await;
+    response.unwrap().into_body().collect().await.unwrap();
+}
+
+/// The statuses of requests and the names of events, but for those of the journal.
+fn kinds(memory: &Memory) -> Vec<String> {
+    let records = records(memory, |record| record["event"] != "log_opened");
+    let kind = |record: &serde_json::Value| {
+        let status = record["status"].as_u64().map(|status| status.to_string());
+        status.unwrap_or_else(|| record["event"].as_str().unwrap().to_owned())
+    };
+    records.iter().map(kind).collect()
+}
+
+#[tokio::test]
+async fn it_has_what_the_others_have_between_them() {
+    let (requests, events, copy) = (Memory::default(), Memory::default(), Memory::default());
+    let log = AuditLog::new(journal(&requests))
+        .security_events(journal(&events))
+        .copy(journal(&copy));
+    ask(&log, 200).await;
+    ask(&log, 401).await;
+    log.event(SecurityEvent::new(EventKind::KeyRevoked));
+    log.flush(PATIENCE).unwrap();
+    assert_eq!(kinds(&requests), ["200", "401"]);
+    assert_eq!(kinds(&events), ["401", "key_revoked"]);
+    assert_eq!(kinds(&copy), ["200", "401", "key_revoked"]);
+}
+
+#[tokio::test]
+async fn its_failure_does_not_hold_up_the_others() {
+    let (requests, copy) = (Memory::default(), Memory::default());
+    copy.broken(true);
+    let own = journal(&requests);
+    let log = AuditLog::new(own.clone()).copy(journal(&copy));
+    ask(&log, 200).await;
+    own.flush(PATIENCE).unwrap();
+    assert_eq!(kinds(&requests), ["200"]);
+    assert_eq!(kinds(&copy).len(), 0);
+
+    copy.broken(false);
+    log.flush(PATIENCE).unwrap();
+    assert_eq!(kinds(&copy)[0], "200");
+}
