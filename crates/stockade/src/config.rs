@@ -148,7 +148,7 @@ impl Config {
         let audit = self.audit.as_mut();
         let (all, security, key) = match audit {
             Some(audit) => (
-                Some(&mut audit.file),
+                audit.file.as_mut(),
                 audit.security_file.as_mut(),
                 audit.key_file.as_mut(),
             ),

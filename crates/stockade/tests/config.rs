@@ -137,7 +137,7 @@ fn takes_the_names_that_people_have() {
     assert_eq!(config.body.images.max_side.get(), 2_048);
     assert_eq!(config.body.max_tokens.get(), 1_000);
     let audit = config.audit.unwrap();
-    assert_eq!(audit.file.to_str(), Some("app.log"));
+    assert_eq!(audit.file, Some("app.log".into()));
     assert_eq!(audit.on_overflow, OnOverflow::Block);
     assert_eq!(config.auth.keys_file.unwrap().to_str(), Some("other.yaml"));
     assert_eq!(config.client_ip.dangerous_trusted_proxy_count, Some(2));

@@ -4,16 +4,26 @@ use std::{num::NonZeroU32, path::PathBuf};
 
 use serde::Deserialize;
 
-use super::value::nonzero;
+use super::value::{SecretUrl, nonzero};
 
-/// `[audit]`: one record a request, in files. Without it, records go to `tracing`.
+/// `[audit]`: one record a request, in files, in a database, or both. Without it, records go to
+/// `tracing`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuditConfig {
     /// All requests: `app.log`.
-    pub file: PathBuf,
-    /// Refusals and what happens besides requests: `audit.log`.
+    pub file: Option<PathBuf>,
+    /// Refusals and what happens besides requests: `audit.log`, beside a `file`.
     pub security_file: Option<PathBuf>,
+    /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`: all requests, and what happens
+    /// besides them, in the table `stockade_audit`. Beside a `file`, or in its place.
+    pub database: Option<SecretUrl>,
+    /// The name of this process's records in the database. With a key, each process needs its
+    /// own.
+    #[serde(default = "AuditConfig::database_log")]
+    pub database_log: String,
+    /// How many days records are kept in the database; for good without it.
+    pub database_keep_days: Option<NonZeroU32>,
     /// What happens when records come faster than they can be written. It must be chosen:
     /// `block`, `drop` or `fail_closed`.
     pub on_overflow: OnOverflow,
@@ -34,6 +44,10 @@ pub struct AuditConfig {
 impl AuditConfig {
     fn key_id() -> String {
         "1".to_owned()
+    }
+
+    fn database_log() -> String {
+        "stockade".to_owned()
     }
 
     fn max_mb() -> NonZeroU32 {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::{Config, OnFailure};
+use crate::{AuditConfig, Config, OnFailure};
 
 /// A line for each layer, in the order in which a request passes them.
 pub(super) fn describe(config: &Config, routes: &str) -> String {
@@ -33,11 +33,18 @@ pub(super) fn describe(config: &Config, routes: &str) -> String {
     line(
         "recorded",
         match &config.audit {
-            Some(audit) => format!("in {}", audit.file.display()),
+            Some(audit) => recorded(audit),
             None => "in the log of the process".to_owned(),
         },
     );
     out
+}
+
+fn recorded(audit: &AuditConfig) -> String {
+    let file = audit.file.as_ref().map(|file| file.display().to_string());
+    let database = audit.database.as_ref().map(|_| "a database".to_owned());
+    let places: Vec<_> = file.into_iter().chain(database).collect();
+    format!("in {}", places.join(" and "))
 }
 
 fn list<T>(values: &[T]) -> String

@@ -4,12 +4,12 @@ use std::{fs, io, path::Path, time::Duration};
 
 use stockade_abuse::AbuseEvent;
 use stockade_audit::{
-    AuditLog, ChainKey, EventKind, FileSink, Journal, Overflow, Rotation, SecurityEvent,
+    AuditLog, ChainKey, EventKind, FileSink, Journal, Overflow, Rotation, SecurityEvent, Sink,
     TracingSink,
 };
 
 use super::FenceEvent;
-use crate::{AuditConfig, ConfigError, OnOverflow};
+use crate::{AuditConfig, ConfigError, OnOverflow, SecretUrl};
 
 /// The longest wait for room.
 const AT_MOST: Duration = Duration::from_secs(1);
@@ -22,24 +22,65 @@ pub(super) fn log(config: Option<&AuditConfig>) -> Result<AuditLog, ConfigError>
             journal.map_err(|error| failed("audit", &error))?,
         ));
     };
-    let all = AuditLog::new(journal("audit.file", config, &config.file)?);
-    Ok(match &config.security_file {
-        Some(file) => all.security_events(journal("audit.security_file", config, file)?),
-        None => all,
+    let all = match (&config.file, &config.database) {
+        (Some(file), None) => AuditLog::new(in_file("audit.file", config, file)?),
+        (Some(file), Some(url)) => {
+            AuditLog::new(in_file("audit.file", config, file)?).copy(in_database(config, url)?)
+        }
+        (None, Some(url)) => AuditLog::new(in_database(config, url)?),
+        (None, None) => {
+            return Err(ConfigError::new(
+                "audit: records go nowhere; name a file, a database, or both",
+            ));
+        }
+    };
+    Ok(match (&config.security_file, &config.file) {
+        (Some(file), Some(_)) => all.security_events(in_file("audit.security_file", config, file)?),
+        (Some(_), None) => {
+            return Err(ConfigError::new(
+                "audit.security_file: it stands beside audit.file, and the database has its \
+                 records already; name that file, too, or leave this one out",
+            ));
+        }
+        (None, _) => all,
     })
 }
 
-fn journal(setting: &str, config: &AuditConfig, file: &Path) -> Result<Journal, ConfigError> {
+fn in_file(setting: &str, config: &AuditConfig, file: &Path) -> Result<Journal, ConfigError> {
     let rotation = Rotation::by_size(u64::from(config.max_mb.get()) << 20)
         .daily()
         .keep(config.keep as usize);
     let sink = FileSink::open(file).map_err(|error| failed(setting, &error))?;
+    journal(setting, config, sink.rotation(rotation))
+}
+
+#[cfg(feature = "sql")]
+fn in_database(config: &AuditConfig, url: &SecretUrl) -> Result<Journal, ConfigError> {
+    const SETTING: &str = "audit.database";
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    let mut sink = stockade_sqlx::SqlSink::builder(url.expose()).log(&config.database_log);
+    if let Some(days) = config.database_keep_days {
+        sink = sink.keep(DAY.saturating_mul(days.get()));
+    }
+    let sink = sink.open().map_err(|error| failed(SETTING, &error))?;
+    journal(SETTING, config, sink)
+}
+
+#[cfg(not(feature = "sql"))]
+fn in_database(_config: &AuditConfig, _url: &SecretUrl) -> Result<Journal, ConfigError> {
+    Err(ConfigError::new(
+        "audit.database: this program was built without the feature `sql`",
+    ))
+}
+
+fn journal(setting: &str, config: &AuditConfig, sink: impl Sink) -> Result<Journal, ConfigError> {
     let overflow = match config.on_overflow {
         OnOverflow::Block => Overflow::Block { at_most: AT_MOST },
         OnOverflow::Drop => Overflow::DropAndCount,
         OnOverflow::FailClosed => Overflow::FailClosed,
     };
-    let mut journal = Journal::builder(sink.rotation(rotation), overflow);
+    let mut journal = Journal::builder(sink, overflow);
     if let Some(path) = &config.key_file {
         let secret = fs::read(path).map_err(|error| failed("audit.key_file", &error))?;
         let key = ChainKey::new(&config.key_id, secret.trim_ascii_end())

@@ -1,0 +1,133 @@
+//! Where records go.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+
+use stockade::{Config, Fence, Format};
+use stockade_key_auth::{GeneratedKey, KeyRecord, to_yaml};
+use tempfile::TempDir;
+
+/// Builds a fence with these records in a folder.
+async fn fence(folder: &TempDir, audit: &str) -> Result<Fence, String> {
+    let key = GeneratedKey::new("sk", "team".parse().unwrap()).unwrap();
+    let record = KeyRecord::new(key.id().clone(), key.digest());
+    let keys = format!("keys:\n{}", to_yaml(&record));
+    fs::write(folder.path().join("keys.yaml"), keys).unwrap();
+    fs::write(folder.path().join("audit.key"), [b'k'; 32]).unwrap();
+    let audit = audit.replace("FOLDER", folder.path().to_str().unwrap());
+    let config = format!(
+        "[auth]\nkeys_file = \"keys.yaml\"\n[audit]\non_overflow = \"fail_closed\"\n{audit}"
+    );
+    let mut config = Config::parse(&config, Format::Toml, [("", "")]).unwrap();
+    config.resolve_paths(folder.path());
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let fence = Fence::from_config(&config).await;
+    fence.map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn a_place_has_to_be_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = fence(&folder, "").await.unwrap_err();
+    assert!(
+        error.contains("name a file, a database, or both"),
+        "{error}"
+    );
+    assert!(fence(&folder, "file = \"app.log\"\n").await.is_ok());
+}
+
+#[cfg(not(feature = "sql"))]
+#[tokio::test]
+async fn a_database_is_refused_where_there_is_no_code_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = "database = \"postgres://me:hunter2@db/audit\"\n";
+    let error = fence(&folder, url).await.unwrap_err();
+    assert!(error.contains("without the feature `sql`"), "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
+}
+
+#[cfg(feature = "sql")]
+mod sql {
+    use std::{io::Read, time::Duration};
+
+    use stockade_audit::{EventKind, SecurityEvent, Sink};
+    use stockade_sqlx::SqlSink;
+
+    use super::*;
+
+    const DATABASE: &str = "database = \"sqlite:FOLDER/audit.db\"\n";
+
+    fn event(fence: &Fence, subject: &'static str) {
+        let event = SecurityEvent::new(EventKind::KeyRevoked).subject(subject);
+        fence.audit().event(event);
+        fence.audit().flush(Duration::from_secs(30)).unwrap();
+    }
+
+    /// The lines in the database.
+    fn kept(folder: &TempDir, log: &str) -> String {
+        let url = format!("sqlite:{}/audit.db", folder.path().display());
+        let past = SqlSink::builder(url)
+            .log(log)
+            .open()
+            .unwrap()
+            .past()
+            .unwrap();
+        let mut lines = String::new();
+        past.log.unwrap().read_to_string(&mut lines).unwrap();
+        lines
+    }
+
+    #[tokio::test]
+    async fn a_database_takes_the_place_of_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let audit = format!("{DATABASE}database_log = \"a\"\nkey_file = \"audit.key\"\n");
+        for subject in ["first", "second"] {
+            let fence = fence(&folder, &audit).await.unwrap();
+            assert!(fence.to_string().contains("in a database"), "{fence}");
+            event(&fence, subject);
+        }
+        let lines = kept(&folder, "a");
+        assert!(
+            lines.contains("first") && lines.contains("second"),
+            "{lines}"
+        );
+        assert!(lines.contains("\"past\":\"intact\""), "{lines}");
+    }
+
+    #[tokio::test]
+    async fn a_database_beside_files_has_all_that_they_have() {
+        let folder = tempfile::tempdir().unwrap();
+        let audit = format!(
+            "{DATABASE}file = \"app.log\"\nsecurity_file = \"audit.log\"\ndatabase_keep_days = 30\n"
+        );
+        let fence = fence(&folder, &audit).await.unwrap();
+        event(&fence, "somebody");
+        let file = fs::read_to_string(folder.path().join("audit.log")).unwrap();
+        assert!(file.contains("somebody"), "{file}");
+        assert!(kept(&folder, "stockade").contains("somebody"));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_opened_is_said_without_its_password() {
+        let folder = tempfile::tempdir().unwrap();
+        for (audit, expected) in [
+            (
+                "database = \"postgres://me:hunter2@127.0.0.1:1/x\"\n",
+                "audit.database: ",
+            ),
+            (
+                "database = \"sqlite::memory:\"\n",
+                "audit.database: records in memory",
+            ),
+            (
+                "database = \"sqlite:FOLDER/a.db\"\nsecurity_file = \"audit.log\"\n",
+                "audit.security_file: it stands beside audit.file",
+            ),
+        ] {
+            let error = fence(&folder, audit).await.unwrap_err();
+            assert!(error.contains(expected), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+}
