@@ -1,22 +1,22 @@
 //! Limits, bans, and the whole fence.
 
-use std::{fs, mem, net::SocketAddr};
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::Full;
-use stockade::{Config, Fence, Format};
 use stockade_abuse::{AbuseGuard, AbusePolicy, Detector};
 use stockade_core::{ContextGuard, Guard, GuardLayer, PeerAddr};
-use stockade_key_auth::{GeneratedKey, KeyRecord, to_yaml};
 use stockade_rate_limit::{By, Limit, Limits, Quota, RateLimit};
 use tower::Layer;
 
 use crate::{
-    Stack,
+    Keys, Settings, Stack, WholeFence,
+    keys::generated,
+    request::{copies, request},
     stack::exchange,
-    stacks::{request, router},
+    stacks::router,
 };
 
 /// A limit by address with one quota and its headers, behind a context.
@@ -25,20 +25,21 @@ pub const RATE_LIMIT: &str = "Router + context + rate limit";
 pub const RATE_LIMIT_REFUSED: &str = "Router + context + rate limit, 429";
 /// Bans and offences, for a client that never offended.
 pub const ABUSE: &str = "Router + context + abuse";
-/// All of it, from a configuration: a key, two limits, bans, scopes, a small chat judged as
-/// JSON, requests at once, and a record in a file.
+/// [`WholeFence`].
 pub const FENCE: &str = "Router + whole fence";
 /// All of it, with the records chained.
 pub const FENCE_CHAINED: &str = "Router + whole fence, chained records";
-/// All of it, and a bad key.
+/// All of it, and a well-formed key that nobody was given.
 pub const FENCE_REFUSED: &str = "Router + whole fence, 401";
+/// All of it, and a limit by address that was reached.
+pub const FENCE_LIMITED: &str = "Router + whole fence, 429";
+/// All of it, put on with `Router::layer`, which boxes, and lets it know the route.
+pub const BOXED_FENCE: &str = "`Router::layer`(whole fence)";
 
-const CHAT: &str = r#"{"model":"m","messages":[{"role":"user","content":"Hello"}]}"#;
-
-type Send = Request<Full<Bytes>>;
-
-/// The stacks; `good` is a request with a key of no fence here.
-pub(crate) fn fences(good: impl Fn() -> Send + Clone + 'static) -> Vec<Stack> {
+/// The stacks of limits and bans alone.
+pub(crate) fn limits_and_bans(
+    good: impl Fn() -> Request<Full<Bytes>> + Clone + Send + 'static,
+) -> Vec<Stack> {
     let ok = StatusCode::OK;
     let limited = |count| {
         let limit = Limit::new("ip", By::client_ip()).quota(Quota::per_day(count));
@@ -47,8 +48,6 @@ pub(crate) fn fences(good: impl Fn() -> Send + Clone + 'static) -> Vec<Stack> {
     let reached = limited(1);
     exchange(context().layer(reached.layer(router())), good());
     let detector = Detector::new(AbusePolicy::new());
-    let plain = WholeFence::new("");
-    let chained = WholeFence::new("key_file = \"audit.key\"\n");
     vec![
         Stack::service(
             RATE_LIMIT,
@@ -68,75 +67,53 @@ pub(crate) fn fences(good: impl Fn() -> Send + Clone + 'static) -> Vec<Stack> {
             good,
             ok,
         ),
-        Stack::service(FENCE, plain.around(), plain.chat(), ok),
-        Stack::service(FENCE_CHAINED, chained.around(), chained.chat(), ok),
-        Stack::service(
-            FENCE_REFUSED,
-            plain.around(),
-            || request("sk_stale"),
-            StatusCode::UNAUTHORIZED,
-        ),
     ]
 }
 
-pub(crate) fn context() -> GuardLayer<ContextGuard> {
+/// The stacks of the whole fence.
+pub(crate) fn fences(keys: &Keys) -> Vec<Stack> {
+    let ok = StatusCode::OK;
+    let good = copies(request(keys.known()));
+    let stale = copies(request(generated("stranger").expose()));
+    let fence = |settings| Arc::new(WholeFence::new(keys, settings));
+    let plain = fence(Settings::default());
+    let chained = fence(Settings {
+        audit: "key_file = \"audit.key\"\n",
+        ..Settings::default()
+    });
+    let limited = fence(Settings {
+        by_ip: "1/day",
+        ..Settings::default()
+    });
+    exchange(limited.around(), good());
+    let boxed = router().layer(plain.layer());
+    vec![
+        Stack::service(FENCE, plain.around(), good.clone(), ok).behind(plain.clone()),
+        Stack::service(FENCE_CHAINED, chained.around(), good.clone(), ok).behind(chained),
+        Stack::service(
+            FENCE_REFUSED,
+            plain.around(),
+            stale,
+            StatusCode::UNAUTHORIZED,
+        )
+        .behind(plain.clone()),
+        Stack::service(
+            FENCE_LIMITED,
+            limited.around(),
+            good.clone(),
+            StatusCode::TOO_MANY_REQUESTS,
+        )
+        .behind(limited),
+        Stack::service(BOXED_FENCE, boxed, good, ok).behind(plain),
+    ]
+}
+
+/// The context of a request, from the peer that axum found.
+pub fn context() -> GuardLayer<ContextGuard> {
     ContextGuard::new()
         .peer(|extensions| {
             let ConnectInfo(peer) = extensions.get::<ConnectInfo<SocketAddr>>()?;
             Some(PeerAddr::from(*peer))
         })
         .into_layer()
-}
-
-/// A fence from files in a scratch folder.
-struct WholeFence {
-    fence: Fence,
-    key: String,
-}
-
-impl WholeFence {
-    fn new(audit: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let key = GeneratedKey::new("sk", "team".parse().expect("an id")).expect("a key");
-        let scopes = "chat:write".parse().expect("a scope");
-        let record = KeyRecord::new(key.id().clone(), key.digest()).scopes(scopes);
-        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text);
-        write("keys.yaml", &format!("keys:\n{}", to_yaml(&record))).expect("a file");
-        write("audit.key", "0123456789abcdef0123456789abcdef").expect("a file");
-        let text = format!(
-            "[auth]\nkeys_file = \"keys.yaml\"\n\
-             [[routes]]\npath = \"/v1/chat/completions\"\nmethods = \"POST\"\n\
-             access = \"chat:write\"\nbody = \"openai-chat\"\n\
-             [rate_limit]\nby_ip = \"100000000/day\"\nby_key = \"100000000/day\"\n\
-             [concurrency]\nper_key = 1000\n\
-             [audit]\nfile = \"app.log\"\non_overflow = \"drop\"\n{audit}"
-        );
-        let config = Config::parse(&text, Format::Toml, [("", "")]);
-        let mut config = config.expect("a configuration");
-        config.resolve_paths(folder.path());
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let fence = runtime.block_on(Fence::builder(&config).axum().build());
-        // Both stay for as long as the process, as they do in a server.
-        let runtime: &'static _ = Box::leak(Box::new(runtime));
-        mem::forget((folder, runtime.enter()));
-        Self {
-            fence: fence.expect("a fence"),
-            key: key.expose().to_owned(),
-        }
-    }
-
-    fn around(&self) -> stockade::FenceService<axum::Router> {
-        self.fence.layer().layer(router())
-    }
-
-    fn chat(&self) -> impl Fn() -> Send + 'static {
-        let key = self.key.clone();
-        move || {
-            let mut chat = request(&key);
-            chat.headers_mut()
-                .insert("content-length", CHAT.len().into());
-            *chat.body_mut() = Full::new(Bytes::from_static(CHAT.as_bytes()));
-            chat
-        }
-    }
 }

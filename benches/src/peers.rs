@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::{Router, body::Body};
 use bytes::Bytes;
 use governor::middleware::StateInformationMiddleware;
 use http::{
@@ -39,12 +39,10 @@ pub const TOWER_HTTP_SET: &str = "Router + bearer + tower_governor + tower-http 
 /// The peers' stacks.
 pub(crate) fn peers(
     key: &str,
-    good: impl Fn() -> Request<Full<Bytes>> + Clone + 'static,
+    good: impl Fn() -> Request<Full<Bytes>> + Clone + Send + 'static,
 ) -> Vec<Stack> {
     const BODY_LIMIT: usize = 20 * 1024 * 1024;
     let ok = StatusCode::OK;
-    #[expect(deprecated, reason = "it is what people use")]
-    let bearer = || ValidateRequestHeaderLayer::bearer(key);
     let id = HeaderName::from_static("x-request-id");
     let set = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new([
@@ -56,7 +54,7 @@ pub(crate) fn peers(
         .layer(PropagateRequestIdLayer::new(id))
         .layer(RequestBodyLimitLayer::new(BODY_LIMIT));
     vec![
-        Stack::service(BEARER, bearer().layer(router()), good.clone(), ok),
+        Stack::service(BEARER, bearer(key).layer(router()), good.clone(), ok),
         Stack::service(
             GOVERNOR,
             governor(u32::MAX).layer(router()),
@@ -65,13 +63,13 @@ pub(crate) fn peers(
         ),
         Stack::service(
             BEARER_GOVERNOR,
-            governor(u32::MAX).layer(bearer().layer(router())),
+            governor(u32::MAX).layer(bearer(key).layer(router())),
             good.clone(),
             ok,
         ),
         Stack::service(
             TOWER_HTTP_SET,
-            set.service(governor(u32::MAX).layer(bearer().layer(router()))),
+            set.service(governor(u32::MAX).layer(bearer(key).layer(router()))),
             good.clone(),
             ok,
         ),
@@ -84,10 +82,23 @@ pub(crate) fn peers(
     ]
 }
 
-type Governor = GovernorLayer<PeerIpKeyExtractor, StateInformationMiddleware, Body>;
+/// Bearer and governor around the router, put on once with `Router::layer`.
+pub fn bearer_governor_router(key: &str) -> Router {
+    let both = ServiceBuilder::new().layer(governor(u32::MAX));
+    router().layer(both.layer(bearer(key)))
+}
+
+#[expect(deprecated, reason = "it is what people use")]
+pub(crate) fn bearer(
+    key: &str,
+) -> ValidateRequestHeaderLayer<tower_http::auth::require_authorization::Bearer<Body>> {
+    ValidateRequestHeaderLayer::bearer(key)
+}
+
+pub(crate) type Governor = GovernorLayer<PeerIpKeyExtractor, StateInformationMiddleware, Body>;
 
 /// A limit by the peer's address that nobody reaches, or everybody at once.
-fn governor(burst: u32) -> Governor {
+pub(crate) fn governor(burst: u32) -> Governor {
     let config = GovernorConfigBuilder::default()
         .period(Duration::from_secs(3_600))
         .burst_size(burst)

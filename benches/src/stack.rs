@@ -5,6 +5,7 @@ use std::{
     fmt,
     hint::black_box,
     pin::pin,
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
@@ -14,20 +15,24 @@ use http_body::Body;
 use http_body_util::Full;
 use tower::Service;
 
+use crate::WholeFence;
+
 /// Something that can be run again and again.
 pub struct Stack {
     name: &'static str,
-    run: Box<dyn Fn()>,
+    run: Box<dyn Fn() + Send>,
+    fence: Option<Arc<WholeFence>>,
 }
 
 impl Stack {
     /// Runs a closure.
-    pub fn of<T>(name: &'static str, run: impl Fn() -> T + 'static) -> Self {
+    pub fn of<T>(name: &'static str, run: impl Fn() -> T + Send + 'static) -> Self {
         Self {
             name,
             run: Box::new(move || {
                 black_box(run());
             }),
+            fence: None,
         }
     }
 
@@ -35,12 +40,13 @@ impl Stack {
     pub fn service<S, B>(
         name: &'static str,
         service: S,
-        request: impl Fn() -> Request<Full<Bytes>> + 'static,
+        request: impl Fn() -> Request<Full<Bytes>> + Send + 'static,
         status: StatusCode,
     ) -> Self
     where
         S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>
             + Clone
+            + Send
             + 'static,
         B: Body,
     {
@@ -48,6 +54,17 @@ impl Stack {
             let answer = exchange(service.clone(), request());
             assert_eq!(answer, status, "{name} answers wrongly");
         })
+    }
+
+    /// Keeps the fence whose service this is.
+    pub(crate) fn behind(mut self, fence: Arc<WholeFence>) -> Self {
+        self.fence = Some(fence);
+        self
+    }
+
+    /// Records that its fence has lost.
+    pub fn lost_records(&self) -> u64 {
+        self.fence.as_ref().map_or(0, |fence| fence.lost_records())
     }
 
     /// What it is called in tables.
@@ -68,7 +85,7 @@ impl fmt::Debug for Stack {
 }
 
 /// The status of the answer, whose body is read to its end as a server would.
-pub(crate) fn exchange<S, B>(mut service: S, request: Request<Full<Bytes>>) -> StatusCode
+pub fn exchange<S, B>(mut service: S, request: Request<Full<Bytes>>) -> StatusCode
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
     B: Body,

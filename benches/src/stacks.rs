@@ -2,30 +2,30 @@
 
 use std::{
     convert::Infallible,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
     task::{Context, Poll},
-    time::Duration,
 };
 
-use axum::{Router, extract::ConnectInfo, routing::post};
+use axum::{Router, routing::post};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, request::Parts};
 use http_body_util::Full;
-use stockade_core::{Check, Clock, Guard, GuardLayer, Never, ScopeSet, SystemClock};
+use stockade_core::{Check, Guard, GuardLayer, Never};
 use stockade_jwt::{
-    self as jwt, Algorithm, JwtAuth, SigningKey, TokenIssuer, TokenRules, VerifyingKey,
+    Algorithm, JwtAuth, KeySet, LiveKeys, SigningKey, TokenIssuer, TokenRules, VerifyingKey,
 };
-use stockade_key_auth::{GeneratedKey, KeyAuth, KeyDigest, KeyId, KeyRecord, KeySet, LiveKeys};
+use stockade_key_auth::KeyDigest;
 use stockade_scope::{Access, ScopeGuard};
 use tower::{Layer, Service, layer::layer_fn, service_fn};
 
 use crate::{
-    Stack,
-    fences::{context, fences},
+    Keys, Stack,
+    fences::{context, fences, limits_and_bans},
+    keys::generated,
     peers::peers,
+    request::{copies, request},
 };
 
-/// Building and dropping the request: a part of every stack, to be subtracted.
+/// Making and dropping the request: a part of every stack, to be subtracted.
 pub const REQUEST_ALONE: &str = "request alone";
 /// A tower service without anything.
 pub const SERVICE_FN: &str = "`service_fn`";
@@ -60,11 +60,9 @@ pub const REFUSED: &str = "Router + key auth, 401";
 /// All stacks, in the order of the table.
 pub fn stacks() -> Vec<Stack> {
     let keys = Keys::new(1_000);
-    let key = keys.known.clone();
-    let good = move || request(&key);
-    let stranger = GeneratedKey::new("sk", id("stranger")).expect("a key can be made");
-    let bad = move || request(stranger.expose());
-    let digested = keys.known.clone();
+    let good = copies(request(keys.known()));
+    let bad = copies(request(generated("stranger").expose()));
+    let digested = keys.known().to_owned();
     let key_auth = || keys.guard().into_layer();
     let tokens = Tokens::new();
     let ready = || GuardLayer::new(Open);
@@ -87,7 +85,7 @@ pub fn stacks() -> Vec<Stack> {
         Stack::service(
             CONTEXT_TOKEN,
             context().layer(tokens.guard.into_layer().layer(router())),
-            move || request(&tokens.text),
+            copies(request(&tokens.text)),
             ok,
         ),
         Stack::service(
@@ -108,34 +106,18 @@ pub fn stacks() -> Vec<Stack> {
         Stack::of(KEY_DIGEST, move || KeyDigest::of(digested.as_bytes())),
     ];
     stacks.extend(peers(keys.known(), good.clone()));
-    stacks.extend(fences(good));
+    stacks.extend(limits_and_bans(good));
+    stacks.extend(fences(&keys));
     stacks
 }
 
-pub(crate) fn router() -> Router {
+/// The router that everything stands around.
+pub fn router() -> Router {
     Router::new().route("/v1/chat/completions", post(async || "ok"))
 }
 
 async fn answer(_request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(Response::new(Full::new(Bytes::from_static(b"ok"))))
-}
-
-/// Where requests come from.
-const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)), 50_000);
-
-/// A request as an OpenAI client sends it, and as axum hands it on.
-pub fn request(key: &str) -> Request<Full<Bytes>> {
-    Request::post("/v1/chat/completions")
-        .header("host", "localhost:8000")
-        .header("accept", "application/json")
-        .header("accept-encoding", "gzip, deflate")
-        .header("content-type", "application/json")
-        .header("user-agent", "bench")
-        .header("content-length", "2")
-        .header("authorization", format!("Bearer {key}"))
-        .extension(ConnectInfo(PEER))
-        .body(Full::new(Bytes::from_static(b"{}")))
-        .expect("these parts make a request")
 }
 
 /// A dozen routes, as a server for language models has.
@@ -177,7 +159,7 @@ impl Tokens {
         let public = include_str!("../../crates/stockade-jwt/tests/keys/ed25519.pub.pem");
         let signing = SigningKey::pem(Algorithm::EdDsa, private).expect("a private key");
         let verifying = VerifyingKey::pem(Algorithm::EdDsa, public).expect("a public key");
-        let keys = jwt::LiveKeys::new(jwt::KeySet::new([verifying]));
+        let keys = LiveKeys::new(KeySet::new([verifying]));
         let scopes = "chat:write models:read".parse().expect("these are scopes");
         let issuer = TokenIssuer::new(signing, ISSUER, AUDIENCE);
         let token = issuer.issue("alice", &scopes).expect("a token can be made");
@@ -186,51 +168,6 @@ impl Tokens {
             text: token.expose().to_owned(),
         }
     }
-}
-
-/// Keys, one of which is known.
-#[derive(Debug)]
-pub struct Keys {
-    live: LiveKeys,
-    known: String,
-}
-
-impl Keys {
-    /// So many keys with SHA-256 hashes, which expire one day.
-    pub fn new(count: usize) -> Self {
-        let expires = SystemClock::new().now() + Duration::from_secs(86_400);
-        let scopes: ScopeSet = "chat:write models:read".parse().expect("these are scopes");
-        let mut known = String::new();
-        let records = (0..count).map(|number| {
-            let key = GeneratedKey::new("sk", id(&format!("team-{number}")));
-            let key = key.expect("a key can be made");
-            key.expose().clone_into(&mut known);
-            KeyRecord::new(key.id().clone(), key.digest())
-                .scopes(scopes.clone())
-                .expires(expires)
-        });
-        let set = KeySet::new(records).expect("no two keys are the same");
-        Self {
-            live: LiveKeys::new(set),
-            known,
-        }
-    }
-}
-
-impl Keys {
-    /// A guard that takes them.
-    pub fn guard(&self) -> KeyAuth {
-        KeyAuth::with_keys(self.live.clone())
-    }
-
-    /// The one that is known.
-    pub fn known(&self) -> &str {
-        &self.known
-    }
-}
-
-fn id(text: &str) -> KeyId {
-    text.parse().expect("this is an id")
 }
 
 #[derive(Clone)]

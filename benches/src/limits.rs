@@ -1,0 +1,160 @@
+//! A rate limit with many clients, and governor's beside it.
+//!
+//! Ours is a whole guard: it reads the client's address, decides, and prepares the headers.
+//! governor's is its bare decision by address. To compare like with like, there is also our
+//! guard with a store that decides nothing: what the other one takes more is the decision.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+    num::NonZeroU32,
+    sync::Arc,
+    time::Duration,
+};
+
+use governor::DefaultKeyedRateLimiter;
+use http::{Request, request::Parts};
+use stockade_core::{Check, Guard, PeerAddr};
+use stockade_rate_limit::{
+    Answer, Bucket, By, Decision, Level, Limit, LimitStore, Limits, MemoryLimitStore, NoWait,
+    Quota, RateLimit,
+};
+
+/// Nobody reaches it: what is measured is the way of those who pass.
+const BURST: NonZeroU32 = NonZeroU32::new(1_000_000_000).unwrap();
+const PERIOD: Duration = Duration::from_secs(3_600);
+
+/// Clients that both limits have seen.
+pub struct Crowd {
+    clients: u32,
+    store: Arc<MemoryLimitStore>,
+    ours: RateLimit<Arc<MemoryLimitStore>>,
+    undecided: RateLimit<Undecided>,
+    governor: DefaultKeyedRateLimiter<IpAddr>,
+}
+
+impl Crowd {
+    /// So many clients, each seen once by both.
+    pub fn new(clients: u32) -> Self {
+        let store = Arc::new(MemoryLimitStore::new(clients as usize));
+        let crowd = Self {
+            clients,
+            ours: limit(Arc::clone(&store)),
+            undecided: limit(Undecided),
+            store,
+            governor: DefaultKeyedRateLimiter::keyed(governor::Quota::per_hour(BURST)),
+        };
+        let mut head = head();
+        for client in 0..clients {
+            pass(&crowd.ours, &mut head, client);
+            assert!(crowd.governor.check_key(&address(client)).is_ok());
+        }
+        crowd
+    }
+
+    /// Checks by our limit, of clients who are far from each other.
+    pub fn ours(&self) -> impl FnMut(u32) + Send + '_ {
+        self.checks(&self.ours)
+    }
+
+    /// The same without a decision.
+    pub fn undecided(&self) -> impl FnMut(u32) + Send + '_ {
+        self.checks(&self.undecided)
+    }
+
+    fn checks<'a, S>(&self, limit: &'a RateLimit<S>) -> impl FnMut(u32) + Send + use<'a, S>
+    where
+        S: LimitStore,
+    {
+        let mut head = head();
+        let mut clients = scattered(self.clients);
+        move |_| pass(limit, &mut head, clients())
+    }
+
+    /// The same by governor.
+    pub fn governor(&self) -> impl FnMut(u32) + Send + '_ {
+        let mut clients = scattered(self.clients);
+        move |_| {
+            let address = address(clients());
+            assert!(
+                self.governor.check_key(&address).is_ok(),
+                "nobody is refused"
+            );
+        }
+    }
+
+    /// Bytes that our store takes for a client.
+    pub fn bytes_a_client(&self) -> f64 {
+        self.store.bytes() as f64 / f64::from(self.clients)
+    }
+}
+
+impl fmt::Debug for Crowd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Crowd").field(&self.clients).finish()
+    }
+}
+
+/// How much of its cap a store takes that so many clients came to, when it has room for
+/// a hundredth of them.
+pub fn flooded(clients: u32) -> f64 {
+    let store = Arc::new(MemoryLimitStore::new(clients as usize / 100));
+    let limit = limit(Arc::clone(&store));
+    let mut head = head();
+    for client in 0..clients {
+        pass(&limit, &mut head, client);
+    }
+    store.bytes() as f64 / store.max_bytes() as f64
+}
+
+/// Lets everybody in.
+struct Undecided;
+
+impl LimitStore for Undecided {
+    type Wait = NoWait;
+
+    fn take(&self, buckets: &[Bucket<'_>]) -> Answer<NoWait> {
+        let level = Level::new(1, PERIOD, Duration::ZERO);
+        Answer::Ready(Ok(Decision::new(buckets.iter().map(|_| level))))
+    }
+
+    fn settle(&self, _bucket: &Bucket<'_>, _delta: i64) {}
+}
+
+fn limit<S>(store: S) -> RateLimit<S>
+where
+    S: LimitStore,
+{
+    let quota = Quota::new(BURST.get(), PERIOD).expect("neither is zero");
+    let limit = Limit::new("ip", By::client_ip()).quota(quota);
+    let limits = Limits::new([limit]).expect("one limit");
+    RateLimit::with_store(limits, store)
+}
+
+fn head() -> Parts {
+    let mut request = Request::new(());
+    request.extensions_mut().insert(PeerAddr::UnixSocket);
+    request.into_parts().0
+}
+
+fn pass<S>(limit: &RateLimit<S>, head: &mut Parts, client: u32)
+where
+    S: LimitStore,
+{
+    head.extensions.insert(PeerAddr::Ip(address(client)));
+    let check = limit.check(head);
+    assert!(matches!(check, Check::Pass(_)), "nobody is refused");
+}
+
+fn address(client: u32) -> IpAddr {
+    Ipv4Addr::from(0x0b00_0000 + client).into()
+}
+
+/// Clients, each far from the one before it, until all had their turn.
+fn scattered(clients: u32) -> impl FnMut() -> u32 {
+    let mut at = 0_u32;
+    move || {
+        at = at.wrapping_add(1);
+        at.wrapping_mul(2_654_435_761) % clients
+    }
+}
