@@ -29,7 +29,7 @@ pub fn two_clients() -> Vec<[Stack; 2]> {
     let fence = Arc::new(WholeFence::new(&keys, Settings::default()));
     let one_key = [request(keys.known()), request_from(SECOND, keys.known())];
     let two_keys = [request(keys.known()), request_from(SECOND, keys.second())];
-    let peers = governor(u32::MAX).layer(bearer(keys.known()).layer(router()));
+    let peers = governor().layer(bearer(keys.known()).layer(router()));
     let behind = |stack: Stack| stack.behind(fence.clone());
     vec![
         pair(ROUTER, router(), one_key.clone()),

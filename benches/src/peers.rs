@@ -55,21 +55,16 @@ pub(crate) fn peers(
         .layer(RequestBodyLimitLayer::new(BODY_LIMIT));
     vec![
         Stack::service(BEARER, bearer(key).layer(router()), good.clone(), ok),
-        Stack::service(
-            GOVERNOR,
-            governor(u32::MAX).layer(router()),
-            good.clone(),
-            ok,
-        ),
+        Stack::service(GOVERNOR, governor().layer(router()), good.clone(), ok),
         Stack::service(
             BEARER_GOVERNOR,
-            governor(u32::MAX).layer(bearer(key).layer(router())),
+            governor().layer(bearer(key).layer(router())),
             good.clone(),
             ok,
         ),
         Stack::service(
             TOWER_HTTP_SET,
-            set.service(governor(u32::MAX).layer(bearer(key).layer(router()))),
+            set.service(governor().layer(bearer(key).layer(router()))),
             good.clone(),
             ok,
         ),
@@ -84,7 +79,7 @@ pub(crate) fn peers(
 
 /// Bearer and governor around the router, put on once with `Router::layer`.
 pub fn bearer_governor_router(key: &str) -> Router {
-    let both = ServiceBuilder::new().layer(governor(u32::MAX));
+    let both = ServiceBuilder::new().layer(governor());
     router().layer(both.layer(bearer(key)))
 }
 
@@ -97,10 +92,16 @@ pub(crate) fn bearer(
 
 pub(crate) type Governor = GovernorLayer<PeerIpKeyExtractor, StateInformationMiddleware, Body>;
 
-/// A limit by the peer's address that nobody reaches, or everybody at once.
-pub(crate) fn governor(burst: u32) -> Governor {
+/// A limit by the peer's address that nobody reaches.
+pub(crate) fn governor() -> Governor {
+    // The product of both has to be less than 2^64 nanoseconds.
+    limit(Duration::from_millis(1), 1_000_000_000)
+}
+
+/// A limit by the peer's address: so many at once, and one more each period.
+fn limit(period: Duration, burst: u32) -> Governor {
     let config = GovernorConfigBuilder::default()
-        .period(Duration::from_secs(3_600))
+        .period(period)
         .burst_size(burst)
         .use_headers()
         .finish();
@@ -109,7 +110,7 @@ pub(crate) fn governor(burst: u32) -> Governor {
 
 /// A limit that this request has used up.
 fn exhausted(request: &impl Fn() -> Request<Full<Bytes>>) -> Governor {
-    let layer = governor(1);
+    let layer = limit(Duration::from_secs(3_600), 1);
     exchange(layer.layer(router()), request());
     layer
 }

@@ -204,3 +204,20 @@ impl Guard for Open {
 
     fn admit(&self, (): (), _head: &mut Parts) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::two_clients;
+
+    /// Each stack checks its answer, time after time: a client that was banned for the
+    /// refusals that are measured would get another one.
+    #[test]
+    fn every_stack_answers_as_it_should() {
+        let pairs = two_clients();
+        for stack in stacks().iter().chain(pairs.iter().flatten()) {
+            (0..20).for_each(|_| stack.run());
+            assert_eq!(stack.lost_records(), 0);
+        }
+    }
+}

@@ -210,3 +210,58 @@ impl Figure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAN: Plan = Plan {
+        rounds: 3,
+        slices: 4,
+        slice: Duration::from_micros(10),
+    };
+
+    #[test]
+    fn percentiles_are_of_sorted_values() {
+        let figure = Figure::of((0..=100).rev().map(f64::from).collect());
+        assert_eq!((figure.median, figure.p10), (50.0, 10.0));
+        assert!(Figure::of(Vec::new()).median.is_nan());
+    }
+
+    #[test]
+    fn each_subject_fills_its_slices_and_is_divided_by_its_runs() {
+        let took = |nanos| move |runs| Duration::from_nanos(nanos) * runs;
+        let mut turns = 0;
+        let subjects = vec![
+            Subject::measured("short", took(10)),
+            Subject::measured("long", took(40)),
+        ];
+        let times = in_turns(PLAN, subjects, || turns += 1);
+        let figure = times.figure(|ns| ns("long") / ns("short"));
+        assert_eq!((figure.median, figure.p10), (4.0, 4.0));
+        assert_eq!(turns, PLAN.rounds * PLAN.slices);
+        let names: Vec<_> = times.all().map(|(name, _)| name).collect();
+        assert_eq!(names, ["short", "long"]);
+    }
+
+    #[test]
+    fn what_is_unknown_is_no_number() {
+        let times = in_turns(PLAN, Vec::new(), || {});
+        assert!(times.figure(|ns| ns("nobody")).median.is_nan());
+    }
+
+    #[test]
+    fn a_disturbed_round_changes_nothing() {
+        let rounds = [1.0, 9.0, 1.0].map(|ns| {
+            let figure = Figure {
+                median: ns,
+                p10: ns,
+            };
+            vec![("stack", figure)]
+        });
+        let times = Times {
+            rounds: rounds.into(),
+        };
+        assert_eq!(times.figure(|ns| ns("stack")).median, 1.0);
+    }
+}

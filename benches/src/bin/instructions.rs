@@ -16,9 +16,9 @@ use std::{
 
 use stockade_benches::{
     ABUSE, BEARER_GOVERNOR, BOXED_KEY_AUTH, BOXED_NO_OP, BOXED_READY_GUARD, CONTEXT,
-    CONTEXT_KEY_AUTH, CONTEXT_TOKEN, FENCE, FENCE_CHAINED, FENCE_REFUSED, GOVERNOR, KEY_AUTH,
-    KEY_DIGEST, NO_OP, RATE_LIMIT, RATE_LIMIT_REFUSED, READY_GUARD, REFUSED, REQUEST_ALONE, ROUTER,
-    SCOPE, stacks,
+    CONTEXT_KEY_AUTH, CONTEXT_TOKEN, FENCE, FENCE_CHAINED, FENCE_LIMITED, FENCE_REFUSED, GOVERNOR,
+    KEY_AUTH, KEY_DIGEST, NO_OP, RATE_LIMIT, RATE_LIMIT_REFUSED, READY_GUARD, REFUSED,
+    REQUEST_ALONE, ROUTER, SCOPE, stacks,
 };
 
 /// What glibc's allocator does depends on what was freed before: between two builds its
@@ -71,6 +71,7 @@ const BUDGETS: &[Budget] = &[
     budget(FENCE, ROUTER, Some(5_500)).and_a_digest(),
     budget(FENCE_CHAINED, FENCE, None),
     budget(FENCE_REFUSED, REQUEST_ALONE, None).and_a_digest(),
+    budget(FENCE_LIMITED, REQUEST_ALONE, None),
     budget(BOXED_READY_GUARD, BOXED_NO_OP, None),
     budget(BOXED_KEY_AUTH, BOXED_NO_OP, None).and_a_digest(),
 ];
