@@ -4,6 +4,7 @@ use std::{
     io::{self, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use clap::{Args, Parser, Subcommand};
@@ -64,6 +65,7 @@ The smallest configuration:
     keys_file = \"keys.yaml\"          # made by: stockade-server key --file keys.yaml --id me
 
 Relative paths are relative to the file. GET /health says whether the model is ready.
+SIGHUP reads quotas, bans and web pages from the file again, and opens log files anew.
 SIGTERM or Ctrl-C lets running answers end; a second one does not wait for them.";
 
 impl Cli {
@@ -74,9 +76,10 @@ impl Cli {
     pub fn run(self) -> Result<(), StartError> {
         match self.command {
             Command::Serve(args) => {
-                let config = args.into_config()?;
+                let config = args.config()?;
                 logging::init(&config.log);
-                block_on(serve::serve(config, ToLog::default()))
+                let reread = Arc::new(move || args.config());
+                block_on(serve::serve(config, Some(reread), ToLog::default()))
             }
             Command::Demo(args) => block_on(demo::run(args)),
             Command::Key(args) => block_on(key::run(args)),
@@ -85,10 +88,10 @@ impl Cli {
 }
 
 impl ServeArgs {
-    fn into_config(self) -> Result<Config, StartError> {
+    fn config(&self) -> Result<Config, StartError> {
         let mut config = Config::read(&self.config)?;
-        if let Some(model) = self.model {
-            config.model.source = model_argument(&model);
+        if let Some(model) = &self.model {
+            config.model.source = model_argument(model);
             // The file's name is the name of the file's model.
             config.model.name = None;
         }

@@ -59,7 +59,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), StartError> {
         bar: None,
         log: ToLog::default(),
     };
-    serve::serve(config, show).await
+    serve::serve(config, None, show).await
 }
 
 const CONFIG: &str = "stockade.toml";

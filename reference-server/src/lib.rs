@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod demo;
 mod fence;
+mod hang_up;
 mod logging;
 mod serve;
 mod server;

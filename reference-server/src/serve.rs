@@ -7,15 +7,22 @@ use tokio::time;
 use crate::{
     Config, StartError,
     backend::{Backend, MistralRs, Phase},
+    hang_up::{HangUps, Reread},
     server::{self, Server},
 };
 
 /// How often the backend is asked how far loading is.
 const ASK: Duration = Duration::from_millis(100);
 
-/// Serves until a signal ends it.
-pub(crate) async fn serve(config: Config, to: impl Announce) -> Result<(), StartError> {
+/// Serves until a signal ends it. Where it can be read again, SIGHUP does so; elsewhere that
+/// signal ends the process, as the end of its terminal should.
+pub(crate) async fn serve(
+    config: Config,
+    reread: Option<Reread>,
+    to: impl Announce,
+) -> Result<(), StartError> {
     let stop = server::on_signals()?;
+    let hang_ups = reread.map(HangUps::listen).transpose()?;
     let model = config.model.to_backend()?;
     // The port first: whoever starts a second server should not wait for a model.
     let server = Server::bind(&config).await?;
@@ -23,6 +30,9 @@ pub(crate) async fn serve(config: Config, to: impl Announce) -> Result<(), Start
     tracing::info!(%address, model = model.name, version = env!("CARGO_PKG_VERSION"), "listening");
     for layer in server.fence().to_string().lines() {
         tracing::info!("{layer}");
+    }
+    if let Some(hang_ups) = hang_ups {
+        tokio::spawn(hang_ups.follow(server.fence().clone()));
     }
     let backend: Arc<dyn Backend> = Arc::new(MistralRs::start(model));
     let announcing = tokio::spawn(announce(Arc::clone(&backend), address, to));

@@ -4,10 +4,12 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod chat;
+mod hang_up;
 mod life;
 mod limits;
 mod process;
 mod refusals;
 mod replicas;
+mod running;
 mod scripted;
 mod site;

@@ -148,6 +148,11 @@ pub(crate) fn png(colour: [u8; 3]) -> String {
 }
 
 fn config(folder: &Path, lines: &str) -> Config {
+    Config::read(&write_files(folder, lines)).unwrap()
+}
+
+/// Writes the keys and a configuration with these lines, and gives the path of the latter.
+pub(crate) fn write_files(folder: &Path, lines: &str) -> PathBuf {
     let mut keys = "keys:\n".to_owned();
     for (id, key, scopes, expires) in [
         (
@@ -189,5 +194,5 @@ fn config(folder: &Path, lines: &str) -> Config {
         false => "\n[auth]\nkeys_file = \"keys.yaml\"\n",
     };
     std::fs::write(&path, format!("{lines}{auth}")).unwrap();
-    Config::read(&path).unwrap()
+    path
 }

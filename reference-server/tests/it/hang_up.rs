@@ -1,0 +1,148 @@
+//! SIGHUP, as logrotate and operators send it.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::{
+    running::{Running, until},
+    site::{FIGURES, FULL},
+};
+
+const RECORDS: &str =
+    "[audit]\nfile = \"app.log\"\nsecurity_file = \"audit.log\"\non_overflow = \"drop\"\n";
+const RELOADED: &str = "reloaded the configuration";
+const REJECTED: &str = "not taken";
+
+fn with(lines: &str) -> String {
+    format!("{RECORDS}{lines}")
+}
+
+/// The values of this field in the records of a file that is being written.
+fn field(server: &Running, file: &str, name: &str) -> Vec<String> {
+    let text = fs::read_to_string(server.file(file)).unwrap_or_default();
+    text.split_inclusive('\n')
+        .filter(|line| line.ends_with('\n'))
+        .filter_map(|line| {
+            let record: Value = serde_json::from_str(line).unwrap();
+            record[name].as_str().map(str::to_owned)
+        })
+        .collect()
+}
+
+// L04
+#[tokio::test]
+async fn renamed_logs_are_left_alone_and_new_ones_begun() {
+    let server = Running::start(RECORDS);
+    let refused = server.get("/v1/models", "nobody").send().await.unwrap();
+    assert_eq!(refused.status(), 401);
+    let routes = |file: &str| field(&server, file, "path").len();
+    until("one record in each file", || {
+        routes("app.log") == 1 && routes("audit.log") == 1
+    })
+    .await;
+
+    for name in ["app.log", "audit.log"] {
+        fs::rename(server.file(name), server.file(&format!("{name}.1"))).unwrap();
+    }
+    server.signal("HUP");
+    server.says(RELOADED);
+    // Before there is anything to write: whoever compresses the old one must not wait.
+    until("new files", || {
+        server.file("app.log").exists() && server.file("audit.log").exists()
+    })
+    .await;
+
+    let answered = server.get("/v1/models", FULL).send().await.unwrap();
+    assert_eq!(answered.status(), 200);
+    until("the second record", || routes("app.log") == 1).await;
+    assert_eq!(field(&server, "app.log", "user"), ["full"]);
+    assert_eq!(routes("audit.log"), 0);
+    assert_eq!(field(&server, "audit.log", "event"), ["config_reloaded"]);
+    for name in ["app.log.1", "audit.log.1"] {
+        assert_eq!(routes(name), 1, "{name}");
+        assert_eq!(field(&server, name, "event"), ["log_opened"], "{name}");
+    }
+    assert_eq!(server.stop(), Some(0));
+}
+
+// A22
+#[tokio::test]
+async fn a_bad_configuration_leaves_the_old_one_in_force_and_a_good_one_does_not() {
+    let before =
+        "[rate_limit]\nby_key = \"1000/minute\"\n[cors]\nallow_origins = [\"https://a.example\"]\n";
+    let server = Running::start(&with(before));
+    // What a web page of this origin is told, and the quota in force.
+    let seen = async |origin: &str| {
+        let request = server.get("/v1/models", FULL).header("origin", origin);
+        let response = request.send().await.unwrap();
+        let header = |name: &str| {
+            let value = response.headers().get(name)?;
+            Some(value.to_str().unwrap().to_owned())
+        };
+        (
+            header("ratelimit-policy"),
+            header("access-control-allow-origin"),
+        )
+    };
+    let old = (
+        Some("\"key\";q=1000;w=60".to_owned()),
+        Some("https://a.example".to_owned()),
+    );
+    assert_eq!(seen("https://a.example").await, old);
+
+    for (lines, why) in [
+        (before.replace("1000/minute", "plenty"), "60/minute"),
+        (
+            before.replace("https://a.example", "a.example"),
+            "allow_origins",
+        ),
+        (before.replace("by_key", "by_kee"), "did you mean `by_key`"),
+        // The whole file is refused, also the part of it that could be taken.
+        (
+            before.replace("1000", "7") + "[token_budget]\nby_key = \"10/day\"\n",
+            "restart",
+        ),
+    ] {
+        server.configure(&with(&lines));
+        server.signal("HUP");
+        let said = server.says(REJECTED);
+        assert!(said["error"].as_str().unwrap().contains(why), "{said}");
+        assert_eq!(seen("https://a.example").await, old, "{lines}");
+    }
+    fs::remove_file(server.file("stockade.toml")).unwrap();
+    server.signal("HUP");
+    assert!(server.says(REJECTED)["error"].is_string());
+    assert_eq!(seen("https://a.example").await, old);
+
+    let after = "[rate_limit]\nby_key = \"7/minute\"\n[cors]\nallow_origins = [\"https://b.example\"]\n[abuse]\nthreshold = 1\nban_loopback = true\n";
+    server.configure(&with(after));
+    server.signal("HUP");
+    server.says(RELOADED);
+    let new = (
+        Some("\"key\";q=7;w=60".to_owned()),
+        Some("https://b.example".to_owned()),
+    );
+    assert_eq!(seen("https://b.example").await, new);
+    assert_eq!(seen("https://a.example").await.1, None);
+    for status in [401, 403] {
+        let guess = server.get("/v1/models", "a-guess").send().await.unwrap();
+        assert_eq!(guess.status(), status);
+    }
+
+    let figures = server.get("/metrics", FIGURES).send().await.unwrap();
+    let figures = figures.text().await.unwrap();
+    for line in [
+        "stockade_reloads_total{result=\"rejected\"} 5",
+        "stockade_reloads_total{result=\"taken\"} 1",
+    ] {
+        assert!(figures.contains(line), "{line} is not in\n{figures}");
+    }
+    until("six events", || {
+        let events = field(&server, "audit.log", "event");
+        let of = |name: &str| events.iter().filter(|event| *event == name).count();
+        of("config_rejected") == 5 && of("config_reloaded") == 1
+    })
+    .await;
+    assert_eq!(server.stop(), Some(0));
+}

@@ -1,0 +1,132 @@
+//! A server in a process of its own, for what only a process has: signals and descriptors.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::mpsc::{self, Receiver},
+    thread,
+    time::{Duration, Instant},
+};
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::site::write_files;
+
+/// How long a process may take to do what it was told.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running `stockade-server serve`, ended with its value. There is no model behind it.
+pub(crate) struct Running {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    lines: Receiver<Value>,
+    client: reqwest::Client,
+    folder: TempDir,
+}
+
+impl Running {
+    /// Starts it with these lines in the configuration.
+    pub(crate) fn start(lines: &str) -> Self {
+        Self::start_after("", lines)
+    }
+
+    /// Starts it after these words for the shell, such as `ulimit -n 64`.
+    pub(crate) fn start_after(shell: &str, lines: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = write_files(folder.path(), lines);
+        let program = env!("CARGO_BIN_EXE_stockade-server");
+        let script = format!("{shell}\nexec \"$0\" serve --config \"$1\"");
+        let mut child = Command::new("bash")
+            .args(["-ec", &script, program])
+            .arg(config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let (heard, lines) = mpsc::channel();
+        // Always read: a server must not wait for whoever reads its log.
+        thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                if let Ok(line) = serde_json::from_str(&line) {
+                    let _ = heard.send(line);
+                }
+            }
+        });
+        let mut running = Self {
+            child,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            lines,
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            folder,
+        };
+        let listening = running.says("listening");
+        running.address = listening["address"].as_str().unwrap().parse().unwrap();
+        running
+    }
+
+    /// The next line of the log with this message.
+    pub(crate) fn says(&self, message: &str) -> Value {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let line = self.lines.recv_timeout(left);
+            let line = line.unwrap_or_else(|_| panic!("it does not say {message:?}"));
+            if line["message"]
+                .as_str()
+                .is_some_and(|m| m.contains(message))
+            {
+                return line;
+            }
+        }
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        let sent = Command::new("bash").args(["-c", &kill]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Writes another configuration, which nobody reads before the next SIGHUP.
+    pub(crate) fn configure(&self, lines: &str) {
+        write_files(self.folder.path(), lines);
+    }
+
+    /// A file beside the configuration.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn get(&self, path: &str, key: &str) -> RequestBuilder {
+        let url = format!("http://{}{path}", self.address);
+        self.client.request(Method::GET, url).bearer_auth(key)
+    }
+
+    /// Ends it as a supervisor would, and gives its exit code.
+    pub(crate) fn stop(mut self) -> Option<i32> {
+        self.signal("TERM");
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Also where a test has failed; once it has ended, both do nothing.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits until this is so; a test that waits too long has failed.
+pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < end, "never so: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
