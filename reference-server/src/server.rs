@@ -8,6 +8,7 @@ use tokio::{net::TcpListener, sync::watch};
 
 mod connection;
 mod figures;
+mod in_flight;
 mod listener;
 mod stop;
 
@@ -49,7 +50,7 @@ impl Server {
             .map_err(|error| cannot_listen(address, &error))?;
         // After the port: records begin with the fence, and a second server is to say no
         // more than that it is one.
-        let fence = fence::build(&config.fence).await?;
+        let fence = fence::build(&within_the_servers_limits(config)).await?;
         Ok(Self {
             listener,
             address,
@@ -63,6 +64,7 @@ impl Server {
             connections: ConnectionLimits {
                 most: config.server.max_connections.get() as usize,
                 header_timeout: seconds(config.server.header_timeout_secs.get()),
+                request_timeout: seconds(config.server.request_timeout_secs.get()),
                 grace: seconds(config.server.shutdown_grace_secs),
             },
         })
@@ -112,6 +114,15 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> StartError {
         }
         _ => format!("cannot listen on {address}: {error}; choose another with --listen"),
     })
+}
+
+/// The fence reads bodies before the handlers do, so it keeps the server's time for them
+/// where that is shorter than its own.
+fn within_the_servers_limits(config: &Config) -> stockade::Config {
+    let mut fence = config.fence.clone();
+    let body = &mut fence.body;
+    body.read_timeout_secs = body.read_timeout_secs.min(config.server.body_timeout_secs);
+    fence
 }
 
 fn api_limits(config: &Config) -> Result<ApiLimits, StartError> {

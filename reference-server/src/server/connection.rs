@@ -1,14 +1,6 @@
 //! One connection: HTTP/1.1 or HTTP/2, whichever the client speaks.
 
-use std::{
-    net::SocketAddr,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{net::SocketAddr, pin::pin, time::Duration};
 
 use axum::Router;
 use http::Request;
@@ -18,21 +10,51 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use stockade_core::PeerAddr;
-use tokio::{net::TcpStream, sync::watch, time};
+use tokio::{
+    net::TcpStream,
+    sync::watch,
+    time::{self, Instant},
+};
 use tower::ServiceExt;
 
-use super::Stop;
+use super::{
+    Stop,
+    in_flight::{Doing, InFlight},
+};
 
+/// Header fields of a request.
+const MAX_HEADERS: usize = 100;
+/// The head of a request over HTTP/1.1, in bytes, and what is read ahead of its body.
+const MAX_HEAD: usize = 64 * 1024;
+/// The header fields of a request over HTTP/2, in bytes and unpacked.
+const MAX_HEADER_LIST: u32 = 64 * 1024;
 /// Streams of one HTTP/2 connection at the same time.
 const MAX_STREAMS: u32 = 64;
+/// Streams that an HTTP/2 client opened and reset before anybody looked at them (rapid
+/// reset, CVE-2023-44487). With one more the connection is closed.
+const MAX_RESET_UNSEEN: usize = 20;
+/// Streams that an HTTP/2 client had reset by this server, by breaking the protocol
+/// (CVE-2025-8671). With one more the connection is closed.
+const MAX_RESET_BY_US: usize = 128;
+/// The largest HTTP/2 frame.
+const MAX_FRAME: u32 = 16 * 1024;
+/// Of the body of each HTTP/2 stream, and of all streams together, so much may be on its
+/// way before somebody reads it.
+const WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// What may wait for an HTTP/2 client to read it, of each stream.
+const MAX_UNREAD: usize = 256 * 1024;
 /// After this long without a word, an HTTP/2 client is asked whether it is still there.
 const PING: Duration = Duration::from_secs(20);
+/// So long it may take to say so.
+const PONG: Duration = Duration::from_secs(20);
 
 /// What connections may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ConnectionLimits {
     pub(super) most: usize,
     pub(super) header_timeout: Duration,
+    pub(super) request_timeout: Duration,
     pub(super) grace: Duration,
 }
 
@@ -49,29 +71,19 @@ pub(super) async fn serve(
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let asked = Arc::new(AtomicBool::new(false));
-    let asking = Arc::clone(&asked);
+    let in_flight = InFlight::new();
+    let requests = in_flight.clone();
     let service = tower::service_fn(move |mut request: Request<_>| {
-        asking.store(true, Ordering::Relaxed);
+        let begun = requests.begin();
         request.extensions_mut().insert(PeerAddr::from(peer));
-        router.clone().oneshot(request)
+        let answer = router.clone().oneshot(request);
+        async { answer.await.map(|answer| begun.until_the_end_of(answer)) }
     });
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .keep_alive_interval(PING);
+    let builder = builder(limits);
     let service = TowerToHyperService::new(service);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    // The HTTP library times heads once it knows the protocol; whoever does not even say
-    // that much would stay for ever.
-    let mut silence = pin!(time::sleep(limits.header_timeout));
-    let (mut stopping, mut heard) = (false, false);
+    let mut look = pin!(time::sleep(limits.header_timeout));
+    let (mut stopping, mut idle) = (false, false);
     loop {
         tokio::select! {
             ended = connection.as_mut() => {
@@ -81,10 +93,20 @@ pub(super) async fn serve(
                 }
                 return;
             }
-            () = silence.as_mut(), if !heard => {
-                heard = asked.load(Ordering::Relaxed);
-                if !heard {
-                    return;
+            () = look.as_mut() => {
+                match limits.patience(in_flight.doing()) {
+                    Patience::Until(instant) => {
+                        idle = false;
+                        look.as_mut().reset(instant);
+                    }
+                    // Told to go, and still there.
+                    Patience::Idle if idle => return,
+                    Patience::Idle => {
+                        idle = true;
+                        connection.as_mut().graceful_shutdown();
+                        look.as_mut().reset(Instant::now() + limits.header_timeout);
+                    }
+                    Patience::Over => return,
                 }
             }
             told = stop.wait_for(|told| *told >= Stop::Gently), if !stopping => {
@@ -95,4 +117,61 @@ pub(super) async fn serve(
             }
         }
     }
+}
+
+/// How long a connection may go on as it does.
+enum Patience {
+    /// It is to be looked at again then.
+    Until(Instant),
+    /// It has done nothing for too long.
+    Idle,
+    /// Its client has not taken an answer that is over.
+    Over,
+}
+
+impl ConnectionLimits {
+    /// The HTTP library times the heads of HTTP/1.1. It times neither who never says which
+    /// protocol it speaks, nor who has an HTTP/2 connection and does nothing with it, nor
+    /// who does not read.
+    fn patience(&self, doing: Doing) -> Patience {
+        let now = Instant::now();
+        let (end, over) = match doing {
+            Doing::Nothing(since) => (since + self.header_timeout, Patience::Idle),
+            // Its deadline ends the answer; the rest is for its last words to be read.
+            Doing::Answering(since) => (
+                since + self.request_timeout + self.header_timeout,
+                Patience::Over,
+            ),
+        };
+        if end <= now {
+            return over;
+        }
+        Patience::Until(end.min(now + self.header_timeout))
+    }
+}
+
+/// HTTP as it is spoken here. What bounds a client is written down, so that it does not
+/// change with the defaults of a library.
+fn builder(limits: ConnectionLimits) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(MAX_HEADER_LIST)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_pending_accept_reset_streams(MAX_RESET_UNSEEN)
+        .max_local_error_reset_streams(MAX_RESET_BY_US)
+        .max_frame_size(MAX_FRAME)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(MAX_UNREAD)
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PONG);
+    builder
 }

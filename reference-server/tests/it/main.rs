@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod chat;
+mod floods;
+mod framing;
 mod hang_up;
 mod life;
 mod limits;
@@ -13,3 +15,5 @@ mod replicas;
 mod running;
 mod scripted;
 mod site;
+mod slow;
+mod wire;

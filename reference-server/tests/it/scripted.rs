@@ -8,9 +8,9 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
+use futures_util::{FutureExt, Stream, StreamExt, future::BoxFuture, stream};
 use stockade_server::backend::{
-    Backend, BackendError, ChatRequest, Event, Generation, Phase, Status,
+    Backend, BackendError, ChatRequest, Event, Finish, Generation, Phase, Status, Usage,
 };
 
 /// What becomes of a chat.
@@ -26,6 +26,8 @@ pub(crate) enum Script {
     Break(BackendError),
     /// Some text, then nothing, for ever.
     Stall,
+    /// As many pieces as there may be tokens, each of them long.
+    Talk,
 }
 
 pub(crate) struct Scripted {
@@ -81,7 +83,7 @@ impl Backend for Scripted {
         }
     }
 
-    fn chat(&self, _request: ChatRequest) -> BoxFuture<'static, Result<Generation, BackendError>> {
+    fn chat(&self, request: ChatRequest) -> BoxFuture<'static, Result<Generation, BackendError>> {
         let alive = Alive::new(&self.running);
         let text = stream::iter([Ok(Event::Text("some".to_owned()))]);
         match self.script.clone() {
@@ -96,15 +98,37 @@ impl Backend for Scripted {
                 let pieces = text.chain(stream::iter([Err(error)]));
                 async move { Ok(pieces.boxed()) }.boxed()
             }
+            Script::Talk => {
+                let count = request.sampling.max_tokens;
+                let pieces = stream::repeat(Ok(Event::Text("talk".repeat(1_024)))).take(count);
+                let done = Event::Done {
+                    finish: Finish::Length,
+                    usage: Usage {
+                        prompt_tokens: 1,
+                        completion_tokens: count,
+                    },
+                };
+                let pieces = pieces.chain(stream::iter([Ok(done)]));
+                async move { Ok(kept(pieces, alive)) }.boxed()
+            }
             Script::Stall => {
-                let pieces = text.chain(stream::pending()).map(move |piece| {
-                    let _ = &alive;
-                    piece
-                });
-                async move { Ok(pieces.boxed()) }.boxed()
+                let pieces = text.chain(stream::pending());
+                async move { Ok(kept(pieces, alive)) }.boxed()
             }
         }
     }
+}
+
+/// An answer that is alive until it is dropped.
+fn kept(
+    pieces: impl Stream<Item = Result<Event, BackendError>> + Send + 'static,
+    alive: Alive,
+) -> Generation {
+    let pieces = pieces.map(move |piece| {
+        let _ = &alive;
+        piece
+    });
+    pieces.boxed()
 }
 
 /// Waits until so many answers are alive; a test that waits too long has failed.

@@ -1,0 +1,225 @@
+//! HTTP/2 by clients who do not mean it well, frame by frame.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time,
+};
+
+use crate::{
+    scripted::{Script, Scripted, until},
+    site::{FULL, Site, saying},
+    wire::PATIENCE,
+};
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const SHORT: &str =
+    "[server]\nheader_timeout_secs = 1\nbody_timeout_secs = 1\nrequest_timeout_secs = 1\n";
+
+// RFC 9113, 6: types of frames, and their flags.
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+const ENHANCE_YOUR_CALM: u32 = 11;
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut frame = length[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// A field whose name has this number in the static table of HPACK, and this value.
+fn field(name: u8, value: &str) -> Vec<u8> {
+    let mut field = match name {
+        ..15 => vec![name],
+        _ => vec![15, name - 15],
+    };
+    field.push(
+        u8::try_from(value.len())
+            .ok()
+            .filter(|length| *length < 127)
+            .unwrap(),
+    );
+    field.extend(value.as_bytes());
+    field
+}
+
+/// `GET /health`.
+fn health() -> Vec<u8> {
+    [vec![0x82, 0x86], field(4, "/health"), field(1, "a")].concat()
+}
+
+/// `POST /v1/chat/completions` with a key.
+fn chat() -> Vec<u8> {
+    [
+        vec![0x83, 0x86],
+        field(4, "/v1/chat/completions"),
+        field(1, "a"),
+        field(23, &format!("Bearer {FULL}")),
+        field(31, "application/json"),
+    ]
+    .concat()
+}
+
+/// Streams of a client have odd numbers.
+fn streams(count: u32) -> impl Iterator<Item = u32> {
+    (0..count).map(|number| 2 * number + 1)
+}
+
+/// How the server ended a connection.
+#[derive(Debug)]
+struct Ended {
+    /// The last error that it gave as its reason.
+    reason: Option<u32>,
+}
+
+/// Sends the beginning of a connection and these frames, and waits for its end.
+async fn send(address: SocketAddr, settings: &[u8], frames: &[u8]) -> Ended {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let begin = [PREFACE, &frame(SETTINGS, 0, 0, settings)].concat();
+    stream.write_all(&begin).await.unwrap();
+    let (mut incoming, mut outgoing) = stream.split();
+    let mut heard = Vec::new();
+    // Whoever does not read what a server answers is told to wait, and floods nobody.
+    let reading = async { while matches!(incoming.read_buf(&mut heard).await, Ok(1..)) {} };
+    let writing = async {
+        // A server that has had enough does not take all of it.
+        let _ = outgoing.write_all(frames).await;
+        std::future::pending().await
+    };
+    let ended = async {
+        tokio::select! {
+            () = reading => {}
+            () = writing => {}
+        }
+    };
+    let ended = time::timeout(PATIENCE, ended).await;
+    ended.expect("the server ends the connection");
+    Ended {
+        reason: reason(&heard),
+    }
+}
+
+fn reason(mut heard: &[u8]) -> Option<u32> {
+    let mut reason = None;
+    while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = heard {
+        let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        let payload = rest.get(..length)?;
+        if *kind == GOAWAY {
+            reason = Some(u32::from_be_bytes(payload[4..8].try_into().unwrap()));
+        }
+        heard = &rest[length..];
+    }
+    reason
+}
+
+/// Floods a server; whoever else asks it is served, meanwhile and afterwards.
+async fn flood(frames: Vec<u8>) -> Ended {
+    let site = Site::with(Arc::new(Scripted::new(Script::Talk)), SHORT).await;
+    let good = async || assert_eq!(site.say(json!({})).await.status(), 200);
+    let mut flood = Box::pin(send(site.address, &[], &frames));
+    loop {
+        tokio::select! {
+            ended = &mut flood => {
+                good().await;
+                return ended;
+            }
+            () = good() => {}
+        }
+    }
+}
+
+// H02: CVE-2023-44487
+#[tokio::test]
+async fn rapid_resets_end_the_connection() {
+    let cancel = 8_u32.to_be_bytes();
+    let pairs = streams(20_000).flat_map(|stream| {
+        let open = frame(HEADERS, END_HEADERS | END_STREAM, stream, &health());
+        [open, frame(RST_STREAM, 0, stream, &cancel)].concat()
+    });
+    assert_eq!(flood(pairs.collect()).await.reason, Some(ENHANCE_YOUR_CALM));
+}
+
+// H02: CVE-2025-8671, "MadeYouReset"
+#[tokio::test]
+async fn streams_that_the_server_is_made_to_reset_end_the_connection() {
+    let over = 0x7fff_ffff_u32.to_be_bytes();
+    let pairs = streams(20_000).flat_map(|stream| {
+        let open = frame(HEADERS, END_HEADERS, stream, &chat());
+        [open, frame(WINDOW_UPDATE, 0, stream, &over)].concat()
+    });
+    assert_eq!(flood(pairs.collect()).await.reason, Some(ENHANCE_YOUR_CALM));
+}
+
+// H02: CVE-2024-27316 and its kin
+#[tokio::test]
+async fn headers_without_end_end_the_connection() {
+    let field = [field(1, "a"), vec![0, 1, b'n', 126], vec![b'v'; 126]].concat();
+    let more = frame(CONTINUATION, 0, 1, &field.repeat(100));
+    let frames = [frame(HEADERS, 0, 1, &health()), more.repeat(1_000)].concat();
+    assert!(flood(frames).await.reason.is_some_and(|reason| reason > 0));
+}
+
+// H02
+#[tokio::test]
+async fn continuations_of_nothing_end_the_connection() {
+    let empty = frame(CONTINUATION, 0, 1, &[]);
+    let frames = [frame(HEADERS, 0, 1, &health()), empty.repeat(50_000)].concat();
+    assert!(flood(frames).await.reason.is_some_and(|reason| reason > 0));
+}
+
+// H02
+#[tokio::test]
+async fn bodies_of_empty_frames_end_the_connection() {
+    let empty = frame(DATA, 0, 1, &[]);
+    let frames = [
+        frame(HEADERS, END_HEADERS, 1, &chat()),
+        empty.repeat(50_000),
+    ]
+    .concat();
+    flood(frames).await;
+}
+
+// H02
+#[tokio::test]
+async fn who_only_pings_or_sets_is_let_go() {
+    for one in [frame(PING, 0, 0, &[0; 8]), frame(SETTINGS, 0, 0, &[])] {
+        flood(one.repeat(50_000)).await;
+    }
+}
+
+// B03, R10
+#[tokio::test]
+async fn a_stream_that_takes_nothing_keeps_no_place_at_the_model() {
+    let backend = Scripted::new(Script::Talk);
+    let running = backend.running();
+    let site = Site::with(Arc::new(backend), SHORT).await;
+    let no_window = [0, 4, 0, 0, 0, 0];
+    let body = saying(json!("hello"), json!({"stream": true, "max_tokens": 100}));
+    let frames = streams(3).flat_map(|stream| {
+        [
+            frame(HEADERS, END_HEADERS, stream, &chat()),
+            frame(DATA, END_STREAM, stream, body.to_string().as_bytes()),
+        ]
+        .concat()
+    });
+    let frames: Vec<u8> = frames.collect();
+    tokio::join!(send(site.address, &no_window, &frames), async {
+        until(&running, 3).await;
+        until(&running, 0).await;
+    });
+}

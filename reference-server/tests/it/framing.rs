@@ -1,0 +1,233 @@
+//! HTTP/1.1 that is not what it should be, on the wire of a real server.
+//!
+//! Behind each of these requests stands another one, as a smuggler would put it there. Where
+//! a message cannot be told from what follows it, the answer is a refusal and the end of the
+//! connection; the second request is never answered.
+
+use std::sync::Arc;
+
+use crate::{
+    scripted::{Script, Scripted},
+    site::{FULL, Site},
+    wire::say,
+};
+
+/// The request that nobody may answer.
+const SMUGGLED: &str = "GET /health HTTP/1.1\r\nhost: a\r\n\r\n";
+
+async fn site() -> Site {
+    let lines = "[server]\nheader_timeout_secs = 1\nbody_timeout_secs = 1\n";
+    Site::with(Arc::new(Scripted::new(Script::Talk)), lines).await
+}
+
+/// A request with this line, or with these other fields.
+fn line(line: &str) -> String {
+    format!("{line}\r\nhost: a\r\n\r\n")
+}
+
+fn fields(fields: &str) -> String {
+    format!("GET /health HTTP/1.1\r\nhost: a\r\n{fields}\r\n\r\n")
+}
+
+/// A chat with this framing, from somebody who may ask for one.
+fn chat(framing: &str, body: &str) -> String {
+    format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {FULL}\r\n\
+         content-type: application/json\r\n{framing}\r\n\r\n{body}"
+    )
+}
+
+fn chunked(body: &str) -> String {
+    chat("transfer-encoding: chunked", body)
+}
+
+/// All of them are refused with one answer, which ends the connection; and the server goes on.
+async fn refused(requests: impl IntoIterator<Item = String>, expected: &[u16]) {
+    let site = site().await;
+    for request in requests {
+        let heard = say(site.address, (request.clone() + SMUGGLED).as_bytes()).await;
+        let shown = request.escape_debug().take(300).collect::<String>();
+        let [status] = heard.statuses()[..] else {
+            panic!("{shown}\n{}", heard.text);
+        };
+        assert!(expected.contains(&status), "{shown}\n{}", heard.text);
+        assert!(heard.closed, "{shown}\n{}", heard.text);
+    }
+    let good = say(site.address, (SMUGGLED.to_owned() + SMUGGLED).as_bytes()).await;
+    assert_eq!(good.statuses(), [200, 200], "requests behind each other");
+}
+
+// B01
+#[tokio::test]
+async fn request_lines_that_are_none_end_the_connection() {
+    let lines = [
+        "GET  /health HTTP/1.1",
+        "GET /health",
+        "GET /health HTTP/1.1 ",
+        "GET /health HTTP/2.0",
+        "GET /health HTTP/9.9",
+        "GET /health http/1.1",
+        "GET\t/health HTTP/1.1",
+        " GET /health HTTP/1.1",
+        "G(T /health HTTP/1.1",
+        "GET /hea lth HTTP/1.1",
+        "GET /hea\u{1}lth HTTP/1.1",
+        "GET http:// HTTP/1.1",
+    ];
+    refused(lines.map(line), &[400]).await;
+}
+
+// B01
+#[tokio::test]
+async fn fields_that_are_none_end_the_connection() {
+    let bad = [
+        "na me: x",
+        "name : x",
+        ": x",
+        "n\0: x",
+        "n(: x",
+        "n\u{e9}: x",
+        "noname",
+        "x: a\rb",
+        "x: a\0b",
+        "x: a\u{7f}b",
+        // Lines that are folded, as they were allowed to be once.
+        "x: a\r\n b",
+        "x: a\r\n\tb",
+        "content-length : 0",
+        "transfer-encoding : chunked",
+    ];
+    let first = "GET /health HTTP/1.1\r\n host: a\r\n\r\n".to_owned();
+    let no_line_feeds = "GET /health HTTP/1.1\rhost: a\r\r".to_owned();
+    let all = bad.map(fields).into_iter().chain([first, no_line_feeds]);
+    refused(all, &[400]).await;
+}
+
+// B01, A15
+#[tokio::test]
+async fn heads_without_end_are_too_large() {
+    let long = "n".repeat(70_000);
+    let requests = [
+        line(&format!("GET /{long} HTTP/1.1")),
+        fields(&format!("{long}: a")),
+        fields(&format!("n: {long}")),
+        fields(&vec!["n: a"; 101].join("\r\n")),
+    ];
+    refused(requests, &[431]).await;
+}
+
+// B02
+#[tokio::test]
+async fn lengths_that_are_none_end_the_connection() {
+    let lengths = [
+        "5,5",
+        "5, 6",
+        "+5",
+        "-1",
+        "0x5",
+        "5 5",
+        "5a",
+        "1_0",
+        "",
+        "\u{b}5",
+        "18446744073709551616",
+        "18446744073709551621",
+    ];
+    let twice = "content-length: 5\r\ncontent-length: 6".to_owned();
+    let framings = lengths.map(|length| format!("content-length: {length}"));
+    let framings = framings.into_iter().chain([twice]);
+    refused(framings.map(|framing| chat(&framing, "hello")), &[400]).await;
+    // A number, but of more bytes than there can be.
+    let most = chat("content-length: 18446744073709551615", "hello");
+    let large = chat("content-length: 9223372036854775807", "hello");
+    refused([most, large], &[413, 431]).await;
+}
+
+// B02
+#[tokio::test]
+async fn two_ways_to_tell_the_end_of_a_body_end_the_connection() {
+    let framings = [
+        "transfer-encoding: chunked\r\ncontent-length: 5",
+        "content-length: 5\r\ntransfer-encoding: chunked",
+        "content-length: 18\r\ntransfer-encoding: chunked, identity",
+        "transfer-encoding: xchunked",
+        "transfer-encoding: identity",
+        "transfer-encoding: chunked, identity",
+        "transfer-encoding: chunked\r\ntransfer-encoding: identity",
+        "transfer-encoding: \"chunked\"",
+        "transfer-encoding: chunked;q=1",
+        "transfer-encoding: \u{b}chunked",
+        "transfer-encoding:",
+        "transfer-encoding:\r\n chunked",
+    ];
+    let body = "5\r\nhello\r\n0\r\n\r\n";
+    let old = chunked(body).replacen("HTTP/1.1", "HTTP/1.0", 1);
+    let requests = framings.map(|framing| chat(framing, body));
+    refused(requests.into_iter().chain([old]), &[400]).await;
+}
+
+// B02
+#[tokio::test]
+async fn chunks_that_are_none_end_the_connection() {
+    let bodies = [
+        "FFFFFFFFFFFFFFFFF\r\nhello",
+        "10000000000000000\r\nhello",
+        "-1\r\nhello",
+        "+5\r\nhello\r\n0\r\n\r\n",
+        "0x5\r\nhello\r\n0\r\n\r\n",
+        " 5\r\nhello\r\n0\r\n\r\n",
+        "g\r\n",
+        "\r\nhello\r\n0\r\n\r\n",
+        // Line feeds and carriage returns alone.
+        "5\nhello\r\n0\r\n\r\n",
+        "5\rhello\r\n0\r\n\r\n",
+        "5\r\nhello\n0\r\n\r\n",
+        "5;a=\nb\r\nhello\r\n0\r\n\r\n",
+        "5\r\nhello\r\n0\n\n",
+        "0;\rGET\r\n\r\n",
+        // Longer and shorter than they say.
+        "5\r\nhello0\r\n\r\n",
+        "5\r\nhellohello\r\n0\r\n\r\n",
+        // Extensions and trailers.
+        "5;a=\"\r\n\"\r\nhello\r\n0\r\n\r\n",
+        "5\r\nhello\r\n0\r\nx\r\n\r\n",
+        "5\r\nhello\r\n0\r\nna me: x\r\n\r\n",
+    ];
+    let extension = format!("5;{}\r\nhello\r\n0\r\n\r\n", "a".repeat(100_000));
+    let trailers = format!("5\r\nhello\r\n0\r\n{}\r\n", "a: b\r\n".repeat(20_000));
+    let long = [extension, trailers].map(|body| chunked(&body));
+    refused(bodies.map(chunked).into_iter().chain(long), &[400]).await;
+}
+
+// B02, B03
+#[tokio::test]
+async fn bodies_that_never_end_are_cut_off_in_time() {
+    let requests = [
+        chat("content-length: 100", "hello"),
+        chunked("FFFF\r\nhello"),
+    ];
+    refused(requests, &[408]).await;
+}
+
+// B02
+#[tokio::test]
+async fn what_follows_a_body_is_another_request_and_garbage_there_ends_the_connection() {
+    let site = site().await;
+    // Refused, because it is no chat; but where it ends is beyond doubt.
+    for (first, expected) in [
+        (chat("content-length: 2", "{}garbage\r\n\r\n"), [400, 400]),
+        (chunked("2\r\n{}\r\n0\r\n\r\n\0\r\n\r\n"), [400, 400]),
+        (
+            chat("content-length: 2\r\ncontent-length: 2", "{}"),
+            [400, 200],
+        ),
+        (
+            chunked("2;x\r\n{}\r\n0\r\ncontent-length: 5\r\n\r\n"),
+            [400, 200],
+        ),
+    ] {
+        let heard = say(site.address, (first.clone() + SMUGGLED).as_bytes()).await;
+        assert_eq!(heard.statuses(), expected, "{first:?}\n{}", heard.text);
+        assert!(heard.closed);
+    }
+}

@@ -1,0 +1,143 @@
+//! Clients that take their time, and those who are served meanwhile.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    task::JoinSet,
+    time,
+};
+
+use crate::{
+    running::Running,
+    scripted::{Script, Scripted, until},
+    site::{FULL, READER, Site, saying},
+    wire::{Heard, listen},
+};
+
+const SHORT: &str =
+    "[server]\nheader_timeout_secs = 1\nbody_timeout_secs = 1\nrequest_timeout_secs = 1\n";
+/// Slow clients of each kind.
+const SLOW: usize = 16;
+/// Clients who do not read. A server's system takes some megabytes for each of them.
+const UNREAD: usize = 3;
+
+fn head(length: usize) -> String {
+    format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {FULL}\r\n\
+         content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    )
+}
+
+/// Sends these bytes at once, and then these, for ever, one at a time.
+async fn drip(mut stream: TcpStream, first: String, then: &'static [u8]) -> Heard {
+    if stream.write_all(first.as_bytes()).await.is_ok() {
+        let (mut incoming, mut outgoing) = stream.split();
+        let dripping = async {
+            for byte in then.iter().cycle() {
+                if outgoing.write_all(&[*byte]).await.is_err() {
+                    break;
+                }
+                time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let mut heard = [0; 4_096];
+        let answered = async { while matches!(incoming.read(&mut heard).await, Ok(1..)) {} };
+        tokio::select! {
+            () = dripping => {}
+            () = answered => {}
+        }
+    }
+    listen(&mut stream).await
+}
+
+/// Asks for a long answer and reads none of it.
+async fn never_read(site: &Site) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let mut stream = socket.connect(site.address).await.unwrap();
+    let fields = json!({"stream": true, "max_tokens": 8_000});
+    let body = saying(json!("hello"), fields).to_string();
+    let request = head(body.len()) + &body;
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}
+
+// B03
+#[tokio::test]
+async fn slow_senders_are_cut_off_and_others_are_served() {
+    let site = Site::with(Arc::new(Scripted::new(Script::Talk)), SHORT).await;
+    let mut slow = JoinSet::new();
+    let begun = "GET /health HTTP/1.1\r\n".to_owned();
+    for _ in 0..SLOW {
+        for (first, then) in [
+            (String::new(), &b"GET"[..1]),
+            (begun.clone(), &b"x: a\r\n"[..]),
+            (head(10_000), &b" "[..]),
+        ] {
+            let stream = TcpStream::connect(site.address).await.unwrap();
+            slow.spawn(drip(stream, first, then));
+        }
+    }
+    let mut good = 0;
+    while !slow.is_empty() {
+        tokio::select! {
+            ended = slow.join_next() => assert!(ended.unwrap().unwrap().closed),
+            answer = site.say(json!({})) => {
+                assert_eq!(answer.status(), 200);
+                good += 1;
+            }
+        }
+    }
+    assert!(good > 0);
+}
+
+// B03, R10
+#[tokio::test]
+async fn who_does_not_read_an_answer_keeps_no_place_at_the_model() {
+    let backend = Scripted::new(Script::Talk);
+    let running = backend.running();
+    let site = Site::with(Arc::new(backend), SHORT).await;
+    let mut unread = Vec::new();
+    for _ in 0..UNREAD {
+        unread.push(never_read(&site).await);
+    }
+    until(&running, UNREAD).await;
+    // Nothing asks these answers for more, so none of them sees that its time is over.
+    until(&running, 0).await;
+    for mut stream in unread {
+        assert!(listen(&mut stream).await.closed);
+    }
+}
+
+// B03
+#[tokio::test]
+async fn who_has_an_answer_and_asks_for_nothing_more_is_let_go() {
+    let site = Site::with(Arc::new(Scripted::new(Script::Hang)), SHORT).await;
+    let mut stream = TcpStream::connect(site.address).await.unwrap();
+    let ask = b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n";
+    stream.write_all(ask).await.unwrap();
+    let heard = listen(&mut stream).await;
+    assert_eq!(heard.statuses(), [200]);
+    assert!(heard.closed);
+}
+
+// H04
+#[tokio::test]
+async fn a_server_without_descriptors_left_takes_connections_again() {
+    let server = Running::start_after("ulimit -n 64", "[server]\nheader_timeout_secs = 2\n");
+    let mut idle = Vec::new();
+    for _ in 0..80 {
+        idle.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    server.says("cannot accept connections");
+    // They send nothing, so they are cut off; who waited behind them is served.
+    let health = server.get("/v1/models", READER).send().await.unwrap();
+    assert_eq!(health.status(), 200);
+    for stream in &mut idle {
+        assert!(listen(stream).await.closed);
+    }
+    assert_eq!(server.stop(), Some(0));
+}
