@@ -100,11 +100,46 @@ def server(demo_text):
         "reader": add_key(folder, "reader", "--scopes", "models:read"),
         "expired": add_key(folder, "expired", "--scopes", "*", "--days", "1"),
     }
+    for key_id in ("rated", "busy", "spent"):
+        keys[key_id] = add_key(folder, key_id)
     expire(folder, "expired")
     config = folder / "stockade.toml"
     one_at_a_time = "[model]\nmax_running = 1\nmax_queued = 0\n"
     config.write_text(config.read_text().replace("[model]\n", one_at_a_time))
 
+    yield from serve(config, keys)
+
+
+@pytest.fixture(scope="session")
+def strict(server, demo_text):
+    """The same model and keys within narrow limits."""
+    _, folder = demo_text
+    config = folder / "strict.toml"
+    text = (folder / "stockade.toml").read_text()
+    text = text.replace("[server]\n", "[server]\nmax_body_mb = 1\n")
+    config.write_text(text + STRICT)
+    yield from serve(config, server.keys)
+
+
+STRICT = """
+[body]
+max_mb = 1
+
+[rate_limit]
+by_key = "30/hour"
+
+[concurrency]
+per_key = 2
+
+[token_budget]
+by_key = "3000/hour"
+
+[abuse]
+ban_loopback = true
+"""
+
+
+def serve(config: Path, keys):
     process = Process("serve", "--config", str(config))
     address = process.wait_for(r"listening.*address=(\S+)")[1]
     process.wait_for("the model is ready")

@@ -46,6 +46,17 @@ def ask_about(client, part):
     return ask(client, [{"role": "user", "content": content}], **fields)
 
 
+def wait_for_a_place(client):
+    """Until the model has stopped for whoever left."""
+    end = time.monotonic() + 5
+    while True:
+        try:
+            return ask(client)
+        except openai.InternalServerError:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+
 def test_the_demos_python_lines_run_as_printed(demo_text, capsys):
     text, _ = demo_text
     start = text.index("from openai import OpenAI")
@@ -111,73 +122,6 @@ def test_lists_its_model(client):
     assert client.models.retrieve("demo").object == "model"
 
 
-@pytest.mark.parametrize("key", ["wrong", "sk_demo_" + "0" * 36, "expired"])
-def test_a_bad_or_expired_key(server, key):
-    with pytest.raises(openai.AuthenticationError) as caught:
-        ask(server.client(key))
-    assert caught.value.code == "AUTHENTICATION_FAILED"
-    assert caught.value.status_code == 401
-
-
-def test_no_key(server):
-    client = server.client().with_options(default_headers={"Authorization": ""})
-    with pytest.raises(openai.AuthenticationError):
-        ask(client)
-
-
-def test_a_key_without_the_scope(server):
-    client = server.client("reader")
-    assert client.models.list().data
-    with pytest.raises(openai.PermissionDeniedError) as caught:
-        ask(client)
-    assert caught.value.code == "PERMISSION_DENIED"
-
-
-def test_an_unknown_model(client):
-    with pytest.raises(openai.NotFoundError) as caught:
-        ask(client, model="gpt-4o")
-    assert caught.value.code == "MODEL_NOT_FOUND"
-    with pytest.raises(openai.NotFoundError):
-        client.models.retrieve("gpt-4o")
-
-
-@pytest.mark.parametrize(
-    "part, code",
-    [
-        (image_url(png(1, 2, 3)[:64]), "INVALID_IMAGE"),
-        (image_url(base64.b64encode(b"no image").decode()), "INVALID_IMAGE"),
-        (
-            {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
-            "REMOTE_IMAGE",
-        ),
-        ({"type": "image_url", "image_url": {"url": "/etc/passwd"}}, "REMOTE_IMAGE"),
-        ({"type": "image", "image": {"b64": "?"}}, "INVALID_IMAGE"),
-    ],
-)
-def test_a_bad_image(client, part, code):
-    with pytest.raises(openai.BadRequestError) as caught:
-        ask_about(client, part)
-    assert caught.value.code == code
-    assert caught.value.param.startswith("messages[0].content[1].image")
-
-
-@pytest.mark.parametrize(
-    ("fields", "param"),
-    [
-        ({"temperature": 3}, "temperature"),
-        ({"max_tokens": 0}, "max_tokens"),
-        ({"n": 2}, "n"),
-        ({"extra_body": {"top_k": 5}}, "top_k"),
-        ({"response_format": {"type": "json_object"}}, "response_format.type"),
-    ],
-)
-def test_a_field_that_cannot_be_honoured(client, fields, param):
-    with pytest.raises(openai.BadRequestError) as caught:
-        ask(client, **fields)
-    assert caught.value.param == param
-    assert caught.value.type == "invalid_request_error"
-
-
 def test_leaving_mid_stream_frees_the_model(server, client):
     stream = ask(client, stream=True, max_tokens=8_000)
     next(stream)
@@ -191,11 +135,4 @@ def test_leaving_mid_stream_frees_the_model(server, client):
     # Left, not finished: the log says so.
     line = server.process.wait_for(rf'.*"request_id":"{request_id}".*', seconds=5)[0]
     assert json.loads(line)["outcome"] == "client_left"
-    end = time.monotonic() + 5
-    while True:
-        try:
-            ask(client)
-            return
-        except openai.InternalServerError:
-            assert time.monotonic() < end
-            time.sleep(0.02)
+    wait_for_a_place(client)

@@ -1,0 +1,270 @@
+"""Every way to be refused, in each of the dialects that clients read.
+
+The rows say what was asked and what the answer is called. OpenAI's SDK, a client of
+`application/problem+json` and one of gRPC must all learn the same from it.
+"""
+
+import base64
+import contextlib
+import http.client
+import json
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import openai
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+
+from test_chat import HELLO, ask, image_url, png, wait_for_a_place
+
+
+def chat(**fields):
+    fields = {"model": "demo", "max_tokens": 8, "messages": HELLO} | fields
+    return json.dumps(fields).encode()
+
+
+def about(part):
+    return chat(messages=[{"role": "user", "content": [part]}])
+
+
+@contextlib.contextmanager
+def nothing_before(_server):
+    yield
+
+
+@contextlib.contextmanager
+def streams(key, count, server):
+    """While so many answers to this key are being sent."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(count):
+            stream = ask(server.client(key), stream=True, max_tokens=1_000)
+            stack.callback(stream.close)
+            next(stream)
+        yield
+
+
+@contextlib.contextmanager
+def the_only_place_taken(server):
+    with streams("demo", 1, server):
+        yield
+    wait_for_a_place(server.client())
+
+
+@contextlib.contextmanager
+def too_many(server):
+    with pytest.raises(openai.RateLimitError):
+        for _ in range(40):
+            with contextlib.suppress(openai.NotFoundError):
+                ask(server.client("rated"), model="gpt-4o")
+    yield
+
+
+@contextlib.contextmanager
+def guesses(server):
+    with pytest.raises(openai.PermissionDeniedError):
+        for number in range(20):
+            with contextlib.suppress(openai.AuthenticationError):
+                server.client(f"guess-{number}").models.list()
+    yield
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is asked, and how it is refused."""
+
+    name: str
+    status: int
+    code: str
+    param: str | None = None
+    key: str | None = "demo"
+    path: str = "/v1/chat/completions"
+    content_type: str = "application/json"
+    body: bytes = chat()
+    before: object = nothing_before
+    server: str = "server"
+    # gRPC's number. Only for what the head decides: no call of gRPC has a JSON body.
+    grpc: int | None = None
+
+
+UNAUTHENTICATED, DENIED, EXHAUSTED = 16, 7, 8
+AUTH, FORBIDDEN = "AUTHENTICATION_FAILED", "PERMISSION_DENIED"
+INVALID, RANGE, IMAGE = "VALIDATION_ERROR", "VALUE_OUT_OF_RANGE", "INVALID_IMAGE"
+URL = "messages[0].content[0].image_url.url"
+B64 = "messages[0].content[0].image.b64"
+
+ROWS = [
+    Row("no key", 401, AUTH, key=None, grpc=UNAUTHENTICATED),
+    Row("no key of ours", 401, AUTH, key="wrong", grpc=UNAUTHENTICATED),
+    Row("unknown key", 401, AUTH, key="sk_demo_" + "0" * 36, grpc=UNAUTHENTICATED),
+    Row("expired key", 401, AUTH, key="expired", grpc=UNAUTHENTICATED),
+    Row("scope", 403, FORBIDDEN, key="reader", grpc=DENIED),
+    Row("no such route", 403, "ROUTE_NOT_DECLARED", path="/v1/none", grpc=DENIED),
+    Row(
+        "banned", 403, "BANNED", key="wrong", before=guesses, server="strict", grpc=DENIED
+    ),
+    Row("no such model", 404, "MODEL_NOT_FOUND", "model", body=chat(model="gpt-4o")),
+    Row("no JSON", 400, "INVALID_JSON", "model", body=b'{"model":'),
+    Row("no text", 400, "INVALID_JSON", body=b"\xff\xfe"),
+    Row("member twice", 400, "DUPLICATE_KEY", body=b'{"model":"a","model":"b"}'),
+    Row(
+        "type",
+        400,
+        INVALID,
+        "messages[0].content",
+        body=chat(messages=[{"role": "user", "content": 1}]),
+    ),
+    Row("range", 400, RANGE, "temperature", body=chat(temperature=3)),
+    Row("no tokens", 400, RANGE, "max_tokens", body=chat(max_tokens=0)),
+    Row("too many tokens", 400, RANGE, "max_tokens", body=chat(max_tokens=10**18)),
+    Row("choices", 400, INVALID, "n", body=chat(n=2)),
+    Row("unknown field", 400, "UNKNOWN_PARAMETER", "top_k", body=chat(top_k=5)),
+    Row(
+        "format",
+        400,
+        "UNSUPPORTED_PARAMETER",
+        "response_format.type",
+        body=chat(response_format={"type": "json_object"}),
+    ),
+    Row("broken image", 400, IMAGE, URL, body=about(image_url(png(1, 2, 3)[:64]))),
+    Row("no image", 400, IMAGE, URL, body=about(image_url("bm8gaW1hZ2U="))),
+    Row("no base64", 400, IMAGE, B64, body=about({"type": "image", "image": {"b64": "?"}})),
+    *(
+        Row(
+            f"remote image {url}",
+            400,
+            "REMOTE_IMAGE",
+            URL,
+            body=about({"type": "image_url", "image_url": {"url": url}}),
+        )
+        for url in ("https://example.com/a.png", "/etc/passwd")
+    ),
+    Row("size", 413, "REQUEST_TOO_LARGE", body=chat() + b" " * 2**20, server="strict"),
+    Row("media type", 415, "UNSUPPORTED_MEDIA_TYPE", content_type="text/plain"),
+    Row(
+        "too often",
+        429,
+        "RATE_LIMITED",
+        key="rated",
+        before=too_many,
+        server="strict",
+        grpc=EXHAUSTED,
+    ),
+    Row(
+        "too much at once",
+        429,
+        "CONCURRENCY_LIMIT",
+        key="busy",
+        before=lambda server: streams("busy", 2, server),
+        server="strict",
+    ),
+    Row(
+        "more tokens than there ever are",
+        400,
+        "TOKENS_EXCEED_QUOTA",
+        "max_tokens",
+        key="spent",
+        body=chat(max_tokens=4_000),
+        server="strict",
+    ),
+    Row(
+        "more tokens than are left",
+        429,
+        "TOKEN_LIMIT",
+        key="spent",
+        body=chat(max_tokens=2_500),
+        before=lambda server: streams("spent", 1, server),
+        server="strict",
+    ),
+    Row("full", 503, "QUEUE_FULL", before=the_only_place_taken),
+]
+
+ERRORS = {
+    400: openai.BadRequestError,
+    401: openai.AuthenticationError,
+    403: openai.PermissionDeniedError,
+    404: openai.NotFoundError,
+    413: openai.APIStatusError,
+    415: openai.APIStatusError,
+    429: openai.RateLimitError,
+    503: openai.InternalServerError,
+}
+
+
+@pytest.fixture
+def refusing(request, row):
+    """The server of this row, as it has to be for the refusal."""
+    server = request.getfixturevalue(row.server)
+    with row.before(server):
+        yield server
+
+
+def check_headers(row, headers):
+    if row.status in (429, 503):
+        assert int(headers["retry-after"]) >= 1
+    if row.status == 401:
+        assert headers["www-authenticate"].startswith("Bearer ")
+    assert headers["x-request-id"]
+
+
+def send(server, row, **headers):
+    """Asks without any library that knows what a refusal is."""
+    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=60)
+    headers = {"content-type": row.content_type} | headers
+    if row.key:
+        headers["authorization"] = f"Bearer {server.keys.get(row.key, row.key)}"
+    # Refused by its head, so nothing else is sent: writing to whoever has hung up fails.
+    body = b"" if row.status == 413 else row.body
+    headers["content-length"] = str(len(row.body))
+    connection.request("POST", row.path, body, headers)
+    response = connection.getresponse()
+    return response, response.read()
+
+
+def each(rows):
+    return pytest.mark.parametrize("row", rows, ids=lambda row: row.name)
+
+
+@each(ROWS)
+def test_the_sdk_raises_what_it_is(refusing, row):
+    client = refusing.client(row.key or "none")
+    headers = {"content-type": row.content_type}
+    if row.key is None:
+        headers["authorization"] = openai.Omit()
+    path = row.path.removeprefix("/v1")
+    with pytest.raises(openai.APIStatusError) as caught:
+        client.post(path, cast_to=object, content=row.body, options={"headers": headers})
+    error = caught.value
+    assert type(error) is ERRORS[row.status]
+    assert (error.status_code, error.code, error.param) == (row.status, row.code, row.param)
+    assert error.type
+    check_headers(row, error.response.headers)
+
+
+@each(ROWS)
+def test_a_client_of_problems_reads_the_same(refusing, row):
+    response, body = send(refusing, row, accept="application/problem+json")
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = json.loads(body)
+    assert response.status == problem["status"] == row.status
+    assert problem["code"] == row.code
+    assert problem["title"] and problem["detail"]
+    check_headers(row, response.headers)
+
+
+@each([row for row in ROWS if row.grpc])
+def test_a_client_of_grpc_reads_the_same(refusing, row):
+    response, body = send(refusing, row, **{"content-type": "application/grpc"})
+    assert (response.status, body) == (200, b"")
+    assert response.headers["content-type"] == "application/grpc"
+    assert int(response.headers["grpc-status"]) == row.grpc
+    details = response.headers["grpc-status-details-bin"]
+    status = status_pb2.Status.FromString(base64.b64decode(details + "=" * (-len(details) % 4)))
+    assert status.code == row.grpc
+    assert status.message
+    reason = error_details_pb2.ErrorInfo()
+    [info] = [detail for detail in status.details if detail.Unpack(reason)]
+    assert reason.reason == row.code
+    if row.status == 429:
+        retry = error_details_pb2.RetryInfo()
+        assert any(detail.Unpack(retry) for detail in status.details)
+        assert retry.retry_delay.seconds >= 1
