@@ -21,20 +21,20 @@ use clap::{Parser, value_parser};
 use stockade_benches::Plan;
 
 use progress::progress;
-use report::{Report, table, times};
+use report::{Report, Row, table, times};
 
 const EXAMPLES: &str = "\
 Examples:
   budgets                    all of them but 5; a minute
   budgets --load             5, too: a server under load; another minute
   budgets --only 1,2,3       how a change to the fence turned out
-  budgets --only 8 --full    limits with ten million clients; two gigabytes of memory
+  budgets --only 8 --full    limits with ten million clients; a gigabyte of memory
   budgets --details          what the ratios come from, in nanoseconds
   budgets --json > now.json  for a program
 
 All that is compared is measured in turns, so that a machine that grows slower does so for
 all of it; ratios are what can be compared between machines. Where `reached` and `p10` say
-different things, the machine had other work: run it again.";
+different things, it says so: the machine had other work, or turns cost differently.";
 
 /// Measures the budgets of Stockade beside what people use today, and prints one table.
 ///
@@ -121,6 +121,8 @@ impl Cli {
             report.add(identity::measure(plan, progress("keys", plan)));
         }
         report.budgets.retain(|row| self.wants(&[row.budget()]));
+        report.budgets.sort_by_key(Row::budget);
+        report.doubt_spread();
         Ok(report)
     }
 }

@@ -36,6 +36,20 @@ impl Report {
         }
     }
 
+    /// That ratios depend on which turns are looked at, where they do.
+    pub(crate) fn doubt_spread(&mut self) {
+        let wide = self.budgets.iter().filter(|row| row.is_wide());
+        let mut wide: Vec<_> = wide.map(|row| row.budget.to_string()).collect();
+        wide.dedup();
+        if !wide.is_empty() {
+            self.doubts.push(format!(
+                "reached and p10 differ in budgets {}: the machine had other work, or turns cost \
+                 differently",
+                wide.join(", ")
+            ));
+        }
+    }
+
     pub(crate) fn add(&mut self, other: Self) {
         self.budgets.extend(other.budgets);
         self.nanoseconds.extend(other.nanoseconds);
@@ -159,6 +173,13 @@ impl Row {
         self.goal.map(|goal| goal.is_met(self.reached))
     }
 
+    /// Whether the median and the tenth percentile differ by more than a sixth.
+    fn is_wide(&self) -> bool {
+        let reached = self.reached;
+        self.p10
+            .is_some_and(|p10| (reached - p10).abs() * 6.0 > reached.abs())
+    }
+
     fn verdict(&self) -> &'static str {
         let stretch = self.stretch.is_some_and(|goal| goal.is_met(self.reached));
         match self.kept() {
@@ -234,6 +255,26 @@ mod tests {
     fn what_could_not_be_measured_is_missed() {
         let row = Row::exact(1, "a ÷ b", f64::NAN).goal(Goal::AtMost(1.0));
         assert_eq!(row.kept(), Some(false));
+    }
+
+    #[test]
+    fn spread_is_said_once_a_budget() {
+        let near = Figure {
+            median: 0.5,
+            p10: 0.45,
+        };
+        let mut report = Report {
+            budgets: vec![
+                Row::new(1, "near", near),
+                Row::new(6, "far", HALF),
+                Row::new(6, "far, too", HALF),
+                Row::exact(7, "bytes", 24.0),
+            ],
+            ..Report::default()
+        };
+        report.doubt_spread();
+        assert_eq!(report.doubts.len(), 1);
+        assert!(report.doubts[0].starts_with("reached and p10 differ in budgets 6:"));
     }
 
     #[test]
