@@ -10,7 +10,10 @@ use stockade_benches::{
 use stockade_core::Guard;
 use tower::Layer;
 
-use crate::report::{Goal::AtMost, Report, Row};
+use crate::{
+    report::Report,
+    row::{Goal::AtMost, Row},
+};
 
 const FEW: u32 = 100;
 const CLEAN: u32 = 100_000;

@@ -6,7 +6,10 @@ use stockade_benches::{Keys, Plan, Subject, in_turns, request};
 use stockade_core::{Check, Guard};
 use stockade_key_auth::KeyDigest;
 
-use crate::report::{Goal::AtMost, Report, Row};
+use crate::{
+    report::Report,
+    row::{Goal::AtMost, Row},
+};
 
 const KEYS: usize = 10_000;
 const VERIFIED: &str = "a key verified, of 10,000";

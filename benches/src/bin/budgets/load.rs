@@ -13,7 +13,10 @@ use std::{error::Error, io, sync::Arc, thread, time::Duration};
 use stockade_benches::{Figure, Keys, request};
 use tokio::runtime;
 
-use crate::report::{Goal::AtLeast, Report, Row, Time};
+use crate::{
+    report::{Report, Time},
+    row::{Goal::AtLeast, Row},
+};
 use client::{Client, Slice};
 use server::Servers;
 

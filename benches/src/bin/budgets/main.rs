@@ -8,6 +8,7 @@ mod parts;
 mod progress;
 mod report;
 mod requests;
+mod row;
 mod threads;
 
 use std::{
@@ -21,7 +22,7 @@ use clap::{Parser, value_parser};
 use stockade_benches::Plan;
 
 use progress::progress;
-use report::{Report, Row, table, times};
+use report::{Report, table, times};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -120,8 +121,8 @@ impl Cli {
             let plan = self.plan(100, 2);
             report.add(identity::measure(plan, progress("keys", plan)));
         }
-        report.budgets.retain(|row| self.wants(&[row.budget()]));
-        report.budgets.sort_by_key(Row::budget);
+        report.budgets.retain(|row| self.wants(&[row.budget]));
+        report.budgets.sort_by_key(|row| row.budget);
         report.doubt_spread();
         Ok(report)
     }

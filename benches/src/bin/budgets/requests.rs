@@ -8,7 +8,8 @@ use stockade_benches::{
 
 use crate::{
     parts::{JSON, NOTHING, parts},
-    report::{Goal::AtMost, Report, Row},
+    report::Report,
+    row::{Goal::AtMost, Row},
 };
 
 /// The set with its traces written.

@@ -4,7 +4,10 @@ use stockade_benches::{
     BEARER_GOVERNOR, Crowd, FENCE, Plan, ROUTER, Stack, Subject, in_turns, two_clients, wall_time,
 };
 
-use crate::report::{Goal::AtLeast, Report, Row};
+use crate::{
+    report::Report,
+    row::{Goal::AtLeast, Row},
+};
 
 const THREADS: usize = 2;
 const HOT: &str = "a limit, one client, two threads";
