@@ -290,23 +290,6 @@ async fn fields_are_refused_by_name() {
     );
 }
 
-// I01
-#[tokio::test]
-async fn tells_nothing_about_files() {
-    let site = Site::start().await;
-    let mut seen = Vec::new();
-    for path in [
-        "/etc/passwd",
-        "/no/such/file",
-        "file:///etc/passwd",
-        "http://127.0.0.1:1/",
-    ] {
-        let content = json!([{"type": "image_url", "image_url": {"url": path}}]);
-        seen.push(error(site.chat(&saying(content, json!({}))).await).await);
-    }
-    assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "{seen:?}");
-}
-
 // I09
 #[tokio::test]
 async fn an_image_that_breaks_off_has_a_fixed_text() {

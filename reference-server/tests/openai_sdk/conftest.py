@@ -92,6 +92,9 @@ def expire(folder: Path, key_id):
     file.write_text(text.replace(valid, 'expires_at: "2020-01-01T00:00:00Z"'))
 
 
+ONE_AT_A_TIME = "max_running = 1\nmax_queued = 0\n"
+
+
 @pytest.fixture(scope="session")
 def server(demo_text):
     text, folder = demo_text
@@ -104,8 +107,7 @@ def server(demo_text):
         keys[key_id] = add_key(folder, key_id)
     expire(folder, "expired")
     config = folder / "stockade.toml"
-    one_at_a_time = "[model]\nmax_running = 1\nmax_queued = 0\n"
-    config.write_text(config.read_text().replace("[model]\n", one_at_a_time))
+    config.write_text(config.read_text().replace("[model]\n", "[model]\n" + ONE_AT_A_TIME))
 
     yield from serve(config, keys)
 
@@ -115,7 +117,7 @@ def strict(server, demo_text):
     """The same model and keys within narrow limits."""
     _, folder = demo_text
     config = folder / "strict.toml"
-    text = (folder / "stockade.toml").read_text()
+    text = (folder / "stockade.toml").read_text().replace(ONE_AT_A_TIME, "")
     text = text.replace("[server]\n", "[server]\nmax_body_mb = 1\n")
     config.write_text(text + STRICT)
     yield from serve(config, server.keys)
