@@ -34,7 +34,8 @@ async fn record(site: &Site) -> Value {
     assert_eq!(site.get("/v1/models/none").await.status(), 404);
     until("the last record", || {
         let all = requests(site, "app.log");
-        all.iter().any(|record| record["route"] == "/v1/models/{*id}")
+        all.iter()
+            .any(|record| record["route"] == "/v1/models/{*id}")
     })
     .await;
     let all = requests(site, "app.log");

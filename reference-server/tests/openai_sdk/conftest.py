@@ -108,7 +108,6 @@ def server(demo_text):
     expire(folder, "expired")
     config = folder / "stockade.toml"
     config.write_text(config.read_text().replace("[model]\n", "[model]\n" + ONE_AT_A_TIME))
-
     yield from serve(config, keys)
 
 
@@ -131,7 +130,7 @@ max_mb = 1
 by_key = "30/hour"
 
 [concurrency]
-per_key = 2
+per_key = 1
 
 [token_budget]
 by_key = "3000/hour"

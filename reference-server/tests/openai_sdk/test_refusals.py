@@ -33,19 +33,25 @@ def nothing_before(_server):
 
 
 @contextlib.contextmanager
-def streams(key, count, server):
-    """While so many answers to this key are being sent."""
-    with contextlib.ExitStack() as stack:
-        for _ in range(count):
-            stream = ask(server.client(key), stream=True, max_tokens=1_000)
-            stack.callback(stream.close)
-            next(stream)
+def a_stream(key, server):
+    """While an answer to this key is being sent."""
+    stream = ask(server.client(key), stream=True, max_tokens=1_000)
+    try:
+        next(stream)
         yield
+    finally:
+        stream.close()
+
+
+@contextlib.contextmanager
+def some_tokens_used(server):
+    ask(server.client("spent"), max_tokens=64)
+    yield
 
 
 @contextlib.contextmanager
 def the_only_place_taken(server):
-    with streams("demo", 1, server):
+    with a_stream("demo", server):
         yield
     wait_for_a_place(server.client())
 
@@ -154,7 +160,7 @@ ROWS = [
         429,
         "CONCURRENCY_LIMIT",
         key="busy",
-        before=lambda server: streams("busy", 2, server),
+        before=lambda server: a_stream("busy", server),
         server="strict",
     ),
     Row(
@@ -171,8 +177,8 @@ ROWS = [
         429,
         "TOKEN_LIMIT",
         key="spent",
-        body=chat(max_tokens=2_500),
-        before=lambda server: streams("spent", 1, server),
+        body=chat(max_tokens=2_960),
+        before=some_tokens_used,
         server="strict",
     ),
     Row("full", 503, "QUEUE_FULL", before=the_only_place_taken),
