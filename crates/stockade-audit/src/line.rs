@@ -101,7 +101,7 @@ impl Line {
     #[inline(always)]
     pub(crate) fn text(&mut self, field: &'static str, text: &str, limit: usize) {
         self.raw(field);
-        self.quoted(text, limit);
+        push_quoted(&mut self.0, text, limit);
     }
 
     /// A text that many records have, so that it is judged once and not for each.
@@ -133,10 +133,6 @@ impl Line {
         }
     }
 
-    fn quoted(&mut self, text: &str, limit: usize) {
-        push_quoted(&mut self.0, text, limit);
-    }
-
     #[inline(always)]
     pub(crate) fn number(&mut self, field: &'static str, number: u64) {
         self.raw(field);
@@ -145,7 +141,7 @@ impl Line {
 
     #[inline(always)]
     fn digits(&mut self, number: u64) {
-        match SMALL.get(number as usize) {
+        match Small::of(number) {
             // Most numbers are small.
             Some(small) => self.small(small, 1),
             None => self.raw(itoa::Buffer::new().format(number)),
@@ -165,7 +161,7 @@ impl Line {
     pub(crate) fn millis(&mut self, field: &'static str, from: Timestamp, to: Timestamp) {
         let micros = to.as_nanos().saturating_sub(from.as_nanos()) / 1_000;
         self.raw(field);
-        match SMALL.get((micros / 1_000) as usize) {
+        match Small::of(micros / 1_000) {
             Some(small) => self.small(small, 0),
             None => {
                 self.digits(micros / 1_000);
@@ -228,6 +224,13 @@ fn push_quoted(out: &mut Vec<u8>, text: &str, limit: usize) {
 struct Small {
     text: [u8; 4],
     length: u8,
+}
+
+impl Small {
+    #[inline(always)]
+    fn of(number: u64) -> Option<&'static Self> {
+        SMALL.get(usize::try_from(number).ok()?)
+    }
 }
 
 static SMALL: [Small; 1_000] = {

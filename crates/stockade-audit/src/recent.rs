@@ -31,8 +31,9 @@ thread_local! {
 
 /// Appends what `write` makes of the text, without asking it twice for the same.
 ///
-/// A text is found again by all of its bytes. Whoever sends a new one each time pays for
-/// that, and takes no more memory than the slots.
+/// The thread keeps the text itself for a while, so paths and headers, which may hold a
+/// secret, do not come here. A text is found again by all of its bytes. Whoever sends a new
+/// one each time pays for that, and takes no more memory than the slots.
 pub(crate) fn push(
     out: &mut Vec<u8>,
     text: &str,
