@@ -12,4 +12,5 @@ mod fence;
 mod grpc;
 mod house;
 mod http1;
+mod order;
 mod whole;

@@ -102,3 +102,12 @@ async fn who_guesses_is_banned_and_told_so_in_grpc() {
     assert!(site.fence.detector().unwrap().unban(&client));
     assert_eq!(site.check().await.unwrap(), SERVING);
 }
+
+#[tokio::test]
+async fn a_limit_by_key_comes_before_the_scope_of_a_method() {
+    let mut site = open("[rate_limit]\nby_key = \"1/minute\"\n").await;
+    assert_eq!(site.check().await.unwrap(), SERVING);
+    let watch = crate::clinic::question(Some(("authorization", &site.bearer)));
+    let status = site.clinic.client.watch(watch).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+}

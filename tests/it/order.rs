@@ -1,0 +1,312 @@
+//! The order of the fence: who offends twice is told of the outer offence, and the inner
+//! one is not even looked at.
+
+use std::{fs, time::Duration};
+
+use bytes::Bytes;
+use http::{
+    Method, Request, StatusCode,
+    header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST},
+};
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    body::Incoming,
+    client::conn::http1::{SendRequest, handshake},
+};
+use hyper_util::rt::TokioIo;
+use stockade::{Config, Fence, Format};
+use stockade_key_auth::{GeneratedKey, KeyHash, KeyRecord, to_yaml};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::house::House;
+
+const ROUTES: &str = r#"
+[auth]
+keys_file = "keys.yaml"
+[audit]
+file = "app.log"
+on_overflow = "fail_closed"
+[[routes]]
+path = "/"
+methods = "GET"
+access = "rooms:read"
+[[routes]]
+path = "/"
+methods = "POST"
+access = "rooms:write"
+body = "json"
+[[routes]]
+path = "/endless"
+methods = "GET"
+access = "rooms:read"
+[[routes]]
+path = "/chat"
+methods = "POST"
+access = "rooms:write"
+body = "openai-chat"
+"#;
+
+/// Anybody on this machine can be banned, whatever key they have.
+const BANS: &str = "[abuse]\nban_loopback = true\nban_valid_keys = true\n";
+
+/// How long anything may take. Not a measure: a hang becomes a failure.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a server may take of a request that it refuses (S07).
+const TAKEN_AT_MOST: u64 = 64 * 1_024;
+
+struct Gate {
+    folder: TempDir,
+    fence: Fence,
+    house: House,
+    /// May read rooms.
+    reader: String,
+    /// May do all that there is.
+    writer: String,
+}
+
+impl Gate {
+    async fn open(settings: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let key = |id: &str| GeneratedKey::new("sk", id.parse().unwrap()).unwrap();
+        let entry = |key: &GeneratedKey, scopes: &str| {
+            let record = KeyRecord::new(key.id().clone(), key.digest());
+            to_yaml(&record.scopes(scopes.parse().unwrap()))
+        };
+        let (reader, writer) = (key("reader"), key("writer"));
+        // A key of the slow kind: what is no key of Stockade's could be this one.
+        let slow = "$2b$10$abcdefghijklmnopqrstuuW3o0o8LkRIqEwXKYXmnZy1Pcq3cQ1Wa";
+        let slow = KeyRecord::new("slow".parse().unwrap(), slow.parse::<KeyHash>().unwrap());
+        let keys = format!(
+            "keys:\n{}{}{}",
+            entry(&reader, "rooms:read"),
+            entry(&writer, "*"),
+            to_yaml(&slow)
+        );
+        fs::write(folder.path().join("keys.yaml"), keys).unwrap();
+        let text = format!("{ROUTES}{settings}");
+        let mut config = Config::parse(&text, Format::Toml, [("", "")]).unwrap();
+        config.resolve_paths(folder.path());
+        let fence = Fence::from_config(&config).await.unwrap();
+        let house = House::behind(fence.layer()).await;
+        Self {
+            folder,
+            fence,
+            house,
+            reader: reader.expose().to_owned(),
+            writer: writer.expose().to_owned(),
+        }
+    }
+
+    async fn connect(&self) -> SendRequest<Full<Bytes>> {
+        let stream = TcpStream::connect(self.house.address).await.unwrap();
+        let (client, connection) = handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
+    /// The status, and the code where it is a refusal.
+    async fn ask(&self, method: Method, path: &str, key: &str, body: &str) -> (u16, String) {
+        let request = request(method, path, key, body);
+        let mut client = self.connect().await;
+        let response = client.send_request(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        let code = body.split_once("\"code\":\"").map(|(_, rest)| rest);
+        let code = code.and_then(|rest| rest.split_once('"'));
+        (
+            head.status.as_u16(),
+            code.map(|(code, _)| code.to_owned()).unwrap_or_default(),
+        )
+    }
+
+    async fn get(&self, key: &str) -> (u16, String) {
+        self.ask(Method::GET, "/", key, "").await
+    }
+
+    /// Begins an answer that does not end by itself.
+    async fn stay(&self, key: &str) -> (SendRequest<Full<Bytes>>, Incoming) {
+        let mut client = self.connect().await;
+        let response = client
+            .send_request(request(Method::GET, "/endless", key, ""))
+            .await
+            .unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        let mut body = response.into_body();
+        body.frame().await.unwrap().unwrap();
+        (client, body)
+    }
+
+    /// Which guards refused requests, in their order.
+    fn refused_by(&self) -> Vec<String> {
+        self.fence.audit().flush(PATIENCE).unwrap();
+        let log = fs::read_to_string(self.folder.path().join("app.log")).unwrap();
+        let guards = log.lines().filter_map(|line| {
+            let (_, rest) = line.split_once("\"guard\":\"")?;
+            Some(rest.split_once('"')?.0.to_owned())
+        });
+        guards.collect()
+    }
+}
+
+impl Drop for Gate {
+    /// The last connection outlives the folder.
+    fn drop(&mut self) {
+        for journal in self.fence.audit().journals() {
+            journal.shutdown(PATIENCE).unwrap();
+        }
+    }
+}
+
+fn request(method: Method, path: &str, key: &str, body: &str) -> Request<Full<Bytes>> {
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header(HOST, "localhost")
+        .header(CONTENT_TYPE, "application/json")
+        .header(AUTHORIZATION, format!("Bearer {key}"))
+        .body(Full::from(body.to_owned()))
+        .unwrap()
+}
+
+fn refusal(status: u16, code: &str) -> (u16, String) {
+    (status, code.to_owned())
+}
+
+const WELCOME: (u16, String) = (200, String::new());
+
+// D02
+#[tokio::test]
+async fn bans_come_before_limits_and_keys() {
+    let gate = Gate::open(&format!("{BANS}[rate_limit]\nby_ip = \"5/minute\"\n")).await;
+    for number in 0..5 {
+        let guess = gate.get(&format!("wrong-{number}")).await;
+        assert_eq!(guess, refusal(401, "AUTHENTICATION_FAILED"));
+    }
+    // Banned, over the limit by address, and with a wrong key or a right one.
+    for key in ["wrong-5", &gate.reader] {
+        assert_eq!(gate.get(key).await, refusal(403, "BANNED"));
+    }
+    let refused_by = gate.refused_by();
+    assert_eq!(refused_by[..5], ["auth"; 5]);
+    assert_eq!(refused_by[5..], ["abuse"; 2]);
+}
+
+// A03
+#[tokio::test]
+async fn a_limit_by_address_comes_before_any_hash() {
+    let gate = Gate::open("[rate_limit]\nby_ip = \"2/minute\"\n").await;
+    // Each could be the slow key, so each would cost a slow hash.
+    for number in 0..2 {
+        let guess = gate.get(&format!("opaque-{number}")).await;
+        assert_eq!(guess, refusal(401, "AUTHENTICATION_FAILED"));
+    }
+    assert_eq!(gate.get("opaque-2").await, refusal(429, "RATE_LIMITED"));
+    assert_eq!(gate.refused_by(), ["auth", "auth", "rate_limit"]);
+}
+
+// D03
+#[tokio::test]
+async fn a_limit_by_key_comes_after_the_key() {
+    let gate = Gate::open("[rate_limit]\nby_key = \"1/minute\"\n").await;
+    // Who only claims to be the reader takes nothing of what the reader has.
+    let (claim, _) = gate.reader.split_at(gate.reader.len() - 6);
+    for number in 0..3 {
+        let guess = gate.get(&format!("{claim}{number:06}")).await;
+        assert_eq!(guess, refusal(401, "AUTHENTICATION_FAILED"));
+    }
+    assert_eq!(gate.get(&gate.reader).await, WELCOME);
+    // Another key of the same address has a limit of its own.
+    assert_eq!(gate.get(&gate.writer).await, WELCOME);
+    assert_eq!(gate.get(&gate.reader).await, refusal(429, "RATE_LIMITED"));
+}
+
+#[tokio::test]
+async fn a_limit_by_key_comes_before_scopes() {
+    let gate = Gate::open("[rate_limit]\nby_key = \"1/minute\"\n").await;
+    let write = async || gate.ask(Method::POST, "/", &gate.reader, "{}").await;
+    assert_eq!(write().await, refusal(403, "PERMISSION_DENIED"));
+    // Who tries what they may not do, uses up what they may.
+    assert_eq!(write().await, refusal(429, "RATE_LIMITED"));
+    assert_eq!(gate.refused_by(), ["scope", "rate_limit"]);
+}
+
+// S07
+#[tokio::test]
+async fn scopes_come_before_bodies() {
+    let gate = Gate::open("").await;
+    let invalid = gate.ask(Method::POST, "/", &gate.writer, "{").await;
+    assert_eq!(invalid, refusal(400, "INVALID_JSON"));
+    let invalid = gate.ask(Method::POST, "/", &gate.reader, "{").await;
+    assert_eq!(invalid, refusal(403, "PERMISSION_DENIED"));
+
+    // A hundred megabytes that are announced, and never come.
+    let before = gate.house.taken();
+    let (mut head, _) = request(Method::POST, "/", &gate.reader, "").into_parts();
+    head.headers.insert(CONTENT_LENGTH, 104_857_600.into());
+    let mut text = "POST / HTTP/1.1\r\n".to_owned();
+    for (name, value) in &head.headers {
+        text.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
+    }
+    let mut stream = TcpStream::connect(gate.house.address).await.unwrap();
+    stream
+        .write_all(format!("{text}\r\n").as_bytes())
+        .await
+        .unwrap();
+    let mut answer = [0; 13];
+    let read = stream.read_exact(&mut answer);
+    tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 403 ");
+    let taken = gate.house.taken() - before;
+    assert!(taken <= TAKEN_AT_MOST, "{taken} taken");
+}
+
+#[tokio::test]
+async fn bodies_come_before_permits_and_permits_before_tokens() {
+    let gate =
+        Gate::open("[concurrency]\nper_key = 1\n[token_budget]\nby_key = \"6000/minute\"\n").await;
+    let chat = async |tokens: u32| {
+        let body = format!(
+            r#"{{"model":"m","max_tokens":{tokens},"messages":[{{"role":"user","content":"hi"}}]}}"#
+        );
+        gate.ask(Method::POST, "/chat", &gate.writer, &body).await
+    };
+    let stay = gate.stay(&gate.writer).await;
+    // Its only place is taken, and the body is none.
+    let invalid = gate.ask(Method::POST, "/chat", &gate.writer, "{").await;
+    assert_eq!(invalid, refusal(400, "INVALID_JSON"));
+    // Its only place is taken, and the tokens are too many.
+    assert_eq!(chat(8_000).await, refusal(429, "CONCURRENCY_LIMIT"));
+    drop(stay);
+    let freed = async { while chat(8_000).await != refusal(400, "TOKENS_EXCEED_QUOTA") {} };
+    tokio::time::timeout(PATIENCE, freed).await.unwrap();
+}
+
+// R10
+#[tokio::test]
+async fn a_permit_is_given_back_when_the_client_leaves_and_that_is_recorded() {
+    let gate = Gate::open("[concurrency]\nper_key = 1\n").await;
+    let stay = gate.stay(&gate.reader).await;
+    assert_eq!(
+        gate.get(&gate.reader).await,
+        refusal(429, "CONCURRENCY_LIMIT")
+    );
+    // Another key has a place of its own.
+    assert_eq!(gate.get(&gate.writer).await, WELCOME);
+
+    drop(stay);
+    let freed = async { while gate.get(&gate.reader).await != WELCOME {} };
+    tokio::time::timeout(PATIENCE, freed).await.unwrap();
+    gate.fence.audit().flush(PATIENCE).unwrap();
+    let log = fs::read_to_string(gate.folder.path().join("app.log")).unwrap();
+    assert_eq!(
+        log.matches("\"outcome\":\"client_left\"").count(),
+        1,
+        "{log}"
+    );
+}
