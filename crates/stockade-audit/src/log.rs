@@ -108,11 +108,10 @@ impl AuditLog {
     }
 
     pub(crate) fn admission(&self) -> Admission {
-        let requests = self.requests.admission();
-        match &self.events {
-            Some(events) => requests.max(events.admission()),
-            None => requests,
-        }
+        let others = self.events.iter().chain(&self.copy);
+        others.fold(self.requests.admission(), |strictest, journal| {
+            strictest.max(journal.admission())
+        })
     }
 
     /// Ends when there is room in all journals, or nobody wants to wait any longer.

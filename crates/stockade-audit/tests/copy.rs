@@ -4,7 +4,11 @@
 
 mod support;
 
-use std::{convert::Infallible, net::SocketAddr, time::Duration};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -23,8 +27,8 @@ fn journal(memory: &Memory) -> Journal {
     journal.start().unwrap()
 }
 
-/// A request that is answered so.
-async fn ask(log: &AuditLog, status: u16) {
+/// A request that is answered so, unless it is refused.
+async fn ask(log: &AuditLog, status: u16) -> u16 {
     let service = ServiceBuilder::new()
         .layer(ContextGuard::new().into_layer())
         .layer(AuditLayer::new(log.clone()))
@@ -37,7 +41,10 @@ async fn ask(log: &AuditLog, status: u16) {
     let response = service
         .oneshot(request.body(Full::default()).unwrap())
         .await;
-    response.unwrap().into_body().collect().await.unwrap();
+    let response = response.unwrap();
+    let status = response.status().as_u16();
+    response.into_body().collect().await.unwrap();
+    status
 }
 
 /// The statuses of requests and the names of events, but for those of the journal.
@@ -79,4 +86,24 @@ async fn its_failure_does_not_hold_up_the_others() {
     copy.broken(false);
     log.flush(PATIENCE).unwrap();
     assert_eq!(kinds(&copy)[0], "200");
+}
+
+// L03
+#[tokio::test]
+async fn its_policy_holds_for_all_requests() {
+    let (requests, copy) = (Memory::default(), Memory::default());
+    copy.broken(true);
+    let closed = Journal::builder(copy.clone(), Overflow::FailClosed);
+    let closed = closed.start().unwrap();
+    let log = AuditLog::new(journal(&requests)).copy(closed.clone());
+    log.event(SecurityEvent::new(EventKind::KeyRevoked));
+    let until = Instant::now() + PATIENCE;
+    while !closed.stats().failing {
+        assert!(Instant::now() < until, "nobody notices that it is broken");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(ask(&log, 200).await, 503);
+    copy.broken(false);
+    log.flush(PATIENCE).unwrap();
+    assert_eq!(ask(&log, 200).await, 200);
 }

@@ -27,8 +27,9 @@ pub use wait::TokenBudgetWait;
 /// 1. Reserved is what the [`Demand`] says: its prompt and its `max_tokens`, or
 ///    [`max_tokens`](Self::max_tokens) of this guard where the client sets none. So the
 ///    guard belongs behind whoever reads the body. For a request without a demand it is
-///    [`flat`](Self::flat), whatever the request does: put the guard only in front of what
-///    runs a model.
+///    [`flat`](Self::flat), whatever the request does; but one whose method is safe (RFC
+///    9110, section 9.2.1: `GET` and the like) and that has no demand asks nothing of a
+///    model, and is not counted.
 /// 2. When the response has ended, failed or was dropped, the reservation is settled, once:
 ///    charged is the last [usage](RequestContext::set_usage) that the handler reported,
 ///    also where that is more than was reserved, or where the client left in between.
@@ -162,11 +163,14 @@ where
     type Wait = TokenBudgetWait<S>;
 
     fn check(&self, head: &Parts) -> Check<Self::Pass, Self::Wait> {
-        let tokens = self.estimate.of(Demand::of(&head.extensions));
+        let demand = Demand::of(&head.extensions);
+        let tokens = self.estimate.of(demand);
         let limits = self.limits.load();
         let mut buckets = Buckets::new();
-        if let Err(missing) = limits.buckets(head, OWN, Some(tokens), &mut buckets) {
-            return Check::Refuse(missing.refusal());
+        if demand.is_some() || !head.method.is_safe() {
+            if let Err(missing) = limits.buckets(head, OWN, Some(tokens), &mut buckets) {
+                return Check::Refuse(missing.refusal());
+            }
         }
         let never = |bucket: &&Bucket<'_>| tokens > bucket.quota().max_burst();
         if let Some(bucket) = buckets.iter().find(never) {

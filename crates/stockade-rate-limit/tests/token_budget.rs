@@ -314,7 +314,7 @@ async fn a_request_that_can_never_fit_is_told_so() {
 #[tokio::test]
 async fn reserves_by_its_own_numbers_where_the_request_says_none() {
     let without_bound = || request(100, None);
-    let without_demand = || Request::new(());
+    let without_demand = || Request::post("/").body(()).unwrap();
     for (request, charged) in [(without_bound(), 400), (without_demand(), 50)] {
         let layer = budget().max_tokens(300).flat(50).into_layer();
         assert_eq!(answer(&layer, request, 200, None).await.status(), 200);
@@ -323,13 +323,26 @@ async fn reserves_by_its_own_numbers_where_the_request_says_none() {
 }
 
 #[tokio::test]
+async fn a_list_of_models_costs_no_tokens() {
+    let layer = budget().flat(QUOTA).into_layer();
+    for _ in 0..3 {
+        let list = Request::get("/v1/models").body(()).unwrap();
+        assert_eq!(answer(&layer, list, 200, None).await.status(), 200);
+        assert_eq!(left(&layer).await, QUOTA);
+    }
+    // What might run a model is counted, whatever is known of it.
+    let job = || Request::post("/v1/jobs").body(()).unwrap();
+    assert_eq!(answer(&layer, job(), 200, None).await.status(), 200);
+    assert_eq!(answer(&layer, job(), 200, None).await.status(), 429);
+}
+
+#[tokio::test]
 async fn a_flat_zero_lets_in_as_long_as_anything_is_left() {
     let layer = budget().flat(0).into_layer();
     let request = || {
-        let mut request = Request::new(());
         let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
-        request.extensions_mut().insert(context);
-        request
+        let request = Request::post("/").extension(context);
+        request.body(()).unwrap()
     };
     let used = Some(usage(600, 0));
     for status in [200, 200, 429] {
@@ -382,7 +395,13 @@ async fn a_principals_own_tokens_come_in_place_of_the_common_ones() {
 async fn refuses_what_it_cannot_count() {
     let limit = Limit::new("tokens", By::client_ip()).quota(Quota::per_minute(QUOTA));
     let budget = TokenBudget::with_store(Limits::new([limit]).unwrap(), store());
-    let refused = answer(&budget.into_layer(), Request::new(()), 200, None).await;
+    let refused = answer(
+        &budget.into_layer(),
+        Request::post("/").body(()).unwrap(),
+        200,
+        None,
+    )
+    .await;
     assert_eq!(refused.status(), 500);
 }
 

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use stockade_abuse::Detector;
-use stockade_audit::AuditLog;
+use stockade_audit::{AuditLog, Journal};
 use stockade_core::EitherAuth;
 use stockade_jwt::JwtAuth;
 use stockade_key_auth::KeyAuth;
@@ -129,8 +129,8 @@ impl Fence {
         self.0.stores.health()
     }
 
-    /// Sets the gauges: bans, tracked clients, requests at once, the health of stores. Call
-    /// it before metrics are read out.
+    /// Sets the gauges: bans, tracked clients, requests at once, the health of stores, and
+    /// how the log does. Call it before metrics are read out.
     pub fn record_gauges(&self) {
         if let Some(detector) = &self.0.detector {
             let stats = detector.stats();
@@ -149,7 +149,23 @@ impl Fence {
             let without = health.decided_without;
             metrics::counter!("stockade_store_decided_without_total").absolute(without);
         }
+        record_log(&self.0.audit);
     }
+}
+
+/// All journals of the log together.
+fn record_log(log: &AuditLog) {
+    let (mut waiting, mut failing, mut lost, mut errors) = (0, 0, 0, 0);
+    for stats in log.journals().map(Journal::stats) {
+        waiting += stats.queued_bytes as u64;
+        failing += u64::from(stats.failing);
+        lost += stats.dropped;
+        errors += stats.errors;
+    }
+    gauge("stockade_audit_queued_bytes", waiting);
+    gauge("stockade_audit_failing_journals", failing);
+    metrics::counter!("stockade_audit_dropped_total").absolute(lost);
+    metrics::counter!("stockade_audit_write_errors_total").absolute(errors);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are floats")]

@@ -381,6 +381,8 @@ fn requests_are_counted_under_the_names_that_prometheus_expects() {
         "stockade_auth_blocked_total{reason=\"unknown\"} 1",
         "stockade_requests_in_flight 0",
         "stockade_banned_clients 0",
+        "stockade_audit_dropped_total 0",
+        "stockade_audit_failing_journals 0",
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
