@@ -167,10 +167,9 @@ where
         let tokens = self.estimate.of(demand);
         let limits = self.limits.load();
         let mut buckets = Buckets::new();
-        if demand.is_some() || !head.method.is_safe() {
-            if let Err(missing) = limits.buckets(head, OWN, Some(tokens), &mut buckets) {
-                return Check::Refuse(missing.refusal());
-            }
+        let counted = demand.is_some() || !head.method.is_safe();
+        if counted && let Err(missing) = limits.buckets(head, OWN, Some(tokens), &mut buckets) {
+            return Check::Refuse(missing.refusal());
         }
         let never = |bucket: &&Bucket<'_>| tokens > bucket.quota().max_burst();
         if let Some(bucket) = buckets.iter().find(never) {
