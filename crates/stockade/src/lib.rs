@@ -5,10 +5,11 @@
 //!    Variables such as `STOCKADE_RATE_LIMIT__BY_IP` come before it, and so do the names that
 //!    people have already ([`LEGACY_NAMES`]). What is unknown is refused, with the line and
 //!    the nearest known name.
-//! 2. **One layer** ([`Fence`]) does all of it, in the order that it has to be done in: web
-//!    pages, bans, the limit by address, keys and tokens, banned keys, the limit by key,
-//!    scopes, requests at once, token budgets. The order stands in one file of this crate,
-//!    `fence/layer.rs`, with a comment a layer.
+//! 2. **One layer** ([`Fence`]) does all of it, in the order that it has to be done in:
+//!    records, web pages, bans, the limit by address, keys and tokens, banned keys, the limit
+//!    by key, scopes, bodies, requests at once, token budgets. The order stands in one file
+//!    of this crate, `fence/layer.rs`, with a comment a guard. Guards that follow each other
+//!    are one service ([`Chain`](stockade_core::Chain)).
 //! 3. What no rule names, nobody may. Without keys there is no fence.
 //! 4. Bad keys are throttled by address before any slow hash is computed. Refused requests
 //!    reach no handler, and their bodies are not read.
@@ -22,7 +23,11 @@
 //! - Put the layer on once, after routing, with axum's `Router::layer`: so the matched route
 //!   is known, and no request is boxed twice. Serve with
 //!   `into_make_service_with_connect_info::<SocketAddr>()`, or no request has an address.
-//! - Behind a fence a handler finds its principal with [`Authenticated`].
+//! - Behind a fence a handler finds its principal with [`Authenticated`]; a tonic service
+//!   with `Principal::of(request.extensions())`.
+//! - gRPC beside HTTP: put the layer around tonic's services as well, where the path names the
+//!   method, and not only around the router that they are a fallback of. The example
+//!   `tonic-and-axum` does so.
 //! - Each layer of it is a crate of its own, without the others.
 //!
 //! # Example
