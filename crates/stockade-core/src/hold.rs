@@ -101,24 +101,18 @@ where
     const UNTIL_BODY_END: bool = H::UNTIL_BODY_END;
 
     fn head(&mut self, status: StatusCode, headers: &mut HeaderMap) {
-        if let Some(hold) = self {
-            hold.head(status, headers);
-        }
+        Hold::head(self, status, headers);
         if !H::UNTIL_BODY_END {
             *self = None;
         }
     }
 
     fn trailers(&mut self, trailers: &HeaderMap) {
-        if let Some(hold) = self {
-            hold.trailers(trailers);
-        }
+        Hold::trailers(self, trailers);
     }
 
     fn end(&mut self, end: End) {
-        if let Some(hold) = self.take() {
-            hold.end(end);
-        }
+        Hold::end(self.take(), end);
     }
 }
 

@@ -45,10 +45,10 @@ impl ScopeGuard {
     }
 
     fn judge(&self, head: &Parts) -> Result<(), Refusal> {
-        // Looked up once; where it knows nothing, others may have said it besides.
+        // Looked up once; where it knows no route, an extension of its own may.
         let context = RequestContext::of(&head.extensions);
         let route = context.and_then(RequestContext::route);
-        let methods = match route.or_else(|| MatchedRoute::of(&head.extensions)) {
+        let methods = match route.or_else(|| head.extensions.get::<MatchedRoute>()) {
             Some(route) => self.table.of_pattern(route.as_str()),
             None => {
                 let path = head.uri.path();
