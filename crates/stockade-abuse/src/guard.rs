@@ -78,7 +78,7 @@ where
         }
         match self.authenticator.check(head) {
             Check::Pass(_) => Check::Pass(visitor),
-            Check::Refuse(_) => Check::Refuse(refuse(&self.detector, &ban)),
+            Check::Refuse(_) | Check::Answer(_) => Check::Refuse(refuse(&self.detector, &ban)),
             Check::Wait(wait) => Check::Wait(Proving {
                 wait,
                 detector: self.detector.clone(),

@@ -1,30 +1,22 @@
 //! One request, from its head to the end of its response.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
-};
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode, request::Parts, uri::PathAndQuery,
 };
-use http_body::Frame;
-use stockade_core::{ClientIp, MatchedRoute, RequestContext, RequestId, Timestamp};
+use stockade_core::{ClientIp, End, Hold, MatchedRoute, RequestContext, RequestId, Timestamp};
 
-use crate::{layer::Shared, record};
+use crate::{AuditLog, count::Own, record};
 
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// How a request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// The whole response was handed to the server.
-    Completed,
-    /// The handler or its body failed or panicked.
-    Failed,
-    /// Dropped on the way: the client left, or an outer layer gave up.
-    ClientLeft,
+/// What all requests of a recorder share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) log: AuditLog,
+    pub(crate) user_agent: bool,
 }
 
 /// Where a request went, as far as nobody has said it in the context.
@@ -40,36 +32,30 @@ pub(crate) enum Place {
 pub(crate) enum Caller {
     Known(RequestContext),
     /// Nobody has said who the peer is.
-    Nobody(RequestId),
+    Nobody(RequestId, Own),
 }
 
-/// What is known of a request, in one place that its body shares with the response's:
-/// neither is larger than a pointer for it while they travel through other layers.
-#[derive(Debug)]
-pub(crate) struct Facts {
+/// A request on its way. Its record is written when this is dropped, so there is one
+/// whatever happens.
+pub struct Exchange {
     pub(crate) shared: Arc<Shared>,
     pub(crate) caller: Caller,
     pub(crate) method: Method,
     pub(crate) place: Place,
     pub(crate) user_agent: Option<HeaderValue>,
     pub(crate) started: Timestamp,
-    first_byte: AtomicU64,
-    ended: AtomicU64,
-    bytes_in: AtomicU64,
-    /// Written by the response alone.
-    bytes_out: AtomicU64,
+    /// When the first byte of the response went out.
+    pub(crate) first_byte: Option<Timestamp>,
+    /// When it ended, where the clock was read for something else just then.
+    pub(crate) ended: Option<Timestamp>,
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) grpc_status: Option<u16>,
+    pub(crate) bytes_out: u64,
+    pub(crate) outcome: End,
 }
 
-/// No moment, in nanoseconds.
-const NOT_YET: u64 = 0;
-
-fn moment(nanos: &AtomicU64) -> Option<Timestamp> {
-    let nanos = nanos.load(Relaxed);
-    (nanos != NOT_YET).then(|| Timestamp::from_nanos(nanos))
-}
-
-impl Facts {
-    fn of(shared: &Arc<Shared>, head: &mut Parts) -> Self {
+impl Exchange {
+    pub(crate) fn begin(shared: &Arc<Shared>, head: &mut Parts) -> Self {
         let caller = caller(head);
         Self {
             place: place(&caller, head),
@@ -78,61 +64,48 @@ impl Facts {
                 .then(|| head.headers.get(http::header::USER_AGENT).cloned())
                 .flatten(),
             started: shared.log.now(),
-            first_byte: AtomicU64::new(NOT_YET),
-            ended: AtomicU64::new(NOT_YET),
-            bytes_in: AtomicU64::new(0),
-            bytes_out: AtomicU64::new(0),
+            first_byte: None,
+            ended: None,
+            status: None,
+            grpc_status: None,
+            bytes_out: 0,
+            // Nobody has ended it: the server itself has failed.
+            outcome: End::Failed,
             shared: Arc::clone(shared),
             caller,
         }
     }
 
-    /// When the first byte of the response went out.
-    pub(crate) fn first_byte(&self) -> Option<Timestamp> {
-        moment(&self.first_byte)
-    }
-
-    /// When it ended, where the clock was read for something else just then.
-    pub(crate) fn ended(&self) -> Option<Timestamp> {
-        moment(&self.ended)
-    }
-
-    pub(crate) fn bytes_out(&self) -> u64 {
-        self.bytes_out.load(Relaxed)
-    }
-
-    pub(crate) fn bytes_in(&self) -> u64 {
-        self.bytes_in.load(Relaxed)
-    }
-
-    /// The inner service has read so much more of the request's body.
-    pub(crate) fn read(&self, bytes: u64) {
-        self.bytes_in.fetch_add(bytes, Relaxed);
-    }
-
     pub(crate) fn context(&self) -> Option<&RequestContext> {
         match &self.caller {
             Caller::Known(context) => Some(context),
-            Caller::Nobody(_) => None,
+            Caller::Nobody(..) => None,
         }
     }
 
     pub(crate) fn id(&self) -> RequestId {
         match &self.caller {
             Caller::Known(context) => context.id(),
-            Caller::Nobody(id) => *id,
+            Caller::Nobody(id, _) => *id,
         }
     }
 
     pub(crate) fn client(&self) -> Option<ClientIp> {
         self.context().map(RequestContext::client)
     }
+
+    pub(crate) fn bytes_in(&self) -> u64 {
+        match &self.caller {
+            Caller::Known(context) => context.bytes_read(),
+            Caller::Nobody(_, own) => own.bytes(),
+        }
+    }
 }
 
 fn place(caller: &Caller, head: &Parts) -> Place {
     let told = match caller {
         Caller::Known(context) => context.route().is_some(),
-        Caller::Nobody(_) => false,
+        Caller::Nobody(..) => false,
     };
     if told {
         return Place::Path(None);
@@ -148,7 +121,9 @@ fn caller(head: &mut Parts) -> Caller {
         return Caller::Known(context.clone());
     }
     let Some(client) = ClientIp::of(&head.extensions) else {
-        return Caller::Nobody(RequestId::next());
+        let own = Own::default();
+        head.extensions.insert(own.clone());
+        return Caller::Nobody(RequestId::next(), own);
     };
     // Without a context the layers inside would have nowhere to leave a verdict.
     let own = RequestContext::new(RequestId::next(), client);
@@ -156,57 +131,19 @@ fn caller(head: &mut Parts) -> Caller {
     Caller::Known(own)
 }
 
-/// A request on its way. Its record is written when this is dropped, so there is one
-/// whatever happens.
-#[derive(Debug)]
-pub(crate) struct Exchange {
-    pub(crate) facts: Arc<Facts>,
-    pub(crate) status: Option<StatusCode>,
-    pub(crate) grpc_status: Option<u16>,
-    pub(crate) outcome: Outcome,
-    /// What the outcome is between two calls of the inner service.
-    resting: Outcome,
-}
-
-impl Exchange {
-    /// Begins with a call of the inner service: if that panics, the request has failed.
-    pub(crate) fn begin(shared: &Arc<Shared>, head: &mut Parts) -> Self {
-        Self {
-            facts: Arc::new(Facts::of(shared, head)),
-            status: None,
-            grpc_status: None,
-            outcome: Outcome::Failed,
-            resting: Outcome::ClientLeft,
-        }
-    }
-
-    /// Runs a piece of the inner service; if that panics, the request has failed.
-    pub(crate) fn run<T>(&mut self, inner: impl FnOnce() -> T) -> T {
-        self.outcome = Outcome::Failed;
-        let result = inner();
-        self.outcome = self.resting;
-        result
-    }
-
-    /// Between two pieces of the inner service.
-    pub(crate) fn rest(&mut self) {
-        self.outcome = self.resting;
-    }
-
-    /// Whatever happens from now on, the response is complete.
-    pub(crate) fn complete(&mut self) {
-        self.resting = Outcome::Completed;
-        self.outcome = Outcome::Completed;
-    }
-
-    /// The inner service or its body returned an error.
-    pub(crate) fn fail(&mut self) {
-        self.outcome = Outcome::Failed;
-    }
-
-    pub(crate) fn head(&mut self, status: StatusCode, headers: &HeaderMap) {
+impl Hold for Exchange {
+    fn head(&mut self, status: StatusCode, headers: &mut HeaderMap) {
         self.status = Some(status);
         self.trailers(headers);
+    }
+
+    fn data(&mut self, data: &Bytes, last: bool) {
+        if self.first_byte.is_none() {
+            let now = self.shared.log.now();
+            self.first_byte = Some(now);
+            self.ended = last.then_some(now);
+        }
+        self.bytes_out += data.len() as u64;
     }
 
     /// gRPC says its status in the trailers, or in the head where there is nothing else.
@@ -216,27 +153,21 @@ impl Exchange {
         }
     }
 
-    /// Takes note of a frame, the response's last one or not.
-    pub(crate) fn frame(&mut self, frame: &Frame<Bytes>, last: bool) {
-        if let Some(data) = frame.data_ref() {
-            let facts = &*self.facts;
-            if facts.first_byte.load(Relaxed) == NOT_YET {
-                let now = facts.shared.log.now().as_nanos();
-                facts.first_byte.store(now, Relaxed);
-                if last {
-                    facts.ended.store(now, Relaxed);
-                }
-            }
-            let before = facts.bytes_out();
-            facts.bytes_out.store(before + data.len() as u64, Relaxed);
-        } else if let Some(trailers) = frame.trailers_ref() {
-            self.trailers(trailers);
-        }
+    fn end(mut self, end: End) {
+        self.outcome = end;
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
         record::write(self);
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("id", &self.id())
+            .finish_non_exhaustive()
     }
 }

@@ -1,49 +1,55 @@
 //! The tower layer.
 
-use std::sync::Arc;
-
-use stockade_core::Responder;
+use stockade_core::{Bodies, Chain, GuardLayer, Guarded, GuardedBody, Guards, Responder};
 use tower_layer::Layer;
 
-use crate::{Audit, AuditLog};
+use crate::{AuditLog, CountReads, Recorder, Room};
 
 /// Writes one record a request. Put it right inside of
 /// [`ContextGuard`](stockade_core::ContextGuard)'s layer and outside of all others.
 #[derive(Clone, Debug)]
 pub struct AuditLayer {
-    shared: Arc<Shared>,
+    log: AuditLog,
+    responder: Responder,
+    user_agent: bool,
 }
 
-/// What every service made by the layer shares.
-#[derive(Clone, Debug)]
-pub(crate) struct Shared {
-    pub(crate) log: AuditLog,
-    pub(crate) responder: Responder,
-    pub(crate) user_agent: bool,
-}
+/// A service whose requests are recorded; made by [`AuditLayer`].
+pub type Audit<S> = Guarded<S, Recorded>;
+
+/// The response body of a service whose requests are recorded.
+pub type ResponseBody<R> = GuardedBody<R, <Recorded as Guards>::Kept>;
+
+type Recorded = Chain<AuditGuards, Bodies<CountReads>>;
+
+/// What an [`AuditLayer`] does, for a [`Chain`] that says itself how much of a body was read.
+pub type AuditGuards = Chain<Recorder, Room>;
 
 impl AuditLayer {
     /// A layer that writes to this log.
     pub fn new(log: AuditLog) -> Self {
         Self {
-            shared: Arc::new(Shared {
-                log,
-                responder: Responder::default(),
-                user_agent: false,
-            }),
+            log,
+            responder: Responder::default(),
+            user_agent: false,
         }
     }
 
     /// Answers the requests that are refused because the log cannot be written.
     pub fn responder(mut self, responder: Responder) -> Self {
-        Arc::make_mut(&mut self.shared).responder = responder;
+        self.responder = responder;
         self
     }
 
     /// Also records the `User-Agent` header, which is whatever the client likes.
     pub fn user_agent(mut self, recorded: bool) -> Self {
-        Arc::make_mut(&mut self.shared).user_agent = recorded;
+        self.user_agent = recorded;
         self
+    }
+
+    /// The guards alone, for a chain.
+    pub fn into_guards(self) -> AuditGuards {
+        Recorder::new(self.log.clone(), self.user_agent).then(Room::new(self.log))
     }
 }
 
@@ -51,6 +57,8 @@ impl<S> Layer<S> for AuditLayer {
     type Service = Audit<S>;
 
     fn layer(&self, inner: S) -> Audit<S> {
-        Audit::new(inner, Arc::clone(&self.shared))
+        let reads = Bodies::new("audit", CountReads);
+        let guards = self.clone().into_guards().then(reads);
+        GuardLayer::with_responder(guards, self.responder.clone()).layer(inner)
     }
 }

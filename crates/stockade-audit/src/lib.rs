@@ -126,10 +126,10 @@
 //! ```
 
 mod chain;
+mod count;
 mod escape;
 mod event;
 mod exchange;
-mod future;
 mod journal;
 mod layer;
 mod line;
@@ -138,25 +138,22 @@ mod log_line;
 mod overflow;
 mod recent;
 mod record;
+mod recorder;
 mod redact;
-mod request_body;
-mod response_body;
-mod service;
 mod sink;
 mod timestamp;
 mod verify;
 
 pub use chain::{ChainKey, ChainKeyError, ChainKeyErrorKind};
+pub use count::{CountReads, RequestBody};
 pub use event::{EventKind, SecurityEvent};
-pub use future::ResponseFuture;
+pub use exchange::Exchange;
 pub use journal::{Collapse, FlushError, Fsync, Journal, JournalBuilder, JournalStats};
-pub use layer::AuditLayer;
+pub use layer::{Audit, AuditGuards, AuditLayer, ResponseBody};
 pub use log::AuditLog;
 pub use log_line::LogLine;
 pub use overflow::Overflow;
-pub use request_body::RequestBody;
-pub use response_body::ResponseBody;
-pub use service::Audit;
+pub use recorder::{Recorder, Room};
 #[cfg(all(unix, feature = "syslog"))]
 pub use sink::SyslogSink;
 pub use sink::{Batch, FileSink, Past, Rotation, Sink, TracingSink, WriterSink, log_files};

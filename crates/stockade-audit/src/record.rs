@@ -1,10 +1,11 @@
 //! The record of a request.
 
 use http::{Method, StatusCode, uri::PathAndQuery};
-use stockade_core::{RequestContext, Verdict};
+use stockade_core::{End, RequestContext, Verdict};
 
 use crate::{
-    exchange::{Exchange, Facts, Outcome, Place},
+    Exchange,
+    exchange::Place,
     journal::Offence,
     line::{Level, Line, field},
 };
@@ -15,12 +16,11 @@ const NAME: usize = 128;
 
 /// Writes the record of a request that has ended.
 pub(crate) fn write(exchange: &Exchange) {
-    let facts = &exchange.facts;
-    let verdict = facts.context().and_then(RequestContext::verdict);
-    let log = &facts.shared.log;
+    let verdict = exchange.context().and_then(RequestContext::verdict);
+    let log = &exchange.shared.log;
     if verdict.is_some() || is_security(exchange.status) {
         let status = exchange.status.map(|status| status.as_u16());
-        let offence = Offence::new(facts.client(), status, verdict.map_or("", reason));
+        let offence = Offence::new(exchange.client(), status, verdict.map_or("", reason));
         log.refused(offence, || line(exchange, verdict));
     } else {
         log.request(&line(exchange, verdict));
@@ -47,23 +47,22 @@ fn reason(verdict: &Verdict) -> &'static str {
 fn summary(exchange: &Exchange, verdict: Option<&Verdict>) -> (Level, &'static str) {
     let status = exchange.status.unwrap_or(StatusCode::OK);
     let level = match exchange.outcome {
-        Outcome::Failed => Level::Error,
+        End::Failed => Level::Error,
         _ if status.is_server_error() => Level::Error,
         _ if verdict.is_some() || status.is_client_error() => Level::Warn,
         _ => Level::Info,
     };
     let message = match exchange.outcome {
         _ if verdict.is_some() => "request refused",
-        Outcome::Completed => "request completed",
-        Outcome::Failed => "request failed",
-        Outcome::ClientLeft => "client left",
+        End::Completed => "request completed",
+        End::Failed => "request failed",
+        End::Dropped => "client left",
     };
     (level, message)
 }
 
 fn line(exchange: &Exchange, verdict: Option<&Verdict>) -> Line {
-    let facts = &*exchange.facts;
-    let now = facts.ended().unwrap_or_else(|| facts.shared.log.now());
+    let now = exchange.ended.unwrap_or_else(|| exchange.shared.log.now());
     let mut line = match summary(exchange, verdict) {
         // Almost all records, so in one piece.
         (Level::Info, "request completed") => {
@@ -71,15 +70,15 @@ fn line(exchange: &Exchange, verdict: Option<&Verdict>) -> Line {
         }
         (level, message) => Line::new(now, level, message),
     };
-    line.shown(field!("request_id"), facts.id());
-    match facts.method {
+    line.shown(field!("request_id"), exchange.id());
+    match exchange.method {
         Method::POST => line.raw(r#","method":"POST""#),
         Method::GET => line.raw(r#","method":"GET""#),
-        _ => line.text(field!("method"), facts.method.as_str(), NAME),
+        _ => line.text(field!("method"), exchange.method.as_str(), NAME),
     }
-    place(&mut line, facts);
-    line.client(field!("ip"), facts.client());
-    let context = facts.context();
+    place(&mut line, exchange);
+    line.client(field!("ip"), exchange.client());
+    let context = exchange.context();
     match context.and_then(RequestContext::principal) {
         Some(principal) => line.known(field!("user"), principal.id(), NAME),
         None => line.null(field!("user")),
@@ -88,17 +87,17 @@ fn line(exchange: &Exchange, verdict: Option<&Verdict>) -> Line {
         Some(status) => line.number(field!("status"), status.as_u16().into()),
         None => line.null(field!("status")),
     }
-    line.millis(field!("latency_ms"), facts.started, now);
-    if let Some(first_byte) = facts.first_byte() {
-        line.millis(field!("ttfb_ms"), facts.started, first_byte);
+    line.millis(field!("latency_ms"), exchange.started, now);
+    if let Some(first_byte) = exchange.first_byte {
+        line.millis(field!("ttfb_ms"), exchange.started, first_byte);
     }
     match exchange.outcome {
-        Outcome::Completed => line.raw(r#","outcome":"completed""#),
-        Outcome::Failed => line.raw(r#","outcome":"failed""#),
-        Outcome::ClientLeft => line.raw(r#","outcome":"client_left""#),
+        End::Completed => line.raw(r#","outcome":"completed""#),
+        End::Failed => line.raw(r#","outcome":"failed""#),
+        End::Dropped => line.raw(r#","outcome":"client_left""#),
     }
-    line.number(field!("bytes_in"), facts.bytes_in());
-    line.number(field!("bytes_out"), facts.bytes_out());
+    line.number(field!("bytes_in"), exchange.bytes_in());
+    line.number(field!("bytes_out"), exchange.bytes_out);
     if let Some(status) = exchange.grpc_status {
         line.number(field!("grpc_status"), status.into());
     }
@@ -110,16 +109,16 @@ fn line(exchange: &Exchange, verdict: Option<&Verdict>) -> Line {
     if let Some(context) = context {
         model(&mut line, context);
     }
-    if let Some(agent) = &facts.user_agent {
+    if let Some(agent) = &exchange.user_agent {
         let agent = String::from_utf8_lossy(agent.as_bytes());
         line.text(field!("user_agent"), &agent, TEXT);
     }
     line
 }
 
-fn place(line: &mut Line, facts: &Facts) {
-    let told = facts.context().and_then(RequestContext::route);
-    match (told, &facts.place) {
+fn place(line: &mut Line, exchange: &Exchange) {
+    let told = exchange.context().and_then(RequestContext::route);
+    match (told, &exchange.place) {
         (Some(route), _) | (None, Place::Route(route)) => {
             line.known_twice([field!("path"), field!("route")], route.as_str(), TEXT);
         }

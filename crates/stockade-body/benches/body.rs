@@ -22,6 +22,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use image::{ImageFormat, ImageReader, RgbImage};
 use stockade_body::{BodyCheck, BodyRules, CheckedBody, Profile};
+use stockade_core::{Bodies, Guarded};
 use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service, util::ServiceFn};
 
@@ -70,7 +71,7 @@ impl Body for Frames {
     }
 }
 
-fn check<B>(handler: Handler<B>) -> BodyCheck<ServiceFn<Handler<B>>> {
+fn check<B>(handler: Handler<B>) -> Guarded<ServiceFn<Handler<B>>, Bodies<BodyCheck>> {
     BodyRules::new()
         .route(Method::POST, "/", Profile::openai_chat())
         .into_layer()
@@ -83,8 +84,11 @@ fn request<B>(body: B) -> Request<B> {
 }
 
 /// The whole of the layer, for a body that need not be waited for.
-fn call<B>(runtime: &Runtime, service: &mut BodyCheck<ServiceFn<Handler<B>>>, body: B)
-where
+fn call<B>(
+    runtime: &Runtime,
+    service: &mut Guarded<ServiceFn<Handler<B>>, Bodies<BodyCheck>>,
+    body: B,
+) where
     B: Body<Data = Bytes, Error = Infallible> + Unpin,
 {
     let Ok(response) = runtime.block_on(service.call(request(body)));

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Limited;
 use pin_project_lite::pin_project;
+use stockade_core::RequestContext;
 
 pin_project! {
     /// A request's body behind the check: the very bytes that were judged, in one frame; or,
@@ -34,6 +35,8 @@ pin_project! {
         Streamed {
             #[pin]
             body: Limited<B>,
+            bytes: u64,
+            context: Option<RequestContext>,
         },
     }
 }
@@ -45,11 +48,14 @@ impl<B> CheckedBody<B> {
         }
     }
 
-    pub(crate) fn streamed(body: B, limit: u64) -> Self {
+    /// Says in the context how much of it was read.
+    pub(crate) fn streamed(body: B, limit: u64, context: Option<RequestContext>) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         Self {
             kind: Kind::Streamed {
                 body: Limited::new(body, limit),
+                bytes: 0,
+                context,
             },
         }
     }
@@ -73,21 +79,32 @@ where
                 let frame = (!bytes.is_empty()).then(|| Ok(Frame::data(bytes)));
                 Poll::Ready(frame)
             }
-            KindProj::Streamed { body } => Poll::Ready(ready!(body.poll_frame(cx))),
+            KindProj::Streamed {
+                body,
+                bytes,
+                context,
+            } => {
+                let frame = ready!(body.poll_frame(cx));
+                if let (Some(context), Some(Ok(frame))) = (context, &frame) {
+                    *bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                    context.set_bytes_read(*bytes);
+                }
+                Poll::Ready(frame)
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Judged { bytes } => bytes.is_empty(),
-            Kind::Streamed { body } => body.is_end_stream(),
+            Kind::Streamed { body, .. } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Judged { bytes } => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Streamed { body } => body.size_hint(),
+            Kind::Streamed { body, .. } => body.size_hint(),
         }
     }
 }

@@ -9,10 +9,10 @@ use tokio::{runtime::Handle, sync::Semaphore};
 
 use crate::{
     Profile,
+    check::Shared,
     effort::{Effort, Wanted},
     halt::Halt,
     judge::Findings,
-    layer::Shared,
     refusal, verdict,
 };
 

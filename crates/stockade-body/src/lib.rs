@@ -169,14 +169,13 @@
 //! ```
 
 mod body;
+mod check;
 mod effort;
-mod future;
 mod halt;
 mod image;
 mod json;
 mod judge;
 mod judging;
-mod layer;
 mod media_type;
 mod memory;
 mod multipart;
@@ -186,14 +185,12 @@ mod patience;
 mod profile;
 mod reader;
 mod refusal;
-mod response;
 mod rules;
-mod service;
 mod verdict;
 mod waiting;
 
 pub use body::CheckedBody;
-pub use future::ResponseFuture;
+pub use check::{BodyCheck, BodyCheckLayer};
 pub use image::{
     DataUrl, ImageError, ImageErrorKind, ImageFacts, ImageFormat, ImageRules, ValidatedImage,
     ValidatedImages,
@@ -201,8 +198,6 @@ pub use image::{
 #[cfg(feature = "decode")]
 pub use image::{DecodeLimits, DecodedImage, ImageDecoder};
 pub use json::JsonLimits;
-pub use layer::BodyCheckLayer;
 pub use profile::{Profile, Rule};
-pub use response::ResponseBody;
 pub use rules::BodyRules;
-pub use service::BodyCheck;
+pub use waiting::Waiting;

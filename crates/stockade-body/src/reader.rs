@@ -20,6 +20,8 @@ pub(crate) struct Reader<B> {
     limit: u64,
     expected: usize,
     gathered: Gathered,
+    /// Bytes that have come in.
+    len: usize,
     share: Option<Share>,
 }
 
@@ -44,13 +46,14 @@ where
             limit,
             expected,
             gathered: Gathered::Frame(Bytes::new()),
+            len: 0,
             share: Some(memory.share()),
         }
     }
 
     /// How much has come in.
     pub(crate) fn len(&self) -> usize {
-        self.gathered.len()
+        self.len
     }
 
     /// The whole body, without its trailers. Its bytes hold their share of the memory.
@@ -62,7 +65,8 @@ where
                 None => break,
             };
             if let Ok(data) = frame.into_data() {
-                if (self.len() + data.len()) as u64 > self.limit {
+                self.len += data.len();
+                if self.len as u64 > self.limit {
                     return Poll::Ready(Err(refusal::too_large(self.limit)));
                 }
                 let share = self.share.as_mut().expect("polled after it was ready");
@@ -76,13 +80,6 @@ where
 }
 
 impl Gathered {
-    fn len(&self) -> usize {
-        match self {
-            Self::Frame(bytes) => bytes.len(),
-            Self::Frames(bytes) => bytes.len(),
-        }
-    }
-
     fn push(&mut self, data: Bytes, expected: usize) {
         match self {
             Self::Frame(first) if first.is_empty() => *first = data,

@@ -7,9 +7,9 @@ use std::{
 };
 
 use http::{Method, request::Parts};
-use stockade_core::MatchedRoute;
+use stockade_core::{Bodies, MatchedRoute};
 
-use crate::{BodyCheckLayer, Profile, names::Names, pace::Pace};
+use crate::{BodyCheck, BodyCheckLayer, Profile, names::Names, pace::Pace};
 
 /// Which body each route takes, and how bodies may come in.
 ///
@@ -123,9 +123,16 @@ impl BodyRules {
         self
     }
 
+    /// The guard that checks bodies by these rules, for a
+    /// [`Chain`](stockade_core::Chain) or a
+    /// [`GuardLayer::with_responder`](stockade_core::GuardLayer::with_responder).
+    pub fn into_guard(self) -> Bodies<BodyCheck> {
+        Bodies::new(BodyCheck::NAME, BodyCheck::new(self))
+    }
+
     /// The layer that checks bodies by these rules.
     pub fn into_layer(self) -> BodyCheckLayer {
-        BodyCheckLayer::new(self)
+        self.into_guard().into_layer()
     }
 
     /// The profile for a request; `HEAD` has that of `GET`.

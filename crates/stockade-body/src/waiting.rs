@@ -1,33 +1,29 @@
-//! A request whose body is not there yet, or takes long to judge.
+//! A body that is not there yet, or takes long to judge.
 
 use std::{
+    fmt, mem,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use http::{Request, Response, request::Parts};
+use http::request::Parts;
 use http_body::Body;
-use stockade_core::Refusal;
+use stockade_core::{Refusal, RequestContext};
 
 use crate::{
     CheckedBody, Profile,
-    judge::Findings,
+    check::Shared,
     judging::{self, Judged, Verdict},
-    layer::Shared,
     patience::Patience,
     reader::Reader,
     refusal,
 };
 
-/// A request whose body is not there yet, or takes long to judge.
-pub(crate) struct Waiting<S, B> {
-    pub(crate) head: Option<Parts>,
-    pub(crate) step: Step<B>,
-    pub(crate) profile: Arc<Profile>,
-    /// The service that was polled ready.
-    pub(crate) inner: S,
-    pub(crate) shared: Arc<Shared>,
+/// A body that is not there yet, or takes long to judge.
+pub struct Waiting<B> {
+    step: Step<B>,
+    profile: Arc<Profile>,
 }
 
 pub(crate) enum Step<B> {
@@ -35,55 +31,55 @@ pub(crate) enum Step<B> {
     Judging(Bytes, Verdict),
 }
 
-impl<S, B> Waiting<S, B>
+impl<B> Waiting<B>
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    /// The request as the inner service gets it, or the answer to it.
-    pub(crate) fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Request<CheckedBody<B>>, Response<Bytes>>> {
-        let passed = ready!(self.poll_passed(cx));
-        let head = self.head.take().expect("polled after it was ready");
-        Poll::Ready(match passed {
-            Ok((body, findings)) => Ok(hand_on(head, body, findings)),
-            Err(refusal) => Err(self.shared.refuse(&refusal, &head)),
-        })
+    pub(crate) fn new(step: Step<B>, profile: Arc<Profile>) -> Self {
+        Self { step, profile }
     }
 
-    fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(Bytes, Findings), Refusal>> {
+    pub(crate) fn poll(
+        &mut self,
+        shared: &Arc<Shared>,
+        cx: &mut Context<'_>,
+        head: &mut Parts,
+    ) -> Poll<Result<CheckedBody<B>, Refusal>> {
         loop {
             match &mut self.step {
                 Step::Reading(reader, patience) => {
-                    let Poll::Ready(body) = reader.poll_read(cx) else {
+                    let read = reader.poll_read(cx);
+                    if let Some(context) = RequestContext::of(&head.extensions) {
+                        context.set_bytes_read(reader.len() as u64);
+                    }
+                    let Poll::Ready(body) = read else {
                         let cause = ready!(patience.poll_late(cx, reader.len()));
                         return Poll::Ready(Err(refusal::too_slow(cause)));
                     };
                     let body = body?;
-                    let head = self.head.as_ref().expect("polled after it was ready");
-                    match judging::judge(&self.shared, &self.profile, head, &body) {
-                        Judged::Passed(findings) => return Poll::Ready(Ok((body, findings))),
+                    match judging::judge(shared, &self.profile, head, &body) {
+                        Judged::Passed(findings) => {
+                            findings.tell(&mut head.extensions);
+                            return Poll::Ready(Ok(CheckedBody::judged(body)));
+                        }
                         Judged::Refused(refusal) => return Poll::Ready(Err(refusal)),
                         Judged::Later(verdict) => self.step = Step::Judging(body, verdict),
                     }
                 }
                 Step::Judging(body, verdict) => {
                     let findings = ready!(verdict.as_mut().poll(cx));
-                    let body = std::mem::take(body);
-                    return Poll::Ready(findings.map(|findings| (body, findings)));
+                    return Poll::Ready(findings.map(|findings| {
+                        findings.tell(&mut head.extensions);
+                        CheckedBody::judged(mem::take(body))
+                    }));
                 }
             }
         }
     }
 }
 
-/// The request as the inner service gets it.
-pub(crate) fn hand_on<B>(
-    mut head: Parts,
-    body: Bytes,
-    findings: Findings,
-) -> Request<CheckedBody<B>> {
-    findings.tell(&mut head.extensions);
-    Request::from_parts(head, CheckedBody::judged(body))
+impl<B> fmt::Debug for Waiting<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Waiting")
+    }
 }

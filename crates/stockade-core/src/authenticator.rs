@@ -78,6 +78,7 @@ where
             return match self.first.check(head) {
                 Check::Pass(pass) => Check::Pass(EitherPass::First(pass)),
                 Check::Refuse(refusal) => Check::Refuse(refusal),
+                Check::Answer(response) => Check::Answer(response),
                 Check::Wait(wait) => Check::Wait(EitherWait::first(wait)),
             };
         };
@@ -93,6 +94,7 @@ where
         match second.check(head) {
             Check::Pass(pass) => Check::Pass(EitherPass::Second(pass)),
             Check::Refuse(refusal) => Check::Refuse(refusal),
+            Check::Answer(response) => Check::Answer(response),
             Check::Wait(wait) => Check::Wait(EitherWait::second(wait)),
         }
     }

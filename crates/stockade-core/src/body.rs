@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use crate::{End, Holds, held::Held};
 
 pin_project! {
-    /// The inner service's body, or the bytes of a refusal.
+    /// The inner service's body, or the bytes of an answer of a guard's.
     ///
     /// Frames, errors, size hint and end of the inner body go through unchanged.
     pub struct GuardedBody<B, H>
@@ -22,6 +22,9 @@ pin_project! {
     {
         #[pin]
         kind: Kind<B>,
+        // Bytes that are still to come, where the body has said how many there are.
+        left: Option<u64>,
+        // After the kind: what the inner body lets go of is let go of first.
         held: Held<H>,
     }
 }
@@ -33,7 +36,7 @@ pin_project! {
             #[pin]
             body: B,
         },
-        Refusal {
+        Own {
             bytes: Option<Bytes>,
         },
     }
@@ -47,23 +50,31 @@ where
     where
         B: Body<Data = Bytes>,
     {
-        // A server need not poll a body that says it has ended.
-        if H::UNTIL_BODY_END && body.is_end_stream() {
-            held.end(End::Completed);
+        let mut left = None;
+        if H::UNTIL_BODY_END {
+            left = body.size_hint().exact();
+            // A server need not poll a body that says it has ended.
+            if body.is_end_stream() {
+                held.end(End::Completed);
+            } else if left == Some(0) {
+                held.complete();
+            }
         }
         Self {
             kind: Kind::Inner { body },
+            left,
             held,
         }
     }
 
-    pub(crate) fn refusal(bytes: Bytes, mut held: Held<H>) -> Self {
+    pub(crate) fn own(bytes: Bytes, mut held: Held<H>) -> Self {
         let bytes = Some(bytes).filter(|bytes| !bytes.is_empty());
         if bytes.is_none() {
             held.end(End::Completed);
         }
         Self {
-            kind: Kind::Refusal { bytes },
+            kind: Kind::Own { bytes },
+            left: None,
             held,
         }
     }
@@ -76,7 +87,8 @@ where
 {
     fn default() -> Self {
         Self {
-            kind: Kind::Refusal { bytes: None },
+            kind: Kind::Own { bytes: None },
+            left: None,
             held: Held::none(),
         }
     }
@@ -96,16 +108,22 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = self.project();
         match this.kind.project() {
+            KindProj::Inner { body } if !H::UNTIL_BODY_END => body.poll_frame(cx),
             KindProj::Inner { mut body } => {
-                let frame = ready!(body.as_mut().poll_frame(cx));
-                if H::UNTIL_BODY_END {
-                    observe(this.held, &frame, || body.is_end_stream());
-                }
+                this.held.run();
+                let frame = body.as_mut().poll_frame(cx);
+                this.held.rest();
+                let frame = ready!(frame);
+                observe(this.held, this.left, &frame, || body.is_end_stream());
                 Poll::Ready(frame)
             }
-            KindProj::Refusal { bytes } => {
+            KindProj::Own { bytes } => {
+                let bytes = bytes.take();
+                if let Some(bytes) = &bytes {
+                    this.held.data(bytes, true);
+                }
                 this.held.end(End::Completed);
-                Poll::Ready(bytes.take().map(Frame::data).map(Ok))
+                Poll::Ready(bytes.map(Frame::data).map(Ok))
             }
         }
     }
@@ -113,22 +131,24 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Inner { body } => body.is_end_stream(),
-            Kind::Refusal { bytes } => bytes.is_none(),
+            Kind::Own { bytes } => bytes.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Inner { body } => body.size_hint(),
-            Kind::Refusal { bytes } => {
+            Kind::Own { bytes } => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
         }
     }
 }
 
+/// Shows the holds a frame of the inner body.
 fn observe<H, E>(
     held: &mut Held<H>,
+    left: &mut Option<u64>,
     frame: &Option<Result<Frame<Bytes>, E>>,
     ended: impl FnOnce() -> bool,
 ) where
@@ -138,11 +158,20 @@ fn observe<H, E>(
         None => held.end(End::Completed),
         Some(Err(_)) => held.end(End::Failed),
         Some(Ok(frame)) => {
-            if let Some(trailers) = frame.trailers_ref() {
+            // After the last frame many servers ask only this, and drop the body.
+            let ended = ended();
+            if let Some(data) = frame.data_ref() {
+                held.data(data, ended);
+                if let Some(left) = left {
+                    *left = left.saturating_sub(data.len() as u64);
+                    if *left == 0 {
+                        held.complete();
+                    }
+                }
+            } else if let Some(trailers) = frame.trailers_ref() {
                 held.trailers(trailers);
             }
-            // After the last frame many servers ask only this, and drop the body.
-            if ended() {
+            if ended {
                 held.end(End::Completed);
             }
         }
@@ -156,7 +185,7 @@ where
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
             Kind::Inner { .. } => "Inner",
-            Kind::Refusal { .. } => "Refusal",
+            Kind::Own { .. } => "Own",
         };
         f.debug_tuple("GuardedBody").field(&kind).finish()
     }

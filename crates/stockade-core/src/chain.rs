@@ -9,7 +9,7 @@ use std::{
 use http::request::Parts;
 use pin_project_lite::pin_project;
 
-use crate::{GuardLayer, Guards, Step, guards::Sealed};
+use crate::{GuardLayer, Guards, Step, Takes, guards::Sealed};
 
 /// Guards that a request passes one after the other, in one layer; made by
 /// [`Guards::then`].
@@ -80,22 +80,45 @@ impl<A, B> Chain<A, B> {
     }
 }
 
-impl<A, B> Sealed for Chain<A, B> {}
+impl<A, C> Sealed for Chain<A, C> {}
 
-impl<A, B> Guards for Chain<A, B>
+impl<A, C> Guards for Chain<A, C>
 where
     A: Guards,
-    B: Guards,
+    C: Guards,
 {
-    type Holds = (A::Holds, B::Holds);
+    type Holds = (A::Holds, C::Holds);
     type Kept = Box<Self::Holds>;
-    type Wait = ChainWait<A::Wait, B::Wait>;
+
+    fn slots(kept: &mut Self::Kept) -> &mut Self::Holds {
+        kept
+    }
+
+    fn names(&self, list: &mut fmt::DebugList<'_, '_>) {
+        self.outer.names(list);
+        self.inner.names(list);
+    }
+}
+
+impl<A, C, B> Takes<B> for Chain<A, C>
+where
+    A: Takes<B>,
+    C: Takes<A::Body>,
+{
+    type Body = C::Body;
+    type Wait = ChainWait<A::Wait, C::Wait>;
 
     #[inline]
-    fn begin(&self, head: &mut Parts, (outer, inner): &mut Self::Holds) -> Step<Self::Wait> {
-        match self.outer.begin(head, outer) {
-            Step::Pass => self.go_on(head, inner),
+    fn begin(
+        &self,
+        head: &mut Parts,
+        body: B,
+        (outer, inner): &mut Self::Holds,
+    ) -> Step<C::Body, Self::Wait> {
+        match self.outer.begin(head, body, outer) {
+            Step::Pass(body) => within(self.inner.begin(head, body, inner)),
             Step::Refuse(refused) => Step::Refuse(refused),
+            Step::Answer(response) => Step::Answer(response),
             Step::Wait(wait) => Step::Wait(ChainWait::outer(wait)),
         }
     }
@@ -106,43 +129,25 @@ where
         cx: &mut Context<'_>,
         head: &mut Parts,
         (outer, inner): &mut Self::Holds,
-    ) -> Poll<Step<Self::Wait>> {
+    ) -> Poll<Step<C::Body, Self::Wait>> {
         Poll::Ready(match wait.project().place.project() {
             PlaceProj::Outer { wait } => match ready!(self.outer.resume(wait, cx, head, outer)) {
-                Step::Pass => self.go_on(head, inner),
+                Step::Pass(body) => within(self.inner.begin(head, body, inner)),
                 Step::Refuse(refused) => Step::Refuse(refused),
+                Step::Answer(response) => Step::Answer(response),
                 Step::Wait(wait) => Step::Wait(ChainWait::outer(wait)),
             },
             PlaceProj::Inner { wait } => within(ready!(self.inner.resume(wait, cx, head, inner))),
         })
     }
-
-    fn slots(kept: &mut Self::Kept) -> &mut Self::Holds {
-        kept
-    }
-
-    fn names(list: &mut fmt::DebugList<'_, '_>) {
-        A::names(list);
-        B::names(list);
-    }
-}
-
-impl<A, B> Chain<A, B>
-where
-    A: Guards,
-    B: Guards,
-{
-    #[inline]
-    fn go_on(&self, head: &mut Parts, holds: &mut B::Holds) -> Step<ChainWait<A::Wait, B::Wait>> {
-        within(self.inner.begin(head, holds))
-    }
 }
 
 #[inline]
-fn within<A, B>(step: Step<B>) -> Step<ChainWait<A, B>> {
+fn within<A, C, B>(step: Step<B, C>) -> Step<B, ChainWait<A, C>> {
     match step {
-        Step::Pass => Step::Pass,
+        Step::Pass(body) => Step::Pass(body),
         Step::Refuse(refused) => Step::Refuse(refused),
+        Step::Answer(response) => Step::Answer(response),
         Step::Wait(wait) => Step::Wait(ChainWait::inner(wait)),
     }
 }

@@ -28,6 +28,7 @@ struct Inner {
     /// [`UNREPORTED`] until the handler has said how many there were.
     prompt_tokens: AtomicU64,
     completion_tokens: AtomicU64,
+    bytes_read: AtomicU64,
 }
 
 const UNREPORTED: u64 = u64::MAX;
@@ -44,6 +45,7 @@ impl RequestContext {
             demand: OnceLock::new(),
             prompt_tokens: AtomicU64::new(UNREPORTED),
             completion_tokens: AtomicU64::new(0),
+            bytes_read: AtomicU64::new(0),
         }))
     }
 
@@ -121,6 +123,17 @@ impl RequestContext {
         self.0
             .prompt_tokens
             .store(prompt_tokens.min(UNREPORTED - 1), Ordering::Release);
+    }
+
+    /// How many bytes of the request's body have been read so far; 0 without whoever counts.
+    pub fn bytes_read(&self) -> u64 {
+        self.0.bytes_read.load(Ordering::Relaxed)
+    }
+
+    /// Says how many bytes of the request's body have been read so far. Of several who
+    /// count them, whoever has seen most is believed.
+    pub fn set_bytes_read(&self, bytes: u64) {
+        self.0.bytes_read.fetch_max(bytes, Ordering::Relaxed);
     }
 
     /// Notes a refusal; the driver does so for guards, a handler does so for its own.

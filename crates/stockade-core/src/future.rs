@@ -1,4 +1,4 @@
-//! The driver's future: waits, runs the inner service, or carries a refusal.
+//! The driver's future: waits, runs the inner service, or carries an answer of a guard's.
 
 use std::{
     fmt,
@@ -14,14 +14,14 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::{End, GuardedBody, Guards, Holds, Step, guards::Names, held::Held, layer::Shared};
+use crate::{End, GuardedBody, Holds, Step, Takes, held::Held, layer::Shared};
 
 pin_project! {
-    /// Resolves to the inner service's response, or to a refusal.
+    /// Resolves to the inner service's response, or to a guard's.
     pub struct ResponseFuture<S, G, B>
     where
-        S: Service<Request<B>>,
-        G: Guards,
+        S: Service<Request<G::Body>>,
+        G: Takes<B>,
     {
         #[pin]
         state: State<S, G, B>,
@@ -35,18 +35,15 @@ pin_project! {
     #[project = StateProj]
     enum State<S, G, B>
     where
-        S: Service<Request<B>>,
-        G: Guards,
+        S: Service<Request<G::Body>>,
+        G: Takes<B>,
     {
-        Refused {
+        Answered {
             response: Option<Response<Bytes>>,
         },
+        // Boxed: it is much larger than the others, and most requests never wait.
         Waiting {
-            #[pin]
-            wait: G::Wait,
-            request: Option<(Parts, B)>,
-            inner: S,
-            shared: Arc<Shared<G>>,
+            waiting: Pin<Box<Waiting<S, G, B>>>,
         },
         Running {
             #[pin]
@@ -55,71 +52,96 @@ pin_project! {
     }
 }
 
+pin_project! {
+    /// A request that waits.
+    pub(crate) struct Waiting<S, G, B>
+    where
+        G: Takes<B>,
+    {
+        #[pin]
+        pub(crate) wait: G::Wait,
+        pub(crate) head: Option<Parts>,
+        // The service that was polled ready.
+        pub(crate) inner: S,
+        pub(crate) shared: Arc<Shared<G>>,
+    }
+}
+
+const ONCE: &str = "polled after it was ready";
+
 impl<S, G, B> ResponseFuture<S, G, B>
 where
-    S: Service<Request<B>>,
-    G: Guards,
+    S: Service<Request<G::Body>>,
+    G: Takes<B>,
 {
-    pub(crate) fn refused(held: Held<G::Kept>, response: Response<Bytes>, head: &Parts) -> Self {
-        Self {
-            state: State::refused(response),
-            held,
-            bodiless: head.method == Method::HEAD,
-        }
+    pub(crate) fn answered(held: Held<G::Kept>, response: Response<Bytes>, bodiless: bool) -> Self {
+        let response = Some(response);
+        Self::new(State::Answered { response }, held, bodiless)
     }
 
-    pub(crate) fn waiting(
-        held: Held<G::Kept>,
-        wait: G::Wait,
-        head: Parts,
-        body: B,
-        inner: S,
-        shared: Arc<Shared<G>>,
-    ) -> Self {
-        Self {
-            held,
-            bodiless: head.method == Method::HEAD,
-            state: State::Waiting {
-                wait,
-                request: Some((head, body)),
-                inner,
-                shared,
-            },
-        }
+    pub(crate) fn waiting(held: Held<G::Kept>, waiting: Waiting<S, G, B>, bodiless: bool) -> Self {
+        let waiting = Box::pin(waiting);
+        Self::new(State::Waiting { waiting }, held, bodiless)
     }
 
-    pub(crate) fn admitted(held: Held<G::Kept>, head: Parts, body: B, inner: &mut S) -> Self {
+    pub(crate) fn running(held: Held<G::Kept>, future: S::Future, bodiless: bool) -> Self {
+        Self::new(State::Running { future }, held, bodiless)
+    }
+
+    fn new(state: State<S, G, B>, mut held: Held<G::Kept>, bodiless: bool) -> Self {
+        held.rest();
         Self {
-            bodiless: head.method == Method::HEAD,
-            state: State::admitted(head, body, inner),
+            state,
             held,
+            bodiless,
         }
     }
 }
 
-impl<S, G, B> State<S, G, B>
-where
-    S: Service<Request<B>>,
-    G: Guards,
-{
-    fn refused(response: Response<Bytes>) -> Self {
-        Self::Refused {
-            response: Some(response),
-        }
-    }
+/// Whether the answer's body is not sent.
+pub(crate) fn is_bodiless(head: &Parts) -> bool {
+    head.method == Method::HEAD
+}
 
-    /// Calls the inner service, which was made ready.
-    fn admitted(head: Parts, body: B, inner: &mut S) -> Self {
-        Self::Running {
-            future: inner.call(Request::from_parts(head, body)),
+impl<S, G, B> Waiting<S, G, B>
+where
+    S: Service<Request<G::Body>>,
+    G: Takes<B>,
+{
+    /// What becomes of the request when it no longer waits.
+    fn poll(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        held: &mut Held<G::Kept>,
+    ) -> Poll<State<S, G, B>> {
+        let mut this = self.project();
+        let head = this.head.as_mut().expect(ONCE);
+        let guards = &this.shared.guards;
+        loop {
+            let slots = G::slots(held.slots());
+            let response = match ready!(guards.resume(this.wait.as_mut(), cx, head, slots)) {
+                Step::Wait(next) => {
+                    this.wait.set(next);
+                    continue;
+                }
+                Step::Pass(body) => {
+                    let head = this.head.take().expect(ONCE);
+                    let future = this.inner.call(Request::from_parts(head, body));
+                    return Poll::Ready(State::Running { future });
+                }
+                Step::Refuse(refused) => this.shared.responder.refuse(&refused, head),
+                Step::Answer(response) => *response,
+            };
+            let response = Some(response);
+            return Poll::Ready(State::Answered { response });
         }
     }
 }
 
 impl<S, G, B, R> Future for ResponseFuture<S, G, B>
 where
-    S: Service<Request<B>, Response = Response<R>>,
-    G: Guards,
+    S: Service<Request<G::Body>, Response = Response<R>>,
+    G: Takes<B>,
     R: Body<Data = Bytes>,
 {
     type Output = Result<Response<GuardedBody<R, G::Kept>>, S::Error>;
@@ -130,7 +152,10 @@ where
         loop {
             let next = match this.state.as_mut().project() {
                 StateProj::Running { future } => {
-                    return Poll::Ready(match ready!(future.poll(cx)) {
+                    held.run();
+                    let result = future.poll(cx);
+                    held.rest();
+                    return Poll::Ready(match ready!(result) {
                         Ok(response) => Ok(answer(response, held, bodiless, GuardedBody::inner)),
                         Err(error) => {
                             held.end(End::Failed);
@@ -138,35 +163,15 @@ where
                         }
                     });
                 }
-                StateProj::Refused { response } => {
-                    let response = response.take().expect("polled after it was ready");
-                    let response = answer(response, held, bodiless, GuardedBody::refusal);
-                    return Poll::Ready(Ok(response));
+                StateProj::Answered { response } => {
+                    let response = response.take().expect(ONCE);
+                    return Poll::Ready(Ok(answer(response, held, bodiless, GuardedBody::own)));
                 }
-                StateProj::Waiting {
-                    mut wait,
-                    request,
-                    inner,
-                    shared,
-                } => {
-                    let (head, _) = request.as_mut().expect("polled after it was ready");
-                    let step =
-                        shared
-                            .guards
-                            .resume(wait.as_mut(), cx, head, G::slots(held.slots()));
-                    match ready!(step) {
-                        Step::Wait(next) => {
-                            wait.set(next);
-                            continue;
-                        }
-                        Step::Refuse(refused) => {
-                            State::refused(shared.responder.refuse(&refused, head))
-                        }
-                        Step::Pass => {
-                            let (head, body) = request.take().expect("it was just there");
-                            State::admitted(head, body, inner)
-                        }
-                    }
+                StateProj::Waiting { waiting } => {
+                    held.run();
+                    let next = waiting.as_mut().poll(cx, held);
+                    held.rest();
+                    ready!(next)
                 }
             };
             this.state.set(next);
@@ -196,12 +201,10 @@ where
 
 impl<S, G, B> fmt::Debug for ResponseFuture<S, G, B>
 where
-    S: Service<Request<B>>,
-    G: Guards,
+    S: Service<Request<G::Body>>,
+    G: Takes<B>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ResponseFuture")
-            .field(&Names::<G>::new())
-            .finish()
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }

@@ -9,7 +9,8 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::request::Parts;
+use bytes::Bytes;
+use http::{Response, request::Parts};
 use pin_project_lite::pin_project;
 
 use crate::{GuardLayer, Hold, Refusal};
@@ -84,6 +85,7 @@ where
             None => Check::Pass(None),
             Some(Check::Pass(pass)) => Check::Pass(Some(pass)),
             Some(Check::Refuse(refusal)) => Check::Refuse(refusal),
+            Some(Check::Answer(response)) => Check::Answer(response),
             Some(Check::Wait(wait)) => Check::Wait(OptionWait { wait }),
         }
     }
@@ -126,6 +128,8 @@ pub enum Check<P, W> {
     Pass(P),
     /// The request ends here.
     Refuse(Refusal),
+    /// It ends here as well, but nothing is held against it: the guard has the answer.
+    Answer(Box<Response<Bytes>>),
     /// The verdict needs I/O or another thread.
     Wait(W),
 }
@@ -143,6 +147,7 @@ where
         match self {
             Self::Pass(pass) => Self::Pass(pass),
             Self::Refuse(refusal) => Self::Refuse(refusal.with_evidence(evidence())),
+            Self::Answer(response) => Self::Answer(response),
             Self::Wait(wait) => {
                 let evidence = evidence();
                 Self::Wait(Box::pin(async move {

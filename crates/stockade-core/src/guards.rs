@@ -1,20 +1,22 @@
-//! One guard or several, as the driver runs them.
+//! What the driver runs.
 
 use std::{
     fmt,
     future::Future,
-    marker::PhantomData,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use http::request::Parts;
+use bytes::Bytes;
+use http::{Response, request::Parts};
+use pin_project_lite::pin_project;
 
-use crate::{Chain, Check, Guard, Holds, Refusal};
+use crate::{Bodies, BodyGuard, Chain, Check, Guard, Holds, Refusal};
 
-/// What a [`GuardLayer`](crate::GuardLayer) runs: a [`Guard`], or a [`Chain`] of them.
+/// What a [`GuardLayer`](crate::GuardLayer) runs: a [`Guard`], a [`BodyGuard`] in
+/// [`Bodies`], or a [`Chain`] of them.
 ///
-/// Implemented for these two only; a layer of one's own is a [`Guard`].
+/// Implemented for these only; a layer of one's own is a [`Guard`] or a [`BodyGuard`].
 pub trait Guards: Sealed + Send + Sync + 'static {
     /// What all of them keep until the response body has ended.
     type Holds: Holds;
@@ -23,28 +25,11 @@ pub trait Guards: Sealed + Send + Sync + 'static {
     /// box, so that what travels from layer to layer stays small.
     type Kept: Holds;
 
-    /// Where a request waits.
-    type Wait;
-
-    /// Shows the request to one guard after the other, until one refuses it or has to wait.
-    ///
-    /// What those keep that have let it in is put into their slots.
-    fn begin(&self, head: &mut Parts, holds: &mut Self::Holds) -> Step<Self::Wait>;
-
-    /// Goes on where the request waits.
-    fn resume(
-        &self,
-        wait: Pin<&mut Self::Wait>,
-        cx: &mut Context<'_>,
-        head: &mut Parts,
-        holds: &mut Self::Holds,
-    ) -> Poll<Step<Self::Wait>>;
-
     /// What is carried along.
     fn slots(kept: &mut Self::Kept) -> &mut Self::Holds;
 
     /// Writes the guards' names, in their order.
-    fn names(list: &mut fmt::DebugList<'_, '_>);
+    fn names(&self, list: &mut fmt::DebugList<'_, '_>);
 
     /// These guards, and `inner` for the requests that they have let in.
     ///
@@ -59,13 +44,43 @@ pub trait Guards: Sealed + Send + Sync + 'static {
     }
 }
 
+/// [`Guards`] of requests whose bodies are `B`s.
+pub trait Takes<B>: Guards {
+    /// The bodies that the inner service gets.
+    type Body;
+
+    /// Where a request waits, with its body.
+    type Wait;
+
+    /// Shows the request to one guard after the other, until one ends it or has to wait.
+    ///
+    /// What those keep that have let it in is put into their slots.
+    fn begin(
+        &self,
+        head: &mut Parts,
+        body: B,
+        holds: &mut Self::Holds,
+    ) -> Step<Self::Body, Self::Wait>;
+
+    /// Goes on where the request waits.
+    fn resume(
+        &self,
+        wait: Pin<&mut Self::Wait>,
+        cx: &mut Context<'_>,
+        head: &mut Parts,
+        holds: &mut Self::Holds,
+    ) -> Poll<Step<Self::Body, Self::Wait>>;
+}
+
 /// How far a request got.
 #[derive(Debug)]
-pub enum Step<W> {
-    /// All guards have let it in.
-    Pass,
+pub enum Step<B, W> {
+    /// All guards have let it in, with this body.
+    Pass(B),
     /// It ends here.
     Refuse(Refused),
+    /// It ends here, and this is the answer.
+    Answer(Box<Response<Bytes>>),
     /// It has to wait.
     Wait(W),
 }
@@ -87,16 +102,122 @@ where
 {
     type Holds = Option<G::Hold>;
     type Kept = Self::Holds;
-    type Wait = G::Wait;
+
+    fn slots(kept: &mut Self::Kept) -> &mut Self::Holds {
+        kept
+    }
+
+    fn names(&self, list: &mut fmt::DebugList<'_, '_>) {
+        list.entry(&G::NAME);
+    }
+}
+
+impl<G, B> Takes<B> for G
+where
+    G: Guard,
+{
+    type Body = B;
+    type Wait = GuardWait<G::Wait, B>;
 
     #[inline]
-    fn begin(&self, head: &mut Parts, hold: &mut Self::Holds) -> Step<G::Wait> {
+    fn begin(
+        &self,
+        head: &mut Parts,
+        body: B,
+        hold: &mut Self::Holds,
+    ) -> Step<B, GuardWait<G::Wait, B>> {
         match self.check(head) {
             Check::Pass(pass) => {
                 *hold = Some(self.admit(pass, head));
-                Step::Pass
+                Step::Pass(body)
             }
-            Check::Refuse(refusal) => refuse::<G, _>(refusal),
+            Check::Refuse(refusal) => Step::Refuse(Refused {
+                guard: G::NAME,
+                refusal,
+            }),
+            Check::Answer(response) => Step::Answer(response),
+            Check::Wait(wait) => Step::Wait(GuardWait {
+                wait,
+                body: Some(body),
+            }),
+        }
+    }
+
+    fn resume(
+        &self,
+        wait: Pin<&mut Self::Wait>,
+        cx: &mut Context<'_>,
+        head: &mut Parts,
+        hold: &mut Self::Holds,
+    ) -> Poll<Step<B, Self::Wait>> {
+        let this = wait.project();
+        Poll::Ready(match ready!(this.wait.poll(cx)) {
+            Ok(pass) => {
+                *hold = Some(self.admit(pass, head));
+                Step::Pass(this.body.take().expect("polled after it was ready"))
+            }
+            Err(refusal) => Step::Refuse(Refused {
+                guard: G::NAME,
+                refusal,
+            }),
+        })
+    }
+}
+
+pin_project! {
+    /// Where a request waits for a [`Guard`].
+    pub struct GuardWait<W, B> {
+        #[pin]
+        wait: W,
+        body: Option<B>,
+    }
+}
+
+impl<W, B> fmt::Debug for GuardWait<W, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GuardWait")
+    }
+}
+
+impl<G> Sealed for Bodies<G> {}
+
+impl<G> Guards for Bodies<G>
+where
+    G: Send + Sync + 'static,
+{
+    type Holds = Option<()>;
+    type Kept = Self::Holds;
+
+    fn slots(kept: &mut Self::Kept) -> &mut Self::Holds {
+        kept
+    }
+
+    fn names(&self, list: &mut fmt::DebugList<'_, '_>) {
+        list.entry(&self.name());
+    }
+}
+
+impl<G, B> Takes<B> for Bodies<G>
+where
+    G: BodyGuard<B>,
+{
+    type Body = G::Body;
+    type Wait = G::Wait;
+
+    #[inline]
+    fn begin(
+        &self,
+        head: &mut Parts,
+        body: B,
+        _hold: &mut Self::Holds,
+    ) -> Step<G::Body, Self::Wait> {
+        match self.guard().check(head, body) {
+            Check::Pass(body) => Step::Pass(body),
+            Check::Refuse(refusal) => Step::Refuse(Refused {
+                guard: self.name(),
+                refusal,
+            }),
+            Check::Answer(response) => Step::Answer(response),
             Check::Wait(wait) => Step::Wait(wait),
         }
     }
@@ -106,52 +227,28 @@ where
         wait: Pin<&mut G::Wait>,
         cx: &mut Context<'_>,
         head: &mut Parts,
-        hold: &mut Self::Holds,
-    ) -> Poll<Step<G::Wait>> {
-        Poll::Ready(match ready!(wait.poll(cx)) {
-            Ok(pass) => {
-                *hold = Some(self.admit(pass, head));
-                Step::Pass
-            }
-            Err(refusal) => refuse::<G, _>(refusal),
+        _hold: &mut Self::Holds,
+    ) -> Poll<Step<G::Body, G::Wait>> {
+        Poll::Ready(match ready!(self.guard().poll_check(wait, cx, head)) {
+            Ok(body) => Step::Pass(body),
+            Err(refusal) => Step::Refuse(Refused {
+                guard: self.name(),
+                refusal,
+            }),
         })
-    }
-
-    fn slots(kept: &mut Self::Kept) -> &mut Self::Holds {
-        kept
-    }
-
-    fn names(list: &mut fmt::DebugList<'_, '_>) {
-        list.entry(&G::NAME);
     }
 }
 
 /// Shows the names of guards.
-pub(crate) struct Names<G>(PhantomData<fn() -> G>);
+pub(crate) struct Names<'a, G>(pub(crate) &'a G);
 
-impl<G> Names<G> {
-    pub(crate) fn new() -> Self {
-        Self(PhantomData)
-    }
-}
-
-impl<G> fmt::Debug for Names<G>
+impl<G> fmt::Debug for Names<'_, G>
 where
     G: Guards,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut list = f.debug_list();
-        G::names(&mut list);
+        self.0.names(&mut list);
         list.finish()
     }
-}
-
-fn refuse<G, W>(refusal: Refusal) -> Step<W>
-where
-    G: Guard,
-{
-    Step::Refuse(Refused {
-        guard: G::NAME,
-        refusal,
-    })
 }

@@ -1,58 +1,101 @@
 //! The keeper of holds.
 
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use crate::{End, Holds};
 
 /// Sees to it that holds hear their end once, also when they are dropped.
 #[derive(Debug)]
-pub(crate) struct Held<H>(Option<H>)
+pub(crate) struct Held<H>
 where
-    H: Holds;
+    H: Holds,
+{
+    holds: Option<H>,
+    /// What it means when this is dropped.
+    dropped: End,
+    complete: bool,
+}
 
 impl<H> Held<H>
 where
     H: Holds,
 {
-    /// Empty slots.
+    /// Empty slots. It begins with a run of guards and of the inner service.
     pub(crate) fn new() -> Self {
-        Self(Some(H::default()))
+        Self {
+            holds: Some(H::default()),
+            dropped: End::Failed,
+            complete: false,
+        }
     }
 
     /// Nothing to keep.
     pub(crate) fn none() -> Self {
-        Self(None)
+        Self {
+            holds: None,
+            dropped: End::Dropped,
+            complete: false,
+        }
     }
 
     /// The slots, for guards to fill.
     pub(crate) fn slots(&mut self) -> &mut H {
-        self.0.get_or_insert_default()
+        self.holds.get_or_insert_default()
+    }
+
+    /// Somebody else's code runs now; if that panics, the request has failed.
+    pub(crate) fn run(&mut self) {
+        self.dropped = End::Failed;
+    }
+
+    /// It has come back.
+    pub(crate) fn rest(&mut self) {
+        self.dropped = match self.complete {
+            true => End::Completed,
+            false => End::Dropped,
+        };
+    }
+
+    /// All bytes have been handed to the server, which need not ask for more.
+    pub(crate) fn complete(&mut self) {
+        self.complete = true;
+        self.rest();
     }
 
     pub(crate) fn head(&mut self, status: StatusCode, headers: &mut HeaderMap) {
-        if let Some(holds) = &mut self.0 {
+        if let Some(holds) = &mut self.holds {
             holds.head(status, headers);
             if !H::UNTIL_BODY_END {
-                self.0 = None;
+                self.holds = None;
             }
         }
     }
 
+    pub(crate) fn data(&mut self, data: &Bytes, last: bool) {
+        if let Some(holds) = &mut self.holds {
+            holds.data(data, last);
+        }
+    }
+
     pub(crate) fn trailers(&mut self, trailers: &HeaderMap) {
-        if let Some(holds) = &mut self.0 {
+        if let Some(holds) = &mut self.holds {
             holds.trailers(trailers);
         }
     }
 
     pub(crate) fn end(&mut self, end: End) {
-        if let Some(mut holds) = self.0.take() {
+        if let Some(mut holds) = self.holds.take() {
             holds.end(end);
         }
     }
 
     /// Moves the holds to their next keeper, which then owes them the end.
     pub(crate) fn take(&mut self) -> Self {
-        Self(self.0.take())
+        Self {
+            holds: self.holds.take(),
+            ..Self::none()
+        }
     }
 }
 
@@ -61,6 +104,6 @@ where
     H: Holds,
 {
     fn drop(&mut self) {
-        self.end(End::Dropped);
+        self.end(self.dropped);
     }
 }

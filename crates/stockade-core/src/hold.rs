@@ -1,12 +1,14 @@
 //! What a guard keeps while a response is on its way.
 
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 /// Kept from the moment a request is let in until its response body has ended.
 ///
-/// A permit only needs its `Drop`; a meter also implements the hooks. Each hook is
-/// called at most once, in the order of the methods. Where the inner service fails,
-/// panics or is dropped before it answers, only [`end`](Self::end) is called.
+/// A permit only needs its `Drop`; a meter also implements the hooks. They are called in
+/// the order of the methods, [`data`](Self::data) as often as there is some and each other
+/// one at most once. Where the inner service fails, panics or is dropped before it answers,
+/// only [`end`](Self::end) is called.
 pub trait Hold: Sized {
     /// Whether the value lives on past the response head. Where it is `false`, the value
     /// is dropped after [`head`](Self::head), [`end`](Self::end) is not called on a
@@ -16,6 +18,11 @@ pub trait Hold: Sized {
     /// The response's head, which may still be changed.
     fn head(&mut self, status: StatusCode, headers: &mut HeaderMap) {
         let _ = (status, headers);
+    }
+
+    /// A piece of the response's body; the `last` one, where the body knows that it is.
+    fn data(&mut self, data: &Bytes, last: bool) {
+        let _ = (data, last);
     }
 
     /// The response's trailers; gRPC says its status here.
@@ -42,6 +49,12 @@ where
         }
     }
 
+    fn data(&mut self, data: &Bytes, last: bool) {
+        if let Some(hold) = self {
+            hold.data(data, last);
+        }
+    }
+
     fn trailers(&mut self, trailers: &HeaderMap) {
         if let Some(hold) = self {
             hold.trailers(trailers);
@@ -64,9 +77,9 @@ impl Hold for () {
 pub enum End {
     /// The whole body was handed to the server.
     Completed,
-    /// The inner service or its body returned an error.
+    /// The inner service or its body returned an error, or panicked.
     Failed,
-    /// Dropped on the way: the client left, a timeout struck, or a handler panicked.
+    /// Dropped on the way: the client left, or a timeout struck.
     Dropped,
 }
 
@@ -81,6 +94,9 @@ pub trait Holds: Default + Sealed {
 
     /// Shows all of them the head, and drops those that end with it.
     fn head(&mut self, status: StatusCode, headers: &mut HeaderMap);
+
+    /// Shows all of them a piece of the body.
+    fn data(&mut self, data: &Bytes, last: bool);
 
     /// Shows all of them the trailers.
     fn trailers(&mut self, trailers: &HeaderMap);
@@ -107,6 +123,10 @@ where
         }
     }
 
+    fn data(&mut self, data: &Bytes, last: bool) {
+        Hold::data(self, data, last);
+    }
+
     fn trailers(&mut self, trailers: &HeaderMap) {
         Hold::trailers(self, trailers);
     }
@@ -127,6 +147,10 @@ where
 
     fn head(&mut self, status: StatusCode, headers: &mut HeaderMap) {
         (**self).head(status, headers);
+    }
+
+    fn data(&mut self, data: &Bytes, last: bool) {
+        (**self).data(data, last);
     }
 
     fn trailers(&mut self, trailers: &HeaderMap) {
@@ -152,6 +176,12 @@ where
         let (outer, inner) = self;
         inner.head(status, headers);
         outer.head(status, headers);
+    }
+
+    fn data(&mut self, data: &Bytes, last: bool) {
+        let (outer, inner) = self;
+        inner.data(data, last);
+        outer.data(data, last);
     }
 
     fn trailers(&mut self, trailers: &HeaderMap) {

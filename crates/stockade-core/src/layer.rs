@@ -62,7 +62,7 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("GuardLayer")
-            .field(&Names::<G>::new())
+            .field(&Names(&self.shared.guards))
             .finish()
     }
 }

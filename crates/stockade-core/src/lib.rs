@@ -6,8 +6,9 @@
 //!    ([`Guard`], [`Check`]). It contains no tower, no body and no server.
 //! 2. The **driver** ([`GuardLayer`], [`Guarded`], [`ResponseFuture`], [`GuardedBody`])
 //!    is the only hand-written `poll_ready`/`call`/`poll_frame` of these layers. It
-//!    allocates and boxes nothing when a guard passes at once. What it runs is a guard, or
-//!    a [`Chain`] of them ([`Guards::then`]), which does what a layer each would do.
+//!    allocates and boxes nothing when a guard passes at once. What it runs is a guard, a
+//!    guard that looks at bodies ([`BodyGuard`]), or a [`Chain`] of them
+//!    ([`Guards::then`]), which does what a layer each would do.
 //! 3. A refusal is a response, never an `Err`: the inner service's errors go through
 //!    unchanged, and a guard has none of its own.
 //! 4. A refusal is built in one place ([`Responder`]), in the dialect that the client
@@ -36,6 +37,12 @@
 //! together, moves the future of all that is inside of it, and wraps the body once more: ten
 //! of them cost more than what they decide. So the driver runs a [`Chain`] as if it were one
 //! guard. A property test compares the two in all that can be seen.
+//!
+//! Records and bodies were layers of their own at first, with drivers of their own, because
+//! they look at bodies. Two hooks have made them guards: [`BodyGuard`], which may wait for
+//! the body in the middle of a chain, and [`Hold::data`]. Now a whole fence is one service,
+//! one future and one response body, and whatever holds on to a response hears of a panic,
+//! of an answer to `HEAD`, and of a server that stops after the last byte in the same way.
 //!
 //! Only a guard that waits needs a clone of the inner service. A guard that answers at
 //! once calls the very instance that was polled ready.
@@ -95,6 +102,7 @@
 
 mod authenticator;
 mod body;
+mod body_guard;
 mod chain;
 mod challenge;
 mod client_ip;
@@ -121,6 +129,7 @@ mod service;
 
 pub use authenticator::{Authenticator, EitherAuth, EitherPass, EitherWait};
 pub use body::GuardedBody;
+pub use body_guard::{Bodies, BodyGuard};
 pub use chain::{Chain, ChainWait};
 pub use challenge::BearerChallenge;
 pub use client_ip::{ClientBucket, ClientIp, ForwardingHeader, PeerAddr, TrustedProxies};
@@ -131,7 +140,7 @@ pub use context_guard::{ContextGuard, RequestIdHeader};
 pub use demand::Demand;
 pub use future::ResponseFuture;
 pub use guard::{BoxWait, Check, Guard, Never, OptionWait};
-pub use guards::{Guards, Refused, Step};
+pub use guards::{GuardWait, Guards, Refused, Step, Takes};
 pub use hold::{End, Hold, Holds};
 pub use layer::GuardLayer;
 pub use prefix::{IpPrefix, IpPrefixError};

@@ -11,7 +11,13 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use crate::{GuardedBody, Guards, ResponseFuture, Step, guards::Names, held::Held, layer::Shared};
+use crate::{
+    GuardedBody, Guards, ResponseFuture, Step, Takes,
+    future::{Waiting, is_bodiless},
+    guards::Names,
+    held::Held,
+    layer::Shared,
+};
 
 /// A service behind guards; made by [`GuardLayer`](crate::GuardLayer).
 pub struct Guarded<S, G> {
@@ -27,8 +33,8 @@ impl<S, G> Guarded<S, G> {
 
 impl<S, G, B, R> Service<Request<B>> for Guarded<S, G>
 where
-    S: Service<Request<B>, Response = Response<R>> + Clone,
-    G: Guards,
+    S: Service<Request<G::Body>, Response = Response<R>> + Clone,
+    G: Takes<B>,
     R: Body<Data = Bytes>,
 {
     type Response = Response<GuardedBody<R, G::Kept>>;
@@ -41,21 +47,30 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut head, body) = request.into_parts();
+        let bodiless = is_bodiless(&head);
         let mut held = Held::new();
-        match self.shared.guards.begin(&mut head, G::slots(held.slots())) {
-            Step::Pass => ResponseFuture::admitted(held, head, body, &mut self.inner),
-            Step::Refuse(refused) => {
-                ResponseFuture::refused(held, self.shared.responder.refuse(&refused, &head), &head)
+        let guards = &self.shared.guards;
+        let response = match guards.begin(&mut head, body, G::slots(held.slots())) {
+            Step::Pass(body) => {
+                let future = self.inner.call(Request::from_parts(head, body));
+                return ResponseFuture::running(held, future, bodiless);
             }
             Step::Wait(wait) => {
                 // The instance that was polled ready goes with the future; the clone
                 // stays here and will be polled anew.
                 let clone = self.inner.clone();
-                let ready = mem::replace(&mut self.inner, clone);
-                let shared = Arc::clone(&self.shared);
-                ResponseFuture::waiting(held, wait, head, body, ready, shared)
+                let waiting = Waiting {
+                    wait,
+                    head: Some(head),
+                    inner: mem::replace(&mut self.inner, clone),
+                    shared: Arc::clone(&self.shared),
+                };
+                return ResponseFuture::waiting(held, waiting, bodiless);
             }
-        }
+            Step::Refuse(refused) => self.shared.responder.refuse(&refused, &head),
+            Step::Answer(response) => *response,
+        };
+        ResponseFuture::answered(held, response, bodiless)
     }
 }
 
@@ -78,7 +93,7 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guarded")
-            .field("guards", &Names::<G>::new())
+            .field("guards", &Names(&self.shared.guards))
             .field("inner", &self.inner)
             .finish_non_exhaustive()
     }

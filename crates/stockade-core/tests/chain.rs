@@ -78,6 +78,10 @@ impl<const AT: usize> Hold for Actor<AT> {
         headers.append("x-seen", AT.into());
     }
 
+    fn data(&mut self, data: &Bytes, last: bool) {
+        self.note(format_args!("data {} {last}", data.len()));
+    }
+
     fn trailers(&mut self, trailers: &HeaderMap) {
         self.note(format_args!("trailers {}", trailers.len()));
     }
@@ -230,7 +234,7 @@ async fn whoever_has_let_a_request_in_hears_of_a_service_that_panics() {
     let panicked = tokio::spawn(service.oneshot(Request::new(()))).await;
     assert!(panicked.unwrap_err().is_panic());
     let events = events.lock().unwrap();
-    assert_eq!(events[events.len() - 2..], ["1 Dropped", "0 Dropped"]);
+    assert_eq!(events[events.len() - 2..], ["1 Failed", "0 Failed"]);
 }
 
 #[test]

@@ -165,7 +165,7 @@ async fn a_hold_hears_that_the_handler_panicked() {
     }));
     let handler = tokio::spawn(service.oneshot(Request::new(())));
     assert!(handler.await.unwrap_err().is_panic());
-    assert_eq!(guard.events(), ["Dropped"]);
+    assert_eq!(guard.events(), ["Failed"]);
 }
 
 #[tokio::test]

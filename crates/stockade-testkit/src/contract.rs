@@ -8,7 +8,7 @@ use std::{future::Future, pin::pin, task::Poll};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use stockade_core::{GuardLayer, GuardedBody, Guards};
+use stockade_core::{GuardLayer, GuardedBody, Takes};
 use tower::{Layer, Service, ServiceExt};
 
 use crate::{Probe, ProbeBody, ProbeError, Script};
@@ -19,7 +19,7 @@ use crate::{Probe, ProbeBody, ProbeError, Script};
 /// When the contract is broken.
 pub async fn uphold<G, F>(layer: &GuardLayer<G>, passing: F)
 where
-    G: Guards,
+    G: Takes<(), Body = ()>,
     G::Kept: Send,
     G::Wait: Send,
     F: Fn() -> Request<()>,
@@ -34,7 +34,7 @@ where
 /// The layer, its service, its future and its body can be sent, and the first two cloned.
 pub fn is_shareable<G>(layer: &GuardLayer<G>)
 where
-    G: Guards,
+    G: Takes<(), Body = ()>,
     G::Kept: Send,
     G::Wait: Send,
 {
@@ -66,7 +66,7 @@ where
 /// several requests, and the slot comes back.
 pub async fn keeps_readiness<G>(layer: &GuardLayer<G>, passing: impl Fn() -> Request<()>)
 where
-    G: Guards,
+    G: Takes<(), Body = ()>,
 {
     let probe = Probe::new(Script::Complete);
     let mut service = layer.layer(probe.clone());
@@ -91,7 +91,7 @@ where
 /// the request, and the next one passes.
 pub async fn is_drop_safe<G>(layer: &GuardLayer<G>, passing: impl Fn() -> Request<()>)
 where
-    G: Guards,
+    G: Takes<(), Body = ()>,
 {
     for polls in 0.. {
         let probe = Probe::new(Script::Complete);
@@ -118,7 +118,7 @@ where
 /// Data, trailers and body errors arrive as the inner service made them.
 pub async fn passes_bodies_through<G>(layer: &GuardLayer<G>, passing: impl Fn() -> Request<()>)
 where
-    G: Guards,
+    G: Takes<(), Body = ()>,
 {
     let service = layer.layer(Probe::new(Script::Complete));
     let response = service.oneshot(passing()).await.expect("a response");
@@ -142,7 +142,7 @@ where
 /// An error of the inner service arrives as it was made.
 pub async fn passes_errors_through<G>(layer: &GuardLayer<G>, passing: impl Fn() -> Request<()>)
 where
-    G: Guards,
+    G: Takes<(), Body = ()>,
 {
     let service = layer.layer(Probe::new(Script::Fails));
     let error = service.oneshot(passing()).await.err();

@@ -8,14 +8,15 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use stockade_body::{BodyCheck, BodyRules, CheckedBody, Profile, ResponseBody, ResponseFuture};
+use stockade_body::{BodyCheck, BodyRules, CheckedBody, Profile};
+use stockade_core::{Bodies, Guarded, GuardedBody, ResponseFuture};
 use stockade_testkit::{Probe, ProbeBody, ProbeError, Script};
 use tower::{Layer, Service, ServiceExt, util::MapRequest};
 
 use crate::support::slow;
 
 type Unbody = fn(Request<CheckedBody<Full<Bytes>>>) -> Request<()>;
-type Checked = BodyCheck<MapRequest<Probe, Unbody>>;
+type Checked = Guarded<MapRequest<Probe, Unbody>, Bodies<BodyCheck>>;
 
 fn check(probe: Probe) -> Checked {
     let unbody: Unbody = |request| request.map(drop);
@@ -29,7 +30,7 @@ fn request() -> Request<Full<Bytes>> {
     Request::new(Full::from("body"))
 }
 
-async fn read(response: Response<ResponseBody<ProbeBody>>) -> Result<Bytes, ProbeError> {
+async fn read(response: Response<GuardedBody<ProbeBody, Option<()>>>) -> Result<Bytes, ProbeError> {
     assert_eq!(response.status(), 200);
     let body = response.into_body().collect().await?;
     assert_eq!(body.trailers(), Some(&ProbeBody::trailers()));
@@ -49,9 +50,9 @@ fn can_be_shared_and_sent() {
     {
     }
     shared::<stockade_body::BodyCheckLayer>();
-    shared::<BodyCheck<()>>();
-    sent::<ResponseFuture<MapRequest<Probe, Unbody>, Full<Bytes>>>();
-    sent::<ResponseBody<ProbeBody>>();
+    shared::<Guarded<(), Bodies<BodyCheck>>>();
+    sent::<ResponseFuture<MapRequest<Probe, Unbody>, Bodies<BodyCheck>, Full<Bytes>>>();
+    sent::<GuardedBody<ProbeBody, Option<()>>>();
     sent::<CheckedBody<Full<Bytes>>>();
 }
 

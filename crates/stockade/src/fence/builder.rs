@@ -5,7 +5,7 @@ use std::{fmt, io, sync::Arc};
 use http::{Extensions, Method};
 use stockade_abuse::{AbuseEvent, AbuseGuard, DenyList, Detector, PrincipalGuard};
 use stockade_audit::{AuditLayer, AuditLog};
-use stockade_body::{BodyCheckLayer, BodyRules};
+use stockade_body::BodyRules;
 use stockade_core::{Authenticator, ContextGuard, PeerAddr, Responder};
 use stockade_key_auth::KeyAuth;
 use stockade_rate_limit::{Concurrency, RateLimit, SharedLimits, TokenBudget};
@@ -173,15 +173,15 @@ impl<'c> FenceBuilder<'c> {
                 .peer(self.dialect.peer),
             adopt: Adopt::new(self.dialect),
             watch: self.metrics.then(Watch::default),
-            audit: AuditLayer::new(audit.clone()).responder(responder.clone()),
-            cors: cors.as_ref().map(Cors::layer),
+            audit: AuditLayer::new(audit.clone()),
+            cors: cors.as_ref().map(Cors::guard),
             abuse: outer,
             by_ip: rate(&by_ip),
             identity,
             banned_principals: inner,
             by_key: rate(&by_key),
             scopes,
-            bodies: BodyCheckLayer::with_responder(bodies, responder.clone()),
+            bodies,
             at_once: at_once.clone(),
             token_budget: budget,
         };

@@ -1,12 +1,23 @@
 //! Which web pages may call the API; changes with a reload.
 
-use std::sync::Arc;
+use std::{
+    convert::Infallible,
+    fmt,
+    future::{Future, Ready, ready},
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
 
 use arc_swap::ArcSwap;
-use http::{HeaderValue, Method, header, request::Parts};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use stockade_core::{Check, Guard, Hold, Never};
+use tower::Service;
 use tower_http::cors::{
     AllowCredentials, AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, ExposeHeaders,
 };
+use tower_layer::Layer;
 
 use crate::{ConfigError, CorsConfig};
 
@@ -31,7 +42,13 @@ impl Cors {
         Ok(())
     }
 
-    pub(super) fn layer(&self) -> CorsLayer {
+    pub(super) fn guard(&self) -> CorsGuard {
+        let layer = self.layer();
+        let plain = Arc::new(ask(&layer, Method::GET, None).into_parts().0.headers);
+        CorsGuard { layer, plain }
+    }
+
+    fn layer(&self) -> CorsLayer {
         let (origins, credentials) = (Arc::clone(&self.0), Arc::clone(&self.0));
         CorsLayer::new()
             .allow_origin(AllowOrigin::predicate(move |origin, _: &Parts| {
@@ -61,6 +78,83 @@ impl Cors {
                 http::HeaderName::from_static("ratelimit"),
                 http::HeaderName::from_static("ratelimit-policy"),
             ]))
+    }
+}
+
+/// Answers browsers that ask whether they may ask, and tells them whether they may read.
+///
+/// What the answers are is tower-http's word, which is asked only where there is an origin.
+#[derive(Clone)]
+pub struct CorsGuard {
+    layer: CorsLayer,
+    /// The fields of a response to whoever names no origin.
+    plain: Arc<HeaderMap>,
+}
+
+impl Guard for CorsGuard {
+    const NAME: &'static str = "cors";
+    type Pass = CorsFields;
+    type Hold = CorsFields;
+    type Wait = Never<CorsFields>;
+
+    fn check(&self, head: &Parts) -> Check<CorsFields, Self::Wait> {
+        let origin = head.headers.get(header::ORIGIN);
+        if head.method == Method::OPTIONS {
+            return Check::Answer(Box::new(ask(&self.layer, Method::OPTIONS, origin)));
+        }
+        Check::Pass(CorsFields(match origin {
+            None => Arc::clone(&self.plain),
+            origin => {
+                let answer = ask(&self.layer, head.method.clone(), origin);
+                Arc::new(answer.into_parts().0.headers)
+            }
+        }))
+    }
+
+    fn admit(&self, fields: CorsFields, _head: &mut Parts) -> CorsFields {
+        fields
+    }
+}
+
+/// What tower-http answers to a request of this method and origin: none of our rules looks
+/// at more than these.
+fn ask(layer: &CorsLayer, method: Method, origin: Option<&HeaderValue>) -> Response<Bytes> {
+    type Empty = Ready<Result<Response<Bytes>, Infallible>>;
+    let empty = |_: Request<()>| -> Empty { ready(Ok(Response::default())) };
+    let mut request = Request::new(());
+    *request.method_mut() = method;
+    if let Some(origin) = origin {
+        request.headers_mut().insert(header::ORIGIN, origin.clone());
+    }
+    let answer = pin!(layer.layer(tower::service_fn(empty)).call(request));
+    match answer.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Ok(response)) => response,
+        Poll::Ready(Err(never)) => match never {},
+        Poll::Pending => unreachable!("none of our rules waits"),
+    }
+}
+
+/// The fields of a response that browsers go by.
+#[derive(Debug)]
+pub struct CorsFields(Arc<HeaderMap>);
+
+impl Hold for CorsFields {
+    const UNTIL_BODY_END: bool = false;
+
+    fn head(&mut self, _status: StatusCode, headers: &mut HeaderMap) {
+        for (name, value) in &*self.0 {
+            match *name {
+                // What others have said stays true.
+                header::VARY => headers.append(name, value.clone()),
+                _ => headers.insert(name, value.clone()).is_some(),
+            };
+        }
+    }
+}
+
+impl fmt::Debug for CorsGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CorsGuard")
     }
 }
 

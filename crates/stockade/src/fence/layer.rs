@@ -4,35 +4,27 @@ use std::sync::Arc;
 
 use http::request;
 use stockade_abuse::{AbuseGuard, PrincipalGuard};
-use stockade_audit::{Audit, AuditLayer, RequestBody};
-use stockade_body::{BodyCheck, BodyCheckLayer, CheckedBody};
+use stockade_audit::{AuditGuards, AuditLayer};
+use stockade_body::{BodyCheck, BodyRules, CheckedBody};
 use stockade_core::{
-    Authenticator, Chain, Check, ContextGuard, EitherAuth, Guard, GuardLayer, Guarded, Guards,
-    Refusal, RefusalKind, Responder,
+    Authenticator, Bodies, Chain, Check, ContextGuard, EitherAuth, Guard, GuardLayer, Guarded,
+    Guards, Refusal, RefusalKind, Responder,
 };
 use stockade_jwt::JwtAuth;
 use stockade_key_auth::KeyAuth;
 use stockade_rate_limit::{Concurrency, RateLimit, TokenBudget};
 use stockade_scope::ScopeGuard;
-use tower::util::Either;
-use tower_http::cors::{Cors, CorsLayer};
 use tower_layer::Layer;
 
 use super::{
     Adopt, Identity, Watch,
+    cors::CorsGuard,
     store::{LimitsStore, PermitsStore},
 };
 
-/// All layers of a [`Fence`](crate::Fence), in their order. Cloning shares them.
+/// All layers of a [`Fence`](crate::Fence), in their order, as one. Cloning shares them.
 #[derive(Clone, Debug)]
-pub struct FenceLayer {
-    arrival: GuardLayer<Arrival>,
-    audit: AuditLayer,
-    cors: Option<CorsLayer>,
-    permission: GuardLayer<Permission>,
-    bodies: BodyCheckLayer,
-    admission: GuardLayer<Admission>,
-}
+pub struct FenceLayer(GuardLayer<FenceGuards>);
 
 /// The parts of a [`FenceLayer`], in the order in which a request meets them.
 pub(super) struct Parts {
@@ -40,23 +32,27 @@ pub(super) struct Parts {
     pub(super) adopt: Adopt,
     pub(super) watch: Option<Watch>,
     pub(super) audit: AuditLayer,
-    pub(super) cors: Option<CorsLayer>,
+    pub(super) cors: Option<CorsGuard>,
     pub(super) abuse: Option<AbuseGuard<Passes>>,
     pub(super) by_ip: Option<RateLimit<LimitsStore>>,
     pub(super) identity: Identity,
     pub(super) banned_principals: Option<PrincipalGuard>,
     pub(super) by_key: Option<RateLimit<LimitsStore>>,
     pub(super) scopes: ScopeGuard,
-    pub(super) bodies: BodyCheckLayer,
+    pub(super) bodies: BodyRules,
     pub(super) at_once: Option<Concurrency<PermitsStore>>,
     pub(super) token_budget: Option<TokenBudget<LimitsStore>>,
 }
 
-/// Who comes, to where.
-type Arrival = Chain<Chain<ContextGuard, Adopt>, Option<Watch>>;
+/// All guards of a [`FenceLayer`].
+type FenceGuards = Chain<
+    Chain<Chain<Chain<Arrival, Strangers>, Chain<Identity, Known>>, Bodies<BodyCheck>>,
+    Admission,
+>;
 
-/// Who it is, and whether they may.
-type Permission = Chain<Chain<Strangers, Identity>, Known>;
+/// Who comes, to where; and that it is not forgotten.
+type Arrival =
+    Chain<Chain<Chain<Chain<ContextGuard, Adopt>, Option<Watch>>, AuditGuards>, Option<CorsGuard>>;
 
 /// What comes before it is known who asks.
 type Strangers = Chain<Option<AbuseGuard<Passes>>, Option<RateLimit<LimitsStore>>>;
@@ -67,17 +63,11 @@ type Known = Chain<Chain<Option<PrincipalGuard>, Option<RateLimit<LimitsStore>>>
 /// Whether there is room for what they ask for.
 type Admission = Chain<Option<Concurrency<PermitsStore>>, Option<TokenBudget<LimitsStore>>>;
 
-/// A service behind a [`Fence`](crate::Fence); read from the outside in.
-pub type FenceService<S> = Guarded<Audit<Web<Permitted<S>>>, Arrival>;
-
-/// With or without answers to browsers.
-type Web<S> = Either<Cors<S>, S>;
-
-/// Reached by who may.
-type Permitted<S> = Guarded<BodyCheck<Guarded<S, Admission>>, Permission>;
+/// A service behind a [`Fence`](crate::Fence).
+pub type FenceService<S> = Guarded<S, FenceGuards>;
 
 /// The body that the inner service of a fence gets, where the server's is `B`.
-pub type FenceBody<B> = CheckedBody<RequestBody<B>>;
+pub type FenceBody<B> = CheckedBody<B>;
 
 impl FenceLayer {
     /// Read from the top: that is the way of a request.
@@ -88,12 +78,12 @@ impl FenceLayer {
             // Which route did the router choose?
             .then(parts.adopt)
             // Counts how it ended.
-            .then(parts.watch);
-        // Writes one record when it has ended, however it ended. Outside of all that can
-        // refuse, so that no refusal goes unseen.
-        let audit = parts.audit;
-        // Answers browsers that ask whether they may ask: those have no credentials.
-        let cors = parts.cors;
+            .then(parts.watch)
+            // Writes one record when it has ended, however it ended. Outside of all that can
+            // refuse, so that no refusal goes unseen.
+            .then(parts.audit.into_guards())
+            // Answers browsers that ask whether they may ask: those have no credentials.
+            .then(parts.cors);
         let strangers = parts
             // Not banned? Outside of all that can refuse, to learn from it.
             .abuse
@@ -106,38 +96,27 @@ impl FenceLayer {
             .then(parts.by_key)
             // May they do this? What no rule names, nobody may.
             .then(parts.scopes);
-        // Who is it? A key or a token that is not valid ends here.
-        let permission = strangers.then(parts.identity).then(known);
-        // Is what they send what it should be? Only now is a body read.
-        let bodies = parts.bodies;
         let admission = parts
             // Is there room to run it? Held until the answer has ended.
             .at_once
             // Are enough tokens left? What it may come to is reserved until it is known.
             .then(parts.token_budget);
-        Self {
-            arrival: GuardLayer::with_responder(arrival, responder.clone()),
-            audit,
-            cors,
-            permission: GuardLayer::with_responder(permission, responder.clone()),
-            bodies,
-            admission: GuardLayer::with_responder(admission, responder.clone()),
-        }
+        let guards = arrival
+            .then(strangers)
+            // Who is it? A key or a token that is not valid ends here.
+            .then(parts.identity.then(known))
+            // Is what they send what it should be? Only now is a body read.
+            .then(parts.bodies.into_guard())
+            .then(admission);
+        Self(GuardLayer::with_responder(guards, responder.clone()))
     }
 }
 
 impl<S> Layer<S> for FenceLayer {
     type Service = FenceService<S>;
 
-    /// Read from the bottom: that is the way of a request.
     fn layer(&self, inner: S) -> FenceService<S> {
-        let service = self.bodies.layer(self.admission.layer(inner));
-        let service = self.permission.layer(service);
-        let service = match &self.cors {
-            Some(cors) => Either::Left(cors.layer(service)),
-            None => Either::Right(service),
-        };
-        self.arrival.layer(self.audit.layer(service))
+        self.0.layer(inner)
     }
 }
 

@@ -1,0 +1,89 @@
+//! The guards that see to records.
+
+use std::{sync::Arc, time::Duration};
+
+use http::request::Parts;
+use stockade_core::{BoxWait, Check, Guard, Never, Refusal, RefusalKind};
+
+use crate::{
+    AuditLog,
+    exchange::{Exchange, Shared},
+    journal::Admission,
+};
+
+/// Writes one record a request, when its response has ended, however it ended.
+///
+/// It lets everybody in. The layers inside of it tell it the route, the principal, the
+/// verdict and the bytes that were read by way of the
+/// [`RequestContext`](stockade_core::RequestContext).
+#[derive(Clone, Debug)]
+pub struct Recorder(Arc<Shared>);
+
+impl Recorder {
+    /// Writes to this log; with the `User-Agent` header, which is whatever the client likes,
+    /// or without.
+    pub fn new(log: AuditLog, user_agent: bool) -> Self {
+        Self(Arc::new(Shared { log, user_agent }))
+    }
+}
+
+impl Guard for Recorder {
+    const NAME: &'static str = "audit";
+    type Pass = ();
+    type Hold = Exchange;
+    type Wait = Never<()>;
+
+    fn check(&self, _head: &Parts) -> Check<(), Self::Wait> {
+        Check::Pass(())
+    }
+
+    fn admit(&self, (): (), head: &mut Parts) -> Exchange {
+        Exchange::begin(&self.0, head)
+    }
+}
+
+/// Keeps requests waiting, or out, while the log has no room, where that is its
+/// [`Overflow`](crate::Overflow). Right inside of the [`Recorder`], which so records them.
+#[derive(Clone, Debug)]
+pub struct Room(AuditLog);
+
+impl Room {
+    /// Asks this log.
+    pub fn new(log: AuditLog) -> Self {
+        Self(log)
+    }
+}
+
+impl Guard for Room {
+    const NAME: &'static str = "audit";
+    type Pass = ();
+    type Hold = ();
+    type Wait = BoxWait<()>;
+
+    fn check(&self, _head: &Parts) -> Check<(), Self::Wait> {
+        match self.0.admission() {
+            Admission::Go => Check::Pass(()),
+            Admission::Wait { at_most } => {
+                let room = self.0.clone().room();
+                Check::Wait(Box::pin(async move {
+                    // Whoever has waited long enough is let in as well.
+                    let _ = tokio::time::timeout(at_most, room).await;
+                    Ok(())
+                }))
+            }
+            Admission::Refuse => Check::Refuse(unwritable()),
+        }
+    }
+
+    fn admit(&self, (): (), _head: &mut Parts) {}
+}
+
+fn unwritable() -> Refusal {
+    Refusal::new(
+        RefusalKind::Unavailable,
+        "the server cannot keep its records now; try again later",
+    )
+    .with_code("AUDIT_UNAVAILABLE")
+    .because("the audit log cannot be written")
+    .retry_after(Duration::from_secs(1))
+}
