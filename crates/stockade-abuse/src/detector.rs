@@ -203,11 +203,16 @@ impl Detector {
         }
     }
 
-    /// The ban that keeps this client out. Reads no clock where nobody is banned.
-    pub(crate) fn ban_of_client(&self, client: ClientIp) -> Option<Ban> {
+    /// The ban that keeps this client out. Where nobody is banned, nobody is asked who it is.
+    #[inline]
+    pub(crate) fn ban_of_client(&self, client: impl FnOnce() -> ClientIp) -> Option<Ban> {
         if self.0.bans.is_empty() {
             return None;
         }
+        self.find_ban_of_client(client())
+    }
+
+    fn find_ban_of_client(&self, client: ClientIp) -> Option<Ban> {
         let ClientIp::Ip(address) = client else {
             return None;
         };
@@ -218,9 +223,21 @@ impl Detector {
         self.of_address(address)
     }
 
-    /// The ban that keeps this principal out.
-    pub(crate) fn ban_of_principal(&self, principal: &Principal) -> Option<Ban> {
-        if self.0.bans.is_empty() || principal.is_anonymous() {
+    /// The ban that keeps this principal out. Where nobody is banned, nobody is asked who it
+    /// is.
+    #[inline]
+    pub(crate) fn ban_of_principal<'p>(
+        &self,
+        principal: impl FnOnce() -> Option<&'p Principal>,
+    ) -> Option<Ban> {
+        if self.0.bans.is_empty() {
+            return None;
+        }
+        self.find_ban_of_principal(principal()?)
+    }
+
+    fn find_ban_of_principal(&self, principal: &Principal) -> Option<Ban> {
+        if principal.is_anonymous() {
             return None;
         }
         let offender = Offender::principal(principal.id()).ok()?;

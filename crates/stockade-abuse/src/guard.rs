@@ -7,17 +7,16 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderMap, HeaderName, StatusCode, request::Parts, uri::PathAndQuery};
+use http::{HeaderMap, StatusCode, request::Parts, uri::PathAndQuery};
 use pin_project_lite::pin_project;
 use stockade_core::{
-    Authenticator, Check, ClientIp, End, Guard, Hold, Refusal, RefusalKind, RequestContext,
+    Authenticator, Check, ClientIp, End, Guard, Hold, Refusal, RefusalKind, RequestContext, Verdict,
 };
 
 use crate::{
-    Ban, Detector, PrincipalGuard, Signal, credentials::NoCredentials, refusal, signal::Outcome,
+    Ban, Detector, PrincipalGuard, Signal, credentials::NoCredentials, grpc::grpc_status, refusal,
+    signal::Outcome,
 };
-
-static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// Refuses banned clients, and counts the offences of all others.
 ///
@@ -70,7 +69,7 @@ where
                     .because("no client address: put a ContextGuard before the abuse guard"),
             );
         };
-        let Some(ban) = self.detector.ban_of_client(visitor.client) else {
+        let Some(ban) = self.detector.ban_of_client(|| visitor.client()) else {
             return Check::Pass(visitor);
         };
         if !self.authenticator.presents(head) {
@@ -113,21 +112,38 @@ impl<A> fmt::Debug for AbuseGuard<A> {
 
 /// Who makes a request, looked up once.
 #[derive(Debug)]
-pub struct Visitor {
-    client: ClientIp,
-    context: Option<RequestContext>,
+pub struct Visitor(Who);
+
+#[derive(Debug)]
+enum Who {
+    /// As the context says, which also knows how the request ends.
+    Known(RequestContext),
+    /// Where there is none. In a box, so that what all others carry along stays small.
+    Alone(Box<ClientIp>),
 }
 
 impl Visitor {
+    #[inline]
     fn of(head: &Parts) -> Option<Self> {
-        let context = RequestContext::of(&head.extensions);
-        Some(Self {
-            client: match context {
-                Some(context) => context.client(),
-                None => ClientIp::of(&head.extensions)?,
-            },
-            context: context.cloned(),
-        })
+        Some(Self(match RequestContext::of(&head.extensions) {
+            Some(context) => Who::Known(context.clone()),
+            None => Who::Alone(Box::new(ClientIp::of(&head.extensions)?)),
+        }))
+    }
+
+    fn client(&self) -> ClientIp {
+        match &self.0 {
+            Who::Known(context) => context.client(),
+            Who::Alone(client) => **client,
+        }
+    }
+
+    #[inline]
+    fn context(&self) -> Option<&RequestContext> {
+        match &self.0 {
+            Who::Known(context) => Some(context),
+            Who::Alone(_) => None,
+        }
     }
 }
 
@@ -173,9 +189,10 @@ pub struct Watched {
 }
 
 impl Watched {
+    /// Looks at how the request ended. Most end well, and there this is all.
+    #[inline]
     fn judge(&self) {
-        let Visitor { client, context } = &self.visitor;
-        let context = context.as_ref();
+        let context = self.visitor.context();
         let verdict = context.and_then(RequestContext::verdict);
         let outcome = match verdict {
             // A guard's own word, in whichever dialect it was sent.
@@ -186,33 +203,44 @@ impl Watched {
                 None => return,
             },
         };
-        let status = outcome.status();
-        if !status.is_client_error() {
-            return;
+        if outcome.status().is_client_error() {
+            self.report(context, verdict, outcome);
         }
+    }
+
+    #[cold]
+    fn report(
+        &self,
+        context: Option<&RequestContext>,
+        verdict: Option<&Verdict>,
+        outcome: Outcome,
+    ) {
         // Whoever is banned already is not judged for knocking.
         let own = [<AbuseGuard>::NAME, PrincipalGuard::NAME];
         if verdict.is_some_and(|verdict| own.contains(&verdict.guard)) {
             return;
         }
+        let client = self.visitor.client();
         let principal = context.and_then(RequestContext::principal);
         let evidence = verdict.and_then(|verdict| verdict.evidence);
         let path = self.target.as_ref().map_or("", PathAndQuery::path);
         if self.detector.policy().scanner_paths.match_path(path) {
             let report = Signal::ScannerPath;
-            self.detector.report(*client, principal, report, None);
+            self.detector.report(client, principal, report, None);
         } else if let Some(signal) = Signal::of(outcome, verdict) {
-            self.detector.report(*client, principal, signal, evidence);
+            self.detector.report(client, principal, signal, evidence);
         }
     }
 }
 
 impl Hold for Watched {
     fn head(&mut self, status: StatusCode, headers: &mut HeaderMap) {
-        self.outcome = Some(match grpc_status(headers) {
-            Some(code) if status == StatusCode::OK => Outcome::Grpc(code),
-            _ => Outcome::Http(status),
-        });
+        // Whatever became of a call, gRPC sends it with a 200.
+        let code = match status {
+            StatusCode::OK => grpc_status(headers),
+            _ => None,
+        };
+        self.outcome = Some(code.map_or(Outcome::Http(status), Outcome::Grpc));
     }
 
     fn trailers(&mut self, trailers: &HeaderMap) {
@@ -224,8 +252,4 @@ impl Hold for Watched {
     fn end(self, _end: End) {
         self.judge();
     }
-}
-
-fn grpc_status(headers: &HeaderMap) -> Option<u16> {
-    headers.get(&GRPC_STATUS)?.to_str().ok()?.parse().ok()
 }

@@ -25,8 +25,7 @@ impl Guard for PrincipalGuard {
     type Wait = Never<()>;
 
     fn check(&self, head: &Parts) -> Check<(), Self::Wait> {
-        let principal = Principal::of(&head.extensions);
-        match principal.and_then(|principal| self.0.ban_of_principal(principal)) {
+        match self.0.ban_of_principal(|| Principal::of(&head.extensions)) {
             None => Check::Pass(()),
             Some(ban) => Check::Refuse(refuse(&self.0, &ban)),
         }
