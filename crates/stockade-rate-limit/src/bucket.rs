@@ -3,11 +3,12 @@
 use std::{
     fmt,
     hash::{BuildHasher, Hasher},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use crate::{
     Algorithm, Quota, fields,
+    memory::Table,
     subject::{OwnedSubject, Subject, seed},
 };
 
@@ -108,16 +109,17 @@ impl OwnedBucket {
 /// Limits with the same name and quotas of the same kind and period are the same lane,
 /// whatever their counts and bursts are. So a changed count finds the states that the old
 /// one has left.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Lane(Arc<Inner>);
 
-#[derive(PartialEq, Eq)]
 struct Inner {
     id: u64,
     key: Box<str>,
     policy: Box<str>,
     /// The policy as a string of a structured field.
     field: Box<str>,
+    /// Where the first store in memory that was asked for it keeps its states.
+    home: OnceLock<Arc<Table>>,
 }
 
 impl Lane {
@@ -135,6 +137,7 @@ impl Lane {
             key: key.into(),
             policy: policy.into(),
             field: fields::string(policy).into(),
+            home: OnceLock::new(),
         }))
     }
 
@@ -158,7 +161,19 @@ impl Lane {
     pub(crate) fn field(&self) -> &str {
         &self.0.field
     }
+
+    pub(crate) fn home(&self) -> &OnceLock<Arc<Table>> {
+        &self.0.home
+    }
 }
+
+impl PartialEq for Lane {
+    fn eq(&self, other: &Self) -> bool {
+        (self.key(), self.policy()) == (other.key(), other.policy())
+    }
+}
+
+impl Eq for Lane {}
 
 impl fmt::Debug for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -27,6 +27,15 @@ pub(crate) struct Counted<'a> {
     pub(crate) principal: Option<&'a Principal>,
 }
 
+impl<'a> Counted<'a> {
+    fn without_principal(subject: Subject<'a>) -> Self {
+        Self {
+            subject,
+            principal: None,
+        }
+    }
+}
+
 #[derive(Clone)]
 enum Part {
     Everything,
@@ -127,18 +136,30 @@ impl By {
     pub(crate) fn counted<'a>(&'a self, head: &'a Parts) -> Result<Option<Counted<'a>>, Missing> {
         // One part is the usual case, and whatever it needs of the request is looked up once.
         let [part] = &self.parts[..] else {
-            let subject = self.subject(head)?;
-            return Ok(subject.map(|subject| Counted {
-                subject,
-                principal: None,
-            }));
+            return self.counted_together(head);
         };
-        let principal = part.principal(head);
-        let name = part.name(head, principal)?;
-        Ok(name.map(|name| Counted {
-            subject: Subject::alone(self, head, &name),
-            principal,
-        }))
+        // The two that every server has are known apart: their names need no memory.
+        let (name, principal) = match part {
+            Part::ClientIp { v6_length } => {
+                let name = client(head, *v6_length)?;
+                let subject = Subject::alone(self, head, &name);
+                return Ok(Some(Counted::without_principal(subject)));
+            }
+            _ => match part.principal(head) {
+                Some(principal) => (of_principal(principal), Some(principal)),
+                None => match part.name(head, None)? {
+                    Some(name) => (name, None),
+                    None => return Ok(None),
+                },
+            },
+        };
+        let subject = Subject::alone(self, head, &name);
+        Ok(Some(Counted { subject, principal }))
+    }
+
+    fn counted_together<'a>(&'a self, head: &'a Parts) -> Result<Option<Counted<'a>>, Missing> {
+        let subject = self.subject(head)?;
+        Ok(subject.map(Counted::without_principal))
     }
 
     /// Whether it counts by the principal alone.
@@ -181,14 +202,13 @@ impl Part {
         }
     }
 
-    #[inline]
     fn name<'a>(
         &'a self,
         head: &'a Parts,
         principal: Option<&'a Principal>,
     ) -> Result<Option<Name<'a>>, Missing> {
         if let Some(principal) = principal {
-            return Ok(Some(text(Kind::Principal, Some(principal.id()))));
+            return Ok(Some(of_principal(principal)));
         }
         Ok(Some(match self {
             Self::Everything => Name::None(Kind::Everything),
@@ -215,6 +235,12 @@ impl Part {
     }
 }
 
+#[inline]
+fn of_principal(principal: &Principal) -> Name<'_> {
+    text(Kind::Principal, Some(principal.id()))
+}
+
+#[inline]
 fn text(kind: Kind, text: Option<&str>) -> Name<'_> {
     match text {
         Some(text) => Name::Text(kind, Cow::Borrowed(text.as_bytes())),
@@ -222,6 +248,7 @@ fn text(kind: Kind, text: Option<&str>) -> Name<'_> {
     }
 }
 
+#[inline]
 fn client(head: &Parts, v6_length: u8) -> Result<Name<'static>, Missing> {
     let client = ClientIp::of(&head.extensions).ok_or(Missing::CLIENT)?;
     Ok(Name::Client(client.bucket(v6_length)))

@@ -14,7 +14,7 @@ use stockade_core::{Check, Guard, Hold};
 use rules::{OwnPolicy, Places, Rules};
 use stats::Counted;
 
-use crate::{MemoryPermits, Patience, PermitAnswer, PermitStore, fields::POLICY};
+use crate::{MemoryPermits, Patience, PermitAnswer, PermitStore, Place, fields::POLICY};
 
 pub use limit::ConcurrencyLimit;
 pub use stats::ConcurrencyStats;
@@ -119,6 +119,29 @@ impl<P> Concurrency<P> {
     }
 }
 
+impl<P> Concurrency<P>
+where
+    P: PermitStore,
+{
+    /// Asks for the places that a request needs.
+    fn enter(&self, places: &[Place<'_>]) -> Check<Admitted<P::Permit>, ConcurrencyWait<P>> {
+        let policy = self.rules.own_policy(places);
+        match self.store.acquire(places, self.patience) {
+            PermitAnswer::Ready(Ok(permit)) => {
+                Check::Pass(Admitted::new(permit, policy, &self.rules))
+            }
+            PermitAnswer::Ready(Err(none)) => {
+                let asked = self.rules.asked(places);
+                Check::Refuse(self.rules.refusal(&none, &asked, &policy))
+            }
+            PermitAnswer::Wait(wait) => {
+                let asked = self.rules.asked(places);
+                Check::Wait(ConcurrencyWait::new(wait, asked, policy, &self.rules))
+            }
+        }
+    }
+}
+
 impl<P> Guard for Concurrency<P>
 where
     P: PermitStore,
@@ -129,26 +152,19 @@ where
     type Wait = ConcurrencyWait<P>;
 
     fn check(&self, head: &Parts) -> Check<Self::Pass, Self::Wait> {
+        // One limit is the usual case, and its place needs no list.
+        if let Some(limit) = self.rules.only() {
+            return match limit.place(head) {
+                Ok(Some(place)) => self.enter(&[place]),
+                Ok(None) => Check::Pass(Admitted::uncounted()),
+                Err(missing) => Check::Refuse(missing.refusal()),
+            };
+        }
         let mut places = Places::new();
-        if let Err(missing) = self.rules.places(head, &mut places) {
-            return Check::Refuse(missing.refusal());
-        }
-        if places.is_empty() {
-            return Check::Pass(Admitted::uncounted());
-        }
-        let policy = self.rules.own_policy(&places);
-        match self.store.acquire(&places, self.patience) {
-            PermitAnswer::Ready(Ok(permit)) => {
-                Check::Pass(Admitted::new(permit, policy, &self.rules))
-            }
-            PermitAnswer::Ready(Err(none)) => {
-                let asked = self.rules.asked(&places);
-                Check::Refuse(self.rules.refusal(&none, &asked, &policy))
-            }
-            PermitAnswer::Wait(wait) => {
-                let asked = self.rules.asked(&places);
-                Check::Wait(ConcurrencyWait::new(wait, asked, policy, &self.rules))
-            }
+        match self.rules.places(head, &mut places) {
+            Ok(()) if places.is_empty() => Check::Pass(Admitted::uncounted()),
+            Ok(()) => self.enter(&places),
+            Err(missing) => Check::Refuse(missing.refusal()),
         }
     }
 

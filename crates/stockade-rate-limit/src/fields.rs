@@ -40,6 +40,10 @@ pub(crate) enum Unit {
 pub(crate) const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 pub(crate) const LEVEL: HeaderName = HeaderName::from_static("ratelimit");
 
+/// In front of the numbers in `RateLimit`.
+const REMAINING: &str = ";r=";
+const RESET: &str = ";t=";
+
 impl Fields {
     /// The fields of a decision, under this policy; `None` where the request was not
     /// counted.
@@ -107,23 +111,27 @@ fn level_value<'l>(levels: impl Iterator<Item = (&'l Bucket<'l>, &'l Level)>) ->
     let mut text = Text::new();
     for (bucket, level) in levels {
         separate(&mut text);
-        item(&mut text, bucket.lane().field(), level);
+        text.push_str(bucket.lane().field());
+        number(&mut text, REMAINING, level.remaining().into());
+        number(&mut text, RESET, secs(level.reset_nanos()));
     }
     value(&text)
 }
 
-/// `"ip";r=59;t=1`
+/// `"ip";r=59;t=1`, which each answer needs anew: written into a buffer of just its size, that
+/// the value keeps.
 pub(crate) fn one_level_value(policy: &str, level: &Level) -> HeaderValue {
-    let mut text = Text::new();
-    item(&mut text, policy, level);
-    value(&text)
-}
-
-#[inline]
-fn item(text: &mut Text, policy: &str, level: &Level) {
+    let (mut remaining, mut reset) = (itoa::Buffer::new(), itoa::Buffer::new());
+    let remaining = remaining.format(level.remaining());
+    let reset = reset.format(secs(level.reset_nanos()));
+    let size = policy.len() + REMAINING.len() + remaining.len() + RESET.len() + reset.len();
+    let mut text = String::with_capacity(size);
     text.push_str(policy);
-    number(text, ";r=", level.remaining().into());
-    number(text, ";t=", secs(level.reset_nanos()));
+    text.push_str(REMAINING);
+    text.push_str(remaining);
+    text.push_str(RESET);
+    text.push_str(reset);
+    HeaderValue::try_from(text).expect(VISIBLE)
 }
 
 impl Older {
@@ -202,8 +210,10 @@ fn name(name: &'static str) -> HeaderName {
     HeaderName::from_static(name)
 }
 
+const VISIBLE: &str = "structured fields are visible ASCII";
+
 pub(crate) fn value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("structured fields are visible ASCII")
+    HeaderValue::from_str(text).expect(VISIBLE)
 }
 
 fn separate(text: &mut Text) {
@@ -244,4 +254,29 @@ fn duration(nanos: u64) -> HeaderValue {
     number(&mut text, "", secs % 60);
     text.push_str("s");
     value(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::OwnedBucket;
+
+    proptest! {
+        #[test]
+        fn one_level_is_told_as_several_are(
+            policy in "[ -~]{1,64}",
+            (remaining, reset) in (any::<u32>(), any::<u64>()),
+            shift in 0..64_u32,
+        ) {
+            let bucket = OwnedBucket::new(&policy, "subject", Quota::per_minute(1), 1);
+            let bucket = bucket.as_bucket();
+            let level = Level::from_nanos(remaining >> (shift / 2), reset >> shift, 0);
+            prop_assert_eq!(
+                one_level_value(bucket.lane().field(), &level),
+                level_value([(&bucket, &level)].into_iter())
+            );
+        }
+    }
 }

@@ -6,7 +6,10 @@ mod table;
 
 use std::{
     fmt, slice,
-    sync::{Arc, MutexGuard},
+    sync::{
+        Arc, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use arc_swap::{ArcSwap, Guard};
@@ -14,13 +17,13 @@ use arrayvec::ArrayVec;
 use stockade_core::Clock;
 
 use set::{Found, Set};
-use table::Table;
 
 use crate::{
     Answer, Bucket, Decision, Level, LimitStore, Limits, NoWait, StoreError, StoreErrorKind, policy,
 };
 
 pub use clock::SteadyClock;
+pub(crate) use table::Table;
 
 /// Keeps the states of one process in memory. Clones share them.
 ///
@@ -46,6 +49,8 @@ pub struct MemoryLimitStore(Arc<Shared>);
 type Tables = Vec<Arc<Table>>;
 
 struct Shared {
+    /// By which its tables are told from those of other stores.
+    id: u64,
     tables: ArcSwap<Tables>,
     capacity: usize,
     clock: Box<dyn Clock>,
@@ -70,7 +75,9 @@ impl MemoryLimitStore {
     /// A store that goes by this clock, which must not be put back: what had to go from
     /// full places would count for as long as that.
     pub fn with_clock(capacity: usize, clock: impl Clock) -> Self {
+        static STORES: AtomicU64 = AtomicU64::new(0);
         Self(Arc::new(Shared {
+            id: STORES.fetch_add(1, Ordering::Relaxed),
             tables: ArcSwap::default(),
             capacity,
             clock: Box::new(clock),
@@ -90,12 +97,20 @@ impl MemoryLimitStore {
     /// The decision of [`LimitStore::take`], which is always ready.
     pub(crate) fn decide(&self, buckets: &[Bucket<'_>]) -> Result<Decision, StoreError> {
         let now = self.0.clock.now().as_nanos();
-        let tables = self.0.tables(buckets, now)?;
         if let [bucket] = buckets {
-            let step = Step::check(bucket, find(&tables, bucket), now);
+            let tables;
+            let table = match self.0.home(bucket) {
+                Some(table) => table,
+                None => {
+                    tables = self.0.tables(buckets, now)?;
+                    find(&tables, bucket)
+                }
+            };
+            let step = Step::check(bucket, table, now);
             let allowed = step.level.allows();
             return Ok(Decision::one(step.commit(allowed, now)));
         }
+        let tables = self.0.tables(buckets, now)?;
         let mut decision = Decision::blank(buckets.len());
         let mut ordered: ArrayVec<_, { Limits::MAX_QUOTAS }> = buckets
             .iter()
@@ -146,6 +161,14 @@ impl LimitStore for MemoryLimitStore {
 }
 
 impl Shared {
+    /// The table of this bucket, where its lane knows it: the usual case, in which nothing
+    /// has to be looked up.
+    #[inline]
+    fn home<'b>(&self, bucket: &Bucket<'b>) -> Option<&'b Table> {
+        let table = bucket.lane().home().get()?;
+        table.is_of(self.id).then_some(&**table)
+    }
+
     /// Tables with one for each of these buckets.
     #[inline]
     fn tables(&self, buckets: &[Bucket<'_>], now: u64) -> Result<Guard<Arc<Tables>>, StoreError> {
@@ -166,10 +189,11 @@ impl Shared {
             let mut tables = Tables::clone(tables);
             for bucket in buckets {
                 if tables.len() >= MemoryLimitStore::MAX_LANES {
-                    tables.retain(|table| !table.is_forgotten(now));
+                    tables.retain(|table| !table.forget(now));
                 }
                 if !has(&tables, bucket) && tables.len() < MemoryLimitStore::MAX_LANES {
-                    tables.push(Arc::new(Table::new(bucket.lane().id(), self.capacity)));
+                    let table = Table::new(self.id, bucket.lane().id(), self.capacity);
+                    tables.push(Arc::new(table));
                 }
             }
             tables
@@ -187,10 +211,13 @@ fn has(tables: &Tables, bucket: &Bucket<'_>) -> bool {
     tables.iter().any(|table| table.lane() == lane)
 }
 
+/// The table of this bucket, which its lane gets to know.
 fn find<'t>(tables: &'t Tables, bucket: &Bucket<'_>) -> &'t Table {
     let lane = bucket.lane().id();
     let table = tables.iter().find(|table| table.lane() == lane);
-    table.expect("made before it is looked for")
+    let table = table.expect("made before it is looked for");
+    bucket.lane().home().get_or_init(|| Arc::clone(table));
+    table
 }
 
 /// The half of the digest that does not say in which set the subject is. 0 is no tag. Two

@@ -3,7 +3,7 @@
 mod refusal;
 mod wait;
 
-use std::{fmt, mem, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, StatusCode, request::Parts};
 use stockade_core::{Check, Guard, Hold, QuotaOverrides, Refusal};
@@ -140,10 +140,7 @@ fn judge(
     let decision = answer.map_err(|error| refusal::unavailable(error.kind()))?;
     let fields = Fields::new(policy, buckets, &decision, older, Unit::Requests);
     match decision.allows() {
-        true => Ok(RateLimitFields(match fields {
-            Some(fields) => Told::All(Box::new(fields)),
-            None => Told::Nothing,
-        })),
+        true => Ok(RateLimitFields(Told::All(fields.map(Box::new)))),
         false => {
             let refusal = refusal::reached(buckets, &decision);
             Err(match fields {
@@ -161,10 +158,10 @@ pub struct RateLimitFields(Told);
 /// Small, since it goes from hand to hand: what is written is made when it is written.
 #[derive(Debug)]
 enum Told {
-    Nothing,
     /// The level of the only quota of these limits, as it is.
     One(Arc<Limits>, Level),
-    All(Box<Fields>),
+    /// Where the request was counted at all.
+    All(Option<Box<Fields>>),
 }
 
 impl RateLimitFields {
@@ -177,15 +174,18 @@ impl Hold for RateLimitFields {
     const UNTIL_BODY_END: bool = false;
 
     fn head(&mut self, _status: StatusCode, headers: &mut HeaderMap) {
-        match mem::replace(&mut self.0, Told::Nothing) {
-            Told::Nothing => {}
+        match &mut self.0 {
             Told::One(limits, level) => {
-                if let Some((policy, level)) = limits.fields_of_one(&level) {
+                if let Some((policy, level)) = limits.fields_of_one(level) {
                     headers.append(POLICY, policy);
                     headers.append(LEVEL, level);
                 }
             }
-            Told::All(fields) => fields.write(headers),
+            Told::All(fields) => {
+                if let Some(fields) = fields.take() {
+                    fields.write(headers);
+                }
+            }
         }
     }
 }

@@ -32,6 +32,7 @@ impl SharedLimits {
         self.0.store(Arc::new(limits));
     }
 
+    #[inline]
     pub(crate) fn load(&self) -> Guard<Arc<Limits>> {
         self.0.load()
     }

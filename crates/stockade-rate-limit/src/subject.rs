@@ -62,6 +62,7 @@ impl<'a> Subject<'a> {
     }
 
     /// The subject whose one part has this name.
+    #[inline(always)]
     pub(crate) fn alone(by: &'a By, head: &'a Parts, name: &Name<'_>) -> Self {
         let mut hasher = seed().build_hasher();
         name.hash(&mut hasher);
@@ -129,6 +130,7 @@ impl OwnedSubject {
 }
 
 /// One key a process, so that nobody can send what falls together.
+#[inline]
 pub(crate) fn seed() -> &'static RandomState {
     static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::default);
     &SEED
@@ -137,7 +139,7 @@ pub(crate) fn seed() -> &'static RandomState {
 impl Name<'_> {
     /// Begins with one number for each name, whose upper byte says what follows: so no two
     /// subjects are hashed as the same bytes.
-    #[inline]
+    #[inline(always)]
     fn hash(&self, hasher: &mut impl Hasher) {
         const WHAT: u32 = 56;
         match self {

@@ -302,6 +302,39 @@ enum Operation {
     },
 }
 
+#[test]
+fn a_lane_that_was_forgotten_and_comes_back_is_one_lane() {
+    let (store, clock) = store(10);
+    let quota = Quota::per_minute(2);
+    let known = bucket("known", "a", quota);
+    assert_eq!(remaining(&take(&store, &[&known])), [1]);
+    clock.advance(Duration::from_secs(3_600));
+    for number in 0..MemoryLimitStore::MAX_LANES {
+        take(&store, &[&bucket(&number.to_string(), "a", quota)]);
+    }
+    clock.advance(Duration::from_secs(3_600));
+    // Whoever has known the lane for long counts in it together with whoever is new to it.
+    assert_eq!(remaining(&take(&store, &[&known])), [1]);
+    assert_eq!(
+        remaining(&take(&store, &[&bucket("known", "a", quota)])),
+        [0]
+    );
+    assert!(!take(&store, &[&known]).allows());
+}
+
+#[test]
+fn one_lane_is_counted_apart_in_two_stores() {
+    let ((first, _), (second, _)) = (store(10), store(10));
+    let bucket = bucket("both", "a", Quota::per_minute(2));
+    for left in [1, 0] {
+        for store in [&first, &second] {
+            assert_eq!(remaining(&take(store, &[&bucket])), [left]);
+        }
+    }
+    assert!(!take(&first, &[&bucket]).allows());
+    assert!(!take(&second, &[&bucket]).allows());
+}
+
 fn operations() -> impl Strategy<Value = Vec<Operation>> {
     let subject = 0..3usize;
     let operation = prop_oneof![

@@ -48,6 +48,14 @@ impl Rules {
         }
     }
 
+    /// The only limit, where there is just one.
+    pub(super) fn only(&self) -> Option<&ConcurrencyLimit> {
+        match &self.limits[..] {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
     /// Adds the places that a request needs.
     pub(super) fn places<'a>(
         &'a self,

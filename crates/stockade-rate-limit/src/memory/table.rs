@@ -2,17 +2,21 @@
 
 use std::sync::{
     Mutex, MutexGuard, OnceLock, PoisonError,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use super::set::Set;
 
 /// Sets of places, in segments that are made when they are needed.
-pub(super) struct Table {
+pub(crate) struct Table {
+    store: u64,
     lane: u64,
     segments: Box<[OnceLock<Segment>]>,
     /// When it may be forgotten if it is not used any more, in nanoseconds.
     forgotten_at: AtomicU64,
+    /// Whether the store has forgotten it, or is about to. Its lane may still know it, and
+    /// keeps its memory as long as there is the lane.
+    forgotten: AtomicBool,
 }
 
 type Segment = Box<[Slot; SETS]>;
@@ -25,16 +29,23 @@ const SETS: usize = 85;
 struct Slot(Mutex<Set>);
 
 impl Table {
-    pub(super) fn new(lane: u64, capacity: usize) -> Self {
+    pub(super) fn new(store: u64, lane: u64, capacity: usize) -> Self {
         Self {
+            store,
             lane,
             segments: (0..segments(capacity)).map(|_| OnceLock::new()).collect(),
             forgotten_at: AtomicU64::new(0),
+            forgotten: AtomicBool::new(false),
         }
     }
 
     pub(super) fn lane(&self) -> u64 {
         self.lane
+    }
+
+    /// Whether it is one of this store's, and not forgotten.
+    pub(super) fn is_of(&self, store: u64) -> bool {
+        self.store == store && !self.forgotten.load(Ordering::Relaxed)
     }
 
     /// Locks the set in which the subject of this digest is.
@@ -58,9 +69,14 @@ impl Table {
         }
     }
 
-    /// Whether nobody owes anything any more.
-    pub(super) fn is_forgotten(&self, now: u64) -> bool {
-        self.forgotten_at.load(Ordering::Relaxed) < now
+    /// Whether nobody owes anything any more; then its lane may use it no longer without
+    /// asking the store.
+    pub(super) fn forget(&self, now: u64) -> bool {
+        let idle = self.forgotten_at.load(Ordering::Relaxed) < now;
+        if idle {
+            self.forgotten.store(true, Ordering::Relaxed);
+        }
+        idle
     }
 
     pub(super) fn bytes(&self) -> usize {

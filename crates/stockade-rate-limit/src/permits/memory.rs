@@ -66,7 +66,10 @@ impl PermitStore for MemoryPermits {
         places: &[Place<'_>],
         patience: Option<Patience>,
     ) -> PermitAnswer<MemoryPermit, MemoryWait> {
-        let wanted: SmallVec<[Wanted; 1]> = places.iter().map(Place::wanted).collect();
+        let wanted: SmallVec<[Wanted; 1]> = match places {
+            [place] => [place.wanted()].into(),
+            places => places.iter().map(Place::wanted).collect(),
+        };
         let mut state = self.0.lock();
         let full = match state.take(&wanted) {
             Ok(()) => {
