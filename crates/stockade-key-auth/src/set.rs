@@ -46,9 +46,12 @@ type ByDigestMap<V> = HashMap<KeyDigest, V, ByDigest>;
 /// What the hashes of one record share.
 #[derive(Debug)]
 pub(crate) struct Key {
-    id: KeyId,
+    pub(crate) id: KeyId,
+    /// The one in use, by which a later set tells a rotation.
+    pub(crate) hash: KeyHash,
     principal: Principal,
     pub(crate) networks: Vec<IpPrefix>,
+    expires: Option<Timestamp>,
     pub(crate) revoked: bool,
     /// A flag and no time, so that a request needs no clock for it.
     used: AtomicBool,
@@ -66,6 +69,10 @@ impl Key {
     pub(crate) fn let_in(&self) -> Principal {
         self.note_used();
         self.principal.clone()
+    }
+
+    pub(crate) fn is_let_in(&self, now: Timestamp) -> bool {
+        !self.revoked && self.expires.is_none_or(|expires| now < expires)
     }
 
     fn note_used(&self) {
@@ -117,8 +124,10 @@ impl KeySet {
             }
             let key = Arc::new(Key {
                 id: id.clone(),
+                hash: record.hash.clone(),
                 principal: record.principal(),
                 networks: record.networks,
+                expires: record.expires,
                 revoked: record.revoked.is_some(),
                 used: AtomicBool::new(false),
             });
@@ -260,6 +269,10 @@ impl KeySet {
             .iter()
             .filter(|key| key.used.swap(false, Ordering::Relaxed));
         used.map(|key| key.id.clone()).collect()
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.keys.iter().map(Arc::as_ref)
     }
 
     /// How many keys there are, those included that are refused.

@@ -1,6 +1,12 @@
 //! Where keys come from.
 
-use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc};
+use std::{
+    error::Error,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use arc_swap::{ArcSwap, Guard};
 use stockade_core::Timestamp;
@@ -48,31 +54,63 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, KeyStoreErro
 
 /// The set of keys in force, shared by a store and its readers.
 #[derive(Clone, Default)]
-pub struct LiveKeys(Arc<ArcSwap<KeySet>>);
+pub struct LiveKeys(Arc<Live>);
+
+#[derive(Default)]
+struct Live {
+    set: ArcSwap<KeySet>,
+    /// Held while a set is put in force, so that listeners hear of sets in their order.
+    listeners: Mutex<Vec<Box<Listener>>>,
+}
+
+type Listener = dyn FnMut(&Arc<KeySet>) + Send;
 
 impl LiveKeys {
     /// Keys that start as this set.
     pub fn new(set: KeySet) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(set)))
+        Self(Arc::new(Live {
+            set: ArcSwap::from_pointee(set),
+            listeners: Mutex::default(),
+        }))
     }
 
     /// Puts another set in force, for all requests that begin from now on.
     pub fn publish(&self, set: KeySet) {
-        set.inherit(&self.0.load());
+        let mut listeners = self.listeners();
+        set.inherit(&self.load());
         self.store(set);
+        let set = self.current();
+        for listener in &mut *listeners {
+            listener(&set);
+        }
     }
 
     pub(crate) fn store(&self, set: KeySet) {
-        self.0.store(Arc::new(set));
+        self.0.set.store(Arc::new(set));
     }
 
     /// The set in force.
     pub fn current(&self) -> Arc<KeySet> {
-        self.0.load_full()
+        self.0.set.load_full()
+    }
+
+    /// Tells this listener of the set in force now, and of each that follows, in their
+    /// order; [`KeySet::news_since`] says how they differ. It is called by whoever
+    /// publishes, must not block, and must not publish.
+    pub fn on_publish(&self, mut listener: impl FnMut(&Arc<KeySet>) + Send + 'static) {
+        let mut listeners = self.listeners();
+        listener(&self.current());
+        listeners.push(Box::new(listener));
     }
 
     pub(crate) fn load(&self) -> Guard<Arc<KeySet>> {
-        self.0.load()
+        self.0.set.load()
+    }
+
+    fn listeners(&self) -> MutexGuard<'_, Vec<Box<Listener>>> {
+        // A listener that panicked has told what it had to tell.
+        let listeners = self.0.listeners.lock();
+        listeners.unwrap_or_else(PoisonError::into_inner)
     }
 }
 

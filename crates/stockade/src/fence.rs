@@ -19,6 +19,7 @@ mod cors;
 mod database;
 mod describe;
 mod event;
+mod key_news;
 mod keys;
 mod layer;
 mod limits;

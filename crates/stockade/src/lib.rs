@@ -15,6 +15,9 @@
 //!    reach no handler, and their bodies are not read.
 //! 5. Keys and deny-lists are followed while the fence stands; quotas, the abuse policy and
 //!    web pages change with [`Fence::reload`]. A bad new configuration changes nothing.
+//!    Each key that was created, rotated or revoked meanwhile, whoever did it, is an event
+//!    ([`FenceEvent`]) in the log: the first hundred of one change by their ids, the rest as a
+//!    count for each kind. Keys that are read at the start are no news.
 //! 6. Limits are counted in this process, or on Redis, so that replicas share them (feature
 //!    `redis`). What happens while Redis is down has to be chosen.
 //! 7. [`check`] says what is unsafe about a configuration, and how to mend it.

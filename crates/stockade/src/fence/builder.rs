@@ -13,8 +13,8 @@ use stockade_scope::{Access, ScopeGuard};
 
 use super::{
     Adopt, Fence, FenceEvent, FenceLayer, Identity, Inner, LimitsStore, PermitsStore, Watch,
-    adopt::Dialect, cors::Cors, describe, event::Listeners, keys::Keys, layer, limits, record,
-    store::Stores, tokens,
+    adopt::Dialect, cors::Cors, describe, event::Listeners, key_news, keys::Keys, layer, limits,
+    record, store::Stores, tokens,
 };
 use crate::{Config, ConfigError, HeaderStyle, RouteAccess};
 
@@ -107,7 +107,7 @@ impl<'c> FenceBuilder<'c> {
     /// As [`Fence::from_config`].
     pub async fn build(mut self) -> Result<Fence, ConfigError> {
         let config = self.config;
-        let keys = Keys::open(&config.auth).await?;
+        let (keys, first) = Keys::open(&config.auth).await?;
         let audit = match self.records.take() {
             Some(begin) => begin().map_err(|error| record::failed("audit", &error))?,
             None => record::log(config.audit.as_ref())?,
@@ -118,6 +118,7 @@ impl<'c> FenceBuilder<'c> {
                 log.event(event);
             }
         });
+        key_news::follow(&keys.live(), first, self.listeners.clone());
         let stores = Stores::open(config, &self.listeners)?;
         let detector = detector(config, &stores, &self.listeners)?;
         let realm = &config.auth.realm;

@@ -1,9 +1,9 @@
 //! Keys in a database.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use stockade_core::{Clock, SystemClock};
-use stockade_key_auth::{KeyStore, LiveKeys};
+use stockade_key_auth::{KeySet, KeyStore, LiveKeys};
 use stockade_sqlx::{SqlKeyStore, SqlKeyWatch};
 use tokio::{
     task::JoinHandle,
@@ -23,15 +23,18 @@ pub(super) struct Database {
 }
 
 impl Database {
-    pub(super) async fn open(url: &SecretUrl) -> Result<Self, ConfigError> {
+    /// Reads the keys, and follows them; gives those that were read first, too.
+    pub(super) async fn open(url: &SecretUrl) -> Result<(Self, Arc<KeySet>), ConfigError> {
         let store = SqlKeyStore::connect(url.expose())
             .await
             .map_err(|error| ConfigError::of("auth.keys_database", error))?;
-        Ok(Self {
+        let first = store.keys().current();
+        let database = Self {
             live: store.keys(),
             _watch: store.watch(),
             noting: tokio::spawn(note_used(store)),
-        })
+        };
+        Ok((database, first))
     }
 
     pub(super) fn keys(&self) -> LiveKeys {

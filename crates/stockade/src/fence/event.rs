@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use stockade_abuse::AbuseEvent;
+use stockade_key_auth::{KeyId, KeyNews};
 
 /// Something happened that whoever runs the fence wants to know.
 #[derive(Clone, Debug)]
@@ -10,6 +11,23 @@ use stockade_abuse::AbuseEvent;
 pub enum FenceEvent {
     /// Somebody was banned, a deny-list was read, or could not be.
     Abuse(AbuseEvent),
+    /// A key was created, rotated or revoked since the keys were last read, whoever did it.
+    ///
+    /// The keys that are read at the start are no news, and neither is a key that expires.
+    /// Of keys that change at the same time a hundred are told one by one.
+    Key {
+        /// The key, which is also the id of its principal.
+        id: KeyId,
+        /// What became of it.
+        news: KeyNews,
+    },
+    /// The same became of so many more keys than the hundred that were told before this.
+    MoreKeys {
+        /// What became of them.
+        news: KeyNews,
+        /// How many they are.
+        count: usize,
+    },
     /// Another configuration was taken over.
     Reloaded,
     /// The store of limits is lost (`false`), or back (`true`). While it is lost, the

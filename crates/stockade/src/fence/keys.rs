@@ -1,8 +1,8 @@
 //! The keys that are in force while the fence stands, and how they change.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use stockade_key_auth::{FileKeyStore, KeyFileWatch, KeyStore, LiveKeys};
+use stockade_key_auth::{FileKeyStore, KeyFileWatch, KeySet, KeyStore, LiveKeys};
 
 use crate::{AuthConfig, ConfigError};
 
@@ -24,27 +24,31 @@ enum Following {
 }
 
 impl Keys {
-    /// Reads the keys, and follows what becomes of them.
-    pub(super) async fn open(config: &AuthConfig) -> Result<Self, ConfigError> {
+    /// Reads the keys, and follows what becomes of them. Gives those that were read first,
+    /// too: they may have changed by the time that there is somebody to tell.
+    pub(super) async fn open(config: &AuthConfig) -> Result<(Self, Arc<KeySet>), ConfigError> {
         match (&config.keys_file, &config.keys_database) {
             (Some(path), None) => {
                 let fault = |error| ConfigError::of("auth.keys_file", error);
                 let store = FileKeyStore::open(path).map_err(fault)?;
+                let first = store.keys().current();
                 let watch = store.watch().map_err(fault)?;
-                Ok(Self {
+                let keys = Self {
                     live: store.keys(),
                     _following: Following::File { _watch: watch },
-                })
+                };
+                Ok((keys, first))
             }
             #[cfg(feature = "sql")]
             (None, Some(url)) => {
-                let database = super::database::Database::open(url).await?;
-                Ok(Self {
+                let (database, first) = super::database::Database::open(url).await?;
+                let keys = Self {
                     live: database.keys(),
                     _following: Following::Database {
                         _database: database,
                     },
-                })
+                };
+                Ok((keys, first))
             }
             #[cfg(not(feature = "sql"))]
             (None, Some(_)) => Err(ConfigError::new(

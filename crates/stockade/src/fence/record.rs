@@ -7,6 +7,7 @@ use stockade_audit::{
     AuditLog, ChainKey, EventKind, FileSink, Journal, Overflow, Rotation, SecurityEvent, Sink,
     TracingSink,
 };
+use stockade_key_auth::KeyNews;
 
 use super::FenceEvent;
 use crate::{AuditConfig, ConfigError, OnOverflow, SecretUrl};
@@ -109,6 +110,16 @@ pub(super) fn security(event: &FenceEvent) -> Option<SecurityEvent> {
                 .detail(error.to_string())
         }
         FenceEvent::Abuse(_) => return None,
+        FenceEvent::Key { id, news } => {
+            let (event, how) = key(*news);
+            let event = event.subject(id.as_str().to_owned());
+            how.into_iter().fold(event, SecurityEvent::detail)
+        }
+        FenceEvent::MoreKeys { news, count } => {
+            let (event, how) = key(*news);
+            let how = how.map(|how| format!("; {how}")).unwrap_or_default();
+            event.detail(format!("more keys at the same time: {count}{how}"))
+        }
         FenceEvent::Reloaded => SecurityEvent::new(EventKind::ConfigReloaded),
         FenceEvent::LimitStore { up: false } => {
             SecurityEvent::new(EventKind::StoreLost).subject("limits")
@@ -117,4 +128,17 @@ pub(super) fn security(event: &FenceEvent) -> Option<SecurityEvent> {
             SecurityEvent::new(EventKind::StoreBack).subject("limits")
         }
     })
+}
+
+/// What became of a key, and how, where there are several ways.
+fn key(news: KeyNews) -> (SecurityEvent, Option<&'static str>) {
+    let (kind, how) = match news {
+        KeyNews::Created => (EventKind::KeyCreated, None),
+        KeyNews::Restored => (EventKind::KeyCreated, Some("it was refused before")),
+        KeyNews::Rotated => (EventKind::KeyRotated, None),
+        KeyNews::Revoked => (EventKind::KeyRevoked, None),
+        KeyNews::Expired => (EventKind::KeyRevoked, Some("its expiry is in the past now")),
+        KeyNews::Removed => (EventKind::KeyRevoked, Some("its record is gone")),
+    };
+    (SecurityEvent::new(kind), how)
 }

@@ -1,0 +1,152 @@
+//! What became of keys between one set and the next.
+
+use std::collections::{HashMap, HashSet};
+
+use stockade_core::Timestamp;
+
+use crate::{KeyId, KeySet, set::Key};
+
+/// What became of a key between one set and the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeyNews {
+    /// It was not there, and is let in.
+    Created,
+    /// It was refused, and is let in again.
+    Restored,
+    /// It has another text.
+    Rotated,
+    /// It was marked as revoked.
+    Revoked,
+    /// Its expiry was put into the past. One that comes by itself is no news.
+    Expired,
+    /// Its record is gone.
+    Removed,
+}
+
+impl KeySet {
+    /// What became of keys since an older set was in force, by their ids.
+    ///
+    /// Only who is let in is compared: a key that was refused and still is, is no news, and
+    /// neither are other scopes or limits. A key that is no longer let in is told as that,
+    /// whatever else became of it.
+    pub fn news_since<'s>(
+        &'s self,
+        older: &'s Self,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (&'s KeyId, KeyNews)> {
+        let before: HashMap<_, _> = older.keys().map(|key| (&key.id, key)).collect();
+        let there: HashSet<_> = self.keys().map(|key| &key.id).collect();
+        let kept = self.keys().filter_map(move |key| {
+            let news = news(before.get(&key.id).copied(), key, now)?;
+            Some((&key.id, news))
+        });
+        let removed = older
+            .keys()
+            .filter(move |key| !there.contains(&key.id) && key.is_let_in(now))
+            .map(|key| (&key.id, KeyNews::Removed));
+        kept.chain(removed)
+    }
+}
+
+fn news(before: Option<&Key>, key: &Key, now: Timestamp) -> Option<KeyNews> {
+    let was_let_in = before.is_some_and(|before| before.is_let_in(now));
+    match (before, was_let_in, key.is_let_in(now)) {
+        (None, _, true) => Some(KeyNews::Created),
+        (Some(_), false, true) => Some(KeyNews::Restored),
+        (Some(_), true, false) if key.revoked => Some(KeyNews::Revoked),
+        (Some(_), true, false) => Some(KeyNews::Expired),
+        (Some(before), true, true) if before.hash != key.hash => Some(KeyNews::Rotated),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{KeyChange, KeyDigest, KeyRecord};
+
+    const NOW: Timestamp = Timestamp::from_secs(1_000);
+
+    fn record(id: &str) -> KeyRecord {
+        KeyRecord::new(id.parse().unwrap(), KeyDigest::of(id.as_bytes()))
+    }
+
+    fn change(change: KeyChange) -> KeyRecord {
+        change.apply(record("a")).unwrap()
+    }
+
+    fn set(records: impl IntoIterator<Item = KeyRecord>) -> KeySet {
+        KeySet::new(records).unwrap()
+    }
+
+    fn between(older: Option<KeyRecord>, newer: Option<KeyRecord>) -> Vec<KeyNews> {
+        let (older, newer) = (set(older), set(newer));
+        let news = newer.news_since(&older, NOW);
+        news.map(|(id, news)| {
+            assert_eq!(id.as_str(), "a");
+            news
+        })
+        .collect()
+    }
+
+    #[test]
+    fn what_changes_who_is_let_in_is_news() {
+        let revoked = change(KeyChange::Revoke { at: NOW });
+        let rotated = change(KeyChange::Rotate {
+            hash: KeyDigest::of(b"new").into(),
+            grace: Duration::from_secs(60),
+            at: NOW,
+        });
+        let expires = |secs| Some(record("a").expires(Timestamp::from_secs(secs)));
+        let good = || Some(record("a"));
+        for (older, newer, expected) in [
+            (None, good(), Some(KeyNews::Created)),
+            (good(), None, Some(KeyNews::Removed)),
+            (good(), Some(revoked.clone()), Some(KeyNews::Revoked)),
+            (good(), Some(rotated.clone()), Some(KeyNews::Rotated)),
+            (good(), expires(1_000), Some(KeyNews::Expired)),
+            (Some(revoked.clone()), good(), Some(KeyNews::Restored)),
+            (expires(1_000), good(), Some(KeyNews::Restored)),
+            (
+                Some(rotated.clone()),
+                Some(revoked.clone()),
+                Some(KeyNews::Revoked),
+            ),
+            // Nobody is let in who was not, and the other way round.
+            (good(), good(), None),
+            (good(), expires(1_001), None),
+            (good(), good().map(|key| key.owner("other")), None),
+            (None, Some(revoked.clone()), None),
+            (None, expires(1_000), None),
+            (Some(revoked.clone()), None, None),
+            (expires(1_000), None, None),
+            (expires(1_000), expires(1_000), None),
+            (expires(1_000), Some(revoked), None),
+            (Some(rotated.clone()), Some(rotated), None),
+        ] {
+            let told = format!("from {older:?} to {newer:?}");
+            let expected: Vec<_> = expected.into_iter().collect();
+            assert_eq!(between(older, newer), expected, "{told}");
+        }
+    }
+
+    #[test]
+    fn each_key_is_told_once() {
+        let older = set(["a", "b", "c"].map(record));
+        let newer = set(["b", "c", "d", "e"].map(record));
+        let news: Vec<_> = newer
+            .news_since(&older, NOW)
+            .map(|(id, news)| (id.as_str(), news))
+            .collect();
+        assert_eq!(
+            news,
+            [
+                ("d", KeyNews::Created),
+                ("e", KeyNews::Created),
+                ("a", KeyNews::Removed)
+            ]
+        );
+    }
+}
