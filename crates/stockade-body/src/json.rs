@@ -5,8 +5,10 @@ mod keys;
 mod limits;
 mod number;
 mod scanner;
+mod stack;
 mod text;
 mod tokens;
+mod values;
 mod visitor;
 
 pub use limits::JsonLimits;

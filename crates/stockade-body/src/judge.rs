@@ -44,7 +44,9 @@ struct Spot<'a> {
 /// An object or an array that is open.
 #[derive(Clone, Copy)]
 pub(crate) struct Frame<'a> {
-    spot: Spot<'a>,
+    /// As in its [`Spot`].
+    node: Option<&'a Node>,
+    texts: bool,
     /// Where it begins in the body.
     begin: usize,
     /// Its member or element that began last.
@@ -124,13 +126,21 @@ impl<'a> Judge<'a> {
 }
 
 impl<'a> Frame<'a> {
-    fn new(spot: Spot<'a>, begin: usize) -> Self {
+    fn new(Spot { node, texts }: Spot<'a>, begin: usize) -> Self {
         Self {
-            spot,
+            node,
+            texts,
             begin,
             last: Segment::None,
             missing: 0,
             image: ImageTypes::default(),
+        }
+    }
+
+    fn spot(&self) -> Spot<'a> {
+        Spot {
+            node: self.node,
+            texts: self.texts,
         }
     }
 
@@ -165,39 +175,46 @@ impl<'a> Visitor for Judge<'a> {
 
     #[inline(always)]
     fn member(&mut self, frame: &mut Frame<'a>, key: Key<'_>) -> Result<Known, Halt> {
-        frame.last = Segment::Unknown;
-        let Some(node) = frame.spot.node else {
-            self.next = frame.spot;
+        let Some(node) = frame.node else {
+            frame.last = Segment::Unknown;
+            self.next = frame.spot();
             return Ok(Known::No);
         };
         match node.named(key) {
             Named::Known(place, known) => {
                 let member = self.profile.tree.node(place);
                 frame.last = Segment::Member(member);
-                frame.missing = frame.missing.saturating_sub(member.is_required().into());
+                if member.is_required() {
+                    frame.missing = frame.missing.saturating_sub(1);
+                }
                 self.next = Spot {
                     node: Some(member),
                     texts: false,
                 };
                 Ok(known)
             }
-            Named::Unknown if node.is_closed() => Err(refusal::unknown_member().into()),
-            Named::Unknown => {
+            unknown => {
+                frame.last = Segment::Unknown;
+                if unknown == Named::Confusable {
+                    return Err(refusal::confusable_member().into());
+                }
+                if node.is_closed() {
+                    return Err(refusal::unknown_member().into());
+                }
                 self.next = Spot {
                     node: None,
                     texts: node.is_prompt(),
                 };
                 Ok(Known::No)
             }
-            Named::Confusable => Err(refusal::confusable_member().into()),
         }
     }
 
     #[inline(always)]
     fn element(&mut self, frame: &mut Frame<'a>, index: u32) -> Result<(), Halt> {
         frame.last = Segment::Element(index);
-        let Some(node) = frame.spot.node else {
-            self.next = frame.spot;
+        let Some(node) = frame.node else {
+            self.next = frame.spot();
             return Ok(());
         };
         if let Some(limit) = node.length()
@@ -216,7 +233,8 @@ impl<'a> Visitor for Judge<'a> {
     #[inline(always)]
     fn scalar(&mut self, frame: &mut Frame<'a>, scalar: Scalar<'_>) -> Result<(), Halt> {
         match (self.next.node, scalar) {
-            (Some(node), scalar) => self.judge(node, frame, scalar),
+            (Some(node), Scalar::String(text)) => self.string(node, frame, text),
+            (Some(node), scalar) => Ok(self.other_scalar(node, scalar)?),
             (None, Scalar::String(text)) if self.next.texts => Ok(self.count(text.chars())?),
             (None, _) => Ok(()),
         }
@@ -224,7 +242,7 @@ impl<'a> Visitor for Judge<'a> {
 
     #[inline(always)]
     fn end(&mut self, frame: &Frame<'a>, at: usize) -> Result<(), Halt> {
-        let Some(node) = frame.spot.node else {
+        let Some(node) = frame.node else {
             return Ok(());
         };
         if frame.missing > 0 {

@@ -1,50 +1,65 @@
 //! A small table of names that a person wrote, found by few instructions.
 
-/// Names that a person wrote, each with its number. Names that differ in the case of ASCII
-/// letters only are in one chain.
+/// Names that a person wrote, each with its number.
 ///
-/// Who looks for a name chooses it, but not the names that are here: no chain grows.
+/// Who looks for a name chooses it, but not the names that are here: no search grows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
-    entries: Vec<Entry>,
-    /// The last entry of each hash; twice as many as entries at least.
-    slots: Vec<u32>,
+    names: Vec<Box<str>>,
+    /// A power of two of them, of which half at least are free. A name is in the first that
+    /// was free from its own on; those of names that differ in the case of ASCII letters
+    /// only are the same.
+    slots: Vec<Slot>,
 }
 
-#[derive(Clone, Debug)]
-struct Entry {
-    name: Box<str>,
+#[derive(Clone, Copy, Debug)]
+struct Slot {
     word: u64,
-    /// The next entry of the same hash.
-    next: u32,
+    length: u32,
+    /// [`FREE`] where no name is.
+    number: u32,
 }
 
-/// No entry.
-const NONE: u32 = u32::MAX;
+const FREE: u32 = u32::MAX;
+
+impl Slot {
+    /// The number of its name.
+    #[inline(always)]
+    fn number(self) -> Option<u32> {
+        (self.number != FREE).then_some(self.number)
+    }
+}
 
 impl Names {
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.names.is_empty()
     }
 
     /// The names in the order of their numbers.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().map(|entry| &*entry.name)
+        self.names.iter().map(|name| &**name)
     }
 
     /// Adds a name that is not among them. Its number is how many there were.
     pub(crate) fn add(&mut self, name: &str) {
-        self.entries.push(Entry {
-            name: name.into(),
-            word: word(name.as_bytes()),
-            next: NONE,
-        });
-        self.slots = vec![NONE; (2 * self.entries.len()).next_power_of_two()];
-        for index in 0..self.entries.len() {
-            let entry = &self.entries[index];
-            let slot = self.slot(entry.word, entry.name.len());
-            self.entries[index].next = self.slots[slot];
-            self.slots[slot] = u32::try_from(index).expect("as many as a person writes");
+        self.names.push(name.into());
+        let free = Slot {
+            word: 0,
+            length: 0,
+            number: FREE,
+        };
+        self.slots = vec![free; (2 * self.names.len()).next_power_of_two()];
+        for (number, name) in (0..).zip(&self.names) {
+            let word = word(name.as_bytes());
+            let mut at = self.first(word, name.len());
+            while self.slots[at].number != FREE {
+                at = self.after(at);
+            }
+            self.slots[at] = Slot {
+                word,
+                length: u32::try_from(name.len()).expect("as long as a person writes"),
+                number,
+            };
         }
     }
 
@@ -52,44 +67,54 @@ impl Names {
     #[inline(always)]
     pub(crate) fn find(&self, name: &[u8]) -> Option<u32> {
         let word = word(name);
-        let is_it = |entry: &Entry| {
-            // Up to eight bytes the word says it all.
-            entry.word == word
-                && entry.name.len() == name.len()
-                && (name.len() <= 8 || entry.name.as_bytes() == name)
-        };
-        let mut chain = self.chain(word, name.len());
-        chain
-            .find(|(_, entry)| is_it(entry))
-            .map(|(number, _)| number)
+        let at = self.first(word, name.len());
+        let slot = self.slots.get(at)?;
+        // Up to eight bytes the word says it all.
+        if slot.word == word && slot.length as usize == name.len() && name.len() <= 8 {
+            return slot.number();
+        }
+        self.search(word, name, at)
+    }
+
+    /// Searches from this slot on.
+    fn search(&self, word: u64, name: &[u8], mut at: usize) -> Option<u32> {
+        loop {
+            let slot = self.slots[at];
+            let number = slot.number()?;
+            if slot.word == word && self.names[number as usize].as_bytes() == name {
+                return Some(number);
+            }
+            at = self.after(at);
+        }
     }
 
     /// Whether a name differs from one of these in the case of ASCII letters at most.
     pub(crate) fn has_ignoring_case(&self, name: &[u8]) -> bool {
-        let mut chain = self.chain(word(name), name.len());
-        chain.any(|(_, entry)| entry.name.as_bytes().eq_ignore_ascii_case(name))
+        let mut at = self.first(word(name), name.len());
+        while let Some(number) = self.slots.get(at).and_then(|slot| slot.number()) {
+            let known = self.names[number as usize].as_bytes();
+            if known.eq_ignore_ascii_case(name) {
+                return true;
+            }
+            at = self.after(at);
+        }
+        false
     }
 
+    /// Where the search for a name begins.
     #[inline(always)]
-    fn chain(&self, word: u64, length: usize) -> impl Iterator<Item = (u32, &Entry)> {
-        let first = self.slots.get(self.slot(word, length));
-        let mut next = first.copied().unwrap_or(NONE);
-        std::iter::from_fn(move || {
-            let number = next;
-            let entry = self.entries.get(number as usize)?;
-            next = entry.next;
-            Some((number, entry))
-        })
-    }
-
-    #[inline(always)]
-    fn slot(&self, word: u64, length: usize) -> usize {
+    fn first(&self, word: u64, length: usize) -> usize {
         // Makes one of `A` and `a`.
         const FOLD: u64 = u64::from_le_bytes([0x20; 8]);
         // Any odd number whose bits are well mixed: 2^64 by the golden ratio.
         const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
         let mixed = ((word | FOLD) ^ length as u64).wrapping_mul(MIX);
         (mixed >> 32) as usize & self.slots.len().wrapping_sub(1)
+    }
+
+    /// Where it goes on, at the end from the beginning.
+    fn after(&self, at: usize) -> usize {
+        (at + 1) & self.slots.len().wrapping_sub(1)
     }
 }
 

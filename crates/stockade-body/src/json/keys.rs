@@ -56,7 +56,7 @@ impl Keys {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&mut self, names: &mut Names, key: Key<'_>, known: Known) {
         match known {
             Known::As(number @ 0..u64::BITS) => {
@@ -64,11 +64,14 @@ impl Keys {
                 names.twice |= names.known & bit != 0;
                 names.known |= bit;
             }
-            Known::As(_) | Known::No => {
-                let hasher = self.hasher.get_or_insert_with(RandomState::default);
-                self.hashes.push(hasher.hash_one(key.name));
-            }
+            Known::As(_) | Known::No => self.push_other(key),
         }
+    }
+
+    #[inline(never)]
+    fn push_other(&mut self, key: Key<'_>) {
+        let hasher = self.hasher.get_or_insert_with(RandomState::default);
+        self.hashes.push(hasher.hash_one(key.name));
     }
 
     /// Forgets the names of the object that is closed; whether each was there once.

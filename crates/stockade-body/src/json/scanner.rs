@@ -1,12 +1,13 @@
 //! The grammar's outer part: values, objects and arrays.
 
-use smallvec::SmallVec;
-
 use super::{
     Container, JsonLimits, Key, Scalar, Visitor,
     fault::FaultKind,
     keys::{Keys, Names},
+    stack::Stack,
+    text,
     tokens::Tokens,
+    values::Values,
 };
 use crate::{effort::Effort, halt::Halt};
 
@@ -23,196 +24,229 @@ pub(crate) fn scan<V>(
 where
     V: Visitor,
 {
-    let mut scanner = Scanner {
-        tokens: Tokens {
-            bytes,
-            at: 0,
-            effort,
-        },
-        limits,
-        values: 0,
-        keys: Keys::default(),
-        inner: Frame {
-            within: None,
-            count: 0,
-            names: Names::default(),
-            visitor: visitor.outside(),
-        },
-        outer: SmallVec::new(),
+    let mut tokens = Tokens::new(bytes, effort);
+    let mut values = Values::new(limits.values, effort);
+    values.begin(tokens.at)?;
+    let container = match tokens.peek()? {
+        Some(b'{') => Container::Object,
+        Some(b'[') => Container::Array,
+        _ => return lone_scalar(tokens, visitor),
     };
-    match scanner.run(visitor) {
-        Err(Halt::Refused(refusal)) => {
+    if limits.depth == 0 {
+        return Err(FaultKind::Depth(0).at(tokens.at).into());
+    }
+    let keys = Keys::default();
+    let outermost = visitor.begin(container, tokens.at)?;
+    let mut scanner = Scanner {
+        limits,
+        inner: Frame::new(container, &limits, &keys, outermost),
+        keys,
+        outer: Stack::new(),
+        has_ended: false,
+    };
+    match scanner.run(tokens, values, visitor) {
+        Err(Halt::Refused(refusal)) if !scanner.has_ended => {
             let open = scanner.outer.iter().chain([&scanner.inner]);
-            Err(visitor
-                .locate(refusal, open.map(|frame| frame.visitor))
-                .into())
+            let open = open.map(|frame| frame.visitor);
+            let open = [visitor.outside()].into_iter().chain(open);
+            Err(visitor.locate(refusal, open).into())
         }
         verdict => verdict,
     }
 }
 
-struct Scanner<'a, F> {
-    tokens: Tokens<'a>,
+/// Reads a text that is neither object nor array.
+#[cold]
+fn lone_scalar<V>(mut tokens: Tokens<'_>, visitor: &mut V) -> Result<(), Halt>
+where
+    V: Visitor,
+{
+    let scalar = tokens.scalar()?;
+    visitor.scalar(&mut visitor.outside(), scalar)?;
+    tokens.end()
+}
+
+struct Scanner<F> {
     limits: JsonLimits,
-    /// Values that have begun.
-    values: u32,
     keys: Keys,
     /// The innermost object or array that has not ended.
     inner: Frame<F>,
     /// What it is in, outermost first.
-    outer: SmallVec<[Frame<F>; 8]>,
+    outer: Stack<Frame<F>>,
+    /// Whether the outermost one has ended as well.
+    has_ended: bool,
 }
 
 /// An object or an array that has not ended.
 #[derive(Clone, Copy)]
 struct Frame<F> {
-    /// `None` around the whole text.
-    within: Option<Container>,
-    /// Members or elements that have begun.
-    count: u32,
+    visitor: F,
     /// Those of its members.
     names: Names,
-    visitor: F,
+    /// How many more members or elements may begin.
+    room: u32,
+    container: Container,
 }
 
-/// What is read next.
-enum Step {
-    /// A member.
-    Member,
-    /// An element.
-    Element,
-    /// The end of the innermost object or array.
-    End,
-    /// What follows a value.
-    After,
-    /// Nothing: the text is read.
+impl<F> Frame<F> {
+    #[inline(always)]
+    fn new(container: Container, limits: &JsonLimits, keys: &Keys, visitor: F) -> Self {
+        Self {
+            visitor,
+            names: keys.open(),
+            room: match container {
+                Container::Object => limits.members,
+                Container::Array => limits.elements,
+            },
+            container,
+        }
+    }
+}
+
+impl<F> Frame<F> {
+    /// Counts a member or an element that begins; whether there is room for it.
+    #[inline(always)]
+    fn begin(&mut self) -> bool {
+        let room = self.room.checked_sub(1);
+        self.room = room.unwrap_or(0);
+        room.is_some()
+    }
+}
+
+/// What there is up to the next member or element.
+#[derive(PartialEq)]
+enum Ahead {
+    /// Nothing.
+    Next,
+    /// The end of the innermost object or array, or a comma.
+    Rest,
+    /// Nor is there a next one: the outermost object or array has ended.
     Nothing,
 }
 
-impl<F> Scanner<'_, F>
+impl<F> Scanner<F>
 where
     F: Copy,
 {
-    fn run<V>(&mut self, visitor: &mut V) -> Result<(), Halt>
+    /// Reads on behind the first byte of the outermost object or array.
+    #[inline(always)]
+    fn run<V>(
+        &mut self,
+        mut tokens: Tokens<'_>,
+        mut values: Values<'_>,
+        visitor: &mut V,
+    ) -> Result<(), Halt>
     where
         V: Visitor<Frame = F>,
     {
-        'values: loop {
-            let mut step = self.value(visitor)?;
-            loop {
-                match step {
-                    Step::Member => {
-                        self.member(visitor)?;
-                        continue 'values;
-                    }
-                    Step::Element => {
-                        self.element(visitor)?;
-                        continue 'values;
-                    }
-                    Step::End => self.end(visitor)?,
-                    Step::After => {}
-                    Step::Nothing => return Ok(()),
-                }
-                step = self.after()?;
+        let mut ahead = self.opened(&mut tokens)?;
+        loop {
+            if ahead == Ahead::Rest {
+                ahead = self.rest(&mut tokens, visitor)?;
             }
+            if ahead == Ahead::Nothing {
+                return tokens.end();
+            }
+            match self.inner.container {
+                Container::Object => self.member(&mut tokens, visitor)?,
+                Container::Array => self.element(&tokens, visitor)?,
+            }
+            values.begin(tokens.at)?;
+            ahead = self.value(&mut tokens, visitor)?;
         }
     }
 
     /// Reads a scalar, or the first byte of an object or an array.
     #[inline(always)]
-    fn value<V>(&mut self, visitor: &mut V) -> Result<Step, Halt>
+    fn value<V>(&mut self, tokens: &mut Tokens<'_>, visitor: &mut V) -> Result<Ahead, Halt>
     where
         V: Visitor<Frame = F>,
     {
-        self.tokens.effort.spend(1)?;
-        self.values = self.values.saturating_add(1);
-        if self.values > self.limits.values {
-            return Err(FaultKind::Values(self.limits.values)
-                .at(self.tokens.at)
-                .into());
+        if tokens.is_next(b'"')? {
+            let text = tokens.string()?;
+            visitor.scalar(&mut self.inner.visitor, Scalar::String(text))?;
+            return Ok(Ahead::Rest);
         }
-        let scalar = match self.tokens.peek()? {
-            Some(b'"') => Scalar::String(self.tokens.string()?),
-            Some(b'{') => {
-                self.begin(Container::Object, visitor)?;
-                let is_empty = self.tokens.peek()? == Some(b'}');
-                return Ok(if is_empty { Step::End } else { Step::Member });
+        match tokens.peek()? {
+            Some(b'{') => self.begin(Container::Object, tokens, visitor),
+            Some(b'[') => self.begin(Container::Array, tokens, visitor),
+            _ => {
+                let scalar = tokens.other_scalar()?;
+                visitor.scalar(&mut self.inner.visitor, scalar)?;
+                Ok(Ahead::Rest)
             }
-            Some(b'[') => {
-                self.begin(Container::Array, visitor)?;
-                let is_empty = self.tokens.peek()? == Some(b']');
-                return Ok(if is_empty { Step::End } else { Step::Element });
-            }
-            _ => self.tokens.other_scalar()?,
-        };
-        visitor.scalar(&mut self.inner.visitor, scalar)?;
-        Ok(Step::After)
+        }
     }
 
-    /// Reads what follows a value, up to the next one or to an end.
+    /// Reads all that there is up to the next member or element.
     #[inline(always)]
-    fn after(&mut self) -> Result<Step, Halt> {
-        match (self.inner.within, self.tokens.peek()?) {
-            (Some(Container::Object), Some(b',')) => {
-                self.tokens.at += 1;
-                Ok(Step::Member)
+    fn rest<V>(&mut self, tokens: &mut Tokens<'_>, visitor: &mut V) -> Result<Ahead, Halt>
+    where
+        V: Visitor<Frame = F>,
+    {
+        loop {
+            if tokens.is_next(b',')? {
+                tokens.at += 1;
+                return Ok(Ahead::Next);
             }
-            (Some(Container::Array), Some(b',')) => {
-                self.tokens.at += 1;
-                Ok(Step::Element)
+            if !tokens.is_next(self.inner.container.end())? {
+                return Err(tokens.syntax("a comma or an end"));
             }
-            (Some(Container::Object), Some(b'}')) | (Some(Container::Array), Some(b']')) => {
-                Ok(Step::End)
+            tokens.at += 1;
+            if self.end(tokens, visitor)? == Ahead::Nothing {
+                return Ok(Ahead::Nothing);
             }
-            (Some(_), _) => Err(self.tokens.syntax("a comma or an end")),
-            (None, None) => Ok(Step::Nothing),
-            (None, _) => Err(self.tokens.syntax("the end")),
         }
     }
 
     #[inline(always)]
-    fn begin<V>(&mut self, container: Container, visitor: &mut V) -> Result<(), Halt>
+    fn begin<V>(
+        &mut self,
+        container: Container,
+        tokens: &mut Tokens<'_>,
+        visitor: &mut V,
+    ) -> Result<Ahead, Halt>
     where
         V: Visitor<Frame = F>,
     {
-        if self.outer.len() >= self.limits.depth {
-            return Err(FaultKind::Depth(self.limits.depth)
-                .at(self.tokens.at)
-                .into());
+        let limit = self.limits.depth;
+        if self.outer.len() + 1 >= limit {
+            return Err(FaultKind::Depth(limit).at(tokens.at).into());
         }
-        let visitor = visitor.begin(container, self.tokens.at)?;
-        self.outer.push(self.inner);
-        self.inner = Frame {
-            within: Some(container),
-            count: 0,
-            names: self.keys.open(),
-            visitor,
-        };
-        self.tokens.at += 1;
-        Ok(())
+        let visitor = visitor.begin(container, tokens.at)?;
+        self.outer.push(&self.inner);
+        self.inner = Frame::new(container, &self.limits, &self.keys, visitor);
+        self.opened(tokens)
+    }
+
+    /// Goes on behind the first byte of the innermost object or array.
+    #[inline(always)]
+    fn opened(&self, tokens: &mut Tokens<'_>) -> Result<Ahead, Halt> {
+        tokens.at += 1;
+        let is_empty = tokens.is_next(self.inner.container.end())?;
+        Ok(if is_empty { Ahead::Rest } else { Ahead::Next })
     }
 
     /// Reads a member up to its value.
     #[inline(always)]
-    fn member<V>(&mut self, visitor: &mut V) -> Result<(), Halt>
+    fn member<V>(&mut self, tokens: &mut Tokens<'_>, visitor: &mut V) -> Result<(), Halt>
     where
         V: Visitor<Frame = F>,
     {
-        let limit = self.limits.members;
-        if self.count() > limit {
-            return Err(FaultKind::Members(limit).at(self.tokens.at).into());
+        if !self.inner.begin() {
+            return Err(FaultKind::Members(self.limits.members).at(tokens.at).into());
         }
-        if self.tokens.peek()? != Some(b'"') {
-            return Err(self.tokens.syntax("a member's name"));
+        if !tokens.is_next(b'"')? {
+            return Err(tokens.syntax("a member's name"));
         }
-        let text = self.tokens.string()?;
-        if self.tokens.peek()? != Some(b':') {
-            return Err(self.tokens.syntax("a colon"));
+        let text = tokens.string()?;
+        if !tokens.is_next(b':')? {
+            return Err(tokens.syntax("a colon"));
         }
-        self.tokens.at += 1;
+        tokens.at += 1;
         match text.as_key() {
             Some(key) => self.name(visitor, key),
-            None => self.name(visitor, Key::new(&text.unescaped())),
+            None => self.escaped_name(visitor, text.raw()),
         }
     }
 
@@ -226,38 +260,45 @@ where
         Ok(())
     }
 
+    #[cold]
+    fn escaped_name<V>(&mut self, visitor: &mut V, raw: &[u8]) -> Result<(), Halt>
+    where
+        V: Visitor<Frame = F>,
+    {
+        self.name(visitor, Key::new(&text::unescape(raw)))
+    }
+
     #[inline(always)]
-    fn element<V>(&mut self, visitor: &mut V) -> Result<(), Halt>
+    fn element<V>(&mut self, tokens: &Tokens<'_>, visitor: &mut V) -> Result<(), Halt>
     where
         V: Visitor<Frame = F>,
     {
         let limit = self.limits.elements;
-        let count = self.count();
-        if count > limit {
-            return Err(FaultKind::Elements(limit).at(self.tokens.at).into());
+        let index = limit - self.inner.room;
+        if !self.inner.begin() {
+            return Err(FaultKind::Elements(limit).at(tokens.at).into());
         }
-        visitor.element(&mut self.inner.visitor, count - 1)
-    }
-
-    /// Counts one more member or element.
-    #[inline(always)]
-    fn count(&mut self) -> u32 {
-        self.inner.count = self.inner.count.saturating_add(1);
-        self.inner.count
+        visitor.element(&mut self.inner.visitor, index)
     }
 
     #[inline(always)]
-    fn end<V>(&mut self, visitor: &mut V) -> Result<(), Halt>
+    fn end<V>(&mut self, tokens: &Tokens<'_>, visitor: &mut V) -> Result<Ahead, Halt>
     where
         V: Visitor<Frame = F>,
     {
-        self.tokens.at += 1;
-        let outer = self.outer.pop().expect("within an object or an array");
-        let ended = std::mem::replace(&mut self.inner, outer);
-        visitor.end(&ended.visitor, self.tokens.at)?;
-        if !self.keys.close(ended.names) {
-            return Err(FaultKind::DuplicateKey.at(self.tokens.at).into());
+        let ended = self.inner;
+        match self.outer.pop() {
+            Some(outer) => self.inner = outer,
+            None => self.has_ended = true,
         }
-        Ok(())
+        visitor.end(&ended.visitor, tokens.at)?;
+        if !self.keys.close(ended.names) {
+            return Err(FaultKind::DuplicateKey.at(tokens.at).into());
+        }
+        Ok(if self.has_ended {
+            Ahead::Nothing
+        } else {
+            Ahead::Rest
+        })
     }
 }

@@ -59,34 +59,49 @@ impl<'a> Text<'a> {
 
     /// What it says, in UTF-8; borrowed where nothing is escaped.
     pub(crate) fn unescaped(&self) -> Cow<'a, [u8]> {
-        if self.surplus == 0 {
-            return Cow::Borrowed(self.raw);
+        match self.surplus {
+            0 => Cow::Borrowed(self.raw),
+            _ => Cow::Owned(unescape(self.raw)),
         }
-        let mut out = Vec::with_capacity(self.raw.len());
-        let mut rest = self.raw;
-        while let Some(at) = memchr::memchr(b'\\', rest) {
-            out.extend_from_slice(&rest[..at]);
-            let (escape, end) = read_escape(rest, at).expect("judged when it was scanned");
-            out.extend_from_slice(escape.encode_utf8(&mut [0; 4]).as_bytes());
-            rest = &rest[end..];
-        }
-        out.extend_from_slice(rest);
-        Cow::Owned(out)
     }
+}
+
+/// What a text says that was judged.
+pub(super) fn unescape(mut raw: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(raw.len());
+    while let Some(at) = memchr::memchr(b'\\', raw) {
+        out.extend_from_slice(&raw[..at]);
+        let (escape, end) = read_escape(raw, at).expect("judged when it was scanned");
+        out.extend_from_slice(escape.encode_utf8(&mut [0; 4]).as_bytes());
+        raw = &raw[end..];
+    }
+    out.extend_from_slice(raw);
+    out
 }
 
 /// Reads the string whose opening quote is before `start`.
 #[inline(always)]
 pub(super) fn scan<'a>(bytes: &'a [u8], start: usize, effort: &Effort) -> Result<Text<'a>, Halt> {
-    let rest = bytes.get(start..).unwrap_or_default();
-    match skip_words(rest) {
-        (length, b'"') => Ok(Text {
+    let rest = &bytes[start..];
+    let (length, end) = skip_words(rest);
+    if end == b'"' {
+        return Ok(Text {
             raw: &rest[..length],
             ascii: true,
             surplus: 0,
-        }),
-        (length, _) => scan_on(bytes, start, start + length, effort),
+        });
     }
+    // Put together anew, it need not be where the other one is.
+    let Text {
+        raw,
+        ascii,
+        surplus,
+    } = scan_on(bytes, start, start + length, effort)?;
+    Ok(Text {
+        raw,
+        ascii,
+        surplus,
+    })
 }
 
 /// Reads on at `at` what is plain ASCII up to there.
@@ -175,15 +190,19 @@ fn skip_plain(rest: &[u8], effort: &Effort) -> Result<Plain, Spent> {
 /// hostile text, so it does not look far.
 #[inline(always)]
 fn skip_words(rest: &[u8]) -> (usize, u8) {
-    const WORDS: usize = 4;
+    const FAR: usize = 4 * WORD;
+    const WORD: usize = size_of::<u64>();
     let mut length = 0;
-    for word in rest.as_chunks().0.iter().take(WORDS) {
-        let ends = ends(u64::from_le_bytes(*word));
+    while length < FAR
+        && let Some(word) = rest.get(length..length + WORD)
+    {
+        let word = u64::from_le_bytes(word.try_into().expect("so many bytes"));
+        let ends = ends(word);
         if ends != 0 {
-            let index = ends.trailing_zeros() as usize / 8;
-            return (length + index, word[index]);
+            let bits = ends.trailing_zeros() / 8 * 8;
+            return (length + bits as usize / 8, (word >> bits) as u8);
         }
-        length += word.len();
+        length += WORD;
     }
     (length, 0)
 }
@@ -194,12 +213,14 @@ fn skip_words(rest: &[u8]) -> (usize, u8) {
 fn ends(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 0xFF;
     const HIGH: u64 = ONES << 7;
-    // A byte of 0 borrows from the one above it, so what is above may be wrong.
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
-    let quotes = zeros(word ^ (ONES * u64::from(b'"')));
-    let backslashes = zeros(word ^ (ONES * u64::from(b'\\')));
-    let controls = word.wrapping_sub(ONES * 0x20) & !word;
-    (quotes | backslashes | controls | word) & HIGH
+    // Sets the high bit of a byte below the limit; one above borrows, so what is above it
+    // may be wrong.
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit);
+    // To turn over this bit makes 0x20 of the quote, which no character but the quote and
+    // those below it become: what is at most that then are quotes and control characters.
+    const QUOTE: u64 = ONES * (0x20 ^ b'"' as u64);
+    const BACKSLASH: u64 = ONES * b'\\' as u64;
+    (below(word ^ QUOTE, 0x21) | below(word ^ BACKSLASH, 1) | word) & HIGH
 }
 
 /// Reads the escape whose backslash is at `at`; returns its character, and where it ends.
@@ -243,4 +264,61 @@ fn read_hex(bytes: &[u8], at: usize) -> Option<u16> {
         let digit = char::from(*byte).to_digit(16)?;
         Some(value << 4 | digit as u16)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Bytes of which some are near those that end plain ASCII.
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        let byte = prop_oneof![
+            8 => b'a'..=b'z',
+            1 => any::<u8>(),
+            1 => prop::sample::select(b"\0\x01\x1f !\"#[\\]^\x7f\x80\xa1\xff".as_slice()),
+        ];
+        prop::collection::vec(byte, 0..48)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        // Eight at a time, the answer is that of looking at them one by one.
+        #[test]
+        fn words_end_where_bytes_do(bytes in bytes()) {
+            let is_end = |byte: &u8| !matches!(byte, b' '..=b'~' | 0x7F) || b"\"\\".contains(byte);
+            let end = bytes.iter().position(is_end);
+            match skip_words(&bytes) {
+                (length, 0) if bytes.get(length) != Some(&0) => {
+                    prop_assert!(end.is_none_or(|end| end >= length));
+                    prop_assert!(length == 32 || bytes.len() - length < 8);
+                }
+                (length, byte) => prop_assert_eq!((Some(length), byte), (end, bytes[length])),
+            }
+        }
+
+        // Whichever way a string is read, it is the same one.
+        #[test]
+        fn short_strings_are_read_as_long_ones(bytes in bytes()) {
+            let text = [b"\"", bytes.as_slice(), b"\""].concat();
+            let effort = Effort::unbounded();
+            let short = scan(&text, 1, &effort);
+            let long = scan_on(&text, 1, 1, &effort);
+            match (short, long) {
+                (Ok(short), Ok(long)) => {
+                    prop_assert_eq!(short.raw(), long.raw());
+                    prop_assert_eq!(short.chars(), long.chars());
+                    prop_assert_eq!(short.unescaped(), long.unescaped());
+                    let is_ascii = short.as_key().map(|key| key.is_ascii);
+                    prop_assert_eq!(is_ascii, long.as_key().map(|key| key.is_ascii));
+                }
+                (Err(Halt::Refused(short)), Err(Halt::Refused(long))) => {
+                    prop_assert_eq!(short, long);
+                }
+                (short, long) => prop_assert!(false, "{short:?} and {long:?}"),
+            }
+        }
+    }
 }

@@ -10,13 +10,43 @@ use crate::{
 const NARROW: usize = 16;
 
 /// A JSON text with a place in it.
+///
+/// It is in the innermost loop. What is called now and then is therefore a function of its
+/// parts: as long as nobody has its address, the compiler keeps them in registers.
 pub(super) struct Tokens<'a> {
-    pub(super) bytes: &'a [u8],
+    bytes: &'a [u8],
     pub(super) at: usize,
-    pub(super) effort: &'a Effort,
+    effort: &'a Effort,
 }
 
 impl<'a> Tokens<'a> {
+    pub(super) fn new(bytes: &'a [u8], effort: &'a Effort) -> Self {
+        Self {
+            bytes,
+            at: 0,
+            effort,
+        }
+    }
+
+    /// The next byte that is no white space.
+    #[inline(always)]
+    pub(super) fn peek(&mut self) -> Result<Option<u8>, Spent> {
+        match self.bytes.get(self.at) {
+            Some(0..=b' ') => {
+                self.at = skip_space(self.bytes, self.at, self.effort)?;
+                Ok(self.bytes.get(self.at).copied())
+            }
+            byte => Ok(byte.copied()),
+        }
+    }
+
+    /// Whether this byte, which is no white space, is next, but for white space.
+    #[inline(always)]
+    pub(super) fn is_next(&mut self, byte: u8) -> Result<bool, Spent> {
+        // Most texts have no white space.
+        Ok(self.bytes.get(self.at) == Some(&byte) || self.peek()? == Some(byte))
+    }
+
     /// Reads the string whose quote is next.
     #[inline(always)]
     pub(super) fn string(&mut self) -> Result<Text<'a>, Halt> {
@@ -25,54 +55,79 @@ impl<'a> Tokens<'a> {
         Ok(text)
     }
 
-    /// Reads a scalar that is no string.
-    pub(super) fn other_scalar(&mut self) -> Result<Scalar<'a>, Halt> {
-        match self.bytes.get(self.at) {
-            Some(b'-' | b'0'..=b'9') => {
-                let (number, end) = number::scan(self.bytes, self.at)?;
-                self.effort.spend((end - self.at) / NARROW)?;
-                self.at = end;
-                Ok(Scalar::Number(number))
-            }
-            Some(b't') => self.word(b"true", Scalar::Boolean),
-            Some(b'f') => self.word(b"false", Scalar::Boolean),
-            Some(b'n') => self.word(b"null", Scalar::Null),
-            _ => Err(self.syntax("a value")),
+    /// Reads a scalar that is all of the text, but for white space before it.
+    pub(super) fn scalar(&mut self) -> Result<Scalar<'a>, Halt> {
+        match self.peek()? {
+            Some(b'"') => Ok(Scalar::String(self.string()?)),
+            _ => self.other_scalar(),
         }
     }
 
-    fn word(&mut self, word: &'static [u8], scalar: Scalar<'a>) -> Result<Scalar<'a>, Halt> {
-        if !self.bytes[self.at..].starts_with(word) {
-            return Err(self.syntax("a value"));
+    /// Makes sure that no more follows.
+    #[inline(always)]
+    pub(super) fn end(mut self) -> Result<(), Halt> {
+        match self.peek()? {
+            None => Ok(()),
+            Some(_) => Err(self.syntax("the end")),
         }
-        self.at += word.len();
+    }
+
+    /// Reads a scalar that is no string.
+    #[inline(always)]
+    pub(super) fn other_scalar(&mut self) -> Result<Scalar<'a>, Halt> {
+        let (scalar, end) = other_scalar(self.bytes, self.at, self.effort)?;
+        self.at = end;
         Ok(scalar)
     }
 
-    /// The next byte that is no white space.
     #[inline(always)]
-    pub(super) fn peek(&mut self) -> Result<Option<u8>, Spent> {
-        match self.bytes.get(self.at) {
-            Some(0..=b' ') => self.skip_space(),
-            byte => Ok(byte.copied()),
-        }
-    }
-
-    fn skip_space(&mut self) -> Result<Option<u8>, Spent> {
-        for block in self.bytes[self.at..].chunks(NARROW) {
-            let is_space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
-            let length = block.iter().take_while(|byte| is_space(byte)).count();
-            self.at += length;
-            if length < block.len() {
-                break;
-            }
-            self.effort.spend(1)?;
-        }
-        Ok(self.bytes.get(self.at).copied())
-    }
-
-    #[cold]
     pub(super) fn syntax(&self, wanted: &'static str) -> Halt {
-        FaultKind::Syntax(wanted).at(self.at).into()
+        syntax(self.at, wanted)
     }
+}
+
+/// Where the white space ends that begins here.
+#[inline(never)]
+fn skip_space(bytes: &[u8], mut at: usize, effort: &Effort) -> Result<usize, Spent> {
+    for block in bytes[at..].chunks(NARROW) {
+        let is_space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+        let length = block.iter().take_while(|byte| is_space(byte)).count();
+        at += length;
+        if length < block.len() {
+            break;
+        }
+        effort.spend(1)?;
+    }
+    Ok(at)
+}
+
+/// Reads a scalar that is no string; returns it and where it ends.
+fn other_scalar<'a>(
+    bytes: &'a [u8],
+    at: usize,
+    effort: &Effort,
+) -> Result<(Scalar<'a>, usize), Halt> {
+    let word = |word: &[u8], scalar| {
+        if bytes[at..].starts_with(word) {
+            Ok((scalar, at + word.len()))
+        } else {
+            Err(syntax(at, "a value"))
+        }
+    };
+    match bytes.get(at) {
+        Some(b'-' | b'0'..=b'9') => {
+            let (number, end) = number::scan(bytes, at)?;
+            effort.spend((end - at) / NARROW)?;
+            Ok((Scalar::Number(number), end))
+        }
+        Some(b't') => word(b"true", Scalar::Boolean),
+        Some(b'f') => word(b"false", Scalar::Boolean),
+        Some(b'n') => word(b"null", Scalar::Null),
+        _ => Err(syntax(at, "a value")),
+    }
+}
+
+#[cold]
+fn syntax(at: usize, wanted: &'static str) -> Halt {
+    FaultKind::Syntax(wanted).at(at).into()
 }

@@ -35,10 +35,20 @@ pub(crate) trait Visitor {
     fn locate(&self, refusal: Refusal, open: impl Iterator<Item = Self::Frame>) -> Refusal;
 }
 
+/// An object or an array, as the byte that it ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(crate) enum Container {
-    Object,
-    Array,
+    Object = b'}',
+    Array = b']',
+}
+
+impl Container {
+    /// The byte that it ends with.
+    #[inline(always)]
+    pub(super) fn end(self) -> u8 {
+        self as u8
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -19,31 +19,61 @@ use crate::{
 const MODEL_NAME: usize = 256;
 
 /// Whether a place takes this kind of value.
+#[inline(always)]
 pub(super) fn kind(node: &Node, kind: Kinds) -> Result<(), Refusal> {
-    let kinds = node.kinds();
-    if kinds.has(kind) {
+    if node.kinds().has(kind) {
         Ok(())
-    } else if kinds == Kinds::NONE {
-        Err(refusal::unsupported())
     } else {
-        Err(refusal::wrong_kind(&kinds.describe()))
+        Err(wrong_kind(node))
+    }
+}
+
+#[cold]
+fn wrong_kind(node: &Node) -> Refusal {
+    match node.kinds() {
+        Kinds::NONE => refusal::unsupported(),
+        kinds => refusal::wrong_kind(&kinds.describe()),
     }
 }
 
 impl Judge<'_> {
-    /// Judges a value by all rules of its place.
-    pub(super) fn judge(
+    /// Judges a string by all rules of its place.
+    #[inline(always)]
+    pub(super) fn string(
         &mut self,
         node: &Node,
         frame: &mut Frame<'_>,
-        scalar: Scalar<'_>,
+        text: Text<'_>,
     ) -> Result<(), Halt> {
+        kind(node, Kinds::STRING)?;
+        let strings = node.strings();
+        if strings.are_counted {
+            let chars = text.chars();
+            ensure(chars <= strings.chars, || {
+                refusal::too_long(strings.chars, "characters")
+            })?;
+            if strings.are_prompt {
+                self.count(chars)?;
+            }
+        }
+        if strings.are_models {
+            self.model(text)?;
+        }
+        if strings.have_other_rules {
+            for rule in node.rules() {
+                self.string_by(rule, frame, text)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges a value that is no string, object or array by all rules of its place.
+    pub(super) fn other_scalar(&mut self, node: &Node, scalar: Scalar<'_>) -> Result<(), Refusal> {
         match scalar {
             Scalar::Null if node.is_required() => {
-                Err(refusal::wrong_kind(&node.kinds().describe()).into())
+                Err(refusal::wrong_kind(&node.kinds().describe()))
             }
-            Scalar::Null => Ok(()),
-            Scalar::Boolean => Ok(kind(node, Kinds::BOOLEAN)?),
+            Scalar::Boolean => kind(node, Kinds::BOOLEAN),
             Scalar::Number(number) => {
                 kind(node, Kinds::NUMBER)?;
                 for rule in node.rules() {
@@ -51,13 +81,7 @@ impl Judge<'_> {
                 }
                 Ok(())
             }
-            Scalar::String(text) => {
-                kind(node, Kinds::STRING)?;
-                for rule in node.rules() {
-                    self.string(rule, frame, text)?;
-                }
-                Ok(())
-            }
+            Scalar::Null | Scalar::String(_) => Ok(()),
         }
     }
 
@@ -87,20 +111,21 @@ impl Judge<'_> {
         }
     }
 
-    fn string(&mut self, rule: &Rule, frame: &mut Frame<'_>, text: Text<'_>) -> Result<(), Halt> {
+    /// Judges a string by a rule that is not one of the usual ones.
+    fn string_by(
+        &mut self,
+        rule: &Rule,
+        frame: &mut Frame<'_>,
+        text: Text<'_>,
+    ) -> Result<(), Halt> {
         match rule {
             Rule::OneOf(values) => {
                 let value = text.unescaped();
                 let is_known = values.iter().any(|known| known.as_bytes() == &*value);
                 ensure(is_known, refusal::unsupported)?;
             }
-            Rule::Chars(limit) => ensure(text.chars() <= *limit, || {
-                refusal::too_long(limit, "characters")
-            })?,
             // With its quotes.
             Rule::Size(limit) => self.measure(text.raw().len() + 2, *limit)?,
-            Rule::Text => self.count(text.chars())?,
-            Rule::Model => self.model(text)?,
             Rule::ImageUrl => {
                 self.image(text, ValidatedImage::data_url_within)?;
             }
@@ -142,6 +167,7 @@ impl Judge<'_> {
     }
 
     /// Counts characters of prompt.
+    #[inline(always)]
     pub(super) fn count(&mut self, chars: u64) -> Result<(), Refusal> {
         let limit = self.profile.prompt_chars;
         self.findings.prompt_chars += chars;
@@ -215,6 +241,7 @@ impl Judge<'_> {
     }
 }
 
+#[inline(always)]
 fn ensure(holds: bool, refusal: impl FnOnce() -> Refusal) -> Result<(), Refusal> {
     if holds { Ok(()) } else { Err(refusal()) }
 }

@@ -46,22 +46,19 @@ impl Members {
     pub(super) fn find(&self, key: Key<'_>) -> Named {
         match self.names.find(key.name) {
             Some(number) => Named::Known(self.places[number as usize], Known::As(number)),
-            None => self.not_found(key),
+            None if self.is_confusable(key) => Named::Confusable,
+            None => Named::Unknown,
         }
     }
 
-    /// What a name is that is none of them.
+    /// Whether a name that is none of them differs from one in the case of letters.
     #[inline(never)]
-    fn not_found(&self, key: Key<'_>) -> Named {
-        let is_confusable = if self.has_wide_names || !key.is_ascii {
+    fn is_confusable(&self, key: Key<'_>) -> bool {
+        if self.has_wide_names || !key.is_ascii {
             let mut names = self.names.iter();
             names.any(|name| fold(name.as_bytes()).eq(fold(key.name)))
         } else {
             self.names.has_ignoring_case(key.name)
-        };
-        match is_confusable {
-            true => Named::Confusable,
-            false => Named::Unknown,
         }
     }
 }

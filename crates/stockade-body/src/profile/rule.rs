@@ -69,6 +69,15 @@ impl Rule {
         mem::discriminant(self) == mem::discriminant(other)
     }
 
+    /// Whether it is for strings, and none of those that most of them have.
+    pub(super) fn is_for_unusual_strings(&self) -> bool {
+        match self {
+            Self::Chars(_) | Self::Text | Self::Model => false,
+            Self::Size(_) => true,
+            rule => rule.kinds() == Some(Kinds::STRING),
+        }
+    }
+
     /// The kinds of values that can meet it; `None` where it says nothing of that.
     pub(super) fn kinds(&self) -> Option<Kinds> {
         match self {

@@ -41,6 +41,22 @@ struct Facts {
     size: Option<usize>,
     /// How many members must be there.
     required: u32,
+    strings: Strings,
+}
+
+/// What is asked of a string.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Strings {
+    /// Whether it matters how many characters it has.
+    pub(crate) are_counted: bool,
+    /// The most characters.
+    pub(crate) chars: u64,
+    /// Whether its characters count as prompt.
+    pub(crate) are_prompt: bool,
+    /// Whether it is the name of a model.
+    pub(crate) are_models: bool,
+    /// Whether rules ask for more than that.
+    pub(crate) have_other_rules: bool,
 }
 
 impl Tree {
@@ -145,6 +161,7 @@ impl Node {
                 length: None,
                 size: None,
                 required: 0,
+                strings: Strings::by(&[]),
             },
         };
         node.settle(0);
@@ -170,6 +187,7 @@ impl Node {
             length: lengths.min(),
             size: sizes.min(),
             required: u32::try_from(required).expect("as many as a person writes"),
+            strings: Strings::by(&self.rules),
         };
     }
 
@@ -195,6 +213,11 @@ impl Node {
     #[inline(always)]
     pub(crate) fn named(&self, key: Key<'_>) -> Named {
         self.members.find(key)
+    }
+
+    /// What is asked of a string.
+    pub(crate) fn strings(&self) -> &Strings {
+        &self.facts.strings
     }
 
     pub(crate) fn rules(&self) -> &[Rule] {
@@ -233,6 +256,24 @@ impl Node {
     /// How many members must be there.
     pub(crate) fn required(&self) -> u32 {
         self.facts.required
+    }
+}
+
+impl Strings {
+    fn by(rules: &[Rule]) -> Self {
+        let limits = rules.iter().filter_map(|rule| match rule {
+            Rule::Chars(limit) => Some(*limit),
+            _ => None,
+        });
+        let limit = limits.min();
+        let are_prompt = rules.contains(&Rule::Text);
+        Self {
+            are_counted: limit.is_some() || are_prompt,
+            chars: limit.unwrap_or(u64::MAX),
+            are_prompt,
+            are_models: rules.contains(&Rule::Model),
+            have_other_rules: rules.iter().any(Rule::is_for_unusual_strings),
+        }
     }
 }
 

@@ -1,0 +1,79 @@
+//! How many values a JSON text may have.
+
+use super::fault::FaultKind;
+use crate::{
+    effort::{Effort, Spent},
+    halt::Halt,
+};
+
+/// How many values are paid for together; the last ones, which are fewer, cost nothing.
+const BATCH: u32 = 64;
+
+/// The values of a text, each of which is a step of its effort.
+pub(super) struct Values<'a> {
+    effort: &'a Effort,
+    limit: u32,
+    /// How many of this batch have not begun.
+    batch: u32,
+    /// How many there may be after this batch.
+    later: u32,
+}
+
+impl<'a> Values<'a> {
+    pub(super) fn new(limit: u32, effort: &'a Effort) -> Self {
+        let batch = limit.min(BATCH);
+        Self {
+            effort,
+            limit,
+            batch,
+            later: limit - batch,
+        }
+    }
+
+    /// Counts a value that begins, at this byte.
+    #[inline(always)]
+    pub(super) fn begin(&mut self, at: usize) -> Result<(), Halt> {
+        if self.batch == 0 {
+            self.batch = next_batch(self.later, self.effort)?
+                .ok_or_else(|| FaultKind::Values(self.limit).at(at))?;
+            self.later -= self.batch;
+        }
+        self.batch -= 1;
+        Ok(())
+    }
+}
+
+/// Pays for the batch before; says how many of those that may follow are in the next one.
+#[inline(never)]
+fn next_batch(later: u32, effort: &Effort) -> Result<Option<u32>, Spent> {
+    effort.spend(BATCH as usize)?;
+    Ok(Some(later.min(BATCH)).filter(|batch| *batch > 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_to_the_limit_however_many_batches_it_has() {
+        for limit in [0, 1, 63, 64, 65, 127, 128, 129, 1_000] {
+            let effort = Effort::unbounded();
+            let mut values = Values::new(limit, &effort);
+            let begun = (0..).take_while(|_| values.begin(0).is_ok()).count();
+            assert_eq!(begun, limit as usize);
+        }
+    }
+
+    #[test]
+    fn values_are_steps() {
+        let effort = Effort::at_once();
+        let mut values = Values::new(u32::MAX, &effort);
+        let begun = (0..).take_while(|_| values.begin(0).is_ok()).count();
+        assert!(effort.is_spent());
+        assert_eq!(
+            begun,
+            16_384 + BATCH as usize,
+            "with those that cost nothing"
+        );
+    }
+}
