@@ -5,7 +5,7 @@ use std::{hint::black_box, time::Duration};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use stockade_benches::{Keys, request};
-use stockade_core::{Check, Guard};
+use stockade_core::{Check, Guard, Head};
 use stockade_key_auth::KeyDigest;
 
 const ROUNDS: usize = 3;
@@ -23,7 +23,7 @@ fn identity(criterion: &mut Criterion) {
         });
         for (count, keys) in &stores {
             let guard = keys.guard();
-            let (head, _body) = request(keys.known()).into_parts();
+            let head = Head::new(request(keys.known()).into_parts().0);
             group.bench_function(format!("check, {count} keys"), |bencher| {
                 bencher.iter(|| match guard.check(black_box(&head)) {
                     Check::Pass(pass) => pass,

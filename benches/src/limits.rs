@@ -13,8 +13,8 @@ use std::{
 };
 
 use governor::DefaultKeyedRateLimiter;
-use http::{Request, request::Parts};
-use stockade_core::{Check, Guard, PeerAddr};
+use http::Request;
+use stockade_core::{Check, Guard, Head, PeerAddr};
 use stockade_rate_limit::{
     Answer, Bucket, By, Decision, Level, Limit, LimitStore, Limits, MemoryLimitStore, NoWait,
     Quota, RateLimit,
@@ -131,13 +131,13 @@ where
     RateLimit::with_store(limits, store)
 }
 
-fn head() -> Parts {
+fn head() -> Head {
     let mut request = Request::new(());
     request.extensions_mut().insert(PeerAddr::UnixSocket);
-    request.into_parts().0
+    Head::new(request.into_parts().0)
 }
 
-fn pass<S>(limit: &RateLimit<S>, head: &mut Parts, client: u32)
+fn pass<S>(limit: &RateLimit<S>, head: &mut Head, client: u32)
 where
     S: LimitStore,
 {

@@ -7,9 +7,9 @@ use std::{
 
 use axum::{Router, routing::post};
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, request::Parts};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use stockade_core::{Check, Guard, GuardLayer, Never};
+use stockade_core::{Check, Guard, GuardLayer, Head, Never};
 use stockade_jwt::{
     Algorithm, JwtAuth, KeySet, LiveKeys, SigningKey, TokenIssuer, TokenRules, VerifyingKey,
 };
@@ -198,11 +198,11 @@ impl Guard for Open {
     type Hold = ();
     type Wait = Never<()>;
 
-    fn check(&self, _head: &Parts) -> Check<(), Never<()>> {
+    fn check(&self, _head: &Head) -> Check<(), Never<()>> {
         Check::Pass(())
     }
 
-    fn admit(&self, (): (), _head: &mut Parts) {}
+    fn admit(&self, (): (), _head: &mut Head) {}
 }
 
 #[cfg(test)]

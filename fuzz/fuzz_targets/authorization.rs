@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use libfuzzer_sys::fuzz_target;
-use stockade_core::{Check, Guard, Principal};
+use stockade_core::{Check, Guard, Head, Principal};
 use stockade_key_auth::{KeyAuth, KeyDigest, KeyRecord, MemoryKeyStore};
 
 const KNOWN: &str = "known";
@@ -39,7 +39,7 @@ fn headers(data: &[u8]) -> HeaderMap {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let (mut head, ()) = Request::new(()).into_parts();
+    let mut head = Head::new(Request::new(()).into_parts().0);
     head.headers = headers(data);
     if let Check::Pass(pass) = GUARD.check(&head) {
         let keys: Vec<&[u8]> = head.headers.get_all("x-api-key").iter().map(|v| v.as_bytes()).collect();

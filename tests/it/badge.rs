@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use http::{HeaderValue, header::WWW_AUTHENTICATE, request::Parts};
-use stockade_core::{Check, End, Guard, GuardLayer, Hold, Never, Refusal, RefusalKind, Violation};
+use http::{HeaderValue, header::WWW_AUTHENTICATE};
+use stockade_core::{
+    Check, End, Guard, GuardLayer, Head, Hold, Never, Refusal, RefusalKind, Violation,
+};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Who wears the badge `guest` may enter; `visitor` may later, any other one never.
@@ -43,7 +45,7 @@ impl Guard for Badge {
     type Hold = Report;
     type Wait = Never<()>;
 
-    fn check(&self, head: &Parts) -> Check<(), Never<()>> {
+    fn check(&self, head: &Head) -> Check<(), Never<()>> {
         Check::Refuse(match head.headers.get(BADGE).map(HeaderValue::as_bytes) {
             Some(b"guest") => return Check::Pass(()),
             Some(b"visitor") => Refusal::new(RefusalKind::RateLimited, "come back later")
@@ -61,7 +63,7 @@ impl Guard for Badge {
         })
     }
 
-    fn admit(&self, (): (), _head: &mut Parts) -> Report {
+    fn admit(&self, (): (), _head: &mut Head) -> Report {
         Report(self.ends.clone())
     }
 }

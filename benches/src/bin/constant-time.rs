@@ -14,8 +14,8 @@ use std::{
     time::Instant,
 };
 
-use http::{Request, request::Parts};
-use stockade_core::{Check, Guard};
+use http::Request;
+use stockade_core::{Check, Guard, Head};
 use stockade_key_auth::{GeneratedKey, KeyAuth, KeyDigest, KeyRecord, MemoryKeyStore};
 
 const PAIRS: usize = 200_000;
@@ -97,11 +97,11 @@ fn compare_ids() -> Result<f64, Box<dyn Error>> {
     let known = GeneratedKey::new("sk", "known".parse()?)?;
     store.insert(KeyRecord::new(known.id().clone(), known.digest()))?;
     let guard = KeyAuth::new(&store);
-    let head = |id: &str| -> Result<Parts, Box<dyn Error>> {
+    let head = |id: &str| -> Result<Head, Box<dyn Error>> {
         let guess = GeneratedKey::new("sk", id.parse()?)?;
         let value = format!("Bearer {}", guess.expose());
         let request = Request::builder().header("authorization", value).body(())?;
-        Ok(request.into_parts().0)
+        Ok(Head::new(request.into_parts().0))
     };
     let heads = |id: &str| {
         (0..GUESSES)
@@ -109,7 +109,7 @@ fn compare_ids() -> Result<f64, Box<dyn Error>> {
             .collect::<Result<Vec<_>, _>>()
     };
     let (known, unknown) = (heads("known")?, heads("other")?);
-    let measure = |head: &Parts| {
+    let measure = |head: &Head| {
         let start = Instant::now();
         let check = guard.check(black_box(head));
         let time = start.elapsed().as_nanos() as f64;

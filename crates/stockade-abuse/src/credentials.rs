@@ -1,7 +1,6 @@
 //! The authenticator of those who have none.
 
-use http::request::Parts;
-use stockade_core::{Authenticator, Check, Guard, Never, Refusal, RefusalKind};
+use stockade_core::{Authenticator, Check, Guard, Head, Never, Refusal, RefusalKind};
 
 /// Recognises nobody: every client at a banned address stays out.
 #[derive(Clone, Copy, Debug)]
@@ -13,18 +12,18 @@ impl Guard for NoCredentials {
     type Hold = ();
     type Wait = Never<()>;
 
-    fn check(&self, _head: &Parts) -> Check<(), Never<()>> {
+    fn check(&self, _head: &Head) -> Check<(), Never<()>> {
         Check::Refuse(Refusal::new(
             RefusalKind::Unauthenticated,
             "no credentials are taken here",
         ))
     }
 
-    fn admit(&self, (): (), _head: &mut Parts) {}
+    fn admit(&self, (): (), _head: &mut Head) {}
 }
 
 impl Authenticator for NoCredentials {
-    fn presents(&self, _head: &Parts) -> bool {
+    fn presents(&self, _head: &Head) -> bool {
         false
     }
 }

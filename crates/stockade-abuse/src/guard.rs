@@ -7,10 +7,11 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderMap, StatusCode, request::Parts, uri::PathAndQuery};
+use http::{HeaderMap, StatusCode, uri::PathAndQuery};
 use pin_project_lite::pin_project;
 use stockade_core::{
-    Authenticator, Check, ClientIp, End, Guard, Hold, Refusal, RefusalKind, RequestContext, Verdict,
+    Authenticator, Check, ClientIp, End, Guard, Head, Hold, Refusal, RefusalKind, RequestContext,
+    Verdict,
 };
 
 use crate::{
@@ -62,7 +63,7 @@ where
     type Hold = Watched;
     type Wait = Proving<A::Wait>;
 
-    fn check(&self, head: &Parts) -> Check<Visitor, Self::Wait> {
+    fn check(&self, head: &Head) -> Check<Visitor, Self::Wait> {
         let Some(visitor) = Visitor::of(head) else {
             return Check::Refuse(
                 Refusal::new(RefusalKind::Internal, "the server is not set up correctly")
@@ -87,7 +88,7 @@ where
         }
     }
 
-    fn admit(&self, visitor: Visitor, head: &mut Parts) -> Watched {
+    fn admit(&self, visitor: Visitor, head: &mut Head) -> Watched {
         Watched {
             detector: self.detector.clone(),
             visitor,
@@ -124,10 +125,10 @@ enum Who {
 
 impl Visitor {
     #[inline]
-    fn of(head: &Parts) -> Option<Self> {
-        Some(Self(match RequestContext::of(&head.extensions) {
+    fn of(head: &Head) -> Option<Self> {
+        Some(Self(match head.context() {
             Some(context) => Who::Known(context.clone()),
-            None => Who::Alone(Box::new(ClientIp::of(&head.extensions)?)),
+            None => Who::Alone(Box::new(head.client()?)),
         }))
     }
 

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use http::request::Parts;
-use stockade_core::{Check, Guard, Never, Principal};
+use stockade_core::{Check, Guard, Head, Never};
 
 use crate::{Detector, guard::refuse};
 
@@ -24,14 +23,14 @@ impl Guard for PrincipalGuard {
     type Hold = ();
     type Wait = Never<()>;
 
-    fn check(&self, head: &Parts) -> Check<(), Self::Wait> {
-        match self.0.ban_of_principal(|| Principal::of(&head.extensions)) {
+    fn check(&self, head: &Head) -> Check<(), Self::Wait> {
+        match self.0.ban_of_principal(|| head.principal()) {
             None => Check::Pass(()),
             Some(ban) => Check::Refuse(refuse(&self.0, &ban)),
         }
     }
 
-    fn admit(&self, (): (), _head: &mut Parts) {}
+    fn admit(&self, (): (), _head: &mut Head) {}
 }
 
 impl fmt::Debug for PrincipalGuard {

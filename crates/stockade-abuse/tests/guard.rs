@@ -16,7 +16,7 @@ use stockade_abuse::{
     AbuseEvent, AbuseGuard, AbusePolicy, BanAnswer, Detector, Offender, PrincipalGuard, Signal,
 };
 use stockade_core::{
-    Check, ClientIp, ContextGuard, ForwardingHeader, Guard, PeerAddr, Refusal, RefusalKind,
+    Check, ClientIp, ContextGuard, ForwardingHeader, Guard, Head, PeerAddr, Refusal, RefusalKind,
     RequestContext, Responder, Timestamp, TrustedProxies,
 };
 use stockade_key_auth::{GeneratedKey, KeyAuth, KeyRecord, MemoryKeyStore};
@@ -374,7 +374,7 @@ fn many_banned_neighbours_become_one_ban_where_that_is_wanted() {
 #[test]
 fn a_client_without_an_address_is_a_fault_of_the_wiring() {
     let guard = AbuseGuard::new(Detector::new(AbusePolicy::new()));
-    let (mut head, ()) = Request::new(()).into_parts();
+    let mut head = Head::new(Request::new(()).into_parts().0);
     let Check::Refuse(refusal) = guard.check(&head) else {
         panic!("nobody can be told from anybody");
     };

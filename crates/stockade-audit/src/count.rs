@@ -12,10 +12,9 @@ use std::{
 };
 
 use bytes::Buf;
-use http::request::Parts;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use stockade_core::{BodyGuard, Check, Refusal, RequestContext};
+use stockade_core::{BodyGuard, Check, Head, Refusal, RequestContext};
 
 /// Says how many bytes of the request's body the inner service has read.
 ///
@@ -31,10 +30,10 @@ where
     type Body = RequestBody<B>;
     type Wait = Infallible;
 
-    fn check(&self, head: &mut Parts, body: B) -> Check<RequestBody<B>, Infallible> {
+    fn check(&self, head: &mut Head, body: B) -> Check<RequestBody<B>, Infallible> {
         let reader = match body.is_end_stream() {
             true => None,
-            false => match RequestContext::of(&head.extensions) {
+            false => match head.context() {
                 Some(context) => Some(Reader::Known(context.clone())),
                 None => head.extensions.get().cloned().map(Reader::Nobody),
             },
@@ -50,7 +49,7 @@ where
         &self,
         wait: Pin<&mut Infallible>,
         _cx: &mut Context<'_>,
-        _head: &mut Parts,
+        _head: &mut Head,
     ) -> Poll<Result<RequestBody<B>, Refusal>> {
         match *wait {}
     }

@@ -3,10 +3,10 @@
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, request::Parts, uri::PathAndQuery,
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, uri::PathAndQuery};
+use stockade_core::{
+    ClientIp, End, Head, Hold, MatchedRoute, RequestContext, RequestId, Timestamp,
 };
-use stockade_core::{ClientIp, End, Hold, MatchedRoute, RequestContext, RequestId, Timestamp};
 
 use crate::{AuditLog, count::Own, record};
 
@@ -55,7 +55,7 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    pub(crate) fn begin(shared: &Arc<Shared>, head: &mut Parts) -> Self {
+    pub(crate) fn begin(shared: &Arc<Shared>, head: &mut Head) -> Self {
         let caller = caller(head);
         Self {
             place: place(&caller, head),
@@ -69,8 +69,8 @@ impl Exchange {
             status: None,
             grpc_status: None,
             bytes_out: 0,
-            // Nobody has ended it: the server itself has failed.
-            outcome: End::Failed,
+            // As long as nobody ends it.
+            outcome: End::Panicked,
             shared: Arc::clone(shared),
             caller,
         }
@@ -102,7 +102,7 @@ impl Exchange {
     }
 }
 
-fn place(caller: &Caller, head: &Parts) -> Place {
+fn place(caller: &Caller, head: &Head) -> Place {
     let told = match caller {
         Caller::Known(context) => context.route().is_some(),
         Caller::Nobody(..) => false,
@@ -110,24 +110,24 @@ fn place(caller: &Caller, head: &Parts) -> Place {
     if told {
         return Place::Path(None);
     }
-    match MatchedRoute::of(&head.extensions) {
+    match head.route() {
         Some(route) => Place::Route(route.clone()),
         None => Place::Path(head.uri.path_and_query().cloned()),
     }
 }
 
-fn caller(head: &mut Parts) -> Caller {
-    if let Some(context) = RequestContext::of(&head.extensions) {
+fn caller(head: &mut Head) -> Caller {
+    if let Some(context) = head.context() {
         return Caller::Known(context.clone());
     }
-    let Some(client) = ClientIp::of(&head.extensions) else {
+    let Some(client) = head.client() else {
         let own = Own::default();
         head.extensions.insert(own.clone());
         return Caller::Nobody(RequestId::next(), own);
     };
     // Without a context the layers inside would have nowhere to leave a verdict.
     let own = RequestContext::new(RequestId::next(), client);
-    head.extensions.insert(own.clone());
+    head.set_context(own.clone());
     Caller::Known(own)
 }
 

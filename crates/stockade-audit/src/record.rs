@@ -47,7 +47,7 @@ fn reason(verdict: &Verdict) -> &'static str {
 fn summary(exchange: &Exchange, verdict: Option<&Verdict>) -> (Level, &'static str) {
     let status = exchange.status.unwrap_or(StatusCode::OK);
     let level = match exchange.outcome {
-        End::Failed => Level::Error,
+        End::Failed | End::Panicked => Level::Error,
         _ if status.is_server_error() => Level::Error,
         _ if verdict.is_some() || status.is_client_error() => Level::Warn,
         _ => Level::Info,
@@ -55,7 +55,7 @@ fn summary(exchange: &Exchange, verdict: Option<&Verdict>) -> (Level, &'static s
     let message = match exchange.outcome {
         _ if verdict.is_some() => "request refused",
         End::Completed => "request completed",
-        End::Failed => "request failed",
+        End::Failed | End::Panicked => "request failed",
         End::Dropped => "client left",
     };
     (level, message)
@@ -93,7 +93,7 @@ fn line(exchange: &Exchange, verdict: Option<&Verdict>) -> Line {
     }
     match exchange.outcome {
         End::Completed => line.raw(r#","outcome":"completed""#),
-        End::Failed => line.raw(r#","outcome":"failed""#),
+        End::Failed | End::Panicked => line.raw(r#","outcome":"failed""#),
         End::Dropped => line.raw(r#","outcome":"client_left""#),
     }
     line.number(field!("bytes_in"), exchange.bytes_in());

@@ -2,8 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::request::Parts;
-use stockade_core::{BoxWait, Check, Guard, Never, Refusal, RefusalKind};
+use stockade_core::{BoxWait, Check, Guard, Head, Never, Refusal, RefusalKind};
 
 use crate::{
     AuditLog,
@@ -33,11 +32,11 @@ impl Guard for Recorder {
     type Hold = Exchange;
     type Wait = Never<()>;
 
-    fn check(&self, _head: &Parts) -> Check<(), Self::Wait> {
+    fn check(&self, _head: &Head) -> Check<(), Self::Wait> {
         Check::Pass(())
     }
 
-    fn admit(&self, (): (), head: &mut Parts) -> Exchange {
+    fn admit(&self, (): (), head: &mut Head) -> Exchange {
         Exchange::begin(&self.0, head)
     }
 }
@@ -60,7 +59,7 @@ impl Guard for Room {
     type Hold = ();
     type Wait = BoxWait<()>;
 
-    fn check(&self, _head: &Parts) -> Check<(), Self::Wait> {
+    fn check(&self, _head: &Head) -> Check<(), Self::Wait> {
         match self.0.admission() {
             Admission::Go => Check::Pass(()),
             Admission::Wait { at_most } => {
@@ -75,7 +74,7 @@ impl Guard for Room {
         }
     }
 
-    fn admit(&self, (): (), _head: &mut Parts) {}
+    fn admit(&self, (): (), _head: &mut Head) {}
 }
 
 fn unwritable() -> Refusal {

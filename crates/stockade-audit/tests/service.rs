@@ -7,13 +7,13 @@ mod support;
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, request::Parts};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use stockade_audit::{Audit, AuditLayer, AuditLog, Journal, Overflow, RequestBody};
 use stockade_core::{
-    Check, ContextGuard, Demand, Guard, MatchedRoute, Never, PeerAddr, Principal, Refusal,
+    Check, ContextGuard, Demand, Guard, Head, MatchedRoute, Never, PeerAddr, Principal, Refusal,
     RefusalKind, RequestContext, Timestamp, Usage,
 };
 use stockade_testkit::{FakeClock, Probe, Script};
@@ -177,11 +177,11 @@ impl Guard for Closed {
     type Hold = ();
     type Wait = Never<()>;
 
-    fn check(&self, _head: &Parts) -> Check<(), Never<()>> {
+    fn check(&self, _head: &Head) -> Check<(), Never<()>> {
         Check::Refuse(Refusal::new(RefusalKind::Unauthenticated, "no").because("unknown_key"))
     }
 
-    fn admit(&self, _pass: (), _head: &mut Parts) {}
+    fn admit(&self, _pass: (), _head: &mut Head) {}
 }
 
 // L05

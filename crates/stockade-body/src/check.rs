@@ -9,9 +9,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::request::Parts;
 use http_body::Body;
-use stockade_core::{Bodies, BodyGuard, Check, GuardLayer, Refusal, RequestContext};
+use stockade_core::{Bodies, BodyGuard, Check, GuardLayer, Head, Refusal};
 
 use crate::{
     BodyRules, CheckedBody,
@@ -68,7 +67,7 @@ where
     type Body = CheckedBody<B>;
     type Wait = Waiting<B>;
 
-    fn check(&self, head: &mut Parts, body: B) -> Check<CheckedBody<B>, Waiting<B>> {
+    fn check(&self, head: &mut Head, body: B) -> Check<CheckedBody<B>, Waiting<B>> {
         let Shared { rules, memory, .. } = &*self.shared;
         let profile = rules.profile(head);
         let limit = rules.limit(profile);
@@ -76,7 +75,7 @@ where
         if let Err(refusal) = verdict {
             return Check::Refuse(refusal);
         }
-        let context = RequestContext::of(&head.extensions);
+        let context = head.context();
         if profile.form == Form::Streamed {
             return Check::Pass(CheckedBody::streamed(body, limit, context.cloned()));
         }
@@ -92,7 +91,7 @@ where
             Poll::Ready(Err(refusal)) => return Check::Refuse(refusal),
             Poll::Ready(Ok(body)) => match judging::judge(&self.shared, profile, head, &body) {
                 Judged::Passed(findings) => {
-                    findings.tell(&mut head.extensions);
+                    findings.tell(head);
                     return Check::Pass(CheckedBody::judged(body));
                 }
                 Judged::Refused(refusal) => return Check::Refuse(refusal),
@@ -106,7 +105,7 @@ where
         &self,
         wait: Pin<&mut Waiting<B>>,
         cx: &mut Context<'_>,
-        head: &mut Parts,
+        head: &mut Head,
     ) -> Poll<Result<CheckedBody<B>, Refusal>> {
         wait.get_mut().poll(&self.shared, cx, head)
     }

@@ -3,8 +3,7 @@
 use std::{future::Future, num::NonZeroUsize, panic, pin::Pin, sync::Arc, thread};
 
 use bytes::Bytes;
-use http::request::Parts;
-use stockade_core::{Principal, Refusal};
+use stockade_core::{Head, Principal, Refusal};
 use tokio::{runtime::Handle, sync::Semaphore};
 
 use crate::{
@@ -43,10 +42,10 @@ pub(crate) type Verdict = Pin<Box<dyn Future<Output = Result<Findings, Refusal>>
 pub(crate) fn judge(
     shared: &Arc<Shared>,
     profile: &Arc<Profile>,
-    head: &Parts,
+    head: &Head,
     body: &Bytes,
 ) -> Judged {
-    let principal = || Principal::of(&head.extensions);
+    let principal = || head.principal();
     let memory = &shared.memory;
     let by = |effort| verdict::of_body(profile, memory, principal(), &head.headers, body, &effort);
     match by(Effort::at_once()) {

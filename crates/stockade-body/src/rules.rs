@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, request::Parts};
-use stockade_core::{Bodies, MatchedRoute};
+use http::Method;
+use stockade_core::{Bodies, Head};
 
 use crate::{BodyCheck, BodyCheckLayer, Profile, names::Names, pace::Pace};
 
@@ -136,8 +136,8 @@ impl BodyRules {
     }
 
     /// The profile for a request; `HEAD` has that of `GET`.
-    pub(crate) fn profile(&self, head: &Parts) -> &Arc<Profile> {
-        let route = match MatchedRoute::of(&head.extensions) {
+    pub(crate) fn profile(&self, head: &Head) -> &Arc<Profile> {
+        let route = match head.route() {
             Some(route) => route.as_str(),
             None => head.uri.path(),
         };

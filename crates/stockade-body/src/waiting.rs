@@ -7,9 +7,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::request::Parts;
 use http_body::Body;
-use stockade_core::{Refusal, RequestContext};
+use stockade_core::{Head, Refusal};
 
 use crate::{
     CheckedBody, Profile,
@@ -43,13 +42,13 @@ where
         &mut self,
         shared: &Arc<Shared>,
         cx: &mut Context<'_>,
-        head: &mut Parts,
+        head: &mut Head,
     ) -> Poll<Result<CheckedBody<B>, Refusal>> {
         loop {
             match &mut self.step {
                 Step::Reading(reader, patience) => {
                     let read = reader.poll_read(cx);
-                    if let Some(context) = RequestContext::of(&head.extensions) {
+                    if let Some(context) = head.context() {
                         context.set_bytes_read(reader.len() as u64);
                     }
                     let Poll::Ready(body) = read else {
@@ -59,7 +58,7 @@ where
                     let body = body?;
                     match judging::judge(shared, &self.profile, head, &body) {
                         Judged::Passed(findings) => {
-                            findings.tell(&mut head.extensions);
+                            findings.tell(head);
                             return Poll::Ready(Ok(CheckedBody::judged(body)));
                         }
                         Judged::Refused(refusal) => return Poll::Ready(Err(refusal)),
@@ -69,7 +68,7 @@ where
                 Step::Judging(body, verdict) => {
                     let findings = ready!(verdict.as_mut().poll(cx));
                     return Poll::Ready(findings.map(|findings| {
-                        findings.tell(&mut head.extensions);
+                        findings.tell(head);
                         CheckedBody::judged(mem::take(body))
                     }));
                 }

@@ -8,17 +8,16 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::request::Parts;
 use pin_project_lite::pin_project;
 
-use crate::{Check, Guard, Refusal, RefusalKind};
+use crate::{Check, Guard, Head, Refusal, RefusalKind};
 
 /// A guard that finds out who makes a request.
 ///
 /// It holds nothing, and leaves a [`Principal`](crate::Principal) in the request.
 pub trait Authenticator: Guard<Hold = ()> {
     /// Whether the request carries a credential of this authenticator's kind, valid or not.
-    fn presents(&self, head: &Parts) -> bool;
+    fn presents(&self, head: &Head) -> bool;
 
     /// Also takes credentials of another kind, such as tokens besides keys.
     ///
@@ -50,7 +49,7 @@ impl<A> Authenticator for Arc<A>
 where
     A: Authenticator,
 {
-    fn presents(&self, head: &Parts) -> bool {
+    fn presents(&self, head: &Head) -> bool {
         (**self).presents(head)
     }
 }
@@ -72,7 +71,7 @@ where
     type Hold = ();
     type Wait = EitherWait<A::Wait, B::Wait>;
 
-    fn check(&self, head: &Parts) -> Check<Self::Pass, Self::Wait> {
+    fn check(&self, head: &Head) -> Check<Self::Pass, Self::Wait> {
         let second = self.second.as_ref();
         let Some(second) = second.filter(|second| second.presents(head)) else {
             return match self.first.check(head) {
@@ -99,7 +98,7 @@ where
         }
     }
 
-    fn admit(&self, pass: Self::Pass, head: &mut Parts) {
+    fn admit(&self, pass: Self::Pass, head: &mut Head) {
         match pass {
             EitherPass::First(pass) => self.first.admit(pass, head),
             EitherPass::Second(pass) => {
@@ -115,7 +114,7 @@ where
     A: Authenticator,
     B: Authenticator,
 {
-    fn presents(&self, head: &Parts) -> bool {
+    fn presents(&self, head: &Head) -> bool {
         let second = self.second.as_ref();
         self.first.presents(head) || second.is_some_and(|second| second.presents(head))
     }

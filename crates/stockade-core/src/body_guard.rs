@@ -6,9 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::request::Parts;
-
-use crate::{Check, GuardLayer, Refusal};
+use crate::{Check, GuardLayer, Head, Refusal};
 
 /// Judges a request by its body, which it may read, replace or wrap.
 ///
@@ -24,14 +22,14 @@ pub trait BodyGuard<B>: Send + Sync + 'static {
     type Wait;
 
     /// Judges the body, as far as that is possible at once. Must not block.
-    fn check(&self, head: &mut Parts, body: B) -> Check<Self::Body, Self::Wait>;
+    fn check(&self, head: &mut Head, body: B) -> Check<Self::Body, Self::Wait>;
 
     /// Goes on with a body that had to wait.
     fn poll_check(
         &self,
         wait: Pin<&mut Self::Wait>,
         cx: &mut Context<'_>,
-        head: &mut Parts,
+        head: &mut Head,
     ) -> Poll<Result<Self::Body, Refusal>>;
 }
 

@@ -6,10 +6,9 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::request::Parts;
 use pin_project_lite::pin_project;
 
-use crate::{GuardLayer, Guards, Step, Takes, guards::Sealed};
+use crate::{GuardLayer, Guards, Head, Step, Takes, guards::Sealed};
 
 /// Guards that a request passes one after the other, in one layer; made by
 /// [`Guards::then`].
@@ -21,8 +20,7 @@ use crate::{GuardLayer, Guards, Step, Takes, guards::Sealed};
 /// use http::{Request, Response, StatusCode};
 /// use http_body_util::Full;
 /// use stockade_core::{ContextGuard, Guards, PeerAddr, RequestContext};
-/// # use http::request::Parts;
-/// # use stockade_core::{Check, Guard, Never, Refusal, RefusalKind};
+/// # use stockade_core::{Check, Guard, Head, Never, Refusal, RefusalKind};
 /// use tower::{ServiceBuilder, ServiceExt};
 ///
 /// # struct WantsTeapot;
@@ -31,15 +29,15 @@ use crate::{GuardLayer, Guards, Step, Takes, guards::Sealed};
 /// #     type Pass = ();
 /// #     type Hold = ();
 /// #     type Wait = Never<()>;
-/// #     fn check(&self, head: &Parts) -> Check<(), Never<()>> {
+/// #     fn check(&self, head: &Head) -> Check<(), Never<()>> {
 /// #         // The guard before this one has already let the request in.
-/// #         assert!(RequestContext::of(&head.extensions).is_some());
+/// #         assert!(head.context().is_some());
 /// #         match head.headers.contains_key("x-teapot") {
 /// #             true => Check::Pass(()),
 /// #             false => Check::Refuse(Refusal::new(RefusalKind::Forbidden, "no teapot")),
 /// #         }
 /// #     }
-/// #     fn admit(&self, _: (), _: &mut Parts) {}
+/// #     fn admit(&self, _: (), _: &mut Head) {}
 /// # }
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
@@ -111,7 +109,7 @@ where
     #[inline]
     fn begin(
         &self,
-        head: &mut Parts,
+        head: &mut Head,
         body: B,
         (outer, inner): &mut Self::Holds,
     ) -> Step<C::Body, Self::Wait> {
@@ -127,7 +125,7 @@ where
         &self,
         wait: Pin<&mut Self::Wait>,
         cx: &mut Context<'_>,
-        head: &mut Parts,
+        head: &mut Head,
         (outer, inner): &mut Self::Holds,
     ) -> Poll<Step<C::Body, Self::Wait>> {
         Poll::Ready(match wait.project().place.project() {

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use http::{Extensions, HeaderMap, HeaderName, StatusCode, request::Parts};
+use http::{Extensions, HeaderMap, HeaderName, StatusCode};
 
 use crate::{
-    Check, ClientIp, Guard, Hold, Never, PeerAddr, Refusal, RefusalKind, RequestContext, RequestId,
-    TrustedProxies,
+    Check, ClientIp, Guard, Head, Hold, Never, PeerAddr, Refusal, RefusalKind, RequestContext,
+    RequestId, TrustedProxies,
 };
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -86,7 +86,7 @@ impl Guard for ContextGuard {
     type Hold = RequestIdHeader;
     type Wait = Never<ClientIp>;
 
-    fn check(&self, head: &Parts) -> Check<ClientIp, Self::Wait> {
+    fn check(&self, head: &Head) -> Check<ClientIp, Self::Wait> {
         match (self.peer)(&head.extensions) {
             Some(peer) => Check::Pass(self.proxies.resolve(peer, &head.headers)),
             None => Check::Refuse(
@@ -98,9 +98,9 @@ impl Guard for ContextGuard {
         }
     }
 
-    fn admit(&self, client: ClientIp, head: &mut Parts) -> RequestIdHeader {
+    fn admit(&self, client: ClientIp, head: &mut Head) -> RequestIdHeader {
         let id = RequestId::next();
-        head.extensions.insert(RequestContext::new(id, client));
+        head.set_context(RequestContext::new(id, client));
         RequestIdHeader(id)
     }
 }

@@ -9,12 +9,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, request::Parts};
+use http::{Method, Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::{End, GuardedBody, Holds, Step, Takes, held::Held, layer::Shared};
+use crate::{End, GuardedBody, Head, Holds, Step, Takes, held::Held, layer::Shared};
 
 pin_project! {
     /// Resolves to the inner service's response, or to a guard's.
@@ -60,7 +60,7 @@ pin_project! {
     {
         #[pin]
         pub(crate) wait: G::Wait,
-        pub(crate) head: Option<Parts>,
+        pub(crate) head: Option<Head>,
         // The service that was polled ready.
         pub(crate) inner: S,
         pub(crate) shared: Arc<Shared<G>>,
@@ -99,7 +99,7 @@ where
 }
 
 /// Whether the answer's body is not sent.
-pub(crate) fn is_bodiless(head: &Parts) -> bool {
+pub(crate) fn is_bodiless(head: &Head) -> bool {
     head.method == Method::HEAD
 }
 
@@ -126,7 +126,9 @@ where
                 }
                 Step::Pass(body) => {
                     let head = this.head.take().expect(ONCE);
-                    let future = this.inner.call(Request::from_parts(head, body));
+                    let future = this
+                        .inner
+                        .call(Request::from_parts(head.into_parts(), body));
                     return Poll::Ready(State::Running { future });
                 }
                 Step::Refuse(refused) => this.shared.responder.refuse(&refused, head),

@@ -10,10 +10,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Response, request::Parts};
+use http::Response;
 use pin_project_lite::pin_project;
 
-use crate::{GuardLayer, Hold, Refusal};
+use crate::{GuardLayer, Head, Hold, Refusal};
 
 /// Judges a request by its head: passes it, refuses it, or waits first.
 ///
@@ -35,12 +35,12 @@ pub trait Guard: Send + Sync + 'static {
     type Wait: Future<Output = Result<Self::Pass, Refusal>>;
 
     /// Judges the head. Must not block; what takes time belongs into [`Check::Wait`].
-    fn check(&self, head: &Parts) -> Check<Self::Pass, Self::Wait>;
+    fn check(&self, head: &Head) -> Check<Self::Pass, Self::Wait>;
 
     /// Lets the request in: inserts extensions, strips what the handler must not see.
     ///
     /// Called right before the inner service, never for a refused request.
-    fn admit(&self, pass: Self::Pass, head: &mut Parts) -> Self::Hold;
+    fn admit(&self, pass: Self::Pass, head: &mut Head) -> Self::Hold;
 
     /// The tower layer of this guard; [`GuardLayer::with_responder`] takes a responder too.
     fn into_layer(self) -> GuardLayer<Self>
@@ -61,11 +61,11 @@ where
     type Hold = G::Hold;
     type Wait = G::Wait;
 
-    fn check(&self, head: &Parts) -> Check<G::Pass, G::Wait> {
+    fn check(&self, head: &Head) -> Check<G::Pass, G::Wait> {
         (**self).check(head)
     }
 
-    fn admit(&self, pass: G::Pass, head: &mut Parts) -> G::Hold {
+    fn admit(&self, pass: G::Pass, head: &mut Head) -> G::Hold {
         (**self).admit(pass, head)
     }
 }
@@ -80,7 +80,7 @@ where
     type Hold = Option<G::Hold>;
     type Wait = OptionWait<G::Wait>;
 
-    fn check(&self, head: &Parts) -> Check<Self::Pass, Self::Wait> {
+    fn check(&self, head: &Head) -> Check<Self::Pass, Self::Wait> {
         match self.as_ref().map(|guard| guard.check(head)) {
             None => Check::Pass(None),
             Some(Check::Pass(pass)) => Check::Pass(Some(pass)),
@@ -90,7 +90,7 @@ where
         }
     }
 
-    fn admit(&self, pass: Self::Pass, head: &mut Parts) -> Self::Hold {
+    fn admit(&self, pass: Self::Pass, head: &mut Head) -> Self::Hold {
         let guard = self.as_ref()?;
         Some(guard.admit(pass?, head))
     }

@@ -8,10 +8,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Response, request::Parts};
+use http::Response;
 use pin_project_lite::pin_project;
 
-use crate::{Bodies, BodyGuard, Chain, Check, Guard, Holds, Refusal};
+use crate::{Bodies, BodyGuard, Chain, Check, Guard, Head, Holds, Refusal};
 
 /// What a [`GuardLayer`](crate::GuardLayer) runs: a [`Guard`], a [`BodyGuard`] in
 /// [`Bodies`], or a [`Chain`] of them.
@@ -57,7 +57,7 @@ pub trait Takes<B>: Guards {
     /// What those keep that have let it in is put into their slots.
     fn begin(
         &self,
-        head: &mut Parts,
+        head: &mut Head,
         body: B,
         holds: &mut Self::Holds,
     ) -> Step<Self::Body, Self::Wait>;
@@ -67,7 +67,7 @@ pub trait Takes<B>: Guards {
         &self,
         wait: Pin<&mut Self::Wait>,
         cx: &mut Context<'_>,
-        head: &mut Parts,
+        head: &mut Head,
         holds: &mut Self::Holds,
     ) -> Poll<Step<Self::Body, Self::Wait>>;
 }
@@ -122,7 +122,7 @@ where
     #[inline]
     fn begin(
         &self,
-        head: &mut Parts,
+        head: &mut Head,
         body: B,
         hold: &mut Self::Holds,
     ) -> Step<B, GuardWait<G::Wait, B>> {
@@ -147,7 +147,7 @@ where
         &self,
         wait: Pin<&mut Self::Wait>,
         cx: &mut Context<'_>,
-        head: &mut Parts,
+        head: &mut Head,
         hold: &mut Self::Holds,
     ) -> Poll<Step<B, Self::Wait>> {
         let this = wait.project();
@@ -207,7 +207,7 @@ where
     #[inline]
     fn begin(
         &self,
-        head: &mut Parts,
+        head: &mut Head,
         body: B,
         _hold: &mut Self::Holds,
     ) -> Step<G::Body, Self::Wait> {
@@ -226,7 +226,7 @@ where
         &self,
         wait: Pin<&mut G::Wait>,
         cx: &mut Context<'_>,
-        head: &mut Parts,
+        head: &mut Head,
         _hold: &mut Self::Holds,
     ) -> Poll<Step<G::Body, G::Wait>> {
         Poll::Ready(match ready!(self.guard().poll_check(wait, cx, head)) {

@@ -25,7 +25,7 @@ where
     pub(crate) fn new() -> Self {
         Self {
             holds: Some(H::default()),
-            dropped: End::Failed,
+            dropped: End::Panicked,
             complete: false,
         }
     }
@@ -44,9 +44,9 @@ where
         self.holds.get_or_insert_default()
     }
 
-    /// Somebody else's code runs now; if that panics, the request has failed.
+    /// Somebody else's code runs now: whoever is dropped meanwhile is dropped by its panic.
     pub(crate) fn run(&mut self) {
-        self.dropped = End::Failed;
+        self.dropped = End::Panicked;
     }
 
     /// It has come back.

@@ -77,8 +77,10 @@ impl Hold for () {
 pub enum End {
     /// The whole body was handed to the server.
     Completed,
-    /// The inner service or its body returned an error, or panicked.
+    /// The inner service or its body returned an error.
     Failed,
+    /// The inner service or its body panicked.
+    Panicked,
     /// Dropped on the way: the client left, or a timeout struck.
     Dropped,
 }

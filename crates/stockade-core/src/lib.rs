@@ -21,7 +21,8 @@
 //!    request id, or its own [`Principal`].
 //!
 //! # The driver's shape, and why
-//! The first sketch was `check(&self, head, context) -> impl Future`. A future that
+//! The first sketch was `check(&self, head, context) -> impl Future`. The context is in the
+//! [`Head`], since a guard may stand where there is none. A future that
 //! borrows the head must live beside it in the driver's own future, which needs a box
 //! or `unsafe`. So [`Guard::check`] is a plain function that answers at once where it
 //! can, and otherwise returns a future that owns what it needs. What changes the
@@ -60,9 +61,9 @@
 //! use std::convert::Infallible;
 //!
 //! use bytes::Bytes;
-//! use http::{Request, Response, StatusCode, request};
+//! use http::{Request, Response, StatusCode};
 //! use http_body_util::Full;
-//! use stockade_core::{Check, Guard, GuardLayer, Never, Refusal, RefusalKind};
+//! use stockade_core::{Check, Guard, GuardLayer, Head, Never, Refusal, RefusalKind};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
 //! struct WantsTeapot;
@@ -73,7 +74,7 @@
 //!     type Hold = ();
 //!     type Wait = Never<()>;
 //!
-//!     fn check(&self, head: &request::Parts) -> Check<(), Never<()>> {
+//!     fn check(&self, head: &Head) -> Check<(), Never<()>> {
 //!         if head.headers.contains_key("x-teapot") {
 //!             Check::Pass(())
 //!         } else {
@@ -81,7 +82,7 @@
 //!         }
 //!     }
 //!
-//!     fn admit(&self, _pass: (), _head: &mut request::Parts) {}
+//!     fn admit(&self, _pass: (), _head: &mut Head) {}
 //! }
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -115,6 +116,7 @@ mod forwarded;
 mod future;
 mod guard;
 mod guards;
+mod head;
 mod held;
 mod hold;
 mod layer;
@@ -141,6 +143,7 @@ pub use demand::Demand;
 pub use future::ResponseFuture;
 pub use guard::{BoxWait, Check, Guard, Never, OptionWait};
 pub use guards::{GuardWait, Guards, Refused, Step, Takes};
+pub use head::Head;
 pub use hold::{End, Hold, Holds};
 pub use layer::GuardLayer;
 pub use prefix::{IpPrefix, IpPrefixError};

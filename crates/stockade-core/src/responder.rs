@@ -17,7 +17,7 @@ use http::{
 
 pub use dialect::Dialect;
 
-use crate::{Refusal, Refused, RequestContext, RequestId};
+use crate::{Head, Refusal, Refused, RequestContext, RequestId};
 
 /// Turns refusals into responses, in the dialect of the client.
 ///
@@ -70,9 +70,9 @@ impl Responder {
     }
 
     /// Notes the verdict in the request's context and answers the request.
-    pub(crate) fn refuse(&self, refused: &Refused, head: &Parts) -> Response<Bytes> {
+    pub(crate) fn refuse(&self, refused: &Refused, head: &Head) -> Response<Bytes> {
         let Refused { guard, refusal } = refused;
-        if let Some(context) = RequestContext::of(&head.extensions) {
+        if let Some(context) = head.context() {
             context.refuse(guard, refusal);
         }
         self.respond(refusal, head)

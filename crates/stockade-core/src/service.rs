@@ -12,7 +12,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::{
-    GuardedBody, Guards, ResponseFuture, Step, Takes,
+    GuardedBody, Guards, Head, ResponseFuture, Step, Takes,
     future::{Waiting, is_bodiless},
     guards::Names,
     held::Held,
@@ -46,13 +46,16 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (mut head, body) = request.into_parts();
+        let (head, body) = request.into_parts();
+        let mut head = Head::new(head);
         let bodiless = is_bodiless(&head);
         let mut held = Held::new();
         let guards = &self.shared.guards;
         let response = match guards.begin(&mut head, body, G::slots(held.slots())) {
             Step::Pass(body) => {
-                let future = self.inner.call(Request::from_parts(head, body));
+                let future = self
+                    .inner
+                    .call(Request::from_parts(head.into_parts(), body));
                 return ResponseFuture::running(held, future, bodiless);
             }
             Step::Wait(wait) => {

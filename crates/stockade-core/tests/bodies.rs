@@ -11,12 +11,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, request::Parts};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::Collect};
 use stockade_core::{
-    Bodies, BodyGuard, Check, ContextGuard, End, Guard, Guards, Hold, Never, PeerAddr, Refusal,
-    RefusalKind, RequestContext,
+    Bodies, BodyGuard, Check, ContextGuard, End, Guard, Guards, Head, Hold, Never, PeerAddr,
+    Refusal, RefusalKind, RequestContext,
 };
 use stockade_testkit::{Probe, Script, contract};
 use tower::{Layer, ServiceExt, service_fn};
@@ -33,7 +33,7 @@ where
     type Body = Text;
     type Wait = Collect<B>;
 
-    fn check(&self, head: &mut Parts, body: B) -> Check<Text, Collect<B>> {
+    fn check(&self, head: &mut Head, body: B) -> Check<Text, Collect<B>> {
         if head.headers.contains_key("x-known") {
             return Check::Answer(Box::new(Response::new(Bytes::from("you again"))));
         }
@@ -44,7 +44,7 @@ where
         &self,
         wait: Pin<&mut Collect<B>>,
         cx: &mut Context<'_>,
-        head: &mut Parts,
+        head: &mut Head,
     ) -> Poll<Result<Text, Refusal>> {
         let Ok(body) = ready!(wait.poll(cx));
         let text = body.to_bytes();
@@ -76,13 +76,13 @@ impl Guard for Notes {
     type Hold = Self;
     type Wait = Never<()>;
 
-    fn check(&self, head: &Parts) -> Check<(), Never<()>> {
+    fn check(&self, head: &Head) -> Check<(), Never<()>> {
         let length = head.headers.get("x-length");
         self.note(format!("checks, length {length:?}"));
         Check::Pass(())
     }
 
-    fn admit(&self, (): (), _head: &mut Parts) -> Self {
+    fn admit(&self, (): (), _head: &mut Head) -> Self {
         self.clone()
     }
 }
@@ -110,14 +110,14 @@ impl Guard for Door {
     type Hold = ();
     type Wait = Never<()>;
 
-    fn check(&self, head: &Parts) -> Check<(), Never<()>> {
+    fn check(&self, head: &Head) -> Check<(), Never<()>> {
         match head.headers.contains_key("x-refuse") {
             true => Check::Refuse(Refusal::new(RefusalKind::Forbidden, "told to refuse")),
             false => Check::Pass(()),
         }
     }
 
-    fn admit(&self, (): (), _head: &mut Parts) {}
+    fn admit(&self, (): (), _head: &mut Head) {}
 }
 
 fn request<B>(body: B) -> Request<B> {
@@ -233,7 +233,7 @@ async fn a_chain_with_a_guard_of_bodies_upholds_the_contract() {
         type Body = ();
         type Wait = bool;
 
-        fn check(&self, _head: &mut Parts, (): ()) -> Check<(), bool> {
+        fn check(&self, _head: &mut Head, (): ()) -> Check<(), bool> {
             Check::Wait(false)
         }
 
@@ -241,7 +241,7 @@ async fn a_chain_with_a_guard_of_bodies_upholds_the_contract() {
             &self,
             mut wait: Pin<&mut bool>,
             cx: &mut Context<'_>,
-            _head: &mut Parts,
+            _head: &mut Head,
         ) -> Poll<Result<(), Refusal>> {
             if std::mem::replace(&mut *wait, true) {
                 return Poll::Ready(Ok(()));

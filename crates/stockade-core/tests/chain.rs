@@ -10,11 +10,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, request::Parts};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use proptest::prelude::*;
-use stockade_core::{Check, End, Guard, GuardLayer, Guards, Hold, Refusal, RefusalKind};
+use stockade_core::{Check, End, Guard, GuardLayer, Guards, Head, Hold, Refusal, RefusalKind};
 use stockade_testkit::{Probe, Script, contract};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
@@ -50,7 +50,7 @@ impl<const AT: usize> Guard for Actor<AT> {
     type Hold = Self;
     type Wait = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>>;
 
-    fn check(&self, head: &Parts) -> Check<(), Self::Wait> {
+    fn check(&self, head: &Head) -> Check<(), Self::Wait> {
         // Whoever stands outside has already let the request in.
         let admitted = head.headers.get_all("x-admitted").iter().count();
         self.note(format_args!("checks after {admitted}"));
@@ -65,7 +65,7 @@ impl<const AT: usize> Guard for Actor<AT> {
         }
     }
 
-    fn admit(&self, (): (), head: &mut Parts) -> Self {
+    fn admit(&self, (): (), head: &mut Head) -> Self {
         self.note("admits");
         head.headers.append("x-admitted", AT.into());
         self.clone()
@@ -234,7 +234,7 @@ async fn whoever_has_let_a_request_in_hears_of_a_service_that_panics() {
     let panicked = tokio::spawn(service.oneshot(Request::new(()))).await;
     assert!(panicked.unwrap_err().is_panic());
     let events = events.lock().unwrap();
-    assert_eq!(events[events.len() - 2..], ["1 Failed", "0 Failed"]);
+    assert_eq!(events[events.len() - 2..], ["1 Panicked", "0 Panicked"]);
 }
 
 #[test]

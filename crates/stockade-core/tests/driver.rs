@@ -11,9 +11,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, request::Parts};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
-use stockade_core::{Check, End, Guard, GuardLayer, Hold, Never, Refusal, RefusalKind};
+use stockade_core::{Check, End, Guard, GuardLayer, Head, Hold, Never, Refusal, RefusalKind};
 use stockade_testkit::{Probe, Script, contract};
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -26,11 +26,11 @@ impl Guard for Open {
     type Hold = ();
     type Wait = Never<()>;
 
-    fn check(&self, _head: &Parts) -> Check<(), Never<()>> {
+    fn check(&self, _head: &Head) -> Check<(), Never<()>> {
         Check::Pass(())
     }
 
-    fn admit(&self, _pass: (), _head: &mut Parts) {}
+    fn admit(&self, _pass: (), _head: &mut Head) {}
 }
 
 /// Waits a little, holds a recorder, and refuses who says so in a header.
@@ -68,7 +68,7 @@ impl Guard for Recording {
     type Hold = Recorder;
     type Wait = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send + Sync>>;
 
-    fn check(&self, head: &Parts) -> Check<(), Self::Wait> {
+    fn check(&self, head: &Head) -> Check<(), Self::Wait> {
         let refused = head.headers.contains_key("x-refuse");
         Check::Wait(Box::pin(async move {
             tokio::task::yield_now().await;
@@ -80,7 +80,7 @@ impl Guard for Recording {
         }))
     }
 
-    fn admit(&self, _pass: (), _head: &mut Parts) -> Recorder {
+    fn admit(&self, _pass: (), _head: &mut Head) -> Recorder {
         Recorder(Arc::clone(&self.events))
     }
 }
@@ -165,7 +165,7 @@ async fn a_hold_hears_that_the_handler_panicked() {
     }));
     let handler = tokio::spawn(service.oneshot(Request::new(())));
     assert!(handler.await.unwrap_err().is_panic());
-    assert_eq!(guard.events(), ["Failed"]);
+    assert_eq!(guard.events(), ["Panicked"]);
 }
 
 #[tokio::test]

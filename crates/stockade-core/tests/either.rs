@@ -7,9 +7,11 @@ use std::{
     future::{Ready, ready},
 };
 
-use http::{Request, Response, StatusCode, request::Parts};
+use http::{Request, Response, StatusCode};
 use http_body_util::Empty;
-use stockade_core::{Authenticator, Check, EitherAuth, Guard, Principal, Refusal, RefusalKind};
+use stockade_core::{
+    Authenticator, Check, EitherAuth, Guard, Head, Principal, Refusal, RefusalKind,
+};
 use stockade_testkit::contract;
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -25,7 +27,7 @@ impl Guard for Header {
     type Hold = ();
     type Wait = Ready<Result<Principal, Refusal>>;
 
-    fn check(&self, head: &Parts) -> Check<Principal, Self::Wait> {
+    fn check(&self, head: &Head) -> Check<Principal, Self::Wait> {
         let good = head
             .headers
             .get(self.name)
@@ -41,13 +43,13 @@ impl Guard for Header {
         }
     }
 
-    fn admit(&self, principal: Principal, head: &mut Parts) {
+    fn admit(&self, principal: Principal, head: &mut Head) {
         head.extensions.insert(principal);
     }
 }
 
 impl Authenticator for Header {
-    fn presents(&self, head: &Parts) -> bool {
+    fn presents(&self, head: &Head) -> bool {
         head.headers.contains_key(self.name)
     }
 }

@@ -6,9 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use http::{header::AUTHORIZATION, request::Parts};
+use http::header::AUTHORIZATION;
 use stockade_core::{
-    Authenticator, BoxWait, Check, Clock, Guard, Principal, Refusal, SystemClock, Timestamp,
+    Authenticator, BoxWait, Check, Clock, Guard, Head, Principal, Refusal, SystemClock, Timestamp,
 };
 
 use crate::{
@@ -258,7 +258,7 @@ impl Guard for JwtAuth {
     type Hold = ();
     type Wait = TokenCheck;
 
-    fn check(&self, head: &Parts) -> Check<Admitted, TokenCheck> {
+    fn check(&self, head: &Head) -> Check<Admitted, TokenCheck> {
         let challenge = &self.shared.challenge;
         match presented(&head.headers) {
             Presented::Token(text) => {
@@ -274,16 +274,16 @@ impl Guard for JwtAuth {
         }
     }
 
-    fn admit(&self, Admitted(principal): Admitted, head: &mut Parts) {
+    fn admit(&self, Admitted(principal): Admitted, head: &mut Head) {
         head.headers.remove(AUTHORIZATION);
-        principal.authenticate(&mut head.extensions);
+        head.authenticate(principal);
     }
 }
 
 impl Authenticator for JwtAuth {
     /// Whether there is something that looks like a token (`eyJ…`, two dots), so that this
     /// guard, and not one for API keys, has to judge it. Verifies nothing.
-    fn presents(&self, head: &Parts) -> bool {
+    fn presents(&self, head: &Head) -> bool {
         match presented(&head.headers) {
             Presented::Token(text) => token::has_shape(text),
             Presented::Nothing | Presented::Malformed | Presented::Conflict => false,

@@ -6,9 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use http::{HeaderName, request::Parts};
+use http::HeaderName;
 use stockade_core::{
-    Authenticator, BoxWait, Check, ClientIp, Clock, Guard, Principal, RequestContext, SystemClock,
+    Authenticator, BoxWait, Check, ClientIp, Clock, Guard, Head, Principal, RequestContext,
+    SystemClock,
 };
 use zeroize::Zeroizing;
 
@@ -103,7 +104,7 @@ impl KeyAuth {
     }
 
     /// Looks a key up before it looks at its shape: most keys are found.
-    fn judge(&self, key: &[u8], head: &Parts, seen: Seen) -> Check<Admitted, SlowCheck> {
+    fn judge(&self, key: &[u8], head: &Head, seen: Seen) -> Check<Admitted, SlowCheck> {
         let digest = KeyDigest::of(key);
         let keys = self.keys.load();
         if let Some(entry) = keys.find_fast(&digest) {
@@ -128,7 +129,7 @@ impl KeyAuth {
         }
     }
 
-    fn conclude(&self, entry: &Entry, head: &Parts, seen: Seen) -> Check<Admitted, SlowCheck> {
+    fn conclude(&self, entry: &Entry, head: &Head, seen: Seen) -> Check<Admitted, SlowCheck> {
         match dead(entry, &*self.clock, || client(head)) {
             None => Check::Pass(Admitted {
                 principal: entry.key.let_in(),
@@ -143,7 +144,7 @@ impl KeyAuth {
         key: &str,
         digest: KeyDigest,
         shape: Shape<'_>,
-        head: &Parts,
+        head: &Head,
         seen: Seen,
     ) -> Check<Admitted, SlowCheck> {
         let attempt = Attempt {
@@ -180,7 +181,7 @@ impl Guard for KeyAuth {
     type Hold = ();
     type Wait = SlowCheck;
 
-    fn check(&self, head: &Parts) -> Check<Admitted, SlowCheck> {
+    fn check(&self, head: &Head) -> Check<Admitted, SlowCheck> {
         let (found, seen) = presented(&head.headers, &self.sources);
         match found {
             Presented::Key(key) => {
@@ -198,15 +199,15 @@ impl Guard for KeyAuth {
         }
     }
 
-    fn admit(&self, Admitted { principal, seen }: Admitted, head: &mut Parts) {
+    fn admit(&self, Admitted { principal, seen }: Admitted, head: &mut Head) {
         strip(&mut head.headers, &self.sources, seen);
-        principal.authenticate(&mut head.extensions);
+        head.authenticate(principal);
     }
 }
 
 impl Authenticator for KeyAuth {
     /// Tokens (`Bearer eyJ….….…`) are no keys, so that they can be taken besides.
-    fn presents(&self, head: &Parts) -> bool {
+    fn presents(&self, head: &Head) -> bool {
         let (found, _) = presented(&head.headers, &self.sources);
         !matches!(found, Presented::Nothing | Presented::Token)
     }
@@ -231,8 +232,8 @@ pub struct Admitted {
 /// A check that waits for slow hashes; boxed, since each of them takes milliseconds.
 type SlowCheck = BoxWait<Admitted>;
 
-fn client(head: &Parts) -> Option<ClientIp> {
-    RequestContext::of(&head.extensions).map(RequestContext::client)
+fn client(head: &Head) -> Option<ClientIp> {
+    head.context().map(RequestContext::client)
 }
 
 /// Why a key that was found is refused all the same.

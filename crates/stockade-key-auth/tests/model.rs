@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use http::{Request, header::AUTHORIZATION};
 use proptest::prelude::*;
-use stockade_core::{Check, Clock, Guard, Timestamp};
+use stockade_core::{Check, Clock, Guard, Head, Timestamp};
 use stockade_key_auth::{
     KeyAuth, KeyChange, KeyDigest, KeyHash, KeyRecord, KeyStore, MemoryKeyStore,
 };
@@ -124,10 +124,11 @@ proptest! {
                 Step::Present { key } => {
                     let owners = owners(&model, KEYS[key], clock.now());
                     let request = Request::builder().header(AUTHORIZATION, format!("Bearer {}", KEYS[key]));
-                    let (mut head, ()) = request.body(()).unwrap().into_parts();
+                    let mut head = Head::new(request.body(()).unwrap().into_parts().0);
                     let verdict = match guard.check(&head) {
                         Check::Pass(pass) => Ok(pass),
                         Check::Refuse(refusal) => Err(refusal),
+                        Check::Answer(answer) => panic!("{answer:?}"),
                         Check::Wait(wait) => runtime.block_on(wait),
                     };
                     match verdict {

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use http::{HeaderName, request::Parts};
-use stockade_core::{ClientIp, Demand, MatchedRoute, Principal};
+use stockade_core::{Head, MatchedRoute, Principal};
 
 use crate::subject::{Kind, Missing, Name, Subject};
 
@@ -127,13 +127,13 @@ impl By {
     ///
     /// # Errors
     /// When the request does not tell who the client is, but has to.
-    pub fn subject<'a>(&'a self, head: &'a Parts) -> Result<Option<Subject<'a>>, Missing> {
+    pub fn subject<'a>(&'a self, head: &'a Head) -> Result<Option<Subject<'a>>, Missing> {
         Subject::of(self, head)
     }
 
     /// The subject of a request, and the principal where that is all that this counts by.
     #[inline]
-    pub(crate) fn counted<'a>(&'a self, head: &'a Parts) -> Result<Option<Counted<'a>>, Missing> {
+    pub(crate) fn counted<'a>(&'a self, head: &'a Head) -> Result<Option<Counted<'a>>, Missing> {
         // One part is the usual case, and whatever it needs of the request is looked up once.
         let [part] = &self.parts[..] else {
             return self.counted_together(head);
@@ -157,7 +157,7 @@ impl By {
         Ok(Some(Counted { subject, principal }))
     }
 
-    fn counted_together<'a>(&'a self, head: &'a Parts) -> Result<Option<Counted<'a>>, Missing> {
+    fn counted_together<'a>(&'a self, head: &'a Head) -> Result<Option<Counted<'a>>, Missing> {
         let subject = self.subject(head)?;
         Ok(subject.map(Counted::without_principal))
     }
@@ -173,7 +173,7 @@ impl By {
     /// Shows each part of the subject, in order; `false` where this does not count it.
     pub(crate) fn visit<'a>(
         &'a self,
-        head: &'a Parts,
+        head: &'a Head,
         mut visit: impl FnMut(Name<'a>),
     ) -> Result<bool, Missing> {
         for part in &self.parts {
@@ -193,18 +193,18 @@ impl By {
 impl Part {
     /// The principal, where this part is one; the same that [`name`](Self::name) needs.
     #[inline]
-    fn principal<'a>(&self, head: &'a Parts) -> Option<&'a Principal> {
+    fn principal<'a>(&self, head: &'a Head) -> Option<&'a Principal> {
         match self {
-            Self::Principal { .. } | Self::PrincipalOnly => {
-                Principal::of(&head.extensions).filter(|principal| !principal.is_anonymous())
-            }
+            Self::Principal { .. } | Self::PrincipalOnly => head
+                .principal()
+                .filter(|principal| !principal.is_anonymous()),
             _ => None,
         }
     }
 
     fn name<'a>(
         &'a self,
-        head: &'a Parts,
+        head: &'a Head,
         principal: Option<&'a Principal>,
     ) -> Result<Option<Name<'a>>, Missing> {
         if let Some(principal) = principal {
@@ -217,11 +217,11 @@ impl Part {
             }
             Self::PrincipalOnly => return Ok(None),
             Self::Route => {
-                let route = MatchedRoute::of(&head.extensions);
+                let route = head.route();
                 text(Kind::Route, route.map(MatchedRoute::as_str))
             }
             Self::Model => {
-                let demand = Demand::of(&head.extensions);
+                let demand = head.demand();
                 let model = demand.and_then(|demand| demand.model.as_deref());
                 text(Kind::Model, model)
             }
@@ -249,13 +249,13 @@ fn text(kind: Kind, text: Option<&str>) -> Name<'_> {
 }
 
 #[inline]
-fn client(head: &Parts, v6_length: u8) -> Result<Name<'static>, Missing> {
-    let client = ClientIp::of(&head.extensions).ok_or(Missing::CLIENT)?;
+fn client(head: &Head, v6_length: u8) -> Result<Name<'static>, Missing> {
+    let client = head.client().ok_or(Missing::CLIENT)?;
     Ok(Name::Client(client.bucket(v6_length)))
 }
 
 /// All values of a header, as if they were one list.
-fn header<'a>(head: &'a Parts, name: &HeaderName) -> Name<'a> {
+fn header<'a>(head: &'a Head, name: &HeaderName) -> Name<'a> {
     let mut values = head.headers.get_all(name).iter();
     let Some(first) = values.next() else {
         return Name::None(Kind::Header);

@@ -8,8 +8,8 @@ mod wait;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::{HeaderMap, StatusCode, request::Parts};
-use stockade_core::{Check, Guard, Hold};
+use http::{HeaderMap, StatusCode};
+use stockade_core::{Check, Guard, Head, Hold};
 
 use rules::{OwnPolicy, Places, Rules};
 use stats::Counted;
@@ -151,7 +151,7 @@ where
     type Hold = Admitted<P::Permit>;
     type Wait = ConcurrencyWait<P>;
 
-    fn check(&self, head: &Parts) -> Check<Self::Pass, Self::Wait> {
+    fn check(&self, head: &Head) -> Check<Self::Pass, Self::Wait> {
         // One limit is the usual case, and its place needs no list.
         if let Some(limit) = self.rules.only() {
             return match limit.place(head) {
@@ -168,7 +168,7 @@ where
         }
     }
 
-    fn admit(&self, pass: Self::Pass, _head: &mut Parts) -> Self::Hold {
+    fn admit(&self, pass: Self::Pass, _head: &mut Head) -> Self::Hold {
         pass
     }
 }

@@ -81,7 +81,7 @@
 //!
 //! ```
 //! use http::Request;
-//! use stockade_core::{Check, Guard, PeerAddr, Principal};
+//! use stockade_core::{Check, Guard, Head, PeerAddr, Principal};
 //! use stockade_rate_limit::{By, Limit, Limits, MemoryLimitStore, RateLimit, SharedLimits};
 //!
 //! let limits = Limits::new([
@@ -99,7 +99,7 @@
 //! let request = |id: &str| {
 //!     let request = Request::get("/v1/batches").extension(PeerAddr::UnixSocket);
 //!     let principal = Principal::builder(id).build();
-//!     request.extension(principal).body(()).unwrap().into_parts().0
+//!     Head::new(request.extension(principal).body(()).unwrap().into_parts().0)
 //! };
 //! for _ in 0..10 {
 //!     assert!(matches!(guard.check(&request("k1")), Check::Pass(_)));

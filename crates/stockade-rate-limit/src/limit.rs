@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc};
 
 use http::request::Parts;
 
+use stockade_core::Head;
+
 use crate::{By, Quota};
 
 /// One limit: what it counts by, and the quotas stacked on it.
@@ -76,7 +78,7 @@ impl Limit {
 }
 
 impl Cost {
-    pub(crate) fn of(&self, head: &Parts) -> u32 {
+    pub(crate) fn of(&self, head: &Head) -> u32 {
         match self {
             Self::Same(cost) => *cost,
             Self::Closure(cost) => cost(head),

@@ -2,7 +2,9 @@
 
 use std::{error::Error, fmt};
 
-use http::{HeaderValue, request::Parts};
+use http::HeaderValue;
+
+use stockade_core::Head;
 
 use crate::{
     Bucket, Level, Limit,
@@ -105,7 +107,7 @@ impl Limits {
     /// are.
     pub(crate) fn buckets<'a>(
         &'a self,
-        head: &'a Parts,
+        head: &'a Head,
         own: Own,
         cost: Option<u32>,
         buckets: &mut Buckets<'a>,

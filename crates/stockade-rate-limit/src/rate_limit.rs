@@ -5,8 +5,8 @@ mod wait;
 
 use std::{fmt, sync::Arc};
 
-use http::{HeaderMap, HeaderValue, StatusCode, request::Parts};
-use stockade_core::{Check, Guard, Hold, QuotaOverrides, Refusal};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use stockade_core::{Check, Guard, Head, Hold, QuotaOverrides, Refusal};
 
 use crate::{
     Answer, Bucket, Decision, Level, LimitStore, Limits, MemoryLimitStore, SharedLimits,
@@ -93,7 +93,7 @@ where
     type Hold = RateLimitFields;
     type Wait = RateLimitWait<S::Wait>;
 
-    fn check(&self, head: &Parts) -> Check<RateLimitFields, Self::Wait> {
+    fn check(&self, head: &Head) -> Check<RateLimitFields, Self::Wait> {
         let limits = self.limits.load();
         let mut buckets = Buckets::new();
         let usual = match limits.buckets(head, OWN, None, &mut buckets) {
@@ -126,7 +126,7 @@ where
         }
     }
 
-    fn admit(&self, pass: RateLimitFields, _head: &mut Parts) -> RateLimitFields {
+    fn admit(&self, pass: RateLimitFields, _head: &mut Head) -> RateLimitFields {
         pass
     }
 }

@@ -3,8 +3,7 @@
 use std::num::NonZeroU32;
 
 use arrayvec::ArrayVec;
-use http::request::Parts;
-use stockade_core::QuotaOverrides;
+use stockade_core::{Head, QuotaOverrides};
 
 use crate::{
     Bucket, By, Limit, Limits, LimitsError, LimitsErrorKind, Quota, bucket::Lane, by::Counted,
@@ -101,7 +100,7 @@ impl Rule {
     #[inline]
     pub(crate) fn charge<'a>(
         &'a self,
-        head: &'a Parts,
+        head: &'a Head,
         own: Own,
         cost: Option<u32>,
         buckets: &mut Buckets<'a>,

@@ -10,8 +10,7 @@ use std::{
 };
 
 use foldhash::quality::RandomState;
-use http::request::Parts;
-use stockade_core::{ClientBucket, Refusal, RefusalKind};
+use stockade_core::{ClientBucket, Head, Refusal, RefusalKind};
 
 use crate::By;
 
@@ -27,7 +26,7 @@ pub struct Subject<'a> {
 
 #[derive(Clone, Copy)]
 enum Source<'a> {
-    Head { by: &'a By, head: &'a Parts },
+    Head { by: &'a By, head: &'a Head },
     Text(&'a str),
 }
 
@@ -52,7 +51,7 @@ pub(crate) enum Kind {
 }
 
 impl<'a> Subject<'a> {
-    pub(crate) fn of(by: &'a By, head: &'a Parts) -> Result<Option<Self>, Missing> {
+    pub(crate) fn of(by: &'a By, head: &'a Head) -> Result<Option<Self>, Missing> {
         let mut hasher = seed().build_hasher();
         let counted = by.visit(head, |name| name.hash(&mut hasher))?;
         Ok(counted.then(|| Self {
@@ -63,7 +62,7 @@ impl<'a> Subject<'a> {
 
     /// The subject whose one part has this name.
     #[inline(always)]
-    pub(crate) fn alone(by: &'a By, head: &'a Parts, name: &Name<'_>) -> Self {
+    pub(crate) fn alone(by: &'a By, head: &'a Head, name: &Name<'_>) -> Self {
         let mut hasher = seed().build_hasher();
         name.hash(&mut hasher);
         Self {

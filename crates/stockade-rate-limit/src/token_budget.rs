@@ -7,8 +7,7 @@ mod wait;
 
 use std::{fmt, sync::Arc};
 
-use http::request::Parts;
-use stockade_core::{Check, Demand, Guard, QuotaOverrides, RequestContext};
+use stockade_core::{Check, Guard, Head, QuotaOverrides};
 
 use estimate::Estimate;
 use reservation::Asked;
@@ -162,8 +161,8 @@ where
     type Hold = Reservation<S>;
     type Wait = TokenBudgetWait<S>;
 
-    fn check(&self, head: &Parts) -> Check<Self::Pass, Self::Wait> {
-        let demand = Demand::of(&head.extensions);
+    fn check(&self, head: &Head) -> Check<Self::Pass, Self::Wait> {
+        let demand = head.demand();
         let tokens = self.estimate.of(demand);
         let limits = self.limits.load();
         let mut buckets = Buckets::new();
@@ -178,7 +177,7 @@ where
         let asked = Asked {
             tokens,
             older: self.older,
-            context: RequestContext::of(&head.extensions).cloned(),
+            context: head.context().cloned(),
             store: Arc::clone(&self.store),
         };
         let answer = if buckets.is_empty() {
@@ -199,7 +198,7 @@ where
         }
     }
 
-    fn admit(&self, pass: Self::Pass, _head: &mut Parts) -> Self::Hold {
+    fn admit(&self, pass: Self::Pass, _head: &mut Head) -> Self::Hold {
         pass
     }
 }

@@ -20,7 +20,7 @@ use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use proptest::prelude::*;
-use stockade_core::{Guard, GuardLayer, PeerAddr, Principal, QuotaOverrides};
+use stockade_core::{Guard, GuardLayer, Head, PeerAddr, Principal, QuotaOverrides};
 use stockade_rate_limit::{
     By, Concurrency, ConcurrencyLimit, MemoryPermit, MemoryPermits, NoPermit, Patience,
     PermitAnswer, PermitStore, Place, StoreError, StoreErrorKind,
@@ -446,7 +446,7 @@ async fn guards_with_one_store_share_places() {
         .await
         .unwrap();
     assert_eq!(answer(&other, request_of("a")).await.status(), 429);
-    let (head, ()) = request_of("a").into_parts();
+    let head = Head::new(request_of("a").into_parts().0);
     let limit = by_key(1);
     let place = limit.place(&head).unwrap().unwrap();
     assert_eq!(store.in_use(&place), 1);

@@ -11,9 +11,9 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, request::Parts};
+use http::Request;
 use proptest::prelude::*;
-use stockade_core::{Check, Guard, PeerAddr, Timestamp};
+use stockade_core::{Check, Guard, Head, PeerAddr, Timestamp};
 use stockade_rate_limit::{
     Answer, Bucket, By, Decision, Limit, LimitStore, Limits, MemoryLimitStore, OwnedBucket, Quota,
     RateLimit, StoreErrorKind, gcra, sliding,
@@ -45,14 +45,14 @@ fn remaining(decision: &Decision) -> Vec<u32> {
 }
 
 /// The head of a request from this address, again and again.
-struct Client(Parts);
+struct Client(Head);
 
 impl Client {
     fn new() -> Self {
-        Self(Request::new(()).into_parts().0)
+        Self(Head::new(Request::new(()).into_parts().0))
     }
 
-    fn at(&mut self, number: u32) -> &Parts {
+    fn at(&mut self, number: u32) -> &Head {
         let address = IpAddr::from(number.to_be_bytes());
         self.0.extensions.insert(PeerAddr::Ip(address));
         &self.0
@@ -64,7 +64,7 @@ fn by_ip(store: &MemoryLimitStore, quota: Quota) -> RateLimit {
     RateLimit::with_store(Limits::new([limit]).unwrap(), store.clone())
 }
 
-fn passes(guard: &RateLimit, head: &Parts) -> bool {
+fn passes(guard: &RateLimit, head: &Head) -> bool {
     matches!(guard.check(head), Check::Pass(_))
 }
 

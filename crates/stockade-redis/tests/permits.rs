@@ -6,7 +6,7 @@ mod support;
 use std::{num::NonZeroU32, time::Duration};
 
 use http::Request;
-use stockade_core::{Check, Guard};
+use stockade_core::{Check, Guard, Head};
 use stockade_rate_limit::{Admitted, By, Concurrency, ConcurrencyLimit};
 use stockade_redis::{RedisPermit, RedisPermits};
 use support::{Server, begin, connect};
@@ -22,10 +22,11 @@ fn guard(store: &RedisPermits, most: u32) -> Concurrency<RedisPermits> {
 
 /// Asks for a place; `None` where there is none, and the code why.
 async fn ask(guard: &Concurrency<RedisPermits>) -> Result<Permit, String> {
-    let (head, ()) = Request::new(()).into_parts();
+    let head = Head::new(Request::new(()).into_parts().0);
     let permit = match guard.check(&head) {
         Check::Pass(permit) => Ok(permit),
         Check::Refuse(refusal) => Err(refusal),
+        Check::Answer(answer) => panic!("{answer:?}"),
         Check::Wait(wait) => wait.await,
     };
     permit.map_err(|refusal| refusal.code().to_owned())

@@ -1,10 +1,7 @@
 //! The guard: a route, its rule, and the principal.
 
-use http::{HeaderValue, Method, header::ALLOW, request::Parts};
-use stockade_core::{
-    BearerChallenge, Check, Guard, MatchedRoute, Never, Principal, Refusal, RefusalKind,
-    RequestContext,
-};
+use http::{HeaderValue, Method, header::ALLOW};
+use stockade_core::{BearerChallenge, Check, Guard, Head, Never, Refusal, RefusalKind};
 
 use crate::{
     Access, CoverageError, Roles, RouteTableError,
@@ -44,11 +41,8 @@ impl ScopeGuard {
         coverage::compare(self.table.iter(), routes.into_iter())
     }
 
-    fn judge(&self, head: &Parts) -> Result<(), Refusal> {
-        // Looked up once; where it knows no route, an extension of its own may.
-        let context = RequestContext::of(&head.extensions);
-        let route = context.and_then(RequestContext::route);
-        let methods = match route.or_else(|| head.extensions.get::<MatchedRoute>()) {
+    fn judge(&self, head: &Head) -> Result<(), Refusal> {
+        let methods = match head.route() {
             Some(route) => self.table.of_pattern(route.as_str()),
             None => {
                 let path = head.uri.path();
@@ -63,11 +57,7 @@ impl ScopeGuard {
         if let Some(Requirement::Nothing) = rule.map(|rule| &rule.requirement) {
             return Ok(());
         }
-        let principal = match context {
-            Some(context) => context.principal(),
-            None => Principal::of(&head.extensions),
-        };
-        let Some(principal) = principal else {
+        let Some(principal) = head.principal() else {
             return Err(no_authenticator());
         };
         match (rule, methods) {
@@ -91,14 +81,14 @@ impl Guard for ScopeGuard {
     type Hold = ();
     type Wait = Never<()>;
 
-    fn check(&self, head: &Parts) -> Check<(), Never<()>> {
+    fn check(&self, head: &Head) -> Check<(), Never<()>> {
         match self.judge(head) {
             Ok(()) => Check::Pass(()),
             Err(refusal) => Check::Refuse(refusal),
         }
     }
 
-    fn admit(&self, _pass: (), _head: &mut Parts) {}
+    fn admit(&self, _pass: (), _head: &mut Head) {}
 }
 
 /// The rule of this method; that of `GET` for a `HEAD` without one.

@@ -119,7 +119,7 @@
 //!
 //! ```
 //! use http::Method;
-//! use stockade_core::{Check, Guard, Principal};
+//! use stockade_core::{Check, Guard, Head, Principal};
 //! use stockade_scope::{Access, Roles, ScopeGuard};
 //!
 //! let guard = ScopeGuard::builder()
@@ -131,7 +131,7 @@
 //! let viewer = Principal::builder("v").scopes("role:viewer".parse()?).build();
 //! let head = |method: Method, path: &str| {
 //!     let request = http::Request::builder().method(method).uri(path);
-//!     request.extension(viewer.clone()).body(()).unwrap().into_parts().0
+//!     Head::new(request.extension(viewer.clone()).body(()).unwrap().into_parts().0)
 //! };
 //! assert!(matches!(guard.check(&head(Method::GET, "/v1/models")), Check::Pass(())));
 //! assert!(matches!(guard.check(&head(Method::DELETE, "/keys/a")), Check::Refuse(_)));

@@ -9,8 +9,8 @@
 //!    moved.
 //!
 //! ```
-//! use http::{Request, request};
-//! use stockade_core::{Check, Guard, GuardLayer, Never};
+//! use http::Request;
+//! use stockade_core::{Check, Guard, GuardLayer, Head, Never};
 //! use stockade_testkit::contract;
 //!
 //! struct Open;
@@ -21,11 +21,11 @@
 //!     type Hold = ();
 //!     type Wait = Never<()>;
 //!
-//!     fn check(&self, _head: &request::Parts) -> Check<(), Never<()>> {
+//!     fn check(&self, _head: &Head) -> Check<(), Never<()>> {
 //!         Check::Pass(())
 //!     }
 //!
-//!     fn admit(&self, _pass: (), _head: &mut request::Parts) {}
+//!     fn admit(&self, _pass: (), _head: &mut Head) {}
 //! }
 //!
 //! # #[tokio::main(flavor = "current_thread")]

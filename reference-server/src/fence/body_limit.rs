@@ -1,10 +1,7 @@
 //! The largest body a handler reads.
 
-use http::{
-    header::{CONTENT_LENGTH, HeaderValue},
-    request::Parts,
-};
-use stockade_core::{Check, Guard, Never, Refusal, RefusalKind};
+use http::header::{CONTENT_LENGTH, HeaderValue};
+use stockade_core::{Check, Guard, Head, Never, Refusal, RefusalKind};
 
 /// Refuses a body that announces itself as too large, before a byte of it is read, and
 /// tells the handler how much it may read of one that does not announce its length.
@@ -34,7 +31,7 @@ impl Guard for BodyLimit {
     type Hold = ();
     type Wait = Never<()>;
 
-    fn check(&self, head: &Parts) -> Check<(), Self::Wait> {
+    fn check(&self, head: &Head) -> Check<(), Self::Wait> {
         let announced = head.headers.get(CONTENT_LENGTH).and_then(length);
         if announced.is_some_and(|length| length > self.bytes()) {
             return Check::Refuse(self.refusal());
@@ -42,7 +39,7 @@ impl Guard for BodyLimit {
         Check::Pass(())
     }
 
-    fn admit(&self, (): (), head: &mut Parts) {
+    fn admit(&self, (): (), head: &mut Head) {
         head.extensions.insert(*self);
     }
 }

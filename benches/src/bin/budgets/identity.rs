@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use stockade_benches::{Keys, Plan, Subject, in_turns, request};
-use stockade_core::{Check, Guard};
+use stockade_core::{Check, Guard, Head};
 use stockade_key_auth::KeyDigest;
 
 use crate::{
@@ -18,7 +18,7 @@ const DIGEST: &str = "SHA-256 of a key";
 pub(crate) fn measure(plan: Plan, progress: impl FnMut()) -> Report {
     let keys = Keys::new(KEYS);
     let guard = keys.guard();
-    let head = request(keys.known()).into_parts().0;
+    let head = Head::new(request(keys.known()).into_parts().0);
     let verify = |_| match guard.check(black_box(&head)) {
         Check::Pass(pass) => drop(black_box(pass)),
         _ => panic!("the known key is not taken"),

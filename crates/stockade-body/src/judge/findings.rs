@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use http::Extensions;
-use stockade_core::Demand;
+use stockade_core::{Demand, Head};
 
 use crate::{ImageFacts, ValidatedImage, ValidatedImages};
 
@@ -39,15 +38,16 @@ impl Findings {
 
     /// Says so in the request's extensions: a [`Demand`] where a model is asked, and
     /// [`ValidatedImages`] where there are any.
-    pub(crate) fn tell(self, extensions: &mut Extensions) {
+    pub(crate) fn tell(self, head: &mut Head) {
         let image_tokens: u64 = self.images().map(|image| tokens_of(image.facts())).sum();
         let prompt_tokens = (self.prompt_chars + self.other_bytes).div_ceil(4) + image_tokens;
         let max_tokens = self.max_tokens.map(|most| most * self.answers);
         if self.model.is_some() || prompt_tokens > 0 {
-            Demand::new(self.model, prompt_tokens, max_tokens).tell(extensions);
+            head.tell_demand(Demand::new(self.model, prompt_tokens, max_tokens));
         }
         if !self.images.is_empty() {
-            extensions.insert(ValidatedImages::from_iter(self.images));
+            head.extensions
+                .insert(ValidatedImages::from_iter(self.images));
         }
     }
 }

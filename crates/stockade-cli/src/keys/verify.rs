@@ -3,9 +3,9 @@
 use std::{net::IpAddr, path::PathBuf};
 
 use clap::Args;
-use http::{HeaderName, Request, request::Parts};
+use http::{HeaderName, Request};
 use serde::Serialize;
-use stockade_core::{Check, ClientIp, Guard, Refusal, RequestContext, RequestId, Timestamp};
+use stockade_core::{Check, ClientIp, Guard, Head, Refusal, RequestContext, RequestId, Timestamp};
 use stockade_key_auth::{CredentialSource, KeyAuth, KeyHash, KeyRecord, Pepper};
 
 use super::{
@@ -86,22 +86,22 @@ impl VerifyArgs {
             guard = guard.pepper(pepper.clone());
         }
         Ok(match guard.check(&self.head(key)?) {
-            Check::Pass(_) => None,
+            Check::Pass(_) | Check::Answer(_) => None,
             Check::Refuse(refusal) => Some(refusal),
             Check::Wait(wait) => wait.await.err(),
         })
     }
 
-    fn head(&self, key: &str) -> Result<Parts, Failure> {
+    fn head(&self, key: &str) -> Result<Head, Failure> {
         let request = Request::builder().header(HEADER, key).body(());
         let request = request.map_err(|_| {
             Failure::usage("this is no key: it has characters that no header can hold")
         })?;
-        let (mut head, ()) = request.into_parts();
+        let mut head = Head::new(request.into_parts().0);
         if let Some(address) = self.from {
             let client = ClientIp::Ip(address.to_canonical());
             let context = RequestContext::new(RequestId::next(), client);
-            head.extensions.insert(context);
+            head.set_context(context);
         }
         Ok(head)
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use http::{Request, header::AUTHORIZATION};
 use serde::Serialize;
-use stockade_core::{Check, Guard, Refusal};
+use stockade_core::{Check, Guard, Head, Refusal};
 use stockade_jwt::{Algorithm, JwtAuth, KeySet, LiveKeys, TokenRules};
 
 use super::{decode::Decoded, key};
@@ -105,9 +105,9 @@ impl InspectArgs {
         let request = request.body(()).map_err(|_| {
             Failure::refused("this is no token: it has characters that no header can hold")
         })?;
-        let (head, ()) = request.into_parts();
+        let head = Head::new(request.into_parts().0);
         Ok(match guard.check(&head) {
-            Check::Pass(_) => None,
+            Check::Pass(_) | Check::Answer(_) => None,
             Check::Refuse(refusal) => Some(refusal),
             Check::Wait(wait) => wait.await.err(),
         })

@@ -9,7 +9,7 @@ use std::{
 
 use http::Request;
 use serde_json::Value;
-use stockade_core::{Check, Clock, Guard, Principal, SystemClock};
+use stockade_core::{Check, Clock, Guard, Head, Principal, SystemClock};
 use stockade_key_auth::{FileKeyStore, KeyAuth, Pepper};
 use tempfile::TempDir;
 
@@ -113,7 +113,7 @@ pub(crate) fn asks(
         guard = guard.pepper(pepper);
     }
     let request = Request::builder().header("authorization", format!("Bearer {key}"));
-    let (mut head, ()) = request.body(()).unwrap().into_parts();
+    let mut head = Head::new(request.body(()).unwrap().into_parts().0);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
@@ -121,6 +121,7 @@ pub(crate) fn asks(
         match guard.check(&head) {
             Check::Pass(pass) => Ok(pass),
             Check::Refuse(refusal) => Err(refusal),
+            Check::Answer(answer) => panic!("{answer:?}"),
             Check::Wait(wait) => wait.await,
         }
     });

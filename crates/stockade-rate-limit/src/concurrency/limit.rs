@@ -2,7 +2,7 @@
 
 use std::{hash::BuildHasher, num::NonZeroU32};
 
-use http::request::Parts;
+use stockade_core::Head;
 
 use crate::{By, Missing, Place, by::Counted, subject::seed};
 
@@ -67,7 +67,7 @@ impl ConcurrencyLimit {
     ///
     /// # Errors
     /// When the request does not tell who the client is, but has to.
-    pub fn place<'a>(&'a self, head: &'a Parts) -> Result<Option<Place<'a>>, Missing> {
+    pub fn place<'a>(&'a self, head: &'a Head) -> Result<Option<Place<'a>>, Missing> {
         let Some(Counted { subject, principal }) = self.by.counted(head)? else {
             return Ok(None);
         };

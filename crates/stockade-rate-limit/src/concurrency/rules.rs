@@ -2,9 +2,9 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use http::{HeaderValue, request::Parts};
+use http::HeaderValue;
 use smallvec::SmallVec;
-use stockade_core::{Refusal, RefusalKind, Violation};
+use stockade_core::{Head, Refusal, RefusalKind, Violation};
 
 use super::{ConcurrencyLimit, fields, stats::Counters};
 use crate::{
@@ -59,7 +59,7 @@ impl Rules {
     /// Adds the places that a request needs.
     pub(super) fn places<'a>(
         &'a self,
-        head: &'a Parts,
+        head: &'a Head,
         places: &mut Places<'a>,
     ) -> Result<(), Missing> {
         for limit in &self.limits {

@@ -4,8 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
-use http::{Extensions, request::Parts};
-use stockade_core::{Check, Guard, MatchedRoute, Never, PeerAddr};
+use http::Extensions;
+use stockade_core::{Check, Guard, Head, MatchedRoute, Never, PeerAddr};
 
 /// Where a server puts the peer and the matched route.
 #[derive(Clone, Copy, Debug)]
@@ -71,13 +71,13 @@ impl Guard for Adopt {
     type Hold = ();
     type Wait = Never<()>;
 
-    fn check(&self, _head: &Parts) -> Check<(), Self::Wait> {
+    fn check(&self, _head: &Head) -> Check<(), Self::Wait> {
         Check::Pass(())
     }
 
-    fn admit(&self, (): (), head: &mut Parts) {
+    fn admit(&self, (): (), head: &mut Head) {
         if let Some(route) = (self.route)(&head.extensions).map(|route| self.name(route)) {
-            route.tell(&mut head.extensions);
+            head.tell_route(route);
         }
     }
 }

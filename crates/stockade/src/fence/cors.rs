@@ -12,7 +12,7 @@ use std::{
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
-use stockade_core::{Check, Guard, Hold, Never};
+use stockade_core::{Check, Guard, Head, Hold, Never};
 use tower::Service;
 use tower_http::cors::{
     AllowCredentials, AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, ExposeHeaders,
@@ -97,7 +97,7 @@ impl Guard for CorsGuard {
     type Hold = CorsFields;
     type Wait = Never<CorsFields>;
 
-    fn check(&self, head: &Parts) -> Check<CorsFields, Self::Wait> {
+    fn check(&self, head: &Head) -> Check<CorsFields, Self::Wait> {
         let origin = head.headers.get(header::ORIGIN);
         if head.method == Method::OPTIONS {
             return Check::Answer(Box::new(ask(&self.layer, Method::OPTIONS, origin)));
@@ -111,7 +111,7 @@ impl Guard for CorsGuard {
         }))
     }
 
-    fn admit(&self, fields: CorsFields, _head: &mut Parts) -> CorsFields {
+    fn admit(&self, fields: CorsFields, _head: &mut Head) -> CorsFields {
         fields
     }
 }

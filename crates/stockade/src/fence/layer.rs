@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use http::request;
 use stockade_abuse::{AbuseGuard, PrincipalGuard};
 use stockade_audit::{AuditGuards, AuditLayer};
 use stockade_body::{BodyCheck, BodyRules, CheckedBody};
 use stockade_core::{
     Authenticator, Bodies, Chain, Check, ContextGuard, EitherAuth, Guard, GuardLayer, Guarded,
-    Guards, Refusal, RefusalKind, Responder,
+    Guards, Head, Refusal, RefusalKind, Responder,
 };
 use stockade_jwt::JwtAuth;
 use stockade_key_auth::KeyAuth;
@@ -130,18 +129,18 @@ impl Guard for Passes {
     type Hold = ();
     type Wait = <EitherAuth<KeyAuth, JwtAuth> as Guard>::Wait;
 
-    fn check(&self, head: &request::Parts) -> Check<Self::Pass, Self::Wait> {
+    fn check(&self, head: &Head) -> Check<Self::Pass, Self::Wait> {
         match &self.0 {
             Some(identity) => Arc::as_ref(identity).check(head),
             None => Check::Refuse(Refusal::new(RefusalKind::Forbidden, "banned")),
         }
     }
 
-    fn admit(&self, _pass: Self::Pass, _head: &mut request::Parts) {}
+    fn admit(&self, _pass: Self::Pass, _head: &mut Head) {}
 }
 
 impl Authenticator for Passes {
-    fn presents(&self, head: &request::Parts) -> bool {
+    fn presents(&self, head: &Head) -> bool {
         self.0
             .as_ref()
             .is_some_and(|identity| identity.presents(head))

@@ -7,10 +7,10 @@ use std::{
     time::Instant,
 };
 
-use http::{HeaderMap, StatusCode, request::Parts};
+use http::{HeaderMap, StatusCode};
 use metrics::{Counter, Histogram};
 use stockade_core::{
-    Check, End, Guard, Hold, MatchedRoute, Never, Principal, RequestContext, Verdict,
+    Check, End, Guard, Head, Hold, MatchedRoute, Never, Principal, RequestContext, Verdict,
 };
 
 /// Counts requests and how they ended. Where no recorder is installed, nothing comes of it.
@@ -95,15 +95,15 @@ impl Guard for Watch {
     type Hold = Watched;
     type Wait = Never<()>;
 
-    fn check(&self, _head: &Parts) -> Check<(), Self::Wait> {
+    fn check(&self, _head: &Head) -> Check<(), Self::Wait> {
         Check::Pass(())
     }
 
-    fn admit(&self, (): (), head: &mut Parts) -> Watched {
+    fn admit(&self, (): (), head: &mut Head) -> Watched {
         Watched {
             series: Arc::clone(&self.0),
             begun: Instant::now(),
-            context: RequestContext::of(&head.extensions).cloned(),
+            context: head.context().cloned(),
             status: None,
         }
     }

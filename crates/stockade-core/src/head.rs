@@ -1,0 +1,197 @@
+//! The head of a request, as guards see it.
+
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+    sync::OnceLock,
+};
+
+use http::request::Parts;
+
+use crate::{ClientIp, Demand, MatchedRoute, Principal, RequestContext};
+
+/// The head of a request, and what the guards before have found out of it.
+///
+/// It is the [`Parts`] of the request, and it remembers where the request's
+/// [`RequestContext`] is, which guard after guard would look for among the extensions.
+pub struct Head {
+    parts: Parts,
+    context: OnceLock<RequestContext>,
+}
+
+impl Head {
+    /// The head with these parts.
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            parts,
+            context: OnceLock::new(),
+        }
+    }
+
+    /// Its parts.
+    pub fn into_parts(self) -> Parts {
+        self.parts
+    }
+
+    /// The request's context, where there is a [`ContextGuard`](crate::ContextGuard).
+    #[inline]
+    pub fn context(&self) -> Option<&RequestContext> {
+        match self.context.get() {
+            None => self.look_for_context(),
+            found => found,
+        }
+    }
+
+    fn look_for_context(&self) -> Option<&RequestContext> {
+        let found = RequestContext::of(&self.parts.extensions)?;
+        Some(self.context.get_or_init(|| found.clone()))
+    }
+
+    /// Gives the request this context, in place of any other.
+    pub fn set_context(&mut self, context: RequestContext) {
+        self.context = OnceLock::from(context.clone());
+        self.parts.extensions.insert(context);
+    }
+
+    /// Its client; see [`ClientIp::of`].
+    pub fn client(&self) -> Option<ClientIp> {
+        match self.context() {
+            Some(context) => Some(context.client()),
+            None => ClientIp::of(&self.parts.extensions),
+        }
+    }
+
+    /// Who it was authenticated as; see [`Principal::of`].
+    pub fn principal(&self) -> Option<&Principal> {
+        match self.context() {
+            Some(context) => context.principal(),
+            None => self.parts.extensions.get(),
+        }
+    }
+
+    /// Authenticates it; see [`Principal::authenticate`].
+    pub fn authenticate(&mut self, principal: Principal) {
+        match self.context() {
+            Some(context) => {
+                context.authenticate(principal);
+            }
+            None => principal.authenticate(&mut self.parts.extensions),
+        }
+    }
+
+    /// The route that the router chose; see [`MatchedRoute::of`].
+    pub fn route(&self) -> Option<&MatchedRoute> {
+        match self.context().and_then(RequestContext::route) {
+            None => self.parts.extensions.get(),
+            route => route,
+        }
+    }
+
+    /// Says which route that is; see [`MatchedRoute::tell`].
+    pub fn tell_route(&mut self, route: MatchedRoute) {
+        match self.context() {
+            Some(context) => {
+                context.set_route(route);
+            }
+            None => route.tell(&mut self.parts.extensions),
+        }
+    }
+
+    /// What it asks of a model; see [`Demand::of`].
+    pub fn demand(&self) -> Option<&Demand> {
+        match self.context() {
+            Some(context) => context.demand(),
+            None => self.parts.extensions.get(),
+        }
+    }
+
+    /// Says what that is; see [`Demand::tell`].
+    pub fn tell_demand(&mut self, demand: Demand) {
+        match self.context() {
+            Some(context) => {
+                context.set_demand(demand);
+            }
+            None => demand.tell(&mut self.parts.extensions),
+        }
+    }
+}
+
+impl From<Parts> for Head {
+    fn from(parts: Parts) -> Self {
+        Self::new(parts)
+    }
+}
+
+impl Deref for Head {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+/// For headers and extensions of other kinds; a context that is put among the extensions
+/// by hand may go unnoticed, [`Head::set_context`] does not.
+impl DerefMut for Head {
+    fn deref_mut(&mut self) -> &mut Parts {
+        &mut self.parts
+    }
+}
+
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parts.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+    use crate::RequestId;
+
+    fn head() -> Head {
+        Head::new(Request::new(()).into_parts().0)
+    }
+
+    fn facts(head: &mut Head) {
+        head.authenticate(Principal::builder("first").build());
+        head.authenticate(Principal::builder("second").build());
+        head.tell_route(MatchedRoute::new("/first"));
+        head.tell_route(MatchedRoute::new("/second"));
+        head.tell_demand(Demand::new(None, 1, None));
+        head.tell_demand(Demand::new(None, 2, None));
+        assert_eq!(head.principal().map(Principal::id), Some("first"));
+        assert_eq!(head.route().map(MatchedRoute::as_str), Some("/first"));
+        assert_eq!(head.demand().map(|demand| demand.prompt_tokens), Some(1));
+    }
+
+    #[test]
+    fn facts_are_in_the_context_or_among_the_extensions() {
+        let mut alone = head();
+        facts(&mut alone);
+        assert_eq!(alone.client(), None);
+        assert!(Principal::of(&alone.extensions).is_some());
+
+        let mut known = head();
+        let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
+        known.extensions.insert(context.clone());
+        facts(&mut known);
+        assert_eq!(known.client(), Some(ClientIp::UnixSocket));
+        assert_eq!(context.principal().map(Principal::id), Some("first"));
+        assert!(known.extensions.get::<Principal>().is_none());
+    }
+
+    #[test]
+    fn another_context_takes_the_place_of_the_first() {
+        let mut head = head();
+        for _ in 0..2 {
+            let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
+            head.set_context(context.clone());
+            assert_eq!(head.context().map(RequestContext::id), Some(context.id()));
+            let found = RequestContext::of(&head.extensions).map(RequestContext::id);
+            assert_eq!(found, Some(context.id()));
+        }
+    }
+}
