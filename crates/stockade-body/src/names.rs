@@ -12,21 +12,24 @@ pub(crate) struct Names {
     slots: Vec<Slot>,
 }
 
+/// Where a name may be.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     word: u64,
+    /// Nobody's where no name is.
     length: u32,
-    /// [`FREE`] where no name is.
     number: u32,
 }
 
-const FREE: u32 = u32::MAX;
-
 impl Slot {
-    /// The number of its name.
-    #[inline(always)]
-    fn number(self) -> Option<u32> {
-        (self.number != FREE).then_some(self.number)
+    const FREE: Self = Self {
+        word: 0,
+        length: u32::MAX,
+        number: 0,
+    };
+
+    fn is_free(self) -> bool {
+        self.length == Self::FREE.length
     }
 }
 
@@ -43,19 +46,14 @@ impl Names {
     /// Adds a name that is not among them. Its number is how many there were.
     pub(crate) fn add(&mut self, name: &str) {
         self.names.push(name.into());
-        let free = Slot {
-            word: 0,
-            length: 0,
-            number: FREE,
-        };
-        self.slots = vec![free; (2 * self.names.len()).next_power_of_two()];
+        self.slots = vec![Slot::FREE; (2 * self.names.len()).next_power_of_two()];
         for (number, name) in (0..).zip(&self.names) {
             let word = word(name.as_bytes());
-            let mut at = self.first(word, name.len());
-            while self.slots[at].number != FREE {
-                at = self.after(at);
-            }
-            self.slots[at] = Slot {
+            let at = self.first(word, name.len());
+            let (before, from) = self.slots.split_at_mut(at);
+            let mut run = from.iter_mut().chain(before);
+            let free = run.find(|slot| slot.is_free());
+            *free.expect("half of them are free") = Slot {
                 word,
                 length: u32::try_from(name.len()).expect("as long as a person writes"),
                 number,
@@ -70,35 +68,40 @@ impl Names {
         let at = self.first(word, name.len());
         let slot = self.slots.get(at)?;
         // Up to eight bytes the word says it all.
-        if slot.word == word && slot.length as usize == name.len() && name.len() <= 8 {
-            return slot.number();
+        if slot.word == word
+            && slot.length as usize == name.len()
+            && (name.len() <= 8 || self.name(slot) == name)
+        {
+            return Some(slot.number);
         }
         self.search(word, name, at)
     }
 
     /// Searches from this slot on.
-    fn search(&self, word: u64, name: &[u8], mut at: usize) -> Option<u32> {
-        loop {
-            let slot = self.slots[at];
-            let number = slot.number()?;
-            if slot.word == word && self.names[number as usize].as_bytes() == name {
-                return Some(number);
-            }
-            at = self.after(at);
-        }
+    fn search(&self, word: u64, name: &[u8], at: usize) -> Option<u32> {
+        self.run(at)
+            .find(|slot| slot.word == word && self.name(slot) == name)
+            .map(|slot| slot.number)
+    }
+
+    fn name(&self, slot: &Slot) -> &[u8] {
+        self.names[slot.number as usize].as_bytes()
     }
 
     /// Whether a name differs from one of these in the case of ASCII letters at most.
     pub(crate) fn has_ignoring_case(&self, name: &[u8]) -> bool {
-        let mut at = self.first(word(name), name.len());
-        while let Some(number) = self.slots.get(at).and_then(|slot| slot.number()) {
-            let known = self.names[number as usize].as_bytes();
-            if known.eq_ignore_ascii_case(name) {
-                return true;
-            }
-            at = self.after(at);
-        }
-        false
+        let at = self.first(word(name), name.len());
+        let mut names = self.run(at).map(|slot| self.name(slot));
+        names.any(|known| known.eq_ignore_ascii_case(name))
+    }
+
+    /// The slots from this one on, at the end from the beginning, up to one that is free.
+    fn run(&self, mut at: usize) -> impl Iterator<Item = &Slot> {
+        std::iter::from_fn(move || {
+            let slot = self.slots.get(at).filter(|slot| !slot.is_free())?;
+            at = (at + 1) & self.slots.len().wrapping_sub(1);
+            Some(slot)
+        })
     }
 
     /// Where the search for a name begins.
@@ -110,11 +113,6 @@ impl Names {
         const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
         let mixed = ((word | FOLD) ^ length as u64).wrapping_mul(MIX);
         (mixed >> 32) as usize & self.slots.len().wrapping_sub(1)
-    }
-
-    /// Where it goes on, at the end from the beginning.
-    fn after(&self, at: usize) -> usize {
-        (at + 1) & self.slots.len().wrapping_sub(1)
     }
 }
 

@@ -71,13 +71,13 @@ pub(crate) fn of_body(
     effort: &Effort,
 ) -> Result<Findings, Halt> {
     let mut judge = Judge::new(profile, principal, memory, effort, body);
-    let verdict = match profile.form {
-        Form::Streamed | Form::Whole => Ok(()),
-        Form::Json => json::scan(body, profile.json_limits, effort, &mut judge),
-        Form::Image => image(headers, body, &mut judge),
-        Form::Multipart => form(headers, body, effort, &mut judge),
-    };
-    verdict.map(|()| judge.into_findings())
+    match profile.form {
+        Form::Streamed | Form::Whole => {}
+        Form::Json => json::scan(body, profile.json_limits, effort, &mut judge)?,
+        Form::Image => image(headers, body, &mut judge)?,
+        Form::Multipart => form(headers, body, effort, &mut judge)?,
+    }
+    Ok(judge.into_findings())
 }
 
 fn image(headers: &HeaderMap, body: &Bytes, judge: &mut Judge<'_>) -> Result<(), Halt> {

@@ -113,17 +113,6 @@ impl<F> Frame<F> {
     }
 }
 
-/// What there is up to the next member or element.
-#[derive(PartialEq)]
-enum Ahead {
-    /// Nothing.
-    Next,
-    /// The end of the innermost object or array, or a comma.
-    Rest,
-    /// Nor is there a next one: the outermost object or array has ended.
-    Nothing,
-}
-
 impl<F> Scanner<F>
 where
     F: Copy,
@@ -139,73 +128,54 @@ where
     where
         V: Visitor<Frame = F>,
     {
-        let mut ahead = self.opened(&mut tokens)?;
+        let mut is_empty = self.is_empty(&mut tokens)?;
         loop {
-            if ahead == Ahead::Rest {
-                ahead = self.rest(&mut tokens, visitor)?;
+            while !is_empty {
+                match self.inner.container {
+                    Container::Object => self.member(&mut tokens, visitor)?,
+                    Container::Array => self.element(&tokens, visitor)?,
+                }
+                values.begin(tokens.at)?;
+                if tokens.is_next(b'"')? {
+                    let text = tokens.string()?;
+                    visitor.scalar(&mut self.inner.visitor, Scalar::String(text))?;
+                    break;
+                }
+                let container = match tokens.peek()? {
+                    Some(b'{') => Container::Object,
+                    Some(b'[') => Container::Array,
+                    _ => {
+                        let scalar = tokens.other_scalar()?;
+                        visitor.scalar(&mut self.inner.visitor, scalar)?;
+                        break;
+                    }
+                };
+                self.begin(container, &tokens, visitor)?;
+                is_empty = self.is_empty(&mut tokens)?;
             }
-            if ahead == Ahead::Nothing {
-                return tokens.end();
-            }
-            match self.inner.container {
-                Container::Object => self.member(&mut tokens, visitor)?,
-                Container::Array => self.element(&tokens, visitor)?,
-            }
-            values.begin(tokens.at)?;
-            ahead = self.value(&mut tokens, visitor)?;
-        }
-    }
-
-    /// Reads a scalar, or the first byte of an object or an array.
-    #[inline(always)]
-    fn value<V>(&mut self, tokens: &mut Tokens<'_>, visitor: &mut V) -> Result<Ahead, Halt>
-    where
-        V: Visitor<Frame = F>,
-    {
-        if tokens.is_next(b'"')? {
-            let text = tokens.string()?;
-            visitor.scalar(&mut self.inner.visitor, Scalar::String(text))?;
-            return Ok(Ahead::Rest);
-        }
-        match tokens.peek()? {
-            Some(b'{') => self.begin(Container::Object, tokens, visitor),
-            Some(b'[') => self.begin(Container::Array, tokens, visitor),
-            _ => {
-                let scalar = tokens.other_scalar()?;
-                visitor.scalar(&mut self.inner.visitor, scalar)?;
-                Ok(Ahead::Rest)
-            }
-        }
-    }
-
-    /// Reads all that there is up to the next member or element.
-    #[inline(always)]
-    fn rest<V>(&mut self, tokens: &mut Tokens<'_>, visitor: &mut V) -> Result<Ahead, Halt>
-    where
-        V: Visitor<Frame = F>,
-    {
-        loop {
-            if tokens.is_next(b',')? {
+            while !tokens.is_next(b',')? {
+                if !tokens.is_next(self.inner.container.end())? {
+                    return Err(tokens.syntax("a comma or an end"));
+                }
                 tokens.at += 1;
-                return Ok(Ahead::Next);
-            }
-            if !tokens.is_next(self.inner.container.end())? {
-                return Err(tokens.syntax("a comma or an end"));
+                self.end(&tokens, visitor)?;
+                if self.has_ended {
+                    return tokens.end();
+                }
             }
             tokens.at += 1;
-            if self.end(tokens, visitor)? == Ahead::Nothing {
-                return Ok(Ahead::Nothing);
-            }
+            is_empty = false;
         }
     }
 
+    /// Begins an object or an array within the innermost one.
     #[inline(always)]
     fn begin<V>(
         &mut self,
         container: Container,
-        tokens: &mut Tokens<'_>,
+        tokens: &Tokens<'_>,
         visitor: &mut V,
-    ) -> Result<Ahead, Halt>
+    ) -> Result<(), Halt>
     where
         V: Visitor<Frame = F>,
     {
@@ -216,15 +186,14 @@ where
         let visitor = visitor.begin(container, tokens.at)?;
         self.outer.push(&self.inner);
         self.inner = Frame::new(container, &self.limits, &self.keys, visitor);
-        self.opened(tokens)
+        Ok(())
     }
 
-    /// Goes on behind the first byte of the innermost object or array.
+    /// Reads the first byte of the innermost object or array; whether its last one follows.
     #[inline(always)]
-    fn opened(&self, tokens: &mut Tokens<'_>) -> Result<Ahead, Halt> {
+    fn is_empty(&self, tokens: &mut Tokens<'_>) -> Result<bool, Halt> {
         tokens.at += 1;
-        let is_empty = tokens.is_next(self.inner.container.end())?;
-        Ok(if is_empty { Ahead::Rest } else { Ahead::Next })
+        Ok(tokens.is_next(self.inner.container.end())?)
     }
 
     /// Reads a member up to its value.
@@ -281,8 +250,9 @@ where
         visitor.element(&mut self.inner.visitor, index)
     }
 
+    /// Ends the innermost object or array, whose last byte is read.
     #[inline(always)]
-    fn end<V>(&mut self, tokens: &Tokens<'_>, visitor: &mut V) -> Result<Ahead, Halt>
+    fn end<V>(&mut self, tokens: &Tokens<'_>, visitor: &mut V) -> Result<(), Halt>
     where
         V: Visitor<Frame = F>,
     {
@@ -295,10 +265,6 @@ where
         if !self.keys.close(ended.names) {
             return Err(FaultKind::DuplicateKey.at(tokens.at).into());
         }
-        Ok(if self.has_ended {
-            Ahead::Nothing
-        } else {
-            Ahead::Rest
-        })
+        Ok(())
     }
 }
