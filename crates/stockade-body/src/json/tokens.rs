@@ -89,6 +89,10 @@ impl<'a> Tokens<'a> {
 /// Where the white space ends that begins here.
 #[inline(never)]
 fn skip_space(bytes: &[u8], mut at: usize, effort: &Effort) -> Result<usize, Spent> {
+    // Most writers put one behind a comma or a colon, if any.
+    if bytes[at] == b' ' && bytes.get(at + 1).is_some_and(|next| *next > b' ') {
+        return Ok(at + 1);
+    }
     for block in bytes[at..].chunks(NARROW) {
         let is_space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
         let length = block.iter().take_while(|byte| is_space(byte)).count();

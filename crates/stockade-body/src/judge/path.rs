@@ -17,7 +17,8 @@ pub(super) enum Segment<'a> {
 
 /// `messages[0].content[1].image_url.url`, up to the first unknown member.
 pub(super) fn display<'a>(segments: impl Iterator<Item = Segment<'a>>) -> String {
-    let mut path = String::new();
+    // As long as most, or longer.
+    let mut path = String::with_capacity(64);
     for segment in segments {
         match segment {
             Segment::None | Segment::Unknown => break,
