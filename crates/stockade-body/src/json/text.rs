@@ -168,14 +168,15 @@ fn skip_plain(rest: &[u8], effort: &Effort) -> Result<Plain, Spent> {
         effort.run_over(block.len())?;
         let end = memchr::memchr2(b'"', b'\\', block);
         let plain = &block[..end.unwrap_or(block.len())];
-        // The compiler makes vector code of what does not stop in between.
-        let bounds = |(least, most): (u8, u8), byte: &u8| (least.min(*byte), most.max(*byte));
-        let (least, most) = plain.iter().fold((u8::MAX, 0), bounds);
-        ascii &= most.is_ascii();
-        if least < 0x20 {
-            let control = plain.iter().position(|byte| *byte < 0x20);
-            length += control.expect("the least of them");
-            break;
+        // A text that is not ASCII once need not be asked again.
+        if !(ascii && is_printable(plain)) {
+            ascii = ascii && plain.is_ascii();
+            let least = plain.iter().fold(u8::MAX, |least, byte| least.min(*byte));
+            if least < b' ' {
+                let control = plain.iter().position(|byte| *byte < b' ');
+                length += control.expect("the least of them");
+                break;
+            }
         }
         length += plain.len();
         if end.is_some() {
@@ -183,6 +184,27 @@ fn skip_plain(rest: &[u8], effort: &Effort) -> Result<Plain, Spent> {
         }
     }
     Ok(Plain { length, ascii })
+}
+
+/// Whether all of these bytes are ASCII and none is a control character to JSON, which the
+/// last one of ASCII is not.
+///
+/// The compiler makes vector code of what does not stop in between, and has little to do a
+/// byte: to turn over the bit that is set in what is not ASCII puts all of that, and control
+/// characters, below the space.
+fn is_printable(bytes: &[u8]) -> bool {
+    const BIT: u8 = 0x80;
+    let lower = |lowest: u8, byte: &u8| lowest.min(byte ^ BIT);
+    // As many at a time as are in four vectors.
+    let (blocks, rest) = bytes.as_chunks::<64>();
+    let mut lanes = [u8::MAX; 64];
+    for block in blocks {
+        for (lane, byte) in lanes.iter_mut().zip(block) {
+            *lane = lower(*lane, byte);
+        }
+    }
+    let lowest = lanes.into_iter().fold(u8::MAX, u8::min);
+    rest.iter().fold(lowest, lower) >= b' ' ^ BIT
 }
 
 /// How many plain ASCII characters there are, eight at a time, and the byte that follows;
@@ -296,6 +318,27 @@ mod tests {
                     prop_assert!(length == 32 || bytes.len() - length < 8);
                 }
                 (length, byte) => prop_assert_eq!((Some(length), byte), (end, bytes[length])),
+            }
+        }
+
+        #[test]
+        fn plain_text_ends_where_bytes_say(
+            mut bytes in prop::collection::vec(b'#'..=b'[', 0..400),
+            others in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+        ) {
+            for (at, other) in others {
+                if !bytes.is_empty() {
+                    let at = at.index(bytes.len());
+                    bytes[at] = other;
+                }
+            }
+            let is_end = |byte: &u8| *byte < b' ' || b"\"\\".contains(byte);
+            let end = bytes.iter().position(is_end).unwrap_or(bytes.len());
+            let plain = skip_plain(&bytes, &Effort::unbounded()).unwrap();
+            prop_assert_eq!(plain.length, end);
+            // What is refused may be called either.
+            if bytes.get(end).is_none_or(|byte| *byte >= b' ') {
+                prop_assert_eq!(plain.ascii, bytes[..end].is_ascii());
             }
         }
 
