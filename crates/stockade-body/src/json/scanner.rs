@@ -101,12 +101,10 @@ impl<F> Frame<F> {
             container,
         }
     }
-}
 
-impl<F> Frame<F> {
-    /// Counts a member or an element that begins; whether there is room for it.
+    /// Counts a member or an element that begins; whether there was room for it.
     #[inline(always)]
-    fn begin(&mut self) -> bool {
+    fn take_room(&mut self) -> bool {
         let room = self.room.checked_sub(1);
         self.room = room.unwrap_or(0);
         room.is_some()
@@ -130,6 +128,7 @@ where
     {
         let mut is_empty = self.is_empty(&mut tokens)?;
         loop {
+            // Down, to a scalar or to what is empty.
             while !is_empty {
                 match self.inner.container {
                     Container::Object => self.member(&mut tokens, visitor)?,
@@ -153,6 +152,7 @@ where
                 self.begin(container, &tokens, visitor)?;
                 is_empty = self.is_empty(&mut tokens)?;
             }
+            // Up, to what has more.
             while !tokens.is_next(b',')? {
                 if !tokens.is_next(self.inner.container.end())? {
                     return Err(tokens.syntax("a comma or an end"));
@@ -202,7 +202,7 @@ where
     where
         V: Visitor<Frame = F>,
     {
-        if !self.inner.begin() {
+        if !self.inner.take_room() {
             return Err(FaultKind::Members(self.limits.members).at(tokens.at).into());
         }
         if !tokens.is_next(b'"')? {
@@ -244,7 +244,7 @@ where
     {
         let limit = self.limits.elements;
         let index = limit - self.inner.room;
-        if !self.inner.begin() {
+        if !self.inner.take_room() {
             return Err(FaultKind::Elements(limit).at(tokens.at).into());
         }
         visitor.element(&mut self.inner.visitor, index)
