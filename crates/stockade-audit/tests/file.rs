@@ -505,6 +505,28 @@ fn an_unread_fifo_holds_nobody_up_and_gets_whole_lines_when_it_is_read() {
     assert!(lines.len() > EVENTS, "{}", lines.len());
 }
 
+// L03
+#[test]
+fn what_a_fifo_has_no_room_for_is_written_as_fast_as_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.fifo");
+    let made = Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    let journal = journal(FileSink::open(&path).unwrap()).start().unwrap();
+    let log = AuditLog::new(journal.clone());
+    // A hundred times what a pipe holds.
+    const EVENTS: usize = 30_000;
+    let detail = "x".repeat(200);
+    (0..EVENTS).for_each(|_| event(&log, &detail));
+    assert!(log.flush(Duration::from_millis(50)).is_err());
+    assert_eq!(journal.stats().dropped, 0);
+
+    let reader = thread::spawn(move || BufReader::new(File::open(path).unwrap()).lines().count());
+    log.flush(LONG).unwrap();
+    drop((log, journal));
+    assert!(reader.join().unwrap() > EVENTS);
+}
+
 #[test]
 fn new_files_are_for_their_owner_only() {
     use std::os::unix::fs::PermissionsExt;

@@ -26,8 +26,8 @@ use crate::{Batch, Past, Rotation, Sink};
 ///   loses what was written in between, to half of a line; the numbers of the records tell.
 /// - Where a batch does not fit on the disk, what was written of it is taken back, so that
 ///   no line is torn; it is tried again until there is room.
-/// - A FIFO is opened without waiting for its reader, and a full one is no more than a
-///   sink that fails.
+/// - A FIFO is opened without waiting for its reader, and written as fast as it is read. One
+///   that has been full for a tenth of a second is no more than a sink that fails.
 /// - New files can be read by their owner only. The signed head of a chain is kept beside
 ///   the log as `<path>.head`.
 pub struct FileSink {

@@ -2,13 +2,20 @@
 
 use std::{
     fs::{File, Metadata, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
     path::Path,
+    thread,
+    time::{Duration, Instant},
 };
 
 use stockade_core::Timestamp;
 
 use super::writer::write_rest;
+
+/// How long a FIFO has no room before it counts as full. A reader that is only slower than
+/// the log is waited for, a millisecond at a time.
+const PATIENCE: Duration = Duration::from_millis(100);
+const BREATH: Duration = Duration::from_millis(1);
 
 /// The file that is open.
 pub(super) struct Open {
@@ -71,7 +78,10 @@ impl Open {
             self.file.write_all(b"\n")?;
             self.is_torn = false;
         }
-        let result = write_rest(&mut self.file, bytes, &mut self.done);
+        let result = match self.is_regular {
+            true => write_rest(&mut self.file, bytes, &mut self.done),
+            false => self.write_as_it_is_read(bytes),
+        };
         if result.is_ok() {
             self.done = 0;
         } else if self.is_regular && self.done > 0 {
@@ -81,6 +91,25 @@ impl Open {
             }
         }
         result
+    }
+
+    /// A FIFO has room for less than a batch, so how fast it is written is its reader's to
+    /// say: a wait of the length that suits a full disk would be the log's speed limit.
+    fn write_as_it_is_read(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let (mut done, mut since) = (self.done, Instant::now());
+        loop {
+            match write_rest(&mut self.file, bytes, &mut self.done) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if self.done > done {
+                        (done, since) = (self.done, Instant::now());
+                    } else if since.elapsed() >= PATIENCE {
+                        return Err(error);
+                    }
+                    thread::sleep(BREATH);
+                }
+                result => return result,
+            }
+        }
     }
 }
 
