@@ -4,11 +4,13 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod chat;
+mod ending;
 mod floods;
 mod framing;
 mod hang_up;
 mod life;
 mod limits;
+mod memory;
 mod process;
 mod records;
 mod refusals;
@@ -18,4 +20,5 @@ mod running;
 mod scripted;
 mod site;
 mod slow;
+mod unread;
 mod wire;

@@ -1,9 +1,10 @@
 //! A server in a process of its own, for what only a process has: signals and descriptors.
 
 use std::{
+    fs,
     io::{BufRead, BufReader},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
@@ -14,12 +15,13 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::site::write_files;
+use crate::site::{FIGURES, FULL, write_files};
 
 /// How long a process may take to do what it was told.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A running `stockade-server serve`, ended with its value. There is no model behind it.
+/// A running `stockade-server serve`, ended with its value. There is no model behind it,
+/// unless one was written into its folder.
 pub(crate) struct Running {
     child: Child,
     pub(crate) address: SocketAddr,
@@ -36,8 +38,14 @@ impl Running {
 
     /// Starts it after these words for the shell, such as `ulimit -n 64`.
     pub(crate) fn start_after(shell: &str, lines: &str) -> Self {
+        Self::start_in(shell, lines, |_| ())
+    }
+
+    /// Starts it once this was done to its folder.
+    pub(crate) fn start_in(shell: &str, lines: &str, prepare: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = write_files(folder.path(), lines);
+        prepare(folder.path());
         let program = env!("CARGO_BIN_EXE_stockade-server");
         let script = format!("{shell}\nexec \"$0\" serve --config \"$1\"");
         let mut child = Command::new("bash")
@@ -87,9 +95,7 @@ impl Running {
 
     /// Sends a signal.
     pub(crate) fn signal(&self, name: &str) {
-        let kill = format!("kill -{name} {}", self.child.id());
-        let sent = Command::new("bash").args(["-c", &kill]).status().unwrap();
-        assert!(sent.success());
+        signal(&self.child, name);
     }
 
     /// Writes another configuration, which nobody reads before the next SIGHUP.
@@ -103,13 +109,47 @@ impl Running {
     }
 
     pub(crate) fn get(&self, path: &str, key: &str) -> RequestBuilder {
+        self.request(Method::GET, path, key)
+    }
+
+    /// Asks for a chat with this body.
+    pub(crate) fn chat(&self, body: String) -> RequestBuilder {
+        let request = self.request(Method::POST, "/v1/chat/completions", FULL);
+        request
+            .header("content-type", "application/json")
+            .body(body)
+    }
+
+    fn request(&self, method: Method, path: &str, key: &str) -> RequestBuilder {
         let url = format!("http://{}{path}", self.address);
-        self.client.request(Method::GET, url).bearer_auth(key)
+        self.client.request(method, url).bearer_auth(key)
+    }
+
+    /// What `/metrics` says of this, if anything.
+    pub(crate) async fn figure(&self, name: &str) -> Option<f64> {
+        let figures = self.get("/metrics", FIGURES).send().await.unwrap();
+        assert_eq!(figures.status(), 200);
+        let figures = figures.text().await.unwrap();
+        let mut lines = figures.lines().filter_map(|line| line.strip_prefix(name));
+        lines.find_map(|rest| rest.strip_prefix(' ')?.parse().ok())
+    }
+
+    /// The most memory that it ever had, in bytes.
+    pub(crate) fn peak_memory(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes = peak.unwrap().trim().strip_suffix(" kB").unwrap();
+        kibibytes.parse::<usize>().unwrap() << 10
     }
 
     /// Ends it as a supervisor would, and gives its exit code.
     pub(crate) fn stop(mut self) -> Option<i32> {
         self.signal("TERM");
+        self.ended()
+    }
+
+    /// Waits for its end, and gives its exit code.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
 }
@@ -120,6 +160,13 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a signal to a process.
+pub(crate) fn signal(process: &Child, name: &str) {
+    let kill = format!("kill -{name} {}", process.id());
+    let sent = Command::new("bash").args(["-c", &kill]).status().unwrap();
+    assert!(sent.success());
 }
 
 /// Waits until this is so; a test that waits too long has failed.

@@ -12,6 +12,7 @@ use futures_util::{FutureExt, Stream, StreamExt, future::BoxFuture, stream};
 use stockade_server::backend::{
     Backend, BackendError, ChatRequest, Event, Finish, Generation, Phase, Status, Usage,
 };
+use tokio::sync::watch;
 
 /// What becomes of a chat.
 #[derive(Clone)]
@@ -26,6 +27,8 @@ pub(crate) enum Script {
     Break(BackendError),
     /// Some text, then nothing, for ever.
     Stall,
+    /// Some text, then the end, as soon as this is so.
+    Until(watch::Receiver<bool>),
     /// As many pieces as there may be tokens, each of them long.
     Talk,
 }
@@ -109,6 +112,21 @@ impl Backend for Scripted {
                     },
                 };
                 let pieces = pieces.chain(stream::iter([Ok(done)]));
+                async move { Ok(kept(pieces, alive)) }.boxed()
+            }
+            Script::Until(mut told) => {
+                let end = async move {
+                    // Who could say so is gone, and so is the test.
+                    let _ = told.wait_for(|end| *end).await;
+                    Ok(Event::Done {
+                        finish: Finish::Stop,
+                        usage: Usage {
+                            prompt_tokens: 1,
+                            completion_tokens: 1,
+                        },
+                    })
+                };
+                let pieces = text.chain(stream::once(end));
                 async move { Ok(kept(pieces, alive)) }.boxed()
             }
             Script::Stall => {

@@ -141,7 +141,12 @@ pub(crate) fn events(stream: &str) -> Vec<&str> {
 
 /// A PNG of one colour, in base64.
 pub(crate) fn png(colour: [u8; 3]) -> String {
-    let image = image::RgbImage::from_pixel(56, 56, image::Rgb(colour));
+    png_of(56, colour)
+}
+
+/// A square PNG with this side.
+pub(crate) fn png_of(side: u32, colour: [u8; 3]) -> String {
+    let image = image::RgbImage::from_pixel(side, side, image::Rgb(colour));
     let mut bytes = std::io::Cursor::new(Vec::new());
     image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
     BASE64_STANDARD.encode(bytes.into_inner())

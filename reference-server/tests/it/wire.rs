@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time,
 };
@@ -36,7 +36,7 @@ pub(crate) async fn say(address: SocketAddr, bytes: &[u8]) -> Heard {
 }
 
 /// Listens until the server ends the connection.
-pub(crate) async fn listen(stream: &mut TcpStream) -> Heard {
+pub(crate) async fn listen(stream: &mut (impl AsyncRead + Unpin)) -> Heard {
     let mut heard = Vec::new();
     let end = time::timeout(PATIENCE, read(stream, &mut heard)).await;
     Heard {
@@ -46,7 +46,7 @@ pub(crate) async fn listen(stream: &mut TcpStream) -> Heard {
 }
 
 /// Reads to the end, which is also a reset: a body was left unread.
-async fn read(stream: &mut TcpStream, heard: &mut Vec<u8>) -> io::Result<()> {
+async fn read(stream: &mut (impl AsyncRead + Unpin), heard: &mut Vec<u8>) -> io::Result<()> {
     let mut chunk = [0; 4_096];
     loop {
         match stream.read(&mut chunk).await? {

@@ -1,0 +1,189 @@
+//! The end of a server that is at work: what it has begun it ends, and nothing else.
+
+use std::{fs, path::Path, sync::Arc, time::Duration};
+
+use futures_util::{Stream, StreamExt, stream::BoxStream};
+use serde_json::{Value, json};
+use stockade_server::{Ended, Stop, tiny_model};
+use tokio::{io::AsyncWriteExt, net::TcpStream, sync::watch, task::JoinHandle, time};
+
+use crate::{
+    running::{Running, until},
+    scripted::{self, Script, Scripted},
+    site::{Site, saying},
+    wire::listen,
+};
+
+const STREAMS: usize = 50;
+const RECORDS: &str = "[audit]\nfile = \"app.log\"\non_overflow = \"fail_closed\"\n";
+const DONE: &str = "data: [DONE]\n\n";
+
+type Pieces = BoxStream<'static, reqwest::Result<String>>;
+
+/// The events of an answer, as they come.
+fn pieces(answer: reqwest::Response) -> Pieces {
+    assert_eq!(answer.status(), 200);
+    let pieces = answer.bytes_stream();
+    pieces
+        .map(|piece| piece.map(|piece| String::from_utf8_lossy(&piece).into_owned()))
+        .boxed()
+}
+
+/// Reads until there is this in it.
+async fn heard(pieces: &mut (impl Stream<Item = reqwest::Result<String>> + Unpin), what: &str) {
+    let mut text = String::new();
+    while !text.contains(what) {
+        text += &pieces.next().await.unwrap().unwrap();
+    }
+}
+
+/// What is left of an answer, and whether it broke off.
+async fn rest(mut pieces: Pieces) -> (String, bool) {
+    let mut text = String::new();
+    while let Some(piece) = pieces.next().await {
+        match piece {
+            Ok(piece) => text += &piece,
+            Err(_) => return (text, true),
+        }
+    }
+    (text, false)
+}
+
+/// The records of chats.
+fn chats(log: &Path) -> Vec<Value> {
+    let log = fs::read_to_string(log).unwrap();
+    let lines = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter(|line| line["method"] == "POST").collect()
+}
+
+// H01
+#[tokio::test]
+async fn streams_that_are_live_end_by_themselves() {
+    let (end, told) = watch::channel(false);
+    let backend = Scripted::new(Script::Until(told));
+    let running = backend.running();
+    let site = Site::with(Arc::new(backend), RECORDS).await;
+    let mut streams = Vec::new();
+    for _ in 0..STREAMS {
+        let mut stream = pieces(site.say(json!({"stream": true})).await);
+        heard(&mut stream, "\"some\"").await;
+        streams.push(stream);
+    }
+    scripted::until(&running, STREAMS).await;
+
+    site.stop.send_replace(Stop::Gently);
+    until("a closed port", || {
+        std::net::TcpStream::connect(site.address).is_err()
+    })
+    .await;
+    scripted::until(&running, STREAMS).await;
+    end.send_replace(true);
+    for stream in streams {
+        let (text, broken) = rest(stream).await;
+        assert!(!broken && text.ends_with(DONE), "{text}");
+    }
+    let log = site.file("app.log");
+    let ended = site.ended.await.unwrap();
+    let expected = Ended {
+        cut: 0,
+        at_once: false,
+    };
+    assert_eq!(ended, expected);
+    let chats = chats(&log);
+    assert_eq!(chats.len(), STREAMS);
+    assert!(chats.iter().all(|chat| chat["outcome"] == "completed"));
+}
+
+/// A server with so many chats in it. On a CPU one runs at a time, the others wait: the
+/// first one is live, and has so many tokens.
+async fn at_work(tokens: u32) -> (Running, Vec<JoinHandle<(String, bool)>>) {
+    let lines = format!(
+        "{RECORDS}[concurrency]\ntotal = 100\n[model]\nmax_queued = 64\nqueue_wait_secs = 60\n"
+    );
+    let server = Running::start_in("", &lines, |folder| {
+        tiny_model::write(&folder.join("model"), 1).unwrap();
+    });
+    server.says("the model is ready");
+    let ask = |tokens: u32| {
+        let fields = json!({"stream": true, "max_tokens": tokens});
+        server.chat(saying(json!("hello"), fields).to_string())
+    };
+    let mut first = pieces(ask(tokens).send().await.unwrap());
+    heard(&mut first, "\"content\"").await;
+    let mut answers = vec![tokio::spawn(rest(first))];
+    for _ in 1..STREAMS {
+        let answer = ask(2).send();
+        answers.push(tokio::spawn(async {
+            match answer.await {
+                Ok(answer) => rest(pieces(answer)).await,
+                Err(_) => (String::new(), true),
+            }
+        }));
+    }
+    // And the one that asks.
+    let all = Some((STREAMS + 1) as f64);
+    for _ in 0..1_000 {
+        if server.figure("stockade_requests_in_flight").await == all {
+            return (server, answers);
+        }
+        time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("there are never so many");
+}
+
+// H01
+#[tokio::test]
+async fn a_sigterm_takes_no_new_work_and_lets_all_that_was_taken_end() {
+    let (mut server, answers) = at_work(200).await;
+    let mut idle = TcpStream::connect(server.address).await.unwrap();
+    let ask = b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n";
+    idle.write_all(ask).await.unwrap();
+    idle.readable().await.unwrap();
+
+    server.signal("TERM");
+    let stopping = server.says("stopping");
+    assert!(stopping["connections"].as_u64().unwrap() > STREAMS as u64);
+    assert!(answers.iter().all(|answer| !answer.is_finished()));
+    assert!(TcpStream::connect(server.address).await.is_err());
+    let _ = idle.write_all(ask).await;
+    let heard = listen(&mut idle).await;
+    assert_eq!(heard.statuses(), [200], "{}", heard.text);
+
+    for answer in answers {
+        let (text, broken) = answer.await.unwrap();
+        assert!(!broken && text.ends_with(DONE), "{text}");
+    }
+    assert_eq!(server.says("stopped")["cut"], 0);
+    assert_eq!(server.ended(), Some(0));
+    let chats = chats(&server.file("app.log"));
+    assert_eq!(chats.len(), STREAMS);
+    for chat in chats {
+        assert_eq!(chat["outcome"], "completed", "{chat}");
+        assert!(chat["completion_tokens"].as_u64() > Some(0), "{chat}");
+    }
+}
+
+// H01
+#[tokio::test]
+async fn a_second_sigterm_cuts_off_what_runs_and_loses_no_record() {
+    let (mut server, answers) = at_work(8_000).await;
+    server.signal("TERM");
+    server.says("stopping");
+    assert!(answers.iter().all(|answer| !answer.is_finished()));
+    server.signal("TERM");
+    assert_eq!(server.says("stopped")["cut"], STREAMS as u64);
+    assert_eq!(server.ended(), Some(0));
+    for answer in answers {
+        let (text, broken) = answer.await.unwrap();
+        assert!(broken && !text.contains(DONE), "{text}");
+    }
+    let chats = chats(&server.file("app.log"));
+    assert_eq!(chats.len(), STREAMS);
+    let (live, waiting): (Vec<_>, Vec<_>) = chats.iter().partition(|chat| chat["status"] == 200);
+    assert_eq!((live.len(), waiting.len()), (1, STREAMS - 1));
+    assert!(live[0]["completion_tokens"].as_u64() > Some(0), "{live:?}");
+    assert!(waiting.iter().all(|chat| chat["status"].is_null()));
+    assert!(chats.iter().all(|chat| chat["outcome"] != "completed"));
+}

@@ -1,0 +1,175 @@
+//! Bodies that are many, or much, and the memory of the process that gets them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use reqwest::RequestBuilder;
+use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt, net::TcpStream, sync::Barrier, task::JoinSet};
+
+use crate::{
+    running::Running,
+    site::{FULL, READER, png_of, saying},
+    wire::{Heard, listen},
+};
+
+const MEBIBYTE: usize = 1 << 20;
+/// What a process may take besides bodies, for whatever else it does meanwhile.
+const BESIDES: usize = 16 * MEBIBYTE;
+
+/// A list of so many of this.
+fn list(of: &str, count: usize) -> String {
+    let mut list = format!("{of},").repeat(count);
+    list.pop();
+    format!("[{list}]")
+}
+
+async fn code(request: RequestBuilder) -> (u16, String) {
+    let answer = request.send().await.unwrap();
+    let status = answer.status().as_u16();
+    let body: Value = answer.json().await.unwrap();
+    (status, body["error"]["code"].as_str().unwrap().to_owned())
+}
+
+/// There is no model, so a chat that is not refused before gets as far as that.
+async fn takes_a_small_chat(server: &Running) {
+    let small = saying(json!("hello"), json!({})).to_string();
+    assert_eq!(
+        code(server.chat(small)).await,
+        (503, "MODEL_FAILED".to_owned())
+    );
+}
+
+// B10
+#[tokio::test]
+async fn what_there_is_too_much_of_is_refused_and_takes_no_memory_but_for_its_bytes() {
+    let server = Running::start("[server]\nmax_body_mb = 64\n[body]\nmax_mb = 64\n");
+    server.says("not available");
+    takes_a_small_chat(&server).await;
+
+    let messages = |messages: &str| format!(r#"{{"model":"tiny","messages":{messages}}}"#);
+    let parts = |parts: &str| messages(&format!(r#"[{{"role":"user","content":{parts}}}]"#));
+    let message = r#"{"role":"user","content":"a"}"#;
+    let text = r#"{"type":"text","text":"a"}"#;
+    let url = format!("data:image/png;base64,{}", png_of(1, [0; 3]));
+    let pixel = json!({"type": "image_url", "image_url": {"url": url}}).to_string();
+    let before = server.peak_memory();
+    let mut largest = 0;
+    for (what, body, expected) in [
+        (
+            "messages",
+            messages(&list(message, 1_000_000)),
+            "TOO_MANY_ITEMS",
+        ),
+        (
+            "empty lists",
+            messages(&list("[]", 10_000_000)),
+            "TOO_MANY_ITEMS",
+        ),
+        ("parts", parts(&list(text, 100_000)), "TOO_MANY_ITEMS"),
+        ("images", parts(&list(&pixel, 10_000)), "TOO_MANY_IMAGES"),
+    ] {
+        largest = largest.max(body.len());
+        let refused = code(server.chat(body)).await;
+        assert_eq!(refused, (400, expected.to_owned()), "{what}");
+    }
+    let grown = server.peak_memory() - before;
+    assert!(grown <= largest + BESIDES, "{grown} bytes more");
+    takes_a_small_chat(&server).await;
+}
+
+/// Sends a request but for its last byte; sends that when all have come so far, and have
+/// been looked at.
+async fn all_but_one(stream: TcpStream, request: &str, stage: &Barrier) -> Heard {
+    let (mut incoming, mut outgoing) = stream.into_split();
+    let sending = async {
+        let (last, most) = request.as_bytes().split_last().unwrap();
+        // Who is refused is not heard to the end.
+        let _ = outgoing.write_all(most).await;
+        stage.wait().await;
+        stage.wait().await;
+        let _ = outgoing.write_all(&[*last]).await;
+    };
+    tokio::join!(sending, listen(&mut incoming)).1
+}
+
+/// The status and the code of the only answer.
+fn fate(heard: &Heard) -> (u16, String) {
+    let status = match heard.statuses()[..] {
+        [status] => status,
+        _ => 0,
+    };
+    let mut code = heard.text.split("\"code\":\"").skip(1);
+    let code = code.next().and_then(|rest| rest.split('"').next());
+    (status, code.unwrap_or(&heard.text).to_owned())
+}
+
+// B10
+#[tokio::test]
+async fn bodies_at_the_same_time_share_a_bounded_memory() {
+    const CLIENTS: usize = 200;
+    const BODY: usize = 4;
+    const ALL: usize = 32;
+    /// What is read ahead of each.
+    const AHEAD: usize = 64 << 10;
+
+    // glibc keeps what was freed, the more of it the larger the pieces were; here it is to
+    // be seen what the server holds.
+    let server = Running::start_after(
+        "export MALLOC_MMAP_THRESHOLD_=131072",
+        &format!(
+            "[server]\nmax_body_mb = {BODY}\n[body]\nmax_mb = {BODY}\n\
+             max_memory_mb = {ALL}\nprompt_chars = 100000000\n"
+        ),
+    );
+    server.says("not available");
+    takes_a_small_chat(&server).await;
+
+    let chat = saying(json!("hello"), json!({})).to_string();
+    let room = BODY * MEBIBYTE - chat.len();
+    let spaces = " ".repeat(room) + &chat;
+    let prompt = chat.replace("hello", &format!("hello{}", "o".repeat(room)));
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {FULL}\r\n\
+         content-type: application/json\r\nconnection: close\r\n"
+    );
+    let before = server.peak_memory();
+    for body in [spaces, prompt] {
+        let length = body.len();
+        assert_eq!(length, BODY * MEBIBYTE);
+        let announced = format!("{head}content-length: {length}\r\n\r\n{body}");
+        let chunked =
+            format!("{head}transfer-encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n0\r\n\r\n");
+        for request in [announced, chunked] {
+            let request: Arc<str> = request.into();
+            let stage = Arc::new(Barrier::new(CLIENTS + 1));
+            let mut clients = JoinSet::new();
+            for _ in 0..CLIENTS {
+                let (request, stage) = (Arc::clone(&request), Arc::clone(&stage));
+                let stream = TcpStream::connect(server.address).await.unwrap();
+                clients.spawn(async move { all_but_one(stream, &request, &stage).await });
+            }
+            stage.wait().await;
+            // The memory is taken; who needs none of it is served.
+            let models = server.get("/v1/models", READER).send().await.unwrap();
+            assert_eq!(models.status(), 200);
+            stage.wait().await;
+
+            let mut fates = BTreeMap::<_, usize>::new();
+            for heard in clients.join_all().await {
+                assert!(heard.closed);
+                *fates.entry(fate(&heard)).or_default() += 1;
+            }
+            // Who comes when others have gone may find room, so there may be more of the
+            // former than fit at the same time.
+            let [taken, refused] = ["MODEL_FAILED", "UNAVAILABLE"]
+                .map(|code| fates.remove(&(503, code.to_owned())).unwrap_or(0));
+            assert!(taken > 0 && refused > 0, "{taken} and {refused}");
+            assert_eq!(fates, BTreeMap::new());
+            takes_a_small_chat(&server).await;
+        }
+    }
+    // A prompt is held twice, as bytes and as a text.
+    let most = 2 * ALL * MEBIBYTE + CLIENTS * AHEAD + BESIDES;
+    let grown = server.peak_memory() - before;
+    assert!(grown <= most, "{grown} bytes more");
+}
