@@ -10,6 +10,7 @@ mod framing;
 mod hang_up;
 mod life;
 mod limits;
+mod lost_logs;
 mod memory;
 mod process;
 mod records;
