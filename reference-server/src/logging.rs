@@ -15,7 +15,7 @@ pub(crate) fn init(config: &LogConfig) {
         LogLevel::Error => "error",
         LogLevel::Warn => "warn",
         // The libraries beneath are talkative.
-        LogLevel::Info => "warn,stockade_server=info",
+        LogLevel::Info => "warn,stockade=info",
         LogLevel::Debug => "info,stockade_server=debug",
     });
     let lines = fmt()

@@ -3,7 +3,6 @@
 use std::{
     fmt,
     ops::{Deref, DerefMut},
-    sync::OnceLock,
 };
 
 use http::request::Parts;
@@ -16,19 +15,21 @@ use crate::{ClientIp, Demand, MatchedRoute, Principal, RequestContext};
 /// [`RequestContext`] is, which guard after guard would look for among the extensions.
 pub struct Head {
     parts: Parts,
-    context: OnceLock<RequestContext>,
+    context: Option<RequestContext>,
 }
 
 impl Head {
     /// The head with these parts.
+    #[inline]
     pub fn new(parts: Parts) -> Self {
         Self {
+            context: RequestContext::of(&parts.extensions).cloned(),
             parts,
-            context: OnceLock::new(),
         }
     }
 
     /// Its parts.
+    #[inline]
     pub fn into_parts(self) -> Parts {
         self.parts
     }
@@ -36,24 +37,17 @@ impl Head {
     /// The request's context, where there is a [`ContextGuard`](crate::ContextGuard).
     #[inline]
     pub fn context(&self) -> Option<&RequestContext> {
-        match self.context.get() {
-            None => self.look_for_context(),
-            found => found,
-        }
-    }
-
-    fn look_for_context(&self) -> Option<&RequestContext> {
-        let found = RequestContext::of(&self.parts.extensions)?;
-        Some(self.context.get_or_init(|| found.clone()))
+        self.context.as_ref()
     }
 
     /// Gives the request this context, in place of any other.
     pub fn set_context(&mut self, context: RequestContext) {
-        self.context = OnceLock::from(context.clone());
-        self.parts.extensions.insert(context);
+        self.parts.extensions.insert(context.clone());
+        self.context = Some(context);
     }
 
     /// Its client; see [`ClientIp::of`].
+    #[inline]
     pub fn client(&self) -> Option<ClientIp> {
         match self.context() {
             Some(context) => Some(context.client()),
@@ -62,6 +56,7 @@ impl Head {
     }
 
     /// Who it was authenticated as; see [`Principal::of`].
+    #[inline]
     pub fn principal(&self) -> Option<&Principal> {
         match self.context() {
             Some(context) => context.principal(),
@@ -80,6 +75,7 @@ impl Head {
     }
 
     /// The route that the router chose; see [`MatchedRoute::of`].
+    #[inline]
     pub fn route(&self) -> Option<&MatchedRoute> {
         match self.context().and_then(RequestContext::route) {
             None => self.parts.extensions.get(),
@@ -98,6 +94,7 @@ impl Head {
     }
 
     /// What it asks of a model; see [`Demand::of`].
+    #[inline]
     pub fn demand(&self) -> Option<&Demand> {
         match self.context() {
             Some(context) => context.demand(),
@@ -125,14 +122,16 @@ impl From<Parts> for Head {
 impl Deref for Head {
     type Target = Parts;
 
+    #[inline]
     fn deref(&self) -> &Parts {
         &self.parts
     }
 }
 
-/// For headers and extensions of other kinds; a context that is put among the extensions
-/// by hand may go unnoticed, [`Head::set_context`] does not.
+/// For headers and extensions of other kinds. A context that is put among the extensions by
+/// hand goes unnoticed; [`Head::set_context`] does not.
 impl DerefMut for Head {
+    #[inline]
     fn deref_mut(&mut self) -> &mut Parts {
         &mut self.parts
     }
@@ -174,9 +173,10 @@ mod tests {
         assert_eq!(alone.client(), None);
         assert!(Principal::of(&alone.extensions).is_some());
 
-        let mut known = head();
+        let mut known = Request::new(());
         let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
-        known.extensions.insert(context.clone());
+        known.extensions_mut().insert(context.clone());
+        let mut known = Head::new(known.into_parts().0);
         facts(&mut known);
         assert_eq!(known.client(), Some(ClientIp::UnixSocket));
         assert_eq!(context.principal().map(Principal::id), Some("first"));

@@ -5,7 +5,7 @@ mod places;
 
 use std::{future::Future, num::NonZeroU32, sync::Arc, time::Duration};
 
-use places::{Key, Wanted};
+use places::Wanted;
 
 use crate::{StoreError, Subject};
 
@@ -95,7 +95,7 @@ impl<'a> Place<'a> {
 
     fn wanted(&self) -> Wanted {
         Wanted {
-            key: Key::from(self.limit_digest) << 64 | Key::from(self.subject.digest()),
+            key: [self.limit_digest, self.subject.digest()],
             max: self.max.get(),
         }
     }

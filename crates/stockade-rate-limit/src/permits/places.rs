@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap, hash_map};
 
 use foldhash::fast::RandomState;
 
-/// A digest of a limit's name and its subject.
-pub(super) type Key = u128;
+/// A digest of a limit's name, and one of its subject. Two numbers and not one of twice the
+/// size: that would make whatever holds it twice as aligned, which many allocators mind.
+pub(super) type Key = [u64; 2];
 
 /// A place that is asked for: one of `max` for this subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,10 +2,14 @@ use proptest::{collection::vec, prelude::*, sample::Index};
 
 use super::*;
 
+fn key_of(number: u8) -> Key {
+    [0, number.into()]
+}
+
 /// Subject `n` has `n + 1` places.
 fn wanted(keys: &[u8]) -> Box<[Wanted]> {
     let place = |&key: &u8| Wanted {
-        key: key.into(),
+        key: key_of(key),
         max: u32::from(key) + 1,
     };
     keys.iter().map(place).collect()
@@ -17,7 +21,11 @@ fn takes_all_places_or_none() {
     places.take(&wanted(&[2, 0])).unwrap();
     assert_eq!(places.take(&wanted(&[2, 1, 0])), Err(2));
     assert_eq!(
-        (places.in_use(2), places.in_use(1), places.in_use(0)),
+        (
+            places.in_use(key_of(2)),
+            places.in_use(key_of(1)),
+            places.in_use(key_of(0))
+        ),
         (1, 0, 1)
     );
     assert_eq!(places.subjects(), 2);
