@@ -11,12 +11,11 @@ use http::{HeaderMap, StatusCode, uri::PathAndQuery};
 use pin_project_lite::pin_project;
 use stockade_core::{
     Authenticator, Check, ClientIp, End, Guard, Head, Hold, Refusal, RefusalKind, RequestContext,
-    Verdict,
+    Verdict, grpc_status,
 };
 
 use crate::{
-    Ban, Detector, PrincipalGuard, Signal, credentials::NoCredentials, grpc::grpc_status, refusal,
-    signal::Outcome,
+    Ban, Detector, PrincipalGuard, Signal, credentials::NoCredentials, refusal, signal::Outcome,
 };
 
 /// Refuses banned clients, and counts the offences of all others.

@@ -112,7 +112,6 @@ mod credentials;
 mod deny_list;
 mod detector;
 mod event;
-mod grpc;
 mod guard;
 mod history;
 mod offender;

@@ -3,14 +3,12 @@
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, uri::PathAndQuery};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, uri::PathAndQuery};
 use stockade_core::{
-    ClientIp, End, Head, Hold, MatchedRoute, RequestContext, RequestId, Timestamp,
+    ClientIp, End, Head, Hold, MatchedRoute, RequestContext, RequestId, Timestamp, grpc_status,
 };
 
 use crate::{AuditLog, count::Own, record};
-
-static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// What all requests of a recorder share.
 #[derive(Debug)]
@@ -148,8 +146,8 @@ impl Hold for Exchange {
 
     /// gRPC says its status in the trailers, or in the head where there is nothing else.
     fn trailers(&mut self, trailers: &HeaderMap) {
-        if let Some(status) = trailers.get(&GRPC_STATUS) {
-            self.grpc_status = status.to_str().ok().and_then(|status| status.parse().ok());
+        if let Some(status) = grpc_status(trailers) {
+            self.grpc_status = Some(status);
         }
     }
 

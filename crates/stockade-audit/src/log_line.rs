@@ -65,6 +65,8 @@ pub struct LogLine {
     pub reason: Option<String>,
     /// The model's name.
     pub model: Option<String>,
+    /// The keyed digest of the prompt.
+    pub prompt_digest: Option<String>,
     /// Tokens that went in.
     pub prompt_tokens: Option<u64>,
     /// Tokens that came out.

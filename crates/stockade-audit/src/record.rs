@@ -131,8 +131,12 @@ fn place(line: &mut Line, exchange: &Exchange) {
 }
 
 fn model(line: &mut Line, context: &RequestContext) {
-    if let Some(model) = context.demand().and_then(|demand| demand.model.as_deref()) {
+    let demand = context.demand();
+    if let Some(model) = demand.and_then(|demand| demand.model.as_deref()) {
         line.known(field!("model"), model, NAME);
+    }
+    if let Some(digest) = demand.and_then(|demand| demand.prompt_digest) {
+        line.shown(field!("prompt_digest"), digest);
     }
     if let Some(usage) = context.usage() {
         line.number(field!("prompt_tokens"), usage.prompt_tokens);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use stockade_core::{Principal, Refusal};
 
 use crate::{
-    ImageFormat, Profile,
+    ImageFormat, Profile, PromptKey,
     effort::Effort,
     halt::Halt,
     json::{Container, Key, Known, Number, Scalar, Text, Visitor},
@@ -25,6 +25,7 @@ pub(crate) struct Judge<'a> {
     profile: &'a Profile,
     principal: Option<&'a Principal>,
     memory: &'a Memory,
+    prompt_key: Option<&'a PromptKey>,
     effort: &'a Effort,
     body: &'a Bytes,
     /// Where the value is that begins next.
@@ -76,6 +77,7 @@ impl<'a> Judge<'a> {
         profile: &'a Profile,
         principal: Option<&'a Principal>,
         memory: &'a Memory,
+        prompt_key: Option<&'a PromptKey>,
         effort: &'a Effort,
         body: &'a Bytes,
     ) -> Self {
@@ -83,6 +85,7 @@ impl<'a> Judge<'a> {
             profile,
             principal,
             memory,
+            prompt_key,
             effort,
             body,
             next: Spot {
@@ -235,7 +238,7 @@ impl<'a> Visitor for Judge<'a> {
         match (self.next.node, scalar) {
             (Some(node), Scalar::String(text)) => self.string(node, frame, text),
             (Some(node), scalar) => Ok(self.other_scalar(node, scalar)?),
-            (None, Scalar::String(text)) if self.next.texts => Ok(self.count(text.chars())?),
+            (None, Scalar::String(text)) if self.next.texts => self.prompt(text, text.chars()),
             (None, _) => Ok(()),
         }
     }

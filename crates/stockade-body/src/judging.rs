@@ -46,8 +46,9 @@ pub(crate) fn judge(
     body: &Bytes,
 ) -> Judged {
     let principal = || head.principal();
-    let memory = &shared.memory;
-    let by = |effort| verdict::of_body(profile, memory, principal(), &head.headers, body, &effort);
+    let (memory, key) = (&shared.memory, shared.rules.prompt_key());
+    let headers = &head.headers;
+    let by = |effort| verdict::of_body(profile, memory, key, principal(), headers, body, &effort);
     match by(Effort::at_once()) {
         Ok(findings) => Judged::Passed(findings),
         Err(Halt::Refused(refusal)) => Judged::Refused(refusal),
@@ -106,6 +107,7 @@ impl Work {
         verdict::of_body(
             &self.profile,
             &self.shared.memory,
+            self.shared.rules.prompt_key(),
             self.principal.as_ref(),
             &self.headers,
             &self.body,

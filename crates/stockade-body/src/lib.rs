@@ -183,6 +183,7 @@ mod names;
 mod pace;
 mod patience;
 mod profile;
+mod prompt;
 mod reader;
 mod refusal;
 mod rules;
@@ -199,5 +200,6 @@ pub use image::{
 pub use image::{DecodeLimits, DecodedImage, ImageDecoder};
 pub use json::JsonLimits;
 pub use profile::{Profile, Rule};
+pub use prompt::{PromptKey, PromptKeyError};
 pub use rules::BodyRules;
 pub use waiting::Waiting;

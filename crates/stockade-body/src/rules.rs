@@ -9,7 +9,7 @@ use std::{
 use http::Method;
 use stockade_core::{Bodies, Head};
 
-use crate::{BodyCheck, BodyCheckLayer, Profile, names::Names, pace::Pace};
+use crate::{BodyCheck, BodyCheckLayer, Profile, PromptKey, names::Names, pace::Pace};
 
 /// Which body each route takes, and how bodies may come in.
 ///
@@ -37,6 +37,7 @@ pub struct BodyRules {
     pace: Pace,
     total_memory: usize,
     places: Option<NonZeroUsize>,
+    prompt_key: Option<PromptKey>,
 }
 
 /// The methods of one pattern; there are few, so they are searched in a row.
@@ -63,6 +64,7 @@ impl BodyRules {
             },
             total_memory: 512 << 20,
             places: None,
+            prompt_key: None,
         }
     }
 
@@ -123,6 +125,16 @@ impl BodyRules {
         self
     }
 
+    /// Digests each prompt under this key, so that records can tell equal prompts from others
+    /// without holding any: [`Demand::prompt_digest`](stockade_core::Demand::prompt_digest).
+    ///
+    /// The digest is of the texts that [`Profile::prompt_chars`] counts, each without its
+    /// escapes, in their order. Images are no part of it, and neither are roles.
+    pub fn digest_prompts(mut self, key: PromptKey) -> Self {
+        self.prompt_key = Some(key);
+        self
+    }
+
     /// The guard that checks bodies by these rules, for a
     /// [`Chain`](stockade_core::Chain) or a
     /// [`GuardLayer::with_responder`](stockade_core::GuardLayer::with_responder).
@@ -163,6 +175,10 @@ impl BodyRules {
 
     pub(crate) fn memory(&self) -> usize {
         self.total_memory
+    }
+
+    pub(crate) fn prompt_key(&self) -> Option<&PromptKey> {
+        self.prompt_key.as_ref()
     }
 
     pub(crate) fn places(&self) -> Option<NonZeroUsize> {

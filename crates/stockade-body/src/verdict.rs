@@ -10,7 +10,7 @@ use http_body::SizeHint;
 use stockade_core::{Principal, Refusal};
 
 use crate::{
-    ImageFormat, Profile,
+    ImageFormat, Profile, PromptKey,
     effort::Effort,
     halt::Halt,
     json,
@@ -65,12 +65,13 @@ fn claimed_length(headers: &HeaderMap) -> u64 {
 pub(crate) fn of_body(
     profile: &Profile,
     memory: &Memory,
+    prompt_key: Option<&PromptKey>,
     principal: Option<&Principal>,
     headers: &HeaderMap,
     body: &Bytes,
     effort: &Effort,
 ) -> Result<Findings, Halt> {
-    let mut judge = Judge::new(profile, principal, memory, effort, body);
+    let mut judge = Judge::new(profile, principal, memory, prompt_key, effort, body);
     match profile.form {
         Form::Streamed | Form::Whole => {}
         Form::Json => json::scan(body, profile.json_limits, effort, &mut judge)?,

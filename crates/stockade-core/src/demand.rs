@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Extensions;
 
-use crate::RequestContext;
+use crate::{PromptDigest, RequestContext};
 
 /// What a request asks of a model, as far as its body tells before the model runs.
 ///
@@ -19,6 +19,8 @@ pub struct Demand {
     pub prompt_tokens: u64,
     /// The most tokens that the client wants back; `None` where it sets no bound.
     pub max_tokens: Option<u64>,
+    /// Tells this prompt from others; `None` where nobody digests prompts.
+    pub prompt_digest: Option<PromptDigest>,
 }
 
 impl Demand {
@@ -28,7 +30,14 @@ impl Demand {
             model,
             prompt_tokens,
             max_tokens,
+            prompt_digest: None,
         }
+    }
+
+    /// With the digest of its prompt.
+    pub fn with_prompt_digest(mut self, digest: Option<PromptDigest>) -> Self {
+        self.prompt_digest = digest;
+        self
     }
 
     /// What the request with these extensions asks for, where anybody has said so.

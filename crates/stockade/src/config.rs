@@ -146,18 +146,20 @@ impl Config {
     /// Makes paths relative to this folder.
     pub fn resolve_paths(&mut self, folder: &Path) {
         let audit = self.audit.as_mut();
-        let (all, security, key) = match audit {
+        let (all, security, key, prompt_key) = match audit {
             Some(audit) => (
                 audit.file.as_mut(),
                 audit.security_file.as_mut(),
                 audit.key_file.as_mut(),
+                audit.prompt_key_file.as_mut(),
             ),
-            None => (None, None, None),
+            None => (None, None, None, None),
         };
         let files = [
             all,
             security,
             key,
+            prompt_key,
             self.auth.keys_file.as_mut(),
             self.auth.tokens.as_mut().map(|tokens| &mut tokens.key_file),
             self.abuse.deny_list.as_mut(),

@@ -314,6 +314,15 @@ async fn browsers_are_answered_without_a_handler_or_credentials() {
     );
     let answer = site.send(preflight("https://evil.example")).await;
     assert!(!answer.headers.contains_key("access-control-allow-origin"));
+    // Who is no browser gets no more than what keeps caches from mixing answers up.
+    let answer = site.ask("GET", "/health", None).await;
+    assert!(
+        answer.headers[http::header::VARY]
+            .to_str()
+            .unwrap()
+            .contains("origin")
+    );
+    assert!(!answer.headers.contains_key("access-control-allow-origin"));
     // A refusal can be read by the page that was refused.
     let mut request = site.request("POST", "/v1/chat", None);
     let origin = "https://app.example".parse().unwrap();
@@ -451,6 +460,48 @@ async fn bodies_are_judged_once_it_is_known_who_sends_them() {
     assert_eq!(
         send(key, r#"{"model":"m","prompt":"short"}"#).await.body,
         "done"
+    );
+}
+
+#[tokio::test]
+async fn prompts_are_digested_and_never_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let config = |secret: &str| {
+        fs::write(path("prompt.key"), secret).unwrap();
+        format!(
+            "[[routes]]\npath = \"/v1/completions\"\nmethods = \"POST\"\n\
+             access = \"chat:write\"\nbody = \"openai-completions\"\n\
+             [audit]\nfile = {:?}\non_overflow = \"drop\"\nprompt_key_file = {:?}\n",
+            path("app.log"),
+            path("prompt.key"),
+        )
+    };
+    let site = Site::new(&config(&"p".repeat(32))).await;
+    for prompt in ["secret plan", "another", "secret plan"] {
+        let mut request = site.request("POST", "/v1/completions", Some(&site.key));
+        let json = "application/json".parse().unwrap();
+        request.headers_mut().insert("content-type", json);
+        *request.body_mut() = Body::from(format!(r#"{{"model":"m","prompt":"{prompt}"}}"#));
+        assert_eq!(site.send(request).await.status, 200);
+    }
+    let within = std::time::Duration::from_secs(10);
+    site.fence.audit().flush(within).unwrap();
+    let text = fs::read_to_string(path("app.log")).unwrap();
+    assert!(!text.contains("secret plan"), "{text}");
+    let lines = text.lines().map(|line| line.parse().unwrap());
+    let digests: Vec<String> = lines
+        .filter_map(|line: stockade_audit::LogLine| line.prompt_digest)
+        .collect();
+    assert_eq!(digests.len(), 3, "{text}");
+    assert_eq!(digests[0], digests[2]);
+    assert_ne!(digests[0], digests[1]);
+
+    let short = read(&site.folder, &config("too short"));
+    let error = Fence::from_config(&short).await.unwrap_err().to_string();
+    assert!(
+        error.contains("audit.prompt_key_file") && error.contains("32 bytes"),
+        "{error}"
     );
 }
 

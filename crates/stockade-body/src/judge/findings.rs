@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stockade_core::{Demand, Head};
 
-use crate::{ImageFacts, ValidatedImage, ValidatedImages};
+use crate::{ImageFacts, ValidatedImage, ValidatedImages, prompt::Digesting};
 
 /// What a body turned out to hold, for the layers and the handler behind.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub(crate) struct Findings {
     pub(super) max_tokens: Option<u64>,
     pub(super) answers: u64,
     pub(super) images: Vec<ValidatedImage>,
+    /// The prompt so far, where prompts are digested.
+    pub(super) digesting: Option<Digesting>,
 }
 
 impl Default for Findings {
@@ -27,6 +29,7 @@ impl Default for Findings {
             max_tokens: None,
             answers: 1,
             images: Vec::new(),
+            digesting: None,
         }
     }
 }
@@ -43,7 +46,9 @@ impl Findings {
         let prompt_tokens = (self.prompt_chars + self.other_bytes).div_ceil(4) + image_tokens;
         let max_tokens = self.max_tokens.map(|most| most * self.answers);
         if self.model.is_some() || prompt_tokens > 0 {
-            head.tell_demand(Demand::new(self.model, prompt_tokens, max_tokens));
+            let demand = Demand::new(self.model, prompt_tokens, max_tokens);
+            let digest = self.digesting.map(Digesting::finish);
+            head.tell_demand(demand.with_prompt_digest(digest));
         }
         if !self.images.is_empty() {
             head.extensions

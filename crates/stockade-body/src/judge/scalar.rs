@@ -18,6 +18,9 @@ use crate::{
 /// The longest name of a model, in bytes.
 const MODEL_NAME: usize = 256;
 
+/// So many bytes are digested in about a step.
+const DIGESTED: usize = 64;
+
 /// Whether a place takes this kind of value.
 #[inline(always)]
 pub(super) fn kind(node: &Node, kind: Kinds) -> Result<(), Refusal> {
@@ -53,7 +56,7 @@ impl Judge<'_> {
                 refusal::too_long(strings.chars, "characters")
             })?;
             if strings.are_prompt {
-                self.count(chars)?;
+                self.prompt(text, chars)?;
             }
         }
         if strings.are_models {
@@ -93,7 +96,8 @@ impl Judge<'_> {
                 ensure(is_within, || refusal::out_of_range(from, to))
             }
             Rule::Token => {
-                whole(number, 0, u32::MAX.into())?;
+                let token = whole(number, 0, u32::MAX.into())?;
+                self.digest(&token.to_le_bytes());
                 self.count(4)
             }
             Rule::MaxTokens => {
@@ -164,6 +168,26 @@ impl Judge<'_> {
             |model: &Arc<str>| self.principal.is_none_or(|them| them.may_use_model(model));
         self.findings.model = model.filter(is_theirs);
         ensure(self.findings.model.is_some(), refusal::model_not_allowed)
+    }
+
+    /// Takes a text of so many characters as prompt.
+    #[inline(always)]
+    pub(super) fn prompt(&mut self, text: Text<'_>, chars: u64) -> Result<(), Halt> {
+        self.count(chars)?;
+        if self.prompt_key.is_some() {
+            let text = text.unescaped();
+            self.effort.spend(text.len() / DIGESTED)?;
+            self.digest(&text);
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn digest(&mut self, text: &[u8]) {
+        if let Some(key) = self.prompt_key {
+            let digesting = self.findings.digesting.get_or_insert_with(|| key.begin());
+            digesting.text(text);
+        }
     }
 
     /// Counts characters of prompt.

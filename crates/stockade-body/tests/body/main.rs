@@ -7,5 +7,6 @@ mod contract;
 mod forms;
 mod limits;
 mod profiles;
+mod prompts;
 mod support;
 mod work;

@@ -33,6 +33,9 @@ pub struct AuditConfig {
     /// The key's name in the records.
     #[serde(default = "AuditConfig::key_id")]
     pub key_id: String,
+    /// A file with 32 random bytes or more: each record of a chat has a digest of the prompt
+    /// under that key, which tells equal prompts from others. Prompts are never recorded.
+    pub prompt_key_file: Option<PathBuf>,
     /// The largest file, in MiB, before it is put aside.
     #[serde(default = "AuditConfig::max_mb")]
     pub max_mb: NonZeroU32,

@@ -168,6 +168,10 @@ impl<'c> FenceBuilder<'c> {
             }
         });
         let bodies = self.bodies.unwrap_or_else(|| bodies(config));
+        let bodies = match record::prompt_key(config.audit.as_ref())? {
+            Some(key) => bodies.digest_prompts(key),
+            None => bodies,
+        };
         let parts = layer::Parts {
             context: ContextGuard::new()
                 .trusted_proxies(config.client_ip.proxies()?)

@@ -7,7 +7,9 @@ use stockade_audit::{
     AuditLog, ChainKey, EventKind, FileSink, Journal, Overflow, Rotation, SecurityEvent, Sink,
     TracingSink,
 };
+use stockade_body::PromptKey;
 use stockade_key_auth::KeyNews;
+use zeroize::Zeroizing;
 
 use super::FenceEvent;
 use crate::{AuditConfig, ConfigError, OnOverflow, SecretUrl};
@@ -83,12 +85,34 @@ fn journal(setting: &str, config: &AuditConfig, sink: impl Sink) -> Result<Journ
     };
     let mut journal = Journal::builder(sink, overflow);
     if let Some(path) = &config.key_file {
-        let secret = fs::read(path).map_err(|error| failed("audit.key_file", &error))?;
+        let secret = secret("audit.key_file", path)?;
         let key = ChainKey::new(&config.key_id, secret.trim_ascii_end())
             .map_err(|error| ConfigError::of("audit.key_file", error))?;
         journal = journal.chain(key);
     }
     journal.start().map_err(|error| failed(setting, &error))
+}
+
+/// The key under which prompts are digested.
+pub(super) fn prompt_key(config: Option<&AuditConfig>) -> Result<Option<PromptKey>, ConfigError> {
+    const SETTING: &str = "audit.prompt_key_file";
+
+    let Some(path) = config.and_then(|config| config.prompt_key_file.as_ref()) else {
+        return Ok(None);
+    };
+    let secret = secret(SETTING, path)?;
+    match PromptKey::new(secret.trim_ascii_end()) {
+        Ok(key) => Ok(Some(key)),
+        Err(error) => Err(ConfigError::of(SETTING, error)),
+    }
+}
+
+fn secret(setting: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
+    let bytes = fs::read(path).map_err(|error| {
+        let path = path.display();
+        ConfigError::new(format!("{setting}: cannot read {path}: {error}"))
+    })?;
+    Ok(Zeroizing::new(bytes))
 }
 
 pub(super) fn failed(setting: &str, error: &io::Error) -> ConfigError {

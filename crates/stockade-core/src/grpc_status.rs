@@ -8,7 +8,7 @@ static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const FEW: usize = 8;
 
 /// The `grpc-status` among these fields, where there is one that is a number.
-pub(crate) fn grpc_status(fields: &HeaderMap) -> Option<u16> {
+pub fn grpc_status(fields: &HeaderMap) -> Option<u16> {
     // Next to no response has one.
     if fields.keys_len() <= FEW && fields.keys().all(|name| *name != GRPC_STATUS) {
         return None;
