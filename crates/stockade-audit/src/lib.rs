@@ -8,7 +8,8 @@
 //!    terminal would obey is escaped: controls, ANSI sequences, line and paragraph
 //!    separators, marks of writing direction.
 //! 3. **Nothing secret** is recorded: no query, no header but the `User-Agent` where that is
-//!    asked for, no prompt, no image. Keys, tokens, passwords, cookies, e-mail addresses and
+//!    asked for, no prompt, no image; of a prompt at most a keyed digest, where whoever reads
+//!    bodies makes one ([`Demand::prompt_digest`](stockade_core::Demand)). Keys, tokens, passwords, cookies, e-mail addresses and
 //!    data URLs are replaced in the texts that are.
 //! 4. With a [`ChainKey`] the log is **tamper-evident**: each record has a number, and each
 //!    batch ends in a seal over all of its bytes and the seal before (HMAC-SHA-256).
@@ -40,7 +41,9 @@
 //!   of all else. Where there is no context it makes one, if a
 //!   [`PeerAddr`](stockade_core::PeerAddr) is known.
 //! - A timeout outside of the layer is `client_left`; one inside is what it answers.
-//! - Wrapping the request's body to count it costs an axum router a box a request.
+//! - The layer wraps the request's body to count it, which costs an axum router a box a
+//!   request. In a [`Chain`](stockade_core::Chain) with a check that reads bodies anyway,
+//!   [`AuditLayer::into_guards`] goes by what that one says.
 //! - One process writes a file. Behind `logrotate`, use [`FileSink::rotated_elsewhere`];
 //!   renaming loses nothing, and `copytruncate` loses what is written between the copy and
 //!   the cut.

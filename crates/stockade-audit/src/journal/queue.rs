@@ -44,8 +44,11 @@ pub(super) struct Queue {
 pub(super) enum Sleep {
     /// It is at work and will look by itself.
     Not,
-    /// For the first record.
+    /// For the first record, or the first that is collapsed.
     Idle,
+    /// For the first record, or until the second is over whose refusals are counted: the
+    /// many that a flood brings need not wake it.
+    Counting,
     /// For a whole batch, or a little while.
     Lingering,
 }
@@ -191,6 +194,7 @@ impl Queue {
         match self.sleep {
             Sleep::Not => false,
             Sleep::Idle => !self.is_empty() || self.has_repeats(),
+            Sleep::Counting => !self.is_empty(),
             Sleep::Lingering => self.is_batch(),
         }
     }
@@ -219,5 +223,34 @@ impl Queue {
             failing,
             ..self.totals.clone()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Collapse;
+
+    #[test]
+    fn a_flood_of_refusals_wakes_the_thread_once() {
+        let repeats = Repeats::new(Some(Collapse::per_second(1, 1)));
+        let mut queue = Queue::new(1 << 20, 1, repeats);
+        let now = Timestamp::from_secs(1);
+        let refused = |queue: &mut Queue| queue.admits(Offence::new(None, Some(429), "many"), now);
+        queue.sleep = Sleep::Idle;
+        assert!(refused(&mut queue), "one is written");
+        assert!(!queue.wants_writer(), "by whoever asked");
+        assert!(!refused(&mut queue), "the second one is counted");
+        assert!(
+            queue.wants_writer(),
+            "somebody has to tell of it in the end"
+        );
+        queue.sleep = Sleep::Counting;
+        for _ in 0..3 {
+            assert!(!refused(&mut queue));
+            assert!(!queue.wants_writer(), "it knows");
+        }
+        queue.push(b"{\"a\":1");
+        assert!(queue.wants_writer());
     }
 }

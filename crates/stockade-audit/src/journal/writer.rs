@@ -117,7 +117,10 @@ impl Writer {
                 break;
             }
             let patience = if queue.is_empty() {
-                queue.sleep = Sleep::Idle;
+                queue.sleep = match queue.has_repeats() {
+                    true => Sleep::Counting,
+                    false => Sleep::Idle,
+                };
                 // What was collapsed is told when its second is over.
                 due.into_iter()
                     .chain(queue.has_repeats().then_some(Duration::from_secs(1)))
