@@ -70,7 +70,10 @@ impl ScannerPaths {
     pub fn match_path(&self, path: &str) -> bool {
         let path = path.as_bytes();
         let path = &path[..path.len().min(LOOKED_AT)];
-        self.0.is_match(&*Cow::from(percent_decode(path)))
+        match path.contains(&b'%') {
+            false => self.0.is_match(path),
+            true => self.0.is_match(&*Cow::from(percent_decode(path))),
+        }
     }
 }
 

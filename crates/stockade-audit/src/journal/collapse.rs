@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use foldhash::quality::RandomState;
 use stockade_core::{ClientBucket, ClientIp, Timestamp};
 
 use crate::line::{Level, Line, field};
@@ -84,10 +85,13 @@ pub(super) struct Repeats {
     limit: Option<Collapse>,
     second: u64,
     written: u32,
-    offences: HashMap<Offence, u32>,
+    offences: ByOffence<u32>,
     /// Those that were not written, each at most once here for each entry above.
-    repeated: HashMap<Offence, u64>,
+    repeated: ByOffence<u64>,
 }
+
+/// Hashed under a key of this process, so that nobody can send what falls together.
+type ByOffence<T> = HashMap<Offence, T, RandomState>;
 
 impl Repeats {
     pub(super) fn new(limit: Option<Collapse>) -> Self {
@@ -95,8 +99,8 @@ impl Repeats {
             limit,
             second: 0,
             written: 0,
-            offences: HashMap::new(),
-            repeated: HashMap::new(),
+            offences: HashMap::default(),
+            repeated: HashMap::default(),
         }
     }
 
@@ -125,9 +129,9 @@ impl Repeats {
     }
 
     /// What was collapsed in a second that is over, and begins a new one.
-    pub(super) fn finished(&mut self, now: Timestamp) -> HashMap<Offence, u64> {
+    pub(super) fn finished(&mut self, now: Timestamp) -> ByOffence<u64> {
         if now.as_secs() == self.second {
-            return HashMap::new();
+            return HashMap::default();
         }
         self.second = now.as_secs();
         self.written = 0;

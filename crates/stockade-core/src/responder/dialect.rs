@@ -38,6 +38,12 @@ impl Dialect {
 
 /// The content type to answer a gRPC request with; `None` for any other request.
 fn grpc(content_type: &[u8]) -> Option<&'static str> {
+    // Most requests are ruled out by their first bytes.
+    const BEGINNING: &[u8] = b"application/grpc";
+    let beginning = content_type.trim_ascii_start().get(..BEGINNING.len())?;
+    if !beginning.eq_ignore_ascii_case(BEGINNING) {
+        return None;
+    }
     let base = essence(content_type);
     let base = base.split(|byte| *byte == b'+').next().unwrap_or(base);
     [
