@@ -42,11 +42,22 @@ fuzz_target!(|data: &[u8]| {
     let mut head = Head::new(Request::new(()).into_parts().0);
     head.headers = headers(data);
     if let Check::Pass(pass) = GUARD.check(&head) {
-        let keys: Vec<&[u8]> = head.headers.get_all("x-api-key").iter().map(|v| v.as_bytes()).collect();
-        assert!(keys.iter().all(|key| *key == KNOWN.as_bytes()), "two keys that differ");
+        let keys: Vec<&[u8]> = head
+            .headers
+            .get_all("x-api-key")
+            .iter()
+            .map(|v| v.as_bytes())
+            .collect();
+        assert!(
+            keys.iter().all(|key| *key == KNOWN.as_bytes()),
+            "two keys that differ"
+        );
         GUARD.admit(pass, &mut head);
         assert!(!head.headers.contains_key("authorization"));
         assert!(!head.headers.contains_key("x-api-key"));
-        assert_eq!(Principal::of(&head.extensions).map(Principal::id), Some("a"));
+        assert_eq!(
+            Principal::of(&head.extensions).map(Principal::id),
+            Some("a")
+        );
     }
 });

@@ -22,5 +22,8 @@ fuzz_target!(|token: &[u8]| {
         return;
     };
     let head = Head::new(request.into_parts().0);
-    assert!(matches!(GUARD.check(&head), Check::Refuse(_)), "in without a signature");
+    assert!(
+        matches!(GUARD.check(&head), Check::Refuse(_)),
+        "in without a signature"
+    );
 });

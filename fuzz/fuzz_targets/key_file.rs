@@ -24,6 +24,9 @@ fuzz_target!(|data: &[u8]| {
             let keys = store.keys().current().len();
             assert!(keys <= text.len(), "keys out of nothing");
         }
-        Err(error) => assert!(error.to_string().len() < 4_096, "an error as long as a file"),
+        Err(error) => assert!(
+            error.to_string().len() < 4_096,
+            "an error as long as a file"
+        ),
     }
 });
