@@ -6,6 +6,7 @@ use std::{
     fmt,
     hash::{BuildHasher, RandomState},
     net::IpAddr,
+    panic::{self, AssertUnwindSafe},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -15,6 +16,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use stockade_core::{ClientIp, Clock, Principal, Timestamp};
+use tracing::error;
 
 use crate::{
     AbuseEvent, AbuseListener, AbusePolicy, Ban, BanChange, BanStore, BanUpdate, Offender, Signal,
@@ -317,7 +319,10 @@ impl Detector {
 
     fn tell(&self, event: &AbuseEvent) {
         for listener in &self.0.listeners {
-            listener(event);
+            // Whoever tells, such as the thread that follows a deny-list, has to go on.
+            if panic::catch_unwind(AssertUnwindSafe(|| listener(event))).is_err() {
+                error!("a listener of bans has panicked");
+            }
         }
     }
 }

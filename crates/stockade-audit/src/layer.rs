@@ -47,7 +47,10 @@ impl AuditLayer {
         self
     }
 
-    /// The guards alone, for a chain.
+    /// The guards alone, for a chain, which has a responder of its own. Whoever reads the
+    /// request's body in that chain says how much of it was read, with
+    /// [`RequestContext::set_bytes_read`](stockade_core::RequestContext::set_bytes_read), or
+    /// [`CountReads`] does.
     pub fn into_guards(self) -> AuditGuards {
         Recorder::new(self.log.clone(), self.user_agent).then(Room::new(self.log))
     }

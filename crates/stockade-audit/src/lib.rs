@@ -9,8 +9,8 @@
 //!    separators, marks of writing direction.
 //! 3. **Nothing secret** is recorded: no query, no header but the `User-Agent` where that is
 //!    asked for, no prompt, no image; of a prompt at most a keyed digest, where whoever reads
-//!    bodies makes one ([`Demand::prompt_digest`](stockade_core::Demand)). Keys, tokens, passwords, cookies, e-mail addresses and
-//!    data URLs are replaced in the texts that are.
+//!    bodies makes one ([`Demand::prompt_digest`](stockade_core::Demand)). Keys, tokens,
+//!    passwords, cookies, e-mail addresses and data URLs are replaced in the texts that are.
 //! 4. With a [`ChainKey`] the log is **tamper-evident**: each record has a number, and each
 //!    batch ends in a seal over all of its bytes and the seal before (HMAC-SHA-256).
 //!    [`Verifier`] finds what was altered, deleted, inserted or reordered.

@@ -34,9 +34,7 @@ pin_project! {
         },
         Streamed {
             #[pin]
-            body: Limited<B>,
-            bytes: u64,
-            context: Option<RequestContext>,
+            body: Limited<Counted<B>>,
         },
     }
 }
@@ -53,9 +51,14 @@ impl<B> CheckedBody<B> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         Self {
             kind: Kind::Streamed {
-                body: Limited::new(body, limit),
-                bytes: 0,
-                context,
+                body: Limited::new(
+                    Counted {
+                        body,
+                        bytes: 0,
+                        context,
+                    },
+                    limit,
+                ),
             },
         }
     }
@@ -79,32 +82,21 @@ where
                 let frame = (!bytes.is_empty()).then(|| Ok(Frame::data(bytes)));
                 Poll::Ready(frame)
             }
-            KindProj::Streamed {
-                body,
-                bytes,
-                context,
-            } => {
-                let frame = ready!(body.poll_frame(cx));
-                if let (Some(context), Some(Ok(frame))) = (context, &frame) {
-                    *bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-                    context.set_bytes_read(*bytes);
-                }
-                Poll::Ready(frame)
-            }
+            KindProj::Streamed { body } => body.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Judged { bytes } => bytes.is_empty(),
-            Kind::Streamed { body, .. } => body.is_end_stream(),
+            Kind::Streamed { body } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Judged { bytes } => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Streamed { body, .. } => body.size_hint(),
+            Kind::Streamed { body } => body.size_hint(),
         }
     }
 }
@@ -116,5 +108,44 @@ impl<B> fmt::Debug for CheckedBody<B> {
             Kind::Streamed { .. } => "Streamed",
         };
         f.debug_tuple("CheckedBody").field(&kind).finish()
+    }
+}
+
+pin_project! {
+    /// A body that says in the context how much of it was read, what is too much included.
+    struct Counted<B> {
+        #[pin]
+        body: B,
+        bytes: u64,
+        context: Option<RequestContext>,
+    }
+}
+
+impl<B> Body for Counted<B>
+where
+    B: Body<Data = Bytes>,
+{
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = self.project();
+        let frame = ready!(this.body.poll_frame(cx));
+        if let (Some(context), Some(Ok(frame))) = (this.context, &frame) {
+            *this.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+            context.set_bytes_read(*this.bytes);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

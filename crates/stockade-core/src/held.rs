@@ -64,24 +64,30 @@ where
     }
 
     pub(crate) fn head(&mut self, status: StatusCode, headers: &mut HeaderMap) {
+        self.run();
         if let Some(holds) = &mut self.holds {
             holds.head(status, headers);
             if !H::UNTIL_BODY_END {
                 self.holds = None;
             }
         }
+        self.rest();
     }
 
     pub(crate) fn data(&mut self, data: &Bytes, last: bool) {
+        self.run();
         if let Some(holds) = &mut self.holds {
             holds.data(data, last);
         }
+        self.rest();
     }
 
     pub(crate) fn trailers(&mut self, trailers: &HeaderMap) {
+        self.run();
         if let Some(holds) = &mut self.holds {
             holds.trailers(trailers);
         }
+        self.rest();
     }
 
     pub(crate) fn end(&mut self, end: End) {

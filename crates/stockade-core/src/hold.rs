@@ -79,7 +79,7 @@ pub enum End {
     Completed,
     /// The inner service or its body returned an error.
     Failed,
-    /// The inner service or its body panicked.
+    /// The inner service, its body, or a guard panicked.
     Panicked,
     /// Dropped on the way: the client left, or a timeout struck.
     Dropped,
@@ -194,7 +194,29 @@ where
 
     fn end(&mut self, end: End) {
         let (outer, inner) = self;
+        let mut outer = OuterEnd {
+            holds: outer,
+            end: End::Panicked,
+        };
         inner.end(end);
-        outer.end(end);
+        outer.end = end;
+    }
+}
+
+/// Ends what stands outside, also where the end of what stands inside panics.
+struct OuterEnd<'a, H>
+where
+    H: Holds,
+{
+    holds: &'a mut H,
+    end: End,
+}
+
+impl<H> Drop for OuterEnd<'_, H>
+where
+    H: Holds,
+{
+    fn drop(&mut self) {
+        self.holds.end(self.end);
     }
 }

@@ -5,7 +5,8 @@
 //! 1. A **guard** looks at a request's head and passes it, refuses it, or waits first
 //!    ([`Guard`], [`Check`]). It contains no tower, no body and no server.
 //! 2. The **driver** ([`GuardLayer`], [`Guarded`], [`ResponseFuture`], [`GuardedBody`])
-//!    is the only hand-written `poll_ready`/`call`/`poll_frame` of these layers. It
+//!    is the only hand-written `poll_ready` and `call` of these layers, and the only body of
+//!    responses. It
 //!    allocates and boxes nothing when a guard passes at once. What it runs is a guard, a
 //!    guard that looks at bodies ([`BodyGuard`]), or a [`Chain`] of them
 //!    ([`Guards::then`]), which does what a layer each would do.
@@ -21,14 +22,15 @@
 //!    request id, or its own [`Principal`].
 //!
 //! # The driver's shape, and why
-//! The first sketch was `check(&self, head, context) -> impl Future`. The context is in the
-//! [`Head`], since a guard may stand where there is none. A future that
+//! The first sketch was `check(&self, head, context) -> impl Future`. A future that
 //! borrows the head must live beside it in the driver's own future, which needs a box
 //! or `unsafe`. So [`Guard::check`] is a plain function that answers at once where it
 //! can, and otherwise returns a future that owns what it needs. What changes the
 //! request (an inserted principal, a stripped header) happens in [`Guard::admit`], after
 //! the verdict: a refused request is never touched. A guard that never waits names
 //! [`Never`] as its future, and the driver's waiting state disappears from the type.
+//!
+//! The context is in the [`Head`], since a guard may stand where there is none.
 //!
 //! A principal was to be in the context and an extension of its own besides. A second
 //! extension costs an allocation and, with a router's own, a bigger table: a third of what

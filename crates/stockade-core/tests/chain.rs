@@ -14,7 +14,9 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use proptest::prelude::*;
-use stockade_core::{Check, End, Guard, GuardLayer, Guards, Head, Hold, Refusal, RefusalKind};
+use stockade_core::{
+    Check, End, Guard, GuardLayer, Guards, Head, Hold, Never, Refusal, RefusalKind,
+};
 use stockade_testkit::{Probe, Script, contract};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
@@ -235,6 +237,81 @@ async fn whoever_has_let_a_request_in_hears_of_a_service_that_panics() {
     assert!(panicked.unwrap_err().is_panic());
     let events = events.lock().unwrap();
     assert_eq!(events[events.len() - 2..], ["1 Panicked", "0 Panicked"]);
+}
+
+/// Which of a hold's methods panics.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Hook {
+    Head,
+    Data,
+    Trailers,
+    End,
+}
+
+struct Panics(Hook);
+
+impl Guard for Panics {
+    const NAME: &'static str = "panics";
+    type Pass = ();
+    type Hold = Self;
+    type Wait = Never<()>;
+
+    fn check(&self, _head: &Head) -> Check<(), Never<()>> {
+        Check::Pass(())
+    }
+
+    fn admit(&self, (): (), _head: &mut Head) -> Self {
+        Self(self.0)
+    }
+}
+
+impl Panics {
+    fn at(&self, hook: Hook) {
+        assert_ne!(self.0, hook, "a guard's bug");
+    }
+}
+
+impl Hold for Panics {
+    fn head(&mut self, _status: StatusCode, _headers: &mut HeaderMap) {
+        self.at(Hook::Head);
+    }
+
+    fn data(&mut self, _data: &Bytes, _last: bool) {
+        self.at(Hook::Data);
+    }
+
+    fn trailers(&mut self, _trailers: &HeaderMap) {
+        self.at(Hook::Trailers);
+    }
+
+    fn end(self, _end: End) {
+        self.at(Hook::End);
+    }
+}
+
+// R11
+#[tokio::test]
+async fn whoever_stands_outside_hears_of_a_hold_that_panics() {
+    let play = Play {
+        waits: false,
+        refuses: false,
+    };
+    for hook in [Hook::Head, Hook::Data, Hook::Trailers, Hook::End] {
+        let events = Events::default();
+        let (outer, _, _) = actors([play; 3], &events);
+        let service = outer.then(Panics(hook)).into_layer();
+        let service = service.layer(Probe::new(Script::Complete));
+        let request = async {
+            let response = service.oneshot(Request::new(())).await.unwrap();
+            response.into_body().collect().await.unwrap();
+        };
+        let panicked = tokio::spawn(request).await.unwrap_err();
+        assert!(panicked.is_panic(), "{hook:?}");
+        let events = events.lock().unwrap();
+        let ends = events.iter().filter(|event| event.starts_with("0 Pan"));
+        assert_eq!(ends.count(), 1, "{hook:?} {events:?}");
+        assert_eq!(events.last().unwrap(), "0 Panicked", "{hook:?} {events:?}");
+    }
 }
 
 #[test]

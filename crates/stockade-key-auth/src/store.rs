@@ -4,12 +4,14 @@ use std::{
     error::Error,
     fmt,
     future::Future,
+    panic::{self, AssertUnwindSafe},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use arc_swap::{ArcSwap, Guard};
 use stockade_core::Timestamp;
+use tracing::error;
 
 use crate::{DuplicateKeyError, KeyChange, KeyChangeError, KeyId, KeyRecord, KeySet};
 
@@ -81,7 +83,10 @@ impl LiveKeys {
         self.store(set);
         let set = self.current();
         for listener in &mut *listeners {
-            listener(&set);
+            // Whoever publishes, such as the thread that follows a file, has to go on.
+            if panic::catch_unwind(AssertUnwindSafe(|| listener(&set))).is_err() {
+                error!("a listener of changed keys has panicked");
+            }
         }
     }
 
@@ -96,7 +101,7 @@ impl LiveKeys {
 
     /// Tells this listener of the set in force now, and of each that follows, in their
     /// order; [`KeySet::news_since`] says how they differ. It is called by whoever
-    /// publishes, must not block, and must not publish.
+    /// publishes, with a store's locks held: it must not block, and not ask or change a store.
     pub fn on_publish(&self, mut listener: impl FnMut(&Arc<KeySet>) + Send + 'static) {
         let mut listeners = self.listeners();
         listener(&self.current());

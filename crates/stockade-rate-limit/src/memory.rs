@@ -19,7 +19,8 @@ use stockade_core::Clock;
 use set::{Found, Set};
 
 use crate::{
-    Answer, Bucket, Decision, Level, LimitStore, Limits, NoWait, StoreError, StoreErrorKind, policy,
+    Answer, Bucket, Decision, Lane, Level, LimitStore, Limits, NoWait, StoreError, StoreErrorKind,
+    policy,
 };
 
 pub use clock::SteadyClock;
@@ -84,7 +85,8 @@ impl MemoryLimitStore {
         }))
     }
 
-    /// Bytes that the states take now.
+    /// Bytes that the states take now. A lane that has made room for another one keeps what
+    /// it had for as long as its limit is in force, and is not counted here.
     pub fn bytes(&self) -> usize {
         self.0.tables.load().iter().map(|table| table.bytes()).sum()
     }
@@ -192,8 +194,7 @@ impl Shared {
                     tables.retain(|table| !table.forget(now));
                 }
                 if !has(&tables, bucket) && tables.len() < MemoryLimitStore::MAX_LANES {
-                    let table = Table::new(self.id, bucket.lane().id(), self.capacity);
-                    tables.push(Arc::new(table));
+                    tables.push(self.table(bucket.lane()));
                 }
             }
             tables
@@ -202,6 +203,17 @@ impl Shared {
         match buckets.iter().all(|bucket| has(&tables, bucket)) {
             true => Ok(tables),
             false => Err(StoreError::new(StoreErrorKind::Full)),
+        }
+    }
+}
+
+impl Shared {
+    /// A table for this lane. One that had made room for others comes back with the memory
+    /// that it had: nobody owes anything in it.
+    fn table(&self, lane: &Lane) -> Arc<Table> {
+        match lane.home().get() {
+            Some(table) if table.come_back(self.id) => Arc::clone(table),
+            _ => Arc::new(Table::new(self.id, lane.id(), self.capacity)),
         }
     }
 }

@@ -308,6 +308,7 @@ fn a_lane_that_was_forgotten_and_comes_back_is_one_lane() {
     let quota = Quota::per_minute(2);
     let known = bucket("known", "a", quota);
     assert_eq!(remaining(&take(&store, &[&known])), [1]);
+    let alone = store.bytes();
     clock.advance(Duration::from_secs(3_600));
     for number in 0..MemoryLimitStore::MAX_LANES {
         take(&store, &[&bucket(&number.to_string(), "a", quota)]);
@@ -320,6 +321,8 @@ fn a_lane_that_was_forgotten_and_comes_back_is_one_lane() {
         [0]
     );
     assert!(!take(&store, &[&known]).allows());
+    // It has come back with the memory that it had, and made room by forgetting others.
+    assert_eq!(store.bytes(), alone);
 }
 
 #[test]

@@ -8,8 +8,8 @@
 //! 2. **One layer** ([`Fence`]) does all of it, in the order that it has to be done in:
 //!    records, web pages, bans, the limit by address, keys and tokens, banned keys, the limit
 //!    by key, scopes, bodies, requests at once, token budgets. The order stands in one file
-//!    of this crate, `fence/layer.rs`, with a comment a guard. Guards that follow each other
-//!    are one service ([`Chain`](stockade_core::Chain)).
+//!    of this crate, `fence/layer.rs`, with a comment a guard. All of them are one service
+//!    ([`Chain`](stockade_core::Chain)).
 //! 3. What no rule names, nobody may. Without keys there is no fence.
 //! 4. Bad keys are throttled by address before any slow hash is computed. Refused requests
 //!    reach no handler, and their bodies are not read.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use serde_json::{Value, json};
-use stockade::{Config, Fence, Format};
+use stockade::{Config, Fence, FenceEvent, Format};
 use stockade_core::{PeerAddr, Timestamp};
 use stockade_key_auth::{KeyChange, KeyDigest, KeyRecord, to_yaml};
 use tempfile::TempDir;
@@ -35,6 +35,14 @@ impl Site {
     }
 
     async fn with(folder: TempDir, keys: &str) -> Self {
+        Self::heard_by(folder, keys, |_| {}).await
+    }
+
+    async fn heard_by(
+        folder: TempDir,
+        keys: &str,
+        listener: impl Fn(&FenceEvent) + Send + Sync + 'static,
+    ) -> Self {
         let config = format!(
             "[auth]\n{keys}\n[audit]\nfile = \"app.log\"\nsecurity_file = \"audit.log\"\n\
              on_overflow = \"fail_closed\"\n[[routes]]\npath = \"/\"\nmethods = \"GET\"\n\
@@ -42,7 +50,8 @@ impl Site {
         );
         let mut config = Config::parse(&config, Format::Toml, [("", "")]).unwrap();
         config.resolve_paths(folder.path());
-        let fence = Fence::from_config(&config).await.unwrap();
+        let fence = Fence::builder(&config).on_event(listener).build().await;
+        let fence = fence.unwrap();
         Self { folder, fence }
     }
 
@@ -146,6 +155,24 @@ fn folder(records: impl IntoIterator<Item = KeyRecord>) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     write(&folder, records);
     folder
+}
+
+// A08
+#[tokio::test]
+async fn a_listener_that_panics_keeps_no_key_good_and_no_event_out_of_the_log() {
+    let folder = folder(["first", "second"].map(|id| key(id, "-text")));
+    let keys = "keys_file = \"keys.yaml\"";
+    let site = Site::heard_by(folder, keys, |event| {
+        assert!(!matches!(event, FenceEvent::Key { .. }), "a listener's bug");
+    })
+    .await;
+    let revoked = |id| changed(key(id, "-text"), revoke());
+    write(&site.folder, [revoked("first"), key("second", "-text")]);
+    site.answers("first-text", 401).await;
+    write(&site.folder, [revoked("first"), revoked("second")]);
+    site.answers("second-text", 401).await;
+    let expected = ["first", "second"].map(|id| event("key_revoked", id));
+    assert_eq!(site.told(expected.len()).await, expected);
 }
 
 #[tokio::test]

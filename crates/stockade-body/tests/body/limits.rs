@@ -395,11 +395,13 @@ async fn a_streamed_body_is_counted_and_not_gathered() {
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
     };
     let (body, _) = frames([bytes_of(4), bytes_of(6), bytes_of(1)]);
+    let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
+    let request = Request::post("/").extension(context.clone());
     let service = layer.layer(tower::service_fn(read));
-    let response = service
-        .oneshot(Request::post("/").body(body).unwrap())
-        .await;
+    let response = service.oneshot(request.body(body).unwrap()).await;
     assert_eq!(response.unwrap().status(), 200);
+    // What was too much was read, too.
+    assert_eq!(context.bytes_read(), 11);
     assert_eq!(
         frames_seen.into_inner().unwrap()[..3],
         [Ok(4), Ok(6), Err(true)]

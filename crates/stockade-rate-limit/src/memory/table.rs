@@ -79,6 +79,15 @@ impl Table {
         idle
     }
 
+    /// Whether it is one of this store's, which uses it again.
+    pub(super) fn come_back(&self, store: u64) -> bool {
+        let ours = self.store == store;
+        if ours {
+            self.forgotten.store(false, Ordering::Relaxed);
+        }
+        ours
+    }
+
     pub(super) fn bytes(&self) -> usize {
         let made = self.segments.iter().filter(|it| it.get().is_some());
         directory(self.segments.len()) + made.count() * size_of::<[Slot; SETS]>()

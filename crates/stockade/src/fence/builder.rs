@@ -95,7 +95,10 @@ impl<'c> FenceBuilder<'c> {
         self
     }
 
-    /// Tells this listener what happens besides requests. It must not block.
+    /// Tells this listener what happens besides requests.
+    ///
+    /// It is called by whoever does it: a request, or the thread that follows a file, with
+    /// its locks held. So it must not block, and not ask or change a store of keys.
     pub fn on_event(mut self, listener: impl Fn(&FenceEvent) + Send + Sync + 'static) -> Self {
         self.listeners.add(listener);
         self
@@ -113,7 +116,7 @@ impl<'c> FenceBuilder<'c> {
             None => record::log(config.audit.as_ref())?,
         };
         let log = audit.clone();
-        self.listeners.add(move |event: &FenceEvent| {
+        self.listeners.put_first(move |event: &FenceEvent| {
             if let Some(event) = record::security(event) {
                 log.event(event);
             }

@@ -1,9 +1,14 @@
 //! What happens besides requests.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
+};
 
 use stockade_abuse::AbuseEvent;
 use stockade_key_auth::{KeyId, KeyNews};
+use tracing::error;
 
 /// Something happened that whoever runs the fence wants to know.
 #[derive(Clone, Debug)]
@@ -49,9 +54,18 @@ impl Listeners {
         self.0.push(Arc::new(listener));
     }
 
+    /// The log's own, which hears of everything first.
+    pub(super) fn put_first(&mut self, listener: impl Fn(&FenceEvent) + Send + Sync + 'static) {
+        self.0.insert(0, Arc::new(listener));
+    }
+
+    /// Tells all of them. One that panics keeps no other from hearing of it, and whoever
+    /// tells, which may be the thread that follows a file, from going on.
     pub(super) fn tell(&self, event: &FenceEvent) {
         for listener in &self.0 {
-            listener(event);
+            if panic::catch_unwind(AssertUnwindSafe(|| listener(event))).is_err() {
+                error!("a listener of the fence's events has panicked");
+            }
         }
     }
 }
