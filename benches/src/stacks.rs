@@ -60,6 +60,29 @@ pub const REFUSED: &str = "Router + key auth, 401";
 /// All stacks, in the order of the table.
 pub fn stacks() -> Vec<Stack> {
     let keys = Keys::new(1_000);
+    let groups = [ours, the_peers, limited, fences];
+    groups.iter().flat_map(|group| group(&keys)).collect()
+}
+
+/// One of them alone: those that are made before it are gone when it runs, and the peers,
+/// whose clock takes as long to calibrate as it likes, are made for themselves only.
+pub fn stack(name: &str) -> Option<Stack> {
+    let keys = Keys::new(1_000);
+    [ours, limited, fences, the_peers]
+        .iter()
+        .find_map(|group| group(&keys).into_iter().find(|stack| stack.name() == name))
+}
+
+fn the_peers(keys: &Keys) -> Vec<Stack> {
+    peers(keys.known(), copies(request(keys.known())))
+}
+
+fn limited(keys: &Keys) -> Vec<Stack> {
+    limits_and_bans(copies(request(keys.known())))
+}
+
+/// The stacks of a router, and of keys, tokens and scopes.
+fn ours(keys: &Keys) -> Vec<Stack> {
     let good = copies(request(keys.known()));
     let bad = copies(request(generated("stranger").expose()));
     let digested = keys.known().to_owned();
@@ -68,7 +91,7 @@ pub fn stacks() -> Vec<Stack> {
     let ready = || GuardLayer::new(Open);
     let ok = StatusCode::OK;
     let unauthorized = StatusCode::UNAUTHORIZED;
-    let mut stacks = vec![
+    vec![
         Stack::of(REQUEST_ALONE, good.clone()),
         Stack::service(SERVICE_FN, service_fn(answer), good.clone(), ok),
         Stack::service(ROUTER, router(), good.clone(), ok),
@@ -102,13 +125,9 @@ pub fn stacks() -> Vec<Stack> {
             ok,
         ),
         Stack::service(BOXED_READY_GUARD, router().layer(ready()), good.clone(), ok),
-        Stack::service(BOXED_KEY_AUTH, router().layer(key_auth()), good.clone(), ok),
+        Stack::service(BOXED_KEY_AUTH, router().layer(key_auth()), good, ok),
         Stack::of(KEY_DIGEST, move || KeyDigest::of(digested.as_bytes())),
-    ];
-    stacks.extend(peers(keys.known(), good.clone()));
-    stacks.extend(limits_and_bans(good));
-    stacks.extend(fences(&keys));
-    stacks
+    ]
 }
 
 /// The router that everything stands around.

@@ -18,7 +18,7 @@ use stockade_benches::{
     ABUSE, BEARER_GOVERNOR, BOXED_KEY_AUTH, BOXED_NO_OP, BOXED_READY_GUARD, CONTEXT,
     CONTEXT_KEY_AUTH, CONTEXT_TOKEN, FENCE, FENCE_CHAINED, FENCE_LIMITED, FENCE_REFUSED, GOVERNOR,
     KEY_AUTH, KEY_DIGEST, NO_OP, RATE_LIMIT, RATE_LIMIT_REFUSED, READY_GUARD, REFUSED,
-    REQUEST_ALONE, ROUTER, SCOPE, stacks,
+    REQUEST_ALONE, ROUTER, SCOPE, stack, stacks,
 };
 
 /// What glibc's allocator does depends on what was freed before: between two builds its
@@ -83,9 +83,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     match arguments.as_slice() {
         [] => report(),
         [name, requests] => {
-            let stacks = stacks();
-            let stack = stacks.iter().find(|stack| stack.name() == name);
-            let stack = stack.ok_or("there is no stack of this name")?;
+            let stack = stack(name).ok_or("there is no stack of this name")?;
             for _ in 0..requests.parse()? {
                 stack.run();
             }

@@ -59,7 +59,8 @@ impl By {
         Self::part(Part::Everything)
     }
 
-    /// The client's address, as [`ClientIp`] knows it; the network of 64 bits for IPv6.
+    /// The client's address, as [`ClientIp`](stockade_core::ClientIp) knows it; the network of
+    /// 64 bits for IPv6.
     ///
     /// Where nobody says what the address is, the request is refused with a 500.
     pub fn client_ip() -> Self {
