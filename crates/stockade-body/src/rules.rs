@@ -14,7 +14,8 @@ use crate::{BodyCheck, BodyCheckLayer, Profile, PromptKey, names::Names, pace::P
 /// Which body each route takes, and how bodies may come in.
 ///
 /// A route is a method and the pattern that the router matched, where it left a
-/// [`MatchedRoute`]; without one it is the path as it was sent, byte for byte. What no rule
+/// [`MatchedRoute`](stockade_core::MatchedRoute); without one it is the path as it was
+/// sent, byte for byte. What no rule
 /// is for takes no body, unless [`otherwise`](Self::otherwise) says so.
 ///
 /// ```

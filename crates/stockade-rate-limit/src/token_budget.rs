@@ -23,15 +23,15 @@ pub use wait::TokenBudgetWait;
 
 /// Lets a request in where the tokens that it may take are left, and reserves them.
 ///
-/// 1. Reserved is what the [`Demand`](stockade_core::Demand) says: its prompt and its `max_tokens`, or
-///    [`max_tokens`](Self::max_tokens) of this guard where the client sets none. So the
-///    guard belongs behind whoever reads the body. For a request without a demand it is
+/// 1. Reserved is what the [`Demand`](stockade_core::Demand) says: its prompt and its
+///    `max_tokens`, or [`max_tokens`](Self::max_tokens) of this guard where the client sets
+///    none. So the guard belongs behind whoever reads the body. For a request without a demand it is
 ///    [`flat`](Self::flat), whatever the request does; but one whose method is safe (RFC
 ///    9110, section 9.2.1: `GET` and the like) and that has no demand asks nothing of a
 ///    model, and is not counted.
 /// 2. When the response has ended, failed or was dropped, the reservation is settled, once:
-///    charged is the last [usage](stockade_core::RequestContext::set_usage) that the handler reported,
-///    also where that is more than was reserved, or where the client left in between.
+///    charged is the last [usage](stockade_core::RequestContext::set_usage) that the handler
+///    reported, also where that is more than was reserved, or where the client left in between.
 /// 3. Where no usage was reported, an answer that is an error (4xx, 5xx, a gRPC status) and
 ///    an inner service that failed without an answer cost nothing. All else costs what was
 ///    reserved: also a client who left before the answer came, and a handler that panicked.
