@@ -62,6 +62,8 @@ impl ScannerPaths {
         AhoCorasickBuilder::new()
             .ascii_case_insensitive(true)
             .match_kind(MatchKind::Standard)
+            // It would stop at every slash, of which paths are full.
+            .prefilter(false)
             .build(texts)
             .map(Self)
     }

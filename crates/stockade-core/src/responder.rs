@@ -10,7 +10,7 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Response, StatusCode,
+    HeaderMap, HeaderValue, Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
     request::Parts,
 };
@@ -110,10 +110,15 @@ fn errors_only(mut response: Response<Bytes>, status: StatusCode) -> Response<By
     response
 }
 
+/// So many fields a refusal has, and some more.
+const FIELDS: usize = 12;
+
 /// A response of this status and type; the basis of the JSON dialects.
 fn json_response(status: StatusCode, content_type: &'static str, body: String) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
+    // The fields of the protocol, of limits, and the request's id come after it.
+    *response.headers_mut() = HeaderMap::with_capacity(FIELDS);
     let content_type = HeaderValue::from_static(content_type);
     response.headers_mut().insert(CONTENT_TYPE, content_type);
     response
