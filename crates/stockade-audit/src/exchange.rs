@@ -8,7 +8,7 @@ use stockade_core::{
     ClientIp, End, Head, Hold, MatchedRoute, RequestContext, RequestId, Timestamp, grpc_status,
 };
 
-use crate::{AuditLog, count::Own, record};
+use crate::{AuditLog, count::StandIn, record};
 
 /// What all requests of a recorder share.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(crate) enum Place {
 pub(crate) enum Caller {
     Known(RequestContext),
     /// Nobody has said who the peer is.
-    Nobody(RequestId, Own),
+    Nobody(StandIn),
 }
 
 /// A request on its way. Its record is written when this is dropped, so there is one
@@ -77,15 +77,12 @@ impl Exchange {
     pub(crate) fn context(&self) -> Option<&RequestContext> {
         match &self.caller {
             Caller::Known(context) => Some(context),
-            Caller::Nobody(..) => None,
+            Caller::Nobody(_) => None,
         }
     }
 
     pub(crate) fn id(&self) -> RequestId {
-        match &self.caller {
-            Caller::Known(context) => context.id(),
-            Caller::Nobody(id, _) => *id,
-        }
+        self.context_or_stand_in().id()
     }
 
     pub(crate) fn client(&self) -> Option<ClientIp> {
@@ -93,9 +90,12 @@ impl Exchange {
     }
 
     pub(crate) fn bytes_in(&self) -> u64 {
+        self.context_or_stand_in().bytes_read()
+    }
+
+    fn context_or_stand_in(&self) -> &RequestContext {
         match &self.caller {
-            Caller::Known(context) => context.bytes_read(),
-            Caller::Nobody(_, own) => own.bytes(),
+            Caller::Known(context) | Caller::Nobody(StandIn(context)) => context,
         }
     }
 }
@@ -103,7 +103,7 @@ impl Exchange {
 fn place(caller: &Caller, head: &Head) -> Place {
     let told = match caller {
         Caller::Known(context) => context.route().is_some(),
-        Caller::Nobody(..) => false,
+        Caller::Nobody(_) => false,
     };
     if told {
         return Place::Path(None);
@@ -119,9 +119,10 @@ fn caller(head: &mut Head) -> Caller {
         return Caller::Known(context.clone());
     }
     let Some(client) = head.client() else {
-        let own = Own::default();
-        head.extensions.insert(own.clone());
-        return Caller::Nobody(RequestId::next(), own);
+        let stand_in = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
+        let stand_in = StandIn(stand_in);
+        head.extensions.insert(stand_in.clone());
+        return Caller::Nobody(stand_in);
     };
     // Without a context the layers inside would have nowhere to leave a verdict.
     let own = RequestContext::new(RequestId::next(), client);

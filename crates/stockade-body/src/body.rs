@@ -4,14 +4,16 @@ use std::{
     error::Error,
     fmt,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Limited;
 use pin_project_lite::pin_project;
-use stockade_core::RequestContext;
+use stockade_core::{CountedBody, Head, RequestContext};
+
+use crate::judge::Findings;
 
 pin_project! {
     /// A request's body behind the check: the very bytes that were judged, in one frame; or,
@@ -34,13 +36,15 @@ pin_project! {
         },
         Streamed {
             #[pin]
-            body: Limited<Counted<B>>,
+            body: Limited<CountedBody<B>>,
         },
     }
 }
 
 impl<B> CheckedBody<B> {
-    pub(crate) fn judged(bytes: Bytes) -> Self {
+    /// Says in the head what was found in them.
+    pub(crate) fn judged(bytes: Bytes, findings: Findings, head: &mut Head) -> Self {
+        findings.tell(head);
         Self {
             kind: Kind::Judged { bytes },
         }
@@ -51,14 +55,8 @@ impl<B> CheckedBody<B> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         Self {
             kind: Kind::Streamed {
-                body: Limited::new(
-                    Counted {
-                        body,
-                        bytes: 0,
-                        context,
-                    },
-                    limit,
-                ),
+                // What is too much is counted, too.
+                body: Limited::new(CountedBody::new(body, context), limit),
             },
         }
     }
@@ -108,44 +106,5 @@ impl<B> fmt::Debug for CheckedBody<B> {
             Kind::Streamed { .. } => "Streamed",
         };
         f.debug_tuple("CheckedBody").field(&kind).finish()
-    }
-}
-
-pin_project! {
-    /// A body that says in the context how much of it was read, what is too much included.
-    struct Counted<B> {
-        #[pin]
-        body: B,
-        bytes: u64,
-        context: Option<RequestContext>,
-    }
-}
-
-impl<B> Body for Counted<B>
-where
-    B: Body<Data = Bytes>,
-{
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let this = self.project();
-        let frame = ready!(this.body.poll_frame(cx));
-        if let (Some(context), Some(Ok(frame))) = (this.context, &frame) {
-            *this.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-            context.set_bytes_read(*this.bytes);
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -82,17 +82,13 @@ where
         // Most bodies are there when their head is. Then nothing waits, so nobody need be
         // woken, and nothing has to be kept for later.
         let mut reader = Reader::new(body, limit, memory);
-        let read = reader.poll_read(&mut Context::from_waker(Waker::noop()));
-        if let Some(context) = context {
-            context.set_bytes_read(reader.len() as u64);
-        }
+        let read = reader.poll_read(&mut Context::from_waker(Waker::noop()), context);
         let step = match read {
             Poll::Pending => Step::Reading(reader, Patience::new(rules.pace())),
             Poll::Ready(Err(refusal)) => return Check::Refuse(refusal),
             Poll::Ready(Ok(body)) => match judging::judge(&self.shared, profile, head, &body) {
                 Judged::Passed(findings) => {
-                    findings.tell(head);
-                    return Check::Pass(CheckedBody::judged(body));
+                    return Check::Pass(CheckedBody::judged(body, findings, head));
                 }
                 Judged::Refused(refusal) => return Check::Refuse(refusal),
                 Judged::Later(verdict) => Step::Judging(body, verdict),

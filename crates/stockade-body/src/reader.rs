@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::Body;
-use stockade_core::Refusal;
+use stockade_core::{Refusal, RequestContext};
 
 use crate::{
     memory::{Memory, Share},
@@ -56,8 +56,13 @@ where
         self.len
     }
 
-    /// The whole body, without its trailers. Its bytes hold their share of the memory.
-    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Refusal>> {
+    /// The whole body, without its trailers. Its bytes hold their share of the memory. Says in
+    /// the context how much has come in.
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        context: Option<&RequestContext>,
+    ) -> Poll<Result<Bytes, Refusal>> {
         while !self.body.is_end_stream() {
             let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => frame,
@@ -66,6 +71,9 @@ where
             };
             if let Ok(data) = frame.into_data() {
                 self.len += data.len();
+                if let Some(context) = context {
+                    context.set_bytes_read(self.len as u64);
+                }
                 if self.len as u64 > self.limit {
                     return Poll::Ready(Err(refusal::too_large(self.limit)));
                 }

@@ -47,19 +47,14 @@ where
         loop {
             match &mut self.step {
                 Step::Reading(reader, patience) => {
-                    let read = reader.poll_read(cx);
-                    if let Some(context) = head.context() {
-                        context.set_bytes_read(reader.len() as u64);
-                    }
-                    let Poll::Ready(body) = read else {
+                    let Poll::Ready(body) = reader.poll_read(cx, head.context()) else {
                         let cause = ready!(patience.poll_late(cx, reader.len()));
                         return Poll::Ready(Err(refusal::too_slow(cause)));
                     };
                     let body = body?;
                     match judging::judge(shared, &self.profile, head, &body) {
                         Judged::Passed(findings) => {
-                            findings.tell(head);
-                            return Poll::Ready(Ok(CheckedBody::judged(body)));
+                            return Poll::Ready(Ok(CheckedBody::judged(body, findings, head)));
                         }
                         Judged::Refused(refusal) => return Poll::Ready(Err(refusal)),
                         Judged::Later(verdict) => self.step = Step::Judging(body, verdict),
@@ -67,10 +62,8 @@ where
                 }
                 Step::Judging(body, verdict) => {
                     let findings = ready!(verdict.as_mut().poll(cx));
-                    return Poll::Ready(findings.map(|findings| {
-                        findings.tell(head);
-                        CheckedBody::judged(mem::take(body))
-                    }));
+                    let body = mem::take(body);
+                    return Poll::Ready(findings.map(|it| CheckedBody::judged(body, it, head)));
                 }
             }
         }

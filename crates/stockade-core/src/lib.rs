@@ -6,9 +6,8 @@
 //!    ([`Guard`], [`Check`]). It contains no tower, no body and no server.
 //! 2. The **driver** ([`GuardLayer`], [`Guarded`], [`ResponseFuture`], [`GuardedBody`])
 //!    is the only hand-written `poll_ready` and `call` of these layers, and the only body of
-//!    responses. It
-//!    allocates and boxes nothing when a guard passes at once. What it runs is a guard, a
-//!    guard that looks at bodies ([`BodyGuard`]), or a [`Chain`] of them
+//!    responses. It allocates and boxes nothing when a guard passes at once. What it runs is
+//!    a guard, a guard that looks at bodies ([`BodyGuard`]), or a [`Chain`] of them
 //!    ([`Guards::then`]), which does what a layer each would do.
 //! 3. A refusal is a response, never an `Err`: the inner service's errors go through
 //!    unchanged, and a guard has none of its own.
@@ -113,6 +112,7 @@ mod clock;
 mod constant_time;
 mod context;
 mod context_guard;
+mod counted_body;
 mod demand;
 mod forwarded;
 mod future;
@@ -143,6 +143,7 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use constant_time::constant_time_eq;
 pub use context::{RequestContext, Usage, Verdict};
 pub use context_guard::{ContextGuard, RequestIdHeader};
+pub use counted_body::CountedBody;
 pub use demand::Demand;
 pub use future::ResponseFuture;
 pub use grpc_status::grpc_status;

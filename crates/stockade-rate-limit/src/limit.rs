@@ -3,7 +3,6 @@
 use std::{fmt, sync::Arc};
 
 use http::request::Parts;
-
 use stockade_core::Head;
 
 use crate::{By, Quota};

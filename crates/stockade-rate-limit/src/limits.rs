@@ -3,7 +3,6 @@
 use std::{error::Error, fmt};
 
 use http::HeaderValue;
-
 use stockade_core::Head;
 
 use crate::{
