@@ -111,10 +111,6 @@ impl Limits {
         cost: Option<u32>,
         buckets: &mut Buckets<'a>,
     ) -> Result<bool, Missing> {
-        // One limit in a layer is the usual case.
-        if let [rule] = &self.rules[..] {
-            return rule.charge(head, own, cost, buckets);
-        }
         let mut usual = true;
         for rule in &self.rules {
             usual &= rule.charge(head, own, cost, buckets)?;

@@ -111,11 +111,8 @@ impl Rule {
         let cost = cost.unwrap_or_else(|| self.cost.of(head));
         let own = principal.map(|principal| own(principal.quotas()));
         let Some(own) = own.filter(|own| own.iter().any(Option::is_some)) else {
-            let bucket =
-                |Stacked { lane, quota, .. }: &'a _| Bucket::new(lane, subject, *quota, cost);
-            match &self.stacked[..] {
-                [only] => buckets.push(bucket(only)),
-                several => buckets.extend(several.iter().map(bucket)),
+            for Stacked { lane, quota, .. } in &self.stacked {
+                buckets.push(Bucket::new(lane, subject, *quota, cost));
             }
             return Ok(true);
         };
