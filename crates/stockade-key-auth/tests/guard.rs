@@ -139,7 +139,9 @@ async fn all_keys_that_are_not_valid_get_the_same_answer() {
     let layer = KeyAuth::new(&store([record, old]))
         .clock(clock)
         .into_layer();
-    let broken = format!("{}x", &key.expose()[..key.expose().len() - 1]);
+    // One key in 62 ends in an x, and would not be broken by another one.
+    let (rest, last) = key.expose().split_at(key.expose().len() - 1);
+    let broken = format!("{rest}{}", if last == "x" { "y" } else { "x" });
 
     let mut answers = Vec::new();
     for (key, cause) in [
