@@ -22,7 +22,8 @@ fn says_why_not() {
     let bound = bench.key("bound", "--network 10.0.0.0/8");
     let rotated = bench.key("rotated", "");
     bench.done("keys rotate rotated --grace 0");
-    let mistyped = format!("{}x", &bound[..bound.len() - 1]);
+    let (rest, last) = bound.split_at(bound.len() - 1);
+    let mistyped = format!("{rest}{}", if last == "x" { "y" } else { "x" });
     let expired = bench.key("expired", "--expires 2099-01-01");
     let file = bench.read("keys.yaml");
     bench.write("keys.yaml", file.replace("2099-01-01", "2020-01-01"));
