@@ -52,6 +52,10 @@ impl Limits {
         let mut rules: Vec<Rule> = Vec::new();
         for limit in limits {
             let rule = Rule::new(limit)?;
+            // Theirs would be the same lanes, whatever their policies are called.
+            if rules.iter().any(|other| other.name() == rule.name()) {
+                return Err(LimitsError::new(LimitsErrorKind::SameName, rule.name()));
+            }
             for policy in rule.policies() {
                 let visible = policy.chars().all(fields::is_string);
                 if policy.is_empty() || policy.len() > Self::MAX_NAME || !visible {
@@ -136,7 +140,7 @@ pub enum LimitsErrorKind {
     SamePeriod,
     /// A name is empty, too long, or cannot be sent to clients.
     Name,
-    /// Clients would see two quotas under one name.
+    /// Two limits have one name, or clients would see two quotas under one.
     SameName,
     /// There are more than [`Limits::MAX_QUOTAS`].
     TooMany,

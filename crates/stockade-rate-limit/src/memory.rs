@@ -121,6 +121,11 @@ impl MemoryLimitStore {
             .collect();
         // Whoever locks several sets locks them in this order, so nobody waits in a circle.
         ordered.sort_unstable_by_key(|(_, bucket)| bucket.lane().id());
+        // Two of one lane may be in one set, and who locks that twice waits for itself.
+        assert!(
+            ordered.is_sorted_by(|(_, one), (_, next)| one.lane().id() < next.lane().id()),
+            "buckets of one request are of a lane each"
+        );
         let steps: ArrayVec<_, { Limits::MAX_QUOTAS }> = ordered
             .into_iter()
             .map(|(at, bucket)| (at, Step::check(bucket, find(&tables, bucket), now)))

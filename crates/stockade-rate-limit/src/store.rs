@@ -28,6 +28,9 @@ pub trait LimitStore: Send + Sync + 'static {
     ///
     /// There are at most [`Limits::MAX_QUOTAS`](crate::Limits::MAX_QUOTAS) buckets, of a lane
     /// each, and the decision has a level for each, in their order. Must not block.
+    ///
+    /// # Panics
+    /// May panic where two of them are of one lane.
     fn take(&self, buckets: &[Bucket<'_>]) -> Answer<Self::Wait>;
 
     /// Debits a bucket after the fact, or gives back where `delta` is negative, as a token

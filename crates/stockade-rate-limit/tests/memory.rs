@@ -208,6 +208,17 @@ fn requests_with_the_same_buckets_in_any_order_do_not_wait_for_each_other_for_ev
     assert_eq!(passed.into_inner(), 1_000);
 }
 
+#[test]
+#[should_panic(expected = "of a lane each")]
+fn two_buckets_of_one_lane_do_not_wait_for_themselves_for_ever() {
+    let (store, _) = store(10);
+    let quota = Quota::per_hour(1_000);
+    take(
+        &store,
+        &[&bucket("ip", "a", quota), &bucket("ip", "a", quota)],
+    );
+}
+
 // R06
 #[test]
 fn a_flood_refills_nobody_and_stays_within_its_bytes() {

@@ -651,6 +651,11 @@ fn limits_that_limit_nothing_or_say_two_things_are_refused() {
             "ip",
         ),
         (
+            vec![ip().quota(minute), ip().quota_named("other", minute)],
+            Kind::SameName,
+            "ip",
+        ),
+        (
             vec![
                 ip().quota_named("daily", Quota::per_day(1)),
                 Limit::new("key", By::client_ip()).quota_named("daily", Quota::per_day(1)),

@@ -156,8 +156,8 @@ fn decides_as_the_store_of_one_process_does() {
                     let mut buckets: Vec<OwnedBucket> = Vec::new();
                     for (subject, quota, cost) in chosen {
                         let bucket = bucket(subject, quota, cost);
-                        let key = line(&bucket).key;
-                        if buckets.iter().all(|other| line(other).key != key) {
+                        let lane = |bucket: &OwnedBucket| bucket.as_bucket().lane().clone();
+                        if buckets.iter().all(|other| lane(other) != lane(&bucket)) {
                             buckets.push(bucket);
                         }
                     }
