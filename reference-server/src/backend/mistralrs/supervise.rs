@@ -128,11 +128,13 @@ fn set(state: &watch::Sender<State>, phase: Phase, engine: Option<Arc<Engine>>) 
 
 fn fail(state: &watch::Sender<State>, fault: Fault) {
     let phase = Phase::Failed(fault);
+    let is_news = state.borrow().phase != phase;
+    // First in force, then said: whoever reads the log asks for it right away.
+    set(state, phase.clone(), None);
     // An attempt a minute fails for the same cause for days; once is enough for a log.
-    if state.borrow().phase != phase {
+    if is_news {
         tracing::error!(?phase, "the model is not available");
     }
-    set(state, phase, None);
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Fault {
