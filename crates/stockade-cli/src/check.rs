@@ -30,7 +30,7 @@ pub(crate) struct CheckArgs {
     /// Where the server listens, if the file does not say so
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
-    /// The server itself speaks TLS
+    /// The server itself speaks TLS, if the file does not say so
     #[arg(long)]
     tls: bool,
     /// Fail on warnings, too
@@ -79,9 +79,10 @@ impl CheckArgs {
             Some(store) => store.list().await?,
             None => Vec::new(),
         };
+        let server = Server::of(&self.config);
         Ok(Surroundings {
-            listen: self.listen.or_else(|| listen(&self.config)),
-            tls: self.tls,
+            listen: self.listen.or(server.listen),
+            tls: self.tls || server.tls,
             key_file_mode: config.auth.keys_file.as_deref().and_then(mode),
             keys,
             token_secret: token_secret(config)?,
@@ -89,11 +90,26 @@ impl CheckArgs {
     }
 }
 
-/// `server.listen` of a server's own section.
-fn listen(config: &Path) -> Option<SocketAddr> {
-    let text = fs::read_to_string(config).ok()?;
-    let file: BTreeMap<String, toml::Value> = toml::from_str(&text).ok()?;
-    file.get("server")?.get("listen")?.as_str()?.parse().ok()
+/// What a server's own section says, as far as it is understood.
+#[derive(Default)]
+struct Server {
+    listen: Option<SocketAddr>,
+    tls: bool,
+}
+
+impl Server {
+    fn of(config: &Path) -> Self {
+        let text = fs::read_to_string(config).unwrap_or_default();
+        let file: BTreeMap<String, toml::Value> = toml::from_str(&text).unwrap_or_default();
+        let Some(server) = file.get("server") else {
+            return Self::default();
+        };
+        let listen = server.get("listen").and_then(toml::Value::as_str);
+        Self {
+            listen: listen.and_then(|listen| listen.parse().ok()),
+            tls: server.get("tls").is_some(),
+        }
+    }
 }
 
 #[cfg(unix)]

@@ -160,8 +160,8 @@ fn network(config: &Config, surroundings: &Surroundings, findings: &mut Findings
         findings.error(
             "server.listen",
             "keys travel in plain text over an address that others reach",
-            "put a proxy with TLS in front and name it in client_ip.trusted_proxies, or listen \
-             on 127.0.0.1",
+            "set server.tls, or put a proxy with TLS in front and name it in \
+             client_ip.trusted_proxies, or listen on 127.0.0.1",
         );
     }
     if config.client_ip.dangerous_trusted_proxy_count.is_some() {

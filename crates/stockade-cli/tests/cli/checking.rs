@@ -50,6 +50,19 @@ fn an_unsafe_one_does_not_and_is_told_how_to_mend_it() {
 }
 
 #[test]
+fn who_speaks_tls_may_listen_to_others() {
+    let bench = Bench::new();
+    bench.key("a", "--expires 90d");
+    let public = SAFE.replace("127.0.0.1", "0.0.0.0");
+    bench.write("stockade.toml", &public);
+    assert_eq!(bench.run("check").code, 1);
+    bench.done("check --tls");
+    let files = "[server.tls]\ncertificate_file = \"c.pem\"\nkey_file = \"k.pem\"\n";
+    bench.write("stockade.toml", public + files);
+    bench.done("check");
+}
+
+#[test]
 fn warnings_alone_fail_only_where_that_is_wanted() {
     let bench = Bench::new();
     bench.key("eternal", "--expires never");
