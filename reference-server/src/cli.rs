@@ -64,8 +64,10 @@ The smallest configuration:
     [auth]
     keys_file = \"keys.yaml\"          # made by: stockade-server key --file keys.yaml --id me
 
+HTTPS takes certificate_file and key_file in the section [server.tls].
 Relative paths are relative to the file. GET /health says whether the model is ready.
-SIGHUP reads quotas, bans and web pages from the file again, and opens log files anew.
+SIGHUP reads quotas, bans and web pages from the file again, and the certificate, and opens
+log files anew.
 SIGTERM or Ctrl-C lets running answers end; a second one does not wait for them.";
 
 impl Cli {

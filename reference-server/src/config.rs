@@ -13,6 +13,7 @@ mod sections;
 
 pub use sections::{
     DeviceConfig, LogConfig, LogFormat, LogLevel, ModelConfig, QuantiseConfig, ServerConfig,
+    TlsConfig,
 };
 
 use crate::StartError;
@@ -80,6 +81,11 @@ impl Config {
 
     fn resolve_paths(&mut self, folder: &Path) {
         self.fence.resolve_paths(folder);
+        if let Some(tls) = &mut self.server.tls {
+            for file in [&mut tls.certificate_file, &mut tls.key_file] {
+                *file = folder.join(&*file);
+            }
+        }
         // A hub id stays what it is, also where a folder beside the file bears its name.
         let source = Path::new(&self.model.source);
         if source.starts_with(".") || source.starts_with("..") {

@@ -12,10 +12,12 @@ mod serve;
 mod server;
 mod start_error;
 pub mod tiny_model;
+mod tls;
 
 pub use cli::Cli;
 pub use config::{
-    Config, DeviceConfig, LogConfig, LogFormat, LogLevel, ModelConfig, QuantiseConfig, ServerConfig,
+    Config, DeviceConfig, LogConfig, LogFormat, LogLevel, ModelConfig, QuantiseConfig,
+    ServerConfig, TlsConfig,
 };
 pub use server::{Ended, Server, Stop};
 pub use start_error::StartError;

@@ -27,12 +27,17 @@ pub(crate) async fn serve(
     // The port first: whoever starts a second server should not wait for a model.
     let server = Server::bind(&config).await?;
     let address = server.address();
-    tracing::info!(%address, model = model.name, version = env!("CARGO_PKG_VERSION"), "listening");
+    let scheme = match server.tls() {
+        Some(_) => "https",
+        None => "http",
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(%address, scheme, model = model.name, version, "listening");
     for layer in server.fence().to_string().lines() {
         tracing::info!("{layer}");
     }
     if let Some(hang_ups) = hang_ups {
-        tokio::spawn(hang_ups.follow(server.fence().clone()));
+        tokio::spawn(hang_ups.follow(server.fence().clone(), server.tls().cloned()));
     }
     let backend: Arc<dyn Backend> = Arc::new(MistralRs::start(model));
     let announcing = tokio::spawn(announce(Arc::clone(&backend), address, to));

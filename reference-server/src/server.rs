@@ -8,6 +8,7 @@ use tokio::{net::TcpListener, sync::watch};
 
 mod connection;
 mod figures;
+mod handshake;
 mod in_flight;
 mod listener;
 mod stop;
@@ -21,6 +22,7 @@ use crate::{
     api::{self, ApiLimits, ChatLimits},
     backend::Backend,
     fence::{self, BodyLimit, Within},
+    tls::{Identity, Tls},
 };
 use connection::ConnectionLimits;
 
@@ -28,6 +30,7 @@ use connection::ConnectionLimits;
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<Tls>,
     fence: Fence,
     within: Within,
     figures: PrometheusHandle,
@@ -36,7 +39,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Reads the keys and opens the port.
+    /// Opens the port, and reads the certificate and the keys.
     ///
     /// # Errors
     /// When that fails, or the configuration asks for what cannot be.
@@ -48,12 +51,14 @@ impl Server {
         let address = listener
             .local_addr()
             .map_err(|error| cannot_listen(address, &error))?;
+        let identity = config.server.tls.as_ref().map(Identity::read).transpose()?;
         // After the port: records begin with the fence, and a second server is to say no
         // more than that it is one.
         let fence = fence::build(&within_the_servers_limits(config)).await?;
         Ok(Self {
             listener,
             address,
+            tls: identity.map(Tls::new),
             fence,
             within: Within {
                 request_timeout: seconds(config.server.request_timeout_secs.get()),
@@ -80,7 +85,7 @@ impl Server {
         let router = api::router(backend, self.fence.clone(), self.api)
             .merge(figures::router(self.figures, &self.fence));
         let router = fence::around(router, &self.fence, self.within);
-        let ended = listener::serve(self.listener, router, self.connections, stop).await;
+        let ended = listener::serve(self.listener, self.tls, router, self.connections, stop).await;
         let audit = self.fence.audit().clone();
         // The last records; a thread writes them, and this one may wait for it.
         let flushed = tokio::task::spawn_blocking(move || audit.flush(FLUSH)).await;
@@ -88,6 +93,11 @@ impl Server {
             tracing::error!("the last records could not be written in time");
         }
         ended
+    }
+
+    /// What shakes hands, if it speaks TLS.
+    pub(crate) fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
     }
 
     /// Who may do what, and how much of it.

@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     num::{NonZeroU16, NonZeroU32},
+    path::PathBuf,
 };
 
 use serde::Deserialize;
@@ -22,7 +23,8 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// The longest time from a request's head to the end of its answer.
     pub request_timeout_secs: NonZeroU32,
-    /// The longest time in which a client may send a request's head.
+    /// The longest time in which a client may shake hands, where there is TLS, and then the
+    /// longest one in which it may send a request's head.
     pub header_timeout_secs: NonZeroU32,
     /// The longest time in which a client may send a request's body.
     pub body_timeout_secs: NonZeroU32,
@@ -32,6 +34,8 @@ pub struct ServerConfig {
     pub max_body_mb: NonZeroU16,
     /// Connections at the same time; further ones wait.
     pub max_connections: NonZeroU32,
+    /// The certificate; without one the server speaks plain HTTP.
+    pub tls: Option<TlsConfig>,
 }
 
 impl Default for ServerConfig {
@@ -44,8 +48,19 @@ impl Default for ServerConfig {
             shutdown_grace_secs: 30,
             max_body_mb: nonzero!(20),
             max_connections: nonzero!(1_024),
+            tls: None,
         }
     }
+}
+
+/// `[server.tls]`: the certificate that clients are shown, and its key.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// PEM: the server's own certificate, then those that it is signed by.
+    pub certificate_file: PathBuf,
+    /// PEM: the private key, as PKCS#8, PKCS#1 or SEC1 and without a passphrase.
+    pub key_file: PathBuf,
 }
 
 /// `[model]`: which model, and how much of it.

@@ -41,6 +41,11 @@ fn wrong_values_are_refused_with_their_line() {
         ("[server]\nmax_body_mb = 0", "line 6"),
         ("[client_ip]\ntrusted_proxies = [\"10.0.0.0/99\"]", "line 6"),
         ("[log]\nformat = \"xml\"", "line 6"),
+        ("[server.tls]\nkey_file = \"k.pem\"", "line 5"),
+        (
+            "[server.tls]\ncertificate_file = \"c\"\nkey_file = \"k\"\nkey = \"\"",
+            "line 8",
+        ),
         ("[log\n", "line 5"),
     ] {
         let message = error(&format!("{LEAST}{line}\n"));
@@ -60,6 +65,12 @@ fn relative_paths_are_relative_to_the_file() {
         Some(folder.path().join("k.yaml"))
     );
     assert_eq!(Path::new(&config.model.source), folder.path().join("./m"));
+
+    let tls = "[server.tls]\ncertificate_file = \"c.pem\"\nkey_file = \"/k.pem\"\n";
+    fs::write(&path, format!("{LEAST}{tls}")).unwrap();
+    let tls = Config::read(&path).unwrap().server.tls.unwrap();
+    assert_eq!(tls.certificate_file, folder.path().join("c.pem"));
+    assert_eq!(tls.key_file, Path::new("/k.pem"));
 
     fs::write(&path, LEAST.replace("./m", "owner/name")).unwrap();
     assert_eq!(Config::read(&path).unwrap().model.source, "owner/name");

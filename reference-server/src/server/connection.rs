@@ -11,7 +11,7 @@ use hyper_util::{
 };
 use stockade_core::PeerAddr;
 use tokio::{
-    net::TcpStream,
+    io::{AsyncRead, AsyncWrite},
     sync::watch,
     time::{self, Instant},
 };
@@ -60,17 +60,15 @@ pub(super) struct ConnectionLimits {
 
 /// Serves a connection until its client leaves, or the server stops and the answers
 /// that run have ended.
-pub(super) async fn serve(
-    stream: TcpStream,
+pub(super) async fn serve<S>(
+    stream: S,
     peer: SocketAddr,
     router: Router,
     limits: ConnectionLimits,
     mut stop: watch::Receiver<Stop>,
-) {
-    // Tokens are small, and each of them should leave at once.
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let in_flight = InFlight::new();
     let requests = in_flight.clone();
     let service = tower::service_fn(move |mut request: Request<_>| {

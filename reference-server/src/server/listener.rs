@@ -13,7 +13,10 @@ use tokio::{
 use super::{
     Ended, Stop,
     connection::{self, ConnectionLimits},
+    handshake,
+    stop::told,
 };
+use crate::tls::Tls;
 
 /// How long to wait where the system has no more descriptors or memory to give.
 const BREATH: Duration = Duration::from_millis(100);
@@ -21,6 +24,7 @@ const BREATH: Duration = Duration::from_millis(100);
 /// Serves until it is told to stop, then lets what runs end within the grace period.
 pub(super) async fn serve(
     listener: TcpListener,
+    tls: Option<Tls>,
     router: Router,
     limits: ConnectionLimits,
     mut stop: watch::Receiver<Stop>,
@@ -34,9 +38,23 @@ pub(super) async fn serve(
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if free => match accepted {
                 Ok((stream, peer)) => {
-                    let serving =
-                        connection::serve(stream, peer, router.clone(), limits, stop.clone());
-                    connections.spawn(serving);
+                    // Tokens are small, and each of them should leave at once.
+                    if stream.set_nodelay(true).is_err() {
+                        continue;
+                    }
+                    let (router, stop) = (router.clone(), stop.clone());
+                    match &tls {
+                        Some(tls) => connections.spawn(handshake::serve(
+                            tls.acceptor(),
+                            stream,
+                            peer,
+                            router,
+                            limits,
+                            stop,
+                        )),
+                        None => connections
+                            .spawn(connection::serve(stream, peer, router, limits, stop)),
+                    };
                 }
                 Err(error) if concerns_one_client(&error) => {}
                 Err(error) => {
@@ -77,14 +95,6 @@ async fn drain(
     connections.shutdown().await;
     tracing::info!(cut, "stopped");
     Ended { cut, at_once }
-}
-
-/// Resolves once the server is told at least this.
-async fn told(stop: &mut watch::Receiver<Stop>, least: Stop) {
-    if stop.wait_for(|told| *told >= least).await.is_err() {
-        // Nobody is left who could say it.
-        std::future::pending::<()>().await;
-    }
 }
 
 fn concerns_one_client(error: &io::Error) -> bool {

@@ -28,6 +28,14 @@ pub struct Ended {
     pub at_once: bool,
 }
 
+/// Resolves once the server is told at least this.
+pub(super) async fn told(stop: &mut watch::Receiver<Stop>, least: Stop) {
+    if stop.wait_for(|told| *told >= least).await.is_err() {
+        // Nobody is left who could say it.
+        std::future::pending::<()>().await;
+    }
+}
+
 /// Turns SIGTERM and SIGINT into [`Stop`]: the first one gently, the second one at once.
 pub(crate) fn on_signals() -> Result<watch::Receiver<Stop>, StartError> {
     let listen = |kind| {

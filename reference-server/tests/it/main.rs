@@ -21,5 +21,6 @@ mod running;
 mod scripted;
 mod site;
 mod slow;
+mod tls;
 mod unread;
 mod wire;

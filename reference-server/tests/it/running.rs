@@ -25,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Running {
     child: Child,
     pub(crate) address: SocketAddr,
+    base: String,
     lines: Receiver<Value>,
     client: reqwest::Client,
     folder: TempDir,
@@ -68,13 +69,22 @@ impl Running {
         let mut running = Self {
             child,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            base: String::new(),
             lines,
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
             folder,
         };
         let listening = running.says("listening");
-        running.address = listening["address"].as_str().unwrap().parse().unwrap();
+        let [scheme, address] = ["scheme", "address"].map(|name| listening[name].as_str().unwrap());
+        running.base = format!("{scheme}://{address}");
+        running.address = address.parse().unwrap();
         running
+    }
+
+    /// Has this client ask it from now on.
+    pub(crate) fn asked_by(mut self, client: reqwest::Client) -> Self {
+        self.client = client;
+        self
     }
 
     /// The next line of the log with this message.
@@ -121,7 +131,7 @@ impl Running {
     }
 
     fn request(&self, method: Method, path: &str, key: &str) -> RequestBuilder {
-        let url = format!("http://{}{path}", self.address);
+        let url = format!("{}{path}", self.base);
         self.client.request(method, url).bearer_auth(key)
     }
 
@@ -140,6 +150,12 @@ impl Running {
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kibibytes = peak.unwrap().trim().strip_suffix(" kB").unwrap();
         kibibytes.parse::<usize>().unwrap() << 10
+    }
+
+    /// How many descriptors it has.
+    pub(crate) fn descriptors(&self) -> usize {
+        let all = fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        all.unwrap().count()
     }
 
     /// Ends it as a supervisor would, and gives its exit code.

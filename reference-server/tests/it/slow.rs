@@ -32,7 +32,7 @@ fn head(length: usize) -> String {
 }
 
 /// Sends these bytes at once, and then these, for ever, one at a time.
-async fn drip(mut stream: TcpStream, first: String, then: &'static [u8]) -> Heard {
+pub(crate) async fn drip(mut stream: TcpStream, first: String, then: &'static [u8]) -> Heard {
     if stream.write_all(first.as_bytes()).await.is_ok() {
         let (mut incoming, mut outgoing) = stream.split();
         let dripping = async {

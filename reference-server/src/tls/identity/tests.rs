@@ -1,0 +1,195 @@
+use std::path::PathBuf;
+
+use rcgen::{
+    CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256,
+    SignatureAlgorithm,
+};
+use tempfile::TempDir;
+
+use super::*;
+
+/// A folder with a certificate and its key.
+struct Pair {
+    folder: TempDir,
+    key: KeyPair,
+}
+
+impl Pair {
+    fn new(algorithm: &'static SignatureAlgorithm) -> Self {
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        let certificate = CertificateParams::default().self_signed(&key).unwrap();
+        let pair = Self {
+            folder: tempfile::tempdir().unwrap(),
+            key,
+        };
+        pair.write("c.pem", &certificate.pem());
+        pair.write("k.pem", &pair.key.serialize_pem());
+        pair
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    /// What is said of these files; nothing where they are good.
+    fn error_of(&self, certificate: &str, key: &str) -> Option<String> {
+        let files = TlsConfig {
+            certificate_file: self.path(certificate),
+            key_file: self.path(key),
+        };
+        Some(Identity::read(&files).err()?.to_string())
+    }
+
+    /// The value within a PKCS#8 key, which is the key in the older form of its kind.
+    fn older_form(&self) -> Vec<u8> {
+        let der = self.key.serialize_der();
+        let (_, all) = value(&der);
+        let (version, _) = value(all);
+        let (algorithm, _) = value(version);
+        let (_, key) = value(algorithm);
+        key.to_vec()
+    }
+}
+
+/// What comes after a value in DER, and what it holds.
+fn value(der: &[u8]) -> (&[u8], &[u8]) {
+    let (head, length) = match der[1] {
+        short @ ..=0x7f => (2, usize::from(short)),
+        long => {
+            let width = usize::from(long & 0x7f);
+            let bytes = der[2..2 + width].iter();
+            (
+                2 + width,
+                bytes.fold(0, |length, byte| length << 8 | usize::from(*byte)),
+            )
+        }
+    };
+    let (value, rest) = der[head..].split_at(length);
+    (rest, value)
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    use base64::{Engine, prelude::BASE64_STANDARD};
+
+    let text = BASE64_STANDARD.encode(der);
+    let lines: Vec<_> = text
+        .as_bytes()
+        .chunks(64)
+        .map(String::from_utf8_lossy)
+        .collect();
+    format!(
+        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+        lines.join("\n")
+    )
+}
+
+#[test]
+fn takes_keys_of_each_kind_and_form() {
+    for (algorithm, older) in [
+        (&PKCS_RSA_SHA256, Some("RSA PRIVATE KEY")),
+        (&PKCS_ECDSA_P256_SHA256, Some("EC PRIVATE KEY")),
+        (&PKCS_ED25519, None),
+    ] {
+        let pair = Pair::new(algorithm);
+        assert_eq!(pair.error_of("c.pem", "k.pem"), None, "{algorithm:?}");
+        if let Some(label) = older {
+            pair.write("k.pem", &pem(label, &pair.older_form()));
+            assert_eq!(pair.error_of("c.pem", "k.pem"), None, "{label}");
+        }
+    }
+}
+
+#[test]
+fn takes_both_from_one_file() {
+    let pair = Pair::new(&PKCS_ECDSA_P256_SHA256);
+    let both = ["k.pem", "c.pem"].map(|name| fs::read_to_string(pair.path(name)).unwrap());
+    pair.write("both.pem", &both.concat());
+    assert_eq!(pair.error_of("both.pem", "both.pem"), None);
+}
+
+#[test]
+fn says_which_file_is_bad_and_nothing_that_is_in_it() {
+    let pair = Pair::new(&PKCS_ECDSA_P256_SHA256);
+    let other = Pair::new(&PKCS_ECDSA_P256_SHA256);
+    let [good, key] = ["c.pem", "k.pem"].map(|name| fs::read_to_string(pair.path(name)).unwrap());
+    let secret = key.lines().nth(1).unwrap();
+    for (name, text) in [
+        ("empty.pem", String::new()),
+        ("cut.pem", good[..good.len() / 2].to_owned()),
+        ("half-cut.pem", format!("{good}{}", &good[..good.len() / 2])),
+        ("no-certificate.pem", pem("CERTIFICATE", b"a")),
+        ("no-key.pem", pem("PRIVATE KEY", b"a")),
+        ("one-line.pem", key.replace('\n', "")),
+        ("encrypted.pem", pem("ENCRYPTED PRIVATE KEY", b"a")),
+        (
+            "old-encrypted.pem",
+            key.replacen('\n', "\nProc-Type: 4,ENCRYPTED\n\n", 1),
+        ),
+        ("other.pem", other.key.serialize_pem()),
+    ] {
+        pair.write(name, &text);
+    }
+    for (certificate, key, named, why) in [
+        (
+            "none.pem",
+            "k.pem",
+            "none.pem",
+            "certificate_file: cannot read",
+        ),
+        ("empty.pem", "k.pem", "empty.pem", "holds no certificates"),
+        ("cut.pem", "k.pem", "cut.pem", "holds no certificates"),
+        (
+            "half-cut.pem",
+            "k.pem",
+            "half-cut.pem",
+            "not all of them whole",
+        ),
+        ("k.pem", "c.pem", "k.pem", "holds no certificates"),
+        (
+            "one-line.pem",
+            "k.pem",
+            "one-line.pem",
+            "holds no certificates",
+        ),
+        (
+            "no-certificate.pem",
+            "k.pem",
+            "no-certificate.pem",
+            "is broken",
+        ),
+        ("c.pem", "none.pem", "none.pem", "key_file: cannot read"),
+        ("c.pem", "empty.pem", "empty.pem", "holds no private key"),
+        ("c.pem", "c.pem", "c.pem", "holds no private key"),
+        (
+            "c.pem",
+            "one-line.pem",
+            "one-line.pem",
+            "holds no private key",
+        ),
+        ("c.pem", "no-key.pem", "no-key.pem", "no kind that is known"),
+        ("c.pem", "encrypted.pem", "encrypted.pem", "openssl pkey"),
+        (
+            "c.pem",
+            "old-encrypted.pem",
+            "old-encrypted.pem",
+            "openssl pkey",
+        ),
+        ("c.pem", "other.pem", "other.pem", "does not belong to"),
+    ] {
+        let error = pair.error_of(certificate, key).unwrap();
+        assert!(error.starts_with("server.tls"), "{error}");
+        assert!(error.contains(why), "{why}: {error}");
+        let path = pair.path(named).display().to_string();
+        assert!(error.contains(&path), "{error}");
+        assert!(!error.contains('\n'), "{error}");
+        // Neither as a text nor as the bytes of one.
+        let bytes = format!("{:?}", &secret.as_bytes()[..8]);
+        for piece in [&secret[..8], bytes.trim_matches(['[', ']'])] {
+            assert!(!error.contains(piece), "{certificate} {key}: {error}");
+        }
+    }
+}

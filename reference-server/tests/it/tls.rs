@@ -1,0 +1,132 @@
+//! TLS: who is served, who is refused, and certificates that change.
+
+use std::{fs, net::Ipv4Addr, process::Stdio};
+
+use futures_util::StreamExt;
+use reqwest::Version;
+use serde_json::{Value, json};
+use stockade_server::tiny_model;
+use tokio::{net::TcpStream, process::Command};
+
+mod authority;
+mod certificates;
+mod hellos;
+mod stalled;
+
+use crate::{
+    running::{Running, until},
+    site::{FULL, Site, saying},
+    wire::{listen, say},
+};
+use authority::Authority;
+
+const RECORDS: &str = "[audit]\nfile = \"app.log\"\non_overflow = \"drop\"\n";
+
+/// A server without a model, and a client that trusts it.
+fn start(authority: &Authority, lines: &str) -> Running {
+    let client = authority.client().build().unwrap();
+    Running::start(&format!("{lines}{}", authority.lines())).asked_by(client)
+}
+
+#[tokio::test]
+async fn chats_are_answered_over_the_protocol_that_was_agreed_on() {
+    let authority = Authority::new();
+    let site = Site::start_with(&format!("{RECORDS}{}", authority.lines())).await;
+    let url = format!("https://{}/v1/chat/completions", site.address);
+    let chat = saying(json!("hello"), json!({"stream": true}));
+    for (client, version) in [
+        (authority.client().http1_only(), Version::HTTP_11),
+        (authority.client(), Version::HTTP_2),
+    ] {
+        let client = client.local_address(Some(Ipv4Addr::new(127, 0, 0, 2).into()));
+        let request = client.build().unwrap().post(&url).bearer_auth(FULL);
+        let answer = request.json(&chat).send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.version()), (200, version));
+        let text = answer.text().await.unwrap();
+        assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
+    }
+
+    let records = || -> Vec<Value> {
+        let text = fs::read_to_string(site.file("app.log")).unwrap();
+        let whole = text
+            .split_inclusive('\n')
+            .filter(|line| line.ends_with('\n'));
+        let records = whole.map(|line| serde_json::from_str::<Value>(line).unwrap());
+        records
+            .filter(|record| record["method"] == "POST")
+            .collect()
+    };
+    until("a record of each", || records().len() == 2).await;
+    for record in records() {
+        assert_eq!(record["ip"], "127.0.0.2", "{record}");
+        assert_eq!(record["outcome"], "completed", "{record}");
+    }
+}
+
+#[tokio::test]
+async fn curl_is_answered() {
+    let authority = Authority::new();
+    let site = Site::start_with(&authority.lines()).await;
+    let curl = Command::new("curl")
+        .args(["-sS", "--noproxy", "*", "--cacert"])
+        .arg(authority.roots())
+        .arg(format!("https://{}/v1/chat/completions", site.address))
+        .args(["-H", &format!("Authorization: Bearer {FULL}")])
+        .args(["-H", "Content-Type: application/json"])
+        .args(["-d", &saying(json!("hello"), json!({})).to_string()])
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .unwrap();
+    let error = String::from_utf8_lossy(&curl.stderr);
+    assert!(curl.status.success(), "{error}");
+    let answer: Value = serde_json::from_slice(&curl.stdout).unwrap();
+    assert_eq!(answer["object"], "chat.completion", "{answer}");
+}
+
+#[tokio::test]
+async fn who_speaks_plain_http_is_let_go_at_once() {
+    let authority = Authority::new();
+    // No deadline that could do it instead.
+    let server = start(&authority, "[server]\nheader_timeout_secs = 3600\n");
+    let heard = say(server.address, b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert!(heard.closed);
+    assert!(!heard.text.contains("HTTP"), "{}", heard.text);
+    let health = server.get("/health", FULL).send().await.unwrap();
+    assert_eq!(health.version(), Version::HTTP_2);
+}
+
+// H01
+#[tokio::test]
+async fn a_sigterm_lets_an_answer_end_and_waits_for_no_handshake() {
+    let authority = Authority::new();
+    let lines = format!(
+        "[server]\nheader_timeout_secs = 3600\n{}",
+        authority.lines()
+    );
+    let mut server = Running::start_in("", &lines, |folder| {
+        tiny_model::write(&folder.join("model"), 1).unwrap();
+    })
+    .asked_by(authority.client().build().unwrap());
+    server.says("the model is ready");
+    let chat = saying(json!("hello"), json!({"stream": true, "max_tokens": 200}));
+    let answer = server.chat(chat.to_string()).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let mut pieces = answer.bytes_stream();
+    let mut text = String::new();
+    while !text.contains("\"content\"") {
+        text += &String::from_utf8_lossy(&pieces.next().await.unwrap().unwrap());
+    }
+    let mut stalled = TcpStream::connect(server.address).await.unwrap();
+
+    server.signal("TERM");
+    server.says("stopping");
+    assert!(!text.contains("[DONE]"));
+    assert!(listen(&mut stalled).await.closed);
+    while let Some(piece) = pieces.next().await {
+        text += &String::from_utf8_lossy(&piece.unwrap());
+    }
+    assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
+    assert_eq!(server.says("stopped")["cut"], 0);
+    assert_eq!(server.ended(), Some(0));
+}

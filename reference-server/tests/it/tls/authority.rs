@@ -1,0 +1,124 @@
+//! An authority of the tests, and the server's certificate that it signs.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::CertificateDer};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+/// An authority with a folder in which the server's certificate and key are.
+pub(super) struct Authority {
+    folder: TempDir,
+    certificate: Certificate,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// A new one, which has signed a first certificate.
+    pub(super) fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let name = &mut params.distinguished_name;
+        name.push(DnType::CommonName, "authority of the tests");
+        let certificate = params.self_signed(&key).unwrap();
+        let authority = Self {
+            folder: tempfile::tempdir().unwrap(),
+            certificate,
+            issuer: Issuer::new(params, key),
+        };
+        fs::write(authority.roots(), authority.certificate.pem()).unwrap();
+        authority.renew();
+        authority
+    }
+
+    /// Signs another certificate, with another key, in place of the last one.
+    pub(super) fn renew(&self) -> CertificateDer<'static> {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        fs::write(self.certificate_file(), certificate.pem()).unwrap();
+        fs::write(self.key_file(), key.serialize_pem()).unwrap();
+        self.close_key_file(0o600);
+        certificate.der().clone()
+    }
+
+    /// Whom the key file is closed to.
+    pub(super) fn close_key_file(&self, mode: u32) {
+        fs::set_permissions(self.key_file(), fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    pub(super) fn certificate_file(&self) -> PathBuf {
+        self.folder.path().join("server.pem")
+    }
+
+    pub(super) fn key_file(&self) -> PathBuf {
+        self.folder.path().join("server.key")
+    }
+
+    /// The file with what clients trust.
+    pub(super) fn roots(&self) -> PathBuf {
+        self.folder.path().join("roots.pem")
+    }
+
+    /// What a server's configuration says of the files.
+    pub(super) fn lines(&self) -> String {
+        let quoted = |file: PathBuf| toml::Value::from(file.to_str().unwrap());
+        format!(
+            "[server.tls]\ncertificate_file = {}\nkey_file = {}\n",
+            quoted(self.certificate_file()),
+            quoted(self.key_file())
+        )
+    }
+
+    /// A client that trusts this authority and no other.
+    pub(super) fn client(&self) -> reqwest::ClientBuilder {
+        let root = reqwest::Certificate::from_der(self.certificate.der()).unwrap();
+        let client = reqwest::Client::builder().no_proxy();
+        client.tls_certs_only([root])
+    }
+
+    /// The same for connections, one by one. Sessions are resumed.
+    pub(super) fn connections(&self) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.der().clone()).unwrap();
+        let config = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Arc::new(config)
+    }
+}
+
+/// Shakes hands.
+pub(super) async fn connect(
+    config: &Arc<ClientConfig>,
+    address: SocketAddr,
+) -> TlsStream<TcpStream> {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let connector = TlsConnector::from(Arc::clone(config));
+    connector
+        .connect(address.ip().into(), stream)
+        .await
+        .unwrap()
+}
+
+/// The certificate that the server has shown.
+pub(super) fn shown(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {
+    let chain = stream.get_ref().1.peer_certificates().unwrap();
+    chain[0].clone().into_owned()
+}
+
+/// Spoils a file.
+pub(super) fn spoil(file: &Path) {
+    fs::write(file, "spoiled").unwrap();
+}

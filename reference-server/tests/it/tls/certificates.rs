@@ -1,0 +1,121 @@
+//! Certificates that change while the server runs.
+
+use std::{fs, sync::Arc};
+
+use rustls::{ClientConfig, HandshakeKind, pki_types::CertificateDer};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_rustls::client::TlsStream;
+
+use super::{
+    authority::{Authority, connect, shown, spoil},
+    start,
+};
+use crate::running::Running;
+
+const RELOADED: &str = "reloaded the configuration";
+const REJECTED: &str = "not taken";
+
+/// What a client sees who has not been here before.
+async fn seen(authority: &Authority, server: &Running) -> CertificateDer<'static> {
+    shown(&connect(&authority.connections(), server.address).await)
+}
+
+/// Asks on a connection, which stays open.
+async fn is_answered(stream: &mut TlsStream<TcpStream>) {
+    let ask = b"HEAD /health HTTP/1.1\r\nhost: a\r\n\r\n";
+    stream.write_all(ask).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0);
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 "));
+}
+
+#[tokio::test]
+async fn a_sighup_shows_the_new_one_to_whoever_comes_next() {
+    let authority = Authority::new();
+    let server = start(&authority, "");
+    let mut open = connect(&authority.connections(), server.address).await;
+    let first = shown(&open);
+
+    let second = authority.renew();
+    assert_eq!(seen(&authority, &server).await, first);
+    server.signal("HUP");
+    server.says(RELOADED);
+    assert_eq!(seen(&authority, &server).await, second);
+    is_answered(&mut open).await;
+
+    // Other files, with a key that is open to all: it is taken, but not in silence.
+    let other = Authority::new();
+    other.close_key_file(0o644);
+    server.configure(&other.lines());
+    server.signal("HUP");
+    let said = server.says("every user of the machine");
+    let path = other.key_file().display().to_string();
+    assert!(said["message"].as_str().unwrap().contains(&path), "{said}");
+    server.says(RELOADED);
+    let third = seen(&other, &server).await;
+    assert!(third != first && third != second);
+    is_answered(&mut open).await;
+    assert_eq!(server.stop(), Some(0));
+}
+
+// A22
+#[tokio::test]
+async fn a_bad_one_leaves_the_old_one_in_force_and_is_said_to_be_bad() {
+    let authority = Authority::new();
+    let server = start(&authority, "");
+    let first = seen(&authority, &server).await;
+    let key = fs::read_to_string(authority.key_file()).unwrap();
+    let with_the_old_key = || {
+        authority.renew();
+        fs::write(authority.key_file(), &key).unwrap();
+    };
+    for (prepare, why) in [
+        (&with_the_old_key as &dyn Fn(), "does not belong to"),
+        (&|| spoil(&authority.certificate_file()), "no certificates"),
+        (&|| spoil(&authority.key_file()), "no certificates"),
+        (
+            &|| fs::remove_file(authority.certificate_file()).unwrap(),
+            "cannot read",
+        ),
+    ] {
+        prepare();
+        server.signal("HUP");
+        let said = server.says(REJECTED);
+        assert_eq!(said["level"], "ERROR");
+        let error = said["error"].as_str().unwrap();
+        assert!(error.contains(why), "{error}");
+        assert!(error.starts_with("server.tls"), "{error}");
+        assert_eq!(seen(&authority, &server).await, first);
+    }
+    let rejected = server.figure("stockade_reloads_total{result=\"rejected\"}");
+    assert_eq!(rejected.await, Some(4.0));
+
+    let last = authority.renew();
+    server.signal("HUP");
+    server.says(RELOADED);
+    assert_eq!(seen(&authority, &server).await, last);
+}
+
+#[tokio::test]
+async fn a_session_of_the_old_one_is_not_resumed() {
+    let authority = Authority::new();
+    let server = start(&authority, "");
+    let config = authority.connections();
+    let kind = async |config: &Arc<ClientConfig>| {
+        let mut stream = connect(config, server.address).await;
+        // Tickets come after the handshake.
+        is_answered(&mut stream).await;
+        stream.get_ref().1.handshake_kind().unwrap()
+    };
+    assert_eq!(kind(&config).await, HandshakeKind::Full);
+    assert_eq!(kind(&config).await, HandshakeKind::Resumed);
+    authority.renew();
+    server.signal("HUP");
+    server.says(RELOADED);
+    assert_eq!(kind(&config).await, HandshakeKind::Full);
+}
