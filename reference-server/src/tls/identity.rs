@@ -114,7 +114,9 @@ fn warn_if_open_to_all(path: &Path) {
 
 fn cannot_read(setting: &str, path: &Path, error: &std::io::Error) -> StartError {
     let name = path.display();
-    StartError::new(format!("{setting}: cannot read {name}: {error}"))
+    StartError::new(format!(
+        "{setting}: cannot read {name}: {error}; name a file that this user may read"
+    ))
 }
 
 #[cfg(test)]
