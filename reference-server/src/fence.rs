@@ -3,7 +3,7 @@
 //! It stands after the router ([`Router::layer`]), so every layer judges the route that
 //! will really run. A route that nobody declared in [`rules`] is closed.
 
-use std::{io, time::Duration};
+use std::io;
 
 use axum::{Router, body::Body, middleware};
 use http::Request;
@@ -17,14 +17,14 @@ mod deadline;
 mod rules;
 
 pub(crate) use body_limit::BodyLimit;
-pub(crate) use deadline::Deadline;
+pub(crate) use deadline::{Deadline, Patience};
 
 use crate::StartError;
 
 /// What stands between the fence and the handlers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Within {
-    pub(crate) request_timeout: Duration,
+    pub(crate) patience: Patience,
     pub(crate) body_limit: BodyLimit,
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn around(router: Router, fence: &Fence, within: Within) -> Router {
             .map_request(boxed)
             // Answers for what is inside where it panics or takes too long.
             .layer(middleware::from_fn_with_state(
-                within.request_timeout,
+                within.patience,
                 deadline::always_answer,
             ))
             // Is the body small enough to be read at all?

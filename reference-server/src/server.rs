@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use metrics_exporter_prometheus::PrometheusHandle;
 use stockade::Fence;
 use tokio::{net::TcpListener, sync::watch};
+use tokio_util::sync::CancellationToken;
 
 mod connection;
 mod figures;
@@ -21,7 +22,7 @@ use crate::{
     Config, StartError,
     api::{self, ApiLimits, ChatLimits},
     backend::Backend,
-    fence::{self, BodyLimit, Within},
+    fence::{self, BodyLimit, Patience, Within},
     tls::{Identity, Tls},
 };
 use connection::ConnectionLimits;
@@ -61,7 +62,10 @@ impl Server {
             tls: identity.map(Tls::new),
             fence,
             within: Within {
-                request_timeout: seconds(config.server.request_timeout_secs.get()),
+                patience: Patience {
+                    each: seconds(config.server.request_timeout_secs.get()),
+                    cut: CancellationToken::new(),
+                },
                 body_limit: BodyLimit::mebibytes(config.server.max_body_mb.get().into()),
             },
             figures: figures::handle(),
@@ -84,8 +88,10 @@ impl Server {
     pub async fn run(self, backend: Arc<dyn Backend>, stop: watch::Receiver<Stop>) -> Ended {
         let router = api::router(backend, self.fence.clone(), self.api)
             .merge(figures::router(self.figures, &self.fence));
+        let cut = self.within.patience.cut.clone();
         let router = fence::around(router, &self.fence, self.within);
-        let ended = listener::serve(self.listener, self.tls, router, self.connections, stop).await;
+        let (listener, limits) = (self.listener, self.connections);
+        let ended = listener::serve(listener, self.tls, router, limits, cut, stop).await;
         let audit = self.fence.audit().clone();
         // The last records; a thread writes them, and this one may wait for it.
         let flushed = tokio::task::spawn_blocking(move || audit.flush(FLUSH)).await;

@@ -3,7 +3,9 @@
 //! # Rules
 //! 1. A request has **one record**, whatever becomes of it: it is written when the response
 //!    body has ended, fails, or is dropped, when the handler panics, and when a layer inside
-//!    refuses the request. `outcome` says which: `completed`, `failed`, `client_left`.
+//!    refuses the request. `outcome` says which: `completed`, `failed`, `client_left`. An
+//!    answer has also failed where its handler breaks it off after a head that promised
+//!    success, and [says so](stockade_core::RequestContext::refuse).
 //! 2. A record is **one line** of JSON. What a client chose is cut to a bound, and whatever a
 //!    terminal would obey is escaped: controls, ANSI sequences, line and paragraph
 //!    separators, marks of writing direction.

@@ -43,17 +43,33 @@ fn reason(verdict: &Verdict) -> &'static str {
     }
 }
 
+/// Whether the answer was broken off by a refusal after its head had promised success. With
+/// gRPC that head says nothing yet.
+fn is_broken_off(exchange: &Exchange, verdict: Option<&Verdict>) -> bool {
+    verdict.is_some()
+        && exchange.grpc_status.is_none()
+        && exchange.status.is_some_and(|status| status.is_success())
+}
+
+fn outcome(exchange: &Exchange, verdict: Option<&Verdict>) -> End {
+    match exchange.outcome {
+        End::Completed if is_broken_off(exchange, verdict) => End::Failed,
+        outcome => outcome,
+    }
+}
+
 /// How much the record matters, and what it says in a word.
 fn summary(exchange: &Exchange, verdict: Option<&Verdict>) -> (Level, &'static str) {
     let status = exchange.status.unwrap_or(StatusCode::OK);
-    let level = match exchange.outcome {
+    let outcome = outcome(exchange, verdict);
+    let level = match outcome {
         End::Failed | End::Panicked => Level::Error,
         _ if status.is_server_error() => Level::Error,
         _ if verdict.is_some() || status.is_client_error() => Level::Warn,
         _ => Level::Info,
     };
-    let message = match exchange.outcome {
-        _ if verdict.is_some() => "request refused",
+    let message = match outcome {
+        _ if verdict.is_some() && !is_broken_off(exchange, verdict) => "request refused",
         End::Completed => "request completed",
         End::Failed | End::Panicked => "request failed",
         End::Dropped => "client left",
@@ -91,7 +107,7 @@ fn line(exchange: &Exchange, verdict: Option<&Verdict>) -> Line {
     if let Some(first_byte) = exchange.first_byte {
         line.millis(field!("ttfb_ms"), exchange.started, first_byte);
     }
-    match exchange.outcome {
+    match outcome(exchange, verdict) {
         End::Completed => line.raw(r#","outcome":"completed""#),
         End::Failed | End::Panicked => line.raw(r#","outcome":"failed""#),
         End::Dropped => line.raw(r#","outcome":"client_left""#),

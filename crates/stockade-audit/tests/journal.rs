@@ -211,6 +211,37 @@ fn a_sink_that_hangs_holds_up_neither_events_nor_the_end() {
 
 // L06
 #[tokio::test]
+async fn what_was_collapsed_is_told_before_the_end_of_its_second_where_the_log_ends() {
+    let memory = Memory::default();
+    let clock = FakeClock::at(Timestamp::from_secs(1_769_860_800));
+    let journal = Journal::builder(memory.clone(), Overflow::DropAndCount)
+        .clock(clock)
+        .collapse(Some(Collapse::per_second(10, 1_000)))
+        .start()
+        .unwrap();
+    let log = AuditLog::new(journal.clone());
+    let service = answering(&log, StatusCode::UNAUTHORIZED);
+    let flood = async || {
+        for _ in 0..30 {
+            drop(service.clone().oneshot(request()).await.unwrap());
+        }
+    };
+    let told = || -> Vec<u64> {
+        let repeated = records(&memory, |record| record["event"] == "repeated");
+        let counts = repeated.iter().map(|record| record["repeated"].as_u64());
+        counts.map(Option::unwrap).collect()
+    };
+    flood().await;
+    log.flush(LONG).unwrap();
+    assert_eq!(told(), [20]);
+    flood().await;
+    journal.shutdown(LONG).unwrap();
+    // Of the same second, so none of them was written by itself.
+    assert_eq!(told(), [20, 30]);
+}
+
+// L06
+#[tokio::test]
 async fn a_flood_of_refusals_is_collapsed() {
     let memory = Memory::default();
     let clock = FakeClock::at(Timestamp::from_secs(1_769_860_800));

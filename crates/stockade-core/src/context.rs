@@ -136,7 +136,8 @@ impl RequestContext {
         self.0.bytes_read.fetch_max(bytes, Ordering::Relaxed);
     }
 
-    /// Notes a refusal; the driver does so for guards, a handler does so for its own.
+    /// Notes a refusal; the driver does so for guards, a handler does so for its own, also
+    /// where it breaks off a stream that has begun.
     pub fn refuse(&self, guard: &'static str, refusal: &Refusal) {
         // A request is refused once; what an outer guard says after that is not heard.
         let _ = self.0.verdict.set(Verdict {

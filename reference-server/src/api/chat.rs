@@ -83,7 +83,7 @@ async fn respond(api: &Api, head: &Parts, body: Body) -> Result<Response, Refusa
             generation,
             answer,
             usage,
-            *deadline,
+            deadline.clone(),
             context.clone(),
         )),
     }

@@ -11,9 +11,14 @@ use crate::backend::BackendError;
 /// The response to a request that is refused by its handler.
 pub(crate) fn respond(refusal: &Refusal, head: &Parts) -> Response {
     if let Some(context) = RequestContext::of(&head.extensions) {
-        context.refuse("api", refusal);
+        note(refusal, context);
     }
     Responder::default().respond(refusal, head).map(Body::from)
+}
+
+/// Leaves it for the records.
+pub(super) fn note(refusal: &Refusal, context: &RequestContext) {
+    context.refuse("api", refusal);
 }
 
 /// `{"error":{…}}`, for a stream that has begun: its head is sent, so there is no status
@@ -30,6 +35,14 @@ pub(crate) fn too_slow() -> Refusal {
     Refusal::new(RefusalKind::Unavailable, text)
         .with_code("MODEL_TIMEOUT")
         .retry_after(Duration::from_secs(10))
+}
+
+/// The server ends, and has waited for answers as long as it may.
+pub(crate) fn stopping() -> Refusal {
+    let text = "the server is stopping and could not finish this: try again";
+    Refusal::new(RefusalKind::Unavailable, text)
+        .with_code("SERVER_STOPPING")
+        .retry_after(Duration::from_secs(5))
 }
 
 /// Something in the server broke.

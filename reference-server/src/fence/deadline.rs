@@ -12,37 +12,57 @@ use http::{
     header::{ACCEPT, CONTENT_TYPE},
     request::Parts,
 };
-use stockade_core::RequestContext;
+use stockade_core::{Refusal, RequestContext};
 use tokio::time::{self, Instant};
+use tokio_util::sync::CancellationToken;
 
 use crate::api::refusals;
 
-/// When the answer must have ended. Its head is held to it here; a handler that streams
-/// holds its body to it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadline(Instant);
+/// When the answer must have ended: after its time, or where the server waits no longer. Its
+/// head is held to it here; a handler that streams holds its body to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Deadline {
+    instant: Instant,
+    cut: CancellationToken,
+}
 
 impl Deadline {
-    pub(crate) fn instant(self) -> Instant {
-        self.0
+    /// Ends when the answer has to, with what its client is told.
+    pub(crate) async fn passed(&self) -> Refusal {
+        tokio::select! {
+            () = time::sleep_until(self.instant) => refusals::too_slow(),
+            () = self.cut.cancelled() => refusals::stopping(),
+        }
     }
+}
+
+/// How long each answer may take, and what cuts all of them off.
+#[derive(Clone, Debug)]
+pub(crate) struct Patience {
+    pub(crate) each: Duration,
+    pub(crate) cut: CancellationToken,
 }
 
 /// Refuses for the handler where it panics, and where its deadline passes.
 pub(super) async fn always_answer(
-    State(timeout): State<Duration>,
+    State(patience): State<Patience>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let deadline = Deadline(Instant::now() + timeout);
-    request.extensions_mut().insert(deadline);
+    let deadline = Deadline {
+        instant: Instant::now() + patience.each,
+        cut: patience.cut,
+    };
+    request.extensions_mut().insert(deadline.clone());
     let head = addressee(&request);
     // Whatever the handler left half-done is dropped with it.
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
-    match time::timeout_at(deadline.0, answer).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(_panic)) => refusals::respond(&refusals::broken("a handler panicked"), &head),
-        Err(_) => refusals::respond(&refusals::too_slow(), &head),
+    tokio::select! {
+        biased;
+        answer = answer => answer.unwrap_or_else(|_panic| {
+            refusals::respond(&refusals::broken("a handler panicked"), &head)
+        }),
+        refusal = deadline.passed() => refusals::respond(&refusal, &head),
     }
 }
 

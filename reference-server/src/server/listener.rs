@@ -9,6 +9,7 @@ use tokio::{
     task::JoinSet,
     time::{self, Instant},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Ended, Stop,
@@ -21,12 +22,17 @@ use crate::tls::Tls;
 /// How long to wait where the system has no more descriptors or memory to give.
 const BREATH: Duration = Duration::from_millis(100);
 
-/// Serves until it is told to stop, then lets what runs end within the grace period.
+/// How long answers that are cut off may take to tell their clients so.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Serves until it is told to stop, then lets what runs end within the grace period. What
+/// runs after that is cut off.
 pub(super) async fn serve(
     listener: TcpListener,
     tls: Option<Tls>,
     router: Router,
     limits: ConnectionLimits,
+    cut: CancellationToken,
     mut stop: watch::Receiver<Stop>,
 ) -> Ended {
     let mut connections = JoinSet::new();
@@ -66,12 +72,13 @@ pub(super) async fn serve(
     }
     // Closes the port: who comes now is refused by the system and can go elsewhere.
     drop(listener);
-    drain(connections, limits.grace, stop).await
+    drain(connections, limits.grace, &cut, stop).await
 }
 
 async fn drain(
     mut connections: JoinSet<()>,
     grace: Duration,
+    cut: &CancellationToken,
     mut stop: watch::Receiver<Stop>,
 ) -> Ended {
     tracing::info!(
@@ -91,10 +98,17 @@ async fn drain(
             _ = connections.join_next() => {}
         }
     }
-    let cut = connections.len();
-    connections.shutdown().await;
-    tracing::info!(cut, "stopped");
-    Ended { cut, at_once }
+    let cut_off = connections.len();
+    cut.cancel();
+    let all_gone = async { while connections.join_next().await.is_some() {} };
+    if time::timeout(LAST_WORDS, all_gone).await.is_err() {
+        connections.shutdown().await;
+    }
+    tracing::info!(cut = cut_off, "stopped");
+    Ended {
+        cut: cut_off,
+        at_once,
+    }
 }
 
 fn concerns_one_client(error: &io::Error) -> bool {

@@ -66,7 +66,8 @@ impl From<Identity> for TlsAcceptor {
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, StartError> {
     let setting = "server.tls.certificate_file";
     let name = path.display();
-    let text = fs::read(path).map_err(|error| cannot_read(setting, path, &error))?;
+    // The key may be in the same file.
+    let text = Zeroizing::new(read(setting, path)?);
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match chain {
         Ok(chain) if !chain.is_empty() => Ok(chain),
@@ -80,8 +81,7 @@ fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, StartError> {
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, StartError> {
     let setting = "server.tls.key_file";
     let name = path.display();
-    let text = fs::read(path).map_err(|error| cannot_read(setting, path, &error))?;
-    let text = Zeroizing::new(text);
+    let text = Zeroizing::new(read(setting, path)?);
     let key = PrivateKeyDer::from_pem_slice(&text).map_err(|_| {
         let is_encrypted = text.windows(9).any(|word| word == b"ENCRYPTED");
         StartError::new(match is_encrypted {
@@ -112,11 +112,13 @@ fn warn_if_open_to_all(path: &Path) {
     }
 }
 
-fn cannot_read(setting: &str, path: &Path, error: &std::io::Error) -> StartError {
-    let name = path.display();
-    StartError::new(format!(
-        "{setting}: cannot read {name}: {error}; name a file that this user may read"
-    ))
+fn read(setting: &str, path: &Path) -> Result<Vec<u8>, StartError> {
+    fs::read(path).map_err(|error| {
+        let name = path.display();
+        StartError::new(format!(
+            "{setting}: cannot read {name}: {error}; name a file that this user may read"
+        ))
+    })
 }
 
 #[cfg(test)]

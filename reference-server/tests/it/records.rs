@@ -96,6 +96,22 @@ async fn each_end_of_a_chat_has_one_record() {
             json!("ENGINE_FAILED"),
         ),
         (
+            Script::Break(BackendError::Engine),
+            FILES,
+            stream.clone(),
+            200,
+            "failed",
+            json!("ENGINE_FAILED"),
+        ),
+        (
+            Script::Stall,
+            &second,
+            stream.clone(),
+            200,
+            "failed",
+            json!("MODEL_TIMEOUT"),
+        ),
+        (
             Script::Hang,
             &second,
             json!({}),
@@ -129,7 +145,7 @@ async fn each_end_of_a_chat_has_one_record() {
         assert_eq!(record["outcome"], outcome, "{record}");
         assert_eq!(record["code"], code, "{record}");
         assert_eq!(record["user"], "full", "{record}");
-        if status == 200 {
+        if (status, outcome) == (200, "completed") {
             assert_eq!(record["prompt_tokens"], 1, "{record}");
             assert_eq!(record["completion_tokens"], 8, "{record}");
         }

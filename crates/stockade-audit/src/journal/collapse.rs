@@ -136,6 +136,11 @@ impl Repeats {
         self.second = now.as_secs();
         self.written = 0;
         self.offences.clear();
+        self.so_far()
+    }
+
+    /// What was collapsed and not told yet.
+    pub(super) fn so_far(&mut self) -> ByOffence<u64> {
         std::mem::take(&mut self.repeated)
     }
 

@@ -117,7 +117,19 @@ impl Queue {
 
     /// Writes down what was collapsed in a second that is over.
     pub(super) fn tell_repeats(&mut self, now: Timestamp) {
-        for (offence, times) in self.repeats.finished(now) {
+        let finished = self.repeats.finished(now);
+        self.tell(finished, now);
+    }
+
+    /// Writes down all that was collapsed: nobody may be there any more when the second is
+    /// over.
+    pub(super) fn tell_repeats_so_far(&mut self, now: Timestamp) {
+        let so_far = self.repeats.so_far();
+        self.tell(so_far, now);
+    }
+
+    fn tell(&mut self, repeats: impl IntoIterator<Item = (Offence, u64)>, now: Timestamp) {
+        for (offence, times) in repeats {
             self.push(offence.line(now, times).as_bytes());
         }
     }

@@ -150,6 +150,9 @@ impl Writer {
         }
         queue.sleep = Sleep::Not;
         let now = shared.clock.now();
+        if queue.orders.checkpoint || queue.stop.is_some() {
+            queue.tell_repeats_so_far(now);
+        }
         queue.tell_lost(now);
         let mut orders = mem::take(&mut queue.orders);
         orders.key = orders.key.filter(|_| self.chain.is_some());

@@ -10,7 +10,6 @@ use futures_util::{StreamExt, stream};
 use http::HeaderName;
 use serde::Serialize;
 use stockade_core::{Refusal, RequestContext};
-use tokio::time;
 
 use super::answer::{Answer, Piece, counted};
 use crate::{
@@ -73,15 +72,22 @@ impl Pieces {
                 return Some(event);
             }
             let generation = self.generation.as_mut()?;
-            match time::timeout_at(self.deadline.instant(), generation.next()).await {
-                Ok(Some(Ok(Event::Text(text)))) => self.text(&text),
-                Ok(Some(Ok(Event::Done { finish, usage }))) => {
+            let event = tokio::select! {
+                biased;
+                event = generation.next() => event,
+                refusal = self.deadline.passed() => {
+                    self.fail(&refusal);
+                    continue;
+                }
+            };
+            match event {
+                Some(Ok(Event::Text(text))) => self.text(&text),
+                Some(Ok(Event::Done { finish, usage })) => {
                     self.push_piece(Piece::Last(finish));
                     self.done(usage);
                 }
-                Ok(Some(Err(error))) => self.fail(&error.into()),
-                Ok(None) => self.fail(&BackendError::Engine.into()),
-                Err(_) => self.fail(&refusals::too_slow()),
+                Some(Err(error)) => self.fail(&error.into()),
+                None => self.fail(&BackendError::Engine.into()),
             }
         }
     }
@@ -109,6 +115,7 @@ impl Pieces {
     /// Ends the stream without `[DONE]`, so that nobody takes it for complete.
     fn fail(&mut self, refusal: &Refusal) {
         self.generation = None;
+        refusals::note(refusal, &self.context);
         let event = sse::Event::default().data(refusals::event(refusal));
         self.ready.push_back(event);
     }
