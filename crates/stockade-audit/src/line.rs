@@ -11,7 +11,7 @@ use stockade_core::{ClientIp, Timestamp};
 use crate::{
     escape::push_escaped,
     recent,
-    redact::{is_plain, is_short_and_plain, redact},
+    redact::{is_plain, redact},
     timestamp::push_rfc3339,
 };
 
@@ -124,7 +124,7 @@ impl Line {
     }
 
     fn known_quoted(&mut self, text: &str, limit: usize) {
-        if text.len() <= limit && is_short_and_plain(text) {
+        if text.len() <= limit && is_plain(text) {
             self.0.push(b'"');
             self.raw(text);
             self.0.push(b'"');
