@@ -346,6 +346,22 @@ fn shutdown_and_drop_write_what_is_left() {
     }
 }
 
+// L03
+#[test]
+fn a_record_right_after_a_batch_is_written_without_being_asked_for() {
+    let memory = Memory::default();
+    let journal = Journal::builder(memory.clone(), Overflow::DropAndCount);
+    let log = AuditLog::new(journal.start().unwrap());
+    let until = Instant::now() + LONG;
+    for word in ["first", "second", "third"] {
+        log.event(event(word));
+        while !memory.text().contains(word) {
+            std::thread::yield_now();
+            assert!(Instant::now() < until, "{word}");
+        }
+    }
+}
+
 #[test]
 fn many_records_are_one_write() {
     let memory = Memory::default();

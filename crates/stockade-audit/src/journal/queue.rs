@@ -49,7 +49,8 @@ pub(super) enum Sleep {
     /// For the first record, or until the second is over whose refusals are counted: the
     /// many that a flood brings need not wake it.
     Counting,
-    /// For a whole batch, or a little while.
+    /// For a whole batch, or a little while: records wait already, or a batch of them was
+    /// just written and more will come.
     Lingering,
 }
 

@@ -75,12 +75,13 @@ impl Writer {
     }
 
     pub(super) fn run(mut self) {
+        let mut wrote = None;
         loop {
             let Work {
                 records,
                 orders,
                 stops,
-            } = self.wait();
+            } = self.wait(wrote);
             if orders.reopen {
                 self.reopen();
             }
@@ -91,6 +92,9 @@ impl Writer {
                 if !self.write(records) {
                     return;
                 }
+                wrote = Some(Instant::now());
+            } else {
+                wrote = None;
             }
             if let (Some(chain), Some(key)) = (&mut self.chain, orders.key) {
                 chain.use_key(key);
@@ -106,35 +110,39 @@ impl Writer {
     }
 
     /// Sleeps until there is something to do, and takes it.
-    fn wait(&mut self) -> Work {
+    ///
+    /// Right after a batch it lingers for the next one, so that on a busy server no request
+    /// pays for waking it; only a record that nobody expected has to.
+    fn wait(&mut self, mut lingered: Option<Instant>) -> Work {
         let shared = Arc::clone(&self.shared);
         let mut queue = shared.queue();
-        let mut lingered = None;
         loop {
             queue.tell_repeats(shared.clock.now());
             let due = self.due();
             if queue.has_orders() || queue.is_batch() || due.is_some_and(|due| due.is_zero()) {
                 break;
             }
-            let patience = if queue.is_empty() {
-                queue.sleep = match queue.has_repeats() {
-                    true => Sleep::Counting,
-                    false => Sleep::Idle,
-                };
-                // What was collapsed is told when its second is over.
-                due.into_iter()
-                    .chain(queue.has_repeats().then_some(Duration::from_secs(1)))
-                    .min()
-            } else {
-                queue.sleep = Sleep::Lingering;
-                let since = *lingered.get_or_insert_with(Instant::now);
-                let left = self.linger.saturating_sub(since.elapsed());
-                if left.is_zero() {
-                    break;
+            if !queue.is_empty() {
+                lingered.get_or_insert_with(Instant::now);
+            }
+            let left = lingered.map(|since| self.linger.saturating_sub(since.elapsed()));
+            let patience = match left {
+                Some(Duration::ZERO) if !queue.is_empty() => break,
+                Some(Duration::ZERO) | None => {
+                    lingered = None;
+                    queue.sleep = match queue.has_repeats() {
+                        true => Sleep::Counting,
+                        false => Sleep::Idle,
+                    };
+                    // What was collapsed is told when its second is over.
+                    queue.has_repeats().then_some(Duration::from_secs(1))
                 }
-                Some(left)
+                Some(left) => {
+                    queue.sleep = Sleep::Lingering;
+                    Some(left)
+                }
             };
-            queue = match patience {
+            queue = match patience.into_iter().chain(due).min() {
                 Some(patience) => {
                     shared
                         .work
