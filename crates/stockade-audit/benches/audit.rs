@@ -2,8 +2,10 @@
 //!
 //! Prints the ratios of one run:
 //! - a record ÷ one of `tracing`'s JSON through a non-blocking writer;
-//! - how fast the journal gets records that wait into a file ÷ `write` alone of the same
-//!   bytes, in the same pieces, to a file in the same folder. Neither syncs;
+//! - how fast the journal gets records that wait into a file, from the first write to the
+//!   end of the last one, ÷ `write` alone of the same bytes, in the same pieces, to a file in
+//!   the same folder. Neither syncs. A chain's rate is also compared with `write` and SHA-256
+//!   of these pieces, which is the least that a chain costs;
 //! - how many records a second one thread makes and gets into a file.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may panic")]
@@ -14,6 +16,7 @@ mod support;
 
 use std::{
     fs::{self, File, OpenOptions},
+    hint::black_box,
     io::{self, Write},
     path::Path,
     sync::{Arc, Mutex},
@@ -21,6 +24,7 @@ use std::{
 };
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use sha2::{Digest, Sha256};
 use stockade_audit::{AuditLog, Batch, FileSink, Sink};
 use support::{Client, Nowhere, audited, bare, journal, run};
 
@@ -88,13 +92,26 @@ fn tracing_ns(folder: &Path) -> f64 {
 /// A file whose batches wait while somebody holds the door, and are measured.
 struct Held {
     file: FileSink,
-    door: Arc<Mutex<Vec<usize>>>,
+    door: Arc<Mutex<Passed>>,
+}
+
+/// What went through the door.
+#[derive(Default)]
+struct Passed {
+    lengths: Vec<usize>,
+    /// When the first batch began to, and when the last one had.
+    times: Option<(Instant, Instant)>,
 }
 
 impl Sink for Held {
     fn write(&mut self, batch: &Batch<'_>) -> io::Result<()> {
-        self.door.lock().unwrap().push(batch.bytes().len());
-        self.file.write(batch)
+        let mut passed = self.door.lock().unwrap();
+        passed.lengths.push(batch.bytes().len());
+        let now = Instant::now();
+        let (first, _) = passed.times.unwrap_or((now, now));
+        let written = self.file.write(batch);
+        passed.times = Some((first, Instant::now()));
+        written
     }
 
     fn keep_head(&mut self, head: &str) -> io::Result<()> {
@@ -112,13 +129,15 @@ struct FileRate {
     journal: f64,
     /// The same bytes in the same pieces by `write` alone.
     write: f64,
+    /// The same pieces by SHA-256 alone.
+    hash: f64,
     /// Made by one thread, and in the file.
     made: f64,
 }
 
 fn file_rate(folder: &Path, chained: bool) -> FileRate {
     let path = folder.join(format!("journal-{chained}.log"));
-    let door = Arc::new(Mutex::new(Vec::new()));
+    let door = Arc::new(Mutex::new(Passed::default()));
     let sink = Held {
         file: FileSink::open(&path).unwrap().rotated_elsewhere(),
         door: Arc::clone(&door),
@@ -126,37 +145,50 @@ fn file_rate(folder: &Path, chained: bool) -> FileRate {
     let log = AuditLog::new(journal(sink, chained).start().unwrap());
     let (client, mut service) = (Client::new(), audited(log.clone()));
     let mut raw = open(&folder.join("write.log"));
-    let each = |start: Instant| start.elapsed().as_nanos() as f64 / EACH as f64;
+    let each = |time: Duration| time.as_nanos() as f64 / EACH as f64;
     let mut rate = FileRate {
         journal: f64::INFINITY,
         write: f64::INFINITY,
+        hash: f64::INFINITY,
         made: f64::INFINITY,
     };
     for _ in 0..20 {
-        open(&path).set_len(0).unwrap();
         let requests: Vec<_> = (0..EACH).map(|_| client.request()).collect();
-        let held = door.lock().unwrap();
+        let mut held = door.lock().unwrap();
+        *held = Passed::default();
         let start = Instant::now();
         let send = |request| run(&mut service, request);
         requests.into_iter().for_each(send);
-        let making = each(start);
+        let making = each(start.elapsed());
+        // Both files are cut right before, so that they get the same memory back.
+        open(&path).set_len(0).unwrap();
         let start = Instant::now();
         drop(held);
         log.flush(LONG).unwrap();
-        let journal = each(start);
-        rate.journal = rate.journal.min(journal);
-        rate.made = rate.made.min(making + journal);
+        rate.made = rate.made.min(making + each(start.elapsed()));
+        let passed = std::mem::take(&mut *door.lock().unwrap());
+        let (first, last) = passed.times.unwrap();
+        rate.journal = rate.journal.min(each(last - first));
 
         let text = fs::read(&path).unwrap();
-        let lengths = std::mem::take(&mut *door.lock().unwrap());
-        raw.set_len(0).unwrap();
-        let (start, mut rest) = (Instant::now(), &*text);
-        for length in lengths {
-            let (piece, after) = rest.split_at(length);
-            raw.write_all(piece).unwrap();
+        let mut rest = &*text;
+        let pieces = passed.lengths.iter().map(|length| {
+            let (piece, after) = rest.split_at(*length);
             rest = after;
-        }
-        rate.write = rate.write.min(each(start));
+            piece
+        });
+        let pieces: Vec<_> = pieces.collect();
+        raw.set_len(0).unwrap();
+        let start = Instant::now();
+        pieces
+            .iter()
+            .for_each(|piece| raw.write_all(piece).unwrap());
+        rate.write = rate.write.min(each(start.elapsed()));
+        let start = Instant::now();
+        pieces
+            .iter()
+            .for_each(|piece| _ = black_box(Sha256::digest(piece)));
+        rate.hash = rate.hash.min(each(start.elapsed()));
     }
     rate
 }
@@ -171,19 +203,26 @@ fn ratios(_criterion: &mut Criterion) {
     let tracing = tracing_ns(folder.path());
     println!("tracing JSON: {tracing:.0} ns");
     println!(
-        "| | ns a record | ÷ tracing JSON | file rate ÷ write() | M records/s of one thread |"
+        "| | ns a record | ÷ tracing JSON | file rate ÷ write() | ÷ write() and SHA-256 | M records/s of one thread |"
     );
-    println!("|---|---:|---:|---:|---:|");
+    println!("|---|---:|---:|---:|---:|---:|");
     for (name, chained) in [("a record", false), ("a record, chained", true)] {
         let record = record_ns(chained);
-        let rate = file_rate(folder.path(), chained);
+        let FileRate {
+            journal,
+            write,
+            hash,
+            made,
+        } = file_rate(folder.path(), chained);
+        let least = match chained {
+            true => format!("{:.2} ({hash:.0} ns more)", (write + hash) / journal),
+            false => "–".to_owned(),
+        };
         println!(
-            "| {name} | {record:.0} | {:.3} | {:.2} ({:.0} ns ÷ {:.0} ns) | {:.2} |",
+            "| {name} | {record:.0} | {:.3} | {:.2} ({write:.0} ns ÷ {journal:.0} ns) | {least} | {:.2} |",
             record / tracing,
-            rate.write / rate.journal,
-            rate.write,
-            rate.journal,
-            1_000.0 / rate.made
+            write / journal,
+            1_000.0 / made
         );
     }
 }

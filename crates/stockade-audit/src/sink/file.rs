@@ -82,15 +82,8 @@ impl FileSink {
 
     /// The file that the path leads to, opened where it is not open yet.
     fn ready(&mut self) -> io::Result<&mut Open> {
-        let at_path = fs::metadata(&self.path);
-        let stays = match (&self.open, &at_path) {
-            (Some(open), Ok(at_path)) => open.is(at_path),
-            (Some(_), Err(error)) => error.kind() != ErrorKind::NotFound,
-            (None, _) => false,
-        };
-        if !stays {
-            self.open = None;
-        }
+        self.open
+            .take_if(|open| !open.is_at(fs::metadata(&self.path)));
         if self.open.is_none() {
             let max_bytes = self
                 .rotation
@@ -100,31 +93,31 @@ impl FileSink {
         Ok(self.open.as_mut().expect("it was just opened"))
     }
 
-    /// Puts the file aside, where it is time to before so many bytes more.
+    /// Puts the file aside, where it is time to before so many bytes more. Leaves one open.
     fn rotate(&mut self, more: usize) -> io::Result<()> {
-        let (now, syncs) = (self.clock.now(), self.syncs);
-        let Some(rotation) = self.rotation else {
+        let (now, syncs, rotation) = (self.clock.now(), self.syncs, self.rotation);
+        let open = self.ready()?;
+        let Some(rotation) = rotation else {
             return Ok(());
         };
-        let path = self.path.clone();
-        let open = self.ready()?;
-        let length = open.length();
-        let outgrown = length.saturating_add(more as u64) > open.rotate_at;
+        let outgrown = open.length.saturating_add(more as u64) > open.rotate_at;
         let outlived = rotation.daily && open.day != day(now);
-        if !open.is_regular || length == 0 || !(outgrown || outlived) {
+        if !open.is_regular || open.length == 0 || !(outgrown || outlived) {
             open.day = day(now);
             return Ok(());
         }
         if syncs {
             open.file.sync_data()?;
         }
-        if let Err(error) = rotate(&path, now, rotation.keep) {
+        let rotated = rotate(&self.path, now, rotation.keep);
+        let open = self.ready()?;
+        if let Err(error) = rotated {
             // A file that grows is better than no record; not tried again for a while.
-            open.rotate_at = length.saturating_add(rotation.max_bytes);
+            open.rotate_at = open.length.saturating_add(rotation.max_bytes);
             open.day = day(now);
-            warn!(path = %path.display(), %error, "the audit log could not be rotated");
+            warn!(path = %self.path.display(), %error, "the audit log could not be rotated");
         }
-        self.ready().map(|_| ())
+        Ok(())
     }
 
     fn beside(&self, suffix: &str) -> PathBuf {
@@ -137,10 +130,12 @@ impl FileSink {
 impl Sink for FileSink {
     fn write(&mut self, batch: &Batch<'_>) -> io::Result<()> {
         let is_begun = self.open.as_ref().is_some_and(|open| open.done > 0);
-        if !is_begun {
+        if is_begun {
+            self.ready()?;
+        } else {
             self.rotate(batch.bytes().len())?;
         }
-        let open = self.ready()?;
+        let open = self.open.as_mut().expect("it is ready");
         let result = open.write(batch.bytes());
         if let Err(error) = &result
             && !open.is_regular

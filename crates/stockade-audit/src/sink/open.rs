@@ -20,6 +20,9 @@ const BREATH: Duration = Duration::from_millis(1);
 /// The file that is open.
 pub(super) struct Open {
     pub(super) file: File,
+    identity: Identity,
+    /// Its length when the path was last looked at.
+    pub(super) length: u64,
     /// Bytes of the batch that were written before an error and could not be taken back.
     pub(super) done: usize,
     pub(super) is_regular: bool,
@@ -46,6 +49,8 @@ impl Open {
         let modified = metadata.modified().ok().filter(|_| metadata.len() > 0);
         let modified = modified.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
         Ok(Self {
+            identity: identity(&metadata),
+            length: metadata.len(),
             is_torn: is_regular && metadata.len() > 0 && is_torn(path)?,
             day: modified.map_or(day(now), |since| since.as_secs() / 86_400),
             rotate_at: max_bytes,
@@ -55,21 +60,23 @@ impl Open {
         })
     }
 
-    /// Whether it is the file that has this metadata.
-    pub(super) fn is(&self, other: &Metadata) -> bool {
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::MetadataExt;
-            let same = |own: Metadata| (own.dev(), own.ino()) == (other.dev(), other.ino());
-            self.file.metadata().is_ok_and(same)
-        }
-        #[cfg(not(unix))]
-        {
-            self.is_regular == other.is_file()
+    /// Whether what is found at its path is this file still. Notes the length.
+    pub(super) fn is_at(&mut self, path: io::Result<Metadata>) -> bool {
+        match path {
+            // An open file keeps its number, so it need not be asked for it.
+            Ok(found) if identity(&found) == self.identity => {
+                self.length = found.len();
+                true
+            }
+            Ok(_) => false,
+            Err(error) => {
+                self.length = self.length_now();
+                error.kind() != ErrorKind::NotFound
+            }
         }
     }
 
-    pub(super) fn length(&self) -> u64 {
+    fn length_now(&self) -> u64 {
         self.file.metadata().map_or(0, |metadata| metadata.len())
     }
 
@@ -85,7 +92,7 @@ impl Open {
         if result.is_ok() {
             self.done = 0;
         } else if self.is_regular && self.done > 0 {
-            let whole = self.length().saturating_sub(self.done as u64);
+            let whole = self.length_now().saturating_sub(self.done as u64);
             if self.file.set_len(whole).is_ok() {
                 self.done = 0;
             }
@@ -111,6 +118,25 @@ impl Open {
             }
         }
     }
+}
+
+/// The device and the number of a file.
+#[cfg(unix)]
+type Identity = (u64, u64);
+
+#[cfg(unix)]
+fn identity(file: &Metadata) -> Identity {
+    use std::os::unix::fs::MetadataExt;
+    (file.dev(), file.ino())
+}
+
+/// Whether it is a file at all: there is nothing else to know it by.
+#[cfg(not(unix))]
+type Identity = bool;
+
+#[cfg(not(unix))]
+fn identity(file: &Metadata) -> Identity {
+    file.is_file()
 }
 
 pub(super) fn day(at: Timestamp) -> u64 {
