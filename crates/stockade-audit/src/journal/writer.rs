@@ -92,10 +92,8 @@ impl Writer {
                 if !self.write(records) {
                     return;
                 }
-                wrote = Some(Instant::now());
-            } else {
-                wrote = None;
             }
+            wrote = (records > 0).then(Instant::now);
             if let (Some(chain), Some(key)) = (&mut self.chain, orders.key) {
                 chain.use_key(key);
             }
@@ -125,35 +123,29 @@ impl Writer {
             if !queue.is_empty() {
                 lingered.get_or_insert_with(Instant::now);
             }
-            let left = lingered.map(|since| self.linger.saturating_sub(since.elapsed()));
-            let patience = match left {
+            let mut left = lingered.map(|since| self.linger.saturating_sub(since.elapsed()));
+            match left {
                 Some(Duration::ZERO) if !queue.is_empty() => break,
                 Some(Duration::ZERO) | None => {
-                    lingered = None;
+                    (lingered, left) = (None, None);
                     queue.sleep = match queue.has_repeats() {
                         true => Sleep::Counting,
                         false => Sleep::Idle,
                     };
-                    // What was collapsed is told when its second is over.
-                    queue.has_repeats().then_some(Duration::from_secs(1))
                 }
-                Some(left) => {
-                    queue.sleep = Sleep::Lingering;
-                    Some(left)
-                }
-            };
-            queue = match patience.into_iter().chain(due).min() {
+                Some(_) => queue.sleep = Sleep::Lingering,
+            }
+            // What was collapsed is told when its second is over.
+            let second = queue.has_repeats().then_some(Duration::from_secs(1));
+            queue = match [left, due, second].into_iter().flatten().min() {
                 Some(patience) => {
-                    shared
-                        .work
-                        .wait_timeout(queue, patience)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
+                    let waited = shared.work.wait_timeout(queue, patience);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
                 }
-                None => shared
-                    .work
-                    .wait(queue)
-                    .unwrap_or_else(PoisonError::into_inner),
+                None => {
+                    let waited = shared.work.wait(queue);
+                    waited.unwrap_or_else(PoisonError::into_inner)
+                }
             };
         }
         queue.sleep = Sleep::Not;
