@@ -77,7 +77,20 @@ impl Detector {
         signal: Signal,
         evidence: Option<u64>,
     ) {
+        self.judge(client, principal, |_| Some((signal, evidence)));
+    }
+
+    /// The same for an offence, and its evidence, that the policy in force tells.
+    pub(crate) fn judge(
+        &self,
+        client: ClientIp,
+        principal: Option<&Principal>,
+        offence: impl FnOnce(&AbusePolicy) -> Option<(Signal, Option<u64>)>,
+    ) {
         let policy = self.0.policy.load();
+        let Some((signal, evidence)) = offence(&policy) else {
+            return;
+        };
         let points = policy.points(signal);
         if points == 0 {
             return;

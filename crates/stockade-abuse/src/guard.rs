@@ -10,7 +10,7 @@ use std::{
 use http::{HeaderMap, StatusCode, uri::PathAndQuery};
 use pin_project_lite::pin_project;
 use stockade_core::{
-    Authenticator, Check, ClientIp, End, Guard, Head, Hold, Refusal, RefusalKind, RequestContext,
+    Authenticator, Check, End, Guard, Head, Hold, Refusal, RefusalKind, RequestContext, RequestId,
     Verdict, grpc_status,
 };
 
@@ -62,6 +62,7 @@ where
     type Hold = Watched;
     type Wait = Proving<A::Wait>;
 
+    #[inline]
     fn check(&self, head: &Head) -> Check<Visitor, Self::Wait> {
         let Some(visitor) = Visitor::of(head) else {
             return Check::Refuse(
@@ -69,7 +70,7 @@ where
                     .because("no client address: put a ContextGuard before the abuse guard"),
             );
         };
-        let Some(ban) = self.detector.ban_of_client(|| visitor.client()) else {
+        let Some(ban) = self.detector.ban_of_client(|| visitor.0.client()) else {
             return Check::Pass(visitor);
         };
         if !self.authenticator.presents(head) {
@@ -87,6 +88,7 @@ where
         }
     }
 
+    #[inline]
     fn admit(&self, visitor: Visitor, head: &mut Head) -> Watched {
         Watched {
             detector: self.detector.clone(),
@@ -110,40 +112,18 @@ impl<A> fmt::Debug for AbuseGuard<A> {
     }
 }
 
-/// Who makes a request, looked up once.
+/// Who makes a request, as the context says, which also knows how the request ends.
 #[derive(Debug)]
-pub struct Visitor(Who);
-
-#[derive(Debug)]
-enum Who {
-    /// As the context says, which also knows how the request ends.
-    Known(RequestContext),
-    /// Where there is none. In a box, so that what all others carry along stays small.
-    Alone(Box<ClientIp>),
-}
+pub struct Visitor(RequestContext);
 
 impl Visitor {
     #[inline]
     fn of(head: &Head) -> Option<Self> {
         Some(Self(match head.context() {
-            Some(context) => Who::Known(context.clone()),
-            None => Who::Alone(Box::new(head.client()?)),
+            Some(context) => context.clone(),
+            // Nobody else writes into this one, so all it knows is the client.
+            None => RequestContext::new(RequestId::next(), head.client()?),
         }))
-    }
-
-    fn client(&self) -> ClientIp {
-        match &self.0 {
-            Who::Known(context) => context.client(),
-            Who::Alone(client) => **client,
-        }
-    }
-
-    #[inline]
-    fn context(&self) -> Option<&RequestContext> {
-        match &self.0 {
-            Who::Known(context) => Some(context),
-            Who::Alone(_) => None,
-        }
     }
 }
 
@@ -192,8 +172,7 @@ impl Watched {
     /// Looks at how the request ended. Most end well, and there this is all.
     #[inline]
     fn judge(&self) {
-        let context = self.visitor.context();
-        let verdict = context.and_then(RequestContext::verdict);
+        let verdict = self.visitor.0.verdict();
         let outcome = match verdict {
             // A guard's own word, in whichever dialect it was sent.
             Some(verdict) => Outcome::Http(verdict.kind.status()),
@@ -204,32 +183,27 @@ impl Watched {
             },
         };
         if outcome.status().is_client_error() {
-            self.report(context, verdict, outcome);
+            self.report(verdict, outcome);
         }
     }
 
     #[cold]
-    fn report(
-        &self,
-        context: Option<&RequestContext>,
-        verdict: Option<&Verdict>,
-        outcome: Outcome,
-    ) {
+    fn report(&self, verdict: Option<&Verdict>, outcome: Outcome) {
         // Whoever is banned already is not judged for knocking.
         let own = [<AbuseGuard>::NAME, PrincipalGuard::NAME];
         if verdict.is_some_and(|verdict| own.contains(&verdict.guard)) {
             return;
         }
-        let client = self.visitor.client();
-        let principal = context.and_then(RequestContext::principal);
-        let evidence = verdict.and_then(|verdict| verdict.evidence);
+        let context = &self.visitor.0;
         let path = self.target.as_ref().map_or("", PathAndQuery::path);
-        if self.detector.policy().scanner_paths.match_path(path) {
-            let report = Signal::ScannerPath;
-            self.detector.report(client, principal, report, None);
-        } else if let Some(signal) = Signal::of(outcome, verdict) {
-            self.detector.report(client, principal, signal, evidence);
-        }
+        self.detector
+            .judge(context.client(), context.principal(), |policy| {
+                if policy.scanner_paths.match_path(path) {
+                    return Some((Signal::ScannerPath, None));
+                }
+                let evidence = verdict.and_then(|verdict| verdict.evidence);
+                Some((Signal::of(outcome, verdict)?, evidence))
+            });
     }
 }
 
