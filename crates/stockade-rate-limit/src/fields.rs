@@ -60,7 +60,10 @@ impl Fields {
         let levels = || buckets.iter().zip(decision.levels());
         Some(Self {
             policy,
-            level: level_value(levels()),
+            level: match (buckets, decision.levels()) {
+                ([bucket], [level]) => one_level_value(bucket.lane().field(), level),
+                _ => level_value(levels()),
+            },
             older: older.fields(unit, levels()),
         })
     }

@@ -65,6 +65,21 @@ fn period(text: &str) -> Option<Duration> {
 }
 
 impl Quota {
+    /// As [`Display`](fmt::Display) does, for texts that a refusal makes: a formatter in
+    /// between is dearer than they are.
+    pub(crate) fn write(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        out.write_str(itoa::Buffer::new().format(self.count))?;
+        out.write_str(match self.algorithm {
+            Algorithm::Gcra => "/",
+            Algorithm::SlidingWindow => " in any ",
+        })?;
+        self.write_period(out)?;
+        match self.burst == self.count {
+            true => Ok(()),
+            false => write!(out, " burst {}", self.burst),
+        }
+    }
+
     /// `minute`, `30s`.
     pub(crate) fn write_period(&self, out: &mut impl fmt::Write) -> fmt::Result {
         match self.period {
@@ -83,16 +98,7 @@ impl Quota {
 
 impl fmt::Display for Quota {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(itoa::Buffer::new().format(self.count))?;
-        f.write_str(match self.algorithm {
-            Algorithm::Gcra => "/",
-            Algorithm::SlidingWindow => " in any ",
-        })?;
-        self.write_period(f)?;
-        match self.burst == self.count {
-            true => Ok(()),
-            false => write!(f, " burst {}", self.burst),
-        }
+        self.write(f)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a client is told that is not let in.
 
-use std::{fmt::Write, time::Duration};
+use std::time::Duration;
 
 use stockade_core::{Refusal, RefusalKind, Violation};
 
@@ -23,7 +23,10 @@ pub(super) fn reached(buckets: &[Bucket<'_>], decision: &Decision) -> Refusal {
     };
     decision.refusing(buckets).fold(refusal, |refusal, bucket| {
         let mut description = String::with_capacity(32);
-        write!(description, "{}", bucket.quota()).expect("a string takes every text");
+        let quota = bucket.as_quota();
+        quota
+            .write(&mut description)
+            .expect("a string takes every text");
         refusal.with_violation(Violation {
             subject: bucket.lane().policy().to_owned().into(),
             description: description.into(),
