@@ -29,8 +29,9 @@ use crate::{
 #[derive(Debug)]
 pub struct Limits {
     rules: Vec<Rule>,
-    /// The `RateLimit-Policy` of a request that is counted by all of them as they are.
-    policy: HeaderValue,
+    /// The `RateLimit-Policy` of a request that is counted by all of them as they are, in
+    /// requests and in tokens.
+    policies: [HeaderValue; 2],
 }
 
 impl Limits {
@@ -79,7 +80,10 @@ impl Limits {
                 Err(LimitsError::new(LimitsErrorKind::TooMany, rule.name()))
             }
             _ => Ok(Self {
-                policy: fields::policy_value(rules.iter().flat_map(Rule::stacked), Unit::Requests),
+                policies: [Unit::Requests, Unit::Tokens].map(|unit| {
+                    let quotas = rules.iter().flat_map(Rule::stacked);
+                    fields::policy_value(quotas, unit)
+                }),
                 rules,
             }),
         }
@@ -87,14 +91,22 @@ impl Limits {
 
     /// The `RateLimit-Policy` of a request with these buckets, which are the usual ones or
     /// not.
-    pub(crate) fn policy(&self, usual: bool, buckets: &[Bucket<'_>]) -> HeaderValue {
+    pub(crate) fn policy(&self, usual: bool, buckets: &[Bucket<'_>], unit: Unit) -> HeaderValue {
         match usual {
-            true => self.policy.clone(),
+            true => self.usual_policy(unit),
             false => {
                 let quotas = buckets.iter();
                 let quotas = quotas.map(|bucket| (bucket.lane().field(), bucket.quota()));
-                fields::policy_value(quotas, Unit::Requests)
+                fields::policy_value(quotas, unit)
             }
+        }
+    }
+
+    fn usual_policy(&self, unit: Unit) -> HeaderValue {
+        let [requests, tokens] = &self.policies;
+        match unit {
+            Unit::Requests => requests.clone(),
+            Unit::Tokens => tokens.clone(),
         }
     }
 
@@ -102,7 +114,8 @@ impl Limits {
     /// `RateLimit` of that, at this level.
     pub(crate) fn fields_of_one(&self, level: &Level) -> Option<(HeaderValue, HeaderValue)> {
         let (policy, _) = self.rules.first()?.stacked().next()?;
-        Some((self.policy.clone(), fields::one_level_value(policy, level)))
+        let level = fields::one_level_value(policy, level);
+        Some((self.usual_policy(Unit::Requests), level))
     }
 
     /// Adds the buckets of a request, with what a principal has of its own. With a `cost`,

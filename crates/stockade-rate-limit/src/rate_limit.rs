@@ -111,7 +111,7 @@ where
                 {
                     return Check::Pass(RateLimitFields::one(&limits, *level));
                 }
-                let policy = limits.policy(usual, &buckets);
+                let policy = limits.policy(usual, &buckets, Unit::Requests);
                 match judge(policy, &buckets, answer, self.older) {
                     Ok(fields) => Check::Pass(fields),
                     Err(refusal) => Check::Refuse(refusal),
@@ -119,7 +119,7 @@ where
             }
             Answer::Wait(decision) => Check::Wait(RateLimitWait {
                 decision,
-                policy: limits.policy(usual, &buckets),
+                policy: limits.policy(usual, &buckets, Unit::Requests),
                 buckets: buckets.iter().map(Bucket::to_owned).collect(),
                 older: self.older,
             }),

@@ -14,7 +14,7 @@ use reservation::Asked;
 
 use crate::{
     Answer, Bucket, Decision, LimitStore, MemoryLimitStore, SharedLimits,
-    fields::Older,
+    fields::{Older, Unit},
     rule::{Buckets, Own},
 };
 
@@ -167,9 +167,14 @@ where
         let limits = self.limits.load();
         let mut buckets = Buckets::new();
         let counted = demand.is_some() || !head.method.is_safe();
-        if counted && let Err(missing) = limits.buckets(head, OWN, Some(tokens), &mut buckets) {
-            return Check::Refuse(missing.refusal());
-        }
+        let usual = match counted {
+            true => limits.buckets(head, OWN, Some(tokens), &mut buckets),
+            false => Ok(true),
+        };
+        let usual = match usual {
+            Ok(usual) => usual,
+            Err(missing) => return Check::Refuse(missing.refusal()),
+        };
         let never = |bucket: &&Bucket<'_>| tokens > bucket.quota().max_burst();
         if let Some(bucket) = buckets.iter().find(never) {
             return Check::Refuse(refusal::exceeds(bucket));
@@ -177,6 +182,7 @@ where
         let asked = Asked {
             tokens,
             older: self.older,
+            policy: limits.policy(usual, &buckets, Unit::Tokens),
             context: head.context().cloned(),
             store: Arc::clone(&self.store),
         };

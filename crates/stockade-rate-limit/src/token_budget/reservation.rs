@@ -2,20 +2,24 @@
 
 use std::{fmt, sync::Arc};
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use stockade_core::{End, Hold, Refusal, RequestContext, Usage};
 
 use super::refusal;
 use crate::{
     Bucket, Decision, LimitStore, OwnedBucket, StoreError,
-    fields::{Fields, Older, Unit, policy_value},
+    fields::{Fields, Older, Unit},
 };
+
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// Tokens that are asked for, until the store has decided.
 #[derive(Debug)]
 pub(super) struct Asked<S> {
     pub(super) tokens: u32,
     pub(super) older: Older,
+    /// The `RateLimit-Policy` of all that is asked of.
+    pub(super) policy: HeaderValue,
     pub(super) context: Option<RequestContext>,
     pub(super) store: Arc<S>,
 }
@@ -31,11 +35,7 @@ where
         decision: Result<Decision, StoreError>,
     ) -> Result<Reservation<S>, Refusal> {
         let decision = decision.map_err(|error| refusal::unavailable(error.kind()))?;
-        let quotas = buckets
-            .iter()
-            .map(|bucket| (bucket.lane().field(), bucket.quota()));
-        let policy = policy_value(quotas, Unit::Tokens);
-        let fields = Fields::new(policy, buckets, &decision, self.older, Unit::Tokens);
+        let fields = Fields::new(self.policy, buckets, &decision, self.older, Unit::Tokens);
         if !decision.allows() {
             let refusal = refusal::short(buckets, &decision);
             return Err(match fields {
@@ -139,7 +139,7 @@ fn charge(reserved: u32, usage: Option<Usage>, outcome: Outcome) -> i64 {
 /// gRPC says in a header or trailer what HTTP says in the status.
 fn says_grpc_error(headers: &HeaderMap) -> bool {
     headers
-        .get("grpc-status")
+        .get(&GRPC_STATUS)
         .is_some_and(|status| status != "0")
 }
 
