@@ -70,7 +70,10 @@ impl Head {
             Some(context) => {
                 context.authenticate(principal);
             }
-            None => principal.authenticate(&mut self.parts.extensions),
+            // There is no context to look for.
+            None => {
+                self.parts.extensions.get_or_insert_with(|| principal);
+            }
         }
     }
 

@@ -28,8 +28,8 @@ pub(crate) fn push_number(text: &mut String, number: u32, digits: usize) {
 }
 
 /// Reads a number; `None` for other characters and numbers over 32 bits.
-pub(crate) fn parse_number(text: &str) -> Option<u32> {
-    text.bytes().try_fold(0u32, |number, byte| {
+pub(crate) fn parse_number(text: &[u8]) -> Option<u32> {
+    text.iter().try_fold(0u32, |number, byte| {
         let digit = match byte {
             b'0'..=b'9' => byte - b'0',
             b'A'..=b'Z' => byte - b'A' + 10,
@@ -52,14 +52,14 @@ mod tests {
             let mut text = String::new();
             push_number(&mut text, number, 6);
             prop_assert_eq!(text.len(), 6);
-            prop_assert_eq!(parse_number(&text), Some(number));
+            prop_assert_eq!(parse_number(text.as_bytes()), Some(number));
         }
     }
 
     #[test]
     fn refuses_numbers_that_are_too_large() {
-        assert_eq!(parse_number("zzzzzz"), None);
-        assert_eq!(parse_number("4gfFC3"), Some(u32::MAX));
-        assert_eq!(parse_number("4gfFC4"), None);
+        assert_eq!(parse_number(b"zzzzzz"), None);
+        assert_eq!(parse_number(b"4gfFC3"), Some(u32::MAX));
+        assert_eq!(parse_number(b"4gfFC4"), None);
     }
 }

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     CredentialSource, KeyDigest, KeyStore, LiveKeys, Pepper, SlowHashLimits,
-    credential::{Presented, Seen, presented, strip, text},
+    credential::{Presented, Seen, is_text, presented, strip},
     key::Shape,
     refusal::{self, Challenge},
     set::{Entry, Known},
@@ -115,9 +115,9 @@ impl KeyAuth {
         {
             return self.conclude(entry, head, seen);
         }
-        let Some(key) = text(key) else {
+        if !is_text(key) {
             return Check::Refuse(self.challenge.invalid("malformed"));
-        };
+        }
         let shape = Shape::of(key);
         if shape == Shape::Broken {
             return Check::Refuse(self.challenge.invalid("checksum"));
@@ -141,14 +141,14 @@ impl KeyAuth {
 
     fn verify(
         &self,
-        key: &str,
+        key: &[u8],
         digest: KeyDigest,
         shape: Shape<'_>,
         head: &Head,
         seen: Seen,
     ) -> Check<Admitted, SlowCheck> {
         let attempt = Attempt {
-            key: Zeroizing::new(key.to_owned()),
+            key: Zeroizing::new(key.to_vec()),
             digest,
             id: match shape {
                 Shape::Ours { id } => id.parse().ok(),

@@ -15,12 +15,12 @@ impl KeyId {
         &self.0
     }
 
-    pub(crate) fn is_valid(text: &str) -> bool {
+    pub(crate) fn is_valid(text: &[u8]) -> bool {
         text.len() <= 64
-            && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && text.first().is_some_and(u8::is_ascii_alphanumeric)
             && text
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
     }
 }
 
@@ -28,7 +28,7 @@ impl FromStr for KeyId {
     type Err = KeyIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if Self::is_valid(text) {
+        if Self::is_valid(text.as_bytes()) {
             Ok(Self(text.into()))
         } else {
             Err(KeyIdError(text.chars().take(64).collect()))

@@ -44,7 +44,7 @@ impl GeneratedKey {
     /// When the prefix is not one (`[a-z][a-z0-9]{0,15}`), or the operating system has no
     /// randomness to give.
     pub fn new(prefix: &str, id: KeyId) -> Result<Self, GenerateKeyError> {
-        if !is_prefix(prefix) {
+        if !is_prefix(prefix.as_bytes()) {
             return Err(GenerateKeyError::Prefix(prefix.to_owned()));
         }
         // Reserved at full length: growing would leave copies behind.
@@ -130,23 +130,31 @@ pub(crate) enum Shape<'k> {
 }
 
 impl<'k> Shape<'k> {
-    pub(crate) fn of(text: &'k str) -> Self {
+    pub(crate) fn of(text: &'k [u8]) -> Self {
         Self::parse(text).unwrap_or(Shape::Opaque)
     }
 
     /// `None` when the text is not of our format at all.
-    fn parse(text: &'k str) -> Option<Self> {
-        let (prefix, rest) = text.split_once('_')?;
-        let (id, tail) = rest.rsplit_once('_')?;
+    fn parse(text: &'k [u8]) -> Option<Self> {
+        let (body, checksum) = text.split_last_chunk::<CHECKSUM>()?;
+        let (name, secret) = body.split_last_chunk::<SECRET>()?;
+        // A prefix has no `_` in it, an id may have some.
+        let (prefix, id) = name.strip_suffix(b"_")?.split_at_checked(
+            name.iter()
+                .take(LONGEST_PREFIX + 1)
+                .position(|byte| *byte == b'_')?,
+        )?;
+        let id = id.strip_prefix(b"_")?;
         let ours = is_prefix(prefix)
             && KeyId::is_valid(id)
-            && tail.len() == SECRET + CHECKSUM
-            && tail.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            && is_alphanumeric(secret)
+            && is_alphanumeric(checksum);
         if !ours {
             return None;
         }
-        let (body, checksum) = text.split_at(text.len() - CHECKSUM);
-        if base62::parse_number(checksum) == Some(crc32fast::hash(body.as_bytes())) {
+        if base62::parse_number(checksum) == Some(crc32fast::hash(body)) {
+            // All that an id may hold is ASCII.
+            let id = str::from_utf8(id).ok()?;
             Some(Shape::Ours { id })
         } else {
             Some(Shape::Broken)
@@ -154,12 +162,18 @@ impl<'k> Shape<'k> {
     }
 }
 
-fn is_prefix(text: &str) -> bool {
+fn is_prefix(text: &[u8]) -> bool {
     text.len() <= LONGEST_PREFIX
-        && text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text.first().is_some_and(u8::is_ascii_lowercase)
         && text
-            .bytes()
+            .iter()
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+}
+
+/// Looks at all bytes, of which many fit into one step.
+fn is_alphanumeric(text: &[u8]) -> bool {
+    text.iter()
+        .fold(true, |all, byte| all & byte.is_ascii_alphanumeric())
 }
 
 #[cfg(test)]
@@ -204,7 +218,7 @@ mod tests {
     #[test]
     fn reads_its_own_keys() {
         for id in ["team-core", "a", "with_underscores_", "x.y"] {
-            assert_eq!(Shape::of(key(id).expose()), Shape::Ours { id });
+            assert_eq!(Shape::of(key(id).expose().as_bytes()), Shape::Ours { id });
         }
     }
 
@@ -235,10 +249,25 @@ mod tests {
             "sk_a_short",
             "Sk_a_000000000000000000000000000000000000",
         ] {
-            assert_eq!(Shape::of(text), Shape::Opaque, "{text}");
+            assert_eq!(Shape::of(text.as_bytes()), Shape::Opaque, "{text}");
         }
-        let invented = format!("sk_a_{}", "0".repeat(36));
-        assert_eq!(Shape::of(&invented), Shape::Broken);
+        let zeros = "0".repeat(35);
+        for text in [
+            format!("sk_{zeros}0"),
+            format!("sk__{zeros}0"),
+            format!("_a_{zeros}0"),
+            format!("sk_a_{zeros}"),
+            format!("sk_a_{zeros}00"),
+            format!("sk_a_{zeros}_"),
+            format!("sk_a_-{zeros}"),
+            format!("sk_ä_{zeros}0"),
+            format!("abcdefghijklmnopq_a_{zeros}0"),
+            format!("sk_{}_{zeros}0", "a".repeat(65)),
+        ] {
+            assert_eq!(Shape::of(text.as_bytes()), Shape::Opaque, "{text}");
+        }
+        let invented = format!("sk_a_{zeros}0");
+        assert_eq!(Shape::of(invented.as_bytes()), Shape::Broken);
     }
 
     proptest! {
@@ -249,12 +278,12 @@ mod tests {
             let at = text.len() - 36 + at;
             prop_assume!(text[at..=at] != with);
             text.replace_range(at..=at, &with);
-            prop_assert_eq!(Shape::of(&text), Shape::Broken);
+            prop_assert_eq!(Shape::of(text.as_bytes()), Shape::Broken);
         }
 
         #[test]
         fn any_text_has_a_shape(text: String) {
-            Shape::of(&text);
+            Shape::of(text.as_bytes());
         }
     }
 }

@@ -100,7 +100,7 @@ impl SlowVerifier {
 
 /// A key that only a slow hash can verify.
 pub(crate) struct Attempt {
-    pub(crate) key: Zeroizing<String>,
+    pub(crate) key: Zeroizing<Vec<u8>>,
     pub(crate) digest: KeyDigest,
     /// The id that the key claims to have, where it is of our format.
     pub(crate) id: Option<KeyId>,
@@ -109,7 +109,7 @@ pub(crate) struct Attempt {
 impl Attempt {
     fn run(&self, live: &LiveKeys, wanted: impl Fn() -> bool) -> Option<Arc<Entry>> {
         let set = live.current();
-        match set.try_slow(self.key.as_bytes(), self.id.as_ref(), wanted) {
+        match set.try_slow(&self.key, self.id.as_ref(), wanted) {
             Tried::Matches(slow) => live.load().learn(self.digest, &slow),
             Tried::Fails => {
                 set.remember_failure(self.digest);

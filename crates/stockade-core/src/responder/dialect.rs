@@ -23,11 +23,14 @@ impl Dialect {
         if let Some(grpc) = headers.get(CONTENT_TYPE).and_then(|t| grpc(t.as_bytes())) {
             return Self::Grpc(grpc);
         }
+        const PROBLEM: &[u8] = b"application/problem+json";
         let accepts_problem = headers
             .get_all(ACCEPT)
             .iter()
+            // What most clients accept is shorter than this.
+            .filter(|line| line.len() >= PROBLEM.len())
             .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
-            .any(|range| essence(range).eq_ignore_ascii_case(b"application/problem+json"));
+            .any(|range| essence(range).eq_ignore_ascii_case(PROBLEM));
         if accepts_problem {
             Self::Problem
         } else {

@@ -24,10 +24,14 @@ pub(super) fn push_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// Most texts are plain ASCII, which is seen faster byte by byte.
+/// Most texts are plain ASCII, which is seen faster by their bytes, of which many fit into
+/// one step.
 fn find_escaped(text: &str) -> Option<usize> {
-    let plain = |byte: &u8| matches!(byte, b' '..=b'~') && !b"\"\\<>&".contains(byte);
-    match text.as_bytes().iter().all(plain) {
+    let plain = |byte: u8| {
+        let escaped = matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&');
+        matches!(byte, b' '..=b'~') & !escaped
+    };
+    match text.bytes().fold(true, |all, byte| all & plain(byte)) {
         true => None,
         false => text.find(needs_escape),
     }
