@@ -135,7 +135,7 @@ impl SecurityEvent {
         let mut line = Line::new(now, level, message);
         line.word(field!("event"), name);
         if let Some(id) = self.request {
-            line.shown(field!("request_id"), id);
+            line.request_id(id);
         }
         if self.client.is_some() {
             line.client(field!("ip"), self.client);

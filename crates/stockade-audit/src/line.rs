@@ -6,7 +6,7 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
-use stockade_core::{ClientIp, Timestamp};
+use stockade_core::{ClientIp, RequestId, Timestamp};
 
 use crate::{
     escape::push_escaped,
@@ -84,6 +84,14 @@ impl Line {
         self.raw(field);
         self.0.push(b'"');
         self.raw(text);
+        self.0.push(b'"');
+    }
+
+    /// The name of a request.
+    pub(crate) fn request_id(&mut self, id: RequestId) {
+        self.raw(field!("request_id"));
+        self.0.push(b'"');
+        self.0.extend_from_slice(&id.digits());
         self.0.push(b'"');
     }
 

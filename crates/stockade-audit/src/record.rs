@@ -86,7 +86,7 @@ fn line(exchange: &Exchange, verdict: Option<&Verdict>) -> Line {
         }
         (level, message) => Line::new(now, level, message),
     };
-    line.shown(field!("request_id"), exchange.id());
+    line.request_id(exchange.id());
     match exchange.method {
         Method::POST => line.raw(r#","method":"POST""#),
         Method::GET => line.raw(r#","method":"GET""#),

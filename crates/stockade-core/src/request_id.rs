@@ -33,7 +33,8 @@ impl RequestId {
         }
     }
 
-    fn digits(self) -> [u8; 32] {
+    /// What it shows itself as: lower-case hex digits, for whoever writes many of them.
+    pub fn digits(self) -> [u8; 32] {
         let mut all = [0; 32];
         all[..16].copy_from_slice(&*PROCESS);
         all[16..].copy_from_slice(&digits(self.count));
