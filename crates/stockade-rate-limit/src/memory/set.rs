@@ -11,7 +11,7 @@ use crate::{Quota, policy};
 pub(super) struct Set {
     /// No less than anybody owes who had to go.
     floor: u64,
-    /// By which the subject in each place is known; 0 where there is none.
+    /// By which the subject in each place is known.
     tags: [u32; Self::PLACES],
     states: [u64; Self::PLACES],
 }
@@ -25,9 +25,12 @@ pub(super) struct Found {
 impl Set {
     pub(super) const PLACES: usize = 12;
 
+    /// The tag of a free place, and of no subject.
+    const NOBODY: u32 = 0;
+
     pub(super) const EMPTY: Self = Self {
         floor: 0,
-        tags: [0; Self::PLACES],
+        tags: [Self::NOBODY; Self::PLACES],
         states: [0; Self::PLACES],
     };
 
@@ -65,6 +68,10 @@ impl Set {
     /// A place for one more: a free one, that of somebody who owes nothing, or that of
     /// whoever owes least.
     fn make_place(&mut self, quota: &Quota, now: u64) -> usize {
+        // First, so that those who owe nothing are not driven from place to place.
+        if let Some(place) = self.find(Self::NOBODY).place {
+            return place;
+        }
         let debt = |place: &usize| policy::debt(self.states[*place], quota, now);
         let place = (0..Self::PLACES)
             .min_by_key(debt)
@@ -73,5 +80,45 @@ impl Set {
             self.floor = policy::worse(self.floor, self.states[place], quota, now);
         }
         place
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUOTA: Quota = Quota::per_hour(10);
+
+    fn keep(set: &mut Set, tag: u32, state: u64) {
+        let found = set.find(tag);
+        set.keep(tag, &found, state, &QUOTA, 0);
+    }
+
+    #[test]
+    fn whoever_owes_nothing_keeps_its_place_as_long_as_there_are_free_ones() {
+        let mut set = Set::EMPTY;
+        for tag in 1..=13 {
+            keep(&mut set, tag, 0);
+        }
+        let kept = (1..=13).filter(|&tag| set.find(tag).place.is_some());
+        assert_eq!(kept.count(), Set::PLACES);
+    }
+
+    #[test]
+    fn whoever_comes_to_full_places_begins_with_the_debt_of_those_who_had_to_go() {
+        let mut set = Set::EMPTY;
+        for number in 1..=14 {
+            keep(&mut set, number, u64::from(number) * 1_000);
+        }
+        // The first two had to go, for the last two.
+        for (tag, state) in [
+            (1, 2_000),
+            (2, 2_000),
+            (3, 3_000),
+            (14, 14_000),
+            (15, 2_000),
+        ] {
+            assert_eq!(set.find(tag).state, state, "{tag}");
+        }
     }
 }
