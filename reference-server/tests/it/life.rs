@@ -210,6 +210,8 @@ async fn cuts_answers_off_after_the_grace_or_when_told_again() {
         let ended = site.ended.await.unwrap();
         assert_eq!(ended, Ended { cut: 1, at_once });
         until(&running, 0).await;
-        assert!(response.bytes().await.is_err());
+        let text = response.text().await.unwrap();
+        assert!(text.contains("SERVER_STOPPING"), "{text}");
+        assert!(!text.contains("[DONE]"), "{text}");
     }
 }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
+use stockade_server::{Ended, Stop};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -14,7 +15,7 @@ use crate::{
     running::Running,
     scripted::{Script, Scripted, until},
     site::{FULL, READER, Site, saying},
-    wire::{Heard, listen},
+    wire::{Heard, PATIENCE, listen},
 };
 
 const SHORT: &str =
@@ -110,6 +111,28 @@ async fn who_does_not_read_an_answer_keeps_no_place_at_the_model() {
     for mut stream in unread {
         assert!(listen(&mut stream).await.closed);
     }
+}
+
+// H01
+#[tokio::test]
+async fn who_does_not_read_an_answer_is_not_waited_for_at_the_end() {
+    let backend = Scripted::new(Script::Talk);
+    let running = backend.running();
+    let site = Site::with(Arc::new(backend), "").await;
+    let mut unread = Vec::new();
+    for _ in 0..UNREAD {
+        unread.push(never_read(&site).await);
+    }
+    until(&running, UNREAD).await;
+    site.stop.send_replace(Stop::Now);
+    // Its last words reach nobody.
+    let ended = time::timeout(PATIENCE, site.ended).await.unwrap().unwrap();
+    let expected = Ended {
+        cut: UNREAD,
+        at_once: true,
+    };
+    assert_eq!(ended, expected);
+    until(&running, 0).await;
 }
 
 // B03
