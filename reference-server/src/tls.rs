@@ -1,7 +1,9 @@
 //! TLS, with a certificate that can be changed while the server runs.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
 
 mod identity;
@@ -10,25 +12,21 @@ pub(crate) use identity::Identity;
 
 /// What shakes hands with clients, the same for all that hold a clone of it.
 #[derive(Clone)]
-pub(crate) struct Tls(Arc<RwLock<TlsAcceptor>>);
+pub(crate) struct Tls(Arc<ArcSwap<ServerConfig>>);
 
 impl Tls {
-    pub(crate) fn new(identity: Identity) -> Self {
-        Self(Arc::new(RwLock::new(identity.into())))
+    pub(crate) fn new(Identity(config): Identity) -> Self {
+        Self(Arc::new(ArcSwap::new(config)))
     }
 
     /// Shows this certificate from the next handshake on. Sessions of the old one are not
     /// resumed: whoever changes a key that leaked wants nothing of it to go on.
-    pub(crate) fn show(&self, identity: Identity) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = identity.into();
+    pub(crate) fn show(&self, Identity(config): Identity) {
+        self.0.store(config);
     }
 
     /// For the next handshake.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        // Nothing panics while the lock is held.
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.load_full().into()
     }
 }

@@ -51,17 +51,14 @@ fn is_broken_off(exchange: &Exchange, verdict: Option<&Verdict>) -> bool {
         && exchange.status.is_some_and(|status| status.is_success())
 }
 
-fn outcome(exchange: &Exchange, verdict: Option<&Verdict>) -> End {
-    match exchange.outcome {
-        End::Completed if is_broken_off(exchange, verdict) => End::Failed,
-        outcome => outcome,
-    }
-}
-
 /// How much the record matters, and what it says in a word.
-fn summary(exchange: &Exchange, verdict: Option<&Verdict>) -> (Level, &'static str) {
-    let status = exchange.status.unwrap_or(StatusCode::OK);
-    let outcome = outcome(exchange, verdict);
+fn summary(
+    status: Option<StatusCode>,
+    verdict: Option<&Verdict>,
+    broken_off: bool,
+    outcome: End,
+) -> (Level, &'static str) {
+    let status = status.unwrap_or(StatusCode::OK);
     let level = match outcome {
         End::Failed | End::Panicked => Level::Error,
         _ if status.is_server_error() => Level::Error,
@@ -69,7 +66,7 @@ fn summary(exchange: &Exchange, verdict: Option<&Verdict>) -> (Level, &'static s
         _ => Level::Info,
     };
     let message = match outcome {
-        _ if verdict.is_some() && !is_broken_off(exchange, verdict) => "request refused",
+        _ if verdict.is_some() && !broken_off => "request refused",
         End::Completed => "request completed",
         End::Failed | End::Panicked => "request failed",
         End::Dropped => "client left",
@@ -79,7 +76,12 @@ fn summary(exchange: &Exchange, verdict: Option<&Verdict>) -> (Level, &'static s
 
 fn line(exchange: &Exchange, verdict: Option<&Verdict>) -> Line {
     let now = exchange.ended.unwrap_or_else(|| exchange.shared.log.now());
-    let mut line = match summary(exchange, verdict) {
+    let broken_off = is_broken_off(exchange, verdict);
+    let outcome = match exchange.outcome {
+        End::Completed if broken_off => End::Failed,
+        outcome => outcome,
+    };
+    let mut line = match summary(exchange.status, verdict, broken_off, outcome) {
         // Almost all records, so in one piece.
         (Level::Info, "request completed") => {
             Line::begin(now, r#"","level":"info","message":"request completed""#)
@@ -107,7 +109,7 @@ fn line(exchange: &Exchange, verdict: Option<&Verdict>) -> Line {
     if let Some(first_byte) = exchange.first_byte {
         line.millis(field!("ttfb_ms"), exchange.started, first_byte);
     }
-    match outcome(exchange, verdict) {
+    match outcome {
         End::Completed => line.raw(r#","outcome":"completed""#),
         End::Failed | End::Panicked => line.raw(r#","outcome":"failed""#),
         End::Dropped => line.raw(r#","outcome":"client_left""#),

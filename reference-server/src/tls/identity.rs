@@ -8,13 +8,12 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     version::{TLS12, TLS13},
 };
-use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
 use crate::{StartError, TlsConfig};
 
 /// A certificate with the key that belongs to it, ready to be shown.
-pub(crate) struct Identity(Arc<ServerConfig>);
+pub(crate) struct Identity(pub(super) Arc<ServerConfig>);
 
 impl Identity {
     /// Reads both files. Their errors never hold a piece of them: where the two were
@@ -54,12 +53,6 @@ impl Identity {
         // (RFC 8446, 8), and a chat costs money each time.
         config.max_early_data_size = 0;
         Ok(Self(Arc::new(config)))
-    }
-}
-
-impl From<Identity> for TlsAcceptor {
-    fn from(identity: Identity) -> Self {
-        identity.0.into()
     }
 }
 

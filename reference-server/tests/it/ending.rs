@@ -20,8 +20,14 @@ const DONE: &str = "data: [DONE]\n\n";
 
 type Pieces = BoxStream<'static, reqwest::Result<String>>;
 
-/// The events of an answer, or whatever else it is, as it comes.
+/// The events of an answer, as they come.
 fn pieces(answer: reqwest::Response) -> Pieces {
+    assert_eq!(answer.status(), 200);
+    body(answer)
+}
+
+/// An answer, whatever it is, as it comes.
+fn body(answer: reqwest::Response) -> Pieces {
     let pieces = answer.bytes_stream();
     pieces
         .map(|piece| piece.map(|piece| String::from_utf8_lossy(&piece).into_owned()))
@@ -48,22 +54,26 @@ async fn rest(mut pieces: Pieces) -> (String, bool) {
     (text, false)
 }
 
-/// The records of chats.
-fn chats(log: &Path) -> Vec<Value> {
+fn records(log: &Path) -> Vec<Value> {
     let log = fs::read_to_string(log).unwrap();
-    let lines = log
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    lines.filter(|line| line["method"] == "POST").collect()
+    log.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn chats(log: &Path) -> Vec<Value> {
+    let records = records(log).into_iter();
+    records
+        .filter(|record| record["method"] == "POST")
+        .collect()
 }
 
 /// How many refusals were counted and not written.
 fn repeated(log: &Path) -> u64 {
-    let log = fs::read_to_string(log).unwrap();
-    let lines = log.lines();
-    lines
-        .map(|line| serde_json::from_str::<Value>(line).unwrap())
-        .filter_map(|line| line["repeated"].as_u64())
+    let records = records(log);
+    let counts = records.iter();
+    counts
+        .filter_map(|record| record["repeated"].as_u64())
         .sum()
 }
 
@@ -105,9 +115,12 @@ async fn streams_that_are_live_end_by_themselves() {
     assert!(chats.iter().all(|chat| chat["outcome"] == "completed"));
 }
 
+/// The status of an answer and what was left of it; 0 without an answer.
+type Fate = (u16, (String, bool));
+
 /// A server with so many chats in it. On a CPU one runs at a time, the others wait: the
 /// first one is live, and has so many tokens.
-async fn at_work(tokens: u32) -> (Running, Vec<JoinHandle<(String, bool)>>) {
+async fn at_work(tokens: u32) -> (Running, Vec<JoinHandle<Fate>>) {
     let lines = format!(
         "{RECORDS}[concurrency]\ntotal = 100\n[model]\nmax_queued = 64\nqueue_wait_secs = 60\n"
     );
@@ -121,13 +134,13 @@ async fn at_work(tokens: u32) -> (Running, Vec<JoinHandle<(String, bool)>>) {
     };
     let mut first = pieces(ask(tokens).send().await.unwrap());
     heard(&mut first, "\"content\"").await;
-    let mut answers = vec![tokio::spawn(rest(first))];
+    let mut answers = vec![tokio::spawn(async { (200, rest(first).await) })];
     for _ in 1..STREAMS {
         let answer = ask(2).send();
         answers.push(tokio::spawn(async {
             match answer.await {
-                Ok(answer) => rest(pieces(answer)).await,
-                Err(_) => (String::new(), true),
+                Ok(answer) => (answer.status().as_u16(), rest(body(answer)).await),
+                Err(_) => (0, (String::new(), true)),
             }
         }));
     }
@@ -161,7 +174,8 @@ async fn a_sigterm_takes_no_new_work_and_lets_all_that_was_taken_end() {
     assert_eq!(heard.statuses(), [200], "{}", heard.text);
 
     for answer in answers {
-        let (text, broken) = answer.await.unwrap();
+        let (status, (text, broken)) = answer.await.unwrap();
+        assert_eq!(status, 200);
         assert!(!broken && text.ends_with(DONE), "{text}");
     }
     assert_eq!(server.says("stopped")["cut"], 0);
@@ -184,8 +198,9 @@ async fn a_second_sigterm_cuts_off_what_runs_and_says_so_to_all_and_in_the_recor
     server.signal("TERM");
     assert_eq!(server.says("stopped")["cut"], STREAMS as u64);
     assert_eq!(server.ended(), Some(0));
-    for answer in answers {
-        let (text, broken) = answer.await.unwrap();
+    for (number, answer) in answers.into_iter().enumerate() {
+        let (status, (text, broken)) = answer.await.unwrap();
+        assert_eq!(status, if number == 0 { 200 } else { 503 });
         assert!(!broken && !text.contains(DONE), "{text}");
         assert!(text.contains("SERVER_STOPPING"), "{text}");
     }

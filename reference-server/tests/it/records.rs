@@ -18,7 +18,7 @@ const PROMPT: &str = "a-prompt-that-is-nobodys-business";
 const GUESS: &str = "sk_secret_guess_0123456789abcdef";
 
 /// The records of requests in a file that is being written.
-fn requests(site: &Site, file: &str) -> Vec<Value> {
+pub(crate) fn requests(site: &Site, file: &str) -> Vec<Value> {
     let text = fs::read_to_string(site.file(file)).unwrap_or_default();
     text.split_inclusive('\n')
         .filter(|line| line.ends_with('\n'))

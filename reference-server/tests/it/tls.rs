@@ -1,6 +1,6 @@
 //! TLS: who is served, who is refused, and certificates that change.
 
-use std::{fs, net::Ipv4Addr, process::Stdio};
+use std::{net::Ipv4Addr, process::Stdio};
 
 use futures_util::StreamExt;
 use reqwest::Version;
@@ -14,6 +14,7 @@ mod hellos;
 mod stalled;
 
 use crate::{
+    records::requests,
     running::{Running, until},
     site::{FULL, Site, saying},
     wire::{listen, say},
@@ -46,18 +47,10 @@ async fn chats_are_answered_over_the_protocol_that_was_agreed_on() {
         assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
     }
 
-    let records = || -> Vec<Value> {
-        let text = fs::read_to_string(site.file("app.log")).unwrap();
-        let whole = text
-            .split_inclusive('\n')
-            .filter(|line| line.ends_with('\n'));
-        let records = whole.map(|line| serde_json::from_str::<Value>(line).unwrap());
-        records
-            .filter(|record| record["method"] == "POST")
-            .collect()
-    };
+    let records = || requests(&site, "app.log");
     until("a record of each", || records().len() == 2).await;
     for record in records() {
+        assert_eq!(record["method"], "POST", "{record}");
         assert_eq!(record["ip"], "127.0.0.2", "{record}");
         assert_eq!(record["outcome"], "completed", "{record}");
     }
