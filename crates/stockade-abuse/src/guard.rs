@@ -10,8 +10,8 @@ use std::{
 use http::{HeaderMap, StatusCode, uri::PathAndQuery};
 use pin_project_lite::pin_project;
 use stockade_core::{
-    Authenticator, Check, End, Guard, Head, Hold, Refusal, RefusalKind, RequestContext, RequestId,
-    Verdict, grpc_status,
+    Authenticator, Check, End, Guard, Head, Hold, Refusal, RequestContext, RequestId, Verdict,
+    grpc_status,
 };
 
 use crate::{
@@ -65,10 +65,9 @@ where
     #[inline]
     fn check(&self, head: &Head) -> Check<Visitor, Self::Wait> {
         let Some(visitor) = Visitor::of(head) else {
-            return Check::Refuse(
-                Refusal::new(RefusalKind::Internal, "the server is not set up correctly")
-                    .because("no client address: put a ContextGuard before the abuse guard"),
-            );
+            return Check::Refuse(Refusal::not_configured(
+                "no client address: put a layer of `ContextGuard` outside of the abuse layer",
+            ));
         };
         let Some(ban) = self.detector.ban_of_client(|| visitor.0.client()) else {
             return Check::Pass(visitor);

@@ -5,8 +5,8 @@ use std::fmt;
 use http::{Extensions, HeaderMap, HeaderName, StatusCode};
 
 use crate::{
-    Check, ClientIp, Guard, Head, Hold, Never, PeerAddr, Refusal, RefusalKind, RequestContext,
-    RequestId, TrustedProxies,
+    Check, ClientIp, Guard, Head, Hold, Never, PeerAddr, Refusal, RequestContext, RequestId,
+    TrustedProxies,
 };
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -80,6 +80,12 @@ impl Default for ContextGuard {
     }
 }
 
+/// The remedy for a request without a peer address, for each server.
+const NO_PEER: &str = "no peer address. axum: serve with \
+    `app.into_make_service_with_connect_info::<SocketAddr>()`, and build the fence with `.axum()`. \
+    tonic: read `TcpConnectInfo` with `.peer(…)`. hyper: insert a `PeerAddr` into \
+    `request.extensions_mut()` for each connection";
+
 impl Guard for ContextGuard {
     const NAME: &'static str = "context";
     type Pass = ClientIp;
@@ -89,12 +95,7 @@ impl Guard for ContextGuard {
     fn check(&self, head: &Head) -> Check<ClientIp, Self::Wait> {
         match (self.peer)(&head.extensions) {
             Some(peer) => Check::Pass(self.proxies.resolve(peer, &head.headers)),
-            None => Check::Refuse(
-                Refusal::new(RefusalKind::Internal, "the server is not set up correctly").because(
-                    "no peer address: let the server put a PeerAddr into the request's \
-                     extensions, or tell ContextGuard::peer where it is",
-                ),
-            ),
+            None => Check::Refuse(Refusal::not_configured(NO_PEER)),
         }
     }
 

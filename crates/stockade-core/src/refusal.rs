@@ -4,6 +4,9 @@ use std::{borrow::Cow, fmt, time::Duration};
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
+/// The code of [`Refusal::not_configured`].
+pub(crate) const NOT_CONFIGURED: &str = "NOT_CONFIGURED";
+
 /// Why a request goes no further, and what the client is told.
 ///
 /// Protocol-neutral: the [`Responder`](crate::Responder) turns it into a response.
@@ -166,6 +169,23 @@ impl Refusal {
             headers: Vec::new(),
             violations: Vec::new(),
         }))
+    }
+
+    /// A request that the server is not set up to judge: a 500 with the code
+    /// `NOT_CONFIGURED`. The client learns nothing more; the remedy is for the operator of the
+    /// server, and the driver logs it at error level, once for each remedy.
+    ///
+    /// ```
+    /// use stockade_core::Refusal;
+    ///
+    /// let refusal = Refusal::not_configured("no tenant: put the tenant layer outside of this one");
+    /// assert_eq!(refusal.kind().status(), 500);
+    /// assert_eq!(refusal.code(), "NOT_CONFIGURED");
+    /// ```
+    pub fn not_configured(remedy: &'static str) -> Self {
+        Self::new(RefusalKind::Internal, "the server is not set up correctly")
+            .with_code(NOT_CONFIGURED)
+            .because(remedy)
     }
 
     /// A finer code for clients to switch on: `[A-Z0-9_]+`, at most 63 characters, as

@@ -5,6 +5,7 @@ mod grpc;
 mod json;
 mod openai;
 mod problem;
+mod wiring;
 
 use std::{fmt, sync::Arc};
 
@@ -17,7 +18,7 @@ use http::{
 
 pub use dialect::Dialect;
 
-use crate::{Head, Refusal, Refused, RequestContext, RequestId};
+use crate::{Head, Refusal, Refused, RequestContext, RequestId, refusal::NOT_CONFIGURED};
 
 /// Turns refusals into responses, in the dialect of the client.
 ///
@@ -72,6 +73,9 @@ impl Responder {
     /// Notes the verdict in the request's context and answers the request.
     pub(crate) fn refuse(&self, refused: &Refused, head: &Head) -> Response<Bytes> {
         let Refused { guard, refusal } = refused;
+        if refusal.code() == NOT_CONFIGURED {
+            wiring::report(guard, refusal.cause());
+        }
         if let Some(context) = head.context() {
             context.refuse(guard, refusal);
         }

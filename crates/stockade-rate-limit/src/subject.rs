@@ -10,7 +10,7 @@ use std::{
 };
 
 use foldhash::quality::RandomState;
-use stockade_core::{ClientBucket, Head, IpPrefix, Refusal, RefusalKind};
+use stockade_core::{ClientBucket, Head, IpPrefix, Refusal};
 
 use crate::By;
 
@@ -231,14 +231,13 @@ pub struct Missing {
 
 impl Missing {
     pub(crate) const CLIENT: Self = Self {
-        cause: "no client address: put a ContextGuard outside of the limit, or let the server \
-                put a PeerAddr into the request's extensions",
+        cause: "no client address: put a layer of `ContextGuard` outside of the limit, or insert \
+                a `PeerAddr` into the request's extensions for each connection",
     };
 
     /// The refusal of such a request: a 500 that says to the audit log what is missing.
     pub fn refusal(&self) -> Refusal {
-        Refusal::new(RefusalKind::Internal, "the server is not set up correctly")
-            .because(self.cause)
+        Refusal::not_configured(self.cause)
     }
 }
 

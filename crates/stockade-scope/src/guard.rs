@@ -114,7 +114,7 @@ fn ambiguous() -> Refusal {
 }
 
 fn no_authenticator() -> Refusal {
-    Refusal::new(RefusalKind::Internal, "the server is not set up correctly").because(
+    Refusal::not_configured(
         "no principal: no authenticator ran before the scope guard; put the \
          authentication layer outside of it",
     )
