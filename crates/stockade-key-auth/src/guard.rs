@@ -22,6 +22,9 @@ use crate::{
     slow::{Attempt, SlowVerifier},
 };
 
+/// IPv6 clients own whole networks; this is the smallest that is given out.
+const V6_LENGTH: u8 = 64;
+
 /// Lets requests with a valid API key in, as the [`Principal`] of the key.
 ///
 /// See the [crate documentation](crate) for what it does with all others.
@@ -87,7 +90,7 @@ impl KeyAuth {
         self
     }
 
-    /// How much bcrypt and argon2id may run.
+    /// How much bcrypt and argon2id may run, shared fairly between client addresses.
     pub fn slow_hashes(mut self, limits: SlowHashLimits) -> Self {
         self.slow = SlowVerifier::new(limits);
         self
@@ -155,13 +158,19 @@ impl KeyAuth {
                 Shape::Opaque | Shape::Broken => None,
             },
         };
-        let Ok(work) = self.slow.verify(self.keys.clone(), attempt) else {
+        let client = client(head);
+        // Without a context, permits are shared between peers.
+        let address = client.or_else(|| ClientIp::of(&head.extensions));
+        let bucket = address.map(|address| address.bucket(V6_LENGTH));
+        let Ok(work) = self.slow.verify(self.keys.clone(), attempt, bucket) else {
             return Check::Refuse(refusal::busy());
         };
         let (challenge, clock) = (self.challenge.clone(), Arc::clone(&self.clock));
-        let client = client(head);
         Check::Wait(Box::pin(async move {
-            let Some(entry) = work.await else {
+            let Ok(entry) = work.await else {
+                return Err(refusal::busy());
+            };
+            let Some(entry) = entry else {
                 return Err(challenge.invalid("unknown"));
             };
             match dead(&entry, &*clock, || client) {

@@ -1,30 +1,29 @@
 //! Slow hashes, off the async threads and never more than a few at once.
 
-use std::{
-    convert::Infallible,
-    num::NonZeroUsize,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+mod turns;
 
-use tokio::{
-    sync::{Semaphore, oneshot},
-    task,
-};
+use std::{convert::Infallible, num::NonZeroUsize, sync::Arc};
+
+use tokio::{sync::oneshot, task};
 use zeroize::Zeroizing;
 
 use crate::{
     KeyDigest, KeyId, LiveKeys,
     set::{Entry, Tried},
 };
+pub(crate) use turns::Client;
+use turns::Turns;
 
 /// How many slow hashes are verified at once, and how many requests may wait for that.
 ///
 /// bcrypt at cost 12 takes a core for a third of a second, argon2id takes tens of
 /// megabytes besides. So half of the cores at once, and eight waiting for each of them,
 /// is the default; what comes on top of that is refused at once.
+///
+/// Clients share both fairly. They are told apart by address, IPv6 by its /64 network.
+/// Waiting clients are served in turns. When all places are taken, a client that has fewer of
+/// them than another takes a place of the one that has the most, and that request is refused.
+/// So the requests of one client cannot keep out those of others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlowHashLimits {
     pub(crate) at_once: NonZeroUsize,
@@ -48,12 +47,7 @@ impl Default for SlowHashLimits {
 
 /// Verifies slow hashes within limits.
 #[derive(Debug)]
-pub(crate) struct SlowVerifier {
-    running: Arc<Semaphore>,
-    /// Requests that may be running or waiting before the next one is refused.
-    places: usize,
-    taken: Arc<AtomicUsize>,
-}
+pub(crate) struct SlowVerifier(Turns);
 
 /// Every place is taken.
 #[derive(Debug)]
@@ -61,11 +55,7 @@ pub(crate) struct Busy;
 
 impl SlowVerifier {
     pub(crate) fn new(limits: SlowHashLimits) -> Self {
-        Self {
-            running: Arc::new(Semaphore::new(limits.at_once.get())),
-            places: limits.at_once.get() + limits.waiting,
-            taken: Arc::default(),
-        }
+        Self(Turns::new(limits.at_once.get(), limits.waiting))
     }
 
     /// Takes a place at once; verifies the key when it is polled.
@@ -76,24 +66,21 @@ impl SlowVerifier {
         &self,
         live: LiveKeys,
         attempt: Attempt,
-    ) -> Result<impl Future<Output = Option<Arc<Entry>>> + Send + use<>, Busy> {
-        let place = Place::take(&self.taken, self.places)?;
-        let running = Arc::clone(&self.running);
+        client: Client,
+    ) -> Result<impl Future<Output = Result<Option<Arc<Entry>>, Busy>> + Send + use<>, Busy> {
+        let place = self.0.enter(client)?;
         Ok(async move {
-            let permit = running
-                .acquire_owned()
-                .await
-                .expect("the semaphore is never closed");
+            let permit = place.permit().await?;
             let (asking, asked) = oneshot::channel::<Infallible>();
-            // The permit and the place go with the work: a client that leaves makes no
-            // room for a second piece of work while the first one still runs.
+            // The permit goes with the work: a client that leaves makes no room for a second
+            // piece of work while the first one still runs.
             let work = task::spawn_blocking(move || {
-                let _held = (permit, place);
+                let _permit = permit;
                 attempt.run(&live, || !asking.is_closed())
             });
             let _asked = asked;
             // A panic in a hash library is one key that does not match.
-            work.await.unwrap_or(None)
+            Ok(work.await.unwrap_or(None))
         })
     }
 }
@@ -117,25 +104,5 @@ impl Attempt {
             }
             Tried::Abandoned => None,
         }
-    }
-}
-
-/// One of a limited number of places; given back on drop.
-struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    fn take(taken: &Arc<AtomicUsize>, places: usize) -> Result<Self, Busy> {
-        taken
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| {
-                (taken < places).then_some(taken + 1)
-            })
-            .map_err(|_| Busy)?;
-        Ok(Self(Arc::clone(taken)))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }

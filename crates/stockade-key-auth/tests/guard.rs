@@ -331,6 +331,45 @@ async fn slow_hashes_have_a_bounded_number_of_places() {
     assert_eq!(again.status(), 401);
 }
 
+// FA03
+#[tokio::test]
+async fn a_flood_from_one_address_keeps_no_other_address_from_slow_hashes() {
+    let two = NonZeroUsize::MIN.saturating_add(1);
+    let store = store([
+        bcrypted("slow", "opaque-key"),
+        bcrypted_at(SLOW, "b", "other-key"),
+    ]);
+    let layer = KeyAuth::new(&store)
+        .slow_hashes(SlowHashLimits::new(NonZeroUsize::MIN, two.get()))
+        .into_layer();
+    let inner = service_fn(|_: Request<()>| async {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    let service = layer.layer(inner);
+    let mut flood = Vec::new();
+    for number in 0..3 {
+        let bad = from(&format!("bad-{number}"), Some("2001:db8::1"));
+        let mut request = Box::pin(service.clone().oneshot(bad));
+        assert!(!poll(request.as_mut()), "it runs or waits");
+        flood.push(tokio::spawn(request));
+    }
+    // The flood has all places: also those of other addresses of its network.
+    let more = from("bad-3", Some("2001:db8::2"));
+    assert_eq!(service.clone().oneshot(more).await.unwrap().status(), 503);
+
+    let other = from("opaque-key", Some("192.0.2.9"));
+    assert_eq!(service.oneshot(other).await.unwrap().status(), 200);
+    let mut statuses = Vec::new();
+    for request in flood {
+        statuses.push(request.await.unwrap().unwrap().status().as_u16());
+    }
+    assert_eq!(
+        statuses,
+        [401, 401, 503],
+        "the newest one gave its place up"
+    );
+}
+
 #[tokio::test]
 async fn anonymous_requests_pass_only_where_that_is_allowed() {
     let (_, record) = generated("a");

@@ -1,0 +1,341 @@
+//! Permits that clients take in turns.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use stockade_core::ClientBucket;
+use tokio::sync::oneshot;
+
+use super::Busy;
+
+/// The client that asks; clients whose address is unknown share one entry.
+pub(crate) type Client = Option<ClientBucket>;
+
+/// A bounded number of permits and of waiting requests, shared fairly between clients.
+///
+/// 1. A free permit is given at once.
+/// 2. Waiting clients are served round-robin, however many requests each of them has
+///    waiting.
+/// 3. When all places to wait are taken, a client that holds less than another one takes the
+///    place of the newest waiting request of the client that holds the most. That request
+///    gets [`Busy`]. So one client can use all places only while no other client asks.
+#[derive(Clone, Debug)]
+pub(crate) struct Turns(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    free: usize,
+    waiting: usize,
+    max_waiting: usize,
+    next_waiter: u64,
+    clients: HashMap<Client, Held>,
+    /// Clients with waiting requests, the next one to be served first.
+    order: VecDeque<Client>,
+}
+
+/// What one client holds.
+#[derive(Debug, Default)]
+struct Held {
+    permits: usize,
+    waiters: VecDeque<Waiter>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    number: u64,
+    grant: oneshot::Sender<Permit>,
+}
+
+impl Held {
+    fn total(&self) -> usize {
+        self.permits + self.waiters.len()
+    }
+}
+
+impl Turns {
+    pub(crate) fn new(permits: usize, max_waiting: usize) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            free: permits,
+            waiting: 0,
+            max_waiting,
+            next_waiter: 0,
+            clients: HashMap::new(),
+            order: VecDeque::new(),
+        })))
+    }
+
+    /// Takes a permit or a place to wait, at once.
+    pub(crate) fn enter(&self, client: Client) -> Result<Place, Busy> {
+        let mut state = self.state();
+        // Requests wait only while no permit is free.
+        if state.free > 0 {
+            state.free -= 1;
+            state.held(client).permits += 1;
+            return Ok(Place::Permit(self.permit(client)));
+        }
+        if state.waiting >= state.max_waiting {
+            state.evict_for(client)?;
+        }
+        let (grant, granted) = oneshot::channel();
+        let number = state.wait(client, grant);
+        Ok(Place::Waiting(Waiting {
+            turns: self.clone(),
+            client,
+            number,
+            granted,
+        }))
+    }
+
+    fn permit(&self, client: Client) -> Permit {
+        Permit(Some((self.clone(), client)))
+    }
+
+    fn release(&self, client: Client) {
+        let mut state = self.state();
+        state.held(client).permits -= 1;
+        state.forget_idle(client);
+        while let Some((next, waiter)) = state.next_waiter() {
+            state.held(next).permits += 1;
+            let Err(mut permit) = waiter.grant.send(self.permit(next)) else {
+                return;
+            };
+            // The request left between these two steps. Dropping an armed permit here would
+            // lock the state again.
+            permit.0 = None;
+            state.held(next).permits -= 1;
+            state.forget_idle(next);
+        }
+        state.free += 1;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn held(&mut self, client: Client) -> &mut Held {
+        self.clients.entry(client).or_default()
+    }
+
+    fn wait(&mut self, client: Client, grant: oneshot::Sender<Permit>) -> u64 {
+        let number = self.next_waiter;
+        self.next_waiter += 1;
+        self.waiting += 1;
+        let waiters = &mut self.held(client).waiters;
+        waiters.push_back(Waiter { number, grant });
+        if waiters.len() == 1 {
+            self.order.push_back(client);
+        }
+        number
+    }
+
+    /// The next request in turn, taken out of its queue.
+    fn next_waiter(&mut self) -> Option<(Client, Waiter)> {
+        let client = self.order.pop_front()?;
+        let waiters = &mut self.held(client).waiters;
+        let waiter = waiters.pop_front()?;
+        if !waiters.is_empty() {
+            self.order.push_back(client);
+        }
+        self.waiting -= 1;
+        Some((client, waiter))
+    }
+
+    /// Frees a place to wait, where another client holds at least two more than this one.
+    fn evict_for(&mut self, client: Client) -> Result<(), Busy> {
+        let own = self.clients.get(&client).map_or(0, Held::total);
+        let waiting = self
+            .clients
+            .iter()
+            .filter(|(_, held)| !held.waiters.is_empty());
+        let (&largest, held) = waiting.max_by_key(|(_, held)| held.total()).ok_or(Busy)?;
+        if held.total() <= own + 1 {
+            return Err(Busy);
+        }
+        // Dropping the sender answers the request.
+        let newest = held
+            .waiters
+            .back()
+            .map(|waiter| waiter.number)
+            .ok_or(Busy)?;
+        self.remove(largest, newest);
+        Ok(())
+    }
+
+    /// Removes a request that no longer waits.
+    fn remove(&mut self, client: Client, number: u64) {
+        let waiters = &mut self.held(client).waiters;
+        let before = waiters.len();
+        waiters.retain(|waiter| waiter.number != number);
+        let (removed, left) = (before - waiters.len(), waiters.len());
+        self.waiting -= removed;
+        if left == 0 {
+            self.order.retain(|waiting| *waiting != client);
+        }
+        self.forget_idle(client);
+    }
+
+    fn forget_idle(&mut self, client: Client) {
+        if self
+            .clients
+            .get(&client)
+            .is_some_and(|held| held.total() == 0)
+        {
+            self.clients.remove(&client);
+        }
+    }
+}
+
+/// A permit, or a place to wait for one.
+#[derive(Debug)]
+pub(crate) enum Place {
+    Permit(Permit),
+    Waiting(Waiting),
+}
+
+impl Place {
+    /// Waits for the permit.
+    ///
+    /// # Errors
+    /// When a client that holds less has taken the place.
+    pub(crate) async fn permit(self) -> Result<Permit, Busy> {
+        match self {
+            Self::Permit(permit) => Ok(permit),
+            Self::Waiting(mut waiting) => (&mut waiting.granted).await.map_err(|_| Busy),
+        }
+    }
+}
+
+/// A place to wait; given up on drop.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    turns: Turns,
+    client: Client,
+    number: u64,
+    granted: oneshot::Receiver<Permit>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.turns.state().remove(self.client, self.number);
+    }
+}
+
+/// The right to run; the next request in turn gets it on drop.
+#[derive(Debug)]
+pub(crate) struct Permit(Option<(Turns, Client)>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some((turns, client)) = self.0.take() {
+            turns.release(client);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
+
+    use stockade_core::ClientIp;
+
+    use super::*;
+
+    fn client(last: u8) -> Client {
+        Some(ClientIp::Ip([192, 0, 2, last].into()).bucket(64))
+    }
+
+    /// The permit of a place, where it can be had now.
+    fn now(place: Place) -> Option<Result<Permit, Busy>> {
+        let waker = Waker::noop();
+        match pin!(place.permit()).poll(&mut Context::from_waker(waker)) {
+            Poll::Ready(permit) => Some(permit),
+            Poll::Pending => None,
+        }
+    }
+
+    fn granted(place: Place) -> Permit {
+        now(place)
+            .expect("it is its turn")
+            .expect("it was not evicted")
+    }
+
+    // FA03
+    #[test]
+    fn clients_are_served_in_turns() {
+        let turns = Turns::new(1, 8);
+        let running = turns.enter(client(1)).unwrap();
+        let flood: Vec<_> = (0..5).map(|_| turns.enter(client(1)).unwrap()).collect();
+        let other = turns.enter(client(2)).unwrap();
+        let third = turns.enter(client(3)).unwrap();
+        drop(running);
+        // The flood's first request was in front; then the others, before its second one.
+        let mut flood = flood.into_iter();
+        drop(granted(flood.next().unwrap()));
+        drop(granted(other));
+        drop(granted(third));
+        drop(granted(flood.next().unwrap()));
+    }
+
+    // FA03
+    #[test]
+    fn a_client_with_less_takes_a_place_of_the_client_with_the_most() {
+        let turns = Turns::new(1, 3);
+        let running = turns.enter(client(1)).unwrap();
+        let mut flood: Vec<_> = (0..3).map(|_| turns.enter(client(1)).unwrap()).collect();
+        assert!(
+            turns.enter(client(1)).is_err(),
+            "its own places are all it gets"
+        );
+
+        let second = turns.enter(client(2)).unwrap();
+        let evicted = flood.pop().unwrap();
+        assert!(now(evicted).unwrap().is_err(), "the newest of the flood");
+        let third = turns.enter(client(3)).unwrap();
+        assert!(now(flood.pop().unwrap()).unwrap().is_err());
+        // Each client holds one place, and the flood two: the next one gets its second.
+        let fourth = turns.enter(client(4)).unwrap();
+        assert!(now(flood.pop().unwrap()).unwrap().is_err());
+        // Now all of them hold one.
+        assert!(turns.enter(client(5)).is_err());
+
+        drop(running);
+        drop(granted(second));
+        drop(granted(third));
+        drop(granted(fourth));
+        drop(granted(turns.enter(client(5)).unwrap()));
+        let state = turns.state();
+        assert_eq!((state.free, state.waiting), (1, 0));
+        assert!(state.clients.is_empty() && state.order.is_empty());
+    }
+
+    #[test]
+    fn a_request_that_leaves_gives_its_place_up() {
+        let turns = Turns::new(1, 1);
+        let running = turns.enter(client(1)).unwrap();
+        drop(turns.enter(client(2)).unwrap());
+        let waiting = turns.enter(client(3)).unwrap();
+        drop(running);
+        // It has the permit already, and nobody polls it any more.
+        drop(waiting);
+        let state = turns.state();
+        assert_eq!((state.free, state.waiting), (1, 0));
+        assert!(state.clients.is_empty() && state.order.is_empty());
+    }
+
+    #[test]
+    fn without_places_to_wait_permits_are_all_there_is() {
+        let turns = Turns::new(1, 0);
+        let running = turns.enter(client(1)).unwrap();
+        assert!(turns.enter(client(2)).is_err());
+        drop(running);
+        assert!(turns.enter(client(2)).is_ok());
+    }
+}
