@@ -4,8 +4,9 @@ use std::{
     collections::{HashMap, HashSet},
     error::Error,
     fmt,
+    hash::{BuildHasher, RandomState},
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -215,33 +216,55 @@ impl KeySet {
     /// Tries a key against all slow hashes that it could belong to, until nobody is
     /// interested any more. Takes long.
     ///
-    /// A claimed id that is unknown is tried against some other entry, which it will not
-    /// match, so that an id that exists takes as long as one that does not.
+    /// A claimed id without slow hashes is tried against those of another key, without being
+    /// able to match, so that the time does not show which ids exist.
     pub(crate) fn try_slow(
         &self,
         key: &[u8],
         id: Option<&KeyId>,
         wanted: impl Fn() -> bool,
     ) -> Tried {
-        let candidates: Vec<_> = match id {
-            Some(id) => {
-                let named = self.slow.get(id).or_else(|| self.slow.values().next());
-                named.into_iter().flatten().collect()
-            }
-            None => {
-                let unlearnt = |slow: &&Arc<SlowEntry>| !slow.learnt.load(Ordering::Relaxed);
-                self.slow.values().flatten().filter(unlearnt).collect()
-            }
-        };
+        let (candidates, decoy) = self.candidates(id);
         for slow in candidates {
             if !wanted() {
                 return Tried::Abandoned;
             }
-            if slow.hash.verify(key) {
+            if slow.hash.verify(key) && !decoy {
                 return Tried::Matches(Arc::clone(slow));
             }
         }
         Tried::Fails
+    }
+
+    /// The hashes that a key is tried against, and whether they are those of another key.
+    fn candidates(&self, id: Option<&KeyId>) -> (Vec<&Arc<SlowEntry>>, bool) {
+        let Some(id) = id else {
+            let unlearnt = |slow: &&Arc<SlowEntry>| !slow.learnt.load(Ordering::Relaxed);
+            return (
+                self.slow.values().flatten().filter(unlearnt).collect(),
+                false,
+            );
+        };
+        match self.slow.get(id) {
+            Some(own) => (own.iter().collect(), false),
+            None => (self.decoy(id).iter().collect(), true),
+        }
+    }
+
+    /// The hashes of some key, always the same one for the same unknown id (rendezvous
+    /// hashing).
+    ///
+    /// An id that exists costs what its hashes cost, every time, and their kinds and
+    /// parameters differ from key to key. So an unknown id must neither cost the same as all
+    /// other unknown ids nor something else each time: either would tell it apart. Nobody
+    /// outside of this process can predict which key it is.
+    fn decoy(&self, id: &KeyId) -> &[Arc<SlowEntry>] {
+        static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        let chosen = self
+            .slow
+            .iter()
+            .max_by_key(|(known, _)| SEED.hash_one((id, known)));
+        chosen.map_or(&[], |(_, hashes)| hashes)
     }
 
     /// Learns that this is the digest of the key of an entry, of this set or of an older

@@ -149,3 +149,71 @@ fn an_unknown_id_takes_a_hash_and_matches_nothing() {
         assert_eq!(asked.get(), 1);
     }
 }
+
+/// What trying a key of this id costs: the kinds and parameters of its hashes.
+fn cost(set: &KeySet, id: &str) -> Vec<String> {
+    let (candidates, _) = set.candidates(Some(&id.parse().unwrap()));
+    let hash = |slow: &&Arc<SlowEntry>| match &slow.hash {
+        SlowHash::Bcrypt(text) => text.rsplit_once('$').unwrap().0.to_owned(),
+        SlowHash::Argon2(text) => text.rsplitn(3, '$').last().unwrap().to_owned(),
+    };
+    candidates.iter().map(hash).collect()
+}
+
+// FA07
+#[test]
+fn unknown_ids_cost_what_known_ids_cost_in_each_kind() {
+    const SALT_AND_HASH: &str = "c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
+    let slow = |id: &str, hash: String| {
+        KeyRecord::new(id.parse().unwrap(), hash.parse::<KeyHash>().unwrap())
+    };
+    let argon2 =
+        |id: &str, params: &str| slow(id, format!("$argon2id$v=19${params}${SALT_AND_HASH}"));
+    let rotated = KeyChange::Rotate {
+        hash: bcrypt::hash(b"new", 5).unwrap().parse().unwrap(),
+        grace: Duration::from_secs(60),
+        at: Timestamp::from_secs(1),
+    };
+    let records = || {
+        [
+            slow("bcrypt", bcrypt::hash(KEY, 4).unwrap()),
+            argon2("small", "m=8,t=1,p=1"),
+            argon2("large", "m=64,t=3,p=2"),
+            rotated
+                .apply(slow("rotated", bcrypt::hash(KEY, 4).unwrap()))
+                .unwrap(),
+            KeyRecord::new("fast".parse().unwrap(), KeyDigest::of(b"fast")),
+        ]
+    };
+    let set = KeySet::new(records()).unwrap();
+    let known = ["bcrypt", "small", "large", "rotated"].map(|id| cost(&set, id));
+    assert_eq!(known[0], ["$2b$04"]);
+    assert_eq!(known[1], ["$argon2id$v=19$m=8,t=1,p=1"]);
+    assert_eq!(known[3], ["$2b$04", "$2b$05"]);
+
+    let published_again = KeySet::new(records()).unwrap();
+    let mut seen = HashSet::new();
+    for number in 0..200 {
+        let id = format!("unknown-{number}");
+        let unknown = cost(&set, &id);
+        assert!(known.contains(&unknown), "{unknown:?}");
+        assert_eq!(unknown, cost(&published_again, &id), "the same each time");
+        seen.insert(unknown);
+    }
+    assert_eq!(
+        seen.len(),
+        known.len(),
+        "an id without slow hashes may be of any kind"
+    );
+    // A key with a fast hash costs what an unknown one costs, too.
+    assert!(known.contains(&cost(&set, "fast")));
+}
+
+// FA07
+#[test]
+fn a_key_never_matches_the_hashes_that_stand_in_for_an_unknown_id() {
+    let set = KeySet::new([record()]).unwrap();
+    let tried = |id: &str| set.try_slow(KEY, Some(&id.parse().unwrap()), || true);
+    assert!(matches!(tried("a"), Tried::Matches(_)));
+    assert!(matches!(tried("unknown"), Tried::Fails));
+}
