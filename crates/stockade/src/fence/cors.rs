@@ -1,4 +1,8 @@
 //! Which web pages may call the API; changes with a reload.
+//!
+//! tower-http's [`CorsLayer`] decides. A fence is one service, so that layer is not put
+//! around anything: it is asked for the headers of an answer, and only where a request names
+//! an origin.
 
 use std::{
     convert::Infallible,
@@ -7,89 +11,69 @@ use std::{
     pin::pin,
     sync::Arc,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
+    header::{self, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY},
+};
 use stockade_core::{Check, Guard, Head, Hold, Never};
 use tower::Service;
-use tower_http::cors::{
-    AllowCredentials, AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, ExposeHeaders,
-};
+use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, ExposeHeaders};
 use tower_layer::Layer;
 
 use crate::{ConfigError, CorsConfig};
 
+/// Response headers that the fence and a handler of OpenAI's API send, and that a page cannot
+/// read unless they are named (Fetch, "CORS-safelisted response-header name").
+const EXPOSED: [HeaderName; 15] = [
+    header::ALLOW,
+    header::RETRY_AFTER,
+    header::WWW_AUTHENTICATE,
+    HeaderName::from_static("ratelimit"),
+    HeaderName::from_static("ratelimit-policy"),
+    HeaderName::from_static("x-ratelimit-limit"),
+    HeaderName::from_static("x-ratelimit-remaining"),
+    HeaderName::from_static("x-ratelimit-reset"),
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+    HeaderName::from_static("x-request-id"),
+];
+
+/// Keeps caches from giving the answer to one origin to another; what tower-http sends.
+static VARIES: HeaderValue = HeaderValue::from_static(
+    "origin, access-control-request-method, access-control-request-headers",
+);
+
 /// The rules in force.
 #[derive(Clone, Debug)]
-pub(super) struct Cors(Arc<ArcSwap<Rules>>);
-
-#[derive(Debug)]
-struct Rules {
-    all: bool,
-    origins: Vec<HeaderValue>,
-    credentials: bool,
-}
+pub(super) struct Cors(Arc<ArcSwap<CorsLayer>>);
 
 impl Cors {
     pub(super) fn new(config: &CorsConfig) -> Result<Self, ConfigError> {
-        Ok(Self(Arc::new(ArcSwap::from_pointee(rules(config)?))))
+        Ok(Self(Arc::new(ArcSwap::from_pointee(layer(config)?))))
     }
 
     pub(super) fn replace(&self, config: &CorsConfig) -> Result<(), ConfigError> {
-        self.0.store(Arc::new(rules(config)?));
+        self.0.store(Arc::new(layer(config)?));
         Ok(())
     }
 
     pub(super) fn guard(&self) -> CorsGuard {
-        let layer = self.layer();
-        let plain = Arc::new(ask(&layer, Method::GET, None).into_parts().0.headers);
-        CorsGuard { layer, plain }
-    }
-
-    fn layer(&self) -> CorsLayer {
-        let (origins, credentials) = (Arc::clone(&self.0), Arc::clone(&self.0));
-        CorsLayer::new()
-            .allow_origin(AllowOrigin::predicate(move |origin, _: &Parts| {
-                let rules = origins.load();
-                rules.all || rules.origins.contains(origin)
-            }))
-            .allow_credentials(AllowCredentials::predicate(move |_, _| {
-                credentials.load().credentials
-            }))
-            .allow_methods(AllowMethods::list([
-                Method::GET,
-                Method::HEAD,
-                Method::POST,
-                Method::PUT,
-                Method::PATCH,
-                Method::DELETE,
-            ]))
-            .allow_headers(AllowHeaders::list([
-                header::AUTHORIZATION,
-                header::CONTENT_TYPE,
-                header::ACCEPT,
-                http::HeaderName::from_static("x-api-key"),
-            ]))
-            .expose_headers(ExposeHeaders::list([
-                header::RETRY_AFTER,
-                http::HeaderName::from_static("x-request-id"),
-                http::HeaderName::from_static("ratelimit"),
-                http::HeaderName::from_static("ratelimit-policy"),
-            ]))
+        CorsGuard(self.clone())
     }
 }
 
-/// Answers browsers that ask whether they may ask, and tells them whether they may read.
-///
-/// What the answers are is tower-http's word, which is asked only where there is an origin.
+/// Answers preflight requests, and tells browsers which pages may read an answer.
 #[derive(Clone)]
-pub struct CorsGuard {
-    layer: CorsLayer,
-    /// The fields of a response to whoever names no origin.
-    plain: Arc<HeaderMap>,
-}
+pub struct CorsGuard(Cors);
 
 impl Guard for CorsGuard {
     const NAME: &'static str = "cors";
@@ -98,17 +82,21 @@ impl Guard for CorsGuard {
     type Wait = Never<CorsFields>;
 
     fn check(&self, head: &Head) -> Check<CorsFields, Self::Wait> {
-        let origin = head.headers.get(header::ORIGIN);
-        if head.method == Method::OPTIONS {
-            return Check::Answer(Box::new(ask(&self.layer, Method::OPTIONS, origin)));
+        let Some(origin) = head.headers.get(ORIGIN) else {
+            return Check::Pass(CorsFields(None));
+        };
+        let rules = self.0.0.load();
+        // Fetch, "CORS-preflight request". Any other `OPTIONS` is a request like the rest.
+        if head.method == Method::OPTIONS
+            && let Some(method) = head.headers.get(ACCESS_CONTROL_REQUEST_METHOD)
+        {
+            let names = head.headers.get(ACCESS_CONTROL_REQUEST_HEADERS);
+            let mut asked = vec![(ORIGIN, origin), (ACCESS_CONTROL_REQUEST_METHOD, method)];
+            asked.extend(names.map(|names| (ACCESS_CONTROL_REQUEST_HEADERS, names)));
+            return Check::Answer(Box::new(ask(&rules, Method::OPTIONS, &asked)));
         }
-        Check::Pass(CorsFields(match origin {
-            None => Arc::clone(&self.plain),
-            origin => {
-                let answer = ask(&self.layer, head.method.clone(), origin);
-                Arc::new(answer.into_parts().0.headers)
-            }
-        }))
+        let answer = ask(&rules, Method::GET, &[(ORIGIN, origin)]);
+        Check::Pass(CorsFields(Some(Box::new(answer.into_parts().0.headers))))
     }
 
     fn admit(&self, fields: CorsFields, _head: &mut Head) -> CorsFields {
@@ -116,36 +104,46 @@ impl Guard for CorsGuard {
     }
 }
 
-/// What tower-http answers to a request of this method and origin: none of our rules looks
-/// at more than these.
-fn ask(layer: &CorsLayer, method: Method, origin: Option<&HeaderValue>) -> Response<Bytes> {
+/// What tower-http answers to a request of this method with these headers; the rules look at
+/// nothing else.
+fn ask(
+    layer: &CorsLayer,
+    method: Method,
+    headers: &[(HeaderName, &HeaderValue)],
+) -> Response<Bytes> {
     type Empty = Ready<Result<Response<Bytes>, Infallible>>;
     let empty = |_: Request<()>| -> Empty { ready(Ok(Response::default())) };
     let mut request = Request::new(());
     *request.method_mut() = method;
-    if let Some(origin) = origin {
-        request.headers_mut().insert(header::ORIGIN, origin.clone());
+    for (name, value) in headers {
+        request
+            .headers_mut()
+            .insert(name, HeaderValue::clone(value));
     }
     let answer = pin!(layer.layer(tower::service_fn(empty)).call(request));
     match answer.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(Ok(response)) => response,
         Poll::Ready(Err(never)) => match never {},
-        Poll::Pending => unreachable!("none of our rules waits"),
+        Poll::Pending => unreachable!("none of the rules waits"),
     }
 }
 
-/// The fields of a response that browsers go by.
+/// The response headers that browsers go by; those of a request without an origin are `None`.
 #[derive(Debug)]
-pub struct CorsFields(Arc<HeaderMap>);
+pub struct CorsFields(Option<Box<HeaderMap>>);
 
 impl Hold for CorsFields {
     const UNTIL_BODY_END: bool = false;
 
     fn head(&mut self, _status: StatusCode, headers: &mut HeaderMap) {
-        for (name, value) in &*self.0 {
+        let Some(fields) = &self.0 else {
+            headers.append(VARY, VARIES.clone());
+            return;
+        };
+        for (name, value) in &**fields {
             match *name {
-                // What others have said stays true.
-                header::VARY => headers.append(name, value.clone()),
+                // A handler's own `Vary` stays true.
+                VARY => headers.append(name, value.clone()),
                 _ => headers.insert(name, value.clone()).is_some(),
             };
         }
@@ -158,12 +156,24 @@ impl fmt::Debug for CorsGuard {
     }
 }
 
-fn rules(config: &CorsConfig) -> Result<Rules, ConfigError> {
+fn layer(config: &CorsConfig) -> Result<CorsLayer, ConfigError> {
+    let further = header_names("cors.expose_headers", &config.expose_headers)?;
+    let exposed = EXPOSED.into_iter().chain(further);
+    Ok(CorsLayer::new()
+        .allow_origin(origins(config)?)
+        .allow_credentials(config.allow_credentials)
+        .allow_methods(methods(config)?)
+        .allow_headers(request_headers(config)?)
+        .expose_headers(ExposeHeaders::list(exposed))
+        .max_age(Duration::from_secs(config.max_age_secs.into())))
+}
+
+fn origins(config: &CorsConfig) -> Result<AllowOrigin, ConfigError> {
     let all = config.allow_origins.iter().any(|origin| origin == "*");
     if all && config.allow_credentials {
         return Err(ConfigError::new(
             "cors.allow_credentials: not together with allow_origins = \"*\": every web page \
-             could use the API in the name of whoever looks at it; name the origins",
+             could use the API in the name of its visitor; name the origins",
         ));
     }
     let origins = config.allow_origins.iter().map(|origin| {
@@ -174,13 +184,48 @@ fn rules(config: &CorsConfig) -> Result<Rules, ConfigError> {
         let value = HeaderValue::from_str(origin).ok().filter(|_| is_origin);
         value.ok_or_else(|| {
             ConfigError::new(format!(
-                "cors.allow_origins: {origin:?} is no origin; write it like https://app.example.com"
+                "cors.allow_origins: {origin:?} is not an origin; write it like \
+                 https://app.example.com"
             ))
         })
     });
-    Ok(Rules {
-        all,
-        origins: origins.collect::<Result<_, _>>()?,
-        credentials: config.allow_credentials,
+    let origins = origins.collect::<Result<Vec<_>, _>>()?;
+    Ok(match all {
+        true => AllowOrigin::mirror_request(),
+        false => AllowOrigin::list(origins),
     })
+}
+
+fn methods(config: &CorsConfig) -> Result<AllowMethods, ConfigError> {
+    let methods = config.allow_methods.iter().map(|name| {
+        // A method is case-sensitive (RFC 9110, 9.1): `post` would never be allowed.
+        let method = name.parse::<Method>().ok();
+        let method = method.filter(|_| !name.bytes().any(|byte| byte.is_ascii_lowercase()));
+        method.ok_or_else(|| {
+            ConfigError::new(format!(
+                "cors.allow_methods: {name:?} is not a method; write it like POST"
+            ))
+        })
+    });
+    Ok(AllowMethods::list(methods.collect::<Result<Vec<_>, _>>()?))
+}
+
+fn request_headers(config: &CorsConfig) -> Result<AllowHeaders, ConfigError> {
+    // Not the literal `*`, which browsers do not apply to `Authorization`.
+    if config.allow_headers.iter().any(|name| name == "*") {
+        return Ok(AllowHeaders::mirror_request());
+    }
+    let names = header_names("cors.allow_headers", &config.allow_headers)?;
+    Ok(AllowHeaders::list(names))
+}
+
+fn header_names(setting: &str, names: &[String]) -> Result<Vec<HeaderName>, ConfigError> {
+    let names = names.iter().map(|name| {
+        name.parse().map_err(|_| {
+            ConfigError::new(format!(
+                "{setting}: {name:?} is not the name of a header; write it like X-Request-Id"
+            ))
+        })
+    });
+    names.collect()
 }
