@@ -99,11 +99,13 @@ impl Detector {
             return;
         };
         let at = self.0.clock.now();
-        let evidence = match signal {
-            // To send nothing again and again is to do it once.
+        let evidence = evidence.or(match signal {
+            // Sending nothing, or nothing that could be a credential, again and again is one
+            // offence: neither guesses anything.
             Signal::MissingCredential => Some(u64::MAX),
-            _ => evidence,
-        };
+            Signal::MalformedCredential => Some(u64::MAX << 33),
+            _ => None,
+        });
         let offence = NewOffence {
             at,
             points,
@@ -340,7 +342,8 @@ impl Detector {
     }
 }
 
-/// Who is to be held responsible; `None` for whoever is exempt.
+/// Who is to be held responsible; `None` for whoever is exempt, and for a principal where
+/// the policy bans none.
 fn offender(
     client: ClientIp,
     principal: Option<&Principal>,
@@ -350,6 +353,8 @@ fn offender(
         return None;
     }
     let offender = match principal.filter(|principal| !principal.is_anonymous()) {
+        // Its address is not held responsible either: it may be that of many.
+        Some(_) if !policy.ban_principals => return None,
         Some(principal) => Offender::principal(principal.id()).ok()?,
         None => Offender::client(client, policy.v6_length)?,
     };

@@ -10,13 +10,11 @@ use std::{
 use http::{HeaderMap, StatusCode, uri::PathAndQuery};
 use pin_project_lite::pin_project;
 use stockade_core::{
-    Authenticator, Check, End, Guard, Head, Hold, Refusal, RequestContext, RequestId, Verdict,
-    grpc_status,
+    Authenticator, Check, End, Guard, Head, Hold, Refusal, RefusalReason, RequestContext,
+    RequestId, Verdict, grpc_status,
 };
 
-use crate::{
-    Ban, Detector, PrincipalGuard, Signal, credentials::NoCredentials, refusal, signal::Outcome,
-};
+use crate::{Ban, Detector, Signal, credentials::NoCredentials, refusal, signal::Outcome};
 
 /// Refuses banned clients, and counts the offences of all others.
 ///
@@ -188,9 +186,8 @@ impl Watched {
 
     #[cold]
     fn report(&self, verdict: Option<&Verdict>, outcome: Outcome) {
-        // Whoever is banned already is not judged for knocking.
-        let own = [<AbuseGuard>::NAME, PrincipalGuard::NAME];
-        if verdict.is_some_and(|verdict| own.contains(&verdict.guard)) {
+        // A client that is banned already is not judged for further attempts.
+        if verdict.is_some_and(|verdict| verdict.reason == Some(RefusalReason::Banned)) {
             return;
         }
         let context = &self.visitor.0;

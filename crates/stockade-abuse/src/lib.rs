@@ -2,17 +2,22 @@
 //! people can read.
 //!
 //! # Rules
-//! 1. An **offence** is read from how a request ended: which guard refused it and why, the
-//!    status, `grpc-status`. What the server itself failed at (5xx) never is one. What
-//!    counts, and how much, is a table ([`Signal`], [`AbusePolicy::weight`]).
-//! 2. The **offender** is the principal, where the request was authenticated, and the
-//!    client's network otherwise: an IPv4 address, or an IPv6 prefix. An id that was only
-//!    claimed is never held responsible, so nobody can get somebody else's key banned, and
-//!    a forged `X-Forwarded-For` bans nobody but its sender.
+//! 1. An **offence** is read from how a request ended: the
+//!    [reason](stockade_core::RefusalReason) of the guard or handler that refused it, and
+//!    otherwise the status or `grpc-status`. What the server itself failed at (5xx) never is
+//!    one. What counts, and how much, is a table ([`Signal`], [`AbusePolicy::weight`]): by
+//!    default credentials that are not valid, and paths that only scanners ask for. Mistakes
+//!    that clients make in good faith, a missing credential among them, do not count.
+//! 2. The **offender** is the client's network: an IPv4 address, or an IPv6 prefix. A
+//!    principal is one only where [`AbusePolicy::ban_principals`] says so; otherwise requests
+//!    with a valid credential count for nobody. An id that was only claimed is never held
+//!    responsible, so a client cannot get the key of another one banned, and a forged
+//!    `X-Forwarded-For` bans only its sender.
 //! 3. One stale key that is tried again and again is one offence, not many: bad credentials
 //!    are told apart by a keyed digest, and none of them is kept.
 //! 4. Five points within thirty seconds are a **ban** of ten minutes, the next one is twice
-//!    as long, up to a day. All of that can be set; a ban can also be for good.
+//!    as long, up to a day. All of that can be set; a ban can also be for good. A refusal
+//!    says `Retry-After` where the ban ends.
 //! 5. **Never counted**: what comes from loopback, from Unix sockets, and from what is on the
 //!    allow-list, whoever sends it. Put the
 //!    networks of trusted proxies there, or one offender locks out all who come through.

@@ -9,10 +9,10 @@ use crate::{Offender, ScannerPaths, Signal};
 /// How banned clients are answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BanAnswer {
-    /// 403, without a word on when it ends.
+    /// 403; with `Retry-After` where the ban ends.
     #[default]
     Forbidden,
-    /// 429 with `Retry-After`.
+    /// 429; with `Retry-After`, which is a day where the ban does not end.
     TooManyRequests,
 }
 
@@ -34,6 +34,7 @@ pub struct AbusePolicy {
     pub(crate) loopback_exempt: bool,
     pub(crate) report_only: bool,
     pub(crate) aggregate: Option<u32>,
+    pub(crate) ban_principals: bool,
 }
 
 impl AbusePolicy {
@@ -78,14 +79,28 @@ impl AbusePolicy {
 
     /// How many points a signal is; 0 for none.
     ///
-    /// By default credentials (missing, bad, malformed) and invalid images are 1, probes
-    /// 2, and all else 0.
+    /// By default bad and malformed credentials and the paths of scanners are 1. All else is
+    /// 0, because clients that mean well do it, too: a missing credential, an unknown route,
+    /// an unsupported option, an image of another format, a body that is too large, a limit
+    /// that is reached.
+    ///
+    /// `weight(Signal::InvalidImage, 1)` bans those who send broken images again and again.
     pub fn weight(mut self, signal: Signal, points: u32) -> Self {
         self.weights.insert(signal, points);
         self
     }
 
-    /// Which paths are probes.
+    /// Whether principals are banned for their own offences; they are not by default,
+    /// because a mistake in one program would lock out all users of its key. Where they are
+    /// not, requests with a valid credential count for nobody.
+    ///
+    /// Principals that are banned by hand, or in a deny-list, are refused in any case.
+    pub fn ban_principals(mut self, ban: bool) -> Self {
+        self.ban_principals = ban;
+        self
+    }
+
+    /// Which paths only scanners ask for.
     pub fn scanner_paths(mut self, paths: ScannerPaths) -> Self {
         self.scanner_paths = paths;
         self
@@ -181,11 +196,9 @@ impl AbusePolicy {
 impl Default for AbusePolicy {
     fn default() -> Self {
         let weights = [
-            (Signal::MissingCredential, 1),
             (Signal::BadCredential, 1),
             (Signal::MalformedCredential, 1),
-            (Signal::InvalidImage, 1),
-            (Signal::ScannerPath, 2),
+            (Signal::ScannerPath, 1),
         ];
         Self {
             threshold: 5,
@@ -202,6 +215,7 @@ impl Default for AbusePolicy {
             loopback_exempt: true,
             report_only: false,
             aggregate: None,
+            ban_principals: false,
         }
     }
 }

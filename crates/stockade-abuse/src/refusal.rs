@@ -1,22 +1,28 @@
-//! What a banned client is told.
+//! The refusal of a banned client.
 
 use std::time::Duration;
 
-use stockade_core::{Refusal, RefusalKind};
+use stockade_core::{Refusal, RefusalKind, RefusalReason};
 
 use crate::BanAnswer;
 
-/// Says that there is a ban, and nothing on what led to it.
+/// Says that there is a ban and when it ends, and nothing about what led to it.
 pub(crate) fn banned(answer: BanAnswer, remaining: Option<Duration>) -> Refusal {
     const PROBLEM: &str = "https://iana.org/assignments/http-problem-types#abnormal-usage-detected";
     const MESSAGE: &str =
-        "this client is blocked because of repeated errors; whoever runs the server can unblock it";
-    let refusal = match answer {
-        BanAnswer::Forbidden => Refusal::new(RefusalKind::Forbidden, MESSAGE),
-        BanAnswer::TooManyRequests => {
-            let day = Duration::from_secs(86_400);
-            Refusal::new(RefusalKind::RateLimited, MESSAGE).retry_after(remaining.unwrap_or(day))
-        }
+        "this client is blocked because of repeated errors; the server's operator can unblock it";
+    const DAY: Duration = Duration::from_secs(86_400);
+    let (kind, retry_after) = match answer {
+        BanAnswer::Forbidden => (RefusalKind::Forbidden, remaining),
+        // RFC 6585 has a 429 say when to come back, and clients rely on it.
+        BanAnswer::TooManyRequests => (RefusalKind::RateLimited, remaining.or(Some(DAY))),
     };
-    refusal.with_code("BANNED").with_problem_type(PROBLEM)
+    let refusal = Refusal::new(kind, MESSAGE)
+        .with_code("BANNED")
+        .with_reason(RefusalReason::Banned)
+        .with_problem_type(PROBLEM);
+    match retry_after {
+        Some(delay) => refusal.retry_after(delay),
+        None => refusal,
+    }
 }

@@ -1,7 +1,7 @@
 //! What counts as an offence.
 
 use http::StatusCode;
-use stockade_core::Verdict;
+use stockade_core::{RefusalReason, Verdict};
 
 /// What a refused request says of its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -11,14 +11,18 @@ pub enum Signal {
     MissingCredential,
     /// A credential that is not valid. The same one again and again is one offence.
     BadCredential,
-    /// A credential that never was one, or two that differ.
+    /// A credential that never was one, or two that differ. The same one again and again is
+    /// one offence.
     MalformedCredential,
     /// A valid credential that may not do this.
     Forbidden,
-    /// An image that is none, or not what it says.
+    /// An image that is broken or cannot be decoded.
     InvalidImage,
     /// Another body that breaks the rules.
     InvalidBody,
+    /// A body that asks for something that the server does not support, or declares it as
+    /// something else: an option, a format of images, a remote image.
+    UnsupportedContent,
     /// A body that is too large.
     Oversize,
     /// A body of a type that is not taken.
@@ -33,13 +37,14 @@ pub enum Signal {
 
 impl Signal {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::MissingCredential,
         Self::BadCredential,
         Self::MalformedCredential,
         Self::Forbidden,
         Self::InvalidImage,
         Self::InvalidBody,
+        Self::UnsupportedContent,
         Self::Oversize,
         Self::UnsupportedType,
         Self::RateLimited,
@@ -56,6 +61,7 @@ impl Signal {
             Self::Forbidden => "forbidden",
             Self::InvalidImage => "invalid_image",
             Self::InvalidBody => "invalid_body",
+            Self::UnsupportedContent => "unsupported_content",
             Self::Oversize => "oversize",
             Self::UnsupportedType => "unsupported_type",
             Self::RateLimited => "rate_limited",
@@ -66,27 +72,52 @@ impl Signal {
 
     /// The signal in an outcome; `None` where the client did nothing wrong.
     ///
-    /// What the server failed at (5xx, and gRPC's equivalents) is never held against a
-    /// client, whatever the verdict says.
+    /// Where a guard or a handler has refused the request, its own reason decides, and the
+    /// status otherwise. What the server failed at (5xx, and gRPC's equivalents) is never
+    /// held against a client, whatever the verdict says.
     pub(crate) fn of(outcome: Outcome, verdict: Option<&Verdict>) -> Option<Self> {
         let status = outcome.status();
-        let code = verdict.map_or("", |verdict| verdict.code);
-        if code.contains("IMAGE") && status.is_client_error() {
-            return Some(Self::InvalidImage);
+        if !status.is_client_error() {
+            return None;
         }
+        match verdict {
+            Some(verdict) => Self::of_reason(verdict.reason?),
+            None => Self::of_status(status),
+        }
+    }
+
+    fn of_reason(reason: RefusalReason) -> Option<Self> {
+        use RefusalReason as R;
+        Some(match reason {
+            R::MissingCredential => Self::MissingCredential,
+            R::InvalidCredential => Self::BadCredential,
+            R::MalformedCredential => Self::MalformedCredential,
+            R::Forbidden => Self::Forbidden,
+            R::NotFound => Self::NotFound,
+            R::InvalidImage => Self::InvalidImage,
+            R::InvalidBody => Self::InvalidBody,
+            R::UnsupportedContent => Self::UnsupportedContent,
+            R::TooLarge => Self::Oversize,
+            R::UnsupportedType => Self::UnsupportedType,
+            R::RateLimited => Self::RateLimited,
+            // A client that is banned already is not judged for further attempts.
+            R::Banned => return None,
+            // A reason that this version does not know says nothing against a client.
+            _ => return None,
+        })
+    }
+
+    /// For responses of handlers that say nothing but a status.
+    fn of_status(status: StatusCode) -> Option<Self> {
         Some(match status {
-            StatusCode::UNAUTHORIZED => match verdict.map_or("", |verdict| verdict.cause) {
-                "missing" => Self::MissingCredential,
-                "malformed" | "checksum" => Self::MalformedCredential,
-                _ => Self::BadCredential,
-            },
-            _ if code == "CONFLICTING_CREDENTIALS" => Self::MalformedCredential,
+            StatusCode::UNAUTHORIZED => Self::BadCredential,
             StatusCode::FORBIDDEN => Self::Forbidden,
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Self::NotFound,
             StatusCode::PAYLOAD_TOO_LARGE => Self::Oversize,
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::UnsupportedType,
             StatusCode::TOO_MANY_REQUESTS => Self::RateLimited,
             StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => Self::InvalidBody,
+            // Timeouts, conflicts and the like are not offences.
             _ => return None,
         })
     }
@@ -122,58 +153,68 @@ impl Outcome {
 
 #[cfg(test)]
 mod tests {
-    use stockade_core::RefusalKind;
+    use stockade_core::{Refusal, RefusalKind};
 
     use super::*;
 
-    fn verdict(code: &'static str, cause: &'static str) -> Verdict {
-        Verdict {
+    fn refused(refusal: &Refusal) -> Option<Signal> {
+        let verdict = Verdict {
             guard: "test",
-            kind: RefusalKind::Internal,
-            code,
-            cause,
+            kind: refusal.kind(),
+            code: refusal.code(),
+            cause: refusal.cause(),
+            reason: refusal.reason(),
             evidence: None,
-        }
+        };
+        Signal::of(Outcome::Http(refusal.kind().status()), Some(&verdict))
     }
 
+    // FC03: the cause is a type; neither the code nor the text of the cause matters.
     #[test]
-    fn reads_refusals() {
-        for (status, code, cause, signal) in [
+    fn reads_the_reason_of_a_refusal() {
+        use RefusalKind as K;
+        use RefusalReason as R;
+        let plain = |kind| Refusal::new(kind, "no");
+        for (refusal, signal) in [
+            (plain(K::Unauthenticated), Some(Signal::BadCredential)),
             (
-                401,
-                "AUTHENTICATION_FAILED",
-                "missing",
+                plain(K::Unauthenticated)
+                    .because("anonymous")
+                    .with_reason(R::MissingCredential),
                 Some(Signal::MissingCredential),
             ),
             (
-                401,
-                "AUTHENTICATION_FAILED",
-                "unknown",
-                Some(Signal::BadCredential),
-            ),
-            (
-                401,
-                "AUTHENTICATION_FAILED",
-                "checksum",
+                plain(K::Invalid)
+                    .with_code("CONFLICTING_CREDENTIALS")
+                    .with_reason(R::MalformedCredential),
                 Some(Signal::MalformedCredential),
             ),
             (
-                400,
-                "CONFLICTING_CREDENTIALS",
-                "",
-                Some(Signal::MalformedCredential),
+                plain(K::Invalid).with_reason(R::InvalidImage),
+                Some(Signal::InvalidImage),
             ),
-            (400, "INVALID_IMAGE", "", Some(Signal::InvalidImage)),
-            (413, "IMAGE_TOO_LARGE", "", Some(Signal::InvalidImage)),
-            (400, "VALIDATION_ERROR", "", Some(Signal::InvalidBody)),
-            (403, "INSUFFICIENT_SCOPE", "", Some(Signal::Forbidden)),
-            (503, "INVALID_IMAGE", "", None),
-            (500, "INTERNAL_ERROR", "", None),
-            (408, "REQUEST_TIMEOUT", "", None),
+            (
+                plain(K::Invalid)
+                    .with_code("INVALID_IMAGE")
+                    .with_reason(R::UnsupportedContent),
+                Some(Signal::UnsupportedContent),
+            ),
+            (
+                plain(K::TooLarge).with_code("IMAGE_TOO_LARGE"),
+                Some(Signal::Oversize),
+            ),
+            (plain(K::Invalid), Some(Signal::InvalidBody)),
+            (plain(K::Forbidden), Some(Signal::Forbidden)),
+            (
+                plain(K::Forbidden).with_reason(R::NotFound),
+                Some(Signal::NotFound),
+            ),
+            (plain(K::Forbidden).with_reason(R::Banned), None),
+            (plain(K::Unavailable).with_reason(R::InvalidImage), None),
+            (plain(K::Internal), None),
+            (plain(K::Timeout), None),
         ] {
-            let outcome = Outcome::Http(StatusCode::from_u16(status).unwrap());
-            let found = Signal::of(outcome, Some(&verdict(code, cause)));
-            assert_eq!(found, signal, "{status} {code} {cause}");
+            assert_eq!(refused(&refusal), signal, "{refusal:?}");
         }
     }
 

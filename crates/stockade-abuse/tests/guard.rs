@@ -17,7 +17,7 @@ use stockade_abuse::{
 };
 use stockade_core::{
     Check, ClientIp, ContextGuard, ForwardingHeader, Guard, Head, PeerAddr, Refusal, RefusalKind,
-    RequestContext, Responder, Timestamp, TrustedProxies,
+    RefusalReason, RequestContext, Responder, Timestamp, TrustedProxies,
 };
 use stockade_key_auth::{GeneratedKey, KeyAuth, KeyRecord, MemoryKeyStore};
 use stockade_testkit::{FakeClock, contract};
@@ -74,7 +74,15 @@ fn site_behind(policy: AbusePolicy, proxies: TrustedProxies) -> Site {
 async fn handle(request: Request<()>) -> Result<Response<Full<Bytes>>, Infallible> {
     let refusal = match request.uri().path() {
         "/ok" => return Ok(Response::new(Full::new(Bytes::from_static(b"ok")))),
-        "/image" => Refusal::new(RefusalKind::Invalid, "no image").with_code("INVALID_IMAGE"),
+        "/image" => Refusal::new(RefusalKind::Invalid, "no image")
+            .with_code("INVALID_IMAGE")
+            .with_reason(RefusalReason::InvalidImage),
+        "/option" => Refusal::new(RefusalKind::Invalid, "not supported")
+            .with_code("UNSUPPORTED_IMAGE")
+            .with_reason(RefusalReason::UnsupportedContent),
+        "/large" => Refusal::new(RefusalKind::TooLarge, "too large"),
+        "/limit" => Refusal::new(RefusalKind::RateLimited, "too many"),
+        "/scope" => Refusal::new(RefusalKind::Forbidden, "not yours"),
         "/broken" => Refusal::new(RefusalKind::Internal, "broken"),
         _ => Refusal::new(RefusalKind::NotFound, "nothing here"),
     };
@@ -133,9 +141,13 @@ async fn bans_after_five_bad_keys_and_lets_in_again_when_the_ban_ends() {
     let site = site(AbusePolicy::new());
     site.offend(CLIENT, 4).await;
     assert_eq!(site.status(CLIENT, "/ok", None).await, 401);
+    assert_eq!(site.status(CLIENT, "/ok", Some("another")).await, 401);
     let answer = site.ask(CLIENT, "/ok", None).await;
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);
-    assert_eq!(answer.headers().get("retry-after"), None);
+    // FC04: the ban ends, and the refusal says when.
+    let retry_after = answer.headers()["retry-after"].to_str().unwrap();
+    let retry_after: u64 = retry_after.parse().unwrap();
+    assert!((540..=660).contains(&retry_after), "{retry_after}");
     assert_eq!(site.status(OTHER, "/ok", Some(&site.key)).await, 200);
 
     let stats = site.detector.stats();
@@ -217,6 +229,7 @@ async fn proxies_the_allow_list_and_the_machine_itself_are_never_banned() {
     let policy = AbusePolicy::new()
         .exempt(own)
         .exempt_keys(["team"])
+        .ban_principals(true)
         .weight(Signal::NotFound, 1);
     let site = site_behind(policy, ten());
     for from in [
@@ -260,7 +273,10 @@ async fn addresses_of_one_ipv6_prefix_are_one_client() {
 
 #[tokio::test]
 async fn an_authenticated_offender_is_banned_everywhere_and_its_address_is_not() {
-    let site = site(AbusePolicy::new());
+    let policy = AbusePolicy::new()
+        .ban_principals(true)
+        .weight(Signal::InvalidImage, 1);
+    let site = site(policy);
     for _ in 0..5 {
         assert_eq!(site.status(CLIENT, "/image", Some(&site.key)).await, 400);
     }
@@ -282,12 +298,86 @@ async fn what_the_server_fails_at_is_nobodys_offence() {
 }
 
 #[tokio::test]
-async fn probes_count_double() {
+async fn scanners_are_banned() {
     let site = site(AbusePolicy::new());
-    for path in ["/.env", "/wp-login.php", "/.git/config"] {
-        assert_eq!(site.status(CLIENT, path, Some(&site.key)).await, 404);
+    for path in ["/.env", "/wp-login.php", "/.git/config", "/.aws/a", "/.env"] {
+        assert_eq!(site.status(CLIENT, path, None).await, 401);
     }
-    assert_eq!(site.status(CLIENT, "/ok", Some(&site.key)).await, 403);
+    assert_eq!(site.status(CLIENT, "/ok", None).await, 403);
+}
+
+// FC03
+#[tokio::test]
+async fn a_missing_credential_is_discovery() {
+    let site = site(AbusePolicy::new());
+    for _ in 0..20 {
+        let browser = site.status(CLIENT, "/favicon.ico", None).await;
+        assert_eq!(browser, 401);
+    }
+    assert_eq!(site.status(CLIENT, "/ok", Some(&site.key)).await, 200);
+    let stats = site.detector.stats();
+    assert_eq!((stats.tracked_entities, stats.banned_entities), (0, 0));
+}
+
+// FC03: where it is made an offence, repeating it is one offence.
+#[tokio::test]
+async fn a_missing_credential_counts_where_the_policy_says_so() {
+    let weights = AbusePolicy::new()
+        .weight(Signal::MissingCredential, 1)
+        .weight(Signal::BadCredential, 1);
+    let site = site(weights);
+    for _ in 0..20 {
+        assert_eq!(site.status(CLIENT, "/ok", None).await, 401);
+    }
+    site.offend(CLIENT, 4).await;
+    assert_eq!(site.status(CLIENT, "/ok", None).await, 403);
+}
+
+// FC04
+#[tokio::test]
+async fn mistakes_of_clients_ban_neither_a_key_nor_an_address() {
+    let site = site(AbusePolicy::new());
+    for key in [Some(site.key.as_str()), None] {
+        for (path, status) in [
+            ("/image", 400),
+            ("/option", 400),
+            ("/large", 413),
+            ("/limit", 429),
+            ("/scope", 403),
+            ("/nothing", 404),
+        ] {
+            for _ in 0..20 {
+                let expected = if key.is_some() { status } else { 401 };
+                assert_eq!(site.status(CLIENT, path, key).await, expected, "{path}");
+            }
+        }
+    }
+    assert_eq!(site.detector.bans(), []);
+}
+
+// FC04: a principal is banned by explicit choice only.
+#[tokio::test]
+async fn what_a_principal_does_counts_for_nobody_unless_it_is_chosen() {
+    let site = site(AbusePolicy::new().weight(Signal::InvalidImage, 1));
+    for path in ["/image", "/.env"] {
+        for _ in 0..20 {
+            site.status(CLIENT, path, Some(&site.key)).await;
+        }
+    }
+    assert_eq!(site.detector.stats().tracked_entities, 0);
+    // One that is banned by hand is refused all the same.
+    site.detector.ban(client("key:team"), None, "by hand");
+    assert_eq!(site.status(OTHER, "/ok", Some(&site.key)).await, 403);
+}
+
+// FC03: a malformed credential is no guess, so the same one again is one offence.
+#[tokio::test]
+async fn one_malformed_credential_again_and_again_is_one_offence() {
+    let site = site(AbusePolicy::new());
+    for _ in 0..20 {
+        assert_eq!(site.status(CLIENT, "/ok", Some("")).await, 401);
+    }
+    assert_eq!(site.detector.bans(), []);
 }
 
 #[test]

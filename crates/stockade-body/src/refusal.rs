@@ -3,7 +3,7 @@
 use std::{fmt::Display, time::Duration};
 
 use http::{HeaderValue, header::ACCEPT_ENCODING};
-use stockade_core::{Refusal, RefusalKind};
+use stockade_core::{Refusal, RefusalKind, RefusalReason};
 
 use crate::memory::OutOfMemory;
 
@@ -111,6 +111,7 @@ pub(crate) fn images_too_large(limit: u64) -> Refusal {
 
 pub(crate) fn type_mismatch() -> Refusal {
     invalid("INVALID_IMAGE", "the image is not of the declared type")
+        .with_reason(RefusalReason::UnsupportedContent)
 }
 
 pub(crate) fn prompt_too_long(limit: u64) -> Refusal {
@@ -123,6 +124,7 @@ pub(crate) fn unsupported() -> Refusal {
         "UNSUPPORTED_CONTENT",
         "this is not supported here; leave it out",
     )
+    .with_reason(RefusalReason::UnsupportedContent)
 }
 
 pub(crate) fn unknown_member() -> Refusal {
@@ -130,6 +132,7 @@ pub(crate) fn unknown_member() -> Refusal {
         "UNSUPPORTED_CONTENT",
         "it has a member that is not supported here; leave it out",
     )
+    .with_reason(RefusalReason::UnsupportedContent)
 }
 
 pub(crate) fn confusable_member() -> Refusal {

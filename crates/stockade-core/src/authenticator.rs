@@ -10,7 +10,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use crate::{Check, Guard, Head, Refusal, RefusalKind};
+use crate::{Check, Guard, Head, Refusal, RefusalKind, RefusalReason};
 
 /// A guard that finds out who makes a request.
 ///
@@ -87,7 +87,8 @@ where
                     RefusalKind::Invalid,
                     "the request has two different credentials; send one",
                 )
-                .with_code("CONFLICTING_CREDENTIALS"),
+                .with_code("CONFLICTING_CREDENTIALS")
+                .with_reason(RefusalReason::MalformedCredential),
             );
         }
         match second.check(head) {

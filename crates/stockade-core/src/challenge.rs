@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::{HeaderValue, header::WWW_AUTHENTICATE};
 
-use crate::{Refusal, RefusalKind, Scope};
+use crate::{Refusal, RefusalKind, RefusalReason, Scope};
 
 /// Refuses in the name of one realm, as RFC 6750 has it: so that all layers that
 /// authenticate and authorise do it alike.
@@ -31,6 +31,7 @@ impl BearerChallenge {
     pub fn missing(&self, message: &'static str, cause: &'static str) -> Refusal {
         Refusal::new(RefusalKind::Unauthenticated, message)
             .because(cause)
+            .with_reason(RefusalReason::MissingCredential)
             .with_header(WWW_AUTHENTICATE, self.missing.clone())
     }
 

@@ -7,7 +7,9 @@ use std::sync::{
 
 use http::Extensions;
 
-use crate::{ClientIp, Demand, MatchedRoute, Principal, Refusal, RefusalKind, RequestId};
+use crate::{
+    ClientIp, Demand, MatchedRoute, Principal, Refusal, RefusalKind, RefusalReason, RequestId,
+};
 
 /// One shared handle a request, put in by [`ContextGuard`](crate::ContextGuard).
 ///
@@ -145,6 +147,7 @@ impl RequestContext {
             kind: refusal.kind(),
             code: refusal.code(),
             cause: refusal.cause(),
+            reason: refusal.reason(),
             evidence: refusal.evidence(),
         });
     }
@@ -161,6 +164,8 @@ pub struct Verdict {
     pub code: &'static str,
     /// [`Refusal::cause`]: more than the client was told.
     pub cause: &'static str,
+    /// [`Refusal::reason`]: what it says about the client.
+    pub reason: Option<RefusalReason>,
     /// [`Refusal::evidence`]: tells one offence repeated from many.
     pub evidence: Option<u64>,
 }

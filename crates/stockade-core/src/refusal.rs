@@ -4,6 +4,8 @@ use std::{borrow::Cow, fmt, time::Duration};
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
+use crate::RefusalReason;
+
 /// The code of [`Refusal::not_configured`].
 pub(crate) const NOT_CONFIGURED: &str = "NOT_CONFIGURED";
 
@@ -20,6 +22,7 @@ struct Inner {
     message: Cow<'static, str>,
     param: Option<Cow<'static, str>>,
     cause: &'static str,
+    reason: Option<RefusalReason>,
     evidence: Option<u64>,
     problem_type: Option<&'static str>,
     retry_after: Option<Duration>,
@@ -163,6 +166,7 @@ impl Refusal {
             message: message.into(),
             param: None,
             cause: "",
+            reason: kind.reason(),
             evidence: None,
             problem_type: None,
             retry_after: None,
@@ -205,6 +209,13 @@ impl Refusal {
     /// The cause, for the audit log only; the client never sees it.
     pub fn because(mut self, cause: &'static str) -> Self {
         self.0.cause = cause;
+        self
+    }
+
+    /// What the refusal says about the client, where that is more than its kind says; for
+    /// layers that count offences. Never sent.
+    pub fn with_reason(mut self, reason: RefusalReason) -> Self {
+        self.0.reason = Some(reason);
         self
     }
 
@@ -263,6 +274,11 @@ impl Refusal {
     /// The cause, for the audit log; empty where the code says it all.
     pub fn cause(&self) -> &'static str {
         self.0.cause
+    }
+
+    /// What it says about the client; `None` where the client is not at fault.
+    pub fn reason(&self) -> Option<RefusalReason> {
+        self.0.reason
     }
 
     /// What makes it the same as another one.

@@ -1,5 +1,7 @@
 //! Why a token was refused, for those who run the server.
 
+use stockade_core::RefusalReason;
+
 /// Why a token was refused. Clients are told one and the same thing for all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
@@ -43,6 +45,16 @@ impl Cause {
             Self::Scopes => "scopes",
             Self::NoId => "no_id",
             Self::Revoked => "revoked",
+        }
+    }
+
+    /// What it says about the client.
+    pub(crate) const fn reason(self) -> RefusalReason {
+        match self {
+            Self::TooLong | Self::Malformed | Self::Header | Self::Type | Self::Claims => {
+                RefusalReason::MalformedCredential
+            }
+            _ => RefusalReason::InvalidCredential,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stockade_core::{BearerChallenge, Refusal, RefusalKind};
+use stockade_core::{BearerChallenge, Refusal, RefusalKind, RefusalReason};
 
 use crate::cause::Cause;
 
@@ -24,6 +24,7 @@ impl Challenge {
     pub(crate) fn invalid(&self, cause: Cause) -> Refusal {
         self.0
             .invalid("the access token is not valid", cause.as_str())
+            .with_reason(cause.reason())
     }
 }
 
@@ -33,6 +34,7 @@ pub(crate) fn conflict() -> Refusal {
         "the request has two different access tokens; send one",
     )
     .with_code("CONFLICTING_CREDENTIALS")
+    .with_reason(RefusalReason::MalformedCredential)
 }
 
 /// The keys were never to be had, so no token can be judged.

@@ -119,11 +119,11 @@ impl KeyAuth {
             return self.conclude(entry, head, seen);
         }
         if !is_text(key) {
-            return Check::Refuse(self.challenge.invalid("malformed"));
+            return Check::Refuse(self.challenge.malformed("malformed"));
         }
         let shape = Shape::of(key);
         if shape == Shape::Broken {
-            return Check::Refuse(self.challenge.invalid("checksum"));
+            return Check::Refuse(self.challenge.malformed("checksum"));
         }
         match keys.find_slow(&digest) {
             Known::Found(entry) => self.conclude(&entry, head, seen),
@@ -203,7 +203,7 @@ impl Guard for KeyAuth {
             }),
             Presented::Nothing => Check::Refuse(self.challenge.missing()),
             Presented::Token => Check::Refuse(self.challenge.invalid("token")),
-            Presented::Malformed => Check::Refuse(self.challenge.invalid("malformed")),
+            Presented::Malformed => Check::Refuse(self.challenge.malformed("malformed")),
             Presented::Conflict => Check::Refuse(refusal::conflict()),
         }
     }

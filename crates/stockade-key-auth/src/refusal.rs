@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stockade_core::{BearerChallenge, Refusal, RefusalKind};
+use stockade_core::{BearerChallenge, Refusal, RefusalKind, RefusalReason};
 
 /// What is said in the name of one realm.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +22,12 @@ impl Challenge {
     pub(crate) fn invalid(&self, cause: &'static str) -> Refusal {
         self.0.invalid("the API key is not valid", cause)
     }
+
+    /// The same for what cannot be a key.
+    pub(crate) fn malformed(&self, cause: &'static str) -> Refusal {
+        self.invalid(cause)
+            .with_reason(RefusalReason::MalformedCredential)
+    }
 }
 
 pub(crate) fn conflict() -> Refusal {
@@ -30,6 +36,7 @@ pub(crate) fn conflict() -> Refusal {
         "the request has two different API keys; send one",
     )
     .with_code("CONFLICTING_CREDENTIALS")
+    .with_reason(RefusalReason::MalformedCredential)
 }
 
 /// The places for slow hashes are taken; the longest of them is done in a second.

@@ -1,7 +1,9 @@
 //! The guard: a route, its rule, and the principal.
 
 use http::{HeaderValue, Method, header::ALLOW};
-use stockade_core::{BearerChallenge, Check, Guard, Head, Never, Refusal, RefusalKind};
+use stockade_core::{
+    BearerChallenge, Check, Guard, Head, Never, Refusal, RefusalKind, RefusalReason,
+};
 
 use crate::{
     Access, CoverageError, Roles, RouteTableError,
@@ -111,6 +113,7 @@ fn ambiguous() -> Refusal {
          segments, `;`, `\\` and encoded separators",
     )
     .with_code("AMBIGUOUS_PATH")
+    .with_reason(RefusalReason::NotFound)
 }
 
 fn no_authenticator() -> Refusal {
@@ -135,6 +138,7 @@ fn undeclared() -> Refusal {
         "there is no such route, or none that is open to clients",
     )
     .with_code("ROUTE_NOT_DECLARED")
+    .with_reason(RefusalReason::NotFound)
     .because("no rule for this route")
 }
 

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, time::Duration};
 
-use stockade_core::{Refusal, RefusalKind};
+use stockade_core::{Refusal, RefusalKind, RefusalReason};
 
 /// Why an image is refused.
 ///
@@ -141,10 +141,22 @@ impl From<ImageErrorKind> for ImageError {
 impl From<ImageError> for Refusal {
     fn from(error: ImageError) -> Self {
         let (kind, code, message) = error.kind.row();
+        use ImageErrorKind as K;
         let refusal = Self::new(kind, message).with_code(code);
         match error.kind {
-            ImageErrorKind::Busy => refusal.retry_after(Duration::from_secs(1)),
-            _ => refusal,
+            K::Busy => refusal.retry_after(Duration::from_secs(1)),
+            // Mistakes of clients that know another API.
+            K::Remote | K::DataUrl | K::Unsupported | K::Mismatch => {
+                refusal.with_reason(RefusalReason::UnsupportedContent)
+            }
+            K::Base64 | K::Malformed | K::TrailingData | K::Undecodable => {
+                refusal.with_reason(RefusalReason::InvalidImage)
+            }
+            K::TooManyBytes
+            | K::TooLong
+            | K::TooManyPixels
+            | K::TooManyFrames
+            | K::TooManyScans => refusal.with_reason(RefusalReason::TooLarge),
         }
     }
 }

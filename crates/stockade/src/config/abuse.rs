@@ -27,7 +27,8 @@ pub struct AbuseConfig {
     pub longest_ban_secs: u32,
     /// The file that bans are written to and read from. It is watched.
     pub deny_list: Option<PathBuf>,
-    /// `forbidden` (403) or `too_many_requests` (429 with `Retry-After`).
+    /// `forbidden` (403) or `too_many_requests` (429). Both say `Retry-After` where the ban
+    /// ends.
     pub answer: AnswerConfig,
     /// Networks that are never banned. Loopback and trusted proxies are not either.
     #[serde(deserialize_with = "value::list")]
@@ -39,6 +40,13 @@ pub struct AbuseConfig {
     pub ban_loopback: bool,
     /// Whether valid keys stay out, too, where their address is banned.
     pub ban_valid_keys: bool,
+    /// Whether keys and tokens are banned for offences of their own. Without it, requests
+    /// with a valid credential never lead to a ban.
+    pub ban_principals: bool,
+    /// Counts broken images of callers without a valid credential, as
+    /// `weights.invalid_image = 1` does. `ABUSE_THRESHOLD_ERRORS` sets it, because that
+    /// variable comes from servers that count them.
+    pub count_invalid_images: bool,
     /// Only says who would be banned.
     pub report_only: bool,
     /// Points of each signal, in place of the usual ones: `not_found = 1`.
@@ -52,7 +60,7 @@ pub enum AnswerConfig {
     /// 403.
     #[default]
     Forbidden,
-    /// 429 with `Retry-After`.
+    /// 429.
     TooManyRequests,
 }
 
@@ -70,6 +78,8 @@ impl Default for AbuseConfig {
             allow_keys: Vec::new(),
             ban_loopback: false,
             ban_valid_keys: false,
+            ban_principals: false,
+            count_invalid_images: false,
             report_only: false,
             weights: BTreeMap::new(),
         }
@@ -95,6 +105,7 @@ impl AbuseConfig {
             .exempt_keys(self.allow_keys.iter().map(String::as_str))
             .loopback_exempt(!self.ban_loopback)
             .report_only(self.report_only)
+            .ban_principals(self.ban_principals)
             .answer(match self.answer {
                 AnswerConfig::Forbidden => BanAnswer::Forbidden,
                 AnswerConfig::TooManyRequests => BanAnswer::TooManyRequests,
@@ -102,6 +113,10 @@ impl AbuseConfig {
         let policy = match self.ban_secs {
             0 => policy.permanent_bans(),
             first => policy.ban(secs(first), secs(self.longest_ban_secs)),
+        };
+        let policy = match self.count_invalid_images {
+            true => policy.weight(Signal::InvalidImage, 1),
+            false => policy,
         };
         self.weights
             .iter()

@@ -84,6 +84,10 @@ impl Names {
                 .expect("only known names are noted");
             set(path, load::value(text));
         }
+        // The servers that have this variable count broken images.
+        if self.text("ABUSE_THRESHOLD_ERRORS").is_some() {
+            set("abuse.count_invalid_images", true.into());
+        }
         if let Some(quota) = self.by_ip()? {
             set("rate_limit.by_ip", quota.into());
         }

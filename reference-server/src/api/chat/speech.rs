@@ -1,6 +1,6 @@
 //! The messages of a chat: who says what, with images that are checked but not decoded.
 
-use stockade_core::Refusal;
+use stockade_core::{Refusal, RefusalReason};
 
 use super::{
     body::{Content, MessageBody, Part},
@@ -159,7 +159,9 @@ fn unfit(kind: &str, path: &str) -> Refusal {
 
 /// A refusal of an image.
 pub(super) fn refuse_image(fault: ImageFault, param: &str) -> Refusal {
-    invalid(param, fault.message()).with_code("INVALID_IMAGE")
+    invalid(param, fault.message())
+        .with_code("INVALID_IMAGE")
+        .with_reason(RefusalReason::InvalidImage)
 }
 
 /// What the images of one chat have used up.
