@@ -19,7 +19,7 @@ fuzz_target!(|data: &[u8]| {
     let mut file = std::fs::File::create(&path).expect("a file");
     file.write_all(text).expect("written");
     drop(file);
-    match FileKeyStore::open(&path) {
+    match FileKeyStore::open_static(&path) {
         Ok(store) => {
             let keys = store.keys().current().len();
             assert!(keys <= text.len(), "keys out of nothing");

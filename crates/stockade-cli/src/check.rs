@@ -71,8 +71,10 @@ impl CheckArgs {
     async fn look(&self, config: &Config) -> Result<Surroundings, Failure> {
         let keys: Option<Box<dyn KeyStore>> =
             match (&config.auth.keys_file, &config.auth.keys_database) {
-                (Some(file), _) => Some(Box::new(FileKeyStore::open(file)?)),
-                (None, Some(url)) => Some(Box::new(SqlKeyStore::connect(url.expose()).await?)),
+                (Some(file), _) => Some(Box::new(FileKeyStore::open_static(file)?)),
+                (None, Some(url)) => {
+                    Some(Box::new(SqlKeyStore::connect_static(url.expose()).await?))
+                }
                 (None, None) => None,
             };
         let keys = match keys {

@@ -4,24 +4,20 @@ mod entry;
 mod error;
 mod format;
 mod replace;
-mod watch;
 
 use std::{
     fs,
     io::{self, Read},
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use stockade_core::Timestamp;
+use stockade_watch::{FileVersions, FileWatch, SourceHealth};
 use tokio::task;
 
 pub use error::{KeyFileError, KeyFileErrorKind};
 pub use format::to_yaml;
-pub use watch::KeyFileWatch;
 
 use crate::{
     KeyChange, KeyId, KeyRecord, KeySet, KeyStore, KeyStoreError, KeyStoreErrorKind, LiveKeys,
@@ -33,6 +29,12 @@ use format::Format;
 const LARGEST: u64 = 64 << 20;
 
 /// Keeps keys in a file of YAML, TOML (`.toml`) or JSON (`.json`). Cheap to clone.
+///
+/// The file is followed: a change to it, by any program, is in force within a second or two.
+/// That lasts as long as the store, one of its [`LiveKeys`], or a guard, layer or service that
+/// takes its keys. A file that cannot be taken leaves the keys in force that were, and is
+/// tried again until it can be; [`health`](Self::health) shows that. A store that
+/// [`open_static`](Self::open_static) opens reads its file once.
 ///
 /// ```yaml
 /// keys:
@@ -56,44 +58,88 @@ const LARGEST: u64 = 64 << 20;
 /// comments and the order of keys are not kept. Two processes that change one file at
 /// the same time may lose one of the changes; use a database for that.
 #[derive(Clone, Debug)]
-pub struct FileKeyStore(Arc<Inner>);
+pub struct FileKeyStore {
+    inner: Arc<Inner>,
+    /// The keys of `inner`, which keep the watch alive.
+    keys: LiveKeys,
+}
 
 #[derive(Debug)]
 struct Inner {
     path: PathBuf,
+    /// Without the watch: its thread refers to this.
     live: LiveKeys,
-    failures: AtomicU64,
+    health: SourceHealth,
     /// Held while the file is read or written, so that they come one after the other.
     turn: Mutex<()>,
 }
 
 impl FileKeyStore {
-    /// Reads the file. Blocks: call it at start, or off the async threads.
+    /// Reads the file, and follows it from then on. Blocks: call it at start, or off the async
+    /// threads.
+    ///
+    /// The folder is watched and not the file, so a file that is replaced, or a symbolic link
+    /// that is turned (as Kubernetes does), is seen, too. Where changes are not notified, the
+    /// file is polled once a second.
     ///
     /// # Errors
-    /// When it cannot be read, or is not what it should be; the error says where and why.
+    /// When it cannot be read, or is not what it should be; the error says where and why. When
+    /// no thread can be started to follow it.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, KeyFileError> {
         let path = path.into();
-        let (_, set) = read(&path)?;
-        Ok(Self(Arc::new(Inner {
-            path,
-            live: LiveKeys::new(set),
-            failures: AtomicU64::new(0),
-            turn: Mutex::new(()),
-        })))
+        // Before the file is read, so that no change is lost in between.
+        let versions = FileVersions::of([&path]);
+        let store = Self::open_static(path)?;
+        let inner = Arc::clone(&store.inner);
+        let reload = move || inner.turn(|_, set| Ok::<_, KeyFileError>((set, ())));
+        let watch = FileWatch::start(versions, store.inner.health.clone(), reload)
+            .map_err(|error| KeyFileError::unwatchable(store.path(), error))?;
+        Ok(Self {
+            keys: store.keys.keep_alive(watch),
+            inner: store.inner,
+        })
     }
 
-    /// Makes a file without keys, unless there is one, and reads it. Blocks.
+    /// Reads the file once: changes to it have no effect until [`reload`](Self::reload). For
+    /// tools. Blocks.
+    ///
+    /// In front of a server it means that a key which is revoked in the file stays valid.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), except that nothing is started.
+    pub fn open_static(path: impl Into<PathBuf>) -> Result<Self, KeyFileError> {
+        let path = path.into();
+        let (_, set) = read(&path)?;
+        let live = LiveKeys::new(set);
+        Ok(Self {
+            keys: live.clone(),
+            inner: Arc::new(Inner {
+                health: SourceHealth::new(format!("key file {}", path.display())),
+                path,
+                live,
+                turn: Mutex::new(()),
+            }),
+        })
+    }
+
+    /// Makes a file without keys, unless there is one, reads it, and follows it. Blocks.
     ///
     /// # Errors
     /// As [`open`](Self::open), and when the file cannot be made.
     pub fn create_or_open(path: impl Into<PathBuf>) -> Result<Self, KeyFileError> {
         let path = path.into();
-        if matches!(fs::symlink_metadata(&path), Err(error) if error.kind() == io::ErrorKind::NotFound)
-        {
-            write(&path, &Records::default())?;
-        }
+        create(&path)?;
         Self::open(path)
+    }
+
+    /// As [`create_or_open`](Self::create_or_open), without following the file.
+    ///
+    /// # Errors
+    /// As [`open_static`](Self::open_static), and when the file cannot be made.
+    pub fn create_or_open_static(path: impl Into<PathBuf>) -> Result<Self, KeyFileError> {
+        let path = path.into();
+        create(&path)?;
+        Self::open_static(path)
     }
 
     /// Reads the file again. Blocks: call it off the async threads.
@@ -101,17 +147,19 @@ impl FileKeyStore {
     /// # Errors
     /// As [`open`](Self::open); the keys that were in force stay in force.
     pub fn reload(&self) -> Result<(), KeyFileError> {
-        self.0.turn(|_, set| Ok((set, ())))
+        let result = self.inner.turn(|_, set| Ok((set, ())));
+        self.inner.note(&result);
+        result
     }
 
-    /// How many times the file could not be taken since it was opened.
-    pub fn failures(&self) -> u64 {
-        self.0.failures.load(Ordering::Relaxed)
+    /// How the file fares: its age, its failures and the last error. For metrics and readiness.
+    pub fn health(&self) -> &SourceHealth {
+        &self.inner.health
     }
 
     /// The file.
     pub fn path(&self) -> &Path {
-        &self.0.path
+        &self.inner.path
     }
 
     /// Reads, edits and writes the file, off the async threads.
@@ -122,7 +170,7 @@ impl FileKeyStore {
     where
         T: Send + 'static,
     {
-        let inner = Arc::clone(&self.0);
+        let inner = Arc::clone(&self.inner);
         Box::pin(async move {
             let work = task::spawn_blocking(move || {
                 inner.turn(|old, set| {
@@ -157,18 +205,24 @@ impl Inner {
         E: From<KeyFileError>,
     {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let (records, set) = read(&self.path).inspect_err(|_| {
-            self.failures.fetch_add(1, Ordering::Relaxed);
-        })?;
+        let (records, set) = read(&self.path)?;
         let (set, result) = edit(records, set)?;
         self.live.publish(set);
         Ok(result)
+    }
+
+    /// What the watch notes by itself.
+    fn note(&self, result: &Result<(), KeyFileError>) {
+        match result {
+            Ok(()) => self.health.succeeded(),
+            Err(error) => self.health.failed(error),
+        };
     }
 }
 
 impl KeyStore for FileKeyStore {
     fn keys(&self) -> LiveKeys {
-        self.0.live.clone()
+        self.keys.clone()
     }
 
     fn list(&self) -> StoreFuture<'_, Vec<KeyRecord>> {
@@ -188,6 +242,15 @@ impl KeyStore for FileKeyStore {
             records.note_used(&ids, at);
             Ok(())
         })
+    }
+}
+
+/// Makes a file without keys, unless there is one.
+fn create(path: &Path) -> Result<(), KeyFileError> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => write(path, &Records::default()),
+        // Reading it says what is wrong with it.
+        _ => Ok(()),
     }
 }
 

@@ -10,8 +10,9 @@
 //!    bits, so SHA-256 is enough for them, and they are found by their digest, compared in
 //!    constant time. A checksum refuses mistyped ones without a look-up.
 //! 4. bcrypt and argon2id hashes of keys that others issued are verified once, off the
-//!    async threads, a few at a time ([`SlowHashLimits`]); the rest is a 503 at once. A
-//!    flood of bad keys therefore costs good keys nothing.
+//!    async threads, a few at a time ([`SlowHashLimits`]), shared fairly between client
+//!    addresses; the rest is a 503 at once. A flood of bad keys therefore costs good keys
+//!    nothing. A key with an unknown id costs what one with a known id costs.
 //! 5. A request sees the keys in force when it begins. A revoked, removed or expired key
 //!    is refused on the next request, also when it was learnt, and also when it was just
 //!    being verified.
@@ -22,6 +23,10 @@
 //! - A bcrypt or argon2id key without an id in it is tried against all such hashes on its
 //!   first use. Issue SHA-256 keys instead, and let the old ones expire.
 //! - Slow hashes need a tokio runtime; SHA-256 keys need none.
+//! - [`FileKeyStore::open`] follows its file as long as the store, or a guard, layer or service
+//!   that takes its keys, lives. A change is in force within two seconds. While the file cannot
+//!   be read, the keys that were read last stay in force, and reading it is retried: show
+//!   [`FileKeyStore::health`] in metrics and readiness.
 //! - Put a rate limit by client address in front: it throttles guessing.
 //!
 //! # Examples
@@ -124,7 +129,7 @@ mod store;
 pub use change::{DEFAULT_GRACE, KeyChange, KeyChangeError};
 pub use credential::CredentialSource;
 pub use digest::KeyDigest;
-pub use file::{FileKeyStore, KeyFileError, KeyFileErrorKind, KeyFileWatch, to_yaml};
+pub use file::{FileKeyStore, KeyFileError, KeyFileErrorKind, to_yaml};
 pub use guard::{Admitted, KeyAuth};
 pub use hash::{KeyHash, KeyHashError};
 pub use id::{KeyId, KeyIdError};

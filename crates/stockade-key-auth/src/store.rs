@@ -1,6 +1,7 @@
 //! Where keys come from.
 
 use std::{
+    any::Any,
     error::Error,
     fmt,
     future::Future,
@@ -54,9 +55,16 @@ pub trait KeyStore: Send + Sync + 'static {
 /// What a store promises to have done; boxed, since it takes a file or a database.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, KeyStoreError>> + Send + 'a>>;
 
-/// The set of keys in force, shared by a store and its readers.
+/// The set of keys in force, shared by a store and its readers. Cheap to clone.
+///
+/// Where a store follows its file or its database, it does so as long as any clone of its keys
+/// lives: each guard, layer and service that takes them has one.
 #[derive(Clone, Default)]
-pub struct LiveKeys(Arc<Live>);
+pub struct LiveKeys {
+    live: Arc<Live>,
+    /// What publishes the sets. Never part of [`Live`], which the publisher refers to.
+    publisher: Option<Arc<dyn Any + Send + Sync>>,
+}
 
 #[derive(Default)]
 struct Live {
@@ -70,10 +78,29 @@ type Listener = dyn FnMut(&Arc<KeySet>) + Send;
 impl LiveKeys {
     /// Keys that start as this set.
     pub fn new(set: KeySet) -> Self {
-        Self(Arc::new(Live {
-            set: ArcSwap::from_pointee(set),
-            listeners: Mutex::default(),
-        }))
+        Self {
+            live: Arc::new(Live {
+                set: ArcSwap::from_pointee(set),
+                listeners: Mutex::default(),
+            }),
+            publisher: None,
+        }
+    }
+
+    /// The same keys, which keep this alive: it is dropped with the last clone.
+    ///
+    /// For stores: hand out keys that keep alive what follows the file or the database, such
+    /// as the handle of a thread or a task that ends when the handle is dropped. That thread
+    /// or task publishes to the keys without it, since it would otherwise keep itself alive.
+    pub fn keep_alive(self, publisher: impl Any + Send + Sync) -> Self {
+        let publisher: Arc<dyn Any + Send + Sync> = match self.publisher {
+            Some(other) => Arc::new((publisher, other)),
+            None => Arc::new(publisher),
+        };
+        Self {
+            live: self.live,
+            publisher: Some(publisher),
+        }
     }
 
     /// Puts another set in force, for all requests that begin from now on.
@@ -91,12 +118,12 @@ impl LiveKeys {
     }
 
     pub(crate) fn store(&self, set: KeySet) {
-        self.0.set.store(Arc::new(set));
+        self.live.set.store(Arc::new(set));
     }
 
     /// The set in force.
     pub fn current(&self) -> Arc<KeySet> {
-        self.0.set.load_full()
+        self.live.set.load_full()
     }
 
     /// Tells this listener of the set in force now, and of each that follows, in their
@@ -109,12 +136,12 @@ impl LiveKeys {
     }
 
     pub(crate) fn load(&self) -> Guard<Arc<KeySet>> {
-        self.0.set.load()
+        self.live.set.load()
     }
 
     fn listeners(&self) -> MutexGuard<'_, Vec<Box<Listener>>> {
         // A listener that panicked has told what it had to tell.
-        let listeners = self.0.listeners.lock();
+        let listeners = self.live.listeners.lock();
         listeners.unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -117,10 +117,15 @@ async fn places_of_a_process_that_died_come_back_and_others_stay() {
         }
         sleep(Duration::from_millis(20)).await;
     };
-    // The first one has been renewed, for longer than it lives by itself.
+    // FP01: the permits are renewed for longer than they live by themselves, also when nothing
+    // but them is left of their store.
+    drop((guard, alive));
+    let other = RedisPermits::with_life(&connect(&server).await, life);
+    let guard = self::guard(&other, 2);
     sleep(life * 2).await;
     assert_eq!(ask(&guard).await.unwrap_err(), "CONCURRENCY_LIMIT");
     drop((kept, second));
+    until("all given back", || in_use(&server) == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

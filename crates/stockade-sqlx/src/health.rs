@@ -1,9 +1,10 @@
 //! How a store fares with its database.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use stockade_core::{Clock, SystemClock, Timestamp};
 use stockade_key_auth::{KeyStoreError, KeyStoreErrorKind};
+use stockade_watch::SourceHealth;
 
 /// How a store fares with its database; for metrics and readiness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,18 +25,19 @@ pub(crate) struct Health {
     clock: SystemClock,
     last_success: AtomicU64,
     failures: AtomicU64,
-    stale: AtomicBool,
+    /// The database as a source of keys, which is failing while the keys may be stale.
+    source: SourceHealth,
 }
 
 impl Health {
     /// That of a database that has just been read.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(place: &str) -> Self {
         let clock = SystemClock::new();
         Self {
             last_success: AtomicU64::new(clock.now().as_nanos()),
             clock,
             failures: AtomicU64::new(0),
-            stale: AtomicBool::new(false),
+            source: SourceHealth::new(format!("key database {place}")),
         }
     }
 
@@ -43,7 +45,7 @@ impl Health {
         StoreHealth {
             last_success: Timestamp::from_nanos(self.last_success.load(Ordering::Relaxed)),
             failures: self.failures.load(Ordering::Relaxed),
-            stale: self.stale.load(Ordering::Relaxed),
+            stale: self.source.status().is_failing(),
         }
     }
 
@@ -60,8 +62,28 @@ impl Health {
         }
     }
 
-    /// Says whether changes by others are missing.
-    pub(crate) fn stale(&self, stale: bool) {
-        self.stale.store(stale, Ordering::Relaxed);
+    /// Notes whether all keys could be read.
+    pub(crate) fn read(&self, result: &Result<(), KeyStoreError>) {
+        match result {
+            Ok(()) => self.source.succeeded(),
+            Err(error) => self.source.failed(error),
+        };
+    }
+
+    /// Notes that changes by others are no longer seen. Returns whether that is news.
+    pub(crate) fn lost(&self, error: &KeyStoreError) -> bool {
+        self.source.failed(error)
+    }
+
+    /// Notes that nothing has changed since the keys were read. A row that is not valid is
+    /// still there, then.
+    pub(crate) fn current(&self) {
+        if !self.source.status().is_failing() {
+            self.source.succeeded();
+        }
+    }
+
+    pub(crate) fn source(&self) -> &SourceHealth {
+        &self.source
     }
 }

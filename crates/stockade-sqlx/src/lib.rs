@@ -6,8 +6,9 @@
 //!    database that is slow or down changes nothing for keys that are known.
 //! 2. A change is one transaction that no other one overlaps, in any process; it is in
 //!    force here before its future resolves, and also when the caller did not wait for it.
-//! 3. While a store is [watched](SqlKeyStore::watch), changes by others are in force here
-//!    within a second, and the time that reading all keys takes: PostgreSQL tells of them
+//! 3. A store follows its database: changes by others are in force here within a second, and
+//!    the time that reading all keys takes. It does so as long as the store, or a guard, layer
+//!    or service that takes its keys, lives. PostgreSQL notifies of changes
 //!    (`LISTEN stockade_keys`), and a SQLite file is looked at twice a second. A lost
 //!    connection is made again, and all keys are read then; one that went silent is found
 //!    out after 20 seconds at most.
@@ -122,7 +123,6 @@
 //!
 //! # async fn example() -> Result<(), stockade_key_auth::KeyStoreError> {
 //! let store = SqlKeyStore::connect("postgres://stockade@db.example/keys").await?;
-//! let _watch = store.watch();
 //! let guard = KeyAuth::new(&store);
 //! let ready = !store.health().stale;
 //! # Ok(())
@@ -172,4 +172,3 @@ mod watch;
 pub use audit::{SqlSink, SqlSinkBuilder};
 pub use health::StoreHealth;
 pub use store::SqlKeyStore;
-pub use watch::SqlKeyWatch;

@@ -7,14 +7,15 @@ use stockade_key_auth::{
     KeyChange, KeyId, KeyRecord, KeySet, KeyStore, KeyStoreError, KeyStoreErrorKind, LiveKeys,
     StoreFuture,
 };
+use stockade_watch::SourceHealth;
 use tokio::{task, time};
 
 use crate::{
-    SqlKeyWatch, StoreHealth,
+    StoreHealth,
     database::{self, Database},
     health::Health,
     in_force::{InForce, Turn},
-    watch,
+    watch::{self, StopOnDrop},
 };
 
 /// How long a database may take for one change, and for all rows.
@@ -25,21 +26,33 @@ const LOAD: Duration = Duration::from_secs(60);
 ///
 /// The table is `stockade_keys`; it is made when a database is opened for the first time.
 /// Requests never ask the database: they read the keys that were read last, and a change
-/// made here is among them before its future resolves. Changes by others are among them
-/// after [`reload`](Self::reload), or by themselves while [`watch`](Self::watch) goes on.
+/// made here is among them before its future resolves. The database is followed: changes by
+/// others are among them within a second. That lasts as long as the store, one of its
+/// [`LiveKeys`], or a guard, layer or service that takes its keys, and ends with the tokio
+/// runtime. A store that [`connect_static`](Self::connect_static) opens reads the keys once.
 #[derive(Clone)]
-pub struct SqlKeyStore(Arc<Inner>);
+pub struct SqlKeyStore {
+    inner: Arc<Inner>,
+    /// The keys of `inner`, which keep the follower alive.
+    keys: LiveKeys,
+}
 
 pub(crate) struct Inner {
     pub(crate) database: Box<dyn Database>,
     place: String,
+    /// Without the follower, which refers to this.
     in_force: InForce,
     pub(crate) health: Health,
 }
 
 impl SqlKeyStore {
     /// Opens `sqlite:PATH`, `sqlite::memory:` or `postgres://USER:PASSWORD@HOST/DATABASE`,
-    /// makes the tables or brings them up to date, and reads all keys.
+    /// makes the tables or brings them up to date, reads all keys, and puts changes by others
+    /// in force as they are made.
+    ///
+    /// PostgreSQL notifies of each change at once; a SQLite file is polled twice a second. A
+    /// lost connection is made again, and all keys are read again then. What goes wrong is
+    /// logged as an error and shown by [`health`](Self::health) and [`source`](Self::source).
     ///
     /// A file that is not there is made, for its owner only. Beyond this machine
     /// PostgreSQL is spoken to over verified TLS, unless the URL has another `sslmode`
@@ -49,17 +62,34 @@ impl SqlKeyStore {
     /// When the database cannot be opened, or when a key in it is not valid: the error
     /// names the key. No error shows the URL, which may hold a password.
     pub async fn connect(url: &str) -> Result<Self, KeyStoreError> {
+        let Self { inner, keys } = Self::connect_static(url).await?;
+        let follower = task::spawn(watch::follow(Arc::clone(&inner)));
+        let keys = keys.keep_alive(StopOnDrop(follower));
+        Ok(Self { inner, keys })
+    }
+
+    /// As [`connect`](Self::connect), but reads the keys once: changes by others have no effect
+    /// until [`reload`](Self::reload). For tools.
+    ///
+    /// In front of a server it means that a key which is revoked elsewhere stays valid.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_static(url: &str) -> Result<Self, KeyStoreError> {
         let (database, place) = time::timeout(LOAD, database::open(url))
             .await
             .unwrap_or_else(|_| Err(no_answer()))?;
         let inner = Arc::new(Inner {
+            health: Health::new(&place),
             database,
             place,
             in_force: InForce::default(),
-            health: Health::new(),
         });
         inner.reload().await?;
-        Ok(Self(inner))
+        Ok(Self {
+            keys: inner.in_force.live().clone(),
+            inner,
+        })
     }
 
     /// Reads all keys again.
@@ -68,24 +98,23 @@ impl SqlKeyStore {
     /// When the database cannot be read: the keys that were in force stay in force. When a
     /// key in it is not valid: then what was in force of that key stays in force.
     pub async fn reload(&self) -> Result<(), KeyStoreError> {
-        self.0.reload().await
+        self.inner.reload().await
     }
 
-    /// Puts changes by others in force as they are made, until the watch is dropped.
-    ///
-    /// PostgreSQL tells of each change at once; a SQLite file is looked at twice a second.
-    /// A connection that is lost is made again, and all keys are read again then. What goes
-    /// wrong is logged as an error and counted in [`health`](Self::health).
-    ///
-    /// # Panics
-    /// Outside a tokio runtime.
-    pub fn watch(&self) -> SqlKeyWatch {
-        SqlKeyWatch::new(task::spawn(watch::follow(Arc::clone(&self.0))))
+    /// The database without its user, password and parameters.
+    pub fn place(&self) -> &str {
+        &self.inner.place
     }
 
     /// How the store fares with its database.
     pub fn health(&self) -> StoreHealth {
-        self.0.health.now()
+        self.inner.health.now()
+    }
+
+    /// How the database fares as a source of keys: its age, its failures and the last error.
+    /// For metrics and readiness, beside other watched sources.
+    pub fn source(&self) -> &SourceHealth {
+        self.inner.health.source()
     }
 
     /// Runs to its end also when the caller leaves: a change that the database has taken
@@ -95,7 +124,7 @@ impl SqlKeyStore {
         T: Send + 'static,
         F: Future<Output = Result<T, KeyStoreError>> + Send + 'static,
     {
-        let inner = Arc::clone(&self.0);
+        let inner = Arc::clone(&self.inner);
         let work = work(Arc::clone(&inner));
         Box::pin(async move {
             let result = task::spawn(work).await.unwrap_or_else(|stopped| {
@@ -127,7 +156,7 @@ impl Inner {
             Err(error) => Err(error),
         };
         self.health.note(&result);
-        self.health.stale(result.is_err());
+        self.health.read(&result);
         result
     }
 
@@ -141,7 +170,7 @@ impl Inner {
 
 impl KeyStore for SqlKeyStore {
     fn keys(&self) -> LiveKeys {
-        self.0.in_force.live().clone()
+        self.keys.clone()
     }
 
     fn list(&self) -> StoreFuture<'_, Vec<KeyRecord>> {
@@ -193,8 +222,8 @@ fn no_answer() -> KeyStoreError {
 impl fmt::Debug for SqlKeyStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqlKeyStore")
-            .field("place", &self.0.place)
-            .field("keys", self.0.in_force.live())
+            .field("place", &self.inner.place)
+            .field("keys", self.inner.in_force.live())
             .field("health", &self.health())
             .finish_non_exhaustive()
     }

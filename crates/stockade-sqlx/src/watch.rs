@@ -3,27 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use stockade_key_auth::{KeyStoreError, KeyStoreErrorKind};
+use stockade_watch::Backoff;
 use tokio::{task::JoinHandle, time};
 
 use crate::store::Inner;
 
-/// The waits between attempts to reach a database: the first one, and the longest one.
-const SOON: Duration = Duration::from_millis(100);
-const LATE: Duration = Duration::from_secs(5);
+/// The delays between attempts to reach a database.
+const RETRY: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
 
-/// Follows the changes of others for as long as it lives; made by
-/// [`SqlKeyStore::watch`](crate::SqlKeyStore::watch).
+/// Ends the task that follows a database.
 #[derive(Debug)]
-#[must_use = "changes of others are no longer followed once this is dropped"]
-pub struct SqlKeyWatch(JoinHandle<()>);
+pub(crate) struct StopOnDrop(pub(crate) JoinHandle<()>);
 
-impl SqlKeyWatch {
-    pub(crate) fn new(task: JoinHandle<()>) -> Self {
-        Self(task)
-    }
-}
-
-impl Drop for SqlKeyWatch {
+impl Drop for StopOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -31,30 +23,38 @@ impl Drop for SqlKeyWatch {
 
 /// Follows changes, over one connection after the other.
 pub(crate) async fn follow(inner: Arc<Inner>) {
-    let mut wait = SOON;
+    let mut retry = RETRY;
     loop {
-        let Err(error) = follow_once(&inner, &mut wait).await;
-        inner.health.stale(true);
-        tracing::error!(%error, ?wait, "changes of keys are not seen; the keys that were stay");
+        let Err(error) = follow_once(&inner, &mut retry).await;
+        let wait = retry.next_delay();
+        if inner.health.lost(&error) {
+            tracing::error!(
+                source = inner.health.source().name(),
+                %error,
+                "changes of keys are not seen; the keys that were in force stay in force, and \
+                 the connection is retried until it succeeds"
+            );
+        }
         time::sleep(wait).await;
-        wait = (wait * 2).min(LATE);
     }
 }
 
 enum Never {}
 
-async fn follow_once(inner: &Inner, wait: &mut Duration) -> Result<Never, KeyStoreError> {
+async fn follow_once(inner: &Inner, retry: &mut Backoff) -> Result<Never, KeyStoreError> {
     let opened = inner.database.changes().await;
     inner.health.note(&opened);
     let mut changes = opened?;
     // What was changed before anybody listened is not told.
     take(inner).await?;
-    *wait = SOON;
+    retry.reset();
     loop {
         let changed = changes.next().await;
         inner.health.note(&changed);
         if changed? {
             take(inner).await?;
+        } else {
+            inner.health.current();
         }
     }
 }

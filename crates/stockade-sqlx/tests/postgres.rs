@@ -73,7 +73,6 @@ async fn a_connection_that_is_cut_is_made_again_and_nothing_is_missed() {
         support::connect(database.url()).await,
     );
     let key = support::issue(&here, "a").await;
-    let _watch = there.watch();
     support::comes_true("the key passes", async || {
         support::passes(&there, key.expose()).await
     })

@@ -22,7 +22,6 @@ async fn known_keys_stay_in_force_while_the_server_is_down() {
         support::issue(&here, "a").await,
         support::issue(&here, "b").await,
     );
-    let _watch = there.watch();
     support::comes_true("the keys pass", async || {
         support::passes(&there, other.expose()).await
     })

@@ -8,6 +8,7 @@ use stockade_core::EitherAuth;
 use stockade_jwt::JwtAuth;
 use stockade_key_auth::KeyAuth;
 use stockade_rate_limit::{Concurrency, SharedLimits};
+use stockade_watch::SourceStatus;
 use tower_layer::Layer;
 
 use crate::{Config, ConfigError};
@@ -24,6 +25,7 @@ mod keys;
 mod layer;
 mod limits;
 mod record;
+mod sources;
 mod store;
 mod tokens;
 mod watch;
@@ -37,7 +39,7 @@ pub use watch::Watch;
 
 use cors::Cors;
 use event::Listeners;
-use keys::Keys;
+use sources::Sources;
 use store::Stores;
 
 /// Keys or tokens.
@@ -46,8 +48,9 @@ type Identity = Arc<EitherAuth<KeyAuth, JwtAuth>>;
 /// All layers of one API. Made from a [`Config`], put around a router or a service with
 /// [`layer`](Self::layer). Cloning shares it.
 ///
-/// Keep it, or a service that it is around, as long as the API is served: it follows the
-/// files and stores that it was made from.
+/// Layers and services keep alive what they depend on: the files and databases that are
+/// followed, the log, shared stores. So a fence may be dropped once its layer is in place; it
+/// is needed to [`reload`](Self::reload), for metrics and for readiness.
 #[derive(Clone)]
 pub struct Fence(Arc<Inner>);
 
@@ -63,8 +66,7 @@ struct Inner {
     listeners: Listeners,
     audit: AuditLog,
     stores: Stores,
-    /// Followed as long as the fence stands.
-    _keys: Keys,
+    sources: Sources,
 }
 
 impl Fence {
@@ -130,8 +132,16 @@ impl Fence {
         self.0.stores.health()
     }
 
-    /// Sets the gauges: bans, tracked clients, requests at once, the health of stores, and
-    /// how the log does. Call it before metrics are read out.
+    /// How each watched source fares: the key file or database. For readiness: while a source
+    /// is failing, what was read last is in force, and a key that was revoked since may pass.
+    pub fn sources(&self) -> Vec<SourceStatus> {
+        self.0.sources.status()
+    }
+
+    /// Sets the gauges: bans, tracked clients, requests at once, the health of stores, how
+    /// the log does, and for each watched source `stockade_source_age_seconds`,
+    /// `stockade_source_failing` and `stockade_source_failures_total`. Call it before metrics
+    /// are read out.
     pub fn record_gauges(&self) {
         if let Some(detector) = &self.0.detector {
             let stats = detector.stats();
@@ -151,6 +161,7 @@ impl Fence {
             metrics::counter!("stockade_store_decided_without_total").absolute(without);
         }
         record_log(&self.0.audit);
+        self.0.sources.record();
     }
 }
 

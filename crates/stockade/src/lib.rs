@@ -106,3 +106,4 @@ pub use fence::{
     Adopt, Fence, FenceBody, FenceBuilder, FenceEvent, FenceLayer, FenceService, LimitsStore,
     PermitsStore, StoreHealth, Watch,
 };
+pub use stockade_watch::SourceStatus;

@@ -23,6 +23,8 @@ pub(crate) async fn make(config: &Config) -> Result<Option<GeneratedKey>, Box<dy
         .scopes("chat:write metrics:read".parse()?)
         .created(now)
         .expires(now + THIRTY_DAYS);
-    FileKeyStore::create_or_open(path)?.create(record).await?;
+    FileKeyStore::create_or_open_static(path)?
+        .create(record)
+        .await?;
     Ok(Some(key))
 }

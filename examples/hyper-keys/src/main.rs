@@ -3,7 +3,7 @@
 //! ```sh
 //! cargo run -p stockade-example-hyper-keys -- keys.yaml
 //! ```
-//! The file is watched: add or remove keys while the server runs. `stockade keys new`
+//! The file is followed: add or remove keys while the server runs. `stockade keys new`
 //! makes a key and its entry.
 
 use std::{convert::Infallible, error::Error, path::PathBuf};
@@ -26,7 +26,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .nth(1)
         .ok_or("usage: hyper-keys KEY_FILE")?;
     let store = FileKeyStore::create_or_open(PathBuf::from(path))?;
-    let _watch = store.watch()?;
     let listener = TcpListener::bind(ADDRESS).await?;
     say(&format!("http://{ADDRESS} is up"))?;
     serve(listener, &store).await

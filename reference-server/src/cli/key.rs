@@ -41,7 +41,7 @@ pub(crate) async fn add(
     scopes: ScopeSet,
     days: Option<u32>,
 ) -> Result<GeneratedKey, StartError> {
-    let store = FileKeyStore::create_or_open(file)
+    let store = FileKeyStore::create_or_open_static(file)
         .map_err(|error| StartError::of("no key made", &error))?;
     let key = GeneratedKey::new("sk", id.clone())
         .map_err(|error| StartError::of("no key made", &error))?;

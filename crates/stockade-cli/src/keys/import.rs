@@ -48,7 +48,7 @@ impl ImportArgs {
             return Err(Failure::usage(format_args!("{place} is the store itself"))
                 .mend("name another file, or another store by --store"));
         }
-        let records = FileKeyStore::open(&self.from)?.list().await?;
+        let records = FileKeyStore::open_static(&self.from)?.list().await?;
         // The store has read it already, so what is missing now was taken away meanwhile.
         let text = fs::read_to_string(&self.from).unwrap_or_default();
         let existing = place.records().await?;

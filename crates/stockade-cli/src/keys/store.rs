@@ -125,8 +125,8 @@ impl Place {
             );
         }
         Ok(Store(match self {
-            Self::File(path) => Box::new(FileKeyStore::create_or_open(path)?),
-            Self::Database(url) => Box::new(SqlKeyStore::connect(url).await?),
+            Self::File(path) => Box::new(FileKeyStore::create_or_open_static(path)?),
+            Self::Database(url) => Box::new(SqlKeyStore::connect_static(url).await?),
         }))
     }
 }

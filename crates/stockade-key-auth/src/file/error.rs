@@ -29,7 +29,7 @@ pub enum KeyFileErrorKind {
     Invalid,
     /// The file cannot be written: the disk is full, or its folder is read-only.
     Unwritable,
-    /// The file's folder cannot be watched for changes.
+    /// The file cannot be followed: no thread can be started.
     Unwatchable,
 }
 
@@ -57,7 +57,7 @@ impl KeyFileError {
         Self::new(path, KeyFileErrorKind::Unwritable, source)
     }
 
-    pub(super) fn unwatchable(path: &Path, source: notify::Error) -> Self {
+    pub(super) fn unwatchable(path: &Path, source: io::Error) -> Self {
         Self::new(path, KeyFileErrorKind::Unwatchable, source)
     }
 
@@ -91,7 +91,7 @@ impl fmt::Display for KeyFileError {
         f.write_str(match self.kind {
             KeyFileErrorKind::Unreadable => " cannot be read",
             KeyFileErrorKind::Unwritable => " cannot be written",
-            KeyFileErrorKind::Unwatchable => " cannot be watched",
+            KeyFileErrorKind::Unwatchable => " cannot be followed",
             KeyFileErrorKind::Invalid => " is not valid",
         })?;
         write!(f, ": {}", self.message)

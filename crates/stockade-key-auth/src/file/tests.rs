@@ -1,5 +1,6 @@
 use std::{
     os::unix::fs::PermissionsExt,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -193,7 +194,7 @@ fn a_file_cut_anywhere_is_refused_or_gives_nothing_away() {
         one_key()
     );
     let file = Scratch::new("keys.yaml", &whole);
-    let store = file.open().unwrap();
+    let store = FileKeyStore::open_static(&file.path).unwrap();
     let mut taken = Vec::new();
     for at in 0..whole.len() {
         fs::write(&file.path, &whole[..at]).unwrap();
@@ -209,7 +210,8 @@ fn a_file_cut_anywhere_is_refused_or_gives_nothing_away() {
         let whole = [&*hash, &*expires, "    scopes: [\"x\"]"];
         assert!(whole.contains(line) || line.trim().is_empty(), "{line:?}");
     }
-    assert!(store.failures() > 50, "{}", store.failures());
+    let failures = store.health().status().failures;
+    assert!(failures > 50, "{failures}");
 
     fs::write(&file.path, "keys: []\n").unwrap();
     store.reload().unwrap();
@@ -220,7 +222,7 @@ fn a_file_cut_anywhere_is_refused_or_gives_nothing_away() {
 #[test]
 fn what_is_no_plain_file_leaves_the_old_keys_in_force() {
     let file = Scratch::new("keys.yaml", &one_key());
-    let store = file.open().unwrap();
+    let store = FileKeyStore::open_static(&file.path).unwrap();
     fs::remove_file(&file.path).unwrap();
     let fifo = std::process::Command::new("mkfifo")
         .arg(&file.path)
@@ -249,7 +251,7 @@ fn what_is_no_plain_file_leaves_the_old_keys_in_force() {
     );
 
     assert!(knows(&store, b"abc"));
-    assert_eq!(store.failures(), 4);
+    assert_eq!(store.health().status().failures, 4);
 }
 
 fn full_record() -> KeyRecord {
@@ -342,29 +344,37 @@ fn wait_until(mut done: impl FnMut() -> bool) {
     }
 }
 
-// A22
+// A22, FP02
 #[test]
-fn watches_for_changes_of_all_kinds() {
+fn follows_changes_of_all_kinds() {
     let file = Scratch::new("keys.yaml", "keys: []\n");
     let store = file.open().unwrap();
-    let watch = store.watch().unwrap();
 
     fs::write(&file.path, one_key()).unwrap();
     wait_until(|| knows(&store, b"abc"));
 
-    let failures = store.failures();
     fs::write(&file.path, "keys: [").unwrap();
-    wait_until(|| store.failures() > failures);
+    wait_until(|| store.health().status().is_failing());
     assert!(knows(&store, b"abc"), "a bad file leaves the keys in force");
 
     let new = file.folder.path().join("new");
     fs::write(&new, "keys: []\n").unwrap();
     fs::rename(&new, &file.path).unwrap();
     wait_until(|| !knows(&store, b"abc"));
+    wait_until(|| !store.health().status().is_failing());
+}
 
-    drop(watch);
-    fs::write(&file.path, one_key()).unwrap();
-    assert!(!knows(&store, b"abc"), "nobody watches any more");
+// FP02
+#[test]
+fn a_static_store_reads_its_file_when_it_is_told_to() {
+    let file = Scratch::new("keys.yaml", &one_key());
+    let followed = file.open().unwrap();
+    let fixed = FileKeyStore::open_static(&file.path).unwrap();
+    fs::write(&file.path, "keys: []\n").unwrap();
+    wait_until(|| !knows(&followed, b"abc"));
+    assert!(knows(&fixed, b"abc"));
+    fixed.reload().unwrap();
+    assert!(!knows(&fixed, b"abc"));
 }
 
 // A08: a key that was taken out of the file while a log grows beside it.
@@ -372,9 +382,8 @@ fn watches_for_changes_of_all_kinds() {
 fn takes_a_change_while_other_files_of_the_folder_change_without_end() {
     let file = Scratch::new("keys.yaml", &one_key());
     let store = file.open().unwrap();
-    let _watch = store.watch().unwrap();
     let log = file.folder.path().join("app.log");
-    let over = std::sync::atomic::AtomicBool::new(false);
+    let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {

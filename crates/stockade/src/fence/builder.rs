@@ -14,7 +14,7 @@ use stockade_scope::{Access, ScopeGuard};
 use super::{
     Adopt, Fence, FenceEvent, FenceLayer, Identity, Inner, LimitsStore, PermitsStore, Watch,
     adopt::Dialect, cors::Cors, describe, event::Listeners, key_news, keys::Keys, layer, limits,
-    record, store::Stores, tokens,
+    record, sources::Sources, store::Stores, tokens,
 };
 use crate::{Config, ConfigError, HeaderStyle, RouteAccess};
 
@@ -110,7 +110,8 @@ impl<'c> FenceBuilder<'c> {
     /// As [`Fence::from_config`].
     pub async fn build(mut self) -> Result<Fence, ConfigError> {
         let config = self.config;
-        let (keys, first) = Keys::open(&config.auth).await?;
+        let mut sources = Sources::default();
+        let Keys { live: keys, first } = Keys::open(&config.auth, &mut sources).await?;
         let audit = match self.records.take() {
             Some(begin) => begin().map_err(|error| record::failed("audit", &error))?,
             None => record::log(config.audit.as_ref())?,
@@ -121,14 +122,14 @@ impl<'c> FenceBuilder<'c> {
                 log.event(event);
             }
         });
-        key_news::follow(&keys.live(), first, self.listeners.clone());
+        key_news::follow(&keys, first, self.listeners.clone());
         let stores = Stores::open(config, &self.listeners)?;
         let detector = detector(config, &stores, &self.listeners)?;
         let realm = &config.auth.realm;
         let tokens = config.auth.tokens.as_ref();
         let tokens = tokens.map(|tokens| tokens::guard(tokens, realm));
         let identity: Identity = Arc::new(
-            KeyAuth::with_keys(keys.live())
+            KeyAuth::with_keys(keys)
                 .realm(realm)
                 // Which routes are open to everybody is the scope guard's to say.
                 .dangerous_allow_anonymous()
@@ -206,7 +207,7 @@ impl<'c> FenceBuilder<'c> {
             listeners: self.listeners,
             audit,
             stores,
-            _keys: keys,
+            sources,
         })))
     }
 }

@@ -1,50 +1,43 @@
 //! Keys in a database.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use stockade_core::{Clock, SystemClock};
-use stockade_key_auth::{KeySet, KeyStore, LiveKeys};
-use stockade_sqlx::{SqlKeyStore, SqlKeyWatch};
+use stockade_key_auth::KeyStore;
+use stockade_sqlx::SqlKeyStore;
 use tokio::{
     task::JoinHandle,
     time::{self, MissedTickBehavior},
 };
 
+use super::{keys::Keys, sources::Sources};
 use crate::{ConfigError, SecretUrl};
 
-/// How often a database is told which keys were used.
+/// How often the use of keys is written to a database.
 const NOTE_USED: Duration = Duration::from_secs(60);
 
-/// A database that is followed until this is dropped.
-pub(super) struct Database {
-    live: LiveKeys,
-    _watch: SqlKeyWatch,
-    noting: JoinHandle<()>,
+/// Reads the keys, follows them, and notes their use, as long as a clone of them lives.
+pub(super) async fn open(url: &SecretUrl, sources: &mut Sources) -> Result<Keys, ConfigError> {
+    const SETTING: &str = "auth.keys_database";
+
+    let store = SqlKeyStore::connect(url.expose())
+        .await
+        .map_err(|error| ConfigError::of(SETTING, error))?;
+    sources.add(SETTING, store.place(), store.source().clone());
+    let live = store.keys();
+    let first = live.current();
+    let noting = StopOnDrop(tokio::spawn(note_used(store)));
+    Ok(Keys {
+        live: live.keep_alive(noting),
+        first,
+    })
 }
 
-impl Database {
-    /// Reads the keys, and follows them; gives those that were read first, too.
-    pub(super) async fn open(url: &SecretUrl) -> Result<(Self, Arc<KeySet>), ConfigError> {
-        let store = SqlKeyStore::connect(url.expose())
-            .await
-            .map_err(|error| ConfigError::of("auth.keys_database", error))?;
-        let first = store.keys().current();
-        let database = Self {
-            live: store.keys(),
-            _watch: store.watch(),
-            noting: tokio::spawn(note_used(store)),
-        };
-        Ok((database, first))
-    }
+struct StopOnDrop(JoinHandle<()>);
 
-    pub(super) fn keys(&self) -> LiveKeys {
-        self.live.clone()
-    }
-}
-
-impl Drop for Database {
+impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.noting.abort();
+        self.0.abort();
     }
 }
 

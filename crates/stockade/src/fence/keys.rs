@@ -1,55 +1,38 @@
-//! The keys that are in force while the fence stands, and how they change.
+//! The keys that are in force while a layer of the fence lives.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
-use stockade_key_auth::{FileKeyStore, KeyFileWatch, KeySet, KeyStore, LiveKeys};
+use stockade_key_auth::{FileKeyStore, KeySet, KeyStore, LiveKeys};
 
+use super::sources::Sources;
 use crate::{AuthConfig, ConfigError};
 
-/// Keys that follow their store until they are dropped.
+/// Keys that follow their store as long as any clone of `live` lives.
+#[derive(Debug)]
 pub(super) struct Keys {
-    live: LiveKeys,
-    /// What follows the store; kept for its drop.
-    _following: Following,
-}
-
-enum Following {
-    File {
-        _watch: KeyFileWatch,
-    },
-    #[cfg(feature = "sql")]
-    Database {
-        _database: super::database::Database,
-    },
+    pub(super) live: LiveKeys,
+    /// Those that were read first: they may have changed before changes are listened for.
+    pub(super) first: Arc<KeySet>,
 }
 
 impl Keys {
-    /// Reads the keys, and follows what becomes of them. Gives those that were read first,
-    /// too: they may have changed by the time that there is somebody to tell.
-    pub(super) async fn open(config: &AuthConfig) -> Result<(Self, Arc<KeySet>), ConfigError> {
+    /// Reads the keys, and follows their source.
+    pub(super) async fn open(
+        config: &AuthConfig,
+        sources: &mut Sources,
+    ) -> Result<Self, ConfigError> {
         match (&config.keys_file, &config.keys_database) {
             (Some(path), None) => {
-                let fault = |error| ConfigError::of("auth.keys_file", error);
-                let store = FileKeyStore::open(path).map_err(fault)?;
-                let first = store.keys().current();
-                let watch = store.watch().map_err(fault)?;
-                let keys = Self {
-                    live: store.keys(),
-                    _following: Following::File { _watch: watch },
-                };
-                Ok((keys, first))
+                const SETTING: &str = "auth.keys_file";
+                let store =
+                    FileKeyStore::open(path).map_err(|error| ConfigError::of(SETTING, error))?;
+                sources.add(SETTING, path.display(), store.health().clone());
+                let live = store.keys();
+                let first = live.current();
+                Ok(Self { live, first })
             }
             #[cfg(feature = "sql")]
-            (None, Some(url)) => {
-                let (database, first) = super::database::Database::open(url).await?;
-                let keys = Self {
-                    live: database.keys(),
-                    _following: Following::Database {
-                        _database: database,
-                    },
-                };
-                Ok((keys, first))
-            }
+            (None, Some(url)) => super::database::open(url, sources).await,
             #[cfg(not(feature = "sql"))]
             (None, Some(_)) => Err(ConfigError::new(
                 "auth.keys_database: this program was built without the feature `sql`",
@@ -61,15 +44,5 @@ impl Keys {
                 "auth: there is a keys_file and a keys_database; keep one of them",
             )),
         }
-    }
-
-    pub(super) fn live(&self) -> LiveKeys {
-        self.live.clone()
-    }
-}
-
-impl fmt::Debug for Keys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Keys").field(&self.live).finish()
     }
 }
