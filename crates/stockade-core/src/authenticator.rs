@@ -45,6 +45,26 @@ pub trait Authenticator: Guard<Hold = ()> {
     }
 }
 
+/// Whether a credential is shaped like a token, so that a guard for tokens judges it and one
+/// for keys does not: `eyJ` (the start of a JSON object in base64url), and two dots (a signed
+/// token, RFC 7515) or four (an encrypted one, RFC 7516).
+///
+/// The length does not matter: a token that is too long is still a token.
+///
+/// ```
+/// use stockade_core::is_token_shaped;
+///
+/// assert!(is_token_shaped(b"eyJhbGciOiJFUzI1NiJ9.e30.c2lnbmF0dXJl"));
+/// assert!(!is_token_shaped(b"sk_team-core_4QmVZ"));
+/// ```
+pub fn is_token_shaped(credential: &[u8]) -> bool {
+    let dots = || {
+        let dots = credential.iter().filter(|byte| **byte == b'.');
+        dots.take(5).count()
+    };
+    credential.starts_with(b"eyJ") && matches!(dots(), 2 | 4)
+}
+
 impl<A> Authenticator for Arc<A>
 where
     A: Authenticator,
@@ -88,7 +108,9 @@ where
                     "the request has two different credentials; send one",
                 )
                 .with_code("CONFLICTING_CREDENTIALS")
-                .with_reason(RefusalReason::MalformedCredential),
+                .with_reason(RefusalReason::MalformedCredential)
+                // Neither was judged, so nothing was guessed: all of them are one offence.
+                .with_evidence(0),
             );
         }
         match second.check(head) {
@@ -178,5 +200,32 @@ where
 impl<A, B> fmt::Debug for EitherWait<A, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("EitherWait")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // FA02
+    #[test]
+    fn tells_tokens_from_keys() {
+        let long = format!("eyJ{}.e30.x", "h".repeat(100_000));
+        for (text, shaped) in [
+            ("eyJhbGciOiJIUzI1NiJ9.e30.x", true),
+            (&*long, true),
+            ("eyJ..", true),
+            // An encrypted token, as an identity provider issues it by mistake.
+            ("eyJhbGciOiJkaXIifQ..iv.text.tag", true),
+            ("eyJ.", false),
+            ("eyJ...", false),
+            ("eyJ.....", false),
+            ("eyJhbGciOiJIUzI1NiJ9", false),
+            ("sk_team-core_abc", false),
+            ("sk.a.b", false),
+            ("", false),
+        ] {
+            assert_eq!(is_token_shaped(text.as_bytes()), shaped, "{text:.40}");
+        }
     }
 }

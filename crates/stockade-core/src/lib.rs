@@ -134,7 +134,7 @@ mod route;
 mod scope;
 mod service;
 
-pub use authenticator::{Authenticator, EitherAuth, EitherPass, EitherWait};
+pub use authenticator::{Authenticator, EitherAuth, EitherPass, EitherWait, is_token_shaped};
 pub use body::GuardedBody;
 pub use body_guard::{Bodies, BodyGuard};
 pub use chain::{Chain, ChainWait};

@@ -9,6 +9,7 @@ use std::{
 use http::header::AUTHORIZATION;
 use stockade_core::{
     Authenticator, BoxWait, Check, Clock, Guard, Head, Principal, Refusal, SystemClock, Timestamp,
+    is_token_shaped,
 };
 
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
     cause::Cause,
     refusal::{self, Challenge},
     rules::Accepted,
-    token, verify,
+    verify,
 };
 
 /// Lets requests with a valid access token in, as the [`Principal`] that it names.
@@ -47,6 +48,12 @@ struct Shared {
 /// An access token of the usual identity providers has one to three KiB.
 const LONGEST: usize = 8 * 1024;
 const CACHED: usize = 10_000;
+
+/// Refuses what nobody could have guessed right, since it was not read. It all counts as one
+/// offence, so that a client whose issuer writes such tokens is refused and not banned.
+fn unread(refusal: Refusal) -> Check<Admitted, TokenCheck> {
+    Check::Refuse(refusal.with_evidence(0))
+}
 
 impl JwtAuth {
     /// Takes tokens that a key of this source has signed and that keep these rules.
@@ -112,9 +119,6 @@ impl JwtAuth {
 
     fn judge(&self, text: &[u8]) -> Check<Admitted, TokenCheck> {
         let shared = &self.shared;
-        if text.len() > shared.longest {
-            return Check::Refuse(shared.challenge.invalid(Cause::TooLong));
-        }
         let now = shared.clock.now();
         shared.source.used(now);
         let digest = TokenDigest::of(text);
@@ -261,6 +265,9 @@ impl Guard for JwtAuth {
     fn check(&self, head: &Head) -> Check<Admitted, TokenCheck> {
         let challenge = &self.shared.challenge;
         match presented(&head.headers) {
+            Presented::Token(text) if text.len() > self.shared.longest => {
+                unread(challenge.invalid(Cause::TooLong))
+            }
             Presented::Token(text) => {
                 let evidence = || self.shared.evidence.hash_one(text);
                 self.judge(text).with_evidence(evidence)
@@ -269,8 +276,8 @@ impl Guard for JwtAuth {
                 Check::Pass(Admitted(Principal::anonymous()))
             }
             Presented::Nothing => Check::Refuse(challenge.missing()),
-            Presented::Malformed => Check::Refuse(challenge.invalid(Cause::Malformed)),
-            Presented::Conflict => Check::Refuse(refusal::conflict()),
+            Presented::Malformed => unread(challenge.invalid(Cause::Malformed)),
+            Presented::Conflict => unread(refusal::conflict()),
         }
     }
 
@@ -281,11 +288,12 @@ impl Guard for JwtAuth {
 }
 
 impl Authenticator for JwtAuth {
-    /// Whether there is something that looks like a token (`eyJ…`, two dots), so that this
-    /// guard, and not one for API keys, has to judge it. Verifies nothing.
+    /// Whether there is something that is shaped like a token, of any length, so that this
+    /// guard, and not one for API keys, has to judge it. Verifies nothing; see
+    /// [`is_token_shaped`].
     fn presents(&self, head: &Head) -> bool {
         match presented(&head.headers) {
-            Presented::Token(text) => token::has_shape(text),
+            Presented::Token(text) => is_token_shaped(text),
             Presented::Nothing | Presented::Malformed | Presented::Conflict => false,
         }
     }

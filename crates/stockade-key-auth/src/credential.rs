@@ -1,8 +1,10 @@
 //! Finding the one key that a request presents.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
+use stockade_core::is_token_shaped;
 
-/// A key of ours has under 120 characters; nobody's has more than this.
+/// The longest key, in bytes. Generated keys have under 120 characters. The limit applies
+/// to keys only: what is shaped like a token is recognised before any length is looked at.
 const LONGEST: usize = 512;
 
 /// A header in which a key may be sent.
@@ -15,46 +17,47 @@ pub enum CredentialSource {
 }
 
 impl CredentialSource {
-    fn name(&self) -> &HeaderName {
+    pub(crate) fn name(&self) -> &HeaderName {
         match self {
             Self::Bearer => &AUTHORIZATION,
             Self::Header(name) => name,
         }
     }
 
-    /// The key in a value of this header; `None` for another scheme.
-    fn read<'h>(&self, value: &'h HeaderValue) -> Option<Result<&'h [u8], Malformed>> {
+    /// The credential in a value of this header; `None` for another scheme.
+    fn read<'h>(&self, value: &'h HeaderValue) -> Option<Presented<'h>> {
         let value = value.as_bytes();
-        let key = match self {
+        let credential = match self {
             Self::Header(_) => value,
             Self::Bearer => {
                 // As nearly all clients write it.
-                if let Some(key) = value.strip_prefix(b"Bearer ") {
-                    return Some(sized(key));
+                if let Some(credential) = value.strip_prefix(b"Bearer ") {
+                    return Some(classify(credential));
                 }
                 let (scheme, rest) = value.split_at_checked(b"bearer".len())?;
                 if !scheme.eq_ignore_ascii_case(b"bearer") {
                     return None;
                 }
                 match rest {
-                    [b' ', key @ ..] => key,
+                    [b' ', credential @ ..] => credential,
                     // `Bearer` alone, or with a tab; `BearerX` is another scheme.
-                    [] | [b'\t', ..] => return Some(Err(Malformed)),
+                    [] | [b'\t', ..] => return Some(Presented::Malformed),
                     _ => return None,
                 }
             }
         };
-        Some(sized(key))
+        Some(classify(credential))
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Malformed;
-
-fn sized(key: &[u8]) -> Result<&[u8], Malformed> {
-    match key.len() {
-        1..=LONGEST => Ok(key),
-        _ => Err(Malformed),
+/// Tells tokens from keys by their shape, and only then judges the length of a key.
+fn classify(credential: &[u8]) -> Presented<'_> {
+    if is_token_shaped(credential) {
+        return Presented::Token(credential);
+    }
+    match credential.len() {
+        1..=LONGEST => Presented::Key(credential),
+        _ => Presented::Malformed,
     }
 }
 
@@ -72,8 +75,8 @@ pub(crate) fn is_text(key: &[u8]) -> bool {
 pub(crate) enum Presented<'h> {
     Nothing,
     Key(&'h [u8]),
-    /// A signed token in the place of a key (RFC 7519), which is another guard's.
-    Token,
+    /// A token in the place of a key (RFC 7519), of any length, for another guard.
+    Token(&'h [u8]),
     /// Something in the place of a key that can be none.
     Malformed,
     /// Two keys that differ.
@@ -112,7 +115,11 @@ pub(crate) fn presented<'h>(
             continue;
         };
         seen.add(at);
-        found = found.and(source.read(first));
+        found = match (found, source.read(first)) {
+            // The guard for tokens looks at one header only, and removes only that one.
+            (Presented::Token(_), Some(_)) => Presented::Conflict,
+            (found, read) => found.and(read),
+        };
         if repeated {
             for value in headers.get_all(source.name()).iter().skip(1) {
                 found = found.and(source.read(value));
@@ -124,22 +131,21 @@ pub(crate) fn presented<'h>(
 
 impl<'h> Presented<'h> {
     /// What a request presents that presents this, and has one more header value.
-    fn and(self, read: Option<Result<&'h [u8], Malformed>>) -> Self {
+    fn and(self, read: Option<Self>) -> Self {
         match (self, read) {
             (found, None) => found,
-            (Self::Conflict, _) | (Self::Token, Some(_)) => Self::Conflict,
-            (Self::Nothing, Some(Ok(token))) if is_token(token) => Self::Token,
-            (Self::Nothing, Some(Ok(key))) => Self::Key(key),
-            (Self::Key(first), Some(Ok(second))) if first == second => self,
-            (Self::Key(_), Some(Ok(_))) => Self::Conflict,
-            (_, Some(_)) => Self::Malformed,
+            (Self::Nothing, Some(read)) => read,
+            (Self::Key(first), Some(Self::Key(second)))
+            | (Self::Token(first), Some(Self::Token(second)))
+                if first == second =>
+            {
+                self
+            }
+            (Self::Conflict | Self::Token(_), Some(_))
+            | (Self::Key(_), Some(Self::Key(_) | Self::Token(_))) => Self::Conflict,
+            (Self::Key(_) | Self::Malformed, Some(_)) => Self::Malformed,
         }
     }
-}
-
-/// Whether this is a JWS in compact form: a JSON header in base64url, and two dots.
-fn is_token(key: &[u8]) -> bool {
-    key.starts_with(b"eyJ") && key.iter().filter(|byte| **byte == b'.').count() == 2
 }
 
 /// Takes every header that may hold a key away.
@@ -164,6 +170,42 @@ mod tests {
             CredentialSource::Header(HeaderName::from_static("x-api-key")),
         ];
         presented(headers, &sources).0
+    }
+
+    // FA02
+    #[test]
+    fn a_token_is_told_by_its_shape_whatever_its_length_is() {
+        for length in [10, 511, 512, 513, 4_096, 8_192, 100_000] {
+            let token = format!("eyJ{}.{}.s", "h".repeat(length / 2), "p".repeat(length / 2));
+            let bearer = format!("Bearer {token}");
+            for lines in [
+                &[("authorization", &*bearer)][..],
+                &[("authorization", &bearer), ("authorization", &bearer)],
+                &[("x-api-key", &token)],
+            ] {
+                assert_eq!(
+                    seen(&mut HeaderMap::new(), lines),
+                    Presented::Token(token.as_bytes()),
+                    "{length}"
+                );
+            }
+            for lines in [
+                [("authorization", &*bearer), ("x-api-key", &*token)],
+                [("authorization", &bearer), ("x-api-key", "sk_a")],
+                [("authorization", &bearer), ("x-api-key", "")],
+                [("authorization", "Bearer sk_a"), ("x-api-key", &token)],
+                [
+                    ("authorization", &bearer),
+                    ("authorization", "Bearer eyJ.x.y"),
+                ],
+            ] {
+                assert_eq!(
+                    seen(&mut HeaderMap::new(), &lines),
+                    Presented::Conflict,
+                    "{length}"
+                );
+            }
+        }
     }
 
     // A14, A15, A17

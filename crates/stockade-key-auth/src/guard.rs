@@ -8,8 +8,8 @@ use std::{
 
 use http::HeaderName;
 use stockade_core::{
-    Authenticator, BoxWait, Check, ClientIp, Clock, Guard, Head, Principal, RequestContext,
-    SystemClock,
+    Authenticator, BoxWait, Check, ClientIp, Clock, Guard, Head, Principal, Refusal,
+    RequestContext, SystemClock,
 };
 use zeroize::Zeroizing;
 
@@ -132,6 +132,15 @@ impl KeyAuth {
         }
     }
 
+    /// Refuses a credential that was not looked up: the same headers, sent again, are the
+    /// same offence.
+    fn refuse(&self, refusal: Refusal, head: &Head) -> Check<Admitted, SlowCheck> {
+        let values = self.sources.iter().map(CredentialSource::name);
+        let values = values.map(|name| head.headers.get_all(name).iter().collect::<Vec<_>>());
+        let evidence = self.evidence.hash_one(values.collect::<Vec<_>>());
+        Check::Refuse(refusal.with_evidence(evidence))
+    }
+
     fn conclude(&self, entry: &Entry, head: &Head, seen: Seen) -> Check<Admitted, SlowCheck> {
         match dead(entry, &*self.clock, || client(head)) {
             None => Check::Pass(Admitted {
@@ -202,9 +211,9 @@ impl Guard for KeyAuth {
                 seen,
             }),
             Presented::Nothing => Check::Refuse(self.challenge.missing()),
-            Presented::Token => Check::Refuse(self.challenge.invalid("token")),
-            Presented::Malformed => Check::Refuse(self.challenge.malformed("malformed")),
-            Presented::Conflict => Check::Refuse(refusal::conflict()),
+            Presented::Token(_) => self.refuse(self.challenge.invalid("token"), head),
+            Presented::Malformed => self.refuse(self.challenge.malformed("malformed"), head),
+            Presented::Conflict => self.refuse(refusal::conflict(), head),
         }
     }
 
@@ -215,10 +224,11 @@ impl Guard for KeyAuth {
 }
 
 impl Authenticator for KeyAuth {
-    /// Tokens (`Bearer eyJ….….…`) are no keys, so that they can be taken besides.
+    /// Whether there is a credential other than a token; see
+    /// [`is_token_shaped`](stockade_core::is_token_shaped).
     fn presents(&self, head: &Head) -> bool {
         let (found, _) = presented(&head.headers, &self.sources);
-        !matches!(found, Presented::Nothing | Presented::Token)
+        !matches!(found, Presented::Nothing | Presented::Token(_))
     }
 }
 
