@@ -66,10 +66,14 @@ impl ClientIp {
     }
 
     fn normalised(address: IpAddr) -> Self {
-        Self::Ip(match address.to_canonical() {
-            IpAddr::V6(v6) => nat64(v6).map_or(IpAddr::V6(v6), IpAddr::V4),
-            v4 => v4,
-        })
+        Self::Ip(normalise(address))
+    }
+}
+
+fn normalise(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => nat64(v6).map_or(IpAddr::V6(v6), IpAddr::V4),
+        v4 => v4,
     }
 }
 
@@ -105,18 +109,18 @@ pub enum ForwardingHeader {
     XForwardedFor,
     /// `Forwarded` (RFC 7239): `for=` parameters, the nearest one last.
     Forwarded,
-    /// A header that holds one address and is always overwritten by the proxy, such as
-    /// `X-Real-IP`, `CF-Connecting-IP` or `True-Client-IP`.
+    /// A header that holds one address and that the proxy overwrites, such as `X-Real-IP`,
+    /// `CF-Connecting-IP` or `True-Client-IP`. Where there are several, the last one counts.
     Single(HeaderName),
 }
 
 /// Which peers may say who the client is, and in which header.
 ///
 /// The default trusts nobody: the client is the socket's peer, whatever it sends. With
-/// trusted networks, the configured header is walked from its right end, as long as the
-/// one who wrote an entry is trusted; the first address that is not is the client. An
-/// entry that is no address ends the walk at the proxy that passed it on, so a client
-/// never chooses its own address.
+/// trusted networks, the configured header is read from its right end, as long as the one
+/// who wrote an entry is trusted; the first address that is not is the client. What stands
+/// to the left of it was written by the client and changes nothing, however it is formed.
+/// An entry of a trusted proxy that is no address (`unknown`) ends the walk at that proxy.
 ///
 /// ```
 /// use http::HeaderMap;
@@ -211,11 +215,7 @@ impl TrustedProxies {
             ForwardingHeader::XForwardedFor => forwarded::x_forwarded_for(headers, &mut visit),
             ForwardingHeader::Forwarded => forwarded::forwarded(headers, &mut visit),
             ForwardingHeader::Single(name) => {
-                let mut values = headers.get_all(name).iter();
-                // Two values mean that the proxy did not overwrite the client's.
-                if let (Some(value), None) = (values.next(), values.next()) {
-                    visit(forwarded::address(value.as_bytes().trim_ascii()));
-                }
+                visit(forwarded::single(headers, name));
             }
         }
         client

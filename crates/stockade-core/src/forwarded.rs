@@ -23,27 +23,75 @@ pub(crate) fn x_forwarded_for(headers: &HeaderMap, visit: Visit<'_>) {
 /// `Forwarded: for=client;proto=https, for="[::1]:80"` (RFC 7239), over all lines.
 pub(crate) fn forwarded(headers: &HeaderMap, visit: Visit<'_>) {
     for line in headers.get_all(FORWARDED).iter().rev() {
-        let Some(elements) = split_unquoted(line.as_bytes(), b',') else {
-            visit(None);
-            return;
-        };
-        for element in elements.into_iter().rev() {
+        let mut rest = Some(line.as_bytes());
+        while let Some(line) = rest {
+            let (left, element) = split_last_element(line);
             if !visit(for_parameter(element)) {
                 return;
             }
+            rest = left;
         }
     }
 }
 
+/// The one address of a header that holds nothing else.
+///
+/// Where there are several, the last one is the one that the proxy added: a client can only
+/// write what stands before it.
+pub(crate) fn single(headers: &HeaderMap, name: &HeaderName) -> Option<IpAddr> {
+    let line = headers.get_all(name).iter().next_back()?;
+    let last = line.as_bytes().rsplit(|byte| *byte == b',').next()?;
+    address(last.trim_ascii())
+}
+
+/// The last element of a line, and what stands before its comma.
+///
+/// Read from the right, so that what a client wrote on the left cannot change it: in an
+/// element that is well formed each quoted string is closed within it, and a quote that no
+/// backslash escapes opens the string.
+fn split_last_element(line: &[u8]) -> (Option<&[u8]>, &[u8]) {
+    let mut end = line.len();
+    while let Some(at) = line[..end]
+        .iter()
+        .rposition(|byte| matches!(byte, b',' | b'"'))
+    {
+        if line[at] == b',' {
+            return (Some(&line[..at]), &line[at + 1..]);
+        }
+        match opening_quote(&line[..at]) {
+            Some(opening) => end = opening,
+            // Not well formed: it reaches to the start of the line.
+            None => break,
+        }
+    }
+    (None, line)
+}
+
+/// Where the quoted string begins whose closing quote comes after `text`.
+fn opening_quote(text: &[u8]) -> Option<usize> {
+    let mut end = text.len();
+    while let Some(at) = text[..end].iter().rposition(|byte| *byte == b'"') {
+        let backslashes = text[..at].iter().rev().take_while(|byte| **byte == b'\\');
+        let backslashes = backslashes.count();
+        if backslashes % 2 == 0 {
+            return Some(at);
+        }
+        end = at - backslashes;
+    }
+    None
+}
+
 /// The address of an element's one `for=` parameter.
 fn for_parameter(element: &[u8]) -> Option<IpAddr> {
-    let mut found = None;
-    for pair in split_unquoted(element, b';')? {
+    let (mut found, mut rest) = (None, Some(element));
+    while let Some(text) = rest {
+        let (pair, after) = split_first_pair(text)?;
         let equals = pair.iter().position(|byte| *byte == b'=')?;
         let (name, value) = (&pair[..equals], &pair[equals + 1..]);
         if name.trim_ascii().eq_ignore_ascii_case(b"for") && found.replace(value).is_some() {
             return None;
         }
+        rest = after;
     }
     let value = found?.trim_ascii();
     let value = value
@@ -53,10 +101,10 @@ fn for_parameter(element: &[u8]) -> Option<IpAddr> {
     address(value)
 }
 
-/// Splits at a separator outside quoted strings; `None` when a quote is not closed.
-fn split_unquoted(text: &[u8], separator: u8) -> Option<Vec<&[u8]>> {
-    let mut parts = Vec::new();
-    let (mut start, mut quoted, mut escaped) = (0, false, false);
+/// The part before the first semicolon outside quoted strings, and what follows it; `None`
+/// when a quote is not closed.
+fn split_first_pair(text: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
+    let (mut quoted, mut escaped) = (false, false);
     for (at, byte) in text.iter().copied().enumerate() {
         if escaped {
             escaped = false;
@@ -64,13 +112,11 @@ fn split_unquoted(text: &[u8], separator: u8) -> Option<Vec<&[u8]>> {
             escaped = true;
         } else if byte == b'"' {
             quoted = !quoted;
-        } else if byte == separator && !quoted {
-            parts.push(&text[start..at]);
-            start = at + 1;
+        } else if byte == b';' && !quoted {
+            return Some((&text[..at], Some(&text[at + 1..])));
         }
     }
-    parts.push(&text[start..]);
-    (!quoted).then_some(parts)
+    (!quoted).then_some((text, None))
 }
 
 /// An address as proxies write it: bare, with a port, in brackets, with a zone.

@@ -1,4 +1,5 @@
 use http::HeaderValue;
+use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::*;
 
@@ -114,8 +115,18 @@ fn walks_forwarded_from_the_right() {
         (&["for=_hidden"], "10.0.0.1"),
         (&["for=unknown"], "10.0.0.1"),
         (&["for=203.0.113.7, proto=http"], "10.0.0.1"),
-        // A quote that is never closed could swallow what a proxy appended.
-        (&["for=6.6.6.6;x=\"y, for=203.0.113.7"], "10.0.0.1"),
+        // FC08: a quote that a client never closes swallows nothing.
+        (&["for=\"x, for=203.0.113.7"], "203.0.113.7"),
+        (&["for=6.6.6.6;x=\"y, for=203.0.113.7"], "203.0.113.7"),
+        (&["for=\"x", "for=203.0.113.7"], "203.0.113.7"),
+        (&["for=\"x\\, for=203.0.113.7, for=10.9.9.9"], "203.0.113.7"),
+        (
+            &["for=\"x, for=\"[2001:db8::7]:4711\";host=\"a\\\",b\", for=10.9.9.9"],
+            "2001:db8::7",
+        ),
+        // A proxy's own element that is not well formed names no client.
+        (&["for=6.6.6.6, for=\"203.0.113.7"], "10.0.0.1"),
+        (&["for=6.6.6.6, for=203.0.113.7\""], "10.0.0.1"),
         (&["for=6.6.6.6;for=203.0.113.7"], "10.0.0.1"),
         (&[""], "10.0.0.1"),
     ] {
@@ -130,13 +141,16 @@ fn walks_forwarded_from_the_right() {
 
 // R02
 #[test]
-fn a_single_value_header_must_be_single() {
+fn of_a_single_value_header_the_last_value_counts() {
     let name = HeaderName::from_static("x-real-ip");
     let proxies = behind(ForwardingHeader::Single(name));
     for (lines, client) in [
         (&["203.0.113.7"][..], "203.0.113.7"),
-        (&["6.6.6.6", "203.0.113.7"], "10.0.0.1"),
-        (&["6.6.6.6, 203.0.113.7"], "10.0.0.1"),
+        // FC08: a client that sends the header as well does not become the proxy.
+        (&["6.6.6.6", "203.0.113.7"], "203.0.113.7"),
+        (&["6.6.6.6, 203.0.113.7"], "203.0.113.7"),
+        (&["\"", "203.0.113.7"], "203.0.113.7"),
+        (&["203.0.113.7, "], "10.0.0.1"),
         (&[], "10.0.0.1"),
     ] {
         let headers = headers("x-real-ip", lines);
@@ -217,5 +231,77 @@ fn counted_hops_are_walked_whatever_their_addresses_are() {
         let proxies = TrustedProxies::dangerous_hops(ForwardingHeader::XForwardedFor, hops);
         let resolved = proxies.resolve(peer, &headers);
         assert_eq!(resolved, ClientIp::Ip(client.parse().unwrap()), "{hops}");
+    }
+}
+
+/// What a client may have written: any bytes that a header value can hold, and more often
+/// those that mean something.
+fn junk() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        select(vec![
+            "\"",
+            "\\",
+            ",",
+            ";",
+            "=",
+            "for=",
+            "for=\"",
+            "[",
+            "]",
+            ":",
+            " ",
+            "6.6.6.6",
+            "10.9.9.9",
+            "unknown",
+            "0.0.0.0",
+            "for=\"[2001:db8::6]\"",
+            "host=\"a, b\"",
+        ])
+        .prop_map(str::to_owned),
+        "[ -~]{0,8}",
+        Just("\t\u{e9}".to_owned()),
+    ];
+    vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+fn appended(header: &ForwardingHeader) -> Vec<&'static str> {
+    match header {
+        ForwardingHeader::Forwarded => vec![
+            "for=203.0.113.7",
+            "for=\"203.0.113.7:80\"",
+            "For=\"203.0.113.7\";proto=https;host=\"a\\\",\\\\\"",
+            "by=10.0.0.1;host=\"x, for=6.6.6.6;\";for=203.0.113.7",
+        ],
+        _ => vec!["203.0.113.7", "203.0.113.7:4711", " ::ffff:203.0.113.7 "],
+    }
+}
+
+proptest! {
+    // FC08: all that a client can write stands to the left of what a trusted proxy adds.
+    #[test]
+    fn what_stands_on_the_left_changes_nothing(
+        lines in vec(junk(), 0..3),
+        left in junk(),
+        kind in 0usize..3,
+        entry in any::<prop::sample::Index>(),
+        hops in vec(select(vec!["10.9.9.9", "10.0.0.7"]), 0..3),
+    ) {
+        let (header, name) = [
+            (ForwardingHeader::XForwardedFor, "x-forwarded-for"),
+            (ForwardingHeader::Forwarded, "forwarded"),
+            (ForwardingHeader::Single(HeaderName::from_static("x-real-ip")), "x-real-ip"),
+        ][kind].clone();
+        let mut last = format!("{left},{}", entry.get(&appended(&header)));
+        // A header of a single value is not passed on from proxy to proxy.
+        for hop in hops.iter().filter(|_| kind < 2) {
+            let prefix = if kind == 1 { "for=" } else { "" };
+            last.push_str(&format!(", {prefix}{hop}"));
+        }
+        let mut all = HeaderMap::new();
+        for line in lines.iter().chain([&last]) {
+            let line = HeaderValue::from_bytes(line.as_bytes()).unwrap();
+            all.append(name, line);
+        }
+        prop_assert_eq!(behind(header).resolve(peer("10.0.0.1"), &all), ip("203.0.113.7"));
     }
 }
