@@ -77,6 +77,15 @@ fn normalise(address: IpAddr) -> IpAddr {
     }
 }
 
+/// Whether a client can have this address: not "this network" (`0.0.0.0/8`, `::`), not a
+/// group, not everybody.
+fn is_host(address: IpAddr) -> bool {
+    match normalise(address) {
+        IpAddr::V4(v4) => v4.octets()[0] != 0 && !v4.is_multicast() && !v4.is_broadcast(),
+        IpAddr::V6(v6) => !v6.is_unspecified() && !v6.is_multicast(),
+    }
+}
+
 fn nat64(address: Ipv6Addr) -> Option<Ipv4Addr> {
     match address.segments() {
         [0x64, 0xff9b, 0, 0, 0, 0, ..] => Some(Ipv4Addr::from_bits(address.to_bits() as u32)),
@@ -120,7 +129,8 @@ pub enum ForwardingHeader {
 /// trusted networks, the configured header is read from its right end, as long as the one
 /// who wrote an entry is trusted; the first address that is not is the client. What stands
 /// to the left of it was written by the client and changes nothing, however it is formed.
-/// An entry of a trusted proxy that is no address (`unknown`) ends the walk at that proxy.
+/// An entry of a trusted proxy that is no address of a host (`unknown`, `0.0.0.0`, `::`, a
+/// multicast address) ends the walk at that proxy.
 ///
 /// ```
 /// use http::HeaderMap;
@@ -203,7 +213,7 @@ impl TrustedProxies {
     fn walk(&self, peer: ClientIp, header: &ForwardingHeader, headers: &HeaderMap) -> ClientIp {
         let mut client = peer;
         let mut hops = self.hops;
-        let mut visit = |hop: Option<IpAddr>| match hop {
+        let mut visit = |hop: Option<IpAddr>| match hop.filter(|hop| is_host(*hop)) {
             Some(address) => {
                 client = ClientIp::normalised(address);
                 hops = hops.saturating_sub(1);

@@ -162,6 +162,38 @@ fn of_a_single_value_header_the_last_value_counts() {
     }
 }
 
+// FC09
+#[test]
+fn what_no_host_can_have_is_no_client() {
+    for address in [
+        "0.0.0.0",
+        "0.1.2.3",
+        "::",
+        "::ffff:0.0.0.0",
+        "64:ff9b::",
+        "255.255.255.255",
+        "224.0.0.1",
+        "ff02::1",
+    ] {
+        let quoted = format!("for=\"[{address}]\"");
+        let plain = format!("for={address}");
+        let single = HeaderName::from_static("x-real-ip");
+        for (header, name, value) in [
+            (ForwardingHeader::XForwardedFor, "x-forwarded-for", address),
+            (ForwardingHeader::Single(single), "x-real-ip", address),
+            (ForwardingHeader::Forwarded, "forwarded", &*plain),
+            (ForwardingHeader::Forwarded, "forwarded", &*quoted),
+        ] {
+            let headers = headers(name, &[value]);
+            let client = behind(header).resolve(peer("10.0.0.1"), &headers);
+            assert_eq!(client, ip("10.0.0.1"), "{name}: {value}");
+        }
+    }
+    let hops = TrustedProxies::dangerous_hops(ForwardingHeader::XForwardedFor, 2);
+    let headers = headers("x-forwarded-for", &["6.6.6.6, 0.0.0.0"]);
+    assert_eq!(hops.resolve(peer("10.0.0.1"), &headers), ip("10.0.0.1"));
+}
+
 #[test]
 fn only_the_configured_header_counts() {
     let proxies = behind(ForwardingHeader::Forwarded);
