@@ -39,7 +39,9 @@ pub(crate) async fn build(config: &Config) -> Result<Fence, StartError> {
         fence = fence.bodies(rules::bodies(&config.body));
         let scopes = rules::scope_guard(&config.auth.realm)
             .map_err(|error| StartError::of("the route table", &error))?;
-        fence = fence.scopes(scopes);
+        fence = fence
+            .scopes(scopes)
+            .responder(crate::api::refusals::responder());
     }
     fence
         .build()

@@ -7,7 +7,7 @@ mod support;
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
@@ -194,8 +194,10 @@ async fn a_refusal_names_its_guard_and_cause_also_without_a_context_guard() {
             .layer(AuditLayer::new(log.clone()))
             .layer(Closed.into_layer())
             .service(probe(Script::Complete));
-        let mut request = request("/");
+        let mut request = request(if grpc { "/pkg.Service/Method" } else { "/" });
         if grpc {
+            *request.method_mut() = Method::POST;
+            *request.version_mut() = Version::HTTP_2;
             request
                 .headers_mut()
                 .insert("content-type", "application/grpc".parse().unwrap());

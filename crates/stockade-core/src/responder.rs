@@ -16,16 +16,23 @@ use http::{
     request::Parts,
 };
 
-pub use dialect::Dialect;
+pub use dialect::{Dialect, is_grpc_path};
 
 use crate::{Head, Refusal, Refused, RequestContext, RequestId, refusal::NOT_CONFIGURED};
 
 /// Turns refusals into responses, in the dialect of the client.
 ///
-/// A gRPC request is always answered in gRPC, and a client that accepts
-/// `application/problem+json` gets that. All others get the default dialect, which is
-/// OpenAI's unless it is set. A closure can write the response instead; whatever it
-/// returns, the response stays a refusal and gets the headers of the protocol.
+/// 1. A gRPC call is answered in gRPC: a POST over HTTP/2 with the content type
+///    `application/grpc` to `/package.Service/Method`, or one of gRPC-Web. Any other
+///    request with that content type is not, so that a refusal of a JSON route never has
+///    the status 200. A service without a package needs a name with a capital
+///    (`/Greeter/SayHello`).
+/// 2. A client that accepts `application/problem+json` gets that.
+/// 3. All others get the default dialect, which is OpenAI's unless it is set.
+///
+/// A closure can write the responses of 2 and 3 instead; whatever it returns, the response
+/// stays a refusal and gets the headers of the protocol. Where no service speaks gRPC,
+/// [`without_grpc`](Self::without_grpc) leaves out 1.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -46,6 +53,7 @@ use crate::{Head, Refusal, Refused, RequestContext, RequestId, refusal::NOT_CONF
 #[derive(Clone, Default)]
 pub struct Responder {
     dialect: Dialect,
+    no_grpc: bool,
     custom: Option<Arc<Custom>>,
 }
 
@@ -58,7 +66,13 @@ impl Responder {
         self
     }
 
-    /// Writes the responses to all but gRPC requests.
+    /// Never answers in gRPC, for servers whose routes are all of another kind.
+    pub fn without_grpc(mut self) -> Self {
+        self.no_grpc = true;
+        self
+    }
+
+    /// Writes the responses to all but gRPC calls.
     ///
     /// The status must be an error (4xx or 5xx); where it is not, the refusal's own
     /// status is put in its place.
@@ -84,9 +98,18 @@ impl Responder {
 
     /// The response to a refused request, also for what is refused outside a guard.
     pub fn respond(&self, refusal: &Refusal, head: &Parts) -> Response<Bytes> {
+        let grpc = if self.no_grpc {
+            None
+        } else {
+            dialect::grpc(head)
+        };
+        let dialect = match grpc {
+            Some(content_type) => Dialect::Grpc(content_type),
+            None => Dialect::negotiate(head, self.dialect),
+        };
         let denied = Denied {
             refusal,
-            dialect: Dialect::negotiate(&head.headers, self.dialect),
+            dialect,
             request_id: RequestContext::of(&head.extensions).map(RequestContext::id),
         };
         let mut response = match (denied.dialect, &self.custom) {
@@ -132,6 +155,7 @@ impl fmt::Debug for Responder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Responder")
             .field("default_dialect", &self.dialect)
+            .field("without_grpc", &self.no_grpc)
             .field("custom", &self.custom.is_some())
             .finish()
     }

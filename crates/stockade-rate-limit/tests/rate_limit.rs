@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Request, Response, StatusCode, request};
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Version, request};
 use http_body_util::{BodyExt, Full};
 use sfv::{BareItem, List, ListEntry, Parser};
 use stockade_core::{
@@ -206,7 +206,11 @@ async fn refusals_name_the_quotas_in_every_dialect() {
         problem.body
     );
 
-    let grpc = from([192, 0, 2, 1]).header("content-type", "application/grpc");
+    let grpc = from([192, 0, 2, 1])
+        .method("POST")
+        .uri("/pkg.Service/Method")
+        .version(Version::HTTP_2)
+        .header("content-type", "application/grpc");
     let grpc = send(&layer, grpc).await;
     assert_eq!(
         (grpc.status, grpc.header("grpc-status")),

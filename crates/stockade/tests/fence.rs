@@ -512,3 +512,38 @@ async fn says_what_it_does() {
     assert!(text.contains("limit by ip   600/minute\n"), "{text}");
     assert!(text.contains("limit by key  none\n"), "{text}");
 }
+
+// FA16
+#[tokio::test]
+async fn a_content_type_of_grpc_turns_no_refusal_of_a_json_route_into_a_success() {
+    let site = Site::new("").await;
+    for path in ["/v1/chat", "/v1/completions", "/pkg.Service/Method"] {
+        let mut request = site.request("POST", path, None);
+        *request.version_mut() = http::Version::HTTP_2;
+        let grpc = "application/grpc".parse().unwrap();
+        request.headers_mut().insert("content-type", grpc);
+        let answer = site.send(request).await;
+        assert!(answer.status.is_client_error(), "{path}: {}", answer.status);
+        assert!(!answer.headers.contains_key("grpc-status"), "{path}");
+    }
+    let with_grpc = "
+        [[routes]]
+        path = '/pkg.Service/Method'
+        methods = 'POST'
+        access = 'authenticated'
+    ";
+    let site = Site::new(with_grpc).await;
+    for (path, status) in [("/v1/chat", 401), ("/pkg.Service/Method", 200)] {
+        let mut request = site.request("POST", path, None);
+        *request.version_mut() = http::Version::HTTP_2;
+        let grpc = "application/grpc".parse().unwrap();
+        request.headers_mut().insert("content-type", grpc);
+        let answer = site.send(request).await;
+        assert_eq!(answer.status.as_u16(), status, "{path}");
+        assert_eq!(
+            answer.headers.contains_key("grpc-status"),
+            status == 200,
+            "{path}"
+        );
+    }
+}

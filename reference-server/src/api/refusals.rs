@@ -13,7 +13,12 @@ pub(crate) fn respond(refusal: &Refusal, head: &Parts) -> Response {
     if let Some(context) = RequestContext::of(&head.extensions) {
         note(refusal, context);
     }
-    Responder::default().respond(refusal, head).map(Body::from)
+    responder().respond(refusal, head).map(Body::from)
+}
+
+/// No route of this server is a gRPC method.
+pub(crate) fn responder() -> Responder {
+    Responder::default().without_grpc()
 }
 
 /// Leaves it for the records.
@@ -25,7 +30,7 @@ pub(super) fn note(refusal: &Refusal, context: &RequestContext) {
 /// and no dialect any more.
 pub(super) fn event(refusal: &Refusal) -> String {
     let (head, ()) = Request::new(()).into_parts();
-    let body = Responder::default().respond(refusal, &head).into_body();
+    let body = responder().respond(refusal, &head).into_body();
     String::from_utf8_lossy(&body).into_owned()
 }
 

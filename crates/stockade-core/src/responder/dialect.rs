@@ -1,8 +1,9 @@
 //! Which language of refusals a client speaks.
 
 use http::{
-    HeaderMap,
+    Method, Version,
     header::{ACCEPT, CONTENT_TYPE},
+    request::Parts,
 };
 
 /// How a refusal is written.
@@ -19,12 +20,11 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    pub(super) fn negotiate(headers: &HeaderMap, default: Self) -> Self {
-        if let Some(grpc) = headers.get(CONTENT_TYPE).and_then(|t| grpc(t.as_bytes())) {
-            return Self::Grpc(grpc);
-        }
+    /// What the caller of this request reads, other than gRPC.
+    pub(super) fn negotiate(head: &Parts, default: Self) -> Self {
         const PROBLEM: &[u8] = b"application/problem+json";
-        let accepts_problem = headers
+        let accepts_problem = head
+            .headers
             .get_all(ACCEPT)
             .iter()
             // What most clients accept is shorter than this.
@@ -39,8 +39,57 @@ impl Dialect {
     }
 }
 
-/// The content type to answer a gRPC request with; `None` for any other request.
-fn grpc(content_type: &[u8]) -> Option<&'static str> {
+/// The content type to answer a gRPC call with; `None` for any other request.
+///
+/// The content type alone is the client's to choose. So a call is also a POST to
+/// `/package.Service/Method`, and over HTTP/2 or later, but for gRPC-Web.
+pub(super) fn grpc(head: &Parts) -> Option<&'static str> {
+    let content_type = head.headers.get(CONTENT_TYPE)?;
+    let answer = grpc_type(content_type.as_bytes())?;
+    let framed = answer == GRPC_TYPES[0];
+    let is_call = head.method == Method::POST
+        && (!framed || head.version >= Version::HTTP_2)
+        && is_grpc_path(head.uri.path());
+    is_call.then_some(answer)
+}
+
+/// Whether a path can be that of a gRPC method: `/package.Service/Method`.
+///
+/// A service without a package is recognised by a capital (`/Greeter/SayHello`), so that
+/// `/v1/models` and `/users/alice` are none.
+///
+/// ```
+/// use stockade_core::is_grpc_path;
+///
+/// assert!(is_grpc_path("/grpc.health.v1.Health/Check"));
+/// assert!(!is_grpc_path("/v1/completions"));
+/// ```
+pub fn is_grpc_path(path: &str) -> bool {
+    let Some((service, method)) = path.strip_prefix('/').and_then(|path| path.split_once('/'))
+    else {
+        return false;
+    };
+    let capital = service.starts_with(|first: char| first.is_ascii_uppercase());
+    (capital || service.contains('.')) && service.split('.').all(is_name) && is_name(method)
+}
+
+/// An identifier of protobuf.
+fn is_name(text: &str) -> bool {
+    let first = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
+    text.as_bytes().first().is_some_and(first)
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+const GRPC_TYPES: [&str; 3] = [
+    "application/grpc",
+    "application/grpc-web",
+    "application/grpc-web-text",
+];
+
+/// The answer's content type for that of a request.
+fn grpc_type(content_type: &[u8]) -> Option<&'static str> {
     // Most requests are ruled out by their first bytes.
     const BEGINNING: &[u8] = b"application/grpc";
     let beginning = content_type.trim_ascii_start().get(..BEGINNING.len())?;
@@ -49,13 +98,9 @@ fn grpc(content_type: &[u8]) -> Option<&'static str> {
     }
     let base = essence(content_type);
     let base = base.split(|byte| *byte == b'+').next().unwrap_or(base);
-    [
-        "application/grpc",
-        "application/grpc-web",
-        "application/grpc-web-text",
-    ]
-    .into_iter()
-    .find(|grpc| base.eq_ignore_ascii_case(grpc.as_bytes()))
+    GRPC_TYPES
+        .into_iter()
+        .find(|grpc| base.eq_ignore_ascii_case(grpc.as_bytes()))
 }
 
 /// A media type without its parameters.

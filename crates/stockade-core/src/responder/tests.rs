@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use http::{Request, header::WWW_AUTHENTICATE};
+use http::{Method, Request, Uri, Version, header::WWW_AUTHENTICATE};
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 use tonic_types::{StatusExt, pb};
@@ -16,6 +16,15 @@ fn head(headers: &[(&'static str, &'static str)]) -> Parts {
             .append(*name, HeaderValue::from_static(value));
     }
     request.into_parts().0
+}
+
+/// A gRPC call of this content type.
+fn call(content_type: &'static str) -> Parts {
+    let mut head = head(&[("content-type", content_type)]);
+    head.method = Method::POST;
+    head.uri = Uri::from_static("/pkg.Service/Method");
+    head.version = Version::HTTP_2;
+    head
 }
 
 fn answer(refusal: &Refusal, head: &Parts) -> Response<Bytes> {
@@ -82,10 +91,7 @@ fn speaks_problem_json_to_who_accepts_it() {
 
 #[test]
 fn speaks_grpc_to_grpc() {
-    let response = answer(
-        &limited(),
-        &head(&[("content-type", "application/grpc+proto")]),
-    );
+    let response = answer(&limited(), &call("application/grpc+proto"));
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-type"], "application/grpc");
     assert!(response.body().is_empty());
@@ -110,7 +116,7 @@ fn speaks_grpc_to_grpc() {
 #[test]
 fn says_in_grpc_which_field_is_wrong() {
     let refusal = Refusal::new(RefusalKind::Invalid, "größer als 100 %").with_param("n");
-    let response = answer(&refusal, &head(&[("content-type", "application/grpc")]));
+    let response = answer(&refusal, &call("application/grpc"));
     let status = Status::from_header_map(response.headers()).unwrap();
     assert_eq!(status.code(), Code::InvalidArgument);
     assert_eq!(status.message(), "größer als 100 %");
@@ -128,11 +134,17 @@ fn answers_grpc_web_in_kind() {
         ("application/grpc-web-text", "application/grpc-web-text"),
         ("application/grpc; charset=x", "application/grpc"),
     ] {
-        let response = answer(&limited(), &head(&[("content-type", asked)]));
+        let response = answer(&limited(), &call(asked));
         assert_eq!(response.headers()["content-type"], answered);
     }
-    let response = answer(&limited(), &head(&[("content-type", "application/grpcx")]));
+    let response = answer(&limited(), &call("application/grpcx"));
     assert_eq!(response.status(), 429);
+    // Only gRPC itself needs HTTP/2.
+    for (asked, status) in [("application/grpc-web", 200), ("application/grpc", 429)] {
+        let mut call = call(asked);
+        call.version = Version::HTTP_11;
+        assert_eq!(answer(&limited(), &call).status(), status, "{asked}");
+    }
 }
 
 #[test]
@@ -152,7 +164,7 @@ fn a_custom_responder_keeps_the_protocol_headers_and_cannot_succeed() {
     assert_eq!(response.body(), "welcome");
 
     // gRPC clients would read a success out of anything that is not gRPC.
-    let grpc = head(&[("content-type", "application/grpc")]);
+    let grpc = call("application/grpc");
     let response = responder.respond(&refusal, &grpc);
     assert_eq!(response.headers()["grpc-status"], "16");
 }
@@ -161,11 +173,60 @@ fn a_custom_responder_keeps_the_protocol_headers_and_cannot_succeed() {
 fn details_are_a_google_rpc_status() {
     use prost::Message;
 
-    let grpc = head(&[("content-type", "application/grpc")]);
+    let grpc = call("application/grpc");
     let response = answer(&limited(), &grpc);
     let status = Status::from_header_map(response.headers()).unwrap();
     let status = pb::Status::decode(status.details()).unwrap();
     assert_eq!(status.code, 8);
     assert_eq!(status.message, "too many \"requests\"");
     assert_eq!(status.details.len(), 3);
+}
+
+// FA16
+#[test]
+fn a_content_type_alone_makes_no_grpc_call_of_a_request() {
+    let content_types = [
+        "application/grpc",
+        "application/grpc+proto",
+        "application/grpc-web",
+        "application/grpc-web-text",
+    ];
+    for content_type in content_types {
+        for (method, path) in [
+            (Method::POST, "/"),
+            (Method::POST, "/v1/chat/completions"),
+            (Method::POST, "/v1/completions"),
+            (Method::POST, "/v1.0/models"),
+            (Method::POST, "/.well-known/x"),
+            (Method::POST, "/users/alice"),
+            (Method::POST, "/api.v1/"),
+            (Method::POST, "/pkg.Service/Method/more"),
+            (Method::POST, "/pkg.Service/me-thod"),
+            (Method::POST, "/pkg..Service/Method"),
+            (Method::POST, "/p%6bg.Service/Method"),
+            (Method::GET, "/pkg.Service/Method"),
+            (Method::OPTIONS, "/pkg.Service/Method"),
+        ] {
+            let mut head = call(content_type);
+            head.method = method.clone();
+            head.uri = Uri::from_static(path);
+            let response = answer(&limited(), &head);
+            assert_eq!(response.status(), 429, "{method} {path} {content_type}");
+            assert_eq!(response.headers()["content-type"], "application/json");
+        }
+        for path in [
+            "/grpc.health.v1.Health/Check",
+            "/Greeter/SayHello",
+            "/a.b/c_1",
+        ] {
+            let mut head = call(content_type);
+            head.uri = Uri::from_static(path);
+            let response = answer(&limited(), &head);
+            assert_eq!(response.status(), 200, "{path} {content_type}");
+            assert_eq!(response.headers()["grpc-status"], "8");
+
+            let json_only = Responder::default().without_grpc();
+            assert_eq!(json_only.respond(&limited(), &head).status(), 429, "{path}");
+        }
+    }
 }

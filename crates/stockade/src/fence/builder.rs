@@ -6,7 +6,7 @@ use http::{Extensions, Method};
 use stockade_abuse::{AbuseEvent, AbuseGuard, DenyList, Detector, PrincipalGuard};
 use stockade_audit::{AuditLayer, AuditLog};
 use stockade_body::BodyRules;
-use stockade_core::{Authenticator, ContextGuard, PeerAddr, Responder};
+use stockade_core::{Authenticator, ContextGuard, PeerAddr, Responder, is_grpc_path};
 use stockade_key_auth::KeyAuth;
 use stockade_rate_limit::{Concurrency, RateLimit, SharedLimits, TokenBudget};
 use stockade_scope::{Access, ScopeGuard};
@@ -84,6 +84,9 @@ impl<'c> FenceBuilder<'c> {
     }
 
     /// Answers refusals with this responder.
+    ///
+    /// Where the configuration's `[[routes]]` decide, and none of them is a gRPC method, no
+    /// refusal is written in gRPC; see [`Responder::without_grpc`].
     pub fn responder(mut self, responder: Responder) -> Self {
         self.responder = responder;
         self
@@ -139,6 +142,7 @@ impl<'c> FenceBuilder<'c> {
             Some(_) => "as the program says".to_owned(),
             None => format!("{} routes", config.routes.len()),
         };
+        let by_program = self.scopes.is_some();
         let scopes = match self.scopes {
             Some(scopes) => scopes,
             None => scopes(config)?,
@@ -152,7 +156,11 @@ impl<'c> FenceBuilder<'c> {
             true => None,
             false => Some(Cors::new(&config.cors)?),
         };
-        let responder = &self.responder;
+        let grpc = by_program || config.routes.iter().any(|route| is_grpc_route(&route.path));
+        let responder = match grpc {
+            true => &self.responder,
+            false => &self.responder.clone().without_grpc(),
+        };
         let description = describe::describe(config, &routes);
         let outer = detector.clone().map(|detector| {
             let guard = AbuseGuard::new(detector);
@@ -298,10 +306,45 @@ fn scopes(config: &Config) -> Result<ScopeGuard, ConfigError> {
         .map_err(|error| ConfigError::of("routes", error))
 }
 
+/// Whether a gRPC method can be behind a route: `/package.Service/Method`, with a parameter
+/// in the place of the method, or of all.
+fn is_grpc_route(path: &str) -> bool {
+    let mut segments = path.trim_start_matches('/').splitn(2, '/');
+    let service = segments.next().unwrap_or_default();
+    service.starts_with('{')
+        || segments.next().is_some_and(|method| {
+            let method = if method.starts_with('{') { "M" } else { method };
+            is_grpc_path(&format!("/{service}/{method}"))
+        })
+}
+
 impl fmt::Debug for FenceBuilder<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FenceBuilder")
             .field("config", &self.config)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // FA16
+    #[test]
+    fn recognises_routes_of_grpc() {
+        for (path, grpc) in [
+            ("/grpc.health.v1.Health/Check", true),
+            ("/grpc.health.v1.Health/{*method}", true),
+            ("/Greeter/{method}", true),
+            ("/{*path}", true),
+            ("/v1/completions", false),
+            ("/v1/models/{id}", false),
+            ("/v1/{*path}", false),
+            ("/health", false),
+            ("/", false),
+        ] {
+            assert_eq!(is_grpc_route(path), grpc, "{path}");
+        }
     }
 }
