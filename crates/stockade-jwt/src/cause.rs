@@ -21,6 +21,8 @@ pub(crate) enum Cause {
     Subject,
     Scopes,
     NoId,
+    /// The token is bound to a key or a connection, which nothing here verifies.
+    BindingNotVerified,
     Revoked,
 }
 
@@ -44,6 +46,7 @@ impl Cause {
             Self::Subject => "subject",
             Self::Scopes => "scopes",
             Self::NoId => "no_id",
+            Self::BindingNotVerified => "binding_not_verified",
             Self::Revoked => "revoked",
         }
     }

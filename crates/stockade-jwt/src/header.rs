@@ -2,12 +2,11 @@
 
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
-use crate::{Algorithm, cause::Cause, token};
+use crate::{Algorithm, cause::Cause, json, token};
 
 /// The members of a header that are looked at.
 ///
 /// `jwk`, `jku`, `x5u` and `x5c` are not among them: a token never brings its own key.
-/// A member that is there twice is an error.
 #[derive(Deserialize)]
 struct Members {
     alg: String,
@@ -42,7 +41,7 @@ pub(crate) struct Header {
 impl Header {
     pub(crate) fn read(part: &str) -> Result<Self, Cause> {
         let decoded = token::decode(part)?;
-        let members: Members = serde_json::from_slice(&decoded).map_err(|_| Cause::Header)?;
+        let members: Members = json::from_slice(&decoded).map_err(|_| Cause::Header)?;
         // No extension is understood, so none may be critical (section 4.1.11); an
         // unencoded payload (RFC 7797), a compressed one (a bomb) and a nested token are
         // not what was configured.
@@ -85,6 +84,9 @@ mod tests {
             r#"{"alg":["HS256"]}"#,
             r#"{"alg":null}"#,
             r#"{"alg":"HS256","alg":"none"}"#,
+            // FA14: also of a member that is not looked at, and within one.
+            r#"{"alg":"HS256","x":1,"x":1}"#,
+            r#"{"alg":"HS256","jwk":{"kty":"oct","kty":"RSA"}}"#,
             r#"{"alg":"HS256","crit":["exp"]}"#,
             r#"{"alg":"HS256","crit":[]}"#,
             r#"{"alg":"HS256","crit":null}"#,

@@ -1,12 +1,14 @@
 //! Keys in JSON (RFC 7517).
 
+use std::collections::BTreeSet;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::DecodingKey;
+use jsonwebtoken::{AlgorithmFamily, DecodingKey};
 use serde::Deserialize;
 use serde_json::Value;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::{Algorithm, KeyError, KeyErrorKind, Secret, VerifyingKey};
+use crate::{Algorithm, KeyError, KeyErrorKind, Secret, VerifyingKey, json};
 
 /// More keys than this are no key set, but a mistake or an attack.
 pub(crate) const MOST_KEYS: usize = 100;
@@ -42,12 +44,19 @@ impl Drop for Jwk {
     }
 }
 
+/// A key in the backend's form.
+enum Decoded {
+    Public(DecodingKey),
+    Secret(Secret),
+}
+
 /// Reads the keys that can be used with one of the allowed algorithms.
 ///
 /// What else is in the set is left out, as RFC 7517, section 5, wants it: keys for
-/// encryption, unknown types, keys that lack something.
+/// encryption, unknown types, keys that lack something. What makes the whole set doubtful
+/// refuses it: a weak RSA key, two keys of one `kid`, a secret beside public keys.
 pub(crate) fn read(text: &[u8], allowed: &[Algorithm]) -> Result<Vec<VerifyingKey>, KeyError> {
-    let document = serde_json::from_slice(text).map_err(|error| {
+    let document = json::from_slice(text).map_err(|error| {
         // The error's text may cite the document, and so a secret.
         let at = format!("line {}, column {}", error.line(), error.column());
         KeyError::new(KeyErrorKind::Malformed, "this is no JSON Web Key Set").because(at)
@@ -62,16 +71,39 @@ pub(crate) fn read(text: &[u8], allowed: &[Algorithm]) -> Result<Vec<VerifyingKe
             "a key set has at most 100 keys",
         ));
     }
-    let usable: Vec<_> = keys
-        .into_iter()
-        .filter_map(|key| serde_json::from_value::<Jwk>(key).ok())
-        .filter(Jwk::verifies)
-        .flat_map(|key| {
-            allowed
-                .iter()
-                .filter_map(move |algorithm| key.as_key(*algorithm))
-        })
-        .collect();
+    let is_secret = |key: &&Value| key.get("kty").and_then(Value::as_str) == Some("oct");
+    let secrets = keys.iter().filter(is_secret).count();
+    if (1..keys.len()).contains(&secrets) {
+        return Err(KeyError::new(
+            KeyErrorKind::Unfit,
+            "the key set has secrets (`oct`) beside other keys; a set that is published must not \
+             hold secrets: replace them, and keep them in a set of their own",
+        ));
+    }
+    let (mut usable, mut ids) = (Vec::new(), BTreeSet::new());
+    for key in keys {
+        // What is no key that we understand is left out (RFC 7517, section 5).
+        let Ok(key) = serde_json::from_value::<Jwk>(key) else {
+            continue;
+        };
+        if !key.verifies() {
+            continue;
+        }
+        let before = usable.len();
+        for algorithm in allowed {
+            usable.extend(key.as_key(*algorithm)?);
+        }
+        let is_used = usable.len() > before;
+        if let Some(id) = key.kid.as_ref().filter(|_| is_used)
+            && !ids.insert(id.clone())
+        {
+            let error = KeyError::new(
+                KeyErrorKind::Ambiguous,
+                "two keys of the set have the same `kid`",
+            );
+            return Err(error.because(key.name()));
+        }
+    }
     if usable.is_empty() {
         return Err(KeyError::new(
             KeyErrorKind::Count,
@@ -89,12 +121,34 @@ impl Jwk {
     }
 
     /// The key for one algorithm; `None` when it is not for that one.
-    fn as_key(&self, algorithm: Algorithm) -> Option<VerifyingKey> {
+    ///
+    /// # Errors
+    /// When it is a weak RSA key.
+    fn as_key(&self, algorithm: Algorithm) -> Result<Option<VerifyingKey>, KeyError> {
+        let key = match self.decode(algorithm) {
+            Some(Decoded::Public(key)) => VerifyingKey::new(algorithm, key),
+            Some(Decoded::Secret(secret)) => VerifyingKey::hmac(algorithm, &secret),
+            None => return Ok(None),
+        };
+        match key {
+            Ok(key) => Ok(Some(self.named(key))),
+            Err(error) if self.kty == "RSA" && error.kind() == KeyErrorKind::Weak => {
+                Err(error.because(self.name()))
+            }
+            // A point that is none, or a secret that is too short for this algorithm: a key
+            // that cannot be used is left out (RFC 7517, section 5).
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn decode(&self, algorithm: Algorithm) -> Option<Decoded> {
         if self.alg.as_ref().is_some_and(|alg| alg != algorithm.name()) {
             return None;
         }
         let key = match (&*self.kty, self.crv.as_deref(), algorithm) {
-            ("RSA", _, _) => DecodingKey::from_rsa_components(self.n.as_ref()?, self.e.as_ref()?),
+            ("RSA", _, _) if algorithm.family() == AlgorithmFamily::Rsa => {
+                DecodingKey::from_rsa_components(self.n.as_ref()?, self.e.as_ref()?)
+            }
             ("EC", Some("P-256"), Algorithm::Es256) | ("EC", Some("P-384"), Algorithm::Es384) => {
                 DecodingKey::from_ec_components(self.x.as_ref()?, self.y.as_ref()?)
             }
@@ -103,14 +157,19 @@ impl Jwk {
             }
             ("oct", _, Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512) => {
                 let secret = Zeroizing::new(URL_SAFE_NO_PAD.decode(self.k.as_ref()?).ok()?);
-                return VerifyingKey::hmac(algorithm, &Secret::new(&*secret).ok()?)
-                    .ok()
-                    .map(|key| self.named(key));
+                return Secret::new(&*secret).ok().map(Decoded::Secret);
             }
             _ => return None,
         };
-        let key = VerifyingKey::new(algorithm, key.ok()?).ok()?;
-        Some(self.named(key))
+        key.ok().map(Decoded::Public)
+    }
+
+    /// Which key it is, for errors.
+    fn name(&self) -> String {
+        match &self.kid {
+            Some(id) => format!("kid {:?}", id.chars().take(64).collect::<String>()),
+            None => "a key without kid".to_owned(),
+        }
     }
 
     fn named(&self, key: VerifyingKey) -> VerifyingKey {
@@ -127,6 +186,16 @@ mod tests {
 
     const ED: &str =
         r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+
+    /// The modulus of an RSA key of 2048 bits, whose primes were made as the faulty library
+    /// made its own: `k * M + (65537^a mod M)`, `M` being the product of the first 126 primes.
+    const ROCA: &str = concat!(
+        "0m0Gt94IQoQ_450avFKH_dSZDk9COGFNnxL-Bo93y8x1180gOSzE4ayqrbW5TOZASW-4tnjKc3BlCzGi",
+        "wJH79XsvkYXHQxKUCgkkfFORJ-ClGLsoYrqj-NBWN2qoWYMuePll6hfeIw73wzbttud84xbB37lSJM5Z",
+        "7izv9qhf5AkMrqzr9yJjmsHPSpB0Xa801pfDlrnW1Wrix0RSDKY0T1IIsLv9B-pJ62_wPIXas39-Mp6f",
+        "fcTldjhcYI8haC340gue03PU94a_Qf9cSB-QzE9v1uH-6ajjh1wUqWn3E9CYhlsRx4aSVgvEaTCBmfMt",
+        "2Ya1lL9CCdiUXmwpg_0Udw",
+    );
 
     fn ids(text: &str, allowed: &[Algorithm]) -> Vec<Option<String>> {
         let keys = read(text.as_bytes(), allowed).unwrap_or_default();
@@ -172,6 +241,74 @@ mod tests {
         assert!(ids(ED, &[Algorithm::Hs256, Algorithm::Rs256]).is_empty());
         let short = r#"{"kty":"oct","k":"c2hvcnQ"}"#;
         assert!(ids(short, &[Algorithm::Hs256]).is_empty());
+    }
+
+    fn refused(text: &str) -> KeyErrorKind {
+        let all = [Algorithm::EdDsa, Algorithm::Rs256, Algorithm::Hs256];
+        read(text.as_bytes(), &all).unwrap_err().kind()
+    }
+
+    // FA14
+    #[test]
+    fn refuses_two_keys_of_one_id() {
+        let named = |id: &str, more: &str| {
+            ED.replace("\"kty\"", &format!("\"kid\":\"{id}\"{more},\"kty\""))
+        };
+        let set = |keys: &[String]| format!(r#"{{"keys":[{}]}}"#, keys.join(","));
+        let twice = set(&[named("a", ""), named("b", ""), named("a", "")]);
+        assert_eq!(refused(&twice), KeyErrorKind::Ambiguous);
+        // A key that is not used confuses nobody.
+        let other = set(&[named("a", ""), named("a", ",\"use\":\"enc\"")]);
+        assert_eq!(ids(&other, &[Algorithm::EdDsa]), [Some("a".to_owned())]);
+        let nameless = set(&[ED.to_owned(), ED.to_owned()]);
+        assert_eq!(ids(&nameless, &[Algorithm::EdDsa]), [None, None]);
+        // One key for two algorithms is one key.
+        let rsa = format!(r#"{{"kty":"RSA","kid":"r","e":"AQAB","n":"{}"}}"#, sound());
+        let both = ids(&rsa, &[Algorithm::Rs256, Algorithm::Ps256]);
+        assert_eq!(both, [Some("r".to_owned()), Some("r".to_owned())]);
+    }
+
+    /// A number of 2048 bits.
+    fn sound() -> String {
+        let mut modulus = [0xa5; 256];
+        modulus[255] = 0x01;
+        URL_SAFE_NO_PAD.encode(modulus)
+    }
+
+    // FA14
+    #[test]
+    fn refuses_a_set_with_a_weak_rsa_key() {
+        let rsa = |n: &str| format!(r#"{{"keys":[{ED},{{"kty":"RSA","e":"AQAB","n":"{n}"}}]}}"#);
+        let short = URL_SAFE_NO_PAD.encode([0xa5; 128]);
+        for n in [&*short, ROCA] {
+            assert_eq!(refused(&rsa(n)), KeyErrorKind::Weak);
+            // Where no RSA key is used, it does not matter.
+            assert_eq!(ids(&rsa(n), &[Algorithm::EdDsa]), [None]);
+        }
+        assert_eq!(ids(&rsa(&sound()), &[Algorithm::Rs256]), [None]);
+    }
+
+    // FA14
+    #[test]
+    fn refuses_secrets_beside_other_keys() {
+        let secret = r#"{"kty":"oct","k":"c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldA"}"#;
+        for keys in [
+            format!("{ED},{secret}"),
+            format!(r#"{secret},{{"kty":"new"}}"#),
+            format!(r#"{ED},{{"kty":"oct","use":"enc"}}"#),
+        ] {
+            let set = format!(r#"{{"keys":[{keys}]}}"#);
+            assert_eq!(refused(&set), KeyErrorKind::Unfit, "{keys}");
+        }
+        let set = format!(r#"{{"keys":[{secret},{secret}]}}"#);
+        assert_eq!(ids(&set, &[Algorithm::Hs256]), [None, None]);
+    }
+
+    // FA14
+    #[test]
+    fn refuses_a_member_that_is_there_twice() {
+        let twice = ED.replace("\"crv\"", "\"crv\":\"Ed25519\",\"crv\"");
+        assert_eq!(refused(&twice), KeyErrorKind::Malformed);
     }
 
     #[test]

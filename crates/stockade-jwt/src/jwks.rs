@@ -11,10 +11,12 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 use stockade_core::Timestamp;
+use stockade_watch::{SourceHealth, SourceStatus};
 use tokio::{runtime::Handle, sync::watch, time};
 
 use crate::{Algorithm, KeyError, KeyErrorKind, KeySet, KeySource, LiveKeys, Refresh, jwk};
 
+mod attempt;
 mod error;
 mod fetch;
 mod policy;
@@ -23,12 +25,14 @@ pub use error::{JwksError, JwksErrorKind};
 pub use fetch::{HttpFetch, JwksFetch};
 pub use policy::RefreshPolicy;
 
+use attempt::{Attempt, Place};
 use policy::{State, Verdict};
 
 /// The keys behind a JWKS URL, kept up while requests use them.
 ///
 /// A set that has grown old is replaced in the background, and stays in force when that
-/// fails. Only a request whose token names an unknown key waits, for one fetch at most,
+/// fails, but not for ever: after [`RefreshPolicy::max_stale`] it is dropped, and requests
+/// are answered with 503 until a fetch succeeds. Only a request whose token names an unknown key waits, for one fetch at most,
 /// and only where the last one is longer ago than the cool-down. Clones share everything.
 ///
 /// Needs a tokio runtime.
@@ -64,7 +68,7 @@ struct Shared {
     /// Counts finished fetches, and wakes those who wait for one.
     finished: watch::Sender<u64>,
     waiting: AtomicUsize,
-    failures: AtomicU64,
+    health: SourceHealth,
     /// The text of the set in force: the same text again changes nothing.
     digest: Mutex<Option<[u8; 32]>>,
 }
@@ -103,6 +107,7 @@ impl JwksUrl {
         }
         Ok(Self {
             shared: Arc::new(Shared {
+                health: SourceHealth::new(fetch.name()),
                 fetch: Box::new(fetch),
                 algorithms: algorithms.into(),
                 policy,
@@ -111,7 +116,6 @@ impl JwksUrl {
                 due: AtomicU64::new(0),
                 finished: watch::Sender::new(0),
                 waiting: AtomicUsize::new(0),
-                failures: AtomicU64::new(0),
                 digest: Mutex::default(),
             }),
         })
@@ -131,9 +135,21 @@ impl JwksUrl {
         *self.shared.finished.borrow()
     }
 
-    /// How many fetches have failed. The last good set was kept each time.
+    /// How many fetches have failed. The last good set was kept each time, unless it was too
+    /// old.
     pub fn failures(&self) -> u64 {
-        self.shared.failures.load(Ordering::Relaxed)
+        self.status().failures
+    }
+
+    /// How the source fares, for metrics and readiness: the age of the set, the last error,
+    /// and how often fetches failed.
+    pub fn status(&self) -> SourceStatus {
+        self.shared.health.status()
+    }
+
+    /// The same, as it is shared with the source.
+    pub fn health(&self) -> &SourceHealth {
+        &self.shared.health
     }
 }
 
@@ -146,9 +162,13 @@ impl KeySource for JwksUrl {
         if now.as_nanos() < self.shared.due.load(Ordering::Relaxed) {
             return;
         }
-        let state = self.shared.state();
-        if self.shared.policy.is_due(&state, now) {
-            self.shared.start(state, now);
+        let shared = &self.shared;
+        let mut state = shared.state();
+        if shared.policy.retire(&mut state, now) {
+            shared.retire(&state);
+        }
+        if shared.policy.is_due(&state, now) {
+            shared.start(state, now);
         }
     }
 
@@ -189,10 +209,28 @@ impl Shared {
         drop(state);
         let attempt = Attempt::new(self, now);
         runtime.spawn(async move {
-            // Counted and kept; nobody is there to hear of it.
+            // Noted and logged by the attempt itself.
             let _ = attempt.run().await;
         });
         true
+    }
+
+    /// Drops the set in force: as if there had never been one. Called with the state locked,
+    /// and no fetch under way.
+    fn retire(&self, state: &State) {
+        self.keys.publish(KeySet::new([]));
+        *self.digest() = None;
+        let next = self.policy.next(state);
+        self.due.store(next.as_nanos(), Ordering::Relaxed);
+        tracing::error!(
+            source = self.health.name(),
+            "the key set is too old to be used: tokens are refused with 503 until a fetch \
+             succeeds"
+        );
+    }
+
+    fn digest(&self) -> MutexGuard<'_, Option<[u8; 32]>> {
+        self.digest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for the fetch under way, or about to be; called with the state locked, so that
@@ -214,7 +252,7 @@ impl Shared {
             .await
             .map_err(|error| JwksError::new(JwksErrorKind::TimedOut, error))??;
         let digest = Sha256::digest(&text).into();
-        let mut known = self.digest.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.digest();
         if *known == Some(digest) {
             return Ok(());
         }
@@ -223,62 +261,6 @@ impl Shared {
         self.keys.publish(KeySet::new(keys));
         *known = Some(digest);
         Ok(())
-    }
-}
-
-/// A fetch under way. Whatever becomes of it, its end is noted.
-struct Attempt {
-    shared: Arc<Shared>,
-    started: Timestamp,
-    good: bool,
-}
-
-impl Attempt {
-    fn new(shared: &Arc<Shared>, started: Timestamp) -> Self {
-        Self {
-            shared: Arc::clone(shared),
-            started,
-            good: false,
-        }
-    }
-
-    async fn run(mut self) -> Result<(), JwksError> {
-        let result = self.shared.refresh().await;
-        self.good = result.is_ok();
-        result
-    }
-}
-
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        let shared = &self.shared;
-        if !self.good {
-            shared.failures.fetch_add(1, Ordering::Relaxed);
-        }
-        let mut state = shared.state();
-        let due = shared.policy.finish(&mut state, self.started, self.good);
-        shared.due.store(due.as_nanos(), Ordering::Relaxed);
-        shared.finished.send_modify(|count| *count += 1);
-    }
-}
-
-/// One of a limited number of places for those who wait; given back on drop.
-struct Place(Arc<Shared>);
-
-impl Place {
-    fn take(shared: &Arc<Shared>) -> Option<Self> {
-        let more = |waiting| (waiting < MOST_WAITING).then_some(waiting + 1);
-        shared
-            .waiting
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
-            .ok()?;
-        Some(Self(Arc::clone(shared)))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -6,7 +6,7 @@ use jsonwebtoken::{
     AlgorithmFamily, DecodingKey, DecodingKeyKind, crypto::aws_lc::DEFAULT_PROVIDER,
 };
 
-use crate::{Algorithm, KeyError, KeyErrorKind, Secret};
+use crate::{Algorithm, KeyError, KeyErrorKind, Secret, roca};
 
 /// A key that verifies signatures of exactly one algorithm.
 ///
@@ -44,7 +44,7 @@ impl VerifyingKey {
     ///
     /// # Errors
     /// When the text is not such a key, the key does not fit the algorithm, or is an RSA
-    /// key of fewer than 2048 bits. Certificates and private keys are refused: the first
+    /// key of fewer than 2048 bits or one that can be factored (ROCA). Certificates and private keys are refused: the first
     /// expire and say so to nobody here, the second have no place on a verifying server.
     pub fn pem(algorithm: Algorithm, text: &str) -> Result<Self, KeyError> {
         let label = text
@@ -141,14 +141,19 @@ fn check_rsa(modulus: &[u8]) -> Result<(), KeyError> {
         Some(first) => (modulus.len() - leading) * 8 - first.leading_zeros() as usize,
         None => 0,
     };
-    if (SHORTEST_RSA..=LONGEST_RSA).contains(&bits) {
-        Ok(())
-    } else {
-        Err(KeyError::new(
+    if !(SHORTEST_RSA..=LONGEST_RSA).contains(&bits) {
+        return Err(KeyError::new(
             KeyErrorKind::Weak,
             "an RSA key needs 2048 to 8192 bits",
-        ))
+        ));
     }
+    if roca::has_fingerprint(modulus) {
+        return Err(KeyError::new(
+            KeyErrorKind::Weak,
+            "the RSA key can be factored (ROCA, CVE-2017-15361); let its owner make another one",
+        ));
+    }
+    Ok(())
 }
 
 fn unfit() -> KeyError {

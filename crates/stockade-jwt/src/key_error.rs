@@ -18,8 +18,10 @@ pub enum KeyErrorKind {
     Malformed,
     /// The key is of another kind than its algorithm wants.
     Unfit,
-    /// The key is too short to be safe.
+    /// The key is too short to be safe, or was made by a library that is known to be faulty.
     Weak,
+    /// Two keys of a set have the same `kid`, so that no token can say which one it means.
+    Ambiguous,
     /// There are too many keys, or none that can be used.
     Count,
 }

@@ -11,8 +11,10 @@
 //!    is no [`Algorithm`], a public key is refused as a [`Secret`], and `jwk`, `jku`,
 //!    `x5u` and `x5c` are not looked at.
 //! 4. A token longer than 8 KiB is refused unread, and nothing of its payload is read
-//!    before its signature was verified. `crit`, `b64`, `zip`, `cty` and a member or claim
-//!    that is there twice are refused.
+//!    before its signature was verified. `crit`, `b64`, `zip` and `cty` are refused, and so
+//!    is a member that is there twice, in the header and in the claims, at every depth.
+//!    A token with `cnf` (RFC 7800, RFC 8705, RFC 9449) is refused: it is bound to a key or a
+//!    connection that nothing here verifies.
 //! 5. `exp` is required; it, `nbf` and `iat` are whole numbers of seconds, judged by
 //!    Stockade's [`Clock`](stockade_core::Clock) with a leeway of 60 seconds. `iss` and
 //!    `aud` match byte by byte; a token with an `aud` is refused where none is configured.
@@ -23,8 +25,9 @@
 //!    header is removed.
 //! 8. Keys behind a URL (`JwksUrl`, by the feature `jwks-url`) are fetched over HTTPS
 //!    without redirects, at most 256 KiB in 5 seconds, at most once a cool-down whatever
-//!    tokens name, and the last good set stays in force. Without ever a set the answer is
-//!    a 503.
+//!    tokens name. The last good set stays in force for 24 hours at most; without one the
+//!    answer is a 503. A set is refused as a whole when it has two keys of one `kid`, an RSA
+//!    key that is weak (under 2048 bits, or ROCA), or secrets beside other keys.
 //! 9. A refresh token is good once. One that comes again ends its login
 //!    ([`RefreshTokens`]).
 //!
@@ -37,8 +40,8 @@
 //! - [`RevocationList`] and [`MemoryRefreshStore`] live in one process and are gone with
 //!   it. Full, they refuse new entries and forget no old ones.
 //! - A key that an issuer withdraws from its JWKS stays good until the set has grown old
-//!   (10 minutes), and longer while it cannot be fetched. Where that is too long, alert
-//!   on `JwksUrl::failures`.
+//!   (10 minutes), and for 24 hours while it cannot be fetched
+//!   (`RefreshPolicy::max_stale`). Alert on `JwksUrl::status`.
 //! - `*` as a scope in a token is all scopes: configure only issuers that you would give
 //!   them to, or use another `scope_claim`.
 //! - A client that loses the answer to a refresh has to log in again: its old token counts
@@ -158,6 +161,7 @@ mod digest;
 mod guard;
 mod header;
 mod issuer;
+mod json;
 mod jwk;
 #[cfg(feature = "jwks-url")]
 mod jwks;
@@ -170,6 +174,7 @@ mod refresh_store;
 mod refresh_tokens;
 mod refusal;
 mod revocation;
+mod roca;
 mod rules;
 mod secret;
 mod signing_key;

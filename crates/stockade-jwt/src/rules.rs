@@ -138,6 +138,11 @@ impl TokenRules {
         window.check(now)?;
         self.check_issuer(claims)?;
         self.check_audience(claims)?;
+        // A token that is bound to a key (RFC 7800), a certificate (RFC 8705) or a DPoP
+        // proof (RFC 9449) is worth nothing without it, and nothing here asks for that.
+        if claims.get("cnf").is_some() {
+            return Err(Cause::BindingNotVerified);
+        }
         let token_id = claims.text("jti")?.filter(|id| !id.is_empty());
         if self.needs_id && token_id.is_none() {
             return Err(Cause::NoId);

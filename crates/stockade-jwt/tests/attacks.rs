@@ -354,6 +354,7 @@ async fn huge_tokens_are_refused_unread() {
 #[test]
 fn keys_that_do_not_fit_are_refused_when_configured() {
     let weak = include_str!("keys/rsa1024.pub.pem");
+    let roca = include_str!("keys/roca2048.pub.pem");
     for (algorithm, pem, kind) in [
         (Algorithm::Hs256, RSA_PUBLIC, KeyErrorKind::Unfit),
         (Algorithm::Es256, RSA_PUBLIC, KeyErrorKind::Unfit),
@@ -362,6 +363,8 @@ fn keys_that_do_not_fit_are_refused_when_configured() {
         (Algorithm::Es384, P256_PUBLIC, KeyErrorKind::Unfit),
         (Algorithm::EdDsa, P256_PUBLIC, KeyErrorKind::Unfit),
         (Algorithm::Rs256, weak, KeyErrorKind::Weak),
+        // FA14
+        (Algorithm::Rs256, roca, KeyErrorKind::Weak),
         (Algorithm::Rs256, RSA, KeyErrorKind::Malformed),
         (Algorithm::Rs256, "", KeyErrorKind::Malformed),
         (
@@ -383,4 +386,47 @@ fn keys_that_do_not_fit_are_refused_when_configured() {
     assert_eq!(error.kind(), KeyErrorKind::Weak);
     let error = VerifyingKey::hmac(Algorithm::Rs256, &secret()).unwrap_err();
     assert_eq!(error.kind(), KeyErrorKind::Unfit);
+}
+
+// FA14
+#[tokio::test]
+async fn a_token_that_is_bound_to_what_nothing_verifies_is_refused() {
+    let layer = layer(hs256());
+    for confirmation in [
+        r#"{"jkt":"0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}"#,
+        r#"{"x5t#S256":"bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}"#,
+        r#"{"jwk":{"kty":"OKP"}}"#,
+        "{}",
+        "null",
+    ] {
+        let bound = token(&good(&format!(",\"cnf\":{confirmation}")));
+        assert_eq!(
+            cause(&layer, &bound).await,
+            Some("binding_not_verified"),
+            "{confirmation}"
+        );
+        assert_eq!(status(&layer, &bound).await, 401);
+    }
+}
+
+// FA14
+#[tokio::test]
+async fn a_member_that_is_there_twice_is_refused_at_every_depth() {
+    let layer = layer(hs256());
+    for header in [
+        r#"{"alg":"HS256","kid":"a","kid":"b"}"#,
+        r#"{"alg":"HS256","x":1,"x":1}"#,
+        r#"{"alg":"HS256","jwk":{"kty":"oct","kty":"RSA"}}"#,
+    ] {
+        let twice = hmac(header, &good(""));
+        assert_eq!(cause(&layer, &twice).await, Some("header"), "{header}");
+    }
+    for more in [
+        r#","sub":"bob""#,
+        r#","realm_access":{"roles":["user"],"roles":["admin"]}"#,
+        r#","x":[[{"a":1,"\u0061":2}]]"#,
+    ] {
+        let twice = token(&good(more));
+        assert_eq!(cause(&layer, &twice).await, Some("claims"), "{more}");
+    }
 }

@@ -112,10 +112,14 @@ fn set(kids: &[&str]) -> String {
 }
 
 fn signed(kid: &str) -> String {
+    // An hour and more, so that a test can let minutes go by.
+    signed_until(kid, NOW + 36_000)
+}
+
+fn signed_until(kid: &str, until: u64) -> String {
     let key = EncodingKey::from_ed_pem(ED.as_bytes()).unwrap();
     let header = format!(r#"{{"alg":"EdDSA","kid":"{kid}"}}"#);
-    // An hour, so that a test can let minutes go by.
-    let claims = good("").replace(&(NOW + 900).to_string(), &(NOW + 36_000).to_string());
+    let claims = good("").replace(&(NOW + 900).to_string(), &until.to_string());
     sign(jsonwebtoken::Algorithm::EdDSA, &key, &header, &claims)
 }
 
@@ -241,6 +245,67 @@ async fn the_last_good_set_stays_in_force() {
         fetched(&keys, n as u64 + 2).await;
         assert_eq!(keys.failures(), n as u64 + 1);
         assert_eq!(status(&layer, &signed("a")).await, 200);
+    }
+}
+
+// FA14
+#[tokio::test]
+async fn a_set_that_was_not_renewed_for_a_day_is_not_used() {
+    let server = Server::start(ok(&set(&["a"]))).await;
+    let keys = server.keys(RefreshPolicy::default());
+    let (layer, clock) = guard(&keys);
+    // Good for two days.
+    let long = NOW + 172_800;
+    let token = signed_until("a", long);
+    assert_eq!(status(&layer, &token).await, 200);
+    server.answers("HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n".to_owned());
+    let mut fetches = 1;
+    for minutes in [11, 60 * 23, 48] {
+        clock.advance(Duration::from_secs(60 * minutes));
+        // Cached, and in force, while it is younger than a day.
+        assert_eq!(status(&layer, &token).await, 200, "{minutes}");
+        fetches += 1;
+        fetched(&keys, fetches).await;
+    }
+    clock.advance(Duration::from_secs(60));
+    let asked = ask(&layer, bearer(&token)).await;
+    assert_eq!(
+        (asked.status(), asked.cause),
+        (503, Some("keys_unavailable"))
+    );
+    assert!(asked.response.headers().contains_key("retry-after"));
+    let status_of_source = keys.status();
+    assert!(status_of_source.is_failing());
+    assert!(status_of_source.failures >= 3, "{status_of_source:?}");
+    let error = status_of_source.last_error.unwrap();
+    assert!(error.contains("500"), "{error}");
+
+    server.answers(ok(&set(&["a"])));
+    clock.advance(Duration::from_secs(30));
+    assert_eq!(status(&layer, &token).await, 200);
+    assert!(!keys.status().is_failing());
+}
+
+// FA14
+#[tokio::test]
+async fn a_set_that_is_doubtful_replaces_none() {
+    let server = Server::start(ok(&set(&["a"]))).await;
+    let keys = server.keys(RefreshPolicy::default());
+    let (layer, clock) = guard(&keys);
+    assert_eq!(status(&layer, &signed("a")).await, 200);
+    let twice = set(&["b", "b"]);
+    let mixed = set(&["b"]).replace("[{", r#"[{"kty":"oct","k":"c2VjcmV0"},{"#);
+    for (n, (answer, problem)) in [(twice, "`kid`"), (mixed, "secrets")]
+        .into_iter()
+        .enumerate()
+    {
+        server.answers(ok(&answer));
+        clock.advance(Duration::from_secs(600));
+        assert_eq!(status(&layer, &signed("a")).await, 200);
+        fetched(&keys, n as u64 + 2).await;
+        assert_eq!(status(&layer, &signed("b")).await, 401);
+        let error = keys.status().last_error.unwrap();
+        assert!(error.contains(problem), "{error}");
     }
 }
 

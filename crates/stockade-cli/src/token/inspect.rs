@@ -227,6 +227,10 @@ fn reason(refusal: &Refusal) -> String {
         "issuer" => "its signature is right, but it is of another issuer",
         "audience" => "its signature is right, but it is for another audience",
         "subject" => "its signature is right, but it has no usable subject",
+        "binding_not_verified" => {
+            "its signature is right, but it is bound to a key or a connection (`cnf`), which no \
+             server here verifies"
+        }
         "scopes" => "its signature is right, but its scopes cannot be read",
         cause => return format!("{} ({cause})", refusal.message()),
     }

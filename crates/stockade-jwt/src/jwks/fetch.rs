@@ -16,6 +16,11 @@ use super::{JwksError, JwksErrorKind};
 
 /// Fetches the text of a key set; for those who need a proxy or other trust anchors.
 pub trait JwksFetch: Send + Sync + 'static {
+    /// What is fetched, for logs, metrics and readiness.
+    fn name(&self) -> String {
+        "JWKS".to_owned()
+    }
+
     /// Fetches the text. It is dropped when it takes too long.
     fn fetch(&self) -> Pin<Box<dyn Future<Output = Result<Bytes, JwksError>> + Send + '_>>;
 }
@@ -78,6 +83,12 @@ impl HttpFetch {
 }
 
 impl JwksFetch for HttpFetch {
+    fn name(&self) -> String {
+        // Not its query, which may hold a secret.
+        let host = self.url.authority().map_or("", |host| host.as_str());
+        format!("JWKS {host}{}", self.url.path())
+    }
+
     fn fetch(&self) -> Pin<Box<dyn Future<Output = Result<Bytes, JwksError>> + Send + '_>> {
         Box::pin(async move {
             let request = Request::get(self.url.clone())

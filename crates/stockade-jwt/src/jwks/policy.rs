@@ -8,15 +8,25 @@ use stockade_core::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshPolicy {
     pub(super) max_age: Duration,
+    pub(super) max_stale: Duration,
     pub(super) cool_down: Duration,
     pub(super) timeout: Duration,
 }
 
 impl RefreshPolicy {
     /// How old a set grows before it is fetched anew, in the background; 10 minutes by
-    /// default. So long a key that its issuer has withdrawn stays good.
+    /// default. So long a key that its issuer has withdrawn stays good, and as long as
+    /// [`max_stale`](Self::max_stale) while the issuer cannot be reached.
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = max_age;
+        self
+    }
+
+    /// How long a set is used after the last fetch that succeeded; 24 hours by default. After
+    /// that it is dropped, and requests are answered with 503 until a fetch succeeds:
+    /// whoever keeps the issuer out of reach must not keep a withdrawn key good for ever.
+    pub fn max_stale(mut self, max_stale: Duration) -> Self {
+        self.max_stale = max_stale;
         self
     }
 
@@ -48,6 +58,26 @@ impl RefreshPolicy {
         }
     }
 
+    /// When there is something to do next: a fetch, or to drop a set that is too old.
+    pub(super) fn next(&self, state: &State) -> Timestamp {
+        let due = self.due(state);
+        match state.loaded {
+            Some(loaded) => due.min(loaded + self.max_stale),
+            None => due,
+        }
+    }
+
+    /// Notes that the set is too old to be used, if it is. While a fetch is under way its
+    /// end is waited for: it takes no longer than the time-out.
+    pub(super) fn retire(&self, state: &mut State, now: Timestamp) -> bool {
+        let is_stale = |loaded: Timestamp| now >= loaded + self.max_stale;
+        let retired = !state.in_flight && state.loaded.is_some_and(is_stale);
+        if retired {
+            state.loaded = None;
+        }
+        retired
+    }
+
     /// What to do about a key that is not in the set.
     pub(super) fn missing(&self, state: &State, now: Timestamp) -> Verdict {
         if state.in_flight {
@@ -66,13 +96,13 @@ impl RefreshPolicy {
         }
     }
 
-    /// Notes how a fetch ended; when the next one is due.
+    /// Notes how a fetch ended; when there is something to do next.
     pub(super) fn finish(&self, state: &mut State, started: Timestamp, good: bool) -> Timestamp {
         state.in_flight = false;
         if good {
             state.loaded = Some(started);
         }
-        self.due(state)
+        self.next(state)
     }
 }
 
@@ -80,6 +110,7 @@ impl Default for RefreshPolicy {
     fn default() -> Self {
         Self {
             max_age: Duration::from_secs(600),
+            max_stale: Duration::from_secs(24 * 60 * 60),
             cool_down: Duration::from_secs(30),
             timeout: Duration::from_secs(5),
         }
@@ -108,7 +139,7 @@ pub(super) enum Verdict {
     Join,
     /// The set was fetched just now; there is no newer one.
     Settled,
-    /// There was never a set; the next try is so far off.
+    /// There is no set, or none that is new enough; the next try is so far off.
     Unavailable(Duration),
 }
 
@@ -148,6 +179,30 @@ mod tests {
             Verdict::Unavailable(left)
         );
         assert!(policy.is_due(&state, secs(130)));
+    }
+
+    // FA14
+    #[test]
+    fn a_set_that_is_too_old_is_no_set() {
+        let policy = RefreshPolicy::default().max_stale(Duration::from_secs(1_000));
+        let mut state = State::default();
+        state.start(secs(100));
+        assert_eq!(policy.finish(&mut state, secs(100), true), secs(700));
+        state.start(secs(1_090));
+        // The fetch may still succeed.
+        assert!(!policy.retire(&mut state, secs(1_100)));
+        assert_eq!(policy.finish(&mut state, secs(1_090), false), secs(1_100));
+        assert_eq!(policy.missing(&state, secs(1_099)), Verdict::Settled);
+        assert!(!policy.retire(&mut state, secs(1_099)));
+
+        assert!(policy.retire(&mut state, secs(1_100)));
+        assert!(!policy.retire(&mut state, secs(1_100)));
+        assert_eq!(policy.next(&state), secs(1_120));
+        let left = Duration::from_secs(20);
+        assert_eq!(
+            policy.missing(&state, secs(1_100)),
+            Verdict::Unavailable(left)
+        );
     }
 
     proptest! {

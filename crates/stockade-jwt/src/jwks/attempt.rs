@@ -1,0 +1,98 @@
+//! One fetch, and those who wait for it.
+
+use std::{
+    error::Error as _,
+    sync::{Arc, atomic::Ordering},
+};
+
+use stockade_core::Timestamp;
+
+use super::{JwksError, MOST_WAITING, Shared};
+
+/// A fetch under way. Whatever becomes of it, its end is noted.
+pub(super) struct Attempt {
+    shared: Arc<Shared>,
+    started: Timestamp,
+    result: Option<Result<(), String>>,
+}
+
+impl Attempt {
+    pub(super) fn new(shared: &Arc<Shared>, started: Timestamp) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            started,
+            result: None,
+        }
+    }
+
+    pub(super) async fn run(mut self) -> Result<(), JwksError> {
+        let result = self.shared.refresh().await;
+        self.result = Some(result.as_ref().copied().map_err(explained));
+        result
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        let shared = &self.shared;
+        let source = shared.health.name();
+        let good = match &self.result {
+            Some(Ok(())) => {
+                if shared.health.succeeded() {
+                    tracing::info!(source, "fetched again");
+                }
+                true
+            }
+            failed => {
+                let error = match failed {
+                    Some(Err(error)) => error.as_str(),
+                    _ => "the fetch was given up: the runtime shuts down, or it panicked",
+                };
+                if shared.health.failed(error) {
+                    tracing::error!(
+                        source,
+                        error,
+                        "not fetched; the last good key set stays in force until it is too old"
+                    );
+                }
+                false
+            }
+        };
+        let mut state = shared.state();
+        let due = shared.policy.finish(&mut state, self.started, good);
+        shared.due.store(due.as_nanos(), Ordering::Relaxed);
+        shared.finished.send_modify(|count| *count += 1);
+    }
+}
+
+/// An error with its causes.
+fn explained(error: &JwksError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// One of a limited number of places for those who wait; given back on drop.
+pub(super) struct Place(Arc<Shared>);
+
+impl Place {
+    pub(super) fn take(shared: &Arc<Shared>) -> Option<Self> {
+        let more = |waiting| (waiting < MOST_WAITING).then_some(waiting + 1);
+        shared
+            .waiting
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
+            .ok()?;
+        Some(Self(Arc::clone(shared)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
