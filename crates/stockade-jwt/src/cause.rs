@@ -54,7 +54,9 @@ impl Cause {
     /// What it says about the client.
     pub(crate) const fn reason(self) -> RefusalReason {
         match self {
-            Self::TooLong | Self::Malformed | Self::Header | Self::Type | Self::Claims => {
+            // Of an issuer that writes much, and not of a guess.
+            Self::TooLong => RefusalReason::TooLarge,
+            Self::Malformed | Self::Header | Self::Type | Self::Claims => {
                 RefusalReason::MalformedCredential
             }
             _ => RefusalReason::InvalidCredential,
