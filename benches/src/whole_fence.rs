@@ -3,7 +3,7 @@
 use std::{fs, mem, path::Path, sync::LazyLock, time::Duration};
 
 use axum::Router;
-use stockade::{Config, Fence, FenceLayer, FenceService, Format};
+use stockade::{Config, Environment, Fence, FenceLayer, FenceService, Format};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tower::Layer;
@@ -102,7 +102,8 @@ fn config(folder: &Path, keys: &Keys, settings: Settings) -> Config {
          [concurrency]\nper_key = 1000\n\
          [audit]\nfile = \"app.log\"\non_overflow = \"drop\"\n{audit}"
     );
-    let mut config = Config::parse(&text, Format::Toml, [("", "")]).expect("this is valid");
+    let mut config =
+        Config::parse(&text, Format::Toml, &Environment::default()).expect("this is valid");
     config.resolve_paths(folder);
     config
 }

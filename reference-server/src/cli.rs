@@ -8,6 +8,8 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
+use stockade::Environment;
+use stockade_server_config::listen_address;
 use tokio::runtime::Runtime;
 
 pub(crate) mod key;
@@ -43,7 +45,7 @@ enum Command {
 #[derive(Debug, Args)]
 #[command(after_long_help = SERVE_HELP)]
 struct ServeArgs {
-    /// The configuration file (TOML)
+    /// The configuration file, TOML or YAML
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
     /// A model directory, or a repository of the Hugging Face hub (owner/name); instead of
@@ -51,7 +53,7 @@ struct ServeArgs {
     #[arg(long, value_name = "DIR_OR_HUB_ID")]
     model: Option<String>,
     /// The address to listen on; instead of the file's server.listen
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = listen_address)]
     listen: Option<SocketAddr>,
 }
 
@@ -91,12 +93,9 @@ impl Cli {
 
 impl ServeArgs {
     fn config(&self) -> Result<Config, StartError> {
-        let mut config = Config::read(&self.config)?;
-        if let Some(model) = &self.model {
-            config.model.source = model_argument(model);
-            // The file's name is the name of the file's model.
-            config.model.name = None;
-        }
+        let environment = Environment::from_process().legacy_names();
+        let model = self.model.as_deref().map(model_argument);
+        let mut config = Config::read_with_model(&self.config, &environment, model)?;
         if let Some(listen) = self.listen {
             config.server.listen = listen;
         }

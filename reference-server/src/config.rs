@@ -1,24 +1,20 @@
-//! The configuration file: one TOML file for everything the server does.
+//! The configuration of the server: its file, and what its command line sets.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
-use serde::Deserialize;
-use stockade::Format;
+use stockade::{ConfigError, Environment, Format};
+use stockade_server_config::ServerFile;
 
 mod model;
-mod sections;
 
-pub use sections::{
+pub use stockade_server_config::{
     DeviceConfig, LogConfig, LogFormat, LogLevel, ModelConfig, QuantiseConfig, ServerConfig,
     TlsConfig,
 };
 
 use crate::StartError;
 
-/// What an operator chooses. Only the model and the keys must be chosen.
+/// The settings of the server. Only the model and the keys are required.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The listener and its limits.
@@ -31,67 +27,55 @@ pub struct Config {
     pub fence: stockade::Config,
 }
 
-/// The sections that are not the fence's. It reads the same file, and refuses what belongs
-/// to neither.
-#[derive(Deserialize)]
-struct Own {
-    #[serde(default)]
-    server: ServerConfig,
-    model: ModelConfig,
-    #[serde(default)]
-    log: LogConfig,
-}
-
 impl Config {
-    /// Reads a file. Relative paths within it are relative to its folder; variables of the
-    /// environment such as `STOCKADE_SERVER__LISTEN` come before it.
+    /// Reads a file, TOML or YAML by its name. Relative paths, also those in variables, are
+    /// relative to its folder. Precedence: environment (`STOCKADE_SERVER__LISTEN`), then the
+    /// [legacy names](stockade::LEGACY_NAMES) where they were asked for, then the file.
     ///
     /// # Errors
-    /// When it cannot be read, or is not what it should be; the error says where.
-    pub fn read(path: &Path) -> Result<Self, StartError> {
-        let name = path.display();
-        let text = fs::read_to_string(path)
-            .map_err(|error| StartError::new(format!("cannot read {name}: {error}")))?;
-        let environment: Vec<_> = env::vars().collect();
-        let mut config = Self::with(&text, &environment)
-            .map_err(|error| StartError::new(error.within(&name.to_string()).to_string()))?;
-        config.resolve_paths(path.parent().unwrap_or(Path::new("")));
-        Ok(config)
+    /// When it cannot be read, or a value is refused; the error has its origin and a remedy.
+    pub fn read(path: &Path, environment: &Environment) -> Result<Self, StartError> {
+        Self::read_with_model(path, environment, None)
+    }
+
+    /// As [`read`](Self::read), with another model than that of the file.
+    pub(crate) fn read_with_model(
+        path: &Path,
+        environment: &Environment,
+        source: Option<String>,
+    ) -> Result<Self, StartError> {
+        let file = ServerFile::read(path, environment);
+        file.and_then(|file| Self::of(file, source))
+            .map_err(|error| StartError::new(error.to_string()))
     }
 
     /// Reads a text. Relative paths stay relative to the process.
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub fn parse(text: &str) -> Result<Self, StartError> {
-        Self::with(text, &[]).map_err(|error| StartError::new(error.to_string()))
+    pub fn parse(text: &str, environment: &Environment) -> Result<Self, StartError> {
+        let file = ServerFile::parse(text, Format::Toml, environment);
+        file.and_then(|file| Self::of(file, None))
+            .map_err(|error| StartError::new(error.to_string()))
     }
 
-    fn with(text: &str, environment: &[(String, String)]) -> Result<Self, stockade::ConfigError> {
-        let environment = || environment.iter().map(|(name, value)| (name, value));
-        let fence = stockade::parse(text, Format::Toml, environment())?;
-        let Own { server, model, log } = stockade::parse(text, Format::Toml, environment())?;
+    fn of(file: ServerFile, source: Option<String>) -> Result<Self, ConfigError> {
+        let model = match (source, &file.model) {
+            // The file's name is the name of the file's model.
+            (Some(source), Some(model)) => ModelConfig {
+                source,
+                name: None,
+                ..model.clone()
+            },
+            (Some(source), None) => ModelConfig::new(source),
+            (None, _) => file.require_model()?.clone(),
+        };
         Ok(Self {
-            server,
+            server: file.server,
             model,
-            log,
-            fence,
+            log: file.log,
+            fence: file.fence,
         })
-    }
-
-    fn resolve_paths(&mut self, folder: &Path) {
-        self.fence.resolve_paths(folder);
-        if let Some(tls) = &mut self.server.tls {
-            for file in [&mut tls.certificate_file, &mut tls.key_file] {
-                *file = folder.join(&*file);
-            }
-        }
-        // A hub id stays what it is, also where a folder beside the file bears its name.
-        let source = Path::new(&self.model.source);
-        if source.starts_with(".") || source.starts_with("..") {
-            let joined: PathBuf = folder.join(source);
-            self.model.source = joined.to_string_lossy().into_owned();
-        }
     }
 }
 

@@ -7,7 +7,9 @@ use std::{
 };
 
 use clap::Args;
+use stockade::Environment;
 use stockade_key_auth::GeneratedKey;
+use stockade_server_config::listen_address;
 use tempfile::TempDir;
 
 mod picture;
@@ -38,7 +40,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "DIR_OR_HUB_ID")]
     model: Option<String>,
     /// The address to listen on
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8000")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8000", value_parser = listen_address)]
     listen: SocketAddr,
     /// The tiny model is made from this number
     #[arg(long, default_value_t = 1)]
@@ -49,7 +51,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), StartError> {
     // Removed on return, so the signal that ends the server must not end the process.
     let folder = Folder::make(args.dir)?;
     let key = write_files(folder.path(), &args.model, args.listen, args.seed).await?;
-    let config = Config::read(&folder.path().join(CONFIG))?;
+    let config = Config::read(&folder.path().join(CONFIG), &Environment::from_process())?;
     logging::init(&config.log);
     let show = Show {
         folder: folder.path().to_owned(),

@@ -23,7 +23,7 @@ pub(crate) async fn serve(
 ) -> Result<(), StartError> {
     let stop = server::on_signals()?;
     let hang_ups = reread.map(HangUps::listen).transpose()?;
-    let model = config.model.to_backend()?;
+    let model = config.backend()?;
     // The port first: whoever starts a second server should not wait for a model.
     let server = Server::bind(&config).await?;
     let address = server.address();

@@ -14,7 +14,7 @@ use hyper::{
     client::conn::http1::{SendRequest, handshake},
 };
 use hyper_util::rt::TokioIo;
-use stockade::{Config, Fence, Format};
+use stockade::{Config, Environment, Fence, Format};
 use stockade_key_auth::{GeneratedKey, KeyHash, KeyRecord, to_yaml};
 use tempfile::TempDir;
 use tokio::{
@@ -89,7 +89,7 @@ impl Gate {
         );
         fs::write(folder.path().join("keys.yaml"), keys).unwrap();
         let text = format!("{ROUTES}{settings}");
-        let mut config = Config::parse(&text, Format::Toml, [("", "")]).unwrap();
+        let mut config = Config::parse(&text, Format::Toml, &Environment::default()).unwrap();
         config.resolve_paths(folder.path());
         let fence = Fence::from_config(&config).await.unwrap();
         let house = House::behind(fence.layer()).await;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use http::Extensions;
-use stockade::{Config, Fence, Format};
+use stockade::{Config, Environment, Fence, Format};
 use stockade_core::PeerAddr;
 use stockade_key_auth::{GeneratedKey, KeyRecord, to_yaml};
 use tempfile::TempDir;
@@ -31,7 +31,7 @@ async fn open(settings: &str) -> Site {
          [[routes]]\npath = \"/grpc.health.v1.Health/Check\"\nmethods = \"POST\"\n\
          access = \"health:read\"\n{settings}"
     );
-    let mut config = Config::parse(&text, Format::Toml, [("", "")]).unwrap();
+    let mut config = Config::parse(&text, Format::Toml, &Environment::default()).unwrap();
     config.resolve_paths(folder.path());
     let fence = Fence::builder(&config).peer(peer).build().await.unwrap();
     let clinic = Clinic::behind(fence.layer()).await;

@@ -2,14 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    fs,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use anstyle::Style;
 use clap::Args;
-use stockade::{Config, Finding, Severity, Surroundings, check};
+use stockade::{Config, Environment, Finding, Severity, Surroundings, check};
 use stockade_key_auth::{FileKeyStore, KeyStore};
 use stockade_sqlx::SqlKeyStore;
 
@@ -40,7 +40,8 @@ pub(crate) struct CheckArgs {
 
 impl CheckArgs {
     pub(crate) async fn run(self) -> Result<Outcome, Failure> {
-        let config = Config::read(&self.config, env::vars()).map_err(Failure::refused)?;
+        let config =
+            Config::read(&self.config, &Environment::from_process()).map_err(Failure::refused)?;
         let surroundings = self.look(&config).await?;
         let findings = check(&config, &surroundings);
         for finding in &findings {

@@ -66,7 +66,7 @@ impl fmt::Display for Finding {
 /// All that is unsafe for production, the worst first.
 ///
 /// ```
-/// use stockade::{Config, Format, Severity, Surroundings, check};
+/// use stockade::{Config, Environment, Format, Severity, Surroundings, check};
 ///
 /// let text = "
 ///     [auth]
@@ -75,7 +75,7 @@ impl fmt::Display for Finding {
 ///     allow_origins = '*'
 ///     allow_credentials = true
 /// ";
-/// let config = Config::parse(text, Format::Toml, [("", "")])?;
+/// let config = Config::parse(text, Format::Toml, &Environment::default())?;
 /// let findings = check(&config, &Surroundings::default());
 /// assert_eq!(findings[0].severity, Severity::Error);
 /// assert_eq!(findings[0].setting, "cors.allow_credentials");

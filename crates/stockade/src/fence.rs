@@ -14,6 +14,7 @@ use tower_layer::Layer;
 use crate::{Config, ConfigError};
 
 mod adopt;
+mod announce;
 mod builder;
 mod cors;
 #[cfg(feature = "sql")]
@@ -106,6 +107,13 @@ impl Fence {
     /// When something of it cannot be; then nothing is changed. What was off when the fence
     /// was made cannot be switched on: that needs a restart, and the error says so.
     pub fn reload(&self, config: &Config) -> Result<(), ConfigError> {
+        self.take_over(config)
+            .map_err(|error| error.locate(config.origins()))?;
+        announce::settings(config);
+        Ok(())
+    }
+
+    fn take_over(&self, config: &Config) -> Result<(), ConfigError> {
         let inner = &self.0;
         let by_ip = pair("rate_limit.by_ip", &inner.by_ip, limits::by_ip(config)?)?;
         let by_key = pair("rate_limit.by_key", &inner.by_key, limits::by_key(config)?)?;
@@ -199,9 +207,10 @@ fn pair<'f, T>(
 }
 
 fn needs_restart(setting: &str) -> ConfigError {
-    ConfigError::new(format!(
-        "{setting}: it was switched on or off, which needs a restart; nothing was changed"
-    ))
+    ConfigError::setting(
+        setting,
+        "it was switched on or off, which needs a restart; nothing was changed",
+    )
 }
 
 impl fmt::Display for Fence {

@@ -2,9 +2,9 @@
 //!
 //! # Rules
 //! 1. **One file** ([`Config`], TOML or YAML) says who may use the API and how much of it.
-//!    Variables such as `STOCKADE_RATE_LIMIT__BY_IP` come before it, and so do the names that
-//!    people have already ([`LEGACY_NAMES`]). What is unknown is refused, with the line and
-//!    the nearest known name.
+//!    Precedence: environment (`STOCKADE_RATE_LIMIT__BY_IP`), then the legacy names
+//!    ([`LEGACY_NAMES`], off unless [`Environment::legacy_names`] is called), then the file.
+//!    Unknown names are refused, with the line or the variable and the nearest known name.
 //! 2. **One layer** ([`Fence`]) does all of it, in the order that it has to be done in:
 //!    records, web pages, bans, the limit by address, keys and tokens, banned keys, the limit
 //!    by key, scopes, bodies, requests at once, token budgets. The order stands in one file
@@ -42,7 +42,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use axum::{Router, body::Body, extract::ConnectInfo, routing::post};
 //! use http::{Request, StatusCode};
-//! use stockade::{Authenticated, Config, Fence, Format};
+//! use stockade::{Authenticated, Config, Environment, Fence, Format};
 //! # use std::{fs, net::SocketAddr};
 //! # use stockade_key_auth::{GeneratedKey, KeyRecord, to_yaml};
 //! use tower::ServiceExt;
@@ -60,7 +60,7 @@
 //!     by_ip = "600/minute"
 //!     by_key = ["60/minute", "10000/day"]
 //! "#;
-//! let mut config = Config::parse(text, Format::Toml, std::env::vars())?;
+//! let mut config = Config::parse(text, Format::Toml, &Environment::from_process())?;
 //! # let folder = tempfile::tempdir()?;
 //! # let key = GeneratedKey::new("sk", "team".parse()?)?;
 //! # let record = KeyRecord::new(key.id().clone(), key.digest()).scopes("chat:write".parse()?);
@@ -97,10 +97,11 @@ mod fence;
 pub use axum::Authenticated;
 pub use check::{Finding, Severity, Surroundings, check};
 pub use config::{
-    AbuseConfig, AnswerConfig, AuditConfig, AuthConfig, BodyConfig, BodyProfile, ClientIpConfig,
-    ConcurrencyConfig, Config, ConfigError, CorsConfig, DocsConfig, Format, HeaderStyle,
-    ImagesConfig, LEGACY_NAMES, OnFailure, OnOverflow, RateLimitConfig, RouteAccess, RouteConfig,
-    SecretUrl, StoreConfig, TokenBudgetConfig, TokensConfig, parse,
+    AbuseConfig, AnswerConfig, AuditConfig, AuthConfig, BodyConfig, BodyProfile, Change,
+    ClientIpConfig, ConcurrencyConfig, Config, ConfigError, ConfigWarning, CorsConfig, DocsConfig,
+    Environment, Format, HeaderStyle, ImagesConfig, LEGACY_NAMES, OnFailure, OnOverflow, Origin,
+    RateLimitConfig, Remedy, RouteAccess, RouteConfig, SecretUrl, Setting, StoreConfig,
+    TokenBudgetConfig, TokensConfig,
 };
 pub use fence::{
     Adopt, Fence, FenceBody, FenceBuilder, FenceEvent, FenceLayer, FenceService, LimitsStore,

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use stockade::{Config, Finding, Format, Severity, Surroundings, check};
+use stockade::{Config, Environment, Finding, Format, Severity, Surroundings, check};
 use stockade_core::Timestamp;
 use stockade_key_auth::{KeyDigest, KeyHash, KeyRecord};
 
@@ -27,7 +27,7 @@ key_file = "audit.key"
 "#;
 
 fn findings(text: &str, surroundings: &Surroundings) -> Vec<Finding> {
-    let config = Config::parse(text, Format::Toml, [("", "")]).unwrap();
+    let config = Config::parse(text, Format::Toml, &Environment::default()).unwrap();
     check(&config, surroundings)
 }
 

@@ -13,7 +13,7 @@ use axum::{
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use stockade::{Authenticated, Config, Fence, FenceEvent, Format};
+use stockade::{Authenticated, Config, Environment, Fence, FenceEvent, Format};
 use stockade_key_auth::{GeneratedKey, KeyHash, KeyRecord, to_yaml};
 use tower::ServiceExt;
 
@@ -125,7 +125,12 @@ impl Site {
 }
 
 fn read(folder: &tempfile::TempDir, text: &str) -> Config {
-    let mut config = Config::parse(&format!("{ROUTES}{text}"), Format::Toml, [("", "")]).unwrap();
+    let mut config = Config::parse(
+        &format!("{ROUTES}{text}"),
+        Format::Toml,
+        &Environment::default(),
+    )
+    .unwrap();
     config.resolve_paths(folder.path());
     config
 }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use serde_json::{Value, json};
-use stockade::{Config, Fence, FenceEvent, Format};
+use stockade::{Config, Environment, Fence, FenceEvent, Format};
 use stockade_core::{PeerAddr, Timestamp};
 use stockade_key_auth::{KeyChange, KeyDigest, KeyRecord, to_yaml};
 use tempfile::TempDir;
@@ -48,7 +48,7 @@ impl Site {
              on_overflow = \"fail_closed\"\n[[routes]]\npath = \"/\"\nmethods = \"GET\"\n\
              access = \"chat:write\"\n"
         );
-        let mut config = Config::parse(&config, Format::Toml, [("", "")]).unwrap();
+        let mut config = Config::parse(&config, Format::Toml, &Environment::default()).unwrap();
         config.resolve_paths(folder.path());
         let fence = Fence::builder(&config).on_event(listener).build().await;
         let fence = fence.unwrap();

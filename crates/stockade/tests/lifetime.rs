@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use stockade::{Config, Fence, Format};
+use stockade::{Config, Environment, Fence, Format};
 use stockade_core::PeerAddr;
 use stockade_key_auth::{GeneratedKey, KeyRecord, to_yaml};
 use tempfile::TempDir;
@@ -35,7 +35,12 @@ access = 'chat:write'
 type Body = Full<Bytes>;
 
 fn read(folder: &TempDir, text: &str) -> Config {
-    let mut config = Config::parse(&format!("{text}{ROUTES}"), Format::Toml, [("", "")]).unwrap();
+    let mut config = Config::parse(
+        &format!("{text}{ROUTES}"),
+        Format::Toml,
+        &Environment::default(),
+    )
+    .unwrap();
     config.resolve_paths(folder.path());
     config
 }

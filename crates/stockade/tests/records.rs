@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use stockade::{Config, Fence, Format};
+use stockade::{Config, Environment, Fence, Format};
 use stockade_key_auth::{GeneratedKey, KeyRecord, to_yaml};
 use tempfile::TempDir;
 
@@ -19,7 +19,7 @@ async fn fence(folder: &TempDir, audit: &str) -> Result<Fence, String> {
     let config = format!(
         "[auth]\nkeys_file = \"keys.yaml\"\n[audit]\non_overflow = \"fail_closed\"\n{audit}"
     );
-    let mut config = Config::parse(&config, Format::Toml, [("", "")]).unwrap();
+    let mut config = Config::parse(&config, Format::Toml, &Environment::default()).unwrap();
     config.resolve_paths(folder.path());
     assert!(!format!("{config:?}").contains("hunter2"));
     let fence = Fence::from_config(&config).await;

@@ -12,7 +12,7 @@ use std::{
 
 use http::{Request, Response};
 use http_body_util::Empty;
-use stockade::{Config, Fence, Format};
+use stockade::{Config, Environment, Fence, Format};
 use stockade_core::PeerAddr;
 use stockade_key_auth::{GeneratedKey, KeyRecord, to_yaml};
 use tempfile::TempDir;
@@ -76,7 +76,7 @@ impl Replica {
              [store]\nredis = \"redis://:of-the-test@127.0.0.1:{}\"\n{settings}",
             redis.port
         );
-        let mut config = Config::parse(&text, Format::Toml, [("", "")]).unwrap();
+        let mut config = Config::parse(&text, Format::Toml, &Environment::default()).unwrap();
         config.resolve_paths(redis.folder.path());
         let fence = Fence::from_config(&config).await.unwrap();
         Self {

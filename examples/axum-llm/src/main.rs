@@ -25,7 +25,7 @@ use axum::{
 };
 use clap::Parser;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use stockade::{Config, Fence, FenceEvent};
+use stockade::{Config, Environment, Fence, FenceEvent};
 use stockade_key_auth::GeneratedKey;
 use tokio::net::TcpListener;
 
@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with_writer(std::io::stderr)
         .init();
     let Arguments { listen, config } = Arguments::parse();
-    let settings = Config::read(&config, std::env::vars())?;
+    let settings = Config::read(&config, &Environment::from_process())?;
     let listener = TcpListener::bind(listen).await?;
     let key = first_key::make(&settings).await?;
     let figures = PrometheusBuilder::new().install_recorder()?;

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use stockade::{Config, ConfigError, Fence};
+use stockade::{Config, ConfigError, Environment, Fence};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -36,7 +36,7 @@ pub(crate) fn reload_on_hangup(fence: Fence, config: PathBuf) -> io::Result<()> 
 }
 
 fn reload(fence: &Fence, config: &Path) -> Result<(), ConfigError> {
-    fence.reload(&Config::read(config, std::env::vars())?)
+    fence.reload(&Config::read(config, &Environment::from_process())?)
 }
 
 /// That the server is to stop.

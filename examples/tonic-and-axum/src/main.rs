@@ -21,7 +21,7 @@ use std::{error::Error, net::SocketAddr};
 
 use axum::{Json, Router, extract::Path, routing::get};
 use serde_json::{Value, json};
-use stockade::{Authenticated, Config, Fence};
+use stockade::{Authenticated, Config, Environment, Fence};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::health_reporter};
@@ -31,7 +31,7 @@ const ADDRESS: &str = "127.0.0.1:8080";
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let config = Config::read("stockade.toml".as_ref(), std::env::vars())?;
+    let config = Config::read("stockade.toml", &Environment::from_process())?;
     // Both are served by axum, so both leave the peer where axum does.
     let fence = Fence::builder(&config).axum().build().await?;
     let listener = TcpListener::bind(ADDRESS).await?;

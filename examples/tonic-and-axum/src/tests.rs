@@ -3,6 +3,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use reqwest::{Client, Method, Response};
+use stockade::Environment;
 use stockade_key_auth::{GeneratedKey, KeyRecord, to_yaml};
 use tempfile::TempDir;
 use tonic::{Code, Status, Streaming, transport::Channel};
@@ -44,7 +45,7 @@ impl Site {
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("stockade.toml");
         let config = folder.path().join("stockade.toml");
         fs::copy(shipped, &config).unwrap();
-        let config = Config::read(&config, environment.iter().copied()).unwrap();
+        let config = Config::read(&config, &Environment::new(environment.iter().copied())).unwrap();
         let fence = Fence::builder(&config).axum().build().await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

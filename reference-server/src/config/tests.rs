@@ -1,20 +1,30 @@
+use std::fs;
+
 use super::*;
 
 const LEAST: &str = "[model]\nsource = \"./m\"\n[auth]\nkeys_file = \"k.yaml\"\n";
 
+fn parse(text: &str) -> Result<Config, StartError> {
+    Config::parse(text, &Environment::default())
+}
+
+fn read(path: &Path) -> Result<Config, StartError> {
+    Config::read(path, &Environment::default())
+}
+
 fn error(text: &str) -> String {
-    Config::parse(text).unwrap_err().to_string()
+    parse(text).unwrap_err().to_string()
 }
 
 #[test]
 fn only_model_and_keys_must_be_chosen() {
-    let config = Config::parse(LEAST).unwrap();
+    let config = parse(LEAST).unwrap();
     assert_eq!(config.server.max_body_mb.get(), 20);
     assert_eq!(config.model.default_max_tokens.get(), 256);
     assert_eq!(config.log.format, LogFormat::Json);
     assert!(config.fence.client_ip.trusted_proxies.is_empty());
     assert!(error("[model]\nsource = \"./m\"").contains("missing field `auth`"));
-    assert!(error("[auth]\nkeys_file = \"k\"").contains("missing field `model`"));
+    assert!(error("[auth]\nkeys_file = \"k\"").contains("no model"));
 }
 
 #[test]
@@ -36,7 +46,10 @@ fn an_unknown_name_is_refused_with_line_and_nearest_name() {
 #[test]
 fn wrong_values_are_refused_with_their_line() {
     for (line, why) in [
-        ("[server]\nlisten = \"localhost\"", "line 6"),
+        (
+            "[server]\nlisten = \"localhost\"",
+            "line 6: server.listen: ",
+        ),
         ("[server]\nmax_body_mb = -1", "line 6"),
         ("[server]\nmax_body_mb = 0", "line 6"),
         ("[client_ip]\ntrusted_proxies = [\"10.0.0.0/99\"]", "line 6"),
@@ -59,7 +72,7 @@ fn relative_paths_are_relative_to_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("stockade.toml");
     fs::write(&path, LEAST).unwrap();
-    let config = Config::read(&path).unwrap();
+    let config = read(&path).unwrap();
     assert_eq!(
         config.fence.auth.keys_file,
         Some(folder.path().join("k.yaml"))
@@ -68,17 +81,17 @@ fn relative_paths_are_relative_to_the_file() {
 
     let tls = "[server.tls]\ncertificate_file = \"c.pem\"\nkey_file = \"/k.pem\"\n";
     fs::write(&path, format!("{LEAST}{tls}")).unwrap();
-    let tls = Config::read(&path).unwrap().server.tls.unwrap();
+    let tls = read(&path).unwrap().server.tls.unwrap();
     assert_eq!(tls.certificate_file, folder.path().join("c.pem"));
     assert_eq!(tls.key_file, Path::new("/k.pem"));
 
     fs::write(&path, LEAST.replace("./m", "owner/name")).unwrap();
-    assert_eq!(Config::read(&path).unwrap().model.source, "owner/name");
+    assert_eq!(read(&path).unwrap().model.source, "owner/name");
 }
 
 #[test]
 fn a_missing_file_is_named() {
-    let message = Config::read(Path::new("/no/such/file.toml"))
+    let message = read(Path::new("/no/such/file.toml"))
         .unwrap_err()
         .to_string();
     assert!(
@@ -90,7 +103,7 @@ fn a_missing_file_is_named() {
 #[test]
 fn a_database_url_is_not_shown() {
     let text = "[model]\nsource = \"./m\"\n[auth]\nkeys_database = \"postgres://u:hunter2@h/d\"\n";
-    let config = Config::parse(text).unwrap();
+    let config = parse(text).unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));
     let url = config.fence.auth.keys_database.unwrap();
     assert_eq!(url.expose(), "postgres://u:hunter2@h/d");

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use stockade::Environment;
 use stockade_core::{Clock, SystemClock};
 use stockade_jwt::{Algorithm, Secret, SigningKey, TokenIssuer};
 
@@ -137,7 +138,7 @@ async fn a_server_without_keys_or_with_two_places_for_them_does_not_start() {
         ),
     ] {
         let text = format!("[model]\nsource = \"./m\"\n[auth]\n{auth}");
-        let config = Config::parse(&text).unwrap();
+        let config = Config::parse(&text, &Environment::default()).unwrap();
         let error = Server::bind(&config).await.unwrap_err().to_string();
         assert!(error.contains(why), "{error}");
         assert!(!error.contains("hunter2"), "{error}");

@@ -10,6 +10,7 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
+use stockade::Environment;
 use stockade_key_auth::KeyDigest;
 use stockade_server::{
     Config, Ended, Server, Stop,
@@ -47,7 +48,7 @@ impl Site {
             let folder = tempfile::tempdir().unwrap();
             let config = config(folder.path(), "");
             tiny_model::write(&folder.path().join("model"), 1).unwrap();
-            let model = MistralRs::start(config.model.to_backend().unwrap());
+            let model = MistralRs::start(config.backend().unwrap());
             (folder, model)
         });
         assert_eq!(model.settled().await, Phase::Ready);
@@ -60,7 +61,7 @@ impl Site {
         let lines = format!("[model]\n{lines}");
         let config = config(folder.path(), &lines);
         tiny_model::write(&folder.path().join("model"), 1).unwrap();
-        let model = MistralRs::start(config.model.to_backend().unwrap());
+        let model = MistralRs::start(config.backend().unwrap());
         assert_eq!(model.settled().await, Phase::Ready);
         Self::open(folder, &config, Arc::new(model)).await
     }
@@ -153,7 +154,7 @@ pub(crate) fn png_of(side: u32, colour: [u8; 3]) -> String {
 }
 
 fn config(folder: &Path, lines: &str) -> Config {
-    Config::read(&write_files(folder, lines)).unwrap()
+    Config::read(&write_files(folder, lines), &Environment::default()).unwrap()
 }
 
 /// Writes the keys and a configuration with these lines, and gives the path of the latter.

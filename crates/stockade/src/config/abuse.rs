@@ -93,10 +93,10 @@ impl AbuseConfig {
     /// When a threshold is too high or a weight is of no signal that there is.
     pub fn policy(&self, proxies: &[IpPrefix]) -> Result<AbusePolicy, ConfigError> {
         if self.threshold.get() > AbusePolicy::MAX_THRESHOLD {
-            return Err(ConfigError::new(format!(
-                "abuse.threshold is over {}; lower the weights instead",
-                AbusePolicy::MAX_THRESHOLD
-            )));
+            let text = format!("is over {}", AbusePolicy::MAX_THRESHOLD);
+            return Err(
+                ConfigError::setting("abuse.threshold", text).help("lower abuse.weights instead")
+            );
         }
         let secs = |secs: u32| Duration::from_secs(secs.into());
         let policy = AbusePolicy::new()
@@ -124,9 +124,10 @@ impl AbuseConfig {
                 let signal = Signal::ALL.into_iter().find(|signal| signal.name() == name);
                 let signal = signal.ok_or_else(|| {
                     let names = Signal::ALL.map(Signal::name).join(", ");
-                    ConfigError::new(format!(
-                        "abuse.weights.{name}: there is no such signal; there are {names}"
-                    ))
+                    ConfigError::setting(
+                        format!("abuse.weights.{name}"),
+                        format!("there is no such signal; there are {names}"),
+                    )
                 })?;
                 Ok(policy.weight(signal, *points))
             })

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use stockade_core::Scope;
 
 use super::{
-    BodyProfile,
+    BodyProfile, methods,
     value::{self, SecretUrl},
 };
 
@@ -62,7 +62,7 @@ pub struct RouteConfig {
     /// The path, as the router writes it: `/v1/models/{id}`.
     pub path: String,
     /// Methods, `POST` or `["GET", "DELETE"]`. `HEAD` goes with `GET`.
-    #[serde(deserialize_with = "value::list")]
+    #[serde(deserialize_with = "methods::list")]
     pub methods: Vec<http::Method>,
     /// `public`, `authenticated`, or the scope that is needed: `chat:write`.
     #[serde(deserialize_with = "value::text")]

@@ -32,23 +32,25 @@ impl ClientIpConfig {
         let header = match self.header.as_deref() {
             None if nobody => return Ok(TrustedProxies::default()),
             None => {
-                return Err(ConfigError::new(
-                    "client_ip: proxies are trusted, but client_ip.header is not set: say \
-                     which header they use, such as \"x-forwarded-for\"",
-                ));
+                return Err(ConfigError::setting(
+                    "client_ip",
+                    "proxies are trusted, but client_ip.header is not set",
+                )
+                .help("set the header that they use, such as \"x-forwarded-for\""));
             }
             Some(_) if nobody => {
-                return Err(ConfigError::new(
-                    "client_ip.header is set, but not client_ip.trusted_proxies: say whose \
-                     header is believed, such as [\"10.0.0.0/8\"]",
-                ));
+                return Err(ConfigError::setting(
+                    "client_ip.header",
+                    "is set, but not client_ip.trusted_proxies",
+                )
+                .help("name the networks of the proxies, such as [\"10.0.0.0/8\"]"));
             }
             Some(name) if name.eq_ignore_ascii_case("x-forwarded-for") => {
                 ForwardingHeader::XForwardedFor
             }
             Some(name) if name.eq_ignore_ascii_case("forwarded") => ForwardingHeader::Forwarded,
             Some(name) => ForwardingHeader::Single(name.parse().map_err(|_| {
-                ConfigError::new(format!("client_ip.header: {name:?} is no header name"))
+                ConfigError::setting("client_ip.header", format!("{name:?} is no header name"))
             })?),
         };
         match (count, self.trusted_proxies.is_empty()) {
@@ -57,10 +59,11 @@ impl ClientIpConfig {
                 Ok(TrustedProxies::new(header, networks))
             }
             (count, true) => Ok(TrustedProxies::dangerous_hops(header, count)),
-            (_, false) => Err(ConfigError::new(
-                "client_ip: trusted_proxies and dangerous_trusted_proxy_count are both set; \
-                 keep the networks",
-            )),
+            (_, false) => Err(ConfigError::setting(
+                "client_ip.dangerous_trusted_proxy_count",
+                "client_ip.trusted_proxies is set, too",
+            )
+            .help("remove the count and keep the networks")),
         }
     }
 }

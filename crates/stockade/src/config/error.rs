@@ -1,82 +1,118 @@
-//! What is wrong with a configuration, in one line.
+//! Why a configuration is refused.
 
 use std::{error::Error, fmt};
 
-/// What is wrong with a configuration, where, and how it is mended.
-#[derive(Debug)]
-pub struct ConfigError {
-    /// A file or a variable.
-    place: Option<String>,
-    line: Option<usize>,
+use super::{Origin, Origins};
+
+/// Why a configuration is refused: where the value comes from, which setting it is, what is
+/// wrong with it, and how to fix it.
+///
+/// `Display` and `Debug` are one line; `{error:#}` has the remedy on a line of its own.
+pub struct ConfigError(Box<Inner>);
+
+struct Inner {
+    origin: Option<Origin>,
+    setting: Option<String>,
     text: String,
+    help: Option<String>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl ConfigError {
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self {
-            place: None,
-            line: None,
+        Self(Box::new(Inner {
+            origin: None,
+            setting: None,
             text: text.into(),
+            help: None,
             source: None,
-        }
+        }))
     }
 
-    /// A setting that some part of the fence does not take.
+    /// An error of a setting, for programs with sections of their own.
+    pub fn setting(setting: impl Into<String>, text: impl Into<String>) -> Self {
+        let mut error = Self::new(text);
+        error.0.setting = Some(setting.into());
+        error
+    }
+
+    /// A setting that some part of the fence refuses.
     pub(crate) fn of(setting: &str, source: impl Error + Send + Sync + 'static) -> Self {
-        Self {
-            place: None,
-            line: None,
-            text: format!("{setting}: {source}"),
-            source: Some(Box::new(source)),
+        let mut error = Self::setting(setting, source.to_string());
+        error.0.source = Some(Box::new(source));
+        error
+    }
+
+    pub(super) fn at(mut self, origin: Origin) -> Self {
+        self.0.origin.get_or_insert(origin);
+        self
+    }
+
+    /// Says how to fix it.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.0.help = Some(help.into());
+        self
+    }
+
+    /// Says where its setting was set, unless that is known.
+    pub(crate) fn locate(mut self, origins: &Origins) -> Self {
+        if self.0.origin.is_none()
+            && let Some(setting) = &self.0.setting
+        {
+            self.0.origin = origins.nearest(setting).cloned();
         }
-    }
-
-    /// The words of a parser on one line, with the nearest name for an unknown one.
-    pub(super) fn said(message: &str) -> Self {
-        let message = message.lines().collect::<Vec<_>>().join(", ");
-        Self::new(nearest(&message).unwrap_or(message))
-    }
-
-    pub(super) fn at_line(mut self, line: usize) -> Self {
-        self.line = Some(line);
         self
     }
 
-    /// Says which file or variable it is in, where that was not said yet.
-    pub fn within(mut self, place: &str) -> Self {
-        self.place.get_or_insert_with(|| place.to_owned());
-        self
+    /// Where the value comes from: a line of the file, or a variable.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.0.origin.as_ref()
     }
-}
 
-/// `unknown field` with the name that was probably meant.
-fn nearest(message: &str) -> Option<String> {
-    let (before, rest) = message.split_once("unknown field `")?;
-    let (name, expected) = rest.split_once('`')?;
-    // The known names stand between backticks: every second piece.
-    let known = expected.split('`').skip(1).step_by(2);
-    let (distance, nearest) = known
-        .map(|known| (strsim::osa_distance(name, known), known))
-        .min()?;
-    let is_near = distance <= nearest.len().div_ceil(2);
-    is_near.then(|| format!("{before}unknown field `{name}`; did you mean `{nearest}`?"))
+    /// The setting that it is about, such as `rate_limit.by_ip`.
+    pub fn setting_name(&self) -> Option<&str> {
+        self.0.setting.as_deref()
+    }
+
+    /// How to fix it, where that is known.
+    pub fn remedy(&self) -> Option<&str> {
+        self.0.help.as_deref()
+    }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.place, self.line) {
-            (Some(place), Some(line)) => write!(f, "{place}:{line}: ")?,
-            (Some(place), None) => write!(f, "{place}: ")?,
-            (None, Some(line)) => write!(f, "line {line}: ")?,
-            (None, None) => {}
+        let Inner {
+            origin,
+            setting,
+            text,
+            help,
+            ..
+        } = &*self.0;
+        if let Some(origin) = origin {
+            write!(f, "{origin}: ")?;
         }
-        f.write_str(&self.text)
+        if let Some(setting) = setting {
+            write!(f, "{setting}: ")?;
+        }
+        f.write_str(text)?;
+        match help {
+            Some(help) if f.alternate() => write!(f, "\n  help: {help}"),
+            Some(help) => write!(f, "; {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for ConfigError {
+    /// As `Display`: it is what a `main` that returns it prints.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
 impl Error for ConfigError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(self.source.as_deref()? as _)
+        Some(self.0.source.as_deref()? as _)
     }
 }

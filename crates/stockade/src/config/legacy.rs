@@ -1,15 +1,24 @@
-//! Names of environment variables that people have already.
+//! Unprefixed environment variables that other servers of this kind use.
 
-use toml::{Table, Value};
+use stockade_rate_limit::Quota;
 
-use super::{ConfigError, load};
+use super::{
+    ConfigError, ConfigWarning, Environment, Origin,
+    node::{Node, Table, Value},
+    overrides::{self, Override},
+    schema::Schema,
+    warning::Remedy,
+};
 
-/// Variables that other servers of this kind take, and what they set here.
+/// Variables without the prefix `STOCKADE_`, and what they set. They count only where
+/// [`Environment::legacy_names`](crate::Environment::legacy_names) was asked for, as
+/// `stockade-server` does. An empty value counts as unset.
 ///
 /// `BURST_…` completes the quota beside it. `RATE_LIMIT_RPS`, `RATE_LIMIT_BURST` and
 /// `RATE_LIMIT_WINDOW_SEC` are one quota by address: that many requests a second, counted
 /// over the window. `TRUST_PROXY_HEADERS=true` believes `X-Forwarded-For` from
-/// `TRUSTED_PROXY_COUNT` proxies, 1 by default.
+/// `TRUSTED_PROXY_COUNT` proxies, 1 by default, where the file names no proxies.
+/// `…_ENABLED=false` removes the limits of that section.
 pub const LEGACY_NAMES: &[(&str, &str)] = &[
     ("RATE_LIMIT_IP", "rate_limit.by_ip"),
     ("BURST_IP", "rate_limit.by_ip"),
@@ -18,6 +27,7 @@ pub const LEGACY_NAMES: &[(&str, &str)] = &[
     ("RATE_LIMIT_RPS", "rate_limit.by_ip"),
     ("RATE_LIMIT_BURST", "rate_limit.by_ip"),
     ("RATE_LIMIT_WINDOW_SEC", "rate_limit.by_ip"),
+    ("RATE_LIMIT_ENABLED", "rate_limit"),
     ("ABUSE_THRESHOLD_ERRORS", "abuse.threshold"),
     ("ABUSE_WINDOW_SECONDS", "abuse.window_secs"),
     ("DENYLIST_FILE", "abuse.deny_list"),
@@ -34,131 +44,413 @@ pub const LEGACY_NAMES: &[(&str, &str)] = &[
         "client_ip.dangerous_trusted_proxy_count",
     ),
     ("MAX_CONCURRENT_STREAMS_PER_ID", "concurrency.per_key"),
+    ("CONCURRENCY_LIMIT_ENABLED", "concurrency"),
+    ("LOG_LEVEL", "log.level"),
 ];
 
-/// Those that mean something only together with others.
-const COMPOSED: &[&str] = &[
-    "RATE_LIMIT_IP",
-    "BURST_IP",
-    "RATE_LIMIT_KEY",
-    "BURST_KEY",
-    "RATE_LIMIT_RPS",
-    "RATE_LIMIT_BURST",
-    "RATE_LIMIT_WINDOW_SEC",
-    "TRUST_PROXY_HEADERS",
-    "TRUSTED_PROXY_COUNT",
+/// Settings of `stockade-server` that the same variable sets, too: each of the two would
+/// refuse what the other lets pass.
+const ALSO: &[(&str, &str)] = &[
+    ("MAX_BODY_MB", "server.max_body_mb"),
+    ("MAX_TOKENS_LIMIT", "model.max_tokens_limit"),
 ];
 
-/// The variables that were there.
-#[derive(Debug, Default)]
-pub(super) struct Names(Vec<(&'static str, String)>);
+/// Names that begin like this are meant for a server of this kind. One that is not supported
+/// is a warning.
+const FAMILIES: &[&str] = &[
+    "RATE_LIMIT_",
+    "CONCURRENCY_LIMIT_",
+    "BURST_",
+    "ABUSE_",
+    "CORS_",
+    "DENYLIST_",
+    "TRUST_PROXY_",
+    "TRUSTED_PROXY_",
+    "MAX_CONCURRENT_",
+    "API_KEYS_",
+];
 
-impl Names {
-    pub(super) fn note(&mut self, name: &str, text: &str) {
-        let known = LEGACY_NAMES.iter().find(|(legacy, _)| *legacy == name);
-        if let Some((name, _)) = known
-            && !text.trim().is_empty()
-        {
-            self.0.push((name, text.trim().to_owned()));
+/// Whether a variable is one of these, or meant to be.
+pub(super) fn is_of_family(name: &str) -> bool {
+    let begins = |family: &&str| name.starts_with(*family);
+    is_known(name) || FAMILIES.iter().any(begins)
+}
+
+fn is_known(name: &str) -> bool {
+    LEGACY_NAMES.iter().any(|(known, _)| *known == name)
+}
+
+/// A setting, and the variables that make its value.
+struct Assignment {
+    setting: &'static str,
+    value: Value,
+    variables: Vec<&'static str>,
+    /// Why it should not come from a name that any program may use.
+    loosens: Option<&'static str>,
+}
+
+impl Assignment {
+    fn of(setting: &'static str, value: Value, variables: &[&'static str]) -> Self {
+        Self {
+            setting,
+            value,
+            variables: variables.to_vec(),
+            loosens: None,
         }
     }
 
-    fn text(&self, name: &str) -> Option<&str> {
-        let found = self.0.iter().find(|(noted, _)| *noted == name);
-        found.map(|(_, text)| text.as_str())
+    fn loosens(mut self, what: &'static str) -> Self {
+        self.loosens = Some(what);
+        self
+    }
+}
+
+/// Sets what these variables say, except what `prefixed` sets. Gives the names in force, with
+/// their settings.
+pub(super) fn apply(
+    environment: &Environment,
+    schema: &Schema,
+    prefixed: &[Override<'_>],
+    table: &mut Table,
+    warnings: &mut Vec<ConfigWarning>,
+) -> Result<Vec<(&'static str, &'static str)>, ConfigError> {
+    let names = Names::of(environment, warnings)?;
+    let is_prefixed = |setting: &str| prefixed.iter().any(|by| by.setting == setting);
+    let mut in_force = Vec::new();
+    for assignment in names.assignments(table, warnings)? {
+        let Assignment {
+            setting,
+            value,
+            variables,
+            loosens,
+        } = assignment;
+        // The library has no `[server]`, `[model]` and `[log]`.
+        if is_prefixed(setting) || schema.kind(setting).is_none() {
+            continue;
+        }
+        let path: Vec<&str> = setting.split('.').collect();
+        let origin = Origin::variable(&variables.join(" and "));
+        let before = table
+            .at(&path)
+            .filter(|node| !matches!(node.value, Value::Null));
+        if loosens.is_some() || before.is_some() {
+            let value = Node {
+                value: value.clone(),
+                origin: origin.clone(),
+            };
+            warnings.push(unprefixed(setting, &value, before, loosens, &variables));
+        }
+        in_force.extend(variables.iter().map(|variable| (*variable, setting)));
+        let node = Node {
+            value,
+            origin: origin.clone(),
+        };
+        table.set(&path, node).map_err(|at| {
+            let part = path[..=at.min(path.len() - 1)].join(".");
+            ConfigError::new(format!("`{part}` is no section in the file")).at(origin)
+        })?;
+    }
+    Ok(in_force)
+}
+
+/// What an unprefixed name changes must not go unnoticed.
+fn unprefixed(
+    setting: &str,
+    value: &Node,
+    before: Option<&Node>,
+    loosens: Option<&str>,
+    variables: &[&str],
+) -> ConfigWarning {
+    let overrides = before.map(|before| format!("overrides {setting} of {}", before.origin));
+    let parts: Vec<_> = loosens
+        .map(str::to_owned)
+        .into_iter()
+        .chain(overrides)
+        .collect();
+    let names = variables.join(" and ");
+    let mut remedy = Remedy::text(match &value.value {
+        Value::Null => format!("unset {names}, or remove {setting} from the file"),
+        _ => format!(
+            "unset {names}; if it is meant, set {setting} = {} in the file",
+            written(value)
+        ),
+    });
+    for variable in variables {
+        remedy = remedy.unset(variable);
+    }
+    ConfigWarning::new(value.origin.clone(), parts.join(", and ")).remedy_is(remedy)
+}
+
+fn written(node: &Node) -> String {
+    match &node.value {
+        Value::Untyped(text) if text.contains(',') => {
+            let parts: Vec<_> = overrides::commas(text)
+                .iter()
+                .map(|part| format!("{part:?}"))
+                .collect();
+            format!("[{}]", parts.join(", "))
+        }
+        _ => node.written(),
+    }
+}
+
+/// The variables that are set.
+struct Names<'e>(Vec<(&'static str, &'e str)>);
+
+impl<'e> Names<'e> {
+    fn of(
+        environment: &'e Environment,
+        warnings: &mut Vec<ConfigWarning>,
+    ) -> Result<Self, ConfigError> {
+        let mut names = Vec::new();
+        for (name, text) in environment.unprefixed() {
+            let known = LEGACY_NAMES.iter().find(|(known, _)| *known == name);
+            let Some((known, _)) = known else {
+                warnings.push(unsupported(name));
+                continue;
+            };
+            let Some(text) = text else {
+                return Err(ConfigError::new("is not UTF-8").at(Origin::variable(name)));
+            };
+            if !text.trim().is_empty() {
+                names.push((*known, text.trim()));
+            }
+        }
+        Ok(Self(names))
     }
 
-    pub(super) fn into_table(self) -> Result<Table, ConfigError> {
-        let mut table = Table::new();
-        let mut set = |path: &str, value: Value| {
-            let path: Vec<&str> = path.split('.').collect();
-            load::set(&mut table, &path, value).expect("no two names set one thing");
+    fn text(&self, name: &str) -> Option<&'e str> {
+        let found = self.0.iter().find(|(set, _)| *set == name);
+        found.map(|(_, text)| *text)
+    }
+
+    fn number(&self, name: &'static str) -> Result<Option<u32>, ConfigError> {
+        let Some(text) = self.text(name) else {
+            return Ok(None);
         };
+        let number = text.parse().map_err(|_| {
+            refuse(name, format!("{text:?} is no whole number"))
+                .help(format!("for example {name}=10"))
+        });
+        number.map(Some)
+    }
+
+    fn truth(&self, name: &'static str) -> Result<Option<bool>, ConfigError> {
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
+        match overrides::truth(text) {
+            Some(value) => Ok(Some(value)),
+            None => Err(refuse(name, format!("{text:?} is neither true nor false"))),
+        }
+    }
+
+    fn assignments(
+        &self,
+        table: &Table,
+        warnings: &mut Vec<ConfigWarning>,
+    ) -> Result<Vec<Assignment>, ConfigError> {
+        let mut all = Vec::new();
         for (name, text) in &self.0 {
-            if COMPOSED.contains(name) {
-                continue;
+            let untyped = || Value::Untyped((*text).to_owned());
+            let known = LEGACY_NAMES.iter().filter(|(known, _)| known == name);
+            for (_, setting) in known.chain(ALSO.iter().filter(|(known, _)| known == name)) {
+                match *name {
+                    "CORS_ALLOW_ORIGINS" => all.push(
+                        Assignment::of(setting, untyped(), &[name])
+                            .loosens("lets web pages of these origins call the API"),
+                    ),
+                    "LOG_LEVEL" => {
+                        all.push(Assignment::of(
+                            setting,
+                            Value::Text(log_level(text)),
+                            &[name],
+                        ));
+                    }
+                    "ABUSE_THRESHOLD_ERRORS"
+                    | "ABUSE_WINDOW_SECONDS"
+                    | "DENYLIST_FILE"
+                    | "MAX_BODY_MB"
+                    | "MAX_IMAGE_SIDE"
+                    | "MAX_TOKENS_LIMIT"
+                    | "AUDIT_LOG_FILE"
+                    | "API_KEYS_FILE"
+                    | "ALLOW_DOCS" => {
+                        all.push(Assignment::of(setting, untyped(), &[name]));
+                    }
+                    // These mean something only together with others.
+                    _ => {}
+                }
             }
-            let (_, path) = LEGACY_NAMES
-                .iter()
-                .find(|(legacy, _)| legacy == name)
-                .expect("only known names are noted");
-            set(path, load::value(text));
         }
         // The servers that have this variable count broken images.
         if self.text("ABUSE_THRESHOLD_ERRORS").is_some() {
-            set("abuse.count_invalid_images", true.into());
-        }
-        if let Some(quota) = self.by_ip()? {
-            set("rate_limit.by_ip", quota.into());
-        }
-        if let Some(quota) = self.quota("RATE_LIMIT_KEY", "BURST_KEY")? {
-            set("rate_limit.by_key", quota.into());
-        }
-        if let Some(count) = self.proxies()? {
-            set("client_ip.header", "x-forwarded-for".into());
-            set("client_ip.dangerous_trusted_proxy_count", count.into());
-        }
-        Ok(table)
-    }
-
-    fn by_ip(&self) -> Result<Option<String>, ConfigError> {
-        let Some(rate) = self.text("RATE_LIMIT_RPS") else {
-            return self.quota("RATE_LIMIT_IP", "BURST_IP");
-        };
-        if self.text("RATE_LIMIT_IP").is_some() {
-            return Err(ConfigError::new(
-                "RATE_LIMIT_IP and RATE_LIMIT_RPS are both set; keep one of them",
+            all.push(Assignment::of(
+                "abuse.count_invalid_images",
+                Value::Bool(true),
+                &["ABUSE_THRESHOLD_ERRORS"],
             ));
         }
-        let window = self.number("RATE_LIMIT_WINDOW_SEC")?.unwrap_or(1);
-        let rate = number("RATE_LIMIT_RPS", rate)?;
-        let burst = match self.number("RATE_LIMIT_BURST")? {
-            Some(burst) => format!(" burst {burst}"),
-            None => String::new(),
+        all.extend(self.rate_limits()?);
+        all.extend(self.concurrency()?);
+        all.extend(self.proxies(table, warnings)?);
+        Ok(all)
+    }
+
+    fn rate_limits(&self) -> Result<Vec<Assignment>, ConfigError> {
+        const OFF: &str = "switches the rate limits off";
+
+        if self.truth("RATE_LIMIT_ENABLED")? == Some(false) {
+            let off =
+                |setting| Assignment::of(setting, Value::List(Vec::new()), &["RATE_LIMIT_ENABLED"]);
+            return Ok(vec![
+                off("rate_limit.by_ip").loosens(OFF),
+                off("rate_limit.by_key"),
+            ]);
+        }
+        let by_key = self.quota("rate_limit.by_key", "RATE_LIMIT_KEY", "BURST_KEY")?;
+        Ok(self.by_ip()?.into_iter().chain(by_key).collect())
+    }
+
+    fn by_ip(&self) -> Result<Option<Assignment>, ConfigError> {
+        const SETTING: &str = "rate_limit.by_ip";
+
+        let Some(rate) = self.number("RATE_LIMIT_RPS")? else {
+            for name in ["RATE_LIMIT_BURST", "RATE_LIMIT_WINDOW_SEC"] {
+                if self.text(name).is_some() {
+                    return Err(refuse(name, "is set, but not RATE_LIMIT_RPS")
+                        .help("set RATE_LIMIT_RPS to the requests of one second"));
+                }
+            }
+            return self.quota(SETTING, "RATE_LIMIT_IP", "BURST_IP");
         };
+        for name in ["RATE_LIMIT_IP", "BURST_IP"] {
+            if self.text(name).is_some() {
+                return Err(
+                    refuse(name, "and RATE_LIMIT_RPS are both set").help("keep one of them")
+                );
+            }
+        }
+        let mut variables = vec!["RATE_LIMIT_RPS"];
+        let window = self.number("RATE_LIMIT_WINDOW_SEC")?;
+        variables.extend(window.map(|_| "RATE_LIMIT_WINDOW_SEC"));
+        let window = window.unwrap_or(1);
         let count = u64::from(rate) * u64::from(window);
-        Ok(Some(format!("{count}/{window}s{burst}")))
+        let mut quota = format!("{count}/{window}s");
+        if let Some(burst) = self.number("RATE_LIMIT_BURST")? {
+            variables.push("RATE_LIMIT_BURST");
+            quota = format!("{quota} burst {burst}");
+        }
+        Ok(Some(Assignment::of(
+            SETTING,
+            Value::Text(quota),
+            &variables,
+        )))
     }
 
     /// A quota and its burst.
     fn quota(
         &self,
+        setting: &'static str,
         name: &'static str,
         burst: &'static str,
-    ) -> Result<Option<String>, ConfigError> {
-        match (self.text(name), self.number(burst)?) {
+    ) -> Result<Option<Assignment>, ConfigError> {
+        let text = self.text(name);
+        // By itself first, so that the fault is its own.
+        if let Some(Err(error)) = text.map(str::parse::<Quota>) {
+            return Err(
+                refuse(name, error.to_string()).help(format!("for example {name}=60/minute"))
+            );
+        }
+        match (text, self.number(burst)?) {
             (None, None) => Ok(None),
-            (None, Some(_)) => Err(ConfigError::new(format!(
-                "{burst} is set, but not {name}: say how many requests in which time"
-            ))),
-            (Some(quota), None) => Ok(Some(quota.to_owned())),
-            (Some(quota), Some(burst)) => Ok(Some(format!("{quota} burst {burst}"))),
-        }
-    }
-
-    fn proxies(&self) -> Result<Option<i64>, ConfigError> {
-        let trusted = match self.text("TRUST_PROXY_HEADERS") {
-            None | Some("false" | "0" | "no") => false,
-            Some("true" | "1" | "yes") => true,
-            Some(_) => {
-                return Err(ConfigError::new(
-                    "TRUST_PROXY_HEADERS is neither true nor false",
-                ));
+            (None, Some(_)) => Err(refuse(burst, format!("is set, but not {name}"))
+                .help(format!("set the quota, too, for example {name}=60/minute"))),
+            (Some(quota), None) => {
+                let value = Value::Text(quota.to_owned());
+                Ok(Some(Assignment::of(setting, value, &[name])))
             }
-        };
-        let count = self.number("TRUSTED_PROXY_COUNT")?.unwrap_or(1);
-        if count > u8::MAX.into() {
-            return Err(ConfigError::new("TRUSTED_PROXY_COUNT is over 255"));
+            (Some(quota), Some(burst_size)) => {
+                let value = Value::Text(format!("{quota} burst {burst_size}"));
+                Ok(Some(Assignment::of(setting, value, &[name, burst])))
+            }
         }
-        Ok((trusted && count > 0).then_some(count.into()))
     }
 
-    fn number(&self, name: &'static str) -> Result<Option<u32>, ConfigError> {
-        self.text(name).map(|text| number(name, text)).transpose()
+    fn concurrency(&self) -> Result<Vec<Assignment>, ConfigError> {
+        const LIMIT: &str = "MAX_CONCURRENT_STREAMS_PER_ID";
+
+        if self.truth("CONCURRENCY_LIMIT_ENABLED")? == Some(false) {
+            let off =
+                |setting| Assignment::of(setting, Value::Null, &["CONCURRENCY_LIMIT_ENABLED"]);
+            return Ok(vec![
+                off("concurrency.per_key").loosens("switches the limits of concurrency off"),
+                off("concurrency.total"),
+            ]);
+        }
+        let limit = self.text(LIMIT).map(|text| {
+            let value = Value::Untyped(text.to_owned());
+            Assignment::of("concurrency.per_key", value, &[LIMIT])
+        });
+        Ok(limit.into_iter().collect())
+    }
+
+    fn proxies(
+        &self,
+        table: &Table,
+        warnings: &mut Vec<ConfigWarning>,
+    ) -> Result<Vec<Assignment>, ConfigError> {
+        const TRUST: &str = "TRUST_PROXY_HEADERS";
+        const COUNT: &str = "TRUSTED_PROXY_COUNT";
+
+        let count = self.number(COUNT)?;
+        // A count alone says nothing: files of this kind have both, and the first is false.
+        if self.truth(TRUST)? != Some(true) || count == Some(0) {
+            return Ok(Vec::new());
+        }
+        if let Some(named) = table.at(&["client_ip", "trusted_proxies"]) {
+            let text = format!(
+                "has no effect: client_ip.trusted_proxies of {} names the proxies",
+                named.origin
+            );
+            warnings.push(ConfigWarning::new(Origin::variable(TRUST), text).unset(TRUST));
+            return Ok(Vec::new());
+        }
+        if count.is_some_and(|count| count > u8::MAX.into()) {
+            return Err(refuse(COUNT, "is over 255"));
+        }
+        let mut variables = vec![TRUST];
+        variables.extend(count.map(|_| COUNT));
+        let count = Value::Integer(count.unwrap_or(1).into());
+        let header = Value::Text("x-forwarded-for".to_owned());
+        Ok(vec![
+            Assignment::of("client_ip.header", header, &[TRUST]),
+            Assignment::of("client_ip.dangerous_trusted_proxy_count", count, &variables)
+                .loosens("takes the address of a client from X-Forwarded-For, whoever sends it"),
+        ])
     }
 }
 
-fn number(name: &str, text: &str) -> Result<u32, ConfigError> {
-    text.parse()
-        .map_err(|_| ConfigError::new(format!("{name}: {text:?} is no whole number")))
+fn refuse(name: &str, text: impl Into<String>) -> ConfigError {
+    ConfigError::new(text).at(Origin::variable(name))
+}
+
+/// Python's levels, too.
+fn log_level(text: &str) -> String {
+    match text.to_ascii_lowercase().as_str() {
+        "warning" => "warn".to_owned(),
+        "critical" | "fatal" => "error".to_owned(),
+        level => level.to_owned(),
+    }
+}
+
+fn unsupported(name: &str) -> ConfigWarning {
+    let known = LEGACY_NAMES.iter().map(|(known, _)| *known);
+    let nearest = known.min_by_key(|known| strsim::osa_distance(known, name));
+    let near = nearest.filter(|known| strsim::osa_distance(known, name) <= 2);
+    let text = match near {
+        Some(known) => format!("is not supported, and has no effect; did you mean {known}?"),
+        None => "is not supported, and has no effect".to_owned(),
+    };
+    ConfigWarning::new(Origin::variable(name), text).unset(name)
 }

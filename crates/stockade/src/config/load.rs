@@ -1,166 +1,186 @@
 //! From a file and the environment to a configuration.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 use serde::de::DeserializeOwned;
-use toml::{Table, Value};
 
-use super::{ConfigError, legacy};
+use super::{
+    Config, ConfigError, ConfigWarning, Environment, Format, Origin, Origins, examples,
+    fault::{Fault, What},
+    legacy,
+    node::{Node, Table, Value},
+    overrides,
+    schema::{Kind, Schema},
+};
 
-/// How a configuration is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// TOML 1.0.
-    Toml,
-    /// YAML 1.2.
-    Yaml,
+/// What a configuration knows of how it was read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Provenance {
+    pub(super) origins: Origins,
+    pub(super) warnings: Vec<ConfigWarning>,
+    pub(super) legacy: Vec<(&'static str, &'static str)>,
 }
 
-impl Format {
-    fn of(path: &Path) -> Result<Self, ConfigError> {
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("toml") => Ok(Self::Toml),
-            Some("yaml" | "yml") => Ok(Self::Yaml),
-            _ => Err(ConfigError::new(
-                "the name must end in .toml, .yaml or .yml",
-            )),
-        }
-    }
-}
-
-/// The beginning of all variables that are settings.
-const PREFIX: &str = "STOCKADE_";
-
-pub(super) fn read<T, N, V>(
-    path: &Path,
-    environment: impl IntoIterator<Item = (N, V)>,
-) -> Result<T, ConfigError>
+/// Reads a file.
+pub(super) fn read<S>(path: &Path, environment: &Environment) -> Result<(Config, S), ConfigError>
 where
-    T: DeserializeOwned,
-    N: AsRef<str>,
-    V: AsRef<str>,
+    S: DeserializeOwned,
 {
-    let name = path.display().to_string();
-    let format = Format::of(path).map_err(|error| error.within(&name))?;
+    let origin = Origin::File {
+        file: Some(path.display().to_string().into()),
+        line: None,
+    };
+    let Some(format) = Format::of(path) else {
+        return Err(ConfigError::new("is neither TOML nor YAML by its name")
+            .at(origin)
+            .help("give it a name that ends in .toml, .yaml or .yml"));
+    };
     let text = fs::read_to_string(path)
-        .map_err(|error| ConfigError::new(format!("cannot read {name}: {error}")))?;
-    parse(&text, format, environment).map_err(|error| error.within(&name))
+        .map_err(|error| ConfigError::new(format!("cannot read {}: {error}", path.display())))?;
+    load(&text, format, origin, environment)
 }
 
-/// Reads a configuration of any shape, such as one that holds the sections of a
-/// [`Config`](crate::Config) among its own.
-///
-/// A variable `STOCKADE_SECTION__SETTING` comes before the text, and the
-/// [names that people have](super::LEGACY_NAMES) come before both.
-///
-/// # Errors
-/// When the text is not what it should be; the error says where.
-pub fn parse<T, N, V>(
+/// Reads a text.
+pub(super) fn parse<S>(
     text: &str,
     format: Format,
-    environment: impl IntoIterator<Item = (N, V)>,
-) -> Result<T, ConfigError>
+    environment: &Environment,
+) -> Result<(Config, S), ConfigError>
 where
-    T: DeserializeOwned,
-    N: AsRef<str>,
-    V: AsRef<str>,
+    S: DeserializeOwned,
 {
-    let overrides = overrides(environment)?;
-    match format {
-        // Without anything to be merged, the parser still knows the lines.
-        Format::Toml if overrides.is_empty() => {
-            toml::from_str(text).map_err(|error| in_toml(text, &error))
-        }
-        Format::Toml => {
-            let table = toml::from_str(text).map_err(|error| in_toml(text, &error))?;
-            merged(table, overrides)
-        }
-        Format::Yaml => {
-            let table = serde_saphyr::from_str(text)
-                .map_err(|error| ConfigError::said(&error.to_string()))?;
-            merged(table, overrides)
+    let origin = Origin::File {
+        file: None,
+        line: None,
+    };
+    load(text, format, origin, environment)
+}
+
+fn load<S>(
+    text: &str,
+    format: Format,
+    origin: Origin,
+    environment: &Environment,
+) -> Result<(Config, S), ConfigError>
+where
+    S: DeserializeOwned,
+{
+    let own = Schema::of::<S>();
+    let own_sections: Vec<String> = own.sections().map(str::to_owned).collect();
+    let schema = Schema::of::<Config>().and(own);
+    let mut table = format.parse(text, &origin)?;
+    let mut warnings = Vec::new();
+    let prefixed = overrides::find(environment, &schema, &mut warnings)?;
+    let legacy = legacy::apply(environment, &schema, &prefixed, &mut table, &mut warnings)?;
+    for setting in &prefixed {
+        setting.apply(&mut table)?;
+    }
+    let origins = Origins::of(&table, &schema);
+    known_sections(&table, &schema)?;
+    let (own, fence): (Vec<_>, Vec<_>) = table
+        .0
+        .into_iter()
+        .partition(|entry| own_sections.contains(&entry.key));
+    let own = typed(Table(own), &origin, &schema)?;
+    let mut config: Config = typed(Table(fence), &origin, &schema)?;
+    config.provenance = Arc::new(Provenance {
+        origins,
+        warnings,
+        legacy,
+    });
+    Ok((config, own))
+}
+
+fn known_sections(table: &Table, schema: &Schema) -> Result<(), ConfigError> {
+    for entry in &table.0 {
+        if schema.kind(&entry.key).is_none() {
+            let known: Vec<_> = schema.sections().collect();
+            return Err(unknown(&entry.key, &known).at(entry.key_origin.clone()));
         }
     }
+    Ok(())
 }
 
-fn in_toml(text: &str, error: &toml::de::Error) -> ConfigError {
-    let at = error.span().map_or(0, |span| span.start).min(text.len());
-    let breaks = text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n');
-    ConfigError::said(error.message()).at_line(1 + breaks.count())
-}
-
-fn merged<T>(mut table: Table, overrides: Table) -> Result<T, ConfigError>
+fn typed<T>(table: Table, origin: &Origin, schema: &Schema) -> Result<T, ConfigError>
 where
     T: DeserializeOwned,
 {
-    merge(&mut table, overrides);
-    let merged = T::deserialize(table);
-    merged.map_err(|error| ConfigError::said(error.to_string().trim()))
+    let root = Node {
+        value: Value::Table(table),
+        origin: origin.clone(),
+    };
+    T::deserialize(&root).map_err(|fault| in_words(fault, schema))
 }
 
-fn merge(table: &mut Table, overrides: Table) {
-    for (name, value) in overrides {
-        match (table.get_mut(&name), value) {
-            (Some(Value::Table(inner)), Value::Table(overrides)) => merge(inner, overrides),
-            (_, value) => {
-                table.insert(name, value);
+/// The fault with its place, and how to fix it.
+fn in_words(fault: Fault, schema: &Schema) -> ConfigError {
+    let setting = fault.setting();
+    let variable = fault.origin.as_ref().and_then(Origin::as_variable);
+    let error = match &fault.what {
+        What::UnknownField { name, known } => unknown(name, known),
+        What::Missing(name) => missing(&setting, name, schema),
+        What::UnknownChoice { given, known } => {
+            let error = ConfigError::setting(&setting, fault.to_string());
+            match near(given, known) {
+                Some(known) => error.help(format!("did you mean {known}?")),
+                None => error,
             }
         }
-    }
-}
-
-/// The settings that the environment holds, as a table.
-fn overrides<N, V>(environment: impl IntoIterator<Item = (N, V)>) -> Result<Table, ConfigError>
-where
-    N: AsRef<str>,
-    V: AsRef<str>,
-{
-    let (mut ours, mut legacy) = (Table::new(), legacy::Names::default());
-    for (name, text) in environment {
-        let (name, text) = (name.as_ref(), text.as_ref());
-        match name.strip_prefix(PREFIX) {
-            Some(path) => {
-                let path = path.to_ascii_lowercase();
-                let path: Vec<&str> = path.split("__").collect();
-                // Every setting is in a section; `STOCKADE_KEYS` is somebody else's.
-                if path.len() < 2 {
-                    continue;
+        What::Text(text) => {
+            let error = ConfigError::setting(&setting, text);
+            match examples::of(&setting) {
+                Some(example) if variable.is_none() => {
+                    error.help(format!("for example {} = {example}", last(&setting)))
                 }
-                set(&mut ours, &path, value(text))
-                    .map_err(|()| ConfigError::new("two variables contradict each other"))
-                    .map_err(|error| error.within(name))?;
+                _ => error,
             }
-            None => legacy.note(name, text),
         }
-    }
-    let mut all = legacy.into_table()?;
-    merge(&mut all, ours);
-    Ok(all)
-}
-
-/// Sets the value at the end of this path.
-pub(super) fn set(table: &mut Table, path: &[&str], value: Value) -> Result<(), ()> {
-    match path {
-        [] => Err(()),
-        [name] => {
-            let before = table.insert((*name).to_owned(), value);
-            before.is_none().then_some(()).ok_or(())
-        }
-        [name, rest @ ..] => {
-            let inner = table.entry(*name).or_insert_with(|| Table::new().into());
-            set(inner.as_table_mut().ok_or(())?, rest, value)
-        }
+    };
+    match fault.origin {
+        Some(origin) => error.at(origin),
+        None => error,
     }
 }
 
-/// A number, a truth value or a list where it reads as one, and else a text.
-pub(super) fn value(text: &str) -> Value {
-    let parsed = toml::from_str::<Table>(&format!("value = {text}"));
-    parsed
-        .ok()
-        .and_then(|mut table| table.remove("value"))
-        .filter(|value| {
-            value.is_integer() || value.is_float() || value.is_bool() || value.is_array()
-        })
-        .unwrap_or_else(|| Value::from(text))
+fn last(setting: &str) -> &str {
+    setting.rsplit_once('.').map_or(setting, |(_, last)| last)
+}
+
+fn unknown(name: &str, known: &[&str]) -> ConfigError {
+    match near(name, known) {
+        Some(known) => ConfigError::new(format!("unknown field `{name}`"))
+            .help(format!("did you mean `{known}`?")),
+        None => ConfigError::new(format!("unknown field `{name}`"))
+            .help(format!("expected one of: {}", known.join(", "))),
+    }
+}
+
+fn near<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    let distances = known
+        .iter()
+        .map(|known| (strsim::osa_distance(name, known), *known));
+    let (distance, nearest) = distances.min()?;
+    (distance <= nearest.len().div_ceil(2)).then_some(nearest)
+}
+
+/// A setting that has no default, with its choices.
+fn missing(section: &str, name: &str, schema: &Schema) -> ConfigError {
+    let setting = match section {
+        "" => name.to_owned(),
+        section => format!("{section}.{name}"),
+    };
+    let error = ConfigError::new(format!("missing field `{name}`"));
+    match schema.kind(&setting) {
+        Some(Kind::Choice(choices)) => {
+            error.help(format!("set {setting} to one of: {}", choices.join(", ")))
+        }
+        Some(Kind::Section(_)) => match examples::of(&setting) {
+            Some(example) => error.help(format!("add the section [{setting}] with {example}")),
+            None => error.help(format!("add the section [{setting}]")),
+        },
+        _ => match examples::of(&setting) {
+            Some(example) => error.help(format!("for example {name} = {example}")),
+            None => error.help(format!("set {setting}")),
+        },
+    }
 }

@@ -4,7 +4,7 @@ use std::{fmt, marker::PhantomData, str::FromStr};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, SeqAccess, Visitor, value::SeqAccessDeserializer},
+    de::{Error, SeqAccess, Visitor},
 };
 use zeroize::Zeroizing;
 
@@ -61,25 +61,70 @@ where
             values.collect()
         }
 
-        fn visit_seq<A>(self, seq: A) -> Result<Vec<T>, A::Error>
+        fn visit_seq<A>(self, mut seq: A) -> Result<Vec<T>, A::Error>
         where
             A: SeqAccess<'de>,
         {
-            let texts = Vec::<String>::deserialize(SeqAccessDeserializer::new(seq))?;
-            let values = texts
-                .iter()
-                .map(|text| text.parse().map_err(A::Error::custom));
-            values.collect()
+            let mut values = Vec::new();
+            // Each by itself, so that an error says which one it is.
+            while let Some(Parsed(value)) = seq.next_element()? {
+                values.push(value);
+            }
+            Ok(values)
         }
     }
 
     deserializer.deserialize_any(List(PhantomData))
 }
 
+/// One value of a list.
+struct Parsed<T>(T);
+
+impl<'de, T> Deserialize<'de> for Parsed<T>
+where
+    T: FromStr,
+    T::Err: fmt::Display,
+{
+    fn deserialize<D>(deserializer: D) -> Result<Self, D::Error>
+    where
+        D: Deserializer<'de>,
+    {
+        text(deserializer).map(Self)
+    }
+}
+
 /// An address that may hold a password; it is not shown.
-#[derive(Clone, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone)]
 pub struct SecretUrl(Zeroizing<String>);
+
+/// The name by which a deserializer knows a value that is not to be shown.
+pub(super) const SECRET: &str = "SecretUrl";
+
+impl<'de> Deserialize<'de> for SecretUrl {
+    fn deserialize<D>(deserializer: D) -> Result<Self, D::Error>
+    where
+        D: Deserializer<'de>,
+    {
+        struct Url;
+
+        impl<'de> Visitor<'de> for Url {
+            type Value = SecretUrl;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a URL")
+            }
+
+            fn visit_newtype_struct<D>(self, deserializer: D) -> Result<SecretUrl, D::Error>
+            where
+                D: Deserializer<'de>,
+            {
+                Zeroizing::deserialize(deserializer).map(SecretUrl)
+            }
+        }
+
+        deserializer.deserialize_newtype_struct(SECRET, Url)
+    }
+}
 
 impl SecretUrl {
     /// The URL, password included.

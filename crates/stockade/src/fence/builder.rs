@@ -13,8 +13,8 @@ use stockade_scope::{Access, ScopeGuard};
 
 use super::{
     Adopt, Fence, FenceEvent, FenceLayer, Identity, Inner, LimitsStore, PermitsStore, Watch,
-    adopt::Dialect, cors::Cors, describe, event::Listeners, key_news, keys::Keys, layer, limits,
-    record, sources::Sources, store::Stores, tokens,
+    adopt::Dialect, announce, cors::Cors, describe, event::Listeners, key_news, keys::Keys, layer,
+    limits, record, sources::Sources, store::Stores, tokens,
 };
 use crate::{Config, ConfigError, HeaderStyle, RouteAccess};
 
@@ -111,7 +111,15 @@ impl<'c> FenceBuilder<'c> {
     ///
     /// # Errors
     /// As [`Fence::from_config`].
-    pub async fn build(mut self) -> Result<Fence, ConfigError> {
+    pub async fn build(self) -> Result<Fence, ConfigError> {
+        let config = self.config;
+        let fence = self.open().await;
+        let fence = fence.map_err(|error| error.locate(config.origins()))?;
+        announce::settings(config);
+        Ok(fence)
+    }
+
+    async fn open(mut self) -> Result<Fence, ConfigError> {
         let config = self.config;
         let mut sources = Sources::default();
         let Keys { live: keys, first } = Keys::open(&config.auth, &mut sources).await?;

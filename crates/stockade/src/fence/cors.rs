@@ -171,10 +171,11 @@ fn layer(config: &CorsConfig) -> Result<CorsLayer, ConfigError> {
 fn origins(config: &CorsConfig) -> Result<AllowOrigin, ConfigError> {
     let all = config.allow_origins.iter().any(|origin| origin == "*");
     if all && config.allow_credentials {
-        return Err(ConfigError::new(
-            "cors.allow_credentials: not together with allow_origins = \"*\": every web page \
-             could use the API in the name of its visitor; name the origins",
-        ));
+        return Err(ConfigError::setting(
+            "cors.allow_credentials",
+            "with allow_origins = \"*\" every web page could use the API in the name of its visitor",
+        )
+        .help("name the origins in cors.allow_origins"));
     }
     let origins = config.allow_origins.iter().map(|origin| {
         let is_origin = origin == "*"
@@ -183,10 +184,8 @@ fn origins(config: &CorsConfig) -> Result<AllowOrigin, ConfigError> {
             });
         let value = HeaderValue::from_str(origin).ok().filter(|_| is_origin);
         value.ok_or_else(|| {
-            ConfigError::new(format!(
-                "cors.allow_origins: {origin:?} is not an origin; write it like \
-                 https://app.example.com"
-            ))
+            ConfigError::setting("cors.allow_origins", format!("{origin:?} is not an origin"))
+                .help("for example https://app.example.com")
         })
     });
     let origins = origins.collect::<Result<Vec<_>, _>>()?;
@@ -202,9 +201,8 @@ fn methods(config: &CorsConfig) -> Result<AllowMethods, ConfigError> {
         let method = name.parse::<Method>().ok();
         let method = method.filter(|_| !name.bytes().any(|byte| byte.is_ascii_lowercase()));
         method.ok_or_else(|| {
-            ConfigError::new(format!(
-                "cors.allow_methods: {name:?} is not a method; write it like POST"
-            ))
+            ConfigError::setting("cors.allow_methods", format!("{name:?} is not a method"))
+                .help("write it like POST")
         })
     });
     Ok(AllowMethods::list(methods.collect::<Result<Vec<_>, _>>()?))
@@ -222,9 +220,8 @@ fn request_headers(config: &CorsConfig) -> Result<AllowHeaders, ConfigError> {
 fn header_names(setting: &str, names: &[String]) -> Result<Vec<HeaderName>, ConfigError> {
     let names = names.iter().map(|name| {
         name.parse().map_err(|_| {
-            ConfigError::new(format!(
-                "{setting}: {name:?} is not the name of a header; write it like X-Request-Id"
-            ))
+            ConfigError::setting(setting, format!("{name:?} is not the name of a header"))
+                .help("write it like X-Request-Id")
         })
     });
     names.collect()

@@ -34,15 +34,17 @@ impl Keys {
             #[cfg(feature = "sql")]
             (None, Some(url)) => super::database::open(url, sources).await,
             #[cfg(not(feature = "sql"))]
-            (None, Some(_)) => Err(ConfigError::new(
-                "auth.keys_database: this program was built without the feature `sql`",
+            (None, Some(_)) => Err(ConfigError::setting(
+                "auth.keys_database",
+                "this program was built without the feature `sql`",
             )),
-            (None, None) => Err(ConfigError::new(
-                "auth: there are no keys; name a keys_file or a keys_database",
-            )),
-            (Some(_), Some(_)) => Err(ConfigError::new(
-                "auth: there is a keys_file and a keys_database; keep one of them",
-            )),
+            (None, None) => Err(ConfigError::setting("auth", "there are no keys")
+                .help("set auth.keys_file or auth.keys_database")),
+            (Some(_), Some(_)) => Err(ConfigError::setting(
+                "auth.keys_file",
+                "auth.keys_database is set, too",
+            )
+            .help("keep one of them")),
         }
     }
 }

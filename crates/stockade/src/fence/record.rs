@@ -32,18 +32,18 @@ pub(super) fn log(config: Option<&AuditConfig>) -> Result<AuditLog, ConfigError>
         }
         (None, Some(url)) => AuditLog::new(in_database(config, url)?),
         (None, None) => {
-            return Err(ConfigError::new(
-                "audit: records go nowhere; name a file, a database, or both",
-            ));
+            return Err(ConfigError::setting("audit", "records go nowhere")
+                .help("set audit.file, audit.database, or both"));
         }
     };
     Ok(match (&config.security_file, &config.file) {
         (Some(file), Some(_)) => all.security_events(in_file("audit.security_file", config, file)?),
         (Some(_), None) => {
-            return Err(ConfigError::new(
-                "audit.security_file: it stands beside audit.file, and the database has its \
-                 records already; name that file, too, or leave this one out",
-            ));
+            return Err(ConfigError::setting(
+                "audit.security_file",
+                "needs audit.file; a database has its records already",
+            )
+            .help("set audit.file, too, or remove audit.security_file"));
         }
         (None, _) => all,
     })
@@ -72,8 +72,9 @@ fn in_database(config: &AuditConfig, url: &SecretUrl) -> Result<Journal, ConfigE
 
 #[cfg(not(feature = "sql"))]
 fn in_database(_config: &AuditConfig, _url: &SecretUrl) -> Result<Journal, ConfigError> {
-    Err(ConfigError::new(
-        "audit.database: this program was built without the feature `sql`",
+    Err(ConfigError::setting(
+        "audit.database",
+        "this program was built without the feature `sql`",
     ))
 }
 
@@ -110,13 +111,13 @@ pub(super) fn prompt_key(config: Option<&AuditConfig>) -> Result<Option<PromptKe
 fn secret(setting: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
     let bytes = fs::read(path).map_err(|error| {
         let path = path.display();
-        ConfigError::new(format!("{setting}: cannot read {path}: {error}"))
+        ConfigError::setting(setting, format!("cannot read {path}: {error}"))
     })?;
     Ok(Zeroizing::new(bytes))
 }
 
 pub(super) fn failed(setting: &str, error: &io::Error) -> ConfigError {
-    ConfigError::new(format!("{setting}: {error}"))
+    ConfigError::setting(setting, error.to_string())
 }
 
 /// An event, for the log.

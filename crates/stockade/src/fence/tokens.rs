@@ -28,7 +28,10 @@ fn keys(config: &TokensConfig) -> Result<KeySet, ConfigError> {
         .map_err(|error| ConfigError::of("auth.tokens.algorithm", error))?;
     let bytes = fs::read(&config.key_file).map_err(|error| {
         let file = config.key_file.display();
-        ConfigError::new(format!("auth.tokens.key_file: cannot read {file}: {error}"))
+        ConfigError::setting(
+            "auth.tokens.key_file",
+            format!("cannot read {file}: {error}"),
+        )
     })?;
     parse(algorithm, &bytes).map_err(|error| ConfigError::of("auth.tokens.key_file", error))
 }

@@ -26,8 +26,9 @@ impl Stores {
         _listeners: &Listeners,
     ) -> Result<Self, ConfigError> {
         if config.store.is_some() {
-            return Err(ConfigError::new(
-                "store: this program was built without the feature `redis`",
+            return Err(ConfigError::setting(
+                "store",
+                "this program was built without the feature `redis`",
             ));
         }
         let tracked = config.rate_limit.max_tracked.get() as usize;

@@ -20,6 +20,7 @@ macro_rules! nonzero {
 #[serde(deny_unknown_fields, default)]
 pub struct ServerConfig {
     /// The address to listen on.
+    #[serde(deserialize_with = "crate::listen::deserialize")]
     pub listen: SocketAddr,
     /// The longest time from a request's head to the end of its answer.
     pub request_timeout_secs: NonZeroU32,
@@ -69,6 +70,7 @@ pub struct TlsConfig {
 pub struct ModelConfig {
     /// A directory with the weights, or a repository of the Hugging Face hub
     /// (`owner/name`). A relative directory begins with `./` or `../`.
+    #[serde(deserialize_with = "crate::source::deserialize")]
     pub source: String,
     /// The name clients use; the directory's name or the repository by default.
     pub name: Option<String>,
@@ -98,6 +100,22 @@ pub struct ModelConfig {
 }
 
 impl ModelConfig {
+    /// The model of this source, with the defaults.
+    pub fn new(source: impl Into<String>) -> Self {
+        Self {
+            source: source.into(),
+            name: None,
+            device: DeviceConfig::default(),
+            quantise: None,
+            max_running: Self::max_running(),
+            max_queued: Self::max_queued(),
+            queue_wait_secs: Self::queue_wait_secs(),
+            max_image_side: Self::max_image_side(),
+            default_max_tokens: Self::default_max_tokens(),
+            max_tokens_limit: Self::max_tokens_limit(),
+        }
+    }
+
     fn max_running() -> NonZeroU16 {
         nonzero!(8)
     }

@@ -1,0 +1,93 @@
+//! The file as a whole.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use stockade::{Config, ConfigError, Environment, Format};
+
+use crate::{LogConfig, ModelConfig, ServerConfig};
+
+/// A configuration file of the server.
+#[derive(Clone, Debug)]
+pub struct ServerFile {
+    /// The listener and its limits.
+    pub server: ServerConfig,
+    /// The model; required, unless the command line names one.
+    pub model: Option<ModelConfig>,
+    /// What is logged, and how.
+    pub log: LogConfig,
+    /// The fence.
+    pub fence: Config,
+}
+
+/// The sections that the fence does not have.
+#[derive(Deserialize)]
+struct Sections {
+    #[serde(default)]
+    server: ServerConfig,
+    model: Option<ModelConfig>,
+    #[serde(default)]
+    log: LogConfig,
+}
+
+impl ServerFile {
+    /// The sections that only a file of the server has.
+    pub const SECTIONS: [&str; 3] = ["server", "model", "log"];
+
+    /// Reads a file, TOML or YAML by its name. Relative paths, also those in variables, are
+    /// relative to its folder.
+    ///
+    /// # Errors
+    /// When it cannot be read, or a value is refused; the error has its origin and a remedy.
+    pub fn read(path: impl AsRef<Path>, environment: &Environment) -> Result<Self, ConfigError> {
+        let path = path.as_ref();
+        let (fence, sections) = Config::read_with(path, environment)?;
+        let mut file = Self::of(fence, sections);
+        let folder = path.parent().unwrap_or(Path::new(""));
+        if let Some(tls) = &mut file.server.tls {
+            for file in [&mut tls.certificate_file, &mut tls.key_file] {
+                *file = folder.join(&*file);
+            }
+        }
+        if let Some(model) = &mut file.model {
+            model.resolve_source(folder);
+        }
+        Ok(file)
+    }
+
+    /// Reads a text. Relative paths are relative to the process.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn parse(
+        text: &str,
+        format: Format,
+        environment: &Environment,
+    ) -> Result<Self, ConfigError> {
+        let (fence, sections) = Config::parse_with(text, format, environment)?;
+        Ok(Self::of(fence, sections))
+    }
+
+    fn of(fence: Config, sections: Sections) -> Self {
+        let Sections { server, model, log } = sections;
+        Self {
+            server,
+            model,
+            log,
+            fence,
+        }
+    }
+
+    /// The model of the file.
+    ///
+    /// # Errors
+    /// When the file names none.
+    pub fn require_model(&self) -> Result<&ModelConfig, ConfigError> {
+        self.model.as_ref().ok_or_else(|| {
+            ConfigError::setting("model", "the server has no model").help(
+                "add the section [model] with source = \"Hcompany/Holo1.5-7B\", or a directory: \
+                 source = \"./model\"",
+            )
+        })
+    }
+}

@@ -1,0 +1,36 @@
+//! The configuration file of `stockade-server`: the sections `[server]`, `[model]` and `[log]`
+//! besides those of [`stockade::Config`].
+//!
+//! The server and `stockade check` both load it with [`ServerFile::read`], so what one of them
+//! refuses, the other refuses.
+//!
+//! ```
+//! use stockade::{Environment, Format};
+//! use stockade_server_config::ServerFile;
+//!
+//! let text = "
+//!     server: {listen: 'localhost:8000'}
+//!     model: {source: owner/name}
+//!     auth: {keys_file: keys.yaml}
+//! ";
+//! let file = ServerFile::parse(text, Format::Yaml, &Environment::default())?;
+//! assert_eq!(file.server.listen.to_string(), "127.0.0.1:8000");
+//!
+//! let typo = text.replace("listen", "lisen");
+//! let error = ServerFile::parse(&typo, Format::Yaml, &Environment::default()).unwrap_err();
+//! assert_eq!(error.to_string(), "line 2: unknown field `lisen`; did you mean `listen`?");
+//! # Ok::<(), stockade::ConfigError>(())
+//! ```
+
+mod file;
+mod listen;
+mod sections;
+mod source;
+
+pub use file::ServerFile;
+pub use listen::listen_address;
+pub use sections::{
+    DeviceConfig, LogConfig, LogFormat, LogLevel, ModelConfig, QuantiseConfig, ServerConfig,
+    TlsConfig,
+};
+pub use source::ModelSource;

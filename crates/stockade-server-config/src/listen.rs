@@ -1,0 +1,54 @@
+//! The address to listen on.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Deserializer, de::Error};
+
+/// Parses an address to listen on: `127.0.0.1:8000`, `0.0.0.0:8000`, `[::1]:8000`, or
+/// `localhost:8000`, which is the first of them. Other names are refused: which of its own
+/// addresses a machine listens on should not depend on a name server.
+///
+/// # Errors
+/// When it is none of these; the error has examples.
+pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let address = match text.split_once(':') {
+        Some(("localhost", port)) => format!("127.0.0.1:{port}"),
+        _ => text.to_owned(),
+    };
+    address.parse().map_err(|_| {
+        format!(
+            "{text:?} is no address with a port; write it like 127.0.0.1:8000, localhost:8000, \
+             [::1]:8000, or 0.0.0.0:8000 for all addresses of this machine"
+        )
+    })
+}
+
+pub(crate) fn deserialize<'de, D>(deserializer: D) -> Result<SocketAddr, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let text = String::deserialize(deserializer)?;
+    listen_address(&text).map_err(D::Error::custom)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    // FS09
+    #[test]
+    fn takes_localhost_and_refuses_the_rest_with_an_example() {
+        for (text, address) in [
+            ("localhost:8000", "127.0.0.1:8000"),
+            ("0.0.0.0:1", "0.0.0.0:1"),
+            ("[::1]:8000", "[::1]:8000"),
+        ] {
+            assert_eq!(listen_address(text).unwrap().to_string(), address);
+        }
+        for text in ["localhost", ":8000", "8000", "example.com:8000", "::1:x"] {
+            let error = listen_address(text).unwrap_err();
+            assert!(error.contains("127.0.0.1:8000"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Where a model is.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer, de::Error};
+
+use crate::ModelConfig;
+
+/// Where a model is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModelSource {
+    /// A directory with the weights.
+    Directory(PathBuf),
+    /// A repository of the Hugging Face hub: `owner/name`.
+    Hub(String),
+}
+
+impl std::str::FromStr for ModelSource {
+    type Err = String;
+
+    /// A directory begins with `.` or `/`; anything else is a repository.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if is_directory(text) {
+            return Ok(Self::Directory(PathBuf::from(text)));
+        }
+        match text.split_once('/') {
+            Some((owner, name)) if !owner.is_empty() && !name.is_empty() && !name.contains('/') => {
+                Ok(Self::Hub(text.to_owned()))
+            }
+            _ => Err(format!(
+                "{text:?} is neither a directory (write ./{text}) nor a repository of the hub \
+                 (owner/name)"
+            )),
+        }
+    }
+}
+
+fn is_directory(text: &str) -> bool {
+    let path = Path::new(text);
+    path.is_absolute() || path.starts_with(".") || path.starts_with("..")
+}
+
+impl ModelConfig {
+    /// Where the model is.
+    ///
+    /// # Errors
+    /// When [`source`](Self::source) is neither a directory nor a repository.
+    pub fn location(&self) -> Result<ModelSource, String> {
+        self.source.parse()
+    }
+
+    /// A hub id stays what it is, also where a folder beside the file bears its name.
+    pub(crate) fn resolve_source(&mut self, folder: &Path) {
+        if is_directory(&self.source) {
+            let joined = folder.join(&self.source);
+            self.source = joined.to_string_lossy().into_owned();
+        }
+    }
+}
+
+pub(crate) fn deserialize<'de, D>(deserializer: D) -> Result<String, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let text = String::deserialize(deserializer)?;
+    match text.parse::<ModelSource>() {
+        Ok(_) => Ok(text),
+        Err(error) => Err(D::Error::custom(error)),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_directories_from_repositories() {
+        for (text, expected) in [
+            ("./m", ModelSource::Directory("./m".into())),
+            ("../m", ModelSource::Directory("../m".into())),
+            ("/m", ModelSource::Directory("/m".into())),
+            ("owner/name", ModelSource::Hub("owner/name".into())),
+        ] {
+            assert_eq!(text.parse::<ModelSource>().unwrap(), expected);
+        }
+        for text in ["", "m", "a/b/c", "/", "a/"] {
+            let is_root = text == "/";
+            assert_eq!(text.parse::<ModelSource>().is_ok(), is_root, "{text}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What is wrong with a value, before it is known which file and section it is in.
+
+use std::fmt;
+
+use serde::de::{self, Expected, Unexpected};
+
+use super::Origin;
+
+/// Why values have no type, without the words of Rust.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) what: What,
+    /// The settings that it is in, the innermost first.
+    pub(super) path: Vec<String>,
+    pub(super) origin: Option<Origin>,
+}
+
+#[derive(Debug)]
+pub(super) enum What {
+    Text(String),
+    Missing(&'static str),
+    UnknownField {
+        name: String,
+        known: &'static [&'static str],
+    },
+    UnknownChoice {
+        given: String,
+        known: &'static [&'static str],
+    },
+}
+
+impl Fault {
+    pub(super) fn new(text: impl Into<String>) -> Self {
+        Self::of(What::Text(text.into()))
+    }
+
+    fn of(what: What) -> Self {
+        Self {
+            what,
+            path: Vec::new(),
+            origin: None,
+        }
+    }
+
+    /// Says where it is, unless that is known more precisely.
+    pub(super) fn at(mut self, origin: &Origin) -> Self {
+        self.origin.get_or_insert_with(|| origin.clone());
+        self
+    }
+
+    /// Says which setting it is in.
+    pub(super) fn within(mut self, key: impl Into<String>) -> Self {
+        self.path.push(key.into());
+        self
+    }
+
+    /// The setting: `routes[0].path`; empty for the whole.
+    pub(super) fn setting(&self) -> String {
+        let mut setting = String::new();
+        for key in self.path.iter().rev() {
+            if !setting.is_empty() && !key.starts_with('[') {
+                setting.push('.');
+            }
+            setting.push_str(key);
+        }
+        setting
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.what {
+            What::Text(text) => f.write_str(text),
+            What::Missing(name) => write!(f, "missing field `{name}`"),
+            What::UnknownField { name, .. } => write!(f, "unknown field `{name}`"),
+            What::UnknownChoice { given, known } => {
+                write!(f, "{given:?} is not one of: {}", known.join(", "))
+            }
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
+
+impl de::Error for Fault {
+    fn custom<T>(message: T) -> Self
+    where
+        T: fmt::Display,
+    {
+        let message = message.to_string();
+        Self::new(message.lines().collect::<Vec<_>>().join(", "))
+    }
+
+    fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        let kind = match unexpected {
+            Unexpected::Bool(_) => "true or false",
+            Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_) => "a number",
+            Unexpected::Str(_) | Unexpected::Char(_) => "a text",
+            Unexpected::Seq => "a list",
+            Unexpected::Map => "a section",
+            _ => "nothing",
+        };
+        Self::new(format!("is {kind}, but must be {expected}"))
+    }
+
+    fn invalid_value(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        match unexpected {
+            Unexpected::Unsigned(0) | Unexpected::Signed(0) => Self::new("must be at least 1"),
+            _ => Self::new(format!("must be {expected}")),
+        }
+    }
+
+    fn unknown_variant(given: &str, known: &'static [&'static str]) -> Self {
+        Self::of(What::UnknownChoice {
+            given: given.to_owned(),
+            known,
+        })
+    }
+
+    fn unknown_field(name: &str, known: &'static [&'static str]) -> Self {
+        Self::of(What::UnknownField {
+            name: name.to_owned(),
+            known,
+        })
+    }
+
+    fn missing_field(name: &'static str) -> Self {
+        Self::of(What::Missing(name))
+    }
+}

@@ -1,0 +1,66 @@
+//! The settings that were set, and where.
+
+use super::{
+    Origin,
+    node::Table,
+    schema::{Kind, Schema},
+};
+
+/// A setting that the file or the environment sets, with its value and its origin.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// Its path: `rate_limit.by_ip`, `routes[0].path`.
+    pub name: String,
+    /// The value as it could be written; `…` for what may hold a password.
+    pub value: String,
+    /// Where it is set.
+    pub origin: Origin,
+}
+
+/// All settings that were set. Settings that were not have their defaults.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origins(Vec<Setting>);
+
+impl Origins {
+    pub(super) fn of(table: &Table, schema: &Schema) -> Self {
+        let leaves = table.leaves().into_iter();
+        let settings = leaves.map(|(name, node)| {
+            let value = match schema.kind(&name) {
+                Some(Kind::Secret) => "…".to_owned(),
+                _ => node.written(),
+            };
+            Setting {
+                name,
+                value,
+                origin: node.origin.clone(),
+            }
+        });
+        Self(settings.collect())
+    }
+
+    pub(crate) fn settings(&self) -> &[Setting] {
+        &self.0
+    }
+
+    /// Where exactly this setting was set.
+    pub(crate) fn of_setting(&self, name: &str) -> Option<&Origin> {
+        let found = self.0.iter().find(|setting| setting.name == name);
+        found.map(|setting| &setting.origin)
+    }
+
+    /// Where it was set; else, where something in it was, or the first in its section.
+    pub(crate) fn nearest(&self, name: &str) -> Option<&Origin> {
+        if let Some(origin) = self.of_setting(name) {
+            return Some(origin);
+        }
+        let within = |section: &str| {
+            let mut settings = self.0.iter();
+            settings.find(|setting| {
+                let rest = setting.name.strip_prefix(section);
+                rest.is_some_and(|rest| rest.starts_with(['.', '[']))
+            })
+        };
+        let found = within(name).or_else(|| within(name.rsplit_once('.')?.0));
+        found.map(|setting| &setting.origin)
+    }
+}

@@ -1,0 +1,266 @@
+//! Which settings a type has, asked of the type itself.
+
+use std::cell::RefCell;
+
+use serde::{
+    Deserializer,
+    de::{
+        DeserializeOwned, DeserializeSeed, IntoDeserializer, MapAccess, Visitor,
+        value::StrDeserializer,
+    },
+};
+
+use super::fault::Fault;
+
+/// What a setting takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Settings with these names.
+    Section(&'static [&'static str]),
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A list of sections, such as `[[routes]]`.
+    Sections,
+    /// Names that are not known beforehand.
+    Map,
+    /// A value that is not to be shown.
+    Secret,
+    /// Whatever the program makes of it.
+    Ignored,
+    /// Any other value.
+    Value,
+}
+
+/// The settings of a type, by their paths.
+#[derive(Clone, Debug)]
+pub(super) struct Schema(Vec<(String, Kind)>);
+
+impl Schema {
+    pub(super) fn of<T>() -> Self
+    where
+        T: DeserializeOwned,
+    {
+        let mut settings = Vec::new();
+        visit::<T>(&mut Vec::new(), &mut settings);
+        Self(settings)
+    }
+
+    /// All settings of both.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    pub(super) fn kind(&self, path: &str) -> Option<Kind> {
+        let found = self.0.iter().find(|(known, _)| known == path);
+        found.map(|(_, kind)| *kind)
+    }
+
+    /// The settings that have a value of their own.
+    pub(super) fn settings(&self) -> impl Iterator<Item = &str> {
+        let values = self
+            .0
+            .iter()
+            .filter(|(_, kind)| !matches!(kind, Kind::Section(_) | Kind::Sections | Kind::Ignored));
+        values.map(|(path, _)| path.as_str())
+    }
+
+    /// The names at the top.
+    pub(super) fn sections(&self) -> impl Iterator<Item = &str> {
+        let top = self.0.iter().filter(|(path, _)| !path.contains('.'));
+        top.map(|(path, _)| path.as_str())
+    }
+}
+
+fn visit<T>(path: &mut Vec<&'static str>, settings: &mut Vec<(String, Kind)>)
+where
+    T: DeserializeOwned,
+{
+    let found = RefCell::new(Kind::Value);
+    let probe = Probe {
+        path,
+        found: &found,
+    };
+    // The probe ends as soon as it has seen what is at the path: always with an error.
+    drop(T::deserialize(probe));
+    let kind = found.into_inner();
+    if !path.is_empty() {
+        settings.push((path.join("."), kind));
+    }
+    if let Kind::Section(fields) = kind {
+        for field in fields {
+            path.push(field);
+            visit::<T>(path, settings);
+            path.pop();
+        }
+    }
+}
+
+/// Follows a path through a type, and notes what is at its end.
+struct Probe<'p> {
+    path: &'p [&'static str],
+    found: &'p RefCell<Kind>,
+}
+
+impl Probe<'_> {
+    fn end<T>(self, kind: Kind) -> Result<T, Fault> {
+        if self.path.is_empty() {
+            self.found.replace(kind);
+        }
+        Err(Fault::new("a probe"))
+    }
+}
+
+macro_rules! values {
+    ($($method:ident)*) => {$(
+        fn $method<V>(self, _visitor: V) -> Result<V::Value, Fault>
+        where
+            V: Visitor<'de>,
+        {
+            self.end(Kind::Value)
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for Probe<'_> {
+    type Error = Fault;
+
+    values! {
+        deserialize_any deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32
+        deserialize_i64 deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64
+        deserialize_f32 deserialize_f64 deserialize_char deserialize_str deserialize_string
+        deserialize_bytes deserialize_byte_buf deserialize_unit deserialize_identifier
+    }
+
+    fn deserialize_option<V>(self, visitor: V) -> Result<V::Value, Fault>
+    where
+        V: Visitor<'de>,
+    {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_unit_struct<V>(self, _name: &'static str, _visitor: V) -> Result<V::Value, Fault>
+    where
+        V: Visitor<'de>,
+    {
+        self.end(Kind::Value)
+    }
+
+    fn deserialize_newtype_struct<V>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Fault>
+    where
+        V: Visitor<'de>,
+    {
+        match name {
+            super::value::SECRET => self.end(Kind::Secret),
+            _ => visitor.visit_newtype_struct(self),
+        }
+    }
+
+    fn deserialize_seq<V>(self, _visitor: V) -> Result<V::Value, Fault>
+    where
+        V: Visitor<'de>,
+    {
+        self.end(Kind::Sections)
+    }
+
+    fn deserialize_tuple<V>(self, _length: usize, _visitor: V) -> Result<V::Value, Fault>
+    where
+        V: Visitor<'de>,
+    {
+        self.end(Kind::Value)
+    }
+
+    fn deserialize_tuple_struct<V>(
+        self,
+        _name: &'static str,
+        _length: usize,
+        _visitor: V,
+    ) -> Result<V::Value, Fault>
+    where
+        V: Visitor<'de>,
+    {
+        self.end(Kind::Value)
+    }
+
+    fn deserialize_map<V>(self, _visitor: V) -> Result<V::Value, Fault>
+    where
+        V: Visitor<'de>,
+    {
+        self.end(Kind::Map)
+    }
+
+    fn deserialize_struct<V>(
+        self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault>
+    where
+        V: Visitor<'de>,
+    {
+        match self.path.split_first() {
+            None => self.end(Kind::Section(fields)),
+            Some((field, rest)) => visitor.visit_map(OneField {
+                field: Some(field),
+                rest: Probe {
+                    path: rest,
+                    found: self.found,
+                },
+            }),
+        }
+    }
+
+    fn deserialize_enum<V>(
+        self,
+        _name: &'static str,
+        variants: &'static [&'static str],
+        _visitor: V,
+    ) -> Result<V::Value, Fault>
+    where
+        V: Visitor<'de>,
+    {
+        self.end(Kind::Choice(variants))
+    }
+
+    fn deserialize_ignored_any<V>(self, _visitor: V) -> Result<V::Value, Fault>
+    where
+        V: Visitor<'de>,
+    {
+        self.end(Kind::Ignored)
+    }
+}
+
+/// A section with one field.
+struct OneField<'p> {
+    field: Option<&'static str>,
+    rest: Probe<'p>,
+}
+
+impl<'de> MapAccess<'de> for OneField<'_> {
+    type Error = Fault;
+
+    fn next_key_seed<K>(&mut self, seed: K) -> Result<Option<K::Value>, Fault>
+    where
+        K: DeserializeSeed<'de>,
+    {
+        let Some(field) = self.field.take() else {
+            return Ok(None);
+        };
+        let key: StrDeserializer<'_, Fault> = field.into_deserializer();
+        seed.deserialize(key).map(Some)
+    }
+
+    fn next_value_seed<V>(&mut self, seed: V) -> Result<V::Value, Fault>
+    where
+        V: DeserializeSeed<'de>,
+    {
+        seed.deserialize(Probe {
+            path: self.rest.path,
+            found: self.rest.found,
+        })
+    }
+}
