@@ -8,6 +8,7 @@ use std::{fmt, pin::Pin, time::Duration};
 
 use futures_util::{Stream, future::BoxFuture};
 use image::DynamicImage;
+use stockade_core::RequestContext;
 
 mod mistralrs;
 
@@ -21,6 +22,10 @@ pub trait Backend: Send + Sync + 'static {
     /// Takes a place in the bounded queue, waits for the model, starts it.
     ///
     /// Resolves when generation has begun. Dropping the future gives the place back.
+    ///
+    /// Reports to [`ChatRequest::meter`] while the model works: the prompt when the model
+    /// begins to read it, and each token when it is made. A client that leaves, or a time
+    /// limit, drops the future or the [`Generation`]; then what was reported is charged.
     ///
     /// # Errors
     /// See [`BackendError`]: not ready, queue full, or a request this model cannot take.
@@ -57,6 +62,47 @@ pub struct ChatRequest {
     pub messages: Vec<Message>,
     /// How the next token is chosen, and when to stop.
     pub sampling: Sampling,
+    /// Counts the tokens of this chat while the model works.
+    pub meter: Meter,
+}
+
+/// Counts the tokens of one chat while the model works, for its budget and its record.
+#[derive(Clone, Debug, Default)]
+pub struct Meter(Option<RequestContext>);
+
+impl Meter {
+    /// A meter for this request. It begins at zero: nothing is charged before the model
+    /// begins to read the prompt.
+    pub fn start(context: &RequestContext) -> Self {
+        let meter = Self(Some(context.clone()));
+        meter.report(Usage::default());
+        meter
+    }
+
+    /// Reports the tokens so far. Reports that come after the response has ended are
+    /// ignored.
+    pub fn report(&self, usage: Usage) {
+        if let Some(context) = &self.0 {
+            let count = |tokens| u64::try_from(tokens).unwrap_or(u64::MAX);
+            context.set_usage(stockade_core::Usage {
+                prompt_tokens: count(usage.prompt_tokens),
+                completion_tokens: count(usage.completion_tokens),
+            });
+        }
+    }
+
+    /// The model has failed: reports what was delivered by then, and nothing after it. The
+    /// prompt is part of it if any of the answer was delivered.
+    pub(crate) fn fail(&self, delivered: u64) {
+        let Some(context) = &self.0 else { return };
+        let used = context.usage().unwrap_or_default();
+        let delivered = delivered.min(used.completion_tokens);
+        context.set_usage(stockade_core::Usage {
+            prompt_tokens: if delivered > 0 { used.prompt_tokens } else { 0 },
+            completion_tokens: delivered,
+        });
+        context.final_usage();
+    }
 }
 
 /// One message of a chat.

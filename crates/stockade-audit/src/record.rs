@@ -156,7 +156,7 @@ fn model(line: &mut Line, context: &RequestContext) {
     if let Some(digest) = demand.and_then(|demand| demand.prompt_digest) {
         line.shown(field!("prompt_digest"), digest);
     }
-    if let Some(usage) = context.usage() {
+    if let Some(usage) = context.final_usage() {
         line.number(field!("prompt_tokens"), usage.prompt_tokens);
         line.number(field!("completion_tokens"), usage.completion_tokens);
     }

@@ -9,6 +9,7 @@ use http::Extensions;
 
 use crate::{
     ClientIp, Demand, MatchedRoute, Principal, Refusal, RefusalKind, RefusalReason, RequestId,
+    Usage, usage::UsageCell,
 };
 
 /// One shared handle a request, put in by [`ContextGuard`](crate::ContextGuard).
@@ -27,13 +28,9 @@ struct Inner {
     principal: OnceLock<Principal>,
     verdict: OnceLock<Verdict>,
     demand: OnceLock<Demand>,
-    /// [`UNREPORTED`] until the handler has said how many there were.
-    prompt_tokens: AtomicU64,
-    completion_tokens: AtomicU64,
+    usage: UsageCell,
     bytes_read: AtomicU64,
 }
-
-const UNREPORTED: u64 = u64::MAX;
 
 impl RequestContext {
     /// The context of a request that has just come in.
@@ -45,8 +42,7 @@ impl RequestContext {
             principal: OnceLock::new(),
             verdict: OnceLock::new(),
             demand: OnceLock::new(),
-            prompt_tokens: AtomicU64::new(UNREPORTED),
-            completion_tokens: AtomicU64::new(0),
+            usage: UsageCell::default(),
             bytes_read: AtomicU64::new(0),
         }))
     }
@@ -102,29 +98,29 @@ impl RequestContext {
         self.0.demand.set(demand).is_ok()
     }
 
-    /// Tokens used so far; `None` while nobody has reported any.
+    /// Tokens used so far; `None` if the handler has not reported any.
     pub fn usage(&self) -> Option<Usage> {
-        let prompt_tokens = self.0.prompt_tokens.load(Ordering::Acquire);
-        (prompt_tokens != UNREPORTED).then(|| Usage {
-            prompt_tokens,
-            completion_tokens: self.0.completion_tokens.load(Ordering::Relaxed),
-        })
+        self.0.usage.get()
     }
 
-    /// Sets the tokens used so far; the handler calls it as often as it knows better.
+    /// Reports the tokens used so far. Call it whenever the numbers change: zero when a
+    /// handler that meters its model begins, the prompt when the model begins to read it,
+    /// and each token of the answer as it is made. Then a client that leaves early is
+    /// charged for what the model did for it.
     ///
-    /// Limits and the audit log go by the last word before the response's end.
+    /// The last report before the response ends counts. Later ones are ignored; see
+    /// [`final_usage`](Self::final_usage).
     pub fn set_usage(&self, usage: Usage) {
-        let Usage {
-            prompt_tokens,
-            completion_tokens,
-        } = usage;
-        self.0
-            .completion_tokens
-            .store(completion_tokens, Ordering::Relaxed);
-        self.0
-            .prompt_tokens
-            .store(prompt_tokens.min(UNREPORTED - 1), Ordering::Release);
+        self.0.usage.set(usage);
+    }
+
+    /// Ends the reports and returns the tokens used; `None` if none were reported.
+    ///
+    /// Budgets, metrics and the audit log call it when the response has ended, so all of
+    /// them see the same numbers. A handler whose model has failed calls it after its last
+    /// report, so that a late report from the model's thread does not count.
+    pub fn final_usage(&self) -> Option<Usage> {
+        self.0.usage.close()
     }
 
     /// How many bytes of the request's body have been read so far; 0 without whoever counts.
@@ -168,32 +164,4 @@ pub struct Verdict {
     pub reason: Option<RefusalReason>,
     /// [`Refusal::evidence`]: tells one offence repeated from many.
     pub evidence: Option<u64>,
-}
-
-/// Model tokens of one request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Tokens that went in, image tokens included.
-    pub prompt_tokens: u64,
-    /// Tokens that came out.
-    pub completion_tokens: u64,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn usage_is_unknown_until_it_is_reported_and_then_the_last_word() {
-        let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
-        assert_eq!(context.usage(), None);
-        for (prompt_tokens, completion_tokens) in [(0, 0), (7, 1), (7, 2)] {
-            let usage = Usage {
-                prompt_tokens,
-                completion_tokens,
-            };
-            context.set_usage(usage);
-            assert_eq!(context.usage(), Some(usage));
-        }
-    }
 }

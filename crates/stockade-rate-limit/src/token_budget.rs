@@ -3,6 +3,7 @@
 mod estimate;
 mod refusal;
 mod reservation;
+mod settlement;
 mod wait;
 
 use std::{fmt, sync::Arc};
@@ -30,11 +31,17 @@ pub use wait::TokenBudgetWait;
 ///    9110, section 9.2.1: `GET` and the like) and that has no demand asks nothing of a
 ///    model, and is not counted.
 /// 2. When the response has ended, failed or was dropped, the reservation is settled, once:
-///    charged is the last [usage](stockade_core::RequestContext::set_usage) that the handler
-///    reported, also where that is more than was reserved, or where the client left in between.
-/// 3. Where no usage was reported, an answer that is an error (4xx, 5xx, a gRPC status) and
-///    an inner service that failed without an answer cost nothing. All else costs what was
-///    reserved: also a client who left before the answer came, and a handler that panicked.
+///    the charge is the last [usage](stockade_core::RequestContext::set_usage) that the
+///    handler reported, however the request ended. If that is more than was reserved, the
+///    rest is a debt that later requests wait for. A handler reports zero when it begins,
+///    the prompt when the model begins to read it, and each token as it is made; then a
+///    client that leaves or a timeout is charged for exactly what the model did. Audit
+///    records show the same numbers.
+/// 3. If no usage was reported, an answer that is an error (4xx, 5xx, a gRPC status) and an
+///    inner service that failed without an answer cost nothing. Everything else costs what
+///    was reserved: also a client that left before the answer came, a handler that panicked,
+///    and a time limit inside of this layer (408, 504, `DEADLINE_EXCEEDED`), for then the
+///    model has worked and the handler cannot say how much.
 /// 4. Clients are told in `RateLimit-Policy` and `RateLimit`, in the unit `tokens`, what is
 ///    left after the reservation.
 /// 5. A request that may take more than a quota ever holds is a 400 `TOKENS_EXCEED_QUOTA`;

@@ -20,7 +20,7 @@ use stockade_core::{Refusal, RequestContext};
 
 use super::{Api, body as request_body, image, models, refusals};
 use crate::{
-    backend::{BackendError, ChatRequest, Message, Phase},
+    backend::{BackendError, ChatRequest, Message, Meter, Phase},
     fence::Deadline,
 };
 
@@ -57,6 +57,8 @@ async fn respond(api: &Api, head: &Parts, body: Body) -> Result<Response, Refusa
         .extensions
         .get::<Deadline>()
         .ok_or_else(|| refusals::broken("no time limit stands before this handler"))?;
+    // Nothing yet. However this ends, the charge is what the meter shows.
+    let meter = Meter::start(context);
 
     let bytes = request_body::read(head, body, api.limits.body_timeout).await?;
     let call = check(api, bytes).await?;
@@ -74,17 +76,19 @@ async fn respond(api: &Api, head: &Parts, body: Body) -> Result<Response, Refusa
     let request = ChatRequest {
         messages: decode(api, call.messages).await?,
         sampling: call.sampling,
+        meter: meter.clone(),
     };
-    let generation = api.backend.chat(request).await?;
+    let begun = api.backend.chat(request).await;
+    let generation = begun.inspect_err(|_| meter.fail(0))?;
     let answer = Answer::new(context, status.model);
     match call.reply {
-        Reply::Whole => whole::respond(generation, &answer, context).await,
+        Reply::Whole => whole::respond(generation, &answer, &meter).await,
         Reply::Stream { usage } => Ok(stream::respond(
             generation,
             answer,
             usage,
             deadline.clone(),
-            context.clone(),
+            (context.clone(), meter),
         )),
     }
 }

@@ -26,8 +26,8 @@ use tokio::sync::watch;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::{
-    Backend, BackendError, ChatRequest, Event, Finish, Generation, Message, Phase, Role, Status,
-    Usage,
+    Backend, BackendError, ChatRequest, Event, Finish, Generation, Message, Meter, Phase, Role,
+    Status, Usage,
 };
 
 mod admission;
@@ -139,6 +139,8 @@ impl MistralRs {
             stop: StopFilter::new(sampling.stop),
             place,
             resumes: self.resumes,
+            prompt_tokens,
+            meter: request.meter,
         };
         let mut items = job.start();
         // A refusal by the engine is still a refusal, not a broken answer.

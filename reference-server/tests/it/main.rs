@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod charges;
 mod chat;
 mod ending;
 mod floods;

@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::{FutureExt, Stream, StreamExt, future::BoxFuture, stream};
 use stockade_server::backend::{
-    Backend, BackendError, ChatRequest, Event, Finish, Generation, Phase, Status, Usage,
+    Backend, BackendError, ChatRequest, Event, Finish, Generation, Meter, Phase, Status, Usage,
 };
 use tokio::sync::watch;
 
@@ -21,6 +21,8 @@ pub(crate) enum Script {
     Refuse(BackendError),
     /// Nothing happens, for ever.
     Hang,
+    /// The prompt is being read, for ever.
+    Prefill,
     /// The handler panics.
     Panic,
     /// Some text, then this.
@@ -88,12 +90,23 @@ impl Backend for Scripted {
 
     fn chat(&self, request: ChatRequest) -> BoxFuture<'static, Result<Generation, BackendError>> {
         let alive = Alive::new(&self.running);
-        let text = stream::iter([Ok(Event::Text("some".to_owned()))]);
+        let meter = request.meter;
+        let made = meter.clone();
+        let text = stream::once(async move {
+            report(&made, 1);
+            Ok(Event::Text("some".to_owned()))
+        });
         match self.script.clone() {
             Script::Refuse(error) => async move { Err(error) }.boxed(),
             Script::Panic => async move { panic!("as the script says") }.boxed(),
             Script::Hang => async move {
                 let _alive = alive;
+                std::future::pending().await
+            }
+            .boxed(),
+            Script::Prefill => async move {
+                let _alive = alive;
+                report(&meter, 0);
                 std::future::pending().await
             }
             .boxed(),
@@ -135,6 +148,16 @@ impl Backend for Scripted {
             }
         }
     }
+}
+
+/// Tokens of each prompt.
+pub(crate) const PROMPT_TOKENS: usize = 7;
+
+fn report(meter: &Meter, completion_tokens: usize) {
+    meter.report(Usage {
+        prompt_tokens: PROMPT_TOKENS,
+        completion_tokens,
+    });
 }
 
 /// An answer that is alive until it is dropped.

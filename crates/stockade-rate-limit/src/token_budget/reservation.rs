@@ -3,9 +3,9 @@
 use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use stockade_core::{End, Hold, Refusal, RequestContext, Usage};
+use stockade_core::{End, Hold, Refusal, RequestContext};
 
-use super::refusal;
+use super::{refusal, settlement::Settlement};
 use crate::{
     Bucket, Decision, LimitStore, OwnedBucket, StoreError,
     fields::{Fields, Older, Unit},
@@ -51,7 +51,7 @@ where
             fields,
             context: self.context,
             store: self.store,
-            outcome: Outcome::Running,
+            settlement: Settlement::default(),
         })
     }
 }
@@ -67,18 +67,7 @@ where
     fields: Option<Fields>,
     context: Option<RequestContext>,
     store: Arc<S>,
-    outcome: Outcome,
-}
-
-/// What became of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    /// There is no answer yet: a client who leaves now has made the model work.
-    Running,
-    /// The answer is, or began as, a success.
-    Served,
-    /// It came to nothing: the answer is an error, or there is none.
-    Refused,
+    settlement: Settlement,
 }
 
 impl<S> Hold for Reservation<S>
@@ -86,27 +75,18 @@ where
     S: LimitStore,
 {
     fn head(&mut self, status: StatusCode, headers: &mut HeaderMap) {
-        let error = status.is_client_error() || status.is_server_error();
-        self.outcome = if error || says_grpc_error(headers) {
-            Outcome::Refused
-        } else {
-            Outcome::Served
-        };
+        self.settlement.head(status, grpc_status(headers));
         if let Some(fields) = self.fields.take() {
             fields.write(headers);
         }
     }
 
     fn trailers(&mut self, trailers: &HeaderMap) {
-        if says_grpc_error(trailers) {
-            self.outcome = Outcome::Refused;
-        }
+        self.settlement.grpc_status(grpc_status(trailers));
     }
 
     fn end(mut self, end: End) {
-        if self.outcome == Outcome::Running && end == End::Failed {
-            self.outcome = Outcome::Refused;
-        }
+        self.settlement.end(end);
     }
 }
 
@@ -115,32 +95,21 @@ where
     S: LimitStore,
 {
     fn drop(&mut self) {
-        let usage = self.context.as_ref().and_then(RequestContext::usage);
-        let charge = charge(self.reserved, usage, self.outcome);
-        if charge == 0 {
+        let usage = self.context.as_ref().and_then(RequestContext::final_usage);
+        let used = self.settlement.charge(self.reserved, usage);
+        let delta = i64::try_from(used).unwrap_or(i64::MAX) - i64::from(self.reserved);
+        if delta == 0 {
             return;
         }
         for bucket in &self.buckets {
-            self.store.settle(&bucket.as_bucket(), charge);
+            self.store.settle(&bucket.as_bucket(), delta);
         }
     }
 }
 
-/// What is charged besides what was reserved; negative where it is given back.
-fn charge(reserved: u32, usage: Option<Usage>, outcome: Outcome) -> i64 {
-    let used = match (usage, outcome) {
-        (Some(usage), _) => usage.prompt_tokens.saturating_add(usage.completion_tokens),
-        (None, Outcome::Refused) => 0,
-        (None, Outcome::Running | Outcome::Served) => reserved.into(),
-    };
-    i64::try_from(used).unwrap_or(i64::MAX) - i64::from(reserved)
-}
-
 /// gRPC says in a header or trailer what HTTP says in the status.
-fn says_grpc_error(headers: &HeaderMap) -> bool {
-    headers
-        .get(&GRPC_STATUS)
-        .is_some_and(|status| status != "0")
+fn grpc_status(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get(&GRPC_STATUS).map(HeaderValue::as_bytes)
 }
 
 impl<S> fmt::Debug for Reservation<S>
@@ -151,7 +120,7 @@ where
         f.debug_struct("Reservation")
             .field("buckets", &self.buckets)
             .field("reserved", &self.reserved)
-            .field("outcome", &self.outcome)
+            .field("settlement", &self.settlement)
             .finish_non_exhaustive()
     }
 }

@@ -154,7 +154,7 @@ impl Hold for Watched {
                     .count("stockade_auth_allowed_total", "reason", reason);
             }
         }
-        if let Some(usage) = context.usage() {
+        if let Some(usage) = context.final_usage() {
             let tokens = |kind: &'static str| {
                 let make = |_: &_| metrics::counter!("stockade_tokens_total", "kind" => kind);
                 self.series

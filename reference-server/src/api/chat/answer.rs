@@ -170,12 +170,3 @@ where
 {
     serializer.serialize_none()
 }
-
-/// The tokens of a chat, as the fence counts them.
-pub(super) fn counted(usage: Usage) -> stockade_core::Usage {
-    let count = |tokens| u64::try_from(tokens).unwrap_or(u64::MAX);
-    stockade_core::Usage {
-        prompt_tokens: count(usage.prompt_tokens),
-        completion_tokens: count(usage.completion_tokens),
-    }
-}

@@ -11,10 +11,10 @@ use http::HeaderName;
 use serde::Serialize;
 use stockade_core::{Refusal, RequestContext};
 
-use super::answer::{Answer, Piece, counted};
+use super::answer::{Answer, Piece};
 use crate::{
     api::refusals,
-    backend::{BackendError, Event, Generation, Usage},
+    backend::{BackendError, Event, Generation, Meter, Usage},
     fence::Deadline,
 };
 
@@ -31,7 +31,7 @@ pub(super) fn respond(
     answer: Answer,
     wants_usage: bool,
     deadline: Deadline,
-    context: RequestContext,
+    (context, meter): (RequestContext, Meter),
 ) -> Response {
     let mut pieces = Pieces {
         generation: Some(generation),
@@ -40,7 +40,8 @@ pub(super) fn respond(
         wants_usage,
         deadline,
         context,
-        texts: 0,
+        meter,
+        delivered: 0,
     };
     pieces.push_piece(Piece::First);
     let events = stream::unfold(pieces, |mut pieces| async {
@@ -62,7 +63,10 @@ struct Pieces {
     wants_usage: bool,
     deadline: Deadline,
     context: RequestContext,
-    texts: u64,
+    meter: Meter,
+    /// Texts that were sent. A text is a token or more, so that this is the least that the
+    /// client has got.
+    delivered: u64,
 }
 
 impl Pieces {
@@ -86,30 +90,31 @@ impl Pieces {
                     self.push_piece(Piece::Last(finish));
                     self.done(usage);
                 }
-                Some(Err(error)) => self.fail(&error.into()),
-                None => self.fail(&BackendError::Engine.into()),
+                Some(Err(error)) => self.broken(error),
+                None => self.broken(BackendError::Engine),
             }
         }
     }
 
     fn text(&mut self, text: &str) {
-        // A text is a token or more: the least that is owed if the client leaves now.
-        self.texts += 1;
-        self.context.set_usage(stockade_core::Usage {
-            prompt_tokens: 0,
-            completion_tokens: self.texts,
-        });
+        self.delivered += 1;
         self.push_piece(Piece::Text(text));
     }
 
     fn done(&mut self, usage: Usage) {
         self.generation = None;
-        self.context.set_usage(counted(usage));
+        self.meter.report(usage);
         if self.wants_usage {
             let event = json(&self.answer.usage_chunk(usage));
             self.ready.push_back(event);
         }
         self.ready.push_back(sse::Event::default().data("[DONE]"));
+    }
+
+    /// The model has failed: charges no more than what was delivered.
+    fn broken(&mut self, error: BackendError) {
+        self.meter.fail(self.delivered);
+        self.fail(&error.into());
     }
 
     /// Ends the stream without `[DONE]`, so that nobody takes it for complete.

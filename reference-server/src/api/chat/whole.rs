@@ -5,29 +5,40 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::StreamExt;
-use stockade_core::{Refusal, RequestContext};
+use stockade_core::Refusal;
 
-use super::answer::{Answer, counted};
-use crate::backend::{BackendError, Event, Generation};
+use super::answer::Answer;
+use crate::backend::{BackendError, Event, Generation, Meter};
 
-/// Collects the answer. The fence's time limit ends this by dropping it.
+/// Collects the answer. The fence's time limit ends this by dropping it; the meter then has
+/// what the model had made.
 ///
 /// # Errors
 /// A refusal where the model failed: half an answer is not sent as a whole one.
 pub(super) async fn respond(
+    generation: Generation,
+    answer: &Answer,
+    meter: &Meter,
+) -> Result<Response, Refusal> {
+    let whole = collect(generation, answer, meter).await;
+    // Nothing was delivered, so nothing is charged.
+    Ok(whole.inspect_err(|_| meter.fail(0))?)
+}
+
+async fn collect(
     mut generation: Generation,
     answer: &Answer,
-    context: &RequestContext,
-) -> Result<Response, Refusal> {
+    meter: &Meter,
+) -> Result<Response, BackendError> {
     let mut text = String::new();
     while let Some(event) = generation.next().await {
         match event? {
             Event::Text(more) => text.push_str(&more),
             Event::Done { finish, usage } => {
-                context.set_usage(counted(usage));
+                meter.report(usage);
                 return Ok(Json(answer.completion(&text, finish, usage)).into_response());
             }
         }
     }
-    Err(BackendError::Engine.into())
+    Err(BackendError::Engine)
 }

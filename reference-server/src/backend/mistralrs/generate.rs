@@ -14,7 +14,7 @@ use mistralrs::Response;
 use tokio::sync::mpsc;
 
 use super::{
-    BackendError, Event, Finish, Usage,
+    BackendError, Event, Finish, Meter, Usage,
     admission::Place,
     engine::{self, Engine},
     prompt::Prompt,
@@ -37,6 +37,10 @@ pub(super) struct Job {
     pub(super) place: Place,
     /// Counts the times answers were resumed (fault 4 in `quirks`).
     pub(super) resumes: Arc<AtomicU64>,
+    /// Counted before the engine is asked.
+    pub(super) prompt_tokens: usize,
+    /// Counts while the engine works.
+    pub(super) meter: Meter,
 }
 
 impl Job {
@@ -66,18 +70,27 @@ impl Job {
             if left == 0 {
                 break Ok(Finish::Length);
             }
-            let steer = Arc::new(Steer::new(
+            let steer = Steer::new(
                 self.draw,
                 &self.engine.facts.ends,
                 answer.usage.completion_tokens,
                 self.max_tokens,
-            ));
+            );
+            let prompt = (attempts > 0).then_some(answer.usage.prompt_tokens);
+            let steer = Arc::new(steer.metered(self.meter.clone(), prompt));
             let beginning = (attempts > 0).then_some(answer.text.as_str());
             let started = self
                 .engine
                 .start(&self.prompt, beginning, steer.clone(), left);
             let ended = match started.await {
                 Ok(replies) => {
+                    if attempts == 0 {
+                        // The engine has the prompt and begins to read it.
+                        self.meter.report(Usage {
+                            prompt_tokens: self.prompt_tokens,
+                            completion_tokens: 0,
+                        });
+                    }
                     answer
                         .follow(replies, &steer, &self.engine, attempts > 0)
                         .await

@@ -7,7 +7,7 @@ use std::sync::{
 
 use mistralrs::{CustomLogitsProcessor, Tensor};
 
-use super::sampling::Draw;
+use super::{Meter, Usage, sampling::Draw};
 
 /// The tokens that end an answer.
 #[derive(Clone, Debug)]
@@ -34,6 +34,9 @@ pub(super) struct Steer {
     max: usize,
     ending: AtomicBool,
     progress: Mutex<Progress>,
+    meter: Meter,
+    /// Tokens of the prompt, for the meter, if an earlier attempt has shown them.
+    prompt: Option<usize>,
 }
 
 /// What the engine has done so far.
@@ -61,6 +64,18 @@ impl Steer {
                 made,
                 ..Progress::default()
             }),
+            meter: Meter::default(),
+            prompt: None,
+        }
+    }
+
+    /// Reports each token to this meter; the prompt has this many, or what the first token
+    /// of this attempt shows.
+    pub(super) fn metered(self, meter: Meter, prompt: Option<usize>) -> Self {
+        Self {
+            meter,
+            prompt,
+            ..self
         }
     }
 
@@ -75,7 +90,8 @@ impl Steer {
 
     fn choose(&self, logits: &[f32], context: &[u32]) -> usize {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let token = if self.ending.load(Ordering::Relaxed) {
+        let ending = self.ending.load(Ordering::Relaxed);
+        let token = if ending {
             self.ends.main()
         } else {
             let place = u64::try_from(progress.made).unwrap_or(u64::MAX);
@@ -93,6 +109,12 @@ impl Steer {
             progress.first = Some(token);
         }
         progress.last = Some(token);
+        if !ending {
+            self.meter.report(Usage {
+                prompt_tokens: self.prompt.unwrap_or(progress.prompt),
+                completion_tokens: progress.made,
+            });
+        }
         usize::try_from(token).unwrap_or(usize::MAX)
     }
 }

@@ -84,6 +84,7 @@ fn chat(text: &str, images: &[DynamicImage], max_tokens: usize) -> ChatRequest {
             seed: None,
             stop: Vec::new(),
         },
+        meter: Meter::default(),
     }
 }
 

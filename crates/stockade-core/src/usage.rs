@@ -1,0 +1,149 @@
+//! Model tokens of one request, counted while it runs.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+/// Model tokens of one request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens that went in, image tokens included.
+    pub prompt_tokens: u64,
+    /// Tokens that came out.
+    pub completion_tokens: u64,
+}
+
+/// A [`Usage`] that is reported from one thread and read from another.
+///
+/// All of it is in one word, so that a reader never sees the prompt of one report with the
+/// answer of another: from the top a bit that says whether anything was reported, a bit that
+/// says whether reports have ended, 31 bits of prompt and 31 bits of answer.
+#[derive(Default)]
+pub(crate) struct UsageCell(AtomicU64);
+
+const REPORTED: u64 = 1 << 63;
+const CLOSED: u64 = 1 << 62;
+const BITS: u32 = 31;
+/// The largest number of tokens that is told apart; a larger one counts as this.
+const MOST: u64 = (1 << BITS) - 1;
+
+impl UsageCell {
+    pub(crate) fn get(&self) -> Option<Usage> {
+        unpack(self.0.load(Ordering::Acquire))
+    }
+
+    /// Reports this, unless reports have ended.
+    pub(crate) fn set(&self, usage: Usage) {
+        let packed = pack(usage);
+        let open = |old: u64| (old & CLOSED == 0).then_some(packed);
+        // Too late a report has no reader.
+        let _ = self
+            .0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, open);
+    }
+
+    /// Ends the reports. Whoever calls it again gets the same answer.
+    pub(crate) fn close(&self) -> Option<Usage> {
+        unpack(self.0.fetch_or(CLOSED, Ordering::AcqRel))
+    }
+}
+
+fn pack(usage: Usage) -> u64 {
+    let Usage {
+        prompt_tokens,
+        completion_tokens,
+    } = usage;
+    REPORTED | prompt_tokens.min(MOST) << BITS | completion_tokens.min(MOST)
+}
+
+fn unpack(packed: u64) -> Option<Usage> {
+    (packed & REPORTED != 0).then_some(Usage {
+        prompt_tokens: packed >> BITS & MOST,
+        completion_tokens: packed & MOST,
+    })
+}
+
+impl fmt::Debug for UsageCell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What can happen to a cell, from any thread.
+    #[derive(Clone, Copy, Debug)]
+    enum Event {
+        Report(Usage),
+        Close,
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        let tokens = || prop_oneof![0..5_u64, Just(MOST), Just(MOST + 1), Just(u64::MAX)];
+        let report = (tokens(), tokens()).prop_map(|(prompt_tokens, completion_tokens)| {
+            Event::Report(Usage {
+                prompt_tokens,
+                completion_tokens,
+            })
+        });
+        prop_oneof![3 => report, 1 => Just(Event::Close)]
+    }
+
+    proptest! {
+        // FC01
+        #[test]
+        fn the_last_report_before_the_end_counts_and_no_later_one(
+            events in proptest::collection::vec(event(), 0..12),
+        ) {
+            let cell = UsageCell::default();
+            let (mut expected, mut closed) = (None, false);
+            for event in events {
+                match event {
+                    Event::Report(usage) => {
+                        cell.set(usage);
+                        if !closed {
+                            expected = Some(Usage {
+                                prompt_tokens: usage.prompt_tokens.min(MOST),
+                                completion_tokens: usage.completion_tokens.min(MOST),
+                            });
+                        }
+                    }
+                    Event::Close => {
+                        prop_assert_eq!(cell.close(), expected);
+                        closed = true;
+                    }
+                }
+                prop_assert_eq!(cell.get(), expected);
+            }
+            prop_assert_eq!(cell.close(), expected);
+        }
+    }
+
+    #[test]
+    fn a_reader_never_sees_half_a_report() {
+        let cell = UsageCell::default();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for tokens in 1..=100_000 {
+                    cell.set(Usage {
+                        prompt_tokens: tokens,
+                        completion_tokens: tokens,
+                    });
+                }
+                cell.close();
+            });
+            loop {
+                let Some(usage) = cell.get() else { continue };
+                assert_eq!(usage.prompt_tokens, usage.completion_tokens);
+                if usage.prompt_tokens == 100_000 {
+                    break;
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,159 @@
+use proptest::{prelude::*, sample::select};
+use stockade_core::{ClientIp, RequestContext, RequestId};
+
+use super::*;
+
+const RESERVED: u32 = 700;
+const PROMPT: u64 = 40;
+
+/// What can happen to one chat, in any order and as often as it likes.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    /// The handler says that it meters its model.
+    Metered,
+    /// The model begins to read the prompt.
+    Prefill,
+    /// The model makes a token.
+    Token,
+    /// The model fails after this many tokens were delivered.
+    EngineFails { delivered: u64 },
+    /// The response begins.
+    Head(u16),
+    /// The response ends with trailers.
+    Trailers(&'static [u8]),
+    /// The response ends: read to the end, dropped, failed or panicked.
+    End(End),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let ends = vec![End::Completed, End::Failed, End::Panicked, End::Dropped];
+    prop_oneof![
+        2 => Just(Event::Metered),
+        2 => Just(Event::Prefill),
+        4 => Just(Event::Token),
+        1 => (0_u64..4).prop_map(|delivered| Event::EngineFails { delivered }),
+        1 => select(vec![200_u16, 400, 408, 429, 500, 503, 504]).prop_map(Event::Head),
+        1 => select(vec![&b"0"[..], b"4", b"13"]).prop_map(Event::Trailers),
+        1 => select(ends).prop_map(Event::End),
+    ]
+}
+
+/// A chat as a server meters it, and the facts that its charge must follow from.
+#[derive(Default)]
+struct Chat {
+    metered: bool,
+    prompt: u64,
+    made: u64,
+    failed: Option<u64>,
+    ended: bool,
+    settlement: Settlement,
+}
+
+impl Chat {
+    /// Reports as the reference server does.
+    fn happens(&mut self, event: Event, context: &RequestContext) {
+        match event {
+            Event::Metered if !self.metered && !self.ended => {
+                self.metered = true;
+                context.set_usage(Usage::default());
+            }
+            Event::Prefill if self.metered && self.prompt == 0 => {
+                self.count(context, |chat| chat.prompt = PROMPT);
+            }
+            Event::Token if self.prompt > 0 => {
+                self.count(context, |chat| chat.made += 1);
+            }
+            Event::EngineFails { delivered } if self.metered => {
+                let delivered = delivered.min(self.made);
+                if self.failed.is_none() && !self.ended {
+                    self.failed = Some(delivered);
+                }
+                context.set_usage(Usage {
+                    prompt_tokens: if delivered > 0 { PROMPT } else { 0 },
+                    completion_tokens: delivered,
+                });
+                context.final_usage();
+            }
+            Event::Head(status) if !self.ended => {
+                let status = StatusCode::from_u16(status).unwrap();
+                self.settlement.head(status, None);
+            }
+            Event::Trailers(status) if !self.ended => {
+                self.settlement.grpc_status(Some(status));
+            }
+            Event::End(end) if !self.ended => {
+                self.settlement.end(end);
+                context.final_usage();
+                self.ended = true;
+            }
+            _ => {}
+        }
+    }
+
+    /// The engine's thread goes on after a failure and after the end; what it says then
+    /// must not count.
+    fn count(&mut self, context: &RequestContext, step: impl FnOnce(&mut Self)) {
+        let before = (self.prompt, self.made);
+        step(self);
+        context.set_usage(Usage {
+            prompt_tokens: self.prompt,
+            completion_tokens: self.made,
+        });
+        if self.ended || self.failed.is_some() {
+            (self.prompt, self.made) = before;
+        }
+    }
+}
+
+proptest! {
+    // FC01
+    #[test]
+    fn every_order_of_events_charges_what_the_engine_did(
+        events in proptest::collection::vec(event(), 0..24),
+    ) {
+        let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
+        let mut chat = Chat::default();
+        for event in events {
+            chat.happens(event, &context);
+        }
+        // The reservation is dropped: an end that nothing announced.
+        let usage = context.final_usage();
+        let charge = chat.settlement.charge(RESERVED, usage);
+        let expected = match (chat.metered, chat.failed) {
+            (true, Some(0)) => 0,
+            (true, Some(delivered)) => PROMPT + delivered,
+            (true, None) => chat.prompt + chat.made,
+            // Not metered: the estimate, unless it came to nothing.
+            (false, _) if chat.settlement == Settlement::Refused => 0,
+            (false, _) => RESERVED.into(),
+        };
+        prop_assert_eq!(charge, expected);
+        // The record reads after the budget has settled, and says the same.
+        context.set_usage(Usage { prompt_tokens: 9_999, completion_tokens: 9_999 });
+        prop_assert_eq!(context.final_usage(), usage);
+    }
+}
+
+// FA13
+#[test]
+fn a_time_limit_inside_costs_the_estimate_and_other_errors_nothing() {
+    for (status, charge) in [
+        (200, 700),
+        (408, 700),
+        (504, 700),
+        (400, 0),
+        (429, 0),
+        (500, 0),
+        (503, 0),
+    ] {
+        let mut settlement = Settlement::default();
+        settlement.head(StatusCode::from_u16(status).unwrap(), None);
+        settlement.end(End::Completed);
+        assert_eq!(settlement.charge(RESERVED, None), charge, "{status}");
+    }
+    for (status, charge) in [(&b"0"[..], 700), (b"4", 700), (b"13", 0)] {
+        let mut settlement = Settlement::default();
+        settlement.head(StatusCode::OK, Some(status));
+        assert_eq!(settlement.charge(RESERVED, None), charge);
+    }
+}

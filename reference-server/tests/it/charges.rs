@@ -1,0 +1,175 @@
+//! What a chat is charged, however it ends: the budget and the record agree.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, future::join_all};
+use reqwest::Method;
+use serde_json::{Value, json};
+use stockade_server::backend::BackendError;
+use tokio::time;
+
+use crate::{
+    records::requests,
+    running::until,
+    scripted::{PROMPT_TOKENS, Script, Scripted},
+    site::{FULL, Site, saying},
+};
+
+const PROMPT: u64 = PROMPT_TOKENS as u64;
+
+/// A budget that gets nothing back while a test runs, and records.
+const LINES: &str = "[token_budget]\nby_key = \"3000/day\"\n\
+    [rate_limit]\nheaders = [\"openai\"]\n\
+    [audit]\nfile = \"app.log\"\nsecurity_file = \"audit.log\"\non_overflow = \"drop\"\n";
+const SECOND: &str = "[server]\nrequest_timeout_secs = 1\n";
+
+/// What is left, by a chat that comes to nothing: its model is not served.
+async fn left(site: &Site) -> i64 {
+    let answer = site.say(json!({"model": "other"})).await;
+    assert_eq!(answer.status(), 404);
+    let left = answer.headers()["x-ratelimit-remaining-tokens"].to_str();
+    left.unwrap().parse().unwrap()
+}
+
+/// How a client behaves.
+#[derive(Clone, Copy, Debug)]
+enum Client {
+    /// Reads to the end.
+    Stays,
+    /// Leaves before there is an answer.
+    LeavesBefore,
+    /// Leaves once some of the answer is there.
+    LeavesWithin,
+}
+
+impl Client {
+    async fn ask(self, site: &Site, body: &Value) {
+        match self {
+            Self::Stays => {
+                site.chat(body).await.bytes().await.unwrap();
+            }
+            Self::LeavesBefore => {
+                let asked = time::timeout(Duration::from_millis(300), site.chat(body));
+                assert!(asked.await.is_err(), "there was an answer");
+            }
+            Self::LeavesWithin => {
+                let mut pieces = site.chat(body).await.bytes_stream();
+                let mut text = String::new();
+                while !text.contains("\"content\":\"some\"") {
+                    text += &String::from_utf8_lossy(&pieces.next().await.unwrap().unwrap());
+                }
+            }
+        }
+    }
+}
+
+/// The record of the chat among those of the probes.
+async fn record(site: &Site) -> Value {
+    let find = || {
+        let mut all = requests(site, "app.log").into_iter();
+        all.find(|record| record["model"] == "tiny")
+    };
+    until("a record", || find().is_some()).await;
+    find().unwrap()
+}
+
+// FC01, FA13
+#[tokio::test]
+async fn every_end_of_a_chat_is_charged_and_recorded_with_what_the_engine_did() {
+    use Client::{LeavesBefore, LeavesWithin, Stays};
+    let whole = json!({});
+    let stream = json!({"stream": true});
+    let cases = [
+        // Nothing has begun.
+        (Script::Hang, LeavesBefore, &whole, (0, 0)),
+        (Script::Hang, Stays, &whole, (0, 0)),
+        // The client leaves while the prompt is read, or within the answer.
+        (Script::Prefill, LeavesBefore, &whole, (PROMPT, 0)),
+        (Script::Prefill, LeavesBefore, &stream, (PROMPT, 0)),
+        (Script::Stall, LeavesBefore, &whole, (PROMPT, 1)),
+        (Script::Stall, LeavesWithin, &stream, (PROMPT, 1)),
+        // The time is over.
+        (Script::Prefill, Stays, &whole, (PROMPT, 0)),
+        (Script::Prefill, Stays, &stream, (PROMPT, 0)),
+        (Script::Stall, Stays, &whole, (PROMPT, 1)),
+        (Script::Stall, Stays, &stream, (PROMPT, 1)),
+        // The engine fails: nothing beyond what was delivered.
+        (Script::Break(BackendError::Engine), Stays, &whole, (0, 0)),
+        (
+            Script::Break(BackendError::Engine),
+            Stays,
+            &stream,
+            (PROMPT, 1),
+        ),
+        (Script::Refuse(BackendError::Engine), Stays, &whole, (0, 0)),
+        (Script::Panic, Stays, &whole, (0, 0)),
+        // All is well.
+        (Script::Talk, Stays, &whole, (1, 8)),
+        (Script::Talk, Stays, &stream, (1, 8)),
+    ];
+    let ends = cases.map(async |(script, client, fields, (prompt, completion))| {
+        let backend = Arc::new(Scripted::new(script));
+        let site = Site::with(backend, &format!("{LINES}{SECOND}")).await;
+        let before = left(&site).await;
+        client
+            .ask(&site, &saying(json!("hello"), fields.clone()))
+            .await;
+        let record = record(&site).await;
+        let case = format!("{client:?} {fields}: {record}");
+        assert_eq!(record["prompt_tokens"], prompt, "{case}");
+        assert_eq!(record["completion_tokens"], completion, "{case}");
+        // The budget is settled before the record is written.
+        let charged = i64::try_from(prompt + completion).unwrap();
+        assert_eq!(before - left(&site).await, charged, "{case}");
+    });
+    join_all(ends).await;
+}
+
+// FC01
+#[tokio::test]
+async fn a_client_that_leaves_a_real_model_early_pays_its_prompt_each_time() {
+    let site = Site::start_with(LINES).await;
+    let text = "word ".repeat(80);
+    let whole = saying(json!(text), json!({"max_tokens": 1}));
+    let answer: Value = site.chat(&whole).await.json().await.unwrap();
+    let prompt = answer["usage"]["prompt_tokens"].as_u64().unwrap();
+    assert!(prompt > 80, "{answer}");
+    let before = left(&site).await;
+
+    let fields = json!({"stream": true, "max_tokens": 600});
+    let mut pieces = site.chat(&saying(json!(text), fields)).await.bytes_stream();
+    pieces.next().await.unwrap().unwrap();
+    drop(pieces);
+    let find = || {
+        let mut all = requests(&site, "app.log").into_iter();
+        all.find(|record| record["outcome"] == "client_left")
+    };
+    until("a record", || find().is_some()).await;
+    let record = find().unwrap();
+    assert_eq!(record["prompt_tokens"], prompt, "{record}");
+    let made = record["completion_tokens"].as_u64().unwrap();
+    assert!((1..600).contains(&made), "{record}");
+    let charged = i64::try_from(prompt + made).unwrap();
+    assert_eq!(before - left(&site).await, charged, "{record}");
+}
+
+// FC01
+#[tokio::test]
+async fn a_client_that_always_leaves_comes_to_the_end_of_its_budget() {
+    let lines = "[token_budget]\nby_key = \"1000/day\"\n";
+    let site = Site::start_with(lines).await;
+    let body = saying(
+        json!("word ".repeat(60)),
+        json!({"stream": true, "max_tokens": 200}),
+    );
+    for _ in 0..20 {
+        let request = site.request(Method::POST, "/v1/chat/completions");
+        let answer = request.bearer_auth(FULL).json(&body).send().await.unwrap();
+        if answer.status() == 429 {
+            return;
+        }
+        let mut pieces = answer.bytes_stream();
+        pieces.next().await.unwrap().unwrap();
+    }
+    panic!("twenty long prompts of about 320 tokens each passed a budget of 1,000");
+}
