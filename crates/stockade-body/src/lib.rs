@@ -52,7 +52,10 @@
 //! - The bound on memory counts bodies, and texts of images that had to be unescaped. What
 //!   a handler decodes is its own, and so is the copy that a form's parser makes for as
 //!   long as it runs.
-//! - The prompt's tokens are estimated: four characters are one, 28 × 28 pixels are one.
+//! - The prompt's tokens are estimated: three ASCII characters are one, a character outside of
+//!   the basic multilingual plane (emoji) is four, any other is one, each text adds 8 for its
+//!   template, 28 × 28 pixels are one. A tokenizer that falls back to bytes makes at most three
+//!   times as many tokens of a text.
 //!
 //! # Examples
 //! A chat that one model answers:

@@ -15,7 +15,8 @@ use crate::{PromptDigest, RequestContext};
 pub struct Demand {
     /// The model's name as the client wrote it; `None` where the body names none.
     pub model: Option<Arc<str>>,
-    /// Tokens that the prompt may come to, estimated from its size, images included.
+    /// Tokens that the prompt may come to, images included: counted, or estimated from its
+    /// size. What was used beyond it is charged when it is known.
     pub prompt_tokens: u64,
     /// The most tokens that the client wants back; `None` where it sets no bound.
     pub max_tokens: Option<u64>,

@@ -5,7 +5,8 @@
 //! moment on by `n` intervals, which it may do as long as the moment stays within `burst`
 //! intervals from now. See ITU-T I.371 (2004), annex A.
 //!
-//! No debt is longer than twice the time that the burst takes to fill up. So a clock that
+//! No debt is longer than three times the time that the burst takes to fill up: a burst that
+//! was reserved, and twice as much again that turned out to have been used. So a clock that
 //! was put back neither locks a client out for long nor gives it anything.
 
 use crate::{Level, Quota};
@@ -52,7 +53,7 @@ pub(crate) fn debt(state: u64, quota: &Quota, now: u64) -> u64 {
 }
 
 fn longest(quota: &Quota) -> u64 {
-    2 * quota.tolerance_nanos()
+    3 * quota.tolerance_nanos()
 }
 
 fn remaining(quota: &Quota, debt: u64) -> u32 {

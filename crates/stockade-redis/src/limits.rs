@@ -47,7 +47,7 @@ use order::{Line, Order};
 ///
 /// Redis must not evict keys (`maxmemory-policy noeviction`), or a debtor whose key had to
 /// go begins anew. When its data is lost, all buckets are full again. When its clock is put
-/// back, buckets fill up later by that time, and by twice their burst at most.
+/// back, buckets fill up later by that time, and by three times their burst at most.
 #[derive(Clone)]
 pub struct RedisLimits {
     orders: mpsc::Sender<Order>,

@@ -11,8 +11,8 @@ use crate::{ImageFacts, ValidatedImage, ValidatedImages, prompt::Digesting};
 pub(crate) struct Findings {
     pub(super) model: Option<Arc<str>>,
     pub(super) prompt_chars: u64,
-    /// Bytes of what the model reads besides the prompt.
-    pub(super) other_bytes: u64,
+    /// Thirds of the tokens that the model is estimated to read, without images.
+    pub(super) token_thirds: u64,
     pub(super) max_tokens: Option<u64>,
     pub(super) answers: u64,
     pub(super) images: Vec<ValidatedImage>,
@@ -25,7 +25,7 @@ impl Default for Findings {
         Self {
             model: None,
             prompt_chars: 0,
-            other_bytes: 0,
+            token_thirds: 0,
             max_tokens: None,
             answers: 1,
             images: Vec::new(),
@@ -43,7 +43,7 @@ impl Findings {
     /// [`ValidatedImages`] where there are any.
     pub(crate) fn tell(self, head: &mut Head) {
         let image_tokens: u64 = self.images().map(|image| tokens_of(image.facts())).sum();
-        let prompt_tokens = (self.prompt_chars + self.other_bytes).div_ceil(4) + image_tokens;
+        let prompt_tokens = self.token_thirds.div_ceil(3) + image_tokens;
         let max_tokens = self.max_tokens.map(|most| most * self.answers);
         if self.model.is_some() || prompt_tokens > 0 {
             let demand = Demand::new(self.model, prompt_tokens, max_tokens);
@@ -58,8 +58,8 @@ impl Findings {
 }
 
 /// The tokens that an image may come to: one for each 28 × 28 pixels, as Qwen's models
-/// have it, at most 16,384. Other models make fewer of it.
+/// have it, from 4 to 16,384, and two marks around it. Other models make fewer of it.
 fn tokens_of(facts: &ImageFacts) -> u64 {
     let patches = |pixels: u32| u64::from(pixels.div_ceil(28));
-    (patches(facts.width) * patches(facts.height)).min(16_384)
+    (patches(facts.width) * patches(facts.height)).clamp(4, 16_384) + 2
 }

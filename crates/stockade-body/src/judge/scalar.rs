@@ -18,6 +18,9 @@ use crate::{
 /// The longest name of a model, in bytes.
 const MODEL_NAME: usize = 256;
 
+/// Thirds of the tokens that a template adds to each text of a prompt: marks and the role.
+const TEMPLATE_THIRDS: u64 = 8 * 3;
+
 /// So many bytes are digested in about a step.
 const DIGESTED: usize = 64;
 
@@ -98,6 +101,7 @@ impl Judge<'_> {
             Rule::Token => {
                 let token = whole(number, 0, u32::MAX.into())?;
                 self.digest(&token.to_le_bytes());
+                self.findings.token_thirds += 3;
                 self.count(4)
             }
             Rule::MaxTokens => {
@@ -174,6 +178,7 @@ impl Judge<'_> {
     #[inline(always)]
     pub(super) fn prompt(&mut self, text: Text<'_>, chars: u64) -> Result<(), Halt> {
         self.count(chars)?;
+        self.findings.token_thirds += text.token_thirds(chars) + TEMPLATE_THIRDS;
         if self.prompt_key.is_some() {
             let text = text.unescaped();
             self.effort.spend(text.len() / DIGESTED)?;
@@ -203,7 +208,7 @@ impl Judge<'_> {
     /// Counts what the model reads besides the prompt.
     pub(super) fn measure(&mut self, bytes: usize, limit: usize) -> Result<(), Refusal> {
         ensure(bytes <= limit, || refusal::too_long(limit, "bytes"))?;
-        self.findings.other_bytes += bytes as u64;
+        self.findings.token_thirds += bytes as u64;
         Ok(())
     }
 

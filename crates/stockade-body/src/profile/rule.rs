@@ -32,7 +32,7 @@ pub enum Rule {
     /// At most so many elements in an array.
     Length(u32),
     /// At most so many bytes, as the value is written. What has such a limit is read by
-    /// the model: its bytes count as prompt tokens, four to one.
+    /// the model: its bytes count as prompt tokens, three to one.
     Size(usize),
     /// The model's name: `MODEL_NOT_ALLOWED` unless the profile and the principal have it.
     Model,

@@ -456,13 +456,40 @@ async fn tells_what_is_demanded() {
     .to_string();
     let demand = chat(body).await.passed().demand.unwrap();
     assert_eq!(demand.model.as_deref(), Some("tiny"));
-    // Eight characters, and the 23 bytes of the tools.
-    assert_eq!(demand.prompt_tokens, 8);
+    // Eight characters and their template, and the 22 bytes of the tools, in thirds.
+    assert_eq!(demand.prompt_tokens, (8 + 24 + 22_u64).div_ceil(3));
     assert_eq!(demand.max_tokens, Some(300));
 
     let gif = image(&format!("data:image/gif;base64,{GIF}"));
     let demand = chat(gif).await.passed().demand.unwrap();
-    assert_eq!((demand.prompt_tokens, demand.max_tokens), (1, None));
+    assert_eq!((demand.prompt_tokens, demand.max_tokens), (6, None));
+}
+
+// FA13
+#[tokio::test]
+async fn no_text_has_more_bytes_than_three_times_its_estimate() {
+    let estimate = async |text: &str| {
+        let body = json!({"model": "tiny", "messages": [{"content": text}]});
+        let demand = chat(body.to_string()).await.passed().demand.unwrap();
+        // Eight are for the template.
+        demand.prompt_tokens - 8
+    };
+    assert_eq!(estimate("Hello, world").await, 4);
+    assert_eq!(estimate("Привет").await, 6);
+    assert_eq!(estimate("こんにちは").await, 5);
+    // The emoji of the report: 1,200 of them are 4,800 bytes.
+    assert_eq!(estimate(&"🦀".repeat(1_200)).await, 4_800);
+    for text in ["", "a", "a\nb\u{0}\"", "é", "€uro", "日本", "👩‍💻", "x🦀y"] {
+        let bytes = text.len() as u64;
+        assert!(3 * estimate(text).await >= bytes, "{text:?}");
+    }
+    // As Python writes it by default.
+    let escaped = format!(
+        r#"{{"model":"tiny","messages":[{{"content":"{}"}}]}}"#,
+        r"\ud83e\udd80".repeat(100)
+    );
+    let demand = chat(escaped).await.passed().demand.unwrap();
+    assert_eq!(demand.prompt_tokens, 8 + 400);
 }
 
 #[tokio::test]

@@ -96,8 +96,8 @@ async fn a_form_of_fields_and_images_passes() {
     let demand = passed.demand.unwrap();
     assert_eq!(demand.model.as_deref(), Some("tiny"));
     assert_eq!(demand.max_tokens, Some(20));
-    // Thirteen characters, and two images of one token.
-    assert_eq!(demand.prompt_tokens, 4 + 2);
+    // Thirteen characters and their template, and two images of the smallest size.
+    assert_eq!(demand.prompt_tokens, (13 + 24_u64).div_ceil(3) + 2 * 6);
 }
 
 #[tokio::test]

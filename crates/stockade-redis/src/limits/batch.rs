@@ -186,7 +186,7 @@ pub(super) fn times(quota: &Quota, number: u32) -> u64 {
 
 /// See [`gcra`].
 fn longest(quota: &Quota) -> u64 {
-    2 * times(quota, quota.max_burst())
+    times(quota, quota.max_burst()).saturating_mul(3)
 }
 
 fn length(quota: &Quota) -> f64 {
