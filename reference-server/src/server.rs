@@ -133,11 +133,14 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> StartError {
 }
 
 /// The fence reads bodies before the handlers do, so it keeps the server's time for them
-/// where that is shorter than its own.
+/// where that is shorter than its own. It reserves tokens before they run, so it reserves as
+/// many as they would use.
 fn within_the_servers_limits(config: &Config) -> stockade::Config {
     let mut fence = config.fence.clone();
     let body = &mut fence.body;
     body.read_timeout_secs = body.read_timeout_secs.min(config.server.body_timeout_secs);
+    let default = &mut fence.token_budget.default_max_tokens;
+    default.get_or_insert(config.model.default_max_tokens);
     fence
 }
 

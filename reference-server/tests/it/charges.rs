@@ -173,3 +173,37 @@ async fn a_client_that_always_leaves_comes_to_the_end_of_its_budget() {
     }
     panic!("twenty long prompts of about 320 tokens each passed a budget of 1,000");
 }
+
+// FC06
+#[tokio::test]
+async fn a_chat_without_max_tokens_reserves_what_the_server_would_use() {
+    for (lines, answer) in [
+        // The server's default.
+        ("", 256),
+        ("[model]\ndefault_max_tokens = 100\n", 100),
+        // Declared by the operator.
+        ("[token_budget]\ndefault_max_tokens = 50\n", 50),
+    ] {
+        let mut config = lines.to_owned();
+        if !config.contains("[token_budget]\n") {
+            config += "[token_budget]\n";
+        }
+        let config = config.replace(
+            "[token_budget]\n",
+            "[token_budget]\nby_key = \"2000/day\"\n",
+        );
+        let config = format!("{config}[rate_limit]\nheaders = [\"openai\"]\n");
+        let site = Site::with(Arc::new(Scripted::new(Script::Stall)), &config).await;
+        let fields = json!({"max_tokens": null, "stream": true});
+        let response = site.chat(&saying(json!("Hi"), fields)).await;
+        assert_eq!(response.status(), 200, "{lines}");
+        let left = response.headers()["x-ratelimit-remaining-tokens"].to_str();
+        // Two characters and their template.
+        let prompt = 9;
+        assert_eq!(
+            left.unwrap(),
+            (2_000 - prompt - answer).to_string(),
+            "{lines}"
+        );
+    }
+}

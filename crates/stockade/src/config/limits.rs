@@ -87,6 +87,9 @@ pub struct TokenBudgetConfig {
     /// By key or token and model.
     #[serde(deserialize_with = "value::list")]
     pub by_key_and_model: Vec<Quota>,
+    /// Tokens reserved for the answer to a request that sets no `max_tokens`: the default
+    /// of the server behind the fence; 4,096 unless it is set. In force at the next start.
+    pub default_max_tokens: Option<NonZeroU32>,
 }
 
 /// `[store]`: where limits and bans are kept, so that replicas share them. In each process

@@ -182,6 +182,10 @@ impl<'c> FenceBuilder<'c> {
             |limits: &Option<SharedLimits>| rate_limit(config, limits.as_ref(), &stores.limits);
         let budget = token_budget.clone().map(|limits| {
             let budget = TokenBudget::with_store(limits, stores.limits.clone());
+            let budget = match config.token_budget.default_max_tokens {
+                Some(tokens) => budget.max_tokens(tokens.get()),
+                None => budget,
+            };
             match config.rate_limit.headers.contains(&HeaderStyle::OpenAi) {
                 true => budget.openai_headers(),
                 false => budget,
