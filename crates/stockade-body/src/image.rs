@@ -13,6 +13,8 @@ mod jpeg;
 mod png;
 mod reader;
 mod rules;
+#[cfg(feature = "decode")]
+mod strip;
 mod validated;
 mod webp;
 

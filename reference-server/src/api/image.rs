@@ -1,12 +1,11 @@
 //! Images that clients send: bytes within the request, never an address.
 //!
-//! Nothing here opens a file or a connection. What the bytes claim (type, size) is
-//! checked from their first few, before anything is decoded.
+//! Nothing here opens a file or a connection. Type, size and structure are read by
+//! [`ImageRules`], the same reader as the fence's, which inflates and decodes nothing. So the
+//! bytes that the fence judged are the bytes that are decoded here.
 
-use std::io::Cursor;
-
-use base64::{Engine, prelude::BASE64_STANDARD};
-use image::{ImageFormat, ImageReader};
+use bytes::Bytes;
+use stockade_body::{DataUrl, ImageError, ImageErrorKind, ImageFormat, ImageRules, ValidatedImage};
 
 mod decode;
 mod workbench;
@@ -15,26 +14,15 @@ pub(crate) use decode::decode;
 pub(crate) use workbench::Workbench;
 
 /// The most bytes of one image file.
-const MAX_BYTES: usize = 10 * 1024 * 1024;
+const MAX_BYTES: u64 = 10 * 1024 * 1024;
 /// The longest side, in pixels.
 const MAX_SIDE: u32 = 16_384;
 /// The most pixels.
 const MAX_PIXELS: u64 = 40_000_000;
 
-const FORMATS: [(&str, ImageFormat); 4] = [
-    ("png", ImageFormat::Png),
-    ("jpeg", ImageFormat::Jpeg),
-    ("webp", ImageFormat::WebP),
-    ("gif", ImageFormat::Gif),
-];
-
 /// An image file whose type and size are known and allowed.
-#[derive(Clone, PartialEq)]
-pub(crate) struct Picture {
-    bytes: Vec<u8>,
-    format: ImageFormat,
-    pixels: u64,
-}
+#[derive(Clone, Debug)]
+pub(crate) struct Picture(ValidatedImage);
 
 /// What is wrong with an image. The texts are fixed: what a decoder says may tell about
 /// this machine, and what a client sent is long.
@@ -73,65 +61,57 @@ impl ImageFault {
     }
 }
 
+impl From<ImageError> for ImageFault {
+    fn from(error: ImageError) -> Self {
+        match error.kind() {
+            ImageErrorKind::Remote | ImageErrorKind::DataUrl => Self::Url,
+            ImageErrorKind::Unsupported => Self::Format,
+            ImageErrorKind::Base64 => Self::Base64,
+            ImageErrorKind::Mismatch => Self::Declared,
+            ImageErrorKind::TooManyBytes => Self::Bytes,
+            ImageErrorKind::TooLong
+            | ImageErrorKind::TooManyPixels
+            | ImageErrorKind::TooManyFrames
+            | ImageErrorKind::TooManyScans => Self::Size,
+            // Broken, cut off, or more than one file; kinds that are added later, too.
+            _ => Self::Broken,
+        }
+    }
+}
+
 impl Picture {
     /// Reads `data:image/(png|jpeg|webp|gif);base64,…`, in exactly this form.
     pub(crate) fn from_url(url: &str) -> Result<Self, ImageFault> {
-        let (declared, data) = url
-            .strip_prefix("data:image/")
-            .and_then(|rest| rest.split_once(";base64,"))
-            .ok_or(ImageFault::Url)?;
-        let (_, declared) = FORMATS
-            .into_iter()
-            .find(|(name, _)| *name == declared)
-            .ok_or(ImageFault::Url)?;
-        let picture = Self::from_base64(data)?;
-        if picture.format == declared {
-            Ok(picture)
-        } else {
-            Err(ImageFault::Declared)
-        }
+        let url = DataUrl::parse(url.as_bytes()).map_err(|_| ImageFault::Url)?;
+        Self::read(Some(url.format()), url.base64())
     }
 
     /// Reads bare base64; the bytes say of which type they are.
     pub(crate) fn from_base64(data: &str) -> Result<Self, ImageFault> {
-        if data.len() / 4 * 3 > MAX_BYTES + 3 {
-            return Err(ImageFault::Bytes);
-        }
-        let bytes = BASE64_STANDARD
-            .decode(data)
-            .map_err(|_| ImageFault::Base64)?;
-        Self::from_bytes(bytes)
+        Self::read(None, data.as_bytes())
     }
 
-    fn from_bytes(bytes: Vec<u8>) -> Result<Self, ImageFault> {
-        if bytes.len() > MAX_BYTES {
-            return Err(ImageFault::Bytes);
-        }
-        let format = image::guess_format(&bytes)
-            .ok()
-            .filter(|format| FORMATS.iter().any(|(_, known)| known == format))
-            .ok_or(ImageFault::Format)?;
-        let (width, height) = ImageReader::with_format(Cursor::new(&bytes), format)
-            .into_dimensions()
-            .map_err(|_| ImageFault::Broken)?;
-        let pixels = u64::from(width) * u64::from(height);
-        if width.max(height) > MAX_SIDE || pixels > MAX_PIXELS {
-            return Err(ImageFault::Size);
-        }
-        if pixels == 0 {
-            return Err(ImageFault::Broken);
-        }
-        Ok(Self {
-            bytes,
-            format,
-            pixels,
-        })
+    fn read(declared: Option<ImageFormat>, base64: &[u8]) -> Result<Self, ImageFault> {
+        let text = Bytes::copy_from_slice(base64);
+        let image = ValidatedImage::from_base64(&rules(), declared, text)?;
+        Ok(Self(image.compact()))
     }
 
     /// How many pixels it will have.
     pub(crate) fn pixels(&self) -> u64 {
-        self.pixels
+        let facts = self.0.facts();
+        u64::from(facts.width) * u64::from(facts.height)
     }
+}
+
+/// The server's own limits, whatever those of the fence are. How many frames an animation may
+/// have is the fence's to say; the model sees the first one.
+fn rules() -> ImageRules {
+    ImageRules::default()
+        .bytes(MAX_BYTES)
+        .side(MAX_SIDE)
+        .pixels(MAX_PIXELS)
+        .frames(u32::MAX)
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ use std::{num::NonZeroUsize, thread};
 /// What an [`ImageDecoder`](crate::ImageDecoder) may take.
 ///
 /// All of the decoder's memory is `memory` and, for each image that is decoded at this
-/// moment, at most 8 bytes a pixel and 16 MiB besides. A PNG whose profile and texts come
-/// to more than 4 MiB is refused or decoded without them.
+/// moment, at most 8 bytes a pixel, 16 MiB, and a copy of the encoded image where it has
+/// metadata. Profiles, texts and other metadata are removed before a codec sees the image,
+/// so none of them is inflated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecodeLimits {
     pub(super) at_once: NonZeroUsize,

@@ -12,6 +12,7 @@ use tokio::{
     task,
 };
 
+use super::strip::strip;
 use crate::{DecodeLimits, ImageError, ImageErrorKind, ImageFacts, ImageFormat, ValidatedImage};
 
 /// Decodes images within limits, off the async threads. Clones share the limits.
@@ -84,8 +85,11 @@ impl ImageDecoder {
             decode(image.facts(), image.bytes(), |bytes| take(memory, bytes))
         });
         // A panic in a codec is one image that cannot be decoded.
-        let decoded = work.await.unwrap_or(Err(ImageErrorKind::Undecodable));
-        decoded.map_err(ImageError::from)
+        let (image, memory) = work.await.unwrap_or(Err(ImageErrorKind::Undecodable))?;
+        Ok(DecodedImage {
+            image,
+            _memory: memory,
+        })
     }
 }
 
@@ -116,7 +120,7 @@ impl fmt::Debug for DecodedImage {
     }
 }
 
-/// What a codec may allocate for profiles and tables, whatever they inflate to.
+/// What a codec may allocate for tables and rows, whatever the image claims.
 const ASIDE: u64 = 16 << 20;
 
 /// Taken at once or not at all: a handler that keeps one image and waits for the next
@@ -128,38 +132,62 @@ fn take(memory: Arc<Semaphore>, bytes: u64) -> Result<OwnedSemaphorePermit, Imag
         .map_err(|_| ImageErrorKind::Busy)
 }
 
-fn decode(
+impl ValidatedImage {
+    /// Decodes the image on this thread, for those who have threads of their own for that;
+    /// [`ImageDecoder`] has some, and limits on all images together. Of an animation the first
+    /// frame is decoded.
+    ///
+    /// It takes `max_bytes` at most for the pixels, as much again to work in, 16 MiB, and a
+    /// copy of the encoded image where there is metadata to remove. Profiles and texts are
+    /// removed before, so none is inflated. A codec may panic.
+    ///
+    /// # Errors
+    /// [`TooManyPixels`](ImageErrorKind::TooManyPixels) where the pixels take more than
+    /// `max_bytes`, [`Undecodable`](ImageErrorKind::Undecodable).
+    pub fn decode_blocking(&self, max_bytes: u64) -> Result<DynamicImage, ImageError> {
+        let within = |bytes| match bytes > max_bytes {
+            true => Err(ImageErrorKind::TooManyPixels),
+            false => Ok(()),
+        };
+        let (image, ()) = decode(self.facts(), self.bytes(), within)?;
+        Ok(image)
+    }
+}
+
+/// Decodes an image once `take` has taken the memory for so many bytes of pixels.
+fn decode<T>(
     facts: &ImageFacts,
     bytes: Bytes,
-    take: impl FnOnce(u64) -> Result<OwnedSemaphorePermit, ImageErrorKind>,
-) -> Result<DecodedImage, ImageErrorKind> {
-    let mut codec = open(facts.format, bytes).map_err(|_| ImageErrorKind::Undecodable)?;
+    take: impl FnOnce(u64) -> Result<T, ImageErrorKind>,
+) -> Result<(DynamicImage, T), ImageErrorKind> {
+    let most = u64::from(facts.width)
+        .saturating_mul(facts.height.into())
+        .saturating_mul(8)
+        .saturating_add(ASIDE);
+    let mut limits = Limits::no_limits();
+    limits.max_image_width = Some(facts.width);
+    limits.max_image_height = Some(facts.height);
+    limits.max_alloc = Some(most);
+    let bytes = strip(facts.format, bytes)?;
+    let mut codec = open(facts.format, bytes, &limits).map_err(|_| ImageErrorKind::Undecodable)?;
     // The rules have judged other dimensions than the codec is about to decode.
     if codec.dimensions() != (facts.width, facts.height) {
         return Err(ImageErrorKind::Undecodable);
     }
-    let memory = take(codec.total_bytes())?;
-    let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(facts.pixels().saturating_mul(8).saturating_add(ASIDE));
+    let taken = take(codec.total_bytes())?;
     codec
         .set_limits(limits)
         .and_then(|()| DynamicImage::from_decoder(codec))
-        .map(|image| DecodedImage {
-            image,
-            _memory: memory,
-        })
+        .map(|image| (image, taken))
         .map_err(|_| ImageErrorKind::Undecodable)
 }
 
-fn open(format: ImageFormat, bytes: Bytes) -> ImageResult<Box<dyn Codec>> {
+/// Opens the codec. All but that of PNG get their limits once they are open; they read no more
+/// than headers until then.
+fn open(format: ImageFormat, bytes: Bytes, limits: &Limits) -> ImageResult<Box<dyn Codec>> {
     let bytes = Cursor::new(bytes);
     Ok(match format {
-        ImageFormat::Png => {
-            let mut limits = Limits::no_limits();
-            // What is inflated grows by doubling, the old half kept until the new one is full.
-            limits.max_alloc = Some(ASIDE / 4);
-            Box::new(PngDecoder::with_limits(bytes, limits)?)
-        }
+        ImageFormat::Png => Box::new(PngDecoder::with_limits(bytes, limits.clone())?),
         ImageFormat::Jpeg => Box::new(JpegDecoder::new(bytes)?),
         ImageFormat::WebP => Box::new(WebPDecoder::new(bytes)?),
         ImageFormat::Gif => Box::new(GifDecoder::new(bytes)?),
@@ -184,19 +212,95 @@ mod tests {
         used.bytes_max
     }
 
-    // I05, I13
-    #[test]
-    fn a_profile_bomb_is_not_inflated() {
+    /// What a black PNG of 8 × 8 takes whose chunks are these besides the pixels'.
+    fn peak_with(chunks: &[(&[u8; 4], Vec<u8>)]) -> u64 {
+        let mut bytes = Cursor::new(Vec::new());
+        let black = DynamicImage::new_luma8(8, 8);
+        let png = image::ImageFormat::Png;
+        black.write_to(&mut bytes, png).expect("a picture");
+        let bytes = bytes.into_inner();
+        let (header, rest) = bytes.split_at(33);
+        let mut bomb = header.to_vec();
+        for (name, data) in chunks {
+            let named = [name.as_slice(), data].concat();
+            bomb.extend(u32::try_from(data.len()).expect("small").to_be_bytes());
+            bomb.extend(&named);
+            bomb.extend(crc32fast::hash(&named).to_be_bytes());
+        }
+        bomb.extend(rest);
+        peak(bomb)
+    }
+
+    /// So many zeros, compressed by zlib.
+    fn zeros(count: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut encoder = PngEncoder::new(&mut bytes);
-        encoder
-            .set_icc_profile(vec![0; 64 << 20])
-            .expect("PNG has profiles");
+        let profile = vec![0; count];
+        encoder.set_icc_profile(profile).expect("PNG has profiles");
         let black = DynamicImage::new_luma8(8, 8);
         black.write_with_encoder(encoder).expect("a picture");
-        assert!(bytes.len() < 1 << 20, "it is a bomb");
-        let peak = peak(bytes);
-        assert!(peak < ASIDE, "{peak}");
+        let at = bytes.windows(4).position(|name| name == b"iCCP");
+        let at = at.expect("the profile");
+        let length = bytes[at - 4..at].first_chunk().copied().expect("a length");
+        let chunk = &bytes[at + 4..][..u32::from_be_bytes(length) as usize];
+        let name = chunk.iter().position(|byte| *byte == 0).expect("a name");
+        chunk[name + 2..].to_vec()
+    }
+
+    // FA01, I05, I13
+    #[test]
+    fn compressed_metadata_is_never_inflated() {
+        const INFLATED: usize = 64 << 20;
+        let zeros = zeros(INFLATED);
+        assert!(zeros.len() < 1 << 20, "it is a bomb");
+        let plain = peak_with(&[]);
+        for (name, before) in [
+            (b"iCCP", &b"a\0\0"[..]),
+            (b"zTXt", b"a\0\0"),
+            (b"zTXt", b"XML:com.adobe.xmp\0\0"),
+            (b"zTXt", b"Raw profile type iptc\0\0"),
+            (b"iTXt", b"XML:com.adobe.xmp\0\x01\0\0\0"),
+            (b"eXIf", b"II*\0"),
+            (b"teSt", b""),
+        ] {
+            let data = [before, &zeros].concat();
+            let length = data.len() as u64;
+            let peak = peak_with(&[(name, data)]);
+            // The file is there before it is measured; nothing of the chunk is copied.
+            assert!(
+                peak <= plain + 1_024,
+                "{name:?}: {peak}, {plain} without {length} bytes"
+            );
+        }
+    }
+
+    // FA01
+    #[test]
+    fn pixels_beyond_the_image_are_not_kept() {
+        let peak_of = |data: Vec<u8>| {
+            let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
+            for (name, data) in [
+                (
+                    b"IHDR",
+                    [&[0, 0, 0, 1, 0, 0, 0, 1][..], &[8, 0, 0, 0, 0]].concat(),
+                ),
+                (b"IDAT", data),
+                (b"IEND", Vec::new()),
+            ] {
+                let named = [name.as_slice(), &data].concat();
+                bytes.extend(u32::try_from(data.len()).expect("small").to_be_bytes());
+                bytes.extend(&named);
+                bytes.extend(crc32fast::hash(&named).to_be_bytes());
+            }
+            let image = ValidatedImage::from_bytes(&ImageRules::default(), None, bytes.into());
+            let image = image.expect("an image");
+            let used = allocation_counter::measure(|| {
+                let _ = image.decode_blocking(1 << 20);
+            });
+            used.bytes_max
+        };
+        let peak = peak_of(zeros(64 << 20));
+        assert!(peak < 1 << 20, "{peak}");
     }
 
     // I13

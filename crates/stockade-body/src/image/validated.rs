@@ -138,6 +138,17 @@ impl ValidatedImage {
     }
 }
 
+impl ValidatedImage {
+    /// Undoes the base64 now and drops its text, for a handler that keeps the image longer
+    /// than the body that it came in.
+    pub fn compact(self) -> Self {
+        match &self.0.encoded {
+            Encoded::Bytes(_) => self,
+            Encoded::Base64 { .. } => Self::new(*self.facts(), Encoded::Bytes(self.bytes())),
+        }
+    }
+}
+
 impl fmt::Debug for ValidatedImage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ValidatedImage")

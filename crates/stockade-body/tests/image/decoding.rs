@@ -16,7 +16,7 @@ use tokio::{runtime::Builder, task::JoinSet};
 
 use crate::{
     files::{self, file},
-    made::{chunk, gif, gif_frame, jpeg, png, scan, sof},
+    made::{chunk, gif, gif_frame, jpeg, png, riff, scan, segment, sof},
 };
 
 fn valid(bytes: impl Into<Bytes>) -> ValidatedImage {
@@ -134,4 +134,57 @@ fn images_at_once_and_waiting_are_bounded() {
         free.send(()).unwrap();
         assert!(next.await.is_ok());
     });
+}
+
+/// A segment of a JPEG, a chunk of a WebP, and a block of a GIF, none of which is pixels.
+fn with_metadata(name: &str, bytes: &[u8]) -> Vec<u8> {
+    let (at, metadata) = match &name[name.rfind('.').unwrap()..] {
+        ".png" => (33, chunk(b"zTXt", b"a\0\0not zlib")),
+        ".jpg" => (
+            2,
+            [
+                segment(0xE2, b"ICC_PROFILE\0\x01\x01"),
+                segment(0xFE, b"note"),
+            ]
+            .concat(),
+        ),
+        ".gif" => {
+            let table = if bytes[10] & 0x80 == 0 {
+                0
+            } else {
+                3 << ((bytes[10] & 7) + 1)
+            };
+            (13 + table, b"\x21\xFF\x0bICCRGBG1012\x03abc\0".to_vec())
+        }
+        // Behind the picture, where the container has a header for it.
+        ".webp" if &bytes[12..16] == b"VP8X" => (bytes.len(), riff(b"XMP ", b"<x/>")),
+        ".webp" => return bytes.to_vec(),
+        other => panic!("{other}"),
+    };
+    let mut bytes = [&bytes[..at], &metadata, &bytes[at..]].concat();
+    if name.ends_with(".webp") {
+        let size = u32::try_from(bytes.len() - 8).unwrap();
+        bytes[4..8].copy_from_slice(&size.to_le_bytes());
+        bytes[20] |= 0x04;
+    }
+    bytes
+}
+
+// FA01
+#[tokio::test]
+async fn metadata_changes_no_pixel() {
+    for (name, bytes, ..) in files::ALL {
+        let plain = decode(bytes).await.expect(name).into_image();
+        let image = decode(with_metadata(name, bytes)).await.expect(name);
+        assert_eq!(image.into_image(), plain, "{name}");
+    }
+}
+
+// FA01, I13
+#[test]
+fn a_caller_bounds_the_bytes_of_pixels() {
+    let image = valid(black(64, 64));
+    assert_eq!(image.decode_blocking(64 * 64).unwrap().width(), 64);
+    let error = image.decode_blocking(64 * 64 - 1).unwrap_err();
+    assert_eq!(error.kind(), Kind::TooManyPixels);
 }

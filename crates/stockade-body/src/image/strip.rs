@@ -1,0 +1,219 @@
+//! Removes from an image what its pixels do not need, before a codec reads it.
+
+use bytes::Bytes;
+
+use super::{error::ImageErrorKind, format::ImageFormat};
+
+/// The image without profiles, texts and other metadata.
+///
+/// Codecs parse these eagerly, and inflate them where they are compressed: a PNG of one pixel
+/// has a profile of gigabytes. What stays is what a decoder of the first frame needs:
+/// - PNG: `IHDR`, `PLTE`, `tRNS`, `IDAT` and `IEND`.
+/// - JPEG: all segments but `APP1` to `APP13`, `APP15` and comments. `APP0` and `APP14` say how
+///   the colours are coded.
+/// - WebP: pictures, and the frames of an animation.
+/// - GIF: the first frame and its graphic control extension.
+///
+/// An image without metadata is returned as it is; another one is copied.
+///
+/// # Errors
+/// [`Undecodable`](ImageErrorKind::Undecodable) where the structure is broken.
+pub(super) fn strip(format: ImageFormat, bytes: Bytes) -> Result<Bytes, ImageErrorKind> {
+    let mut copy = Copy::new(bytes);
+    match format {
+        ImageFormat::Png => png(&mut copy)?,
+        ImageFormat::Jpeg => jpeg(&mut copy)?,
+        ImageFormat::WebP => return webp(copy),
+        ImageFormat::Gif => gif(&mut copy)?,
+    }
+    Ok(copy.finish())
+}
+
+fn png(copy: &mut Copy) -> Result<(), ImageErrorKind> {
+    copy.keep(8)?;
+    loop {
+        let length = u32::from_be_bytes(copy.peek(0)?) as usize;
+        let name: [u8; 4] = copy.peek(4)?;
+        // The length, the name and the checksum.
+        let whole = length.saturating_add(12);
+        match &name {
+            b"IHDR" | b"PLTE" | b"tRNS" | b"IDAT" => copy.keep(whole)?,
+            b"IEND" => return copy.keep(whole),
+            _ => copy.skip(whole)?,
+        }
+    }
+}
+
+fn jpeg(copy: &mut Copy) -> Result<(), ImageErrorKind> {
+    copy.keep(2)?;
+    loop {
+        let [0xFF, code] = copy.peek(0)? else {
+            return Err(ImageErrorKind::Undecodable);
+        };
+        // Fill bytes (T.81, B.1.1.2).
+        if code == 0xFF {
+            copy.keep(1)?;
+            continue;
+        }
+        let length = usize::from(u16::from_be_bytes(copy.peek(2)?)) + 2;
+        match code {
+            // The rest is scans.
+            0xDA => return copy.keep_rest(),
+            0xE1..=0xED | 0xEF | 0xFE => copy.skip(length)?,
+            _ => copy.keep(length)?,
+        }
+    }
+}
+
+fn webp(mut copy: Copy) -> Result<Bytes, ImageErrorKind> {
+    const FLAGS: usize = 20;
+    /// A profile, Exif and XMP.
+    const METADATA: u8 = 0x20 | 0x08 | 0x04;
+
+    let size = u32::from_le_bytes(copy.peek(4)?) as usize;
+    let end = size.saturating_add(8);
+    copy.keep(12)?;
+    while copy.at < end {
+        let name: [u8; 4] = copy.peek(0)?;
+        let length = u32::from_le_bytes(copy.peek(4)?) as usize;
+        let whole = length.saturating_add(length % 2).saturating_add(8);
+        match &name {
+            b"VP8X" | b"VP8 " | b"VP8L" | b"ALPH" | b"ANIM" | b"ANMF" => copy.keep(whole)?,
+            _ => copy.skip(whole)?,
+        }
+    }
+    let whole = copy.is_whole();
+    let bytes = copy.finish();
+    if whole {
+        return Ok(bytes);
+    }
+    let mut bytes = Vec::from(bytes);
+    let size = u32::try_from(bytes.len() - 8).map_err(|_| ImageErrorKind::Undecodable)?;
+    bytes[4..8].copy_from_slice(&size.to_le_bytes());
+    if bytes.get(12..16) == Some(b"VP8X")
+        && let Some(flags) = bytes.get_mut(FLAGS)
+    {
+        *flags &= !METADATA;
+    }
+    Ok(bytes.into())
+}
+
+fn gif(copy: &mut Copy) -> Result<(), ImageErrorKind> {
+    const TRAILER: u8 = 0x3B;
+    const GRAPHIC_CONTROL: u8 = 0xF9;
+
+    let [flags] = copy.peek(10)?;
+    copy.keep(13 + colour_table(flags))?;
+    loop {
+        match copy.peek(0)? {
+            [0x21] => {
+                let [label] = copy.peek(1)?;
+                let length = 2 + sub_blocks(copy, 2)?;
+                if label == GRAPHIC_CONTROL {
+                    copy.keep(length)?;
+                } else {
+                    copy.skip(length)?;
+                }
+            }
+            [0x2C] => {
+                let [flags] = copy.peek(9)?;
+                let head = 10 + colour_table(flags) + 1;
+                copy.keep(head + sub_blocks(copy, head)?)?;
+                return match copy.peek(0)? {
+                    [TRAILER] => copy.keep(1),
+                    [_] => {
+                        copy.push(TRAILER);
+                        Ok(())
+                    }
+                };
+            }
+            _ => return Err(ImageErrorKind::Undecodable),
+        }
+    }
+}
+
+fn colour_table(flags: u8) -> usize {
+    match flags & 0x80 {
+        0 => 0,
+        _ => 3 << ((flags & 7) + 1),
+    }
+}
+
+/// How long the sub-blocks are that begin so many bytes ahead, with the empty one that ends
+/// them.
+fn sub_blocks(copy: &Copy, ahead: usize) -> Result<usize, ImageErrorKind> {
+    let mut length = 0;
+    loop {
+        let [block] = copy.peek(ahead + length)?;
+        length += 1 + usize::from(block);
+        if block == 0 {
+            return Ok(length);
+        }
+    }
+}
+
+/// A copy of parts of an image; none is made as long as the parts follow each other from the
+/// beginning.
+struct Copy {
+    source: Bytes,
+    /// What was kept before the run.
+    kept: Vec<u8>,
+    /// Where the run begins that is kept but not copied yet.
+    run: usize,
+    at: usize,
+}
+
+impl Copy {
+    fn new(source: Bytes) -> Self {
+        Self {
+            source,
+            kept: Vec::new(),
+            run: 0,
+            at: 0,
+        }
+    }
+
+    fn peek<const N: usize>(&self, ahead: usize) -> Result<[u8; N], ImageErrorKind> {
+        let rest = self.source.get(self.at + ahead..);
+        let bytes = rest.and_then(<[u8]>::first_chunk);
+        bytes.copied().ok_or(ImageErrorKind::Undecodable)
+    }
+
+    fn keep(&mut self, length: usize) -> Result<(), ImageErrorKind> {
+        if length > self.source.len() - self.at {
+            return Err(ImageErrorKind::Undecodable);
+        }
+        self.at += length;
+        Ok(())
+    }
+
+    fn keep_rest(&mut self) -> Result<(), ImageErrorKind> {
+        self.keep(self.source.len() - self.at)
+    }
+
+    fn skip(&mut self, length: usize) -> Result<(), ImageErrorKind> {
+        let end = self.at;
+        self.keep(length)?;
+        self.kept.extend_from_slice(&self.source[self.run..end]);
+        self.run = self.at;
+        Ok(())
+    }
+
+    fn push(&mut self, byte: u8) {
+        self.kept.extend_from_slice(&self.source[self.run..self.at]);
+        self.kept.push(byte);
+        self.run = self.at;
+    }
+
+    fn is_whole(&self) -> bool {
+        self.run == 0
+    }
+
+    fn finish(mut self) -> Bytes {
+        if self.is_whole() {
+            return self.source.slice(..self.at);
+        }
+        self.kept.extend_from_slice(&self.source[self.run..self.at]);
+        self.kept.into()
+    }
+}
