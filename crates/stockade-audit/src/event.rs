@@ -100,19 +100,21 @@ impl SecurityEvent {
         }
     }
 
-    /// Who did it.
+    /// Who did it: the id of a principal, recorded as it is. What someone typed whose
+    /// [login failed](EventKind::LoginFailed) is redacted.
     pub fn user(mut self, id: impl Into<Cow<'static, str>>) -> Self {
         self.user = Some(id.into());
         self
     }
 
-    /// To what it was done: the id of a key, a banned network, a store's name.
+    /// To what it was done: the id of a key, a banned network, a store's name. Recorded as it
+    /// is, so it must not be a secret.
     pub fn subject(mut self, subject: impl Into<Cow<'static, str>>) -> Self {
         self.subject = Some(subject.into());
         self
     }
 
-    /// Why, or what else there is to say.
+    /// Why, or what else there is to say. What looks like a secret is redacted.
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.detail = Some(detail.into());
         self
@@ -140,14 +142,17 @@ impl SecurityEvent {
         if self.client.is_some() {
             line.client(field!("ip"), self.client);
         }
-        for (field, text) in [
-            (field!("user"), &self.user),
-            (field!("subject"), &self.subject),
-            (field!("detail"), &self.detail),
-        ] {
-            if let Some(text) = text {
-                line.text(field, text, TEXT);
-            }
+        match (&self.user, self.kind) {
+            (None, _) => {}
+            // Typed by someone who is not known, and sometimes a password.
+            (Some(user), EventKind::LoginFailed) => line.text(field!("user"), user, TEXT),
+            (Some(user), _) => line.own(field!("user"), user, TEXT),
+        }
+        if let Some(subject) = &self.subject {
+            line.own(field!("subject"), subject, TEXT);
+        }
+        if let Some(detail) = &self.detail {
+            line.text(field!("detail"), detail, TEXT);
         }
         line
     }

@@ -51,7 +51,9 @@
 //!   the cut.
 //! - [`AuditLog::flush`] before the process ends. Dropping the last journal waits for its
 //!   thread, for five seconds at most.
-//! - A principal's id that is an e-mail address is redacted like any other.
+//! - The ids of principals are recorded as they are, so that each can be told from every
+//!   other, also where a token's subject is an e-mail address. Of an id of more than 128
+//!   bytes, the beginning and a digest are recorded. What a client chose is redacted.
 //!
 //! # Examples
 //! One file, one record a request:

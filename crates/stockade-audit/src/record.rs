@@ -98,7 +98,7 @@ fn line(exchange: &Exchange, verdict: Option<&Verdict>) -> Line {
     line.client(field!("ip"), exchange.client());
     let context = exchange.context();
     match context.and_then(RequestContext::principal) {
-        Some(principal) => line.known(field!("user"), principal.id(), NAME),
+        Some(principal) => line.own(field!("user"), principal.id(), NAME),
         None => line.null(field!("user")),
     }
     match exchange.status {
@@ -122,7 +122,7 @@ fn line(exchange: &Exchange, verdict: Option<&Verdict>) -> Line {
     if let Some(verdict) = verdict {
         line.word(field!("guard"), verdict.guard);
         line.word(field!("code"), verdict.code);
-        line.text(field!("reason"), reason(verdict), TEXT);
+        line.own(field!("reason"), reason(verdict), TEXT);
     }
     if let Some(context) = context {
         model(&mut line, context);
@@ -138,7 +138,7 @@ fn place(line: &mut Line, exchange: &Exchange) {
     let told = exchange.context().and_then(RequestContext::route);
     match (told, &exchange.place) {
         (Some(route), _) | (None, Place::Route(route)) => {
-            line.known_twice([field!("path"), field!("route")], route.as_str(), TEXT);
+            line.own_twice([field!("path"), field!("route")], route.as_str(), TEXT);
         }
         // Without the query: its values are not for logs.
         (None, Place::Path(path)) => {

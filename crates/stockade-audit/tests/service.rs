@@ -140,6 +140,45 @@ async fn a_path_without_a_route_is_recorded_without_its_query_and_secrets() {
     );
 }
 
+// FA05
+#[tokio::test]
+async fn each_principal_is_recorded_by_its_own_id() {
+    let long = |last| format!("{}{last}", "o".repeat(200));
+    let ids = [
+        "token:alice".to_owned(),
+        "token:bob".to_owned(),
+        "token:0123456789abcdefghijABCDEFGHIJ0123456789".to_owned(),
+        "alice@example.com".to_owned(),
+        "key=team?x=y".to_owned(),
+        "\"quoted\"\n".to_owned(),
+        long(1),
+        long(2),
+    ];
+    let mut recorded = Vec::new();
+    for id in &ids {
+        let memory = Memory::default();
+        let log = log(&memory);
+        let principal = Principal::builder(id.as_str()).build();
+        let service = ServiceBuilder::new()
+            .layer(ContextGuard::new().into_layer())
+            .layer(AuditLayer::new(log.clone()))
+            .service_fn(move |request: Request<RequestBody<Full<Bytes>>>| {
+                let context = RequestContext::of(request.extensions()).unwrap();
+                context.authenticate(principal.clone());
+                std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
+            });
+        service.oneshot(request("/")).await.unwrap();
+        let record = record(&log, &memory);
+        recorded.push(record["user"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(recorded[..6], ids[..6]);
+    // Distinct, stable and short.
+    assert_ne!(recorded[6], recorded[7]);
+    for user in &recorded[6..] {
+        assert!(user.starts_with("ooo") && user.len() < 200, "{user}");
+    }
+}
+
 // L01
 #[tokio::test]
 async fn a_hostile_user_agent_and_model_stay_within_their_line() {
