@@ -20,7 +20,9 @@ pub(crate) fn write(exchange: &Exchange) {
     let log = &exchange.shared.log;
     if verdict.is_some() || is_security(exchange.status) {
         let status = exchange.status.map(|status| status.as_u16());
-        let offence = Offence::new(exchange.client(), status, verdict.map_or("", reason));
+        let user = exchange.context().and_then(RequestContext::principal);
+        let reason = verdict.map_or("", reason);
+        let offence = Offence::new(exchange.client(), user, status, reason);
         log.refused(offence, || line(exchange, verdict));
     } else {
         log.request(&line(exchange, verdict));

@@ -1,18 +1,22 @@
 //! A flood of refusals leaves a trickle of records.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{Hash, Hasher},
+};
 
 use foldhash::quality::RandomState;
-use stockade_core::{ClientBucket, ClientIp, Timestamp};
+use stockade_core::{ClientBucket, ClientIp, Principal, Timestamp};
 
 use crate::line::{Level, Line, field};
 
 /// How many records of refused requests are written in a second; the rest is counted, and
-/// one record a client and kind of refusal says how many there were.
+/// one record for each client, principal and kind of refusal says how many there were.
 ///
 /// IPv6 clients of one /64 network are one client. The bytes that a flood writes are
-/// bounded by this: a second has at most `in_all` records of single requests, and as many
-/// that say how often the rest were repeated.
+/// bounded by this: a second has at most `in_all` records of single requests without an
+/// authenticated principal, `in_all` of requests with one, and as many that say how often the
+/// rest were repeated. A flood of strangers takes nothing from the records of principals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Collapse {
     per_client: u32,
@@ -20,7 +24,8 @@ pub struct Collapse {
 }
 
 impl Collapse {
-    /// So many a client and kind of refusal, and so many in all.
+    /// At most `per_client` records a client, principal and kind of refusal, and `in_all`
+    /// records in total.
     pub fn per_second(per_client: u32, in_all: u32) -> Self {
         Self { per_client, in_all }
     }
@@ -37,43 +42,98 @@ impl Default for Collapse {
 const V6_NETWORK: u8 = 64;
 
 /// Refusals that are the same when they come again and again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub(crate) struct Offence {
     client: Option<ClientBucket>,
+    /// The principal, unless it is anonymous.
+    user: Option<Principal>,
     status: Option<u16>,
     reason: &'static str,
 }
 
 impl Offence {
-    pub(crate) fn new(client: Option<ClientIp>, status: Option<u16>, reason: &'static str) -> Self {
+    pub(crate) fn new(
+        client: Option<ClientIp>,
+        user: Option<&Principal>,
+        status: Option<u16>,
+        reason: &'static str,
+    ) -> Self {
         Self {
             client: client.map(|client| client.bucket(V6_NETWORK)),
+            user: user.filter(|user| !user.is_anonymous()).cloned(),
             status,
             reason,
         }
     }
 
-    /// Refusals of clients that came after there were too many.
-    const OTHERS: Self = Self {
-        client: None,
-        status: None,
-        reason: "",
-    };
+    fn parts(
+        &self,
+    ) -> (
+        Option<ClientBucket>,
+        Option<&str>,
+        Option<u16>,
+        &'static str,
+    ) {
+        let user = self.user.as_ref().map(Principal::id);
+        (self.client, user, self.status, self.reason)
+    }
 
-    /// The record of so many refusals.
-    pub(super) fn line(self, now: Timestamp, times: u64) -> Line {
-        let mut line = Line::new(now, Level::Warn, "requests refused");
-        line.word(field!("event"), "repeated");
+    /// Writes who was refused, and why.
+    fn describe(&self, line: &mut Line) {
         match self.client {
             Some(ClientBucket::Ip(network)) => line.shown(field!("ip"), network),
             Some(ClientBucket::UnixSocket) => line.word(field!("ip"), "unix"),
             None => line.null(field!("ip")),
         }
+        match &self.user {
+            Some(user) => line.own(field!("user"), user.id(), 128),
+            None => line.null(field!("user")),
+        }
         if let Some(status) = self.status {
             line.number(field!("status"), status.into());
         }
         if !self.reason.is_empty() {
-            line.text(field!("reason"), self.reason, 128);
+            line.own(field!("reason"), self.reason, 128);
+        }
+    }
+}
+
+impl PartialEq for Offence {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for Offence {}
+
+impl Hash for Offence {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
+    }
+}
+
+/// Refusals that were collapsed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Repeated {
+    /// Of one offence.
+    One(Offence),
+    /// Of the offences that came after there were too many in that second.
+    Others { authenticated: bool },
+}
+
+impl Repeated {
+    /// The record of so many refusals.
+    pub(super) fn line(&self, now: Timestamp, times: u64) -> Line {
+        let mut line = Line::new(now, Level::Warn, "requests refused");
+        line.word(field!("event"), "repeated");
+        match self {
+            Self::One(offence) => offence.describe(&mut line),
+            Self::Others { authenticated } => {
+                line.null(field!("ip"));
+                line.null(field!("user"));
+                line.raw(field!("authenticated"));
+                line.raw(if *authenticated { "true" } else { "false" });
+            }
         }
         line.number(field!("repeated"), times);
         line
@@ -84,23 +144,30 @@ impl Offence {
 pub(super) struct Repeats {
     limit: Option<Collapse>,
     second: u64,
-    written: u32,
-    offences: ByOffence<u32>,
-    /// Those that were not written, each at most once here for each entry above.
-    repeated: ByOffence<u64>,
+    anonymous: Written,
+    authenticated: Written,
+    /// Those that were not written, each at most once here for each entry of those above.
+    repeated: Counts<Repeated, u64>,
+}
+
+/// The records of one second.
+#[derive(Default)]
+struct Written {
+    records: u32,
+    offences: Counts<Offence, u32>,
 }
 
 /// Hashed under a key of this process, so that nobody can send what falls together.
-type ByOffence<T> = HashMap<Offence, T, RandomState>;
+type Counts<K, N> = HashMap<K, N, RandomState>;
 
 impl Repeats {
     pub(super) fn new(limit: Option<Collapse>) -> Self {
         Self {
             limit,
             second: 0,
-            written: 0,
-            offences: HashMap::default(),
-            repeated: HashMap::default(),
+            anonymous: Written::default(),
+            authenticated: Written::default(),
+            repeated: Counts::default(),
         }
     }
 
@@ -110,42 +177,68 @@ impl Repeats {
         let Some(limit) = self.limit else {
             return true;
         };
-        let times = match self.offences.get_mut(&offence) {
-            Some(times) => times,
-            // Only what is written makes an entry, so there are at most `in_all` of them.
-            None if self.written < limit.in_all => self.offences.entry(offence).or_default(),
-            None => {
-                *self.repeated.entry(Offence::OTHERS).or_default() += 1;
-                return false;
-            }
+        let authenticated = offence.user.is_some();
+        let written = match authenticated {
+            true => &mut self.authenticated,
+            false => &mut self.anonymous,
         };
-        if *times < limit.per_client && self.written < limit.in_all {
-            *times += 1;
-            self.written += 1;
-            return true;
-        }
-        *self.repeated.entry(offence).or_default() += 1;
+        let repeated = match written.count(&offence, limit) {
+            Count::Written => return true,
+            Count::Repeated => Repeated::One(offence),
+            Count::TooMany => Repeated::Others { authenticated },
+        };
+        *self.repeated.entry(repeated).or_default() += 1;
         false
     }
 
     /// What was collapsed in a second that is over, and begins a new one.
-    pub(super) fn finished(&mut self, now: Timestamp) -> ByOffence<u64> {
+    pub(super) fn finished(&mut self, now: Timestamp) -> Counts<Repeated, u64> {
         if now.as_secs() == self.second {
-            return HashMap::default();
+            return Counts::default();
         }
         self.second = now.as_secs();
-        self.written = 0;
-        self.offences.clear();
+        self.anonymous.clear();
+        self.authenticated.clear();
         self.so_far()
     }
 
     /// What was collapsed and not told yet.
-    pub(super) fn so_far(&mut self) -> ByOffence<u64> {
+    pub(super) fn so_far(&mut self) -> Counts<Repeated, u64> {
         std::mem::take(&mut self.repeated)
     }
 
     pub(super) fn any(&self) -> bool {
         !self.repeated.is_empty()
+    }
+}
+
+enum Count {
+    Written,
+    Repeated,
+    TooMany,
+}
+
+impl Written {
+    fn count(&mut self, offence: &Offence, limit: Collapse) -> Count {
+        let has_room = self.records < limit.in_all;
+        let times = match self.offences.get_mut(offence) {
+            Some(times) => times,
+            // Only what is written makes an entry, so there are at most `in_all` of them.
+            None if has_room => self.offences.entry(offence.clone()).or_default(),
+            None => return Count::TooMany,
+        };
+        if *times < limit.per_client && has_room {
+            *times += 1;
+            self.records += 1;
+            Count::Written
+        } else {
+            Count::Repeated
+        }
+    }
+
+    fn clear(&mut self) {
+        self.records = 0;
+        self.offences.clear();
     }
 }
 
@@ -157,7 +250,13 @@ mod tests {
 
     fn offence(client: u32) -> Offence {
         let client = ClientIp::Ip(IpAddr::V4(Ipv4Addr::from_bits(client)));
-        Offence::new(Some(client), Some(401), "unknown_key")
+        Offence::new(Some(client), None, Some(401), "unknown_key")
+    }
+
+    fn by(user: &str) -> Offence {
+        let client = ClientIp::Ip(IpAddr::V4(Ipv4Addr::from_bits(1)));
+        let user = Principal::builder(user).build();
+        Offence::new(Some(client), Some(&user), Some(429), "limit")
     }
 
     fn at(secs: u64) -> Timestamp {
@@ -174,7 +273,7 @@ mod tests {
         assert!(repeats.admits(offence(2)), "another client is heard");
         assert_eq!(repeats.finished(at(1)).len(), 0, "the second is not over");
         let finished: Vec<_> = repeats.finished(at(2)).into_iter().collect();
-        assert_eq!(finished, [(offence(1), 47)]);
+        assert_eq!(finished, [(Repeated::One(offence(1)), 47)]);
         assert!(repeats.admits(offence(1)), "a new second");
     }
 
@@ -187,16 +286,60 @@ mod tests {
             .filter(|client| repeats.admits(offence(*client)))
             .count();
         assert_eq!(written, 100);
-        assert!(repeats.offences.len() <= 100);
+        assert!(repeats.anonymous.offences.len() <= 100);
         let finished: Vec<_> = repeats.finished(at(2)).into_iter().collect();
-        assert_eq!(finished, [(Offence::OTHERS, 99_900)]);
+        let others = Repeated::Others {
+            authenticated: false,
+        };
+        assert_eq!(finished, [(others, 99_900)]);
+    }
+
+    // FA08
+    #[test]
+    fn a_flood_of_strangers_collapses_no_record_of_a_principal() {
+        let mut repeats = Repeats::new(Some(Collapse::per_second(3, 100)));
+        repeats.finished(at(1));
+        for client in 0..1_000 {
+            repeats.admits(offence(client));
+        }
+        let anonymous = Principal::anonymous();
+        let client = ClientIp::Ip(IpAddr::V4(Ipv4Addr::from_bits(1)));
+        let nobody = Offence::new(Some(client), Some(&anonymous), Some(429), "limit");
+        assert!(!repeats.admits(nobody), "a stranger like the others");
+        assert_eq!((0..5).filter(|_| repeats.admits(by("alice"))).count(), 3);
+        assert!(repeats.admits(by("bob")), "another one");
+        let finished = repeats.finished(at(2));
+        assert_eq!(finished[&Repeated::One(by("alice"))], 2);
+        let others = Repeated::Others {
+            authenticated: false,
+        };
+        assert_eq!(finished[&others], 901);
+        assert_eq!(finished.len(), 2);
+    }
+
+    // FA08
+    #[test]
+    fn a_flood_of_principals_is_bounded_and_named_as_such() {
+        let mut repeats = Repeats::new(Some(Collapse::per_second(3, 100)));
+        repeats.finished(at(1));
+        let users = (0..1_000).map(|user| by(&user.to_string()));
+        assert_eq!(
+            users.filter(|user| repeats.admits(user.clone())).count(),
+            100
+        );
+        assert!(repeats.admits(offence(1)), "strangers have their own");
+        let finished: Vec<_> = repeats.finished(at(2)).into_iter().collect();
+        let others = Repeated::Others {
+            authenticated: true,
+        };
+        assert_eq!(finished, [(others, 900)]);
     }
 
     #[test]
     fn a_network_is_one_client() {
         let client = |last| {
             let address = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last);
-            Offence::new(Some(ClientIp::Ip(address.into())), Some(401), "x")
+            Offence::new(Some(ClientIp::Ip(address.into())), None, Some(401), "x")
         };
         assert_eq!(client(1), client(2));
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use stockade_core::Timestamp;
 
 use super::{
-    collapse::{Offence, Repeats},
+    collapse::{Offence, Repeated, Repeats},
     stats::JournalStats,
 };
 use crate::{
@@ -129,9 +129,9 @@ impl Queue {
         self.tell(so_far, now);
     }
 
-    fn tell(&mut self, repeats: impl IntoIterator<Item = (Offence, u64)>, now: Timestamp) {
-        for (offence, times) in repeats {
-            self.push(offence.line(now, times).as_bytes());
+    fn tell(&mut self, repeats: impl IntoIterator<Item = (Repeated, u64)>, now: Timestamp) {
+        for (repeated, times) in repeats {
+            self.push(repeated.line(now, times).as_bytes());
         }
     }
 
@@ -249,7 +249,8 @@ mod tests {
         let repeats = Repeats::new(Some(Collapse::per_second(1, 1)));
         let mut queue = Queue::new(1 << 20, 1, repeats);
         let now = Timestamp::from_secs(1);
-        let refused = |queue: &mut Queue| queue.admits(Offence::new(None, Some(429), "many"), now);
+        let refused =
+            |queue: &mut Queue| queue.admits(Offence::new(None, None, Some(429), "many"), now);
         queue.sleep = Sleep::Idle;
         assert!(refused(&mut queue), "one is written");
         assert!(!queue.wants_writer(), "by whoever asked");
