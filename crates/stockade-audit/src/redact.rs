@@ -12,8 +12,8 @@ const SEARCHED: usize = 1_024;
 
 /// Replaces what looks like a secret, and leaves out what is over `limit` bytes.
 ///
-/// Keys and tokens go by their form, credentials by the name before them, and the values
-/// of a query, e-mail addresses and data URLs always. A text that is cut ends in `…`.
+/// Keys and tokens go by their form, credentials by the name of the header, field or
+/// parameter before them, and the values of a query, e-mail addresses and data URLs always. A text that is cut ends in `…`.
 pub(crate) fn redact(text: &str, limit: usize) -> Cow<'_, str> {
     let searched = &text[..text.floor_char_boundary(SEARCHED)];
     let clean = if is_plain(searched) {
@@ -35,17 +35,26 @@ pub(crate) fn redact(text: &str, limit: usize) -> Cow<'_, str> {
 
 /// Any secret. A group is the name before it, which stays.
 static SECRET: LazyLock<Regex> = LazyLock::new(|| {
-    let patterns = [
+    // What stands between a name and its value, where the name may be in quotes.
+    let is = r#"(?:\\*["'`]|%22|%27)?(?:[ \t+]|%20)*(?:=>?|:|%3D|%3A)(?:[ \t+]|%20)*"#;
+    // The end of a name is enough: `client_secret`, `x-api-key`.
+    let name = "(?i-u:pass(?:word|wd|phrase|code)?|pwd|secret|token|jwt|otp|\
+                (?:api|access|private|secret)[ _-]?key(?:[_-]?id)?|credentials?|\
+                auth|session(?:[_-]?id)?|sid|signature|sig)";
+    let patterns: [&str; 11] = [
         // Data URLs (RFC 2397).
         r"(?i-u:data)(?::|%3A)[!-+\--~]*(?:,|%2C)[!-~]*",
-        // Cookies, up to the end: they are lists of their own.
-        r"((?i-u:cookie)(?:=|:|%3D|%3A)).*",
+        // Headers, up to the end: cookies are lists, and an authorization has parts.
+        &format!(r"((?i-u:cookie|authorization){is})(?s:.+)"),
         // Authorization (RFC 9110).
         r"(?i-u:bearer|basic)(?:[ +:=]|%20)+[!-~]+",
         // JSON Web Tokens (RFC 7519).
         r"eyJ[A-Za-z0-9_-]{16,}[A-Za-z0-9_.=-]*",
-        // Credentials by their name.
-        r"((?i-u:pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key|authorization|auth|session|sid|signature|sig)(?:=|:|%3D|%3A) ?)[^ &;]+",
+        // Credentials by their name: in quotes up to the next one, or up to a space, but for
+        // the one after a scheme.
+        &format!(
+            r#"({name}{is})(?:"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|\\+"[^"]*"?|(?i-u:bearer|basic|digest|token|apikey)(?:[ +:=]|%20)+[^ &;]+|[^ &;]+)"#
+        ),
         // The values of a query.
         r"([?&][^ ?&=]*=)[^ &]+",
         // E-mail addresses, and the user and password of a URL.
@@ -122,7 +131,7 @@ mod tests {
             (format!("curl Bearer {KEY}"), "curl [redacted]"),
             (
                 "authorization:Basic dTpw".to_owned(),
-                "authorization:[redacted] dTpw",
+                "authorization:[redacted]",
             ),
             (
                 "/a?api_key=x&b=y".to_owned(),
@@ -136,7 +145,7 @@ mod tests {
                 "/login%3Fpassword%3Dhunter2".to_owned(),
                 "/login%3Fpassword%3D[redacted]",
             ),
-            ("Cookie: a=b; c=d".to_owned(), "Cookie:[redacted]"),
+            ("Cookie: a=b; c=d".to_owned(), "Cookie: [redacted]"),
             (
                 "/users/a.b+c@example.com/x".to_owned(),
                 "/users/[redacted]/x",
@@ -155,6 +164,59 @@ mod tests {
         }
     }
 
+    // FH08
+    #[test]
+    fn replaces_what_a_header_or_a_key_names() {
+        for (text, expected) in [
+            ("Authorization: Basic dTpw", "Authorization: [redacted]"),
+            (
+                "Authorization: Digest u=\"a\", r=\"b\"",
+                "Authorization: [redacted]",
+            ),
+            (
+                "Proxy-Authorization: x y",
+                "Proxy-Authorization: [redacted]",
+            ),
+            ("a\nauthorization : x\ny", "a\nauthorization : [redacted]"),
+            (
+                "%22authorization%22%3A%22Basic%20x%22",
+                "%22authorization%22%3A[redacted]",
+            ),
+            ("X-API-Key: hunter2", "X-API-Key: [redacted]"),
+            ("x-auth-token: a b", "x-auth-token: [redacted] b"),
+            ("Set-Cookie: a=b; Path=/", "Set-Cookie: [redacted]"),
+            ("password = x", "password = [redacted]"),
+            ("Password:\tx", "Password:\t[redacted]"),
+            ("passwd=>x", "passwd=>[redacted]"),
+            ("password=a\"b'c,d", "password=[redacted]"),
+            (
+                r#"{"api_key":"x","a":1}"#,
+                r#"{"api_key":[redacted],"a":1}"#,
+            ),
+            (
+                r#"{"apikey" : "x y", "a":1}"#,
+                r#"{"apikey" : [redacted], "a":1}"#,
+            ),
+            (r#"{"password":"a\"b c"}"#, r#"{"password":[redacted]}"#),
+            (r#"{\"password\":\"a b\"}"#, r#"{\"password\":[redacted]}"#),
+            ("{'client_secret': 'a b'}", "{'client_secret': [redacted]}"),
+            ("access_token=x&b", "access_token=[redacted]&b"),
+            (
+                "refresh_token%20%3D%20x",
+                "refresh_token%20%3D%20[redacted]",
+            ),
+            ("token: Bearer abc d", "token: [redacted] d"),
+            (
+                "aws_secret_access_key=x",
+                "aws_secret_access_key=[redacted]",
+            ),
+            ("session_id=x; a", "session_id=[redacted]; a"),
+            (r#"secret="open"#, "secret=[redacted]"),
+        ] {
+            assert_eq!(redact(text, 512), expected, "{text}");
+        }
+    }
+
     #[test]
     fn leaves_ordinary_texts_alone() {
         for text in [
@@ -165,6 +227,7 @@ mod tests {
             "team_core",
             "550e8400-e29b-41d4-a716-446655440000",
             "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)",
+            "a tokenizer, a passage: secretary: authority",
         ] {
             assert_eq!(redact(text, 512), text);
         }
