@@ -539,3 +539,37 @@ fn new_files_are_for_their_owner_only() {
         0o600
     );
 }
+
+// FA16
+#[test]
+fn a_link_in_place_of_the_new_head_is_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.log");
+    let victim = folder.path().join("victim");
+    fs::write(&victim, "precious").unwrap();
+    let new = PathBuf::from(format!("{}.new", head(&path).display()));
+    std::os::unix::fs::symlink(&victim, &new).unwrap();
+
+    let log = AuditLog::new(journal(FileSink::open(&path).unwrap()).start().unwrap());
+    event(&log, 1);
+    log.flush(LONG).unwrap();
+    drop(log);
+
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    let kept = fs::symlink_metadata(head(&path)).unwrap();
+    assert!(kept.is_file(), "{kept:?}");
+    use std::os::unix::fs::PermissionsExt;
+    assert_eq!(kept.permissions().mode() & 0o777, 0o600);
+    assert!(verify(&[path.clone()], &head(&path)).is_intact());
+}
+
+// FA16
+#[test]
+fn a_fifo_in_place_of_the_head_holds_no_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.log");
+    let made = Command::new("mkfifo").arg(head(&path)).status().unwrap();
+    assert!(made.success());
+    let error = journal(FileSink::open(&path).unwrap()).start().unwrap_err();
+    assert!(error.to_string().contains("not a regular file"), "{error}");
+}

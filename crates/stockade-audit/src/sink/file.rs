@@ -3,9 +3,9 @@
 use std::{
     ffi::OsString,
     fmt,
-    fs::{self, File},
-    io::{self, BufReader, ErrorKind, Write},
-    path::PathBuf,
+    fs::{self, File, OpenOptions},
+    io::{self, BufReader, ErrorKind, Read, Write},
+    path::{Path, PathBuf},
 };
 
 use stockade_core::{Clock, SystemClock};
@@ -162,7 +162,7 @@ impl Sink for FileSink {
 
     fn past(&mut self) -> io::Result<Past> {
         let mut past = Past::default();
-        match fs::read_to_string(self.beside(".head")) {
+        match read_head(&self.beside(".head")) {
             Ok(head) => past.head = Some(head),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -181,13 +181,53 @@ impl Sink for FileSink {
             return Ok(());
         }
         let new = self.beside(".head.new");
-        let mut file = File::create(&new)?;
+        // Left behind by a crash, or a link that someone put there.
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = create_new(&new)?;
         file.write_all(head.as_bytes())?;
         if self.syncs {
             file.sync_data()?;
         }
         fs::rename(new, self.beside(".head"))
     }
+}
+
+/// Creates a file that can be read by its owner only. It fails where there is anything at the
+/// path, and follows no link.
+fn create_new(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path)
+}
+
+/// Reads a regular file of a few hundred bytes; a FIFO in its place would hold the start.
+fn read_head(path: &Path) -> io::Result<String> {
+    const MOST: u64 = 64 * 1_024;
+
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(libc::O_NONBLOCK);
+    }
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other(
+            "the head of the log is not a regular file",
+        ));
+    }
+    let mut head = String::new();
+    file.take(MOST).read_to_string(&mut head)?;
+    Ok(head)
 }
 
 #[cfg(unix)]
