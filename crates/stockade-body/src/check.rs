@@ -47,7 +47,7 @@ impl BodyCheck {
     pub const NAME: &'static str = "body";
 
     pub(crate) fn new(rules: BodyRules) -> Self {
-        let memory = Memory::new(rules.memory());
+        let memory = Memory::new(rules.memory(), rules.memory_per_owner());
         let places = Places::new(rules.places());
         Self {
             shared: Arc::new(Shared {
@@ -75,16 +75,21 @@ where
         if let Err(refusal) = verdict {
             return Check::Refuse(refusal);
         }
-        let context = head.context();
         if profile.form == Form::Streamed {
-            return Check::Pass(CheckedBody::streamed(body, limit, context.cloned()));
+            let context = head.context().cloned();
+            return Check::Pass(CheckedBody::streamed(body, limit, context));
         }
         // Most bodies are there when their head is. Then nothing waits, so nobody need be
         // woken, and nothing has to be kept for later.
         let mut reader = Reader::new(body, limit, memory);
-        let read = reader.poll_read(&mut Context::from_waker(Waker::noop()), context);
+        let read = reader.poll_read(&mut Context::from_waker(Waker::noop()), head);
         let step = match read {
-            Poll::Pending => Step::Reading(reader, Patience::new(rules.pace())),
+            Poll::Pending => {
+                if let Err(refusal) = reader.charge(head) {
+                    return Check::Refuse(refusal);
+                }
+                Step::Reading(reader, Patience::new(rules.pace()))
+            }
             Poll::Ready(Err(refusal)) => return Check::Refuse(refusal),
             Poll::Ready(Ok(body)) => match judging::judge(&self.shared, profile, head, &body) {
                 Judged::Passed(findings) => {

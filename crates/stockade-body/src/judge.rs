@@ -5,14 +5,14 @@ mod path;
 mod scalar;
 
 use bytes::Bytes;
-use stockade_core::{Principal, Refusal};
+use stockade_core::Refusal;
 
 use crate::{
     ImageFormat, Profile, PromptKey,
     effort::Effort,
     halt::Halt,
     json::{Container, Key, Known, Number, Scalar, Text, Visitor},
-    memory::Memory,
+    memory::{Caller, Memory},
     profile::{Kinds, Named, Node},
     refusal,
 };
@@ -23,7 +23,7 @@ use path::Segment;
 /// Judges one body by a profile.
 pub(crate) struct Judge<'a> {
     profile: &'a Profile,
-    principal: Option<&'a Principal>,
+    caller: Caller<'a>,
     memory: &'a Memory,
     prompt_key: Option<&'a PromptKey>,
     effort: &'a Effort,
@@ -75,7 +75,7 @@ impl Spot<'_> {
 impl<'a> Judge<'a> {
     pub(crate) fn new(
         profile: &'a Profile,
-        principal: Option<&'a Principal>,
+        caller: Caller<'a>,
         memory: &'a Memory,
         prompt_key: Option<&'a PromptKey>,
         effort: &'a Effort,
@@ -83,7 +83,7 @@ impl<'a> Judge<'a> {
     ) -> Self {
         Self {
             profile,
-            principal,
+            caller,
             memory,
             prompt_key,
             effort,

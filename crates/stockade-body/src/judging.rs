@@ -3,7 +3,7 @@
 use std::{future::Future, num::NonZeroUsize, panic, pin::Pin, sync::Arc, thread};
 
 use bytes::Bytes;
-use stockade_core::{Head, Principal, Refusal};
+use stockade_core::{ClientIp, Head, Principal, Refusal};
 use tokio::{runtime::Handle, sync::Semaphore};
 
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     effort::{Effort, Wanted},
     halt::Halt,
     judge::Findings,
+    memory::Caller,
     refusal, verdict,
 };
 
@@ -45,10 +46,10 @@ pub(crate) fn judge(
     head: &Head,
     body: &Bytes,
 ) -> Judged {
-    let principal = || head.principal();
     let (memory, key) = (&shared.memory, shared.rules.prompt_key());
     let headers = &head.headers;
-    let by = |effort| verdict::of_body(profile, memory, key, principal(), headers, body, &effort);
+    let caller = Caller::of(head);
+    let by = |effort| verdict::of_body(profile, memory, key, caller, headers, body, &effort);
     match by(Effort::at_once()) {
         Ok(findings) => Judged::Passed(findings),
         Err(Halt::Refused(refusal)) => Judged::Refused(refusal),
@@ -56,7 +57,8 @@ pub(crate) fn judge(
             let work = Work {
                 shared: Arc::clone(shared),
                 profile: Arc::clone(profile),
-                principal: principal().cloned(),
+                principal: caller.principal.cloned(),
+                client: caller.client,
                 headers: head.headers.clone(),
                 body: body.clone(),
             };
@@ -75,6 +77,7 @@ struct Work {
     shared: Arc<Shared>,
     profile: Arc<Profile>,
     principal: Option<Principal>,
+    client: Option<ClientIp>,
     headers: http::HeaderMap,
     body: Bytes,
 }
@@ -108,7 +111,10 @@ impl Work {
             &self.profile,
             &self.shared.memory,
             self.shared.rules.prompt_key(),
-            self.principal.as_ref(),
+            Caller {
+                principal: self.principal.as_ref(),
+                client: self.client,
+            },
             &self.headers,
             &self.body,
             effort,

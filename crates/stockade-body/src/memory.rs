@@ -1,28 +1,107 @@
-//! How much memory the bodies of all requests may take together.
+//! How much memory the bodies of all requests may take together, and those of one client.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use bytes::Bytes;
+use foldhash::quality::RandomState;
+use stockade_core::{ClientBucket, ClientIp, Head, Principal};
 
 /// The bytes that are left for bodies. Clones share them.
 #[derive(Clone, Debug)]
-pub(crate) struct Memory(Arc<AtomicUsize>);
+pub(crate) struct Memory(Arc<Pool>);
+
+#[derive(Debug)]
+struct Pool {
+    left: AtomicUsize,
+    /// The most bytes of one owner.
+    per_owner: usize,
+    /// What each owner has taken. An entry lives no longer than a body of that owner, so there
+    /// are no more entries than bodies.
+    owners: Mutex<HashMap<Owner, usize, RandomState>>,
+}
+
+/// Whose body it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Owner {
+    Principal(Box<str>),
+    Client(ClientBucket),
+}
+
+/// IPv6 clients of one network are one client.
+const V6_NETWORK: u8 = 64;
+
+/// Who sent a body, as far as that is known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller<'a> {
+    pub(crate) principal: Option<&'a Principal>,
+    pub(crate) client: Option<ClientIp>,
+}
+
+impl<'a> Caller<'a> {
+    pub(crate) fn of(head: &'a Head) -> Self {
+        Self {
+            principal: head.principal(),
+            client: head.client(),
+        }
+    }
+
+    /// The principal, or the address of an anonymous client; `None` where neither is known.
+    pub(crate) fn owner(self) -> Option<Owner> {
+        match self.principal.filter(|principal| !principal.is_anonymous()) {
+            Some(principal) => Some(Owner::Principal(principal.id().into())),
+            None => self
+                .client
+                .map(|client| Owner::Client(client.bucket(V6_NETWORK))),
+        }
+    }
+}
 
 /// There is no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct OutOfMemory;
+pub(crate) enum OutOfMemory {
+    /// For anyone.
+    All,
+    /// For this owner.
+    Owner,
+}
+
+/// A body of at most so many bytes that is complete when its request arrives is not counted
+/// for its owner: it costs no look into the table, and limits on requests at once bound it.
+pub(crate) const SMALL: usize = 64 << 10;
 
 impl Memory {
-    pub(crate) fn new(bytes: usize) -> Self {
-        Self(Arc::new(AtomicUsize::new(bytes)))
+    /// So many bytes in total, and at most so many of them for one owner.
+    pub(crate) fn new(bytes: usize, per_owner: usize) -> Self {
+        Self(Arc::new(Pool {
+            left: AtomicUsize::new(bytes),
+            per_owner,
+            owners: Mutex::default(),
+        }))
     }
 
-    /// How many bytes are left at this moment.
-    pub(crate) fn left(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+    /// Whether so many bytes are left at this moment.
+    pub(crate) fn has(
+        &self,
+        bytes: usize,
+        owner: impl FnOnce() -> Option<Owner>,
+    ) -> Result<(), OutOfMemory> {
+        if bytes > self.0.left.load(Ordering::Relaxed) {
+            return Err(OutOfMemory::All);
+        }
+        if bytes <= SMALL {
+            return Ok(());
+        }
+        let taken = owner().map_or(0, |owner| self.0.owners().get(&owner).copied().unwrap_or(0));
+        match bytes.saturating_add(taken) > self.0.per_owner {
+            true => Err(OutOfMemory::Owner),
+            false => Ok(()),
+        }
     }
 
     /// A share of nothing yet.
@@ -30,6 +109,43 @@ impl Memory {
         Share {
             memory: self.clone(),
             bytes: 0,
+            owner: None,
+        }
+    }
+
+    #[cfg(test)]
+    fn left(&self) -> usize {
+        self.0.left.load(Ordering::Relaxed)
+    }
+}
+
+impl Pool {
+    /// A panic while the lock is held leaves a table that is whole.
+    fn owners(&self) -> MutexGuard<'_, HashMap<Owner, usize, RandomState>> {
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn charge(&self, owner: &Owner, bytes: usize) -> Result<(), OutOfMemory> {
+        let mut owners = self.owners();
+        let taken = owners.get(owner).copied().unwrap_or(0);
+        let taken = taken.saturating_add(bytes);
+        if taken > self.per_owner {
+            return Err(OutOfMemory::Owner);
+        }
+        match owners.get_mut(owner) {
+            Some(entry) => *entry = taken,
+            None => drop(owners.insert(owner.clone(), taken)),
+        }
+        Ok(())
+    }
+
+    fn discharge(&self, owner: &Owner, bytes: usize) {
+        let mut owners = self.owners();
+        if let Some(taken) = owners.get_mut(owner) {
+            *taken = taken.saturating_sub(bytes);
+            if *taken == 0 {
+                owners.remove(owner);
+            }
         }
     }
 }
@@ -39,18 +155,48 @@ impl Memory {
 pub(crate) struct Share {
     memory: Memory,
     bytes: usize,
+    /// Who is charged for them, once that is worth it.
+    owner: Option<Owner>,
 }
 
 impl Share {
     /// Takes so many more.
     pub(crate) fn grow(&mut self, by: usize) -> Result<(), OutOfMemory> {
+        let pool = &self.memory.0;
+        if let Some(owner) = &self.owner {
+            pool.charge(owner, by)?;
+        }
         let take = |left: usize| left.checked_sub(by);
-        self.memory
-            .0
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
-            .map_err(|_| OutOfMemory)?;
+        let taken = pool
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        if taken.is_err() {
+            if let Some(owner) = &self.owner {
+                pool.discharge(owner, by);
+            }
+            return Err(OutOfMemory::All);
+        }
         self.bytes += by;
         Ok(())
+    }
+
+    /// Charges this owner for what was taken, and for what will be. The first owner stays.
+    pub(crate) fn charge(
+        &mut self,
+        owner: impl FnOnce() -> Option<Owner>,
+    ) -> Result<(), OutOfMemory> {
+        if self.owner.is_none()
+            && let Some(owner) = owner()
+        {
+            self.memory.0.charge(&owner, self.bytes)?;
+            self.owner = Some(owner);
+        }
+        Ok(())
+    }
+
+    /// Whether it holds more than a small body.
+    pub(crate) fn is_large(&self) -> bool {
+        self.bytes > SMALL
     }
 
     /// Bytes that hold the share: it is given back when the last clone and the last slice
@@ -68,7 +214,11 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.memory.0.fetch_add(self.bytes, Ordering::Relaxed);
+        let pool = &self.memory.0;
+        pool.left.fetch_add(self.bytes, Ordering::Relaxed);
+        if let Some(owner) = &self.owner {
+            pool.discharge(owner, self.bytes);
+        }
     }
 }
 
@@ -90,13 +240,22 @@ where
 mod tests {
     use super::*;
 
+    fn owner(id: &str) -> Option<Owner> {
+        let principal = Principal::builder(id).build();
+        let caller = Caller {
+            principal: Some(&principal),
+            client: None,
+        };
+        caller.owner()
+    }
+
     // B10
     #[test]
     fn is_given_back_with_the_last_slice() {
-        let memory = Memory::new(10);
+        let memory = Memory::new(10, 10);
         let mut share = memory.share();
         share.grow(6).unwrap();
-        assert_eq!(share.grow(5), Err(OutOfMemory));
+        assert_eq!(share.grow(5), Err(OutOfMemory::All));
         assert_eq!(memory.left(), 4);
 
         let bytes = share.hold(vec![1; 6]);
@@ -105,5 +264,50 @@ mod tests {
         assert_eq!(memory.left(), 4);
         drop(slice);
         assert_eq!(memory.left(), 10);
+    }
+
+    // FA06
+    #[test]
+    fn an_owner_takes_no_more_than_its_part() {
+        let memory = Memory::new(100, 25);
+        let mut first = memory.share();
+        first.grow(10).unwrap();
+        first.charge(|| owner("a")).unwrap();
+        first.grow(10).unwrap();
+        let mut second = memory.share();
+        second.grow(6).unwrap();
+        assert_eq!(second.charge(|| owner("a")), Err(OutOfMemory::Owner));
+        second.charge(|| owner("b")).unwrap();
+        assert_eq!(first.grow(6), Err(OutOfMemory::Owner));
+        assert_eq!(memory.left(), 100 - 26);
+
+        drop((first, second));
+        assert_eq!(memory.left(), 100);
+        assert!(memory.0.owners().is_empty());
+    }
+
+    // FA06
+    #[test]
+    fn what_finds_no_room_is_not_charged() {
+        let memory = Memory::new(30, 25);
+        let mut other = memory.share();
+        other.grow(20).unwrap();
+        let mut share = memory.share();
+        share.charge(|| owner("a")).unwrap();
+        assert_eq!(share.grow(20), Err(OutOfMemory::All));
+        drop(other);
+        share.grow(25).unwrap();
+    }
+
+    #[test]
+    fn addresses_of_one_network_and_strangers_own_together() {
+        let client = |text: &str| Some(ClientIp::Ip(text.parse().unwrap()));
+        let of = |principal, client| Caller { principal, client }.owner();
+        let anonymous = Principal::anonymous();
+        let first = of(None, client("2001:db8::1"));
+        assert!(first.is_some());
+        assert_eq!(first, of(Some(&anonymous), client("2001:db8::2")));
+        assert_ne!(first, of(None, client("2001:db8:0:1::1")));
+        assert_eq!(of(None, None), None);
     }
 }

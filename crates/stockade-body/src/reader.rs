@@ -7,10 +7,10 @@ use std::{
 
 use bytes::Bytes;
 use http_body::Body;
-use stockade_core::{Refusal, RequestContext};
+use stockade_core::{Head, Refusal};
 
 use crate::{
-    memory::{Memory, Share},
+    memory::{Caller, Memory, Share},
     refusal,
 };
 
@@ -56,13 +56,20 @@ where
         self.len
     }
 
+    /// Charges the client for all of the body: it is slow.
+    pub(crate) fn charge(&mut self, head: &Head) -> Result<(), Refusal> {
+        let share = self.share.as_mut().expect("charged before it was ready");
+        Ok(share.charge(|| Caller::of(head).owner())?)
+    }
+
     /// The whole body, without its trailers. Its bytes hold their share of the memory. Says in
     /// the context how much has come in.
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
-        context: Option<&RequestContext>,
+        head: &Head,
     ) -> Poll<Result<Bytes, Refusal>> {
+        let context = head.context();
         while !self.body.is_end_stream() {
             let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => frame,
@@ -79,6 +86,9 @@ where
                 }
                 let share = self.share.as_mut().expect("polled after it was ready");
                 share.grow(data.len())?;
+                if share.is_large() {
+                    share.charge(|| Caller::of(head).owner())?;
+                }
                 self.gathered.push(data, self.expected);
             }
         }

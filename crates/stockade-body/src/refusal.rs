@@ -45,13 +45,21 @@ pub(crate) fn unreadable() -> Refusal {
 }
 
 impl From<OutOfMemory> for Refusal {
-    fn from(OutOfMemory: OutOfMemory) -> Self {
-        Self::new(
-            RefusalKind::Unavailable,
-            "too many bodies are being read; try again",
-        )
-        .because("the memory for bodies is used up")
-        .retry_after(Duration::from_secs(1))
+    fn from(error: OutOfMemory) -> Self {
+        let refusal = match error {
+            OutOfMemory::All => Self::new(
+                RefusalKind::Unavailable,
+                "too many bodies are being read; try again",
+            )
+            .because("the memory for bodies is used up"),
+            OutOfMemory::Owner => Self::new(
+                RefusalKind::RateLimited,
+                "your requests have too many bytes of body at the same time; wait for some to end",
+            )
+            .with_code("BODY_MEMORY_LIMIT")
+            .because("the memory for bodies of one client is used up"),
+        };
+        refusal.retry_after(Duration::from_secs(1))
     }
 }
 

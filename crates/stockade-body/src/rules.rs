@@ -9,7 +9,9 @@ use std::{
 use http::Method;
 use stockade_core::{Bodies, Head};
 
-use crate::{BodyCheck, BodyCheckLayer, Profile, PromptKey, names::Names, pace::Pace};
+use crate::{
+    BodyCheck, BodyCheckLayer, Profile, PromptKey, names::Names, pace::Pace, profile::Form,
+};
 
 /// Which body each route takes, and how bodies may come in.
 ///
@@ -37,6 +39,7 @@ pub struct BodyRules {
     max_bytes: u64,
     pace: Pace,
     total_memory: usize,
+    memory_per_client: Option<usize>,
     places: Option<NonZeroUsize>,
     prompt_key: Option<PromptKey>,
 }
@@ -64,6 +67,7 @@ impl BodyRules {
                 grace: Duration::from_secs(10),
             },
             total_memory: 512 << 20,
+            memory_per_client: None,
             places: None,
             prompt_key: None,
         }
@@ -115,6 +119,18 @@ impl BodyRules {
     /// long as a handler keeps them; 512 MiB unless it is set. Streamed bodies take none.
     pub fn total_memory(mut self, bytes: usize) -> Self {
         self.total_memory = bytes;
+        self
+    }
+
+    /// The most bytes of [`total_memory`](Self::total_memory) that the bodies of one principal
+    /// may take, or those of one client address where no principal is known; a quarter unless
+    /// it is set. Never less than one body of the largest size.
+    ///
+    /// More is a 429 `BODY_MEMORY_LIMIT`. Bodies of at most 64 KiB that are complete when
+    /// their request arrives do not count. Where neither principal nor client is known, only
+    /// the total bounds.
+    pub fn memory_per_client(mut self, bytes: usize) -> Self {
+        self.memory_per_client = Some(bytes);
         self
     }
 
@@ -176,6 +192,16 @@ impl BodyRules {
 
     pub(crate) fn memory(&self) -> usize {
         self.total_memory
+    }
+
+    pub(crate) fn memory_per_owner(&self) -> usize {
+        let profiles = self.methods.iter().flatten().map(|(_, profile)| profile);
+        let profiles = profiles.chain([&self.otherwise]);
+        let kept = profiles.filter(|profile| profile.form != Form::Streamed);
+        let largest = kept.map(|profile| self.limit(profile)).max();
+        let largest = usize::try_from(largest.unwrap_or(0)).unwrap_or(usize::MAX);
+        let part = self.memory_per_client.unwrap_or(self.total_memory / 4);
+        part.max(largest)
     }
 
     pub(crate) fn prompt_key(&self) -> Option<&PromptKey> {

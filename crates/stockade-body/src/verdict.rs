@@ -4,10 +4,9 @@ use bytes::Bytes;
 use http::{
     HeaderMap,
     header::{CONTENT_ENCODING, CONTENT_LENGTH},
-    request::Parts,
 };
 use http_body::SizeHint;
-use stockade_core::{Principal, Refusal};
+use stockade_core::{Head, Refusal};
 
 use crate::{
     ImageFormat, Profile, PromptKey,
@@ -16,7 +15,7 @@ use crate::{
     json,
     judge::{Findings, Judge},
     media_type,
-    memory::{Memory, OutOfMemory},
+    memory::{Caller, Memory},
     multipart,
     profile::Form,
     refusal,
@@ -27,7 +26,7 @@ pub(crate) fn of_head(
     profile: &Profile,
     limit: u64,
     memory: &Memory,
-    head: &Parts,
+    head: &Head,
     size: &SizeHint,
 ) -> Result<(), Refusal> {
     let length = match size.exact() {
@@ -38,8 +37,9 @@ pub(crate) fn of_head(
     if length > limit {
         return Err(refusal::too_large(limit));
     }
-    if profile.form != Form::Streamed && length > memory.left() as u64 {
-        return Err(OutOfMemory.into());
+    if profile.form != Form::Streamed {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        memory.has(length, || Caller::of(head).owner())?;
     }
     // A body that is judged as it is must not mean something else to who decodes it.
     let mut encodings = head.headers.get_all(CONTENT_ENCODING).iter();
@@ -66,12 +66,12 @@ pub(crate) fn of_body(
     profile: &Profile,
     memory: &Memory,
     prompt_key: Option<&PromptKey>,
-    principal: Option<&Principal>,
+    caller: Caller<'_>,
     headers: &HeaderMap,
     body: &Bytes,
     effort: &Effort,
 ) -> Result<Findings, Halt> {
-    let mut judge = Judge::new(profile, principal, memory, prompt_key, effort, body);
+    let mut judge = Judge::new(profile, caller, memory, prompt_key, effort, body);
     match profile.form {
         Form::Streamed | Form::Whole => {}
         Form::Json => json::scan(body, profile.json_limits, effort, &mut judge)?,

@@ -47,7 +47,7 @@ where
         loop {
             match &mut self.step {
                 Step::Reading(reader, patience) => {
-                    let Poll::Ready(body) = reader.poll_read(cx, head.context()) else {
+                    let Poll::Ready(body) = reader.poll_read(cx, head) else {
                         let cause = ready!(patience.poll_late(cx, reader.len()));
                         return Poll::Ready(Err(refusal::too_slow(cause)));
                     };

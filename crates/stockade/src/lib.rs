@@ -7,7 +7,7 @@
 //!    Unknown names are refused, with the line or the variable and the nearest known name.
 //! 2. **One layer** ([`Fence`]) does all of it, in the order that it has to be done in:
 //!    records, web pages, bans, the limit by address, keys and tokens, banned keys, the limit
-//!    by key, scopes, bodies, requests at once, token budgets. The order stands in one file
+//!    by key, scopes, requests at once, bodies, token budgets. The order stands in one file
 //!    of this crate, `fence/layer.rs`, with a comment a guard. All of them are one service
 //!    ([`Chain`](stockade_core::Chain)).
 //! 3. What no rule names, nobody may. Without keys there is no fence.

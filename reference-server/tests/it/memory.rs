@@ -118,7 +118,8 @@ async fn bodies_at_the_same_time_share_a_bounded_memory() {
         "export MALLOC_MMAP_THRESHOLD_=131072",
         &format!(
             "[server]\nmax_body_mb = {BODY}\n[body]\nmax_mb = {BODY}\n\
-             max_memory_mb = {ALL}\nprompt_chars = 100000000\n"
+             max_memory_mb = {ALL}\nmax_memory_per_key_mb = {more}\nprompt_chars = 100000000\n",
+            more = 2 * ALL
         ),
     );
     server.says("not available");

@@ -168,8 +168,11 @@ impl Judge<'_> {
             }
             None => None,
         };
-        let is_theirs =
-            |model: &Arc<str>| self.principal.is_none_or(|them| them.may_use_model(model));
+        let is_theirs = |model: &Arc<str>| {
+            self.caller
+                .principal
+                .is_none_or(|them| them.may_use_model(model))
+        };
         self.findings.model = model.filter(is_theirs);
         ensure(self.findings.model.is_some(), refusal::model_not_allowed)
     }
@@ -223,6 +226,9 @@ impl Judge<'_> {
             Cow::Borrowed(text) => self.body.slice_ref(text),
             Cow::Owned(text) => {
                 let mut share = self.memory.share();
+                share
+                    .charge(|| self.caller.owner())
+                    .map_err(Refusal::from)?;
                 share.grow(text.len()).map_err(Refusal::from)?;
                 share.hold(text)
             }

@@ -15,11 +15,11 @@ use http::{Method, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full, StreamBody};
 use stockade_body::{BodyRules, CheckedBody, Profile};
-use stockade_core::{ClientIp, MatchedRoute, RefusalKind, RequestContext, RequestId};
+use stockade_core::{ClientIp, MatchedRoute, Principal, RefusalKind, RequestContext, RequestId};
 use tokio_stream::StreamExt;
 use tower::{Layer, ServiceExt};
 
-use crate::support::{frames, json, layer, post, send, slow};
+use crate::support::{Outcome, frames, json, layer, post, send, slow};
 
 /// A body that must not be read.
 struct Unread(SizeHint);
@@ -460,4 +460,74 @@ async fn the_limit_of_all_holds_where_a_profile_has_none() {
 #[tokio::test]
 async fn an_empty_body_is_no_json() {
     assert_eq!(json(Profile::json(), "").await.code(), "INVALID_JSON");
+}
+
+/// A body as it is sent by this principal.
+fn by<B>(id: &str, body: B) -> Request<B> {
+    let mut request = Request::post("/").body(body).unwrap();
+    Principal::builder(id)
+        .build()
+        .authenticate(request.extensions_mut());
+    request
+}
+
+// FA06
+#[tokio::test(start_paused = true)]
+async fn one_principal_leaves_memory_for_the_others() {
+    const BODY: usize = 1 << 20;
+    let layer = BodyRules::new()
+        .otherwise(Profile::bytes())
+        .max_bytes(BODY as u64)
+        .total_memory(8 * BODY)
+        .into_layer();
+    let large = || frames(vec![bytes_of(BODY / 8); 8]).0;
+    let mut held = Vec::new();
+    for _ in 0..20 {
+        match send(&layer, by("greedy", large())).await {
+            Outcome::Passed(passed) => held.push(passed),
+            Outcome::Refused(refused) => {
+                let found = (refused.status, &*refused.code);
+                assert_eq!(found, (429, "BODY_MEMORY_LIMIT"));
+            }
+        }
+    }
+    // A quarter.
+    assert_eq!(held.len(), 2);
+    // Slow bodies count, however small they are; small ones that are there do not.
+    let slowly = slow(Duration::from_millis(1), vec![bytes_of(1)]);
+    let refused = send(&layer, by("greedy", slowly)).await;
+    assert_eq!(refused.code(), "BODY_MEMORY_LIMIT");
+    let small = Full::new(bytes_of(1));
+    assert_eq!(send(&layer, by("greedy", small)).await.code(), "passed");
+    // One that says how large it is is refused unread.
+    let unread = Unread(SizeHint::with_exact(BODY as u64));
+    let refused = send(&layer, by("greedy", unread)).await;
+    assert_eq!(refused.code(), "BODY_MEMORY_LIMIT");
+
+    for other in ["one", "two", "three"] {
+        held.push(send(&layer, by(other, large())).await.passed());
+        held.push(send(&layer, by(other, large())).await.passed());
+    }
+    held.clear();
+    assert_eq!(send(&layer, by("greedy", large())).await.code(), "passed");
+}
+
+// FA06
+#[tokio::test]
+async fn a_share_holds_one_body_of_the_largest_size() {
+    const BODY: usize = 1 << 20;
+    let layer = BodyRules::new()
+        .otherwise(Profile::bytes())
+        .max_bytes(BODY as u64)
+        .total_memory(2 * BODY)
+        .memory_per_client(1)
+        .into_layer();
+    let body = || Full::new(bytes_of(BODY));
+    let held = send(&layer, by("key", body())).await.passed();
+    assert_eq!(
+        send(&layer, by("key", body())).await.code(),
+        "BODY_MEMORY_LIMIT"
+    );
+    drop(held);
+    assert_eq!(send(&layer, by("key", body())).await.code(), "passed");
 }

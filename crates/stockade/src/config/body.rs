@@ -17,6 +17,9 @@ pub struct BodyConfig {
     pub read_timeout_secs: NonZeroU32,
     /// All bodies together, in MiB, while they are read and used.
     pub max_memory_mb: NonZeroU32,
+    /// The bodies of one key, token or anonymous address, in MiB; a quarter of `max_memory_mb`
+    /// unless it is set, and never less than one body of the largest size.
+    pub max_memory_per_key_mb: Option<NonZeroU32>,
     /// The only models that there are; any, where none are named.
     #[serde(deserialize_with = "value::list")]
     pub models: Vec<String>,
@@ -50,6 +53,7 @@ impl Default for BodyConfig {
             max_mb: nonzero!(20),
             read_timeout_secs: nonzero!(60),
             max_memory_mb: nonzero!(512),
+            max_memory_per_key_mb: None,
             models: Vec::new(),
             prompt_chars: nonzero!(10_000),
             max_tokens: nonzero!(8_192),
@@ -74,11 +78,16 @@ impl BodyConfig {
     /// The rules, without any route: what no rule is for is handed on as it comes in, up
     /// to the limit.
     pub fn rules(&self) -> BodyRules {
-        BodyRules::new()
+        let bytes = |mb| usize::try_from(mebibytes(mb)).unwrap_or(usize::MAX);
+        let rules = BodyRules::new()
             .max_bytes(mebibytes(self.max_mb))
             .deadline(Duration::from_secs(self.read_timeout_secs.get().into()))
-            .total_memory(usize::try_from(mebibytes(self.max_memory_mb)).unwrap_or(usize::MAX))
-            .otherwise(Profile::streamed())
+            .total_memory(bytes(self.max_memory_mb))
+            .otherwise(Profile::streamed());
+        match self.max_memory_per_key_mb {
+            Some(mb) => rules.memory_per_client(bytes(mb)),
+            None => rules,
+        }
     }
 
     /// A profile with the limits of this section.

@@ -44,10 +44,7 @@ pub(super) struct Parts {
 }
 
 /// All guards of a [`FenceLayer`].
-type FenceGuards = Chain<
-    Chain<Chain<Chain<Arrival, Strangers>, Chain<Identity, Known>>, Bodies<BodyCheck>>,
-    Admission,
->;
+type FenceGuards = Chain<Chain<Chain<Arrival, Strangers>, Chain<Identity, Known>>, Admission>;
 
 /// Who comes, to where; and that it is not forgotten.
 type Arrival =
@@ -59,8 +56,11 @@ type Strangers = Chain<Option<AbuseGuard<Passes>>, Option<RateLimit<LimitsStore>
 /// What comes after.
 type Known = Chain<Chain<Option<PrincipalGuard>, Option<RateLimit<LimitsStore>>>, ScopeGuard>;
 
-/// Whether there is room for what they ask for.
-type Admission = Chain<Option<Concurrency<PermitsStore>>, Option<TokenBudget<LimitsStore>>>;
+/// Whether there is room for what they ask for, and what that is.
+type Admission = Chain<
+    Chain<Option<Concurrency<PermitsStore>>, Bodies<BodyCheck>>,
+    Option<TokenBudget<LimitsStore>>,
+>;
 
 /// A service behind a [`Fence`](crate::Fence).
 pub type FenceService<S> = Guarded<S, FenceGuards>;
@@ -96,16 +96,17 @@ impl FenceLayer {
             // May they do this? What no rule names, nobody may.
             .then(parts.scopes);
         let admission = parts
-            // Is there room to run it? Held until the answer has ended.
+            // Is there room to run it? Before its body is read, so that slow uploads of one key
+            // are bounded, too. Held until the answer has ended.
             .at_once
+            // Is what they send what it should be? Only now is a body read.
+            .then(parts.bodies.into_guard())
             // Are enough tokens left? What it may come to is reserved until it is known.
             .then(parts.token_budget);
         let guards = arrival
             .then(strangers)
             // Who is it? A key or a token that is not valid ends here.
             .then(parts.identity.then(known))
-            // Is what they send what it should be? Only now is a body read.
-            .then(parts.bodies.into_guard())
             .then(admission);
         Self(GuardLayer::with_responder(guards, responder.clone()))
     }
