@@ -54,6 +54,7 @@ pub(crate) struct Frame<'a> {
     last: Segment<'a>,
     /// How many members that it must have are not there yet.
     missing: u32,
+    members: Members,
     image: ImageTypes,
 }
 
@@ -62,6 +63,49 @@ pub(crate) struct Frame<'a> {
 struct ImageTypes {
     declared: Option<ImageFormat>,
     found: Option<ImageFormat>,
+}
+
+/// Which of the first 64 members with rules an object has; as bits.
+#[derive(Clone, Copy, Debug, Default)]
+struct Members {
+    /// The one that began last.
+    last: u64,
+    /// Those that are there, and not as `null`.
+    present: u64,
+    /// Those that the value of another one asks for.
+    needed: u64,
+}
+
+impl Members {
+    #[inline(always)]
+    fn begin(&mut self, known: Known) {
+        self.last = Self::bit(known);
+        self.present |= self.last;
+    }
+
+    /// The one that began last is `null`.
+    fn is_null(&mut self) {
+        self.present &= !self.last;
+    }
+
+    fn need(&mut self, known: Known) {
+        self.needed |= Self::bit(known);
+    }
+
+    /// The number of the first that is needed and not there.
+    fn missing(self) -> Option<usize> {
+        let missing = self.needed & !self.present;
+        (missing != 0).then(|| missing.trailing_zeros() as usize)
+    }
+
+    /// Nothing for those after the first 64.
+    #[inline(always)]
+    fn bit(known: Known) -> u64 {
+        match known {
+            Known::As(number) => 1_u64.checked_shl(number).unwrap_or(0),
+            Known::No => 0,
+        }
+    }
 }
 
 impl Spot<'_> {
@@ -136,6 +180,7 @@ impl<'a> Frame<'a> {
             begin,
             last: Segment::None,
             missing: 0,
+            members: Members::default(),
             image: ImageTypes::default(),
         }
     }
@@ -187,6 +232,7 @@ impl<'a> Visitor for Judge<'a> {
             Named::Known(place, known) => {
                 let member = self.profile.tree.node(place);
                 frame.last = Segment::Member(member);
+                frame.members.begin(known);
                 if member.is_required() {
                     frame.missing = frame.missing.saturating_sub(1);
                 }
@@ -237,6 +283,7 @@ impl<'a> Visitor for Judge<'a> {
     fn scalar(&mut self, frame: &mut Frame<'a>, scalar: Scalar<'_>) -> Result<(), Halt> {
         match (self.next.node, scalar) {
             (Some(node), Scalar::String(text)) => self.string(node, frame, text),
+            (Some(node), Scalar::Null) => Ok(scalar::null(node, frame)?),
             (Some(node), scalar) => Ok(self.other_scalar(node, scalar)?),
             (None, Scalar::String(text)) if self.next.texts => self.prompt(text, text.chars()),
             (None, _) => Ok(()),
@@ -251,6 +298,10 @@ impl<'a> Visitor for Judge<'a> {
         if frame.missing > 0 {
             let required = self.profile.tree.required(node);
             return Err(refusal::missing(required.map(Node::name)).into());
+        }
+        if let Some(number) = frame.members.missing() {
+            let member = self.profile.tree.member(node, number);
+            return Err(refusal::missing(member.into_iter().map(Node::name)).into());
         }
         if frame.is_mismatched() {
             return Err(refusal::type_mismatch().into());

@@ -166,6 +166,12 @@ pub(crate) fn not_utf8() -> Refusal {
     invalid("VALIDATION_ERROR", "the value is not UTF-8")
 }
 
+/// A name that is too long for any model.
+pub(crate) fn no_model() -> Refusal {
+    Refusal::new(RefusalKind::NotFound, "there is no model of this name")
+        .with_code("MODEL_NOT_FOUND")
+}
+
 /// One answer for models that are not there and models of others.
 pub(crate) fn model_not_allowed() -> Refusal {
     Refusal::new(RefusalKind::Forbidden, "this model is not open to you")

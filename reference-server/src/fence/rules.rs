@@ -32,6 +32,15 @@ pub(crate) fn bodies(config: &BodyConfig) -> BodyRules {
             &format!("{part}/type"),
             Rule::one_of(["text", "image_url", "image", "refusal"]),
         )
+        .rule(
+            &format!("{part}/type"),
+            Rule::needs([
+                ("text", "text"),
+                ("image_url", "image_url"),
+                ("image", "image"),
+                ("refusal", "refusal"),
+            ]),
+        )
         .rule(&format!("{part}/image"), Rule::Closed)
         .rule(&format!("{part}/image/b64"), Rule::Required)
         .rule(&format!("{part}/image/b64"), Rule::ImageBase64);

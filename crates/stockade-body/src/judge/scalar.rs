@@ -5,13 +5,13 @@ use std::{borrow::Cow, sync::Arc};
 use bytes::Bytes;
 use stockade_core::Refusal;
 
-use super::{Frame, Judge};
+use super::{Frame, Judge, Segment};
 use crate::{
     ImageError, ImageErrorKind, ImageFormat, ImageRules, ValidatedImage,
     effort::Effort,
     halt::Halt,
-    json::{Number, Scalar, Text},
-    profile::{Kinds, Node, Rule},
+    json::{Key, Number, Scalar, Text},
+    profile::{Kinds, Named, Node, Rule},
     refusal,
 };
 
@@ -32,6 +32,19 @@ pub(super) fn kind(node: &Node, kind: Kinds) -> Result<(), Refusal> {
     } else {
         Err(wrong_kind(node))
     }
+}
+
+/// Judges a `null`: a member that is not there, or a value of no kind that rules ask for.
+#[cold]
+pub(super) fn null(node: &Node, frame: &mut Frame<'_>) -> Result<(), Refusal> {
+    let is_optional = match frame.last {
+        Segment::Member(_) | Segment::Unknown => {
+            frame.members.is_null();
+            !node.is_required()
+        }
+        Segment::Element(_) | Segment::None => node.kinds() == Kinds::ALL,
+    };
+    ensure(is_optional, || wrong_kind(node))
 }
 
 #[cold]
@@ -76,9 +89,6 @@ impl Judge<'_> {
     /// Judges a value that is no string, object or array by all rules of its place.
     pub(super) fn other_scalar(&mut self, node: &Node, scalar: Scalar<'_>) -> Result<(), Refusal> {
         match scalar {
-            Scalar::Null if node.is_required() => {
-                Err(refusal::wrong_kind(&node.kinds().describe()))
-            }
             Scalar::Boolean => kind(node, Kinds::BOOLEAN),
             Scalar::Number(number) => {
                 kind(node, Kinds::NUMBER)?;
@@ -132,6 +142,17 @@ impl Judge<'_> {
                 let is_known = values.iter().any(|known| known.as_bytes() == &*value);
                 ensure(is_known, refusal::unsupported)?;
             }
+            Rule::Needs(members) => {
+                let value = text.unescaped();
+                let needed = members
+                    .iter()
+                    .find(|(known, _)| known.as_bytes() == &*value);
+                if let (Some((_, member)), Some(node)) = (needed, frame.node)
+                    && let Named::Known(_, known) = node.named(Key::new(member.as_bytes()))
+                {
+                    frame.members.need(known);
+                }
+            }
             // With its quotes.
             Rule::Size(limit) => self.measure(text.raw().len() + 2, *limit)?,
             Rule::ImageUrl => {
@@ -156,7 +177,7 @@ impl Judge<'_> {
     fn model(&mut self, text: Text<'_>) -> Result<(), Refusal> {
         // The longest way to write a byte is an escape of six.
         let is_short = text.raw().len() <= 6 * MODEL_NAME;
-        ensure(is_short, refusal::model_not_allowed)?;
+        ensure(is_short, refusal::no_model)?;
         let name = text.unescaped();
         let model = match &self.profile.models {
             Some(models) => models
@@ -168,10 +189,14 @@ impl Judge<'_> {
             }
             None => None,
         };
+        // No model has such a name, so the answer is the same for all callers.
+        ensure(
+            model.is_some() || name.len() <= MODEL_NAME,
+            refusal::no_model,
+        )?;
         let is_theirs = |model: &Arc<str>| {
-            self.caller
-                .principal
-                .is_none_or(|them| them.may_use_model(model))
+            let principal = self.caller.principal;
+            principal.is_none_or(|them| them.may_use_model(model))
         };
         self.findings.model = model.filter(is_theirs);
         ensure(self.findings.model.is_some(), refusal::model_not_allowed)

@@ -46,6 +46,14 @@ pub(super) fn chat() -> Vec<(String, Rule)> {
             ("", Rule::Closed),
             ("/type", Rule::Required),
             ("/type", Rule::one_of(["text", "image_url", "refusal"])),
+            (
+                "/type",
+                Rule::needs([
+                    ("text", "text"),
+                    ("image_url", "image_url"),
+                    ("refusal", "refusal"),
+                ]),
+            ),
             ("/text", Rule::Text),
             ("/refusal", Rule::Text),
             ("/cache_control", Rule::Any),
@@ -155,6 +163,16 @@ pub(super) fn responses() -> Vec<(String, Rule)> {
                         "output_text",
                         "refusal",
                         "reasoning_text",
+                    ]),
+                ),
+                (
+                    "/type",
+                    Rule::needs([
+                        ("input_text", "text"),
+                        ("input_image", "image_url"),
+                        ("output_text", "text"),
+                        ("refusal", "refusal"),
+                        ("reasoning_text", "text"),
                     ]),
                 ),
                 ("/text", Rule::Text),

@@ -4,9 +4,10 @@ use std::{borrow::Cow, mem};
 
 /// What is asked of the value at one place of a body.
 ///
-/// A place has one rule of each kind; a second one takes the place of the first. `null`
-/// stands for a member that is not there, so it meets all rules but
-/// [`Required`](Self::Required).
+/// A place has one rule of each kind; a second one takes the place of the first. As a member,
+/// `null` stands for one that is not there, so it meets all rules but
+/// [`Required`](Self::Required) and [`Needs`](Self::Needs). As an element of an array and as
+/// the whole body it is a value like others, and not of any kind that a rule asks for.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Rule {
@@ -21,6 +22,10 @@ pub enum Rule {
     Closed,
     /// A string that is one of these, compared exactly: `UNSUPPORTED_CONTENT` otherwise.
     OneOf(Vec<Cow<'static, str>>),
+    /// A string; where it is the first of a pair, the object around it must have the member of
+    /// the second name, and not as `null`: `("image_url", "image_url")` for the type of a part.
+    /// The member counts as one with a rule.
+    Needs(Vec<(Cow<'static, str>, Cow<'static, str>)>),
     /// A boolean.
     Boolean,
     /// A whole number from the first to the second, written without fraction or exponent.
@@ -34,7 +39,8 @@ pub enum Rule {
     /// At most so many bytes, as the value is written. What has such a limit is read by
     /// the model: its bytes count as prompt tokens, three to one.
     Size(usize),
-    /// The model's name: `MODEL_NOT_ALLOWED` unless the profile and the principal have it.
+    /// The model's name: `MODEL_NOT_ALLOWED` unless the profile and the principal have it. One
+    /// of more than 256 bytes that the profile does not name is a 404 `MODEL_NOT_FOUND`.
     Model,
     /// A string of prompt: its characters count against [`Profile::prompt_chars`].
     ///
@@ -65,6 +71,12 @@ impl Rule {
         Self::OneOf(values.map(Cow::Borrowed).into())
     }
 
+    /// [`Needs`](Self::Needs) these.
+    pub fn needs<const N: usize>(members: [(&'static str, &'static str); N]) -> Self {
+        let pair = |(value, member)| (Cow::Borrowed(value), Cow::Borrowed(member));
+        Self::Needs(members.map(pair).into())
+    }
+
     pub(crate) fn is_same_kind(&self, other: &Self) -> bool {
         mem::discriminant(self) == mem::discriminant(other)
     }
@@ -91,6 +103,7 @@ impl Rule {
             | Self::MaxTokens
             | Self::Answers(_) => Some(Kinds::NUMBER),
             Self::OneOf(_)
+            | Self::Needs(_)
             | Self::Chars(_)
             | Self::Model
             | Self::Text

@@ -79,6 +79,11 @@ impl Tree {
             };
             way.push(place);
         }
+        if let (Rule::Needs(members), [.., around, _]) = (&rule, &*way) {
+            for (_, member) in members {
+                self.member_of(*around, member);
+            }
+        }
         let rules = &mut self.node_mut(place).rules;
         if rule == Rule::Any {
             rules.clear();
@@ -109,6 +114,14 @@ impl Tree {
     /// The rules for the elements of this array.
     pub(crate) fn elements(&self, node: &Node) -> Option<&Node> {
         node.elements.map(|place| self.node(place))
+    }
+
+    /// The member of this number, in the order in which members got their rules.
+    pub(crate) fn member(&self, node: &Node, number: usize) -> Option<&Node> {
+        node.members
+            .places()
+            .nth(number)
+            .map(|place| self.node(place))
     }
 
     /// The members of this object that must be there.

@@ -280,8 +280,71 @@ async fn lets_each_use_their_models_only() {
     assert_eq!(nameless.code, "VALIDATION_ERROR");
     let null = support::json(profile(), r#"{"model":null,"messages":[]}"#).await;
     assert_eq!(null.refused().code, "VALIDATION_ERROR");
-    let endless = support::json(Profile::openai_chat(), body(&"m".repeat(257))).await;
-    assert_eq!(endless.refused().code, "MODEL_NOT_ALLOWED");
+    // FH07
+    for profile in [profile(), Profile::openai_chat()] {
+        let endless = support::json(profile, body(&"m".repeat(257))).await;
+        let endless = endless.refused();
+        assert_eq!((endless.status, &*endless.code), (404, "MODEL_NOT_FOUND"));
+    }
+}
+
+// FH07
+#[tokio::test]
+async fn null_is_a_member_that_is_not_there_and_nothing_else() {
+    let chat = |messages: &str| format!(r#"{{"model":"m","messages":{messages}}}"#);
+    let part = |part: &str| chat(&format!(r#"[{{"role":"user","content":[{part}]}}]"#));
+    for (body, param) in [
+        ("null".to_owned(), None),
+        (chat("null"), Some("messages")),
+        (chat("[null]"), Some("messages[0]")),
+        (part("null"), Some("messages[0].content[0]")),
+        (
+            part(r#"{"type":null}"#),
+            Some("messages[0].content[0].type"),
+        ),
+        (
+            part(r#"{"type":"image_url","image_url":null}"#),
+            Some("messages[0].content[0]"),
+        ),
+        (
+            part(r#"{"image_url":null,"type":"image_url"}"#),
+            Some("messages[0].content[0]"),
+        ),
+        (
+            part(r#"{"type":"image_url"}"#),
+            Some("messages[0].content[0]"),
+        ),
+        (
+            part(r#"{"type":"image_url","image_url":{"url":null}}"#),
+            Some("messages[0].content[0].image_url.url"),
+        ),
+        (
+            part(r#"{"type":"text","text":null}"#),
+            Some("messages[0].content[0]"),
+        ),
+        (
+            part(r#"{"type":"te\u0078t","image_url":null}"#),
+            Some("messages[0].content[0]"),
+        ),
+    ] {
+        let refused = support::json(Profile::openai_chat(), body.clone()).await;
+        let refused = refused.refused();
+        assert_eq!((refused.status, &*refused.code), (400, "VALIDATION_ERROR"));
+        assert_eq!(refused.param.as_deref(), param, "{body}");
+    }
+    for body in [
+        chat(r#"[{"role":"assistant","content":null,"name":null}]"#),
+        part(r#"{"type":"text","text":"a","image_url":null,"cache_control":null}"#),
+        part(r#"{"image_url":null,"text":"","type":"text"}"#),
+        r#"{"model":"m","messages":[],"stop":null,"tools":null,"x":null,"y":[null]}"#.to_owned(),
+    ] {
+        support::json(Profile::openai_chat(), body).await.passed();
+    }
+    // Without a rule, null is a JSON text like others.
+    support::json(Profile::json(), "null").await.passed();
+    let listed = || Profile::json().rule("/a/*", Rule::Any);
+    support::json(listed(), r#"{"a":[null]}"#).await.passed();
+    support::json(listed(), "null").await.refused();
 }
 
 // An upstream may take the last of two, or a name in another case.
