@@ -563,7 +563,7 @@ fn a_link_in_place_of_the_new_head_is_not_followed() {
     assert!(kept.is_file(), "{kept:?}");
     use std::os::unix::fs::PermissionsExt;
     assert_eq!(kept.permissions().mode() & 0o777, 0o600);
-    assert!(verify(&[path.clone()], &head(&path)).is_intact());
+    assert!(verify(std::slice::from_ref(&path), &head(&path)).is_intact());
 }
 
 // FA16
