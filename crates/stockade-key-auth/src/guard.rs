@@ -3,7 +3,7 @@
 use std::{
     fmt,
     hash::{BuildHasher, RandomState},
-    sync::Arc,
+    sync::{Arc, Once},
 };
 
 use http::HeaderName;
@@ -14,7 +14,7 @@ use stockade_core::{
 use zeroize::Zeroizing;
 
 use crate::{
-    CredentialSource, KeyDigest, KeyStore, LiveKeys, Pepper, SlowHashLimits,
+    CredentialSource, KeyDigest, KeySet, KeyStore, LiveKeys, Pepper, SlowHashLimits,
     credential::{Presented, Seen, is_text, presented, strip},
     key::Shape,
     refusal::{self, Challenge},
@@ -127,7 +127,7 @@ impl KeyAuth {
         }
         match keys.find_slow(&digest) {
             Known::Found(entry) => self.conclude(&entry, head, seen),
-            Known::Nothing => Check::Refuse(self.challenge.invalid("unknown")),
+            Known::Nothing => Check::Refuse(self.unknown(&keys)),
             Known::Unknown => self.verify(key, digest, shape, head, seen),
         }
     }
@@ -139,6 +139,19 @@ impl KeyAuth {
         let values = values.map(|name| head.headers.get_all(name).iter().collect::<Vec<_>>());
         let evidence = self.evidence.hash_one(values.collect::<Vec<_>>());
         Check::Refuse(refusal.with_evidence(evidence))
+    }
+
+    fn unknown(&self, keys: &KeySet) -> Refusal {
+        if keys.is_peppered() && self.pepper.is_none() {
+            static ONCE: Once = Once::new();
+            ONCE.call_once(|| {
+                tracing::error!(
+                    "keys with `hmac-sha256:` hashes are refused, since no pepper is set; give the \
+                     guard the pepper that they were made with"
+                );
+            });
+        }
+        self.challenge.invalid("unknown")
     }
 
     fn conclude(&self, entry: &Entry, head: &Head, seen: Seen) -> Check<Admitted, SlowCheck> {

@@ -80,7 +80,10 @@ impl SlowVerifier {
             });
             let _asked = asked;
             // A panic in a hash library is one key that does not match.
-            Ok(work.await.unwrap_or(None))
+            Ok(work.await.unwrap_or_else(|error| {
+                tracing::error!(%error, "a slow hash was not verified");
+                None
+            }))
         })
     }
 }
