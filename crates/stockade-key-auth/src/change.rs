@@ -4,7 +4,7 @@ use std::{error::Error, fmt, time::Duration};
 
 use stockade_core::Timestamp;
 
-use crate::{KeyHash, KeyRecord, PreviousHash};
+use crate::{KeyHash, KeyRecord, PreviousHash, store::KNOWN_SECRET};
 
 /// A change to one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,8 @@ impl KeyChange {
     /// The key after the change.
     ///
     /// # Errors
-    /// When the key was revoked, or has expired, and should be rotated.
+    /// When the key was revoked, or has expired, and should be rotated; and when the new hash
+    /// is that of a well-known secret.
     pub fn apply(&self, mut record: KeyRecord) -> Result<KeyRecord, KeyChangeError> {
         match self {
             Self::Revoke { at } => {
@@ -57,6 +58,9 @@ impl KeyChange {
                 }
                 if record.expires.is_some_and(|expires| expires <= *at) {
                     return Err(KeyChangeError::Expired);
+                }
+                if hash.is_of_known_secret() {
+                    return Err(KeyChangeError::KnownSecret);
                 }
                 if record.hash != *hash {
                     let until = *at + *grace;
@@ -79,6 +83,8 @@ pub enum KeyChangeError {
     Revoked,
     /// A rotation never makes an expired key valid again.
     Expired,
+    /// The new hash is that of a well-known secret.
+    KnownSecret,
 }
 
 impl fmt::Display for KeyChangeError {
@@ -86,6 +92,7 @@ impl fmt::Display for KeyChangeError {
         f.write_str(match self {
             Self::Revoked => "the key was revoked; make a new one",
             Self::Expired => "the key has expired; make a new one",
+            Self::KnownSecret => KNOWN_SECRET,
         })
     }
 }

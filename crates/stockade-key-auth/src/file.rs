@@ -21,7 +21,7 @@ pub use format::to_yaml;
 
 use crate::{
     KeyChange, KeyId, KeyRecord, KeySet, KeyStore, KeyStoreError, KeyStoreErrorKind, LiveKeys,
-    StoreFuture, records::Records,
+    StoreFuture, records::Records, store::KNOWN_SECRET,
 };
 use format::Format;
 
@@ -39,7 +39,7 @@ const LARGEST: u64 = 64 << 20;
 /// ```yaml
 /// keys:
 ///   - key_id: "team-core"
-///     hash: "sha256:5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8"
+///     hash: "sha256:<the 64 hex digits that `stockade keys new` prints>"
 ///     owner: "admin@example.com"
 ///     scopes: ["chat:write", "models:read"]
 ///     created_at: "2025-01-01T00:00:00Z"
@@ -52,6 +52,8 @@ const LARGEST: u64 = 64 << 20;
 /// `concurrency`), `metadata`, and what the store notes itself: `revoked_at`,
 /// `last_used_at`, `previous_hash` and `previous_until`. What a hash can be is said at
 /// [`KeyHash`](crate::KeyHash).
+///
+/// A hash of a well-known secret, such as an empty text or `changeme`, makes the file invalid.
 ///
 /// A file is taken as a whole or not at all: a bad one leaves the keys in force that were.
 /// A change is written to a new file of mode 0600, synced, and renamed over the old one;
@@ -230,7 +232,10 @@ impl KeyStore for FileKeyStore {
     }
 
     fn create(&self, record: KeyRecord) -> StoreFuture<'_, ()> {
-        self.edit(|records| Ok(records.create(record)?))
+        self.edit(|records| match record.has_known_secret() {
+            true => Err(KeyStoreError::known_secret(&record.id)),
+            false => Ok(records.create(record)?),
+        })
     }
 
     fn change(&self, id: KeyId, change: KeyChange) -> StoreFuture<'_, KeyRecord> {
@@ -258,9 +263,23 @@ fn read(path: &Path) -> Result<(Records, KeySet), KeyFileError> {
     let text = read_text(path).map_err(|source| KeyFileError::unreadable(path, source))?;
     let text = String::from_utf8(text)
         .map_err(|_| KeyFileError::invalid(path, None, "it is not UTF-8"))?;
-    Format::of(path)
+    let (records, set) = Format::of(path)
         .parse(&text)
-        .map_err(|problem| KeyFileError::invalid(path, problem.line, problem.message))
+        .map_err(|problem| KeyFileError::invalid(path, problem.line, problem.message))?;
+    if let Some(KeyRecord { id, .. }) = records.iter().find(|record| record.has_known_secret()) {
+        let message = format!("the key {id}: {KNOWN_SECRET}");
+        return Err(KeyFileError::invalid(path, line_of(&text, id), message));
+    }
+    Ok((records, set))
+}
+
+/// The line that gives a key its id.
+fn line_of(text: &str, id: &KeyId) -> Option<u64> {
+    let names = |line: &str| {
+        let mut words = line.split(|c: char| !c.is_ascii_alphanumeric() && !"._-".contains(c));
+        line.contains("key_id") && words.any(|word| word == id.as_str())
+    };
+    text.lines().position(names).map(|at| at as u64 + 1)
 }
 
 /// Refuses what is no plain file before it is opened: opening a FIFO waits for a writer.

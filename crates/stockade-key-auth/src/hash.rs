@@ -7,7 +7,7 @@ use argon2::{
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
 
-use crate::KeyDigest;
+use crate::{KeyDigest, known};
 
 /// The most that a stored hash may cost to verify.
 ///
@@ -45,13 +45,27 @@ impl KeyHash {
         Self(Kind::Peppered(digest))
     }
 
+    /// The fewest bytes of a key that a hash is made of.
+    pub const MIN_KEY_LENGTH: usize = 16;
+
+    /// The hash of a key that somebody else issued with 128 random bits or more, by SHA-256.
+    ///
+    /// # Errors
+    /// When the key is shorter than [`MIN_KEY_LENGTH`](Self::MIN_KEY_LENGTH).
+    pub fn sha256(key: &[u8]) -> Result<Self, KeyHashError> {
+        long_enough(key)?;
+        Ok(KeyDigest::of(key).into())
+    }
+
     /// The hash of a key that somebody else issued, by argon2id with its usual costs.
     ///
     /// Blocks for tens of milliseconds: call it off the async threads.
     ///
     /// # Errors
-    /// When the operating system has no randomness to give.
+    /// When the key is shorter than [`MIN_KEY_LENGTH`](Self::MIN_KEY_LENGTH), or the operating
+    /// system has no randomness to give.
     pub fn argon2id(key: &[u8]) -> Result<Self, KeyHashError> {
+        long_enough(key)?;
         let hash = Argon2::default()
             .hash_password(key)
             .map_err(|_| KeyHashError("the operating system has no randomness to give"))?;
@@ -69,6 +83,17 @@ impl KeyHash {
         }
     }
 
+    /// Whether this is the SHA-256 hash of a well-known secret, such as an empty text or
+    /// `changeme`. Stores refuse such hashes: anyone can guess the key.
+    ///
+    /// Hashes with a salt or a pepper are not tried.
+    pub fn is_of_known_secret(&self) -> bool {
+        match &self.0 {
+            Kind::Fast(digest) => known::is_known(digest),
+            Kind::Peppered(_) | Kind::Slow(_) => false,
+        }
+    }
+
     /// What the hash is made with: `sha256`, `hmac-sha256`, `bcrypt` or `argon2id`.
     pub fn algorithm(&self) -> &'static str {
         match self.0 {
@@ -81,6 +106,16 @@ impl KeyHash {
 
     pub(crate) fn into_kind(self) -> Kind {
         self.0
+    }
+}
+
+fn long_enough(key: &[u8]) -> Result<(), KeyHashError> {
+    match key.len() < KeyHash::MIN_KEY_LENGTH {
+        true => Err(KeyHashError(
+            "the key is shorter than 16 bytes, so it can be guessed; generate one with \
+             `stockade keys new`",
+        )),
+        false => Ok(()),
     }
 }
 
@@ -299,6 +334,24 @@ mod tests {
         ] {
             let error = text.parse::<KeyHash>().unwrap_err().to_string();
             assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    // FP04
+    #[test]
+    fn makes_no_hash_of_an_empty_or_short_key() {
+        for key in ["", "changeme", "fifteen-bytes-x"] {
+            for made in [
+                KeyHash::sha256(key.as_bytes()),
+                KeyHash::argon2id(key.as_bytes()),
+            ] {
+                let error = made.unwrap_err().to_string();
+                assert!(error.contains("16 bytes"), "{error}");
+            }
+        }
+        let key = b"4QmVZkP2sT8cN5xW";
+        for made in [KeyHash::sha256(key), KeyHash::argon2id(key)] {
+            assert_eq!(made.unwrap().verify(key), Some(true));
         }
     }
 

@@ -115,6 +115,7 @@ mod guard;
 mod hash;
 mod id;
 mod key;
+mod known;
 mod memory;
 mod news;
 mod pepper;

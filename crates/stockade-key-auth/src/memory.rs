@@ -78,6 +78,9 @@ impl KeyStore for MemoryKeyStore {
     }
 
     fn create(&self, record: KeyRecord) -> StoreFuture<'_, ()> {
+        if record.has_known_secret() {
+            return Box::pin(ready(Err(KeyStoreError::known_secret(&record.id))));
+        }
         let created = self.edit(|records| records.create(record).map_err(KeyStoreError::from));
         Box::pin(ready(created))
     }

@@ -70,6 +70,14 @@ impl KeyRecord {
         }
     }
 
+    /// Whether one of its hashes is that of a [well-known
+    /// secret](KeyHash::is_of_known_secret), so that no store takes it.
+    pub fn has_known_secret(&self) -> bool {
+        let previous = self.previous.as_ref();
+        self.hash.is_of_known_secret()
+            || previous.is_some_and(|previous| previous.hash.is_of_known_secret())
+    }
+
     /// Sets [`owner`](Self#structfield.owner).
     pub fn owner(mut self, owner: impl Into<String>) -> Self {
         self.owner = Some(owner.into());

@@ -60,6 +60,10 @@ impl Records {
         }
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &KeyRecord> {
+        self.0.values()
+    }
+
     pub(crate) fn list(&self) -> Vec<KeyRecord> {
         self.0.values().cloned().collect()
     }

@@ -20,6 +20,7 @@ use crate::{
     KeyDigest, KeyHash, KeyId, KeyRecord,
     digest::ByDigest,
     hash::{Kind, SlowHash},
+    store::KNOWN_SECRET,
 };
 
 /// Keys that were tried in vain are remembered so that they cost nothing again.
@@ -109,7 +110,8 @@ pub(crate) enum Tried {
 }
 
 impl KeySet {
-    /// The set of these keys.
+    /// The set of these keys. A hash of a [well-known secret](KeyHash::is_of_known_secret) lets
+    /// nobody in, and is logged.
     ///
     /// # Errors
     /// When two of them have the same id, or the same hash: then a request would not tell
@@ -142,6 +144,11 @@ impl KeySet {
             for (hash, expires) in previous.into_iter().chain([(record.hash, record.expires)]) {
                 if let Some(other) = hashes.insert(hash.clone(), id.clone()) {
                     return Err(DuplicateKeyError::hash(id, other));
+                }
+                // Stores refuse such a key. Whatever else published it, it opens nothing.
+                if hash.is_of_known_secret() {
+                    tracing::error!(key = %id, "refused: {KNOWN_SECRET}");
+                    continue;
                 }
                 set.add(
                     &id,

@@ -31,7 +31,8 @@ pub trait KeyStore: Send + Sync + 'static {
     fn list(&self) -> StoreFuture<'_, Vec<KeyRecord>>;
 
     /// Adds a key. An id or a hash that is there already is a
-    /// [`Duplicate`](KeyStoreErrorKind::Duplicate).
+    /// [`Duplicate`](KeyStoreErrorKind::Duplicate), a hash of a well-known secret is
+    /// [`Invalid`](KeyStoreErrorKind::Invalid).
     fn create(&self, record: KeyRecord) -> StoreFuture<'_, ()>;
 
     /// Changes one key, atomically, and returns its new record.
@@ -170,7 +171,8 @@ pub enum KeyStoreErrorKind {
     NotFound,
     /// The key was revoked or has expired, and cannot be changed so.
     Dead,
-    /// The store has no way to keep such a key: a text or a time in it is out of bounds.
+    /// The store does not take such a key: a text or a time in it is out of bounds, or its hash
+    /// is that of a well-known secret.
     Invalid,
     /// What the store keeps is not what it should be.
     Corrupt,
@@ -194,6 +196,15 @@ impl KeyStoreError {
         self
     }
 
+    /// The record has the hash of a [well-known
+    /// secret](crate::KeyHash::is_of_known_secret).
+    pub fn known_secret(id: &KeyId) -> Self {
+        Self::new(
+            KeyStoreErrorKind::Invalid,
+            format!("the key {id}: {KNOWN_SECRET}"),
+        )
+    }
+
     /// There is no key with this id.
     pub fn not_found(id: &KeyId) -> Self {
         Self::new(
@@ -208,6 +219,19 @@ impl KeyStoreError {
     }
 }
 
+/// Why a hash of a well-known secret is refused, and what to do.
+pub(crate) const KNOWN_SECRET: &str = "its hash is that of a well-known secret, which anyone can \
+     guess; remove its entry, and generate a key with `stockade keys new`";
+
+impl From<KeyChangeError> for KeyStoreErrorKind {
+    fn from(error: KeyChangeError) -> Self {
+        match error {
+            KeyChangeError::Revoked | KeyChangeError::Expired => Self::Dead,
+            KeyChangeError::KnownSecret => Self::Invalid,
+        }
+    }
+}
+
 impl From<DuplicateKeyError> for KeyStoreError {
     fn from(error: DuplicateKeyError) -> Self {
         Self::new(KeyStoreErrorKind::Duplicate, error.to_string())
@@ -216,7 +240,7 @@ impl From<DuplicateKeyError> for KeyStoreError {
 
 impl From<KeyChangeError> for KeyStoreError {
     fn from(error: KeyChangeError) -> Self {
-        Self::new(KeyStoreErrorKind::Dead, error.to_string())
+        Self::new(error.into(), error.to_string())
     }
 }
 

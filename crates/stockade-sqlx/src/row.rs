@@ -119,7 +119,10 @@ impl KeyRow {
             (None, None) => None,
             _ => return Err("previous_hash and previous_until go together".to_owned()),
         };
-        Ok(record)
+        match record.has_known_secret() {
+            true => Err(KeyStoreError::known_secret(&record.id).to_string()),
+            false => Ok(record),
+        }
     }
 
     /// Binds all columns, `$1` to `$15` as the table has them.

@@ -185,6 +185,9 @@ impl KeyStore for SqlKeyStore {
 
     fn create(&self, record: KeyRecord) -> StoreFuture<'_, ()> {
         self.run(|inner| async move {
+            if record.has_known_secret() {
+                return Err(KeyStoreError::known_secret(&record.id));
+            }
             // Refuses a record whose own two hashes are the same.
             KeySet::new([record.clone()])?;
             let turn = inner.in_force.turn().await;

@@ -21,6 +21,7 @@ where
     );
     creates_and_lists(store).await;
     refuses_duplicates(store).await;
+    refuses_hashes_of_well_known_secrets(store).await;
     rotates_with_grace(store).await;
     revokes_for_good(store).await;
     knows_nothing_of_other_keys(store).await;
@@ -99,6 +100,30 @@ where
         before,
         "nothing was changed"
     );
+}
+
+// FP04
+async fn refuses_hashes_of_well_known_secrets<S>(store: &S)
+where
+    S: KeyStore,
+{
+    let before = store.list().await.expect("a list");
+    let guessed = || KeyDigest::of(b"changeme");
+    let new = KeyRecord::new(id("guessed"), guessed());
+    let error = store.create(new).await.expect_err("a known secret");
+    assert_eq!(error.kind(), KeyStoreErrorKind::Invalid, "{error}");
+    assert!(error.to_string().contains("guessed"), "{error}");
+    let rotate = KeyChange::Rotate {
+        hash: guessed().into(),
+        grace: Duration::ZERO,
+        at: at(1_800_000_000),
+    };
+    let error = store
+        .change(id("a"), rotate)
+        .await
+        .expect_err("a known secret");
+    assert_eq!(error.kind(), KeyStoreErrorKind::Invalid, "{error}");
+    assert_eq!(store.list().await.expect("a list"), before);
 }
 
 async fn rotates_with_grace<S>(store: &S)

@@ -49,6 +49,23 @@ fn an_unsafe_one_does_not_and_is_told_how_to_mend_it() {
     }
 }
 
+// FP04
+#[test]
+fn the_hash_of_a_well_known_secret_is_refused() {
+    let bench = Bench::new();
+    bench.write("stockade.toml", SAFE);
+    // The hash of `password`.
+    bench.write(
+        "keys.yaml",
+        "keys:\n  - key_id: team-core\n    hash: \"sha256:\
+         5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8\"\n",
+    );
+    let said = bench.run("check");
+    assert_eq!(said.code, 1);
+    let error = "line 2 is not valid: the key team-core: its hash is that of a well-known secret";
+    assert!(said.err.contains(error), "{}", said.err);
+}
+
 #[test]
 fn who_speaks_tls_may_listen_to_others() {
     let bench = Bench::new();

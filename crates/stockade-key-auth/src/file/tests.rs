@@ -170,6 +170,30 @@ fn refuses_hashes_that_cost_too_much_and_says_where() {
     assert!(error.to_string().contains("the bcrypt cost"), "{error}");
 }
 
+// FP04
+#[test]
+fn refuses_hashes_of_well_known_secrets_and_names_the_key() {
+    for (id, secret) in [("b", "password"), ("b.2", ""), ("c", "admin\n")] {
+        let hash = KeyDigest::of(secret.as_bytes());
+        let hex = hash.to_string().replace("sha256:", "");
+        for hash in [hash.to_string(), format!("$sha256${hex}")] {
+            let error = open(&format!(
+                "{}  - key_id: {id}\n    hash: \"{hash}\"\n",
+                one_key()
+            ));
+            let error = error.unwrap_err();
+            assert_eq!(error.kind(), KeyFileErrorKind::Invalid);
+            assert_eq!(error.line(), Some(4), "{error}");
+            let text = error.to_string();
+            assert!(
+                text.contains(&format!("the key {id}: its hash is that of a")),
+                "{text}"
+            );
+            assert!(!text.contains(&hex), "{text}");
+        }
+    }
+}
+
 // A23
 #[test]
 fn does_not_open_without_keys_to_read() {

@@ -217,3 +217,12 @@ fn a_key_never_matches_the_hashes_that_stand_in_for_an_unknown_id() {
     assert!(matches!(tried("a"), Tried::Matches(_)));
     assert!(matches!(tried("unknown"), Tried::Fails));
 }
+
+// FP04
+#[test]
+fn a_well_known_secret_opens_nothing_whatever_published_its_hash() {
+    let known = KeyDigest::of(b"changeme");
+    let set = KeySet::new([KeyRecord::new("a".parse().unwrap(), known)]).unwrap();
+    assert!(set.find_fast(&known).is_none());
+    assert_eq!(set.len(), 1, "it is listed all the same");
+}
