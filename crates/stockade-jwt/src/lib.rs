@@ -38,7 +38,8 @@
 //!   store. With one, tokens without a `jti` are refused. Revoke until `exp` plus the
 //!   leeway; `TokenRules::attribute("jti", ..)` tells a handler the id of its own token.
 //! - [`RevocationList`] and [`MemoryRefreshStore`] live in one process and are gone with
-//!   it. Full, they refuse new entries and forget no old ones.
+//!   it. Full, they refuse new entries and forget no old ones. [`RevocationFile`] outlives
+//!   the process, and is what `stockade token revoke` writes.
 //! - A key that an issuer withdraws from its JWKS stays good until the set has grown old
 //!   (10 minutes), and for 24 hours while it cannot be fetched
 //!   (`RefreshPolicy::max_stale`). Alert on `JwksUrl::status`.
@@ -174,6 +175,7 @@ mod refresh_store;
 mod refresh_tokens;
 mod refusal;
 mod revocation;
+mod revocation_file;
 mod roca;
 mod rules;
 mod secret;
@@ -197,6 +199,7 @@ pub use refresh_tokens::{RefreshError, RefreshErrorKind, RefreshToken, RefreshTo
 pub use revocation::{
     Revocation, RevocationError, RevocationErrorKind, RevocationList, RevocationStore,
 };
+pub use revocation_file::{RevocationFile, RevocationFileError, RevocationFileErrorKind};
 pub use rules::TokenRules;
 pub use secret::Secret;
 pub use signing_key::SigningKey;

@@ -1,0 +1,296 @@
+//! Revoked tokens in a file, for people and for programs.
+
+mod contents;
+mod error;
+
+use std::{
+    fmt, fs,
+    future::{Future, ready},
+    io::{self, Read as _, Write as _},
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use arc_swap::ArcSwap;
+use stockade_core::Timestamp;
+
+pub use error::{RevocationFileError, RevocationFileErrorKind};
+
+use crate::{Revocation, RevocationError, RevocationStore};
+use contents::{Contents, Revoked, line};
+
+/// A hundred thousand tokens with long ids have half of this.
+const LARGEST: u64 = 16 << 20;
+/// When this many lines are over, and most lines are, they are taken out.
+const MANY: usize = 1_000;
+
+/// Revoked tokens in a file: one token a line, its `jti` and its `exp`. Cheap to clone.
+///
+/// ```text
+/// # jti                 exp
+/// u3kF0cQm2VYtQk6r0w    1762166400  # until 2025-11-03T10:40:00Z
+/// onrtro:6f2a4c1e-8b3d
+/// ```
+///
+/// 1. A line without a time holds until it is removed.
+/// 2. A line that is over counts for a day more, which covers the leeway of any server and
+///    any clock, and is then dropped: in memory when the file is read, in the file when most
+///    of its lines are over.
+/// 3. The file has at most 100,000 tokens that are not over, 16 MiB, and ids of up to 256
+///    bytes without spaces.
+/// 4. A line that cannot be read is an error, when the file is opened as when it is read
+///    again. The other lines are then in force, and so is what was in force before: a
+///    mistake in the file brings no revoked token back.
+/// 5. The file is not watched by itself: call [`reload`](Self::reload) when it has changed.
+///    The `stockade` crate and server do, within two seconds.
+///
+/// ```
+/// use stockade_core::Timestamp;
+/// use stockade_jwt::{Revocation, RevocationFile, RevocationStore};
+///
+/// # let folder = std::env::temp_dir().join(format!("stockade-jwt-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// let path = folder.join("revoked.txt");
+/// let now = Timestamp::from_secs(1_762_160_000);
+/// RevocationFile::append(&path, "u3kF0cQm2VYtQk6r0w", None, now)?;
+///
+/// let revoked = RevocationFile::open(&path, now)?;
+/// assert!(matches!(revoked.is_revoked("u3kF0cQm2VYtQk6r0w"), Revocation::Revoked));
+/// assert!(matches!(revoked.is_revoked("another"), Revocation::Valid));
+/// # std::fs::remove_dir_all(&folder)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct RevocationFile(Arc<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    revoked: ArcSwap<Revoked>,
+    /// Held while the set in force is replaced.
+    turn: Mutex<()>,
+}
+
+impl RevocationFile {
+    /// Reads the file. Blocks.
+    ///
+    /// # Errors
+    /// When it is missing, cannot be read, or has a line that cannot be read.
+    pub fn open(path: impl Into<PathBuf>, now: Timestamp) -> Result<Self, RevocationFileError> {
+        let file = Self(Arc::new(Inner {
+            path: path.into(),
+            revoked: ArcSwap::default(),
+            turn: Mutex::new(()),
+        }));
+        file.reload(now)?;
+        Ok(file)
+    }
+
+    /// Reads the file again. Blocks.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open). What was in force stays so, and what could be read is added.
+    pub fn reload(&self, now: Timestamp) -> Result<(), RevocationFileError> {
+        let Inner { path, revoked, .. } = &*self.0;
+        let _turn = self.turn();
+        let Contents {
+            revoked: mut new,
+            fault,
+            ..
+        } = Contents::parse(&read(path)?, now);
+        let Some(fault) = fault else {
+            revoked.store(Arc::new(new));
+            return Ok(());
+        };
+        for (id, until) in revoked.load().iter() {
+            new.entry(id.clone())
+                .and_modify(|known| *known = (*known).max(*until))
+                .or_insert(*until);
+        }
+        revoked.store(Arc::new(new));
+        Err(RevocationFileError::invalid(path, &fault))
+    }
+
+    /// Revokes a token, in this process at once, and in the file. Blocks.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append); the token is revoked in this process all the same, if its
+    /// id is one.
+    pub fn add(
+        &self,
+        token_id: &str,
+        until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), RevocationFileError> {
+        if contents::is_id(token_id) {
+            let _turn = self.turn();
+            let mut revoked = Revoked::clone(&self.0.revoked.load());
+            let until = contents::until(until);
+            let known = revoked.entry(token_id.into()).or_insert(until);
+            *known = (*known).max(until);
+            self.0.revoked.store(Arc::new(revoked));
+        }
+        Self::append(&self.0.path, token_id, until, now)
+    }
+
+    /// Revokes a token in the file at this path, which is made where there is none, until its
+    /// `exp`, or for good. Whoever follows the file takes it over. Blocks.
+    ///
+    /// # Errors
+    /// When the id is empty, has over 256 bytes, spaces, or a `#` in front; when the file
+    /// cannot be written; or when it is full.
+    pub fn append(
+        path: &Path,
+        token_id: &str,
+        until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), RevocationFileError> {
+        if !contents::is_id(token_id) {
+            return Err(RevocationFileError::id(path));
+        }
+        let new = line(token_id, until);
+        let unwritable = |error| RevocationFileError::unwritable(path, error);
+        let mut file = open_locked(path).map_err(unwritable)?;
+        let text = read(path)?;
+        let contents = Contents::parse(&text, now);
+        if contents.is_full() {
+            return Err(RevocationFileError::full(path));
+        }
+        if contents.over >= MANY && contents.over > contents.revoked.len() {
+            let mut kept = contents.kept;
+            kept.extend_from_slice(new.as_bytes());
+            return replace(path, &file, &kept).map_err(unwritable);
+        }
+        // Somebody may have left the last line without an end.
+        let end = if text.last().is_none_or(|byte| *byte == b'\n') {
+            ""
+        } else {
+            "\n"
+        };
+        file.write_all(format!("{end}{new}").as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(unwritable)
+    }
+
+    /// How many tokens are revoked.
+    pub fn len(&self) -> usize {
+        self.0.revoked.load().len()
+    }
+
+    /// Whether no token is revoked.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    fn turn(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.0.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RevocationStore for RevocationFile {
+    fn is_revoked(&self, token_id: &str) -> Revocation {
+        match self.0.revoked.load().contains_key(token_id) {
+            true => Revocation::Revoked,
+            false => Revocation::Valid,
+        }
+    }
+
+    /// Blocks for the time of a write to the disk.
+    fn revoke<'s>(
+        &'s self,
+        token_id: &'s str,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Pin<Box<dyn Future<Output = Result<(), RevocationError>> + Send + 's>> {
+        let result = self.add(token_id, Some(until), now);
+        Box::pin(ready(result.map_err(RevocationError::unavailable)))
+    }
+}
+
+/// Refuses what is no plain file before it is opened: opening a FIFO waits for a writer.
+fn read(path: &Path) -> Result<Vec<u8>, RevocationFileError> {
+    let unreadable = |error| RevocationFileError::unreadable(path, error);
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(unreadable(io::Error::other("it is no plain file")));
+    }
+    let mut text = Vec::new();
+    let file = fs::File::open(path).map_err(unreadable)?;
+    let read = file.take(LARGEST + 1).read_to_end(&mut text);
+    read.map_err(unreadable)?;
+    match text.len() as u64 > LARGEST {
+        true => Err(unreadable(io::Error::other("it is over 16 MiB"))),
+        false => Ok(text),
+    }
+}
+
+/// Opens the file to append to it, alone among those who write it.
+fn open_locked(path: &Path) -> io::Result<fs::File> {
+    if fs::metadata(path).is_ok_and(|file| !file.is_file()) {
+        return Err(io::Error::other("it is no plain file"));
+    }
+    let mut options = fs::OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    loop {
+        let file = options.open(path)?;
+        file.lock()?;
+        // It may have been replaced while another one had the lock.
+        if is_at(&file, path)? {
+            return Ok(file);
+        }
+    }
+}
+
+#[cfg(unix)]
+fn is_at(file: &fs::File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let (open, named) = (file.metadata()?, fs::metadata(path));
+    Ok(named.is_ok_and(|named| (named.dev(), named.ino()) == (open.dev(), open.ino())))
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &fs::File, _: &Path) -> io::Result<bool> {
+    // A file that is open is not replaced.
+    Ok(true)
+}
+
+/// Writes the file anew and renames it into place.
+fn replace(path: &Path, old: &fs::File, text: &[u8]) -> io::Result<()> {
+    // Through a link, so that the link stays.
+    let path = fs::canonicalize(path)?;
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let new = path.with_file_name(name);
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&new)?;
+    let written = file
+        .set_permissions(old.metadata()?.permissions())
+        .and_then(|()| file.write_all(text))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&new, &path));
+    if written.is_err() {
+        // The error that matters is reported; what is left behind only takes room.
+        let _ = fs::remove_file(&new);
+    }
+    written
+}
+
+impl fmt::Debug for RevocationFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RevocationFile")
+            .field("path", &self.0.path)
+            .field("len", &self.len())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;
