@@ -82,6 +82,7 @@ impl CheckArgs {
             Some(store) => store.list().await?,
             None => Vec::new(),
         };
+        config.check_token_files().map_err(Failure::refused)?;
         let server = Server::of(&self.config);
         Ok(Surroundings {
             listen: self.listen.or(server.listen),

@@ -258,13 +258,18 @@ impl Config {
             ),
             None => (None, None, None, None),
         };
+        let (token_key, revoked) = match self.auth.tokens.as_mut() {
+            Some(tokens) => (Some(&mut tokens.key_file), tokens.revoked_file.as_mut()),
+            None => (None, None),
+        };
         let files = [
             all,
             security,
             key,
             prompt_key,
             self.auth.keys_file.as_mut(),
-            self.auth.tokens.as_mut().map(|tokens| &mut tokens.key_file),
+            token_key,
+            revoked,
             self.abuse.deny_list.as_mut(),
         ];
         for file in files.into_iter().flatten() {

@@ -42,8 +42,14 @@ pub struct TokensConfig {
     pub audience: String,
     /// The one algorithm that is taken: `EdDSA`, `ES256`, `RS256`, `HS256`, …
     pub algorithm: String,
-    /// A file with the public key as PEM or JWKS, or with the secret for `HS…`.
+    /// A file with the public key as PEM or JWKS, or with the secret for `HS…`. It is
+    /// watched: a key that was replaced is in force within two seconds, and a file that is
+    /// not what it should be changes nothing.
     pub key_file: PathBuf,
+    /// A file with the ids (`jti`) of revoked tokens, as `stockade token revoke` writes it.
+    /// It is watched: a token is refused within two seconds. Where there is one, tokens
+    /// without a `jti` are refused, since they could not be revoked.
+    pub revoked_file: Option<PathBuf>,
     /// The claim with the scopes.
     #[serde(default = "TokensConfig::scope_claim")]
     pub scope_claim: String,

@@ -138,7 +138,7 @@ impl<'c> FenceBuilder<'c> {
         let detector = detector(config, &stores, &self.listeners)?;
         let realm = &config.auth.realm;
         let tokens = config.auth.tokens.as_ref();
-        let tokens = tokens.map(|tokens| tokens::guard(tokens, realm));
+        let tokens = tokens.map(|tokens| tokens::guard(tokens, realm, &mut sources));
         let identity: Identity = Arc::new(
             KeyAuth::with_keys(keys)
                 .realm(realm)

@@ -1,17 +1,141 @@
-//! Tokens of an identity provider, taken besides keys.
+//! Tokens of an identity provider, taken besides keys; their key and their revocations are
+//! followed.
 
-use std::fs;
-
-use stockade_jwt::{
-    Algorithm, JwtAuth, KeyError, KeySet, LiveKeys, Secret, TokenRules, VerifyingKey,
+use std::{
+    error::Error,
+    fs,
+    io::{self, Read as _},
+    path::Path,
+    pin::Pin,
+    sync::Arc,
 };
 
-use crate::{ConfigError, TokensConfig};
+use stockade_core::{Clock, SystemClock, Timestamp};
+use stockade_jwt::{
+    Algorithm, JwtAuth, KeyError, KeySet, KeySource, LiveKeys, Revocation, RevocationError,
+    RevocationFile, RevocationStore, Secret, TokenRules, VerifyingKey,
+};
+use stockade_watch::{FileVersions, FileWatch, SourceHealth};
+use zeroize::Zeroizing;
 
-/// The guard that judges tokens.
-pub(super) fn guard(config: &TokensConfig, realm: &str) -> Result<JwtAuth, ConfigError> {
-    let keys = LiveKeys::new(keys(config)?);
-    Ok(JwtAuth::new(keys, rules(config)).realm(realm))
+use super::sources::Sources;
+use crate::{Config, ConfigError, TokensConfig};
+
+/// A key set of a large identity provider has some ten KiB.
+const LARGEST: u64 = 1 << 20;
+
+const KEY_FILE: &str = "auth.tokens.key_file";
+const REVOKED_FILE: &str = "auth.tokens.revoked_file";
+
+/// The guard that judges tokens. It keeps what follows its files.
+pub(super) fn guard(
+    config: &TokensConfig,
+    realm: &str,
+    sources: &mut Sources,
+) -> Result<JwtAuth, ConfigError> {
+    let keys = FollowedKeys::open(config)?;
+    let health = keys.watch.health().clone();
+    sources.add(KEY_FILE, config.key_file.display(), health);
+    let guard = JwtAuth::new(keys, rules(config)).realm(realm);
+    let Some(path) = &config.revoked_file else {
+        return Ok(guard);
+    };
+    let revoked = FollowedRevocations::open(path)?;
+    let health = revoked.watch.health().clone();
+    sources.add(REVOKED_FILE, path.display(), health);
+    Ok(guard.revocations(Arc::new(revoked)))
+}
+
+impl Config {
+    /// Reads the key and the revoked tokens of `[auth.tokens]` as a fence does, and keeps
+    /// nothing of them.
+    ///
+    /// # Errors
+    /// When one of the files cannot be read, or is not what it should be.
+    pub fn check_token_files(&self) -> Result<(), ConfigError> {
+        let Some(tokens) = &self.auth.tokens else {
+            return Ok(());
+        };
+        let revoked = tokens.revoked_file.as_deref().map(open);
+        keys(tokens)
+            .and_then(|_| revoked.transpose())
+            .map(drop)
+            .map_err(|error| error.locate(self.origins()))
+    }
+}
+
+/// The key set of a file, as long as the guard that uses it.
+struct FollowedKeys {
+    live: LiveKeys,
+    watch: FileWatch,
+}
+
+impl FollowedKeys {
+    fn open(config: &TokensConfig) -> Result<Self, ConfigError> {
+        let versions = FileVersions::of([&config.key_file]);
+        let live = LiveKeys::new(keys(config)?);
+        let health = SourceHealth::new(named(KEY_FILE, &config.key_file));
+        let (config, published) = (config.clone(), live.clone());
+        let watch = FileWatch::start(versions, health, move || {
+            keys(&config).map(|keys| published.publish(keys))
+        });
+        Ok(Self {
+            live,
+            watch: watch.map_err(|error| ConfigError::of(KEY_FILE, error))?,
+        })
+    }
+}
+
+impl KeySource for FollowedKeys {
+    fn keys(&self) -> LiveKeys {
+        self.live.clone()
+    }
+}
+
+/// The revoked tokens of a file, as long as the guard that asks for them.
+struct FollowedRevocations {
+    file: RevocationFile,
+    watch: FileWatch,
+}
+
+impl FollowedRevocations {
+    fn open(path: &Path) -> Result<Self, ConfigError> {
+        let versions = FileVersions::of([path]);
+        let file = open(path)?;
+        let health = SourceHealth::new(named(REVOKED_FILE, path));
+        let followed = file.clone();
+        let watch = FileWatch::start(versions, health, move || {
+            followed.reload(SystemClock::new().now())
+        });
+        Ok(Self {
+            file,
+            watch: watch.map_err(|error| ConfigError::of(REVOKED_FILE, error))?,
+        })
+    }
+}
+
+impl RevocationStore for FollowedRevocations {
+    fn is_revoked(&self, token_id: &str) -> Revocation {
+        self.file.is_revoked(token_id)
+    }
+
+    fn revoke<'s>(
+        &'s self,
+        token_id: &'s str,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Pin<Box<dyn Future<Output = Result<(), RevocationError>> + Send + 's>> {
+        self.file.revoke(token_id, until, now)
+    }
+}
+
+fn open(path: &Path) -> Result<RevocationFile, ConfigError> {
+    RevocationFile::open(path, SystemClock::new().now())
+        .map_err(|error| ConfigError::of(REVOKED_FILE, error))
+}
+
+fn named(setting: &str, path: &Path) -> String {
+    format!("{setting} {}", path.display())
 }
 
 fn rules(config: &TokensConfig) -> TokenRules {
@@ -26,14 +150,29 @@ fn keys(config: &TokensConfig) -> Result<KeySet, ConfigError> {
         .algorithm
         .parse()
         .map_err(|error| ConfigError::of("auth.tokens.algorithm", error))?;
-    let bytes = fs::read(&config.key_file).map_err(|error| {
-        let file = config.key_file.display();
-        ConfigError::setting(
-            "auth.tokens.key_file",
-            format!("cannot read {file}: {error}"),
-        )
-    })?;
-    parse(algorithm, &bytes).map_err(|error| ConfigError::of("auth.tokens.key_file", error))
+    let file = config.key_file.display();
+    let fault = |text: String| ConfigError::setting(KEY_FILE, format!("{file}: {text}"));
+    let bytes =
+        read(&config.key_file).map_err(|error| fault(format!("it cannot be read: {error}")))?;
+    parse(algorithm, &bytes).map_err(|error| match error.source() {
+        // Which key of a set, or where in the text.
+        Some(source) => fault(format!("{error}: {source}")),
+        None => fault(error.to_string()),
+    })
+}
+
+/// Refuses what is no plain file before it is opened: opening a FIFO waits for a writer.
+fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no plain file"));
+    }
+    let mut bytes = Zeroizing::new(Vec::new());
+    let file = fs::File::open(path)?;
+    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > LARGEST {
+        true => Err(io::Error::other("it is over 1 MiB")),
+        false => Ok(bytes),
+    }
 }
 
 /// A secret for the HMAC algorithms; a JWKS or a PEM for the others.
