@@ -4,6 +4,7 @@ mod decode;
 mod inspect;
 mod issue;
 mod key;
+mod revoke;
 
 use clap::Subcommand;
 
@@ -15,6 +16,8 @@ pub(crate) enum TokenCommand {
     Issue(issue::IssueArgs),
     /// Look into a token, and verify it where a key is given
     Inspect(inspect::InspectArgs),
+    /// Revoke a token before it expires
+    Revoke(revoke::RevokeArgs),
 }
 
 impl TokenCommand {
@@ -22,6 +25,7 @@ impl TokenCommand {
         match self {
             Self::Issue(issue) => issue.run(),
             Self::Inspect(inspect) => inspect.run().await,
+            Self::Revoke(revoke) => revoke.run(),
         }
     }
 }

@@ -65,7 +65,7 @@ pub(crate) struct IssueArgs {
     json: bool,
 }
 
-/// Nobody can take a token back that is not looked up anywhere, so it should not live long.
+/// A token that nobody reports as stolen is good until it expires, so it should not live long.
 const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl IssueArgs {
@@ -86,10 +86,11 @@ impl IssueArgs {
             })?;
         } else {
             output::answer(token.expose())?;
+            let until = Shown(token.expires_at());
             output::remark(format_args!(
-                "Good until {}; its id, by which it can be revoked, is {}.",
-                Shown(token.expires_at()),
-                token.id()
+                "Good until {until}. To revoke it before: stockade token revoke {} --file FILE \
+                 --until {until}",
+                token.id(),
             ));
         }
         if self.ttl.0 > LONG {

@@ -167,3 +167,56 @@ fn the_token_alone_goes_to_standard_output() {
     assert_eq!(json["token"].as_str().unwrap().split('.').count(), 3);
     assert!(json["id"].is_string() && json["expires_at"].is_string());
 }
+
+// FS10
+#[test]
+fn the_id_that_issue_prints_revokes_the_token() {
+    let bench = bench();
+    let said = bench.done(&format!("{ISSUE} --key-file secret"));
+    let (_, command) = said.err.split_once("stockade ").unwrap();
+    let command = command.trim().replace("FILE", "revoked.txt");
+    bench.done(&command);
+    let json = bench
+        .run_with("token inspect --json", said.out.trim())
+        .json();
+    let (id, exp) = (&json["claims"]["jti"], &json["claims"]["exp"]);
+    let line = format!("{} {exp}\n", id.as_str().unwrap());
+    assert_eq!(bench.read("revoked.txt"), line);
+
+    let said = bench.done("token revoke -abc --file revoked.txt");
+    assert!(said.err.contains("for good"), "{}", said.err);
+    assert_eq!(bench.read("revoked.txt"), format!("{line}-abc\n"));
+}
+
+// FS10
+#[test]
+fn says_what_cannot_be_revoked() {
+    let bench = bench();
+    bench.write("faulty.txt", "a tomorrow\n");
+    for (flags, code, expected) in [
+        ("token revoke a", 2, "--file"),
+        (
+            "token revoke a --file revoked.txt --until yesterday",
+            2,
+            "no expiry",
+        ),
+        (
+            "token revoke a --file revoked.txt --until 2020-01-01",
+            2,
+            "passed already",
+        ),
+        ("token revoke #a --file revoked.txt", 2, "no `#`"),
+        ("token revoke a --file .", 1, "no plain file"),
+        (
+            "token revoke a --file none/revoked.txt",
+            1,
+            "cannot be written",
+        ),
+    ] {
+        bench.run(flags).failed(code, expected);
+    }
+    // A line that is wrong does not keep a token from being revoked, and is reported.
+    let said = bench.done("token revoke b --file faulty.txt");
+    assert!(said.err.contains("line 1"), "{}", said.err);
+    assert_eq!(bench.read("faulty.txt"), "a tomorrow\nb\n");
+}

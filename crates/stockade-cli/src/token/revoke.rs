@@ -1,0 +1,69 @@
+//! `stockade token revoke`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use stockade_core::{Clock, SystemClock};
+use stockade_jwt::{RevocationFile, RevocationFileErrorKind};
+
+use crate::{
+    Failure, Outcome,
+    moment::{Expiry, Shown},
+    output,
+};
+
+/// Which token, and where that is written down.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+A server takes the file over within two seconds, where its configuration names it:
+
+  [auth.tokens]
+  revoked_file = \"revoked.txt\"
+
+Examples:
+  stockade token revoke u3kF0cQm2VYtQk6r0w --file revoked.txt --until 2026-01-31T18:00:00Z
+  stockade token revoke u3kF0cQm2VYtQk6r0w --file revoked.txt --until 15m")]
+pub(crate) struct RevokeArgs {
+    /// The token's id (`jti`), as `stockade token issue` and `stockade token inspect` show it
+    // One in 64 ids begins with a `-`.
+    #[arg(allow_hyphen_values = true)]
+    id: String,
+    /// The file of revoked tokens; it is made where there is none
+    #[arg(long, value_name = "FILE")]
+    file: PathBuf,
+    /// When the token expires, so that its line can be dropped then [default: never]
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "never",
+        hide_default_value = true
+    )]
+    until: Expiry,
+}
+
+impl RevokeArgs {
+    pub(crate) fn run(self) -> Result<Outcome, Failure> {
+        let now = SystemClock::new().now();
+        let until = self
+            .until
+            .from(now)
+            .map_err(|problem| Failure::usage(format_args!("--until: {problem}")))?;
+        RevocationFile::append(&self.file, &self.id, until, now).map_err(|error| {
+            match error.kind() {
+                RevocationFileErrorKind::Id => Failure::usage(error),
+                _ => Failure::refused(error),
+            }
+        })?;
+        match until {
+            Some(until) => output::remark(format_args!("Revoked until {}.", Shown(until))),
+            None => output::remark(
+                "Revoked for good; with --until its line is dropped once the token has expired.",
+            ),
+        }
+        // What is in the file already may be wrong, and a server would say so.
+        if let Err(error) = RevocationFile::open(&self.file, now) {
+            output::warn(error);
+        }
+        Ok(Outcome::Done)
+    }
+}
