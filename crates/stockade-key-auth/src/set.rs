@@ -364,6 +364,11 @@ impl DuplicateKeyError {
     pub fn key(&self) -> &KeyId {
         &self.id
     }
+
+    /// The first one, where it has another id.
+    pub fn other(&self) -> Option<&KeyId> {
+        self.other.as_ref()
+    }
 }
 
 impl fmt::Display for DuplicateKeyError {

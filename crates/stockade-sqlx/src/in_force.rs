@@ -1,6 +1,9 @@
 //! The records in force, and how others come into force.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use stockade_key_auth::{KeyId, KeyRecord, KeySet, KeyStoreError, KeyStoreErrorKind, LiveKeys};
 use tokio::{
@@ -43,9 +46,10 @@ impl InForce {
 impl Turn {
     /// Puts all rows in force.
     ///
-    /// A row that is not valid opens nothing: the last good record of its key stays in
-    /// force, and a key that had none is refused. The other rows are taken, since a
-    /// revocation among them must not wait for somebody to mend that one.
+    /// A row that is not valid opens nothing, and neither do two rows with the same hash: the
+    /// last good record of such a key stays in force, unless its row says that it is revoked,
+    /// and a key that had none is refused. The other rows are taken, since a revocation among
+    /// them must not wait until someone fixes that one.
     ///
     /// # Errors
     /// When a row is not valid, after the others were taken.
@@ -64,9 +68,26 @@ impl Turn {
                     records.insert(record.id.clone(), record);
                 }
             }
-            let set = KeySet::new(records.values().cloned()).map_err(|duplicate| {
-                KeyStoreError::new(KeyStoreErrorKind::Corrupt, duplicate.to_string())
-            })?;
+            let mut restored = HashSet::new();
+            let set = loop {
+                let duplicate = match KeySet::new(records.values().cloned()) {
+                    Ok(set) => break set,
+                    Err(duplicate) => duplicate,
+                };
+                for id in duplicate.other().into_iter().chain([duplicate.key()]) {
+                    let is_revoked = |record: KeyRecord| record.revoked.is_some();
+                    let last = match records.remove(id).is_some_and(is_revoked) {
+                        true => None,
+                        false => self.records.get(id),
+                    };
+                    // Once only, so that this ends.
+                    if let Some(last) = last.filter(|_| restored.insert(id.clone())) {
+                        records.insert(id.clone(), last.clone());
+                    }
+                }
+                let message = duplicate.to_string();
+                corrupt = Some(KeyStoreError::new(KeyStoreErrorKind::Corrupt, message));
+            };
             *self.records = records;
             self.live.publish(set);
             corrupt.map_or(Ok(()), Err)

@@ -51,6 +51,15 @@ async fn a_row_that_is_not_valid_opens_nothing() {
     .await;
 }
 
+#[tokio::test]
+async fn two_rows_with_one_hash_keep_no_other_change_back() {
+    let database = Database::new().await;
+    support::two_rows_with_one_hash_keep_no_other_change_back(database.url(), async |sql| {
+        database.edit(sql).await;
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_can_start_at_once() {
     support::many_can_start_at_once(Database::new().await.url()).await;

@@ -75,6 +75,13 @@ async fn a_row_that_is_not_valid_opens_nothing() {
         .await;
 }
 
+#[tokio::test]
+async fn two_rows_with_one_hash_keep_no_other_change_back() {
+    let file = File::new();
+    let edit = async |sql| file.edit(sql).await;
+    support::two_rows_with_one_hash_keep_no_other_change_back(&file.url(), edit).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_can_start_at_once() {
     support::many_can_start_at_once(&File::new().url()).await;

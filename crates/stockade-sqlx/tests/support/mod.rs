@@ -271,6 +271,33 @@ pub(crate) async fn a_row_that_is_not_valid_opens_nothing(
     .await;
 }
 
+// A08: of the two keys the one that is known to be revoked is refused.
+pub(crate) async fn two_rows_with_one_hash_keep_no_other_change_back(
+    url: &str,
+    edit: impl AsyncFn(&'static str),
+) {
+    let store = connect(url).await;
+    let first = issue(&store, "first").await;
+    let second = issue(&store, "second").await;
+    let other = issue(&store, "other").await;
+    edit(
+        "UPDATE stockade_keys SET previous_until = 4000000000000000000, previous_hash = \
+         (SELECT hash FROM stockade_keys WHERE id = 'second') WHERE id = 'first'",
+    )
+    .await;
+    edit("UPDATE stockade_keys SET revoked = 1 WHERE id IN ('other', 'second')").await;
+    comes_true("the revoked keys are refused", async || {
+        !passes(&store, other.expose()).await && !passes(&store, second.expose()).await
+    })
+    .await;
+    assert!(passes(&store, first.expose()).await, "as it was last known");
+    assert!(store.health().stale);
+
+    edit("UPDATE stockade_keys SET previous_hash = NULL, previous_until = NULL").await;
+    comes_true("all rows are taken", async || !store.health().stale).await;
+    assert!(passes(&store, first.expose()).await);
+}
+
 pub(crate) async fn many_can_start_at_once(url: &str) {
     let starts: Vec<_> = (0..8)
         .map(|_| {
