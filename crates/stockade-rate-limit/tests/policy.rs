@@ -128,7 +128,8 @@ fn a_clock_put_back_neither_refills_nor_locks_out() {
             let (kept, level) = policy(&quota)(state, &quota, now, 1);
             assert!(!level.allows(), "{quota}, {back} ns back: refilled");
             state = kept;
-            now += 120 * SECOND;
+            // The longest debt: a burst that was reserved, and twice as much on top.
+            now += 180 * SECOND;
             let level = policy(&quota)(state, &quota, now, 1).1;
             assert!(level.allows(), "{quota}, {back} ns back: locked out");
         }
