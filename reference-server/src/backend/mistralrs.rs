@@ -39,6 +39,7 @@ mod generate;
 mod hub;
 mod image;
 mod load;
+mod pace;
 mod prompt;
 mod quirks;
 mod sampling;

@@ -3,14 +3,17 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 
-use super::BackendError;
+use super::{BackendError, pace::Pace};
 
 /// A bounded number of places and a bounded queue before them, first come first served.
 #[derive(Debug)]
@@ -19,15 +22,32 @@ pub(super) struct Admission {
     queue: Semaphore,
     all: usize,
     longest_wait: Duration,
-    /// A running mean of how long a place is held, in milliseconds.
-    held: AtomicU64,
+    pace: Pace,
+    waiting: AtomicUsize,
+}
+
+/// Counts one that waits, until dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The right to ask the model, until dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     admission: Arc<Admission>,
-    since: Instant,
+    /// Names it to [`Pace`].
+    number: u64,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -41,7 +61,8 @@ impl Admission {
             queue: Semaphore::new(limit(queue)),
             all,
             longest_wait,
-            held: AtomicU64::new(0),
+            pace: Pace::default(),
+            waiting: AtomicUsize::new(0),
         }
     }
 
@@ -68,35 +89,33 @@ impl Admission {
         };
         Ok(Place {
             admission: self.clone(),
-            since: Instant::now(),
+            number: self.pace.begin(count, Instant::now()),
             _permit: permit,
         })
     }
 
     async fn wait(&self, count: u32) -> Result<OwnedSemaphorePermit, BackendError> {
         let _queued = self.queue.try_acquire().map_err(|_| self.full())?;
+        let waiting = Waiting::new(&self.waiting);
         let places = self.places.clone().acquire_many_owned(count);
-        match tokio::time::timeout(self.longest_wait, places).await {
+        let place = tokio::time::timeout(self.longest_wait, places).await;
+        drop(waiting);
+        match place {
             Ok(permit) => Ok(permit.expect("the semaphore is never closed")),
             Err(_) => Err(self.full()),
         }
     }
 
     fn full(&self) -> BackendError {
-        let seconds = self.held.load(Ordering::Relaxed).div_ceil(1000);
-        BackendError::QueueFull {
-            retry_after: Duration::from_secs(seconds.clamp(1, 60)),
-        }
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        let retry_after = self.pace.wait_for(waiting + 1, self.all, Instant::now());
+        BackendError::QueueFull { retry_after }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let now = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        // Two drops at once may lose one sample of the mean, which is of no matter.
-        let before = self.admission.held.load(Ordering::Relaxed);
-        let mean = before - before / 8 + now / 8;
-        self.admission.held.store(mean, Ordering::Relaxed);
+        self.admission.pace.end(self.number, Instant::now());
     }
 }
 
@@ -123,6 +142,33 @@ mod tests {
         );
         drop(place);
         assert!(admission.enter(1).now_or_never().unwrap().is_ok());
+    }
+
+    // FC09
+    #[tokio::test(start_paused = true)]
+    async fn says_how_long_the_queue_takes() {
+        let admission = admission(1, 1);
+        let full = || {
+            let refused = admission.enter(1).now_or_never();
+            match refused.expect("the queue is full").unwrap_err() {
+                BackendError::QueueFull { retry_after } => retry_after.as_secs(),
+                other => panic!("{other:?}"),
+            }
+        };
+        let place = admission.enter(1).await.unwrap();
+        let mut waiting = Box::pin(admission.enter(1));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        // Nothing has been measured but that this one has run for 6 s: so long for it, and
+        // as long for the one that waits.
+        tokio::time::advance(Duration::from_secs(6)).await;
+        assert_eq!(full(), 12);
+        drop(place);
+        let place = waiting.await.unwrap();
+        let mut waiting = Box::pin(admission.enter(1));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        // Now it is known from the first one.
+        assert_eq!(full(), 12);
+        drop((place, waiting));
     }
 
     #[tokio::test]
