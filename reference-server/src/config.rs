@@ -9,7 +9,7 @@ mod model;
 
 pub use stockade_server_config::{
     DeviceConfig, LogConfig, LogFormat, LogLevel, ModelConfig, QuantiseConfig, ServerConfig,
-    TlsConfig,
+    TlsConfig, UnknownFields,
 };
 
 use crate::StartError;

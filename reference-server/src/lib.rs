@@ -17,7 +17,7 @@ mod tls;
 pub use cli::Cli;
 pub use config::{
     Config, DeviceConfig, LogConfig, LogFormat, LogLevel, ModelConfig, QuantiseConfig,
-    ServerConfig, TlsConfig,
+    ServerConfig, TlsConfig, UnknownFields,
 };
 pub use server::{Ended, Server, Stop};
 pub use start_error::StartError;

@@ -159,6 +159,7 @@ fn api_limits(config: &Config) -> Result<ApiLimits, StartError> {
         chat: ChatLimits {
             default_max_tokens: tokens(default),
             max_tokens: tokens(limit),
+            unknown_fields: config.server.unknown_fields,
         },
         body_timeout: seconds(config.server.body_timeout_secs.get()),
         max_image_side: model.max_image_side.get().into(),

@@ -31,6 +31,6 @@ pub use file::ServerFile;
 pub use listen::listen_address;
 pub use sections::{
     DeviceConfig, LogConfig, LogFormat, LogLevel, ModelConfig, QuantiseConfig, ServerConfig,
-    TlsConfig,
+    TlsConfig, UnknownFields,
 };
 pub use source::ModelSource;

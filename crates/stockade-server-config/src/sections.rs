@@ -35,6 +35,8 @@ pub struct ServerConfig {
     pub max_body_mb: NonZeroU16,
     /// Connections at the same time; further ones wait.
     pub max_connections: NonZeroU32,
+    /// What becomes of fields of a chat that are not known.
+    pub unknown_fields: UnknownFields,
     /// The certificate; without one the server speaks plain HTTP.
     pub tls: Option<TlsConfig>,
 }
@@ -49,9 +51,21 @@ impl Default for ServerConfig {
             shutdown_grace_secs: 30,
             max_body_mb: nonzero!(20),
             max_connections: nonzero!(1_024),
+            unknown_fields: UnknownFields::Refuse,
             tls: None,
         }
     }
+}
+
+/// What becomes of fields of a chat, and of its messages, that are not known.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownFields {
+    /// The chat is refused.
+    #[default]
+    Refuse,
+    /// They are ignored, and named in the response header `x-stockade-ignored`.
+    Ignore,
 }
 
 /// `[server.tls]`: the certificate that clients are shown, and its key.

@@ -31,6 +31,7 @@ mod others;
 mod read;
 mod speech;
 mod stream;
+mod unknown;
 mod whole;
 
 pub(crate) use call::ChatLimits;
@@ -81,16 +82,20 @@ async fn respond(api: &Api, head: &Parts, body: Body) -> Result<Response, Refusa
     let begun = api.backend.chat(request).await;
     let generation = begun.inspect_err(|_| meter.fail(0))?;
     let answer = Answer::new(context, status.model);
-    match call.reply {
-        Reply::Whole => whole::respond(generation, &answer, &meter).await,
-        Reply::Stream { usage } => Ok(stream::respond(
+    let mut response = match call.reply {
+        Reply::Whole => whole::respond(generation, &answer, &meter).await?,
+        Reply::Stream { usage } => stream::respond(
             generation,
             answer,
             usage,
             deadline.clone(),
             (context.clone(), meter),
-        )),
+        ),
+    };
+    if let Some(names) = call.unknown.header() {
+        response.headers_mut().insert(unknown::IGNORED, names);
     }
+    Ok(response)
 }
 
 async fn check(api: &Api, bytes: Bytes) -> Result<Call, Refusal> {

@@ -5,6 +5,7 @@
 
 mod charges;
 mod chat;
+mod compatibility;
 mod ending;
 mod floods;
 mod framing;

@@ -2,12 +2,8 @@
 
 use stockade_core::{Refusal, RefusalKind};
 
-use super::{
-    body::{ChatBody, Probe},
-    others, speech,
-    speech::Speech,
-};
-use crate::backend::Sampling;
+use super::{body::ChatBody, others, speech, speech::Speech, unknown::Unknown};
+use crate::{backend::Sampling, config::UnknownFields};
 
 /// The longest stop string, in bytes.
 const MAX_STOP: usize = 256;
@@ -19,6 +15,8 @@ pub(crate) struct ChatLimits {
     pub(crate) default_max_tokens: usize,
     /// The most that a chat may say.
     pub(crate) max_tokens: usize,
+    /// What becomes of fields that are not known.
+    pub(crate) unknown_fields: UnknownFields,
 }
 
 /// A chat with its images still encoded.
@@ -27,6 +25,8 @@ pub(super) struct Call {
     pub(super) messages: Vec<Speech>,
     pub(super) sampling: Sampling,
     pub(super) reply: Reply,
+    /// The fields that were ignored.
+    pub(super) unknown: Unknown,
 }
 
 /// How the answer is sent.
@@ -42,7 +42,8 @@ impl Call {
     /// # Errors
     /// A refusal that names the field.
     pub(super) fn check(body: ChatBody<'_>, limits: ChatLimits) -> Result<Self, Refusal> {
-        others::check(&body.others)?;
+        let mut unknown = Unknown::new(limits.unknown_fields);
+        others::check(&body.others, &mut unknown)?;
         neutral(&body)?;
         let sampling = sampling(&body, limits)?;
         let reply = reply(&body)?;
@@ -50,9 +51,10 @@ impl Call {
         let messages = body.messages.ok_or_else(|| missing("messages"))?;
         Ok(Self {
             model,
-            messages: speech::read(messages.0)?,
+            messages: speech::read(messages.0, &mut unknown)?,
             sampling,
             reply,
+            unknown,
         })
     }
 }
@@ -158,11 +160,6 @@ pub(super) fn invalid(param: impl Into<String>, text: impl AsRef<str>) -> Refusa
     Refusal::new(RefusalKind::Invalid, text).with_param(param)
 }
 
-/// Whether a field of a message asks for something.
-pub(super) fn asks(field: Option<Probe>) -> bool {
-    field.is_some_and(|probe| probe != Probe::Nothing)
-}
-
 #[cfg(test)]
 mod tests {
     use super::{super::read::read, *};
@@ -170,6 +167,7 @@ mod tests {
     const LIMITS: ChatLimits = ChatLimits {
         default_max_tokens: 256,
         max_tokens: 1_000,
+        unknown_fields: UnknownFields::Refuse,
     };
 
     fn call(fields: &str) -> Result<Call, Refusal> {

@@ -3,8 +3,9 @@
 use stockade_core::{Refusal, RefusalReason};
 
 use super::{
-    body::{Content, MessageBody, Part},
-    call::{asks, invalid},
+    body::{Content, MessageBody, Part, Probe},
+    call::invalid,
+    unknown::Unknown,
 };
 use crate::{
     api::image::{ImageFault, Picture},
@@ -33,19 +34,58 @@ pub(super) struct Inset {
 ///
 /// # Errors
 /// A refusal with the path of the message or part at fault.
-pub(super) fn read(messages: Vec<MessageBody<'_>>) -> Result<Vec<Speech>, Refusal> {
+pub(super) fn read(
+    messages: Vec<MessageBody<'_>>,
+    unknown: &mut Unknown,
+) -> Result<Vec<Speech>, Refusal> {
     if messages.is_empty() {
         return Err(invalid("messages", "there must be at least one message"));
     }
     let mut budget = Budget::default();
     let messages = messages.into_iter().enumerate();
     messages
-        .map(|(at, message)| speech(&format!("messages[{at}]"), message, &mut budget))
+        .map(|(at, message)| {
+            let path = format!("messages[{at}]");
+            others(&path, &message.others, unknown)?;
+            speech(&path, message, &mut budget)
+        })
         .collect()
 }
 
+/// Does not change the answer. Templates of this server's models have no place for `name`,
+/// which tells speakers of one role apart.
+const READ_OVER: &[&str] = &["annotations", "cache_control", "name"];
+
+/// Would change the answer.
+const NOT_HERE: &[&str] = &[
+    "audio",
+    "function_call",
+    "refusal",
+    "tool_call_id",
+    "tool_calls",
+];
+
+/// Refuses the first field of a message that may not be there.
+fn others(path: &str, others: &[(String, Probe)], unknown: &mut Unknown) -> Result<(), Refusal> {
+    for (name, value) in others {
+        if READ_OVER.contains(&name.as_str()) {
+            continue;
+        }
+        if !NOT_HERE.contains(&name.as_str()) {
+            let own = ["role", "content"].iter();
+            let known = own.chain(READ_OVER).chain(NOT_HERE).copied();
+            unknown.field(name, *value, path, known)?;
+        } else if !matches!(value, Probe::Null | Probe::Nothing | Probe::EmptyObject) {
+            let text = "it is not supported by this server";
+            let refusal = invalid(format!("{path}.{name}"), text);
+            return Err(refusal.with_code("UNSUPPORTED_PARAMETER"));
+        }
+    }
+    Ok(())
+}
+
 fn speech(path: &str, message: MessageBody<'_>, budget: &mut Budget) -> Result<Speech, Refusal> {
-    let role = match message.role.as_str() {
+    let role = match message.role.as_deref().unwrap_or_default() {
         "system" | "developer" => Role::System,
         "user" => Role::User,
         "assistant" => Role::Assistant,
@@ -58,18 +98,6 @@ fn speech(path: &str, message: MessageBody<'_>, budget: &mut Budget) -> Result<S
             return Err(invalid(format!("{path}.role"), text));
         }
     };
-    for (name, field) in [
-        ("refusal", message.refusal),
-        ("audio", message.audio),
-        ("function_call", message.function_call),
-        ("tool_calls", message.tool_calls),
-        ("tool_call_id", message.tool_call_id),
-    ] {
-        if asks(field) {
-            let text = "it is not supported by this server";
-            return Err(invalid(format!("{path}.{name}"), text));
-        }
-    }
     let mut speech = Speech {
         role,
         text: String::new(),
@@ -189,13 +217,16 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::{super::read as body, *};
+    use crate::config::UnknownFields;
 
     /// A PNG of one red pixel.
     const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC";
 
     fn speeches(messages: &str) -> Result<Vec<Speech>, Refusal> {
         let text = format!(r#"{{"messages":{messages}}}"#);
-        read(body::read(text.as_bytes())?.messages.unwrap().0)
+        let mut unknown = Unknown::new(UnknownFields::Refuse);
+        let messages = body::read(text.as_bytes())?.messages.unwrap().0;
+        read(messages, &mut unknown)
     }
 
     #[test]
@@ -231,7 +262,7 @@ mod tests {
     fn refuses_what_is_no_chat_by_path() {
         let inset = format!(r#"{{"type":"image","image":{{"b64":"{PNG}"}}}}"#);
         let nine = [inset.as_str(); 9].join(",");
-        let cases: [(String, &str); 11] = [
+        let cases: [(String, &str); 12] = [
             (
                 r#"[{"role":"tool","content":"a"}]"#.into(),
                 "messages[0].role",
@@ -241,6 +272,10 @@ mod tests {
                 "messages[0].role",
             ),
             (r#"[{"role":"user"}]"#.into(), "messages[0].content"),
+            (
+                r#"[{"role":"user","content":"a","contents":1}]"#.into(),
+                "messages[0].contents",
+            ),
             (
                 r#"[{"role":"user","content":null}]"#.into(),
                 "messages[0].content",

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, IgnoredAny, SeqAccess, Visitor, value::SeqAccessDeserializer},
+    de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor, value::SeqAccessDeserializer},
 };
 
 use super::{Few, Probe};
@@ -12,25 +12,65 @@ use super::{Few, Probe};
 /// The most parts a message may have.
 const MAX_PARTS: usize = 256;
 
-/// The fields that OpenAI's own messages have, so that an answer can be sent back as it
-/// was received.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+/// The most fields of a message that this API does not read.
+const MAX_OTHERS: usize = 16;
+
+/// One message. The fields are those that OpenAI's own messages have, so that an answer can
+/// be sent back as it was received.
+#[derive(Default)]
 pub(in crate::api::chat) struct MessageBody<'a> {
-    pub(in crate::api::chat) role: String,
-    #[serde(borrow, default)]
+    pub(in crate::api::chat) role: Option<String>,
     pub(in crate::api::chat) content: Content<'a>,
-    /// Tells speakers of one role apart; templates of this server's models have no
-    /// place for it.
-    #[serde(default, rename = "name")]
-    _name: IgnoredAny,
-    #[serde(default, rename = "annotations")]
-    _annotations: IgnoredAny,
-    pub(in crate::api::chat) refusal: Option<Probe>,
-    pub(in crate::api::chat) audio: Option<Probe>,
-    pub(in crate::api::chat) function_call: Option<Probe>,
-    pub(in crate::api::chat) tool_calls: Option<Probe>,
-    pub(in crate::api::chat) tool_call_id: Option<Probe>,
+    /// All other fields, by name.
+    pub(in crate::api::chat) others: Vec<(String, Probe)>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for MessageBody<'a> {
+    fn deserialize<D>(deserializer: D) -> Result<Self, D::Error>
+    where
+        D: Deserializer<'de>,
+    {
+        deserializer.deserialize_map(MessageVisitor)
+    }
+}
+
+struct MessageVisitor;
+
+impl<'de> Visitor<'de> for MessageVisitor {
+    type Value = MessageBody<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a message")
+    }
+
+    fn visit_map<A>(self, mut map: A) -> Result<Self::Value, A::Error>
+    where
+        A: MapAccess<'de>,
+    {
+        let mut message = MessageBody::default();
+        let mut content = None;
+        while let Some(name) = map.next_key::<String>()? {
+            match name.as_str() {
+                "role" if message.role.is_some() => {
+                    return Err(A::Error::duplicate_field("role"));
+                }
+                "content" if content.is_some() => {
+                    return Err(A::Error::duplicate_field("content"));
+                }
+                "role" => message.role = Some(map.next_value()?),
+                "content" => content = Some(map.next_value()?),
+                _ if message.others.len() == MAX_OTHERS => {
+                    return Err(A::Error::custom("too many fields"));
+                }
+                _ => message.others.push((name, map.next_value()?)),
+            }
+        }
+        if message.role.is_none() {
+            return Err(A::Error::missing_field("role"));
+        }
+        message.content = content.unwrap_or_default();
+        Ok(message)
+    }
 }
 
 /// What a message says.
@@ -54,6 +94,9 @@ pub(in crate::api::chat) struct Part<'a> {
     pub(in crate::api::chat) image_url: Option<ImageUrl<'a>>,
     #[serde(borrow)]
     pub(in crate::api::chat) image: Option<InlineImage<'a>>,
+    /// Where a provider with a cache of prompts would cut; changes nothing about the answer.
+    #[serde(default, rename = "cache_control")]
+    _cache_control: IgnoredAny,
     /// Parts of other kinds are refused by `type`; these are read over on the way.
     #[serde(default, rename = "input_audio")]
     _input_audio: IgnoredAny,

@@ -10,13 +10,24 @@ use serde::{
 /// What is kept of a field that this API does not read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::api::chat) enum Probe {
-    /// `null`, `false`, `0`, `""`, `[]`, `{}`: asks for nothing.
+    /// `null`.
+    Null,
+    /// `false`, `0`, `""`, `[]`.
     Nothing,
+    /// `{}`, by which some fields ask for their defaults.
+    EmptyObject,
     /// The number 1.
     One,
+    /// One of [`WORDS`].
+    Word(&'static str),
+    /// An array of only one of [`WORDS`].
+    Only(&'static str),
     /// Anything else.
     Something,
 }
+
+/// The words that are told apart: each is the default of some field.
+const WORDS: [&str; 4] = ["auto", "medium", "none", "text"];
 
 impl Probe {
     fn unless(nothing: bool) -> Self {
@@ -47,7 +58,7 @@ impl<'de> Visitor<'de> for ProbeVisitor {
     }
 
     fn visit_unit<E>(self) -> Result<Probe, E> {
-        Ok(Probe::Nothing)
+        Ok(Probe::Null)
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Probe, E> {
@@ -75,28 +86,35 @@ impl<'de> Visitor<'de> for ProbeVisitor {
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Probe, E> {
-        Ok(Probe::unless(value.is_empty()))
+        let known = WORDS.into_iter().find(|word| *word == value);
+        Ok(known.map_or_else(|| Probe::unless(value.is_empty()), Probe::Word))
     }
 
     fn visit_seq<A>(self, mut seq: A) -> Result<Probe, A::Error>
     where
         A: SeqAccess<'de>,
     {
-        let mut empty = true;
+        let Some(first) = seq.next_element::<Probe>()? else {
+            return Ok(Probe::Nothing);
+        };
+        let mut only = true;
         while seq.next_element::<IgnoredAny>()?.is_some() {
-            empty = false;
+            only = false;
         }
-        Ok(Probe::unless(empty))
+        Ok(match first {
+            Probe::Word(word) if only => Probe::Only(word),
+            _ => Probe::Something,
+        })
     }
 
     fn visit_map<A>(self, mut map: A) -> Result<Probe, A::Error>
     where
         A: MapAccess<'de>,
     {
-        let mut empty = true;
+        let mut probe = Probe::EmptyObject;
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
-            empty = false;
+            probe = Probe::Something;
         }
-        Ok(Probe::unless(empty))
+        Ok(probe)
     }
 }

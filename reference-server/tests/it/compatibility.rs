@@ -1,0 +1,70 @@
+//! Fields that usual clients send, and what becomes of those that nobody knows.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::{
+    scripted::{Script, Scripted},
+    site::{Site, saying},
+};
+
+async fn site(lines: &str) -> Site {
+    Site::with(Arc::new(Scripted::new(Script::Talk)), lines).await
+}
+
+// FH09
+#[tokio::test]
+async fn values_that_ask_for_nothing_pass() {
+    let site = site("").await;
+    for fields in [
+        json!({"tool_choice": "none"}),
+        json!({"tool_choice": "auto"}),
+        json!({"modalities": ["text"]}),
+        json!({"verbosity": "medium"}),
+        json!({"reasoning_effort": "medium"}),
+        json!({"moderation": null}),
+    ] {
+        let answer = site.say(fields.clone()).await;
+        assert_eq!(answer.status(), 200, "{fields}");
+        assert!(!answer.headers().contains_key("x-stockade-ignored"));
+    }
+    let cached = json!([{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}]);
+    let answer = site.chat(&saying(cached, json!({}))).await;
+    assert_eq!(answer.status(), 200);
+}
+
+// FH09
+#[tokio::test]
+async fn unknown_fields_are_refused_unless_the_operator_has_them_ignored() {
+    let unknown = || {
+        let mut body = saying(json!("hello"), json!({"top_k": 5, "max_tokens": 8}));
+        body["messages"][0]["weight"] = json!(1);
+        body
+    };
+    let strict = site("").await;
+    let answer = strict.chat(&unknown()).await;
+    assert_eq!(answer.status(), 400);
+    let body: Value = answer.json().await.unwrap();
+    assert_eq!(body["error"]["code"], "UNKNOWN_PARAMETER", "{body}");
+    assert_eq!(body["error"]["param"], "top_k", "{body}");
+    let mut only_message = unknown();
+    only_message.as_object_mut().unwrap().remove("top_k");
+    let body: Value = strict.chat(&only_message).await.json().await.unwrap();
+    assert_eq!(body["error"]["param"], "messages[0].weight", "{body}");
+
+    let lenient = site("[server]\nunknown_fields = \"ignore\"\n").await;
+    for stream in [false, true] {
+        let mut body = unknown();
+        body["stream"] = json!(stream);
+        let answer = lenient.chat(&body).await;
+        assert_eq!(answer.status(), 200);
+        assert_eq!(
+            answer.headers()["x-stockade-ignored"],
+            "top_k, messages[0].weight"
+        );
+    }
+    // What this server cannot honour is still refused.
+    let tools = lenient.say(json!({"tools": [{"type": "function"}]})).await;
+    assert_eq!(tools.status(), 400);
+}
