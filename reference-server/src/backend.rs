@@ -19,6 +19,12 @@ pub trait Backend: Send + Sync + 'static {
     /// What `/health` and `/v1/models` say. Never blocks.
     fn status(&self) -> Status;
 
+    /// How many chats run, and how many wait, for `/metrics`; `None` if the backend cannot
+    /// say. Never blocks.
+    fn load(&self) -> Option<Load> {
+        None
+    }
+
     /// Takes a place in the bounded queue, waits for the model, starts it.
     ///
     /// Resolves when generation has begun. Dropping the future gives the place back.
@@ -41,6 +47,15 @@ pub struct Status {
     pub model: String,
     /// `cpu`, `cuda:0`, …
     pub device: String,
+}
+
+/// How much a backend has to do at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Chats that the model answers.
+    pub running: usize,
+    /// Chats that wait for it.
+    pub waiting: usize,
 }
 
 /// Where the model is in its life.

@@ -86,8 +86,8 @@ impl Server {
 
     /// Serves until it is told to stop.
     pub async fn run(self, backend: Arc<dyn Backend>, stop: watch::Receiver<Stop>) -> Ended {
-        let router = api::router(backend, self.fence.clone(), self.api)
-            .merge(figures::router(self.figures, &self.fence));
+        let figures = figures::router(self.figures, &self.fence, Arc::clone(&backend));
+        let router = api::router(backend, self.fence.clone(), self.api).merge(figures);
         let cut = self.within.patience.cut.clone();
         let router = fence::around(router, &self.fence, self.within);
         let (listener, limits) = (self.listener, self.connections);

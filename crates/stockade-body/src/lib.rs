@@ -2,8 +2,8 @@
 //!
 //! # Rules
 //! 1. What the head tells is judged before a byte of the body is read: a length over the
-//!    limit is a 413, a type that the route does not take a 415, and so is any
-//!    `Content-Encoding`. Nothing is decompressed here.
+//!    limit is a 413, a type that the route does not take a 415, and so is a
+//!    `Content-Encoding` other than `identity`. Nothing is decompressed here.
 //! 2. What really comes in is counted, also where no length was told. It has a deadline and
 //!    a minimum rate (408), and all bodies together have a bound (503 at once, with
 //!    `Retry-After`), which holds until the last byte of them is freed by the handler.

@@ -26,8 +26,8 @@ use tokio::sync::watch;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::{
-    Backend, BackendError, ChatRequest, Event, Finish, Generation, Message, Meter, Phase, Role,
-    Status, Usage,
+    Backend, BackendError, ChatRequest, Event, Finish, Generation, Load, Message, Meter, Phase,
+    Role, Status, Usage,
 };
 
 mod admission;
@@ -188,6 +188,10 @@ impl Backend for MistralRs {
             model: self.name.clone(),
             device: state.device.to_owned(),
         }
+    }
+
+    fn load(&self) -> Option<Load> {
+        Some(self.admission.load())
     }
 
     fn chat(&self, request: ChatRequest) -> BoxFuture<'static, Result<Generation, BackendError>> {

@@ -1,13 +1,13 @@
 //! Figures for Prometheus.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use axum::{Router, extract::State, routing::get};
 use http::header::CONTENT_TYPE;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use stockade::Fence;
 
-use crate::api::routes;
+use crate::{api::routes, backend::Backend};
 
 /// What answers take, in seconds: from a refusal to a long chat.
 const SECONDS: &[f64] = &[
@@ -31,16 +31,32 @@ pub(super) fn handle() -> PrometheusHandle {
 }
 
 /// The route that shows them.
-pub(super) fn router(handle: PrometheusHandle, fence: &Fence) -> Router {
+pub(super) fn router(handle: PrometheusHandle, fence: &Fence, backend: Arc<dyn Backend>) -> Router {
     Router::new()
         .route(routes::METRICS, get(show))
-        .with_state((handle, fence.clone()))
+        .with_state((handle, fence.clone(), backend))
+}
+
+/// Chats that the model answers, and chats that wait for it.
+const RUNNING: &str = "stockade_model_running_chats";
+const WAITING: &str = "stockade_model_waiting_chats";
+
+#[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
+fn record_load(backend: &dyn Backend) {
+    metrics::describe_gauge!(RUNNING, "Chats that the model answers now");
+    metrics::describe_gauge!(WAITING, "Chats that wait for the model now");
+    // A backend that cannot say has no such figures.
+    if let Some(load) = backend.load() {
+        metrics::gauge!(RUNNING).set(load.running as f64);
+        metrics::gauge!(WAITING).set(load.waiting as f64);
+    }
 }
 
 async fn show(
-    State((handle, fence)): State<(PrometheusHandle, Fence)>,
+    State((handle, fence, backend)): State<(PrometheusHandle, Fence, Arc<dyn Backend>)>,
 ) -> ([(http::HeaderName, &'static str); 1], String) {
     fence.record_gauges();
+    record_load(&*backend);
     handle.run_upkeep();
     let format = "text/plain; version=0.0.4; charset=utf-8";
     ([(CONTENT_TYPE, format)], handle.render())

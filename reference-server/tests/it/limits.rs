@@ -102,6 +102,9 @@ async fn figures_are_for_those_who_may_see_them() {
         "stockade_requests_total{",
         "stockade_refused_total{",
         "stockade_banned_clients",
+        // FP08
+        "stockade_model_running_chats",
+        "stockade_model_waiting_chats",
     ] {
         assert!(text.contains(name), "{name} is not in\n{text}");
     }

@@ -6,6 +6,7 @@
 mod charges;
 mod chat;
 mod compatibility;
+mod documents;
 mod ending;
 mod floods;
 mod framing;

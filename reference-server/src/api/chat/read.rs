@@ -12,7 +12,7 @@ const MAX_PATH: usize = 128;
 ///
 /// # Errors
 /// A refusal that names the field. It never repeats a value that the client sent, nor a
-/// name that is long.
+/// name that is long or has odd characters.
 pub(super) fn read(body: &[u8]) -> Result<ChatBody<'_>, Refusal> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let chat = serde_path_to_error::deserialize(&mut json)
@@ -31,7 +31,7 @@ fn refuse(path: &str, error: &serde_json::Error) -> Refusal {
         ))
         .with_code("INVALID_JSON");
     }
-    let path = if path.len() > MAX_PATH { "." } else { path };
+    let path = if is_plain(path) { path } else { "." };
     let fault = Fault::of(&error.to_string());
     let path = match &fault {
         Fault::Missing(field) | Fault::Twice(field) => join(path, field),
@@ -48,6 +48,12 @@ fn refuse(path: &str, error: &serde_json::Error) -> Refusal {
         "." => invalid(text.replace("`.`", "the body")),
         _ => invalid(text).with_param(path),
     }
+}
+
+/// Whether a path can be repeated: it may have names in it that the client chose.
+fn is_plain(path: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.[]".contains(&byte);
+    path.len() <= MAX_PATH && path.bytes().all(plain)
 }
 
 fn join(path: &str, field: &str) -> String {

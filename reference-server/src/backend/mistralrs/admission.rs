@@ -13,7 +13,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{BackendError, pace::Pace};
+use super::{BackendError, Load, pace::Pace};
 
 /// A bounded number of places and a bounded queue before them, first come first served.
 #[derive(Debug)]
@@ -71,6 +71,14 @@ impl Admission {
         self.all
     }
 
+    /// How many chats run, and how many wait.
+    pub(super) fn load(&self) -> Load {
+        Load {
+            running: self.pace.running(),
+            waiting: self.waiting.load(Ordering::Relaxed),
+        }
+    }
+
     /// How many places are free.
     #[cfg(test)]
     pub(super) fn free(&self) -> usize {
@@ -125,6 +133,10 @@ mod tests {
 
     use super::*;
 
+    fn load(running: usize, waiting: usize) -> Load {
+        Load { running, waiting }
+    }
+
     fn admission(places: usize, queue: usize) -> Arc<Admission> {
         Arc::new(Admission::new(places, queue, Duration::from_secs(60)))
     }
@@ -158,6 +170,7 @@ mod tests {
         let place = admission.enter(1).await.unwrap();
         let mut waiting = Box::pin(admission.enter(1));
         assert!(waiting.as_mut().now_or_never().is_none());
+        assert_eq!(admission.load(), load(1, 1));
         // Nothing has been measured but that this one has run for 6 s: so long for it, and
         // as long for the one that waits.
         tokio::time::advance(Duration::from_secs(6)).await;
@@ -169,6 +182,7 @@ mod tests {
         // Now it is known from the first one.
         assert_eq!(full(), 12);
         drop((place, waiting));
+        assert_eq!(admission.load(), load(0, 0));
     }
 
     #[tokio::test]

@@ -66,6 +66,11 @@ impl Pace {
         }
     }
 
+    /// How many chats run.
+    pub(super) fn running(&self) -> usize {
+        self.lock().running.len()
+    }
+
     /// An estimate of when this many chats more will have begun, on this many places; from
     /// 1 s to 10 min.
     ///

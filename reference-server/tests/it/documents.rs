@@ -1,0 +1,85 @@
+//! What the server's README says, held against the code.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Codes of one word, which are told from other capitals by name.
+const ONE_WORD: [&str; 3] = ["BANNED", "OVERLOADED", "UNAVAILABLE"];
+
+/// Crates whose capitals are none of a refusal.
+const OTHERS: [&str; 3] = ["stockade-cli", "stockade-server-config", "stockade-testkit"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if OTHERS.contains(&&*name) || ["tests", "benches", "target", "tests.rs"].contains(&&*name)
+        {
+            continue;
+        }
+        match path.is_dir() {
+            true => sources(&path, found),
+            false if name.ends_with(".rs") => found.push(path),
+            false => {}
+        }
+    }
+}
+
+/// The texts between these marks that look like a code: `MODEL_TIMEOUT`.
+fn codes(text: &str, mark: char) -> BTreeSet<String> {
+    let is_code = |word: &&str| {
+        let plain = word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+        (plain && word.contains('_') && !word.starts_with('_')) || ONE_WORD.contains(word)
+    };
+    // Every second piece is between two marks, whichever it begins with.
+    let pieces = text.lines().flat_map(|line| line.split(mark));
+    pieces.filter(is_code).map(str::to_owned).collect()
+}
+
+/// The codes of all refusals in the sources of the server and its crates.
+fn in_the_code() -> BTreeSet<String> {
+    let mut files = Vec::new();
+    for folder in ["crates", "reference-server/src"] {
+        sources(&root().join(folder), &mut files);
+    }
+    assert!(files.len() > 200, "{files:?}");
+    let mut all = BTreeSet::new();
+    for file in files {
+        let text = fs::read_to_string(file).unwrap();
+        let text = text.split("#[cfg(test)]\nmod ").next().unwrap();
+        // Who refuses names a kind of refusal, or of a fault that becomes one.
+        if ["RefusalKind", "R::Invalid", "Refusal::", "FaultKind"]
+            .iter()
+            .any(|name| text.contains(name))
+        {
+            let lines = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"));
+            all.extend(codes(&lines.collect::<Vec<_>>().join("\n"), '"'));
+        }
+    }
+    all
+}
+
+// FP08
+#[test]
+fn the_table_of_codes_has_every_code_and_no_other() {
+    let readme = fs::read_to_string(root().join("reference-server/README.md")).unwrap();
+    let table = readme.split("| status | `code` | why |").nth(1).unwrap();
+    let table = table.split("\n\n").next().unwrap();
+    let (told, there) = (codes(table, '`'), in_the_code());
+    let missing: Vec<_> = there.difference(&told).collect();
+    assert!(missing.is_empty(), "the README lacks {missing:?}");
+    let wrong: Vec<_> = told.difference(&there).collect();
+    assert!(wrong.is_empty(), "the code has no {wrong:?}");
+}
