@@ -40,6 +40,18 @@
 //! - In gRPC over HTTP/1.1 (gRPC-Web) statuses in the body are not seen, those of guards are.
 //!
 //! # Example
+//! ```toml
+//! [dependencies]
+//! bytes = "1"
+//! http = "1"
+//! http-body-util = "0.1"
+//! stockade-abuse = "0.1"
+//! stockade-core = "0.1"
+//! tempfile = "3"
+//! tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
+//! tower = { version = "0.5", features = ["util"] }
+//! ```
+//!
 //! The fifth wrong guess bans:
 //!
 //! ```
@@ -52,37 +64,36 @@
 //! use stockade_core::{ContextGuard, Guard, PeerAddr};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() {
-//! let detector = Detector::new(AbusePolicy::new());
-//! let service = ServiceBuilder::new()
-//!     .layer(ContextGuard::new().into_layer())
-//!     .layer(AbuseGuard::new(detector.clone()).into_layer())
-//!     .service_fn(|request: Request<()>| async move {
-//!         let known = request.headers().contains_key("x-password");
-//!         let status = if known { StatusCode::OK } else { StatusCode::FORBIDDEN };
-//!         let mut response = Response::new(Full::<Bytes>::default());
-//!         *response.status_mut() = status;
-//!         Ok::<_, Infallible>(response)
-//!     });
-//! # detector.set_policy(AbusePolicy::new().weight(stockade_abuse::Signal::Forbidden, 1));
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() {
+//!     let detector = Detector::new(AbusePolicy::new());
+//!     let service = ServiceBuilder::new()
+//!         .layer(ContextGuard::new().into_layer())
+//!         .layer(AbuseGuard::new(detector.clone()).into_layer())
+//!         .service_fn(|request: Request<()>| async move {
+//!             let known = request.headers().contains_key("x-password");
+//!             let status = if known { StatusCode::OK } else { StatusCode::FORBIDDEN };
+//!             let mut response = Response::new(Full::<Bytes>::default());
+//!             *response.status_mut() = status;
+//!             Ok::<_, Infallible>(response)
+//!         });
+//!     detector.set_policy(AbusePolicy::new().weight(stockade_abuse::Signal::Forbidden, 1));
 //!
-//! let from = |address: &str| {
-//!     Request::get("/").extension(PeerAddr::Ip(address.parse().unwrap()))
-//! };
-//! for _ in 0..5 {
-//!     let guess = from("203.0.113.7").body(()).unwrap();
-//!     assert_eq!(service.clone().oneshot(guess).await.unwrap().status(), 403);
+//!     let from =
+//!         |address: &str| Request::get("/").extension(PeerAddr::Ip(address.parse().unwrap()));
+//!     for _ in 0..5 {
+//!         let guess = from("203.0.113.7").body(()).unwrap();
+//!         assert_eq!(service.clone().oneshot(guess).await.unwrap().status(), 403);
+//!     }
+//!     let right = from("203.0.113.7").header("x-password", "1").body(()).unwrap();
+//!     let banned = service.clone().oneshot(right).await.unwrap();
+//!     assert_eq!(banned.status(), 403);
+//!
+//!     let neighbour = from("203.0.113.8").header("x-password", "1").body(()).unwrap();
+//!     assert_eq!(service.clone().oneshot(neighbour).await.unwrap().status(), 200);
+//!
+//!     assert!(detector.unban(&"203.0.113.7".parse().unwrap()));
 //! }
-//! let right = from("203.0.113.7").header("x-password", "1").body(()).unwrap();
-//! let banned = service.clone().oneshot(right).await.unwrap();
-//! assert_eq!(banned.status(), 403);
-//!
-//! let neighbour = from("203.0.113.8").header("x-password", "1").body(()).unwrap();
-//! assert_eq!(service.clone().oneshot(neighbour).await.unwrap().status(), 200);
-//!
-//! assert!(detector.unban(&"203.0.113.7".parse().unwrap()));
-//! # }
 //! ```
 //!
 //! A policy of one's own, with a deny-list:
@@ -92,23 +103,23 @@
 //!
 //! use stockade_abuse::{AbusePolicy, BanAnswer, DenyList, Detector, Signal};
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let folder = tempfile::tempdir()?;
-//! # let path = folder.path().join("denylist.txt");
-//! let policy = AbusePolicy::new()
-//!     .threshold(10, Duration::from_secs(60))
-//!     .ban(Duration::from_secs(60), Duration::from_secs(3_600))
-//!     .weight(Signal::NotFound, 1)
-//!     .exempt(["10.0.0.0/8".parse()?])
-//!     .answer(BanAnswer::TooManyRequests);
-//! let detector = Detector::builder(policy)
-//!     .store(Arc::new(DenyList::open(path)?))
-//!     .on_event(|event| println!("{event:?}"))
-//!     .build();
-//! detector.ban("192.0.2.0/24".parse()?, None, "by hand");
-//! assert!(detector.why(&"192.0.2.7".parse()?).is_some());
-//! # Ok(())
-//! # }
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let folder = tempfile::tempdir()?;
+//!     let path = folder.path().join("denylist.txt");
+//!     let policy = AbusePolicy::new()
+//!         .threshold(10, Duration::from_secs(60))
+//!         .ban(Duration::from_secs(60), Duration::from_secs(3_600))
+//!         .weight(Signal::NotFound, 1)
+//!         .exempt(["10.0.0.0/8".parse()?])
+//!         .answer(BanAnswer::TooManyRequests);
+//!     let detector = Detector::builder(policy)
+//!         .store(Arc::new(DenyList::open(path)?))
+//!         .on_event(|event| println!("{event:?}"))
+//!         .build();
+//!     detector.ban("192.0.2.0/24".parse()?, None, "by hand");
+//!     assert!(detector.why(&"192.0.2.7".parse()?).is_some());
+//!     Ok(())
+//! }
 //! ```
 
 mod ban;

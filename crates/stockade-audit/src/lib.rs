@@ -56,6 +56,18 @@
 //!   bytes, the beginning and a digest are recorded. What a client chose is redacted.
 //!
 //! # Examples
+//! ```toml
+//! [dependencies]
+//! bytes = "1"
+//! http = "1"
+//! http-body-util = "0.1"
+//! stockade-audit = "0.1"
+//! stockade-core = "0.1"
+//! tempfile = "3"
+//! tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
+//! tower = { version = "0.5", features = ["util"] }
+//! ```
+//!
 //! One file, one record a request:
 //!
 //! ```
@@ -68,30 +80,30 @@
 //! use stockade_core::{ContextGuard, Guard, PeerAddr};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let folder = tempfile::tempdir()?;
-//! # let path = folder.path().join("audit.log");
-//! let sink = FileSink::open(&path)?;
-//! let log = AuditLog::new(Journal::builder(sink, Overflow::DropAndCount).start()?);
-//! let service = ServiceBuilder::new()
-//!     .layer(ContextGuard::new().into_layer())
-//!     .layer(AuditLayer::new(log.clone()))
-//!     .service_fn(|_: Request<_>| async {
-//!         Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("hello"))))
-//!     });
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let folder = tempfile::tempdir()?;
+//!     let path = folder.path().join("audit.log");
+//!     let sink = FileSink::open(&path)?;
+//!     let log = AuditLog::new(Journal::builder(sink, Overflow::DropAndCount).start()?);
+//!     let service = ServiceBuilder::new()
+//!         .layer(ContextGuard::new().into_layer())
+//!         .layer(AuditLayer::new(log.clone()))
+//!         .service_fn(|_: Request<_>| async {
+//!             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("hello"))))
+//!         });
 //!
-//! let peer = PeerAddr::from(SocketAddr::from(([203, 0, 113, 7], 4711)));
-//! let request = Request::get("/hello?token=secret").extension(peer);
-//! let response = service.oneshot(request.body(Full::<Bytes>::default())?).await?;
-//! response.into_body().collect().await?;
+//!     let peer = PeerAddr::from(SocketAddr::from(([203, 0, 113, 7], 4711)));
+//!     let request = Request::get("/hello?token=secret").extension(peer);
+//!     let response = service.oneshot(request.body(Full::<Bytes>::default())?).await?;
+//!     response.into_body().collect().await?;
 //!
-//! log.flush(Duration::from_secs(5))?;
-//! let text = fs::read_to_string(&path)?;
-//! assert!(text.contains(r#""path":"/hello""#) && text.contains(r#""outcome":"completed""#));
-//! assert!(!text.contains("secret"));
-//! # Ok(())
-//! # }
+//!     log.flush(Duration::from_secs(5))?;
+//!     let text = fs::read_to_string(&path)?;
+//!     assert!(text.contains(r#""path":"/hello""#) && text.contains(r#""outcome":"completed""#));
+//!     assert!(!text.contains("secret"));
+//!     Ok(())
+//! }
 //! ```
 //!
 //! Two views, a chain, and requests that are refused while the log cannot be written:
@@ -100,36 +112,36 @@
 //! use std::{fs, io::BufReader, time::Duration};
 //!
 //! use stockade_audit::{
-//!     AuditLog, ChainKey, EventKind, FileSink, Fsync, Journal, Overflow, Rotation,
-//!     SecurityEvent, Verifier,
+//!     AuditLog, ChainKey, EventKind, FileSink, Fsync, Journal, Overflow, Rotation, SecurityEvent,
+//!     Verifier,
 //! };
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let folder = tempfile::tempdir()?;
-//! # let (app, audit) = (folder.path().join("app.log"), folder.path().join("audit.log"));
-//! # let secret = [7; 32];
-//! let key = ChainKey::new("2026-01", secret)?;
-//! let app = FileSink::open(&app)?.rotation(Rotation::by_day().keep(30));
-//! let requests = Journal::builder(app, Overflow::DropAndCount).start()?;
-//! let events = Journal::builder(FileSink::open(&audit)?, Overflow::FailClosed)
-//!     .chain(key.clone())
-//!     .fsync(Fsync::EveryBatch)
-//!     .start()?;
-//! let log = AuditLog::new(requests).security_events(events);
-//! log.event(SecurityEvent::new(EventKind::KeyRevoked).user("admin").subject("team-core"));
-//! log.flush(Duration::from_secs(5))?;
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let folder = tempfile::tempdir()?;
+//!     let (app, audit) = (folder.path().join("app.log"), folder.path().join("audit.log"));
+//!     let secret = [7; 32];
+//!     let key = ChainKey::new("2026-01", secret)?;
+//!     let app = FileSink::open(&app)?.rotation(Rotation::by_day().keep(30));
+//!     let requests = Journal::builder(app, Overflow::DropAndCount).start()?;
+//!     let events = Journal::builder(FileSink::open(&audit)?, Overflow::FailClosed)
+//!         .chain(key.clone())
+//!         .fsync(Fsync::EveryBatch)
+//!         .start()?;
+//!     let log = AuditLog::new(requests).security_events(events);
+//!     log.event(SecurityEvent::new(EventKind::KeyRevoked).user("admin").subject("team-core"));
+//!     log.flush(Duration::from_secs(5))?;
 //!
-//! let verify = |text: &str| -> Result<_, Box<dyn std::error::Error>> {
-//!     let head = fs::read_to_string(audit.with_extension("log.head"))?;
-//!     let mut verifier = Verifier::new([key.clone()]).head(&head);
-//!     verifier.read(BufReader::new(text.as_bytes()))?;
-//!     Ok(verifier.finish())
-//! };
-//! let text = fs::read_to_string(&audit)?;
-//! assert!(verify(&text)?.is_intact());
-//! assert!(!verify(&text.replace("team-core", "team-cora"))?.is_intact());
-//! # Ok(())
-//! # }
+//!     let verify = |text: &str| -> Result<_, Box<dyn std::error::Error>> {
+//!         let head = fs::read_to_string(audit.with_extension("log.head"))?;
+//!         let mut verifier = Verifier::new([key.clone()]).head(&head);
+//!         verifier.read(BufReader::new(text.as_bytes()))?;
+//!         Ok(verifier.finish())
+//!     };
+//!     let text = fs::read_to_string(&audit)?;
+//!     assert!(verify(&text)?.is_intact());
+//!     assert!(!verify(&text.replace("team-core", "team-cora"))?.is_intact());
+//!     Ok(())
+//! }
 //! ```
 
 mod chain;

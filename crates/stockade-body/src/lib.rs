@@ -58,6 +58,18 @@
 //!   times as many tokens of a text.
 //!
 //! # Examples
+//! ```toml
+//! [dependencies]
+//! axum = "0.8"
+//! bytes = "1"
+//! http = "1"
+//! http-body-util = "0.1"
+//! stockade-body = "0.1"
+//! stockade-core = "0.1"
+//! tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
+//! tower = { version = "0.5", features = ["util"] }
+//! ```
+//!
 //! A chat that one model answers:
 //!
 //! ```
@@ -69,35 +81,38 @@
 //! use stockade_body::{BodyRules, CheckedBody, Profile};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let rules = BodyRules::new()
-//!     .route(Method::POST, "/v1/chat/completions", Profile::openai_chat().models(["tiny"]));
-//! let service = ServiceBuilder::new()
-//!     .layer(rules.into_layer())
-//!     .service_fn(|_: Request<CheckedBody<Full<Bytes>>>| async {
-//!         Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
-//!     });
-//! let chat = |body: &'static str| {
-//!     Request::post("/v1/chat/completions")
-//!         .header("content-type", "application/json")
-//!         .body(Full::from(body))
-//! };
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let rules = BodyRules::new().route(
+//!         Method::POST,
+//!         "/v1/chat/completions",
+//!         Profile::openai_chat().models(["tiny"]),
+//!     );
+//!     let service = ServiceBuilder::new().layer(rules.into_layer()).service_fn(
+//!         |_: Request<CheckedBody<Full<Bytes>>>| async {
+//!             Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+//!         },
+//!     );
+//!     let chat = |body: &'static str| {
+//!         Request::post("/v1/chat/completions")
+//!             .header("content-type", "application/json")
+//!             .body(Full::from(body))
+//!     };
 //!
-//! let good = r#"{"model": "tiny", "messages": [{"role": "user", "content": "Hello!"}]}"#;
-//! let passed = service.clone().oneshot(chat(good)?).await?;
-//! assert_eq!(passed.status(), StatusCode::OK);
+//!     let good = r#"{"model": "tiny", "messages": [{"role": "user", "content": "Hello!"}]}"#;
+//!     let passed = service.clone().oneshot(chat(good)?).await?;
+//!     assert_eq!(passed.status(), StatusCode::OK);
 //!
-//! let dear = r#"{"model": "tiny", "messages": [], "n": 1000000000}"#;
-//! let refused = service.oneshot(chat(dear)?).await?;
-//! assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
-//! assert_eq!(
-//!     refused.into_body().collect().await?.to_bytes(),
-//!     r#"{"error":{"message":"the value must be a whole number from 1 to 8","#.to_owned()
-//!         + r#""type":"invalid_request_error","param":"n","code":"VALUE_OUT_OF_RANGE"}}"#,
-//! );
-//! # Ok(())
-//! # }
+//!     let dear = r#"{"model": "tiny", "messages": [], "n": 1000000000}"#;
+//!     let refused = service.oneshot(chat(dear)?).await?;
+//!     assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+//!     assert_eq!(
+//!         refused.into_body().collect().await?.to_bytes(),
+//!         r#"{"error":{"message":"the value must be a whole number from 1 to 8","#.to_owned()
+//!             + r#""type":"invalid_request_error","param":"n","code":"VALUE_OUT_OF_RANGE"}}"#,
+//!     );
+//!     Ok(())
+//! }
 //! ```
 //!
 //! In an axum router, with a table of one's own, an upload of images, and the images that
@@ -131,44 +146,45 @@
 //!     format!("{} × {}", facts.width, facts.height)
 //! }
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let search = Profile::json()
-//!     .max_bytes(4 << 10)
-//!     .rule("/query", Rule::Required)
-//!     .rule("/query", Rule::Chars(500))
-//!     .rule("/tags/*", Rule::one_of(["cats", "dogs"]));
-//! let picture = Profile::image()
-//!     .images(ImageRules::default().formats([ImageFormat::Gif]).side(2_048));
-//! let rules = BodyRules::new()
-//!     .route(Method::POST, "/search", search)
-//!     .route(Method::POST, "/pictures/{id}", picture)
-//!     .deadline(Duration::from_secs(20))
-//!     .total_memory(64 << 20);
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let search = Profile::json()
+//!         .max_bytes(4 << 10)
+//!         .rule("/query", Rule::Required)
+//!         .rule("/query", Rule::Chars(500))
+//!         .rule("/tags/*", Rule::one_of(["cats", "dogs"]));
+//!     let picture =
+//!         Profile::image().images(ImageRules::default().formats([ImageFormat::Gif]).side(2_048));
+//!     let rules = BodyRules::new()
+//!         .route(Method::POST, "/search", search)
+//!         .route(Method::POST, "/pictures/{id}", picture)
+//!         .deadline(Duration::from_secs(20))
+//!         .total_memory(64 << 20);
 //!
-//! let app: Router = Router::new()
-//!     .route("/search", post(async || "found"))
-//!     .route("/pictures/{id}", post(size))
-//!     .layer(ServiceBuilder::new().map_request(tell).layer(rules.into_layer()))
-//!     .layer(DefaultBodyLimit::disable());
-//! let send = async |path: &str, content_type: &str, body: &'static [u8]| {
-//!     let request = Request::post(path).header("content-type", content_type);
-//!     let response = app.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
-//!     response.status()
-//! };
+//!     let app: Router = Router::new()
+//!         .route("/search", post(async || "found"))
+//!         .route("/pictures/{id}", post(size))
+//!         .layer(ServiceBuilder::new().map_request(tell).layer(rules.into_layer()))
+//!         .layer(DefaultBodyLimit::disable());
+//!     let send = async |path: &str, content_type: &str, body: &'static [u8]| {
+//!         let request = Request::post(path).header("content-type", content_type);
+//!         let response =
+//!             app.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
+//!         response.status()
+//!     };
 //!
-//! let json = "application/json";
-//! assert_eq!(send("/search", json, br#"{"query": "small"}"#).await, StatusCode::OK);
-//! assert_eq!(send("/search", json, br#"{"tags": ["fish"]}"#).await, StatusCode::BAD_REQUEST);
-//! assert_eq!(send("/search", json, b"[").await, StatusCode::BAD_REQUEST);
+//!     let json = "application/json";
+//!     assert_eq!(send("/search", json, br#"{"query": "small"}"#).await, StatusCode::OK);
+//!     assert_eq!(send("/search", json, br#"{"tags": ["fish"]}"#).await, StatusCode::BAD_REQUEST);
+//!     assert_eq!(send("/search", json, b"[").await, StatusCode::BAD_REQUEST);
 //!
-//! let gif = b"GIF89a\x01\0\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
-//! assert_eq!(send("/pictures/7", "image/gif", gif).await, StatusCode::OK);
-//! let cut = &gif[..gif.len() - 1];
-//! assert_eq!(send("/pictures/7", "image/gif", cut).await, StatusCode::BAD_REQUEST);
-//! assert_eq!(send("/pictures/7", "image/png", gif).await, StatusCode::BAD_REQUEST);
-//! # Ok(())
-//! # }
+//!     let gif = b"GIF89a\x01\0\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
+//!     assert_eq!(send("/pictures/7", "image/gif", gif).await, StatusCode::OK);
+//!     let cut = &gif[..gif.len() - 1];
+//!     assert_eq!(send("/pictures/7", "image/gif", cut).await, StatusCode::BAD_REQUEST);
+//!     assert_eq!(send("/pictures/7", "image/png", gif).await, StatusCode::BAD_REQUEST);
+//!     Ok(())
+//! }
 //! ```
 
 mod body;

@@ -56,6 +56,16 @@
 //!   follows on the upgraded connection is not seen.
 //!
 //! # Example
+//! ```toml
+//! [dependencies]
+//! bytes = "1"
+//! http = "1"
+//! http-body-util = "0.1"
+//! stockade-core = "0.1"
+//! tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
+//! tower = { version = "0.5", features = ["util"] }
+//! ```
+//!
 //! A guard that wants a header; one request passes, one is refused:
 //!
 //! ```
@@ -86,20 +96,20 @@
 //!     fn admit(&self, _pass: (), _head: &mut Head) {}
 //! }
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() {
-//! let service = ServiceBuilder::new()
-//!     .layer(GuardLayer::new(WantsTeapot))
-//!     .service_fn(|_request: Request<Full<Bytes>>| async {
-//!         Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("tea"))))
-//!     });
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() {
+//!     let service = ServiceBuilder::new().layer(GuardLayer::new(WantsTeapot)).service_fn(
+//!         |_request: Request<Full<Bytes>>| async {
+//!             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("tea"))))
+//!         },
+//!     );
 //!
-//! let with = Request::builder().header("x-teapot", "1").body(Full::default()).unwrap();
-//! assert_eq!(service.clone().oneshot(with).await.unwrap().status(), StatusCode::OK);
+//!     let with = Request::builder().header("x-teapot", "1").body(Full::default()).unwrap();
+//!     assert_eq!(service.clone().oneshot(with).await.unwrap().status(), StatusCode::OK);
 //!
-//! let without = Request::new(Full::default());
-//! assert_eq!(service.oneshot(without).await.unwrap().status(), StatusCode::FORBIDDEN);
-//! # }
+//!     let without = Request::new(Full::default());
+//!     assert_eq!(service.oneshot(without).await.unwrap().status(), StatusCode::FORBIDDEN);
+//! }
 //! ```
 
 mod authenticator;

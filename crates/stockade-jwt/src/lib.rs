@@ -52,6 +52,17 @@
 //!   keys (RUSTSEC-2023-0071), and takes RSA keys of any length.
 //!
 //! # Examples
+//! ```toml
+//! [dependencies]
+//! bytes = "1"
+//! http = "1"
+//! http-body-util = "0.1"
+//! stockade-core = "0.1"
+//! stockade-jwt = "0.1"
+//! tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
+//! tower = { version = "0.5", features = ["util"] }
+//! ```
+//!
 //! With defaults, and tokens of one's own:
 //!
 //! ```
@@ -67,90 +78,98 @@
 //! };
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let secret = Secret::new(b"thirty-two random bytes or more!")?;
-//! let keys = KeySet::new([VerifyingKey::hmac(Algorithm::Hs256, &secret)?]);
-//! let rules = TokenRules::new("https://login.example.com", "https://api.example.com");
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let secret = Secret::new(b"thirty-two random bytes or more!")?;
+//!     let keys = KeySet::new([VerifyingKey::hmac(Algorithm::Hs256, &secret)?]);
+//!     let rules = TokenRules::new("https://login.example.com", "https://api.example.com");
 //!
-//! let service = ServiceBuilder::new()
-//!     .layer(JwtAuth::new(LiveKeys::new(keys), rules).into_layer())
-//!     .service_fn(|request: Request<Full<Bytes>>| async move {
-//!         let principal = Principal::of(request.extensions()).unwrap().id().to_owned();
-//!         Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(principal))))
-//!     });
+//!     let service = ServiceBuilder::new()
+//!         .layer(JwtAuth::new(LiveKeys::new(keys), rules).into_layer())
+//!         .service_fn(|request: Request<Full<Bytes>>| async move {
+//!             let principal = Principal::of(request.extensions()).unwrap().id().to_owned();
+//!             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(principal))))
+//!         });
 //!
-//! let key = SigningKey::hmac(Algorithm::Hs256, &secret)?;
-//! let issuer = TokenIssuer::new(key, "https://login.example.com", "https://api.example.com");
-//! let token = issuer.issue("alice", &"chat:write".parse()?)?;
-//! let with = Request::builder()
-//!     .header("authorization", format!("Bearer {}", token.expose()))
-//!     .body(Full::default())?;
-//! assert_eq!(service.clone().oneshot(with).await?.status(), StatusCode::OK);
+//!     let key = SigningKey::hmac(Algorithm::Hs256, &secret)?;
+//!     let issuer = TokenIssuer::new(key, "https://login.example.com", "https://api.example.com");
+//!     let token = issuer.issue("alice", &"chat:write".parse()?)?;
+//!     let with = Request::builder()
+//!         .header("authorization", format!("Bearer {}", token.expose()))
+//!         .body(Full::default())?;
+//!     assert_eq!(service.clone().oneshot(with).await?.status(), StatusCode::OK);
 //!
-//! let without = Request::new(Full::default());
-//! let response = service.oneshot(without).await?;
-//! assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-//! assert_eq!(response.headers()["www-authenticate"], "Bearer realm=\"api\"");
-//! # Ok(())
-//! # }
+//!     let without = Request::new(Full::default());
+//!     let response = service.oneshot(without).await?;
+//!     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+//!     assert_eq!(response.headers()["www-authenticate"], "Bearer realm=\"api\"");
+//!     Ok(())
+//! }
 //! ```
 //!
 //! With the key set of an identity provider (here RFC 7515, appendix A.3), scopes from
 //! another claim, revocation, and problem JSON:
 //!
 //! ```
-//! use std::sync::Arc;
+//! use std::{convert::Infallible, sync::Arc};
 //!
+//! use bytes::Bytes;
 //! use http::{Request, Response, StatusCode};
-//! use stockade_core::{Dialect, GuardLayer, Responder};
+//! use http_body_util::Full;
+//! use stockade_core::{Clock, Dialect, GuardLayer, Responder, Timestamp};
 //! use stockade_jwt::{Algorithm, JwtAuth, KeySet, LiveKeys, RevocationList, TokenRules};
-//! # use std::convert::Infallible;
-//! # use bytes::Bytes;
-//! # use http_body_util::Full;
-//! # use stockade_core::{Clock, Timestamp};
-//! # use tower::{ServiceBuilder, ServiceExt};
-//! # const TOKEN: &str = concat!("eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkz",
-//! #     "ODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6",
-//! #     "-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q");
-//! # struct In2011;
-//! # impl Clock for In2011 {
-//! #     fn now(&self) -> Timestamp { Timestamp::from_secs(1_300_819_379) }
-//! # }
+//! use tower::{ServiceBuilder, ServiceExt};
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let jwks = r#"{"keys":[{"kty":"EC","crv":"P-256",
-//!     "x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
-//!     "y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
-//! let keys = LiveKeys::new(KeySet::from_jwks(jwks, &[Algorithm::Es256])?);
-//! let rules = TokenRules::new("joe", "")
-//!     .dangerous_no_audience()
-//!     .subject_claim("iss")
-//!     .scope_claim("permissions");
-//! let guard = JwtAuth::new(keys.clone(), rules.clone()).clock(In2011);
-//! let layer = GuardLayer::new(guard);
-//! # let service = ServiceBuilder::new().layer(layer).service_fn(|_: Request<Full<Bytes>>| async {
-//! #     Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
-//! # });
-//! # let request = || Request::builder().header("authorization", format!("Bearer {TOKEN}"));
-//! let response = service.oneshot(request().body(Full::default())?).await?;
-//! assert_eq!(response.status(), StatusCode::OK);
+//! const TOKEN: &str = concat!(
+//!     "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkz",
+//!     "ODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6",
+//!     "-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q",
+//! );
 //!
-//! // The same token has no `jti`, so it could not be revoked where that is wanted.
-//! let strict = JwtAuth::new(keys, rules)
-//!     .clock(In2011)
-//!     .revocations(Arc::new(RevocationList::default()));
-//! let responder = Responder::default().default_dialect(Dialect::Problem);
-//! let layer = GuardLayer::with_responder(strict, responder);
-//! # let service = ServiceBuilder::new().layer(layer).service_fn(|_: Request<Full<Bytes>>| async {
-//! #     Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
-//! # });
-//! let response = service.oneshot(request().body(Full::default())?).await?;
-//! assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-//! assert_eq!(response.headers()["content-type"], "application/problem+json");
-//! # Ok(())
-//! # }
+//! /// The token of the RFC expired in 2011. A server keeps the default, the system's clock.
+//! struct In2011;
+//!
+//! impl Clock for In2011 {
+//!     fn now(&self) -> Timestamp {
+//!         Timestamp::from_secs(1_300_819_379)
+//!     }
+//! }
+//!
+//! async fn status(guard: JwtAuth) -> Result<StatusCode, Box<dyn std::error::Error>> {
+//!     let responder = Responder::default().default_dialect(Dialect::Problem);
+//!     let service = ServiceBuilder::new()
+//!         .layer(GuardLayer::with_responder(guard, responder))
+//!         .service_fn(|_: Request<Full<Bytes>>| async {
+//!             Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+//!         });
+//!     let request = Request::builder()
+//!         .header("authorization", format!("Bearer {TOKEN}"))
+//!         .body(Full::default())?;
+//!     Ok(service.oneshot(request).await?.status())
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let jwks = r#"{"keys": [{
+//!         "kty": "EC", "crv": "P-256",
+//!         "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+//!         "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"
+//!     }]}"#;
+//!     let keys = LiveKeys::new(KeySet::from_jwks(jwks, &[Algorithm::Es256])?);
+//!     let rules = TokenRules::new("joe", "")
+//!         .dangerous_no_audience()
+//!         .subject_claim("iss")
+//!         .scope_claim("permissions");
+//!     let guard = JwtAuth::new(keys.clone(), rules.clone()).clock(In2011);
+//!     assert_eq!(status(guard).await?, StatusCode::OK);
+//!
+//!     // The same token has no `jti`, so it is refused where tokens must be revocable.
+//!     let strict = JwtAuth::new(keys, rules)
+//!         .clock(In2011)
+//!         .revocations(Arc::new(RevocationList::default()));
+//!     assert_eq!(status(strict).await?, StatusCode::UNAUTHORIZED);
+//!     Ok(())
+//! }
 //! ```
 
 mod algorithm;

@@ -30,6 +30,18 @@
 //! - Put a rate limit by client address in front: it throttles guessing.
 //!
 //! # Examples
+//! ```toml
+//! [dependencies]
+//! axum = "0.8"
+//! bytes = "1"
+//! http = "1"
+//! http-body-util = "0.1"
+//! stockade-core = "0.1"
+//! stockade-key-auth = "0.1"
+//! tokio = { version = "1", features = ["macros", "net", "rt-multi-thread"] }
+//! tower = { version = "0.5", features = ["util"] }
+//! ```
+//!
 //! With defaults:
 //!
 //! ```
@@ -42,68 +54,64 @@
 //! use stockade_key_auth::{GeneratedKey, KeyAuth, KeyRecord, MemoryKeyStore};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let key = GeneratedKey::new("sk", "team-core".parse()?)?;
-//! let store = MemoryKeyStore::new();
-//! store.insert(KeyRecord::new(key.id().clone(), key.digest()))?;
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let key = GeneratedKey::new("sk", "team-core".parse()?)?;
+//!     let store = MemoryKeyStore::new();
+//!     store.insert(KeyRecord::new(key.id().clone(), key.digest()))?;
 //!
-//! let service = ServiceBuilder::new()
-//!     .layer(KeyAuth::new(&store).into_layer())
-//!     .service_fn(|request: Request<Full<Bytes>>| async move {
-//!         let principal = Principal::of(request.extensions()).unwrap().id().to_owned();
-//!         Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(principal))))
-//!     });
+//!     let service = ServiceBuilder::new().layer(KeyAuth::new(&store).into_layer()).service_fn(
+//!         |request: Request<Full<Bytes>>| async move {
+//!             let principal = Principal::of(request.extensions()).unwrap().id().to_owned();
+//!             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(principal))))
+//!         },
+//!     );
 //!
-//! let with = Request::builder()
-//!     .header("authorization", format!("Bearer {}", key.expose()))
-//!     .body(Full::default())?;
-//! assert_eq!(service.clone().oneshot(with).await?.status(), StatusCode::OK);
+//!     let with = Request::builder()
+//!         .header("authorization", format!("Bearer {}", key.expose()))
+//!         .body(Full::default())?;
+//!     assert_eq!(service.clone().oneshot(with).await?.status(), StatusCode::OK);
 //!
-//! let without = Request::new(Full::default());
-//! let response = service.oneshot(without).await?;
-//! assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-//! assert_eq!(response.headers()["www-authenticate"], "Bearer realm=\"api\"");
-//! # Ok(())
-//! # }
+//!     let without = Request::new(Full::default());
+//!     let response = service.oneshot(without).await?;
+//!     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+//!     assert_eq!(response.headers()["www-authenticate"], "Bearer realm=\"api\"");
+//!     Ok(())
+//! }
 //! ```
 //!
-//! With keys from a file, one header, and problem JSON:
+//! With keys from a file, as `stockade keys new` makes it, a header of one's own, and problem
+//! JSON:
 //!
-//! ```
-//! use http::{HeaderName, Request, Response, StatusCode};
-//! use stockade_core::{Dialect, GuardLayer, Responder};
+//! ```no_run
+//! use axum::{Router, routing::post};
+//! use http::HeaderName;
+//! use stockade_core::{Dialect, GuardLayer, Principal, Responder};
 //! use stockade_key_auth::{CredentialSource, FileKeyStore, KeyAuth};
-//! # use std::{convert::Infallible, io::Write};
-//! # use bytes::Bytes;
-//! # use http_body_util::Full;
-//! # use tower::{ServiceBuilder, ServiceExt};
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let mut file = tempfile::NamedTempFile::new()?;
-//! # write!(file, "keys:\n  - key_id: a\n    hash: \"sha256:{}\"\n",
-//! #     "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")?;
-//! # let path = file.path();
-//! let store = FileKeyStore::open(path)?;
-//! let guard = KeyAuth::new(&store)
-//!     .sources([CredentialSource::Header(HeaderName::from_static("x-team-key"))])
-//!     .realm("models");
-//! let responder = Responder::default().default_dialect(Dialect::Problem);
-//! let layer = GuardLayer::with_responder(guard, responder);
-//! # let service = ServiceBuilder::new().layer(layer).service_fn(|_: Request<Full<Bytes>>| async {
-//! #     Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
-//! # });
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // Follows the file: a revoked key is refused within two seconds.
+//!     let store = FileKeyStore::open("keys.yaml")?;
+//!     let guard = KeyAuth::new(&store)
+//!         .sources([
+//!             CredentialSource::Bearer,
+//!             CredentialSource::Header(HeaderName::from_static("x-team-key")),
+//!         ])
+//!         .realm("models");
+//!     let problems = Responder::default().default_dialect(Dialect::Problem);
 //!
-//! let with = Request::builder().header("x-team-key", "abc").body(Full::default())?;
-//! assert_eq!(service.clone().oneshot(with).await?.status(), StatusCode::OK);
-//!
-//! let wrong = Request::builder().header("x-team-key", "abd").body(Full::default())?;
-//! let response = service.oneshot(wrong).await?;
-//! assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-//! assert_eq!(response.headers()["content-type"], "application/problem+json");
-//! # Ok(())
-//! # }
+//!     let hello = async |request: axum::extract::Request| match Principal::of(request.extensions()) {
+//!         Some(principal) => format!("hello, {}", principal.id()),
+//!         None => "hello, stranger".to_owned(),
+//!     };
+//!     let app = Router::new()
+//!         .route("/v1/chat/completions", post(hello))
+//!         .layer(GuardLayer::with_responder(guard, problems));
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//!     axum::serve(listener, app).await?;
+//!     Ok(())
+//! }
 //! ```
 
 mod base62;

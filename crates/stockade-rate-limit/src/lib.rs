@@ -38,6 +38,17 @@
 //!   anywhere.
 //!
 //! # Examples
+//! ```toml
+//! [dependencies]
+//! bytes = "1"
+//! http = "1"
+//! http-body-util = "0.1"
+//! stockade-core = "0.1"
+//! stockade-rate-limit = "0.1"
+//! tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
+//! tower = { version = "0.5", features = ["util"] }
+//! ```
+//!
 //! Two requests an hour from each address:
 //!
 //! ```
@@ -50,31 +61,31 @@
 //! use stockade_rate_limit::{By, Limit, Limits, Quota, RateLimit};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let limit = Limit::new("ip", By::client_ip()).quota(Quota::per_hour(2));
-//! let service = ServiceBuilder::new()
-//!     .layer(RateLimit::new(Limits::new([limit])?).into_layer())
-//!     .service_fn(|_: Request<Full<Bytes>>| async {
-//!         Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
-//!     });
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let limit = Limit::new("ip", By::client_ip()).quota(Quota::per_hour(2));
+//!     let service = ServiceBuilder::new()
+//!         .layer(RateLimit::new(Limits::new([limit])?).into_layer())
+//!         .service_fn(|_: Request<Full<Bytes>>| async {
+//!             Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+//!         });
 //!
-//! let request = || {
-//!     let peer = PeerAddr::from(SocketAddr::from(([203, 0, 113, 7], 4711)));
-//!     Request::builder().extension(peer).body(Full::default())
-//! };
-//! for left in ["\"ip\";r=1;t=1800", "\"ip\";r=0;t=3600"] {
-//!     let passed = service.clone().oneshot(request()?).await?;
-//!     assert_eq!(passed.status(), StatusCode::OK);
-//!     assert_eq!(passed.headers()["ratelimit-policy"], "\"ip\";q=2;w=3600");
-//!     assert_eq!(passed.headers()["ratelimit"], left);
+//!     let request = || {
+//!         let peer = PeerAddr::from(SocketAddr::from(([203, 0, 113, 7], 4711)));
+//!         Request::builder().extension(peer).body(Full::default())
+//!     };
+//!     for left in ["\"ip\";r=1;t=1800", "\"ip\";r=0;t=3600"] {
+//!         let passed = service.clone().oneshot(request()?).await?;
+//!         assert_eq!(passed.status(), StatusCode::OK);
+//!         assert_eq!(passed.headers()["ratelimit-policy"], "\"ip\";q=2;w=3600");
+//!         assert_eq!(passed.headers()["ratelimit"], left);
+//!     }
+//!
+//!     let refused = service.oneshot(request()?).await?;
+//!     assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+//!     assert_eq!(refused.headers()["retry-after"], "1800");
+//!     Ok(())
 //! }
-//!
-//! let refused = service.oneshot(request()?).await?;
-//! assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
-//! assert_eq!(refused.headers()["retry-after"], "1800");
-//! # Ok(())
-//! # }
 //! ```
 //!
 //! Several limits in one layer, from text, with what OpenAI's clients look for:
@@ -84,29 +95,31 @@
 //! use stockade_core::{Check, Guard, Head, PeerAddr, Principal};
 //! use stockade_rate_limit::{By, Limit, Limits, MemoryLimitStore, RateLimit, SharedLimits};
 //!
-//! let limits = Limits::new([
-//!     Limit::new("key", By::principal())
-//!         .quota("60/minute burst 10".parse()?)
-//!         .quota_named("daily", "10000/day".parse()?),
-//!     Limit::new("batch", By::route().and(By::principal()))
-//!         .quota("1000 in any hour".parse()?)
-//!         .cost_by(|head| if head.uri.path() == "/v1/batches" { 100 } else { 1 }),
-//! ])?;
-//! let limits = SharedLimits::from(limits);
-//! let guard = RateLimit::with_store(limits.clone(), MemoryLimitStore::new(100_000))
-//!     .openai_headers();
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let limits = Limits::new([
+//!         Limit::new("key", By::principal())
+//!             .quota("60/minute burst 10".parse()?)
+//!             .quota_named("daily", "10000/day".parse()?),
+//!         Limit::new("batch", By::route().and(By::principal()))
+//!             .quota("1000 in any hour".parse()?)
+//!             .cost_by(|head| if head.uri.path() == "/v1/batches" { 100 } else { 1 }),
+//!     ])?;
+//!     let limits = SharedLimits::from(limits);
+//!     let guard =
+//!         RateLimit::with_store(limits.clone(), MemoryLimitStore::new(100_000)).openai_headers();
 //!
-//! let request = |id: &str| {
-//!     let request = Request::get("/v1/batches").extension(PeerAddr::UnixSocket);
-//!     let principal = Principal::builder(id).build();
-//!     Head::new(request.extension(principal).body(()).unwrap().into_parts().0)
-//! };
-//! for _ in 0..10 {
-//!     assert!(matches!(guard.check(&request("k1")), Check::Pass(_)));
+//!     let request = |id: &str| {
+//!         let request = Request::get("/v1/batches").extension(PeerAddr::UnixSocket);
+//!         let principal = Principal::builder(id).build();
+//!         Head::new(request.extension(principal).body(()).unwrap().into_parts().0)
+//!     };
+//!     for _ in 0..10 {
+//!         assert!(matches!(guard.check(&request("k1")), Check::Pass(_)));
+//!     }
+//!     assert!(matches!(guard.check(&request("k1")), Check::Refuse(_)));
+//!     assert!(matches!(guard.check(&request("k2")), Check::Pass(_)));
+//!     Ok(())
 //! }
-//! assert!(matches!(guard.check(&request("k1")), Check::Refuse(_)));
-//! assert!(matches!(guard.check(&request("k2")), Check::Pass(_)));
-//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod bucket;

@@ -31,6 +31,20 @@
 //!   renewed, and bans hold where they are known.
 //!
 //! # Example
+//! ```toml
+//! [dependencies]
+//! axum = "0.8"
+//! bytes = "1"
+//! http = "1"
+//! http-body-util = "0.1"
+//! stockade-abuse = "0.1"
+//! stockade-core = "0.1"
+//! stockade-rate-limit = "0.1"
+//! stockade-redis = "0.1"
+//! tokio = { version = "1", features = ["macros", "net", "rt-multi-thread"] }
+//! tower = { version = "0.5", features = ["util"] }
+//! ```
+//!
 //! Where Redis is not there, and each process counts by itself with half of the quota:
 //!
 //! ```
@@ -45,26 +59,26 @@
 //! use stockade_redis::{Redis, RedisConfig, RedisLimits};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
-//! # #[tokio::main]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // Nothing listens there.
-//! let redis = Redis::connect(RedisConfig::new("redis://127.0.0.1:1")?)?;
-//! let half = FailurePolicy::Local { fraction: Fraction::new(0.5)? };
-//! let store = Fallback::new(RedisLimits::new(&redis), half);
-//! let limits = Limits::new([Limit::new("all", By::everything()).quota(Quota::per_hour(2))])?;
-//! let service = ServiceBuilder::new()
-//!     .layer(RateLimit::with_store(limits, store.clone()).into_layer())
-//!     .service_fn(|_request: Request<()>| async {
-//!         Ok::<_, Infallible>(Response::new(Full::<bytes::Bytes>::default()))
-//!     });
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // Nothing listens there.
+//!     let redis = Redis::connect(RedisConfig::new("redis://127.0.0.1:1")?)?;
+//!     let half = FailurePolicy::Local { fraction: Fraction::new(0.5)? };
+//!     let store = Fallback::new(RedisLimits::new(&redis), half);
+//!     let limits = Limits::new([Limit::new("all", By::everything()).quota(Quota::per_hour(2))])?;
+//!     let service = ServiceBuilder::new()
+//!         .layer(RateLimit::with_store(limits, store.clone()).into_layer())
+//!         .service_fn(|_request: Request<()>| async {
+//!             Ok::<_, Infallible>(Response::new(Full::<bytes::Bytes>::default()))
+//!         });
 //!
-//! let passed = service.clone().oneshot(Request::new(())).await?;
-//! assert_eq!(passed.status(), StatusCode::OK);
-//! let refused = service.oneshot(Request::new(())).await?;
-//! assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
-//! assert_eq!(store.health().decided_without, 2);
-//! # Ok(())
-//! # }
+//!     let passed = service.clone().oneshot(Request::new(())).await?;
+//!     assert_eq!(passed.status(), StatusCode::OK);
+//!     let refused = service.oneshot(Request::new(())).await?;
+//!     assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+//!     assert_eq!(store.health().decided_without, 2);
+//!     Ok(())
+//! }
 //! ```
 //!
 //! All of it, with leases, under a name of its own:
@@ -72,24 +86,39 @@
 //! ```no_run
 //! use std::{num::NonZeroU32, sync::Arc};
 //!
-//! use stockade_abuse::{AbusePolicy, Detector};
+//! use axum::{Router, routing::post};
+//! use stockade_abuse::{AbuseGuard, AbusePolicy, Detector};
+//! use stockade_core::{ContextGuard, Guard, PeerAddr};
+//! use stockade_rate_limit::{
+//!     By, Concurrency, ConcurrencyLimit, FailurePolicy, Fallback, Limit, Limits, Quota, RateLimit,
+//! };
 //! use stockade_redis::{Redis, RedisBans, RedisConfig, RedisLimits, RedisPermits};
 //!
-//! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
 //! const HUNDRED: NonZeroU32 = NonZeroU32::new(100).unwrap();
 //!
-//! let config = RedisConfig::new("rediss://:secret@redis.internal:6380")?
-//!     .namespace("chat".parse()?)
-//!     .root_certificates(std::fs::read("ca.pem")?);
-//! let redis = Redis::connect(config)?;
-//! let limits = RedisLimits::with_leases(&redis, HUNDRED);
-//! let permits = RedisPermits::new(&redis);
-//! let detector = Detector::builder(AbusePolicy::new())
-//!     .store(Arc::new(RedisBans::new(&redis)))
-//!     .build();
-//! # let _ = (limits, permits, detector);
-//! # Ok(())
-//! # }
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let config = RedisConfig::new("rediss://redis.internal:6380")?
+//!         .namespace("chat".parse()?)
+//!         .root_certificates(std::fs::read("ca.pem")?);
+//!     let redis = Redis::connect(config)?;
+//!     let store = Fallback::new(RedisLimits::with_leases(&redis, HUNDRED), FailurePolicy::Deny);
+//!     let limits = Limits::new([Limit::new("ip", By::client_ip()).quota(Quota::per_minute(600))])?;
+//!     let at_once = ConcurrencyLimit::new("capacity", By::everything(), HUNDRED);
+//!     let detector = Detector::builder(AbusePolicy::new())
+//!         .store(Arc::new(RedisBans::new(&redis)))
+//!         .build();
+//!
+//!     let listener = tokio::net::UnixListener::bind("app.sock")?;
+//!     let app = Router::new()
+//!         .route("/v1/chat/completions", post(async || "hello"))
+//!         .layer(Concurrency::with_store([at_once], RedisPermits::new(&redis)).into_layer())
+//!         .layer(RateLimit::with_store(limits, store).into_layer())
+//!         .layer(AbuseGuard::new(detector).into_layer())
+//!         .layer(ContextGuard::new().peer(|_| Some(PeerAddr::UnixSocket)).into_layer());
+//!     axum::serve(listener, app).await?;
+//!     Ok(())
+//! }
 //! ```
 
 mod bans;

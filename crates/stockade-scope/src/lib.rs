@@ -25,6 +25,18 @@
 //!   still needs an authenticator that lets anonymous requests pass.
 //!
 //! # Examples
+//! ```toml
+//! [dependencies]
+//! axum = "0.8"
+//! bytes = "1"
+//! http = "1"
+//! http-body-util = "0.1"
+//! stockade-core = "0.1"
+//! stockade-scope = "0.1"
+//! tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
+//! tower = { version = "0.5", features = ["util"] }
+//! ```
+//!
 //! One route that everybody may use, and one that needs a scope:
 //!
 //! ```
@@ -37,36 +49,36 @@
 //! use stockade_scope::{Access, ScopeGuard};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let guard = ScopeGuard::builder()
-//!     .route(Method::GET, "/health", Access::public())
-//!     .route(Method::POST, "/v1/chat/completions", Access::scope("chat:write".parse()?))
-//!     .build()?;
-//! let service = ServiceBuilder::new()
-//!     .layer(guard.into_layer())
-//!     .service_fn(|_: Request<Full<Bytes>>| async {
-//!         Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
-//!     });
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let guard = ScopeGuard::builder()
+//!         .route(Method::GET, "/health", Access::public())
+//!         .route(Method::POST, "/v1/chat/completions", Access::scope("chat:write".parse()?))
+//!         .build()?;
+//!     let service = ServiceBuilder::new().layer(guard.into_layer()).service_fn(
+//!         |_: Request<Full<Bytes>>| async {
+//!             Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+//!         },
+//!     );
 //!
-//! // What an authenticator would have found out:
-//! let reader = Principal::builder("reader").scopes("models:read".parse()?).build();
-//! let writer = Principal::builder("writer").scopes("chat:write".parse()?).build();
-//! let chat = |principal| {
-//!     Request::post("/v1/chat/completions").extension(principal).body(Full::default())
-//! };
+//!     // What an authenticator would have found out:
+//!     let reader = Principal::builder("reader").scopes("models:read".parse()?).build();
+//!     let writer = Principal::builder("writer").scopes("chat:write".parse()?).build();
+//!     let chat = |principal| {
+//!         Request::post("/v1/chat/completions").extension(principal).body(Full::default())
+//!     };
 //!
-//! let passed = service.clone().oneshot(chat(writer)?).await?;
-//! assert_eq!(passed.status(), StatusCode::OK);
+//!     let passed = service.clone().oneshot(chat(writer)?).await?;
+//!     assert_eq!(passed.status(), StatusCode::OK);
 //!
-//! let refused = service.oneshot(chat(reader)?).await?;
-//! assert_eq!(refused.status(), StatusCode::FORBIDDEN);
-//! assert_eq!(
-//!     refused.headers()["www-authenticate"],
-//!     r#"Bearer realm="api", error="insufficient_scope", scope="chat:write""#,
-//! );
-//! # Ok(())
-//! # }
+//!     let refused = service.oneshot(chat(reader)?).await?;
+//!     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+//!     assert_eq!(
+//!         refused.headers()["www-authenticate"],
+//!         r#"Bearer realm="api", error="insufficient_scope", scope="chat:write""#,
+//!     );
+//!     Ok(())
+//! }
 //! ```
 //!
 //! In an axum router, judging the route that axum matched. Put on with `Router::layer`, the
@@ -93,26 +105,26 @@
 //!     request
 //! }
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let guard = ScopeGuard::builder()
-//!     .route(Method::GET, "/v1/models/{id}", Access::scope("models:read".parse()?))
-//!     .build()?;
-//! let app: Router = Router::new()
-//!     .nest("/v1", Router::new().route("/models/{id}", get(async || "a model")))
-//!     .route("/forgotten", get(async || "a secret"))
-//!     .layer(ServiceBuilder::new().map_request(tell).layer(guard.into_layer()));
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let guard = ScopeGuard::builder()
+//!         .route(Method::GET, "/v1/models/{id}", Access::scope("models:read".parse()?))
+//!         .build()?;
+//!     let app: Router = Router::new()
+//!         .nest("/v1", Router::new().route("/models/{id}", get(async || "a model")))
+//!         .route("/forgotten", get(async || "a secret"))
+//!         .layer(ServiceBuilder::new().map_request(tell).layer(guard.into_layer()));
 //!
-//! let reader = Principal::builder("reader").scopes("models:read".parse()?).build();
-//! let request = |path: &str| Request::get(path).extension(reader.clone()).body(Body::empty());
-//! let passed = app.clone().oneshot(request("/v1/models/tiny")?).await?;
-//! assert_eq!(passed.status(), StatusCode::OK);
+//!     let reader = Principal::builder("reader").scopes("models:read".parse()?).build();
+//!     let request = |path: &str| Request::get(path).extension(reader.clone()).body(Body::empty());
+//!     let passed = app.clone().oneshot(request("/v1/models/tiny")?).await?;
+//!     assert_eq!(passed.status(), StatusCode::OK);
 //!
-//! // No rule is for this route.
-//! let refused = app.oneshot(request("/forgotten")?).await?;
-//! assert_eq!(refused.status(), StatusCode::FORBIDDEN);
-//! # Ok(())
-//! # }
+//!     // No rule is for this route.
+//!     let refused = app.oneshot(request("/forgotten")?).await?;
+//!     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+//!     Ok(())
+//! }
 //! ```
 //!
 //! Roles, and a test that no route of a router is without a rule:
@@ -122,25 +134,27 @@
 //! use stockade_core::{Check, Guard, Head, Principal};
 //! use stockade_scope::{Access, Roles, ScopeGuard};
 //!
-//! let guard = ScopeGuard::builder()
-//!     .roles(Roles::standard())
-//!     .route(Method::GET, "/v1/models", Access::scope("models:read".parse()?))
-//!     .route(Method::DELETE, "/keys/{id}", Access::scope("keys:write".parse()?))
-//!     .build()?;
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let guard = ScopeGuard::builder()
+//!         .roles(Roles::standard())
+//!         .route(Method::GET, "/v1/models", Access::scope("models:read".parse()?))
+//!         .route(Method::DELETE, "/keys/{id}", Access::scope("keys:write".parse()?))
+//!         .build()?;
 //!
-//! let viewer = Principal::builder("v").scopes("role:viewer".parse()?).build();
-//! let head = |method: Method, path: &str| {
-//!     let request = http::Request::builder().method(method).uri(path);
-//!     Head::new(request.extension(viewer.clone()).body(()).unwrap().into_parts().0)
-//! };
-//! assert!(matches!(guard.check(&head(Method::GET, "/v1/models")), Check::Pass(())));
-//! assert!(matches!(guard.check(&head(Method::DELETE, "/keys/a")), Check::Refuse(_)));
+//!     let viewer = Principal::builder("v").scopes("role:viewer".parse()?).build();
+//!     let head = |method: Method, path: &str| {
+//!         let request = http::Request::builder().method(method).uri(path);
+//!         Head::new(request.extension(viewer.clone()).body(()).unwrap().into_parts().0)
+//!     };
+//!     assert!(matches!(guard.check(&head(Method::GET, "/v1/models")), Check::Pass(())));
+//!     assert!(matches!(guard.check(&head(Method::DELETE, "/keys/a")), Check::Refuse(_)));
 //!
-//! let routes = [(Method::GET, "/v1/models"), (Method::POST, "/v1/embeddings")];
-//! let error = guard.coverage(routes).unwrap_err();
-//! assert_eq!(error.without_rule(), ["POST /v1/embeddings"]);
-//! assert_eq!(error.without_route(), ["DELETE /keys/{id}"]);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//!     let routes = [(Method::GET, "/v1/models"), (Method::POST, "/v1/embeddings")];
+//!     let error = guard.coverage(routes).unwrap_err();
+//!     assert_eq!(error.without_rule(), ["POST /v1/embeddings"]);
+//!     assert_eq!(error.without_route(), ["DELETE /keys/{id}"]);
+//!     Ok(())
+//! }
 //! ```
 //!
 //! Any of several scopes, all of several scopes, and a gRPC method:
@@ -149,22 +163,28 @@
 //! use http::Method;
 //! use stockade_scope::{Access, ScopeGuard};
 //!
-//! let admin = ["keys:write".parse()?, "audit:read".parse()?];
-//! let guard = ScopeGuard::builder()
-//!     .realm("models")
-//!     .route(Method::GET, "/v1/models/{id}", Access::any_of(["models:read".parse()?, "admin".parse()?]))
-//!     .route(Method::DELETE, "/admin/keys/{id}", Access::all_of(admin))
-//!     .route(Method::POST, "/llm.v1.Chat/Complete", Access::scope("chat:write".parse()?))
-//!     .build()?;
-//! # let _ = guard;
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let admin = ["keys:write".parse()?, "audit:read".parse()?];
+//!     let guard = ScopeGuard::builder()
+//!         .realm("models")
+//!         .route(
+//!             Method::GET,
+//!             "/v1/models/{id}",
+//!             Access::any_of(["models:read".parse()?, "admin".parse()?]),
+//!         )
+//!         .route(Method::DELETE, "/admin/keys/{id}", Access::all_of(admin))
+//!         .route(Method::POST, "/llm.v1.Chat/Complete", Access::scope("chat:write".parse()?))
+//!         .build()?;
+//!     let _ = guard;
 //!
-//! // Two rules for one route are refused when the table is built.
-//! let twice = ScopeGuard::builder()
-//!     .route(Method::GET, "/health", Access::public())
-//!     .route(Method::GET, "/health", Access::scope("admin".parse()?))
-//!     .build();
-//! assert!(twice.is_err());
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//!     // Two rules for one route are refused when the table is built.
+//!     let twice = ScopeGuard::builder()
+//!         .route(Method::GET, "/health", Access::public())
+//!         .route(Method::GET, "/health", Access::scope("admin".parse()?))
+//!         .build();
+//!     assert!(twice.is_err());
+//!     Ok(())
+//! }
 //! ```
 
 mod access;

@@ -72,11 +72,23 @@
 //!   thousand requests a second write a file, and load it when there is time.
 //!
 //! # Examples
+//! ```toml
+//! [dependencies]
+//! axum = "0.8"
+//! bytes = "1"
+//! http = "1"
+//! http-body-util = "0.1"
+//! stockade-audit = "0.1"
+//! stockade-core = "0.1"
+//! stockade-key-auth = "0.1"
+//! stockade-sqlx = "0.1"
+//! tokio = { version = "1", features = ["macros", "net", "rt-multi-thread"] }
+//! tower = { version = "0.5", features = ["util"] }
+//! ```
+//!
 //! A key that passes until it is revoked:
 //!
 //! ```
-//! # #[cfg(feature = "sqlite")]
-//! # mod example {
 //! use std::convert::Infallible;
 //!
 //! use bytes::Bytes;
@@ -87,67 +99,65 @@
 //! use stockade_sqlx::SqlKeyStore;
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let store = SqlKeyStore::connect("sqlite::memory:").await?;
-//! let key = GeneratedKey::new("sk", "team-core".parse()?)?;
-//! store.create(KeyRecord::new(key.id().clone(), key.digest())).await?;
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let store = SqlKeyStore::connect("sqlite::memory:").await?;
+//!     let key = GeneratedKey::new("sk", "team-core".parse()?)?;
+//!     store.create(KeyRecord::new(key.id().clone(), key.digest())).await?;
 //!
-//! let service = ServiceBuilder::new()
-//!     .layer(KeyAuth::new(&store).into_layer())
-//!     .service_fn(|_: Request<Full<Bytes>>| async {
-//!         Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("hello"))))
-//!     });
-//! let request = || {
-//!     Request::builder()
-//!         .header("authorization", format!("Bearer {}", key.expose()))
-//!         .body(Full::default())
-//! };
-//! assert_eq!(service.clone().oneshot(request()?).await?.status(), StatusCode::OK);
+//!     let service = ServiceBuilder::new()
+//!         .layer(KeyAuth::new(&store).into_layer())
+//!         .service_fn(|_: Request<Full<Bytes>>| async {
+//!             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("hello"))))
+//!         });
+//!     let request = || {
+//!         Request::builder()
+//!             .header("authorization", format!("Bearer {}", key.expose()))
+//!             .body(Full::default())
+//!     };
+//!     assert_eq!(service.clone().oneshot(request()?).await?.status(), StatusCode::OK);
 //!
-//! let now = SystemClock::new().now();
-//! store.change(key.id().clone(), KeyChange::Revoke { at: now }).await?;
-//! assert_eq!(service.oneshot(request()?).await?.status(), StatusCode::UNAUTHORIZED);
-//! # Ok(())
-//! # }
-//! # }
-//! # #[cfg(feature = "sqlite")]
-//! # example::main().unwrap();
+//!     let without = Request::new(Full::default());
+//!     assert_eq!(service.clone().oneshot(without).await?.status(), StatusCode::UNAUTHORIZED);
+//!
+//!     let now = SystemClock::new().now();
+//!     store.change(key.id().clone(), KeyChange::Revoke { at: now }).await?;
+//!     assert_eq!(service.oneshot(request()?).await?.status(), StatusCode::UNAUTHORIZED);
+//!     Ok(())
+//! }
 //! ```
 //!
-//! A server among others, on PostgreSQL:
-//!
-//! ```no_run
-//! use stockade_key_auth::KeyAuth;
-//! use stockade_sqlx::SqlKeyStore;
-//!
-//! # async fn example() -> Result<(), stockade_key_auth::KeyStoreError> {
-//! let store = SqlKeyStore::connect("postgres://stockade@db.example/keys").await?;
-//! let guard = KeyAuth::new(&store);
-//! let ready = !store.health().stale;
-//! # Ok(())
-//! # }
-//! ```
-//!
-//! Records of the last 90 days, in a chain:
+//! On PostgreSQL, shared by several servers, with records of the last 90 days in a chain:
 //!
 //! ```no_run
 //! use std::time::Duration;
 //!
-//! use stockade_audit::{AuditLog, ChainKey, Journal, Overflow};
-//! use stockade_sqlx::SqlSink;
+//! use axum::{Router, routing::get};
+//! use stockade_audit::{AuditLayer, AuditLog, ChainKey, Journal, Overflow};
+//! use stockade_core::{ContextGuard, Guard, PeerAddr};
+//! use stockade_key_auth::KeyAuth;
+//! use stockade_sqlx::{SqlKeyStore, SqlSink};
 //!
-//! # fn example(secret: Vec<u8>) -> Result<(), Box<dyn std::error::Error>> {
-//! let sink = SqlSink::builder("postgres://stockade@db.example/audit")
-//!     .log("server-1")
-//!     .keep(Duration::from_secs(90 * 24 * 60 * 60))
-//!     .open()?;
-//! let journal = Journal::builder(sink, Overflow::DropAndCount)
-//!     .chain(ChainKey::new("2026-01", secret)?)
-//!     .start()?;
-//! let log = AuditLog::new(journal);
-//! # Ok(())
-//! # }
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let store = SqlKeyStore::connect("postgres://stockade@db.example/keys").await?;
+//!     let sink = SqlSink::builder("postgres://stockade@db.example/audit")
+//!         .log("server-1")
+//!         .keep(Duration::from_secs(90 * 24 * 60 * 60))
+//!         .open()?;
+//!     let journal = Journal::builder(sink, Overflow::DropAndCount)
+//!         .chain(ChainKey::new("2026-01", std::fs::read("audit.key")?)?)
+//!         .start()?;
+//!
+//!     let listener = tokio::net::UnixListener::bind("app.sock")?;
+//!     let app = Router::new()
+//!         .route("/v1/models", get(async || "no models"))
+//!         .layer(KeyAuth::new(&store).into_layer())
+//!         .layer(AuditLayer::new(AuditLog::new(journal)))
+//!         .layer(ContextGuard::new().peer(|_| Some(PeerAddr::UnixSocket)).into_layer());
+//!     axum::serve(listener, app).await?;
+//!     Ok(())
+//! }
 //! ```
 
 #[cfg(not(any(feature = "postgres", feature = "sqlite")))]

@@ -8,6 +8,15 @@
 //! 3. [`FakeClock`] is a [`Clock`](stockade_core::Clock) that stands still until it is
 //!    moved.
 //!
+//! # Example
+//! ```toml
+//! [dependencies]
+//! http = "1"
+//! stockade-core = "0.1"
+//! stockade-testkit = "0.1"
+//! tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
+//! ```
+//!
 //! ```
 //! use http::Request;
 //! use stockade_core::{Check, Guard, GuardLayer, Head, Never};
@@ -28,10 +37,10 @@
 //!     fn admit(&self, _pass: (), _head: &mut Head) {}
 //! }
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() {
-//! contract::uphold(&GuardLayer::new(Open), || Request::new(())).await;
-//! # }
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() {
+//!     contract::uphold(&GuardLayer::new(Open), || Request::new(())).await;
+//! }
 //! ```
 
 mod clock;

@@ -20,47 +20,59 @@
 //! - Each [`FileWatch`] is one thread, which sleeps between changes.
 //!
 //! # Example
+//! ```toml
+//! [dependencies]
+//! stockade-watch = "0.1"
 //! ```
-//! use std::{fs, sync::{Arc, Mutex}, thread, time::{Duration, Instant}};
+//!
+//! ```
+//! use std::{
+//!     fs,
+//!     sync::{Arc, Mutex},
+//!     thread,
+//!     time::{Duration, Instant},
+//! };
 //!
 //! use stockade_watch::{FileVersions, FileWatch, SourceHealth};
 //!
-//! let folder = std::env::temp_dir().join(format!("stockade-watch-{}", std::process::id()));
-//! fs::create_dir_all(&folder)?;
-//! let path = folder.join("greeting.txt");
-//! fs::write(&path, "hello")?;
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let folder = std::env::temp_dir().join(format!("stockade-watch-{}", std::process::id()));
+//!     fs::create_dir_all(&folder)?;
+//!     let path = folder.join("greeting.txt");
+//!     fs::write(&path, "hello")?;
 //!
-//! // The versions are taken before the first reading, so that no change is lost between.
-//! let versions = FileVersions::of([&path]);
-//! let greeting = Arc::new(Mutex::new(fs::read_to_string(&path)?));
-//! let health = SourceHealth::new("greeting.txt");
-//! let shared = Arc::clone(&greeting);
-//! let watch = FileWatch::start(versions, health, move || {
-//!     let text = fs::read_to_string(&path)?;
-//!     if text.is_empty() {
-//!         return Err(std::io::Error::other("the greeting is empty"));
-//!     }
-//!     *shared.lock().expect("nothing panics while it is held") = text;
+//!     // The versions are taken before the first reading, so that no change is lost between.
+//!     let versions = FileVersions::of([&path]);
+//!     let greeting = Arc::new(Mutex::new(fs::read_to_string(&path)?));
+//!     let health = SourceHealth::new("greeting.txt");
+//!     let shared = Arc::clone(&greeting);
+//!     let watch = FileWatch::start(versions, health, move || {
+//!         let text = fs::read_to_string(&path)?;
+//!         if text.is_empty() {
+//!             return Err(std::io::Error::other("the greeting is empty"));
+//!         }
+//!         *shared.lock().expect("nothing panics while it is held") = text;
+//!         Ok(())
+//!     })?;
+//!
+//!     let until = |what: &dyn Fn() -> bool| {
+//!         let deadline = Instant::now() + Duration::from_secs(10);
+//!         while !what() {
+//!             assert!(Instant::now() < deadline);
+//!             thread::sleep(Duration::from_millis(10));
+//!         }
+//!     };
+//!     fs::write(folder.join("greeting.txt"), "good morning")?;
+//!     until(&|| *greeting.lock().unwrap() == "good morning");
+//!
+//!     // An invalid value is refused, visible, and replaces nothing.
+//!     fs::write(folder.join("greeting.txt"), "")?;
+//!     until(&|| watch.health().status().is_failing());
+//!     assert_eq!(*greeting.lock().unwrap(), "good morning");
+//!     drop(watch);
+//!     fs::remove_dir_all(&folder)?;
 //!     Ok(())
-//! })?;
-//!
-//! let until = |what: &dyn Fn() -> bool| {
-//!     let deadline = Instant::now() + Duration::from_secs(10);
-//!     while !what() {
-//!         assert!(Instant::now() < deadline);
-//!         thread::sleep(Duration::from_millis(10));
-//!     }
-//! };
-//! fs::write(folder.join("greeting.txt"), "good morning")?;
-//! until(&|| *greeting.lock().unwrap() == "good morning");
-//!
-//! // An invalid value is refused, visible, and replaces nothing.
-//! fs::write(folder.join("greeting.txt"), "")?;
-//! until(&|| watch.health().status().is_failing());
-//! assert_eq!(*greeting.lock().unwrap(), "good morning");
-//! # drop(watch);
-//! # fs::remove_dir_all(&folder)?;
-//! # Ok::<(), std::io::Error>(())
+//! }
 //! ```
 
 mod backoff;

@@ -34,58 +34,64 @@
 //! - Each layer of it is a crate of its own, without the others.
 //!
 //! # Example
+//! ```toml
+//! [dependencies]
+//! axum = "0.8"
+//! stockade = "0.1"
+//! tokio = { version = "1", features = ["macros", "net", "rt-multi-thread"] }
+//! tracing-subscriber = "0.3"
 //! ```
-//! # #[cfg(not(feature = "axum"))]
-//! # fn main() {}
-//! # #[cfg(feature = "axum")]
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use axum::{Router, body::Body, extract::ConnectInfo, routing::post};
-//! use http::{Request, StatusCode};
-//! use stockade::{Authenticated, Config, Environment, Fence, Format};
-//! # use std::{fs, net::SocketAddr};
-//! # use stockade_key_auth::{GeneratedKey, KeyRecord, to_yaml};
-//! use tower::ServiceExt;
 //!
-//! let text = r#"
-//!     [auth]
-//!     keys_file = "keys.yaml"
+//! ```toml
+//! # stockade.toml
+//! [auth]
+//! keys_file = "keys.yaml"
 //!
-//!     [[routes]]
-//!     path = "/v1/chat/completions"
-//!     methods = "POST"
-//!     access = "chat:write"
+//! [[routes]]
+//! path = "/v1/chat/completions"
+//! methods = "POST"
+//! access = "chat:write"
 //!
-//!     [rate_limit]
-//!     by_ip = "600/minute"
-//!     by_key = ["60/minute", "10000/day"]
-//! "#;
-//! let mut config = Config::parse(text, Format::Toml, &Environment::from_process())?;
-//! # let folder = tempfile::tempdir()?;
-//! # let key = GeneratedKey::new("sk", "team".parse()?)?;
-//! # let record = KeyRecord::new(key.id().clone(), key.digest()).scopes("chat:write".parse()?);
-//! # fs::write(folder.path().join("keys.yaml"), format!("keys:\n{}", to_yaml(&record)))?;
-//! # config.resolve_paths(folder.path());
-//! let fence = Fence::builder(&config).axum().build().await?;
-//! println!("{fence}");
+//! [rate_limit]
+//! by_ip = "600/minute"
+//! by_key = ["60/minute burst 10", "10000/day"]
+//! ```
 //!
-//! let app: Router = Router::new()
-//!     .route("/v1/chat/completions", post(|Authenticated(principal): Authenticated| async move {
-//!         format!("hello, {}", principal.id())
-//!     }))
-//!     .layer(fence.layer());
+//! ```no_run
+//! # #[cfg(feature = "axum")] mod program {
+//! use std::net::SocketAddr;
 //!
-//! # let peer: SocketAddr = "203.0.113.7:50000".parse()?;
-//! # let request = || Request::post("/v1/chat/completions").extension(ConnectInfo(peer));
-//! # let key = format!("Bearer {}", key.expose());
-//! let with_key = request().header("authorization", key).body(Body::empty())?;
-//! assert_eq!(app.clone().oneshot(with_key).await?.status(), StatusCode::OK);
+//! use axum::{Router, routing::post};
+//! use stockade::{Authenticated, Config, Environment, Fence};
+//! use tokio::net::TcpListener;
 //!
-//! let without = request().body(Body::empty())?;
-//! assert_eq!(app.oneshot(without).await?.status(), StatusCode::UNAUTHORIZED);
-//! # Ok(())
+//! async fn hello(Authenticated(principal): Authenticated) -> String {
+//!     format!("hello, {}", principal.id())
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     tracing_subscriber::fmt().init();
+//!     let config = Config::read("stockade.toml", &Environment::from_process())?;
+//!     let fence = Fence::builder(&config).axum().build().await?;
+//!     println!("{fence}");
+//!
+//!     let app = Router::new()
+//!         .route("/v1/chat/completions", post(hello))
+//!         .layer(fence.layer());
+//!     let listener = TcpListener::bind("127.0.0.1:3000").await?;
+//!     // The fence limits and bans by address, so it needs the address of the peer.
+//!     let app = app.into_make_service_with_connect_info::<SocketAddr>();
+//!     axum::serve(listener, app).await?;
+//!     Ok(())
+//! }
 //! # }
+//! # fn main() {}
 //! ```
+//!
+//! `stockade keys new --scope chat:write` makes `keys.yaml` and shows a key. A request with it is
+//! answered, one without it gets a 401, and a key that `stockade keys revoke` revokes is refused
+//! within two seconds.
 
 #[cfg(feature = "axum")]
 mod axum;
