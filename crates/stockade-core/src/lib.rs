@@ -170,7 +170,7 @@ pub use prompt_digest::PromptDigest;
 pub use refusal::{Refusal, RefusalKind, Violation};
 pub use refusal_reason::RefusalReason;
 pub use request_id::RequestId;
-pub use responder::{Denied, Dialect, Responder, is_grpc_path};
+pub use responder::{Denied, Dialect, Responder, is_grpc_route};
 pub use route::MatchedRoute;
 pub use scope::{Scope, ScopeError, ScopeSet};
 pub use service::Guarded;

@@ -2,6 +2,7 @@
 
 mod dialect;
 mod grpc;
+mod grpc_call;
 mod json;
 mod openai;
 mod problem;
@@ -16,17 +17,19 @@ use http::{
     request::Parts,
 };
 
-pub use dialect::{Dialect, is_grpc_path};
+pub use dialect::Dialect;
+pub use grpc_call::is_grpc_route;
 
 use crate::{Head, Refusal, Refused, RequestContext, RequestId, refusal::NOT_CONFIGURED};
 
 /// Turns refusals into responses, in the dialect of the client.
 ///
 /// 1. A gRPC call is answered in gRPC: a POST over HTTP/2 with the content type
-///    `application/grpc` to `/package.Service/Method`, or one of gRPC-Web. Any other
-///    request with that content type is not, so that a refusal of a JSON route never has
-///    the status 200. A service without a package needs a name with a capital
-///    (`/Greeter/SayHello`).
+///    `application/grpc` (or one of gRPC-Web, over any version) to `/package.Service/Method`.
+///    Where the [`MatchedRoute`](crate::MatchedRoute) is known, it decides, and a prefix may
+///    stand before it; otherwise the path does. Any other request with that content type is
+///    not, so that a refusal of a JSON route never has the status 200. A service without a
+///    package needs a name with a capital (`/Greeter/SayHello`).
 /// 2. A client that accepts `application/problem+json` gets that.
 /// 3. All others get the default dialect, which is OpenAI's unless it is set.
 ///
@@ -101,7 +104,7 @@ impl Responder {
         let grpc = if self.no_grpc {
             None
         } else {
-            dialect::grpc(head)
+            grpc_call::answer_type(head)
         };
         let dialect = match grpc {
             Some(content_type) => Dialect::Grpc(content_type),

@@ -199,6 +199,9 @@ async fn what_no_rule_names_is_closed() {
     let site = Site::open(&[]).await;
     let writer = site.visitor(Some(&site.writer)).await;
     let health = "/grpc.health.v1.Health";
+    // As gRPC is spoken.
+    let http2 = Client::builder().no_proxy().http2_prior_knowledge();
+    let http2 = http2.build().unwrap();
     for (method, path, content_type, status, grpc_status) in [
         (Method::GET, "/".to_owned(), "text/plain", 403, None),
         (Method::POST, format!("{health}/"), "text/plain", 403, None),
@@ -230,9 +233,21 @@ async fn what_no_rule_names_is_closed() {
             200,
             Some("7"),
         ),
+        // FA16: the content type makes no gRPC method of it.
+        (
+            Method::POST,
+            "/notes/milk".to_owned(),
+            "application/grpc",
+            405,
+            None,
+        ),
     ] {
         let url = format!("{}{path}", writer.url);
-        let request = writer.http.request(method.clone(), url);
+        let client = match content_type {
+            "application/grpc" => &http2,
+            _ => &writer.http,
+        };
+        let request = client.request(method.clone(), url);
         let request = request.bearer_auth(site.writer.expose());
         let request = request.header("content-type", content_type);
         let answer = request.send().await.unwrap();

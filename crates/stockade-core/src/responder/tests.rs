@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 use tonic_types::{StatusExt, pb};
 
 use super::*;
-use crate::{ClientIp, RefusalKind, RequestId, Violation};
+use crate::{ClientIp, MatchedRoute, RefusalKind, RequestId, Violation};
 
 fn head(headers: &[(&'static str, &'static str)]) -> Parts {
     let mut request = Request::new(());
@@ -225,8 +225,36 @@ fn a_content_type_alone_makes_no_grpc_call_of_a_request() {
             assert_eq!(response.status(), 200, "{path} {content_type}");
             assert_eq!(response.headers()["grpc-status"], "8");
 
+            head.extensions.insert(MatchedRoute::new("/{*path}"));
+            assert_eq!(answer(&limited(), &head).status(), 200, "{path}");
+
             let json_only = Responder::default().without_grpc();
             assert_eq!(json_only.respond(&limited(), &head).status(), 429, "{path}");
         }
     }
+}
+
+// FA16
+#[test]
+fn the_route_that_the_router_chose_decides_over_the_path() {
+    for (route, path, status) in [
+        // Ids that look like services, in routes of another kind.
+        ("/{owner}/{name}", "/pkg.Service/Method", 429),
+        ("/v1/models/{*id}", "/v1/models/meta.Llama/Method", 429),
+        ("/users/{id}/posts", "/users/Alice/posts", 429),
+        ("/pkg.service", "/pkg.service", 429),
+        // As tonic has them, also below a prefix.
+        ("/pkg.Service/{*rest}", "/pkg.Service/Method", 200),
+        ("/pkg.Service/Method", "/pkg.Service/Method", 200),
+        ("/api/pkg.Service/{*rest}", "/api/pkg.Service/Method", 200),
+    ] {
+        let mut head = call("application/grpc");
+        head.uri = Uri::from_static(path);
+        head.extensions.insert(MatchedRoute::new(route));
+        assert_eq!(answer(&limited(), &head).status(), status, "{route}");
+    }
+    // Without one, nothing may stand before the service.
+    let mut head = call("application/grpc");
+    head.uri = Uri::from_static("/users/Alice/posts");
+    assert_eq!(answer(&limited(), &head).status(), 429);
 }
