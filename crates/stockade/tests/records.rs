@@ -31,7 +31,7 @@ async fn a_place_has_to_be_named() {
     let folder = tempfile::tempdir().unwrap();
     let error = fence(&folder, "").await.unwrap_err();
     assert!(
-        error.contains("name a file, a database, or both"),
+        error.contains("set audit.file, audit.database, or both"),
         "{error}"
     );
     assert!(fence(&folder, "file = \"app.log\"\n").await.is_ok());
@@ -122,7 +122,7 @@ mod sql {
             ),
             (
                 "database = \"sqlite:FOLDER/a.db\"\nsecurity_file = \"audit.log\"\n",
-                "audit.security_file: it stands beside audit.file",
+                "audit.security_file: needs audit.file",
             ),
         ] {
             let error = fence(&folder, audit).await.unwrap_err();
