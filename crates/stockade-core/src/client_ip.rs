@@ -3,6 +3,7 @@
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Once,
 };
 
 use http::{Extensions, HeaderMap, HeaderName};
@@ -219,17 +220,35 @@ impl TrustedProxies {
                 hops = hops.saturating_sub(1);
                 hops > 0 || self.trusts(address)
             }
-            None => false,
+            None => {
+                report_nameless(client);
+                false
+            }
         };
         match header {
             ForwardingHeader::XForwardedFor => forwarded::x_forwarded_for(headers, &mut visit),
             ForwardingHeader::Forwarded => forwarded::forwarded(headers, &mut visit),
             ForwardingHeader::Single(name) => {
-                visit(forwarded::single(headers, name));
+                forwarded::single(headers, name, &mut visit);
             }
         }
         client
     }
+}
+
+/// Logs, once, that a trusted proxy does not say who its client is: all of its clients then
+/// share limits and bans.
+#[cold]
+fn report_nameless(proxy: ClientIp) {
+    static LOGGED: Once = Once::new();
+    LOGGED.call_once(|| {
+        tracing::warn!(
+            %proxy,
+            help = "let the proxy write the address of its client into the header",
+            "a trusted proxy names no address of a client, so it is taken for the client itself; \
+             all clients behind it share limits and bans"
+        );
+    });
 }
 
 #[cfg(test)]

@@ -38,10 +38,11 @@ pub(crate) fn forwarded(headers: &HeaderMap, visit: Visit<'_>) {
 ///
 /// Where there are several, the last one is the one that the proxy added: a client can only
 /// write what stands before it.
-pub(crate) fn single(headers: &HeaderMap, name: &HeaderName) -> Option<IpAddr> {
-    let line = headers.get_all(name).iter().next_back()?;
-    let last = line.as_bytes().rsplit(|byte| *byte == b',').next()?;
-    address(last.trim_ascii())
+pub(crate) fn single(headers: &HeaderMap, name: &HeaderName, visit: Visit<'_>) {
+    let line = headers.get_all(name).iter().next_back();
+    if let Some(last) = line.and_then(|line| line.as_bytes().rsplit(|byte| *byte == b',').next()) {
+        visit(address(last.trim_ascii()));
+    }
 }
 
 /// The last element of a line, and what stands before its comma.

@@ -14,7 +14,8 @@ pub struct ClientIpConfig {
     #[serde(deserialize_with = "value::list")]
     pub trusted_proxies: Vec<IpPrefix>,
     /// The one header they use: `x-forwarded-for`, `forwarded`, or one that holds a
-    /// single address and is always overwritten. Must be said where there are proxies.
+    /// single address, such as `x-real-ip`, of which the last value counts. Must be said where
+    /// there are proxies.
     pub header: Option<String>,
     /// Trusts so many proxies, whatever their addresses are. Only for servers that nobody
     /// reaches past the proxies; networks are better.
