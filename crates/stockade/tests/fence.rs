@@ -553,3 +553,32 @@ async fn a_content_type_of_grpc_turns_no_refusal_of_a_json_route_into_a_success(
         );
     }
 }
+
+// FC08: an open quote in the client's own part of Forwarded ended its ban.
+#[tokio::test]
+async fn what_a_client_writes_into_forwarded_does_not_make_it_its_proxy() {
+    for own in [
+        "",
+        "for=\"x, ",
+        "for=\"x\\, ",
+        "for=\"10.0.0.1;host=\"a, b, ",
+    ] {
+        let site = Site::new(
+            "allow = ['127.0.0.0/8']
+            [client_ip]
+            trusted_proxies = ['127.0.0.0/8']
+            header = 'forwarded'",
+        )
+        .await;
+        let mut last = None;
+        for n in 0..12 {
+            let mut request = site.request("POST", "/v1/chat", Some(&format!("sk_x_{n}")));
+            let forwarded = format!("{own}for=203.0.113.7").parse().unwrap();
+            request.headers_mut().insert("forwarded", forwarded);
+            last = Some(site.send(request).await);
+        }
+        let last = last.unwrap();
+        assert_eq!(last.status, 403, "{own}: {}", last.body);
+        assert!(last.body.contains("BANNED"), "{own}: {}", last.body);
+    }
+}
