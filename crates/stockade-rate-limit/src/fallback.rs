@@ -146,6 +146,9 @@ where
     type Wait = FallbackWait<S>;
 
     fn take(&self, buckets: &[Bucket<'_>]) -> Answer<FallbackWait<S>> {
+        if buckets.is_empty() {
+            return Answer::Ready(Ok(Decision::uncounted()));
+        }
         if !self.circuit.may_ask(self.cool_down + self.deadline) {
             let down = StoreError::new(StoreErrorKind::Unavailable);
             return Answer::Ready(self.decide(down, buckets.iter().copied()));

@@ -12,8 +12,8 @@ use crate::{Bucket, Decision, Level, Quota};
 /// older fields that were asked for.
 #[derive(Debug)]
 pub(crate) struct Fields {
-    policy: HeaderValue,
-    level: HeaderValue,
+    /// The policy and the level.
+    standard: Option<(HeaderValue, HeaderValue)>,
     older: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -45,10 +45,9 @@ const REMAINING: &str = ";r=";
 const RESET: &str = ";t=";
 
 impl Fields {
-    /// The fields of a decision, under this policy; `None` where the request was not
-    /// counted.
+    /// The fields of a decision, under this policy; `None` where there are none.
     pub(crate) fn new(
-        policy: HeaderValue,
+        policy: Option<HeaderValue>,
         buckets: &[Bucket<'_>],
         decision: &Decision,
         older: Older,
@@ -58,21 +57,24 @@ impl Fields {
             return None;
         }
         let levels = || buckets.iter().zip(decision.levels());
-        Some(Self {
-            policy,
-            level: match (buckets, decision.levels()) {
+        let standard = policy.map(|policy| {
+            let level = match (buckets, decision.levels()) {
                 ([bucket], [level]) => one_level_value(bucket.lane().field(), level),
-                _ => level_value(levels()),
-            },
-            older: older.fields(unit, levels()),
-        })
+                _ => level_value(levels().filter(|(bucket, _)| is_announced(bucket.quota()))),
+            };
+            (policy, level)
+        });
+        let older = older.fields(unit, levels());
+        (standard.is_some() || !older.is_empty()).then_some(Self { standard, older })
     }
 
     /// Puts them on a response. What an inner layer has said in the older fields stays,
     /// which have room for one limit only.
     pub(crate) fn write(self, headers: &mut HeaderMap) {
-        headers.append(POLICY, self.policy);
-        headers.append(LEVEL, self.level);
+        if let Some((policy, level)) = self.standard {
+            headers.append(POLICY, policy);
+            headers.append(LEVEL, level);
+        }
         for (name, value) in self.older {
             headers.entry(name).or_insert(value);
         }
@@ -80,9 +82,12 @@ impl Fields {
 
     /// Puts them on a refusal.
     pub(crate) fn on(self, refusal: Refusal) -> Refusal {
-        let refusal = refusal
-            .with_header(POLICY, self.policy)
-            .with_header(LEVEL, self.level);
+        let refusal = match self.standard {
+            Some((policy, level)) => refusal
+                .with_header(POLICY, policy)
+                .with_header(LEVEL, level),
+            None => refusal,
+        };
         self.older
             .into_iter()
             .fold(refusal, |refusal, (name, value)| {
@@ -91,22 +96,28 @@ impl Fields {
     }
 }
 
-/// `"ip";q=60;w=60, "daily";q=1000;w=86400`; of tokens with `;qu="tokens"`.
+/// Whether clients are told of this quota in the standard fields: those have whole seconds,
+/// and a window of half a second is not one of a second.
+pub(crate) fn is_announced(quota: Quota) -> bool {
+    quota.period().subsec_nanos() == 0
+}
+
+/// `"ip";q=60;w=60, "daily";q=1000;w=86400`; `None` where no quota is announced.
+///
+/// For requests only. The standard fields cannot tell of model tokens: the units of
+/// draft-ietf-httpapi-ratelimit-headers-11 are `requests`, `content-bytes` and
+/// `concurrent-requests`, and a policy that names none counts requests.
 pub(crate) fn policy_value<'l>(
     quotas: impl Iterator<Item = (&'l str, Quota)>,
-    unit: Unit,
-) -> HeaderValue {
+) -> Option<HeaderValue> {
     let mut text = Text::new();
-    for (policy, quota) in quotas {
+    for (policy, quota) in quotas.filter(|(_, quota)| is_announced(*quota)) {
         separate(&mut text);
         text.push_str(policy);
         number(&mut text, ";q=", quota.count().into());
         number(&mut text, ";w=", secs(quota.period().as_nanos() as u64));
-        if unit == Unit::Tokens {
-            text.push_str(";qu=\"tokens\"");
-        }
     }
-    value(&text)
+    (!text.is_empty()).then(|| value(&text))
 }
 
 /// `"ip";r=59;t=1, "daily";r=999;t=87`

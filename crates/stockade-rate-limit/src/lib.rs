@@ -15,7 +15,8 @@
 //!    the answer is a 500.
 //! 5. Whoever is refused gets a 429 with a `Retry-After` that is true and at least 1.
 //!    `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11) are on every
-//!    answer; the older fields are there where they are asked for.
+//!    answer that a quota of whole seconds counts in requests; the older fields, and those of
+//!    model tokens, are there where they are asked for.
 //! 6. What is kept in memory ([`MemoryLimitStore`]) has a hard bound. Where it is full, the
 //!    one who owes least has to go, and no debt goes with it: being forgotten refills
 //!    nobody.

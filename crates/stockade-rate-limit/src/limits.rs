@@ -6,8 +6,7 @@ use http::HeaderValue;
 use stockade_core::Head;
 
 use crate::{
-    Bucket, Level, Limit,
-    fields::{self, Unit},
+    Bucket, Level, Limit, fields,
     rule::{Buckets, Own, Rule},
     subject::Missing,
 };
@@ -29,9 +28,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Limits {
     rules: Vec<Rule>,
-    /// The `RateLimit-Policy` of a request that is counted by all of them as they are, in
-    /// requests and in tokens.
-    policies: [HeaderValue; 2],
+    /// The `RateLimit-Policy` of a request that is counted by all of them as they are.
+    policy: Option<HeaderValue>,
 }
 
 impl Limits {
@@ -80,10 +78,7 @@ impl Limits {
                 Err(LimitsError::new(LimitsErrorKind::TooMany, rule.name()))
             }
             _ => Ok(Self {
-                policies: [Unit::Requests, Unit::Tokens].map(|unit| {
-                    let quotas = rules.iter().flat_map(Rule::stacked);
-                    fields::policy_value(quotas, unit)
-                }),
+                policy: fields::policy_value(rules.iter().flat_map(Rule::stacked)),
                 rules,
             }),
         }
@@ -91,22 +86,14 @@ impl Limits {
 
     /// The `RateLimit-Policy` of a request with these buckets, which are the usual ones or
     /// not.
-    pub(crate) fn policy(&self, usual: bool, buckets: &[Bucket<'_>], unit: Unit) -> HeaderValue {
+    pub(crate) fn policy(&self, usual: bool, buckets: &[Bucket<'_>]) -> Option<HeaderValue> {
         match usual {
-            true => self.usual_policy(unit),
+            true => self.policy.clone(),
             false => {
                 let quotas = buckets.iter();
                 let quotas = quotas.map(|bucket| (bucket.lane().field(), bucket.quota()));
-                fields::policy_value(quotas, unit)
+                fields::policy_value(quotas)
             }
-        }
-    }
-
-    fn usual_policy(&self, unit: Unit) -> HeaderValue {
-        let [requests, tokens] = &self.policies;
-        match unit {
-            Unit::Requests => requests.clone(),
-            Unit::Tokens => tokens.clone(),
         }
     }
 
@@ -115,7 +102,7 @@ impl Limits {
     pub(crate) fn fields_of_one(&self, level: &Level) -> Option<(HeaderValue, HeaderValue)> {
         let (policy, _) = self.rules.first()?.stacked().next()?;
         let level = fields::one_level_value(policy, level);
-        Some((self.usual_policy(Unit::Requests), level))
+        Some((self.policy.clone()?, level))
     }
 
     /// Adds the buckets of a request, with what a principal has of its own. With a `cost`,

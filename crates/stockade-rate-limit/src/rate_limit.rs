@@ -24,7 +24,8 @@ pub use wait::RateLimitWait;
 /// would let it in.
 ///
 /// Clients are told in `RateLimit-Policy` and `RateLimit` what their limits are and what is
-/// left, on success as on refusal. Several rate limits on one way add to these fields.
+/// left, on success as on refusal. Several rate limits on one way add to these fields. They
+/// hold whole seconds, so a quota of another period (`5/500ms`) is not announced in them.
 ///
 /// A store that does not decide is a 503 `LIMITS_UNAVAILABLE`; put a
 /// [`Fallback`](crate::Fallback) around it for another choice.
@@ -100,6 +101,10 @@ where
             Ok(usual) => usual,
             Err(missing) => return Check::Refuse(missing.refusal()),
         };
+        // The store is not asked about a request that no limit counts.
+        if buckets.is_empty() {
+            return Check::Pass(RateLimitFields(Told::All(None)));
+        }
         match self.store.take(&buckets) {
             Answer::Ready(answer) => {
                 if usual
@@ -111,7 +116,7 @@ where
                 {
                     return Check::Pass(RateLimitFields::one(&limits, *level));
                 }
-                let policy = limits.policy(usual, &buckets, Unit::Requests);
+                let policy = limits.policy(usual, &buckets);
                 match judge(policy, &buckets, answer, self.older) {
                     Ok(fields) => Check::Pass(fields),
                     Err(refusal) => Check::Refuse(refusal),
@@ -119,7 +124,7 @@ where
             }
             Answer::Wait(decision) => Check::Wait(RateLimitWait {
                 decision,
-                policy: limits.policy(usual, &buckets, Unit::Requests),
+                policy: limits.policy(usual, &buckets),
                 buckets: buckets.iter().map(Bucket::to_owned).collect(),
                 older: self.older,
             }),
@@ -132,7 +137,7 @@ where
 }
 
 fn judge(
-    policy: HeaderValue,
+    policy: Option<HeaderValue>,
     buckets: &[Bucket<'_>],
     answer: Result<Decision, StoreError>,
     older: Older,

@@ -27,7 +27,9 @@ pub trait LimitStore: Send + Sync + 'static {
     /// Checks all buckets, then debits all of them, or none where one does not allow it.
     ///
     /// There are at most [`Limits::MAX_QUOTAS`](crate::Limits::MAX_QUOTAS) buckets, of a lane
-    /// each, and the decision has a level for each, in their order. Must not block.
+    /// each, and the decision has a level for each, in their order. Without buckets it is
+    /// [uncounted](Decision::uncounted), whether or not the store can be reached. Must not
+    /// block.
     ///
     /// # Panics
     /// May panic where two of them are of one lane.

@@ -15,7 +15,7 @@ use reservation::Asked;
 
 use crate::{
     Answer, Bucket, Decision, LimitStore, MemoryLimitStore, SharedLimits,
-    fields::{Older, Unit},
+    fields::Older,
     rule::{Buckets, Own},
 };
 
@@ -42,8 +42,9 @@ pub use wait::TokenBudgetWait;
 ///    was reserved: also a client that left before the answer came, a handler that panicked,
 ///    and a time limit inside of this layer (408, 504, `DEADLINE_EXCEEDED`), for then the
 ///    model has worked and the handler cannot say how much.
-/// 4. Clients are told in `RateLimit-Policy` and `RateLimit`, in the unit `tokens`, what is
-///    left after the reservation.
+/// 4. Clients are told in OpenAI's fields, where those are asked for, what is left after the
+///    reservation. The standard fields have no registered unit for model tokens, and none is
+///    sent in them.
 /// 5. A request that may take more than a quota ever holds is a 400 `TOKENS_EXCEED_QUOTA`;
 ///    no wait would help. One for which not enough is left is a 429 `TOKEN_LIMIT`, and takes
 ///    nothing from any quota.
@@ -174,14 +175,9 @@ where
         let limits = self.limits.load();
         let mut buckets = Buckets::new();
         let counted = demand.is_some() || !head.method.is_safe();
-        let usual = match counted {
-            true => limits.buckets(head, OWN, Some(tokens), &mut buckets),
-            false => Ok(true),
-        };
-        let usual = match usual {
-            Ok(usual) => usual,
-            Err(missing) => return Check::Refuse(missing.refusal()),
-        };
+        if counted && let Err(missing) = limits.buckets(head, OWN, Some(tokens), &mut buckets) {
+            return Check::Refuse(missing.refusal());
+        }
         let never = |bucket: &&Bucket<'_>| tokens > bucket.quota().max_burst();
         if let Some(bucket) = buckets.iter().find(never) {
             return Check::Refuse(refusal::exceeds(bucket));
@@ -189,7 +185,6 @@ where
         let asked = Asked {
             tokens,
             older: self.older,
-            policy: limits.policy(usual, &buckets, Unit::Tokens),
             context: head.context().cloned(),
             store: Arc::clone(&self.store),
         };

@@ -18,7 +18,7 @@ use stockade_rate_limit::{
     Answer, Bucket, By, Decision, Limit, LimitStore, Limits, MemoryLimitStore, OwnedBucket, Quota,
     RateLimit, StoreErrorKind, gcra, sliding,
 };
-use stockade_testkit::FakeClock;
+use stockade_testkit::{FakeClock, limit_store};
 
 const START: Timestamp = Timestamp::from_secs(1_700_000_000);
 
@@ -66,6 +66,12 @@ fn by_ip(store: &MemoryLimitStore, quota: Quota) -> RateLimit {
 
 fn passes(guard: &RateLimit, head: &Head) -> bool {
     matches!(guard.check(head), Check::Pass(_))
+}
+
+#[tokio::test]
+async fn upholds_what_every_store_of_limits_does() {
+    let (store, _clock) = store(1_000);
+    limit_store::uphold(&store).await;
 }
 
 #[test]

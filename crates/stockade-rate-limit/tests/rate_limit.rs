@@ -18,7 +18,8 @@ use stockade_core::{
     QuotaOverrides, Timestamp, TrustedProxies,
 };
 use stockade_rate_limit::{
-    By, Limit, Limits, LimitsErrorKind, MemoryLimitStore, Quota, RateLimit, SharedLimits,
+    Answer, Bucket, By, Limit, LimitStore, Limits, LimitsErrorKind, MemoryLimitStore, NoWait,
+    Quota, RateLimit, SharedLimits,
 };
 use stockade_testkit::{FakeClock, contract};
 use tower::{Layer, ServiceBuilder, ServiceExt};
@@ -686,4 +687,55 @@ async fn upholds_the_contract_of_guards() {
     let limit = Limit::new("ip", By::client_ip()).quota(Quota::per_minute(10_000));
     let layer = guard([limit], &clock()).into_layer();
     contract::uphold(&layer, || from([192, 0, 2, 1]).body(()).unwrap()).await;
+}
+
+// FC09: the standard fields have whole seconds, and half a second is not one.
+#[tokio::test]
+async fn quotas_of_fractions_of_seconds_are_not_announced() {
+    let clock = clock();
+    let short = |text: &str| text.parse::<Quota>().unwrap();
+    let both = Limit::new("ip", By::client_ip())
+        .quota_named("short", short("5/500ms"))
+        .quota_named("long", Quota::per_minute(60));
+    let layer = guard([both], &clock).into_layer();
+    let seen = send(&layer, from([192, 0, 2, 1])).await;
+    assert_eq!(seen.header("ratelimit-policy"), r#""long";q=60;w=60"#);
+    assert_eq!(seen.header("ratelimit"), r#""long";r=59;t=1"#);
+    for quota in ["5/500ms", "2/1500ms"] {
+        let alone = Limit::new("ip", By::client_ip()).quota(short(quota));
+        let layer = guard([alone], &clock).into_layer();
+        let passed = send(&layer, from([192, 0, 2, 1])).await;
+        assert_eq!(passed.status, 200);
+        assert!(!passed.headers.contains_key("ratelimit-policy"), "{quota}");
+        assert!(!passed.headers.contains_key("ratelimit"), "{quota}");
+        let mut refused = passed;
+        while refused.status == 200 {
+            refused = send(&layer, from([192, 0, 2, 1])).await;
+        }
+        assert!(!refused.headers.contains_key("ratelimit-policy"), "{quota}");
+        assert_eq!(refused.header("retry-after"), "1");
+    }
+}
+
+/// A store that is never to be asked.
+struct Unasked;
+
+impl LimitStore for Unasked {
+    type Wait = NoWait;
+
+    fn take(&self, _buckets: &[Bucket<'_>]) -> Answer<NoWait> {
+        panic!("the store was asked about a request that no limit counts")
+    }
+
+    fn settle(&self, _bucket: &Bucket<'_>, _delta: i64) {}
+}
+
+// FC02
+#[tokio::test]
+async fn a_request_that_no_limit_counts_asks_no_store() {
+    let limit = Limit::new("key", By::dangerous_principal_only()).quota(Quota::per_minute(1));
+    let layer = RateLimit::with_store(limits([limit]), Unasked).into_layer();
+    let seen = send(&layer, from([192, 0, 2, 1])).await;
+    assert_eq!(seen.status, 200);
+    assert!(!seen.headers.contains_key("ratelimit"));
 }

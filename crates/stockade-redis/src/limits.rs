@@ -124,6 +124,10 @@ impl LimitStore for RedisLimits {
     type Wait = RedisWait;
 
     fn take(&self, buckets: &[Bucket<'_>]) -> Answer<RedisWait> {
+        // A script without keys would fail, and that is no failure of Redis.
+        if buckets.is_empty() {
+            return Answer::Ready(Ok(Decision::uncounted()));
+        }
         if let Some(leases) = &self.leases {
             let (decision, orders) = leases.take(buckets, self.redis.namespace());
             for order in orders {

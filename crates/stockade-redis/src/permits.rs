@@ -126,6 +126,13 @@ impl PermitStore for RedisPermits {
         places: &[Place<'_>],
         patience: Option<Patience>,
     ) -> PermitAnswer<RedisPermit, RedisPermitWait> {
+        if places.is_empty() {
+            return PermitAnswer::Ready(Ok(RedisPermit {
+                shared: Arc::clone(&self.0),
+                number: 0,
+                held: None,
+            }));
+        }
         let namespace = self.0.redis.namespace();
         let keys = places
             .iter()

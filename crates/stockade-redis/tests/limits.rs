@@ -7,7 +7,35 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use stockade_rate_limit::{Answer, LimitStore, OwnedBucket, Quota, StoreErrorKind};
 use stockade_redis::RedisLimits;
+use stockade_testkit::limit_store;
 use support::{Server, connect, take};
+
+#[tokio::test]
+async fn upholds_what_every_store_of_limits_does() {
+    let server = Server::start();
+    let redis = connect(&server).await;
+    limit_store::uphold(&RedisLimits::new(&redis)).await;
+}
+
+// FC02
+#[tokio::test]
+async fn asks_nothing_about_a_request_without_buckets() {
+    let server = Server::start();
+    let redis = connect(&server).await;
+    let down = stockade_redis::Redis::connect(
+        stockade_redis::RedisConfig::new("redis://127.0.0.1:1").unwrap(),
+    )
+    .unwrap();
+    let leases = NonZeroU32::new(7).unwrap();
+    for store in [
+        RedisLimits::new(&redis),
+        RedisLimits::with_leases(&redis, leases),
+        RedisLimits::new(&down),
+    ] {
+        let decision = take(&store, &[]).await.unwrap();
+        assert!(decision.allows() && decision.levels().is_empty());
+    }
+}
 
 #[tokio::test]
 async fn counts_all_quotas_of_a_request_or_none() {

@@ -5,7 +5,9 @@
 //!    unchanged, `Clone + Send + Sync`.
 //! 2. With the feature `key-store`, `key_store::uphold` runs the suite that every store of
 //!    keys passes.
-//! 3. [`FakeClock`] is a [`Clock`](stockade_core::Clock) that stands still until it is
+//! 3. With the feature `limit-store`, `limit_store::uphold` runs the suite that every store
+//!    of limits passes.
+//! 4. [`FakeClock`] is a [`Clock`](stockade_core::Clock) that stands still until it is
 //!    moved.
 //!
 //! # Example
@@ -47,6 +49,8 @@ mod clock;
 pub mod contract;
 #[cfg(feature = "key-store")]
 pub mod key_store;
+#[cfg(feature = "limit-store")]
+pub mod limit_store;
 mod probe;
 
 pub use clock::FakeClock;

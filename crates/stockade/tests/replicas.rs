@@ -172,3 +172,20 @@ async fn an_outage_is_answered_as_it_was_chosen_and_seen() {
         );
     }
 }
+
+// FC02: a request without a principal is counted by no limit by key, which is no failure.
+#[tokio::test]
+async fn anonymous_requests_are_no_failure_of_the_store() {
+    let redis = Redis::start();
+    let key = GeneratedKey::new("sk", "team".parse().unwrap()).unwrap();
+    let settings = "on_failure = \"deny\"\n[rate_limit]\nby_ip = \"600/minute\"\n\
+                    by_key = \"600/minute\"\n[concurrency]\nper_key = 3\n";
+    let replica = Replica::new(&redis, &key, settings).await;
+    replica.until(true).await;
+    let before = replica.fence.store_health().unwrap();
+    for _ in 0..5 {
+        assert_eq!(replica.ask("Basic none").await, 401);
+        assert_eq!(replica.ask(&replica.key).await, 200);
+    }
+    assert_eq!(replica.fence.store_health().unwrap(), before);
+}

@@ -20,7 +20,7 @@ pin_project! {
         #[pin]
         pub(super) decision: W,
         pub(super) buckets: Vec<OwnedBucket>,
-        pub(super) policy: HeaderValue,
+        pub(super) policy: Option<HeaderValue>,
         pub(super) older: Older,
     }
 }

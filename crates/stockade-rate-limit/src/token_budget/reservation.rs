@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use stockade_core::{End, Hold, Refusal, RequestContext};
 
 use super::{refusal, settlement::Settlement};
@@ -18,8 +18,6 @@ static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 pub(super) struct Asked<S> {
     pub(super) tokens: u32,
     pub(super) older: Older,
-    /// The `RateLimit-Policy` of all that is asked of.
-    pub(super) policy: HeaderValue,
     pub(super) context: Option<RequestContext>,
     pub(super) store: Arc<S>,
 }
@@ -35,7 +33,8 @@ where
         decision: Result<Decision, StoreError>,
     ) -> Result<Reservation<S>, Refusal> {
         let decision = decision.map_err(|error| refusal::unavailable(error.kind()))?;
-        let fields = Fields::new(self.policy, buckets, &decision, self.older, Unit::Tokens);
+        // The standard fields have no unit for tokens.
+        let fields = Fields::new(None, buckets, &decision, self.older, Unit::Tokens);
         if !decision.allows() {
             let refusal = refusal::short(buckets, &decision);
             return Err(match fields {

@@ -1,0 +1,92 @@
+//! What every store of limits does alike.
+
+use stockade_rate_limit::{Answer, Bucket, Decision, LimitStore, OwnedBucket, Quota};
+
+/// Runs the suite over a store without states.
+///
+/// # Panics
+/// When the store does not do what a store of limits does.
+pub async fn uphold<S>(store: &S)
+where
+    S: LimitStore,
+{
+    counts_nothing_without_buckets(store).await;
+    debits_all_buckets_or_none(store).await;
+    settles_after_the_fact(store).await;
+    tells_subjects_apart(store).await;
+}
+
+async fn take<S>(store: &S, buckets: &[OwnedBucket]) -> Decision
+where
+    S: LimitStore,
+{
+    let buckets: Vec<Bucket<'_>> = buckets.iter().map(OwnedBucket::as_bucket).collect();
+    let decision = match store.take(&buckets) {
+        Answer::Ready(decision) => decision,
+        Answer::Wait(wait) => wait.await,
+    };
+    decision.expect("a decision")
+}
+
+fn remaining(decision: &Decision) -> Vec<u32> {
+    let levels = decision.levels().iter();
+    levels.map(|level| level.remaining()).collect()
+}
+
+fn bucket(limit: &str, subject: &str, count: u32, cost: u32) -> OwnedBucket {
+    OwnedBucket::new(limit, subject, Quota::per_day(count), cost)
+}
+
+/// A request that no limit counts is let in, and that is no failure.
+async fn counts_nothing_without_buckets<S>(store: &S)
+where
+    S: LimitStore,
+{
+    let decision = take(store, &[]).await;
+    assert!(decision.allows(), "a request without buckets was refused");
+    assert!(decision.levels().is_empty(), "levels without buckets");
+}
+
+async fn debits_all_buckets_or_none<S>(store: &S)
+where
+    S: LimitStore,
+{
+    let both = [
+        bucket("suite-wide", "a", 9, 1),
+        bucket("suite-narrow", "a", 2, 1),
+    ];
+    for left in [[8, 1], [7, 0]] {
+        let decision = take(store, &both).await;
+        assert!(decision.allows());
+        assert_eq!(remaining(&decision), left, "levels in the order of buckets");
+    }
+    for _ in 0..3 {
+        let refused = take(store, &both).await;
+        assert!(!refused.allows());
+        assert_eq!(remaining(&refused), [7, 0], "a refused request was debited");
+    }
+}
+
+async fn settles_after_the_fact<S>(store: &S)
+where
+    S: LimitStore,
+{
+    let tokens = [bucket("suite-tokens", "a", 100, 60)];
+    assert!(take(store, &tokens).await.allows());
+    assert!(!take(store, &tokens).await.allows());
+    store.settle(&tokens[0].as_bucket(), -20);
+    let decision = take(store, &tokens).await;
+    assert!(decision.allows(), "what was given back is not there");
+    assert_eq!(remaining(&decision), [0]);
+}
+
+async fn tells_subjects_apart<S>(store: &S)
+where
+    S: LimitStore,
+{
+    for subject in ["a", "b"] {
+        let one = [bucket("suite-subjects", subject, 1, 1)];
+        assert!(take(store, &one).await.allows(), "{subject}");
+        assert!(!take(store, &one).await.allows(), "{subject}");
+    }
+}
