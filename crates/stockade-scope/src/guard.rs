@@ -9,7 +9,7 @@ use crate::{
     Access, CoverageError, Roles, RouteTableError,
     access::Requirement,
     coverage,
-    path::is_ambiguous,
+    path::{is_ambiguous, is_ambiguous_in_wildcard},
     table::{Methods, RouteTable, Rule},
 };
 
@@ -43,9 +43,24 @@ impl ScopeGuard {
         coverage::compare(self.table.iter(), routes.into_iter())
     }
 
+    /// Whether the rule of this route, by its pattern, opens it to everybody. A `HEAD`
+    /// without a rule of its own has that of `GET`.
+    pub fn is_public(&self, method: &Method, pattern: &str) -> bool {
+        let methods = self.table.of_pattern(pattern);
+        let rule = methods.and_then(|methods| rule(methods, method));
+        rule.is_some_and(|rule| matches!(rule.requirement, Requirement::Nothing))
+    }
+
     fn judge(&self, head: &Head) -> Result<(), Refusal> {
         let methods = match head.route() {
-            Some(route) => self.table.of_pattern(route.as_str()),
+            Some(route) => {
+                let pattern = route.as_str();
+                // A wildcard takes any path, those that are read differently among them.
+                if ends_in_wildcard(pattern) && is_ambiguous_in_wildcard(head.uri.path()) {
+                    return Err(ambiguous());
+                }
+                self.table.of_pattern(pattern)
+            }
             None => {
                 let path = head.uri.path();
                 match self.table.of_plain(path) {
@@ -100,6 +115,12 @@ fn rule<'m>(methods: &'m Methods, method: &Method) -> Option<&'m Rule> {
         None if *method == Method::HEAD => of(&Method::GET),
         found => found,
     }
+}
+
+/// Whether a pattern ends in a wildcard: `/files/{*path}`. A router takes one nowhere else.
+fn ends_in_wildcard(pattern: &str) -> bool {
+    let last = || pattern.rfind('{');
+    pattern.ends_with('}') && last().is_some_and(|at| pattern[at..].starts_with("{*"))
 }
 
 fn header(text: String) -> HeaderValue {

@@ -19,6 +19,23 @@ pub(crate) fn is_ambiguous(path: &str) -> bool {
             })
 }
 
+/// Whether a path that a wildcard takes could mean something else to another reader of it.
+///
+/// An encoded slash is no question there: the wildcard takes it as it takes a plain one, so
+/// the route is the same. What stands between the slashes is looked at as if both were plain.
+pub(crate) fn is_ambiguous_in_wildcard(path: &str) -> bool {
+    let escape = path.match_indices('%');
+    let mut slashes = escape.filter(|(at, _)| is_encoded_slash(&path[*at..]));
+    if slashes.next().is_none() {
+        return is_ambiguous(path);
+    }
+    is_ambiguous(&path.replace("%2f", "/").replace("%2F", "/"))
+}
+
+fn is_encoded_slash(escape: &str) -> bool {
+    escape.starts_with("%2f") || escape.starts_with("%2F")
+}
+
 #[derive(Clone, Copy)]
 enum Read {
     Plain,
@@ -69,6 +86,23 @@ fn is_ambiguous_escape(rest: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // FA16
+    #[test]
+    fn an_encoded_slash_in_a_wildcard_is_a_slash() {
+        for path in ["/m/org/name", "/m/org%2Fname", "/m/org%2fname"] {
+            assert!(!is_ambiguous_in_wildcard(path), "{path}");
+        }
+        for path in [
+            "/m/a%2F..%2Fb",
+            "/m/a%2F%2Fb",
+            "/m/%2F",
+            "/m/a/../b",
+            "/m/%252F",
+        ] {
+            assert!(is_ambiguous_in_wildcard(path), "{path}");
+        }
+    }
 
     // S01
     #[test]
