@@ -1,6 +1,7 @@
 //! Who offends, who is banned, and who hears of it.
 
 mod builder;
+mod report_only;
 
 use std::{
     fmt,
@@ -9,23 +10,25 @@ use std::{
     panic::{self, AssertUnwindSafe},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use stockade_core::{ClientIp, Clock, Principal, Timestamp};
-use tracing::error;
+use stockade_core::{ClientIp, Clock, Principal, Refusal, Timestamp};
+use tracing::{error, warn};
 
 use crate::{
     AbuseEvent, AbuseListener, AbusePolicy, Ban, BanChange, BanStore, BanUpdate, Offender, Signal,
     bans::Bans,
     history::{History, NewOffence},
+    refusal,
     table::Table,
 };
 
 pub use builder::DetectorBuilder;
+use report_only::ReportOnly;
 
 /// Counts offences, bans, and knows who is banned. Cloning shares it.
 ///
@@ -42,7 +45,17 @@ struct Inner {
     stores: Vec<Arc<dyn BanStore>>,
     listeners: Vec<AbuseListener>,
     denied: AtomicU64,
+    report_only: ReportOnly,
+    /// Set with the first ban: until then, a check is one load of this.
+    banned_once: AtomicBool,
     dice: RandomState,
+}
+
+/// A ban that a request falls under.
+pub(crate) struct Hit {
+    pub(crate) ban: Ban,
+    /// `false` where the policy only reports.
+    pub(crate) enforced: bool,
 }
 
 impl Detector {
@@ -139,6 +152,9 @@ impl Detector {
             reason: reason.into(),
         };
         if policy.report_only {
+            self.0.report_only.bans.insert(&ban, at);
+            self.0.banned_once.store(true, Ordering::Release);
+            warn!(client = %ban.offender, reason = %ban.reason, "report only: would be banned");
             self.tell(&AbuseEvent::WouldBan(ban));
             return;
         }
@@ -174,10 +190,16 @@ impl Detector {
     }
 
     fn enact(&self, ban: Ban) {
-        if self.0.bans.insert(&ban, ban.since) {
+        if self.insert(&ban, ban.since) {
             self.publish(&BanChange::Banned(ban.clone()), None);
             self.tell(&AbuseEvent::Banned(ban));
         }
+    }
+
+    fn insert(&self, ban: &Ban, now: Timestamp) -> bool {
+        let is_new = self.0.bans.insert(ban, now);
+        self.0.banned_once.store(true, Ordering::Release);
+        is_new
     }
 
     /// Ends a ban at once, and forgets what led to it. `false` where there was none.
@@ -186,6 +208,7 @@ impl Detector {
     /// [`why`](Self::why) names that one.
     pub fn unban(&self, offender: &Offender) -> bool {
         self.0.offenders.remove(offender);
+        self.0.report_only.bans.remove(offender);
         let removed = self.0.bans.remove(offender);
         // Told in any case: a store may hold one that this process has let run out.
         self.publish(&BanChange::Unbanned(offender.clone()), None);
@@ -213,6 +236,7 @@ impl Detector {
         let policy = self.0.policy.load();
         AbuseStats {
             denied_count: self.0.denied.load(Ordering::Relaxed),
+            would_deny_count: self.0.report_only.refused(),
             tracked_entities: self.0.offenders.len(),
             banned_entities: self.0.bans.len(),
             threshold: policy.threshold,
@@ -220,59 +244,92 @@ impl Detector {
         }
     }
 
-    /// The ban that keeps this client out. Where nobody is banned, nobody is asked who it is.
+    /// The ban that this client falls under. Before the first ban, the client is not asked
+    /// for.
     #[inline]
-    pub(crate) fn ban_of_client(&self, client: impl FnOnce() -> ClientIp) -> Option<Ban> {
-        if self.0.bans.is_empty() {
+    pub(crate) fn ban_of_client(&self, client: impl FnOnce() -> ClientIp) -> Option<Hit> {
+        if !self.0.banned_once.load(Ordering::Acquire) {
             return None;
         }
         self.find_ban_of_client(client())
     }
 
-    fn find_ban_of_client(&self, client: ClientIp) -> Option<Ban> {
+    fn find_ban_of_client(&self, client: ClientIp) -> Option<Hit> {
         let ClientIp::Ip(address) = client else {
             return None;
         };
+        if !self.is_anything_banned() {
+            return None;
+        }
         let policy = self.0.policy.load();
-        if policy.report_only || policy.exempts_client(client) {
+        if policy.exempts_client(client) {
             return None;
         }
-        self.of_address(address)
+        self.hit(&policy, |bans| {
+            bans.of_address(address, || self.0.clock.now())
+        })
     }
 
-    /// The ban that keeps this principal out. Where nobody is banned, nobody is asked who it
-    /// is.
-    #[inline]
-    pub(crate) fn ban_of_principal<'p>(
-        &self,
-        principal: impl FnOnce() -> Option<&'p Principal>,
-    ) -> Option<Ban> {
-        if self.0.bans.is_empty() {
-            return None;
-        }
-        self.find_ban_of_principal(principal()?)
-    }
-
-    fn find_ban_of_principal(&self, principal: &Principal) -> Option<Ban> {
-        if principal.is_anonymous() {
+    /// The ban that this principal falls under.
+    pub(crate) fn ban_of_principal(&self, principal: &Principal) -> Option<Hit> {
+        if principal.is_anonymous() || !self.is_anything_banned() {
             return None;
         }
         let offender = Offender::principal(principal.id()).ok()?;
         let policy = self.0.policy.load();
-        if policy.report_only || policy.is_exempt(&offender) {
+        if policy.is_exempt(&offender) {
             return None;
         }
-        self.0.bans.get(&offender, || self.0.clock.now())
+        self.hit(&policy, |bans| bans.get(&offender, || self.0.clock.now()))
+    }
+
+    fn is_anything_banned(&self) -> bool {
+        !(self.0.bans.is_empty() && self.0.report_only.bans.is_empty())
+    }
+
+    /// Looks among the bans in force, and among those that would be where the policy only
+    /// reports.
+    fn hit(&self, policy: &AbusePolicy, find: impl Fn(&Bans) -> Option<Ban>) -> Option<Hit> {
+        let enforced = !policy.report_only;
+        let ban = find(&self.0.bans);
+        let ban = ban.or_else(|| find(&self.0.report_only.bans).filter(|_| !enforced))?;
+        Some(Hit { ban, enforced })
+    }
+
+    /// Whether there was a ban since the start; until then a request has no refusal of a ban
+    /// among its extensions.
+    #[inline]
+    pub(crate) fn has_banned(&self) -> bool {
+        self.0.banned_once.load(Ordering::Acquire)
     }
 
     fn of_address(&self, address: IpAddr) -> Option<Ban> {
         self.0.bans.of_address(address, || self.0.clock.now())
     }
 
-    /// Counts a request that was refused, and says until when.
-    pub(crate) fn deny(&self, ban: &Ban) -> Option<Duration> {
+    /// The refusal of a request because of this ban.
+    pub(crate) fn refusal(&self, ban: &Ban) -> Refusal {
+        let remaining = ban.until.map(|until| until - self.0.clock.now());
+        refusal::banned(self.policy().answer, remaining)
+    }
+
+    /// The same, counted.
+    pub(crate) fn deny(&self, ban: &Ban) -> Refusal {
+        self.count_denied();
+        self.refusal(ban)
+    }
+
+    pub(crate) fn count_denied(&self) {
         self.0.denied.fetch_add(1, Ordering::Relaxed);
-        ban.until.map(|until| until - self.0.clock.now())
+    }
+
+    /// Counts and reports a request that would have been refused because of this ban.
+    pub(crate) fn would_deny(&self, ban: &Ban) {
+        let now = self.0.clock.now();
+        if self.0.report_only.refuse(&ban.offender, now) {
+            warn!(client = %ban.offender, reason = %ban.reason, "report only: would be refused");
+            self.tell(&AbuseEvent::WouldRefuse(ban.clone()));
+        }
     }
 
     /// Takes over what a store knows.
@@ -303,7 +360,7 @@ impl Detector {
     }
 
     fn take_ban(&self, ban: Ban, store: usize, now: Timestamp) {
-        if ban.holds(now) && self.0.bans.insert(&ban, now) {
+        if ban.holds(now) && self.insert(&ban, now) {
             self.publish(&BanChange::Banned(ban.clone()), Some(store));
             self.tell(&AbuseEvent::Banned(ban));
         }
@@ -375,6 +432,9 @@ impl fmt::Debug for Detector {
 pub struct AbuseStats {
     /// Requests refused because of a ban.
     pub denied_count: u64,
+    /// Requests that would have been refused, if it were not for
+    /// [`AbusePolicy::report_only`].
+    pub would_deny_count: u64,
     /// Offenders whose offences are remembered.
     pub tracked_entities: usize,
     /// Bans, those included that have just run out.

@@ -13,6 +13,11 @@ pub enum AbuseEvent {
     /// Somebody would have been banned, if it were not for
     /// [`AbusePolicy::report_only`](crate::AbusePolicy::report_only).
     WouldBan(Ban),
+    /// A request would have been refused because of this ban, if it were not for
+    /// [`AbusePolicy::report_only`](crate::AbusePolicy::report_only). Told once a minute for
+    /// each offender; [`AbuseStats::would_deny_count`](crate::AbuseStats::would_deny_count)
+    /// counts all of them.
+    WouldRefuse(Ban),
     /// Somebody is banned no more, because somebody said so.
     Unbanned(Offender),
     /// A deny-list was taken.

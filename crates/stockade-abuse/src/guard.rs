@@ -1,20 +1,14 @@
 //! The outer guard: keeps banned clients out, and learns from how requests end.
 
-use std::{
-    fmt,
-    future::Future,
-    pin::Pin,
-    task::{Context, Poll, ready},
-};
+use std::fmt;
 
 use http::{HeaderMap, StatusCode, uri::PathAndQuery};
-use pin_project_lite::pin_project;
 use stockade_core::{
-    Authenticator, Check, End, Guard, Head, Hold, Refusal, RefusalReason, RequestContext,
-    RequestId, Verdict, grpc_status,
+    Authenticator, Check, End, Guard, Head, Hold, Never, Refusal, RefusalReason, RequestContext,
+    RequestId, StandingRefusal, Verdict, grpc_status,
 };
 
-use crate::{Ban, Detector, Signal, credentials::NoCredentials, refusal, signal::Outcome};
+use crate::{Detector, Signal, credentials::NoCredentials, detector::Hit, signal::Outcome};
 
 /// Refuses banned clients, and counts the offences of all others.
 ///
@@ -23,7 +17,7 @@ use crate::{Ban, Detector, Signal, credentials::NoCredentials, refusal, signal::
 /// learns the verdicts. See the [crate documentation](crate).
 pub struct AbuseGuard<A = NoCredentials> {
     detector: Detector,
-    authenticator: A,
+    authenticator: Option<A>,
 }
 
 impl AbuseGuard {
@@ -31,7 +25,7 @@ impl AbuseGuard {
     pub fn new(detector: Detector) -> Self {
         Self {
             detector,
-            authenticator: NoCredentials,
+            authenticator: None,
         }
     }
 
@@ -39,8 +33,21 @@ impl AbuseGuard {
     /// that one offender does not lock out all who share the address with it.
     ///
     /// Share the authenticator with the layer that authenticates, as an
-    /// [`Arc`](std::sync::Arc). It is asked only while the client's address is banned.
+    /// [`Arc`](std::sync::Arc). It is asked only whether a request presents a credential,
+    /// and only while the client's address is banned. A request without one is refused here.
+    /// One with a credential passes on, through the limits in front of the layer that
+    /// authenticates; where that refuses the credential, the client gets the refusal of the
+    /// ban ([`StandingRefusal`]). Put a [`PrincipalGuard`](crate::PrincipalGuard) behind that
+    /// layer: it refuses what that lets pass without authenticating it.
     pub fn valid_credentials_pass<A>(self, authenticator: A) -> AbuseGuard<A>
+    where
+        A: Authenticator,
+    {
+        self.valid_credentials_may_pass(Some(authenticator))
+    }
+
+    /// The same where a configuration may refuse those, too, with `None`.
+    pub fn valid_credentials_may_pass<A>(self, authenticator: Option<A>) -> AbuseGuard<A>
     where
         A: Authenticator,
     {
@@ -51,6 +58,30 @@ impl AbuseGuard {
     }
 }
 
+impl<A> AbuseGuard<A>
+where
+    A: Authenticator,
+{
+    #[cold]
+    fn check_banned(
+        &self,
+        hit: &Hit,
+        mut visitor: Visitor,
+        head: &Head,
+    ) -> Check<Visitor, Never<Visitor>> {
+        let authenticator = self.authenticator.as_ref();
+        let may_prove = authenticator.is_some_and(|authenticator| authenticator.presents(head));
+        match (may_prove, hit.enforced) {
+            (true, true) => visitor.standing = Some(self.detector.refusal(&hit.ban)),
+            // Whether the ban would matter shows when the credential is verified.
+            (true, false) => {}
+            (false, true) => return Check::Refuse(self.detector.deny(&hit.ban)),
+            (false, false) => self.detector.would_deny(&hit.ban),
+        }
+        Check::Pass(visitor)
+    }
+}
+
 impl<A> Guard for AbuseGuard<A>
 where
     A: Authenticator,
@@ -58,7 +89,7 @@ where
     const NAME: &'static str = "abuse";
     type Pass = Visitor;
     type Hold = Watched;
-    type Wait = Proving<A::Wait>;
+    type Wait = Never<Visitor>;
 
     #[inline]
     fn check(&self, head: &Head) -> Check<Visitor, Self::Wait> {
@@ -67,38 +98,28 @@ where
                 "no client address: put a layer of `ContextGuard` outside of the abuse layer",
             ));
         };
-        let Some(ban) = self.detector.ban_of_client(|| visitor.0.client()) else {
-            return Check::Pass(visitor);
-        };
-        if !self.authenticator.presents(head) {
-            return Check::Refuse(refuse(&self.detector, &ban));
-        }
-        match self.authenticator.check(head) {
-            Check::Pass(_) => Check::Pass(visitor),
-            Check::Refuse(_) | Check::Answer(_) => Check::Refuse(refuse(&self.detector, &ban)),
-            Check::Wait(wait) => Check::Wait(Proving {
-                wait,
-                detector: self.detector.clone(),
-                ban,
-                visitor: Some(visitor),
-            }),
+        match self.detector.ban_of_client(|| visitor.context.client()) {
+            None => Check::Pass(visitor),
+            Some(hit) => self.check_banned(&hit, visitor, head),
         }
     }
 
     #[inline]
     fn admit(&self, visitor: Visitor, head: &mut Head) -> Watched {
+        let Visitor { context, standing } = visitor;
+        let banned = standing.is_some();
+        if let Some(refusal) = standing {
+            let standing = StandingRefusal::new(Self::NAME, refusal);
+            head.extensions.insert(standing);
+        }
         Watched {
             detector: self.detector.clone(),
-            visitor,
+            context,
             target: head.uri.path_and_query().cloned(),
             outcome: None,
+            banned,
         }
     }
-}
-
-pub(crate) fn refuse(detector: &Detector, ban: &Ban) -> Refusal {
-    let remaining = detector.deny(ban);
-    refusal::banned(detector.policy().answer, remaining)
 }
 
 impl<A> fmt::Debug for AbuseGuard<A> {
@@ -111,48 +132,23 @@ impl<A> fmt::Debug for AbuseGuard<A> {
 
 /// Who makes a request, as the context says, which also knows how the request ends.
 #[derive(Debug)]
-pub struct Visitor(RequestContext);
+pub struct Visitor {
+    context: RequestContext,
+    /// Where the client is banned and may still prove who it is.
+    standing: Option<Refusal>,
+}
 
 impl Visitor {
     #[inline]
     fn of(head: &Head) -> Option<Self> {
-        Some(Self(match head.context() {
-            Some(context) => context.clone(),
-            // Nobody else writes into this one, so all it knows is the client.
-            None => RequestContext::new(RequestId::next(), head.client()?),
-        }))
-    }
-}
-
-pin_project! {
-    /// A client at a banned address whose credential is being verified.
-    pub struct Proving<W> {
-        #[pin]
-        wait: W,
-        detector: Detector,
-        ban: Ban,
-        visitor: Option<Visitor>,
-    }
-}
-
-impl<W, P> Future for Proving<W>
-where
-    W: Future<Output = Result<P, Refusal>>,
-{
-    type Output = Result<Visitor, Refusal>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        Poll::Ready(match ready!(this.wait.poll(cx)) {
-            Ok(_) => Ok(this.visitor.take().expect("polled after it was ready")),
-            Err(_) => Err(refuse(this.detector, this.ban)),
+        Some(Self {
+            context: match head.context() {
+                Some(context) => context.clone(),
+                // Nothing else writes into this one, so all it knows is the client.
+                None => RequestContext::new(RequestId::next(), head.client()?),
+            },
+            standing: None,
         })
-    }
-}
-
-impl<W> fmt::Debug for Proving<W> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Proving")
     }
 }
 
@@ -160,16 +156,17 @@ impl<W> fmt::Debug for Proving<W> {
 #[derive(Debug)]
 pub struct Watched {
     detector: Detector,
-    visitor: Visitor,
+    context: RequestContext,
     target: Option<PathAndQuery>,
     outcome: Option<Outcome>,
+    banned: bool,
 }
 
 impl Watched {
     /// Looks at how the request ended. Most end well, and there this is all.
     #[inline]
     fn judge(&self) {
-        let verdict = self.visitor.0.verdict();
+        let verdict = self.context.verdict();
         let outcome = match verdict {
             // A guard's own word, in whichever dialect it was sent.
             Some(verdict) => Outcome::Http(verdict.kind.status()),
@@ -186,11 +183,16 @@ impl Watched {
 
     #[cold]
     fn report(&self, verdict: Option<&Verdict>, outcome: Outcome) {
-        // A client that is banned already is not judged for further attempts.
-        if verdict.is_some_and(|verdict| verdict.reason == Some(RefusalReason::Banned)) {
+        if let Some(verdict) = verdict
+            && verdict.reason == Some(RefusalReason::Banned)
+        {
+            if self.banned && verdict.guard == <AbuseGuard>::NAME {
+                self.detector.count_denied();
+            }
+            // A client that is banned already is not judged for further attempts.
             return;
         }
-        let context = &self.visitor.0;
+        let context = &self.context;
         let path = self.target.as_ref().map_or("", PathAndQuery::path);
         self.detector
             .judge(context.client(), context.principal(), |policy| {

@@ -23,8 +23,10 @@
 //!    networks of trusted proxies there, or one offender locks out all who come through.
 //! 6. A ban of an address lets requests with a **valid credential** pass, if the guard is
 //!    given the authenticator ([`AbuseGuard::valid_credentials_pass`]): fifty clients behind
-//!    one NAT are not locked out by the fifty-first.
-//! 7. A client without offences costs nothing that stays; while nobody is banned, its check
+//!    one NAT are not locked out by the fifty-first. The credential is verified where it
+//!    always is, behind the limit by address, so a ban never makes a flood of guesses
+//!    cheaper.
+//! 7. A client without offences costs nothing that stays; before the first ban, its check
 //!    is one load of an atomic.
 //! 8. **Everything is bounded**: offenders and bans have a cap each. Where there is no room,
 //!    the least offender is forgotten, and the ban ends that would end first.
@@ -35,7 +37,9 @@
 //! - [`AbuseGuard`] stands right inside of core's [`ContextGuard`](stockade_core::ContextGuard)
 //!   and outside of everything that refuses; [`PrincipalGuard`] stands behind the
 //!   authenticator. Without a context, the peer and the status are all that is known.
-//! - Try it with [`AbusePolicy::report_only`] first: it says who would be banned.
+//! - Try it with [`AbusePolicy::report_only`] first: it reports who would be banned, and
+//!   which of their requests would be refused ([`AbuseEvent::WouldBan`],
+//!   [`AbuseEvent::WouldRefuse`], [`AbuseStats::would_deny_count`]).
 //! - [`Detector::unban`] is what support needs. It holds at once and survives a restart.
 //! - In gRPC over HTTP/1.1 (gRPC-Web) statuses in the body are not seen, those of guards are.
 //!
@@ -144,7 +148,7 @@ pub use credentials::NoCredentials;
 pub use deny_list::{DenyList, DenyListError};
 pub use detector::{AbuseStats, Detector, DetectorBuilder};
 pub use event::{AbuseEvent, AbuseListener};
-pub use guard::{AbuseGuard, Proving, Visitor, Watched};
+pub use guard::{AbuseGuard, Visitor, Watched};
 pub use offender::{Offender, OffenderError};
 pub use policy::{AbusePolicy, BanAnswer};
 pub use principal::PrincipalGuard;

@@ -2,12 +2,15 @@
 
 use std::fmt;
 
-use stockade_core::{Check, Guard, Head, Never};
+use stockade_core::{Check, Guard, Head, Never, Principal, StandingRefusal};
 
-use crate::{Detector, guard::refuse};
+use crate::Detector;
 
-/// Refuses principals that are banned, wherever they come from. It stands behind whoever
-/// authenticates: an id that was only claimed is never looked at.
+/// Refuses principals that are banned, wherever they come from, and requests from banned
+/// addresses that were let through to authenticate and did not.
+///
+/// It stands right behind the layer that authenticates: an id that was only claimed is never
+/// looked at.
 pub struct PrincipalGuard(Detector);
 
 impl PrincipalGuard {
@@ -24,9 +27,26 @@ impl Guard for PrincipalGuard {
     type Wait = Never<()>;
 
     fn check(&self, head: &Head) -> Check<(), Self::Wait> {
-        match self.0.ban_of_principal(|| head.principal()) {
+        if !self.0.has_banned() {
+            return Check::Pass(());
+        }
+        let principal = head.principal();
+        let Some(principal) = principal.filter(|one| !Principal::is_anonymous(one)) else {
+            return match StandingRefusal::of(&head.extensions) {
+                None => Check::Pass(()),
+                Some(standing) => {
+                    self.0.count_denied();
+                    Check::Refuse(standing.refusal().clone())
+                }
+            };
+        };
+        match self.0.ban_of_principal(principal) {
             None => Check::Pass(()),
-            Some(ban) => Check::Refuse(refuse(&self.0, &ban)),
+            Some(hit) if hit.enforced => Check::Refuse(self.0.deny(&hit.ban)),
+            Some(hit) => {
+                self.0.would_deny(&hit.ban);
+                Check::Pass(())
+            }
         }
     }
 

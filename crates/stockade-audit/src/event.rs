@@ -44,6 +44,10 @@ pub enum EventKind {
     Banned,
     /// A ban was lifted.
     Unbanned,
+    /// A client would have been banned, but bans are only reported.
+    WouldBan,
+    /// A request would have been refused because of a ban, but bans are only reported.
+    WouldRefuse,
     /// Somebody logged in to the administration.
     Login,
     /// Somebody tried to.
@@ -75,6 +79,8 @@ impl EventKind {
             Self::KeyRevoked => ("key_revoked", Level::Warn, "key revoked"),
             Self::Banned => ("banned", Level::Warn, "client banned"),
             Self::Unbanned => ("unbanned", Level::Info, "ban lifted"),
+            Self::WouldBan => ("would_ban", Level::Warn, "client would be banned"),
+            Self::WouldRefuse => ("would_refuse", Level::Warn, "request would be refused"),
             Self::Login => ("login", Level::Info, "logged in"),
             Self::LoginFailed => ("login_failed", Level::Warn, "login failed"),
             Self::ConfigReloaded => ("config_reloaded", Level::Info, "configuration reloaded"),

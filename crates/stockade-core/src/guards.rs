@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::Response;
 use pin_project_lite::pin_project;
 
-use crate::{Bodies, BodyGuard, Chain, Check, Guard, Head, Holds, Refusal};
+use crate::{Bodies, BodyGuard, Chain, Check, ExceptProbes, Guard, Head, Holds, Refusal};
 
 /// What a [`GuardLayer`](crate::GuardLayer) runs: a [`Guard`], a [`BodyGuard`] in
 /// [`Bodies`], or a [`Chain`] of them.
@@ -41,6 +41,14 @@ pub trait Guards: Sealed + Send + Sync + 'static {
         G: Guards,
     {
         Chain::new(self, inner)
+    }
+
+    /// These guards, for all requests but [probes](Head::is_probe), which pass them unseen.
+    fn except_probes(self) -> ExceptProbes<Self>
+    where
+        Self: Sized,
+    {
+        ExceptProbes::new(self)
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{ClientIp, Demand, MatchedRoute, Principal, RequestContext};
 pub struct Head {
     parts: Parts,
     context: Option<RequestContext>,
+    probe: bool,
 }
 
 impl Head {
@@ -24,6 +25,7 @@ impl Head {
     pub fn new(parts: Parts) -> Self {
         Self {
             context: RequestContext::of(&parts.extensions).cloned(),
+            probe: false,
             parts,
         }
     }
@@ -44,6 +46,18 @@ impl Head {
     pub fn set_context(&mut self, context: RequestContext) {
         self.parts.extensions.insert(context.clone());
         self.context = Some(context);
+    }
+
+    /// Whether it is a probe: a health check that guards in
+    /// [`Guards::except_probes`](crate::Guards::except_probes) do not see.
+    #[inline]
+    pub fn is_probe(&self) -> bool {
+        self.probe
+    }
+
+    /// Makes it a probe, for the guards of this layer.
+    pub fn set_probe(&mut self) {
+        self.probe = true;
     }
 
     /// Its client; see [`ClientIp::of`].

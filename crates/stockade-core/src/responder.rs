@@ -20,7 +20,9 @@ use http::{
 pub use dialect::Dialect;
 pub use grpc_call::is_grpc_route;
 
-use crate::{Head, Refusal, Refused, RequestContext, RequestId, refusal::NOT_CONFIGURED};
+use crate::{
+    Head, Refusal, Refused, RequestContext, RequestId, StandingRefusal, refusal::NOT_CONFIGURED,
+};
 
 /// Turns refusals into responses, in the dialect of the client.
 ///
@@ -90,6 +92,8 @@ impl Responder {
     /// Notes the verdict in the request's context and answers the request.
     pub(crate) fn refuse(&self, refused: &Refused, head: &Head) -> Response<Bytes> {
         let Refused { guard, refusal } = refused;
+        let standing = StandingRefusal::in_place_of(refusal, &head.extensions);
+        let (guard, refusal) = standing.unwrap_or((guard, refusal));
         if refusal.code() == NOT_CONFIGURED {
             wiring::report(guard, refusal.cause());
         }

@@ -84,6 +84,12 @@ impl By {
         })
     }
 
+    /// The same as [`principal`](Self::principal), where IPv6 addresses count by the network
+    /// of so many bits, of which 48 to 128 make sense.
+    pub fn principal_or_prefix(v6_length: u8) -> Self {
+        Self::part(Part::Principal { v6_length })
+    }
+
     /// The principal; a request without one is not counted by this limit at all. Put
     /// another limit beside it that counts those.
     pub fn dangerous_principal_only() -> Self {

@@ -30,6 +30,7 @@ mod node;
 mod origin;
 mod origins;
 mod overrides;
+mod probes;
 mod schema;
 mod value;
 mod warning;
@@ -49,6 +50,7 @@ pub use limits::{
 };
 pub use origin::Origin;
 pub use origins::Setting;
+pub use probes::ProbesConfig;
 pub use value::SecretUrl;
 pub use warning::{Change, ConfigWarning, Remedy};
 
@@ -103,6 +105,9 @@ pub struct Config {
     /// Who may use which route. What none names, nobody may.
     #[serde(default)]
     pub routes: Vec<RouteConfig>,
+    /// Health checks, which no ban and no other limit holds up.
+    #[serde(default)]
+    pub probes: ProbesConfig,
     /// Requests in a time.
     #[serde(default)]
     pub rate_limit: RateLimitConfig,

@@ -25,6 +25,7 @@ mod key_news;
 mod keys;
 mod layer;
 mod limits;
+mod probes;
 mod record;
 mod sources;
 mod store;
@@ -118,8 +119,7 @@ impl Fence {
         let by_ip = pair("rate_limit.by_ip", &inner.by_ip, limits::by_ip(config)?)?;
         let by_key = pair("rate_limit.by_key", &inner.by_key, limits::by_key(config)?)?;
         let tokens = pair("token_budget", &inner.token_budget, limits::tokens(config)?)?;
-        let proxies = &config.client_ip.trusted_proxies;
-        let policy = config.abuse.policy(proxies)?;
+        let policy = config.abuse.policy(&config.client_ip)?;
         match (&inner.cors, config.cors.allow_origins.is_empty()) {
             (Some(cors), _) => cors.replace(&config.cors)?,
             (None, true) => {}
@@ -157,6 +157,7 @@ impl Fence {
             gauge("stockade_banned_clients", stats.banned_entities as u64);
             gauge("stockade_tracked_offenders", stats.tracked_entities as u64);
             metrics::counter!("stockade_denied_total").absolute(stats.denied_count);
+            metrics::counter!("stockade_would_deny_total").absolute(stats.would_deny_count);
         }
         if let Some(at_once) = &self.0.at_once {
             let stats = at_once.stats();

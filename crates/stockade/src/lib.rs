@@ -7,9 +7,12 @@
 //!    Unknown names are refused, with the line or the variable and the nearest known name.
 //! 2. **One layer** ([`Fence`]) does all of it, in the order that it has to be done in:
 //!    records, web pages, bans, the limit by address, keys and tokens, banned keys, the limit
-//!    by key, scopes, requests at once, bodies, token budgets. The order stands in one file
-//!    of this crate, `fence/layer.rs`, with a comment a guard. All of them are one service
-//!    ([`Chain`](stockade_core::Chain)).
+//!    by key, scopes, requests at once, bodies, token budgets. Health checks
+//!    ([`ProbesConfig`]) meet only records, web pages and a limit of their own. A client at a
+//!    banned address that sends a credential is limited by address before that is verified,
+//!    and preflight requests of browsers are banned and limited like all others. The order
+//!    stands in one file of this crate, `fence/layer.rs`, with a comment a guard. All of
+//!    them are one service ([`Chain`](stockade_core::Chain)).
 //! 3. What no rule names, nobody may. Without keys there is no fence.
 //! 4. Bad keys are throttled by address before any slow hash is computed. Refused requests
 //!    reach no handler, and their bodies are not read.
@@ -106,8 +109,8 @@ pub use config::{
     AbuseConfig, AnswerConfig, AuditConfig, AuthConfig, BodyConfig, BodyProfile, Change,
     ClientIpConfig, ConcurrencyConfig, Config, ConfigError, ConfigWarning, CorsConfig, DocsConfig,
     Environment, Format, HeaderStyle, ImagesConfig, LEGACY_NAMES, OnFailure, OnOverflow, Origin,
-    RateLimitConfig, Remedy, RouteAccess, RouteConfig, SecretUrl, Setting, StoreConfig,
-    TokenBudgetConfig, TokensConfig,
+    ProbesConfig, RateLimitConfig, Remedy, RouteAccess, RouteConfig, SecretUrl, Setting,
+    StoreConfig, TokenBudgetConfig, TokensConfig,
 };
 pub use fence::{
     Adopt, Fence, FenceBody, FenceBuilder, FenceEvent, FenceLayer, FenceService, LimitsStore,

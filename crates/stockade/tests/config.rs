@@ -136,6 +136,8 @@ fn takes_the_names_that_people_have() {
         config.rate_limit.by_key,
         ["100/minute burst 20".parse().unwrap()]
     );
+    // FC04: the servers that have this variable count broken images.
+    assert!(config.abuse.count_invalid_images);
     assert_eq!(
         (config.abuse.threshold.get(), config.abuse.window_secs.get()),
         (8, 45)
@@ -210,6 +212,10 @@ fn half_a_proxy_is_refused() {
 #[test]
 fn a_weight_of_nothing_is_refused() {
     let config = parse("[abuse.weights]\nnot_found = 2\nbad_key = 1\n", &[]).unwrap();
-    let error = config.abuse.policy(&[]).unwrap_err().to_string();
+    let error = config
+        .abuse
+        .policy(&config.client_ip)
+        .unwrap_err()
+        .to_string();
     assert!(error.starts_with("abuse.weights.bad_key: "), "{error}");
 }

@@ -32,6 +32,10 @@ access = "authenticated"
 path = "/health"
 methods = "GET"
 access = "public"
+[[routes]]
+path = "/open"
+methods = "GET"
+access = "public"
 [abuse]
 ban_loopback = true
 "#;
@@ -79,6 +83,7 @@ impl Site {
             .route("/v1/secret", get(|| async { "nobody declared this" }))
             .route("/v1/completions", post(|| async { "done" }))
             .route("/health", get(|| async { "well" }))
+            .route("/open", get(|| async { "open" }))
             .route("/stuck", get(future::pending::<()>))
             .layer(fence.layer());
         Self {
@@ -190,16 +195,16 @@ async fn limits_by_key_tell_what_is_left() {
 
 #[tokio::test]
 async fn who_is_not_known_is_counted_once() {
-    // Health checks share the address, and not what one key has.
+    // They share the address, and not what one key has.
     let site = Site::new("[rate_limit]\nby_ip = \"5/minute\"\nby_key = \"1/minute\"\n").await;
     for _ in 0..5 {
-        assert_eq!(site.ask("GET", "/health", None).await.status, 200);
+        assert_eq!(site.ask("GET", "/open", None).await.status, 200);
     }
-    assert_eq!(site.ask("GET", "/health", None).await.status, 429);
+    assert_eq!(site.ask("GET", "/open", None).await.status, 429);
     // Without a limit by address there is still a limit.
     let site = Site::new("[rate_limit]\nby_key = \"1/minute\"\n").await;
-    assert_eq!(site.ask("GET", "/health", None).await.status, 200);
-    assert_eq!(site.ask("GET", "/health", None).await.status, 429);
+    assert_eq!(site.ask("GET", "/open", None).await.status, 200);
+    assert_eq!(site.ask("GET", "/open", None).await.status, 429);
 }
 
 // A03, and the order that the fence keeps.
@@ -218,13 +223,13 @@ async fn offenders_are_banned_and_valid_keys_pass() {
     for number in 0..5 {
         assert_eq!(site.chat(&format!("wrong-{number}")).await, 401);
     }
-    let banned = site.ask("GET", "/health", None).await;
+    let banned = site.ask("GET", "/open", None).await;
     assert_eq!(banned.status, 403);
     assert!(banned.body.contains("BANNED"), "{}", banned.body);
     assert_eq!(site.chat(&site.key).await, 200);
     let detector = site.fence.detector().unwrap();
     assert!(detector.unban(&"127.0.0.1".parse().unwrap()));
-    assert_eq!(site.ask("GET", "/health", None).await.status, 200);
+    assert_eq!(site.ask("GET", "/open", None).await.status, 200);
 }
 
 #[tokio::test]

@@ -3,13 +3,16 @@
 use std::{
     fmt,
     hash::RandomState,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64},
+    },
 };
 
 use arc_swap::ArcSwap;
 use stockade_core::{Clock, SystemClock};
 
-use super::{Detector, Inner};
+use super::{Detector, Inner, ReportOnly};
 use crate::{AbuseEvent, AbuseListener, AbusePolicy, BanStore, bans::Bans, table::Table};
 
 /// Builds a [`Detector`]; made by [`Detector::builder`].
@@ -77,6 +80,8 @@ impl DetectorBuilder {
             stores: self.stores,
             listeners: self.listeners,
             denied: AtomicU64::new(0),
+            report_only: ReportOnly::new(self.max_bans),
+            banned_once: AtomicBool::new(false),
             dice: RandomState::new(),
         }));
         for (at, store) in detector.0.stores.iter().enumerate() {

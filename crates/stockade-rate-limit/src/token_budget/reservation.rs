@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use stockade_core::{End, Hold, Refusal, RequestContext};
 
 use super::{refusal, settlement::Settlement};

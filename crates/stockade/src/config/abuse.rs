@@ -7,7 +7,7 @@ use stockade_abuse::{AbusePolicy, BanAnswer, Signal};
 use stockade_core::IpPrefix;
 
 use super::{
-    ConfigError,
+    ClientIpConfig, ConfigError,
     value::{self, nonzero},
 };
 
@@ -87,11 +87,11 @@ impl Default for AbuseConfig {
 }
 
 impl AbuseConfig {
-    /// The policy; `proxies` are never banned.
+    /// The policy; trusted proxies are never banned.
     ///
     /// # Errors
     /// When a threshold is too high or a weight is of no signal that there is.
-    pub fn policy(&self, proxies: &[IpPrefix]) -> Result<AbusePolicy, ConfigError> {
+    pub fn policy(&self, client_ip: &ClientIpConfig) -> Result<AbusePolicy, ConfigError> {
         if self.threshold.get() > AbusePolicy::MAX_THRESHOLD {
             let text = format!("is over {}", AbusePolicy::MAX_THRESHOLD);
             return Err(
@@ -101,7 +101,8 @@ impl AbuseConfig {
         let secs = |secs: u32| Duration::from_secs(secs.into());
         let policy = AbusePolicy::new()
             .threshold(self.threshold.get(), secs(self.window_secs.get()))
-            .exempt(self.allow.iter().chain(proxies).copied())
+            .v6_length(client_ip.ipv6_prefix()?)
+            .exempt(self.allow.iter().chain(&client_ip.trusted_proxies).copied())
             .exempt_keys(self.allow_keys.iter().map(String::as_str))
             .loopback_exempt(!self.ban_loopback)
             .report_only(self.report_only)

@@ -7,7 +7,7 @@ use super::{ConfigError, value};
 
 /// `[client_ip]`: which proxies are believed when they name their client. Nobody is, by
 /// default: the client is whoever opened the connection.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClientIpConfig {
     /// Networks of proxies, such as `10.0.0.0/8`.
@@ -20,9 +20,37 @@ pub struct ClientIpConfig {
     /// Trusts so many proxies, whatever their addresses are. Only for servers that nobody
     /// reaches past the proxies; networks are better.
     pub dangerous_trusted_proxy_count: Option<u8>,
+    /// The length of the prefix that limits and bans count an IPv6 client by, from 48 to
+    /// 128; 64 by default. Providers give whole networks to one client.
+    pub ipv6_prefix: u8,
+}
+
+impl Default for ClientIpConfig {
+    fn default() -> Self {
+        Self {
+            trusted_proxies: Vec::new(),
+            header: None,
+            dangerous_trusted_proxy_count: None,
+            ipv6_prefix: 64,
+        }
+    }
 }
 
 impl ClientIpConfig {
+    /// The checked [`ipv6_prefix`](Self::ipv6_prefix).
+    ///
+    /// # Errors
+    /// When it is not from 48 to 128.
+    pub fn ipv6_prefix(&self) -> Result<u8, ConfigError> {
+        match self.ipv6_prefix {
+            length @ 48..=128 => Ok(length),
+            length => Err(ConfigError::new(format!(
+                "client_ip.ipv6_prefix: {length} is not from 48 to 128; 64 is usual, and 56 or \
+                 48 count all networks of one customer of a provider as one"
+            ))),
+        }
+    }
+
     /// The proxies that are believed.
     ///
     /// # Errors

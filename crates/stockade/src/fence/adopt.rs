@@ -7,6 +7,8 @@ use foldhash::fast::RandomState;
 use http::Extensions;
 use stockade_core::{Check, Guard, Head, MatchedRoute, Never, PeerAddr};
 
+use super::probes::{ProbePaths, is_probing};
+
 /// Where a server puts the peer and the matched route.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dialect {
@@ -33,27 +35,31 @@ impl Dialect {
 /// no router's.
 const ROUTES: usize = 4_096;
 
-/// Says in the context which route the router matched. Right inside of the context.
+/// Puts the route that the router matched into the context, and recognises probes. Right
+/// inside of the context.
 #[derive(Debug)]
 pub struct Adopt {
     route: fn(&Extensions) -> Option<&str>,
-    /// Each route's name is made once, and not for each request.
-    known: ArcSwap<HashMap<Box<str>, MatchedRoute, RandomState>>,
+    probes: ProbePaths,
+    /// Each route's name is made once, and not for each request; and whether it is that of a
+    /// probe.
+    known: ArcSwap<HashMap<Box<str>, (MatchedRoute, bool), RandomState>>,
 }
 
 impl Adopt {
-    pub(crate) fn new(dialect: Dialect) -> Self {
+    pub(super) fn new(dialect: Dialect, probes: ProbePaths) -> Self {
         Self {
             route: dialect.route,
+            probes,
             known: ArcSwap::default(),
         }
     }
 
-    fn name(&self, route: &str) -> MatchedRoute {
+    fn name(&self, route: &str) -> (MatchedRoute, bool) {
         if let Some(known) = self.known.load().get(route) {
             return known.clone();
         }
-        let new = MatchedRoute::new(route);
+        let new = (MatchedRoute::new(route), self.probes.contain(route));
         if self.known.load().len() < ROUTES {
             self.known.rcu(|known| {
                 let mut known = HashMap::clone(known);
@@ -76,8 +82,15 @@ impl Guard for Adopt {
     }
 
     fn admit(&self, (): (), head: &mut Head) {
-        if let Some(route) = (self.route)(&head.extensions).map(|route| self.name(route)) {
-            head.tell_route(route);
+        let is_probe = match (self.route)(&head.extensions).map(|route| self.name(route)) {
+            Some((route, is_probe)) => {
+                head.tell_route(route);
+                is_probe
+            }
+            None => self.probes.contain(head.uri.path()),
+        };
+        if is_probe && is_probing(&head.method) {
+            head.set_probe();
         }
     }
 }

@@ -13,8 +13,19 @@ use stockade_scope::{Access, ScopeGuard};
 
 use super::{
     Adopt, Fence, FenceEvent, FenceLayer, Identity, Inner, LimitsStore, PermitsStore, Watch,
-    adopt::Dialect, announce, cors::Cors, describe, event::Listeners, key_news, keys::Keys, layer,
-    limits, record, sources::Sources, store::Stores, tokens,
+    adopt::Dialect,
+    announce,
+    cors::Cors,
+    describe,
+    event::Listeners,
+    key_news,
+    keys::Keys,
+    layer, limits,
+    probes::{ProbeLimit, ProbePaths},
+    record,
+    sources::Sources,
+    store::Stores,
+    tokens,
 };
 use crate::{Config, ConfigError, HeaderStyle, RouteAccess};
 
@@ -155,11 +166,12 @@ impl<'c> FenceBuilder<'c> {
             Some(scopes) => scopes,
             None => scopes(config)?,
         };
+        let probes = ProbePaths::new(&config.probes, &scopes)?;
         let shared = |limits: Option<_>| limits.map(SharedLimits::from);
         let by_ip = shared(limits::by_ip(config)?);
         let by_key = shared(limits::by_key(config)?);
         let token_budget = shared(limits::tokens(config)?);
-        let at_once = at_once(config, &stores.permits);
+        let at_once = at_once(config, &stores.permits)?;
         let cors = match config.cors.allow_origins.is_empty() {
             true => None,
             false => Some(Cors::new(&config.cors)?),
@@ -173,11 +185,8 @@ impl<'c> FenceBuilder<'c> {
         };
         let description = describe::describe(config, &routes);
         let outer = detector.clone().map(|detector| {
-            let guard = AbuseGuard::new(detector);
-            // A clone of the very guard that authenticates: the same keys, the same limits
-            // on slow hashes.
             let passes = (!config.abuse.ban_valid_keys).then(|| Arc::clone(&identity));
-            guard.valid_credentials_pass(layer::Passes(passes))
+            AbuseGuard::new(detector).valid_credentials_may_pass(passes)
         });
         let inner = detector.clone().map(PrincipalGuard::new);
         let rate =
@@ -202,12 +211,14 @@ impl<'c> FenceBuilder<'c> {
             context: ContextGuard::new()
                 .trusted_proxies(config.client_ip.proxies()?)
                 .peer(self.dialect.peer),
-            adopt: Adopt::new(self.dialect),
+            adopt: Adopt::new(self.dialect, probes),
             watch: self.metrics.then(Watch::default),
             audit: AuditLayer::new(audit.clone()),
             cors: cors.as_ref().map(Cors::guard),
+            probe_limit: ProbeLimit::new(config)?,
             abuse: outer,
             by_ip: rate(&by_ip),
+            preflight: cors.as_ref().map(Cors::preflight),
             identity,
             banned_principals: inner,
             by_key: rate(&by_key),
@@ -242,7 +253,7 @@ fn detector(
     if !config.abuse.enabled {
         return Ok(None);
     }
-    let policy = config.abuse.policy(&config.client_ip.trusted_proxies)?;
+    let policy = config.abuse.policy(&config.client_ip)?;
     let listeners = listeners.clone();
     let mut builder = Detector::builder(policy)
         .on_event(move |event: &AbuseEvent| listeners.tell(&FenceEvent::Abuse(event.clone())));
@@ -272,16 +283,19 @@ fn rate_limit(
     Some(guard)
 }
 
-fn at_once(config: &Config, store: &PermitsStore) -> Option<Concurrency<PermitsStore>> {
-    let limits = limits::at_once(&config.concurrency);
+fn at_once(
+    config: &Config,
+    store: &PermitsStore,
+) -> Result<Option<Concurrency<PermitsStore>>, ConfigError> {
+    let limits = limits::at_once(&config.concurrency, config.client_ip.ipv6_prefix()?);
     if limits.is_empty() {
-        return None;
+        return Ok(None);
     }
     let guard = Concurrency::with_store(limits, store.clone());
-    Some(match limits::patience(&config.concurrency) {
+    Ok(Some(match limits::patience(&config.concurrency) {
         Some((wait, waiters)) => guard.wait(wait, waiters),
         None => guard,
-    })
+    }))
 }
 
 fn bodies(config: &Config) -> BodyRules {

@@ -66,14 +66,33 @@ impl Cors {
         Ok(())
     }
 
+    /// Tells browsers which pages may read an answer; the outer half.
     pub(super) fn guard(&self) -> CorsGuard {
         CorsGuard(self.clone())
     }
+
+    /// Answers preflight requests; the inner half, behind bans and the limit by address.
+    pub(super) fn preflight(&self) -> PreflightGuard {
+        PreflightGuard(self.clone())
+    }
 }
 
-/// Answers preflight requests, and tells browsers which pages may read an answer.
+/// Tells browsers which pages may read an answer.
 #[derive(Clone)]
 pub struct CorsGuard(Cors);
+
+/// Answers preflight requests.
+#[derive(Clone)]
+pub struct PreflightGuard(Cors);
+
+/// The method that a preflight request asks for (Fetch, "CORS-preflight request"). Any other
+/// `OPTIONS` is a request like the rest.
+fn preflight(head: &Head) -> Option<&HeaderValue> {
+    match head.method {
+        Method::OPTIONS => head.headers.get(ACCESS_CONTROL_REQUEST_METHOD),
+        _ => None,
+    }
+}
 
 impl Guard for CorsGuard {
     const NAME: &'static str = "cors";
@@ -85,23 +104,39 @@ impl Guard for CorsGuard {
         let Some(origin) = head.headers.get(ORIGIN) else {
             return Check::Pass(CorsFields(None));
         };
-        let rules = self.0.0.load();
-        // Fetch, "CORS-preflight request". Any other `OPTIONS` is a request like the rest.
-        if head.method == Method::OPTIONS
-            && let Some(method) = head.headers.get(ACCESS_CONTROL_REQUEST_METHOD)
-        {
-            let names = head.headers.get(ACCESS_CONTROL_REQUEST_HEADERS);
-            let mut asked = vec![(ORIGIN, origin), (ACCESS_CONTROL_REQUEST_METHOD, method)];
-            asked.extend(names.map(|names| (ACCESS_CONTROL_REQUEST_HEADERS, names)));
-            return Check::Answer(Box::new(ask(&rules, Method::OPTIONS, &asked)));
+        // The answer to a preflight request has all fields; no page reads its refusal.
+        if preflight(head).is_some() {
+            return Check::Pass(CorsFields(Some(Box::default())));
         }
-        let answer = ask(&rules, Method::GET, &[(ORIGIN, origin)]);
+        let answer = ask(&self.0.0.load(), Method::GET, &[(ORIGIN, origin)]);
         Check::Pass(CorsFields(Some(Box::new(answer.into_parts().0.headers))))
     }
 
     fn admit(&self, fields: CorsFields, _head: &mut Head) -> CorsFields {
         fields
     }
+}
+
+impl Guard for PreflightGuard {
+    const NAME: &'static str = "preflight";
+    type Pass = ();
+    type Hold = ();
+    type Wait = Never<()>;
+
+    fn check(&self, head: &Head) -> Check<(), Self::Wait> {
+        let Some(method) = preflight(head) else {
+            return Check::Pass(());
+        };
+        let Some(origin) = head.headers.get(ORIGIN) else {
+            return Check::Pass(());
+        };
+        let names = head.headers.get(ACCESS_CONTROL_REQUEST_HEADERS);
+        let mut asked = vec![(ORIGIN, origin), (ACCESS_CONTROL_REQUEST_METHOD, method)];
+        asked.extend(names.map(|names| (ACCESS_CONTROL_REQUEST_HEADERS, names)));
+        Check::Answer(Box::new(ask(&self.0.0.load(), Method::OPTIONS, &asked)))
+    }
+
+    fn admit(&self, (): (), _head: &mut Head) {}
 }
 
 /// What tower-http answers to a request of this method with these headers; the rules look at
@@ -153,6 +188,12 @@ impl Hold for CorsFields {
 impl fmt::Debug for CorsGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CorsGuard")
+    }
+}
+
+impl fmt::Debug for PreflightGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PreflightGuard")
     }
 }
 

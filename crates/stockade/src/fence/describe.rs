@@ -15,6 +15,7 @@ pub(super) fn describe(config: &Config, routes: &str) -> String {
     if !config.cors.allow_origins.is_empty() {
         line("web pages", config.cors.allow_origins.join(", "));
     }
+    line("probes", probes(config));
     line("bans", bans(config));
     line("limit by ip", list(&config.rate_limit.by_ip));
     line("identity", identity(config));
@@ -67,6 +68,14 @@ fn client_ip(config: &Config) -> String {
         (Some(header), None) => format!("{header} from {}", list(&client.trusted_proxies)),
         (Some(header), Some(count)) => format!("{header} from any {count} proxies"),
         (None, _) => "whoever opened the connection".to_owned(),
+    }
+}
+
+fn probes(config: &Config) -> String {
+    let probes = &config.probes;
+    match &probes.paths[..] {
+        [] => "none".to_owned(),
+        paths => format!("{} by address: {}", probes.limit, paths.join(", ")),
     }
 }
 

@@ -1,23 +1,19 @@
 //! The order.
 
-use std::sync::Arc;
-
 use stockade_abuse::{AbuseGuard, PrincipalGuard};
 use stockade_audit::{AuditGuards, AuditLayer};
 use stockade_body::{BodyCheck, BodyRules, CheckedBody};
 use stockade_core::{
-    Authenticator, Bodies, Chain, Check, ContextGuard, EitherAuth, Guard, GuardLayer, Guarded,
-    Guards, Head, Refusal, RefusalKind, Responder,
+    Bodies, Chain, ContextGuard, ExceptProbes, GuardLayer, Guarded, Guards, Responder,
 };
-use stockade_jwt::JwtAuth;
-use stockade_key_auth::KeyAuth;
 use stockade_rate_limit::{Concurrency, RateLimit, TokenBudget};
 use stockade_scope::ScopeGuard;
 use tower_layer::Layer;
 
 use super::{
     Adopt, Identity, Watch,
-    cors::CorsGuard,
+    cors::{CorsGuard, PreflightGuard},
+    probes::ProbeLimit,
     store::{LimitsStore, PermitsStore},
 };
 
@@ -32,8 +28,10 @@ pub(super) struct Parts {
     pub(super) watch: Option<Watch>,
     pub(super) audit: AuditLayer,
     pub(super) cors: Option<CorsGuard>,
-    pub(super) abuse: Option<AbuseGuard<Passes>>,
+    pub(super) probe_limit: ProbeLimit,
+    pub(super) abuse: Option<AbuseGuard<Identity>>,
     pub(super) by_ip: Option<RateLimit<LimitsStore>>,
+    pub(super) preflight: Option<PreflightGuard>,
     pub(super) identity: Identity,
     pub(super) banned_principals: Option<PrincipalGuard>,
     pub(super) by_key: Option<RateLimit<LimitsStore>>,
@@ -44,22 +42,30 @@ pub(super) struct Parts {
 }
 
 /// All guards of a [`FenceLayer`].
-type FenceGuards = Chain<Chain<Chain<Arrival, Strangers>, Chain<Identity, Known>>, Admission>;
+type FenceGuards = Chain<
+    Chain<Chain<Arrival, ExceptProbes<Strangers>>, ExceptProbes<Chain<Identity, Known>>>,
+    Admission,
+>;
 
 /// Who comes, to where; and that it is not forgotten.
-type Arrival =
-    Chain<Chain<Chain<Chain<ContextGuard, Adopt>, Option<Watch>>, AuditGuards>, Option<CorsGuard>>;
+type Arrival = Chain<
+    Chain<Chain<Chain<Chain<ContextGuard, Adopt>, Option<Watch>>, AuditGuards>, Option<CorsGuard>>,
+    ProbeLimit,
+>;
 
 /// What comes before it is known who asks.
-type Strangers = Chain<Option<AbuseGuard<Passes>>, Option<RateLimit<LimitsStore>>>;
+type Strangers = Chain<
+    Chain<Option<AbuseGuard<Identity>>, Option<RateLimit<LimitsStore>>>,
+    Option<PreflightGuard>,
+>;
 
 /// What comes after.
 type Known = Chain<Chain<Option<PrincipalGuard>, Option<RateLimit<LimitsStore>>>, ScopeGuard>;
 
 /// Whether there is room for what they ask for, and what that is.
 type Admission = Chain<
-    Chain<Option<Concurrency<PermitsStore>>, Bodies<BodyCheck>>,
-    Option<TokenBudget<LimitsStore>>,
+    Chain<ExceptProbes<Option<Concurrency<PermitsStore>>>, Bodies<BodyCheck>>,
+    ExceptProbes<Option<TokenBudget<LimitsStore>>>,
 >;
 
 /// A service behind a [`Fence`](crate::Fence).
@@ -81,15 +87,22 @@ impl FenceLayer {
             // Writes one record when it has ended, however it ended. Outside of all that can
             // refuse, so that no refusal goes unseen.
             .then(parts.audit.into_guards())
-            // Answers browsers that ask whether they may ask: those have no credentials.
-            .then(parts.cors);
+            // Tells browsers which pages may read the answer, also where it is a refusal.
+            .then(parts.cors)
+            // Limits health checks, which pass none of the guards that are `except_probes`.
+            .then(parts.probe_limit);
         let strangers = parts
-            // Not banned? Outside of all that can refuse, to learn from it.
+            // Not banned? Outside of all that can refuse, to learn from it. A banned client
+            // with a credential passes on, to prove it behind the limit by address.
             .abuse
             // Not too often from this address? Before any slow hash is computed.
-            .then(parts.by_ip);
+            .then(parts.by_ip)
+            // Answers preflight requests of browsers, which have no credentials. Behind the
+            // bans and the limit, so that they are no way around either.
+            .then(parts.preflight);
         let known = parts
-            // Not banned themselves, wherever they come from?
+            // Not banned themselves, wherever they come from? And where the address is banned,
+            // authenticated?
             .banned_principals
             // Not too often?
             .then(parts.by_key)
@@ -99,14 +112,15 @@ impl FenceLayer {
             // Is there room to run it? Before its body is read, so that slow uploads of one key
             // are bounded, too. Held until the answer has ended.
             .at_once
+            .except_probes()
             // Is what they send what it should be? Only now is a body read.
             .then(parts.bodies.into_guard())
             // Are enough tokens left? What it may come to is reserved until it is known.
-            .then(parts.token_budget);
+            .then(parts.token_budget.except_probes());
         let guards = arrival
-            .then(strangers)
+            .then(strangers.except_probes())
             // Who is it? A key or a token that is not valid ends here.
-            .then(parts.identity.then(known))
+            .then(parts.identity.then(known).except_probes())
             .then(admission);
         Self(GuardLayer::with_responder(guards, responder.clone()))
     }
@@ -117,33 +131,5 @@ impl<S> Layer<S> for FenceLayer {
 
     fn layer(&self, inner: S) -> FenceService<S> {
         self.0.layer(inner)
-    }
-}
-
-/// Lets valid credentials pass where their address is banned; or nobody, for `None`.
-#[derive(Clone, Debug)]
-pub struct Passes(pub(super) Option<Identity>);
-
-impl Guard for Passes {
-    const NAME: &'static str = "auth";
-    type Pass = <EitherAuth<KeyAuth, JwtAuth> as Guard>::Pass;
-    type Hold = ();
-    type Wait = <EitherAuth<KeyAuth, JwtAuth> as Guard>::Wait;
-
-    fn check(&self, head: &Head) -> Check<Self::Pass, Self::Wait> {
-        match &self.0 {
-            Some(identity) => Arc::as_ref(identity).check(head),
-            None => Check::Refuse(Refusal::new(RefusalKind::Forbidden, "banned")),
-        }
-    }
-
-    fn admit(&self, _pass: Self::Pass, _head: &mut Head) {}
-}
-
-impl Authenticator for Passes {
-    fn presents(&self, head: &Head) -> bool {
-        self.0
-            .as_ref()
-            .is_some_and(|identity| identity.presents(head))
     }
 }

@@ -9,7 +9,8 @@ use crate::{ConcurrencyConfig, Config, ConfigError};
 /// The limit of clients that are not known yet; `None` where there is none.
 pub(super) fn by_ip(config: &Config) -> Result<Option<Limits>, ConfigError> {
     let quotas = &config.rate_limit.by_ip;
-    limits("rate_limit.by_ip", [("ip", By::client_ip(), quotas)])
+    let by = By::client_ip_prefix(config.client_ip.ipv6_prefix()?);
+    limits("rate_limit.by_ip", [("ip", by, quotas)])
 }
 
 /// The limit of those that are.
@@ -18,7 +19,7 @@ pub(super) fn by_key(config: &Config) -> Result<Option<Limits>, ConfigError> {
     // Who is not known was counted by its address already, and health checks are not to
     // share what one key has. Without that limit, an address counts as a key.
     let by = match config.rate_limit.by_ip.is_empty() {
-        true => By::principal(),
+        true => By::principal_or_prefix(config.client_ip.ipv6_prefix()?),
         false => By::dangerous_principal_only(),
     };
     limits("rate_limit.by_key", [("key", by, quotas)])
@@ -27,9 +28,10 @@ pub(super) fn by_key(config: &Config) -> Result<Option<Limits>, ConfigError> {
 /// The budget of model tokens.
 pub(super) fn tokens(config: &Config) -> Result<Option<Limits>, ConfigError> {
     let budget = &config.token_budget;
-    let by_model = By::principal().and(By::model());
+    let by_key = By::principal_or_prefix(config.client_ip.ipv6_prefix()?);
+    let by_model = by_key.clone().and(By::model());
     let all = [
-        ("tokens", By::principal(), &budget.by_key),
+        ("tokens", by_key, &budget.by_key),
         ("model-tokens", by_model, &budget.by_key_and_model),
     ];
     limits("token_budget", all)
@@ -57,10 +59,11 @@ fn limits<'a>(
 }
 
 /// The limits of requests at once; empty where there are none.
-pub(super) fn at_once(config: &ConcurrencyConfig) -> Vec<ConcurrencyLimit> {
+pub(super) fn at_once(config: &ConcurrencyConfig, v6_length: u8) -> Vec<ConcurrencyLimit> {
+    let by_key = By::principal_or_prefix(v6_length);
     let per_key = config
         .per_key
-        .map(|max| ConcurrencyLimit::new("concurrency", By::principal(), max));
+        .map(|max| ConcurrencyLimit::new("concurrency", by_key, max));
     let total = config
         .total
         .map(|max| ConcurrencyLimit::new("capacity", By::everything(), max).overload());

@@ -126,6 +126,14 @@ pub(super) fn security(event: &FenceEvent) -> Option<SecurityEvent> {
         FenceEvent::Abuse(AbuseEvent::Banned(ban)) => SecurityEvent::new(EventKind::Banned)
             .subject(ban.offender.to_string())
             .detail(ban.reason.to_string()),
+        FenceEvent::Abuse(AbuseEvent::WouldBan(ban)) => SecurityEvent::new(EventKind::WouldBan)
+            .subject(ban.offender.to_string())
+            .detail(ban.reason.to_string()),
+        FenceEvent::Abuse(AbuseEvent::WouldRefuse(ban)) => {
+            SecurityEvent::new(EventKind::WouldRefuse)
+                .subject(ban.offender.to_string())
+                .detail(ban.reason.to_string())
+        }
         FenceEvent::Abuse(AbuseEvent::Unbanned(offender)) => {
             SecurityEvent::new(EventKind::Unbanned).subject(offender.to_string())
         }

@@ -1,0 +1,63 @@
+//! Guards that probes do not pass.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use crate::{Guards, Head, Step, Takes, guards::Sealed};
+
+/// Guards that a [probe](Head::is_probe) does not meet; made by [`Guards::except_probes`].
+#[derive(Clone, Debug)]
+pub struct ExceptProbes<G>(G);
+
+impl<G> ExceptProbes<G> {
+    pub(crate) fn new(guards: G) -> Self {
+        Self(guards)
+    }
+}
+
+impl<G> Sealed for ExceptProbes<G> {}
+
+impl<G> Guards for ExceptProbes<G>
+where
+    G: Guards,
+{
+    type Holds = G::Holds;
+    type Kept = G::Kept;
+
+    fn slots(kept: &mut Self::Kept) -> &mut Self::Holds {
+        G::slots(kept)
+    }
+
+    fn names(&self, list: &mut fmt::DebugList<'_, '_>) {
+        self.0.names(list);
+    }
+}
+
+impl<G, B> Takes<B> for ExceptProbes<G>
+where
+    G: Takes<B, Body = B>,
+{
+    type Body = B;
+    type Wait = G::Wait;
+
+    #[inline]
+    fn begin(&self, head: &mut Head, body: B, holds: &mut Self::Holds) -> Step<B, Self::Wait> {
+        if head.is_probe() {
+            return Step::Pass(body);
+        }
+        self.0.begin(head, body, holds)
+    }
+
+    fn resume(
+        &self,
+        wait: Pin<&mut Self::Wait>,
+        cx: &mut Context<'_>,
+        head: &mut Head,
+        holds: &mut Self::Holds,
+    ) -> Poll<Step<B, Self::Wait>> {
+        self.0.resume(wait, cx, head, holds)
+    }
+}
