@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stockade_core::Timestamp;
 
-use crate::Offender;
+use crate::{Offender, SkippedLines};
 
 /// Who is kept out, since when, until when and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,10 +45,15 @@ pub enum BanUpdate {
     All {
         /// The bans.
         bans: Vec<Ban>,
-        /// How many entries were skipped, since they say nothing.
-        bad_lines: usize,
+        /// The entries that were skipped, because they cannot be read.
+        skipped: SkippedLines,
         /// When reading began: a ban that is younger may be on its way to the store.
         read_at: Timestamp,
+    },
+    /// There is no such file; what is banned stays so.
+    Missing {
+        /// The file.
+        file: Arc<str>,
     },
     /// The store cannot be read or written now; what is banned stays so.
     Failed {

@@ -1,6 +1,7 @@
 //! The deny-list file: one banned client a line, for people and for other programs.
 
 use std::{
+    collections::HashSet,
     error::Error,
     fmt, io, mem,
     path::{Path, PathBuf},
@@ -13,9 +14,10 @@ use std::{
 };
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
-use stockade_core::{Clock, SystemClock};
+use stockade_core::{Clock, SystemClock, Timestamp};
+use stockade_watch::{Backoff, SourceHealth};
 
-use crate::{Ban, BanChange, BanListener, BanStore, BanUpdate};
+use crate::{Ban, BanChange, BanListener, BanStore, BanUpdate, SkippedLines};
 
 mod file;
 mod line;
@@ -30,9 +32,10 @@ const BATCH: usize = 1_024;
 const LOOK_THROUGH: usize = 1_000;
 /// Editors write in steps; the file is read when it has been quiet this long.
 const QUIET: Duration = Duration::from_millis(50);
-/// How often a file is looked at that nobody reported a change of, and how long what
-/// could not be written waits.
+/// How often a file is looked at that nobody reported a change of.
 const AGAIN: Duration = Duration::from_secs(2);
+/// The delays between attempts to read or write what failed.
+const RETRY: Backoff = Backoff::new(Duration::from_millis(100), AGAIN);
 
 /// Keeps bans in a file that people can read and edit, and takes over what they write.
 ///
@@ -47,17 +50,24 @@ const AGAIN: Duration = Duration::from_secs(2);
 ///    where readers that do not know of it see no difference.
 /// 3. Whoever edits the file is heard within a fraction of a second: a line that is added
 ///    bans, and one that is removed unbans.
-/// 4. A line that cannot be read is counted and skipped, and so is a network that is half
-///    of the world. A last line without a line end may have been cut off, and is skipped.
+/// 4. A line that cannot be read is skipped, and so is a network that is half of the world,
+///    and a last line without a line end, which may have been cut off. Each is logged and
+///    told with its number and a remedy; see [`SkippedLines`] and [`check`](Self::check).
 /// 5. Comments stay. When more than half of the lines are over, the file is written anew
 ///    and renamed into place.
 /// 6. What cannot be written (a full disk) holds in memory, is said once, and is written
-///    when that is possible again.
+///    when that is possible again: attempts go on, at most two seconds apart.
+/// 7. A file that is removed unbans nobody, because it may come back; empty it for that. A
+///    file that is missing is logged and told, and made with the next ban.
+/// 8. Only regular files are read and written, never FIFOs or devices.
 pub struct DenyList {
     commands: SyncSender<Command>,
     /// What was read when the list was opened, until somebody listens.
     first: Mutex<Option<BanUpdate>>,
     path: PathBuf,
+    health: SourceHealth,
+    /// Whether there was a file when the list was opened.
+    missing: bool,
     /// Dropped before the thread is waited for.
     watcher: Mutex<Option<RecommendedWatcher>>,
     thread: Mutex<Option<thread::JoinHandle<()>>>,
@@ -71,10 +81,11 @@ enum Command {
 }
 
 impl DenyList {
-    /// Reads the file; one that is not there is made when somebody is banned.
+    /// Reads the file; one that is not there is made when somebody is banned. Where the
+    /// folder cannot be watched, the file is looked at every two seconds.
     ///
     /// # Errors
-    /// When it cannot be read, or its folder cannot be watched.
+    /// When it cannot be read, or is no regular file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DenyListError> {
         let path = path.as_ref();
         let file = DenyFile::new(path);
@@ -82,20 +93,30 @@ impl DenyList {
         let read_at = clock.now();
         let version = file.version();
         let contents = file.read(read_at);
-        let Contents {
-            bans, bad_lines, ..
-        } = contents.map_err(|source| DenyListError::new("read", path, source))?;
+        let Contents { bans, skipped, .. } =
+            contents.map_err(|source| DenyListError::new("read", path, source))?;
         let (commands, queue) = mpsc::sync_channel(QUEUE);
-        let watcher = watch(path, commands.clone())
-            .map_err(|source| DenyListError::new("watch", path, io::Error::other(source)))?;
+        let watcher = match watch(path, commands.clone()) {
+            Ok(watcher) => Some(watcher),
+            Err(error) => {
+                let list = path.display();
+                tracing::warn!(%list, %error, "changes are not notified; the file is polled");
+                None
+            }
+        };
+        let health = SourceHealth::new(path.display().to_string());
+        let missing = version.is_none();
         let writer = Writer {
             file,
             clock,
             version,
+            known: bans.clone(),
             unwritten: Vec::new(),
             unremoved: Vec::new(),
             appended: 0,
             failing: false,
+            backoff: RETRY,
+            health: health.clone(),
             listener: None,
         };
         let thread = thread::Builder::new()
@@ -106,11 +127,13 @@ impl DenyList {
             commands,
             first: Mutex::new(Some(BanUpdate::All {
                 bans,
-                bad_lines,
+                skipped,
                 read_at,
             })),
             path: path.to_owned(),
-            watcher: Mutex::new(Some(watcher)),
+            health,
+            missing,
+            watcher: Mutex::new(watcher),
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -119,6 +142,42 @@ impl DenyList {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// How reading and writing the file fares, for metrics and readiness.
+    pub fn health(&self) -> &SourceHealth {
+        &self.health
+    }
+
+    /// Looks at a file once, without following it or changing it: what a detector would
+    /// take from it, and what it would skip.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is no regular file.
+    pub fn check(path: impl AsRef<Path>) -> Result<DenyListReport, DenyListError> {
+        let path = path.as_ref();
+        let file = DenyFile::new(path);
+        let missing = file.version().is_none();
+        let contents = file.read(SystemClock::new().now());
+        let Contents { bans, skipped, .. } =
+            contents.map_err(|source| DenyListError::new("read", path, source))?;
+        Ok(DenyListReport {
+            missing,
+            bans,
+            skipped,
+        })
+    }
+}
+
+/// What is in a deny-list; made by [`DenyList::check`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DenyListReport {
+    /// There is no such file.
+    pub missing: bool,
+    /// The bans in force.
+    pub bans: Vec<Ban>,
+    /// The lines that cannot be read and ban nobody.
+    pub skipped: SkippedLines,
 }
 
 impl BanStore for DenyList {
@@ -137,6 +196,10 @@ impl BanStore for DenyList {
         let first = locked(&self.first).take();
         if let Some(update) = first {
             listener(update);
+            if self.missing {
+                let file = self.path.display().to_string().into();
+                listener(BanUpdate::Missing { file });
+            }
         }
         // The thread lives as long as this does.
         let _ = self.commands.send(Command::Listen(listener));
@@ -189,12 +252,16 @@ struct Writer {
     clock: SystemClock,
     /// The version that was read or written last.
     version: Option<Version>,
+    /// What was read or written last, for a file that is lost meanwhile.
+    known: Vec<Ban>,
     /// What could not be written yet.
     unwritten: Vec<Ban>,
     unremoved: Vec<crate::Offender>,
     /// Lines added since the file was last looked through for those that are over.
     appended: usize,
     failing: bool,
+    backoff: Backoff,
+    health: SourceHealth,
     listener: Option<BanListener>,
 }
 
@@ -202,7 +269,7 @@ impl Writer {
     fn run(mut self, queue: &Receiver<Command>) {
         loop {
             let mut stop = false;
-            let mut next = queue.recv_timeout(AGAIN);
+            let mut next = queue.recv_timeout(self.pause());
             if matches!(next, Err(RecvTimeoutError::Disconnected)) {
                 return;
             }
@@ -236,25 +303,46 @@ impl Writer {
         }
     }
 
+    /// How long nothing is done unless something happens.
+    fn pause(&mut self) -> Duration {
+        match self.failing {
+            true => self.backoff.next_delay(),
+            false => {
+                self.backoff.reset();
+                AGAIN
+            }
+        }
+    }
+
     fn look(&mut self) {
         let version = self.file.version();
         if version == self.version {
+            if !self.failing {
+                // Unchanged, so what is in force is current.
+                self.health.succeeded();
+            }
+            return;
+        }
+        if version.is_none() {
+            self.missing();
             return;
         }
         let read_at = self.clock.now();
         match self.file.read(read_at) {
             Ok(Contents {
-                mut bans,
-                bad_lines,
-                ..
+                mut bans, skipped, ..
             }) => {
                 self.version = version;
                 self.failing &= !self.unwritten.is_empty();
+                if !self.failing {
+                    self.health.succeeded();
+                }
+                self.known.clone_from(&bans);
                 bans.retain(|ban| !self.unremoved.contains(&ban.offender));
                 bans.extend(self.unwritten.iter().cloned());
                 self.tell(BanUpdate::All {
                     bans,
-                    bad_lines,
+                    skipped,
                     read_at,
                 });
             }
@@ -279,13 +367,20 @@ impl Writer {
     fn try_write(&mut self) -> io::Result<()> {
         let now = self.clock.now();
         if !self.unremoved.is_empty() {
-            self.file.rewrite(&self.unremoved, now)?;
-            self.unremoved.clear();
+            let gone = mem::take(&mut self.unremoved);
+            self.known.retain(|ban| !gone.contains(&ban.offender));
+            if let Err(error) = self.file.rewrite(&gone, now) {
+                self.unremoved = gone;
+                return Err(error);
+            }
         }
         if !self.unwritten.is_empty() {
+            if self.file.version().is_none() {
+                self.restore(now);
+            }
             self.file.append(&self.unwritten)?;
             self.appended += self.unwritten.len();
-            self.unwritten.clear();
+            self.known.append(&mut self.unwritten);
             if self.appended >= LOOK_THROUGH {
                 self.appended = 0;
                 if self.file.read(now)?.is_stale() {
@@ -296,11 +391,31 @@ impl Writer {
         Ok(())
     }
 
+    /// The file is lost: what was in it goes into the new one.
+    fn restore(&mut self, now: Timestamp) {
+        let anew: HashSet<_> = self.unwritten.iter().map(|ban| &ban.offender).collect();
+        let known = self.known.iter();
+        let lost = known.filter(|ban| ban.holds(now) && !anew.contains(&ban.offender));
+        let lost: Vec<_> = lost.cloned().collect();
+        self.known.clear();
+        self.unwritten.splice(..0, lost);
+    }
+
+    /// There was a file, and it is gone. Told once; what is banned stays so.
+    fn missing(&mut self) {
+        let file = self.file.path().display().to_string();
+        self.health.failed(format_args!("{file} is missing"));
+        if !mem::replace(&mut self.failing, true) {
+            self.tell(BanUpdate::Missing { file: file.into() });
+        }
+    }
+
     /// Says so once, and not every time that it is tried again.
     fn failed(&mut self, what: &'static str, error: &io::Error) {
+        let file = self.file.path().display();
+        let error = format!("cannot {what} the deny-list {file}: {error}");
+        self.health.failed(&error);
         if !mem::replace(&mut self.failing, true) {
-            let file = self.file.path().display();
-            let error = format!("cannot {what} the deny-list {file}: {error}");
             self.tell(BanUpdate::Failed {
                 error: error.into(),
             });

@@ -1,33 +1,36 @@
 //! Who offends, who is banned, and who hears of it.
 
 mod builder;
+mod lookup;
 mod report_only;
+mod stores;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     hash::{BuildHasher, RandomState},
-    net::IpAddr,
     panic::{self, AssertUnwindSafe},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use stockade_core::{ClientIp, Clock, Principal, Refusal, Timestamp};
+use stockade_core::{ClientIp, Clock, Principal, Timestamp};
 use tracing::{error, warn};
 
 use crate::{
-    AbuseEvent, AbuseListener, AbusePolicy, Ban, BanChange, BanStore, BanUpdate, Offender, Signal,
+    AbuseEvent, AbuseListener, AbusePolicy, Ban, BanChange, BanStore, Offender, Signal,
+    SkippedLines,
     bans::Bans,
     history::{History, NewOffence},
-    refusal,
     table::Table,
 };
 
 pub use builder::DetectorBuilder;
+pub(crate) use lookup::Hit;
 use report_only::ReportOnly;
 
 /// Counts offences, bans, and knows who is banned. Cloning shares it.
@@ -45,17 +48,12 @@ struct Inner {
     stores: Vec<Arc<dyn BanStore>>,
     listeners: Vec<AbuseListener>,
     denied: AtomicU64,
+    /// By the place of the store among the stores.
+    skipped: Mutex<BTreeMap<usize, Arc<SkippedLines>>>,
     report_only: ReportOnly,
     /// Set with the first ban: until then, a check is one load of this.
     banned_once: AtomicBool,
     dice: RandomState,
-}
-
-/// A ban that a request falls under.
-pub(crate) struct Hit {
-    pub(crate) ban: Ban,
-    /// `false` where the policy only reports.
-    pub(crate) enforced: bool,
 }
 
 impl Detector {
@@ -237,155 +235,11 @@ impl Detector {
         AbuseStats {
             denied_count: self.0.denied.load(Ordering::Relaxed),
             would_deny_count: self.0.report_only.refused(),
+            skipped_lines: self.skipped().values().map(|lines| lines.count()).sum(),
             tracked_entities: self.0.offenders.len(),
             banned_entities: self.0.bans.len(),
             threshold: policy.threshold,
             window: policy.window,
-        }
-    }
-
-    /// The ban that this client falls under. Before the first ban, the client is not asked
-    /// for.
-    #[inline]
-    pub(crate) fn ban_of_client(&self, client: impl FnOnce() -> ClientIp) -> Option<Hit> {
-        if !self.0.banned_once.load(Ordering::Acquire) {
-            return None;
-        }
-        self.find_ban_of_client(client())
-    }
-
-    fn find_ban_of_client(&self, client: ClientIp) -> Option<Hit> {
-        let ClientIp::Ip(address) = client else {
-            return None;
-        };
-        if !self.is_anything_banned() {
-            return None;
-        }
-        let policy = self.0.policy.load();
-        if policy.exempts_client(client) {
-            return None;
-        }
-        self.hit(&policy, |bans| {
-            bans.of_address(address, || self.0.clock.now())
-        })
-    }
-
-    /// The ban that this principal falls under.
-    pub(crate) fn ban_of_principal(&self, principal: &Principal) -> Option<Hit> {
-        if principal.is_anonymous() || !self.is_anything_banned() {
-            return None;
-        }
-        let offender = Offender::principal(principal.id()).ok()?;
-        let policy = self.0.policy.load();
-        if policy.is_exempt(&offender) {
-            return None;
-        }
-        self.hit(&policy, |bans| bans.get(&offender, || self.0.clock.now()))
-    }
-
-    fn is_anything_banned(&self) -> bool {
-        !(self.0.bans.is_empty() && self.0.report_only.bans.is_empty())
-    }
-
-    /// Looks among the bans in force, and among those that would be where the policy only
-    /// reports.
-    fn hit(&self, policy: &AbusePolicy, find: impl Fn(&Bans) -> Option<Ban>) -> Option<Hit> {
-        let enforced = !policy.report_only;
-        let ban = find(&self.0.bans);
-        let ban = ban.or_else(|| find(&self.0.report_only.bans).filter(|_| !enforced))?;
-        Some(Hit { ban, enforced })
-    }
-
-    /// Whether there was a ban since the start; until then a request has no refusal of a ban
-    /// among its extensions.
-    #[inline]
-    pub(crate) fn has_banned(&self) -> bool {
-        self.0.banned_once.load(Ordering::Acquire)
-    }
-
-    fn of_address(&self, address: IpAddr) -> Option<Ban> {
-        self.0.bans.of_address(address, || self.0.clock.now())
-    }
-
-    /// The refusal of a request because of this ban.
-    pub(crate) fn refusal(&self, ban: &Ban) -> Refusal {
-        let remaining = ban.until.map(|until| until - self.0.clock.now());
-        refusal::banned(self.policy().answer, remaining)
-    }
-
-    /// The same, counted.
-    pub(crate) fn deny(&self, ban: &Ban) -> Refusal {
-        self.count_denied();
-        self.refusal(ban)
-    }
-
-    pub(crate) fn count_denied(&self) {
-        self.0.denied.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts and reports a request that would have been refused because of this ban.
-    pub(crate) fn would_deny(&self, ban: &Ban) {
-        let now = self.0.clock.now();
-        if self.0.report_only.refuse(&ban.offender, now) {
-            warn!(client = %ban.offender, reason = %ban.reason, "report only: would be refused");
-            self.tell(&AbuseEvent::WouldRefuse(ban.clone()));
-        }
-    }
-
-    /// Takes over what a store knows.
-    fn take(&self, store: usize, update: BanUpdate) {
-        let now = self.0.clock.now();
-        match update {
-            BanUpdate::Change(BanChange::Banned(ban)) => self.take_ban(ban, store, now),
-            BanUpdate::Change(BanChange::Unbanned(offender)) => self.take_unban(offender, store),
-            BanUpdate::Failed { error } => self.tell(&AbuseEvent::ListFailed { error }),
-            BanUpdate::All {
-                bans,
-                bad_lines,
-                read_at,
-            } => {
-                for offender in self.0.bans.remove_missing(&bans, read_at) {
-                    self.pardon(offender, store);
-                }
-                let taken = bans.len();
-                for ban in bans {
-                    self.take_ban(ban, store, now);
-                }
-                self.tell(&AbuseEvent::ListTaken {
-                    bans: taken,
-                    bad_lines,
-                });
-            }
-        }
-    }
-
-    fn take_ban(&self, ban: Ban, store: usize, now: Timestamp) {
-        if ban.holds(now) && self.insert(&ban, now) {
-            self.publish(&BanChange::Banned(ban.clone()), Some(store));
-            self.tell(&AbuseEvent::Banned(ban));
-        }
-    }
-
-    fn take_unban(&self, offender: Offender, store: usize) {
-        if self.0.bans.remove(&offender).is_some() {
-            self.pardon(offender, store);
-        } else {
-            self.0.offenders.remove(&offender);
-        }
-    }
-
-    /// Forgets what led to a ban that this store has ended, and passes it on.
-    fn pardon(&self, offender: Offender, store: usize) {
-        self.0.offenders.remove(&offender);
-        self.publish(&BanChange::Unbanned(offender.clone()), Some(store));
-        self.tell(&AbuseEvent::Unbanned(offender));
-    }
-
-    fn publish(&self, change: &BanChange, except: Option<usize>) {
-        for (at, store) in self.0.stores.iter().enumerate() {
-            if Some(at) != except {
-                store.publish(change);
-            }
         }
     }
 
@@ -435,6 +289,9 @@ pub struct AbuseStats {
     /// Requests that would have been refused, if it were not for
     /// [`AbusePolicy::report_only`].
     pub would_deny_count: u64,
+    /// Lines of deny-lists, and entries of other stores, that ban nobody because they cannot
+    /// be read.
+    pub skipped_lines: usize,
     /// Offenders whose offences are remembered.
     pub tracked_entities: usize,
     /// Bans, those included that have just run out.

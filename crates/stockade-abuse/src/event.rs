@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Ban, Offender};
+use crate::{Ban, Offender, SkippedLines};
 
 /// Something happened to bans; for audit logs, metrics and alerts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,15 @@ pub enum AbuseEvent {
         bans: usize,
         /// How many of its lines were skipped, since they say nothing.
         bad_lines: usize,
+    },
+    /// Lines of a deny-list cannot be read, and ban nobody. Told when it is read first, and
+    /// whenever they are others than before, none among them.
+    LinesSkipped(Arc<SkippedLines>),
+    /// There is no deny-list: it was never written, or was removed. Bans hold in memory, and
+    /// the next one makes a new file.
+    ListMissing {
+        /// The file.
+        file: Arc<str>,
     },
     /// A deny-list could not be read or written; bans hold in memory.
     ListFailed {

@@ -31,7 +31,9 @@
 //! 8. **Everything is bounded**: offenders and bans have a cap each. Where there is no room,
 //!    the least offender is forgotten, and the ban ends that would end first.
 //! 9. Bans are kept in a file ([`DenyList`]), or where replicas share them ([`BanStore`]).
-//!    Requests never wait for either.
+//!    Requests never wait for either. A line that cannot be read bans nobody, and is logged
+//!    and told with its number and a remedy ([`AbuseEvent::LinesSkipped`]); so is a file that
+//!    is missing.
 //!
 //! # Knowing before deploying
 //! - [`AbuseGuard`] stands right inside of core's [`ContextGuard`](stockade_core::ContextGuard)
@@ -140,12 +142,13 @@ mod principal;
 mod refusal;
 mod scanner;
 mod signal;
+mod skipped;
 mod store;
 mod table;
 
 pub use ban::{Ban, BanChange, BanUpdate};
 pub use credentials::NoCredentials;
-pub use deny_list::{DenyList, DenyListError};
+pub use deny_list::{DenyList, DenyListError, DenyListReport};
 pub use detector::{AbuseStats, Detector, DetectorBuilder};
 pub use event::{AbuseEvent, AbuseListener};
 pub use guard::{AbuseGuard, Visitor, Watched};
@@ -154,4 +157,5 @@ pub use policy::{AbusePolicy, BanAnswer};
 pub use principal::PrincipalGuard;
 pub use scanner::ScannerPaths;
 pub use signal::Signal;
+pub use skipped::{LineProblem, SkippedLine, SkippedLines};
 pub use store::{BanListener, BanStore};

@@ -9,7 +9,7 @@ use std::{
     process::{Command, Stdio},
     sync::{Arc, mpsc},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use stockade_abuse::{AbuseEvent, AbusePolicy, BanStore, DenyList, Detector, Offender};
@@ -139,6 +139,122 @@ fn a_device_is_no_deny_list() {
     std::os::unix::fs::symlink("/dev/full", &path).unwrap();
     let error = DenyList::open(&path).unwrap_err();
     assert!(error.to_string().contains("no regular file"), "{error}");
+}
+
+// FS01
+#[test]
+fn each_line_that_bans_nobody_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deny.txt");
+    fs::write(&path, "192.0.2.1\n203.0.113.0/33\n198.51.100.7 Blocked\n").unwrap();
+    let (detector, events) = detector(&path);
+    let skipped = |event| match event {
+        AbuseEvent::LinesSkipped(skipped) => Some(skipped),
+        _ => None,
+    };
+    let told = wait(&events, skipped);
+    assert_eq!(told.count(), 2);
+    assert!(told.source().contains("deny.txt"), "{told:?}");
+    let lines: Vec<_> = told.listed().iter().map(ToString::to_string).collect();
+    assert!(
+        lines[0].starts_with("line 2: the prefix is longer"),
+        "{lines:?}"
+    );
+    assert!(lines[1].contains("put a `#`"), "{lines:?}");
+    assert_eq!(detector.stats().skipped_lines, 2);
+
+    // Whatever else is edited, the same lines are not told again.
+    let mut edited = fs::read_to_string(&path).unwrap();
+    edited.push_str("192.0.2.2\n");
+    fs::write(&path, &edited).unwrap();
+    wait(&events, |event| match event {
+        AbuseEvent::LinesSkipped(_) => panic!("told again"),
+        AbuseEvent::ListTaken { bans: 2, .. } => Some(()),
+        _ => None,
+    });
+    fs::write(&path, "192.0.2.1\n").unwrap();
+    assert!(wait(&events, skipped).is_empty());
+    assert_eq!(detector.stats().skipped_lines, 0);
+}
+
+// FS01
+#[test]
+fn a_list_that_is_missing_is_told_and_one_that_is_lost_unbans_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deny.txt");
+    let missing = |event| match event {
+        AbuseEvent::ListMissing { file } => Some(file),
+        _ => None,
+    };
+    let list = Arc::new(DenyList::open(&path).unwrap());
+    let health = list.health().clone();
+    let (sender, events) = mpsc::channel();
+    let detector = Detector::builder(AbusePolicy::new())
+        .store(list)
+        .on_event(move |event| drop(sender.send(event.clone())))
+        .build();
+    assert!(wait(&events, missing).contains("deny.txt"));
+    assert!(!health.status().is_failing());
+
+    fs::write(&path, "192.0.2.1 # kept\n").unwrap();
+    wait(&events, |event| match event {
+        AbuseEvent::Banned(_) => Some(()),
+        _ => None,
+    });
+    fs::remove_file(&path).unwrap();
+    assert!(wait(&events, missing).contains("deny.txt"));
+    assert!(health.status().is_failing());
+    assert!(detector.why(&client("192.0.2.1")).is_some());
+
+    // The next ban makes a new file, with what was in the lost one.
+    detector.ban(client("192.0.2.2"), None, "by hand");
+    wait(&events, |event| match event {
+        AbuseEvent::ListTaken { bans: 2, .. } => Some(()),
+        _ => None,
+    });
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(
+        text.contains("192.0.2.1") && text.contains("192.0.2.2"),
+        "{text}"
+    );
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while health.status().is_failing() {
+        assert!(Instant::now() < deadline, "{:?}", health.status());
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+// FA16
+#[cfg(unix)]
+#[test]
+fn a_fifo_is_refused_and_holds_nothing_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deny.txt");
+    let made = Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    for error in [
+        DenyList::open(&path).map(drop).unwrap_err(),
+        DenyList::check(&path).map(drop).unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("no regular file"), "{error}");
+    }
+}
+
+// FA16: a file that has to be made is made where its name says.
+#[cfg(unix)]
+#[test]
+fn a_dangling_link_is_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, target) = (folder.path().join("deny.txt"), folder.path().join("target"));
+    std::os::unix::fs::symlink(&target, &path).unwrap();
+    let (detector, events) = detector(&path);
+    detector.ban(client("192.0.2.1"), None, "by hand");
+    wait(&events, |event| match event {
+        AbuseEvent::ListFailed { error } => Some(error),
+        _ => None,
+    });
+    assert!(!target.exists());
+    assert!(detector.why(&client("192.0.2.1")).is_some());
 }
 
 /// Names the file, in the child that is to be killed while it writes to it.

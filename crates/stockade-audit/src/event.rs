@@ -44,6 +44,8 @@ pub enum EventKind {
     Banned,
     /// A ban was lifted.
     Unbanned,
+    /// A line of a deny-list was skipped, or the list is missing.
+    DenyListIncomplete,
     /// A client would have been banned, but bans are only reported.
     WouldBan,
     /// A request would have been refused because of a ban, but bans are only reported.
@@ -79,6 +81,9 @@ impl EventKind {
             Self::KeyRevoked => ("key_revoked", Level::Warn, "key revoked"),
             Self::Banned => ("banned", Level::Warn, "client banned"),
             Self::Unbanned => ("unbanned", Level::Info, "ban lifted"),
+            Self::DenyListIncomplete => {
+                ("deny_list_incomplete", Level::Warn, "deny-list incomplete")
+            }
             Self::WouldBan => ("would_ban", Level::Warn, "client would be banned"),
             Self::WouldRefuse => ("would_refuse", Level::Warn, "request would be refused"),
             Self::Login => ("login", Level::Info, "logged in"),

@@ -8,7 +8,7 @@ use std::{path::PathBuf, sync::Arc};
 use clap::{Args, Subcommand};
 use stockade_abuse::{AbusePolicy, Ban, DenyList, Detector};
 
-use crate::{Failure, Outcome};
+use crate::{Failure, Outcome, output};
 
 /// What all commands on bans share.
 #[derive(Args, Clone, Debug)]
@@ -65,6 +65,23 @@ fn open(file: &PathBuf) -> Result<Detector, Failure> {
         .max_bans(usize::MAX)
         .store(Arc::new(list))
         .build())
+}
+
+/// Warns about what in the file bans nobody.
+fn warn_of_gaps(file: &PathBuf) -> Result<(), Failure> {
+    let report = DenyList::check(file).map_err(Failure::refused)?;
+    let name = file.display();
+    if report.missing {
+        output::warn(format_args!("{name} does not exist; check --file"));
+    }
+    for line in report.skipped.listed() {
+        output::warn(format_args!("{name}: skipped {line}"));
+    }
+    if report.skipped.unlisted() > 0 {
+        let more = report.skipped.unlisted();
+        output::warn(format_args!("{name}: skipped {more} more lines"));
+    }
+    Ok(())
 }
 
 /// Who is banned, by name.

@@ -10,6 +10,7 @@ use std::{
 use anstyle::Style;
 use clap::Args;
 use stockade::{Config, Environment, Finding, Severity, Surroundings, check};
+use stockade_abuse::{DenyList, DenyListReport};
 use stockade_key_auth::{FileKeyStore, KeyStore};
 use stockade_sqlx::SqlKeyStore;
 
@@ -90,6 +91,7 @@ impl CheckArgs {
             key_file_mode: config.auth.keys_file.as_deref().and_then(mode),
             keys,
             token_secret: token_secret(config)?,
+            deny_list: deny_list(config)?,
         })
     }
 }
@@ -125,6 +127,12 @@ fn mode(file: &Path) -> Option<u32> {
 #[cfg(not(unix))]
 fn mode(_file: &Path) -> Option<u32> {
     None
+}
+
+/// Read as a server reads it, which does not start where it cannot.
+fn deny_list(config: &Config) -> Result<Option<DenyListReport>, Failure> {
+    let list = config.abuse.deny_list.as_ref().map(DenyList::check);
+    list.transpose().map_err(Failure::refused)
 }
 
 fn token_secret(config: &Config) -> Result<Option<Vec<u8>>, Failure> {

@@ -2,10 +2,12 @@
 
 use std::{fmt, net::SocketAddr};
 
+use stockade_abuse::DenyListReport;
 use stockade_key_auth::KeyRecord;
 
 use crate::{Config, OnFailure, RouteAccess};
 
+mod deny_list;
 mod secrets;
 
 use secrets::DEFAULT_SECRETS;
@@ -23,6 +25,8 @@ pub struct Surroundings {
     pub keys: Vec<KeyRecord>,
     /// The secret that tokens are verified by, for algorithms that have one.
     pub token_secret: Option<Vec<u8>>,
+    /// What is in the deny-list, where there is one.
+    pub deny_list: Option<DenyListReport>,
 }
 
 /// How bad a finding is.
@@ -90,6 +94,7 @@ pub fn check(config: &Config, surroundings: &Surroundings) -> Vec<Finding> {
     limits(config, &mut findings);
     store(config, &mut findings);
     abuse(config, &mut findings);
+    deny_list::check(surroundings.deny_list.as_ref(), &mut findings);
     routes(config, &mut findings);
     audit(config, &mut findings);
     findings

@@ -156,6 +156,10 @@ impl Fence {
             let stats = detector.stats();
             gauge("stockade_banned_clients", stats.banned_entities as u64);
             gauge("stockade_tracked_offenders", stats.tracked_entities as u64);
+            gauge(
+                "stockade_deny_list_skipped_lines",
+                stats.skipped_lines as u64,
+            );
             metrics::counter!("stockade_denied_total").absolute(stats.denied_count);
             metrics::counter!("stockade_would_deny_total").absolute(stats.would_deny_count);
         }

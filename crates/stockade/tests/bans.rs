@@ -11,7 +11,8 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::Empty;
-use stockade::{Config, Environment, Fence, FenceEvent, Format};
+use stockade::{Config, Environment, Fence, FenceEvent, Format, Surroundings, check};
+use stockade_abuse::DenyList;
 use stockade_core::{MatchedRoute, PeerAddr};
 use stockade_key_auth::{GeneratedKey, KeyHash, KeyRecord, to_yaml};
 use tempfile::TempDir;
@@ -356,4 +357,53 @@ async fn report_only_reports_each_ban_and_each_refusal() {
             .iter()
             .any(|ban| ban.offender.to_string() == CLIENT)
     );
+}
+
+// FS01
+#[tokio::test]
+async fn skipped_lines_are_security_events_and_a_gauge_and_a_finding() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let bad = "10.0.0.300 # typo\n203.0.113.0/33\n192.0.2.1\n";
+    fs::write(
+        path("deny.txt"),
+        format!("{bad}{}", "nonsense\n".repeat(30)),
+    )
+    .unwrap();
+    let settings = format!(
+        "[abuse]\ndeny_list = {:?}\n[audit]\nfile = {:?}\non_overflow = \"drop\"\n",
+        path("deny.txt"),
+        path("app.log")
+    );
+    let site = Site::new(&settings).await;
+    let within = std::time::Duration::from_secs(10);
+    site.fence.audit().flush(within).unwrap();
+    let text = fs::read_to_string(path("app.log")).unwrap();
+    let events = text.matches("\"event\":\"deny_list_incomplete\"").count();
+    assert_eq!(events, 21, "{text}");
+    for part in [
+        "line 1: ",
+        "line 2: the prefix is longer",
+        "more entries skipped: 12",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    let stats = site.fence.detector().unwrap().stats();
+    assert_eq!((stats.skipped_lines, stats.banned_entities), (32, 1));
+    let sources = site.fence.sources();
+    assert!(
+        sources
+            .iter()
+            .any(|source| source.name.starts_with("abuse.deny_list "))
+    );
+
+    let surroundings = Surroundings {
+        deny_list: Some(DenyList::check(path("deny.txt")).unwrap()),
+        ..Surroundings::default()
+    };
+    let findings = check(&config(&site.folder, &settings), &surroundings);
+    let found = findings
+        .iter()
+        .filter(|found| found.setting == "abuse.deny_list");
+    assert_eq!(found.count(), 21);
 }

@@ -43,6 +43,7 @@ fn safe() -> Surroundings {
         key_file_mode: Some(0o100_600),
         keys: vec![key],
         token_secret: Some(vec![b'x'; 44]),
+        deny_list: None,
     }
 }
 

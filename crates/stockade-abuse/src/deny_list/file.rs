@@ -11,7 +11,7 @@ use std::{
 use stockade_core::Timestamp;
 
 use super::line::{self, Line};
-use crate::{Ban, Offender};
+use crate::{Ban, LineProblem, Offender, SkippedLines};
 
 /// A larger file is not read at all.
 const LARGEST: u64 = 64 * 1024 * 1024;
@@ -19,10 +19,10 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 const STALE: usize = 64;
 
 /// What is in the file.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Contents {
     pub(super) bans: Vec<Ban>,
-    pub(super) bad_lines: usize,
+    pub(super) skipped: SkippedLines,
     /// Lines of bans that are over, or that a later line says better.
     pub(super) stale: usize,
 }
@@ -70,18 +70,15 @@ impl DenyFile {
 
     /// What the file says; a file that is not there says nothing.
     pub(super) fn read(&self, now: Timestamp) -> io::Result<Contents> {
-        Ok(contents(&self.bytes()?, now))
+        let skipped = SkippedLines::new(self.0.display().to_string());
+        Ok(contents(&self.bytes()?, now, skipped))
     }
 
     fn bytes(&self) -> io::Result<Vec<u8>> {
-        let file = match File::open(&self.0) {
+        let file = match open(OpenOptions::new().read(true), &self.0) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             file => file?,
         };
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::Error::other("it is no regular file"));
-        }
         let mut bytes = Vec::new();
         file.take(LARGEST + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > LARGEST {
@@ -93,10 +90,15 @@ impl DenyFile {
     /// Adds lines for these bans, and returns when they are on the disk.
     pub(super) fn append(&self, bans: &[Ban]) -> io::Result<()> {
         let mut options = OpenOptions::new();
-        options.read(true).append(true).create(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&self.0)?;
+        options.read(true).append(true);
+        let mut file = match open(&mut options, &self.0) {
+            // One that has to be made is made here and nowhere else: a dangling link, or one
+            // that was put there meanwhile, is not followed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                open(options.create_new(true), &self.0)?
+            }
+            file => file?,
+        };
         let mut lines = String::new();
         if !ends_its_line(&mut file)? {
             lines.push('\n');
@@ -118,7 +120,7 @@ impl DenyFile {
                 Line::Ban(ban) => {
                     !without.contains(&ban.offender) && ban.holds(now) && lines.counts(at, ban)
                 }
-                Line::Nothing | Line::Bad => true,
+                Line::Nothing | Line::Bad(_) => true,
             };
             if stays {
                 kept.extend_from_slice(text);
@@ -169,7 +171,7 @@ impl<'b> Lines<'b> {
             .enumerate()
             .filter_map(|(at, (_, line))| match line {
                 Line::Ban(ban) => Some((ban.offender.clone(), at)),
-                Line::Nothing | Line::Bad => None,
+                Line::Nothing | Line::Bad(_) => None,
             });
         Self {
             last: last.collect(),
@@ -183,22 +185,42 @@ impl<'b> Lines<'b> {
     }
 }
 
-fn contents(bytes: &[u8], now: Timestamp) -> Contents {
+/// Opens a regular file, and never waits for what is not one: a FIFO has no end that opens.
+fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600).custom_flags(libc::O_NONBLOCK);
+    }
+    let file = options.open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is no regular file")),
+    }
+}
+
+fn contents(bytes: &[u8], now: Timestamp, skipped: SkippedLines) -> Contents {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let lines = Lines::parse(bytes);
-    let mut contents = Contents::default();
+    let mut contents = Contents {
+        bans: Vec::new(),
+        skipped,
+        stale: 0,
+    };
     for (at, (_, line)) in lines.all.iter().enumerate() {
         // The start of an address is another address: a line that was cut off must not
         // ban somebody else.
         let is_torn = at + 1 == lines.all.len() && !bytes.ends_with(b"\n");
         match line {
             Line::Nothing => {}
-            Line::Ban(_) if is_torn => contents.bad_lines += 1,
+            Line::Ban(_) if is_torn => {
+                contents.skipped.push(at + 1, LineProblem::Unterminated);
+            }
             Line::Ban(ban) if ban.holds(now) && lines.counts(at, ban) => {
                 contents.bans.push(ban.clone());
             }
             Line::Ban(_) => contents.stale += 1,
-            Line::Bad => contents.bad_lines += 1,
+            Line::Bad(problem) => contents.skipped.push(at + 1, *problem),
         }
     }
     contents
@@ -220,6 +242,10 @@ mod tests {
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_secs(1_762_165_800);
+
+    fn read(bytes: &[u8]) -> Contents {
+        contents(bytes, NOW, SkippedLines::new("test"))
+    }
 
     fn ban(text: &str) -> Ban {
         Ban {
@@ -243,7 +269,7 @@ mod tests {
         let whole = fs::read(&path).unwrap();
         let allowed = ["192.168.1.100", "10.11.12.13", "key:somebody"];
         for cut in 0..=whole.len() {
-            let contents = contents(&whole[..cut], NOW);
+            let contents = read(&whole[..cut]);
             for ban in &contents.bans {
                 assert!(
                     allowed.contains(&&*ban.offender.to_string()),
@@ -278,16 +304,16 @@ mod tests {
             (b"\0\0\0\n\xff\xff\n", 0, 2),
             (&utf16, 0, 2),
         ] {
-            let contents = contents(bytes, NOW);
+            let contents = read(bytes);
             assert_eq!(
-                (contents.bans.len(), contents.bad_lines),
+                (contents.bans.len(), contents.skipped.count()),
                 (bans, bad),
                 "{bytes:?}"
             );
         }
         let long = [b"1".repeat(3_000_000), b"\n10.0.0.1\n".to_vec()].concat();
-        let contents = contents(&long, NOW);
-        assert_eq!((contents.bans.len(), contents.bad_lines), (1, 1));
+        let contents = read(&long);
+        assert_eq!((contents.bans.len(), contents.skipped.count()), (1, 1));
     }
 
     #[test]

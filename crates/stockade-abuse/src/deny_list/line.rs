@@ -6,12 +6,12 @@
 //! ```
 //! Readers that do not know of the end take it for a part of the comment.
 
-use std::{fmt::Write, sync::Arc};
+use std::{fmt::Write, net::IpAddr, sync::Arc};
 
 use jiff::{civil::DateTime, tz::TimeZone};
 use stockade_core::Timestamp;
 
-use crate::Ban;
+use crate::{Ban, LineProblem, Offender, OffenderError};
 
 /// The longest line, in bytes; a longer one is a bad one.
 const LONGEST: usize = 4_096;
@@ -23,24 +23,25 @@ pub(super) enum Line {
     Ban(Ban),
     /// A comment, or nothing at all.
     Nothing,
-    Bad,
+    Bad(LineProblem),
 }
 
 impl Line {
     pub(super) fn parse(line: &[u8]) -> Self {
         let Ok(line) = std::str::from_utf8(line) else {
-            return Self::Bad;
+            return Self::Bad(LineProblem::NotUtf8);
         };
         let (subject, comment) = line.split_once('#').unwrap_or((line, ""));
         let subject = subject.trim();
         if line.len() > LONGEST {
-            return Self::Bad;
+            return Self::Bad(LineProblem::TooLong);
         }
         if subject.is_empty() {
             return Self::Nothing;
         }
-        let Ok(offender) = subject.parse() else {
-            return Self::Bad;
+        let offender = match subject.parse() {
+            Ok(offender) => offender,
+            Err(error) => return Self::Bad(problem(subject, error)),
         };
         let (comment, until) = match comment.rsplit_once("; until ") {
             Some((comment, until)) => (comment, instant(until.trim())),
@@ -59,6 +60,29 @@ impl Line {
             reason: readable(reason),
         })
     }
+}
+
+/// What somebody may have meant by this.
+fn problem(subject: &str, error: OffenderError) -> LineProblem {
+    let is_address = |text: &str| text.trim().parse::<IpAddr>().is_ok();
+    if let Some((first, last)) = subject.split_once('-')
+        && is_address(first)
+        && is_address(last)
+    {
+        return LineProblem::Range;
+    }
+    if let Some((first, _)) = subject.split_once(char::is_whitespace)
+        && first.parse::<Offender>().is_ok()
+    {
+        return LineProblem::Uncommented;
+    }
+    if let Some((address, length)) = subject.split_once('/')
+        && let (Ok(address), Ok(length)) = (address.parse::<IpAddr>(), length.parse::<u32>())
+        && length > if address.is_ipv4() { 32 } else { 128 }
+    {
+        return LineProblem::Prefix;
+    }
+    LineProblem::Offender(error)
 }
 
 /// The line of a ban, with its end.
@@ -179,8 +203,40 @@ mod tests {
             "1.2.3.4 5.6.7.8",
             &long,
         ] {
-            assert_eq!(Line::parse(line.as_bytes()), Line::Bad);
+            assert!(
+                matches!(Line::parse(line.as_bytes()), Line::Bad(_)),
+                "{line}"
+            );
         }
-        assert_eq!(Line::parse(b"\xff\xfe1\0.\0"), Line::Bad);
+    }
+
+    // FS01
+    #[test]
+    fn says_what_is_wrong_and_how_to_fix_it() {
+        use LineProblem as P;
+        let long = format!("192.0.2.1 # {}", "x".repeat(LONGEST));
+        for (line, expected) in [
+            (&b"203.0.113.10-203.0.113.20"[..], P::Range),
+            (b"2001:db8::1 - 2001:db8::9", P::Range),
+            (b"203.0.113.0/33", P::Prefix),
+            (b"2001:db8::/129 # x", P::Prefix),
+            (b"198.51.100.7   Blocked", P::Uncommented),
+            (b"key:team by hand", P::Uncommented),
+            (b"\xff\xfe1\0.\0", P::NotUtf8),
+            (long.as_bytes(), P::TooLong),
+        ] {
+            assert_eq!(Line::parse(line), Line::Bad(expected), "{expected}");
+        }
+        for line in [
+            "10.0.0.300 # typo",
+            "key bad",
+            "nonsense",
+            "0.0.0.0/0",
+            "key:",
+        ] {
+            let Line::Bad(P::Offender(_)) = Line::parse(line.as_bytes()) else {
+                panic!("{line}");
+            };
+        }
     }
 }

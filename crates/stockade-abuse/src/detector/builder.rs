@@ -4,7 +4,7 @@ use std::{
     fmt,
     hash::RandomState,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64},
     },
 };
@@ -80,6 +80,7 @@ impl DetectorBuilder {
             stores: self.stores,
             listeners: self.listeners,
             denied: AtomicU64::new(0),
+            skipped: Mutex::default(),
             report_only: ReportOnly::new(self.max_bans),
             banned_once: AtomicBool::new(false),
             dice: RandomState::new(),

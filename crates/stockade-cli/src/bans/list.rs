@@ -8,7 +8,7 @@ use stockade_abuse::{Ban, Offender};
 use stockade_core::Timestamp;
 use tabled::builder::Builder;
 
-use super::{open, sorted};
+use super::{open, sorted, warn_of_gaps};
 use crate::{Failure, Outcome, moment::Shown, output, visible::visible};
 
 /// How to list.
@@ -37,6 +37,7 @@ struct View {
 
 impl ListArgs {
     pub(crate) fn run(self, file: &PathBuf) -> Result<Outcome, Failure> {
+        warn_of_gaps(file)?;
         let bans = sorted(&open(file)?);
         if self.json {
             let views: Vec<_> = bans.into_iter().map(|(who, ban)| view(who, &ban)).collect();
@@ -52,6 +53,7 @@ impl ListArgs {
 
 impl WhyArgs {
     pub(crate) fn run(self, file: &PathBuf) -> Result<Outcome, Failure> {
+        warn_of_gaps(file)?;
         let Some(ban) = open(file)?.why(&self.who) else {
             output::remark(format_args!("{} is not banned.", self.who));
             return Ok(Outcome::Refused);

@@ -48,6 +48,38 @@ fn lines_that_others_wrote_stay() {
     );
 }
 
+// FS01
+#[test]
+fn lines_that_ban_nobody_are_named_with_a_remedy() {
+    let bench = Bench::new();
+    let said = bench.done("bans list");
+    assert!(said.err.contains("does not exist"), "{}", said.err);
+    let text = "10.0.0.300 # typo\n203.0.113.0/33\nkey bad\n198.51.100.7   Blocked\n\
+                203.0.113.10-203.0.113.20\n192.0.2.1\n";
+    bench.write("denylist.txt", text);
+    for command in ["bans list", "bans why 192.0.2.1", "bans list --json"] {
+        let said = bench.done(command);
+        for (line, remedy) in [
+            ("line 1: not an address", "write 192.0.2.1"),
+            ("line 2: the prefix is longer", "write at most /32"),
+            ("line 3: not an address", "key:ID"),
+            ("line 4: the client is followed by text", "put a `#`"),
+            ("line 5: ranges of addresses", "write networks"),
+        ] {
+            let found = said
+                .err
+                .lines()
+                .any(|said| said.contains(line) && said.contains(remedy));
+            assert!(found, "{line} is not in {}", said.err);
+        }
+        assert!(said.out.contains("192.0.2.1"), "{}", said.out);
+    }
+    bench.write("denylist.txt", &"nonsense\n".repeat(1_000));
+    let said = bench.done("bans list");
+    assert!(said.err.contains("skipped 980 more lines"), "{}", said.err);
+    assert!(said.err.lines().count() < 30);
+}
+
 // D07
 #[test]
 fn nobody_is_banned_by_mistake() {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use redis::Script;
-use stockade_abuse::{Ban, BanChange, BanUpdate};
+use stockade_abuse::{Ban, BanChange, BanUpdate, SkippedLines};
 use stockade_core::{Clock, SystemClock};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -171,7 +171,7 @@ impl Task {
         if !self.lost {
             return Ok(vec![BanUpdate::All {
                 bans,
-                bad_lines,
+                skipped: SkippedLines::entries("Redis", bad_lines),
                 read_at,
             }]);
         }

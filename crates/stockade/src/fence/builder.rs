@@ -140,13 +140,13 @@ impl<'c> FenceBuilder<'c> {
         };
         let log = audit.clone();
         self.listeners.put_first(move |event: &FenceEvent| {
-            if let Some(event) = record::security(event) {
+            for event in record::security(event) {
                 log.event(event);
             }
         });
         key_news::follow(&keys, first, self.listeners.clone());
         let stores = Stores::open(config, &self.listeners)?;
-        let detector = detector(config, &stores, &self.listeners)?;
+        let detector = detector(config, &stores, &self.listeners, &mut sources)?;
         let realm = &config.auth.realm;
         let tokens = config.auth.tokens.as_ref();
         let tokens = tokens.map(|tokens| tokens::guard(tokens, realm, &mut sources));
@@ -249,6 +249,7 @@ fn detector(
     config: &Config,
     stores: &Stores,
     listeners: &Listeners,
+    sources: &mut Sources,
 ) -> Result<Option<Detector>, ConfigError> {
     if !config.abuse.enabled {
         return Ok(None);
@@ -260,6 +261,7 @@ fn detector(
     if let Some(path) = &config.abuse.deny_list {
         let list =
             DenyList::open(path).map_err(|error| ConfigError::of("abuse.deny_list", error))?;
+        sources.add("abuse.deny_list", path.display(), list.health().clone());
         builder = builder.store(Arc::new(list));
     }
     if let Some(shared) = stores.bans() {

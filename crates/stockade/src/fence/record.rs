@@ -2,7 +2,7 @@
 
 use std::{fs, io, path::Path, time::Duration};
 
-use stockade_abuse::AbuseEvent;
+use stockade_abuse::{AbuseEvent, Ban, SkippedLines};
 use stockade_audit::{
     AuditLog, ChainKey, EventKind, FileSink, Journal, Overflow, Rotation, SecurityEvent, Sink,
     TracingSink,
@@ -120,29 +120,10 @@ pub(super) fn failed(setting: &str, error: &io::Error) -> ConfigError {
     ConfigError::setting(setting, error.to_string())
 }
 
-/// An event, for the log.
-pub(super) fn security(event: &FenceEvent) -> Option<SecurityEvent> {
-    Some(match event {
-        FenceEvent::Abuse(AbuseEvent::Banned(ban)) => SecurityEvent::new(EventKind::Banned)
-            .subject(ban.offender.to_string())
-            .detail(ban.reason.to_string()),
-        FenceEvent::Abuse(AbuseEvent::WouldBan(ban)) => SecurityEvent::new(EventKind::WouldBan)
-            .subject(ban.offender.to_string())
-            .detail(ban.reason.to_string()),
-        FenceEvent::Abuse(AbuseEvent::WouldRefuse(ban)) => {
-            SecurityEvent::new(EventKind::WouldRefuse)
-                .subject(ban.offender.to_string())
-                .detail(ban.reason.to_string())
-        }
-        FenceEvent::Abuse(AbuseEvent::Unbanned(offender)) => {
-            SecurityEvent::new(EventKind::Unbanned).subject(offender.to_string())
-        }
-        FenceEvent::Abuse(AbuseEvent::ListFailed { error }) => {
-            SecurityEvent::new(EventKind::StoreLost)
-                .subject("bans")
-                .detail(error.to_string())
-        }
-        FenceEvent::Abuse(_) => return None,
+/// An event, for the log; several where it is about several lines.
+pub(super) fn security(event: &FenceEvent) -> Vec<SecurityEvent> {
+    vec![match event {
+        FenceEvent::Abuse(event) => return abuse(event),
         FenceEvent::Key { id, news } => {
             let (event, how) = key(*news);
             let event = event.subject(id.as_str().to_owned());
@@ -160,7 +141,52 @@ pub(super) fn security(event: &FenceEvent) -> Option<SecurityEvent> {
         FenceEvent::LimitStore { up: true } => {
             SecurityEvent::new(EventKind::StoreBack).subject("limits")
         }
-    })
+    }]
+}
+
+fn abuse(event: &AbuseEvent) -> Vec<SecurityEvent> {
+    let of_ban = |kind, ban: &Ban| {
+        let event = SecurityEvent::new(kind).subject(ban.offender.to_string());
+        event.detail(ban.reason.to_string())
+    };
+    vec![match event {
+        AbuseEvent::Banned(ban) => of_ban(EventKind::Banned, ban),
+        AbuseEvent::WouldBan(ban) => of_ban(EventKind::WouldBan, ban),
+        AbuseEvent::WouldRefuse(ban) => of_ban(EventKind::WouldRefuse, ban),
+        AbuseEvent::Unbanned(offender) => {
+            SecurityEvent::new(EventKind::Unbanned).subject(offender.to_string())
+        }
+        AbuseEvent::LinesSkipped(skipped) => return lines(skipped),
+        AbuseEvent::ListMissing { file } => SecurityEvent::new(EventKind::DenyListIncomplete)
+            .subject(file.to_string())
+            .detail("the file is missing"),
+        AbuseEvent::ListFailed { error } => SecurityEvent::new(EventKind::StoreLost)
+            .subject("bans")
+            .detail(error.to_string()),
+        // Each ban and each skipped line of it is an event by itself.
+        AbuseEvent::ListTaken { .. } => return Vec::new(),
+        // The kinds of events are known here as soon as they exist; the enum may grow.
+        _ => return Vec::new(),
+    }]
+}
+
+/// One event a line, and one for those that are not listed.
+fn lines(skipped: &SkippedLines) -> Vec<SecurityEvent> {
+    let event = |detail: String| {
+        let event = SecurityEvent::new(EventKind::DenyListIncomplete);
+        event.subject(skipped.source().to_string()).detail(detail)
+    };
+    let listed = skipped.listed().iter().map(|line| event(line.to_string()));
+    let mut events: Vec<_> = listed.collect();
+    if skipped.unlisted() > 0 {
+        events.push(event(format!(
+            "more entries skipped: {}",
+            skipped.unlisted()
+        )));
+    } else if skipped.is_empty() {
+        events.push(event("all lines can be read again".to_owned()));
+    }
+    events
 }
 
 /// What became of a key, and how, where there are several ways.

@@ -1,0 +1,106 @@
+//! Which ban a request falls under.
+
+use std::{net::IpAddr, sync::atomic::Ordering};
+
+use stockade_core::{ClientIp, Principal, Refusal};
+use tracing::warn;
+
+use super::Detector;
+use crate::{AbuseEvent, AbusePolicy, Ban, Offender, bans::Bans, refusal};
+
+/// A ban that a request falls under.
+pub(crate) struct Hit {
+    pub(crate) ban: Ban,
+    /// `false` where the policy only reports.
+    pub(crate) enforced: bool,
+}
+
+impl Detector {
+    /// The ban that this client falls under. Before the first ban, the client is not asked
+    /// for.
+    #[inline]
+    pub(crate) fn ban_of_client(&self, client: impl FnOnce() -> ClientIp) -> Option<Hit> {
+        if !self.0.banned_once.load(Ordering::Acquire) {
+            return None;
+        }
+        self.find_ban_of_client(client())
+    }
+
+    fn find_ban_of_client(&self, client: ClientIp) -> Option<Hit> {
+        let ClientIp::Ip(address) = client else {
+            return None;
+        };
+        if !self.is_anything_banned() {
+            return None;
+        }
+        let policy = self.0.policy.load();
+        if policy.exempts_client(client) {
+            return None;
+        }
+        self.hit(&policy, |bans| {
+            bans.of_address(address, || self.0.clock.now())
+        })
+    }
+
+    /// The ban that this principal falls under.
+    pub(crate) fn ban_of_principal(&self, principal: &Principal) -> Option<Hit> {
+        if principal.is_anonymous() || !self.is_anything_banned() {
+            return None;
+        }
+        let offender = Offender::principal(principal.id()).ok()?;
+        let policy = self.0.policy.load();
+        if policy.is_exempt(&offender) {
+            return None;
+        }
+        self.hit(&policy, |bans| bans.get(&offender, || self.0.clock.now()))
+    }
+
+    fn is_anything_banned(&self) -> bool {
+        !(self.0.bans.is_empty() && self.0.report_only.bans.is_empty())
+    }
+
+    /// Looks among the bans in force, and among those that would be where the policy only
+    /// reports.
+    fn hit(&self, policy: &AbusePolicy, find: impl Fn(&Bans) -> Option<Ban>) -> Option<Hit> {
+        let enforced = !policy.report_only;
+        let ban = find(&self.0.bans);
+        let ban = ban.or_else(|| find(&self.0.report_only.bans).filter(|_| !enforced))?;
+        Some(Hit { ban, enforced })
+    }
+
+    /// Whether there was a ban since the start; until then a request has no refusal of a ban
+    /// among its extensions.
+    #[inline]
+    pub(crate) fn has_banned(&self) -> bool {
+        self.0.banned_once.load(Ordering::Acquire)
+    }
+
+    pub(super) fn of_address(&self, address: IpAddr) -> Option<Ban> {
+        self.0.bans.of_address(address, || self.0.clock.now())
+    }
+
+    /// The refusal of a request because of this ban.
+    pub(crate) fn refusal(&self, ban: &Ban) -> Refusal {
+        let remaining = ban.until.map(|until| until - self.0.clock.now());
+        refusal::banned(self.policy().answer, remaining)
+    }
+
+    /// The same, counted.
+    pub(crate) fn deny(&self, ban: &Ban) -> Refusal {
+        self.count_denied();
+        self.refusal(ban)
+    }
+
+    pub(crate) fn count_denied(&self) {
+        self.0.denied.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts and reports a request that would have been refused because of this ban.
+    pub(crate) fn would_deny(&self, ban: &Ban) {
+        let now = self.0.clock.now();
+        if self.0.report_only.refuse(&ban.offender, now) {
+            warn!(client = %ban.offender, reason = %ban.reason, "report only: would be refused");
+            self.tell(&AbuseEvent::WouldRefuse(ban.clone()));
+        }
+    }
+}

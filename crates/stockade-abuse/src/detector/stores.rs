@@ -1,0 +1,118 @@
+//! What stores know, taken over and passed on.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, MutexGuard, PoisonError},
+};
+
+use stockade_core::Timestamp;
+use tracing::{error, warn};
+
+use super::Detector;
+use crate::{AbuseEvent, Ban, BanChange, BanUpdate, Offender, SkippedLines};
+
+impl Detector {
+    /// Takes over what a store knows.
+    pub(super) fn take(&self, store: usize, update: BanUpdate) {
+        let now = self.0.clock.now();
+        match update {
+            BanUpdate::Change(BanChange::Banned(ban)) => self.take_ban(ban, store, now),
+            BanUpdate::Change(BanChange::Unbanned(offender)) => self.take_unban(offender, store),
+            BanUpdate::Failed { error } => {
+                error!(%error, "bans hold in memory only");
+                self.tell(&AbuseEvent::ListFailed { error });
+            }
+            BanUpdate::Missing { file } => {
+                warn!(%file, "the deny-list is missing; the next ban makes a new one");
+                self.tell(&AbuseEvent::ListMissing { file });
+            }
+            BanUpdate::All {
+                bans,
+                skipped,
+                read_at,
+            } => {
+                for offender in self.0.bans.remove_missing(&bans, read_at) {
+                    self.pardon(offender, store);
+                }
+                let taken = bans.len();
+                for ban in bans {
+                    self.take_ban(ban, store, now);
+                }
+                self.tell(&AbuseEvent::ListTaken {
+                    bans: taken,
+                    bad_lines: skipped.count(),
+                });
+                self.take_skipped(store, skipped);
+            }
+        }
+    }
+
+    /// Logs and tells lines that were skipped, where they are not those of the last reading.
+    fn take_skipped(&self, store: usize, skipped: SkippedLines) {
+        let skipped = Arc::new(skipped);
+        let mut all = self.skipped();
+        let before = all.insert(store, Arc::clone(&skipped));
+        drop(all);
+        let was_empty = before.as_ref().is_none_or(|before| before.is_empty());
+        if before.as_ref() == Some(&skipped) || (was_empty && skipped.is_empty()) {
+            return;
+        }
+        for line in skipped.listed() {
+            warn!(
+                list = %skipped.source(),
+                line = line.number,
+                help = line.problem.help(),
+                "deny-list line skipped: {}",
+                line.problem
+            );
+        }
+        if skipped.unlisted() > 0 {
+            warn!(list = %skipped.source(), count = skipped.unlisted(), "more entries skipped");
+        }
+        self.tell(&AbuseEvent::LinesSkipped(skipped));
+    }
+
+    pub(super) fn skipped(&self) -> MutexGuard<'_, BTreeMap<usize, Arc<SkippedLines>>> {
+        // Nothing panics while it is held.
+        let skipped = self.0.skipped.lock();
+        skipped.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lines of deny-lists, and the entries of other stores, that cannot be read and ban
+    /// nobody.
+    pub fn skipped_lines(&self) -> Vec<Arc<SkippedLines>> {
+        let all = self.skipped();
+        let some = all.values().filter(|skipped| !skipped.is_empty());
+        some.map(Arc::clone).collect()
+    }
+
+    fn take_ban(&self, ban: Ban, store: usize, now: Timestamp) {
+        if ban.holds(now) && self.insert(&ban, now) {
+            self.publish(&BanChange::Banned(ban.clone()), Some(store));
+            self.tell(&AbuseEvent::Banned(ban));
+        }
+    }
+
+    fn take_unban(&self, offender: Offender, store: usize) {
+        if self.0.bans.remove(&offender).is_some() {
+            self.pardon(offender, store);
+        } else {
+            self.0.offenders.remove(&offender);
+        }
+    }
+
+    /// Forgets what led to a ban that this store has ended, and passes it on.
+    fn pardon(&self, offender: Offender, store: usize) {
+        self.0.offenders.remove(&offender);
+        self.publish(&BanChange::Unbanned(offender.clone()), Some(store));
+        self.tell(&AbuseEvent::Unbanned(offender));
+    }
+
+    pub(super) fn publish(&self, change: &BanChange, except: Option<usize>) {
+        for (at, store) in self.0.stores.iter().enumerate() {
+            if Some(at) != except {
+                store.publish(change);
+            }
+        }
+    }
+}
