@@ -1,5 +1,6 @@
 //! Keys in a file.
 
+mod complete;
 mod entry;
 mod error;
 mod format;
@@ -17,13 +18,13 @@ use stockade_watch::{FileVersions, FileWatch, SourceHealth};
 use tokio::task;
 
 pub use error::{KeyFileError, KeyFileErrorKind};
-pub use format::to_yaml;
+pub use format::{KeyFileFormat, to_yaml};
 
 use crate::{
     KeyChange, KeyId, KeyRecord, KeySet, KeyStore, KeyStoreError, KeyStoreErrorKind, LiveKeys,
     StoreFuture, records::Records, store::KNOWN_SECRET,
 };
-use format::Format;
+use format::Parsed;
 
 /// No key file is larger; millions of keys belong into a database.
 const LARGEST: u64 = 64 << 20;
@@ -56,6 +57,13 @@ const LARGEST: u64 = 64 << 20;
 /// A hash of a well-known secret, such as an empty text or `changeme`, makes the file invalid.
 ///
 /// A file is taken as a whole or not at all: a bad one leaves the keys in force that were.
+/// So does a file that was cut, by a full disk or while it is copied. A file that
+/// this store wrote begins with `format: 2` and ends with `end: true` (in TOML `format = 2`
+/// and `[end]`), and the hash is the last field of each key; without its end it is refused.
+/// Those two lines protect a file of your own as well. Without them, its last line must
+/// end with a line feed, and a reload is refused where the last key has lost its
+/// `revoked_at`, `expires_at`, `networks`, `models` or a quota.
+///
 /// A change is written to a new file of mode 0600, synced, and renamed over the old one;
 /// comments and the order of keys are not kept. Two processes that change one file at
 /// the same time may lose one of the changes; use a database for that.
@@ -111,7 +119,7 @@ impl FileKeyStore {
     /// As [`open`](Self::open), except that nothing is started.
     pub fn open_static(path: impl Into<PathBuf>) -> Result<Self, KeyFileError> {
         let path = path.into();
-        let (_, set) = read(&path)?;
+        let set = read(&path)?.set;
         let live = LiveKeys::new(set);
         Ok(Self {
             keys: live.clone(),
@@ -207,8 +215,9 @@ impl Inner {
         E: From<KeyFileError>,
     {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let (records, set) = read(&self.path)?;
-        let (set, result) = edit(records, set)?;
+        let read = read(&self.path)
+            .and_then(|read| keep_restrictions(&self.path, &self.live.load(), read))?;
+        let (set, result) = edit(read.records, read.set)?;
         self.live.publish(set);
         Ok(result)
     }
@@ -259,18 +268,22 @@ fn create(path: &Path) -> Result<(), KeyFileError> {
     }
 }
 
-fn read(path: &Path) -> Result<(Records, KeySet), KeyFileError> {
+fn read(path: &Path) -> Result<Parsed, KeyFileError> {
     let text = read_text(path).map_err(|source| KeyFileError::unreadable(path, source))?;
     let text = String::from_utf8(text)
         .map_err(|_| KeyFileError::invalid(path, None, "it is not UTF-8"))?;
-    let (records, set) = Format::of(path)
+    let parsed = KeyFileFormat::of(path)
         .parse(&text)
         .map_err(|problem| KeyFileError::invalid(path, problem.line, problem.message))?;
-    if let Some(KeyRecord { id, .. }) = records.iter().find(|record| record.has_known_secret()) {
+    if let Some(KeyRecord { id, .. }) = parsed
+        .records
+        .iter()
+        .find(|record| record.has_known_secret())
+    {
         let message = format!("the key {id}: {KNOWN_SECRET}");
         return Err(KeyFileError::invalid(path, line_of(&text, id), message));
     }
-    Ok((records, set))
+    Ok(parsed)
 }
 
 /// The line that gives a key its id.
@@ -301,10 +314,28 @@ fn read_text(path: &Path) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
+/// Refuses a file without a mark at its end whose last key has lost a restriction: the
+/// lines that are missing may still be on their way.
+fn keep_restrictions(path: &Path, in_force: &KeySet, read: Parsed) -> Result<Parsed, KeyFileError> {
+    let lost = read.open_end.as_ref().and_then(|(id, line)| {
+        complete::lost(in_force, &read.set, id).map(|field| (id, *line, field))
+    });
+    match lost {
+        None => Ok(read),
+        Some((id, line, field)) => Err(KeyFileError::invalid(
+            path,
+            Some(line),
+            format_args!(
+                "its last key, {id}, has no `{field}` any more, so the file may be cut; to \
+                 remove that on purpose, write `format: 2` at its beginning and `end: true` at \
+                 its end (in TOML `format = 2` and `[end]`)"
+            ),
+        )),
+    }
+}
+
 fn write(path: &Path, records: &Records) -> Result<(), KeyFileError> {
-    let text = Format::of(path)
-        .serialize(&records.list())
-        .map_err(|message| KeyFileError::invalid(path, None, message))?;
+    let text = KeyFileFormat::of(path).write(&records.list());
     replace::replace(path, text.as_bytes()).map_err(|source| KeyFileError::unwritable(path, source))
 }
 

@@ -138,7 +138,7 @@ mod store;
 pub use change::{DEFAULT_GRACE, KeyChange, KeyChangeError};
 pub use credential::CredentialSource;
 pub use digest::KeyDigest;
-pub use file::{FileKeyStore, KeyFileError, KeyFileErrorKind, to_yaml};
+pub use file::{FileKeyStore, KeyFileError, KeyFileErrorKind, KeyFileFormat, to_yaml};
 pub use guard::{Admitted, KeyAuth};
 pub use hash::{KeyHash, KeyHashError};
 pub use id::{KeyId, KeyIdError};

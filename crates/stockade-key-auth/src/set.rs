@@ -14,7 +14,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use moka::sync::Cache;
-use stockade_core::{IpPrefix, Principal, Timestamp};
+use stockade_core::{IpPrefix, Principal, QuotaOverrides, Timestamp};
 
 use crate::{
     KeyDigest, KeyHash, KeyId, KeyRecord,
@@ -54,6 +54,7 @@ pub(crate) struct Key {
     principal: Principal,
     pub(crate) networks: Vec<IpPrefix>,
     expires: Option<Timestamp>,
+    has_models: bool,
     pub(crate) revoked: bool,
     /// A flag and no time, so that a request needs no clock for it.
     used: AtomicBool,
@@ -75,6 +76,19 @@ impl Key {
 
     pub(crate) fn is_let_in(&self, now: Timestamp) -> bool {
         !self.revoked && self.expires.is_none_or(|expires| now < expires)
+    }
+
+    pub(crate) fn expires(&self) -> Option<Timestamp> {
+        self.expires
+    }
+
+    pub(crate) fn quotas(&self) -> &QuotaOverrides {
+        self.principal.quotas()
+    }
+
+    /// Whether it is bound to some models.
+    pub(crate) fn has_models(&self) -> bool {
+        self.has_models
     }
 
     fn note_used(&self) {
@@ -131,6 +145,7 @@ impl KeySet {
                 principal: record.principal(),
                 networks: record.networks,
                 expires: record.expires,
+                has_models: record.models.is_some(),
                 revoked: record.revoked.is_some(),
                 used: AtomicBool::new(false),
             });

@@ -15,7 +15,7 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 use stockade::{Config, Environment, Fence, FenceEvent, Format};
 use stockade_core::{PeerAddr, Timestamp};
-use stockade_key_auth::{KeyChange, KeyDigest, KeyRecord, to_yaml};
+use stockade_key_auth::{KeyChange, KeyDigest, KeyFileFormat, KeyRecord};
 use tempfile::TempDir;
 use tower::{Layer, ServiceExt};
 
@@ -141,11 +141,7 @@ fn rotate() -> KeyChange {
 
 /// Replaces the key file at once, as a store does.
 fn write(folder: &TempDir, records: impl IntoIterator<Item = KeyRecord>) {
-    let entries: String = records.into_iter().map(|key| to_yaml(&key)).collect();
-    let text = match entries.is_empty() {
-        true => "keys: []\n".to_owned(),
-        false => format!("keys:\n{entries}"),
-    };
+    let text = KeyFileFormat::Yaml.write(&Vec::from_iter(records));
     let new = folder.path().join("keys.new");
     fs::write(&new, text).unwrap();
     fs::rename(new, folder.path().join("keys.yaml")).unwrap();

@@ -36,7 +36,7 @@ impl ExportArgs {
     pub(crate) async fn run(self, place: &Place) -> Result<Outcome, Failure> {
         let records = place.open(Missing::Refuse).await?.list().await?;
         let language = self.format.unwrap_or_else(|| Language::of(&self.to));
-        let text = language.write(&records)?;
+        let text = language.write(&records);
         let (count, to) = (counted(records.len()), self.to.display());
         if self.to == Path::new("-") {
             std::io::stdout().write_all(text.as_bytes())?;

@@ -129,7 +129,7 @@ async fn add<'p>(
         let mut records = existing;
         records.extend(added.cloned());
         records.sort_by(|one, other| one.id.cmp(&other.id));
-        return replace(path, &Language::of(path).write(&records)?);
+        return replace(path, &Language::of(path).write(&records));
     }
     let store: Store = place.open(Missing::Create).await?;
     for (done, record) in added.enumerate() {

@@ -1,15 +1,13 @@
 //! Files of records: written whole, or not at all.
 
 use std::{
-    ffi::OsStr,
     fs, io,
     io::Write,
     path::{Path, PathBuf},
 };
 
 use clap::ValueEnum;
-use serde_json::Value;
-use stockade_key_auth::{KeyRecord, to_yaml};
+use stockade_key_auth::{KeyFileFormat, KeyRecord};
 use tempfile::NamedTempFile;
 
 use crate::Failure;
@@ -28,33 +26,21 @@ pub(crate) enum Language {
 impl Language {
     /// By the ending, as a server reads the file: what is neither TOML nor JSON is YAML.
     pub(crate) fn of(path: &Path) -> Self {
-        match path.extension().and_then(OsStr::to_str) {
-            Some("toml") => Self::Toml,
-            Some("json") => Self::Json,
+        match KeyFileFormat::of(path) {
+            KeyFileFormat::Toml => Self::Toml,
+            KeyFileFormat::Json => Self::Json,
             _ => Self::Yaml,
         }
     }
 
     /// The text of a file with these records, hashes and all.
-    pub(crate) fn write(self, records: &[KeyRecord]) -> Result<String, Failure> {
-        let yaml = match records {
-            [] => "keys: []\n".to_owned(),
-            records => records.iter().fold("keys:\n".to_owned(), |text, record| {
-                text + to_yaml(record).trim_end() + "\n"
-            }),
+    pub(crate) fn write(self, records: &[KeyRecord]) -> String {
+        let format = match self {
+            Self::Yaml => KeyFileFormat::Yaml,
+            Self::Toml => KeyFileFormat::Toml,
+            Self::Json => KeyFileFormat::Json,
         };
-        // Errors of the writers may cite a value, and a value may be a hash.
-        let unwritable = || Failure::refused("the records cannot be written in this language");
-        if self == Self::Yaml {
-            return Ok(yaml);
-        }
-        let value: Value = serde_saphyr::from_str(&yaml).map_err(|_| unwritable())?;
-        match self {
-            Self::Toml => toml::to_string_pretty(&value).map_err(|_| unwritable()),
-            _ => serde_json::to_string_pretty(&value)
-                .map(|text| text + "\n")
-                .map_err(|_| unwritable()),
-        }
+        format.write(records)
     }
 }
 

@@ -14,24 +14,10 @@ use crate::{KeyHash, KeyId, KeyRecord, PreviousHash, QuotaFields};
 pub(super) struct FileKey {
     #[serde(deserialize_with = "key_id")]
     key_id: Text<KeyId>,
-    #[serde(deserialize_with = "hash")]
-    hash: Text<KeyHash>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     owner: Option<String>,
-    #[serde(default, deserialize_with = "scopes")]
-    scopes: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    models: Option<Vec<String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    quotas: Option<QuotaFields>,
-    #[serde(
-        default,
-        skip_serializing_if = "Vec::is_empty",
-        deserialize_with = "networks"
-    )]
-    networks: Vec<Text<IpPrefix>>,
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -43,13 +29,27 @@ pub(super) struct FileKey {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "time"
     )]
-    expires_at: Option<Text<Time>>,
+    revoked_at: Option<Text<Time>>,
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         deserialize_with = "time"
     )]
-    revoked_at: Option<Text<Time>>,
+    expires_at: Option<Text<Time>>,
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "networks"
+    )]
+    networks: Vec<Text<IpPrefix>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    models: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    quotas: Option<QuotaFields>,
+    #[serde(default, deserialize_with = "scopes")]
+    scopes: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: BTreeMap<String, String>,
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -59,17 +59,18 @@ pub(super) struct FileKey {
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "optional_hash"
-    )]
-    previous_hash: Option<Text<KeyHash>>,
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
         deserialize_with = "time"
     )]
     previous_until: Option<Text<Time>>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    metadata: BTreeMap<String, String>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "optional_hash"
+    )]
+    previous_hash: Option<Text<KeyHash>>,
+    // The last field: an entry that is cut has no hash, and is no key.
+    #[serde(deserialize_with = "hash")]
+    hash: Text<KeyHash>,
 }
 
 /// A value that is written as its text.

@@ -1,30 +1,49 @@
 //! The text of a key file, in three languages.
 
-use std::{ffi::OsStr, path::Path};
+use std::{ffi::OsStr, fmt, path::Path};
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{MapAccess, Visitor},
+};
 
-use super::entry::FileKey;
-use crate::{DuplicateKeyError, KeyRecord, KeySet, records::Records};
+use super::{
+    complete::{self, EndMark, Ending},
+    entry::FileKey,
+};
+use crate::{DuplicateKeyError, KeyId, KeyRecord, KeySet, records::Records};
 
 /// The language of a key file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum KeyFileFormat {
+    /// YAML 1.2.
     Yaml,
+    /// TOML 1.0.
     Toml,
+    /// JSON.
     Json,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    format: Option<u8>,
     /// `None` for YAML's null, which a name without a value is.
     keys: Option<Vec<FileKey>>,
+    end: Option<EndMark>,
 }
 
 #[derive(Serialize)]
-struct FileOut {
+struct Entries {
     keys: Vec<FileKey>,
+}
+
+#[derive(Serialize)]
+struct MarkedFile {
+    format: u8,
+    keys: Vec<FileKey>,
+    end: bool,
 }
 
 /// What is wrong with a text, and where.
@@ -34,9 +53,19 @@ pub(super) struct Problem {
     pub(super) message: String,
 }
 
-impl Format {
-    /// By the ending `.toml` or `.json`; everything else is YAML.
-    pub(super) fn of(path: &Path) -> Self {
+/// What a text holds.
+#[derive(Debug)]
+pub(super) struct Parsed {
+    pub(super) records: Records,
+    pub(super) set: KeySet,
+    /// The last key, where the text does not say that its fields are all there, and its
+    /// last line.
+    pub(super) open_end: Option<(KeyId, u64)>,
+}
+
+impl KeyFileFormat {
+    /// The language of a file: TOML or JSON by the ending `.toml` or `.json`, else YAML.
+    pub fn of(path: &Path) -> Self {
         match path.extension().and_then(OsStr::to_str) {
             Some("toml") => Self::Toml,
             Some("json") => Self::Json,
@@ -44,30 +73,36 @@ impl Format {
         }
     }
 
-    /// The records, and the set of them.
-    pub(super) fn parse(self, text: &str) -> Result<(Records, KeySet), Problem> {
-        let keys = match self.deserialize(text)?.keys {
-            Some(keys) if !(self == Self::Yaml && ends_in_a_name(text)) => keys,
-            _ => {
-                return Err(Problem {
-                    line: Some(text.lines().count().max(1) as u64),
-                    message: "it ends in the middle, or has no list under `keys`; write \
-                              `keys: []` for no keys"
-                        .to_owned(),
-                });
-            }
-        };
+    pub(super) fn parse(self, text: &str) -> Result<Parsed, Problem> {
+        let file = self.deserialize(text)?;
+        let last_line = text.lines().count().max(1) as u64;
+        let ending = complete::check(self, text, file.format, file.end.as_ref())?;
+        let keys = file.keys.ok_or_else(|| Problem {
+            line: Some(last_line),
+            message: "it ends in the middle, or has no list under `keys`; write `keys: []` for \
+                      no keys"
+                .to_owned(),
+        })?;
         let records = keys.into_iter().map(|key| {
             key.into_record().ok_or_else(|| Problem {
                 line: None,
                 message: "`previous_hash` and `previous_until` go together".to_owned(),
             })
         });
-        let records = Records::new(records.collect::<Result<Vec<_>, _>>()?)
-            .and_then(|records| records.set().map(|set| (records, set)));
-        records.map_err(|error| Problem {
+        let records = records.collect::<Result<Vec<_>, _>>()?;
+        let last = records.last().map(|record| record.id.clone());
+        let records = Records::new(records);
+        let both = records.and_then(|records| records.set().map(|set| (records, set)));
+        let (records, set) = both.map_err(|error| Problem {
             line: line_of(text, &error),
             message: error.to_string(),
+        })?;
+        Ok(Parsed {
+            records,
+            set,
+            open_end: last
+                .filter(|_| ending == Ending::Open)
+                .map(|id| (id, last_line)),
         })
     }
 
@@ -89,25 +124,88 @@ impl Format {
         }
     }
 
-    pub(super) fn serialize(self, records: &[KeyRecord]) -> Result<String, String> {
-        let file = FileOut {
-            keys: records.iter().map(FileKey::from).collect(),
+    /// The text of a file with these keys, hashes and all.
+    ///
+    /// The hash of a key is its last field, and the file ends with a mark, so that no
+    /// part of the text is a key file.
+    pub fn write(self, records: &[KeyRecord]) -> String {
+        let keys: Vec<_> = records.iter().map(FileKey::from).collect();
+        let text = match self {
+            Self::Yaml => serde_saphyr::to_string(&MarkedFile {
+                format: complete::MARKED,
+                keys,
+                end: true,
+            })
+            .ok(),
+            Self::Toml => toml_file(&keys),
+            // Its brackets are a mark already.
+            Self::Json => serde_json::to_string_pretty(&Entries { keys })
+                .map(|text| text + "\n")
+                .ok(),
         };
-        match self {
-            Self::Yaml => serde_saphyr::to_string(&file).map_err(|error| error.to_string()),
-            Self::Toml => toml::to_string_pretty(&file).map_err(|error| error.to_string()),
-            Self::Json => serde_json::to_string_pretty(&file).map_err(|error| error.to_string()),
+        text.expect("texts and numbers can be written in each language")
+    }
+}
+
+fn toml_file(keys: &[FileKey]) -> Option<String> {
+    let format = complete::MARKED;
+    let mut text = format!("format = {format}\n");
+    if keys.is_empty() {
+        text.push_str("keys = []\n");
+    }
+    for key in keys {
+        text.push_str("\n[[keys]]\n");
+        text.extend(
+            toml_fields(key)?
+                .iter()
+                .map(|(name, value)| format!("{name} = {value}\n")),
+        );
+    }
+    Some(text + "\n[end]\n")
+}
+
+/// The fields of a key in their order, with tables inline: what follows a table of its own
+/// would belong to it.
+fn toml_fields(key: &FileKey) -> Option<Vec<(String, toml::Value)>> {
+    struct Fields(Vec<(String, toml::Value)>);
+
+    impl<'de> Deserialize<'de> for Fields {
+        fn deserialize<D>(deserializer: D) -> Result<Self, D::Error>
+        where
+            D: Deserializer<'de>,
+        {
+            deserializer.deserialize_map(InOrder)
         }
     }
+
+    struct InOrder;
+
+    impl<'de> Visitor<'de> for InOrder {
+        type Value = Fields;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the fields of a key")
+        }
+
+        fn visit_map<A>(self, mut map: A) -> Result<Fields, A::Error>
+        where
+            A: MapAccess<'de>,
+        {
+            let mut fields = Vec::new();
+            while let Some(field) = map.next_entry()? {
+                fields.push(field);
+            }
+            Ok(Fields(fields))
+        }
+    }
+
+    let json = serde_json::to_string(key).ok()?;
+    let Fields(fields) = serde_json::from_str(&json).ok()?;
+    Some(fields)
 }
 
 fn newlines(text: &str) -> u64 {
     text.bytes().filter(|byte| *byte == b'\n').count() as u64
-}
-
-/// Whether a file that is still being written has got as far as `expires_at:`.
-fn ends_in_a_name(text: &str) -> bool {
-    text.trim_end().ends_with(':')
 }
 
 /// The last line that gives a key the id that the error is about.
@@ -123,8 +221,8 @@ fn line_of(text: &str, error: &DuplicateKeyError) -> Option<u64> {
 
 /// The YAML entry of a key, to be put under `keys:` of a key file.
 pub fn to_yaml(record: &KeyRecord) -> String {
-    let file = Format::Yaml
-        .serialize(std::slice::from_ref(record))
+    let keys = vec![FileKey::from(record)];
+    let file = serde_saphyr::to_string(&Entries { keys })
         .expect("texts and numbers can be written as YAML");
     file.split_once('\n')
         .map(|(_, entry)| entry.to_owned())

@@ -209,37 +209,81 @@ fn does_not_open_without_keys_to_read() {
     assert!(open("keys: []\n").unwrap().keys().current().is_empty());
 }
 
-// A22
+// A22, FA09
 #[test]
-fn a_file_cut_anywhere_is_refused_or_gives_nothing_away() {
-    let expiry = "2026-01-01T00:00:00Z";
-    let whole = format!(
-        "{}    expires_at: {expiry}\n    scopes: [\"x\"]\n",
+fn a_file_of_ones_own_that_is_cut_while_it_is_watched_loosens_nothing() {
+    let yaml = format!(
+        "{}    expires_at: 2026-01-01T00:00:00Z\n    scopes: [x]\n    networks:\n      \
+         - 10.0.0.0/16\n      - 10.1.0.0/16\n    quotas:\n      concurrency: 12\n    \
+         revoked_at: 2025-01-01T00:00:00Z\n",
         one_key()
     );
-    let file = Scratch::new("keys.yaml", &whole);
-    let store = FileKeyStore::open_static(&file.path).unwrap();
-    let mut taken = Vec::new();
-    for at in 0..whole.len() {
-        fs::write(&file.path, &whole[..at]).unwrap();
-        if store.reload().is_ok() {
-            taken.push(whole[..at].lines().last().unwrap());
+    let toml = format!(
+        "[[keys]]\nkey_id = \"a\"\nhash = \"{SHA}\"\nexpires_at = \"2026-01-01T00:00:00Z\"\n\
+         networks = [\"10.0.0.0/16\",\n  \"10.1.0.0/16\"]\nrevoked_at = \"2025-01-01T00:00:00Z\"\n\
+         [keys.quotas]\nconcurrency = 12\n"
+    );
+    for (name, whole) in [("keys.yaml", yaml), ("keys.toml", toml)] {
+        let file = Scratch::new(name, &whole);
+        let store = FileKeyStore::open_static(&file.path).unwrap();
+        for at in 0..whole.len() {
+            fs::write(&file.path, &whole[..at]).unwrap();
+            let taken = store.reload().is_ok();
+            let set = store.keys().current();
+            let key = set.keys().next().expect("the key is there");
+            assert!(
+                key.revoked
+                    && key.expires() == Some(Timestamp::from_secs(1_767_225_600))
+                    && key.networks.len() == 2
+                    && key.quotas().concurrency.map(|one| one.get()) == Some(12),
+                "{name}, cut at {at}"
+            );
+            assert!(!taken || whole[at..].trim().is_empty(), "{name}: {at}");
         }
-        assert!(knows(&store, b"abc"), "cut at {at}");
-    }
-    // Only cuts behind a whole value are taken.
-    let hash = format!("    hash: \"{SHA}\"");
-    let expires = format!("    expires_at: {expiry}");
-    for line in &taken {
-        let whole = [&*hash, &*expires, "    scopes: [\"x\"]"];
-        assert!(whole.contains(line) || line.trim().is_empty(), "{line:?}");
-    }
-    let failures = store.health().status().failures;
-    assert!(failures > 50, "{failures}");
+        let failures = store.health().status().failures;
+        assert!(failures > 200, "{failures}");
 
-    fs::write(&file.path, "keys: []\n").unwrap();
-    store.reload().unwrap();
-    assert!(!knows(&store, b"abc"));
+        let marked = match name {
+            "keys.yaml" => format!("format: 2\n{}end: true\n", one_key()),
+            _ => format!("format = 2\n[[keys]]\nkey_id = \"a\"\nhash = \"{SHA}\"\n[end]\n"),
+        };
+        fs::write(&file.path, marked).unwrap();
+        store.reload().unwrap();
+        assert!(knows(&store, b"abc"), "{name}: the restrictions are lifted");
+        let none = KeyFileFormat::of(&file.path).write(&[]);
+        fs::write(&file.path, none).unwrap();
+        store.reload().unwrap();
+        assert!(!knows(&store, b"abc"));
+    }
+}
+
+// FA09
+#[test]
+fn a_mark_at_the_end_protects_a_file_of_ones_own() {
+    let yaml = format!(
+        "format: 2\n{}    revoked_at: 2025-01-01T00:00:00Z\nend: true\n",
+        one_key()
+    );
+    let toml = format!(
+        "format = 2\n[[keys]]\nkey_id = \"a\"\nhash = \"{SHA}\"\n\
+         revoked_at = \"2025-01-01T00:00:00Z\"\n[keys.quotas]\nconcurrency = 12\n[end]\n"
+    );
+    for (name, whole) in [("keys.yaml", yaml), ("keys.toml", toml)] {
+        let format = KeyFileFormat::of(Path::new(name));
+        format.parse(&whole).unwrap();
+        for at in 0..whole.trim_end().len() {
+            assert!(format.parse(&whole[..at]).is_err(), "{name}, cut at {at}");
+        }
+    }
+    for (text, says) in [
+        ("format: 2\nkeys: []\n", "`end: true`"),
+        ("keys: []\nend: false\n", "left out"),
+        ("format: 3\nkeys: []\nend: true\n", "`format` is 2"),
+        ("format: 2\nend: true\nkeys: []\n", "move the mark"),
+    ] {
+        let error = open(text).unwrap_err().to_string();
+        assert!(error.contains(says), "{text}: {error}");
+    }
 }
 
 // A22
@@ -309,7 +353,7 @@ fn reads_what_it_wrote_in_all_languages() {
         let records = Records::new([full_record()]).unwrap();
         write(&path, &records).unwrap();
         assert_eq!(
-            read(&path).unwrap().0,
+            read(&path).unwrap().records,
             records,
             "{}",
             fs::read_to_string(&path).unwrap()
@@ -325,7 +369,7 @@ fn prints_an_entry_that_can_be_pasted() {
     let yaml = format!("keys:\n{}", to_yaml(&record));
     assert!(yaml.contains("2025-01-01T00:00:00Z"), "{yaml}");
     assert_eq!(
-        Format::Yaml.parse(&yaml).unwrap().0.list(),
+        KeyFileFormat::Yaml.parse(&yaml).unwrap().records.list(),
         [record],
         "{yaml}"
     );
@@ -348,7 +392,7 @@ async fn writes_only_for_its_owner_and_through_links() {
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     let mode = fs::metadata(&file.path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    assert_eq!(read(&file.path).unwrap().0.list().len(), 2);
+    assert_eq!(read(&file.path).unwrap().records.list().len(), 2);
     assert_eq!(
         fs::read_dir(file.folder.path()).unwrap().count(),
         2,
@@ -423,4 +467,41 @@ fn takes_a_change_while_other_files_of_the_folder_change_without_end() {
         over.store(true, Ordering::Relaxed);
         assert!(!knows(&store, b"abc"), "the key is still good");
     });
+}
+
+/// A revoked, an expired and a bound key, after one that is as free as can be.
+fn restricted_records() -> Vec<KeyRecord> {
+    let key = |id: &str| KeyRecord::new(id.parse().unwrap(), KeyDigest::of(id.as_bytes()));
+    let mut free = key("a-free");
+    free.scopes = "*".parse().unwrap();
+    let mut revoked = key("b-revoked").scopes("chat:write".parse().unwrap());
+    revoked.revoked = Some(Timestamp::from_secs(1_735_689_600));
+    let expired = key("c-expired").expires(Timestamp::from_secs(1_735_689_600));
+    let mut bound = full_record();
+    bound.id = "d-bound".parse().unwrap();
+    bound.networks.push("192.168.0.0/16".parse().unwrap());
+    bound.previous = None;
+    vec![free, revoked, expired, bound]
+}
+
+// FA09
+#[test]
+fn a_written_file_that_is_cut_anywhere_is_refused() {
+    for name in ["keys.yaml", "keys.toml", "keys.json"] {
+        // Each of them is the last one of a file, where a cut can lose what follows.
+        for count in 1..=restricted_records().len() {
+            let records = restricted_records().into_iter().take(count);
+            let records = Records::new(records).unwrap();
+            let format = KeyFileFormat::of(Path::new(name));
+            let whole = format.write(&records.list());
+            for at in 0..whole.len() {
+                // What is not UTF-8 is refused anyway.
+                let cut = whole.get(..at).and_then(|cut| format.parse(cut).ok());
+                if let Some(taken) = cut {
+                    let cut = &whole[..at];
+                    assert_eq!(taken.records, records, "{name}, cut at {at}:\n{cut}");
+                }
+            }
+        }
+    }
 }

@@ -1,0 +1,203 @@
+//! Whether the text of a key file is whole.
+//!
+//! A file that is copied slowly, or whose disk is full, ends early. What it lacks must not
+//! look like a choice: a key whose `revoked_at` was cut off would be valid again.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, IgnoredAny, MapAccess, Visitor},
+};
+
+use super::format::{KeyFileFormat, Problem};
+use crate::{KeyId, KeySet};
+
+/// The `format` of files that end with a mark.
+pub(super) const MARKED: u8 = 2;
+
+/// The mark at the end of a file: `end: true`, or in TOML the table `[end]`, since no
+/// other setting can follow a table.
+pub(super) struct EndMark;
+
+impl<'de> Deserialize<'de> for EndMark {
+    fn deserialize<D>(deserializer: D) -> Result<Self, D::Error>
+    where
+        D: Deserializer<'de>,
+    {
+        struct Mark;
+
+        impl<'de> Visitor<'de> for Mark {
+            type Value = EndMark;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`end: true`, or `[end]` in TOML")
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<EndMark, E>
+            where
+                E: Error,
+            {
+                match value {
+                    true => Ok(EndMark),
+                    false => Err(E::custom("`end` is `true`, or left out")),
+                }
+            }
+
+            fn visit_map<A>(self, mut map: A) -> Result<EndMark, A::Error>
+            where
+                A: MapAccess<'de>,
+            {
+                match map.next_entry::<IgnoredAny, IgnoredAny>()? {
+                    Some(_) => Err(A::Error::custom("`[end]` is an empty table")),
+                    None => Ok(EndMark),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(Mark)
+    }
+}
+
+/// Whether something may be missing after the last key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// The text ends where its writer ended it.
+    Known,
+    /// The text may go on: fields of the last key, and further keys.
+    Open,
+}
+
+/// Refuses a text that shows that it was cut.
+pub(super) fn check(
+    language: KeyFileFormat,
+    text: &str,
+    format: Option<u8>,
+    mark: Option<&EndMark>,
+) -> Result<Ending, Problem> {
+    let (at, last) = last_line(text);
+    let problem = |message: &str| {
+        Err(Problem {
+            line: Some(at),
+            message: message.to_owned(),
+        })
+    };
+    match (format, mark) {
+        (None | Some(1 | MARKED), _) => {}
+        (Some(_), _) => return problem("`format` is 2, or left out"),
+    }
+    if has_brackets(language, text, last) {
+        return Ok(Ending::Known);
+    }
+    let is_mark = match language {
+        KeyFileFormat::Toml => last.starts_with("[end]"),
+        _ => last.starts_with("end:"),
+    };
+    match (format, mark) {
+        (_, Some(_)) if is_mark => Ok(Ending::Known),
+        (_, Some(_)) => problem("something follows the mark of the end; move the mark to the end"),
+        (Some(MARKED), None) => problem(match language {
+            KeyFileFormat::Toml => "it ends in the middle: with `format = 2`, its end is `[end]`",
+            _ => "it ends in the middle: with `format: 2`, its end is `end: true`",
+        }),
+        _ if language == KeyFileFormat::Yaml && is_name(last) => {
+            problem("it ends in the middle: a name without a value")
+        }
+        _ if !text.ends_with('\n') && !last.ends_with(['"', '\'', ']', '}']) => problem(
+            "it may end in the middle of a line; end the last line with a line feed, as `echo >>` \
+             does",
+        ),
+        _ => Ok(Ending::Open),
+    }
+}
+
+/// The last line that is neither blank nor a comment, and its number.
+fn last_line(text: &str) -> (u64, &str) {
+    let count = text.lines().count() as u64;
+    let mut lines = (1..=count).rev().zip(text.lines().rev());
+    lines
+        .find(|(_, line)| {
+            let line = line.trim_start();
+            !(line.is_empty() || line.starts_with('#') || line.starts_with("..."))
+        })
+        .map_or((count.max(1), ""), |(at, line)| (at, line.trim_end()))
+}
+
+/// Whether the whole text is in brackets, so that a cut leaves them open.
+fn has_brackets(language: KeyFileFormat, text: &str, last: &str) -> bool {
+    match language {
+        KeyFileFormat::Json => true,
+        KeyFileFormat::Yaml => text.trim_start().starts_with('{') && last.ends_with('}'),
+        KeyFileFormat::Toml => false,
+    }
+}
+
+/// Whether a line of YAML is `name:`, with nothing but a comment behind it.
+fn is_name(line: &str) -> bool {
+    let Some((name, rest)) = line.split_once(':') else {
+        return false;
+    };
+    let name = name.trim_start_matches([' ', '-', '"', '\'']);
+    let name = name.trim_end_matches(['"', '\'', ' ']);
+    let is_word = |one: char| one.is_ascii_alphanumeric() || one == '_';
+    let rest = rest.trim_start();
+    name.chars().all(is_word) && (rest.is_empty() || rest.starts_with('#'))
+}
+
+/// The restriction that a key has in force, and that its new record lacks.
+pub(super) fn lost(in_force: &KeySet, new: &KeySet, id: &KeyId) -> Option<&'static str> {
+    let find = |set: &'_ KeySet| -> Option<Restrictions> {
+        let key = set.keys().find(|key| key.id == *id)?;
+        let quotas = key.quotas();
+        Some([
+            ("revoked_at", key.revoked),
+            ("expires_at", key.expires().is_some()),
+            ("networks", !key.networks.is_empty()),
+            ("models", key.has_models()),
+            ("requests_per_minute", quotas.requests_per_minute.is_some()),
+            ("requests_per_hour", quotas.requests_per_hour.is_some()),
+            ("requests_per_day", quotas.requests_per_day.is_some()),
+            ("tokens_per_minute", quotas.tokens_per_minute.is_some()),
+            ("concurrency", quotas.concurrency.is_some()),
+        ])
+    };
+    let (old, new) = (find(in_force)?, find(new)?);
+    let mut pairs = old.into_iter().zip(new);
+    pairs.find_map(|((name, had), (_, has))| (had && !has).then_some(name))
+}
+
+type Restrictions = [(&'static str, bool); 9];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ending(language: KeyFileFormat, text: &str) -> Option<Ending> {
+        check(language, text, None, None).ok()
+    }
+
+    // FA09
+    #[test]
+    fn a_line_without_an_end_is_refused_unless_it_closes_itself() {
+        use KeyFileFormat::{Json, Toml, Yaml};
+        for (language, text, expected) in [
+            (Yaml, "keys: []", Some(Ending::Open)),
+            (Yaml, "keys:\n  - owner: bo", None),
+            (Yaml, "keys:\n  - owner: bo\n", Some(Ending::Open)),
+            (Yaml, "keys:\n  - owner: \"bo\"", Some(Ending::Open)),
+            (Yaml, "keys:\n  - networks: # of the office\n", None),
+            (Yaml, "keys:\n  - \"networks\":\n\n# more\n", None),
+            (Yaml, "keys:\n  - owner: \"a: # b\"\n", Some(Ending::Open)),
+            (Yaml, "{keys: []}", Some(Ending::Known)),
+            (Toml, "[[keys]]\ntokens_per_minute = 60", None),
+            (
+                Toml,
+                "[[keys]]\ntokens_per_minute = 60\n",
+                Some(Ending::Open),
+            ),
+            (Json, "{\"keys\": []}", Some(Ending::Known)),
+        ] {
+            assert_eq!(ending(language, text), expected, "{text:?}");
+        }
+    }
+}
