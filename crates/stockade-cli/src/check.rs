@@ -84,11 +84,14 @@ impl CheckArgs {
             None => Vec::new(),
         };
         config.check_token_files().map_err(Failure::refused)?;
+        // What a server refuses to start with is no finding.
+        config.auth.pepper().map_err(Failure::refused)?;
         let server = Server::of(&self.config);
         Ok(Surroundings {
             listen: self.listen.or(server.listen),
             tls: self.tls || server.tls,
             key_file_mode: config.auth.keys_file.as_deref().and_then(mode),
+            pepper_file_mode: config.auth.pepper_file.as_deref().and_then(mode),
             keys,
             token_secret: token_secret(config)?,
             deny_list: deny_list(config)?,

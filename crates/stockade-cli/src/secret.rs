@@ -42,7 +42,7 @@ pub(crate) fn from_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
         Failure::refused(format_args!("{} cannot be read: {error}", path.display()))
     };
     let file = File::open(path).map_err(failed)?;
-    warn_if_open_to_others(path, &file);
+    warn_if_open_to_others(path);
     let mut bytes = read(file).map_err(failed)?;
     for end in *b"\n\r" {
         if bytes.last() == Some(&end) {
@@ -52,10 +52,14 @@ pub(crate) fn from_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     Ok(bytes)
 }
 
-/// The pepper in a file.
+/// The pepper in a file, read as servers read it.
 pub(crate) fn pepper(path: &Path) -> Result<Pepper, Failure> {
-    Pepper::new(&**from_file(path)?)
-        .map_err(|error| Failure::refused(format_args!("{}: {error}", path.display())))
+    let shown = path.display();
+    warn_if_open_to_others(path);
+    Pepper::read(path).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => Failure::refused(format_args!("{shown}: {error}")),
+        _ => Failure::refused(format_args!("{shown} cannot be read: {error}")),
+    })
 }
 
 fn read(from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
@@ -72,13 +76,13 @@ fn read(from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
 }
 
 #[cfg(unix)]
-fn warn_if_open_to_others(path: &Path, file: &File) {
+fn warn_if_open_to_others(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
 
     let open = |metadata: std::fs::Metadata| {
         metadata.is_file() && metadata.permissions().mode() & 0o077 != 0
     };
-    if file.metadata().is_ok_and(open) {
+    if path.metadata().is_ok_and(open) {
         let path = path.display();
         output::warn(format_args!(
             "others can read {path}; close it with `chmod 600 {path}`"
@@ -87,4 +91,4 @@ fn warn_if_open_to_others(path: &Path, file: &File) {
 }
 
 #[cfg(not(unix))]
-fn warn_if_open_to_others(_path: &Path, _file: &File) {}
+fn warn_if_open_to_others(_path: &Path) {}

@@ -148,6 +148,6 @@ pub use news::KeyNews;
 pub use pepper::{Pepper, PepperError};
 pub use quotas::QuotaFields;
 pub use record::{KeyRecord, PreviousHash};
-pub use set::{DuplicateKeyError, KeySet};
+pub use set::{DuplicateKeyError, KeyNeeds, KeySet};
 pub use slow::SlowHashLimits;
 pub use store::{KeyStore, KeyStoreError, KeyStoreErrorKind, LiveKeys, StoreFuture};

@@ -1,12 +1,21 @@
 //! A secret that a stolen store lacks.
 
-use std::{error::Error, fmt};
+use std::{
+    error::Error,
+    fmt,
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::KeyDigest;
+
+/// No file with a pepper is larger.
+const MAX_FILE: usize = 64 << 10;
 
 /// A server's secret that goes into the digest of every key (HMAC-SHA-256).
 ///
@@ -30,6 +39,32 @@ impl Pepper {
             return Err(PepperError);
         }
         Ok(Self(secret))
+    }
+
+    /// Reads the pepper from a file: its bytes, without one line end after them. Blocks.
+    ///
+    /// Servers and the command line read it by this function, so that both take the same
+    /// bytes.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is larger than 64 KiB, or holds fewer than 16 bytes
+    /// ([`InvalidData`](io::ErrorKind::InvalidData)).
+    pub fn read(path: &Path) -> io::Result<Self> {
+        // Reserved at full length: growing would leave copies behind.
+        let mut secret = Zeroizing::new(Vec::with_capacity(MAX_FILE + 1));
+        File::open(path)?
+            .take(MAX_FILE as u64 + 1)
+            .read_to_end(&mut secret)?;
+        if secret.len() > MAX_FILE {
+            let message = "it is over 64 KiB";
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+        }
+        for end in *b"\n\r" {
+            if secret.last() == Some(&end) {
+                secret.pop();
+            }
+        }
+        Self::new(&**secret).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
     /// The digest of a key with this pepper.
@@ -71,5 +106,28 @@ mod tests {
             "sha256:b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
         );
         assert!(Pepper::new([0; 15]).is_err());
+    }
+
+    #[test]
+    fn a_file_is_read_without_one_line_end() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let read = |text: &[u8]| {
+            std::fs::write(file.path(), text).unwrap();
+            Pepper::read(file.path())
+        };
+        let expected = Pepper::new([b'p'; 16]).unwrap().digest(b"key");
+        for text in [
+            "pppppppppppppppp",
+            "pppppppppppppppp\n",
+            "pppppppppppppppp\r\n",
+        ] {
+            assert_eq!(read(text.as_bytes()).unwrap().digest(b"key"), expected);
+        }
+        let other = read(b"pppppppppppppppp\n\n").unwrap();
+        assert_ne!(other.digest(b"key"), expected);
+        let short = read(b"ppppppppppppppp\n").unwrap_err();
+        assert_eq!(short.kind(), io::ErrorKind::InvalidData);
+        let long = read(&vec![b'p'; MAX_FILE + 1]).unwrap_err();
+        assert_eq!(long.kind(), io::ErrorKind::FileTooLarge);
     }
 }

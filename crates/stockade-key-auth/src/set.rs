@@ -320,6 +320,22 @@ impl KeySet {
         self.keys.iter().map(Arc::as_ref)
     }
 
+    /// Counts the keys that need a setting of their server.
+    pub fn needs(&self) -> KeyNeeds {
+        let count = |needs: fn(&Key) -> bool| self.keys().filter(|key| needs(key)).count();
+        KeyNeeds {
+            pepper: count(|key| key.hash.algorithm() == "hmac-sha256"),
+            request_quotas: count(|key| {
+                let quotas = key.quotas();
+                quotas.requests_per_minute.is_some()
+                    || quotas.requests_per_hour.is_some()
+                    || quotas.requests_per_day.is_some()
+            }),
+            token_quotas: count(|key| key.quotas().tokens_per_minute.is_some()),
+            concurrency: count(|key| key.quotas().concurrency.is_some()),
+        }
+    }
+
     /// How many keys there are, those included that are refused.
     pub fn len(&self) -> usize {
         self.keys.len()
@@ -354,6 +370,20 @@ impl fmt::Debug for KeySet {
             .field("len", &self.len())
             .finish_non_exhaustive()
     }
+}
+
+/// How many keys of a [`KeySet`] need a setting of their server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyNeeds {
+    /// Keys whose hash was made with a [`Pepper`](crate::Pepper).
+    pub pepper: usize,
+    /// Keys with quotas of requests of their own.
+    pub request_quotas: usize,
+    /// Keys with a quota of model tokens of their own.
+    pub token_quotas: usize,
+    /// Keys with a limit of concurrent requests of their own.
+    pub concurrency: usize,
 }
 
 /// Two keys that could not be told apart.

@@ -8,8 +8,10 @@ use stockade_key_auth::KeyRecord;
 use crate::{Config, OnFailure, RouteAccess};
 
 mod deny_list;
+mod needs;
 mod secrets;
 
+pub(crate) use needs::unmet;
 use secrets::DEFAULT_SECRETS;
 
 /// What a configuration does not say about itself, found out by whoever starts it.
@@ -21,6 +23,8 @@ pub struct Surroundings {
     pub tls: bool,
     /// The permission bits of the key file, where there is one.
     pub key_file_mode: Option<u32>,
+    /// The permission bits of the file with the pepper, where there is one.
+    pub pepper_file_mode: Option<u32>,
     /// All keys.
     pub keys: Vec<KeyRecord>,
     /// The secret that tokens are verified by, for algorithms that have one.
@@ -90,6 +94,7 @@ pub fn check(config: &Config, surroundings: &Surroundings) -> Vec<Finding> {
     web(config, &mut findings);
     network(config, surroundings, &mut findings);
     secrets::keys(surroundings, &mut findings);
+    needs::check(config, surroundings, &mut findings);
     secrets::tokens(surroundings, &mut findings);
     limits(config, &mut findings);
     store(config, &mut findings);

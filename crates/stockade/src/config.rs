@@ -273,6 +273,7 @@ impl Config {
             key,
             prompt_key,
             self.auth.keys_file.as_mut(),
+            self.auth.pepper_file.as_mut(),
             token_key,
             revoked,
             self.abuse.deny_list.as_mut(),

@@ -41,6 +41,7 @@ fn safe() -> Surroundings {
         listen: Some("0.0.0.0:8000".parse().unwrap()),
         tls: false,
         key_file_mode: Some(0o100_600),
+        pepper_file_mode: None,
         keys: vec![key],
         token_secret: Some(vec![b'x'; 44]),
         deny_list: None,

@@ -15,5 +15,6 @@ mod generating;
 mod listing;
 mod making;
 mod moving;
+mod serving;
 mod tokens;
 mod verifying;

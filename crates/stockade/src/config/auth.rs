@@ -1,12 +1,13 @@
 //! `[auth]` and `[[routes]]`: who may use what.
 
-use std::path::PathBuf;
+use std::{fs, io, path::PathBuf};
 
 use serde::Deserialize;
 use stockade_core::Scope;
+use stockade_key_auth::Pepper;
 
 use super::{
-    BodyProfile, methods,
+    BodyProfile, ConfigError, methods,
     value::{self, SecretUrl},
 };
 
@@ -19,6 +20,10 @@ pub struct AuthConfig {
     /// The database with the hashes of the keys, for several servers that share them:
     /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`. In place of a file.
     pub keys_database: Option<SecretUrl>,
+    /// A file with the pepper of the keys that were made with `--pepper-file`: 16 bytes or
+    /// more, better 32 random ones. One line end after them is left out. Without it, these
+    /// keys are refused.
+    pub pepper_file: Option<PathBuf>,
     /// The realm of the challenge.
     #[serde(default = "AuthConfig::realm")]
     pub realm: String,
@@ -29,6 +34,38 @@ pub struct AuthConfig {
 impl AuthConfig {
     fn realm() -> String {
         "api".to_owned()
+    }
+
+    /// Reads the pepper; `None` where there is none. Blocks.
+    ///
+    /// Logs a warning where others than the owner can read the file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not a regular file, or is too short.
+    pub fn pepper(&self) -> Result<Option<Pepper>, ConfigError> {
+        const SETTING: &str = "auth.pepper_file";
+
+        let Some(path) = &self.pepper_file else {
+            return Ok(None);
+        };
+        let failed = |error: io::Error| {
+            let path = path.display();
+            ConfigError::new(format!("{SETTING}: cannot read {path}: {error}"))
+        };
+        // Opening a FIFO would wait for a writer.
+        let metadata = fs::metadata(path).map_err(failed)?;
+        if !metadata.is_file() {
+            return Err(failed(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it is not a regular file",
+            )));
+        }
+        #[cfg(unix)]
+        if std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0 {
+            let path = path.display();
+            tracing::warn!("{SETTING}: others can read {path}; close it with `chmod 600 {path}`");
+        }
+        Pepper::read(path).map(Some).map_err(failed)
     }
 }
 

@@ -134,6 +134,8 @@ impl<'c> FenceBuilder<'c> {
         let config = self.config;
         let mut sources = Sources::default();
         let Keys { live: keys, first } = Keys::open(&config.auth, &mut sources).await?;
+        let pepper = config.auth.pepper()?;
+        super::keys::warn_of_needs(&keys, config);
         let audit = match self.records.take() {
             Some(begin) => begin().map_err(|error| record::failed("audit", &error))?,
             None => record::log(config.audit.as_ref())?,
@@ -150,13 +152,15 @@ impl<'c> FenceBuilder<'c> {
         let realm = &config.auth.realm;
         let tokens = config.auth.tokens.as_ref();
         let tokens = tokens.map(|tokens| tokens::guard(tokens, realm, &mut sources));
-        let identity: Identity = Arc::new(
-            KeyAuth::with_keys(keys)
-                .realm(realm)
-                // Which routes are open to everybody is the scope guard's to say.
-                .dangerous_allow_anonymous()
-                .or_maybe(tokens.transpose()?),
-        );
+        let key_auth = KeyAuth::with_keys(keys)
+            .realm(realm)
+            // Which routes are open to everybody is the scope guard's to say.
+            .dangerous_allow_anonymous();
+        let key_auth = match pepper {
+            Some(pepper) => key_auth.pepper(pepper),
+            None => key_auth,
+        };
+        let identity: Identity = Arc::new(key_auth.or_maybe(tokens.transpose()?));
         let routes = match &self.scopes {
             Some(_) => "as the program says".to_owned(),
             None => format!("{} routes", config.routes.len()),

@@ -110,6 +110,10 @@ fn identity(config: &Config) -> String {
         Some(file) => format!("keys of {}", file.display()),
         None => "keys of a database".to_owned(),
     };
+    let keys = match &config.auth.pepper_file {
+        Some(file) => format!("{keys}, with the pepper of {}", file.display()),
+        None => keys,
+    };
     match &config.auth.tokens {
         Some(tokens) => format!("{keys}, tokens of {}", tokens.issuer),
         None => keys,

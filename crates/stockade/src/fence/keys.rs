@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use stockade_key_auth::{FileKeyStore, KeySet, KeyStore, LiveKeys};
+use stockade_key_auth::{FileKeyStore, KeyNeeds, KeySet, KeyStore, LiveKeys};
 
 use super::sources::Sources;
-use crate::{AuthConfig, ConfigError};
+use crate::{AuthConfig, Config, ConfigError, check::unmet};
 
 /// Keys that follow their store as long as any clone of `live` lives.
 #[derive(Debug)]
@@ -47,4 +47,20 @@ impl Keys {
             .help("keep one of them")),
         }
     }
+}
+
+/// Logs what the keys need and the configuration lacks, now and whenever that changes.
+pub(super) fn warn_of_needs(keys: &LiveKeys, config: &Config) {
+    let config = config.clone();
+    let mut logged = KeyNeeds::default();
+    keys.on_publish(move |keys| {
+        let needs = keys.needs();
+        if needs == logged {
+            return;
+        }
+        logged = needs;
+        for unmet in unmet(&config, needs) {
+            tracing::warn!("{}: {}; {}", unmet.setting, unmet.reason(), unmet.help);
+        }
+    });
 }

@@ -1,0 +1,276 @@
+//! What the command makes, a fence from a configuration serves.
+
+use std::{
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::{ConnectInfo, Request},
+    routing::post,
+};
+use http::StatusCode;
+use serde_json::{Value, json};
+use stockade::{Config, Environment, Fence, Format};
+use stockade_core::Principal;
+use tower::ServiceExt;
+
+use crate::bench::Bench;
+
+const PEPPER: &str = "auth.pepper_file = \"pepper\"";
+const REST: &str = r#"
+auth.keys_file = "keys.yaml"
+rate_limit.by_key = ["1000/minute"]
+token_budget.by_key = ["1000000/minute"]
+concurrency.per_key = 100
+[[routes]]
+path = "/chat"
+methods = "POST"
+access = "chat:write"
+body = "openai-chat"
+[[routes]]
+path = "/stuck"
+methods = "POST"
+access = "chat:write"
+"#;
+const OFFICE: &str = "10.1.2.3:50000";
+
+/// A server over the keys of a bench.
+struct Server {
+    router: Router,
+    /// Follows the key file.
+    _fence: Fence,
+}
+
+impl Server {
+    async fn new(bench: &Bench, first: &str) -> Self {
+        let mut config = Config::parse(
+            &format!("{first}\n{REST}"),
+            Format::Toml,
+            &Environment::default(),
+        )
+        .unwrap();
+        config.resolve_paths(bench.path("keys.yaml").parent().unwrap());
+        let fence = Fence::builder(&config).axum().build().await.unwrap();
+        let router = Router::new()
+            .route("/chat", post(who))
+            .route("/stuck", post(std::future::pending::<()>))
+            .layer(fence.layer());
+        Self {
+            router,
+            _fence: fence,
+        }
+    }
+
+    fn ask(
+        &self,
+        path: &str,
+        peer: &str,
+        key: &str,
+    ) -> impl Future<Output = (StatusCode, Value)> + use<> {
+        let chat = json!({
+            "model": "m", "max_tokens": 500,
+            "messages": [{"role": "user", "content": "hello"}],
+        });
+        let request = Request::post(path)
+            .header("authorization", format!("Bearer {key}"))
+            .header("content-type", "application/json")
+            .extension(ConnectInfo(peer.parse::<SocketAddr>().unwrap()))
+            .body(Body::from(chat.to_string()))
+            .unwrap();
+        let router = self.router.clone();
+        async move {
+            let response = router.oneshot(request).await.unwrap();
+            let status = response.status();
+            let body = to_bytes(response.into_body(), 65_536).await.unwrap();
+            (status, serde_json::from_slice(&body).unwrap_or_default())
+        }
+    }
+
+    async fn chat(&self, key: &str) -> (StatusCode, Value) {
+        self.ask("/chat", OFFICE, key).await
+    }
+
+    async fn status(&self, key: &str) -> u16 {
+        self.chat(key).await.0.as_u16()
+    }
+
+    /// Asks until the answer has this status, for as long as a slow machine may take.
+    async fn turns(&self, key: &str, status: u16) {
+        let start = Instant::now();
+        while self.status(key).await != status {
+            assert!(
+                start.elapsed() < Duration::from_secs(30),
+                "it does not turn {status}"
+            );
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// What a handler sees of the caller.
+async fn who(request: Request) -> String {
+    let principal = Principal::of(request.extensions()).unwrap();
+    json!({
+        "id": principal.id(),
+        "owner": principal.attribute("owner"),
+        "name": principal.attribute("name"),
+        "m": principal.may_use_model("m"),
+        "other": principal.may_use_model("other"),
+    })
+    .to_string()
+}
+
+/// The names of a command's options and arguments.
+fn options(command: &str) -> Vec<String> {
+    let cli = stockade_cli::command();
+    let keys = cli.find_subcommand("keys").unwrap();
+    let command = keys.find_subcommand(command).unwrap();
+    command
+        .get_arguments()
+        .map(|argument| argument.get_id().to_string())
+        .collect()
+}
+
+// FP06: walks clap's own list, so that an option that is added needs a proof, too.
+#[tokio::test]
+async fn a_server_serves_whatever_keys_new_can_make() {
+    for option in options("new") {
+        let bench = Bench::new();
+        bench.write("pepper", "p".repeat(32) + "\n");
+        let make = |flags: &str| bench.key("probe", &format!("--scope chat:write {flags}"));
+        let serve = || Server::new(&bench, PEPPER);
+        match option.as_str() {
+            "id" => {
+                let key = make("");
+                assert_eq!(serve().await.chat(&key).await.1["id"], "probe");
+            }
+            "owner" | "name" => {
+                let key = make(&format!("--{option} ops"));
+                assert_eq!(serve().await.chat(&key).await.1[&option], "ops");
+            }
+            "scopes" => {
+                let key = make("--scope other");
+                let none = bench.key("none", "--scope other");
+                let server = serve().await;
+                assert_eq!(server.status(&key).await, 200);
+                assert_eq!(server.status(&none).await, 403);
+            }
+            "expires" => {
+                let (soon, late) = (make("--expires 2s"), bench.key("b", "--scope chat:write"));
+                let server = serve().await;
+                server.turns(&soon, 401).await;
+                assert_eq!(server.status(&late).await, 200);
+            }
+            "models" => {
+                let key = make("--model m");
+                let seen = serve().await.chat(&key).await.1;
+                assert_eq!((&seen["m"], &seen["other"]), (&json!(true), &json!(false)));
+            }
+            "networks" => {
+                let key = make("--network 10.0.0.0/8");
+                let server = serve().await;
+                assert_eq!(server.status(&key).await, 200);
+                let (outside, _) = server.ask("/chat", "192.0.2.1:50000", &key).await;
+                assert!(outside.is_client_error(), "{outside}");
+            }
+            "metadata" => {
+                let key = make("--metadata team=core");
+                assert_eq!(serve().await.status(&key).await, 200);
+                let shown = bench.done("keys show probe --json").json();
+                assert_eq!(shown["metadata"]["team"], "core");
+            }
+            "requests_per_minute" | "requests_per_hour" | "requests_per_day" => {
+                let key = make(&format!("--{} 1", option.replace('_', "-")));
+                let server = serve().await;
+                assert_eq!(server.status(&key).await, 200);
+                assert_eq!(server.status(&key).await, 429, "{option}");
+            }
+            "tokens_per_minute" => {
+                let (few, many) = (
+                    make("--tokens-per-minute 100"),
+                    bench.key("many", "--scope chat:write --tokens-per-minute 10000"),
+                );
+                let server = serve().await;
+                assert_eq!(server.status(&many).await, 200);
+                let (status, _) = server.chat(&few).await;
+                assert!(status.is_client_error(), "{status}");
+            }
+            "concurrency" => {
+                let key = make("--concurrency 1");
+                let server = serve().await;
+                let mut first = Box::pin(server.ask("/stuck", OFFICE, &key));
+                poll_fn(|context| Poll::Ready(first.as_mut().poll(context).is_ready())).await;
+                assert_eq!(server.status(&key).await, 429);
+                drop(first);
+                server.turns(&key, 200).await;
+            }
+            "prefix" => {
+                let key = make("--prefix ctx");
+                assert!(key.starts_with("ctx_probe_"));
+                assert_eq!(serve().await.status(&key).await, 200);
+            }
+            "pepper_file" => {
+                let key = make("--pepper-file pepper");
+                assert_eq!(serve().await.status(&key).await, 200);
+                let without = Server::new(&bench, "").await;
+                assert_eq!(without.status(&key).await, 401);
+            }
+            "json" => {
+                let said = bench.done("keys new --id plain --scope chat:write");
+                let mut words = said.out.split_whitespace();
+                let key = words.find(|word| word.starts_with("sk_plain_")).unwrap();
+                let server = serve().await;
+                assert_eq!(server.status(key).await, 200);
+            }
+            other => panic!("keys new has the option {other}; prove that a server serves it"),
+        }
+    }
+}
+
+// FP06
+#[tokio::test]
+async fn a_server_serves_whatever_keys_rotate_can_make() {
+    for option in options("rotate") {
+        let bench = Bench::new();
+        bench.write("pepper", "p".repeat(32) + "\n");
+        let old = bench.key("probe", "--scope chat:write");
+        let server = Server::new(&bench, PEPPER).await;
+        let rotate = |flags: &str| {
+            let said = bench.done(&format!("keys rotate probe --json {flags}"));
+            said.json()["key"].as_str().unwrap().to_owned()
+        };
+        match option.as_str() {
+            "id" | "json" => {
+                let new = rotate("");
+                server.turns(&new, 200).await;
+                assert_eq!(server.status(&old).await, 200);
+            }
+            "grace" => {
+                let new = rotate("--grace 0");
+                server.turns(&new, 200).await;
+                assert_eq!(server.status(&old).await, 401);
+            }
+            "again" => {
+                rotate("");
+                let new = rotate("--again");
+                server.turns(&new, 200).await;
+                assert_eq!(server.status(&old).await, 401);
+            }
+            "prefix" => {
+                let new = rotate("--prefix ctx");
+                server.turns(&new, 200).await;
+            }
+            "pepper_file" => {
+                let new = rotate("--pepper-file pepper");
+                server.turns(&new, 200).await;
+                assert_eq!(server.status(&old).await, 200);
+            }
+            other => panic!("keys rotate has the option {other}; prove that a server serves it"),
+        }
+    }
+}

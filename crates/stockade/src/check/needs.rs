@@ -1,0 +1,156 @@
+//! What keys need of the configuration.
+
+use stockade_key_auth::{KeyNeeds, KeySet};
+
+use super::{Findings, Surroundings};
+use crate::Config;
+
+/// A setting that some keys need, and that is not there.
+pub(crate) struct Unmet {
+    pub(crate) setting: &'static str,
+    keys: usize,
+    effect: &'static str,
+    pub(crate) help: &'static str,
+}
+
+impl Unmet {
+    /// `2 keys have …`
+    pub(crate) fn reason(&self) -> String {
+        let (count, effect) = (self.keys, self.effect);
+        match count {
+            1 => format!("1 key has {effect}"),
+            _ => format!("{count} keys have {effect}"),
+        }
+    }
+}
+
+/// The settings that these keys need, and that the configuration lacks.
+pub(crate) fn unmet(config: &Config, needs: KeyNeeds) -> impl Iterator<Item = Unmet> {
+    let all = [
+        (
+            config.auth.pepper_file.is_none(),
+            Unmet {
+                setting: "auth.pepper_file",
+                keys: needs.pepper,
+                effect: "a hash that was made with a pepper, so requests with it are refused",
+                help: "name the file that --pepper-file named when the key was made",
+            },
+        ),
+        (
+            config.rate_limit.by_key.is_empty(),
+            Unmet {
+                setting: "rate_limit.by_key",
+                keys: needs.request_quotas,
+                effect: "a quota of requests of its own, which is not enforced",
+                help: "set the quota of all other keys: [\"60/minute\", \"10000/day\"]",
+            },
+        ),
+        (
+            config.token_budget.by_key.is_empty(),
+            Unmet {
+                setting: "token_budget.by_key",
+                keys: needs.token_quotas,
+                effect: "a quota of tokens of its own, which is not enforced",
+                help: "set the quota of all other keys: [\"100000/minute\"]",
+            },
+        ),
+        (
+            config.concurrency.per_key.is_none(),
+            Unmet {
+                setting: "concurrency.per_key",
+                keys: needs.concurrency,
+                effect: "a limit of concurrent requests of its own, which is not enforced",
+                help: "set the limit of all other keys: 8",
+            },
+        ),
+    ];
+    let unmet = all
+        .into_iter()
+        .filter(|(is_missing, unmet)| *is_missing && unmet.keys > 0);
+    unmet.map(|(_, unmet)| unmet)
+}
+
+/// Reports what the keys need, and who can read the pepper.
+pub(super) fn check(config: &Config, surroundings: &Surroundings, findings: &mut Findings) {
+    // Duplicates are refused where the keys are loaded.
+    if let Ok(keys) = KeySet::new(surroundings.keys.iter().cloned()) {
+        for unmet in unmet(config, keys.needs()) {
+            findings.error(unmet.setting, unmet.reason(), unmet.help);
+        }
+    }
+    if surroundings
+        .pepper_file_mode
+        .is_some_and(|mode| mode & 0o077 != 0)
+    {
+        findings.error(
+            "auth.pepper_file",
+            "others than the owner can read the pepper, and with it test keys against the hashes",
+            "chmod 600 the file",
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use stockade_key_auth::{KeyHash, KeyRecord, Pepper};
+
+    use super::*;
+    use crate::{Environment, Format, Severity};
+
+    // FP06
+    #[test]
+    fn reports_what_keys_need_and_the_remedy_settles_it() {
+        let pepper = Pepper::new([7; 32]).unwrap();
+        let hash = KeyHash::peppered(pepper.digest(b"key"));
+        let mut key = KeyRecord::new("a".parse().unwrap(), hash);
+        key.quotas.requests_per_day = NonZeroU32::new(1);
+        key.quotas.tokens_per_minute = NonZeroU32::new(1);
+        key.quotas.concurrency = NonZeroU32::new(1);
+        let surroundings = Surroundings {
+            keys: vec![key],
+            ..Surroundings::default()
+        };
+        let found = |text: &str| -> Vec<_> {
+            let config = Config::parse(text, Format::Toml, &Environment::default()).unwrap();
+            let mut findings = Findings::default();
+            check(&config, &surroundings, &mut findings);
+            findings
+                .0
+                .iter()
+                .map(|finding| {
+                    assert_eq!(finding.severity, Severity::Error);
+                    finding.setting
+                })
+                .collect()
+        };
+        assert_eq!(
+            found("auth.keys_file = \"keys.yaml\"\n"),
+            [
+                "auth.pepper_file",
+                "rate_limit.by_key",
+                "token_budget.by_key",
+                "concurrency.per_key",
+            ]
+        );
+        let settled = "auth.pepper_file = \"pepper\"\nrate_limit.by_key = \"60/minute\"\n\
+                       token_budget.by_key = \"100000/minute\"\nconcurrency.per_key = 8\n";
+        assert_eq!(found(settled), Vec::<&str>::new());
+    }
+
+    // FP06
+    #[test]
+    fn reports_a_pepper_that_others_can_read() {
+        let config = Config::parse("[auth]\n", Format::Toml, &Environment::default()).unwrap();
+        for (mode, count) in [(0o600, 0), (0o400, 0), (0o640, 1), (0o604, 1)] {
+            let surroundings = Surroundings {
+                pepper_file_mode: Some(mode),
+                ..Surroundings::default()
+            };
+            let mut findings = Findings::default();
+            check(&config, &surroundings, &mut findings);
+            assert_eq!(findings.0.len(), count, "{mode:o}");
+        }
+    }
+}
