@@ -1,10 +1,12 @@
 //! Keys in a file.
 
 mod complete;
+mod edit;
 mod entry;
 mod error;
 mod format;
 mod replace;
+mod spans;
 
 use std::{
     fs,
@@ -64,9 +66,13 @@ const LARGEST: u64 = 64 << 20;
 /// end with a line feed, and a reload is refused where the last key has lost its
 /// `revoked_at`, `expires_at`, `networks`, `models` or a quota.
 ///
-/// A change is written to a new file of mode 0600, synced, and renamed over the old one;
-/// comments and the order of keys are not kept. Two processes that change one file at
-/// the same time may lose one of the changes; use a database for that.
+/// A change edits the text: comments, the order of keys and fields, and all lines that the
+/// change is not about stay as they are. The result is parsed again, and must hold exactly
+/// the changed keys; where the layout leaves no place for a change, the change fails with
+/// [`KeyFileErrorKind::Uneditable`]. The new text is written to a new file with the owner, the
+/// group and the permissions of the old one, those for others left out (0600 for a file that
+/// was not there), synced, and renamed over the old one. Two processes that change one file
+/// at the same time may lose one of the changes; use a database for that.
 #[derive(Clone, Debug)]
 pub struct FileKeyStore {
     inner: Arc<Inner>,
@@ -101,7 +107,7 @@ impl FileKeyStore {
         let versions = FileVersions::of([&path]);
         let store = Self::open_static(path)?;
         let inner = Arc::clone(&store.inner);
-        let reload = move || inner.turn(|_, set| Ok::<_, KeyFileError>((set, ())));
+        let reload = move || inner.turn(|read| Ok::<_, KeyFileError>((read.parsed.set, ())));
         let watch = FileWatch::start(versions, store.inner.health.clone(), reload)
             .map_err(|error| KeyFileError::unwatchable(store.path(), error))?;
         Ok(Self {
@@ -119,7 +125,7 @@ impl FileKeyStore {
     /// As [`open`](Self::open), except that nothing is started.
     pub fn open_static(path: impl Into<PathBuf>) -> Result<Self, KeyFileError> {
         let path = path.into();
-        let set = read(&path)?.set;
+        let set = read(&path)?.parsed.set;
         let live = LiveKeys::new(set);
         Ok(Self {
             keys: live.clone(),
@@ -157,7 +163,7 @@ impl FileKeyStore {
     /// # Errors
     /// As [`open`](Self::open); the keys that were in force stay in force.
     pub fn reload(&self) -> Result<(), KeyFileError> {
-        let result = self.inner.turn(|_, set| Ok((set, ())));
+        let result = self.inner.turn(|read| Ok((read.parsed.set, ())));
         self.inner.note(&result);
         result
     }
@@ -172,6 +178,16 @@ impl FileKeyStore {
         &self.inner.path
     }
 
+    /// Adds keys with one change of the file: all of them, or none.
+    pub fn create_all(&self, records: Vec<KeyRecord>) -> StoreFuture<'_, ()> {
+        self.edit(move |all| {
+            for record in records {
+                all.create(record)?;
+            }
+            Ok(())
+        })
+    }
+
     /// Reads, edits and writes the file, off the async threads.
     fn edit<T>(
         &self,
@@ -183,14 +199,18 @@ impl FileKeyStore {
         let inner = Arc::clone(&self.inner);
         Box::pin(async move {
             let work = task::spawn_blocking(move || {
-                inner.turn(|old, set| {
+                inner.turn(|read| {
+                    let old = read.parsed.records;
                     let mut records = old.clone();
                     let result = edit(&mut records)?;
                     if records == old {
-                        return Ok((set, result));
+                        return Ok((read.parsed.set, result));
                     }
                     let set = records.set()?;
-                    write(&inner.path, &records)?;
+                    let format = KeyFileFormat::of(&inner.path);
+                    let text = edit::edit(format, &read.text, &old, &records)
+                        .map_err(|error| KeyFileError::uneditable(&inner.path, error))?;
+                    write(&inner.path, &text)?;
                     Ok::<_, KeyStoreError>((set, result))
                 })
             });
@@ -207,17 +227,14 @@ impl FileKeyStore {
 
 impl Inner {
     /// Reads the file, and puts in force what `edit` makes of it.
-    fn turn<T, E>(
-        &self,
-        edit: impl FnOnce(Records, KeySet) -> Result<(KeySet, T), E>,
-    ) -> Result<T, E>
+    fn turn<T, E>(&self, edit: impl FnOnce(Contents) -> Result<(KeySet, T), E>) -> Result<T, E>
     where
         E: From<KeyFileError>,
     {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let read = read(&self.path)
             .and_then(|read| keep_restrictions(&self.path, &self.live.load(), read))?;
-        let (set, result) = edit(read.records, read.set)?;
+        let (set, result) = edit(read)?;
         self.live.publish(set);
         Ok(result)
     }
@@ -262,13 +279,22 @@ impl KeyStore for FileKeyStore {
 /// Makes a file without keys, unless there is one.
 fn create(path: &Path) -> Result<(), KeyFileError> {
     match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => write(path, &Records::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            write(path, &KeyFileFormat::of(path).write(&[]))
+        }
         // Reading it says what is wrong with it.
         _ => Ok(()),
     }
 }
 
-fn read(path: &Path) -> Result<Parsed, KeyFileError> {
+/// A file as it was read.
+#[derive(Debug)]
+struct Contents {
+    text: String,
+    parsed: Parsed,
+}
+
+fn read(path: &Path) -> Result<Contents, KeyFileError> {
     let text = read_text(path).map_err(|source| KeyFileError::unreadable(path, source))?;
     let text = String::from_utf8(text)
         .map_err(|_| KeyFileError::invalid(path, None, "it is not UTF-8"))?;
@@ -283,7 +309,7 @@ fn read(path: &Path) -> Result<Parsed, KeyFileError> {
         let message = format!("the key {id}: {KNOWN_SECRET}");
         return Err(KeyFileError::invalid(path, line_of(&text, id), message));
     }
-    Ok(parsed)
+    Ok(Contents { text, parsed })
 }
 
 /// The line that gives a key its id.
@@ -316,10 +342,15 @@ fn read_text(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Refuses a file without a mark at its end whose last key has lost a restriction: the
 /// lines that are missing may still be on their way.
-fn keep_restrictions(path: &Path, in_force: &KeySet, read: Parsed) -> Result<Parsed, KeyFileError> {
-    let lost = read.open_end.as_ref().and_then(|(id, line)| {
-        complete::lost(in_force, &read.set, id).map(|field| (id, *line, field))
-    });
+fn keep_restrictions(
+    path: &Path,
+    in_force: &KeySet,
+    read: Contents,
+) -> Result<Contents, KeyFileError> {
+    let Parsed { set, open_end, .. } = &read.parsed;
+    let lost = open_end
+        .as_ref()
+        .and_then(|(id, line)| complete::lost(in_force, set, id).map(|field| (id, *line, field)));
     match lost {
         None => Ok(read),
         Some((id, line, field)) => Err(KeyFileError::invalid(
@@ -334,8 +365,7 @@ fn keep_restrictions(path: &Path, in_force: &KeySet, read: Parsed) -> Result<Par
     }
 }
 
-fn write(path: &Path, records: &Records) -> Result<(), KeyFileError> {
-    let text = KeyFileFormat::of(path).write(&records.list());
+fn write(path: &Path, text: &str) -> Result<(), KeyFileError> {
     replace::replace(path, text.as_bytes()).map_err(|source| KeyFileError::unwritable(path, source))
 }
 

@@ -33,6 +33,10 @@ impl Records {
         self.0.insert(record.id.clone(), record);
     }
 
+    pub(crate) fn get(&self, id: &KeyId) -> Option<&KeyRecord> {
+        self.0.get(id)
+    }
+
     pub(crate) fn remove(&mut self, id: &KeyId) -> bool {
         self.0.remove(id).is_some()
     }

@@ -10,7 +10,6 @@ use stockade_key_auth::{FileKeyStore, KeyRecord, KeyStore};
 
 use super::{
     counted,
-    records::{Language, replace},
     store::{Missing, Place, Store},
 };
 use crate::{Failure, Outcome, output, visible::visible};
@@ -55,7 +54,7 @@ impl ImportArgs {
         let plan = Plan::new(records, &existing, &text);
         let stopped = plan.refused() > 0 && !self.skip_refused;
         if !stopped && !self.dry_run {
-            add(place, existing, plan.added()).await?;
+            add(place, plan.added()).await?;
         }
         self.report(&plan, place, stopped)?;
         match plan.refused() {
@@ -118,18 +117,12 @@ struct Json<'p> {
 
 /// Adds the keys, all of which the plan has found to fit.
 ///
-/// A file is replaced once, by one that has them all. A database takes them one by one:
+/// A file is changed once, and then has them all. A database takes them one by one:
 /// where it fails half way, the import can be repeated, and skips what is there.
-async fn add<'p>(
-    place: &Place,
-    existing: Vec<KeyRecord>,
-    added: impl Iterator<Item = &'p KeyRecord>,
-) -> Result<(), Failure> {
+async fn add<'p>(place: &Place, added: impl Iterator<Item = &'p KeyRecord>) -> Result<(), Failure> {
     if let Place::File(path) = place {
-        let mut records = existing;
-        records.extend(added.cloned());
-        records.sort_by(|one, other| one.id.cmp(&other.id));
-        return replace(path, &Language::of(path).write(&records));
+        let store = FileKeyStore::create_or_open(path)?;
+        return Ok(store.create_all(added.cloned().collect()).await?);
     }
     let store: Store = place.open(Missing::Create).await?;
     for (done, record) in added.enumerate() {

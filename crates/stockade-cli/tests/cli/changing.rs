@@ -92,3 +92,67 @@ fn every_store_does_the_same() {
         assert_eq!(states, ["revoked", "active"], "{store}");
     }
 }
+
+// FH13
+#[test]
+fn changes_of_a_file_of_ones_own_keep_its_comments_and_its_order() {
+    let hashes = ["7", "8", "9"].map(|digit| digit.repeat(64));
+    let [web, batch, other] = &hashes;
+    let files = [
+        (
+            "k.yaml",
+            format!(
+                "# Keys of the team.\nkeys:\n  # The web page.\n  - key_id: web\n    \
+                 hash: 'sha256:{web}' # made in May\n    scopes: [ chat:write ]\n\n  # Nightly.\n  \
+                 - key_id: batch\n    hash: sha256:{batch}\n# The end.\n"
+            ),
+        ),
+        (
+            "k.toml",
+            format!(
+                "# Keys of the team.\n\n# The web page.\n[[keys]]\nkey_id = 'web'\n\
+                 hash = 'sha256:{web}' # made in May\nscopes = [ 'chat:write' ]\n\n# Nightly.\n\
+                 [[keys]]\nkey_id = 'batch'\nhash = 'sha256:{batch}'\n# The end.\n"
+            ),
+        ),
+    ];
+    for (name, text) in files {
+        let bench = Bench::new();
+        bench.write(name, &text);
+        bench.write(
+            "other.yaml",
+            format!("keys:\n  - key_id: other\n    hash: sha256:{other}\n"),
+        );
+        for change in [
+            "new --id a-new --owner ops",
+            "rotate web",
+            "revoke batch --yes",
+            "import other.yaml",
+        ] {
+            bench.done(&format!("keys {change} --store {name}"));
+        }
+        let edited = bench.read(name);
+        let mut lines = edited.lines();
+        // All but the hash that was rotated, and its comment still.
+        for line in text.lines().filter(|line| !line.contains(web)) {
+            assert!(lines.any(|one| one == line), "{line} is not in:\n{edited}");
+        }
+        assert!(edited.contains(" # made in May\n"), "{edited}");
+        let list = bench
+            .done(&format!("keys list --json --store {name}"))
+            .json();
+        let states: Vec<_> = list
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|key| format!("{} {}", key["id"], key["state"]).replace('"', ""))
+            .collect();
+        let expected = [
+            "a-new active",
+            "batch revoked",
+            "other active",
+            "web rotating",
+        ];
+        assert_eq!(states, expected, "{name}");
+    }
+}

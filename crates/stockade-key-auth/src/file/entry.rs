@@ -158,6 +158,19 @@ impl Display for Time {
 }
 
 impl FileKey {
+    /// The fields that a store changes, as a file has them.
+    pub(super) fn changeable(&self) -> [(&'static str, Option<String>); 5] {
+        let time = |time: &Option<Text<Time>>| time.as_ref().map(|Text(time)| time.to_string());
+        let hash = |hash: &Text<KeyHash>| hash.0.to_string();
+        [
+            ("revoked_at", time(&self.revoked_at)),
+            ("last_used_at", time(&self.last_used_at)),
+            ("previous_until", time(&self.previous_until)),
+            ("previous_hash", self.previous_hash.as_ref().map(hash)),
+            ("hash", Some(hash(&self.hash))),
+        ]
+    }
+
     /// `None` when a previous hash has no end, or an end no hash.
     pub(super) fn into_record(self) -> Option<KeyRecord> {
         let time = |time: Option<Text<Time>>| time.map(|Text(Time(at))| at);

@@ -31,6 +31,9 @@ pub enum KeyFileErrorKind {
     Unwritable,
     /// The file cannot be followed: no thread can be started.
     Unwatchable,
+    /// The file's layout leaves no place for a change; make the change by hand, or write the
+    /// file anew.
+    Uneditable,
 }
 
 impl KeyFileError {
@@ -59,6 +62,13 @@ impl KeyFileError {
 
     pub(super) fn unwatchable(path: &Path, source: io::Error) -> Self {
         Self::new(path, KeyFileErrorKind::Unwatchable, source)
+    }
+
+    pub(super) fn uneditable(path: &Path, problem: impl ToString) -> Self {
+        Self {
+            kind: KeyFileErrorKind::Uneditable,
+            ..Self::invalid(path, None, problem)
+        }
     }
 
     pub(super) fn invalid(path: &Path, line: Option<u64>, message: impl ToString) -> Self {
@@ -93,6 +103,7 @@ impl fmt::Display for KeyFileError {
             KeyFileErrorKind::Unwritable => " cannot be written",
             KeyFileErrorKind::Unwatchable => " cannot be followed",
             KeyFileErrorKind::Invalid => " is not valid",
+            KeyFileErrorKind::Uneditable => " cannot be edited",
         })?;
         write!(f, ": {}", self.message)
     }

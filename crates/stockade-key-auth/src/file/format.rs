@@ -166,7 +166,7 @@ fn toml_file(keys: &[FileKey]) -> Option<String> {
 
 /// The fields of a key in their order, with tables inline: what follows a table of its own
 /// would belong to it.
-fn toml_fields(key: &FileKey) -> Option<Vec<(String, toml::Value)>> {
+pub(super) fn toml_fields(key: &FileKey) -> Option<Vec<(String, toml::Value)>> {
     struct Fields(Vec<(String, toml::Value)>);
 
     impl<'de> Deserialize<'de> for Fields {
@@ -202,6 +202,16 @@ fn toml_fields(key: &FileKey) -> Option<Vec<(String, toml::Value)>> {
     let json = serde_json::to_string(key).ok()?;
     let Fields(fields) = serde_json::from_str(&json).ok()?;
     Some(fields)
+}
+
+/// A key as an inline table of TOML.
+pub(super) fn toml_inline(key: &FileKey) -> Option<String> {
+    let fields = toml_fields(key)?;
+    let fields: Vec<_> = fields
+        .iter()
+        .map(|(name, value)| format!("{name} = {value}"))
+        .collect();
+    Some(format!("{{ {} }}", fields.join(", ")))
 }
 
 fn newlines(text: &str) -> u64 {

@@ -1,7 +1,7 @@
 //! Replacing a file so that a reader, or a crash, sees the old one or the new one.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, Metadata, OpenOptions},
     io::{self, Write},
     path::Path,
 };
@@ -9,11 +9,15 @@ use std::{
 /// Writes a new file beside the old one, syncs it, and renames it over.
 ///
 /// A symbolic link is followed first, so that the file it points to is replaced and not
-/// the link.
+/// the link. Owner, group and permissions stay, but for those of others.
 pub(super) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let path = match fs::canonicalize(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
-        real => real?,
+    let (path, old) = match fs::canonicalize(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (path.to_owned(), None),
+        real => {
+            let real = real?;
+            let old = fs::metadata(&real)?;
+            (real, Some(old))
+        }
     };
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -22,7 +26,7 @@ pub(super) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let new = folder.join(name);
-    let written = write_synced(&new, contents).and_then(|()| fs::rename(&new, &path));
+    let written = write_synced(&new, contents, old.as_ref()).and_then(|()| fs::rename(&new, &path));
     if written.is_err() {
         // What is left of it is no key file; that it stays is no second error.
         let _ = fs::remove_file(&new);
@@ -32,7 +36,7 @@ pub(super) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn write_synced(path: &Path, contents: &[u8]) -> io::Result<()> {
+fn write_synced(path: &Path, contents: &[u8], old: Option<&Metadata>) -> io::Result<()> {
     // Left behind by a crash of a process of the same number.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -43,6 +47,29 @@ fn write_synced(path: &Path, contents: &[u8]) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
+    if let Some(old) = old {
+        keep_access(&file, old)?;
+    }
     file.write_all(contents)?;
     file.sync_all()
+}
+
+/// Lets read the new file who can read the old one: a server of another user, say.
+#[cfg(unix)]
+fn keep_access(file: &File, old: &Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+
+    let new = file.metadata()?;
+    if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
+        fchown(file, Some(old.uid()), Some(old.gid())).map_err(|error| {
+            let message = format!("its owner and group cannot be kept: {error}");
+            io::Error::new(error.kind(), message)
+        })?;
+    }
+    file.set_permissions(fs::Permissions::from_mode(old.mode() & 0o660))
+}
+
+#[cfg(not(unix))]
+fn keep_access(_file: &File, _old: &Metadata) -> io::Result<()> {
+    Ok(())
 }

@@ -351,9 +351,9 @@ fn reads_what_it_wrote_in_all_languages() {
         let store = FileKeyStore::create_or_open(&path).unwrap();
         assert!(store.keys().current().is_empty());
         let records = Records::new([full_record()]).unwrap();
-        write(&path, &records).unwrap();
+        write(&path, &KeyFileFormat::of(&path).write(&records.list())).unwrap();
         assert_eq!(
-            read(&path).unwrap().records,
+            read(&path).unwrap().parsed.records,
             records,
             "{}",
             fs::read_to_string(&path).unwrap()
@@ -376,8 +376,9 @@ fn prints_an_entry_that_can_be_pasted() {
 }
 
 #[tokio::test]
-async fn writes_only_for_its_owner_and_through_links() {
+async fn writes_through_links_and_for_those_who_could_read_but_for_others() {
     let file = Scratch::new("real.yaml", &one_key());
+    fs::set_permissions(&file.path, fs::Permissions::from_mode(0o644)).unwrap();
     let link = file.folder.path().join("keys.yaml");
     std::os::unix::fs::symlink(&file.path, &link).unwrap();
     let store = FileKeyStore::open(&link).unwrap();
@@ -390,9 +391,9 @@ async fn writes_only_for_its_owner_and_through_links() {
     store.create(other).await.unwrap();
 
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-    let mode = fs::metadata(&file.path).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
-    assert_eq!(read(&file.path).unwrap().records.list().len(), 2);
+    let mode = || fs::metadata(&file.path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(), 0o640);
+    assert_eq!(read(&file.path).unwrap().parsed.records.list().len(), 2);
     assert_eq!(
         fs::read_dir(file.folder.path()).unwrap().count(),
         2,

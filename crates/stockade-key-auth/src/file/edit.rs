@@ -1,0 +1,348 @@
+//! Changing a key file without touching what stays: comments, the order of keys and fields,
+//! blank lines, quotes.
+
+use std::{fmt, ops::Range};
+
+use super::{
+    entry::FileKey,
+    format::{KeyFileFormat, to_yaml, toml_fields, toml_inline},
+    spans::{Kind, Node, Pair},
+};
+use crate::{KeyId, KeyRecord, records::Records};
+
+/// Why a text was not edited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Uneditable;
+
+impl fmt::Display for Uneditable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "its layout leaves no place for the change, so nothing was changed; make the change by \
+             hand, or write the file anew, without its comments, by `stockade keys export`",
+        )
+    }
+}
+
+/// The text with these records in place of the old ones.
+///
+/// The result was parsed again: it holds exactly the new records.
+pub(super) fn edit(
+    format: KeyFileFormat,
+    text: &str,
+    old: &Records,
+    new: &Records,
+) -> Result<String, Uneditable> {
+    // What was never touched by hand stays as it is always written.
+    if (old.list().is_empty() && !text.contains('#')) || text == format.write(&old.list()) {
+        return Ok(format.write(&new.list()));
+    }
+    let changes = Changes::between(old, new)?;
+    let mut edited = set(format, text, &changes.set)?;
+    for (id, field) in &changes.removed {
+        edited = remove(format, &edited, id, field)?;
+    }
+    if !changes.created.is_empty() {
+        edited = append(format, &edited, &changes.created)?;
+    }
+    match format.parse(&edited) {
+        Ok(parsed) if parsed.records == *new => Ok(edited),
+        _ => Err(Uneditable),
+    }
+}
+
+/// What differs between two states of a store.
+#[derive(Default)]
+struct Changes {
+    set: Vec<(KeyId, &'static str, String)>,
+    removed: Vec<(KeyId, &'static str)>,
+    created: Vec<KeyRecord>,
+}
+
+impl Changes {
+    fn between(old: &Records, new: &Records) -> Result<Self, Uneditable> {
+        let mut changes = Self::default();
+        for record in new.list() {
+            match old.get(&record.id) {
+                Some(before) => changes.of_key(before, &record)?,
+                None => changes.created.push(record),
+            }
+        }
+        match old
+            .list()
+            .iter()
+            .all(|before| new.get(&before.id).is_some())
+        {
+            true => Ok(changes),
+            false => Err(Uneditable),
+        }
+    }
+
+    fn of_key(&mut self, before: &KeyRecord, after: &KeyRecord) -> Result<(), Uneditable> {
+        let mut same = before.clone();
+        same.hash = after.hash.clone();
+        same.revoked = after.revoked;
+        same.last_used = after.last_used;
+        same.previous = after.previous.clone();
+        if same != *after {
+            return Err(Uneditable);
+        }
+        let (before, after) = (FileKey::from(before), FileKey::from(after));
+        for ((name, before), (_, after)) in before.changeable().into_iter().zip(after.changeable())
+        {
+            match after {
+                _ if before == after => {}
+                Some(value) => self.set.push((same.id.clone(), name, value)),
+                None => self.removed.push((same.id.clone(), name)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The list under `keys`.
+fn list(root: &Node) -> Result<(&Node, &[Node]), Uneditable> {
+    let keys = &root.pair("keys").ok_or(Uneditable)?.value;
+    match &keys.kind {
+        Kind::List(entries) => Ok((keys, entries)),
+        _ => Err(Uneditable),
+    }
+}
+
+fn find<'n>(entries: &'n [Node], id: &KeyId) -> Result<&'n Node, Uneditable> {
+    let is = |entry: &&Node| {
+        let named = entry.pair("key_id").map(|pair| &pair.value.kind);
+        matches!(named, Some(Kind::Value(Some(text))) if text == id.as_str())
+    };
+    entries.iter().find(is).ok_or(Uneditable)
+}
+
+/// Replaces values, and adds the fields that are new in front of the hash, which is the
+/// last that a cut may lose.
+fn set(
+    format: KeyFileFormat,
+    text: &str,
+    changes: &[(KeyId, &'static str, String)],
+) -> Result<String, Uneditable> {
+    if changes.is_empty() {
+        return Ok(text.to_owned());
+    }
+    let root = Node::parse(format, text).ok_or(Uneditable)?;
+    let (_, entries) = list(&root)?;
+    let mut edits = Vec::new();
+    for (id, name, value) in changes {
+        let entry = find(entries, id)?;
+        let quoted = format!("\"{value}\"");
+        edits.push(match entry.pair(name) {
+            Some(pair) if pair.value.span.is_empty() => {
+                let colon = text[pair.key.end..].find(':').ok_or(Uneditable)?;
+                let at = pair.key.end + colon + 1;
+                (at..at, format!(" {quoted}"))
+            }
+            Some(pair) => (pair.value.span.clone(), quoted),
+            None => {
+                let hash = entry.pair("hash").ok_or(Uneditable)?;
+                let at = hash.key.start;
+                (at..at, field(format, text, entry, hash, name, &quoted))
+            }
+        });
+    }
+    // From the end to the beginning, so that no edit moves the place of another; those of
+    // one place in their order.
+    edits.reverse();
+    edits.sort_by_key(|(range, _)| std::cmp::Reverse(range.start));
+    let mut edited = text.to_owned();
+    for (range, new) in edits {
+        edited.replace_range(range, &new);
+    }
+    Ok(edited)
+}
+
+/// A field to stand in front of another one, and what divides them.
+fn field(
+    format: KeyFileFormat,
+    text: &str,
+    entry: &Node,
+    next: &Pair,
+    name: &str,
+    value: &str,
+) -> String {
+    let field = match format {
+        KeyFileFormat::Yaml => format!("{name}: {value}"),
+        KeyFileFormat::Toml => format!("{name} = {value}"),
+        KeyFileFormat::Json => format!("\"{name}\": {value}"),
+    };
+    let before = line_start(text, next.key.start)..next.key.start;
+    let before = &text[before];
+    let comma = if entry.inline { "," } else { "" };
+    // In YAML, `- ` in front of the first field is indentation for the others.
+    let is_alone = before.trim_start_matches([' ', '\t', '-']).is_empty();
+    match is_alone {
+        true => format!(
+            "{field}{comma}{}{}",
+            line_end(text),
+            before.replace('-', " ")
+        ),
+        false => format!("{field}{comma} "),
+    }
+}
+
+/// Removes a field with its line, or with its comma.
+fn remove(format: KeyFileFormat, text: &str, id: &KeyId, name: &str) -> Result<String, Uneditable> {
+    let root = Node::parse(format, text).ok_or(Uneditable)?;
+    let (_, entries) = list(&root)?;
+    let entry = find(entries, id)?;
+    let pair = entry.pair(name).ok_or(Uneditable)?;
+    let Range { start, end } = pair.key.start..pair.value.end().max(pair.key.end);
+    let range = match entry.inline {
+        true => {
+            let rest = text[end..].trim_start();
+            match rest.strip_prefix(',') {
+                Some(rest) => start..text.len() - rest.trim_start().len(),
+                None => text[..start].trim_end().trim_end_matches(',').len()..end,
+            }
+        }
+        false => {
+            let first = line_start(text, start);
+            let is_first = !text[first..start].trim().is_empty();
+            match is_first {
+                // `- name: value`: the next field takes its place.
+                true => start..next_key(entry, end).ok_or(Uneditable)?,
+                false => first..next_line(text, end),
+            }
+        }
+    };
+    let mut edited = text.to_owned();
+    edited.replace_range(range, "");
+    Ok(edited)
+}
+
+fn next_key(entry: &Node, after: usize) -> Option<usize> {
+    let Kind::Map(pairs) = &entry.kind else {
+        return None;
+    };
+    let starts = pairs.iter().map(|pair| pair.key.start);
+    starts.filter(|start| *start >= after).min()
+}
+
+/// Adds keys behind the last one.
+fn append(format: KeyFileFormat, text: &str, created: &[KeyRecord]) -> Result<String, Uneditable> {
+    let root = Node::parse(format, text).ok_or(Uneditable)?;
+    let (keys, entries) = list(&root)?;
+    let (range, new) = match entries.last() {
+        Some(last) if keys.inline => inline(format, text, last, created)?,
+        None if root.inline || format == KeyFileFormat::Json => return Err(Uneditable),
+        last => {
+            let (range, indent) = match last {
+                Some(last) => {
+                    let at = next_line(text, last.end());
+                    (at..at, dash_indent(text, last))
+                }
+                // `keys: []`, with a comment somewhere.
+                None => (keys.span.clone(), ""),
+            };
+            let new = created
+                .iter()
+                .map(|record| block(format, record, indent))
+                .collect::<Option<String>>()
+                .ok_or(Uneditable)?;
+            match (format, last) {
+                (KeyFileFormat::Toml, None) => {
+                    let first = line_start(text, range.start);
+                    (first..next_line(text, range.end), new)
+                }
+                (_, None) => (range, format!("\n{}", new.trim_end())),
+                (_, Some(_)) if !text[..range.start].ends_with('\n') => (range, format!("\n{new}")),
+                _ => (range, new),
+            }
+        }
+    };
+    let new = match line_end(text) {
+        "\n" => new,
+        line_end => new.replace('\n', line_end),
+    };
+    let mut edited = text.to_owned();
+    edited.replace_range(range, &new);
+    Ok(edited)
+}
+
+/// A key with each field on a line.
+fn block(format: KeyFileFormat, record: &KeyRecord, indent: &str) -> Option<String> {
+    if format == KeyFileFormat::Toml {
+        let fields = toml_fields(&FileKey::from(record))?;
+        let lines = fields
+            .iter()
+            .map(|(name, value)| format!("{name} = {value}\n"));
+        return Some(format!("\n[[keys]]\n{}", lines.collect::<String>()));
+    }
+    let yaml = to_yaml(record);
+    Some(
+        yaml.lines()
+            .map(|line| format!("{indent}{line}\n"))
+            .collect(),
+    )
+}
+
+/// Keys in braces, behind the last of a list in brackets.
+fn inline(
+    format: KeyFileFormat,
+    text: &str,
+    last: &Node,
+    created: &[KeyRecord],
+) -> Result<(Range<usize>, String), Uneditable> {
+    let before = &text[line_start(text, last.span.start)..last.span.start];
+    let is_alone = before.trim().is_empty();
+    let has_comma = text[last.end()..].trim_start().starts_with(',');
+    let mut new = String::new();
+    for record in created {
+        let key = FileKey::from(record);
+        let braces = match format {
+            KeyFileFormat::Toml => toml_inline(&key),
+            KeyFileFormat::Json if is_alone => serde_json::to_string_pretty(&key)
+                .ok()
+                .map(|json| json.replace('\n', &format!("\n{before}"))),
+            _ => serde_json::to_string(&key).ok(),
+        };
+        let braces = braces.ok_or(Uneditable)?;
+        new += &match (is_alone, has_comma) {
+            (true, true) => format!("{before}{braces},\n"),
+            (true, false) => format!(",\n{before}{braces}"),
+            (false, _) => format!(", {braces}"),
+        };
+    }
+    let at = match is_alone && has_comma {
+        // Behind the comma, and the comment that may follow it.
+        true => next_line(text, last.end()),
+        false => last.end(),
+    };
+    Ok((at..at, new))
+}
+
+/// What stands in front of the `-` of an entry.
+fn dash_indent<'t>(text: &'t str, entry: &Node) -> &'t str {
+    let before = &text[line_start(text, entry.span.start)..entry.span.start];
+    before.split('-').next().unwrap_or_default()
+}
+
+fn line_start(text: &str, at: usize) -> usize {
+    text[..at].rfind('\n').map_or(0, |line_feed| line_feed + 1)
+}
+
+/// Where the line behind this place begins. A block of text ends at the beginning of a line.
+fn next_line(text: &str, at: usize) -> usize {
+    if text[..at].ends_with('\n') {
+        return at;
+    }
+    text[at..]
+        .find('\n')
+        .map_or(text.len(), |line_feed| at + line_feed + 1)
+}
+
+fn line_end(text: &str) -> &'static str {
+    match text.contains("\r\n") {
+        true => "\r\n",
+        false => "\n",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+use std::time::Duration;
+
+use stockade_core::Timestamp;
+
+use super::*;
+use crate::{KeyChange, KeyDigest};
+
+const AT: Timestamp = Timestamp::from_secs(1_735_689_600);
+
+fn hash(text: &str) -> String {
+    KeyDigest::of(text.as_bytes()).to_string()
+}
+
+/// A file with comments and an order of its own, in each language.
+fn files() -> [(KeyFileFormat, String); 6] {
+    let (one, two) = (hash("one"), hash("two"));
+    [
+        (
+            KeyFileFormat::Yaml,
+            format!(
+                "# Keys of the team.\nkeys:\n  # The web page.\n  - key_id: web\n    \
+                 hash: '{one}'   # made in May\n    scopes: [ \"chat:write\" ]\n    \
+                 expires_at: 2030-01-01T00:00:00Z\n\n  - hash: {two}\n    key_id: 'batch' # nightly\n    \
+                 quotas:\n      requests_per_minute: 60  # enough\n    owner: >-\n      ops\n      team\n\n\
+                 # The end.\n"
+            ),
+        ),
+        (
+            KeyFileFormat::Yaml,
+            format!(
+                "format: 2\nkeys: # all of them\n- {{key_id: web, hash: \"{one}\", scopes: [x]}}\n\
+                 - key_id: batch\n  hash: &h {two}\n# The end.\nend: true\n"
+            ),
+        ),
+        (
+            KeyFileFormat::Yaml,
+            format!(
+                "keys: [{{key_id: web, hash: \"{one}\"}}, # first\n  {{hash: '{two}', key_id: batch,}}]\n"
+            ),
+        ),
+        (
+            KeyFileFormat::Toml,
+            format!(
+                "# Keys of the team.\nformat = 2\n\n# The web page.\n[[keys]]\nkey_id = 'web'\n\
+                 hash = \"{one}\" # made in May\nscopes = [\n  \"chat:write\", # to chat\n]\n\n\
+                 [keys.quotas] # enough\nrequests_per_minute = 60\n\n[[keys]]\n\
+                 hash = '{two}'\nkey_id = \"batch\"\nmetadata.team = \"core\"\n\n[end] # of it\n"
+            ),
+        ),
+        (
+            KeyFileFormat::Toml,
+            format!(
+                "keys = [ # all of them\n  {{ key_id = \"web\", hash = \"{one}\" }},\n  \
+                 {{ key_id = \"batch\", hash = \"{two}\" }}, # the last\n]\n"
+            ),
+        ),
+        (
+            KeyFileFormat::Json,
+            format!(
+                "{{\n\t\"keys\": [\n\t\t{{\n\t\t\t\"key_id\": \"web\",\n\t\t\t\"owner\": \"a\\tb\",\n\t\t\t\
+                 \"hash\": \"{one}\"\n\t\t}},\n\t\t{{ \"key_id\": \"batch\", \"hash\": \"{two}\", \
+                 \"expires_at\": null }}\n\t]\n}}\n"
+            ),
+        ),
+    ]
+}
+
+fn parse(format: KeyFileFormat, text: &str) -> Records {
+    let parsed = format.parse(text);
+    parsed
+        .unwrap_or_else(|error| panic!("{error:?}:\n{text}"))
+        .records
+}
+
+fn change(records: &Records, id: &str, change: KeyChange) -> Records {
+    let mut records = records.clone();
+    records.change(&id.parse().unwrap(), &change).unwrap();
+    records
+}
+
+fn rotate(text: &str, grace: u64) -> KeyChange {
+    KeyChange::Rotate {
+        hash: KeyDigest::of(text.as_bytes()).into(),
+        grace: Duration::from_secs(grace),
+        at: AT,
+    }
+}
+
+/// The lines of a text, but for these fields and what a change does to the ends of lines.
+fn others<'t>(text: &'t str, fields: &[&str]) -> Vec<&'t str> {
+    let lines = text
+        .lines()
+        .map(|line| line.trim().trim_start_matches("- ").trim_end_matches(','));
+    lines
+        .filter(|line| !fields.iter().any(|field| line.contains(field)))
+        .collect()
+}
+
+// FH13
+#[test]
+fn each_change_keeps_what_it_is_not_about() {
+    for (format, text) in files() {
+        for id in ["web", "batch"] {
+            let mut records = parse(format, &text);
+            let mut now = text.clone();
+            for (what, fields) in [
+                (KeyChange::Used { at: AT }, &["last_used_at"][..]),
+                (rotate("three", 100), &["previous_", "hash"]),
+                (rotate("four", 0), &["previous_", "hash"]),
+                (rotate("five", 100), &["previous_", "hash"]),
+                (KeyChange::Revoke { at: AT }, &["previous_", "revoked_at"]),
+            ] {
+                let changed = change(&records, id, what.clone());
+                let edited = edit(format, &now, &records, &changed)
+                    .unwrap_or_else(|error| panic!("{error}: {what:?} in\n{now}"));
+                assert_eq!(parse(format, &edited), changed, "{edited}");
+                // What is in braces shares its line.
+                if !now.contains("{ ") && !now.contains(" {") {
+                    assert_eq!(others(&edited, fields), others(&now, fields), "{edited}");
+                }
+                for (part, _) in text.match_indices('#') {
+                    let comment = text[part..].lines().next().unwrap();
+                    assert!(edited.contains(comment), "{comment} is not in\n{edited}");
+                }
+                records = changed;
+                now = edited;
+            }
+        }
+    }
+}
+
+// FH13
+#[test]
+fn a_new_key_is_put_behind_the_others() {
+    for (format, text) in files() {
+        let old = parse(format, &text);
+        let mut new = old.clone();
+        for id in ["new", "newer"] {
+            let record = KeyRecord::new(id.parse().unwrap(), KeyDigest::of(id.as_bytes()));
+            let mut record = record.owner("a \"b\" \\ ü: # -").expires(AT);
+            record.metadata = [("team".to_owned(), "core".to_owned())].into();
+            new.create(record).unwrap();
+        }
+        let edited =
+            edit(format, &text, &old, &new).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        assert_eq!(parse(format, &edited), new);
+        let mut rest = edited.lines();
+        for line in text.lines() {
+            let kept = rest.any(|new| {
+                new.trim_end_matches(',')
+                    .starts_with(line.trim_end_matches([',', ']']))
+            });
+            assert!(kept, "{line} is not in its place:\n{edited}");
+        }
+    }
+}
+
+// FH13
+#[test]
+fn windows_line_ends_stay() {
+    for (format, text) in files() {
+        let text = text.replace('\n', "\r\n");
+        let old = parse(format, &text);
+        let new = change(&old, "web", rotate("three", 100));
+        let edited = edit(format, &text, &old, &new).unwrap();
+        assert_eq!(
+            edited.matches('\n').count(),
+            edited.matches("\r\n").count(),
+            "{edited:?}"
+        );
+    }
+}
+
+#[test]
+fn an_empty_list_with_a_comment_takes_a_key() {
+    for (format, text) in [
+        (KeyFileFormat::Yaml, "keys: [] # none yet\n"),
+        (KeyFileFormat::Toml, "# Keys.\nkeys = []\n"),
+        (
+            KeyFileFormat::Toml,
+            "# Keys.\nformat = 2\nkeys = []\n\n[end]\n",
+        ),
+    ] {
+        let old = parse(format, text);
+        let mut new = old.clone();
+        new.create(KeyRecord::new("new".parse().unwrap(), KeyDigest::of(b"1")))
+            .unwrap();
+        let edited = edit(format, text, &old, &new).unwrap();
+        assert!(edited.contains('#'), "{edited}");
+    }
+}
+
+// FH13: a value that two keys share cannot be changed for one of them alone.
+#[test]
+fn what_leaves_no_place_is_refused() {
+    let (one, two) = (hash("one"), hash("two"));
+    let text = format!(
+        "keys:\n  - &web {{key_id: web, hash: \"{one}\", last_used_at: 2024-01-01T00:00:00Z}}\n  \
+         - <<: *web\n    key_id: batch\n    hash: \"{two}\"\n"
+    );
+    let old = parse(KeyFileFormat::Yaml, &text);
+    let new = change(&old, "web", KeyChange::Used { at: AT });
+    assert_eq!(
+        edit(KeyFileFormat::Yaml, &text, &old, &new),
+        Err(Uneditable)
+    );
+}
