@@ -54,7 +54,8 @@ const LARGEST: u64 = 64 << 20;
 /// (`requests_per_minute`, `requests_per_hour`, `requests_per_day`, `tokens_per_minute`,
 /// `concurrency`), `metadata`, and what the store notes itself: `revoked_at`,
 /// `last_used_at`, `previous_hash` and `previous_until`. What a hash can be is said at
-/// [`KeyHash`](crate::KeyHash).
+/// [`KeyHash`](crate::KeyHash). `scopes` can also be one text with commas or spaces between
+/// them.
 ///
 /// A hash of a well-known secret, such as an empty text or `changeme`, makes the file invalid.
 ///

@@ -25,7 +25,7 @@ const BCRYPT_READS: usize = 72;
 ///
 /// | text | kind |
 /// |---|---|
-/// | `sha256:` or `$sha256$` and 64 hex digits | SHA-256, for keys of 128 random bits or more |
+/// | 64 hex digits, alone or after `sha256:` or `$sha256$` | SHA-256, for keys of 128 random bits or more |
 /// | `hmac-sha256:` and 64 hex digits | HMAC-SHA-256 with a [`Pepper`](crate::Pepper) |
 /// | `$2a$`, `$2b$`, `$2y$` … | bcrypt, cost 4 to 14; keys of at most 72 bytes |
 /// | `$argon2id$v=19$…` | argon2id, at most 256 MiB, 10 passes, 16 lanes |
@@ -139,6 +139,10 @@ impl FromStr for KeyHash {
                     parse_hex(hex).ok_or(KeyHashError("a sha256 hash has 64 hex digits"))?;
                 return Ok(Self(kind(KeyDigest::from_bytes(bytes))));
             }
+        }
+        // As many others keep it: without a prefix.
+        if let Some(bytes) = parse_hex(text) {
+            return Ok(Self(Kind::Fast(KeyDigest::from_bytes(bytes))));
         }
         let slow = if text.starts_with("$2") {
             SlowHash::bcrypt(text)?
@@ -296,6 +300,17 @@ mod tests {
                     CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
         assert!(slow(hash).verify(b"password"));
         assert!(!slow(hash).verify(b"passwore"));
+    }
+
+    // FH15
+    #[test]
+    fn a_sha256_hash_needs_no_prefix() {
+        let digest = KeyDigest::of(b"abc");
+        let bare = digest.to_string().replace("sha256:", "");
+        for text in [bare.clone(), bare.to_uppercase(), format!("$sha256${bare}")] {
+            assert_eq!(text.parse::<KeyHash>().unwrap(), digest.into(), "{text}");
+        }
+        assert!(bare[1..].parse::<KeyHash>().is_err());
     }
 
     // A04, A06

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use arrayvec::ArrayString;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use stockade_core::Refusal;
+use stockade_core::{Clock, Refusal, SystemClock};
 
 use crate::{Bucket, Decision, Level, Quota};
 
@@ -20,10 +20,34 @@ pub(crate) struct Fields {
 /// The older fields that clients may be told besides.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Older {
-    /// `X-RateLimit-Limit`, `-Remaining` and `-Reset`, the last one in seconds.
-    pub(crate) x_ratelimit: bool,
+    /// `X-RateLimit-Limit`, `-Remaining` and `-Reset`.
+    pub(crate) x_ratelimit: Option<Reset>,
     /// OpenAI's `x-ratelimit-limit-requests` and so on.
     pub(crate) openai: bool,
+}
+
+/// What `X-RateLimit-Reset` holds, of which no standard says which it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reset {
+    /// Seconds from now.
+    Delta,
+    /// Seconds since 1970.
+    Epoch,
+}
+
+impl Reset {
+    fn value(self, nanos: u64) -> HeaderValue {
+        let secs = secs(nanos);
+        match self {
+            Self::Delta => secs.into(),
+            // Not the clock of the store: clients compare it with their own.
+            Self::Epoch => SystemClock::new()
+                .now()
+                .as_secs()
+                .saturating_add(secs)
+                .into(),
+        }
+    }
 }
 
 /// Room for all that one layer may have: eight names of 64 characters, each of which may be
@@ -151,7 +175,7 @@ pub(crate) fn one_level_value(policy: &str, level: &Level) -> HeaderValue {
 impl Older {
     /// Whether none was asked for.
     pub(crate) fn is_none(self) -> bool {
-        !(self.x_ratelimit || self.openai)
+        self.x_ratelimit.is_none() && !self.openai
     }
 
     /// Those of the quota that has least left.
@@ -172,11 +196,11 @@ impl Older {
         };
         let mut fields = Vec::new();
         let (count, remaining) = (bucket.quota().count(), level.remaining());
-        if self.x_ratelimit {
+        if let Some(reset) = self.x_ratelimit {
             fields.extend([
                 (name("x-ratelimit-limit"), count.into()),
                 (name("x-ratelimit-remaining"), remaining.into()),
-                (name("x-ratelimit-reset"), secs(level.reset_nanos()).into()),
+                (name("x-ratelimit-reset"), reset.value(level.reset_nanos())),
             ]);
         }
         if self.openai {

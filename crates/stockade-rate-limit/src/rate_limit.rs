@@ -11,7 +11,7 @@ use stockade_core::{Check, Guard, Head, Hold, QuotaOverrides, Refusal};
 use crate::{
     Answer, Bucket, Decision, Level, LimitStore, Limits, MemoryLimitStore, SharedLimits,
     StoreError,
-    fields::{Fields, LEVEL, Older, POLICY, Unit},
+    fields::{Fields, LEVEL, Older, POLICY, Reset, Unit},
     rule::{Buckets, Own},
 };
 
@@ -67,7 +67,14 @@ where
     /// `X-RateLimit-Reset`, which is in seconds from now: those of the quota that has least
     /// left.
     pub fn x_ratelimit_headers(mut self) -> Self {
-        self.older.x_ratelimit = true;
+        self.older.x_ratelimit = Some(Reset::Delta);
+        self
+    }
+
+    /// As [`x_ratelimit_headers`](Self::x_ratelimit_headers), with `X-RateLimit-Reset` as the
+    /// time of the reset in seconds since 1970, for clients that expect it so.
+    pub fn x_ratelimit_epoch_headers(mut self) -> Self {
+        self.older.x_ratelimit = Some(Reset::Epoch);
         self
     }
 

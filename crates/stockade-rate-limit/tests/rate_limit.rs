@@ -6,7 +6,7 @@ use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr},
     num::NonZeroU32,
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
@@ -246,6 +246,29 @@ async fn older_headers_are_told_where_they_are_wanted() {
         assert_eq!(seen.header("x-ratelimit-remaining-requests"), left);
         assert_eq!(seen.header("x-ratelimit-reset-requests"), duration);
     }
+}
+
+// FH15
+#[tokio::test]
+async fn the_reset_is_a_time_where_clients_expect_one() {
+    let limit = Limit::new("ip", By::client_ip()).quota(Quota::per_day(5));
+    let layer = guard([limit], &clock())
+        .x_ratelimit_epoch_headers()
+        .into_layer();
+    let now = || {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_secs()
+    };
+    let before = now();
+    let seen = send(&layer, from([192, 0, 2, 1])).await;
+    let reset: u64 = seen.header("x-ratelimit-reset").parse().unwrap();
+    assert!(
+        (before + 17_280..=now() + 17_280).contains(&reset),
+        "{reset}"
+    );
+    assert_eq!(seen.header("x-ratelimit-remaining"), "4");
 }
 
 #[tokio::test]

@@ -193,6 +193,20 @@ async fn limits_by_key_tell_what_is_left() {
     assert!(third.body.contains("RATE_LIMITED"), "{}", third.body);
 }
 
+// FH15
+#[tokio::test]
+async fn the_legacy_reset_can_be_a_time() {
+    let site =
+        Site::new("[rate_limit]\nby_key = \"2/minute\"\nheaders = [\"legacy-epoch\"]\n").await;
+    let first = site.ask("POST", "/v1/chat", Some(&site.key)).await;
+    let reset: u64 = first.headers["x-ratelimit-reset"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(reset > 1_700_000_000, "{reset}");
+}
+
 #[tokio::test]
 async fn who_is_not_known_is_counted_once() {
     // They share the address, and not what one key has.

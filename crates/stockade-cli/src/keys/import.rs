@@ -6,6 +6,7 @@ use std::{fs, path::PathBuf};
 
 use clap::Args;
 use serde::Serialize;
+use stockade_core::Scope;
 use stockade_key_auth::{FileKeyStore, KeyRecord, KeyStore};
 
 use super::{
@@ -23,9 +24,14 @@ import never makes a revoked key valid again. One that the store has with anothe
 under another id, is refused; then nothing at all is added, unless --skip-refused is given.
 So an import can be repeated safely.
 
+A key without the scope that a route asks for is refused there. Where the keys come from a
+program with other scopes, --map-scope renames them: its `chat:read`, say, to `chat:write`, which
+a chat needs.
+
 Examples:
   stockade keys import keys.yaml --store sqlite:keys.db --dry-run
-  stockade keys import keys.yaml --store sqlite:keys.db")]
+  stockade keys import keys.yaml --store sqlite:keys.db
+  stockade keys import cortex.yaml --map-scope chat:read=chat:write")]
 pub(crate) struct ImportArgs {
     /// The file: YAML, TOML (`.toml`) or JSON (`.json`)
     #[arg(value_name = "FILE")]
@@ -36,6 +42,9 @@ pub(crate) struct ImportArgs {
     /// Add the others where some are refused
     #[arg(long)]
     skip_refused: bool,
+    /// Give keys the scope NEW in place of OLD; repeat it, or divide pairs by commas
+    #[arg(long, value_name = "OLD=NEW", value_delimiter = ',', value_parser = scope_pair)]
+    map_scope: Vec<(Scope, Scope)>,
     /// Write JSON
     #[arg(long)]
     json: bool,
@@ -47,7 +56,14 @@ impl ImportArgs {
             return Err(Failure::usage(format_args!("{place} is the store itself"))
                 .mend("name another file, or another store by --store"));
         }
-        let records = FileKeyStore::open_static(&self.from)?.list().await?;
+        let mut records = FileKeyStore::open_static(&self.from)?.list().await?;
+        for record in &mut records {
+            record.scopes = record
+                .scopes
+                .iter()
+                .map(|scope| self.mapped(scope))
+                .collect();
+        }
         // The store has read it already, so what is missing now was taken away meanwhile.
         let text = fs::read_to_string(&self.from).unwrap_or_default();
         let existing = place.records().await?;
@@ -61,6 +77,11 @@ impl ImportArgs {
             0 => Ok(Outcome::Done),
             _ => Ok(Outcome::Refused),
         }
+    }
+
+    fn mapped(&self, scope: &Scope) -> Scope {
+        let pair = self.map_scope.iter().find(|(old, _)| old == scope);
+        pair.map_or(scope, |(_, new)| new).clone()
     }
 
     fn report(&self, plan: &Plan, place: &Place, stopped: bool) -> Result<(), Failure> {
@@ -108,6 +129,12 @@ impl ImportArgs {
     }
 }
 
+fn scope_pair(text: &str) -> Result<(Scope, Scope), String> {
+    let scope = |text: &str| text.parse().map_err(|error| format!("{error}"));
+    let (old, new) = text.split_once('=').ok_or("write it as OLD=NEW")?;
+    Ok((scope(old)?, scope(new)?))
+}
+
 #[derive(Serialize)]
 struct Json<'p> {
     /// Whether what is `added` was added.
@@ -121,7 +148,7 @@ struct Json<'p> {
 /// where it fails half way, the import can be repeated, and skips what is there.
 async fn add<'p>(place: &Place, added: impl Iterator<Item = &'p KeyRecord>) -> Result<(), Failure> {
     if let Place::File(path) = place {
-        let store = FileKeyStore::create_or_open(path)?;
+        let store = FileKeyStore::create_or_open_static(path)?;
         return Ok(store.create_all(added.cloned().collect()).await?);
     }
     let store: Store = place.open(Missing::Create).await?;

@@ -178,3 +178,25 @@ fn an_empty_store_is_exported_too() {
         assert_eq!(list.json(), serde_json::json!([]));
     }
 }
+
+// FH15: Cortex keeps bare digests, and scopes in one text, and lets `chat:read` chat.
+#[test]
+fn keys_of_another_program_are_imported_with_scopes_of_this_one() {
+    let bench = Bench::new();
+    let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    bench.write(
+        "cortex.yaml",
+        format!("keys:\n  - key_id: ci\n    hash: {hash}\n    scopes: \"chat:read,models:read\"\n"),
+    );
+    bench.done("keys import cortex.yaml --map-scope chat:read=chat:write");
+    assert_eq!(bench.asks("abc").as_deref(), Ok("ci"));
+    let shown = bench.done("keys show ci --json").json();
+    assert_eq!(
+        shown["scopes"],
+        serde_json::json!(["chat:write", "models:read"])
+    );
+    for wrong in ["chat:read", "chat:read=chat:*", "=x"] {
+        let said = bench.run(&format!("keys import cortex.yaml --map-scope {wrong}"));
+        assert_eq!(said.code, 2, "{wrong}: {}", said.all());
+    }
+}

@@ -1,8 +1,15 @@
 //! One key in a file.
 
-use std::{collections::BTreeMap, fmt::Display, str::FromStr};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Display},
+    str::FromStr,
+};
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error as _, SeqAccess, Visitor, value::SeqAccessDeserializer},
+};
 use stockade_core::{IpPrefix, QuotaOverrides, ScopeSet, Timestamp};
 
 use crate::{KeyHash, KeyId, KeyRecord, PreviousHash, QuotaFields};
@@ -111,8 +118,38 @@ fn optional_hash<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Text<KeyH
     text.map(|text| parse("previous_hash", &text)).transpose()
 }
 
+/// A list, or one text with commas or spaces.
 fn scopes<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<String>, D::Error> {
-    let texts = Option::<Vec<String>>::deserialize(value)?.unwrap_or_default();
+    struct Scopes;
+
+    impl<'de> Visitor<'de> for Scopes {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of scopes, or one text with commas or spaces between them")
+        }
+
+        fn visit_unit<E>(self) -> Result<Vec<String>, E> {
+            Ok(Vec::new())
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Vec<String>, E> {
+            let scopes = text.split([',', ' ', '\t', '\n']);
+            Ok(scopes
+                .filter(|scope| !scope.is_empty())
+                .map(str::to_owned)
+                .collect())
+        }
+
+        fn visit_seq<A>(self, seq: A) -> Result<Vec<String>, A::Error>
+        where
+            A: SeqAccess<'de>,
+        {
+            Vec::deserialize(SeqAccessDeserializer::new(seq))
+        }
+    }
+
+    let texts = value.deserialize_any(Scopes)?;
     for text in &texts {
         parse::<stockade_core::Scope, _>("scopes", text)?;
     }
@@ -150,9 +187,9 @@ impl FromStr for Time {
 }
 
 impl Display for Time {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = i128::from(self.0.as_nanos());
-        let time = jiff::Timestamp::from_nanosecond(nanos).map_err(|_| std::fmt::Error)?;
+        let time = jiff::Timestamp::from_nanosecond(nanos).map_err(|_| fmt::Error)?;
         time.fmt(f)
     }
 }

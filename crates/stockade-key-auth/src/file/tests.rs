@@ -69,6 +69,47 @@ keys:
     assert!(!knows(&store, b"abd"));
 }
 
+// FH15
+#[test]
+fn reads_hashes_without_a_prefix_and_scopes_in_one_text() {
+    // All digits, and what could be a number with an exponent: without quotes, too.
+    let digits = "1".repeat(64);
+    let exponent = format!("1e{}", "2".repeat(62));
+    let bare = SHA.replace("sha256:", "");
+    let store = open(&format!(
+        "keys:\n  - key_id: a\n    hash: {bare}\n    scopes: \"chat:write,models:read\"\n  \
+         - key_id: b\n    hash: {digits}\n    scopes: chat:write models:read\n  \
+         - key_id: c\n    hash: {exponent}\n    scopes: chat:write,  models:read,\n  \
+         - key_id: d\n    hash: '{}'\n    scopes:\n  \
+         - key_id: e\n    hash: '{}'\n    scopes: ''\n",
+        "d".repeat(64),
+        "e".repeat(64),
+    ));
+    let store = store.unwrap();
+    assert!(knows(&store, b"abc"));
+    let scopes = |id| {
+        let set = store.keys().current();
+        let key = set.keys().find(|key| key.id.as_str() == id).unwrap();
+        key.let_in().scopes().to_string()
+    };
+    for id in ["a", "b", "c"] {
+        assert_eq!(scopes(id), "chat:write models:read", "{id}");
+    }
+    assert_eq!((scopes("d"), scopes("e")), (String::new(), String::new()));
+    for name in ["keys.toml", "keys.json"] {
+        let text = match name {
+            "keys.toml" => format!("[[keys]]\nkey_id = 'a'\nhash = '{bare}'\nscopes = 'x, y'\n"),
+            _ => format!(
+                "{{\"keys\": [{{\"key_id\": \"a\", \"hash\": \"{bare}\", \"scopes\": \"x y\"}}]}}"
+            ),
+        };
+        let parsed = KeyFileFormat::of(Path::new(name)).parse(&text).unwrap();
+        assert_eq!(parsed.records.list()[0].scopes.to_string(), "x y");
+    }
+    let error = open(&format!("{}    scopes: \"a,b*\"\n", one_key())).unwrap_err();
+    assert!(error.to_string().contains("scopes:"), "{error}");
+}
+
 #[test]
 fn says_which_line_is_wrong() {
     let good = one_key();

@@ -41,8 +41,10 @@ impl Default for RateLimitConfig {
 /// Headers that tell clients what is left, besides `RateLimit` and `RateLimit-Policy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderStyle {
-    /// `X-RateLimit-Limit`, `-Remaining` and `-Reset`.
+    /// `X-RateLimit-Limit`, `-Remaining` and `-Reset`, in seconds from now.
     Legacy,
+    /// The same, with `-Reset` in seconds since 1970.
+    LegacyEpoch,
     /// `x-ratelimit-limit-requests` and what else OpenAI sends.
     OpenAi,
 }
@@ -53,10 +55,11 @@ impl std::str::FromStr for HeaderStyle {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "legacy" => Ok(Self::Legacy),
+            "legacy-epoch" => Ok(Self::LegacyEpoch),
             "openai" => Ok(Self::OpenAi),
-            _ => {
-                Err("headers are \"legacy\" (X-RateLimit-…) or \"openai\" (x-ratelimit-…-requests)")
-            }
+            _ => Err(
+                "headers are \"legacy\" (X-RateLimit-…), \"legacy-epoch\" (the same, with the reset in seconds since 1970) or \"openai\" (x-ratelimit-…-requests)",
+            ),
         }
     }
 }

@@ -283,6 +283,7 @@ fn rate_limit(
     for style in &config.rate_limit.headers {
         guard = match style {
             HeaderStyle::Legacy => guard.x_ratelimit_headers(),
+            HeaderStyle::LegacyEpoch => guard.x_ratelimit_epoch_headers(),
             HeaderStyle::OpenAi => guard.openai_headers(),
         };
     }
