@@ -2,7 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{fs, future, net::SocketAddr, path::PathBuf, sync::Mutex};
+use std::{
+    convert::Infallible,
+    fs, future,
+    net::SocketAddr,
+    path::PathBuf,
+    pin::Pin,
+    sync::Mutex,
+    task::{Context, Poll},
+};
 
 use axum::{
     Router,
@@ -10,7 +18,9 @@ use axum::{
     extract::ConnectInfo,
     routing::{get, post},
 };
+use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
+use http_body::Frame;
 use http_body_util::BodyExt;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use stockade::{Authenticated, Config, Environment, Fence, FenceEvent, Format};
@@ -82,6 +92,7 @@ impl Site {
             .route("/v1/models/{id}", get(who))
             .route("/v1/secret", get(|| async { "nobody declared this" }))
             .route("/v1/completions", post(|| async { "done" }))
+            .route("/v1/echo", post(async |body: Body| body))
             .route("/health", get(|| async { "well" }))
             .route("/open", get(|| async { "open" }))
             .route("/stuck", get(future::pending::<()>))
@@ -287,6 +298,70 @@ async fn so_many_at_once_and_no_more() {
     let _ = one.await;
     assert_eq!(site.chat(&site.key).await, 200);
     drop(two);
+}
+
+/// A body of which nothing comes.
+struct Stuck;
+
+impl http_body::Body for Stuck {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+}
+
+// FA06
+#[tokio::test]
+async fn slow_uploads_of_a_key_are_bounded_by_its_requests_at_once() {
+    let config = "[concurrency]\nper_key = 1\n[[routes]]\npath = \"/v1/completions\"\n\
+                  methods = \"POST\"\naccess = \"chat:write\"\nbody = \"openai-completions\"\n";
+    let site = Site::new(config).await;
+    let mut upload = site.request("POST", "/v1/completions", Some(&site.key));
+    let json = "application/json".parse().unwrap();
+    upload.headers_mut().insert("content-type", json);
+    let upload = upload.map(|_| Body::new(Stuck));
+    let upload = tokio::spawn(site.router.clone().oneshot(upload));
+    while site.chat(&site.key).await != 429 {
+        assert!(!upload.is_finished());
+        tokio::task::yield_now().await;
+    }
+    upload.abort();
+    assert!(upload.await.unwrap_err().is_cancelled());
+    assert_eq!(site.chat(&site.key).await, 200);
+}
+
+// FA06
+#[tokio::test]
+async fn the_bodies_of_one_key_have_a_bound_of_their_own() {
+    let config = "[body]\nmax_mb = 1\nmax_memory_mb = 2\nmax_memory_per_key_mb = 1\n\
+                  prompt_chars = 2000000\n[[routes]]\npath = \"/v1/echo\"\n\
+                  methods = \"POST\"\naccess = \"chat:write\"\nbody = \"openai-completions\"\n";
+    let site = Site::new(config).await;
+    let prompt = format!(r#"{{"model":"m","prompt":"{}"}}"#, "a ".repeat(400_000));
+    let request = || {
+        let mut request = site.request("POST", "/v1/echo", Some(&site.key));
+        let json = "application/json".parse().unwrap();
+        request.headers_mut().insert("content-type", json);
+        *request.body_mut() = Body::from(prompt.clone());
+        request
+    };
+    // The handler answers with the body's bytes, so the memory is held until they are read.
+    let held = site.router.clone().oneshot(request()).await.unwrap();
+    assert_eq!(held.status(), StatusCode::OK);
+    let refused = site.send(request()).await;
+    assert_eq!(refused.status, 429);
+    assert!(
+        refused.body.contains("BODY_MEMORY_LIMIT"),
+        "{}",
+        refused.body
+    );
+    drop(held);
+    assert_eq!(site.send(request()).await.status, 200);
 }
 
 #[tokio::test]
