@@ -237,8 +237,9 @@ impl Thread {
 
 impl Drop for Thread {
     fn drop(&mut self) {
-        // What was lost is in the sink's own errors; nobody is left to be told.
-        let _ = self.stop(Self::ON_DROP);
+        if let Err(error) = self.stop(Self::ON_DROP) {
+            tracing::error!(%error, "the audit log was dropped with records that are not written");
+        }
     }
 }
 
