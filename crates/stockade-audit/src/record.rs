@@ -158,6 +158,10 @@ fn model(line: &mut Line, context: &RequestContext) {
     if let Some(digest) = demand.and_then(|demand| demand.prompt_digest) {
         line.shown(field!("prompt_digest"), digest);
     }
+    let relabelled = demand.map_or(0, |demand| demand.relabelled_images);
+    if relabelled > 0 {
+        line.number(field!("relabelled_images"), relabelled.into());
+    }
     if let Some(usage) = context.final_usage() {
         line.number(field!("prompt_tokens"), usage.prompt_tokens);
         line.number(field!("completion_tokens"), usage.completion_tokens);

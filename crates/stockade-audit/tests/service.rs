@@ -190,7 +190,8 @@ async fn a_hostile_user_agent_and_model_stay_within_their_line() {
         .layer(tower::service_fn(
             |request: Request<RequestBody<Full<Bytes>>>| async move {
                 let mut extensions = request.extensions().clone();
-                Demand::new(Some(model.into()), 0, None).tell(&mut extensions);
+                let demand = Demand::new(Some(model.into()), 0, None);
+                demand.with_relabelled_images(1).tell(&mut extensions);
                 Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
             },
         ));
@@ -200,6 +201,8 @@ async fn a_hostile_user_agent_and_model_stay_within_their_line() {
     service.oneshot(hostile).await.unwrap();
     let record = record(&log, &memory);
     assert_eq!(record["model"], model);
+    // FH10
+    assert_eq!(record["relabelled_images"], 1);
     assert_eq!(record["user_agent"], "\u{fffd}\t\u{fffd} [redacted]");
     let raw = memory.text();
     let hidden =

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use stockade_core::Refusal;
 
 use crate::{
-    ImageFormat, Profile, PromptKey,
+    ImageFormat, ImageRules, Profile, PromptKey,
     effort::Effort,
     halt::Halt,
     json::{Container, Key, Known, Number, Scalar, Text, Visitor},
@@ -138,6 +138,11 @@ impl<'a> Judge<'a> {
             },
             findings: Findings::default(),
         }
+    }
+
+    /// The rules for images.
+    pub(crate) fn image_rules(&self) -> &'a ImageRules {
+        &self.profile.images
     }
 
     pub(crate) fn into_findings(self) -> Findings {
@@ -304,7 +309,10 @@ impl<'a> Visitor for Judge<'a> {
             return Err(refusal::missing(member.into_iter().map(Node::name)).into());
         }
         if frame.is_mismatched() {
-            return Err(refusal::type_mismatch().into());
+            if self.profile.images.is_strict() {
+                return Err(refusal::type_mismatch().into());
+            }
+            self.findings.relabelled_images += 1;
         }
         if let Some(limit) = node.size() {
             self.measure(at - frame.begin, limit)?;

@@ -18,6 +18,8 @@
 //!    ranges, tools, images. Members that no rule is for pass, but for parts of a message:
 //!    sound, video and files are refused unless they are allowed.
 //! 6. Images are `data:` URLs in canonical form, or base64 or bytes where the API has them.
+//!    Their bytes decide of which type they are, unless the rules are
+//!    [strict](ImageRules::strict).
 //!    Nothing is ever fetched or opened; all else gets one and the same answer. They are
 //!    judged by their structure, without decoding them ([`ImageRules`]); a pool that
 //!    decodes them comes with the feature `decode`.
@@ -153,8 +155,8 @@
 //!         .rule("/query", Rule::Required)
 //!         .rule("/query", Rule::Chars(500))
 //!         .rule("/tags/*", Rule::one_of(["cats", "dogs"]));
-//!     let picture =
-//!         Profile::image().images(ImageRules::default().formats([ImageFormat::Gif]).side(2_048));
+//!     let gifs = ImageRules::default().strict().formats([ImageFormat::Gif]);
+//!     let picture = Profile::image().images(gifs.side(2_048));
 //!     let rules = BodyRules::new()
 //!         .route(Method::POST, "/search", search)
 //!         .route(Method::POST, "/pictures/{id}", picture)

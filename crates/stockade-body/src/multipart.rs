@@ -12,7 +12,7 @@ use multer::{Field, Multipart};
 use stockade_core::Refusal;
 
 use crate::{
-    ImageFormat,
+    ImageFormat, ImageRules,
     effort::Effort,
     halt::Halt,
     json::{Container, Text, Visitor},
@@ -85,7 +85,7 @@ impl Form<'_> {
                 return Err(refusal::too_many(FIELDS, "fields").into());
             }
             let name = field.name().ok_or_else(refusal::nameless_field)?.to_owned();
-            match Part::of(&field)? {
+            match Part::of(&field, judge.image_rules())? {
                 Part::Field => {
                     self.note(&name)?;
                     let bytes = self.content(field).await?;
@@ -144,12 +144,12 @@ enum Part {
 }
 
 impl Part {
-    fn of(field: &Field<'_>) -> Result<Self, Refusal> {
+    fn of(field: &Field<'_>, rules: &ImageRules) -> Result<Self, Refusal> {
         let media_type = field.content_type().map(|mime| mime.essence_str());
         match media_type {
             None | Some("text/plain") if field.file_name().is_none() => Ok(Self::Field),
             None | Some("application/octet-stream") => Ok(Self::Image(None)),
-            Some(media_type) => match ImageFormat::from_media_type(media_type.as_bytes()) {
+            Some(media_type) => match rules.declared(media_type.as_bytes()) {
                 Some(format) => Ok(Self::Image(Some(format))),
                 None => Err(refusal::unsupported()),
             },

@@ -94,7 +94,8 @@ impl Profile {
 
     /// One image that is the whole body.
     pub fn image() -> Self {
-        Self::new(Form::Image, &ImageFormat::ALL.map(ImageFormat::media_type))
+        let types = ImageFormat::USUAL.map(|(media_type, _)| media_type);
+        Self::new(Form::Image, &types)
     }
 
     /// A form of fields and images (`multipart/form-data`, RFC 7578).

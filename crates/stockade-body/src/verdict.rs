@@ -9,7 +9,7 @@ use http_body::SizeHint;
 use stockade_core::{Head, Refusal};
 
 use crate::{
-    ImageFormat, Profile, PromptKey,
+    ImageError, ImageErrorKind, ImageFormat, Profile, PromptKey,
     effort::Effort,
     halt::Halt,
     json,
@@ -82,8 +82,12 @@ pub(crate) fn of_body(
 }
 
 fn image(headers: &HeaderMap, body: &Bytes, judge: &mut Judge<'_>) -> Result<(), Halt> {
-    let declared = media_type::essence(headers)
-        .and_then(|essence| ImageFormat::from_media_type(essence.as_bytes()));
+    let essence = media_type::essence(headers);
+    let essence = essence.as_deref().map_or(&b""[..], str::as_bytes);
+    let declared = judge.image_rules().declared(essence);
+    if declared.is_none() && ImageFormat::from_usual_media_type(essence).is_some() {
+        return Err(ImageError::from(ImageErrorKind::Unsupported).into());
+    }
     judge.image_bytes(declared, body.clone())
 }
 

@@ -22,6 +22,8 @@ pub struct Demand {
     pub max_tokens: Option<u64>,
     /// Tells this prompt from others; `None` where nobody digests prompts.
     pub prompt_digest: Option<PromptDigest>,
+    /// Images that were declared as another type than they are, and taken for what they are.
+    pub relabelled_images: u32,
 }
 
 impl Demand {
@@ -32,12 +34,19 @@ impl Demand {
             prompt_tokens,
             max_tokens,
             prompt_digest: None,
+            relabelled_images: 0,
         }
     }
 
     /// With the digest of its prompt.
     pub fn with_prompt_digest(mut self, digest: Option<PromptDigest>) -> Self {
         self.prompt_digest = digest;
+        self
+    }
+
+    /// With so many images that were declared as another type than they are.
+    pub fn with_relabelled_images(mut self, images: u32) -> Self {
+        self.relabelled_images = images;
         self
     }
 

@@ -34,8 +34,6 @@ pub(crate) enum ImageFault {
     Bytes,
     /// None of the four types.
     Format,
-    /// Another type than the URL says.
-    Declared,
     /// Too many pixels.
     Size,
     /// It cannot be decoded.
@@ -49,10 +47,9 @@ impl ImageFault {
                 "an image must be sent within the request, as \
                  data:image/png;base64,… (or jpeg, webp, gif): this server fetches nothing"
             }
-            Self::Base64 => "the image is not valid base64 (standard alphabet, with padding)",
+            Self::Base64 => "the image is not valid base64 (standard alphabet)",
             Self::Bytes => "the image file is larger than 10 MiB: shrink it",
             Self::Format => "the image is none of PNG, JPEG, WebP or GIF",
-            Self::Declared => "the image is of another type than its data URL says",
             Self::Size => {
                 "the image is larger than 16384 pixels a side or 40 megapixels: shrink it"
             }
@@ -67,7 +64,6 @@ impl From<ImageError> for ImageFault {
             ImageErrorKind::Remote | ImageErrorKind::DataUrl => Self::Url,
             ImageErrorKind::Unsupported => Self::Format,
             ImageErrorKind::Base64 => Self::Base64,
-            ImageErrorKind::Mismatch => Self::Declared,
             ImageErrorKind::TooManyBytes => Self::Bytes,
             ImageErrorKind::TooLong
             | ImageErrorKind::TooManyPixels
@@ -80,7 +76,8 @@ impl From<ImageError> for ImageFault {
 }
 
 impl Picture {
-    /// Reads `data:image/(png|jpeg|webp|gif);base64,…`, in exactly this form.
+    /// Reads `data:image/(png|jpeg|webp|gif);base64,…`. The bytes decide of which type the
+    /// image is; whether they may differ from the URL is the fence's to say.
     pub(crate) fn from_url(url: &str) -> Result<Self, ImageFault> {
         let url = DataUrl::parse(url.as_bytes()).map_err(|_| ImageFault::Url)?;
         Self::read(Some(url.format()), url.base64())

@@ -6,7 +6,9 @@ use crate::{ImageError, ImageErrorKind, ImageFormat};
 ///
 /// That is `data:`, the media type, `;base64,` and the data, byte for byte: lower case, no
 /// parameters, no white space, no percent-encoding. What a lenient reader would take for
-/// the same image is refused, so that no two readers see different bytes. Whatever does not
+/// the same image is refused, so that no two readers see different bytes. `image/jpg`, which
+/// many clients write for JPEG, is taken unless the rules are
+/// [strict](crate::ImageRules::strict). Whatever does not
 /// begin with `data:` gives one and the same error, be it an address, a path or nothing.
 ///
 /// ```
@@ -25,6 +27,7 @@ use crate::{ImageError, ImageErrorKind, ImageFormat};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct DataUrl<'a> {
     format: ImageFormat,
+    is_registered: bool,
     base64: &'a [u8],
 }
 
@@ -38,11 +41,15 @@ impl<'a> DataUrl<'a> {
     /// the accepted form, [`DataUrl`](ImageErrorKind::DataUrl) for the rest.
     pub fn parse(url: &'a [u8]) -> Result<Self, ImageError> {
         let rest = url.strip_prefix(b"data:").ok_or(ImageErrorKind::Remote)?;
-        let known = ImageFormat::ALL.into_iter().find_map(|format| {
+        let known = ImageFormat::USUAL.into_iter().find_map(|(name, format)| {
             let base64 = rest
-                .strip_prefix(format.media_type().as_bytes())?
+                .strip_prefix(name.as_bytes())?
                 .strip_prefix(b";base64,")?;
-            Some(Self { format, base64 })
+            Some(Self {
+                format,
+                is_registered: name == format.media_type(),
+                base64,
+            })
         });
         known.ok_or_else(|| other_type(rest).into())
     }
@@ -50,6 +57,11 @@ impl<'a> DataUrl<'a> {
     /// The type that it declares.
     pub fn format(&self) -> ImageFormat {
         self.format
+    }
+
+    /// Whether it declares the type by its registered name.
+    pub(super) fn is_registered(&self) -> bool {
+        self.is_registered
     }
 
     /// The data, as yet unjudged.

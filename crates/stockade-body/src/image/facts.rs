@@ -8,6 +8,8 @@ use crate::ImageFormat;
 pub struct ImageFacts {
     /// Its type, by its magic bytes.
     pub format: ImageFormat,
+    /// The type that it is declared as, where its bytes are of another one.
+    pub declared_as: Option<ImageFormat>,
     /// Pixels in a row, as stored: an orientation in the metadata turns nothing here.
     pub width: u32,
     /// Rows of pixels, as stored.

@@ -37,6 +37,24 @@ impl ImageFormat {
             .find(|format| format.media_type().as_bytes() == media_type)
     }
 
+    /// The format that clients mean by this media type: `image/jpg`, which is not registered,
+    /// is JPEG to them.
+    pub(crate) fn from_usual_media_type(media_type: &[u8]) -> Option<Self> {
+        let mut names = Self::USUAL.into_iter();
+        names
+            .find(|(name, _)| name.as_bytes() == media_type)
+            .map(|(_, format)| format)
+    }
+
+    /// The media types that clients declare images as.
+    pub(crate) const USUAL: [(&str, Self); 5] = [
+        ("image/png", Self::Png),
+        ("image/jpeg", Self::Jpeg),
+        ("image/webp", Self::WebP),
+        ("image/gif", Self::Gif),
+        ("image/jpg", Self::Jpeg),
+    ];
+
     /// The format whose magic bytes these are.
     pub(super) fn sniff(head: &[u8; 12]) -> Option<Self> {
         match head {

@@ -1,6 +1,6 @@
 //! Reads an image here and there, also through base64.
 
-use base64_simd::{AsOut, STANDARD};
+use base64_simd::{AsOut, Base64, STANDARD, STANDARD_NO_PAD};
 
 use super::error::ImageErrorKind;
 use crate::effort::Effort;
@@ -48,13 +48,18 @@ impl<'a> Reader<'a> {
         Self::new(Source::Bytes(bytes), bytes.len(), effort)
     }
 
-    /// Reads through base64, all of which is checked here: alphabet, padding, and that the
-    /// bits which no byte uses are 0.
-    pub(super) fn base64(text: &'a [u8], effort: &'a Effort) -> Result<Self, ImageErrorKind> {
+    /// Reads through base64, all of which is checked here: alphabet, padding, which may be
+    /// missing unless it must be there, and that the bits which no byte uses are 0.
+    pub(super) fn base64(
+        text: &'a [u8],
+        padded: bool,
+        effort: &'a Effort,
+    ) -> Result<Self, ImageErrorKind> {
         effort.run_over(text.len()).or(SPENT)?;
-        STANDARD.check(text).map_err(|_| ImageErrorKind::Base64)?;
+        let encoding = if padded { &STANDARD } else { encoding(text) };
+        encoding.check(text).map_err(|_| ImageErrorKind::Base64)?;
         let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
-        let length = text.len() / 4 * 3 - padding;
+        let length = (text.len() - padding) * 3 / 4;
         Ok(Self::new(Source::Base64(text), length, effort))
     }
 
@@ -150,11 +155,27 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The one encoding that a text can be of, where it is base64 at all.
+fn encoding(text: &[u8]) -> &'static Base64 {
+    if text.len().is_multiple_of(4) {
+        &STANDARD
+    } else {
+        &STANDARD_NO_PAD
+    }
+}
+
+/// Decodes a text that was checked.
+pub(super) fn decode(text: &[u8]) -> Vec<u8> {
+    let decoded = encoding(text).decode_to_vec(text);
+    decoded.expect("checked base64")
+}
+
 /// Decodes what begins at this byte, a multiple of 3, and says how many bytes it is.
 fn decode_window(text: &[u8], start: usize, window: &mut [u8; WINDOW]) -> usize {
     let from = start / 3 * 4;
     let to = text.len().min(from + WINDOW / 3 * 4);
-    let decoded = STANDARD.decode(&text[from..to], window.as_mut_slice().as_out());
+    let text = &text[from..to];
+    let decoded = encoding(text).decode(text, window.as_mut_slice().as_out());
     decoded.expect("checked base64, cut between quads").len()
 }
 
@@ -168,13 +189,17 @@ mod tests {
         let bytes: Vec<u8> = (0..=255).cycle().take(1_000).collect();
         for length in [0, 1, 2, 3, 190, 191, 192, 193, 1_000] {
             let text = STANDARD.encode_to_string(&bytes[..length]);
-            let mut reader = Reader::base64(text.as_bytes(), &effort).expect("base64");
-            assert_eq!(reader.length(), length);
-            for byte in &bytes[..length] {
-                assert_eq!(reader.take(), Ok([*byte]));
+            let unpadded = text.trim_end_matches('=');
+            for (text, padded) in [(&*text, true), (&*text, false), (unpadded, false)] {
+                assert_eq!(decode(text.as_bytes()), bytes[..length]);
+                let mut reader = Reader::base64(text.as_bytes(), padded, &effort).expect("base64");
+                assert_eq!(reader.length(), length);
+                for byte in &bytes[..length] {
+                    assert_eq!(reader.take(), Ok([*byte]));
+                }
+                assert_eq!(reader.take::<1>(), Err(ImageErrorKind::Malformed));
+                assert!(reader.is_at_end());
             }
-            assert_eq!(reader.take::<1>(), Err(ImageErrorKind::Malformed));
-            assert!(reader.is_at_end());
         }
     }
 
@@ -184,11 +209,11 @@ mod tests {
         let bytes: Vec<u8> = (0..=255).cycle().take(1_000).collect();
         let text = STANDARD.encode_to_string(&bytes);
         for jump in 0..=996 {
-            let mut reader = Reader::base64(text.as_bytes(), &effort).expect("base64");
+            let mut reader = Reader::base64(text.as_bytes(), true, &effort).expect("base64");
             reader.skip(jump).expect("inside");
             assert_eq!(reader.take::<4>().expect("inside"), bytes[jump..jump + 4]);
         }
-        let mut reader = Reader::base64(text.as_bytes(), &effort).expect("base64");
+        let mut reader = Reader::base64(text.as_bytes(), true, &effort).expect("base64");
         assert_eq!(reader.skip(1_001), Err(ImageErrorKind::Malformed));
         assert_eq!(reader.find(|byte| byte == 255), Ok(255));
         assert_eq!(reader.position(), 256);
@@ -202,7 +227,24 @@ mod tests {
             "AAA", "AA", "A===", "====", "AAAA=", "AAA=AAAA", "AA=A", "AAB=", "AB==", "AA-_",
             "AAA\n", " AAA", "AAA\0", "AA%3D", "AAAA\n", "AAAAé",
         ] {
-            let error = Reader::base64(text.as_bytes(), &effort).err();
+            let error = Reader::base64(text.as_bytes(), true, &effort).err();
+            assert_eq!(error, Some(ImageErrorKind::Base64), "{text:?}");
+        }
+    }
+
+    // FH10: what has more than one reading, or none, is refused without padding, too.
+    #[test]
+    fn takes_missing_padding_and_nothing_else() {
+        let effort = Effort::unbounded();
+        for (text, length) in [("AAA", 2), ("AA", 1), ("AAAAAA", 4), ("AAAA", 3)] {
+            let reader = Reader::base64(text.as_bytes(), false, &effort);
+            assert_eq!(reader.expect(text).length(), length);
+        }
+        for text in [
+            "A", "AAAAA", "A===", "====", "AAAA=", "AAA=AAAA", "AA=A", "AA=", "AAB", "AB", "AA-",
+            "AA\n", "AAA\n", " AA", "AA%3D",
+        ] {
+            let error = Reader::base64(text.as_bytes(), false, &effort).err();
             assert_eq!(error, Some(ImageErrorKind::Base64), "{text:?}");
         }
     }

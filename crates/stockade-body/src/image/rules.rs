@@ -10,7 +10,9 @@ use crate::{DataUrl, ImageError, ImageErrorKind, ImageFacts, ImageFormat, effort
 /// profile and no text in it is decompressed, so an image that claims to be huge is only a
 /// claim. An image from an encoder costs hardly more than the check of its base64, a fast
 /// copy's time; the worst 10 MiB that can be made cost some 15 ms. What the walk finds:
-/// 1. The magic bytes are those of the declared type, and of a type that is taken.
+/// 1. The magic bytes are those of a type that is taken. They decide: an image that is
+///    declared as another type is taken for what it is, and
+///    [`ImageFacts::declared_as`] says so; [`strict`](Self::strict) rules refuse it.
 /// 2. Width, height and frames are in bounds and not 0, and so are the pixels of all frames
 ///    together. Dimensions are those of the stored pixels, whatever the metadata says of
 ///    orientation.
@@ -35,8 +37,14 @@ use crate::{DataUrl, ImageError, ImageErrorKind, ImageFacts, ImageFormat, effort
 /// )?;
 /// assert_eq!((facts.width, facts.height, facts.frames), (1, 1, 1));
 ///
-/// let error = rules.check_data_url(b"data:image/png;base64,R0lGODlhAQABAA==").unwrap_err();
+/// // The bytes decide what it is, unless the rules are strict.
+/// let url = b"data:image/png;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
+/// let facts = rules.check_data_url(url)?;
+/// assert_eq!(facts.format, ImageFormat::Gif);
+/// assert_eq!(facts.declared_as, Some(ImageFormat::Png));
+/// let error = rules.clone().strict().check_data_url(url).unwrap_err();
 /// assert_eq!(error.kind(), ImageErrorKind::Mismatch);
+///
 /// let error = rules.check_data_url(b"http://169.254.169.254/").unwrap_err();
 /// assert_eq!(error.kind(), ImageErrorKind::Remote);
 /// # Ok::<(), stockade_body::ImageError>(())
@@ -49,6 +57,7 @@ pub struct ImageRules {
     pixels: u64,
     frames: u32,
     trailing_data: bool,
+    strict: bool,
 }
 
 impl Default for ImageRules {
@@ -61,6 +70,7 @@ impl Default for ImageRules {
             pixels: 40_000_000,
             frames: 1,
             trailing_data: false,
+            strict: false,
         }
     }
 }
@@ -100,6 +110,15 @@ impl ImageRules {
         self
     }
 
+    /// Takes images in their canonical form only. Unless this is called, three slips of usual
+    /// clients are let pass, none of which leaves a doubt about the bytes: an image that is
+    /// declared as another type than it is, the type `image/jpg`, and base64 without its
+    /// padding.
+    pub fn strict(mut self) -> Self {
+        self.strict = true;
+        self
+    }
+
     /// Lets in what has more data after its end. Two readers may then see two different
     /// things in the same bytes.
     pub fn dangerous_trailing_data(mut self) -> Self {
@@ -112,11 +131,33 @@ impl ImageRules {
     /// # Errors
     /// Those of [`DataUrl::parse`] and [`check_base64`](Self::check_base64).
     pub fn check_data_url(&self, url: &[u8]) -> Result<ImageFacts, ImageError> {
-        let url = DataUrl::parse(url)?;
+        let url = self.parse(url)?;
         self.check_base64(Some(url.format()), url.base64())
     }
 
-    /// Judges an image in base64: standard alphabet, with its padding, no white space.
+    /// Reads a URL's head.
+    pub(super) fn parse<'a>(&self, url: &'a [u8]) -> Result<DataUrl<'a>, ImageError> {
+        let url = DataUrl::parse(url)?;
+        if self.strict && !url.is_registered() {
+            return Err(ImageErrorKind::Unsupported.into());
+        }
+        Ok(url)
+    }
+
+    /// The format of a declared media type, lower case and without parameters.
+    pub(crate) fn declared(&self, media_type: &[u8]) -> Option<ImageFormat> {
+        match self.strict {
+            true => ImageFormat::from_media_type(media_type),
+            false => ImageFormat::from_usual_media_type(media_type),
+        }
+    }
+
+    pub(crate) fn is_strict(&self) -> bool {
+        self.strict
+    }
+
+    /// Judges an image in base64: standard alphabet, no white space; where the rules are
+    /// [strict](Self::strict), with its padding.
     ///
     /// All of the text is checked; only the parts that the walk needs are decoded.
     ///
@@ -156,7 +197,7 @@ impl ImageRules {
         if base64.len() as u64 / 4 * 3 > self.bytes.saturating_add(2) {
             return Err(ImageErrorKind::TooManyBytes.into());
         }
-        self.check(declared, Reader::base64(base64, effort)?)
+        self.check(declared, Reader::base64(base64, self.strict, effort)?)
     }
 
     /// [`check_bytes`](Self::check_bytes), within this effort.
@@ -191,6 +232,7 @@ impl ImageRules {
         }
         let facts = ImageFacts {
             format,
+            declared_as: declared.filter(|declared| *declared != format),
             width: shape.width,
             height: shape.height,
             frames: shape.frames,
@@ -200,14 +242,15 @@ impl ImageRules {
         Ok(facts)
     }
 
-    /// The format by the magic bytes, where it is taken and is the declared one.
+    /// The format by the magic bytes, where it is taken; with strict rules, where it is the
+    /// declared one.
     fn format(
         &self,
         declared: Option<ImageFormat>,
         reader: &mut Reader<'_>,
     ) -> Result<ImageFormat, ImageErrorKind> {
         let is_taken = |format: &ImageFormat| self.formats.contains(format);
-        if declared.is_some_and(|format| !is_taken(&format)) {
+        if self.strict && declared.is_some_and(|format| !is_taken(&format)) {
             return Err(ImageErrorKind::Unsupported);
         }
         let found = reader
@@ -215,7 +258,7 @@ impl ImageRules {
             .ok()
             .and_then(|head| ImageFormat::sniff(&head));
         reader.rewind();
-        if declared.is_some() && declared != found {
+        if self.strict && declared.is_some() && declared != found {
             return Err(ImageErrorKind::Mismatch);
         }
         found.filter(is_taken).ok_or(ImageErrorKind::Unsupported)

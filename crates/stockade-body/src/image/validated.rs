@@ -5,10 +5,10 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use base64_simd::STANDARD;
 use bytes::Bytes;
 
-use crate::{DataUrl, ImageError, ImageFacts, ImageFormat, ImageRules, effort::Effort};
+use super::reader;
+use crate::{ImageError, ImageFacts, ImageFormat, ImageRules, effort::Effort};
 
 /// The images of a request that passed the rules, in the order of the body: a request
 /// extension, so that no handler looks for them or decodes their base64 again.
@@ -111,7 +111,7 @@ impl ValidatedImage {
         url: Bytes,
         effort: &Effort,
     ) -> Result<Self, ImageError> {
-        let parsed = DataUrl::parse(&url)?;
+        let parsed = rules.parse(&url)?;
         let text = url.slice_ref(parsed.base64());
         Self::base64_within(rules, Some(parsed.format()), text, effort)
     }
@@ -131,8 +131,7 @@ impl ValidatedImage {
         match &self.0.encoded {
             Encoded::Bytes(bytes) => bytes.clone(),
             Encoded::Base64 { text, bytes } => {
-                let decode = || STANDARD.decode_to_vec(text).expect("checked base64");
-                bytes.get_or_init(|| decode().into()).clone()
+                bytes.get_or_init(|| reader::decode(text).into()).clone()
             }
         }
     }

@@ -16,6 +16,8 @@ pub(crate) struct Findings {
     pub(super) max_tokens: Option<u64>,
     pub(super) answers: u64,
     pub(super) images: Vec<ValidatedImage>,
+    /// Images whose bytes are of another type than they are declared as.
+    pub(super) relabelled_images: u32,
     /// The prompt so far, where prompts are digested.
     pub(super) digesting: Option<Digesting>,
 }
@@ -29,6 +31,7 @@ impl Default for Findings {
             max_tokens: None,
             answers: 1,
             images: Vec::new(),
+            relabelled_images: 0,
             digesting: None,
         }
     }
@@ -48,7 +51,10 @@ impl Findings {
         if self.model.is_some() || prompt_tokens > 0 {
             let demand = Demand::new(self.model, prompt_tokens, max_tokens);
             let digest = self.digesting.map(Digesting::finish);
-            head.tell_demand(demand.with_prompt_digest(digest));
+            let demand = demand
+                .with_prompt_digest(digest)
+                .with_relabelled_images(self.relabelled_images);
+            head.tell_demand(demand);
         }
         if !self.images.is_empty() {
             head.extensions

@@ -165,7 +165,7 @@ impl Judge<'_> {
                 frame.image.found = Some(self.image(text, read)?);
             }
             Rule::ImageType => {
-                let format = ImageFormat::from_media_type(&text.unescaped());
+                let format = self.profile.images.declared(&text.unescaped());
                 let format = format.ok_or(ImageError::from(ImageErrorKind::Unsupported))?;
                 frame.image.declared = Some(format);
             }
@@ -296,6 +296,7 @@ impl Judge<'_> {
         let limit = self.profile.image_bytes;
         let bytes = bytes.saturating_add(image.facts().bytes);
         ensure(bytes <= limit, || refusal::images_too_large(limit))?;
+        self.findings.relabelled_images += u32::from(image.facts().declared_as.is_some());
         self.findings.images.push(image);
         Ok(format)
     }

@@ -61,7 +61,8 @@ pub enum Rule {
     ImageUrl,
     /// An image in base64.
     ImageBase64,
-    /// The media type of the image beside it.
+    /// The media type of the image beside it. Where that is of another type, its bytes decide,
+    /// unless the rules for images are [strict](crate::ImageRules::strict).
     ImageType,
 }
 

@@ -421,7 +421,6 @@ async fn takes_images_in_the_one_form_only() {
         format!("data:image/gif;base64, {GIF}"),
         format!("data:image/gif;base64,{GIF}\n"),
         format!("data:image/gif;base64,%52{}", &GIF[1..]),
-        format!("data:image/png;base64,{GIF}"),
         format!("data:image/gif;base64,{}", &GIF[..GIF.len() - 4]),
         "data:image/gif;base64,".to_owned(),
         "data:image/gif,GIF89a".to_owned(),
@@ -432,11 +431,42 @@ async fn takes_images_in_the_one_form_only() {
             "{url}: {refused:?}"
         );
     }
+    for url in [
+        format!("data:image/png;base64,{GIF}"),
+        format!("data:image/jpg;base64,{GIF}"),
+    ] {
+        let strict = Profile::openai_chat().images(ImageRules::default().strict());
+        let refused = support::json(strict, image(&url)).await.refused();
+        assert!(refused.code.contains("IMAGE"), "{url}: {refused:?}");
+    }
     let svg = chat(image("data:image/svg+xml;base64,PHN2Zy8+")).await;
     assert_eq!(svg.code(), "UNSUPPORTED_IMAGE");
     let png_only = Profile::openai_chat().images(ImageRules::default().formats([ImageFormat::Png]));
     let gif = support::json(png_only, image(&format!("data:image/gif;base64,{GIF}"))).await;
     assert_eq!(gif.code(), "UNSUPPORTED_IMAGE");
+}
+
+// FH10: the bytes decide, and it is said that they differ from what was declared.
+#[tokio::test]
+async fn takes_images_for_what_they_are() {
+    let cut = GIF.trim_end_matches('=');
+    for (url, relabelled) in [
+        (format!("data:image/gif;base64,{cut}"), 0),
+        (format!("data:image/png;base64,{GIF}"), 1),
+        (format!("data:image/jpg;base64,{GIF}"), 1),
+    ] {
+        let bare = parts(&json!([{"type": "image_url", "image_url": url}]));
+        for body in [image(&url), bare] {
+            let passed = chat(body).await.passed();
+            let images = passed.images.unwrap();
+            assert_eq!(images.as_slice()[0].facts().format, ImageFormat::Gif);
+            assert_eq!(
+                passed.demand.unwrap().relabelled_images,
+                relabelled,
+                "{url}"
+            );
+        }
+    }
 }
 
 #[tokio::test]

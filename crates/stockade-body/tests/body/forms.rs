@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::Request;
-use stockade_body::{ImageFormat, Profile, Rule};
+use stockade_body::{ImageFormat, ImageRules, Profile, Rule};
 
 use crate::support::{GIF, Outcome, frames, layer, post, send};
 
@@ -49,6 +49,7 @@ async fn submit(profile: Profile, body: impl Into<Bytes>) -> Outcome {
 
 #[tokio::test]
 async fn an_image_is_what_it_is_declared_as() {
+    let strict = layer(Profile::image().images(ImageRules::default().strict()));
     let layer = layer(Profile::image());
     let passed = send(&layer, post("image/gif", gif())).await.passed();
     assert_eq!(passed.body, gif());
@@ -57,7 +58,6 @@ async fn an_image_is_what_it_is_declared_as() {
     assert_eq!(images.as_slice()[0].bytes(), gif());
 
     for (content_type, body, code) in [
-        ("image/png", gif(), "INVALID_IMAGE"),
         ("image/gif", b"GIF89a".to_vec(), "UNSUPPORTED_IMAGE"),
         ("image/gif", Vec::new(), "UNSUPPORTED_IMAGE"),
         (
@@ -74,6 +74,14 @@ async fn an_image_is_what_it_is_declared_as() {
             refused.code == code || is_image_code,
             "{content_type}: {refused:?}"
         );
+    }
+    // FH10
+    for content_type in ["image/png", "image/jpg"] {
+        let passed = send(&layer, post(content_type, gif())).await.passed();
+        let declared_as = passed.images.unwrap().as_slice()[0].facts().declared_as;
+        assert!(declared_as.is_some(), "{content_type}");
+        let refused = send(&strict, post(content_type, gif())).await.refused();
+        assert!(refused.code.contains("IMAGE"), "{refused:?}");
     }
 }
 
@@ -148,9 +156,11 @@ async fn a_form_is_judged_by_the_same_rules() {
             vec![prompt(), file("a", "text/html", b"<script>")],
             "UNSUPPORTED_CONTENT",
         ),
+        (vec![prompt(), file("a", "image/png", &gif())], "passed"),
+        (vec![prompt(), file("a", "image/jpg", &gif())], "passed"),
         (
-            vec![prompt(), file("a", "image/png", &gif())],
-            "INVALID_IMAGE",
+            vec![prompt(), file("a", "image/tiff", &gif())],
+            "UNSUPPORTED_CONTENT",
         ),
         (
             vec![prompt(), vec![file("a", "image/gif", &gif()); 9].concat()],

@@ -133,7 +133,7 @@ fn takes_the_formats_of_the_rules_only() {
 
 #[test]
 fn refuses_another_type_than_the_declared_one() {
-    let rules = ImageRules::default();
+    let rules = ImageRules::default().strict();
     for declared in ImageFormat::ALL {
         for (name, bytes, format, _) in crate::files::ALL {
             let rules = rules.clone().frames(3);

@@ -1,6 +1,6 @@
 //! Which URLs hold an image, and what clients are told of the others.
 
-use stockade_body::{ImageError, ImageErrorKind as Kind, ImageRules};
+use stockade_body::{ImageError, ImageErrorKind as Kind, ImageFormat, ImageRules, ValidatedImage};
 use stockade_core::{Refusal, RefusalKind};
 
 use crate::files::file;
@@ -8,9 +8,8 @@ use crate::files::file;
 const GIF: &str = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
 
 fn check(url: &str) -> Result<(), ImageError> {
-    ImageRules::default()
-        .check_data_url(url.as_bytes())
-        .map(drop)
+    let rules = ImageRules::default().strict();
+    rules.check_data_url(url.as_bytes()).map(drop)
 }
 
 // I01, I03: there is nothing in this crate that fetches
@@ -102,6 +101,45 @@ fn takes_canonical_base64_only() {
             Kind::Base64,
             "{what}"
         );
+    }
+}
+
+// FH10
+#[test]
+fn takes_what_usual_clients_get_wrong() {
+    let rules = ImageRules::default();
+    let jpeg = file("progressive.jpg");
+    let base64 = base64_simd::STANDARD.encode_to_string(&jpeg);
+    let unpadded = base64.trim_end_matches('=');
+    for (media_type, base64, declared_as) in [
+        ("image/jpg", &*base64, None),
+        ("image/png", &base64, Some(ImageFormat::Png)),
+        ("image/jpeg", unpadded, None),
+        ("image/gif", unpadded, Some(ImageFormat::Gif)),
+    ] {
+        let url = format!("data:{media_type};base64,{base64}");
+        let facts = rules.check_data_url(url.as_bytes()).expect(media_type);
+        assert_eq!(facts.format, ImageFormat::Jpeg);
+        assert_eq!(facts.declared_as, declared_as);
+        // I04: what was judged is what is handed on.
+        let image = ValidatedImage::from_data_url(&rules, url.clone().into()).expect(media_type);
+        assert_eq!(image.bytes(), jpeg);
+        if base64 == unpadded || declared_as.is_some() || media_type == "image/jpg" {
+            check(&url).unwrap_err();
+        }
+    }
+    for (url, kind) in [
+        (format!("data:image/JPG;base64,{base64}"), Kind::DataUrl),
+        (format!("data:image/jpg;base64, {base64}"), Kind::Base64),
+        (format!("data:image/jpg;base64,{unpadded}AAA"), Kind::Base64),
+        (format!("data:image/bmp;base64,{base64}"), Kind::Unsupported),
+        (
+            "data:image/png;base64,PHN2Zz48L3N2Zz4".to_owned(),
+            Kind::Unsupported,
+        ),
+    ] {
+        let error = rules.check_data_url(url.as_bytes()).unwrap_err();
+        assert_eq!(error.kind(), kind, "{}", &url[..40]);
     }
 }
 

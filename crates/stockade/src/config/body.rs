@@ -45,6 +45,9 @@ pub struct ImagesConfig {
     pub max_pixels: NonZeroU32,
     /// The most frames of an animation.
     pub max_frames: NonZeroU32,
+    /// Refuses images that are declared as another type than they are, the type `image/jpg`,
+    /// and base64 without its padding.
+    pub strict: bool,
 }
 
 impl Default for BodyConfig {
@@ -70,6 +73,7 @@ impl Default for ImagesConfig {
             max_side: nonzero!(16_384),
             max_pixels: nonzero!(40_000_000),
             max_frames: nonzero!(1),
+            strict: false,
         }
     }
 }
@@ -97,6 +101,10 @@ impl BodyConfig {
             .side(self.images.max_side.get())
             .pixels(self.images.max_pixels.get().into())
             .frames(self.images.max_frames.get());
+        let images = match self.images.strict {
+            true => images.strict(),
+            false => images,
+        };
         let profile = profile
             .prompt_chars(self.prompt_chars.get().into())
             .max_tokens(self.max_tokens.get())

@@ -143,7 +143,7 @@ impl Speech {
                 ..
             } if kind == "image_url" => (
                 Picture::from_url(&image.url),
-                format!("{path}.image_url.url"),
+                format!("{path}.image_url{}", image.at),
             ),
             Part {
                 kind,
@@ -236,6 +236,7 @@ mod tests {
                 {{"role":"user","content":[
                     {{"type":"text","text":"a"}},
                     {{"type":"image_url","image_url":{{"url":"data:image/png;base64,{PNG}","detail":"high"}}}},
+                    {{"type":"image_url","image_url":"data:image/png;base64,{PNG}"}},
                     {{"type":"text","text":"b"}},
                     {{"type":"image","image":{{"b64":"{PNG}"}}}}]}},
                 {{"role":"assistant","content":"c","refusal":null,"annotations":[],"tool_calls":null}}]"#
@@ -253,7 +254,8 @@ mod tests {
             params,
             [
                 "messages[1].content[1].image_url.url",
-                "messages[1].content[3].image.b64"
+                "messages[1].content[2].image_url",
+                "messages[1].content[4].image.b64"
             ]
         );
     }

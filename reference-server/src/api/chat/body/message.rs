@@ -4,7 +4,10 @@ use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor, value::SeqAccessDeserializer},
+    de::{
+        Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
+        value::{MapAccessDeserializer, SeqAccessDeserializer},
+    },
 };
 
 use super::{Few, Probe};
@@ -110,14 +113,61 @@ pub(in crate::api::chat) struct Part<'a> {
     _refusal: IgnoredAny,
 }
 
+/// The URL of an image: a string, or an object that has it.
+pub(in crate::api::chat) struct ImageUrl<'a> {
+    pub(in crate::api::chat) url: Cow<'a, str>,
+    /// Where it is, in `image_url`.
+    pub(in crate::api::chat) at: &'static str,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::api::chat) struct ImageUrl<'a> {
+struct ImageUrlObject<'a> {
     #[serde(borrow)]
-    pub(in crate::api::chat) url: Cow<'a, str>,
+    url: Cow<'a, str>,
     /// How closely to look; these models always look as closely as they can.
     #[serde(default, rename = "detail")]
     _detail: IgnoredAny,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for ImageUrl<'a> {
+    fn deserialize<D>(deserializer: D) -> Result<Self, D::Error>
+    where
+        D: Deserializer<'de>,
+    {
+        deserializer.deserialize_any(ImageUrlVisitor)
+    }
+}
+
+struct ImageUrlVisitor;
+
+impl<'de> Visitor<'de> for ImageUrlVisitor {
+    type Value = ImageUrl<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a URL or an object with one")
+    }
+
+    fn visit_borrowed_str<E>(self, url: &'de str) -> Result<Self::Value, E> {
+        let url = url.into();
+        Ok(ImageUrl { url, at: "" })
+    }
+
+    fn visit_str<E>(self, url: &str) -> Result<Self::Value, E> {
+        let url = url.to_owned().into();
+        Ok(ImageUrl { url, at: "" })
+    }
+
+    fn visit_map<A>(self, map: A) -> Result<Self::Value, A::Error>
+    where
+        A: MapAccess<'de>,
+    {
+        let object = ImageUrlObject::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(ImageUrl {
+            url: object.url,
+            at: ".url",
+        })
+    }
 }
 
 #[derive(Deserialize)]
