@@ -29,6 +29,14 @@ pub enum KeyChange {
         /// Now.
         at: Timestamp,
     },
+    /// Sets the time from which on the key is refused, earlier or later than the one before.
+    /// The text before the last rotation is not taken beyond it.
+    Expire {
+        /// From when on the key is refused.
+        expires: Timestamp,
+        /// Now.
+        at: Timestamp,
+    },
     /// Notes that the key was used; an earlier time changes nothing.
     Used {
         /// When.
@@ -52,13 +60,15 @@ impl KeyChange {
                 record.previous = None;
             }
             Self::Used { at } => record.last_used = record.last_used.max(Some(*at)),
+            Self::Expire { expires, at } => {
+                is_alive(&record, *at)?;
+                record.expires = Some(*expires);
+                if let Some(previous) = &mut record.previous {
+                    previous.until = previous.until.min(*expires);
+                }
+            }
             Self::Rotate { hash, grace, at } => {
-                if record.revoked.is_some() {
-                    return Err(KeyChangeError::Revoked);
-                }
-                if record.expires.is_some_and(|expires| expires <= *at) {
-                    return Err(KeyChangeError::Expired);
-                }
+                is_alive(&record, *at)?;
                 if hash.is_of_known_secret() {
                     return Err(KeyChangeError::KnownSecret);
                 }
@@ -75,13 +85,23 @@ impl KeyChange {
     }
 }
 
+fn is_alive(record: &KeyRecord, now: Timestamp) -> Result<(), KeyChangeError> {
+    if record.revoked.is_some() {
+        return Err(KeyChangeError::Revoked);
+    }
+    match record.expires {
+        Some(expires) if expires <= now => Err(KeyChangeError::Expired),
+        _ => Ok(()),
+    }
+}
+
 /// Why a key cannot be changed so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyChangeError {
     /// A revoked key stays revoked.
     Revoked,
-    /// A rotation never makes an expired key valid again.
+    /// No change makes an expired key valid again.
     Expired,
     /// The new hash is that of a well-known secret.
     KnownSecret,
@@ -164,6 +184,32 @@ mod tests {
         assert_eq!(
             rotate("two", 1, 1_000).apply(record()),
             Err(KeyChangeError::Expired)
+        );
+    }
+
+    // FS06
+    #[test]
+    fn an_expiry_can_be_set_while_the_key_is_alive() {
+        let expire = |expires, now| KeyChange::Expire {
+            expires: at(expires),
+            at: at(now),
+        };
+        let mut eternal = record();
+        eternal.expires = None;
+        let rotated = rotate("two", 100, 500).apply(eternal).unwrap();
+        let expiring = expire(550, 510).apply(rotated).unwrap();
+        assert_eq!(expiring.expires, Some(at(550)));
+        assert_eq!(expiring.previous.clone().unwrap().until, at(550));
+        let later = expire(2_000, 549).apply(expiring.clone()).unwrap();
+        assert_eq!(later.expires, Some(at(2_000)));
+        assert_eq!(
+            expire(2_000, 550).apply(expiring),
+            Err(KeyChangeError::Expired)
+        );
+        let revoked = KeyChange::Revoke { at: at(5) }.apply(record()).unwrap();
+        assert_eq!(
+            expire(2_000, 6).apply(revoked),
+            Err(KeyChangeError::Revoked)
         );
     }
 

@@ -151,7 +151,11 @@ impl NewArgs {
             output::warn("the key has no scopes, so it may do nothing yet");
         }
         if record.expires.is_none() {
-            output::warn("the key never expires; rotate it from time to time");
+            output::warn(format_args!(
+                "the key never expires, however often it is rotated; set an expiry with \
+                 `stockade keys rotate {} --expires 90d`",
+                record.id
+            ));
         }
         Ok(Outcome::Done)
     }

@@ -1,6 +1,7 @@
 //! `stockade keys rotate`.
 
 use clap::Args;
+use stockade_core::Timestamp;
 use stockade_key_auth::{KeyChange, KeyId};
 
 use super::{
@@ -11,20 +12,22 @@ use super::{
 };
 use crate::{
     Failure, Outcome,
-    moment::{Length, Shown},
+    moment::{Expiry, Length, Shown},
     output,
 };
 
 /// Which key, and how long its old text is taken.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-The id, the scopes and the expiry stay as they are; only the text is new. Each run makes
-another text, and only the last text but one can have a grace. So a second run within the
-grace is refused, unless --again says that the oldest text may end at once.
+The id, the scopes and the expiry stay as they are, the expiry unless --expires sets another
+one; only the text is new. Each run makes another text, and only the last text but one can
+have a grace. So a second run within the grace is refused, unless --again says that the oldest
+text may end at once.
 
 Examples:
   stockade keys rotate team-core              The old text is taken for 24 hours more
-  stockade keys rotate team-core --grace 0    The old text is refused from now on")]
+  stockade keys rotate team-core --grace 0    The old text is refused from now on
+  stockade keys rotate team-core --expires 90d    The key expires, which it may not have done")]
 pub(crate) struct RotateArgs {
     /// The key's id
     id: KeyId,
@@ -34,14 +37,31 @@ pub(crate) struct RotateArgs {
     /// Rotate a key whose last rotation is still in its grace
     #[arg(long)]
     again: bool,
+    /// From when on the key is refused, in both texts: a length (`90d`), a day (`2026-01-31`,
+    /// which is its first moment in UTC) or a time (RFC 3339) [default: as before]
+    #[arg(long, value_name = "WHEN")]
+    expires: Option<Expiry>,
     #[command(flatten)]
     text: TextArgs,
 }
 
+fn resolve(expires: Expiry, now: Timestamp) -> Result<Timestamp, Failure> {
+    match expires.from(now) {
+        Ok(Some(expires)) => Ok(expires),
+        Ok(None) => Err(
+            Failure::usage("--expires: a rotation sets an expiry, and removes none")
+                .mend("name a time, or make another key with `stockade keys new`"),
+        ),
+        Err(problem) => Err(Failure::usage(format_args!("--expires: {problem}"))),
+    }
+}
+
 impl RotateArgs {
     pub(crate) async fn run(self, place: &Place) -> Result<Outcome, Failure> {
-        let store = place.open(Missing::Refuse).await?;
         let now = now();
+        let expires = self.expires.map(|expires| resolve(expires, now));
+        let expires = expires.transpose()?;
+        let store = place.open(Missing::Refuse).await?;
         let old = store.find(&self.id).await?;
         if let (State::Rotating(until), false) = (State::of(&old, now), self.again) {
             let (id, until) = (&self.id, Shown(until));
@@ -58,6 +78,11 @@ impl RotateArgs {
             .mend("name the pepper by --pepper-file"));
         }
         let issued = self.text.issue(self.id.clone())?;
+        // Before the rotation: a new text that is lost to an error could not be shown again.
+        if let Some(expires) = expires {
+            let change = KeyChange::Expire { expires, at: now };
+            store.keys().change(self.id.clone(), change).await?;
+        }
         let change = KeyChange::Rotate {
             hash: issued.hash.clone(),
             grace: self.grace.0,
@@ -71,6 +96,11 @@ impl RotateArgs {
                 Shown(previous.until)
             )),
             None => output::remark("The old text is refused from now on."),
+        }
+        if record.expires.is_none() {
+            output::warn(
+                "the key never expires, also after a rotation; set an expiry with --expires 90d",
+            );
         }
         Ok(Outcome::Done)
     }

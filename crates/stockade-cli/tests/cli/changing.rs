@@ -33,6 +33,40 @@ fn without_grace_the_old_text_ends_at_once() {
     assert_eq!(bench.asks(&old), Err("unknown"));
 }
 
+// FS06
+#[test]
+fn a_rotation_can_end_the_life_of_a_key_that_never_expires() {
+    for store in ["k.yaml", "k.toml", "sqlite:k.db"] {
+        let bench = Bench::new();
+        let on = |args: &str| bench.done(&format!("keys {args} --store {store}"));
+        let said = on("new --id a --expires never");
+        assert!(
+            said.err.contains("keys rotate a --expires 90d"),
+            "{}",
+            said.err
+        );
+        let said = on("rotate a --grace 0");
+        assert!(said.err.contains("--expires 90d"), "{}", said.err);
+        let shown = on("show a --json").json();
+        assert_eq!(shown["expires_at"], serde_json::Value::Null);
+
+        let said = on("rotate a --again --expires 2100-01-31");
+        assert!(!said.err.contains("never expires"), "{}", said.err);
+        let shown = on("show a --json").json();
+        assert_eq!(shown["expires_at"], "2100-01-31T00:00:00Z");
+        on("rotate a --again --grace 0");
+        let shown = on("show a --json").json();
+        assert_eq!(shown["expires_at"], "2100-01-31T00:00:00Z", "it stays");
+
+        for wrong in ["never", "2001-01-01", "soon"] {
+            let said = bench.run(&format!(
+                "keys rotate a --again --expires {wrong} --store {store}"
+            ));
+            said.failed(2, "--expires");
+        }
+    }
+}
+
 // A script that is run twice must not end the text that is still in use.
 #[test]
 fn a_second_rotation_within_the_grace_has_to_be_meant() {

@@ -261,6 +261,12 @@ async fn a_server_serves_whatever_keys_rotate_can_make() {
                 server.turns(&new, 200).await;
                 assert_eq!(server.status(&old).await, 401);
             }
+            "expires" => {
+                // The grace of the old text is a day, but it ends with the key.
+                let new = rotate("--expires 3s");
+                server.turns(&old, 401).await;
+                server.turns(&new, 401).await;
+            }
             "prefix" => {
                 let new = rotate("--prefix ctx");
                 server.turns(&new, 200).await;

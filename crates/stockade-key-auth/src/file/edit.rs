@@ -81,6 +81,7 @@ impl Changes {
         let mut same = before.clone();
         same.hash = after.hash.clone();
         same.revoked = after.revoked;
+        same.expires = after.expires;
         same.last_used = after.last_used;
         same.previous = after.previous.clone();
         if same != *after {

@@ -196,11 +196,12 @@ impl Display for Time {
 
 impl FileKey {
     /// The fields that a store changes, as a file has them.
-    pub(super) fn changeable(&self) -> [(&'static str, Option<String>); 5] {
+    pub(super) fn changeable(&self) -> [(&'static str, Option<String>); 6] {
         let time = |time: &Option<Text<Time>>| time.as_ref().map(|Text(time)| time.to_string());
         let hash = |hash: &Text<KeyHash>| hash.0.to_string();
         [
             ("revoked_at", time(&self.revoked_at)),
+            ("expires_at", time(&self.expires_at)),
             ("last_used_at", time(&self.last_used_at)),
             ("previous_until", time(&self.previous_until)),
             ("previous_hash", self.previous_hash.as_ref().map(hash)),

@@ -105,6 +105,13 @@ fn each_change_keeps_what_it_is_not_about() {
             let mut now = text.clone();
             for (what, fields) in [
                 (KeyChange::Used { at: AT }, &["last_used_at"][..]),
+                (
+                    KeyChange::Expire {
+                        expires: AT + Duration::from_secs(9),
+                        at: AT,
+                    },
+                    &["expires_at"],
+                ),
                 (rotate("three", 100), &["previous_", "hash"]),
                 (rotate("four", 0), &["previous_", "hash"]),
                 (rotate("five", 100), &["previous_", "hash"]),
