@@ -140,9 +140,10 @@ impl Fence {
         self.0.stores.health()
     }
 
-    /// How each watched source fares: the key file or database, the key of tokens, and the
-    /// file of revoked ones. For readiness: while a source is failing, what was read last is
-    /// in force, and a key or a token that was revoked since may pass.
+    /// How each watched source fares: the key file or database, the key of tokens, the file
+    /// of revoked ones, and the deny-list. For readiness: while a source is failing, what was
+    /// read last is in force, and a key or a token that was revoked since, or a client that
+    /// was banned since, may pass.
     pub fn sources(&self) -> Vec<SourceStatus> {
         self.0.sources.status()
     }
