@@ -1,7 +1,6 @@
 //! `stockade check`.
 
 use std::{
-    collections::BTreeMap,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -9,9 +8,11 @@ use std::{
 
 use anstyle::Style;
 use clap::Args;
+use serde_json::{Value, json};
 use stockade::{Config, Environment, Finding, Severity, Surroundings, check};
 use stockade_abuse::{DenyList, DenyListReport};
 use stockade_key_auth::{FileKeyStore, KeyStore};
+use stockade_server_config::{ServerFile, listen_address};
 use stockade_sqlx::SqlKeyStore;
 
 use crate::{Failure, Outcome, output, visible::visible};
@@ -19,34 +20,67 @@ use crate::{Failure, Outcome, output, visible::visible};
 /// Which configuration to look at.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-Examples:
-  stockade check                                 Look at stockade.toml
-  stockade check etc/stockade.toml --strict      Fail also where something could be better
+A file with one of the sections [server], [model] and [log] is loaded as stockade-server loads
+it, with its unprefixed environment variables; any other file as the library loads it.
 
-Exit codes: 0 nothing is unsafe, 1 something is, 2 asked the wrong way.")]
+Examples:
+  stockade check                                 Check stockade.toml
+  stockade check etc/stockade.toml --strict      Fail on warnings, too
+  stockade check --settings                      Show each setting and where it is set
+
+Exit codes: 0 success, 1 errors, or warnings with --strict, 2 usage error.")]
 pub(crate) struct CheckArgs {
     /// The configuration, TOML or YAML
     #[arg(default_value = "stockade.toml")]
     config: PathBuf,
     /// Where the server listens, if the file does not say so
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = listen_address)]
     listen: Option<SocketAddr>,
     /// The server itself speaks TLS, if the file does not say so
     #[arg(long)]
     tls: bool,
+    /// Load it as the library does: [server], [model] and [log] are not looked at, and
+    /// unprefixed variables have no effect
+    #[arg(long)]
+    library: bool,
+    /// Show each setting of the file and the environment, and where it is set
+    #[arg(long)]
+    settings: bool,
     /// Fail on warnings, too
     #[arg(long)]
     strict: bool,
+    /// Write the findings as JSON, each with its remedy as changes
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a file holds.
+struct Loaded {
+    config: Config,
+    listen: Option<SocketAddr>,
+    tls: bool,
+    /// What the server refuses besides what the fence refuses.
+    faults: Vec<Finding>,
 }
 
 impl CheckArgs {
     pub(crate) async fn run(self) -> Result<Outcome, Failure> {
-        let config =
-            Config::read(&self.config, &Environment::from_process()).map_err(Failure::refused)?;
-        let surroundings = self.look(&config).await?;
-        let findings = check(&config, &surroundings);
-        for finding in &findings {
-            output::answer(shown(finding))?;
+        let loaded = self.load()?;
+        if self.settings {
+            show_settings(&loaded.config)?;
+        }
+        let surroundings = self.look(&loaded).await?;
+        let config = &loaded.config;
+        let pepper = config.auth.pepper().err();
+        let pepper = pepper.map(|error| config.locate(error).into());
+        let mut findings: Vec<Finding> = loaded.faults.into_iter().chain(pepper).collect();
+        findings.extend(check(&loaded.config, &surroundings));
+        if self.json {
+            output::answer_json(&findings.iter().map(in_json).collect::<Vec<_>>())?;
+        } else {
+            for finding in &findings {
+                output::answer(shown(finding))?;
+            }
         }
         let count = |severity| {
             let of = findings
@@ -56,21 +90,55 @@ impl CheckArgs {
         };
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
         output::remark(format_args!(
-            "{}: {errors} errors, {warnings} warnings",
-            self.config.display()
+            "{}: {}, {}",
+            self.config.display(),
+            counted(errors, "error"),
+            counted(warnings, "warning"),
         ));
-        let unsafe_ones = if self.strict {
-            errors + warnings
-        } else {
-            errors
+        let failing = match self.strict {
+            true => errors + warnings,
+            false => errors,
         };
-        Ok(match unsafe_ones {
+        Ok(match failing {
             0 => Outcome::Done,
             _ => Outcome::Refused,
         })
     }
 
-    async fn look(&self, config: &Config) -> Result<Surroundings, Failure> {
+    fn load(&self) -> Result<Loaded, Failure> {
+        let refused = |error: stockade::ConfigError| {
+            let failure = Failure::refused(error.summary());
+            match error.remedy() {
+                Some(remedy) => failure.mend(remedy),
+                None => failure,
+            }
+        };
+        let environment = Environment::from_process();
+        let sections = Config::section_names(&self.config).map_err(refused)?;
+        let is_server = ServerFile::SECTIONS
+            .iter()
+            .any(|own| sections.iter().any(|section| section == own));
+        if self.library || !is_server {
+            let config = Config::read(&self.config, &environment).map_err(refused)?;
+            return Ok(Loaded {
+                config,
+                listen: None,
+                tls: false,
+                faults: Vec::new(),
+            });
+        }
+        let environment = environment.legacy_names();
+        let file = ServerFile::read(&self.config, &environment).map_err(refused)?;
+        Ok(Loaded {
+            faults: file.faults().into_iter().map(Finding::from).collect(),
+            listen: Some(file.server.listen),
+            tls: file.server.tls.is_some(),
+            config: file.fence,
+        })
+    }
+
+    async fn look(&self, loaded: &Loaded) -> Result<Surroundings, Failure> {
+        let config = &loaded.config;
         let keys: Option<Box<dyn KeyStore>> =
             match (&config.auth.keys_file, &config.auth.keys_database) {
                 (Some(file), _) => Some(Box::new(FileKeyStore::open_static(file)?)),
@@ -83,41 +151,15 @@ impl CheckArgs {
             Some(store) => store.list().await?,
             None => Vec::new(),
         };
-        config.check_token_files().map_err(Failure::refused)?;
-        // What a server refuses to start with is no finding.
-        config.auth.pepper().map_err(Failure::refused)?;
-        let server = Server::of(&self.config);
         Ok(Surroundings {
-            listen: self.listen.or(server.listen),
-            tls: self.tls || server.tls,
+            listen: self.listen.or(loaded.listen),
+            tls: self.tls || loaded.tls,
             key_file_mode: config.auth.keys_file.as_deref().and_then(mode),
             pepper_file_mode: config.auth.pepper_file.as_deref().and_then(mode),
             keys,
-            token_secret: token_secret(config)?,
+            token_secret: token_secret(config),
             deny_list: deny_list(config)?,
         })
-    }
-}
-
-/// What a server's own section says, as far as it is understood.
-#[derive(Default)]
-struct Server {
-    listen: Option<SocketAddr>,
-    tls: bool,
-}
-
-impl Server {
-    fn of(config: &Path) -> Self {
-        let text = fs::read_to_string(config).unwrap_or_default();
-        let file: BTreeMap<String, toml::Value> = toml::from_str(&text).unwrap_or_default();
-        let Some(server) = file.get("server") else {
-            return Self::default();
-        };
-        let listen = server.get("listen").and_then(toml::Value::as_str);
-        Self {
-            listen: listen.and_then(|listen| listen.parse().ok()),
-            tls: server.get("tls").is_some(),
-        }
     }
 }
 
@@ -138,17 +180,47 @@ fn deny_list(config: &Config) -> Result<Option<DenyListReport>, Failure> {
     list.transpose().map_err(Failure::refused)
 }
 
-fn token_secret(config: &Config) -> Result<Option<Vec<u8>>, Failure> {
-    match &config.auth.tokens {
-        Some(tokens) if tokens.algorithm.starts_with("HS") => {
-            let file = &tokens.key_file;
-            let secret = fs::read(file).map_err(|error| {
-                Failure::refused(format_args!("cannot read {}: {error}", file.display()))
-            })?;
-            Ok(Some(secret))
-        }
-        _ => Ok(None),
+/// The secret of tokens. A file that cannot be read is a finding of its own.
+fn token_secret(config: &Config) -> Option<Vec<u8>> {
+    let tokens = config.auth.tokens.as_ref()?;
+    let is_secret = tokens.algorithm.starts_with("HS");
+    is_secret.then(|| fs::read(&tokens.key_file).ok()).flatten()
+}
+
+/// `1 error`, `0 errors`
+fn counted(count: usize, noun: &str) -> String {
+    match count {
+        1 => format!("1 {noun}"),
+        _ => format!("{count} {noun}s"),
     }
+}
+
+fn show_settings(config: &Config) -> Result<(), Failure> {
+    for setting in config.settings() {
+        let value = visible(&setting.value);
+        output::answer(format!(
+            "{} = {value}  # {}",
+            visible(&setting.name),
+            setting.origin
+        ))?;
+    }
+    output::remark("All other settings have their defaults.");
+    Ok(())
+}
+
+fn in_json(finding: &Finding) -> Value {
+    let severity = match finding.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    json!({
+        "severity": severity,
+        "setting": finding.setting,
+        "origin": finding.origin.as_ref().map(ToString::to_string),
+        "reason": finding.reason,
+        "help": finding.remedy.text,
+        "changes": finding.remedy.changes,
+    })
 }
 
 fn shown(finding: &Finding) -> String {
@@ -156,9 +228,12 @@ fn shown(finding: &Finding) -> String {
         Severity::Error => (output::BAD, "error"),
         Severity::Warning => (output::CAUTION, "warning"),
     };
-    let reason = visible(&finding.reason);
-    format!(
-        "{style}{name}{style:#}: {}: {reason}\n  mend: {}",
-        finding.setting, finding.mend
-    )
+    let (place, reason) = (finding.place(), visible(&finding.reason));
+    let place = visible(&place);
+    let mut shown = format!("{style}{name}{style:#}: {place}{reason}");
+    if !finding.remedy.text.is_empty() {
+        let remedy = visible(&finding.remedy.text);
+        shown.push_str(&format!("\n  help: {remedy}"));
+    }
+    shown
 }

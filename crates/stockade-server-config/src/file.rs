@@ -1,6 +1,6 @@
 //! The file as a whole.
 
-use std::path::Path;
+use std::{fs::File, path::Path};
 
 use serde::Deserialize;
 use stockade::{Config, ConfigError, Environment, Format};
@@ -76,6 +76,29 @@ impl ServerFile {
             log,
             fence,
         }
+    }
+
+    /// What the server refuses at its start, besides what the fence refuses and what only its
+    /// work can show: a model that is not there, a certificate that cannot be read.
+    pub fn faults(&self) -> Vec<ConfigError> {
+        let mut faults = Vec::new();
+        match &self.model {
+            None => faults.extend(self.require_model().err()),
+            Some(model) => faults.extend(model.missing_folder()),
+        }
+        if let Some(tls) = &self.server.tls {
+            for (setting, file) in [
+                ("server.tls.certificate_file", &tls.certificate_file),
+                ("server.tls.key_file", &tls.key_file),
+            ] {
+                if let Err(error) = File::open(file) {
+                    let text = format!("cannot read {}: {error}", file.display());
+                    faults.push(ConfigError::setting(setting, text));
+                }
+            }
+        }
+        let located = |fault| self.fence.locate(fault);
+        faults.into_iter().map(located).collect()
     }
 
     /// The model of the file.

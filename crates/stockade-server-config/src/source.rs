@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, de::Error};
+use stockade::ConfigError;
 
 use crate::ModelConfig;
 
@@ -47,6 +48,21 @@ impl ModelConfig {
     /// When [`source`](Self::source) is neither a directory nor a repository.
     pub fn location(&self) -> Result<ModelSource, String> {
         self.source.parse()
+    }
+
+    pub(crate) fn missing_folder(&self) -> Option<ConfigError> {
+        const SETTING: &str = "model.source";
+
+        match self.location() {
+            Ok(ModelSource::Directory(path)) if !path.is_dir() => {
+                let text = format!("there is no directory {}", path.display());
+                let help = "name the directory with the weights, or a repository of the hub \
+                            (owner/name)";
+                Some(ConfigError::setting(SETTING, text).help(help))
+            }
+            Ok(_) => None,
+            Err(error) => Some(ConfigError::setting(SETTING, error)),
+        }
     }
 
     /// A hub id stays what it is, also where a folder beside the file bears its name.

@@ -1,20 +1,21 @@
-//! What is unsafe about a configuration, and how it is mended.
+//! What is unsafe about a configuration, and how to fix it.
 
 use std::{fmt, net::SocketAddr};
 
 use stockade_abuse::DenyListReport;
 use stockade_key_auth::KeyRecord;
 
-use crate::{Config, OnFailure, RouteAccess};
+use crate::{Config, ConfigError, Origin, Remedy, fence};
 
 mod deny_list;
+mod guards;
 mod needs;
+mod network;
 mod secrets;
 
 pub(crate) use needs::unmet;
-use secrets::DEFAULT_SECRETS;
 
-/// What a configuration does not say about itself, found out by whoever starts it.
+/// What a configuration does not say about itself.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
     /// Where the server listens; `None` where that is not known.
@@ -47,12 +48,27 @@ pub enum Severity {
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
-    /// The setting, or the file.
-    pub setting: &'static str,
+    /// The setting.
+    pub setting: String,
+    /// Where it is set; `None` for a default.
+    pub origin: Option<Origin>,
     /// What is wrong with it, and what can come of it.
     pub reason: String,
-    /// How to mend it.
-    pub mend: &'static str,
+    /// How to fix it.
+    pub remedy: Remedy,
+}
+
+impl From<ConfigError> for Finding {
+    /// What a server refuses is an error.
+    fn from(error: ConfigError) -> Self {
+        Self {
+            severity: Severity::Error,
+            setting: error.setting_name().unwrap_or_default().to_owned(),
+            origin: error.origin().cloned(),
+            reason: error.text().to_owned(),
+            remedy: error.remedy().unwrap_or_default().into(),
+        }
+    }
 }
 
 impl fmt::Display for Finding {
@@ -61,17 +77,27 @@ impl fmt::Display for Finding {
             Severity::Warning => "warning",
             Severity::Error => "error",
         };
-        let Self {
-            setting,
-            reason,
-            mend,
-            ..
-        } = self;
-        write!(f, "{severity}: {setting}: {reason}\n  {mend}")
+        write!(f, "{severity}: {}", self.place())?;
+        write!(f, "{}", self.reason)?;
+        match self.remedy.text.as_str() {
+            "" => Ok(()),
+            remedy => write!(f, "\n  help: {remedy}"),
+        }
     }
 }
 
-/// All that is unsafe for production, the worst first.
+impl Finding {
+    /// Where it is, as a prefix: `stockade.toml:7: rate_limit.by_ip: `.
+    pub fn place(&self) -> String {
+        let setting = Some(self.setting.as_str()).filter(|setting| !setting.is_empty());
+        let origin = self.origin.as_ref().map(ToString::to_string);
+        let parts = origin.into_iter().chain(setting.map(str::to_owned));
+        parts.map(|part| format!("{part}: ")).collect()
+    }
+}
+
+/// All that a fence refuses about a configuration, and all that is unsafe for production, the
+/// worst first.
 ///
 /// ```
 /// use stockade::{Config, Environment, Format, Severity, Surroundings, check};
@@ -90,231 +116,83 @@ impl fmt::Display for Finding {
 /// # Ok::<(), stockade::ConfigError>(())
 /// ```
 pub fn check(config: &Config, surroundings: &Surroundings) -> Vec<Finding> {
-    let mut findings = Findings::default();
-    web(config, &mut findings);
-    network(config, surroundings, &mut findings);
-    secrets::keys(surroundings, &mut findings);
-    needs::check(config, surroundings, &mut findings);
-    secrets::tokens(surroundings, &mut findings);
-    limits(config, &mut findings);
-    store(config, &mut findings);
-    abuse(config, &mut findings);
-    deny_list::check(surroundings.deny_list.as_ref(), &mut findings);
-    routes(config, &mut findings);
-    audit(config, &mut findings);
-    findings
-        .0
-        .sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    findings.0
-}
-
-#[derive(Default)]
-struct Findings(Vec<Finding>);
-
-impl Findings {
-    fn error(&mut self, setting: &'static str, reason: impl Into<String>, mend: &'static str) {
-        self.add(Severity::Error, setting, reason.into(), mend);
-    }
-
-    fn warning(&mut self, setting: &'static str, reason: impl Into<String>, mend: &'static str) {
-        self.add(Severity::Warning, setting, reason.into(), mend);
-    }
-
-    fn add(
-        &mut self,
-        severity: Severity,
-        setting: &'static str,
-        reason: String,
-        mend: &'static str,
-    ) {
-        self.0.push(Finding {
-            severity,
-            setting,
-            reason,
-            mend,
+    let faults = fence::faults(config).into_iter();
+    let found: Vec<_> = faults.map(Finding::from).collect();
+    let mut findings = Findings {
+        faults: found.len(),
+        found,
+        config,
+    };
+    for warning in config.warnings() {
+        findings.found.push(Finding {
+            severity: Severity::Warning,
+            setting: String::new(),
+            origin: Some(warning.origin().clone()),
+            reason: warning.text().to_owned(),
+            remedy: warning.remedy().clone(),
         });
     }
+    network::cors(config, &mut findings);
+    network::listener(config, surroundings, &mut findings);
+    network::proxies(config, &mut findings);
+    secrets::keys(config, surroundings, &mut findings);
+    needs::check(config, surroundings, &mut findings);
+    secrets::tokens(config, surroundings, &mut findings);
+    guards::limits(config, &mut findings);
+    guards::store(config, &mut findings);
+    guards::abuse(config, &mut findings);
+    deny_list::check(config, surroundings.deny_list.as_ref(), &mut findings);
+    guards::routes(config, &mut findings);
+    guards::audit(config, &mut findings);
+    let mut found = findings.found;
+    found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    found
 }
 
-fn web(config: &Config, findings: &mut Findings) {
-    let all = config.cors.allow_origins.iter().any(|origin| origin == "*");
-    match (all, config.cors.allow_credentials) {
-        (true, true) => findings.error(
-            "cors.allow_credentials",
-            "every web page may use the API in the name of whoever looks at it",
-            "name the origins in cors.allow_origins, or set allow_credentials = false",
-        ),
-        (true, false) => findings.warning(
-            "cors.allow_origins",
-            "every web page may call the API",
-            "name the origins that do",
-        ),
-        (false, _) => {}
-    }
-    if config.docs.allowed {
-        findings.warning(
-            "docs.allowed",
-            "everybody can read which routes there are",
-            "set it to false in production",
-        );
-    }
+/// What was found so far.
+struct Findings<'c> {
+    found: Vec<Finding>,
+    /// So many of them are what a fence refuses; they are the first.
+    faults: usize,
+    config: &'c Config,
 }
 
-fn network(config: &Config, surroundings: &Surroundings, findings: &mut Findings) {
-    let behind_proxy = !config.client_ip.trusted_proxies.is_empty()
-        || config.client_ip.dangerous_trusted_proxy_count.is_some();
-    let public = surroundings
-        .listen
-        .is_some_and(|listen| !listen.ip().is_loopback());
-    if public && !surroundings.tls && !behind_proxy {
-        findings.error(
-            "server.listen",
-            "keys travel in plain text over an address that others reach",
-            "set server.tls, or put a proxy with TLS in front and name it in \
-             client_ip.trusted_proxies, or listen on 127.0.0.1",
-        );
-    }
-    if config.client_ip.dangerous_trusted_proxy_count.is_some() {
-        findings.warning(
-            "client_ip.dangerous_trusted_proxy_count",
-            "whoever reaches the server past the proxies chooses its own address",
-            "name the networks of the proxies in client_ip.trusted_proxies",
-        );
-    }
-    if config
-        .client_ip
-        .trusted_proxies
-        .iter()
-        .any(|network| network.length() == 0)
-    {
-        findings.error(
-            "client_ip.trusted_proxies",
-            "everybody is a trusted proxy, and so chooses its own address",
-            "name only the networks of the proxies",
-        );
-    }
-}
-
-fn limits(config: &Config, findings: &mut Findings) {
-    if config.rate_limit.by_ip.is_empty() {
-        findings.error(
-            "rate_limit.by_ip",
-            "keys can be tried as fast as the network allows",
-            "set it to what one client needs: \"600/minute\"",
-        );
-    }
-    if config.rate_limit.by_key.is_empty() {
-        findings.warning(
-            "rate_limit.by_key",
-            "one key can take all that the server has",
-            "set it to what one client needs: [\"60/minute\", \"10000/day\"]",
-        );
-    }
-    if config.concurrency.per_key.is_none() && config.concurrency.total.is_none() {
-        findings.warning(
-            "concurrency",
-            "a few long answers can take all that the server has",
-            "set concurrency.per_key and concurrency.total",
-        );
-    }
-}
-
-fn store(config: &Config, findings: &mut Findings) {
-    let Some(store) = &config.store else {
-        return;
-    };
-    if store.on_failure == OnFailure::Allow {
-        findings.error(
-            "store.on_failure",
-            "while Redis is down nothing is limited, and whoever brings it down knows",
-            "set it to \"local\" or \"deny\"",
-        );
-    }
-    let url = store.redis.expose();
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let (user, host) = rest.rsplit_once('@').unwrap_or(("", rest));
-    let local = ["127.0.0.1", "[::1]", "localhost"];
-    let is_local = scheme.contains("unix") || local.iter().any(|name| host.starts_with(name));
-    let password = user.split_once(':').map_or("", |(_, password)| password);
-    if password.is_empty() && !is_local {
-        findings.error(
-            "store.redis",
-            "whoever reaches Redis can lift every limit and every ban",
-            "set a password: redis://:PASSWORD@HOST",
-        );
-    } else if DEFAULT_SECRETS.contains(&password) {
-        findings.error(
-            "store.redis",
-            "the password stands in every list of passwords",
-            "set another one: openssl rand -base64 32",
-        );
-    }
-    if scheme == "redis" && !is_local {
-        findings.warning(
-            "store.redis",
-            "the password and the addresses of clients travel in plain text",
-            "use rediss:// where the network is not your own",
-        );
-    }
-}
-
-fn abuse(config: &Config, findings: &mut Findings) {
-    if !config.abuse.enabled {
-        findings.warning(
-            "abuse.enabled",
-            "whoever offends can go on doing so",
-            "set it to true",
-        );
-    }
-    if config.abuse.report_only {
-        findings.warning(
-            "abuse.report_only",
-            "nobody is banned",
-            "set it to false once the log shows only those who should be",
-        );
-    }
-    if config
-        .abuse
-        .allow
-        .iter()
-        .any(|network| network.length() == 0)
-    {
-        findings.error(
-            "abuse.allow",
-            "nobody can be banned",
-            "name only networks of your own",
-        );
-    }
-}
-
-fn routes(config: &Config, findings: &mut Findings) {
-    let written = |method: &http::Method| !method.is_safe();
-    for route in &config.routes {
-        if route.access == RouteAccess::Public && route.methods.iter().any(written) {
-            findings.warning(
-                "routes",
-                format!(
-                    "{} is open to everybody, and not only to be read",
-                    route.path
-                ),
-                "set its access to a scope, such as \"chat:write\"",
-            );
+#[cfg(test)]
+impl<'c> Findings<'c> {
+    fn none(config: &'c Config) -> Self {
+        Self {
+            found: Vec::new(),
+            faults: 0,
+            config,
         }
     }
 }
 
-fn audit(config: &Config, findings: &mut Findings) {
-    match &config.audit {
-        None => findings.warning(
-            "audit",
-            "requests are only logged, not recorded",
-            "set audit.file and audit.on_overflow",
-        ),
-        Some(audit) if audit.key_file.is_none() => findings.warning(
-            "audit.key_file",
-            "whoever can write the records can change them unnoticed",
-            "put 32 random bytes there: openssl rand -base64 32",
-        ),
-        Some(_) => {}
+impl Findings<'_> {
+    fn error(&mut self, setting: &str, reason: impl Into<String>, remedy: impl Into<Remedy>) {
+        self.add(Severity::Error, setting, reason.into(), remedy.into());
+    }
+
+    fn warning(&mut self, setting: &str, reason: impl Into<String>, remedy: impl Into<Remedy>) {
+        self.add(Severity::Warning, setting, reason.into(), remedy.into());
+    }
+
+    /// What a fence refuses already is not said twice.
+    fn add(&mut self, severity: Severity, setting: &str, reason: String, remedy: Remedy) {
+        let mut found = self.found.iter_mut().take(self.faults);
+        let refused = found.find(|finding| finding.setting == setting);
+        if let Some(refused) = refused
+            && severity == Severity::Error
+        {
+            refused.remedy.changes.extend(remedy.changes);
+            return;
+        }
+        self.found.push(Finding {
+            severity,
+            setting: setting.to_owned(),
+            origin: self.config.origins().nearest(setting).cloned(),
+            reason,
+            remedy,
+        });
     }
 }

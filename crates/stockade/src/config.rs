@@ -247,6 +247,20 @@ impl Config {
         &self.provenance.legacy
     }
 
+    /// The names of the sections at the top of a file, which are not checked: to see whose
+    /// file it is.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is neither TOML nor YAML.
+    pub fn section_names(path: impl AsRef<Path>) -> Result<Vec<String>, ConfigError> {
+        load::section_names(path.as_ref())
+    }
+
+    /// The same error, with the place where its setting is set.
+    pub fn locate(&self, error: ConfigError) -> ConfigError {
+        error.locate(&self.provenance.origins)
+    }
+
     pub(crate) fn origins(&self) -> &Origins {
         &self.provenance.origins
     }

@@ -21,6 +21,7 @@ mod cors;
 mod database;
 mod describe;
 mod event;
+mod faults;
 mod key_news;
 mod keys;
 mod layer;
@@ -38,6 +39,8 @@ pub use event::FenceEvent;
 pub use layer::{FenceBody, FenceLayer, FenceService};
 pub use store::{LimitsStore, PermitsStore, StoreHealth};
 pub use watch::Watch;
+
+pub(crate) use faults::faults;
 
 use cors::Cors;
 use event::Listeners;

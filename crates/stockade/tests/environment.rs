@@ -187,13 +187,15 @@ fn each_value_knows_where_it_comes_from() {
 #[tokio::test]
 async fn an_error_of_the_fence_says_where_the_setting_was_set() {
     let config = with(
-        "[[routes]]\npath = \"v1/x\"\nmethods = \"GET\"\naccess = \"public\"\n",
+        "[[routes]]\npath = \"/v1/x\"\nmethods = \"GET\"\naccess = \"public\"\n",
         &variables(&[("STOCKADE_CLIENT_IP__HEADER", "x-forwarded-for")]),
     );
     let error = stockade::Fence::from_config(&config.unwrap()).await;
     let error = error.unwrap_err().to_string();
-    // The keys come first, and their file is not there.
-    assert!(error.starts_with("line 2: auth.keys_file: "), "{error}");
+    assert!(
+        error.starts_with("STOCKADE_CLIENT_IP__HEADER: client_ip.header: "),
+        "{error}"
+    );
 }
 
 // FS04

@@ -2,29 +2,14 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use crate::bench::Bench;
-
-const SAFE: &str = "\
-[server]
-listen = \"127.0.0.1:8000\"
-[auth]
-keys_file = \"keys.yaml\"
-[rate_limit]
-by_ip = \"600/minute\"
-by_key = \"60/minute\"
-[concurrency]
-per_key = 8
-[audit]
-file = \"app.log\"
-on_overflow = \"drop\"
-key_file = \"audit.key\"
-";
+use crate::{
+    bench::Said,
+    remedies::{SAFE, direct, safe},
+};
 
 #[test]
 fn a_safe_configuration_passes() {
-    let bench = Bench::new();
-    bench.key("a", "--expires 90d");
-    bench.write("stockade.toml", SAFE);
+    let bench = safe();
     let said = bench.done("check --strict");
     assert!(said.err.contains("0 errors, 0 warnings"), "{}", said.err);
     assert_eq!(said.out, "");
@@ -32,18 +17,18 @@ fn a_safe_configuration_passes() {
 
 #[test]
 fn an_unsafe_one_does_not_and_is_told_how_to_mend_it() {
-    let bench = Bench::new();
+    let bench = safe();
     bench.key("eternal", "--expires never");
     let mode = fs::Permissions::from_mode(0o644);
     fs::set_permissions(bench.path("keys.yaml"), mode).unwrap();
-    bench.write("stockade.toml", SAFE.replace("127.0.0.1", "0.0.0.0"));
+    bench.write("stockade.toml", direct("0.0.0.0:8000"));
     let said = bench.run("check");
     assert_eq!(said.code, 1);
     for part in [
-        "error: server.listen: ",
-        "error: auth.keys_file: every user",
-        "warning: auth.keys_file: the keys eternal never expire",
-        "  mend: chmod 600 the file",
+        "error: stockade.toml:2: server.listen: ",
+        "error: stockade.toml:6: auth.keys_file: every user",
+        "warning: stockade.toml:6: auth.keys_file: the key eternal never expires",
+        "  help: chmod 600 keys.yaml",
     ] {
         assert!(said.out.contains(part), "{part}: {}", said.out);
     }
@@ -52,8 +37,7 @@ fn an_unsafe_one_does_not_and_is_told_how_to_mend_it() {
 // FP04
 #[test]
 fn the_hash_of_a_well_known_secret_is_refused() {
-    let bench = Bench::new();
-    bench.write("stockade.toml", SAFE);
+    let bench = safe();
     // The hash of `password`.
     bench.write(
         "keys.yaml",
@@ -68,12 +52,13 @@ fn the_hash_of_a_well_known_secret_is_refused() {
 
 #[test]
 fn who_speaks_tls_may_listen_to_others() {
-    let bench = Bench::new();
-    bench.key("a", "--expires 90d");
-    let public = SAFE.replace("127.0.0.1", "0.0.0.0");
+    let bench = safe();
+    let public = direct("0.0.0.0:8000");
     bench.write("stockade.toml", &public);
     assert_eq!(bench.run("check").code, 1);
     bench.done("check --tls");
+    bench.write("c.pem", "");
+    bench.write("k.pem", "");
     let files = "[server.tls]\ncertificate_file = \"c.pem\"\nkey_file = \"k.pem\"\n";
     bench.write("stockade.toml", public + files);
     bench.done("check");
@@ -81,7 +66,7 @@ fn who_speaks_tls_may_listen_to_others() {
 
 #[test]
 fn warnings_alone_fail_only_where_that_is_wanted() {
-    let bench = Bench::new();
+    let bench = safe();
     bench.key("eternal", "--expires never");
     bench.write("stockade.toml", SAFE);
     bench.done("check");
@@ -90,10 +75,163 @@ fn warnings_alone_fail_only_where_that_is_wanted() {
 
 #[test]
 fn what_is_no_configuration_is_said_so() {
-    let bench = Bench::new();
+    let bench = safe();
     bench.write("stockade.toml", SAFE.replace("by_key", "by_kee"));
     let said = bench.run("check");
     assert_eq!(said.code, 1);
-    let expected = "stockade.toml:7: unknown field `by_kee`; did you mean `by_key`?";
+    let expected = "stockade.toml:12: unknown field `by_kee`; did you mean `by_key`?";
     assert!(said.err.contains(expected), "{}", said.err);
+}
+
+// FS06
+#[test]
+fn refuses_what_the_server_refuses() {
+    for (from, to, expected) in [
+        (
+            "[auth]",
+            "[[routes]]\npath = \"v1/x\"\nmethods = \"GET\"\naccess = \"public\"\n[auth]",
+            "stockade.toml:6: routes[0].path: \"v1/x\" matches no request",
+        ),
+        (
+            "[auth]",
+            "[[routes]]\npath = \"/v1/{x\"\nmethods = \"GET\"\naccess = \"public\"\n[auth]",
+            "stockade.toml:6: routes[0].path: GET /v1/{x has no valid pattern",
+        ),
+        (
+            "[auth]",
+            "[[routes]]\npath = \"/x\"\nmethods = \"GET\"\naccess = \"public\"\n\
+             [[routes]]\npath = \"/x\"\nmethods = \"GET\"\naccess = \"a:b\"\n[auth]",
+            "stockade.toml:10: routes[1].path: GET /x has two rules",
+        ),
+        (
+            "[auth]",
+            "[[routes]]\npath = \"/x\"\nmethods = \"PSOT\"\naccess = \"public\"\n[auth]",
+            "stockade.toml:7: routes[0].methods: \"PSOT\" is no HTTP method; did you mean POST?",
+        ),
+        (
+            "[auth]",
+            "[server.tls]\ncertificate_file = \"c.pem\"\nkey_file = \"k.pem\"\n[auth]",
+            "stockade.toml:6: server.tls.certificate_file: cannot read",
+        ),
+        (
+            "listen",
+            "lisen",
+            "unknown field `lisen`; did you mean `listen`?",
+        ),
+        (
+            "source = \"./model\"",
+            "source = \"./model\"\nmax_runing = 1",
+            "stockade.toml:5: unknown field `max_runing`; did you mean `max_running`?",
+        ),
+        (
+            "source = \"./model\"",
+            "source = \"./none\"",
+            "stockade.toml:4: model.source: ",
+        ),
+        (
+            "[model]\nsource = \"./model\"",
+            "",
+            "model: the server has no model",
+        ),
+        ("keys_file = \"keys.yaml\"", "", "auth: there are no keys"),
+        (
+            "header = \"x-forwarded-for\"",
+            "",
+            "client_ip: proxies are trusted, but client_ip.header is not set",
+        ),
+        (
+            "[audit]\nfile = \"app.log\"\n",
+            "[audit]\n",
+            "audit: records go nowhere",
+        ),
+        (
+            "[audit]",
+            "[abuse.weights]\nbad = 1\n[audit]",
+            "abuse.weights.bad: there is no such signal",
+        ),
+        (
+            "\"local\"",
+            "\"local\"\nlocal_fraction = 7",
+            "store.local_fraction: ",
+        ),
+        ("audit.key", "none.key", "audit.key_file: cannot read"),
+    ] {
+        let bench = safe();
+        assert!(SAFE.contains(from), "{from}");
+        bench.write("stockade.toml", SAFE.replacen(from, to, 1));
+        let said = bench.run("check");
+        assert_eq!(said.code, 1, "{to}");
+        assert!(said.all().contains(expected), "{expected}: {}", said.all());
+    }
+}
+
+// FS07, FS06
+#[test]
+fn a_yaml_file_is_checked_as_a_toml_file_is() {
+    let bench = safe();
+    let yaml = "server:\n  listen: 0.0.0.0:8102\nmodel: {source: ./model}\nauth:\n  keys_file: \
+                keys.yaml\nrate_limit: {by_ip: 600/minute}\n";
+    bench.write("stockade.yaml", yaml);
+    let said = bench.run("check stockade.yaml");
+    assert_eq!(said.code, 1);
+    let expected = "error: stockade.yaml:2: server.listen: keys travel in plain text";
+    assert!(said.out.contains(expected), "{}", said.all());
+}
+
+// FS06
+#[test]
+fn a_key_that_never_expires_is_not_to_be_rotated() {
+    let bench = safe();
+    bench.key("eternal", "--expires never");
+    let said = bench.run("check");
+    assert!(said.out.contains("add expires_at: \""), "{}", said.out);
+    assert!(
+        said.out.contains("the key eternal never expires"),
+        "{}",
+        said.out
+    );
+    // What the help says of rotation is so.
+    bench.done("keys rotate eternal");
+    assert!(bench.run("check").out.contains("never expires"));
+}
+
+// FS05
+#[test]
+fn a_variable_of_another_program_may_be_anything() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+    let bench = safe();
+    let mut command = bench.command("check");
+    command.env("LANGUAGE", OsStr::from_bytes(b"\xff\xfe"));
+    let said: Said = command.output().unwrap().into();
+    assert_eq!(said.code, 0, "{}", said.all());
+
+    let mut command = bench.command("check");
+    command.env("STOCKADE_AUTH__REALM", OsStr::from_bytes(b"\xff\xfe"));
+    let said: Said = command.output().unwrap().into();
+    said.failed(1, "STOCKADE_AUTH__REALM: is not UTF-8");
+}
+
+// FS04
+#[test]
+fn shows_where_each_setting_is_set() {
+    let bench = safe();
+    let mut command = bench.command("check --settings");
+    command.env("STOCKADE_CONCURRENCY__TOTAL", "9");
+    let said: Said = command.output().unwrap().into();
+    for line in [
+        "rate_limit.by_ip = \"600/minute\"  # stockade.toml:11",
+        "concurrency.total = \"9\"  # STOCKADE_CONCURRENCY__TOTAL",
+        "store.redis = …  # stockade.toml:16",
+    ] {
+        assert!(said.out.contains(line), "{line}: {}", said.out);
+    }
+}
+
+#[test]
+fn a_file_of_the_library_may_have_a_server_of_its_own() {
+    let bench = safe();
+    bench.write("stockade.toml", SAFE.replace("listen", "port"));
+    assert_eq!(bench.run("check").code, 1);
+    bench.done("check --library --strict");
 }

@@ -15,6 +15,8 @@ mod generating;
 mod listing;
 mod making;
 mod moving;
+#[cfg(unix)]
+mod remedies;
 mod serving;
 mod tokens;
 mod verifying;

@@ -3,19 +3,22 @@
 use stockade_abuse::DenyListReport;
 
 use super::Findings;
+use crate::{Config, Remedy};
 
 const SETTING: &str = "abuse.deny_list";
 
 /// FS01: a line that is skipped is a client that is let in.
-pub(super) fn check(report: Option<&DenyListReport>, findings: &mut Findings) {
+pub(super) fn check(config: &Config, report: Option<&DenyListReport>, findings: &mut Findings<'_>) {
     let Some(report) = report else {
         return;
     };
     if report.missing {
+        let file = config.abuse.deny_list.as_deref();
+        let touch = file.map_or(String::new(), |file| format!("touch {}", file.display()));
         findings.warning(
             SETTING,
             "the file does not exist; it is made with the first ban",
-            "create an empty file, or correct the path",
+            Remedy::text("create an empty file, or correct the path").run(touch),
         );
     }
     let skipped = &report.skipped;

@@ -3,7 +3,7 @@
 use stockade_key_auth::{KeyNeeds, KeySet};
 
 use super::{Findings, Surroundings};
-use crate::Config;
+use crate::{Config, Remedy};
 
 /// A setting that some keys need, and that is not there.
 pub(crate) struct Unmet {
@@ -11,6 +11,8 @@ pub(crate) struct Unmet {
     keys: usize,
     effect: &'static str,
     pub(crate) help: &'static str,
+    /// An example, as TOML writes it.
+    value: &'static str,
 }
 
 impl Unmet {
@@ -34,6 +36,7 @@ pub(crate) fn unmet(config: &Config, needs: KeyNeeds) -> impl Iterator<Item = Un
                 keys: needs.pepper,
                 effect: "a hash that was made with a pepper, so requests with it are refused",
                 help: "name the file that --pepper-file named when the key was made",
+                value: "\"pepper\"",
             },
         ),
         (
@@ -43,6 +46,7 @@ pub(crate) fn unmet(config: &Config, needs: KeyNeeds) -> impl Iterator<Item = Un
                 keys: needs.request_quotas,
                 effect: "a quota of requests of its own, which is not enforced",
                 help: "set the quota of all other keys: [\"60/minute\", \"10000/day\"]",
+                value: "[\"60/minute\", \"10000/day\"]",
             },
         ),
         (
@@ -52,6 +56,7 @@ pub(crate) fn unmet(config: &Config, needs: KeyNeeds) -> impl Iterator<Item = Un
                 keys: needs.token_quotas,
                 effect: "a quota of tokens of its own, which is not enforced",
                 help: "set the quota of all other keys: [\"100000/minute\"]",
+                value: "[\"100000/minute\"]",
             },
         ),
         (
@@ -61,6 +66,7 @@ pub(crate) fn unmet(config: &Config, needs: KeyNeeds) -> impl Iterator<Item = Un
                 keys: needs.concurrency,
                 effect: "a limit of concurrent requests of its own, which is not enforced",
                 help: "set the limit of all other keys: 8",
+                value: "8",
             },
         ),
     ];
@@ -71,13 +77,17 @@ pub(crate) fn unmet(config: &Config, needs: KeyNeeds) -> impl Iterator<Item = Un
 }
 
 /// Reports what the keys need, and who can read the pepper.
-pub(super) fn check(config: &Config, surroundings: &Surroundings, findings: &mut Findings) {
+pub(super) fn check(config: &Config, surroundings: &Surroundings, findings: &mut Findings<'_>) {
     // Duplicates are refused where the keys are loaded.
     if let Ok(keys) = KeySet::new(surroundings.keys.iter().cloned()) {
         for unmet in unmet(config, keys.needs()) {
-            findings.error(unmet.setting, unmet.reason(), unmet.help);
+            let remedy = Remedy::text(unmet.help).set(unmet.setting, unmet.value);
+            findings.error(unmet.setting, unmet.reason(), remedy);
         }
     }
+    let file = config.auth.pepper_file.as_deref();
+    let chmod = file.map(|file| format!("chmod 600 {}", file.display()));
+    let chmod = chmod.unwrap_or_default();
     if surroundings
         .pepper_file_mode
         .is_some_and(|mode| mode & 0o077 != 0)
@@ -85,7 +95,7 @@ pub(super) fn check(config: &Config, surroundings: &Surroundings, findings: &mut
         findings.error(
             "auth.pepper_file",
             "others than the owner can read the pepper, and with it test keys against the hashes",
-            "chmod 600 the file",
+            Remedy::text(&chmod).run(&chmod),
         );
     }
 }
@@ -114,14 +124,14 @@ mod tests {
         };
         let found = |text: &str| -> Vec<_> {
             let config = Config::parse(text, Format::Toml, &Environment::default()).unwrap();
-            let mut findings = Findings::default();
+            let mut findings = Findings::none(&config);
             check(&config, &surroundings, &mut findings);
             findings
-                .0
+                .found
                 .iter()
                 .map(|finding| {
                     assert_eq!(finding.severity, Severity::Error);
-                    finding.setting
+                    finding.setting.clone()
                 })
                 .collect()
         };
@@ -136,7 +146,7 @@ mod tests {
         );
         let settled = "auth.pepper_file = \"pepper\"\nrate_limit.by_key = \"60/minute\"\n\
                        token_budget.by_key = \"100000/minute\"\nconcurrency.per_key = 8\n";
-        assert_eq!(found(settled), Vec::<&str>::new());
+        assert_eq!(found(settled), [""; 0]);
     }
 
     // FP06
@@ -148,9 +158,9 @@ mod tests {
                 pepper_file_mode: Some(mode),
                 ..Surroundings::default()
             };
-            let mut findings = Findings::default();
+            let mut findings = Findings::none(&config);
             check(&config, &surroundings, &mut findings);
-            assert_eq!(findings.0.len(), count, "{mode:o}");
+            assert_eq!(findings.found.len(), count, "{mode:o}");
         }
     }
 }

@@ -3,6 +3,7 @@
 use stockade_key_auth::KeyRecord;
 
 use super::{Findings, Surroundings};
+use crate::{Config, Remedy};
 
 /// Secrets that stand in examples, and so in the lists of those who guess.
 pub(super) const DEFAULT_SECRETS: &[&str] = &[
@@ -25,44 +26,79 @@ const SECRET_BYTES: usize = 32;
 const BCRYPT_COST: u32 = 10;
 /// So many keys are named; the others are counted.
 const NAMED: usize = 5;
+/// An expiry, as an example.
+const AN_EXPIRY: &str = "2030-01-31T00:00:00Z";
 
-pub(super) fn keys(surroundings: &Surroundings, findings: &mut Findings) {
+pub(super) fn keys(config: &Config, surroundings: &Surroundings, findings: &mut Findings<'_>) {
+    let file = config.auth.keys_file.as_deref();
+    let file = file.map(|file| file.display().to_string());
+    // `stockade keys` takes a file by its name, and a database by STOCKADE_KEYS.
+    let store = file.as_ref().map(|file| format!(" --store {file}"));
+    let store = store.unwrap_or_default();
+    let setting = match file {
+        Some(_) => "auth.keys_file",
+        None => "auth.keys_database",
+    };
+    let readable = || {
+        let file = file.as_deref().unwrap_or("keys.yaml");
+        Remedy::text(format!("chmod 600 {file}")).run(format!("chmod 600 {file}"))
+    };
     if let Some(mode) = surroundings.key_file_mode {
         if mode & 0o006 != 0 {
             findings.error(
                 "auth.keys_file",
                 "every user of the machine can read the hashes of the keys",
-                "chmod 600 the file",
+                readable(),
             );
         } else if mode & 0o060 != 0 {
             findings.warning(
                 "auth.keys_file",
                 "a whole group can read the hashes of the keys",
-                "chmod 600 the file",
+                readable(),
             );
         }
     }
     let alive = || surroundings.keys.iter().filter(|key| key.revoked.is_none());
     let eternal: Vec<_> = alive().filter(|key| key.expires.is_none()).collect();
     if !eternal.is_empty() {
-        findings.warning(
-            "auth.keys_file",
-            format!(
-                "{} never expire, so one that leaks works for ever",
-                named(&eternal)
+        let text = match &file {
+            Some(file) => format!(
+                "add expires_at: \"{AN_EXPIRY}\" to each of them in {file}; rotation keeps the \
+                 expiry, and so does not help"
             ),
-            "rotate them with `stockade keys rotate`, or set `expires`",
+            None => "make keys that expire with `stockade keys new --expires 90d`, and revoke \
+                     these; rotation keeps the expiry, and so does not help"
+                .to_owned(),
+        };
+        let remedy = eternal.iter().fold(Remedy::text(text), |remedy, key| {
+            remedy.set_key(&key.id.to_string(), "expires_at", AN_EXPIRY)
+        });
+        findings.warning(
+            setting,
+            format!(
+                "{}, so one that leaks works for ever",
+                named(&eternal, "never expires", "never expire")
+            ),
+            remedy,
         );
     }
     let weak: Vec<_> = alive().filter(|key| is_weak(key)).collect();
     if !weak.is_empty() {
+        let rotate = |key: &&KeyRecord| format!("stockade keys rotate {}{store}", key.id);
+        let text = format!(
+            "generated keys need no slow hash: {}",
+            weak.first().map(rotate).unwrap_or_default()
+        );
+        let remedy = Remedy::text(text);
         findings.error(
-            "auth.keys_file",
-            format!(
-                "{} have a bcrypt hash that is cheap to guess at",
-                named(&weak)
+            setting,
+            named(
+                &weak,
+                "has a bcrypt hash that is cheap to guess at",
+                "have a bcrypt hash that is cheap to guess at",
             ),
-            "rotate them with `stockade keys rotate`: generated keys need no slow hash",
+            weak.iter()
+                .fold(remedy, |remedy, key| remedy.run(rotate(key))),
         );
     }
 }
@@ -75,8 +111,11 @@ fn is_weak(key: &KeyRecord) -> bool {
     cost.is_some_and(|cost| cost < BCRYPT_COST)
 }
 
-/// `the keys a, b and 3 more`
-fn named(keys: &[&KeyRecord]) -> String {
+/// `the key a never expires`, `the keys a, b and 3 more never expire`
+fn named(keys: &[&KeyRecord], one: &str, several: &str) -> String {
+    if let [key] = keys {
+        return format!("the key {} {one}", key.id);
+    }
     let names: Vec<_> = keys
         .iter()
         .take(NAMED)
@@ -86,10 +125,10 @@ fn named(keys: &[&KeyRecord]) -> String {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    format!("the keys {}{more}", names.join(", "))
+    format!("the keys {}{more} {several}", names.join(", "))
 }
 
-pub(super) fn tokens(surroundings: &Surroundings, findings: &mut Findings) {
+pub(super) fn tokens(config: &Config, surroundings: &Surroundings, findings: &mut Findings<'_>) {
     let Some(secret) = &surroundings.token_secret else {
         return;
     };
@@ -98,10 +137,15 @@ pub(super) fn tokens(surroundings: &Surroundings, findings: &mut Findings) {
         .iter()
         .any(|known| secret.eq_ignore_ascii_case(known.as_bytes()));
     if is_default || secret.len() < SECRET_BYTES {
+        let tokens = config.auth.tokens.as_ref();
+        let file = tokens.map_or("token.key".to_owned(), |tokens| {
+            tokens.key_file.display().to_string()
+        });
+        let make = format!("head -c 32 /dev/urandom | base64 > {file}");
         findings.error(
             "auth.tokens.key_file",
-            "the secret can be guessed, and with it everybody can make tokens",
-            "put 32 random bytes there: openssl rand -base64 32",
+            "the secret can be guessed, and with it every client can make tokens",
+            Remedy::text(format!("put 32 random bytes there: {make}")).run(make),
         );
     }
 }

@@ -24,8 +24,10 @@ pub struct AuditConfig {
     pub database_log: String,
     /// How many days records are kept in the database; for good without it.
     pub database_keep_days: Option<NonZeroU32>,
-    /// What happens when records come faster than they can be written. It must be chosen:
-    /// `block`, `drop` or `fail_closed`.
+    /// What happens when records come faster than they can be written: `drop`, `block` or
+    /// `fail_closed`. The default is `drop`: a full disk must not become an outage of the API
+    /// by itself, and each lost record is counted.
+    #[serde(default)]
     pub on_overflow: OnOverflow,
     /// A file with 32 random bytes or more: each record is chained to the one before it, so
     /// that nobody without the key changes, removes or adds one unnoticed.
@@ -63,12 +65,13 @@ impl AuditConfig {
 }
 
 /// What happens when records come faster than they can be written.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum OnOverflow {
     /// Requests wait, for a second at most.
     Block,
     /// Records are lost, and counted.
+    #[default]
     Drop,
     /// Requests are refused with a 503.
     FailClosed,

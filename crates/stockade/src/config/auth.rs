@@ -2,7 +2,7 @@
 
 use std::{fs, io, path::PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error};
 use stockade_core::Scope;
 use stockade_key_auth::Pepper;
 
@@ -50,7 +50,7 @@ impl AuthConfig {
         };
         let failed = |error: io::Error| {
             let path = path.display();
-            ConfigError::new(format!("{SETTING}: cannot read {path}: {error}"))
+            ConfigError::setting(SETTING, format!("cannot read {path}: {error}"))
         };
         // Opening a FIFO would wait for a writer.
         let metadata = fs::metadata(path).map_err(failed)?;
@@ -103,6 +103,7 @@ impl TokensConfig {
 #[serde(deny_unknown_fields)]
 pub struct RouteConfig {
     /// The path, as the router writes it: `/v1/models/{id}`.
+    #[serde(deserialize_with = "path")]
     pub path: String,
     /// Methods, `POST` or `["GET", "DELETE"]`. `HEAD` goes with `GET`.
     #[serde(deserialize_with = "methods::list")]
@@ -113,6 +114,20 @@ pub struct RouteConfig {
     /// What its requests carry: `openai-chat`, `json`, `image`, … Without it, anything up
     /// to `body.max_mb`.
     pub body: Option<BodyProfile>,
+}
+
+/// A path that a request can have.
+fn path<'de, D>(deserializer: D) -> Result<String, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let path = String::deserialize(deserializer)?;
+    match path.starts_with('/') {
+        true => Ok(path),
+        false => Err(D::Error::custom(format!(
+            "{path:?} matches no request: a path begins with a slash"
+        ))),
+    }
 }
 
 /// Who may use a route.

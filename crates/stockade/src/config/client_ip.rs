@@ -44,10 +44,11 @@ impl ClientIpConfig {
     pub fn ipv6_prefix(&self) -> Result<u8, ConfigError> {
         match self.ipv6_prefix {
             length @ 48..=128 => Ok(length),
-            length => Err(ConfigError::new(format!(
-                "client_ip.ipv6_prefix: {length} is not from 48 to 128; 64 is usual, and 56 or \
-                 48 count all networks of one customer of a provider as one"
-            ))),
+            length => Err(ConfigError::setting(
+                "client_ip.ipv6_prefix",
+                format!("{length} is not from 48 to 128"),
+            )
+            .help("64 is usual; 56 or 48 count all networks of one customer of a provider as one")),
         }
     }
 

@@ -69,6 +69,29 @@ impl ConfigError {
         self.0.origin.as_ref()
     }
 
+    /// What is wrong, without the place.
+    pub fn text(&self) -> &str {
+        &self.0.text
+    }
+
+    /// All but the remedy: place, setting and what is wrong.
+    pub fn summary(&self) -> String {
+        let Inner {
+            origin,
+            setting,
+            text,
+            ..
+        } = &*self.0;
+        let place = origin.as_ref().map(|origin| format!("{origin}: "));
+        let setting = setting.as_ref().filter(|setting| !setting.is_empty());
+        let setting = setting.map(|setting| format!("{setting}: "));
+        format!(
+            "{}{}{text}",
+            place.unwrap_or_default(),
+            setting.unwrap_or_default()
+        )
+    }
+
     /// The setting that it is about, such as `rate_limit.by_ip`.
     pub fn setting_name(&self) -> Option<&str> {
         self.0.setting.as_deref()
@@ -82,21 +105,8 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner {
-            origin,
-            setting,
-            text,
-            help,
-            ..
-        } = &*self.0;
-        if let Some(origin) = origin {
-            write!(f, "{origin}: ")?;
-        }
-        if let Some(setting) = setting {
-            write!(f, "{setting}: ")?;
-        }
-        f.write_str(text)?;
-        match help {
+        f.write_str(&self.summary())?;
+        match &self.0.help {
             Some(help) if f.alternate() => write!(f, "\n  help: {help}"),
             Some(help) => write!(f, "; {help}"),
             None => Ok(()),

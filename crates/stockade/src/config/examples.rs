@@ -24,6 +24,7 @@ const EXAMPLES: &[(&str, &str)] = &[
         "rate_limit.by_key",
         "[\"60/minute burst 10\", \"10000/day\"]",
     ),
+    ("probes.limit", "\"600/minute burst 60\""),
     ("token_budget.by_key", "\"100000/minute\""),
     ("token_budget.by_key_and_model", "\"100000/minute\""),
     ("client_ip.trusted_proxies", "[\"10.0.0.0/8\"]"),

@@ -26,6 +26,18 @@ pub(super) fn read<S>(path: &Path, environment: &Environment) -> Result<(Config,
 where
     S: DeserializeOwned,
 {
+    let (text, format, origin) = open(path)?;
+    load(&text, format, origin, environment)
+}
+
+/// The names at the top of a file.
+pub(super) fn section_names(path: &Path) -> Result<Vec<String>, ConfigError> {
+    let (text, format, origin) = open(path)?;
+    let table = format.parse(&text, &origin)?;
+    Ok(table.0.into_iter().map(|entry| entry.key).collect())
+}
+
+fn open(path: &Path) -> Result<(String, Format, Origin), ConfigError> {
     let origin = Origin::File {
         file: Some(path.display().to_string().into()),
         line: None,
@@ -37,7 +49,7 @@ where
     };
     let text = fs::read_to_string(path)
         .map_err(|error| ConfigError::new(format!("cannot read {}: {error}", path.display())))?;
-    load(&text, format, origin, environment)
+    Ok((text, format, origin))
 }
 
 /// Reads a text.

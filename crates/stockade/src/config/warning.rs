@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use super::Origin;
 
 /// Something about a configuration that does not keep it from being used, but that people
@@ -24,7 +26,8 @@ pub struct Remedy {
 }
 
 /// One change of a [`Remedy`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Change {
     /// Set this setting in the file, to this value as TOML writes it.
@@ -44,6 +47,15 @@ pub enum Change {
         /// The variable.
         variable: String,
     },
+    /// Set this field of this entry in the key file.
+    SetKey {
+        /// The id of the key.
+        key: String,
+        /// The field, such as `expires_at`.
+        field: String,
+        /// Its value, without quotes.
+        value: String,
+    },
     /// Run this command in the folder of the configuration.
     Run {
         /// For a shell.
@@ -60,11 +72,48 @@ impl Remedy {
         }
     }
 
+    pub(crate) fn set(mut self, setting: &str, value: &str) -> Self {
+        self.changes.push(Change::Set {
+            setting: setting.to_owned(),
+            value: value.to_owned(),
+        });
+        self
+    }
+
+    pub(crate) fn remove(mut self, setting: &str) -> Self {
+        self.changes.push(Change::Remove {
+            setting: setting.to_owned(),
+        });
+        self
+    }
+
+    pub(crate) fn run(mut self, command: impl Into<String>) -> Self {
+        self.changes.push(Change::Run {
+            command: command.into(),
+        });
+        self
+    }
+
+    pub(crate) fn set_key(mut self, key: &str, field: &str, value: &str) -> Self {
+        self.changes.push(Change::SetKey {
+            key: key.to_owned(),
+            field: field.to_owned(),
+            value: value.to_owned(),
+        });
+        self
+    }
+
     pub(crate) fn unset(mut self, variable: &str) -> Self {
         self.changes.push(Change::Unset {
             variable: variable.to_owned(),
         });
         self
+    }
+}
+
+impl From<&str> for Remedy {
+    fn from(text: &str) -> Self {
+        Self::text(text)
     }
 }
 

@@ -9,7 +9,7 @@ use stockade_body::BodyRules;
 use stockade_core::{Authenticator, ContextGuard, PeerAddr, Responder, is_grpc_route};
 use stockade_key_auth::KeyAuth;
 use stockade_rate_limit::{Concurrency, RateLimit, SharedLimits, TokenBudget};
-use stockade_scope::{Access, ScopeGuard};
+use stockade_scope::{Access, RouteTableError, ScopeGuard};
 
 use super::{
     Adopt, Fence, FenceEvent, FenceLayer, Identity, Inner, LimitsStore, PermitsStore, Watch,
@@ -18,7 +18,7 @@ use super::{
     cors::Cors,
     describe,
     event::Listeners,
-    key_news,
+    faults, key_news,
     keys::Keys,
     layer, limits,
     probes::{ProbeLimit, ProbePaths},
@@ -124,6 +124,10 @@ impl<'c> FenceBuilder<'c> {
     /// As [`Fence::from_config`].
     pub async fn build(self) -> Result<Fence, ConfigError> {
         let config = self.config;
+        // Before anything is opened or written.
+        if let Some(fault) = faults::faults(config).into_iter().next() {
+            return Err(fault);
+        }
         let fence = self.open().await;
         let fence = fence.map_err(|error| error.locate(config.origins()))?;
         announce::settings(config);
@@ -319,9 +323,26 @@ fn bodies(config: &Config) -> BodyRules {
     rules
 }
 
-fn scopes(config: &Config) -> Result<ScopeGuard, ConfigError> {
+/// The table of `[[routes]]`.
+pub(super) fn scopes(config: &Config) -> Result<ScopeGuard, ConfigError> {
+    table(config, config.routes.len()).map_err(|error| {
+        // The first that cannot stand beside those before it.
+        let counts = 1..=config.routes.len();
+        let bad = counts
+            .into_iter()
+            .find(|count| table(config, *count).is_err());
+        let setting = match bad {
+            Some(count) => format!("routes[{}].path", count - 1),
+            None => "routes".to_owned(),
+        };
+        ConfigError::of(&setting, error)
+    })
+}
+
+/// The table of the first so many.
+fn table(config: &Config, count: usize) -> Result<ScopeGuard, RouteTableError> {
     let mut table = ScopeGuard::builder().realm(&config.auth.realm);
-    for route in &config.routes {
+    for route in config.routes.iter().take(count) {
         let access = match &route.access {
             RouteAccess::Public => Access::public(),
             RouteAccess::Authenticated => Access::all_of([]),
@@ -336,9 +357,7 @@ fn scopes(config: &Config) -> Result<ScopeGuard, ConfigError> {
             table = table.route(Method::GET, path, Access::public());
         }
     }
-    table
-        .build()
-        .map_err(|error| ConfigError::of("routes", error))
+    table.build()
 }
 
 impl fmt::Debug for FenceBuilder<'_> {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::{AuditConfig, Config, OnFailure};
+use crate::{AuditConfig, Config, OnFailure, OnOverflow};
 
 /// A line for each layer, in the order in which a request passes them.
 pub(super) fn describe(config: &Config, routes: &str) -> String {
@@ -45,7 +45,15 @@ fn recorded(audit: &AuditConfig) -> String {
     let file = audit.file.as_ref().map(|file| file.display().to_string());
     let database = audit.database.as_ref().map(|_| "a database".to_owned());
     let places: Vec<_> = file.into_iter().chain(database).collect();
-    format!("in {}", places.join(" and "))
+    let overflow = match audit.on_overflow {
+        OnOverflow::Drop => "lost and counted",
+        OnOverflow::Block => "waited for",
+        OnOverflow::FailClosed => "refused with their requests",
+    };
+    format!(
+        "in {}; what comes too fast is {overflow}",
+        places.join(" and ")
+    )
 }
 
 fn list<T>(values: &[T]) -> String

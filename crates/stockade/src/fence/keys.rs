@@ -38,13 +38,8 @@ impl Keys {
                 "auth.keys_database",
                 "this program was built without the feature `sql`",
             )),
-            (None, None) => Err(ConfigError::setting("auth", "there are no keys")
-                .help("set auth.keys_file or auth.keys_database")),
-            (Some(_), Some(_)) => Err(ConfigError::setting(
-                "auth.keys_file",
-                "auth.keys_database is set, too",
-            )
-            .help("keep one of them")),
+            (None, None) => Err(no_place()),
+            (Some(_), Some(_)) => Err(two_places()),
         }
     }
 }
@@ -63,4 +58,23 @@ pub(super) fn warn_of_needs(keys: &LiveKeys, config: &Config) {
             tracing::warn!("{}: {}; {}", unmet.setting, unmet.reason(), unmet.help);
         }
     });
+}
+
+/// Whether it is clear where the keys are.
+pub(super) fn place(config: &AuthConfig) -> Result<(), ConfigError> {
+    match (&config.keys_file, &config.keys_database) {
+        (None, None) => Err(no_place()),
+        (Some(_), Some(_)) => Err(two_places()),
+        _ => Ok(()),
+    }
+}
+
+fn no_place() -> ConfigError {
+    ConfigError::setting("auth", "there are no keys")
+        .help("set auth.keys_file or auth.keys_database")
+}
+
+fn two_places() -> ConfigError {
+    ConfigError::setting("auth.keys_file", "auth.keys_database is set, too")
+        .help("keep one of them")
 }

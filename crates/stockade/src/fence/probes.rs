@@ -31,10 +31,11 @@ impl ProbePaths {
             if scopes.is_public(&Method::GET, path) {
                 paths.push(path.as_str().into());
             } else if !ProbesConfig::PATHS.contains(&path.as_str()) {
-                return Err(ConfigError::new(format!(
-                    "probes.paths: {path:?} is not a public route; add it to [[routes]] with \
-                     methods = \"GET\" and access = \"public\", or remove it here"
-                )));
+                let text = format!("{path:?} is not a public route");
+                return Err(ConfigError::setting("probes.paths", text).help(
+                    "add it to [[routes]] with methods = \"GET\" and access = \"public\", or \
+                     remove it here",
+                ));
             }
         }
         Ok(Self(paths.into()))
@@ -67,10 +68,11 @@ impl ProbeLimit {
     pub(super) fn new(config: &Config) -> Result<Self, ConfigError> {
         let quota = config.probes.limit;
         if quota.algorithm() != Algorithm::Gcra {
-            return Err(ConfigError::new(
-                "probes.limit: a sliding window is not supported here; write it like \
-                 \"600/minute burst 60\"",
-            ));
+            return Err(ConfigError::setting(
+                "probes.limit",
+                "a sliding window is not supported here",
+            )
+            .help("for example \"600/minute burst 60\""));
         }
         Ok(Self {
             quota,

@@ -31,20 +31,11 @@ pub(super) fn log(config: Option<&AuditConfig>) -> Result<AuditLog, ConfigError>
             AuditLog::new(in_file("audit.file", config, file)?).copy(in_database(config, url)?)
         }
         (None, Some(url)) => AuditLog::new(in_database(config, url)?),
-        (None, None) => {
-            return Err(ConfigError::setting("audit", "records go nowhere")
-                .help("set audit.file, audit.database, or both"));
-        }
+        (None, None) => return Err(nowhere()),
     };
     Ok(match (&config.security_file, &config.file) {
         (Some(file), Some(_)) => all.security_events(in_file("audit.security_file", config, file)?),
-        (Some(_), None) => {
-            return Err(ConfigError::setting(
-                "audit.security_file",
-                "needs audit.file; a database has its records already",
-            )
-            .help("set audit.file, too, or remove audit.security_file"));
-        }
+        (Some(_), None) => return Err(no_file_beside()),
         (None, _) => all,
     })
 }
@@ -85,13 +76,52 @@ fn journal(setting: &str, config: &AuditConfig, sink: impl Sink) -> Result<Journ
         OnOverflow::FailClosed => Overflow::FailClosed,
     };
     let mut journal = Journal::builder(sink, overflow);
-    if let Some(path) = &config.key_file {
-        let secret = secret("audit.key_file", path)?;
-        let key = ChainKey::new(&config.key_id, secret.trim_ascii_end())
-            .map_err(|error| ConfigError::of("audit.key_file", error))?;
+    if let Some(key) = chain_key(config)? {
         journal = journal.chain(key);
     }
     journal.start().map_err(|error| failed(setting, &error))
+}
+
+/// What is wrong with the section, before a file is opened to write to.
+pub(super) fn settings(config: Option<&AuditConfig>) -> Result<(), ConfigError> {
+    let Some(config) = config else {
+        return Ok(());
+    };
+    if config.file.is_none() {
+        if config.database.is_none() {
+            return Err(nowhere());
+        }
+        if config.security_file.is_some() {
+            return Err(no_file_beside());
+        }
+    }
+    chain_key(config).map(drop)
+}
+
+fn nowhere() -> ConfigError {
+    ConfigError::setting("audit", "records go nowhere")
+        .help("set audit.file, audit.database, or both")
+}
+
+fn no_file_beside() -> ConfigError {
+    ConfigError::setting(
+        "audit.security_file",
+        "needs audit.file; a database has its records already",
+    )
+    .help("set audit.file, too, or remove audit.security_file")
+}
+
+/// The key by which records are chained.
+fn chain_key(config: &AuditConfig) -> Result<Option<ChainKey>, ConfigError> {
+    const SETTING: &str = "audit.key_file";
+
+    let Some(path) = &config.key_file else {
+        return Ok(None);
+    };
+    let secret = secret(SETTING, path)?;
+    let key = ChainKey::new(&config.key_id, secret.trim_ascii_end());
+    key.map(Some)
+        .map_err(|error| ConfigError::of(SETTING, error))
 }
 
 /// The key under which prompts are digested.

@@ -12,9 +12,9 @@ pub use local::{LimitsStore, PermitsStore};
 pub use shared::{LimitsStore, PermitsStore};
 
 #[cfg(not(feature = "redis"))]
-pub(super) use local::Stores;
+pub(super) use local::{Stores, settings};
 #[cfg(feature = "redis")]
-pub(super) use shared::Stores;
+pub(super) use shared::{Stores, settings};
 
 /// How a store that replicas share does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

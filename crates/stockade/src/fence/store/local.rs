@@ -25,12 +25,7 @@ impl Stores {
         config: &Config,
         _listeners: &Listeners,
     ) -> Result<Self, ConfigError> {
-        if config.store.is_some() {
-            return Err(ConfigError::setting(
-                "store",
-                "this program was built without the feature `redis`",
-            ));
-        }
+        settings(config)?;
         let tracked = config.rate_limit.max_tracked.get() as usize;
         Ok(Self {
             limits: MemoryLimitStore::new(tracked).into(),
@@ -44,5 +39,16 @@ impl Stores {
 
     pub(in crate::fence) fn bans(&self) -> Option<Arc<dyn BanStore>> {
         None
+    }
+}
+
+/// What is wrong with the section: that there is one.
+pub(in crate::fence) fn settings(config: &Config) -> Result<(), ConfigError> {
+    match &config.store {
+        None => Ok(()),
+        Some(_) => Err(ConfigError::setting(
+            "store",
+            "this program was built without the feature `redis`",
+        )),
     }
 }

@@ -79,15 +79,27 @@ impl Stores {
     }
 }
 
+/// What is wrong with the section, before a connection is made.
+pub(in crate::fence) fn settings(config: &Config) -> Result<(), ConfigError> {
+    let Some(store) = &config.store else {
+        return Ok(());
+    };
+    policy(store)?;
+    address(store).map(drop)
+}
+
 fn connect(store: &StoreConfig) -> Result<Redis, ConfigError> {
+    Redis::connect(address(store)?).map_err(|error| ConfigError::of("store.redis", error))
+}
+
+fn address(store: &StoreConfig) -> Result<RedisConfig, ConfigError> {
     let namespace = store
         .namespace
         .parse()
         .map_err(|error| ConfigError::of("store.namespace", error))?;
     let config = RedisConfig::new(store.redis.expose())
         .map_err(|error| ConfigError::of("store.redis", error))?;
-    Redis::connect(config.namespace(namespace))
-        .map_err(|error| ConfigError::of("store.redis", error))
+    Ok(config.namespace(namespace))
 }
 
 fn policy(store: &StoreConfig) -> Result<FailurePolicy, ConfigError> {

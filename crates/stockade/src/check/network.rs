@@ -1,0 +1,74 @@
+//! What others on the network can do: web pages, listeners, proxies.
+
+use super::{Findings, Surroundings};
+use crate::{Config, Remedy};
+
+const AN_ORIGIN: &str = "[\"https://app.example.com\"]";
+const A_NETWORK: &str = "[\"10.0.0.0/8\"]";
+
+pub(super) fn cors(config: &Config, findings: &mut Findings<'_>) {
+    let all = config.cors.allow_origins.iter().any(|origin| origin == "*");
+    let name = || {
+        Remedy::text("name the origins of your pages in cors.allow_origins")
+            .set("cors.allow_origins", AN_ORIGIN)
+    };
+    match (all, config.cors.allow_credentials) {
+        (true, true) => findings.error(
+            "cors.allow_credentials",
+            "every web page can use the API in the name of its visitor",
+            name(),
+        ),
+        (true, false) => findings.warning(
+            "cors.allow_origins",
+            "every web page can call the API",
+            name(),
+        ),
+        (false, _) => {}
+    }
+}
+
+pub(super) fn listener(config: &Config, surroundings: &Surroundings, findings: &mut Findings<'_>) {
+    let behind_proxy = !config.client_ip.trusted_proxies.is_empty()
+        || config.client_ip.dangerous_trusted_proxy_count.is_some();
+    let public = surroundings
+        .listen
+        .is_some_and(|listen| !listen.ip().is_loopback());
+    if public && !surroundings.tls && !behind_proxy {
+        findings.error(
+            "server.listen",
+            "keys travel in plain text over an address that others reach",
+            Remedy::text(
+                "listen on 127.0.0.1, or set server.tls, or put a proxy with TLS in front and \
+                 name it in client_ip.trusted_proxies",
+            )
+            .set("server.listen", "\"127.0.0.1:8000\""),
+        );
+    }
+}
+
+pub(super) fn proxies(config: &Config, findings: &mut Findings<'_>) {
+    if config.client_ip.dangerous_trusted_proxy_count.is_some() {
+        findings.warning(
+            "client_ip.dangerous_trusted_proxy_count",
+            "a client that reaches the server past the proxies chooses its own address",
+            Remedy::text(
+                "remove it, and name the networks of the proxies in client_ip.trusted_proxies",
+            )
+            .remove("client_ip.dangerous_trusted_proxy_count")
+            .set("client_ip.trusted_proxies", A_NETWORK),
+        );
+    }
+    if config
+        .client_ip
+        .trusted_proxies
+        .iter()
+        .any(|network| network.length() == 0)
+    {
+        findings.error(
+            "client_ip.trusted_proxies",
+            "every client is a trusted proxy, and so chooses its own address",
+            Remedy::text("name only the networks of the proxies")
+                .set("client_ip.trusted_proxies", A_NETWORK),
+        );
+    }
+}
