@@ -107,10 +107,10 @@ pub use axum::Authenticated;
 pub use check::{Finding, Severity, Surroundings, check};
 pub use config::{
     AbuseConfig, AnswerConfig, AuditConfig, AuthConfig, BodyConfig, BodyProfile, Change,
-    ClientIpConfig, ConcurrencyConfig, Config, ConfigError, ConfigWarning, CorsConfig, DocsConfig,
-    Environment, Format, HeaderStyle, ImagesConfig, LEGACY_NAMES, OnFailure, OnOverflow, Origin,
-    ProbesConfig, RateLimitConfig, Remedy, RouteAccess, RouteConfig, SecretUrl, Setting,
-    StoreConfig, TokenBudgetConfig, TokensConfig,
+    ClientIpConfig, ConcurrencyConfig, Config, ConfigError, ConfigWarning, CorsConfig, Environment,
+    Format, HeaderStyle, ImagesConfig, LEGACY_NAMES, OnFailure, OnOverflow, Origin, ProbesConfig,
+    RateLimitConfig, Remedy, RouteAccess, RouteConfig, SecretUrl, Setting, StoreConfig,
+    TokenBudgetConfig, TokensConfig,
 };
 pub use fence::{
     Adopt, Fence, FenceBody, FenceBuilder, FenceEvent, FenceLayer, FenceService, LimitsStore,

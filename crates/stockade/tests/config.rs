@@ -121,7 +121,6 @@ fn takes_the_names_that_people_have() {
         ("MAX_TOKENS_LIMIT", "1000"),
         ("AUDIT_LOG_FILE", "app.log"),
         ("STOCKADE_AUDIT__ON_OVERFLOW", "block"),
-        ("ALLOW_DOCS", "true"),
         ("API_KEYS_FILE", "other.yaml"),
         ("TRUST_PROXY_HEADERS", "true"),
         ("TRUSTED_PROXY_COUNT", "2"),
@@ -144,7 +143,6 @@ fn takes_the_names_that_people_have() {
     );
     assert_eq!(config.abuse.deny_list.unwrap().to_str(), Some("deny.txt"));
     assert_eq!(config.cors.allow_origins.len(), 2);
-    assert!(config.docs.allowed);
     assert_eq!(config.body.max_mb.get(), 5);
     assert_eq!(config.body.images.max_side.get(), 2_048);
     assert_eq!(config.body.max_tokens.get(), 1_000);

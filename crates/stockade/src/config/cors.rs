@@ -1,4 +1,4 @@
-//! `[cors]` and `[docs]`: what browsers may do.
+//! `[cors]`: which web pages may call the API.
 
 use serde::Deserialize;
 
@@ -44,12 +44,4 @@ impl Default for CorsConfig {
             max_age_secs: 600,
         }
     }
-}
-
-/// `[docs]`: pages that describe the API.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DocsConfig {
-    /// Whether everybody may read them.
-    pub allowed: bool,
 }

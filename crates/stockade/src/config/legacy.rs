@@ -36,7 +36,6 @@ pub const LEGACY_NAMES: &[(&str, &str)] = &[
     ("MAX_IMAGE_SIDE", "body.images.max_side"),
     ("MAX_TOKENS_LIMIT", "body.max_tokens"),
     ("AUDIT_LOG_FILE", "audit.file"),
-    ("ALLOW_DOCS", "docs.allowed"),
     ("API_KEYS_FILE", "auth.keys_file"),
     ("TRUST_PROXY_HEADERS", "client_ip.header"),
     (
@@ -54,6 +53,10 @@ const ALSO: &[(&str, &str)] = &[
     ("MAX_BODY_MB", "server.max_body_mb"),
     ("MAX_TOKENS_LIMIT", "model.max_tokens_limit"),
 ];
+
+/// Whether pages that describe the API are open to all. There are none, so `false` is so
+/// already.
+const DOCS: &str = "ALLOW_DOCS";
 
 /// Names that begin like this are meant for a server of this kind. One that is not supported
 /// is a warning.
@@ -73,7 +76,7 @@ const FAMILIES: &[&str] = &[
 /// Whether a variable is one of these, or meant to be.
 pub(super) fn is_of_family(name: &str) -> bool {
     let begins = |family: &&str| name.starts_with(*family);
-    is_known(name) || FAMILIES.iter().any(begins)
+    name == DOCS || is_known(name) || FAMILIES.iter().any(begins)
 }
 
 fn is_known(name: &str) -> bool {
@@ -204,6 +207,10 @@ impl<'e> Names<'e> {
     ) -> Result<Self, ConfigError> {
         let mut names = Vec::new();
         for (name, text) in environment.unprefixed() {
+            if name == DOCS {
+                warnings.extend(docs(text));
+                continue;
+            }
             let known = LEGACY_NAMES.iter().find(|(known, _)| *known == name);
             let Some((known, _)) = known else {
                 warnings.push(unsupported(name));
@@ -274,8 +281,7 @@ impl<'e> Names<'e> {
                     | "MAX_IMAGE_SIDE"
                     | "MAX_TOKENS_LIMIT"
                     | "AUDIT_LOG_FILE"
-                    | "API_KEYS_FILE"
-                    | "ALLOW_DOCS" => {
+                    | "API_KEYS_FILE" => {
                         all.push(Assignment::of(setting, untyped(), &[name]));
                     }
                     // These mean something only together with others.
@@ -442,6 +448,14 @@ fn log_level(text: &str) -> String {
         "critical" | "fatal" => "error".to_owned(),
         level => level.to_owned(),
     }
+}
+
+fn docs(text: Option<&str>) -> Option<ConfigWarning> {
+    if text.is_none_or(|text| text.trim().is_empty() || overrides::truth(text) == Some(false)) {
+        return None;
+    }
+    let text = "has no effect: routes are open where [[routes]] has them as public";
+    Some(ConfigWarning::new(Origin::variable(DOCS), text).unset(DOCS))
 }
 
 fn unsupported(name: &str) -> ConfigWarning {

@@ -158,7 +158,16 @@ fn last(setting: &str) -> &str {
     setting.rsplit_once('.').map_or(setting, |(_, last)| last)
 }
 
+/// Names of earlier versions, and what to do about them.
+const REMOVED: &[(&str, &str)] = &[(
+    "docs",
+    "remove it; to open a page such as /docs, add a route with access = \"public\"",
+)];
+
 fn unknown(name: &str, known: &[&str]) -> ConfigError {
+    if let Some((_, help)) = REMOVED.iter().find(|(removed, _)| *removed == name) {
+        return ConfigError::new(format!("unknown field `{name}`")).help(*help);
+    }
     match near(name, known) {
         Some(known) => ConfigError::new(format!("unknown field `{name}`"))
             .help(format!("did you mean `{known}`?")),

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, sync::Arc};
 
-use http::{Extensions, Method};
+use http::Extensions;
 use stockade_abuse::{AbuseEvent, AbuseGuard, DenyList, Detector, PrincipalGuard};
 use stockade_audit::{AuditLayer, AuditLog};
 use stockade_body::BodyRules;
@@ -350,11 +350,6 @@ fn table(config: &Config, count: usize) -> Result<ScopeGuard, RouteTableError> {
         };
         for method in &route.methods {
             table = table.route(method.clone(), &*route.path, access.clone());
-        }
-    }
-    if config.docs.allowed {
-        for path in ["/docs", "/openapi.json"] {
-            table = table.route(Method::GET, path, Access::public());
         }
     }
     table.build()
