@@ -40,7 +40,7 @@ pub use audit::{AuditConfig, OnOverflow};
 pub use auth::{AuthConfig, RouteAccess, RouteConfig, TokensConfig};
 pub use body::{BodyConfig, BodyProfile, ImagesConfig};
 pub use client_ip::ClientIpConfig;
-pub use cors::{CorsConfig, DocsConfig};
+pub use cors::CorsConfig;
 pub use environment::Environment;
 pub use error::ConfigError;
 pub use file::Format;
@@ -130,9 +130,6 @@ pub struct Config {
     /// Which web pages may call the API.
     #[serde(default)]
     pub cors: CorsConfig,
-    /// Pages that describe the API.
-    #[serde(default)]
-    pub docs: DocsConfig,
     #[serde(skip)]
     provenance: Arc<Provenance>,
 }

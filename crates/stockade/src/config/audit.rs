@@ -11,7 +11,7 @@ use super::value::{SecretUrl, nonzero};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuditConfig {
-    /// All requests: `app.log`.
+    /// All requests: `app.log`. Its folder is created where it is missing.
     pub file: Option<PathBuf>,
     /// Refusals and what happens besides requests: `audit.log`, beside a `file`.
     pub security_file: Option<PathBuf>,

@@ -44,6 +44,12 @@ fn in_file(setting: &str, config: &AuditConfig, file: &Path) -> Result<Journal, 
     let rotation = Rotation::by_size(u64::from(config.max_mb.get()) << 20)
         .daily()
         .keep(config.keep as usize);
+    if let Some(folder) = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        fs::create_dir_all(folder).map_err(|error| failed(setting, &error))?;
+    }
     let sink = FileSink::open(file).map_err(|error| failed(setting, &error))?;
     journal(setting, config, sink.rotation(rotation))
 }

@@ -1,0 +1,136 @@
+//! The files of a server of this kind, as they are.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+
+use stockade::{Environment, Fence, OnOverflow};
+use stockade_server_config::{LogLevel, ServerFile};
+
+const ENV: &str = "\
+RATE_LIMIT_IP=60/minute
+RATE_LIMIT_KEY=120/minute
+BURST_IP=10
+BURST_KEY=20
+API_KEYS_FILE=ops/api_keys.yaml
+MAX_BODY_MB=10.0
+MAX_IMAGE_SIDE=2048
+MAX_TOKENS_LIMIT=2048
+CORS_ALLOW_ORIGINS=https://yourdomain.com,https://app.yourdomain.com
+ALLOW_DOCS=false
+DENYLIST_FILE=ops/denylist.txt
+ABUSE_THRESHOLD_ERRORS=5
+ABUSE_WINDOW_SECONDS=30
+LOG_LEVEL=INFO
+AUDIT_LOG_FILE=logs/audit.log
+TRUST_PROXY_HEADERS=true
+TRUSTED_PROXY_COUNT=1
+";
+
+fn environment() -> Environment {
+    let lines = ENV.lines().map(|line| line.split_once('=').unwrap());
+    Environment::new(lines).legacy_names()
+}
+
+// FH14
+#[tokio::test]
+async fn a_fence_starts_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("ops")).unwrap();
+    fs::write(folder.path().join("ops/api_keys.yaml"), "keys: []\n").unwrap();
+    // Neither `[auth]` nor `[audit]`: the variables have what is in them.
+    let path = folder.path().join("stockade.toml");
+    fs::write(&path, "[model]\nsource = \"Hcompany/Holo1.5-7B\"\n").unwrap();
+
+    let file = ServerFile::read(&path, &environment()).unwrap();
+    assert_eq!(file.fence.body.max_mb.get(), 10);
+    assert_eq!(file.server.max_body_mb.get(), 10);
+    assert_eq!(file.model.as_ref().unwrap().max_tokens_limit.get(), 2_048);
+    assert_eq!(file.fence.body.max_tokens.get(), 2_048);
+    assert_eq!(file.log.level, LogLevel::Info);
+    assert!(file.fence.abuse.count_invalid_images);
+    let audit = file.fence.audit.as_ref().unwrap();
+    assert_eq!(audit.on_overflow, OnOverflow::Drop);
+    assert!(file.faults().is_empty());
+
+    let fence = Fence::from_config(&file.fence).await.unwrap();
+    let description = fence.to_string();
+    assert!(description.contains("lost and counted"), "{description}");
+
+    // All of them are known, and said: those in force, and those that loosen.
+    let in_force: Vec<_> = file
+        .fence
+        .legacy_names()
+        .iter()
+        .map(|(name, _)| *name)
+        .collect();
+    for line in ENV.lines() {
+        let (name, _) = line.split_once('=').unwrap();
+        let is_said = in_force.contains(&name) || name == "ALLOW_DOCS";
+        assert!(is_said, "{name}: {in_force:?}");
+    }
+    let origins = file
+        .fence
+        .warnings()
+        .iter()
+        .map(|warning| warning.origin().to_string());
+    assert_eq!(
+        origins.collect::<Vec<_>>(),
+        [
+            "CORS_ALLOW_ORIGINS",
+            "TRUST_PROXY_HEADERS and TRUSTED_PROXY_COUNT"
+        ]
+    );
+}
+
+// FH14
+#[test]
+fn a_number_that_is_not_whole_is_refused() {
+    let environment = Environment::new([("MAX_BODY_MB", "10.5")]).legacy_names();
+    let text = "[auth]\nkeys_file = \"k\"\n";
+    let error = ServerFile::parse(text, stockade::Format::Toml, &environment).unwrap_err();
+    assert!(error.to_string().starts_with("MAX_BODY_MB: "), "{error}");
+}
+
+// FS10
+#[test]
+fn a_setting_without_an_effect_is_refused_or_a_warning() {
+    let text = "[auth]\nkeys_file = \"k\"\n[docs]\nallowed = true\n";
+    let none = Environment::default();
+    let error = ServerFile::parse(text, stockade::Format::Toml, &none).unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.starts_with("line 3: unknown field `docs`; remove it"),
+        "{error}"
+    );
+
+    let text = "[auth]\nkeys_file = \"k\"\n";
+    for (value, warnings) in [("true", 1), ("false", 0)] {
+        let environment = Environment::new([("ALLOW_DOCS", value)]).legacy_names();
+        let file = ServerFile::parse(text, stockade::Format::Toml, &environment).unwrap();
+        assert_eq!(file.fence.warnings().len(), warnings, "{value}");
+    }
+}
+
+// FS07
+#[test]
+fn the_same_settings_in_yaml_and_toml_are_the_same() {
+    let toml = "[server]\nlisten = \"localhost:9\"\n[model]\nsource = \"a/b\"\nmax_queued = 0\n\
+                [auth]\nkeys_file = \"k\"\n[log]\nlevel = \"debug\"\n";
+    let yaml = "server: {listen: 'localhost:9'}\nmodel:\n  source: a/b\n  max_queued: 0\n\
+                auth:\n  keys_file: k\nlog: {level: debug}\n";
+    let none = Environment::default();
+    let toml = ServerFile::parse(toml, stockade::Format::Toml, &none).unwrap();
+    let yaml = ServerFile::parse(yaml, stockade::Format::Yaml, &none).unwrap();
+    let shown = |file: &ServerFile| format!("{:?}{:?}{:?}", file.server, file.model, file.log);
+    assert_eq!(shown(&toml), shown(&yaml));
+}
+
+// FP07
+#[test]
+fn the_page_of_the_server_lists_each_unprefixed_name() {
+    let page = include_str!("../../../reference-server/README.md");
+    for (name, _) in stockade::LEGACY_NAMES {
+        assert!(page.contains(&format!("`{name}`")), "{name}");
+    }
+}
