@@ -5,12 +5,12 @@ mod edit;
 mod entry;
 mod error;
 mod format;
+mod read;
 mod replace;
 mod spans;
 
 use std::{
-    fs,
-    io::{self, Read},
+    fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -24,12 +24,9 @@ pub use format::{KeyFileFormat, to_yaml};
 
 use crate::{
     KeyChange, KeyId, KeyRecord, KeySet, KeyStore, KeyStoreError, KeyStoreErrorKind, LiveKeys,
-    StoreFuture, records::Records, store::KNOWN_SECRET,
+    StoreFuture, records::Records,
 };
-use format::Parsed;
-
-/// No key file is larger; millions of keys belong into a database.
-const LARGEST: u64 = 64 << 20;
+use read::{Contents, keep_restrictions, read};
 
 /// Keeps keys in a file of YAML, TOML (`.toml`) or JSON (`.json`). Cheap to clone.
 ///
@@ -183,7 +180,7 @@ impl FileKeyStore {
     pub fn create_all(&self, records: Vec<KeyRecord>) -> StoreFuture<'_, ()> {
         self.edit(move |all| {
             for record in records {
-                all.create(record)?;
+                create_in(all, record)?;
             }
             Ok(())
         })
@@ -259,10 +256,7 @@ impl KeyStore for FileKeyStore {
     }
 
     fn create(&self, record: KeyRecord) -> StoreFuture<'_, ()> {
-        self.edit(|records| match record.has_known_secret() {
-            true => Err(KeyStoreError::known_secret(&record.id)),
-            false => Ok(records.create(record)?),
-        })
+        self.edit(|records| create_in(records, record))
     }
 
     fn change(&self, id: KeyId, change: KeyChange) -> StoreFuture<'_, KeyRecord> {
@@ -277,6 +271,13 @@ impl KeyStore for FileKeyStore {
     }
 }
 
+fn create_in(records: &mut Records, record: KeyRecord) -> Result<(), KeyStoreError> {
+    match record.has_known_secret() {
+        true => Err(KeyStoreError::known_secret(&record.id)),
+        false => Ok(records.create(record)?),
+    }
+}
+
 /// Makes a file without keys, unless there is one.
 fn create(path: &Path) -> Result<(), KeyFileError> {
     match fs::symlink_metadata(path) {
@@ -285,84 +286,6 @@ fn create(path: &Path) -> Result<(), KeyFileError> {
         }
         // Reading it says what is wrong with it.
         _ => Ok(()),
-    }
-}
-
-/// A file as it was read.
-#[derive(Debug)]
-struct Contents {
-    text: String,
-    parsed: Parsed,
-}
-
-fn read(path: &Path) -> Result<Contents, KeyFileError> {
-    let text = read_text(path).map_err(|source| KeyFileError::unreadable(path, source))?;
-    let text = String::from_utf8(text)
-        .map_err(|_| KeyFileError::invalid(path, None, "it is not UTF-8"))?;
-    let parsed = KeyFileFormat::of(path)
-        .parse(&text)
-        .map_err(|problem| KeyFileError::invalid(path, problem.line, problem.message))?;
-    if let Some(KeyRecord { id, .. }) = parsed
-        .records
-        .iter()
-        .find(|record| record.has_known_secret())
-    {
-        let message = format!("the key {id}: {KNOWN_SECRET}");
-        return Err(KeyFileError::invalid(path, line_of(&text, id), message));
-    }
-    Ok(Contents { text, parsed })
-}
-
-/// The line that gives a key its id.
-fn line_of(text: &str, id: &KeyId) -> Option<u64> {
-    let names = |line: &str| {
-        let mut words = line.split(|c: char| !c.is_ascii_alphanumeric() && !"._-".contains(c));
-        line.contains("key_id") && words.any(|word| word == id.as_str())
-    };
-    text.lines().position(names).map(|at| at as u64 + 1)
-}
-
-/// Refuses what is no plain file before it is opened: opening a FIFO waits for a writer.
-fn read_text(path: &Path) -> io::Result<Vec<u8>> {
-    if !fs::metadata(path)?.is_file() {
-        let message = "it is no plain file";
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-    }
-    let mut text = Vec::new();
-    fs::File::open(path)?
-        .take(LARGEST + 1)
-        .read_to_end(&mut text)?;
-    if text.len() as u64 > LARGEST {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            "it is over 64 MiB",
-        ));
-    }
-    Ok(text)
-}
-
-/// Refuses a file without a mark at its end whose last key has lost a restriction: the
-/// lines that are missing may still be on their way.
-fn keep_restrictions(
-    path: &Path,
-    in_force: &KeySet,
-    read: Contents,
-) -> Result<Contents, KeyFileError> {
-    let Parsed { set, open_end, .. } = &read.parsed;
-    let lost = open_end
-        .as_ref()
-        .and_then(|(id, line)| complete::lost(in_force, set, id).map(|field| (id, *line, field)));
-    match lost {
-        None => Ok(read),
-        Some((id, line, field)) => Err(KeyFileError::invalid(
-            path,
-            Some(line),
-            format_args!(
-                "its last key, {id}, has no `{field}` any more, so the file may be cut; to \
-                 remove that on purpose, write `format: 2` at its beginning and `end: true` at \
-                 its end (in TOML `format = 2` and `[end]`)"
-            ),
-        )),
     }
 }
 

@@ -1,11 +1,13 @@
 //! Changing a key file without touching what stays: comments, the order of keys and fields,
 //! blank lines, quotes.
 
-use std::{fmt, ops::Range};
+mod append;
+
+use std::{collections::HashMap, fmt, ops::Range};
 
 use super::{
     entry::FileKey,
-    format::{KeyFileFormat, to_yaml, toml_fields, toml_inline},
+    format::KeyFileFormat,
     spans::{Kind, Node, Pair},
 };
 use crate::{KeyId, KeyRecord, records::Records};
@@ -42,7 +44,7 @@ pub(super) fn edit(
         edited = remove(format, &edited, id, field)?;
     }
     if !changes.created.is_empty() {
-        edited = append(format, &edited, &changes.created)?;
+        edited = append::append(format, &edited, &changes.created)?;
     }
     match format.parse(&edited) {
         Ok(parsed) if parsed.records == *new => Ok(edited),
@@ -109,12 +111,12 @@ fn list(root: &Node) -> Result<(&Node, &[Node]), Uneditable> {
     }
 }
 
-fn find<'n>(entries: &'n [Node], id: &KeyId) -> Result<&'n Node, Uneditable> {
-    let is = |entry: &&Node| {
-        let named = entry.pair("key_id").map(|pair| &pair.value.kind);
-        matches!(named, Some(Kind::Value(Some(text))) if text == id.as_str())
-    };
-    entries.iter().find(is).ok_or(Uneditable)
+/// The id of an entry.
+fn id(entry: &Node) -> Option<&str> {
+    match &entry.pair("key_id")?.value.kind {
+        Kind::Value(id) => id.as_deref(),
+        _ => None,
+    }
 }
 
 /// Replaces values, and adds the fields that are new in front of the hash, which is the
@@ -129,9 +131,13 @@ fn set(
     }
     let root = Node::parse(format, text).ok_or(Uneditable)?;
     let (_, entries) = list(&root)?;
-    let mut edits = Vec::new();
+    let by_id: HashMap<_, _> = entries
+        .iter()
+        .filter_map(|entry| Some((id(entry)?, entry)))
+        .collect();
+    let mut edits: Vec<(Range<usize>, String)> = Vec::new();
     for (id, name, value) in changes {
-        let entry = find(entries, id)?;
+        let entry = *by_id.get(id.as_str()).ok_or(Uneditable)?;
         let quoted = format!("\"{value}\"");
         edits.push(match entry.pair(name) {
             Some(pair) if pair.value.span.is_empty() => {
@@ -147,15 +153,16 @@ fn set(
             }
         });
     }
-    // From the end to the beginning, so that no edit moves the place of another; those of
-    // one place in their order.
-    edits.reverse();
-    edits.sort_by_key(|(range, _)| std::cmp::Reverse(range.start));
-    let mut edited = text.to_owned();
+    // Those of one place stay in their order.
+    edits.sort_by_key(|(range, _)| range.start);
+    let (mut edited, mut from) = (String::with_capacity(text.len()), 0);
     for (range, new) in edits {
-        edited.replace_range(range, &new);
+        // Two keys may share a value.
+        edited += text.get(from..range.start).ok_or(Uneditable)?;
+        edited += &new;
+        from = range.end;
     }
-    Ok(edited)
+    Ok(edited + &text[from..])
 }
 
 /// A field to stand in front of another one, and what divides them.
@@ -191,7 +198,10 @@ fn field(
 fn remove(format: KeyFileFormat, text: &str, id: &KeyId, name: &str) -> Result<String, Uneditable> {
     let root = Node::parse(format, text).ok_or(Uneditable)?;
     let (_, entries) = list(&root)?;
-    let entry = find(entries, id)?;
+    let entry = entries
+        .iter()
+        .find(|entry| self::id(entry) == Some(id.as_str()));
+    let entry = entry.ok_or(Uneditable)?;
     let pair = entry.pair(name).ok_or(Uneditable)?;
     let Range { start, end } = pair.key.start..pair.value.end().max(pair.key.end);
     let range = match entry.inline {
@@ -223,105 +233,6 @@ fn next_key(entry: &Node, after: usize) -> Option<usize> {
     };
     let starts = pairs.iter().map(|pair| pair.key.start);
     starts.filter(|start| *start >= after).min()
-}
-
-/// Adds keys behind the last one.
-fn append(format: KeyFileFormat, text: &str, created: &[KeyRecord]) -> Result<String, Uneditable> {
-    let root = Node::parse(format, text).ok_or(Uneditable)?;
-    let (keys, entries) = list(&root)?;
-    let (range, new) = match entries.last() {
-        Some(last) if keys.inline => inline(format, text, last, created)?,
-        None if root.inline || format == KeyFileFormat::Json => return Err(Uneditable),
-        last => {
-            let (range, indent) = match last {
-                Some(last) => {
-                    let at = next_line(text, last.end());
-                    (at..at, dash_indent(text, last))
-                }
-                // `keys: []`, with a comment somewhere.
-                None => (keys.span.clone(), ""),
-            };
-            let new = created
-                .iter()
-                .map(|record| block(format, record, indent))
-                .collect::<Option<String>>()
-                .ok_or(Uneditable)?;
-            match (format, last) {
-                (KeyFileFormat::Toml, None) => {
-                    let first = line_start(text, range.start);
-                    (first..next_line(text, range.end), new)
-                }
-                (_, None) => (range, format!("\n{}", new.trim_end())),
-                (_, Some(_)) if !text[..range.start].ends_with('\n') => (range, format!("\n{new}")),
-                _ => (range, new),
-            }
-        }
-    };
-    let new = match line_end(text) {
-        "\n" => new,
-        line_end => new.replace('\n', line_end),
-    };
-    let mut edited = text.to_owned();
-    edited.replace_range(range, &new);
-    Ok(edited)
-}
-
-/// A key with each field on a line.
-fn block(format: KeyFileFormat, record: &KeyRecord, indent: &str) -> Option<String> {
-    if format == KeyFileFormat::Toml {
-        let fields = toml_fields(&FileKey::from(record))?;
-        let lines = fields
-            .iter()
-            .map(|(name, value)| format!("{name} = {value}\n"));
-        return Some(format!("\n[[keys]]\n{}", lines.collect::<String>()));
-    }
-    let yaml = to_yaml(record);
-    Some(
-        yaml.lines()
-            .map(|line| format!("{indent}{line}\n"))
-            .collect(),
-    )
-}
-
-/// Keys in braces, behind the last of a list in brackets.
-fn inline(
-    format: KeyFileFormat,
-    text: &str,
-    last: &Node,
-    created: &[KeyRecord],
-) -> Result<(Range<usize>, String), Uneditable> {
-    let before = &text[line_start(text, last.span.start)..last.span.start];
-    let is_alone = before.trim().is_empty();
-    let has_comma = text[last.end()..].trim_start().starts_with(',');
-    let mut new = String::new();
-    for record in created {
-        let key = FileKey::from(record);
-        let braces = match format {
-            KeyFileFormat::Toml => toml_inline(&key),
-            KeyFileFormat::Json if is_alone => serde_json::to_string_pretty(&key)
-                .ok()
-                .map(|json| json.replace('\n', &format!("\n{before}"))),
-            _ => serde_json::to_string(&key).ok(),
-        };
-        let braces = braces.ok_or(Uneditable)?;
-        new += &match (is_alone, has_comma) {
-            (true, true) => format!("{before}{braces},\n"),
-            (true, false) => format!(",\n{before}{braces}"),
-            (false, _) => format!(", {braces}"),
-        };
-    }
-    let at = match is_alone && has_comma {
-        // Behind the comma, and the comment that may follow it.
-        true => next_line(text, last.end()),
-        false => last.end(),
-    };
-    Ok((at..at, new))
-}
-
-/// What stands in front of the `-` of an entry.
-fn dash_indent<'t>(text: &'t str, entry: &Node) -> &'t str {
-    let before = &text[line_start(text, entry.span.start)..entry.span.start];
-    before.split('-').next().unwrap_or_default()
 }
 
 fn line_start(text: &str, at: usize) -> usize {

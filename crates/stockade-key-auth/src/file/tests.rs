@@ -547,3 +547,29 @@ fn a_written_file_that_is_cut_anywhere_is_refused() {
         }
     }
 }
+
+// FP04, FH13
+#[tokio::test]
+async fn keys_are_added_together_or_not_at_all() {
+    let file = Scratch::new("keys.yaml", &format!("# Ours.\n{}", one_key()));
+    let store = FileKeyStore::open_static(&file.path).unwrap();
+    let key = |id: &str, text: &[u8]| KeyRecord::new(id.parse().unwrap(), KeyDigest::of(text));
+    for bad in [
+        key("b", b"changeme"),
+        key("a", b"another"),
+        key("b", b"abc"),
+    ] {
+        let both = vec![key("c", b"a third one"), bad];
+        store.create_all(both).await.unwrap_err();
+        assert_eq!(store.list().await.unwrap().len(), 1);
+    }
+    let both = vec![key("c", b"a third one"), key("b", b"another")];
+    store.create_all(both).await.unwrap();
+    assert_eq!(store.list().await.unwrap().len(), 3);
+    assert!(knows(&store, b"another"));
+    assert!(
+        fs::read_to_string(&file.path)
+            .unwrap()
+            .starts_with("# Ours.\n")
+    );
+}

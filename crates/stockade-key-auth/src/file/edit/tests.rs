@@ -212,3 +212,25 @@ fn what_leaves_no_place_is_refused() {
         Err(Uneditable)
     );
 }
+
+// FH13: last uses are noted for many keys at once.
+#[test]
+fn many_keys_are_changed_at_once() {
+    let mut text = "# Keys.\nkeys:\n".to_owned();
+    for number in 0..2_000 {
+        let hash = hash(&number.to_string());
+        text += &format!("  - key_id: key-{number}\n    hash: {hash}\n");
+    }
+    let old = parse(KeyFileFormat::Yaml, &text);
+    let mut new = old.clone();
+    let ids: Vec<_> = old.list().into_iter().map(|record| record.id).collect();
+    new.note_used(&ids, AT);
+    let edited = edit(KeyFileFormat::Yaml, &text, &old, &new).unwrap();
+    assert_eq!(
+        edited
+            .matches("last_used_at: \"2025-01-01T00:00:00Z\"")
+            .count(),
+        2_000
+    );
+    assert!(edited.starts_with("# Keys.\n"));
+}
