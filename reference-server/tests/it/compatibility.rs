@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
     scripted::{Script, Scripted},
-    site::{Site, saying},
+    site::{FULL, Site, saying},
 };
 
 async fn site(lines: &str) -> Site {
@@ -53,12 +54,18 @@ async fn unknown_fields_are_refused_unless_the_operator_has_them_ignored() {
     let body: Value = strict.chat(&only_message).await.json().await.unwrap();
     assert_eq!(body["error"]["param"], "messages[0].weight", "{body}");
 
-    let lenient = site("[server]\nunknown_fields = \"ignore\"\n").await;
+    let page = "https://app.example.com";
+    let lines = "[server]\nunknown_fields = \"ignore\"\n[cors]\nallow_origins = [\"https://app.example.com\"]\n";
+    let lenient = site(lines).await;
     for stream in [false, true] {
         let mut body = unknown();
         body["stream"] = json!(stream);
-        let answer = lenient.chat(&body).await;
+        let chat = lenient.request(Method::POST, "/v1/chat/completions");
+        let chat = chat.bearer_auth(FULL).header("origin", page).json(&body);
+        let answer = chat.send().await.unwrap();
         assert_eq!(answer.status(), 200);
+        let exposed = answer.headers()["access-control-expose-headers"].to_str();
+        assert!(exposed.unwrap().contains("x-stockade-ignored"));
         assert_eq!(
             answer.headers()["x-stockade-ignored"],
             "top_k, messages[0].weight"

@@ -29,7 +29,7 @@ use crate::{ConfigError, CorsConfig};
 
 /// Response headers that the fence and a handler of OpenAI's API send, and that a page cannot
 /// read unless they are named (Fetch, "CORS-safelisted response-header name").
-const EXPOSED: [HeaderName; 15] = [
+const EXPOSED: [HeaderName; 16] = [
     header::ALLOW,
     header::RETRY_AFTER,
     header::WWW_AUTHENTICATE,
@@ -45,6 +45,7 @@ const EXPOSED: [HeaderName; 15] = [
     HeaderName::from_static("x-ratelimit-remaining-tokens"),
     HeaderName::from_static("x-ratelimit-reset-tokens"),
     HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("x-stockade-ignored"),
 ];
 
 /// Keeps caches from giving the answer to one origin to another; what tower-http sends.
