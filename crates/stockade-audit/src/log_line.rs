@@ -71,6 +71,9 @@ pub struct LogLine {
     pub prompt_tokens: Option<u64>,
     /// Tokens that came out.
     pub completion_tokens: Option<u64>,
+    /// `estimated` if the tokens are what a budget charged because the handler reported
+    /// none; absent if it reported them.
+    pub usage: Option<String>,
     /// The client's `User-Agent`.
     pub user_agent: Option<String>,
     /// To what a security event was done.

@@ -165,5 +165,8 @@ fn model(line: &mut Line, context: &RequestContext) {
     if let Some(usage) = context.final_usage() {
         line.number(field!("prompt_tokens"), usage.prompt_tokens);
         line.number(field!("completion_tokens"), usage.completion_tokens);
+        if context.is_usage_estimated() {
+            line.word(field!("usage"), "estimated");
+        }
     }
 }

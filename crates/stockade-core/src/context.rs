@@ -123,6 +123,17 @@ impl RequestContext {
         self.0.usage.close()
     }
 
+    /// Ends the reports as [`final_usage`](Self::final_usage) does. If there were none, this
+    /// estimate stands for them: what a budget charges if the handler cannot say more.
+    pub fn final_usage_or(&self, estimate: Usage) -> Option<Usage> {
+        self.0.usage.close_or(estimate)
+    }
+
+    /// Whether [`usage`](Self::usage) is an estimate, because no tokens were reported.
+    pub fn is_usage_estimated(&self) -> bool {
+        self.0.usage.is_estimated()
+    }
+
     /// How many bytes of the request's body have been read so far; 0 without whoever counts.
     pub fn bytes_read(&self) -> u64 {
         self.0.bytes_read.load(Ordering::Relaxed)

@@ -17,14 +17,16 @@ pub struct Usage {
 /// A [`Usage`] that is reported from one thread and read from another.
 ///
 /// All of it is in one word, so that a reader never sees the prompt of one report with the
-/// answer of another: from the top a bit that says whether anything was reported, a bit that
-/// says whether reports have ended, 31 bits of prompt and 31 bits of answer.
+/// answer of another: from the top a bit that says whether there is any usage, a bit that says
+/// whether reports have ended, a bit that says whether the usage is an estimate, 30 bits of
+/// prompt and 30 bits of answer.
 #[derive(Default)]
 pub(crate) struct UsageCell(AtomicU64);
 
 const REPORTED: u64 = 1 << 63;
 const CLOSED: u64 = 1 << 62;
-const BITS: u32 = 31;
+const ESTIMATED: u64 = 1 << 61;
+const BITS: u32 = 30;
 /// The largest number of tokens that is told apart; a larger one counts as this.
 const MOST: u64 = (1 << BITS) - 1;
 
@@ -46,6 +48,23 @@ impl UsageCell {
     /// Ends the reports. Whoever calls it again gets the same answer.
     pub(crate) fn close(&self) -> Option<Usage> {
         unpack(self.0.fetch_or(CLOSED, Ordering::AcqRel))
+    }
+
+    /// Ends the reports; without any, this estimate stands for them.
+    pub(crate) fn close_or(&self, estimate: Usage) -> Option<Usage> {
+        let packed = pack(estimate) | ESTIMATED | CLOSED;
+        match self
+            .0
+            .compare_exchange(0, packed, Ordering::AcqRel, Ordering::Acquire)
+        {
+            Ok(_) => unpack(packed),
+            Err(_) => self.close(),
+        }
+    }
+
+    /// Whether the usage is an estimate.
+    pub(crate) fn is_estimated(&self) -> bool {
+        self.0.load(Ordering::Acquire) & ESTIMATED != 0
     }
 }
 
@@ -81,7 +100,13 @@ mod tests {
     enum Event {
         Report(Usage),
         Close,
+        Estimate,
     }
+
+    const ESTIMATE: Usage = Usage {
+        prompt_tokens: 70,
+        completion_tokens: 7,
+    };
 
     fn event() -> impl Strategy<Value = Event> {
         let tokens = || prop_oneof![0..5_u64, Just(MOST), Just(MOST + 1), Just(u64::MAX)];
@@ -91,7 +116,7 @@ mod tests {
                 completion_tokens,
             })
         });
-        prop_oneof![3 => report, 1 => Just(Event::Close)]
+        prop_oneof![3 => report, 1 => Just(Event::Close), 1 => Just(Event::Estimate)]
     }
 
     proptest! {
@@ -101,7 +126,7 @@ mod tests {
             events in proptest::collection::vec(event(), 0..12),
         ) {
             let cell = UsageCell::default();
-            let (mut expected, mut closed) = (None, false);
+            let (mut expected, mut closed, mut estimated) = (None, false, false);
             for event in events {
                 match event {
                     Event::Report(usage) => {
@@ -117,8 +142,16 @@ mod tests {
                         prop_assert_eq!(cell.close(), expected);
                         closed = true;
                     }
+                    Event::Estimate => {
+                        if !closed && expected.is_none() {
+                            (expected, estimated) = (Some(ESTIMATE), true);
+                        }
+                        prop_assert_eq!(cell.close_or(ESTIMATE), expected);
+                        closed = true;
+                    }
                 }
                 prop_assert_eq!(cell.get(), expected);
+                prop_assert_eq!(cell.is_estimated(), estimated);
             }
             prop_assert_eq!(cell.close(), expected);
         }

@@ -41,7 +41,8 @@ pub use wait::TokenBudgetWait;
 ///    inner service that failed without an answer cost nothing. Everything else costs what
 ///    was reserved: also a client that left before the answer came, a handler that panicked,
 ///    and a time limit inside of this layer (408, 504, `DEADLINE_EXCEEDED`), for then the
-///    model has worked and the handler cannot say how much.
+///    model has worked and the handler cannot say how much. The record shows the estimate,
+///    and that it is one.
 /// 4. Clients are told in OpenAI's fields, where those are asked for, what is left after the
 ///    reservation. The standard fields have no registered unit for model tokens, and none is
 ///    sent in them.
@@ -171,7 +172,9 @@ where
 
     fn check(&self, head: &Head) -> Check<Self::Pass, Self::Wait> {
         let demand = head.demand();
-        let tokens = self.estimate.of(demand);
+        let reserved = self.estimate.of(demand);
+        // What does not fit is more than any quota holds.
+        let tokens = u32::try_from(estimate::total(reserved)).unwrap_or(u32::MAX);
         let limits = self.limits.load();
         let mut buckets = Buckets::new();
         let counted = demand.is_some() || !head.method.is_safe();
@@ -184,6 +187,7 @@ where
         }
         let asked = Asked {
             tokens,
+            reserved,
             older: self.older,
             context: head.context().cloned(),
             store: Arc::clone(&self.store),

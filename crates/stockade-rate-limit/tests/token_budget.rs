@@ -219,6 +219,9 @@ async fn without_a_report_errors_cost_nothing_and_all_else_what_was_reserved() {
         (422, 0),
         (500, 0),
         (503, 0),
+        // FA13: a time limit inside.
+        (408, 700),
+        (504, 700),
     ] {
         let layer = layer();
         let response = answer(&layer, request(200, Some(500)), status, None).await;
@@ -229,6 +232,28 @@ async fn without_a_report_errors_cost_nothing_and_all_else_what_was_reserved() {
     let layer = layer();
     answer(&layer, request(200, Some(500)), 500, Some(usage(7, 0))).await;
     assert_eq!(left(&layer).await, QUOTA - 7);
+}
+
+// FC01
+#[tokio::test]
+async fn an_estimate_that_is_charged_is_left_for_the_record() {
+    for (status, shown) in [(200, Some(usage(200, 500))), (500, None)] {
+        let layer = layer();
+        let asked = request(200, Some(500));
+        let context = RequestContext::of(asked.extensions()).unwrap().clone();
+        answer(&layer, asked, status, None).await;
+        assert_eq!(context.final_usage(), shown, "{status}");
+        assert_eq!(context.is_usage_estimated(), shown.is_some());
+        let charged = shown.map_or(0, |it| it.prompt_tokens + it.completion_tokens);
+        assert_eq!(u64::from(QUOTA - left(&layer).await), charged);
+    }
+    // What is not counted is not estimated.
+    let list = Request::get("/v1/models").body(()).unwrap();
+    let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
+    let (mut head, body) = list.into_parts();
+    head.extensions.insert(context.clone());
+    answer(&layer(), Request::from_parts(head, body), 200, None).await;
+    assert_eq!(context.final_usage(), None);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What a request may come to, in tokens.
 
-use stockade_core::Demand;
+use stockade_core::{Demand, Usage};
 
 /// What a request may come to, in tokens, before anybody knows.
 #[derive(Clone, Copy, Debug)]
@@ -21,13 +21,19 @@ impl Default for Estimate {
 }
 
 impl Estimate {
-    pub(super) fn of(&self, demand: Option<&Demand>) -> u32 {
-        let Some(demand) = demand else {
-            return self.flat;
+    pub(super) fn of(&self, demand: Option<&Demand>) -> Usage {
+        let (prompt, answer) = match demand {
+            Some(demand) => (demand.prompt_tokens, demand.max_tokens),
+            None => (self.flat.into(), Some(0)),
         };
-        let answer = demand.max_tokens.unwrap_or(self.max_tokens.into());
-        let tokens = demand.prompt_tokens.saturating_add(answer);
-        // More than any quota holds.
-        u32::try_from(tokens).unwrap_or(u32::MAX)
+        Usage {
+            prompt_tokens: prompt,
+            completion_tokens: answer.unwrap_or(self.max_tokens.into()),
+        }
     }
+}
+
+/// All tokens together.
+pub(super) fn total(usage: Usage) -> u64 {
+    usage.prompt_tokens.saturating_add(usage.completion_tokens)
 }

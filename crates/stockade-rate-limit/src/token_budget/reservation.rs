@@ -3,9 +3,9 @@
 use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use stockade_core::{End, Hold, Refusal, RequestContext};
+use stockade_core::{End, Hold, Refusal, RequestContext, Usage};
 
-use super::{refusal, settlement::Settlement};
+use super::{estimate::total, refusal, settlement::Settlement};
 use crate::{
     Bucket, Decision, LimitStore, OwnedBucket, StoreError,
     fields::{Fields, Older, Unit},
@@ -17,6 +17,8 @@ static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 #[derive(Debug)]
 pub(super) struct Asked<S> {
     pub(super) tokens: u32,
+    /// The same, prompt and answer apart.
+    pub(super) reserved: Usage,
     pub(super) older: Older,
     pub(super) context: Option<RequestContext>,
     pub(super) store: Arc<S>,
@@ -46,7 +48,8 @@ where
         let debited = buckets.iter().take(decision.levels().len());
         Ok(Reservation {
             buckets: debited.map(Bucket::to_owned).collect(),
-            reserved: self.tokens,
+            tokens: self.tokens,
+            reserved: self.reserved,
             fields,
             context: self.context,
             store: self.store,
@@ -61,7 +64,9 @@ where
     S: LimitStore,
 {
     buckets: Vec<OwnedBucket>,
-    reserved: u32,
+    tokens: u32,
+    /// The same, prompt and answer apart.
+    reserved: Usage,
     /// What the client is told of it.
     fields: Option<Fields>,
     context: Option<RequestContext>,
@@ -94,9 +99,18 @@ where
     S: LimitStore,
 {
     fn drop(&mut self) {
-        let usage = self.context.as_ref().and_then(RequestContext::final_usage);
-        let used = self.settlement.charge(self.reserved, usage);
-        let delta = i64::try_from(used).unwrap_or(i64::MAX) - i64::from(self.reserved);
+        if self.buckets.is_empty() {
+            // Not counted.
+            return;
+        }
+        let estimate = self.settlement.unreported(self.reserved);
+        let usage = match (&self.context, estimate) {
+            (Some(context), Some(estimate)) => context.final_usage_or(estimate),
+            (Some(context), None) => context.final_usage(),
+            (None, estimate) => estimate,
+        };
+        let used = usage.map_or(0, total);
+        let delta = i64::try_from(used).unwrap_or(i64::MAX) - i64::from(self.tokens);
         if delta == 0 {
             return;
         }

@@ -52,13 +52,12 @@ impl Settlement {
         }
     }
 
-    /// The tokens to charge: those reported, or else the estimate if the model may have
+    /// What to charge if no tokens were reported: the estimate, if the model may have
     /// worked.
-    pub(super) fn charge(self, reserved: u32, usage: Option<Usage>) -> u64 {
-        match (usage, self) {
-            (Some(usage), _) => usage.prompt_tokens.saturating_add(usage.completion_tokens),
-            (None, Self::Refused) => 0,
-            (None, Self::Running | Self::Served) => reserved.into(),
+    pub(super) fn unreported(self, reserved: Usage) -> Option<Usage> {
+        match self {
+            Self::Refused => None,
+            Self::Running | Self::Served => Some(reserved),
         }
     }
 }

@@ -22,7 +22,7 @@ use stockade_core::{
 /// | `stockade_auth_allowed_total` | `reason`: `credential`, `anonymous` |
 /// | `stockade_auth_blocked_total` | `reason`: `missing`, `unknown`, `expired`, … |
 /// | `stockade_refused_total` | `guard`, `code` |
-/// | `stockade_tokens_total` | `kind`: `prompt`, `completion` |
+/// | `stockade_tokens_total` | `kind`: `prompt`, `completion`; estimates where none were reported |
 ///
 /// No label holds anything that a client sent. A route is the router's pattern, and `-`
 /// where none matched.

@@ -1,9 +1,12 @@
 use proptest::{prelude::*, sample::select};
 use stockade_core::{ClientIp, RequestContext, RequestId};
 
-use super::*;
+use super::{super::estimate::total, *};
 
-const RESERVED: u32 = 700;
+const RESERVED: Usage = Usage {
+    prompt_tokens: 200,
+    completion_tokens: 500,
+};
 const PROMPT: u64 = 40;
 
 /// What can happen to one chat, in any order and as often as it likes.
@@ -83,7 +86,7 @@ impl Chat {
             }
             Event::End(end) if !self.ended => {
                 self.settlement.end(end);
-                context.final_usage();
+                charge(self.settlement, context);
                 self.ended = true;
             }
             _ => {}
@@ -105,6 +108,15 @@ impl Chat {
     }
 }
 
+/// As a reservation is settled.
+fn charge(settlement: Settlement, context: &RequestContext) -> u64 {
+    let usage = match settlement.unreported(RESERVED) {
+        Some(estimate) => context.final_usage_or(estimate),
+        None => context.final_usage(),
+    };
+    usage.map_or(0, total)
+}
+
 proptest! {
     // FC01
     #[test]
@@ -117,20 +129,22 @@ proptest! {
             chat.happens(event, &context);
         }
         // The reservation is dropped: an end that nothing announced.
-        let usage = context.final_usage();
-        let charge = chat.settlement.charge(RESERVED, usage);
+        let charge = charge(chat.settlement, &context);
+        let usage = context.usage();
         let expected = match (chat.metered, chat.failed) {
             (true, Some(0)) => 0,
             (true, Some(delivered)) => PROMPT + delivered,
             (true, None) => chat.prompt + chat.made,
             // Not metered: the estimate, unless it came to nothing.
             (false, _) if chat.settlement == Settlement::Refused => 0,
-            (false, _) => RESERVED.into(),
+            (false, _) => 700,
         };
         prop_assert_eq!(charge, expected);
         // The record reads after the budget has settled, and says the same.
         context.set_usage(Usage { prompt_tokens: 9_999, completion_tokens: 9_999 });
         prop_assert_eq!(context.final_usage(), usage);
+        prop_assert_eq!(usage.map_or(0, total), charge);
+        prop_assert_eq!(context.is_usage_estimated(), !chat.metered && charge > 0);
     }
 }
 
@@ -149,11 +163,15 @@ fn a_time_limit_inside_costs_the_estimate_and_other_errors_nothing() {
         let mut settlement = Settlement::default();
         settlement.head(StatusCode::from_u16(status).unwrap(), None);
         settlement.end(End::Completed);
-        assert_eq!(settlement.charge(RESERVED, None), charge, "{status}");
+        assert_eq!(
+            settlement.unreported(RESERVED).map_or(0, total),
+            charge,
+            "{status}"
+        );
     }
     for (status, charge) in [(&b"0"[..], 700), (b"4", 700), (b"13", 0)] {
         let mut settlement = Settlement::default();
         settlement.head(StatusCode::OK, Some(status));
-        assert_eq!(settlement.charge(RESERVED, None), charge);
+        assert_eq!(settlement.unreported(RESERVED).map_or(0, total), charge);
     }
 }
