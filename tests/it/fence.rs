@@ -148,7 +148,7 @@ async fn http_clients_get_what_their_key_may_and_nothing_else() {
             StatusCode::FORBIDDEN,
             Some(insufficient),
         ),
-        ("/attic", Some(&*key), StatusCode::FORBIDDEN, None),
+        ("/attic", Some(&*key), StatusCode::NOT_FOUND, None),
         ("/attic", None, StatusCode::UNAUTHORIZED, Some(missing)),
     ] {
         let response = get(&mut client, path, authorization).await;

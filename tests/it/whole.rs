@@ -64,7 +64,7 @@ async fn a_key_opens_the_service_and_nothing_else_does() {
     // A method that nobody declared is closed.
     let watch = crate::clinic::question(Some(("authorization", &site.bearer)));
     let status = site.clinic.client.watch(watch).await.unwrap_err();
-    assert_eq!(status.code(), Code::PermissionDenied);
+    assert_eq!(status.code(), Code::NotFound);
 }
 
 #[tokio::test]

@@ -87,7 +87,7 @@ impl ScopeGuard {
     }
 
     fn unauthenticated(&self) -> Refusal {
-        let message = "an API key is needed; send it as `Authorization: Bearer <key>`";
+        let message = "an API key is needed; send it as `Authorization: Bearer KEY`";
         self.challenge.missing(message, "anonymous")
     }
 }
@@ -155,10 +155,10 @@ fn wrong_method(methods: &Methods) -> Refusal {
 
 fn undeclared() -> Refusal {
     Refusal::new(
-        RefusalKind::Forbidden,
+        RefusalKind::NotFound,
         "there is no such route, or none that is open to clients",
     )
-    .with_code("ROUTE_NOT_DECLARED")
+    .with_code("ROUTE_NOT_FOUND")
     .with_reason(RefusalReason::NotFound)
     .because("no rule for this route")
 }

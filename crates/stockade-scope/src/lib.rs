@@ -12,7 +12,8 @@
 //!    are not looked at.
 //! 4. Without a principal of its own (anonymous) a request gets a 401; with one that may
 //!    not do this a 403 with `error="insufficient_scope"` and the scopes that are needed
-//!    (RFC 6750, section 3.1). A method that a known route does not have is a 405.
+//!    (RFC 6750, section 3.1). A method that a known route does not have is a 405, and a
+//!    route without a rule a 404.
 //! 5. A principal has the scopes it was given, and those of its roles where the guard was
 //!    given [`Roles`]. Nothing else implies a scope, but `*`, which is all of them.
 //! 6. Where no authenticator ran at all, the answer is a 500: the layers are in the wrong
@@ -122,7 +123,7 @@
 //!
 //!     // No rule is for this route.
 //!     let refused = app.oneshot(request("/forgotten")?).await?;
-//!     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+//!     assert_eq!(refused.status(), StatusCode::NOT_FOUND);
 //!     Ok(())
 //! }
 //! ```

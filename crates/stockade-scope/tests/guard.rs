@@ -73,12 +73,12 @@ async fn judges_by_route_and_principal() {
         ("POST", "/v1/chat", may(""), 403),
         ("POST", "/v1/chat", Some(Principal::anonymous()), 401),
         ("GET", "/v1/models/a", may("models:read"), 200),
-        // Default deny.
-        ("GET", "/metrics", may("*"), 403),
+        // Default deny. FH06
+        ("GET", "/metrics", may("*"), 404),
         ("GET", "/metrics", Some(Principal::anonymous()), 401),
-        ("GET", "/v1/models", may("*"), 403),
-        ("POST", "/v1/chat/", may("*"), 403),
-        ("POST", "/V1/chat", may("*"), 403),
+        ("GET", "/v1/models", may("*"), 404),
+        ("POST", "/v1/chat/", may("*"), 404),
+        ("POST", "/V1/chat", may("*"), 404),
         // A wiring fault is never an open door.
         ("POST", "/v1/chat", None, 500),
         ("GET", "/metrics", None, 500),
@@ -150,7 +150,7 @@ async fn believes_the_router_before_the_path() {
     other
         .extensions_mut()
         .insert(MatchedRoute::new("/elsewhere"));
-    assert_eq!(answer(&layer, other).await.status(), 403);
+    assert_eq!(answer(&layer, other).await.status(), 404);
 }
 
 #[test]

@@ -167,7 +167,7 @@ async fn lets_in_who_may_and_nobody_else() {
         ("GET", "/v1/models/x", None, 401),
         ("GET", "/health", None, 200),
         // S03: what nobody declared is closed, also to those who have a key.
-        ("GET", "/v1/secret", key, 403),
+        ("GET", "/v1/secret", key, 404),
     ] {
         let answer = site.ask(method, path, key).await;
         assert_eq!(

@@ -104,7 +104,7 @@ mod tests {
             (Some(&reader), "GET", "/notes", 200),
             (Some(&reader), "POST", "/notes", 403),
             (Some(&admin), "POST", "/notes", 200),
-            (Some(&admin), "POST", "/forgotten", 403),
+            (Some(&admin), "POST", "/forgotten", 404),
             (Some(&admin), "DELETE", "/notes", 405),
         ] {
             let mut request = Request::builder().method(method).uri(path);

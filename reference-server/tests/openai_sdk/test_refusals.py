@@ -92,7 +92,7 @@ class Row:
     grpc: int | None = None
 
 
-UNAUTHENTICATED, DENIED, EXHAUSTED = 16, 7, 8
+NOT_FOUND, UNAUTHENTICATED, DENIED, EXHAUSTED = 5, 16, 7, 8
 AUTH, FORBIDDEN = "AUTHENTICATION_FAILED", "PERMISSION_DENIED"
 INVALID, RANGE, IMAGE = "VALIDATION_ERROR", "VALUE_OUT_OF_RANGE", "INVALID_IMAGE"
 URL = "messages[0].content[0].image_url.url"
@@ -104,7 +104,7 @@ ROWS = [
     Row("unknown key", 401, AUTH, key="sk_demo_" + "0" * 36, grpc=UNAUTHENTICATED),
     Row("expired key", 401, AUTH, key="expired", grpc=UNAUTHENTICATED),
     Row("scope", 403, FORBIDDEN, key="reader", grpc=DENIED),
-    Row("no such route", 403, "ROUTE_NOT_DECLARED", path="/v1/none", grpc=DENIED),
+    Row("no such route", 404, "ROUTE_NOT_FOUND", path="/v1/none", grpc=NOT_FOUND),
     Row(
         "banned", 403, "BANNED", key="wrong", before=guesses, server="strict", grpc=DENIED
     ),
