@@ -16,7 +16,7 @@ impl Challenge {
     }
 
     pub(crate) fn missing(&self) -> Refusal {
-        let message = "an access token is needed; send it as `Authorization: Bearer <token>`";
+        let message = "an access token is needed; send it as `Authorization: Bearer TOKEN`";
         self.0.missing(message, "missing")
     }
 

@@ -14,7 +14,7 @@ impl Challenge {
     }
 
     pub(crate) fn missing(&self) -> Refusal {
-        let message = "an API key is needed; send it as `Authorization: Bearer <key>`";
+        let message = "an API key is needed; send it as `Authorization: Bearer KEY`";
         self.0.missing(message, "missing")
     }
 
