@@ -22,6 +22,7 @@ mod database;
 mod describe;
 mod event;
 mod faults;
+mod help;
 mod key_news;
 mod keys;
 mod layer;

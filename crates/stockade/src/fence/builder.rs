@@ -18,7 +18,7 @@ use super::{
     cors::Cors,
     describe,
     event::Listeners,
-    faults, key_news,
+    faults, help, key_news,
     keys::Keys,
     layer, limits,
     probes::{ProbeLimit, ProbePaths},
@@ -103,7 +103,8 @@ impl<'c> FenceBuilder<'c> {
         self
     }
 
-    /// Counts requests for the `metrics` crate; see [`Watch`].
+    /// Counts requests for the `metrics` crate; see [`Watch`]. Install the recorder before
+    /// [`build`](Self::build), which describes all families to it.
     pub fn metrics(mut self) -> Self {
         self.metrics = true;
         self
@@ -136,6 +137,9 @@ impl<'c> FenceBuilder<'c> {
 
     async fn open(mut self) -> Result<Fence, ConfigError> {
         let config = self.config;
+        if self.metrics {
+            help::describe();
+        }
         let mut sources = Sources::default();
         let Keys { live: keys, first } = Keys::open(&config.auth, &mut sources).await?;
         let pepper = config.auth.pepper()?;
