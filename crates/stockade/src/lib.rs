@@ -34,6 +34,8 @@
 //! - gRPC beside HTTP: put the layer around tonic's services as well, where the path names the
 //!   method, and not only around the router that they are a fallback of. The example
 //!   `tonic-and-axum` does so.
+//! - Responses get no security headers from a fence: put [`SecurityHeadersLayer`] outside of
+//!   it.
 //! - Each layer of it is a crate of its own, without the others.
 //!
 //! # Example
@@ -101,6 +103,7 @@ mod axum;
 mod check;
 mod config;
 mod fence;
+mod security_headers;
 
 #[cfg(feature = "axum")]
 pub use axum::Authenticated;
@@ -116,4 +119,5 @@ pub use fence::{
     Adopt, Fence, FenceBody, FenceBuilder, FenceEvent, FenceLayer, FenceService, LimitsStore,
     PermitsStore, StoreHealth, Watch,
 };
+pub use security_headers::{SecurityHeaders, SecurityHeadersLayer};
 pub use stockade_watch::SourceStatus;
