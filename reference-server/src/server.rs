@@ -7,10 +7,12 @@ use stockade::Fence;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
+mod answer;
 mod connection;
 mod figures;
 mod handshake;
 mod in_flight;
+mod leftover;
 mod listener;
 mod stop;
 

@@ -1,9 +1,13 @@
 //! One connection: HTTP/1.1 or HTTP/2, whichever the client speaks.
 
-use std::{net::SocketAddr, pin::pin, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, pin::pin, time::Duration};
 
 use axum::Router;
-use http::Request;
+use http::{
+    HeaderValue, Method, Request, Version,
+    header::{CONNECTION, UPGRADE},
+};
+use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
@@ -18,8 +22,9 @@ use tokio::{
 use tower::ServiceExt;
 
 use super::{
-    Stop,
+    Stop, answer,
     in_flight::{Doing, InFlight},
+    leftover,
 };
 
 /// Header fields of a request.
@@ -71,11 +76,20 @@ pub(super) async fn serve<S>(
 {
     let in_flight = InFlight::new();
     let requests = in_flight.clone();
-    let service = tower::service_fn(move |mut request: Request<_>| {
+    let service = tower::service_fn(move |request: Request<Incoming>| {
         let begun = requests.begin();
+        let is_last = asks_for_another_protocol(&request);
+        let (mut request, leftover) = leftover::lend(request);
         request.extensions_mut().insert(PeerAddr::from(peer));
-        let answer = router.clone().oneshot(request);
-        async { answer.await.map(|answer| begun.until_the_end_of(answer)) }
+        let response = router.clone().oneshot(request);
+        async move {
+            let mut response = response.await?;
+            if is_last {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+            }
+            Ok::<_, Infallible>(answer::send(response, begun, leftover))
+        }
     });
     let builder = builder(limits);
     let service = TowerToHyperService::new(service);
@@ -115,6 +129,13 @@ pub(super) async fn serve<S>(
             }
         }
     }
+}
+
+/// Whether what follows this request on its connection may not be HTTP (RFC 9110, 7.8 and
+/// 9.3.6). No other protocol is spoken here; HTTP/2 has streams of their own for it.
+fn asks_for_another_protocol<B>(request: &Request<B>) -> bool {
+    request.version() <= Version::HTTP_11
+        && (request.method() == Method::CONNECT || request.headers().contains_key(UPGRADE))
 }
 
 /// How long a connection may go on as it does.

@@ -7,14 +7,9 @@
 
 use std::{
     collections::BTreeMap,
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
 };
 
-use axum::{body::Body, response::Response};
-use bytes::Bytes;
-use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
 /// Shared by a connection and its requests.
@@ -81,13 +76,6 @@ pub(super) struct Begun {
     all: InFlight,
 }
 
-impl Begun {
-    /// Ends with the body of this response.
-    pub(super) fn until_the_end_of(self, response: Response) -> Response {
-        response.map(|body| Body::new(Answer { body, _begun: self }))
-    }
-}
-
 impl Drop for Begun {
     fn drop(&mut self) {
         let mut state = self.all.state();
@@ -96,37 +84,14 @@ impl Drop for Begun {
     }
 }
 
-/// The body of an answer that is in flight.
-struct Answer {
-    body: Body,
-    _begun: Begun,
-}
-
-impl http_body::Body for Answer {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use axum::{body::Body, response::Response};
+
     use super::*;
+    use crate::server::answer;
 
     #[tokio::test(start_paused = true)]
     async fn the_oldest_request_counts_until_its_answer_is_gone() {
@@ -143,7 +108,7 @@ mod tests {
         let second_came = Instant::now();
         assert_eq!(all.doing(), Doing::Answering(first_came));
 
-        let answer = first.until_the_end_of(Response::new(Body::from("a")));
+        let answer = answer::send(Response::new(Body::from("a")), first, None);
         assert_eq!(all.doing(), Doing::Answering(first_came));
         drop(answer);
         assert_eq!(all.doing(), Doing::Answering(second_came));

@@ -103,6 +103,29 @@ async fn fields_that_are_none_end_the_connection() {
     refused(all, &[400]).await;
 }
 
+// FA15
+#[tokio::test]
+async fn requests_for_another_protocol_are_answered_and_end_the_connection() {
+    let site = site().await;
+    for (request, status) in [
+        ("CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\n\r\n", 400),
+        (
+            "GET /health HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+            200,
+        ),
+        (
+            "GET /health HTTP/1.1\r\nhost: a\r\nconnection: upgrade, http2-settings\r\n\
+             upgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n\r\n",
+            200,
+        ),
+    ] {
+        let heard = say(site.address, (request.to_owned() + SMUGGLED).as_bytes()).await;
+        assert_eq!(heard.statuses(), [status], "{request}{}", heard.text);
+        assert!(heard.closed, "{request}");
+        assert!(heard.text.contains("connection: close"), "{}", heard.text);
+    }
+}
+
 // B01, A15
 #[tokio::test]
 async fn heads_without_end_are_too_large() {

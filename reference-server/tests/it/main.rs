@@ -7,6 +7,7 @@ mod charges;
 mod chat;
 mod compatibility;
 mod documents;
+mod early;
 mod ending;
 mod floods;
 mod framing;

@@ -1,0 +1,162 @@
+//! Refusals that come before their requests have ended, over HTTP/2.
+
+use std::{process::Command, sync::Arc, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time,
+};
+
+use crate::{
+    floods::{DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, RST_STREAM, SETTINGS, field, frame},
+    scripted::{Script, Scripted},
+    site::Site,
+    wire::PATIENCE,
+};
+
+/// A chat without a key, whose body has so many bytes.
+fn chat(length: usize) -> Vec<u8> {
+    [
+        vec![0x83, 0x86],
+        field(4, "/v1/chat/completions"),
+        field(1, "a"),
+        field(31, "application/json"),
+        field(28, &length.to_string()),
+    ]
+    .concat()
+}
+
+/// A connection on which a chat was begun.
+struct Begun {
+    stream: TcpStream,
+    heard: Vec<u8>,
+}
+
+impl Begun {
+    async fn new(site: &Site, length: usize) -> Self {
+        let mut stream = TcpStream::connect(site.address).await.unwrap();
+        let head = frame(HEADERS, END_HEADERS, 1, &chat(length));
+        let begin = [PREFACE, &frame(SETTINGS, 0, 0, &[]), &head].concat();
+        stream.write_all(&begin).await.unwrap();
+        Self {
+            stream,
+            heard: Vec::new(),
+        }
+    }
+
+    /// Types and flags of the stream's frames, as far as they have come.
+    fn frames(&self) -> Vec<(u8, u8)> {
+        let (mut frames, mut rest) = (Vec::new(), &self.heard[..]);
+        while let [a, b, c, kind, flags, _, _, _, stream, payload @ ..] = rest {
+            let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+            let Some(next) = payload.get(length..) else {
+                break;
+            };
+            if *stream == 1 {
+                frames.push((*kind, *flags));
+            }
+            rest = next;
+        }
+        frames
+    }
+
+    /// Reads until one of the stream's frames is so.
+    async fn until(&mut self, is_it: impl Fn(&(u8, u8)) -> bool) {
+        let reading = async {
+            while !self.frames().iter().any(&is_it) {
+                assert_ne!(self.stream.read_buf(&mut self.heard).await.unwrap(), 0);
+            }
+        };
+        time::timeout(PATIENCE, reading)
+            .await
+            .expect("the frame comes");
+    }
+}
+
+fn ends(frame: &(u8, u8)) -> bool {
+    matches!(frame.0, DATA | HEADERS) && frame.1 & END_STREAM > 0
+}
+
+// FH03
+#[tokio::test]
+async fn a_small_body_is_awaited_before_the_stream_of_a_refusal_ends() {
+    let site = Site::with(Arc::new(Scripted::new(Script::Talk)), "").await;
+    let mut begun = Begun::new(&site, 75).await;
+    // All of the refusal is there before the body is.
+    begun.until(|frame| frame.0 == DATA).await;
+    assert!(!begun.frames().iter().any(ends), "{:?}", begun.frames());
+    let body = frame(DATA, END_STREAM, 1, &[b' '; 75]);
+    begun.stream.write_all(&body).await.unwrap();
+    begun.until(ends).await;
+    // Whatever was sent before the answer to this has come by then.
+    let ping = frame(crate::floods::PING, 0, 0, &[0; 8]);
+    begun.stream.write_all(&ping).await.unwrap();
+    while !begun
+        .heard
+        .windows(2)
+        .any(|bytes| bytes == [crate::floods::PING, 1])
+    {
+        assert_ne!(begun.stream.read_buf(&mut begun.heard).await.unwrap(), 0);
+    }
+    let resets = begun
+        .frames()
+        .iter()
+        .filter(|frame| frame.0 == RST_STREAM)
+        .count();
+    assert_eq!(resets, 0, "{:?}", begun.frames());
+}
+
+// FH03, S07
+#[tokio::test]
+async fn a_body_that_is_large_or_does_not_come_is_not_awaited_for_long() {
+    let site = Site::with(Arc::new(Scripted::new(Script::Talk)), "").await;
+    // Announced as too large: at once.
+    let mut large = Begun::new(&site, 100 << 20).await;
+    let at_once = large.until(|frame| frame.0 == RST_STREAM);
+    time::timeout(Duration::from_millis(900), at_once)
+        .await
+        .expect("at once");
+    assert!(large.frames().iter().any(ends));
+    // Announced as small, and never sent.
+    let mut silent = Begun::new(&site, 75).await;
+    silent.until(|frame| frame.0 == RST_STREAM).await;
+    assert!(silent.frames().iter().any(ends));
+}
+
+// FH03
+#[tokio::test]
+async fn curl_loses_no_refusal_of_a_post() {
+    let site = Site::with(Arc::new(Scripted::new(Script::Talk)), "").await;
+    let url = format!("http://{}/v1/chat/completions", site.address);
+    let curl = move || {
+        let mut curl = Command::new("curl");
+        curl.args([
+            "-sS",
+            "--noproxy",
+            "*",
+            "--http2-prior-knowledge",
+            "-w",
+            "%{http_code}\n",
+        ]);
+        // A new connection each time: that is when curl sends the body late.
+        curl.args([
+            "-o",
+            "/dev/null",
+            "-d",
+            "{\"model\": \"tiny\", \"messages\": []}",
+        ]);
+        curl.args(["-H", "content-type: application/json", &url]);
+        let output = curl
+            .output()
+            .expect("curl is installed: apt-get install curl");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{error}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for _ in 0..60 {
+        let curl = curl.clone();
+        let status = tokio::task::spawn_blocking(curl).await.unwrap();
+        assert_eq!(status, "401\n");
+    }
+}
