@@ -60,6 +60,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), StartError> {
         key,
         bar: None,
         log: ToLog::default(),
+        has_failed: false,
     };
     serve::serve(config, None, show).await
 }

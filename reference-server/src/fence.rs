@@ -14,12 +14,14 @@ use tower::ServiceBuilder;
 
 mod body_limit;
 mod deadline;
+mod log_sink;
 mod rules;
 
 pub(crate) use body_limit::BodyLimit;
 pub(crate) use deadline::{Deadline, Patience};
 
-use crate::StartError;
+use crate::{LogFormat, StartError};
+use log_sink::LogSink;
 
 /// What stands between the fence and the handlers.
 #[derive(Clone, Debug)]
@@ -30,10 +32,10 @@ pub(crate) struct Within {
 
 /// The fence. Who may use which route, and with which bodies, is the server's to say, unless
 /// the configuration has `[[routes]]` of its own.
-pub(crate) async fn build(config: &Config) -> Result<Fence, StartError> {
+pub(crate) async fn build(config: &Config, log: LogFormat) -> Result<Fence, StartError> {
     let mut fence = Fence::builder(config).axum().metrics();
     if config.audit.is_none() {
-        fence = fence.records(to_standard_error);
+        fence = fence.records(move || to_the_log(log));
     }
     if config.routes.is_empty() {
         fence = fence.bodies(rules::bodies(&config.body));
@@ -49,10 +51,15 @@ pub(crate) async fn build(config: &Config) -> Result<Fence, StartError> {
         .map_err(|error| StartError::new(error.to_string()))
 }
 
-/// Records beside the lines of the log, for whoever does not keep them in files.
-fn to_standard_error() -> io::Result<AuditLog> {
-    let journal = Journal::builder(WriterSink::new(io::stderr()), Overflow::DropAndCount);
-    Ok(AuditLog::new(journal.start()?))
+/// Records among the lines of the log, in its format.
+fn to_the_log(format: LogFormat) -> io::Result<AuditLog> {
+    const OVERFLOW: Overflow = Overflow::DropAndCount;
+
+    let journal = match format {
+        LogFormat::Json => Journal::builder(WriterSink::new(io::stderr()), OVERFLOW).start(),
+        LogFormat::Text => Journal::builder(LogSink, OVERFLOW).start(),
+    };
+    Ok(AuditLog::new(journal?))
 }
 
 /// The router behind the fence. Read from the top: that is the way of a request.

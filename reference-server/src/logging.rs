@@ -1,10 +1,8 @@
 //! Log lines, on standard error.
 
-use std::{
-    io::{self, IsTerminal},
-    panic,
-};
+use std::{io, panic};
 
+use anstream::{AutoStream, ColorChoice};
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::{LogConfig, LogFormat, LogLevel};
@@ -20,7 +18,8 @@ pub(crate) fn init(config: &LogConfig) {
     });
     let lines = fmt()
         .with_env_filter(filter)
-        .with_ansi(io::stderr().is_terminal())
+        // Not where stderr is no terminal, or the environment says no (`NO_COLOR`).
+        .with_ansi(AutoStream::choice(&io::stderr()) != ColorChoice::Never)
         .with_writer(io::stderr);
     let set = match config.format {
         LogFormat::Json => lines

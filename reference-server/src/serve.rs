@@ -24,7 +24,10 @@ pub(crate) async fn serve(
     let stop = server::on_signals()?;
     let hang_ups = reread.map(HangUps::listen).transpose()?;
     let model = config.backend()?;
-    // The port first: whoever starts a second server should not wait for a model.
+    model
+        .check()
+        .map_err(|fault| StartError::new(format!("model.source: {fault}")))?;
+    // The port first: a second server should not wait for a model.
     let server = Server::bind(&config).await?;
     let address = server.address();
     let scheme = match server.tls() {
@@ -46,7 +49,7 @@ pub(crate) async fn serve(
     Ok(())
 }
 
-/// Hears how loading goes.
+/// Is notified of how loading goes.
 pub(crate) trait Announce: Send + 'static {
     /// Loading has come this far.
     fn loading(&mut self, how_far: &str);
@@ -54,7 +57,7 @@ pub(crate) trait Announce: Send + 'static {
     /// The model answers.
     fn ready(&mut self, address: SocketAddr, device: &str);
 
-    /// The model cannot be loaded.
+    /// The model cannot be loaded, and this is tried again. Called more than once.
     fn failed(&mut self, address: SocketAddr, why: &str);
 }
 
@@ -64,7 +67,7 @@ async fn announce(backend: Arc<dyn Backend>, address: SocketAddr, mut to: impl A
         match status.phase {
             Phase::Loading(how_far) => to.loading(&how_far),
             Phase::Ready => return to.ready(address, &status.device),
-            Phase::Failed(why) => return to.failed(address, &why),
+            Phase::Failed(why) => to.failed(address, &why),
         }
         time::sleep(ASK).await;
     }
@@ -74,11 +77,13 @@ async fn announce(backend: Arc<dyn Backend>, address: SocketAddr, mut to: impl A
 #[derive(Default)]
 pub(crate) struct ToLog {
     last: String,
+    /// Attempts after a failure are not worth a line each.
+    has_failed: bool,
 }
 
 impl Announce for ToLog {
     fn loading(&mut self, how_far: &str) {
-        if self.last != how_far {
+        if !self.has_failed && self.last != how_far {
             how_far.clone_into(&mut self.last);
             tracing::info!(how_far, "loading the model");
         }
@@ -88,10 +93,8 @@ impl Announce for ToLog {
         tracing::info!(device, "the model is ready");
     }
 
-    fn failed(&mut self, _address: SocketAddr, why: &str) {
-        tracing::error!(
-            why,
-            "the model is not available; chats get a 503 until it is"
-        );
+    fn failed(&mut self, _address: SocketAddr, _why: &str) {
+        // The backend logs each new cause.
+        self.has_failed = true;
     }
 }

@@ -57,7 +57,7 @@ impl Server {
         let identity = config.server.tls.as_ref().map(Identity::read).transpose()?;
         // After the port: records begin with the fence, and a second server is to say no
         // more than that it is one.
-        let fence = fence::build(&within_the_servers_limits(config)).await?;
+        let fence = fence::build(&within_the_servers_limits(config), config.log.format).await?;
         Ok(Self {
             listener,
             address,

@@ -19,10 +19,15 @@ pub(super) struct Show {
     pub(super) key: GeneratedKey,
     pub(super) bar: Option<ProgressBar>,
     pub(super) log: ToLog,
+    /// It is said once.
+    pub(super) has_failed: bool,
 }
 
 impl Announce for Show {
     fn loading(&mut self, how_far: &str) {
+        if self.has_failed {
+            return;
+        }
         let bar = self.bar.get_or_insert_with(|| {
             let bar = ProgressBar::new_spinner();
             if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed}  {wide_msg}") {
@@ -47,6 +52,9 @@ impl Announce for Show {
 
     fn failed(&mut self, address: SocketAddr, why: &str) {
         self.clear();
+        if std::mem::replace(&mut self.has_failed, true) {
+            return;
+        }
         let _ = print(&format!(
             "\nThe model is not available: {why}\n\
              The server is up and says so: http://{address}/health\n\

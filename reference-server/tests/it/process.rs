@@ -6,9 +6,13 @@ use std::{
     net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
+
+use crate::{running::without_a_hub, wire::PATIENCE};
 
 fn program(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stockade-server"));
@@ -53,7 +57,7 @@ fn a_port_in_use_is_one_clear_line() {
 #[test]
 fn what_is_wrong_at_the_start_is_said_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
-    let model = "[model]\nsource = \"./model\"\n";
+    let model = "[model]\nsource = \"tests/none\"\n";
     let config = write_config(folder.path(), &format!("{model}max_quued = 3\n"));
     let line = failure(&["serve", "--config", &config]);
     assert!(
@@ -77,14 +81,37 @@ fn what_is_wrong_at_the_start_is_said_with_its_place() {
     assert!(line.contains("keys.yaml"), "{line}");
 }
 
+// FS08
 #[test]
-fn a_model_without_weights_is_said_by_health_and_the_process_lives() {
+fn a_model_that_can_never_be_loaded_ends_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("empty")).unwrap();
+    for (source, why) in [
+        ("./none", "is not a directory"),
+        ("./empty", "has no config.json"),
+        ("owner/a name", "is not a model of the hub"),
+    ] {
+        let lines = format!("[model]\nsource = \"{source}\"\n[server]\nlisten = \"127.0.0.1:0\"\n");
+        let config = write_config(folder.path(), &lines);
+        let line = failure(&["serve", "--config", &config]);
+        assert!(
+            line.contains("model.source: ") && line.contains(why),
+            "{line}"
+        );
+        fs::remove_file(folder.path().join("keys.yaml")).unwrap();
+    }
+}
+
+// FS08
+#[test]
+fn a_model_of_a_hub_that_does_not_answer_is_said_by_health_and_the_process_lives() {
     let folder = tempfile::tempdir().unwrap();
     let config = write_config(
         folder.path(),
-        "[model]\nsource = \"./none\"\n[server]\nlisten = \"127.0.0.1:0\"\n",
+        "[model]\nsource = \"tests/none\"\n[server]\nlisten = \"127.0.0.1:0\"\n",
     );
-    let mut child = program(&["serve", "--config", &config])
+    let mut serve = program(&["serve", "--config", &config]);
+    let mut child = without_a_hub(&mut serve, folder.path())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -105,8 +132,7 @@ fn a_model_without_weights_is_said_by_health_and_the_process_lives() {
     let url = format!("http://{address}/health");
     let health = std::thread::spawn(move || fetch(&url)).join().unwrap();
     assert_eq!(health.0, 503);
-    assert_eq!(health.1["status"], "failed");
-    assert!(health.1["error"].as_str().unwrap().contains("none"));
+    assert_eq!(health.1, serde_json::json!({"status": "failed"}));
     assert_eq!(end(child), Some(0));
 }
 
@@ -151,4 +177,93 @@ fn the_demo_prints_what_to_paste_and_cleans_up() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     let mut rest = String::new();
     out.read_to_string(&mut rest).unwrap();
+}
+
+/// Lines of a text log up to this one.
+fn lines_until(log: &mut impl BufRead, last: &str) -> String {
+    let mut text = String::new();
+    while !text.lines().last().is_some_and(|line| line.contains(last)) {
+        assert_ne!(log.read_line(&mut text).unwrap(), 0, "{text}");
+    }
+    text
+}
+
+/// Waits until somebody asks here, and leaves the question without an answer.
+fn is_asked(hub: &TcpListener) {
+    hub.set_nonblocking(true).unwrap();
+    let end = Instant::now() + PATIENCE;
+    while hub.accept().is_err() {
+        assert!(Instant::now() < end, "nobody asks");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A server with a text log, and without a model.
+fn serve_in_text(folder: &Path, variables: &[(&str, &str)]) -> Child {
+    let config = write_config(
+        folder,
+        "[model]\nsource = \"tests/none\"\n[server]\nlisten = \"127.0.0.1:0\"\n\
+         [log]\nformat = \"text\"\n",
+    );
+    let mut serve = program(&["serve", "--config", &config]);
+    let serve = without_a_hub(&mut serve, folder);
+    serve.env_remove("NO_COLOR").envs(variables.iter().copied());
+    serve.stderr(Stdio::piped()).spawn().unwrap()
+}
+
+// FH12
+#[test]
+fn a_text_log_is_text_and_names_a_failure_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", hub.local_addr().unwrap());
+    let mut child = serve_in_text(folder.path(), &[("HF_ENDPOINT", &endpoint)]);
+    is_asked(&hub);
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let listening = lines_until(&mut log, "listening");
+    let address = listening.split("address=").nth(1).unwrap();
+    let address = address.split_whitespace().next().unwrap();
+    let failed = lines_until(&mut log, "the model is not available");
+    let url = format!("http://{address}/v1/models");
+    let (status, _) = std::thread::spawn(move || fetch(&url)).join().unwrap();
+    assert_eq!(status, 401);
+    let refused = lines_until(&mut log, "request refused");
+    for field in [
+        "path=\"/v1/models\"",
+        "status=401",
+        "code=\"AUTHENTICATION_FAILED\"",
+    ] {
+        assert!(refused.contains(field), "{field} is not in\n{refused}");
+    }
+    // Until the fourth attempt begins, three have failed.
+    for _ in 0..3 {
+        is_asked(&hub);
+    }
+    assert_eq!(end(child), Some(0));
+    let mut rest = String::new();
+    log.read_to_string(&mut rest).unwrap();
+    let all = listening + &failed + &refused + &rest;
+    let count = |text: &str| all.lines().filter(|line| line.contains(text)).count();
+    assert_eq!(count("cannot download tests/none"), 1, "{all}");
+    assert_eq!(count("Failed("), 0, "{all}");
+    let json = all.lines().filter(|line| line.starts_with('{'));
+    assert_eq!(json.count(), 0, "{all}");
+}
+
+// FH12
+#[test]
+fn colours_are_left_out_where_the_environment_says_so() {
+    let force = ("CLICOLOR_FORCE", "1");
+    for (variables, coloured) in [
+        (&[force][..], true),
+        (&[force, ("NO_COLOR", "1")], false),
+        (&[], false),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = serve_in_text(folder.path(), variables);
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let text = lines_until(&mut log, "listening");
+        assert_eq!(text.contains('\u{1b}'), coloured, "{variables:?}\n{text}");
+        assert_eq!(end(child), Some(0));
+    }
 }

@@ -20,13 +20,15 @@ use crate::site::{FIGURES, FULL, write_files};
 /// How long a process may take to do what it was told.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A running `stockade-server serve`, ended with its value. There is no model behind it,
-/// unless one was written into its folder.
+/// A running `stockade-server serve`, ended with its value. Its model comes from a hub that
+/// does not answer, unless one was written into its folder.
 pub(crate) struct Running {
     child: Child,
     pub(crate) address: SocketAddr,
     base: String,
     lines: Receiver<Value>,
+    /// What it logged before it listened.
+    before: Vec<Value>,
     client: reqwest::Client,
     folder: TempDir,
 }
@@ -49,9 +51,13 @@ impl Running {
         prepare(folder.path());
         let program = env!("CARGO_BIN_EXE_stockade-server");
         let script = format!("{shell}\nexec \"$0\" serve --config \"$1\"");
-        let mut child = Command::new("bash")
-            .args(["-ec", &script, program])
-            .arg(config)
+        let mut command = Command::new("bash");
+        if !folder.path().join("model").exists() {
+            let text = fs::read_to_string(&config).unwrap();
+            fs::write(&config, text.replace("\"./model\"", "\"tests/none\"")).unwrap();
+        }
+        command.args(["-ec", &script, program]).arg(config);
+        let mut child = without_a_hub(&mut command, folder.path())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -71,10 +77,16 @@ impl Running {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             base: String::new(),
             lines,
+            before: Vec::new(),
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
             folder,
         };
-        let listening = running.says("listening");
+        let listening = loop {
+            match running.says("") {
+                line if line["message"] == "listening" => break line,
+                line => running.before.push(line),
+            }
+        };
         let [scheme, address] = ["scheme", "address"].map(|name| listening[name].as_str().unwrap());
         running.base = format!("{scheme}://{address}");
         running.address = address.parse().unwrap();
@@ -103,12 +115,23 @@ impl Running {
         }
     }
 
+    /// The line with this message that it logged before it listened.
+    pub(crate) fn said(&self, message: &str) -> &Value {
+        let says = |line: &&Value| {
+            line["message"]
+                .as_str()
+                .is_some_and(|m| m.contains(message))
+        };
+        let line = self.before.iter().find(says);
+        line.unwrap_or_else(|| panic!("it does not say {message:?}: {:?}", self.before))
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, name: &str) {
         signal(&self.child, name);
     }
 
-    /// Writes another configuration, which nobody reads before the next SIGHUP.
+    /// Writes another configuration.
     pub(crate) fn configure(&self, lines: &str) {
         write_files(self.folder.path(), lines);
     }
@@ -178,6 +201,13 @@ impl Drop for Running {
     }
 }
 
+/// Has a server look for models where there are none: the discard port, an empty cache.
+pub(crate) fn without_a_hub<'c>(command: &'c mut Command, folder: &Path) -> &'c mut Command {
+    command
+        .env("HF_ENDPOINT", "http://127.0.0.1:9")
+        .env("HF_HOME", folder)
+}
+
 /// Sends a signal to a process.
 pub(crate) fn signal(process: &Child, name: &str) {
     let kill = format!("kill -{name} {}", process.id());
@@ -189,6 +219,15 @@ pub(crate) fn signal(process: &Child, name: &str) {
 pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !is_so() {
+        assert!(Instant::now() < end, "never so: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// As [`until`], where asking takes a while.
+pub(crate) async fn until_async(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so().await {
         assert!(Instant::now() < end, "never so: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

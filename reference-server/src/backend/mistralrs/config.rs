@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use super::{folder::Folder, hub};
+
 /// How a model is loaded and how much it may be asked at once.
 #[derive(Clone, Debug)]
 pub struct MistralRsConfig {
@@ -38,6 +40,21 @@ impl MistralRsConfig {
             queue_wait: Duration::from_secs(30),
             max_image_side: 1440,
             quantise: None,
+        }
+    }
+}
+
+impl MistralRsConfig {
+    /// Looks for what no later attempt could find otherwise: a directory that is missing or
+    /// lacks files, a model of a kind that is not supported, a repository's name that is none.
+    /// Reads a few small files.
+    ///
+    /// # Errors
+    /// One line that says what is wrong and how to fix it.
+    pub fn check(&self) -> Result<(), String> {
+        match &self.model {
+            ModelSource::Directory(path) => Folder::read(path).map(|_| ()),
+            ModelSource::Hub(id) => hub::check(id),
         }
     }
 }

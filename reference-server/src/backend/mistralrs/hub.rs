@@ -33,11 +33,7 @@ impl Hub {
     /// # Errors
     /// A [`Fault`].
     pub(super) fn fetch(self, id: &str, say: &dyn Fn(String)) -> Result<PathBuf, Fault> {
-        if !is_id(id) {
-            return Err(format!(
-                "{id:?} is not a model of the hub: write it as owner/name, or give a directory"
-            ));
-        }
+        check(id)?;
         let cached = self.cache.repo(repo(id)).get("config.json");
         let downloaded = self
             .api
@@ -56,6 +52,17 @@ impl Hub {
             )),
         }
     }
+}
+
+/// # Errors
+/// When this cannot be the name of a repository.
+pub(super) fn check(id: &str) -> Result<(), Fault> {
+    if is_id(id) {
+        return Ok(());
+    }
+    Err(format!(
+        "{id:?} is not a model of the hub: write it as owner/name, or give a directory"
+    ))
 }
 
 fn repo(id: &str) -> Repo {

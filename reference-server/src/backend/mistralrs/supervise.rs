@@ -54,11 +54,17 @@ pub(super) fn start(config: MistralRsConfig) -> watch::Receiver<State> {
                 .build()
             {
                 Ok(runtime) => supervise(&config, &runtime, &thread_state),
-                Err(error) => fail(&thread_state, format!("cannot start a runtime: {error}")),
+                Err(error) => {
+                    fail(
+                        &thread_state,
+                        format!("cannot start a runtime: {error}"),
+                        true,
+                    );
+                }
             }
         });
     if let Err(error) = spawned {
-        fail(&state, format!("cannot start a thread: {error}"));
+        fail(&state, format!("cannot start a thread: {error}"), true);
     }
     watching
 }
@@ -66,6 +72,7 @@ pub(super) fn start(config: MistralRsConfig) -> watch::Receiver<State> {
 fn supervise(config: &MistralRsConfig, runtime: &Runtime, state: &watch::Sender<State>) {
     let say = |text| set(state, Phase::Loading(text), None);
     let mut failures = 0;
+    let mut last_fault = None;
     loop {
         let attempt = catch_unwind(AssertUnwindSafe(|| {
             let device = device_name(config.device);
@@ -75,6 +82,7 @@ fn supervise(config: &MistralRsConfig, runtime: &Runtime, state: &watch::Sender<
         match attempt.unwrap_or_else(|panic| Err(panicked(&*panic))) {
             Ok(engine) => {
                 let engine = Arc::new(engine);
+                last_fault = None;
                 set(state, Phase::Ready, Some(engine.clone()));
                 let since = Instant::now();
                 let died = runtime.block_on(async {
@@ -96,7 +104,9 @@ fn supervise(config: &MistralRsConfig, runtime: &Runtime, state: &watch::Sender<
             }
             Err(fault) => {
                 failures += 1;
-                fail(state, fault);
+                let is_new = last_fault.as_ref() != Some(&fault);
+                last_fault = Some(fault.clone());
+                fail(state, fault, is_new);
             }
         }
         let left = runtime.block_on(async {
@@ -126,14 +136,15 @@ fn set(state: &watch::Sender<State>, phase: Phase, engine: Option<Arc<Engine>>) 
     });
 }
 
-fn fail(state: &watch::Sender<State>, fault: Fault) {
-    let phase = Phase::Failed(fault);
-    let is_news = state.borrow().phase != phase;
-    // First in force, then said: whoever reads the log asks for it right away.
-    set(state, phase.clone(), None);
-    // An attempt a minute fails for the same cause for days; once is enough for a log.
-    if is_news {
-        tracing::error!(?phase, "the model is not available");
+fn fail(state: &watch::Sender<State>, fault: Fault, is_new: bool) {
+    // In force before it is logged: a reader of the log may ask for it right away.
+    set(state, Phase::Failed(fault.clone()), None);
+    // An attempt a minute fails for the same cause for days; one line is enough for that.
+    if is_new {
+        tracing::error!(
+            error = fault,
+            "the model is not available; chats get a 503, and loading is tried again"
+        );
     }
 }
 
