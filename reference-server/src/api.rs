@@ -14,7 +14,7 @@ use axum::{
 };
 use stockade::Fence;
 
-use crate::backend::Backend;
+use crate::{backend::Backend, server::Sources};
 
 mod body;
 mod chat;
@@ -28,18 +28,30 @@ pub(crate) use chat::ChatLimits;
 /// The routes, as the router and the fence's scope table both name them.
 pub(crate) mod routes {
     pub(crate) const HEALTH: &str = "/health";
+    pub(crate) const LIVE: &str = "/health/live";
+    pub(crate) const READY: &str = "/health/ready";
+    /// For callers who may know why, unlike the three above.
+    pub(crate) const DETAILS: &str = "/health/details";
     pub(crate) const METRICS: &str = "/metrics";
+    /// Of `/metrics`, and of `/health/details`.
+    pub(crate) const METRICS_SCOPE: &str = "metrics:read";
     pub(crate) const CHAT: &str = "/v1/chat/completions";
     pub(crate) const MODELS: &str = "/v1/models";
     /// A wildcard: the name of a model from the hub has a slash in it.
     pub(crate) const MODEL: &str = "/v1/models/{*id}";
+
+    /// Whether supervisors and load balancers ask for this path.
+    pub(crate) fn is_probe(path: &str) -> bool {
+        matches!(path, HEALTH | LIVE | READY)
+    }
 }
 
 /// What the handlers share.
 pub(crate) struct Api {
     backend: Arc<dyn Backend>,
-    /// Asked how the store of limits does, for health.
+    /// Asked how its stores and sources fare, for health.
     fence: Fence,
+    sources: Sources,
     limits: ApiLimits,
     workbench: image::Workbench,
     started: SystemTime,
@@ -56,17 +68,26 @@ pub(crate) struct ApiLimits {
 }
 
 /// The routes, without a fence.
-pub(crate) fn router(backend: Arc<dyn Backend>, fence: Fence, limits: ApiLimits) -> Router {
+pub(crate) fn router(
+    backend: Arc<dyn Backend>,
+    fence: Fence,
+    sources: Sources,
+    limits: ApiLimits,
+) -> Router {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let api = Arc::new(Api {
         backend,
         fence,
+        sources,
         limits,
         workbench: image::Workbench::new(cores),
         started: SystemTime::now(),
     });
     Router::new()
-        .route(routes::HEALTH, get(health::health))
+        .route(routes::HEALTH, get(health::ready))
+        .route(routes::LIVE, get(health::live))
+        .route(routes::READY, get(health::ready))
+        .route(routes::DETAILS, get(health::details))
         .route(routes::CHAT, post(chat::chat))
         .route(routes::MODELS, get(models::list))
         .route(routes::MODEL, get(models::one))

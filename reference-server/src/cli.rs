@@ -4,7 +4,6 @@ use std::{
     io::{self, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use clap::{Args, Parser, Subcommand};
@@ -16,6 +15,7 @@ pub(crate) mod key;
 
 use crate::{
     Config, StartError, demo, logging,
+    reload::Reread,
     serve::{self, ToLog},
 };
 
@@ -68,8 +68,8 @@ The smallest configuration:
 
 HTTPS takes certificate_file and key_file in the section [server.tls].
 Relative paths are relative to the file. GET /health says whether the model is ready.
-SIGHUP reads quotas, bans and web pages from the file again, and the certificate, and opens
-log files anew.
+Quotas, bans and web pages are read from the file again when it changes, and so is the
+certificate. SIGHUP does so at once, and opens log files anew.
 SIGTERM or Ctrl-C lets running answers end; a second one does not wait for them.";
 
 impl Cli {
@@ -80,9 +80,9 @@ impl Cli {
     pub fn run(self) -> Result<(), StartError> {
         match self.command {
             Command::Serve(args) => {
-                let config = args.config()?;
+                let reread = Reread::new(args.config.clone(), move || args.config());
+                let config = reread.config()?;
                 logging::init(&config.log);
-                let reread = Arc::new(move || args.config());
                 block_on(serve::serve(config, Some(reread), ToLog::default()))
             }
             Command::Demo(args) => block_on(demo::run(args)),

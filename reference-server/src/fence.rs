@@ -6,26 +6,31 @@
 use std::io;
 
 use axum::{Router, body::Body, middleware};
-use http::Request;
-use stockade::{Config, Fence, FenceBody};
+use http::{HeaderValue, Request, header::CACHE_CONTROL};
+use stockade::{Config, Fence, FenceBody, SecurityHeadersLayer};
 use stockade_audit::{AuditLog, Journal, Overflow, WriterSink};
 use stockade_core::Guard;
 use tower::ServiceBuilder;
+use tower_http::set_header::SetResponseHeaderLayer;
 
 mod body_limit;
 mod deadline;
+mod host;
 mod log_sink;
 mod rules;
 
 pub(crate) use body_limit::BodyLimit;
 pub(crate) use deadline::{Deadline, Patience};
+pub(crate) use host::HostGuard;
 
 use crate::{LogFormat, StartError};
 use log_sink::LogSink;
 
-/// What stands between the fence and the handlers.
+/// What stands around the fence, and between it and the handlers.
 #[derive(Clone, Debug)]
 pub(crate) struct Within {
+    pub(crate) hosts: HostGuard,
+    pub(crate) headers: SecurityHeadersLayer,
     pub(crate) patience: Patience,
     pub(crate) body_limit: BodyLimit,
 }
@@ -66,6 +71,15 @@ fn to_the_log(format: LogFormat) -> io::Result<AuditLog> {
 pub(crate) fn around(router: Router, fence: &Fence, within: Within) -> Router {
     router.layer(
         ServiceBuilder::new()
+            // Headers that browsers go by, on every answer.
+            .layer(within.headers)
+            // Nothing here is for shared caches, unless a handler says so.
+            .layer(SetResponseHeaderLayer::if_not_present(
+                CACHE_CONTROL,
+                HeaderValue::from_static("no-store"),
+            ))
+            // Is it for a host that is served here?
+            .layer(within.hosts.into_layer())
             .layer(fence.layer())
             .map_request(boxed)
             // Answers for what is inside where it panics or takes too long.

@@ -7,7 +7,7 @@ use tokio::time;
 use crate::{
     Config, StartError,
     backend::{Backend, MistralRs, Phase},
-    hang_up::{HangUps, Reread},
+    reload::{HangUps, Reloader, Reread},
     server::{self, Server},
 };
 
@@ -22,13 +22,13 @@ pub(crate) async fn serve(
     to: impl Announce,
 ) -> Result<(), StartError> {
     let stop = server::on_signals()?;
-    let hang_ups = reread.map(HangUps::listen).transpose()?;
+    let hang_ups = reread.as_ref().map(|_| HangUps::listen()).transpose()?;
     let model = config.backend()?;
     model
         .check()
         .map_err(|fault| StartError::new(format!("model.source: {fault}")))?;
     // The port first: a second server should not wait for a model.
-    let server = Server::bind(&config).await?;
+    let mut server = Server::bind(&config).await?;
     let address = server.address();
     let scheme = match server.tls() {
         Some(_) => "https",
@@ -39,8 +39,10 @@ pub(crate) async fn serve(
     for layer in server.fence().to_string().lines() {
         tracing::info!("{layer}");
     }
-    if let Some(hang_ups) = hang_ups {
-        tokio::spawn(hang_ups.follow(server.fence().clone(), server.tls().cloned()));
+    if let Some((reread, hang_ups)) = reread.zip(hang_ups) {
+        let reloader = Reloader::start(reread, server.fence().clone(), server.tls().cloned())?;
+        server.add_source(reloader.health());
+        tokio::spawn(reloader.follow(hang_ups));
     }
     let backend: Arc<dyn Backend> = Arc::new(MistralRs::start(model));
     let announcing = tokio::spawn(announce(Arc::clone(&backend), address, to));

@@ -3,19 +3,22 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use stockade::Fence;
+use stockade::{Fence, SecurityHeadersLayer};
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 mod answer;
 mod connection;
+mod descriptors;
 mod figures;
 mod handshake;
 mod in_flight;
 mod leftover;
 mod listener;
+mod sources;
 mod stop;
 
+pub(crate) use sources::{SourceHealth, Sources};
 pub use stop::{Ended, Stop};
 
 pub(crate) use stop::on_signals;
@@ -24,8 +27,8 @@ use crate::{
     Config, StartError,
     api::{self, ApiLimits, ChatLimits},
     backend::Backend,
-    fence::{self, BodyLimit, Patience, Within},
-    tls::{Identity, Tls},
+    fence::{self, BodyLimit, HostGuard, Patience, Within},
+    tls::WatchedTls,
 };
 use connection::ConnectionLimits;
 
@@ -33,7 +36,8 @@ use connection::ConnectionLimits;
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    tls: Option<Tls>,
+    tls: Option<WatchedTls>,
+    sources: Sources,
     fence: Fence,
     within: Within,
     figures: PrometheusHandle,
@@ -54,26 +58,39 @@ impl Server {
         let address = listener
             .local_addr()
             .map_err(|error| cannot_listen(address, &error))?;
-        let identity = config.server.tls.as_ref().map(Identity::read).transpose()?;
+        let hosts = HostGuard::new(&config.server.hosts)?;
+        // First, so that what is counted from now on is described.
+        let figures = figures::handle();
+        let most = descriptors::connections(config.server.max_connections.get());
+        let tls = config.server.tls.as_ref().map(WatchedTls::open);
+        let tls = tls.transpose()?;
         // After the port: records begin with the fence, and a second server is to say no
         // more than that it is one.
         let fence = fence::build(&within_the_servers_limits(config), config.log.format).await?;
+        let stale = seconds(config.server.stale_keys_timeout_secs);
+        let mut sources = Sources::new(fence.clone(), stale);
+        tls.iter().for_each(|tls| sources.add(tls.health()));
+        let hsts = config.server.tls.as_ref().map_or(0, |tls| tls.hsts_secs);
+        let headers = SecurityHeadersLayer::new().hsts(seconds(hsts));
         Ok(Self {
             listener,
             address,
-            tls: identity.map(Tls::new),
+            tls,
+            sources,
             fence,
             within: Within {
+                hosts,
+                headers,
                 patience: Patience {
                     each: seconds(config.server.request_timeout_secs.get()),
                     cut: CancellationToken::new(),
                 },
                 body_limit: BodyLimit::mebibytes(config.server.max_body_mb.get().into()),
             },
-            figures: figures::handle(),
+            figures,
             api: api_limits(config)?,
             connections: ConnectionLimits {
-                most: config.server.max_connections.get() as usize,
+                most,
                 header_timeout: seconds(config.server.header_timeout_secs.get()),
                 request_timeout: seconds(config.server.request_timeout_secs.get()),
                 grace: seconds(config.server.shutdown_grace_secs),
@@ -88,12 +105,19 @@ impl Server {
 
     /// Serves until it is told to stop.
     pub async fn run(self, backend: Arc<dyn Backend>, stop: watch::Receiver<Stop>) -> Ended {
-        let figures = figures::router(self.figures, &self.fence, Arc::clone(&backend));
-        let router = api::router(backend, self.fence.clone(), self.api).merge(figures);
+        let sources = self.sources;
+        let figures = figures::router(
+            self.figures,
+            &self.fence,
+            sources.clone(),
+            Arc::clone(&backend),
+        );
+        let router = api::router(backend, self.fence.clone(), sources, self.api).merge(figures);
         let cut = self.within.patience.cut.clone();
         let router = fence::around(router, &self.fence, self.within);
         let (listener, limits) = (self.listener, self.connections);
-        let ended = listener::serve(listener, self.tls, router, limits, cut, stop).await;
+        let tls = self.tls.as_ref().map(WatchedTls::tls);
+        let ended = listener::serve(listener, tls.cloned(), router, limits, cut, stop).await;
         let audit = self.fence.audit().clone();
         // The last records; a thread writes them, and this one may wait for it.
         let flushed = tokio::task::spawn_blocking(move || audit.flush(FLUSH)).await;
@@ -103,9 +127,14 @@ impl Server {
         ended
     }
 
-    /// What shakes hands, if it speaks TLS.
-    pub(crate) fn tls(&self) -> Option<&Tls> {
+    /// Its certificate, if it speaks TLS.
+    pub(crate) fn tls(&self) -> Option<&WatchedTls> {
         self.tls.as_ref()
+    }
+
+    /// Shows this source in metrics and readiness.
+    pub(crate) fn add_source(&mut self, source: stockade_watch::SourceHealth) {
+        self.sources.add(source);
     }
 
     /// Who may do what, and how much of it.

@@ -7,8 +7,10 @@ use rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
 
 mod identity;
+mod watched;
 
 pub(crate) use identity::Identity;
+pub(crate) use watched::WatchedTls;
 
 /// What shakes hands with clients, the same for all that hold a clone of it.
 #[derive(Clone)]
@@ -20,7 +22,7 @@ impl Tls {
     }
 
     /// Shows this certificate from the next handshake on. Sessions of the old one are not
-    /// resumed: whoever changes a key that leaked wants nothing of it to go on.
+    /// resumed: after a key has leaked, nothing of it may go on.
     pub(crate) fn show(&self, Identity(config): Identity) {
         self.0.store(config);
     }

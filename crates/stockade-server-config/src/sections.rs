@@ -33,10 +33,17 @@ pub struct ServerConfig {
     pub shutdown_grace_secs: u32,
     /// The largest body, in MiB. Images travel within it, a third larger as base64.
     pub max_body_mb: NonZeroU16,
-    /// Connections at the same time; further ones wait.
+    /// Connections at the same time; further ones wait. Lowered at the start where the
+    /// process may not open that many files.
     pub max_connections: NonZeroU32,
     /// What becomes of fields of a chat that are not known.
     pub unknown_fields: UnknownFields,
+    /// The hosts that are served, such as `api.example.com` or `localhost:8000`; all of them
+    /// where there are none. An entry without a port stands for all ports.
+    pub hosts: Vec<String>,
+    /// How long the keys may fail to be read again before `/health/ready` answers 503; 0 is no
+    /// bound.
+    pub stale_keys_timeout_secs: u32,
     /// The certificate; without one the server speaks plain HTTP.
     pub tls: Option<TlsConfig>,
 }
@@ -52,6 +59,8 @@ impl Default for ServerConfig {
             max_body_mb: nonzero!(20),
             max_connections: nonzero!(1_024),
             unknown_fields: UnknownFields::Refuse,
+            hosts: Vec::new(),
+            stale_keys_timeout_secs: 300,
             tls: None,
         }
     }
@@ -69,13 +78,23 @@ pub enum UnknownFields {
 }
 
 /// `[server.tls]`: the certificate that clients are shown, and its key.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TlsConfig {
     /// PEM: the server's own certificate, then those that it is signed by.
     pub certificate_file: PathBuf,
     /// PEM: the private key, as PKCS#8, PKCS#1 or SEC1 and without a passphrase.
     pub key_file: PathBuf,
+    /// For how many seconds browsers that were here once come back over TLS only
+    /// (`Strict-Transport-Security`); 0 does not say so.
+    #[serde(default = "TlsConfig::hsts_secs")]
+    pub hsts_secs: u32,
+}
+
+impl TlsConfig {
+    fn hsts_secs() -> u32 {
+        365 * 24 * 60 * 60
+    }
 }
 
 /// `[model]`: which model, and how much of it.

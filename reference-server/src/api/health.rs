@@ -1,4 +1,8 @@
-//! `GET /health`: whether a chat would be answered now.
+//! `/health`, `/health/live` and `/health/ready`: whether the process lives, and whether a
+//! chat would be answered now.
+//!
+//! A stranger learns one word. Paths, errors and sources are for callers with the scope
+//! `metrics:read`, who see as much in `/metrics`.
 
 use std::sync::Arc;
 
@@ -7,14 +11,23 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use http::{StatusCode, header::CACHE_CONTROL};
+use http::StatusCode;
 use serde::Serialize;
 
 use super::Api;
-use crate::backend::{Phase, Status};
+use crate::{
+    backend::{Phase, Status},
+    server::SourceHealth,
+};
+
+/// What anyone may know.
+#[derive(Serialize)]
+struct Coarse {
+    status: &'static str,
+}
 
 #[derive(Serialize)]
-struct Health {
+struct Details {
     status: &'static str,
     model: String,
     device: String,
@@ -27,43 +40,67 @@ struct Health {
     /// Where limits are counted by replicas together, whether that store answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     limits: Option<&'static str>,
+    /// What is read again while the server runs.
+    sources: Vec<SourceHealth>,
 }
 
-/// 200 when the model answers, 503 before and after; the body says why. A supervisor
-/// that only wants to know whether the process lives takes any answer as a yes.
-pub(super) async fn health(State(api): State<Arc<Api>>) -> Response {
+/// 200 as long as the process can answer at all.
+pub(super) async fn live() -> Response {
+    Json(Coarse { status: "live" }).into_response()
+}
+
+/// 200 where a chat would be answered, otherwise 503.
+pub(super) async fn ready(State(api): State<Arc<Api>>) -> Response {
+    let status = api.readiness(&api.backend.status().phase);
+    (code(status), Json(Coarse { status })).into_response()
+}
+
+/// As [`ready`], and why.
+pub(super) async fn details(State(api): State<Arc<Api>>) -> Response {
     let Status {
         phase,
         model,
         device,
     } = api.backend.status();
-    let (code, status, progress, error) = match phase {
-        Phase::Ready => (StatusCode::OK, "ready", None, None),
-        Phase::Loading(how_far) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "loading",
-            Some(how_far),
-            None,
-        ),
-        Phase::Failed(why) => (StatusCode::SERVICE_UNAVAILABLE, "failed", None, Some(why)),
+    let status = api.readiness(&phase);
+    let (progress, error) = match phase {
+        Phase::Ready => (None, None),
+        Phase::Loading(stage) => (Some(stage), None),
+        Phase::Failed(why) => (None, Some(why)),
     };
     let store = api.fence.store_health();
-    let limits = store.map(|store| if store.up { "shared" } else { "store_down" });
-    // Whoever would be refused by the fence would not be answered.
-    let (code, status) = match store {
-        Some(store) if store.refuses && code.is_success() => {
-            (StatusCode::SERVICE_UNAVAILABLE, "limits_unavailable")
-        }
-        _ => (code, status),
-    };
-    let health = Health {
+    let details = Details {
         status,
         model,
         device,
         version: env!("CARGO_PKG_VERSION"),
         progress,
         error,
-        limits,
+        limits: store.map(|store| if store.up { "shared" } else { "store_down" }),
+        sources: api.sources.health(),
     };
-    (code, [(CACHE_CONTROL, "no-store")], Json(health)).into_response()
+    (code(status), Json(details)).into_response()
+}
+
+impl Api {
+    fn readiness(&self, phase: &Phase) -> &'static str {
+        match phase {
+            Phase::Loading(_) => return "loading",
+            Phase::Failed(_) => return "failed",
+            Phase::Ready => {}
+        }
+        // A request that the fence would refuse would not be answered.
+        if self.fence.store_health().is_some_and(|store| store.refuses) {
+            return "limits_unavailable";
+        }
+        self.sources.readiness()
+    }
+}
+
+/// `degraded` answers chats: what failed to be read again is in force as it was.
+fn code(status: &str) -> StatusCode {
+    match status {
+        "ready" | "degraded" => StatusCode::OK,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    }
 }

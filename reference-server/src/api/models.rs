@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, Request, State},
+    extract::{Path, Request, State, rejection::PathRejection},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -36,15 +36,20 @@ pub(super) async fn list(State(api): State<Arc<Api>>) -> Response {
 
 pub(super) async fn one(
     State(api): State<Arc<Api>>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
     let model = served(&api);
-    if model.id == id {
-        return Json(model).into_response();
-    }
+    let refusal = match id {
+        Ok(Path(id)) if model.id == id => return Json(model).into_response(),
+        Ok(_) => not_served(&model.id),
+        Err(_) => {
+            let text = "the name of the model is not UTF-8: percent-encode it as such";
+            Refusal::new(RefusalKind::Invalid, text).with_param("model")
+        }
+    };
     let (head, _) = request.into_parts();
-    refusals::respond(&not_served(&model.id), &head)
+    refusals::respond(&refusal, &head)
 }
 
 /// The model that was asked for is not the one that is served.

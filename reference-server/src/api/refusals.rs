@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use axum::{body::Body, response::Response};
-use http::{Request, request::Parts};
+use http::{
+    HeaderValue, Request, StatusCode,
+    header::{ALLOW, CONTENT_TYPE},
+    request::Parts,
+};
 use stockade_core::{Refusal, RefusalKind, RequestContext, Responder};
 
 use crate::backend::BackendError;
@@ -19,6 +23,50 @@ pub(crate) fn respond(refusal: &Refusal, head: &Parts) -> Response {
 /// No route of this server is a gRPC method.
 pub(crate) fn responder() -> Responder {
     Responder::default().without_grpc()
+}
+
+/// What an answer of the framework, which was not made here, says: a route or a method that
+/// the router does not have, or an extractor that rejects a request. Those are plain text or
+/// empty.
+pub(crate) fn of_the_framework(answer: &Response) -> Option<Refusal> {
+    let status = answer.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return None;
+    }
+    let is_text = |value: &HeaderValue| value.as_bytes().starts_with(b"text/plain");
+    let content_type = answer.headers().get(CONTENT_TYPE);
+    if !content_type.is_none_or(is_text) {
+        return None;
+    }
+    let (kind, text) = match status {
+        StatusCode::NOT_FOUND => (RefusalKind::NotFound, "there is no such route"),
+        StatusCode::METHOD_NOT_ALLOWED => (
+            RefusalKind::MethodNotAllowed,
+            "the route does not take this method",
+        ),
+        StatusCode::PAYLOAD_TOO_LARGE => (RefusalKind::TooLarge, "the body is too large"),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => (
+            RefusalKind::UnsupportedType,
+            "the type of the body is not supported",
+        ),
+        status if status.is_client_error() => {
+            (RefusalKind::Invalid, "the request cannot be understood")
+        }
+        _ => (
+            RefusalKind::Internal,
+            "the server failed to answer this request",
+        ),
+    };
+    Some(Refusal::new(kind, text).because("rejected by the framework"))
+}
+
+/// The response to a refused request that the framework has answered in a format of its own.
+pub(crate) fn in_place_of(answer: Response, refusal: &Refusal, head: &Parts) -> Response {
+    let mut response = respond(refusal, head);
+    if let Some(methods) = answer.headers().get(ALLOW) {
+        response.headers_mut().insert(ALLOW, methods.clone());
+    }
+    response
 }
 
 /// Leaves it for the records.

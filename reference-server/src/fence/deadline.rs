@@ -57,12 +57,16 @@ pub(super) async fn always_answer(
     let head = addressee(&request);
     // Whatever the handler left half-done is dropped with it.
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
-    tokio::select! {
+    let answer = tokio::select! {
         biased;
         answer = answer => answer.unwrap_or_else(|_panic| {
             refusals::respond(&refusals::broken("a handler panicked"), &head)
         }),
         refusal = deadline.passed() => refusals::respond(&refusal, &head),
+    };
+    match refusals::of_the_framework(&answer) {
+        None => answer,
+        Some(refusal) => refusals::in_place_of(answer, &refusal, &head),
     }
 }
 

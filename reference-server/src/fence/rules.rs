@@ -14,7 +14,10 @@ pub(crate) fn scope_guard(realm: &str) -> Result<ScopeGuard, RouteTableError> {
         .realm(realm)
         // For load balancers and supervisors, which have no key.
         .route(Method::GET, routes::HEALTH, Access::public())
-        .route(Method::GET, routes::METRICS, scope("metrics:read"))
+        .route(Method::GET, routes::LIVE, Access::public())
+        .route(Method::GET, routes::READY, Access::public())
+        .route(Method::GET, routes::DETAILS, scope(routes::METRICS_SCOPE))
+        .route(Method::GET, routes::METRICS, scope(routes::METRICS_SCOPE))
         .route(Method::POST, routes::CHAT, scope("chat:write"))
         .route(Method::GET, routes::MODELS, scope("models:read"))
         .route(Method::GET, routes::MODEL, scope("models:read"))

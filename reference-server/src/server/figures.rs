@@ -4,9 +4,11 @@ use std::sync::{Arc, OnceLock};
 
 use axum::{Router, extract::State, routing::get};
 use http::header::CONTENT_TYPE;
+use metrics::{describe_counter, describe_gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use stockade::Fence;
 
+use super::Sources;
 use crate::{api::routes, backend::Backend};
 
 /// What answers take, in seconds: from a refusal to a long chat.
@@ -23,18 +25,45 @@ pub(super) fn handle() -> PrometheusHandle {
             .expect("there are buckets")
             .build_recorder();
         let handle = recorder.handle();
-        // Whoever embeds the server may have one of its own, which then gets the figures.
+        // A program that embeds the server may have one of its own, which then gets the figures.
         let _ = metrics::set_global_recorder(recorder);
+        describe();
         handle
     };
     INSTALLED.get_or_init(install).clone()
 }
 
+/// The help texts of the server's own families; the fence describes its own.
+fn describe() {
+    describe_gauge!(
+        "stockade_connections_limit",
+        "Connections that the server takes at a time: server.max_connections, or fewer where \
+         the limit of open files is too low"
+    );
+    describe_gauge!("stockade_connections", "Connections that are open");
+    describe_counter!(
+        "stockade_invalid_hosts_total",
+        "Requests that were refused because of their Host, by reason"
+    );
+    describe_counter!(
+        "stockade_reloads_total",
+        "Reloads of the configuration, by result"
+    );
+}
+
 /// The route that shows them.
-pub(super) fn router(handle: PrometheusHandle, fence: &Fence, backend: Arc<dyn Backend>) -> Router {
-    Router::new()
-        .route(routes::METRICS, get(show))
-        .with_state((handle, fence.clone(), backend))
+pub(super) fn router(
+    handle: PrometheusHandle,
+    fence: &Fence,
+    sources: Sources,
+    backend: Arc<dyn Backend>,
+) -> Router {
+    Router::new().route(routes::METRICS, get(show)).with_state((
+        handle,
+        fence.clone(),
+        sources,
+        backend,
+    ))
 }
 
 /// Chats that the model answers, and chats that wait for it.
@@ -52,10 +81,14 @@ fn record_load(backend: &dyn Backend) {
     }
 }
 
+/// What the route asks.
+type Asked = (PrometheusHandle, Fence, Sources, Arc<dyn Backend>);
+
 async fn show(
-    State((handle, fence, backend)): State<(PrometheusHandle, Fence, Arc<dyn Backend>)>,
+    State((handle, fence, sources, backend)): State<Asked>,
 ) -> ([(http::HeaderName, &'static str); 1], String) {
     fence.record_gauges();
+    sources.record();
     record_load(&*backend);
     handle.run_upkeep();
     let format = "text/plain; version=0.0.4; charset=utf-8";

@@ -36,7 +36,9 @@ pub(super) async fn serve(
     mut stop: watch::Receiver<Stop>,
 ) -> Ended {
     let mut connections = JoinSet::new();
+    let open = metrics::gauge!("stockade_connections");
     loop {
+        open.set(count(connections.len()));
         let free = connections.len() < limits.most;
         tokio::select! {
             biased;
@@ -45,7 +47,9 @@ pub(super) async fn serve(
             accepted = listener.accept(), if free => match accepted {
                 Ok((stream, peer)) => {
                     // Tokens are small, and each of them should leave at once.
-                    if stream.set_nodelay(true).is_err() {
+                    if let Err(error) = stream.set_nodelay(true) {
+                        // Its client has left already.
+                        tracing::debug!(%error, "a connection ended before it was served");
                         continue;
                     }
                     let (router, stop) = (router.clone(), stop.clone());
@@ -109,6 +113,11 @@ async fn drain(
         cut: cut_off,
         at_once,
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
+fn count(connections: usize) -> f64 {
+    connections as f64
 }
 
 fn concerns_one_client(error: &io::Error) -> bool {

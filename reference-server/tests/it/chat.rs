@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::site::{Site, events, png, saying};
+use crate::site::{FIGURES, Site, events, png, saying};
+use reqwest::Method;
 
 async fn text(site: &Site, body: &Value) -> String {
     let answer: Value = site.chat(body).await.json().await.unwrap();
@@ -127,7 +128,10 @@ async fn says_which_model_there_is() {
     assert_eq!(list["data"][0]["id"], "tiny");
     let one: Value = site.get("/v1/models/tiny").await.json().await.unwrap();
     assert_eq!(one, list["data"][0]);
-    let health: Value = site.get("/health").await.json().await.unwrap();
+    let request = site
+        .request(Method::GET, "/health/details")
+        .bearer_auth(FIGURES);
+    let health: Value = request.send().await.unwrap().json().await.unwrap();
     assert_eq!(health["status"], "ready");
     assert_eq!(health["device"], "cpu");
     assert_eq!(health["model"], "tiny");

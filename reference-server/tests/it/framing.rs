@@ -103,6 +103,50 @@ async fn fields_that_are_none_end_the_connection() {
     refused(all, &[400]).await;
 }
 
+// FH05
+#[tokio::test]
+async fn requests_that_name_no_host_or_more_than_one_end_the_connection() {
+    let with = |hosts: &str| format!("GET /health HTTP/1.1\r\n{hosts}x: y\r\n\r\n");
+    let hosts = [
+        "",
+        "host: a\r\nhost: b\r\n",
+        "host: a\r\nHost: a\r\n",
+        "host: a/b\r\n",
+        "host: u@a\r\n",
+        "host: a, b\r\n",
+        "host: a,b\r\n",
+        "host:\r\n",
+        "host: a:b\r\n",
+        "host: a b\r\n",
+    ];
+    refused(hosts.map(with), &[400]).await;
+    // The target does not stand for the field.
+    let absolute = "GET http://a/health HTTP/1.1\r\nx: y\r\n\r\n".to_owned();
+    refused([absolute], &[400]).await;
+    let site = site().await;
+    let old = say(site.address, b"GET /health HTTP/1.0\r\n\r\n").await;
+    assert!(old.text.starts_with("HTTP/1.0 200"), "{}", old.text);
+}
+
+// FH05
+#[tokio::test]
+async fn only_hosts_of_the_list_are_served() {
+    let lines = "[server]\nhosts = [\"api.example\"]\nheader_timeout_secs = 1\n";
+    let site = Site::with(Arc::new(Scripted::new(Script::Talk)), lines).await;
+    for (path, host, status) in [
+        ("/v1/models", "API.example:443", 200),
+        ("/v1/models", "evil.example", 400),
+        ("/health/ready", "10.0.0.7", 200),
+    ] {
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {FULL}\r\n\r\n");
+        let heard = say(site.address, request.as_bytes()).await;
+        assert_eq!(heard.statuses(), [status], "{}", heard.text);
+        let is_json = heard.text.contains("\"code\":\"HOST_NOT_SERVED\"");
+        assert_eq!(is_json, status == 400, "{}", heard.text);
+    }
+}
+
 // FA15
 #[tokio::test]
 async fn requests_for_another_protocol_are_answered_and_end_the_connection() {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
-use reqwest::Response;
+use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use stockade_server::{
     Ended, Stop,
@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     scripted::{Script, Scripted, until},
-    site::{Site, events},
+    site::{FIGURES, Site, events},
 };
 
 async fn code(response: Response) -> (u16, String) {
@@ -93,7 +93,10 @@ async fn a_model_that_is_not_there_is_said_to_be_so() {
         ),
     ] {
         let site = Site::with(Arc::new(Scripted::in_phase(phase)), "").await;
-        let health = site.get("/health").await;
+        let request = site
+            .request(Method::GET, "/health/details")
+            .bearer_auth(FIGURES);
+        let health = request.send().await.unwrap();
         assert_eq!(health.status(), 503);
         let health: Value = health.json().await.unwrap();
         assert_eq!(health["status"], status);

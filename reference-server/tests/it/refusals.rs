@@ -216,10 +216,11 @@ async fn a_preflight_runs_no_handler_and_tells_no_scope() {
 async fn what_is_not_declared_is_closed() {
     let site = Site::start().await;
     for (method, path, status) in [
-        (Method::GET, "/", 403),
-        (Method::POST, "/v1/completions", 403),
-        (Method::POST, "/re_isq", 403),
-        (Method::GET, "/v1/chat/completions/", 403),
+        // FH06
+        (Method::GET, "/", 404),
+        (Method::POST, "/v1/completions", 404),
+        (Method::POST, "/re_isq", 404),
+        (Method::GET, "/v1/chat/completions/", 404),
         (Method::GET, CHAT, 405),
         (Method::TRACE, CHAT, 405),
         (Method::DELETE, "/v1/models/tiny", 405),
@@ -238,11 +239,42 @@ async fn what_is_not_declared_is_closed() {
     assert_eq!(anonymous.status(), 401);
 }
 
+// FH04
 #[tokio::test]
-async fn health_is_open_to_all() {
+async fn what_the_framework_rejects_is_answered_in_the_callers_format() {
     let site = Site::start().await;
-    let request = site.request(Method::GET, "/health");
-    assert_eq!(request.send().await.unwrap().status(), 200);
+    let ask = |method: Method, path: &str, accept: &str| {
+        let request = site.request(method, path).bearer_auth(FULL);
+        request.header("accept", accept).send()
+    };
+    for (method, path, status) in [
+        (Method::GET, "/v1/models/%ff", 400),
+        (Method::GET, "/v1/none", 404),
+        (Method::PUT, "/v1/models", 405),
+    ] {
+        let answer = ask(method.clone(), path, "*/*").await.unwrap();
+        let (was, error) = error(answer).await;
+        assert_eq!(was, status, "{path}");
+        assert!(error["code"].is_string() && error["message"].is_string());
+
+        let answer = ask(method, path, "application/problem+json").await.unwrap();
+        assert_eq!(answer.status(), status, "{path}");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+        assert_eq!(answer.headers().contains_key("allow"), status == 405);
+    }
+}
+
+// FH12
+#[tokio::test]
+async fn a_refusal_reads_well_on_a_terminal() {
+    let site = Site::start().await;
+    let refused = site
+        .request(Method::GET, "/v1/models")
+        .send()
+        .await
+        .unwrap();
+    let text = refused.text().await.unwrap();
+    assert!(!text.contains("\\u"), "{text}");
 }
 
 #[tokio::test]

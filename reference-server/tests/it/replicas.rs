@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::Value;
 use tokio::time;
 
-use crate::site::Site;
+use crate::site::{FIGURES, Site};
 
 struct Redis(Child, u16);
 
@@ -40,7 +40,10 @@ impl Drop for Redis {
 }
 
 async fn health(site: &Site) -> (u16, Value) {
-    let response = site.request(Method::GET, "/health").send().await.unwrap();
+    let request = site
+        .request(Method::GET, "/health/details")
+        .bearer_auth(FIGURES);
+    let response = request.send().await.unwrap();
     (response.status().as_u16(), response.json().await.unwrap())
 }
 

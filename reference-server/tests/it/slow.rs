@@ -155,8 +155,7 @@ async fn a_server_without_descriptors_left_takes_connections_again() {
     for _ in 0..80 {
         idle.push(TcpStream::connect(server.address).await.unwrap());
     }
-    server.says("cannot accept connections");
-    // They send nothing, so they are cut off; who waited behind them is served.
+    // They send nothing, so they are cut off; who waits behind them is served.
     let health = server.get("/v1/models", READER).send().await.unwrap();
     assert_eq!(health.status(), 200);
     for stream in &mut idle {

@@ -123,3 +123,17 @@ async fn a_sigterm_lets_an_answer_end_and_waits_for_no_handshake() {
     assert_eq!(server.says("stopped")["cut"], 0);
     assert_eq!(server.ended(), Some(0));
 }
+
+// FH02
+#[tokio::test]
+async fn hsts_is_sent_unless_it_is_switched_off() {
+    for (lines, value) in [("", Some("max-age=31536000")), ("hsts_secs = 0\n", None)] {
+        let authority = Authority::new();
+        let client = authority.client().build().unwrap();
+        let server = Running::start(&(authority.lines() + lines)).asked_by(client);
+        let answer = server.get("/health", FULL).send().await.unwrap();
+        let sent = answer.headers().get("strict-transport-security");
+        assert_eq!(sent.map(|sent| sent.to_str().unwrap()), value);
+        assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+    }
+}

@@ -38,6 +38,7 @@ impl Pair {
     /// What is said of these files; nothing where they are good.
     fn error_of(&self, certificate: &str, key: &str) -> Option<String> {
         let files = TlsConfig {
+            hsts_secs: 0,
             certificate_file: self.path(certificate),
             key_file: self.path(key),
         };

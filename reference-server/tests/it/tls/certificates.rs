@@ -13,7 +13,7 @@ use super::{
     authority::{Authority, connect, shown, spoil},
     start,
 };
-use crate::running::Running;
+use crate::running::{Running, until_async};
 
 const RELOADED: &str = "reloaded the configuration";
 const REJECTED: &str = "not taken";
@@ -40,12 +40,11 @@ async fn a_sighup_shows_the_new_one_to_whoever_comes_next() {
     let server = start(&authority, "");
     let mut open = connect(&authority.connections(), server.address).await;
     let first = shown(&open);
-
     let second = authority.renew();
-    assert_eq!(seen(&authority, &server).await, first);
     server.signal("HUP");
     server.says(RELOADED);
     assert_eq!(seen(&authority, &server).await, second);
+    assert_ne!(first, second);
     is_answered(&mut open).await;
 
     // Other files, with a key that is open to all: it is taken, but not in silence.
@@ -61,6 +60,39 @@ async fn a_sighup_shows_the_new_one_to_whoever_comes_next() {
     assert!(third != first && third != second);
     is_answered(&mut open).await;
     assert_eq!(server.stop(), Some(0));
+}
+
+// FA04
+#[tokio::test]
+async fn a_renewed_one_is_shown_without_a_signal_and_a_bad_one_degrades_readiness() {
+    let authority = Authority::new();
+    let server = start(&authority, "");
+    let second = authority.renew();
+    shows(&authority, &server, &second).await;
+
+    spoil(&authority.certificate_file());
+    let said = server.says("not reloaded");
+    assert_eq!(said["source"], "server.tls");
+    let failing = "stockade_source_failing{source=\"server.tls\"}";
+    assert_eq!(server.figure(failing).await, Some(1.0));
+    let age = "stockade_source_age_seconds{source=\"server.tls\"}";
+    assert!(server.figure(age).await.is_some());
+    assert_eq!(seen(&authority, &server).await, second);
+
+    let third = authority.renew();
+    shows(&authority, &server, &third).await;
+    until_async("it recovers", async || {
+        server.figure(failing).await == Some(0.0)
+    })
+    .await;
+    let failures = "stockade_source_failures_total{source=\"server.tls\"}";
+    assert!(server.figure(failures).await.unwrap() >= 1.0);
+}
+
+/// Waits until clients who come now are shown this certificate.
+async fn shows(authority: &Authority, server: &Running, expected: &CertificateDer<'static>) {
+    let shown = async || seen(authority, server).await == *expected;
+    until_async("the new certificate is shown", shown).await;
 }
 
 // A22
@@ -93,7 +125,7 @@ async fn a_bad_one_leaves_the_old_one_in_force_and_is_said_to_be_bad() {
         assert_eq!(seen(&authority, &server).await, first);
     }
     let rejected = server.figure("stockade_reloads_total{result=\"rejected\"}");
-    assert_eq!(rejected.await, Some(4.0));
+    assert!(rejected.await.unwrap() >= 4.0);
 
     let last = authority.renew();
     server.signal("HUP");

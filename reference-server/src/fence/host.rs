@@ -1,0 +1,217 @@
+//! Whether a request names its host as it has to, and one that is served here.
+
+use http::{
+    HeaderValue, Version,
+    header::{CONNECTION, HOST},
+    uri::Authority,
+};
+use metrics::counter;
+use stockade_core::{Check, Guard, Head, Never, Refusal, RefusalKind};
+
+use crate::{StartError, api::routes};
+
+/// Refuses requests whose `Host` is missing, repeated or invalid (RFC 9112, 3.2), and those
+/// for hosts that are not served, where a list says which are.
+#[derive(Clone, Debug)]
+pub(crate) struct HostGuard {
+    /// In lower case; all hosts are served where it is empty.
+    served: Vec<Authority>,
+}
+
+impl HostGuard {
+    /// # Errors
+    /// When a host of the list is not one.
+    pub(crate) fn new(hosts: &[String]) -> Result<Self, StartError> {
+        let served = hosts.iter().map(|host| {
+            authority(host.to_ascii_lowercase().as_bytes()).ok_or_else(|| {
+                StartError::new(format!(
+                    "server.hosts: {host:?} is not a host; write it like \"api.example.com\" or \
+                     \"localhost:8000\""
+                ))
+            })
+        });
+        Ok(Self {
+            served: served.collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn judge(&self, head: &Head) -> Result<(), Fault> {
+        let mut fields = head.headers.get_all(HOST).iter();
+        let named = match (fields.next(), fields.next()) {
+            (Some(_), Some(_)) => return Err(Fault::Repeated),
+            (Some(field), None) => Some(authority(field.as_bytes()).ok_or(Fault::Invalid)?),
+            // HTTP/2 names it in the target.
+            (None, _) if head.version == Version::HTTP_11 => return Err(Fault::Missing),
+            (None, _) => None,
+        };
+        let target = head.uri.authority().map(|target| target.as_str());
+        let target = target.map(|target| authority(target.as_bytes()).ok_or(Fault::Invalid));
+        // The target takes precedence (RFC 9112, 3.2.2).
+        let host = match (target.transpose()?, named) {
+            (Some(target), Some(named)) if head.version == Version::HTTP_2 && target != named => {
+                // RFC 9113, 8.3.1.
+                return Err(Fault::Invalid);
+            }
+            (Some(host), _) | (None, Some(host)) => host,
+            (None, None) if head.version < Version::HTTP_11 => return Ok(()),
+            (None, None) => return Err(Fault::Missing),
+        };
+        // Supervisors ask by address.
+        if self.served.is_empty() || routes::is_probe(head.uri.path()) || self.serves(&host) {
+            return Ok(());
+        }
+        Err(Fault::NotServed)
+    }
+
+    /// An entry without a port stands for all ports.
+    fn serves(&self, host: &Authority) -> bool {
+        self.served.iter().any(|served| {
+            served.host().eq_ignore_ascii_case(host.host())
+                && (served.port_u16().is_none() || served.port_u16() == host.port_u16())
+        })
+    }
+}
+
+/// `uri-host [ ":" port ]` (RFC 9110, 7.2): without user information, which `Authority` takes,
+/// and never empty, which no URI of HTTP is (RFC 9110, 4.2.1).
+fn authority(text: &[u8]) -> Option<Authority> {
+    let authority = Authority::try_from(text).ok()?;
+    let port = authority.as_str().strip_prefix(authority.host())?;
+    let port = match port.strip_prefix(':') {
+        Some(port) => port.is_empty() || authority.port_u16().is_some(),
+        None => port.is_empty(),
+    };
+    let host = authority.host();
+    (port && !host.is_empty() && !host.contains(['@', ','])).then_some(authority)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Missing,
+    Repeated,
+    Invalid,
+    NotServed,
+}
+
+impl Fault {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Repeated => "repeated",
+            Self::Invalid => "invalid",
+            Self::NotServed => "not_served",
+        }
+    }
+
+    fn refusal(self, version: Version) -> Refusal {
+        let text = match self {
+            Self::Missing => "the request names no host: send the header `Host`",
+            Self::Repeated => "the request names more than one host: send one header `Host`",
+            Self::Invalid => "the host is invalid: send it like `Host: api.example.com:8000`",
+            Self::NotServed => "this host is not served here",
+        };
+        let code = match self {
+            Self::NotServed => "HOST_NOT_SERVED",
+            _ => "INVALID_HOST",
+        };
+        let refusal = Refusal::new(RefusalKind::Invalid, text)
+            .with_code(code)
+            .because(self.reason());
+        match version <= Version::HTTP_11 && self != Self::NotServed {
+            // A sender that is wrong about this may be wrong about where its message ends.
+            true => refusal.with_header(CONNECTION, HeaderValue::from_static("close")),
+            false => refusal,
+        }
+    }
+}
+
+impl Guard for HostGuard {
+    const NAME: &'static str = "host";
+    type Pass = ();
+    type Hold = ();
+    type Wait = Never<()>;
+
+    fn check(&self, head: &Head) -> Check<(), Self::Wait> {
+        match self.judge(head) {
+            Ok(()) => Check::Pass(()),
+            Err(fault) => {
+                // Outside of the fence, so there is no record of it.
+                counter!("stockade_invalid_hosts_total", "reason" => fault.reason()).increment(1);
+                tracing::debug!(reason = fault.reason(), "the host of a request is refused");
+                Check::Refuse(fault.refusal(head.version))
+            }
+        }
+    }
+
+    fn admit(&self, (): (), _head: &mut Head) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn judge(guard: &HostGuard, target: &str, version: Version, hosts: &[&str]) -> Option<Fault> {
+        let mut request = Request::get(target).version(version);
+        for host in hosts {
+            request = request.header(HOST, *host);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        guard.judge(&Head::new(parts)).err()
+    }
+
+    // FH05
+    #[test]
+    fn a_host_is_named_once_and_valid() {
+        let guard = HostGuard::new(&[]).unwrap();
+        let of = |hosts: &[&str]| judge(&guard, "/v1/models", Version::HTTP_11, hosts);
+        for host in ["a", "A.b-c_d:80", "[::1]:8000", "127.0.0.1", "a:"] {
+            assert_eq!(of(&[host]), None, "{host}");
+        }
+        for host in [
+            "", "a/b", "u@a", "a, b", "a,b", "a:b", "a:70000", "a b", "::1", "[::1", ":80",
+        ] {
+            assert_eq!(of(&[host]), Some(Fault::Invalid), "{host}");
+        }
+        assert_eq!(of(&[]), Some(Fault::Missing));
+        assert_eq!(of(&["a", "a"]), Some(Fault::Repeated));
+        assert_eq!(judge(&guard, "/", Version::HTTP_10, &[]), None);
+        let absolute = "http://a/v1/models";
+        for (version, hosts, fault) in [
+            (Version::HTTP_2, &[][..], None),
+            (Version::HTTP_11, &["b"], None),
+            (Version::HTTP_11, &["a/b"], Some(Fault::Invalid)),
+            (Version::HTTP_11, &["a", "b"], Some(Fault::Repeated)),
+            (Version::HTTP_11, &[], Some(Fault::Missing)),
+            (Version::HTTP_2, &["a"], None),
+            (Version::HTTP_2, &["b"], Some(Fault::Invalid)),
+        ] {
+            assert_eq!(judge(&guard, absolute, version, hosts), fault, "{hosts:?}");
+        }
+    }
+
+    // FH05
+    #[test]
+    fn only_listed_hosts_are_served_but_probes_are_answered() {
+        let guard = HostGuard::new(&["api.Example.com".to_owned(), "a:8000".to_owned()]).unwrap();
+        for (path, host, fault) in [
+            ("/v1/models", "API.example.com:443", None),
+            ("/v1/models", "a:8000", None),
+            ("/v1/models", "a:8001", Some(Fault::NotServed)),
+            ("/v1/models", "evil.example", Some(Fault::NotServed)),
+            ("/health/ready", "10.0.0.7:8000", None),
+            ("/health", "a/b", Some(Fault::Invalid)),
+        ] {
+            assert_eq!(
+                judge(&guard, path, Version::HTTP_11, &[host]),
+                fault,
+                "{path} {host}"
+            );
+        }
+        for host in ["", "http://a", "a/b", "*"] {
+            let error = HostGuard::new(&[host.to_owned()]).unwrap_err().to_string();
+            assert!(error.starts_with("server.hosts"), "{error}");
+        }
+    }
+}

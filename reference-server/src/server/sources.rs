@@ -1,0 +1,97 @@
+//! What is read again while the server runs: keys and lists of the fence, the certificate,
+//! the configuration.
+
+use std::time::Duration;
+
+use metrics::{counter, gauge};
+use serde::Serialize;
+use stockade::Fence;
+use stockade_watch::SourceStatus;
+
+/// All watched sources, for metrics and readiness.
+#[derive(Clone, Debug)]
+pub(crate) struct Sources {
+    fence: Fence,
+    /// Those of the server itself.
+    own: Vec<stockade_watch::SourceHealth>,
+    /// How long keys may fail to be read again before the server is not ready any more.
+    patience: Option<Duration>,
+}
+
+/// How a source fares, for `/health`.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct SourceHealth {
+    name: String,
+    failing: bool,
+    /// Since when the value in force is known to be current.
+    age_secs: u64,
+    failures: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl Sources {
+    /// The sources of a fence. Zero seconds of patience are no bound.
+    pub(super) fn new(fence: Fence, patience: Duration) -> Self {
+        Self {
+            fence,
+            own: Vec::new(),
+            patience: (!patience.is_zero()).then_some(patience),
+        }
+    }
+
+    pub(super) fn add(&mut self, source: stockade_watch::SourceHealth) {
+        self.own.push(source);
+    }
+
+    fn statuses(&self) -> impl Iterator<Item = SourceStatus> {
+        let own = self.own.iter().map(stockade_watch::SourceHealth::status);
+        self.fence.sources().into_iter().chain(own)
+    }
+
+    /// `ready`, `degraded` where a source fails to be read again, and `keys_stale` where that
+    /// has lasted too long for keys: a key that was revoked since would be let in for ever.
+    pub(crate) fn readiness(&self) -> &'static str {
+        let failing = self.statuses().filter(SourceStatus::is_failing);
+        let statuses: Vec<_> = failing.collect();
+        let is_stale = |source: &SourceStatus| {
+            is_of_keys(source) && self.patience.is_some_and(|patience| source.age > patience)
+        };
+        match statuses.is_empty() {
+            true => "ready",
+            false if statuses.iter().any(is_stale) => "keys_stale",
+            false => "degraded",
+        }
+    }
+
+    pub(crate) fn health(&self) -> Vec<SourceHealth> {
+        let health = |source: SourceStatus| SourceHealth {
+            failing: source.is_failing(),
+            age_secs: source.age.as_secs(),
+            failures: source.failures,
+            error: match (&source.last_error, source.is_failing()) {
+                (Some(error), true) => Some(error.as_ref().to_owned()),
+                _ => None,
+            },
+            name: source.name.as_ref().to_owned(),
+        };
+        self.statuses().map(health).collect()
+    }
+
+    /// Sets the gauges of the server's own sources, under the names of the fence's.
+    pub(super) fn record(&self) {
+        for source in self.own.iter().map(stockade_watch::SourceHealth::status) {
+            let name = source.name.as_ref().to_owned();
+            gauge!("stockade_source_age_seconds", "source" => name.clone())
+                .set(source.age.as_secs_f64());
+            gauge!("stockade_source_failing", "source" => name.clone())
+                .set(f64::from(u8::from(source.is_failing())));
+            counter!("stockade_source_failures_total", "source" => name).absolute(source.failures);
+        }
+    }
+}
+
+/// Keys, tokens and their revocations are settings of `[auth]`.
+fn is_of_keys(source: &SourceStatus) -> bool {
+    source.name.starts_with("auth.")
+}

@@ -1,0 +1,109 @@
+//! A certificate that follows its files.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use stockade_watch::{FileVersions, FileWatch, SourceHealth};
+
+use super::{Identity, Tls};
+use crate::{StartError, TlsConfig};
+
+/// TLS whose certificate is read again when its files change. Clones share it.
+#[derive(Clone)]
+pub(crate) struct WatchedTls {
+    shown: Shown,
+    health: SourceHealth,
+    /// Follows the files as long as a clone is there.
+    watch: Arc<Mutex<FileWatch>>,
+}
+
+/// The certificate in force, and the files that it is to come from.
+#[derive(Clone)]
+struct Shown {
+    tls: Tls,
+    files: Arc<Mutex<TlsConfig>>,
+}
+
+impl WatchedTls {
+    /// Reads the files, and follows them from now on.
+    ///
+    /// # Errors
+    /// As [`Identity::read`], and when no thread can be started.
+    pub(crate) fn open(files: &TlsConfig) -> Result<Self, StartError> {
+        // Before the first reading, so that no change is lost.
+        let versions = Self::versions(files);
+        let tls = Tls::new(Identity::read(files)?);
+        let health = SourceHealth::new("server.tls");
+        let shown = Shown {
+            tls,
+            files: Arc::new(Mutex::new(files.clone())),
+        };
+        let watch = shown.follow(files, versions, health.clone())?;
+        Ok(Self {
+            shown,
+            health,
+            watch: Arc::new(Mutex::new(watch)),
+        })
+    }
+
+    /// The state of the files now.
+    pub(crate) fn versions(files: &TlsConfig) -> FileVersions {
+        FileVersions::of([&files.certificate_file, &files.key_file])
+    }
+
+    pub(crate) fn tls(&self) -> &Tls {
+        &self.shown.tls
+    }
+
+    /// How the files fare.
+    pub(crate) fn health(&self) -> SourceHealth {
+        self.health.clone()
+    }
+
+    /// Shows this certificate, and follows these files if they are not the ones before.
+    ///
+    /// # Errors
+    /// When no thread can be started; then nothing is changed.
+    pub(crate) fn replace(
+        &self,
+        files: &TlsConfig,
+        versions: FileVersions,
+        identity: Identity,
+    ) -> Result<(), StartError> {
+        let mut current = self.shown.files();
+        if *current != *files {
+            let follow = self.shown.follow(files, versions, self.health.clone())?;
+            // Nothing panics while it is held.
+            *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = follow;
+            files.clone_into(&mut current);
+        }
+        self.shown.tls.show(identity);
+        self.health.succeeded();
+        Ok(())
+    }
+}
+
+impl Shown {
+    fn follow(
+        &self,
+        files: &TlsConfig,
+        versions: FileVersions,
+        health: SourceHealth,
+    ) -> Result<FileWatch, StartError> {
+        let (shown, watched) = (self.clone(), files.clone());
+        let watch = FileWatch::start(versions, health, move || {
+            let identity = Identity::read(&watched)?;
+            // A watch of files that were replaced meanwhile may still run.
+            let current = shown.files();
+            if *current == watched {
+                shown.tls.show(identity);
+            }
+            Ok::<_, StartError>(())
+        });
+        watch.map_err(|error| StartError::of("following server.tls", &error))
+    }
+
+    fn files(&self) -> MutexGuard<'_, TlsConfig> {
+        // Nothing panics while it is held.
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,66 @@
+//! A process that may open few files.
+
+use std::fs;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::{
+    running::{Running, until_async},
+    site::FULL,
+};
+
+const FEW: usize = 256;
+
+/// The status of one request on a connection that stays open.
+async fn status(stream: &mut TcpStream) -> u16 {
+    let ask =
+        format!("HEAD /v1/models HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {FULL}\r\n\r\n");
+    stream.write_all(ask.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0);
+    }
+    String::from_utf8_lossy(&answer[9..12]).parse().unwrap()
+}
+
+// FA04
+#[tokio::test]
+async fn connections_never_take_the_descriptors_that_a_revocation_needs() {
+    let lines = "[server]\nmax_connections = 4096\nheader_timeout_secs = 60\n";
+    let server = Running::start_after(&format!("ulimit -n {FEW}"), lines);
+    let lowered = server.said("too low for server.max_connections");
+    assert_eq!(lowered["lowered_to"], FEW - 64);
+    let limit = server.figure("stockade_connections_limit").await;
+    assert_eq!(limit, Some((FEW - 64) as f64));
+
+    let mut kept = TcpStream::connect(server.address).await.unwrap();
+    assert_eq!(status(&mut kept).await, 200);
+    let mut idle = Vec::new();
+    // More than it takes, and fewer than the system keeps waiting for it.
+    for _ in 0..FEW {
+        idle.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    until_async("the server has taken all that it takes", async || {
+        server.descriptors() > FEW - 64
+    })
+    .await;
+    assert!(server.descriptors() < FEW - 16, "{}", server.descriptors());
+
+    fs::write(server.file("keys.yaml"), "keys: []\n").unwrap();
+    until_async("the key is revoked", async || {
+        status(&mut kept).await == 401
+    })
+    .await;
+}
+
+// FA04
+#[tokio::test]
+async fn a_soft_limit_is_raised_as_far_as_it_may_be() {
+    let lines = "[server]\nmax_connections = 500\n";
+    let server = Running::start_after("ulimit -S -n 128", lines);
+    let limit = server.figure("stockade_connections_limit").await;
+    assert_eq!(limit, Some(500.0));
+}

@@ -1,0 +1,40 @@
+//! Headers that tell browsers to treat answers as data.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::site::{FULL, Site};
+
+const ALWAYS: [(&str, &str); 4] = [
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("content-security-policy", "frame-ancestors 'none'"),
+    ("referrer-policy", "no-referrer"),
+];
+const HSTS: &str = "strict-transport-security";
+
+// FH02
+#[tokio::test]
+async fn every_answer_has_them_and_hsts_only_over_tls() {
+    let site = Site::start().await;
+    let get = |path: &str| site.request(Method::GET, path);
+    let chat = site.say(json!({})).await;
+    let answers = [
+        chat,
+        get("/health").send().await.unwrap(),
+        get("/v1/models").bearer_auth(FULL).send().await.unwrap(),
+        get("/v1/models").send().await.unwrap(),
+        get("/v1/none").bearer_auth(FULL).send().await.unwrap(),
+    ];
+    for answer in answers {
+        for (name, value) in ALWAYS {
+            assert_eq!(answer.headers()[name], value, "{answer:?}");
+        }
+        assert_eq!(answer.headers()["cache-control"], "no-store", "{answer:?}");
+        assert!(!answer.headers().contains_key(HSTS));
+    }
+    // A handler's own choice stays.
+    let stream = site.say(json!({"stream": true})).await;
+    assert_eq!(stream.headers().get_all("cache-control").iter().count(), 1);
+    assert_eq!(stream.headers()["x-frame-options"], "DENY");
+}
