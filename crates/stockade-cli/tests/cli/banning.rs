@@ -74,7 +74,7 @@ fn lines_that_ban_nobody_are_named_with_a_remedy() {
         }
         assert!(said.out.contains("192.0.2.1"), "{}", said.out);
     }
-    bench.write("denylist.txt", &"nonsense\n".repeat(1_000));
+    bench.write("denylist.txt", "nonsense\n".repeat(1_000));
     let said = bench.done("bans list");
     assert!(said.err.contains("skipped 980 more lines"), "{}", said.err);
     assert!(said.err.lines().count() < 30);
