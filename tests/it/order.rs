@@ -267,7 +267,7 @@ async fn scopes_come_before_bodies() {
 }
 
 #[tokio::test]
-async fn bodies_come_before_permits_and_permits_before_tokens() {
+async fn permits_come_before_bodies_and_bodies_before_tokens() {
     let gate =
         Gate::open("[concurrency]\nper_key = 1\n[token_budget]\nby_key = \"6000/minute\"\n").await;
     let chat = async |tokens: u32| {
@@ -277,14 +277,14 @@ async fn bodies_come_before_permits_and_permits_before_tokens() {
         gate.ask(Method::POST, "/chat", &gate.writer, &body).await
     };
     let stay = gate.stay(&gate.writer).await;
-    // Its only place is taken, and the body is none.
-    let invalid = gate.ask(Method::POST, "/chat", &gate.writer, "{").await;
-    assert_eq!(invalid, refusal(400, "INVALID_JSON"));
-    // Its only place is taken, and the tokens are too many.
+    let invalid = async || gate.ask(Method::POST, "/chat", &gate.writer, "{").await;
+    // FA06: its only place is taken, so neither an invalid body nor its tokens are looked at.
+    assert_eq!(invalid().await, refusal(429, "CONCURRENCY_LIMIT"));
     assert_eq!(chat(8_000).await, refusal(429, "CONCURRENCY_LIMIT"));
     drop(stay);
-    let freed = async { while chat(8_000).await != refusal(400, "TOKENS_EXCEED_QUOTA") {} };
+    let freed = async { while invalid().await != refusal(400, "INVALID_JSON") {} };
     tokio::time::timeout(PATIENCE, freed).await.unwrap();
+    assert_eq!(chat(8_000).await, refusal(400, "TOKENS_EXCEED_QUOTA"));
 }
 
 // R10
