@@ -1,9 +1,13 @@
 //! The guard: a token in a header, a principal behind it.
 
 use std::{
+    error::Error,
     fmt,
     hash::{BuildHasher, RandomState},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use http::header::AUTHORIZATION;
@@ -13,7 +17,8 @@ use stockade_core::{
 };
 
 use crate::{
-    KeySource, LiveKeys, Refresh, Revocation, RevocationStore, TokenDigest, TokenRules,
+    KeySource, LiveKeys, Refresh, Revocation, RevocationError, RevocationStore, TokenDigest,
+    TokenRules,
     bearer::{Presented, presented},
     cache::{Cache, Entry},
     cause::Cause,
@@ -39,6 +44,8 @@ struct Shared {
     challenge: Challenge,
     clock: Arc<dyn Clock>,
     revocations: Option<Arc<dyn RevocationStore>>,
+    /// Whether the last answer of the store was an error.
+    revocations_failing: Arc<AtomicBool>,
     cache: Cache,
     /// Tells one bad token from another, without keeping any.
     evidence: RandomState,
@@ -67,6 +74,7 @@ impl JwtAuth {
                 challenge: Challenge::default(),
                 clock: Arc::new(SystemClock::new()),
                 revocations: None,
+                revocations_failing: Arc::default(),
                 cache: Cache::new(CACHED),
                 evidence: RandomState::new(),
                 anonymous: false,
@@ -247,12 +255,38 @@ impl Shared {
         let revoked = match revocation {
             Revocation::Valid => false,
             Revocation::Revoked => true,
-            Revocation::Wait(asked) => asked.await.map_err(|_| refusal::no_revocations())?,
+            Revocation::Wait(asked) => self.answered(asked.await)?,
         };
         if revoked {
             return Err(self.challenge.invalid(Cause::Revoked));
         }
         Ok(Admitted(principal))
+    }
+
+    /// Logs that the store fails, and that it answers again, once each.
+    fn answered(&self, answer: Result<bool, RevocationError>) -> Result<bool, Refusal> {
+        let was_failing = self
+            .revocations_failing
+            .swap(answer.is_err(), Ordering::Relaxed);
+        match answer {
+            Ok(is_revoked) => {
+                if was_failing {
+                    tracing::info!("the store of revoked tokens answers again");
+                }
+                Ok(is_revoked)
+            }
+            Err(error) => {
+                if !was_failing {
+                    let cause = error.source().map(ToString::to_string);
+                    tracing::error!(
+                        %error,
+                        cause,
+                        "tokens are refused with 503 until revocations can be checked"
+                    );
+                }
+                Err(refusal::no_revocations())
+            }
+        }
     }
 }
 

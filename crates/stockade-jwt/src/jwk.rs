@@ -83,8 +83,13 @@ pub(crate) fn read(text: &[u8], allowed: &[Algorithm]) -> Result<Vec<VerifyingKe
     let (mut usable, mut ids) = (Vec::new(), BTreeSet::new());
     for key in keys {
         // What is no key that we understand is left out (RFC 7517, section 5).
-        let Ok(key) = serde_json::from_value::<Jwk>(key) else {
-            continue;
+        let key = match serde_json::from_value::<Jwk>(key) {
+            Ok(key) => key,
+            Err(_) => {
+                // Without the error, whose text may cite the key.
+                tracing::debug!("a member of the key set is not a key; it is left out");
+                continue;
+            }
         };
         if !key.verifies() {
             continue;
@@ -137,7 +142,11 @@ impl Jwk {
             }
             // A point that is none, or a secret that is too short for this algorithm: a key
             // that cannot be used is left out (RFC 7517, section 5).
-            Err(_) => Ok(None),
+            Err(error) => {
+                let key = self.name();
+                tracing::debug!(%key, %algorithm, %error, "the key is left out of the set");
+                Ok(None)
+            }
         }
     }
 

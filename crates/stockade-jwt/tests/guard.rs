@@ -5,7 +5,11 @@
 
 mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use http::{Request, header::AUTHORIZATION};
 use proptest::prelude::*;
@@ -260,6 +264,78 @@ async fn a_store_that_is_down_lets_nobody_in() {
         let error = store.revoke("a", until, now).await.unwrap_err();
         assert_eq!(error.kind(), RevocationErrorKind::Unavailable);
     }
+}
+
+/// A store whose next answer the test sets.
+#[derive(Clone)]
+struct Unsteady(Arc<Mutex<Option<bool>>>);
+
+impl RevocationStore for Unsteady {
+    fn is_revoked(&self, token_id: &str) -> Revocation {
+        let answer = *self.0.lock().unwrap();
+        Remote { answer }.is_revoked(token_id)
+    }
+
+    fn revoke<'s>(
+        &'s self,
+        _token_id: &'s str,
+        _until: Timestamp,
+        _now: Timestamp,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), RevocationError>> + Send + 's>> {
+        Box::pin(async { Err(RevocationError::unavailable("connection refused")) })
+    }
+}
+
+/// The lines that were logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn lines(&self) -> Vec<String> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_logged_once_with_its_error() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _logging = tracing_subscriber::util::SubscriberInitExt::set_default(subscriber);
+    let answer = Arc::new(Mutex::new(None));
+    let guard = JwtAuth::new(hs256(), rules())
+        .clock(clock())
+        .revocations(Arc::new(Unsteady(Arc::clone(&answer))));
+    let layer = guard.into_layer();
+    let token = token(&good(",\"jti\":\"a\""));
+    for (next, expected, lines) in [
+        (None, 503, 1),
+        (None, 503, 1),
+        (Some(false), 200, 2),
+        (Some(true), 401, 2),
+        (None, 503, 3),
+    ] {
+        *answer.lock().unwrap() = next;
+        assert_eq!(status(&layer, &token).await, expected);
+        assert_eq!(log.lines().len(), lines, "{:?}", log.lines());
+    }
+    assert!(log.lines()[0].contains("connection refused"));
+    assert!(log.lines()[1].contains("answers again"));
 }
 
 #[test]
