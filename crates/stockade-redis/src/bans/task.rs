@@ -135,9 +135,17 @@ impl Task {
             self.last.clone_from(last);
         }
         let unwritten = self.shared.unwritten();
-        let changes = news
-            .iter()
-            .filter_map(|(_, [_, who, _, ban])| entry::read_change(who, ban));
+        let changes = news.iter().filter_map(|(at, [_, who, _, ban])| {
+            let change = entry::read_change(who, ban);
+            if change.is_none() {
+                // Without the entry, which is another program's; a reading of all counts it.
+                tracing::warn!(
+                    entry = %at,
+                    "an entry of the log of bans in Redis cannot be read and bans no client"
+                );
+            }
+            change
+        });
         changes
             .filter(|change| !unwritten.contains_key(entry::offender(change)))
             .map(BanUpdate::Change)
@@ -217,8 +225,10 @@ impl Task {
             return;
         };
         let told = tokio::task::spawn_blocking(move || updates.into_iter().for_each(&**listener));
-        // A listener that panics has heard it.
-        let _ = told.await;
+        // The task goes on: what was told is not told again.
+        if told.await.is_err_and(|error| error.is_panic()) {
+            tracing::error!("the listener of the bans in Redis has panicked");
+        }
     }
 
     /// A name that no other collection of bans has.

@@ -141,6 +141,8 @@ impl Call {
             (Order::Lease(order), Outcome::Leased(granted)) => {
                 self.leased(&order, Some(&granted));
             }
+            // A debit has no answer. The others have that of their own kind only; one that is
+            // dropped without a reply is an error where it is waited for.
             (Order::Settle { .. } | Order::Take { .. } | Order::Lease(_), _) => {}
         }
     }
@@ -148,6 +150,7 @@ impl Call {
     fn failed(&self, order: Order, failure: Failure) {
         match order {
             Order::Take { reply, .. } => {
+                // The client may have left.
                 let _ = reply.send(Err(failure.into()));
             }
             Order::Lease(order) => self.leased(&order, None),
@@ -176,6 +179,7 @@ impl Call {
 /// Tells those who asked for a decision that there was no room for that.
 pub(super) fn refuse(orders: impl IntoIterator<Item = Order>) {
     for order in orders {
+        // No other kind is parked, and so refused.
         if let Order::Take { reply, .. } = order {
             let _ = reply.send(Err(StoreError::new(StoreErrorKind::Busy)));
         }
