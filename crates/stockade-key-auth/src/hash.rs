@@ -233,6 +233,8 @@ impl SlowHash {
 
     /// Whether this is the key's hash. Takes up to a second: never on an async thread.
     pub(crate) fn verify(&self, key: &[u8]) -> bool {
+        // Their texts were parsed when the hash was read, so an error is a key that does not
+        // match.
         match self {
             Self::Bcrypt(hash) => {
                 key.len() <= BCRYPT_READS && bcrypt::verify(key, hash).unwrap_or(false)

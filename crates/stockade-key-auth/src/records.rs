@@ -58,6 +58,7 @@ impl Records {
             .filter_map(|id| self.0.get(id).cloned())
             .collect::<Vec<_>>()
         {
+            // Noting a use never fails; other changes do.
             if let Ok(used) = (KeyChange::Used { at }).apply(record) {
                 self.put(used);
             }

@@ -169,6 +169,7 @@ where
             (FailurePolicy::Local { fraction }, Some(local)) => {
                 local.settle(&fraction.of(*bucket), delta);
             }
+            // What the store has counted stays as it is until its period is over.
             _ => {}
         }
     }
