@@ -209,12 +209,14 @@ impl BanStore for DenyList {
 impl Drop for DenyList {
     fn drop(&mut self) {
         drop(locked(&self.watcher).take());
+        // The thread is gone only where it has ended by itself.
         let _ = self.commands.send(Command::Stop);
         let thread = locked(&self.thread).take();
         if let Some(thread) = thread
             // The last detector may go while the thread tells it something.
             && thread.thread().id() != thread::current().id()
         {
+            // It logs what it cannot write; a panic of it was printed by its hook.
             let _ = thread.join();
         }
     }
