@@ -180,7 +180,7 @@ fn a_yaml_file_is_checked_as_a_toml_file_is() {
 
 // FS06
 #[test]
-fn a_key_that_never_expires_is_not_to_be_rotated() {
+fn a_key_that_never_expires_is_rotated_with_an_expiry() {
     let bench = safe();
     bench.key("eternal", "--expires never");
     let said = bench.run("check");
@@ -190,9 +190,13 @@ fn a_key_that_never_expires_is_not_to_be_rotated() {
         "{}",
         said.out
     );
-    // What the help says of rotation is so.
+    // A rotation alone keeps the expiry.
     bench.done("keys rotate eternal");
     assert!(bench.run("check").out.contains("never expires"));
+    let help = "stockade keys rotate eternal --store ";
+    let help = said.out.split_once(help).unwrap().1.lines().next().unwrap();
+    bench.done(&format!("keys rotate eternal --again --store {help}"));
+    assert!(!bench.run("check").out.contains("never expires"));
 }
 
 // FS05

@@ -61,18 +61,23 @@ pub(super) fn keys(config: &Config, surroundings: &Surroundings, findings: &mut 
     let alive = || surroundings.keys.iter().filter(|key| key.revoked.is_none());
     let eternal: Vec<_> = alive().filter(|key| key.expires.is_none()).collect();
     if !eternal.is_empty() {
-        let text = match &file {
-            Some(file) => format!(
-                "add expires_at: \"{AN_EXPIRY}\" to each of them in {file}; rotation keeps the \
-                 expiry, and so does not help"
-            ),
-            None => "make keys that expire with `stockade keys new --expires 90d`, and revoke \
-                     these; rotation keeps the expiry, and so does not help"
-                .to_owned(),
+        let expire =
+            |key: &&KeyRecord| format!("stockade keys rotate {}{store} --expires 90d", key.id);
+        let example = eternal.first().map(expire).unwrap_or_default();
+        let remedy = match &file {
+            Some(file) => {
+                let remedy = Remedy::text(format!(
+                    "add expires_at: \"{AN_EXPIRY}\" to each of them in {file}, or replace them: \
+                     {example}"
+                ));
+                eternal.iter().fold(remedy, |remedy, key| {
+                    remedy.set_key(&key.id.to_string(), "expires_at", AN_EXPIRY)
+                })
+            }
+            None => eternal
+                .iter()
+                .fold(Remedy::text(example), |remedy, key| remedy.run(expire(key))),
         };
-        let remedy = eternal.iter().fold(Remedy::text(text), |remedy, key| {
-            remedy.set_key(&key.id.to_string(), "expires_at", AN_EXPIRY)
-        });
         findings.warning(
             setting,
             format!(
