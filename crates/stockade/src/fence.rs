@@ -1,6 +1,12 @@
 //! The fence: all layers, in the order in which they have to stand.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use stockade_abuse::Detector;
 use stockade_audit::{AuditLog, Journal};
@@ -62,6 +68,7 @@ pub struct Fence(Arc<Inner>);
 
 struct Inner {
     description: String,
+    config_warnings: AtomicU64,
     layer: FenceLayer,
     detector: Option<Detector>,
     by_ip: Option<SharedLimits>,
@@ -115,6 +122,8 @@ impl Fence {
         self.take_over(config)
             .map_err(|error| error.locate(config.origins()))?;
         announce::settings(config);
+        let warnings = config.warnings().len() as u64;
+        self.0.config_warnings.store(warnings, Ordering::Relaxed);
         Ok(())
     }
 
@@ -157,6 +166,8 @@ impl Fence {
     /// `stockade_source_failing` and `stockade_source_failures_total`. Call it before metrics
     /// are read out.
     pub fn record_gauges(&self) {
+        let warnings = self.0.config_warnings.load(Ordering::Relaxed);
+        gauge("stockade_config_warnings", warnings);
         if let Some(detector) = &self.0.detector {
             let stats = detector.stats();
             gauge("stockade_banned_clients", stats.banned_entities as u64);

@@ -676,3 +676,28 @@ async fn what_a_client_writes_into_forwarded_does_not_make_it_its_proxy() {
         assert!(last.body.contains("BANNED"), "{own}: {}", last.body);
     }
 }
+
+// FS03
+#[test]
+fn warnings_of_the_configuration_are_counted_in_a_metric() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    metrics::with_local_recorder(&recorder, || {
+        runtime.block_on(async {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join("keys.yaml"), "keys: []\n").unwrap();
+            let environment = Environment::new([("STOCKADE_COLOUR", "red")]);
+            let text = "[auth]\nkeys_file = \"keys.yaml\"\n";
+            let mut config = Config::parse(text, Format::Toml, &environment).unwrap();
+            config.resolve_paths(folder.path());
+            let fence = Fence::from_config(&config).await.unwrap();
+            fence.record_gauges();
+        });
+    });
+    let text = handle.render();
+    assert!(text.contains("stockade_config_warnings 1"), "{text}");
+}

@@ -10,6 +10,7 @@ mod descriptors;
 mod documents;
 mod early;
 mod ending;
+mod environment;
 mod floods;
 mod framing;
 mod hang_up;

@@ -74,11 +74,16 @@ impl KeyArgs {
                 VARIABLE.to_owned(),
                 Zeroizing::new(text.into_bytes()),
             )]),
-            _ => Err(
-                Failure::usage("without its key nothing can be proven of a log").mend(
-                    format_args!("name it by --key-file, or put it into {VARIABLE}"),
-                ),
-            ),
+            Err(env::VarError::NotUnicode(_)) => {
+                Err(Failure::usage(format_args!("{VARIABLE} is not UTF-8"))
+                    .mend("put the bytes into a file, and name it by --key-file"))
+            }
+            Ok(_) | Err(env::VarError::NotPresent) => Err(Failure::usage(
+                "without its key nothing can be proven of a log",
+            )
+            .mend(format_args!(
+                "name it by --key-file, or put it into {VARIABLE}"
+            ))),
         }
     }
 }

@@ -474,3 +474,16 @@ fn colours_and_a_bar_are_for_terminals() {
     assert!(stats.contains("MiB/s"), "{stats:?}");
     assert!(!bench.done("audit stats long.log").err.contains("MiB/s"));
 }
+
+// FS05
+#[test]
+fn a_key_in_a_variable_that_is_not_utf_8_is_said_so() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+    let bench = Bench::new();
+    bench.write("app.log", "");
+    let mut command = bench.command("audit verify app.log");
+    command.env("STOCKADE_AUDIT_KEY", OsStr::from_bytes(b"\xff"));
+    let said: crate::bench::Said = command.output().unwrap().into();
+    said.failed(2, "STOCKADE_AUDIT_KEY is not UTF-8");
+}

@@ -2,8 +2,7 @@
 
 use crate::Config;
 
-/// Logs the warnings of this configuration, and the unprefixed variables in force; sets the
-/// gauge `stockade_config_warnings`.
+/// Logs the warnings of this configuration, and the unprefixed variables in force.
 pub(super) fn settings(config: &Config) {
     for (name, setting) in config.legacy_names() {
         tracing::info!(
@@ -22,6 +21,4 @@ pub(super) fn settings(config: &Config) {
             warning.text()
         );
     }
-    #[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
-    metrics::gauge!("stockade_config_warnings").set(warnings.len() as f64);
 }

@@ -242,6 +242,7 @@ impl<'c> FenceBuilder<'c> {
         let layer = FenceLayer::new(parts, responder);
         Ok(Fence(Arc::new(Inner {
             description,
+            config_warnings: (config.warnings().len() as u64).into(),
             layer,
             detector,
             by_ip,
