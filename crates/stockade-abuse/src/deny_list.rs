@@ -182,12 +182,16 @@ pub struct DenyListReport {
 
 impl BanStore for DenyList {
     fn publish(&self, change: &BanChange) {
-        match self.commands.try_send(Command::Publish(change.clone())) {
-            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
-            // The ban holds; it is only not in the file.
-            Err(TrySendError::Full(_)) => {
-                tracing::error!(file = %self.path.display(), "too many bans at once; one was not written");
+        let problem = match self.commands.try_send(Command::Publish(change.clone())) {
+            Ok(()) => return,
+            Err(TrySendError::Full(_)) => "too many bans at once; some are not in the file",
+            Err(TrySendError::Disconnected(_)) => {
+                "the thread that writes the deny-list has ended; restart the server"
             }
+        };
+        // The ban holds in memory. A flood of bans is no flood of lines.
+        if self.health.failed(problem) {
+            tracing::error!(file = %self.path.display(), "{problem}");
         }
     }
 
@@ -201,7 +205,7 @@ impl BanStore for DenyList {
                 listener(BanUpdate::Missing { file });
             }
         }
-        // The thread lives as long as this does.
+        // The thread lives as long as this does; where it has panicked, `publish` says so.
         let _ = self.commands.send(Command::Listen(listener));
     }
 }

@@ -6,7 +6,7 @@ mod report_only;
 mod stores;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     hash::{BuildHasher, RandomState},
     panic::{self, AssertUnwindSafe},
@@ -50,6 +50,8 @@ struct Inner {
     denied: AtomicU64,
     /// By the place of the store among the stores.
     skipped: Mutex<BTreeMap<usize, Arc<SkippedLines>>>,
+    /// The places of the stores that failed and were not read since.
+    failing: Mutex<BTreeSet<usize>>,
     report_only: ReportOnly,
     /// Set with the first ban: until then, a check is one load of this.
     banned_once: AtomicBool,
@@ -266,6 +268,7 @@ fn offender(
     let offender = match principal.filter(|principal| !principal.is_anonymous()) {
         // Its address is not held responsible either: it may be that of many.
         Some(_) if !policy.ban_principals => return None,
+        // No line of a deny-list could name any other: such a principal is not banned.
         Some(principal) => Offender::principal(principal.id()).ok()?,
         None => Offender::client(client, policy.v6_length)?,
     };

@@ -41,6 +41,42 @@ pub enum AbuseEvent {
         /// What went wrong, and with which file.
         error: Arc<str>,
     },
+    /// A deny-list that could not be read or written was read again; its bans are in force.
+    ListRecovered {
+        /// The file, or the kind of server.
+        source: Arc<str>,
+    },
+}
+
+impl AbuseEvent {
+    /// The names of all variants.
+    pub const NAMES: [&'static str; 9] = [
+        "banned",
+        "would_ban",
+        "would_refuse",
+        "unbanned",
+        "list_taken",
+        "lines_skipped",
+        "list_missing",
+        "list_failed",
+        "list_recovered",
+    ];
+
+    /// The name of the variant in snake case, for logs, metrics and tests that each
+    /// variant is handled.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Banned(_) => Self::NAMES[0],
+            Self::WouldBan(_) => Self::NAMES[1],
+            Self::WouldRefuse(_) => Self::NAMES[2],
+            Self::Unbanned(_) => Self::NAMES[3],
+            Self::ListTaken { .. } => Self::NAMES[4],
+            Self::LinesSkipped(_) => Self::NAMES[5],
+            Self::ListMissing { .. } => Self::NAMES[6],
+            Self::ListFailed { .. } => Self::NAMES[7],
+            Self::ListRecovered { .. } => Self::NAMES[8],
+        }
+    }
 }
 
 /// Hears of events; called on the thread that made them, so it must not take long.

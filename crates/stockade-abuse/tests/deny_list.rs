@@ -124,6 +124,11 @@ fn a_ban_holds_in_memory_while_the_file_cannot_be_written() {
         AbuseEvent::ListTaken { bans: 1, .. } => Some(()),
         _ => None,
     });
+    let source = wait(&events, |event| match event {
+        AbuseEvent::ListRecovered { source } => Some(source),
+        _ => None,
+    });
+    assert_eq!(source.as_ref(), path.to_str().unwrap());
     assert!(detector.why(&client("192.0.2.1")).is_some());
     drop(detector);
     let text = fs::read_to_string(&path).unwrap();

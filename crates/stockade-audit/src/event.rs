@@ -111,6 +111,11 @@ impl SecurityEvent {
         }
     }
 
+    /// Its kind.
+    pub fn kind(&self) -> EventKind {
+        self.kind
+    }
+
     /// Who did it: the id of a principal, recorded as it is. What someone typed whose
     /// [login failed](EventKind::LoginFailed) is redacted.
     pub fn user(mut self, id: impl Into<Cow<'static, str>>) -> Self {

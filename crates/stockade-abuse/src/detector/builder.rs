@@ -81,6 +81,7 @@ impl DetectorBuilder {
             listeners: self.listeners,
             denied: AtomicU64::new(0),
             skipped: Mutex::default(),
+            failing: Mutex::default(),
             report_only: ReportOnly::new(self.max_bans),
             banned_once: AtomicBool::new(false),
             dice: RandomState::new(),

@@ -1,12 +1,12 @@
 //! What stores know, taken over and passed on.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, MutexGuard, PoisonError},
 };
 
 use stockade_core::Timestamp;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::Detector;
 use crate::{AbuseEvent, Ban, BanChange, BanUpdate, Offender, SkippedLines};
@@ -20,6 +20,7 @@ impl Detector {
             BanUpdate::Change(BanChange::Unbanned(offender)) => self.take_unban(offender, store),
             BanUpdate::Failed { error } => {
                 error!(%error, "bans hold in memory only");
+                self.failing().insert(store);
                 self.tell(&AbuseEvent::ListFailed { error });
             }
             BanUpdate::Missing { file } => {
@@ -42,6 +43,11 @@ impl Detector {
                     bans: taken,
                     bad_lines: skipped.count(),
                 });
+                if self.failing().remove(&store) {
+                    let source = Arc::clone(skipped.source());
+                    info!(%source, "bans are read and written again");
+                    self.tell(&AbuseEvent::ListRecovered { source });
+                }
                 self.take_skipped(store, skipped);
             }
         }
@@ -70,6 +76,12 @@ impl Detector {
             warn!(list = %skipped.source(), count = skipped.unlisted(), "more entries skipped");
         }
         self.tell(&AbuseEvent::LinesSkipped(skipped));
+    }
+
+    fn failing(&self) -> MutexGuard<'_, BTreeSet<usize>> {
+        // Nothing panics while it is held.
+        let failing = self.0.failing.lock();
+        failing.unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn skipped(&self) -> MutexGuard<'_, BTreeMap<usize, Arc<SkippedLines>>> {

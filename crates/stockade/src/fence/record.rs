@@ -199,10 +199,19 @@ fn abuse(event: &AbuseEvent) -> Vec<SecurityEvent> {
         AbuseEvent::ListFailed { error } => SecurityEvent::new(EventKind::StoreLost)
             .subject("bans")
             .detail(error.to_string()),
+        AbuseEvent::ListRecovered { source } => SecurityEvent::new(EventKind::StoreBack)
+            .subject("bans")
+            .detail(source.to_string()),
         // Each ban and each skipped line of it is an event by itself.
         AbuseEvent::ListTaken { .. } => return Vec::new(),
-        // The kinds of events are known here as soon as they exist; the enum may grow.
-        _ => return Vec::new(),
+        // The enum may grow. A test fails for a variant that has no arm here.
+        _ => {
+            tracing::error!(
+                event = event.name(),
+                "an event of the detector is not in the log"
+            );
+            return Vec::new();
+        }
     }]
 }
 
@@ -236,4 +245,94 @@ fn key(news: KeyNews) -> (SecurityEvent, Option<&'static str>) {
         KeyNews::Removed => (EventKind::KeyRevoked, Some("its record is gone")),
     };
     (SecurityEvent::new(kind), how)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, sync::Arc};
+
+    use stockade_abuse::Offender;
+    use stockade_core::Timestamp;
+
+    use super::*;
+
+    fn ban() -> Ban {
+        Ban {
+            offender: Offender::principal("a").unwrap(),
+            since: Timestamp::default(),
+            until: None,
+            reason: "by hand".into(),
+        }
+    }
+
+    fn kinds(event: &FenceEvent) -> Vec<EventKind> {
+        security(event).iter().map(SecurityEvent::kind).collect()
+    }
+
+    #[test]
+    fn each_event_of_the_detector_is_recorded() {
+        let text = || Arc::<str>::from("deny.txt");
+        let events = [
+            (AbuseEvent::Banned(ban()), Some(EventKind::Banned)),
+            (AbuseEvent::WouldBan(ban()), Some(EventKind::WouldBan)),
+            (AbuseEvent::WouldRefuse(ban()), Some(EventKind::WouldRefuse)),
+            (
+                AbuseEvent::Unbanned(ban().offender),
+                Some(EventKind::Unbanned),
+            ),
+            (
+                AbuseEvent::ListTaken {
+                    bans: 1,
+                    bad_lines: 1,
+                },
+                None,
+            ),
+            (
+                AbuseEvent::LinesSkipped(Arc::new(SkippedLines::entries("Redis", 1))),
+                Some(EventKind::DenyListIncomplete),
+            ),
+            (
+                AbuseEvent::ListMissing { file: text() },
+                Some(EventKind::DenyListIncomplete),
+            ),
+            (
+                AbuseEvent::ListFailed { error: text() },
+                Some(EventKind::StoreLost),
+            ),
+            (
+                AbuseEvent::ListRecovered { source: text() },
+                Some(EventKind::StoreBack),
+            ),
+        ];
+        let names: BTreeSet<_> = events.iter().map(|(event, _)| event.name()).collect();
+        assert_eq!(names, BTreeSet::from(AbuseEvent::NAMES));
+        for (event, kind) in events {
+            let kind: Vec<_> = kind.into_iter().collect();
+            assert_eq!(kinds(&FenceEvent::Abuse(event.clone())), kind, "{event:?}");
+        }
+    }
+
+    // The compiler knows that `security` has an arm for each variant.
+    #[test]
+    fn each_other_event_of_the_fence_is_recorded() {
+        let id = || "a".parse().unwrap();
+        for (news, kind) in [
+            (KeyNews::Created, EventKind::KeyCreated),
+            (KeyNews::Restored, EventKind::KeyCreated),
+            (KeyNews::Rotated, EventKind::KeyRotated),
+            (KeyNews::Revoked, EventKind::KeyRevoked),
+            (KeyNews::Expired, EventKind::KeyRevoked),
+            (KeyNews::Removed, EventKind::KeyRevoked),
+        ] {
+            assert_eq!(kinds(&FenceEvent::Key { id: id(), news }), [kind]);
+            assert_eq!(kinds(&FenceEvent::MoreKeys { news, count: 1 }), [kind]);
+        }
+        for (event, kind) in [
+            (FenceEvent::Reloaded, EventKind::ConfigReloaded),
+            (FenceEvent::LimitStore { up: false }, EventKind::StoreLost),
+            (FenceEvent::LimitStore { up: true }, EventKind::StoreBack),
+        ] {
+            assert_eq!(kinds(&event), [kind]);
+        }
+    }
 }
