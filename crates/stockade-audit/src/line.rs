@@ -310,6 +310,7 @@ impl Drop for Line {
     fn drop(&mut self) {
         let mut buffer = std::mem::take(&mut self.0);
         buffer.clear();
+        // Fails where the thread is ending; the buffer is dropped then.
         let _ = SCRATCH.try_with(|scratch| scratch.set(buffer));
     }
 }

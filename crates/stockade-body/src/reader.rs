@@ -76,6 +76,7 @@ where
                 Some(Err(_)) => return Poll::Ready(Err(refusal::unreadable())),
                 None => break,
             };
+            // Trailers are not a part of the body, and are left out.
             if let Ok(data) = frame.into_data() {
                 self.len += data.len();
                 if let Some(context) = context {

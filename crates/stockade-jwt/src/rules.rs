@@ -189,6 +189,7 @@ impl TokenRules {
             let value = match claims.get(claim)? {
                 Value::String(text) => text.clone(),
                 value @ (Value::Number(_) | Value::Bool(_)) => value.to_string(),
+                // A list or an object is not the text of an attribute.
                 _ => return None,
             };
             Some((attribute.clone(), value))

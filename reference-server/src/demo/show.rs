@@ -30,6 +30,7 @@ impl Announce for Show {
         }
         let bar = self.bar.get_or_insert_with(|| {
             let bar = ProgressBar::new_spinner();
+            // Not an error: the template is a constant.
             if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed}  {wide_msg}") {
                 bar.set_style(style);
             }

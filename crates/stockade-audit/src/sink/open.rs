@@ -93,6 +93,7 @@ impl Open {
             self.done = 0;
         } else if self.is_regular && self.done > 0 {
             let whole = self.length_now().saturating_sub(self.done as u64);
+            // Where that fails, too, the rest is written after what is there already.
             if self.file.set_len(whole).is_ok() {
                 self.done = 0;
             }

@@ -169,6 +169,7 @@ fn decode<T>(
     limits.max_image_height = Some(facts.height);
     limits.max_alloc = Some(most);
     let bytes = strip(facts.format, bytes)?;
+    // What a codec says is of no use to a client, and may cite the image.
     let mut codec = open(facts.format, bytes, &limits).map_err(|_| ImageErrorKind::Undecodable)?;
     // The rules have judged other dimensions than the codec is about to decode.
     if codec.dimensions() != (facts.width, facts.height) {

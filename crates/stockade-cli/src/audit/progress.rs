@@ -24,6 +24,7 @@ impl Progress {
         );
         Self(match style {
             Ok(style) => bar.with_style(style),
+            // Not reached: the template is a constant.
             Err(_) => bar,
         })
     }
