@@ -112,13 +112,19 @@ pub(super) async fn serve<S>(
                         look.as_mut().reset(instant);
                     }
                     // Told to go, and still there.
-                    Patience::Idle if idle => return,
+                    Patience::Idle if idle => {
+                        tracing::debug!("closed an idle connection");
+                        return;
+                    }
                     Patience::Idle => {
                         idle = true;
                         connection.as_mut().graceful_shutdown();
                         look.as_mut().reset(Instant::now() + limits.header_timeout);
                     }
-                    Patience::Over => return,
+                    Patience::Over => {
+                        tracing::debug!("closed a connection whose client reads no answer");
+                        return;
+                    }
                 }
             }
             told = stop.wait_for(|told| *told >= Stop::Gently), if !stopping => {

@@ -66,7 +66,9 @@ pub(super) async fn serve(
                             .spawn(connection::serve(stream, peer, router, limits, stop)),
                     };
                 }
-                Err(error) if concerns_one_client(&error) => {}
+                Err(error) if concerns_one_client(&error) => {
+                    tracing::debug!(%error, "a connection ended before it was accepted");
+                }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept connections; trying again");
                     time::sleep(BREATH).await;

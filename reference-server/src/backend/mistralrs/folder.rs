@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
@@ -108,9 +109,12 @@ fn check_weights(path: &Path) -> Result<(), Fault> {
         return Err(missing(path, file));
     }
     let is_weights = |path: PathBuf| path.extension().is_some_and(|e| e == "safetensors");
-    if fs::read_dir(path)
-        .is_ok_and(|mut entries| entries.any(|e| e.is_ok_and(|e| is_weights(e.path()))))
-    {
+    let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let entries = entries.map_err(|error| {
+        let path = path.display();
+        format!("cannot list {path}: {error}; make it readable for this user")
+    })?;
+    if entries.iter().any(|entry| is_weights(entry.path())) {
         return Ok(());
     }
     Err(format!(
@@ -121,8 +125,17 @@ fn check_weights(path: &Path) -> Result<(), Fault> {
 
 /// The template, from the places the hub's models keep it in.
 fn chat_template(path: &Path, tokenizer: &Value, processor: &Value) -> Result<String, Fault> {
-    if let Ok(template) = fs::read_to_string(path.join("chat_template.jinja")) {
-        return Ok(template);
+    let file = path.join("chat_template.jinja");
+    match fs::read_to_string(&file) {
+        Ok(template) => return Ok(template),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        // Another template may make the model misunderstand its prompts.
+        Err(error) => {
+            return Err(format!(
+                "cannot read {}: {error}; make it readable, or download the model again",
+                file.display()
+            ));
+        }
     }
     let separate = optional_json(path, "chat_template.json")?;
     for config in [tokenizer, &separate, processor] {
@@ -155,6 +168,7 @@ fn ids(value: &Value) -> Vec<u32> {
     let list = value
         .as_array()
         .map_or(std::slice::from_ref(value), Vec::as_slice);
+    // The model cannot make a token whose id does not fit, nor one that is not a number.
     list.iter()
         .filter_map(|id| u32::try_from(id.as_u64()?).ok())
         .collect()
@@ -212,4 +226,35 @@ fn malformed(path: &Path, name: &str, field: &str) -> Fault {
         "{} does not say {field:?}: download the model again",
         path.join(name).display()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template(path: &Path) -> Result<String, Fault> {
+        let tokenizer = serde_json::json!({"chat_template": "of the tokenizer"});
+        chat_template(path, &tokenizer, &Value::Null)
+    }
+
+    #[test]
+    fn a_template_that_cannot_be_read_is_not_replaced_by_another() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(template(folder.path()).unwrap(), "of the tokenizer");
+        let file = folder.path().join("chat_template.jinja");
+        fs::write(&file, "its own").unwrap();
+        assert_eq!(template(folder.path()).unwrap(), "its own");
+        fs::write(&file, b"\xff").unwrap();
+        let fault = template(folder.path()).unwrap_err();
+        assert!(fault.contains("chat_template.jinja"), "{fault}");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_listed_is_not_said_to_hold_no_weights() {
+        let folder = tempfile::tempdir().unwrap();
+        let fault = check_weights(folder.path()).unwrap_err();
+        assert!(fault.contains("holds no weights"), "{fault}");
+        let fault = check_weights(&folder.path().join("gone")).unwrap_err();
+        assert!(fault.contains("cannot list"), "{fault}");
+    }
 }

@@ -177,6 +177,7 @@ impl Answer {
             match reply {
                 Response::Chunk(chunk) => {
                     let Some(choice) = chunk.choices.into_iter().next() else {
+                        // A chunk without a choice has no text.
                         continue;
                     };
                     let mut text = choice.delta.content.unwrap_or_default();
@@ -240,6 +241,7 @@ impl Answer {
 
     fn send(&self, text: String) {
         if !text.is_empty() {
+            // As in `finish`: a client that has left reads nothing.
             let _ = self.out.send(Ok(Event::Text(text)));
         }
     }

@@ -59,7 +59,13 @@ pub(super) fn device_name(device: Device) -> &'static str {
 
 #[cfg(feature = "cuda")]
 fn has_gpu() -> bool {
-    mistralrs::best_device(false).is_ok_and(|device| device.is_cuda())
+    match mistralrs::best_device(false) {
+        Ok(device) => device.is_cuda(),
+        Err(error) => {
+            tracing::warn!(%error, "the GPU cannot be used; the model runs on the CPU");
+            false
+        }
+    }
 }
 
 #[cfg(not(feature = "cuda"))]
