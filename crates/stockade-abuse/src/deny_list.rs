@@ -32,7 +32,7 @@ const BATCH: usize = 1_024;
 const LOOK_THROUGH: usize = 1_000;
 /// Editors write in steps; the file is read when it has been quiet this long.
 const QUIET: Duration = Duration::from_millis(50);
-/// How often a file is looked at that nobody reported a change of.
+/// How often the file is checked when no change was notified.
 const AGAIN: Duration = Duration::from_secs(2);
 /// The delays between attempts to read or write what failed.
 const RETRY: Backoff = Backoff::new(Duration::from_millis(100), AGAIN);
@@ -57,7 +57,7 @@ const RETRY: Backoff = Backoff::new(Duration::from_millis(100), AGAIN);
 ///    and renamed into place.
 /// 6. What cannot be written (a full disk) holds in memory, is said once, and is written
 ///    when that is possible again: attempts go on, at most two seconds apart.
-/// 7. A file that is removed unbans nobody, because it may come back; empty it for that. A
+/// 7. Removing the file lifts no ban, because the file may come back; empty it instead. A
 ///    file that is missing is logged and told, and made with the next ban.
 /// 8. Only regular files are read and written, never FIFOs or devices.
 pub struct DenyList {
@@ -176,7 +176,7 @@ pub struct DenyListReport {
     pub missing: bool,
     /// The bans in force.
     pub bans: Vec<Ban>,
-    /// The lines that cannot be read and ban nobody.
+    /// The lines that cannot be read and ban no client.
     pub skipped: SkippedLines,
 }
 

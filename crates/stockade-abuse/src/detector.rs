@@ -292,7 +292,7 @@ pub struct AbuseStats {
     /// Requests that would have been refused, if it were not for
     /// [`AbusePolicy::report_only`].
     pub would_deny_count: u64,
-    /// Lines of deny-lists, and entries of other stores, that ban nobody because they cannot
+    /// Lines of deny-lists, and entries of other stores, that ban no client because they cannot
     /// be read.
     pub skipped_lines: usize,
     /// Offenders whose offences are remembered.

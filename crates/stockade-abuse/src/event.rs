@@ -27,7 +27,7 @@ pub enum AbuseEvent {
         /// How many of its lines were skipped, since they say nothing.
         bad_lines: usize,
     },
-    /// Lines of a deny-list cannot be read, and ban nobody. Told when it is read first, and
+    /// Lines of a deny-list cannot be read, and ban no client. Told when it is read first, and
     /// whenever they are others than before, none among them.
     LinesSkipped(Arc<SkippedLines>),
     /// There is no deny-list: it was never written, or was removed. Bans hold in memory, and

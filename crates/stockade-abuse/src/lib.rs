@@ -10,7 +10,7 @@
 //!    that clients make in good faith, a missing credential among them, do not count.
 //! 2. The **offender** is the client's network: an IPv4 address, or an IPv6 prefix. A
 //!    principal is one only where [`AbusePolicy::ban_principals`] says so; otherwise requests
-//!    with a valid credential count for nobody. An id that was only claimed is never held
+//!    with a valid credential do not count. An id that was only claimed is never held
 //!    responsible, so a client cannot get the key of another one banned, and a forged
 //!    `X-Forwarded-For` bans only its sender.
 //! 3. One stale key that is tried again and again is one offence, not many: bad credentials
@@ -31,7 +31,7 @@
 //! 8. **Everything is bounded**: offenders and bans have a cap each. Where there is no room,
 //!    the least offender is forgotten, and the ban ends that would end first.
 //! 9. Bans are kept in a file ([`DenyList`]), or where replicas share them ([`BanStore`]).
-//!    Requests never wait for either. A line that cannot be read bans nobody, and is logged
+//!    Requests never wait for either. A line that cannot be read bans no client, and is logged
 //!    and told with its number and a remedy ([`AbuseEvent::LinesSkipped`]); so is a file that
 //!    is missing.
 //!

@@ -92,7 +92,7 @@ impl AbusePolicy {
 
     /// Whether principals are banned for their own offences; they are not by default,
     /// because a mistake in one program would lock out all users of its key. Where they are
-    /// not, requests with a valid credential count for nobody.
+    /// not, requests with a valid credential do not count.
     ///
     /// Principals that are banned by hand, or in a deny-list, are refused in any case.
     pub fn ban_principals(mut self, ban: bool) -> Self {

@@ -1,4 +1,4 @@
-//! Lines of a deny-list that ban nobody, because they cannot be read.
+//! Lines of a deny-list that ban no client, because they cannot be read.
 
 use std::{fmt, sync::Arc};
 
@@ -55,7 +55,7 @@ impl SkippedLines {
         }
     }
 
-    /// So many entries of a store that has no lines.
+    /// The number of skipped entries of a store that has no lines.
     pub fn entries(source: impl Into<Arc<str>>, count: usize) -> Self {
         Self {
             count,

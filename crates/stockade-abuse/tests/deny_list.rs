@@ -148,7 +148,7 @@ fn a_device_is_no_deny_list() {
 
 // FS01
 #[test]
-fn each_line_that_bans_nobody_is_told_once() {
+fn reports_each_skipped_line_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deny.txt");
     fs::write(&path, "192.0.2.1\n203.0.113.0/33\n198.51.100.7 Blocked\n").unwrap();
@@ -184,7 +184,7 @@ fn each_line_that_bans_nobody_is_told_once() {
 
 // FS01
 #[test]
-fn a_list_that_is_missing_is_told_and_one_that_is_lost_unbans_nobody() {
+fn reports_a_missing_list_and_keeps_bans_when_it_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deny.txt");
     let missing = |event| match event {

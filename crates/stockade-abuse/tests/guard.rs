@@ -357,7 +357,7 @@ async fn mistakes_of_clients_ban_neither_a_key_nor_an_address() {
 
 // FC04: a principal is banned by explicit choice only.
 #[tokio::test]
-async fn what_a_principal_does_counts_for_nobody_unless_it_is_chosen() {
+async fn offences_of_a_principal_do_not_count_by_default() {
     let site = site(AbusePolicy::new().weight(Signal::InvalidImage, 1));
     for path in ["/image", "/.env"] {
         for _ in 0..20 {

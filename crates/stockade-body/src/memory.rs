@@ -71,12 +71,12 @@ pub(crate) enum OutOfMemory {
     Owner,
 }
 
-/// A body of at most so many bytes that is complete when its request arrives is not counted
+/// A body of at most this size that is complete when its request arrives is not counted
 /// for its owner: it costs no look into the table, and limits on requests at once bound it.
 pub(crate) const SMALL: usize = 64 << 10;
 
 impl Memory {
-    /// So many bytes in total, and at most so many of them for one owner.
+    /// A pool of `total` bytes, with a bound for each owner.
     pub(crate) fn new(bytes: usize, per_owner: usize) -> Self {
         Self(Arc::new(Pool {
             left: AtomicUsize::new(bytes),
@@ -85,7 +85,7 @@ impl Memory {
         }))
     }
 
-    /// Whether so many bytes are left at this moment.
+    /// Whether this number of bytes is left at this moment.
     pub(crate) fn has(
         &self,
         bytes: usize,

@@ -67,7 +67,7 @@ fn open(file: &PathBuf) -> Result<Detector, Failure> {
         .build())
 }
 
-/// Warns about what in the file bans nobody.
+/// Warns about lines of the file that ban no client.
 fn warn_of_gaps(file: &PathBuf) -> Result<(), Failure> {
     let report = DenyList::check(file).map_err(Failure::refused)?;
     let name = file.display();

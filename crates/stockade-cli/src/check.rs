@@ -59,7 +59,7 @@ struct Loaded {
     config: Config,
     listen: Option<SocketAddr>,
     tls: bool,
-    /// What the server refuses besides what the fence refuses.
+    /// What the server refuses in addition to the fence.
     faults: Vec<Finding>,
 }
 

@@ -44,7 +44,7 @@ impl Demand {
         self
     }
 
-    /// With so many images that were declared as another type than they are.
+    /// With this number of images whose declared type was wrong.
     pub fn with_relabelled_images(mut self, images: u32) -> Self {
         self.relabelled_images = images;
         self

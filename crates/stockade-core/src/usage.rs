@@ -27,7 +27,7 @@ const REPORTED: u64 = 1 << 63;
 const CLOSED: u64 = 1 << 62;
 const ESTIMATED: u64 = 1 << 61;
 const BITS: u32 = 30;
-/// The largest number of tokens that is told apart; a larger one counts as this.
+/// The largest number of tokens; a larger one is stored as this.
 const MOST: u64 = (1 << BITS) - 1;
 
 impl UsageCell {
@@ -45,7 +45,7 @@ impl UsageCell {
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, open);
     }
 
-    /// Ends the reports. Whoever calls it again gets the same answer.
+    /// Ends the reports. Further calls return the same value.
     pub(crate) fn close(&self) -> Option<Usage> {
         unpack(self.0.fetch_or(CLOSED, Ordering::AcqRel))
     }

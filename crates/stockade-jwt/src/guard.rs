@@ -56,7 +56,7 @@ struct Shared {
 const LONGEST: usize = 8 * 1024;
 const CACHED: usize = 10_000;
 
-/// Refuses what nobody could have guessed right, since it was not read. It all counts as one
+/// Refuses a token that was not read, and so cannot be a guess. It all counts as one
 /// offence, so that a client whose issuer writes such tokens is refused and not banned.
 fn unread(refusal: Refusal) -> Check<Admitted, TokenCheck> {
     Check::Refuse(refusal.with_evidence(0))

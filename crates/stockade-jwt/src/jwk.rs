@@ -54,7 +54,7 @@ enum Decoded {
 ///
 /// What else is in the set is left out, as RFC 7517, section 5, wants it: keys for
 /// encryption, unknown types, keys that lack something. What makes the whole set doubtful
-/// refuses it: a weak RSA key, two keys of one `kid`, a secret beside public keys.
+/// refuses it: a weak RSA key, two keys of one `kid`, a secret among public keys.
 pub(crate) fn read(text: &[u8], allowed: &[Algorithm]) -> Result<Vec<VerifyingKey>, KeyError> {
     let document = json::from_slice(text).map_err(|error| {
         // The error's text may cite the document, and so a secret.
@@ -76,7 +76,7 @@ pub(crate) fn read(text: &[u8], allowed: &[Algorithm]) -> Result<Vec<VerifyingKe
     if (1..keys.len()).contains(&secrets) {
         return Err(KeyError::new(
             KeyErrorKind::Unfit,
-            "the key set has secrets (`oct`) beside other keys; a set that is published must not \
+            "the key set has secrets (`oct`) among public keys; a set that is published must not \
              hold secrets: replace them, and keep them in a set of their own",
         ));
     }
@@ -266,7 +266,7 @@ mod tests {
         let set = |keys: &[String]| format!(r#"{{"keys":[{}]}}"#, keys.join(","));
         let twice = set(&[named("a", ""), named("b", ""), named("a", "")]);
         assert_eq!(refused(&twice), KeyErrorKind::Ambiguous);
-        // A key that is not used confuses nobody.
+        // A key that is not used does no harm.
         let other = set(&[named("a", ""), named("a", ",\"use\":\"enc\"")]);
         assert_eq!(ids(&other, &[Algorithm::EdDsa]), [Some("a".to_owned())]);
         let nameless = set(&[ED.to_owned(), ED.to_owned()]);
@@ -299,7 +299,7 @@ mod tests {
 
     // FA14
     #[test]
-    fn refuses_secrets_beside_other_keys() {
+    fn refuses_secrets_among_public_keys() {
         let secret = r#"{"kty":"oct","k":"c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldA"}"#;
         for keys in [
             format!("{ED},{secret}"),

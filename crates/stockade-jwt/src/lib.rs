@@ -27,7 +27,7 @@
 //!    without redirects, at most 256 KiB in 5 seconds, at most once a cool-down whatever
 //!    tokens name. The last good set stays in force for 24 hours at most; without one the
 //!    answer is a 503. A set is refused as a whole when it has two keys of one `kid`, an RSA
-//!    key that is weak (under 2048 bits, or ROCA), or secrets beside other keys.
+//!    key that is weak (under 2048 bits, or ROCA), or secrets among public keys.
 //! 9. A refresh token is good once. One that comes again ends its login
 //!    ([`RefreshTokens`]).
 //!

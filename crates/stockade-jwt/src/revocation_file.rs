@@ -134,7 +134,7 @@ impl RevocationFile {
     }
 
     /// Revokes a token in the file at this path, which is made where there is none, until its
-    /// `exp`, or for good. Whoever follows the file takes it over. Blocks.
+    /// `exp`, or for good. Processes that follow the file take it over. Blocks.
     ///
     /// # Errors
     /// When the id is empty, has over 256 bytes, spaces, or a `#` in front; when the file

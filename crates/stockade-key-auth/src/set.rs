@@ -125,7 +125,7 @@ pub(crate) enum Tried {
 
 impl KeySet {
     /// The set of these keys. A hash of a [well-known secret](KeyHash::is_of_known_secret) lets
-    /// nobody in, and is logged.
+    /// no request in, and is logged.
     ///
     /// # Errors
     /// When two of them have the same id, or the same hash: then a request would not tell

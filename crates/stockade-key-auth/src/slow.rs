@@ -20,7 +20,7 @@ use turns::Turns;
 /// megabytes besides. So half of the cores at once, and eight waiting for each of them,
 /// is the default; what comes on top of that is refused at once.
 ///
-/// Clients share both fairly. They are told apart by address, IPv6 by its /64 network.
+/// Clients share both fairly. They are distinguished by address, IPv6 by its /64 network.
 /// Waiting clients are served in turns. When all places are taken, a client that has fewer of
 /// them than another takes a place of the one that has the most, and that request is refused.
 /// So the requests of one client cannot keep out those of others.

@@ -67,7 +67,7 @@ impl By {
         Self::client_ip_prefix(V6_LENGTH)
     }
 
-    /// The client's address; for IPv6 the network of so many bits, of which 48 to 128 make
+    /// The client's address; for IPv6 the network of this length, of which 48 to 128 make
     /// sense.
     pub fn client_ip_prefix(v6_length: u8) -> Self {
         Self::part(Part::ClientIp { v6_length })
@@ -85,7 +85,7 @@ impl By {
     }
 
     /// The same as [`principal`](Self::principal), where IPv6 addresses count by the network
-    /// of so many bits, of which 48 to 128 make sense.
+    /// of this length, of which 48 to 128 make sense.
     pub fn principal_or_prefix(v6_length: u8) -> Self {
         Self::part(Part::Principal { v6_length })
     }

@@ -120,7 +120,7 @@ impl Fields {
     }
 }
 
-/// Whether clients are told of this quota in the standard fields: those have whole seconds,
+/// Whether this quota is announced in the standard fields: those have whole seconds,
 /// and a window of half a second is not one of a second.
 pub(crate) fn is_announced(quota: Quota) -> bool {
     quota.period().subsec_nanos() == 0

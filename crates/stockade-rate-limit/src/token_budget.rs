@@ -43,7 +43,7 @@ pub use wait::TokenBudgetWait;
 ///    and a time limit inside of this layer (408, 504, `DEADLINE_EXCEEDED`), for then the
 ///    model has worked and the handler cannot say how much. The record shows the estimate,
 ///    and that it is one.
-/// 4. Clients are told in OpenAI's fields, where those are asked for, what is left after the
+/// 4. OpenAI's fields, where they are enabled, announce what is left after the
 ///    reservation. The standard fields have no registered unit for model tokens, and none is
 ///    sent in them.
 /// 5. A request that may take more than a quota ever holds is a 400 `TOKENS_EXCEED_QUOTA`;

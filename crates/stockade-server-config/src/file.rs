@@ -78,7 +78,7 @@ impl ServerFile {
         }
     }
 
-    /// What the server refuses at its start, besides what the fence refuses and what only its
+    /// What the server refuses at its start in addition to the fence and what only its
     /// work can show: a model that is not there, a certificate that cannot be read.
     pub fn faults(&self) -> Vec<ConfigError> {
         let mut faults = Vec::new();

@@ -1,5 +1,5 @@
 //! The configuration file of `stockade-server`: the sections `[server]`, `[model]` and `[log]`
-//! besides those of [`stockade::Config`].
+//! in addition to those of [`stockade::Config`].
 //!
 //! The server and `stockade check` both load it with [`ServerFile::read`], so what one of them
 //! refuses, the other refuses.

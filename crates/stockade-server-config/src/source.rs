@@ -65,7 +65,7 @@ impl ModelConfig {
         }
     }
 
-    /// A hub id stays what it is, also where a folder beside the file bears its name.
+    /// A hub id stays what it is, also where a folder next to the file has its name.
     pub(crate) fn resolve_source(&mut self, folder: &Path) {
         if is_directory(&self.source) {
             let joined = folder.join(&self.source);

@@ -112,7 +112,7 @@ impl SqlKeyStore {
     }
 
     /// How the database fares as a source of keys: its age, its failures and the last error.
-    /// For metrics and readiness, beside other watched sources.
+    /// For metrics and readiness, together with other watched sources.
     pub fn source(&self) -> &SourceHealth {
         self.inner.health.source()
     }

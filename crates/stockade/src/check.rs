@@ -152,7 +152,7 @@ pub fn check(config: &Config, surroundings: &Surroundings) -> Vec<Finding> {
 /// What was found so far.
 struct Findings<'c> {
     found: Vec<Finding>,
-    /// So many of them are what a fence refuses; they are the first.
+    /// The number of them that a fence refuses; these come first.
     faults: usize,
     config: &'c Config,
 }

@@ -107,7 +107,7 @@ impl Site {
 
 // FC03: a browser that loads a page must not ban its NAT.
 #[tokio::test]
-async fn requests_without_a_credential_ban_nobody() {
+async fn requests_without_a_credential_lead_to_no_ban() {
     let site = Site::new("").await;
     for path in ["/", "/favicon.ico", "/docs", "/", "/favicon.ico", "/", "/x"] {
         assert_eq!(site.ask(CLIENT, path, None).await, 401, "{path}");

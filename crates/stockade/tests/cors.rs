@@ -12,7 +12,7 @@ use tower::ServiceExt;
 
 const PAGE: &str = "https://app.example";
 
-/// What OpenAI's SDK for JavaScript (7.59) sends from a browser, besides what a browser adds.
+/// What OpenAI's SDK for JavaScript (7.59) sends from a browser, without what a browser adds.
 const SDK_HEADERS: &str = "authorization,content-type,idempotency-key,openai-beta,\
      openai-organization,openai-project,x-stainless-arch,x-stainless-helper-method,\
      x-stainless-lang,x-stainless-os,x-stainless-package-version,x-stainless-retry-count,\

@@ -1,4 +1,4 @@
-//! Tokens beside keys: the files of their key and of their revocations are followed.
+//! Tokens and keys: the files of their key and of their revocations are followed.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

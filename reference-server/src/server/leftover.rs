@@ -133,7 +133,7 @@ where
                 taken: 0,
                 time: Box::pin(time::sleep(TIME)),
             }),
-            // Whoever still has the body keeps it.
+            // The current owner of the body keeps it.
             Slot::Left(_) | Slot::Lent | Slot::Nothing => None,
         }
     }

@@ -1,4 +1,4 @@
-//! Fields that usual clients send, and what becomes of those that nobody knows.
+//! Fields that usual clients send, and unknown fields.
 
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Codes of one word, which are told from other capitals by name.
+/// Codes of one word, which are distinguished from other capitals by name.
 const ONE_WORD: [&str; 3] = ["BANNED", "OVERLOADED", "UNAVAILABLE"];
 
 /// Crates whose capitals are none of a refusal.

@@ -1,4 +1,4 @@
-//! Refusals that come before their requests have ended, over HTTP/2.
+//! Refusals sent before their requests have ended, over HTTP/2.
 
 use std::{process::Command, sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
     wire::PATIENCE,
 };
 
-/// A chat without a key, whose body has so many bytes.
+/// A chat without a key, with a body of this length.
 fn chat(length: usize) -> Vec<u8> {
     [
         vec![0x83, 0x86],

@@ -1,4 +1,4 @@
-//! Probes: what supervisors and load balancers are told, and what strangers are not.
+//! Probes: what supervisors and load balancers see, and what strangers do not.
 
 use std::{fs, sync::Arc};
 

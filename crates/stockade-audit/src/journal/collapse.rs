@@ -122,7 +122,7 @@ pub(crate) enum Repeated {
 }
 
 impl Repeated {
-    /// The record of so many refusals.
+    /// The record of this number of refusals.
     pub(super) fn line(&self, now: Timestamp, times: u64) -> Line {
         let mut line = Line::new(now, Level::Warn, "requests refused");
         line.word(field!("event"), "repeated");
@@ -304,8 +304,8 @@ mod tests {
         }
         let anonymous = Principal::anonymous();
         let client = ClientIp::Ip(IpAddr::V4(Ipv4Addr::from_bits(1)));
-        let nobody = Offence::new(Some(client), Some(&anonymous), Some(429), "limit");
-        assert!(!repeats.admits(nobody), "a stranger like the others");
+        let stranger = Offence::new(Some(client), Some(&anonymous), Some(429), "limit");
+        assert!(!repeats.admits(stranger), "a stranger like the others");
         assert_eq!((0..5).filter(|_| repeats.admits(by("alice"))).count(), 3);
         assert!(repeats.admits(by("bob")), "another one");
         let finished = repeats.finished(at(2));

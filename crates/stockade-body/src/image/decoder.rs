@@ -154,7 +154,7 @@ impl ValidatedImage {
     }
 }
 
-/// Decodes an image once `take` has taken the memory for so many bytes of pixels.
+/// Decodes an image once `take` has reserved the memory for its pixels.
 fn decode<T>(
     facts: &ImageFacts,
     bytes: Bytes,
@@ -213,7 +213,7 @@ mod tests {
         used.bytes_max
     }
 
-    /// What a black PNG of 8 × 8 takes whose chunks are these besides the pixels'.
+    /// The peak memory of decoding a black PNG of 8 × 8 pixels with these extra chunks.
     fn peak_with(chunks: &[(&[u8; 4], Vec<u8>)]) -> u64 {
         let mut bytes = Cursor::new(Vec::new());
         let black = DynamicImage::new_luma8(8, 8);
@@ -232,7 +232,7 @@ mod tests {
         peak(bomb)
     }
 
-    /// So many zeros, compressed by zlib.
+    /// `count` zeros, compressed by zlib.
     fn zeros(count: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut encoder = PngEncoder::new(&mut bytes);

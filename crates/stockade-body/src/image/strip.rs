@@ -139,7 +139,7 @@ fn colour_table(flags: u8) -> usize {
     }
 }
 
-/// How long the sub-blocks are that begin so many bytes ahead, with the empty one that ends
+/// The length of the sub-blocks that begin `ahead` bytes on, with the empty one that ends
 /// them.
 fn sub_blocks(copy: &Copy, ahead: usize) -> Result<usize, ImageErrorKind> {
     let mut length = 0;

@@ -61,7 +61,7 @@ pub enum Rule {
     ImageUrl,
     /// An image in base64.
     ImageBase64,
-    /// The media type of the image beside it. Where that is of another type, its bytes decide,
+    /// The media type of the image in the same object. Where that is of another type, its bytes decide,
     /// unless the rules for images are [strict](crate::ImageRules::strict).
     ImageType,
 }

@@ -65,7 +65,7 @@ pub(crate) struct IssueArgs {
     json: bool,
 }
 
-/// A token that nobody reports as stolen is good until it expires, so it should not live long.
+/// A stolen token that is not revoked is valid until it expires, so it should not live long.
 const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl IssueArgs {

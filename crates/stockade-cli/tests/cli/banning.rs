@@ -50,7 +50,7 @@ fn lines_that_others_wrote_stay() {
 
 // FS01
 #[test]
-fn lines_that_ban_nobody_are_named_with_a_remedy() {
+fn skipped_lines_are_named_with_a_remedy() {
     let bench = Bench::new();
     let said = bench.done("bans list");
     assert!(said.err.contains("does not exist"), "{}", said.err);

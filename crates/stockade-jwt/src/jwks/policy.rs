@@ -24,7 +24,7 @@ impl RefreshPolicy {
 
     /// How long a set is used after the last fetch that succeeded; 24 hours by default. After
     /// that it is dropped, and requests are answered with 503 until a fetch succeeds:
-    /// whoever keeps the issuer out of reach must not keep a withdrawn key good for ever.
+    /// an attacker that blocks the issuer must not keep a withdrawn key valid.
     pub fn max_stale(mut self, max_stale: Duration) -> Self {
         self.max_stale = max_stale;
         self

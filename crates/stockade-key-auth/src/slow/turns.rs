@@ -323,7 +323,7 @@ mod tests {
         drop(turns.enter(client(2)).unwrap());
         let waiting = turns.enter(client(3)).unwrap();
         drop(running);
-        // It has the permit already, and nobody polls it any more.
+        // It has the permit already, and it is not polled any more.
         drop(waiting);
         let state = turns.state();
         assert_eq!((state.free, state.waiting), (1, 0));

@@ -1,4 +1,4 @@
-//! What of a deny-list bans nobody.
+//! Lines of a deny-list that ban no client.
 
 use stockade_abuse::DenyListReport;
 
@@ -26,7 +26,7 @@ pub(super) fn check(config: &Config, report: Option<&DenyListReport>, findings: 
         findings.error(
             SETTING,
             format!(
-                "{} line {}: {}, so it bans nobody",
+                "{} line {}: {}, so it bans no client",
                 skipped.source(),
                 line.number,
                 line.problem
@@ -37,7 +37,7 @@ pub(super) fn check(config: &Config, report: Option<&DenyListReport>, findings: 
     if skipped.unlisted() > 0 {
         findings.error(
             SETTING,
-            format!("{} more lines ban nobody", skipped.unlisted()),
+            format!("{} more lines ban no client", skipped.unlisted()),
             "fix the first ones and check again",
         );
     }

@@ -432,7 +432,7 @@ impl<'e> Names<'e> {
         Ok(vec![
             Assignment::of("client_ip.header", header, &[TRUST]),
             Assignment::of("client_ip.dangerous_trusted_proxy_count", count, &variables)
-                .loosens("takes the address of a client from X-Forwarded-For, whoever sends it"),
+                .loosens("takes the address of a client from X-Forwarded-For of any sender"),
         ])
     }
 }

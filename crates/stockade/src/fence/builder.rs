@@ -331,7 +331,7 @@ fn bodies(config: &Config) -> BodyRules {
 /// The table of `[[routes]]`.
 pub(super) fn scopes(config: &Config) -> Result<ScopeGuard, ConfigError> {
     table(config, config.routes.len()).map_err(|error| {
-        // The first that cannot stand beside those before it.
+        // The first that conflicts with those before it.
         let counts = 1..=config.routes.len();
         let bad = counts
             .into_iter()
@@ -344,7 +344,7 @@ pub(super) fn scopes(config: &Config) -> Result<ScopeGuard, ConfigError> {
     })
 }
 
-/// The table of the first so many.
+/// The table of the first `count` routes.
 fn table(config: &Config, count: usize) -> Result<ScopeGuard, RouteTableError> {
     let mut table = ScopeGuard::builder().realm(&config.auth.realm);
     for route in config.routes.iter().take(count) {

@@ -33,7 +33,7 @@ pub(super) fn describe() {
     describe_gauge!("stockade_banned_clients", "Clients that are banned now");
     describe_gauge!(
         "stockade_deny_list_skipped_lines",
-        "Lines of the deny-list that are not valid and ban nobody"
+        "Lines of the deny-list that are invalid and ban no client"
     );
     describe_gauge!(
         "stockade_tracked_offenders",

@@ -35,7 +35,7 @@ pub(super) fn log(config: Option<&AuditConfig>) -> Result<AuditLog, ConfigError>
     };
     Ok(match (&config.security_file, &config.file) {
         (Some(file), Some(_)) => all.security_events(in_file("audit.security_file", config, file)?),
-        (Some(_), None) => return Err(no_file_beside()),
+        (Some(_), None) => return Err(no_log_file()),
         (None, _) => all,
     })
 }
@@ -98,7 +98,7 @@ pub(super) fn settings(config: Option<&AuditConfig>) -> Result<(), ConfigError> 
             return Err(nowhere());
         }
         if config.security_file.is_some() {
-            return Err(no_file_beside());
+            return Err(no_log_file());
         }
     }
     chain_key(config).map(drop)
@@ -109,7 +109,7 @@ fn nowhere() -> ConfigError {
         .help("set audit.file, audit.database, or both")
 }
 
-fn no_file_beside() -> ConfigError {
+fn no_log_file() -> ConfigError {
     ConfigError::setting(
         "audit.security_file",
         "needs audit.file; a database has its records already",

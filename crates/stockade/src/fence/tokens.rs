@@ -1,4 +1,4 @@
-//! Tokens of an identity provider, taken besides keys; their key and their revocations are
+//! Tokens of an identity provider, accepted in addition to keys; their key and their revocations are
 //! followed.
 
 use std::{

@@ -26,7 +26,7 @@ pub(in crate::api::chat) enum Probe {
     Something,
 }
 
-/// The words that are told apart: each is the default of some field.
+/// The words that are recognised: each is the default of some field.
 const WORDS: [&str; 4] = ["auto", "medium", "none", "text"];
 
 impl Probe {
