@@ -11,7 +11,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     panic::{self, AssertUnwindSafe},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, Once,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -22,8 +22,8 @@ use stockade_core::{ClientIp, Clock, Principal, Timestamp};
 use tracing::{error, warn};
 
 use crate::{
-    AbuseEvent, AbuseListener, AbusePolicy, Ban, BanChange, BanStore, Offender, Signal,
-    SkippedLines,
+    AbuseEvent, AbuseListener, AbusePolicy, Ban, BanChange, BanStore, Offender, OffenderError,
+    Signal, SkippedLines,
     bans::Bans,
     history::{History, NewOffence},
     table::Table,
@@ -268,11 +268,25 @@ fn offender(
     let offender = match principal.filter(|principal| !principal.is_anonymous()) {
         // Its address is not held responsible either: it may be that of many.
         Some(_) if !policy.ban_principals => return None,
-        // No line of a deny-list could name any other: such a principal is not banned.
-        Some(principal) => Offender::principal(principal.id()).ok()?,
+        Some(principal) => match Offender::principal(principal.id()) {
+            Ok(offender) => offender,
+            Err(error) => {
+                cannot_ban(&error);
+                return None;
+            }
+        },
         None => Offender::client(client, policy.v6_length)?,
     };
     (!policy.is_exempt(&offender)).then_some(offender)
+}
+
+/// Logs, once, that there are principals whom no line of a deny-list could name.
+#[cold]
+fn cannot_ban(error: &OffenderError) {
+    static LOGGED: Once = Once::new();
+    LOGGED.call_once(|| {
+        warn!(%error, "a principal that offends is not banned: a deny-list cannot name its id");
+    });
 }
 
 impl fmt::Debug for Detector {
