@@ -189,6 +189,8 @@ impl Fence {
             metrics::counter!("stockade_store_failures_total").absolute(health.failures);
             let without = health.decided_without;
             metrics::counter!("stockade_store_decided_without_total").absolute(without);
+            metrics::counter!("stockade_store_lost_debits_total").absolute(health.lost_debits);
+            metrics::counter!("stockade_store_lost_permits_total").absolute(health.lost_permits);
         }
         record_log(&self.0.audit);
         self.0.sources.record();

@@ -12,6 +12,7 @@ use std::{
 
 use http::{Request, Response};
 use http_body_util::Empty;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use stockade::{Config, Environment, Fence, Format};
 use stockade_core::PeerAddr;
 use stockade_key_auth::{GeneratedKey, KeyRecord, to_yaml};
@@ -170,6 +171,15 @@ async fn an_outage_is_answered_as_it_was_chosen_and_seen() {
             health.failures > 0 && health.refuses == (policy == "deny"),
             "{health:?}"
         );
+        // There are no debits; a permit that was on its way back may be lost.
+        assert_eq!(health.lost_debits, 0, "{health:?}");
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || replica.fence.record_gauges());
+        let metrics = recorder.handle().render();
+        for lost in ["debits", "permits"] {
+            let series = format!("\nstockade_store_lost_{lost}_total ");
+            assert!(metrics.contains(&series), "{series} is not in {metrics}");
+        }
     }
 }
 

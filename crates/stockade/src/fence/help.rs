@@ -64,6 +64,14 @@ pub(super) fn describe() {
         "stockade_store_decided_without_total",
         "Decisions that were made without the shared store"
     );
+    describe_counter!(
+        "stockade_store_lost_debits_total",
+        "Debits after the fact that never reached the shared store"
+    );
+    describe_counter!(
+        "stockade_store_lost_permits_total",
+        "Permits that could not be given back to the shared store and expired"
+    );
     describe_gauge!(
         "stockade_audit_queued_bytes",
         "Bytes of records that wait to be written"

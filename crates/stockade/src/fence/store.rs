@@ -28,4 +28,9 @@ pub struct StoreHealth {
     pub failures: u64,
     /// Decisions so far that the failure policy took.
     pub decided_without: u64,
+    /// Debits after the fact, such as of tokens, that never reached it so far. Its buckets
+    /// are fuller than they should be by so much.
+    pub lost_debits: u64,
+    /// Permits so far that could not be given back, and are held until they expire.
+    pub lost_permits: u64,
 }

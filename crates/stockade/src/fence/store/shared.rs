@@ -69,6 +69,8 @@ impl Stores {
             refuses: !up && limits.policy() == FailurePolicy::Deny,
             failures: health.failures,
             decided_without: health.decided_without,
+            lost_debits: limits.store().stats().dropped,
+            lost_permits: self.permits.lost(),
         })
     }
 

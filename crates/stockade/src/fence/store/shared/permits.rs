@@ -43,6 +43,12 @@ impl PermitsStore {
     pub(super) fn new(local: MemoryPermits, shared: Option<(RedisPermits, FailurePolicy)>) -> Self {
         Self { local, shared }
     }
+
+    /// Permits that could not be given back to Redis.
+    pub(super) fn lost(&self) -> u64 {
+        let shared = self.shared.as_ref();
+        shared.map_or(0, |(shared, _)| shared.stats().lost)
+    }
 }
 
 impl PermitStore for PermitsStore {
