@@ -11,7 +11,7 @@ use std::{
 
 use stockade_server::tiny_model;
 
-const SMALLEST: &str = "[auth]\nkeys_file = \"keys.yaml\"\n[model]\nsource = \"./none\"\n\
+const SMALLEST: &str = "[auth]\nkeys_file = \"keys.yaml\"\n[model]\nsource = \"./model\"\n\
                         [server]\nlisten = \"192.0.2.1:1\"\n";
 
 /// Starts the server, which cannot listen on that address, and so ends.
@@ -20,6 +20,7 @@ fn start(folder: &Path, name: &str, text: &str, variables: &[(&str, &[u8])]) -> 
 }
 
 fn program(folder: &Path, name: &str, text: &str, variables: &[(&str, &[u8])]) -> Command {
+    tiny_model::write(&folder.join("model"), 1).unwrap();
     fs::write(folder.join("keys.yaml"), "keys: []\n").unwrap();
     fs::write(folder.join(name), text).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_stockade-server"));
@@ -68,7 +69,6 @@ fn a_variable_is_blamed_by_its_name() {
 #[test]
 fn unprefixed_names_in_force_are_logged_and_what_loosens_is_a_warning() {
     let folder = tempfile::tempdir().unwrap();
-    tiny_model::write(&folder.path().join("model"), 1).unwrap();
     let text = "[auth]\nkeys_file = \"keys.yaml\"\n[model]\nsource = \"./model\"\n\
                 [server]\nlisten = \"localhost:0\"\n[rate_limit]\nby_ip = \"6/minute\"\n";
     let set: &[(&str, &[u8])] = &[
@@ -108,7 +108,7 @@ fn unprefixed_names_in_force_are_logged_and_what_loosens_is_a_warning() {
 #[test]
 fn takes_yaml() {
     let folder = tempfile::tempdir().unwrap();
-    let yaml = "auth: {keys_file: keys.yaml}\nmodel: {source: ./none}\n\
+    let yaml = "auth: {keys_file: keys.yaml}\nmodel: {source: ./model}\n\
                 server:\n  listen: 192.0.2.1:1\n";
     let log = said(&start(folder.path(), "a.yaml", yaml, &[]));
     assert!(log.contains("192.0.2.1:1"), "{log}");

@@ -291,7 +291,7 @@ pub(crate) async fn two_rows_with_one_hash_keep_no_other_change_back(
     })
     .await;
     assert!(passes(&store, first.expose()).await, "as it was last known");
-    assert!(store.health().stale);
+    comes_true("the store says so", async || store.health().stale).await;
 
     edit("UPDATE stockade_keys SET previous_hash = NULL, previous_until = NULL").await;
     comes_true("all rows are taken", async || !store.health().stale).await;
