@@ -89,6 +89,7 @@
 //! A key that passes until it is revoked:
 //!
 //! ```
+//! # #[cfg(feature = "sqlite")] mod program {
 //! use std::convert::Infallible;
 //!
 //! use bytes::Bytes;
@@ -125,6 +126,8 @@
 //!     assert_eq!(service.oneshot(request()?).await?.status(), StatusCode::UNAUTHORIZED);
 //!     Ok(())
 //! }
+//! # }
+//! # fn main() {}
 //! ```
 //!
 //! On PostgreSQL, shared by several servers, with records of the last 90 days in a chain:
