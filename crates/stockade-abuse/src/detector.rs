@@ -255,7 +255,7 @@ impl Detector {
     }
 }
 
-/// Who is to be held responsible; `None` for whoever is exempt, and for a principal where
+/// The responsible client or principal; `None` for an exempt one, and for a principal where
 /// the policy bans none.
 fn offender(
     client: ClientIp,

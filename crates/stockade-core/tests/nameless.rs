@@ -2,43 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
+mod support;
 
 use http::HeaderMap;
 use stockade_core::{ClientIp, ForwardingHeader, PeerAddr, TrustedProxies};
-use tracing_subscriber::fmt::MakeWriter;
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
+use support::Log;
 
 #[test]
 fn a_proxy_that_names_no_client_is_logged_once() {
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(log.clone())
-        .with_ansi(false)
-        .finish();
+    let subscriber = log.subscriber();
     let network = "10.0.0.0/8".parse().unwrap();
     let proxies = TrustedProxies::new(ForwardingHeader::XForwardedFor, [network]);
     let resolve = |text: Option<&str>| {
@@ -48,7 +21,7 @@ fn a_proxy_that_names_no_client_is_logged_once() {
         }
         proxies.resolve(PeerAddr::Ip([10, 0, 0, 1].into()), &headers)
     };
-    let written = || String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let written = || log.text();
     tracing::subscriber::with_default(subscriber, || {
         // Of the proxy's own, such as a health check: nothing is wrong with them.
         resolve(None);

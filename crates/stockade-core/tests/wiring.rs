@@ -2,39 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{
-    convert::Infallible,
-    io,
-    sync::{Arc, Mutex},
-};
+mod support;
+
+use std::convert::Infallible;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use stockade_core::{Check, ContextGuard, Guard, Head, Never, Refusal};
+use support::Log;
 use tower::{Layer, ServiceExt, service_fn};
-use tracing_subscriber::fmt::MakeWriter;
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
 
 /// A guard of a stranger's.
 struct Tenant;
@@ -67,11 +44,7 @@ async fn answer(guard: impl Guard) -> (StatusCode, String) {
 #[tokio::test]
 async fn logs_each_wiring_fault_once_with_its_remedy() {
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer(log.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = tracing::subscriber::set_default(log.subscriber());
     for _ in 0..3 {
         let (status, body) = answer(ContextGuard::new()).await;
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
@@ -82,7 +55,7 @@ async fn logs_each_wiring_fault_once_with_its_remedy() {
         );
         answer(Tenant).await;
     }
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     assert_eq!(log.matches("ERROR").count(), 2, "{log}");
     assert_eq!(log.matches("add the tenant layer").count(), 1, "{log}");
     for server in [

@@ -278,8 +278,8 @@ impl KeySet {
     ///
     /// An id that exists costs what its hashes cost, every time, and their kinds and
     /// parameters differ from key to key. So an unknown id must neither cost the same as all
-    /// other unknown ids nor something else each time: either would tell it apart. Nobody
-    /// outside of this process can predict which key it is.
+    /// other unknown ids nor something else each time: either would reveal it. Which
+    /// key it is cannot be predicted outside of this process.
     fn decoy(&self, id: &KeyId) -> &[Arc<SlowEntry>] {
         static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         let chosen = self
