@@ -1,7 +1,6 @@
 """The server as OpenAI's own Python SDK sees it."""
 
 import base64
-import json
 import struct
 import time
 import zlib
@@ -133,6 +132,6 @@ def test_leaving_mid_stream_frees_the_model(server, client):
     request_id = stream.response.headers["x-request-id"]
     stream.close()
     # Left, not finished: the log says so.
-    line = server.process.wait_for(rf'.*"request_id":"{request_id}".*', seconds=5)[0]
-    assert json.loads(line)["outcome"] == "client_left"
+    line = server.process.wait_for(rf'.*request_id="{request_id}".*', seconds=5)[0]
+    assert 'outcome="client_left"' in line
     wait_for_a_place(client)
