@@ -12,7 +12,7 @@ use stockade_core::{ClientIp, RequestId, Timestamp};
 use crate::{
     escape::push_escaped,
     recent,
-    redact::{is_plain, redact},
+    redact::{is_plain, needs_no_escape, redact},
     timestamp::push_rfc3339,
 };
 
@@ -148,7 +148,7 @@ impl Line {
             self.raw("…sha256:");
             let digest = Sha256::digest(name);
             self.raw(&hex::encode(&digest[..16]));
-        } else if is_plain(name) {
+        } else if needs_no_escape(name) {
             self.raw(name);
         } else {
             push_escaped(&mut self.0, name);

@@ -77,16 +77,22 @@ const SECRET_WORD: usize = 19;
 /// cost.
 #[inline]
 pub(crate) fn is_plain(text: &str) -> bool {
+    needs_no_escape(text) && !has_long_word(text.as_bytes())
+}
+
+/// Whether a text has letters, digits and a few marks only, none of which is escaped. Others
+/// may need no escape, too; they are looked at one by one.
+#[inline]
+pub(crate) fn needs_no_escape(text: &str) -> bool {
     let bytes = text.as_bytes();
     // Two pieces may overlap, so that nothing is left over.
-    let plain = match (bytes.as_chunks::<16>().0, bytes.last_chunk::<16>()) {
+    match (bytes.as_chunks::<16>().0, bytes.last_chunk::<16>()) {
         (pieces, Some(last)) => pieces.iter().all(are_plain) && are_plain(last),
         (_, None) => match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
             (Some(first), Some(last)) => are_plain(first) & are_plain(last),
             _ => bytes.iter().all(|byte| are_plain(&[*byte])),
         },
-    };
-    plain && !has_long_word(bytes)
+    }
 }
 
 /// Without a branch, so that the compiler judges all bytes at once.
