@@ -90,8 +90,8 @@ impl Detector {
         skipped.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lines of deny-lists, and the entries of other stores, that cannot be read and ban
-    /// nobody.
+    /// The lines of deny-lists, and the entries of other stores, that cannot be read and so
+    /// ban no client.
     pub fn skipped_lines(&self) -> Vec<Arc<SkippedLines>> {
         let all = self.skipped();
         let some = all.values().filter(|skipped| !skipped.is_empty());
