@@ -1,9 +1,7 @@
 //! `stockade audit`.
 
 mod bad_lines;
-mod condition;
 mod fault;
-mod filter;
 mod follow;
 mod key;
 mod lines;
@@ -11,10 +9,10 @@ mod log;
 mod newest;
 mod progress;
 mod row;
+mod since;
 mod stats;
 mod tail;
-mod tally;
-mod top;
+mod totals;
 mod verify;
 
 use clap::{Args, Subcommand};
@@ -29,7 +27,7 @@ such as app.log.20260131T120000Z-000, are read with it, the oldest first.
 
 Examples:
   stockade audit verify audit.log --key-file audit.key
-  stockade audit tail app.log -f --filter status=4xx
+  stockade audit tail app.log -f
   stockade audit stats app.log --since 24h")]
 pub(crate) struct AuditArgs {
     #[command(subcommand)]
@@ -42,7 +40,7 @@ enum AuditCommand {
     Verify(verify::VerifyArgs),
     /// Show the newest records, and those that come
     Tail(tail::TailArgs),
-    /// Count requests, refusals, tokens and latencies
+    /// Count requests and refusals, and summarise latencies, tokens and bytes
     Stats(stats::StatsArgs),
 }
 

@@ -1,44 +1,46 @@
 //! `stockade audit stats`.
 
-use std::path::PathBuf;
+use std::{
+    collections::BTreeMap,
+    fmt::Display,
+    io::{self, BufRead},
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use tabled::builder::Builder;
 
 use super::{
-    filter::{Filter, FilterArgs},
     lines::{Lines, record},
-    log::{self, LogFile},
+    log,
     progress::Progress,
-    tally::{Latencies, Tally, Totals},
-    top::Most,
+    since::{SinceArgs, Start},
+    totals::{Latencies, Tally, Totals},
 };
 use crate::{Failure, Outcome, output, visible::visible};
 
-/// Which records to count.
+/// The records to count.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-Refusals that a flood collapsed into one record are counted as the requests that they were.
+Refusals that were collapsed into one record count as the requests that they stand for.
 
 Examples:
   stockade audit stats app.log                      All files of the log
-  stockade audit stats app.log --since 24h --top 3
-  stockade audit stats app.log --user team-core --filter model=qwen*
-  stockade audit stats app.log --json | jq .latency_ms.p99")]
+  stockade audit stats app.log --since 24h
+  stockade audit stats app.log --json | jq .latency_ms.p99
+
+Some of the records, selected by jq (a rotated log is read oldest file first):
+  cat app.log.2* app.log | jq -cR 'fromjson? | select(.user == \"team-core\")' \\
+      | stockade audit stats -
+
+The users with the most requests:
+  jq -rR 'fromjson? | .user // empty' app.log | sort | uniq -c | sort -rn | head")]
 pub(super) struct StatsArgs {
-    /// The log
+    /// The log, or `-` to read records from standard input
     #[arg(value_name = "FILE")]
     log: PathBuf,
     #[command(flatten)]
-    filter: FilterArgs,
-    /// How many routes, users, addresses and so on are shown
-    #[arg(
-        long,
-        value_name = "COUNT",
-        default_value_t = 10,
-        value_parser = clap::value_parser!(u16).range(1..)
-    )]
-    top: u16,
+    since: SinceArgs,
     /// Write JSON
     #[arg(long)]
     json: bool,
@@ -46,26 +48,27 @@ pub(super) struct StatsArgs {
 
 impl StatsArgs {
     pub(super) fn run(self) -> Result<Outcome, Failure> {
-        let filter = self.filter.filter();
-        let files = log::open(&self.log)?;
-        let progress = Progress::over(&files);
+        let start = self.since.start();
         let mut tally = Tally::new();
-        for (at, file) in files.iter().enumerate() {
-            let is_last = at + 1 == files.len();
-            count(file, is_last, &progress, &filter, &mut tally)
-                .map_err(|error| log::unreadable(&file.path, &error))?;
+        if self.log == Path::new("-") {
+            let name = Path::new("standard input");
+            count(name, io::stdin().lock(), true, &start, &mut tally)?;
+        } else {
+            let files = log::open(&self.log)?;
+            let progress = Progress::over(&files);
+            for (at, file) in files.iter().enumerate() {
+                let is_last = at + 1 == files.len();
+                count(&file.path, progress.read(file), is_last, &start, &mut tally)?;
+            }
         }
-        drop(progress);
-        let totals = tally.totals(self.top.into());
+        let totals = tally.totals();
         if self.json {
             output::answer_json(&totals)?;
         } else {
             output::answer_table(summary(&totals))?;
-            for (heading, most) in sections(&totals) {
-                if !most.names.is_empty() {
-                    output::answer("")?;
-                    output::answer_table(table(heading, most))?;
-                }
+            if !totals.refusals.is_empty() {
+                output::answer("")?;
+                output::answer_table(refusals(&totals.refusals))?;
             }
         }
         totals.bad_lines.warn();
@@ -73,27 +76,29 @@ impl StatsArgs {
     }
 }
 
+/// Adds the records of one file.
 fn count(
-    file: &LogFile,
+    name: &Path,
+    from: impl BufRead,
     is_last: bool,
-    progress: &Progress,
-    filter: &Filter,
+    start: &Start,
     tally: &mut Tally,
-) -> std::io::Result<()> {
-    let mut lines = Lines::new(progress.read(file));
+) -> Result<(), Failure> {
+    let mut lines = Lines::new(from);
     let mut add = |line: &[u8], bad: bool, number: u64| match record(line) {
-        Some(record) if filter.takes(&record) => tally.add(&record),
-        Some(_) => {}
-        None if bad => tally.bad.note(&file.path, number),
+        Some(record) if start.is_after(&record) => {}
+        Some(record) => tally.add(&record),
+        None if bad => tally.bad.note(name, number),
         None => {}
     };
     let mut number = 1;
-    while let Some(line) = lines.next()? {
+    let failed = |error| log::unreadable(name, &error);
+    while let Some(line) = lines.next().map_err(failed)? {
         add(line, true, number);
         number += 1;
     }
     if let Some(torn) = lines.torn() {
-        // The last line of a log that is written may be on its way.
+        // The last line of a log in use may be incomplete.
         add(torn, !is_last, number);
     }
     Ok(())
@@ -102,9 +107,9 @@ fn count(
 fn summary(totals: &Totals) -> Builder {
     let mut table = Builder::default();
     let mut add = |name: &str, value: String| table.push_record([name.to_owned(), value]);
-    let span = |at: &Option<String>| at.as_deref().map_or("-".to_owned(), visible);
-    add("FROM", span(&totals.first));
-    add("TO", span(&totals.last));
+    let time = |at: &Option<String>| at.as_deref().map_or("-".to_owned(), visible);
+    add("FROM", time(&totals.first));
+    add("TO", time(&totals.last));
     add("RECORDS", totals.records.to_string());
     add("REQUESTS", totals.requests.to_string());
     if totals.collapsed > 0 {
@@ -113,18 +118,8 @@ fn summary(totals: &Totals) -> Builder {
     if totals.lost > 0 {
         add("LOST", totals.lost.to_string());
     }
-    let statuses: Vec<_> = totals
-        .statuses
-        .iter()
-        .map(|(status, count)| format!("{status}: {count}"))
-        .collect();
-    add("STATUSES", or_dash(statuses.join(", ")));
-    let outcomes = &totals.outcomes.names;
-    let outcomes: Vec<_> = outcomes
-        .iter()
-        .map(|one| format!("{}: {}", visible(&one.name), one.count))
-        .collect();
-    add("OUTCOMES", or_dash(outcomes.join(", ")));
+    add("STATUSES", list(&totals.statuses));
+    add("OUTCOMES", list(&totals.outcomes));
     add(
         "LATENCY",
         totals.latency_ms.as_ref().map_or("-".to_owned(), latency),
@@ -143,41 +138,34 @@ fn summary(totals: &Totals) -> Builder {
     table
 }
 
-fn or_dash(text: String) -> String {
-    if text.is_empty() {
-        "-".to_owned()
-    } else {
-        text
+/// `200: 4, 401: 1`, or `-` for none.
+fn list<N>(counts: &BTreeMap<N, u64>) -> String
+where
+    N: Display,
+{
+    if counts.is_empty() {
+        return "-".to_owned();
     }
+    let counts = counts.iter();
+    let counts: Vec<_> = counts
+        .map(|(name, count)| format!("{}: {count}", visible(&name.to_string())))
+        .collect();
+    counts.join(", ")
 }
 
 fn latency(latency: &Latencies) -> String {
     let Latencies { p50, p90, p99, max } = latency;
-    format!("p50 {p50:.1} ms, p90 {p90:.1} ms, p99 {p99:.1} ms, at most {max:.1} ms")
+    format!("p50 {p50:.1} ms, p90 {p90:.1} ms, p99 {p99:.1} ms, max {max:.1} ms")
 }
 
-fn sections(totals: &Totals) -> [(&'static str, &Most); 6] {
-    [
-        ("REFUSALS", &totals.refusals),
-        ("ROUTES", &totals.routes),
-        ("USERS", &totals.users),
-        ("ADDRESSES", &totals.ips),
-        ("MODELS", &totals.models),
-        ("EVENTS", &totals.events),
-    ]
-}
-
-fn table(heading: &str, most: &Most) -> Builder {
-    let mut table = Builder::with_capacity(most.names.len() + 1, 2);
-    // Too many names were there to count all of them to the end.
-    let count = if most.is_approximate {
-        "AT LEAST"
-    } else {
-        "COUNT"
-    };
-    table.push_record([heading, count]);
-    for one in &most.names {
-        table.push_record([visible(&one.name), one.count.to_string()]);
+/// Refusals, the most frequent first.
+fn refusals(counts: &BTreeMap<String, u64>) -> Builder {
+    let mut sorted: Vec<_> = counts.iter().collect();
+    sorted.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let mut table = Builder::with_capacity(sorted.len() + 1, 2);
+    table.push_record(["REFUSALS", "COUNT"]);
+    for (name, count) in sorted {
+        table.push_record([visible(name), count.to_string()]);
     }
     table
 }

@@ -6,35 +6,38 @@ use clap::Args;
 
 use super::{
     bad_lines::BadLines,
-    filter::{Filter, FilterArgs},
     follow::Follow,
     lines::record,
     log::{self, LogFile},
     newest::{Backwards, Placed},
     row::row,
+    since::{SinceArgs, Start},
 };
 use crate::{Failure, Outcome, output, visible::visible_json};
 
 /// How often the file is looked at.
 const POLL: Duration = Duration::from_millis(200);
 
-/// Which records to show.
+/// The records to show.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-A line has the time (UTC), the level, the status, the latency, the client's address and its
-principal, and then what happened.
+A line shows the time (UTC), level, status, latency, client address and principal, followed by
+the request and the reason of a refusal.
 
 Examples:
-  stockade audit tail app.log                               The last ten records
-  stockade audit tail app.log -f --filter status=4xx        Refusals, as they come
-  stockade audit tail app.log -n 100 --user team-core --since 1h
-  stockade audit tail app.log --ip 203.0.113.0/24 --outcome client_left
-  stockade audit tail audit.log -n 1000 --filter event=banned --json | jq .subject")]
+  stockade audit tail app.log                       The last ten records
+  stockade audit tail app.log -f                    New records as they are written
+  stockade audit tail app.log -n 1000 --since 1h
+
+Some of the records, selected by jq:
+  stockade audit tail app.log -f --json | jq -c 'select(.status >= 400)'
+  stockade audit tail app.log -n 100000 --json | jq -c 'select(.user == \"team-core\")'
+  stockade audit tail audit.log -n 1000 --json | jq -r 'select(.event == \"banned\") | .subject'")]
 pub(super) struct TailArgs {
     /// The log
     #[arg(value_name = "FILE")]
     log: PathBuf,
-    /// How many records there are at most of those that are written already
+    /// The maximum number of existing records to show
     #[arg(
         short = 'n',
         long = "lines",
@@ -43,12 +46,12 @@ pub(super) struct TailArgs {
         value_parser = clap::value_parser!(u32).range(..=100_000)
     )]
     count: u32,
-    /// Go on with those that come, over rotations, until it is interrupted
+    /// Show new records as they are written, across rotations, until interrupted
     #[arg(short, long)]
     follow: bool,
     #[command(flatten)]
-    filter: FilterArgs,
-    /// Write the records as JSON, one a line
+    since: SinceArgs,
+    /// Write one JSON object per line
     #[arg(long)]
     json: bool,
 }
@@ -57,11 +60,11 @@ impl TailArgs {
     pub(super) fn run(self) -> Result<Outcome, Failure> {
         let mut files = log::open(&self.log)?;
         let shown = Shown {
-            filter: self.filter.filter(),
+            start: self.since.start(),
             json: self.json,
         };
         let mut newest = Newest::default();
-        newest.read(&files, self.count as usize, self.follow, &shown.filter)?;
+        newest.read(&files, self.count as usize, self.follow, &shown.start)?;
         for line in newest.lines.iter().rev() {
             shown.show(line)?;
         }
@@ -89,7 +92,7 @@ impl Newest {
         files: &[LogFile],
         count: usize,
         follow: bool,
-        filter: &Filter,
+        start: &Start,
     ) -> Result<(), Failure> {
         let mut is_last = true;
         for file in files.iter().rev() {
@@ -107,9 +110,8 @@ impl Newest {
                     // There is more of it to come.
                     _ if is_end && follow => {}
                     // The journal writes in the order of time, so all the others are older.
-                    Some(record) if filter.is_before(&record) => return Ok(()),
-                    Some(record) if filter.takes(&record) => self.lines.push(line),
-                    Some(_) => {}
+                    Some(record) if start.is_after(&record) => return Ok(()),
+                    Some(_) => self.lines.push(line),
                     None if is_end || (is_torn && line.is_empty()) => {}
                     None => self.bad.note(&file.path, format_args!("byte {at}")),
                 }
@@ -122,7 +124,7 @@ impl Newest {
 
 /// Which records are shown, and how.
 struct Shown {
-    filter: Filter,
+    start: Start,
     json: bool,
 }
 
@@ -145,7 +147,7 @@ impl Shown {
         let Some(record) = record(line) else {
             return Ok(false);
         };
-        if self.filter.takes(&record) {
+        if !self.start.is_after(&record) {
             match self.json {
                 true => output::answer(json(line))?,
                 false => output::answer(row(&record))?,

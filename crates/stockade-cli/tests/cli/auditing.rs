@@ -265,17 +265,12 @@ fn shows_the_newest_records_in_lines_that_align() {
 }
 
 #[test]
-fn shows_what_is_asked_for() {
+fn tail_limits_records_by_count_and_time() {
     let bench = requests();
     for (flags, expected) in [
-        ("--filter status=4xx", &["r-2"][..]),
-        ("--filter status=4xx --filter status=503", &["r-2", "r-3"]),
-        ("--filter status=4xx --user team-core", &[]),
-        ("--user team-core", &["r-1"]),
-        ("--route /v1/chat --outcome completed", &["r-1", "r-2"]),
-        ("--ip 203.0.113.0/24", &["r-1", "r-2"]),
+        ("", &["r-0", "r-1", "r-2", "r-3"][..]),
         ("--since 2026-01-31T12:00:02Z", &["r-2", "r-3"]),
-        ("-n 1 --filter path=/v1*", &["r-3"]),
+        ("-n 1", &["r-3"]),
         ("-n 0", &[]),
     ] {
         let said = bench.done(&format!("audit tail app.log {flags}"));
@@ -286,9 +281,6 @@ fn shows_what_is_asked_for() {
             .collect();
         assert_eq!(ids, expected, "{flags}");
     }
-    bench
-        .run("audit tail app.log --filter stauts=4xx")
-        .failed(2, "no field `stauts`");
 }
 
 // L01
@@ -298,7 +290,10 @@ fn records_cannot_act_upon_a_terminal() {
     let hostile = "\\u001b]0;owned\\u0007\\u001b[2J\\r\\n\\u202e\u{202e}\u{9b}2J";
     let line = request(
         1,
-        &format!("\"path\":\"/{hostile}\",\"user\":\"{hostile}\",\"status\":200"),
+        &format!(
+            "\"path\":\"/{hostile}\",\"user\":\"{hostile}\",\"status\":200,\
+             \"outcome\":\"{hostile}\",\"guard\":\"{hostile}\""
+        ),
     );
     // Between the words of JSON, where a carriage return is allowed.
     let line = line.replacen(",\"level\"", ",\r\t\"level\"", 1);
@@ -351,14 +346,19 @@ fn follows_a_log_over_rotations_without_losing_or_doubling_a_record() {
     let bench = Bench::new();
     let log = AuditLog::new(journal(&bench, key("1", SECRET)));
     event(&log, "first");
-    let following = Following::start(&bench, "audit tail audit.log -f --filter event=key_revoked");
-    assert!(following.next().contains("subject=first"));
+    let following = Following::start(&bench, "audit tail audit.log -f");
+    // All but the records that the log writes about itself.
+    let next = || {
+        let mut lines = std::iter::repeat_with(|| following.next());
+        lines.find(|line| line.contains("subject=")).unwrap()
+    };
+    assert!(next().contains("subject=first"));
     for number in 0..100 {
         event(&log, format!("key-{number}"));
     }
     assert!(log_files(bench.path("audit.log")).unwrap().len() > 5);
     for number in 0..100 {
-        let line = following.next();
+        let line = next();
         assert!(
             line.contains(&format!("subject=key-{number} "))
                 || line.ends_with(&format!("subject=key-{number}")),
@@ -398,28 +398,43 @@ fn counts_what_there_is() {
     }
     assert_eq!(totals["statuses"]["200"], 2);
     assert_eq!(
-        totals["refusals"]["names"][0]["name"],
-        "key_auth AUTHENTICATION_FAILED"
+        totals["refusals"],
+        serde_json::json!({"key_auth AUTHENTICATION_FAILED": 1})
     );
     assert_eq!(
-        totals["routes"]["names"][0],
-        serde_json::json!({"name": "/v1/chat", "count": 3})
+        totals["outcomes"],
+        serde_json::json!({"completed": 2, "failed": 1})
     );
     assert_eq!(totals["bad_lines"]["first"][0], "app.log:3");
     assert_eq!(totals["bad_lines"]["count"], 1);
 
-    let said = bench.done("audit stats app.log --since 2026-01-31T12:00:01Z --filter status=200");
+    let said = bench.done("audit stats app.log --since 2026-01-31T12:00:01Z");
     for part in [
-        "REQUESTS  1",
-        "200: 1",
-        "p50 250.0 ms",
+        "REQUESTS  3",
+        "200: 1, 401: 1, 503: 1",
+        "completed: 2, failed: 1",
+        "max 250.0 ms",
         "7 in, 9 out",
-        "team-core  1",
+        "key_auth AUTHENTICATION_FAILED  1",
     ] {
         assert!(said.out.contains(part), "{part}: {}", said.out);
     }
-    assert!(!said.out.contains("REFUSALS"), "{}", said.out);
     assert!(said.err.contains("app.log:3"), "{}", said.err);
+}
+
+#[test]
+fn stats_reads_records_from_standard_input() {
+    let bench = requests();
+    let log = bench.read("app.log");
+    let selected: String = log
+        .lines()
+        .filter(|line| line.contains("team-core"))
+        .collect();
+    let said = bench.run_with("audit stats -", &format!("{selected}\nno record\n"));
+    assert_eq!(said.code, 0, "{}", said.all());
+    assert!(said.out.contains("REQUESTS  1"), "{}", said.out);
+    assert!(!said.out.contains("REFUSALS"), "{}", said.out);
+    assert!(said.err.contains("standard input:2"), "{}", said.err);
 }
 
 // D07

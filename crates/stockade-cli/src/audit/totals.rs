@@ -1,4 +1,4 @@
-//! What is counted of a log.
+//! Counts over the records of a log.
 
 use std::collections::BTreeMap;
 
@@ -6,15 +6,17 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 use stockade_audit::LogLine;
 
-use super::{
-    bad_lines::BadLines,
-    top::{Most, Top},
-};
+use super::bad_lines::BadLines;
 
-/// The longest latency that is told apart, in microseconds: a day.
+/// The highest latency that the histogram resolves, in microseconds: one day.
 const LONGEST: u64 = 24 * 60 * 60 * 1_000_000;
 
-/// Counts records, one after the other.
+/// The number of distinct names that are counted one by one. A log that is not trusted may
+/// have any number of them; the rest is counted as [`OTHER`].
+const MAX_NAMES: usize = 1_000;
+const OTHER: &str = "(other)";
+
+/// Adds up records.
 #[derive(Debug)]
 pub(super) struct Tally {
     records: u64,
@@ -24,13 +26,8 @@ pub(super) struct Tally {
     first: Option<String>,
     last: Option<String>,
     statuses: BTreeMap<u16, u64>,
-    outcomes: Top,
-    refusals: Top,
-    events: Top,
-    routes: Top,
-    users: Top,
-    ips: Top,
-    models: Top,
+    outcomes: BTreeMap<String, u64>,
+    refusals: BTreeMap<String, u64>,
     prompt_tokens: u64,
     completion_tokens: u64,
     bytes_in: u64,
@@ -41,27 +38,22 @@ pub(super) struct Tally {
     pub(super) bad: BadLines,
 }
 
-/// What came of it.
+/// The totals of a log.
 #[derive(Debug, Serialize)]
 pub(super) struct Totals {
     pub(super) records: u64,
-    /// Requests, with those that have no record of their own.
+    /// Requests, including those in collapsed records.
     pub(super) requests: u64,
-    /// Refusals that were collapsed into one record.
+    /// Refusals that have no record of their own.
     pub(super) collapsed: u64,
-    /// Records that were lost, as the log says.
+    /// Records that the log reports as lost.
     pub(super) lost: u64,
     pub(super) first: Option<String>,
     pub(super) last: Option<String>,
     pub(super) statuses: BTreeMap<u16, u64>,
-    pub(super) outcomes: Most,
-    /// By guard and code; of those that were collapsed only the cause is known.
-    pub(super) refusals: Most,
-    pub(super) events: Most,
-    pub(super) routes: Most,
-    pub(super) users: Most,
-    pub(super) ips: Most,
-    pub(super) models: Most,
+    pub(super) outcomes: BTreeMap<String, u64>,
+    /// By guard and code; of collapsed refusals only the reason is known.
+    pub(super) refusals: BTreeMap<String, u64>,
     pub(super) prompt_tokens: u64,
     pub(super) completion_tokens: u64,
     pub(super) bytes_in: u64,
@@ -70,7 +62,7 @@ pub(super) struct Totals {
     pub(super) bad_lines: BadLines,
 }
 
-/// Milliseconds, to three digits.
+/// Milliseconds with three significant digits.
 #[derive(Debug, Serialize)]
 pub(super) struct Latencies {
     pub(super) p50: f64,
@@ -89,13 +81,8 @@ impl Tally {
             first: None,
             last: None,
             statuses: BTreeMap::new(),
-            outcomes: Top::default(),
-            refusals: Top::default(),
-            events: Top::default(),
-            routes: Top::default(),
-            users: Top::default(),
-            ips: Top::default(),
-            models: Top::default(),
+            outcomes: BTreeMap::new(),
+            refusals: BTreeMap::new(),
             prompt_tokens: 0,
             completion_tokens: 0,
             bytes_in: 0,
@@ -114,7 +101,7 @@ impl Tally {
         match (&record.event, record.repeated) {
             (None, _) => self.request(record),
             (Some(_), Some(times)) => self.repeated(record, times),
-            (Some(event), None) => self.events.add(event, 1),
+            (Some(_), None) => {}
         }
         self.lost = self.lost.saturating_add(record.lost.unwrap_or_default());
     }
@@ -123,57 +110,47 @@ impl Tally {
         self.requests = self.requests.saturating_add(1);
         if let Some(guard) = &record.guard {
             let code = record.code.as_deref().unwrap_or("-");
-            self.refusals.add(&format!("{guard} {code}"), 1);
+            add(&mut self.refusals, format!("{guard} {code}"), 1);
         }
-        self.client(record, 1);
-        for (top, name) in [
-            (&mut self.outcomes, &record.outcome),
-            (&mut self.routes, &record.path),
-            (&mut self.users, &record.user),
-            (&mut self.models, &record.model),
-        ] {
-            if let Some(name) = name {
-                top.add(name, 1);
-            }
+        if let Some(outcome) = &record.outcome {
+            add(&mut self.outcomes, outcome.clone(), 1);
         }
+        self.status(record, 1);
         for (sum, number) in [
             (&mut self.prompt_tokens, record.prompt_tokens),
             (&mut self.completion_tokens, record.completion_tokens),
             (&mut self.bytes_in, record.bytes_in),
             (&mut self.bytes_out, record.bytes_out),
         ] {
-            // Anybody may have written the file.
+            // The numbers come from a file that is not trusted.
             *sum = sum.saturating_add(number.unwrap_or_default());
         }
         if let Some(ms) = record.latency_ms {
-            // A cast of a number that is too large, or none, takes the nearest.
+            // The cast saturates: NaN and negative numbers become 0.
             let micros = (ms * 1_000.0).round() as u64;
             self.latencies.saturating_record(micros);
             self.slowest = self.slowest.max(micros);
         }
     }
 
-    /// Refusals of one kind, of which only the number is known.
+    /// Adds refusals that were collapsed into one record.
     fn repeated(&mut self, record: &LogLine, times: u64) {
         self.requests = self.requests.saturating_add(times);
         self.collapsed = self.collapsed.saturating_add(times);
         let reason = record.reason.as_deref().unwrap_or("-");
-        self.refusals.add(&format!("(collapsed) {reason}"), times);
-        self.client(record, times);
+        add(&mut self.refusals, format!("(collapsed) {reason}"), times);
+        self.status(record, times);
     }
 
-    fn client(&mut self, record: &LogLine, times: u64) {
+    fn status(&mut self, record: &LogLine, times: u64) {
         if let Some(status) = record.status {
             let count = self.statuses.entry(status).or_default();
             *count = count.saturating_add(times);
         }
-        if let Some(ip) = &record.ip {
-            self.ips.add(ip, times);
-        }
     }
 
-    /// What came of it, with so many names of each kind.
-    pub(super) fn totals(self, names: usize) -> Totals {
+    /// The totals of the records so far.
+    pub(super) fn totals(self) -> Totals {
         let latency_ms =
             (!self.latencies.is_empty()).then(|| Latencies::of(&self.latencies, self.slowest));
         Totals {
@@ -184,13 +161,8 @@ impl Tally {
             first: self.first,
             last: self.last,
             statuses: self.statuses,
-            outcomes: self.outcomes.most(names),
-            refusals: self.refusals.most(names),
-            events: self.events.most(names),
-            routes: self.routes.most(names),
-            users: self.users.most(names),
-            ips: self.ips.most(names),
-            models: self.models.most(names),
+            outcomes: self.outcomes,
+            refusals: self.refusals,
             prompt_tokens: self.prompt_tokens,
             completion_tokens: self.completion_tokens,
             bytes_in: self.bytes_in,
@@ -201,10 +173,20 @@ impl Tally {
     }
 }
 
+fn add(counts: &mut BTreeMap<String, u64>, name: String, times: u64) {
+    let is_new = !counts.contains_key(&name);
+    let name = match is_new && counts.len() >= MAX_NAMES {
+        true => OTHER.to_owned(),
+        false => name,
+    };
+    let count = counts.entry(name).or_default();
+    *count = count.saturating_add(times);
+}
+
 impl Latencies {
     fn of(latencies: &Histogram<u64>, slowest: u64) -> Self {
         let ms = |micros: u64| micros as f64 / 1_000.0;
-        // The histogram rounds up, over what the slowest request took.
+        // The histogram rounds up, so a quantile may exceed the slowest request.
         let quantile = |quantile| ms(latencies.value_at_quantile(quantile).min(slowest));
         Self {
             p50: quantile(0.5),
@@ -224,7 +206,7 @@ mod tests {
         for record in records {
             tally.add(&record.parse().unwrap());
         }
-        tally.totals(10)
+        tally.totals()
     }
 
     fn record(fields: &str) -> String {
@@ -234,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn latencies_are_told_to_three_digits() {
+    fn latencies_have_three_significant_digits() {
         let totals = tally((1..=1_000).map(|ms| record(&format!(r#""latency_ms":{ms}.000"#))));
         let latency = totals.latency_ms.unwrap();
         for (found, expected) in [
@@ -266,22 +248,28 @@ mod tests {
             (42, 41, 3)
         );
         assert_eq!(totals.statuses[&401], 42);
-        let refusals: Vec<_> = totals
-            .refusals
-            .names
-            .iter()
-            .map(|one| (&*one.name, one.count))
-            .collect();
         assert_eq!(
-            refusals,
-            [("(collapsed) unknown", 41), ("key_auth invalid_token", 1)]
+            totals.refusals.into_iter().collect::<Vec<_>>(),
+            [
+                ("(collapsed) unknown".to_owned(), 41),
+                ("key_auth invalid_token".to_owned(), 1)
+            ]
         );
-        assert_eq!(totals.ips.names[0].count, 41);
-        assert_eq!(totals.events.names.len(), 2);
+    }
+
+    // R06
+    #[test]
+    fn bounds_the_number_of_distinct_names() {
+        let refusal = |number| record(&format!(r#""guard":"g{number}","code":"c""#));
+        let totals = tally((0..3_000).chain(0..10).map(refusal));
+        assert_eq!(totals.requests, 3_010);
+        assert_eq!(totals.refusals.len(), MAX_NAMES + 1);
+        assert_eq!(totals.refusals["g0 c"], 2);
+        assert_eq!(totals.refusals[OTHER], 2_000);
     }
 
     #[test]
-    fn numbers_that_nobody_can_have_measured_end_nothing() {
+    fn absurd_numbers_saturate() {
         let absurd = format!(
             r#""latency_ms":1e300,"bytes_in":{0},"prompt_tokens":{0}"#,
             u64::MAX
