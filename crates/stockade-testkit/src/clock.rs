@@ -1,4 +1,4 @@
-//! A clock that tests can hold.
+//! A clock for tests.
 
 use std::{
     sync::{
@@ -10,22 +10,22 @@ use std::{
 
 use stockade_core::{Clock, Timestamp};
 
-/// Stands still until it is moved. Clones show the same time.
+/// A clock that only moves when a test moves it. Clones share the time.
 #[derive(Clone, Debug)]
 pub struct FakeClock(Arc<AtomicU64>);
 
 impl FakeClock {
-    /// A clock that shows this moment.
+    /// Creates a clock that shows the time `now`.
     pub fn at(now: Timestamp) -> Self {
         Self(Arc::new(AtomicU64::new(now.as_nanos())))
     }
 
-    /// Moves the clock on.
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         self.set(self.now() + by);
     }
 
-    /// Moves the clock to any moment, also back.
+    /// Sets the time; it may go backwards.
     pub fn set(&self, now: Timestamp) {
         self.0.store(now.as_nanos(), Ordering::SeqCst);
     }

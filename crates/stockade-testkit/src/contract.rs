@@ -1,7 +1,7 @@
-//! The contract that each guard, and each chain of them, keeps, whatever it judges by.
+//! The contract that every guard and every chain of guards keeps.
 //!
-//! Each probe takes a layer and a function that makes requests which the guard passes.
-//! A probe panics where the contract is broken.
+//! Each probe takes a layer and a function that makes requests which the guard allows. A
+//! probe panics if the contract is broken.
 
 use std::{future::Future, pin::pin, task::Poll};
 
@@ -16,7 +16,7 @@ use crate::{Probe, ProbeBody, ProbeError, Script};
 /// Runs all probes.
 ///
 /// # Panics
-/// When the contract is broken.
+/// Panics if the contract is broken.
 pub async fn uphold<G, F>(layer: &GuardLayer<G>, passing: F)
 where
     G: Takes<(), Body = ()>,
@@ -31,7 +31,8 @@ where
     passes_errors_through(layer, &passing).await;
 }
 
-/// The layer, its service, its future and its body can be sent, and the first two cloned.
+/// Checks that the layer, its service, its future and its body are `Send`, and that layer and
+/// service are `Clone` and `Sync`.
 pub fn is_shareable<G>(layer: &GuardLayer<G>)
 where
     G: Takes<(), Body = ()>,
@@ -62,8 +63,8 @@ where
     sent::<GuardedBody<ProbeBody, G::Kept>>();
 }
 
-/// Only instances that were polled ready are called, also when there is one slot for
-/// several requests, and the slot comes back.
+/// Checks that only instances that were polled ready are called, also when several requests
+/// compete for one slot, and that the slot is released.
 pub async fn keeps_readiness<G>(layer: &GuardLayer<G>, passing: impl Fn() -> Request<()>)
 where
     G: Takes<(), Body = ()>,
@@ -83,12 +84,12 @@ where
     assert_eq!(
         probe.in_flight(),
         0,
-        "something of the inner service is left"
+        "the inner service still has a request in flight"
     );
 }
 
-/// Dropped after any number of polls, in the future or in the body, nothing is left of
-/// the request, and the next one passes.
+/// Checks that dropping the future or the body after any number of polls releases everything
+/// that the request held, and that the next request passes.
 pub async fn is_drop_safe<G>(layer: &GuardLayer<G>, passing: impl Fn() -> Request<()>)
 where
     G: Takes<(), Body = ()>,
@@ -104,7 +105,7 @@ where
         assert_eq!(
             probe.in_flight(),
             0,
-            "dropped after {polls} polls, something is left"
+            "dropped after {polls} polls, the request is still in flight"
         );
 
         let response = service.oneshot(passing()).await.expect("a response");
@@ -115,7 +116,7 @@ where
     }
 }
 
-/// Data, trailers and body errors arrive as the inner service made them.
+/// Checks that data, trailers and body errors of the inner service arrive unchanged.
 pub async fn passes_bodies_through<G>(layer: &GuardLayer<G>, passing: impl Fn() -> Request<()>)
 where
     G: Takes<(), Body = ()>,
@@ -139,7 +140,7 @@ where
     );
 }
 
-/// An error of the inner service arrives as it was made.
+/// Checks that an error of the inner service arrives unchanged.
 pub async fn passes_errors_through<G>(layer: &GuardLayer<G>, passing: impl Fn() -> Request<()>)
 where
     G: Takes<(), Body = ()>,
@@ -163,7 +164,7 @@ where
     Ok((body.to_bytes(), trailers))
 }
 
-/// Polls a future so often as it wakes, but at most `polls` times; whether it finished.
+/// Polls a future at most `polls` times and returns whether it finished.
 async fn poll_at_most<F>(future: F, polls: usize) -> bool
 where
     F: Future,

@@ -1,4 +1,4 @@
-//! What every store of keys does alike.
+//! The conformance suite for key stores.
 
 use std::time::Duration;
 
@@ -7,24 +7,24 @@ use stockade_key_auth::{
     GeneratedKey, KeyChange, KeyDigest, KeyId, KeyRecord, KeyStore, KeyStoreErrorKind,
 };
 
-/// Runs the suite over a store without keys.
+/// Runs the suite against a store without keys.
 ///
 /// # Panics
-/// When the store does not do what a store of keys does.
+/// Panics if the store breaks the contract of [`KeyStore`].
 pub async fn uphold<S>(store: &S)
 where
     S: KeyStore,
 {
     assert!(
         store.list().await.expect("a list").is_empty(),
-        "the store has keys already"
+        "the store already has keys"
     );
     creates_and_lists(store).await;
     refuses_duplicates(store).await;
     refuses_hashes_of_well_known_secrets(store).await;
     rotates_with_grace(store).await;
     revokes_for_good(store).await;
-    knows_nothing_of_other_keys(store).await;
+    reports_unknown_keys(store).await;
     notes_use(store).await;
 }
 
@@ -36,7 +36,7 @@ fn id(text: &str) -> KeyId {
     text.parse().expect("a key id")
 }
 
-/// A record with something in every field.
+/// A record with a value in every field.
 fn record(name: &str) -> KeyRecord {
     let key = GeneratedKey::new("sk", id(name)).expect("a key");
     let scopes: ScopeSet = "chat:write models:read".parse().expect("scopes");
@@ -79,9 +79,9 @@ where
     assert_eq!(
         store.list().await.expect("a list"),
         [a, b, bare],
-        "by id, as they were made"
+        "sorted by id, unchanged"
     );
-    assert_eq!(store.keys().current().len(), 3, "published at once");
+    assert_eq!(store.keys().current().len(), 3, "published immediately");
 }
 
 async fn refuses_duplicates<S>(store: &S)
@@ -98,7 +98,7 @@ where
     assert_eq!(
         store.list().await.expect("a list"),
         before,
-        "nothing was changed"
+        "the store changed"
     );
 }
 
@@ -148,12 +148,12 @@ where
     let previous = rotated
         .previous
         .clone()
-        .expect("the old text is still taken");
+        .expect("the previous key is still accepted");
     assert_eq!(
         (previous.hash, previous.until),
         (old.hash, at(1_800_000_060))
     );
-    assert_eq!(find(store, "a").await, rotated, "kept");
+    assert_eq!(find(store, "a").await, rotated, "the change is stored");
 
     let again = store.change(id("a"), rotate).await.expect("rotated again");
     assert_eq!(again, rotated, "a rotation can be repeated");
@@ -198,22 +198,22 @@ where
 }
 
 // A17
-async fn knows_nothing_of_other_keys<S>(store: &S)
+async fn reports_unknown_keys<S>(store: &S)
 where
     S: KeyStore,
 {
     let before = store.list().await.expect("a list");
     let error = store
-        .change(id("nobody"), KeyChange::Revoke { at: at(1) })
+        .change(id("unknown"), KeyChange::Revoke { at: at(1) })
         .await;
     assert_eq!(
         error.expect_err("no such key").kind(),
         KeyStoreErrorKind::NotFound
     );
     store
-        .note_used(vec![id("nobody")], at(1))
+        .note_used(vec![id("unknown")], at(1))
         .await
-        .expect("passed over");
+        .expect("ignored");
     assert_eq!(store.list().await.expect("a list"), before);
 }
 

@@ -1,14 +1,14 @@
-//! What every guard is tested with.
+//! Tests for guards and stores: contract probes, conformance suites and a fake clock.
 //!
-//! 1. [`contract::uphold`] runs the contract of the driver over a guard: readiness kept
-//!    under a concurrency limit, drop-safe at every await, bodies and errors through
-//!    unchanged, `Clone + Send + Sync`.
-//! 2. With the feature `key-store`, `key_store::uphold` runs the suite that every store of
-//!    keys passes.
-//! 3. With the feature `limit-store`, `limit_store::uphold` runs the suite that every store
-//!    of limits passes.
-//! 4. [`FakeClock`] is a [`Clock`](stockade_core::Clock) that stands still until it is
-//!    moved.
+//! 1. [`contract::uphold`] checks that a guard keeps the contract of the driver: readiness
+//!    under a concurrency limit, safe to drop at every await point, bodies and errors of the
+//!    inner service unchanged, `Clone + Send + Sync`.
+//! 2. With the feature `key-store`, `key_store::uphold` runs the conformance suite for key
+//!    stores.
+//! 3. With the feature `limit-store`, `limit_store::uphold` runs the conformance suite for
+//!    limit stores.
+//! 4. [`FakeClock`] is a [`Clock`](stockade_core::Clock) that only moves when a test moves
+//!    it.
 //!
 //! # Example
 //! ```toml

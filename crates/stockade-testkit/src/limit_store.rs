@@ -1,11 +1,11 @@
-//! What every store of limits does alike.
+//! The conformance suite for limit stores.
 
 use stockade_rate_limit::{Answer, Bucket, Decision, LimitStore, OwnedBucket, Quota};
 
-/// Runs the suite over a store without states.
+/// Runs the suite against an empty store.
 ///
 /// # Panics
-/// When the store does not do what a store of limits does.
+/// Panics if the store breaks the contract of [`LimitStore`].
 pub async fn uphold<S>(store: &S)
 where
     S: LimitStore,
@@ -13,7 +13,7 @@ where
     counts_nothing_without_buckets(store).await;
     debits_all_buckets_or_none(store).await;
     settles_after_the_fact(store).await;
-    tells_subjects_apart(store).await;
+    counts_subjects_separately(store).await;
 }
 
 async fn take<S>(store: &S, buckets: &[OwnedBucket]) -> Decision
@@ -37,7 +37,7 @@ fn bucket(limit: &str, subject: &str, count: u32, cost: u32) -> OwnedBucket {
     OwnedBucket::new(limit, subject, Quota::per_day(count), cost)
 }
 
-/// A request that no limit counts is let in, and that is no failure.
+/// A request without limits is allowed without an error.
 async fn counts_nothing_without_buckets<S>(store: &S)
 where
     S: LimitStore,
@@ -76,11 +76,11 @@ where
     assert!(!take(store, &tokens).await.allows());
     store.settle(&tokens[0].as_bucket(), -20);
     let decision = take(store, &tokens).await;
-    assert!(decision.allows(), "what was given back is not there");
+    assert!(decision.allows(), "the refund is missing");
     assert_eq!(remaining(&decision), [0]);
 }
 
-async fn tells_subjects_apart<S>(store: &S)
+async fn counts_subjects_separately<S>(store: &S)
 where
     S: LimitStore,
 {

@@ -1,4 +1,4 @@
-//! An inner service that watches how it is used.
+//! An inner service that checks how it is called.
 
 use std::{
     collections::VecDeque,
@@ -19,19 +19,19 @@ use http_body::{Body, Frame};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::Service;
 
-/// What a [`Probe`] answers.
+/// The response of a [`Probe`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Script {
     /// Two data frames and trailers.
     Complete,
     /// One data frame, then an error.
     BodyFails,
-    /// No response, but an error.
+    /// An error instead of a response.
     Fails,
 }
 
-/// A service that takes one request at a time, and panics when it is called without
-/// having been polled ready. Each of its steps is pending once before it is done.
+/// A service that handles one request at a time and panics if it is called without having
+/// been polled ready. Each of its steps is pending once.
 #[derive(Debug)]
 pub struct Probe {
     script: Script,
@@ -44,7 +44,7 @@ pub struct Probe {
 struct Waiting(Pin<Box<dyn Future<Output = OwnedSemaphorePermit> + Send + Sync>>);
 
 impl Probe {
-    /// A probe that answers so.
+    /// Creates a probe with this response.
     pub fn new(script: Script) -> Self {
         Self {
             script,
@@ -55,14 +55,14 @@ impl Probe {
         }
     }
 
-    /// Requests that were called and whose future or body has not been dropped yet.
+    /// The number of requests whose future or body has not been dropped yet.
     pub fn in_flight(&self) -> usize {
         self.alive.load(Ordering::SeqCst)
     }
 }
 
 impl Clone for Probe {
-    /// As tower wants it: a clone is not ready because its original was.
+    /// Clones the probe as tower requires: the clone is not ready even if the original is.
     fn clone(&self) -> Self {
         Self {
             script: self.script,
@@ -131,7 +131,7 @@ async fn yield_once() {
     .await;
 }
 
-/// Counts itself for as long as it lives.
+/// Counts the values that are alive.
 #[derive(Debug)]
 struct Alive(Arc<AtomicUsize>);
 
@@ -202,13 +202,13 @@ impl Body for ProbeBody {
     }
 }
 
-/// The error of a [`Probe`], of no type that a layer could know.
+/// The error of a [`Probe`]: a type that no layer knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProbeError;
 
 impl fmt::Display for ProbeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the probe failed, as it was told to")
+        f.write_str("the probe failed, as its script says")
     }
 }
 
