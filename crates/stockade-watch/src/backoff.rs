@@ -1,8 +1,8 @@
-//! How long to wait before the next attempt.
+//! The delays between attempts.
 
 use std::time::Duration;
 
-/// Exponential back-off without jitter: each delay is twice the one before, up to a cap.
+/// Exponential back-off without jitter: each delay is twice the previous one, up to a maximum.
 ///
 /// ```
 /// use std::time::Duration;
@@ -23,7 +23,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Starts with the delay `first` and never exceeds `longest`.
+    /// Creates a back-off that starts with the delay `first` and never exceeds `longest`.
     pub const fn new(first: Duration, longest: Duration) -> Self {
         Self {
             first,
@@ -32,14 +32,14 @@ impl Backoff {
         }
     }
 
-    /// The delay before the next attempt.
+    /// Returns the delay before the next attempt.
     pub fn next_delay(&mut self) -> Duration {
         let delay = self.next.min(self.longest);
         self.next = delay.saturating_mul(2);
         delay
     }
 
-    /// Starts again with the first delay, after a success.
+    /// Starts again with the first delay; for use after a success.
     pub fn reset(&mut self) {
         self.next = self.first;
     }

@@ -1,4 +1,4 @@
-//! Following files.
+//! Watching the files of a source.
 
 use std::{
     fmt, io,
@@ -11,34 +11,34 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::{Backoff, FileVersions, SourceHealth};
 
-/// Editors and `cp` write in steps; a file is read when it has been quiet this long.
+/// Editors and `cp` write in steps; a file is read after this time without a change.
 const QUIET: Duration = Duration::from_millis(100);
-/// A file that is never quiet is read all the same after this time.
+/// A file that keeps changing is read after this time.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// The files are looked at this often, whether or not a change was notified.
+/// The polling interval; it applies even where notifications work.
 const POLL: Duration = Duration::from_secs(1);
-/// The delays between attempts to read what could not be read.
+/// The delays between attempts after a failed reload.
 const RETRY: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
 
 /// Follows the files of one source until it is dropped.
 ///
-/// Dropping it never waits: a reload that is running ends by itself, and none follows.
+/// Dropping it does not block: a running reload completes, and no other one starts.
 pub struct FileWatch {
     health: SourceHealth,
-    // The channel ends with the last sender, and the thread with the channel.
+    // The thread ends when the channel closes, which is when the last sender is dropped.
     _watcher: Option<RecommendedWatcher>,
     _sender: Sender<()>,
 }
 
 impl FileWatch {
-    /// Calls `reload` whenever one of the files differs from `versions` or changes
-    /// afterwards, on a thread of its own, and retries it with back-off while it fails.
+    /// Starts a thread that calls `reload` when one of the files differs from `versions` or
+    /// changes later, and that retries with back-off while `reload` fails.
     ///
-    /// A success and each new error are logged and noted in `health`.
+    /// A success and each new error are logged and recorded in `health`.
     ///
     /// # Errors
-    /// When no thread can be started. Folders that cannot be watched are polled instead,
-    /// and a warning says so.
+    /// Returns an error if the thread cannot be started. Folders that cannot be watched are
+    /// polled instead, with a warning.
     pub fn start<E>(
         versions: FileVersions,
         health: SourceHealth,
@@ -73,7 +73,7 @@ impl FileWatch {
         })
     }
 
-    /// How the source fares.
+    /// The health of the source.
     pub fn health(&self) -> &SourceHealth {
         &self.health
     }
@@ -85,10 +85,9 @@ fn watch(
 ) -> notify::Result<Option<RecommendedWatcher>> {
     let changed = changed.clone();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Reading a file makes events of its own. A notification that failed may have been
-        // of a change.
+        // Reading a file causes access events. A failed notification may stand for a change.
         if !event.is_ok_and(|event| event.kind.is_access()) {
-            // The receiver is gone only when the thread has ended.
+            // The receiver is dropped only when the thread has ended.
             let _ = changed.send(());
         }
     })?;
@@ -98,11 +97,11 @@ fn watch(
     Ok(Some(watcher))
 }
 
-/// The thread's state.
+/// The state of the thread.
 struct Follower<F> {
-    /// The versions that were read last, successfully or not.
+    /// The versions of the last attempt, successful or not.
     taken: FileVersions,
-    /// When what failed is tried again.
+    /// The time of the next attempt after a failure.
     retry_at: Option<Instant>,
     backoff: Backoff,
     health: SourceHealth,
@@ -126,7 +125,7 @@ where
             } else if is_due {
                 self.attempt(now);
             } else if self.retry_at.is_none() {
-                // Unchanged, so what is in force is current.
+                // The files are unchanged, so the active value is current.
                 self.health.succeeded();
             }
         }
@@ -159,7 +158,7 @@ where
                     tracing::error!(
                         source,
                         %error,
-                        "not reloaded; the last good value stays in force, and the reload is \
+                        "reload failed; the last good value stays active, and the reload is \
                          retried until it succeeds"
                     );
                 }
@@ -168,7 +167,7 @@ where
     }
 }
 
-/// Waits for a change or for this long; `false` when the watch was dropped.
+/// Waits for a change, at most for `time`. Returns `false` if the watch was dropped.
 fn wait(changes: &Receiver<()>, time: Duration) -> bool {
     !matches!(
         changes.recv_timeout(time),
@@ -176,7 +175,7 @@ fn wait(changes: &Receiver<()>, time: Duration) -> bool {
     )
 }
 
-/// Waits until the files stay as they are; `None` when the watch was dropped.
+/// Waits until the files stop changing. Returns `None` if the watch was dropped.
 fn quiet(changes: &Receiver<()>, mut seen: FileVersions) -> Option<FileVersions> {
     let deadline = Instant::now() + LONGEST_WAIT;
     loop {
@@ -191,12 +190,12 @@ fn quiet(changes: &Receiver<()>, mut seen: FileVersions) -> Option<FileVersions>
     }
 }
 
-/// Waits this long, whatever else happens in the folder; `false` when the watch was dropped.
+/// Waits for `time`, regardless of notifications. Returns `false` if the watch was dropped.
 fn pause(changes: &Receiver<()>, time: Duration) -> bool {
     let until = Instant::now() + time;
     loop {
         let left = until.saturating_duration_since(Instant::now());
-        // More may come than is taken, so the time alone ends this.
+        // Notifications may arrive faster than they are received, so only the time ends this.
         match changes.recv_timeout(left) {
             Ok(()) if !left.is_zero() => {}
             Ok(()) | Err(RecvTimeoutError::Timeout) => return true,

@@ -1,4 +1,4 @@
-//! What is known about one watched source.
+//! The health of one watched source.
 
 use std::{
     fmt,
@@ -6,9 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Collects the successes and failures of one watched source. Clones share it.
+/// Collects the successes and failures of one watched source. Clones share the state.
 ///
-/// Written by whatever follows the source, read by metrics and readiness.
+/// The watcher of the source writes it; metrics and readiness read it.
 ///
 /// ```
 /// use stockade_watch::SourceHealth;
@@ -29,7 +29,7 @@ struct Inner {
 }
 
 struct State {
-    /// When the value in force was last known to be current.
+    /// The time at which the active value was last known to be current.
     current_at: Instant,
     consecutive_failures: u64,
     failures: u64,
@@ -37,9 +37,10 @@ struct State {
 }
 
 impl SourceHealth {
-    /// A source that has just been read. The name appears in logs, in metrics as a label and
-    /// in readiness: take the setting and the file (`auth.keys_file keys.yaml`), never a
-    /// secret.
+    /// Creates the health of a source that has just been read.
+    ///
+    /// The name appears in logs, in readiness and as a metric label: use the setting and the
+    /// file (`auth.keys_file keys.yaml`), never a secret.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         Self(Arc::new(Inner {
             name: name.into(),
@@ -57,8 +58,7 @@ impl SourceHealth {
         &self.0.name
     }
 
-    /// Notes that the value in force is the current one. Returns whether the source was
-    /// failing before.
+    /// Records that the active value is current. Returns whether the source was failing.
     pub fn succeeded(&self) -> bool {
         let mut state = self.state();
         state.current_at = Instant::now();
@@ -67,8 +67,8 @@ impl SourceHealth {
         was_failing
     }
 
-    /// Notes that the source could not be read. Returns whether this error differs from the
-    /// one before, so that a caller logs each error once and not each attempt.
+    /// Records that the source could not be read. Returns whether this error differs from the
+    /// previous one, so that the caller logs each error once instead of each attempt.
     pub fn failed(&self, error: impl fmt::Display) -> bool {
         let error = error.to_string();
         let mut state = self.state();
@@ -80,7 +80,7 @@ impl SourceHealth {
         is_new
     }
 
-    /// A snapshot.
+    /// Returns a snapshot.
     pub fn status(&self) -> SourceStatus {
         let state = self.state();
         SourceStatus {
@@ -92,7 +92,7 @@ impl SourceHealth {
         }
     }
 
-    // Nothing panics while it is held.
+    // No code panics while it holds the lock.
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -110,13 +110,13 @@ impl fmt::Debug for SourceHealth {
 pub struct SourceStatus {
     /// The name of the source.
     pub name: Arc<str>,
-    /// The time since the value in force was last known to be current.
+    /// The time since the active value was last known to be current.
     pub age: Duration,
-    /// Failures since the last success; 0 where the source is healthy.
+    /// Failures since the last success; 0 if the source is healthy.
     pub consecutive_failures: u64,
-    /// All failures since the start.
+    /// Failures since startup.
     pub failures: u64,
-    /// The last error. It stays after a success.
+    /// The last error, kept after a success.
     pub last_error: Option<Arc<str>>,
 }
 
@@ -134,8 +134,8 @@ mod tests {
     #[test]
     fn counts_failures_and_reports_each_error_once() {
         let health = SourceHealth::new("keys.yaml");
-        assert!(health.failed("gone"));
-        assert!(!health.failed("gone"));
+        assert!(health.failed("missing"));
+        assert!(!health.failed("missing"));
         assert!(health.failed("invalid"));
         let status = health.status();
         assert_eq!((status.consecutive_failures, status.failures), (3, 3));
@@ -144,6 +144,6 @@ mod tests {
         assert!(!health.succeeded());
         let status = health.status();
         assert_eq!((status.consecutive_failures, status.failures), (0, 3));
-        assert!(health.failed("invalid"), "after a success it is news again");
+        assert!(health.failed("invalid"), "reported again after a success");
     }
 }

@@ -1,22 +1,22 @@
-//! Follows what a server reads at start and must read again when it changes: key files,
+//! Follows files that a server reads at startup and reloads when they change: key files,
 //! deny-lists, certificates, configuration, published key sets.
 //!
 //! # Rules
-//! 1. The **last good value stays in force**. A file that is missing, unreadable or invalid
-//!    changes nothing.
-//! 2. A reload that fails is **retried with back-off** ([`Backoff`]) until it succeeds, even
-//!    when the file does not change again: a process that is out of descriptors must not lose
+//! 1. The **last good value stays active**. A missing, unreadable or invalid file changes
+//!    nothing.
+//! 2. A failed reload is **retried with back-off** ([`Backoff`]) until it succeeds, even if
+//!    the file does not change again: a process that is out of file descriptors must not lose
 //!    a revocation.
-//! 3. A change is seen by folder notifications, and by polling once a second where those are
-//!    missing: network file systems, exhausted inotify limits, replaced folders.
-//! 4. How a source fares is never hidden: [`SourceHealth`] has its age, its last error and a
+//! 3. Changes are detected by folder notifications, and by polling once a second where those
+//!    are missing: network file systems, exhausted inotify limits, replaced folders.
+//! 4. The state of a source is **visible**: [`SourceHealth`] has its age, its last error and a
 //!    counter of failures for metrics and readiness, and each new error is logged.
 //!
 //! # What to know when deploying
-//! - The folder is watched and not the file, so a file that is replaced by a rename, and a
-//!   symbolic link that is turned (as Kubernetes does), are seen.
-//! - A change is in force within a second where notifications work, within two where they do
-//!   not.
+//! - The folder is watched instead of the file, so that a file replaced by a rename and a
+//!   redirected symbolic link (as in Kubernetes) are detected.
+//! - A change takes effect within one second where notifications work, within two seconds
+//!   elsewhere.
 //! - Each [`FileWatch`] is one thread, which sleeps between changes.
 //!
 //! # Example
@@ -41,7 +41,7 @@
 //!     let path = folder.join("greeting.txt");
 //!     fs::write(&path, "hello")?;
 //!
-//!     // The versions are taken before the first reading, so that no change is lost between.
+//!     // Take the versions before the first read, so that no change in between is lost.
 //!     let versions = FileVersions::of([&path]);
 //!     let greeting = Arc::new(Mutex::new(fs::read_to_string(&path)?));
 //!     let health = SourceHealth::new("greeting.txt");
@@ -65,7 +65,7 @@
 //!     fs::write(folder.join("greeting.txt"), "good morning")?;
 //!     until(&|| *greeting.lock().unwrap() == "good morning");
 //!
-//!     // An invalid value is refused, visible, and replaces nothing.
+//!     // An invalid value is reported and does not replace the last good one.
 //!     fs::write(folder.join("greeting.txt"), "")?;
 //!     until(&|| watch.health().status().is_failing());
 //!     assert_eq!(*greeting.lock().unwrap(), "good morning");

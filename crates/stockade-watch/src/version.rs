@@ -1,21 +1,21 @@
-//! Telling one state of a file from the next.
+//! Detecting changes of files.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// The files of one source and their state at one time.
+/// A snapshot of the state of the files of one source.
 ///
-/// Taken before the files are read for the first time, and given to
-/// [`FileWatch::start`](crate::FileWatch::start) afterwards: a change in between is then seen.
+/// Take it before the first read and pass it to [`FileWatch::start`](crate::FileWatch::start)
+/// afterwards, so that a change in between is detected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileVersions {
     files: Vec<(PathBuf, Option<Version>)>,
 }
 
 impl FileVersions {
-    /// The state of these files now. A file that is missing has a state, too.
+    /// Takes a snapshot of these files. A missing file has a state, too.
     pub fn of<P>(paths: impl IntoIterator<Item = P>) -> Self
     where
         P: Into<PathBuf>,
@@ -30,7 +30,7 @@ impl FileVersions {
         }
     }
 
-    /// The state of the same files now.
+    /// Takes a new snapshot of the same files.
     pub(crate) fn now(&self) -> Self {
         Self::of(self.paths())
     }
@@ -39,7 +39,7 @@ impl FileVersions {
         self.files.iter().map(|(path, _)| path.as_path())
     }
 
-    /// The folders that the files are in, each once.
+    /// The folders of the files, without duplicates.
     pub(crate) fn folders(&self) -> Vec<&Path> {
         let mut folders: Vec<_> = self.paths().map(folder).collect();
         folders.sort_unstable();
@@ -55,7 +55,7 @@ fn folder(path: &Path) -> &Path {
     }
 }
 
-/// Differs from one state of a file to the next, however the change came about.
+/// The state of a file; any change of the file changes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Version {
     #[cfg(unix)]
@@ -68,14 +68,14 @@ struct Version {
 }
 
 impl Version {
-    /// `None` where there is no file.
+    /// Returns `None` if there is no file.
     fn of(path: &Path) -> Option<Self> {
         #[cfg(unix)]
         use std::os::unix::fs::MetadataExt;
-        // Follows links, and takes no descriptor.
+        // Follows symbolic links and needs no file descriptor.
         let metadata = fs::metadata(path).ok()?;
         Some(Self {
-            // The inode's time of change sees a change of permissions, too.
+            // The change time also covers a change of permissions.
             #[cfg(unix)]
             changed: [metadata.ctime(), metadata.ctime_nsec()],
             #[cfg(unix)]
