@@ -1,13 +1,13 @@
 //! `stockade audit`.
 
-mod bad_lines;
 mod fault;
-mod follow;
+mod follower;
+mod invalid_lines;
 mod key;
 mod lines;
 mod log;
-mod newest;
 mod progress;
+mod reverse_lines;
 mod row;
 mod since;
 mod stats;
@@ -17,7 +17,7 @@ mod verify;
 
 use clap::{Args, Subcommand};
 
-use crate::{Failure, Outcome};
+use crate::{CliError, Outcome};
 
 /// What all commands on records share.
 #[derive(Args, Clone, Debug)]
@@ -45,7 +45,7 @@ enum AuditCommand {
 }
 
 impl AuditArgs {
-    pub(crate) fn run(self) -> Result<Outcome, Failure> {
+    pub(crate) fn run(self) -> Result<Outcome, CliError> {
         match self.command {
             AuditCommand::Verify(verify) => verify.run(),
             AuditCommand::Tail(tail) => tail.run(),

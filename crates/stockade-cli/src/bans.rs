@@ -8,7 +8,7 @@ use std::{path::PathBuf, sync::Arc};
 use clap::{Args, Subcommand};
 use stockade_abuse::{AbusePolicy, Ban, DenyList, Detector};
 
-use crate::{Failure, Outcome, output};
+use crate::{CliError, Outcome, output};
 
 /// What all commands on bans share.
 #[derive(Args, Clone, Debug)]
@@ -48,7 +48,7 @@ enum BansCommand {
 }
 
 impl BansArgs {
-    pub(crate) fn run(self) -> Result<Outcome, Failure> {
+    pub(crate) fn run(self) -> Result<Outcome, CliError> {
         match self.command {
             BansCommand::List(list) => list.run(&self.file),
             BansCommand::Add(add) => add.run(&self.file),
@@ -59,8 +59,8 @@ impl BansArgs {
 }
 
 /// The bans of a file. What is changed is in the file when this is dropped.
-fn open(file: &PathBuf) -> Result<Detector, Failure> {
-    let list = DenyList::open(file).map_err(Failure::refused)?;
+fn open(file: &PathBuf) -> Result<Detector, CliError> {
+    let list = DenyList::open(file).map_err(CliError::failed)?;
     Ok(Detector::builder(AbusePolicy::new())
         .max_bans(usize::MAX)
         .store(Arc::new(list))
@@ -68,8 +68,8 @@ fn open(file: &PathBuf) -> Result<Detector, Failure> {
 }
 
 /// Warns about lines of the file that ban no client.
-fn warn_of_gaps(file: &PathBuf) -> Result<(), Failure> {
-    let report = DenyList::check(file).map_err(Failure::refused)?;
+fn warn_about_skipped_lines(file: &PathBuf) -> Result<(), CliError> {
+    let report = DenyList::check(file).map_err(CliError::failed)?;
     let name = file.display();
     if report.missing {
         output::warn(format_args!("{name} does not exist; check --file"));

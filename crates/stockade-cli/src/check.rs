@@ -15,7 +15,7 @@ use stockade_key_auth::{FileKeyStore, KeyStore};
 use stockade_server_config::{ServerFile, listen_address};
 use stockade_sqlx::SqlKeyStore;
 
-use crate::{Failure, Outcome, output, visible::visible};
+use crate::{CliError, Outcome, escape::escape, output};
 
 /// Which configuration to look at.
 #[derive(Args, Clone, Debug)]
@@ -64,22 +64,22 @@ struct Loaded {
 }
 
 impl CheckArgs {
-    pub(crate) async fn run(self) -> Result<Outcome, Failure> {
+    pub(crate) async fn run(self) -> Result<Outcome, CliError> {
         let loaded = self.load()?;
         if self.settings {
             show_settings(&loaded.config)?;
         }
-        let surroundings = self.look(&loaded).await?;
+        let surroundings = self.surroundings(&loaded).await?;
         let config = &loaded.config;
         let pepper = config.auth.pepper().err();
         let pepper = pepper.map(|error| config.locate(error).into());
         let mut findings: Vec<Finding> = loaded.faults.into_iter().chain(pepper).collect();
         findings.extend(check(&loaded.config, &surroundings));
         if self.json {
-            output::answer_json(&findings.iter().map(in_json).collect::<Vec<_>>())?;
+            output::print_json(&findings.iter().map(to_json).collect::<Vec<_>>())?;
         } else {
             for finding in &findings {
-                output::answer(shown(finding))?;
+                output::print(render(finding))?;
             }
         }
         let count = |severity| {
@@ -89,27 +89,27 @@ impl CheckArgs {
             of.count()
         };
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-        output::remark(format_args!(
+        output::note(format_args!(
             "{}: {}, {}",
             self.config.display(),
-            counted(errors, "error"),
-            counted(warnings, "warning"),
+            plural(errors, "error"),
+            plural(warnings, "warning"),
         ));
         let failing = match self.strict {
             true => errors + warnings,
             false => errors,
         };
         Ok(match failing {
-            0 => Outcome::Done,
-            _ => Outcome::Refused,
+            0 => Outcome::Success,
+            _ => Outcome::Negative,
         })
     }
 
-    fn load(&self) -> Result<Loaded, Failure> {
+    fn load(&self) -> Result<Loaded, CliError> {
         let refused = |error: stockade::ConfigError| {
-            let failure = Failure::refused(error.summary());
+            let failure = CliError::failed(error.summary());
             match error.remedy() {
-                Some(remedy) => failure.mend(remedy),
+                Some(remedy) => failure.help(remedy),
                 None => failure,
             }
         };
@@ -137,7 +137,7 @@ impl CheckArgs {
         })
     }
 
-    async fn look(&self, loaded: &Loaded) -> Result<Surroundings, Failure> {
+    async fn surroundings(&self, loaded: &Loaded) -> Result<Surroundings, CliError> {
         let config = &loaded.config;
         let keys: Option<Box<dyn KeyStore>> =
             match (&config.auth.keys_file, &config.auth.keys_database) {
@@ -175,9 +175,9 @@ fn mode(_file: &Path) -> Option<u32> {
 }
 
 /// Read as a server reads it, which does not start where it cannot.
-fn deny_list(config: &Config) -> Result<Option<DenyListReport>, Failure> {
+fn deny_list(config: &Config) -> Result<Option<DenyListReport>, CliError> {
     let list = config.abuse.deny_list.as_ref().map(DenyList::check);
-    list.transpose().map_err(Failure::refused)
+    list.transpose().map_err(CliError::failed)
 }
 
 /// The secret of tokens. A file that cannot be read is a finding of its own.
@@ -188,27 +188,27 @@ fn token_secret(config: &Config) -> Option<Vec<u8>> {
 }
 
 /// `1 error`, `0 errors`
-fn counted(count: usize, noun: &str) -> String {
+fn plural(count: usize, noun: &str) -> String {
     match count {
         1 => format!("1 {noun}"),
         _ => format!("{count} {noun}s"),
     }
 }
 
-fn show_settings(config: &Config) -> Result<(), Failure> {
+fn show_settings(config: &Config) -> Result<(), CliError> {
     for setting in config.settings() {
-        let value = visible(&setting.value);
-        output::answer(format!(
+        let value = escape(&setting.value);
+        output::print(format!(
             "{} = {value}  # {}",
-            visible(&setting.name),
+            escape(&setting.name),
             setting.origin
         ))?;
     }
-    output::remark("All other settings have their defaults.");
+    output::note("All other settings have their defaults.");
     Ok(())
 }
 
-fn in_json(finding: &Finding) -> Value {
+fn to_json(finding: &Finding) -> Value {
     let severity = match finding.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
@@ -223,16 +223,16 @@ fn in_json(finding: &Finding) -> Value {
     })
 }
 
-fn shown(finding: &Finding) -> String {
+fn render(finding: &Finding) -> String {
     let (style, name): (Style, _) = match finding.severity {
-        Severity::Error => (output::BAD, "error"),
-        Severity::Warning => (output::CAUTION, "warning"),
+        Severity::Error => (output::ERROR, "error"),
+        Severity::Warning => (output::WARNING, "warning"),
     };
-    let (place, reason) = (finding.place(), visible(&finding.reason));
-    let place = visible(&place);
+    let (place, reason) = (finding.place(), escape(&finding.reason));
+    let place = escape(&place);
     let mut shown = format!("{style}{name}{style:#}: {place}{reason}");
     if !finding.remedy.text.is_empty() {
-        let remedy = visible(&finding.remedy.text);
+        let remedy = escape(&finding.remedy.text);
         shown.push_str(&format!("\n  help: {remedy}"));
     }
     shown

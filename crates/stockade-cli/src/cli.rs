@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::{
-    Failure,
+    CliError,
     audit::AuditArgs,
     bans::BansArgs,
     check::CheckArgs,
@@ -66,16 +66,16 @@ enum Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// It was done, or the answer is yes: exit code 0.
-    Done,
+    Success,
     /// The answer is no, and was given: exit code 1.
-    Refused,
+    Negative,
 }
 
 impl From<Outcome> for ExitCode {
     fn from(outcome: Outcome) -> Self {
         match outcome {
-            Outcome::Done => Self::SUCCESS,
-            Outcome::Refused => Self::from(1),
+            Outcome::Success => Self::SUCCESS,
+            Outcome::Negative => Self::from(1),
         }
     }
 }
@@ -88,12 +88,12 @@ pub fn command() -> clap::Command {
 /// Does what the command line says.
 ///
 /// # Errors
-/// When that cannot be done; the [`Failure`] says why, and how to mend it.
-pub fn run(cli: Cli) -> Result<Outcome, Failure> {
+/// When that cannot be done; the [`CliError`] says why, and how to mend it.
+pub fn run(cli: Cli) -> Result<Outcome, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::refused(format_args!("no runtime can be started: {error}")))?;
+        .map_err(|error| CliError::failed(format_args!("no runtime can be started: {error}")))?;
     runtime.block_on(async {
         match cli.command {
             Command::Keys(keys) => keys.run().await,

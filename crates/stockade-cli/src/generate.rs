@@ -6,7 +6,7 @@ use clap::Args;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use crate::{Failure, Outcome, command, output};
+use crate::{CliError, Outcome, command, output};
 
 /// Which shell.
 #[derive(Args, Clone, Debug)]
@@ -25,30 +25,30 @@ pub(crate) struct ManArgs {
 }
 
 impl CompletionsArgs {
-    pub(crate) fn run(&self) -> Result<Outcome, Failure> {
+    pub(crate) fn run(&self) -> Result<Outcome, CliError> {
         // Written to memory first: the generator panics when its writer fails.
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command(), "stockade", &mut script);
         std::io::stdout().write_all(&script)?;
-        Ok(Outcome::Done)
+        Ok(Outcome::Success)
     }
 }
 
 impl ManArgs {
-    pub(crate) fn run(&self) -> Result<Outcome, Failure> {
+    pub(crate) fn run(&self) -> Result<Outcome, CliError> {
         let Some(folder) = &self.out else {
             let mut page = Vec::new();
             Man::new(command()).render(&mut page)?;
             std::io::stdout().write_all(&page)?;
-            return Ok(Outcome::Done);
+            return Ok(Outcome::Success);
         };
         fs::create_dir_all(folder)
             .and_then(|()| clap_mangen::generate_to(command(), folder))
             .map_err(|error| {
                 let folder = folder.display();
-                Failure::refused(format_args!("{folder} cannot be written: {error}"))
+                CliError::failed(format_args!("{folder} cannot be written: {error}"))
             })?;
-        output::remark(format_args!("The pages are in {}.", folder.display()));
-        Ok(Outcome::Done)
+        output::note(format_args!("The pages are in {}.", folder.display()));
+        Ok(Outcome::Success)
     }
 }

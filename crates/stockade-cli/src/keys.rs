@@ -3,22 +3,22 @@
 mod export;
 mod import;
 mod issued;
+mod key_file;
+mod key_view;
 mod list;
+mod location;
 mod new;
-mod records;
 mod revoke;
 mod rotate;
 mod show;
 mod state;
-mod store;
 mod verify;
-mod view;
 
 use clap::{Args, Subcommand};
 use stockade_core::{Clock, SystemClock, Timestamp};
 
-use crate::{Failure, Outcome};
-use store::Place;
+use crate::{CliError, Outcome};
+use location::StoreLocation;
 
 /// What all commands on keys share.
 #[derive(Args, Clone, Debug)]
@@ -61,17 +61,17 @@ enum KeysCommand {
 }
 
 impl KeysArgs {
-    pub(crate) async fn run(self) -> Result<Outcome, Failure> {
-        let place = Place::choose(self.store)?;
+    pub(crate) async fn run(self) -> Result<Outcome, CliError> {
+        let location = StoreLocation::resolve(self.store)?;
         match self.command {
-            KeysCommand::New(new) => new.run(&place).await,
-            KeysCommand::List(list) => list.run(&place).await,
-            KeysCommand::Show(show) => show.run(&place).await,
-            KeysCommand::Rotate(rotate) => rotate.run(&place).await,
-            KeysCommand::Revoke(revoke) => revoke.run(&place).await,
-            KeysCommand::Import(import) => import.run(&place).await,
-            KeysCommand::Export(export) => export.run(&place).await,
-            KeysCommand::Verify(verify) => verify.run(&place).await,
+            KeysCommand::New(new) => new.run(&location).await,
+            KeysCommand::List(list) => list.run(&location).await,
+            KeysCommand::Show(show) => show.run(&location).await,
+            KeysCommand::Rotate(rotate) => rotate.run(&location).await,
+            KeysCommand::Revoke(revoke) => revoke.run(&location).await,
+            KeysCommand::Import(import) => import.run(&location).await,
+            KeysCommand::Export(export) => export.run(&location).await,
+            KeysCommand::Verify(verify) => verify.run(&location).await,
         }
     }
 }
@@ -82,7 +82,7 @@ fn now() -> Timestamp {
 }
 
 /// `1 key`, `2 keys`.
-fn counted(count: usize) -> String {
+fn plural_keys(count: usize) -> String {
     match count {
         1 => "1 key".to_owned(),
         _ => format!("{count} keys"),

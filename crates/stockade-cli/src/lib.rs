@@ -1,18 +1,18 @@
 #![doc = include_str!("../README.md")]
 
-mod ask;
 mod audit;
 mod bans;
 mod check;
 mod cli;
-mod failure;
+mod error;
+mod escape;
 mod generate;
 mod keys;
-mod moment;
 mod output;
+mod prompt;
 mod secret;
+mod time;
 mod token;
-mod visible;
 
 pub use cli::{Cli, Outcome, command, run};
-pub use failure::{Failure, FailureKind};
+pub use error::{CliError, CliErrorKind};

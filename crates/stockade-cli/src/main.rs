@@ -7,9 +7,9 @@ use clap::Parser;
 fn main() -> ExitCode {
     match stockade_cli::run(stockade_cli::Cli::parse()) {
         Ok(outcome) => outcome.into(),
-        Err(failure) => {
-            failure.report();
-            failure.kind().into()
+        Err(error) => {
+            error.report();
+            error.kind().into()
         }
     }
 }

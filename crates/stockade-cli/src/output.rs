@@ -14,30 +14,30 @@ use tabled::{
     settings::{Padding, object::Columns},
 };
 
-use crate::visible::visible_json;
+use crate::escape::escape_json;
 
 /// What matters most on a page: a new key.
-pub(crate) const STRONG: Style = Style::new().bold();
+pub(crate) const BOLD: Style = Style::new().bold();
 /// What works.
-pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
+pub(crate) const SUCCESS: Style = AnsiColor::Green.on_default();
 /// What will not work for long, or should be looked at.
-pub(crate) const CAUTION: Style = AnsiColor::Yellow.on_default();
+pub(crate) const WARNING: Style = AnsiColor::Yellow.on_default();
 /// What does not work.
-pub(crate) const BAD: Style = AnsiColor::Red.on_default();
+pub(crate) const ERROR: Style = AnsiColor::Red.on_default();
 
 /// Writes a part of the answer, and the end of its line.
-pub(crate) fn answer(text: impl Display) -> io::Result<()> {
+pub(crate) fn print(text: impl Display) -> io::Result<()> {
     writeln!(anstream::stdout(), "{text}")
 }
 
 /// Writes the answer as JSON that is safe on a terminal, too.
-pub(crate) fn answer_json(value: &impl Serialize) -> io::Result<()> {
+pub(crate) fn print_json(value: &impl Serialize) -> io::Result<()> {
     let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
-    answer(visible_json(&text))
+    print(escape_json(&text))
 }
 
 /// Writes a table as the answer: its first row are the headings.
-pub(crate) fn answer_table(rows: Builder) -> io::Result<()> {
+pub(crate) fn print_table(rows: Builder) -> io::Result<()> {
     let mut table = rows.build();
     table
         .with(tabled::settings::Style::empty())
@@ -46,30 +46,30 @@ pub(crate) fn answer_table(rows: Builder) -> io::Result<()> {
     // What is left of the last column's width would wrap narrow terminals for nothing.
     let table = table.to_string();
     let lines: Vec<_> = table.lines().map(str::trim_end).collect();
-    answer(lines.join("\n"))
+    print(lines.join("\n"))
 }
 
 /// Remarks on what was done.
-pub(crate) fn remark(text: impl Display) {
-    say(text);
+pub(crate) fn note(text: impl Display) {
+    write_stderr(text);
 }
 
 /// Says what the reader should look at.
 pub(crate) fn warn(text: impl Display) {
-    say(format_args!("{CAUTION}warning:{CAUTION:#} {text}"));
+    write_stderr(format_args!("{WARNING}warning:{WARNING:#} {text}"));
 }
 
 /// Says why nothing came of it.
 pub(crate) fn error(text: impl Display) {
-    say(format_args!("{BAD}error:{BAD:#} {text}"));
+    write_stderr(format_args!("{ERROR}error:{ERROR:#} {text}"));
 }
 
 /// Whether there is somebody who can be asked.
-pub(crate) fn is_attended() -> bool {
+pub(crate) fn is_interactive() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-fn say(text: impl Display) {
+fn write_stderr(text: impl Display) {
     // Where standard error cannot be written, there is nobody to be told so.
     let _ = writeln!(anstream::stderr(), "{text}");
 }

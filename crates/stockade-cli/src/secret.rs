@@ -12,37 +12,37 @@ use zeroize::Zeroizing;
 
 #[cfg(unix)]
 use crate::output;
-use crate::{Failure, ask};
+use crate::{CliError, prompt};
 
 /// No secret is longer, and no token.
-const LONGEST: u64 = 64 << 10;
+const MAX_LEN: u64 = 64 << 10;
 
 /// Asks for a secret on a terminal, or reads it from standard input.
-pub(crate) fn ask_or_read(question: &str) -> Result<Zeroizing<String>, Failure> {
+pub(crate) fn prompt_or_stdin(question: &str) -> Result<Zeroizing<String>, CliError> {
     if io::stdin().is_terminal() {
-        return ask::secret(question);
+        return prompt::secret(question);
     }
     let bytes = read(io::stdin().lock()).map_err(|error| {
-        Failure::refused(format_args!("standard input cannot be read: {error}"))
+        CliError::failed(format_args!("standard input cannot be read: {error}"))
     })?;
     let text = std::str::from_utf8(&bytes)
-        .map_err(|_| Failure::usage("standard input is not UTF-8"))?
+        .map_err(|_| CliError::usage("standard input is not UTF-8"))?
         .trim_ascii();
     match text.lines().count() {
-        0 => Err(Failure::usage("standard input is empty")
-            .mend("write it there, as in `stockade keys verify < key.txt`")),
+        0 => Err(CliError::usage("standard input is empty")
+            .help("write it there, as in `stockade keys verify < key.txt`")),
         1 => Ok(Zeroizing::new(text.to_owned())),
-        _ => Err(Failure::usage("standard input has more than one line")),
+        _ => Err(CliError::usage("standard input has more than one line")),
     }
 }
 
 /// The contents of a secret file, without the line feed that editors leave at its end.
-pub(crate) fn from_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+pub(crate) fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, CliError> {
     let failed = |error: io::Error| {
-        Failure::refused(format_args!("{} cannot be read: {error}", path.display()))
+        CliError::failed(format_args!("{} cannot be read: {error}", path.display()))
     };
     let file = File::open(path).map_err(failed)?;
-    warn_if_open_to_others(path);
+    warn_if_readable_by_others(path);
     let mut bytes = read(file).map_err(failed)?;
     for end in *b"\n\r" {
         if bytes.last() == Some(&end) {
@@ -53,20 +53,20 @@ pub(crate) fn from_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
 }
 
 /// The pepper in a file, read as servers read it.
-pub(crate) fn pepper(path: &Path) -> Result<Pepper, Failure> {
+pub(crate) fn read_pepper(path: &Path) -> Result<Pepper, CliError> {
     let shown = path.display();
-    warn_if_open_to_others(path);
+    warn_if_readable_by_others(path);
     Pepper::read(path).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => Failure::refused(format_args!("{shown}: {error}")),
-        _ => Failure::refused(format_args!("{shown} cannot be read: {error}")),
+        io::ErrorKind::InvalidData => CliError::failed(format_args!("{shown}: {error}")),
+        _ => CliError::failed(format_args!("{shown} cannot be read: {error}")),
     })
 }
 
 fn read(from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
     // Reserved at full length: growing would leave copies behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(LONGEST as usize + 1));
-    from.take(LONGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LONGEST {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_LEN as usize + 1));
+    from.take(MAX_LEN + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_LEN {
         return Err(io::Error::new(
             io::ErrorKind::FileTooLarge,
             "it is over 64 KiB",
@@ -76,7 +76,7 @@ fn read(from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
 }
 
 #[cfg(unix)]
-fn warn_if_open_to_others(path: &Path) {
+fn warn_if_readable_by_others(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
 
     let open = |metadata: std::fs::Metadata| {
@@ -91,4 +91,4 @@ fn warn_if_open_to_others(path: &Path) {
 }
 
 #[cfg(not(unix))]
-fn warn_if_open_to_others(_path: &Path) {}
+fn warn_if_readable_by_others(_path: &Path) {}

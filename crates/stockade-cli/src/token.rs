@@ -1,6 +1,6 @@
 //! `stockade token`.
 
-mod decode;
+mod decoded;
 mod inspect;
 mod issue;
 mod key;
@@ -8,7 +8,7 @@ mod revoke;
 
 use clap::Subcommand;
 
-use crate::{Failure, Outcome};
+use crate::{CliError, Outcome};
 
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum TokenCommand {
@@ -21,7 +21,7 @@ pub(crate) enum TokenCommand {
 }
 
 impl TokenCommand {
-    pub(crate) async fn run(self) -> Result<Outcome, Failure> {
+    pub(crate) async fn run(self) -> Result<Outcome, CliError> {
         match self {
             Self::Issue(issue) => issue.run(),
             Self::Inspect(inspect) => inspect.run().await,

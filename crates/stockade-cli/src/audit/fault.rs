@@ -7,7 +7,7 @@ use stockade_audit::{Fault, FaultKind};
 
 /// A fault, for people.
 #[derive(Debug, Serialize)]
-pub(super) struct Explained {
+pub(super) struct FaultReport {
     pub(super) file: Option<String>,
     pub(super) line: u64,
     /// The name of the kind, for machines.
@@ -16,15 +16,15 @@ pub(super) struct Explained {
     pub(super) record: Option<u64>,
     pub(super) what: String,
     pub(super) meaning: &'static str,
-    pub(super) mend: &'static str,
+    pub(super) help: &'static str,
 }
 
-impl Explained {
+impl FaultReport {
     /// Explains a fault of these files.
-    pub(super) fn of(fault: &Fault, files: &[&Path]) -> Self {
+    pub(super) fn new(fault: &Fault, files: &[&Path]) -> Self {
         let file = fault.file.checked_sub(1).and_then(|at| files.get(at));
-        let (kind, record) = name(&fault.kind);
-        let (meaning, mend) = explain(&fault.kind);
+        let (kind, record) = kind_name(&fault.kind);
+        let (meaning, help) = explain(&fault.kind);
         Self {
             file: file.map(|path| path.display().to_string()),
             line: fault.line,
@@ -32,12 +32,12 @@ impl Explained {
             record,
             what: fault.kind.to_string(),
             meaning,
-            mend,
+            help,
         }
     }
 
     /// Where it is.
-    pub(super) fn place(&self) -> String {
+    pub(super) fn location(&self) -> String {
         match &self.file {
             Some(file) if self.line > 0 => format!("{file}:{}", self.line),
             Some(file) => file.clone(),
@@ -46,7 +46,7 @@ impl Explained {
     }
 }
 
-fn name(kind: &FaultKind) -> (&'static str, Option<u64>) {
+fn kind_name(kind: &FaultKind) -> (&'static str, Option<u64>) {
     match kind {
         FaultKind::NoRecord => ("no_record", None),
         FaultKind::Altered => ("altered", None),

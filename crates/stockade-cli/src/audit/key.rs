@@ -6,13 +6,13 @@ use clap::Args;
 use stockade_audit::ChainKey;
 use zeroize::Zeroizing;
 
-use crate::{Failure, secret};
+use crate::{CliError, secret};
 
 /// Has the key itself, where no file has it.
-const VARIABLE: &str = "STOCKADE_AUDIT_KEY";
+const KEY_VARIABLE: &str = "STOCKADE_AUDIT_KEY";
 
 /// The name of a key that the configuration does not name.
-const USUAL_ID: &str = "1";
+const DEFAULT_ID: &str = "1";
 
 /// A secret, and where it comes from.
 type Secret = (String, Zeroizing<Vec<u8>>);
@@ -41,17 +41,17 @@ pub(super) struct KeyArgs {
 }
 
 impl KeyArgs {
-    pub(super) fn read(&self) -> Result<Vec<ChainKey>, Failure> {
+    pub(super) fn read(&self) -> Result<Vec<ChainKey>, CliError> {
         let secrets = self.secrets()?;
-        let usual = [USUAL_ID.to_owned()];
+        let default = [DEFAULT_ID.to_owned()];
         let ids = match (self.ids.len(), secrets.len()) {
-            (0, 1) => &usual[..],
+            (0, 1) => &default[..],
             (ids, secrets) if ids == secrets => &self.ids,
             (ids, secrets) => {
-                return Err(
-                    Failure::usage(format_args!("there are {secrets} keys and {ids} ids"))
-                        .mend("add a --key-id for each --key-file, in the same order"),
-                );
+                return Err(CliError::usage(format_args!(
+                    "there are {secrets} keys and {ids} ids"
+                ))
+                .help("add a --key-id for each --key-file, in the same order"));
             }
         };
         ids.iter()
@@ -59,30 +59,30 @@ impl KeyArgs {
             .map(|(id, (place, secret))| {
                 // As servers read it: files of random text end in a line feed.
                 ChainKey::new(id, secret.trim_ascii_end())
-                    .map_err(|error| Failure::usage(format_args!("{place}: {error}")))
+                    .map_err(|error| CliError::usage(format_args!("{place}: {error}")))
             })
             .collect()
     }
 
-    fn secrets(&self) -> Result<Vec<Secret>, Failure> {
+    fn secrets(&self) -> Result<Vec<Secret>, CliError> {
         if !self.files.is_empty() {
-            let read = |path: &PathBuf| Ok((path.display().to_string(), secret::from_file(path)?));
+            let read = |path: &PathBuf| Ok((path.display().to_string(), secret::read_file(path)?));
             return self.files.iter().map(read).collect();
         }
-        match env::var(VARIABLE) {
+        match env::var(KEY_VARIABLE) {
             Ok(text) if !text.is_empty() => Ok(vec![(
-                VARIABLE.to_owned(),
+                KEY_VARIABLE.to_owned(),
                 Zeroizing::new(text.into_bytes()),
             )]),
             Err(env::VarError::NotUnicode(_)) => {
-                Err(Failure::usage(format_args!("{VARIABLE} is not UTF-8"))
-                    .mend("put the bytes into a file, and name it by --key-file"))
+                Err(CliError::usage(format_args!("{KEY_VARIABLE} is not UTF-8"))
+                    .help("put the bytes into a file, and name it by --key-file"))
             }
-            Ok(_) | Err(env::VarError::NotPresent) => Err(Failure::usage(
+            Ok(_) | Err(env::VarError::NotPresent) => Err(CliError::usage(
                 "without its key nothing can be proven of a log",
             )
-            .mend(format_args!(
-                "name it by --key-file, or put it into {VARIABLE}"
+            .help(format_args!(
+                "name it by --key-file, or put it into {KEY_VARIABLE}"
             ))),
         }
     }

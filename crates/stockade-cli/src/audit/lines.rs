@@ -5,20 +5,20 @@ use std::io::{self, BufRead};
 use stockade_audit::LogLine;
 
 /// A line over this length is none of a log's.
-pub(super) const LONGEST: usize = 64 * 1_024;
+pub(super) const MAX_LINE_LEN: usize = 64 * 1_024;
 
 /// Reads lines one by one, and keeps no more than one in memory. It can be asked again after
 /// the end: a line that was not whole then goes on.
-pub(super) struct Lines<R> {
+pub(super) struct LineReader<R> {
     from: R,
     line: Vec<u8>,
     /// The line was given away; the next one begins.
-    is_done: bool,
+    is_returned: bool,
     /// A part of the line was dropped.
-    is_long: bool,
+    is_too_long: bool,
 }
 
-impl<R> Lines<R>
+impl<R> LineReader<R>
 where
     R: BufRead,
 {
@@ -26,29 +26,33 @@ where
         Self {
             from,
             line: Vec::new(),
-            is_done: false,
-            is_long: false,
+            is_returned: false,
+            is_too_long: false,
         }
     }
 
     /// The next whole line, without its line feed; `None` at the end of what there is. What is
     /// left of a line that is too long is no record in any case.
     pub(super) fn next(&mut self) -> io::Result<Option<&[u8]>> {
-        if std::mem::take(&mut self.is_done) {
+        if std::mem::take(&mut self.is_returned) {
             self.line.clear();
-            self.is_long = false;
+            self.is_too_long = false;
         }
         loop {
-            let room = (LONGEST - self.line.len()) as u64;
+            let room = (MAX_LINE_LEN - self.line.len()) as u64;
             let mut from = io::Read::take(&mut self.from, room);
             let read = from.read_until(b'\n', &mut self.line)?;
             if read > 0 && self.line.ends_with(b"\n") {
-                self.is_done = true;
+                self.is_returned = true;
                 let end = self.line.len() - 1;
-                return Ok(Some(if self.is_long { b"" } else { &self.line[..end] }));
+                return Ok(Some(if self.is_too_long {
+                    b""
+                } else {
+                    &self.line[..end]
+                }));
             }
-            if self.line.len() == LONGEST {
-                self.is_long = true;
+            if self.line.len() == MAX_LINE_LEN {
+                self.is_too_long = true;
                 self.line.clear();
             } else if read == 0 {
                 return Ok(None);
@@ -57,18 +61,18 @@ where
     }
 
     /// What there is of a line that has no end yet.
-    pub(super) fn torn(&self) -> Option<&[u8]> {
-        let torn = !self.is_done && (self.is_long || !self.line.is_empty());
-        torn.then_some(if self.is_long { b"" } else { &self.line })
+    pub(super) fn partial(&self) -> Option<&[u8]> {
+        let is_partial = !self.is_returned && (self.is_too_long || !self.line.is_empty());
+        is_partial.then_some(if self.is_too_long { b"" } else { &self.line })
     }
 
-    pub(super) fn source(&self) -> &R {
+    pub(super) fn get_ref(&self) -> &R {
         &self.from
     }
 }
 
 /// The record of a line, if it is one.
-pub(super) fn record(line: &[u8]) -> Option<LogLine> {
+pub(super) fn parse_record(line: &[u8]) -> Option<LogLine> {
     std::str::from_utf8(line).ok()?.parse().ok()
 }
 
@@ -79,12 +83,12 @@ mod tests {
     use super::*;
 
     fn all(text: &[u8]) -> (Vec<Vec<u8>>, Option<Vec<u8>>) {
-        let mut lines = Lines::new(text);
+        let mut lines = LineReader::new(text);
         let mut whole = Vec::new();
         while let Some(line) = lines.next().unwrap() {
             whole.push(line.to_vec());
         }
-        (whole, lines.torn().map(<[u8]>::to_vec))
+        (whole, lines.partial().map(<[u8]>::to_vec))
     }
 
     #[test]
@@ -104,7 +108,7 @@ mod tests {
     // D07
     #[test]
     fn a_line_without_an_end_takes_no_memory() {
-        let long = vec![b'x'; LONGEST * 3 + 5];
+        let long = vec![b'x'; MAX_LINE_LEN * 3 + 5];
         let (lines, torn) = all(&[b"a\n", &long[..], b"\nb\n", &long[..]].concat());
         assert_eq!(lines, [&b"a"[..], b"", b"b"]);
         assert_eq!(torn.as_deref(), Some(&b""[..]));
@@ -114,12 +118,12 @@ mod tests {
     fn a_torn_line_goes_on_when_there_is_more() {
         let mut log = tempfile::NamedTempFile::new().unwrap();
         log.write_all(b"one\ntw").unwrap();
-        let mut lines = Lines::new(io::BufReader::new(log.reopen().unwrap()));
+        let mut lines = LineReader::new(io::BufReader::new(log.reopen().unwrap()));
         assert_eq!(lines.next().unwrap(), Some(&b"one"[..]));
         assert_eq!(lines.next().unwrap(), None);
-        assert_eq!(lines.torn(), Some(&b"tw"[..]));
+        assert_eq!(lines.partial(), Some(&b"tw"[..]));
         log.write_all(b"o\n").unwrap();
         assert_eq!(lines.next().unwrap(), Some(&b"two"[..]));
-        assert_eq!(lines.torn(), None);
+        assert_eq!(lines.partial(), None);
     }
 }

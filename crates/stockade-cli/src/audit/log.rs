@@ -8,7 +8,7 @@ use std::{
 
 use stockade_audit::log_files;
 
-use crate::Failure;
+use crate::CliError;
 
 /// One of a log's files, open.
 pub(super) struct LogFile {
@@ -22,11 +22,11 @@ pub(super) struct LogFile {
 ///
 /// They are opened before any is read: the file that is written may be put aside at any
 /// moment, and whoever looks for it by its name then finds the next one.
-pub(super) fn open(log: &Path) -> Result<Vec<LogFile>, Failure> {
+pub(super) fn open(log: &Path) -> Result<Vec<LogFile>, CliError> {
     let files = open_all(log).map_err(|error| unreadable(log, &error))?;
     if files.is_empty() {
         return Err(
-            Failure::refused(format_args!("there is no log at {}", log.display())).mend(
+            CliError::failed(format_args!("there is no log at {}", log.display())).help(
                 "name the file that `audit.file` or `audit.security_file` of the configuration \
                  names",
             ),
@@ -36,8 +36,8 @@ pub(super) fn open(log: &Path) -> Result<Vec<LogFile>, Failure> {
 }
 
 /// Says which file cannot be read.
-pub(super) fn unreadable(path: &Path, error: &io::Error) -> Failure {
-    Failure::refused(format_args!("{} cannot be read: {error}", path.display()))
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> CliError {
+    CliError::failed(format_args!("{} cannot be read: {error}", path.display()))
 }
 
 /// Opens the files anew for as long as somebody puts some of them aside meanwhile.

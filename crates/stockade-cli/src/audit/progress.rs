@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::log::LogFile;
 
 /// Less than this is read before anybody has seen a bar.
-const LONG: u64 = 8 << 20;
+const MIN_LEN: u64 = 8 << 20;
 
 /// A bar on standard error, where that is a terminal and there is much to read.
 pub(super) struct Progress(ProgressBar);
@@ -15,7 +15,7 @@ pub(super) struct Progress(ProgressBar);
 impl Progress {
     pub(super) fn over(files: &[LogFile]) -> Self {
         let bytes = files.iter().map(|file| file.length).sum();
-        if bytes < LONG || !io::stderr().is_terminal() {
+        if bytes < MIN_LEN || !io::stderr().is_terminal() {
             return Self(ProgressBar::hidden());
         }
         let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());

@@ -4,24 +4,24 @@ use anstyle::{Effects, Style};
 use stockade_audit::LogLine;
 
 use crate::{
-    output::{BAD, CAUTION, GOOD},
-    visible::visible,
+    escape::escape,
+    output::{ERROR, SUCCESS, WARNING},
 };
 
 /// What is there for the sake of order only.
-const FAINT: Style = Style::new().effects(Effects::DIMMED);
+const DIMMED: Style = Style::new().effects(Effects::DIMMED);
 
 /// One line: what all records have stands in columns, and what only some have after that.
 /// Nothing in it can act upon a terminal.
 pub(super) fn row(record: &LogLine) -> String {
-    let time = format!("{:<24}", visible(&short(&record.timestamp)));
-    let (level, level_style) = (format!("{:<5}", visible(&record.level)), level(record));
+    let time = format!("{:<24}", escape(&short(&record.timestamp)));
+    let (level, level_style) = (format!("{:<5}", escape(&record.level)), level(record));
     let status = record
         .status
         .map_or("-".to_owned(), |status| status.to_string());
     let status_style = record.status.map_or(Style::new(), style_of);
     let mut row = format!(
-        "{FAINT}{time}{FAINT:#} {level_style}{level}{level_style:#} {status_style}{status:>3}\
+        "{DIMMED}{time}{DIMMED:#} {level_style}{level}{level_style:#} {status_style}{status:>3}\
          {status_style:#} {:>10} {:<15} {:<16} ",
         latency(record),
         text(record.ip.as_deref()),
@@ -40,7 +40,7 @@ fn short(timestamp: &str) -> String {
 }
 
 fn text(text: Option<&str>) -> String {
-    text.map_or("-".to_owned(), visible)
+    text.map_or("-".to_owned(), escape)
 }
 
 fn latency(record: &LogLine) -> String {
@@ -53,17 +53,17 @@ fn latency(record: &LogLine) -> String {
 
 fn level(record: &LogLine) -> Style {
     match record.level.as_str() {
-        "info" => GOOD,
-        "warn" => CAUTION,
-        _ => BAD,
+        "info" => SUCCESS,
+        "warn" => WARNING,
+        _ => ERROR,
     }
 }
 
 fn style_of(status: u16) -> Style {
     match status {
-        0..400 => GOOD,
-        400..500 => CAUTION,
-        _ => BAD,
+        0..400 => SUCCESS,
+        400..500 => WARNING,
+        _ => ERROR,
     }
 }
 
@@ -73,15 +73,15 @@ fn what(record: &LogLine) -> String {
     let mut add = |part: Option<String>| parts.extend(part);
     let place = record.path.as_deref();
     let method = record.method.as_deref();
-    add(place.map(|path| format!("{} {}", text(method), visible(path))));
+    add(place.map(|path| format!("{} {}", text(method), escape(path))));
     // Of a request that went well everything is said.
     let is_usual = record.level == "info" && record.method.is_some();
     add((!is_usual).then(|| match record.reason.as_deref() {
-        Some(reason) => format!("{}: {}", visible(&record.message), visible(reason)),
-        None => visible(&record.message),
+        Some(reason) => format!("{}: {}", escape(&record.message), escape(reason)),
+        None => escape(&record.message),
     }));
     let named =
-        |name: &str, text: Option<&str>| text.map(|text| format!("{name}={}", visible(text)));
+        |name: &str, text: Option<&str>| text.map(|text| format!("{name}={}", escape(text)));
     let counted = |name: &str, count: Option<u64>| count.map(|count| format!("{name}={count}"));
     add(named("guard", record.guard.as_deref()));
     add(named("subject", record.subject.as_deref()));

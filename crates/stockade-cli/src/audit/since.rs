@@ -4,7 +4,7 @@ use clap::Args;
 use stockade_audit::LogLine;
 use stockade_core::{Clock, SystemClock};
 
-use crate::moment::{Since, recorded};
+use crate::time::{Since, rfc3339_micros};
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct SinceArgs {
@@ -21,7 +21,7 @@ pub(super) struct Start(Option<String>);
 impl SinceArgs {
     pub(super) fn start(&self) -> Start {
         let now = SystemClock::new().now();
-        Start(self.since.map(|since| recorded(since.until(now))))
+        Start(self.since.map(|since| rfc3339_micros(since.resolve(now))))
     }
 }
 

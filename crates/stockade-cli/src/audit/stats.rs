@@ -11,13 +11,13 @@ use clap::Args;
 use tabled::builder::Builder;
 
 use super::{
-    lines::{Lines, record},
+    lines::{LineReader, parse_record},
     log,
     progress::Progress,
     since::{SinceArgs, Start},
-    totals::{Latencies, Tally, Totals},
+    totals::{Latencies, Totals, TotalsBuilder},
 };
-use crate::{Failure, Outcome, output, visible::visible};
+use crate::{CliError, Outcome, escape::escape, output};
 
 /// The records to count.
 #[derive(Args, Clone, Debug)]
@@ -47,9 +47,9 @@ pub(super) struct StatsArgs {
 }
 
 impl StatsArgs {
-    pub(super) fn run(self) -> Result<Outcome, Failure> {
+    pub(super) fn run(self) -> Result<Outcome, CliError> {
         let start = self.since.start();
-        let mut tally = Tally::new();
+        let mut tally = TotalsBuilder::new();
         if self.log == Path::new("-") {
             let name = Path::new("standard input");
             count(name, io::stdin().lock(), true, &start, &mut tally)?;
@@ -63,16 +63,16 @@ impl StatsArgs {
         }
         let totals = tally.totals();
         if self.json {
-            output::answer_json(&totals)?;
+            output::print_json(&totals)?;
         } else {
-            output::answer_table(summary(&totals))?;
+            output::print_table(summary(&totals))?;
             if !totals.refusals.is_empty() {
-                output::answer("")?;
-                output::answer_table(refusals(&totals.refusals))?;
+                output::print("")?;
+                output::print_table(refusals(&totals.refusals))?;
             }
         }
-        totals.bad_lines.warn();
-        Ok(Outcome::Done)
+        totals.invalid_lines.warn();
+        Ok(Outcome::Success)
     }
 }
 
@@ -82,13 +82,13 @@ fn count(
     from: impl BufRead,
     is_last: bool,
     start: &Start,
-    tally: &mut Tally,
-) -> Result<(), Failure> {
-    let mut lines = Lines::new(from);
-    let mut add = |line: &[u8], bad: bool, number: u64| match record(line) {
+    tally: &mut TotalsBuilder,
+) -> Result<(), CliError> {
+    let mut lines = LineReader::new(from);
+    let mut add = |line: &[u8], bad: bool, number: u64| match parse_record(line) {
         Some(record) if start.is_after(&record) => {}
         Some(record) => tally.add(&record),
-        None if bad => tally.bad.note(name, number),
+        None if bad => tally.invalid.add(name, number),
         None => {}
     };
     let mut number = 1;
@@ -97,9 +97,9 @@ fn count(
         add(line, true, number);
         number += 1;
     }
-    if let Some(torn) = lines.torn() {
+    if let Some(partial) = lines.partial() {
         // The last line of a log in use may be incomplete.
-        add(torn, !is_last, number);
+        add(partial, !is_last, number);
     }
     Ok(())
 }
@@ -107,7 +107,7 @@ fn count(
 fn summary(totals: &Totals) -> Builder {
     let mut table = Builder::default();
     let mut add = |name: &str, value: String| table.push_record([name.to_owned(), value]);
-    let time = |at: &Option<String>| at.as_deref().map_or("-".to_owned(), visible);
+    let time = |at: &Option<String>| at.as_deref().map_or("-".to_owned(), escape);
     add("FROM", time(&totals.first));
     add("TO", time(&totals.last));
     add("RECORDS", totals.records.to_string());
@@ -148,7 +148,7 @@ where
     }
     let counts = counts.iter();
     let counts: Vec<_> = counts
-        .map(|(name, count)| format!("{}: {count}", visible(&name.to_string())))
+        .map(|(name, count)| format!("{}: {count}", escape(&name.to_string())))
         .collect();
     counts.join(", ")
 }
@@ -165,7 +165,7 @@ fn refusals(counts: &BTreeMap<String, u64>) -> Builder {
     let mut table = Builder::with_capacity(sorted.len() + 1, 2);
     table.push_record(["REFUSALS", "COUNT"]);
     for (name, count) in sorted {
-        table.push_record([visible(name), count.to_string()]);
+        table.push_record([escape(name), count.to_string()]);
     }
     table
 }

@@ -5,18 +5,18 @@ use std::{path::PathBuf, thread, time::Duration};
 use clap::Args;
 
 use super::{
-    bad_lines::BadLines,
-    follow::Follow,
-    lines::record,
+    follower::Follower,
+    invalid_lines::InvalidLines,
+    lines::parse_record,
     log::{self, LogFile},
-    newest::{Backwards, Placed},
+    reverse_lines::{ReverseLine, ReverseLines},
     row::row,
     since::{SinceArgs, Start},
 };
-use crate::{Failure, Outcome, output, visible::visible_json};
+use crate::{CliError, Outcome, escape::escape_json, output};
 
 /// How often the file is looked at.
-const POLL: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The records to show.
 #[derive(Args, Clone, Debug)]
@@ -57,63 +57,68 @@ pub(super) struct TailArgs {
 }
 
 impl TailArgs {
-    pub(super) fn run(self) -> Result<Outcome, Failure> {
+    pub(super) fn run(self) -> Result<Outcome, CliError> {
         let mut files = log::open(&self.log)?;
-        let shown = Shown {
+        let printer = Printer {
             start: self.since.start(),
             json: self.json,
         };
-        let mut newest = Newest::default();
-        newest.read(&files, self.count as usize, self.follow, &shown.start)?;
+        let mut newest = LastRecords::default();
+        newest.read(&files, self.count as usize, self.follow, &printer.start)?;
         for line in newest.lines.iter().rev() {
-            shown.show(line)?;
+            printer.show(line)?;
         }
-        newest.bad.warn();
+        newest.invalid.warn();
         match files.pop().filter(|_| self.follow) {
-            Some(last) => shown.follow(Follow::new(&self.log, last, newest.end)?),
-            None => Ok(Outcome::Done),
+            Some(last) => printer.follow(Follower::new(&self.log, last, newest.end)?),
+            None => Ok(Outcome::Success),
         }
     }
 }
 
-/// The newest lines of a log.
+/// The last lines of a log.
 #[derive(Default)]
-struct Newest {
-    /// The newest first.
+struct LastRecords {
+    /// The last first.
     lines: Vec<Vec<u8>>,
-    bad: BadLines,
+    invalid: InvalidLines,
     /// Where the last whole line of the last file ends.
     end: u64,
 }
 
-impl Newest {
+impl LastRecords {
     fn read(
         &mut self,
         files: &[LogFile],
         count: usize,
         follow: bool,
         start: &Start,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CliError> {
         let mut is_last = true;
         for file in files.iter().rev() {
             let failed = |error| log::unreadable(&file.path, &error);
-            let mut lines = Backwards::new(&file.file, file.length);
-            while let Some(Placed { line, at, is_torn }) = lines.next().map_err(failed)? {
-                let is_end = is_torn && is_last;
+            let mut lines = ReverseLines::new(&file.file, file.length);
+            while let Some(ReverseLine {
+                line,
+                offset,
+                is_unterminated,
+            }) = lines.next().map_err(failed)?
+            {
+                let is_end = is_unterminated && is_last;
                 if is_end {
-                    self.end = at;
+                    self.end = offset;
                 }
                 if self.lines.len() == count {
                     return Ok(());
                 }
-                match record(&line) {
+                match parse_record(&line) {
                     // There is more of it to come.
                     _ if is_end && follow => {}
                     // The journal writes in the order of time, so all the others are older.
                     Some(record) if start.is_after(&record) => return Ok(()),
                     Some(_) => self.lines.push(line),
-                    None if is_end || (is_torn && line.is_empty()) => {}
-                    None => self.bad.note(&file.path, format_args!("byte {at}")),
+                    None if is_end || (is_unterminated && line.is_empty()) => {}
+                    None => self.invalid.add(&file.path, format_args!("byte {offset}")),
                 }
             }
             is_last = false;
@@ -122,35 +127,35 @@ impl Newest {
     }
 }
 
-/// Which records are shown, and how.
-struct Shown {
+/// Which records are printer, and how.
+struct Printer {
     start: Start,
     json: bool,
 }
 
-impl Shown {
+impl Printer {
     /// Shows those that come, until nobody is there to see them.
-    fn follow(&self, mut follow: Follow) -> Result<Outcome, Failure> {
+    fn follow(&self, mut follower: Follower) -> Result<Outcome, CliError> {
         loop {
-            follow.poll(&mut |line| {
+            follower.poll(&mut |line| {
                 if !self.show(line)? {
                     output::warn("a line came that is no record, and was left out");
                 }
                 Ok(())
             })?;
-            thread::sleep(POLL);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 
     /// Shows the record of a line; `false` where it has none.
-    fn show(&self, line: &[u8]) -> Result<bool, Failure> {
-        let Some(record) = record(line) else {
+    fn show(&self, line: &[u8]) -> Result<bool, CliError> {
+        let Some(record) = parse_record(line) else {
             return Ok(false);
         };
         if !self.start.is_after(&record) {
             match self.json {
-                true => output::answer(json(line))?,
-                false => output::answer(row(&record))?,
+                true => output::print(json(line))?,
+                false => output::print(row(&record))?,
             }
         }
         Ok(true)
@@ -161,5 +166,5 @@ impl Shown {
 fn json(line: &[u8]) -> String {
     // Within texts JSON has neither, so these only stand between its words.
     let text = String::from_utf8_lossy(line).replace(['\t', '\r'], " ");
-    visible_json(&text)
+    escape_json(&text)
 }

@@ -6,10 +6,10 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 use stockade_audit::LogLine;
 
-use super::bad_lines::BadLines;
+use super::invalid_lines::InvalidLines;
 
 /// The highest latency that the histogram resolves, in microseconds: one day.
-const LONGEST: u64 = 24 * 60 * 60 * 1_000_000;
+const MAX_LATENCY: u64 = 24 * 60 * 60 * 1_000_000;
 
 /// The number of distinct names that are counted one by one. A log that is not trusted may
 /// have any number of them; the rest is counted as [`OTHER`].
@@ -18,7 +18,7 @@ const OTHER: &str = "(other)";
 
 /// Adds up records.
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(super) struct TotalsBuilder {
     records: u64,
     requests: u64,
     collapsed: u64,
@@ -35,7 +35,7 @@ pub(super) struct Tally {
     /// In microseconds.
     latencies: Histogram<u64>,
     slowest: u64,
-    pub(super) bad: BadLines,
+    pub(super) invalid: InvalidLines,
 }
 
 /// The totals of a log.
@@ -59,7 +59,7 @@ pub(super) struct Totals {
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
     pub(super) latency_ms: Option<Latencies>,
-    pub(super) bad_lines: BadLines,
+    pub(super) invalid_lines: InvalidLines,
 }
 
 /// Milliseconds with three significant digits.
@@ -71,7 +71,7 @@ pub(super) struct Latencies {
     pub(super) max: f64,
 }
 
-impl Tally {
+impl TotalsBuilder {
     pub(super) fn new() -> Self {
         Self {
             records: 0,
@@ -87,10 +87,10 @@ impl Tally {
             completion_tokens: 0,
             bytes_in: 0,
             bytes_out: 0,
-            latencies: Histogram::new_with_bounds(1, LONGEST, 3)
+            latencies: Histogram::new_with_bounds(1, MAX_LATENCY, 3)
                 .expect("a day of microseconds to three digits is within the bounds"),
             slowest: 0,
-            bad: BadLines::default(),
+            invalid: InvalidLines::default(),
         }
     }
 
@@ -168,7 +168,7 @@ impl Tally {
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
             latency_ms,
-            bad_lines: self.bad,
+            invalid_lines: self.invalid,
         }
     }
 }
@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     fn tally(records: impl IntoIterator<Item = String>) -> Totals {
-        let mut tally = Tally::new();
+        let mut tally = TotalsBuilder::new();
         for record in records {
             tally.add(&record.parse().unwrap());
         }

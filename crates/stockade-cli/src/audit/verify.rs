@@ -11,15 +11,15 @@ use serde::Serialize;
 use stockade_audit::{Report, Verifier};
 
 use super::{
-    fault::Explained,
+    fault::FaultReport,
     key::KeyArgs,
     log::{self, LogFile},
     progress::Progress,
 };
 use crate::{
-    Failure, FailureKind, Outcome,
-    output::{self, BAD, GOOD},
-    visible::visible,
+    CliError, CliErrorKind, Outcome,
+    escape::escape,
+    output::{self, ERROR, SUCCESS},
 };
 
 /// Which log, and what it is verified with.
@@ -52,20 +52,20 @@ pub(super) struct VerifyArgs {
 }
 
 impl VerifyArgs {
-    pub(super) fn run(self) -> Result<Outcome, Failure> {
-        let found = self.verify().map_err(Failure::no_answer)?;
+    pub(super) fn run(self) -> Result<Outcome, CliError> {
+        let found = self.verify().map_err(CliError::inconclusive)?;
         match found.report(self.json) {
             // Nobody reads on, but the exit code is still the answer.
-            Err(failure) if failure.kind() == FailureKind::Unheard => {}
-            said => said.map_err(Failure::no_answer)?,
+            Err(failure) if failure.kind() == CliErrorKind::BrokenPipe => {}
+            said => said.map_err(CliError::inconclusive)?,
         }
         Ok(match found.intact {
-            true => Outcome::Done,
-            false => Outcome::Refused,
+            true => Outcome::Success,
+            false => Outcome::Negative,
         })
     }
 
-    fn verify(&self) -> Result<Found, Failure> {
+    fn verify(&self) -> Result<VerifyReport, CliError> {
         let keys = self.keys.read()?;
         // Before the log, which may go on meanwhile.
         let head = self.read_head()?;
@@ -80,11 +80,15 @@ impl VerifyArgs {
             read.map_err(|error| log::unreadable(&file.path, &error))?;
         }
         drop(progress);
-        Ok(Found::new(&verifier.finish(), &files, head.is_some()))
+        Ok(VerifyReport::new(
+            &verifier.finish(),
+            &files,
+            head.is_some(),
+        ))
     }
 
-    fn read_head(&self) -> Result<Option<String>, Failure> {
-        let path = self.head.clone().unwrap_or_else(|| beside(&self.log));
+    fn read_head(&self) -> Result<Option<String>, CliError> {
+        let path = self.head.clone().unwrap_or_else(|| default_head(&self.log));
         match fs::read_to_string(&path) {
             Ok(head) => Ok(Some(head)),
             Err(error) if error.kind() == ErrorKind::NotFound && self.head.is_none() => Ok(None),
@@ -94,7 +98,7 @@ impl VerifyArgs {
     }
 }
 
-fn beside(log: &Path) -> PathBuf {
+fn default_head(log: &Path) -> PathBuf {
     let mut path = log.as_os_str().to_owned();
     path.push(".head");
     path.into()
@@ -102,7 +106,7 @@ fn beside(log: &Path) -> PathBuf {
 
 /// What there is to say of a log.
 #[derive(Debug, Serialize)]
-struct Found {
+struct VerifyReport {
     intact: bool,
     files: Vec<String>,
     lines: u64,
@@ -119,13 +123,13 @@ struct Found {
     /// Whether there was a head to compare with.
     head: bool,
     fault_count: u64,
-    faults: Vec<Explained>,
+    faults: Vec<FaultReport>,
 }
 
-impl Found {
+impl VerifyReport {
     fn new(report: &Report, files: &[LogFile], head: bool) -> Self {
         let paths: Vec<_> = files.iter().map(|file| file.path.as_path()).collect();
-        let explained = |fault| Explained::of(fault, &paths);
+        let explained = |fault| FaultReport::new(fault, &paths);
         Self {
             intact: report.is_intact(),
             files: paths
@@ -147,35 +151,35 @@ impl Found {
         }
     }
 
-    fn report(&self, json: bool) -> Result<(), Failure> {
+    fn report(&self, json: bool) -> Result<(), CliError> {
         if json {
-            return Ok(output::answer_json(self)?);
+            return Ok(output::print_json(self)?);
         }
         for fault in &self.faults {
-            output::answer(format_args!(
-                "{BAD}fault:{BAD:#} {}: {}\n  meaning: {}\n  mend: {}",
-                visible(&fault.place()),
-                visible(&fault.what),
+            output::print(format_args!(
+                "{ERROR}fault:{ERROR:#} {}: {}\n  meaning: {}\n  help: {}",
+                escape(&fault.location()),
+                escape(&fault.what),
                 fault.meaning,
-                fault.mend
+                fault.help
             ))?;
         }
-        let told = self.faults.len() as u64;
-        if self.fault_count > told {
-            output::answer(format_args!(
+        let listed = self.faults.len() as u64;
+        if self.fault_count > listed {
+            output::print(format_args!(
                 "… and {} more faults",
-                self.fault_count - told
+                self.fault_count - listed
             ))?;
         }
         let (style, verdict) = match self.intact {
-            true => (GOOD, "intact".to_owned()),
-            false => (BAD, format!("NOT INTACT, {} faults", self.fault_count)),
+            true => (SUCCESS, "intact".to_owned()),
+            false => (ERROR, format!("NOT INTACT, {} faults", self.fault_count)),
         };
-        output::answer(format_args!(
+        output::print(format_args!(
             "{style}{verdict}{style:#}: {}",
             self.summary()
         ))?;
-        self.remarks();
+        self.print_notes();
         Ok(())
     }
 
@@ -198,12 +202,12 @@ impl Found {
     }
 
     /// What is no fault, but should be known.
-    fn remarks(&self) {
+    fn print_notes(&self) {
         if !self.head {
             output::warn("there is no head beside the log: a cut-off end would not be found");
         }
         if let Some(before) = self.first_record.filter(|first| *first > 1) {
-            output::remark(format_args!(
+            output::note(format_args!(
                 "The log begins with record {before}: older files were removed, as rotation has it."
             ));
         }

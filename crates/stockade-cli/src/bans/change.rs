@@ -6,18 +6,18 @@ use clap::Args;
 use stockade_abuse::Offender;
 
 use super::open;
-use crate::{Failure, Outcome, moment::Length, output, visible::visible_text};
+use crate::{CliError, Outcome, escape::printable, output, time::HumanDuration};
 
 /// Whom to ban.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct AddArgs {
     /// An address, a network, or `key:` and an id
-    who: Offender,
+    client: Offender,
     /// How long: `24h`, `7d`; for good without it
     #[arg(long = "for", value_name = "LENGTH")]
-    length: Option<Length>,
-    /// Why, for those who read the list
-    #[arg(long, default_value = "by hand", value_parser = visible_text)]
+    length: Option<HumanDuration>,
+    /// Why, for those client read the list
+    #[arg(long, default_value = "by hand", value_parser = printable)]
     reason: String,
 }
 
@@ -25,22 +25,22 @@ pub(crate) struct AddArgs {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct RemoveArgs {
     /// An address, a network, or `key:` and an id, as `stockade bans list` shows it
-    who: Offender,
+    client: Offender,
 }
 
 impl AddArgs {
-    pub(crate) fn run(self, file: &PathBuf) -> Result<Outcome, Failure> {
+    pub(crate) fn run(self, file: &PathBuf) -> Result<Outcome, CliError> {
         let detector = open(file)?;
-        let length = self.length.map(|Length(length)| length);
-        detector.ban(self.who.clone(), length, self.reason);
+        let length = self.length.map(|HumanDuration(length)| length);
+        detector.ban(self.client.clone(), length, self.reason);
         drop(detector);
         // Written when the list was dropped; whether it was is in the file.
-        match open(file)?.why(&self.who) {
+        match open(file)?.why(&self.client) {
             Some(_) => {
-                output::remark(format_args!("{} is banned.", self.who));
-                Ok(Outcome::Done)
+                output::note(format_args!("{} is banned.", self.client));
+                Ok(Outcome::Success)
             }
-            None => Err(Failure::refused(format_args!(
+            None => Err(CliError::failed(format_args!(
                 "the ban could not be written to {}",
                 file.display()
             ))),
@@ -49,20 +49,20 @@ impl AddArgs {
 }
 
 impl RemoveArgs {
-    pub(crate) fn run(self, file: &PathBuf) -> Result<Outcome, Failure> {
+    pub(crate) fn run(self, file: &PathBuf) -> Result<Outcome, CliError> {
         let detector = open(file)?;
-        if detector.unban(&self.who) {
-            output::remark(format_args!("{} is banned no more.", self.who));
-            return Ok(Outcome::Done);
+        if detector.unban(&self.client) {
+            output::note(format_args!("{} is banned no more.", self.client));
+            return Ok(Outcome::Success);
         }
-        let why = match detector.why(&self.who) {
+        let why = match detector.why(&self.client) {
             Some(ban) => format!(
                 "{} lies within {}, which is banned as a whole; remove that",
-                self.who, ban.offender
+                self.client, ban.offender
             ),
-            None => format!("{} is not banned.", self.who),
+            None => format!("{} is not banned.", self.client),
         };
-        output::remark(why);
-        Ok(Outcome::Refused)
+        output::note(why);
+        Ok(Outcome::Negative)
     }
 }

@@ -8,11 +8,11 @@ use std::{
 use clap::Args;
 
 use super::{
-    counted,
-    records::{Language, replace},
-    store::{Missing, Place},
+    key_file::{Format, replace},
+    location::{IfMissing, StoreLocation},
+    plural_keys,
 };
-use crate::{Failure, Outcome, output};
+use crate::{CliError, Outcome, output};
 
 /// Where to, and in which language.
 #[derive(Args, Clone, Debug)]
@@ -26,35 +26,35 @@ pub(crate) struct ExportArgs {
     to: PathBuf,
     /// The language [default: by the file's ending, otherwise yaml]
     #[arg(long)]
-    format: Option<Language>,
+    format: Option<Format>,
     /// Replace a file that is there
     #[arg(long)]
     force: bool,
 }
 
 impl ExportArgs {
-    pub(crate) async fn run(self, place: &Place) -> Result<Outcome, Failure> {
-        let records = place.open(Missing::Refuse).await?.list().await?;
-        let language = self.format.unwrap_or_else(|| Language::of(&self.to));
+    pub(crate) async fn run(self, location: &StoreLocation) -> Result<Outcome, CliError> {
+        let records = location.open(IfMissing::Fail).await?.list().await?;
+        let language = self.format.unwrap_or_else(|| Format::of(&self.to));
         let text = language.write(&records);
-        let (count, to) = (counted(records.len()), self.to.display());
+        let (count, to) = (plural_keys(records.len()), self.to.display());
         if self.to == Path::new("-") {
             std::io::stdout().write_all(text.as_bytes())?;
-        } else if place.is_file(&self.to) {
+        } else if location.is_file(&self.to) {
             return Err(
-                Failure::usage(format_args!("{to} is the store itself")).mend("name another file")
+                CliError::usage(format_args!("{to} is the store itself")).help("name another file")
             );
         } else if self.to.exists() && !self.force {
-            return Err(Failure::refused(format_args!("{to} is there already"))
-                .mend("name another file, or add --force to replace it"));
+            return Err(CliError::failed(format_args!("{to} is there already"))
+                .help("name another file, or add --force to replace it"));
         } else {
             replace(&self.to, &text)?;
-            output::remark(format_args!("Wrote {count} to {to}."));
+            output::note(format_args!("Wrote {count} to {to}."));
         }
         output::warn(
             "it has the hashes of all keys; whoever reads it can guess at weak ones, so keep \
              it as you keep the store",
         );
-        Ok(Outcome::Done)
+        Ok(Outcome::Success)
     }
 }

@@ -10,18 +10,18 @@ use stockade_core::Scope;
 use stockade_key_auth::{FileKeyStore, KeyRecord, KeyStore};
 
 use super::{
-    counted,
-    store::{Missing, Place, Store},
+    location::{IfMissing, Store, StoreLocation},
+    plural_keys,
 };
-use crate::{Failure, Outcome, output, visible::visible};
-use plan::{Fate, Plan, Verdict};
+use crate::{CliError, Outcome, escape::escape, output};
+use plan::{ImportResult, Plan, PlannedKey};
 
 /// Which file, and how strictly.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
 A key that the store has under the same id and hash is skipped, and stays as it is there: an
 import never makes a revoked key valid again. One that the store has with another hash, or
-under another id, is refused; then nothing at all is added, unless --skip-refused is given.
+under another id, is refused; then nothing at all is added, unless --skip-conflicts is given.
 So an import can be repeated safely.
 
 A key without the scope that a route asks for is refused there. Where the keys come from a
@@ -41,7 +41,7 @@ pub(crate) struct ImportArgs {
     dry_run: bool,
     /// Add the others where some are refused
     #[arg(long)]
-    skip_refused: bool,
+    skip_conflicts: bool,
     /// Give keys the scope NEW in place of OLD; repeat it, or divide pairs by commas
     #[arg(long, value_name = "OLD=NEW", value_delimiter = ',', value_parser = scope_pair)]
     map_scope: Vec<(Scope, Scope)>,
@@ -51,10 +51,12 @@ pub(crate) struct ImportArgs {
 }
 
 impl ImportArgs {
-    pub(crate) async fn run(self, place: &Place) -> Result<Outcome, Failure> {
-        if place.is_file(&self.from) {
-            return Err(Failure::usage(format_args!("{place} is the store itself"))
-                .mend("name another file, or another store by --store"));
+    pub(crate) async fn run(self, location: &StoreLocation) -> Result<Outcome, CliError> {
+        if location.is_file(&self.from) {
+            return Err(
+                CliError::usage(format_args!("{location} is the store itself"))
+                    .help("name another file, or another store by --store"),
+            );
         }
         let mut records = FileKeyStore::open_static(&self.from)?.list().await?;
         for record in &mut records {
@@ -66,16 +68,16 @@ impl ImportArgs {
         }
         // The store has read it already, so what is missing now was taken away meanwhile.
         let text = fs::read_to_string(&self.from).unwrap_or_default();
-        let existing = place.records().await?;
+        let existing = location.records().await?;
         let plan = Plan::new(records, &existing, &text);
-        let stopped = plan.refused() > 0 && !self.skip_refused;
-        if !stopped && !self.dry_run {
-            add(place, plan.added()).await?;
+        let aborted = plan.conflicts() > 0 && !self.skip_conflicts;
+        if !aborted && !self.dry_run {
+            add(location, plan.new_records()).await?;
         }
-        self.report(&plan, place, stopped)?;
-        match plan.refused() {
-            0 => Ok(Outcome::Done),
-            _ => Ok(Outcome::Refused),
+        self.report(&plan, location, aborted)?;
+        match plan.conflicts() {
+            0 => Ok(Outcome::Success),
+            _ => Ok(Outcome::Negative),
         }
     }
 
@@ -84,44 +86,47 @@ impl ImportArgs {
         pair.map_or(scope, |(_, new)| new).clone()
     }
 
-    fn report(&self, plan: &Plan, place: &Place, stopped: bool) -> Result<(), Failure> {
-        let changed = !stopped && !self.dry_run;
+    fn report(&self, plan: &Plan, location: &StoreLocation, aborted: bool) -> Result<(), CliError> {
+        let changed = !aborted && !self.dry_run;
         if self.json {
-            output::answer_json(&Json {
+            output::print_json(&Json {
                 changed,
-                keys: plan.fates(),
+                keys: plan.keys(),
             })?;
         } else {
-            for fate in plan.fates() {
-                output::answer(self.line(fate, changed))?;
+            for key in plan.keys() {
+                output::print(self.line(key, changed))?;
             }
         }
-        let (added, refused) = (counted(plan.added().count()), counted(plan.refused()));
-        match (stopped, self.dry_run) {
+        let (added, refused) = (
+            plural_keys(plan.new_records().count()),
+            plural_keys(plan.conflicts()),
+        );
+        match (aborted, self.dry_run) {
             (true, _) => output::error(format_args!(
                 "nothing was added, since {refused} would be refused; mend the file, or add \
-                 --skip-refused"
+                 --skip-conflicts"
             )),
-            (_, true) => output::remark(format_args!(
-                "Nothing was changed; without --dry-run, {added} would be added to {place}."
+            (_, true) => output::note(format_args!(
+                "Nothing was changed; without --dry-run, {added} would be added to {location}."
             )),
-            _ => output::remark(format_args!("Added {added} to {place}.")),
+            _ => output::note(format_args!("Added {added} to {location}.")),
         }
         Ok(())
     }
 
-    fn line(&self, fate: &Fate, changed: bool) -> String {
-        let style = fate.style();
-        let result = match fate.verdict {
-            Verdict::Added if !changed => "would be added",
-            verdict => verdict.name(),
+    fn line(&self, key: &PlannedKey, changed: bool) -> String {
+        let style = key.style();
+        let result = match key.result {
+            ImportResult::Added if !changed => "would be added",
+            result => result.name(),
         };
-        let line = fate.line.map(|line| format!(":{line}")).unwrap_or_default();
+        let line = key.line.map(|line| format!(":{line}")).unwrap_or_default();
         format!(
             "{}{line}: {} {style}{result}{style:#}{}",
-            visible(&self.from.display().to_string()),
-            fate.id,
-            fate.reason
+            escape(&self.from.display().to_string()),
+            key.id,
+            key.reason
                 .as_deref()
                 .map(|reason| format!(": {reason}"))
                 .unwrap_or_default(),
@@ -139,28 +144,31 @@ fn scope_pair(text: &str) -> Result<(Scope, Scope), String> {
 struct Json<'p> {
     /// Whether what is `added` was added.
     changed: bool,
-    keys: &'p [Fate],
+    keys: &'p [PlannedKey],
 }
 
 /// Adds the keys, all of which the plan has found to fit.
 ///
 /// A file is changed once, and then has them all. A database takes them one by one:
 /// where it fails half way, the import can be repeated, and skips what is there.
-async fn add<'p>(place: &Place, added: impl Iterator<Item = &'p KeyRecord>) -> Result<(), Failure> {
-    if let Place::File(path) = place {
+async fn add<'p>(
+    location: &StoreLocation,
+    added: impl Iterator<Item = &'p KeyRecord>,
+) -> Result<(), CliError> {
+    if let StoreLocation::File(path) = location {
         let store = FileKeyStore::create_or_open_static(path)?;
         return Ok(store.create_all(added.cloned().collect()).await?);
     }
-    let store: Store = place.open(Missing::Create).await?;
+    let store: Store = location.open(IfMissing::Create).await?;
     for (done, record) in added.enumerate() {
         let created = store.keys().create(record.clone()).await;
         created.map_err(|error| {
-            Failure::refused(format_args!(
+            CliError::failed(format_args!(
                 "after {}, at {}: {error}",
-                counted(done),
+                plural_keys(done),
                 record.id
             ))
-            .mend("what was added before stays; mend that, and import again for the rest")
+            .help("what was added before stays; mend that, and import again for the rest")
         })?;
     }
     Ok(())

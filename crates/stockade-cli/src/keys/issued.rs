@@ -7,17 +7,17 @@ use serde::Serialize;
 use stockade_core::Timestamp;
 use stockade_key_auth::{GeneratedKey, KeyHash, KeyId, KeyRecord, to_yaml};
 
-use super::{store::Place, view::View};
+use super::{key_view::KeyView, location::StoreLocation};
 use crate::{
-    Failure,
-    output::{self, STRONG},
+    CliError,
+    escape::escape,
+    output::{self, BOLD},
     secret,
-    visible::visible,
 };
 
 /// How a key's text is made and shown.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct TextArgs {
+pub(crate) struct SecretArgs {
     /// What the key's text begins with: a lowercase letter and up to 15 more letters or
     /// digits
     #[arg(long, default_value = "sk")]
@@ -34,28 +34,28 @@ pub(crate) struct TextArgs {
 }
 
 /// A key before its record is stored.
-pub(crate) struct Issued {
+pub(crate) struct IssuedKey {
     key: GeneratedKey,
     pub(crate) hash: KeyHash,
 }
 
-impl TextArgs {
+impl SecretArgs {
     pub(crate) fn is_peppered(&self) -> bool {
         self.pepper_file.is_some()
     }
 
-    pub(crate) fn issue(&self, id: KeyId) -> Result<Issued, Failure> {
+    pub(crate) fn issue(&self, id: KeyId) -> Result<IssuedKey, CliError> {
         let pepper = self
             .pepper_file
             .as_deref()
-            .map(secret::pepper)
+            .map(secret::read_pepper)
             .transpose()?;
         let key = GeneratedKey::new(&self.prefix, id)?;
         let hash = match pepper {
             Some(pepper) => KeyHash::peppered(pepper.digest(key.expose().as_bytes())),
             None => key.digest().into(),
         };
-        Ok(Issued { key, hash })
+        Ok(IssuedKey { key, hash })
     }
 
     /// Shows the key this once, with the record that the store has of it now.
@@ -64,29 +64,29 @@ impl TextArgs {
     /// When nobody reads it: then the key is lost, and its owner should know that.
     pub(crate) fn show(
         &self,
-        issued: &Issued,
+        issued: &IssuedKey,
         record: &KeyRecord,
-        place: &Place,
+        location: &StoreLocation,
         now: Timestamp,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CliError> {
         let shown = match self.json {
-            true => output::answer_json(&Json {
+            true => output::print_json(&Json {
                 key: issued.key.expose(),
-                record: View::of(record, now),
+                record: KeyView::of(record, now),
                 entry: to_yaml(record),
             }),
-            false => text(issued.key.expose(), record, place),
+            false => text(issued.key.expose(), record, location),
         };
         shown.map_err(|error| {
             let id = &record.id;
-            Failure::refused(format_args!(
-                "the key {id} is in {place}, but could not be shown: {error}"
+            CliError::failed(format_args!(
+                "the key {id} is in {location}, but could not be shown: {error}"
             ))
-            .mend(format_args!(
+            .help(format_args!(
                 "it is lost; make another text with `stockade keys rotate {id}`"
             ))
         })?;
-        output::remark("\nThis key will not be shown again: keep it where secrets are kept.");
+        output::note("\nThis key will not be shown again: keep it where secrets are kept.");
         Ok(())
     }
 }
@@ -94,14 +94,14 @@ impl TextArgs {
 #[derive(Serialize)]
 struct Json<'a> {
     key: &'a str,
-    record: View<'a>,
+    record: KeyView<'a>,
     entry: String,
 }
 
-fn text(key: &str, record: &KeyRecord, place: &Place) -> std::io::Result<()> {
-    output::answer(format_args!("Key:\n\n  {STRONG}{key}{STRONG:#}\n"))?;
-    output::answer(format_args!("Its entry, as {place} has it (in YAML):\n"))?;
+fn text(key: &str, record: &KeyRecord, location: &StoreLocation) -> std::io::Result<()> {
+    output::print(format_args!("Key:\n\n  {BOLD}{key}{BOLD:#}\n"))?;
+    output::print(format_args!("Its entry, as {location} has it (in YAML):\n"))?;
     to_yaml(record)
         .lines()
-        .try_for_each(|line| output::answer(visible(line)))
+        .try_for_each(|line| output::print(escape(line)))
 }

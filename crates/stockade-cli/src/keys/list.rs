@@ -6,12 +6,12 @@ use stockade_key_auth::KeyRecord;
 use tabled::builder::Builder;
 
 use super::{
+    key_view::KeyView,
+    location::{IfMissing, StoreLocation},
     now,
-    state::State,
-    store::{Missing, Place},
-    view::View,
+    state::KeyState,
 };
-use crate::{Failure, Outcome, moment::Shown, output, visible::visible};
+use crate::{CliError, Outcome, escape::escape, output, time::Rfc3339};
 
 /// How to list.
 #[derive(Args, Clone, Debug)]
@@ -22,20 +22,23 @@ pub(crate) struct ListArgs {
 }
 
 impl ListArgs {
-    pub(crate) async fn run(self, place: &Place) -> Result<Outcome, Failure> {
-        let records = place.open(Missing::Refuse).await?.list().await?;
+    pub(crate) async fn run(self, location: &StoreLocation) -> Result<Outcome, CliError> {
+        let records = location.open(IfMissing::Fail).await?.list().await?;
         let now = now();
         if self.json {
-            let views: Vec<_> = records.iter().map(|record| View::of(record, now)).collect();
-            output::answer_json(&views)?;
+            let views: Vec<_> = records
+                .iter()
+                .map(|record| KeyView::of(record, now))
+                .collect();
+            output::print_json(&views)?;
         } else if records.is_empty() {
-            output::remark(format_args!(
-                "There are no keys in {place}; make one with `stockade keys new`."
+            output::note(format_args!(
+                "There are no keys in {location}; make one with `stockade keys new`."
             ));
         } else {
-            output::answer_table(table(&records, now))?;
+            output::print_table(table(&records, now))?;
         }
-        Ok(Outcome::Done)
+        Ok(Outcome::Success)
     }
 }
 
@@ -59,14 +62,14 @@ fn table(records: &[KeyRecord], now: Timestamp) -> Builder {
 }
 
 fn row(record: &KeyRecord, now: Timestamp) -> [String; 7] {
-    let state = State::of(record, now);
+    let state = KeyState::of(record, now);
     let style = state.style();
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-    let time = |at: Option<Timestamp>| at.map(|at| Shown(at).to_string());
+    let time = |at: Option<Timestamp>| at.map(|at| Rfc3339(at).to_string());
     let scopes = (!record.scopes.is_empty()).then(|| record.scopes.to_string());
     [
         record.id.to_string(),
-        or_dash(record.owner.as_deref().map(visible)),
+        or_dash(record.owner.as_deref().map(escape)),
         or_dash(scopes),
         format!("{style}{}{style:#}", state.name()),
         or_dash(time(record.created)),

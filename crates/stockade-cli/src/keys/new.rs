@@ -9,11 +9,11 @@ use stockade_core::{IpPrefix, QuotaOverrides, Scope, Timestamp};
 use stockade_key_auth::{KeyId, KeyRecord, KeyStoreErrorKind};
 
 use super::{
-    issued::TextArgs,
+    issued::SecretArgs,
+    location::{IfMissing, StoreLocation},
     now,
-    store::{Missing, Place},
 };
-use crate::{Failure, Outcome, moment::Expiry, output, visible::visible_text};
+use crate::{CliError, Outcome, escape::printable, output, time::Expiry};
 use answers::Answers;
 
 /// Who the key is for, what it may do, and until when.
@@ -33,10 +33,10 @@ pub(crate) struct NewArgs {
     #[arg(long)]
     id: Option<KeyId>,
     /// Whom to write to about the key
-    #[arg(long, value_parser = visible_text)]
+    #[arg(long, value_parser = printable)]
     owner: Option<String>,
     /// What people call the key
-    #[arg(long, value_parser = visible_text)]
+    #[arg(long, value_parser = printable)]
     name: Option<String>,
     /// What the key may do; repeat it, or divide scopes by commas. Without any it may do
     /// nothing
@@ -47,7 +47,7 @@ pub(crate) struct NewArgs {
     #[arg(long, value_name = "WHEN")]
     expires: Option<Expiry>,
     /// The only models that the key may use; repeat it, or divide models by commas
-    #[arg(long = "model", value_name = "MODEL", value_delimiter = ',', value_parser = visible_text)]
+    #[arg(long = "model", value_name = "MODEL", value_delimiter = ',', value_parser = printable)]
     models: Vec<String>,
     /// The only networks that the key may be used from; repeat it, or divide them by commas
     #[arg(long = "network", value_name = "CIDR", value_delimiter = ',')]
@@ -58,7 +58,7 @@ pub(crate) struct NewArgs {
     #[command(flatten)]
     quotas: QuotaArgs,
     #[command(flatten)]
-    text: TextArgs,
+    secret: SecretArgs,
 }
 
 /// Limits of its own, in place of those that hold for all.
@@ -82,15 +82,15 @@ struct QuotaArgs {
 }
 
 /// Long enough to forget nothing over it, short enough to be renewed some day.
-const USUAL_LIFETIME: &str = "365d";
+const DEFAULT_EXPIRY: &str = "365d";
 
 impl NewArgs {
-    pub(crate) async fn run(self, place: &Place) -> Result<Outcome, Failure> {
+    pub(crate) async fn run(self, location: &StoreLocation) -> Result<Outcome, CliError> {
         let now = now();
-        if self.id.is_none() && !output::is_attended() {
+        if self.id.is_none() && !output::is_interactive() {
             return Err(
-                Failure::usage("the key needs an id, and there is no terminal to ask on")
-                    .mend("add --id and what else it needs; `stockade keys new --help` lists it"),
+                CliError::usage("the key needs an id, and there is no terminal to ask on")
+                    .help("add --id and what else it needs; `stockade keys new --help` lists it"),
             );
         }
         let given = Answers {
@@ -104,24 +104,24 @@ impl NewArgs {
         let (id, answers) = match &self.id {
             Some(id) => (id.clone(), given),
             None => {
-                output::remark(format_args!(
-                    "A new key in {place}. Enter takes what is in brackets."
+                output::note(format_args!(
+                    "A new key in {location}. Enter takes what is in brackets."
                 ));
-                answers::ask(given, &place.records().await?, now)?
+                answers::prompt(given, &location.records().await?, now)?
             }
         };
-        self.make(place, id, answers, now).await
+        self.create(location, id, answers, now).await
     }
 
     /// Makes the store only when nothing but the store can fail any more.
-    async fn make(
+    async fn create(
         &self,
-        place: &Place,
+        location: &StoreLocation,
         id: KeyId,
         answers: Answers,
         now: Timestamp,
-    ) -> Result<Outcome, Failure> {
-        let issued = self.text.issue(id.clone())?;
+    ) -> Result<Outcome, CliError> {
+        let issued = self.secret.issue(id.clone())?;
         let mut record = KeyRecord::new(id.clone(), issued.hash.clone())
             .scopes(answers.scopes)
             .networks(self.networks.iter().copied())
@@ -133,20 +133,20 @@ impl NewArgs {
         record.metadata = self.metadata.iter().cloned().collect();
         record.expires = match answers.expires {
             Some(expires) => expires,
-            None => resolve(USUAL_LIFETIME.parse().map_err(Failure::usage)?, now)?,
+            None => resolve(DEFAULT_EXPIRY.parse().map_err(CliError::usage)?, now)?,
         };
-        let store = place.open(Missing::Create).await?;
+        let store = location.open(IfMissing::Create).await?;
         store.keys().create(record.clone()).await.map_err(|error| {
             let duplicate = error.kind() == KeyStoreErrorKind::Duplicate;
-            let failure = Failure::from(error);
+            let failure = CliError::from(error);
             match duplicate {
-                true => failure.mend(format_args!(
+                true => failure.help(format_args!(
                     "take another id, or replace that key with `stockade keys rotate {id}`"
                 )),
                 false => failure,
             }
         })?;
-        self.text.show(&issued, &record, place, now)?;
+        self.secret.show(&issued, &record, location, now)?;
         if record.scopes.is_empty() {
             output::warn("the key has no scopes, so it may do nothing yet");
         }
@@ -157,19 +157,19 @@ impl NewArgs {
                 record.id
             ));
         }
-        Ok(Outcome::Done)
+        Ok(Outcome::Success)
     }
 }
 
-fn resolve(expires: Expiry, now: Timestamp) -> Result<Option<Timestamp>, Failure> {
+fn resolve(expires: Expiry, now: Timestamp) -> Result<Option<Timestamp>, CliError> {
     expires
-        .from(now)
-        .map_err(|problem| Failure::usage(format_args!("--expires: {problem}")))
+        .resolve(now)
+        .map_err(|problem| CliError::usage(format_args!("--expires: {problem}")))
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
-    Ok((visible_text(name)?, visible_text(value)?))
+    Ok((printable(name)?, printable(value)?))
 }
 
 impl From<QuotaArgs> for QuotaOverrides {

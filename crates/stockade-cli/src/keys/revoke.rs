@@ -4,10 +4,10 @@ use clap::Args;
 use stockade_key_auth::{KeyChange, KeyId};
 
 use super::{
+    location::{IfMissing, StoreLocation},
     now,
-    store::{Missing, Place},
 };
-use crate::{Failure, Outcome, ask, moment::Shown, output, visible::visible};
+use crate::{CliError, Outcome, escape::escape, output, prompt, time::Rfc3339};
 
 /// Which key.
 #[derive(Args, Clone, Debug)]
@@ -20,36 +20,36 @@ pub(crate) struct RevokeArgs {
 }
 
 impl RevokeArgs {
-    pub(crate) async fn run(self, place: &Place) -> Result<Outcome, Failure> {
-        let store = place.open(Missing::Refuse).await?;
+    pub(crate) async fn run(self, location: &StoreLocation) -> Result<Outcome, CliError> {
+        let store = location.open(IfMissing::Fail).await?;
         let record = store.find(&self.id).await?;
         let id = &self.id;
         if let Some(at) = record.revoked {
-            output::remark(format_args!(
+            output::note(format_args!(
                 "The key {id} was revoked at {} already.",
-                Shown(at)
+                Rfc3339(at)
             ));
-            return Ok(Outcome::Done);
+            return Ok(Outcome::Success);
         }
-        if !self.yes && !self.asked(record.owner.as_deref())? {
-            output::remark("Nothing was changed.");
-            return Ok(Outcome::Refused);
+        if !self.yes && !self.confirmed(record.owner.as_deref())? {
+            output::note("Nothing was changed.");
+            return Ok(Outcome::Negative);
         }
         let change = KeyChange::Revoke { at: now() };
         store.keys().change(id.clone(), change).await?;
-        output::remark(format_args!("The key {id} is revoked, and stays so."));
-        Ok(Outcome::Done)
+        output::note(format_args!("The key {id} is revoked, and stays so."));
+        Ok(Outcome::Success)
     }
 
-    fn asked(&self, owner: Option<&str>) -> Result<bool, Failure> {
-        if !output::is_attended() {
+    fn confirmed(&self, owner: Option<&str>) -> Result<bool, CliError> {
+        if !output::is_interactive() {
             return Err(
-                Failure::usage("there is no terminal to ask on whether that is meant")
-                    .mend("add --yes"),
+                CliError::usage("there is no terminal to ask on whether that is meant")
+                    .help("add --yes"),
             );
         }
-        let owner = owner.map(|owner| format!(" of {}", visible(owner)));
-        ask::confirm(&format!(
+        let owner = owner.map(|owner| format!(" of {}", escape(owner)));
+        prompt::confirm(&format!(
             "Refuse the key {}{} for good?",
             self.id,
             owner.unwrap_or_default()

@@ -5,15 +5,14 @@ use stockade_core::Timestamp;
 use stockade_key_auth::{KeyChange, KeyId};
 
 use super::{
-    issued::TextArgs,
+    issued::SecretArgs,
+    location::{IfMissing, StoreLocation},
     now,
-    state::State,
-    store::{Missing, Place},
+    state::KeyState,
 };
 use crate::{
-    Failure, Outcome,
-    moment::{Expiry, Length, Shown},
-    output,
+    CliError, Outcome, output,
+    time::{Expiry, HumanDuration, Rfc3339},
 };
 
 /// Which key, and how long its old text is taken.
@@ -33,7 +32,7 @@ pub(crate) struct RotateArgs {
     id: KeyId,
     /// How long the old text is still taken; never beyond the key's expiry
     #[arg(long, default_value = "24h", value_name = "LENGTH")]
-    grace: Length,
+    grace: HumanDuration,
     /// Rotate a key whose last rotation is still in its grace
     #[arg(long)]
     again: bool,
@@ -42,42 +41,42 @@ pub(crate) struct RotateArgs {
     #[arg(long, value_name = "WHEN")]
     expires: Option<Expiry>,
     #[command(flatten)]
-    text: TextArgs,
+    secret: SecretArgs,
 }
 
-fn resolve(expires: Expiry, now: Timestamp) -> Result<Timestamp, Failure> {
-    match expires.from(now) {
+fn resolve(expires: Expiry, now: Timestamp) -> Result<Timestamp, CliError> {
+    match expires.resolve(now) {
         Ok(Some(expires)) => Ok(expires),
         Ok(None) => Err(
-            Failure::usage("--expires: a rotation sets an expiry, and removes none")
-                .mend("name a time, or make another key with `stockade keys new`"),
+            CliError::usage("--expires: a rotation sets an expiry, and removes none")
+                .help("name a time, or make another key with `stockade keys new`"),
         ),
-        Err(problem) => Err(Failure::usage(format_args!("--expires: {problem}"))),
+        Err(problem) => Err(CliError::usage(format_args!("--expires: {problem}"))),
     }
 }
 
 impl RotateArgs {
-    pub(crate) async fn run(self, place: &Place) -> Result<Outcome, Failure> {
+    pub(crate) async fn run(self, location: &StoreLocation) -> Result<Outcome, CliError> {
         let now = now();
         let expires = self.expires.map(|expires| resolve(expires, now));
         let expires = expires.transpose()?;
-        let store = place.open(Missing::Refuse).await?;
+        let store = location.open(IfMissing::Fail).await?;
         let old = store.find(&self.id).await?;
-        if let (State::Rotating(until), false) = (State::of(&old, now), self.again) {
-            let (id, until) = (&self.id, Shown(until));
-            return Err(Failure::refused(format_args!(
+        if let (KeyState::Rotating(until), false) = (KeyState::of(&old, now), self.again) {
+            let (id, until) = (&self.id, Rfc3339(until));
+            return Err(CliError::failed(format_args!(
                 "the key {id} was rotated already, and the text before is taken until {until}"
             ))
-            .mend("wait for that, or add --again to refuse that text at once"));
+            .help("wait for that, or add --again to refuse that text at once"));
         }
-        if old.hash.algorithm() == "hmac-sha256" && !self.text.is_peppered() {
-            return Err(Failure::refused(format_args!(
+        if old.hash.algorithm() == "hmac-sha256" && !self.secret.is_peppered() {
+            return Err(CliError::failed(format_args!(
                 "the key {} is kept with a pepper, and would lose it",
                 self.id
             ))
-            .mend("name the pepper by --pepper-file"));
+            .help("name the pepper by --pepper-file"));
         }
-        let issued = self.text.issue(self.id.clone())?;
+        let issued = self.secret.issue(self.id.clone())?;
         // Before the rotation: a new text that is lost to an error could not be shown again.
         if let Some(expires) = expires {
             let change = KeyChange::Expire { expires, at: now };
@@ -89,19 +88,19 @@ impl RotateArgs {
             at: now,
         };
         let record = store.keys().change(self.id, change).await?;
-        self.text.show(&issued, &record, place, now)?;
+        self.secret.show(&issued, &record, location, now)?;
         match &record.previous {
-            Some(previous) => output::remark(format_args!(
+            Some(previous) => output::note(format_args!(
                 "The old text is taken until {}.",
-                Shown(previous.until)
+                Rfc3339(previous.until)
             )),
-            None => output::remark("The old text is refused from now on."),
+            None => output::note("The old text is refused from now on."),
         }
         if record.expires.is_none() {
             output::warn(
                 "the key never expires, also after a rotation; set an expiry with --expires 90d",
             );
         }
-        Ok(Outcome::Done)
+        Ok(Outcome::Success)
     }
 }

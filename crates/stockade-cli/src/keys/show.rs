@@ -5,12 +5,12 @@ use stockade_core::Timestamp;
 use stockade_key_auth::{KeyId, KeyRecord};
 
 use super::{
+    key_view::KeyView,
+    location::{IfMissing, StoreLocation},
     now,
-    state::State,
-    store::{Missing, Place},
-    view::View,
+    state::KeyState,
 };
-use crate::{Failure, Outcome, moment::Shown, output, visible::visible};
+use crate::{CliError, Outcome, escape::escape, output, time::Rfc3339};
 
 /// Which key.
 #[derive(Args, Clone, Debug)]
@@ -23,21 +23,21 @@ pub(crate) struct ShowArgs {
 }
 
 impl ShowArgs {
-    pub(crate) async fn run(self, place: &Place) -> Result<Outcome, Failure> {
-        let record = place.open(Missing::Refuse).await?.find(&self.id).await?;
+    pub(crate) async fn run(self, location: &StoreLocation) -> Result<Outcome, CliError> {
+        let record = location.open(IfMissing::Fail).await?.find(&self.id).await?;
         if self.json {
-            output::answer_json(&View::of(&record, now()))?;
+            output::print_json(&KeyView::of(&record, now()))?;
         } else {
             for (name, value) in lines(&record, now()) {
-                output::answer(format_args!("{name:<20} {value}"))?;
+                output::print(format_args!("{name:<20} {value}"))?;
             }
         }
-        Ok(Outcome::Done)
+        Ok(Outcome::Success)
     }
 }
 
 fn lines(record: &KeyRecord, now: Timestamp) -> Vec<(String, String)> {
-    let state = State::of(record, now);
+    let state = KeyState::of(record, now);
     let style = state.style();
     let mut lines = vec![
         ("id".to_owned(), record.id.to_string()),
@@ -49,9 +49,9 @@ fn lines(record: &KeyRecord, now: Timestamp) -> Vec<(String, String)> {
     let mut add = |name: &str, value: Option<String>| {
         lines.extend(value.map(|value| (name.to_owned(), value)));
     };
-    let time = |at: Timestamp| Shown(at).to_string();
-    add("name", record.name.as_deref().map(visible));
-    add("owner", record.owner.as_deref().map(visible));
+    let time = |at: Timestamp| Rfc3339(at).to_string();
+    add("name", record.name.as_deref().map(escape));
+    add("owner", record.owner.as_deref().map(escape));
     add(
         "scopes",
         Some(match record.scopes.is_empty() {
@@ -62,7 +62,7 @@ fn lines(record: &KeyRecord, now: Timestamp) -> Vec<(String, String)> {
     let models = record
         .models
         .as_ref()
-        .map(|models| visible(&models.join(", ")));
+        .map(|models| escape(&models.join(", ")));
     add("models", Some(models.unwrap_or_else(|| "all".to_owned())));
     let networks: Vec<_> = record.networks.iter().map(ToString::to_string).collect();
     add(
@@ -89,12 +89,12 @@ fn lines(record: &KeyRecord, now: Timestamp) -> Vec<(String, String)> {
         "last used",
         Some(record.last_used.map_or_else(|| "never".to_owned(), time)),
     );
-    if let State::Rotating(until) = state {
+    if let KeyState::Rotating(until) = state {
         add("old text taken until", Some(time(until)));
     }
     add("hashed with", Some(record.hash.algorithm().to_owned()));
     for (name, value) in &record.metadata {
-        add(&visible(name), Some(visible(value)));
+        add(&escape(name), Some(escape(value)));
     }
     lines
 }

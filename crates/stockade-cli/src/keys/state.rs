@@ -4,11 +4,11 @@ use anstyle::Style;
 use stockade_core::Timestamp;
 use stockade_key_auth::KeyRecord;
 
-use crate::output::{BAD, CAUTION, GOOD};
+use crate::output::{ERROR, SUCCESS, WARNING};
 
 /// Whether a key is taken, at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum KeyState {
     Active,
     /// It is taken, and so is its text before the last rotation, until then.
     Rotating(Timestamp),
@@ -16,7 +16,7 @@ pub(crate) enum State {
     Revoked,
 }
 
-impl State {
+impl KeyState {
     pub(crate) fn of(record: &KeyRecord, now: Timestamp) -> Self {
         let previous = record.previous.as_ref().map(|previous| previous.until);
         if record.revoked.is_some() {
@@ -42,9 +42,9 @@ impl State {
 
     pub(crate) fn style(self) -> Style {
         match self {
-            Self::Active => GOOD,
-            Self::Rotating(_) => CAUTION,
-            Self::Expired | Self::Revoked => BAD,
+            Self::Active => SUCCESS,
+            Self::Rotating(_) => WARNING,
+            Self::Expired | Self::Revoked => ERROR,
         }
     }
 }
@@ -68,14 +68,14 @@ mod tests {
         let revoked = KeyChange::Revoke { at: at(1) };
         let revoked = revoked.apply(rotated.clone()).unwrap();
         for (record, now, state) in [
-            (&active, 99, State::Active),
-            (&active, 100, State::Expired),
-            (&rotated, 59, State::Rotating(at(60))),
-            (&rotated, 60, State::Active),
-            (&rotated, 100, State::Expired),
-            (&revoked, 50, State::Revoked),
+            (&active, 99, KeyState::Active),
+            (&active, 100, KeyState::Expired),
+            (&rotated, 59, KeyState::Rotating(at(60))),
+            (&rotated, 60, KeyState::Active),
+            (&rotated, 100, KeyState::Expired),
+            (&revoked, 50, KeyState::Revoked),
         ] {
-            assert_eq!(State::of(record, at(now)), state);
+            assert_eq!(KeyState::of(record, at(now)), state);
         }
     }
 }

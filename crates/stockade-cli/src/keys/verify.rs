@@ -9,15 +9,15 @@ use stockade_core::{Check, ClientIp, Guard, Head, Refusal, RequestContext, Reque
 use stockade_key_auth::{CredentialSource, KeyAuth, KeyHash, KeyRecord, Pepper};
 
 use super::{
-    counted, now,
-    store::{Missing, Place, Store},
-    view::View,
+    key_view::KeyView,
+    location::{IfMissing, Store, StoreLocation},
+    now, plural_keys,
 };
 use crate::{
-    Failure, Outcome,
-    moment::Shown,
-    output::{self, BAD, GOOD},
+    CliError, Outcome,
+    output::{self, ERROR, SUCCESS},
     secret,
+    time::Rfc3339,
 };
 
 /// How the key would be used.
@@ -46,41 +46,45 @@ pub(crate) struct VerifyArgs {
 const HEADER: HeaderName = HeaderName::from_static("x-api-key");
 
 impl VerifyArgs {
-    pub(crate) async fn run(self, place: &Place) -> Result<Outcome, Failure> {
+    pub(crate) async fn run(self, location: &StoreLocation) -> Result<Outcome, CliError> {
         let pepper = self
             .pepper_file
             .as_deref()
-            .map(secret::pepper)
+            .map(secret::read_pepper)
             .transpose()?;
-        let store = place.open(Missing::Refuse).await?;
-        let key = secret::ask_or_read("Key")?;
-        let refusal = self.ask_guard(&store, &key, pepper.as_ref()).await?;
+        let store = location.open(IfMissing::Fail).await?;
+        let key = secret::prompt_or_stdin("Key")?;
+        let refusal = self.run_guard(&store, &key, pepper.as_ref()).await?;
         let records = store.list().await?;
-        let owner = match refusal.as_ref().map(Refusal::cause) {
+        let matched = match refusal.as_ref().map(Refusal::cause) {
             // No record has it; slow hashes need not be tried again to know that.
             Some("unknown" | "checksum" | "malformed" | "token") => None,
             _ => records
                 .iter()
-                .find_map(|record| matched(record, &key, pepper.as_ref())),
+                .find_map(|record| find_match(record, &key, pepper.as_ref())),
         };
         let now = now();
         let reason =
-            refusal.map(|refusal| reason(&refusal, owner.as_ref(), &records, &pepper, now));
-        self.report(owner.map(|owner| owner.record), reason.as_deref(), now)?;
+            refusal.map(|refusal| reason(&refusal, matched.as_ref(), &records, &pepper, now));
+        self.report(
+            matched.map(|matched| matched.record),
+            reason.as_deref(),
+            now,
+        )?;
         Ok(match reason {
-            None => Outcome::Done,
-            Some(_) => Outcome::Refused,
+            None => Outcome::Success,
+            Some(_) => Outcome::Negative,
         })
     }
 
     /// Runs the guard over a request with the key: whatever it comes to here, it comes to
     /// on a server.
-    async fn ask_guard(
+    async fn run_guard(
         &self,
         store: &Store,
         key: &str,
         pepper: Option<&Pepper>,
-    ) -> Result<Option<Refusal>, Failure> {
+    ) -> Result<Option<Refusal>, CliError> {
         let mut guard = KeyAuth::new(store.keys()).sources([CredentialSource::Header(HEADER)]);
         if let Some(pepper) = pepper {
             guard = guard.pepper(pepper.clone());
@@ -92,10 +96,10 @@ impl VerifyArgs {
         })
     }
 
-    fn head(&self, key: &str) -> Result<Head, Failure> {
+    fn head(&self, key: &str) -> Result<Head, CliError> {
         let request = Request::builder().header(HEADER, key).body(());
         let request = request.map_err(|_| {
-            Failure::usage("this is no key: it has characters that no header can hold")
+            CliError::usage("this is no key: it has characters that no header can hold")
         })?;
         let mut head = Head::new(request.into_parts().0);
         if let Some(address) = self.from {
@@ -111,12 +115,12 @@ impl VerifyArgs {
         record: Option<&KeyRecord>,
         reason: Option<&str>,
         now: Timestamp,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CliError> {
         if self.json {
-            return Ok(output::answer_json(&Json {
+            return Ok(output::print_json(&Json {
                 valid: reason.is_none(),
                 reason,
-                record: record.map(|record| View::of(record, now)),
+                record: record.map(|record| KeyView::of(record, now)),
             })?);
         }
         let id = match record {
@@ -124,8 +128,8 @@ impl VerifyArgs {
             None => "this key".to_owned(),
         };
         match reason {
-            None => output::answer(format_args!("{GOOD}taken{GOOD:#}: {id}"))?,
-            Some(reason) => output::answer(format_args!("{BAD}refused{BAD:#}: {id}: {reason}"))?,
+            None => output::print(format_args!("{SUCCESS}taken{SUCCESS:#}: {id}"))?,
+            Some(reason) => output::print(format_args!("{ERROR}refused{ERROR:#}: {id}: {reason}"))?,
         }
         Ok(())
     }
@@ -135,17 +139,17 @@ impl VerifyArgs {
 struct Json<'a> {
     valid: bool,
     reason: Option<&'a str>,
-    record: Option<View<'a>>,
+    record: Option<KeyView<'a>>,
 }
 
 /// The record that a key is of.
-struct Owner<'r> {
+struct Match<'r> {
     record: &'r KeyRecord,
     /// Until when this text is taken, where it was replaced by a rotation.
     replaced: Option<Timestamp>,
 }
 
-fn matched<'r>(record: &'r KeyRecord, key: &str, pepper: Option<&Pepper>) -> Option<Owner<'r>> {
+fn find_match<'r>(record: &'r KeyRecord, key: &str, pepper: Option<&Pepper>) -> Option<Match<'r>> {
     let key = key.as_bytes();
     let peppered = pepper.map(|pepper| KeyHash::peppered(pepper.digest(key)));
     let is = |hash: &KeyHash| hash.verify(key).unwrap_or(Some(hash) == peppered.as_ref());
@@ -154,29 +158,29 @@ fn matched<'r>(record: &'r KeyRecord, key: &str, pepper: Option<&Pepper>) -> Opt
         Some(previous) if is(&previous.hash) => Some(previous.until),
         _ => return None,
     };
-    Some(Owner { record, replaced })
+    Some(Match { record, replaced })
 }
 
 /// Why the guard refused the key, and what to do about it.
 fn reason(
     refusal: &Refusal,
-    owner: Option<&Owner<'_>>,
+    matched: Option<&Match<'_>>,
     records: &[KeyRecord],
     pepper: &Option<Pepper>,
     now: Timestamp,
 ) -> String {
     let peppered = |record: &&KeyRecord| record.hash.algorithm() == "hmac-sha256";
-    match (refusal.cause(), owner) {
-        ("revoked", Some(Owner { record, .. })) => match record.revoked {
-            Some(at) => format!("it was revoked at {}", Shown(at)),
+    match (refusal.cause(), matched) {
+        ("revoked", Some(Match { record, .. })) => match record.revoked {
+            Some(at) => format!("it was revoked at {}", Rfc3339(at)),
             None => "it was revoked".to_owned(),
         },
-        ("expired", Some(owner)) => match (owner.record.expires, owner.replaced) {
-            (Some(at), _) if at <= now => format!("it expired at {}", Shown(at)),
+        ("expired", Some(matched)) => match (matched.record.expires, matched.replaced) {
+            (Some(at), _) if at <= now => format!("it expired at {}", Rfc3339(at)),
             (_, Some(at)) => {
                 format!(
                     "it was rotated, and this text was taken until {} only",
-                    Shown(at)
+                    Rfc3339(at)
                 )
             }
             _ => "it has expired".to_owned(),
@@ -192,7 +196,7 @@ fn reason(
             count if count > 0 && pepper.is_none() => format!(
                 "the store does not have it, or has it among {} with a pepper; name \
                  that by --pepper-file",
-                counted(count)
+                plural_keys(count)
             ),
             _ => "the store does not have it".to_owned(),
         },

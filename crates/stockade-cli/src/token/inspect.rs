@@ -8,12 +8,12 @@ use serde::Serialize;
 use stockade_core::{Check, Guard, Head, Refusal};
 use stockade_jwt::{Algorithm, JwtAuth, KeySet, LiveKeys, TokenRules};
 
-use super::{decode::Decoded, key};
+use super::{decoded::DecodedToken, key};
 use crate::{
-    Failure, Outcome,
-    output::{self, BAD, GOOD},
+    CliError, Outcome,
+    escape::{escape_json, printable},
+    output::{self, ERROR, SUCCESS},
     secret,
-    visible::{visible_json, visible_text},
 };
 
 /// What the token is verified with.
@@ -40,10 +40,10 @@ pub(crate) struct InspectArgs {
     #[arg(long = "algorithm", value_name = "NAME")]
     algorithms: Vec<Algorithm>,
     /// The issuer that it must name [default: any]
-    #[arg(long, value_parser = visible_text)]
+    #[arg(long, value_parser = printable)]
     iss: Option<String>,
     /// The audience that it must name [default: any]
-    #[arg(long, value_parser = visible_text)]
+    #[arg(long, value_parser = printable)]
     aud: Option<String>,
     /// Write JSON
     #[arg(long)]
@@ -53,57 +53,57 @@ pub(crate) struct InspectArgs {
 /// What is known of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Standing {
+enum Verification {
     /// Nobody has looked.
     Unverified,
     Valid,
-    Refused,
+    Invalid,
 }
 
 impl InspectArgs {
-    pub(crate) async fn run(self) -> Result<Outcome, Failure> {
+    pub(crate) async fn run(self) -> Result<Outcome, CliError> {
         let keys = self.keys()?;
-        let token = secret::ask_or_read("Token")?;
-        let decoded = Decoded::of(&token)?;
-        let (standing, reason) = match keys {
-            None => (Standing::Unverified, None),
-            Some(keys) => match self.ask_guard(keys, &token, &decoded).await? {
-                None => (Standing::Valid, None),
-                Some(refusal) => (Standing::Refused, Some(reason(&refusal))),
+        let token = secret::prompt_or_stdin("Token")?;
+        let decoded = DecodedToken::decode(&token)?;
+        let (verification, reason) = match keys {
+            None => (Verification::Unverified, None),
+            Some(keys) => match self.run_guard(keys, &token, &decoded).await? {
+                None => (Verification::Valid, None),
+                Some(refusal) => (Verification::Invalid, Some(reason(&refusal))),
             },
         };
-        self.report(&decoded, standing, reason)?;
-        Ok(match standing {
-            Standing::Refused => Outcome::Refused,
-            Standing::Unverified | Standing::Valid => Outcome::Done,
+        self.report(&decoded, verification, reason)?;
+        Ok(match verification {
+            Verification::Invalid => Outcome::Negative,
+            Verification::Unverified | Verification::Valid => Outcome::Success,
         })
     }
 
-    fn keys(&self) -> Result<Option<KeySet>, Failure> {
+    fn keys(&self) -> Result<Option<KeySet>, CliError> {
         let checks = self.iss.is_some() || self.aud.is_some() || !self.algorithms.is_empty();
         match (&self.key_file, &self.jwks_file) {
-            (Some(path), _) => key::verifying(path, &self.algorithms).map(Some),
-            (None, Some(path)) => key::set(path, &self.algorithms).map(Some),
-            (None, None) if checks => Err(Failure::usage(
+            (Some(path), _) => key::verifying_keys(path, &self.algorithms).map(Some),
+            (None, Some(path)) => key::jwks(path, &self.algorithms).map(Some),
+            (None, None) if checks => Err(CliError::usage(
                 "--iss, --aud and --algorithm mean nothing without a key",
             )
-            .mend("add --key-file or --jwks-file")),
+            .help("add --key-file or --jwks-file")),
             (None, None) => Ok(None),
         }
     }
 
     /// Runs the guard over a request with the token.
-    async fn ask_guard(
+    async fn run_guard(
         &self,
         keys: KeySet,
         token: &str,
-        decoded: &Decoded,
-    ) -> Result<Option<Refusal>, Failure> {
+        decoded: &DecodedToken,
+    ) -> Result<Option<Refusal>, CliError> {
         let guard =
             JwtAuth::new(LiveKeys::new(keys), self.rules(decoded)).longest_token(usize::MAX);
         let request = Request::builder().header(AUTHORIZATION, format!("Bearer {token}"));
         let request = request.body(()).map_err(|_| {
-            Failure::refused("this is no token: it has characters that no header can hold")
+            CliError::failed("this is no token: it has characters that no header can hold")
         })?;
         let head = Head::new(request.into_parts().0);
         Ok(match guard.check(&head) {
@@ -115,7 +115,7 @@ impl InspectArgs {
 
     /// What was not asked for is not checked: any issuer, and the audience that the token
     /// itself names.
-    fn rules(&self, decoded: &Decoded) -> TokenRules {
+    fn rules(&self, decoded: &DecodedToken) -> TokenRules {
         let audience = self.aud.as_deref().or(decoded.audience());
         let mut rules = TokenRules::new(
             self.iss.as_deref().unwrap_or_default(),
@@ -130,9 +130,9 @@ impl InspectArgs {
         rules
     }
 
-    fn unchecked(&self, standing: Standing) -> Vec<&'static str> {
+    fn unchecked(&self, verification: Verification) -> Vec<&'static str> {
         let mut unchecked = Vec::new();
-        if standing == Standing::Unverified {
+        if verification == Verification::Unverified {
             unchecked.push("signature");
             unchecked.push("times");
         }
@@ -147,38 +147,40 @@ impl InspectArgs {
 
     fn report(
         &self,
-        decoded: &Decoded,
-        standing: Standing,
+        decoded: &DecodedToken,
+        verification: Verification,
         reason: Option<String>,
-    ) -> Result<(), Failure> {
-        let unchecked = self.unchecked(standing);
+    ) -> Result<(), CliError> {
+        let unchecked = self.unchecked(verification);
         if self.json {
-            output::answer_json(&Json {
-                standing,
+            output::print_json(&Json {
+                verification,
                 reason: reason.as_deref(),
                 unchecked: &unchecked,
                 token: decoded,
             })?;
         } else {
-            match (standing, reason) {
-                (Standing::Unverified, _) => output::answer(format_args!(
-                    "{BAD}NOT VERIFIED{BAD:#}: anybody can have written this"
+            match (verification, reason) {
+                (Verification::Unverified, _) => output::print(format_args!(
+                    "{ERROR}NOT VERIFIED{ERROR:#}: anybody can have written this"
                 ))?,
-                (Standing::Valid, _) => output::answer(format_args!("{GOOD}valid{GOOD:#}"))?,
-                (Standing::Refused, reason) => output::answer(format_args!(
-                    "{BAD}REFUSED{BAD:#}: {}",
+                (Verification::Valid, _) => {
+                    output::print(format_args!("{SUCCESS}valid{SUCCESS:#}"))?
+                }
+                (Verification::Invalid, reason) => output::print(format_args!(
+                    "{ERROR}REFUSED{ERROR:#}: {}",
                     reason.unwrap_or_default()
                 ))?,
             }
             write(decoded)?;
         }
-        if standing == Standing::Unverified {
+        if verification == Verification::Unverified {
             output::warn(
                 "nothing of this was verified; to verify it, add --key-file or --jwks-file",
             );
         } else if !unchecked.is_empty() {
             let unchecked = unchecked.join(" and ");
-            output::remark(format_args!(
+            output::note(format_args!(
                 "Not checked: {unchecked}; see --iss and --aud."
             ));
         }
@@ -186,30 +188,30 @@ impl InspectArgs {
     }
 }
 
-fn write(decoded: &Decoded) -> Result<(), Failure> {
+fn write(decoded: &DecodedToken) -> Result<(), CliError> {
     for (name, value) in [("Header", &decoded.header), ("Claims", &decoded.claims)] {
-        output::answer(format_args!(
+        output::print(format_args!(
             "\n{name}: {}",
-            visible_json(&format!("{value:#}"))
+            escape_json(&format!("{value:#}"))
         ))?;
     }
-    let moments = decoded.moments();
-    if !moments.is_empty() {
-        output::answer("\nTimes:")?;
+    let times = decoded.times();
+    if !times.is_empty() {
+        output::print("\nTimes:")?;
     }
-    for (name, moment) in moments {
-        output::answer(format_args!("  {name:<10} {moment}"))?;
+    for (name, time) in times {
+        output::print(format_args!("  {name:<10} {time}"))?;
     }
     Ok(())
 }
 
 #[derive(Serialize)]
 struct Json<'a> {
-    standing: Standing,
+    verification: Verification,
     reason: Option<&'a str>,
     unchecked: &'a [&'static str],
     #[serde(flatten)]
-    token: &'a Decoded,
+    token: &'a DecodedToken,
 }
 
 /// Why the guard refused the token.

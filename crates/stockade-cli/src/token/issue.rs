@@ -9,10 +9,10 @@ use stockade_jwt::{Algorithm, TokenIssuer};
 
 use super::key;
 use crate::{
-    Failure, Outcome,
-    moment::{Length, Shown},
+    CliError, Outcome,
+    escape::printable,
     output, secret,
-    visible::visible_text,
+    time::{HumanDuration, Rfc3339},
 };
 
 /// Who the token is for, and what signs it.
@@ -43,72 +43,72 @@ pub(crate) struct IssueArgs {
     #[arg(long, value_name = "NAME")]
     algorithm: Option<Algorithm>,
     /// The `kid` that the token names
-    #[arg(long, value_name = "KID", value_parser = visible_text)]
+    #[arg(long, value_name = "KID", value_parser = printable)]
     key_id: Option<String>,
     /// Who issues it (`iss`)
-    #[arg(long, value_parser = visible_text)]
+    #[arg(long, value_parser = printable)]
     iss: String,
     /// Whom it is for (`aud`): the server that takes it
-    #[arg(long, value_parser = visible_text)]
+    #[arg(long, value_parser = printable)]
     aud: String,
     /// Whose it is (`sub`)
-    #[arg(long, value_parser = visible_text)]
+    #[arg(long, value_parser = printable)]
     sub: String,
     /// What it may do; repeat it, or divide scopes by commas
     #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',')]
     scopes: Vec<Scope>,
     /// How long it is good
     #[arg(long, value_name = "LENGTH", default_value = "15m")]
-    ttl: Length,
+    ttl: HumanDuration,
     /// Write JSON: the token, its `jti`, and its end
     #[arg(long)]
     json: bool,
 }
 
 /// A stolen token that is not revoked is valid until it expires, so it should not live long.
-const LONG: Duration = Duration::from_secs(24 * 60 * 60);
+const LONG_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl IssueArgs {
-    pub(crate) fn run(self) -> Result<Outcome, Failure> {
+    pub(crate) fn run(self) -> Result<Outcome, CliError> {
         if self.ttl.0 < Duration::from_secs(1) {
-            return Err(Failure::usage(
+            return Err(CliError::usage(
                 "--ttl: a token is good for a second at least",
             ));
         }
         let issuer = self.issuer()?;
         let scopes: ScopeSet = self.scopes.iter().cloned().collect();
-        let token = issuer.issue(&self.sub, &scopes).map_err(Failure::refused)?;
+        let token = issuer.issue(&self.sub, &scopes).map_err(CliError::failed)?;
         if self.json {
-            output::answer_json(&Json {
+            output::print_json(&Json {
                 token: token.expose(),
                 id: token.id(),
-                expires_at: Shown(token.expires_at()).to_string(),
+                expires_at: Rfc3339(token.expires_at()).to_string(),
             })?;
         } else {
-            output::answer(token.expose())?;
-            let until = Shown(token.expires_at());
-            output::remark(format_args!(
+            output::print(token.expose())?;
+            let until = Rfc3339(token.expires_at());
+            output::note(format_args!(
                 "Good until {until}. To revoke it before: stockade token revoke {} --file FILE \
                  --until {until}",
                 token.id(),
             ));
         }
-        if self.ttl.0 > LONG {
+        if self.ttl.0 > LONG_LIFETIME {
             output::warn("the token is good for more than a day; whoever finds it has it so long");
         }
-        Ok(Outcome::Done)
+        Ok(Outcome::Success)
     }
 
-    fn issuer(&self) -> Result<TokenIssuer, Failure> {
+    fn issuer(&self) -> Result<TokenIssuer, CliError> {
         let (path, bytes) = match (&self.key_file, &self.env_file) {
-            (Some(path), _) => (path, secret::from_file(path)?),
-            (None, Some(path)) => (path, key::from_env_file(path, &self.env_name)?),
+            (Some(path), _) => (path, secret::read_file(path)?),
+            (None, Some(path)) => (path, key::read_env_file(path, &self.env_name)?),
             (None, None) => {
-                return Err(Failure::usage("no signing key is named").mend("add --key-file"));
+                return Err(CliError::usage("no signing key is named").help("add --key-file"));
             }
         };
-        let mut key =
-            key::signing(&bytes, self.algorithm).map_err(|error| key::unfit(path, &error))?;
+        let mut key = key::signing_key(&bytes, self.algorithm)
+            .map_err(|error| key::invalid_key(path, &error))?;
         if let Some(id) = &self.key_id {
             key = key.id(id.as_str());
         }

@@ -5,16 +5,16 @@ use std::path::Path;
 use stockade_jwt::{Algorithm, KeyError, KeySet, Secret, SigningKey, VerifyingKey};
 use zeroize::Zeroizing;
 
-use crate::{Failure, secret};
+use crate::{CliError, secret};
 
 /// What a key file is tried as where no algorithm is named; a key fits few of them.
-const PRIVATE: [Algorithm; 4] = [
+const PRIVATE_KEY_ALGORITHMS: [Algorithm; 4] = [
     Algorithm::EdDsa,
     Algorithm::Es256,
     Algorithm::Es384,
     Algorithm::Rs256,
 ];
-const PUBLIC: [Algorithm; 9] = [
+const PUBLIC_KEY_ALGORITHMS: [Algorithm; 9] = [
     Algorithm::EdDsa,
     Algorithm::Es256,
     Algorithm::Es384,
@@ -25,16 +25,19 @@ const PUBLIC: [Algorithm; 9] = [
     Algorithm::Ps384,
     Algorithm::Ps512,
 ];
-const SECRET: [Algorithm; 3] = [Algorithm::Hs256, Algorithm::Hs384, Algorithm::Hs512];
+const SECRET_ALGORITHMS: [Algorithm; 3] = [Algorithm::Hs256, Algorithm::Hs384, Algorithm::Hs512];
 
 /// A key that signs: a private key in PEM, or a secret of 32 bytes or more.
-pub(super) fn signing(bytes: &[u8], algorithm: Option<Algorithm>) -> Result<SigningKey, KeyError> {
+pub(super) fn signing_key(
+    bytes: &[u8],
+    algorithm: Option<Algorithm>,
+) -> Result<SigningKey, KeyError> {
     let Some(pem) = pem(bytes) else {
         return SigningKey::hmac(algorithm.unwrap_or(Algorithm::Hs256), &Secret::new(bytes)?);
     };
     match algorithm {
         Some(algorithm) => SigningKey::pem(algorithm, pem),
-        None => PRIVATE
+        None => PRIVATE_KEY_ALGORITHMS
             .into_iter()
             .find_map(|algorithm| SigningKey::pem(algorithm, pem).ok())
             .map_or_else(|| SigningKey::pem(Algorithm::EdDsa, pem), Ok),
@@ -42,11 +45,14 @@ pub(super) fn signing(bytes: &[u8], algorithm: Option<Algorithm>) -> Result<Sign
 }
 
 /// All ways in which the key of a file can verify: a public key in PEM, or a secret.
-pub(super) fn verifying(path: &Path, algorithms: &[Algorithm]) -> Result<KeySet, Failure> {
-    let bytes = secret::from_file(path)?;
+pub(super) fn verifying_keys(path: &Path, algorithms: &[Algorithm]) -> Result<KeySet, CliError> {
+    let bytes = secret::read_file(path)?;
     let (usual, read): (&[Algorithm], _) = match pem(&bytes) {
-        Some(_) => (&PUBLIC, verifying_pem as fn(&[u8], Algorithm) -> _),
-        None => (&SECRET, verifying_secret as _),
+        Some(_) => (
+            &PUBLIC_KEY_ALGORITHMS,
+            verifying_pem as fn(&[u8], Algorithm) -> _,
+        ),
+        None => (&SECRET_ALGORITHMS, verifying_secret as _),
     };
     let algorithms = if algorithms.is_empty() {
         usual
@@ -62,7 +68,7 @@ pub(super) fn verifying(path: &Path, algorithms: &[Algorithm]) -> Result<KeySet,
         }
     }
     match failed {
-        Some(error) if keys.is_empty() => Err(unfit(path, &error)),
+        Some(error) if keys.is_empty() => Err(invalid_key(path, &error)),
         _ => Ok(KeySet::new(keys)),
     }
 }
@@ -76,25 +82,28 @@ fn verifying_secret(bytes: &[u8], algorithm: Algorithm) -> Result<VerifyingKey, 
 }
 
 /// The keys of a JSON Web Key Set in a file.
-pub(super) fn set(path: &Path, algorithms: &[Algorithm]) -> Result<KeySet, Failure> {
-    let all: Vec<_> = PUBLIC.into_iter().chain(SECRET).collect();
+pub(super) fn jwks(path: &Path, algorithms: &[Algorithm]) -> Result<KeySet, CliError> {
+    let all: Vec<_> = PUBLIC_KEY_ALGORITHMS
+        .into_iter()
+        .chain(SECRET_ALGORITHMS)
+        .collect();
     let algorithms = if algorithms.is_empty() {
         &*all
     } else {
         algorithms
     };
-    let bytes = secret::from_file(path)?;
+    let bytes = secret::read_file(path)?;
     let text = std::str::from_utf8(&bytes)
-        .map_err(|_| Failure::refused(format_args!("{} is not UTF-8", path.display())))?;
-    KeySet::from_jwks(text, algorithms).map_err(|error| unfit(path, &error))
+        .map_err(|_| CliError::failed(format_args!("{} is not UTF-8", path.display())))?;
+    KeySet::from_jwks(text, algorithms).map_err(|error| invalid_key(path, &error))
 }
 
 /// The value of a name in a file of `NAME=value` lines.
 ///
 /// Nothing is expanded and nothing escaped, since a secret may have a `$` or a `\` in it:
 /// the value is what stands there, less one pair of quotes around it.
-pub(super) fn from_env_file(path: &Path, name: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let bytes = secret::from_file(path)?;
+pub(super) fn read_env_file(path: &Path, name: &str) -> Result<Zeroizing<Vec<u8>>, CliError> {
+    let bytes = secret::read_file(path)?;
     let found = bytes.split(|byte| *byte == b'\n').find_map(|line| {
         let line = line.trim_ascii();
         let line = line.strip_prefix(b"export ").unwrap_or(line);
@@ -104,14 +113,14 @@ pub(super) fn from_env_file(path: &Path, name: &str) -> Result<Zeroizing<Vec<u8>
     match found {
         Some(value) => Ok(Zeroizing::new(value.to_vec())),
         None => Err(
-            Failure::refused(format_args!("{} has no {name}", path.display()))
-                .mend("name the variable by --env-name"),
+            CliError::failed(format_args!("{} has no {name}", path.display()))
+                .help("name the variable by --env-name"),
         ),
     }
 }
 
-pub(super) fn unfit(path: &Path, error: &KeyError) -> Failure {
-    Failure::refused(format_args!("the key in {}: {error}", path.display()))
+pub(super) fn invalid_key(path: &Path, error: &KeyError) -> CliError {
+    CliError::failed(format_args!("the key in {}: {error}", path.display()))
 }
 
 fn unquoted(value: &[u8]) -> &[u8] {
@@ -137,9 +146,9 @@ mod tests {
         let text = "# A=0\nAB=1\nexport A = '$x\\n'\nA=2\nC=\"a b\"\n";
         std::fs::write(path, text).unwrap();
         for (name, value) in [("A", &b"$x\\n"[..]), ("AB", b"1"), ("C", b"a b")] {
-            assert_eq!(&**from_env_file(path, name).unwrap(), value, "{name}");
+            assert_eq!(&**read_env_file(path, name).unwrap(), value, "{name}");
         }
-        let error = from_env_file(path, "D").unwrap_err().to_string();
+        let error = read_env_file(path, "D").unwrap_err().to_string();
         assert!(
             error.contains("has no D") && !error.contains("$x"),
             "{error}"

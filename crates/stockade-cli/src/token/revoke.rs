@@ -7,9 +7,8 @@ use stockade_core::{Clock, SystemClock};
 use stockade_jwt::{RevocationFile, RevocationFileErrorKind};
 
 use crate::{
-    Failure, Outcome,
-    moment::{Expiry, Shown},
-    output,
+    CliError, Outcome, output,
+    time::{Expiry, Rfc3339},
 };
 
 /// Which token, and where that is written down.
@@ -42,21 +41,21 @@ pub(crate) struct RevokeArgs {
 }
 
 impl RevokeArgs {
-    pub(crate) fn run(self) -> Result<Outcome, Failure> {
+    pub(crate) fn run(self) -> Result<Outcome, CliError> {
         let now = SystemClock::new().now();
         let until = self
             .until
-            .from(now)
-            .map_err(|problem| Failure::usage(format_args!("--until: {problem}")))?;
+            .resolve(now)
+            .map_err(|problem| CliError::usage(format_args!("--until: {problem}")))?;
         RevocationFile::append(&self.file, &self.id, until, now).map_err(|error| {
             match error.kind() {
-                RevocationFileErrorKind::Id => Failure::usage(error),
-                _ => Failure::refused(error),
+                RevocationFileErrorKind::Id => CliError::usage(error),
+                _ => CliError::failed(error),
             }
         })?;
         match until {
-            Some(until) => output::remark(format_args!("Revoked until {}.", Shown(until))),
-            None => output::remark(
+            Some(until) => output::note(format_args!("Revoked until {}.", Rfc3339(until))),
+            None => output::note(
                 "Revoked for good; with --until its line is dropped once the token has expired.",
             ),
         }
@@ -64,6 +63,6 @@ impl RevokeArgs {
         if let Err(error) = RevocationFile::open(&self.file, now) {
             output::warn(error);
         }
-        Ok(Outcome::Done)
+        Ok(Outcome::Success)
     }
 }

@@ -3,20 +3,20 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[cfg(unix)]
-mod asking;
+mod audit;
+mod bans;
 #[cfg(unix)]
-mod auditing;
-mod banning;
-mod bench;
-mod changing;
+mod check;
 #[cfg(unix)]
-mod checking;
-mod generating;
-mod listing;
-mod making;
-mod moving;
+mod check_remedies;
+mod generate;
+mod keys_import;
+mod keys_list;
+mod keys_new;
+mod keys_rotate;
+mod keys_verify;
 #[cfg(unix)]
-mod remedies;
-mod serving;
-mod tokens;
-mod verifying;
+mod prompts;
+mod sandbox;
+mod serve;
+mod token;

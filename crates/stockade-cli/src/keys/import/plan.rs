@@ -6,100 +6,99 @@ use anstyle::Style;
 use serde::Serialize;
 use stockade_key_auth::{KeyHash, KeyId, KeyRecord};
 
-use crate::output::{BAD, CAUTION, GOOD};
+use crate::output::{ERROR, SUCCESS, WARNING};
 
 /// What becomes of each key.
 pub(super) struct Plan {
     records: Vec<KeyRecord>,
     /// One a record, in the same order.
-    fates: Vec<Fate>,
+    keys: Vec<PlannedKey>,
 }
 
 /// What becomes of one key.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Fate {
+pub(super) struct PlannedKey {
     pub(super) id: String,
     /// Where the file has it.
     pub(super) line: Option<usize>,
-    #[serde(rename = "result")]
-    pub(super) verdict: Verdict,
+    pub(super) result: ImportResult,
     pub(super) reason: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Verdict {
+pub(super) enum ImportResult {
     Added,
     Skipped,
-    Refused,
+    Conflict,
 }
 
 impl Plan {
     /// `text` is that of the file, for its order and the numbers of its lines.
     pub(super) fn new(mut records: Vec<KeyRecord>, existing: &[KeyRecord], text: &str) -> Self {
-        let known = Known::new(existing);
+        let existing = ExistingKeys::new(existing);
         let lines = lines(text);
         let line = |record: &KeyRecord| lines.get(record.id.as_str()).copied();
         records.sort_by_key(line);
-        let fates = records.iter().map(|record| {
-            let (verdict, reason) = known.judge(record);
-            Fate {
+        let keys = records.iter().map(|record| {
+            let (result, reason) = existing.classify(record);
+            PlannedKey {
                 id: record.id.to_string(),
                 line: line(record),
-                verdict,
+                result,
                 reason,
             }
         });
         Self {
-            fates: fates.collect(),
+            keys: keys.collect(),
             records,
         }
     }
 
-    pub(super) fn fates(&self) -> &[Fate] {
-        &self.fates
+    pub(super) fn keys(&self) -> &[PlannedKey] {
+        &self.keys
     }
 
-    pub(super) fn refused(&self) -> usize {
-        let refused = |fate: &&Fate| fate.verdict == Verdict::Refused;
-        self.fates.iter().filter(refused).count()
+    pub(super) fn conflicts(&self) -> usize {
+        let is_conflict = |key: &&PlannedKey| key.result == ImportResult::Conflict;
+        self.keys.iter().filter(is_conflict).count()
     }
 
-    pub(super) fn added(&self) -> impl Iterator<Item = &KeyRecord> {
-        let pairs = self.records.iter().zip(&self.fates);
+    pub(super) fn new_records(&self) -> impl Iterator<Item = &KeyRecord> {
+        let pairs = self.records.iter().zip(&self.keys);
         pairs
-            .filter(|(_, fate)| fate.verdict == Verdict::Added)
+            .filter(|(_, key)| key.result == ImportResult::Added)
             .map(|(record, _)| record)
     }
 }
 
-impl Verdict {
+impl ImportResult {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Added => "added",
             Self::Skipped => "skipped",
-            Self::Refused => "refused",
+            Self::Conflict => "conflict",
         }
     }
 }
 
-impl Fate {
+impl PlannedKey {
     pub(super) fn style(&self) -> Style {
-        match self.verdict {
-            Verdict::Added => GOOD,
-            Verdict::Skipped => CAUTION,
-            Verdict::Refused => BAD,
+        match self.result {
+            ImportResult::Added => SUCCESS,
+            ImportResult::Skipped => WARNING,
+            ImportResult::Conflict => ERROR,
         }
     }
 }
 
 /// The keys of the store, by what tells them apart.
-struct Known<'e> {
+struct ExistingKeys<'e> {
     by_id: HashMap<&'e KeyId, &'e KeyRecord>,
     by_hash: HashMap<&'e KeyHash, &'e KeyId>,
 }
 
-impl<'e> Known<'e> {
+impl<'e> ExistingKeys<'e> {
     fn new(existing: &'e [KeyRecord]) -> Self {
         let hashes = existing
             .iter()
@@ -110,29 +109,29 @@ impl<'e> Known<'e> {
         }
     }
 
-    fn judge(&self, record: &KeyRecord) -> (Verdict, Option<String>) {
+    fn classify(&self, record: &KeyRecord) -> (ImportResult, Option<String>) {
         match self.by_id.get(&record.id) {
             Some(known) if known.hash == record.hash => {
                 let reason = match known == &record {
                     true => "the store has it",
                     false => "the store has it, and keeps its own scopes, dates and notes",
                 };
-                (Verdict::Skipped, Some(reason.to_owned()))
+                (ImportResult::Skipped, Some(reason.to_owned()))
             }
             Some(known) if hashes(known).any(|hash| *hash == record.hash) => {
                 let reason = "the store has rotated this key since";
-                (Verdict::Refused, Some(reason.to_owned()))
+                (ImportResult::Conflict, Some(reason.to_owned()))
             }
             Some(_) => {
                 let reason = "the store has another key of this id; rename one of them";
-                (Verdict::Refused, Some(reason.to_owned()))
+                (ImportResult::Conflict, Some(reason.to_owned()))
             }
             None => match hashes(record).find_map(|hash| self.by_hash.get(hash)) {
                 Some(other) => {
                     let reason = format!("the store has the same key under the id {other}");
-                    (Verdict::Refused, Some(reason))
+                    (ImportResult::Conflict, Some(reason))
                 }
-                None => (Verdict::Added, None),
+                None => (ImportResult::Added, None),
             },
         }
     }
@@ -192,14 +191,19 @@ mod tests {
             record("fresher", "4"),
         ];
         let plan = Plan::new(file, &existing, "");
-        let verdicts: Vec<_> = plan.fates().iter().map(|fate| fate.verdict).collect();
-        use Verdict::{Added, Refused, Skipped};
+        let results: Vec<_> = plan.keys().iter().map(|key| key.result).collect();
+        use ImportResult::{Added, Conflict, Skipped};
         assert_eq!(
-            verdicts,
-            [Skipped, Skipped, Refused, Refused, Skipped, Refused, Added]
+            results,
+            [
+                Skipped, Skipped, Conflict, Conflict, Skipped, Conflict, Added
+            ]
         );
-        assert_eq!(plan.refused(), 3);
-        let added: Vec<_> = plan.added().map(|record| record.id.as_str()).collect();
+        assert_eq!(plan.conflicts(), 3);
+        let added: Vec<_> = plan
+            .new_records()
+            .map(|record| record.id.as_str())
+            .collect();
         assert_eq!(added, ["fresher"]);
     }
 

@@ -5,8 +5,8 @@ use std::{collections::HashSet, str::FromStr};
 use stockade_core::{ScopeError, ScopeSet, Timestamp};
 use stockade_key_auth::{KeyId, KeyRecord};
 
-use super::USUAL_LIFETIME;
-use crate::{Failure, ask, moment::Expiry, visible::visible_text};
+use super::DEFAULT_EXPIRY;
+use crate::{CliError, escape::printable, prompt, time::Expiry};
 
 /// What flags or answers say of a key; `None` where they say nothing.
 pub(super) struct Answers {
@@ -17,13 +17,13 @@ pub(super) struct Answers {
 }
 
 /// Asks for the id, and for what the flags have not said.
-pub(super) fn ask(
+pub(super) fn prompt(
     given: Answers,
     existing: &[KeyRecord],
     now: Timestamp,
-) -> Result<(KeyId, Answers), Failure> {
+) -> Result<(KeyId, Answers), CliError> {
     let taken: HashSet<&str> = existing.iter().map(|record| record.id.as_str()).collect();
-    let id = ask::value("Id", &free_id(&taken), |id: &KeyId| {
+    let id = prompt::input("Id", &free_id(&taken), |id: &KeyId| {
         match taken.contains(id.as_str()) {
             true => Err("there is a key with this id already".to_owned()),
             false => Ok(()),
@@ -31,21 +31,21 @@ pub(super) fn ask(
     })?;
     let owner = match given.owner {
         Some(owner) => Some(owner),
-        None => ask::value("Owner, such as an e-mail address", "", |_: &Owner| Ok(()))?.0,
+        None => prompt::input("Owner, such as an e-mail address", "", |_: &Owner| Ok(()))?.0,
     };
     let scopes = match given.scopes.is_empty() {
         false => given.scopes,
-        true => ask::value("Scopes", "chat:write models:read", |_: &Scopes| Ok(()))?.0,
+        true => prompt::input("Scopes", "chat:write models:read", |_: &Scopes| Ok(()))?.0,
     };
     let expires = match given.expires {
         Some(expires) => expires,
-        None => ask::value(
+        None => prompt::input(
             "Expires (90d, 2026-01-31, never)",
-            USUAL_LIFETIME,
-            |expires: &Expiry| expires.from(now).map(drop).map_err(str::to_owned),
+            DEFAULT_EXPIRY,
+            |expires: &Expiry| expires.resolve(now).map(drop).map_err(str::to_owned),
         )?
-        .from(now)
-        .map_err(Failure::usage)?,
+        .resolve(now)
+        .map_err(CliError::usage)?,
     };
     let answers = Answers {
         owner,
@@ -71,7 +71,7 @@ impl FromStr for Owner {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.is_empty() {
             true => Ok(Self(None)),
-            false => visible_text(text).map(|owner| Self(Some(owner))),
+            false => printable(text).map(|owner| Self(Some(owner))),
         }
     }
 }

@@ -10,11 +10,11 @@ use clap::ValueEnum;
 use stockade_key_auth::{KeyFileFormat, KeyRecord};
 use tempfile::NamedTempFile;
 
-use crate::Failure;
+use crate::CliError;
 
 /// The language of a file of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Language {
+pub(crate) enum Format {
     /// As `keys.yaml`
     Yaml,
     /// As `keys.toml`
@@ -23,7 +23,7 @@ pub(crate) enum Language {
     Json,
 }
 
-impl Language {
+impl Format {
     /// By the ending, as a server reads the file: what is neither TOML nor JSON is YAML.
     pub(crate) fn of(path: &Path) -> Self {
         match KeyFileFormat::of(path) {
@@ -46,9 +46,9 @@ impl Language {
 
 /// Replaces the file, or makes it, of mode 0600: a reader or a crash sees the old one or
 /// the new one.
-pub(crate) fn replace(path: &Path, text: &str) -> Result<(), Failure> {
+pub(crate) fn replace(path: &Path, text: &str) -> Result<(), CliError> {
     replaced(path, text).map_err(|error| {
-        Failure::refused(format_args!(
+        CliError::failed(format_args!(
             "{} cannot be written: {error}",
             path.display()
         ))

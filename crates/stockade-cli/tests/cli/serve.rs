@@ -19,7 +19,7 @@ use stockade::{Config, Environment, Fence, Format};
 use stockade_core::Principal;
 use tower::ServiceExt;
 
-use crate::bench::Bench;
+use crate::sandbox::Sandbox;
 
 const PEPPER: &str = "auth.pepper_file = \"pepper\"";
 const REST: &str = r#"
@@ -39,7 +39,7 @@ access = "chat:write"
 "#;
 const OFFICE: &str = "10.1.2.3:50000";
 
-/// A server over the keys of a bench.
+/// A server over the keys of a sandbox.
 struct Server {
     router: Router,
     /// Follows the key file.
@@ -47,14 +47,14 @@ struct Server {
 }
 
 impl Server {
-    async fn new(bench: &Bench, first: &str) -> Self {
+    async fn new(sandbox: &Sandbox, first: &str) -> Self {
         let mut config = Config::parse(
             &format!("{first}\n{REST}"),
             Format::Toml,
             &Environment::default(),
         )
         .unwrap();
-        config.resolve_paths(bench.path("keys.yaml").parent().unwrap());
+        config.resolve_paths(sandbox.path("keys.yaml").parent().unwrap());
         let fence = Fence::builder(&config).axum().build().await.unwrap();
         let router = Router::new()
             .route("/chat", post(who))
@@ -100,7 +100,7 @@ impl Server {
     }
 
     /// Asks until the answer has this status, for as long as a slow machine may take.
-    async fn turns(&self, key: &str, status: u16) {
+    async fn wait_for_status(&self, key: &str, status: u16) {
         let start = Instant::now();
         while self.status(key).await != status {
             assert!(
@@ -140,10 +140,10 @@ fn options(command: &str) -> Vec<String> {
 #[tokio::test]
 async fn a_server_serves_whatever_keys_new_can_make() {
     for option in options("new") {
-        let bench = Bench::new();
-        bench.write("pepper", "p".repeat(32) + "\n");
-        let make = |flags: &str| bench.key("probe", &format!("--scope chat:write {flags}"));
-        let serve = || Server::new(&bench, PEPPER);
+        let sandbox = Sandbox::new();
+        sandbox.write("pepper", "p".repeat(32) + "\n");
+        let make = |flags: &str| sandbox.key("probe", &format!("--scope chat:write {flags}"));
+        let serve = || Server::new(&sandbox, PEPPER);
         match option.as_str() {
             "id" => {
                 let key = make("");
@@ -155,15 +155,15 @@ async fn a_server_serves_whatever_keys_new_can_make() {
             }
             "scopes" => {
                 let key = make("--scope other");
-                let none = bench.key("none", "--scope other");
+                let none = sandbox.key("none", "--scope other");
                 let server = serve().await;
                 assert_eq!(server.status(&key).await, 200);
                 assert_eq!(server.status(&none).await, 403);
             }
             "expires" => {
-                let (soon, late) = (make("--expires 2s"), bench.key("b", "--scope chat:write"));
+                let (soon, late) = (make("--expires 2s"), sandbox.key("b", "--scope chat:write"));
                 let server = serve().await;
-                server.turns(&soon, 401).await;
+                server.wait_for_status(&soon, 401).await;
                 assert_eq!(server.status(&late).await, 200);
             }
             "models" => {
@@ -181,7 +181,7 @@ async fn a_server_serves_whatever_keys_new_can_make() {
             "metadata" => {
                 let key = make("--metadata team=core");
                 assert_eq!(serve().await.status(&key).await, 200);
-                let shown = bench.done("keys show probe --json").json();
+                let shown = sandbox.run_ok("keys show probe --json").json();
                 assert_eq!(shown["metadata"]["team"], "core");
             }
             "requests_per_minute" | "requests_per_hour" | "requests_per_day" => {
@@ -193,7 +193,7 @@ async fn a_server_serves_whatever_keys_new_can_make() {
             "tokens_per_minute" => {
                 let (few, many) = (
                     make("--tokens-per-minute 100"),
-                    bench.key("many", "--scope chat:write --tokens-per-minute 10000"),
+                    sandbox.key("many", "--scope chat:write --tokens-per-minute 10000"),
                 );
                 let server = serve().await;
                 assert_eq!(server.status(&many).await, 200);
@@ -207,7 +207,7 @@ async fn a_server_serves_whatever_keys_new_can_make() {
                 poll_fn(|context| Poll::Ready(first.as_mut().poll(context).is_ready())).await;
                 assert_eq!(server.status(&key).await, 429);
                 drop(first);
-                server.turns(&key, 200).await;
+                server.wait_for_status(&key, 200).await;
             }
             "prefix" => {
                 let key = make("--prefix ctx");
@@ -217,12 +217,12 @@ async fn a_server_serves_whatever_keys_new_can_make() {
             "pepper_file" => {
                 let key = make("--pepper-file pepper");
                 assert_eq!(serve().await.status(&key).await, 200);
-                let without = Server::new(&bench, "").await;
+                let without = Server::new(&sandbox, "").await;
                 assert_eq!(without.status(&key).await, 401);
             }
             "json" => {
-                let said = bench.done("keys new --id plain --scope chat:write");
-                let mut words = said.out.split_whitespace();
+                let output = sandbox.run_ok("keys new --id plain --scope chat:write");
+                let mut words = output.stdout.split_whitespace();
                 let key = words.find(|word| word.starts_with("sk_plain_")).unwrap();
                 let server = serve().await;
                 assert_eq!(server.status(key).await, 200);
@@ -236,44 +236,44 @@ async fn a_server_serves_whatever_keys_new_can_make() {
 #[tokio::test]
 async fn a_server_serves_whatever_keys_rotate_can_make() {
     for option in options("rotate") {
-        let bench = Bench::new();
-        bench.write("pepper", "p".repeat(32) + "\n");
-        let old = bench.key("probe", "--scope chat:write");
-        let server = Server::new(&bench, PEPPER).await;
+        let sandbox = Sandbox::new();
+        sandbox.write("pepper", "p".repeat(32) + "\n");
+        let old = sandbox.key("probe", "--scope chat:write");
+        let server = Server::new(&sandbox, PEPPER).await;
         let rotate = |flags: &str| {
-            let said = bench.done(&format!("keys rotate probe --json {flags}"));
-            said.json()["key"].as_str().unwrap().to_owned()
+            let output = sandbox.run_ok(&format!("keys rotate probe --json {flags}"));
+            output.json()["key"].as_str().unwrap().to_owned()
         };
         match option.as_str() {
             "id" | "json" => {
                 let new = rotate("");
-                server.turns(&new, 200).await;
+                server.wait_for_status(&new, 200).await;
                 assert_eq!(server.status(&old).await, 200);
             }
             "grace" => {
                 let new = rotate("--grace 0");
-                server.turns(&new, 200).await;
+                server.wait_for_status(&new, 200).await;
                 assert_eq!(server.status(&old).await, 401);
             }
             "again" => {
                 rotate("");
                 let new = rotate("--again");
-                server.turns(&new, 200).await;
+                server.wait_for_status(&new, 200).await;
                 assert_eq!(server.status(&old).await, 401);
             }
             "expires" => {
                 // The grace of the old text is a day, but it ends with the key.
                 let new = rotate("--expires 3s");
-                server.turns(&old, 401).await;
-                server.turns(&new, 401).await;
+                server.wait_for_status(&old, 401).await;
+                server.wait_for_status(&new, 401).await;
             }
             "prefix" => {
                 let new = rotate("--prefix ctx");
-                server.turns(&new, 200).await;
+                server.wait_for_status(&new, 200).await;
             }
             "pepper_file" => {
                 let new = rotate("--pepper-file pepper");
-                server.turns(&new, 200).await;
+                server.wait_for_status(&new, 200).await;
                 assert_eq!(server.status(&old).await, 200);
             }
             other => panic!("keys rotate has the option {other}; prove that a server serves it"),

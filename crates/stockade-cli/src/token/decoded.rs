@@ -5,17 +5,17 @@ use serde::Serialize;
 use serde_json::Value;
 use stockade_core::Timestamp;
 
-use crate::{Failure, moment::Shown};
+use crate::{CliError, time::Rfc3339};
 
 /// A token's header and claims. Nobody has verified them: they are for reading only.
 #[derive(Debug, Serialize)]
-pub(super) struct Decoded {
+pub(super) struct DecodedToken {
     pub(super) header: Value,
     pub(super) claims: Value,
 }
 
-impl Decoded {
-    pub(super) fn of(token: &str) -> Result<Self, Failure> {
+impl DecodedToken {
+    pub(super) fn decode(token: &str) -> Result<Self, CliError> {
         let parts: Vec<_> = token.split('.').collect();
         let [header, claims, _] = parts[..] else {
             return Err(malformed("it does not have three parts divided by dots"));
@@ -34,8 +34,8 @@ impl Decoded {
         }
     }
 
-    /// The claims that are moments, for people.
-    pub(super) fn moments(&self) -> Vec<(&'static str, String)> {
+    /// The claims that are times, for people.
+    pub(super) fn times(&self) -> Vec<(&'static str, String)> {
         [
             ("issued", "iat"),
             ("good from", "nbf"),
@@ -44,13 +44,13 @@ impl Decoded {
         .into_iter()
         .filter_map(|(name, claim)| {
             let secs = self.claims.get(claim)?.as_u64()?;
-            Some((name, Shown(Timestamp::from_secs(secs)).to_string()))
+            Some((name, Rfc3339(Timestamp::from_secs(secs)).to_string()))
         })
         .collect()
     }
 }
 
-fn part(text: &str) -> Result<Value, Failure> {
+fn part(text: &str) -> Result<Value, CliError> {
     let bytes = URL_SAFE_NO_PAD
         .decode(text)
         .map_err(|_| malformed("a part of it is not base64url"))?;
@@ -58,6 +58,6 @@ fn part(text: &str) -> Result<Value, Failure> {
 }
 
 /// Cites nothing of the text, which may be some other secret.
-fn malformed(problem: &str) -> Failure {
-    Failure::refused(format_args!("this is no signed token: {problem}"))
+fn malformed(problem: &str) -> CliError {
+    CliError::failed(format_args!("this is no signed token: {problem}"))
 }

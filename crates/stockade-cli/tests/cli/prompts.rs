@@ -2,15 +2,15 @@
 
 use rexpect::session::{PtySession, spawn_command};
 
-use crate::bench::Bench;
+use crate::sandbox::Sandbox;
 
 /// So long an answer may take on a busy machine.
-const PATIENCE: Option<u64> = Some(30_000);
+const TIMEOUT: Option<u64> = Some(30_000);
 
-fn start(bench: &Bench, args: &str) -> PtySession {
-    let mut command = bench.command(args);
+fn start(sandbox: &Sandbox, args: &str) -> PtySession {
+    let mut command = sandbox.command(args);
     command.env("TERM", "xterm");
-    spawn_command(command, PATIENCE).unwrap()
+    spawn_command(command, TIMEOUT).unwrap()
 }
 
 fn answer(session: &mut PtySession, question: &str, answer: &str) {
@@ -25,9 +25,9 @@ fn rest(session: &mut PtySession) -> String {
 
 #[test]
 fn asks_for_what_a_key_needs_and_asks_again() {
-    let bench = Bench::new();
-    bench.key("taken", "");
-    let mut session = start(&bench, "keys new");
+    let sandbox = Sandbox::new();
+    sandbox.key("taken", "");
+    let mut session = start(&sandbox, "keys new");
     answer(&mut session, "Id [key-1]", "a/b");
     session.exp_string("is no key id").unwrap();
     session.send_line("\u{15}taken").unwrap();
@@ -45,8 +45,8 @@ fn asks_for_what_a_key_needs_and_asks_again() {
     assert!(rest.contains("will not be shown again"), "{rest}");
     assert!(rest.contains("key_id: team-core"), "{rest}");
 
-    assert_eq!(bench.asks(&key).as_deref(), Ok("team-core"));
-    let shown = bench.done("keys show team-core --json").json();
+    assert_eq!(sandbox.authenticate(&key).as_deref(), Ok("team-core"));
+    let shown = sandbox.run_ok("keys show team-core --json").json();
     assert_eq!(shown["owner"], "ops@example.com");
     assert_eq!(
         shown["scopes"],
@@ -56,12 +56,12 @@ fn asks_for_what_a_key_needs_and_asks_again() {
 
 #[test]
 fn enter_takes_the_defaults_and_flags_are_not_asked_for() {
-    let bench = Bench::new();
-    let mut session = start(&bench, "keys new --owner ops --expires never");
+    let sandbox = Sandbox::new();
+    let mut session = start(&sandbox, "keys new --owner ops --expires never");
     answer(&mut session, "Id [key-1]", "");
     answer(&mut session, "Scopes", "");
     rest(&mut session);
-    let shown = bench.done("keys show key-1 --json").json();
+    let shown = sandbox.run_ok("keys show key-1 --json").json();
     assert_eq!(shown["owner"], "ops");
     assert_eq!(shown["expires_at"], serde_json::Value::Null);
     assert_eq!(
@@ -72,30 +72,30 @@ fn enter_takes_the_defaults_and_flags_are_not_asked_for() {
 
 #[test]
 fn revokes_only_after_a_yes() {
-    let bench = Bench::new();
-    let key = bench.key("a", "--owner ops");
-    let mut session = start(&bench, "keys revoke a");
+    let sandbox = Sandbox::new();
+    let key = sandbox.key("a", "--owner ops");
+    let mut session = start(&sandbox, "keys revoke a");
     session
         .exp_string("Refuse the key a of ops for good?")
         .unwrap();
     session.send("n").unwrap();
     session.flush().unwrap();
     assert!(rest(&mut session).contains("Nothing was changed."));
-    assert!(bench.asks(&key).is_ok());
+    assert!(sandbox.authenticate(&key).is_ok());
 
-    let mut session = start(&bench, "keys revoke a");
+    let mut session = start(&sandbox, "keys revoke a");
     session.exp_string("for good?").unwrap();
     session.send("y").unwrap();
     session.flush().unwrap();
     assert!(rest(&mut session).contains("stays so."));
-    assert_eq!(bench.asks(&key), Err("revoked"));
+    assert_eq!(sandbox.authenticate(&key), Err("revoked"));
 }
 
 #[test]
 fn a_key_to_verify_is_not_shown_as_it_is_typed() {
-    let bench = Bench::new();
-    let key = bench.key("a", "");
-    let mut session = start(&bench, "keys verify");
+    let sandbox = Sandbox::new();
+    let key = sandbox.key("a", "");
+    let mut session = start(&sandbox, "keys verify");
     answer(&mut session, "Key", &key);
     let rest = rest(&mut session);
     assert!(rest.contains("the key a") && !rest.contains(&key), "{rest}");
@@ -103,12 +103,12 @@ fn a_key_to_verify_is_not_shown_as_it_is_typed() {
 
 #[test]
 fn colours_on_a_terminal_unless_they_are_not_wanted() {
-    let bench = Bench::new();
-    bench.key("a", "");
-    let seen = rest(&mut start(&bench, "keys list"));
+    let sandbox = Sandbox::new();
+    sandbox.key("a", "");
+    let seen = rest(&mut start(&sandbox, "keys list"));
     assert!(seen.contains("\u{1b}["), "{seen:?}");
-    let mut command = bench.command("keys list");
+    let mut command = sandbox.command("keys list");
     command.env("TERM", "xterm").env("NO_COLOR", "1");
-    let seen = rest(&mut spawn_command(command, PATIENCE).unwrap());
+    let seen = rest(&mut spawn_command(command, TIMEOUT).unwrap());
     assert!(!seen.contains('\u{1b}'), "{seen:?}");
 }

@@ -6,12 +6,12 @@ use serde::Serialize;
 use stockade_core::Timestamp;
 use stockade_key_auth::KeyRecord;
 
-use super::state::State;
-use crate::moment::Shown;
+use super::state::KeyState;
+use crate::time::Rfc3339;
 
 /// The JSON form of a record. All names are always there, so that scripts can rely on them.
 #[derive(Serialize)]
-pub(crate) struct View<'r> {
+pub(crate) struct KeyView<'r> {
     id: &'r str,
     state: &'static str,
     name: Option<&'r str>,
@@ -39,10 +39,10 @@ struct Quotas {
     concurrency: Option<NonZeroU32>,
 }
 
-impl<'r> View<'r> {
+impl<'r> KeyView<'r> {
     pub(crate) fn of(record: &'r KeyRecord, now: Timestamp) -> Self {
-        let state = State::of(record, now);
-        let time = |at: Option<Timestamp>| at.map(|at| Shown(at).to_string());
+        let state = KeyState::of(record, now);
+        let time = |at: Option<Timestamp>| at.map(|at| Rfc3339(at).to_string());
         let quotas = &record.quotas;
         Self {
             id: record.id.as_str(),
@@ -64,7 +64,7 @@ impl<'r> View<'r> {
             revoked_at: time(record.revoked),
             last_used_at: time(record.last_used),
             previous_until: match state {
-                State::Rotating(until) => time(Some(until)),
+                KeyState::Rotating(until) => time(Some(until)),
                 _ => None,
             },
             algorithm: record.hash.algorithm(),

@@ -15,19 +15,19 @@ use stockade_audit::{
     AuditLog, ChainKey, EventKind, FileSink, Journal, Overflow, Rotation, SecurityEvent, log_files,
 };
 
-use crate::bench::Bench;
+use crate::sandbox::Sandbox;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 /// Far longer than anything takes, so that a busy machine fails no test.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 fn key(id: &str, secret: &str) -> ChainKey {
     ChainKey::new(id, secret).unwrap()
 }
 
 /// A journal that puts its file aside after a few records.
-fn journal(bench: &Bench, key: ChainKey) -> Journal {
-    let sink = FileSink::open(bench.path("audit.log")).unwrap();
+fn journal(sandbox: &Sandbox, key: ChainKey) -> Journal {
+    let sink = FileSink::open(sandbox.path("audit.log")).unwrap();
     let sink = sink.rotation(Rotation::by_size(2_000));
     let journal = Journal::builder(sink, Overflow::DropAndCount).chain(key);
     journal.start().unwrap()
@@ -36,21 +36,21 @@ fn journal(bench: &Bench, key: ChainKey) -> Journal {
 fn event(log: &AuditLog, subject: impl Into<String>) {
     log.event(SecurityEvent::new(EventKind::KeyRevoked).subject(subject.into()));
     // A batch of its own.
-    log.flush(PATIENCE).unwrap();
+    log.flush(TIMEOUT).unwrap();
 }
 
 /// A log of twenty events in several files, and its key.
-fn sealed() -> Bench {
-    let bench = Bench::new();
-    bench.write("audit.key", format!("{SECRET}\n"));
-    fs::set_permissions(bench.path("audit.key"), fs::Permissions::from_mode(0o600)).unwrap();
-    let log = AuditLog::new(journal(&bench, key("1", SECRET)));
+fn sealed() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("audit.key", format!("{SECRET}\n"));
+    fs::set_permissions(sandbox.path("audit.key"), fs::Permissions::from_mode(0o600)).unwrap();
+    let log = AuditLog::new(journal(&sandbox, key("1", SECRET)));
     for number in 0..20 {
         event(&log, format!("key-{number}"));
     }
     drop(log);
-    assert!(log_files(bench.path("audit.log")).unwrap().len() > 1);
-    bench
+    assert!(log_files(sandbox.path("audit.log")).unwrap().len() > 1);
+    sandbox
 }
 
 /// A record as a server writes it.
@@ -63,9 +63,9 @@ fn request(second: u32, fields: &str) -> String {
 }
 
 /// A log without a chain.
-fn requests() -> Bench {
-    let bench = Bench::new();
-    bench.write(
+fn requests() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write(
         "app.log.20260131T120001Z-000",
         request(
             0,
@@ -95,47 +95,47 @@ fn requests() -> Bench {
         ),
         "{\"timestamp\":\"2026-01-31T12:00:04".to_owned(),
     ];
-    bench.write("app.log", text.concat());
-    bench
+    sandbox.write("app.log", text.concat());
+    sandbox
 }
 
 const VERIFY: &str = "audit verify audit.log --key-file audit.key";
 
 #[test]
 fn a_log_that_is_as_it_was_written_is_intact() {
-    let bench = sealed();
-    let said = bench.done(VERIFY);
+    let sandbox = sealed();
+    let output = sandbox.run_ok(VERIFY);
     assert!(
-        said.out.starts_with("intact: 21 of 21 lines"),
+        output.stdout.starts_with("intact: 21 of 21 lines"),
         "{}",
-        said.all()
+        output.combined()
     );
-    assert_eq!(said.err, "");
-    let json = bench.done(&format!("{VERIFY} --json")).json();
+    assert_eq!(output.stderr, "");
+    let json = sandbox.run_ok(&format!("{VERIFY} --json")).json();
     assert_eq!(json["last_record"], 21);
     assert_eq!(json["faults"], serde_json::json!([]));
 }
 
 #[test]
 fn what_was_changed_is_named_by_file_and_line_and_explained() {
-    let bench = sealed();
-    let oldest = log_files(bench.path("audit.log")).unwrap().remove(0);
+    let sandbox = sealed();
+    let oldest = log_files(sandbox.path("audit.log")).unwrap().remove(0);
     let text = fs::read_to_string(&oldest).unwrap();
     fs::write(&oldest, text.replace("key-1\"", "key-X\"")).unwrap();
-    let said = bench.run(VERIFY);
-    assert_eq!(said.code, 1, "{}", said.all());
+    let output = sandbox.run(VERIFY);
+    assert_eq!(output.code, 1, "{}", output.combined());
     let name = oldest.file_name().unwrap().to_str().unwrap();
     for part in [
         &format!("fault: {name}:3: the lines up to the next seal")[..],
         "meaning: something in these lines was changed",
-        "mend: make sure of the key",
+        "help: make sure of the key",
         "NOT INTACT, 1 faults",
     ] {
-        assert!(said.out.contains(part), "{part}: {}", said.out);
+        assert!(output.stdout.contains(part), "{part}: {}", output.stdout);
     }
-    let said = bench.run(&format!("{VERIFY} --json"));
-    assert_eq!(said.code, 1);
-    let fault = &said.json()["faults"][0];
+    let output = sandbox.run(&format!("{VERIFY} --json"));
+    assert_eq!(output.code, 1);
+    let fault = &output.json()["faults"][0];
     assert_eq!(
         (&fault["kind"], &fault["line"]),
         (&"altered".into(), &3.into())
@@ -144,42 +144,46 @@ fn what_was_changed_is_named_by_file_and_line_and_explained() {
 
 #[test]
 fn what_was_taken_away_is_missed() {
-    let bench = sealed();
-    let newest = bench.read("audit.log");
+    let sandbox = sealed();
+    let newest = sandbox.read("audit.log");
     let last = newest.trim_end().rfind('\n').map_or(0, |at| at + 1);
-    bench.write("audit.log", &newest[..last]);
-    let said = bench.run(VERIFY);
-    assert_eq!(said.code, 1);
+    sandbox.write("audit.log", &newest[..last]);
+    let output = sandbox.run(VERIFY);
+    assert_eq!(output.code, 1);
     assert!(
-        said.out.contains("records 21 to 21 were written"),
+        output.stdout.contains("records 21 to 21 were written"),
         "{}",
-        said.out
+        output.stdout
     );
 
-    let bench = sealed();
-    let inner = log_files(bench.path("audit.log")).unwrap().remove(1);
+    let sandbox = sealed();
+    let inner = log_files(sandbox.path("audit.log")).unwrap().remove(1);
     fs::remove_file(inner).unwrap();
-    let said = bench.run(&format!("{VERIFY} --json"));
-    assert_eq!(said.code, 1);
-    let kinds = said.json()["faults"].to_string();
+    let output = sandbox.run(&format!("{VERIFY} --json"));
+    assert_eq!(output.code, 1);
+    let kinds = output.json()["faults"].to_string();
     assert!(
         kinds.contains("\"missing\"") && kinds.contains("\"unlinked\""),
         "{kinds}"
     );
 
-    let bench = sealed();
-    fs::remove_file(bench.path("audit.log.head")).unwrap();
-    let said = bench.done(VERIFY);
-    assert!(said.err.contains("there is no head"), "{}", said.err);
+    let sandbox = sealed();
+    fs::remove_file(sandbox.path("audit.log.head")).unwrap();
+    let output = sandbox.run_ok(VERIFY);
+    assert!(
+        output.stderr.contains("there is no head"),
+        "{}",
+        output.stderr
+    );
 }
 
 #[test]
 fn a_key_that_was_changed_takes_both_keys_to_verify() {
-    let bench = Bench::new();
+    let sandbox = Sandbox::new();
     let (old, new) = (SECRET, "fedcba9876543210fedcba9876543210");
-    bench.write("old.key", old);
-    bench.write("new.key", new);
-    let journal = journal(&bench, key("2025", old));
+    sandbox.write("old.key", old);
+    sandbox.write("new.key", new);
+    let journal = journal(&sandbox, key("2025", old));
     let log = AuditLog::new(journal.clone());
     event(&log, "a");
     journal.rotate_key(key("2026", new));
@@ -188,38 +192,44 @@ fn a_key_that_was_changed_takes_both_keys_to_verify() {
     drop((log, journal));
 
     let both = "--key-file old.key --key-id 2025 --key-file new.key --key-id 2026";
-    let said = bench.done(&format!("audit verify audit.log {both}"));
-    assert!(said.out.contains("1 changes of the key"), "{}", said.out);
-    let said = bench.run("audit verify audit.log --key-file new.key --key-id 2026");
-    assert_eq!(said.code, 1);
+    let output = sandbox.run_ok(&format!("audit verify audit.log {both}"));
     assert!(
-        said.out.contains("the key `2025`, which was not given"),
+        output.stdout.contains("1 changes of the key"),
         "{}",
-        said.out
+        output.stdout
     );
-    bench
+    let output = sandbox.run("audit verify audit.log --key-file new.key --key-id 2026");
+    assert_eq!(output.code, 1);
+    assert!(
+        output
+            .stdout
+            .contains("the key `2025`, which was not given"),
+        "{}",
+        output.stdout
+    );
+    sandbox
         .run("audit verify audit.log --key-file old.key --key-file new.key")
-        .failed(2, "2 keys and 0 ids");
+        .assert_failed(2, "2 keys and 0 ids");
 }
 
 #[test]
 fn without_a_key_or_a_log_there_is_no_answer() {
-    let bench = sealed();
-    bench
+    let sandbox = sealed();
+    sandbox
         .run("audit verify audit.log")
-        .failed(2, "STOCKADE_AUDIT_KEY");
-    bench
+        .assert_failed(2, "STOCKADE_AUDIT_KEY");
+    sandbox
         .run("audit verify none.log --key-file audit.key")
-        .failed(2, "no log at none.log");
-    bench
+        .assert_failed(2, "no log at none.log");
+    sandbox
         .run(&format!("{VERIFY} --head none"))
-        .failed(2, "none cannot be read");
-    bench.write("short.key", "short");
-    bench
+        .assert_failed(2, "none cannot be read");
+    sandbox.write("short.key", "short");
+    sandbox
         .run("audit verify audit.log --key-file short.key")
-        .failed(2, "at least 32 bytes");
+        .assert_failed(2, "at least 32 bytes");
 
-    let mut command = bench.command("audit verify audit.log");
+    let mut command = sandbox.command("audit verify audit.log");
     let output = command.env("STOCKADE_AUDIT_KEY", SECRET).output().unwrap();
     assert!(output.status.success(), "{output:?}");
 }
@@ -227,21 +237,21 @@ fn without_a_key_or_a_log_there_is_no_answer() {
 // Whoever pipes the answer into `head` still gets the exit code.
 #[test]
 fn faults_that_nobody_reads_are_faults() {
-    let bench = sealed();
-    bench.write("audit.key", SECRET.to_uppercase());
+    let sandbox = sealed();
+    sandbox.write("audit.key", SECRET.to_uppercase());
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let output = bench.command(VERIFY).stdout(writer).output().unwrap();
+    let output = sandbox.command(VERIFY).stdout(writer).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
 }
 
 #[test]
 fn shows_the_newest_records_in_lines_that_align() {
-    let bench = requests();
-    let said = bench.done("audit tail app.log");
-    let lines: Vec<_> = said.out.lines().collect();
-    assert_eq!(lines.len(), 4, "{}", said.out);
-    assert!(lines[0].contains("POST /old"), "{}", said.out);
+    let sandbox = requests();
+    let output = sandbox.run_ok("audit tail app.log");
+    let lines: Vec<_> = output.stdout.lines().collect();
+    assert_eq!(lines.len(), 4, "{}", output.stdout);
+    assert!(lines[0].contains("POST /old"), "{}", output.stdout);
     assert!(
         lines[1].starts_with("2026-01-31T12:00:01.000Z info  200   250.0 ms 203.0.113.7"),
         "{}",
@@ -254,28 +264,32 @@ fn shows_the_newest_records_in_lines_that_align() {
     assert!(
         columns.iter().all(|column| *column == columns[0]),
         "{}",
-        said.out
+        output.stdout
     );
     // The last line is torn; the one that is no record is named.
-    assert!(said.err.contains("a line is no record"), "{}", said.err);
-    assert!(said.err.contains("app.log:byte"), "{}", said.err);
+    assert!(
+        output.stderr.contains("a line is no record"),
+        "{}",
+        output.stderr
+    );
+    assert!(output.stderr.contains("app.log:byte"), "{}", output.stderr);
 
-    let said = bench.done("audit tail app.log -n 1 --json");
-    assert_eq!(said.json()["request_id"], "r-3");
+    let output = sandbox.run_ok("audit tail app.log -n 1 --json");
+    assert_eq!(output.json()["request_id"], "r-3");
 }
 
 #[test]
 fn tail_limits_records_by_count_and_time() {
-    let bench = requests();
+    let sandbox = requests();
     for (flags, expected) in [
         ("", &["r-0", "r-1", "r-2", "r-3"][..]),
         ("--since 2026-01-31T12:00:02Z", &["r-2", "r-3"]),
         ("-n 1", &["r-3"]),
         ("-n 0", &[]),
     ] {
-        let said = bench.done(&format!("audit tail app.log {flags}"));
-        let ids: Vec<_> = said
-            .out
+        let output = sandbox.run_ok(&format!("audit tail app.log {flags}"));
+        let ids: Vec<_> = output
+            .stdout
             .lines()
             .map(|line| line.rsplit_once("request=").unwrap().1)
             .collect();
@@ -286,7 +300,7 @@ fn tail_limits_records_by_count_and_time() {
 // L01
 #[test]
 fn records_cannot_act_upon_a_terminal() {
-    let bench = Bench::new();
+    let sandbox = Sandbox::new();
     let hostile = "\\u001b]0;owned\\u0007\\u001b[2J\\r\\n\\u202e\u{202e}\u{9b}2J";
     let line = request(
         1,
@@ -297,27 +311,36 @@ fn records_cannot_act_upon_a_terminal() {
     );
     // Between the words of JSON, where a carriage return is allowed.
     let line = line.replacen(",\"level\"", ",\r\t\"level\"", 1);
-    bench.write("app.log", line + "\u{1b}[31m no record\n");
+    sandbox.write("app.log", line + "\u{1b}[31m no record\n");
     for command in [
         "audit tail app.log",
         "audit tail app.log --json",
         "audit stats app.log",
     ] {
-        let said = bench.done(command).all();
+        let output = sandbox.run_ok(command).combined();
         let acts = |one: char| (one.is_control() && one != '\n') || one == '\u{202e}';
-        assert!(said.contains("owned"), "{command}: {said}");
-        assert!(!said.contains(acts), "{command}: {said:?}");
+        assert!(output.contains("owned"), "{command}: {output}");
+        assert!(!output.contains(acts), "{command}: {output:?}");
     }
-    let said = bench.done("audit tail app.log --json");
-    assert!(said.json()["path"].as_str().unwrap().contains("\u{1b}[2J"));
+    let output = sandbox.run_ok("audit tail app.log --json");
+    assert!(
+        output.json()["path"]
+            .as_str()
+            .unwrap()
+            .contains("\u{1b}[2J")
+    );
 }
 
 /// Ends what follows a log, also where a test fails.
 struct Following(Child, Receiver<String>);
 
 impl Following {
-    fn start(bench: &Bench, args: &str) -> Self {
-        let mut child = bench.command(args).stdout(Stdio::piped()).spawn().unwrap();
+    fn start(sandbox: &Sandbox, args: &str) -> Self {
+        let mut child = sandbox
+            .command(args)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let (give, take) = channel();
         thread::spawn(move || {
@@ -329,7 +352,7 @@ impl Following {
     }
 
     fn next(&self) -> String {
-        self.1.recv_timeout(PATIENCE).unwrap()
+        self.1.recv_timeout(TIMEOUT).unwrap()
     }
 }
 
@@ -343,10 +366,10 @@ impl Drop for Following {
 // L04
 #[test]
 fn follows_a_log_over_rotations_without_losing_or_doubling_a_record() {
-    let bench = Bench::new();
-    let log = AuditLog::new(journal(&bench, key("1", SECRET)));
+    let sandbox = Sandbox::new();
+    let log = AuditLog::new(journal(&sandbox, key("1", SECRET)));
     event(&log, "first");
-    let following = Following::start(&bench, "audit tail audit.log -f");
+    let following = Following::start(&sandbox, "audit tail audit.log -f");
     // All but the records that the log writes about itself.
     let next = || {
         let mut lines = std::iter::repeat_with(|| following.next());
@@ -356,7 +379,7 @@ fn follows_a_log_over_rotations_without_losing_or_doubling_a_record() {
     for number in 0..100 {
         event(&log, format!("key-{number}"));
     }
-    assert!(log_files(bench.path("audit.log")).unwrap().len() > 5);
+    assert!(log_files(sandbox.path("audit.log")).unwrap().len() > 5);
     for number in 0..100 {
         let line = next();
         assert!(
@@ -369,23 +392,23 @@ fn follows_a_log_over_rotations_without_losing_or_doubling_a_record() {
 
 #[test]
 fn follows_a_file_that_is_cut_and_waits_for_the_end_of_a_line() {
-    let bench = Bench::new();
+    let sandbox = Sandbox::new();
     let status = r#""status":200"#;
     let (one, two) = (request(1, status), request(2, status));
     let (start, end) = two.split_at(40);
-    bench.write("app.log", format!("{one}{start}"));
-    let following = Following::start(&bench, "audit tail app.log -f --json");
+    sandbox.write("app.log", format!("{one}{start}"));
+    let following = Following::start(&sandbox, "audit tail app.log -f --json");
     assert!(following.next().contains("\"r-1\""));
-    bench.write("app.log", format!("{one}{start}{end}"));
+    sandbox.write("app.log", format!("{one}{start}{end}"));
     assert!(following.next().contains("\"r-2\""));
-    bench.write("app.log", request(3, status));
+    sandbox.write("app.log", request(3, status));
     assert!(following.next().contains("\"r-3\""));
 }
 
 #[test]
 fn counts_what_there_is() {
-    let bench = requests();
-    let totals = bench.done("audit stats app.log --json").json();
+    let sandbox = requests();
+    let totals = sandbox.run_ok("audit stats app.log --json").json();
     for (name, expected) in [
         ("records", 4),
         ("requests", 4),
@@ -405,10 +428,10 @@ fn counts_what_there_is() {
         totals["outcomes"],
         serde_json::json!({"completed": 2, "failed": 1})
     );
-    assert_eq!(totals["bad_lines"]["first"][0], "app.log:3");
-    assert_eq!(totals["bad_lines"]["count"], 1);
+    assert_eq!(totals["invalid_lines"]["first"][0], "app.log:3");
+    assert_eq!(totals["invalid_lines"]["count"], 1);
 
-    let said = bench.done("audit stats app.log --since 2026-01-31T12:00:01Z");
+    let output = sandbox.run_ok("audit stats app.log --since 2026-01-31T12:00:01Z");
     for part in [
         "REQUESTS  3",
         "200: 1, 401: 1, 503: 1",
@@ -417,31 +440,35 @@ fn counts_what_there_is() {
         "7 in, 9 out",
         "key_auth AUTHENTICATION_FAILED  1",
     ] {
-        assert!(said.out.contains(part), "{part}: {}", said.out);
+        assert!(output.stdout.contains(part), "{part}: {}", output.stdout);
     }
-    assert!(said.err.contains("app.log:3"), "{}", said.err);
+    assert!(output.stderr.contains("app.log:3"), "{}", output.stderr);
 }
 
 #[test]
 fn stats_reads_records_from_standard_input() {
-    let bench = requests();
-    let log = bench.read("app.log");
+    let sandbox = requests();
+    let log = sandbox.read("app.log");
     let selected: String = log
         .lines()
         .filter(|line| line.contains("team-core"))
         .collect();
-    let said = bench.run_with("audit stats -", &format!("{selected}\nno record\n"));
-    assert_eq!(said.code, 0, "{}", said.all());
-    assert!(said.out.contains("REQUESTS  1"), "{}", said.out);
-    assert!(!said.out.contains("REFUSALS"), "{}", said.out);
-    assert!(said.err.contains("standard input:2"), "{}", said.err);
+    let output = sandbox.run_with("audit stats -", &format!("{selected}\nno record\n"));
+    assert_eq!(output.code, 0, "{}", output.combined());
+    assert!(output.stdout.contains("REQUESTS  1"), "{}", output.stdout);
+    assert!(!output.stdout.contains("REFUSALS"), "{}", output.stdout);
+    assert!(
+        output.stderr.contains("standard input:2"),
+        "{}",
+        output.stderr
+    );
 }
 
 // D07
 #[test]
 fn garbage_is_counted_and_never_ends_in_a_panic() {
-    let bench = Bench::new();
-    bench.write("audit.key", SECRET);
+    let sandbox = Sandbox::new();
+    sandbox.write("audit.key", SECRET);
     let garbage = [
         &b"\xff\xfe\x00\n{}\n[]\nnull\n\n"[..],
         b"{\"timestamp\":1}\n",
@@ -450,22 +477,24 @@ fn garbage_is_counted_and_never_ends_in_a_panic() {
         b"\n",
         b"{\"seq\":99999999999999999999,\"mac\":\"\"}",
     ];
-    bench.write("app.log", garbage.concat());
-    let totals = bench.done("audit stats app.log --json").json();
-    assert_eq!(totals["bad_lines"]["count"], 10);
+    sandbox.write("app.log", garbage.concat());
+    let totals = sandbox.run_ok("audit stats app.log --json").json();
+    assert_eq!(totals["invalid_lines"]["count"], 10);
     assert_eq!(totals["records"], 0);
-    bench.done("audit tail app.log");
+    sandbox.run_ok("audit tail app.log");
     assert_eq!(
-        bench.run("audit verify app.log --key-file audit.key").code,
+        sandbox
+            .run("audit verify app.log --key-file audit.key")
+            .code,
         1
     );
 }
 
 #[test]
 fn colours_and_a_bar_are_for_terminals() {
-    let bench = requests();
+    let sandbox = requests();
     let seen = |args: &str, no_color: Option<&str>| {
-        let mut command = bench.command(args);
+        let mut command = sandbox.command(args);
         command.env("TERM", "xterm");
         if let Some(value) = no_color {
             command.env("NO_COLOR", value);
@@ -477,17 +506,27 @@ fn colours_and_a_bar_are_for_terminals() {
     };
     assert!(seen("audit tail app.log", None).contains("\u{1b}[33m401"));
     assert!(!seen("audit tail app.log", Some("1")).contains('\u{1b}'));
-    assert!(!bench.done("audit tail app.log").out.contains('\u{1b}'));
+    assert!(
+        !sandbox
+            .run_ok("audit tail app.log")
+            .stdout
+            .contains('\u{1b}')
+    );
 
     // Long enough to be worth a bar.
     let line = request(
         5,
         &format!("\"path\":\"/{}\",\"status\":200", "x".repeat(60_000)),
     );
-    bench.write("long.log", line.repeat(160));
+    sandbox.write("long.log", line.repeat(160));
     let stats = seen("audit stats long.log", Some("1"));
     assert!(stats.contains("MiB/s"), "{stats:?}");
-    assert!(!bench.done("audit stats long.log").err.contains("MiB/s"));
+    assert!(
+        !sandbox
+            .run_ok("audit stats long.log")
+            .stderr
+            .contains("MiB/s")
+    );
 }
 
 // FS05
@@ -495,10 +534,10 @@ fn colours_and_a_bar_are_for_terminals() {
 fn a_key_in_a_variable_that_is_not_utf_8_is_said_so() {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 
-    let bench = Bench::new();
-    bench.write("app.log", "");
-    let mut command = bench.command("audit verify app.log");
+    let sandbox = Sandbox::new();
+    sandbox.write("app.log", "");
+    let mut command = sandbox.command("audit verify app.log");
     command.env("STOCKADE_AUDIT_KEY", OsStr::from_bytes(b"\xff"));
-    let said: crate::bench::Said = command.output().unwrap().into();
-    said.failed(2, "STOCKADE_AUDIT_KEY is not UTF-8");
+    let output: crate::sandbox::CommandOutput = command.output().unwrap().into();
+    output.assert_failed(2, "STOCKADE_AUDIT_KEY is not UTF-8");
 }

@@ -5,53 +5,63 @@ use std::time::Duration;
 use stockade_core::{Clock, SystemClock};
 use stockade_testkit::FakeClock;
 
-use crate::bench::{Bench, asks};
+use crate::sandbox::{Sandbox, authenticate};
 
 #[test]
 fn a_rotated_key_passes_beside_its_old_text_for_a_while() {
-    let bench = Bench::new();
-    let old = bench.key("a", "--scope x");
-    let new = bench.done("keys rotate a --json").json();
+    let sandbox = Sandbox::new();
+    let old = sandbox.key("a", "--scope x");
+    let new = sandbox.run_ok("keys rotate a --json").json();
     let new = new["key"].as_str().unwrap();
     assert_ne!(old, new);
-    assert_eq!(bench.asks(&old).as_deref(), Ok("a"));
-    assert_eq!(bench.asks(new).as_deref(), Ok("a"));
-    assert_eq!(bench.done("keys show a --json").json()["state"], "rotating");
+    assert_eq!(sandbox.authenticate(&old).as_deref(), Ok("a"));
+    assert_eq!(sandbox.authenticate(new).as_deref(), Ok("a"));
+    assert_eq!(
+        sandbox.run_ok("keys show a --json").json()["state"],
+        "rotating"
+    );
 
     let later = FakeClock::at(SystemClock::new().now() + Duration::from_secs(86_401));
-    let file = bench.path("keys.yaml");
-    assert_eq!(asks(&file, &old, later.clone(), None), Err("expired"));
-    assert!(asks(&file, new, later, None).is_ok());
+    let file = sandbox.path("keys.yaml");
+    assert_eq!(
+        authenticate(&file, &old, later.clone(), None),
+        Err("expired")
+    );
+    assert!(authenticate(&file, new, later, None).is_ok());
 }
 
 #[test]
 fn without_grace_the_old_text_ends_at_once() {
-    let bench = Bench::new();
-    let old = bench.key("a", "");
-    let said = bench.done("keys rotate a --grace 0");
-    assert!(said.err.contains("refused from now on"));
-    assert_eq!(bench.asks(&old), Err("unknown"));
+    let sandbox = Sandbox::new();
+    let old = sandbox.key("a", "");
+    let output = sandbox.run_ok("keys rotate a --grace 0");
+    assert!(output.stderr.contains("refused from now on"));
+    assert_eq!(sandbox.authenticate(&old), Err("unknown"));
 }
 
 // FS06
 #[test]
 fn a_rotation_can_end_the_life_of_a_key_that_never_expires() {
     for store in ["k.yaml", "k.toml", "sqlite:k.db"] {
-        let bench = Bench::new();
-        let on = |args: &str| bench.done(&format!("keys {args} --store {store}"));
-        let said = on("new --id a --expires never");
+        let sandbox = Sandbox::new();
+        let on = |args: &str| sandbox.run_ok(&format!("keys {args} --store {store}"));
+        let output = on("new --id a --expires never");
         assert!(
-            said.err.contains("keys rotate a --expires 90d"),
+            output.stderr.contains("keys rotate a --expires 90d"),
             "{}",
-            said.err
+            output.stderr
         );
-        let said = on("rotate a --grace 0");
-        assert!(said.err.contains("--expires 90d"), "{}", said.err);
+        let output = on("rotate a --grace 0");
+        assert!(output.stderr.contains("--expires 90d"), "{}", output.stderr);
         let shown = on("show a --json").json();
         assert_eq!(shown["expires_at"], serde_json::Value::Null);
 
-        let said = on("rotate a --again --expires 2100-01-31");
-        assert!(!said.err.contains("never expires"), "{}", said.err);
+        let output = on("rotate a --again --expires 2100-01-31");
+        assert!(
+            !output.stderr.contains("never expires"),
+            "{}",
+            output.stderr
+        );
         let shown = on("show a --json").json();
         assert_eq!(shown["expires_at"], "2100-01-31T00:00:00Z");
         on("rotate a --again --grace 0");
@@ -59,10 +69,10 @@ fn a_rotation_can_end_the_life_of_a_key_that_never_expires() {
         assert_eq!(shown["expires_at"], "2100-01-31T00:00:00Z", "it stays");
 
         for wrong in ["never", "2001-01-01", "soon"] {
-            let said = bench.run(&format!(
+            let output = sandbox.run(&format!(
                 "keys rotate a --again --expires {wrong} --store {store}"
             ));
-            said.failed(2, "--expires");
+            output.assert_failed(2, "--expires");
         }
     }
 }
@@ -70,56 +80,63 @@ fn a_rotation_can_end_the_life_of_a_key_that_never_expires() {
 // A script that is run twice must not end the text that is still in use.
 #[test]
 fn a_second_rotation_within_the_grace_has_to_be_meant() {
-    let bench = Bench::new();
-    let first = bench.key("a", "");
-    bench.done("keys rotate a");
-    bench.run("keys rotate a").failed(1, "--again");
-    assert!(bench.asks(&first).is_ok());
-    bench.done("keys rotate a --again");
-    assert_eq!(bench.asks(&first), Err("unknown"));
+    let sandbox = Sandbox::new();
+    let first = sandbox.key("a", "");
+    sandbox.run_ok("keys rotate a");
+    sandbox.run("keys rotate a").assert_failed(1, "--again");
+    assert!(sandbox.authenticate(&first).is_ok());
+    sandbox.run_ok("keys rotate a --again");
+    assert_eq!(sandbox.authenticate(&first), Err("unknown"));
 }
 
 #[test]
 fn a_rotation_keeps_the_pepper() {
-    let bench = Bench::new();
-    bench.write("pepper", "p".repeat(32));
-    bench.key("a", "--pepper-file pepper");
-    bench.run("keys rotate a").failed(1, "--pepper-file");
-    bench.done("keys rotate a --pepper-file pepper");
+    let sandbox = Sandbox::new();
+    sandbox.write("pepper", "p".repeat(32));
+    sandbox.key("a", "--pepper-file pepper");
+    sandbox
+        .run("keys rotate a")
+        .assert_failed(1, "--pepper-file");
+    sandbox.run_ok("keys rotate a --pepper-file pepper");
     assert_eq!(
-        bench.done("keys show a --json").json()["algorithm"],
+        sandbox.run_ok("keys show a --json").json()["algorithm"],
         "hmac-sha256"
     );
 }
 
 #[test]
 fn a_revoked_key_is_refused_and_stays_so() {
-    let bench = Bench::new();
-    let key = bench.key("a", "");
-    bench.run("keys revoke a").failed(2, "add --yes");
-    assert!(bench.asks(&key).is_ok());
-    bench.done("keys revoke a --yes");
-    assert_eq!(bench.asks(&key), Err("revoked"));
-    assert!(bench.done("keys revoke a --yes").err.contains("already"));
-    bench.run("keys rotate a").failed(1, "revoked");
-    bench
+    let sandbox = Sandbox::new();
+    let key = sandbox.key("a", "");
+    sandbox.run("keys revoke a").assert_failed(2, "add --yes");
+    assert!(sandbox.authenticate(&key).is_ok());
+    sandbox.run_ok("keys revoke a --yes");
+    assert_eq!(sandbox.authenticate(&key), Err("revoked"));
+    assert!(
+        sandbox
+            .run_ok("keys revoke a --yes")
+            .stderr
+            .contains("already")
+    );
+    sandbox.run("keys rotate a").assert_failed(1, "revoked");
+    sandbox
         .run("keys revoke b --yes")
-        .failed(1, "no key with the id b");
+        .assert_failed(1, "no key with the id b");
 }
 
 #[test]
 fn every_store_does_the_same() {
     for store in ["k.yaml", "k.toml", "k.json", "sqlite:k.db"] {
-        let bench = Bench::new();
-        let on = |args: &str| bench.done(&format!("keys {args} --store {store}"));
+        let sandbox = Sandbox::new();
+        let on = |args: &str| sandbox.run_ok(&format!("keys {args} --store {store}"));
         let key = on("new --id a --owner o --scope x --json").json();
         let key = key["key"].as_str().unwrap();
         on("rotate a");
         on("new --id b");
-        let verified = bench.run_with(&format!("keys verify --store {store}"), key);
-        assert_eq!(verified.code, 0, "{store}: {}", verified.all());
+        let verified = sandbox.run_with(&format!("keys verify --store {store}"), key);
+        assert_eq!(verified.code, 0, "{store}: {}", verified.combined());
         on("revoke a --yes");
-        let verified = bench.run_with(&format!("keys verify --store {store}"), key);
+        let verified = sandbox.run_with(&format!("keys verify --store {store}"), key);
         assert_eq!(verified.code, 1, "{store}");
         let list = on("list --json").json();
         let states = [&list[0]["state"], &list[1]["state"]];
@@ -151,9 +168,9 @@ fn changes_of_a_file_of_ones_own_keep_its_comments_and_its_order() {
         ),
     ];
     for (name, text) in files {
-        let bench = Bench::new();
-        bench.write(name, &text);
-        bench.write(
+        let sandbox = Sandbox::new();
+        sandbox.write(name, &text);
+        sandbox.write(
             "other.yaml",
             format!("keys:\n  - key_id: other\n    hash: sha256:{other}\n"),
         );
@@ -163,17 +180,17 @@ fn changes_of_a_file_of_ones_own_keep_its_comments_and_its_order() {
             "revoke batch --yes",
             "import other.yaml",
         ] {
-            bench.done(&format!("keys {change} --store {name}"));
+            sandbox.run_ok(&format!("keys {change} --store {name}"));
         }
-        let edited = bench.read(name);
+        let edited = sandbox.read(name);
         let mut lines = edited.lines();
         // All but the hash that was rotated, and its comment still.
         for line in text.lines().filter(|line| !line.contains(web)) {
             assert!(lines.any(|one| one == line), "{line} is not in:\n{edited}");
         }
         assert!(edited.contains(" # made in May\n"), "{edited}");
-        let list = bench
-            .done(&format!("keys list --json --store {name}"))
+        let list = sandbox
+            .run_ok(&format!("keys list --json --store {name}"))
             .json();
         let states: Vec<_> = list
             .as_array()

@@ -1,32 +1,32 @@
 //! Completions, manual pages and help.
 
-use crate::bench::Bench;
+use crate::sandbox::Sandbox;
 
 #[test]
 fn completes_in_every_shell() {
-    let bench = Bench::new();
+    let sandbox = Sandbox::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let script = bench.done(&format!("completions {shell}")).out;
+        let script = sandbox.run_ok(&format!("completions {shell}")).stdout;
         assert!(
             script.contains("stockade") && script.contains("rotate"),
             "{shell}"
         );
     }
-    assert_eq!(bench.run("completions tcsh").code, 2);
+    assert_eq!(sandbox.run("completions tcsh").code, 2);
 }
 
 #[test]
 fn writes_manual_pages() {
-    let bench = Bench::new();
-    assert!(bench.done("man").out.contains(".TH stockade 1"));
-    bench.done("man --out pages");
+    let sandbox = Sandbox::new();
+    assert!(sandbox.run_ok("man").stdout.contains(".TH stockade 1"));
+    sandbox.run_ok("man --out pages");
     for page in [
         "stockade.1",
         "stockade-keys-rotate.1",
         "stockade-token-issue.1",
     ] {
         assert!(
-            bench.read(&format!("pages/{page}")).contains(".TH"),
+            sandbox.read(&format!("pages/{page}")).contains(".TH"),
             "{page}"
         );
     }
@@ -34,7 +34,7 @@ fn writes_manual_pages() {
 
 #[test]
 fn help_teaches_by_examples() {
-    let bench = Bench::new();
+    let sandbox = Sandbox::new();
     for command in [
         "",
         "keys",
@@ -46,9 +46,9 @@ fn help_teaches_by_examples() {
         "token issue",
         "token inspect",
     ] {
-        let help = bench.done(&format!("{command} --help")).out;
+        let help = sandbox.run_ok(&format!("{command} --help")).stdout;
         assert!(help.contains("Examples:"), "{command}: {help}");
     }
-    assert_eq!(bench.run("").code, 2);
-    assert_eq!(bench.run("keys").code, 2);
+    assert_eq!(sandbox.run("").code, 2);
+    assert_eq!(sandbox.run("keys").code, 2);
 }

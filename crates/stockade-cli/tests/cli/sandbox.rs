@@ -13,18 +13,18 @@ use stockade_core::{Check, Clock, Guard, Head, Principal, SystemClock};
 use stockade_key_auth::{FileKeyStore, KeyAuth, Pepper};
 use tempfile::TempDir;
 
-pub(crate) struct Bench {
+pub(crate) struct Sandbox {
     folder: TempDir,
 }
 
-/// What the command said.
-pub(crate) struct Said {
+/// What the command output.
+pub(crate) struct CommandOutput {
     pub(crate) code: i32,
-    pub(crate) out: String,
-    pub(crate) err: String,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
-impl Bench {
+impl Sandbox {
     pub(crate) fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
@@ -63,12 +63,12 @@ impl Bench {
     }
 
     /// Runs it without a terminal.
-    pub(crate) fn run(&self, args: &str) -> Said {
+    pub(crate) fn run(&self, args: &str) -> CommandOutput {
         self.run_with(args, "")
     }
 
     /// Runs it with this on its standard input.
-    pub(crate) fn run_with(&self, args: &str, input: &str) -> Said {
+    pub(crate) fn run_with(&self, args: &str, input: &str) -> CommandOutput {
         let mut child = self
             .command(args)
             .stdin(Stdio::piped())
@@ -82,26 +82,26 @@ impl Bench {
     }
 
     /// Runs it, and it has to succeed.
-    pub(crate) fn done(&self, args: &str) -> Said {
-        let said = self.run(args);
-        assert_eq!(said.code, 0, "{args}: {}{}", said.out, said.err);
-        said
+    pub(crate) fn run_ok(&self, args: &str) -> CommandOutput {
+        let output = self.run(args);
+        assert_eq!(output.code, 0, "{args}: {}{}", output.stdout, output.stderr);
+        output
     }
 
     /// Makes a key, and returns its text.
     pub(crate) fn key(&self, id: &str, flags: &str) -> String {
-        let said = self.done(&format!("keys new --json --id {id} {flags}"));
-        said.json()["key"].as_str().unwrap().to_owned()
+        let output = self.run_ok(&format!("keys new --json --id {id} {flags}"));
+        output.json()["key"].as_str().unwrap().to_owned()
     }
 
     /// What servers think of a key now: the principal's id, or the cause.
-    pub(crate) fn asks(&self, key: &str) -> Result<String, &'static str> {
-        asks(&self.path("keys.yaml"), key, SystemClock::new(), None)
+    pub(crate) fn authenticate(&self, key: &str) -> Result<String, &'static str> {
+        authenticate(&self.path("keys.yaml"), key, SystemClock::new(), None)
     }
 }
 
 /// What a guard over this file thinks of a key.
-pub(crate) fn asks(
+pub(crate) fn authenticate(
     path: &Path,
     key: &str,
     clock: impl Clock,
@@ -130,27 +130,31 @@ pub(crate) fn asks(
     Ok(Principal::of(&head.extensions).unwrap().id().to_owned())
 }
 
-impl Said {
+impl CommandOutput {
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap()
+        serde_json::from_str(&self.stdout).unwrap()
     }
 
-    pub(crate) fn all(&self) -> String {
-        format!("{}{}", self.out, self.err)
+    pub(crate) fn combined(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
     }
 
-    pub(crate) fn failed(&self, code: i32, text: &str) {
-        assert_eq!(self.code, code, "{}", self.all());
-        assert!(self.err.contains(text), "no {text:?} in {:?}", self.err);
+    pub(crate) fn assert_failed(&self, code: i32, text: &str) {
+        assert_eq!(self.code, code, "{}", self.combined());
+        assert!(
+            self.stderr.contains(text),
+            "no {text:?} in {:?}",
+            self.stderr
+        );
     }
 }
 
-impl From<Output> for Said {
+impl From<Output> for CommandOutput {
     fn from(output: Output) -> Self {
         Self {
             code: output.status.code().unwrap(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
         }
     }
 }

@@ -9,17 +9,17 @@ use stockade_core::Timestamp;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Expiry {
     Never,
-    In(Span),
+    After(Span),
     At(Timestamp),
 }
 
 impl Expiry {
     /// The moment that is meant.
-    pub(crate) fn from(self, now: Timestamp) -> Result<Option<Timestamp>, &'static str> {
+    pub(crate) fn resolve(self, now: Timestamp) -> Result<Option<Timestamp>, &'static str> {
         let at = match self {
             Self::Never => return Ok(None),
             Self::At(at) => at,
-            Self::In(span) => {
+            Self::After(span) => {
                 // By the calendar: a month is as long as this one is.
                 let later = jiff(now).to_zoned(TimeZone::UTC).checked_add(span);
                 let later = later.map_err(|_| "it is further off than can be told")?;
@@ -48,25 +48,25 @@ impl FromStr for Expiry {
         if !text.contains(['T', ' '])
             && let Ok(date) = text.parse::<Date>()
         {
-            let start = date.to_zoned(TimeZone::UTC).map_err(|_| NO_EXPIRY)?;
+            let start = date.to_zoned(TimeZone::UTC).map_err(|_| EXPIRY_FORMATS)?;
             return timestamp(start.timestamp()).map(Self::At);
         }
         match text.parse::<Span>() {
-            Ok(span) if !span.is_negative() => Ok(Self::In(span)),
-            _ => Err(NO_EXPIRY),
+            Ok(span) if !span.is_negative() => Ok(Self::After(span)),
+            _ => Err(EXPIRY_FORMATS),
         }
     }
 }
 
-const NO_EXPIRY: &str = "it is no expiry; write a length (`90d`, `1y`), a day \
+const EXPIRY_FORMATS: &str = "it is no expiry; write a length (`90d`, `1y`), a day \
                          (`2026-01-31`, which is its first moment in UTC), a time \
                          (`2026-01-31T18:00:00Z`) or `never`";
 
 /// A length of time such as `24h`, `15m` or `0`. A day has 24 hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Length(pub(crate) Duration);
+pub(crate) struct HumanDuration(pub(crate) Duration);
 
-impl FromStr for Length {
+impl FromStr for HumanDuration {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -90,7 +90,7 @@ pub(crate) enum Since {
 
 impl Since {
     /// The moment that is meant.
-    pub(crate) fn until(self, now: Timestamp) -> Timestamp {
+    pub(crate) fn resolve(self, now: Timestamp) -> Timestamp {
         match self {
             Self::Ago(length) => {
                 let length = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
@@ -105,7 +105,7 @@ impl FromStr for Since {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if let Ok(Length(length)) = text.parse() {
+        if let Ok(HumanDuration(length)) = text.parse() {
             return Ok(Self::Ago(length));
         }
         // A length was ruled out, and `never` is no moment.
@@ -120,9 +120,9 @@ impl FromStr for Since {
 
 /// A moment as RFC 3339 has it, to the second.
 #[derive(Clone, Copy)]
-pub(crate) struct Shown(pub(crate) Timestamp);
+pub(crate) struct Rfc3339(pub(crate) Timestamp);
 
-impl fmt::Display for Shown {
+impl fmt::Display for Rfc3339 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Padded as a whole, so that it can stand in columns.
         f.pad(&jiff(Timestamp::from_secs(self.0.as_secs())).to_string())
@@ -130,7 +130,7 @@ impl fmt::Display for Shown {
 }
 
 /// A moment as records have it: to the microsecond, so that texts sort by time.
-pub(crate) fn recorded(at: Timestamp) -> String {
+pub(crate) fn rfc3339_micros(at: Timestamp) -> String {
     format!("{:.6}", jiff(at))
 }
 
@@ -163,11 +163,16 @@ mod tests {
             ("2026-01-31T18:00:00Z", "2026-01-31T18:00:00Z"),
             ("2026-01-31T18:00:00+02:00", "2026-01-31T16:00:00Z"),
         ] {
-            let at = text.parse::<Expiry>().unwrap().from(NOW).unwrap().unwrap();
-            assert_eq!(Shown(at).to_string(), shown, "{text}");
+            let at = text
+                .parse::<Expiry>()
+                .unwrap()
+                .resolve(NOW)
+                .unwrap()
+                .unwrap();
+            assert_eq!(Rfc3339(at).to_string(), shown, "{text}");
         }
         let never = "never".parse::<Expiry>().unwrap();
-        assert_eq!(never.from(NOW), Ok(None));
+        assert_eq!(never.resolve(NOW), Ok(None));
     }
 
     #[test]
@@ -185,7 +190,10 @@ mod tests {
             assert!(text.parse::<Expiry>().is_err(), "{text}");
         }
         for text in ["2025-11-01", "2025-10-31T23:59:59Z", "0d", "9999y"] {
-            assert!(text.parse::<Expiry>().unwrap().from(NOW).is_err(), "{text}");
+            assert!(
+                text.parse::<Expiry>().unwrap().resolve(NOW).is_err(),
+                "{text}"
+            );
         }
     }
 
@@ -197,7 +205,7 @@ mod tests {
             ("2025-10-01T02:00:00.5+02:00", "2025-10-01T00:00:00.500000Z"),
         ] {
             let since: Since = text.parse().unwrap();
-            assert_eq!(recorded(since.until(NOW)), expected, "{text}");
+            assert_eq!(rfc3339_micros(since.resolve(NOW)), expected, "{text}");
         }
         for text in ["", "never", "yesterday", "1mo", "-5m"] {
             assert!(text.parse::<Since>().is_err(), "{text}");
@@ -209,12 +217,12 @@ mod tests {
         for (text, secs) in [("0", 0), ("24h", 86_400), ("1d", 86_400), ("15m", 900)] {
             assert_eq!(
                 text.parse(),
-                Ok(Length(Duration::from_secs(secs))),
+                Ok(HumanDuration(Duration::from_secs(secs))),
                 "{text}"
             );
         }
         for text in ["", "24", "-1h", "1mo", "a day"] {
-            assert!(text.parse::<Length>().is_err(), "{text}");
+            assert!(text.parse::<HumanDuration>().is_err(), "{text}");
         }
     }
 }

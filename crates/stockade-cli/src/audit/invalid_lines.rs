@@ -1,4 +1,4 @@
-//! Lines that are no records: counted, and the first ones named.
+//! LineReader that are no records: counted, and the first ones named.
 
 use std::{fmt, path::Path};
 
@@ -7,26 +7,26 @@ use serde::Serialize;
 use crate::output;
 
 /// So many are named.
-const NAMED: usize = 5;
+const MAX_LISTED: usize = 5;
 
 #[derive(Debug, Default, Serialize)]
-pub(super) struct BadLines {
+pub(super) struct InvalidLines {
     pub(super) count: u64,
     /// The places of the first ones.
     pub(super) first: Vec<String>,
 }
 
-impl BadLines {
-    pub(super) fn note(&mut self, file: &Path, place: impl fmt::Display) {
+impl InvalidLines {
+    pub(super) fn add(&mut self, file: &Path, position: impl fmt::Display) {
         self.count += 1;
-        if self.first.len() < NAMED {
-            self.first.push(format!("{}:{place}", file.display()));
+        if self.first.len() < MAX_LISTED {
+            self.first.push(format!("{}:{position}", file.display()));
         }
     }
 
     /// Says that there are some.
     pub(super) fn warn(&self) {
-        let (first, more) = (self.first.join(", "), self.count > NAMED as u64);
+        let (first, more) = (self.first.join(", "), self.count > MAX_LISTED as u64);
         match self.count {
             0 => {}
             1 => output::warn(format_args!(

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 /// The text with every character spelt out that a terminal would act upon or hide:
 /// control characters, line separators, and those that turn the direction of writing.
-pub(crate) fn visible(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         if is_hidden(character) {
@@ -18,7 +18,7 @@ pub(crate) fn visible(text: &str) -> String {
 
 /// The same for JSON, in its own escapes. Outside of texts JSON has none of them but the
 /// line feeds of its layout, which stay.
-pub(crate) fn visible_json(text: &str) -> String {
+pub(crate) fn escape_json(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         if character != '\n' && is_hidden(character) {
@@ -34,7 +34,7 @@ pub(crate) fn visible_json(text: &str) -> String {
 }
 
 /// For arguments: takes text that shows what it is.
-pub(crate) fn visible_text(text: &str) -> Result<String, String> {
+pub(crate) fn printable(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         Err("it is empty".to_owned())
     } else if text.chars().any(is_hidden) {
@@ -67,20 +67,20 @@ mod tests {
     fn spells_out_what_a_terminal_would_act_upon() {
         let text = "a\u{1b}[2Jb\r\n\u{202e}c\u{2028}\u{9b}ü";
         assert_eq!(
-            visible(text),
+            escape(text),
             "a\\u{1b}[2Jb\\u{d}\\u{a}\\u{202e}c\\u{2028}\\u{9b}ü"
         );
         for character in text.chars().filter(|character| is_hidden(*character)) {
-            assert!(visible_text(&format!("a{character}")).is_err());
+            assert!(printable(&format!("a{character}")).is_err());
         }
-        assert!(visible_text(" ").is_err());
-        assert_eq!(visible_text("Zoë Ω").as_deref(), Ok("Zoë Ω"));
+        assert!(printable(" ").is_err());
+        assert_eq!(printable("Zoë Ω").as_deref(), Ok("Zoë Ω"));
     }
 
     #[test]
     fn json_stays_the_same_json() {
         let value = serde_json::json!({"a": "\u{1b}\u{202e}\u{7f}\u{e0041}é\n"});
-        let shown = visible_json(&serde_json::to_string_pretty(&value).unwrap());
+        let shown = escape_json(&serde_json::to_string_pretty(&value).unwrap());
         assert!(shown.chars().all(|one| one == '\n' || !is_hidden(one)));
         let read: serde_json::Value = serde_json::from_str(&shown).unwrap();
         assert_eq!(read, value);

@@ -3,84 +3,88 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use crate::{
-    bench::Said,
-    remedies::{SAFE, direct, safe},
+    check_remedies::{SAFE, direct, safe},
+    sandbox::CommandOutput,
 };
 
 #[test]
 fn a_safe_configuration_passes() {
-    let bench = safe();
-    let said = bench.done("check --strict");
-    assert!(said.err.contains("0 errors, 0 warnings"), "{}", said.err);
-    assert_eq!(said.out, "");
+    let sandbox = safe();
+    let output = sandbox.run_ok("check --strict");
+    assert!(
+        output.stderr.contains("0 errors, 0 warnings"),
+        "{}",
+        output.stderr
+    );
+    assert_eq!(output.stdout, "");
 }
 
 #[test]
 fn an_unsafe_one_does_not_and_is_told_how_to_mend_it() {
-    let bench = safe();
-    bench.key("eternal", "--expires never");
+    let sandbox = safe();
+    sandbox.key("eternal", "--expires never");
     let mode = fs::Permissions::from_mode(0o644);
-    fs::set_permissions(bench.path("keys.yaml"), mode).unwrap();
-    bench.write("stockade.toml", direct("0.0.0.0:8000"));
-    let said = bench.run("check");
-    assert_eq!(said.code, 1);
+    fs::set_permissions(sandbox.path("keys.yaml"), mode).unwrap();
+    sandbox.write("stockade.toml", direct("0.0.0.0:8000"));
+    let output = sandbox.run("check");
+    assert_eq!(output.code, 1);
     for part in [
         "error: stockade.toml:2: server.listen: ",
         "error: stockade.toml:6: auth.keys_file: every user",
         "warning: stockade.toml:6: auth.keys_file: the key eternal never expires",
         "  help: chmod 600 keys.yaml",
     ] {
-        assert!(said.out.contains(part), "{part}: {}", said.out);
+        assert!(output.stdout.contains(part), "{part}: {}", output.stdout);
     }
 }
 
 // FP04
 #[test]
 fn the_hash_of_a_well_known_secret_is_refused() {
-    let bench = safe();
+    let sandbox = safe();
     // The hash of `password`.
-    bench.write(
+    sandbox.write(
         "keys.yaml",
         "keys:\n  - key_id: team-core\n    hash: \"sha256:\
          5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8\"\n",
     );
-    let said = bench.run("check");
-    assert_eq!(said.code, 1);
+    let output = sandbox.run("check");
+    assert_eq!(output.code, 1);
     let error = "line 2 is not valid: the key team-core: its hash is that of a well-known secret";
-    assert!(said.err.contains(error), "{}", said.err);
+    assert!(output.stderr.contains(error), "{}", output.stderr);
 }
 
 #[test]
 fn who_speaks_tls_may_listen_to_others() {
-    let bench = safe();
+    let sandbox = safe();
     let public = direct("0.0.0.0:8000");
-    bench.write("stockade.toml", &public);
-    assert_eq!(bench.run("check").code, 1);
-    bench.done("check --tls");
-    bench.write("c.pem", "");
-    bench.write("k.pem", "");
+    sandbox.write("stockade.toml", &public);
+    assert_eq!(sandbox.run("check").code, 1);
+    sandbox.run_ok("check --tls");
+    sandbox.write("c.pem", "");
+    sandbox.write("k.pem", "");
     let files = "[server.tls]\ncertificate_file = \"c.pem\"\nkey_file = \"k.pem\"\n";
-    bench.write("stockade.toml", public + files);
-    bench.done("check");
+    sandbox.write("stockade.toml", public + files);
+    sandbox.run_ok("check");
 }
 
 #[test]
 fn warnings_alone_fail_only_where_that_is_wanted() {
-    let bench = safe();
-    bench.key("eternal", "--expires never");
-    bench.write("stockade.toml", SAFE);
-    bench.done("check");
-    assert_eq!(bench.run("check --strict").code, 1);
+    let sandbox = safe();
+    sandbox.key("eternal", "--expires never");
+    sandbox.write("stockade.toml", SAFE);
+    sandbox.run_ok("check");
+    assert_eq!(sandbox.run("check --strict").code, 1);
 }
 
 #[test]
 fn what_is_no_configuration_is_said_so() {
-    let bench = safe();
-    bench.write("stockade.toml", SAFE.replace("by_key", "by_kee"));
-    let said = bench.run("check");
-    assert_eq!(said.code, 1);
+    let sandbox = safe();
+    sandbox.write("stockade.toml", SAFE.replace("by_key", "by_kee"));
+    let output = sandbox.run("check");
+    assert_eq!(output.code, 1);
     let expected = "stockade.toml:12: unknown field `by_kee`; did you mean `by_key`?";
-    assert!(said.err.contains(expected), "{}", said.err);
+    assert!(output.stderr.contains(expected), "{}", output.stderr);
 }
 
 // FS06
@@ -156,47 +160,62 @@ fn refuses_what_the_server_refuses() {
         ),
         ("audit.key", "none.key", "audit.key_file: cannot read"),
     ] {
-        let bench = safe();
+        let sandbox = safe();
         assert!(SAFE.contains(from), "{from}");
-        bench.write("stockade.toml", SAFE.replacen(from, to, 1));
-        let said = bench.run("check");
-        assert_eq!(said.code, 1, "{to}");
-        assert!(said.all().contains(expected), "{expected}: {}", said.all());
+        sandbox.write("stockade.toml", SAFE.replacen(from, to, 1));
+        let output = sandbox.run("check");
+        assert_eq!(output.code, 1, "{to}");
+        assert!(
+            output.combined().contains(expected),
+            "{expected}: {}",
+            output.combined()
+        );
     }
 }
 
 // FS07, FS06
 #[test]
 fn a_yaml_file_is_checked_as_a_toml_file_is() {
-    let bench = safe();
+    let sandbox = safe();
     let yaml = "server:\n  listen: 0.0.0.0:8102\nmodel: {source: ./model}\nauth:\n  keys_file: \
                 keys.yaml\nrate_limit: {by_ip: 600/minute}\n";
-    bench.write("stockade.yaml", yaml);
-    let said = bench.run("check stockade.yaml");
-    assert_eq!(said.code, 1);
+    sandbox.write("stockade.yaml", yaml);
+    let output = sandbox.run("check stockade.yaml");
+    assert_eq!(output.code, 1);
     let expected = "error: stockade.yaml:2: server.listen: keys travel in plain text";
-    assert!(said.out.contains(expected), "{}", said.all());
+    assert!(output.stdout.contains(expected), "{}", output.combined());
 }
 
 // FS06
 #[test]
 fn a_key_that_never_expires_is_rotated_with_an_expiry() {
-    let bench = safe();
-    bench.key("eternal", "--expires never");
-    let said = bench.run("check");
-    assert!(said.out.contains("add expires_at: \""), "{}", said.out);
+    let sandbox = safe();
+    sandbox.key("eternal", "--expires never");
+    let output = sandbox.run("check");
     assert!(
-        said.out.contains("the key eternal never expires"),
+        output.stdout.contains("add expires_at: \""),
         "{}",
-        said.out
+        output.stdout
+    );
+    assert!(
+        output.stdout.contains("the key eternal never expires"),
+        "{}",
+        output.stdout
     );
     // A rotation alone keeps the expiry.
-    bench.done("keys rotate eternal");
-    assert!(bench.run("check").out.contains("never expires"));
+    sandbox.run_ok("keys rotate eternal");
+    assert!(sandbox.run("check").stdout.contains("never expires"));
     let help = "stockade keys rotate eternal --store ";
-    let help = said.out.split_once(help).unwrap().1.lines().next().unwrap();
-    bench.done(&format!("keys rotate eternal --again --store {help}"));
-    assert!(!bench.run("check").out.contains("never expires"));
+    let help = output
+        .stdout
+        .split_once(help)
+        .unwrap()
+        .1
+        .lines()
+        .next()
+        .unwrap();
+    sandbox.run_ok(&format!("keys rotate eternal --again --store {help}"));
+    assert!(!sandbox.run("check").stdout.contains("never expires"));
 }
 
 // FS05
@@ -204,38 +223,38 @@ fn a_key_that_never_expires_is_rotated_with_an_expiry() {
 fn a_variable_of_another_program_may_be_anything() {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 
-    let bench = safe();
-    let mut command = bench.command("check");
+    let sandbox = safe();
+    let mut command = sandbox.command("check");
     command.env("LANGUAGE", OsStr::from_bytes(b"\xff\xfe"));
-    let said: Said = command.output().unwrap().into();
-    assert_eq!(said.code, 0, "{}", said.all());
+    let output: CommandOutput = command.output().unwrap().into();
+    assert_eq!(output.code, 0, "{}", output.combined());
 
-    let mut command = bench.command("check");
+    let mut command = sandbox.command("check");
     command.env("STOCKADE_AUTH__REALM", OsStr::from_bytes(b"\xff\xfe"));
-    let said: Said = command.output().unwrap().into();
-    said.failed(1, "STOCKADE_AUTH__REALM: is not UTF-8");
+    let output: CommandOutput = command.output().unwrap().into();
+    output.assert_failed(1, "STOCKADE_AUTH__REALM: is not UTF-8");
 }
 
 // FS04
 #[test]
 fn shows_where_each_setting_is_set() {
-    let bench = safe();
-    let mut command = bench.command("check --settings");
+    let sandbox = safe();
+    let mut command = sandbox.command("check --settings");
     command.env("STOCKADE_CONCURRENCY__TOTAL", "9");
-    let said: Said = command.output().unwrap().into();
+    let output: CommandOutput = command.output().unwrap().into();
     for line in [
         "rate_limit.by_ip = \"600/minute\"  # stockade.toml:11",
         "concurrency.total = \"9\"  # STOCKADE_CONCURRENCY__TOTAL",
         "store.redis = …  # stockade.toml:16",
     ] {
-        assert!(said.out.contains(line), "{line}: {}", said.out);
+        assert!(output.stdout.contains(line), "{line}: {}", output.stdout);
     }
 }
 
 #[test]
 fn a_file_of_the_library_may_have_a_server_of_its_own() {
-    let bench = safe();
-    bench.write("stockade.toml", SAFE.replace("listen", "port"));
-    assert_eq!(bench.run("check").code, 1);
-    bench.done("check --library --strict");
+    let sandbox = safe();
+    sandbox.write("stockade.toml", SAFE.replace("listen", "port"));
+    assert_eq!(sandbox.run("check").code, 1);
+    sandbox.run_ok("check --library --strict");
 }

@@ -4,9 +4,9 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use serde_json::Value;
 
-use crate::bench::{Bench, Said};
+use crate::sandbox::{CommandOutput, Sandbox};
 
-/// A configuration that nothing is said of.
+/// A configuration that nothing is output of.
 pub(crate) const SAFE: &str = "\
 [server]
 listen = \"127.0.0.1:8000\"
@@ -38,35 +38,35 @@ pub(crate) fn direct(listen: &str) -> String {
 }
 
 /// A folder with that configuration, and what it names.
-pub(crate) fn safe() -> Bench {
-    let bench = Bench::new();
-    bench.key("a", "--expires 90d");
-    bench.write("stockade.toml", SAFE);
-    bench.write("audit.key", "0123456789012345678901234567890123456789");
-    fs::create_dir(bench.path("model")).unwrap();
-    bench
+pub(crate) fn safe() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.key("a", "--expires 90d");
+    sandbox.write("stockade.toml", SAFE);
+    sandbox.write("audit.key", "0123456789012345678901234567890123456789");
+    fs::create_dir(sandbox.path("model")).unwrap();
+    sandbox
 }
 
 /// Where a check is made: the folder, and the variables of the process.
-struct Scene {
-    bench: Bench,
+struct Scenario {
+    sandbox: Sandbox,
     variables: Vec<(String, String)>,
 }
 
-impl Scene {
+impl Scenario {
     fn command(&self, args: &str) -> Command {
-        let mut command = self.bench.command(args);
+        let mut command = self.sandbox.command(args);
         command.envs(self.variables.iter().cloned());
         command
     }
 
-    fn check(&self) -> Said {
+    fn check(&self) -> CommandOutput {
         self.command("check --strict").output().unwrap().into()
     }
 
     fn findings(&self) -> Vec<Value> {
-        let said: Said = self.command("check --json").output().unwrap().into();
-        match said.json() {
+        let output: CommandOutput = self.command("check --json").output().unwrap().into();
+        match output.json() {
             Value::Array(findings) => findings,
             other => panic!("{other}"),
         }
@@ -91,20 +91,20 @@ impl Scene {
                 );
                 let done = Command::new("sh")
                     .args(["-c", &text("command")])
-                    .current_dir(self.bench.path(""))
+                    .current_dir(self.sandbox.path(""))
                     .env("PATH", folders)
                     .output()
                     .unwrap();
                 assert!(done.status.success(), "{change}: {done:?}");
             }
             "set_key" => {
-                let keys = self.bench.read("keys.yaml");
+                let keys = self.sandbox.read("keys.yaml");
                 let (field, value) = (text("field"), text("value"));
                 let of = |line: &&str| line.contains("key_id:") && line.contains(&text("key"));
                 let line = keys.lines().find(of).unwrap();
                 let indent = " ".repeat(line.find("key_id").unwrap());
                 let edited = format!("{line}\n{indent}{field}: \"{value}\"");
-                self.bench
+                self.sandbox
                     .write("keys.yaml", keys.replacen(line, &edited, 1));
             }
             other => panic!("{other}"),
@@ -113,7 +113,7 @@ impl Scene {
 
     /// Sets a setting of the file, or removes it.
     fn edit(&self, setting: &str, value: Option<&str>) {
-        let mut file: toml::Table = toml::from_str(&self.bench.read("stockade.toml")).unwrap();
+        let mut file: toml::Table = toml::from_str(&self.sandbox.read("stockade.toml")).unwrap();
         let value = value.map(|value| {
             let parsed: toml::Table = toml::from_str(&format!("value = {value}")).unwrap();
             parsed["value"].clone()
@@ -138,27 +138,27 @@ impl Scene {
             Some(value) => drop(table.insert(name.to_owned(), value)),
             None => assert!(table.remove(name).is_some(), "{setting}"),
         }
-        self.bench
+        self.sandbox
             .write("stockade.toml", toml::to_string(&file).unwrap());
     }
 }
 
-fn replaced(from: &'static str, to: &'static str) -> impl Fn(&Bench) {
-    move |bench| {
+fn replaced(from: &'static str, to: &'static str) -> impl Fn(&Sandbox) {
+    move |sandbox| {
         assert!(SAFE.contains(from), "{from}");
-        bench.write("stockade.toml", SAFE.replace(from, to));
+        sandbox.write("stockade.toml", SAFE.replace(from, to));
     }
 }
 
-fn added(lines: &'static str) -> impl Fn(&Bench) {
-    move |bench| bench.write("stockade.toml", format!("{SAFE}{lines}"))
+fn added(lines: &'static str) -> impl Fn(&Sandbox) {
+    move |sandbox| sandbox.write("stockade.toml", format!("{SAFE}{lines}"))
 }
 
 // FS06
 #[test]
 fn each_remedy_ends_its_finding_when_it_is_applied() {
-    type Spoil = Box<dyn Fn(&Bench)>;
-    let cases: Vec<(&str, Spoil)> = vec![
+    type BreakConfig = Box<dyn Fn(&Sandbox)>;
+    let cases: Vec<(&str, BreakConfig)> = vec![
         (
             "cors.allow_origins",
             Box::new(added("[cors]\nallow_origins = \"*\"\n")),
@@ -171,7 +171,7 @@ fn each_remedy_ends_its_finding_when_it_is_applied() {
         ),
         (
             "server.listen",
-            Box::new(|bench| bench.write("stockade.toml", direct("0.0.0.0:8000"))),
+            Box::new(|sandbox| sandbox.write("stockade.toml", direct("0.0.0.0:8000"))),
         ),
         (
             "client_ip.trusted_proxies",
@@ -235,39 +235,39 @@ fn each_remedy_ends_its_finding_when_it_is_applied() {
         ),
         (
             "auth.keys_file",
-            Box::new(|bench| {
+            Box::new(|sandbox| {
                 let mode = fs::Permissions::from_mode(0o644);
-                fs::set_permissions(bench.path("keys.yaml"), mode).unwrap();
+                fs::set_permissions(sandbox.path("keys.yaml"), mode).unwrap();
             }),
         ),
         (
             "auth.keys_file",
-            Box::new(|bench| {
+            Box::new(|sandbox| {
                 let mode = fs::Permissions::from_mode(0o640);
-                fs::set_permissions(bench.path("keys.yaml"), mode).unwrap();
+                fs::set_permissions(sandbox.path("keys.yaml"), mode).unwrap();
             }),
         ),
         (
             "auth.keys_file",
-            Box::new(|bench| drop(bench.key("eternal", "--expires never"))),
+            Box::new(|sandbox| drop(sandbox.key("eternal", "--expires never"))),
         ),
         (
             "auth.tokens.key_file",
-            Box::new(|bench| {
-                bench.write("token.key", "changeme-changeme-changeme");
+            Box::new(|sandbox| {
+                sandbox.write("token.key", "changeme-changeme-changeme");
                 let tokens = "[auth.tokens]\nissuer = \"i\"\naudience = \"a\"\n\
                               algorithm = \"HS256\"\nkey_file = \"token.key\"\n";
-                bench.write("stockade.toml", format!("{SAFE}{tokens}"));
+                sandbox.write("stockade.toml", format!("{SAFE}{tokens}"));
             }),
         ),
     ];
-    for (setting, spoil) in cases {
-        let mut scene = Scene {
-            bench: safe(),
+    for (setting, break_config) in cases {
+        let mut scenario = Scenario {
+            sandbox: safe(),
             variables: Vec::new(),
         };
-        spoil(&scene.bench);
-        assert_remedied(&mut scene, setting);
+        break_config(&scenario.sandbox);
+        assert_remedied(&mut scenario, setting);
     }
 }
 
@@ -284,29 +284,34 @@ fn each_remedy_of_a_variable_ends_its_warning() {
         ("RATE_LIMIT_STORAGE", "memory"),
         ("STOCKADE_COLOUR", "red"),
     ] {
-        let mut scene = Scene {
-            bench: safe(),
+        let mut scenario = Scenario {
+            sandbox: safe(),
             variables: vec![(name.to_owned(), value.to_owned())],
         };
-        assert_remedied(&mut scene, "");
+        assert_remedied(&mut scenario, "");
     }
 }
 
-fn assert_remedied(scene: &mut Scene, setting: &str) {
-    let findings = scene.findings();
+fn assert_remedied(scenario: &mut Scenario, setting: &str) {
+    let findings = scenario.findings();
     let named = |finding: &&Value| finding["setting"] == setting;
     assert!(
         findings.iter().any(|finding| named(&finding)),
         "{setting}: {findings:?}"
     );
-    assert_eq!(scene.check().code, 1, "{setting}");
+    assert_eq!(scenario.check().code, 1, "{setting}");
     for finding in &findings {
         let changes = finding["changes"].as_array().unwrap();
         assert!(!changes.is_empty(), "no remedy: {finding}");
         for change in changes {
-            scene.apply(change);
+            scenario.apply(change);
         }
     }
-    let said = scene.check();
-    assert_eq!(said.code, 0, "{setting}: {findings:?}: {}", said.all());
+    let output = scenario.check();
+    assert_eq!(
+        output.code,
+        0,
+        "{setting}: {findings:?}: {}",
+        output.combined()
+    );
 }

@@ -1,6 +1,6 @@
 //! `keys list` and `keys show`.
 
-use crate::bench::Bench;
+use crate::sandbox::Sandbox;
 
 /// Times that do not change with the day on which the tests run.
 const KEYS: &str = r#"keys:
@@ -23,17 +23,17 @@ const KEYS: &str = r#"keys:
     previous_until: "2200-01-01T00:00:00Z"
 "#;
 
-fn bench() -> Bench {
-    let bench = Bench::new();
-    bench.write("keys.yaml", KEYS);
-    bench
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("keys.yaml", KEYS);
+    sandbox
 }
 
 #[test]
 fn lists_states_and_times() {
-    let said = bench().done("keys list");
-    let lines: Vec<Vec<&str>> = said
-        .out
+    let output = sandbox().run_ok("keys list");
+    let lines: Vec<Vec<&str>> = output
+        .stdout
         .lines()
         .map(|line| line.split_whitespace().collect())
         .collect();
@@ -61,7 +61,7 @@ fn lists_states_and_times() {
 // M09
 #[test]
 fn shows_neither_hashes_nor_what_a_terminal_would_act_upon() {
-    let bench = bench();
+    let sandbox = sandbox();
     let acts = |one: char| (one.is_control() && one != '\n') || one == '\u{202e}';
     for command in [
         "keys list",
@@ -71,60 +71,66 @@ fn shows_neither_hashes_nor_what_a_terminal_would_act_upon() {
         "keys show turning",
         "keys show turning --json",
     ] {
-        let said = bench.done(command).all();
+        let output = sandbox.run_ok(command).combined();
         for digit in 1..=5 {
             assert!(
-                !said.contains(&digit.to_string().repeat(8)),
-                "{command}: {said}"
+                !output.contains(&digit.to_string().repeat(8)),
+                "{command}: {output}"
             );
         }
-        assert!(!said.contains(acts), "{command}: {said:?}");
+        assert!(!output.contains(acts), "{command}: {output:?}");
     }
     // The entry that a rotation shows has a hash in it, but nothing that acts.
-    assert!(!bench.done("keys rotate live").all().contains(acts));
-    let json = bench.done("keys show live --json").json();
+    assert!(!sandbox.run_ok("keys rotate live").combined().contains(acts));
+    let json = sandbox.run_ok("keys show live --json").json();
     assert_eq!(json["owner"], "eve\u{1b}[2J\r\u{202e} =cmd");
 }
 
 #[test]
 fn colours_are_for_those_who_want_them() {
-    let bench = bench();
+    let sandbox = sandbox();
     let forced = |no_color: &str| {
-        let mut command = bench.command("keys list");
+        let mut command = sandbox.command("keys list");
         command.env("CLICOLOR_FORCE", "1").env("NO_COLOR", no_color);
         String::from_utf8(command.output().unwrap().stdout).unwrap()
     };
     assert!(forced("").contains("\u{1b}["));
-    assert!(!bench.done("keys list").out.contains('\u{1b}'));
+    assert!(!sandbox.run_ok("keys list").stdout.contains('\u{1b}'));
 }
 
 #[test]
 fn errors_name_the_place_and_no_hash() {
-    let bench = Bench::new();
-    bench.run("keys list").failed(1, "no store at keys.yaml");
-    bench
+    let sandbox = Sandbox::new();
+    sandbox
+        .run("keys list")
+        .assert_failed(1, "no store at keys.yaml");
+    sandbox
         .run("keys list --store redis://:pw@host")
-        .failed(2, "no store of keys");
-    bench
+        .assert_failed(2, "no store of keys");
+    sandbox
         .run("keys list --store postgres://me:hunter2@db/keys")
-        .failed(2, "STOCKADE_KEYS");
+        .assert_failed(2, "STOCKADE_KEYS");
     let key = "sk_a_123456789012345678901234567890abcdef";
-    bench.write(
+    sandbox.write(
         "keys.yaml",
         format!("keys:\n  - key_id: a\n    hash: \"{key}\"\n"),
     );
-    let said = bench.run("keys list");
-    said.failed(1, "line 3");
-    assert!(!said.all().contains("1234567890"), "{}", said.all());
+    let output = sandbox.run("keys list");
+    output.assert_failed(1, "line 3");
+    assert!(
+        !output.combined().contains("1234567890"),
+        "{}",
+        output.combined()
+    );
 }
 
 #[test]
 fn the_environment_names_the_store_and_the_flag_overrides_it() {
-    let bench = Bench::new();
-    bench.key("here", "");
-    bench.done("keys new --id there --store there.toml");
+    let sandbox = Sandbox::new();
+    sandbox.key("here", "");
+    sandbox.run_ok("keys new --id there --store there.toml");
     let list = |args: &str| {
-        let mut command = bench.command(args);
+        let mut command = sandbox.command(args);
         command.env("STOCKADE_KEYS", "there.toml");
         String::from_utf8(command.output().unwrap().stdout).unwrap()
     };
@@ -137,9 +143,13 @@ fn the_environment_names_the_store_and_the_flag_overrides_it() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_reader_that_left_is_no_error() {
-    let bench = bench();
+    let sandbox = sandbox();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let output = bench.command("keys list").stdout(writer).output().unwrap();
+    let output = sandbox
+        .command("keys list")
+        .stdout(writer)
+        .output()
+        .unwrap();
     assert!(output.status.success() && output.stderr.is_empty());
 }

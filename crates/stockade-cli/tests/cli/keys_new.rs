@@ -6,13 +6,13 @@ use stockade_core::{Clock, SystemClock};
 use stockade_key_auth::Pepper;
 use stockade_testkit::FakeClock;
 
-use crate::bench::{Bench, asks};
+use crate::sandbox::{Sandbox, authenticate};
 
 #[test]
 fn a_new_key_passes_until_it_expires() {
-    let bench = Bench::new();
-    let said = bench.done("keys new --json --id team-core --scope chat:write --expires 90d");
-    let json = said.json();
+    let sandbox = Sandbox::new();
+    let output = sandbox.run_ok("keys new --json --id team-core --scope chat:write --expires 90d");
+    let json = output.json();
     let key = json["key"].as_str().unwrap();
     assert!(key.starts_with("sk_team-core_"));
     assert_eq!(json["record"]["scopes"], serde_json::json!(["chat:write"]));
@@ -22,46 +22,46 @@ fn a_new_key_passes_until_it_expires() {
             .unwrap()
             .contains("key_id: team-core")
     );
-    assert!(said.err.contains("will not be shown again"));
+    assert!(output.stderr.contains("will not be shown again"));
 
-    assert_eq!(bench.asks(key).as_deref(), Ok("team-core"));
+    assert_eq!(sandbox.authenticate(key).as_deref(), Ok("team-core"));
     let clock = FakeClock::at(SystemClock::new().now() + Duration::from_secs(89 * 86_400));
-    let file = bench.path("keys.yaml");
-    assert!(asks(&file, key, clock.clone(), None).is_ok());
+    let file = sandbox.path("keys.yaml");
+    assert!(authenticate(&file, key, clock.clone(), None).is_ok());
     clock.advance(Duration::from_secs(86_400));
-    assert_eq!(asks(&file, key, clock, None), Err("expired"));
+    assert_eq!(authenticate(&file, key, clock, None), Err("expired"));
 }
 
 #[test]
 fn the_key_is_shown_once_and_its_entry_can_be_pasted() {
-    let bench = Bench::new();
-    let said = bench.done("keys new --id a --owner Zoë --expires never");
-    let key = said
-        .out
+    let sandbox = Sandbox::new();
+    let output = sandbox.run_ok("keys new --id a --owner Zoë --expires never");
+    let key = output
+        .stdout
         .lines()
         .find(|line| line.starts_with("  sk_a_"))
         .unwrap()
         .trim();
-    assert_eq!(said.all().matches(key).count(), 1);
-    assert!(!bench.read("keys.yaml").contains(key));
-    assert!(said.err.contains("no scopes") && said.err.contains("never expires"));
+    assert_eq!(output.combined().matches(key).count(), 1);
+    assert!(!sandbox.read("keys.yaml").contains(key));
+    assert!(output.stderr.contains("no scopes") && output.stderr.contains("never expires"));
 
-    let entry = said.out.split("(in YAML):\n\n").nth(1).unwrap();
-    bench.write("pasted.yaml", format!("keys:\n{entry}"));
-    let said = bench.done("keys list --json --store pasted.yaml");
-    assert_eq!(said.json()[0]["owner"], "Zoë");
+    let entry = output.stdout.split("(in YAML):\n\n").nth(1).unwrap();
+    sandbox.write("pasted.yaml", format!("keys:\n{entry}"));
+    let output = sandbox.run_ok("keys list --json --store pasted.yaml");
+    assert_eq!(output.json()[0]["owner"], "Zoë");
 }
 
 #[test]
 fn every_field_can_be_given() {
-    let bench = Bench::new();
-    bench.done(
+    let sandbox = Sandbox::new();
+    sandbox.run_ok(
         "keys new --id a --owner o --name n --scope x,y --scope z --expires 2100-01-31 \
          --prefix ctx --model m/1,m/2 --network 10.1.2.3/8 --requests-per-minute 60 \
          --requests-per-hour 61 --requests-per-day 62 --tokens-per-minute 63 --concurrency 64 \
          --metadata team=core",
     );
-    let shown = bench.done("keys show a --json").json();
+    let shown = sandbox.run_ok("keys show a --json").json();
     let created = shown["created_at"].clone();
     let expected = serde_json::json!({
         "id": "a", "state": "active", "name": "n", "owner": "o", "scopes": ["x", "y", "z"],
@@ -79,27 +79,27 @@ fn every_field_can_be_given() {
 
 #[test]
 fn a_peppered_key_passes_only_with_its_pepper() {
-    let bench = Bench::new();
+    let sandbox = Sandbox::new();
     let pepper = "p".repeat(32);
-    bench.write("pepper", format!("{pepper}\n"));
-    let key = bench.key("a", "--pepper-file pepper");
-    let file = bench.path("keys.yaml");
+    sandbox.write("pepper", format!("{pepper}\n"));
+    let key = sandbox.key("a", "--pepper-file pepper");
+    let file = sandbox.path("keys.yaml");
     let with = Pepper::new(pepper.as_bytes()).unwrap();
-    assert!(asks(&file, &key, SystemClock::new(), Some(with)).is_ok());
-    assert_eq!(bench.asks(&key), Err("unknown"));
+    assert!(authenticate(&file, &key, SystemClock::new(), Some(with)).is_ok());
+    assert_eq!(sandbox.authenticate(&key), Err("unknown"));
 
-    bench.write("short", "p");
-    let said = bench.run("keys new --id b --pepper-file short");
-    said.failed(1, "at least 16 bytes");
-    bench
+    sandbox.write("short", "p");
+    let output = sandbox.run("keys new --id b --pepper-file short");
+    output.assert_failed(1, "at least 16 bytes");
+    sandbox
         .run("keys new --id b --pepper-file none")
-        .failed(1, "none cannot be read");
+        .assert_failed(1, "none cannot be read");
 }
 
 #[test]
 fn without_a_terminal_it_wants_flags() {
-    let bench = Bench::new();
-    bench.run("keys new").failed(2, "add --id");
+    let sandbox = Sandbox::new();
+    sandbox.run("keys new").assert_failed(2, "add --id");
     for flags in [
         "--id a/b",
         "--id a --scope chat:*",
@@ -111,34 +111,34 @@ fn without_a_terminal_it_wants_flags() {
         "--id a --metadata x",
         "--id a --secret s3cret",
     ] {
-        assert_eq!(bench.run(&format!("keys new {flags}")).code, 2, "{flags}");
+        assert_eq!(sandbox.run(&format!("keys new {flags}")).code, 2, "{flags}");
     }
-    assert!(bench.run("keys list").code != 0, "no key was made");
+    assert!(sandbox.run("keys list").code != 0, "no key was made");
 }
 
 #[test]
 fn an_id_is_given_once() {
-    let bench = Bench::new();
-    let key = bench.key("a", "");
-    bench
+    let sandbox = Sandbox::new();
+    let key = sandbox.key("a", "");
+    sandbox
         .run("keys new --id a")
-        .failed(1, "stockade keys rotate a");
-    assert!(bench.asks(&key).is_ok());
+        .assert_failed(1, "stockade keys rotate a");
+    assert!(sandbox.authenticate(&key).is_ok());
 }
 
 // A key whose text nobody has seen is no use; the message says how to get another one.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_key_that_could_not_be_shown_is_not_passed_over() {
-    let bench = Bench::new();
+    let sandbox = Sandbox::new();
     let full = std::fs::File::options()
         .write(true)
         .open("/dev/full")
         .unwrap();
-    let output = bench
+    let output = sandbox
         .command("keys new --id a")
         .stdout(full)
         .output()
         .unwrap();
-    crate::bench::Said::from(output).failed(1, "stockade keys rotate a");
+    crate::sandbox::CommandOutput::from(output).assert_failed(1, "stockade keys rotate a");
 }

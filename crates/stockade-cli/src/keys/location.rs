@@ -8,11 +8,11 @@ use std::{
 use stockade_key_auth::{FileKeyStore, KeyId, KeyRecord, KeyStore, KeyStoreError};
 use stockade_sqlx::SqlKeyStore;
 
-use crate::Failure;
+use crate::CliError;
 
 /// The name of a store.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum StoreLocation {
     File(PathBuf),
     /// The URL of a database, which may hold a password.
     Database(String),
@@ -20,50 +20,50 @@ pub(crate) enum Place {
 
 /// What to do about a store that is not there.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Missing {
+pub(crate) enum IfMissing {
     Create,
-    Refuse,
+    Fail,
 }
 
-const VARIABLE: &str = "STOCKADE_KEYS";
+const STORE_VARIABLE: &str = "STOCKADE_KEYS";
 
-impl Place {
+impl StoreLocation {
     /// The store of the flag, of the environment, or `keys.yaml`.
-    pub(crate) fn choose(flag: Option<String>) -> Result<Self, Failure> {
+    pub(crate) fn resolve(flag: Option<String>) -> Result<Self, CliError> {
         if let Some(text) = flag {
-            let place = Self::parse(&text)?;
-            return match place.has_password() {
-                true => Err(Failure::usage(
+            let location = Self::parse(&text)?;
+            return match location.has_password() {
+                true => Err(CliError::usage(
                     "--store has a password in it, where others can read it",
                 )
-                .mend(format_args!(
-                    "put the URL into {VARIABLE}, or the password into PGPASSWORD"
+                .help(format_args!(
+                    "put the URL into {STORE_VARIABLE}, or the password into PGPASSWORD"
                 ))),
-                false => Ok(place),
+                false => Ok(location),
             };
         }
-        match env::var(VARIABLE) {
+        match env::var(STORE_VARIABLE) {
             Ok(text) if !text.is_empty() => Self::parse(&text),
-            Err(env::VarError::NotUnicode(_)) => {
-                Err(Failure::usage(format_args!("{VARIABLE} is not UTF-8")))
-            }
+            Err(env::VarError::NotUnicode(_)) => Err(CliError::usage(format_args!(
+                "{STORE_VARIABLE} is not UTF-8"
+            ))),
             _ => Ok(Self::File("keys.yaml".into())),
         }
     }
 
-    fn parse(text: &str) -> Result<Self, Failure> {
+    fn parse(text: &str) -> Result<Self, CliError> {
         let known = ["sqlite:", "postgres:", "postgresql:"];
         if known.iter().any(|scheme| text.starts_with(scheme)) {
             return Ok(Self::Database(text.to_owned()));
         }
         match text.split_once("://") {
             // The rest is not cited: it may have a password in it.
-            Some((scheme, _)) => Err(Failure::usage(format_args!(
+            Some((scheme, _)) => Err(CliError::usage(format_args!(
                 "{scheme}:// is no store of keys"
             ))
-            .mend("use a file, sqlite:… or postgres://…")),
-            None if text.is_empty() => Err(Failure::usage("the name of the store is empty")
-                .mend("use a file, sqlite:… or postgres://…")),
+            .help("use a file, sqlite:… or postgres://…")),
+            None if text.is_empty() => Err(CliError::usage("the name of the store is empty")
+                .help("use a file, sqlite:… or postgres://…")),
             None => Ok(Self::File(text.into())),
         }
     }
@@ -107,18 +107,18 @@ impl Place {
     }
 
     /// The records of the store, and none where there is no store yet.
-    pub(crate) async fn records(&self) -> Result<Vec<KeyRecord>, Failure> {
+    pub(crate) async fn records(&self) -> Result<Vec<KeyRecord>, CliError> {
         match self.exists() {
-            true => self.open(Missing::Refuse).await?.list().await,
+            true => self.open(IfMissing::Fail).await?.list().await,
             false => Ok(Vec::new()),
         }
     }
 
     /// Opens the store.
-    pub(crate) async fn open(&self, missing: Missing) -> Result<Store, Failure> {
-        if missing == Missing::Refuse && !self.exists() {
+    pub(crate) async fn open(&self, missing: IfMissing) -> Result<Store, CliError> {
+        if missing == IfMissing::Fail && !self.exists() {
             return Err(
-                Failure::refused(format_args!("there is no store at {self}")).mend(
+                CliError::failed(format_args!("there is no store at {self}")).help(
                     "make the first key with `stockade keys new`, or name the store by --store or \
                  STOCKADE_KEYS",
                 ),
@@ -132,7 +132,7 @@ impl Place {
 }
 
 /// Without the user, the password and the parameters of a URL.
-impl fmt::Display for Place {
+impl fmt::Display for StoreLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
@@ -158,12 +158,12 @@ impl Store {
         &*self.0
     }
 
-    pub(crate) async fn list(&self) -> Result<Vec<KeyRecord>, Failure> {
+    pub(crate) async fn list(&self) -> Result<Vec<KeyRecord>, CliError> {
         Ok(self.0.list().await?)
     }
 
     /// The record of this id.
-    pub(crate) async fn find(&self, id: &KeyId) -> Result<KeyRecord, Failure> {
+    pub(crate) async fn find(&self, id: &KeyId) -> Result<KeyRecord, CliError> {
         let records = self.0.list().await?;
         records
             .into_iter()
@@ -172,8 +172,8 @@ impl Store {
     }
 }
 
-fn unknown(id: &KeyId) -> Failure {
-    Failure::from(KeyStoreError::not_found(id)).mend("`stockade keys list` shows all of them")
+fn unknown(id: &KeyId) -> CliError {
+    CliError::from(KeyStoreError::not_found(id)).help("`stockade keys list` shows all of them")
 }
 
 #[cfg(test)]
@@ -187,14 +187,16 @@ mod tests {
             "postgresql://user:hun@ter2@db/keys?sslmode=require",
             "postgres://user@db/keys?password=hunter2",
         ] {
-            let place = Place::parse(url).unwrap();
-            let shown = place.to_string();
+            let location = StoreLocation::parse(url).unwrap();
+            let shown = location.to_string();
             assert!(!shown.contains("hun") && !shown.contains("ter2"), "{shown}");
-            let error = Place::choose(Some(url.to_owned())).err().unwrap();
+            let error = StoreLocation::resolve(Some(url.to_owned())).err().unwrap();
             assert!(!error.to_string().contains("ter2"), "{error}");
         }
-        assert!(Place::choose(Some("postgres://user@db/keys".to_owned())).is_ok());
-        let error = Place::parse("redis://user:hunter2@db").err().unwrap();
+        assert!(StoreLocation::resolve(Some("postgres://user@db/keys".to_owned())).is_ok());
+        let error = StoreLocation::parse("redis://user:hunter2@db")
+            .err()
+            .unwrap();
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
 }

@@ -5,14 +5,14 @@ use std::{fmt::Display, str::FromStr};
 use dialoguer::{Confirm, Input, Password};
 use zeroize::Zeroizing;
 
-use crate::{Failure, visible::visible};
+use crate::{CliError, escape::escape};
 
 /// Asks until the answer is one; enter alone takes the default.
-pub(crate) fn value<T>(
+pub(crate) fn input<T>(
     question: &str,
     default: &str,
     check: impl Fn(&T) -> Result<(), String>,
-) -> Result<T, Failure>
+) -> Result<T, CliError>
 where
     T: FromStr<Err: Display>,
 {
@@ -25,32 +25,32 @@ where
         .default(default.to_owned())
         .show_default(!default.is_empty())
         .allow_empty(default.is_empty())
-        .validate_with(|text: &String| read(text).map(drop).map_err(|error| visible(&error)))
+        .validate_with(|text: &String| read(text).map(drop).map_err(|error| escape(&error)))
         .interact_text()
-        .map_err(unanswered)?;
-    read(&answer).map_err(Failure::usage)
+        .map_err(prompt_failed)?;
+    read(&answer).map_err(CliError::usage)
 }
 
 /// Asks for a yes; enter alone is a no.
-pub(crate) fn confirm(question: &str) -> Result<bool, Failure> {
+pub(crate) fn confirm(question: &str) -> Result<bool, CliError> {
     Confirm::new()
         .with_prompt(question)
         .default(false)
         .interact()
-        .map_err(unanswered)
+        .map_err(prompt_failed)
 }
 
 /// Asks for something that is not shown as it is typed.
-pub(crate) fn secret(question: &str) -> Result<Zeroizing<String>, Failure> {
+pub(crate) fn secret(question: &str) -> Result<Zeroizing<String>, CliError> {
     Password::new()
         .with_prompt(question)
         .interact()
         .map(Zeroizing::new)
-        .map_err(unanswered)
+        .map_err(prompt_failed)
 }
 
-fn unanswered(error: dialoguer::Error) -> Failure {
+fn prompt_failed(error: dialoguer::Error) -> CliError {
     let dialoguer::Error::IO(error) = error;
-    Failure::usage(format_args!("no answer was given: {error}"))
-        .mend("answer by flags instead; `--help` lists them")
+    CliError::usage(format_args!("no answer was given: {error}"))
+        .help("answer by flags instead; `--help` lists them")
 }
