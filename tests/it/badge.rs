@@ -14,18 +14,18 @@ pub(crate) struct Badge {
 }
 
 /// How the responses ended, in the order in which they did.
-pub(crate) struct Ends(UnboundedReceiver<End>);
+pub(crate) struct Outcomes(UnboundedReceiver<End>);
 
 /// Where requests wear their badge.
 pub(crate) const BADGE: &str = "x-badge";
 
 /// The layer, and what it hears of its responses.
-pub(crate) fn layer() -> (GuardLayer<Badge>, Ends) {
+pub(crate) fn layer() -> (GuardLayer<Badge>, Outcomes) {
     let (ends, receiver) = unbounded_channel();
-    (GuardLayer::new(Badge { ends }), Ends(receiver))
+    (GuardLayer::new(Badge { ends }), Outcomes(receiver))
 }
 
-impl Ends {
+impl Outcomes {
     pub(crate) async fn next(&mut self) -> End {
         // Not a measure of anything: a hang becomes a failure.
         tokio::time::timeout(Duration::from_secs(30), self.0.recv())

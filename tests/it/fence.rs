@@ -25,8 +25,8 @@ use tower::{
 };
 
 use crate::{
-    clinic::{Clinic, SERVING, question},
-    house::{House, Rooms},
+    grpc_server::{GrpcServer, SERVING, question},
+    http_server::{HttpServer, TestService},
 };
 
 const CHECK: &str = "/grpc.health.v1.Health/Check";
@@ -54,7 +54,7 @@ fn fence(keys: &MemoryKeyStore) -> Fence {
         .into_inner()
 }
 
-/// What tonic puts in, or what [`House`] does.
+/// What tonic puts in, or what [`HttpServer`] does.
 fn peer(extensions: &Extensions) -> Option<PeerAddr> {
     let tonic = extensions.get::<TcpConnectInfo>();
     match tonic.and_then(TcpConnectInfo::remote_addr) {
@@ -114,8 +114,8 @@ async fn http_clients_get_what_their_key_may_and_nothing_else() {
         record.expires(Timestamp::from_secs(1))
     });
     let stranger = GeneratedKey::new("sk", "reader".parse().unwrap()).unwrap();
-    let house = House::behind(fence(&store)).await;
-    let mut client = connect(house.address).await;
+    let server = HttpServer::behind(fence(&store)).await;
+    let mut client = connect(server.address).await;
 
     let (key, expired, stranger) = (bearer(&key), bearer(&expired), bearer(&stranger));
     let missing = "Bearer realm=\"api\"";
@@ -163,7 +163,11 @@ async fn http_clients_get_what_their_key_may_and_nothing_else() {
         );
 
         let body = body.collect().await.unwrap().to_bytes();
-        assert_eq!(body == Rooms::WELCOME, status == StatusCode::OK, "{path}");
+        assert_eq!(
+            body == TestService::WELCOME,
+            status == StatusCode::OK,
+            "{path}"
+        );
     }
 }
 
@@ -171,8 +175,8 @@ async fn http_clients_get_what_their_key_may_and_nothing_else() {
 #[tokio::test]
 async fn a_removed_key_is_refused_on_a_connection_that_it_opened() {
     let (store, key) = keys();
-    let house = House::behind(fence(&store)).await;
-    let mut client = connect(house.address).await;
+    let server = HttpServer::behind(fence(&store)).await;
+    let mut client = connect(server.address).await;
     let authorization = bearer(&key);
 
     let before = get(&mut client, "/", Some(&authorization)).await;
@@ -187,11 +191,11 @@ async fn a_removed_key_is_refused_on_a_connection_that_it_opened() {
 #[tokio::test]
 async fn grpc_clients_get_what_their_key_may() {
     let (store, key) = keys();
-    let mut clinic = Clinic::behind(fence(&store)).await;
+    let mut server = GrpcServer::behind(fence(&store)).await;
     let shown = bearer(&key);
-    let answer = clinic.check(Some(("authorization", &shown))).await;
+    let answer = server.check(Some(("authorization", &shown))).await;
     assert_eq!(answer.unwrap(), SERVING);
-    let answer = clinic.check(Some(("x-api-key", key.expose()))).await;
+    let answer = server.check(Some(("x-api-key", key.expose()))).await;
     assert_eq!(answer.unwrap(), SERVING);
 }
 
@@ -199,10 +203,10 @@ async fn grpc_clients_get_what_their_key_may() {
 async fn grpc_clients_without_a_valid_key_are_unauthenticated() {
     let (store, _) = keys();
     let stranger = GeneratedKey::new("sk", "reader".parse().unwrap()).unwrap();
-    let mut clinic = Clinic::behind(fence(&store)).await;
+    let mut server = GrpcServer::behind(fence(&store)).await;
     for shown in [None, Some(bearer(&stranger))] {
         let shown = shown.as_deref().map(|text| ("authorization", text));
-        let status = clinic.check(shown).await.unwrap_err();
+        let status = server.check(shown).await.unwrap_err();
         assert_eq!(status.code(), Code::Unauthenticated, "{shown:?}");
         assert!(status.metadata().contains_key("www-authenticate"));
 
@@ -222,10 +226,10 @@ async fn grpc_clients_without_a_valid_key_are_unauthenticated() {
 #[tokio::test]
 async fn grpc_clients_without_the_scope_are_denied() {
     let (store, key) = keys();
-    let mut clinic = Clinic::behind(fence(&store)).await;
+    let mut server = GrpcServer::behind(fence(&store)).await;
     let shown = bearer(&key);
     let request = question(Some(("authorization", &shown)));
-    let status = clinic.client.watch(request).await.unwrap_err();
+    let status = server.client.watch(request).await.unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied);
     assert!(status.message().contains("cellar:read"), "{status:?}");
     let info = status.get_details_error_info().unwrap();
@@ -238,10 +242,10 @@ async fn grpc_streams_run_through_the_whole_fence() {
     let key = add(&store, "watcher", |record| {
         record.scopes("*".parse().unwrap())
     });
-    let mut clinic = Clinic::behind(fence(&store)).await;
+    let mut server = GrpcServer::behind(fence(&store)).await;
     let shown = bearer(&key);
     let request = question(Some(("authorization", &shown)));
-    let stream = clinic.client.watch(request).await.unwrap();
+    let stream = server.client.watch(request).await.unwrap();
     let first = stream.into_inner().message().await.unwrap();
     assert_eq!(first.unwrap().status, SERVING);
 }

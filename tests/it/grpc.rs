@@ -11,30 +11,30 @@ use tonic_health::ServingStatus;
 use tonic_types::StatusExt;
 
 use crate::{
-    badge::{self, BADGE, Ends},
-    clinic::{Clinic, NOT_SERVING, SERVING, question},
+    badge::{self, BADGE, Outcomes},
+    grpc_server::{GrpcServer, NOT_SERVING, SERVING, question},
 };
 
 const GUEST: Option<(&str, &str)> = Some((BADGE, "guest"));
 const VISITOR: Option<(&str, &str)> = Some((BADGE, "visitor"));
 const BURGLAR: Option<(&str, &str)> = Some((BADGE, "burglar"));
 
-async fn open() -> (Clinic, Ends) {
+async fn open() -> (GrpcServer, Outcomes) {
     let (layer, ends) = badge::layer();
-    (Clinic::behind(layer).await, ends)
+    (GrpcServer::behind(layer).await, ends)
 }
 
 #[tokio::test]
 async fn a_guest_gets_an_answer() {
-    let (mut clinic, mut ends) = open().await;
-    assert_eq!(clinic.check(GUEST).await.unwrap(), SERVING);
+    let (mut server, mut ends) = open().await;
+    assert_eq!(server.check(GUEST).await.unwrap(), SERVING);
     assert_eq!(ends.next().await, End::Completed);
 }
 
 #[tokio::test]
 async fn a_missing_credential_is_unauthenticated() {
-    let (mut clinic, _ends) = open().await;
-    let status = clinic.check(None).await.unwrap_err();
+    let (mut server, _ends) = open().await;
+    let status = server.check(None).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
     assert_eq!(status.message(), "a badge is needed – \u{1f6e1}");
     assert_eq!(status.metadata().get("www-authenticate").unwrap(), "Badge");
@@ -46,8 +46,8 @@ async fn a_missing_credential_is_unauthenticated() {
 
 #[tokio::test]
 async fn a_wrong_credential_is_permission_denied() {
-    let (mut clinic, _ends) = open().await;
-    let status = clinic.check(BURGLAR).await.unwrap_err();
+    let (mut server, _ends) = open().await;
+    let status = server.check(BURGLAR).await.unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied);
     let info = status.get_details_error_info().unwrap();
     assert_eq!(info.reason, "PERMISSION_DENIED");
@@ -55,8 +55,8 @@ async fn a_wrong_credential_is_permission_denied() {
 
 #[tokio::test]
 async fn a_limit_says_which_one_and_when_to_retry() {
-    let (mut clinic, _ends) = open().await;
-    let status = clinic.check(VISITOR).await.unwrap_err();
+    let (mut server, _ends) = open().await;
+    let status = server.check(VISITOR).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
 
     let delay = status.get_details_retry_info().unwrap().retry_delay;
@@ -68,13 +68,13 @@ async fn a_limit_says_which_one_and_when_to_retry() {
 
 #[tokio::test]
 async fn a_stream_runs_through_the_fence_until_the_client_leaves() {
-    let (mut clinic, mut ends) = open().await;
-    let stream = clinic.client.watch(question(GUEST)).await;
+    let (mut server, mut ends) = open().await;
+    let stream = server.client.watch(question(GUEST)).await;
     let mut stream = stream.unwrap().into_inner();
     assert_eq!(stream.message().await.unwrap().unwrap().status, SERVING);
 
     let down = ServingStatus::NotServing;
-    clinic.reporter.set_service_status("", down).await;
+    server.reporter.set_service_status("", down).await;
     assert_eq!(stream.message().await.unwrap().unwrap().status, NOT_SERVING);
     assert!(ends.is_empty());
 
@@ -84,24 +84,24 @@ async fn a_stream_runs_through_the_fence_until_the_client_leaves() {
 
 #[tokio::test]
 async fn a_refused_stream_ends_before_it_begins() {
-    let (mut clinic, _ends) = open().await;
-    let status = clinic.client.watch(question(None)).await.unwrap_err();
+    let (mut server, _ends) = open().await;
+    let status = server.client.watch(question(None)).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
 }
 
 #[tokio::test]
 async fn one_connection_carries_refusals_and_answers() {
-    let (mut clinic, _ends) = open().await;
+    let (mut server, _ends) = open().await;
     for _ in 0..3 {
-        clinic.check(None).await.unwrap_err();
-        clinic.check(GUEST).await.unwrap();
+        server.check(None).await.unwrap_err();
+        server.check(GUEST).await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn the_status_of_an_answer_stays_in_its_trailers() {
-    let (clinic, _ends) = open().await;
-    let stream = TcpStream::connect(clinic.address).await.unwrap();
+    let (server, _ends) = open().await;
+    let stream = TcpStream::connect(server.address).await.unwrap();
     let io = TokioIo::new(stream);
     let (mut client, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
         .await
@@ -110,7 +110,7 @@ async fn the_status_of_an_answer_stays_in_its_trailers() {
 
     // An empty message: no compression, and a length of zero.
     let body = Full::new(Bytes::from_static(&[0; 5]));
-    let uri = format!("http://{}/grpc.health.v1.Health/Check", clinic.address);
+    let uri = format!("http://{}/grpc.health.v1.Health/Check", server.address);
     let request = Request::post(uri)
         .header("content-type", "application/grpc")
         .header("te", "trailers")

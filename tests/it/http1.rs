@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     badge::{self, BADGE},
-    house::{House, Rooms},
+    http_server::{HttpServer, TestService},
 };
 
 /// What a server may take of a request that it refuses (S07).
@@ -44,8 +44,8 @@ fn request(method: Method, path: &str, badge: Option<&str>) -> Request<Empty<Byt
 #[tokio::test]
 async fn a_refusal_leaves_the_connection_open() {
     let (layer, mut ends) = badge::layer();
-    let house = House::behind(layer).await;
-    let mut client = connect(house.address).await;
+    let server = HttpServer::behind(layer).await;
+    let mut client = connect(server.address).await;
 
     for (badge, status) in [
         (None, StatusCode::UNAUTHORIZED),
@@ -60,7 +60,7 @@ async fn a_refusal_leaves_the_connection_open() {
         assert_eq!(response.status(), status, "{badge:?}");
         let body = response.into_body().collect().await.unwrap().to_bytes();
         if status == StatusCode::OK {
-            assert_eq!(body, Rooms::WELCOME);
+            assert_eq!(body, TestService::WELCOME);
             assert_eq!(ends.next().await, End::Completed);
         } else {
             assert!(body.starts_with(b"{\"error\":{"), "{body:?}");
@@ -72,8 +72,8 @@ async fn a_refusal_leaves_the_connection_open() {
 #[tokio::test]
 async fn head_gets_the_head_of_get_and_no_body() {
     let (layer, mut ends) = badge::layer();
-    let house = House::behind(layer).await;
-    let mut client = connect(house.address).await;
+    let server = HttpServer::behind(layer).await;
+    let mut client = connect(server.address).await;
 
     for badge in [None, Some("guest")] {
         client.ready().await.unwrap();
@@ -97,8 +97,8 @@ async fn head_gets_the_head_of_get_and_no_body() {
 #[tokio::test]
 async fn a_refused_body_is_left_on_the_wire() {
     let (layer, _ends) = badge::layer();
-    let house = House::behind(layer).await;
-    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    let server = HttpServer::behind(layer).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
     let head = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 104857600\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
 
@@ -114,16 +114,16 @@ async fn a_refused_body_is_left_on_the_wire() {
     });
     let answer = read(&mut incoming).await;
     assert!(answer.starts_with("HTTP/1.1 401 "), "{answer:?}");
-    assert!(house.taken() <= TAKEN_AT_MOST, "{} taken", house.taken());
+    assert!(server.taken() <= TAKEN_AT_MOST, "{} taken", server.taken());
 }
 
 // S07
 #[tokio::test]
 async fn a_refusal_does_not_wait_for_the_body() {
     let (layer, _ends) = badge::layer();
-    let house = House::behind(layer).await;
+    let server = HttpServer::behind(layer).await;
     for expect in ["", "expect: 100-continue\r\n"] {
-        let mut stream = TcpStream::connect(house.address).await.unwrap();
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
         let head = format!(
             "POST / HTTP/1.1\r\nhost: localhost\r\n{expect}content-length: 104857600\r\n\r\n"
         );
@@ -139,8 +139,8 @@ async fn a_refusal_does_not_wait_for_the_body() {
 #[tokio::test]
 async fn a_client_who_hangs_up_ends_what_was_held() {
     let (layer, mut ends) = badge::layer();
-    let house = House::behind(layer).await;
-    let mut client = connect(house.address).await;
+    let server = HttpServer::behind(layer).await;
+    let mut client = connect(server.address).await;
     let response = client
         .send_request(request(Method::GET, "/endless", Some("guest")))
         .await;

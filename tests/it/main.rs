@@ -6,11 +6,11 @@
 )]
 
 mod badge;
-mod clinic;
 mod either;
 mod fence;
 mod grpc;
-mod house;
+mod grpc_server;
 mod http1;
+mod http_server;
 mod order;
 mod whole;

@@ -22,7 +22,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::house::House;
+use crate::http_server::HttpServer;
 
 const ROUTES: &str = r#"
 [auth]
@@ -54,22 +54,22 @@ body = "openai-chat"
 const BANS: &str = "[abuse]\nban_loopback = true\nban_valid_keys = true\n";
 
 /// How long anything may take. Not a measure: a hang becomes a failure.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a server may take of a request that it refuses (S07).
 const TAKEN_AT_MOST: u64 = 64 * 1_024;
 
-struct Gate {
+struct Fixture {
     folder: TempDir,
     fence: Fence,
-    house: House,
+    server: HttpServer,
     /// May read rooms.
     reader: String,
     /// May do all that there is.
     writer: String,
 }
 
-impl Gate {
+impl Fixture {
     async fn open(settings: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = |id: &str| GeneratedKey::new("sk", id.parse().unwrap()).unwrap();
@@ -92,18 +92,18 @@ impl Gate {
         let mut config = Config::parse(&text, Format::Toml, &Environment::default()).unwrap();
         config.resolve_paths(folder.path());
         let fence = Fence::from_config(&config).await.unwrap();
-        let house = House::behind(fence.layer()).await;
+        let server = HttpServer::behind(fence.layer()).await;
         Self {
             folder,
             fence,
-            house,
+            server,
             reader: reader.expose().to_owned(),
             writer: writer.expose().to_owned(),
         }
     }
 
     async fn connect(&self) -> SendRequest<Full<Bytes>> {
-        let stream = TcpStream::connect(self.house.address).await.unwrap();
+        let stream = TcpStream::connect(self.server.address).await.unwrap();
         let (client, connection) = handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         client
@@ -144,7 +144,7 @@ impl Gate {
 
     /// Which guards refused requests, in their order.
     fn refused_by(&self) -> Vec<String> {
-        self.fence.audit().flush(PATIENCE).unwrap();
+        self.fence.audit().flush(TIMEOUT).unwrap();
         let log = fs::read_to_string(self.folder.path().join("app.log")).unwrap();
         let guards = log.lines().filter_map(|line| {
             let (_, rest) = line.split_once("\"guard\":\"")?;
@@ -154,11 +154,11 @@ impl Gate {
     }
 }
 
-impl Drop for Gate {
+impl Drop for Fixture {
     /// The last connection outlives the folder.
     fn drop(&mut self) {
         for journal in self.fence.audit().journals() {
-            journal.shutdown(PATIENCE).unwrap();
+            journal.shutdown(TIMEOUT).unwrap();
         }
     }
 }
@@ -183,16 +183,16 @@ const WELCOME: (u16, String) = (200, String::new());
 // D02
 #[tokio::test]
 async fn bans_come_before_limits_and_keys() {
-    let gate = Gate::open(&format!("{BANS}[rate_limit]\nby_ip = \"5/minute\"\n")).await;
+    let fixture = Fixture::open(&format!("{BANS}[rate_limit]\nby_ip = \"5/minute\"\n")).await;
     for number in 0..5 {
-        let guess = gate.get(&format!("wrong-{number}")).await;
+        let guess = fixture.get(&format!("wrong-{number}")).await;
         assert_eq!(guess, refusal(401, "AUTHENTICATION_FAILED"));
     }
     // Banned, over the limit by address, and with a wrong key or a right one.
-    for key in ["wrong-5", &gate.reader] {
-        assert_eq!(gate.get(key).await, refusal(403, "BANNED"));
+    for key in ["wrong-5", &fixture.reader] {
+        assert_eq!(fixture.get(key).await, refusal(403, "BANNED"));
     }
-    let refused_by = gate.refused_by();
+    let refused_by = fixture.refused_by();
     assert_eq!(refused_by[..5], ["auth"; 5]);
     assert_eq!(refused_by[5..], ["abuse"; 2]);
 }
@@ -200,110 +200,120 @@ async fn bans_come_before_limits_and_keys() {
 // A03
 #[tokio::test]
 async fn a_limit_by_address_comes_before_any_hash() {
-    let gate = Gate::open("[rate_limit]\nby_ip = \"2/minute\"\n").await;
+    let fixture = Fixture::open("[rate_limit]\nby_ip = \"2/minute\"\n").await;
     // Each could be the slow key, so each would cost a slow hash.
     for number in 0..2 {
-        let guess = gate.get(&format!("opaque-{number}")).await;
+        let guess = fixture.get(&format!("opaque-{number}")).await;
         assert_eq!(guess, refusal(401, "AUTHENTICATION_FAILED"));
     }
-    assert_eq!(gate.get("opaque-2").await, refusal(429, "RATE_LIMITED"));
-    assert_eq!(gate.refused_by(), ["auth", "auth", "rate_limit"]);
+    assert_eq!(fixture.get("opaque-2").await, refusal(429, "RATE_LIMITED"));
+    assert_eq!(fixture.refused_by(), ["auth", "auth", "rate_limit"]);
 }
 
 // D03
 #[tokio::test]
 async fn a_limit_by_key_comes_after_the_key() {
-    let gate = Gate::open("[rate_limit]\nby_key = \"1/minute\"\n").await;
+    let fixture = Fixture::open("[rate_limit]\nby_key = \"1/minute\"\n").await;
     // Who only claims to be the reader takes nothing of what the reader has.
-    let (claim, _) = gate.reader.split_at(gate.reader.len() - 6);
+    let (claim, _) = fixture.reader.split_at(fixture.reader.len() - 6);
     for number in 0..3 {
-        let guess = gate.get(&format!("{claim}{number:06}")).await;
+        let guess = fixture.get(&format!("{claim}{number:06}")).await;
         assert_eq!(guess, refusal(401, "AUTHENTICATION_FAILED"));
     }
-    assert_eq!(gate.get(&gate.reader).await, WELCOME);
+    assert_eq!(fixture.get(&fixture.reader).await, WELCOME);
     // Another key of the same address has a limit of its own.
-    assert_eq!(gate.get(&gate.writer).await, WELCOME);
-    assert_eq!(gate.get(&gate.reader).await, refusal(429, "RATE_LIMITED"));
+    assert_eq!(fixture.get(&fixture.writer).await, WELCOME);
+    assert_eq!(
+        fixture.get(&fixture.reader).await,
+        refusal(429, "RATE_LIMITED")
+    );
 }
 
 #[tokio::test]
 async fn a_limit_by_key_comes_before_scopes() {
-    let gate = Gate::open("[rate_limit]\nby_key = \"1/minute\"\n").await;
-    let write = async || gate.ask(Method::POST, "/", &gate.reader, "{}").await;
+    let fixture = Fixture::open("[rate_limit]\nby_key = \"1/minute\"\n").await;
+    let write = async || fixture.ask(Method::POST, "/", &fixture.reader, "{}").await;
     assert_eq!(write().await, refusal(403, "PERMISSION_DENIED"));
     // Who tries what they may not do, uses up what they may.
     assert_eq!(write().await, refusal(429, "RATE_LIMITED"));
-    assert_eq!(gate.refused_by(), ["scope", "rate_limit"]);
+    assert_eq!(fixture.refused_by(), ["scope", "rate_limit"]);
 }
 
 // S07
 #[tokio::test]
 async fn scopes_come_before_bodies() {
-    let gate = Gate::open("").await;
-    let invalid = gate.ask(Method::POST, "/", &gate.writer, "{").await;
+    let fixture = Fixture::open("").await;
+    let invalid = fixture.ask(Method::POST, "/", &fixture.writer, "{").await;
     assert_eq!(invalid, refusal(400, "INVALID_JSON"));
-    let invalid = gate.ask(Method::POST, "/", &gate.reader, "{").await;
+    let invalid = fixture.ask(Method::POST, "/", &fixture.reader, "{").await;
     assert_eq!(invalid, refusal(403, "PERMISSION_DENIED"));
 
     // A hundred megabytes that are announced, and never come.
-    let before = gate.house.taken();
-    let (mut head, _) = request(Method::POST, "/", &gate.reader, "").into_parts();
+    let before = fixture.server.taken();
+    let (mut head, _) = request(Method::POST, "/", &fixture.reader, "").into_parts();
     head.headers.insert(CONTENT_LENGTH, 104_857_600.into());
     let mut text = "POST / HTTP/1.1\r\n".to_owned();
     for (name, value) in &head.headers {
         text.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
     }
-    let mut stream = TcpStream::connect(gate.house.address).await.unwrap();
+    let mut stream = TcpStream::connect(fixture.server.address).await.unwrap();
     stream
         .write_all(format!("{text}\r\n").as_bytes())
         .await
         .unwrap();
     let mut answer = [0; 13];
     let read = stream.read_exact(&mut answer);
-    tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
+    tokio::time::timeout(TIMEOUT, read).await.unwrap().unwrap();
     assert_eq!(&answer, b"HTTP/1.1 403 ");
-    let taken = gate.house.taken() - before;
+    let taken = fixture.server.taken() - before;
     assert!(taken <= TAKEN_AT_MOST, "{taken} taken");
 }
 
 #[tokio::test]
 async fn permits_come_before_bodies_and_bodies_before_tokens() {
-    let gate =
-        Gate::open("[concurrency]\nper_key = 1\n[token_budget]\nby_key = \"6000/minute\"\n").await;
+    let fixture =
+        Fixture::open("[concurrency]\nper_key = 1\n[token_budget]\nby_key = \"6000/minute\"\n")
+            .await;
     let chat = async |tokens: u32| {
         let body = format!(
             r#"{{"model":"m","max_tokens":{tokens},"messages":[{{"role":"user","content":"hi"}}]}}"#
         );
-        gate.ask(Method::POST, "/chat", &gate.writer, &body).await
+        fixture
+            .ask(Method::POST, "/chat", &fixture.writer, &body)
+            .await
     };
-    let stay = gate.stay(&gate.writer).await;
-    let invalid = async || gate.ask(Method::POST, "/chat", &gate.writer, "{").await;
+    let stay = fixture.stay(&fixture.writer).await;
+    let invalid = async || {
+        fixture
+            .ask(Method::POST, "/chat", &fixture.writer, "{")
+            .await
+    };
     // FA06: its only place is taken, so neither an invalid body nor its tokens are looked at.
     assert_eq!(invalid().await, refusal(429, "CONCURRENCY_LIMIT"));
     assert_eq!(chat(8_000).await, refusal(429, "CONCURRENCY_LIMIT"));
     drop(stay);
     let freed = async { while invalid().await != refusal(400, "INVALID_JSON") {} };
-    tokio::time::timeout(PATIENCE, freed).await.unwrap();
+    tokio::time::timeout(TIMEOUT, freed).await.unwrap();
     assert_eq!(chat(8_000).await, refusal(400, "TOKENS_EXCEED_QUOTA"));
 }
 
 // R10
 #[tokio::test]
 async fn a_permit_is_given_back_when_the_client_leaves_and_that_is_recorded() {
-    let gate = Gate::open("[concurrency]\nper_key = 1\n").await;
-    let stay = gate.stay(&gate.reader).await;
+    let fixture = Fixture::open("[concurrency]\nper_key = 1\n").await;
+    let stay = fixture.stay(&fixture.reader).await;
     assert_eq!(
-        gate.get(&gate.reader).await,
+        fixture.get(&fixture.reader).await,
         refusal(429, "CONCURRENCY_LIMIT")
     );
     // Another key has a place of its own.
-    assert_eq!(gate.get(&gate.writer).await, WELCOME);
+    assert_eq!(fixture.get(&fixture.writer).await, WELCOME);
 
     drop(stay);
-    let freed = async { while gate.get(&gate.reader).await != WELCOME {} };
-    tokio::time::timeout(PATIENCE, freed).await.unwrap();
-    gate.fence.audit().flush(PATIENCE).unwrap();
-    let log = fs::read_to_string(gate.folder.path().join("app.log")).unwrap();
+    let freed = async { while fixture.get(&fixture.reader).await != WELCOME {} };
+    tokio::time::timeout(TIMEOUT, freed).await.unwrap();
+    fixture.fence.audit().flush(TIMEOUT).unwrap();
+    let log = fs::read_to_string(fixture.folder.path().join("app.log")).unwrap();
     assert_eq!(
         log.matches("\"outcome\":\"client_left\"").count(),
         1,

@@ -10,16 +10,16 @@ use tempfile::TempDir;
 use tonic::{Code, transport::server::TcpConnectInfo};
 use tonic_types::StatusExt;
 
-use crate::clinic::{Clinic, SERVING};
+use crate::grpc_server::{GrpcServer, SERVING};
 
-struct Site {
+struct Fixture {
     _folder: TempDir,
     fence: Fence,
-    clinic: Clinic,
+    server: GrpcServer,
     bearer: String,
 }
 
-async fn open(settings: &str) -> Site {
+async fn open(settings: &str) -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let key = GeneratedKey::new("sk", "team".parse().unwrap()).unwrap();
     let record = KeyRecord::new(key.id().clone(), key.digest());
@@ -34,11 +34,11 @@ async fn open(settings: &str) -> Site {
     let mut config = Config::parse(&text, Format::Toml, &Environment::default()).unwrap();
     config.resolve_paths(folder.path());
     let fence = Fence::builder(&config).peer(peer).build().await.unwrap();
-    let clinic = Clinic::behind(fence.layer()).await;
-    Site {
+    let server = GrpcServer::behind(fence.layer()).await;
+    Fixture {
         _folder: folder,
         fence,
-        clinic,
+        server,
         bearer: format!("Bearer {}", key.expose()),
     }
 }
@@ -48,30 +48,30 @@ fn peer(extensions: &Extensions) -> Option<PeerAddr> {
     connection.remote_addr.map(PeerAddr::from)
 }
 
-impl Site {
+impl Fixture {
     async fn check(&mut self) -> Result<i32, tonic::Status> {
         let bearer = self.bearer.clone();
-        self.clinic.check(Some(("authorization", &bearer))).await
+        self.server.check(Some(("authorization", &bearer))).await
     }
 }
 
 #[tokio::test]
 async fn a_key_opens_the_service_and_nothing_else_does() {
-    let mut site = open("").await;
-    assert_eq!(site.check().await.unwrap(), SERVING);
-    let status = site.clinic.check(None).await.unwrap_err();
+    let mut fixture = open("").await;
+    assert_eq!(fixture.check().await.unwrap(), SERVING);
+    let status = fixture.server.check(None).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
     // A method that nobody declared is closed.
-    let watch = crate::clinic::question(Some(("authorization", &site.bearer)));
-    let status = site.clinic.client.watch(watch).await.unwrap_err();
+    let watch = crate::grpc_server::question(Some(("authorization", &fixture.bearer)));
+    let status = fixture.server.client.watch(watch).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
 }
 
 #[tokio::test]
 async fn a_limit_is_resource_exhausted_with_what_and_when() {
-    let mut site = open("[rate_limit]\nby_key = \"1/minute\"\n").await;
-    assert_eq!(site.check().await.unwrap(), SERVING);
-    let status = site.check().await.unwrap_err();
+    let mut fixture = open("[rate_limit]\nby_key = \"1/minute\"\n").await;
+    assert_eq!(fixture.check().await.unwrap(), SERVING);
+    let status = fixture.check().await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
     let delay = status
         .get_details_retry_info()
@@ -89,25 +89,25 @@ async fn a_limit_is_resource_exhausted_with_what_and_when() {
 
 #[tokio::test]
 async fn who_guesses_is_banned_and_told_so_in_grpc() {
-    let mut site = open("[abuse]\nban_loopback = true\nban_valid_keys = true\n").await;
+    let mut fixture = open("[abuse]\nban_loopback = true\nban_valid_keys = true\n").await;
     for number in 0..5 {
         let guess = format!("Bearer wrong-{number}");
-        let status = site.clinic.check(Some(("authorization", &guess))).await;
+        let status = fixture.server.check(Some(("authorization", &guess))).await;
         assert_eq!(status.unwrap_err().code(), Code::Unauthenticated);
     }
-    let status = site.check().await.unwrap_err();
+    let status = fixture.check().await.unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied);
     assert_eq!(status.get_details_error_info().unwrap().reason, "BANNED");
     let client = "127.0.0.1".parse().unwrap();
-    assert!(site.fence.detector().unwrap().unban(&client));
-    assert_eq!(site.check().await.unwrap(), SERVING);
+    assert!(fixture.fence.detector().unwrap().unban(&client));
+    assert_eq!(fixture.check().await.unwrap(), SERVING);
 }
 
 #[tokio::test]
 async fn a_limit_by_key_comes_before_the_scope_of_a_method() {
-    let mut site = open("[rate_limit]\nby_key = \"1/minute\"\n").await;
-    assert_eq!(site.check().await.unwrap(), SERVING);
-    let watch = crate::clinic::question(Some(("authorization", &site.bearer)));
-    let status = site.clinic.client.watch(watch).await.unwrap_err();
+    let mut fixture = open("[rate_limit]\nby_key = \"1/minute\"\n").await;
+    assert_eq!(fixture.check().await.unwrap(), SERVING);
+    let watch = crate::grpc_server::question(Some(("authorization", &fixture.bearer)));
+    let status = fixture.server.client.watch(watch).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
 }

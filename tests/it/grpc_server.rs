@@ -20,7 +20,7 @@ use tonic_health::{
 use tower::{Layer, Service};
 
 /// A running server, with one connection to it; it stops with the test's runtime.
-pub(crate) struct Clinic {
+pub(crate) struct GrpcServer {
     pub(crate) address: SocketAddr,
     pub(crate) client: HealthClient<Channel>,
     pub(crate) reporter: HealthReporter,
@@ -29,7 +29,7 @@ pub(crate) struct Clinic {
 pub(crate) const SERVING: i32 = ServingStatus::Serving as i32;
 pub(crate) const NOT_SERVING: i32 = ServingStatus::NotServing as i32;
 
-impl Clinic {
+impl GrpcServer {
     /// Serves the health service behind this layer.
     pub(crate) async fn behind<L, B>(layer: L) -> Self
     where

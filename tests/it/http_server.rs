@@ -32,16 +32,16 @@ use tokio::{
 use tower::{Layer, Service, ServiceExt};
 
 /// A running server; it stops with the test's runtime.
-pub(crate) struct House {
+pub(crate) struct HttpServer {
     pub(crate) address: SocketAddr,
     taken: Arc<AtomicU64>,
 }
 
-impl House {
-    /// Serves [`Rooms`] behind this layer, over HTTP/1.1 and HTTP/2.
+impl HttpServer {
+    /// Serves [`TestService`] behind this layer, over HTTP/1.1 and HTTP/2.
     pub(crate) async fn behind<L, B>(layer: L) -> Self
     where
-        L: Layer<Rooms>,
+        L: Layer<TestService>,
         L::Service: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
             + Clone
             + Send
@@ -51,12 +51,12 @@ impl House {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let house = Self {
+        let server = Self {
             address: listener.local_addr().unwrap(),
             taken: Arc::default(),
         };
-        let service = layer.layer(Rooms);
-        let taken = Arc::clone(&house.taken);
+        let service = layer.layer(TestService);
+        let taken = Arc::clone(&server.taken);
         tokio::spawn(async move {
             while let Ok((stream, peer)) = listener.accept().await {
                 let service = service.clone().map_request(move |mut request: Request<_>| {
@@ -75,7 +75,7 @@ impl House {
                 });
             }
         });
-        house
+        server
     }
 
     /// Bytes that the server has read from its clients.
@@ -87,13 +87,13 @@ impl House {
 /// Answers `/` with [`WELCOME`](Self::WELCOME), and anything else with one frame of a
 /// body that never ends.
 #[derive(Clone)]
-pub(crate) struct Rooms;
+pub(crate) struct TestService;
 
-impl Rooms {
+impl TestService {
     pub(crate) const WELCOME: &'static str = "welcome";
 }
 
-impl<B> Service<Request<B>> for Rooms {
+impl<B> Service<Request<B>> for TestService {
     type Response = Response<Either<Full<Bytes>, Endless>>;
     type Error = Infallible;
     type Future = Ready<Result<Self::Response, Infallible>>;
