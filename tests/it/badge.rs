@@ -1,4 +1,4 @@
-//! The tests' own guard: it reads one header, and tells how each response ended.
+//! A guard for the tests: it reads one header and reports the outcome of each response.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use stockade_core::{
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// Who wears the badge `guest` may enter; `visitor` may later, any other one never.
+/// Allows the badge `guest`, rate-limits `visitor` and forbids any other one.
 pub(crate) struct Badge {
     ends: UnboundedSender<End>,
 }
 
-/// How the responses ended, in the order in which they did.
+/// The outcomes of the responses, in order.
 pub(crate) struct Outcomes(UnboundedReceiver<End>);
 
-/// Where requests wear their badge.
+/// The header with the badge.
 pub(crate) const BADGE: &str = "x-badge";
 
-/// The layer, and what it hears of its responses.
+/// Returns the layer and the outcomes of its responses.
 pub(crate) fn layer() -> (GuardLayer<Badge>, Outcomes) {
     let (ends, receiver) = unbounded_channel();
     (GuardLayer::new(Badge { ends }), Outcomes(receiver))
@@ -27,11 +27,11 @@ pub(crate) fn layer() -> (GuardLayer<Badge>, Outcomes) {
 
 impl Outcomes {
     pub(crate) async fn next(&mut self) -> End {
-        // Not a measure of anything: a hang becomes a failure.
+        // Turns a hang into a failure.
         tokio::time::timeout(Duration::from_secs(30), self.0.recv())
             .await
             .expect("no response has ended")
-            .expect("the guard is gone")
+            .expect("the guard was dropped")
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -54,7 +54,7 @@ impl Guard for Badge {
                     subject: "visitors".into(),
                     description: "the house is full".into(),
                 }),
-            Some(_) => Refusal::new(RefusalKind::Forbidden, "this badge opens other doors"),
+            Some(_) => Refusal::new(RefusalKind::Forbidden, "this badge is not valid here"),
             None => Refusal::new(
                 RefusalKind::Unauthenticated,
                 "a badge is needed – \u{1f6e1}",
@@ -72,7 +72,7 @@ pub(crate) struct Report(UnboundedSender<End>);
 
 impl Hold for Report {
     fn end(self, end: End) {
-        // A test that is over listens no more.
+        // The receiver is dropped when the test has ended.
         let _ = self.0.send(end);
     }
 }

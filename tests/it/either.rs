@@ -1,4 +1,4 @@
-//! Keys and tokens in one layer, with one verdict.
+//! API keys and access tokens in one layer.
 
 use std::convert::Infallible;
 
@@ -24,7 +24,7 @@ const AUDIENCE: &str = "https://api.example.com";
 
 // A13
 #[tokio::test]
-async fn a_key_or_a_token_but_not_both() {
+async fn accepts_a_key_or_a_token_but_not_both() {
     let store = MemoryKeyStore::new();
     let key = GeneratedKey::new("sk", "by-key".parse().unwrap()).unwrap();
     let record = KeyRecord::new(key.id().clone(), key.digest());
@@ -61,7 +61,7 @@ async fn a_key_or_a_token_but_not_both() {
         (vec![bearer(token), header("")], 400, ""),
         (vec![bearer(token), bearer(key)], 400, ""),
         (vec![bearer(token), bearer(&format!("{token}x"))], 400, ""),
-        // A token belongs into Authorization.
+        // A token is only accepted in `Authorization`.
         (vec![header(token)], 401, ""),
     ] {
         let mut request = Request::new(());
@@ -77,7 +77,7 @@ async fn a_key_or_a_token_but_not_both() {
     }
 }
 
-/// Claims as identity providers write them, filled up with roles or groups to this length.
+/// The claims of an identity provider, padded with roles or groups to this length.
 fn provider_claims(provider: &str, now: u64, length: usize) -> Value {
     let mut claims = match provider {
         "auth0" => json!({
@@ -147,7 +147,7 @@ fn provider_claims(provider: &str, now: u64, length: usize) -> Value {
     claims
 }
 
-/// A token of these claims, signed as the guard wants it.
+/// A token with these claims and a valid signature.
 fn signed(secret: &[u8], claims: &Value) -> String {
     let header = json!({"typ": "JWT", "alg": "HS256", "kid": "rtsFT-b-7LuY7DVYeSNKcIJ7Vnc"});
     let mut token = URL_SAFE_NO_PAD.encode(header.to_string());
@@ -162,7 +162,7 @@ fn signed(secret: &[u8], claims: &Value) -> String {
 
 // FA02
 #[tokio::test]
-async fn tokens_of_identity_providers_reach_the_guard_for_tokens() {
+async fn routes_tokens_of_identity_providers_to_the_token_guard() {
     const SECRET: &[u8] = b"thirty-two random bytes or more!";
     let store = MemoryKeyStore::new();
     let secret = Secret::new(SECRET).unwrap();
@@ -174,7 +174,7 @@ async fn tokens_of_identity_providers_reach_the_guard_for_tokens() {
     let now = SystemClock::new().now().as_secs();
     let layers = [
         KeyAuth::new(&store).or(tokens()).into_layer(),
-        // As a configuration does it, where keys are not needed by the route.
+        // As the facade builds it for routes that do not require a key.
         KeyAuth::new(&store)
             .dangerous_allow_anonymous()
             .or_maybe(Some(tokens()))
@@ -190,7 +190,7 @@ async fn tokens_of_identity_providers_reach_the_guard_for_tokens() {
             for layer in &layers {
                 let asked = ask(layer, &token).await;
                 assert_eq!(asked, (status, cause), "{provider} {length}");
-                // Forged: a 401 of the guard for tokens, and no conflict.
+                // Forged: a 401 of the token guard instead of a conflict.
                 let forged = format!("{}AAAA", &token[..token.len() - 4]);
                 let cause = cause.or(Some("signature"));
                 assert_eq!(
@@ -201,7 +201,7 @@ async fn tokens_of_identity_providers_reach_the_guard_for_tokens() {
             }
         }
     }
-    // A guard for keys alone refuses a token of any length in one way.
+    // A guard for keys alone refuses tokens of any length with the same reason.
     let alone = KeyAuth::new(&store).into_layer();
     for length in [0, 4_096, 60_000] {
         let token = signed(SECRET, &provider_claims("entra", now, length));
@@ -209,7 +209,7 @@ async fn tokens_of_identity_providers_reach_the_guard_for_tokens() {
     }
 }
 
-/// The status, and the cause of the verdict.
+/// The status and the cause of the refusal.
 async fn ask<G>(layer: &GuardLayer<G>, token: &str) -> (u16, Option<&'static str>)
 where
     G: Guard,

@@ -1,4 +1,4 @@
-//! The layers that there are, composed in their order, behind tonic and behind hyper.
+//! Hand-composed layers in front of tonic and hyper.
 
 use std::net::SocketAddr;
 
@@ -37,7 +37,7 @@ type Fence = Stack<
     Stack<GuardLayer<KeyAuth>, Stack<GuardLayer<ContextGuard>, Identity>>,
 >;
 
-/// Outermost first: who is it, may they come in, may they do this.
+/// Outermost first: client address, authentication, authorization.
 fn fence(keys: &MemoryKeyStore) -> Fence {
     let scope = |text: &str| Access::scope(text.parse().unwrap());
     let scopes = ScopeGuard::builder()
@@ -54,7 +54,7 @@ fn fence(keys: &MemoryKeyStore) -> Fence {
         .into_inner()
 }
 
-/// What tonic puts in, or what [`HttpServer`] does.
+/// The peer address as tonic or [`HttpServer`] provides it.
 fn peer(extensions: &Extensions) -> Option<PeerAddr> {
     let tonic = extensions.get::<TcpConnectInfo>();
     match tonic.and_then(TcpConnectInfo::remote_addr) {
@@ -63,7 +63,7 @@ fn peer(extensions: &Extensions) -> Option<PeerAddr> {
     }
 }
 
-/// A store with one key, which may read rooms.
+/// A store with one key that has the scope `rooms:read`.
 fn keys() -> (MemoryKeyStore, GeneratedKey) {
     let store = MemoryKeyStore::new();
     let key = add(&store, "reader", |record| record);
@@ -108,16 +108,16 @@ async fn get(
 }
 
 #[tokio::test]
-async fn http_clients_get_what_their_key_may_and_nothing_else() {
+async fn http_clients_are_limited_to_the_scopes_of_their_key() {
     let (store, key) = keys();
     let expired = add(&store, "expired", |record| {
         record.expires(Timestamp::from_secs(1))
     });
-    let stranger = GeneratedKey::new("sk", "reader".parse().unwrap()).unwrap();
+    let unknown = GeneratedKey::new("sk", "reader".parse().unwrap()).unwrap();
     let server = HttpServer::behind(fence(&store)).await;
     let mut client = connect(server.address).await;
 
-    let (key, expired, stranger) = (bearer(&key), bearer(&expired), bearer(&stranger));
+    let (key, expired, unknown) = (bearer(&key), bearer(&expired), bearer(&unknown));
     let missing = "Bearer realm=\"api\"";
     let invalid = "Bearer realm=\"api\", error=\"invalid_token\"";
     let insufficient = "Bearer realm=\"api\", error=\"insufficient_scope\", scope=\"cellar:read\"";
@@ -126,7 +126,7 @@ async fn http_clients_get_what_their_key_may_and_nothing_else() {
         ("/", None, StatusCode::UNAUTHORIZED, Some(missing)),
         (
             "/",
-            Some(&*stranger),
+            Some(&*unknown),
             StatusCode::UNAUTHORIZED,
             Some(invalid),
         ),
@@ -173,7 +173,7 @@ async fn http_clients_get_what_their_key_may_and_nothing_else() {
 
 // A08
 #[tokio::test]
-async fn a_removed_key_is_refused_on_a_connection_that_it_opened() {
+async fn refuses_a_removed_key_on_an_open_connection() {
     let (store, key) = keys();
     let server = HttpServer::behind(fence(&store)).await;
     let mut client = connect(server.address).await;
@@ -189,7 +189,7 @@ async fn a_removed_key_is_refused_on_a_connection_that_it_opened() {
 }
 
 #[tokio::test]
-async fn grpc_clients_get_what_their_key_may() {
+async fn grpc_clients_with_a_valid_key_get_a_response() {
     let (store, key) = keys();
     let mut server = GrpcServer::behind(fence(&store)).await;
     let shown = bearer(&key);
@@ -202,9 +202,9 @@ async fn grpc_clients_get_what_their_key_may() {
 #[tokio::test]
 async fn grpc_clients_without_a_valid_key_are_unauthenticated() {
     let (store, _) = keys();
-    let stranger = GeneratedKey::new("sk", "reader".parse().unwrap()).unwrap();
+    let unknown = GeneratedKey::new("sk", "reader".parse().unwrap()).unwrap();
     let mut server = GrpcServer::behind(fence(&store)).await;
-    for shown in [None, Some(bearer(&stranger))] {
+    for shown in [None, Some(bearer(&unknown))] {
         let shown = shown.as_deref().map(|text| ("authorization", text));
         let status = server.check(shown).await.unwrap_err();
         assert_eq!(status.code(), Code::Unauthenticated, "{shown:?}");
@@ -212,7 +212,7 @@ async fn grpc_clients_without_a_valid_key_are_unauthenticated() {
 
         let info = status.get_details_error_info().unwrap();
         assert_eq!(info.reason, "AUTHENTICATION_FAILED");
-        // The context's name of the request, for whoever asks the operator about it.
+        // The request id, for questions to the operator.
         assert!(
             !status
                 .get_details_request_info()

@@ -1,4 +1,4 @@
-//! gRPC: a real tonic server and tonic's own client, with the driver between them.
+//! gRPC: a guard between tonic's client and a tonic server.
 
 use bytes::Bytes;
 use http::Request;
@@ -25,7 +25,7 @@ async fn open() -> (GrpcServer, Outcomes) {
 }
 
 #[tokio::test]
-async fn a_guest_gets_an_answer() {
+async fn an_allowed_request_gets_a_response() {
     let (mut server, mut ends) = open().await;
     assert_eq!(server.check(GUEST).await.unwrap(), SERVING);
     assert_eq!(ends.next().await, End::Completed);
@@ -54,7 +54,7 @@ async fn a_wrong_credential_is_permission_denied() {
 }
 
 #[tokio::test]
-async fn a_limit_says_which_one_and_when_to_retry() {
+async fn a_limit_names_itself_and_the_retry_delay() {
     let (mut server, _ends) = open().await;
     let status = server.check(VISITOR).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
@@ -67,7 +67,7 @@ async fn a_limit_says_which_one_and_when_to_retry() {
 }
 
 #[tokio::test]
-async fn a_stream_runs_through_the_fence_until_the_client_leaves() {
+async fn a_stream_continues_until_the_client_disconnects() {
     let (mut server, mut ends) = open().await;
     let stream = server.client.watch(question(GUEST)).await;
     let mut stream = stream.unwrap().into_inner();
@@ -83,14 +83,14 @@ async fn a_stream_runs_through_the_fence_until_the_client_leaves() {
 }
 
 #[tokio::test]
-async fn a_refused_stream_ends_before_it_begins() {
+async fn a_refused_stream_never_starts() {
     let (mut server, _ends) = open().await;
     let status = server.client.watch(question(None)).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
 }
 
 #[tokio::test]
-async fn one_connection_carries_refusals_and_answers() {
+async fn one_connection_carries_refusals_and_responses() {
     let (mut server, _ends) = open().await;
     for _ in 0..3 {
         server.check(None).await.unwrap_err();
@@ -99,7 +99,7 @@ async fn one_connection_carries_refusals_and_answers() {
 }
 
 #[tokio::test]
-async fn the_status_of_an_answer_stays_in_its_trailers() {
+async fn the_status_of_a_response_stays_in_its_trailers() {
     let (server, _ends) = open().await;
     let stream = TcpStream::connect(server.address).await.unwrap();
     let io = TokioIo::new(stream);
@@ -108,7 +108,7 @@ async fn the_status_of_an_answer_stays_in_its_trailers() {
         .unwrap();
     tokio::spawn(connection);
 
-    // An empty message: no compression, and a length of zero.
+    // An empty message: not compressed, length zero.
     let body = Full::new(Bytes::from_static(&[0; 5]));
     let uri = format!("http://{}/grpc.health.v1.Health/Check", server.address);
     let request = Request::post(uri)

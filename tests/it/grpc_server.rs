@@ -1,4 +1,4 @@
-//! A tonic server on loopback with the health service, and a client for it.
+//! A tonic server on loopback with the health service, and a client.
 
 use std::{convert::Infallible, error::Error, net::SocketAddr};
 
@@ -19,7 +19,7 @@ use tonic_health::{
 };
 use tower::{Layer, Service};
 
-/// A running server, with one connection to it; it stops with the test's runtime.
+/// A running server and a connected client. The server stops with the runtime of the test.
 pub(crate) struct GrpcServer {
     pub(crate) address: SocketAddr,
     pub(crate) client: HealthClient<Channel>,
@@ -60,14 +60,14 @@ impl GrpcServer {
         }
     }
 
-    /// What the server says of itself, to a client who shows this.
+    /// Requests the health of the server with this metadata.
     pub(crate) async fn check(&mut self, shown: Option<(&str, &str)>) -> Result<i32, Status> {
         let response = self.client.check(question(shown)).await?;
         Ok(response.into_inner().status)
     }
 }
 
-/// Asks for the health of the server as a whole.
+/// A request for the health of the whole server.
 pub(crate) fn question(shown: Option<(&str, &str)>) -> tonic::Request<HealthCheckRequest> {
     let mut request = tonic::Request::new(HealthCheckRequest::default());
     if let Some((name, value)) = shown {

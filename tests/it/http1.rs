@@ -1,5 +1,5 @@
-//! HTTP/1.1 on the wire: connections outlive refusals, and bodies of refused requests
-//! stay where they are.
+//! HTTP/1.1 on the wire: a refusal keeps the connection open, and the body of a refused
+//! request is not read.
 
 use std::net::SocketAddr;
 
@@ -19,10 +19,10 @@ use crate::{
     http_server::{HttpServer, TestService},
 };
 
-/// What a server may take of a request that it refuses (S07).
+/// The most bytes that a server may read of a request that it refuses (S07).
 const TAKEN_AT_MOST: u64 = 64 * 1_024;
 
-/// One connection: it never opens a second one.
+/// Opens one connection; the client never opens a second one.
 async fn connect(address: SocketAddr) -> SendRequest<Empty<Bytes>> {
     let stream = TcpStream::connect(address).await.unwrap();
     let (client, connection) = handshake(TokioIo::new(stream)).await.unwrap();
@@ -42,7 +42,7 @@ fn request(method: Method, path: &str, badge: Option<&str>) -> Request<Empty<Byt
 }
 
 #[tokio::test]
-async fn a_refusal_leaves_the_connection_open() {
+async fn a_refusal_keeps_the_connection_open() {
     let (layer, mut ends) = badge::layer();
     let server = HttpServer::behind(layer).await;
     let mut client = connect(server.address).await;
@@ -70,7 +70,7 @@ async fn a_refusal_leaves_the_connection_open() {
 }
 
 #[tokio::test]
-async fn head_gets_the_head_of_get_and_no_body() {
+async fn head_requests_get_the_head_of_get_without_a_body() {
     let (layer, mut ends) = badge::layer();
     let server = HttpServer::behind(layer).await;
     let mut client = connect(server.address).await;
@@ -95,7 +95,7 @@ async fn head_gets_the_head_of_get_and_no_body() {
 
 // S07
 #[tokio::test]
-async fn a_refused_body_is_left_on_the_wire() {
+async fn does_not_read_the_body_of_a_refused_request() {
     let (layer, _ends) = badge::layer();
     let server = HttpServer::behind(layer).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
@@ -114,7 +114,7 @@ async fn a_refused_body_is_left_on_the_wire() {
     });
     let answer = read(&mut incoming).await;
     assert!(answer.starts_with("HTTP/1.1 401 "), "{answer:?}");
-    assert!(server.taken() <= TAKEN_AT_MOST, "{} taken", server.taken());
+    assert!(server.taken() <= TAKEN_AT_MOST, "{} read", server.taken());
 }
 
 // S07
@@ -128,7 +128,7 @@ async fn a_refusal_does_not_wait_for_the_body() {
             "POST / HTTP/1.1\r\nhost: localhost\r\n{expect}content-length: 104857600\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).await.unwrap();
-        // Not a byte of the body is ever sent.
+        // The body is never sent.
         let answer = read(&mut stream).await;
         assert!(answer.starts_with("HTTP/1.1 401 "), "{answer:?}");
         assert!(answer.ends_with("\"}}"), "{answer:?}");
@@ -137,7 +137,7 @@ async fn a_refusal_does_not_wait_for_the_body() {
 
 // R10
 #[tokio::test]
-async fn a_client_who_hangs_up_ends_what_was_held() {
+async fn a_disconnected_client_ends_the_response() {
     let (layer, mut ends) = badge::layer();
     let server = HttpServer::behind(layer).await;
     let mut client = connect(server.address).await;
@@ -152,7 +152,7 @@ async fn a_client_who_hangs_up_ends_what_was_held() {
     assert_eq!(ends.next().await, End::Dropped);
 }
 
-/// Reads until the other end closes, or resets because it left a body unread.
+/// Reads until the server closes the connection, or resets it because of the unread body.
 async fn read(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
     let mut answer = Vec::new();
     let mut chunk = [0; 4_096];

@@ -1,4 +1,4 @@
-//! A plain hyper server on loopback, which counts what it takes off the wire.
+//! A plain hyper server on loopback that counts the bytes it reads.
 
 use std::{
     convert::Infallible,
@@ -31,14 +31,14 @@ use tokio::{
 };
 use tower::{Layer, Service, ServiceExt};
 
-/// A running server; it stops with the test's runtime.
+/// A running server. It stops with the runtime of the test.
 pub(crate) struct HttpServer {
     pub(crate) address: SocketAddr,
     taken: Arc<AtomicU64>,
 }
 
 impl HttpServer {
-    /// Serves [`TestService`] behind this layer, over HTTP/1.1 and HTTP/2.
+    /// Serves [`TestService`] behind this layer over HTTP/1.1 and HTTP/2.
     pub(crate) async fn behind<L, B>(layer: L) -> Self
     where
         L: Layer<TestService>,
@@ -68,7 +68,7 @@ impl HttpServer {
                     taken: Arc::clone(&taken),
                 };
                 tokio::spawn(async move {
-                    // A client that hangs up is none of the server's errors.
+                    // A disconnected client is not an error of the server.
                     let _ = auto::Builder::new(TokioExecutor::new())
                         .serve_connection(TokioIo::new(counted), TowerToHyperService::new(service))
                         .await;
@@ -78,14 +78,14 @@ impl HttpServer {
         server
     }
 
-    /// Bytes that the server has read from its clients.
+    /// The number of bytes that the server has read from its clients.
     pub(crate) fn taken(&self) -> u64 {
         self.taken.load(Ordering::SeqCst)
     }
 }
 
-/// Answers `/` with [`WELCOME`](Self::WELCOME), and anything else with one frame of a
-/// body that never ends.
+/// Responds to `/` with [`WELCOME`](Self::WELCOME) and to any other path with a body that
+/// never ends after its first frame.
 #[derive(Clone)]
 pub(crate) struct TestService;
 

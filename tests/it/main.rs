@@ -1,8 +1,8 @@
-//! The fence behind real servers, spoken to by real clients over loopback TCP.
+//! Tests of the fence in real servers, with real clients over loopback TCP.
 
 #![allow(
     clippy::unwrap_used,
-    reason = "all of this is a test, which clippy sees of test functions only"
+    reason = "test helpers; clippy exempts only test functions"
 )]
 
 mod badge;

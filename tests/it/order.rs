@@ -1,5 +1,5 @@
-//! The order of the fence: who offends twice is told of the outer offence, and the inner
-//! one is not even looked at.
+//! The order of the fence: a request that two guards would refuse is refused by the outer
+//! one, and the inner one does not run.
 
 use std::{fs, time::Duration};
 
@@ -50,22 +50,22 @@ access = "rooms:write"
 body = "openai-chat"
 "#;
 
-/// Anybody on this machine can be banned, whatever key they have.
+/// Bans apply to loopback clients and to clients with a valid key.
 const BANS: &str = "[abuse]\nban_loopback = true\nban_valid_keys = true\n";
 
-/// How long anything may take. Not a measure: a hang becomes a failure.
+/// Turns a hang into a failure.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What a server may take of a request that it refuses (S07).
+/// The most bytes that a server may read of a request that it refuses (S07).
 const TAKEN_AT_MOST: u64 = 64 * 1_024;
 
 struct Fixture {
     folder: TempDir,
     fence: Fence,
     server: HttpServer,
-    /// May read rooms.
+    /// A key with the scope `rooms:read`.
     reader: String,
-    /// May do all that there is.
+    /// A key with all scopes.
     writer: String,
 }
 
@@ -78,7 +78,7 @@ impl Fixture {
             to_yaml(&record.scopes(scopes.parse().unwrap()))
         };
         let (reader, writer) = (key("reader"), key("writer"));
-        // A key of the slow kind: what is no key of Stockade's could be this one.
+        // A key with a slow hash: any credential that is not in Stockade's format could be it.
         let slow = "$2b$10$abcdefghijklmnopqrstuuW3o0o8LkRIqEwXKYXmnZy1Pcq3cQ1Wa";
         let slow = KeyRecord::new("slow".parse().unwrap(), slow.parse::<KeyHash>().unwrap());
         let keys = format!(
@@ -109,7 +109,7 @@ impl Fixture {
         client
     }
 
-    /// The status, and the code where it is a refusal.
+    /// Returns the status, and the code if the response is a refusal.
     async fn ask(&self, method: Method, path: &str, key: &str, body: &str) -> (u16, String) {
         let request = request(method, path, key, body);
         let mut client = self.connect().await;
@@ -129,7 +129,7 @@ impl Fixture {
         self.ask(Method::GET, "/", key, "").await
     }
 
-    /// Begins an answer that does not end by itself.
+    /// Starts a response that never ends.
     async fn stay(&self, key: &str) -> (SendRequest<Full<Bytes>>, Incoming) {
         let mut client = self.connect().await;
         let response = client
@@ -142,7 +142,7 @@ impl Fixture {
         (client, body)
     }
 
-    /// Which guards refused requests, in their order.
+    /// The guards that refused requests, in the order of the records.
     fn refused_by(&self) -> Vec<String> {
         self.fence.audit().flush(TIMEOUT).unwrap();
         let log = fs::read_to_string(self.folder.path().join("app.log")).unwrap();
@@ -155,7 +155,7 @@ impl Fixture {
 }
 
 impl Drop for Fixture {
-    /// The last connection outlives the folder.
+    /// Closes the journals, because the last connection outlives the folder.
     fn drop(&mut self) {
         for journal in self.fence.audit().journals() {
             journal.shutdown(TIMEOUT).unwrap();
@@ -182,13 +182,13 @@ const WELCOME: (u16, String) = (200, String::new());
 
 // D02
 #[tokio::test]
-async fn bans_come_before_limits_and_keys() {
+async fn bans_precede_limits_and_keys() {
     let fixture = Fixture::open(&format!("{BANS}[rate_limit]\nby_ip = \"5/minute\"\n")).await;
     for number in 0..5 {
         let guess = fixture.get(&format!("wrong-{number}")).await;
         assert_eq!(guess, refusal(401, "AUTHENTICATION_FAILED"));
     }
-    // Banned, over the limit by address, and with a wrong key or a right one.
+    // Banned and over the limit by address, with a wrong key and with a valid one.
     for key in ["wrong-5", &fixture.reader] {
         assert_eq!(fixture.get(key).await, refusal(403, "BANNED"));
     }
@@ -199,9 +199,9 @@ async fn bans_come_before_limits_and_keys() {
 
 // A03
 #[tokio::test]
-async fn a_limit_by_address_comes_before_any_hash() {
+async fn a_limit_by_address_precedes_any_hash() {
     let fixture = Fixture::open("[rate_limit]\nby_ip = \"2/minute\"\n").await;
-    // Each could be the slow key, so each would cost a slow hash.
+    // Each credential could be the slow key, so each would cost a slow hash.
     for number in 0..2 {
         let guess = fixture.get(&format!("opaque-{number}")).await;
         assert_eq!(guess, refusal(401, "AUTHENTICATION_FAILED"));
@@ -212,16 +212,16 @@ async fn a_limit_by_address_comes_before_any_hash() {
 
 // D03
 #[tokio::test]
-async fn a_limit_by_key_comes_after_the_key() {
+async fn a_limit_by_key_follows_authentication() {
     let fixture = Fixture::open("[rate_limit]\nby_key = \"1/minute\"\n").await;
-    // Who only claims to be the reader takes nothing of what the reader has.
+    // A forged key does not use up the limit of the key that it imitates.
     let (claim, _) = fixture.reader.split_at(fixture.reader.len() - 6);
     for number in 0..3 {
         let guess = fixture.get(&format!("{claim}{number:06}")).await;
         assert_eq!(guess, refusal(401, "AUTHENTICATION_FAILED"));
     }
     assert_eq!(fixture.get(&fixture.reader).await, WELCOME);
-    // Another key of the same address has a limit of its own.
+    // Another key of the same address has its own limit.
     assert_eq!(fixture.get(&fixture.writer).await, WELCOME);
     assert_eq!(
         fixture.get(&fixture.reader).await,
@@ -230,25 +230,25 @@ async fn a_limit_by_key_comes_after_the_key() {
 }
 
 #[tokio::test]
-async fn a_limit_by_key_comes_before_scopes() {
+async fn a_limit_by_key_precedes_scopes() {
     let fixture = Fixture::open("[rate_limit]\nby_key = \"1/minute\"\n").await;
     let write = async || fixture.ask(Method::POST, "/", &fixture.reader, "{}").await;
     assert_eq!(write().await, refusal(403, "PERMISSION_DENIED"));
-    // Who tries what they may not do, uses up what they may.
+    // Forbidden requests count against the limit.
     assert_eq!(write().await, refusal(429, "RATE_LIMITED"));
     assert_eq!(fixture.refused_by(), ["scope", "rate_limit"]);
 }
 
 // S07
 #[tokio::test]
-async fn scopes_come_before_bodies() {
+async fn scopes_precede_bodies() {
     let fixture = Fixture::open("").await;
     let invalid = fixture.ask(Method::POST, "/", &fixture.writer, "{").await;
     assert_eq!(invalid, refusal(400, "INVALID_JSON"));
     let invalid = fixture.ask(Method::POST, "/", &fixture.reader, "{").await;
     assert_eq!(invalid, refusal(403, "PERMISSION_DENIED"));
 
-    // A hundred megabytes that are announced, and never come.
+    // 100 MB that are announced and never sent.
     let before = fixture.server.taken();
     let (mut head, _) = request(Method::POST, "/", &fixture.reader, "").into_parts();
     head.headers.insert(CONTENT_LENGTH, 104_857_600.into());
@@ -266,11 +266,11 @@ async fn scopes_come_before_bodies() {
     tokio::time::timeout(TIMEOUT, read).await.unwrap().unwrap();
     assert_eq!(&answer, b"HTTP/1.1 403 ");
     let taken = fixture.server.taken() - before;
-    assert!(taken <= TAKEN_AT_MOST, "{taken} taken");
+    assert!(taken <= TAKEN_AT_MOST, "{taken} read");
 }
 
 #[tokio::test]
-async fn permits_come_before_bodies_and_bodies_before_tokens() {
+async fn permits_precede_bodies_and_bodies_precede_token_budgets() {
     let fixture =
         Fixture::open("[concurrency]\nper_key = 1\n[token_budget]\nby_key = \"6000/minute\"\n")
             .await;
@@ -288,7 +288,7 @@ async fn permits_come_before_bodies_and_bodies_before_tokens() {
             .ask(Method::POST, "/chat", &fixture.writer, "{")
             .await
     };
-    // FA06: its only place is taken, so neither an invalid body nor its tokens are looked at.
+    // FA06: the only permit is in use, so neither the body nor the budget is checked.
     assert_eq!(invalid().await, refusal(429, "CONCURRENCY_LIMIT"));
     assert_eq!(chat(8_000).await, refusal(429, "CONCURRENCY_LIMIT"));
     drop(stay);
@@ -299,14 +299,14 @@ async fn permits_come_before_bodies_and_bodies_before_tokens() {
 
 // R10
 #[tokio::test]
-async fn a_permit_is_given_back_when_the_client_leaves_and_that_is_recorded() {
+async fn releases_the_permit_and_records_the_outcome_when_the_client_disconnects() {
     let fixture = Fixture::open("[concurrency]\nper_key = 1\n").await;
     let stay = fixture.stay(&fixture.reader).await;
     assert_eq!(
         fixture.get(&fixture.reader).await,
         refusal(429, "CONCURRENCY_LIMIT")
     );
-    // Another key has a place of its own.
+    // Another key has its own permit.
     assert_eq!(fixture.get(&fixture.writer).await, WELCOME);
 
     drop(stay);

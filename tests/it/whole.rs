@@ -1,4 +1,4 @@
-//! The whole fence, from one configuration, around a real tonic server.
+//! The whole fence, built from one configuration, around a tonic server.
 
 use std::fs;
 
@@ -56,19 +56,19 @@ impl Fixture {
 }
 
 #[tokio::test]
-async fn a_key_opens_the_service_and_nothing_else_does() {
+async fn only_a_valid_key_reaches_the_service() {
     let mut fixture = open("").await;
     assert_eq!(fixture.check().await.unwrap(), SERVING);
     let status = fixture.server.check(None).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
-    // A method that nobody declared is closed.
+    // A method without a rule is denied.
     let watch = crate::grpc_server::question(Some(("authorization", &fixture.bearer)));
     let status = fixture.server.client.watch(watch).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
 }
 
 #[tokio::test]
-async fn a_limit_is_resource_exhausted_with_what_and_when() {
+async fn a_limit_is_resource_exhausted_with_details() {
     let mut fixture = open("[rate_limit]\nby_key = \"1/minute\"\n").await;
     assert_eq!(fixture.check().await.unwrap(), SERVING);
     let status = fixture.check().await.unwrap_err();
@@ -88,7 +88,7 @@ async fn a_limit_is_resource_exhausted_with_what_and_when() {
 }
 
 #[tokio::test]
-async fn who_guesses_is_banned_and_told_so_in_grpc() {
+async fn bans_a_client_that_guesses_keys_with_a_grpc_status() {
     let mut fixture = open("[abuse]\nban_loopback = true\nban_valid_keys = true\n").await;
     for number in 0..5 {
         let guess = format!("Bearer wrong-{number}");
@@ -104,7 +104,7 @@ async fn who_guesses_is_banned_and_told_so_in_grpc() {
 }
 
 #[tokio::test]
-async fn a_limit_by_key_comes_before_the_scope_of_a_method() {
+async fn a_limit_by_key_precedes_the_scope_of_a_method() {
     let mut fixture = open("[rate_limit]\nby_key = \"1/minute\"\n").await;
     assert_eq!(fixture.check().await.unwrap(), SERVING);
     let watch = crate::grpc_server::question(Some(("authorization", &fixture.bearer)));

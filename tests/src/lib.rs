@@ -1,1 +1,1 @@
-//! Nothing to use: the tests are in `it/`.
+//! An empty library; the tests are in `it/`.

@@ -1,4 +1,4 @@
-//! FA04: a change is never lost, whatever happens while it is read.
+//! FA04: no change is lost, even if it happens during a reload.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -15,7 +15,7 @@ use std::{
 
 use stockade_watch::{FileVersions, FileWatch, SourceHealth};
 
-/// A value that follows a file, and a switch that makes its reload fail.
+/// A value loaded from a file, and a switch that makes the reload fail.
 struct Followed {
     watch: FileWatch,
     value: Arc<Mutex<String>>,
@@ -27,7 +27,7 @@ impl Followed {
         Self::between(path, || ())
     }
 
-    /// Does something between the first reading and the start of the watch.
+    /// Runs `change` between the first read and the start of the watch.
     fn between(path: &Path, change: impl FnOnce()) -> Self {
         let versions = FileVersions::of([path]);
         let value = Arc::new(Mutex::new(fs::read_to_string(path).unwrap_or_default()));
@@ -60,7 +60,7 @@ impl Followed {
 fn until(condition: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !condition() {
-        assert!(Instant::now() < deadline, "it did not come to that in time");
+        assert!(Instant::now() < deadline, "timed out");
         thread::sleep(Duration::from_millis(5));
     }
 }
@@ -73,7 +73,7 @@ fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
 }
 
 #[test]
-fn a_change_is_taken() {
+fn loads_a_change() {
     let (_folder, path) = file("one");
     let followed = Followed::new(&path);
     fs::write(&path, "two").unwrap();
@@ -82,7 +82,7 @@ fn a_change_is_taken() {
 }
 
 #[test]
-fn a_change_between_reading_and_watching_is_taken() {
+fn loads_a_change_between_the_first_read_and_the_watch() {
     let (_folder, path) = file("one");
     let followed = Followed::between(&path, || fs::write(&path, "two").unwrap());
     followed.becomes("two");
@@ -90,7 +90,7 @@ fn a_change_between_reading_and_watching_is_taken() {
 
 // FA04
 #[test]
-fn a_failed_reload_is_retried_without_another_change() {
+fn retries_a_failed_reload_without_another_change() {
     let (_folder, path) = file("one");
     let followed = Followed::new(&path);
     followed.broken.store(true, Ordering::SeqCst);
@@ -107,7 +107,7 @@ fn a_failed_reload_is_retried_without_another_change() {
 }
 
 #[test]
-fn a_missing_file_keeps_the_value_and_its_return_is_seen() {
+fn keeps_the_value_while_the_file_is_missing() {
     let (_folder, path) = file("one");
     let followed = Followed::new(&path);
     fs::remove_file(&path).unwrap();
@@ -118,7 +118,7 @@ fn a_missing_file_keeps_the_value_and_its_return_is_seen() {
 }
 
 #[test]
-fn a_folder_that_is_replaced_is_still_followed() {
+fn follows_a_replaced_folder() {
     let (folder, path) = file("one");
     let inner = folder.path().join("inner");
     fs::create_dir(&inner).unwrap();
@@ -133,7 +133,7 @@ fn a_folder_that_is_replaced_is_still_followed() {
 
 #[cfg(unix)]
 #[test]
-fn a_link_that_is_turned_is_seen() {
+fn follows_a_redirected_symbolic_link() {
     use std::os::unix::fs::symlink;
     let (folder, old) = file("one");
     let (new, link) = (folder.path().join("new"), folder.path().join("link"));
@@ -147,7 +147,7 @@ fn a_link_that_is_turned_is_seen() {
 }
 
 #[test]
-fn a_neighbour_that_never_rests_puts_nothing_off() {
+fn a_busy_file_in_the_same_folder_delays_nothing() {
     let (folder, path) = file("one");
     let followed = Followed::new(&path);
     let (busy, log) = (
