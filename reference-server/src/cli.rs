@@ -15,8 +15,8 @@ pub(crate) mod key;
 
 use crate::{
     Config, StartError, demo, logging,
-    reload::Reread,
-    serve::{self, ToLog},
+    reload::ConfigSource,
+    serve::{self, LogReporter},
 };
 
 /// An OpenAI-compatible server for vision-language models, behind a fence of API keys
@@ -80,10 +80,10 @@ impl Cli {
     pub fn run(self) -> Result<(), StartError> {
         match self.command {
             Command::Serve(args) => {
-                let reread = Reread::new(args.config.clone(), move || args.config());
-                let config = reread.config()?;
+                let source = ConfigSource::new(args.config.clone(), move || args.config());
+                let config = source.load()?;
                 logging::init(&config.log);
-                block_on(serve::serve(config, Some(reread), ToLog::default()))
+                block_on(serve::serve(config, Some(source), LogReporter::default()))
             }
             Command::Demo(args) => block_on(demo::run(args)),
             Command::Key(args) => block_on(key::run(args)),

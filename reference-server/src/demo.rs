@@ -12,17 +12,17 @@ use stockade_key_auth::GeneratedKey;
 use stockade_server_config::listen_address;
 use tempfile::TempDir;
 
+mod console;
 mod picture;
-mod show;
 
 use crate::{
     Config, StartError,
     cli::{key, model_argument},
     logging,
-    serve::{self, ToLog},
+    serve::{self, LogReporter},
     tiny_model,
 };
-use show::Show;
+use console::ConsoleReporter;
 
 /// The name clients use for the demo's model.
 const NAME: &str = "demo";
@@ -53,16 +53,16 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), StartError> {
     let key = write_files(folder.path(), &args.model, args.listen, args.seed).await?;
     let config = Config::read(&folder.path().join(CONFIG), &Environment::from_process())?;
     logging::init(&config.log);
-    let show = Show {
+    let reporter = ConsoleReporter {
         folder: folder.path().to_owned(),
         kept: folder.is_kept(),
         model: args.model,
         key,
         bar: None,
-        log: ToLog::default(),
+        log: LogReporter::default(),
         has_failed: false,
     };
-    serve::serve(config, None, show).await
+    serve::serve(config, None, reporter).await
 }
 
 const CONFIG: &str = "stockade.toml";
@@ -124,7 +124,7 @@ async fn write_files(
         Some(model) => model_argument(model),
         None => {
             tiny_model::write(&folder.join(MODEL), seed)
-                .map_err(|error| StartError::of("cannot make the tiny model", &error))?;
+                .map_err(|error| StartError::context("cannot make the tiny model", &error))?;
             format!("./{MODEL}")
         }
     };

@@ -45,7 +45,7 @@ pub(crate) async fn build(config: &Config, log: LogFormat) -> Result<Fence, Star
     if config.routes.is_empty() {
         fence = fence.bodies(rules::bodies(&config.body));
         let scopes = rules::scope_guard(&config.auth.realm)
-            .map_err(|error| StartError::of("the route table", &error))?;
+            .map_err(|error| StartError::context("the route table", &error))?;
         fence = fence
             .scopes(scopes)
             .responder(crate::api::refusals::responder());

@@ -23,36 +23,36 @@ use crate::{
 
 /// How the configuration was read at the start, to read it again.
 #[derive(Clone)]
-pub(crate) struct Reread {
+pub(crate) struct ConfigSource {
     path: PathBuf,
     /// As they were before the first reading.
     versions: FileVersions,
-    read: Arc<dyn Fn() -> Result<Config, StartError> + Send + Sync>,
+    load: Arc<dyn Fn() -> Result<Config, StartError> + Send + Sync>,
 }
 
-impl Reread {
+impl ConfigSource {
     /// To be made before the file is read for the first time, so that no change is lost.
-    pub(crate) fn new<F>(path: PathBuf, read: F) -> Self
+    pub(crate) fn new<F>(path: PathBuf, load: F) -> Self
     where
         F: Fn() -> Result<Config, StartError> + Send + Sync + 'static,
     {
         Self {
             versions: FileVersions::of([&path]),
             path,
-            read: Arc::new(read),
+            load: Arc::new(load),
         }
     }
 
     /// Reads it.
-    pub(crate) fn config(&self) -> Result<Config, StartError> {
-        (self.read)()
+    pub(crate) fn load(&self) -> Result<Config, StartError> {
+        (self.load)()
     }
 }
 
 /// SIGHUP, from before anything answers it: without a listener it would end the process.
-pub(crate) struct HangUps(Signal);
+pub(crate) struct ReloadSignal(Signal);
 
-impl HangUps {
+impl ReloadSignal {
     /// Listens from now on. A signal that comes before it is answered waits.
     ///
     /// # Errors
@@ -72,17 +72,17 @@ pub(crate) struct Reloader {
 }
 
 struct Shared {
-    reread: Reread,
+    source: ConfigSource,
     fence: Fence,
     tls: Option<WatchedTls>,
     health: SourceHealth,
-    taken: Counter,
+    applied: Counter,
     rejected: Counter,
     /// What was tried last. Held while it is tried: one reload at a time.
-    last: Mutex<Last>,
+    last: Mutex<LastAttempt>,
 }
 
-struct Last {
+struct LastAttempt {
     versions: FileVersions,
     error: Option<String>,
 }
@@ -93,32 +93,33 @@ impl Reloader {
     /// # Errors
     /// When no thread can be started.
     pub(crate) fn start(
-        reread: Reread,
+        source: ConfigSource,
         fence: Fence,
         tls: Option<WatchedTls>,
     ) -> Result<Self, StartError> {
         // Both are registered at the start, so that the first failure shows as an increase.
         let count = |result| metrics::counter!("stockade_reloads_total", "result" => result);
-        let health = SourceHealth::new(format!("configuration {}", reread.path.display()));
-        let versions = reread.versions.clone();
+        let health = SourceHealth::new(format!("configuration {}", source.path.display()));
+        let versions = source.versions.clone();
         let shared = Arc::new(Shared {
-            last: Mutex::new(Last {
+            last: Mutex::new(LastAttempt {
                 versions: versions.clone(),
                 error: None,
             }),
-            reread,
+            source,
             fence,
             tls,
             health: health.clone(),
-            taken: count("taken"),
+            applied: count("taken"),
             rejected: count("rejected"),
         });
         let (watched, runtime) = (Arc::clone(&shared), Handle::current());
         let watch = FileWatch::start(versions, health, move || {
             let _entered = runtime.enter();
-            watched.changed()
+            watched.reload_on_change()
         });
-        let watch = watch.map_err(|error| StartError::of("following the configuration", &error))?;
+        let watch =
+            watch.map_err(|error| StartError::context("following the configuration", &error))?;
         Ok(Self {
             shared,
             _watch: watch,
@@ -131,10 +132,10 @@ impl Reloader {
     }
 
     /// Answers SIGHUP until the process ends. Signals that come meanwhile are one.
-    pub(crate) async fn follow(self, mut signals: HangUps) {
+    pub(crate) async fn run(self, mut signals: ReloadSignal) {
         while signals.0.recv().await.is_some() {
             let shared = Arc::clone(&self.shared);
-            if let Err(error) = task::spawn_blocking(move || shared.asked()).await {
+            if let Err(error) = task::spawn_blocking(move || shared.reload_on_signal()).await {
                 tracing::error!(%error, "the reload that SIGHUP asked for panicked");
             }
         }
@@ -143,16 +144,16 @@ impl Reloader {
 
 impl Shared {
     /// SIGHUP: now, and whatever the file's state.
-    fn asked(&self) {
+    fn reload_on_signal(&self) {
         // First, so that the new files say what became of the configuration.
         self.fence.audit().reopen();
-        let mut last = self.last();
-        last.versions = FileVersions::of([&self.reread.path]);
+        let mut last = self.last_attempt();
+        last.versions = FileVersions::of([&self.source.path]);
         match self.reload() {
             Ok(()) => {
                 last.error = None;
                 self.health.succeeded();
-                self.taken.increment(1);
+                self.applied.increment(1);
                 tracing::info!("reloaded the configuration and opened log files anew");
             }
             Err(error) => {
@@ -169,9 +170,9 @@ impl Shared {
     }
 
     /// The file has changed, or was rejected and is tried again.
-    fn changed(&self) -> Result<(), StartError> {
-        let mut last = self.last();
-        let versions = FileVersions::of([&self.reread.path]);
+    fn reload_on_change(&self) -> Result<(), StartError> {
+        let mut last = self.last_attempt();
+        let versions = FileVersions::of([&self.source.path]);
         if last.error.is_none() && last.versions == versions {
             // SIGHUP was faster.
             return Ok(());
@@ -180,7 +181,7 @@ impl Shared {
         match self.reload() {
             Ok(()) => {
                 last.error = None;
-                self.taken.increment(1);
+                self.applied.increment(1);
                 Ok(())
             }
             Err(error) => {
@@ -194,7 +195,7 @@ impl Shared {
         }
     }
 
-    fn reject(&self, last: &mut Last, error: String) {
+    fn reject(&self, last: &mut LastAttempt, error: String) {
         self.rejected.increment(1);
         let event = SecurityEvent::new(EventKind::ConfigRejected);
         self.fence.audit().event(event.detail(error.clone()));
@@ -204,7 +205,7 @@ impl Shared {
     /// All of it or nothing: what can fail comes first. Whether there is TLS at all is, as most
     /// of the section `[server]`, for the next start.
     fn reload(&self) -> Result<(), StartError> {
-        let config = self.reread.config()?;
+        let config = self.source.load()?;
         let tls = self.tls.as_ref().zip(config.server.tls.as_ref());
         let versions = tls.map(|(_, files)| WatchedTls::versions(files));
         let identity = tls.map(|(_, files)| Identity::read(files)).transpose()?;
@@ -217,7 +218,7 @@ impl Shared {
         Ok(())
     }
 
-    fn last(&self) -> MutexGuard<'_, Last> {
+    fn last_attempt(&self) -> MutexGuard<'_, LastAttempt> {
         // A reload that panicked has left it as it was.
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -7,22 +7,25 @@ use tokio::time;
 use crate::{
     Config, StartError,
     backend::{Backend, MistralRs, Phase},
-    reload::{HangUps, Reloader, Reread},
+    reload::{ConfigSource, ReloadSignal, Reloader},
     server::{self, Server},
 };
 
 /// How often the backend is asked how far loading is.
-const ASK: Duration = Duration::from_millis(100);
+const STATUS_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Serves until a signal ends it. Where it can be read again, SIGHUP does so; elsewhere that
 /// signal ends the process, as the end of its terminal should.
 pub(crate) async fn serve(
     config: Config,
-    reread: Option<Reread>,
-    to: impl Announce,
+    source: Option<ConfigSource>,
+    reporter: impl ProgressReporter,
 ) -> Result<(), StartError> {
     let stop = server::on_signals()?;
-    let hang_ups = reread.as_ref().map(|_| HangUps::listen()).transpose()?;
+    let reload_signal = source
+        .as_ref()
+        .map(|_| ReloadSignal::listen())
+        .transpose()?;
     let model = config.backend()?;
     model
         .check()
@@ -39,22 +42,22 @@ pub(crate) async fn serve(
     for layer in server.fence().to_string().lines() {
         tracing::info!("{layer}");
     }
-    if let Some((reread, hang_ups)) = reread.zip(hang_ups) {
-        let reloader = Reloader::start(reread, server.fence().clone(), server.tls().cloned())?;
+    if let Some((source, reload_signal)) = source.zip(reload_signal) {
+        let reloader = Reloader::start(source, server.fence().clone(), server.tls().cloned())?;
         server.add_source(reloader.health());
-        tokio::spawn(reloader.follow(hang_ups));
+        tokio::spawn(reloader.run(reload_signal));
     }
     let backend: Arc<dyn Backend> = Arc::new(MistralRs::start(model));
-    let announcing = tokio::spawn(announce(Arc::clone(&backend), address, to));
+    let reporting = tokio::spawn(report_progress(Arc::clone(&backend), address, reporter));
     server.run(backend, stop).await;
-    announcing.abort();
+    reporting.abort();
     Ok(())
 }
 
 /// Is notified of how loading goes.
-pub(crate) trait Announce: Send + 'static {
+pub(crate) trait ProgressReporter: Send + 'static {
     /// Loading has come this far.
-    fn loading(&mut self, how_far: &str);
+    fn loading(&mut self, stage: &str);
 
     /// The model answers.
     fn ready(&mut self, address: SocketAddr, device: &str);
@@ -63,31 +66,35 @@ pub(crate) trait Announce: Send + 'static {
     fn failed(&mut self, address: SocketAddr, why: &str);
 }
 
-async fn announce(backend: Arc<dyn Backend>, address: SocketAddr, mut to: impl Announce) {
+async fn report_progress(
+    backend: Arc<dyn Backend>,
+    address: SocketAddr,
+    mut reporter: impl ProgressReporter,
+) {
     loop {
         let status = backend.status();
         match status.phase {
-            Phase::Loading(how_far) => to.loading(&how_far),
-            Phase::Ready => return to.ready(address, &status.device),
-            Phase::Failed(why) => to.failed(address, &why),
+            Phase::Loading(stage) => reporter.loading(&stage),
+            Phase::Ready => return reporter.ready(address, &status.device),
+            Phase::Failed(why) => reporter.failed(address, &why),
         }
-        time::sleep(ASK).await;
+        time::sleep(STATUS_POLL_INTERVAL).await;
     }
 }
 
 /// Tells the log.
 #[derive(Default)]
-pub(crate) struct ToLog {
+pub(crate) struct LogReporter {
     last: String,
     /// Attempts after a failure are not worth a line each.
     has_failed: bool,
 }
 
-impl Announce for ToLog {
-    fn loading(&mut self, how_far: &str) {
-        if !self.has_failed && self.last != how_far {
-            how_far.clone_into(&mut self.last);
-            tracing::info!(how_far, "loading the model");
+impl ProgressReporter for LogReporter {
+    fn loading(&mut self, stage: &str) {
+        if !self.has_failed && self.last != stage {
+            stage.clone_into(&mut self.last);
+            tracing::info!(stage, "loading the model");
         }
     }
 

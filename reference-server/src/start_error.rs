@@ -12,7 +12,7 @@ impl StartError {
     }
 
     /// What failed, and why: the error and its causes on one line.
-    pub(crate) fn of(what: &str, error: &dyn Error) -> Self {
+    pub(crate) fn context(what: &str, error: &dyn Error) -> Self {
         let mut line = format!("{what}: {error}");
         let mut cause = error.source();
         while let Some(error) = cause {

@@ -42,9 +42,9 @@ pub(crate) async fn add(
     days: Option<u32>,
 ) -> Result<GeneratedKey, StartError> {
     let store = FileKeyStore::create_or_open_static(file)
-        .map_err(|error| StartError::of("no key made", &error))?;
+        .map_err(|error| StartError::context("no key made", &error))?;
     let key = GeneratedKey::new("sk", id.clone())
-        .map_err(|error| StartError::of("no key made", &error))?;
+        .map_err(|error| StartError::context("no key made", &error))?;
     let now = SystemClock::new().now();
     let mut record = KeyRecord::new(id, key.digest()).scopes(scopes).created(now);
     if let Some(days) = days {
@@ -53,7 +53,7 @@ pub(crate) async fn add(
     store
         .create(record)
         .await
-        .map_err(|error| StartError::of("no key made", &error))?;
+        .map_err(|error| StartError::context("no key made", &error))?;
     Ok(key)
 }
 

@@ -30,7 +30,7 @@ impl Identity {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13, &TLS12])
-            .map_err(|error| StartError::of("server.tls", &error))?
+            .map_err(|error| StartError::context("server.tls", &error))?
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .map_err(|error| match error {

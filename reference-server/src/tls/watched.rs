@@ -99,7 +99,7 @@ impl Shown {
             }
             Ok::<_, StartError>(())
         });
-        watch.map_err(|error| StartError::of("following server.tls", &error))
+        watch.map_err(|error| StartError::context("following server.tls", &error))
     }
 
     fn files(&self) -> MutexGuard<'_, TlsConfig> {

@@ -8,23 +8,23 @@ use stockade_key_auth::GeneratedKey;
 use super::{NAME, picture};
 use crate::{
     cli::print,
-    serve::{Announce, ToLog},
+    serve::{LogReporter, ProgressReporter},
 };
 
 /// Tells a person at a terminal.
-pub(super) struct Show {
+pub(super) struct ConsoleReporter {
     pub(super) folder: PathBuf,
     pub(super) kept: bool,
     pub(super) model: Option<String>,
     pub(super) key: GeneratedKey,
     pub(super) bar: Option<ProgressBar>,
-    pub(super) log: ToLog,
+    pub(super) log: LogReporter,
     /// It is said once.
     pub(super) has_failed: bool,
 }
 
-impl Announce for Show {
-    fn loading(&mut self, how_far: &str) {
+impl ProgressReporter for ConsoleReporter {
+    fn loading(&mut self, stage: &str) {
         if self.has_failed {
             return;
         }
@@ -39,9 +39,9 @@ impl Announce for Show {
         });
         if bar.is_hidden() {
             // No terminal; whoever reads the log should still know what takes so long.
-            self.log.loading(how_far);
+            self.log.loading(stage);
         } else {
-            bar.set_message(format!("loading the model: {how_far}"));
+            bar.set_message(format!("loading the model: {stage}"));
         }
     }
 
@@ -64,7 +64,7 @@ impl Announce for Show {
     }
 }
 
-impl Show {
+impl ConsoleReporter {
     fn clear(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
