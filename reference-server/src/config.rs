@@ -45,7 +45,7 @@ impl Config {
         source: Option<String>,
     ) -> Result<Self, StartError> {
         let file = ServerFile::read(path, environment);
-        file.and_then(|file| Self::of(file, source))
+        file.and_then(|file| Self::from_file(file, source))
             .map_err(|error| StartError::new(error.to_string()))
     }
 
@@ -55,11 +55,11 @@ impl Config {
     /// As [`read`](Self::read).
     pub fn parse(text: &str, environment: &Environment) -> Result<Self, StartError> {
         let file = ServerFile::parse(text, Format::Toml, environment);
-        file.and_then(|file| Self::of(file, None))
+        file.and_then(|file| Self::from_file(file, None))
             .map_err(|error| StartError::new(error.to_string()))
     }
 
-    fn of(file: ServerFile, source: Option<String>) -> Result<Self, ConfigError> {
+    fn from_file(file: ServerFile, source: Option<String>) -> Result<Self, ConfigError> {
         let model = match (source, &file.model) {
             // The file's name is the name of the file's model.
             (Some(source), Some(model)) => ModelConfig {

@@ -20,7 +20,7 @@ mod log_sink;
 mod rules;
 
 pub(crate) use body_limit::BodyLimit;
-pub(crate) use deadline::{Deadline, Patience};
+pub(crate) use deadline::{Deadline, DeadlinePolicy};
 pub(crate) use host::HostGuard;
 
 use crate::{LogFormat, StartError};
@@ -28,10 +28,10 @@ use log_sink::LogSink;
 
 /// What stands around the fence, and between it and the handlers.
 #[derive(Clone, Debug)]
-pub(crate) struct Within {
+pub(crate) struct ServerLayers {
     pub(crate) hosts: HostGuard,
     pub(crate) headers: SecurityHeadersLayer,
-    pub(crate) patience: Patience,
+    pub(crate) deadlines: DeadlinePolicy,
     pub(crate) body_limit: BodyLimit,
 }
 
@@ -40,10 +40,10 @@ pub(crate) struct Within {
 pub(crate) async fn build(config: &Config, log: LogFormat) -> Result<Fence, StartError> {
     let mut fence = Fence::builder(config).axum().metrics();
     if config.audit.is_none() {
-        fence = fence.records(move || to_the_log(log));
+        fence = fence.records(move || log_records(log));
     }
     if config.routes.is_empty() {
-        fence = fence.bodies(rules::bodies(&config.body));
+        fence = fence.bodies(rules::body_rules(&config.body));
         let scopes = rules::scope_guard(&config.auth.realm)
             .map_err(|error| StartError::context("the route table", &error))?;
         fence = fence
@@ -57,7 +57,7 @@ pub(crate) async fn build(config: &Config, log: LogFormat) -> Result<Fence, Star
 }
 
 /// Records among the lines of the log, in its format.
-fn to_the_log(format: LogFormat) -> io::Result<AuditLog> {
+fn log_records(format: LogFormat) -> io::Result<AuditLog> {
     const OVERFLOW: Overflow = Overflow::DropAndCount;
 
     let journal = match format {
@@ -68,31 +68,31 @@ fn to_the_log(format: LogFormat) -> io::Result<AuditLog> {
 }
 
 /// The router behind the fence. Read from the top: that is the way of a request.
-pub(crate) fn around(router: Router, fence: &Fence, within: Within) -> Router {
+pub(crate) fn wrap(router: Router, fence: &Fence, layers: ServerLayers) -> Router {
     router.layer(
         ServiceBuilder::new()
             // Headers that browsers go by, on every answer.
-            .layer(within.headers)
+            .layer(layers.headers)
             // Nothing here is for shared caches, unless a handler says so.
             .layer(SetResponseHeaderLayer::if_not_present(
                 CACHE_CONTROL,
                 HeaderValue::from_static("no-store"),
             ))
             // Is it for a host that is served here?
-            .layer(within.hosts.into_layer())
+            .layer(layers.hosts.into_layer())
             .layer(fence.layer())
-            .map_request(boxed)
+            .map_request(box_body)
             // Answers for what is inside where it panics or takes too long.
             .layer(middleware::from_fn_with_state(
-                within.patience,
-                deadline::always_answer,
+                layers.deadlines,
+                deadline::enforce,
             ))
             // Is the body small enough to be read at all?
-            .layer(within.body_limit.into_layer()),
+            .layer(layers.body_limit.into_layer()),
     )
 }
 
 /// axum's middleware knows one type of body only.
-fn boxed(request: Request<FenceBody<Body>>) -> Request<Body> {
+fn box_body(request: Request<FenceBody<Body>>) -> Request<Body> {
     request.map(Body::new)
 }

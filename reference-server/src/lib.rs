@@ -19,5 +19,5 @@ pub use config::{
     Config, DeviceConfig, LogConfig, LogFormat, LogLevel, ModelConfig, QuantiseConfig,
     ServerConfig, TlsConfig, UnknownFields,
 };
-pub use server::{Ended, Server, Stop};
+pub use server::{Server, ShutdownReport, ShutdownSignal};
 pub use start_error::StartError;

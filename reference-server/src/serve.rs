@@ -21,7 +21,7 @@ pub(crate) async fn serve(
     source: Option<ConfigSource>,
     reporter: impl ProgressReporter,
 ) -> Result<(), StartError> {
-    let stop = server::on_signals()?;
+    let shutdown = server::shutdown_signals()?;
     let reload_signal = source
         .as_ref()
         .map(|_| ReloadSignal::listen())
@@ -49,7 +49,7 @@ pub(crate) async fn serve(
     }
     let backend: Arc<dyn Backend> = Arc::new(MistralRs::start(model));
     let reporting = tokio::spawn(report_progress(Arc::clone(&backend), address, reporter));
-    server.run(backend, stop).await;
+    server.run(backend, shutdown).await;
     reporting.abort();
     Ok(())
 }

@@ -7,27 +7,27 @@ use stockade::{Fence, SecurityHeadersLayer};
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
-mod answer;
 mod connection;
 mod descriptors;
-mod figures;
 mod handshake;
 mod in_flight;
-mod leftover;
 mod listener;
+mod prometheus;
+mod response_body;
+mod shutdown;
 mod sources;
-mod stop;
+mod unread_body;
 
-pub(crate) use sources::{SourceHealth, Sources};
-pub use stop::{Ended, Stop};
+pub use shutdown::{ShutdownReport, ShutdownSignal};
+pub(crate) use sources::{SourceReport, Sources};
 
-pub(crate) use stop::on_signals;
+pub(crate) use shutdown::shutdown_signals;
 
 use crate::{
     Config, StartError,
     api::{self, ApiLimits, ChatLimits},
     backend::Backend,
-    fence::{self, BodyLimit, HostGuard, Patience, Within},
+    fence::{self, BodyLimit, DeadlinePolicy, HostGuard, ServerLayers},
     tls::WatchedTls,
 };
 use connection::ConnectionLimits;
@@ -39,8 +39,8 @@ pub struct Server {
     tls: Option<WatchedTls>,
     sources: Sources,
     fence: Fence,
-    within: Within,
-    figures: PrometheusHandle,
+    layers: ServerLayers,
+    prometheus: PrometheusHandle,
     api: ApiLimits,
     connections: ConnectionLimits,
 }
@@ -54,19 +54,19 @@ impl Server {
         let address = config.server.listen;
         let listener = TcpListener::bind(address)
             .await
-            .map_err(|error| cannot_listen(address, &error))?;
+            .map_err(|error| bind_error(address, &error))?;
         let address = listener
             .local_addr()
-            .map_err(|error| cannot_listen(address, &error))?;
+            .map_err(|error| bind_error(address, &error))?;
         let hosts = HostGuard::new(&config.server.hosts)?;
         // First, so that what is counted from now on is described.
-        let figures = figures::handle();
-        let most = descriptors::connections(config.server.max_connections.get());
+        let prometheus = prometheus::install();
+        let max_connections = descriptors::connection_limit(config.server.max_connections.get());
         let tls = config.server.tls.as_ref().map(WatchedTls::open);
         let tls = tls.transpose()?;
         // After the port: records begin with the fence, and a second server is to say no
         // more than that it is one.
-        let fence = fence::build(&within_the_servers_limits(config), config.log.format).await?;
+        let fence = fence::build(&apply_server_limits(config), config.log.format).await?;
         let stale = seconds(config.server.stale_keys_timeout_secs);
         let mut sources = Sources::new(fence.clone(), stale);
         tls.iter().for_each(|tls| sources.add(tls.health()));
@@ -78,22 +78,22 @@ impl Server {
             tls,
             sources,
             fence,
-            within: Within {
+            layers: ServerLayers {
                 hosts,
                 headers,
-                patience: Patience {
-                    each: seconds(config.server.request_timeout_secs.get()),
-                    cut: CancellationToken::new(),
+                deadlines: DeadlinePolicy {
+                    timeout: seconds(config.server.request_timeout_secs.get()),
+                    abort: CancellationToken::new(),
                 },
                 body_limit: BodyLimit::mebibytes(config.server.max_body_mb.get().into()),
             },
-            figures,
+            prometheus,
             api: api_limits(config)?,
             connections: ConnectionLimits {
-                most,
+                max_connections,
                 header_timeout: seconds(config.server.header_timeout_secs.get()),
                 request_timeout: seconds(config.server.request_timeout_secs.get()),
-                grace: seconds(config.server.shutdown_grace_secs),
+                shutdown_grace: seconds(config.server.shutdown_grace_secs),
             },
         })
     }
@@ -104,23 +104,27 @@ impl Server {
     }
 
     /// Serves until it is told to stop.
-    pub async fn run(self, backend: Arc<dyn Backend>, stop: watch::Receiver<Stop>) -> Ended {
+    pub async fn run(
+        self,
+        backend: Arc<dyn Backend>,
+        shutdown: watch::Receiver<ShutdownSignal>,
+    ) -> ShutdownReport {
         let sources = self.sources;
-        let figures = figures::router(
-            self.figures,
+        let prometheus = prometheus::router(
+            self.prometheus,
             &self.fence,
             sources.clone(),
             Arc::clone(&backend),
         );
-        let router = api::router(backend, self.fence.clone(), sources, self.api).merge(figures);
-        let cut = self.within.patience.cut.clone();
-        let router = fence::around(router, &self.fence, self.within);
+        let router = api::router(backend, self.fence.clone(), sources, self.api).merge(prometheus);
+        let abort = self.layers.deadlines.abort.clone();
+        let router = fence::wrap(router, &self.fence, self.layers);
         let (listener, limits) = (self.listener, self.connections);
         let tls = self.tls.as_ref().map(WatchedTls::tls);
-        let ended = listener::serve(listener, tls.cloned(), router, limits, cut, stop).await;
+        let ended = listener::serve(listener, tls.cloned(), router, limits, abort, shutdown).await;
         let audit = self.fence.audit().clone();
         // The last records; a thread writes them, and this one may wait for it.
-        let flushed = tokio::task::spawn_blocking(move || audit.flush(FLUSH)).await;
+        let flushed = tokio::task::spawn_blocking(move || audit.flush(AUDIT_FLUSH_TIMEOUT)).await;
         if !matches!(flushed, Ok(Ok(()))) {
             tracing::error!("the last records could not be written in time");
         }
@@ -144,13 +148,13 @@ impl Server {
 }
 
 /// How long the last records may take to be written.
-const FLUSH: Duration = Duration::from_secs(5);
+const AUDIT_FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 fn seconds(seconds: u32) -> Duration {
     Duration::from_secs(seconds.into())
 }
 
-fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> StartError {
+fn bind_error(address: SocketAddr, error: &std::io::Error) -> StartError {
     StartError::new(match error.kind() {
         std::io::ErrorKind::AddrInUse => format!(
             "{address} is in use: stop the program that listens there, or choose another \
@@ -166,7 +170,7 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> StartError {
 /// The fence reads bodies before the handlers do, so it keeps the server's time for them
 /// where that is shorter than its own. It reserves tokens before they run, so it reserves as
 /// many as they would use.
-fn within_the_servers_limits(config: &Config) -> stockade::Config {
+fn apply_server_limits(config: &Config) -> stockade::Config {
     let mut fence = config.fence.clone();
     let body = &mut fence.body;
     body.read_timeout_secs = body.read_timeout_secs.min(config.server.body_timeout_secs);

@@ -14,16 +14,16 @@ pub(crate) use watched::WatchedTls;
 
 /// What shakes hands with clients, the same for all that hold a clone of it.
 #[derive(Clone)]
-pub(crate) struct Tls(Arc<ArcSwap<ServerConfig>>);
+pub(crate) struct SharedTls(Arc<ArcSwap<ServerConfig>>);
 
-impl Tls {
+impl SharedTls {
     pub(crate) fn new(Identity(config): Identity) -> Self {
         Self(Arc::new(ArcSwap::new(config)))
     }
 
     /// Shows this certificate from the next handshake on. Sessions of the old one are not
     /// resumed: after a key has leaked, nothing of it may go on.
-    pub(crate) fn show(&self, Identity(config): Identity) {
+    pub(crate) fn set(&self, Identity(config): Identity) {
         self.0.store(config);
     }
 

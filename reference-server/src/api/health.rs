@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::Api;
 use crate::{
     backend::{Phase, Status},
-    server::SourceHealth,
+    server::SourceReport,
 };
 
 /// What anyone may know.
@@ -41,7 +41,7 @@ struct Details {
     #[serde(skip_serializing_if = "Option::is_none")]
     limits: Option<&'static str>,
     /// What is read again while the server runs.
-    sources: Vec<SourceHealth>,
+    sources: Vec<SourceReport>,
 }
 
 /// 200 as long as the process can answer at all.

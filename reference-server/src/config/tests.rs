@@ -2,7 +2,7 @@ use std::fs;
 
 use super::*;
 
-const LEAST: &str = "[model]\nsource = \"./m\"\n[auth]\nkeys_file = \"k.yaml\"\n";
+const MINIMAL: &str = "[model]\nsource = \"./m\"\n[auth]\nkeys_file = \"k.yaml\"\n";
 
 fn parse(text: &str) -> Result<Config, StartError> {
     Config::parse(text, &Environment::default())
@@ -18,7 +18,7 @@ fn error(text: &str) -> String {
 
 #[test]
 fn only_model_and_keys_must_be_chosen() {
-    let config = parse(LEAST).unwrap();
+    let config = parse(MINIMAL).unwrap();
     assert_eq!(config.server.max_body_mb.get(), 20);
     assert_eq!(config.model.default_max_tokens.get(), 256);
     assert_eq!(config.log.format, LogFormat::Json);
@@ -29,17 +29,17 @@ fn only_model_and_keys_must_be_chosen() {
 
 #[test]
 fn an_unknown_name_is_refused_with_line_and_nearest_name() {
-    let text = format!("{LEAST}[server]\nlisten = \"[::1]:1\"\nmax_body = 3\n");
+    let text = format!("{MINIMAL}[server]\nlisten = \"[::1]:1\"\nmax_body = 3\n");
     assert_eq!(
         error(&text),
         "line 7: unknown field `max_body`; did you mean `max_body_mb`?"
     );
-    let text = format!("{LEAST}[sever]\n");
+    let text = format!("{MINIMAL}[sever]\n");
     assert_eq!(
         error(&text),
         "line 5: unknown field `sever`; did you mean `server`?"
     );
-    let text = format!("{LEAST}zzzzzzzzzz = 1\n");
+    let text = format!("{MINIMAL}zzzzzzzzzz = 1\n");
     assert!(error(&text).contains("expected"), "{}", error(&text));
 }
 
@@ -61,7 +61,7 @@ fn wrong_values_are_refused_with_their_line() {
         ),
         ("[log\n", "line 5"),
     ] {
-        let message = error(&format!("{LEAST}{line}\n"));
+        let message = error(&format!("{MINIMAL}{line}\n"));
         assert!(message.starts_with(why), "{message}");
         assert!(!message.contains('\n'), "{message}");
     }
@@ -71,7 +71,7 @@ fn wrong_values_are_refused_with_their_line() {
 fn relative_paths_are_relative_to_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("stockade.toml");
-    fs::write(&path, LEAST).unwrap();
+    fs::write(&path, MINIMAL).unwrap();
     let config = read(&path).unwrap();
     assert_eq!(
         config.fence.auth.keys_file,
@@ -80,12 +80,12 @@ fn relative_paths_are_relative_to_the_file() {
     assert_eq!(Path::new(&config.model.source), folder.path().join("./m"));
 
     let tls = "[server.tls]\ncertificate_file = \"c.pem\"\nkey_file = \"/k.pem\"\n";
-    fs::write(&path, format!("{LEAST}{tls}")).unwrap();
+    fs::write(&path, format!("{MINIMAL}{tls}")).unwrap();
     let tls = read(&path).unwrap().server.tls.unwrap();
     assert_eq!(tls.certificate_file, folder.path().join("c.pem"));
     assert_eq!(tls.key_file, Path::new("/k.pem"));
 
-    fs::write(&path, LEAST.replace("./m", "owner/name")).unwrap();
+    fs::write(&path, MINIMAL.replace("./m", "owner/name")).unwrap();
     assert_eq!(read(&path).unwrap().model.source, "owner/name");
 }
 

@@ -32,8 +32,8 @@ impl Guard for BodyLimit {
     type Wait = Never<()>;
 
     fn check(&self, head: &Head) -> Check<(), Self::Wait> {
-        let announced = head.headers.get(CONTENT_LENGTH).and_then(length);
-        if announced.is_some_and(|length| length > self.bytes()) {
+        let declared = head.headers.get(CONTENT_LENGTH).and_then(parse_length);
+        if declared.is_some_and(|length| length > self.bytes()) {
             return Check::Refuse(self.refusal());
         }
         Check::Pass(())
@@ -45,7 +45,7 @@ impl Guard for BodyLimit {
 }
 
 /// The server has refused what is no number; one that does not fit is too large.
-fn length(value: &HeaderValue) -> Option<usize> {
+fn parse_length(value: &HeaderValue) -> Option<usize> {
     let text = value.to_str().ok()?;
     Some(text.parse().unwrap_or(usize::MAX))
 }

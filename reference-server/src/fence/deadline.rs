@@ -23,7 +23,7 @@ use crate::api::refusals;
 #[derive(Clone, Debug)]
 pub(crate) struct Deadline {
     instant: Instant,
-    cut: CancellationToken,
+    abort: CancellationToken,
 }
 
 impl Deadline {
@@ -31,47 +31,47 @@ impl Deadline {
     pub(crate) async fn passed(&self) -> Refusal {
         tokio::select! {
             () = time::sleep_until(self.instant) => refusals::too_slow(),
-            () = self.cut.cancelled() => refusals::stopping(),
+            () = self.abort.cancelled() => refusals::stopping(),
         }
     }
 }
 
 /// How long each answer may take, and what cuts all of them off.
 #[derive(Clone, Debug)]
-pub(crate) struct Patience {
-    pub(crate) each: Duration,
-    pub(crate) cut: CancellationToken,
+pub(crate) struct DeadlinePolicy {
+    pub(crate) timeout: Duration,
+    pub(crate) abort: CancellationToken,
 }
 
 /// Refuses for the handler where it panics, and where its deadline passes.
-pub(super) async fn always_answer(
-    State(patience): State<Patience>,
+pub(super) async fn enforce(
+    State(policy): State<DeadlinePolicy>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let deadline = Deadline {
-        instant: Instant::now() + patience.each,
-        cut: patience.cut,
+        instant: Instant::now() + policy.timeout,
+        abort: policy.abort,
     };
     request.extensions_mut().insert(deadline.clone());
-    let head = addressee(&request);
+    let head = refusal_head(&request);
     // Whatever the handler left half-done is dropped with it.
-    let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let answer = tokio::select! {
+    let response = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let response = tokio::select! {
         biased;
-        answer = answer => answer.unwrap_or_else(|_panic| {
+        response = response => response.unwrap_or_else(|_panic| {
             refusals::respond(&refusals::broken("a handler panicked"), &head)
         }),
         refusal = deadline.passed() => refusals::respond(&refusal, &head),
     };
-    match refusals::of_the_framework(&answer) {
-        None => answer,
-        Some(refusal) => refusals::in_place_of(answer, &refusal, &head),
+    match refusals::of_the_framework(&response) {
+        None => response,
+        Some(refusal) => refusals::in_place_of(response, &refusal, &head),
     }
 }
 
 /// As much of a request as is needed to refuse it.
-fn addressee(request: &Request) -> Parts {
+fn refusal_head(request: &Request) -> Parts {
     let (mut head, ()) = http::Request::new(()).into_parts();
     for name in [ACCEPT, CONTENT_TYPE] {
         for value in request.headers().get_all(&name) {

@@ -15,18 +15,18 @@ use crate::{StartError, api::routes};
 #[derive(Clone, Debug)]
 pub(crate) struct HostGuard {
     /// In lower case; all hosts are served where it is empty.
-    served: Vec<Authority>,
+    allowed: Vec<Authority>,
 }
 
 impl HostGuard {
     /// # Errors
     /// When a host of the list is not one.
     pub(crate) fn new(hosts: &[String]) -> Result<Self, StartError> {
-        let served = hosts.iter().map(|host| {
-            let served = authority(host.to_ascii_lowercase().as_bytes());
+        let allowed = hosts.iter().map(|host| {
+            let allowed = authority(host.to_ascii_lowercase().as_bytes());
             // There are no wildcards: all hosts are served where the list is empty.
-            let served = served.filter(|host| !host.as_str().contains('*'));
-            served.ok_or_else(|| {
+            let allowed = allowed.filter(|host| !host.as_str().contains('*'));
+            allowed.ok_or_else(|| {
                 StartError::new(format!(
                     "server.hosts: {host:?} is not a host; write it like \"api.example.com\" or \
                      \"localhost:8000\""
@@ -34,43 +34,43 @@ impl HostGuard {
             })
         });
         Ok(Self {
-            served: served.collect::<Result<_, _>>()?,
+            allowed: allowed.collect::<Result<_, _>>()?,
         })
     }
 
-    fn judge(&self, head: &Head) -> Result<(), Fault> {
+    fn check_host(&self, head: &Head) -> Result<(), HostError> {
         let mut fields = head.headers.get_all(HOST).iter();
-        let named = match (fields.next(), fields.next()) {
-            (Some(_), Some(_)) => return Err(Fault::Repeated),
-            (Some(field), None) => Some(authority(field.as_bytes()).ok_or(Fault::Invalid)?),
+        let header = match (fields.next(), fields.next()) {
+            (Some(_), Some(_)) => return Err(HostError::Repeated),
+            (Some(field), None) => Some(authority(field.as_bytes()).ok_or(HostError::Invalid)?),
             // HTTP/2 names it in the target.
-            (None, _) if head.version == Version::HTTP_11 => return Err(Fault::Missing),
+            (None, _) if head.version == Version::HTTP_11 => return Err(HostError::Missing),
             (None, _) => None,
         };
         let target = head.uri.authority().map(|target| target.as_str());
-        let target = target.map(|target| authority(target.as_bytes()).ok_or(Fault::Invalid));
+        let target = target.map(|target| authority(target.as_bytes()).ok_or(HostError::Invalid));
         // The target takes precedence (RFC 9112, 3.2.2).
-        let host = match (target.transpose()?, named) {
-            (Some(target), Some(named)) if head.version == Version::HTTP_2 && target != named => {
+        let host = match (target.transpose()?, header) {
+            (Some(target), Some(header)) if head.version == Version::HTTP_2 && target != header => {
                 // RFC 9113, 8.3.1.
-                return Err(Fault::Invalid);
+                return Err(HostError::Invalid);
             }
             (Some(host), _) | (None, Some(host)) => host,
             (None, None) if head.version < Version::HTTP_11 => return Ok(()),
-            (None, None) => return Err(Fault::Missing),
+            (None, None) => return Err(HostError::Missing),
         };
         // Supervisors ask by address.
-        if self.served.is_empty() || routes::is_probe(head.uri.path()) || self.serves(&host) {
+        if self.allowed.is_empty() || routes::is_probe(head.uri.path()) || self.allows(&host) {
             return Ok(());
         }
-        Err(Fault::NotServed)
+        Err(HostError::NotServed)
     }
 
     /// An entry without a port stands for all ports.
-    fn serves(&self, host: &Authority) -> bool {
-        self.served.iter().any(|served| {
-            served.host().eq_ignore_ascii_case(host.host())
-                && (served.port_u16().is_none() || served.port_u16() == host.port_u16())
+    fn allows(&self, host: &Authority) -> bool {
+        self.allowed.iter().any(|allowed| {
+            allowed.host().eq_ignore_ascii_case(host.host())
+                && (allowed.port_u16().is_none() || allowed.port_u16() == host.port_u16())
         })
     }
 }
@@ -89,14 +89,14 @@ fn authority(text: &[u8]) -> Option<Authority> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+enum HostError {
     Missing,
     Repeated,
     Invalid,
     NotServed,
 }
 
-impl Fault {
+impl HostError {
     fn reason(self) -> &'static str {
         match self {
             Self::Missing => "missing",
@@ -135,13 +135,13 @@ impl Guard for HostGuard {
     type Wait = Never<()>;
 
     fn check(&self, head: &Head) -> Check<(), Self::Wait> {
-        match self.judge(head) {
+        match self.check_host(head) {
             Ok(()) => Check::Pass(()),
-            Err(fault) => {
+            Err(error) => {
                 // Outside of the fence, so there is no record of it.
-                counter!("stockade_invalid_hosts_total", "reason" => fault.reason()).increment(1);
-                tracing::debug!(reason = fault.reason(), "the host of a request is refused");
-                Check::Refuse(fault.refusal(head.version))
+                counter!("stockade_invalid_hosts_total", "reason" => error.reason()).increment(1);
+                tracing::debug!(reason = error.reason(), "the host of a request is refused");
+                Check::Refuse(error.refusal(head.version))
             }
         }
     }
@@ -155,42 +155,51 @@ mod tests {
 
     use super::*;
 
-    fn judge(guard: &HostGuard, target: &str, version: Version, hosts: &[&str]) -> Option<Fault> {
+    fn check_host(
+        guard: &HostGuard,
+        target: &str,
+        version: Version,
+        hosts: &[&str],
+    ) -> Option<HostError> {
         let mut request = Request::get(target).version(version);
         for host in hosts {
             request = request.header(HOST, *host);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        guard.judge(&Head::new(parts)).err()
+        guard.check_host(&Head::new(parts)).err()
     }
 
     // FH05
     #[test]
     fn a_host_is_named_once_and_valid() {
         let guard = HostGuard::new(&[]).unwrap();
-        let of = |hosts: &[&str]| judge(&guard, "/v1/models", Version::HTTP_11, hosts);
+        let of = |hosts: &[&str]| check_host(&guard, "/v1/models", Version::HTTP_11, hosts);
         for host in ["a", "A.b-c_d:80", "[::1]:8000", "127.0.0.1", "a:"] {
             assert_eq!(of(&[host]), None, "{host}");
         }
         for host in [
             "", "a/b", "u@a", "a, b", "a,b", "a:b", "a:70000", "a b", "::1", "[::1", ":80",
         ] {
-            assert_eq!(of(&[host]), Some(Fault::Invalid), "{host}");
+            assert_eq!(of(&[host]), Some(HostError::Invalid), "{host}");
         }
-        assert_eq!(of(&[]), Some(Fault::Missing));
-        assert_eq!(of(&["a", "a"]), Some(Fault::Repeated));
-        assert_eq!(judge(&guard, "/", Version::HTTP_10, &[]), None);
+        assert_eq!(of(&[]), Some(HostError::Missing));
+        assert_eq!(of(&["a", "a"]), Some(HostError::Repeated));
+        assert_eq!(check_host(&guard, "/", Version::HTTP_10, &[]), None);
         let absolute = "http://a/v1/models";
-        for (version, hosts, fault) in [
+        for (version, hosts, error) in [
             (Version::HTTP_2, &[][..], None),
             (Version::HTTP_11, &["b"], None),
-            (Version::HTTP_11, &["a/b"], Some(Fault::Invalid)),
-            (Version::HTTP_11, &["a", "b"], Some(Fault::Repeated)),
-            (Version::HTTP_11, &[], Some(Fault::Missing)),
+            (Version::HTTP_11, &["a/b"], Some(HostError::Invalid)),
+            (Version::HTTP_11, &["a", "b"], Some(HostError::Repeated)),
+            (Version::HTTP_11, &[], Some(HostError::Missing)),
             (Version::HTTP_2, &["a"], None),
-            (Version::HTTP_2, &["b"], Some(Fault::Invalid)),
+            (Version::HTTP_2, &["b"], Some(HostError::Invalid)),
         ] {
-            assert_eq!(judge(&guard, absolute, version, hosts), fault, "{hosts:?}");
+            assert_eq!(
+                check_host(&guard, absolute, version, hosts),
+                error,
+                "{hosts:?}"
+            );
         }
     }
 
@@ -198,17 +207,17 @@ mod tests {
     #[test]
     fn only_listed_hosts_are_served_but_probes_are_answered() {
         let guard = HostGuard::new(&["api.Example.com".to_owned(), "a:8000".to_owned()]).unwrap();
-        for (path, host, fault) in [
+        for (path, host, error) in [
             ("/v1/models", "API.example.com:443", None),
             ("/v1/models", "a:8000", None),
-            ("/v1/models", "a:8001", Some(Fault::NotServed)),
-            ("/v1/models", "evil.example", Some(Fault::NotServed)),
+            ("/v1/models", "a:8001", Some(HostError::NotServed)),
+            ("/v1/models", "evil.example", Some(HostError::NotServed)),
             ("/health/ready", "10.0.0.7:8000", None),
-            ("/health", "a/b", Some(Fault::Invalid)),
+            ("/health", "a/b", Some(HostError::Invalid)),
         ] {
             assert_eq!(
-                judge(&guard, path, Version::HTTP_11, &[host]),
-                fault,
+                check_host(&guard, path, Version::HTTP_11, &[host]),
+                error,
                 "{path} {host}"
             );
         }

@@ -25,7 +25,7 @@ pub(crate) fn scope_guard(realm: &str) -> Result<ScopeGuard, RouteTableError> {
 }
 
 /// What the requests to each route carry.
-pub(crate) fn bodies(config: &BodyConfig) -> BodyRules {
+pub(crate) fn body_rules(config: &BodyConfig) -> BodyRules {
     let part = "/messages/*/content/*";
     let chat = config
         .limited(BodyProfile::OpenaiChat.profile())

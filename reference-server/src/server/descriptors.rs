@@ -8,9 +8,9 @@
 const RESERVED: u64 = 64;
 
 /// The most connections at a time: as many as are configured, where descriptors suffice.
-pub(super) fn connections(configured: u32) -> usize {
+pub(super) fn connection_limit(configured: u32) -> usize {
     let wanted = u64::from(configured).saturating_add(RESERVED);
-    let limit = raise(wanted);
+    let limit = raise_limit(wanted);
     let connections = fit(configured, limit);
     metrics::gauge!("stockade_connections_limit").set(f64::from(connections));
     if connections < configured {
@@ -27,7 +27,7 @@ pub(super) fn connections(configured: u32) -> usize {
 
 /// The limit of the process, raised as far as it may raise it itself; `None` where it cannot be
 /// told.
-fn raise(wanted: u64) -> Option<u64> {
+fn raise_limit(wanted: u64) -> Option<u64> {
     match rlimit::increase_nofile_limit(wanted) {
         Ok(limit) => Some(limit),
         Err(error) => {

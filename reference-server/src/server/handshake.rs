@@ -7,9 +7,9 @@ use tokio::{net::TcpStream, sync::watch, time};
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    Stop,
+    ShutdownSignal,
     connection::{self, ConnectionLimits},
-    stop::told,
+    shutdown::requested,
 };
 
 /// Shakes hands, within the time that a client has for the head of a request, and serves the
@@ -20,7 +20,7 @@ pub(super) async fn serve(
     peer: SocketAddr,
     router: Router,
     limits: ConnectionLimits,
-    mut stop: watch::Receiver<Stop>,
+    mut shutdown: watch::Receiver<ShutdownSignal>,
 ) {
     let stream = tokio::select! {
         shaken = time::timeout(limits.header_timeout, tls.accept(stream)) => match shaken {
@@ -36,7 +36,7 @@ pub(super) async fn serve(
             }
         },
         // There is no work in it yet.
-        () = told(&mut stop, Stop::Gently) => return,
+        () = requested(&mut shutdown, ShutdownSignal::Graceful) => return,
     };
-    connection::serve(stream, peer, router, limits, stop).await;
+    connection::serve(stream, peer, router, limits, shutdown).await;
 }

@@ -19,47 +19,47 @@ pub(super) struct InFlight(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     /// By their number, so the oldest one comes first.
-    begun: BTreeMap<u64, Instant>,
-    next: u64,
+    started: BTreeMap<u64, Instant>,
+    next_id: u64,
     idle_since: Instant,
 }
 
 /// What a connection does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Doing {
+pub(super) enum Activity {
     /// Nothing, since then.
-    Nothing(Instant),
+    Idle(Instant),
     /// It answers requests; the oldest one came then.
-    Answering(Instant),
+    Busy(Instant),
 }
 
 impl InFlight {
     /// Of a connection that begins now.
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(State {
-            begun: BTreeMap::new(),
-            next: 0,
+            started: BTreeMap::new(),
+            next_id: 0,
             idle_since: Instant::now(),
         })))
     }
 
     /// A request came.
-    pub(super) fn begin(&self) -> Begun {
+    pub(super) fn start_request(&self) -> RequestGuard {
         let mut state = self.state();
-        let number = state.next;
-        state.next += 1;
-        state.begun.insert(number, Instant::now());
-        Begun {
-            number,
-            all: self.clone(),
+        let id = state.next_id;
+        state.next_id += 1;
+        state.started.insert(id, Instant::now());
+        RequestGuard {
+            id,
+            requests: self.clone(),
         }
     }
 
-    pub(super) fn doing(&self) -> Doing {
+    pub(super) fn activity(&self) -> Activity {
         let state = self.state();
-        match state.begun.first_key_value() {
-            Some((_, begun)) => Doing::Answering(*begun),
-            None => Doing::Nothing(state.idle_since),
+        match state.started.first_key_value() {
+            Some((_, started)) => Activity::Busy(*started),
+            None => Activity::Idle(state.idle_since),
         }
     }
 
@@ -71,15 +71,15 @@ impl InFlight {
 
 /// A request until its answer has ended, or was dropped.
 #[derive(Debug)]
-pub(super) struct Begun {
-    number: u64,
-    all: InFlight,
+pub(super) struct RequestGuard {
+    id: u64,
+    requests: InFlight,
 }
 
-impl Drop for Begun {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
-        let mut state = self.all.state();
-        state.begun.remove(&self.number);
+        let mut state = self.requests.state();
+        state.started.remove(&self.id);
         state.idle_since = Instant::now();
     }
 }
@@ -91,29 +91,29 @@ mod tests {
     use axum::{body::Body, response::Response};
 
     use super::*;
-    use crate::server::answer;
+    use crate::server::response_body;
 
     #[tokio::test(start_paused = true)]
     async fn the_oldest_request_counts_until_its_answer_is_gone() {
         let second = || tokio::time::advance(Duration::from_secs(1));
-        let all = InFlight::new();
+        let requests = InFlight::new();
         let start = Instant::now();
-        assert_eq!(all.doing(), Doing::Nothing(start));
+        assert_eq!(requests.activity(), Activity::Idle(start));
 
         second().await;
-        let first = all.begin();
-        let first_came = Instant::now();
+        let first = requests.start_request();
+        let first_arrived = Instant::now();
         second().await;
-        let second_one = all.begin();
-        let second_came = Instant::now();
-        assert_eq!(all.doing(), Doing::Answering(first_came));
+        let other = requests.start_request();
+        let second_arrived = Instant::now();
+        assert_eq!(requests.activity(), Activity::Busy(first_arrived));
 
-        let answer = answer::send(Response::new(Body::from("a")), first, None);
-        assert_eq!(all.doing(), Doing::Answering(first_came));
-        drop(answer);
-        assert_eq!(all.doing(), Doing::Answering(second_came));
+        let response = response_body::wrap(Response::new(Body::from("a")), first, None);
+        assert_eq!(requests.activity(), Activity::Busy(first_arrived));
+        drop(response);
+        assert_eq!(requests.activity(), Activity::Busy(second_arrived));
         second().await;
-        drop(second_one);
-        assert_eq!(all.doing(), Doing::Nothing(Instant::now()));
+        drop(other);
+        assert_eq!(requests.activity(), Activity::Idle(Instant::now()));
     }
 }

@@ -12,37 +12,37 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Ended, Stop,
+    ShutdownReport, ShutdownSignal,
     connection::{self, ConnectionLimits},
     handshake,
-    stop::told,
+    shutdown::requested,
 };
-use crate::tls::Tls;
+use crate::tls::SharedTls;
 
 /// How long to wait where the system has no more descriptors or memory to give.
-const BREATH: Duration = Duration::from_millis(100);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// How long answers that are cut off may take to tell their clients so.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const ABORT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves until it is told to stop, then lets what runs end within the grace period. What
 /// runs after that is cut off.
 pub(super) async fn serve(
     listener: TcpListener,
-    tls: Option<Tls>,
+    tls: Option<SharedTls>,
     router: Router,
     limits: ConnectionLimits,
-    cut: CancellationToken,
-    mut stop: watch::Receiver<Stop>,
-) -> Ended {
+    abort: CancellationToken,
+    mut shutdown: watch::Receiver<ShutdownSignal>,
+) -> ShutdownReport {
     let mut connections = JoinSet::new();
     let open = metrics::gauge!("stockade_connections");
     loop {
         open.set(count(connections.len()));
-        let free = connections.len() < limits.most;
+        let free = connections.len() < limits.max_connections;
         tokio::select! {
             biased;
-            () = told(&mut stop, Stop::Gently) => break,
+            () = requested(&mut shutdown, ShutdownSignal::Graceful) => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if free => match accepted {
                 Ok((stream, peer)) => {
@@ -52,7 +52,7 @@ pub(super) async fn serve(
                         tracing::debug!(%error, "a connection ended before it was served");
                         continue;
                     }
-                    let (router, stop) = (router.clone(), stop.clone());
+                    let (router, shutdown) = (router.clone(), shutdown.clone());
                     match &tls {
                         Some(tls) => connections.spawn(handshake::serve(
                             tls.acceptor(),
@@ -60,61 +60,58 @@ pub(super) async fn serve(
                             peer,
                             router,
                             limits,
-                            stop,
+                            shutdown,
                         )),
                         None => connections
-                            .spawn(connection::serve(stream, peer, router, limits, stop)),
+                            .spawn(connection::serve(stream, peer, router, limits, shutdown)),
                     };
                 }
-                Err(error) if concerns_one_client(&error) => {
+                Err(error) if is_connection_error(&error) => {
                     tracing::debug!(%error, "a connection ended before it was accepted");
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept connections; trying again");
-                    time::sleep(BREATH).await;
+                    time::sleep(ACCEPT_BACKOFF).await;
                 }
             },
         }
     }
     // Closes the port: who comes now is refused by the system and can go elsewhere.
     drop(listener);
-    drain(connections, limits.grace, &cut, stop).await
+    drain(connections, limits.shutdown_grace, &abort, shutdown).await
 }
 
 async fn drain(
     mut connections: JoinSet<()>,
     grace: Duration,
-    cut: &CancellationToken,
-    mut stop: watch::Receiver<Stop>,
-) -> Ended {
+    abort: &CancellationToken,
+    mut shutdown: watch::Receiver<ShutdownSignal>,
+) -> ShutdownReport {
     tracing::info!(
         connections = connections.len(),
         "stopping: no new work is taken"
     );
     let deadline = Instant::now() + grace;
-    let mut at_once = false;
+    let mut immediate = false;
     while !connections.is_empty() {
         tokio::select! {
             biased;
-            () = told(&mut stop, Stop::Now) => {
-                at_once = true;
+            () = requested(&mut shutdown, ShutdownSignal::Immediate) => {
+                immediate = true;
                 break;
             }
             () = time::sleep_until(deadline) => break,
             _ = connections.join_next() => {}
         }
     }
-    let cut_off = connections.len();
-    cut.cancel();
-    let all_gone = async { while connections.join_next().await.is_some() {} };
-    if time::timeout(LAST_WORDS, all_gone).await.is_err() {
+    let aborted = connections.len();
+    abort.cancel();
+    let all_closed = async { while connections.join_next().await.is_some() {} };
+    if time::timeout(ABORT_TIMEOUT, all_closed).await.is_err() {
         connections.shutdown().await;
     }
-    tracing::info!(cut = cut_off, "stopped");
-    Ended {
-        cut: cut_off,
-        at_once,
-    }
+    tracing::info!(cut = aborted, "stopped");
+    ShutdownReport { aborted, immediate }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
@@ -122,7 +119,7 @@ fn count(connections: usize) -> f64 {
     connections as f64
 }
 
-fn concerns_one_client(error: &io::Error) -> bool {
+fn is_connection_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionRefused

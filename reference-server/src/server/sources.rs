@@ -15,12 +15,12 @@ pub(crate) struct Sources {
     /// Those of the server itself.
     own: Vec<stockade_watch::SourceHealth>,
     /// How long keys may fail to be read again before the server is not ready any more.
-    patience: Option<Duration>,
+    stale_after: Option<Duration>,
 }
 
 /// How a source fares, for `/health`.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct SourceHealth {
+pub(crate) struct SourceReport {
     name: String,
     failing: bool,
     /// Since when the value in force is known to be current.
@@ -32,11 +32,11 @@ pub(crate) struct SourceHealth {
 
 impl Sources {
     /// The sources of a fence. Zero seconds of patience are no bound.
-    pub(super) fn new(fence: Fence, patience: Duration) -> Self {
+    pub(super) fn new(fence: Fence, stale_after: Duration) -> Self {
         Self {
             fence,
             own: Vec::new(),
-            patience: (!patience.is_zero()).then_some(patience),
+            stale_after: (!stale_after.is_zero()).then_some(stale_after),
         }
     }
 
@@ -55,7 +55,10 @@ impl Sources {
         let failing = self.statuses().filter(SourceStatus::is_failing);
         let statuses: Vec<_> = failing.collect();
         let is_stale = |source: &SourceStatus| {
-            is_of_keys(source) && self.patience.is_some_and(|patience| source.age > patience)
+            is_key_source(source)
+                && self
+                    .stale_after
+                    .is_some_and(|stale_after| source.age > stale_after)
         };
         match statuses.is_empty() {
             true => "ready",
@@ -64,8 +67,8 @@ impl Sources {
         }
     }
 
-    pub(crate) fn health(&self) -> Vec<SourceHealth> {
-        let health = |source: SourceStatus| SourceHealth {
+    pub(crate) fn health(&self) -> Vec<SourceReport> {
+        let report = |source: SourceStatus| SourceReport {
             failing: source.is_failing(),
             age_secs: source.age.as_secs(),
             failures: source.failures,
@@ -75,7 +78,7 @@ impl Sources {
             },
             name: source.name.as_ref().to_owned(),
         };
-        self.statuses().map(health).collect()
+        self.statuses().map(report).collect()
     }
 
     /// Sets the gauges of the server's own sources, under the names of the fence's.
@@ -92,6 +95,6 @@ impl Sources {
 }
 
 /// Keys, tokens and their revocations are settings of `[auth]`.
-fn is_of_keys(source: &SourceStatus) -> bool {
+fn is_key_source(source: &SourceStatus) -> bool {
     source.name.starts_with("auth.")
 }

@@ -87,12 +87,12 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, StartError> {
             ),
         })
     })?;
-    warn_if_open_to_all(path);
+    warn_if_world_accessible(path);
     Ok(key)
 }
 
 /// A group may read it: such keys are often shared by one.
-fn warn_if_open_to_all(path: &Path) {
+fn warn_if_world_accessible(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
 
     let open = |metadata: fs::Metadata| metadata.permissions().mode() & 0o006 != 0;

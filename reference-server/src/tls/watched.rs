@@ -4,13 +4,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use stockade_watch::{FileVersions, FileWatch, SourceHealth};
 
-use super::{Identity, Tls};
+use super::{Identity, SharedTls};
 use crate::{StartError, TlsConfig};
 
 /// TLS whose certificate is read again when its files change. Clones share it.
 #[derive(Clone)]
 pub(crate) struct WatchedTls {
-    shown: Shown,
+    active: ActiveTls,
     health: SourceHealth,
     /// Follows the files as long as a clone is there.
     watch: Arc<Mutex<FileWatch>>,
@@ -18,8 +18,8 @@ pub(crate) struct WatchedTls {
 
 /// The certificate in force, and the files that it is to come from.
 #[derive(Clone)]
-struct Shown {
-    tls: Tls,
+struct ActiveTls {
+    tls: SharedTls,
     files: Arc<Mutex<TlsConfig>>,
 }
 
@@ -31,15 +31,15 @@ impl WatchedTls {
     pub(crate) fn open(files: &TlsConfig) -> Result<Self, StartError> {
         // Before the first reading, so that no change is lost.
         let versions = Self::versions(files);
-        let tls = Tls::new(Identity::read(files)?);
+        let tls = SharedTls::new(Identity::read(files)?);
         let health = SourceHealth::new("server.tls");
-        let shown = Shown {
+        let active = ActiveTls {
             tls,
             files: Arc::new(Mutex::new(files.clone())),
         };
-        let watch = shown.follow(files, versions, health.clone())?;
+        let watch = active.watch(files, versions, health.clone())?;
         Ok(Self {
-            shown,
+            active,
             health,
             watch: Arc::new(Mutex::new(watch)),
         })
@@ -50,8 +50,8 @@ impl WatchedTls {
         FileVersions::of([&files.certificate_file, &files.key_file])
     }
 
-    pub(crate) fn tls(&self) -> &Tls {
-        &self.shown.tls
+    pub(crate) fn tls(&self) -> &SharedTls {
+        &self.active.tls
     }
 
     /// How the files fare.
@@ -69,33 +69,33 @@ impl WatchedTls {
         versions: FileVersions,
         identity: Identity,
     ) -> Result<(), StartError> {
-        let mut current = self.shown.files();
+        let mut current = self.active.files();
         if *current != *files {
-            let follow = self.shown.follow(files, versions, self.health.clone())?;
+            let watch = self.active.watch(files, versions, self.health.clone())?;
             // Nothing panics while it is held.
-            *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = follow;
+            *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = watch;
             files.clone_into(&mut current);
         }
-        self.shown.tls.show(identity);
+        self.active.tls.set(identity);
         self.health.succeeded();
         Ok(())
     }
 }
 
-impl Shown {
-    fn follow(
+impl ActiveTls {
+    fn watch(
         &self,
         files: &TlsConfig,
         versions: FileVersions,
         health: SourceHealth,
     ) -> Result<FileWatch, StartError> {
-        let (shown, watched) = (self.clone(), files.clone());
+        let (active, watched) = (self.clone(), files.clone());
         let watch = FileWatch::start(versions, health, move || {
             let identity = Identity::read(&watched)?;
             // A watch of files that were replaced meanwhile may still run.
-            let current = shown.files();
+            let current = active.files();
             if *current == watched {
-                shown.tls.show(identity);
+                active.tls.set(identity);
             }
             Ok::<_, StartError>(())
         });

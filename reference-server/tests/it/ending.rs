@@ -4,7 +4,7 @@ use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt, stream::BoxStream};
 use serde_json::{Value, json};
-use stockade_server::{Ended, Stop, tiny_model};
+use stockade_server::{ShutdownReport, ShutdownSignal, tiny_model};
 use tokio::{io::AsyncWriteExt, net::TcpStream, sync::watch, task::JoinHandle, time};
 
 use crate::{
@@ -92,7 +92,7 @@ async fn streams_that_are_live_end_by_themselves() {
     }
     scripted::until(&running, STREAMS).await;
 
-    site.stop.send_replace(Stop::Gently);
+    site.stop.send_replace(ShutdownSignal::Graceful);
     until("a closed port", || {
         std::net::TcpStream::connect(site.address).is_err()
     })
@@ -105,9 +105,9 @@ async fn streams_that_are_live_end_by_themselves() {
     }
     let log = site.file("app.log");
     let ended = site.ended.await.unwrap();
-    let expected = Ended {
-        cut: 0,
-        at_once: false,
+    let expected = ShutdownReport {
+        aborted: 0,
+        immediate: false,
     };
     assert_eq!(ended, expected);
     let chats = chats(&log);

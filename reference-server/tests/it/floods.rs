@@ -82,13 +82,13 @@ fn streams(count: u32) -> impl Iterator<Item = u32> {
 
 /// How the server ended a connection.
 #[derive(Debug)]
-struct Ended {
+struct ConnectionEnd {
     /// The last error that it gave as its reason.
     reason: Option<u32>,
 }
 
 /// Sends the beginning of a connection and these frames, and waits for its end.
-async fn send(address: SocketAddr, settings: &[u8], frames: &[u8]) -> Ended {
+async fn send(address: SocketAddr, settings: &[u8], frames: &[u8]) -> ConnectionEnd {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let begin = [PREFACE, &frame(SETTINGS, 0, 0, settings)].concat();
     stream.write_all(&begin).await.unwrap();
@@ -109,7 +109,7 @@ async fn send(address: SocketAddr, settings: &[u8], frames: &[u8]) -> Ended {
     };
     let ended = time::timeout(PATIENCE, ended).await;
     ended.expect("the server ends the connection");
-    Ended {
+    ConnectionEnd {
         reason: reason(&heard),
     }
 }
@@ -128,7 +128,7 @@ fn reason(mut heard: &[u8]) -> Option<u32> {
 }
 
 /// Floods a server; whoever else asks it is served, meanwhile and afterwards.
-async fn flood(frames: Vec<u8>) -> Ended {
+async fn flood(frames: Vec<u8>) -> ConnectionEnd {
     let site = Site::with(Arc::new(Scripted::new(Script::Talk)), SHORT).await;
     let good = async || assert_eq!(site.say(json!({})).await.status(), 200);
     let mut flood = Box::pin(send(site.address, &[], &frames));

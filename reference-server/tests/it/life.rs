@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use stockade_server::{
-    Ended, Stop,
+    ShutdownReport, ShutdownSignal,
     backend::{BackendError, Phase},
 };
 use tokio::{
@@ -185,15 +185,15 @@ async fn stops_gently_and_lets_answers_end() {
     let site = Site::start().await;
     let long = json!({"stream": true, "max_tokens": 200});
     let response = site.say(long).await;
-    site.stop.send_replace(Stop::Gently);
+    site.stop.send_replace(ShutdownSignal::Graceful);
     let stream = response.text().await.unwrap();
     assert!(stream.ends_with("data: [DONE]\n\n"), "{stream}");
     let ended = site.ended.await.unwrap();
     assert_eq!(
         ended,
-        Ended {
-            cut: 0,
-            at_once: false
+        ShutdownReport {
+            aborted: 0,
+            immediate: false
         }
     );
     assert!(TcpStream::connect(site.address).await.is_err());
@@ -201,9 +201,13 @@ async fn stops_gently_and_lets_answers_end() {
 
 #[tokio::test]
 async fn cuts_answers_off_after_the_grace_or_when_told_again() {
-    for (lines, told, at_once) in [
-        ("[server]\nshutdown_grace_secs = 1\n", Stop::Gently, false),
-        ("", Stop::Now, true),
+    for (lines, told, immediate) in [
+        (
+            "[server]\nshutdown_grace_secs = 1\n",
+            ShutdownSignal::Graceful,
+            false,
+        ),
+        ("", ShutdownSignal::Immediate, true),
     ] {
         let backend = Scripted::new(Script::Stall);
         let running = backend.running();
@@ -211,7 +215,13 @@ async fn cuts_answers_off_after_the_grace_or_when_told_again() {
         let response = site.say(json!({"stream": true})).await;
         site.stop.send_replace(told);
         let ended = site.ended.await.unwrap();
-        assert_eq!(ended, Ended { cut: 1, at_once });
+        assert_eq!(
+            ended,
+            ShutdownReport {
+                aborted: 1,
+                immediate
+            }
+        );
         until(&running, 0).await;
         let text = response.text().await.unwrap();
         assert!(text.contains("SERVER_STOPPING"), "{text}");

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use stockade::Environment;
 use stockade_key_auth::KeyDigest;
 use stockade_server::{
-    Config, Ended, Server, Stop,
+    Config, Server, ShutdownReport, ShutdownSignal,
     backend::{Backend, MistralRs, Phase},
     tiny_model,
 };
@@ -29,8 +29,8 @@ pub(crate) const EXPIRED: &str = "expired-key-of-the-tests";
 /// A server on a port of its own.
 pub(crate) struct Site {
     pub(crate) address: SocketAddr,
-    pub(crate) stop: watch::Sender<Stop>,
-    pub(crate) ended: JoinHandle<Ended>,
+    pub(crate) stop: watch::Sender<ShutdownSignal>,
+    pub(crate) ended: JoinHandle<ShutdownReport>,
     client: reqwest::Client,
     folder: TempDir,
 }
@@ -76,7 +76,7 @@ impl Site {
     async fn open(folder: TempDir, config: &Config, backend: Arc<dyn Backend>) -> Self {
         let server = Server::bind(config).await.unwrap();
         let address = server.address();
-        let (stop, told) = watch::channel(Stop::No);
+        let (stop, told) = watch::channel(ShutdownSignal::None);
         Self {
             address,
             stop,

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
-use stockade_server::{Ended, Stop};
+use stockade_server::{ShutdownReport, ShutdownSignal};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -124,12 +124,12 @@ async fn who_does_not_read_an_answer_is_not_waited_for_at_the_end() {
         unread.push(never_read(&site).await);
     }
     until(&running, UNREAD).await;
-    site.stop.send_replace(Stop::Now);
+    site.stop.send_replace(ShutdownSignal::Immediate);
     // Its last words reach nobody.
     let ended = time::timeout(PATIENCE, site.ended).await.unwrap().unwrap();
-    let expected = Ended {
-        cut: UNREAD,
-        at_once: true,
+    let expected = ShutdownReport {
+        aborted: UNREAD,
+        immediate: true,
     };
     assert_eq!(ended, expected);
     until(&running, 0).await;

@@ -10,36 +10,40 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use super::{
-    in_flight::Begun,
-    leftover::{Drain, Leftover},
+    in_flight::RequestGuard,
+    unread_body::{Drain, UnreadBody},
 };
 
 /// An answer that keeps its request in flight, and whose end waits for the rest of a small
 /// request body.
-struct Answer {
+struct ResponseBody {
     body: Body,
     state: State,
-    _begun: Begun,
+    _guard: RequestGuard,
 }
 
 enum State {
-    Answering(Option<Leftover>),
+    Streaming(Option<UnreadBody>),
     Draining(Drain),
-    Ended,
+    Done,
 }
 
 /// The response, as its connection sends it.
-pub(super) fn send(response: Response, begun: Begun, leftover: Option<Leftover>) -> Response {
+pub(super) fn wrap(
+    response: Response,
+    guard: RequestGuard,
+    unread: Option<UnreadBody>,
+) -> Response {
     response.map(|body| {
-        Body::new(Answer {
+        Body::new(ResponseBody {
             body,
-            state: State::Answering(leftover),
-            _begun: begun,
+            state: State::Streaming(unread),
+            _guard: guard,
         })
     })
 }
 
-impl http_body::Body for Answer {
+impl http_body::Body for ResponseBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -50,29 +54,29 @@ impl http_body::Body for Answer {
         let this = &mut *self;
         loop {
             this.state = match &mut this.state {
-                State::Answering(leftover) => {
+                State::Streaming(unread) => {
                     if let Some(frame) = ready!(Pin::new(&mut this.body).poll_frame(cx)) {
                         return Poll::Ready(Some(frame));
                     }
-                    let drain = leftover.take().and_then(Leftover::drain);
-                    drain.map_or(State::Ended, State::Draining)
+                    let drain = unread.take().and_then(UnreadBody::drain);
+                    drain.map_or(State::Done, State::Draining)
                 }
                 State::Draining(drain) => {
                     ready!(drain.poll(cx));
-                    State::Ended
+                    State::Done
                 }
-                State::Ended => return Poll::Ready(None),
+                State::Done => return Poll::Ready(None),
             };
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.state {
-            State::Answering(leftover) => {
-                self.body.is_end_stream() && leftover.as_ref().is_none_or(Leftover::is_nothing)
+            State::Streaming(unread) => {
+                self.body.is_end_stream() && unread.as_ref().is_none_or(UnreadBody::is_empty)
             }
             State::Draining(_) => false,
-            State::Ended => true,
+            State::Done => true,
         }
     }
 

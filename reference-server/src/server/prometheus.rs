@@ -12,16 +12,19 @@ use super::Sources;
 use crate::{api::routes, backend::Backend};
 
 /// What answers take, in seconds: from a refusal to a long chat.
-const SECONDS: &[f64] = &[
+const DURATION_BUCKETS: &[f64] = &[
     0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
 ];
 
 /// The recorder of the process, which the first server installs.
-pub(super) fn handle() -> PrometheusHandle {
+pub(super) fn install() -> PrometheusHandle {
     static INSTALLED: OnceLock<PrometheusHandle> = OnceLock::new();
     let install = || {
         let recorder = PrometheusBuilder::new()
-            .set_buckets_for_metric(Matcher::Suffix("_duration_seconds".to_owned()), SECONDS)
+            .set_buckets_for_metric(
+                Matcher::Suffix("_duration_seconds".to_owned()),
+                DURATION_BUCKETS,
+            )
             .expect("there are buckets")
             .build_recorder();
         let handle = recorder.handle();
@@ -58,34 +61,31 @@ pub(super) fn router(
     sources: Sources,
     backend: Arc<dyn Backend>,
 ) -> Router {
-    Router::new().route(routes::METRICS, get(show)).with_state((
-        handle,
-        fence.clone(),
-        sources,
-        backend,
-    ))
+    Router::new()
+        .route(routes::METRICS, get(render))
+        .with_state((handle, fence.clone(), sources, backend))
 }
 
 /// Chats that the model answers, and chats that wait for it.
-const RUNNING: &str = "stockade_model_running_chats";
-const WAITING: &str = "stockade_model_waiting_chats";
+const RUNNING_CHATS: &str = "stockade_model_running_chats";
+const WAITING_CHATS: &str = "stockade_model_waiting_chats";
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
 fn record_load(backend: &dyn Backend) {
-    metrics::describe_gauge!(RUNNING, "Chats that the model answers now");
-    metrics::describe_gauge!(WAITING, "Chats that wait for the model now");
+    metrics::describe_gauge!(RUNNING_CHATS, "Chats that the model answers now");
+    metrics::describe_gauge!(WAITING_CHATS, "Chats that wait for the model now");
     // A backend that cannot say has no such figures.
     if let Some(load) = backend.load() {
-        metrics::gauge!(RUNNING).set(load.running as f64);
-        metrics::gauge!(WAITING).set(load.waiting as f64);
+        metrics::gauge!(RUNNING_CHATS).set(load.running as f64);
+        metrics::gauge!(WAITING_CHATS).set(load.waiting as f64);
     }
 }
 
 /// What the route asks.
-type Asked = (PrometheusHandle, Fence, Sources, Arc<dyn Backend>);
+type MetricsState = (PrometheusHandle, Fence, Sources, Arc<dyn Backend>);
 
-async fn show(
-    State((handle, fence, sources, backend)): State<Asked>,
+async fn render(
+    State((handle, fence, sources, backend)): State<MetricsState>,
 ) -> ([(http::HeaderName, &'static str); 1], String) {
     fence.record_gauges();
     sources.record();
