@@ -53,7 +53,7 @@ pub(crate) struct Api {
     fence: Fence,
     sources: Sources,
     limits: ApiLimits,
-    workbench: image::Workbench,
+    decode_pool: image::DecodePool,
     started: SystemTime,
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn router(
         fence,
         sources,
         limits,
-        workbench: image::Workbench::new(cores),
+        decode_pool: image::DecodePool::new(cores),
         started: SystemTime::now(),
     });
     Router::new()
@@ -90,7 +90,7 @@ pub(crate) fn router(
         .route(routes::DETAILS, get(health::details))
         .route(routes::CHAT, post(chat::chat))
         .route(routes::MODELS, get(models::list))
-        .route(routes::MODEL, get(models::one))
+        .route(routes::MODEL, get(models::retrieve))
         .with_state(api)
 }
 

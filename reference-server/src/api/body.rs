@@ -21,7 +21,9 @@ use crate::fence::BodyLimit;
 /// A refusal that says what is wrong with the body.
 pub(super) async fn read(head: &Parts, body: Body, within: Duration) -> Result<Bytes, Refusal> {
     let Some(limit) = head.extensions.get::<BodyLimit>() else {
-        return Err(refusals::broken("no body limit stands before this handler"));
+        return Err(refusals::internal(
+            "no body limit stands before this handler",
+        ));
     };
     check_type(head)?;
     let body = Limited::new(body, limit.bytes());

@@ -24,24 +24,24 @@ use crate::{
     fence::Deadline,
 };
 
-mod answer;
 mod body;
-mod call;
-mod others;
-mod read;
-mod speech;
+mod buffered;
+mod completion;
+mod message;
+mod other_fields;
+mod parse;
 mod stream;
-mod unknown;
-mod whole;
+mod unknown_fields;
+mod validated;
 
-pub(crate) use call::ChatLimits;
+pub(crate) use validated::ChatLimits;
 
-use answer::Answer;
-use call::{Call, Reply};
-use speech::Speech;
+use completion::CompletionMeta;
+use message::ChatMessage;
+use validated::{ResponseMode, ValidatedChat};
 
 /// A body longer than this is read on the workbench.
-const QUICKLY_READ: usize = 64 * 1024;
+const INLINE_PARSE_LIMIT: usize = 64 * 1024;
 
 pub(super) async fn chat(State(api): State<Arc<Api>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
@@ -53,20 +53,20 @@ pub(super) async fn chat(State(api): State<Arc<Api>>, request: Request) -> Respo
 
 async fn respond(api: &Api, head: &Parts, body: Body) -> Result<Response, Refusal> {
     let context = RequestContext::of(&head.extensions)
-        .ok_or_else(|| refusals::broken("no context layer stands before this handler"))?;
+        .ok_or_else(|| refusals::internal("no context layer stands before this handler"))?;
     let deadline = head
         .extensions
         .get::<Deadline>()
-        .ok_or_else(|| refusals::broken("no time limit stands before this handler"))?;
+        .ok_or_else(|| refusals::internal("no time limit stands before this handler"))?;
     // Nothing yet. However this ends, the charge is what the meter shows.
     let meter = Meter::start(context);
 
     let bytes = request_body::read(head, body, api.limits.body_timeout).await?;
-    let call = check(api, bytes).await?;
+    let chat = validate(api, bytes).await?;
 
     let status = api.backend.status();
-    if call.model != status.model {
-        return Err(models::not_served(&status.model));
+    if chat.model != status.model {
+        return Err(models::model_not_found(&status.model));
     }
     match status.phase {
         Phase::Ready => {}
@@ -75,58 +75,62 @@ async fn respond(api: &Api, head: &Parts, body: Body) -> Result<Response, Refusa
     }
 
     let request = ChatRequest {
-        messages: decode(api, call.messages).await?,
-        sampling: call.sampling,
+        messages: decode(api, chat.messages).await?,
+        sampling: chat.sampling,
         meter: meter.clone(),
     };
-    let begun = api.backend.chat(request).await;
-    let generation = begun.inspect_err(|_| meter.fail(0))?;
-    let answer = Answer::new(context, status.model);
-    let mut response = match call.reply {
-        Reply::Whole => whole::respond(generation, &answer, &meter).await?,
-        Reply::Stream { usage } => stream::respond(
+    let started = api.backend.chat(request).await;
+    let generation = started.inspect_err(|_| meter.fail(0))?;
+    let meta = CompletionMeta::new(context, status.model);
+    let mut response = match chat.response_mode {
+        ResponseMode::Buffered => buffered::respond(generation, &meta, &meter).await?,
+        ResponseMode::Stream { include_usage } => stream::respond(
             generation,
-            answer,
-            usage,
+            meta,
+            include_usage,
             deadline.clone(),
             (context.clone(), meter),
         ),
     };
-    if let Some(names) = call.unknown.header() {
-        response.headers_mut().insert(unknown::IGNORED, names);
+    if let Some(names) = chat.unknown.header() {
+        response
+            .headers_mut()
+            .insert(unknown_fields::IGNORED_HEADER, names);
     }
     Ok(response)
 }
 
-async fn check(api: &Api, bytes: Bytes) -> Result<Call, Refusal> {
+async fn validate(api: &Api, bytes: Bytes) -> Result<ValidatedChat, Refusal> {
     let limits = api.limits.chat;
-    let few = bytes.len() <= QUICKLY_READ;
-    let check = move || read::read(&bytes).and_then(|body| Call::check(body, limits));
-    if few {
+    let is_small = bytes.len() <= INLINE_PARSE_LIMIT;
+    let check = move || parse::parse(&bytes).and_then(|body| ValidatedChat::new(body, limits));
+    if is_small {
         return check();
     }
-    let checked = api.workbench.run(check).await;
-    checked.unwrap_or_else(|| Err(refusals::broken("reading the body panicked")))
+    let checked = api.decode_pool.run(check).await;
+    checked.unwrap_or_else(|| Err(refusals::internal("reading the body panicked")))
 }
 
 /// Decodes the images of a chat.
-async fn decode(api: &Api, speeches: Vec<Speech>) -> Result<Vec<Message>, Refusal> {
+async fn decode(api: &Api, chat_messages: Vec<ChatMessage>) -> Result<Vec<Message>, Refusal> {
     let side = api.limits.max_image_side;
-    let mut messages = Vec::with_capacity(speeches.len());
-    for speech in speeches {
-        let mut images = Vec::with_capacity(speech.images.len());
-        for inset in speech.images {
+    let mut messages = Vec::with_capacity(chat_messages.len());
+    for message in chat_messages {
+        let mut images = Vec::with_capacity(message.images.len());
+        for input in message.images {
             // One job an image, so that a chat of many does not keep the others waiting.
             let decoded = api
-                .workbench
-                .run(move || image::decode(&inset.picture, side))
+                .decode_pool
+                .run(move || image::decode(&input.image, side))
                 .await;
-            let decoded = decoded.unwrap_or(Err(image::ImageFault::Broken));
-            images.push(decoded.map_err(|fault| speech::refuse_image(fault, &inset.param))?);
+            let decoded = decoded.unwrap_or(Err(image::ImageRejection::Corrupt));
+            images.push(
+                decoded.map_err(|rejection| message::image_refusal(rejection, &input.param))?,
+            );
         }
         messages.push(Message {
-            role: speech.role,
-            text: speech.text,
+            role: message.role,
+            text: message.text,
             images,
         });
     }

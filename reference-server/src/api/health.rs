@@ -22,7 +22,7 @@ use crate::{
 
 /// What anyone may know.
 #[derive(Serialize)]
-struct Coarse {
+struct Summary {
     status: &'static str,
 }
 
@@ -46,13 +46,13 @@ struct Details {
 
 /// 200 as long as the process can answer at all.
 pub(super) async fn live() -> Response {
-    Json(Coarse { status: "live" }).into_response()
+    Json(Summary { status: "live" }).into_response()
 }
 
 /// 200 where a chat would be answered, otherwise 503.
 pub(super) async fn ready(State(api): State<Arc<Api>>) -> Response {
     let status = api.readiness(&api.backend.status().phase);
-    (code(status), Json(Coarse { status })).into_response()
+    (status_code(status), Json(Summary { status })).into_response()
 }
 
 /// As [`ready`], and why.
@@ -79,7 +79,7 @@ pub(super) async fn details(State(api): State<Arc<Api>>) -> Response {
         limits: store.map(|store| if store.up { "shared" } else { "store_down" }),
         sources: api.sources.health(),
     };
-    (code(status), Json(details)).into_response()
+    (status_code(status), Json(details)).into_response()
 }
 
 impl Api {
@@ -98,7 +98,7 @@ impl Api {
 }
 
 /// `degraded` answers chats: what failed to be read again is in force as it was.
-fn code(status: &str) -> StatusCode {
+fn status_code(status: &str) -> StatusCode {
     match status {
         "ready" | "degraded" => StatusCode::OK,
         _ => StatusCode::SERVICE_UNAVAILABLE,

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use stockade_body::{DataUrl, ImageError, ImageErrorKind, ImageFormat, ImageRules, ValidatedImage};
 
 mod decode;
-mod workbench;
+mod decode_pool;
 
 pub(crate) use decode::decode;
-pub(crate) use workbench::Workbench;
+pub(crate) use decode_pool::DecodePool;
 
 /// The most bytes of one image file.
 const MAX_BYTES: u64 = 10 * 1024 * 1024;
@@ -22,73 +22,73 @@ const MAX_PIXELS: u64 = 40_000_000;
 
 /// An image file whose type and size are known and allowed.
 #[derive(Clone, Debug)]
-pub(crate) struct Picture(ValidatedImage);
+pub(crate) struct EncodedImage(ValidatedImage);
 
 /// What is wrong with an image. The texts are fixed: what a decoder says may tell about
 /// this machine, and what a client sent is long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ImageFault {
+pub(crate) enum ImageRejection {
     /// Not an inline image.
-    Url,
-    Base64,
-    Bytes,
+    NotInline,
+    InvalidBase64,
+    FileTooLarge,
     /// None of the four types.
-    Format,
+    UnsupportedFormat,
     /// Too many pixels.
-    Size,
+    TooManyPixels,
     /// It cannot be decoded.
-    Broken,
+    Corrupt,
 }
 
-impl ImageFault {
+impl ImageRejection {
     pub(crate) fn message(self) -> &'static str {
         match self {
-            Self::Url => {
+            Self::NotInline => {
                 "an image must be sent within the request, as \
                  data:image/png;base64,… (or jpeg, webp, gif): this server fetches nothing"
             }
-            Self::Base64 => "the image is not valid base64 (standard alphabet)",
-            Self::Bytes => "the image file is larger than 10 MiB: shrink it",
-            Self::Format => "the image is none of PNG, JPEG, WebP or GIF",
-            Self::Size => {
+            Self::InvalidBase64 => "the image is not valid base64 (standard alphabet)",
+            Self::FileTooLarge => "the image file is larger than 10 MiB: shrink it",
+            Self::UnsupportedFormat => "the image is none of PNG, JPEG, WebP or GIF",
+            Self::TooManyPixels => {
                 "the image is larger than 16384 pixels a side or 40 megapixels: shrink it"
             }
-            Self::Broken => "the image cannot be decoded: it is cut off or damaged",
+            Self::Corrupt => "the image cannot be decoded: it is cut off or damaged",
         }
     }
 }
 
-impl From<ImageError> for ImageFault {
+impl From<ImageError> for ImageRejection {
     fn from(error: ImageError) -> Self {
         match error.kind() {
-            ImageErrorKind::Remote | ImageErrorKind::DataUrl => Self::Url,
-            ImageErrorKind::Unsupported => Self::Format,
-            ImageErrorKind::Base64 => Self::Base64,
-            ImageErrorKind::TooManyBytes => Self::Bytes,
+            ImageErrorKind::Remote | ImageErrorKind::DataUrl => Self::NotInline,
+            ImageErrorKind::Unsupported => Self::UnsupportedFormat,
+            ImageErrorKind::Base64 => Self::InvalidBase64,
+            ImageErrorKind::TooManyBytes => Self::FileTooLarge,
             ImageErrorKind::TooLong
             | ImageErrorKind::TooManyPixels
             | ImageErrorKind::TooManyFrames
-            | ImageErrorKind::TooManyScans => Self::Size,
+            | ImageErrorKind::TooManyScans => Self::TooManyPixels,
             // Broken, cut off, or more than one file; kinds that are added later, too.
-            _ => Self::Broken,
+            _ => Self::Corrupt,
         }
     }
 }
 
-impl Picture {
+impl EncodedImage {
     /// Reads `data:image/(png|jpeg|webp|gif);base64,…`. The bytes decide of which type the
     /// image is; whether they may differ from the URL is the fence's to say.
-    pub(crate) fn from_url(url: &str) -> Result<Self, ImageFault> {
-        let url = DataUrl::parse(url.as_bytes()).map_err(|_| ImageFault::Url)?;
+    pub(crate) fn from_url(url: &str) -> Result<Self, ImageRejection> {
+        let url = DataUrl::parse(url.as_bytes()).map_err(|_| ImageRejection::NotInline)?;
         Self::read(Some(url.format()), url.base64())
     }
 
     /// Reads bare base64; the bytes say of which type they are.
-    pub(crate) fn from_base64(data: &str) -> Result<Self, ImageFault> {
+    pub(crate) fn from_base64(data: &str) -> Result<Self, ImageRejection> {
         Self::read(None, data.as_bytes())
     }
 
-    fn read(declared: Option<ImageFormat>, base64: &[u8]) -> Result<Self, ImageFault> {
+    fn read(declared: Option<ImageFormat>, base64: &[u8]) -> Result<Self, ImageRejection> {
         let text = Bytes::copy_from_slice(base64);
         let image = ValidatedImage::from_base64(&rules(), declared, text)?;
         Ok(Self(image.compact()))

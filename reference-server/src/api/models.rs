@@ -29,20 +29,20 @@ struct Model {
 pub(super) async fn list(State(api): State<Arc<Api>>) -> Response {
     Json(Models {
         object: "list",
-        data: [served(&api)],
+        data: [served_model(&api)],
     })
     .into_response()
 }
 
-pub(super) async fn one(
+pub(super) async fn retrieve(
     State(api): State<Arc<Api>>,
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
-    let model = served(&api);
+    let model = served_model(&api);
     let refusal = match id {
         Ok(Path(id)) if model.id == id => return Json(model).into_response(),
-        Ok(_) => not_served(&model.id),
+        Ok(_) => model_not_found(&model.id),
         Err(_) => {
             let text = "the name of the model is not UTF-8: percent-encode it as such";
             Refusal::new(RefusalKind::Invalid, text).with_param("model")
@@ -53,14 +53,14 @@ pub(super) async fn one(
 }
 
 /// The model that was asked for is not the one that is served.
-pub(super) fn not_served(served: &str) -> Refusal {
+pub(super) fn model_not_found(served: &str) -> Refusal {
     let text = format!("this model is not served here; the one that is: `{served}`");
     Refusal::new(RefusalKind::NotFound, text)
         .with_code("MODEL_NOT_FOUND")
         .with_param("model")
 }
 
-fn served(api: &Api) -> Model {
+fn served_model(api: &Api) -> Model {
     Model {
         id: api.backend.status().model,
         object: "model",

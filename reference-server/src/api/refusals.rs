@@ -15,7 +15,7 @@ use crate::backend::BackendError;
 /// The response to a request that is refused by its handler.
 pub(crate) fn respond(refusal: &Refusal, head: &Parts) -> Response {
     if let Some(context) = RequestContext::of(&head.extensions) {
-        note(refusal, context);
+        record(refusal, context);
     }
     responder().respond(refusal, head).map(Body::from)
 }
@@ -28,13 +28,13 @@ pub(crate) fn responder() -> Responder {
 /// What an answer of the framework, which was not made here, says: a route or a method that
 /// the router does not have, or an extractor that rejects a request. Those are plain text or
 /// empty.
-pub(crate) fn of_the_framework(answer: &Response) -> Option<Refusal> {
-    let status = answer.status();
+pub(crate) fn from_framework(original: &Response) -> Option<Refusal> {
+    let status = original.status();
     if !status.is_client_error() && !status.is_server_error() {
         return None;
     }
     let is_text = |value: &HeaderValue| value.as_bytes().starts_with(b"text/plain");
-    let content_type = answer.headers().get(CONTENT_TYPE);
+    let content_type = original.headers().get(CONTENT_TYPE);
     if !content_type.is_none_or(is_text) {
         return None;
     }
@@ -61,29 +61,29 @@ pub(crate) fn of_the_framework(answer: &Response) -> Option<Refusal> {
 }
 
 /// The response to a refused request that the framework has answered in a format of its own.
-pub(crate) fn in_place_of(answer: Response, refusal: &Refusal, head: &Parts) -> Response {
+pub(crate) fn replace(original: Response, refusal: &Refusal, head: &Parts) -> Response {
     let mut response = respond(refusal, head);
-    if let Some(methods) = answer.headers().get(ALLOW) {
+    if let Some(methods) = original.headers().get(ALLOW) {
         response.headers_mut().insert(ALLOW, methods.clone());
     }
     response
 }
 
 /// Leaves it for the records.
-pub(super) fn note(refusal: &Refusal, context: &RequestContext) {
+pub(super) fn record(refusal: &Refusal, context: &RequestContext) {
     context.refuse("api", refusal);
 }
 
 /// `{"error":{…}}`, for a stream that has begun: its head is sent, so there is no status
 /// and no dialect any more.
-pub(super) fn event(refusal: &Refusal) -> String {
+pub(super) fn sse_data(refusal: &Refusal) -> String {
     let (head, ()) = Request::new(()).into_parts();
     let body = responder().respond(refusal, &head).into_body();
     String::from_utf8_lossy(&body).into_owned()
 }
 
 /// The answer took longer than the operator allows.
-pub(crate) fn too_slow() -> Refusal {
+pub(crate) fn model_timeout() -> Refusal {
     let text = "the model did not finish in time: ask for fewer tokens, or try again later";
     Refusal::new(RefusalKind::Unavailable, text)
         .with_code("MODEL_TIMEOUT")
@@ -91,7 +91,7 @@ pub(crate) fn too_slow() -> Refusal {
 }
 
 /// The server ends, and has waited for answers as long as it may.
-pub(crate) fn stopping() -> Refusal {
+pub(crate) fn server_stopping() -> Refusal {
     let text = "the server is stopping and could not finish this: try again";
     Refusal::new(RefusalKind::Unavailable, text)
         .with_code("SERVER_STOPPING")
@@ -99,9 +99,9 @@ pub(crate) fn stopping() -> Refusal {
 }
 
 /// Something in the server broke.
-pub(crate) fn broken(cause: &'static str) -> Refusal {
+pub(crate) fn internal(internal_reason: &'static str) -> Refusal {
     let text = "the server failed to answer this request";
-    Refusal::new(RefusalKind::Internal, text).because(cause)
+    Refusal::new(RefusalKind::Internal, text).because(internal_reason)
 }
 
 impl From<BackendError> for Refusal {

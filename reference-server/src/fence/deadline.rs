@@ -30,8 +30,8 @@ impl Deadline {
     /// Ends when the answer has to, with what its client is told.
     pub(crate) async fn passed(&self) -> Refusal {
         tokio::select! {
-            () = time::sleep_until(self.instant) => refusals::too_slow(),
-            () = self.abort.cancelled() => refusals::stopping(),
+            () = time::sleep_until(self.instant) => refusals::model_timeout(),
+            () = self.abort.cancelled() => refusals::server_stopping(),
         }
     }
 }
@@ -60,13 +60,13 @@ pub(super) async fn enforce(
     let response = tokio::select! {
         biased;
         response = response => response.unwrap_or_else(|_panic| {
-            refusals::respond(&refusals::broken("a handler panicked"), &head)
+            refusals::respond(&refusals::internal("a handler panicked"), &head)
         }),
         refusal = deadline.passed() => refusals::respond(&refusal, &head),
     };
-    match refusals::of_the_framework(&response) {
+    match refusals::from_framework(&response) {
         None => response,
-        Some(refusal) => refusals::in_place_of(response, &refusal, &head),
+        Some(refusal) => refusals::replace(response, &refusal, &head),
     }
 }
 

@@ -7,38 +7,38 @@ use serde::{
     de::{Error, MapAccess, Visitor},
 };
 
-mod few;
+mod bounded_vec;
 mod message;
-mod probe;
-mod stop;
+mod stop_sequences;
+mod value_kind;
 
-pub(super) use few::Few;
+pub(super) use bounded_vec::BoundedVec;
 pub(super) use message::{Content, MessageBody, Part};
-pub(super) use probe::Probe;
-pub(super) use stop::Stop;
+pub(super) use stop_sequences::StopSequences;
+pub(super) use value_kind::ValueKind;
 
 /// The most messages a chat may have.
 const MAX_MESSAGES: usize = 1_024;
 /// The most fields that this API does not read.
-const MAX_OTHERS: usize = 64;
+const MAX_OTHER_FIELDS: usize = 64;
 
 /// A chat as it came in. Long texts are borrowed from the body.
 #[derive(Default)]
 pub(super) struct ChatBody<'a> {
     pub(super) model: Option<String>,
-    pub(super) messages: Option<Few<MessageBody<'a>, MAX_MESSAGES>>,
+    pub(super) messages: Option<BoundedVec<MessageBody<'a>, MAX_MESSAGES>>,
     pub(super) max_tokens: Option<u64>,
     pub(super) max_completion_tokens: Option<u64>,
     pub(super) temperature: Option<f64>,
     pub(super) top_p: Option<f64>,
     pub(super) n: Option<u64>,
     pub(super) seed: Option<i64>,
-    pub(super) stop: Option<Stop>,
+    pub(super) stop: Option<StopSequences>,
     pub(super) stream: Option<bool>,
     pub(super) stream_options: Option<StreamOptions>,
     pub(super) response_format: Option<ResponseFormat>,
     /// All other fields, by name.
-    pub(super) others: Vec<(String, Probe)>,
+    pub(super) other_fields: Vec<(String, ValueKind)>,
 }
 
 /// The names of [`ChatBody`]'s fields.
@@ -117,10 +117,10 @@ impl<'de> Visitor<'de> for BodyVisitor {
                 "stream" => body.stream = map.next_value()?,
                 "stream_options" => body.stream_options = map.next_value()?,
                 "response_format" => body.response_format = map.next_value()?,
-                _ if body.others.len() == MAX_OTHERS => {
+                _ if body.other_fields.len() == MAX_OTHER_FIELDS => {
                     return Err(A::Error::custom("too many fields"));
                 }
-                _ => body.others.push((name, map.next_value()?)),
+                _ => body.other_fields.push((name, map.next_value()?)),
             }
         }
         Ok(body)

@@ -11,7 +11,7 @@ use http::HeaderName;
 use serde::Serialize;
 use stockade_core::{Refusal, RequestContext};
 
-use super::answer::{Answer, Piece};
+use super::completion::{ChunkKind, CompletionMeta};
 use crate::{
     api::refusals,
     backend::{BackendError, Event, Generation, Meter, Usage},
@@ -28,25 +28,25 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 /// Sends each piece as it comes. Dropping the response drops the generation.
 pub(super) fn respond(
     generation: Generation,
-    answer: Answer,
-    wants_usage: bool,
+    meta: CompletionMeta,
+    include_usage: bool,
     deadline: Deadline,
     (context, meter): (RequestContext, Meter),
 ) -> Response {
-    let mut pieces = Pieces {
+    let mut state = StreamState {
         generation: Some(generation),
-        ready: VecDeque::new(),
-        answer,
-        wants_usage,
+        queued: VecDeque::new(),
+        meta,
+        include_usage,
         deadline,
         context,
         meter,
         delivered: 0,
     };
-    pieces.push_piece(Piece::First);
-    let events = stream::unfold(pieces, |mut pieces| async {
-        let event = pieces.next().await?;
-        Some((Ok::<_, Infallible>(event), pieces))
+    state.push_chunk(ChunkKind::Role);
+    let events = stream::unfold(state, |mut state| async {
+        let event = state.next_event().await?;
+        Some((Ok::<_, Infallible>(event), state))
     });
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
     let sse = Sse::new(events).keep_alive(keep_alive);
@@ -54,13 +54,13 @@ pub(super) fn respond(
 }
 
 /// The events of one answer.
-struct Pieces {
+struct StreamState {
     /// `None` once the answer has ended.
     generation: Option<Generation>,
     /// Events to be sent before the model is asked for more.
-    ready: VecDeque<sse::Event>,
-    answer: Answer,
-    wants_usage: bool,
+    queued: VecDeque<sse::Event>,
+    meta: CompletionMeta,
+    include_usage: bool,
     deadline: Deadline,
     context: RequestContext,
     meter: Meter,
@@ -69,10 +69,10 @@ struct Pieces {
     delivered: u64,
 }
 
-impl Pieces {
-    async fn next(&mut self) -> Option<sse::Event> {
+impl StreamState {
+    async fn next_event(&mut self) -> Option<sse::Event> {
         loop {
-            if let Some(event) = self.ready.pop_front() {
+            if let Some(event) = self.queued.pop_front() {
                 return Some(event);
             }
             let generation = self.generation.as_mut()?;
@@ -85,34 +85,34 @@ impl Pieces {
                 }
             };
             match event {
-                Some(Ok(Event::Text(text))) => self.text(&text),
+                Some(Ok(Event::Text(text))) => self.on_text(&text),
                 Some(Ok(Event::Done { finish, usage })) => {
-                    self.push_piece(Piece::Last(finish));
-                    self.done(usage);
+                    self.push_chunk(ChunkKind::Finish(finish));
+                    self.on_done(usage);
                 }
-                Some(Err(error)) => self.broken(error),
-                None => self.broken(BackendError::Engine),
+                Some(Err(error)) => self.engine_failed(error),
+                None => self.engine_failed(BackendError::Engine),
             }
         }
     }
 
-    fn text(&mut self, text: &str) {
+    fn on_text(&mut self, text: &str) {
         self.delivered += 1;
-        self.push_piece(Piece::Text(text));
+        self.push_chunk(ChunkKind::Content(text));
     }
 
-    fn done(&mut self, usage: Usage) {
+    fn on_done(&mut self, usage: Usage) {
         self.generation = None;
         self.meter.report(usage);
-        if self.wants_usage {
-            let event = json(&self.answer.usage_chunk(usage));
-            self.ready.push_back(event);
+        if self.include_usage {
+            let event = json(&self.meta.usage_chunk(usage));
+            self.queued.push_back(event);
         }
-        self.ready.push_back(sse::Event::default().data("[DONE]"));
+        self.queued.push_back(sse::Event::default().data("[DONE]"));
     }
 
     /// The model has failed: charges no more than what was delivered.
-    fn broken(&mut self, error: BackendError) {
+    fn engine_failed(&mut self, error: BackendError) {
         self.meter.fail(self.delivered);
         self.fail(&error.into());
     }
@@ -120,14 +120,14 @@ impl Pieces {
     /// Ends the stream without `[DONE]`, so that nobody takes it for complete.
     fn fail(&mut self, refusal: &Refusal) {
         self.generation = None;
-        refusals::note(refusal, &self.context);
-        let event = sse::Event::default().data(refusals::event(refusal));
-        self.ready.push_back(event);
+        refusals::record(refusal, &self.context);
+        let event = sse::Event::default().data(refusals::sse_data(refusal));
+        self.queued.push_back(event);
     }
 
-    fn push_piece(&mut self, piece: Piece<'_>) {
-        let event = json(&self.answer.chunk(piece, self.wants_usage));
-        self.ready.push_back(event);
+    fn push_chunk(&mut self, kind: ChunkKind<'_>) {
+        let event = json(&self.meta.chunk(kind, self.include_usage));
+        self.queued.push_back(event);
     }
 }
 

@@ -12,8 +12,8 @@ const FORMATS: [(&str, ImageFormat); 4] = [
     ("gif", ImageFormat::Gif),
 ];
 
-fn from_bytes(bytes: &[u8]) -> Result<Picture, ImageFault> {
-    Picture::from_base64(&BASE64_STANDARD.encode(bytes))
+fn from_bytes(bytes: &[u8]) -> Result<EncodedImage, ImageRejection> {
+    EncodedImage::from_base64(&BASE64_STANDARD.encode(bytes))
 }
 
 fn encoded(format: ImageFormat) -> Vec<u8> {
@@ -32,7 +32,7 @@ fn url(declared: &str, bytes: &[u8]) -> String {
     )
 }
 
-fn fault<T>(result: Result<T, ImageFault>) -> ImageFault {
+fn rejection<T>(result: Result<T, ImageRejection>) -> ImageRejection {
     result.err().unwrap()
 }
 
@@ -40,8 +40,8 @@ fn fault<T>(result: Result<T, ImageFault>) -> ImageFault {
 fn reads_the_four_types_in_both_forms() {
     for (name, format) in FORMATS {
         let bytes = encoded(format);
-        let from_url = Picture::from_url(&url(name, &bytes)).unwrap();
-        let from_base64 = Picture::from_base64(&BASE64_STANDARD.encode(&bytes)).unwrap();
+        let from_url = EncodedImage::from_url(&url(name, &bytes)).unwrap();
+        let from_base64 = EncodedImage::from_base64(&BASE64_STANDARD.encode(&bytes)).unwrap();
         assert_eq!(from_url.0.bytes(), from_base64.0.bytes(), "{name}");
         let image = decode(&from_url, 1_000).unwrap();
         assert_eq!((image.width(), image.height()), (40, 30), "{name}");
@@ -74,7 +74,11 @@ fn refuses_every_address_with_the_same_text() {
     urls.push(inline.replacen("image/png", "image/png;charset=utf-8", 1));
     urls.push(inline.replacen(";base64", "; base64", 1));
     for url in urls {
-        assert_eq!(fault(Picture::from_url(&url)), ImageFault::Url, "{url}");
+        assert_eq!(
+            rejection(EncodedImage::from_url(&url)),
+            ImageRejection::NotInline,
+            "{url}"
+        );
     }
 }
 
@@ -88,10 +92,10 @@ fn the_bytes_decide_and_are_those_that_the_fence_judges() {
         padded.trim_end_matches('=').to_owned(),
         padded,
     ] {
-        let judged = ValidatedImage::from_data_url(&rules(), Bytes::from(url.clone())).unwrap();
-        let picture = Picture::from_url(&url).unwrap();
-        assert_eq!(judged.bytes(), picture.0.bytes(), "{url}");
-        assert_eq!(decode(&picture, 1_000).unwrap().width(), 40);
+        let validated = ValidatedImage::from_data_url(&rules(), Bytes::from(url.clone())).unwrap();
+        let encoded = EncodedImage::from_url(&url).unwrap();
+        assert_eq!(validated.bytes(), encoded.0.bytes(), "{url}");
+        assert_eq!(decode(&encoded, 1_000).unwrap().width(), 40);
     }
 }
 
@@ -103,16 +107,22 @@ fn refuses_what_is_no_image() {
         b"",
         b"\x89PNG\r\n\x1a\n",
     ] {
-        assert_eq!(fault(from_bytes(bytes)), ImageFault::Format);
+        assert_eq!(
+            rejection(from_bytes(bytes)),
+            ImageRejection::UnsupportedFormat
+        );
         let url = url("png", bytes);
-        assert_eq!(fault(Picture::from_url(&url)), ImageFault::Format);
+        assert_eq!(
+            rejection(EncodedImage::from_url(&url)),
+            ImageRejection::UnsupportedFormat
+        );
     }
     let cut = &encoded(ImageFormat::Png)[..40];
-    assert_eq!(fault(from_bytes(cut)), ImageFault::Broken);
+    assert_eq!(rejection(from_bytes(cut)), ImageRejection::Corrupt);
     for data in ["====", "A", "QUJD\n", "a_b-", "AAAB AAA="] {
         assert_eq!(
-            fault(Picture::from_base64(data)),
-            ImageFault::Base64,
+            rejection(EncodedImage::from_base64(data)),
+            ImageRejection::InvalidBase64,
             "{data}"
         );
     }
@@ -127,8 +137,8 @@ fn refuses_a_claimed_size_from_the_header() {
     let crc = crc32(&png[12..29]);
     png[29..33].copy_from_slice(&crc.to_be_bytes());
     assert_eq!(
-        fault(Picture::from_url(&url("png", &png))),
-        ImageFault::Size
+        rejection(EncodedImage::from_url(&url("png", &png))),
+        ImageRejection::TooManyPixels
     );
 }
 
@@ -143,8 +153,8 @@ fn profiles_are_never_inflated() {
     let url = url("png", &bomb);
     assert!(url.len() < 1 << 20, "it is a bomb");
     let used = allocation_counter::measure(|| {
-        let picture = Picture::from_url(&url).unwrap();
-        decode(&picture, 1_000).unwrap();
+        let encoded = EncodedImage::from_url(&url).unwrap();
+        decode(&encoded, 1_000).unwrap();
     });
     assert!(used.bytes_max < 1 << 20, "{}", used.bytes_max);
 }
@@ -163,15 +173,15 @@ fn broken_files_never_panic() {
     for (name, format) in FORMATS {
         let whole = encoded(format);
         for length in 0..whole.len() {
-            if let Ok(picture) = from_bytes(&whole[..length]) {
-                let _ = decode(&picture, 1_000);
+            if let Ok(encoded) = from_bytes(&whole[..length]) {
+                let _ = decode(&encoded, 1_000);
             }
         }
         for at in (0..whole.len()).step_by(10) {
             let mut bytes = whole.clone();
             bytes[at] ^= 0xff;
-            if let Ok(picture) = from_bytes(&bytes) {
-                let _ = decode(&picture, 1_000);
+            if let Ok(encoded) = from_bytes(&bytes) {
+                let _ = decode(&encoded, 1_000);
             }
         }
         let half = &whole[..whole.len() / 2];
@@ -183,14 +193,14 @@ fn broken_files_never_panic() {
 
 #[test]
 fn large_images_leave_at_twice_the_models_side() {
-    let picture = from_bytes(&encoded(ImageFormat::Png)).unwrap();
-    let image = decode(&picture, 10).unwrap();
+    let encoded = from_bytes(&encoded(ImageFormat::Png)).unwrap();
+    let image = decode(&encoded, 10).unwrap();
     assert_eq!((image.width(), image.height()), (20, 15));
 }
 
 #[tokio::test]
 async fn a_panic_on_the_workbench_gives_its_place_back() {
-    let bench = Workbench::new(1);
-    assert_eq!(bench.run(|| -> u8 { panic!("as decoders do") }).await, None);
-    assert_eq!(bench.run(|| 7).await, Some(7));
+    let pool = DecodePool::new(1);
+    assert_eq!(pool.run(|| -> u8 { panic!("as decoders do") }).await, None);
+    assert_eq!(pool.run(|| 7).await, Some(7));
 }

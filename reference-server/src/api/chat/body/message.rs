@@ -10,13 +10,13 @@ use serde::{
     },
 };
 
-use super::{Few, Probe};
+use super::{BoundedVec, ValueKind};
 
 /// The most parts a message may have.
 const MAX_PARTS: usize = 256;
 
 /// The most fields of a message that this API does not read.
-const MAX_OTHERS: usize = 16;
+const MAX_OTHER_FIELDS: usize = 16;
 
 /// One message. The fields are those that OpenAI's own messages have, so that an answer can
 /// be sent back as it was received.
@@ -25,7 +25,7 @@ pub(in crate::api::chat) struct MessageBody<'a> {
     pub(in crate::api::chat) role: Option<String>,
     pub(in crate::api::chat) content: Content<'a>,
     /// All other fields, by name.
-    pub(in crate::api::chat) others: Vec<(String, Probe)>,
+    pub(in crate::api::chat) other_fields: Vec<(String, ValueKind)>,
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for MessageBody<'a> {
@@ -62,10 +62,10 @@ impl<'de> Visitor<'de> for MessageVisitor {
                 }
                 "role" => message.role = Some(map.next_value()?),
                 "content" => content = Some(map.next_value()?),
-                _ if message.others.len() == MAX_OTHERS => {
+                _ if message.other_fields.len() == MAX_OTHER_FIELDS => {
                     return Err(A::Error::custom("too many fields"));
                 }
-                _ => message.others.push((name, map.next_value()?)),
+                _ => message.other_fields.push((name, map.next_value()?)),
             }
         }
         if message.role.is_none() {
@@ -81,7 +81,7 @@ impl<'de> Visitor<'de> for MessageVisitor {
 pub(in crate::api::chat) enum Content<'a> {
     /// Absent, or `null`.
     #[default]
-    Nothing,
+    Absent,
     Text(String),
     Parts(Vec<Part<'a>>),
 }
@@ -196,7 +196,7 @@ impl<'de> Visitor<'de> for ContentVisitor {
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Content::Nothing)
+        Ok(Content::Absent)
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E>
@@ -210,7 +210,7 @@ impl<'de> Visitor<'de> for ContentVisitor {
     where
         A: SeqAccess<'de>,
     {
-        let parts = Few::<_, MAX_PARTS>::deserialize(SeqAccessDeserializer::new(seq))?;
+        let parts = BoundedVec::<_, MAX_PARTS>::deserialize(SeqAccessDeserializer::new(seq))?;
         Ok(Content::Parts(parts.0))
     }
 }

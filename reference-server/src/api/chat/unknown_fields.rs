@@ -10,11 +10,11 @@ use std::fmt::Write;
 use http::{HeaderName, HeaderValue};
 use stockade_core::{Refusal, RefusalKind};
 
-use super::body::Probe;
+use super::body::ValueKind;
 use crate::config::UnknownFields;
 
 /// Names the fields that were ignored.
-pub(super) const IGNORED: HeaderName = HeaderName::from_static("x-stockade-ignored");
+pub(super) const IGNORED_HEADER: HeaderName = HeaderName::from_static("x-stockade-ignored");
 
 /// The longest name of a field that is repeated to the client.
 const MAX_NAME: usize = 64;
@@ -23,19 +23,19 @@ const MAX_NAMES: usize = 16;
 
 /// What becomes of unknown fields, and which ones there were.
 #[derive(Debug)]
-pub(super) struct Unknown {
+pub(super) struct UnknownFieldHandler {
     policy: UnknownFields,
     names: Vec<String>,
     /// Those that are not named.
-    more: usize,
+    unnamed: usize,
 }
 
-impl Unknown {
+impl UnknownFieldHandler {
     pub(super) fn new(policy: UnknownFields) -> Self {
         Self {
             policy,
             names: Vec::new(),
-            more: 0,
+            unnamed: 0,
         }
     }
 
@@ -43,15 +43,15 @@ impl Unknown {
     ///
     /// # Errors
     /// A refusal that names it, unless unknown fields are ignored.
-    pub(super) fn field(
+    pub(super) fn handle(
         &mut self,
         name: &str,
-        value: Probe,
+        value: ValueKind,
         path: &str,
         known: impl Iterator<Item = &'static str>,
     ) -> Result<(), Refusal> {
         // As good as absent.
-        if value == Probe::Null {
+        if value == ValueKind::Null {
             return Ok(());
         }
         match self.policy {
@@ -65,22 +65,22 @@ impl Unknown {
 
     fn ignore(&mut self, name: &str, path: &str) {
         if !is_plain(name) || self.names.len() == MAX_NAMES {
-            self.more += 1;
+            self.unnamed += 1;
         } else {
             self.names.push(join(path, name));
         }
     }
 
-    /// The value of [`IGNORED`]; `None` if no field was ignored.
+    /// The value of [`IGNORED_HEADER`]; `None` if no field was ignored.
     pub(super) fn header(&self) -> Option<HeaderValue> {
-        if self.names.is_empty() && self.more == 0 {
+        if self.names.is_empty() && self.unnamed == 0 {
             return None;
         }
         let mut text = self.names.join(", ");
-        if self.more > 0 {
+        if self.unnamed > 0 {
             let comma = if text.is_empty() { "" } else { ", " };
             // A string takes every text.
-            let _ = write!(text, "{comma}+{}", self.more);
+            let _ = write!(text, "{comma}+{}", self.unnamed);
         }
         // Plain names only, so it always is one.
         HeaderValue::try_from(text).ok()
@@ -128,10 +128,10 @@ mod tests {
     use super::*;
 
     fn header(names: &[&str]) -> String {
-        let mut unknown = Unknown::new(UnknownFields::Ignore);
+        let mut unknown = UnknownFieldHandler::new(UnknownFields::Ignore);
         for name in names {
             let known = ["model"].into_iter();
-            unknown.field(name, Probe::One, "", known).unwrap();
+            unknown.handle(name, ValueKind::One, "", known).unwrap();
         }
         let value = unknown.header();
         value.map_or(String::new(), |value| value.to_str().unwrap().to_owned())
@@ -152,9 +152,9 @@ mod tests {
 
     #[test]
     fn an_odd_name_is_refused_without_repeating_it() {
-        let mut unknown = Unknown::new(UnknownFields::Refuse);
+        let mut unknown = UnknownFieldHandler::new(UnknownFields::Refuse);
         let known = ["model"].into_iter();
-        let refusal = unknown.field("a\u{1b}[2J", Probe::One, "messages[0]", known);
+        let refusal = unknown.handle("a\u{1b}[2J", ValueKind::One, "messages[0]", known);
         let refusal = refusal.unwrap_err();
         assert_eq!(refusal.param(), Some("messages[0]"));
         assert!(!refusal.message().contains('\u{1b}'));

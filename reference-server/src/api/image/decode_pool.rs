@@ -6,31 +6,31 @@ use tokio::{sync::Semaphore, task};
 
 /// A bounded number of threads for work that would hold up other requests.
 #[derive(Clone, Debug)]
-pub(crate) struct Workbench(Arc<Semaphore>);
+pub(crate) struct DecodePool(Arc<Semaphore>);
 
-impl Workbench {
+impl DecodePool {
     /// A workbench for so many jobs at a time; the others wait.
-    pub(crate) fn new(places: usize) -> Self {
-        Self(Arc::new(Semaphore::new(places)))
+    pub(crate) fn new(permits: usize) -> Self {
+        Self(Arc::new(Semaphore::new(permits)))
     }
 
     /// Does the work; `None` where it panicked.
     ///
     /// A client who leaves while the work waits takes it away. Work that has begun is
     /// ended, and keeps its place until then.
-    pub(crate) async fn run<T, F>(&self, work: F) -> Option<T>
+    pub(crate) async fn run<T, F>(&self, job: F) -> Option<T>
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        let places = Arc::clone(&self.0);
-        let place = places
+        let permits = Arc::clone(&self.0);
+        let permit = permits
             .acquire_owned()
             .await
             .expect("the semaphore is never closed");
         let done = task::spawn_blocking(move || {
-            let result = work();
-            drop(place);
+            let result = job();
+            drop(permit);
             result
         });
         done.await.ok()

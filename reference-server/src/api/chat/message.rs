@@ -3,12 +3,12 @@
 use stockade_core::{Refusal, RefusalReason};
 
 use super::{
-    body::{Content, MessageBody, Part, Probe},
-    call::invalid,
-    unknown::Unknown,
+    body::{Content, MessageBody, Part, ValueKind},
+    unknown_fields::UnknownFieldHandler,
+    validated::invalid,
 };
 use crate::{
-    api::image::{ImageFault, Picture},
+    api::image::{EncodedImage, ImageRejection},
     backend::Role,
 };
 
@@ -18,15 +18,15 @@ const MAX_IMAGES: usize = 8;
 const MAX_PIXELS: u64 = 80_000_000;
 
 /// One message.
-pub(super) struct Speech {
+pub(super) struct ChatMessage {
     pub(super) role: Role,
     pub(super) text: String,
-    pub(super) images: Vec<Inset>,
+    pub(super) images: Vec<MessageImage>,
 }
 
 /// An image, and where the client put it.
-pub(super) struct Inset {
-    pub(super) picture: Picture,
+pub(super) struct MessageImage {
+    pub(super) image: EncodedImage,
     pub(super) param: String,
 }
 
@@ -34,30 +34,30 @@ pub(super) struct Inset {
 ///
 /// # Errors
 /// A refusal with the path of the message or part at fault.
-pub(super) fn read(
+pub(super) fn convert_all(
     messages: Vec<MessageBody<'_>>,
-    unknown: &mut Unknown,
-) -> Result<Vec<Speech>, Refusal> {
+    unknown: &mut UnknownFieldHandler,
+) -> Result<Vec<ChatMessage>, Refusal> {
     if messages.is_empty() {
         return Err(invalid("messages", "there must be at least one message"));
     }
-    let mut budget = Budget::default();
+    let mut budget = ImageBudget::default();
     let messages = messages.into_iter().enumerate();
     messages
         .map(|(at, message)| {
             let path = format!("messages[{at}]");
-            others(&path, &message.others, unknown)?;
-            speech(&path, message, &mut budget)
+            other_fields(&path, &message.other_fields, unknown)?;
+            convert(&path, message, &mut budget)
         })
         .collect()
 }
 
 /// Does not change the answer. Templates of this server's models have no place for `name`,
 /// which tells speakers of one role apart.
-const READ_OVER: &[&str] = &["annotations", "cache_control", "name"];
+const IGNORED_FIELDS: &[&str] = &["annotations", "cache_control", "name"];
 
 /// Would change the answer.
-const NOT_HERE: &[&str] = &[
+const UNSUPPORTED_FIELDS: &[&str] = &[
     "audio",
     "function_call",
     "refusal",
@@ -66,16 +66,23 @@ const NOT_HERE: &[&str] = &[
 ];
 
 /// Refuses the first field of a message that may not be there.
-fn others(path: &str, others: &[(String, Probe)], unknown: &mut Unknown) -> Result<(), Refusal> {
-    for (name, value) in others {
-        if READ_OVER.contains(&name.as_str()) {
+fn other_fields(
+    path: &str,
+    other_fields: &[(String, ValueKind)],
+    unknown: &mut UnknownFieldHandler,
+) -> Result<(), Refusal> {
+    for (name, value) in other_fields {
+        if IGNORED_FIELDS.contains(&name.as_str()) {
             continue;
         }
-        if !NOT_HERE.contains(&name.as_str()) {
+        if !UNSUPPORTED_FIELDS.contains(&name.as_str()) {
             let own = ["role", "content"].iter();
-            let known = own.chain(READ_OVER).chain(NOT_HERE).copied();
-            unknown.field(name, *value, path, known)?;
-        } else if !matches!(value, Probe::Null | Probe::Nothing | Probe::EmptyObject) {
+            let known = own.chain(IGNORED_FIELDS).chain(UNSUPPORTED_FIELDS).copied();
+            unknown.handle(name, *value, path, known)?;
+        } else if !matches!(
+            value,
+            ValueKind::Null | ValueKind::Empty | ValueKind::EmptyObject
+        ) {
             let text = "it is not supported by this server";
             let refusal = invalid(format!("{path}.{name}"), text);
             return Err(refusal.with_code("UNSUPPORTED_PARAMETER"));
@@ -84,7 +91,11 @@ fn others(path: &str, others: &[(String, Probe)], unknown: &mut Unknown) -> Resu
     Ok(())
 }
 
-fn speech(path: &str, message: MessageBody<'_>, budget: &mut Budget) -> Result<Speech, Refusal> {
+fn convert(
+    path: &str,
+    message: MessageBody<'_>,
+    budget: &mut ImageBudget,
+) -> Result<ChatMessage, Refusal> {
     let role = match message.role.as_deref().unwrap_or_default() {
         "system" | "developer" => Role::System,
         "user" => Role::User,
@@ -98,29 +109,34 @@ fn speech(path: &str, message: MessageBody<'_>, budget: &mut Budget) -> Result<S
             return Err(invalid(format!("{path}.role"), text));
         }
     };
-    let mut speech = Speech {
+    let mut converted = ChatMessage {
         role,
         text: String::new(),
         images: Vec::new(),
     };
     match message.content {
-        Content::Text(text) => speech.text = text,
+        Content::Text(text) => converted.text = text,
         Content::Parts(parts) => {
             for (at, part) in parts.into_iter().enumerate() {
-                speech.add(part, format!("{path}.content[{at}]"), budget)?;
+                converted.add(part, format!("{path}.content[{at}]"), budget)?;
             }
         }
-        Content::Nothing => {
+        Content::Absent => {
             let text = "it must be a string or an array of parts";
             return Err(invalid(format!("{path}.content"), text));
         }
     }
-    Ok(speech)
+    Ok(converted)
 }
 
-impl Speech {
-    fn add(&mut self, part: Part<'_>, path: String, budget: &mut Budget) -> Result<(), Refusal> {
-        let (picture, param) = match part {
+impl ChatMessage {
+    fn add(
+        &mut self,
+        part: Part<'_>,
+        path: String,
+        budget: &mut ImageBudget,
+    ) -> Result<(), Refusal> {
+        let (image, param) = match part {
             Part {
                 kind,
                 text: Some(text),
@@ -142,7 +158,7 @@ impl Speech {
                 image: None,
                 ..
             } if kind == "image_url" => (
-                Picture::from_url(&image.url),
+                EncodedImage::from_url(&image.url),
                 format!("{path}.image_url{}", image.at),
             ),
             Part {
@@ -152,23 +168,23 @@ impl Speech {
                 image: Some(image),
                 ..
             } if kind == "image" => (
-                Picture::from_base64(&image.b64),
+                EncodedImage::from_base64(&image.b64),
                 format!("{path}.image.b64"),
             ),
-            part => return Err(unfit(&part.kind, &path)),
+            part => return Err(invalid_part(&part.kind, &path)),
         };
         if self.role != Role::User {
             return Err(invalid(path, "only messages of the user may have images"));
         }
-        let picture = picture.map_err(|fault| refuse_image(fault, &param))?;
-        budget.spend(&picture, &param)?;
-        self.images.push(Inset { picture, param });
+        let image = image.map_err(|rejection| image_refusal(rejection, &param))?;
+        budget.spend(&image, &param)?;
+        self.images.push(MessageImage { image, param });
         Ok(())
     }
 }
 
 /// Why a part is none that can be read.
-fn unfit(kind: &str, path: &str) -> Refusal {
+fn invalid_part(kind: &str, path: &str) -> Refusal {
     match kind {
         "text" | "image_url" | "image" => invalid(
             path,
@@ -186,23 +202,23 @@ fn unfit(kind: &str, path: &str) -> Refusal {
 }
 
 /// A refusal of an image.
-pub(super) fn refuse_image(fault: ImageFault, param: &str) -> Refusal {
-    invalid(param, fault.message())
+pub(super) fn image_refusal(rejection: ImageRejection, param: &str) -> Refusal {
+    invalid(param, rejection.message())
         .with_code("INVALID_IMAGE")
         .with_reason(RefusalReason::InvalidImage)
 }
 
 /// What the images of one chat have used up.
 #[derive(Default)]
-struct Budget {
+struct ImageBudget {
     images: usize,
     pixels: u64,
 }
 
-impl Budget {
-    fn spend(&mut self, picture: &Picture, param: &str) -> Result<(), Refusal> {
+impl ImageBudget {
+    fn spend(&mut self, image: &EncodedImage, param: &str) -> Result<(), Refusal> {
         self.images += 1;
-        self.pixels += picture.pixels();
+        self.pixels += image.pixels();
         if self.images > MAX_IMAGES {
             return Err(invalid(param, "a request has at most 8 images"));
         }
@@ -216,17 +232,17 @@ impl Budget {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::read as body, *};
+    use super::{super::parse as body, *};
     use crate::config::UnknownFields;
 
     /// A PNG of one red pixel.
     const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC";
 
-    fn speeches(messages: &str) -> Result<Vec<Speech>, Refusal> {
+    fn parse_messages(messages: &str) -> Result<Vec<ChatMessage>, Refusal> {
         let text = format!(r#"{{"messages":{messages}}}"#);
-        let mut unknown = Unknown::new(UnknownFields::Refuse);
-        let messages = body::read(text.as_bytes())?.messages.unwrap().0;
-        read(messages, &mut unknown)
+        let mut unknown = UnknownFieldHandler::new(UnknownFields::Refuse);
+        let messages = body::parse(text.as_bytes())?.messages.unwrap().0;
+        convert_all(messages, &mut unknown)
     }
 
     #[test]
@@ -241,11 +257,11 @@ mod tests {
                     {{"type":"image","image":{{"b64":"{PNG}"}}}}]}},
                 {{"role":"assistant","content":"c","refusal":null,"annotations":[],"tool_calls":null}}]"#
         );
-        let speeches = speeches(&messages).ok().unwrap();
-        let roles: Vec<Role> = speeches.iter().map(|speech| speech.role).collect();
+        let messages = parse_messages(&messages).ok().unwrap();
+        let roles: Vec<Role> = messages.iter().map(|message| message.role).collect();
         assert_eq!(roles, [Role::System, Role::User, Role::Assistant]);
-        assert_eq!(speeches[1].text, "a\nb");
-        let params: Vec<&str> = speeches[1]
+        assert_eq!(messages[1].text, "a\nb");
+        let params: Vec<&str> = messages[1]
             .images
             .iter()
             .map(|i| i.param.as_str())
@@ -262,8 +278,8 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_chat_by_path() {
-        let inset = format!(r#"{{"type":"image","image":{{"b64":"{PNG}"}}}}"#);
-        let nine = [inset.as_str(); 9].join(",");
+        let part = format!(r#"{{"type":"image","image":{{"b64":"{PNG}"}}}}"#);
+        let nine = [part.as_str(); 9].join(",");
         let cases: [(String, &str); 12] = [
             (
                 r#"[{"role":"tool","content":"a"}]"#.into(),
@@ -303,7 +319,7 @@ mod tests {
                 "messages[0].content[0]",
             ),
             (
-                format!(r#"[{{"role":"system","content":[{inset}]}}]"#),
+                format!(r#"[{{"role":"system","content":[{part}]}}]"#),
                 "messages[0].content[0]",
             ),
             (
@@ -312,7 +328,7 @@ mod tests {
             ),
         ];
         for (messages, param) in cases {
-            let refusal = speeches(&messages).err().expect(&messages);
+            let refusal = parse_messages(&messages).err().expect(&messages);
             assert_eq!(refusal.param(), Some(param), "{messages}");
         }
     }

@@ -7,7 +7,7 @@ use axum::{
 use futures_util::StreamExt;
 use stockade_core::Refusal;
 
-use super::answer::Answer;
+use super::completion::CompletionMeta;
 use crate::backend::{BackendError, Event, Generation, Meter};
 
 /// Collects the answer. The fence's time limit ends this by dropping it; the meter then has
@@ -17,26 +17,26 @@ use crate::backend::{BackendError, Event, Generation, Meter};
 /// A refusal where the model failed: half an answer is not sent as a whole one.
 pub(super) async fn respond(
     generation: Generation,
-    answer: &Answer,
+    meta: &CompletionMeta,
     meter: &Meter,
 ) -> Result<Response, Refusal> {
-    let whole = collect(generation, answer, meter).await;
+    let response = collect(generation, meta, meter).await;
     // Nothing was delivered, so nothing is charged.
-    Ok(whole.inspect_err(|_| meter.fail(0))?)
+    Ok(response.inspect_err(|_| meter.fail(0))?)
 }
 
 async fn collect(
     mut generation: Generation,
-    answer: &Answer,
+    meta: &CompletionMeta,
     meter: &Meter,
 ) -> Result<Response, BackendError> {
     let mut text = String::new();
     while let Some(event) = generation.next().await {
         match event? {
-            Event::Text(more) => text.push_str(&more),
+            Event::Text(piece) => text.push_str(&piece),
             Event::Done { finish, usage } => {
                 meter.report(usage);
-                return Ok(Json(answer.completion(&text, finish, usage)).into_response());
+                return Ok(Json(meta.completion(&text, finish, usage)).into_response());
             }
         }
     }

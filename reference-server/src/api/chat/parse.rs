@@ -13,7 +13,7 @@ const MAX_PATH: usize = 128;
 /// # Errors
 /// A refusal that names the field. It never repeats a value that the client sent, nor a
 /// name that is long or has odd characters.
-pub(super) fn read(body: &[u8]) -> Result<ChatBody<'_>, Refusal> {
+pub(super) fn parse(body: &[u8]) -> Result<ChatBody<'_>, Refusal> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let chat = serde_path_to_error::deserialize(&mut json)
         .map_err(|error| refuse(&error.path().to_string(), error.inner()))?;
@@ -32,17 +32,17 @@ fn refuse(path: &str, error: &serde_json::Error) -> Refusal {
         .with_code("INVALID_JSON");
     }
     let path = if is_plain(path) { path } else { "." };
-    let fault = Fault::of(&error.to_string());
-    let path = match &fault {
-        Fault::Missing(field) | Fault::Twice(field) => join(path, field),
+    let error_kind = ParseError::from_serde(&error.to_string());
+    let path = match &error_kind {
+        ParseError::Missing(field) | ParseError::Duplicate(field) => join(path, field),
         _ => path.to_owned(),
     };
-    let text = match fault {
-        Fault::Missing(_) => format!("`{path}` is missing"),
-        Fault::Twice(_) => format!("`{path}` is there twice"),
-        Fault::Expected(what) => format!("`{path}` is wrong: expected {what}"),
-        Fault::Other => format!("`{path}` is not as it must be"),
-        Fault::Own(text) => format!("`{path}` has {text}"),
+    let text = match error_kind {
+        ParseError::Missing(_) => format!("`{path}` is missing"),
+        ParseError::Duplicate(_) => format!("`{path}` is there twice"),
+        ParseError::Expected(what) => format!("`{path}` is wrong: expected {what}"),
+        ParseError::Other => format!("`{path}` is not as it must be"),
+        ParseError::Custom(text) => format!("`{path}` has {text}"),
     };
     match path.as_str() {
         "." => invalid(text.replace("`.`", "the body")),
@@ -67,26 +67,26 @@ fn join(path: &str, field: &str) -> String {
 /// What is wrong, told without anything that the client sent: serde's own text may hold
 /// the whole of a wrong value.
 #[derive(Debug, PartialEq)]
-enum Fault {
+enum ParseError {
     Missing(String),
-    Twice(String),
+    Duplicate(String),
     Expected(String),
     /// A text of this API's own.
-    Own(String),
+    Custom(String),
     Other,
 }
 
-impl Fault {
-    fn of(error: &str) -> Self {
+impl ParseError {
+    fn from_serde(error: &str) -> Self {
         // The position comes last, and says little where the path is told.
         let text = error.rfind(" at line ").map_or(error, |at| &error[..at]);
         let quoted = |text: &str| text.trim_matches('`').to_owned();
         if let Some(field) = text.strip_prefix("missing field ") {
             Self::Missing(quoted(field))
         } else if let Some(field) = text.strip_prefix("duplicate field ") {
-            Self::Twice(quoted(field))
+            Self::Duplicate(quoted(field))
         } else if text.starts_with("more than ") || text == "too many fields" {
-            Self::Own(text.to_owned())
+            Self::Custom(text.to_owned())
         } else if text.starts_with("invalid ") || text.starts_with("unknown ") {
             // What is expected comes last too, so a value cannot pretend to be it.
             match text.rsplit_once(", expected ") {
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     fn refusal(body: &str) -> (Option<String>, String) {
-        let refusal = read(body.as_bytes()).err().expect(body);
+        let refusal = parse(body.as_bytes()).err().expect(body);
         assert_eq!(refusal.kind(), RefusalKind::Invalid);
         (
             refusal.param().map(str::to_owned),

@@ -2,11 +2,14 @@
 
 use stockade_core::{Refusal, RefusalKind};
 
-use super::{body::ChatBody, others, speech, speech::Speech, unknown::Unknown};
+use super::{
+    body::ChatBody, message, message::ChatMessage, other_fields,
+    unknown_fields::UnknownFieldHandler,
+};
 use crate::{backend::Sampling, config::UnknownFields};
 
 /// The longest stop string, in bytes.
-const MAX_STOP: usize = 256;
+const MAX_STOP_BYTES: usize = 256;
 
 /// How much a chat may ask for; an operator's choice.
 #[derive(Clone, Copy, Debug)]
@@ -20,47 +23,47 @@ pub(crate) struct ChatLimits {
 }
 
 /// A chat with its images still encoded.
-pub(super) struct Call {
+pub(super) struct ValidatedChat {
     pub(super) model: String,
-    pub(super) messages: Vec<Speech>,
+    pub(super) messages: Vec<ChatMessage>,
     pub(super) sampling: Sampling,
-    pub(super) reply: Reply,
+    pub(super) response_mode: ResponseMode,
     /// The fields that were ignored.
-    pub(super) unknown: Unknown,
+    pub(super) unknown: UnknownFieldHandler,
 }
 
 /// How the answer is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reply {
-    Whole,
-    Stream { usage: bool },
+pub(super) enum ResponseMode {
+    Buffered,
+    Stream { include_usage: bool },
 }
 
-impl Call {
+impl ValidatedChat {
     /// Checks all that needs no model and no decoder.
     ///
     /// # Errors
     /// A refusal that names the field.
-    pub(super) fn check(body: ChatBody<'_>, limits: ChatLimits) -> Result<Self, Refusal> {
-        let mut unknown = Unknown::new(limits.unknown_fields);
-        others::check(&body.others, &mut unknown)?;
-        neutral(&body)?;
+    pub(super) fn new(body: ChatBody<'_>, limits: ChatLimits) -> Result<Self, Refusal> {
+        let mut unknown = UnknownFieldHandler::new(limits.unknown_fields);
+        other_fields::check(&body.other_fields, &mut unknown)?;
+        check_fixed_values(&body)?;
         let sampling = sampling(&body, limits)?;
-        let reply = reply(&body)?;
+        let response_mode = response_mode(&body)?;
         let model = body.model.ok_or_else(|| missing("model"))?;
         let messages = body.messages.ok_or_else(|| missing("messages"))?;
         Ok(Self {
             model,
-            messages: speech::read(messages.0, &mut unknown)?,
+            messages: message::convert_all(messages.0, &mut unknown)?,
             sampling,
-            reply,
+            response_mode,
             unknown,
         })
     }
 }
 
 /// What may only be there with a value that asks for nothing.
-fn neutral(body: &ChatBody<'_>) -> Result<(), Refusal> {
+fn check_fixed_values(body: &ChatBody<'_>) -> Result<(), Refusal> {
     if body.n.is_some_and(|n| n != 1) {
         return Err(invalid(
             "n",
@@ -92,7 +95,7 @@ fn sampling(body: &ChatBody<'_>, limits: ChatLimits) -> Result<Sampling, Refusal
         top_p,
         // Any integer names a seed, so negative ones keep their bits.
         seed: body.seed.map(i64::cast_unsigned),
-        stop: stops(body)?,
+        stop: stop_sequences(body)?,
     })
 }
 
@@ -115,11 +118,11 @@ fn max_tokens(body: &ChatBody<'_>, limits: ChatLimits) -> Result<usize, Refusal>
     }
 }
 
-fn stops(body: &ChatBody<'_>) -> Result<Vec<String>, Refusal> {
+fn stop_sequences(body: &ChatBody<'_>) -> Result<Vec<String>, Refusal> {
     let Some(stop) = &body.stop else {
         return Ok(Vec::new());
     };
-    let allowed = |text: &String| !text.is_empty() && text.len() <= MAX_STOP;
+    let allowed = |text: &String| !text.is_empty() && text.len() <= MAX_STOP_BYTES;
     if stop.0.iter().all(allowed) {
         Ok(stop.0.clone())
     } else {
@@ -127,7 +130,7 @@ fn stops(body: &ChatBody<'_>) -> Result<Vec<String>, Refusal> {
     }
 }
 
-fn reply(body: &ChatBody<'_>) -> Result<Reply, Refusal> {
+fn response_mode(body: &ChatBody<'_>) -> Result<ResponseMode, Refusal> {
     let stream = body.stream.unwrap_or(false);
     match &body.stream_options {
         Some(_) if !stream => Err(invalid(
@@ -139,13 +142,13 @@ fn reply(body: &ChatBody<'_>) -> Result<Reply, Refusal> {
             "it is not supported by this server",
         )
         .with_code("UNSUPPORTED_PARAMETER")),
-        options if stream => Ok(Reply::Stream {
-            usage: options
+        options if stream => Ok(ResponseMode::Stream {
+            include_usage: options
                 .as_ref()
                 .and_then(|options| options.include_usage)
                 .unwrap_or(false),
         }),
-        _ => Ok(Reply::Whole),
+        _ => Ok(ResponseMode::Buffered),
     }
 }
 
@@ -162,7 +165,7 @@ pub(super) fn invalid(param: impl Into<String>, text: impl AsRef<str>) -> Refusa
 
 #[cfg(test)]
 mod tests {
-    use super::{super::read::read, *};
+    use super::{super::parse::parse, *};
 
     const LIMITS: ChatLimits = ChatLimits {
         default_max_tokens: 256,
@@ -170,19 +173,19 @@ mod tests {
         unknown_fields: UnknownFields::Refuse,
     };
 
-    fn call(fields: &str) -> Result<Call, Refusal> {
+    fn chat(fields: &str) -> Result<ValidatedChat, Refusal> {
         let comma = if fields.is_empty() { "" } else { "," };
         let body = format!(
             r#"{{"model":"m","messages":[{{"role":"user","content":"hi"}}]{comma}{fields}}}"#
         );
-        Call::check(read(body.as_bytes())?, LIMITS)
+        ValidatedChat::new(parse(body.as_bytes())?, LIMITS)
     }
 
     #[test]
     fn a_bare_chat_has_openais_defaults() {
-        let call = call("").ok().unwrap();
+        let chat = chat("").ok().unwrap();
         assert_eq!(
-            call.sampling,
+            chat.sampling,
             Sampling {
                 max_tokens: 256,
                 temperature: 1.0,
@@ -191,12 +194,12 @@ mod tests {
                 stop: Vec::new(),
             }
         );
-        assert_eq!(call.reply, Reply::Whole);
+        assert_eq!(chat.response_mode, ResponseMode::Buffered);
     }
 
     #[test]
     fn takes_every_field() {
-        let call = call(
+        let chat = chat(
             r#""max_completion_tokens":5,"temperature":0,"top_p":0.5,"seed":-1,"n":1,
                "stop":["a","b"],"stream":true,"stream_options":{"include_usage":true},
                "response_format":{"type":"text"},"user":"u","tools":[],"frequency_penalty":0"#,
@@ -204,7 +207,7 @@ mod tests {
         .ok()
         .unwrap();
         assert_eq!(
-            call.sampling,
+            chat.sampling,
             Sampling {
                 max_tokens: 5,
                 temperature: 0.0,
@@ -213,7 +216,12 @@ mod tests {
                 stop: vec!["a".to_owned(), "b".to_owned()],
             }
         );
-        assert_eq!(call.reply, Reply::Stream { usage: true });
+        assert_eq!(
+            chat.response_mode,
+            ResponseMode::Stream {
+                include_usage: true
+            }
+        );
     }
 
     // B07
@@ -243,7 +251,7 @@ mod tests {
             (r#""logprobs":true"#, "logprobs"),
             (r#""top_k":5"#, "top_k"),
         ] {
-            let refusal = call(fields).err().expect(fields);
+            let refusal = chat(fields).err().expect(fields);
             assert_eq!(refusal.param(), Some(param), "{fields}");
         }
     }
@@ -252,7 +260,7 @@ mod tests {
     fn null_is_as_good_as_absent() {
         let fields = r#""temperature":null,"stop":null,"max_tokens":null,"stream_options":null,
             "tools":null,"response_format":null,"seed":null,"stream":null"#;
-        assert!(call(fields).is_ok());
+        assert!(chat(fields).is_ok());
     }
 
     #[test]
@@ -262,7 +270,7 @@ mod tests {
             (r#"{"model":"m"}"#, "messages"),
             (r#"{"model":"m","messages":[]}"#, "messages"),
         ] {
-            let refusal = Call::check(read(body.as_bytes()).ok().unwrap(), LIMITS);
+            let refusal = ValidatedChat::new(parse(body.as_bytes()).ok().unwrap(), LIMITS);
             assert_eq!(refusal.err().unwrap().param(), Some(param), "{body}");
         }
     }

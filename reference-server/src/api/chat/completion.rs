@@ -12,13 +12,13 @@ use crate::{
 
 /// What all pieces of one answer have in common.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Answer {
+pub(super) struct CompletionMeta {
     id: String,
     created: u64,
     model: String,
 }
 
-impl Answer {
+impl CompletionMeta {
     /// An answer that bears the request's id.
     pub(super) fn new(context: &RequestContext, model: String) -> Self {
         Self {
@@ -37,17 +37,17 @@ impl Answer {
     ) -> impl Serialize + 'a {
         Completion {
             object: "chat.completion",
-            answer: self,
+            meta: self,
             choices: [Choice {
                 index: 0,
-                message: Some(Said {
+                message: Some(AssistantMessage {
                     role: Some("assistant"),
                     content: Some(text),
                     refusal: None,
                 }),
                 delta: None,
                 logprobs: (),
-                finish_reason: Some(reason(finish)),
+                finish_reason: Some(finish_reason(finish)),
             }],
             usage: UsageBody::from(usage),
         }
@@ -56,23 +56,27 @@ impl Answer {
     /// A piece of a streamed answer. The first one has the role, the last one the reason.
     ///
     /// `usage` is there as `null` where the client asked for usage, as OpenAI has it.
-    pub(super) fn chunk<'a>(&'a self, piece: Piece<'a>, wants_usage: bool) -> impl Serialize + 'a {
-        let (role, content, finish) = match piece {
-            Piece::First => (Some("assistant"), Some(""), None),
-            Piece::Text(text) => (None, Some(text), None),
-            Piece::Last(finish) => (None, None, Some(finish)),
+    pub(super) fn chunk<'a>(
+        &'a self,
+        kind: ChunkKind<'a>,
+        include_usage: bool,
+    ) -> impl Serialize + 'a {
+        let (role, content, finish) = match kind {
+            ChunkKind::Role => (Some("assistant"), Some(""), None),
+            ChunkKind::Content(text) => (None, Some(text), None),
+            ChunkKind::Finish(finish) => (None, None, Some(finish)),
         };
         Chunk {
             object: "chat.completion.chunk",
-            answer: self,
+            meta: self,
             choices: vec![Choice {
                 index: 0,
                 message: None,
                 delta: Some(Delta { role, content }),
                 logprobs: (),
-                finish_reason: finish.map(reason),
+                finish_reason: finish.map(finish_reason),
             }],
-            usage: wants_usage.then_some(None),
+            usage: include_usage.then_some(None),
         }
     }
 
@@ -80,7 +84,7 @@ impl Answer {
     pub(super) fn usage_chunk(&self, usage: Usage) -> impl Serialize + '_ {
         Chunk {
             object: "chat.completion.chunk",
-            answer: self,
+            meta: self,
             choices: Vec::new(),
             usage: Some(Some(UsageBody::from(usage))),
         }
@@ -88,17 +92,17 @@ impl Answer {
 }
 
 /// Which piece of a streamed answer.
-pub(super) enum Piece<'a> {
-    First,
-    Text(&'a str),
-    Last(Finish),
+pub(super) enum ChunkKind<'a> {
+    Role,
+    Content(&'a str),
+    Finish(Finish),
 }
 
 #[derive(Serialize)]
 struct Completion<'a> {
     object: &'static str,
     #[serde(flatten)]
-    answer: &'a Answer,
+    meta: &'a CompletionMeta,
     choices: [Choice<'a>; 1],
     usage: UsageBody,
 }
@@ -107,7 +111,7 @@ struct Completion<'a> {
 struct Chunk<'a> {
     object: &'static str,
     #[serde(flatten)]
-    answer: &'a Answer,
+    meta: &'a CompletionMeta,
     choices: Vec<Choice<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Option<UsageBody>>,
@@ -117,7 +121,7 @@ struct Chunk<'a> {
 struct Choice<'a> {
     index: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<Said<'a>>,
+    message: Option<AssistantMessage<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     delta: Option<Delta<'a>>,
     #[serde(serialize_with = "null")]
@@ -126,7 +130,7 @@ struct Choice<'a> {
 }
 
 #[derive(Serialize)]
-struct Said<'a> {
+struct AssistantMessage<'a> {
     role: Option<&'static str>,
     content: Option<&'a str>,
     refusal: Option<&'a str>,
@@ -157,7 +161,7 @@ impl From<Usage> for UsageBody {
     }
 }
 
-fn reason(finish: Finish) -> &'static str {
+fn finish_reason(finish: Finish) -> &'static str {
     match finish {
         Finish::Stop => "stop",
         Finish::Length => "length",

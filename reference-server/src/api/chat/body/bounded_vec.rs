@@ -7,11 +7,11 @@ use serde::{
     de::{Error, SeqAccess, Visitor},
 };
 
-/// At most `MOST` values; a longer list is refused while it is read, before it takes
+/// At most `MAX` values; a longer list is refused while it is read, before it takes
 /// memory.
-pub(in crate::api::chat) struct Few<T, const MOST: usize>(pub(in crate::api::chat) Vec<T>);
+pub(in crate::api::chat) struct BoundedVec<T, const MAX: usize>(pub(in crate::api::chat) Vec<T>);
 
-impl<'de, T, const MOST: usize> Deserialize<'de> for Few<T, MOST>
+impl<'de, T, const MAX: usize> Deserialize<'de> for BoundedVec<T, MAX>
 where
     T: Deserialize<'de>,
 {
@@ -19,17 +19,17 @@ where
     where
         D: Deserializer<'de>,
     {
-        deserializer.deserialize_seq(FewVisitor(PhantomData))
+        deserializer.deserialize_seq(BoundedVecVisitor(PhantomData))
     }
 }
 
-struct FewVisitor<T, const MOST: usize>(PhantomData<T>);
+struct BoundedVecVisitor<T, const MAX: usize>(PhantomData<T>);
 
-impl<'de, T, const MOST: usize> Visitor<'de> for FewVisitor<T, MOST>
+impl<'de, T, const MAX: usize> Visitor<'de> for BoundedVecVisitor<T, MAX>
 where
     T: Deserialize<'de>,
 {
-    type Value = Few<T, MOST>;
+    type Value = BoundedVec<T, MAX>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array")
@@ -41,11 +41,11 @@ where
     {
         let mut values = Vec::new();
         while let Some(value) = seq.next_element()? {
-            if values.len() == MOST {
-                return Err(A::Error::custom(format_args!("more than {MOST} elements")));
+            if values.len() == MAX {
+                return Err(A::Error::custom(format_args!("more than {MAX} elements")));
             }
             values.push(value);
         }
-        Ok(Few(values))
+        Ok(BoundedVec(values))
     }
 }

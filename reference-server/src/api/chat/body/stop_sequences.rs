@@ -1,0 +1,51 @@
+//! One stop string, or several.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, SeqAccess, Visitor, value::SeqAccessDeserializer},
+};
+
+use super::BoundedVec;
+
+/// The most stop strings a chat may have, as at OpenAI.
+const MAX_STOP_SEQUENCES: usize = 4;
+
+/// Where an answer ends.
+pub(in crate::api::chat) struct StopSequences(pub(in crate::api::chat) Vec<String>);
+
+impl<'de> Deserialize<'de> for StopSequences {
+    fn deserialize<D>(deserializer: D) -> Result<Self, D::Error>
+    where
+        D: Deserializer<'de>,
+    {
+        deserializer.deserialize_any(StopSequencesVisitor)
+    }
+}
+
+struct StopSequencesVisitor;
+
+impl<'de> Visitor<'de> for StopSequencesVisitor {
+    type Value = StopSequences;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string or an array of at most 4 strings")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<StopSequences, E>
+    where
+        E: Error,
+    {
+        Ok(StopSequences(vec![text.to_owned()]))
+    }
+
+    fn visit_seq<A>(self, seq: A) -> Result<StopSequences, A::Error>
+    where
+        A: SeqAccess<'de>,
+    {
+        let stops =
+            BoundedVec::<_, MAX_STOP_SEQUENCES>::deserialize(SeqAccessDeserializer::new(seq))?;
+        Ok(StopSequences(stops.0))
+    }
+}
