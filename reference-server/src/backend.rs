@@ -78,14 +78,14 @@ pub struct ChatRequest {
     /// How the next token is chosen, and when to stop.
     pub sampling: Sampling,
     /// Counts the tokens of this chat while the model works.
-    pub meter: Meter,
+    pub meter: UsageMeter,
 }
 
 /// Counts the tokens of one chat while the model works, for its budget and its record.
 #[derive(Clone, Debug, Default)]
-pub struct Meter(Option<RequestContext>);
+pub struct UsageMeter(Option<RequestContext>);
 
-impl Meter {
+impl UsageMeter {
     /// A meter for this request. It begins at zero: nothing is charged before the model
     /// begins to read the prompt.
     pub fn start(context: &RequestContext) -> Self {
@@ -168,7 +168,7 @@ pub enum Event {
     /// The end; nothing follows.
     Done {
         /// Why it ended.
-        finish: Finish,
+        finish: FinishReason,
         /// What it cost.
         usage: Usage,
     },
@@ -176,7 +176,7 @@ pub enum Event {
 
 /// Why generation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finish {
+pub enum FinishReason {
     /// The model's end token, or a stop string.
     Stop,
     /// `max_tokens` or the context was used up.

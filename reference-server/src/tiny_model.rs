@@ -21,14 +21,14 @@ use weights::Weights;
 
 /// How strongly an answer leans to printable ASCII. At this value, and a temperature up to
 /// 1, anything else is one token in millions.
-const ASCII_LEAN: f32 = 1.0;
+const ASCII_BIAS: f32 = 1.0;
 
 /// Writes a Qwen2.5-VL directory of random weights into `dir`, which is created.
 ///
 /// # Errors
 /// See [`TinyModelError`].
 pub fn write(dir: &Path, seed: u64) -> Result<(), TinyModelError> {
-    write_leaning(dir, seed, ASCII_LEAN)
+    write_biased(dir, seed, ASCII_BIAS)
 }
 
 /// Writes a text-only Qwen2 directory of random weights into `dir`, which is created.
@@ -37,14 +37,14 @@ pub fn write(dir: &Path, seed: u64) -> Result<(), TinyModelError> {
 /// See [`TinyModelError`].
 pub fn write_text(dir: &Path, seed: u64) -> Result<(), TinyModelError> {
     let mut weights = Weights::seeded(seed);
-    weights.language(ASCII_LEAN, &vocabulary::printable());
+    weights.language(ASCII_BIAS, &vocabulary::printable());
     write_files(dir, &settings::text(), &weights)
 }
 
 /// [`write()`] with a chosen lean; at 0 the model babbles in broken UTF-8.
-pub(crate) fn write_leaning(dir: &Path, seed: u64, lean: f32) -> Result<(), TinyModelError> {
+pub(crate) fn write_biased(dir: &Path, seed: u64, bias: f32) -> Result<(), TinyModelError> {
     let mut weights = Weights::seeded(seed);
-    weights.language(lean, &vocabulary::printable());
+    weights.language(bias, &vocabulary::printable());
     weights.vision();
     write_files(dir, &settings::vision(), &weights)?;
     write_json(

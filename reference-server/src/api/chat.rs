@@ -20,7 +20,7 @@ use stockade_core::{Refusal, RequestContext};
 
 use super::{Api, body as request_body, image, models, refusals};
 use crate::{
-    backend::{BackendError, ChatRequest, Message, Meter, Phase},
+    backend::{BackendError, ChatRequest, Message, Phase, UsageMeter},
     fence::Deadline,
 };
 
@@ -59,7 +59,7 @@ async fn respond(api: &Api, head: &Parts, body: Body) -> Result<Response, Refusa
         .get::<Deadline>()
         .ok_or_else(|| refusals::internal("no time limit stands before this handler"))?;
     // Nothing yet. However this ends, the charge is what the meter shows.
-    let meter = Meter::start(context);
+    let meter = UsageMeter::start(context);
 
     let bytes = request_body::read(head, body, api.limits.body_timeout).await?;
     let chat = validate(api, bytes).await?;

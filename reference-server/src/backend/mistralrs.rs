@@ -26,37 +26,37 @@ use tokio::sync::watch;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::{
-    Backend, BackendError, ChatRequest, Event, Finish, Generation, Load, Message, Meter, Phase,
-    Role, Status, Usage,
+    Backend, BackendError, ChatRequest, Event, FinishReason, Generation, Load, Message, Phase,
+    Role, Status, Usage, UsageMeter,
 };
 
 mod admission;
-mod check;
 mod config;
 mod engine;
-mod folder;
 mod generate;
 mod hub;
 mod image;
-mod load;
-mod pace;
+mod loader;
+mod logits_processor;
+mod model_dir;
 mod prompt;
 mod quirks;
-mod sampling;
-mod steer;
-mod stop;
+mod sampler;
+mod stop_filter;
 mod supervise;
 #[cfg(test)]
 mod tests;
+mod validate;
+mod wait_estimator;
 
 pub use config::{Device, MistralRsConfig, ModelSource, Quantise};
 
 use admission::Admission;
 use engine::Engine;
-use generate::Job;
+use generate::GenerationTask;
 use prompt::Prompt;
-use sampling::Draw;
-use stop::StopFilter;
+use sampler::Sampler;
+use stop_filter::StopFilter;
 use supervise::State;
 
 /// A model in this process.
@@ -114,36 +114,36 @@ impl MistralRs {
     async fn answer(self, request: ChatRequest) -> Result<Generation, BackendError> {
         // Before the queue: what no wait can mend is refused at once.
         let engine = self.engine()?;
-        check::messages(&engine.facts, &request.messages)?;
+        validate::messages(&engine.info, &request.messages)?;
         let has_images = request.messages.iter().any(|m| !m.images.is_empty());
-        let places = quirks::places(has_images, engine.facts.on_cpu, self.admission.all());
+        let slots = quirks::slots(has_images, engine.info.on_cpu, self.admission.capacity());
         drop(engine);
-        let place = self.admission.enter(places).await?;
+        let slot = self.admission.acquire(slots).await?;
 
         // The engine may have died while this chat waited.
         let engine = self.engine()?;
-        let (messages, images) = self.fit_images(&engine, request.messages).await?;
+        let (messages, images) = self.resize_images(&engine, request.messages).await?;
         let image_tokens: usize = images.iter().map(image::tokens).sum();
         // The count has each image as one token already.
         let image_extra = image_tokens - images.len();
         let prompt = Prompt::new(messages, images);
         let prompt_tokens = engine.count(&prompt).await? + image_extra;
         let sampling = request.sampling;
-        let max_tokens = check::room(&engine.facts, prompt_tokens, sampling.max_tokens)?;
+        let max_tokens = validate::token_limit(&engine.info, prompt_tokens, sampling.max_tokens)?;
 
         let seed = sampling.seed.unwrap_or_else(rand::random);
-        let job = Job {
+        let task = GenerationTask {
             engine,
             prompt,
-            draw: Draw::new(sampling.temperature, sampling.top_p, seed),
+            sampler: Sampler::new(sampling.temperature, sampling.top_p, seed),
             max_tokens,
             stop: StopFilter::new(sampling.stop),
-            place,
+            slot,
             resumes: self.resumes,
             prompt_tokens,
             meter: request.meter,
         };
-        let mut items = job.start();
+        let mut items = task.start();
         // A refusal by the engine is still a refusal, not a broken answer.
         let first = items.recv().await.unwrap_or(Err(BackendError::Engine))?;
         let rest = UnboundedReceiverStream::new(items);
@@ -151,7 +151,7 @@ impl MistralRs {
     }
 
     /// Resizes off the executor: a large photograph takes a good part of a second.
-    async fn fit_images(
+    async fn resize_images(
         &self,
         engine: &Engine,
         messages: Vec<Message>,
@@ -159,16 +159,16 @@ impl MistralRs {
         if messages.iter().all(|message| message.images.is_empty()) {
             return Ok((messages, Vec::new()));
         }
-        let sizes = image::Sizes {
+        let bounds = image::ImageBounds {
             max_side: self.max_image_side,
-            pixels: engine.facts.pixels,
+            pixels: engine.info.pixels,
         };
-        let fitted = tokio::task::spawn_blocking(move || {
+        let resized = tokio::task::spawn_blocking(move || {
             let images = messages.iter().flat_map(|message| &message.images);
-            let images = images.map(|image| image::fit(image, sizes)).collect();
+            let images = images.map(|image| image::resize(image, bounds)).collect();
             (messages, images)
         });
-        fitted.await.map_err(|_| BackendError::Engine)
+        resized.await.map_err(|_| BackendError::Engine)
     }
 }
 

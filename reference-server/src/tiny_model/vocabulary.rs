@@ -7,7 +7,7 @@ use tokenizers::{
 
 use super::{TinyModelError, settings};
 
-const CONTROL: [&str; 9] = [
+const CONTROL_TOKENS: [&str; 9] = [
     "<|endoftext|>",
     "<|im_start|>",
     "<|im_end|>",
@@ -24,7 +24,7 @@ const BYTES: usize = 256;
 
 /// The id of a control token.
 pub(super) fn id(control: &str) -> usize {
-    let place = CONTROL.iter().position(|token| *token == control);
+    let place = CONTROL_TOKENS.iter().position(|token| *token == control);
     BYTES + place.expect("only the control tokens above are asked for")
 }
 
@@ -55,8 +55,8 @@ pub(super) fn tokenizer_json() -> Result<String, TinyModelError> {
     tokenizer.with_decoder(Some(Decoder::new(false, false, false)));
     // A tokenizer smaller than the weights' vocabulary breaks constrained decoding.
     let reserved =
-        (BYTES + CONTROL.len()..settings::VOCABULARY).map(|i| format!("<|reserved_{i}|>"));
-    let special: Vec<AddedToken> = CONTROL
+        (BYTES + CONTROL_TOKENS.len()..settings::VOCABULARY).map(|i| format!("<|reserved_{i}|>"));
+    let special: Vec<AddedToken> = CONTROL_TOKENS
         .into_iter()
         .map(String::from)
         .chain(reserved)

@@ -29,8 +29,8 @@ impl Weights {
         }
     }
 
-    /// The language model; its head leans by `lean` to the ids that `favoured` marks.
-    pub(super) fn language(&mut self, lean: f32, favoured: &[bool]) {
+    /// The language model; its head leans by `bias` to the ids that `favoured` marks.
+    pub(super) fn language(&mut self, bias: f32, favoured: &[bool]) {
         let kv = HIDDEN / HEADS * KV_HEADS;
         self.random("model.embed_tokens.weight", &[VOCABULARY, HIDDEN], 1.0);
         self.column("model.embed_tokens.weight", HIDDEN, |_| CONSTANT);
@@ -53,9 +53,9 @@ impl Weights {
         // The norm leaves the constant near 1, so the two sides are about 16 × lean apart.
         self.column("lm_head.weight", HIDDEN, |id| {
             if favoured[id] {
-                8.0 * lean
+                8.0 * bias
             } else {
-                -8.0 * lean
+                -8.0 * bias
             }
         });
     }

@@ -10,7 +10,8 @@ use std::{
 
 use futures_util::{FutureExt, Stream, StreamExt, future::BoxFuture, stream};
 use stockade_server::backend::{
-    Backend, BackendError, ChatRequest, Event, Finish, Generation, Meter, Phase, Status, Usage,
+    Backend, BackendError, ChatRequest, Event, FinishReason, Generation, Phase, Status, Usage,
+    UsageMeter,
 };
 use tokio::sync::watch;
 
@@ -118,7 +119,7 @@ impl Backend for Scripted {
                 let count = request.sampling.max_tokens;
                 let pieces = stream::repeat(Ok(Event::Text("talk".repeat(1_024)))).take(count);
                 let done = Event::Done {
-                    finish: Finish::Length,
+                    finish: FinishReason::Length,
                     usage: Usage {
                         prompt_tokens: 1,
                         completion_tokens: count,
@@ -132,7 +133,7 @@ impl Backend for Scripted {
                     // Who could say so is gone, and so is the test.
                     let _ = told.wait_for(|end| *end).await;
                     Ok(Event::Done {
-                        finish: Finish::Stop,
+                        finish: FinishReason::Stop,
                         usage: Usage {
                             prompt_tokens: 1,
                             completion_tokens: 1,
@@ -153,7 +154,7 @@ impl Backend for Scripted {
 /// Tokens of each prompt.
 pub(crate) const PROMPT_TOKENS: usize = 7;
 
-fn report(meter: &Meter, completion_tokens: usize) {
+fn report(meter: &UsageMeter, completion_tokens: usize) {
     meter.report(Usage {
         prompt_tokens: PROMPT_TOKENS,
         completion_tokens,

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use stockade_core::Refusal;
 
 use super::completion::CompletionMeta;
-use crate::backend::{BackendError, Event, Generation, Meter};
+use crate::backend::{BackendError, Event, Generation, UsageMeter};
 
 /// Collects the answer. The fence's time limit ends this by dropping it; the meter then has
 /// what the model had made.
@@ -18,7 +18,7 @@ use crate::backend::{BackendError, Event, Generation, Meter};
 pub(super) async fn respond(
     generation: Generation,
     meta: &CompletionMeta,
-    meter: &Meter,
+    meter: &UsageMeter,
 ) -> Result<Response, Refusal> {
     let response = collect(generation, meta, meter).await;
     // Nothing was delivered, so nothing is charged.
@@ -28,7 +28,7 @@ pub(super) async fn respond(
 async fn collect(
     mut generation: Generation,
     meta: &CompletionMeta,
-    meter: &Meter,
+    meter: &UsageMeter,
 ) -> Result<Response, BackendError> {
     let mut text = String::new();
     while let Some(event) = generation.next().await {

@@ -7,7 +7,7 @@ use stockade_core::RequestContext;
 
 use crate::{
     api::unix_seconds,
-    backend::{Finish, Usage},
+    backend::{FinishReason, Usage},
 };
 
 /// What all pieces of one answer have in common.
@@ -32,7 +32,7 @@ impl CompletionMeta {
     pub(super) fn completion<'a>(
         &'a self,
         text: &'a str,
-        finish: Finish,
+        finish: FinishReason,
         usage: Usage,
     ) -> impl Serialize + 'a {
         Completion {
@@ -95,7 +95,7 @@ impl CompletionMeta {
 pub(super) enum ChunkKind<'a> {
     Role,
     Content(&'a str),
-    Finish(Finish),
+    Finish(FinishReason),
 }
 
 #[derive(Serialize)]
@@ -161,10 +161,10 @@ impl From<Usage> for UsageBody {
     }
 }
 
-fn finish_reason(finish: Finish) -> &'static str {
+fn finish_reason(finish: FinishReason) -> &'static str {
     match finish {
-        Finish::Stop => "stop",
-        Finish::Length => "length",
+        FinishReason::Stop => "stop",
+        FinishReason::Length => "length",
     }
 }
 

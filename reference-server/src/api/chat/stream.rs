@@ -14,7 +14,7 @@ use stockade_core::{Refusal, RequestContext};
 use super::completion::{ChunkKind, CompletionMeta};
 use crate::{
     api::refusals,
-    backend::{BackendError, Event, Generation, Meter, Usage},
+    backend::{BackendError, Event, Generation, Usage, UsageMeter},
     fence::Deadline,
 };
 
@@ -31,7 +31,7 @@ pub(super) fn respond(
     meta: CompletionMeta,
     include_usage: bool,
     deadline: Deadline,
-    (context, meter): (RequestContext, Meter),
+    (context, meter): (RequestContext, UsageMeter),
 ) -> Response {
     let mut state = StreamState {
         generation: Some(generation),
@@ -63,7 +63,7 @@ struct StreamState {
     include_usage: bool,
     deadline: Deadline,
     context: RequestContext,
-    meter: Meter,
+    meter: UsageMeter,
     /// Texts that were sent. A text is a token or more, so that this is the least that the
     /// client has got.
     delivered: u64,

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{folder::Folder, hub};
+use super::{hub, model_dir::ModelDir};
 
 /// How a model is loaded and how much it may be asked at once.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ impl MistralRsConfig {
     /// One line that says what is wrong and how to fix it.
     pub fn check(&self) -> Result<(), String> {
         match &self.model {
-            ModelSource::Directory(path) => Folder::read(path).map(|_| ()),
+            ModelSource::Directory(path) => ModelDir::read(path).map(|_| ()),
             ModelSource::Hub(id) => hub::check(id),
         }
     }

@@ -14,10 +14,10 @@ use tokio::sync::mpsc;
 
 use super::{
     BackendError,
-    folder::Kind,
+    logits_processor::{EosTokens, LogitsProcessor},
+    model_dir::Modality,
     prompt::Prompt,
     quirks,
-    steer::{Ends, Steer},
 };
 
 /// A loaded model. The last owner's drop ends the engine's thread and frees the weights.
@@ -25,36 +25,39 @@ pub(super) struct Engine {
     _model: Model,
     requests: mpsc::Sender<Request>,
     next_id: AtomicUsize,
-    pub(super) facts: Facts,
+    pub(super) info: ModelInfo,
 }
 
 /// What the rest of the backend knows of the model.
-pub(super) struct Facts {
-    pub(super) kind: Kind,
+pub(super) struct ModelInfo {
+    pub(super) modality: Modality,
     /// The model runs on the CPU.
     pub(super) on_cpu: bool,
     /// Tokens of prompt and answer together.
     pub(super) context: usize,
-    pub(super) ends: Ends,
+    pub(super) eos_tokens: EosTokens,
     /// The texts that are control tokens to the tokenizer.
-    pub(super) control: Vec<String>,
+    pub(super) control_tokens: Vec<String>,
     /// How many pixels an image may have.
     pub(super) pixels: (u64, u64),
-    /// An answer can be resumed (see `quirks::with_open_end`).
-    pub(super) open_end: bool,
+    /// An answer can be resumed (see `quirks::with_continuation`).
+    pub(super) can_continue: bool,
     pub(super) tokenizer: Tokenizer,
 }
 
 impl Engine {
     /// # Errors
     /// The engine has died already.
-    pub(super) fn new(model: Model, facts: Facts) -> Result<Self, mistralrs::core::MistralRsError> {
+    pub(super) fn new(
+        model: Model,
+        info: ModelInfo,
+    ) -> Result<Self, mistralrs::core::MistralRsError> {
         let requests = model.inner().get_sender(None)?;
         Ok(Self {
             _model: model,
             requests,
             next_id: AtomicUsize::new(0),
-            facts,
+            info,
         })
     }
 
@@ -102,16 +105,16 @@ impl Engine {
     pub(super) async fn start(
         &self,
         prompt: &Prompt,
-        beginning: Option<&str>,
-        steer: Arc<Steer>,
+        prefix: Option<&str>,
+        processor: Arc<LogitsProcessor>,
         max_tokens: usize,
     ) -> Result<mpsc::Receiver<Response>, BackendError> {
         // Room for each token's reply and the last words, so that the engine never waits.
         let (response, replies) = mpsc::channel(max_tokens.saturating_add(8).min(1 << 24));
         let request = NormalRequest {
-            messages: prompt.to_request(beginning),
+            messages: prompt.to_request(prefix),
             sampling_params: SamplingParams {
-                // No temperature would mean 1 here. `Steer` leaves one token to choose.
+                // No temperature would mean 1 here. `LogitsProcessor` leaves one token to choose.
                 temperature: Some(0.0),
                 max_len: Some(max_tokens),
                 ..SamplingParams::neutral()
@@ -124,7 +127,7 @@ impl Engine {
             suffix: None,
             tools: None,
             tool_choice: None,
-            logits_processors: Some(vec![steer]),
+            logits_processors: Some(vec![processor]),
             return_raw_logits: false,
             web_search_options: None,
             model_id: None,

@@ -14,36 +14,36 @@ use mistralrs::Response;
 use tokio::sync::mpsc;
 
 use super::{
-    BackendError, Event, Finish, Meter, Usage,
-    admission::Place,
+    BackendError, Event, FinishReason, Usage, UsageMeter,
+    admission::Slot,
     engine::{self, Engine},
+    logits_processor::LogitsProcessor,
     prompt::Prompt,
     quirks,
-    sampling::Draw,
-    steer::Steer,
-    stop::{Passed, StopFilter},
+    sampler::Sampler,
+    stop_filter::{Filtered, StopFilter},
 };
 
 /// What an answer passes on.
 pub(super) type Item = Result<Event, BackendError>;
 
 /// An answer to be made.
-pub(super) struct Job {
+pub(super) struct GenerationTask {
     pub(super) engine: Arc<Engine>,
     pub(super) prompt: Prompt,
-    pub(super) draw: Draw,
+    pub(super) sampler: Sampler,
     pub(super) max_tokens: usize,
     pub(super) stop: StopFilter,
-    pub(super) place: Place,
+    pub(super) slot: Slot,
     /// Counts the times answers were resumed (fault 4 in `quirks`).
     pub(super) resumes: Arc<AtomicU64>,
     /// Counted before the engine is asked.
     pub(super) prompt_tokens: usize,
     /// Counts while the engine works.
-    pub(super) meter: Meter,
+    pub(super) meter: UsageMeter,
 }
 
-impl Job {
+impl GenerationTask {
     /// Starts the answer; dropping the receiver ends it.
     pub(super) fn start(self) -> mpsc::UnboundedReceiver<Item> {
         let (out, items) = mpsc::unbounded_channel();
@@ -52,7 +52,7 @@ impl Job {
     }
 
     async fn run(self, out: mpsc::UnboundedSender<Item>) {
-        let mut answer = Answer {
+        let mut output = Output {
             stop: self.stop,
             out,
             text: String::new(),
@@ -60,28 +60,28 @@ impl Job {
             stopped: false,
         };
         let mut attempts = 0;
-        let most = if self.engine.facts.open_end {
+        let max = if self.engine.info.can_continue {
             quirks::MAX_RESUMES
         } else {
             0
         };
         let last = loop {
-            let left = self.max_tokens - answer.usage.completion_tokens.min(self.max_tokens);
-            if left == 0 {
-                break Ok(Finish::Length);
+            let remaining = self.max_tokens - output.usage.completion_tokens.min(self.max_tokens);
+            if remaining == 0 {
+                break Ok(FinishReason::Length);
             }
-            let steer = Steer::new(
-                self.draw,
-                &self.engine.facts.ends,
-                answer.usage.completion_tokens,
+            let processor = LogitsProcessor::new(
+                self.sampler,
+                &self.engine.info.eos_tokens,
+                output.usage.completion_tokens,
                 self.max_tokens,
             );
-            let prompt = (attempts > 0).then_some(answer.usage.prompt_tokens);
-            let steer = Arc::new(steer.metered(self.meter.clone(), prompt));
-            let beginning = (attempts > 0).then_some(answer.text.as_str());
+            let prompt = (attempts > 0).then_some(output.usage.prompt_tokens);
+            let processor = Arc::new(processor.metered(self.meter.clone(), prompt));
+            let prefix = (attempts > 0).then_some(output.text.as_str());
             let started = self
                 .engine
-                .start(&self.prompt, beginning, steer.clone(), left);
+                .start(&self.prompt, prefix, processor.clone(), remaining);
             let ended = match started.await {
                 Ok(replies) => {
                     if attempts == 0 {
@@ -91,53 +91,55 @@ impl Job {
                             completion_tokens: 0,
                         });
                     }
-                    answer
-                        .follow(replies, &steer, &self.engine, attempts > 0)
+                    output
+                        .follow(replies, &processor, &self.engine, attempts > 0)
                         .await
                 }
                 Err(error) => break Err(error),
             };
-            let progress = steer.progress();
+            let progress = processor.progress();
             if attempts == 0 {
-                answer.usage.prompt_tokens = progress.prompt;
+                output.usage.prompt_tokens = progress.prompt;
             }
-            answer.usage.completion_tokens = progress.made;
+            output.usage.completion_tokens = progress.made;
             match ended {
-                Ended::Finished(finish) => break Ok(finish),
-                Ended::Refused => break Err(engine::refused()),
-                Ended::Failed(error) if quirks::is_retokenising(&error) && attempts < most => {
+                AttemptEnd::Finished(finish) => break Ok(finish),
+                AttemptEnd::Refused => break Err(engine::refused()),
+                AttemptEnd::Failed(error)
+                    if quirks::is_retokenisation_error(&error) && attempts < max =>
+                {
                     attempts += 1;
                     self.resumes.fetch_add(1, Ordering::Relaxed);
                 }
-                Ended::Failed(error) => {
+                AttemptEnd::Failed(error) => {
                     engine::log("answer", &error);
                     break Err(BackendError::Engine);
                 }
-                Ended::Silently => {
-                    let ends = |token| self.engine.facts.ends.contains(token);
-                    let last_ends = progress.last.is_some_and(ends);
-                    let finish = quirks::ended_silently(progress.made, self.max_tokens, last_ends);
+                AttemptEnd::NoReason => {
+                    let is_eos = |token| self.engine.info.eos_tokens.contains(token);
+                    let last_is_eos = progress.last.is_some_and(is_eos);
+                    let finish = quirks::infer_finish(progress.made, self.max_tokens, last_is_eos);
                     break finish.ok_or(BackendError::Engine);
                 }
             }
         };
         // Before the last word, so that whoever has heard it finds the place free.
-        drop(self.place);
-        answer.finish(last);
+        drop(self.slot);
+        output.finish(last);
     }
 }
 
 /// How the replies to one attempt ended.
-enum Ended {
-    Finished(Finish),
+enum AttemptEnd {
+    Finished(FinishReason),
     Failed(String),
     Refused,
     /// No reply said so.
-    Silently,
+    NoReason,
 }
 
 /// What has been made so far.
-struct Answer {
+struct Output {
     stop: StopFilter,
     out: mpsc::UnboundedSender<Item>,
     /// All text of the model, what the stop filter holds back included.
@@ -147,25 +149,25 @@ struct Answer {
     stopped: bool,
 }
 
-impl Answer {
+impl Output {
     /// Reads one attempt's replies to the last.
     async fn follow(
         &mut self,
         mut replies: mpsc::Receiver<Response>,
-        steer: &Steer,
+        processor: &LogitsProcessor,
         engine: &Engine,
         resumed: bool,
-    ) -> Ended {
+    ) -> AttemptEnd {
         // The first that says so, for replies may follow (fault 9 in `quirks`).
         let mut ended = None;
-        let mut at_start = resumed;
-        let mut left = false;
+        let mut restore_whitespace = resumed;
+        let mut disconnected = false;
         loop {
             let reply = tokio::select! {
                 biased;
-                () = self.out.closed(), if !left => {
-                    left = true;
-                    steer.end();
+                () = self.out.closed(), if !disconnected => {
+                    disconnected = true;
+                    processor.end();
                     continue;
                 }
                 reply = replies.recv() => reply,
@@ -181,54 +183,56 @@ impl Answer {
                         continue;
                     };
                     let mut text = choice.delta.content.unwrap_or_default();
-                    if std::mem::take(&mut at_start) {
-                        let first = steer.progress().first;
+                    if std::mem::take(&mut restore_whitespace) {
+                        let first = processor.progress().first;
                         let space =
-                            first.map(|t| quirks::stripped_space(&engine.facts.tokenizer, t));
+                            first.map(|t| quirks::stripped_whitespace(&engine.info.tokenizer, t));
                         text.insert_str(0, &space.unwrap_or_default());
                     }
-                    self.add(&text, steer);
+                    self.add(&text, processor);
                     if let Some(reason) = choice.finish_reason {
-                        ended = Some(Ended::Finished(match reason.as_str() {
-                            "length" => Finish::Length,
-                            _ => Finish::Stop,
+                        ended = Some(AttemptEnd::Finished(match reason.as_str() {
+                            "length" => FinishReason::Length,
+                            _ => FinishReason::Stop,
                         }));
                     }
                 }
-                Response::ModelError(error, _) => ended = Some(Ended::Failed(error)),
-                Response::InternalError(error) => ended = Some(Ended::Failed(error.to_string())),
+                Response::ModelError(error, _) => ended = Some(AttemptEnd::Failed(error)),
+                Response::InternalError(error) => {
+                    ended = Some(AttemptEnd::Failed(error.to_string()))
+                }
                 Response::ValidationError(error) => {
                     engine::log("validation", &error.to_string());
-                    ended = Some(Ended::Refused);
+                    ended = Some(AttemptEnd::Refused);
                 }
                 // The rest answers kinds of requests this backend never sends.
                 _ => {}
             }
         }
-        if self.stopped || left {
+        if self.stopped || disconnected {
             // The answer has all it will have, whatever happened after.
-            return Ended::Finished(Finish::Stop);
+            return AttemptEnd::Finished(FinishReason::Stop);
         }
-        ended.unwrap_or(Ended::Silently)
+        ended.unwrap_or(AttemptEnd::NoReason)
     }
 
-    fn add(&mut self, text: &str, steer: &Steer) {
+    fn add(&mut self, text: &str, processor: &LogitsProcessor) {
         if self.stopped {
             return;
         }
         self.text.push_str(text);
         let passed = match self.stop.push(text) {
-            Passed::Open(text) => text,
-            Passed::Stopped(text) => {
+            Filtered::Pass(text) => text,
+            Filtered::Stopped(text) => {
                 self.stopped = true;
-                steer.end();
+                processor.end();
                 text
             }
         };
         self.send(passed);
     }
 
-    fn finish(mut self, last: Result<Finish, BackendError>) {
+    fn finish(mut self, last: Result<FinishReason, BackendError>) {
         let item = last.map(|finish| {
             let rest = self.stop.finish();
             self.send(rest);

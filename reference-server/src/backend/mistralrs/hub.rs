@@ -7,7 +7,7 @@ use hf_hub::{
     api::sync::{ApiBuilder, ApiError, ApiRepo},
 };
 
-use super::folder::Fault;
+use super::model_dir::LoadError;
 
 /// Where the cache is, and the server it is filled from.
 ///
@@ -31,14 +31,14 @@ impl Hub {
     /// Without a network, what the cache holds is taken.
     ///
     /// # Errors
-    /// A [`Fault`].
-    pub(super) fn fetch(self, id: &str, say: &dyn Fn(String)) -> Result<PathBuf, Fault> {
+    /// A [`LoadError`].
+    pub(super) fn fetch(self, id: &str, report: &dyn Fn(String)) -> Result<PathBuf, LoadError> {
         check(id)?;
         let cached = self.cache.repo(repo(id)).get("config.json");
         let downloaded = self
             .api
             .build()
-            .and_then(|api| download(&api.repo(repo(id)), say));
+            .and_then(|api| download(&api.repo(repo(id)), report));
         match (downloaded, cached) {
             (Ok(config), _) => parent(&config),
             (Err(error), Some(config)) => {
@@ -56,7 +56,7 @@ impl Hub {
 
 /// # Errors
 /// When this cannot be the name of a repository.
-pub(super) fn check(id: &str) -> Result<(), Fault> {
+pub(super) fn check(id: &str) -> Result<(), LoadError> {
     if is_id(id) {
         return Ok(());
     }
@@ -70,7 +70,7 @@ fn repo(id: &str) -> Repo {
 }
 
 /// The path of `config.json`, which comes last: a directory with it is complete.
-fn download(repo: &ApiRepo, say: &dyn Fn(String)) -> Result<PathBuf, ApiError> {
+fn download(repo: &ApiRepo, report: &dyn Fn(String)) -> Result<PathBuf, ApiError> {
     let siblings = repo.info()?.siblings;
     let names: Vec<&str> = siblings
         .iter()
@@ -79,7 +79,7 @@ fn download(repo: &ApiRepo, say: &dyn Fn(String)) -> Result<PathBuf, ApiError> {
     let needed = names.iter().filter(|name| is_needed(name));
     let needed: Vec<_> = needed.collect();
     for (i, name) in needed.iter().enumerate() {
-        say(format!(
+        report(format!(
             "downloading {name}, file {} of {}",
             i + 1,
             needed.len()
@@ -112,7 +112,7 @@ fn is_id(id: &str) -> bool {
         .is_some_and(|(owner, name)| is_part(owner) && is_part(name))
 }
 
-fn parent(config: &Path) -> Result<PathBuf, Fault> {
+fn parent(config: &Path) -> Result<PathBuf, LoadError> {
     let directory = config.parent().map(Path::to_owned);
     directory.ok_or_else(|| "the hub's cache is at the root of the disk: set HF_HOME".to_owned())
 }
@@ -145,8 +145,8 @@ mod tests {
             api: ApiBuilder::from_cache(cache.clone()).with_endpoint("http://127.0.0.1:9".into()),
             cache,
         };
-        let fault = hub.fetch("owner/name", &|_| {}).unwrap_err();
-        assert!(fault.starts_with("cannot download owner/name"), "{fault}");
-        assert!(!fault.contains('\n'));
+        let error = hub.fetch("owner/name", &|_| {}).unwrap_err();
+        assert!(error.starts_with("cannot download owner/name"), "{error}");
+        assert!(!error.contains('\n'));
     }
 }

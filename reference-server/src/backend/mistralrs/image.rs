@@ -9,7 +9,7 @@ const TILE: u32 = 28;
 
 /// The sizes a model takes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sizes {
+pub(super) struct ImageBounds {
     /// Neither side is longer, in pixels.
     pub(super) max_side: u32,
     /// The least and the most pixels, from the model's own files.
@@ -20,20 +20,20 @@ pub(super) struct Sizes {
 ///
 /// Where it must grow to have a shape the model takes, it is padded with black at the
 /// right and the bottom, so that what was at the top left stays there.
-pub(super) fn fit(image: &DynamicImage, sizes: Sizes) -> DynamicImage {
+pub(super) fn resize(image: &DynamicImage, bounds: ImageBounds) -> DynamicImage {
     let padded = pad(flatten(image));
-    let (width, height) = target(padded.dimensions(), sizes);
-    let fitted = if padded.dimensions() == (width, height) {
+    let (width, height) = target(padded.dimensions(), bounds);
+    let resized = if padded.dimensions() == (width, height) {
         padded
     } else {
         imageops::resize(&padded, width, height, imageops::FilterType::CatmullRom)
     };
-    DynamicImage::ImageRgb8(fitted)
+    DynamicImage::ImageRgb8(resized)
 }
 
 /// How many tokens a fitted image is.
-pub(super) fn tokens(fitted: &DynamicImage) -> usize {
-    let (width, height) = fitted.dimensions();
+pub(super) fn tokens(resized: &DynamicImage) -> usize {
+    let (width, height) = resized.dimensions();
     usize::try_from(width / TILE * (height / TILE)).unwrap_or(usize::MAX)
 }
 
@@ -51,11 +51,11 @@ fn flatten(image: &DynamicImage) -> RgbImage {
 
 fn pad(image: RgbImage) -> RgbImage {
     let (width, height) = image.dimensions();
-    let least = (width.max(height) / quirks::MAX_RATIO).max(quirks::MIN_SIDE);
-    if width >= least && height >= least {
+    let min = (width.max(height) / quirks::MAX_ASPECT_RATIO).max(quirks::MIN_SIDE);
+    if width >= min && height >= min {
         return image;
     }
-    let mut page = RgbImage::from_pixel(width.max(least), height.max(least), Rgb([0; 3]));
+    let mut page = RgbImage::from_pixel(width.max(min), height.max(min), Rgb([0; 3]));
     imageops::replace(&mut page, &image, 0, 0);
     page
 }
@@ -67,10 +67,10 @@ fn pad(image: RgbImage) -> RgbImage {
     clippy::cast_sign_loss,
     reason = "sides are between 1 and 2^32"
 )]
-fn target((width, height): (u32, u32), sizes: Sizes) -> (u32, u32) {
+fn target((width, height): (u32, u32), bounds: ImageBounds) -> (u32, u32) {
     let (width, height) = (f64::from(width), f64::from(height));
-    let (least, most) = sizes.pixels;
-    let longest = sizes.max_side.max(TILE) / TILE * TILE;
+    let (min, max) = bounds.pixels;
+    let longest = bounds.max_side.max(TILE) / TILE * TILE;
     let shrink = (f64::from(longest) / width.max(height)).min(1.0);
     let tiles =
         |side: f64, round: fn(f64) -> f64| (round(side / f64::from(TILE)) as u32).max(1) * TILE;
@@ -82,10 +82,10 @@ fn target((width, height): (u32, u32), sizes: Sizes) -> (u32, u32) {
     let to_area = |pixels: u64| (pixels as f64 / (width * height)).sqrt();
 
     let size = scaled(shrink, f64::round);
-    if area(size) > most {
-        scaled(to_area(most), f64::floor)
-    } else if area(size) < least {
-        scaled(to_area(least), f64::ceil)
+    if area(size) > max {
+        scaled(to_area(max), f64::floor)
+    } else if area(size) < min {
+        scaled(to_area(min), f64::ceil)
     } else {
         size
     }
@@ -95,49 +95,52 @@ fn target((width, height): (u32, u32), sizes: Sizes) -> (u32, u32) {
 mod tests {
     use super::*;
 
-    const SIZES: Sizes = Sizes {
+    const BOUNDS: ImageBounds = ImageBounds {
         max_side: 1440,
         pixels: (3136, 12_845_056),
     };
 
-    fn fitted(width: u32, height: u32) -> (u32, u32) {
-        fit(&DynamicImage::new_rgb8(width, height), SIZES).dimensions()
+    fn resized(width: u32, height: u32) -> (u32, u32) {
+        resize(&DynamicImage::new_rgb8(width, height), BOUNDS).dimensions()
     }
 
     #[test]
     fn sides_become_whole_tiles() {
-        assert_eq!(fitted(224, 168), (224, 168));
-        assert_eq!(fitted(230, 180), (224, 168));
-        assert_eq!(fitted(3840, 2160), (1428, 812));
+        assert_eq!(resized(224, 168), (224, 168));
+        assert_eq!(resized(230, 180), (224, 168));
+        assert_eq!(resized(3840, 2160), (1428, 812));
     }
 
     #[test]
     fn small_images_are_padded_and_grown() {
-        assert_eq!(fitted(1, 1), (56, 56));
-        assert_eq!(fitted(27, 400), (28, 392));
-        let (width, height) = fitted(3000, 1);
+        assert_eq!(resized(1, 1), (56, 56));
+        assert_eq!(resized(27, 400), (28, 392));
+        let (width, height) = resized(3000, 1);
         assert!(height >= 28 && width / height < 200, "{width} x {height}");
     }
 
     #[test]
     fn stays_within_the_models_pixels() {
-        let sizes = Sizes {
+        let bounds = ImageBounds {
             max_side: 1440,
             pixels: (3136, 100_000),
         };
-        let (width, height) = fit(&DynamicImage::new_rgb8(1000, 500), sizes).dimensions();
+        let (width, height) = resize(&DynamicImage::new_rgb8(1000, 500), bounds).dimensions();
         assert!(width * height <= 100_000 && width * height > 80_000);
     }
 
     #[test]
     fn transparent_pixels_become_white() {
         let image = RgbaImage::from_pixel(56, 56, Rgba([9, 9, 9, 0]));
-        let fitted = fit(&DynamicImage::ImageRgba8(image), SIZES).to_rgb8();
-        assert_eq!(fitted.get_pixel(0, 0).0, [255; 3]);
+        let resized = resize(&DynamicImage::ImageRgba8(image), BOUNDS).to_rgb8();
+        assert_eq!(resized.get_pixel(0, 0).0, [255; 3]);
     }
 
     #[test]
     fn counts_a_token_a_tile() {
-        assert_eq!(tokens(&fit(&DynamicImage::new_rgb8(224, 168), SIZES)), 48);
+        assert_eq!(
+            tokens(&resize(&DynamicImage::new_rgb8(224, 168), BOUNDS)),
+            48
+        );
     }
 }

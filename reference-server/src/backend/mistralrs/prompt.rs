@@ -39,10 +39,10 @@ impl Prompt {
     }
 
     /// The request's messages. Where the answer has a beginning already, the model goes on
-    /// from it (see `quirks::with_open_end`).
-    pub(super) fn to_request(&self, beginning: Option<&str>) -> RequestMessage {
+    /// from it (see `quirks::with_continuation`).
+    pub(super) fn to_request(&self, prefix: Option<&str>) -> RequestMessage {
         let mut messages = self.messages.clone();
-        if let Some(text) = beginning {
+        if let Some(text) = prefix {
             let mut answer = engine_message(Role::Assistant, text.to_owned());
             answer.insert("open".to_owned(), Either::Left("yes".to_owned()));
             messages.push(answer);

@@ -5,17 +5,17 @@
 //! - Fault 7: on CUDA an image is limited to about 8,192 tokens, and the work grows with the
 //!   square of them. So [`MistralRsConfig::max_image_side`] is always in force.
 //! - Fault 9: an answer whose first token is its last goes on: the engine marks it as running
-//!   after it has marked it as done. So [`Steer`] makes and counts nothing past the last
+//!   after it has marked it as done. So [`LogitsProcessor`] makes and counts nothing past the last
 //!   token, and `generate` hears nothing past the first reply that says how it ended.
 //! - Fault 10: the engine panics when the receiver of a reply is gone while a step fails, or
 //!   while a token count is sent. So no receiver is dropped early: whoever leaves makes the
-//!   engine *end* the answer ([`Steer::end`]), and the replies are read to the last.
+//!   engine *end* the answer ([`LogitsProcessor::end`]), and the replies are read to the last.
 //! - Fault 11: a slow reader of the SDK's channel of one stalls every other answer. So replies
 //!   go through the raw engine into a channel with room for the whole answer.
 //!
 //! [`MistralRsConfig::max_image_side`]: super::MistralRsConfig::max_image_side
-//! [`Steer`]: super::steer::Steer
-//! [`Steer::end`]: super::steer::Steer::end
+//! [`LogitsProcessor`]: super::logits_processor::LogitsProcessor
+//! [`LogitsProcessor::end`]: super::logits_processor::LogitsProcessor::end
 
 use tokenizers::Tokenizer;
 
@@ -32,7 +32,7 @@ pub(super) const STREAMS: bool = true;
 /// Fault 12: on the CPU, sequences that share a batch get each other's attention: the decode
 /// kernel's scratch space has a slot a head but none a sequence (`flash_attn_cpu_single_q`).
 /// One client's chat would show in another's answer. So on the CPU every chat runs alone.
-pub(super) fn places(has_images: bool, on_cpu: bool, all: usize) -> usize {
+pub(super) fn slots(has_images: bool, on_cpu: bool, all: usize) -> usize {
     if has_images || on_cpu { all } else { 1 }
 }
 
@@ -42,7 +42,7 @@ pub(super) const MAX_IMAGES: usize = 2;
 /// Fault 4: an image chat's tokens are turned to text and back at each step, and the step
 /// fails when that does not give the same tokens (upstream issue 1786). The chat is then
 /// asked again with the text so far, whose tokens are now the ones the engine wants.
-pub(super) fn is_retokenising(error: &str) -> bool {
+pub(super) fn is_retokenisation_error(error: &str) -> bool {
     error.contains("shape mismatch in where_cond")
 }
 
@@ -51,7 +51,7 @@ pub(super) const MAX_RESUMES: usize = 2;
 
 /// Fault 4: a chat template that can leave the answer open. A last message with the key
 /// `open` is written after the template's own start of an answer.
-pub(super) fn with_open_end(template: &str) -> String {
+pub(super) fn with_continuation(template: &str) -> String {
     // Alone, a template loses its last newline; with text behind it, it would keep it.
     let template = template.strip_suffix('\n').unwrap_or(template);
     format!(
@@ -64,7 +64,7 @@ pub(super) fn with_open_end(template: &str) -> String {
 
 /// Fault 4 again: the engine strips space from the start of what it makes, which in an
 /// answer that goes on is space between words. This is what it stripped.
-pub(super) fn stripped_space(tokenizer: &Tokenizer, first_token: u32) -> String {
+pub(super) fn stripped_whitespace(tokenizer: &Tokenizer, first_token: u32) -> String {
     let text = tokenizer.decode(&[first_token], true).unwrap_or_default();
     text[..text.len() - text.trim_start().len()].to_owned()
 }
@@ -73,14 +73,18 @@ pub(super) fn stripped_space(tokenizer: &Tokenizer, first_token: u32) -> String 
 pub(super) const MIN_SIDE: u32 = 28;
 
 /// Fault 5: so does one whose sides are further apart than 200 to 1; with room for rounding.
-pub(super) const MAX_RATIO: u32 = 100;
+pub(super) const MAX_ASPECT_RATIO: u32 = 100;
 
 /// Fault 6: an answer that ends inside a character has no last reply, so nothing says why
 /// it ended. It was its tokens that ended it, or else the engine has died.
-pub(super) fn ended_silently(made: usize, max: usize, last_ends: bool) -> Option<super::Finish> {
-    if last_ends {
-        Some(super::Finish::Stop)
+pub(super) fn infer_finish(
+    made: usize,
+    max: usize,
+    last_is_eos: bool,
+) -> Option<super::FinishReason> {
+    if last_is_eos {
+        Some(super::FinishReason::Stop)
     } else {
-        (made >= max).then_some(super::Finish::Length)
+        (made >= max).then_some(super::FinishReason::Length)
     }
 }

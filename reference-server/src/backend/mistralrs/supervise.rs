@@ -16,8 +16,8 @@ use tokio::{
 use super::{
     MistralRsConfig, Phase,
     engine::Engine,
-    folder::Fault,
-    load::{device_name, load},
+    loader::{device_name, load},
+    model_dir::LoadError,
 };
 
 /// What there is to ask at one moment.
@@ -29,10 +29,10 @@ pub(super) struct State {
 }
 
 /// An engine that has run this long is not dying of whatever killed the one before.
-const SOUND: Duration = Duration::from_secs(60);
+const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 
 /// The longest pause before the next attempt.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
 /// Starts the thread that loads and watches; it ends when nobody watches the state.
 ///
@@ -70,19 +70,19 @@ pub(super) fn start(config: MistralRsConfig) -> watch::Receiver<State> {
 }
 
 fn supervise(config: &MistralRsConfig, runtime: &Runtime, state: &watch::Sender<State>) {
-    let say = |text| set(state, Phase::Loading(text), None);
+    let report = |text| set(state, Phase::Loading(text), None);
     let mut failures = 0;
-    let mut last_fault = None;
+    let mut last_error = None;
     loop {
         let attempt = catch_unwind(AssertUnwindSafe(|| {
             let device = device_name(config.device);
             state.send_modify(|state| state.device = device);
-            runtime.block_on(load(config, device, &say))
+            runtime.block_on(load(config, device, &report))
         }));
-        match attempt.unwrap_or_else(|panic| Err(panicked(&*panic))) {
+        match attempt.unwrap_or_else(|panic| Err(panic_message(&*panic))) {
             Ok(engine) => {
                 let engine = Arc::new(engine);
-                last_fault = None;
+                last_error = None;
                 set(state, Phase::Ready, Some(engine.clone()));
                 let since = Instant::now();
                 let died = runtime.block_on(async {
@@ -94,24 +94,24 @@ fn supervise(config: &MistralRsConfig, runtime: &Runtime, state: &watch::Sender<
                 if !died {
                     return;
                 }
-                failures = if since.elapsed() > SOUND {
+                failures = if since.elapsed() > HEALTHY_AFTER {
                     0
                 } else {
                     failures + 1
                 };
                 tracing::error!(failures, "the engine has died");
-                say("the engine has died and is loaded again".to_owned());
+                report("the engine has died and is loaded again".to_owned());
             }
-            Err(fault) => {
+            Err(error) => {
                 failures += 1;
-                let is_new = last_fault.as_ref() != Some(&fault);
-                last_fault = Some(fault.clone());
-                fail(state, fault, is_new);
+                let is_new = last_error.as_ref() != Some(&error);
+                last_error = Some(error.clone());
+                fail(state, error, is_new);
             }
         }
         let left = runtime.block_on(async {
             tokio::select! {
-                () = tokio::time::sleep(pause(failures)) => false,
+                () = tokio::time::sleep(backoff(failures)) => false,
                 () = state.closed() => true,
             }
         });
@@ -122,10 +122,10 @@ fn supervise(config: &MistralRsConfig, runtime: &Runtime, state: &watch::Sender<
 }
 
 /// Nothing before the first new attempt, then 1 s, 2 s, 4 s, … up to the longest.
-fn pause(failures: u32) -> Duration {
+fn backoff(failures: u32) -> Duration {
     match failures {
         0 => Duration::ZERO,
-        n => Duration::from_secs(1 << (n - 1).min(16)).min(LONGEST_PAUSE),
+        n => Duration::from_secs(1 << (n - 1).min(16)).min(MAX_BACKOFF),
     }
 }
 
@@ -136,19 +136,19 @@ fn set(state: &watch::Sender<State>, phase: Phase, engine: Option<Arc<Engine>>) 
     });
 }
 
-fn fail(state: &watch::Sender<State>, fault: Fault, is_new: bool) {
+fn fail(state: &watch::Sender<State>, error: LoadError, is_new: bool) {
     // In force before it is logged: a reader of the log may ask for it right away.
-    set(state, Phase::Failed(fault.clone()), None);
+    set(state, Phase::Failed(error.clone()), None);
     // An attempt a minute fails for the same cause for days; one line is enough for that.
     if is_new {
         tracing::error!(
-            error = fault,
+            error = error,
             "the model is not available; chats get a 503, and loading is tried again"
         );
     }
 }
 
-fn panicked(panic: &(dyn Any + Send)) -> Fault {
+fn panic_message(panic: &(dyn Any + Send)) -> LoadError {
     let text = panic
         .downcast_ref::<String>()
         .map(String::as_str)
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_a_limit() {
-        let seconds = [0, 1, 2, 3, 7, 8, u32::MAX].map(|n| pause(n).as_secs());
+        let seconds = [0, 1, 2, 3, 7, 8, u32::MAX].map(|n| backoff(n).as_secs());
         assert_eq!(seconds, [0, 1, 2, 4, 60, 60, 60]);
     }
 }

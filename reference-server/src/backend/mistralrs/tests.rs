@@ -13,7 +13,7 @@ mod answers;
 mod faults;
 mod images;
 mod loading;
-mod places;
+mod slots;
 
 /// A tiny vision model that all tests share; loading one takes a second.
 async fn shared() -> MistralRs {
@@ -23,7 +23,7 @@ async fn shared() -> MistralRs {
         let backend = MistralRs::start(config(dir.path()));
         (dir, backend)
     });
-    assert_eq!(soon(backend.settled()).await, Phase::Ready);
+    assert_eq!(with_timeout(backend.settled()).await, Phase::Ready);
     backend.clone()
 }
 
@@ -48,19 +48,19 @@ fn config(dir: &Path) -> MistralRsConfig {
 }
 
 /// Keeps the other tests off a shared engine that is asked without the backend's own care.
-async fn alone(backend: &MistralRs) -> admission::Place {
-    let all = backend.admission.all();
-    soon(backend.admission.enter(all)).await.unwrap()
+async fn acquire_all(backend: &MistralRs) -> admission::Slot {
+    let all = backend.admission.capacity();
+    with_timeout(backend.admission.acquire(all)).await.unwrap()
 }
 
 async fn ready(config: MistralRsConfig) -> MistralRs {
     let backend = MistralRs::start(config);
-    assert_eq!(soon(backend.settled()).await, Phase::Ready);
+    assert_eq!(with_timeout(backend.settled()).await, Phase::Ready);
     backend
 }
 
 /// Guards against hanging; nothing here takes nearly as long.
-async fn soon<T>(future: impl Future<Output = T>) -> T {
+async fn with_timeout<T>(future: impl Future<Output = T>) -> T {
     let guard = Duration::from_secs(300);
     tokio::time::timeout(guard, future).await.expect("hangs")
 }
@@ -84,7 +84,7 @@ fn chat(text: &str, images: &[DynamicImage], max_tokens: usize) -> ChatRequest {
             seed: None,
             stop: Vec::new(),
         },
-        meter: Meter::default(),
+        meter: UsageMeter::default(),
     }
 }
 
@@ -100,12 +100,12 @@ fn picture(width: u32, height: u32, seed: u8) -> DynamicImage {
 #[derive(Debug, PartialEq)]
 struct Answer {
     text: String,
-    finish: Finish,
+    finish: FinishReason,
     usage: Usage,
 }
 
 async fn ask(backend: &MistralRs, request: ChatRequest) -> Result<Answer, BackendError> {
-    soon(async { collect(backend.chat(request).await?).await }).await
+    with_timeout(async { collect(backend.chat(request).await?).await }).await
 }
 
 /// Reads to the end, holding the stream to what [`Event`] promises.

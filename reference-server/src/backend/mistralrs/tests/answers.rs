@@ -16,7 +16,7 @@ async fn max_tokens_ends_with_length() {
     let backend = shared().await;
     for max in [1, 5] {
         let answer = ask(&backend, chat("Hello", &[], max)).await.unwrap();
-        assert_eq!(answer.finish, Finish::Length);
+        assert_eq!(answer.finish, FinishReason::Length);
         assert_eq!(answer.usage.completion_tokens, max);
     }
 }
@@ -65,7 +65,7 @@ async fn stop_strings_end_the_text_before_them() {
     request.sampling.stop = vec!["not in there".to_owned(), stop.to_owned()];
     let answer = ask(&backend, request).await.unwrap();
     assert_eq!(answer.text, before);
-    assert_eq!(answer.finish, Finish::Stop);
+    assert_eq!(answer.finish, FinishReason::Stop);
     assert!(answer.usage.completion_tokens < 24);
 }
 
@@ -77,7 +77,7 @@ async fn an_unfinished_stop_string_is_let_out_at_the_end() {
     request.sampling.stop = vec![whole[6..].to_owned() + "more"];
     let answer = ask(&backend, request).await.unwrap();
     assert_eq!(answer.text, whole);
-    assert_eq!(answer.finish, Finish::Length);
+    assert_eq!(answer.finish, FinishReason::Length);
 }
 
 #[tokio::test]
@@ -95,7 +95,7 @@ async fn long_prompts_are_refused_with_numbers() {
 
     let nearly_full = chat(&"a".repeat(180), &[], 1000);
     let answer = ask(&backend, nearly_full).await.unwrap();
-    assert_eq!(answer.finish, Finish::Length);
+    assert_eq!(answer.finish, FinishReason::Length);
     let usage = answer.usage;
     assert_eq!(usage.prompt_tokens + usage.completion_tokens, 256);
 }

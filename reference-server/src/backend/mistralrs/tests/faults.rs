@@ -4,9 +4,9 @@
 use super::*;
 
 /// A vision model whose answers are broken UTF-8 every now and then.
-async fn babbler(lean: f32) -> (TempDir, MistralRs) {
+async fn biased_model(bias: f32) -> (TempDir, MistralRs) {
     let dir = tempfile::tempdir().unwrap();
-    tiny_model::write_leaning(dir.path(), 7, lean).unwrap();
+    tiny_model::write_biased(dir.path(), 7, bias).unwrap();
     let backend = ready(config(dir.path())).await;
     (dir, backend)
 }
@@ -16,23 +16,28 @@ struct Raw {
     text: String,
     reasons: Vec<String>,
     error: Option<String>,
-    progress: steer::Progress,
+    progress: logits_processor::Progress,
 }
 
 impl Raw {
     async fn ask(
         engine: &Engine,
         prompt: &Prompt,
-        beginning: Option<&str>,
+        prefix: Option<&str>,
         temperature: f64,
         max_tokens: usize,
     ) -> Self {
-        let draw = Draw::new(temperature, 1.0, 5);
-        let steer = Arc::new(steer::Steer::new(draw, &engine.facts.ends, 0, max_tokens));
-        let replies = engine.start(prompt, beginning, steer.clone(), max_tokens);
-        let mut replies = soon(replies).await.unwrap();
+        let sampler = Sampler::new(temperature, 1.0, 5);
+        let processor = Arc::new(logits_processor::LogitsProcessor::new(
+            sampler,
+            &engine.info.eos_tokens,
+            0,
+            max_tokens,
+        ));
+        let replies = engine.start(prompt, prefix, processor.clone(), max_tokens);
+        let mut replies = with_timeout(replies).await.unwrap();
         let (mut text, mut reasons, mut error) = (String::new(), vec![], None);
-        while let Some(reply) = soon(replies.recv()).await {
+        while let Some(reply) = with_timeout(replies.recv()).await {
             match reply {
                 ::mistralrs::Response::Chunk(chunk) => {
                     let choice = &chunk.choices[0];
@@ -43,7 +48,7 @@ impl Raw {
                 _ => panic!("another reply"),
             }
         }
-        let progress = steer.progress();
+        let progress = processor.progress();
         Self {
             text,
             reasons,
@@ -64,7 +69,9 @@ fn seeded(text: &str, images: &[DynamicImage], max_tokens: usize, seed: u64) -> 
 async fn fault_1_leaving_does_not_kill_the_engine() {
     let backend = shared().await;
     let engine = backend.engine().unwrap();
-    let left = soon(backend.chat(chat("Hello", &[], 50))).await.unwrap();
+    let left = with_timeout(backend.chat(chat("Hello", &[], 50)))
+        .await
+        .unwrap();
     drop(left);
     ask(&backend, chat("Hello", &[], 60)).await.unwrap();
     assert!(Arc::ptr_eq(&engine, &backend.engine().unwrap()));
@@ -114,7 +121,7 @@ async fn fault_3_a_third_image_is_refused() {
 
 #[tokio::test]
 async fn fault_4_answers_are_resumed_or_given_up_and_the_engine_lives() {
-    let (_dir, backend) = babbler(0.06).await;
+    let (_dir, backend) = biased_model(0.06).await;
     let engine = backend.engine().unwrap();
     let (mut resumed, mut given_up) = (0, 0);
     for seed in 0..12 {
@@ -150,7 +157,7 @@ async fn fault_4_answers_are_resumed_or_given_up_and_the_engine_lives() {
 #[tokio::test]
 async fn fault_4_is_not_resumed_where_the_template_is_fixed() {
     let dir = tempfile::tempdir().unwrap();
-    tiny_model::write_leaning(dir.path(), 7, 0.0).unwrap();
+    tiny_model::write_biased(dir.path(), 7, 0.0).unwrap();
     let template = "{% for message in messages %}{{ message.content }}{% endfor %}";
     let processor = format!("{{ \"chat_template\": {template:?} }}");
     fs::write(dir.path().join("processor_config.json"), processor).unwrap();
@@ -166,10 +173,10 @@ async fn fault_4_an_open_end_continues_the_answer() {
     let engine = backend.engine().unwrap();
     let whole = ask(&backend, chat("Hello", &[], 24)).await.unwrap();
     let prompt = Prompt::new(vec![user("Hello", &[])], vec![]);
-    let _alone = alone(&backend).await;
+    let _alone = acquire_all(&backend).await;
     let raw = Raw::ask(&engine, &prompt, Some(&whole.text[..10]), 0.0, 14).await;
     let first = raw.progress.first.unwrap();
-    let space = quirks::stripped_space(&engine.facts.tokenizer, first);
+    let space = quirks::stripped_whitespace(&engine.info.tokenizer, first);
     assert_eq!(space + &raw.text, whole.text[10..]);
     assert_eq!(raw.progress.prompt, whole.usage.prompt_tokens + 10);
 }
@@ -180,7 +187,7 @@ fn fault_4_stripped_space_is_known() {
     let tokenizer = tokenizers::Tokenizer::from_file(dir.path().join("tokenizer.json")).unwrap();
     for (text, space) in [(" ", " "), ("\n", "\n"), ("a", "")] {
         let token = tokenizer.encode(text, false).unwrap().get_ids()[0];
-        assert_eq!(quirks::stripped_space(&tokenizer, token), space);
+        assert_eq!(quirks::stripped_whitespace(&tokenizer, token), space);
     }
 }
 
@@ -207,12 +214,12 @@ async fn fault_5_is_still_there() {
     );
     let raw = Raw::ask(&engine, &prompt, None, 0.0, 4).await;
     assert!(raw.reasons.is_empty());
-    soon(engine.died()).await;
+    with_timeout(engine.died()).await;
 }
 
 #[tokio::test]
 async fn fault_6_is_still_there() {
-    let (_dir, backend) = babbler(0.0).await;
+    let (_dir, backend) = biased_model(0.0).await;
     let engine = backend.engine().unwrap();
     let prompt = Prompt::new(vec![user("Hello", &[])], vec![]);
     let mut silent = 0;
@@ -225,12 +232,12 @@ async fn fault_6_is_still_there() {
 
 #[tokio::test]
 async fn fault_6_an_answer_that_ends_inside_a_character_says_why() {
-    let (_dir, backend) = babbler(0.0).await;
+    let (_dir, backend) = biased_model(0.0).await;
     for seed in 0..20 {
         let answer = ask(&backend, seeded("Hello", &[], 9, seed)).await.unwrap();
         match answer.finish {
-            Finish::Length => assert_eq!(answer.usage.completion_tokens, 9),
-            Finish::Stop => assert!(answer.usage.completion_tokens <= 9),
+            FinishReason::Length => assert_eq!(answer.usage.completion_tokens, 9),
+            FinishReason::Stop => assert!(answer.usage.completion_tokens <= 9),
         }
     }
 }
@@ -240,7 +247,7 @@ async fn fault_9_one_token_is_one_token() {
     let backend = shared().await;
     for images in [&[][..], &[picture(56, 56, 1)]] {
         let answer = ask(&backend, chat("Hello", images, 1)).await.unwrap();
-        assert_eq!(answer.finish, Finish::Length);
+        assert_eq!(answer.finish, FinishReason::Length);
         assert_eq!(answer.usage.completion_tokens, 1);
         assert_eq!(answer.text.len(), 1);
     }
@@ -251,7 +258,7 @@ async fn fault_9_is_still_there() {
     let backend = shared().await;
     let engine = backend.engine().unwrap();
     let prompt = Prompt::new(vec![user("Hello", &[])], vec![]);
-    let _alone = alone(&backend).await;
+    let _alone = acquire_all(&backend).await;
     let raw = Raw::ask(&engine, &prompt, None, 0.0, 1).await;
     assert_eq!(raw.reasons, ["length", "stop"]);
     assert_eq!(raw.progress.made, 1);
@@ -297,16 +304,21 @@ async fn a_dead_engine_fails_its_chats_and_is_loaded_again() {
     let mut backend = ready(config(dir.path())).await;
     let engine = backend.engine().unwrap();
     let expected = ask(&backend, chat("Hello", &[], 8)).await.unwrap();
-    let running = soon(backend.chat(chat("Hello", &[], 4000))).await.unwrap();
-    soon(engine.kill()).await;
-    assert_eq!(soon(collect(running)).await, Err(BackendError::Engine));
+    let running = with_timeout(backend.chat(chat("Hello", &[], 4000)))
+        .await
+        .unwrap();
+    with_timeout(engine.kill()).await;
+    assert_eq!(
+        with_timeout(collect(running)).await,
+        Err(BackendError::Engine)
+    );
     let other = |state: &State| {
         state
             .engine
             .as_ref()
             .is_some_and(|e| !Arc::ptr_eq(e, &engine))
     };
-    drop(soon(backend.state.wait_for(other)).await.unwrap());
+    drop(with_timeout(backend.state.wait_for(other)).await.unwrap());
     assert_eq!(
         ask(&backend, chat("Hello", &[], 8)).await.unwrap(),
         expected

@@ -1,11 +1,11 @@
 use super::*;
 
 /// What `/health` says of a model whose directory was changed.
-async fn fault(change: impl FnOnce(&Path)) -> String {
+async fn load_error(change: impl FnOnce(&Path)) -> String {
     let dir = vision_model();
     change(dir.path());
     let backend = MistralRs::start(config(dir.path()));
-    let Phase::Failed(text) = soon(backend.settled()).await else {
+    let Phase::Failed(text) = with_timeout(backend.settled()).await else {
         panic!("it loaded");
     };
     assert!(!text.contains('\n'), "{text}");
@@ -17,19 +17,19 @@ async fn fault(change: impl FnOnce(&Path)) -> String {
 #[tokio::test]
 async fn missing_files_are_named() {
     for name in ["config.json", "tokenizer.json", "preprocessor_config.json"] {
-        let text = fault(|dir| fs::remove_file(dir.join(name)).unwrap()).await;
+        let text = load_error(|dir| fs::remove_file(dir.join(name)).unwrap()).await;
         assert!(text.contains(&format!("has no {name}")), "{text}");
     }
-    let text = fault(|dir| fs::remove_file(dir.join("model.safetensors")).unwrap()).await;
+    let text = load_error(|dir| fs::remove_file(dir.join("model.safetensors")).unwrap()).await;
     assert!(text.contains("holds no weights"), "{text}");
-    let text = fault(|dir| fs::remove_dir_all(dir).unwrap()).await;
+    let text = load_error(|dir| fs::remove_dir_all(dir).unwrap()).await;
     assert!(text.contains("is not a directory"), "{text}");
 }
 
 #[tokio::test]
 async fn a_broken_download_is_named() {
     let index = r#"{ "weight_map": { "lm_head.weight": "model-00002-of-00002.safetensors" } }"#;
-    let text = fault(|dir| {
+    let text = load_error(|dir| {
         fs::write(dir.join("model.safetensors.index.json"), index).unwrap();
     })
     .await;
@@ -41,7 +41,7 @@ async fn a_broken_download_is_named() {
 
 #[tokio::test]
 async fn unsupported_architectures_are_named() {
-    let text = fault(|dir| {
+    let text = load_error(|dir| {
         edit(
             dir,
             "config.json",
@@ -56,11 +56,11 @@ async fn unsupported_architectures_are_named() {
 
 #[tokio::test]
 async fn broken_files_are_faults_not_panics() {
-    let text = fault(|dir| fs::write(dir.join("config.json"), "{").unwrap()).await;
+    let text = load_error(|dir| fs::write(dir.join("config.json"), "{").unwrap()).await;
     assert!(text.contains("cannot read"), "{text}");
-    let text = fault(|dir| fs::write(dir.join("model.safetensors"), "rubbish").unwrap()).await;
+    let text = load_error(|dir| fs::write(dir.join("model.safetensors"), "rubbish").unwrap()).await;
     assert!(text.contains("load"), "{text}");
-    let text = fault(|dir| {
+    let text = load_error(|dir| {
         edit(
             dir,
             "config.json",
@@ -70,7 +70,7 @@ async fn broken_files_are_faults_not_panics() {
     })
     .await;
     assert!(text.contains("load"), "{text}");
-    let text = fault(|dir| {
+    let text = load_error(|dir| {
         edit(
             dir,
             "tokenizer_config.json",
@@ -92,7 +92,7 @@ async fn chats_are_refused_while_loading() {
         matches!(early, None | Some(BackendError::Loading)),
         "{early:?}"
     );
-    assert_eq!(soon(backend.settled()).await, Phase::Ready);
+    assert_eq!(with_timeout(backend.settled()).await, Phase::Ready);
     let status = backend.status();
     assert_eq!(
         (status.model.as_str(), status.device.as_str()),
@@ -107,10 +107,13 @@ async fn a_mended_model_is_loaded_without_a_restart() {
     let aside = dir.path().join("aside");
     fs::rename(&weights, &aside).unwrap();
     let mut backend = MistralRs::start(config(dir.path()));
-    assert!(matches!(soon(backend.settled()).await, Phase::Failed(_)));
+    assert!(matches!(
+        with_timeout(backend.settled()).await,
+        Phase::Failed(_)
+    ));
     fs::rename(&aside, &weights).unwrap();
     let ready = |state: &State| state.phase == Phase::Ready;
-    soon(backend.state.wait_for(ready)).await.unwrap();
+    with_timeout(backend.state.wait_for(ready)).await.unwrap();
 }
 
 #[tokio::test]

@@ -13,11 +13,13 @@ async fn narrow(max_queued: usize) -> (TempDir, MistralRs) {
 #[tokio::test]
 async fn leaving_ends_the_work_and_frees_the_place() {
     let (_dir, backend) = narrow(1).await;
-    let mut long = soon(backend.chat(chat("Hello", &[], 4000))).await.unwrap();
-    soon(long.next()).await.unwrap().unwrap();
+    let mut long = with_timeout(backend.chat(chat("Hello", &[], 4000)))
+        .await
+        .unwrap();
+    with_timeout(long.next()).await.unwrap().unwrap();
     assert_eq!(backend.admission.free(), 0);
     drop(long);
-    let next = soon(backend.chat(chat("Hello", &[], 4))).await;
+    let next = with_timeout(backend.chat(chat("Hello", &[], 4))).await;
     assert_eq!(
         collect(next.unwrap())
             .await
@@ -43,7 +45,9 @@ async fn leaving_before_the_start_frees_the_place() {
 #[tokio::test]
 async fn a_full_queue_refuses() {
     let (_dir, backend) = narrow(0).await;
-    let running = soon(backend.chat(chat("Hello", &[], 4000))).await.unwrap();
+    let running = with_timeout(backend.chat(chat("Hello", &[], 4000)))
+        .await
+        .unwrap();
     let refused = ask(&backend, chat("Hello", &[], 4)).await.unwrap_err();
     let BackendError::QueueFull { retry_after } = refused else {
         panic!("{refused:?}");
@@ -63,9 +67,11 @@ async fn the_place_is_free_once_done_is_heard() {
 #[tokio::test]
 async fn a_slow_reader_stalls_nobody() {
     let backend = shared().await;
-    let slow = soon(backend.chat(chat("Hello", &[], 100))).await.unwrap();
+    let slow = with_timeout(backend.chat(chat("Hello", &[], 100)))
+        .await
+        .unwrap();
     ask(&backend, chat("Goodbye", &[], 120)).await.unwrap();
-    let slow = soon(collect(slow)).await.unwrap();
+    let slow = with_timeout(collect(slow)).await.unwrap();
     assert_eq!(slow.usage.completion_tokens, 100);
 }
 
@@ -73,17 +79,22 @@ async fn a_slow_reader_stalls_nobody() {
 async fn ending_stops_the_engine_at_the_next_token() {
     let backend = shared().await;
     let engine = backend.engine().unwrap();
-    let _alone = alone(&backend).await;
+    let _alone = acquire_all(&backend).await;
     let prompt = Prompt::new(vec![user("Hello", &[])], vec![]);
-    let steer = steer::Steer::new(Draw::new(0.0, 1.0, 0), &engine.facts.ends, 0, 3000);
-    let steer = Arc::new(steer);
-    let replies = engine.start(&prompt, None, steer.clone(), 3000).await;
+    let processor = logits_processor::LogitsProcessor::new(
+        Sampler::new(0.0, 1.0, 0),
+        &engine.info.eos_tokens,
+        0,
+        3000,
+    );
+    let processor = Arc::new(processor);
+    let replies = engine.start(&prompt, None, processor.clone(), 3000).await;
     let mut replies = replies.unwrap();
-    soon(replies.recv()).await.unwrap();
-    steer.end();
-    let made = steer.progress().made;
-    while soon(replies.recv()).await.is_some() {}
-    assert!(steer.progress().made <= made + 1, "it went on");
+    with_timeout(replies.recv()).await.unwrap();
+    processor.end();
+    let made = processor.progress().made;
+    while with_timeout(replies.recv()).await.is_some() {}
+    assert!(processor.progress().made <= made + 1, "it went on");
 }
 
 #[tokio::test]
@@ -101,11 +112,11 @@ async fn chats_that_come_and_go_leave_no_trace() {
                 assert!(futures_util::poll!(running.as_mut()).is_pending());
                 return;
             }
-            let mut running = soon(running).await.unwrap();
+            let mut running = with_timeout(running).await.unwrap();
             if i % 3 == 0 {
-                soon(running.next()).await.unwrap().unwrap();
+                with_timeout(running.next()).await.unwrap().unwrap();
             } else {
-                let answer = soon(collect(running)).await.unwrap();
+                let answer = with_timeout(collect(running)).await.unwrap();
                 assert!(i % 4 == 0 || answer.text.len() == 20);
             }
         }
@@ -123,7 +134,7 @@ async fn dropping_the_backend_ends_the_engine() {
     let (_dir, backend) = narrow(0).await;
     let engine = Arc::downgrade(&backend.engine().unwrap());
     drop(backend);
-    soon(async {
+    with_timeout(async {
         while engine.upgrade().is_some() {
             tokio::task::yield_now().await;
         }

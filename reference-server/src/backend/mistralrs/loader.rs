@@ -9,11 +9,11 @@ use tokenizers::Tokenizer;
 
 use super::{
     Device, MistralRsConfig, ModelSource, Quantise,
-    engine::{Engine, Facts},
-    folder::{Fault, Folder, Kind},
+    engine::{Engine, ModelInfo},
     hub::Hub,
+    logits_processor::EosTokens,
+    model_dir::{LoadError, Modality, ModelDir},
     quirks,
-    steer::Ends,
 };
 
 const CPU: &str = "cpu";
@@ -21,23 +21,23 @@ const CPU: &str = "cpu";
 /// Loads the model on what [`device_name`] says, saying how far it is. Blocks for as long as it takes.
 ///
 /// # Errors
-/// A [`Fault`].
+/// A [`LoadError`].
 pub(super) async fn load(
     config: &MistralRsConfig,
     device: &str,
-    say: &dyn Fn(String),
-) -> Result<Engine, Fault> {
+    report: &dyn Fn(String),
+) -> Result<Engine, LoadError> {
     let path = match &config.model {
         ModelSource::Directory(path) => path.clone(),
         ModelSource::Hub(id) => {
-            say(format!("looking up {id} on the hub"));
-            Hub::from_env().fetch(id, say)?
+            report(format!("looking up {id} on the hub"));
+            Hub::from_env().fetch(id, report)?
         }
     };
-    let folder = Folder::read(&path)?;
-    let facts = facts(&folder, device)?;
-    say(format!("loading the weights in {}", path.display()));
-    let model = build(config, device, &folder).await.map_err(|error| {
+    let model_dir = ModelDir::read(&path)?;
+    let info = info(&model_dir, device)?;
+    report(format!("loading the weights in {}", path.display()));
+    let model = build(config, device, &model_dir).await.map_err(|error| {
         let text = error.to_string();
         let first = text.lines().next().unwrap_or_default();
         format!(
@@ -46,7 +46,7 @@ pub(super) async fn load(
             path.display()
         )
     })?;
-    Engine::new(model, facts).map_err(|error| format!("the engine did not start: {error}"))
+    Engine::new(model, info).map_err(|error| format!("the engine did not start: {error}"))
 }
 
 /// `cpu` or `cuda:0`: what a configuration means in this build.
@@ -73,41 +73,41 @@ fn has_gpu() -> bool {
     false
 }
 
-fn facts(folder: &Folder, device: &str) -> Result<Facts, Fault> {
-    let file = folder.path.join("tokenizer.json");
+fn info(model_dir: &ModelDir, device: &str) -> Result<ModelInfo, LoadError> {
+    let file = model_dir.path.join("tokenizer.json");
     let tokenizer = Tokenizer::from_file(&file).map_err(|error| {
         format!(
             "cannot read {}: {error}; download the model again",
             file.display()
         )
     })?;
-    let end = tokenizer.token_to_id(&folder.end_text).ok_or_else(|| {
+    let end = tokenizer.token_to_id(&model_dir.eos_token).ok_or_else(|| {
         format!(
             "{} lacks the end token {:?} of tokenizer_config.json: download the model again",
             file.display(),
-            folder.end_text
+            model_dir.eos_token
         )
     })?;
     let control = tokenizer.get_added_tokens_decoder().into_values();
-    Ok(Facts {
-        kind: folder.kind,
+    Ok(ModelInfo {
+        modality: model_dir.modality,
         on_cpu: device == CPU,
-        context: folder.context,
-        ends: Ends::new(end, &folder.end_ids),
-        control: control
+        context: model_dir.context,
+        eos_tokens: EosTokens::new(end, &model_dir.eos_token_ids),
+        control_tokens: control
             .filter(|token| token.special && !token.content.is_empty())
             .map(|token| token.content)
             .collect(),
-        pixels: folder.pixels,
-        open_end: !folder.fixed_template,
+        pixels: model_dir.pixels,
+        can_continue: !model_dir.fixed_template,
         tokenizer,
     })
 }
 
 /// The two builders have the same methods but share no trait.
 macro_rules! configured {
-    ($builder:ident, $config:expr, $device:expr, $folder:expr, $template:expr) => {{
-        let mut builder = $builder::new($folder.path.display())
+    ($builder:ident, $config:expr, $device:expr, $model_dir:expr, $template:expr) => {{
+        let mut builder = $builder::new($model_dir.path.display())
             .with_token_source(TokenSource::None)
             .with_jinja_explicit($template)
             // Off: how fast an answer starts would tell whether another client has sent the
@@ -133,15 +133,15 @@ macro_rules! configured {
 async fn build(
     config: &MistralRsConfig,
     device: &str,
-    folder: &Folder,
+    model_dir: &ModelDir,
 ) -> Result<Model, anyhow::Error> {
     // The crate takes a template as a file of this ending only.
     let mut template = tempfile::Builder::new().suffix(".jinja").tempfile()?;
-    template.write_all(quirks::with_open_end(&folder.chat_template).as_bytes())?;
+    template.write_all(quirks::with_continuation(&model_dir.chat_template).as_bytes())?;
     let template = template.into_temp_path();
     let path = template.display().to_string();
-    match folder.kind {
-        Kind::Text => configured!(TextModelBuilder, config, device, folder, path),
-        Kind::Vision => configured!(MultimodalModelBuilder, config, device, folder, path),
+    match model_dir.modality {
+        Modality::Text => configured!(TextModelBuilder, config, device, model_dir, path),
+        Modality::Vision => configured!(MultimodalModelBuilder, config, device, model_dir, path),
     }
 }

@@ -11,11 +11,11 @@ use mistralrs::NormalLoaderType;
 use serde_json::Value;
 
 /// What is wrong with a model, and how to mend it: one line, fit for `/health`.
-pub(super) type Fault = String;
+pub(super) type LoadError = String;
 
 /// What a model takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum Modality {
     /// Text.
     Text,
     /// Text and images, of the Qwen2.5-VL family.
@@ -24,9 +24,9 @@ pub(super) enum Kind {
 
 /// A directory that holds a model this server can run.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(super) struct ModelDir {
     pub(super) path: PathBuf,
-    pub(super) kind: Kind,
+    pub(super) modality: Modality,
     /// Tokens of prompt and answer together.
     pub(super) context: usize,
     /// The Jinja source that turns messages into a prompt.
@@ -34,17 +34,17 @@ pub(super) struct Folder {
     /// The engine takes its template from a file that it lets nothing override.
     pub(super) fixed_template: bool,
     /// The token that ends an answer.
-    pub(super) end_text: String,
+    pub(super) eos_token: String,
     /// More tokens that end an answer.
-    pub(super) end_ids: Vec<u32>,
+    pub(super) eos_token_ids: Vec<u32>,
     /// How many pixels an image of the vision model may have.
     pub(super) pixels: (u64, u64),
 }
 
-impl Folder {
+impl ModelDir {
     /// # Errors
-    /// A [`Fault`].
-    pub(super) fn read(path: &Path) -> Result<Self, Fault> {
+    /// A [`LoadError`].
+    pub(super) fn read(path: &Path) -> Result<Self, LoadError> {
         if !path.is_dir() {
             return Err(format!(
                 "{} is not a directory: set the model to a directory that holds config.json, \
@@ -53,7 +53,7 @@ impl Folder {
             ));
         }
         let config = json(path, "config.json")?;
-        let kind = kind(path, &config)?;
+        let modality = modality(path, &config)?;
         if !path.join("tokenizer.json").is_file() {
             return Err(missing(path, "tokenizer.json"));
         }
@@ -64,7 +64,7 @@ impl Folder {
         let text = &config["text_config"];
         Ok(Self {
             path: path.to_owned(),
-            kind,
+            modality,
             context: [&config, text]
                 .iter()
                 .find_map(|c| c["max_position_embeddings"].as_u64())
@@ -72,24 +72,24 @@ impl Folder {
                 .ok_or_else(|| malformed(path, "config.json", "max_position_embeddings"))?,
             chat_template: chat_template(path, &tokenizer, &processor)?,
             fixed_template: processor["chat_template"].is_string(),
-            end_text: end_text(path, &tokenizer)?,
-            end_ids: ids(&generation["eos_token_id"]),
-            pixels: match kind {
-                Kind::Text => (0, 0),
-                Kind::Vision => pixels(path)?,
+            eos_token: eos_token(path, &tokenizer)?,
+            eos_token_ids: ids(&generation["eos_token_id"]),
+            pixels: match modality {
+                Modality::Text => (0, 0),
+                Modality::Vision => pixels(path)?,
             },
         })
     }
 }
 
-fn kind(path: &Path, config: &Value) -> Result<Kind, Fault> {
+fn modality(path: &Path, config: &Value) -> Result<Modality, LoadError> {
     let architecture = config["architectures"][0]
         .as_str()
         .ok_or_else(|| malformed(path, "config.json", "architectures"))?;
     if architecture == "Qwen2_5_VLForConditionalGeneration" {
-        Ok(Kind::Vision)
+        Ok(Modality::Vision)
     } else if NormalLoaderType::from_causal_lm_name(architecture).is_ok() {
-        Ok(Kind::Text)
+        Ok(Modality::Text)
     } else {
         Err(format!(
             "the architecture {architecture:?} of {} is not supported: use a Qwen2.5-VL model, or \
@@ -99,7 +99,7 @@ fn kind(path: &Path, config: &Value) -> Result<Kind, Fault> {
     }
 }
 
-fn check_weights(path: &Path) -> Result<(), Fault> {
+fn check_weights(path: &Path) -> Result<(), LoadError> {
     // A model in several files lists them; a download that broke off lacks some.
     let index = optional_json(path, "model.safetensors.index.json")?;
     let listed = index["weight_map"].as_object().into_iter().flatten();
@@ -124,7 +124,7 @@ fn check_weights(path: &Path) -> Result<(), Fault> {
 }
 
 /// The template, from the places the hub's models keep it in.
-fn chat_template(path: &Path, tokenizer: &Value, processor: &Value) -> Result<String, Fault> {
+fn chat_template(path: &Path, tokenizer: &Value, processor: &Value) -> Result<String, LoadError> {
     let file = path.join("chat_template.jinja");
     match fs::read_to_string(&file) {
         Ok(template) => return Ok(template),
@@ -156,7 +156,7 @@ fn chat_template(path: &Path, tokenizer: &Value, processor: &Value) -> Result<St
     ))
 }
 
-fn end_text(path: &Path, tokenizer: &Value) -> Result<String, Fault> {
+fn eos_token(path: &Path, tokenizer: &Value) -> Result<String, LoadError> {
     let end = &tokenizer["eos_token"];
     let end = end.as_str().or_else(|| end["content"].as_str());
     end.map(str::to_owned)
@@ -174,7 +174,7 @@ fn ids(value: &Value) -> Vec<u32> {
         .collect()
 }
 
-fn pixels(path: &Path) -> Result<(u64, u64), Fault> {
+fn pixels(path: &Path) -> Result<(u64, u64), LoadError> {
     let name = "preprocessor_config.json";
     let config = json(path, name)?;
     // Files written by transformers 5 name them differently.
@@ -190,7 +190,7 @@ fn pixels(path: &Path) -> Result<(u64, u64), Fault> {
     ))
 }
 
-fn json(path: &Path, name: &str) -> Result<Value, Fault> {
+fn json(path: &Path, name: &str) -> Result<Value, LoadError> {
     let file = path.join(name);
     if !file.is_file() {
         return Err(missing(path, name));
@@ -206,7 +206,7 @@ fn json(path: &Path, name: &str) -> Result<Value, Fault> {
         })
 }
 
-fn optional_json(path: &Path, name: &str) -> Result<Value, Fault> {
+fn optional_json(path: &Path, name: &str) -> Result<Value, LoadError> {
     if path.join(name).is_file() {
         json(path, name)
     } else {
@@ -214,14 +214,14 @@ fn optional_json(path: &Path, name: &str) -> Result<Value, Fault> {
     }
 }
 
-fn missing(path: &Path, name: &str) -> Fault {
+fn missing(path: &Path, name: &str) -> LoadError {
     format!(
         "{} has no {name}: download all files of the model there",
         path.display()
     )
 }
 
-fn malformed(path: &Path, name: &str, field: &str) -> Fault {
+fn malformed(path: &Path, name: &str, field: &str) -> LoadError {
     format!(
         "{} does not say {field:?}: download the model again",
         path.join(name).display()
@@ -232,7 +232,7 @@ fn malformed(path: &Path, name: &str, field: &str) -> Fault {
 mod tests {
     use super::*;
 
-    fn template(path: &Path) -> Result<String, Fault> {
+    fn template(path: &Path) -> Result<String, LoadError> {
         let tokenizer = serde_json::json!({"chat_template": "of the tokenizer"});
         chat_template(path, &tokenizer, &Value::Null)
     }
@@ -245,16 +245,16 @@ mod tests {
         fs::write(&file, "its own").unwrap();
         assert_eq!(template(folder.path()).unwrap(), "its own");
         fs::write(&file, b"\xff").unwrap();
-        let fault = template(folder.path()).unwrap_err();
-        assert!(fault.contains("chat_template.jinja"), "{fault}");
+        let error = template(folder.path()).unwrap_err();
+        assert!(error.contains("chat_template.jinja"), "{error}");
     }
 
     #[test]
     fn a_folder_that_cannot_be_listed_is_not_said_to_hold_no_weights() {
         let folder = tempfile::tempdir().unwrap();
-        let fault = check_weights(folder.path()).unwrap_err();
-        assert!(fault.contains("holds no weights"), "{fault}");
-        let fault = check_weights(&folder.path().join("gone")).unwrap_err();
-        assert!(fault.contains("cannot list"), "{fault}");
+        let error = check_weights(folder.path()).unwrap_err();
+        assert!(error.contains("holds no weights"), "{error}");
+        let error = check_weights(&folder.path().join("gone")).unwrap_err();
+        assert!(error.contains("cannot list"), "{error}");
     }
 }

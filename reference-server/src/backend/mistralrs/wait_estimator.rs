@@ -9,29 +9,29 @@ use std::{
 use tokio::time::Instant;
 
 /// The bounds of an estimate.
-const SHORTEST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(600);
+const MIN_WAIT: Duration = Duration::from_secs(1);
+const MAX_WAIT: Duration = Duration::from_secs(600);
 
 /// How much the newest chat changes the mean.
 const WEIGHT: f64 = 0.25;
 
 /// Measures how long chats hold their places.
 #[derive(Debug, Default)]
-pub(super) struct Pace(Mutex<Measured>);
+pub(super) struct WaitEstimator(Mutex<State>);
 
 #[derive(Debug, Default)]
-struct Measured {
+struct State {
     /// A mean over the chats that have ended, of seconds times places; the newest count
     /// most. `None` before the first one.
     mean: Option<f64>,
     /// By number, so the oldest one first.
     running: BTreeMap<u64, Running>,
-    next: u64,
+    next_id: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Running {
-    places: u32,
+    slots: u32,
     since: Instant,
 }
 
@@ -39,27 +39,27 @@ impl Running {
     /// Seconds times places so far.
     fn cost(&self, now: Instant) -> f64 {
         let held = now.saturating_duration_since(self.since).as_secs_f64();
-        held * f64::from(self.places)
+        held * f64::from(self.slots)
     }
 }
 
-impl Pace {
+impl WaitEstimator {
     /// A chat takes this many places; returns its number.
-    pub(super) fn begin(&self, places: u32, now: Instant) -> u64 {
-        let mut measured = self.lock();
-        let number = measured.next;
-        measured.next += 1;
+    pub(super) fn begin(&self, slots: u32, now: Instant) -> u64 {
+        let mut state = self.lock();
+        let id = state.next_id;
+        state.next_id += 1;
         let since = now;
-        measured.running.insert(number, Running { places, since });
-        number
+        state.running.insert(id, Running { slots, since });
+        id
     }
 
     /// The chat of this number gives its places back.
-    pub(super) fn end(&self, number: u64, now: Instant) {
-        let mut measured = self.lock();
-        if let Some(ended) = measured.running.remove(&number) {
+    pub(super) fn end(&self, id: u64, now: Instant) {
+        let mut state = self.lock();
+        if let Some(ended) = state.running.remove(&id) {
             let cost = ended.cost(now);
-            measured.mean = Some(match measured.mean {
+            state.mean = Some(match state.mean {
                 Some(mean) => mean + WEIGHT * (cost - mean),
                 None => cost,
             });
@@ -76,18 +76,18 @@ impl Pace {
     ///
     /// Until a chat has ended, one takes as long as the oldest one has run by now; and never
     /// less, so that a model that suddenly takes long is noticed.
-    pub(super) fn wait_for(&self, chats: usize, places: usize, now: Instant) -> Duration {
-        let measured = self.lock();
-        let costs = measured.running.values().map(|running| running.cost(now));
+    pub(super) fn estimate(&self, chats: usize, slots: usize, now: Instant) -> Duration {
+        let state = self.lock();
+        let costs = state.running.values().map(|running| running.cost(now));
         let oldest = costs.fold(0.0, f64::max);
-        let each = measured.mean.unwrap_or_default().max(oldest);
-        let seconds = each * chats as f64 / places.max(1) as f64;
+        let each = state.mean.unwrap_or_default().max(oldest);
+        let seconds = each * chats as f64 / slots.max(1) as f64;
         Duration::try_from_secs_f64(seconds.ceil())
-            .unwrap_or(LONGEST)
-            .clamp(SHORTEST, LONGEST)
+            .unwrap_or(MAX_WAIT)
+            .clamp(MIN_WAIT, MAX_WAIT)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Measured> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing panics while the lock is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -100,23 +100,23 @@ mod tests {
     // FC09
     #[test]
     fn the_wait_grows_with_the_queue_and_shrinks_with_the_places() {
-        let pace = Pace::default();
+        let estimator = WaitEstimator::default();
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
-        let wait = |chats, places, at| pace.wait_for(chats, places, after(at)).as_secs();
+        let wait = |chats, slots, at| estimator.estimate(chats, slots, after(at)).as_secs();
         assert_eq!(wait(1, 1, 0), 1, "nothing is known");
-        let first = pace.begin(1, start);
-        pace.end(first, after(6));
+        let first = estimator.begin(1, start);
+        estimator.end(first, after(6));
         assert_eq!(wait(1, 1, 6), 6);
         assert_eq!(wait(33, 1, 6), 198);
         assert_eq!(wait(33, 8, 6), 25);
         assert_eq!(wait(1_000, 1, 6), 600);
         // One that takes all of four places counts for four.
-        let alone = pace.begin(4, after(6));
-        pace.end(alone, after(12));
+        let alone = estimator.begin(4, after(6));
+        estimator.end(alone, after(12));
         assert_eq!(wait(1, 4, 12), 3);
         // One that never ends is noticed.
-        let _stuck = pace.begin(1, after(12));
+        let _stuck = estimator.begin(1, after(12));
         assert_eq!(wait(1, 1, 112), 100);
     }
 }

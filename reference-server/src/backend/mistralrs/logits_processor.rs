@@ -7,13 +7,13 @@ use std::sync::{
 
 use mistralrs::{CustomLogitsProcessor, Tensor};
 
-use super::{Meter, Usage, sampling::Draw};
+use super::{Usage, UsageMeter, sampler::Sampler};
 
 /// The tokens that end an answer.
 #[derive(Clone, Debug)]
-pub(super) struct Ends(Arc<[u32]>);
+pub(super) struct EosTokens(Arc<[u32]>);
 
-impl Ends {
+impl EosTokens {
     pub(super) fn new(main: u32, more: &[u32]) -> Self {
         Self([&[main], more].concat().into())
     }
@@ -28,13 +28,13 @@ impl Ends {
 }
 
 /// Handed to the engine with a request. It leaves the engine's own greedy pick no choice.
-pub(super) struct Steer {
-    draw: Draw,
-    ends: Ends,
+pub(super) struct LogitsProcessor {
+    sampler: Sampler,
+    eos_tokens: EosTokens,
     max: usize,
     ending: AtomicBool,
     progress: Mutex<Progress>,
-    meter: Meter,
+    meter: UsageMeter,
     /// Tokens of the prompt, for the meter, if an earlier attempt has shown them.
     prompt: Option<usize>,
 }
@@ -52,26 +52,26 @@ pub(super) struct Progress {
     pub(super) last: Option<u32>,
 }
 
-impl Steer {
+impl LogitsProcessor {
     /// Goes on with an answer that has `made` tokens already and may have `max`.
-    pub(super) fn new(draw: Draw, ends: &Ends, made: usize, max: usize) -> Self {
+    pub(super) fn new(sampler: Sampler, eos_tokens: &EosTokens, made: usize, max: usize) -> Self {
         Self {
-            draw,
-            ends: ends.clone(),
+            sampler,
+            eos_tokens: eos_tokens.clone(),
             max,
             ending: AtomicBool::new(false),
             progress: Mutex::new(Progress {
                 made,
                 ..Progress::default()
             }),
-            meter: Meter::default(),
+            meter: UsageMeter::default(),
             prompt: None,
         }
     }
 
     /// Reports each token to this meter; the prompt has this many, or what the first token
     /// of this attempt shows.
-    pub(super) fn metered(self, meter: Meter, prompt: Option<usize>) -> Self {
+    pub(super) fn metered(self, meter: UsageMeter, prompt: Option<usize>) -> Self {
         Self {
             meter,
             prompt,
@@ -92,14 +92,14 @@ impl Steer {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         let ending = self.ending.load(Ordering::Relaxed);
         let token = if ending {
-            self.ends.main()
+            self.eos_tokens.main()
         } else {
-            let place = u64::try_from(progress.made).unwrap_or(u64::MAX);
+            let position = u64::try_from(progress.made).unwrap_or(u64::MAX);
             progress.made += 1;
-            let token = self.draw.pick(logits, place);
-            let token = u32::try_from(token).unwrap_or(self.ends.main());
+            let token = self.sampler.sample(logits, position);
+            let token = u32::try_from(token).unwrap_or(self.eos_tokens.main());
             // Fault 9 in `quirks`: what is asked for after this is not part of the answer.
-            if self.ends.contains(token) || progress.made >= self.max {
+            if self.eos_tokens.contains(token) || progress.made >= self.max {
                 self.end();
             }
             token
@@ -119,7 +119,7 @@ impl Steer {
     }
 }
 
-impl CustomLogitsProcessor for Steer {
+impl CustomLogitsProcessor for LogitsProcessor {
     fn apply(&self, logits: &Tensor, context: &[u32]) -> mistralrs::Result<Tensor> {
         let mut values: Vec<f32> = logits.to_vec1()?;
         let token = self.choose(&values, context);

@@ -4,14 +4,14 @@
 #[derive(Debug, Default)]
 pub(super) struct StopFilter {
     stops: Vec<String>,
-    held: String,
+    pending: String,
 }
 
 /// What may go out.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Passed {
+pub(super) enum Filtered {
     /// This much, perhaps nothing; there may be more.
-    Open(String),
+    Pass(String),
     /// This much, then nothing more: a stop string follows.
     Stopped(String),
 }
@@ -21,33 +21,33 @@ impl StopFilter {
     pub(super) fn new(stops: impl IntoIterator<Item = String>) -> Self {
         Self {
             stops: stops.into_iter().filter(|s| !s.is_empty()).collect(),
-            held: String::new(),
+            pending: String::new(),
         }
     }
 
     /// Takes the next piece of text.
-    pub(super) fn push(&mut self, piece: &str) -> Passed {
-        self.held.push_str(piece);
-        let first = self.stops.iter().filter_map(|s| self.held.find(s)).min();
+    pub(super) fn push(&mut self, piece: &str) -> Filtered {
+        self.pending.push_str(piece);
+        let first = self.stops.iter().filter_map(|s| self.pending.find(s)).min();
         if let Some(at) = first {
-            self.held.truncate(at);
-            return Passed::Stopped(std::mem::take(&mut self.held));
+            self.pending.truncate(at);
+            return Filtered::Stopped(std::mem::take(&mut self.pending));
         }
-        let open = self.open_tail();
-        let rest = self.held.split_off(self.held.len() - open);
-        Passed::Open(std::mem::replace(&mut self.held, rest))
+        let open = self.partial_match_len();
+        let rest = self.pending.split_off(self.pending.len() - open);
+        Filtered::Pass(std::mem::replace(&mut self.pending, rest))
     }
 
     /// What was held back: the text has ended, so it starts no stop string.
     pub(super) fn finish(&mut self) -> String {
-        std::mem::take(&mut self.held)
+        std::mem::take(&mut self.pending)
     }
 
     /// The length of the longest end of the text that starts a stop string.
-    fn open_tail(&self) -> usize {
+    fn partial_match_len(&self) -> usize {
         let prefixes = self.stops.iter().flat_map(|stop| {
             let lengths = stop.char_indices().map(|(at, _)| at);
-            lengths.filter(|&at| self.held.ends_with(&stop[..at]))
+            lengths.filter(|&at| self.pending.ends_with(&stop[..at]))
         });
         prefixes.max().unwrap_or(0)
     }
@@ -65,8 +65,8 @@ mod tests {
         let mut out = String::new();
         for piece in pieces {
             match filter.push(piece) {
-                Passed::Open(text) => out.push_str(&text),
-                Passed::Stopped(text) => return (out + &text, true),
+                Filtered::Pass(text) => out.push_str(&text),
+                Filtered::Stopped(text) => return (out + &text, true),
             }
         }
         (out + &filter.finish(), false)
@@ -75,17 +75,17 @@ mod tests {
     #[test]
     fn passes_all_without_stops() {
         let mut filter = StopFilter::new([String::new()]);
-        assert_eq!(filter.push("abc"), Passed::Open("abc".into()));
+        assert_eq!(filter.push("abc"), Filtered::Pass("abc".into()));
         assert_eq!(filter.finish(), "");
     }
 
     #[test]
     fn holds_back_only_what_could_start_a_stop() {
         let mut filter = StopFilter::new(["END".into()]);
-        assert_eq!(filter.push("the E"), Passed::Open("the ".into()));
-        assert_eq!(filter.push("N"), Passed::Open(String::new()));
-        assert_eq!(filter.push("d EN"), Passed::Open("ENd ".into()));
-        assert_eq!(filter.push("D."), Passed::Stopped(String::new()));
+        assert_eq!(filter.push("the E"), Filtered::Pass("the ".into()));
+        assert_eq!(filter.push("N"), Filtered::Pass(String::new()));
+        assert_eq!(filter.push("d EN"), Filtered::Pass("ENd ".into()));
+        assert_eq!(filter.push("D."), Filtered::Stopped(String::new()));
     }
 
     #[test]

@@ -10,13 +10,13 @@ use rand_chacha::ChaCha8Rng;
 
 /// How the tokens of one answer are drawn.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Draw {
+pub(super) struct Sampler {
     temperature: f64,
     top_p: f64,
     seed: u64,
 }
 
-impl Draw {
+impl Sampler {
     /// `temperature` 0 takes the likeliest token; `top_p` is the nucleus mass in `(0, 1]`.
     pub(super) fn new(temperature: f64, top_p: f64, seed: u64) -> Self {
         Self {
@@ -26,8 +26,8 @@ impl Draw {
         }
     }
 
-    /// The token at `place` of the answer, as an index into `logits`.
-    pub(super) fn pick(&self, logits: &[f32], place: u64) -> usize {
+    /// The token at `position` of the answer, as an index into `logits`.
+    pub(super) fn sample(&self, logits: &[f32], position: u64) -> usize {
         let likeliest = argmax(logits);
         // Below this the division overflows, and the outcome is the likeliest anyway.
         if self.temperature < 1e-5 {
@@ -45,7 +45,7 @@ impl Draw {
         }
 
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
-        random.set_stream(place);
+        random.set_stream(position);
         let total: f64 = weights.iter().map(|(_, weight)| weight).sum();
         let mut left = random.random::<f64>() * total;
         for &(token, weight) in &weights {
@@ -104,22 +104,25 @@ mod tests {
 
     const LOGITS: [f32; 4] = [0.0, 2.0, 1.0, -30.0];
 
-    fn counts(draw: impl Fn(u64) -> usize) -> [usize; 4] {
+    fn counts(sampler: impl Fn(u64) -> usize) -> [usize; 4] {
         let mut counts = [0; 4];
-        (0..10_000).for_each(|place| counts[draw(place)] += 1);
+        (0..10_000).for_each(|position| counts[sampler(position)] += 1);
         counts
     }
 
     #[test]
     fn zero_temperature_takes_the_likeliest() {
-        assert_eq!(Draw::new(0.0, 1.0, 7).pick(&LOGITS, 3), 1);
-        assert_eq!(Draw::new(0.0, 1.0, 7).pick(&[f32::NAN, 1.0, 1.0], 3), 1);
+        assert_eq!(Sampler::new(0.0, 1.0, 7).sample(&LOGITS, 3), 1);
+        assert_eq!(
+            Sampler::new(0.0, 1.0, 7).sample(&[f32::NAN, 1.0, 1.0], 3),
+            1
+        );
     }
 
     #[test]
     fn draws_in_proportion() {
-        let draw = Draw::new(1.0, 1.0, 7);
-        let [a, b, c, d] = counts(|place| draw.pick(&LOGITS, place));
+        let sampler = Sampler::new(1.0, 1.0, 7);
+        let [a, b, c, d] = counts(|position| sampler.sample(&LOGITS, position));
         // softmax: 0.090, 0.665, 0.245, 0
         assert!((800..1000).contains(&a), "{a}");
         assert!((6450..6850).contains(&b), "{b}");
@@ -129,9 +132,12 @@ mod tests {
 
     #[test]
     fn top_p_keeps_the_smallest_nucleus() {
-        let narrow = Draw::new(1.0, 0.6, 7);
-        assert_eq!(counts(|place| narrow.pick(&LOGITS, place))[1], 10_000);
-        let wider = counts(|place| Draw::new(1.0, 0.7, 7).pick(&LOGITS, place));
+        let narrow = Sampler::new(1.0, 0.6, 7);
+        assert_eq!(
+            counts(|position| narrow.sample(&LOGITS, position))[1],
+            10_000
+        );
+        let wider = counts(|position| Sampler::new(1.0, 0.7, 7).sample(&LOGITS, position));
         assert!(wider[0] == 0 && wider[1] > 0 && wider[2] > 0, "{wider:?}");
     }
 
@@ -157,8 +163,10 @@ mod tests {
     #[test]
     fn depends_on_seed_and_place_only() {
         let row = |seed| -> Vec<usize> {
-            let draw = Draw::new(1.5, 0.95, seed);
-            (0..40).map(|place| draw.pick(&LOGITS, place)).collect()
+            let sampler = Sampler::new(1.5, 0.95, seed);
+            (0..40)
+                .map(|position| sampler.sample(&LOGITS, position))
+                .collect()
         };
         assert_eq!(row(1), row(1));
         assert_ne!(row(1), row(2));
@@ -172,7 +180,7 @@ mod tests {
             &[f32::INFINITY; 3],
         ] {
             for temperature in [0.0, 1e-4, 2.0] {
-                assert!(Draw::new(temperature, 0.5, 0).pick(logits, 0) < 3);
+                assert!(Sampler::new(temperature, 0.5, 0).sample(logits, 0) < 3);
             }
         }
     }
