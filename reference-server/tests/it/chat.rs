@@ -2,19 +2,19 @@
 
 use serde_json::{Value, json};
 
-use crate::site::{FIGURES, Site, events, png, saying};
+use crate::test_server::{METRICS_KEY, TestServer, chat_body, events, png};
 use reqwest::Method;
 
-async fn text(site: &Site, body: &Value) -> String {
-    let answer: Value = site.chat(body).await.json().await.unwrap();
+async fn text(server: &TestServer, body: &Value) -> String {
+    let answer: Value = server.chat(body).await.json().await.unwrap();
     let text = answer["choices"][0]["message"]["content"].as_str();
     text.unwrap_or_else(|| panic!("{answer}")).to_owned()
 }
 
 #[tokio::test]
 async fn answers_in_one_piece() {
-    let site = Site::start().await;
-    let response = site.say(json!({})).await;
+    let server = TestServer::start().await;
+    let response = server.chat_with(json!({})).await;
     assert_eq!(response.status(), 200);
     let id = response.headers()["x-request-id"]
         .to_str()
@@ -36,10 +36,10 @@ async fn answers_in_one_piece() {
 
 #[tokio::test]
 async fn streams_role_text_reason_usage_and_done() {
-    let site = Site::start().await;
-    let whole = text(&site, &saying(json!("hello"), json!({}))).await;
+    let server = TestServer::start().await;
+    let whole = text(&server, &chat_body(json!("hello"), json!({}))).await;
     let fields = json!({"stream": true, "stream_options": {"include_usage": true}});
-    let response = site.say(fields).await;
+    let response = server.chat_with(fields).await;
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let stream = response.text().await.unwrap();
     let events = events(&stream);
@@ -68,9 +68,9 @@ async fn streams_role_text_reason_usage_and_done() {
 
 #[tokio::test]
 async fn a_stream_without_usage_has_none() {
-    let site = Site::start().await;
-    let stream = site
-        .say(json!({"stream": true}))
+    let server = TestServer::start().await;
+    let stream = server
+        .chat_with(json!({"stream": true}))
         .await
         .text()
         .await
@@ -81,40 +81,45 @@ async fn a_stream_without_usage_has_none() {
 
 #[tokio::test]
 async fn sees_images_in_both_forms() {
-    let site = Site::start().await;
+    let server = TestServer::start().await;
     let ask = |part: Value| {
         // Drawn, not greedy: the tiny model's likeliest tokens are often the same.
         let fields = json!({"temperature": 1, "seed": 1, "max_tokens": 32});
-        saying(json!([{"type": "text", "text": "what?"}, part]), fields)
+        chat_body(json!([{"type": "text", "text": "what?"}, part]), fields)
     };
     let url = |colour| {
         let url = format!("data:image/png;base64,{}", png(colour));
         ask(json!({"type": "image_url", "image_url": {"url": url}}))
     };
-    let red = text(&site, &url([255, 0, 0])).await;
+    let red = text(&server, &url([255, 0, 0])).await;
     let inline = ask(json!({"type": "image", "image": {"b64": png([255, 0, 0])}}));
-    assert_eq!(text(&site, &inline).await, red);
-    assert_ne!(text(&site, &url([0, 0, 255])).await, red);
+    assert_eq!(text(&server, &inline).await, red);
+    assert_ne!(text(&server, &url([0, 0, 255])).await, red);
 }
 
 #[tokio::test]
 async fn a_seed_repeats_an_answer() {
-    let site = Site::start().await;
+    let server = TestServer::start().await;
     let ask = |seed: i64| {
         let fields = json!({"temperature": 1, "seed": seed, "max_tokens": 24});
-        saying(json!("hello"), fields)
+        chat_body(json!("hello"), fields)
     };
-    let first = text(&site, &ask(7)).await;
-    assert_eq!(text(&site, &ask(7)).await, first);
-    assert_ne!(text(&site, &ask(8)).await, first);
+    let first = text(&server, &ask(7)).await;
+    assert_eq!(text(&server, &ask(7)).await, first);
+    assert_ne!(text(&server, &ask(8)).await, first);
 }
 
 #[tokio::test]
 async fn ends_before_a_stop_string() {
-    let site = Site::start().await;
-    let whole = text(&site, &saying(json!("hello"), json!({}))).await;
+    let server = TestServer::start().await;
+    let whole = text(&server, &chat_body(json!("hello"), json!({}))).await;
     let stop = &whole[3..5];
-    let answer: Value = site.say(json!({"stop": stop})).await.json().await.unwrap();
+    let answer: Value = server
+        .chat_with(json!({"stop": stop}))
+        .await
+        .json()
+        .await
+        .unwrap();
     let choice = &answer["choices"][0];
     let end = whole.find(stop).unwrap();
     assert_eq!(choice["message"]["content"], &whole[..end]);
@@ -123,14 +128,14 @@ async fn ends_before_a_stop_string() {
 
 #[tokio::test]
 async fn says_which_model_there_is() {
-    let site = Site::start().await;
-    let list: Value = site.get("/v1/models").await.json().await.unwrap();
+    let server = TestServer::start().await;
+    let list: Value = server.get("/v1/models").await.json().await.unwrap();
     assert_eq!(list["data"][0]["id"], "tiny");
-    let one: Value = site.get("/v1/models/tiny").await.json().await.unwrap();
+    let one: Value = server.get("/v1/models/tiny").await.json().await.unwrap();
     assert_eq!(one, list["data"][0]);
-    let request = site
+    let request = server
         .request(Method::GET, "/health/details")
-        .bearer_auth(FIGURES);
+        .bearer_auth(METRICS_KEY);
     let health: Value = request.send().await.unwrap().json().await.unwrap();
     assert_eq!(health["status"], "ready");
     assert_eq!(health["device"], "cpu");

@@ -6,18 +6,18 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    scripted::{Script, Scripted},
-    site::{FULL, Site, saying},
+    scripted_backend::{Script, ScriptedBackend},
+    test_server::{FULL_KEY, TestServer, chat_body},
 };
 
-async fn site(lines: &str) -> Site {
-    Site::with(Arc::new(Scripted::new(Script::Talk)), lines).await
+async fn server(lines: &str) -> TestServer {
+    TestServer::with(Arc::new(ScriptedBackend::new(Script::Talk)), lines).await
 }
 
 // FH09
 #[tokio::test]
 async fn values_that_ask_for_nothing_pass() {
-    let site = site("").await;
+    let server = server("").await;
     for fields in [
         json!({"tool_choice": "none"}),
         json!({"tool_choice": "auto"}),
@@ -26,12 +26,12 @@ async fn values_that_ask_for_nothing_pass() {
         json!({"reasoning_effort": "medium"}),
         json!({"moderation": null}),
     ] {
-        let answer = site.say(fields.clone()).await;
+        let answer = server.chat_with(fields.clone()).await;
         assert_eq!(answer.status(), 200, "{fields}");
         assert!(!answer.headers().contains_key("x-stockade-ignored"));
     }
     let cached = json!([{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}]);
-    let answer = site.chat(&saying(cached, json!({}))).await;
+    let answer = server.chat(&chat_body(cached, json!({}))).await;
     assert_eq!(answer.status(), 200);
 }
 
@@ -39,11 +39,11 @@ async fn values_that_ask_for_nothing_pass() {
 #[tokio::test]
 async fn unknown_fields_are_refused_unless_the_operator_has_them_ignored() {
     let unknown = || {
-        let mut body = saying(json!("hello"), json!({"top_k": 5, "max_tokens": 8}));
+        let mut body = chat_body(json!("hello"), json!({"top_k": 5, "max_tokens": 8}));
         body["messages"][0]["weight"] = json!(1);
         body
     };
-    let strict = site("").await;
+    let strict = server("").await;
     let answer = strict.chat(&unknown()).await;
     assert_eq!(answer.status(), 400);
     let body: Value = answer.json().await.unwrap();
@@ -56,12 +56,15 @@ async fn unknown_fields_are_refused_unless_the_operator_has_them_ignored() {
 
     let page = "https://app.example.com";
     let lines = "[server]\nunknown_fields = \"ignore\"\n[cors]\nallow_origins = [\"https://app.example.com\"]\n";
-    let lenient = site(lines).await;
+    let lenient = server(lines).await;
     for stream in [false, true] {
         let mut body = unknown();
         body["stream"] = json!(stream);
         let chat = lenient.request(Method::POST, "/v1/chat/completions");
-        let chat = chat.bearer_auth(FULL).header("origin", page).json(&body);
+        let chat = chat
+            .bearer_auth(FULL_KEY)
+            .header("origin", page)
+            .json(&body);
         let answer = chat.send().await.unwrap();
         assert_eq!(answer.status(), 200);
         let exposed = answer.headers()["access-control-expose-headers"].to_str();
@@ -72,6 +75,8 @@ async fn unknown_fields_are_refused_unless_the_operator_has_them_ignored() {
         );
     }
     // What this server cannot honour is still refused.
-    let tools = lenient.say(json!({"tools": [{"type": "function"}]})).await;
+    let tools = lenient
+        .chat_with(json!({"tools": [{"type": "function"}]}))
+        .await;
     assert_eq!(tools.status(), 400);
 }

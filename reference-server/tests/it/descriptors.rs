@@ -8,8 +8,8 @@ use tokio::{
 };
 
 use crate::{
-    running::{Running, until_async},
-    site::FULL,
+    server_process::{ServerProcess, wait_until_async},
+    test_server::FULL_KEY,
 };
 
 const FEW: usize = 256;
@@ -17,7 +17,7 @@ const FEW: usize = 256;
 /// The status of one request on a connection that stays open.
 async fn status(stream: &mut TcpStream) -> u16 {
     let ask =
-        format!("HEAD /v1/models HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {FULL}\r\n\r\n");
+        format!("HEAD /v1/models HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {FULL_KEY}\r\n\r\n");
     stream.write_all(ask.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
@@ -30,10 +30,10 @@ async fn status(stream: &mut TcpStream) -> u16 {
 #[tokio::test]
 async fn connections_never_take_the_descriptors_that_a_revocation_needs() {
     let lines = "[server]\nmax_connections = 4096\nheader_timeout_secs = 60\n";
-    let server = Running::start_after(&format!("ulimit -n {FEW}"), lines);
-    let lowered = server.said("too low for server.max_connections");
+    let server = ServerProcess::start_after(&format!("ulimit -n {FEW}"), lines);
+    let lowered = server.startup_log("too low for server.max_connections");
     assert_eq!(lowered["lowered_to"], FEW - 64);
-    let limit = server.figure("stockade_connections_limit").await;
+    let limit = server.metric("stockade_connections_limit").await;
     assert_eq!(limit, Some((FEW - 64) as f64));
 
     let mut kept = TcpStream::connect(server.address).await.unwrap();
@@ -43,14 +43,14 @@ async fn connections_never_take_the_descriptors_that_a_revocation_needs() {
     for _ in 0..FEW {
         idle.push(TcpStream::connect(server.address).await.unwrap());
     }
-    until_async("the server has taken all that it takes", async || {
+    wait_until_async("the server has taken all that it takes", async || {
         server.descriptors() > FEW - 64
     })
     .await;
     assert!(server.descriptors() < FEW - 16, "{}", server.descriptors());
 
     fs::write(server.file("keys.yaml"), "keys: []\n").unwrap();
-    until_async("the key is revoked", async || {
+    wait_until_async("the key is revoked", async || {
         status(&mut kept).await == 401
     })
     .await;
@@ -60,7 +60,7 @@ async fn connections_never_take_the_descriptors_that_a_revocation_needs() {
 #[tokio::test]
 async fn a_soft_limit_is_raised_as_far_as_it_may_be() {
     let lines = "[server]\nmax_connections = 500\n";
-    let server = Running::start_after("ulimit -S -n 128", lines);
-    let limit = server.figure("stockade_connections_limit").await;
+    let server = ServerProcess::start_after("ulimit -S -n 128", lines);
+    let limit = server.metric("stockade_connections_limit").await;
     assert_eq!(limit, Some(500.0));
 }

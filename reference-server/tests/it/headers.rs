@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::site::{FULL, Site};
+use crate::test_server::{FULL_KEY, TestServer};
 
 const ALWAYS: [(&str, &str); 4] = [
     ("x-content-type-options", "nosniff"),
@@ -16,15 +16,19 @@ const HSTS: &str = "strict-transport-security";
 // FH02
 #[tokio::test]
 async fn every_answer_has_them_and_hsts_only_over_tls() {
-    let site = Site::start().await;
-    let get = |path: &str| site.request(Method::GET, path);
-    let chat = site.say(json!({})).await;
+    let server = TestServer::start().await;
+    let get = |path: &str| server.request(Method::GET, path);
+    let chat = server.chat_with(json!({})).await;
     let answers = [
         chat,
         get("/health").send().await.unwrap(),
-        get("/v1/models").bearer_auth(FULL).send().await.unwrap(),
+        get("/v1/models")
+            .bearer_auth(FULL_KEY)
+            .send()
+            .await
+            .unwrap(),
         get("/v1/models").send().await.unwrap(),
-        get("/v1/none").bearer_auth(FULL).send().await.unwrap(),
+        get("/v1/none").bearer_auth(FULL_KEY).send().await.unwrap(),
     ];
     for answer in answers {
         for (name, value) in ALWAYS {
@@ -34,7 +38,7 @@ async fn every_answer_has_them_and_hsts_only_over_tls() {
         assert!(!answer.headers().contains_key(HSTS));
     }
     // A handler's own choice stays.
-    let stream = site.say(json!({"stream": true})).await;
+    let stream = server.chat_with(json!({"stream": true})).await;
     assert_eq!(stream.headers().get_all("cache-control").iter().count(), 1);
     assert_eq!(stream.headers()["x-frame-options"], "DENY");
 }

@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 use stockade_server::backend::Phase;
 
 use crate::{
-    running::until_async,
-    scripted::{Script, Scripted},
-    site::{FIGURES, FULL, Site},
+    scripted_backend::{Script, ScriptedBackend},
+    server_process::wait_until_async,
+    test_server::{FULL_KEY, METRICS_KEY, TestServer},
 };
 
 const WHY: &str = "/srv/models/secret-model has no config.json";
 
-async fn ask(site: &Site, path: &str, key: Option<&str>) -> (u16, Value) {
-    let request = site.request(Method::GET, path);
+async fn ask(server: &TestServer, path: &str, key: Option<&str>) -> (u16, Value) {
+    let request = server.request(Method::GET, path);
     let request = match key {
         Some(key) => request.bearer_auth(key),
         None => request,
@@ -34,22 +34,22 @@ async fn strangers_learn_one_word_and_only_readers_of_metrics_learn_more() {
         (Phase::Loading(WHY.to_owned()), 503, "loading"),
         (Phase::Failed(WHY.to_owned()), 503, "failed"),
     ] {
-        let site = Site::with(Arc::new(Scripted::in_phase(phase)), "").await;
-        for key in [None, Some(FULL), Some(FIGURES)] {
+        let server = TestServer::with(Arc::new(ScriptedBackend::in_phase(phase)), "").await;
+        for key in [None, Some(FULL_KEY), Some(METRICS_KEY)] {
             assert_eq!(
-                ask(&site, "/health/live", key).await,
+                ask(&server, "/health/live", key).await,
                 (200, json!({"status": "live"}))
             );
-            let ready = ask(&site, "/health/ready", key).await;
+            let ready = ask(&server, "/health/ready", key).await;
             assert_eq!(ready, (status, json!({"status": word})));
         }
-        for key in [None, Some(FULL), Some(FIGURES)] {
-            let health = ask(&site, "/health", key).await;
+        for key in [None, Some(FULL_KEY), Some(METRICS_KEY)] {
+            let health = ask(&server, "/health", key).await;
             assert_eq!(health, (status, json!({"status": word})));
         }
-        assert_eq!(ask(&site, "/health/details", None).await.0, 401);
-        assert_eq!(ask(&site, "/health/details", Some(FULL)).await.0, 403);
-        let (was, health) = ask(&site, "/health/details", Some(FIGURES)).await;
+        assert_eq!(ask(&server, "/health/details", None).await.0, 401);
+        assert_eq!(ask(&server, "/health/details", Some(FULL_KEY)).await.0, 403);
+        let (was, health) = ask(&server, "/health/details", Some(METRICS_KEY)).await;
         assert_eq!((was, &health["status"]), (status, &json!(word)));
         assert!(health["model"].is_string() && health["version"].is_string());
         let text = health.to_string();
@@ -62,27 +62,27 @@ async fn strangers_learn_one_word_and_only_readers_of_metrics_learn_more() {
 #[tokio::test]
 async fn keys_that_cannot_be_read_again_degrade_readiness_and_end_it_after_a_time() {
     let lines = "[server]\nstale_keys_timeout_secs = 1\n";
-    let site = Site::with(Arc::new(Scripted::new(Script::Talk)), lines).await;
-    let keys = fs::read_to_string(site.keys_file()).unwrap();
+    let server = TestServer::with(Arc::new(ScriptedBackend::new(Script::Talk)), lines).await;
+    let keys = fs::read_to_string(server.keys_file()).unwrap();
     let is = async |status: u16, word: &str| {
-        ask(&site, "/health/ready", None).await == (status, json!({"status": word}))
+        ask(&server, "/health/ready", None).await == (status, json!({"status": word}))
     };
     assert!(is(200, "ready").await);
-    fs::write(site.keys_file(), "keys: [").unwrap();
-    until_async("degraded", async || is(200, "degraded").await).await;
-    let (_, health) = ask(&site, "/health/details", Some(FIGURES)).await;
+    fs::write(server.keys_file(), "keys: [").unwrap();
+    wait_until_async("degraded", async || is(200, "degraded").await).await;
+    let (_, health) = ask(&server, "/health/details", Some(METRICS_KEY)).await;
     let source = health["sources"].as_array().unwrap().iter();
     let mut failing = source.filter(|source| source["failing"] == true);
     assert!(failing.next().unwrap()["error"].is_string(), "{health}");
-    until_async("stale", async || is(503, "keys_stale").await).await;
+    wait_until_async("stale", async || is(503, "keys_stale").await).await;
     assert_eq!(
-        site.get("/v1/models").await.status(),
+        server.get("/v1/models").await.status(),
         200,
         "the last good keys"
     );
 
-    fs::write(site.keys_file(), keys).unwrap();
-    until_async("ready again", async || is(200, "ready").await).await;
+    fs::write(server.keys_file(), keys).unwrap();
+    wait_until_async("ready again", async || is(200, "ready").await).await;
 }
 
 // FC05: cases/health-limited
@@ -90,18 +90,18 @@ async fn keys_that_cannot_be_read_again_degrade_readiness_and_end_it_after_a_tim
 async fn probes_are_not_limited_with_the_clients_of_their_address() {
     let lines = "[rate_limit]\nby_ip = \"60/minute burst 5\"\nby_key = \"30/minute burst 3\"\n\
          [abuse]\nban_loopback = true\n";
-    let site = Site::with(Arc::new(Scripted::new(Script::Talk)), lines).await;
+    let server = TestServer::with(Arc::new(ScriptedBackend::new(Script::Talk)), lines).await;
     for _ in 0..10 {
-        ask(&site, "/v1/models", Some("a-guess")).await;
+        ask(&server, "/v1/models", Some("a-guess")).await;
     }
     assert_ne!(
-        ask(&site, "/v1/models", None).await.0,
+        ask(&server, "/v1/models", None).await.0,
         401,
         "limited or banned"
     );
     for path in ["/health", "/health/live", "/health/ready"] {
         for _ in 0..10 {
-            assert_eq!(ask(&site, path, None).await.0, 200, "{path}");
+            assert_eq!(ask(&server, path, None).await.0, 200, "{path}");
         }
     }
 }

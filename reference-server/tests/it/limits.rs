@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use tokio::time;
 
 use crate::{
-    running::until,
-    site::{FIGURES, FULL, Site, saying},
+    server_process::wait_until,
+    test_server::{FULL_KEY, METRICS_KEY, TestServer, chat_body},
 };
 
 async fn code(response: reqwest::Response) -> (u16, String) {
@@ -22,14 +22,14 @@ async fn code(response: reqwest::Response) -> (u16, String) {
 
 #[tokio::test]
 async fn a_key_is_told_what_is_left_and_when_to_come_back() {
-    let site =
-        Site::start_with("[rate_limit]\nby_key = \"2/minute\"\nheaders = \"openai\"\n").await;
-    let first = site.get("/v1/models").await;
+    let server =
+        TestServer::start_with("[rate_limit]\nby_key = \"2/minute\"\nheaders = \"openai\"\n").await;
+    let first = server.get("/v1/models").await;
     assert_eq!(first.status(), 200);
     assert_eq!(first.headers()["ratelimit-policy"], "\"key\";q=2;w=60");
     assert_eq!(first.headers()["x-ratelimit-remaining-requests"], "1");
-    assert_eq!(site.get("/v1/models").await.status(), 200);
-    let third = site.get("/v1/models").await;
+    assert_eq!(server.get("/v1/models").await.status(), 200);
+    let third = server.get("/v1/models").await;
     let wait: u64 = third.headers()["retry-after"]
         .to_str()
         .unwrap()
@@ -38,17 +38,18 @@ async fn a_key_is_told_what_is_left_and_when_to_come_back() {
     assert!((1..=30).contains(&wait), "{wait}");
     assert_eq!(code(third).await, (429, "RATE_LIMITED".to_owned()));
     // Whoever has no key is counted elsewhere.
-    let health = site.request(Method::GET, "/health").send().await.unwrap();
+    let health = server.request(Method::GET, "/health").send().await.unwrap();
     assert_eq!(health.status(), 200);
 }
 
 #[tokio::test]
 async fn a_token_budget_is_settled_by_what_the_model_used() {
     const BUDGET: u64 = 200;
-    let site = Site::start_with(&format!("[token_budget]\nby_key = \"{BUDGET}/day\"\n")).await;
+    let server =
+        TestServer::start_with(&format!("[token_budget]\nby_key = \"{BUDGET}/day\"\n")).await;
     let mut used = 0;
     let refused = loop {
-        let answer = site.say(json!({})).await;
+        let answer = server.chat_with(json!({})).await;
         if answer.status() != 200 {
             break answer;
         }
@@ -63,9 +64,9 @@ async fn a_token_budget_is_settled_by_what_the_model_used() {
 
 #[tokio::test]
 async fn who_guesses_keys_is_banned_and_who_has_one_is_served() {
-    let site = Site::start_with("[abuse]\nban_loopback = true\n").await;
+    let server = TestServer::start_with("[abuse]\nban_loopback = true\n").await;
     let guess = async |key: &str| {
-        let request = site.request(Method::GET, "/v1/models").bearer_auth(key);
+        let request = server.request(Method::GET, "/v1/models").bearer_auth(key);
         code(request.send().await.unwrap()).await
     };
     for number in 0..5 {
@@ -73,20 +74,22 @@ async fn who_guesses_keys_is_banned_and_who_has_one_is_served() {
         assert_eq!(answer, (401, "AUTHENTICATION_FAILED".to_owned()));
     }
     assert_eq!(guess("guess-5").await, (403, "BANNED".to_owned()));
-    assert_eq!(site.get("/v1/models").await.status(), 200);
+    assert_eq!(server.get("/v1/models").await.status(), 200);
 }
 
 // R10
 #[tokio::test]
 async fn a_place_is_held_until_the_stream_ends_or_its_client_leaves() {
-    let site = Site::start_with("[concurrency]\nper_key = 1\n").await;
-    let stream = site.say(json!({"stream": true, "max_tokens": 2_000})).await;
+    let server = TestServer::start_with("[concurrency]\nper_key = 1\n").await;
+    let stream = server
+        .chat_with(json!({"stream": true, "max_tokens": 2_000}))
+        .await;
     assert_eq!(stream.status(), 200);
-    let second = site.get("/v1/models").await;
+    let second = server.get("/v1/models").await;
     assert_eq!(code(second).await, (429, "CONCURRENCY_LIMIT".to_owned()));
     drop(stream);
     let freed = async {
-        while site.get("/v1/models").await.status() != 200 {
+        while server.get("/v1/models").await.status() != 200 {
             time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -97,9 +100,11 @@ async fn a_place_is_held_until_the_stream_ends_or_its_client_leaves() {
 
 #[tokio::test]
 async fn figures_are_for_those_who_may_see_them() {
-    let site = Site::start().await;
-    assert_eq!(site.get("/metrics").await.status(), 403);
-    let request = site.request(Method::GET, "/metrics").bearer_auth(FIGURES);
+    let server = TestServer::start().await;
+    assert_eq!(server.get("/metrics").await.status(), 403);
+    let request = server
+        .request(Method::GET, "/metrics")
+        .bearer_auth(METRICS_KEY);
     let text = request.send().await.unwrap().text().await.unwrap();
     for name in [
         "stockade_requests_total{",
@@ -122,22 +127,24 @@ fn records(path: &Path) -> Vec<Value> {
 // L05
 #[tokio::test]
 async fn each_request_has_one_record_with_what_it_used_and_how_it_ended() {
-    let site = Site::start_with(
+    let server = TestServer::start_with(
         "[audit]\nfile = \"app.log\"\nsecurity_file = \"audit.log\"\non_overflow = \"drop\"\n",
     )
     .await;
-    let answer = site.say(json!({})).await.text().await.unwrap();
+    let answer = server.chat_with(json!({})).await.text().await.unwrap();
     assert!(answer.contains("usage"), "{answer}");
-    let stream = site.say(json!({"stream": true, "max_tokens": 2_000})).await;
+    let stream = server
+        .chat_with(json!({"stream": true, "max_tokens": 2_000}))
+        .await;
     drop(stream);
-    let bad = site
+    let bad = server
         .request(Method::GET, "/v1/models")
         .bearer_auth("sk-secret-guess");
     assert_eq!(bad.send().await.unwrap().status(), 401);
-    let secret = saying(json!("tell nobody"), json!({"model": "other"}));
-    assert_eq!(site.chat(&secret).await.status(), 404);
+    let secret = chat_body(json!("tell nobody"), json!({"model": "other"}));
+    assert_eq!(server.chat(&secret).await.status(), 404);
 
-    let (all, security) = (site.file("app.log"), site.file("audit.log"));
+    let (all, security) = (server.file("app.log"), server.file("audit.log"));
     let requests = || {
         let records = records(&all).into_iter();
         records
@@ -170,13 +177,13 @@ async fn each_request_has_one_record_with_what_it_used_and_how_it_ended() {
     of("completed", 401);
     of("completed", 404);
     // Another thread writes it.
-    until("the 401 is a security record", || {
+    wait_until("the 401 is a security record", || {
         let security = records(&security);
         security.iter().any(|record| record["status"] == 401)
     })
     .await;
     let text = std::fs::read_to_string(&all).unwrap();
-    for secret in ["tell nobody", "sk-secret-guess", FULL] {
+    for secret in ["tell nobody", "sk-secret-guess", FULL_KEY] {
         assert!(!text.contains(secret), "{secret} is in the log");
     }
 }

@@ -3,33 +3,33 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
-mod charges;
+mod audit_failures;
 mod chat;
 mod compatibility;
 mod descriptors;
-mod documents;
-mod early;
-mod ending;
+mod early_responses;
 mod environment;
-mod floods;
-mod framing;
-mod hang_up;
 mod headers;
 mod health;
-mod life;
+mod http1_framing;
+mod http2_floods;
+mod lifecycle;
 mod limits;
-mod lost_logs;
 mod memory;
 mod metrics;
 mod process;
+mod readme;
 mod records;
 mod refusals;
+mod reload;
 mod remote_images;
 mod replicas;
-mod running;
-mod scripted;
-mod site;
-mod slow;
+mod scripted_backend;
+mod server_process;
+mod shutdown;
+mod slow_clients;
+mod test_server;
 mod tls;
-mod unread;
+mod token_charges;
+mod unread_bodies;
 mod wire;

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, net::TcpStream, sync::Barrier, task::JoinSet};
 
 use crate::{
-    running::Running,
-    site::{FULL, READER, png_of, saying},
-    wire::{Heard, listen},
+    server_process::ServerProcess,
+    test_server::{FULL_KEY, READER_KEY, chat_body, png_of},
+    wire::{Received, read_to_end},
 };
 
 const MEBIBYTE: usize = 1 << 20;
@@ -31,8 +31,8 @@ async fn code(request: RequestBuilder) -> (u16, String) {
 }
 
 /// There is no model, so a chat that is not refused before gets as far as that.
-async fn takes_a_small_chat(server: &Running) {
-    let small = saying(json!("hello"), json!({})).to_string();
+async fn takes_a_small_chat(server: &ServerProcess) {
+    let small = chat_body(json!("hello"), json!({})).to_string();
     assert_eq!(
         code(server.chat(small)).await,
         (503, "MODEL_FAILED".to_owned())
@@ -42,8 +42,8 @@ async fn takes_a_small_chat(server: &Running) {
 // B10
 #[tokio::test]
 async fn what_there_is_too_much_of_is_refused_and_takes_no_memory_but_for_its_bytes() {
-    let server = Running::start("[server]\nmax_body_mb = 64\n[body]\nmax_mb = 64\n");
-    server.says("not available");
+    let server = ServerProcess::start("[server]\nmax_body_mb = 64\n[body]\nmax_mb = 64\n");
+    server.wait_for_log("not available");
     takes_a_small_chat(&server).await;
 
     let messages = |messages: &str| format!(r#"{{"model":"tiny","messages":{messages}}}"#);
@@ -79,7 +79,7 @@ async fn what_there_is_too_much_of_is_refused_and_takes_no_memory_but_for_its_by
 
 /// Sends a request but for its last byte; sends that when all have come so far, and have
 /// been looked at.
-async fn all_but_one(stream: TcpStream, request: &str, stage: &Barrier) -> Heard {
+async fn all_but_one(stream: TcpStream, request: &str, stage: &Barrier) -> Received {
     let (mut incoming, mut outgoing) = stream.into_split();
     let sending = async {
         let (last, most) = request.as_bytes().split_last().unwrap();
@@ -89,18 +89,18 @@ async fn all_but_one(stream: TcpStream, request: &str, stage: &Barrier) -> Heard
         stage.wait().await;
         let _ = outgoing.write_all(&[*last]).await;
     };
-    tokio::join!(sending, listen(&mut incoming)).1
+    tokio::join!(sending, read_to_end(&mut incoming)).1
 }
 
 /// The status and the code of the only answer.
-fn fate(heard: &Heard) -> (u16, String) {
-    let status = match heard.statuses()[..] {
+fn fate(received: &Received) -> (u16, String) {
+    let status = match received.statuses()[..] {
         [status] => status,
         _ => 0,
     };
-    let mut code = heard.text.split("\"code\":\"").skip(1);
+    let mut code = received.text.split("\"code\":\"").skip(1);
     let code = code.next().and_then(|rest| rest.split('"').next());
-    (status, code.unwrap_or(&heard.text).to_owned())
+    (status, code.unwrap_or(&received.text).to_owned())
 }
 
 // B10
@@ -114,7 +114,7 @@ async fn bodies_at_the_same_time_share_a_bounded_memory() {
 
     // glibc keeps what was freed, the more of it the larger the pieces were; here it is to
     // be seen what the server holds.
-    let server = Running::start_after(
+    let server = ServerProcess::start_after(
         "export MALLOC_MMAP_THRESHOLD_=131072",
         &format!(
             "[server]\nmax_body_mb = {BODY}\n[body]\nmax_mb = {BODY}\n\
@@ -122,15 +122,15 @@ async fn bodies_at_the_same_time_share_a_bounded_memory() {
             more = 2 * ALL
         ),
     );
-    server.says("not available");
+    server.wait_for_log("not available");
     takes_a_small_chat(&server).await;
 
-    let chat = saying(json!("hello"), json!({})).to_string();
+    let chat = chat_body(json!("hello"), json!({})).to_string();
     let room = BODY * MEBIBYTE - chat.len();
     let spaces = " ".repeat(room) + &chat;
     let prompt = chat.replace("hello", &format!("hello{}", "o".repeat(room)));
     let head = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {FULL}\r\n\
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {FULL_KEY}\r\n\
          content-type: application/json\r\nconnection: close\r\n"
     );
     let before = server.peak_memory();
@@ -151,14 +151,14 @@ async fn bodies_at_the_same_time_share_a_bounded_memory() {
             }
             stage.wait().await;
             // The memory is taken; who needs none of it is served.
-            let models = server.get("/v1/models", READER).send().await.unwrap();
+            let models = server.get("/v1/models", READER_KEY).send().await.unwrap();
             assert_eq!(models.status(), 200);
             stage.wait().await;
 
             let mut fates = BTreeMap::<_, usize>::new();
-            for heard in clients.join_all().await {
-                assert!(heard.closed);
-                *fates.entry(fate(&heard)).or_default() += 1;
+            for received in clients.join_all().await {
+                assert!(received.closed);
+                *fates.entry(fate(&received)).or_default() += 1;
             }
             // Who comes when others have gone may find room, so there may be more of the
             // former than fit at the same time.

@@ -10,26 +10,26 @@ use std::{
 
 use serde_json::json;
 
-use crate::site::{FIGURES, Site};
+use crate::test_server::{METRICS_KEY, TestServer};
 
-async fn figures() -> String {
-    let site = Site::start_with(
+async fn metrics() -> String {
+    let server = TestServer::start_with(
         "[rate_limit]\nby_key = \"100/minute\"\n[concurrency]\ntotal = 8\n\
          [token_budget]\nby_key = \"100000/day\"\n",
     )
     .await;
-    assert_eq!(site.say(json!({})).await.status(), 200);
-    let refused = site.request(reqwest::Method::GET, "/v1/models");
+    assert_eq!(server.chat_with(json!({})).await.status(), 200);
+    let refused = server.request(reqwest::Method::GET, "/v1/models");
     assert_eq!(refused.send().await.unwrap().status(), 401);
-    let request = site.request(reqwest::Method::GET, "/metrics");
-    let answer = request.bearer_auth(FIGURES).send().await.unwrap();
+    let request = server.request(reqwest::Method::GET, "/metrics");
+    let answer = request.bearer_auth(METRICS_KEY).send().await.unwrap();
     answer.text().await.unwrap()
 }
 
 // FH11
 #[tokio::test]
 async fn promtool_finds_nothing_wrong() {
-    let figures = figures().await;
+    let metrics = metrics().await;
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
@@ -41,13 +41,13 @@ async fn promtool_finds_nothing_wrong() {
         .stdin
         .take()
         .unwrap()
-        .write_all(figures.as_bytes())
+        .write_all(metrics.as_bytes())
         .unwrap();
     let output = promtool.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success() && said.trim().is_empty(),
-        "{said}\n{figures}"
+        "{said}\n{metrics}"
     );
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{running::without_a_hub, wire::PATIENCE};
+use crate::{server_process::without_hub, wire::TIMEOUT};
 
 fn program(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stockade-server"));
@@ -111,7 +111,7 @@ fn a_model_of_a_hub_that_does_not_answer_is_said_by_health_and_the_process_lives
         "[model]\nsource = \"tests/none\"\n[server]\nlisten = \"127.0.0.1:0\"\n",
     );
     let mut serve = program(&["serve", "--config", &config]);
-    let mut child = without_a_hub(&mut serve, folder.path())
+    let mut child = without_hub(&mut serve, folder.path())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -191,7 +191,7 @@ fn lines_until(log: &mut impl BufRead, last: &str) -> String {
 /// Waits until somebody asks here, and leaves the question without an answer.
 fn is_asked(hub: &TcpListener) {
     hub.set_nonblocking(true).unwrap();
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     while hub.accept().is_err() {
         assert!(Instant::now() < end, "nobody asks");
         thread::sleep(Duration::from_millis(10));
@@ -206,7 +206,7 @@ fn serve_in_text(folder: &Path, variables: &[(&str, &str)]) -> Child {
          [log]\nformat = \"text\"\n",
     );
     let mut serve = program(&["serve", "--config", &config]);
-    let serve = without_a_hub(&mut serve, folder);
+    let serve = without_hub(&mut serve, folder);
     serve.env_remove("NO_COLOR").envs(variables.iter().copied());
     serve.stderr(Stdio::piped()).spawn().unwrap()
 }

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use stockade_server::backend::BackendError;
 
 use crate::{
-    running::until,
-    scripted::{Script, Scripted},
-    site::{FULL, READER, Site, png, saying},
+    scripted_backend::{Script, ScriptedBackend},
+    server_process::wait_until,
+    test_server::{FULL_KEY, READER_KEY, TestServer, chat_body, png},
 };
 
 const FILES: &str =
@@ -18,8 +18,8 @@ const PROMPT: &str = "a-prompt-that-is-nobodys-business";
 const GUESS: &str = "sk_secret_guess_0123456789abcdef";
 
 /// The records of requests in a file that is being written.
-pub(crate) fn requests(site: &Site, file: &str) -> Vec<Value> {
-    let text = fs::read_to_string(site.file(file)).unwrap_or_default();
+pub(crate) fn requests(server: &TestServer, file: &str) -> Vec<Value> {
+    let text = fs::read_to_string(server.file(file)).unwrap_or_default();
     text.split_inclusive('\n')
         .filter(|line| line.ends_with('\n'))
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
@@ -28,23 +28,23 @@ pub(crate) fn requests(site: &Site, file: &str) -> Vec<Value> {
 }
 
 /// The only record of the one request that this site has got.
-async fn record(site: &Site) -> Value {
-    until("a record", || !requests(site, "app.log").is_empty()).await;
+async fn record(server: &TestServer) -> Value {
+    wait_until("a record", || !requests(server, "app.log").is_empty()).await;
     // In the order in which requests ended: with a second one, the first are all there.
-    assert_eq!(site.get("/v1/models/none").await.status(), 404);
-    until("the last record", || {
-        let all = requests(site, "app.log");
+    assert_eq!(server.get("/v1/models/none").await.status(), 404);
+    wait_until("the last record", || {
+        let all = requests(server, "app.log");
         all.iter()
             .any(|record| record["route"] == "/v1/models/{*id}")
     })
     .await;
-    let all = requests(site, "app.log");
+    let all = requests(server, "app.log");
     let [first, _last] = &all[..] else {
         panic!("{all:#?}");
     };
     for file in ["app.log", "audit.log"] {
-        let text = fs::read_to_string(site.file(file)).unwrap();
-        for secret in [PROMPT, GUESS, FULL, READER, &png([9, 9, 9])[..32]] {
+        let text = fs::read_to_string(server.file(file)).unwrap();
+        for secret in [PROMPT, GUESS, FULL_KEY, READER_KEY, &png([9, 9, 9])[..32]] {
             assert!(!text.contains(secret), "{secret} is in {file}");
         }
     }
@@ -54,7 +54,7 @@ async fn record(site: &Site) -> Value {
 fn private(fields: Value) -> Value {
     let image = json!({"type": "image", "image": {"b64": png([9, 9, 9])}});
     let text = json!({"type": "text", "text": PROMPT});
-    saying(json!([text, image]), fields)
+    chat_body(json!([text, image]), fields)
 }
 
 // L05, H05
@@ -136,11 +136,11 @@ async fn each_end_of_a_chat_has_one_record() {
             json!("VALUE_OUT_OF_RANGE"),
         ),
     ] {
-        let site = Site::with(Arc::new(Scripted::new(script)), lines).await;
-        let answer = site.chat(&private(fields.clone())).await;
+        let server = TestServer::with(Arc::new(ScriptedBackend::new(script)), lines).await;
+        let answer = server.chat(&private(fields.clone())).await;
         assert_eq!(answer.status(), status, "{fields}");
         answer.bytes().await.unwrap();
-        let record = record(&site).await;
+        let record = record(&server).await;
         assert_eq!(record["status"], status, "{record}");
         assert_eq!(record["outcome"], outcome, "{record}");
         assert_eq!(record["code"], code, "{record}");
@@ -155,15 +155,15 @@ async fn each_end_of_a_chat_has_one_record() {
 // L05
 #[tokio::test]
 async fn who_is_refused_before_they_are_known_has_one_record_in_each_file() {
-    let site = Site::with(Arc::new(Scripted::new(Script::Hang)), FILES).await;
-    let request = site.request(reqwest::Method::POST, "/v1/chat/completions");
+    let server = TestServer::with(Arc::new(ScriptedBackend::new(Script::Hang)), FILES).await;
+    let request = server.request(reqwest::Method::POST, "/v1/chat/completions");
     let request = request.bearer_auth(GUESS).json(&private(json!({})));
     assert_eq!(request.send().await.unwrap().status(), 401);
-    let record = record(&site).await;
+    let record = record(&server).await;
     assert_eq!(record["status"], 401, "{record}");
     assert_eq!(record["outcome"], "completed", "{record}");
     assert_eq!(record["user"], Value::Null, "{record}");
-    let security = requests(&site, "audit.log");
+    let security = requests(&server, "audit.log");
     let of = security.iter().filter(|one| one["status"] == 401).count();
     assert_eq!(of, 1, "{security:#?}");
 }
@@ -171,16 +171,16 @@ async fn who_is_refused_before_they_are_known_has_one_record_in_each_file() {
 // L05, R10
 #[tokio::test]
 async fn who_leaves_has_one_record_with_what_they_had_used() {
-    let backend = Scripted::new(Script::Stall);
-    let site = Site::with(Arc::new(backend), FILES).await;
-    let answer = site.chat(&private(json!({"stream": true}))).await;
+    let backend = ScriptedBackend::new(Script::Stall);
+    let server = TestServer::with(Arc::new(backend), FILES).await;
+    let answer = server.chat(&private(json!({"stream": true}))).await;
     let mut pieces = answer.bytes_stream();
     let mut text = String::new();
     while !text.contains("\"some\"") {
         text += &String::from_utf8_lossy(&pieces.next().await.unwrap().unwrap());
     }
     drop(pieces);
-    let record = record(&site).await;
+    let record = record(&server).await;
     assert_eq!(record["outcome"], "client_left", "{record}");
     assert_eq!(record["status"], 200, "{record}");
     assert_eq!(record["completion_tokens"], 1, "{record}");

@@ -13,8 +13,8 @@ use stockade_server::{Config, Server};
 use stockade_sqlx::SqlKeyStore;
 
 use crate::{
-    scripted::{Script, Scripted},
-    site::{EXPIRED, FULL, READER, Site, png, saying},
+    scripted_backend::{Script, ScriptedBackend},
+    test_server::{EXPIRED_KEY, FULL_KEY, READER_KEY, TestServer, chat_body, png},
 };
 
 const CHAT: &str = "/v1/chat/completions";
@@ -29,18 +29,18 @@ async fn error(response: Response) -> (u16, Value) {
 
 #[tokio::test]
 async fn keys_and_scopes_are_asked_for() {
-    let site = Site::start().await;
+    let server = TestServer::start().await;
     for (key, status, challenge) in [
         (None, 401, "Bearer realm=\"api\""),
         (Some("wrong"), 401, "error=\"invalid_token\""),
-        (Some(EXPIRED), 401, "error=\"invalid_token\""),
+        (Some(EXPIRED_KEY), 401, "error=\"invalid_token\""),
         (
-            Some(READER),
+            Some(READER_KEY),
             403,
             "error=\"insufficient_scope\", scope=\"chat:write\"",
         ),
     ] {
-        let mut request = site.request(Method::POST, CHAT).json(&json!({}));
+        let mut request = server.request(Method::POST, CHAT).json(&json!({}));
         if let Some(key) = key {
             request = request.bearer_auth(key);
         }
@@ -62,7 +62,7 @@ async fn a_token_is_taken_besides_keys() {
          key_file = \"{}\"\n",
         secret_file.display()
     );
-    let site = Site::with(Arc::new(Scripted::new(Script::Hang)), &lines).await;
+    let server = TestServer::with(Arc::new(ScriptedBackend::new(Script::Hang)), &lines).await;
     let issuer = |secret: &str| {
         let secret = Secret::new(secret).unwrap();
         let key = SigningKey::hmac(Algorithm::Hs256, &secret).unwrap();
@@ -80,18 +80,18 @@ async fn a_token_is_taken_besides_keys() {
             401,
         ),
     ] {
-        let request = site.request(method, path).bearer_auth(token);
+        let request = server.request(method, path).bearer_auth(token);
         assert_eq!(request.send().await.unwrap().status(), status, "{path}");
     }
     assert_eq!(
-        site.get("/v1/models").await.status(),
+        server.get("/v1/models").await.status(),
         200,
         "keys are taken as before"
     );
 
     // Without a configuration no token is.
-    let site = Site::start().await;
-    let request = site
+    let server = TestServer::start().await;
+    let request = server
         .request(Method::GET, "/v1/models")
         .bearer_auth(issuer(secret));
     assert_eq!(request.send().await.unwrap().status(), 401);
@@ -100,19 +100,19 @@ async fn a_token_is_taken_besides_keys() {
 // A08, A22
 #[tokio::test]
 async fn a_key_that_is_removed_from_the_file_is_refused_without_a_restart() {
-    let site = Site::start().await;
-    assert_eq!(site.get("/v1/models").await.status(), 200);
+    let server = TestServer::start().await;
+    assert_eq!(server.get("/v1/models").await.status(), 200);
 
-    std::fs::write(site.keys_file(), "keys: [").unwrap();
+    std::fs::write(server.keys_file(), "keys: [").unwrap();
     assert_eq!(
-        site.get("/v1/models").await.status(),
+        server.get("/v1/models").await.status(),
         200,
         "a bad file changes nothing"
     );
 
-    std::fs::write(site.keys_file(), "keys: []\n").unwrap();
+    std::fs::write(server.keys_file(), "keys: []\n").unwrap();
     let refused = async {
-        while site.get("/v1/models").await.status() != 401 {
+        while server.get("/v1/models").await.status() != 401 {
             tokio::task::yield_now().await;
         }
     };
@@ -157,9 +157,9 @@ async fn keys_in_a_database_are_revoked_by_another_process() {
     elsewhere.create(record).await.unwrap();
 
     let lines = format!("[auth]\nkeys_database = \"{url}\"\n");
-    let site = Site::with(Arc::new(Scripted::new(Script::Hang)), &lines).await;
+    let server = TestServer::with(Arc::new(ScriptedBackend::new(Script::Hang)), &lines).await;
     let status = async || {
-        let request = site
+        let request = server
             .request(Method::GET, "/v1/models")
             .bearer_auth(key.expose());
         request.send().await.unwrap().status()
@@ -185,10 +185,10 @@ async fn keys_in_a_database_are_revoked_by_another_process() {
 // S05
 #[tokio::test]
 async fn a_preflight_runs_no_handler_and_tells_no_scope() {
-    let site = Site::start().await;
-    for (key, status) in [(None, 401), (Some(READER), 405), (Some(FULL), 405)] {
+    let server = TestServer::start().await;
+    for (key, status) in [(None, 401), (Some(READER_KEY), 405), (Some(FULL_KEY), 405)] {
         for origin in [None, Some("https://evil.example")] {
-            let mut request = site.request(Method::OPTIONS, CHAT);
+            let mut request = server.request(Method::OPTIONS, CHAT);
             if let Some(key) = key {
                 request = request.bearer_auth(key);
             }
@@ -214,7 +214,7 @@ async fn a_preflight_runs_no_handler_and_tells_no_scope() {
 // S03, S04
 #[tokio::test]
 async fn what_is_not_declared_is_closed() {
-    let site = Site::start().await;
+    let server = TestServer::start().await;
     for (method, path, status) in [
         // FH06
         (Method::GET, "/", 404),
@@ -228,23 +228,23 @@ async fn what_is_not_declared_is_closed() {
         (Method::HEAD, "/health", 200),
         (Method::GET, "/v1/models/other", 404),
     ] {
-        let request = site.request(method.clone(), path).bearer_auth(FULL);
+        let request = server.request(method.clone(), path).bearer_auth(FULL_KEY);
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), status, "{method} {path}");
         if status >= 400 {
             error(response).await;
         }
     }
-    let anonymous = site.request(Method::GET, "/").send().await.unwrap();
+    let anonymous = server.request(Method::GET, "/").send().await.unwrap();
     assert_eq!(anonymous.status(), 401);
 }
 
 // FH04
 #[tokio::test]
 async fn what_the_framework_rejects_is_answered_in_the_callers_format() {
-    let site = Site::start().await;
+    let server = TestServer::start().await;
     let ask = |method: Method, path: &str, accept: &str| {
-        let request = site.request(method, path).bearer_auth(FULL);
+        let request = server.request(method, path).bearer_auth(FULL_KEY);
         request.header("accept", accept).send()
     };
     for (method, path, status) in [
@@ -267,8 +267,8 @@ async fn what_the_framework_rejects_is_answered_in_the_callers_format() {
 // FH12
 #[tokio::test]
 async fn a_refusal_reads_well_on_a_terminal() {
-    let site = Site::start().await;
-    let refused = site
+    let server = TestServer::start().await;
+    let refused = server
         .request(Method::GET, "/v1/models")
         .send()
         .await
@@ -279,43 +279,43 @@ async fn a_refusal_reads_well_on_a_terminal() {
 
 #[tokio::test]
 async fn fields_are_refused_by_name() {
-    let site = Site::start().await;
+    let server = TestServer::start().await;
     let image = |url: &str| json!([{"type": "image_url", "image_url": {"url": url}}]);
     let url = "messages[0].content[0].image_url.url";
     for (body, status, param) in [
-        (saying(json!("a"), json!({"model": "gpt"})), 404, "model"),
+        (chat_body(json!("a"), json!({"model": "gpt"})), 404, "model"),
         (
-            saying(json!("a"), json!({"temperature": 3})),
+            chat_body(json!("a"), json!({"temperature": 3})),
             400,
             "temperature",
         ),
         (
-            saying(json!("a"), json!({"max_tokens": -1})),
+            chat_body(json!("a"), json!({"max_tokens": -1})),
             400,
             "max_tokens",
         ),
-        (saying(json!("a"), json!({"tools": [{}]})), 400, "tools"),
+        (chat_body(json!("a"), json!({"tools": [{}]})), 400, "tools"),
         (
-            saying(json!("a"), json!({"max_token": 1})),
+            chat_body(json!("a"), json!({"max_token": 1})),
             400,
             "max_token",
         ),
-        (saying(json!(1), json!({})), 400, "messages[0].content"),
+        (chat_body(json!(1), json!({})), 400, "messages[0].content"),
         (
-            saying(image("https://example.com/a.png"), json!({})),
+            chat_body(image("https://example.com/a.png"), json!({})),
             400,
             url,
         ),
         (
-            saying(image("data:image/png;base64,AAAA"), json!({})),
+            chat_body(image("data:image/png;base64,AAAA"), json!({})),
             400,
             url,
         ),
     ] {
-        let (was, error) = error(site.chat(&body).await).await;
+        let (was, error) = error(server.chat(&body).await).await;
         assert_eq!((was, &error["param"]), (status, &json!(param)), "{body}");
     }
-    let (status, error) = error(site.chat(&json!({"model": "tiny"})).await).await;
+    let (status, error) = error(server.chat(&json!({"model": "tiny"})).await).await;
     assert_eq!(status, 400);
     assert!(
         error["message"].as_str().unwrap().contains("messages"),
@@ -326,11 +326,11 @@ async fn fields_are_refused_by_name() {
 // I09
 #[tokio::test]
 async fn an_image_that_breaks_off_has_a_fixed_text() {
-    let site = Site::start().await;
+    let server = TestServer::start().await;
     let whole = png([9, 9, 9]);
     let cut = &whole[..whole.len() / 8 * 4];
     let content = json!([{"type": "image", "image": {"b64": cut}}]);
-    let (status, error) = error(site.chat(&saying(content, json!({}))).await).await;
+    let (status, error) = error(server.chat(&chat_body(content, json!({}))).await).await;
     assert_eq!(status, 400);
     assert_eq!(error["code"], "INVALID_IMAGE");
     assert_eq!(error["message"], "the image is broken or cut short");
@@ -339,17 +339,17 @@ async fn an_image_that_breaks_off_has_a_fixed_text() {
 
 #[tokio::test]
 async fn a_third_image_is_refused_by_the_model() {
-    let site = Site::start().await;
+    let server = TestServer::start().await;
     let image = json!({"type": "image", "image": {"b64": png([1, 2, 3])}});
     let content = json!([image, image, image]);
-    let (status, error) = error(site.chat(&saying(content, json!({}))).await).await;
+    let (status, error) = error(server.chat(&chat_body(content, json!({}))).await).await;
     assert_eq!((status, &error["param"]), (400, &json!("messages")));
 }
 
 #[tokio::test]
 async fn bodies_must_be_json_of_limited_size() {
-    let site = Site::start().await;
-    let post = || site.request(Method::POST, CHAT).bearer_auth(FULL);
+    let server = TestServer::start().await;
+    let post = || server.request(Method::POST, CHAT).bearer_auth(FULL_KEY);
     let typed = || post().header("content-type", "application/json; charset=utf-8");
     let large = vec![b' '; 20 * 1024 * 1024 + 1];
     let chunks = large
@@ -377,8 +377,8 @@ async fn bodies_must_be_json_of_limited_size() {
 
 #[tokio::test]
 async fn handlers_speak_the_clients_dialect() {
-    let site = Site::start().await;
-    let request = site.request(Method::POST, CHAT).bearer_auth(FULL);
+    let server = TestServer::start().await;
+    let request = server.request(Method::POST, CHAT).bearer_auth(FULL_KEY);
     let request = request.header("accept", "application/problem+json");
     let response = request.json(&json!({})).send().await.unwrap();
     assert_eq!(

@@ -5,11 +5,11 @@ use std::{io::ErrorKind, net::TcpListener, process::Command};
 use serde_json::{Value, json};
 use tokio::net::unix::pipe;
 
-use crate::site::{Site, png, saying};
+use crate::test_server::{TestServer, chat_body, png};
 
 /// Refused alike, whatever it names and whether that exists.
-async fn refusal(site: &Site, part: Value) -> Value {
-    let response = site.chat(&saying(json!([part]), json!({}))).await;
+async fn refusal(server: &TestServer, part: Value) -> Value {
+    let response = server.chat(&chat_body(json!([part]), json!({}))).await;
     assert_eq!(response.status(), 400, "{part}");
     let body: Value = response.json().await.unwrap();
     body["error"].clone()
@@ -18,11 +18,11 @@ async fn refusal(site: &Site, part: Value) -> Value {
 // I01
 #[tokio::test]
 async fn no_address_is_called_and_no_file_opened() {
-    let site = Site::start().await;
+    let server = TestServer::start().await;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let host = listener.local_addr().unwrap();
-    let fifo = site.file("picture.png");
+    let fifo = server.file("picture.png");
     assert!(
         Command::new("mkfifo")
             .arg(&fifo)
@@ -57,13 +57,13 @@ async fn no_address_is_called_and_no_file_opened() {
     let mut seen = Vec::new();
     for url in &remote {
         let error = refusal(
-            &site,
+            &server,
             json!({"type": "image_url", "image_url": {"url": url}}),
         )
         .await;
         assert_eq!(error["code"], "REMOTE_IMAGE", "{url}: {error}");
         seen.push(error);
-        let error = refusal(&site, json!({"type": "image", "image": {"b64": url}})).await;
+        let error = refusal(&server, json!({"type": "image", "image": {"b64": url}})).await;
         assert_eq!(error["code"], "INVALID_IMAGE", "{url}: {error}");
     }
     assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "{seen:?}");
@@ -76,7 +76,7 @@ async fn no_address_is_called_and_no_file_opened() {
         format!("data:image/png;base64,@{file}"),
     ] {
         refusal(
-            &site,
+            &server,
             json!({"type": "image_url", "image_url": {"url": url}}),
         )
         .await;

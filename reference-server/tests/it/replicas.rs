@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::Value;
 use tokio::time;
 
-use crate::site::{FIGURES, Site};
+use crate::test_server::{METRICS_KEY, TestServer};
 
 struct Redis(Child, u16);
 
@@ -39,18 +39,18 @@ impl Drop for Redis {
     }
 }
 
-async fn health(site: &Site) -> (u16, Value) {
-    let request = site
+async fn health(server: &TestServer) -> (u16, Value) {
+    let request = server
         .request(Method::GET, "/health/details")
-        .bearer_auth(FIGURES);
+        .bearer_auth(METRICS_KEY);
     let response = request.send().await.unwrap();
     (response.status().as_u16(), response.json().await.unwrap())
 }
 
-async fn until(site: &Site, limits: &str) -> u16 {
+async fn wait_until(server: &TestServer, limits: &str) -> u16 {
     let seen = async {
         loop {
-            let (status, health) = health(site).await;
+            let (status, health) = health(server).await;
             // Under `deny`, the fence itself says it to whoever asks.
             let refused = health["error"]["code"] == "LIMITS_UNAVAILABLE";
             if health["limits"] == limits || (refused && limits == "store_down") {
@@ -69,16 +69,16 @@ async fn until(site: &Site, limits: &str) -> u16 {
 async fn an_outage_of_redis_shows_in_health() {
     for (policy, ready, chats) in [("deny", 503, 503), ("local", 200, 200)] {
         let redis = Redis::start();
-        let site = Site::start_with(&format!(
+        let server = TestServer::start_with(&format!(
             "[rate_limit]\nby_key = \"1000/day\"\n[store]\nredis = \"redis://127.0.0.1:{}\"\n\
              on_failure = \"{policy}\"\n",
             redis.1
         ))
         .await;
-        assert_eq!(until(&site, "shared").await, 200, "{policy}");
-        assert_eq!(site.get("/v1/models").await.status(), 200, "{policy}");
+        assert_eq!(wait_until(&server, "shared").await, 200, "{policy}");
+        assert_eq!(server.get("/v1/models").await.status(), 200, "{policy}");
         drop(redis);
-        assert_eq!(until(&site, "store_down").await, ready, "{policy}");
-        assert_eq!(site.get("/v1/models").await.status(), chats, "{policy}");
+        assert_eq!(wait_until(&server, "store_down").await, ready, "{policy}");
+        assert_eq!(server.get("/v1/models").await.status(), chats, "{policy}");
     }
 }

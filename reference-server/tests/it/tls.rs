@@ -10,45 +10,45 @@ use tokio::{net::TcpStream, process::Command};
 
 mod authority;
 mod certificates;
-mod hellos;
-mod stalled;
+mod client_hello;
+mod stalled_handshakes;
 
 use crate::{
     records::requests,
-    running::{Running, until},
-    site::{FULL, Site, saying},
-    wire::{listen, say},
+    server_process::{ServerProcess, wait_until},
+    test_server::{FULL_KEY, TestServer, chat_body},
+    wire::{read_to_end, send_raw},
 };
 use authority::Authority;
 
 const RECORDS: &str = "[audit]\nfile = \"app.log\"\non_overflow = \"drop\"\n";
 
 /// A server without a model, and a client that trusts it.
-fn start(authority: &Authority, lines: &str) -> Running {
+fn start(authority: &Authority, lines: &str) -> ServerProcess {
     let client = authority.client().build().unwrap();
-    Running::start(&format!("{lines}{}", authority.lines())).asked_by(client)
+    ServerProcess::start(&format!("{lines}{}", authority.lines())).with_client(client)
 }
 
 #[tokio::test]
 async fn chats_are_answered_over_the_protocol_that_was_agreed_on() {
     let authority = Authority::new();
-    let site = Site::start_with(&format!("{RECORDS}{}", authority.lines())).await;
-    let url = format!("https://{}/v1/chat/completions", site.address);
-    let chat = saying(json!("hello"), json!({"stream": true}));
+    let server = TestServer::start_with(&format!("{RECORDS}{}", authority.lines())).await;
+    let url = format!("https://{}/v1/chat/completions", server.address);
+    let chat = chat_body(json!("hello"), json!({"stream": true}));
     for (client, version) in [
         (authority.client().http1_only(), Version::HTTP_11),
         (authority.client(), Version::HTTP_2),
     ] {
         let client = client.local_address(Some(Ipv4Addr::new(127, 0, 0, 2).into()));
-        let request = client.build().unwrap().post(&url).bearer_auth(FULL);
+        let request = client.build().unwrap().post(&url).bearer_auth(FULL_KEY);
         let answer = request.json(&chat).send().await.unwrap();
         assert_eq!((answer.status().as_u16(), answer.version()), (200, version));
         let text = answer.text().await.unwrap();
         assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
     }
 
-    let records = || requests(&site, "app.log");
-    until("a record of each", || records().len() == 2).await;
+    let records = || requests(&server, "app.log");
+    wait_until("a record of each", || records().len() == 2).await;
     for record in records() {
         assert_eq!(record["method"], "POST", "{record}");
         assert_eq!(record["ip"], "127.0.0.2", "{record}");
@@ -59,14 +59,14 @@ async fn chats_are_answered_over_the_protocol_that_was_agreed_on() {
 #[tokio::test]
 async fn curl_is_answered() {
     let authority = Authority::new();
-    let site = Site::start_with(&authority.lines()).await;
+    let server = TestServer::start_with(&authority.lines()).await;
     let curl = Command::new("curl")
         .args(["-sS", "--noproxy", "*", "--cacert"])
         .arg(authority.roots())
-        .arg(format!("https://{}/v1/chat/completions", site.address))
-        .args(["-H", &format!("Authorization: Bearer {FULL}")])
+        .arg(format!("https://{}/v1/chat/completions", server.address))
+        .args(["-H", &format!("Authorization: Bearer {FULL_KEY}")])
         .args(["-H", "Content-Type: application/json"])
-        .args(["-d", &saying(json!("hello"), json!({})).to_string()])
+        .args(["-d", &chat_body(json!("hello"), json!({})).to_string()])
         .stdin(Stdio::null())
         .output()
         .await
@@ -82,10 +82,10 @@ async fn who_speaks_plain_http_is_let_go_at_once() {
     let authority = Authority::new();
     // No deadline that could do it instead.
     let server = start(&authority, "[server]\nheader_timeout_secs = 3600\n");
-    let heard = say(server.address, b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n").await;
-    assert!(heard.closed);
-    assert!(!heard.text.contains("HTTP"), "{}", heard.text);
-    let health = server.get("/health", FULL).send().await.unwrap();
+    let received = send_raw(server.address, b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert!(received.closed);
+    assert!(!received.text.contains("HTTP"), "{}", received.text);
+    let health = server.get("/health", FULL_KEY).send().await.unwrap();
     assert_eq!(health.version(), Version::HTTP_2);
 }
 
@@ -97,12 +97,12 @@ async fn a_sigterm_lets_an_answer_end_and_waits_for_no_handshake() {
         "[server]\nheader_timeout_secs = 3600\n{}",
         authority.lines()
     );
-    let mut server = Running::start_in("", &lines, |folder| {
+    let mut server = ServerProcess::start_in("", &lines, |folder| {
         tiny_model::write(&folder.join("model"), 1).unwrap();
     })
-    .asked_by(authority.client().build().unwrap());
-    server.says("the model is ready");
-    let chat = saying(json!("hello"), json!({"stream": true, "max_tokens": 200}));
+    .with_client(authority.client().build().unwrap());
+    server.wait_for_log("the model is ready");
+    let chat = chat_body(json!("hello"), json!({"stream": true, "max_tokens": 200}));
     let answer = server.chat(chat.to_string()).send().await.unwrap();
     assert_eq!(answer.status(), 200);
     let mut pieces = answer.bytes_stream();
@@ -113,15 +113,15 @@ async fn a_sigterm_lets_an_answer_end_and_waits_for_no_handshake() {
     let mut stalled = TcpStream::connect(server.address).await.unwrap();
 
     server.signal("TERM");
-    server.says("stopping");
+    server.wait_for_log("stopping");
     assert!(!text.contains("[DONE]"));
-    assert!(listen(&mut stalled).await.closed);
+    assert!(read_to_end(&mut stalled).await.closed);
     while let Some(piece) = pieces.next().await {
         text += &String::from_utf8_lossy(&piece.unwrap());
     }
     assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
-    assert_eq!(server.says("stopped")["cut"], 0);
-    assert_eq!(server.ended(), Some(0));
+    assert_eq!(server.wait_for_log("stopped")["cut"], 0);
+    assert_eq!(server.wait_for_exit(), Some(0));
 }
 
 // FH02
@@ -130,8 +130,8 @@ async fn hsts_is_sent_unless_it_is_switched_off() {
     for (lines, value) in [("", Some("max-age=31536000")), ("hsts_secs = 0\n", None)] {
         let authority = Authority::new();
         let client = authority.client().build().unwrap();
-        let server = Running::start(&(authority.lines() + lines)).asked_by(client);
-        let answer = server.get("/health", FULL).send().await.unwrap();
+        let server = ServerProcess::start(&(authority.lines() + lines)).with_client(client);
+        let answer = server.get("/health", FULL_KEY).send().await.unwrap();
         let sent = answer.headers().get("strict-transport-security");
         assert_eq!(sent.map(|sent| sent.to_str().unwrap()), value);
         assert_eq!(answer.headers()["x-content-type-options"], "nosniff");

@@ -13,13 +13,13 @@ use super::{
     authority::{Authority, connect, shown, spoil},
     start,
 };
-use crate::running::{Running, until_async};
+use crate::server_process::{ServerProcess, wait_until_async};
 
 const RELOADED: &str = "reloaded the configuration";
 const REJECTED: &str = "not taken";
 
 /// What a client sees who has not been here before.
-async fn seen(authority: &Authority, server: &Running) -> CertificateDer<'static> {
+async fn seen(authority: &Authority, server: &ServerProcess) -> CertificateDer<'static> {
     shown(&connect(&authority.connections(), server.address).await)
 }
 
@@ -42,7 +42,7 @@ async fn a_sighup_shows_the_new_one_to_whoever_comes_next() {
     let first = shown(&open);
     let second = authority.renew();
     server.signal("HUP");
-    server.says(RELOADED);
+    server.wait_for_log(RELOADED);
     assert_eq!(seen(&authority, &server).await, second);
     assert_ne!(first, second);
     is_answered(&mut open).await;
@@ -52,10 +52,10 @@ async fn a_sighup_shows_the_new_one_to_whoever_comes_next() {
     other.close_key_file(0o644);
     server.configure(&other.lines());
     server.signal("HUP");
-    let said = server.says("every user of the machine");
+    let said = server.wait_for_log("every user of the machine");
     let path = other.key_file().display().to_string();
     assert!(said["message"].as_str().unwrap().contains(&path), "{said}");
-    server.says(RELOADED);
+    server.wait_for_log(RELOADED);
     let third = seen(&other, &server).await;
     assert!(third != first && third != second);
     is_answered(&mut open).await;
@@ -71,28 +71,28 @@ async fn a_renewed_one_is_shown_without_a_signal_and_a_bad_one_degrades_readines
     shows(&authority, &server, &second).await;
 
     spoil(&authority.certificate_file());
-    let said = server.says("not reloaded");
+    let said = server.wait_for_log("not reloaded");
     assert_eq!(said["source"], "server.tls");
     let failing = "stockade_source_failing{source=\"server.tls\"}";
-    assert_eq!(server.figure(failing).await, Some(1.0));
+    assert_eq!(server.metric(failing).await, Some(1.0));
     let age = "stockade_source_age_seconds{source=\"server.tls\"}";
-    assert!(server.figure(age).await.is_some());
+    assert!(server.metric(age).await.is_some());
     assert_eq!(seen(&authority, &server).await, second);
 
     let third = authority.renew();
     shows(&authority, &server, &third).await;
-    until_async("it recovers", async || {
-        server.figure(failing).await == Some(0.0)
+    wait_until_async("it recovers", async || {
+        server.metric(failing).await == Some(0.0)
     })
     .await;
     let failures = "stockade_source_failures_total{source=\"server.tls\"}";
-    assert!(server.figure(failures).await.unwrap() >= 1.0);
+    assert!(server.metric(failures).await.unwrap() >= 1.0);
 }
 
 /// Waits until clients who come now are shown this certificate.
-async fn shows(authority: &Authority, server: &Running, expected: &CertificateDer<'static>) {
+async fn shows(authority: &Authority, server: &ServerProcess, expected: &CertificateDer<'static>) {
     let shown = async || seen(authority, server).await == *expected;
-    until_async("the new certificate is shown", shown).await;
+    wait_until_async("the new certificate is shown", shown).await;
 }
 
 // A22
@@ -117,19 +117,19 @@ async fn a_bad_one_leaves_the_old_one_in_force_and_is_said_to_be_bad() {
     ] {
         prepare();
         server.signal("HUP");
-        let said = server.says(REJECTED);
+        let said = server.wait_for_log(REJECTED);
         assert_eq!(said["level"], "ERROR");
         let error = said["error"].as_str().unwrap();
         assert!(error.contains(why), "{error}");
         assert!(error.starts_with("server.tls"), "{error}");
         assert_eq!(seen(&authority, &server).await, first);
     }
-    let rejected = server.figure("stockade_reloads_total{result=\"rejected\"}");
+    let rejected = server.metric("stockade_reloads_total{result=\"rejected\"}");
     assert!(rejected.await.unwrap() >= 4.0);
 
     let last = authority.renew();
     server.signal("HUP");
-    server.says(RELOADED);
+    server.wait_for_log(RELOADED);
     assert_eq!(seen(&authority, &server).await, last);
 }
 
@@ -148,6 +148,6 @@ async fn a_session_of_the_old_one_is_not_resumed() {
     assert_eq!(kind(&config).await, HandshakeKind::Resumed);
     authority.renew();
     server.signal("HUP");
-    server.says(RELOADED);
+    server.wait_for_log(RELOADED);
     assert_eq!(kind(&config).await, HandshakeKind::Full);
 }

@@ -21,21 +21,21 @@ use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinHandle};
 
 /// Keys by what they may do.
-pub(crate) const FULL: &str = "full-key-of-the-tests";
-pub(crate) const READER: &str = "reader-key-of-the-tests";
-pub(crate) const FIGURES: &str = "figures-key-of-the-tests";
-pub(crate) const EXPIRED: &str = "expired-key-of-the-tests";
+pub(crate) const FULL_KEY: &str = "full-key-of-the-tests";
+pub(crate) const READER_KEY: &str = "reader-key-of-the-tests";
+pub(crate) const METRICS_KEY: &str = "figures-key-of-the-tests";
+pub(crate) const EXPIRED_KEY: &str = "expired-key-of-the-tests";
 
 /// A server on a port of its own.
-pub(crate) struct Site {
+pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
-    pub(crate) stop: watch::Sender<ShutdownSignal>,
-    pub(crate) ended: JoinHandle<ShutdownReport>,
+    pub(crate) shutdown: watch::Sender<ShutdownSignal>,
+    pub(crate) report: JoinHandle<ShutdownReport>,
     client: reqwest::Client,
     folder: TempDir,
 }
 
-impl Site {
+impl TestServer {
     /// Serves a model that all tests share.
     pub(crate) async fn start() -> Self {
         Self::start_with("").await
@@ -76,11 +76,11 @@ impl Site {
     async fn open(folder: TempDir, config: &Config, backend: Arc<dyn Backend>) -> Self {
         let server = Server::bind(config).await.unwrap();
         let address = server.address();
-        let (stop, told) = watch::channel(ShutdownSignal::None);
+        let (shutdown, signal) = watch::channel(ShutdownSignal::None);
         Self {
             address,
-            stop,
-            ended: tokio::spawn(server.run(backend, told)),
+            shutdown,
+            report: tokio::spawn(server.run(backend, signal)),
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
             folder,
         }
@@ -93,13 +93,18 @@ impl Site {
 
     pub(crate) async fn get(&self, path: &str) -> Response {
         let request = self.request(Method::GET, path);
-        request.bearer_auth(FULL).send().await.unwrap()
+        request.bearer_auth(FULL_KEY).send().await.unwrap()
     }
 
     /// Asks for a chat.
     pub(crate) async fn chat(&self, body: &Value) -> Response {
         let request = self.request(Method::POST, "/v1/chat/completions");
-        request.bearer_auth(FULL).json(body).send().await.unwrap()
+        request
+            .bearer_auth(FULL_KEY)
+            .json(body)
+            .send()
+            .await
+            .unwrap()
     }
 
     /// The key file that the server watches.
@@ -113,13 +118,13 @@ impl Site {
     }
 
     /// Asks for a chat of one line of text with these other fields.
-    pub(crate) async fn say(&self, fields: Value) -> Response {
-        self.chat(&saying(json!("hello"), fields)).await
+    pub(crate) async fn chat_with(&self, fields: Value) -> Response {
+        self.chat(&chat_body(json!("hello"), fields)).await
     }
 }
 
 /// A chat with this content of one message of the user, and these other fields.
-pub(crate) fn saying(content: Value, fields: Value) -> Value {
+pub(crate) fn chat_body(content: Value, fields: Value) -> Value {
     let mut body = json!({
         "model": "tiny",
         "temperature": 0,
@@ -163,13 +168,18 @@ pub(crate) fn write_files(folder: &Path, lines: &str) -> PathBuf {
     for (id, key, scopes, expires) in [
         (
             "full",
-            FULL,
+            FULL_KEY,
             "chat:write models:read",
             "2500-01-01T00:00:00Z",
         ),
-        ("reader", READER, "models:read", "2500-01-01T00:00:00Z"),
-        ("figures", FIGURES, "metrics:read", "2500-01-01T00:00:00Z"),
-        ("expired", EXPIRED, "*", "2020-01-01T00:00:00Z"),
+        ("reader", READER_KEY, "models:read", "2500-01-01T00:00:00Z"),
+        (
+            "figures",
+            METRICS_KEY,
+            "metrics:read",
+            "2500-01-01T00:00:00Z",
+        ),
+        ("expired", EXPIRED_KEY, "*", "2020-01-01T00:00:00Z"),
     ] {
         let hash = KeyDigest::of(key.as_bytes());
         let scopes = scopes.replace(' ', ", ");

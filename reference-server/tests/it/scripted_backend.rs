@@ -36,13 +36,13 @@ pub(crate) enum Script {
     Talk,
 }
 
-pub(crate) struct Scripted {
+pub(crate) struct ScriptedBackend {
     phase: Phase,
     script: Script,
     running: Arc<AtomicUsize>,
 }
 
-impl Scripted {
+impl ScriptedBackend {
     pub(crate) fn new(script: Script) -> Self {
         Self {
             phase: Phase::Ready,
@@ -80,7 +80,7 @@ impl Drop for Alive {
     }
 }
 
-impl Backend for Scripted {
+impl Backend for ScriptedBackend {
     fn status(&self) -> Status {
         Status {
             phase: self.phase.clone(),
@@ -128,10 +128,10 @@ impl Backend for Scripted {
                 let pieces = pieces.chain(stream::iter([Ok(done)]));
                 async move { Ok(kept(pieces, alive)) }.boxed()
             }
-            Script::Until(mut told) => {
+            Script::Until(mut signal) => {
                 let end = async move {
                     // Who could say so is gone, and so is the test.
-                    let _ = told.wait_for(|end| *end).await;
+                    let _ = signal.wait_for(|end| *end).await;
                     Ok(Event::Done {
                         finish: FinishReason::Stop,
                         usage: Usage {
@@ -174,7 +174,7 @@ fn kept(
 }
 
 /// Waits until so many answers are alive; a test that waits too long has failed.
-pub(crate) async fn until(running: &AtomicUsize, expected: usize) {
+pub(crate) async fn wait_until(running: &AtomicUsize, expected: usize) {
     for _ in 0..1_000 {
         if running.load(Ordering::SeqCst) == expected {
             return;

@@ -8,10 +8,10 @@ use stockade_server::{ShutdownReport, ShutdownSignal, tiny_model};
 use tokio::{io::AsyncWriteExt, net::TcpStream, sync::watch, task::JoinHandle, time};
 
 use crate::{
-    running::{Running, until},
-    scripted::{self, Script, Scripted},
-    site::{Site, saying},
-    wire::listen,
+    scripted_backend::{self, Script, ScriptedBackend},
+    server_process::{ServerProcess, wait_until},
+    test_server::{TestServer, chat_body},
+    wire::read_to_end,
 };
 
 const STREAMS: usize = 50;
@@ -35,7 +35,7 @@ fn body(answer: reqwest::Response) -> Pieces {
 }
 
 /// Reads until there is this in it.
-async fn heard(pieces: &mut (impl Stream<Item = reqwest::Result<String>> + Unpin), what: &str) {
+async fn received(pieces: &mut (impl Stream<Item = reqwest::Result<String>> + Unpin), what: &str) {
     let mut text = String::new();
     while !text.contains(what) {
         text += &pieces.next().await.unwrap().unwrap();
@@ -80,31 +80,31 @@ fn repeated(log: &Path) -> u64 {
 // H01
 #[tokio::test]
 async fn streams_that_are_live_end_by_themselves() {
-    let (end, told) = watch::channel(false);
-    let backend = Scripted::new(Script::Until(told));
+    let (end, signal) = watch::channel(false);
+    let backend = ScriptedBackend::new(Script::Until(signal));
     let running = backend.running();
-    let site = Site::with(Arc::new(backend), RECORDS).await;
+    let server = TestServer::with(Arc::new(backend), RECORDS).await;
     let mut streams = Vec::new();
     for _ in 0..STREAMS {
-        let mut stream = pieces(site.say(json!({"stream": true})).await);
-        heard(&mut stream, "\"some\"").await;
+        let mut stream = pieces(server.chat_with(json!({"stream": true})).await);
+        received(&mut stream, "\"some\"").await;
         streams.push(stream);
     }
-    scripted::until(&running, STREAMS).await;
+    scripted_backend::wait_until(&running, STREAMS).await;
 
-    site.stop.send_replace(ShutdownSignal::Graceful);
-    until("a closed port", || {
-        std::net::TcpStream::connect(site.address).is_err()
+    server.shutdown.send_replace(ShutdownSignal::Graceful);
+    wait_until("a closed port", || {
+        std::net::TcpStream::connect(server.address).is_err()
     })
     .await;
-    scripted::until(&running, STREAMS).await;
+    scripted_backend::wait_until(&running, STREAMS).await;
     end.send_replace(true);
     for stream in streams {
         let (text, broken) = rest(stream).await;
         assert!(!broken && text.ends_with(DONE), "{text}");
     }
-    let log = site.file("app.log");
-    let ended = site.ended.await.unwrap();
+    let log = server.file("app.log");
+    let ended = server.report.await.unwrap();
     let expected = ShutdownReport {
         aborted: 0,
         immediate: false,
@@ -120,20 +120,20 @@ type Fate = (u16, (String, bool));
 
 /// A server with so many chats in it. On a CPU one runs at a time, the others wait: the
 /// first one is live, and has so many tokens.
-async fn at_work(tokens: u32) -> (Running, Vec<JoinHandle<Fate>>) {
+async fn at_work(tokens: u32) -> (ServerProcess, Vec<JoinHandle<Fate>>) {
     let lines = format!(
         "{RECORDS}[concurrency]\ntotal = 100\n[model]\nmax_queued = 64\nqueue_wait_secs = 60\n"
     );
-    let server = Running::start_in("", &lines, |folder| {
+    let server = ServerProcess::start_in("", &lines, |folder| {
         tiny_model::write(&folder.join("model"), 1).unwrap();
     });
-    server.says("the model is ready");
+    server.wait_for_log("the model is ready");
     let ask = |tokens: u32| {
         let fields = json!({"stream": true, "max_tokens": tokens});
-        server.chat(saying(json!("hello"), fields).to_string())
+        server.chat(chat_body(json!("hello"), fields).to_string())
     };
     let mut first = pieces(ask(tokens).send().await.unwrap());
-    heard(&mut first, "\"content\"").await;
+    received(&mut first, "\"content\"").await;
     let mut answers = vec![tokio::spawn(async { (200, rest(first).await) })];
     for _ in 1..STREAMS {
         let answer = ask(2).send();
@@ -147,7 +147,7 @@ async fn at_work(tokens: u32) -> (Running, Vec<JoinHandle<Fate>>) {
     // And the one that asks.
     let all = Some((STREAMS + 1) as f64);
     for _ in 0..1_000 {
-        if server.figure("stockade_requests_in_flight").await == all {
+        if server.metric("stockade_requests_in_flight").await == all {
             return (server, answers);
         }
         time::sleep(Duration::from_millis(10)).await;
@@ -165,21 +165,21 @@ async fn a_sigterm_takes_no_new_work_and_lets_all_that_was_taken_end() {
     idle.readable().await.unwrap();
 
     server.signal("TERM");
-    let stopping = server.says("stopping");
+    let stopping = server.wait_for_log("stopping");
     assert!(stopping["connections"].as_u64().unwrap() > STREAMS as u64);
     assert!(answers.iter().all(|answer| !answer.is_finished()));
     assert!(TcpStream::connect(server.address).await.is_err());
     let _ = idle.write_all(ask).await;
-    let heard = listen(&mut idle).await;
-    assert_eq!(heard.statuses(), [200], "{}", heard.text);
+    let received = read_to_end(&mut idle).await;
+    assert_eq!(received.statuses(), [200], "{}", received.text);
 
     for answer in answers {
         let (status, (text, broken)) = answer.await.unwrap();
         assert_eq!(status, 200);
         assert!(!broken && text.ends_with(DONE), "{text}");
     }
-    assert_eq!(server.says("stopped")["cut"], 0);
-    assert_eq!(server.ended(), Some(0));
+    assert_eq!(server.wait_for_log("stopped")["cut"], 0);
+    assert_eq!(server.wait_for_exit(), Some(0));
     let chats = chats(&server.file("app.log"));
     assert_eq!(chats.len(), STREAMS);
     for chat in chats {
@@ -193,11 +193,11 @@ async fn a_sigterm_takes_no_new_work_and_lets_all_that_was_taken_end() {
 async fn a_second_sigterm_cuts_off_what_runs_and_says_so_to_all_and_in_the_records() {
     let (mut server, answers) = at_work(8_000).await;
     server.signal("TERM");
-    server.says("stopping");
+    server.wait_for_log("stopping");
     assert!(answers.iter().all(|answer| !answer.is_finished()));
     server.signal("TERM");
-    assert_eq!(server.says("stopped")["cut"], STREAMS as u64);
-    assert_eq!(server.ended(), Some(0));
+    assert_eq!(server.wait_for_log("stopped")["cut"], STREAMS as u64);
+    assert_eq!(server.wait_for_exit(), Some(0));
     for (number, answer) in answers.into_iter().enumerate() {
         let (status, (text, broken)) = answer.await.unwrap();
         assert_eq!(status, if number == 0 { 200 } else { 503 });

@@ -12,10 +12,10 @@ use tokio::{
 };
 
 use crate::{
-    running::Running,
-    scripted::{Script, Scripted, until},
-    site::{FULL, READER, Site, saying},
-    wire::{Heard, PATIENCE, listen},
+    scripted_backend::{Script, ScriptedBackend, wait_until},
+    server_process::ServerProcess,
+    test_server::{FULL_KEY, READER_KEY, TestServer, chat_body},
+    wire::{Received, TIMEOUT, read_to_end},
 };
 
 const SHORT: &str =
@@ -27,13 +27,13 @@ const UNREAD: usize = 3;
 
 fn head(length: usize) -> String {
     format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {FULL}\r\n\
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {FULL_KEY}\r\n\
          content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
     )
 }
 
 /// Sends these bytes at once, and then these, for ever, one at a time.
-pub(crate) async fn drip(mut stream: TcpStream, first: String, then: &'static [u8]) -> Heard {
+pub(crate) async fn drip(mut stream: TcpStream, first: String, then: &'static [u8]) -> Received {
     if stream.write_all(first.as_bytes()).await.is_ok() {
         let (mut incoming, mut outgoing) = stream.split();
         let dripping = async {
@@ -44,23 +44,23 @@ pub(crate) async fn drip(mut stream: TcpStream, first: String, then: &'static [u
                 time::sleep(Duration::from_millis(50)).await;
             }
         };
-        let mut heard = [0; 4_096];
-        let answered = async { while matches!(incoming.read(&mut heard).await, Ok(1..)) {} };
+        let mut received = [0; 4_096];
+        let answered = async { while matches!(incoming.read(&mut received).await, Ok(1..)) {} };
         tokio::select! {
             () = dripping => {}
             () = answered => {}
         }
     }
-    listen(&mut stream).await
+    read_to_end(&mut stream).await
 }
 
 /// Asks for a long answer and reads none of it.
-async fn never_read(site: &Site) -> TcpStream {
+async fn never_read(server: &TestServer) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
-    let mut stream = socket.connect(site.address).await.unwrap();
+    let mut stream = socket.connect(server.address).await.unwrap();
     let fields = json!({"stream": true, "max_tokens": 8_000});
-    let body = saying(json!("hello"), fields).to_string();
+    let body = chat_body(json!("hello"), fields).to_string();
     let request = head(body.len()) + &body;
     stream.write_all(request.as_bytes()).await.unwrap();
     stream
@@ -69,7 +69,7 @@ async fn never_read(site: &Site) -> TcpStream {
 // B03
 #[tokio::test]
 async fn slow_senders_are_cut_off_and_others_are_served() {
-    let site = Site::with(Arc::new(Scripted::new(Script::Talk)), SHORT).await;
+    let server = TestServer::with(Arc::new(ScriptedBackend::new(Script::Talk)), SHORT).await;
     let mut slow = JoinSet::new();
     let begun = "GET /health HTTP/1.1\r\n".to_owned();
     for _ in 0..SLOW {
@@ -78,7 +78,7 @@ async fn slow_senders_are_cut_off_and_others_are_served() {
             (begun.clone(), &b"x: a\r\n"[..]),
             (head(10_000), &b" "[..]),
         ] {
-            let stream = TcpStream::connect(site.address).await.unwrap();
+            let stream = TcpStream::connect(server.address).await.unwrap();
             slow.spawn(drip(stream, first, then));
         }
     }
@@ -86,7 +86,7 @@ async fn slow_senders_are_cut_off_and_others_are_served() {
     while !slow.is_empty() {
         tokio::select! {
             ended = slow.join_next() => assert!(ended.unwrap().unwrap().closed),
-            answer = site.say(json!({})) => {
+            answer = server.chat_with(json!({})) => {
                 assert_eq!(answer.status(), 200);
                 good += 1;
             }
@@ -98,68 +98,71 @@ async fn slow_senders_are_cut_off_and_others_are_served() {
 // B03, R10
 #[tokio::test]
 async fn who_does_not_read_an_answer_keeps_no_place_at_the_model() {
-    let backend = Scripted::new(Script::Talk);
+    let backend = ScriptedBackend::new(Script::Talk);
     let running = backend.running();
-    let site = Site::with(Arc::new(backend), SHORT).await;
+    let server = TestServer::with(Arc::new(backend), SHORT).await;
     let mut unread = Vec::new();
     for _ in 0..UNREAD {
-        unread.push(never_read(&site).await);
+        unread.push(never_read(&server).await);
     }
-    until(&running, UNREAD).await;
+    wait_until(&running, UNREAD).await;
     // Nothing asks these answers for more, so none of them sees that its time is over.
-    until(&running, 0).await;
+    wait_until(&running, 0).await;
     for mut stream in unread {
-        assert!(listen(&mut stream).await.closed);
+        assert!(read_to_end(&mut stream).await.closed);
     }
 }
 
 // H01
 #[tokio::test]
 async fn who_does_not_read_an_answer_is_not_waited_for_at_the_end() {
-    let backend = Scripted::new(Script::Talk);
+    let backend = ScriptedBackend::new(Script::Talk);
     let running = backend.running();
-    let site = Site::with(Arc::new(backend), "").await;
+    let server = TestServer::with(Arc::new(backend), "").await;
     let mut unread = Vec::new();
     for _ in 0..UNREAD {
-        unread.push(never_read(&site).await);
+        unread.push(never_read(&server).await);
     }
-    until(&running, UNREAD).await;
-    site.stop.send_replace(ShutdownSignal::Immediate);
+    wait_until(&running, UNREAD).await;
+    server.shutdown.send_replace(ShutdownSignal::Immediate);
     // Its last words reach nobody.
-    let ended = time::timeout(PATIENCE, site.ended).await.unwrap().unwrap();
+    let ended = time::timeout(TIMEOUT, server.report)
+        .await
+        .unwrap()
+        .unwrap();
     let expected = ShutdownReport {
         aborted: UNREAD,
         immediate: true,
     };
     assert_eq!(ended, expected);
-    until(&running, 0).await;
+    wait_until(&running, 0).await;
 }
 
 // B03
 #[tokio::test]
 async fn who_has_an_answer_and_asks_for_nothing_more_is_let_go() {
-    let site = Site::with(Arc::new(Scripted::new(Script::Hang)), SHORT).await;
-    let mut stream = TcpStream::connect(site.address).await.unwrap();
+    let server = TestServer::with(Arc::new(ScriptedBackend::new(Script::Hang)), SHORT).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
     let ask = b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n";
     stream.write_all(ask).await.unwrap();
-    let heard = listen(&mut stream).await;
-    assert_eq!(heard.statuses(), [200]);
-    assert!(heard.closed);
+    let received = read_to_end(&mut stream).await;
+    assert_eq!(received.statuses(), [200]);
+    assert!(received.closed);
 }
 
 // H04
 #[tokio::test]
 async fn a_server_without_descriptors_left_takes_connections_again() {
-    let server = Running::start_after("ulimit -n 64", "[server]\nheader_timeout_secs = 2\n");
+    let server = ServerProcess::start_after("ulimit -n 64", "[server]\nheader_timeout_secs = 2\n");
     let mut idle = Vec::new();
     for _ in 0..80 {
         idle.push(TcpStream::connect(server.address).await.unwrap());
     }
     // They send nothing, so they are cut off; who waits behind them is served.
-    let health = server.get("/v1/models", READER).send().await.unwrap();
+    let health = server.get("/v1/models", READER_KEY).send().await.unwrap();
     assert_eq!(health.status(), 200);
     for stream in &mut idle {
-        assert!(listen(stream).await.closed);
+        assert!(read_to_end(stream).await.closed);
     }
     assert_eq!(server.stop(), Some(0));
 }

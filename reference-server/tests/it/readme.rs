@@ -47,7 +47,7 @@ fn codes(text: &str, mark: char) -> BTreeSet<String> {
 }
 
 /// The codes of all refusals in the sources of the server and its crates.
-fn in_the_code() -> BTreeSet<String> {
+fn codes_in_sources() -> BTreeSet<String> {
     let mut files = Vec::new();
     for folder in ["crates", "reference-server/src"] {
         sources(&root().join(folder), &mut files);
@@ -77,9 +77,9 @@ fn the_table_of_codes_has_every_code_and_no_other() {
     let readme = fs::read_to_string(root().join("reference-server/README.md")).unwrap();
     let table = readme.split("| status | `code` | why |").nth(1).unwrap();
     let table = table.split("\n\n").next().unwrap();
-    let (told, there) = (codes(table, '`'), in_the_code());
-    let missing: Vec<_> = there.difference(&told).collect();
+    let (documented, defined) = (codes(table, '`'), codes_in_sources());
+    let missing: Vec<_> = defined.difference(&documented).collect();
     assert!(missing.is_empty(), "the README lacks {missing:?}");
-    let wrong: Vec<_> = told.difference(&there).collect();
+    let wrong: Vec<_> = documented.difference(&defined).collect();
     assert!(wrong.is_empty(), "the code has no {wrong:?}");
 }

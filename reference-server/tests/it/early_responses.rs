@@ -9,10 +9,12 @@ use tokio::{
 };
 
 use crate::{
-    floods::{DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, RST_STREAM, SETTINGS, field, frame},
-    scripted::{Script, Scripted},
-    site::Site,
-    wire::PATIENCE,
+    http2_floods::{
+        DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, RST_STREAM, SETTINGS, field, frame,
+    },
+    scripted_backend::{Script, ScriptedBackend},
+    test_server::TestServer,
+    wire::TIMEOUT,
 };
 
 /// A chat without a key, with a body of this length.
@@ -28,26 +30,26 @@ fn chat(length: usize) -> Vec<u8> {
 }
 
 /// A connection on which a chat was begun.
-struct Begun {
+struct PendingRequest {
     stream: TcpStream,
-    heard: Vec<u8>,
+    received: Vec<u8>,
 }
 
-impl Begun {
-    async fn new(site: &Site, length: usize) -> Self {
-        let mut stream = TcpStream::connect(site.address).await.unwrap();
+impl PendingRequest {
+    async fn new(server: &TestServer, length: usize) -> Self {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
         let head = frame(HEADERS, END_HEADERS, 1, &chat(length));
         let begin = [PREFACE, &frame(SETTINGS, 0, 0, &[]), &head].concat();
         stream.write_all(&begin).await.unwrap();
         Self {
             stream,
-            heard: Vec::new(),
+            received: Vec::new(),
         }
     }
 
     /// Types and flags of the stream's frames, as far as they have come.
     fn frames(&self) -> Vec<(u8, u8)> {
-        let (mut frames, mut rest) = (Vec::new(), &self.heard[..]);
+        let (mut frames, mut rest) = (Vec::new(), &self.received[..]);
         while let [a, b, c, kind, flags, _, _, _, stream, payload @ ..] = rest {
             let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
             let Some(next) = payload.get(length..) else {
@@ -62,13 +64,13 @@ impl Begun {
     }
 
     /// Reads until one of the stream's frames is so.
-    async fn until(&mut self, is_it: impl Fn(&(u8, u8)) -> bool) {
+    async fn wait_until(&mut self, is_it: impl Fn(&(u8, u8)) -> bool) {
         let reading = async {
             while !self.frames().iter().any(&is_it) {
-                assert_ne!(self.stream.read_buf(&mut self.heard).await.unwrap(), 0);
+                assert_ne!(self.stream.read_buf(&mut self.received).await.unwrap(), 0);
             }
         };
-        time::timeout(PATIENCE, reading)
+        time::timeout(TIMEOUT, reading)
             .await
             .expect("the frame comes");
     }
@@ -81,54 +83,61 @@ fn ends(frame: &(u8, u8)) -> bool {
 // FH03
 #[tokio::test]
 async fn a_small_body_is_awaited_before_the_stream_of_a_refusal_ends() {
-    let site = Site::with(Arc::new(Scripted::new(Script::Talk)), "").await;
-    let mut begun = Begun::new(&site, 75).await;
+    let server = TestServer::with(Arc::new(ScriptedBackend::new(Script::Talk)), "").await;
+    let mut pending = PendingRequest::new(&server, 75).await;
     // All of the refusal is there before the body is.
-    begun.until(|frame| frame.0 == DATA).await;
-    assert!(!begun.frames().iter().any(ends), "{:?}", begun.frames());
+    pending.wait_until(|frame| frame.0 == DATA).await;
+    assert!(!pending.frames().iter().any(ends), "{:?}", pending.frames());
     let body = frame(DATA, END_STREAM, 1, &[b' '; 75]);
-    begun.stream.write_all(&body).await.unwrap();
-    begun.until(ends).await;
+    pending.stream.write_all(&body).await.unwrap();
+    pending.wait_until(ends).await;
     // Whatever was sent before the answer to this has come by then.
-    let ping = frame(crate::floods::PING, 0, 0, &[0; 8]);
-    begun.stream.write_all(&ping).await.unwrap();
-    while !begun
-        .heard
+    let ping = frame(crate::http2_floods::PING, 0, 0, &[0; 8]);
+    pending.stream.write_all(&ping).await.unwrap();
+    while !pending
+        .received
         .windows(2)
-        .any(|bytes| bytes == [crate::floods::PING, 1])
+        .any(|bytes| bytes == [crate::http2_floods::PING, 1])
     {
-        assert_ne!(begun.stream.read_buf(&mut begun.heard).await.unwrap(), 0);
+        assert_ne!(
+            pending
+                .stream
+                .read_buf(&mut pending.received)
+                .await
+                .unwrap(),
+            0
+        );
     }
-    let resets = begun
+    let resets = pending
         .frames()
         .iter()
         .filter(|frame| frame.0 == RST_STREAM)
         .count();
-    assert_eq!(resets, 0, "{:?}", begun.frames());
+    assert_eq!(resets, 0, "{:?}", pending.frames());
 }
 
 // FH03, S07
 #[tokio::test]
 async fn a_body_that_is_large_or_does_not_come_is_not_awaited_for_long() {
-    let site = Site::with(Arc::new(Scripted::new(Script::Talk)), "").await;
+    let server = TestServer::with(Arc::new(ScriptedBackend::new(Script::Talk)), "").await;
     // Announced as too large: at once.
-    let mut large = Begun::new(&site, 100 << 20).await;
-    let at_once = large.until(|frame| frame.0 == RST_STREAM);
+    let mut large = PendingRequest::new(&server, 100 << 20).await;
+    let at_once = large.wait_until(|frame| frame.0 == RST_STREAM);
     time::timeout(Duration::from_millis(900), at_once)
         .await
         .expect("at once");
     assert!(large.frames().iter().any(ends));
     // Announced as small, and never sent.
-    let mut silent = Begun::new(&site, 75).await;
-    silent.until(|frame| frame.0 == RST_STREAM).await;
+    let mut silent = PendingRequest::new(&server, 75).await;
+    silent.wait_until(|frame| frame.0 == RST_STREAM).await;
     assert!(silent.frames().iter().any(ends));
 }
 
 // FH03
 #[tokio::test]
 async fn curl_loses_no_refusal_of_a_post() {
-    let site = Site::with(Arc::new(Scripted::new(Script::Talk)), "").await;
-    let url = format!("http://{}/v1/chat/completions", site.address);
+    let server = TestServer::with(Arc::new(ScriptedBackend::new(Script::Talk)), "").await;
+    let url = format!("http://{}/v1/chat/completions", server.address);
     let curl = move || {
         let mut curl = Command::new("curl");
         curl.args([

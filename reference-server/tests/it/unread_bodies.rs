@@ -8,9 +8,9 @@ use tokio::{
 };
 
 use crate::{
-    running::Running,
-    site::{EXPIRED, FULL, READER},
-    wire::{PATIENCE, listen},
+    server_process::ServerProcess,
+    test_server::{EXPIRED_KEY, FULL_KEY, READER_KEY},
+    wire::{TIMEOUT, read_to_end},
 };
 
 /// A hundred megabytes.
@@ -28,19 +28,19 @@ fn head(key: &str, fields: &str) -> String {
 // S07
 #[tokio::test]
 async fn a_refusal_waits_for_no_byte_of_the_body() {
-    let server = Running::start("");
+    let server = ServerProcess::start("");
     let length = format!("content-length: {ANNOUNCED}\r\n");
     let chunked = "transfer-encoding: chunked\r\n".to_owned();
-    for (key, status) in [("a-guess", 401), (EXPIRED, 401), (READER, 403)] {
+    for (key, status) in [("a-guess", 401), (EXPIRED_KEY, 401), (READER_KEY, 403)] {
         for framing in [&length, &chunked] {
             for expect in ["", "expect: 100-continue\r\n"] {
                 let head = head(key, &format!("{framing}{expect}"));
                 let mut stream = TcpStream::connect(server.address).await.unwrap();
                 stream.write_all(head.as_bytes()).await.unwrap();
-                let heard = listen(&mut stream).await;
+                let received = read_to_end(&mut stream).await;
                 // Nobody was asked to go on, either: that would be an answer, too.
-                assert_eq!(heard.statuses(), [status], "{head}{}", heard.text);
-                assert!(heard.closed, "{head}");
+                assert_eq!(received.statuses(), [status], "{head}{}", received.text);
+                assert!(received.closed, "{head}");
             }
         }
     }
@@ -48,17 +48,17 @@ async fn a_refusal_waits_for_no_byte_of_the_body() {
     // Who may is told to go on.
     let fields = "connection: close\r\ncontent-length: 2\r\nexpect: 100-continue\r\n";
     let mut stream = TcpStream::connect(server.address).await.unwrap();
-    let head = head(FULL, fields);
+    let head = head(FULL_KEY, fields);
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.readable().await.unwrap();
     stream.write_all(b"{}").await.unwrap();
-    assert_eq!(listen(&mut stream).await.statuses(), [100, 400]);
+    assert_eq!(read_to_end(&mut stream).await.statuses(), [100, 400]);
 }
 
 // S07
 #[tokio::test]
 async fn a_body_that_is_sent_all_the_same_is_not_taken() {
-    let server = Running::start("");
+    let server = ServerProcess::start("");
     for expect in ["", "expect: 100-continue\r\n"] {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_send_buffer_size(4_096).unwrap();
@@ -75,11 +75,11 @@ async fn a_body_that_is_sent_all_the_same_is_not_taken() {
             }
             sent
         });
-        let heard = listen(&mut incoming).await;
-        assert_eq!(heard.statuses(), [401], "{}", heard.text);
-        assert!(heard.closed);
+        let received = read_to_end(&mut incoming).await;
+        assert_eq!(received.statuses(), [401], "{}", received.text);
+        assert!(received.closed);
         // What nobody has taken by then, waits in the buffers of the two ends.
-        let sent = tokio::time::timeout(PATIENCE, sending).await;
+        let sent = tokio::time::timeout(TIMEOUT, sending).await;
         let sent = sent.expect("the server ends the connection").unwrap();
         assert!(sent <= TAKEN_AT_MOST + on_the_way, "{sent} bytes were sent");
     }

@@ -15,8 +15,8 @@ use tokio::{
 };
 
 use crate::{
-    scripted::{Script, Scripted, until},
-    site::{FIGURES, Site, events},
+    scripted_backend::{Script, ScriptedBackend, wait_until},
+    test_server::{METRICS_KEY, TestServer, events},
 };
 
 async fn code(response: Response) -> (u16, String) {
@@ -26,26 +26,26 @@ async fn code(response: Response) -> (u16, String) {
 }
 
 async fn refused(script: Script, lines: &str) -> (u16, String) {
-    let site = Site::with(Arc::new(Scripted::new(script)), lines).await;
-    code(site.say(json!({})).await).await
+    let server = TestServer::with(Arc::new(ScriptedBackend::new(script)), lines).await;
+    code(server.chat_with(json!({})).await).await
 }
 
 // R10
 #[tokio::test]
 async fn a_client_who_leaves_frees_the_models_only_place() {
-    let site = Site::with_model("max_running = 1\nmax_queued = 0\n").await;
+    let server = TestServer::with_model("max_running = 1\nmax_queued = 0\n").await;
     let long = json!({"stream": true, "max_tokens": 8_000});
-    let mut first = site.say(long).await.bytes_stream();
+    let mut first = server.chat_with(long).await.bytes_stream();
     assert!(first.next().await.unwrap().is_ok());
 
-    let response = site.say(json!({})).await;
+    let response = server.chat_with(json!({})).await;
     let wait = response.headers()["retry-after"].to_str().unwrap();
     assert!(wait.parse::<u64>().unwrap() >= 1);
     assert_eq!(code(response).await, (503, "QUEUE_FULL".to_owned()));
 
     drop(first);
     for _ in 0..200 {
-        if site.say(json!({})).await.status() == 200 {
+        if server.chat_with(json!({})).await.status() == 200 {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -56,26 +56,26 @@ async fn a_client_who_leaves_frees_the_models_only_place() {
 #[tokio::test]
 async fn leaving_before_the_head_drops_the_answer() {
     for script in [Script::Hang, Script::Stall] {
-        let backend = Scripted::new(script);
+        let backend = ScriptedBackend::new(script);
         let running = backend.running();
-        let site = Site::with(Arc::new(backend), "").await;
+        let server = TestServer::with(Arc::new(backend), "").await;
         tokio::select! {
-            _ = site.say(json!({})) => panic!("nothing ends by itself"),
-            () = until(&running, 1) => {}
+            _ = server.chat_with(json!({})) => panic!("nothing ends by itself"),
+            () = wait_until(&running, 1) => {}
         }
-        until(&running, 0).await;
+        wait_until(&running, 0).await;
     }
 }
 
 #[tokio::test]
 async fn leaving_a_stream_drops_the_answer() {
-    let backend = Scripted::new(Script::Stall);
+    let backend = ScriptedBackend::new(Script::Stall);
     let running = backend.running();
-    let site = Site::with(Arc::new(backend), "").await;
-    let stream = site.say(json!({"stream": true})).await;
-    until(&running, 1).await;
+    let server = TestServer::with(Arc::new(backend), "").await;
+    let stream = server.chat_with(json!({"stream": true})).await;
+    wait_until(&running, 1).await;
     drop(stream);
-    until(&running, 0).await;
+    wait_until(&running, 0).await;
 }
 
 #[tokio::test]
@@ -92,16 +92,16 @@ async fn a_model_that_is_not_there_is_said_to_be_so() {
             "MODEL_FAILED",
         ),
     ] {
-        let site = Site::with(Arc::new(Scripted::in_phase(phase)), "").await;
-        let request = site
+        let server = TestServer::with(Arc::new(ScriptedBackend::in_phase(phase)), "").await;
+        let request = server
             .request(Method::GET, "/health/details")
-            .bearer_auth(FIGURES);
+            .bearer_auth(METRICS_KEY);
         let health = request.send().await.unwrap();
         assert_eq!(health.status(), 503);
         let health: Value = health.json().await.unwrap();
         assert_eq!(health["status"], status);
         assert_eq!(health["error"].is_string(), status == "failed");
-        let response = site.say(json!({})).await;
+        let response = server.chat_with(json!({})).await;
         assert!(response.headers().contains_key("retry-after"));
         assert_eq!(code(response).await, (503, expected.to_owned()));
     }
@@ -138,11 +138,11 @@ async fn a_stream_that_fails_ends_with_an_error_and_without_done() {
         (Script::Break(BackendError::Engine), "", "ENGINE_FAILED"),
         (Script::Stall, second, "MODEL_TIMEOUT"),
     ] {
-        let backend = Scripted::new(script);
+        let backend = ScriptedBackend::new(script);
         let running = backend.running();
-        let site = Site::with(Arc::new(backend), lines).await;
-        let stream = site
-            .say(json!({"stream": true}))
+        let server = TestServer::with(Arc::new(backend), lines).await;
+        let stream = server
+            .chat_with(json!({"stream": true}))
             .await
             .text()
             .await
@@ -151,7 +151,7 @@ async fn a_stream_that_fails_ends_with_an_error_and_without_done() {
         let last: Value = serde_json::from_str(events.last().unwrap()).unwrap();
         assert_eq!(last["error"]["code"], expected, "{stream}");
         assert!(stream.contains("\"some\""), "{stream}");
-        until(&running, 0).await;
+        wait_until(&running, 0).await;
     }
 }
 
@@ -159,11 +159,11 @@ async fn a_stream_that_fails_ends_with_an_error_and_without_done() {
 #[tokio::test]
 async fn slow_heads_and_bodies_are_cut_off() {
     let lines = "[server]\nheader_timeout_secs = 1\nbody_timeout_secs = 1\n";
-    let site = Site::with(Arc::new(Scripted::new(Script::Hang)), lines).await;
+    let server = TestServer::with(Arc::new(ScriptedBackend::new(Script::Hang)), lines).await;
     let head = format!(
         "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\n\
          content-type: application/json\r\ncontent-length: 9\r\n\r\n",
-        crate::site::FULL
+        crate::test_server::FULL_KEY
     );
     for (bytes, expected) in [
         ("", ""),
@@ -171,7 +171,7 @@ async fn slow_heads_and_bodies_are_cut_off() {
         (&head[..20], ""),
         (&head, "HTTP/1.1 408"),
     ] {
-        let mut slow = TcpStream::connect(site.address).await.unwrap();
+        let mut slow = TcpStream::connect(server.address).await.unwrap();
         slow.write_all(bytes.as_bytes()).await.unwrap();
         let mut answer = String::new();
         slow.read_to_string(&mut answer).await.unwrap();
@@ -182,13 +182,13 @@ async fn slow_heads_and_bodies_are_cut_off() {
 // H01
 #[tokio::test]
 async fn stops_gently_and_lets_answers_end() {
-    let site = Site::start().await;
+    let server = TestServer::start().await;
     let long = json!({"stream": true, "max_tokens": 200});
-    let response = site.say(long).await;
-    site.stop.send_replace(ShutdownSignal::Graceful);
+    let response = server.chat_with(long).await;
+    server.shutdown.send_replace(ShutdownSignal::Graceful);
     let stream = response.text().await.unwrap();
     assert!(stream.ends_with("data: [DONE]\n\n"), "{stream}");
-    let ended = site.ended.await.unwrap();
+    let ended = server.report.await.unwrap();
     assert_eq!(
         ended,
         ShutdownReport {
@@ -196,12 +196,12 @@ async fn stops_gently_and_lets_answers_end() {
             immediate: false
         }
     );
-    assert!(TcpStream::connect(site.address).await.is_err());
+    assert!(TcpStream::connect(server.address).await.is_err());
 }
 
 #[tokio::test]
 async fn cuts_answers_off_after_the_grace_or_when_told_again() {
-    for (lines, told, immediate) in [
+    for (lines, signal, immediate) in [
         (
             "[server]\nshutdown_grace_secs = 1\n",
             ShutdownSignal::Graceful,
@@ -209,12 +209,12 @@ async fn cuts_answers_off_after_the_grace_or_when_told_again() {
         ),
         ("", ShutdownSignal::Immediate, true),
     ] {
-        let backend = Scripted::new(Script::Stall);
+        let backend = ScriptedBackend::new(Script::Stall);
         let running = backend.running();
-        let site = Site::with(Arc::new(backend), lines).await;
-        let response = site.say(json!({"stream": true})).await;
-        site.stop.send_replace(told);
-        let ended = site.ended.await.unwrap();
+        let server = TestServer::with(Arc::new(backend), lines).await;
+        let response = server.chat_with(json!({"stream": true})).await;
+        server.shutdown.send_replace(signal);
+        let ended = server.report.await.unwrap();
         assert_eq!(
             ended,
             ShutdownReport {
@@ -222,7 +222,7 @@ async fn cuts_answers_off_after_the_grace_or_when_told_again() {
                 immediate
             }
         );
-        until(&running, 0).await;
+        wait_until(&running, 0).await;
         let text = response.text().await.unwrap();
         assert!(text.contains("SERVER_STOPPING"), "{text}");
         assert!(!text.contains("[DONE]"), "{text}");

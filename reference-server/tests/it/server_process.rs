@@ -15,14 +15,14 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::site::{FIGURES, FULL, write_files};
+use crate::test_server::{FULL_KEY, METRICS_KEY, write_files};
 
 /// How long a process may take to do what it was told.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A running `stockade-server serve`, ended with its value. Its model comes from a hub that
 /// does not answer, unless one was written into its folder.
-pub(crate) struct Running {
+pub(crate) struct ServerProcess {
     child: Child,
     pub(crate) address: SocketAddr,
     base: String,
@@ -33,7 +33,7 @@ pub(crate) struct Running {
     folder: TempDir,
 }
 
-impl Running {
+impl ServerProcess {
     /// Starts it with these lines in the configuration.
     pub(crate) fn start(lines: &str) -> Self {
         Self::start_after("", lines)
@@ -57,18 +57,18 @@ impl Running {
             fs::write(&config, text.replace("\"./model\"", "\"tests/none\"")).unwrap();
         }
         command.args(["-ec", &script, program]).arg(config);
-        let mut child = without_a_hub(&mut command, folder.path())
+        let mut child = without_hub(&mut command, folder.path())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
-        let (heard, lines) = mpsc::channel();
+        let (received, lines) = mpsc::channel();
         // Always read: a server must not wait for whoever reads its log.
         thread::spawn(move || {
             for line in log.lines().map_while(Result::ok) {
                 if let Ok(line) = serde_json::from_str(&line) {
-                    let _ = heard.send(line);
+                    let _ = received.send(line);
                 }
             }
         });
@@ -82,7 +82,7 @@ impl Running {
             folder,
         };
         let listening = loop {
-            match running.says("") {
+            match running.wait_for_log("") {
                 line if line["message"] == "listening" => break line,
                 line => running.before.push(line),
             }
@@ -94,14 +94,14 @@ impl Running {
     }
 
     /// Has this client ask it from now on.
-    pub(crate) fn asked_by(mut self, client: reqwest::Client) -> Self {
+    pub(crate) fn with_client(mut self, client: reqwest::Client) -> Self {
         self.client = client;
         self
     }
 
     /// The next line of the log with this message.
-    pub(crate) fn says(&self, message: &str) -> Value {
-        let end = Instant::now() + PATIENCE;
+    pub(crate) fn wait_for_log(&self, message: &str) -> Value {
+        let end = Instant::now() + TIMEOUT;
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let line = self.lines.recv_timeout(left);
@@ -116,7 +116,7 @@ impl Running {
     }
 
     /// The line with this message that it logged before it listened.
-    pub(crate) fn said(&self, message: &str) -> &Value {
+    pub(crate) fn startup_log(&self, message: &str) -> &Value {
         let says = |line: &&Value| {
             line["message"]
                 .as_str()
@@ -147,7 +147,7 @@ impl Running {
 
     /// Asks for a chat with this body.
     pub(crate) fn chat(&self, body: String) -> RequestBuilder {
-        let request = self.request(Method::POST, "/v1/chat/completions", FULL);
+        let request = self.request(Method::POST, "/v1/chat/completions", FULL_KEY);
         request
             .header("content-type", "application/json")
             .body(body)
@@ -159,11 +159,11 @@ impl Running {
     }
 
     /// What `/metrics` says of this, if anything.
-    pub(crate) async fn figure(&self, name: &str) -> Option<f64> {
-        let figures = self.get("/metrics", FIGURES).send().await.unwrap();
-        assert_eq!(figures.status(), 200);
-        let figures = figures.text().await.unwrap();
-        let mut lines = figures.lines().filter_map(|line| line.strip_prefix(name));
+    pub(crate) async fn metric(&self, name: &str) -> Option<f64> {
+        let metrics = self.get("/metrics", METRICS_KEY).send().await.unwrap();
+        assert_eq!(metrics.status(), 200);
+        let metrics = metrics.text().await.unwrap();
+        let mut lines = metrics.lines().filter_map(|line| line.strip_prefix(name));
         lines.find_map(|rest| rest.strip_prefix(' ')?.parse().ok())
     }
 
@@ -184,16 +184,16 @@ impl Running {
     /// Ends it as a supervisor would, and gives its exit code.
     pub(crate) fn stop(mut self) -> Option<i32> {
         self.signal("TERM");
-        self.ended()
+        self.wait_for_exit()
     }
 
     /// Waits for its end, and gives its exit code.
-    pub(crate) fn ended(&mut self) -> Option<i32> {
+    pub(crate) fn wait_for_exit(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
 }
 
-impl Drop for Running {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         // Also where a test has failed; once it has ended, both do nothing.
         let _ = self.child.kill();
@@ -202,7 +202,7 @@ impl Drop for Running {
 }
 
 /// Has a server look for models where there are none: the discard port, an empty cache.
-pub(crate) fn without_a_hub<'c>(command: &'c mut Command, folder: &Path) -> &'c mut Command {
+pub(crate) fn without_hub<'c>(command: &'c mut Command, folder: &Path) -> &'c mut Command {
     command
         .env("HF_ENDPOINT", "http://127.0.0.1:9")
         .env("HF_HOME", folder)
@@ -216,17 +216,17 @@ pub(crate) fn signal(process: &Child, name: &str) {
 }
 
 /// Waits until this is so; a test that waits too long has failed.
-pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
+pub(crate) async fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + TIMEOUT;
     while !is_so() {
         assert!(Instant::now() < end, "never so: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// As [`until`], where asking takes a while.
-pub(crate) async fn until_async(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
+/// As [`wait_until`], where asking takes a while.
+pub(crate) async fn wait_until_async(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let end = Instant::now() + TIMEOUT;
     while !is_so().await {
         assert!(Instant::now() < end, "never so: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -7,17 +7,17 @@
 use std::sync::Arc;
 
 use crate::{
-    scripted::{Script, Scripted},
-    site::{FULL, Site},
-    wire::say,
+    scripted_backend::{Script, ScriptedBackend},
+    test_server::{FULL_KEY, TestServer},
+    wire::send_raw,
 };
 
 /// The request that nobody may answer.
 const SMUGGLED: &str = "GET /health HTTP/1.1\r\nhost: a\r\n\r\n";
 
-async fn site() -> Site {
+async fn server() -> TestServer {
     let lines = "[server]\nheader_timeout_secs = 1\nbody_timeout_secs = 1\n";
-    Site::with(Arc::new(Scripted::new(Script::Talk)), lines).await
+    TestServer::with(Arc::new(ScriptedBackend::new(Script::Talk)), lines).await
 }
 
 /// A request with this line, or with these other fields.
@@ -32,7 +32,7 @@ fn fields(fields: &str) -> String {
 /// A chat with this framing, from somebody who may ask for one.
 fn chat(framing: &str, body: &str) -> String {
     format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {FULL}\r\n\
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {FULL_KEY}\r\n\
          content-type: application/json\r\n{framing}\r\n\r\n{body}"
     )
 }
@@ -43,17 +43,17 @@ fn chunked(body: &str) -> String {
 
 /// All of them are refused with one answer, which ends the connection; and the server goes on.
 async fn refused(requests: impl IntoIterator<Item = String>, expected: &[u16]) {
-    let site = site().await;
+    let server = server().await;
     for request in requests {
-        let heard = say(site.address, (request.clone() + SMUGGLED).as_bytes()).await;
+        let received = send_raw(server.address, (request.clone() + SMUGGLED).as_bytes()).await;
         let shown = request.escape_debug().take(300).collect::<String>();
-        let [status] = heard.statuses()[..] else {
-            panic!("{shown}\n{}", heard.text);
+        let [status] = received.statuses()[..] else {
+            panic!("{shown}\n{}", received.text);
         };
-        assert!(expected.contains(&status), "{shown}\n{}", heard.text);
-        assert!(heard.closed, "{shown}\n{}", heard.text);
+        assert!(expected.contains(&status), "{shown}\n{}", received.text);
+        assert!(received.closed, "{shown}\n{}", received.text);
     }
-    let good = say(site.address, (SMUGGLED.to_owned() + SMUGGLED).as_bytes()).await;
+    let good = send_raw(server.address, (SMUGGLED.to_owned() + SMUGGLED).as_bytes()).await;
     assert_eq!(good.statuses(), [200, 200], "requests behind each other");
 }
 
@@ -123,8 +123,8 @@ async fn requests_that_name_no_host_or_more_than_one_end_the_connection() {
     // The target does not stand for the field.
     let absolute = "GET http://a/health HTTP/1.1\r\nx: y\r\n\r\n".to_owned();
     refused([absolute], &[400]).await;
-    let site = site().await;
-    let old = say(site.address, b"GET /health HTTP/1.0\r\n\r\n").await;
+    let server = server().await;
+    let old = send_raw(server.address, b"GET /health HTTP/1.0\r\n\r\n").await;
     assert!(old.text.starts_with("HTTP/1.0 200"), "{}", old.text);
 }
 
@@ -132,25 +132,26 @@ async fn requests_that_name_no_host_or_more_than_one_end_the_connection() {
 #[tokio::test]
 async fn only_hosts_of_the_list_are_served() {
     let lines = "[server]\nhosts = [\"api.example\"]\nheader_timeout_secs = 1\n";
-    let site = Site::with(Arc::new(Scripted::new(Script::Talk)), lines).await;
+    let server = TestServer::with(Arc::new(ScriptedBackend::new(Script::Talk)), lines).await;
     for (path, host, status) in [
         ("/v1/models", "API.example:443", 200),
         ("/v1/models", "evil.example", 400),
         ("/health/ready", "10.0.0.7", 200),
     ] {
-        let request =
-            format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {FULL}\r\n\r\n");
-        let heard = say(site.address, request.as_bytes()).await;
-        assert_eq!(heard.statuses(), [status], "{}", heard.text);
-        let is_json = heard.text.contains("\"code\":\"HOST_NOT_SERVED\"");
-        assert_eq!(is_json, status == 400, "{}", heard.text);
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {FULL_KEY}\r\n\r\n"
+        );
+        let received = send_raw(server.address, request.as_bytes()).await;
+        assert_eq!(received.statuses(), [status], "{}", received.text);
+        let is_json = received.text.contains("\"code\":\"HOST_NOT_SERVED\"");
+        assert_eq!(is_json, status == 400, "{}", received.text);
     }
 }
 
 // FA15
 #[tokio::test]
 async fn requests_for_another_protocol_are_answered_and_end_the_connection() {
-    let site = site().await;
+    let server = server().await;
     for (request, status) in [
         ("CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\n\r\n", 400),
         (
@@ -163,10 +164,14 @@ async fn requests_for_another_protocol_are_answered_and_end_the_connection() {
             200,
         ),
     ] {
-        let heard = say(site.address, (request.to_owned() + SMUGGLED).as_bytes()).await;
-        assert_eq!(heard.statuses(), [status], "{request}{}", heard.text);
-        assert!(heard.closed, "{request}");
-        assert!(heard.text.contains("connection: close"), "{}", heard.text);
+        let received = send_raw(server.address, (request.to_owned() + SMUGGLED).as_bytes()).await;
+        assert_eq!(received.statuses(), [status], "{request}{}", received.text);
+        assert!(received.closed, "{request}");
+        assert!(
+            received.text.contains("connection: close"),
+            "{}",
+            received.text
+        );
     }
 }
 
@@ -279,7 +284,7 @@ async fn bodies_that_never_end_are_cut_off_in_time() {
 // B02
 #[tokio::test]
 async fn what_follows_a_body_is_another_request_and_garbage_there_ends_the_connection() {
-    let site = site().await;
+    let server = server().await;
     // Refused, because it is no chat; but where it ends is beyond doubt.
     for (first, expected) in [
         (chat("content-length: 2", "{}garbage\r\n\r\n"), [400, 400]),
@@ -293,8 +298,13 @@ async fn what_follows_a_body_is_another_request_and_garbage_there_ends_the_conne
             [400, 200],
         ),
     ] {
-        let heard = say(site.address, (first.clone() + SMUGGLED).as_bytes()).await;
-        assert_eq!(heard.statuses(), expected, "{first:?}\n{}", heard.text);
-        assert!(heard.closed);
+        let received = send_raw(server.address, (first.clone() + SMUGGLED).as_bytes()).await;
+        assert_eq!(
+            received.statuses(),
+            expected,
+            "{first:?}\n{}",
+            received.text
+        );
+        assert!(received.closed);
     }
 }

@@ -5,8 +5,8 @@ use std::fs;
 use serde_json::Value;
 
 use crate::{
-    running::{Running, until, until_async},
-    site::{FIGURES, FULL},
+    server_process::{ServerProcess, wait_until, wait_until_async},
+    test_server::{FULL_KEY, METRICS_KEY},
 };
 
 const RECORDS: &str =
@@ -19,7 +19,7 @@ fn with(lines: &str) -> String {
 }
 
 /// The values of this field in the records of a file that is being written.
-fn field(server: &Running, file: &str, name: &str) -> Vec<String> {
+fn field(server: &ServerProcess, file: &str, name: &str) -> Vec<String> {
     let text = fs::read_to_string(server.file(file)).unwrap_or_default();
     text.split_inclusive('\n')
         .filter(|line| line.ends_with('\n'))
@@ -33,11 +33,11 @@ fn field(server: &Running, file: &str, name: &str) -> Vec<String> {
 // L04
 #[tokio::test]
 async fn renamed_logs_are_left_alone_and_new_ones_begun() {
-    let server = Running::start(RECORDS);
+    let server = ServerProcess::start(RECORDS);
     let refused = server.get("/v1/models", "nobody").send().await.unwrap();
     assert_eq!(refused.status(), 401);
     let routes = |file: &str| field(&server, file, "path").len();
-    until("one record in each file", || {
+    wait_until("one record in each file", || {
         routes("app.log") == 1 && routes("audit.log") == 1
     })
     .await;
@@ -46,16 +46,16 @@ async fn renamed_logs_are_left_alone_and_new_ones_begun() {
         fs::rename(server.file(name), server.file(&format!("{name}.1"))).unwrap();
     }
     server.signal("HUP");
-    server.says(RELOADED);
+    server.wait_for_log(RELOADED);
     // Before there is anything to write: whoever compresses the old one must not wait.
-    until("new files", || {
+    wait_until("new files", || {
         server.file("app.log").exists() && server.file("audit.log").exists()
     })
     .await;
 
-    let answered = server.get("/v1/models", FULL).send().await.unwrap();
+    let answered = server.get("/v1/models", FULL_KEY).send().await.unwrap();
     assert_eq!(answered.status(), 200);
-    until("the second record", || routes("app.log") == 1).await;
+    wait_until("the second record", || routes("app.log") == 1).await;
     assert_eq!(field(&server, "app.log", "user"), ["full"]);
     assert_eq!(routes("audit.log"), 0);
     assert_eq!(field(&server, "audit.log", "event"), ["config_reloaded"]);
@@ -70,18 +70,18 @@ async fn renamed_logs_are_left_alone_and_new_ones_begun() {
 #[tokio::test]
 async fn a_changed_configuration_is_in_force_without_a_signal() {
     let lines = "[rate_limit]\nby_key = \"1000/minute\"\n";
-    let server = Running::start(&with(lines));
+    let server = ServerProcess::start(&with(lines));
     let policy = async || {
-        let answer = server.get("/v1/models", FULL).send().await.unwrap();
+        let answer = server.get("/v1/models", FULL_KEY).send().await.unwrap();
         let policy = answer.headers()["ratelimit-policy"].to_str().unwrap();
         policy.to_owned()
     };
     assert_eq!(policy().await, "\"key\";q=1000;w=60");
 
     server.configure(&with(&lines.replace("1000/minute", "plenty")));
-    assert!(server.says("not reloaded")["source"].is_string());
+    assert!(server.wait_for_log("not reloaded")["source"].is_string());
     assert_eq!(policy().await, "\"key\";q=1000;w=60", "the last good one");
-    until("one event", || {
+    wait_until("one event", || {
         let events = field(&server, "audit.log", "event");
         events
             .iter()
@@ -93,7 +93,7 @@ async fn a_changed_configuration_is_in_force_without_a_signal() {
 
     server.configure(&with(&lines.replace("1000", "777")));
     let is_new = async || policy().await == "\"key\";q=777;w=60";
-    until_async("the new quota is in force", is_new).await;
+    wait_until_async("the new quota is in force", is_new).await;
 }
 
 // A22
@@ -101,10 +101,10 @@ async fn a_changed_configuration_is_in_force_without_a_signal() {
 async fn a_bad_configuration_leaves_the_old_one_in_force_and_a_good_one_does_not() {
     let before =
         "[rate_limit]\nby_key = \"1000/minute\"\n[cors]\nallow_origins = [\"https://a.example\"]\n";
-    let server = Running::start(&with(before));
+    let server = ServerProcess::start(&with(before));
     // What a web page of this origin is told, and the quota in force.
     let seen = async |origin: &str| {
-        let request = server.get("/v1/models", FULL).header("origin", origin);
+        let request = server.get("/v1/models", FULL_KEY).header("origin", origin);
         let response = request.send().await.unwrap();
         let header = |name: &str| {
             let value = response.headers().get(name)?;
@@ -136,19 +136,19 @@ async fn a_bad_configuration_leaves_the_old_one_in_force_and_a_good_one_does_not
     ] {
         server.configure(&with(&lines));
         server.signal("HUP");
-        let said = server.says(REJECTED);
+        let said = server.wait_for_log(REJECTED);
         assert!(said["error"].as_str().unwrap().contains(why), "{said}");
         assert_eq!(seen("https://a.example").await, old, "{lines}");
     }
     fs::remove_file(server.file("stockade.toml")).unwrap();
     server.signal("HUP");
-    assert!(server.says(REJECTED)["error"].is_string());
+    assert!(server.wait_for_log(REJECTED)["error"].is_string());
     assert_eq!(seen("https://a.example").await, old);
 
     let after = "[rate_limit]\nby_key = \"7/minute\"\n[cors]\nallow_origins = [\"https://b.example\"]\n[abuse]\nthreshold = 1\nban_loopback = true\n";
     server.configure(&with(after));
     server.signal("HUP");
-    server.says(RELOADED);
+    server.wait_for_log(RELOADED);
     let new = (
         Some("\"key\";q=7;w=60".to_owned()),
         Some("https://b.example".to_owned()),
@@ -160,21 +160,21 @@ async fn a_bad_configuration_leaves_the_old_one_in_force_and_a_good_one_does_not
         assert_eq!(guess.status(), status);
     }
 
-    let figures = server.get("/metrics", FIGURES).send().await.unwrap();
-    let figures = figures.text().await.unwrap();
+    let metrics = server.get("/metrics", METRICS_KEY).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
     // The file is followed as well, which may have come before the signal.
     for (line, least) in [
         ("stockade_reloads_total{result=\"rejected\"} ", 5),
         ("stockade_reloads_total{result=\"taken\"} ", 1),
     ] {
-        let count = figures.lines().find_map(|text| text.strip_prefix(line));
+        let count = metrics.lines().find_map(|text| text.strip_prefix(line));
         let count: u64 = count
-            .unwrap_or_else(|| panic!("{figures}"))
+            .unwrap_or_else(|| panic!("{metrics}"))
             .parse()
             .unwrap();
         assert!(count >= least, "{line}{count}");
     }
-    until("six events", || {
+    wait_until("six events", || {
         let events = field(&server, "audit.log", "event");
         let of = |name: &str| events.iter().filter(|event| *event == name).count();
         of("config_rejected") >= 5 && of("config_reloaded") >= 1

@@ -10,9 +10,9 @@ use tokio::time;
 
 use crate::{
     records::requests,
-    running::until,
-    scripted::{PROMPT_TOKENS, Script, Scripted},
-    site::{FULL, Site, saying},
+    scripted_backend::{PROMPT_TOKENS, Script, ScriptedBackend},
+    server_process::wait_until,
+    test_server::{FULL_KEY, TestServer, chat_body},
 };
 
 const PROMPT: u64 = PROMPT_TOKENS as u64;
@@ -24,8 +24,8 @@ const LINES: &str = "[token_budget]\nby_key = \"3000/day\"\n\
 const SECOND: &str = "[server]\nrequest_timeout_secs = 1\n";
 
 /// What is left, by a chat that comes to nothing: its model is not served.
-async fn left(site: &Site) -> i64 {
-    let answer = site.say(json!({"model": "other"})).await;
+async fn left(server: &TestServer) -> i64 {
+    let answer = server.chat_with(json!({"model": "other"})).await;
     assert_eq!(answer.status(), 404);
     let left = answer.headers()["x-ratelimit-remaining-tokens"].to_str();
     left.unwrap().parse().unwrap()
@@ -43,17 +43,17 @@ enum Client {
 }
 
 impl Client {
-    async fn ask(self, site: &Site, body: &Value) {
+    async fn ask(self, server: &TestServer, body: &Value) {
         match self {
             Self::Stays => {
-                site.chat(body).await.bytes().await.unwrap();
+                server.chat(body).await.bytes().await.unwrap();
             }
             Self::LeavesBefore => {
-                let asked = time::timeout(Duration::from_millis(300), site.chat(body));
+                let asked = time::timeout(Duration::from_millis(300), server.chat(body));
                 assert!(asked.await.is_err(), "there was an answer");
             }
             Self::LeavesWithin => {
-                let mut pieces = site.chat(body).await.bytes_stream();
+                let mut pieces = server.chat(body).await.bytes_stream();
                 let mut text = String::new();
                 while !text.contains("\"content\":\"some\"") {
                     text += &String::from_utf8_lossy(&pieces.next().await.unwrap().unwrap());
@@ -64,12 +64,12 @@ impl Client {
 }
 
 /// The record of the chat among those of the probes.
-async fn record(site: &Site) -> Value {
+async fn record(server: &TestServer) -> Value {
     let find = || {
-        let mut all = requests(site, "app.log").into_iter();
+        let mut all = requests(server, "app.log").into_iter();
         all.find(|record| record["model"] == "tiny")
     };
-    until("a record", || find().is_some()).await;
+    wait_until("a record", || find().is_some()).await;
     find().unwrap()
 }
 
@@ -108,19 +108,19 @@ async fn every_end_of_a_chat_is_charged_and_recorded_with_what_the_engine_did() 
         (Script::Talk, Stays, &stream, (1, 8)),
     ];
     let ends = cases.map(async |(script, client, fields, (prompt, completion))| {
-        let backend = Arc::new(Scripted::new(script));
-        let site = Site::with(backend, &format!("{LINES}{SECOND}")).await;
-        let before = left(&site).await;
+        let backend = Arc::new(ScriptedBackend::new(script));
+        let server = TestServer::with(backend, &format!("{LINES}{SECOND}")).await;
+        let before = left(&server).await;
         client
-            .ask(&site, &saying(json!("hello"), fields.clone()))
+            .ask(&server, &chat_body(json!("hello"), fields.clone()))
             .await;
-        let record = record(&site).await;
+        let record = record(&server).await;
         let case = format!("{client:?} {fields}: {record}");
         assert_eq!(record["prompt_tokens"], prompt, "{case}");
         assert_eq!(record["completion_tokens"], completion, "{case}");
         // The budget is settled before the record is written.
         let charged = i64::try_from(prompt + completion).unwrap();
-        assert_eq!(before - left(&site).await, charged, "{case}");
+        assert_eq!(before - left(&server).await, charged, "{case}");
     });
     join_all(ends).await;
 }
@@ -128,43 +128,51 @@ async fn every_end_of_a_chat_is_charged_and_recorded_with_what_the_engine_did() 
 // FC01
 #[tokio::test]
 async fn a_client_that_leaves_a_real_model_early_pays_its_prompt_each_time() {
-    let site = Site::start_with(LINES).await;
+    let server = TestServer::start_with(LINES).await;
     let text = "word ".repeat(80);
-    let whole = saying(json!(text), json!({"max_tokens": 1}));
-    let answer: Value = site.chat(&whole).await.json().await.unwrap();
+    let whole = chat_body(json!(text), json!({"max_tokens": 1}));
+    let answer: Value = server.chat(&whole).await.json().await.unwrap();
     let prompt = answer["usage"]["prompt_tokens"].as_u64().unwrap();
     assert!(prompt > 80, "{answer}");
-    let before = left(&site).await;
+    let before = left(&server).await;
 
     let fields = json!({"stream": true, "max_tokens": 600});
-    let mut pieces = site.chat(&saying(json!(text), fields)).await.bytes_stream();
+    let mut pieces = server
+        .chat(&chat_body(json!(text), fields))
+        .await
+        .bytes_stream();
     pieces.next().await.unwrap().unwrap();
     drop(pieces);
     let find = || {
-        let mut all = requests(&site, "app.log").into_iter();
+        let mut all = requests(&server, "app.log").into_iter();
         all.find(|record| record["outcome"] == "client_left")
     };
-    until("a record", || find().is_some()).await;
+    wait_until("a record", || find().is_some()).await;
     let record = find().unwrap();
     assert_eq!(record["prompt_tokens"], prompt, "{record}");
     let made = record["completion_tokens"].as_u64().unwrap();
     assert!((1..600).contains(&made), "{record}");
     let charged = i64::try_from(prompt + made).unwrap();
-    assert_eq!(before - left(&site).await, charged, "{record}");
+    assert_eq!(before - left(&server).await, charged, "{record}");
 }
 
 // FC01
 #[tokio::test]
 async fn a_client_that_always_leaves_comes_to_the_end_of_its_budget() {
     let lines = "[token_budget]\nby_key = \"1000/day\"\n";
-    let site = Site::start_with(lines).await;
-    let body = saying(
+    let server = TestServer::start_with(lines).await;
+    let body = chat_body(
         json!("word ".repeat(60)),
         json!({"stream": true, "max_tokens": 200}),
     );
     for _ in 0..20 {
-        let request = site.request(Method::POST, "/v1/chat/completions");
-        let answer = request.bearer_auth(FULL).json(&body).send().await.unwrap();
+        let request = server.request(Method::POST, "/v1/chat/completions");
+        let answer = request
+            .bearer_auth(FULL_KEY)
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
         if answer.status() == 429 {
             return;
         }
@@ -193,9 +201,9 @@ async fn a_chat_without_max_tokens_reserves_what_the_server_would_use() {
             "[token_budget]\nby_key = \"2000/day\"\n",
         );
         let config = format!("{config}[rate_limit]\nheaders = [\"openai\"]\n");
-        let site = Site::with(Arc::new(Scripted::new(Script::Stall)), &config).await;
+        let server = TestServer::with(Arc::new(ScriptedBackend::new(Script::Stall)), &config).await;
         let fields = json!({"max_tokens": null, "stream": true});
-        let response = site.chat(&saying(json!("Hi"), fields)).await;
+        let response = server.chat(&chat_body(json!("Hi"), fields)).await;
         assert_eq!(response.status(), 200, "{lines}");
         let left = response.headers()["x-ratelimit-remaining-tokens"].to_str();
         // Two characters and their template.

@@ -6,10 +6,10 @@ use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet};
 
 use super::{authority::Authority, start};
 use crate::{
-    running::{Running, until},
-    site::READER,
-    slow::drip,
-    wire::{Heard, listen},
+    server_process::{ServerProcess, wait_until},
+    slow_clients::drip,
+    test_server::READER_KEY,
+    wire::{Received, read_to_end},
 };
 
 const STALLED: usize = 1_000;
@@ -28,17 +28,17 @@ fn raise_descriptors() {
 }
 
 /// Comes, says nothing, or not all, or all too slowly, and stays until it is let go.
-async fn stall(number: usize, mut stream: TcpStream) -> Heard {
+async fn stall(number: usize, mut stream: TcpStream) -> Received {
     match number % 5 {
         0 => return drip(stream, HELLO.to_owned(), b"\0").await,
         1 | 2 => stream.write_all(HELLO.as_bytes()).await.unwrap(),
         _ => {}
     }
-    listen(&mut stream).await
+    read_to_end(&mut stream).await
 }
 
-async fn is_served(server: &Running) {
-    let models = server.get("/v1/models", READER).send().await.unwrap();
+async fn is_served(server: &ServerProcess) {
+    let models = server.get("/v1/models", READER_KEY).send().await.unwrap();
     assert_eq!(models.status(), 200);
 }
 
@@ -51,8 +51,8 @@ async fn flood(max_connections: usize, seconds: u32) -> usize {
         format!("[server]\nheader_timeout_secs = {seconds}\nmax_connections = {max_connections}\n");
     // A connection that is kept is neither a handshake nor given back.
     let client = authority.client().pool_max_idle_per_host(0);
-    let server = start(&authority, &lines).asked_by(client.build().unwrap());
-    server.says("not available");
+    let server = start(&authority, &lines).with_client(client.build().unwrap());
+    server.wait_for_log("not available");
     is_served(&server).await;
     let (descriptors, memory) = (server.descriptors(), server.peak_memory());
 
@@ -73,7 +73,7 @@ async fn flood(max_connections: usize, seconds: u32) -> usize {
         }
     }
     is_served(&server).await;
-    until("all descriptors given back", || {
+    wait_until("all descriptors given back", || {
         server.descriptors() <= descriptors
     })
     .await;

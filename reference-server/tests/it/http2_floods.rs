@@ -10,9 +10,9 @@ use tokio::{
 };
 
 use crate::{
-    scripted::{Script, Scripted, until},
-    site::{FULL, Site, saying},
-    wire::PATIENCE,
+    scripted_backend::{Script, ScriptedBackend, wait_until},
+    test_server::{FULL_KEY, TestServer, chat_body},
+    wire::TIMEOUT,
 };
 
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -69,7 +69,7 @@ fn chat() -> Vec<u8> {
         vec![0x83, 0x86],
         field(4, "/v1/chat/completions"),
         field(1, "a"),
-        field(23, &format!("Bearer {FULL}")),
+        field(23, &format!("Bearer {FULL_KEY}")),
         field(31, "application/json"),
     ]
     .concat()
@@ -93,9 +93,9 @@ async fn send(address: SocketAddr, settings: &[u8], frames: &[u8]) -> Connection
     let begin = [PREFACE, &frame(SETTINGS, 0, 0, settings)].concat();
     stream.write_all(&begin).await.unwrap();
     let (mut incoming, mut outgoing) = stream.split();
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     // Whoever does not read what a server answers is told to wait, and floods nobody.
-    let reading = async { while matches!(incoming.read_buf(&mut heard).await, Ok(1..)) {} };
+    let reading = async { while matches!(incoming.read_buf(&mut received).await, Ok(1..)) {} };
     let writing = async {
         // A server that has had enough does not take all of it.
         let _ = outgoing.write_all(frames).await;
@@ -107,31 +107,31 @@ async fn send(address: SocketAddr, settings: &[u8], frames: &[u8]) -> Connection
             () = writing => {}
         }
     };
-    let ended = time::timeout(PATIENCE, ended).await;
+    let ended = time::timeout(TIMEOUT, ended).await;
     ended.expect("the server ends the connection");
     ConnectionEnd {
-        reason: reason(&heard),
+        reason: reason(&received),
     }
 }
 
-fn reason(mut heard: &[u8]) -> Option<u32> {
+fn reason(mut received: &[u8]) -> Option<u32> {
     let mut reason = None;
-    while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = heard {
+    while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = received {
         let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
         let payload = rest.get(..length)?;
         if *kind == GOAWAY {
             reason = Some(u32::from_be_bytes(payload[4..8].try_into().unwrap()));
         }
-        heard = &rest[length..];
+        received = &rest[length..];
     }
     reason
 }
 
 /// Floods a server; whoever else asks it is served, meanwhile and afterwards.
 async fn flood(frames: Vec<u8>) -> ConnectionEnd {
-    let site = Site::with(Arc::new(Scripted::new(Script::Talk)), SHORT).await;
-    let good = async || assert_eq!(site.say(json!({})).await.status(), 200);
-    let mut flood = Box::pin(send(site.address, &[], &frames));
+    let server = TestServer::with(Arc::new(ScriptedBackend::new(Script::Talk)), SHORT).await;
+    let good = async || assert_eq!(server.chat_with(json!({})).await.status(), 200);
+    let mut flood = Box::pin(send(server.address, &[], &frames));
     loop {
         tokio::select! {
             ended = &mut flood => {
@@ -205,11 +205,11 @@ async fn who_only_pings_or_sets_is_let_go() {
 // B03, R10
 #[tokio::test]
 async fn a_stream_that_takes_nothing_keeps_no_place_at_the_model() {
-    let backend = Scripted::new(Script::Talk);
+    let backend = ScriptedBackend::new(Script::Talk);
     let running = backend.running();
-    let site = Site::with(Arc::new(backend), SHORT).await;
+    let server = TestServer::with(Arc::new(backend), SHORT).await;
     let no_window = [0, 4, 0, 0, 0, 0];
-    let body = saying(json!("hello"), json!({"stream": true, "max_tokens": 100}));
+    let body = chat_body(json!("hello"), json!({"stream": true, "max_tokens": 100}));
     let frames = streams(3).flat_map(|stream| {
         [
             frame(HEADERS, END_HEADERS, stream, &chat()),
@@ -218,8 +218,8 @@ async fn a_stream_that_takes_nothing_keeps_no_place_at_the_model() {
         .concat()
     });
     let frames: Vec<u8> = frames.collect();
-    tokio::join!(send(site.address, &no_window, &frames), async {
-        until(&running, 3).await;
-        until(&running, 0).await;
+    tokio::join!(send(server.address, &no_window, &frames), async {
+        wait_until(&running, 3).await;
+        wait_until(&running, 0).await;
     });
 }

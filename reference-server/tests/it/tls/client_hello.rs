@@ -11,8 +11,8 @@ use tokio::task;
 
 use super::{authority::Authority, start};
 use crate::{
-    site::FULL,
-    wire::{PATIENCE, say},
+    test_server::FULL_KEY,
+    wire::{TIMEOUT, send_raw},
 };
 
 // RFC 5246: types of records and of handshake messages, and an alert.
@@ -62,7 +62,7 @@ async fn versions_before_1_2_are_refused() {
 
     // But for its version there is nothing wrong with it.
     let mut stream = TcpStream::connect(server.address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     stream.write_all(&hello(3, &since)).unwrap();
     let mut answer = [0; 6];
     stream.read_exact(&mut answer).unwrap();
@@ -79,13 +79,13 @@ async fn versions_before_1_2_are_refused() {
             PROTOCOL_VERSION,
         ),
     ] {
-        let heard = say(server.address, &hello).await;
-        assert!(heard.closed);
+        let received = send_raw(server.address, &hello).await;
+        assert!(received.closed);
         // All of it is ASCII.
-        let answer = heard.text.as_bytes();
+        let answer = received.text.as_bytes();
         assert_eq!((answer[0], &answer[5..]), (ALERT, &[FATAL, why][..]));
     }
-    let models = server.get("/v1/models", FULL).send().await.unwrap();
+    let models = server.get("/v1/models", FULL_KEY).send().await.unwrap();
     assert_eq!(models.status(), 200);
 }
 

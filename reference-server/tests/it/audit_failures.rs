@@ -10,9 +10,9 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    running::{Running, signal, until},
-    site::{FIGURES, READER},
-    wire::say,
+    server_process::{ServerProcess, signal, wait_until},
+    test_server::{METRICS_KEY, READER_KEY},
+    wire::send_raw,
 };
 
 const FAILS: &str = "the audit log cannot be written";
@@ -28,8 +28,8 @@ fn audit(file: &str, on_overflow: &str) -> String {
 }
 
 /// What the good client is answered.
-async fn asks(server: &Running) -> (u16, String) {
-    let answer = server.get("/v1/models", READER).send().await.unwrap();
+async fn asks(server: &ServerProcess) -> (u16, String) {
+    let answer = server.get("/v1/models", READER_KEY).send().await.unwrap();
     let status = answer.status().as_u16();
     let body: Value = answer.json().await.unwrap();
     (
@@ -61,7 +61,7 @@ fn many_requests() -> String {
     let agent = "\"".repeat(256);
     let ask = |connection: &str| {
         format!(
-            "GET /v1/models HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {READER}\r\n\
+            "GET /v1/models HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {READER_KEY}\r\n\
              user-agent: {agent}\r\nconnection: {connection}\r\n\r\n"
         )
     };
@@ -70,7 +70,7 @@ fn many_requests() -> String {
 
 /// Waits until the log says that it can be written again.
 async fn recovers(log: &Path) {
-    until("a log that can be written", || {
+    wait_until("a log that can be written", || {
         let records = records(log);
         records
             .iter()
@@ -80,14 +80,14 @@ async fn recovers(log: &Path) {
 }
 
 /// Whether its log cannot be written; it is asked, and counted, where it answers.
-async fn fails(server: &Running, served: &mut usize) -> bool {
-    let figures = server.get("/metrics", FIGURES).send().await.unwrap();
-    if figures.status() == 503 {
+async fn fails(server: &ServerProcess, served: &mut usize) -> bool {
+    let metrics = server.get("/metrics", METRICS_KEY).send().await.unwrap();
+    if metrics.status() == 503 {
         return true;
     }
     *served += 1;
-    let figures = figures.text().await.unwrap();
-    figures.contains("stockade_audit_failing_journals 1")
+    let metrics = metrics.text().await.unwrap();
+    metrics.contains("stockade_audit_failing_journals 1")
 }
 
 // L03
@@ -100,7 +100,7 @@ async fn a_full_disk_refuses_all_or_nobody_as_was_chosen() {
         ("block", &served),
         ("fail_closed", &refused),
     ] {
-        let mut server = Running::start(&audit("/dev/full", on_overflow));
+        let mut server = ServerProcess::start(&audit("/dev/full", on_overflow));
         // The journal's first record is the first to fail.
         let mut asked = 0;
         while !fails(&server, &mut asked).await {
@@ -112,15 +112,15 @@ async fn a_full_disk_refuses_all_or_nobody_as_was_chosen() {
         if expected == &refused {
             continue;
         }
-        let failing = server.figure("stockade_audit_failing_journals").await;
+        let failing = server.metric("stockade_audit_failing_journals").await;
         assert_eq!(failing, Some(1.0));
-        let errors = server.figure("stockade_audit_write_errors_total").await;
+        let errors = server.metric("stockade_audit_write_errors_total").await;
         assert!(errors > Some(0.0), "{errors:?}");
         if on_overflow == "drop" {
             // It says what is lost with it, and goes.
             server.signal("TERM");
-            server.says("the last records could not be written in time");
-            assert_eq!(server.ended(), Some(0));
+            server.wait_for_log("the last records could not be written in time");
+            assert_eq!(server.wait_for_exit(), Some(0));
         }
     }
 }
@@ -131,17 +131,17 @@ async fn a_disk_that_fills_up_loses_no_record_once_there_is_room() {
     for (on_overflow, expected) in [("drop", 200), ("fail_closed", 503)] {
         // A limit on the size of files is a disk without room, for this process alone.
         let small_disk = "trap '' XFSZ; ulimit -f 4096";
-        let server = Running::start_after(small_disk, &audit("app.log", on_overflow));
+        let server = ServerProcess::start_after(small_disk, &audit("app.log", on_overflow));
         let many = many_requests();
         let mut served = 0;
         while !fails(&server, &mut served).await {
-            let statuses = say(server.address, many.as_bytes()).await.statuses();
+            let statuses = send_raw(server.address, many.as_bytes()).await.statuses();
             let mut unexpected = statuses.iter().filter(|s| ![200, expected].contains(s));
             assert_eq!(unexpected.next(), None, "{on_overflow}");
             served += statuses.iter().filter(|status| **status == 200).count();
             assert!(served < 100 * MANY, "there is always room");
         }
-        let said = server.says(FAILS);
+        let said = server.wait_for_log(FAILS);
         assert!(said["error"].as_str().unwrap().contains("too large"));
         for _ in 0..50 {
             assert_eq!(asks(&server).await.0, expected, "{on_overflow}");
@@ -154,7 +154,7 @@ async fn a_disk_that_fills_up_loses_no_record_once_there_is_room() {
         recovers(&log).await;
         assert_eq!(asks(&server).await.0, 200);
         served += 1;
-        until("a record of each answer", || {
+        wait_until("a record of each answer", || {
             let of = |log: &Path| requests(&records(log), 200);
             of(&aside) + of(&log) == served
         })
@@ -177,7 +177,7 @@ impl Drop for Reader {
 #[tokio::test]
 async fn a_reader_that_stands_still_costs_records_and_they_are_counted() {
     let mut reader = None;
-    let server = Running::start_in("", &audit("app.log", "drop"), |folder| {
+    let server = ServerProcess::start_in("", &audit("app.log", "drop"), |folder| {
         let made = Command::new("mkfifo").arg(folder.join("app.log")).status();
         assert!(made.unwrap().success());
         let cat = Command::new("cat")
@@ -188,19 +188,19 @@ async fn a_reader_that_stands_still_costs_records_and_they_are_counted() {
     });
     let reader = reader.unwrap();
     let read = server.file("read.log");
-    until("the first record", || !records(&read).is_empty()).await;
+    wait_until("the first record", || !records(&read).is_empty()).await;
     signal(&reader.0, "STOP");
 
     let many = many_requests();
     let asked = AtomicUsize::new(0);
     let lost = async || {
         asked.fetch_add(1, Ordering::Relaxed);
-        server.figure("stockade_audit_dropped_total").await > Some(0.0)
+        server.metric("stockade_audit_dropped_total").await > Some(0.0)
     };
     let flood = async || {
         while !lost().await {
-            let heard = say(server.address, many.as_bytes()).await;
-            assert_eq!(heard.statuses(), [200; MANY]);
+            let received = send_raw(server.address, many.as_bytes()).await;
+            assert_eq!(received.statuses(), [200; MANY]);
             let before = asked.fetch_add(MANY, Ordering::Relaxed);
             assert!(before < 1_000 * MANY, "there is always room");
         }
@@ -213,12 +213,12 @@ async fn a_reader_that_stands_still_costs_records_and_they_are_counted() {
     };
     tokio::join!(flood(), flood(), flood(), good);
     asked.fetch_add(1, Ordering::Relaxed);
-    let waiting = server.figure("stockade_audit_queued_bytes").await;
+    let waiting = server.metric("stockade_audit_queued_bytes").await;
     assert!(waiting <= Some(QUEUE), "{waiting:?} bytes wait");
 
     signal(&reader.0, "CONT");
     recovers(&read).await;
-    until("all records, or their number", || {
+    wait_until("all records, or their number", || {
         let records = records(&read);
         let lost = records.iter().filter_map(|record| record["lost"].as_u64());
         let (lost, kept) = (lost.sum::<u64>(), requests(&records, 200));
