@@ -1,4 +1,4 @@
-//! Log lines, on standard error.
+//! Logging to standard error.
 
 use std::{io, panic};
 
@@ -7,18 +7,18 @@ use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::{LogConfig, LogFormat, LogLevel};
 
-/// Sends log lines where the configuration says. The first call in a process counts.
+/// Installs the global subscriber. Only the first call in a process has an effect.
 pub(crate) fn init(config: &LogConfig) {
     let filter = EnvFilter::new(match config.level {
         LogLevel::Error => "error",
         LogLevel::Warn => "warn",
-        // The libraries beneath are talkative.
+        // Dependencies log too much at this level.
         LogLevel::Info => "warn,stockade=info",
         LogLevel::Debug => "info,stockade_server=debug",
     });
     let lines = fmt()
         .with_env_filter(filter)
-        // Not where stderr is no terminal, or the environment says no (`NO_COLOR`).
+        // Disabled if stderr is not a terminal or the environment forbids it (`NO_COLOR`).
         .with_ansi(AutoStream::choice(&io::stderr()) != ColorChoice::Never)
         .with_writer(io::stderr);
     let set = match config.format {
@@ -35,7 +35,7 @@ pub(crate) fn init(config: &LogConfig) {
     }
 }
 
-/// Says where, and not what: a panic's message may hold what a client sent.
+/// Logs the location but not the message, which may contain client data.
 fn log_panic(panic: &panic::PanicHookInfo<'_>) {
     tracing::error!(
         location = panic.location().map(tracing::field::display),

@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     match Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nobody is left to tell if this fails too.
+            // There is no other place to report a failed write to stderr.
             let _ = writeln!(io::stderr(), "stockade-server: {error}");
             ExitCode::FAILURE
         }

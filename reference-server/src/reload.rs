@@ -1,5 +1,5 @@
-//! The configuration and the certificate are read again when their files change, and on
-//! SIGHUP, which also opens log files anew.
+//! Reloads the configuration and the certificate when their files change and on SIGHUP, which
+//! also reopens the log files.
 
 use std::{
     path::PathBuf,
@@ -21,17 +21,17 @@ use crate::{
     tls::{Identity, WatchedTls},
 };
 
-/// How the configuration was read at the start, to read it again.
+/// Loads the configuration as it was loaded at startup.
 #[derive(Clone)]
 pub(crate) struct ConfigSource {
     path: PathBuf,
-    /// As they were before the first reading.
+    /// The file versions before the first load.
     versions: FileVersions,
     load: Arc<dyn Fn() -> Result<Config, StartError> + Send + Sync>,
 }
 
 impl ConfigSource {
-    /// To be made before the file is read for the first time, so that no change is lost.
+    /// Records the file's version; create it before the first load, so that no change is missed.
     pub(crate) fn new<F>(path: PathBuf, load: F) -> Self
     where
         F: Fn() -> Result<Config, StartError> + Send + Sync + 'static,
@@ -43,31 +43,31 @@ impl ConfigSource {
         }
     }
 
-    /// Reads it.
+    /// Loads the configuration.
     pub(crate) fn load(&self) -> Result<Config, StartError> {
         (self.load)()
     }
 }
 
-/// SIGHUP, from before anything answers it: without a listener it would end the process.
+/// A SIGHUP listener; without one, the signal would end the process.
 pub(crate) struct ReloadSignal(Signal);
 
 impl ReloadSignal {
-    /// Listens from now on. A signal that comes before it is answered waits.
+    /// Starts to listen. A signal that arrives before it is handled stays pending.
     ///
     /// # Errors
-    /// When the system does not let the process listen.
+    /// Returns an error if the signal handler cannot be installed.
     pub(crate) fn listen() -> Result<Self, StartError> {
         signal(SignalKind::hangup())
             .map(Self)
-            .map_err(|error| StartError::new(format!("cannot listen to SIGHUP: {error}")))
+            .map_err(|error| StartError::new(format!("cannot listen for SIGHUP: {error}")))
     }
 }
 
-/// Reloads a running server.
+/// Reloads the configuration of a running server.
 pub(crate) struct Reloader {
     shared: Arc<Shared>,
-    // Ends with it.
+    // Stops watching when dropped.
     _watch: FileWatch,
 }
 
@@ -78,7 +78,7 @@ struct Shared {
     health: SourceHealth,
     applied: Counter,
     rejected: Counter,
-    /// What was tried last. Held while it is tried: one reload at a time.
+    /// The last attempt; locked during a reload, so that only one runs at a time.
     last: Mutex<LastAttempt>,
 }
 
@@ -88,16 +88,16 @@ struct LastAttempt {
 }
 
 impl Reloader {
-    /// Follows the configuration file from now on.
+    /// Starts to watch the configuration file.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// Returns an error if the watcher thread cannot be started.
     pub(crate) fn start(
         source: ConfigSource,
         fence: Fence,
         tls: Option<WatchedTls>,
     ) -> Result<Self, StartError> {
-        // Both are registered at the start, so that the first failure shows as an increase.
+        // Registers both counters at startup, so that the first failure shows as an increase.
         let count = |result| metrics::counter!("stockade_reloads_total", "result" => result);
         let health = SourceHealth::new(format!("configuration {}", source.path.display()));
         let versions = source.versions.clone();
@@ -118,34 +118,35 @@ impl Reloader {
             let _entered = runtime.enter();
             watched.reload_on_change()
         });
-        let watch =
-            watch.map_err(|error| StartError::context("following the configuration", &error))?;
+        let watch = watch
+            .map_err(|error| StartError::context("cannot watch the configuration file", &error))?;
         Ok(Self {
             shared,
             _watch: watch,
         })
     }
 
-    /// How the configuration file fares.
+    /// The health of the configuration file.
     pub(crate) fn health(&self) -> SourceHealth {
         self.shared.health.clone()
     }
 
-    /// Answers SIGHUP until the process ends. Signals that come meanwhile are one.
+    /// Reloads on each SIGHUP until the process ends. Signals that arrive during a reload are
+    /// coalesced into one.
     pub(crate) async fn run(self, mut signals: ReloadSignal) {
         while signals.0.recv().await.is_some() {
             let shared = Arc::clone(&self.shared);
             if let Err(error) = task::spawn_blocking(move || shared.reload_on_signal()).await {
-                tracing::error!(%error, "the reload that SIGHUP asked for panicked");
+                tracing::error!(%error, "the reload panicked");
             }
         }
     }
 }
 
 impl Shared {
-    /// SIGHUP: now, and whatever the file's state.
+    /// Reloads unconditionally, on SIGHUP.
     fn reload_on_signal(&self) {
-        // First, so that the new files say what became of the configuration.
+        // First, so that the outcome of the reload is recorded in the new files.
         self.fence.audit().reopen();
         let mut last = self.last_attempt();
         last.versions = FileVersions::of([&self.source.path]);
@@ -154,27 +155,27 @@ impl Shared {
                 last.error = None;
                 self.health.succeeded();
                 self.applied.increment(1);
-                tracing::info!("reloaded the configuration and opened log files anew");
+                tracing::info!("reloaded the configuration and reopened the log files");
             }
             Err(error) => {
                 let text = error.to_string();
-                // The state is shared with the watch, which then does not report it again.
+                // Shares its state with the watcher, which then does not report the failure again.
                 self.health.failed(&text);
                 tracing::error!(
                     error = text,
-                    "the new configuration is not taken; the old one stays in force"
+                    "the new configuration was rejected; the old one stays in force"
                 );
                 self.reject(&mut last, text);
             }
         }
     }
 
-    /// The file has changed, or was rejected and is tried again.
+    /// Reloads after the file has changed, or retries a file that was rejected.
     fn reload_on_change(&self) -> Result<(), StartError> {
         let mut last = self.last_attempt();
         let versions = FileVersions::of([&self.source.path]);
         if last.error.is_none() && last.versions == versions {
-            // SIGHUP was faster.
+            // SIGHUP has already reloaded this version.
             return Ok(());
         }
         last.versions = versions;
@@ -186,7 +187,7 @@ impl Shared {
             }
             Err(error) => {
                 let text = error.to_string();
-                // The watch logs it. Retries of the same are no further rejections.
+                // The watcher logs it. A retry with the same error is not counted again.
                 if last.error.as_ref() != Some(&text) {
                     self.reject(&mut last, text);
                 }
@@ -202,8 +203,8 @@ impl Shared {
         last.error = Some(error);
     }
 
-    /// All of it or nothing: what can fail comes first. Whether there is TLS at all is, as most
-    /// of the section `[server]`, for the next start.
+    /// Applies all changes or none: the steps that can fail come first. Enabling or disabling
+    /// TLS, like most settings of `[server]`, takes effect at the next start.
     fn reload(&self) -> Result<(), StartError> {
         let config = self.source.load()?;
         let tls = self.tls.as_ref().zip(config.server.tls.as_ref());
@@ -219,7 +220,7 @@ impl Shared {
     }
 
     fn last_attempt(&self) -> MutexGuard<'_, LastAttempt> {
-        // A reload that panicked has left it as it was.
+        // A reload that panicked has not modified it.
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! The life of a server process: start, load the model, serve, end.
+//! The lifecycle of a server process: start, load the model, serve, shut down.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -11,11 +11,11 @@ use crate::{
     server::{self, Server},
 };
 
-/// How often the backend is asked how far loading is.
+/// How often the backend's status is polled while the model loads.
 const STATUS_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Serves until a signal ends it. Where it can be read again, SIGHUP does so; elsewhere that
-/// signal ends the process, as the end of its terminal should.
+/// Serves until a signal stops it. With a `source`, SIGHUP reloads the configuration; without
+/// one, SIGHUP keeps its default action and ends the process when its terminal closes.
 pub(crate) async fn serve(
     config: Config,
     source: Option<ConfigSource>,
@@ -30,7 +30,7 @@ pub(crate) async fn serve(
     model
         .check()
         .map_err(|fault| StartError::new(format!("model.source: {fault}")))?;
-    // The port first: a second server should not wait for a model.
+    // Bind first, so that a second server fails before it loads a model.
     let mut server = Server::bind(&config).await?;
     let address = server.address();
     let scheme = match server.tls() {
@@ -54,15 +54,15 @@ pub(crate) async fn serve(
     Ok(())
 }
 
-/// Is notified of how loading goes.
+/// Receives the progress of loading the model.
 pub(crate) trait ProgressReporter: Send + 'static {
-    /// Loading has come this far.
+    /// Loading has reached this stage.
     fn loading(&mut self, stage: &str);
 
-    /// The model answers.
+    /// The model is ready.
     fn ready(&mut self, address: SocketAddr, device: &str);
 
-    /// The model cannot be loaded, and this is tried again. Called more than once.
+    /// Loading failed and will be retried. Called for each poll until a retry succeeds.
     fn failed(&mut self, address: SocketAddr, why: &str);
 }
 
@@ -82,11 +82,11 @@ async fn report_progress(
     }
 }
 
-/// Tells the log.
+/// Reports progress in the log.
 #[derive(Default)]
 pub(crate) struct LogReporter {
     last: String,
-    /// Attempts after a failure are not worth a line each.
+    /// Retries after a failure are not logged one by one.
     has_failed: bool,
 }
 
@@ -103,7 +103,7 @@ impl ProgressReporter for LogReporter {
     }
 
     fn failed(&mut self, _address: SocketAddr, _why: &str) {
-        // The backend logs each new cause.
+        // The backend logs each new cause itself.
         self.has_failed = true;
     }
 }

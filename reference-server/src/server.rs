@@ -1,4 +1,4 @@
-//! A listener with the fence and the API behind it.
+//! The server: a listener, the fence and the API behind it.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -32,7 +32,7 @@ use crate::{
 };
 use connection::ConnectionLimits;
 
-/// A server that listens, and answers once it is given a backend.
+/// A server that is bound to its address; [`run`](Self::run) serves requests with a backend.
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
@@ -46,10 +46,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the port, and reads the certificate and the keys.
+    /// Binds the address, and loads the certificate and the keys.
     ///
     /// # Errors
-    /// When that fails, or the configuration asks for what cannot be.
+    /// Returns an error if one of these fails or a setting is invalid.
     pub async fn bind(config: &Config) -> Result<Self, StartError> {
         let address = config.server.listen;
         let listener = TcpListener::bind(address)
@@ -59,13 +59,13 @@ impl Server {
             .local_addr()
             .map_err(|error| bind_error(address, &error))?;
         let hosts = HostGuard::new(&config.server.hosts)?;
-        // First, so that what is counted from now on is described.
+        // Before anything is counted, so that all metrics are described.
         let prometheus = prometheus::install();
         let max_connections = descriptors::connection_limit(config.server.max_connections.get());
         let tls = config.server.tls.as_ref().map(WatchedTls::open);
         let tls = tls.transpose()?;
-        // After the port: records begin with the fence, and a second server is to say no
-        // more than that it is one.
+        // After the bind, because the fence opens the audit log: a second server must fail
+        // without writing to it.
         let fence = fence::build(&apply_server_limits(config), config.log.format).await?;
         let stale = seconds(config.server.stale_keys_timeout_secs);
         let mut sources = Sources::new(fence.clone(), stale);
@@ -98,12 +98,12 @@ impl Server {
         })
     }
 
-    /// The address it listens on; the port is a real one where 0 was asked for.
+    /// The local address; with the assigned port if port 0 was configured.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves until it is told to stop.
+    /// Serves until `shutdown` requests a stop.
     pub async fn run(
         self,
         backend: Arc<dyn Backend>,
@@ -123,7 +123,7 @@ impl Server {
         let tls = self.tls.as_ref().map(WatchedTls::tls);
         let ended = listener::serve(listener, tls.cloned(), router, limits, abort, shutdown).await;
         let audit = self.fence.audit().clone();
-        // The last records; a thread writes them, and this one may wait for it.
+        // A thread of its own writes the records; waiting for it blocks.
         let flushed = tokio::task::spawn_blocking(move || audit.flush(AUDIT_FLUSH_TIMEOUT)).await;
         if !matches!(flushed, Ok(Ok(()))) {
             tracing::error!("the last records could not be written in time");
@@ -131,23 +131,23 @@ impl Server {
         ended
     }
 
-    /// Its certificate, if it speaks TLS.
+    /// The certificate, if TLS is configured.
     pub(crate) fn tls(&self) -> Option<&WatchedTls> {
         self.tls.as_ref()
     }
 
-    /// Shows this source in metrics and readiness.
+    /// Adds a source to the metrics and to the readiness check.
     pub(crate) fn add_source(&mut self, source: stockade_watch::SourceHealth) {
         self.sources.add(source);
     }
 
-    /// Who may do what, and how much of it.
+    /// The fence: authentication, authorization and limits.
     pub fn fence(&self) -> &Fence {
         &self.fence
     }
 }
 
-/// How long the last records may take to be written.
+/// How long the shutdown waits for the last audit records to be written.
 const AUDIT_FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 fn seconds(seconds: u32) -> Duration {
@@ -157,19 +157,22 @@ fn seconds(seconds: u32) -> Duration {
 fn bind_error(address: SocketAddr, error: &std::io::Error) -> StartError {
     StartError::new(match error.kind() {
         std::io::ErrorKind::AddrInUse => format!(
-            "{address} is in use: stop the program that listens there, or choose another \
+            "{address} is in use: stop the program that listens on it, or choose another \
              address with --listen"
         ),
         std::io::ErrorKind::PermissionDenied => {
-            format!("not allowed to listen on {address}: choose a port over 1023 with --listen")
+            format!(
+                "permission denied to listen on {address}: choose a port above 1023 with --listen"
+            )
         }
-        _ => format!("cannot listen on {address}: {error}; choose another with --listen"),
+        _ => format!("cannot listen on {address}: {error}; choose another address with --listen"),
     })
 }
 
-/// The fence reads bodies before the handlers do, so it keeps the server's time for them
-/// where that is shorter than its own. It reserves tokens before they run, so it reserves as
-/// many as they would use.
+/// The fence's configuration, limited by the server's own settings.
+///
+/// The fence reads bodies before the handlers do, so the shorter body timeout applies. It also
+/// reserves tokens before a handler runs, so it must know the default number of tokens.
 fn apply_server_limits(config: &Config) -> stockade::Config {
     let mut fence = config.fence.clone();
     let body = &mut fence.body;
@@ -185,8 +188,8 @@ fn api_limits(config: &Config) -> Result<ApiLimits, StartError> {
     let default = model.default_max_tokens.get();
     if default > limit {
         return Err(StartError::new(
-            "model.default_max_tokens is over model.max_tokens_limit: lower the one or raise \
-             the other",
+            "model.default_max_tokens is greater than model.max_tokens_limit: lower the first \
+             or raise the second",
         ));
     }
     let tokens = |count| usize::try_from(count).unwrap_or(usize::MAX);

@@ -1,8 +1,9 @@
-//! Why the server does not start.
+//! The error that prevents the server from starting.
 
 use std::{error::Error, fmt};
 
-/// Why the server does not start: one line that says what, where, and how to mend it.
+/// An error that prevents the server from starting: one line with the cause, its origin and the
+/// remedy.
 #[derive(Debug)]
 pub struct StartError(String);
 
@@ -11,13 +12,13 @@ impl StartError {
         Self(line.into())
     }
 
-    /// What failed, and why: the error and its causes on one line.
+    /// Prepends what failed to an error, and appends the error's sources, on one line.
     pub(crate) fn context(what: &str, error: &dyn Error) -> Self {
         let mut line = format!("{what}: {error}");
         let mut cause = error.source();
         while let Some(error) = cause {
             let text = error.to_string();
-            // Some errors already say what caused them.
+            // Some errors already include their source.
             if !line.contains(&text) {
                 line.push_str(": ");
                 line.push_str(&text);

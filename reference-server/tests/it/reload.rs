@@ -12,7 +12,7 @@ use crate::{
 const RECORDS: &str =
     "[audit]\nfile = \"app.log\"\nsecurity_file = \"audit.log\"\non_overflow = \"drop\"\n";
 const RELOADED: &str = "reloaded the configuration";
-const REJECTED: &str = "not taken";
+const REJECTED: &str = "was rejected";
 
 fn with(lines: &str) -> String {
     format!("{RECORDS}{lines}")

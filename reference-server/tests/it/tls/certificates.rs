@@ -16,7 +16,7 @@ use super::{
 use crate::server_process::{ServerProcess, wait_until_async};
 
 const RELOADED: &str = "reloaded the configuration";
-const REJECTED: &str = "not taken";
+const REJECTED: &str = "was rejected";
 
 /// What a client sees who has not been here before.
 async fn seen(authority: &Authority, server: &ServerProcess) -> CertificateDer<'static> {
