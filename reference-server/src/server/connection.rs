@@ -1,4 +1,4 @@
-//! One connection: HTTP/1.1 or HTTP/2, whichever the client speaks.
+//! A connection, which speaks HTTP/1.1 or HTTP/2 at the client's choice.
 
 use std::{convert::Infallible, net::SocketAddr, pin::pin, time::Duration};
 
@@ -27,34 +27,34 @@ use super::{
     response_body, unread_body,
 };
 
-/// Header fields of a request.
+/// The maximum number of header fields of an HTTP/1.1 request.
 const MAX_HEADERS: usize = 100;
-/// The head of a request over HTTP/1.1, in bytes, and what is read ahead of its body.
+/// The maximum size of an HTTP/1.1 request head, and of the read buffer, in bytes.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
-/// The header fields of a request over HTTP/2, in bytes and unpacked.
+/// The maximum size of an HTTP/2 request's decoded header list, in bytes.
 const MAX_HEADER_LIST_BYTES: u32 = 64 * 1024;
-/// Streams of one HTTP/2 connection at the same time.
+/// The maximum number of concurrent streams on an HTTP/2 connection.
 const MAX_STREAMS: u32 = 64;
-/// Streams that an HTTP/2 client opened and reset before anybody looked at them (rapid
-/// reset, CVE-2023-44487). With one more the connection is closed.
+/// The maximum number of streams that an HTTP/2 client has reset before the server accepted
+/// them (rapid reset, CVE-2023-44487). One more closes the connection.
 const MAX_PENDING_ACCEPT_RESETS: usize = 20;
-/// Streams that an HTTP/2 client had reset by this server, by breaking the protocol
-/// (CVE-2025-8671). With one more the connection is closed.
+/// The maximum number of streams that the server has reset because the HTTP/2 client violated
+/// the protocol (CVE-2025-8671). One more closes the connection.
 const MAX_LOCAL_ERROR_RESETS: usize = 128;
-/// The largest HTTP/2 frame.
+/// The maximum size of an HTTP/2 frame, in bytes.
 const MAX_FRAME: u32 = 16 * 1024;
-/// Of the body of each HTTP/2 stream, and of all streams together, so much may be on its
-/// way before somebody reads it.
+/// The initial flow-control window of an HTTP/2 stream, in bytes.
 const STREAM_WINDOW: u32 = 256 * 1024;
+/// The initial flow-control window of an HTTP/2 connection, in bytes.
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// What may wait for an HTTP/2 client to read it, of each stream.
+/// The maximum number of response bytes buffered for each HTTP/2 stream.
 const MAX_SEND_BUFFER: usize = 256 * 1024;
-/// After this long without a word, an HTTP/2 client is asked whether it is still there.
+/// The interval of keep-alive pings on an idle HTTP/2 connection.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
-/// So long it may take to say so.
+/// How long the acknowledgement of a keep-alive ping may take.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What connections may take.
+/// The limits of connections.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ConnectionLimits {
     pub(super) max_connections: usize,
@@ -63,8 +63,8 @@ pub(super) struct ConnectionLimits {
     pub(super) shutdown_grace: Duration,
 }
 
-/// Serves a connection until its client leaves, or the server stops and the answers
-/// that run have ended.
+/// Serves a connection until its client disconnects, or until the server shuts down and the
+/// requests in flight have completed.
 pub(super) async fn serve<S>(
     stream: S,
     peer: SocketAddr,
@@ -100,7 +100,7 @@ pub(super) async fn serve<S>(
         tokio::select! {
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
-                    // Clients that leave or break the protocol; nothing to be mended here.
+                    // The client disconnected or violated the protocol.
                     tracing::debug!(%error, "connection ended");
                 }
                 return;
@@ -111,7 +111,7 @@ pub(super) async fn serve<S>(
                         idle = false;
                         timer.as_mut().reset(instant);
                     }
-                    // Told to go, and still there.
+                    // Still open after the graceful shutdown.
                     ConnectionState::Idle if idle => {
                         tracing::debug!("closed an idle connection");
                         return;
@@ -122,7 +122,7 @@ pub(super) async fn serve<S>(
                         timer.as_mut().reset(Instant::now() + limits.header_timeout);
                     }
                     ConnectionState::Stalled => {
-                        tracing::debug!("closed a connection whose client reads no answer");
+                        tracing::debug!("closed a connection whose client does not read");
                         return;
                     }
                 }
@@ -137,32 +137,33 @@ pub(super) async fn serve<S>(
     }
 }
 
-/// Whether what follows this request on its connection may not be HTTP (RFC 9110, 7.8 and
-/// 9.3.6). No other protocol is spoken here; HTTP/2 has streams of their own for it.
+/// Whether the connection may switch to another protocol after this request (RFC 9110, 7.8 and
+/// 9.3.6). The server supports none; HTTP/2 uses a stream of its own for this.
 fn requests_upgrade<B>(request: &Request<B>) -> bool {
     request.version() <= Version::HTTP_11
         && (request.method() == Method::CONNECT || request.headers().contains_key(UPGRADE))
 }
 
-/// How long a connection may go on as it does.
+/// What a connection is doing, compared with the time that it may take.
 enum ConnectionState {
-    /// It is to be looked at again then.
+    /// Within its limits; check again at this instant.
     Active(Instant),
-    /// It has done nothing for too long.
+    /// Idle for longer than the limit.
     Idle,
-    /// Its client has not taken an answer that is over.
+    /// The client has not read a response whose deadline has passed.
     Stalled,
 }
 
 impl ConnectionLimits {
-    /// The HTTP library times the heads of HTTP/1.1. It times neither who never says which
-    /// protocol it speaks, nor who has an HTTP/2 connection and does nothing with it, nor
-    /// who does not read.
+    /// Compares a connection's activity with the limits.
+    ///
+    /// hyper enforces a timeout only for HTTP/1.1 request heads. It does not for clients that
+    /// send no protocol preface, keep an HTTP/2 connection idle, or do not read.
     fn state(&self, activity: Activity) -> ConnectionState {
         let now = Instant::now();
         let (end, otherwise) = match activity {
             Activity::Idle(since) => (since + self.header_timeout, ConnectionState::Idle),
-            // Its deadline ends the answer; the rest is for its last words to be read.
+            // The request's deadline ends the response; the client has the rest to read it.
             Activity::Busy(since) => (
                 since + self.request_timeout + self.header_timeout,
                 ConnectionState::Stalled,
@@ -175,8 +176,8 @@ impl ConnectionLimits {
     }
 }
 
-/// HTTP as it is spoken here. What bounds a client is written down, so that it does not
-/// change with the defaults of a library.
+/// The HTTP settings. All limits on clients are explicit, so that they do not change with the
+/// defaults of hyper.
 fn builder(limits: ConnectionLimits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder

@@ -1,13 +1,13 @@
-//! How many connections the process has descriptors for.
+//! Limits the number of connections to the available file descriptors.
 //!
-//! A process that runs out of descriptors accepts nothing, and cannot read its key file
-//! either: a revoked key would stay valid. So connections never get the last ones.
+//! A process that has run out of descriptors can neither accept connections nor read its key
+//! file, so a revoked key would stay valid. A few descriptors are therefore reserved.
 
-/// Descriptors that connections do not get: the listener, logs, watched files, stores, the
-/// runtime, and what a reload opens.
+/// Descriptors reserved for the listener, logs, watched files, stores, the runtime, and the
+/// files that a reload opens.
 const RESERVED: u64 = 64;
 
-/// The most connections at a time: as many as are configured, where descriptors suffice.
+/// The maximum number of connections: the configured one, lowered if descriptors are scarce.
 pub(super) fn connection_limit(configured: u32) -> usize {
     let wanted = u64::from(configured).saturating_add(RESERVED);
     let limit = raise_limit(wanted);
@@ -18,26 +18,27 @@ pub(super) fn connection_limit(configured: u32) -> usize {
             max_connections = configured,
             lowered_to = connections,
             descriptors = limit,
-            "the limit of open files is too low for server.max_connections, which is lowered: \
-             raise it to {wanted} (`ulimit -n {wanted}`, or `LimitNOFILE={wanted}` for systemd)"
+            "the limit of open files is too low for server.max_connections, which was lowered: \
+             raise the limit to {wanted} (`ulimit -n {wanted}`, or `LimitNOFILE={wanted}` for \
+             systemd)"
         );
     }
     connections as usize
 }
 
-/// The limit of the process, raised as far as it may raise it itself; `None` where it cannot be
-/// told.
+/// Raises the soft limit of open files as far as the hard limit permits, and returns it; `None`
+/// if it cannot be read.
 fn raise_limit(wanted: u64) -> Option<u64> {
     match rlimit::increase_nofile_limit(wanted) {
         Ok(limit) => Some(limit),
         Err(error) => {
-            tracing::warn!(%error, "the limit of open files can be neither read nor raised");
+            tracing::warn!(%error, "cannot read or raise the limit of open files");
             None
         }
     }
 }
 
-/// Where there are very few descriptors, connections get half of them.
+/// The number of connections that a limit permits: at least half of its descriptors.
 fn fit(configured: u32, limit: Option<u64>) -> u32 {
     let Some(limit) = limit else {
         return configured;
@@ -53,7 +54,7 @@ mod tests {
 
     // FA04
     #[test]
-    fn connections_leave_descriptors_for_the_rest() {
+    fn reserves_descriptors() {
         for (configured, limit, expected) in [
             (1_024, None, 1_024),
             (1_024, Some(4_096), 1_024),

@@ -1,4 +1,4 @@
-//! The TLS handshake, which comes before HTTP.
+//! The TLS handshake, which precedes HTTP.
 
 use std::net::SocketAddr;
 
@@ -12,8 +12,7 @@ use super::{
     shutdown::requested,
 };
 
-/// Shakes hands, within the time that a client has for the head of a request, and serves the
-/// connection.
+/// Completes the handshake within the timeout for request heads, then serves the connection.
 pub(super) async fn serve(
     tls: TlsAcceptor,
     stream: TcpStream,
@@ -23,19 +22,19 @@ pub(super) async fn serve(
     mut shutdown: watch::Receiver<ShutdownSignal>,
 ) {
     let stream = tokio::select! {
-        shaken = time::timeout(limits.header_timeout, tls.accept(stream)) => match shaken {
+        handshake = time::timeout(limits.header_timeout, tls.accept(stream)) => match handshake {
             Ok(Ok(stream)) => stream,
-            // Clients that leave, or break the protocol, or do not speak this one.
+            // The client disconnected, violated the protocol or does not speak TLS.
             Ok(Err(error)) => {
-                tracing::debug!(%error, "handshake failed");
+                tracing::debug!(%error, "TLS handshake failed");
                 return;
             }
             Err(_) => {
-                tracing::debug!("handshake took too long");
+                tracing::debug!("TLS handshake timed out");
                 return;
             }
         },
-        // There is no work in it yet.
+        // No request is in flight yet.
         () = requested(&mut shutdown, ShutdownSignal::Graceful) => return,
     };
     connection::serve(stream, peer, router, limits, shutdown).await;

@@ -1,9 +1,8 @@
-//! The requests of one connection that are not answered to their end.
+//! Tracks the requests of a connection whose responses are not complete.
 //!
-//! A client that reads slowly, or not at all, keeps an answer alive: nothing asks for its
-//! next piece, so nothing in it finds out that its time is over. And a client that has an
-//! answer may stay for ever without asking for anything. Whoever serves the connection asks
-//! here which of it is the case.
+//! A client that reads slowly, or not at all, keeps a response alive: its body is not polled, so
+//! it does not notice that its deadline has passed. A client can also keep a connection open
+//! without sending a request. The connection uses this state to detect both.
 
 use std::{
     collections::BTreeMap,
@@ -12,29 +11,29 @@ use std::{
 
 use tokio::time::Instant;
 
-/// Shared by a connection and its requests.
+/// The requests in flight, shared by a connection and its requests.
 #[derive(Clone, Debug)]
 pub(super) struct InFlight(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
-    /// By their number, so the oldest one comes first.
+    /// Start times by request id, so that the oldest request is first.
     started: BTreeMap<u64, Instant>,
     next_id: u64,
     idle_since: Instant,
 }
 
-/// What a connection does.
+/// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Activity {
-    /// Nothing, since then.
+    /// No request is in flight since this instant.
     Idle(Instant),
-    /// It answers requests; the oldest one came then.
+    /// Requests are in flight; the oldest one arrived at this instant.
     Busy(Instant),
 }
 
 impl InFlight {
-    /// Of a connection that begins now.
+    /// Creates the state of a new connection.
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(State {
             started: BTreeMap::new(),
@@ -43,7 +42,7 @@ impl InFlight {
         })))
     }
 
-    /// A request came.
+    /// Registers a request until the guard is dropped.
     pub(super) fn start_request(&self) -> RequestGuard {
         let mut state = self.state();
         let id = state.next_id;
@@ -55,6 +54,7 @@ impl InFlight {
         }
     }
 
+    /// What the connection is doing now.
     pub(super) fn activity(&self) -> Activity {
         let state = self.state();
         match state.started.first_key_value() {
@@ -64,12 +64,12 @@ impl InFlight {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while the lock is held.
+        // No code panics while the lock is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A request until its answer has ended, or was dropped.
+/// Keeps a request in flight until its response is complete or dropped.
 #[derive(Debug)]
 pub(super) struct RequestGuard {
     id: u64,
@@ -94,7 +94,7 @@ mod tests {
     use crate::server::response_body;
 
     #[tokio::test(start_paused = true)]
-    async fn the_oldest_request_counts_until_its_answer_is_gone() {
+    async fn reports_the_oldest_request_until_its_response_is_dropped() {
         let second = || tokio::time::advance(Duration::from_secs(1));
         let requests = InFlight::new();
         let start = Instant::now();

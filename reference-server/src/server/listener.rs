@@ -1,4 +1,4 @@
-//! Takes connections until the server ends.
+//! Accepts connections until the server shuts down.
 
 use std::{io, time::Duration};
 
@@ -19,14 +19,14 @@ use super::{
 };
 use crate::tls::SharedTls;
 
-/// How long to wait where the system has no more descriptors or memory to give.
+/// The pause after a failed `accept`, such as when descriptors or memory are exhausted.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// How long answers that are cut off may take to tell their clients so.
+/// How long aborted requests may take to send their final error.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Serves until it is told to stop, then lets what runs end within the grace period. What
-/// runs after that is cut off.
+/// Serves until a shutdown is requested, then lets the requests in flight complete within the
+/// grace period, and aborts the rest.
 pub(super) async fn serve(
     listener: TcpListener,
     tls: Option<SharedTls>,
@@ -46,10 +46,10 @@ pub(super) async fn serve(
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if free => match accepted {
                 Ok((stream, peer)) => {
-                    // Tokens are small, and each of them should leave at once.
+                    // Streamed tokens are small and must be sent at once.
                     if let Err(error) = stream.set_nodelay(true) {
-                        // Its client has left already.
-                        tracing::debug!(%error, "a connection ended before it was served");
+                        // The client has already disconnected.
+                        tracing::debug!(%error, "connection ended before it was served");
                         continue;
                     }
                     let (router, shutdown) = (router.clone(), shutdown.clone());
@@ -67,16 +67,16 @@ pub(super) async fn serve(
                     };
                 }
                 Err(error) if is_connection_error(&error) => {
-                    tracing::debug!(%error, "a connection ended before it was accepted");
+                    tracing::debug!(%error, "connection ended before it was accepted");
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept connections; trying again");
+                    tracing::warn!(%error, "cannot accept connections; retrying");
                     time::sleep(ACCEPT_BACKOFF).await;
                 }
             },
         }
     }
-    // Closes the port: who comes now is refused by the system and can go elsewhere.
+    // Closes the port: the system refuses new connections, so clients can retry elsewhere.
     drop(listener);
     drain(connections, limits.shutdown_grace, &abort, shutdown).await
 }
@@ -89,7 +89,7 @@ async fn drain(
 ) -> ShutdownReport {
     tracing::info!(
         connections = connections.len(),
-        "stopping: no new work is taken"
+        "stopping: no new requests are accepted"
     );
     let deadline = Instant::now() + grace;
     let mut immediate = false;

@@ -1,4 +1,4 @@
-//! Figures for Prometheus.
+//! Prometheus metrics.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,12 +11,12 @@ use stockade::Fence;
 use super::Sources;
 use crate::{api::routes, backend::Backend};
 
-/// What answers take, in seconds: from a refusal to a long chat.
+/// The histogram buckets for durations, in seconds: from a refusal to a long chat.
 const DURATION_BUCKETS: &[f64] = &[
     0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
 ];
 
-/// The recorder of the process, which the first server installs.
+/// Installs the process-wide recorder once, and returns its handle.
 pub(super) fn install() -> PrometheusHandle {
     static INSTALLED: OnceLock<PrometheusHandle> = OnceLock::new();
     let install = || {
@@ -28,7 +28,7 @@ pub(super) fn install() -> PrometheusHandle {
             .expect("there are buckets")
             .build_recorder();
         let handle = recorder.handle();
-        // A program that embeds the server may have one of its own, which then gets the figures.
+        // An embedding program may have installed its own recorder, which then gets the metrics.
         let _ = metrics::set_global_recorder(recorder);
         describe();
         handle
@@ -36,17 +36,17 @@ pub(super) fn install() -> PrometheusHandle {
     INSTALLED.get_or_init(install).clone()
 }
 
-/// The help texts of the server's own families; the fence describes its own.
+/// Describes the server's own metrics; the fence describes its own.
 fn describe() {
     describe_gauge!(
         "stockade_connections_limit",
-        "Connections that the server takes at a time: server.max_connections, or fewer where \
-         the limit of open files is too low"
+        "Maximum number of open connections: server.max_connections, or fewer if the limit of \
+         open files is too low"
     );
-    describe_gauge!("stockade_connections", "Connections that are open");
+    describe_gauge!("stockade_connections", "Number of open connections");
     describe_counter!(
         "stockade_invalid_hosts_total",
-        "Requests that were refused because of their Host, by reason"
+        "Requests refused because of their Host header, by reason"
     );
     describe_counter!(
         "stockade_reloads_total",
@@ -54,7 +54,7 @@ fn describe() {
     );
 }
 
-/// The route that shows them.
+/// The `/metrics` route.
 pub(super) fn router(
     handle: PrometheusHandle,
     fence: &Fence,
@@ -66,22 +66,25 @@ pub(super) fn router(
         .with_state((handle, fence.clone(), sources, backend))
 }
 
-/// Chats that the model answers, and chats that wait for it.
+/// Gauges of the backend's load.
 const RUNNING_CHATS: &str = "stockade_model_running_chats";
 const WAITING_CHATS: &str = "stockade_model_waiting_chats";
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
 fn record_load(backend: &dyn Backend) {
-    metrics::describe_gauge!(RUNNING_CHATS, "Chats that the model answers now");
-    metrics::describe_gauge!(WAITING_CHATS, "Chats that wait for the model now");
-    // A backend that cannot say has no such figures.
+    metrics::describe_gauge!(RUNNING_CHATS, "Number of chats that the model is answering");
+    metrics::describe_gauge!(
+        WAITING_CHATS,
+        "Number of chats that are waiting for the model"
+    );
+    // A backend that does not report its load has no such metrics.
     if let Some(load) = backend.load() {
         metrics::gauge!(RUNNING_CHATS).set(load.running as f64);
         metrics::gauge!(WAITING_CHATS).set(load.waiting as f64);
     }
 }
 
-/// What the route asks.
+/// The state of the `/metrics` handler.
 type MetricsState = (PrometheusHandle, Fence, Sources, Arc<dyn Backend>);
 
 async fn render(

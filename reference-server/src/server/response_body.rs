@@ -1,4 +1,4 @@
-//! The body of an answer on its connection.
+//! The response body as the connection sends it.
 
 use std::{
     pin::Pin,
@@ -14,8 +14,8 @@ use super::{
     unread_body::{Drain, UnreadBody},
 };
 
-/// An answer that keeps its request in flight, and whose end waits for the rest of a small
-/// request body.
+/// A response body that keeps its request in flight, and that ends only after the rest of a
+/// small request body has been drained.
 struct ResponseBody {
     body: Body,
     state: State,
@@ -28,7 +28,7 @@ enum State {
     Done,
 }
 
-/// The response, as its connection sends it.
+/// Wraps the body of a response.
 pub(super) fn wrap(
     response: Response,
     guard: RequestGuard,

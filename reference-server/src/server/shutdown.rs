@@ -1,4 +1,4 @@
-//! When and how the server ends.
+//! Shutdown requests and their outcome.
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -7,28 +7,28 @@ use tokio::{
 
 use crate::StartError;
 
-/// What the server is told about its end.
+/// A request to shut the server down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ShutdownSignal {
-    /// Go on.
+    /// No shutdown is requested.
     #[default]
     None,
-    /// Take no new work, and end what runs within the grace period.
+    /// Accept no new requests, and let those in flight complete within the grace period.
     Graceful,
-    /// End at once.
+    /// Abort the requests in flight.
     Immediate,
 }
 
-/// How the server ended.
+/// The outcome of a shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShutdownReport {
-    /// Connections that were cut off with work in them.
+    /// The number of connections that were aborted.
     pub aborted: usize,
-    /// Whether it was told to end at once.
+    /// Whether an immediate shutdown was requested.
     pub immediate: bool,
 }
 
-/// Resolves once the server is told at least this.
+/// Resolves when at least this shutdown is requested.
 pub(super) async fn requested(
     shutdown: &mut watch::Receiver<ShutdownSignal>,
     at_least: ShutdownSignal,
@@ -38,16 +38,16 @@ pub(super) async fn requested(
         .await
         .is_err()
     {
-        // Nobody is left who could say it.
+        // The sender is gone, so no request can arrive.
         std::future::pending::<()>().await;
     }
 }
 
-/// Turns SIGTERM and SIGINT into a [`ShutdownSignal`]: the first one gently, the second one at
-/// once.
+/// Converts SIGTERM and SIGINT into shutdown requests: the first signal requests a graceful
+/// shutdown, the second one an immediate shutdown.
 pub(crate) fn shutdown_signals() -> Result<watch::Receiver<ShutdownSignal>, StartError> {
     let listen = |kind| {
-        signal(kind).map_err(|error| StartError::new(format!("cannot listen to signals: {error}")))
+        signal(kind).map_err(|error| StartError::new(format!("cannot listen for signals: {error}")))
     };
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
@@ -60,7 +60,7 @@ pub(crate) fn shutdown_signals() -> Result<watch::Receiver<ShutdownSignal>, Star
             }
             shutdown.send_replace(next);
         }
-        // The channel stays open: closed, it would read as "go on for ever".
+        // Keeps the sender alive: receivers treat a closed channel as no request.
         shutdown.closed().await;
     });
     Ok(receiver)

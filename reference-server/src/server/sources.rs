@@ -1,5 +1,5 @@
-//! What is read again while the server runs: keys and lists of the fence, the certificate,
-//! the configuration.
+//! The sources that are reloaded while the server runs: the fence's keys and lists, the
+//! certificate, and the configuration.
 
 use std::time::Duration;
 
@@ -8,22 +8,22 @@ use serde::Serialize;
 use stockade::Fence;
 use stockade_watch::SourceStatus;
 
-/// All watched sources, for metrics and readiness.
+/// All watched sources, for the metrics and the readiness check.
 #[derive(Clone, Debug)]
 pub(crate) struct Sources {
     fence: Fence,
-    /// Those of the server itself.
+    /// The server's own sources.
     own: Vec<stockade_watch::SourceHealth>,
-    /// How long keys may fail to be read again before the server is not ready any more.
+    /// How long reloading keys may fail before the server is no longer ready.
     stale_after: Option<Duration>,
 }
 
-/// How a source fares, for `/health`.
+/// The state of a source, for `/health/details`.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct SourceReport {
     name: String,
     failing: bool,
-    /// Since when the value in force is known to be current.
+    /// Seconds since the value in force was last known to be current.
     age_secs: u64,
     failures: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,7 +31,7 @@ pub(crate) struct SourceReport {
 }
 
 impl Sources {
-    /// The sources of a fence. Zero seconds of patience are no bound.
+    /// Creates the list with a fence's sources. Zero disables the staleness bound.
     pub(super) fn new(fence: Fence, stale_after: Duration) -> Self {
         Self {
             fence,
@@ -40,6 +40,7 @@ impl Sources {
         }
     }
 
+    /// Adds a source of the server itself.
     pub(super) fn add(&mut self, source: stockade_watch::SourceHealth) {
         self.own.push(source);
     }
@@ -49,8 +50,8 @@ impl Sources {
         self.fence.sources().into_iter().chain(own)
     }
 
-    /// `ready`, `degraded` where a source fails to be read again, and `keys_stale` where that
-    /// has lasted too long for keys: a key that was revoked since would be let in for ever.
+    /// Returns `ready`, `degraded` if reloading a source fails, or `keys_stale` if reloading keys
+    /// has failed for too long, because keys revoked since then would stay valid.
     pub(crate) fn readiness(&self) -> &'static str {
         let failing = self.statuses().filter(SourceStatus::is_failing);
         let statuses: Vec<_> = failing.collect();
@@ -67,6 +68,7 @@ impl Sources {
         }
     }
 
+    /// The state of each source.
     pub(crate) fn health(&self) -> Vec<SourceReport> {
         let report = |source: SourceStatus| SourceReport {
             failing: source.is_failing(),
@@ -81,7 +83,7 @@ impl Sources {
         self.statuses().map(report).collect()
     }
 
-    /// Sets the gauges of the server's own sources, under the names of the fence's.
+    /// Sets the gauges of the server's own sources, with the same names as the fence's.
     pub(super) fn record(&self) {
         for source in self.own.iter().map(stockade_watch::SourceHealth::status) {
             let name = source.name.as_ref().to_owned();
@@ -94,7 +96,7 @@ impl Sources {
     }
 }
 
-/// Keys, tokens and their revocations are settings of `[auth]`.
+/// Whether a source holds keys, tokens or revocations, which are settings of `[auth]`.
 fn is_key_source(source: &SourceStatus) -> bool {
     source.name.starts_with("auth.")
 }

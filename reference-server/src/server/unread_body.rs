@@ -1,9 +1,9 @@
-//! What a client still sends of a body that its request's handler did not read.
+//! Drains request bodies that the handler did not read.
 //!
-//! An HTTP/2 stream that is answered before its request has ended is reset (RFC 9113, 8.1).
-//! Clients that are still sending then lose the answer: curl 7.88 does so for one refusal in
-//! twelve. So an answer ends only when the rest of a small body has arrived, or after
-//! [`DRAIN_TIMEOUT`]. A large body is never read.
+//! An HTTP/2 stream is reset if its response ends before its request (RFC 9113, 8.1). Clients
+//! that are still sending then lose the response: curl 7.88 loses one refusal in twelve. A
+//! response therefore ends only after the rest of a small body has arrived, or after
+//! [`DRAIN_TIMEOUT`]. Large bodies are not read.
 
 use std::{
     pin::Pin,
@@ -18,41 +18,41 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{self, Sleep};
 
-/// The most that is read of a body after the answer to its request.
+/// The maximum number of body bytes to read after the response.
 const MAX_DRAINED: u64 = 64 * 1024;
-/// The longest time for that.
+/// The maximum time to spend on that.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A request's body, which goes back to its connection when the handler drops it unread.
+/// A request body that returns to its connection if the handler drops it unread.
 #[derive(Debug)]
 pub(super) struct TrackedBody<B = Incoming> {
     body: Option<B>,
-    /// `None` where no rest will be read.
+    /// `None` if the body is not drained.
     slot: Option<Arc<Mutex<Slot<B>>>>,
 }
 
-/// Where the connection finds what is left.
+/// The connection's handle to what is left of a request body.
 #[derive(Debug)]
 pub(super) struct UnreadBody<B = Incoming>(Arc<Mutex<Slot<B>>>);
 
 #[derive(Debug)]
 enum Slot<B> {
-    /// The handler has it.
+    /// The handler owns the body.
     InUse,
-    /// It was dropped before its end.
+    /// The handler dropped the body before its end.
     Unread(B),
-    /// It was read to its end, or is too large.
+    /// The body was read to its end or is being drained.
     Done,
 }
 
-/// Prepares a request for its handler.
+/// Wraps the body of a request for its handler.
 ///
-/// The slot is allocated only for a request over HTTP/2 that has a body.
+/// A slot is allocated only for HTTP/2 requests that have a body.
 pub(super) fn track<B>(request: Request<B>) -> (Request<TrackedBody<B>>, Option<UnreadBody<B>>)
 where
     B: Body,
 {
-    // Over HTTP/1.1 the connection is closed instead. Who waits for `100 Continue` sends
+    // HTTP/1.1 closes the connection instead. A client that waits for `100 Continue` sends
     // nothing after a refusal.
     let is_tracked = request.version() == Version::HTTP_2
         && !request.body().is_end_stream()
@@ -67,7 +67,7 @@ where
 }
 
 fn lock<B>(slot: &Mutex<Slot<B>>) -> MutexGuard<'_, Slot<B>> {
-    // Nothing panics while it is held.
+    // No code panics while the lock is held.
     slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -87,7 +87,7 @@ where
         };
         let frame = ready!(Pin::new(body).poll_frame(cx));
         if !matches!(frame, Some(Ok(_))) {
-            // Nothing is left of it.
+            // The body has ended.
             self.body = None;
         }
         Poll::Ready(frame)
@@ -116,7 +116,7 @@ impl<B> UnreadBody<B>
 where
     B: Body,
 {
-    /// Whether there is nothing to read, as far as is known yet.
+    /// Whether there is nothing to drain, as far as is known.
     pub(super) fn is_empty(&self) -> bool {
         match &*lock(&self.0) {
             Slot::InUse => false,
@@ -125,7 +125,7 @@ where
         }
     }
 
-    /// Begins to read it, once the answer is complete.
+    /// Starts to drain the body, once the response is complete.
     pub(super) fn drain(self) -> Option<Drain<B>> {
         match std::mem::replace(&mut *lock(&self.0), Slot::Done) {
             Slot::Unread(body) if should_drain(&body) => Some(Drain {
@@ -133,7 +133,7 @@ where
                 received: 0,
                 timeout: Box::pin(time::sleep(DRAIN_TIMEOUT)),
             }),
-            // The current owner of the body keeps it.
+            // Too large, still in use, or already read.
             Slot::Unread(_) | Slot::InUse | Slot::Done => None,
         }
     }
@@ -146,7 +146,7 @@ where
     !body.is_end_stream() && body.size_hint().lower() <= MAX_DRAINED
 }
 
-/// The rest of a body on its way to nowhere.
+/// Reads and discards the rest of a body.
 #[derive(Debug)]
 pub(super) struct Drain<B = Incoming> {
     body: B,
@@ -158,7 +158,7 @@ impl<B> Drain<B>
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    /// Resolves when it has ended, is too large, or has taken too long.
+    /// Resolves when the body has ended, exceeds the limit, or has timed out.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.received <= MAX_DRAINED {
             match Pin::new(&mut self.body).poll_frame(cx) {
@@ -166,7 +166,7 @@ where
                     let length = frame.data_ref().map_or(0, Bytes::len);
                     self.received = self.received.saturating_add(length as u64);
                 }
-                // The end, or a client that has left.
+                // The end of the body, or the client has disconnected.
                 Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
                 Poll::Pending => return self.timeout.as_mut().poll(cx),
             }
