@@ -1,7 +1,7 @@
-//! The fence around the API, from the configuration, and what stands within it.
+//! The fence around the API, built from the configuration, and the server's own layers.
 //!
-//! It stands after the router ([`Router::layer`]), so every layer judges the route that
-//! will really run. A route that nobody declared in [`rules`] is closed.
+//! The layers are applied with [`Router::layer`], so that each of them sees the matched route.
+//! Routes without a rule in [`rules`] are denied.
 
 use std::io;
 
@@ -26,7 +26,7 @@ pub(crate) use host::HostGuard;
 use crate::{LogFormat, StartError};
 use log_sink::LogSink;
 
-/// What stands around the fence, and between it and the handlers.
+/// The server's own layers, outside the fence and between the fence and the handlers.
 #[derive(Clone, Debug)]
 pub(crate) struct ServerLayers {
     pub(crate) hosts: HostGuard,
@@ -35,8 +35,8 @@ pub(crate) struct ServerLayers {
     pub(crate) body_limit: BodyLimit,
 }
 
-/// The fence. Who may use which route, and with which bodies, is the server's to say, unless
-/// the configuration has `[[routes]]` of its own.
+/// Builds the fence. The server supplies the scopes and body rules of its routes, unless the
+/// configuration has a `[[routes]]` table.
 pub(crate) async fn build(config: &Config, log: LogFormat) -> Result<Fence, StartError> {
     let mut fence = Fence::builder(config).axum().metrics();
     if config.audit.is_none() {
@@ -45,7 +45,7 @@ pub(crate) async fn build(config: &Config, log: LogFormat) -> Result<Fence, Star
     if config.routes.is_empty() {
         fence = fence.bodies(rules::body_rules(&config.body));
         let scopes = rules::scope_guard(&config.auth.realm)
-            .map_err(|error| StartError::context("the route table", &error))?;
+            .map_err(|error| StartError::context("invalid route table", &error))?;
         fence = fence
             .scopes(scopes)
             .responder(crate::api::refusals::responder());
@@ -56,7 +56,7 @@ pub(crate) async fn build(config: &Config, log: LogFormat) -> Result<Fence, Star
         .map_err(|error| StartError::new(error.to_string()))
 }
 
-/// Records among the lines of the log, in its format.
+/// An audit log that writes records to standard error, in the format of the log.
 fn log_records(format: LogFormat) -> io::Result<AuditLog> {
     const OVERFLOW: Overflow = Overflow::DropAndCount;
 
@@ -67,32 +67,32 @@ fn log_records(format: LogFormat) -> io::Result<AuditLog> {
     Ok(AuditLog::new(journal?))
 }
 
-/// The router behind the fence. Read from the top: that is the way of a request.
+/// Wraps the router. A request passes the layers from top to bottom.
 pub(crate) fn wrap(router: Router, fence: &Fence, layers: ServerLayers) -> Router {
     router.layer(
         ServiceBuilder::new()
-            // Headers that browsers go by, on every answer.
+            // Security headers for browsers, on every response.
             .layer(layers.headers)
-            // Nothing here is for shared caches, unless a handler says so.
+            // Responses are not cached, unless a handler sets the header itself.
             .layer(SetResponseHeaderLayer::if_not_present(
                 CACHE_CONTROL,
                 HeaderValue::from_static("no-store"),
             ))
-            // Is it for a host that is served here?
+            // Rejects invalid and unknown hosts.
             .layer(layers.hosts.into_layer())
             .layer(fence.layer())
             .map_request(box_body)
-            // Answers for what is inside where it panics or takes too long.
+            // Responds for handlers that panic or exceed their deadline.
             .layer(middleware::from_fn_with_state(
                 layers.deadlines,
                 deadline::enforce,
             ))
-            // Is the body small enough to be read at all?
+            // Rejects bodies whose declared length exceeds the limit.
             .layer(layers.body_limit.into_layer()),
     )
 }
 
-/// axum's middleware knows one type of body only.
+/// Boxes the body: axum's middleware takes only `Body`.
 fn box_body(request: Request<FenceBody<Body>>) -> Request<Body> {
     request.map(Body::new)
 }

@@ -1,10 +1,10 @@
-//! The largest body a handler reads.
+//! The maximum size of a request body.
 
 use http::header::{CONTENT_LENGTH, HeaderValue};
 use stockade_core::{Check, Guard, Head, Never, Refusal, RefusalKind};
 
-/// Refuses a body that announces itself as too large, before a byte of it is read, and
-/// tells the handler how much it may read of one that does not announce its length.
+/// Refuses a body whose declared length exceeds the limit before any of it is read, and passes
+/// the limit on to the handler for bodies without a declared length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BodyLimit {
     mebibytes: usize,
@@ -44,7 +44,8 @@ impl Guard for BodyLimit {
     }
 }
 
-/// The server has refused what is no number; one that does not fit is too large.
+/// Parses a `Content-Length`. hyper has already rejected invalid values, so a value that does
+/// not parse is too large for `usize`.
 fn parse_length(value: &HeaderValue) -> Option<usize> {
     let text = value.to_str().ok()?;
     Some(text.parse().unwrap_or(usize::MAX))

@@ -1,4 +1,4 @@
-//! Every request gets an answer, in time.
+//! Ensures that every request gets a response before its deadline.
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
@@ -18,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::refusals;
 
-/// When the answer must have ended: after its time, or where the server waits no longer. Its
-/// head is held to it here; a handler that streams holds its body to it.
+/// The deadline of a response: its timeout, or the end of the shutdown's grace period.
+///
+/// [`enforce`] applies it to the response head; a handler that streams applies it to its body.
 #[derive(Clone, Debug)]
 pub(crate) struct Deadline {
     instant: Instant,
@@ -27,7 +28,7 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
-    /// Ends when the answer has to, with what its client is told.
+    /// Resolves when the deadline passes, with the refusal for the client.
     pub(crate) async fn passed(&self) -> Refusal {
         tokio::select! {
             () = time::sleep_until(self.instant) => refusals::model_timeout(),
@@ -36,14 +37,14 @@ impl Deadline {
     }
 }
 
-/// How long each answer may take, and what cuts all of them off.
+/// The timeout of each response, and the token that aborts all of them.
 #[derive(Clone, Debug)]
 pub(crate) struct DeadlinePolicy {
     pub(crate) timeout: Duration,
     pub(crate) abort: CancellationToken,
 }
 
-/// Refuses for the handler where it panics, and where its deadline passes.
+/// Responds with a refusal if the handler panics or its deadline passes.
 pub(super) async fn enforce(
     State(policy): State<DeadlinePolicy>,
     mut request: Request,
@@ -55,7 +56,7 @@ pub(super) async fn enforce(
     };
     request.extensions_mut().insert(deadline.clone());
     let head = refusal_head(&request);
-    // Whatever the handler left half-done is dropped with it.
+    // The state of a handler that panicked is dropped with it.
     let response = AssertUnwindSafe(next.run(request)).catch_unwind();
     let response = tokio::select! {
         biased;
@@ -70,7 +71,7 @@ pub(super) async fn enforce(
     }
 }
 
-/// As much of a request as is needed to refuse it.
+/// The parts of a request that are needed to refuse it.
 fn refusal_head(request: &Request) -> Parts {
     let (mut head, ()) = http::Request::new(()).into_parts();
     for name in [ACCEPT, CONTENT_TYPE] {

@@ -1,4 +1,4 @@
-//! Whether a request names its host as it has to, and one that is served here.
+//! Validates the host of a request, and checks that it is served here.
 
 use http::{
     HeaderValue, Version,
@@ -10,26 +10,28 @@ use stockade_core::{Check, Guard, Head, Never, Refusal, RefusalKind};
 
 use crate::{StartError, api::routes};
 
-/// Refuses requests whose `Host` is missing, repeated or invalid (RFC 9112, 3.2), and those
-/// for hosts that are not served, where a list says which are.
+/// Refuses requests whose `Host` is missing, repeated or invalid (RFC 9112, 3.2), and requests
+/// for hosts that are not in the configured list.
 #[derive(Clone, Debug)]
 pub(crate) struct HostGuard {
-    /// In lower case; all hosts are served where it is empty.
+    /// In lower case; an empty list allows all hosts.
     allowed: Vec<Authority>,
 }
 
 impl HostGuard {
+    /// Parses the list of hosts; an empty list allows all of them.
+    ///
     /// # Errors
-    /// When a host of the list is not one.
+    /// Returns an error if an entry is not a valid host.
     pub(crate) fn new(hosts: &[String]) -> Result<Self, StartError> {
         let allowed = hosts.iter().map(|host| {
             let allowed = authority(host.to_ascii_lowercase().as_bytes());
-            // There are no wildcards: all hosts are served where the list is empty.
+            // Wildcards are not supported: an empty list allows all hosts.
             let allowed = allowed.filter(|host| !host.as_str().contains('*'));
             allowed.ok_or_else(|| {
                 StartError::new(format!(
-                    "server.hosts: {host:?} is not a host; write it like \"api.example.com\" or \
-                     \"localhost:8000\""
+                    "server.hosts: {host:?} is not a valid host; use a form such as \
+                     \"api.example.com\" or \"localhost:8000\""
                 ))
             })
         });
@@ -43,7 +45,7 @@ impl HostGuard {
         let header = match (fields.next(), fields.next()) {
             (Some(_), Some(_)) => return Err(HostError::Repeated),
             (Some(field), None) => Some(authority(field.as_bytes()).ok_or(HostError::Invalid)?),
-            // HTTP/2 names it in the target.
+            // HTTP/2 has the host in the target (`:authority`).
             (None, _) if head.version == Version::HTTP_11 => return Err(HostError::Missing),
             (None, _) => None,
         };
@@ -59,14 +61,14 @@ impl HostGuard {
             (None, None) if head.version < Version::HTTP_11 => return Ok(()),
             (None, None) => return Err(HostError::Missing),
         };
-        // Supervisors ask by address.
+        // Supervisors send probes to the server's address.
         if self.allowed.is_empty() || routes::is_probe(head.uri.path()) || self.allows(&host) {
             return Ok(());
         }
         Err(HostError::NotServed)
     }
 
-    /// An entry without a port stands for all ports.
+    /// Whether a host matches the list. An entry without a port matches all ports.
     fn allows(&self, host: &Authority) -> bool {
         self.allowed.iter().any(|allowed| {
             allowed.host().eq_ignore_ascii_case(host.host())
@@ -75,8 +77,8 @@ impl HostGuard {
     }
 }
 
-/// `uri-host [ ":" port ]` (RFC 9110, 7.2): without user information, which `Authority` takes,
-/// and never empty, which no URI of HTTP is (RFC 9110, 4.2.1).
+/// Parses `uri-host [ ":" port ]` (RFC 9110, 7.2). Rejects user information, which `Authority`
+/// accepts, and an empty host, which is invalid in HTTP URIs (RFC 9110, 4.2.1).
 fn authority(text: &[u8]) -> Option<Authority> {
     let authority = Authority::try_from(text).ok()?;
     let port = authority.as_str().strip_prefix(authority.host())?;
@@ -108,9 +110,11 @@ impl HostError {
 
     fn refusal(self, version: Version) -> Refusal {
         let text = match self {
-            Self::Missing => "the request names no host: send the header `Host`",
-            Self::Repeated => "the request names more than one host: send one header `Host`",
-            Self::Invalid => "the host is invalid: send it like `Host: api.example.com:8000`",
+            Self::Missing => "the request has no host: send a `Host` header",
+            Self::Repeated => "the request has more than one host: send a single `Host` header",
+            Self::Invalid => {
+                "the host is invalid: send a header such as `Host: api.example.com:8000`"
+            }
             Self::NotServed => "this host is not served here",
         };
         let code = match self {
@@ -121,7 +125,7 @@ impl HostError {
             .with_code(code)
             .because(self.reason());
         match version <= Version::HTTP_11 && self != Self::NotServed {
-            // A sender that is wrong about this may be wrong about where its message ends.
+            // A sender with an invalid host may also disagree about where its message ends.
             true => refusal.with_header(CONNECTION, HeaderValue::from_static("close")),
             false => refusal,
         }
@@ -138,9 +142,9 @@ impl Guard for HostGuard {
         match self.check_host(head) {
             Ok(()) => Check::Pass(()),
             Err(error) => {
-                // Outside of the fence, so there is no record of it.
+                // This guard is outside the fence, so no audit record is written.
                 counter!("stockade_invalid_hosts_total", "reason" => error.reason()).increment(1);
-                tracing::debug!(reason = error.reason(), "the host of a request is refused");
+                tracing::debug!(reason = error.reason(), "refused the host of a request");
                 Check::Refuse(error.refusal(head.version))
             }
         }
@@ -171,7 +175,7 @@ mod tests {
 
     // FH05
     #[test]
-    fn a_host_is_named_once_and_valid() {
+    fn requires_one_valid_host() {
         let guard = HostGuard::new(&[]).unwrap();
         let of = |hosts: &[&str]| check_host(&guard, "/v1/models", Version::HTTP_11, hosts);
         for host in ["a", "A.b-c_d:80", "[::1]:8000", "127.0.0.1", "a:"] {
@@ -205,7 +209,7 @@ mod tests {
 
     // FH05
     #[test]
-    fn only_listed_hosts_are_served_but_probes_are_answered() {
+    fn serves_listed_hosts_only_except_for_probes() {
         let guard = HostGuard::new(&["api.Example.com".to_owned(), "a:8000".to_owned()]).unwrap();
         for (path, host, error) in [
             ("/v1/models", "API.example.com:443", None),

@@ -1,11 +1,11 @@
-//! Records as lines of a log for people.
+//! Writes audit records to a human-readable log.
 
 use std::io;
 
 use stockade_audit::{Batch, LogLine, Sink};
 use tracing::{error, info, warn};
 
-/// Hands each record to `tracing`, field by field, so that the log has one format.
+/// Passes each record to `tracing`, field by field, so that the log has one format.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LogSink;
 
@@ -14,14 +14,14 @@ impl Sink for LogSink {
         for line in batch.lines() {
             match line.parse() {
                 Ok(record) => log(&record),
-                Err(error) => error!(%error, "a record cannot be shown"),
+                Err(error) => error!(%error, "cannot format an audit record"),
             }
         }
         Ok(())
     }
 }
 
-/// What does not exist is left out.
+/// Emits an event; `tracing` omits the fields that are `None`.
 macro_rules! event {
     ($level:ident, $record:expr) => {{
         let record: &LogLine = $record;

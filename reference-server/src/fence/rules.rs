@@ -1,4 +1,4 @@
-//! Who may use which route.
+//! The scopes and body rules of the routes.
 
 use http::Method;
 use stockade::{BodyConfig, BodyProfile};
@@ -7,12 +7,13 @@ use stockade_scope::{Access, RouteTableError, ScopeGuard};
 
 use crate::api::routes;
 
-/// The rules of all routes. What is not here is closed, also if the router has it.
+/// The required scope of each route. Routes without an entry are denied, even if the router
+/// serves them.
 pub(crate) fn scope_guard(realm: &str) -> Result<ScopeGuard, RouteTableError> {
     let scope = |scope: &str| Access::scope(scope.parse().expect("a literal scope"));
     ScopeGuard::builder()
         .realm(realm)
-        // For load balancers and supervisors, which have no key.
+        // Public: load balancers and supervisors have no key.
         .route(Method::GET, routes::HEALTH, Access::public())
         .route(Method::GET, routes::LIVE, Access::public())
         .route(Method::GET, routes::READY, Access::public())
@@ -24,13 +25,12 @@ pub(crate) fn scope_guard(realm: &str) -> Result<ScopeGuard, RouteTableError> {
         .build()
 }
 
-/// What the requests to each route carry.
+/// The body rules of each route.
 pub(crate) fn body_rules(config: &BodyConfig) -> BodyRules {
     let part = "/messages/*/content/*";
     let chat = config
         .limited(BodyProfile::OpenaiChat.profile())
-        // Which model there is, and which fields it honours, the handler says in words of
-        // its own.
+        // The handler itself checks the model and the supported fields.
         .rule(
             &format!("{part}/type"),
             Rule::one_of(["text", "image_url", "image", "refusal"]),
