@@ -1,4 +1,4 @@
-//! TLS, with a certificate that can be changed while the server runs.
+//! TLS with a certificate that can be replaced while the server runs.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ mod watched;
 pub(crate) use identity::Identity;
 pub(crate) use watched::WatchedTls;
 
-/// What shakes hands with clients, the same for all that hold a clone of it.
+/// The TLS configuration of new handshakes, shared by all clones.
 #[derive(Clone)]
 pub(crate) struct SharedTls(Arc<ArcSwap<ServerConfig>>);
 
@@ -21,13 +21,13 @@ impl SharedTls {
         Self(Arc::new(ArcSwap::new(config)))
     }
 
-    /// Shows this certificate from the next handshake on. Sessions of the old one are not
-    /// resumed: after a key has leaked, nothing of it may go on.
+    /// Uses this certificate from the next handshake on. Sessions of the old certificate are not
+    /// resumed, because its key may have leaked.
     pub(crate) fn set(&self, Identity(config): Identity) {
         self.0.store(config);
     }
 
-    /// For the next handshake.
+    /// The acceptor for the next handshake.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         self.0.load_full().into()
     }

@@ -1,4 +1,4 @@
-//! A certificate and its key, from their files.
+//! Loads a certificate and its private key.
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -12,21 +12,21 @@ use zeroize::Zeroizing;
 
 use crate::{StartError, TlsConfig};
 
-/// A certificate with the key that belongs to it, ready to be shown.
+/// A certificate chain and its private key, ready for handshakes.
 pub(crate) struct Identity(pub(super) Arc<ServerConfig>);
 
 impl Identity {
-    /// Reads both files. Their errors never hold a piece of them: where the two were
-    /// swapped, or a key lost its line breaks, that piece would be the key.
+    /// Reads both files. Errors never quote their content, which may be the private key, such as
+    /// when the files are swapped.
     ///
     /// # Errors
-    /// When one of them is not what it should be, or they do not belong together.
+    /// Returns an error if one of the files is invalid or they do not belong together.
     pub(crate) fn read(files: &TlsConfig) -> Result<Self, StartError> {
         let chain = read_chain(&files.certificate_file)?;
         let key = read_key(&files.key_file)?;
         let (certificate_file, key_file) =
             (files.certificate_file.display(), files.key_file.display());
-        // Named, for some other crate of the process may have chosen another one.
+        // Explicit, because another crate of the process may have installed another provider.
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13, &TLS12])
@@ -36,21 +36,20 @@ impl Identity {
             .map_err(|error| match error {
                 Error::InconsistentKeys(_) => StartError::new(format!(
                     "server.tls: the key in {key_file} does not belong to the first certificate \
-                     in {certificate_file}: name a pair, and put the server's own certificate \
-                     before those that it is signed by"
+                     in {certificate_file}: configure a matching pair, with the server's own \
+                     certificate before its issuers"
                 )),
                 Error::InvalidCertificate(_) => StartError::new(format!(
                     "server.tls.certificate_file: the first certificate in {certificate_file} is \
-                     broken: have it issued again"
+                     malformed: have it reissued"
                 )),
                 _ => StartError::new(format!(
-                    "server.tls.key_file: the key in {key_file} is of no kind that is known \
-                     here: take one for RSA, ECDSA or Ed25519"
+                    "server.tls.key_file: the key in {key_file} has an unsupported type: use an \
+                     RSA, ECDSA or Ed25519 key"
                 )),
             })?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        // What is sent before the handshake has ended can be sent again by whoever saw it
-        // (RFC 8446, 8), and a chat costs money each time.
+        // Early data can be replayed (RFC 8446, 8), and each replayed chat costs money.
         config.max_early_data_size = 0;
         Ok(Self(Arc::new(config)))
     }
@@ -59,14 +58,14 @@ impl Identity {
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, StartError> {
     let setting = "server.tls.certificate_file";
     let name = path.display();
-    // The key may be in the same file.
+    // The file may also hold the key.
     let text = Zeroizing::new(read(setting, path)?);
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match chain {
         Ok(chain) if !chain.is_empty() => Ok(chain),
         _ => Err(StartError::new(format!(
-            "{setting}: {name} holds no certificates, or not all of them whole: it has to be \
-             PEM, the server's own certificate first"
+            "{setting}: {name} has no certificates, or some are incomplete: use PEM with the \
+             server's own certificate first"
         ))),
     }
 }
@@ -79,11 +78,11 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, StartError> {
         let is_encrypted = text.windows(9).any(|word| word == b"ENCRYPTED");
         StartError::new(match is_encrypted {
             true => format!(
-                "{setting}: the key in {name} is encrypted, and nobody is there to be asked for \
-                 its passphrase: decrypt it with `openssl pkey`, and close it with `chmod 600`"
+                "{setting}: the key in {name} is encrypted, which is not supported: decrypt it with \
+                 `openssl pkey`, and restrict its permissions with `chmod 600`"
             ),
             false => format!(
-                "{setting}: {name} holds no private key: it has to be PEM (PKCS#8, PKCS#1 or SEC1)"
+                "{setting}: {name} has no private key: use PEM (PKCS#8, PKCS#1 or SEC1)"
             ),
         })
     })?;
@@ -91,7 +90,8 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, StartError> {
     Ok(key)
 }
 
-/// A group may read it: such keys are often shared by one.
+/// Warns if the key is world-accessible. Group access is allowed, since keys are often shared
+/// with a group.
 fn warn_if_world_accessible(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
 
@@ -99,8 +99,8 @@ fn warn_if_world_accessible(path: &Path) {
     if fs::metadata(path).is_ok_and(open) {
         let path = path.display();
         tracing::warn!(
-            "every user of the machine can read or change the key of the certificate; close it \
-             with `chmod 600 {path}`"
+            "every user of the machine can read or change the certificate's key: restrict its \
+             permissions with `chmod 600 {path}`"
         );
     }
 }
@@ -109,7 +109,7 @@ fn read(setting: &str, path: &Path) -> Result<Vec<u8>, StartError> {
     fs::read(path).map_err(|error| {
         let name = path.display();
         StartError::new(format!(
-            "{setting}: cannot read {name}: {error}; name a file that this user may read"
+            "{setting}: cannot read {name}: {error}; use a file that the server's user can read"
         ))
     })
 }

@@ -1,4 +1,4 @@
-//! A certificate that follows its files.
+//! A certificate that is reloaded when its files change.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,16 +7,16 @@ use stockade_watch::{FileVersions, FileWatch, SourceHealth};
 use super::{Identity, SharedTls};
 use crate::{StartError, TlsConfig};
 
-/// TLS whose certificate is read again when its files change. Clones share it.
+/// TLS whose certificate is reloaded when its files change. Clones share their state.
 #[derive(Clone)]
 pub(crate) struct WatchedTls {
     active: ActiveTls,
     health: SourceHealth,
-    /// Follows the files as long as a clone is there.
+    /// Watches the files until the last clone is dropped.
     watch: Arc<Mutex<FileWatch>>,
 }
 
-/// The certificate in force, and the files that it is to come from.
+/// The certificate in force and its files.
 #[derive(Clone)]
 struct ActiveTls {
     tls: SharedTls,
@@ -24,12 +24,13 @@ struct ActiveTls {
 }
 
 impl WatchedTls {
-    /// Reads the files, and follows them from now on.
+    /// Reads the files and starts to watch them.
     ///
     /// # Errors
-    /// As [`Identity::read`], and when no thread can be started.
+    /// Returns the errors of [`Identity::read`], and an error if the watcher thread cannot be
+    /// started.
     pub(crate) fn open(files: &TlsConfig) -> Result<Self, StartError> {
-        // Before the first reading, so that no change is lost.
+        // Before the first read, so that no change is missed.
         let versions = Self::versions(files);
         let tls = SharedTls::new(Identity::read(files)?);
         let health = SourceHealth::new("server.tls");
@@ -45,7 +46,7 @@ impl WatchedTls {
         })
     }
 
-    /// The state of the files now.
+    /// The current versions of the files.
     pub(crate) fn versions(files: &TlsConfig) -> FileVersions {
         FileVersions::of([&files.certificate_file, &files.key_file])
     }
@@ -54,15 +55,15 @@ impl WatchedTls {
         &self.active.tls
     }
 
-    /// How the files fare.
+    /// The health of the files.
     pub(crate) fn health(&self) -> SourceHealth {
         self.health.clone()
     }
 
-    /// Shows this certificate, and follows these files if they are not the ones before.
+    /// Replaces the certificate, and watches `files` from now on.
     ///
     /// # Errors
-    /// When no thread can be started; then nothing is changed.
+    /// Returns an error, and changes nothing, if the watcher thread cannot be started.
     pub(crate) fn replace(
         &self,
         files: &TlsConfig,
@@ -72,7 +73,7 @@ impl WatchedTls {
         let mut current = self.active.files();
         if *current != *files {
             let watch = self.active.watch(files, versions, self.health.clone())?;
-            // Nothing panics while it is held.
+            // No code panics while the lock is held.
             *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = watch;
             files.clone_into(&mut current);
         }
@@ -92,18 +93,18 @@ impl ActiveTls {
         let (active, watched) = (self.clone(), files.clone());
         let watch = FileWatch::start(versions, health, move || {
             let identity = Identity::read(&watched)?;
-            // A watch of files that were replaced meanwhile may still run.
+            // The watcher of files that were replaced in the meantime may still run.
             let current = active.files();
             if *current == watched {
                 active.tls.set(identity);
             }
             Ok::<_, StartError>(())
         });
-        watch.map_err(|error| StartError::context("following server.tls", &error))
+        watch.map_err(|error| StartError::context("cannot watch the files of server.tls", &error))
     }
 
     fn files(&self) -> MutexGuard<'_, TlsConfig> {
-        // Nothing panics while it is held.
+        // No code panics while the lock is held.
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A folder with a certificate and its key.
+/// A directory with a certificate and its key.
 struct Pair {
     folder: TempDir,
     key: KeyPair,
@@ -35,7 +35,7 @@ impl Pair {
         fs::write(self.path(name), text).unwrap();
     }
 
-    /// What is said of these files; nothing where they are good.
+    /// The error for these files; `None` if they are valid.
     fn error_of(&self, certificate: &str, key: &str) -> Option<String> {
         let files = TlsConfig {
             hsts_secs: 0,
@@ -45,8 +45,8 @@ impl Pair {
         Some(Identity::read(&files).err()?.to_string())
     }
 
-    /// The value within a PKCS#8 key, which is the key in the older form of its kind.
-    fn older_form(&self) -> Vec<u8> {
+    /// The key in its traditional format, which PKCS#8 wraps.
+    fn traditional_format(&self) -> Vec<u8> {
         let der = self.key.serialize_der();
         let (_, all) = value(&der);
         let (version, _) = value(all);
@@ -56,7 +56,7 @@ impl Pair {
     }
 }
 
-/// What comes after a value in DER, and what it holds.
+/// The bytes after a DER value, and its content.
 fn value(der: &[u8]) -> (&[u8], &[u8]) {
     let (head, length) = match der[1] {
         short @ ..=0x7f => (2, usize::from(short)),
@@ -89,7 +89,7 @@ fn pem(label: &str, der: &[u8]) -> String {
 }
 
 #[test]
-fn takes_keys_of_each_kind_and_form() {
+fn accepts_keys_of_each_type_and_format() {
     for (algorithm, older) in [
         (&PKCS_RSA_SHA256, Some("RSA PRIVATE KEY")),
         (&PKCS_ECDSA_P256_SHA256, Some("EC PRIVATE KEY")),
@@ -98,14 +98,14 @@ fn takes_keys_of_each_kind_and_form() {
         let pair = Pair::new(algorithm);
         assert_eq!(pair.error_of("c.pem", "k.pem"), None, "{algorithm:?}");
         if let Some(label) = older {
-            pair.write("k.pem", &pem(label, &pair.older_form()));
+            pair.write("k.pem", &pem(label, &pair.traditional_format()));
             assert_eq!(pair.error_of("c.pem", "k.pem"), None, "{label}");
         }
     }
 }
 
 #[test]
-fn takes_both_from_one_file() {
+fn accepts_both_in_one_file() {
     let pair = Pair::new(&PKCS_ECDSA_P256_SHA256);
     let both = ["k.pem", "c.pem"].map(|name| fs::read_to_string(pair.path(name)).unwrap());
     pair.write("both.pem", &both.concat());
@@ -113,7 +113,7 @@ fn takes_both_from_one_file() {
 }
 
 #[test]
-fn says_which_file_is_bad_and_nothing_that_is_in_it() {
+fn names_the_bad_file_without_quoting_it() {
     let pair = Pair::new(&PKCS_ECDSA_P256_SHA256);
     let other = Pair::new(&PKCS_ECDSA_P256_SHA256);
     let [good, key] = ["c.pem", "k.pem"].map(|name| fs::read_to_string(pair.path(name)).unwrap());
@@ -141,37 +141,37 @@ fn says_which_file_is_bad_and_nothing_that_is_in_it() {
             "none.pem",
             "certificate_file: cannot read",
         ),
-        ("empty.pem", "k.pem", "empty.pem", "holds no certificates"),
-        ("cut.pem", "k.pem", "cut.pem", "holds no certificates"),
+        ("empty.pem", "k.pem", "empty.pem", "has no certificates"),
+        ("cut.pem", "k.pem", "cut.pem", "has no certificates"),
         (
             "half-cut.pem",
             "k.pem",
             "half-cut.pem",
-            "not all of them whole",
+            "some are incomplete",
         ),
-        ("k.pem", "c.pem", "k.pem", "holds no certificates"),
+        ("k.pem", "c.pem", "k.pem", "has no certificates"),
         (
             "one-line.pem",
             "k.pem",
             "one-line.pem",
-            "holds no certificates",
+            "has no certificates",
         ),
         (
             "no-certificate.pem",
             "k.pem",
             "no-certificate.pem",
-            "is broken",
+            "is malformed",
         ),
         ("c.pem", "none.pem", "none.pem", "key_file: cannot read"),
-        ("c.pem", "empty.pem", "empty.pem", "holds no private key"),
-        ("c.pem", "c.pem", "c.pem", "holds no private key"),
+        ("c.pem", "empty.pem", "empty.pem", "has no private key"),
+        ("c.pem", "c.pem", "c.pem", "has no private key"),
         (
             "c.pem",
             "one-line.pem",
             "one-line.pem",
-            "holds no private key",
+            "has no private key",
         ),
-        ("c.pem", "no-key.pem", "no-key.pem", "no kind that is known"),
+        ("c.pem", "no-key.pem", "no-key.pem", "unsupported type"),
         ("c.pem", "encrypted.pem", "encrypted.pem", "openssl pkey"),
         (
             "c.pem",
@@ -187,7 +187,7 @@ fn says_which_file_is_bad_and_nothing_that_is_in_it() {
         let path = pair.path(named).display().to_string();
         assert!(error.contains(&path), "{error}");
         assert!(!error.contains('\n'), "{error}");
-        // Neither as a text nor as the bytes of one.
+        // Neither as text nor as a list of bytes.
         let bytes = format!("{:?}", &secret.as_bytes()[..8]);
         for piece in [&secret[..8], bytes.trim_matches(['[', ']'])] {
             assert!(!error.contains(piece), "{certificate} {key}: {error}");
