@@ -1,4 +1,4 @@
-//! The command line.
+//! The command-line interface.
 
 use std::{
     io::{self, Write},
@@ -25,7 +25,7 @@ use crate::{
 #[command(
     name = "stockade-server",
     version,
-    after_help = "To see it work:          stockade-server demo\n\
+    after_help = "To try it:               stockade-server demo\n\
                   To serve a model:        write a configuration and a key file,\n\
                   \x20                        then stockade-server serve --config stockade.toml"
 )]
@@ -41,18 +41,18 @@ enum Command {
     Key(key::KeyArgs),
 }
 
-/// Serve a model as a configuration file says.
+/// Serve a model according to a configuration file
 #[derive(Debug, Args)]
 #[command(after_long_help = SERVE_HELP)]
 struct ServeArgs {
     /// The configuration file, TOML or YAML
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// A model directory, or a repository of the Hugging Face hub (owner/name); instead of
-    /// the file's model.source
+    /// A model directory, or a Hugging Face Hub repository (owner/name); overrides
+    /// model.source of the file
     #[arg(long, value_name = "DIR_OR_HUB_ID")]
     model: Option<String>,
-    /// The address to listen on; instead of the file's server.listen
+    /// The address to listen on; overrides server.listen of the file
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = listen_address)]
     listen: Option<SocketAddr>,
 }
@@ -64,19 +64,19 @@ The smallest configuration:
     source = \"Hcompany/Holo1.5-7B\"   # or a directory: \"./holo\"
 
     [auth]
-    keys_file = \"keys.yaml\"          # made by: stockade-server key --file keys.yaml --id me
+    keys_file = \"keys.yaml\"          # created by: stockade-server key --file keys.yaml --id me
 
-HTTPS takes certificate_file and key_file in the section [server.tls].
-Relative paths are relative to the file. GET /health says whether the model is ready.
-Quotas, bans and web pages are read from the file again when it changes, and so is the
-certificate. SIGHUP does so at once, and opens log files anew.
-SIGTERM or Ctrl-C lets running answers end; a second one does not wait for them.";
+For HTTPS, set certificate_file and key_file in [server.tls].
+Relative paths are relative to the file. GET /health reports whether the model is ready.
+The server reloads quotas, bans, CORS origins and the certificate when their files change.
+SIGHUP reloads them at once, and reopens the log files.
+SIGTERM or Ctrl-C shuts down gracefully; a second one aborts the requests in flight.";
 
 impl Cli {
-    /// Does what the arguments say, until it is done or a signal ends it.
+    /// Runs the command, until it is done or a signal stops it.
     ///
     /// # Errors
-    /// When that cannot begin.
+    /// Returns an error if the command fails to start.
     pub fn run(self) -> Result<(), StartError> {
         match self.command {
             Command::Serve(args) => {
@@ -103,7 +103,7 @@ impl ServeArgs {
     }
 }
 
-/// On a command line a directory needs no `./` where it is there.
+/// A model argument: on the command line, an existing directory needs no `./`.
 pub(crate) fn model_argument(text: &str) -> String {
     match Path::new(text).canonicalize() {
         Ok(path) if path.is_dir() => path.to_string_lossy().into_owned(),
@@ -111,8 +111,8 @@ pub(crate) fn model_argument(text: &str) -> String {
     }
 }
 
-/// Runs a future on a runtime that is not waited for in the end: the model's threads
-/// may be in the middle of something.
+/// Runs a future on a new runtime, and does not wait for the runtime's threads on exit: the
+/// model's threads may still be busy.
 fn block_on<F>(future: F) -> Result<(), StartError>
 where
     F: Future<Output = Result<(), StartError>>,
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_well_formed() {
+    fn command_line_is_valid() {
         Cli::command().debug_assert();
     }
 }

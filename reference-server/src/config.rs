@@ -1,4 +1,4 @@
-//! The configuration of the server: its file, and what its command line sets.
+//! The server's configuration: the file, and the values set on the command line.
 
 use std::path::Path;
 
@@ -14,31 +14,32 @@ pub use stockade_server_config::{
 
 use crate::StartError;
 
-/// The settings of the server. Only the model and the keys are required.
+/// The server's configuration. Only the model and the keys are required.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The listener and its limits.
     pub server: ServerConfig,
-    /// Which model, and how much of it.
+    /// The model and its limits.
     pub model: ModelConfig,
-    /// What is logged, and how.
+    /// The log level and format.
     pub log: LogConfig,
-    /// Who may use it, and how much of it.
+    /// Authentication, authorization and limits.
     pub fence: stockade::Config,
 }
 
 impl Config {
-    /// Reads a file, TOML or YAML by its name. Relative paths, also those in variables, are
-    /// relative to its folder. Precedence: environment (`STOCKADE_SERVER__LISTEN`), then the
-    /// [legacy names](stockade::LEGACY_NAMES) where they were asked for, then the file.
+    /// Reads a TOML or YAML file, by its extension. Relative paths, including those in variables,
+    /// are relative to the file's directory. Precedence: environment (`STOCKADE_SERVER__LISTEN`), then the
+    /// [legacy names](stockade::LEGACY_NAMES) if enabled, then the file.
     ///
     /// # Errors
-    /// When it cannot be read, or a value is refused; the error has its origin and a remedy.
+    /// Returns an error with the origin and a remedy if the file cannot be read or a value is
+    /// invalid.
     pub fn read(path: &Path, environment: &Environment) -> Result<Self, StartError> {
         Self::read_with_model(path, environment, None)
     }
 
-    /// As [`read`](Self::read), with another model than that of the file.
+    /// Like [`read`](Self::read), but with another model than the file's.
     pub(crate) fn read_with_model(
         path: &Path,
         environment: &Environment,
@@ -49,10 +50,10 @@ impl Config {
             .map_err(|error| StartError::new(error.to_string()))
     }
 
-    /// Reads a text. Relative paths stay relative to the process.
+    /// Parses TOML text. Relative paths stay relative to the working directory.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
+    /// Like [`read`](Self::read).
     pub fn parse(text: &str, environment: &Environment) -> Result<Self, StartError> {
         let file = ServerFile::parse(text, Format::Toml, environment);
         file.and_then(|file| Self::from_file(file, None))
@@ -61,7 +62,7 @@ impl Config {
 
     fn from_file(file: ServerFile, source: Option<String>) -> Result<Self, ConfigError> {
         let model = match (source, &file.model) {
-            // The file's name is the name of the file's model.
+            // The configured name belongs to the configured model.
             (Some(source), Some(model)) => ModelConfig {
                 source,
                 name: None,

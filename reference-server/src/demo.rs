@@ -1,4 +1,4 @@
-//! `stockade-server demo`: a model, a key and a configuration, made on the spot.
+//! `stockade-server demo`: generates a model, a key and a configuration, and serves them.
 
 use std::{
     fs, io,
@@ -24,31 +24,31 @@ use crate::{
 };
 use console::ConsoleReporter;
 
-/// The name clients use for the demo's model.
+/// The name of the demo's model, for clients.
 const NAME: &str = "demo";
 
-/// Make a tiny model, a key and a configuration in a scratch folder, and serve them.
+/// Generate a tiny model, a key and a configuration in a temporary directory, and serve them
 ///
-/// The tiny model has random weights and answers gibberish; all around it is real. A real
-/// model takes its place with --model, for instance Hcompany/Holo1.5-7B.
+/// The tiny model has random weights and answers gibberish; everything else is real. Use --model
+/// to serve a real model instead, for example Hcompany/Holo1.5-7B.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// Keep the files in this folder; without it they are removed in the end
+    /// Keep the files in this directory; by default they are removed on exit
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// Serve this model directory or repository of the Hugging Face hub (owner/name)
+    /// Serve this model directory or Hugging Face Hub repository (owner/name)
     #[arg(long, value_name = "DIR_OR_HUB_ID")]
     model: Option<String>,
     /// The address to listen on
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8000", value_parser = listen_address)]
     listen: SocketAddr,
-    /// The tiny model is made from this number
+    /// The seed of the tiny model's weights
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
 
 pub(crate) async fn run(args: DemoArgs) -> Result<(), StartError> {
-    // Removed on return, so the signal that ends the server must not end the process.
+    // The directory is removed on return, so a signal must stop the server, not the process.
     let folder = Folder::make(args.dir)?;
     let key = write_files(folder.path(), &args.model, args.listen, args.seed).await?;
     let config = Config::read(&folder.path().join(CONFIG), &Environment::from_process())?;
@@ -69,7 +69,7 @@ const CONFIG: &str = "stockade.toml";
 const KEYS: &str = "keys.yaml";
 const MODEL: &str = "model";
 
-/// Where the demo's files are.
+/// The directory of the demo's files.
 enum Folder {
     Scratch(TempDir),
     Kept(PathBuf),
@@ -85,12 +85,12 @@ impl Folder {
                 .map_err(|error| cannot_write(&std::env::temp_dir(), &error));
         };
         fs::create_dir_all(&dir).map_err(|error| cannot_write(&dir, &error))?;
-        // A key file that is in use is not to be lost.
+        // A key file that is in use must not be overwritten.
         for name in [CONFIG, KEYS] {
             if dir.join(name).exists() {
                 let config = dir.join(CONFIG);
                 return Err(StartError::new(format!(
-                    "{} has a {name} already: choose an empty folder, or run it again with \
+                    "{} already has a {name}: choose an empty directory, or serve it with \
                      `stockade-server serve --config {}`",
                     dir.display(),
                     config.display()
@@ -124,7 +124,7 @@ async fn write_files(
         Some(model) => model_argument(model),
         None => {
             tiny_model::write(&folder.join(MODEL), seed)
-                .map_err(|error| StartError::context("cannot make the tiny model", &error))?;
+                .map_err(|error| StartError::context("cannot create the tiny model", &error))?;
             format!("./{MODEL}")
         }
     };
@@ -134,7 +134,7 @@ async fn write_files(
 
     let source = toml::Value::from(source);
     let config = format!(
-        "# Made by `stockade-server demo`. Start it again with\n\
+        "# Created by `stockade-server demo`. Serve it again with\n\
          # `stockade-server serve --config stockade.toml`.\n\
          [server]\nlisten = \"{listen}\"\n\n\
          [model]\nsource = {source}\nname = \"{NAME}\"\n\n\
@@ -148,7 +148,7 @@ async fn write_files(
 
 fn cannot_write(path: &Path, error: &io::Error) -> StartError {
     StartError::new(format!(
-        "cannot write to {}: {error}; choose another folder with --dir",
+        "cannot write to {}: {error}; choose another directory with --dir",
         path.display()
     ))
 }

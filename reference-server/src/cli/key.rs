@@ -1,4 +1,4 @@
-//! Makes a key and adds it to a key file.
+//! Creates a key and adds it to a key file.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,19 +12,19 @@ use stockade_key_auth::{FileKeyStore, GeneratedKey, KeyId, KeyRecord, KeyStore};
 use super::print;
 use crate::StartError;
 
-/// Make an API key: prints it once, and adds its hash to a key file.
+/// Create an API key: print it once, and add its hash to a key file
 #[derive(Debug, Args)]
 pub(crate) struct KeyArgs {
-    /// The key file (YAML); made where it is missing
+    /// The key file (YAML); created if it does not exist
     #[arg(long, value_name = "FILE")]
     file: PathBuf,
-    /// The name of the key in logs and limits, such as team-core
+    /// The id of the key in logs and limits, such as team-core
     #[arg(long)]
     id: KeyId,
-    /// What it may do
+    /// The scopes of the key
     #[arg(long, default_value = "chat:write models:read")]
     scopes: ScopeSet,
-    /// For how many days it is valid; for ever by default
+    /// The number of days until the key expires; never by default
     #[arg(long)]
     days: Option<u32>,
 }
@@ -34,7 +34,7 @@ pub(super) async fn run(args: KeyArgs) -> Result<(), StartError> {
     print(key.expose())
 }
 
-/// Adds a new key to a key file, which is made where it is missing.
+/// Adds a new key to a key file, which is created if it does not exist.
 pub(crate) async fn add(
     file: &Path,
     id: KeyId,
@@ -42,9 +42,9 @@ pub(crate) async fn add(
     days: Option<u32>,
 ) -> Result<GeneratedKey, StartError> {
     let store = FileKeyStore::create_or_open_static(file)
-        .map_err(|error| StartError::context("no key made", &error))?;
+        .map_err(|error| StartError::context("cannot create the key", &error))?;
     let key = GeneratedKey::new("sk", id.clone())
-        .map_err(|error| StartError::context("no key made", &error))?;
+        .map_err(|error| StartError::context("cannot create the key", &error))?;
     let now = SystemClock::new().now();
     let mut record = KeyRecord::new(id, key.digest()).scopes(scopes).created(now);
     if let Some(days) = days {
@@ -53,7 +53,7 @@ pub(crate) async fn add(
     store
         .create(record)
         .await
-        .map_err(|error| StartError::context("no key made", &error))?;
+        .map_err(|error| StartError::context("cannot create the key", &error))?;
     Ok(key)
 }
 
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn adds_keys_to_a_file_one_after_another() {
+    async fn adds_keys_to_a_file() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("keys.yaml");
         for id in ["a", "b"] {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_id_that_is_there_leaves_the_file_as_it_was() {
+    async fn leaves_the_file_unchanged_if_the_id_exists() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("keys.yaml");
         let id: KeyId = "a".parse().unwrap();

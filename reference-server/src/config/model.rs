@@ -1,4 +1,4 @@
-//! From the `[model]` section to what the backend takes.
+//! Converts the `[model]` section to the backend's settings.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ impl Config {
     /// The backend's settings.
     ///
     /// # Errors
-    /// When `model.source` is neither a directory nor a repository.
+    /// Returns an error if `model.source` is neither a directory nor a repository.
     pub fn backend(&self) -> Result<MistralRsConfig, StartError> {
         let model = &self.model;
         let source = match model.location() {
@@ -40,7 +40,7 @@ impl Config {
     }
 }
 
-/// The name clients use where none is configured.
+/// The default name of a model, for clients.
 fn name(source: &ModelSource) -> String {
     match source {
         ModelSource::Hub(id) => id.clone(),
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_model_is_named_after_its_source() {
+    fn names_a_model_after_its_source() {
         assert_eq!(name(&ModelSource::Hub("a/b".into())), "a/b");
         assert_eq!(name(&ModelSource::Directory("/x/tiny".into())), "tiny");
     }

@@ -17,7 +17,7 @@ fn error(text: &str) -> String {
 }
 
 #[test]
-fn only_model_and_keys_must_be_chosen() {
+fn requires_only_model_and_keys() {
     let config = parse(MINIMAL).unwrap();
     assert_eq!(config.server.max_body_mb.get(), 20);
     assert_eq!(config.model.default_max_tokens.get(), 256);
@@ -28,7 +28,7 @@ fn only_model_and_keys_must_be_chosen() {
 }
 
 #[test]
-fn an_unknown_name_is_refused_with_line_and_nearest_name() {
+fn refuses_an_unknown_name_with_line_and_suggestion() {
     let text = format!("{MINIMAL}[server]\nlisten = \"[::1]:1\"\nmax_body = 3\n");
     assert_eq!(
         error(&text),
@@ -44,7 +44,7 @@ fn an_unknown_name_is_refused_with_line_and_nearest_name() {
 }
 
 #[test]
-fn wrong_values_are_refused_with_their_line() {
+fn refuses_invalid_values_with_their_line() {
     for (line, why) in [
         (
             "[server]\nlisten = \"localhost\"",
@@ -68,7 +68,7 @@ fn wrong_values_are_refused_with_their_line() {
 }
 
 #[test]
-fn relative_paths_are_relative_to_the_file() {
+fn resolves_relative_paths_against_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("stockade.toml");
     fs::write(&path, MINIMAL).unwrap();
@@ -90,7 +90,7 @@ fn relative_paths_are_relative_to_the_file() {
 }
 
 #[test]
-fn a_missing_file_is_named() {
+fn names_a_missing_file() {
     let message = read(Path::new("/no/such/file.toml"))
         .unwrap_err()
         .to_string();
@@ -101,7 +101,7 @@ fn a_missing_file_is_named() {
 }
 
 #[test]
-fn a_database_url_is_not_shown() {
+fn redacts_the_database_url_in_debug() {
     let text = "[model]\nsource = \"./m\"\n[auth]\nkeys_database = \"postgres://u:hunter2@h/d\"\n";
     let config = parse(text).unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));

@@ -1,4 +1,4 @@
-//! What the demo prints: where its files are, and lines to paste.
+//! The demo's console output: the location of its files, and example requests.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
     serve::{LogReporter, ProgressReporter},
 };
 
-/// Tells a person at a terminal.
+/// Reports progress on the terminal.
 pub(super) struct ConsoleReporter {
     pub(super) folder: PathBuf,
     pub(super) kept: bool,
@@ -19,7 +19,7 @@ pub(super) struct ConsoleReporter {
     pub(super) key: GeneratedKey,
     pub(super) bar: Option<ProgressBar>,
     pub(super) log: LogReporter,
-    /// It is said once.
+    /// A failure is reported once.
     pub(super) has_failed: bool,
 }
 
@@ -38,7 +38,7 @@ impl ProgressReporter for ConsoleReporter {
             bar
         });
         if bar.is_hidden() {
-            // No terminal; whoever reads the log should still know what takes so long.
+            // Without a terminal, progress goes to the log.
             self.log.loading(stage);
         } else {
             bar.set_message(format!("loading the model: {stage}"));
@@ -47,7 +47,7 @@ impl ProgressReporter for ConsoleReporter {
 
     fn ready(&mut self, address: SocketAddr, device: &str) {
         self.clear();
-        // A terminal that is gone takes the text with it; the server goes on.
+        // If the terminal is gone, the server keeps running without the text.
         let _ = print(&self.text(address, device));
     }
 
@@ -58,8 +58,8 @@ impl ProgressReporter for ConsoleReporter {
         }
         let _ = print(&format!(
             "\nThe model is not available: {why}\n\
-             The server is up and says so: http://{address}/health\n\
-             Ctrl-C ends it."
+             The server is running and reports this at http://{address}/health\n\
+             Ctrl-C stops it."
         ));
     }
 }
@@ -75,11 +75,7 @@ impl ConsoleReporter {
         let base = format!("http://{address}");
         let key = self.key.expose();
         let image = picture::data_url();
-        let fate = if self.kept {
-            "kept"
-        } else {
-            "removed in the end"
-        };
+        let fate = if self.kept { "kept" } else { "removed on exit" };
         let folder = self.folder.display();
         let model = match &self.model {
             Some(model) => format!("{model}, on {device}"),
@@ -96,7 +92,7 @@ Stockade is up at {base}
   model  {model}
   key    {key}
 
-Ask about a picture, and see the answer come word by word:
+Ask about an image and stream the answer:
 
 curl -N {base}/v1/chat/completions \
   -H 'Authorization: Bearer {key}' \
@@ -118,7 +114,7 @@ stream = client.chat.completions.create(
 for chunk in stream:
     print(chunk.choices[0].delta.content or "", end="", flush=True)
 
-Without the Authorization line, curl gets a 401. Ctrl-C ends the server.
+Without the Authorization header, curl gets a 401. Ctrl-C stops the server.
 "#
         )
     }

@@ -156,7 +156,7 @@ fn the_demo_prints_what_to_paste_and_cleans_up() {
         .unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut text = String::new();
-    while !text.contains("Ctrl-C ends") {
+    while !text.contains("Ctrl-C stops the server") {
         assert_ne!(out.read_line(&mut text).unwrap(), 0, "{text}");
     }
     assert!(text.contains("GIBBERISH"), "{text}");

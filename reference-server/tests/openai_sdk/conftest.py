@@ -69,7 +69,7 @@ def demo_text(tmp_path_factory):
     """What the demo prints; its folder is the second value."""
     folder = tmp_path_factory.mktemp("demo") / "files"
     process = Process("demo", "--dir", str(folder), "--listen", "127.0.0.1:0")
-    process.wait_for("Ctrl-C ends the server")
+    process.wait_for("Ctrl-C stops the server")
     yield process.text, folder
     assert process.stop() == 0
 

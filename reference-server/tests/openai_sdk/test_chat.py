@@ -59,7 +59,7 @@ def wait_for_a_place(client):
 def test_the_demos_python_lines_run_as_printed(demo_text, capsys):
     text, _ = demo_text
     start = text.index("from openai import OpenAI")
-    end = text.index("\nWithout the Authorization line")
+    end = text.index("\nWithout the Authorization header")
     exec(text[start:end], {})
     assert len(capsys.readouterr().out) > 0
 
