@@ -1,11 +1,11 @@
 //! `POST /v1/chat/completions`.
 //!
-//! 1. The body is read and its fields are checked; nothing is decoded yet.
-//! 2. The model is asked whether it would take a chat at all.
-//! 3. Images are decoded on the workbench.
-//! 4. The backend begins to answer. Up to here every failure has a status of its own.
-//! 5. The answer is sent whole or as a stream. The client leaving drops the handler or
-//!    the stream, and with it the [`Generation`](crate::backend::Generation).
+//! 1. The body is read and validated; images are not decoded yet.
+//! 2. The backend's phase is checked.
+//! 3. Images are decoded in the decode pool.
+//! 4. The backend starts the generation. Up to here, every failure has its own status.
+//! 5. The completion is sent as one object or as a stream. If the client disconnects, the handler
+//!    or the stream is dropped, and with it the [`Generation`](crate::backend::Generation).
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ use completion::CompletionMeta;
 use message::ChatMessage;
 use validated::{ResponseMode, ValidatedChat};
 
-/// A body longer than this is read on the workbench.
+/// Larger bodies are parsed in the decode pool, in bytes.
 const INLINE_PARSE_LIMIT: usize = 64 * 1024;
 
 pub(super) async fn chat(State(api): State<Arc<Api>>, request: Request) -> Response {
@@ -53,12 +53,12 @@ pub(super) async fn chat(State(api): State<Arc<Api>>, request: Request) -> Respo
 
 async fn respond(api: &Api, head: &Parts, body: Body) -> Result<Response, Refusal> {
     let context = RequestContext::of(&head.extensions)
-        .ok_or_else(|| refusals::internal("no context layer stands before this handler"))?;
+        .ok_or_else(|| refusals::internal("no request context in this handler"))?;
     let deadline = head
         .extensions
         .get::<Deadline>()
-        .ok_or_else(|| refusals::internal("no time limit stands before this handler"))?;
-    // Nothing yet. However this ends, the charge is what the meter shows.
+        .ok_or_else(|| refusals::internal("no deadline layer wraps this handler"))?;
+    // Starts at zero. However the request ends, the charge is what the meter reports.
     let meter = UsageMeter::start(context);
 
     let bytes = request_body::read(head, body, api.limits.body_timeout).await?;
@@ -108,7 +108,7 @@ async fn validate(api: &Api, bytes: Bytes) -> Result<ValidatedChat, Refusal> {
         return check();
     }
     let checked = api.decode_pool.run(check).await;
-    checked.unwrap_or_else(|| Err(refusals::internal("reading the body panicked")))
+    checked.unwrap_or_else(|| Err(refusals::internal("parsing the body panicked")))
 }
 
 /// Decodes the images of a chat.
@@ -118,7 +118,7 @@ async fn decode(api: &Api, chat_messages: Vec<ChatMessage>) -> Result<Vec<Messag
     for message in chat_messages {
         let mut images = Vec::with_capacity(message.images.len());
         for input in message.images {
-            // One job an image, so that a chat of many does not keep the others waiting.
+            // One job for each image, so that a chat with many images does not delay others.
             let decoded = api
                 .decode_pool
                 .run(move || image::decode(&input.image, side))

@@ -1,4 +1,4 @@
-//! The body of a chat, as it came in: types are right, values are not checked yet.
+//! The body of a chat request: types are checked, values are not yet.
 
 use std::fmt;
 
@@ -17,12 +17,12 @@ pub(super) use message::{Content, MessageBody, Part};
 pub(super) use stop_sequences::StopSequences;
 pub(super) use value_kind::ValueKind;
 
-/// The most messages a chat may have.
+/// The maximum number of messages in a chat.
 const MAX_MESSAGES: usize = 1_024;
-/// The most fields that this API does not read.
+/// The maximum number of other fields in a chat.
 const MAX_OTHER_FIELDS: usize = 64;
 
-/// A chat as it came in. Long texts are borrowed from the body.
+/// A chat request as received. Image data is borrowed from the body where possible.
 #[derive(Default)]
 pub(super) struct ChatBody<'a> {
     pub(super) model: Option<String>,
@@ -37,11 +37,11 @@ pub(super) struct ChatBody<'a> {
     pub(super) stream: Option<bool>,
     pub(super) stream_options: Option<StreamOptions>,
     pub(super) response_format: Option<ResponseFormat>,
-    /// All other fields, by name.
+    /// All other fields, with their names.
     pub(super) other_fields: Vec<(String, ValueKind)>,
 }
 
-/// The names of [`ChatBody`]'s fields.
+/// The names of the fields of [`ChatBody`].
 pub(super) const FIELDS: &[&str] = &[
     "model",
     "messages",
@@ -61,7 +61,7 @@ pub(super) const FIELDS: &[&str] = &[
 #[serde(deny_unknown_fields)]
 pub(super) struct StreamOptions {
     pub(super) include_usage: Option<bool>,
-    /// OpenAI's padding against traffic analysis; its clients send it as `false`.
+    /// OpenAI's padding against traffic analysis; its clients send `false`.
     pub(super) include_obfuscation: Option<bool>,
 }
 
@@ -80,15 +80,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for ChatBody<'a> {
     }
 }
 
-/// Written by hand: a derived one keeps what it does not know in a tree that takes many
-/// times the memory of the body, or refuses it without saying its name.
+/// Implemented by hand: a derived implementation either keeps unknown fields in a tree that takes
+/// many times the memory of the body, or refuses them without their name.
 struct BodyVisitor;
 
 impl<'de> Visitor<'de> for BodyVisitor {
     type Value = ChatBody<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object with the fields of a chat")
+        f.write_str("a chat object")
     }
 
     fn visit_map<A>(self, mut map: A) -> Result<Self::Value, A::Error>

@@ -1,4 +1,4 @@
-//! An answer in one piece.
+//! Sends a completion as one object.
 
 use axum::{
     Json,
@@ -10,11 +10,10 @@ use stockade_core::Refusal;
 use super::completion::CompletionMeta;
 use crate::backend::{BackendError, Event, Generation, UsageMeter};
 
-/// Collects the answer. The fence's time limit ends this by dropping it; the meter then has
-/// what the model had made.
+/// Collects the completion. The deadline drops this future; the meter then has the usage so far.
 ///
 /// # Errors
-/// A refusal where the model failed: half an answer is not sent as a whole one.
+/// Returns a refusal if the model fails: an incomplete completion is not sent.
 pub(super) async fn respond(
     generation: Generation,
     meta: &CompletionMeta,

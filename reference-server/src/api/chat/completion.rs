@@ -1,4 +1,4 @@
-//! What an answer looks like on the wire.
+//! OpenAI's chat completion objects and chunks.
 
 use std::time::SystemTime;
 
@@ -10,7 +10,7 @@ use crate::{
     backend::{FinishReason, Usage},
 };
 
-/// What all pieces of one answer have in common.
+/// The fields that all objects of a completion share.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct CompletionMeta {
     id: String,
@@ -19,7 +19,7 @@ pub(super) struct CompletionMeta {
 }
 
 impl CompletionMeta {
-    /// An answer that bears the request's id.
+    /// Creates the fields; the id is derived from the request's id.
     pub(super) fn new(context: &RequestContext, model: String) -> Self {
         Self {
             id: format!("chatcmpl-{}", context.id()),
@@ -28,7 +28,7 @@ impl CompletionMeta {
         }
     }
 
-    /// The whole answer.
+    /// The completion object of a response that is not streamed.
     pub(super) fn completion<'a>(
         &'a self,
         text: &'a str,
@@ -53,9 +53,9 @@ impl CompletionMeta {
         }
     }
 
-    /// A piece of a streamed answer. The first one has the role, the last one the reason.
+    /// A chunk of a streamed completion.
     ///
-    /// `usage` is there as `null` where the client asked for usage, as OpenAI has it.
+    /// With `include_usage`, `usage` is `null`, as in OpenAI's chunks.
     pub(super) fn chunk<'a>(
         &'a self,
         kind: ChunkKind<'a>,
@@ -80,7 +80,7 @@ impl CompletionMeta {
         }
     }
 
-    /// The piece after the last one, with no choices.
+    /// The chunk with the usage, which has no choices and follows all others.
     pub(super) fn usage_chunk(&self, usage: Usage) -> impl Serialize + '_ {
         Chunk {
             object: "chat.completion.chunk",
@@ -91,7 +91,8 @@ impl CompletionMeta {
     }
 }
 
-/// Which piece of a streamed answer.
+/// The kinds of chunks of a streamed completion: one with the role, then the content, then one
+/// with the finish reason.
 pub(super) enum ChunkKind<'a> {
     Role,
     Content(&'a str),

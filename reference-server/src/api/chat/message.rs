@@ -1,4 +1,4 @@
-//! The messages of a chat: who says what, with images that are checked but not decoded.
+//! The messages of a chat, with images that are validated but not decoded.
 
 use stockade_core::{Refusal, RefusalReason};
 
@@ -12,28 +12,28 @@ use crate::{
     backend::Role,
 };
 
-/// The most images of a chat; a model may take fewer.
+/// The maximum number of images in a chat; a model may support fewer.
 const MAX_IMAGES: usize = 8;
-/// The most pixels of all images together: what one request may hold in memory.
+/// The maximum number of pixels of all images together, which bounds the memory of a request.
 const MAX_PIXELS: u64 = 80_000_000;
 
-/// One message.
+/// A message of a chat.
 pub(super) struct ChatMessage {
     pub(super) role: Role,
     pub(super) text: String,
     pub(super) images: Vec<MessageImage>,
 }
 
-/// An image, and where the client put it.
+/// An image and its path in the request.
 pub(super) struct MessageImage {
     pub(super) image: EncodedImage,
     pub(super) param: String,
 }
 
-/// Reads the messages of a chat.
+/// Converts and validates the messages of a chat.
 ///
 /// # Errors
-/// A refusal with the path of the message or part at fault.
+/// Returns a refusal with the path of the message or part.
 pub(super) fn convert_all(
     messages: Vec<MessageBody<'_>>,
     unknown: &mut UnknownFieldHandler,
@@ -52,11 +52,11 @@ pub(super) fn convert_all(
         .collect()
 }
 
-/// Does not change the answer. Templates of this server's models have no place for `name`,
-/// which tells speakers of one role apart.
+/// Fields that do not affect the completion. The chat templates of the supported models do not use
+/// `name`.
 const IGNORED_FIELDS: &[&str] = &["annotations", "cache_control", "name"];
 
-/// Would change the answer.
+/// Fields that are not supported.
 const UNSUPPORTED_FIELDS: &[&str] = &[
     "audio",
     "function_call",
@@ -65,7 +65,7 @@ const UNSUPPORTED_FIELDS: &[&str] = &[
     "tool_calls",
 ];
 
-/// Refuses the first field of a message that may not be there.
+/// Refuses the first unsupported field of a message.
 fn other_fields(
     path: &str,
     other_fields: &[(String, ValueKind)],
@@ -144,7 +144,7 @@ impl ChatMessage {
                 image: None,
                 ..
             } if kind == "text" => {
-                // Parts are pieces of one message; a line keeps their words apart.
+                // A line break separates the parts of a message.
                 if !self.text.is_empty() {
                     self.text.push('\n');
                 }
@@ -174,7 +174,7 @@ impl ChatMessage {
             part => return Err(invalid_part(&part.kind, &path)),
         };
         if self.role != Role::User {
-            return Err(invalid(path, "only messages of the user may have images"));
+            return Err(invalid(path, "only user messages may have images"));
         }
         let image = image.map_err(|rejection| image_refusal(rejection, &param))?;
         budget.spend(&image, &param)?;
@@ -183,12 +183,12 @@ impl ChatMessage {
     }
 }
 
-/// Why a part is none that can be read.
+/// The refusal of a part that has an unsupported type or the wrong fields.
 fn invalid_part(kind: &str, path: &str) -> Refusal {
     match kind {
         "text" | "image_url" | "image" => invalid(
             path,
-            format!("a part of type \"{kind}\" has the field `{kind}` and no other"),
+            format!("a part of type \"{kind}\" must have the field `{kind}` and no other"),
         ),
         "input_audio" | "audio_url" | "video_url" | "file" | "refusal" => invalid(
             format!("{path}.type"),
@@ -201,14 +201,14 @@ fn invalid_part(kind: &str, path: &str) -> Refusal {
     }
 }
 
-/// A refusal of an image.
+/// The refusal of an image.
 pub(super) fn image_refusal(rejection: ImageRejection, param: &str) -> Refusal {
     invalid(param, rejection.message())
         .with_code("INVALID_IMAGE")
         .with_reason(RefusalReason::InvalidImage)
 }
 
-/// What the images of one chat have used up.
+/// Counts the images and pixels of a chat.
 #[derive(Default)]
 struct ImageBudget {
     images: usize,
@@ -220,10 +220,10 @@ impl ImageBudget {
         self.images += 1;
         self.pixels += image.pixels();
         if self.images > MAX_IMAGES {
-            return Err(invalid(param, "a request has at most 8 images"));
+            return Err(invalid(param, "a request may have at most 8 images"));
         }
         if self.pixels > MAX_PIXELS {
-            let text = "the images of a request have at most 80 megapixels together";
+            let text = "the images of a request may have at most 80 megapixels in total";
             return Err(invalid(param, text));
         }
         Ok(())
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn text_parts_are_joined_and_images_kept_in_order() {
+    fn joins_text_parts_and_keeps_the_order_of_images() {
         let messages = format!(
             r#"[{{"role":"developer","content":"be brief"}},
                 {{"role":"user","content":[
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_chat_by_path() {
+    fn refuses_invalid_messages_by_path() {
         let part = format!(r#"{{"type":"image","image":{{"b64":"{PNG}"}}}}"#);
         let nine = [part.as_str(); 9].join(",");
         let cases: [(String, &str); 12] = [

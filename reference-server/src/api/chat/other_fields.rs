@@ -1,9 +1,9 @@
-//! Fields that this API does not read: which of them may be there.
+//! Checks the fields that the API does not read.
 //!
-//! 1. A field of OpenAI's that changes nothing about the answer is read over.
-//! 2. A field of OpenAI's that this server cannot honour is refused, unless its value asks
-//!    for nothing (`null`, `false`, `0`, empty, its default): an answer that silently lacks
-//!    what was asked for is worse than none.
+//! 1. OpenAI fields that do not affect the completion are ignored.
+//! 2. OpenAI fields that this server does not support are refused, unless the value has no effect
+//!    (`null`, `false`, `0`, empty, or the default): a completion must not silently lack a
+//!    requested feature.
 //! 3. Any other field is refused or ignored, see [`UnknownFieldHandler`].
 
 use stockade_core::{Refusal, RefusalKind};
@@ -13,7 +13,7 @@ use super::{
     unknown_fields::UnknownFieldHandler,
 };
 
-/// Does not change the answer.
+/// Fields that do not affect the completion.
 const IGNORED_FIELDS: &[&str] = &[
     "metadata",
     "parallel_tool_calls",
@@ -25,8 +25,8 @@ const IGNORED_FIELDS: &[&str] = &[
     "user",
 ];
 
-/// Would change the answer, unless it has a value that asks for nothing: `null`, `false`,
-/// `0`, empty, or its default, which stands here.
+/// Fields that are not supported, with their defaults, which are accepted like `null`, `false`,
+/// `0` and empty values.
 const UNSUPPORTED_FIELDS: &[(&str, &[ValueKind])] = &[
     ("audio", NO_DEFAULTS),
     ("frequency_penalty", NO_DEFAULTS),
@@ -45,7 +45,7 @@ const UNSUPPORTED_FIELDS: &[(&str, &[ValueKind])] = &[
         "reasoning_effort",
         &[ValueKind::Word("medium"), ValueKind::Word("none")],
     ),
-    // Without tools, the model chooses none.
+    // Without tools, `auto` selects none.
     (
         "tool_choice",
         &[ValueKind::Word("none"), ValueKind::Word("auto")],
@@ -58,8 +58,7 @@ const UNSUPPORTED_FIELDS: &[(&str, &[ValueKind])] = &[
 
 const NO_DEFAULTS: &[ValueKind] = &[];
 
-/// Refuses the first field that may not be there, and notes the unknown ones if those are
-/// ignored.
+/// Refuses the first unsupported field, and passes unknown fields to the handler.
 pub(super) fn check(
     other_fields: &[(String, ValueKind)],
     unknown: &mut UnknownFieldHandler,
@@ -81,16 +80,17 @@ pub(super) fn check(
     Ok(())
 }
 
+/// Whether the value of an unsupported field would affect the completion.
 fn has_effect(name: &str, value: ValueKind) -> bool {
     match value {
         ValueKind::Null | ValueKind::Empty => false,
-        // A search with its defaults.
+        // Enables a search with its defaults.
         ValueKind::EmptyObject => name == "web_search_options",
         _ => true,
     }
 }
 
-/// All names that a chat may have.
+/// The names of all known fields.
 fn known() -> impl Iterator<Item = &'static str> {
     let unsupported = UNSUPPORTED_FIELDS.iter().map(|(name, _)| *name);
     FIELDS
@@ -116,7 +116,7 @@ mod tests {
 
     // FH09
     #[test]
-    fn what_asks_for_nothing_may_be_there() {
+    fn accepts_values_without_effect() {
         for (name, value) in [
             ("tools", ValueKind::Empty),
             ("user", ValueKind::Other),
@@ -128,7 +128,7 @@ mod tests {
             ("moderation", ValueKind::Null),
             ("logit_bias", ValueKind::EmptyObject),
             ("web_search_options", ValueKind::Null),
-            // Null stands for a field that is not there.
+            // Null counts as missing.
             ("no_such_field", ValueKind::Null),
         ] {
             assert!(one(name, value).is_ok(), "{name}");
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_honoured_is_refused_by_name() {
+    fn refuses_unsupported_fields_by_name() {
         for (name, value) in [
             ("tools", ValueKind::Other),
             ("tool_choice", ValueKind::Other),
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_field_is_refused_with_its_nearest_name() {
+    fn refuses_unknown_fields_with_the_nearest_name() {
         let refusal = one("max_token", ValueKind::Other).unwrap_err();
         assert_eq!(refusal.param(), Some("max_token"));
         assert!(refusal.message().ends_with("did you mean `max_tokens`?"));

@@ -1,18 +1,18 @@
-//! From the bytes of a body to a chat's fields, and what to say where that fails.
+//! Parses the body of a chat request, and converts errors to refusals.
 
 use serde_json::error::Category;
 use stockade_core::{Refusal, RefusalKind};
 
 use super::body::ChatBody;
 
-/// The longest path that is repeated to the client.
+/// The maximum length of a path that an error repeats.
 const MAX_PATH: usize = 128;
 
-/// Reads the body of a chat.
+/// Parses the body of a chat request.
 ///
 /// # Errors
-/// A refusal that names the field. It never repeats a value that the client sent, nor a
-/// name that is long or has odd characters.
+/// Returns a refusal that names the field. It never repeats a value of the request, nor a name
+/// that is long or has unusual characters.
 pub(super) fn parse(body: &[u8]) -> Result<ChatBody<'_>, Refusal> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let chat = serde_path_to_error::deserialize(&mut json)
@@ -25,7 +25,7 @@ fn refuse(path: &str, error: &serde_json::Error) -> Refusal {
     let invalid = |text: String| Refusal::new(RefusalKind::Invalid, text);
     if error.classify() != Category::Data {
         return invalid(format!(
-            "the body is not valid JSON: look at line {}, column {}",
+            "the body is not valid JSON at line {}, column {}",
             error.line(),
             error.column()
         ))
@@ -39,9 +39,9 @@ fn refuse(path: &str, error: &serde_json::Error) -> Refusal {
     };
     let text = match error_kind {
         ParseError::Missing(_) => format!("`{path}` is missing"),
-        ParseError::Duplicate(_) => format!("`{path}` is there twice"),
-        ParseError::Expected(what) => format!("`{path}` is wrong: expected {what}"),
-        ParseError::Other => format!("`{path}` is not as it must be"),
+        ParseError::Duplicate(_) => format!("`{path}` is duplicated"),
+        ParseError::Expected(what) => format!("`{path}` is invalid: expected {what}"),
+        ParseError::Other => format!("`{path}` is invalid"),
         ParseError::Custom(text) => format!("`{path}` has {text}"),
     };
     match path.as_str() {
@@ -50,7 +50,7 @@ fn refuse(path: &str, error: &serde_json::Error) -> Refusal {
     }
 }
 
-/// Whether a path can be repeated: it may have names in it that the client chose.
+/// Whether an error may repeat a path, which can contain names from the request.
 fn is_plain(path: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.[]".contains(&byte);
     path.len() <= MAX_PATH && path.bytes().all(plain)
@@ -64,21 +64,21 @@ fn join(path: &str, field: &str) -> String {
     }
 }
 
-/// What is wrong, told without anything that the client sent: serde's own text may hold
-/// the whole of a wrong value.
+/// A parse error without any value of the request: serde's own message may quote the whole
+/// value.
 #[derive(Debug, PartialEq)]
 enum ParseError {
     Missing(String),
     Duplicate(String),
     Expected(String),
-    /// A text of this API's own.
+    /// A message of this API.
     Custom(String),
     Other,
 }
 
 impl ParseError {
     fn from_serde(error: &str) -> Self {
-        // The position comes last, and says little where the path is told.
+        // Drops the position, which follows the message; the path is more useful.
         let text = error.rfind(" at line ").map_or(error, |at| &error[..at]);
         let quoted = |text: &str| text.trim_matches('`').to_owned();
         if let Some(field) = text.strip_prefix("missing field ") {
@@ -88,7 +88,7 @@ impl ParseError {
         } else if text.starts_with("more than ") || text == "too many fields" {
             Self::Custom(text.to_owned())
         } else if text.starts_with("invalid ") || text.starts_with("unknown ") {
-            // What is expected comes last too, so a value cannot pretend to be it.
+            // The expectation is last, so a value cannot imitate it.
             match text.rsplit_once(", expected ") {
                 Some((_, expected)) => Self::Expected(expected.to_owned()),
                 None => Self::Other,
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn says_where_json_breaks_off() {
+    fn reports_the_position_of_invalid_json() {
         let (param, message) = refusal("{\"model\":\n  nope}");
         assert_eq!(param, None);
         assert!(message.contains("line 2, column"), "{message}");
@@ -168,13 +168,13 @@ mod tests {
         }
         assert_eq!(
             refusal("[1]").1,
-            "the body is wrong: expected an object with the fields of a chat"
+            "the body is invalid: expected a chat object"
         );
     }
 
     // B05
     #[test]
-    fn depth_ends_in_a_refusal() {
+    fn refuses_deep_nesting() {
         for open in ["[", r#"{"a":"#] {
             let body = format!(r#"{{"metadata":{}"#, open.repeat(100_000));
             refusal(&body);
@@ -183,7 +183,7 @@ mod tests {
 
     // B10
     #[test]
-    fn long_lists_are_refused() {
+    fn refuses_long_lists() {
         let message = r#"{"role":"user","content":"a"}"#;
         let messages = format!(r#"{{"messages":[{}]}}"#, vec![message; 1_025].join(","));
         assert_eq!(refusal(&messages).0.as_deref(), Some("messages"));

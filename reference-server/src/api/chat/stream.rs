@@ -1,4 +1,4 @@
-//! An answer as server-sent events.
+//! Streams a completion as server-sent events.
 
 use std::{collections::VecDeque, convert::Infallible, time::Duration};
 
@@ -18,14 +18,14 @@ use crate::{
     fence::Deadline,
 };
 
-/// A comment is sent after this long without a token, so that no proxy takes the
-/// connection for dead.
+/// The interval of comments while there is no token, so that proxies do not close the
+/// connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// nginx would collect a stream and send it whole.
+/// Disables response buffering in nginx.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// Sends each piece as it comes. Dropping the response drops the generation.
+/// Sends each event as it is generated. Dropping the response drops the generation.
 pub(super) fn respond(
     generation: Generation,
     meta: CompletionMeta,
@@ -53,19 +53,19 @@ pub(super) fn respond(
     ([(X_ACCEL_BUFFERING, "no")], sse).into_response()
 }
 
-/// The events of one answer.
+/// The state of a streamed completion.
 struct StreamState {
-    /// `None` once the answer has ended.
+    /// `None` after the completion has ended.
     generation: Option<Generation>,
-    /// Events to be sent before the model is asked for more.
+    /// Events to send before the generation is polled again.
     queued: VecDeque<sse::Event>,
     meta: CompletionMeta,
     include_usage: bool,
     deadline: Deadline,
     context: RequestContext,
     meter: UsageMeter,
-    /// Texts that were sent. A text is a token or more, so that this is the least that the
-    /// client has got.
+    /// The number of texts sent. A text is at least one token, so this is the minimum number of
+    /// tokens delivered.
     delivered: u64,
 }
 
@@ -111,13 +111,13 @@ impl StreamState {
         self.queued.push_back(sse::Event::default().data("[DONE]"));
     }
 
-    /// The model has failed: charges no more than what was delivered.
+    /// Ends the stream after a failure of the engine, and charges only what was delivered.
     fn engine_failed(&mut self, error: BackendError) {
         self.meter.fail(self.delivered);
         self.fail(&error.into());
     }
 
-    /// Ends the stream without `[DONE]`, so that nobody takes it for complete.
+    /// Ends the stream with an error and without `[DONE]`, so that clients see it is incomplete.
     fn fail(&mut self, refusal: &Refusal) {
         self.generation = None;
         refusals::record(refusal, &self.context);

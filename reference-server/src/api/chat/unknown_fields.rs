@@ -1,9 +1,8 @@
-//! Fields with names that this API does not know.
+//! Unknown fields of a chat.
 //!
-//! By default they are refused as OpenAI's own server refuses them, with the nearest known
-//! name: a misspelt `max_token` must not cost a full-length answer, and clients that send
-//! other servers' extensions notice at once. Where the operator has them ignored, the answer
-//! says which ones were.
+//! By default they are refused, as OpenAI does, with the nearest known name: a misspelt
+//! `max_token` must not cost a full-length completion, and clients that use extensions of other
+//! servers notice at once. If the operator ignores them, a response header lists their names.
 
 use std::fmt::Write;
 
@@ -13,20 +12,20 @@ use stockade_core::{Refusal, RefusalKind};
 use super::body::ValueKind;
 use crate::config::UnknownFields;
 
-/// Names the fields that were ignored.
+/// The response header with the names of the ignored fields.
 pub(super) const IGNORED_HEADER: HeaderName = HeaderName::from_static("x-stockade-ignored");
 
-/// The longest name of a field that is repeated to the client.
+/// The maximum length of a field name that a response repeats.
 const MAX_NAME: usize = 64;
-/// The most names in the header.
+/// The maximum number of names in the header.
 const MAX_NAMES: usize = 16;
 
-/// What becomes of unknown fields, and which ones there were.
+/// Refuses or ignores unknown fields, and collects the names of the ignored ones.
 #[derive(Debug)]
 pub(super) struct UnknownFieldHandler {
     policy: UnknownFields,
     names: Vec<String>,
-    /// Those that are not named.
+    /// The number of ignored fields that are not listed by name.
     unnamed: usize,
 }
 
@@ -39,10 +38,10 @@ impl UnknownFieldHandler {
         }
     }
 
-    /// Judges an unknown field of the object at this path, which is empty for the body.
+    /// Handles an unknown field of the object at `path`, which is empty for the body.
     ///
     /// # Errors
-    /// A refusal that names it, unless unknown fields are ignored.
+    /// Returns a refusal that names the field, unless unknown fields are ignored.
     pub(super) fn handle(
         &mut self,
         name: &str,
@@ -50,7 +49,7 @@ impl UnknownFieldHandler {
         path: &str,
         known: impl Iterator<Item = &'static str>,
     ) -> Result<(), Refusal> {
-        // As good as absent.
+        // Null counts as missing.
         if value == ValueKind::Null {
             return Ok(());
         }
@@ -79,10 +78,10 @@ impl UnknownFieldHandler {
         let mut text = self.names.join(", ");
         if self.unnamed > 0 {
             let comma = if text.is_empty() { "" } else { ", " };
-            // A string takes every text.
+            // Writing to a `String` cannot fail.
             let _ = write!(text, "{comma}+{}", self.unnamed);
         }
-        // Plain names only, so it always is one.
+        // Always valid, because the names are plain.
         HeaderValue::try_from(text).ok()
     }
 }
@@ -90,7 +89,7 @@ impl UnknownFieldHandler {
 fn refuse(name: &str, path: &str, known: impl Iterator<Item = &'static str>) -> Refusal {
     let invalid = |text: String| Refusal::new(RefusalKind::Invalid, text);
     if !is_plain(name) {
-        let text = "a field is not known, and its name is too long or too odd to repeat";
+        let text = "unknown parameter, whose name is too long or unusual to repeat";
         let refusal = invalid(text.to_owned()).with_code("UNKNOWN_PARAMETER");
         return match path {
             "" => refusal,
@@ -110,7 +109,7 @@ fn refuse(name: &str, path: &str, known: impl Iterator<Item = &'static str>) -> 
         .with_param(param)
 }
 
-/// Whether it can be repeated anywhere: in a header, in a log, on a terminal.
+/// Whether a name is safe to repeat in headers, logs and terminals.
 fn is_plain(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(plain)
@@ -139,7 +138,7 @@ mod tests {
 
     // FH09
     #[test]
-    fn the_header_is_bounded_and_has_plain_names_only() {
+    fn header_is_bounded_and_has_plain_names_only() {
         assert_eq!(header(&[]), "");
         assert_eq!(header(&["top_k", "min-p"]), "top_k, min-p");
         assert_eq!(header(&["a\r\nset-cookie: x", "ok"]), "ok, +1");
@@ -151,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn an_odd_name_is_refused_without_repeating_it() {
+    fn refuses_an_unusual_name_without_repeating_it() {
         let mut unknown = UnknownFieldHandler::new(UnknownFields::Refuse);
         let known = ["model"].into_iter();
         let refusal = unknown.handle("a\u{1b}[2J", ValueKind::One, "messages[0]", known);

@@ -1,4 +1,4 @@
-//! A chat whose values are checked: what the backend is asked, and how to answer.
+//! A validated chat request: the backend's input and the response mode.
 
 use stockade_core::{Refusal, RefusalKind};
 
@@ -8,31 +8,31 @@ use super::{
 };
 use crate::{backend::Sampling, config::UnknownFields};
 
-/// The longest stop string, in bytes.
+/// The maximum length of a stop sequence, in bytes.
 const MAX_STOP_BYTES: usize = 256;
 
-/// How much a chat may ask for; an operator's choice.
+/// The operator's limits for chats.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ChatLimits {
-    /// Where a chat does not say.
+    /// The number of tokens for chats that set none.
     pub(crate) default_max_tokens: usize,
-    /// The most that a chat may say.
+    /// The maximum number of tokens that a chat may request.
     pub(crate) max_tokens: usize,
-    /// What becomes of fields that are not known.
+    /// Whether unknown fields are refused or ignored.
     pub(crate) unknown_fields: UnknownFields,
 }
 
-/// A chat with its images still encoded.
+/// A validated chat, with its images still encoded.
 pub(super) struct ValidatedChat {
     pub(super) model: String,
     pub(super) messages: Vec<ChatMessage>,
     pub(super) sampling: Sampling,
     pub(super) response_mode: ResponseMode,
-    /// The fields that were ignored.
+    /// The unknown fields that were ignored.
     pub(super) unknown: UnknownFieldHandler,
 }
 
-/// How the answer is sent.
+/// How the completion is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ResponseMode {
     Buffered,
@@ -40,10 +40,10 @@ pub(super) enum ResponseMode {
 }
 
 impl ValidatedChat {
-    /// Checks all that needs no model and no decoder.
+    /// Validates everything that needs neither the model nor a decoder.
     ///
     /// # Errors
-    /// A refusal that names the field.
+    /// Returns a refusal that names the field.
     pub(super) fn new(body: ChatBody<'_>, limits: ChatLimits) -> Result<Self, Refusal> {
         let mut unknown = UnknownFieldHandler::new(limits.unknown_fields);
         other_fields::check(&body.other_fields, &mut unknown)?;
@@ -62,12 +62,12 @@ impl ValidatedChat {
     }
 }
 
-/// What may only be there with a value that asks for nothing.
+/// Checks the fields for which only one value is supported.
 fn check_fixed_values(body: &ChatBody<'_>) -> Result<(), Refusal> {
     if body.n.is_some_and(|n| n != 1) {
         return Err(invalid(
             "n",
-            "only one choice a request is made: set it to 1",
+            "only one choice per request is supported: set it to 1",
         ));
     }
     match &body.response_format {
@@ -87,13 +87,13 @@ fn sampling(body: &ChatBody<'_>, limits: ChatLimits) -> Result<Sampling, Refusal
     }
     let top_p = body.top_p.unwrap_or(1.0);
     if !(top_p > 0.0 && top_p <= 1.0) {
-        return Err(invalid("top_p", "it must be over 0 and at most 1"));
+        return Err(invalid("top_p", "it must be greater than 0 and at most 1"));
     }
     Ok(Sampling {
         max_tokens: max_tokens(body, limits)?,
         temperature,
         top_p,
-        // Any integer names a seed, so negative ones keep their bits.
+        // Any integer is a seed; negative ones are reinterpreted as unsigned.
         seed: body.seed.map(i64::cast_unsigned),
         stop: stop_sequences(body)?,
     })
@@ -102,7 +102,7 @@ fn sampling(body: &ChatBody<'_>, limits: ChatLimits) -> Result<Sampling, Refusal
 fn max_tokens(body: &ChatBody<'_>, limits: ChatLimits) -> Result<usize, Refusal> {
     let (name, asked) = match (body.max_completion_tokens, body.max_tokens) {
         (Some(_), Some(_)) => {
-            let text = "it means the same as `max_completion_tokens`: send one of them";
+            let text = "it is an alias of `max_completion_tokens`: send only one of them";
             return Err(invalid("max_tokens", text));
         }
         (Some(asked), None) => ("max_completion_tokens", asked),
@@ -126,17 +126,17 @@ fn stop_sequences(body: &ChatBody<'_>) -> Result<Vec<String>, Refusal> {
     if stop.0.iter().all(allowed) {
         Ok(stop.0.clone())
     } else {
-        Err(invalid("stop", "a stop string has from 1 to 256 bytes"))
+        Err(invalid(
+            "stop",
+            "a stop sequence must have from 1 to 256 bytes",
+        ))
     }
 }
 
 fn response_mode(body: &ChatBody<'_>) -> Result<ResponseMode, Refusal> {
     let stream = body.stream.unwrap_or(false);
     match &body.stream_options {
-        Some(_) if !stream => Err(invalid(
-            "stream_options",
-            "it is only allowed together with \"stream\": true",
-        )),
+        Some(_) if !stream => Err(invalid("stream_options", "it requires \"stream\": true")),
         Some(options) if options.include_obfuscation == Some(true) => Err(invalid(
             "stream_options.include_obfuscation",
             "it is not supported by this server",
@@ -156,7 +156,7 @@ fn missing(field: &'static str) -> Refusal {
     Refusal::new(RefusalKind::Invalid, format!("`{field}` is missing")).with_param(field)
 }
 
-/// A refusal of this field.
+/// The refusal of a field's value.
 pub(super) fn invalid(param: impl Into<String>, text: impl AsRef<str>) -> Refusal {
     let param = param.into();
     let text = format!("`{param}`: {}", text.as_ref());
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_chat_has_openais_defaults() {
+    fn defaults_are_openais() {
         let chat = chat("").ok().unwrap();
         assert_eq!(
             chat.sampling,
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_every_field() {
+    fn accepts_every_field() {
         let chat = chat(
             r#""max_completion_tokens":5,"temperature":0,"top_p":0.5,"seed":-1,"n":1,
                "stop":["a","b"],"stream":true,"stream_options":{"include_usage":true},
@@ -257,14 +257,14 @@ mod tests {
     }
 
     #[test]
-    fn null_is_as_good_as_absent() {
+    fn treats_null_as_missing() {
         let fields = r#""temperature":null,"stop":null,"max_tokens":null,"stream_options":null,
             "tools":null,"response_format":null,"seed":null,"stream":null"#;
         assert!(chat(fields).is_ok());
     }
 
     #[test]
-    fn model_and_messages_must_be_there() {
+    fn requires_model_and_messages() {
         for (body, param) in [
             (r#"{"messages":[{"role":"user","content":"hi"}]}"#, "model"),
             (r#"{"model":"m"}"#, "messages"),

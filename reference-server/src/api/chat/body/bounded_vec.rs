@@ -1,4 +1,4 @@
-//! Lists of limited length.
+//! A `Vec` with a maximum length.
 
 use std::{fmt, marker::PhantomData};
 
@@ -7,8 +7,8 @@ use serde::{
     de::{Error, SeqAccess, Visitor},
 };
 
-/// At most `MAX` values; a longer list is refused while it is read, before it takes
-/// memory.
+/// At most `MAX` values. Deserializing a longer list fails at the first value too many, before the
+/// rest takes memory.
 pub(in crate::api::chat) struct BoundedVec<T, const MAX: usize>(pub(in crate::api::chat) Vec<T>);
 
 impl<'de, T, const MAX: usize> Deserialize<'de> for BoundedVec<T, MAX>

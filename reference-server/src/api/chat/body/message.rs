@@ -1,4 +1,4 @@
-//! One message of a chat's body.
+//! A message in the body of a chat request.
 
 use std::{borrow::Cow, fmt};
 
@@ -12,19 +12,19 @@ use serde::{
 
 use super::{BoundedVec, ValueKind};
 
-/// The most parts a message may have.
+/// The maximum number of parts in a message.
 const MAX_PARTS: usize = 256;
 
-/// The most fields of a message that this API does not read.
+/// The maximum number of other fields in a message.
 const MAX_OTHER_FIELDS: usize = 16;
 
-/// One message. The fields are those that OpenAI's own messages have, so that an answer can
-/// be sent back as it was received.
+/// A message. It accepts the fields of OpenAI's response messages, so that a client can send a
+/// completion back as it received it.
 #[derive(Default)]
 pub(in crate::api::chat) struct MessageBody<'a> {
     pub(in crate::api::chat) role: Option<String>,
     pub(in crate::api::chat) content: Content<'a>,
-    /// All other fields, by name.
+    /// All other fields, with their names.
     pub(in crate::api::chat) other_fields: Vec<(String, ValueKind)>,
 }
 
@@ -76,17 +76,17 @@ impl<'de> Visitor<'de> for MessageVisitor {
     }
 }
 
-/// What a message says.
+/// The content of a message.
 #[derive(Default)]
 pub(in crate::api::chat) enum Content<'a> {
-    /// Absent, or `null`.
+    /// Missing or `null`.
     #[default]
     Absent,
     Text(String),
     Parts(Vec<Part<'a>>),
 }
 
-/// One part of a message. Which fields it must have depends on `type`.
+/// A part of a message. The required fields depend on `type`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::api::chat) struct Part<'a> {
@@ -97,10 +97,10 @@ pub(in crate::api::chat) struct Part<'a> {
     pub(in crate::api::chat) image_url: Option<ImageUrl<'a>>,
     #[serde(borrow)]
     pub(in crate::api::chat) image: Option<InlineImage<'a>>,
-    /// Where a provider with a cache of prompts would cut; changes nothing about the answer.
+    /// A hint for prompt caches, which does not affect the completion.
     #[serde(default, rename = "cache_control")]
     _cache_control: IgnoredAny,
-    /// Parts of other kinds are refused by `type`; these are read over on the way.
+    /// Parts of other types are refused by their `type`; their fields are ignored here.
     #[serde(default, rename = "input_audio")]
     _input_audio: IgnoredAny,
     #[serde(default, rename = "audio_url")]
@@ -113,10 +113,10 @@ pub(in crate::api::chat) struct Part<'a> {
     _refusal: IgnoredAny,
 }
 
-/// The URL of an image: a string, or an object that has it.
+/// The URL of an image: a string, or an object with a `url`.
 pub(in crate::api::chat) struct ImageUrl<'a> {
     pub(in crate::api::chat) url: Cow<'a, str>,
-    /// Where it is, in `image_url`.
+    /// The path of the URL within `image_url`.
     pub(in crate::api::chat) at: &'static str,
 }
 
@@ -125,7 +125,7 @@ pub(in crate::api::chat) struct ImageUrl<'a> {
 struct ImageUrlObject<'a> {
     #[serde(borrow)]
     url: Cow<'a, str>,
-    /// How closely to look; these models always look as closely as they can.
+    /// The detail level, which these models do not support.
     #[serde(default, rename = "detail")]
     _detail: IgnoredAny,
 }

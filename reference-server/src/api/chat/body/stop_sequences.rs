@@ -1,4 +1,4 @@
-//! One stop string, or several.
+//! Stop sequences: a string or an array of strings.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use serde::{
 
 use super::BoundedVec;
 
-/// The most stop strings a chat may have, as at OpenAI.
+/// The maximum number of stop sequences, which is OpenAI's.
 const MAX_STOP_SEQUENCES: usize = 4;
 
-/// Where an answer ends.
+/// The strings before which a completion ends.
 pub(in crate::api::chat) struct StopSequences(pub(in crate::api::chat) Vec<String>);
 
 impl<'de> Deserialize<'de> for StopSequences {

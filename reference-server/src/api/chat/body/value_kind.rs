@@ -1,4 +1,4 @@
-//! Just enough of a value to see whether it asks for something.
+//! The kind of a JSON value, to tell whether an unsupported field has an effect.
 
 use std::fmt;
 
@@ -7,26 +7,26 @@ use serde::{
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-/// What is kept of a field that this API does not read.
+/// The kind of the value of a field that the API does not read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::api::chat) enum ValueKind {
     /// `null`.
     Null,
     /// `false`, `0`, `""`, `[]`.
     Empty,
-    /// `{}`, by which some fields ask for their defaults.
+    /// `{}`, which enables some fields with their defaults.
     EmptyObject,
     /// The number 1.
     One,
     /// One of [`WORDS`].
     Word(&'static str),
-    /// An array of only one of [`WORDS`].
+    /// An array with one of [`WORDS`] as its only element.
     WordArray(&'static str),
     /// Anything else.
     Other,
 }
 
-/// The words that are recognised: each is the default of some field.
+/// The recognised words, each of which is the default of a field.
 const WORDS: [&str; 4] = ["auto", "medium", "none", "text"];
 
 impl ValueKind {
