@@ -1,6 +1,6 @@
-//! The HTTP side: OpenAI's chat API over a [`Backend`].
+//! The HTTP API: OpenAI's chat completions over a [`Backend`].
 //!
-//! No guard lives here. [`fence`](crate::fence) puts them around the router.
+//! The guards are not part of this module; [`fence`](crate::fence) wraps the router with them.
 
 use std::{
     sync::Arc,
@@ -25,31 +25,31 @@ pub(crate) mod refusals;
 
 pub(crate) use chat::ChatLimits;
 
-/// The routes, as the router and the fence's scope table both name them.
+/// The paths of the routes, shared by the router and the fence's rules.
 pub(crate) mod routes {
     pub(crate) const HEALTH: &str = "/health";
     pub(crate) const LIVE: &str = "/health/live";
     pub(crate) const READY: &str = "/health/ready";
-    /// For callers who may know why, unlike the three above.
+    /// Like [`READY`], with the reasons; requires [`METRICS_SCOPE`].
     pub(crate) const DETAILS: &str = "/health/details";
     pub(crate) const METRICS: &str = "/metrics";
-    /// Of `/metrics`, and of `/health/details`.
+    /// The scope of `/metrics` and `/health/details`.
     pub(crate) const METRICS_SCOPE: &str = "metrics:read";
     pub(crate) const CHAT: &str = "/v1/chat/completions";
     pub(crate) const MODELS: &str = "/v1/models";
-    /// A wildcard: the name of a model from the hub has a slash in it.
+    /// A wildcard, because the name of a Hub model contains a slash.
     pub(crate) const MODEL: &str = "/v1/models/{*id}";
 
-    /// Whether supervisors and load balancers ask for this path.
+    /// Whether this is the path of a public health probe.
     pub(crate) fn is_probe(path: &str) -> bool {
         matches!(path, HEALTH | LIVE | READY)
     }
 }
 
-/// What the handlers share.
+/// The state shared by the handlers.
 pub(crate) struct Api {
     backend: Arc<dyn Backend>,
-    /// Asked how its stores and sources fare, for health.
+    /// Reports the health of its stores and sources.
     fence: Fence,
     sources: Sources,
     limits: ApiLimits,
@@ -57,17 +57,17 @@ pub(crate) struct Api {
     started: SystemTime,
 }
 
-/// An operator's choices for the handlers.
+/// The operator's limits for the handlers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ApiLimits {
     pub(crate) chat: ChatLimits,
-    /// The longest time in which a client may send a body.
+    /// How long a client may take to send a body.
     pub(crate) body_timeout: Duration,
-    /// The longest side at which the model looks at an image.
+    /// The longest side of an image as the model sees it, in pixels.
     pub(crate) max_image_side: u32,
 }
 
-/// The routes, without a fence.
+/// The router, without the fence.
 pub(crate) fn router(
     backend: Arc<dyn Backend>,
     fence: Fence,
@@ -94,7 +94,7 @@ pub(crate) fn router(
         .with_state(api)
 }
 
-/// Whole seconds since 1970, as OpenAI's objects say `created`.
+/// Converts a time to whole seconds since the Unix epoch, for `created` in OpenAI's objects.
 fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())

@@ -1,4 +1,4 @@
-//! Reads a JSON body: of the right type, of limited size, in limited time.
+//! Reads a JSON body within its limits of type, size and time.
 
 use std::time::Duration;
 
@@ -15,15 +15,13 @@ use tokio::time;
 use super::refusals;
 use crate::fence::BodyLimit;
 
-/// Reads the body of a request whose length the fence has limited.
+/// Reads the body of a request, up to the [`BodyLimit`] in its extensions.
 ///
 /// # Errors
-/// A refusal that says what is wrong with the body.
+/// Returns a refusal if the body is not JSON by its type, too large, incomplete or too slow.
 pub(super) async fn read(head: &Parts, body: Body, within: Duration) -> Result<Bytes, Refusal> {
     let Some(limit) = head.extensions.get::<BodyLimit>() else {
-        return Err(refusals::internal(
-            "no body limit stands before this handler",
-        ));
+        return Err(refusals::internal("no body limit layer wraps this handler"));
     };
     check_type(head)?;
     let body = Limited::new(body, limit.bytes());
@@ -32,7 +30,7 @@ pub(super) async fn read(head: &Parts, body: Body, within: Duration) -> Result<B
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(limit.refusal()),
         Ok(Err(_)) => Err(Refusal::new(
             RefusalKind::Invalid,
-            "the body broke off before its end",
+            "the body ended before it was complete",
         )),
         Err(_) => Err(Refusal::new(
             RefusalKind::Timeout,
@@ -57,6 +55,6 @@ fn check_type(head: &Parts) -> Result<(), Refusal> {
     }
     Err(Refusal::new(
         RefusalKind::UnsupportedType,
-        "compressed bodies are not taken: send it without `Content-Encoding`",
+        "compressed bodies are not supported: send the body without `Content-Encoding`",
     ))
 }

@@ -1,8 +1,7 @@
-//! `/health`, `/health/live` and `/health/ready`: whether the process lives, and whether a
-//! chat would be answered now.
+//! `/health`, `/health/live`, `/health/ready` and `/health/details`: liveness and readiness.
 //!
-//! A stranger learns one word. Paths, errors and sources are for callers with the scope
-//! `metrics:read`, who see as much in `/metrics`.
+//! The public routes return a single status word. Paths, errors and sources are in the details,
+//! which require the scope `metrics:read`, like `/metrics`.
 
 use std::sync::Arc;
 
@@ -20,7 +19,7 @@ use crate::{
     server::SourceReport,
 };
 
-/// What anyone may know.
+/// The public part.
 #[derive(Serialize)]
 struct Summary {
     status: &'static str,
@@ -32,30 +31,30 @@ struct Details {
     model: String,
     device: String,
     version: &'static str,
-    /// How far loading is.
+    /// The stage of loading.
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<String>,
-    /// Why there is no model.
+    /// Why the model is not available.
     error: Option<String>,
-    /// Where limits are counted by replicas together, whether that store answers.
+    /// Whether the store of shared limits is up; `None` without such a store.
     #[serde(skip_serializing_if = "Option::is_none")]
     limits: Option<&'static str>,
-    /// What is read again while the server runs.
+    /// The sources that are reloaded while the server runs.
     sources: Vec<SourceReport>,
 }
 
-/// 200 as long as the process can answer at all.
+/// Returns 200 as long as the process can respond.
 pub(super) async fn live() -> Response {
     Json(Summary { status: "live" }).into_response()
 }
 
-/// 200 where a chat would be answered, otherwise 503.
+/// Returns 200 if a chat would be answered now, otherwise 503.
 pub(super) async fn ready(State(api): State<Arc<Api>>) -> Response {
     let status = api.readiness(&api.backend.status().phase);
     (status_code(status), Json(Summary { status })).into_response()
 }
 
-/// As [`ready`], and why.
+/// Like [`ready`], with the details.
 pub(super) async fn details(State(api): State<Arc<Api>>) -> Response {
     let Status {
         phase,
@@ -89,7 +88,7 @@ impl Api {
             Phase::Failed(_) => return "failed",
             Phase::Ready => {}
         }
-        // A request that the fence would refuse would not be answered.
+        // The fence would refuse every request.
         if self.fence.store_health().is_some_and(|store| store.refuses) {
             return "limits_unavailable";
         }
@@ -97,7 +96,7 @@ impl Api {
     }
 }
 
-/// `degraded` answers chats: what failed to be read again is in force as it was.
+/// `degraded` counts as ready: the last good value of the failing source stays in force.
 fn status_code(status: &str) -> StatusCode {
     match status {
         "ready" | "degraded" => StatusCode::OK,

@@ -1,8 +1,8 @@
-//! Images that clients send: bytes within the request, never an address.
+//! Images in requests: inline data only, never a remote URL.
 //!
-//! Nothing here opens a file or a connection. Type, size and structure are read by
-//! [`ImageRules`], the same reader as the fence's, which inflates and decodes nothing. So the
-//! bytes that the fence judged are the bytes that are decoded here.
+//! This module opens no file and no connection. [`ImageRules`], which the fence uses too, reads
+//! type, size and structure without inflating or decoding. The bytes that the fence has validated
+//! are therefore the bytes that are decoded here.
 
 use bytes::Bytes;
 use stockade_body::{DataUrl, ImageError, ImageErrorKind, ImageFormat, ImageRules, ValidatedImage};
@@ -13,30 +13,30 @@ mod decode_pool;
 pub(crate) use decode::decode;
 pub(crate) use decode_pool::DecodePool;
 
-/// The most bytes of one image file.
+/// The maximum size of an image file, in bytes.
 const MAX_BYTES: u64 = 10 * 1024 * 1024;
-/// The longest side, in pixels.
+/// The maximum length of a side, in pixels.
 const MAX_SIDE: u32 = 16_384;
-/// The most pixels.
+/// The maximum number of pixels.
 const MAX_PIXELS: u64 = 40_000_000;
 
-/// An image file whose type and size are known and allowed.
+/// An image file whose type and size have been validated.
 #[derive(Clone, Debug)]
 pub(crate) struct EncodedImage(ValidatedImage);
 
-/// What is wrong with an image. The texts are fixed: what a decoder says may tell about
-/// this machine, and what a client sent is long.
+/// Why an image is rejected. The messages are fixed, because a decoder's error may reveal details
+/// of this machine and the input may be long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ImageRejection {
-    /// Not an inline image.
+    /// Not a data URL of an image.
     NotInline,
     InvalidBase64,
     FileTooLarge,
-    /// None of the four types.
+    /// None of the four supported types.
     UnsupportedFormat,
-    /// Too many pixels.
+    /// Too many pixels, frames or scans.
     TooManyPixels,
-    /// It cannot be decoded.
+    /// The image cannot be decoded.
     Corrupt,
 }
 
@@ -44,16 +44,16 @@ impl ImageRejection {
     pub(crate) fn message(self) -> &'static str {
         match self {
             Self::NotInline => {
-                "an image must be sent within the request, as \
-                 data:image/png;base64,… (or jpeg, webp, gif): this server fetches nothing"
+                "an image must be inline, as data:image/png;base64,… (or jpeg, webp, gif): \
+                 this server fetches no URLs"
             }
             Self::InvalidBase64 => "the image is not valid base64 (standard alphabet)",
-            Self::FileTooLarge => "the image file is larger than 10 MiB: shrink it",
-            Self::UnsupportedFormat => "the image is none of PNG, JPEG, WebP or GIF",
+            Self::FileTooLarge => "the image file is larger than 10 MiB: send a smaller one",
+            Self::UnsupportedFormat => "the image is not a PNG, JPEG, WebP or GIF",
             Self::TooManyPixels => {
-                "the image is larger than 16384 pixels a side or 40 megapixels: shrink it"
+                "the image is larger than 16384 pixels per side or 40 megapixels: send a smaller one"
             }
-            Self::Corrupt => "the image cannot be decoded: it is cut off or damaged",
+            Self::Corrupt => "the image cannot be decoded: it is truncated or damaged",
         }
     }
 }
@@ -69,21 +69,21 @@ impl From<ImageError> for ImageRejection {
             | ImageErrorKind::TooManyPixels
             | ImageErrorKind::TooManyFrames
             | ImageErrorKind::TooManyScans => Self::TooManyPixels,
-            // Broken, cut off, or more than one file; kinds that are added later, too.
+            // Corrupt, truncated, or more than one file; also kinds that are added later.
             _ => Self::Corrupt,
         }
     }
 }
 
 impl EncodedImage {
-    /// Reads `data:image/(png|jpeg|webp|gif);base64,…`. The bytes decide of which type the
-    /// image is; whether they may differ from the URL is the fence's to say.
+    /// Parses `data:image/(png|jpeg|webp|gif);base64,…`. The bytes determine the type; the fence
+    /// decides whether the declared type may differ.
     pub(crate) fn from_url(url: &str) -> Result<Self, ImageRejection> {
         let url = DataUrl::parse(url.as_bytes()).map_err(|_| ImageRejection::NotInline)?;
         Self::read(Some(url.format()), url.base64())
     }
 
-    /// Reads bare base64; the bytes say of which type they are.
+    /// Parses bare base64; the bytes determine the type.
     pub(crate) fn from_base64(data: &str) -> Result<Self, ImageRejection> {
         Self::read(None, data.as_bytes())
     }
@@ -94,15 +94,15 @@ impl EncodedImage {
         Ok(Self(image.compact()))
     }
 
-    /// How many pixels it will have.
+    /// The number of pixels of the decoded image.
     pub(crate) fn pixels(&self) -> u64 {
         let facts = self.0.facts();
         u64::from(facts.width) * u64::from(facts.height)
     }
 }
 
-/// The server's own limits, whatever those of the fence are. How many frames an animation may
-/// have is the fence's to say; the model sees the first one.
+/// The server's own limits, which apply in addition to the fence's. The number of frames is
+/// limited by the fence only; the model sees the first one.
 fn rules() -> ImageRules {
     ImageRules::default()
         .bytes(MAX_BYTES)

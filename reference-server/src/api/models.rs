@@ -1,4 +1,4 @@
-//! `GET /v1/models` and `GET /v1/models/{id}`: the one model that is served.
+//! `GET /v1/models` and `GET /v1/models/{id}`: the model that is served.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ pub(super) async fn retrieve(
         Ok(Path(id)) if model.id == id => return Json(model).into_response(),
         Ok(_) => model_not_found(&model.id),
         Err(_) => {
-            let text = "the name of the model is not UTF-8: percent-encode it as such";
+            let text = "the model name is not valid UTF-8: percent-encode it as UTF-8";
             Refusal::new(RefusalKind::Invalid, text).with_param("model")
         }
     };
@@ -52,9 +52,9 @@ pub(super) async fn retrieve(
     refusals::respond(&refusal, &head)
 }
 
-/// The model that was asked for is not the one that is served.
+/// The refusal of a request for a model that is not served.
 pub(super) fn model_not_found(served: &str) -> Refusal {
-    let text = format!("this model is not served here; the one that is: `{served}`");
+    let text = format!("this model is not served here: use `{served}`");
     Refusal::new(RefusalKind::NotFound, text)
         .with_code("MODEL_NOT_FOUND")
         .with_param("model")

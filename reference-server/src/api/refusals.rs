@@ -1,4 +1,4 @@
-//! How this API says no: in the same words and dialects as the fence around it.
+//! Refusals by the API, in the same format as the fence's.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use stockade_core::{Refusal, RefusalKind, RequestContext, Responder};
 
 use crate::backend::BackendError;
 
-/// The response to a request that is refused by its handler.
+/// Builds the response to a request that its handler refuses, and records the refusal.
 pub(crate) fn respond(refusal: &Refusal, head: &Parts) -> Response {
     if let Some(context) = RequestContext::of(&head.extensions) {
         record(refusal, context);
@@ -20,14 +20,13 @@ pub(crate) fn respond(refusal: &Refusal, head: &Parts) -> Response {
     responder().respond(refusal, head).map(Body::from)
 }
 
-/// No route of this server is a gRPC method.
+/// The responder; without gRPC, because the server has no gRPC routes.
 pub(crate) fn responder() -> Responder {
     Responder::default().without_grpc()
 }
 
-/// What an answer of the framework, which was not made here, says: a route or a method that
-/// the router does not have, or an extractor that rejects a request. Those are plain text or
-/// empty.
+/// The refusal for an error response of axum, such as an unknown route or method or a rejection by
+/// an extractor; `None` for other responses. axum's errors are plain text or empty.
 pub(crate) fn from_framework(original: &Response) -> Option<Refusal> {
     let status = original.status();
     if !status.is_client_error() && !status.is_server_error() {
@@ -39,19 +38,17 @@ pub(crate) fn from_framework(original: &Response) -> Option<Refusal> {
         return None;
     }
     let (kind, text) = match status {
-        StatusCode::NOT_FOUND => (RefusalKind::NotFound, "there is no such route"),
+        StatusCode::NOT_FOUND => (RefusalKind::NotFound, "no such route"),
         StatusCode::METHOD_NOT_ALLOWED => (
             RefusalKind::MethodNotAllowed,
-            "the route does not take this method",
+            "the route does not support this method",
         ),
         StatusCode::PAYLOAD_TOO_LARGE => (RefusalKind::TooLarge, "the body is too large"),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => (
             RefusalKind::UnsupportedType,
-            "the type of the body is not supported",
+            "the body's type is not supported",
         ),
-        status if status.is_client_error() => {
-            (RefusalKind::Invalid, "the request cannot be understood")
-        }
+        status if status.is_client_error() => (RefusalKind::Invalid, "the request is malformed"),
         _ => (
             RefusalKind::Internal,
             "the server failed to answer this request",
@@ -60,7 +57,7 @@ pub(crate) fn from_framework(original: &Response) -> Option<Refusal> {
     Some(Refusal::new(kind, text).because("rejected by the framework"))
 }
 
-/// The response to a refused request that the framework has answered in a format of its own.
+/// Replaces an error response of axum, keeping its `Allow` header.
 pub(crate) fn replace(original: Response, refusal: &Refusal, head: &Parts) -> Response {
     let mut response = respond(refusal, head);
     if let Some(methods) = original.headers().get(ALLOW) {
@@ -69,20 +66,20 @@ pub(crate) fn replace(original: Response, refusal: &Refusal, head: &Parts) -> Re
     response
 }
 
-/// Leaves it for the records.
+/// Records the refusal in the request context, for the audit log.
 pub(super) fn record(refusal: &Refusal, context: &RequestContext) {
     context.refuse("api", refusal);
 }
 
-/// `{"error":{…}}`, for a stream that has begun: its head is sent, so there is no status
-/// and no dialect any more.
+/// The error object `{"error":{…}}` for a stream that has started: its head has been sent, so the
+/// status and the error format can no longer change.
 pub(super) fn sse_data(refusal: &Refusal) -> String {
     let (head, ()) = Request::new(()).into_parts();
     let body = responder().respond(refusal, &head).into_body();
     String::from_utf8_lossy(&body).into_owned()
 }
 
-/// The answer took longer than the operator allows.
+/// The response took longer than the configured timeout.
 pub(crate) fn model_timeout() -> Refusal {
     let text = "the model did not finish in time: ask for fewer tokens, or try again later";
     Refusal::new(RefusalKind::Unavailable, text)
@@ -90,15 +87,15 @@ pub(crate) fn model_timeout() -> Refusal {
         .retry_after(Duration::from_secs(10))
 }
 
-/// The server ends, and has waited for answers as long as it may.
+/// The server is shutting down, and the grace period is over.
 pub(crate) fn server_stopping() -> Refusal {
-    let text = "the server is stopping and could not finish this: try again";
+    let text = "the server is shutting down and could not finish the request: try again";
     Refusal::new(RefusalKind::Unavailable, text)
         .with_code("SERVER_STOPPING")
         .retry_after(Duration::from_secs(5))
 }
 
-/// Something in the server broke.
+/// An internal error; the reason is only for the audit log.
 pub(crate) fn internal(internal_reason: &'static str) -> Refusal {
     let text = "the server failed to answer this request";
     Refusal::new(RefusalKind::Internal, text).because(internal_reason)

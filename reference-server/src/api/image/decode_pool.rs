@@ -1,23 +1,23 @@
-//! Where long work on requests is done: off the executor, and not too much at once.
+//! A bounded pool for blocking work on requests, such as decoding images.
 
 use std::sync::Arc;
 
 use tokio::{sync::Semaphore, task};
 
-/// A bounded number of threads for work that would hold up other requests.
+/// Runs a bounded number of blocking jobs at a time, off the async threads.
 #[derive(Clone, Debug)]
 pub(crate) struct DecodePool(Arc<Semaphore>);
 
 impl DecodePool {
-    /// A workbench for so many jobs at a time; the others wait.
+    /// Creates a pool that runs up to `permits` jobs at a time.
     pub(crate) fn new(permits: usize) -> Self {
         Self(Arc::new(Semaphore::new(permits)))
     }
 
-    /// Does the work; `None` where it panicked.
+    /// Runs a job; returns `None` if it panicked.
     ///
-    /// A client who leaves while the work waits takes it away. Work that has begun is
-    /// ended, and keeps its place until then.
+    /// Dropping the future removes a job that has not started. A job that has started runs to
+    /// completion and keeps its permit until then.
     pub(crate) async fn run<T, F>(&self, job: F) -> Option<T>
     where
         T: Send + 'static,

@@ -37,7 +37,7 @@ fn rejection<T>(result: Result<T, ImageRejection>) -> ImageRejection {
 }
 
 #[test]
-fn reads_the_four_types_in_both_forms() {
+fn reads_all_types_as_url_and_base64() {
     for (name, format) in FORMATS {
         let bytes = encoded(format);
         let from_url = EncodedImage::from_url(&url(name, &bytes)).unwrap();
@@ -50,7 +50,7 @@ fn reads_the_four_types_in_both_forms() {
 
 // I01, I04
 #[test]
-fn refuses_every_address_with_the_same_text() {
+fn rejects_remote_urls_with_one_error() {
     let inline = url("png", &encoded(ImageFormat::Png));
     let mut urls: Vec<String> = [
         "https://example.com/a.png",
@@ -82,9 +82,9 @@ fn refuses_every_address_with_the_same_text() {
     }
 }
 
-// FH10, I04: what is decoded is what the fence has judged.
+// FH10, I04: the decoded bytes are those that the fence has validated.
 #[test]
-fn the_bytes_decide_and_are_those_that_the_fence_judges() {
+fn reads_the_type_and_bytes_as_the_fence_does() {
     let jpeg = encoded(ImageFormat::Jpeg);
     let padded = url("png", &jpeg);
     for url in [
@@ -100,7 +100,7 @@ fn the_bytes_decide_and_are_those_that_the_fence_judges() {
 }
 
 #[test]
-fn refuses_what_is_no_image() {
+fn rejects_data_that_is_not_an_image() {
     for bytes in [
         &b"<svg xmlns='http://www.w3.org/2000/svg'/>"[..],
         b"BM\x00\x00",
@@ -130,7 +130,7 @@ fn refuses_what_is_no_image() {
 
 // I05: the header claims 30000 x 30000, and nothing is decoded.
 #[test]
-fn refuses_a_claimed_size_from_the_header() {
+fn rejects_a_claimed_size_from_the_header() {
     let mut png = encoded(ImageFormat::Png);
     png[16..24].copy_from_slice(&[0, 0, 0x75, 0x30, 0, 0, 0x75, 0x30]);
     // The header's checksum covers the size.
@@ -142,9 +142,9 @@ fn refuses_a_claimed_size_from_the_header() {
     );
 }
 
-// FA01: the profile of one pixel's picture inflates to 64 MiB.
+// FA01: the profile of a one-pixel image inflates to 64 MiB.
 #[test]
-fn profiles_are_never_inflated() {
+fn never_inflates_profiles() {
     let mut bomb = Vec::new();
     let mut encoder = PngEncoder::new(&mut bomb);
     encoder.set_icc_profile(vec![0; 64 << 20]).unwrap();
@@ -167,9 +167,9 @@ fn crc32(bytes: &[u8]) -> u32 {
     })
 }
 
-// I06: every file cut at every byte, and with every tenth byte changed.
+// I06: each file truncated at every byte, and with every tenth byte changed.
 #[test]
-fn broken_files_never_panic() {
+fn never_panics_on_corrupt_files() {
     for (name, format) in FORMATS {
         let whole = encoded(format);
         for length in 0..whole.len() {
@@ -186,20 +186,20 @@ fn broken_files_never_panic() {
         }
         let half = &whole[..whole.len() / 2];
         let outcome = from_bytes(half).and_then(|p| decode(&p, 1_000));
-        // Decoders may show what there is of a JPEG; the others say no.
+        // Decoders may return part of a JPEG; the others return an error.
         assert!(format == ImageFormat::Jpeg || outcome.is_err(), "{name}");
     }
 }
 
 #[test]
-fn large_images_leave_at_twice_the_models_side() {
+fn downscales_large_images_to_twice_the_models_side() {
     let encoded = from_bytes(&encoded(ImageFormat::Png)).unwrap();
     let image = decode(&encoded, 10).unwrap();
     assert_eq!((image.width(), image.height()), (20, 15));
 }
 
 #[tokio::test]
-async fn a_panic_on_the_workbench_gives_its_place_back() {
+async fn releases_the_permit_of_a_job_that_panicked() {
     let pool = DecodePool::new(1);
     assert_eq!(pool.run(|| -> u8 { panic!("as decoders do") }).await, None);
     assert_eq!(pool.run(|| 7).await, Some(7));
