@@ -1,5 +1,5 @@
-//! Any texts in a record: one line, JSON, nothing that a terminal obeys, no known secret,
-//! and never taken for a seal.
+//! A record with arbitrary strings is one line of JSON, without control characters and known
+//! secrets, and is never mistaken for a seal.
 
 #![no_main]
 
@@ -22,7 +22,7 @@ struct Memory(Arc<Mutex<String>>);
 
 impl Sink for Memory {
     fn write(&mut self, batch: &Batch<'_>) -> io::Result<()> {
-        let mut text = self.0.lock().expect("nobody panics with it");
+        let mut text = self.0.lock().expect("one thread");
         text.extend(batch.lines().flat_map(|line| [line, "\n"]));
         Ok(())
     }
@@ -49,18 +49,18 @@ fuzz_target!(|texts: (String, String, String)| {
     log.event(event);
     log.flush(Duration::from_secs(10))
         .expect("a sink in memory");
-    let text = std::mem::take(&mut *memory.0.lock().expect("nobody panics with it"));
+    let text = std::mem::take(&mut *memory.0.lock().expect("one thread"));
     assert!(!text.contains(SECRET));
-    let obeyed = |char: char| {
+    let is_control = |char: char| {
         char.is_control() || matches!(char, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     for line in text.lines() {
-        assert!(!line.contains(obeyed), "{line:?}");
+        assert!(!line.contains(is_control), "{line:?}");
         let line: LogLine = line.parse().expect("a record");
         assert!(line.user.is_none_or(|user| user.len() <= 300));
     }
     let mut verifier = Verifier::new([key()]);
-    verifier.read(text.as_bytes()).expect("it is in memory");
+    verifier.read(text.as_bytes()).expect("reads from memory");
     let report = verifier.finish();
     assert!(report.is_intact(), "{:?}", report.faults);
 });

@@ -1,4 +1,5 @@
-//! Any headers: what passes holds the known key and no other, and leaves no key behind.
+//! A request with arbitrary headers passes only with the known key and no other one, and the
+//! key is removed from its headers.
 
 #![no_main]
 
@@ -19,7 +20,7 @@ static GUARD: LazyLock<KeyAuth> = LazyLock::new(|| {
     KeyAuth::new(&store)
 });
 
-/// Lines of `name byte, value`.
+/// Parses lines of a byte for the name and a value.
 fn headers(data: &[u8]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for line in data.split(|byte| *byte == b'\n').take(64) {
@@ -50,7 +51,7 @@ fuzz_target!(|data: &[u8]| {
             .collect();
         assert!(
             keys.iter().all(|key| *key == KNOWN.as_bytes()),
-            "two keys that differ"
+            "passed with two different keys"
         );
         GUARD.admit(pass, &mut head);
         assert!(!head.headers.contains_key("authorization"));

@@ -1,4 +1,5 @@
-//! Any bytes as a chat: what passes is JSON and goes on as it came, and nothing panics.
+//! Arbitrary bytes as a chat request: no panic, and a body that passes is JSON and is
+//! forwarded unchanged.
 
 #![no_main]
 
@@ -28,11 +29,11 @@ static LAYER: LazyLock<BodyCheckLayer> = LazyLock::new(|| {
 fuzz_target!(|bytes: &[u8]| {
     for path in ["/openai", "/responses", "/anthropic", "/ollama"] {
         let body = Bytes::copy_from_slice(bytes);
-        let handed_on = Mutex::new(None);
+        let forwarded = Mutex::new(None);
         let service = LAYER.layer(tower::service_fn(
             |request: Request<CheckedBody<Full<Bytes>>>| async {
                 let body = request.into_body().collect().await;
-                *handed_on.lock().expect("one thread") = Some(body.expect("judged").to_bytes());
+                *forwarded.lock().expect("one thread") = Some(body.expect("checked").to_bytes());
                 Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
             },
         ));
@@ -43,13 +44,13 @@ fuzz_target!(|bytes: &[u8]| {
         let response = pin!(service.oneshot(request));
         let Poll::Ready(Ok(response)) = response.poll(&mut Context::from_waker(Waker::noop()))
         else {
-            panic!("it waits for a body that is there");
+            panic!("waits for a complete body");
         };
-        match handed_on.lock().expect("one thread").take() {
-            Some(handed_on) => {
-                assert_eq!(handed_on, bytes, "not the bytes that were judged");
+        match forwarded.lock().expect("one thread").take() {
+            Some(forwarded) => {
+                assert_eq!(forwarded, bytes, "not the bytes that were checked");
                 let read = serde_json::from_slice::<serde_json::Value>(bytes);
-                assert!(read.is_ok(), "passed, and is no JSON");
+                assert!(read.is_ok(), "passed, but is not JSON");
             }
             None => assert!(!response.status().is_server_error() && response.status() != 200),
         }

@@ -1,5 +1,5 @@
-//! Any bytes as a deny-list, cut off anywhere: nothing panics, nobody else is banned, and
-//! what is added next is found.
+//! Arbitrary bytes as a deny-list, truncated anywhere: no panic, every ban round-trips, and a
+//! ban that is added afterwards is found.
 
 #![no_main]
 
@@ -14,7 +14,7 @@ fuzz_target!(|input: (&[u8], u16)| {
     let path = folder.path().join("deny.txt");
     fs::write(&path, &bytes[..bytes.len().min(cut.into())]).expect("a file");
     let open = || {
-        let list = Arc::new(DenyList::open(&path).expect("it can be read"));
+        let list = Arc::new(DenyList::open(&path).expect("readable"));
         Detector::builder(AbusePolicy::new()).store(list).build()
     };
     let offender = "192.0.2.1".parse().expect("an address");

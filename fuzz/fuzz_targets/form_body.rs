@@ -1,4 +1,5 @@
-//! Any bytes as a form: what passes goes on as it came, and its images are parts of it.
+//! Arbitrary bytes as a multipart form: a form that passes is forwarded unchanged, and its
+//! images are slices of it.
 
 #![no_main]
 
@@ -23,13 +24,13 @@ static LAYER: LazyLock<BodyCheckLayer> = LazyLock::new(|| {
 });
 
 fuzz_target!(|bytes: &[u8]| {
-    let handed_on = Mutex::new(None);
+    let forwarded = Mutex::new(None);
     let service = LAYER.layer(tower::service_fn(
         |request: Request<CheckedBody<Full<Bytes>>>| async {
             let (head, body) = request.into_parts();
             let images = head.extensions.get::<ValidatedImages>().cloned();
-            let body = body.collect().await.expect("judged").to_bytes();
-            *handed_on.lock().expect("one thread") = Some((body, images));
+            let body = body.collect().await.expect("checked").to_bytes();
+            *forwarded.lock().expect("one thread") = Some((body, images));
             Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
         },
     ));
@@ -39,14 +40,14 @@ fuzz_target!(|bytes: &[u8]| {
         .expect("a request");
     let response = pin!(service.oneshot(request));
     let Poll::Ready(Ok(response)) = response.poll(&mut Context::from_waker(Waker::noop())) else {
-        panic!("it waits for a body that is there");
+        panic!("waits for a complete body");
     };
-    match handed_on.lock().expect("one thread").take() {
+    match forwarded.lock().expect("one thread").take() {
         Some((body, images)) => {
-            assert_eq!(body, bytes, "not the bytes that were judged");
+            assert_eq!(body, bytes, "not the bytes that were checked");
             for image in images.iter().flat_map(ValidatedImages::as_slice) {
                 let image = image.bytes();
-                // A slice of the body that was handed on, and no copy.
+                // A slice of the forwarded body, not a copy.
                 assert_eq!(body.slice_ref(&image), image);
             }
         }

@@ -1,5 +1,5 @@
-//! Any forwarding headers: a peer that is not trusted is the client, and a proxy's client
-//! is an address that stands in the header, or the proxy.
+//! Arbitrary forwarding headers: an untrusted peer is the client itself, and a trusted proxy
+//! always resolves to an address.
 
 #![no_main]
 
@@ -18,14 +18,13 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     let trusted = "10.0.0.0/8".parse().expect("a network");
-    let (proxy, stranger): (IpAddr, IpAddr) = ([10, 0, 0, 1].into(), [192, 0, 2, 1].into());
+    let (proxy, untrusted): (IpAddr, IpAddr) = ([10, 0, 0, 1].into(), [192, 0, 2, 1].into());
     for header in [ForwardingHeader::XForwardedFor, ForwardingHeader::Forwarded] {
         let proxies = TrustedProxies::new(header, [trusted]);
-        let client = proxies.resolve(PeerAddr::Ip(stranger), &headers);
-        assert_eq!(client, ClientIp::Ip(stranger));
-        // Any answer will do, but there is one.
+        let client = proxies.resolve(PeerAddr::Ip(untrusted), &headers);
+        assert_eq!(client, ClientIp::Ip(untrusted));
         let ClientIp::Ip(_) = proxies.resolve(PeerAddr::Ip(proxy), &headers) else {
-            panic!("a TCP peer is no Unix socket");
+            panic!("a TCP peer is not a Unix socket");
         };
     }
 });

@@ -1,4 +1,4 @@
-//! Any text as a key: it is let in only when it is the one key there is.
+//! Arbitrary bytes as a key: only the known key passes.
 
 #![no_main]
 
@@ -28,6 +28,6 @@ fuzz_target!(|key: &[u8]| {
     match GUARD.check(&head) {
         Check::Pass(_) => assert_eq!(key, KNOWN.as_bytes()),
         Check::Refuse(_) => assert_ne!(key, KNOWN.as_bytes()),
-        Check::Answer(_) | Check::Wait(_) => panic!("neither an answer nor a slow hash is here"),
+        Check::Answer(_) | Check::Wait(_) => panic!("no response and no slow hash expected"),
     }
 });

@@ -1,4 +1,5 @@
-//! Any bytes as a key file: taken as a whole or not at all, and never shown.
+//! Arbitrary bytes as a key file: loaded completely or not at all, and never quoted in an
+//! error.
 
 #![no_main]
 
@@ -22,7 +23,7 @@ fuzz_target!(|data: &[u8]| {
     match FileKeyStore::open_static(&path) {
         Ok(store) => {
             let keys = store.keys().current().len();
-            assert!(keys <= text.len(), "keys out of nothing");
+            assert!(keys <= text.len(), "more keys than bytes");
         }
         Err(error) => assert!(
             error.to_string().len() < 4_096,

@@ -1,5 +1,5 @@
-//! Any operations at any times, in a store that is much too small: nobody ever gets more
-//! than the bare policy would give it.
+//! Arbitrary operations at arbitrary times in a store that is too small: no subject ever gets
+//! more than the policy alone would allow.
 
 #![no_main]
 
@@ -31,11 +31,12 @@ struct Operations {
 
 #[derive(Arbitrary, Debug)]
 enum Operation {
-    /// In 1/64 s, so that all of them together are less than 2^23 windows.
+    /// Advances the clock by units of 1/64 s, so that all pauses together are less than 2^23
+    /// windows.
     Pause {
         ticks: u16,
     },
-    /// So many subjects in a row; there are more of them than places.
+    /// Debits consecutive subjects; there are more subjects than slots in the store.
     Take {
         first: u16,
         subjects: u8,
@@ -53,9 +54,9 @@ type Settle = fn(u64, &Quota, u64, i64) -> u64;
 const SUBJECTS: u16 = 4_096;
 
 #[derive(Clone)]
-struct Hands(Arc<AtomicU64>);
+struct SharedClock(Arc<AtomicU64>);
 
-impl Clock for Hands {
+impl Clock for SharedClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_nanos(self.0.load(Ordering::Relaxed))
     }
@@ -75,8 +76,8 @@ fuzz_target!(|operations: Operations| {
         true => (sliding::take, sliding::settle),
         false => (gcra::take, gcra::settle),
     };
-    let clock = Hands(Arc::new(AtomicU64::new(1_700_000_000_000_000_000)));
-    // The smallest store there is has about a thousand places.
+    let clock = SharedClock(Arc::new(AtomicU64::new(1_700_000_000_000_000_000)));
+    // The smallest store has about 1,000 slots.
     let store = MemoryLimitStore::with_clock(1, clock.clone());
     let mut states = [0; SUBJECTS as usize];
     let bucket = |subject: u16, cost| OwnedBucket::new("limit", &subject.to_string(), quota, cost);
@@ -97,12 +98,12 @@ fuzz_target!(|operations: Operations| {
                     let subject = first.wrapping_add(subject) % SUBJECTS;
                     let bucket = bucket(subject, cost.into());
                     let Answer::Ready(Ok(decision)) = store.take(&[bucket.as_bucket()]) else {
-                        panic!("a store in memory decides at once");
+                        panic!("a memory store decides immediately");
                     };
                     let state = &mut states[usize::from(subject)];
                     let (next, level) = take(*state, &quota, now, cost.into());
                     if decision.allows() {
-                        assert!(level.allows(), "{subject} got more than there is");
+                        assert!(level.allows(), "{subject} exceeded the quota");
                         assert!(decision.levels()[0].remaining() <= level.remaining());
                         *state = next;
                     }

@@ -1,4 +1,4 @@
-//! Any text: it is a quota, which is what its own text says again, or an error.
+//! Arbitrary strings: an error, or a quota that its `Display` form parses to again.
 
 #![no_main]
 
@@ -10,7 +10,7 @@ fuzz_target!(|text: &str| {
         return;
     };
     assert_eq!(quota.to_string().parse(), Ok(quota));
-    // Whatever quota it is, there are answers for it at any time.
+    // Every quota yields a decision at any time and in any state.
     for now in [0, 1, 1_700_000_000_000_000_000, u64::MAX] {
         for state in [0, 1, now, u64::MAX] {
             for cost in [0, 1, quota.max_burst(), u32::MAX] {
