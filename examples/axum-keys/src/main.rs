@@ -1,9 +1,9 @@
-//! An axum server behind keys and scopes.
+//! An axum server with API keys and scopes.
 //!
 //! ```sh
 //! cargo run -p stockade-example-axum-keys
 //! ```
-//! prints a key and the `curl` lines to try it with.
+//! The program prints a key and `curl` commands to try it.
 
 use std::error::Error;
 
@@ -52,7 +52,7 @@ fn add_key(store: &MemoryKeyStore, id: &str, scopes: &str) -> Result<GeneratedKe
     Ok(key)
 }
 
-/// The routes, and one layer of two guards around all of them.
+/// The routes, and one layer with two guards around all of them.
 fn app<K>(keys: &K) -> Result<Router, Box<dyn Error>>
 where
     K: KeyStore,
@@ -69,12 +69,12 @@ where
     Ok(Router::new()
         .route("/health", get(async || "ok"))
         .route("/notes", get(read).post(async || "written"))
-        // No rule is for this one: nobody can use it, whatever their key may do.
+        // A route without a rule is denied, whatever the scopes of the key.
         .route("/forgotten", post(async || "secret"))
         .layer(
             ServiceBuilder::new()
-                // Lets requests without a key pass to the scope guard, which knows which
-                // routes are public.
+                // Passes requests without a key to the scope guard, which knows the public
+                // routes.
                 .layer(KeyAuth::new(keys).dangerous_allow_anonymous().into_layer())
                 .layer(scopes.into_layer()),
         ))
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_key_opens_what_its_scopes_are_for_and_nothing_else() {
+    async fn a_key_is_limited_to_its_scopes() {
         let store = MemoryKeyStore::new();
         let reader = add_key(&store, "reader", "notes:read").unwrap();
         let admin = add_key(&store, "admin", "*").unwrap();

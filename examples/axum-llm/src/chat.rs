@@ -1,5 +1,5 @@
-//! The handler. What it is given has passed the fence: it is known who asks, and the body
-//! is what it should be.
+//! The chat handler. Its requests have passed the fence: the caller is authenticated and the
+//! body is valid.
 
 mod answer;
 
@@ -15,10 +15,10 @@ use stockade_core::RequestContext;
 use crate::parrot;
 use answer::Answer;
 
-/// For clients that set no limit themselves.
+/// The default for requests without `max_tokens`.
 const MAX_TOKENS: u64 = 512;
 
-/// The part of OpenAI's request that this model looks at.
+/// The fields of OpenAI's request that this model uses.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Chat {
     messages: Vec<Message>,
@@ -38,7 +38,7 @@ enum Content {
     Parts(Vec<Part>),
 }
 
-/// A text, or an image, which is not read again: the fence hands it over.
+/// A text part, or an image part, which the handler receives from the fence instead.
 #[derive(Debug, Deserialize)]
 struct Part {
     #[serde(default)]
@@ -70,11 +70,16 @@ pub(crate) async fn chat(
         images = images.as_slice().len(),
         "chat"
     );
-    let wanted = context.demand().and_then(|demand| demand.max_tokens);
-    let most = wanted.unwrap_or(MAX_TOKENS);
+    let requested = context.demand().and_then(|demand| demand.max_tokens);
+    let max_tokens = requested.unwrap_or(MAX_TOKENS);
     let prompt = chat.prompt();
-    let words = parrot::speak(&prompt, &images, most);
-    let answer = Answer::new(context, words, prompt.split_whitespace().count(), most);
+    let words = parrot::speak(&prompt, &images, max_tokens);
+    let answer = Answer::new(
+        context,
+        words,
+        prompt.split_whitespace().count(),
+        max_tokens,
+    );
     match chat.stream {
         true => answer.stream().into_response(),
         false => answer.whole().await.into_response(),

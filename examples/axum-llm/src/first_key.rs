@@ -1,4 +1,4 @@
-//! The first key, where there is none yet.
+//! Creates the first key.
 
 use std::{error::Error, time::Duration};
 
@@ -8,8 +8,7 @@ use stockade_key_auth::{FileKeyStore, GeneratedKey, KeyRecord, KeyStore};
 
 const THIRTY_DAYS: Duration = Duration::from_hours(30 * 24);
 
-/// Makes the key file with one key in it, unless there is a file. The key itself is kept
-/// nowhere.
+/// Creates the key file with one key unless the file exists. The key itself is not stored.
 pub(crate) async fn make(config: &Config) -> Result<Option<GeneratedKey>, Box<dyn Error>> {
     let Some(path) = &config.auth.keys_file else {
         return Ok(None);

@@ -1,15 +1,14 @@
-//! A chat endpoint of one's own, in OpenAI's protocol, behind the whole fence.
+//! A chat endpoint with OpenAI's protocol behind the whole fence.
 //!
 //! ```sh
 //! cd examples/axum-llm
 //! cargo run
 //! ```
-//! The first start makes a key and prints it, with lines to try it with. Who may do what,
-//! and how much of it, is said by `stockade.toml` beside this; the model of `parrot.rs` is
-//! where your own goes.
+//! The first start creates a key and prints it with commands to try it. `stockade.toml`
+//! configures routes, scopes and limits. Replace `parrot.rs` with your own model.
 //!
-//! - `kill -HUP` takes over a changed `stockade.toml`, and opens the records' files anew;
-//! - `kill -TERM` and Ctrl-C let answers end, and write the last records.
+//! - `kill -HUP` reloads `stockade.toml` and reopens the files of the audit log;
+//! - `kill -TERM` and Ctrl-C wait for responses to complete and flush the audit log.
 
 mod chat;
 mod first_key;
@@ -32,10 +31,10 @@ use tokio::net::TcpListener;
 /// A chat endpoint behind the whole fence.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Where to listen.
+    /// The address to listen on.
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// What the fence does.
+    /// The configuration file of the fence.
     #[arg(long, default_value = "stockade.toml")]
     config: PathBuf,
 }
@@ -63,8 +62,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let server = axum::serve(listener, app).with_graceful_shutdown(stop.clone().begun());
     tokio::select! {
         ended = async { server.await } => ended?,
-        // What is cut off now is recorded as it ends, with the process.
-        () = stop.overdue() => tracing::warn!("answers were cut off"),
+        // Responses that are aborted here are recorded when they are dropped.
+        () = stop.overdue() => tracing::warn!("grace period over; responses aborted"),
     }
     signals::flush(&fence).await;
     Ok(())
@@ -77,7 +76,7 @@ fn app(fence: &Fence, figures: PrometheusHandle) -> Router {
         .route("/health", get(async || "ok\n"))
         .route("/metrics", get(metrics))
         .with_state((fence.clone(), figures))
-        // The fence has limits of its own; axum's 2 MB are too few for images.
+        // The fence limits bodies; axum's default of 2 MB is too small for images.
         .layer(DefaultBodyLimit::disable())
         .layer(fence.layer())
 }
@@ -91,7 +90,7 @@ async fn metrics(State((fence, figures)): State<(Fence, PrometheusHandle)>) -> S
 fn greeting(fence: &Fence, address: SocketAddr, key: Option<&GeneratedKey>) -> String {
     let try_it = key.map(|key| {
         format!(
-            "The first key is made, and shown only now:\n\n\
+            "First key (shown only now):\n\n\
              KEY={key}\n\
              curl -N http://{address}/v1/chat/completions -H \"Authorization: Bearer $KEY\" \\\n  \
              -H 'Content-Type: application/json' \\\n  \

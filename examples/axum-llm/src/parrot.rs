@@ -1,4 +1,4 @@
-//! The model: it says back what it is told, a word at a time. Yours goes here.
+//! A stand-in for a model: it repeats the prompt word by word.
 
 use std::time::Duration;
 
@@ -8,27 +8,27 @@ use tokio::{
     time,
 };
 
-/// How long a word takes.
+/// The time per word.
 const PACE: Duration = Duration::from_millis(20);
 
-/// Words that may be ahead of the client: one that reads slowly slows the model down.
+/// The number of words buffered for the client; a slow reader slows the model down.
 const AHEAD: usize = 8;
 
-/// Says so many words at most, in a task of its own, until nobody listens any more.
-pub(crate) fn speak(prompt: &str, images: &ValidatedImages, most: u64) -> Receiver<String> {
+/// Spawns a task that sends at most `max_tokens` words until the receiver is dropped.
+pub(crate) fn speak(prompt: &str, images: &ValidatedImages, max_tokens: u64) -> Receiver<String> {
     let seen = images.as_slice().iter().map(|image| {
         let facts = image.facts();
         format!("[{} × {}] ", facts.width, facts.height)
     });
     let said = prompt.split_whitespace().map(|word| format!("{word} "));
-    let most = usize::try_from(most).unwrap_or(usize::MAX);
-    let words: Vec<String> = seen.chain(said).take(most).collect();
+    let max_tokens = usize::try_from(max_tokens).unwrap_or(usize::MAX);
+    let words: Vec<String> = seen.chain(said).take(max_tokens).collect();
     let (sender, receiver) = channel(AHEAD);
     tokio::spawn(async move {
         for word in words {
             time::sleep(PACE).await;
             if sender.send(word).await.is_err() {
-                return tracing::info!("the client left, so the model stops");
+                return tracing::info!("client disconnected, model stopped");
             }
         }
     });

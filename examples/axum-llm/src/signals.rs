@@ -1,4 +1,4 @@
-//! What an operator tells a server that runs.
+//! Signals: reload and graceful shutdown.
 
 use std::{
     io,
@@ -13,22 +13,22 @@ use tokio::{
     task, time,
 };
 
-/// How long answers may take to end, once the server is told to stop.
+/// The time that responses have to complete during shutdown.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// How long the last records may take to be written.
+/// The time that the last audit records have to be written.
 const FLUSH: Duration = Duration::from_secs(5);
 
-/// Takes over a changed configuration, and opens the files of records anew, as whoever
-/// rotates them wants it.
+/// Reloads the configuration on SIGHUP and reopens the files of the audit log, as log rotation
+/// requires.
 pub(crate) fn reload_on_hangup(fence: Fence, config: PathBuf) -> io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             fence.audit().reopen();
             if let Err(error) = reload(&fence, &config) {
-                // What was in force stays in force.
-                tracing::error!(%error, "not reloaded");
+                // The previous configuration stays active.
+                tracing::error!(%error, "reload failed");
             }
         }
     });
@@ -39,11 +39,11 @@ fn reload(fence: &Fence, config: &Path) -> Result<(), ConfigError> {
     fence.reload(&Config::read(config, &Environment::from_process())?)
 }
 
-/// That the server is to stop.
+/// The shutdown signal.
 #[derive(Clone, Debug)]
 pub(crate) struct Stop(watch::Receiver<bool>);
 
-/// Hears of SIGTERM and Ctrl-C.
+/// Listens for SIGTERM and Ctrl-C.
 pub(crate) fn stop() -> io::Result<Stop> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -59,24 +59,24 @@ pub(crate) fn stop() -> io::Result<Stop> {
 }
 
 impl Stop {
-    /// Ends when the server is told to stop.
+    /// Completes when shutdown begins.
     pub(crate) async fn begun(mut self) {
-        // A sender that is gone has nothing more to say than this.
+        // The sender is dropped only after it has sent.
         let _ = self.0.wait_for(|stop| *stop).await;
     }
 
-    /// Ends when answers have had the time to end.
+    /// Completes when the grace period of the shutdown is over.
     pub(crate) async fn overdue(self) {
         self.begun().await;
         time::sleep(GRACE).await;
     }
 }
 
-/// Waits for the last records, off the async threads.
+/// Flushes the audit log on a blocking thread.
 pub(crate) async fn flush(fence: &Fence) {
     let audit = fence.audit().clone();
     let flushed = task::spawn_blocking(move || audit.flush(FLUSH)).await;
     if !matches!(flushed, Ok(Ok(()))) {
-        tracing::error!("the last records could not be written in time");
+        tracing::error!("the last audit records were not written in time");
     }
 }

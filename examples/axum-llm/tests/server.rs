@@ -1,4 +1,4 @@
-//! The program itself, with the configuration that comes with it, and real clients.
+//! Runs the example with its configuration and real clients.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -21,7 +21,7 @@ fn streamed(text: &str) -> Value {
     chat
 }
 
-/// As many words as take minutes.
+/// A chat whose response takes a minute.
 fn long() -> Value {
     let mut chat = streamed(&"la ".repeat(3_000));
     chat["max_tokens"] = 3_000.into();
@@ -29,10 +29,10 @@ fn long() -> Value {
 }
 
 #[tokio::test]
-async fn the_lines_that_it_prints_can_be_pasted() {
+async fn the_printed_commands_work() {
     let server = Server::start(&[]);
     assert!(server.greeting.contains("limit by ip   600/minute\n"));
-    let (_, lines) = server.greeting.split_once("only now:\n\n").unwrap();
+    let (_, lines) = server.greeting.split_once("(shown only now):\n\n").unwrap();
     let (pasted, _) = lines.split_once("\n\n").unwrap();
     let shell = Command::new("bash").args(["-c", pasted]).output().unwrap();
     let out = String::from_utf8(shell.stdout).unwrap();
@@ -58,11 +58,11 @@ async fn the_first_key_is_made_once() {
 }
 
 #[tokio::test]
-async fn an_answer_says_what_it_cost_and_bears_the_requests_name() {
+async fn a_response_has_the_usage_and_the_request_id() {
     let server = Server::start(&[]);
     let answer = server.chat(messages("one two three")).await;
     assert_eq!(answer.status(), StatusCode::OK);
-    let name = answer.headers()["x-request-id"]
+    let request_id = answer.headers()["x-request-id"]
         .to_str()
         .unwrap()
         .to_owned();
@@ -70,7 +70,7 @@ async fn an_answer_says_what_it_cost_and_bears_the_requests_name() {
     assert_eq!(body["choices"][0]["message"]["content"], "one two three");
     assert_eq!(body["choices"][0]["finish_reason"], "stop");
     assert_eq!(body["usage"]["total_tokens"], 6);
-    assert_eq!(body["id"], format!("chatcmpl-{name}"));
+    assert_eq!(body["id"], format!("chatcmpl-{request_id}"));
 
     let mut short = messages("one two three");
     short["max_tokens"] = 2.into();
@@ -80,15 +80,15 @@ async fn an_answer_says_what_it_cost_and_bears_the_requests_name() {
 }
 
 #[tokio::test]
-async fn the_handler_gets_the_images_that_passed() {
+async fn the_handler_receives_validated_images() {
     let server = Server::start(&[]);
-    let picture = process::picture(48, 32);
+    let valid = process::image_url(48, 32);
     let chat = |url: &str| {
         let image = json!({"type": "image_url", "image_url": {"url": url}});
         let text = json!({"type": "text", "text": "look"});
         json!({"model": "parrot", "messages": [{"role": "user", "content": [text, image]}]})
     };
-    let answer = server.chat(chat(&picture)).await;
+    let answer = server.chat(chat(&valid)).await;
     let body: Value = answer.json().await.unwrap();
     assert_eq!(body["choices"][0]["message"]["content"], "[48 × 32] look");
     // I01
@@ -97,7 +97,7 @@ async fn the_handler_gets_the_images_that_passed() {
 }
 
 #[tokio::test]
-async fn what_the_fence_refuses_never_reaches_the_model() {
+async fn refused_requests_never_reach_the_model() {
     let server = Server::start(&[("STOCKADE_RATE_LIMIT__BY_KEY", "5/minute burst 3")]);
     let mut other = messages("hello");
     other["model"] = "gpt-4o".into();
@@ -131,7 +131,7 @@ async fn what_the_fence_refuses_never_reaches_the_model() {
 
 // R10
 #[tokio::test]
-async fn a_client_who_leaves_stops_the_model_and_pays_for_what_was_made() {
+async fn a_disconnected_client_stops_the_model_and_is_charged_for_the_usage() {
     let server = Server::start(&[
         ("STOCKADE_CONCURRENCY__PER_KEY", "1"),
         ("STOCKADE_RATE_LIMIT__BY_IP", "1000000/second"),
@@ -143,12 +143,12 @@ async fn a_client_who_leaves_stops_the_model_and_pays_for_what_was_made() {
     assert_eq!(busy.status(), StatusCode::TOO_MANY_REQUESTS);
 
     drop(stream);
-    until("its place is free", async || {
+    until("the permit is released", async || {
         server.chat(messages("hello")).await.status() == StatusCode::OK
     })
     .await;
     until("the model has stopped", async || {
-        server.log().contains("the client left, so the model stops")
+        server.log().contains("client disconnected, model stopped")
     })
     .await;
     let (folder, status) = server.stop();
@@ -168,7 +168,7 @@ async fn a_client_who_leaves_stops_the_model_and_pays_for_what_was_made() {
 }
 
 #[tokio::test]
-async fn a_hangup_takes_over_the_file_and_opens_the_records_anew() {
+async fn sighup_reloads_the_configuration_and_reopens_the_audit_log() {
     let server = Server::start(&[]);
     server.chat(messages("before")).await;
     until("the record is written", async || {
@@ -184,7 +184,7 @@ async fn a_hangup_takes_over_the_file_and_opens_the_records_anew() {
     assert_ne!(config, strict);
     fs::write(server.file("stockade.toml"), strict).unwrap();
     server.signal("HUP");
-    until("the new limit holds", async || {
+    until("the new limit applies", async || {
         server.chat(messages("after")).await.status() == StatusCode::TOO_MANY_REQUESTS
     })
     .await;
@@ -193,10 +193,10 @@ async fn a_hangup_takes_over_the_file_and_opens_the_records_anew() {
     })
     .await;
 
-    // A bad file changes nothing.
+    // An invalid file changes nothing.
     fs::write(server.file("stockade.toml"), "[rate_limit]\nby_kye = []\n").unwrap();
     server.signal("HUP");
-    until("it says so", async || {
+    until("the error is logged", async || {
         server.log().contains("did you mean `by_key`?")
     })
     .await;
@@ -206,12 +206,12 @@ async fn a_hangup_takes_over_the_file_and_opens_the_records_anew() {
 
 // H01
 #[tokio::test]
-async fn told_to_stop_it_lets_answers_end_and_writes_the_last_record() {
+async fn sigterm_waits_for_responses_and_writes_the_last_record() {
     let server = Server::start(&[]);
     let mut stream = server.chat(streamed(&"la ".repeat(50))).await;
     let mut text = stream.chunk().await.unwrap().unwrap().to_vec();
     server.signal("TERM");
-    until("it takes no new work", async || {
+    until("new connections are refused", async || {
         server.try_health().await.is_err()
     })
     .await;

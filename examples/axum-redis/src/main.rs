@@ -7,14 +7,14 @@
 //! curl -i http://127.0.0.1:8080/
 //! curl -i http://127.0.0.1:8081/
 //! ```
-//! Both count in the same limit, as `ratelimit` in the answers shows. Stop Redis, and
-//! `/health` says that the limits are counted elsewhere now:
+//! Both replicas count in the same limit, as the header `ratelimit` shows. While Redis is
+//! stopped, `/health` reports it, and `--on-failure` decides:
 //!
-//! - `deny` answers 503;
-//! - `allow` lets everybody in;
-//! - `local` lets each replica count by itself, with half of the limit.
+//! - `deny` responds with 503;
+//! - `allow` allows every request;
+//! - `local` counts in each replica, with half of the limit.
 //!
-//! Start Redis again, and it decides again.
+//! When Redis is back, it decides again.
 
 use std::{error::Error, net::SocketAddr, num::NonZeroU32};
 
@@ -35,10 +35,10 @@ use tower::ServiceBuilder;
 /// An axum server whose replicas share their rate limits in Redis.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Where to listen.
+    /// The address to listen on.
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Where Redis is; with a password: redis://:PASSWORD@HOST:PORT.
+    /// The URL of Redis; with a password: redis://:PASSWORD@HOST:PORT.
     #[arg(
         long,
         env = "REDIS_URL",
@@ -46,13 +46,13 @@ struct Arguments {
         default_value = "redis://127.0.0.1"
     )]
     redis: String,
-    /// How many requests each client may make.
+    /// The limit of each client.
     #[arg(long, default_value = "10/minute")]
     limit: Quota,
-    /// What happens while Redis does not answer.
+    /// The policy while Redis does not respond.
     #[arg(long)]
     on_failure: OnFailure,
-    /// Takes so many permits of a busy client at once, to ask Redis less often.
+    /// The number of permits that a replica leases for a busy client with one call to Redis.
     #[arg(long)]
     lease: Option<NonZeroU32>,
 }
@@ -69,7 +69,7 @@ impl OnFailure {
         Ok(match self {
             Self::Deny => FailurePolicy::Deny,
             Self::Allow => FailurePolicy::Allow,
-            // As there are two replicas above.
+            // Half of the limit, for two replicas.
             Self::Local => FailurePolicy::Local {
                 fraction: Fraction::new(0.5)?,
             },
@@ -87,7 +87,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The routes; all but `/health` are limited.
+/// The routes; all except `/health` are limited.
 fn app(arguments: &Arguments) -> Result<Router, Box<dyn Error>> {
     let redis = Redis::connect(RedisConfig::new(&arguments.redis)?)?;
     let store = match arguments.lease {
@@ -100,14 +100,14 @@ fn app(arguments: &Arguments) -> Result<Router, Box<dyn Error>> {
         .route("/", get(async || "hello\n"))
         .layer(
             ServiceBuilder::new()
-                .map_request(tell)
+                .map_request(insert_peer)
                 .layer(RateLimit::with_store(limits, store.clone()).into_layer()),
         )
         .route("/health", get(health).with_state(store)))
 }
 
-/// From axum's word for the client to Stockade's.
-fn tell(mut request: Request) -> Request {
+/// Passes the peer address of axum to the layer.
+fn insert_peer(mut request: Request) -> Request {
     if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
         let peer = PeerAddr::Ip(peer.ip());
         request.extensions_mut().insert(peer);
@@ -151,13 +151,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_redis_the_chosen_policy_decides_and_health_says_so() {
+    async fn without_redis_the_failure_policy_decides_and_health_fails() {
         for (policy, expected) in [
             ("deny", [503; 8]),
             ("allow", [200; 8]),
             ("local", [200, 200, 200, 429, 429, 429, 429, 429]),
         ] {
-            // Nothing listens on port 1.
+            // No server listens on port 1.
             let arguments = [
                 "axum-redis",
                 "--redis",

@@ -1,10 +1,10 @@
-//! A plain hyper server behind keys from a file.
+//! A plain hyper server with API keys from a file.
 //!
 //! ```sh
 //! cargo run -p stockade-example-hyper-keys -- keys.yaml
 //! ```
-//! The file is followed: add or remove keys while the server runs. `stockade keys new`
-//! makes a key and its entry.
+//! The file is watched: keys can be added or removed while the server runs. `stockade keys
+//! new` creates a key and its entry.
 
 use std::{convert::Infallible, error::Error, path::PathBuf};
 
@@ -44,7 +44,7 @@ async fn serve(listener: TcpListener, keys: &FileKeyStore) -> Result<(), Box<dyn
         let (stream, _) = listener.accept().await?;
         let service = TowerToHyperService::new(service.clone());
         tokio::spawn(async move {
-            // A client that breaks off is nothing to report.
+            // A disconnected client is not an error.
             let _ = http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
@@ -53,7 +53,7 @@ async fn serve(listener: TcpListener, keys: &FileKeyStore) -> Result<(), Box<dyn
 }
 
 async fn greet(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let name = Principal::of(request.extensions()).map_or("nobody", Principal::id);
+    let name = Principal::of(request.extensions()).map_or("anonymous", Principal::id);
     Ok(Response::new(Full::new(format!("Hello, {name}!\n").into())))
 }
 
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn greets_whoever_has_a_key() {
+    async fn greets_clients_with_a_valid_key() {
         let folder = tempfile::tempdir().unwrap();
         let store = FileKeyStore::create_or_open(folder.path().join("keys.yaml")).unwrap();
         let key = GeneratedKey::new("sk", "ada".parse().unwrap()).unwrap();

@@ -1,11 +1,11 @@
-//! gRPC by tonic and HTTP by axum, on one port, behind one fence.
+//! A tonic service and an axum router on one port, behind one fence.
 //!
 //! ```sh
 //! cd examples/tonic-and-axum
 //! cargo run -p stockade-cli -- keys new --store keys.yaml --id me --scope notes:read
 //! cargo run
 //! ```
-//! and then, with the key in `KEY`, over HTTP and over gRPC:
+//! Then, with the key in `KEY`, over HTTP and over gRPC:
 //! ```sh
 //! curl -i http://127.0.0.1:8080/notes/milk -H "Authorization: Bearer $KEY"
 //! curl -i http://127.0.0.1:8080/notes/milk -X PUT -H "Authorization: Bearer $KEY"
@@ -14,8 +14,8 @@
 //! grpc http://127.0.0.1:8080/grpc.health.v1.Health/Check -H "Authorization: Bearer $KEY"
 //! grpc http://127.0.0.1:8080/grpc.health.v1.Health/Watch -H "Authorization: Bearer $KEY"
 //! ```
-//! The second and the fourth are refused, each in its own dialect: as JSON, and as the
-//! `grpc-status` 7, `PERMISSION_DENIED`. `stockade.toml` says who may do what.
+//! The second and the fourth are refused, each in the format of its protocol: as JSON, and
+//! as `grpc-status` 7, `PERMISSION_DENIED`. `stockade.toml` configures routes and scopes.
 
 use std::{error::Error, net::SocketAddr};
 
@@ -32,7 +32,7 @@ const ADDRESS: &str = "127.0.0.1:8080";
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let config = Config::read("stockade.toml", &Environment::from_process())?;
-    // Both are served by axum, so both leave the peer where axum does.
+    // Axum serves both, so both have the peer address in axum's `ConnectInfo`.
     let fence = Fence::builder(&config).axum().build().await?;
     let listener = TcpListener::bind(ADDRESS).await?;
     let app = app(&fence, grpc().await);
@@ -50,7 +50,7 @@ fn say(text: &str) -> std::io::Result<()> {
     writeln!(std::io::stdout(), "{text}")
 }
 
-/// The services of tonic; yours go here.
+/// The gRPC services; add your own here.
 async fn grpc() -> Routes {
     let (reporter, health) = health_reporter();
     reporter
@@ -59,18 +59,18 @@ async fn grpc() -> Routes {
     Routes::new(health)
 }
 
-/// HTTP and gRPC, with the one fence around each. A request passes it once, and both count
-/// in the same limits.
+/// HTTP and gRPC, each behind the same fence. A request passes it once, and both count in the
+/// same limits.
 ///
-/// The path decides who answers, and not the content type, which is the client's to choose:
-/// so what the fence judges is what runs.
+/// The path selects the service instead of the content type, which the client could choose
+/// freely: the fence checks the same path that is served.
 fn app(fence: &Fence, grpc: Routes) -> Router {
     Router::new()
         .route("/notes/{name}", get(read).put(write))
-        // After axum's routing: the fence judges the pattern of the route.
+        // After axum's routing: the fence checks the matched route.
         .layer(fence.layer())
-        // What is none of axum's routes goes to tonic. Before tonic's routing: the fence
-        // judges the path, which names the method that is called.
+        // Other paths go to tonic. Before tonic's routing: the fence checks the path, which
+        // names the gRPC method.
         .fallback_service(fence.layer().layer(grpc))
 }
 

@@ -1,4 +1,4 @@
-//! One port, spoken to by tonic's client and an HTTP client.
+//! Tests with a tonic client and an HTTP client on one port.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -12,19 +12,19 @@ use tonic_types::StatusExt;
 
 use super::*;
 
-/// How long anything may take. Not a measure: a hang becomes a failure.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Turns a hang into a failure.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Anybody, with some key or none.
-struct Visitor {
+/// A client with or without a key.
+struct TestClient {
     url: String,
     http: Client,
     grpc: HealthClient<Channel>,
     bearer: Option<String>,
 }
 
-/// The server with the configuration that comes with it.
-struct Site {
+/// The server with the example's configuration.
+struct Fixture {
     folder: TempDir,
     fence: Fence,
     address: SocketAddr,
@@ -32,7 +32,7 @@ struct Site {
     writer: GeneratedKey,
 }
 
-impl Site {
+impl Fixture {
     async fn open(environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (reader, writer) = (key("reader"), key("writer"));
@@ -60,9 +60,9 @@ impl Site {
         }
     }
 
-    /// What was recorded of requests.
+    /// The audit records of requests.
     fn records(&self) -> Vec<Value> {
-        self.fence.audit().flush(PATIENCE).unwrap();
+        self.fence.audit().flush(TIMEOUT).unwrap();
         let log = fs::read_to_string(self.folder.path().join("app.log")).unwrap();
         let lines = log.lines().map(|line| serde_json::from_str(line).unwrap());
         lines
@@ -70,10 +70,10 @@ impl Site {
             .collect()
     }
 
-    async fn visitor(&self, key: Option<&GeneratedKey>) -> Visitor {
+    async fn client(&self, key: Option<&GeneratedKey>) -> TestClient {
         let url = format!("http://{}", self.address);
         let channel = Channel::from_shared(url.clone()).unwrap();
-        Visitor {
+        TestClient {
             url,
             http: Client::builder().no_proxy().build().unwrap(),
             grpc: HealthClient::new(channel.connect().await.unwrap()),
@@ -82,11 +82,11 @@ impl Site {
     }
 }
 
-impl Drop for Site {
-    /// The last connection outlives the folder.
+impl Drop for Fixture {
+    /// Closes the journals, because the last connection outlives the folder.
     fn drop(&mut self) {
         for journal in self.fence.audit().journals() {
-            journal.shutdown(PATIENCE).unwrap();
+            journal.shutdown(TIMEOUT).unwrap();
         }
     }
 }
@@ -100,7 +100,7 @@ fn record(key: &GeneratedKey, scopes: &str) -> String {
     to_yaml(&record)
 }
 
-impl Visitor {
+impl TestClient {
     async fn notes(&self, method: Method, text: &str) -> Response {
         let mut request = self
             .http
@@ -145,16 +145,16 @@ async fn code(response: Response) -> String {
 }
 
 #[tokio::test]
-async fn a_key_opens_its_routes_and_its_methods() {
-    let site = Site::open(&[]).await;
-    let mut reader = site.visitor(Some(&site.reader)).await;
+async fn a_key_is_allowed_its_routes_and_methods() {
+    let fixture = Fixture::open(&[]).await;
+    let mut reader = fixture.client(Some(&fixture.reader)).await;
     let answer = reader.notes(Method::GET, "").await;
     assert_eq!(answer.status(), 200);
     let note: Value = answer.json().await.unwrap();
     assert_eq!(note, json!({"note": "milk", "reader": "reader"}));
     assert_eq!(reader.check().await.unwrap(), 1);
 
-    let mut writer = site.visitor(Some(&site.writer)).await;
+    let mut writer = fixture.client(Some(&fixture.writer)).await;
     let written = writer.notes(Method::PUT, "[1]").await;
     assert_eq!(written.status(), 200);
     let first = writer.watch().await.unwrap().message().await.unwrap();
@@ -162,18 +162,18 @@ async fn a_key_opens_its_routes_and_its_methods() {
 }
 
 #[tokio::test]
-async fn each_is_refused_in_its_own_dialect() {
-    let site = Site::open(&[]).await;
-    let mut nobody = site.visitor(None).await;
-    let answer = nobody.notes(Method::GET, "").await;
+async fn refusals_use_the_format_of_the_protocol() {
+    let fixture = Fixture::open(&[]).await;
+    let mut anonymous = fixture.client(None).await;
+    let answer = anonymous.notes(Method::GET, "").await;
     assert_eq!(answer.status(), 401);
     assert_eq!(answer.headers()["www-authenticate"], "Bearer realm=\"api\"");
     assert_eq!(code(answer).await, "AUTHENTICATION_FAILED");
-    let status = nobody.check().await.unwrap_err();
+    let status = anonymous.check().await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
     assert_eq!(reason(&status), "AUTHENTICATION_FAILED");
 
-    let mut reader = site.visitor(Some(&site.reader)).await;
+    let mut reader = fixture.client(Some(&fixture.reader)).await;
     let answer = reader.notes(Method::PUT, "[1]").await;
     assert_eq!(answer.status(), 403);
     assert_eq!(code(answer).await, "PERMISSION_DENIED");
@@ -184,22 +184,22 @@ async fn each_is_refused_in_its_own_dialect() {
 }
 
 #[tokio::test]
-async fn bodies_of_routes_are_judged_and_messages_are_not() {
-    let site = Site::open(&[]).await;
-    let mut writer = site.visitor(Some(&site.writer)).await;
+async fn validates_bodies_of_routes_but_not_grpc_messages() {
+    let fixture = Fixture::open(&[]).await;
+    let mut writer = fixture.client(Some(&fixture.writer)).await;
     let answer = writer.notes(Method::PUT, "[1, ]").await;
     assert_eq!(answer.status(), 400);
     assert_eq!(code(answer).await, "INVALID_JSON");
     assert_eq!(writer.check().await.unwrap(), 1);
 }
 
-// S03: nobody declared it, in neither world.
+// S03: not declared, in either protocol.
 #[tokio::test]
-async fn what_no_rule_names_is_closed() {
-    let site = Site::open(&[]).await;
-    let writer = site.visitor(Some(&site.writer)).await;
+async fn denies_routes_without_a_rule() {
+    let fixture = Fixture::open(&[]).await;
+    let writer = fixture.client(Some(&fixture.writer)).await;
     let health = "/grpc.health.v1.Health";
-    // As gRPC is spoken.
+    // HTTP/2 with prior knowledge, as gRPC uses it.
     let http2 = Client::builder().no_proxy().http2_prior_knowledge();
     let http2 = http2.build().unwrap();
     for (method, path, content_type, status, grpc_status) in [
@@ -233,7 +233,7 @@ async fn what_no_rule_names_is_closed() {
             200,
             Some("5"),
         ),
-        // FA16: the content type makes no gRPC method of it.
+        // FA16: the content type does not turn it into a gRPC method.
         (
             Method::POST,
             "/notes/milk".to_owned(),
@@ -248,7 +248,7 @@ async fn what_no_rule_names_is_closed() {
             _ => &writer.http,
         };
         let request = client.request(method.clone(), url);
-        let request = request.bearer_auth(site.writer.expose());
+        let request = request.bearer_auth(fixture.writer.expose());
         let request = request.header("content-type", content_type);
         let answer = request.send().await.unwrap();
         let found = answer.headers().get("grpc-status");
@@ -259,9 +259,9 @@ async fn what_no_rule_names_is_closed() {
 }
 
 #[tokio::test]
-async fn one_limit_counts_both_and_each_is_told_when_to_come_back() {
-    let site = Site::open(&[("STOCKADE_RATE_LIMIT__BY_KEY", "2/minute")]).await;
-    let mut reader = site.visitor(Some(&site.reader)).await;
+async fn one_limit_counts_both_and_each_gets_a_retry_delay() {
+    let fixture = Fixture::open(&[("STOCKADE_RATE_LIMIT__BY_KEY", "2/minute")]).await;
+    let mut reader = fixture.client(Some(&fixture.reader)).await;
     assert_eq!(reader.read().await, 200);
     assert_eq!(reader.check().await.unwrap(), 1);
 
@@ -288,14 +288,14 @@ async fn one_limit_counts_both_and_each_is_told_when_to_come_back() {
 
 // R10
 #[tokio::test]
-async fn a_stream_counts_until_its_client_leaves() {
-    let site = Site::open(&[
+async fn a_stream_holds_its_permit_until_its_client_disconnects() {
+    let fixture = Fixture::open(&[
         ("STOCKADE_CONCURRENCY__PER_KEY", "1"),
         ("STOCKADE_RATE_LIMIT__BY_IP", "1000000/second"),
         ("STOCKADE_RATE_LIMIT__BY_KEY", "1000000/second"),
     ])
     .await;
-    let mut writer = site.visitor(Some(&site.writer)).await;
+    let mut writer = fixture.client(Some(&fixture.writer)).await;
     let mut stream = writer.watch().await.unwrap();
     stream.message().await.unwrap();
     let status = writer.check().await.unwrap_err();
@@ -307,19 +307,19 @@ async fn a_stream_counts_until_its_client_leaves() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, freed)
+    tokio::time::timeout(TIMEOUT, freed)
         .await
-        .expect("its place is still taken");
+        .expect("the permit was not released");
 }
 
-// R01: both worlds have the peer of their connection, so a limit by address counts both.
+// R01: both protocols see the peer address, so a limit by address counts both.
 #[tokio::test]
-async fn the_address_behind_both_is_the_same() {
-    let site = Site::open(&[("STOCKADE_RATE_LIMIT__BY_IP", "2/minute")]).await;
-    let mut reader = site.visitor(Some(&site.reader)).await;
+async fn both_protocols_share_the_client_address() {
+    let fixture = Fixture::open(&[("STOCKADE_RATE_LIMIT__BY_IP", "2/minute")]).await;
+    let mut reader = fixture.client(Some(&fixture.reader)).await;
     assert_eq!(reader.read().await, 200);
     assert_eq!(reader.check().await.unwrap(), 1);
-    let mut writer = site.visitor(Some(&site.writer)).await;
+    let mut writer = fixture.client(Some(&fixture.writer)).await;
     assert_eq!(writer.read().await, 429);
     let status = writer.check().await.unwrap_err();
     let quota = status.get_details_quota_failure().unwrap();
@@ -328,27 +328,27 @@ async fn the_address_behind_both_is_the_same() {
 
 // L05
 #[tokio::test]
-async fn each_request_is_recorded_once_with_what_its_client_was_told() {
-    let site = Site::open(&[]).await;
-    let mut nobody = site.visitor(None).await;
-    nobody.read().await;
-    nobody.check().await.unwrap_err();
-    let mut reader = site.visitor(Some(&site.reader)).await;
+async fn records_each_request_once_with_the_status_that_its_client_got() {
+    let fixture = Fixture::open(&[]).await;
+    let mut anonymous = fixture.client(None).await;
+    anonymous.read().await;
+    anonymous.check().await.unwrap_err();
+    let mut reader = fixture.client(Some(&fixture.reader)).await;
     reader.read().await;
     reader.check().await.unwrap();
 
     let written = async {
         loop {
-            let records = site.records();
+            let records = fixture.records();
             if records.len() == 4 {
                 return records;
             }
-            // The last answer may have come before its end was seen.
+            // The last response may arrive before its end is recorded.
             tokio::task::yield_now().await;
         }
     };
-    let records = tokio::time::timeout(PATIENCE, written).await.unwrap();
-    let told = |record: &Value| {
+    let records = tokio::time::timeout(TIMEOUT, written).await.unwrap();
+    let fields = |record: &Value| {
         ["route", "path", "user", "status", "grpc_status"].map(|field| record[field].clone())
     };
     let (note, check) = ("/notes/{name}", "/grpc.health.v1.Health/Check");
@@ -358,6 +358,6 @@ async fn each_request_is_recorded_once_with_what_its_client_was_told() {
         json!([note, note, "reader", 200, null]),
         json!([null, check, "reader", 200, 0]),
     ];
-    let found: Vec<Value> = records.iter().map(|record| told(record).into()).collect();
+    let found: Vec<Value> = records.iter().map(|record| fields(record).into()).collect();
     assert_eq!(found, expected);
 }

@@ -1,10 +1,11 @@
-//! A tonic server behind keys and scopes, and a client that is refused in gRPC.
+//! A tonic server with API keys and scopes, and a client that is refused.
 //!
 //! ```sh
 //! cargo run -p stockade-example-tonic-keys
 //! ```
-//! serves the standard health service, calls it with three keys, and prints what the
-//! client sees: an answer, `UNAUTHENTICATED`, and `PERMISSION_DENIED` with details.
+//! The program serves the standard health service, calls it without a key and with two keys,
+//! and prints the results: `UNAUTHENTICATED`, `PERMISSION_DENIED` with details, and a
+//! response.
 
 use std::{error::Error, net::SocketAddr};
 
@@ -25,19 +26,19 @@ use tonic_health::{
 };
 use tonic_types::StatusExt;
 
-/// The path of a gRPC method is its route.
+/// The route of a gRPC method is its path.
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let store = MemoryKeyStore::new();
     let good = add_key(&store, "prober", "health:read")?;
-    let poor = add_key(&store, "visitor", "notes:read")?;
+    let other = add_key(&store, "visitor", "notes:read")?;
     let (address, server) = serve(&store).await?;
     let mut client = connect(address).await?;
     for (name, key) in [
         ("no key", None),
-        ("visitor", Some(&poor)),
+        ("visitor", Some(&other)),
         ("prober", Some(&good)),
     ] {
         say(&format!(
@@ -61,7 +62,7 @@ fn add_key(store: &MemoryKeyStore, id: &str, scopes: &str) -> Result<GeneratedKe
     Ok(key)
 }
 
-/// Starts the server on a free port. The layers are those of any other tower service.
+/// Starts the server on a free port, with the same layers as any other tower service.
 async fn serve(
     keys: &MemoryKeyStore,
 ) -> Result<(SocketAddr, JoinHandle<Result<(), tonic::transport::Error>>), Box<dyn Error>> {
@@ -104,7 +105,7 @@ async fn check(
 
 fn describe(answer: Result<i32, Status>) -> String {
     match answer {
-        Ok(status) => format!("an answer: serving status {status}"),
+        Ok(status) => format!("a response: serving status {status}"),
         Err(status) => {
             let details = status.get_error_details();
             let reason = details.error_info().map(|info| info.reason.as_str());
@@ -125,17 +126,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_client_sees_statuses_with_details() {
+    async fn refusals_are_statuses_with_details() {
         let store = MemoryKeyStore::new();
         let good = add_key(&store, "prober", "health:read").unwrap();
-        let poor = add_key(&store, "visitor", "notes:read").unwrap();
+        let other = add_key(&store, "visitor", "notes:read").unwrap();
         let (address, server) = serve(&store).await.unwrap();
         let mut client = connect(address).await.unwrap();
 
         assert_eq!(check(&mut client, Some(&good)).await.unwrap(), 1);
         for (key, code, reason) in [
             (None, Code::Unauthenticated, "AUTHENTICATION_FAILED"),
-            (Some(&poor), Code::PermissionDenied, "PERMISSION_DENIED"),
+            (Some(&other), Code::PermissionDenied, "PERMISSION_DENIED"),
         ] {
             let status = check(&mut client, key).await.unwrap_err();
             assert_eq!(status.code(), code);

@@ -1,4 +1,4 @@
-//! What a client gets: the words as they come, or all of them at the end.
+//! The response: a stream of words, or one JSON document.
 
 use std::convert::Infallible;
 
@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 use stockade_core::{RequestContext, Usage};
 use tokio::sync::mpsc::Receiver;
 
-/// An answer that is being made. Dropped with the response, when the client leaves: then
-/// nobody receives words any more, and the model stops.
+/// An answer in progress. It is dropped with the response when the client disconnects, which
+/// closes the channel and stops the model.
 pub(super) struct Answer {
     context: RequestContext,
     words: Receiver<String>,
     usage: Usage,
-    most: u64,
+    max_tokens: u64,
     ended: bool,
 }
 
@@ -26,7 +26,7 @@ impl Answer {
         context: RequestContext,
         words: Receiver<String>,
         prompt_tokens: usize,
-        most: u64,
+        max_tokens: u64,
     ) -> Self {
         let usage = Usage {
             prompt_tokens: prompt_tokens as u64,
@@ -37,13 +37,13 @@ impl Answer {
             context,
             words,
             usage,
-            most,
+            max_tokens,
             ended: false,
         }
     }
 
-    /// The next word. It is reported at once, and not at the end: who leaves in between
-    /// pays for what was made, and the budget gets the rest back.
+    /// Returns the next word. The usage is reported with each word, so that a client that
+    /// disconnects is charged for the tokens made so far, and no more.
     async fn word(&mut self) -> Option<String> {
         let word = self.words.recv().await?;
         self.usage.completion_tokens += 1;
@@ -52,13 +52,13 @@ impl Answer {
     }
 
     fn reason(&self) -> &'static str {
-        match self.usage.completion_tokens == self.most {
+        match self.usage.completion_tokens == self.max_tokens {
             true => "length",
             false => "stop",
         }
     }
 
-    /// Server-sent events, a word each.
+    /// Responds with one server-sent event per word.
     pub(super) fn stream(self) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
         let pieces = stream::unfold(self, |mut answer| async {
             let piece = answer.piece().await?;
@@ -72,7 +72,7 @@ impl Answer {
         )
     }
 
-    /// A word, then why there are no more, then nothing.
+    /// Returns the next word, then the finish reason, then `None`.
     async fn piece(&mut self) -> Option<Value> {
         let choice = match self.word().await {
             Some(word) => json!({"index": 0, "delta": {"role": "assistant", "content": word}}),
@@ -83,7 +83,7 @@ impl Answer {
         Some(self.body("chat.completion.chunk", choice))
     }
 
-    /// One JSON text.
+    /// Responds with one JSON document.
     pub(super) async fn whole(mut self) -> Json<Value> {
         let mut text = String::new();
         while let Some(word) = self.word().await {
@@ -104,7 +104,7 @@ impl Answer {
         Json(body)
     }
 
-    /// Named like the request, so that an answer is found in the records.
+    /// Builds a body whose id is the request id, which the audit records contain.
     fn body(&self, object: &str, choice: Value) -> Value {
         json!({
             "id": format!("chatcmpl-{}", self.context.id()),

@@ -1,4 +1,4 @@
-//! A server process in a folder of its own.
+//! A server process in a temporary folder.
 
 use std::{
     fs::{self, File},
@@ -13,22 +13,22 @@ use reqwest::{Client, Response};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// How long anything may take. Not a measure: a hang becomes a failure.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Turns a hang into a failure.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) struct Server {
     folder: Option<TempDir>,
     child: Child,
     client: Client,
     url: String,
-    /// The key that it made; empty where it made none.
+    /// The key that it created; empty if it created none.
     pub(crate) key: String,
-    /// What it said at the start.
+    /// The text that it printed at startup.
     pub(crate) greeting: String,
 }
 
 impl Server {
-    /// Starts it with the file that comes with it, in a new folder.
+    /// Starts the server in a new folder with the example's configuration.
     pub(crate) fn start(environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("stockade.toml");
@@ -72,7 +72,7 @@ impl Server {
         self.folder.as_ref().unwrap().path().join(name)
     }
 
-    /// What it has written to standard error.
+    /// Its standard error.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.file("server.log")).unwrap()
     }
@@ -88,7 +88,7 @@ impl Server {
         request.bearer_auth(key).json(&body).send().await.unwrap()
     }
 
-    /// Asks over a connection of its own.
+    /// Requests `/health` over a new connection.
     pub(crate) async fn try_health(&self) -> reqwest::Result<Response> {
         let client = Client::builder().no_proxy().build()?;
         client.get(format!("{}/health", self.url)).send().await
@@ -100,20 +100,20 @@ impl Server {
         assert!(killed.unwrap().success());
     }
 
-    /// Stops it gently.
+    /// Stops the server gracefully.
     pub(crate) fn stop(self) -> (TempDir, ExitStatus) {
         self.signal("TERM");
-        self.wait(PATIENCE)
+        self.wait(TIMEOUT)
     }
 
-    /// Waits for its end.
+    /// Waits for the process to exit.
     pub(crate) fn wait(mut self, within: Duration) -> (TempDir, ExitStatus) {
         let began = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            assert!(began.elapsed() < within, "it still runs");
+            assert!(began.elapsed() < within, "still running");
             std::thread::sleep(Duration::from_millis(10));
         };
         (self.folder.take().unwrap(), status)
@@ -122,24 +122,24 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It has ended already where the test waited for that.
+        // The process has exited already if the test waited for it.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Asks again and again, for so long at most.
-pub(crate) async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
-    let asking = async {
-        while !so().await {
+/// Polls the condition until it holds; panics after [`TIMEOUT`].
+pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let polling = async {
+        while !condition().await {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let asked = tokio::time::timeout(PATIENCE, asking).await;
-    asked.unwrap_or_else(|_| panic!("never: {what}"));
+    let polled = tokio::time::timeout(TIMEOUT, polling).await;
+    polled.unwrap_or_else(|_| panic!("timed out: {what}"));
 }
 
-/// The records of requests, in their order.
+/// The records of requests, in order.
 pub(crate) fn records(folder: &TempDir) -> Vec<Value> {
     let log = fs::read_to_string(folder.path().join("app.log")).unwrap();
     let lines = log.lines().map(|line| serde_json::from_str(line).unwrap());
@@ -148,11 +148,11 @@ pub(crate) fn records(folder: &TempDir) -> Vec<Value> {
         .collect()
 }
 
-/// A picture as a data URL.
-pub(crate) fn picture(width: u32, height: u32) -> String {
+/// An image as a data URL.
+pub(crate) fn image_url(width: u32, height: u32) -> String {
     let mut png = Cursor::new(Vec::new());
-    let picture = image::RgbImage::new(width, height);
-    picture.write_to(&mut png, image::ImageFormat::Png).unwrap();
+    let image = image::RgbImage::new(width, height);
+    image.write_to(&mut png, image::ImageFormat::Png).unwrap();
     format!(
         "data:image/png;base64,{}",
         BASE64_STANDARD.encode(png.into_inner())
