@@ -7,7 +7,11 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::Full;
 use stockade_abuse::{AbuseGuard, AbusePolicy, Detector};
-use stockade_core::{ContextGuard, Guard, GuardLayer, PeerAddr};
+use stockade_core::{
+    client::PeerAddr,
+    context::ContextGuard,
+    guard::{Guard, GuardLayer},
+};
 use stockade_rate_limit::{By, Limit, Limits, Quota, RateLimit};
 use tower::Layer;
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use stockade_core::{Clock, ScopeSet, SystemClock};
+use stockade_core::{
+    clock::{Clock, SystemClock},
+    identity::ScopeSet,
+};
 use stockade_key_auth::{GeneratedKey, KeyAuth, KeyId, KeyRecord, KeySet, LiveKeys, to_yaml};
 
 /// A set of keys; those of the first two clients are known.

@@ -14,7 +14,11 @@ use std::{
 
 use governor::DefaultKeyedRateLimiter;
 use http::Request;
-use stockade_core::{Check, Guard, Head, PeerAddr};
+use stockade_core::{
+    client::PeerAddr,
+    guard::Guard,
+    guard::{Check, Head},
+};
 use stockade_rate_limit::{
     Answer, Bucket, By, Decision, Level, Limit, LimitStore, Limits, MemoryLimitStore, NoWait,
     Quota, RateLimit,

@@ -9,7 +9,7 @@ use axum::{Router, routing::post};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use stockade_core::{Check, Guard, GuardLayer, Head, Never};
+use stockade_core::guard::{Check, Guard, GuardLayer, Head, NoWait};
 use stockade_jwt::{
     Algorithm, JwtAuth, KeySet, LiveKeys, SigningKey, TokenIssuer, TokenRules, VerifyingKey,
 };
@@ -214,10 +214,10 @@ struct Open;
 impl Guard for Open {
     const NAME: &'static str = "open";
     type Pass = ();
-    type Hold = ();
-    type Wait = Never<()>;
+    type Hook = ();
+    type Wait = NoWait;
 
-    fn check(&self, _head: &Head) -> Check<(), Never<()>> {
+    fn check(&self, _head: &Head) -> Check<(), NoWait> {
         Check::Pass(())
     }
 

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use libfuzzer_sys::fuzz_target;
-use stockade_core::{Check, Guard, Head, Principal};
+use stockade_core::{guard::{Check, Head}, identity::Principal, guard::Guard};
 use stockade_key_auth::{KeyAuth, KeyDigest, KeyRecord, MemoryKeyStore};
 
 const KNOWN: &str = "known";

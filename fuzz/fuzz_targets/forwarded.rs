@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderValue};
 use libfuzzer_sys::fuzz_target;
-use stockade_core::{ClientIp, ForwardingHeader, PeerAddr, TrustedProxies};
+use stockade_core::client::{ClientIp, ForwardingHeader, PeerAddr, TrustedProxies};
 
 fuzz_target!(|data: &[u8]| {
     let mut headers = HeaderMap::new();

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use http::Request;
 use libfuzzer_sys::fuzz_target;
-use stockade_core::{Check, Guard, Head};
+use stockade_core::guard::{Check, Guard, Head};
 use stockade_jwt::{Algorithm, JwtAuth, KeySet, LiveKeys, Secret, TokenRules, VerifyingKey};
 
 static GUARD: LazyLock<JwtAuth> = LazyLock::new(|| {

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use http::Request;
 use libfuzzer_sys::fuzz_target;
-use stockade_core::{Check, Guard, Head};
+use stockade_core::guard::{Check, Guard, Head};
 use stockade_key_auth::{KeyAuth, KeyDigest, KeyRecord, MemoryKeyStore};
 
 const KNOWN: &str = "sk_a_0123456789ABCDEFGHIJKLMNOPQRST";

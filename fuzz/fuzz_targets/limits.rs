@@ -15,7 +15,7 @@ use libfuzzer_sys::{
     arbitrary::{self, Arbitrary},
     fuzz_target,
 };
-use stockade_core::{Clock, Timestamp};
+use stockade_core::clock::{Clock, Timestamp};
 use stockade_rate_limit::{
     Answer, Level, LimitStore, MemoryLimitStore, OwnedBucket, Quota, gcra, sliding,
 };

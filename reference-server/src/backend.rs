@@ -8,7 +8,7 @@ use std::{fmt, pin::Pin, time::Duration};
 
 use futures_util::{Stream, future::BoxFuture};
 use image::DynamicImage;
-use stockade_core::RequestContext;
+use stockade_core::context::RequestContext;
 
 mod mistralrs;
 
@@ -99,7 +99,7 @@ impl UsageMeter {
     pub fn report(&self, usage: Usage) {
         if let Some(context) = &self.0 {
             let count = |tokens| u64::try_from(tokens).unwrap_or(u64::MAX);
-            context.set_usage(stockade_core::Usage {
+            context.set_usage(stockade_core::llm::TokenUsage {
                 prompt_tokens: count(usage.prompt_tokens),
                 completion_tokens: count(usage.completion_tokens),
             });
@@ -112,7 +112,7 @@ impl UsageMeter {
         let Some(context) = &self.0 else { return };
         let used = context.usage().unwrap_or_default();
         let delivered = delivered.min(used.completion_tokens);
-        context.set_usage(stockade_core::Usage {
+        context.set_usage(stockade_core::llm::TokenUsage {
             prompt_tokens: if delivered > 0 { used.prompt_tokens } else { 0 },
             completion_tokens: delivered,
         });

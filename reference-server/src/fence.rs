@@ -9,7 +9,7 @@ use axum::{Router, body::Body, middleware};
 use http::{HeaderValue, Request, header::CACHE_CONTROL};
 use stockade::{Config, Fence, FenceBody, SecurityHeadersLayer};
 use stockade_audit::{AuditLog, Journal, Overflow, WriterSink};
-use stockade_core::Guard;
+use stockade_core::guard::Guard;
 use tower::ServiceBuilder;
 use tower_http::set_header::SetResponseHeaderLayer;
 

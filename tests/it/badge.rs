@@ -4,17 +4,22 @@ use std::time::Duration;
 
 use http::{HeaderValue, header::WWW_AUTHENTICATE};
 use stockade_core::{
-    Check, End, Guard, GuardLayer, Head, Hold, Never, Refusal, RefusalKind, Violation,
+    guard::GuardLayer,
+    guard::{Check, NoWait},
+    guard::{Guard, Head},
+    guard::{Outcome, ResponseHook},
+    refusal::RefusalKind,
+    refusal::{Refusal, Violation},
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Allows the badge `guest`, rate-limits `visitor` and forbids any other one.
 pub(crate) struct Badge {
-    ends: UnboundedSender<End>,
+    ends: UnboundedSender<Outcome>,
 }
 
 /// The outcomes of the responses, in order.
-pub(crate) struct Outcomes(UnboundedReceiver<End>);
+pub(crate) struct Outcomes(UnboundedReceiver<Outcome>);
 
 /// The header with the badge.
 pub(crate) const BADGE: &str = "x-badge";
@@ -26,7 +31,7 @@ pub(crate) fn layer() -> (GuardLayer<Badge>, Outcomes) {
 }
 
 impl Outcomes {
-    pub(crate) async fn next(&mut self) -> End {
+    pub(crate) async fn next(&mut self) -> Outcome {
         // Turns a hang into a failure.
         tokio::time::timeout(Duration::from_secs(30), self.0.recv())
             .await
@@ -42,10 +47,10 @@ impl Outcomes {
 impl Guard for Badge {
     const NAME: &'static str = "badge";
     type Pass = ();
-    type Hold = Report;
-    type Wait = Never<()>;
+    type Hook = Report;
+    type Wait = NoWait;
 
-    fn check(&self, head: &Head) -> Check<(), Never<()>> {
+    fn check(&self, head: &Head) -> Check<(), NoWait> {
         Check::Refuse(match head.headers.get(BADGE).map(HeaderValue::as_bytes) {
             Some(b"guest") => return Check::Pass(()),
             Some(b"visitor") => Refusal::new(RefusalKind::RateLimited, "come back later")
@@ -68,10 +73,10 @@ impl Guard for Badge {
     }
 }
 
-pub(crate) struct Report(UnboundedSender<End>);
+pub(crate) struct Report(UnboundedSender<Outcome>);
 
-impl Hold for Report {
-    fn end(self, end: End) {
+impl ResponseHook for Report {
+    fn on_end(self, end: Outcome) {
         // The receiver is dropped when the test has ended.
         let _ = self.0.send(end);
     }

@@ -10,14 +10,18 @@ use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use stockade_core::{
-    Authenticator, ClientIp, Clock, Guard, GuardLayer, Principal, RequestContext, RequestId,
-    SystemClock,
+    client::ClientIp,
+    clock::{Clock, SystemClock},
+    context::{RequestContext, RequestId},
+    guard::GuardLayer,
+    guard::{Guard, TakeReady},
+    identity::{Authenticator, Principal},
 };
 use stockade_jwt::{
     Algorithm, JwtAuth, KeySet, LiveKeys, Secret, SigningKey, TokenIssuer, TokenRules, VerifyingKey,
 };
 use stockade_key_auth::{GeneratedKey, KeyAuth, KeyRecord, MemoryKeyStore};
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, ServiceExt, service_fn, util::BoxCloneService};
 
 const ISSUER: &str = "https://login.example.com";
 const AUDIENCE: &str = "https://api.example.com";
@@ -209,10 +213,12 @@ async fn routes_tokens_of_identity_providers_to_the_token_guard() {
     }
 }
 
+type Inner = BoxCloneService<Request<()>, Response<Full<Bytes>>, Infallible>;
+
 /// The status and the cause of the refusal.
 async fn ask<G>(layer: &GuardLayer<G>, token: &str) -> (u16, Option<&'static str>)
 where
-    G: Guard,
+    G: Guard<Wait: TakeReady<Inner>>,
 {
     let mut request = Request::builder()
         .header("authorization", format!("Bearer {token}"))
@@ -220,10 +226,10 @@ where
         .unwrap();
     let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
     request.extensions_mut().insert(context.clone());
-    let inner = service_fn(|_: Request<()>| async {
-        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
-    });
+    let inner = Inner::new(service_fn(|_: Request<()>| async {
+        Ok(Response::new(Full::<Bytes>::default()))
+    }));
     let response = layer.layer(inner).oneshot(request).await.unwrap();
-    let cause = context.verdict().map(|verdict| verdict.cause);
+    let cause = context.denial().map(|verdict| verdict.internal_reason);
     (response.status().as_u16(), cause)
 }

@@ -13,7 +13,12 @@ use hyper::{
     client::conn::http1::{SendRequest, handshake},
 };
 use hyper_util::rt::TokioIo;
-use stockade_core::{ContextGuard, Guard, GuardLayer, PeerAddr, Timestamp};
+use stockade_core::{
+    client::PeerAddr,
+    clock::Timestamp,
+    context::ContextGuard,
+    guard::{Guard, GuardLayer},
+};
 use stockade_key_auth::{GeneratedKey, KeyAuth, KeyRecord, MemoryKeyStore};
 use stockade_scope::{Access, ScopeGuard};
 use tokio::net::TcpStream;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use stockade_core::End;
+use stockade_core::guard::Outcome;
 use tokio::net::TcpStream;
 use tonic::Code;
 use tonic_health::ServingStatus;
@@ -28,7 +28,7 @@ async fn open() -> (GrpcServer, Outcomes) {
 async fn an_allowed_request_gets_a_response() {
     let (mut server, mut ends) = open().await;
     assert_eq!(server.check(GUEST).await.unwrap(), SERVING);
-    assert_eq!(ends.next().await, End::Completed);
+    assert_eq!(ends.next().await, Outcome::Completed);
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn a_stream_continues_until_the_client_disconnects() {
     assert!(ends.is_empty());
 
     drop(stream);
-    assert_eq!(ends.next().await, End::Dropped);
+    assert_eq!(ends.next().await, Outcome::Dropped);
 }
 
 #[tokio::test]

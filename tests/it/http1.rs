@@ -8,7 +8,7 @@ use http::{Method, Request, StatusCode, header::CONTENT_LENGTH};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use stockade_core::End;
+use stockade_core::guard::Outcome;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -61,7 +61,7 @@ async fn a_refusal_keeps_the_connection_open() {
         let body = response.into_body().collect().await.unwrap().to_bytes();
         if status == StatusCode::OK {
             assert_eq!(body, TestService::WELCOME);
-            assert_eq!(ends.next().await, End::Completed);
+            assert_eq!(ends.next().await, Outcome::Completed);
         } else {
             assert!(body.starts_with(b"{\"error\":{"), "{body:?}");
             assert!(ends.is_empty());
@@ -89,8 +89,8 @@ async fn head_requests_get_the_head_of_get_without_a_body() {
         assert_eq!(head.status, get.status);
         assert_eq!(head.headers[CONTENT_LENGTH], body.len().to_string());
     }
-    assert_eq!(ends.next().await, End::Completed);
-    assert_eq!(ends.next().await, End::Completed);
+    assert_eq!(ends.next().await, Outcome::Completed);
+    assert_eq!(ends.next().await, Outcome::Completed);
 }
 
 // S07
@@ -149,7 +149,7 @@ async fn a_disconnected_client_ends_the_response() {
     assert!(ends.is_empty());
 
     drop((response, client));
-    assert_eq!(ends.next().await, End::Dropped);
+    assert_eq!(ends.next().await, Outcome::Dropped);
 }
 
 /// Reads until the server closes the connection, or resets it because of the unread body.

@@ -24,7 +24,7 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
-use stockade_core::PeerAddr;
+use stockade_core::client::PeerAddr;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},

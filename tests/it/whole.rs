@@ -4,7 +4,7 @@ use std::fs;
 
 use http::Extensions;
 use stockade::{Config, Environment, Fence, Format};
-use stockade_core::PeerAddr;
+use stockade_core::client::PeerAddr;
 use stockade_key_auth::{GeneratedKey, KeyRecord, to_yaml};
 use tempfile::TempDir;
 use tonic::{Code, transport::server::TcpConnectInfo};

@@ -2,7 +2,7 @@
 //!
 //! Two classes of inputs are timed in turns, in an order that is shuffled anew for each
 //! pair. The comparator is judged by Welch's t-test as dudect does it: |t| under 4.5 is no
-//! evidence of a difference. Whole refusals are judged by what an attacker would do: guess
+//! fingerprint of a difference. Whole refusals are judged by what an attacker would do: guess
 //! the class by whether it took longer than the median, right at most 55 times of 100.
 //! Exits with 1 where a difference is seen. Run it on a quiet machine.
 
@@ -15,7 +15,7 @@ use std::{
 };
 
 use http::Request;
-use stockade_core::{Check, Guard, Head};
+use stockade_core::guard::{Check, Guard, Head};
 use stockade_key_auth::{GeneratedKey, KeyAuth, KeyDigest, KeyRecord, MemoryKeyStore};
 
 const PAIRS: usize = 200_000;

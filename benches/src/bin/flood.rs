@@ -16,7 +16,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
-use stockade_core::Guard;
+use stockade_core::guard::Guard;
 use stockade_key_auth::{GeneratedKey, KeyAuth, KeyHash, KeyRecord, MemoryKeyStore};
 use tokio::{task::JoinSet, time};
 use tower::{Layer, Service, ServiceExt, service_fn};

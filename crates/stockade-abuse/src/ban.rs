@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 use crate::{Offender, SkippedLines};
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use stockade_core::{IpPrefix, Timestamp};
+use stockade_core::{client::IpPrefix, clock::Timestamp};
 
 use crate::{Ban, Offender, table::Table};
 

@@ -1,6 +1,11 @@
 //! The authenticator of those who have none.
 
-use stockade_core::{Authenticator, Check, Guard, Head, Never, Refusal, RefusalKind};
+use stockade_core::{
+    guard::{Check, NoWait},
+    guard::{Guard, Head},
+    identity::Authenticator,
+    refusal::{Refusal, RefusalKind},
+};
 
 /// Recognises nobody: every client at a banned address stays out.
 #[derive(Clone, Copy, Debug)]
@@ -9,10 +14,10 @@ pub struct NoCredentials;
 impl Guard for NoCredentials {
     const NAME: &'static str = "no_credentials";
     type Pass = ();
-    type Hold = ();
-    type Wait = Never<()>;
+    type Hook = ();
+    type Wait = NoWait;
 
-    fn check(&self, _head: &Head) -> Check<(), Never<()>> {
+    fn check(&self, _head: &Head) -> Check<(), NoWait> {
         Check::Refuse(Refusal::new(
             RefusalKind::Unauthenticated,
             "no credentials are taken here",

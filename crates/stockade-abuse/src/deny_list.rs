@@ -14,7 +14,7 @@ use std::{
 };
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
-use stockade_core::{Clock, SystemClock, Timestamp};
+use stockade_core::clock::{Clock, SystemClock, Timestamp};
 use stockade_watch::{Backoff, SourceHealth};
 
 use crate::{Ban, BanChange, BanListener, BanStore, BanUpdate, SkippedLines};

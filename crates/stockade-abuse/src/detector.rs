@@ -18,7 +18,11 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use stockade_core::{ClientIp, Clock, Principal, Timestamp};
+use stockade_core::{
+    client::ClientIp,
+    clock::{Clock, Timestamp},
+    identity::Principal,
+};
 use tracing::{error, warn};
 
 use crate::{
@@ -81,19 +85,19 @@ impl Detector {
 
     /// Notes an offence of a client, or of the principal that it was authenticated as.
     ///
-    /// The same `evidence` counts once within a window; see
-    /// [`Refusal::with_evidence`](stockade_core::Refusal::with_evidence).
+    /// The same `fingerprint` counts once within a window; see
+    /// [`Refusal::with_fingerprint`](stockade_core::refusal::Refusal::with_fingerprint).
     pub fn report(
         &self,
         client: ClientIp,
         principal: Option<&Principal>,
         signal: Signal,
-        evidence: Option<u64>,
+        fingerprint: Option<u64>,
     ) {
-        self.judge(client, principal, |_| Some((signal, evidence)));
+        self.judge(client, principal, |_| Some((signal, fingerprint)));
     }
 
-    /// The same for an offence, and its evidence, that the policy in force tells.
+    /// The same for an offence, and its fingerprint, that the policy in force tells.
     pub(crate) fn judge(
         &self,
         client: ClientIp,
@@ -101,7 +105,7 @@ impl Detector {
         offence: impl FnOnce(&AbusePolicy) -> Option<(Signal, Option<u64>)>,
     ) {
         let policy = self.0.policy.load();
-        let Some((signal, evidence)) = offence(&policy) else {
+        let Some((signal, fingerprint)) = offence(&policy) else {
             return;
         };
         let points = policy.points(signal);
@@ -112,7 +116,7 @@ impl Detector {
             return;
         };
         let at = self.0.clock.now();
-        let evidence = evidence.or(match signal {
+        let fingerprint = fingerprint.or(match signal {
             // Sending nothing, or nothing that could be a credential, again and again is one
             // offence: neither guesses anything.
             Signal::MissingCredential => Some(u64::MAX),
@@ -122,7 +126,7 @@ impl Detector {
         let offence = NewOffence {
             at,
             points,
-            evidence,
+            fingerprint,
         };
         let (verdict, _) = self.0.offenders.change(
             &offender,

@@ -4,16 +4,22 @@ use std::fmt;
 
 use http::{HeaderMap, StatusCode, uri::PathAndQuery};
 use stockade_core::{
-    Authenticator, Check, End, Guard, Head, Hold, Never, Refusal, RefusalReason, RequestContext,
-    RequestId, StandingRefusal, Verdict, grpc_status,
+    context::{RequestContext, RequestId},
+    guard::{Check, NoWait},
+    guard::{Guard, ResponseHook},
+    guard::{Head, Outcome},
+    identity::Authenticator,
+    refusal::RefusalReason,
+    refusal::{Denial, StandingRefusal},
+    refusal::{Refusal, grpc_status},
 };
 
-use crate::{Detector, Signal, credentials::NoCredentials, detector::Hit, signal::Outcome};
+use crate::{Detector, Signal, credentials::NoCredentials, detector::Hit, signal::ResponseStatus};
 
 /// Refuses banned clients, and counts the offences of all others.
 ///
 /// It stands outside of all that can refuse, right inside of the
-/// [`ContextGuard`](stockade_core::ContextGuard), from which it knows the client and
+/// [`ContextGuard`](stockade_core::context::ContextGuard), from which it knows the client and
 /// learns the verdicts. See the [crate documentation](crate).
 pub struct AbuseGuard<A = NoCredentials> {
     detector: Detector,
@@ -63,12 +69,7 @@ where
     A: Authenticator,
 {
     #[cold]
-    fn check_banned(
-        &self,
-        hit: &Hit,
-        mut visitor: Visitor,
-        head: &Head,
-    ) -> Check<Visitor, Never<Visitor>> {
+    fn check_banned(&self, hit: &Hit, mut visitor: Visitor, head: &Head) -> Check<Visitor, NoWait> {
         let authenticator = self.authenticator.as_ref();
         let may_prove = authenticator.is_some_and(|authenticator| authenticator.presents(head));
         match (may_prove, hit.enforced) {
@@ -88,8 +89,8 @@ where
 {
     const NAME: &'static str = "abuse";
     type Pass = Visitor;
-    type Hold = Watched;
-    type Wait = Never<Visitor>;
+    type Hook = Watched;
+    type Wait = NoWait;
 
     #[inline]
     fn check(&self, head: &Head) -> Check<Visitor, Self::Wait> {
@@ -158,7 +159,7 @@ pub struct Watched {
     detector: Detector,
     context: RequestContext,
     target: Option<PathAndQuery>,
-    outcome: Option<Outcome>,
+    outcome: Option<ResponseStatus>,
     banned: bool,
 }
 
@@ -166,10 +167,10 @@ impl Watched {
     /// Looks at how the request ended. Most end well, and there this is all.
     #[inline]
     fn judge(&self) {
-        let verdict = self.context.verdict();
-        let outcome = match verdict {
+        let denial = self.context.denial();
+        let outcome = match denial {
             // A guard's own word, in whichever dialect it was sent.
-            Some(verdict) => Outcome::Http(verdict.kind.status()),
+            Some(denial) => ResponseStatus::Http(denial.kind.status()),
             None => match self.outcome {
                 Some(outcome) => outcome,
                 // The client left before there was any.
@@ -177,16 +178,16 @@ impl Watched {
             },
         };
         if outcome.status().is_client_error() {
-            self.report(verdict, outcome);
+            self.report(denial, outcome);
         }
     }
 
     #[cold]
-    fn report(&self, verdict: Option<&Verdict>, outcome: Outcome) {
-        if let Some(verdict) = verdict
-            && verdict.reason == Some(RefusalReason::Banned)
+    fn report(&self, denial: Option<&Denial>, outcome: ResponseStatus) {
+        if let Some(denial) = denial
+            && denial.reason == Some(RefusalReason::Banned)
         {
-            if self.banned && verdict.guard == <AbuseGuard>::NAME {
+            if self.banned && denial.guard == <AbuseGuard>::NAME {
                 self.detector.count_denied();
             }
             // A client that is banned already is not judged for further attempts.
@@ -199,29 +200,29 @@ impl Watched {
                 if policy.scanner_paths.match_path(path) {
                     return Some((Signal::ScannerPath, None));
                 }
-                let evidence = verdict.and_then(|verdict| verdict.evidence);
-                Some((Signal::of(outcome, verdict)?, evidence))
+                let fingerprint = denial.and_then(|denial| denial.fingerprint);
+                Some((Signal::of(outcome, denial)?, fingerprint))
             });
     }
 }
 
-impl Hold for Watched {
-    fn head(&mut self, status: StatusCode, headers: &mut HeaderMap) {
+impl ResponseHook for Watched {
+    fn on_response(&mut self, status: StatusCode, headers: &mut HeaderMap) {
         // Whatever became of a call, gRPC sends it with a 200.
         let code = match status {
             StatusCode::OK => grpc_status(headers),
             _ => None,
         };
-        self.outcome = Some(code.map_or(Outcome::Http(status), Outcome::Grpc));
+        self.outcome = Some(code.map_or(ResponseStatus::Http(status), ResponseStatus::Grpc));
     }
 
-    fn trailers(&mut self, trailers: &HeaderMap) {
+    fn on_trailers(&mut self, trailers: &HeaderMap) {
         if let Some(code) = grpc_status(trailers) {
-            self.outcome = Some(Outcome::Grpc(code));
+            self.outcome = Some(ResponseStatus::Grpc(code));
         }
     }
 
-    fn end(self, _end: End) {
+    fn on_end(self, _end: Outcome) {
         self.judge();
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 use crate::AbusePolicy;
 
@@ -18,7 +18,7 @@ pub(crate) struct History {
 struct Offence {
     at: Timestamp,
     points: u32,
-    evidence: u32,
+    fingerprint: u32,
 }
 
 /// One more offence.
@@ -26,8 +26,8 @@ struct Offence {
 pub(crate) struct NewOffence {
     pub(crate) at: Timestamp,
     pub(crate) points: u32,
-    /// The same evidence counts once a window; `None` counts each time.
-    pub(crate) evidence: Option<u64>,
+    /// The same fingerprint counts once a window; `None` counts each time.
+    pub(crate) fingerprint: Option<u64>,
 }
 
 impl History {
@@ -37,7 +37,7 @@ impl History {
         let NewOffence {
             at,
             points,
-            evidence,
+            fingerprint,
         } = offence;
         if self.is_forgiven(at, policy.forgiveness) {
             self.bans = 0;
@@ -45,13 +45,17 @@ impl History {
         self.last = self.last.max(at);
         self.offences.retain(|old| at - old.at < policy.window);
         // Zero stands for none; the other half of the digest is as good as random.
-        let evidence = evidence.map_or(0, |digest| (digest >> 32) as u32 | 1);
-        let known = evidence != 0 && self.offences.iter().any(|old| old.evidence == evidence);
+        let fingerprint = fingerprint.map_or(0, |digest| (digest >> 32) as u32 | 1);
+        let known = fingerprint != 0
+            && self
+                .offences
+                .iter()
+                .any(|old| old.fingerprint == fingerprint);
         if !known {
             self.offences.push(Offence {
                 at,
                 points,
-                evidence,
+                fingerprint,
             });
         }
         if self.points(at, policy.window) < policy.threshold {
@@ -92,11 +96,11 @@ mod tests {
 
     use super::*;
 
-    fn offence(at: u64, evidence: Option<u64>) -> NewOffence {
+    fn offence(at: u64, fingerprint: Option<u64>) -> NewOffence {
         NewOffence {
             at: Timestamp::from_secs(at),
             points: 1,
-            evidence,
+            fingerprint,
         }
     }
 
@@ -147,9 +151,9 @@ mod tests {
         let mut since_ban: Vec<NewOffence> = Vec::new();
         let mut verdicts = Vec::new();
         for offence in offences {
-            let known = offence.evidence.is_some()
+            let known = offence.fingerprint.is_some()
                 && since_ban.iter().any(|old| {
-                    old.evidence == offence.evidence && offence.at - old.at < policy.window
+                    old.fingerprint == offence.fingerprint && offence.at - old.at < policy.window
                 });
             if !known {
                 since_ban.push(*offence);
@@ -175,12 +179,12 @@ mod tests {
             let mut at = 1_000;
             let offences: Vec<_> = steps
                 .into_iter()
-                .map(|(pause, points, evidence)| {
+                .map(|(pause, points, fingerprint)| {
                     at += pause;
                     NewOffence {
                         at: Timestamp::from_secs(at),
                         points,
-                        evidence: evidence.map(|number| number << 34),
+                        fingerprint: fingerprint.map(|number| number << 34),
                     }
                 })
                 .collect();

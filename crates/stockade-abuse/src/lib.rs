@@ -3,7 +3,7 @@
 //!
 //! # Rules
 //! 1. An **offence** is read from how a request ended: the
-//!    [reason](stockade_core::RefusalReason) of the guard or handler that refused it, and
+//!    [reason](stockade_core::refusal::RefusalReason) of the guard or handler that refused it, and
 //!    otherwise the status or `grpc-status`. What the server itself failed at (5xx) never is
 //!    one. What counts, and how much, is a table ([`Signal`], [`AbusePolicy::weight`]): by
 //!    default credentials that are not valid, and paths that only scanners ask for. Mistakes
@@ -36,7 +36,7 @@
 //!    is missing.
 //!
 //! # Knowing before deploying
-//! - [`AbuseGuard`] stands right inside of core's [`ContextGuard`](stockade_core::ContextGuard)
+//! - [`AbuseGuard`] stands right inside of core's [`ContextGuard`](stockade_core::context::ContextGuard)
 //!   and outside of everything that refuses; [`PrincipalGuard`] stands behind the
 //!   authenticator. Without a context, the peer and the status are all that is known.
 //! - Try it with [`AbusePolicy::report_only`] first: it reports who would be banned, and
@@ -67,7 +67,7 @@
 //! use http::{Request, Response, StatusCode};
 //! use http_body_util::Full;
 //! use stockade_abuse::{AbuseGuard, AbusePolicy, Detector};
-//! use stockade_core::{ContextGuard, Guard, PeerAddr};
+//! use stockade_core::{client::PeerAddr, context::ContextGuard, guard::Guard};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
 //! #[tokio::main(flavor = "current_thread")]

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, net::IpAddr, str::FromStr, sync::Arc};
 
-use stockade_core::{ClientBucket, ClientIp, IpPrefix};
+use stockade_core::client::{ClientBucket, ClientIp, IpPrefix};
 
 /// Who offended, or is banned: a network of clients, or a principal.
 ///

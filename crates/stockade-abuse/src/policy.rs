@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use stockade_core::{ClientIp, IpPrefix};
+use stockade_core::client::{ClientIp, IpPrefix};
 
 use crate::{Offender, ScannerPaths, Signal};
 

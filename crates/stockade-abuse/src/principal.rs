@@ -2,7 +2,12 @@
 
 use std::fmt;
 
-use stockade_core::{Check, Guard, Head, Never, Principal, StandingRefusal};
+use stockade_core::{
+    guard::{Check, NoWait},
+    guard::{Guard, Head},
+    identity::Principal,
+    refusal::StandingRefusal,
+};
 
 use crate::Detector;
 
@@ -23,8 +28,8 @@ impl PrincipalGuard {
 impl Guard for PrincipalGuard {
     const NAME: &'static str = "abuse_principal";
     type Pass = ();
-    type Hold = ();
-    type Wait = Never<()>;
+    type Hook = ();
+    type Wait = NoWait;
 
     fn check(&self, head: &Head) -> Check<(), Self::Wait> {
         if !self.0.has_banned() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stockade_core::{Refusal, RefusalKind, RefusalReason};
+use stockade_core::refusal::{Refusal, RefusalKind, RefusalReason};
 
 use crate::BanAnswer;
 

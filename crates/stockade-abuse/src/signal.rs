@@ -1,7 +1,7 @@
 //! What counts as an offence.
 
 use http::StatusCode;
-use stockade_core::{RefusalReason, Verdict};
+use stockade_core::refusal::{Denial, RefusalReason};
 
 /// What a refused request says of its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,13 +75,13 @@ impl Signal {
     /// Where a guard or a handler has refused the request, its own reason decides, and the
     /// status otherwise. What the server failed at (5xx, and gRPC's equivalents) is never
     /// held against a client, whatever the verdict says.
-    pub(crate) fn of(outcome: Outcome, verdict: Option<&Verdict>) -> Option<Self> {
+    pub(crate) fn of(outcome: ResponseStatus, denial: Option<&Denial>) -> Option<Self> {
         let status = outcome.status();
         if !status.is_client_error() {
             return None;
         }
-        match verdict {
-            Some(verdict) => Self::of_reason(verdict.reason?),
+        match denial {
+            Some(denial) => Self::of_reason(denial.reason?),
             None => Self::of_status(status),
         }
     }
@@ -125,13 +125,13 @@ impl Signal {
 
 /// How a request ended, in HTTP's or gRPC's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum ResponseStatus {
     Http(StatusCode),
     /// A `grpc-status`.
     Grpc(u16),
 }
 
-impl Outcome {
+impl ResponseStatus {
     /// The HTTP status that says the same; gRPC's OK is 200.
     pub(crate) fn status(self) -> StatusCode {
         match self {
@@ -153,20 +153,20 @@ impl Outcome {
 
 #[cfg(test)]
 mod tests {
-    use stockade_core::{Refusal, RefusalKind};
+    use stockade_core::refusal::{Refusal, RefusalKind};
 
     use super::*;
 
     fn refused(refusal: &Refusal) -> Option<Signal> {
-        let verdict = Verdict {
+        let denial = Denial {
             guard: "test",
             kind: refusal.kind(),
             code: refusal.code(),
-            cause: refusal.cause(),
+            internal_reason: refusal.internal_reason(),
             reason: refusal.reason(),
-            evidence: None,
+            fingerprint: None,
         };
-        Signal::of(Outcome::Http(refusal.kind().status()), Some(&verdict))
+        Signal::of(ResponseStatus::Http(refusal.kind().status()), Some(&denial))
     }
 
     // FC03: the cause is a type; neither the code nor the text of the cause matters.
@@ -179,7 +179,7 @@ mod tests {
             (plain(K::Unauthenticated), Some(Signal::BadCredential)),
             (
                 plain(K::Unauthenticated)
-                    .because("anonymous")
+                    .with_internal_reason("anonymous")
                     .with_reason(R::MissingCredential),
                 Some(Signal::MissingCredential),
             ),
@@ -221,16 +221,16 @@ mod tests {
     #[test]
     fn no_failure_of_the_server_is_an_offence() {
         for status in 500..=599 {
-            let outcome = Outcome::Http(StatusCode::from_u16(status).unwrap());
+            let outcome = ResponseStatus::Http(StatusCode::from_u16(status).unwrap());
             assert_eq!(Signal::of(outcome, None), None, "{status}");
         }
         for code in [0, 1, 2, 4, 6, 9, 10, 11, 13, 14, 15, 17, 99] {
-            assert_eq!(Signal::of(Outcome::Grpc(code), None), None, "{code}");
+            assert_eq!(Signal::of(ResponseStatus::Grpc(code), None), None, "{code}");
         }
         assert_eq!(
-            Signal::of(Outcome::Grpc(16), None),
+            Signal::of(ResponseStatus::Grpc(16), None),
             Some(Signal::BadCredential)
         );
-        assert_eq!(Signal::of(Outcome::Http(StatusCode::OK), None), None);
+        assert_eq!(Signal::of(ResponseStatus::Http(StatusCode::OK), None), None);
     }
 }

@@ -181,7 +181,7 @@ impl<V> Shard<V> {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use stockade_core::IpPrefix;
+    use stockade_core::client::IpPrefix;
 
     use super::*;
 

@@ -16,8 +16,14 @@ use stockade_abuse::{
     AbuseEvent, AbuseGuard, AbusePolicy, BanAnswer, Detector, Offender, PrincipalGuard, Signal,
 };
 use stockade_core::{
-    Check, ClientIp, ContextGuard, ForwardingHeader, Guard, Head, PeerAddr, Refusal, RefusalKind,
-    RefusalReason, RequestContext, Responder, Timestamp, TrustedProxies,
+    client::{ClientIp, TrustedProxies},
+    client::{ForwardingHeader, PeerAddr},
+    clock::Timestamp,
+    context::{ContextGuard, RequestContext},
+    guard::Guard,
+    guard::{Check, Head},
+    refusal::{Refusal, Responder},
+    refusal::{RefusalKind, RefusalReason},
 };
 use stockade_key_auth::{GeneratedKey, KeyAuth, KeyRecord, MemoryKeyStore};
 use stockade_testkit::{FakeClock, contract};
@@ -388,8 +394,13 @@ fn report_only_says_who_would_be_banned_and_bans_nobody() {
         .on_event(move |event| heard.lock().unwrap().push(event.clone()))
         .build();
     let address = ClientIp::Ip(CLIENT.parse().unwrap());
-    for evidence in 0..5 {
-        detector.report(address, None, Signal::BadCredential, Some(evidence << 40));
+    for fingerprint in 0..5 {
+        detector.report(
+            address,
+            None,
+            Signal::BadCredential,
+            Some(fingerprint << 40),
+        );
     }
     assert!(detector.bans().is_empty());
     let events = events.lock().unwrap();

@@ -8,7 +8,7 @@ pub(crate) use head::Head;
 pub use key::{ChainKey, ChainKeyError, ChainKeyErrorKind};
 pub(crate) use seal::{Seal, Sealed};
 
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 /// A digest under a key: HMAC-SHA-256.
 pub(crate) type Mac = [u8; 32];

@@ -7,7 +7,12 @@ use std::{
 };
 
 use http_body::Body;
-use stockade_core::{BodyGuard, Check, CountedBody, Head, Refusal, RequestContext};
+use stockade_core::{
+    context::RequestContext,
+    guard::{BodyGuard, Head},
+    guard::{Check, CountedBody},
+    refusal::Refusal,
+};
 
 /// Says how many bytes of the request's body the inner service has read.
 ///

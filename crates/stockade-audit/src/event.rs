@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use stockade_core::{ClientIp, RequestId, Timestamp};
+use stockade_core::{client::ClientIp, clock::Timestamp, context::RequestId};
 
 use crate::line::{Level, Line, field};
 

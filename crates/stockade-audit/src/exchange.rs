@@ -5,7 +5,13 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, uri::PathAndQuery};
 use stockade_core::{
-    ClientIp, End, Head, Hold, MatchedRoute, RequestContext, RequestId, Timestamp, grpc_status,
+    client::ClientIp,
+    clock::Timestamp,
+    context::RequestContext,
+    context::{MatchedRoute, RequestId},
+    guard::Head,
+    guard::{Outcome, ResponseHook},
+    refusal::grpc_status,
 };
 
 use crate::{AuditLog, count::StandIn, record};
@@ -49,7 +55,7 @@ pub struct Exchange {
     pub(crate) status: Option<StatusCode>,
     pub(crate) grpc_status: Option<u16>,
     pub(crate) bytes_out: u64,
-    pub(crate) outcome: End,
+    pub(crate) outcome: Outcome,
 }
 
 impl Exchange {
@@ -68,7 +74,7 @@ impl Exchange {
             grpc_status: None,
             bytes_out: 0,
             // As long as nobody ends it.
-            outcome: End::Panicked,
+            outcome: Outcome::Panicked,
             shared: Arc::clone(shared),
             caller,
         }
@@ -130,13 +136,13 @@ fn caller(head: &mut Head) -> Caller {
     Caller::Known(own)
 }
 
-impl Hold for Exchange {
-    fn head(&mut self, status: StatusCode, headers: &mut HeaderMap) {
+impl ResponseHook for Exchange {
+    fn on_response(&mut self, status: StatusCode, headers: &mut HeaderMap) {
         self.status = Some(status);
-        self.trailers(headers);
+        self.on_trailers(headers);
     }
 
-    fn data(&mut self, data: &Bytes, last: bool) {
+    fn on_data(&mut self, data: &Bytes, last: bool) {
         if self.first_byte.is_none() {
             let now = self.shared.log.now();
             self.first_byte = Some(now);
@@ -146,13 +152,13 @@ impl Hold for Exchange {
     }
 
     /// gRPC says its status in the trailers, or in the head where there is nothing else.
-    fn trailers(&mut self, trailers: &HeaderMap) {
+    fn on_trailers(&mut self, trailers: &HeaderMap) {
         if let Some(status) = grpc_status(trailers) {
             self.grpc_status = Some(status);
         }
     }
 
-    fn end(mut self, end: End) {
+    fn on_end(mut self, end: Outcome) {
         self.outcome = end;
     }
 }

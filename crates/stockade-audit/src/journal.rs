@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use stockade_core::{Clock, Timestamp};
+use stockade_core::clock::{Clock, Timestamp};
 use tokio::sync::Notify;
 
 pub use builder::{Fsync, JournalBuilder};

@@ -1,12 +1,17 @@
 //! The tower layer.
 
-use stockade_core::{Bodies, Chain, GuardLayer, Guarded, GuardedBody, Guards, Responder};
+use stockade_core::{
+    guard::{Bodies, GuardStack},
+    guard::{Chain, GuardedBody},
+    guard::{GuardLayer, Guarded},
+    refusal::Responder,
+};
 use tower_layer::Layer;
 
 use crate::{AuditLog, CountReads, Recorder, Room};
 
 /// Writes one record a request. Put it right inside of
-/// [`ContextGuard`](stockade_core::ContextGuard)'s layer and outside of all others.
+/// [`ContextGuard`](stockade_core::context::ContextGuard)'s layer and outside of all others.
 #[derive(Clone, Debug)]
 pub struct AuditLayer {
     log: AuditLog,
@@ -18,7 +23,7 @@ pub struct AuditLayer {
 pub type Audit<S> = Guarded<S, Recorded>;
 
 /// The response body of a service whose requests are recorded.
-pub type ResponseBody<R> = GuardedBody<R, <Recorded as Guards>::Kept>;
+pub type ResponseBody<R> = GuardedBody<R, <Recorded as GuardStack>::Kept>;
 
 type Recorded = Chain<AuditGuards, Bodies<CountReads>>;
 
@@ -49,7 +54,7 @@ impl AuditLayer {
 
     /// The guards alone, for a chain, which has a responder of its own. Whoever reads the
     /// request's body in that chain says how much of it was read, with
-    /// [`RequestContext::set_bytes_read`](stockade_core::RequestContext::set_bytes_read), or
+    /// [`RequestContext::set_bytes_read`](stockade_core::context::RequestContext::set_bytes_read), or
     /// [`CountReads`] does.
     pub fn into_guards(self) -> AuditGuards {
         Recorder::new(self.log.clone(), self.user_agent).then(Room::new(self.log))

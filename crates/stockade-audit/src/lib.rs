@@ -5,13 +5,13 @@
 //!    body has ended, fails, or is dropped, when the handler panics, and when a layer inside
 //!    refuses the request. `outcome` says which: `completed`, `failed`, `client_left`. An
 //!    answer has also failed where its handler breaks it off after a head that promised
-//!    success, and [says so](stockade_core::RequestContext::refuse).
+//!    success, and [says so](stockade_core::context::RequestContext::refuse).
 //! 2. A record is **one line** of JSON. What a client chose is cut to a bound, and whatever a
 //!    terminal would obey is escaped: controls, ANSI sequences, line and paragraph
 //!    separators, marks of writing direction.
 //! 3. **Nothing secret** is recorded: no query, no header but the `User-Agent` where that is
 //!    asked for, no prompt, no image; of a prompt at most a keyed digest, where whoever reads
-//!    bodies makes one ([`Demand::prompt_digest`](stockade_core::Demand)). Keys, tokens,
+//!    bodies makes one ([`Demand::prompt_digest`](stockade_core::llm::ModelRequest)). Keys, tokens,
 //!    passwords, cookies, e-mail addresses and data URLs are replaced in the texts that are.
 //! 4. With a [`ChainKey`] the log is **tamper-evident**: each record has a number, and each
 //!    batch ends in a seal over all of its bytes and the seal before (HMAC-SHA-256).
@@ -39,12 +39,12 @@
 //!   unless [`JournalBuilder::linger`] says otherwise.
 //!
 //! # Knowing before deploying
-//! - Put the layer right inside of [`ContextGuard`](stockade_core::ContextGuard) and outside
+//! - Put the layer right inside of [`ContextGuard`](stockade_core::context::ContextGuard) and outside
 //!   of all else. Where there is no context it makes one, if a
-//!   [`PeerAddr`](stockade_core::PeerAddr) is known.
+//!   [`PeerAddr`](stockade_core::client::PeerAddr) is known.
 //! - A timeout outside of the layer is `client_left`; one inside is what it answers.
 //! - The layer wraps the request's body to count it, which costs an axum router a box a
-//!   request. In a [`Chain`](stockade_core::Chain) with a check that reads bodies anyway,
+//!   request. In a [`Chain`](stockade_core::guard::Chain) with a check that reads bodies anyway,
 //!   [`AuditLayer::into_guards`] goes by what that one says.
 //! - One process writes a file. Behind `logrotate`, use [`FileSink::rotated_elsewhere`];
 //!   renaming loses nothing, and `copytruncate` loses what is written between the copy and
@@ -77,7 +77,7 @@
 //! use http::{Request, Response};
 //! use http_body_util::{BodyExt, Full};
 //! use stockade_audit::{AuditLayer, AuditLog, FileSink, Journal, Overflow};
-//! use stockade_core::{ContextGuard, Guard, PeerAddr};
+//! use stockade_core::{client::PeerAddr, context::ContextGuard, guard::Guard};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
 //! #[tokio::main(flavor = "current_thread")]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use stockade_core::{ClientIp, RequestId, Timestamp};
+use stockade_core::{client::ClientIp, clock::Timestamp, context::RequestId};
 
 use crate::{
     escape::push_escaped,

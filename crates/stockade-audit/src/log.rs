@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 use crate::{
     FlushError, Journal, SecurityEvent,

@@ -1,7 +1,7 @@
 //! The record of a request.
 
 use http::{Method, StatusCode, uri::PathAndQuery};
-use stockade_core::{End, RequestContext, Verdict};
+use stockade_core::{context::RequestContext, guard::Outcome, refusal::Denial};
 
 use crate::{
     Exchange,
@@ -16,16 +16,16 @@ const NAME: usize = 128;
 
 /// Writes the record of a request that has ended.
 pub(crate) fn write(exchange: &Exchange) {
-    let verdict = exchange.context().and_then(RequestContext::verdict);
+    let denial = exchange.context().and_then(RequestContext::denial);
     let log = &exchange.shared.log;
-    if verdict.is_some() || is_security(exchange.status) {
+    if denial.is_some() || is_security(exchange.status) {
         let status = exchange.status.map(|status| status.as_u16());
         let user = exchange.context().and_then(RequestContext::principal);
-        let reason = verdict.map_or("", reason);
+        let reason = denial.map_or("", reason);
         let offence = Offence::new(exchange.client(), user, status, reason);
-        log.refused(offence, || line(exchange, verdict));
+        log.refused(offence, || line(exchange, denial));
     } else {
-        log.request(&line(exchange, verdict));
+        log.request(&line(exchange, denial));
     }
 }
 
@@ -38,17 +38,17 @@ fn is_security(status: Option<StatusCode>) -> bool {
 }
 
 /// The cause, where the code does not say it all.
-fn reason(verdict: &Verdict) -> &'static str {
-    match verdict.cause {
-        "" => verdict.code,
+fn reason(denial: &Denial) -> &'static str {
+    match denial.internal_reason {
+        "" => denial.code,
         cause => cause,
     }
 }
 
 /// Whether the answer was broken off by a refusal after its head had promised success. With
 /// gRPC that head says nothing yet.
-fn is_broken_off(exchange: &Exchange, verdict: Option<&Verdict>) -> bool {
-    verdict.is_some()
+fn is_broken_off(exchange: &Exchange, denial: Option<&Denial>) -> bool {
+    denial.is_some()
         && exchange.grpc_status.is_none()
         && exchange.status.is_some_and(|status| status.is_success())
 }
@@ -56,34 +56,34 @@ fn is_broken_off(exchange: &Exchange, verdict: Option<&Verdict>) -> bool {
 /// How much the record matters, and what it says in a word.
 fn summary(
     status: Option<StatusCode>,
-    verdict: Option<&Verdict>,
+    denial: Option<&Denial>,
     broken_off: bool,
-    outcome: End,
+    outcome: Outcome,
 ) -> (Level, &'static str) {
     let status = status.unwrap_or(StatusCode::OK);
     let level = match outcome {
-        End::Failed | End::Panicked => Level::Error,
+        Outcome::Failed | Outcome::Panicked => Level::Error,
         _ if status.is_server_error() => Level::Error,
-        _ if verdict.is_some() || status.is_client_error() => Level::Warn,
+        _ if denial.is_some() || status.is_client_error() => Level::Warn,
         _ => Level::Info,
     };
     let message = match outcome {
-        _ if verdict.is_some() && !broken_off => "request refused",
-        End::Completed => "request completed",
-        End::Failed | End::Panicked => "request failed",
-        End::Dropped => "client left",
+        _ if denial.is_some() && !broken_off => "request refused",
+        Outcome::Completed => "request completed",
+        Outcome::Failed | Outcome::Panicked => "request failed",
+        Outcome::Dropped => "client left",
     };
     (level, message)
 }
 
-fn line(exchange: &Exchange, verdict: Option<&Verdict>) -> Line {
+fn line(exchange: &Exchange, denial: Option<&Denial>) -> Line {
     let now = exchange.ended.unwrap_or_else(|| exchange.shared.log.now());
-    let broken_off = is_broken_off(exchange, verdict);
+    let broken_off = is_broken_off(exchange, denial);
     let outcome = match exchange.outcome {
-        End::Completed if broken_off => End::Failed,
+        Outcome::Completed if broken_off => Outcome::Failed,
         outcome => outcome,
     };
-    let mut line = match summary(exchange.status, verdict, broken_off, outcome) {
+    let mut line = match summary(exchange.status, denial, broken_off, outcome) {
         // Almost all records, so in one piece.
         (Level::Info, "request completed") => {
             Line::begin(now, r#"","level":"info","message":"request completed""#)
@@ -112,19 +112,19 @@ fn line(exchange: &Exchange, verdict: Option<&Verdict>) -> Line {
         line.millis(field!("ttfb_ms"), exchange.started, first_byte);
     }
     match outcome {
-        End::Completed => line.raw(r#","outcome":"completed""#),
-        End::Failed | End::Panicked => line.raw(r#","outcome":"failed""#),
-        End::Dropped => line.raw(r#","outcome":"client_left""#),
+        Outcome::Completed => line.raw(r#","outcome":"completed""#),
+        Outcome::Failed | Outcome::Panicked => line.raw(r#","outcome":"failed""#),
+        Outcome::Dropped => line.raw(r#","outcome":"client_left""#),
     }
     line.number(field!("bytes_in"), exchange.bytes_in());
     line.number(field!("bytes_out"), exchange.bytes_out);
     if let Some(status) = exchange.grpc_status {
         line.number(field!("grpc_status"), status.into());
     }
-    if let Some(verdict) = verdict {
-        line.word(field!("guard"), verdict.guard);
-        line.word(field!("code"), verdict.code);
-        line.own(field!("reason"), reason(verdict), TEXT);
+    if let Some(denial) = denial {
+        line.word(field!("guard"), denial.guard);
+        line.word(field!("code"), denial.code);
+        line.own(field!("reason"), reason(denial), TEXT);
     }
     if let Some(context) = context {
         model(&mut line, context);

@@ -2,7 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use stockade_core::{BoxWait, Check, Guard, Head, Never, Refusal, RefusalKind};
+use stockade_core::{
+    guard::Guard,
+    guard::{BoxWait, NoWait},
+    guard::{Check, Head},
+    refusal::{Refusal, RefusalKind},
+};
 
 use crate::{
     AuditLog,
@@ -14,7 +19,7 @@ use crate::{
 ///
 /// It lets everybody in. The layers inside of it tell it the route, the principal, the
 /// verdict and the bytes that were read by way of the
-/// [`RequestContext`](stockade_core::RequestContext).
+/// [`RequestContext`](stockade_core::context::RequestContext).
 #[derive(Clone, Debug)]
 pub struct Recorder(Arc<Shared>);
 
@@ -29,8 +34,8 @@ impl Recorder {
 impl Guard for Recorder {
     const NAME: &'static str = "audit";
     type Pass = ();
-    type Hold = Exchange;
-    type Wait = Never<()>;
+    type Hook = Exchange;
+    type Wait = NoWait;
 
     fn check(&self, _head: &Head) -> Check<(), Self::Wait> {
         Check::Pass(())
@@ -56,7 +61,7 @@ impl Room {
 impl Guard for Room {
     const NAME: &'static str = "audit";
     type Pass = ();
-    type Hold = ();
+    type Hook = ();
     type Wait = BoxWait<()>;
 
     fn check(&self, _head: &Head) -> Check<(), Self::Wait> {
@@ -83,6 +88,6 @@ fn unwritable() -> Refusal {
         "the server cannot keep its records now; try again later",
     )
     .with_code("AUDIT_UNAVAILABLE")
-    .because("the audit log cannot be written")
+    .with_internal_reason("the audit log cannot be written")
     .retry_after(Duration::from_secs(1))
 }

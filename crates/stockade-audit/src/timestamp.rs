@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, io::Write};
 
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 use crate::line::three_digits;
 

@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, Full};
 use stockade_audit::{
     AuditLayer, AuditLog, EventKind, Journal, Overflow, RequestBody, SecurityEvent,
 };
-use stockade_core::{ContextGuard, Guard, PeerAddr};
+use stockade_core::{client::PeerAddr, context::ContextGuard, guard::Guard};
 use support::{Memory, records};
 use tower::{ServiceBuilder, ServiceExt};
 

@@ -18,7 +18,7 @@ use stockade_audit::{
     AuditLog, ChainKey, EventKind, FaultKind, FileSink, Fsync, Journal, JournalBuilder, Overflow,
     Report, Rotation, SecurityEvent, Verifier, log_files,
 };
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 use stockade_testkit::FakeClock;
 
 const LONG: Duration = Duration::from_secs(10);

@@ -19,7 +19,7 @@ use stockade_audit::{
     AuditLayer, AuditLog, Batch, Collapse, EventKind, Fsync, Journal, Overflow, RequestBody,
     SecurityEvent, Sink,
 };
-use stockade_core::{PeerAddr, Timestamp};
+use stockade_core::{client::PeerAddr, clock::Timestamp};
 use stockade_testkit::FakeClock;
 use support::{Memory, records};
 use tower::{Layer, Service, ServiceExt};

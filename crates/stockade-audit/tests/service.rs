@@ -13,8 +13,15 @@ use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use stockade_audit::{Audit, AuditLayer, AuditLog, Journal, Overflow, RequestBody};
 use stockade_core::{
-    Check, ContextGuard, Demand, Guard, Head, MatchedRoute, Never, PeerAddr, Principal, Refusal,
-    RefusalKind, RequestContext, Timestamp, Usage,
+    client::PeerAddr,
+    clock::Timestamp,
+    context::MatchedRoute,
+    context::{ContextGuard, RequestContext},
+    guard::{Check, NoWait},
+    guard::{Guard, Head},
+    identity::Principal,
+    llm::{ModelRequest, TokenUsage},
+    refusal::{Refusal, RefusalKind},
 };
 use stockade_testkit::{FakeClock, Probe, Script};
 use support::{Memory, records};
@@ -72,10 +79,10 @@ async fn a_completed_request_has_all_its_fields() {
             async move {
                 let context = RequestContext::of(request.extensions()).unwrap().clone();
                 context.authenticate(Principal::builder("team-core").build());
-                context.set_demand(Demand::new(Some("qwen".into()), 7, None));
+                context.set_demand(ModelRequest::new(Some("qwen".into()), 7, None));
                 let body = request.into_body().collect().await.unwrap().to_bytes();
                 assert_eq!(body, "hello");
-                context.set_usage(Usage {
+                context.set_usage(TokenUsage {
                     prompt_tokens: 7,
                     completion_tokens: 2,
                 });
@@ -190,7 +197,7 @@ async fn a_hostile_user_agent_and_model_stay_within_their_line() {
         .layer(tower::service_fn(
             |request: Request<RequestBody<Full<Bytes>>>| async move {
                 let mut extensions = request.extensions().clone();
-                let demand = Demand::new(Some(model.into()), 0, None);
+                let demand = ModelRequest::new(Some(model.into()), 0, None);
                 demand.with_relabelled_images(1).tell(&mut extensions);
                 Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
             },
@@ -216,11 +223,13 @@ struct Closed;
 impl Guard for Closed {
     const NAME: &'static str = "closed";
     type Pass = ();
-    type Hold = ();
-    type Wait = Never<()>;
+    type Hook = ();
+    type Wait = NoWait;
 
-    fn check(&self, _head: &Head) -> Check<(), Never<()>> {
-        Check::Refuse(Refusal::new(RefusalKind::Unauthenticated, "no").because("unknown_key"))
+    fn check(&self, _head: &Head) -> Check<(), NoWait> {
+        Check::Refuse(
+            Refusal::new(RefusalKind::Unauthenticated, "no").with_internal_reason("unknown_key"),
+        )
     }
 
     fn admit(&self, _pass: (), _head: &mut Head) {}

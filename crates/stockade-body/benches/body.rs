@@ -22,7 +22,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use image::{ImageFormat, ImageReader, RgbImage};
 use stockade_body::{BodyCheck, BodyRules, CheckedBody, Profile};
-use stockade_core::{Bodies, Guarded};
+use stockade_core::guard::{Bodies, Guarded};
 use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service, util::ServiceFn};
 

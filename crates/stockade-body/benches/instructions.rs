@@ -21,7 +21,11 @@ use http::{HeaderValue, Method, Request, Response};
 use http_body::Body;
 use http_body_util::Full;
 use stockade_body::{BodyRules, Profile};
-use stockade_core::{ClientIp, MatchedRoute, RequestContext, RequestId};
+use stockade_core::{
+    client::ClientIp,
+    context::RequestContext,
+    context::{MatchedRoute, RequestId},
+};
 use tower::{Layer, Service};
 
 /// glibc's allocator takes another way in each build; this one takes the same.

@@ -11,7 +11,10 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Limited;
 use pin_project_lite::pin_project;
-use stockade_core::{CountedBody, Head, RequestContext};
+use stockade_core::{
+    context::RequestContext,
+    guard::{CountedBody, Head},
+};
 
 use crate::judge::Findings;
 

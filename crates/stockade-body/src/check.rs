@@ -10,7 +10,12 @@ use std::{
 
 use bytes::Bytes;
 use http_body::Body;
-use stockade_core::{Bodies, BodyGuard, Check, GuardLayer, Head, Refusal};
+use stockade_core::{
+    guard::Check,
+    guard::{Bodies, Head},
+    guard::{BodyGuard, GuardLayer},
+    refusal::Refusal,
+};
 
 use crate::{
     BodyRules, CheckedBody,
@@ -26,7 +31,7 @@ use crate::{
 /// Checks the bodies of requests by [`BodyRules`]. Cloning shares the memory for bodies.
 ///
 /// It stands in [`Bodies`], alone ([`BodyRules::into_layer`]) or in a
-/// [`Chain`](stockade_core::Chain) with other guards ([`BodyRules::into_guard`]).
+/// [`Chain`](stockade_core::guard::Chain) with other guards ([`BodyRules::into_guard`]).
 #[derive(Clone)]
 pub struct BodyCheck {
     pub(crate) shared: Arc<Shared>,

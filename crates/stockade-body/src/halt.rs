@@ -1,6 +1,6 @@
 //! Why a body is not judged to its end.
 
-use stockade_core::Refusal;
+use stockade_core::refusal::Refusal;
 
 use crate::{ImageError, effort::Spent};
 

@@ -5,7 +5,7 @@ mod path;
 mod scalar;
 
 use bytes::Bytes;
-use stockade_core::Refusal;
+use stockade_core::refusal::Refusal;
 
 use crate::{
     ImageFormat, ImageRules, Profile, PromptKey,

@@ -3,7 +3,7 @@
 use std::{future::Future, num::NonZeroUsize, panic, pin::Pin, sync::Arc, thread};
 
 use bytes::Bytes;
-use stockade_core::{ClientIp, Head, Principal, Refusal};
+use stockade_core::{client::ClientIp, guard::Head, identity::Principal, refusal::Refusal};
 use tokio::{runtime::Handle, sync::Semaphore};
 
 use crate::{

@@ -25,7 +25,7 @@
 //!    decodes them comes with the feature `decode`.
 //! 7. A refusal names the field and the rule, `messages[0].content[1].image_url.url`, and
 //!    never what was in it.
-//! 8. What was found goes on: a [`Demand`](stockade_core::Demand) (model, tokens) for
+//! 8. What was found goes on: a [`Demand`](stockade_core::llm::ModelRequest) (model, tokens) for
 //!    budgets and logs, and [`ValidatedImages`] as an extension for the handler.
 //!
 //! # Knowing before deploying
@@ -33,7 +33,7 @@
 //!   knows which models a principal may use.
 //! - axum's own extractors stop at 2 MB. Behind this layer that limit can go:
 //!   `Router::layer(DefaultBodyLimit::disable())`.
-//! - A route is known by the [`MatchedRoute`](stockade_core::MatchedRoute) that the router's
+//! - A route is known by the [`MatchedRoute`](stockade_core::context::MatchedRoute) that the router's
 //!   adapter leaves; without one, by its exact path.
 //! - A body that is there with its head is judged in the call: no timer is set, nothing is
 //!   cloned, and a body of one frame is handed on without a copy. One that is not yet there
@@ -131,7 +131,7 @@
 //! };
 //! use http::{Method, StatusCode};
 //! use stockade_body::{BodyRules, ImageFormat, ImageRules, Profile, Rule, ValidatedImages};
-//! use stockade_core::MatchedRoute;
+//! use stockade_core::context::MatchedRoute;
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
 //! /// From axum's word for a route to Stockade's.

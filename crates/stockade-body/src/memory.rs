@@ -10,7 +10,11 @@ use std::{
 
 use bytes::Bytes;
 use foldhash::quality::RandomState;
-use stockade_core::{ClientBucket, ClientIp, Head, Principal};
+use stockade_core::{
+    client::{ClientBucket, ClientIp},
+    guard::Head,
+    identity::Principal,
+};
 
 /// The bytes that are left for bodies. Clones share them.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use multer::{Field, Multipart};
-use stockade_core::Refusal;
+use stockade_core::refusal::Refusal;
 
 use crate::{
     ImageFormat, ImageRules,

@@ -4,7 +4,7 @@ use std::{error::Error, fmt, sync::Arc};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use stockade_core::PromptDigest;
+use stockade_core::llm::PromptDigest;
 use zeroize::Zeroizing;
 
 /// The secret under which prompts are digested (HMAC-SHA-256), wiped from memory on drop.

@@ -3,7 +3,7 @@
 use std::{fmt::Display, time::Duration};
 
 use http::{HeaderValue, header::ACCEPT_ENCODING};
-use stockade_core::{Refusal, RefusalKind, RefusalReason};
+use stockade_core::refusal::{Refusal, RefusalKind, RefusalReason};
 
 use crate::memory::OutOfMemory;
 
@@ -37,7 +37,7 @@ pub(crate) fn unsupported_type(accepted: &[impl Display]) -> Refusal {
 }
 
 pub(crate) fn too_slow(cause: &'static str) -> Refusal {
-    Refusal::new(RefusalKind::Timeout, "the body came in too slowly").because(cause)
+    Refusal::new(RefusalKind::Timeout, "the body came in too slowly").with_internal_reason(cause)
 }
 
 pub(crate) fn unreadable() -> Refusal {
@@ -51,13 +51,13 @@ impl From<OutOfMemory> for Refusal {
                 RefusalKind::Unavailable,
                 "too many bodies are being read; try again",
             )
-            .because("the memory for bodies is used up"),
+            .with_internal_reason("the memory for bodies is used up"),
             OutOfMemory::Owner => Self::new(
                 RefusalKind::RateLimited,
                 "your requests have too many bytes of body at the same time; wait for some to end",
             )
             .with_code("BODY_MEMORY_LIMIT")
-            .because("the memory for bodies of one client is used up"),
+            .with_internal_reason("the memory for bodies of one client is used up"),
         };
         refusal.retry_after(Duration::from_secs(1))
     }
@@ -69,7 +69,7 @@ pub(crate) fn unjudged() -> Refusal {
         RefusalKind::Unavailable,
         "the server is stopping; try again",
     )
-    .because("the runtime is shutting down")
+    .with_internal_reason("the runtime is shutting down")
     .retry_after(Duration::from_secs(1))
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use http::Method;
-use stockade_core::{Bodies, Head};
+use stockade_core::guard::{Bodies, Head};
 
 use crate::{
     BodyCheck, BodyCheckLayer, Profile, PromptKey, names::Names, pace::Pace, profile::Form,
@@ -16,7 +16,7 @@ use crate::{
 /// Which body each route takes, and how bodies may come in.
 ///
 /// A route is a method and the pattern that the router matched, where it left a
-/// [`MatchedRoute`](stockade_core::MatchedRoute); without one it is the path as it was
+/// [`MatchedRoute`](stockade_core::context::MatchedRoute); without one it is the path as it was
 /// sent, byte for byte. What no rule
 /// is for takes no body, unless [`otherwise`](Self::otherwise) says so.
 ///
@@ -143,7 +143,7 @@ impl BodyRules {
     }
 
     /// Digests each prompt under this key, so that records can tell equal prompts from others
-    /// without holding any: [`Demand::prompt_digest`](stockade_core::Demand::prompt_digest).
+    /// without holding any: [`Demand::prompt_digest`](stockade_core::llm::ModelRequest::prompt_digest).
     ///
     /// The digest is of the texts that [`Profile::prompt_chars`] counts, each without its
     /// escapes, in their order. Images are no part of it, and neither are roles.
@@ -153,8 +153,8 @@ impl BodyRules {
     }
 
     /// The guard that checks bodies by these rules, for a
-    /// [`Chain`](stockade_core::Chain) or a
-    /// [`GuardLayer::with_responder`](stockade_core::GuardLayer::with_responder).
+    /// [`Chain`](stockade_core::guard::Chain) or a
+    /// [`GuardLayer::with_responder`](stockade_core::guard::GuardLayer::with_responder).
     pub fn into_guard(self) -> Bodies<BodyCheck> {
         Bodies::new(BodyCheck::NAME, BodyCheck::new(self))
     }

@@ -6,7 +6,7 @@ use http::{
     header::{CONTENT_ENCODING, CONTENT_LENGTH},
 };
 use http_body::SizeHint;
-use stockade_core::{Head, Refusal};
+use stockade_core::{guard::Head, refusal::Refusal};
 
 use crate::{
     ImageError, ImageErrorKind, ImageFormat, Profile, PromptKey,

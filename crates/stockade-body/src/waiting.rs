@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::Body;
-use stockade_core::{Head, Refusal};
+use stockade_core::{guard::Head, refusal::Refusal};
 
 use crate::{
     CheckedBody, Profile,

@@ -15,7 +15,7 @@ mod state;
 mod verify;
 
 use clap::{Args, Subcommand};
-use stockade_core::{Clock, SystemClock, Timestamp};
+use stockade_core::clock::{Clock, SystemClock, Timestamp};
 
 use crate::{CliError, Outcome};
 use location::StoreLocation;

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr, time::Duration};
 
 use jiff::{Span, SpanRelativeTo, civil::Date, tz::TimeZone};
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 /// When a key expires, as it was asked for.
 #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,9 @@
 //! What the layers around one request tell each other.
 
+mod guard;
+mod request_id;
+mod route;
+
 use std::sync::{
     Arc, OnceLock,
     atomic::{AtomicU64, Ordering},
@@ -7,12 +11,18 @@ use std::sync::{
 
 use http::Extensions;
 
+pub use guard::{ContextGuard, RequestIdHeader};
+pub use request_id::RequestId;
+pub use route::MatchedRoute;
+
 use crate::{
-    ClientIp, Demand, MatchedRoute, Principal, Refusal, RefusalKind, RefusalReason, RequestId,
-    Usage, usage::UsageCell,
+    client::ClientIp,
+    identity::Principal,
+    llm::{ModelRequest, TokenUsage, UsageCell},
+    refusal::{Denial, Refusal},
 };
 
-/// One shared handle a request, put in by [`ContextGuard`](crate::ContextGuard).
+/// One shared handle a request, put in by [`ContextGuard`].
 ///
 /// Inner layers and the handler write; outer layers keep a clone and read it after the
 /// response has ended, or after it was dropped. Facts that decide something (client,
@@ -26,8 +36,8 @@ struct Inner {
     client: ClientIp,
     route: OnceLock<MatchedRoute>,
     principal: OnceLock<Principal>,
-    verdict: OnceLock<Verdict>,
-    demand: OnceLock<Demand>,
+    denial: OnceLock<Denial>,
+    demand: OnceLock<ModelRequest>,
     usage: UsageCell,
     bytes_read: AtomicU64,
 }
@@ -40,7 +50,7 @@ impl RequestContext {
             client,
             route: OnceLock::new(),
             principal: OnceLock::new(),
-            verdict: OnceLock::new(),
+            denial: OnceLock::new(),
             demand: OnceLock::new(),
             usage: UsageCell::default(),
             bytes_read: AtomicU64::new(0),
@@ -83,23 +93,23 @@ impl RequestContext {
     }
 
     /// The refusal that ended the request; `None` when no guard refused it.
-    pub fn verdict(&self) -> Option<&Verdict> {
-        self.0.verdict.get()
+    pub fn denial(&self) -> Option<&Denial> {
+        self.0.denial.get()
     }
 
     /// What the request asks of a model; `None` before, or without, whoever reads the body.
-    pub fn demand(&self) -> Option<&Demand> {
+    pub fn demand(&self) -> Option<&ModelRequest> {
         self.0.demand.get()
     }
 
     /// Says what the request asks of a model. The first word stays; `false` when there was
     /// one.
-    pub fn set_demand(&self, demand: Demand) -> bool {
+    pub fn set_demand(&self, demand: ModelRequest) -> bool {
         self.0.demand.set(demand).is_ok()
     }
 
     /// Tokens used so far; `None` if the handler has not reported any.
-    pub fn usage(&self) -> Option<Usage> {
+    pub fn usage(&self) -> Option<TokenUsage> {
         self.0.usage.get()
     }
 
@@ -110,7 +120,7 @@ impl RequestContext {
     ///
     /// The last report before the response ends counts. Later ones are ignored; see
     /// [`final_usage`](Self::final_usage).
-    pub fn set_usage(&self, usage: Usage) {
+    pub fn set_usage(&self, usage: TokenUsage) {
         self.0.usage.set(usage);
     }
 
@@ -119,13 +129,13 @@ impl RequestContext {
     /// Budgets, metrics and the audit log call it when the response has ended, so all of
     /// them see the same numbers. A handler whose model has failed calls it after its last
     /// report, so that a late report from the model's thread does not count.
-    pub fn final_usage(&self) -> Option<Usage> {
+    pub fn final_usage(&self) -> Option<TokenUsage> {
         self.0.usage.close()
     }
 
     /// Ends the reports as [`final_usage`](Self::final_usage) does. If there were none, this
     /// estimate stands for them: what a budget charges if the handler cannot say more.
-    pub fn final_usage_or(&self, estimate: Usage) -> Option<Usage> {
+    pub fn final_usage_or(&self, estimate: TokenUsage) -> Option<TokenUsage> {
         self.0.usage.close_or(estimate)
     }
 
@@ -149,30 +159,13 @@ impl RequestContext {
     /// where it breaks off a stream that has begun.
     pub fn refuse(&self, guard: &'static str, refusal: &Refusal) {
         // A request is refused once; what an outer guard says after that is not heard.
-        let _ = self.0.verdict.set(Verdict {
+        let _ = self.0.denial.set(Denial {
             guard,
             kind: refusal.kind(),
             code: refusal.code(),
-            cause: refusal.cause(),
+            internal_reason: refusal.internal_reason(),
             reason: refusal.reason(),
-            evidence: refusal.evidence(),
+            fingerprint: refusal.fingerprint(),
         });
     }
-}
-
-/// Which guard refused a request, and why; for logs and metrics, not for clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// [`Guard::NAME`](crate::Guard::NAME).
-    pub guard: &'static str,
-    /// [`Refusal::kind`].
-    pub kind: RefusalKind,
-    /// [`Refusal::code`].
-    pub code: &'static str,
-    /// [`Refusal::cause`]: more than the client was told.
-    pub cause: &'static str,
-    /// [`Refusal::reason`]: what it says about the client.
-    pub reason: Option<RefusalReason>,
-    /// [`Refusal::evidence`]: tells one offence repeated from many.
-    pub evidence: Option<u64>,
 }

@@ -1,19 +1,48 @@
-//! The guard: a small value that judges request heads.
+//! Guards: small values that judge request heads, and the driver that runs them as tower
+//! services.
 
-use std::{
-    fmt,
-    future::Future,
-    marker::PhantomData,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+mod body;
+mod body_guard;
+mod chain;
+mod counted_body;
+mod except_probes;
+mod future;
+mod head;
+mod hook;
+mod hook_guard;
+mod layer;
+mod service;
+mod stack;
+mod wait;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Response;
-use pin_project_lite::pin_project;
 
-use crate::{GuardLayer, Head, Hold, Refusal};
+pub use body_guard::{Bodies, BodyGuard};
+pub use chain::Chain;
+pub use counted_body::CountedBody;
+pub use except_probes::ExceptProbes;
+pub use head::Head;
+pub use hook::{Outcome, ResponseHook};
+pub use layer::GuardLayer;
+pub use service::Guarded;
+pub use stack::GuardStack;
+pub use wait::{BoxWait, NoWait, Wait};
+
+// The driver's plumbing: public because types of layers name it.
+#[doc(hidden)]
+pub use {
+    body::GuardedBody,
+    chain::ChainWait,
+    future::ResponseFuture,
+    hook::HookStack,
+    stack::{BodyWait, GuardWait, Progress, Refused, RunGuards},
+    wait::{OptionWait, TakeReady},
+};
+
+use crate::refusal::Refusal;
 
 /// Judges a request by its head: passes it, refuses it, or waits first.
 ///
@@ -27,12 +56,12 @@ pub trait Guard: Send + Sync + 'static {
     type Pass;
 
     /// What is kept until the response body has ended; `()` for nothing.
-    type Hold: Hold;
+    type Hook: ResponseHook;
 
-    /// A check that has to wait; [`Never`] for a guard that always answers at once.
+    /// A check that has to wait; [`NoWait`] for a guard that always answers at once.
     ///
     /// It may be dropped at any await, and must then leave nothing behind.
-    type Wait: Future<Output = Result<Self::Pass, Refusal>>;
+    type Wait: Wait<Self::Pass>;
 
     /// Judges the head. Must not block; what takes time belongs into [`Check::Wait`].
     fn check(&self, head: &Head) -> Check<Self::Pass, Self::Wait>;
@@ -40,7 +69,7 @@ pub trait Guard: Send + Sync + 'static {
     /// Lets the request in: inserts extensions, strips what the handler must not see.
     ///
     /// Called right before the inner service, never for a refused request.
-    fn admit(&self, pass: Self::Pass, head: &mut Head) -> Self::Hold;
+    fn admit(&self, pass: Self::Pass, head: &mut Head) -> Self::Hook;
 
     /// The tower layer of this guard; [`GuardLayer::with_responder`] takes a responder too.
     fn into_layer(self) -> GuardLayer<Self>
@@ -58,14 +87,14 @@ where
 {
     const NAME: &'static str = G::NAME;
     type Pass = G::Pass;
-    type Hold = G::Hold;
+    type Hook = G::Hook;
     type Wait = G::Wait;
 
     fn check(&self, head: &Head) -> Check<G::Pass, G::Wait> {
         (**self).check(head)
     }
 
-    fn admit(&self, pass: G::Pass, head: &mut Head) -> G::Hold {
+    fn admit(&self, pass: G::Pass, head: &mut Head) -> G::Hook {
         (**self).admit(pass, head)
     }
 }
@@ -77,7 +106,7 @@ where
 {
     const NAME: &'static str = G::NAME;
     type Pass = Option<G::Pass>;
-    type Hold = Option<G::Hold>;
+    type Hook = Option<G::Hook>;
     type Wait = OptionWait<G::Wait>;
 
     fn check(&self, head: &Head) -> Check<Self::Pass, Self::Wait> {
@@ -86,38 +115,13 @@ where
             Some(Check::Pass(pass)) => Check::Pass(Some(pass)),
             Some(Check::Refuse(refusal)) => Check::Refuse(refusal),
             Some(Check::Answer(response)) => Check::Answer(response),
-            Some(Check::Wait(wait)) => Check::Wait(OptionWait { wait }),
+            Some(Check::Wait(wait)) => Check::Wait(OptionWait::new(wait)),
         }
     }
 
-    fn admit(&self, pass: Self::Pass, head: &mut Head) -> Self::Hold {
+    fn admit(&self, pass: Self::Pass, head: &mut Head) -> Self::Hook {
         let guard = self.as_ref()?;
         Some(guard.admit(pass?, head))
-    }
-}
-
-pin_project! {
-    /// The [`Guard::Wait`] of an optional guard.
-    pub struct OptionWait<W> {
-        #[pin]
-        wait: W,
-    }
-}
-
-impl<W, P> Future for OptionWait<W>
-where
-    W: Future<Output = Result<P, Refusal>>,
-{
-    type Output = Result<Option<P>, Refusal>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().wait.poll(cx).map_ok(Some)
-    }
-}
-
-impl<W> fmt::Debug for OptionWait<W> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OptionWait")
     }
 }
 
@@ -134,47 +138,24 @@ pub enum Check<P, W> {
     Wait(W),
 }
 
-/// A [`Guard::Wait`] in a box, for guards whose waits take milliseconds.
-pub type BoxWait<P> = Pin<Box<dyn Future<Output = Result<P, Refusal>> + Send>>;
-
 impl<P> Check<P, BoxWait<P>>
 where
     P: 'static,
 {
-    /// The same verdict, with evidence where it is a refusal, now or after the wait; see
-    /// [`Refusal::with_evidence`]. It is not asked for where the request passes at once.
-    pub fn with_evidence(self, evidence: impl FnOnce() -> u64) -> Self {
+    /// The same verdict, with fingerprint where it is a refusal, now or after the wait; see
+    /// [`Refusal::with_fingerprint`]. It is not asked for where the request passes at once.
+    pub fn with_fingerprint(self, fingerprint: impl FnOnce() -> u64) -> Self {
         match self {
             Self::Pass(pass) => Self::Pass(pass),
-            Self::Refuse(refusal) => Self::Refuse(refusal.with_evidence(evidence())),
+            Self::Refuse(refusal) => Self::Refuse(refusal.with_fingerprint(fingerprint())),
             Self::Answer(response) => Self::Answer(response),
             Self::Wait(wait) => {
-                let evidence = evidence();
+                let fingerprint = fingerprint();
                 Self::Wait(Box::pin(async move {
                     wait.await
-                        .map_err(|refusal| refusal.with_evidence(evidence))
+                        .map_err(|refusal| refusal.with_fingerprint(fingerprint))
                 }))
             }
         }
-    }
-}
-
-/// The [`Guard::Wait`] of a guard that never waits. It has no values.
-pub struct Never<P> {
-    never: std::convert::Infallible,
-    pass: PhantomData<fn() -> P>,
-}
-
-impl<P> fmt::Debug for Never<P> {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.never {}
-    }
-}
-
-impl<P> Future for Never<P> {
-    type Output = Result<P, Refusal>;
-
-    fn poll(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.never {}
     }
 }

@@ -1,17 +1,29 @@
 //! A guard's no.
 
+mod challenge;
+mod denial;
+mod grpc_status;
+mod reason;
+mod responder;
+mod standing;
+
 use std::{borrow::Cow, fmt, time::Duration};
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use crate::RefusalReason;
+pub use challenge::BearerChallenge;
+pub use denial::Denial;
+pub use grpc_status::grpc_status;
+pub use reason::RefusalReason;
+pub use responder::{DenialContext, ErrorFormat, Responder, is_grpc_route};
+pub use standing::StandingRefusal;
 
 /// The code of [`Refusal::not_configured`].
 pub(crate) const NOT_CONFIGURED: &str = "NOT_CONFIGURED";
 
 /// Why a request goes no further, and what the client is told.
 ///
-/// Protocol-neutral: the [`Responder`](crate::Responder) turns it into a response.
+/// Protocol-neutral: the [`Responder`] turns it into a response.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Refusal(Box<Inner>);
 
@@ -21,9 +33,9 @@ struct Inner {
     code: &'static str,
     message: Cow<'static, str>,
     param: Option<Cow<'static, str>>,
-    cause: &'static str,
+    internal_reason: &'static str,
     reason: Option<RefusalReason>,
-    evidence: Option<u64>,
+    fingerprint: Option<u64>,
     problem_type: Option<&'static str>,
     retry_after: Option<Duration>,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -165,9 +177,9 @@ impl Refusal {
             code: kind.default_code(),
             message: message.into(),
             param: None,
-            cause: "",
+            internal_reason: "",
             reason: kind.reason(),
-            evidence: None,
+            fingerprint: None,
             problem_type: None,
             retry_after: None,
             headers: Vec::new(),
@@ -180,7 +192,7 @@ impl Refusal {
     /// server, and the driver logs it at error level, once for each remedy.
     ///
     /// ```
-    /// use stockade_core::Refusal;
+    /// use stockade_core::refusal::Refusal;
     ///
     /// let refusal = Refusal::not_configured("no tenant: put the tenant layer outside of this one");
     /// assert_eq!(refusal.kind().status(), 500);
@@ -189,7 +201,7 @@ impl Refusal {
     pub fn not_configured(remedy: &'static str) -> Self {
         Self::new(RefusalKind::Internal, "the server is not set up correctly")
             .with_code(NOT_CONFIGURED)
-            .because(remedy)
+            .with_internal_reason(remedy)
     }
 
     /// A finer code for clients to switch on: `[A-Z0-9_]+`, at most 63 characters, as
@@ -206,9 +218,9 @@ impl Refusal {
         self
     }
 
-    /// The cause, for the audit log only; the client never sees it.
-    pub fn because(mut self, cause: &'static str) -> Self {
-        self.0.cause = cause;
+    /// The internal_reason, for the audit log only; the client never sees it.
+    pub fn with_internal_reason(mut self, internal_reason: &'static str) -> Self {
+        self.0.internal_reason = internal_reason;
         self
     }
 
@@ -222,8 +234,8 @@ impl Refusal {
     /// What makes this refusal the same as another one: a keyed digest of the credential
     /// that was refused. Whoever counts offences counts a stale key that is sent again and
     /// again once. Never sent, never logged.
-    pub fn with_evidence(mut self, evidence: u64) -> Self {
-        self.0.evidence = Some(evidence);
+    pub fn with_fingerprint(mut self, fingerprint: u64) -> Self {
+        self.0.fingerprint = Some(fingerprint);
         self
     }
 
@@ -271,9 +283,9 @@ impl Refusal {
         self.0.param.as_deref()
     }
 
-    /// The cause, for the audit log; empty where the code says it all.
-    pub fn cause(&self) -> &'static str {
-        self.0.cause
+    /// The internal_reason, for the audit log; empty where the code says it all.
+    pub fn internal_reason(&self) -> &'static str {
+        self.0.internal_reason
     }
 
     /// What it says about the client; `None` where the client is not at fault.
@@ -282,8 +294,8 @@ impl Refusal {
     }
 
     /// What makes it the same as another one.
-    pub fn evidence(&self) -> Option<u64> {
-        self.0.evidence
+    pub fn fingerprint(&self) -> Option<u64> {
+        self.0.fingerprint
     }
 
     /// The URI of its RFC 9457 problem type.
@@ -324,7 +336,7 @@ impl fmt::Debug for Refusal {
             .field("kind", &self.0.kind)
             .field("code", &self.0.code)
             .field("message", &self.0.message)
-            .field("cause", &self.0.cause)
+            .field("internal_reason", &self.0.internal_reason)
             .finish_non_exhaustive()
     }
 }

@@ -15,8 +15,14 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::Collect};
 use stockade_core::{
-    Bodies, BodyGuard, Check, ContextGuard, End, Guard, Guards, Head, Hold, Never, PeerAddr,
-    Refusal, RefusalKind, RequestContext,
+    client::PeerAddr,
+    context::{ContextGuard, RequestContext},
+    guard::GuardStack,
+    guard::{Bodies, NoWait},
+    guard::{BodyGuard, ResponseHook},
+    guard::{Check, Outcome},
+    guard::{Guard, Head},
+    refusal::{Refusal, RefusalKind},
 };
 use stockade_testkit::{Probe, Script, contract};
 use tower::{Layer, ServiceExt, service_fn};
@@ -73,10 +79,10 @@ impl Notes {
 impl Guard for Notes {
     const NAME: &'static str = "notes";
     type Pass = ();
-    type Hold = Self;
-    type Wait = Never<()>;
+    type Hook = Self;
+    type Wait = NoWait;
 
-    fn check(&self, head: &Head) -> Check<(), Never<()>> {
+    fn check(&self, head: &Head) -> Check<(), NoWait> {
         let length = head.headers.get("x-length");
         self.note(format!("checks, length {length:?}"));
         Check::Pass(())
@@ -87,16 +93,16 @@ impl Guard for Notes {
     }
 }
 
-impl Hold for Notes {
-    fn head(&mut self, status: StatusCode, _headers: &mut HeaderMap) {
+impl ResponseHook for Notes {
+    fn on_response(&mut self, status: StatusCode, _headers: &mut HeaderMap) {
         self.note(format!("head {}", status.as_u16()));
     }
 
-    fn data(&mut self, data: &Bytes, last: bool) {
+    fn on_data(&mut self, data: &Bytes, last: bool) {
         self.note(format!("data {} {last}", data.len()));
     }
 
-    fn end(self, end: End) {
+    fn on_end(self, end: Outcome) {
         self.note(format!("{end:?}"));
     }
 }
@@ -107,10 +113,10 @@ struct Door;
 impl Guard for Door {
     const NAME: &'static str = "door";
     type Pass = ();
-    type Hold = ();
-    type Wait = Never<()>;
+    type Hook = ();
+    type Wait = NoWait;
 
-    fn check(&self, head: &Head) -> Check<(), Never<()>> {
+    fn check(&self, head: &Head) -> Check<(), NoWait> {
         match head.headers.contains_key("x-refuse") {
             true => Check::Refuse(Refusal::new(RefusalKind::Forbidden, "told to refuse")),
             false => Check::Pass(()),
@@ -212,8 +218,8 @@ async fn an_answer_is_no_refusal_and_no_guard_inside_sees_it() {
 
 #[tokio::test]
 async fn the_verdict_names_the_guard_of_the_body() {
-    let client = stockade_core::ClientIp::UnixSocket;
-    let context = RequestContext::new(stockade_core::RequestId::next(), client);
+    let client = stockade_core::client::ClientIp::UnixSocket;
+    let context = RequestContext::new(stockade_core::context::RequestId::next(), client);
     let layer = Bodies::new("polite", Polite).into_layer();
     let service = layer.layer(service_fn(async |_: Request<Text>| {
         Ok::<_, Infallible>(Response::new(Text::default()))
@@ -221,7 +227,7 @@ async fn the_verdict_names_the_guard_of_the_body() {
     let mut request = Request::new(Text::from("damn"));
     request.extensions_mut().insert(context.clone());
     service.oneshot(request).await.unwrap();
-    assert_eq!(context.verdict().unwrap().guard, "polite");
+    assert_eq!(context.denial().unwrap().guard, "polite");
 }
 
 #[tokio::test]

@@ -15,7 +15,11 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use proptest::prelude::*;
 use stockade_core::{
-    Check, End, Guard, GuardLayer, Guards, Head, Hold, Never, Refusal, RefusalKind,
+    guard::{Check, NoWait},
+    guard::{Guard, ResponseHook},
+    guard::{GuardLayer, Outcome},
+    guard::{GuardStack, Head},
+    refusal::{Refusal, RefusalKind},
 };
 use stockade_testkit::{Probe, Script, contract};
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -49,7 +53,7 @@ fn no() -> Refusal {
 impl<const AT: usize> Guard for Actor<AT> {
     const NAME: &'static str = "actor";
     type Pass = ();
-    type Hold = Self;
+    type Hook = Self;
     type Wait = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>>;
 
     fn check(&self, head: &Head) -> Check<(), Self::Wait> {
@@ -74,21 +78,21 @@ impl<const AT: usize> Guard for Actor<AT> {
     }
 }
 
-impl<const AT: usize> Hold for Actor<AT> {
-    fn head(&mut self, status: StatusCode, headers: &mut HeaderMap) {
+impl<const AT: usize> ResponseHook for Actor<AT> {
+    fn on_response(&mut self, status: StatusCode, headers: &mut HeaderMap) {
         self.note(format_args!("head {}", status.as_u16()));
         headers.append("x-seen", AT.into());
     }
 
-    fn data(&mut self, data: &Bytes, last: bool) {
+    fn on_data(&mut self, data: &Bytes, last: bool) {
         self.note(format_args!("data {} {last}", data.len()));
     }
 
-    fn trailers(&mut self, trailers: &HeaderMap) {
+    fn on_trailers(&mut self, trailers: &HeaderMap) {
         self.note(format_args!("trailers {}", trailers.len()));
     }
 
-    fn end(self, end: End) {
+    fn on_end(self, end: Outcome) {
         self.note(format_args!("{end:?}"));
     }
 }
@@ -245,7 +249,7 @@ enum Hook {
     Head,
     Data,
     Trailers,
-    End,
+    Outcome,
 }
 
 struct Panics(Hook);
@@ -253,10 +257,10 @@ struct Panics(Hook);
 impl Guard for Panics {
     const NAME: &'static str = "panics";
     type Pass = ();
-    type Hold = Self;
-    type Wait = Never<()>;
+    type Hook = Self;
+    type Wait = NoWait;
 
-    fn check(&self, _head: &Head) -> Check<(), Never<()>> {
+    fn check(&self, _head: &Head) -> Check<(), NoWait> {
         Check::Pass(())
     }
 
@@ -271,21 +275,21 @@ impl Panics {
     }
 }
 
-impl Hold for Panics {
-    fn head(&mut self, _status: StatusCode, _headers: &mut HeaderMap) {
+impl ResponseHook for Panics {
+    fn on_response(&mut self, _status: StatusCode, _headers: &mut HeaderMap) {
         self.at(Hook::Head);
     }
 
-    fn data(&mut self, _data: &Bytes, _last: bool) {
+    fn on_data(&mut self, _data: &Bytes, _last: bool) {
         self.at(Hook::Data);
     }
 
-    fn trailers(&mut self, _trailers: &HeaderMap) {
+    fn on_trailers(&mut self, _trailers: &HeaderMap) {
         self.at(Hook::Trailers);
     }
 
-    fn end(self, _end: End) {
-        self.at(Hook::End);
+    fn on_end(self, _end: Outcome) {
+        self.at(Hook::Outcome);
     }
 }
 
@@ -296,7 +300,7 @@ async fn whoever_stands_outside_hears_of_a_hold_that_panics() {
         waits: false,
         refuses: false,
     };
-    for hook in [Hook::Head, Hook::Data, Hook::Trailers, Hook::End] {
+    for hook in [Hook::Head, Hook::Data, Hook::Trailers, Hook::Outcome] {
         let events = Events::default();
         let (outer, _, _) = actors([play; 3], &events);
         let service = outer.then(Panics(hook)).into_layer();

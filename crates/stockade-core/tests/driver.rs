@@ -13,7 +13,13 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
-use stockade_core::{Check, End, Guard, GuardLayer, Head, Hold, Never, Refusal, RefusalKind};
+use stockade_core::{
+    guard::Head,
+    guard::{Check, NoWait},
+    guard::{Guard, ResponseHook},
+    guard::{GuardLayer, Outcome},
+    refusal::{Refusal, RefusalKind},
+};
 use stockade_testkit::{Probe, Script, contract};
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -23,10 +29,10 @@ struct Open;
 impl Guard for Open {
     const NAME: &'static str = "open";
     type Pass = ();
-    type Hold = ();
-    type Wait = Never<()>;
+    type Hook = ();
+    type Wait = NoWait;
 
-    fn check(&self, _head: &Head) -> Check<(), Never<()>> {
+    fn check(&self, _head: &Head) -> Check<(), NoWait> {
         Check::Pass(())
     }
 
@@ -47,17 +53,17 @@ impl Recorder {
     }
 }
 
-impl Hold for Recorder {
-    fn head(&mut self, status: StatusCode, headers: &mut HeaderMap) {
+impl ResponseHook for Recorder {
+    fn on_response(&mut self, status: StatusCode, headers: &mut HeaderMap) {
         self.note(format!("head {}", status.as_u16()));
         headers.insert("x-held", "1".parse().unwrap());
     }
 
-    fn trailers(&mut self, trailers: &HeaderMap) {
+    fn on_trailers(&mut self, trailers: &HeaderMap) {
         self.note(format!("trailers {}", trailers.len()));
     }
 
-    fn end(self, end: End) {
+    fn on_end(self, end: Outcome) {
         self.note(format!("{end:?}"));
     }
 }
@@ -65,7 +71,7 @@ impl Hold for Recorder {
 impl Guard for Recording {
     const NAME: &'static str = "recording";
     type Pass = ();
-    type Hold = Recorder;
+    type Hook = Recorder;
     type Wait = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send + Sync>>;
 
     fn check(&self, head: &Head) -> Check<(), Self::Wait> {

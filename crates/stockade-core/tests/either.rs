@@ -10,7 +10,11 @@ use std::{
 use http::{Request, Response, StatusCode};
 use http_body_util::Empty;
 use stockade_core::{
-    Authenticator, Check, EitherAuth, Guard, Head, Principal, Refusal, RefusalKind,
+    guard::Guard,
+    guard::{Check, Head},
+    identity::EitherAuth,
+    identity::{Authenticator, Principal},
+    refusal::{Refusal, RefusalKind},
 };
 use stockade_testkit::contract;
 use tower::{Layer, ServiceExt, service_fn};
@@ -24,7 +28,7 @@ struct Header {
 impl Guard for Header {
     const NAME: &'static str = "header";
     type Pass = Principal;
-    type Hold = ();
+    type Hook = ();
     type Wait = Ready<Result<Principal, Refusal>>;
 
     fn check(&self, head: &Head) -> Check<Principal, Self::Wait> {

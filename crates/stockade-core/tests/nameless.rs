@@ -5,7 +5,7 @@
 mod support;
 
 use http::HeaderMap;
-use stockade_core::{ClientIp, ForwardingHeader, PeerAddr, TrustedProxies};
+use stockade_core::client::{ClientIp, ForwardingHeader, PeerAddr, TrustedProxies};
 use support::Log;
 
 #[test]

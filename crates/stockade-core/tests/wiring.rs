@@ -9,7 +9,12 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use stockade_core::{Check, ContextGuard, Guard, Head, Never, Refusal};
+use stockade_core::{
+    context::ContextGuard,
+    guard::{Check, NoWait},
+    guard::{Guard, Head},
+    refusal::Refusal,
+};
 use support::Log;
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -19,17 +24,17 @@ struct Tenant;
 impl Guard for Tenant {
     const NAME: &'static str = "tenant";
     type Pass = ();
-    type Hold = ();
-    type Wait = Never<()>;
+    type Hook = ();
+    type Wait = NoWait;
 
-    fn check(&self, _head: &Head) -> Check<(), Never<()>> {
+    fn check(&self, _head: &Head) -> Check<(), NoWait> {
         Check::Refuse(Refusal::not_configured("no tenant: add the tenant layer"))
     }
 
     fn admit(&self, _pass: (), _head: &mut Head) {}
 }
 
-async fn answer(guard: impl Guard) -> (StatusCode, String) {
+async fn answer(guard: impl Guard<Wait = NoWait>) -> (StatusCode, String) {
     let inner = service_fn(|_: Request<Full<Bytes>>| async {
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
     });

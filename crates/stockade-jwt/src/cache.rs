@@ -6,7 +6,7 @@ use std::{
 };
 
 use arc_swap::{ArcSwapOption, Guard};
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 use crate::{TokenDigest, rules::Accepted};
 
@@ -109,7 +109,7 @@ impl fmt::Debug for Cache {
 mod tests {
     use std::time::Duration;
 
-    use stockade_core::Principal;
+    use stockade_core::identity::Principal;
 
     use super::*;
     use crate::rules::Window;

@@ -1,6 +1,6 @@
 //! Why a token was refused, for those who run the server.
 
-use stockade_core::RefusalReason;
+use stockade_core::refusal::RefusalReason;
 
 /// Why a token was refused. Clients are told one and the same thing for all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

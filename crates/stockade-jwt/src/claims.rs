@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 use crate::{cause::Cause, json, token};
 

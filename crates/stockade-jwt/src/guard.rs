@@ -12,8 +12,13 @@ use std::{
 
 use http::header::AUTHORIZATION;
 use stockade_core::{
-    Authenticator, BoxWait, Check, Clock, Guard, Head, Principal, Refusal, SystemClock, Timestamp,
-    is_token_shaped,
+    clock::SystemClock,
+    clock::{Clock, Timestamp},
+    guard::{BoxWait, Head},
+    guard::{Check, Guard},
+    identity::Principal,
+    identity::{Authenticator, is_token_shaped},
+    refusal::Refusal,
 };
 
 use crate::{
@@ -48,7 +53,7 @@ struct Shared {
     revocations_failing: Arc<AtomicBool>,
     cache: Cache,
     /// Tells one bad token from another, without keeping any.
-    evidence: RandomState,
+    fingerprint: RandomState,
     anonymous: bool,
 }
 
@@ -59,7 +64,7 @@ const CACHED: usize = 10_000;
 /// Refuses a token that was not read, and so cannot be a guess. It all counts as one
 /// offence, so that a client whose issuer writes such tokens is refused and not banned.
 fn unread(refusal: Refusal) -> Check<Admitted, TokenCheck> {
-    Check::Refuse(refusal.with_evidence(0))
+    Check::Refuse(refusal.with_fingerprint(0))
 }
 
 impl JwtAuth {
@@ -76,7 +81,7 @@ impl JwtAuth {
                 revocations: None,
                 revocations_failing: Arc::default(),
                 cache: Cache::new(CACHED),
-                evidence: RandomState::new(),
+                fingerprint: RandomState::new(),
                 anonymous: false,
             }),
         }
@@ -293,7 +298,7 @@ impl Shared {
 impl Guard for JwtAuth {
     const NAME: &'static str = "jwt";
     type Pass = Admitted;
-    type Hold = ();
+    type Hook = ();
     type Wait = TokenCheck;
 
     fn check(&self, head: &Head) -> Check<Admitted, TokenCheck> {
@@ -303,8 +308,8 @@ impl Guard for JwtAuth {
                 unread(challenge.invalid(Cause::TooLong))
             }
             Presented::Token(text) => {
-                let evidence = || self.shared.evidence.hash_one(text);
-                self.judge(text).with_evidence(evidence)
+                let fingerprint = || self.shared.fingerprint.hash_one(text);
+                self.judge(text).with_fingerprint(fingerprint)
             }
             Presented::Nothing if self.shared.anonymous => {
                 Check::Pass(Admitted(Principal::anonymous()))

@@ -4,7 +4,11 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
-use stockade_core::{Clock, ScopeSet, SystemClock, Timestamp};
+use stockade_core::{
+    clock::SystemClock,
+    clock::{Clock, Timestamp},
+    identity::ScopeSet,
+};
 use zeroize::Zeroizing;
 
 use crate::{SigningKey, random};

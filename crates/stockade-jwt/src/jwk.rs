@@ -59,7 +59,7 @@ pub(crate) fn read(text: &[u8], allowed: &[Algorithm]) -> Result<Vec<VerifyingKe
     let document = json::from_slice(text).map_err(|error| {
         // The error's text may cite the document, and so a secret.
         let at = format!("line {}, column {}", error.line(), error.column());
-        KeyError::new(KeyErrorKind::Malformed, "this is no JSON Web Key Set").because(at)
+        KeyError::new(KeyErrorKind::Malformed, "this is no JSON Web Key Set").with_source(at)
     })?;
     let keys = match document {
         Document::Set { keys } => keys,
@@ -106,7 +106,7 @@ pub(crate) fn read(text: &[u8], allowed: &[Algorithm]) -> Result<Vec<VerifyingKe
                 KeyErrorKind::Ambiguous,
                 "two keys of the set have the same `kid`",
             );
-            return Err(error.because(key.name()));
+            return Err(error.with_source(key.name()));
         }
     }
     if usable.is_empty() {
@@ -138,7 +138,7 @@ impl Jwk {
         match key {
             Ok(key) => Ok(Some(self.named(key))),
             Err(error) if self.kty == "RSA" && error.kind() == KeyErrorKind::Weak => {
-                Err(error.because(self.name()))
+                Err(error.with_source(self.name()))
             }
             // A point that is none, or a secret that is too short for this algorithm: a key
             // that cannot be used is left out (RFC 7517, section 5).

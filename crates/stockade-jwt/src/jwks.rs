@@ -10,7 +10,7 @@ use std::{
 };
 
 use sha2::{Digest as _, Sha256};
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 use stockade_watch::{SourceHealth, SourceStatus};
 use tokio::{runtime::Handle, sync::watch, time};
 
@@ -38,7 +38,7 @@ use policy::{State, Verdict};
 /// Needs a tokio runtime.
 ///
 /// ```no_run
-/// use stockade_core::{Clock, SystemClock};
+/// use stockade_core::clock::{Clock, SystemClock};
 /// use stockade_jwt::{Algorithm, HttpFetch, JwksUrl, JwtAuth, TokenRules};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {

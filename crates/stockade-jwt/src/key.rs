@@ -65,7 +65,7 @@ impl VerifyingKey {
             AlgorithmFamily::Ed => DecodingKey::from_ed_pem(text),
             AlgorithmFamily::Hmac => return Err(unfit()),
         };
-        Self::new(algorithm, key.map_err(|error| unfit().because(error))?)
+        Self::new(algorithm, key.map_err(|error| unfit().with_source(error))?)
     }
 
     /// The `kid` of the key. A key with one verifies only tokens that name it, or that
@@ -115,7 +115,7 @@ fn check(algorithm: Algorithm, key: &DecodingKey) -> Result<(), KeyError> {
             let components = DEFAULT_PROVIDER
                 .key_utils
                 .rsa_pub_components_from_public_key;
-            let (n, _) = components(der).map_err(|error| unfit().because(error))?;
+            let (n, _) = components(der).map_err(|error| unfit().with_source(error))?;
             check_rsa(&n)
         }
         (_, DecodingKeyKind::SecretOrDer(bytes)) => {

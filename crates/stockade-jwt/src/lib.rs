@@ -5,7 +5,7 @@
 //!    body. Two tokens that differ are a 400.
 //! 2. No token is a 401 with `WWW-Authenticate: Bearer realm="api"`; a token that is not
 //!    valid is a 401 with `error="invalid_token"` and one message, whatever is wrong with
-//!    it. The cause is in the [`Verdict`](stockade_core::Verdict), for logs.
+//!    it. The cause is in the [`Verdict`](stockade_core::refusal::Denial), for logs.
 //! 3. The algorithm belongs to the key and comes from the configuration
 //!    ([`VerifyingKey`]). A token chooses neither its algorithm nor its key: `none`
 //!    is no [`Algorithm`], a public key is refused as a [`Secret`], and `jwk`, `jku`,
@@ -16,12 +16,12 @@
 //!    A token with `cnf` (RFC 7800, RFC 8705, RFC 9449) is refused: it is bound to a key or a
 //!    connection that nothing here verifies.
 //! 5. `exp` is required; it, `nbf` and `iat` are whole numbers of seconds, judged by
-//!    Stockade's [`Clock`](stockade_core::Clock) with a leeway of 60 seconds. `iss` and
+//!    Stockade's [`Clock`](stockade_core::clock::Clock) with a leeway of 60 seconds. `iss` and
 //!    `aud` match byte by byte; a token with an `aud` is refused where none is configured.
 //! 6. A verified token is remembered under the SHA-256 of its whole text until it expires,
 //!    so that it costs a hash and no signature. It is forgotten when the keys change, and
 //!    a token that was revoked ([`RevocationStore`]) is refused on the next request.
-//! 7. A handler sees a [`Principal`](stockade_core::Principal), and never the token: the
+//! 7. A handler sees a [`Principal`](stockade_core::identity::Principal), and never the token: the
 //!    header is removed.
 //! 8. Keys behind a URL (`JwksUrl`, by the feature `jwks-url`) are fetched over HTTPS
 //!    without redirects, at most 256 KiB in 5 seconds, at most once a cool-down whatever
@@ -71,7 +71,7 @@
 //! use bytes::Bytes;
 //! use http::{Request, Response, StatusCode};
 //! use http_body_util::Full;
-//! use stockade_core::{Guard, Principal};
+//! use stockade_core::{guard::Guard, identity::Principal};
 //! use stockade_jwt::{
 //!     Algorithm, JwtAuth, KeySet, LiveKeys, Secret, SigningKey, TokenIssuer, TokenRules,
 //!     VerifyingKey,
@@ -116,7 +116,7 @@
 //! use bytes::Bytes;
 //! use http::{Request, Response, StatusCode};
 //! use http_body_util::Full;
-//! use stockade_core::{Clock, Dialect, GuardLayer, Responder, Timestamp};
+//! use stockade_core::{clock::{Clock, Timestamp}, guard::GuardLayer, refusal::{ErrorFormat, Responder}};
 //! use stockade_jwt::{Algorithm, JwtAuth, KeySet, LiveKeys, RevocationList, TokenRules};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
@@ -136,7 +136,7 @@
 //! }
 //!
 //! async fn status(guard: JwtAuth) -> Result<StatusCode, Box<dyn std::error::Error>> {
-//!     let responder = Responder::default().default_dialect(Dialect::Problem);
+//!     let responder = Responder::default().default_dialect(ErrorFormat::Problem);
 //!     let service = ServiceBuilder::new()
 //!         .layer(GuardLayer::with_responder(guard, responder))
 //!         .service_fn(|_: Request<Full<Bytes>>| async {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use stockade_core::{ScopeSet, Timestamp};
+use stockade_core::{clock::Timestamp, identity::ScopeSet};
 
 use crate::TokenDigest;
 

@@ -9,7 +9,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 use crate::{RefreshFamily, Rotation, RotationRequest, TokenDigest};
 

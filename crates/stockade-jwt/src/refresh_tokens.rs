@@ -2,7 +2,10 @@
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
-use stockade_core::{Clock, ScopeSet, SystemClock};
+use stockade_core::{
+    clock::{Clock, SystemClock},
+    identity::ScopeSet,
+};
 use zeroize::Zeroizing;
 
 use crate::{

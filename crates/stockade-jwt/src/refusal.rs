@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stockade_core::{BearerChallenge, Refusal, RefusalKind, RefusalReason};
+use stockade_core::refusal::{BearerChallenge, Refusal, RefusalKind, RefusalReason};
 
 use crate::cause::Cause;
 
@@ -44,7 +44,7 @@ pub(crate) fn no_keys(retry_after: Duration) -> Refusal {
         "access tokens cannot be verified now; try again",
     )
     .with_code("KEYS_UNAVAILABLE")
-    .because("keys_unavailable")
+    .with_internal_reason("keys_unavailable")
     .retry_after(retry_after.max(Duration::from_secs(1)))
 }
 
@@ -55,6 +55,6 @@ pub(crate) fn no_revocations() -> Refusal {
         "access tokens cannot be verified now; try again",
     )
     .with_code("REVOCATIONS_UNAVAILABLE")
-    .because("revocations_unavailable")
+    .with_internal_reason("revocations_unavailable")
     .retry_after(Duration::from_secs(1))
 }

@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 /// Knows which tokens were revoked, by their `jti`.
 ///

@@ -13,7 +13,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 pub use error::{RevocationFileError, RevocationFileErrorKind};
 
@@ -46,7 +46,7 @@ const MANY: usize = 1_000;
 ///    The `stockade` crate and server do, within two seconds.
 ///
 /// ```
-/// use stockade_core::Timestamp;
+/// use stockade_core::clock::Timestamp;
 /// use stockade_jwt::{Revocation, RevocationFile, RevocationStore};
 ///
 /// # let folder = std::env::temp_dir().join(format!("stockade-jwt-{}", std::process::id()));

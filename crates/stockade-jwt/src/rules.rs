@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use stockade_core::{Principal, Scope, ScopeSet, Timestamp};
+use stockade_core::{
+    clock::Timestamp,
+    identity::Scope,
+    identity::{Principal, ScopeSet},
+};
 
 use crate::{cause::Cause, claims::Claims};
 

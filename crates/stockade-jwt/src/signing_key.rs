@@ -44,7 +44,7 @@ impl SigningKey {
             AlgorithmFamily::Ed => EncodingKey::from_ed_pem(text),
             AlgorithmFamily::Hmac => return Err(unfit()),
         };
-        Self::new(algorithm, key.map_err(|error| unfit().because(error))?)
+        Self::new(algorithm, key.map_err(|error| unfit().with_source(error))?)
     }
 
     /// The `kid` that tokens name, so that the key can be changed while older tokens live.
@@ -71,7 +71,7 @@ impl SigningKey {
         // Finds out now what would otherwise show at the first login.
         match key.sign(b"") {
             Ok(_) => Ok(key),
-            Err(error) => Err(unfit().because(error)),
+            Err(error) => Err(unfit().with_source(error)),
         }
     }
 

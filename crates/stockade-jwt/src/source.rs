@@ -3,7 +3,7 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use arc_swap::{ArcSwap, Guard};
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 use crate::KeySet;
 

@@ -1,6 +1,6 @@
 //! From the text of a token to what it says.
 
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 use crate::{
     KeySet, TokenRules,

@@ -7,7 +7,7 @@ mod support;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm as Backend, EncodingKey};
-use stockade_core::GuardLayer;
+use stockade_core::guard::GuardLayer;
 use stockade_jwt::{Algorithm, JwtAuth, KeyErrorKind, KeySet, LiveKeys, VerifyingKey};
 use support::*;
 

@@ -13,7 +13,12 @@ use std::{
 
 use http::{Request, header::AUTHORIZATION};
 use proptest::prelude::*;
-use stockade_core::{Authenticator, Guard, GuardLayer, Head, Timestamp};
+use stockade_core::{
+    clock::Timestamp,
+    guard::GuardLayer,
+    guard::{Guard, Head},
+    identity::Authenticator,
+};
 use stockade_jwt::{
     Algorithm, JwtAuth, KeySet, LiveKeys, Revocation, RevocationError, RevocationErrorKind,
     RevocationList, RevocationStore, Secret, VerifyingKey,
@@ -359,7 +364,7 @@ fn passes(layer: &GuardLayer<JwtAuth>, token: &str) -> Option<bool> {
     let request = Request::builder().header(AUTHORIZATION, format!("Bearer {token}"));
     let head = Head::new(request.body(()).ok()?.into_parts().0);
     match layer.guard().check(&head) {
-        stockade_core::Check::Pass(_) => Some(true),
+        stockade_core::guard::Check::Pass(_) => Some(true),
         _ => Some(false),
     }
 }

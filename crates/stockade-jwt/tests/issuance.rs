@@ -7,7 +7,7 @@ mod support;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use stockade_core::{Guard, Timestamp};
+use stockade_core::{clock::Timestamp, guard::Guard};
 use stockade_jwt::{
     Algorithm, JwtAuth, KeyErrorKind, KeySet, LiveKeys, MemoryRefreshStore, RefreshErrorKind,
     RefreshTokens, RevocationList, RevocationStore, SigningKey, TokenIssuer, VerifyingKey,

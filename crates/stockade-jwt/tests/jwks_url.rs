@@ -15,7 +15,10 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::EncodingKey;
-use stockade_core::{Guard, GuardLayer, Timestamp};
+use stockade_core::{
+    clock::Timestamp,
+    guard::{Guard, GuardLayer},
+};
 use stockade_jwt::{
     Algorithm, HttpFetch, JwksErrorKind, JwksUrl, JwtAuth, KeyErrorKind, RefreshPolicy,
 };

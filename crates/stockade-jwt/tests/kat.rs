@@ -5,7 +5,10 @@
 
 mod support;
 
-use stockade_core::{Guard, GuardLayer, Timestamp};
+use stockade_core::{
+    clock::Timestamp,
+    guard::{Guard, GuardLayer},
+};
 use stockade_jwt::{Algorithm, JwtAuth, KeySet, LiveKeys, TokenRules};
 use stockade_testkit::FakeClock;
 use support::{cause, status};

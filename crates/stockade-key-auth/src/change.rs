@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, time::Duration};
 
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 use crate::{KeyHash, KeyRecord, PreviousHash, store::KNOWN_SECRET};
 

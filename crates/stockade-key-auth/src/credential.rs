@@ -1,7 +1,7 @@
 //! Finding the one key that a request presents.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
-use stockade_core::is_token_shaped;
+use stockade_core::identity::is_token_shaped;
 
 /// The longest key, in bytes. Generated keys have under 120 characters. The limit applies
 /// to keys only: what is shaped like a token is recognised before any length is looked at.

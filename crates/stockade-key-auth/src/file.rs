@@ -15,7 +15,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 use stockade_watch::{FileVersions, FileWatch, SourceHealth};
 use tokio::task;
 

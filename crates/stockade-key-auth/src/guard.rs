@@ -8,8 +8,13 @@ use std::{
 
 use http::HeaderName;
 use stockade_core::{
-    Authenticator, BoxWait, Check, ClientIp, Clock, Guard, Head, Principal, Refusal,
-    RequestContext, SystemClock,
+    client::ClientIp,
+    clock::{Clock, SystemClock},
+    context::RequestContext,
+    guard::{BoxWait, Head},
+    guard::{Check, Guard},
+    identity::{Authenticator, Principal},
+    refusal::Refusal,
 };
 use zeroize::Zeroizing;
 
@@ -36,7 +41,7 @@ pub struct KeyAuth {
     slow: SlowVerifier,
     pepper: Option<Pepper>,
     /// Tells one bad key from another, without keeping any.
-    evidence: RandomState,
+    fingerprint: RandomState,
     anonymous: bool,
 }
 
@@ -61,7 +66,7 @@ impl KeyAuth {
             clock: Arc::new(SystemClock::new()),
             slow: SlowVerifier::new(SlowHashLimits::default()),
             pepper: None,
-            evidence: RandomState::new(),
+            fingerprint: RandomState::new(),
             anonymous: false,
         }
     }
@@ -137,8 +142,8 @@ impl KeyAuth {
     fn refuse(&self, refusal: Refusal, head: &Head) -> Check<Admitted, SlowCheck> {
         let values = self.sources.iter().map(CredentialSource::name);
         let values = values.map(|name| head.headers.get_all(name).iter().collect::<Vec<_>>());
-        let evidence = self.evidence.hash_one(values.collect::<Vec<_>>());
-        Check::Refuse(refusal.with_evidence(evidence))
+        let fingerprint = self.fingerprint.hash_one(values.collect::<Vec<_>>());
+        Check::Refuse(refusal.with_fingerprint(fingerprint))
     }
 
     fn unknown(&self, keys: &KeySet) -> Refusal {
@@ -209,15 +214,15 @@ impl KeyAuth {
 impl Guard for KeyAuth {
     const NAME: &'static str = "key_auth";
     type Pass = Admitted;
-    type Hold = ();
+    type Hook = ();
     type Wait = SlowCheck;
 
     fn check(&self, head: &Head) -> Check<Admitted, SlowCheck> {
         let (found, seen) = presented(&head.headers, &self.sources);
         match found {
             Presented::Key(key) => {
-                let evidence = || self.evidence.hash_one(key);
-                self.judge(key, head, seen).with_evidence(evidence)
+                let fingerprint = || self.fingerprint.hash_one(key);
+                self.judge(key, head, seen).with_fingerprint(fingerprint)
             }
             Presented::Nothing if self.anonymous => Check::Pass(Admitted {
                 principal: Principal::anonymous(),
@@ -238,7 +243,7 @@ impl Guard for KeyAuth {
 
 impl Authenticator for KeyAuth {
     /// Whether there is a credential other than a token; see
-    /// [`is_token_shaped`](stockade_core::is_token_shaped).
+    /// [`is_token_shaped`](stockade_core::identity::is_token_shaped).
     fn presents(&self, head: &Head) -> bool {
         let (found, _) = presented(&head.headers, &self.sources);
         !matches!(found, Presented::Nothing | Presented::Token(_))

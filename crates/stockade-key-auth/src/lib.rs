@@ -5,7 +5,7 @@
 //!    query or the body. Two keys that differ are a 400.
 //! 2. No key is a 401 with `WWW-Authenticate: Bearer realm="api"`; a key that is not
 //!    valid is a 401 with `error="invalid_token"` and one message, whatever is wrong with
-//!    it. The cause is in the [`Verdict`](stockade_core::Verdict), for logs.
+//!    it. The cause is in the [`Verdict`](stockade_core::refusal::Denial), for logs.
 //! 3. A store keeps hashes ([`KeyHash`]). Keys made by [`GeneratedKey`] have 178 random
 //!    bits, so SHA-256 is enough for them, and they are found by their digest, compared in
 //!    constant time. A checksum refuses mistyped ones without a look-up.
@@ -16,7 +16,7 @@
 //! 5. A request sees the keys in force when it begins. A revoked, removed or expired key
 //!    is refused on the next request, also when it was learnt, and also when it was just
 //!    being verified.
-//! 6. A handler sees a [`Principal`](stockade_core::Principal), and never the key: the
+//! 6. A handler sees a [`Principal`](stockade_core::identity::Principal), and never the key: the
 //!    headers that may hold one are removed.
 //!
 //! # Knowing before deploying
@@ -50,7 +50,7 @@
 //! use bytes::Bytes;
 //! use http::{Request, Response, StatusCode};
 //! use http_body_util::Full;
-//! use stockade_core::{Guard, Principal};
+//! use stockade_core::{guard::Guard, identity::Principal};
 //! use stockade_key_auth::{GeneratedKey, KeyAuth, KeyRecord, MemoryKeyStore};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
@@ -86,7 +86,7 @@
 //! ```no_run
 //! use axum::{Router, routing::post};
 //! use http::HeaderName;
-//! use stockade_core::{Dialect, GuardLayer, Principal, Responder};
+//! use stockade_core::{guard::GuardLayer, identity::Principal, refusal::{ErrorFormat, Responder}};
 //! use stockade_key_auth::{CredentialSource, FileKeyStore, KeyAuth};
 //!
 //! #[tokio::main]
@@ -99,7 +99,7 @@
 //!             CredentialSource::Header(HeaderName::from_static("x-team-key")),
 //!         ])
 //!         .realm("models");
-//!     let problems = Responder::default().default_dialect(Dialect::Problem);
+//!     let problems = Responder::default().default_dialect(ErrorFormat::Problem);
 //!
 //!     let hello = async |request: axum::extract::Request| match Principal::of(request.extensions()) {
 //!         Some(principal) => format!("hello, {}", principal.id()),

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 use crate::{
     DuplicateKeyError, KeyChange, KeyId, KeyRecord, KeyStore, KeyStoreError, LiveKeys, StoreFuture,

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 use crate::{KeyId, KeySet, set::Key};
 

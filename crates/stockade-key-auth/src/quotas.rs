@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
-use stockade_core::QuotaOverrides;
+use stockade_core::identity::QuotaOverrides;
 
 /// [`QuotaOverrides`] with serde, for stores: `{"requests_per_minute": 60}` in JSON. What
 /// is not there changes nothing, and an unknown name is an error.

@@ -2,7 +2,12 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use stockade_core::{IpPrefix, Principal, QuotaOverrides, ScopeSet, Timestamp};
+use stockade_core::{
+    client::IpPrefix,
+    clock::Timestamp,
+    identity::QuotaOverrides,
+    identity::{Principal, ScopeSet},
+};
 
 use crate::{KeyHash, KeyId};
 

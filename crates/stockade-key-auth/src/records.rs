@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 use crate::{DuplicateKeyError, KeyChange, KeyId, KeyRecord, KeySet, KeyStoreError};
 

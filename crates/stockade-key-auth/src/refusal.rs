@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stockade_core::{BearerChallenge, Refusal, RefusalKind, RefusalReason};
+use stockade_core::refusal::{BearerChallenge, Refusal, RefusalKind, RefusalReason};
 
 /// What is said in the name of one realm.
 #[derive(Clone, Debug, Default)]

@@ -14,7 +14,11 @@ use std::{
 
 use arc_swap::ArcSwap;
 use moka::sync::Cache;
-use stockade_core::{IpPrefix, Principal, QuotaOverrides, Timestamp};
+use stockade_core::{
+    client::IpPrefix,
+    clock::Timestamp,
+    identity::{Principal, QuotaOverrides},
+};
 
 use crate::{
     KeyDigest, KeyHash, KeyId, KeyRecord,

@@ -11,7 +11,7 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, Guard};
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 use tracing::error;
 
 use crate::{DuplicateKeyError, KeyChange, KeyChangeError, KeyId, KeyRecord, KeySet};

@@ -16,7 +16,11 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode, header::AUTHORIZATION};
 use http_body_util::{BodyExt, Full};
 use stockade_core::{
-    ClientIp, Clock, Guard, GuardLayer, Principal, RequestContext, RequestId, Timestamp,
+    client::ClientIp,
+    clock::{Clock, Timestamp},
+    context::{RequestContext, RequestId},
+    guard::{Guard, GuardLayer},
+    identity::Principal,
 };
 use stockade_key_auth::{
     GeneratedKey, KeyAuth, KeyChange, KeyHash, KeyRecord, KeyStore, MemoryKeyStore, Pepper,
@@ -161,8 +165,12 @@ async fn all_keys_that_are_not_valid_get_the_same_answer() {
             response.headers()["www-authenticate"],
             "Bearer realm=\"api\", error=\"invalid_token\""
         );
-        let verdict = context.verdict().unwrap();
-        assert_eq!((verdict.guard, verdict.cause), ("key_auth", cause), "{key}");
+        let denial = context.denial().unwrap();
+        assert_eq!(
+            (denial.guard, denial.internal_reason),
+            ("key_auth", cause),
+            "{key}"
+        );
         answers.push(format!("{response:?}"));
     }
     assert!(
@@ -182,7 +190,7 @@ async fn the_same_bad_key_leaves_the_same_evidence() {
         let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
         request.extensions_mut().insert(context.clone());
         assert_eq!(status(&layer, request).await, StatusCode::UNAUTHORIZED);
-        seen.push(context.verdict().unwrap().evidence.unwrap());
+        seen.push(context.denial().unwrap().fingerprint.unwrap());
     }
     assert_eq!(seen[0], seen[1]);
     assert_ne!(seen[1], seen[2]);

@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
-use stockade_core::{Guard, GuardLayer};
+use stockade_core::guard::{Guard, GuardLayer};
 use stockade_key_auth::{FileKeyStore, GeneratedKey, KeyAuth, KeyRecord, KeyStore, to_yaml};
 use tower::{Layer, ServiceExt, service_fn};
 

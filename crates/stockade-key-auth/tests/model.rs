@@ -6,7 +6,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use http::{Request, header::AUTHORIZATION};
 use proptest::prelude::*;
-use stockade_core::{Check, Clock, Guard, Head, Timestamp};
+use stockade_core::{
+    clock::{Clock, Timestamp},
+    guard::Guard,
+    guard::{Check, Head},
+};
 use stockade_key_auth::{
     KeyAuth, KeyChange, KeyDigest, KeyHash, KeyRecord, KeyStore, MemoryKeyStore,
 };
@@ -134,7 +138,7 @@ proptest! {
                     match verdict {
                         Ok(pass) => {
                             guard.admit(pass, &mut head);
-                            let principal = stockade_core::Principal::of(&head.extensions).unwrap();
+                            let principal = stockade_core::identity::Principal::of(&head.extensions).unwrap();
                             let owner = (principal.id().to_owned(), true);
                             prop_assert!(owners.contains(&owner), "{owners:?}");
                         }

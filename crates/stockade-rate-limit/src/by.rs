@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use http::{HeaderName, request::Parts};
-use stockade_core::{Head, MatchedRoute, Principal};
+use stockade_core::{context::MatchedRoute, guard::Head, identity::Principal};
 
 use crate::subject::{Kind, Missing, Name, Subject};
 
@@ -59,7 +59,7 @@ impl By {
         Self::part(Part::Everything)
     }
 
-    /// The client's address, as [`ClientIp`](stockade_core::ClientIp) knows it; the network of
+    /// The client's address, as [`ClientIp`](stockade_core::client::ClientIp) knows it; the network of
     /// 64 bits for IPv6.
     ///
     /// Where nobody says what the address is, the request is refused with a 500.
@@ -77,7 +77,7 @@ impl By {
     /// the request.
     ///
     /// Counted by this alone, a principal's own quotas
-    /// ([`QuotaOverrides`](stockade_core::QuotaOverrides)) come in place of the limit's.
+    /// ([`QuotaOverrides`](stockade_core::identity::QuotaOverrides)) come in place of the limit's.
     pub fn principal() -> Self {
         Self::part(Part::Principal {
             v6_length: V6_LENGTH,

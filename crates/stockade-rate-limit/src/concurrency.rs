@@ -9,7 +9,7 @@ mod wait;
 use std::{fmt, sync::Arc, time::Duration};
 
 use http::{HeaderMap, StatusCode};
-use stockade_core::{Check, Guard, Head, Hold};
+use stockade_core::guard::{Check, Guard, Head, ResponseHook};
 
 use rules::{OwnPolicy, Places, Rules};
 use stats::Counted;
@@ -38,7 +38,7 @@ pub use wait::ConcurrencyWait;
 /// use bytes::Bytes;
 /// use http::{Request, Response, StatusCode};
 /// use http_body_util::Full;
-/// use stockade_core::{Guard, Principal};
+/// use stockade_core::{guard::Guard, identity::Principal};
 /// use stockade_rate_limit::{By, Concurrency, ConcurrencyLimit};
 /// use tower::{ServiceBuilder, ServiceExt};
 ///
@@ -148,7 +148,7 @@ where
 {
     const NAME: &'static str = "concurrency";
     type Pass = Admitted<P::Permit>;
-    type Hold = Admitted<P::Permit>;
+    type Hook = Admitted<P::Permit>;
     type Wait = ConcurrencyWait<P>;
 
     fn check(&self, head: &Head) -> Check<Self::Pass, Self::Wait> {
@@ -168,7 +168,7 @@ where
         }
     }
 
-    fn admit(&self, pass: Self::Pass, _head: &mut Head) -> Self::Hold {
+    fn admit(&self, pass: Self::Pass, _head: &mut Head) -> Self::Hook {
         pass
     }
 }
@@ -209,8 +209,8 @@ impl<P> Admitted<P> {
     }
 }
 
-impl<P> Hold for Admitted<P> {
-    fn head(&mut self, _status: StatusCode, headers: &mut HeaderMap) {
+impl<P> ResponseHook for Admitted<P> {
+    fn on_response(&mut self, _status: StatusCode, headers: &mut HeaderMap) {
         if let Some(permitted) = &self.0 {
             let rules = permitted.in_use.rules();
             headers.append(POLICY, rules.policy(&permitted.policy));

@@ -4,7 +4,10 @@ use std::cmp::Reverse;
 
 use arrayvec::ArrayString;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use stockade_core::{Clock, Refusal, SystemClock};
+use stockade_core::{
+    clock::{Clock, SystemClock},
+    refusal::Refusal,
+};
 
 use crate::{Bucket, Decision, Level, Quota};
 

@@ -29,8 +29,8 @@
 //!    has taken, once, however it ended.
 //!
 //! # Knowing before deploying
-//! - Clients are told apart by [`ClientIp`](stockade_core::ClientIp). Behind a proxy, put a
-//!   [`ContextGuard`](stockade_core::ContextGuard) that trusts it outermost, or all clients
+//! - Clients are told apart by [`ClientIp`](stockade_core::client::ClientIp). Behind a proxy, put a
+//!   [`ContextGuard`](stockade_core::context::ContextGuard) that trusts it outermost, or all clients
 //!   are one.
 //! - In memory, each process counts by itself: two replicas let in twice as much.
 //! - States are kept by the names of limits and the periods of their quotas. Counts, bursts
@@ -58,7 +58,7 @@
 //! use bytes::Bytes;
 //! use http::{Request, Response, StatusCode};
 //! use http_body_util::Full;
-//! use stockade_core::{Guard, PeerAddr};
+//! use stockade_core::{client::PeerAddr, guard::Guard};
 //! use stockade_rate_limit::{By, Limit, Limits, Quota, RateLimit};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
@@ -93,7 +93,7 @@
 //!
 //! ```
 //! use http::Request;
-//! use stockade_core::{Check, Guard, Head, PeerAddr, Principal};
+//! use stockade_core::{client::PeerAddr, guard::{Check, Head}, identity::Principal, guard::Guard};
 //! use stockade_rate_limit::{By, Limit, Limits, MemoryLimitStore, RateLimit, SharedLimits};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {

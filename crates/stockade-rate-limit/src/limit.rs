@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use http::request::Parts;
-use stockade_core::Head;
+use stockade_core::guard::Head;
 
 use crate::{By, Quota};
 

@@ -3,7 +3,7 @@
 use std::{error::Error, fmt};
 
 use http::HeaderValue;
-use stockade_core::Head;
+use stockade_core::guard::Head;
 
 use crate::{
     Bucket, Level, Limit, fields,

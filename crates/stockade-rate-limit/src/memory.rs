@@ -14,7 +14,7 @@ use std::{
 
 use arc_swap::{ArcSwap, Guard};
 use arrayvec::ArrayVec;
-use stockade_core::Clock;
+use stockade_core::clock::Clock;
 
 use set::{Found, Set};
 

@@ -6,7 +6,12 @@ mod wait;
 use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, StatusCode};
-use stockade_core::{Check, Guard, Head, Hold, QuotaOverrides, Refusal};
+use stockade_core::{
+    guard::{Check, ResponseHook},
+    guard::{Guard, Head},
+    identity::QuotaOverrides,
+    refusal::Refusal,
+};
 
 use crate::{
     Answer, Bucket, Decision, Level, LimitStore, Limits, MemoryLimitStore, SharedLimits,
@@ -98,7 +103,7 @@ where
 {
     const NAME: &'static str = "rate_limit";
     type Pass = RateLimitFields;
-    type Hold = RateLimitFields;
+    type Hook = RateLimitFields;
     type Wait = RateLimitWait<S::Wait>;
 
     fn check(&self, head: &Head) -> Check<RateLimitFields, Self::Wait> {
@@ -182,10 +187,10 @@ impl RateLimitFields {
     }
 }
 
-impl Hold for RateLimitFields {
+impl ResponseHook for RateLimitFields {
     const UNTIL_BODY_END: bool = false;
 
-    fn head(&mut self, _status: StatusCode, headers: &mut HeaderMap) {
+    fn on_response(&mut self, _status: StatusCode, headers: &mut HeaderMap) {
         match &mut self.0 {
             Told::One(limits, level) => {
                 if let Some((policy, level)) = limits.fields_of_one(level) {

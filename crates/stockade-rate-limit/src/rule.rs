@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use arrayvec::ArrayVec;
-use stockade_core::{Head, QuotaOverrides};
+use stockade_core::{guard::Head, identity::QuotaOverrides};
 
 use crate::{
     Bucket, By, Limit, Limits, LimitsError, LimitsErrorKind, Quota, bucket::Lane, by::Counted,

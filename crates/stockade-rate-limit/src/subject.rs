@@ -10,7 +10,11 @@ use std::{
 };
 
 use foldhash::quality::RandomState;
-use stockade_core::{ClientBucket, Head, IpPrefix, Refusal};
+use stockade_core::{
+    client::{ClientBucket, IpPrefix},
+    guard::Head,
+    refusal::Refusal,
+};
 
 use crate::By;
 

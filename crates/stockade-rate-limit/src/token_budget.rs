@@ -8,7 +8,11 @@ mod wait;
 
 use std::{fmt, sync::Arc};
 
-use stockade_core::{Check, Guard, Head, QuotaOverrides};
+use stockade_core::{
+    guard::Guard,
+    guard::{Check, Head},
+    identity::QuotaOverrides,
+};
 
 use estimate::Estimate;
 use reservation::Asked;
@@ -24,14 +28,14 @@ pub use wait::TokenBudgetWait;
 
 /// Lets a request in where the tokens that it may take are left, and reserves them.
 ///
-/// 1. Reserved is what the [`Demand`](stockade_core::Demand) says: its prompt and its
+/// 1. Reserved is what the [`ModelRequest`](stockade_core::llm::ModelRequest) says: its prompt and its
 ///    `max_tokens`, or [`max_tokens`](Self::max_tokens) of this guard where the client sets
 ///    none. So the guard belongs behind whoever reads the body. For a request without a demand it is
 ///    [`flat`](Self::flat), whatever the request does; but one whose method is safe (RFC
 ///    9110, section 9.2.1: `GET` and the like) and that has no demand asks nothing of a
 ///    model, and is not counted.
 /// 2. When the response has ended, failed or was dropped, the reservation is settled, once:
-///    the charge is the last [usage](stockade_core::RequestContext::set_usage) that the
+///    the charge is the last [usage](stockade_core::context::RequestContext::set_usage) that the
 ///    handler reported, however the request ended. If that is more than was reserved, the
 ///    rest is a debt that later requests wait for. A handler reports zero when it begins,
 ///    the prompt when the model begins to read it, and each token as it is made; then a
@@ -63,7 +67,7 @@ pub use wait::TokenBudgetWait;
 /// use bytes::Bytes;
 /// use http::{Request, Response, StatusCode};
 /// use http_body_util::Full;
-/// use stockade_core::{ClientIp, Demand, Guard, RequestContext, RequestId, Usage};
+/// use stockade_core::{client::ClientIp, context::{RequestContext, RequestId}, guard::Guard, llm::{ModelRequest, TokenUsage}};
 /// use stockade_rate_limit::{By, Limit, Limits, Quota, TokenBudget};
 /// use tower::{ServiceBuilder, ServiceExt};
 ///
@@ -75,7 +79,7 @@ pub use wait::TokenBudgetWait;
 ///     .layer(TokenBudget::new(limits).openai_headers().into_layer())
 ///     .service_fn(|request: Request<()>| async move {
 ///         // What a handler says that has run a model:
-///         let usage = Usage { prompt_tokens: 40, completion_tokens: 200 };
+///         let usage = TokenUsage { prompt_tokens: 40, completion_tokens: 200 };
 ///         RequestContext::of(request.extensions()).unwrap().set_usage(usage);
 ///         Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("an answer")))
 ///     });
@@ -84,7 +88,7 @@ pub use wait::TokenBudgetWait;
 /// // client wants back.
 /// let request = |max_tokens| {
 ///     let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
-///     context.set_demand(Demand::new(Some("small".into()), 50, Some(max_tokens)));
+///     context.set_demand(ModelRequest::new(Some("small".into()), 50, Some(max_tokens)));
 ///     Request::builder().extension(context).body(())
 /// };
 /// let passed = service.clone().oneshot(request(8_000)?).await?;
@@ -167,7 +171,7 @@ where
 {
     const NAME: &'static str = "token_budget";
     type Pass = Reservation<S>;
-    type Hold = Reservation<S>;
+    type Hook = Reservation<S>;
     type Wait = TokenBudgetWait<S>;
 
     fn check(&self, head: &Head) -> Check<Self::Pass, Self::Wait> {
@@ -210,7 +214,7 @@ where
         }
     }
 
-    fn admit(&self, pass: Self::Pass, _head: &mut Head) -> Self::Hold {
+    fn admit(&self, pass: Self::Pass, _head: &mut Head) -> Self::Hook {
         pass
     }
 }

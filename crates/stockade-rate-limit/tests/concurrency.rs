@@ -20,13 +20,18 @@ use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use proptest::prelude::*;
-use stockade_core::{Guard, GuardLayer, Head, PeerAddr, Principal, QuotaOverrides};
+use stockade_core::{
+    client::PeerAddr,
+    guard::{Guard, TakeReady},
+    guard::{GuardLayer, Head},
+    identity::{Principal, QuotaOverrides},
+};
 use stockade_rate_limit::{
     By, Concurrency, ConcurrencyLimit, MemoryPermit, MemoryPermits, NoPermit, Patience,
     PermitAnswer, PermitStore, Place, StoreError, StoreErrorKind,
 };
 use stockade_testkit::contract;
-use tower::{Layer, Service, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneService};
 
 fn max(max: u32) -> NonZeroU32 {
     NonZeroU32::new(max).unwrap()
@@ -90,14 +95,16 @@ fn streaming(
     })
 }
 
+type Inner = BoxCloneService<Request<()>, Response<Full<Bytes>>, Infallible>;
+
 /// Answers at once, with a body that ends when it is read.
 async fn answer<G>(layer: &GuardLayer<G>, request: Request<()>) -> Response<Bytes>
 where
-    G: Guard,
+    G: Guard<Wait: TakeReady<Inner>>,
 {
-    let service = layer.layer(service_fn(|_| async {
-        Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"done"))))
-    }));
+    let service = layer.layer(Inner::new(service_fn(|_| async {
+        Ok(Response::new(Full::new(Bytes::from_static(b"done"))))
+    })));
     let (head, body) = service.oneshot(request).await.unwrap().into_parts();
     Response::from_parts(head, body.collect().await.unwrap().to_bytes())
 }

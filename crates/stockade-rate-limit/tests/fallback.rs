@@ -15,7 +15,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::Full;
-use stockade_core::{Guard, PeerAddr};
+use stockade_core::{client::PeerAddr, guard::Guard};
 use stockade_rate_limit::{
     Answer, Bucket, By, Decision, FailurePolicy, Fallback, Fraction, Level, Limit, LimitStore,
     Limits, Quota, RateLimit, StoreError, StoreErrorKind, StoreHealth,

@@ -13,7 +13,12 @@ use std::{
 
 use http::Request;
 use proptest::prelude::*;
-use stockade_core::{Check, Guard, Head, PeerAddr, Timestamp};
+use stockade_core::{
+    client::PeerAddr,
+    clock::Timestamp,
+    guard::Guard,
+    guard::{Check, Head},
+};
 use stockade_rate_limit::{
     Answer, Bucket, By, Decision, Limit, LimitStore, Limits, MemoryLimitStore, OwnedBucket, Quota,
     RateLimit, StoreErrorKind, gcra, sliding,

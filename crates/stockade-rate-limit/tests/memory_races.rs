@@ -3,7 +3,7 @@
 
 use std::{sync::Barrier, thread, time::Duration};
 
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 use stockade_rate_limit::{Answer, Bucket, LimitStore, MemoryLimitStore, OwnedBucket, Quota};
 use stockade_testkit::FakeClock;
 

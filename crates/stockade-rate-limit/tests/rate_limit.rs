@@ -14,15 +14,21 @@ use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Version, reques
 use http_body_util::{BodyExt, Full};
 use sfv::{BareItem, List, ListEntry, Parser};
 use stockade_core::{
-    ContextGuard, Demand, ForwardingHeader, Guard, GuardLayer, MatchedRoute, PeerAddr, Principal,
-    QuotaOverrides, Timestamp, TrustedProxies,
+    client::PeerAddr,
+    client::{ForwardingHeader, TrustedProxies},
+    clock::Timestamp,
+    context::{ContextGuard, MatchedRoute},
+    guard::GuardLayer,
+    guard::{Guard, TakeReady},
+    identity::{Principal, QuotaOverrides},
+    llm::ModelRequest,
 };
 use stockade_rate_limit::{
     Answer, Bucket, By, Limit, LimitStore, Limits, LimitsErrorKind, MemoryLimitStore, NoWait,
     Quota, RateLimit, SharedLimits,
 };
 use stockade_testkit::{FakeClock, contract};
-use tower::{Layer, ServiceBuilder, ServiceExt};
+use tower::{Layer, ServiceBuilder, ServiceExt, util::BoxCloneService};
 
 fn clock() -> FakeClock {
     FakeClock::at(Timestamp::from_secs(1_700_000_000))
@@ -45,14 +51,16 @@ struct Seen {
     body: String,
 }
 
+type Inner = BoxCloneService<Request<Full<Bytes>>, Response<Full<Bytes>>, Infallible>;
+
 async fn send<G>(layer: &GuardLayer<G>, request: request::Builder) -> Seen
 where
-    G: Guard<Wait: Send, Hold: Send>,
+    G: Guard<Wait: TakeReady<Inner>>,
 {
     let request = request.body(Full::default()).unwrap();
-    let service = layer.layer(tower::service_fn(async |_: Request<Full<Bytes>>| {
-        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
-    }));
+    let service = layer.layer(Inner::new(tower::service_fn(
+        |_: Request<Full<Bytes>>| async { Ok(Response::new(Full::<Bytes>::default())) },
+    )));
     let response = service.oneshot(request).await.unwrap();
     let (head, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
@@ -526,7 +534,7 @@ async fn a_principals_own_quotas_replace_and_join_those_of_the_limit() {
 async fn counts_by_route_model_header_closure_and_together() {
     let route = |pattern: &'static str| from([192, 0, 2, 1]).extension(MatchedRoute::new(pattern));
     let model = |name: &'static str| {
-        from([192, 0, 2, 1]).extension(Demand::new(Some(name.into()), 1, None))
+        from([192, 0, 2, 1]).extension(ModelRequest::new(Some(name.into()), 1, None))
     };
     let tenant = |name: &'static str| from([192, 0, 2, 1]).header("x-tenant", name);
     let tenants = |a: &'static str, b: &'static str| tenant(a).header("x-tenant", b);

@@ -16,8 +16,13 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use proptest::{collection::vec, prelude::*};
 use stockade_core::{
-    ClientIp, Demand, Guard, GuardLayer, Principal, QuotaOverrides, RequestContext, RequestId,
-    Timestamp, Usage,
+    client::ClientIp,
+    clock::Timestamp,
+    context::{RequestContext, RequestId},
+    guard::GuardLayer,
+    guard::{Guard, TakeReady},
+    identity::{Principal, QuotaOverrides},
+    llm::{ModelRequest, TokenUsage},
 };
 use stockade_rate_limit::{
     Answer, Bucket, By, Decision, FailurePolicy, Fallback, Fraction, Limit, LimitStore, Limits,
@@ -25,7 +30,7 @@ use stockade_rate_limit::{
 };
 use stockade_testkit::{FakeClock, contract};
 use tokio::sync::oneshot;
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, ServiceExt, service_fn, util::BoxCloneService};
 
 const QUOTA: u32 = 1_000;
 
@@ -52,7 +57,7 @@ fn request(prompt_tokens: u64, max_tokens: Option<u64>) -> Request<()> {
 fn request_for(model: Option<&str>, prompt_tokens: u64, max_tokens: Option<u64>) -> Request<()> {
     let mut request = Request::new(());
     let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
-    context.set_demand(Demand::new(
+    context.set_demand(ModelRequest::new(
         model.map(Into::into),
         prompt_tokens,
         max_tokens,
@@ -61,32 +66,36 @@ fn request_for(model: Option<&str>, prompt_tokens: u64, max_tokens: Option<u64>)
     request
 }
 
-fn usage(prompt_tokens: u64, completion_tokens: u64) -> Usage {
-    Usage {
+fn usage(prompt_tokens: u64, completion_tokens: u64) -> TokenUsage {
+    TokenUsage {
         prompt_tokens,
         completion_tokens,
     }
 }
+
+type Inner = BoxCloneService<Request<()>, Response<Full<Bytes>>, Infallible>;
 
 /// Answers with this status, after it has reported this usage.
 async fn answer<G>(
     layer: &GuardLayer<G>,
     request: Request<()>,
     status: u16,
-    used: Option<Usage>,
+    used: Option<TokenUsage>,
 ) -> Response<String>
 where
-    G: Guard,
+    G: Guard<Wait: TakeReady<Inner>>,
 {
-    let service = layer.layer(service_fn(|request: Request<()>| async move {
-        if let Some(used) = used {
-            RequestContext::of(request.extensions())
-                .unwrap()
-                .set_usage(used);
-        }
-        let response = Response::builder().status(status);
-        Ok::<_, Infallible>(response.body(Full::<Bytes>::default()).unwrap())
-    }));
+    let service = layer.layer(Inner::new(service_fn(
+        move |request: Request<()>| async move {
+            if let Some(used) = used {
+                RequestContext::of(request.extensions())
+                    .unwrap()
+                    .set_usage(used);
+            }
+            let response = Response::builder().status(status);
+            Ok(response.body(Full::<Bytes>::default()).unwrap())
+        },
+    )));
     let (head, body) = service.oneshot(request).await.unwrap().into_parts();
     let text = body.collect().await.unwrap().to_bytes().to_vec();
     Response::from_parts(head, String::from_utf8(text).unwrap())
@@ -95,7 +104,7 @@ where
 /// How much is left: the most that a request can ask for which comes to nothing.
 async fn left<G>(layer: &GuardLayer<G>) -> u32
 where
-    G: Guard,
+    G: Guard<Wait: TakeReady<Inner>>,
 {
     let (mut passes, mut refused) = (0, QUOTA + 1);
     while refused - passes > 1 {

@@ -52,7 +52,7 @@
 //!
 //! use http::{Request, Response, StatusCode};
 //! use http_body_util::Full;
-//! use stockade_core::Guard;
+//! use stockade_core::guard::Guard;
 //! use stockade_rate_limit::{
 //!     By, FailurePolicy, Fallback, Fraction, Limit, Limits, Quota, RateLimit,
 //! };
@@ -88,7 +88,7 @@
 //!
 //! use axum::{Router, routing::post};
 //! use stockade_abuse::{AbuseGuard, AbusePolicy, Detector};
-//! use stockade_core::{ContextGuard, Guard, PeerAddr};
+//! use stockade_core::{client::PeerAddr, context::ContextGuard, guard::Guard};
 //! use stockade_rate_limit::{
 //!     By, Concurrency, ConcurrencyLimit, FailurePolicy, Fallback, Limit, Limits, Quota, RateLimit,
 //! };

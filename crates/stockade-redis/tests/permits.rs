@@ -6,7 +6,7 @@ mod support;
 use std::{num::NonZeroU32, time::Duration};
 
 use http::Request;
-use stockade_core::{Check, Guard, Head};
+use stockade_core::guard::{Check, Guard, Head};
 use stockade_rate_limit::{Admitted, By, Concurrency, ConcurrencyLimit};
 use stockade_redis::{RedisPermit, RedisPermits};
 use support::{Server, begin, connect};

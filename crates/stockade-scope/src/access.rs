@@ -1,6 +1,6 @@
 //! Who may use a route.
 
-use stockade_core::{Principal, Scope};
+use stockade_core::identity::{Principal, Scope};
 
 use crate::Roles;
 

@@ -2,7 +2,10 @@
 
 use http::{HeaderValue, Method, header::ALLOW};
 use stockade_core::{
-    BearerChallenge, Check, Guard, Head, Never, Refusal, RefusalKind, RefusalReason,
+    guard::{Check, NoWait},
+    guard::{Guard, Head},
+    refusal::{BearerChallenge, RefusalReason},
+    refusal::{Refusal, RefusalKind},
 };
 
 use crate::{
@@ -95,10 +98,10 @@ impl ScopeGuard {
 impl Guard for ScopeGuard {
     const NAME: &'static str = "scope";
     type Pass = ();
-    type Hold = ();
-    type Wait = Never<()>;
+    type Hook = ();
+    type Wait = NoWait;
 
-    fn check(&self, head: &Head) -> Check<(), Never<()>> {
+    fn check(&self, head: &Head) -> Check<(), NoWait> {
         match self.judge(head) {
             Ok(()) => Check::Pass(()),
             Err(refusal) => Check::Refuse(refusal),
@@ -160,7 +163,7 @@ fn undeclared() -> Refusal {
     )
     .with_code("ROUTE_NOT_FOUND")
     .with_reason(RefusalReason::NotFound)
-    .because("no rule for this route")
+    .with_internal_reason("no rule for this route")
 }
 
 /// Builds a [`ScopeGuard`]; made by [`ScopeGuard::builder`].

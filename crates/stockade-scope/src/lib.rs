@@ -5,7 +5,7 @@
 //!    method's path (`/package.Service/Method`). A request to a route without a rule is
 //!    refused, whoever makes it.
 //! 2. The route is the one that the router matched, where it left a
-//!    [`MatchedRoute`](stockade_core::MatchedRoute); otherwise the path is matched by the
+//!    [`MatchedRoute`](stockade_core::context::MatchedRoute); otherwise the path is matched by the
 //!    same matcher that axum uses. Paths that servers read in different ways are a 400
 //!    before that, so that guard and router never disagree.
 //! 3. `HEAD` needs what `GET` needs. Headers and parameters that would override the method
@@ -46,7 +46,7 @@
 //! use bytes::Bytes;
 //! use http::{Method, Request, Response, StatusCode};
 //! use http_body_util::Full;
-//! use stockade_core::{Guard, Principal};
+//! use stockade_core::{guard::Guard, identity::Principal};
 //! use stockade_scope::{Access, ScopeGuard};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
@@ -93,7 +93,7 @@
 //!     routing::get,
 //! };
 //! use http::{Method, StatusCode};
-//! use stockade_core::{Guard, MatchedRoute, Principal};
+//! use stockade_core::{context::MatchedRoute, guard::Guard, identity::Principal};
 //! use stockade_scope::{Access, ScopeGuard};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
@@ -132,7 +132,7 @@
 //!
 //! ```
 //! use http::Method;
-//! use stockade_core::{Check, Guard, Head, Principal};
+//! use stockade_core::{guard::{Check, Head}, identity::Principal, guard::Guard};
 //! use stockade_scope::{Access, Roles, ScopeGuard};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {

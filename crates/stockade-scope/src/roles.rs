@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, error::Error, fmt};
 
-use stockade_core::{Scope, ScopeError, ScopeSet};
+use stockade_core::identity::{Scope, ScopeError, ScopeSet};
 
 /// Named sets of scopes, so that a key may have `role:user` in place of each of them.
 ///

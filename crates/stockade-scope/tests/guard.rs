@@ -11,7 +11,11 @@ use axum::{
 };
 use http::{Method, Request, Response, StatusCode};
 use proptest::prelude::*;
-use stockade_core::{Guard, GuardLayer, MatchedRoute, Principal};
+use stockade_core::{
+    context::MatchedRoute,
+    guard::{Guard, GuardLayer},
+    identity::Principal,
+};
 use stockade_scope::{Access, RouteTableErrorKind, ScopeGuard};
 use stockade_testkit::contract;
 use tower::{Layer, ServiceExt, service_fn};

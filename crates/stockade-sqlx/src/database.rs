@@ -1,6 +1,6 @@
 //! What a key store asks of a database.
 
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 use stockade_key_auth::{KeyChange, KeyId, KeyRecord, KeyStoreError, StoreFuture};
 
 use crate::{fault, row::StoredKey};

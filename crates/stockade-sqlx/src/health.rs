@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use stockade_core::{Clock, SystemClock, Timestamp};
+use stockade_core::clock::{Clock, SystemClock, Timestamp};
 use stockade_key_auth::{KeyStoreError, KeyStoreErrorKind};
 use stockade_watch::SourceHealth;
 

@@ -95,7 +95,7 @@
 //! use bytes::Bytes;
 //! use http::{Request, Response, StatusCode};
 //! use http_body_util::Full;
-//! use stockade_core::{Clock, Guard, SystemClock};
+//! use stockade_core::{clock::{Clock, SystemClock}, guard::Guard};
 //! use stockade_key_auth::{GeneratedKey, KeyAuth, KeyChange, KeyRecord, KeyStore};
 //! use stockade_sqlx::SqlKeyStore;
 //! use tower::{ServiceBuilder, ServiceExt};
@@ -137,7 +137,7 @@
 //!
 //! use axum::{Router, routing::get};
 //! use stockade_audit::{AuditLayer, AuditLog, ChainKey, Journal, Overflow};
-//! use stockade_core::{ContextGuard, Guard, PeerAddr};
+//! use stockade_core::{client::PeerAddr, context::ContextGuard, guard::Guard};
 //! use stockade_key_auth::KeyAuth;
 //! use stockade_sqlx::{SqlKeyStore, SqlSink};
 //!

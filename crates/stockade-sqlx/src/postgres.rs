@@ -6,7 +6,7 @@ use sqlx::{
     Connection, PgConnection, PgPool, PgTransaction,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions, PgSslMode},
 };
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 use stockade_key_auth::{KeyChange, KeyId, KeyRecord, KeyStoreError, StoreFuture};
 use tokio_stream::StreamExt;
 

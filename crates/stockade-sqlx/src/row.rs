@@ -7,7 +7,7 @@ use sqlx::{
     ColumnIndex, Database, Decode, Encode, Executor, FromRow, IntoArguments, Row, Type,
     query::Query,
 };
-use stockade_core::{ScopeSet, Timestamp};
+use stockade_core::{clock::Timestamp, identity::ScopeSet};
 use stockade_key_auth::{
     KeyHash, KeyId, KeyRecord, KeyStoreError, KeyStoreErrorKind, PreviousHash, QuotaFields,
 };

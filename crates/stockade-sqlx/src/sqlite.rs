@@ -6,7 +6,7 @@ use sqlx::{
     Connection, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode},
 };
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 use stockade_key_auth::{
     KeyChange, KeyId, KeyRecord, KeyStoreError, KeyStoreErrorKind, StoreFuture,
 };

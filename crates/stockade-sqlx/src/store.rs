@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 use stockade_key_auth::{
     KeyChange, KeyId, KeyRecord, KeySet, KeyStore, KeyStoreError, KeyStoreErrorKind, LiveKeys,
     StoreFuture,

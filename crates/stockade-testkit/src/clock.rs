@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use stockade_core::{Clock, Timestamp};
+use stockade_core::clock::{Clock, Timestamp};
 
 /// A clock that only moves when a test moves it. Clones share the time.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use std::{future::Future, pin::pin, task::Poll};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use stockade_core::{GuardLayer, GuardedBody, Takes};
+use stockade_core::guard::{GuardLayer, GuardedBody, RunGuards, TakeReady};
 use tower::{Layer, Service, ServiceExt};
 
 use crate::{Probe, ProbeBody, ProbeError, Script};
@@ -19,9 +19,9 @@ use crate::{Probe, ProbeBody, ProbeError, Script};
 /// Panics if the contract is broken.
 pub async fn uphold<G, F>(layer: &GuardLayer<G>, passing: F)
 where
-    G: Takes<(), Body = ()>,
+    G: RunGuards<(), Body = ()>,
     G::Kept: Send,
-    G::Wait: Send,
+    G::Wait: Send + TakeReady<Probe>,
     F: Fn() -> Request<()>,
 {
     is_shareable(layer);
@@ -35,9 +35,9 @@ where
 /// service are `Clone` and `Sync`.
 pub fn is_shareable<G>(layer: &GuardLayer<G>)
 where
-    G: Takes<(), Body = ()>,
+    G: RunGuards<(), Body = ()>,
     G::Kept: Send,
-    G::Wait: Send,
+    G::Wait: Send + TakeReady<Probe>,
 {
     fn shared<T>(_: &T)
     where
@@ -67,7 +67,8 @@ where
 /// compete for one slot, and that the slot is released.
 pub async fn keeps_readiness<G>(layer: &GuardLayer<G>, passing: impl Fn() -> Request<()>)
 where
-    G: Takes<(), Body = ()>,
+    G: RunGuards<(), Body = ()>,
+    G::Wait: TakeReady<Probe>,
 {
     let probe = Probe::new(Script::Complete);
     let mut service = layer.layer(probe.clone());
@@ -92,7 +93,8 @@ where
 /// that the request held, and that the next request passes.
 pub async fn is_drop_safe<G>(layer: &GuardLayer<G>, passing: impl Fn() -> Request<()>)
 where
-    G: Takes<(), Body = ()>,
+    G: RunGuards<(), Body = ()>,
+    G::Wait: TakeReady<Probe>,
 {
     for polls in 0.. {
         let probe = Probe::new(Script::Complete);
@@ -119,7 +121,8 @@ where
 /// Checks that data, trailers and body errors of the inner service arrive unchanged.
 pub async fn passes_bodies_through<G>(layer: &GuardLayer<G>, passing: impl Fn() -> Request<()>)
 where
-    G: Takes<(), Body = ()>,
+    G: RunGuards<(), Body = ()>,
+    G::Wait: TakeReady<Probe>,
 {
     let service = layer.layer(Probe::new(Script::Complete));
     let response = service.oneshot(passing()).await.expect("a response");
@@ -143,7 +146,8 @@ where
 /// Checks that an error of the inner service arrives unchanged.
 pub async fn passes_errors_through<G>(layer: &GuardLayer<G>, passing: impl Fn() -> Request<()>)
 where
-    G: Takes<(), Body = ()>,
+    G: RunGuards<(), Body = ()>,
+    G::Wait: TakeReady<Probe>,
 {
     let service = layer.layer(Probe::new(Script::Fails));
     let error = service.oneshot(passing()).await.err();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stockade_core::{ScopeSet, Timestamp};
+use stockade_core::{clock::Timestamp, identity::ScopeSet};
 use stockade_key_auth::{
     GeneratedKey, KeyChange, KeyDigest, KeyId, KeyRecord, KeyStore, KeyStoreErrorKind,
 };

@@ -7,7 +7,7 @@
 //!    stores.
 //! 3. With the feature `limit-store`, `limit_store::uphold` runs the conformance suite for
 //!    limit stores.
-//! 4. [`FakeClock`] is a [`Clock`](stockade_core::Clock) that only moves when a test moves
+//! 4. [`FakeClock`] is a [`Clock`](stockade_core::clock::Clock) that only moves when a test moves
 //!    it.
 //!
 //! # Example
@@ -21,7 +21,7 @@
 //!
 //! ```
 //! use http::Request;
-//! use stockade_core::{Check, Guard, GuardLayer, Head, Never};
+//! use stockade_core::guard::{Check, Guard, GuardLayer, Head, NoWait};
 //! use stockade_testkit::contract;
 //!
 //! struct Open;
@@ -29,10 +29,10 @@
 //! impl Guard for Open {
 //!     const NAME: &'static str = "open";
 //!     type Pass = ();
-//!     type Hold = ();
-//!     type Wait = Never<()>;
+//!     type Hook = ();
+//!     type Wait = NoWait;
 //!
-//!     fn check(&self, _head: &Head) -> Check<(), Never<()>> {
+//!     fn check(&self, _head: &Head) -> Check<(), NoWait> {
 //!         Check::Pass(())
 //!     }
 //!

@@ -4,7 +4,7 @@ use std::{convert::Infallible, fmt, net::SocketAddr, ops::Deref};
 
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, OptionalFromRequestParts};
 use http::{Extensions, StatusCode, request::Parts};
-use stockade_core::{PeerAddr, Principal};
+use stockade_core::{client::PeerAddr, identity::Principal};
 
 /// The peer that a server put there itself, or that axum's
 /// `into_make_service_with_connect_info::<SocketAddr>()` found.

@@ -10,7 +10,7 @@ use std::{
 
 use stockade_abuse::Detector;
 use stockade_audit::{AuditLog, Journal};
-use stockade_core::EitherAuth;
+use stockade_core::identity::EitherAuth;
 use stockade_jwt::JwtAuth;
 use stockade_key_auth::KeyAuth;
 use stockade_rate_limit::{Concurrency, SharedLimits};

@@ -12,7 +12,7 @@
 //!    banned address that sends a credential is limited by address before that is verified,
 //!    and preflight requests of browsers are banned and limited like all others. The order
 //!    stands in one file of this crate, `fence/layer.rs`, with a comment a guard. All of
-//!    them are one service ([`Chain`](stockade_core::Chain)).
+//!    them are one service ([`Chain`](stockade_core::guard::Chain)).
 //! 3. What no rule names, nobody may. Without keys there is no fence.
 //! 4. Bad keys are throttled by address before any slow hash is computed. Refused requests
 //!    reach no handler, and their bodies are not read.

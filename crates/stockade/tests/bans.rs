@@ -13,7 +13,7 @@ use http::{HeaderMap, Method, Request, Response};
 use http_body_util::Empty;
 use stockade::{Config, Environment, Fence, FenceEvent, Format, Surroundings, check};
 use stockade_abuse::DenyList;
-use stockade_core::{MatchedRoute, PeerAddr};
+use stockade_core::{client::PeerAddr, context::MatchedRoute};
 use stockade_key_auth::{GeneratedKey, KeyHash, KeyRecord, to_yaml};
 use tempfile::TempDir;
 use tower::{Layer, ServiceExt, service_fn};

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use stockade::{Config, Environment, Finding, Format, Severity, Surroundings, check};
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 use stockade_key_auth::{KeyDigest, KeyHash, KeyRecord};
 
 const SAFE: &str = r#"

@@ -14,7 +14,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use serde_json::{Value, json};
 use stockade::{Config, Environment, Fence, FenceEvent, Format};
-use stockade_core::{PeerAddr, Timestamp};
+use stockade_core::{client::PeerAddr, clock::Timestamp};
 use stockade_key_auth::{KeyChange, KeyDigest, KeyFileFormat, KeyRecord};
 use tempfile::TempDir;
 use tower::{Layer, ServiceExt};

@@ -14,7 +14,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use stockade::{Config, Environment, Fence, Format};
-use stockade_core::PeerAddr;
+use stockade_core::client::PeerAddr;
 use stockade_key_auth::{GeneratedKey, KeyRecord, to_yaml};
 use tempfile::TempDir;
 use tower::{Layer, Service, ServiceExt};
@@ -116,7 +116,7 @@ async fn a_key_revoked_in_the_file_is_refused() {
 #[cfg(feature = "sql")]
 #[tokio::test]
 async fn a_key_revoked_in_the_database_is_refused() {
-    use stockade_core::Timestamp;
+    use stockade_core::clock::Timestamp;
     use stockade_key_auth::{KeyChange, KeyStore};
     use stockade_sqlx::SqlKeyStore;
 

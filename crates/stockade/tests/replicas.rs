@@ -14,7 +14,7 @@ use http::{Request, Response};
 use http_body_util::Empty;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use stockade::{Config, Environment, Fence, Format};
-use stockade_core::PeerAddr;
+use stockade_core::client::PeerAddr;
 use stockade_key_auth::{GeneratedKey, KeyRecord, to_yaml};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};

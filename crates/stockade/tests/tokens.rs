@@ -12,7 +12,7 @@ use axum::{Router, body::Body, extract::ConnectInfo, routing::get};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::Request;
 use stockade::{Config, Environment, Fence, Format};
-use stockade_core::{Clock, SystemClock};
+use stockade_core::clock::{Clock, SystemClock};
 use stockade_jwt::{AccessToken, Algorithm, RevocationFile, Secret, SigningKey, TokenIssuer};
 use stockade_watch::SourceStatus;
 use tokio::time;

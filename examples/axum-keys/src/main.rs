@@ -15,7 +15,7 @@ use axum::{
 };
 use http::Method;
 use serde_json::json;
-use stockade_core::{Guard, Principal};
+use stockade_core::{guard::Guard, identity::Principal};
 use stockade_key_auth::{GeneratedKey, KeyAuth, KeyRecord, KeyStore, MemoryKeyStore};
 use stockade_scope::{Access, ScopeGuard};
 use tower::ServiceBuilder;

@@ -10,7 +10,7 @@ use axum::{
 use serde::Deserialize;
 use stockade::Authenticated;
 use stockade_body::ValidatedImages;
-use stockade_core::RequestContext;
+use stockade_core::context::RequestContext;
 
 use crate::parrot;
 use answer::Answer;

@@ -3,7 +3,7 @@
 use std::{error::Error, time::Duration};
 
 use stockade::Config;
-use stockade_core::{Clock, SystemClock};
+use stockade_core::clock::{Clock, SystemClock};
 use stockade_key_auth::{FileKeyStore, GeneratedKey, KeyRecord, KeyStore};
 
 const THIRTY_DAYS: Duration = Duration::from_hours(30 * 24);

@@ -27,7 +27,7 @@ use axum::{
 };
 use clap::{Parser, ValueEnum};
 use serde_json::json;
-use stockade_core::{Guard, PeerAddr};
+use stockade_core::{client::PeerAddr, guard::Guard};
 use stockade_rate_limit::{By, FailurePolicy, Fallback, Fraction, Limit, Limits, Quota, RateLimit};
 use stockade_redis::{Redis, RedisConfig, RedisLimits};
 use tower::ServiceBuilder;

@@ -13,7 +13,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
-use stockade_core::{Guard, Principal};
+use stockade_core::{guard::Guard, identity::Principal};
 use stockade_key_auth::{FileKeyStore, KeyAuth};
 use tokio::net::TcpListener;
 use tower::{ServiceBuilder, service_fn};

@@ -10,7 +10,7 @@
 use std::{error::Error, net::SocketAddr};
 
 use http::Method;
-use stockade_core::Guard;
+use stockade_core::guard::Guard;
 use stockade_key_auth::{GeneratedKey, KeyAuth, KeyRecord, MemoryKeyStore};
 use stockade_scope::{Access, ScopeGuard};
 use tokio::{net::TcpListener, task::JoinHandle};

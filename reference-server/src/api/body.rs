@@ -9,7 +9,7 @@ use http::{
     request::Parts,
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use stockade_core::{Refusal, RefusalKind};
+use stockade_core::refusal::{Refusal, RefusalKind};
 use tokio::time;
 
 use super::refusals;

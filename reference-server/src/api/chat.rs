@@ -16,7 +16,7 @@ use axum::{
 };
 use bytes::Bytes;
 use http::request::Parts;
-use stockade_core::{Refusal, RequestContext};
+use stockade_core::{context::RequestContext, refusal::Refusal};
 
 use super::{Api, body as request_body, image, models, refusals};
 use crate::{

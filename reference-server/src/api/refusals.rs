@@ -8,7 +8,11 @@ use http::{
     header::{ALLOW, CONTENT_TYPE},
     request::Parts,
 };
-use stockade_core::{Refusal, RefusalKind, RequestContext, Responder};
+use stockade_core::{
+    context::RequestContext,
+    refusal::RefusalKind,
+    refusal::{Refusal, Responder},
+};
 
 use crate::backend::BackendError;
 
@@ -54,7 +58,7 @@ pub(crate) fn from_framework(original: &Response) -> Option<Refusal> {
             "the server failed to answer this request",
         ),
     };
-    Some(Refusal::new(kind, text).because("rejected by the framework"))
+    Some(Refusal::new(kind, text).with_internal_reason("rejected by the framework"))
 }
 
 /// Replaces an error response of axum, keeping its `Allow` header.
@@ -98,7 +102,7 @@ pub(crate) fn server_stopping() -> Refusal {
 /// An internal error; the reason is only for the audit log.
 pub(crate) fn internal(internal_reason: &'static str) -> Refusal {
     let text = "the server failed to answer this request";
-    Refusal::new(RefusalKind::Internal, text).because(internal_reason)
+    Refusal::new(RefusalKind::Internal, text).with_internal_reason(internal_reason)
 }
 
 impl From<BackendError> for Refusal {

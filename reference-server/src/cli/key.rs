@@ -6,7 +6,10 @@ use std::{
 };
 
 use clap::Args;
-use stockade_core::{Clock, ScopeSet, SystemClock};
+use stockade_core::{
+    clock::{Clock, SystemClock},
+    identity::ScopeSet,
+};
 use stockade_key_auth::{FileKeyStore, GeneratedKey, KeyId, KeyRecord, KeyStore};
 
 use super::print;

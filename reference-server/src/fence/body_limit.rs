@@ -1,7 +1,11 @@
 //! The maximum size of a request body.
 
 use http::header::{CONTENT_LENGTH, HeaderValue};
-use stockade_core::{Check, Guard, Head, Never, Refusal, RefusalKind};
+use stockade_core::{
+    guard::{Check, NoWait},
+    guard::{Guard, Head},
+    refusal::{Refusal, RefusalKind},
+};
 
 /// Refuses a body whose declared length exceeds the limit before any of it is read, and passes
 /// the limit on to the handler for bodies without a declared length.
@@ -28,8 +32,8 @@ impl BodyLimit {
 impl Guard for BodyLimit {
     const NAME: &'static str = "body_limit";
     type Pass = ();
-    type Hold = ();
-    type Wait = Never<()>;
+    type Hook = ();
+    type Wait = NoWait;
 
     fn check(&self, head: &Head) -> Check<(), Self::Wait> {
         let declared = head.headers.get(CONTENT_LENGTH).and_then(parse_length);

@@ -12,7 +12,7 @@ use http::{
     header::{ACCEPT, CONTENT_TYPE},
     request::Parts,
 };
-use stockade_core::{Refusal, RequestContext};
+use stockade_core::{context::RequestContext, refusal::Refusal};
 use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 

@@ -6,7 +6,11 @@ use http::{
     uri::Authority,
 };
 use metrics::counter;
-use stockade_core::{Check, Guard, Head, Never, Refusal, RefusalKind};
+use stockade_core::{
+    guard::{Check, NoWait},
+    guard::{Guard, Head},
+    refusal::{Refusal, RefusalKind},
+};
 
 use crate::{StartError, api::routes};
 
@@ -123,7 +127,7 @@ impl HostError {
         };
         let refusal = Refusal::new(RefusalKind::Invalid, text)
             .with_code(code)
-            .because(self.reason());
+            .with_internal_reason(self.reason());
         match version <= Version::HTTP_11 && self != Self::NotServed {
             // A sender with an invalid host may also disagree about where its message ends.
             true => refusal.with_header(CONNECTION, HeaderValue::from_static("close")),
@@ -135,8 +139,8 @@ impl HostError {
 impl Guard for HostGuard {
     const NAME: &'static str = "host";
     type Pass = ();
-    type Hold = ();
-    type Wait = Never<()>;
+    type Hook = ();
+    type Wait = NoWait;
 
     fn check(&self, head: &Head) -> Check<(), Self::Wait> {
         match self.check_host(head) {

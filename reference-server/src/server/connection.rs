@@ -13,7 +13,7 @@ use hyper_util::{
     server::conn::auto::Builder,
     service::TowerToHyperService,
 };
-use stockade_core::PeerAddr;
+use stockade_core::client::PeerAddr;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::watch,

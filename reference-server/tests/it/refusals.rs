@@ -5,7 +5,7 @@ use std::sync::Arc;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use stockade::Environment;
-use stockade_core::{Clock, SystemClock};
+use stockade_core::clock::{Clock, SystemClock};
 use stockade_jwt::{Algorithm, Secret, SigningKey, TokenIssuer};
 
 use stockade_key_auth::{GeneratedKey, KeyChange, KeyRecord, KeyStore};

@@ -7,7 +7,7 @@ use stockade_abuse::{AbuseGuard, AbusePolicy, Detector};
 use stockade_benches::{
     Crowd, Plan, Subject, context, exchange, flooded, in_turns, request_from, router,
 };
-use stockade_core::Guard;
+use stockade_core::guard::Guard;
 use tower::Layer;
 
 use crate::{

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use stockade_benches::{Keys, Plan, Subject, in_turns, request};
-use stockade_core::{Check, Guard, Head};
+use stockade_core::guard::{Check, Guard, Head};
 use stockade_key_auth::KeyDigest;
 
 use crate::{

@@ -96,7 +96,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
             row.peers.map_or("–".to_owned(), number),
             goal(row.goal),
             goal(row.stretch),
-            row.verdict(),
+            row.denial(),
         );
     }
     out

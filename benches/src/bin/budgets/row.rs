@@ -102,7 +102,7 @@ impl Row {
             .is_some_and(|p10| (reached - p10).abs() * 6.0 > reached.abs())
     }
 
-    pub(crate) fn verdict(&self) -> &'static str {
+    pub(crate) fn denial(&self) -> &'static str {
         let stretch = self.stretch.is_some_and(|goal| goal.is_met(self.reached));
         match self.kept() {
             None => "",
@@ -125,11 +125,11 @@ mod tests {
 
     #[test]
     fn median_decides_whether_a_budget_is_kept() {
-        let verdict = |goal| Row::new(1, "a ÷ b", HALF).goal(goal).verdict();
-        assert_eq!(verdict(Goal::AtMost(0.5)), "kept");
-        assert_eq!(verdict(Goal::AtMost(0.45)), "**missed**");
-        assert_eq!(verdict(Goal::AtLeast(0.5)), "kept");
-        assert_eq!(verdict(Goal::AtLeast(0.55)), "**missed**");
+        let denial = |goal| Row::new(1, "a ÷ b", HALF).goal(goal).denial();
+        assert_eq!(denial(Goal::AtMost(0.5)), "kept");
+        assert_eq!(denial(Goal::AtMost(0.45)), "**missed**");
+        assert_eq!(denial(Goal::AtLeast(0.5)), "kept");
+        assert_eq!(denial(Goal::AtLeast(0.55)), "**missed**");
     }
 
     #[test]

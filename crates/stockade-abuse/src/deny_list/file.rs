@@ -8,7 +8,7 @@ use std::{
     time::SystemTime,
 };
 
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 use super::line::{self, Line};
 use crate::{Ban, LineProblem, Offender, SkippedLines};

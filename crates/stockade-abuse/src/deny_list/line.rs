@@ -9,7 +9,7 @@
 use std::{fmt::Write, net::IpAddr, sync::Arc};
 
 use jiff::{civil::DateTime, tz::TimeZone};
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 use crate::{Ban, LineProblem, Offender, OffenderError};
 

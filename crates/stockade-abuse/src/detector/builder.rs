@@ -10,7 +10,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use stockade_core::{Clock, SystemClock};
+use stockade_core::clock::{Clock, SystemClock};
 
 use super::{Detector, Inner, ReportOnly};
 use crate::{AbuseEvent, AbuseListener, AbusePolicy, BanStore, bans::Bans, table::Table};

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::atomic::Ordering};
 
-use stockade_core::{ClientIp, Principal, Refusal};
+use stockade_core::{client::ClientIp, identity::Principal, refusal::Refusal};
 use tracing::warn;
 
 use super::Detector;

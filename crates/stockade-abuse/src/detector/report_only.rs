@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 use crate::{Offender, bans::Bans};
 

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, MutexGuard, PoisonError},
 };
 
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 use tracing::{error, info, warn};
 
 use super::Detector;

@@ -17,7 +17,11 @@ use stockade_audit::{
     AuditLayer, AuditLog, Batch, ChainKey, Fsync, Journal, JournalBuilder, Overflow, Sink,
 };
 use stockade_core::{
-    ClientIp, Demand, MatchedRoute, PeerAddr, Principal, RequestContext, RequestId, Usage,
+    client::{ClientIp, PeerAddr},
+    context::RequestContext,
+    context::{MatchedRoute, RequestId},
+    identity::Principal,
+    llm::{ModelRequest, TokenUsage},
 };
 use tower::{Layer, Service};
 
@@ -75,8 +79,12 @@ impl Client {
         let context = RequestContext::new(RequestId::next(), client);
         context.set_route(self.route.clone());
         context.authenticate(self.principal.clone());
-        context.set_demand(Demand::new(Some("Qwen2.5-VL-7B".into()), 812, Some(256)));
-        context.set_usage(Usage {
+        context.set_demand(ModelRequest::new(
+            Some("Qwen2.5-VL-7B".into()),
+            812,
+            Some(256),
+        ));
+        context.set_usage(TokenUsage {
             prompt_tokens: 812,
             completion_tokens: 97,
         });

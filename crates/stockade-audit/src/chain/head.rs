@@ -1,7 +1,7 @@
 //! The signed word on how far a log reaches.
 
 use serde::Deserialize;
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 use super::{ChainKey, Mac, seal::digest};
 use crate::timestamp::push_rfc3339;

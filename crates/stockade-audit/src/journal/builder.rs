@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use stockade_core::{Clock, SystemClock};
+use stockade_core::clock::{Clock, SystemClock};
 use tokio::sync::Notify;
 
 use super::{

@@ -6,7 +6,11 @@ use std::{
 };
 
 use foldhash::quality::RandomState;
-use stockade_core::{ClientBucket, ClientIp, Principal, Timestamp};
+use stockade_core::{
+    client::{ClientBucket, ClientIp},
+    clock::Timestamp,
+    identity::Principal,
+};
 
 use crate::line::{Level, Line, field};
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 use super::{
     collapse::{Offence, Repeated, Repeats},

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 use tracing::{error, info};
 
 use super::{

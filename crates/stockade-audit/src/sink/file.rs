@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use stockade_core::{Clock, SystemClock};
+use stockade_core::clock::{Clock, SystemClock};
 use tracing::warn;
 
 use super::{

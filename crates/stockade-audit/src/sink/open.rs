@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 use super::writer::write_rest;
 

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 use crate::timestamp::compact;
 

@@ -1,7 +1,7 @@
 use std::fmt::Write;
 
 use proptest::prelude::*;
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 use super::*;
 use crate::chain::Chain;

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, time::Duration};
 
-use stockade_core::{Refusal, RefusalKind, RefusalReason};
+use stockade_core::refusal::{Refusal, RefusalKind, RefusalReason};
 
 /// Why an image is refused.
 ///

@@ -1,6 +1,6 @@
 //! What is wrong with a JSON text.
 
-use stockade_core::{Refusal, RefusalKind};
+use stockade_core::refusal::{Refusal, RefusalKind};
 
 use crate::halt::Halt;
 
@@ -71,7 +71,7 @@ impl From<Fault> for Refusal {
         };
         let refusal = Refusal::new(RefusalKind::Invalid, message).with_code(code);
         match kind {
-            FaultKind::Syntax(wanted) => refusal.because(wanted),
+            FaultKind::Syntax(wanted) => refusal.with_internal_reason(wanted),
             _ => refusal,
         }
     }

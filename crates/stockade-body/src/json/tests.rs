@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use stockade_core::Refusal;
+use stockade_core::refusal::Refusal;
 
 use super::*;
 use crate::{effort::Effort, halt::Halt};

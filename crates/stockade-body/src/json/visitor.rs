@@ -1,6 +1,6 @@
 //! Who is shown a JSON text while it is read.
 
-use stockade_core::Refusal;
+use stockade_core::refusal::Refusal;
 
 use super::{Key, Known, Number, Text};
 use crate::halt::Halt;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stockade_core::{Demand, Head};
+use stockade_core::{guard::Head, llm::ModelRequest};
 
 use crate::{ImageFacts, ValidatedImage, ValidatedImages, prompt::Digesting};
 
@@ -42,14 +42,14 @@ impl Findings {
         self.images.iter()
     }
 
-    /// Says so in the request's extensions: a [`Demand`] where a model is asked, and
+    /// Says so in the request's extensions: a [`ModelRequest`] where a model is asked, and
     /// [`ValidatedImages`] where there are any.
     pub(crate) fn tell(self, head: &mut Head) {
         let image_tokens: u64 = self.images().map(|image| tokens_of(image.facts())).sum();
         let prompt_tokens = self.token_thirds.div_ceil(3) + image_tokens;
         let max_tokens = self.max_tokens.map(|most| most * self.answers);
         if self.model.is_some() || prompt_tokens > 0 {
-            let demand = Demand::new(self.model, prompt_tokens, max_tokens);
+            let demand = ModelRequest::new(self.model, prompt_tokens, max_tokens);
             let digest = self.digesting.map(Digesting::finish);
             let demand = demand
                 .with_prompt_digest(digest)

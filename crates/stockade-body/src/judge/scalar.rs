@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
-use stockade_core::Refusal;
+use stockade_core::refusal::Refusal;
 
 use super::{Frame, Judge, Segment};
 use crate::{

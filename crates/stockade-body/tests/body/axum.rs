@@ -8,7 +8,7 @@ use axum::{
 };
 use http::{Method, StatusCode};
 use stockade_body::{BodyRules, Profile};
-use stockade_core::MatchedRoute;
+use stockade_core::context::MatchedRoute;
 use tower::{ServiceBuilder, ServiceExt};
 
 /// From axum's word for a route to Stockade's.

@@ -6,7 +6,7 @@ use http_body_util::Full;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use stockade_body::{ImageFormat, ImageRules, Profile, Rule};
-use stockade_core::Principal;
+use stockade_core::identity::Principal;
 
 use crate::support::{self, GIF, Outcome};
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use stockade_body::{BodyCheck, BodyRules, CheckedBody, Profile};
-use stockade_core::{Bodies, Guarded, GuardedBody, ResponseFuture};
+use stockade_core::guard::{Bodies, Guarded, GuardedBody, ResponseFuture};
 use stockade_testkit::{Probe, ProbeBody, ProbeError, Script};
 use tower::{Layer, Service, ServiceExt, util::MapRequest};
 

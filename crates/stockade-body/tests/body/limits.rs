@@ -15,7 +15,13 @@ use http::{Method, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full, StreamBody};
 use stockade_body::{BodyRules, CheckedBody, Profile};
-use stockade_core::{ClientIp, MatchedRoute, Principal, RefusalKind, RequestContext, RequestId};
+use stockade_core::{
+    client::ClientIp,
+    context::RequestContext,
+    context::{MatchedRoute, RequestId},
+    identity::Principal,
+    refusal::RefusalKind,
+};
 use tokio_stream::StreamExt;
 use tower::{Layer, ServiceExt};
 
@@ -422,13 +428,10 @@ async fn the_verdict_is_in_the_context() {
         send(&layer(Profile::json()), request).await.code(),
         "INVALID_JSON"
     );
-    let verdict = context.verdict().unwrap();
+    let denial = context.denial().unwrap();
+    assert_eq!((denial.guard, denial.kind), ("body", RefusalKind::Invalid));
     assert_eq!(
-        (verdict.guard, verdict.kind),
-        ("body", RefusalKind::Invalid)
-    );
-    assert_eq!(
-        (verdict.code, verdict.cause),
+        (denial.code, denial.internal_reason),
         ("INVALID_JSON", "a member's name")
     );
 }

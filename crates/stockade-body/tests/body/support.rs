@@ -13,7 +13,7 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, StreamBody};
 use serde_json::Value;
 use stockade_body::{BodyCheckLayer, BodyRules, CheckedBody, Profile, ValidatedImages};
-use stockade_core::{Demand, Principal};
+use stockade_core::{identity::Principal, llm::ModelRequest};
 use tokio_stream::StreamExt;
 use tower::{Layer, ServiceExt};
 
@@ -31,7 +31,7 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Passed {
     pub(crate) body: Bytes,
-    pub(crate) demand: Option<Demand>,
+    pub(crate) demand: Option<ModelRequest>,
     pub(crate) images: Option<ValidatedImages>,
 }
 
@@ -90,7 +90,7 @@ where
     if let Some((extensions, body)) = seen.into_inner().unwrap() {
         return Outcome::Passed(Passed {
             body,
-            demand: Demand::of(&extensions).cloned(),
+            demand: ModelRequest::of(&extensions).cloned(),
             images: extensions.get().cloned(),
         });
     }

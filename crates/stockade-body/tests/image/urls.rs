@@ -1,7 +1,7 @@
 //! Which URLs hold an image, and what clients are told of the others.
 
 use stockade_body::{ImageError, ImageErrorKind as Kind, ImageFormat, ImageRules, ValidatedImage};
-use stockade_core::{Refusal, RefusalKind};
+use stockade_core::refusal::{Refusal, RefusalKind};
 
 use crate::files::file;
 

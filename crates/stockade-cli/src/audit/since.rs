@@ -2,7 +2,7 @@
 
 use clap::Args;
 use stockade_audit::LogLine;
-use stockade_core::{Clock, SystemClock};
+use stockade_core::clock::{Clock, SystemClock};
 
 use crate::time::{Since, rfc3339_micros};
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use stockade_abuse::{Ban, Offender};
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 use tabled::builder::Builder;
 
 use super::{open, sorted, warn_about_skipped_lines};

@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf};
 
 use clap::Args;
 use serde::Serialize;
-use stockade_core::Scope;
+use stockade_core::identity::Scope;
 use stockade_key_auth::{FileKeyStore, KeyRecord, KeyStore};
 
 use super::{

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 use stockade_key_auth::{GeneratedKey, KeyHash, KeyId, KeyRecord, to_yaml};
 
 use super::{key_view::KeyView, location::StoreLocation};

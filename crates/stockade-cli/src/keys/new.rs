@@ -5,7 +5,11 @@ mod answers;
 use std::num::NonZeroU32;
 
 use clap::Args;
-use stockade_core::{IpPrefix, QuotaOverrides, Scope, Timestamp};
+use stockade_core::{
+    client::IpPrefix,
+    clock::Timestamp,
+    identity::{QuotaOverrides, Scope},
+};
 use stockade_key_auth::{KeyId, KeyRecord, KeyStoreErrorKind};
 
 use super::{

@@ -1,7 +1,7 @@
 //! `stockade keys rotate`.
 
 use clap::Args;
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 use stockade_key_auth::{KeyChange, KeyId};
 
 use super::{

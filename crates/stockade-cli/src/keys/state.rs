@@ -1,7 +1,7 @@
 //! Whether a key is taken.
 
 use anstyle::Style;
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 use stockade_key_auth::KeyRecord;
 
 use crate::output::{ERROR, SUCCESS, WARNING};

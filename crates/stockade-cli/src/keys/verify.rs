@@ -5,7 +5,14 @@ use std::{net::IpAddr, path::PathBuf};
 use clap::Args;
 use http::{HeaderName, Request};
 use serde::Serialize;
-use stockade_core::{Check, ClientIp, Guard, Head, Refusal, RequestContext, RequestId, Timestamp};
+use stockade_core::{
+    client::ClientIp,
+    clock::Timestamp,
+    context::{RequestContext, RequestId},
+    guard::Guard,
+    guard::{Check, Head},
+    refusal::Refusal,
+};
 use stockade_key_auth::{CredentialSource, KeyAuth, KeyHash, KeyRecord, Pepper};
 
 use super::{
@@ -56,7 +63,7 @@ impl VerifyArgs {
         let key = secret::prompt_or_stdin("Key")?;
         let refusal = self.run_guard(&store, &key, pepper.as_ref()).await?;
         let records = store.list().await?;
-        let matched = match refusal.as_ref().map(Refusal::cause) {
+        let matched = match refusal.as_ref().map(Refusal::internal_reason) {
             // No record has it; slow hashes need not be tried again to know that.
             Some("unknown" | "checksum" | "malformed" | "token") => None,
             _ => records
@@ -170,7 +177,7 @@ fn reason(
     now: Timestamp,
 ) -> String {
     let peppered = |record: &&KeyRecord| record.hash.algorithm() == "hmac-sha256";
-    match (refusal.cause(), matched) {
+    match (refusal.internal_reason(), matched) {
         ("revoked", Some(Match { record, .. })) => match record.revoked {
             Some(at) => format!("it was revoked at {}", Rfc3339(at)),
             None => "it was revoked".to_owned(),

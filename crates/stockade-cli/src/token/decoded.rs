@@ -3,7 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
 use serde_json::Value;
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 use crate::{CliError, time::Rfc3339};
 

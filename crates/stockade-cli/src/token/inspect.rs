@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use http::{Request, header::AUTHORIZATION};
 use serde::Serialize;
-use stockade_core::{Check, Guard, Head, Refusal};
+use stockade_core::{
+    guard::Guard,
+    guard::{Check, Head},
+    refusal::Refusal,
+};
 use stockade_jwt::{Algorithm, JwtAuth, KeySet, LiveKeys, TokenRules};
 
 use super::{decoded::DecodedToken, key};
@@ -216,7 +220,7 @@ struct Json<'a> {
 
 /// Why the guard refused the token.
 fn reason(refusal: &Refusal) -> String {
-    match refusal.cause() {
+    match refusal.internal_reason() {
         "signature" => "none of the keys has made its signature",
         "unknown_key" => "it names a key that is not among the keys",
         "ambiguous_key" => "it names no key, and there are too many to try",

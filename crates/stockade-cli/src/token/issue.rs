@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgGroup, Args};
 use serde::Serialize;
-use stockade_core::{Scope, ScopeSet};
+use stockade_core::identity::{Scope, ScopeSet};
 use stockade_jwt::{Algorithm, TokenIssuer};
 
 use super::key;

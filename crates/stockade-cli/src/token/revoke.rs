@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use stockade_core::{Clock, SystemClock};
+use stockade_core::clock::{Clock, SystemClock};
 use stockade_jwt::{RevocationFile, RevocationFileErrorKind};
 
 use crate::{

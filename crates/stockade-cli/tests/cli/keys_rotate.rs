@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stockade_core::{Clock, SystemClock};
+use stockade_core::clock::{Clock, SystemClock};
 use stockade_testkit::FakeClock;
 
 use crate::sandbox::{Sandbox, authenticate};

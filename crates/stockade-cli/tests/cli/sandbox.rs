@@ -9,7 +9,12 @@ use std::{
 
 use http::Request;
 use serde_json::Value;
-use stockade_core::{Check, Clock, Guard, Head, Principal, SystemClock};
+use stockade_core::{
+    clock::{Clock, SystemClock},
+    guard::Guard,
+    guard::{Check, Head},
+    identity::Principal,
+};
 use stockade_key_auth::{FileKeyStore, KeyAuth, Pepper};
 use tempfile::TempDir;
 
@@ -125,7 +130,7 @@ pub(crate) fn authenticate(
             Check::Wait(wait) => wait.await,
         }
     });
-    let pass = verdict.map_err(|refusal| refusal.cause())?;
+    let pass = verdict.map_err(|refusal| refusal.internal_reason())?;
     guard.admit(pass, &mut head);
     Ok(Principal::of(&head.extensions).unwrap().id().to_owned())
 }

@@ -16,7 +16,7 @@ use axum::{
 use http::StatusCode;
 use serde_json::{Value, json};
 use stockade::{Config, Environment, Fence, Format};
-use stockade_core::Principal;
+use stockade_core::identity::Principal;
 use tower::ServiceExt;
 
 use crate::sandbox::Sandbox;

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 use super::{JwksError, MOST_WAITING, Shared};
 

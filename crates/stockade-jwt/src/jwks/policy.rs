@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 /// When the keys behind a URL are fetched anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

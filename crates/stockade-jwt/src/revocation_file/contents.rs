@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 /// Tokens that are not over, bounded so that the memory is.
 pub(super) const MOST: usize = 100_000;

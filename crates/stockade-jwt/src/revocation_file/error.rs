@@ -41,12 +41,12 @@ impl RevocationFileError {
             }
             _ => format!("it cannot be read: {source}"),
         };
-        Self::new(RevocationFileErrorKind::Unreadable, path, problem).because(source)
+        Self::new(RevocationFileErrorKind::Unreadable, path, problem).with_source(source)
     }
 
     pub(super) fn unwritable(path: &Path, source: io::Error) -> Self {
         let problem = format!("it cannot be written: {source}");
-        Self::new(RevocationFileErrorKind::Unwritable, path, problem).because(source)
+        Self::new(RevocationFileErrorKind::Unwritable, path, problem).with_source(source)
     }
 
     pub(super) fn invalid(path: &Path, fault: &Fault) -> Self {
@@ -83,7 +83,7 @@ impl RevocationFileError {
         }
     }
 
-    fn because(mut self, source: io::Error) -> Self {
+    fn with_source(mut self, source: io::Error) -> Self {
         self.source = Some(source);
         self
     }

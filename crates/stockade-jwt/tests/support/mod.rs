@@ -7,7 +7,13 @@ use bytes::Bytes;
 use http::{Request, Response, header::AUTHORIZATION};
 use http_body_util::{BodyExt, Full};
 use jsonwebtoken::{EncodingKey, crypto::aws_lc::DEFAULT_PROVIDER};
-use stockade_core::{ClientIp, GuardLayer, Principal, RequestContext, RequestId, Timestamp};
+use stockade_core::{
+    client::ClientIp,
+    clock::Timestamp,
+    context::{RequestContext, RequestId},
+    guard::GuardLayer,
+    identity::Principal,
+};
 use stockade_jwt::{Algorithm, JwtAuth, KeySet, LiveKeys, Secret, TokenRules, VerifyingKey};
 use stockade_testkit::FakeClock;
 use tower::{Layer, ServiceExt, service_fn};
@@ -118,7 +124,7 @@ pub(crate) async fn ask(layer: &GuardLayer<JwtAuth>, mut request: Request<()>) -
     let body = body.collect().await.unwrap().to_bytes();
     Asked {
         response: Response::from_parts(head, body),
-        cause: context.verdict().map(|verdict| verdict.cause),
+        cause: context.denial().map(|denial| denial.internal_reason),
         principal: context.principal().cloned(),
     }
 }

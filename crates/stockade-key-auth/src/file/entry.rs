@@ -10,7 +10,11 @@ use serde::{
     Deserialize, Deserializer, Serialize,
     de::{Error as _, SeqAccess, Visitor, value::SeqAccessDeserializer},
 };
-use stockade_core::{IpPrefix, QuotaOverrides, ScopeSet, Timestamp};
+use stockade_core::{
+    client::IpPrefix,
+    clock::Timestamp,
+    identity::{QuotaOverrides, ScopeSet},
+};
 
 use crate::{KeyHash, KeyId, KeyRecord, PreviousHash, QuotaFields};
 
@@ -151,7 +155,7 @@ fn scopes<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<String>, D::Error> 
 
     let texts = value.deserialize_any(Scopes)?;
     for text in &texts {
-        parse::<stockade_core::Scope, _>("scopes", text)?;
+        parse::<stockade_core::identity::Scope, _>("scopes", text)?;
     }
     Ok(texts)
 }

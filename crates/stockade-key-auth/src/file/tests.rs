@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use stockade_core::QuotaOverrides;
+use stockade_core::identity::QuotaOverrides;
 use tempfile::TempDir;
 
 use super::*;

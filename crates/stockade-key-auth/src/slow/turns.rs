@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use stockade_core::ClientBucket;
+use stockade_core::client::ClientBucket;
 use tokio::sync::oneshot;
 
 use super::Busy;
@@ -244,7 +244,7 @@ mod tests {
         task::{Context, Poll, Waker},
     };
 
-    use stockade_core::ClientIp;
+    use stockade_core::client::ClientIp;
 
     use super::*;
 

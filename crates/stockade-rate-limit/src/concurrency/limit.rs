@@ -2,7 +2,7 @@
 
 use std::{hash::BuildHasher, num::NonZeroU32};
 
-use stockade_core::Head;
+use stockade_core::guard::Head;
 
 use crate::{By, Missing, Place, by::Counted, subject::seed};
 
@@ -30,7 +30,7 @@ impl ConcurrencyLimit {
     /// A limit of this name, which clients see.
     ///
     /// Counted by the principal alone, a principal's own
-    /// [`concurrency`](stockade_core::QuotaOverrides::concurrency) comes in place of `max`.
+    /// [`concurrency`](stockade_core::identity::QuotaOverrides::concurrency) comes in place of `max`.
     /// Limits of the same name in one store share their places.
     pub fn new(name: impl Into<Box<str>>, by: By, max: NonZeroU32) -> Self {
         let name = name.into();

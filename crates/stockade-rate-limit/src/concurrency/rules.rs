@@ -4,7 +4,11 @@ use std::{num::NonZeroU32, time::Duration};
 
 use http::HeaderValue;
 use smallvec::SmallVec;
-use stockade_core::{Head, Refusal, RefusalKind, Violation};
+use stockade_core::{
+    guard::Head,
+    refusal::RefusalKind,
+    refusal::{Refusal, Violation},
+};
 
 use super::{ConcurrencyLimit, fields, stats::Counters};
 use crate::{
@@ -142,6 +146,6 @@ fn unavailable(kind: StoreErrorKind) -> Refusal {
         "the server cannot tell how many requests are running; try again in a moment",
     )
     .with_code("LIMITS_UNAVAILABLE")
-    .because(kind.text())
+    .with_internal_reason(kind.text())
     .retry_after(RETRY_AFTER)
 }

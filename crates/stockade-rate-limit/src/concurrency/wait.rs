@@ -9,7 +9,7 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use stockade_core::Refusal;
+use stockade_core::refusal::Refusal;
 
 use super::{
     Admitted,

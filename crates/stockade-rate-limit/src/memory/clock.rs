@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use stockade_core::{Clock, Timestamp};
+use stockade_core::clock::{Clock, Timestamp};
 
 /// Counts the time that has run since it was made, and asks no wall clock: limits in memory
 /// need only differences, and whoever sets the wall clock refills and locks out nobody.

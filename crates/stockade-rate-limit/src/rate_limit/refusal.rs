@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stockade_core::{Refusal, RefusalKind, Violation};
+use stockade_core::refusal::{Refusal, RefusalKind, Violation};
 
 use crate::{Bucket, Decision, Level, StoreErrorKind};
 
@@ -41,6 +41,6 @@ pub(super) fn unavailable(kind: StoreErrorKind) -> Refusal {
         "the server cannot check its limits now; try again in a moment",
     )
     .with_code("LIMITS_UNAVAILABLE")
-    .because(kind.text())
+    .with_internal_reason(kind.text())
     .retry_after(Duration::from_secs(1))
 }

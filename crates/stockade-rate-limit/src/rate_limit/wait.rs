@@ -9,7 +9,7 @@ use std::{
 
 use http::HeaderValue;
 use pin_project_lite::pin_project;
-use stockade_core::Refusal;
+use stockade_core::refusal::Refusal;
 
 use super::{RateLimitFields, judge};
 use crate::{Decision, OwnedBucket, StoreError, fields::Older, rule::Buckets};

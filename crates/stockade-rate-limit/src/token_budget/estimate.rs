@@ -1,6 +1,6 @@
 //! What a request may come to, in tokens.
 
-use stockade_core::{Demand, Usage};
+use stockade_core::llm::{ModelRequest, TokenUsage};
 
 /// What a request may come to, in tokens, before anybody knows.
 #[derive(Clone, Copy, Debug)]
@@ -21,12 +21,12 @@ impl Default for Estimate {
 }
 
 impl Estimate {
-    pub(super) fn of(&self, demand: Option<&Demand>) -> Usage {
+    pub(super) fn of(&self, demand: Option<&ModelRequest>) -> TokenUsage {
         let (prompt, answer) = match demand {
             Some(demand) => (demand.prompt_tokens, demand.max_tokens),
             None => (self.flat.into(), Some(0)),
         };
-        Usage {
+        TokenUsage {
             prompt_tokens: prompt,
             completion_tokens: answer.unwrap_or(self.max_tokens.into()),
         }
@@ -34,6 +34,6 @@ impl Estimate {
 }
 
 /// All tokens together.
-pub(super) fn total(usage: Usage) -> u64 {
+pub(super) fn total(usage: TokenUsage) -> u64 {
     usage.prompt_tokens.saturating_add(usage.completion_tokens)
 }

@@ -3,7 +3,12 @@
 use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use stockade_core::{End, Hold, Refusal, RequestContext, Usage};
+use stockade_core::{
+    context::RequestContext,
+    guard::{Outcome, ResponseHook},
+    llm::TokenUsage,
+    refusal::Refusal,
+};
 
 use super::{estimate::total, refusal, settlement::Settlement};
 use crate::{
@@ -18,7 +23,7 @@ static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 pub(super) struct Asked<S> {
     pub(super) tokens: u32,
     /// The same, prompt and answer apart.
-    pub(super) reserved: Usage,
+    pub(super) reserved: TokenUsage,
     pub(super) older: Older,
     pub(super) context: Option<RequestContext>,
     pub(super) store: Arc<S>,
@@ -66,7 +71,7 @@ where
     buckets: Vec<OwnedBucket>,
     tokens: u32,
     /// The same, prompt and answer apart.
-    reserved: Usage,
+    reserved: TokenUsage,
     /// What the client is told of it.
     fields: Option<Fields>,
     context: Option<RequestContext>,
@@ -74,22 +79,22 @@ where
     settlement: Settlement,
 }
 
-impl<S> Hold for Reservation<S>
+impl<S> ResponseHook for Reservation<S>
 where
     S: LimitStore,
 {
-    fn head(&mut self, status: StatusCode, headers: &mut HeaderMap) {
+    fn on_response(&mut self, status: StatusCode, headers: &mut HeaderMap) {
         self.settlement.head(status, grpc_status(headers));
         if let Some(fields) = self.fields.take() {
             fields.write(headers);
         }
     }
 
-    fn trailers(&mut self, trailers: &HeaderMap) {
+    fn on_trailers(&mut self, trailers: &HeaderMap) {
         self.settlement.grpc_status(grpc_status(trailers));
     }
 
-    fn end(mut self, end: End) {
+    fn on_end(mut self, end: Outcome) {
         self.settlement.end(end);
     }
 }

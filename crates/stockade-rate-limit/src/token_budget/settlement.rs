@@ -1,7 +1,7 @@
 //! What a request is charged, from what happened to it.
 
 use http::StatusCode;
-use stockade_core::{End, Usage};
+use stockade_core::{guard::Outcome, llm::TokenUsage};
 
 /// What happened to a request so far, as far as it matters for the charge.
 ///
@@ -46,15 +46,15 @@ impl Settlement {
     }
 
     /// The response ends.
-    pub(super) fn end(&mut self, end: End) {
-        if *self == Self::Running && end == End::Failed {
+    pub(super) fn end(&mut self, end: Outcome) {
+        if *self == Self::Running && end == Outcome::Failed {
             *self = Self::Refused;
         }
     }
 
     /// What to charge if no tokens were reported: the estimate, if the model may have
     /// worked.
-    pub(super) fn unreported(self, reserved: Usage) -> Option<Usage> {
+    pub(super) fn unreported(self, reserved: TokenUsage) -> Option<TokenUsage> {
         match self {
             Self::Refused => None,
             Self::Running | Self::Served => Some(reserved),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use stockade_core::Refusal;
+use stockade_core::refusal::Refusal;
 
 use super::{Reservation, reservation::Asked};
 use crate::{LimitStore, OwnedBucket, rule::Buckets};

@@ -1,7 +1,7 @@
 //! A ban as it is written in Redis: `SINCE UNTIL REASON`, in nanoseconds since 1970.
 
 use stockade_abuse::{Ban, BanChange, Offender};
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 /// For good.
 const NEVER: &str = "-";

@@ -8,7 +8,7 @@ use std::{
 
 use redis::Script;
 use stockade_abuse::{Ban, BanChange, BanUpdate, SkippedLines};
-use stockade_core::{Clock, SystemClock};
+use stockade_core::clock::{Clock, SystemClock};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Shared, entry};

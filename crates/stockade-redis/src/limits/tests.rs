@@ -11,7 +11,7 @@ use std::{
 
 use proptest::prelude::*;
 use redis::{Client, Connection, Script};
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 use stockade_rate_limit::{
     Answer, Decision, LimitStore, MemoryLimitStore, OwnedBucket, Quota, gcra,
 };

@@ -11,7 +11,7 @@ use stockade_audit::{
     AuditLog, ChainKey, EventKind, Journal, JournalBuilder, Overflow, Report, SecurityEvent,
     Verifier,
 };
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 use stockade_sqlx::SqlSink;
 use stockade_testkit::FakeClock;
 

@@ -6,7 +6,7 @@ use std::{convert::Infallible, future::Future, pin::pin, task::Poll, time::Durat
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
-use stockade_core::{Guard, Timestamp};
+use stockade_core::{clock::Timestamp, guard::Guard};
 use stockade_key_auth::{
     GeneratedKey, KeyAuth, KeyChange, KeyDigest, KeyHash, KeyId, KeyRecord, KeyStore,
     KeyStoreErrorKind, PreviousHash,

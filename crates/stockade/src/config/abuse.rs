@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, time::Duration}
 
 use serde::Deserialize;
 use stockade_abuse::{AbusePolicy, BanAnswer, Signal};
-use stockade_core::IpPrefix;
+use stockade_core::client::IpPrefix;
 
 use super::{
     ClientIpConfig, ConfigError,

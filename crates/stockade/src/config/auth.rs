@@ -3,7 +3,7 @@
 use std::{fs, io, path::PathBuf};
 
 use serde::{Deserialize, Deserializer, de::Error};
-use stockade_core::Scope;
+use stockade_core::identity::Scope;
 use stockade_key_auth::Pepper;
 
 use super::{
@@ -142,7 +142,7 @@ pub enum RouteAccess {
 }
 
 impl std::str::FromStr for RouteAccess {
-    type Err = stockade_core::ScopeError;
+    type Err = stockade_core::identity::ScopeError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {

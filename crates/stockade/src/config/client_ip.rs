@@ -1,7 +1,7 @@
 //! `[client_ip]`: who says where requests come from.
 
 use serde::Deserialize;
-use stockade_core::{ForwardingHeader, IpPrefix, TrustedProxies};
+use stockade_core::client::{ForwardingHeader, IpPrefix, TrustedProxies};
 
 use super::{ConfigError, value};
 

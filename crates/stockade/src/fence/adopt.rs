@@ -5,7 +5,12 @@ use std::{collections::HashMap, sync::Arc};
 use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
 use http::Extensions;
-use stockade_core::{Check, Guard, Head, MatchedRoute, Never, PeerAddr};
+use stockade_core::{
+    client::PeerAddr,
+    context::MatchedRoute,
+    guard::{Check, NoWait},
+    guard::{Guard, Head},
+};
 
 use super::probes::{ProbePaths, is_probing};
 
@@ -74,8 +79,8 @@ impl Adopt {
 impl Guard for Adopt {
     const NAME: &'static str = "adopt";
     type Pass = ();
-    type Hold = ();
-    type Wait = Never<()>;
+    type Hook = ();
+    type Wait = NoWait;
 
     fn check(&self, _head: &Head) -> Check<(), Self::Wait> {
         Check::Pass(())

@@ -6,7 +6,12 @@ use http::Extensions;
 use stockade_abuse::{AbuseEvent, AbuseGuard, DenyList, Detector, PrincipalGuard};
 use stockade_audit::{AuditLayer, AuditLog};
 use stockade_body::BodyRules;
-use stockade_core::{Authenticator, ContextGuard, PeerAddr, Responder, is_grpc_route};
+use stockade_core::{
+    client::PeerAddr,
+    context::ContextGuard,
+    identity::Authenticator,
+    refusal::{Responder, is_grpc_route},
+};
 use stockade_key_auth::KeyAuth;
 use stockade_rate_limit::{Concurrency, RateLimit, SharedLimits, TokenBudget};
 use stockade_scope::{Access, RouteTableError, ScopeGuard};

@@ -20,7 +20,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
     header::{self, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY},
 };
-use stockade_core::{Check, Guard, Head, Hold, Never};
+use stockade_core::guard::{Check, Guard, Head, NoWait, ResponseHook};
 use tower::Service;
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, ExposeHeaders};
 use tower_layer::Layer;
@@ -98,8 +98,8 @@ fn preflight(head: &Head) -> Option<&HeaderValue> {
 impl Guard for CorsGuard {
     const NAME: &'static str = "cors";
     type Pass = CorsFields;
-    type Hold = CorsFields;
-    type Wait = Never<CorsFields>;
+    type Hook = CorsFields;
+    type Wait = NoWait;
 
     fn check(&self, head: &Head) -> Check<CorsFields, Self::Wait> {
         let Some(origin) = head.headers.get(ORIGIN) else {
@@ -121,8 +121,8 @@ impl Guard for CorsGuard {
 impl Guard for PreflightGuard {
     const NAME: &'static str = "preflight";
     type Pass = ();
-    type Hold = ();
-    type Wait = Never<()>;
+    type Hook = ();
+    type Wait = NoWait;
 
     fn check(&self, head: &Head) -> Check<(), Self::Wait> {
         let Some(method) = preflight(head) else {
@@ -168,10 +168,10 @@ fn ask(
 #[derive(Debug)]
 pub struct CorsFields(Option<Box<HeaderMap>>);
 
-impl Hold for CorsFields {
+impl ResponseHook for CorsFields {
     const UNTIL_BODY_END: bool = false;
 
-    fn head(&mut self, _status: StatusCode, headers: &mut HeaderMap) {
+    fn on_response(&mut self, _status: StatusCode, headers: &mut HeaderMap) {
         let Some(fields) = &self.0 else {
             headers.append(VARY, VARIES.clone());
             return;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use stockade_core::{Clock, SystemClock};
+use stockade_core::clock::{Clock, SystemClock};
 use stockade_key_auth::{KeyId, KeyNews, KeySet, LiveKeys};
 
 use super::{FenceEvent, event::Listeners};

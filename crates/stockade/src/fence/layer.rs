@@ -4,7 +4,11 @@ use stockade_abuse::{AbuseGuard, PrincipalGuard};
 use stockade_audit::{AuditGuards, AuditLayer};
 use stockade_body::{BodyCheck, BodyRules, CheckedBody};
 use stockade_core::{
-    Bodies, Chain, ContextGuard, ExceptProbes, GuardLayer, Guarded, Guards, Responder,
+    context::ContextGuard,
+    guard::{Bodies, GuardStack},
+    guard::{Chain, Guarded},
+    guard::{ExceptProbes, GuardLayer},
+    refusal::Responder,
 };
 use stockade_rate_limit::{Concurrency, RateLimit, TokenBudget};
 use stockade_scope::ScopeGuard;

@@ -11,7 +11,11 @@ use std::{
 
 use http::Method;
 use stockade_core::{
-    Check, ClientBucket, Clock, Guard, Head, Never, Refusal, RefusalKind, SystemClock,
+    client::ClientBucket,
+    clock::{Clock, SystemClock},
+    guard::{Check, NoWait},
+    guard::{Guard, Head},
+    refusal::{Refusal, RefusalKind},
 };
 use stockade_rate_limit::{Algorithm, Quota, gcra};
 use stockade_scope::ScopeGuard;
@@ -108,8 +112,8 @@ impl ProbeLimit {
 impl Guard for ProbeLimit {
     const NAME: &'static str = "probe_limit";
     type Pass = ();
-    type Hold = ();
-    type Wait = Never<()>;
+    type Hook = ();
+    type Wait = NoWait;
 
     #[inline]
     fn check(&self, head: &Head) -> Check<(), Self::Wait> {

@@ -252,7 +252,7 @@ mod tests {
     use std::{collections::BTreeSet, sync::Arc};
 
     use stockade_abuse::Offender;
-    use stockade_core::Timestamp;
+    use stockade_core::clock::Timestamp;
 
     use super::*;
 

@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use stockade_core::{Clock, SystemClock, Timestamp};
+use stockade_core::clock::{Clock, SystemClock, Timestamp};
 use stockade_jwt::{
     Algorithm, JwtAuth, KeyError, KeySet, KeySource, LiveKeys, Revocation, RevocationError,
     RevocationFile, RevocationStore, Secret, TokenRules, VerifyingKey,

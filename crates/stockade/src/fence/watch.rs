@@ -10,7 +10,12 @@ use std::{
 use http::{HeaderMap, StatusCode};
 use metrics::{Counter, Histogram};
 use stockade_core::{
-    Check, End, Guard, Head, Hold, MatchedRoute, Never, Principal, RequestContext, Verdict,
+    context::{MatchedRoute, RequestContext},
+    guard::{Check, NoWait},
+    guard::{Guard, ResponseHook},
+    guard::{Head, Outcome},
+    identity::Principal,
+    refusal::Denial,
 };
 
 /// Counts requests and how they ended. Where no recorder is installed, nothing comes of it.
@@ -74,16 +79,23 @@ impl Series {
         self.counters.get((name, label, value), make).increment(1);
     }
 
-    fn verdict(&self, verdict: &Verdict) {
-        let Verdict {
-            guard, code, cause, ..
-        } = *verdict;
+    fn denial(&self, denial: &Denial) {
+        let Denial {
+            guard,
+            code,
+            internal_reason,
+            ..
+        } = *denial;
         let make =
             |_: &_| metrics::counter!("stockade_refused_total", "guard" => guard, "code" => code);
         let key = ("stockade_refused_total", guard, code);
         self.counters.get(key, make).increment(1);
         if matches!(guard, "auth" | "key_auth" | "jwt") {
-            let reason = if cause.is_empty() { code } else { cause };
+            let reason = if internal_reason.is_empty() {
+                code
+            } else {
+                internal_reason
+            };
             self.count("stockade_auth_blocked_total", "reason", reason);
         }
     }
@@ -92,8 +104,8 @@ impl Series {
 impl Guard for Watch {
     const NAME: &'static str = "metrics";
     type Pass = ();
-    type Hold = Watched;
-    type Wait = Never<()>;
+    type Hook = Watched;
+    type Wait = NoWait;
 
     fn check(&self, _head: &Head) -> Check<(), Self::Wait> {
         Check::Pass(())
@@ -120,12 +132,12 @@ pub struct Watched {
 /// nginx's number for a client that left before there was an answer.
 const LEFT: u16 = 499;
 
-impl Hold for Watched {
-    fn head(&mut self, status: StatusCode, _headers: &mut HeaderMap) {
+impl ResponseHook for Watched {
+    fn on_response(&mut self, status: StatusCode, _headers: &mut HeaderMap) {
         self.status = Some(status);
     }
 
-    fn end(self, _end: End) {
+    fn on_end(self, _end: Outcome) {
         let left = || StatusCode::from_u16(LEFT).expect("three digits");
         let context = self.context.as_ref();
         let route = context.and_then(RequestContext::route).cloned();
@@ -143,8 +155,8 @@ impl Hold for Watched {
         let Some(context) = self.context else {
             return;
         };
-        match context.verdict() {
-            Some(verdict) => self.series.verdict(verdict),
+        match context.denial() {
+            Some(denial) => self.series.denial(denial),
             None => {
                 let known = context
                     .principal()

@@ -8,7 +8,7 @@ use axum::{
 };
 use futures_util::{Stream, StreamExt, stream};
 use serde_json::{Value, json};
-use stockade_core::{RequestContext, Usage};
+use stockade_core::{context::RequestContext, llm::TokenUsage};
 use tokio::sync::mpsc::Receiver;
 
 /// An answer in progress. It is dropped with the response when the client disconnects, which
@@ -16,7 +16,7 @@ use tokio::sync::mpsc::Receiver;
 pub(super) struct Answer {
     context: RequestContext,
     words: Receiver<String>,
-    usage: Usage,
+    usage: TokenUsage,
     max_tokens: u64,
     ended: bool,
 }
@@ -28,7 +28,7 @@ impl Answer {
         prompt_tokens: usize,
         max_tokens: u64,
     ) -> Self {
-        let usage = Usage {
+        let usage = TokenUsage {
             prompt_tokens: prompt_tokens as u64,
             completion_tokens: 0,
         };
@@ -92,7 +92,7 @@ impl Answer {
         let message = json!({"role": "assistant", "content": text.trim_end()});
         let choice = json!({"index": 0, "message": message, "finish_reason": self.reason()});
         let mut body = self.body("chat.completion", choice);
-        let Usage {
+        let TokenUsage {
             prompt_tokens,
             completion_tokens,
         } = self.usage;

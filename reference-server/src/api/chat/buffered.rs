@@ -5,7 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::StreamExt;
-use stockade_core::Refusal;
+use stockade_core::refusal::Refusal;
 
 use super::completion::CompletionMeta;
 use crate::backend::{BackendError, Event, Generation, UsageMeter};

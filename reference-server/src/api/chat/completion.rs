@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
-use stockade_core::RequestContext;
+use stockade_core::context::RequestContext;
 
 use crate::{
     api::unix_seconds,

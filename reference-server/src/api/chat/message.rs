@@ -1,6 +1,6 @@
 //! The messages of a chat, with images that are validated but not decoded.
 
-use stockade_core::{Refusal, RefusalReason};
+use stockade_core::refusal::{Refusal, RefusalReason};
 
 use super::{
     body::{Content, MessageBody, Part, ValueKind},

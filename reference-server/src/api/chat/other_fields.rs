@@ -6,7 +6,7 @@
 //!    requested feature.
 //! 3. Any other field is refused or ignored, see [`UnknownFieldHandler`].
 
-use stockade_core::{Refusal, RefusalKind};
+use stockade_core::refusal::{Refusal, RefusalKind};
 
 use super::{
     body::{FIELDS, ValueKind},

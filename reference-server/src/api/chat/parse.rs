@@ -1,7 +1,7 @@
 //! Parses the body of a chat request, and converts errors to refusals.
 
 use serde_json::error::Category;
-use stockade_core::{Refusal, RefusalKind};
+use stockade_core::refusal::{Refusal, RefusalKind};
 
 use super::body::ChatBody;
 

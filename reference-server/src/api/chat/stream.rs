@@ -9,7 +9,7 @@ use axum::response::{
 use futures_util::{StreamExt, stream};
 use http::HeaderName;
 use serde::Serialize;
-use stockade_core::{Refusal, RequestContext};
+use stockade_core::{context::RequestContext, refusal::Refusal};
 
 use super::completion::{ChunkKind, CompletionMeta};
 use crate::{

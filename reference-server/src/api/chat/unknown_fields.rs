@@ -7,7 +7,7 @@
 use std::fmt::Write;
 
 use http::{HeaderName, HeaderValue};
-use stockade_core::{Refusal, RefusalKind};
+use stockade_core::refusal::{Refusal, RefusalKind};
 
 use super::body::ValueKind;
 use crate::config::UnknownFields;

@@ -1,6 +1,6 @@
 //! A validated chat request: the backend's input and the response mode.
 
-use stockade_core::{Refusal, RefusalKind};
+use stockade_core::refusal::{Refusal, RefusalKind};
 
 use super::{
     body::ChatBody, message, message::ChatMessage, other_fields,

@@ -163,7 +163,7 @@ fn lines(text: &str) -> HashMap<&str, usize> {
 
 #[cfg(test)]
 mod tests {
-    use stockade_core::Timestamp;
+    use stockade_core::clock::Timestamp;
     use stockade_key_auth::{KeyChange, KeyDigest};
 
     use super::*;

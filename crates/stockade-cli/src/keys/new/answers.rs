@@ -2,7 +2,10 @@
 
 use std::{collections::HashSet, str::FromStr};
 
-use stockade_core::{ScopeError, ScopeSet, Timestamp};
+use stockade_core::{
+    clock::Timestamp,
+    identity::{ScopeError, ScopeSet},
+};
 use stockade_key_auth::{KeyId, KeyRecord};
 
 use super::DEFAULT_EXPIRY;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use stockade_core::Timestamp;
+use stockade_core::clock::Timestamp;
 
 use super::*;
 use crate::{KeyChange, KeyDigest};

@@ -1,9 +1,12 @@
 use proptest::{prelude::*, sample::select};
-use stockade_core::{ClientIp, RequestContext, RequestId};
+use stockade_core::{
+    client::ClientIp,
+    context::{RequestContext, RequestId},
+};
 
 use super::{super::estimate::total, *};
 
-const RESERVED: Usage = Usage {
+const RESERVED: TokenUsage = TokenUsage {
     prompt_tokens: 200,
     completion_tokens: 500,
 };
@@ -25,11 +28,16 @@ enum Event {
     /// The response ends with trailers.
     Trailers(&'static [u8]),
     /// The response ends: read to the end, dropped, failed or panicked.
-    End(End),
+    End(Outcome),
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let ends = vec![End::Completed, End::Failed, End::Panicked, End::Dropped];
+    let ends = vec![
+        Outcome::Completed,
+        Outcome::Failed,
+        Outcome::Panicked,
+        Outcome::Dropped,
+    ];
     prop_oneof![
         2 => Just(Event::Metered),
         2 => Just(Event::Prefill),
@@ -58,7 +66,7 @@ impl Chat {
         match event {
             Event::Metered if !self.metered && !self.ended => {
                 self.metered = true;
-                context.set_usage(Usage::default());
+                context.set_usage(TokenUsage::default());
             }
             Event::Prefill if self.metered && self.prompt == 0 => {
                 self.count(context, |chat| chat.prompt = PROMPT);
@@ -71,7 +79,7 @@ impl Chat {
                 if self.failed.is_none() && !self.ended {
                     self.failed = Some(delivered);
                 }
-                context.set_usage(Usage {
+                context.set_usage(TokenUsage {
                     prompt_tokens: if delivered > 0 { PROMPT } else { 0 },
                     completion_tokens: delivered,
                 });
@@ -98,7 +106,7 @@ impl Chat {
     fn count(&mut self, context: &RequestContext, step: impl FnOnce(&mut Self)) {
         let before = (self.prompt, self.made);
         step(self);
-        context.set_usage(Usage {
+        context.set_usage(TokenUsage {
             prompt_tokens: self.prompt,
             completion_tokens: self.made,
         });
@@ -141,7 +149,7 @@ proptest! {
         };
         prop_assert_eq!(charge, expected);
         // The record reads after the budget has settled, and says the same.
-        context.set_usage(Usage { prompt_tokens: 9_999, completion_tokens: 9_999 });
+        context.set_usage(TokenUsage { prompt_tokens: 9_999, completion_tokens: 9_999 });
         prop_assert_eq!(context.final_usage(), usage);
         prop_assert_eq!(usage.map_or(0, total), charge);
         prop_assert_eq!(context.is_usage_estimated(), !chat.metered && charge > 0);
@@ -162,7 +170,7 @@ fn a_time_limit_inside_costs_the_estimate_and_other_errors_nothing() {
     ] {
         let mut settlement = Settlement::default();
         settlement.head(StatusCode::from_u16(status).unwrap(), None);
-        settlement.end(End::Completed);
+        settlement.end(Outcome::Completed);
         assert_eq!(
             settlement.unreported(RESERVED).map_or(0, total),
             charge,

@@ -1,0 +1,129 @@
+//! The outermost guard: gives each request its context.
+
+use std::fmt;
+
+use http::{Extensions, HeaderMap, HeaderName, StatusCode};
+
+use crate::{
+    client::{ClientIp, PeerAddr, TrustedProxies},
+    context::{RequestContext, RequestId},
+    guard::{Check, Guard, Head, NoWait, ResponseHook},
+    refusal::Refusal,
+};
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Gives each request its [`RequestContext`].
+///
+/// It resolves the client's address once, names the request, and answers with
+/// `X-Request-Id`. Put it outermost.
+///
+/// ```
+/// use std::{convert::Infallible, net::SocketAddr};
+///
+/// use bytes::Bytes;
+/// use http::{Request, Response, StatusCode};
+/// use http_body_util::Full;
+/// use stockade_core::{client::PeerAddr, context::{ContextGuard, RequestContext}, guard::Guard};
+/// use tower::{ServiceBuilder, ServiceExt};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let service = ServiceBuilder::new()
+///     .layer(ContextGuard::new().into_layer())
+///     .service_fn(|request: Request<Full<Bytes>>| async move {
+///         let client = RequestContext::of(request.extensions()).unwrap().client();
+///         Ok::<_, Infallible>(Response::new(Full::new(client.to_string().into())))
+///     });
+///
+/// let peer = PeerAddr::from(SocketAddr::from(([203, 0, 113, 7], 4711)));
+/// let known = Request::builder().extension(peer).body(Full::default()).unwrap();
+/// let response = service.clone().oneshot(known).await.unwrap();
+/// assert_eq!(response.status(), StatusCode::OK);
+/// assert!(response.headers().contains_key("x-request-id"));
+///
+/// // A server that does not say who the peer is, is wired wrongly.
+/// let unknown = Request::new(Full::default());
+/// let response = service.oneshot(unknown).await.unwrap();
+/// assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ContextGuard {
+    proxies: TrustedProxies,
+    peer: fn(&Extensions) -> Option<PeerAddr>,
+}
+
+impl ContextGuard {
+    /// Takes the peer from a [`PeerAddr`] in the extensions, and trusts no proxy.
+    pub fn new() -> Self {
+        Self {
+            proxies: TrustedProxies::default(),
+            peer: |extensions| extensions.get().copied(),
+        }
+    }
+
+    /// Trusts these proxies to say who their client is.
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.proxies = proxies;
+        self
+    }
+
+    /// Takes the peer from somewhere else, such as axum's `ConnectInfo<SocketAddr>`.
+    pub fn peer(mut self, peer: fn(&Extensions) -> Option<PeerAddr>) -> Self {
+        self.peer = peer;
+        self
+    }
+}
+
+impl Default for ContextGuard {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The remedy for a request without a peer address, for each server.
+const NO_PEER: &str = "no peer address. axum: serve with \
+    `app.into_make_service_with_connect_info::<SocketAddr>()`, and build the fence with `.axum()`. \
+    tonic: read `TcpConnectInfo` with `.peer(…)`. hyper: insert a `PeerAddr` into \
+    `request.extensions_mut()` for each connection";
+
+impl Guard for ContextGuard {
+    const NAME: &'static str = "context";
+    type Pass = ClientIp;
+    type Hook = RequestIdHeader;
+    type Wait = NoWait;
+
+    fn check(&self, head: &Head) -> Check<ClientIp, Self::Wait> {
+        match (self.peer)(&head.extensions) {
+            Some(peer) => Check::Pass(self.proxies.resolve(peer, &head.headers)),
+            None => Check::Refuse(Refusal::not_configured(NO_PEER)),
+        }
+    }
+
+    fn admit(&self, client: ClientIp, head: &mut Head) -> RequestIdHeader {
+        let id = RequestId::next();
+        head.set_context(RequestContext::new(id, client));
+        RequestIdHeader(id)
+    }
+}
+
+impl fmt::Debug for ContextGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ContextGuard")
+            .field("proxies", &self.proxies)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Puts the request's id on its response.
+#[derive(Debug)]
+pub struct RequestIdHeader(RequestId);
+
+impl ResponseHook for RequestIdHeader {
+    const UNTIL_BODY_END: bool = false;
+
+    fn on_response(&mut self, _status: StatusCode, headers: &mut HeaderMap) {
+        headers.insert(&X_REQUEST_ID, self.0.into());
+    }
+}

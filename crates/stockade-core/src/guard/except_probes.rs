@@ -1,0 +1,71 @@
+//! Guards that probes do not pass.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use crate::{
+    guard::stack::Sealed,
+    guard::{GuardStack, Head, Progress, RunGuards},
+};
+
+/// Guards that a [probe](Head::is_probe) does not meet; made by [`GuardStack::except_probes`].
+#[derive(Clone, Debug)]
+pub struct ExceptProbes<G>(G);
+
+impl<G> ExceptProbes<G> {
+    pub(crate) fn new(guards: G) -> Self {
+        Self(guards)
+    }
+}
+
+impl<G> Sealed for ExceptProbes<G> {}
+
+impl<G> GuardStack for ExceptProbes<G>
+where
+    G: GuardStack,
+{
+    type HookStack = G::HookStack;
+    type Kept = G::Kept;
+
+    fn slots(kept: &mut Self::Kept) -> &mut Self::HookStack {
+        G::slots(kept)
+    }
+
+    fn names(&self, list: &mut fmt::DebugList<'_, '_>) {
+        self.0.names(list);
+    }
+}
+
+impl<G, B> RunGuards<B> for ExceptProbes<G>
+where
+    G: RunGuards<B, Body = B>,
+{
+    type Body = B;
+    type Wait = G::Wait;
+
+    #[inline]
+    fn begin(
+        &self,
+        head: &mut Head,
+        body: B,
+        holds: &mut Self::HookStack,
+    ) -> Progress<B, Self::Wait> {
+        if head.is_probe() {
+            return Progress::Pass(body);
+        }
+        self.0.begin(head, body, holds)
+    }
+
+    fn resume(
+        &self,
+        wait: Pin<&mut Self::Wait>,
+        cx: &mut Context<'_>,
+        head: &mut Head,
+        holds: &mut Self::HookStack,
+    ) -> Poll<Progress<B, Self::Wait>> {
+        self.0.resume(wait, cx, head, holds)
+    }
+}

@@ -1,0 +1,10 @@
+//! What a request asks of a language model, and the tokens that it used.
+
+mod model_request;
+mod prompt_digest;
+mod usage;
+
+pub use model_request::ModelRequest;
+pub use prompt_digest::PromptDigest;
+pub use usage::TokenUsage;
+pub(crate) use usage::UsageCell;

@@ -1,0 +1,42 @@
+//! Which language of refusals a client speaks.
+
+use http::{header::ACCEPT, request::Parts};
+
+/// How a refusal is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorFormat {
+    /// `{"error":{"message","type","param","code"}}`, as OpenAI's clients read it.
+    #[default]
+    OpenAi,
+    /// `application/problem+json` (RFC 9457).
+    Problem,
+    /// A trailers-only response with `grpc-status`; the content type says which gRPC.
+    Grpc(&'static str),
+}
+
+impl ErrorFormat {
+    /// What the caller of this request reads, other than gRPC.
+    pub(super) fn negotiate(head: &Parts, default: Self) -> Self {
+        const PROBLEM: &[u8] = b"application/problem+json";
+        let accepts_problem = head
+            .headers
+            .get_all(ACCEPT)
+            .iter()
+            // What most clients accept is shorter than this.
+            .filter(|line| line.len() >= PROBLEM.len())
+            .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+            .any(|range| essence(range).eq_ignore_ascii_case(PROBLEM));
+        if accepts_problem {
+            Self::Problem
+        } else {
+            default
+        }
+    }
+}
+
+/// A media type without its parameters.
+pub(super) fn essence(value: &[u8]) -> &[u8] {
+    let end = value.iter().position(|byte| *byte == b';');
+    value[..end.unwrap_or(value.len())].trim_ascii()
+}
