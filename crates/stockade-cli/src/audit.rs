@@ -19,11 +19,11 @@ use clap::{Args, Subcommand};
 
 use crate::{CliError, Outcome};
 
-/// What all commands on records share.
+/// Options of all `audit` commands.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-A log is named by the file that is written, such as app.log; the files that were put aside,
-such as app.log.20260131T120000Z-000, are read with it, the oldest first.
+A log is named by its current file, such as app.log. Rotated files, such as
+app.log.20260131T120000Z-000, are read as well, oldest first.
 
 Examples:
   stockade audit verify audit.log --key-file audit.key
@@ -36,9 +36,9 @@ pub(crate) struct AuditArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 enum AuditCommand {
-    /// Prove that a log is as it was written, or say where it is not
+    /// Verify that a log is complete and unaltered
     Verify(verify::VerifyArgs),
-    /// Show the newest records, and those that come
+    /// Show the newest records, and follow the log
     Tail(tail::TailArgs),
     /// Count requests and refusals, and summarise latencies, tokens and bytes
     Stats(stats::StatsArgs),

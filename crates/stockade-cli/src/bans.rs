@@ -8,19 +8,22 @@ use std::{path::PathBuf, sync::Arc};
 use clap::{Args, Subcommand};
 use stockade_abuse::{AbusePolicy, Ban, DenyList, Detector};
 
-use crate::{CliError, Outcome, output};
+use crate::{
+    CliError, Outcome,
+    output::{self, plural},
+};
 
-/// What all commands on bans share.
+/// Options of all `bans` commands.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
   stockade bans list --file denylist.txt
-  stockade bans add 203.0.113.7 --for 24h --reason 'scans for weeks'
+  stockade bans add 203.0.113.7 --for 24h --reason 'port scans'
   stockade bans add key:old-client
   stockade bans remove 203.0.113.7
   stockade bans why 203.0.113.7
 
-Servers that use the file take a change over within a second.")]
+Servers that use the file apply a change within a second.")]
 pub(crate) struct BansArgs {
     /// The deny-list
     #[arg(
@@ -37,13 +40,13 @@ pub(crate) struct BansArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 enum BansCommand {
-    /// List who is banned
+    /// List all bans
     List(list::ListArgs),
     /// Ban an address, a network or a key
     Add(change::AddArgs),
-    /// End a ban
+    /// Remove a ban
     Remove(change::RemoveArgs),
-    /// Say which ban keeps somebody out, and why
+    /// Show the ban that matches a client
     Why(list::WhyArgs),
 }
 
@@ -58,7 +61,7 @@ impl BansArgs {
     }
 }
 
-/// The bans of a file. What is changed is in the file when this is dropped.
+/// Opens the bans of a file. Dropping the detector writes changes to the file.
 fn open(file: &PathBuf) -> Result<Detector, CliError> {
     let list = DenyList::open(file).map_err(CliError::failed)?;
     Ok(Detector::builder(AbusePolicy::new())
@@ -67,24 +70,26 @@ fn open(file: &PathBuf) -> Result<Detector, CliError> {
         .build())
 }
 
-/// Warns about lines of the file that ban no client.
+/// Warns about lines of the file that are not valid.
 fn warn_about_skipped_lines(file: &PathBuf) -> Result<(), CliError> {
     let report = DenyList::check(file).map_err(CliError::failed)?;
     let name = file.display();
     if report.missing {
-        output::warn(format_args!("{name} does not exist; check --file"));
+        output::warn(format_args!("{name} does not exist"));
+        output::help("name the deny-list with --file or DENYLIST_FILE");
     }
     for line in report.skipped.listed() {
         output::warn(format_args!("{name}: skipped {line}"));
     }
     if report.skipped.unlisted() > 0 {
         let more = report.skipped.unlisted();
-        output::warn(format_args!("{name}: skipped {more} more lines"));
+        let more = plural(more as u64, "more line");
+        output::warn(format_args!("{name}: skipped {more}"));
     }
     Ok(())
 }
 
-/// Who is banned, by name.
+/// All bans, sorted by client.
 fn sorted(detector: &Detector) -> Vec<(String, Ban)> {
     let bans = detector.bans().into_iter();
     let mut bans: Vec<_> = bans.map(|ban| (ban.offender.to_string(), ban)).collect();

@@ -15,51 +15,56 @@ use stockade_key_auth::{FileKeyStore, KeyStore};
 use stockade_server_config::{ServerFile, listen_address};
 use stockade_sqlx::SqlKeyStore;
 
-use crate::{CliError, Outcome, escape::escape, output};
+use crate::{
+    CliError, Outcome,
+    escape::escape,
+    output::{self, plural},
+};
 
-/// Which configuration to look at.
+/// The configuration to check.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-A file with one of the sections [server], [model] and [log] is loaded as stockade-server loads
-it, with its unprefixed environment variables; any other file as the library loads it.
+A file with a section [server], [model] or [log] is loaded in the same way as by
+stockade-server, including its unprefixed environment variables. Any other file is loaded in
+the same way as by the library.
 
 Examples:
   stockade check                                 Check stockade.toml
-  stockade check etc/stockade.toml --strict      Fail on warnings, too
+  stockade check etc/stockade.toml --strict      Fail on warnings as well
   stockade check --settings                      Show each setting and where it is set
 
-Exit codes: 0 success, 1 errors, or warnings with --strict, 2 usage error.")]
+Exit codes: 0 success, 1 errors (or warnings with --strict), 2 usage error.")]
 pub(crate) struct CheckArgs {
     /// The configuration, TOML or YAML
     #[arg(default_value = "stockade.toml")]
     config: PathBuf,
-    /// Where the server listens, if the file does not say so
+    /// The address that the server listens on [default: as in the file]
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = listen_address)]
     listen: Option<SocketAddr>,
-    /// The server itself speaks TLS, if the file does not say so
+    /// The server terminates TLS itself [default: as in the file]
     #[arg(long)]
     tls: bool,
-    /// Load it as the library does: [server], [model] and [log] are not looked at, and
-    /// unprefixed variables have no effect
+    /// Load the file in the same way as the library: ignore [server], [model], [log] and
+    /// unprefixed variables
     #[arg(long)]
     library: bool,
-    /// Show each setting of the file and the environment, and where it is set
+    /// Show each setting and the line or variable that sets it
     #[arg(long)]
     settings: bool,
-    /// Fail on warnings, too
+    /// Fail on warnings as well
     #[arg(long)]
     strict: bool,
-    /// Write the findings as JSON, each with its remedy as changes
+    /// Write the findings as JSON, with their remedies as a list of changes
     #[arg(long)]
     json: bool,
 }
 
-/// What a file holds.
+/// A loaded configuration.
 struct Loaded {
     config: Config,
     listen: Option<SocketAddr>,
     tls: bool,
-    /// What the server refuses in addition to the fence.
+    /// Errors that only the server reports.
     faults: Vec<Finding>,
 }
 
@@ -92,8 +97,8 @@ impl CheckArgs {
         output::note(format_args!(
             "{}: {}, {}",
             self.config.display(),
-            plural(errors, "error"),
-            plural(warnings, "warning"),
+            plural(errors as u64, "error"),
+            plural(warnings as u64, "warning"),
         ));
         let failing = match self.strict {
             true => errors + warnings,
@@ -109,7 +114,7 @@ impl CheckArgs {
         let refused = |error: stockade::ConfigError| {
             let failure = CliError::failed(error.summary());
             match error.remedy() {
-                Some(remedy) => failure.help(remedy),
+                Some(remedy) => failure.with_help(remedy),
                 None => failure,
             }
         };
@@ -174,25 +179,17 @@ fn mode(_file: &Path) -> Option<u32> {
     None
 }
 
-/// Read as a server reads it, which does not start where it cannot.
+/// Reads the deny-list. A server does not start without it, so an error is an error here.
 fn deny_list(config: &Config) -> Result<Option<DenyListReport>, CliError> {
     let list = config.abuse.deny_list.as_ref().map(DenyList::check);
     list.transpose().map_err(CliError::failed)
 }
 
-/// The secret of tokens. A file that cannot be read is a finding of its own.
+/// The secret that verifies tokens. A file that cannot be read is a separate finding.
 fn token_secret(config: &Config) -> Option<Vec<u8>> {
     let tokens = config.auth.tokens.as_ref()?;
     let is_secret = tokens.algorithm.starts_with("HS");
     is_secret.then(|| fs::read(&tokens.key_file).ok()).flatten()
-}
-
-/// `1 error`, `0 errors`
-fn plural(count: usize, noun: &str) -> String {
-    match count {
-        1 => format!("1 {noun}"),
-        _ => format!("{count} {noun}s"),
-    }
 }
 
 fn show_settings(config: &Config) -> Result<(), CliError> {
@@ -204,7 +201,7 @@ fn show_settings(config: &Config) -> Result<(), CliError> {
             setting.origin
         ))?;
     }
-    output::note("All other settings have their defaults.");
+    output::note("All other settings have their default values.");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The command line, and what runs it.
+//! The command line and its entry point.
 
 use std::process::ExitCode;
 
@@ -14,7 +14,8 @@ use crate::{
     token::TokenCommand,
 };
 
-/// Manages the keys, tokens and bans of an API, reads its records, and checks its configuration
+/// Manages the keys, tokens and bans of an API, reads its audit logs, and checks its
+/// configuration
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "stockade",
@@ -23,16 +24,16 @@ use crate::{
     subcommand_required = true,
     after_help = "\
 Examples:
-  stockade keys new                          Make a key; asks what it needs to know
-  stockade keys list                         Show all keys, without their secrets
-  stockade keys rotate team-core             Replace a key; the old one works for a day more
-  stockade keys verify < key.txt             Say whose key it is, and whether it is taken
-  stockade token issue --help                Issue a short-lived access token
-  stockade bans list                         Show who is banned
-  stockade audit tail app.log -f             Show records as they are written
-  stockade check stockade.toml               Say what is unsafe about a configuration
+  stockade keys new                 Create a key; prompts for its id, scopes and expiry
+  stockade keys list                List all keys, without their secrets
+  stockade keys rotate team-core    Replace a key's secret; the old one stays valid for 24 hours
+  stockade keys verify < key.txt    Identify a key and report whether it is valid
+  stockade token issue --help       Issue a short-lived access token
+  stockade bans list                List banned clients
+  stockade audit tail app.log -f    Show records as they are written
+  stockade check stockade.toml      Report what is unsafe about a configuration
 
-Exit codes: 0 done, 1 refused or failed, 2 asked the wrong way."
+Exit codes: 0 success, 1 failure, 2 usage error."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -41,33 +42,33 @@ pub struct Cli {
 
 #[derive(Clone, Debug, Subcommand)]
 enum Command {
-    /// Make, list, rotate, revoke and check API keys
+    /// Create, list, rotate, revoke and verify API keys
     Keys(KeysArgs),
-    /// Issue access tokens, and look into them
+    /// Issue, inspect and revoke access tokens
     #[command(subcommand)]
     Token(TokenCommand),
-    /// List, add and remove bans, and say why somebody is banned
+    /// List, add, explain and remove bans
     Bans(BansArgs),
-    /// Prove that records are as they were written, show them, and count them
+    /// Verify, show and summarise audit logs
     Audit(AuditArgs),
-    /// Say what is unsafe about a configuration, and how to mend it
+    /// Report what is unsafe about a configuration, and how to fix it
     Check(CheckArgs),
     /// Write a completion script for a shell
     ///
     /// For bash: `stockade completions bash > ~/.local/share/bash-completion/completions/stockade`
     Completions(CompletionsArgs),
-    /// Write the manual
+    /// Write manual pages
     ///
     /// For `man stockade`: `stockade man > ~/.local/share/man/man1/stockade.1`
     Man(ManArgs),
 }
 
-/// What came of a command that ran to its end.
+/// The result of a command that completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// It was done, or the answer is yes: exit code 0.
+    /// The command succeeded, or its answer is yes: exit code 0.
     Success,
-    /// The answer is no, and was given: exit code 1.
+    /// The answer of the command is no: exit code 1.
     Negative,
 }
 
@@ -80,20 +81,22 @@ impl From<Outcome> for ExitCode {
     }
 }
 
-/// The description of the command line, for generators of completions and manuals.
+/// The definition of the command line, for generators of completions and manuals.
 pub fn command() -> clap::Command {
     Cli::command()
 }
 
-/// Does what the command line says.
+/// Runs the command.
 ///
 /// # Errors
-/// When that cannot be done; the [`CliError`] says why, and how to mend it.
+/// When the command fails; the [`CliError`] says why and how to fix it.
 pub fn run(cli: Cli) -> Result<Outcome, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| CliError::failed(format_args!("no runtime can be started: {error}")))?;
+        .map_err(|error| {
+            CliError::failed(format_args!("cannot start the async runtime: {error}"))
+        })?;
     runtime.block_on(async {
         match cli.command {
             Command::Keys(keys) => keys.run().await,
@@ -112,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_description_is_consistent() {
+    fn definition_is_consistent() {
         command().debug_assert();
     }
 }

@@ -1,4 +1,4 @@
-//! Why a command did not do what it was asked to.
+//! Errors of commands, and their exit codes.
 
 use std::{error::Error, fmt, io, process::ExitCode};
 
@@ -6,8 +6,8 @@ use stockade_key_auth::{GenerateKeyError, KeyFileError, KeyStoreError};
 
 use crate::{escape::escape, output};
 
-/// Why a command did not do what it was asked to: one sentence that says what, where, and
-/// how to mend it. Shows neither keys nor hashes.
+/// The error of a command: what failed and why, with an optional remedy. Contains neither keys
+/// nor hashes.
 #[derive(Debug)]
 pub struct CliError {
     kind: CliErrorKind,
@@ -15,18 +15,18 @@ pub struct CliError {
     help: Option<String>,
 }
 
-/// The kinds of [`CliError`], each with an exit code of its own.
+/// The kind of a [`CliError`]; it determines the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CliErrorKind {
-    /// It was asked properly, and cannot or must not be done: exit code 1.
+    /// The command failed: exit code 1.
     Failed,
-    /// It was asked the wrong way: exit code 2, as clap has it.
+    /// Usage error: exit code 2, as for errors that clap reports.
     Usage,
-    /// Where exit code 1 is an answer, none could be found: exit code 2.
+    /// A command whose exit code 1 is a result could not determine its result: exit code 2.
     Inconclusive,
-    /// Whoever was to read the output has gone, as in `stockade keys list | head`: there is
-    /// nobody to tell, and nothing went wrong.
+    /// The reader of standard output has closed it, as in `stockade keys list | head`: not
+    /// reported, exit code 0.
     BrokenPipe,
 }
 
@@ -39,7 +39,7 @@ impl CliError {
         Self::new(CliErrorKind::Usage, message)
     }
 
-    /// The same, of a command whose exit code 1 is an answer.
+    /// Converts a failure of a command whose exit code 1 is a result.
     pub(crate) fn inconclusive(self) -> Self {
         match self.kind {
             CliErrorKind::Failed => Self {
@@ -58,33 +58,40 @@ impl CliError {
         }
     }
 
-    /// Says how it can be mended.
-    pub(crate) fn help(mut self, how: impl fmt::Display) -> Self {
-        self.help = Some(how.to_string());
+    /// Adds a remedy.
+    pub(crate) fn with_help(mut self, help: impl fmt::Display) -> Self {
+        self.help = Some(help.to_string());
         self
     }
 
-    /// Its kind.
+    /// The kind of the error.
     pub fn kind(&self) -> CliErrorKind {
         self.kind
     }
 
-    /// Writes it to standard error, unless there is nobody to read it.
+    /// The remedy, if one is known.
+    pub fn help(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
+    /// Writes the error and its remedy to standard error; does nothing for a
+    /// [`BrokenPipe`](CliErrorKind::BrokenPipe).
     pub fn report(&self) {
-        if self.kind != CliErrorKind::BrokenPipe {
-            output::error(self);
+        if self.kind == CliErrorKind::BrokenPipe {
+            return;
+        }
+        output::error(self);
+        if let Some(help) = &self.help {
+            output::help(help);
         }
     }
 }
 
 impl fmt::Display for CliError {
-    /// On one line, and safe on a terminal, whatever a file or a database had in it.
+    /// Writes the message on one line, escaped for a terminal: it may quote a file or a
+    /// database.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&escape(&self.message))?;
-        match &self.help {
-            Some(how) => write!(f, "; {}", escape(how)),
-            None => Ok(()),
-        }
+        f.write_str(&escape(&self.message))
     }
 }
 
@@ -100,12 +107,12 @@ impl From<CliErrorKind> for ExitCode {
     }
 }
 
-/// Of standard output; other I/O errors are given words where they arise.
+/// For standard output only; other I/O errors get their context where they occur.
 impl From<io::Error> for CliError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::new(CliErrorKind::BrokenPipe, error),
-            _ => Self::failed(format_args!("the output cannot be written: {error}")),
+            _ => Self::failed(format_args!("cannot write to standard output: {error}")),
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Text that others wrote, made safe for a terminal.
+//! Escapes untrusted text for a terminal.
 
 use std::fmt::Write;
 
-/// The text with every character spelt out that a terminal would act upon or hide:
-/// control characters, line separators, and those that turn the direction of writing.
+/// Escapes every character that a terminal interprets or hides: control characters, line
+/// separators and bidirectional controls.
 pub(crate) fn escape(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
@@ -16,8 +16,8 @@ pub(crate) fn escape(text: &str) -> String {
     shown
 }
 
-/// The same for JSON, in its own escapes. Outside of texts JSON has none of them but the
-/// line feeds of its layout, which stay.
+/// Escapes the same characters in JSON, as JSON escapes. Line feeds are kept: outside of
+/// strings they are layout, and inside of strings JSON has none.
 pub(crate) fn escape_json(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
@@ -33,12 +33,12 @@ pub(crate) fn escape_json(text: &str) -> String {
     shown
 }
 
-/// For arguments: takes text that shows what it is.
+/// Parses an argument that must not be empty or contain characters that [`escape`] escapes.
 pub(crate) fn printable(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
-        Err("it is empty".to_owned())
+        Err("must not be empty".to_owned())
     } else if text.chars().any(is_hidden) {
-        Err("it has a control character or one that does not show".to_owned())
+        Err("must not contain control or invisible characters".to_owned())
     } else {
         Ok(text.to_owned())
     }
@@ -64,7 +64,7 @@ mod tests {
 
     // M09, L01
     #[test]
-    fn spells_out_what_a_terminal_would_act_upon() {
+    fn escapes_control_characters() {
         let text = "a\u{1b}[2Jb\r\n\u{202e}c\u{2028}\u{9b}ü";
         assert_eq!(
             escape(text),
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn json_stays_the_same_json() {
+    fn escaped_json_has_the_same_value() {
         let value = serde_json::json!({"a": "\u{1b}\u{202e}\u{7f}\u{e0041}é\n"});
         let shown = escape_json(&serde_json::to_string_pretty(&value).unwrap());
         assert!(shown.chars().all(|one| one == '\n' || !is_hidden(one)));

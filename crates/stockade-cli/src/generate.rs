@@ -1,4 +1,4 @@
-//! Completions and manual pages, made from the same description as `--help`.
+//! Shell completions and manual pages, generated from the definition of the command line.
 
 use std::{fs, io::Write, path::PathBuf};
 
@@ -8,25 +8,25 @@ use clap_mangen::Man;
 
 use crate::{CliError, Outcome, command, output};
 
-/// Which shell.
+/// The target of the completion script.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct CompletionsArgs {
-    /// The shell that is to complete
+    /// The shell
     shell: Shell,
 }
 
-/// Where the manual goes.
+/// The output of the manual.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ManArgs {
-    /// Write a page for each command into this folder, instead of the main page to
-    /// standard output
-    #[arg(long, value_name = "FOLDER")]
+    /// Write one page per command to this directory, instead of the main page to standard
+    /// output
+    #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 
 impl CompletionsArgs {
     pub(crate) fn run(&self) -> Result<Outcome, CliError> {
-        // Written to memory first: the generator panics when its writer fails.
+        // The generator panics if its writer fails.
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command(), "stockade", &mut script);
         std::io::stdout().write_all(&script)?;
@@ -46,9 +46,9 @@ impl ManArgs {
             .and_then(|()| clap_mangen::generate_to(command(), folder))
             .map_err(|error| {
                 let folder = folder.display();
-                CliError::failed(format_args!("{folder} cannot be written: {error}"))
+                CliError::failed(format_args!("cannot write to {folder}: {error}"))
             })?;
-        output::note(format_args!("The pages are in {}.", folder.display()));
+        output::note(format_args!("Wrote the pages to {}.", folder.display()));
         Ok(Outcome::Success)
     }
 }

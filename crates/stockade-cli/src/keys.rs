@@ -20,7 +20,7 @@ use stockade_core::clock::{Clock, SystemClock, Timestamp};
 use crate::{CliError, Outcome};
 use location::StoreLocation;
 
-/// What all commands on keys share.
+/// Options of all `keys` commands.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
@@ -29,11 +29,11 @@ Examples:
   STOCKADE_KEYS=postgres://stockade@db/stockade stockade keys list --json
   stockade keys import old-keys.yaml --store keys.toml --dry-run")]
 pub(crate) struct KeysArgs {
-    /// Where the keys are kept: a file (`keys.yaml`, `.toml` or `.json`), `sqlite:keys.db`
-    /// or `postgres://user@host/database` [env: STOCKADE_KEYS] [default: keys.yaml]
+    /// The key store: a file (`keys.yaml`, `.toml` or `.json`), `sqlite:keys.db` or
+    /// `postgres://user@host/database` [env: STOCKADE_KEYS] [default: keys.yaml]
     ///
-    /// A password belongs into STOCKADE_KEYS, PGPASSWORD or ~/.pgpass: the command line is
-    /// read by every process of the machine.
+    /// Pass a password in STOCKADE_KEYS, PGPASSWORD or ~/.pgpass: every process on the machine
+    /// can read the command line.
     #[arg(long, global = true, value_name = "STORE")]
     store: Option<String>,
     #[command(subcommand)]
@@ -42,21 +42,21 @@ pub(crate) struct KeysArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 enum KeysCommand {
-    /// Make a key, and show it this once
+    /// Create a key, and show it once
     New(Box<new::NewArgs>),
     /// List all keys
     List(list::ListArgs),
-    /// Show all that is kept of one key
+    /// Show one key
     Show(show::ShowArgs),
-    /// Replace a key's text; the old text is taken for a while longer
+    /// Replace a key's secret; the old one stays valid during a grace period
     Rotate(rotate::RotateArgs),
-    /// Refuse a key for good
+    /// Revoke a key permanently
     Revoke(revoke::RevokeArgs),
     /// Add the keys of a file to the store
     Import(import::ImportArgs),
-    /// Write all keys, with their hashes, into a file
+    /// Write all keys, including their hashes, to a file
     Export(export::ExportArgs),
-    /// Say whose a key is, and whether it would be taken now
+    /// Identify a key and report whether it is valid
     Verify(verify::VerifyArgs),
 }
 
@@ -76,15 +76,7 @@ impl KeysArgs {
     }
 }
 
-/// Now, to the second: nobody wants to read nanoseconds in a key file.
+/// The current time in seconds, which keeps key files readable.
 fn now() -> Timestamp {
     Timestamp::from_secs(SystemClock::new().now().as_secs())
-}
-
-/// `1 key`, `2 keys`.
-fn plural_keys(count: usize) -> String {
-    match count {
-        1 => "1 key".to_owned(),
-        _ => format!("{count} keys"),
-    }
 }

@@ -1,6 +1,6 @@
-//! What is written, and where: answers to standard output, remarks to standard error.
+//! Writes results to standard output, and everything else to standard error.
 //!
-//! Colours are left out where nobody sees them, and where `NO_COLOR` says so.
+//! Colours are used on terminals only, unless `NO_COLOR` or `CLICOLOR_FORCE` is set.
 
 use std::{
     fmt::Display,
@@ -14,62 +14,75 @@ use tabled::{
     settings::{Padding, object::Columns},
 };
 
-use crate::escape::escape_json;
+use crate::escape::{escape, escape_json};
 
-/// What matters most on a page: a new key.
+/// Emphasis.
 pub(crate) const BOLD: Style = Style::new().bold();
-/// What works.
+/// A positive state.
 pub(crate) const SUCCESS: Style = AnsiColor::Green.on_default();
-/// What will not work for long, or should be looked at.
+/// A state that needs attention.
 pub(crate) const WARNING: Style = AnsiColor::Yellow.on_default();
-/// What does not work.
+/// A negative state.
 pub(crate) const ERROR: Style = AnsiColor::Red.on_default();
 
-/// Writes a part of the answer, and the end of its line.
+/// Writes a line of the result to standard output.
 pub(crate) fn print(text: impl Display) -> io::Result<()> {
     writeln!(anstream::stdout(), "{text}")
 }
 
-/// Writes the answer as JSON that is safe on a terminal, too.
+/// Writes the result as JSON, escaped for a terminal.
 pub(crate) fn print_json(value: &impl Serialize) -> io::Result<()> {
     let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
     print(escape_json(&text))
 }
 
-/// Writes a table as the answer: its first row are the headings.
+/// Writes the result as a table; the first row holds the headings.
 pub(crate) fn print_table(rows: Builder) -> io::Result<()> {
     let mut table = rows.build();
     table
         .with(tabled::settings::Style::empty())
         .with(Padding::new(0, 2, 0, 0))
         .modify(Columns::last(), Padding::zero());
-    // What is left of the last column's width would wrap narrow terminals for nothing.
+    // Padding of the last column would wrap on narrow terminals.
     let table = table.to_string();
     let lines: Vec<_> = table.lines().map(str::trim_end).collect();
     print(lines.join("\n"))
 }
 
-/// Remarks on what was done.
+/// Writes a note to standard error.
 pub(crate) fn note(text: impl Display) {
     write_stderr(text);
 }
 
-/// Says what the reader should look at.
+/// Writes a warning to standard error.
 pub(crate) fn warn(text: impl Display) {
     write_stderr(format_args!("{WARNING}warning:{WARNING:#} {text}"));
 }
 
-/// Says why nothing came of it.
+/// Writes an error to standard error.
 pub(crate) fn error(text: impl Display) {
     write_stderr(format_args!("{ERROR}error:{ERROR:#} {text}"));
 }
 
-/// Whether there is somebody who can be asked.
+/// Writes the remedy of the error or warning before it, escaped for a terminal.
+pub(crate) fn help(text: impl Display) {
+    write_stderr(format_args!("  help: {}", escape(&text.to_string())));
+}
+
+/// `1 error`, `0 errors`, `2 errors`.
+pub(crate) fn plural(count: impl Into<u64>, noun: &str) -> String {
+    match count.into() {
+        1 => format!("1 {noun}"),
+        count => format!("{count} {noun}s"),
+    }
+}
+
+/// Whether prompts can be shown and answered.
 pub(crate) fn is_interactive() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
 fn write_stderr(text: impl Display) {
-    // Where standard error cannot be written, there is nobody to be told so.
+    // A failure to write to standard error cannot be reported.
     let _ = writeln!(anstream::stderr(), "{text}");
 }

@@ -1,4 +1,4 @@
-//! Questions to whoever sits at the terminal.
+//! Prompts on the terminal.
 
 use std::{fmt::Display, str::FromStr};
 
@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::{CliError, escape::escape};
 
-/// Asks until the answer is one; enter alone takes the default.
+/// Prompts until the input is valid; an empty line selects the default.
 pub(crate) fn input<T>(
     question: &str,
     default: &str,
@@ -31,7 +31,7 @@ where
     read(&answer).map_err(CliError::usage)
 }
 
-/// Asks for a yes; enter alone is a no.
+/// Prompts for a confirmation; the default is no.
 pub(crate) fn confirm(question: &str) -> Result<bool, CliError> {
     Confirm::new()
         .with_prompt(question)
@@ -40,7 +40,7 @@ pub(crate) fn confirm(question: &str) -> Result<bool, CliError> {
         .map_err(prompt_failed)
 }
 
-/// Asks for something that is not shown as it is typed.
+/// Prompts for a secret without echoing it.
 pub(crate) fn secret(question: &str) -> Result<Zeroizing<String>, CliError> {
     Password::new()
         .with_prompt(question)
@@ -51,6 +51,6 @@ pub(crate) fn secret(question: &str) -> Result<Zeroizing<String>, CliError> {
 
 fn prompt_failed(error: dialoguer::Error) -> CliError {
     let dialoguer::Error::IO(error) = error;
-    CliError::usage(format_args!("no answer was given: {error}"))
-        .help("answer by flags instead; `--help` lists them")
+    CliError::usage(format_args!("cannot read the answer: {error}"))
+        .with_help("use flags instead of prompts; `--help` lists them")
 }

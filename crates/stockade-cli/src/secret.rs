@@ -1,5 +1,5 @@
-//! Reading secrets: from a file, from standard input, or from a terminal that does not
-//! show them. Never from the command line, which every process of the machine can read.
+//! Reads secrets from a file, from standard input, or from a prompt without echo. Secrets are
+//! never arguments: every process on the machine can read the command line.
 
 use std::{
     fs::File,
@@ -14,32 +14,31 @@ use zeroize::Zeroizing;
 use crate::output;
 use crate::{CliError, prompt};
 
-/// No secret is longer, and no token.
+/// The maximum length of a secret or token, in bytes.
 const MAX_LEN: u64 = 64 << 10;
 
-/// Asks for a secret on a terminal, or reads it from standard input.
+/// Prompts for a secret on a terminal, or reads it from standard input.
 pub(crate) fn prompt_or_stdin(question: &str) -> Result<Zeroizing<String>, CliError> {
     if io::stdin().is_terminal() {
         return prompt::secret(question);
     }
-    let bytes = read(io::stdin().lock()).map_err(|error| {
-        CliError::failed(format_args!("standard input cannot be read: {error}"))
-    })?;
+    let bytes = read(io::stdin().lock())
+        .map_err(|error| CliError::failed(format_args!("cannot read standard input: {error}")))?;
     let text = std::str::from_utf8(&bytes)
         .map_err(|_| CliError::usage("standard input is not UTF-8"))?
         .trim_ascii();
     match text.lines().count() {
         0 => Err(CliError::usage("standard input is empty")
-            .help("write it there, as in `stockade keys verify < key.txt`")),
+            .with_help("pass the secret on it, for example `stockade keys verify < key.txt`")),
         1 => Ok(Zeroizing::new(text.to_owned())),
         _ => Err(CliError::usage("standard input has more than one line")),
     }
 }
 
-/// The contents of a secret file, without the line feed that editors leave at its end.
+/// Reads a secret file, without the line ending that editors append.
 pub(crate) fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, CliError> {
     let failed = |error: io::Error| {
-        CliError::failed(format_args!("{} cannot be read: {error}", path.display()))
+        CliError::failed(format_args!("cannot read {}: {error}", path.display()))
     };
     let file = File::open(path).map_err(failed)?;
     warn_if_readable_by_others(path);
@@ -52,24 +51,24 @@ pub(crate) fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, CliError> {
     Ok(bytes)
 }
 
-/// The pepper in a file, read as servers read it.
+/// Reads a pepper file in the same way as a server.
 pub(crate) fn read_pepper(path: &Path) -> Result<Pepper, CliError> {
     let shown = path.display();
     warn_if_readable_by_others(path);
     Pepper::read(path).map_err(|error| match error.kind() {
         io::ErrorKind::InvalidData => CliError::failed(format_args!("{shown}: {error}")),
-        _ => CliError::failed(format_args!("{shown} cannot be read: {error}")),
+        _ => CliError::failed(format_args!("cannot read {shown}: {error}")),
     })
 }
 
 fn read(from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
-    // Reserved at full length: growing would leave copies behind.
+    // A reallocation would leave a copy of the secret behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_LEN as usize + 1));
     from.take(MAX_LEN + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_LEN {
         return Err(io::Error::new(
             io::ErrorKind::FileTooLarge,
-            "it is over 64 KiB",
+            "the secret is longer than 64 KiB",
         ));
     }
     Ok(bytes)
@@ -84,9 +83,8 @@ fn warn_if_readable_by_others(path: &Path) {
     };
     if path.metadata().is_ok_and(open) {
         let path = path.display();
-        output::warn(format_args!(
-            "others can read {path}; close it with `chmod 600 {path}`"
-        ));
+        output::warn(format_args!("other users can read {path}"));
+        output::help(format_args!("chmod 600 {path}"));
     }
 }
 

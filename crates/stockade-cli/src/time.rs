@@ -1,11 +1,11 @@
-//! Moments and lengths of time, as people write them.
+//! Times and durations on the command line.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use jiff::{Span, SpanRelativeTo, civil::Date, tz::TimeZone};
 use stockade_core::clock::Timestamp;
 
-/// When a key expires, as it was asked for.
+/// An expiry: never, after a duration, or at a time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Expiry {
     Never,
@@ -14,22 +14,22 @@ pub(crate) enum Expiry {
 }
 
 impl Expiry {
-    /// The moment that is meant.
+    /// The time of the expiry.
     pub(crate) fn resolve(self, now: Timestamp) -> Result<Option<Timestamp>, &'static str> {
         let at = match self {
             Self::Never => return Ok(None),
             Self::At(at) => at,
             Self::After(span) => {
-                // By the calendar: a month is as long as this one is.
+                // Calendar arithmetic: the length of a month or year varies.
                 let later = jiff(now).to_zoned(TimeZone::UTC).checked_add(span);
-                let later = later.map_err(|_| "it is further off than can be told")?;
+                let later = later.map_err(|_| "the time is out of range")?;
                 timestamp(later.timestamp())?
             }
         };
         if at > now {
             Ok(Some(at))
         } else {
-            Err("it has passed already; name a time to come")
+            Err("the time is in the past")
         }
     }
 }
@@ -44,7 +44,7 @@ impl FromStr for Expiry {
         if let Ok(at) = text.parse::<jiff::Timestamp>() {
             return timestamp(at).map(Self::At);
         }
-        // `2026-01-31T10:00` is a date to jiff, too, but without a zone it is no moment.
+        // jiff also parses `2026-01-31T10:00` as a date, but without a zone it is ambiguous.
         if !text.contains(['T', ' '])
             && let Ok(date) = text.parse::<Date>()
         {
@@ -58,11 +58,10 @@ impl FromStr for Expiry {
     }
 }
 
-const EXPIRY_FORMATS: &str = "it is no expiry; write a length (`90d`, `1y`), a day \
-                         (`2026-01-31`, which is its first moment in UTC), a time \
-                         (`2026-01-31T18:00:00Z`) or `never`";
+const EXPIRY_FORMATS: &str = "expected a duration (`90d`, `1y`), a day (`2026-01-31`, from \
+                              midnight UTC), a time (`2026-01-31T18:00:00Z`) or `never`";
 
-/// A length of time such as `24h`, `15m` or `0`. A day has 24 hours.
+/// A duration such as `24h`, `15m` or `0`. A day has 24 hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HumanDuration(pub(crate) Duration);
 
@@ -70,18 +69,18 @@ impl FromStr for HumanDuration {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const PROBLEM: &str = "it is no length of time; write it like `24h`, `15m` or `0`";
+        const FORMAT: &str = "expected a duration such as `24h`, `15m` or `0`";
         if text == "0" {
             return Ok(Self(Duration::ZERO));
         }
-        let span: Span = text.parse().map_err(|_| PROBLEM)?;
-        let length = span.to_duration(SpanRelativeTo::days_are_24_hours());
-        let length = length.map_err(|_| PROBLEM)?;
-        Duration::try_from(length).map(Self).map_err(|_| PROBLEM)
+        let span: Span = text.parse().map_err(|_| FORMAT)?;
+        let duration = span.to_duration(SpanRelativeTo::days_are_24_hours());
+        let duration = duration.map_err(|_| FORMAT)?;
+        Duration::try_from(duration).map(Self).map_err(|_| FORMAT)
     }
 }
 
-/// A moment that has passed, from which on something is looked at.
+/// The start of a period that ends now.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Since {
     Ago(Duration),
@@ -89,12 +88,12 @@ pub(crate) enum Since {
 }
 
 impl Since {
-    /// The moment that is meant.
+    /// The time of the start.
     pub(crate) fn resolve(self, now: Timestamp) -> Timestamp {
         match self {
-            Self::Ago(length) => {
-                let length = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
-                Timestamp::from_nanos(now.as_nanos().saturating_sub(length))
+            Self::Ago(duration) => {
+                let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+                Timestamp::from_nanos(now.as_nanos().saturating_sub(nanos))
             }
             Self::At(at) => at,
         }
@@ -105,44 +104,45 @@ impl FromStr for Since {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if let Ok(HumanDuration(length)) = text.parse() {
-            return Ok(Self::Ago(length));
+        if let Ok(HumanDuration(duration)) = text.parse() {
+            return Ok(Self::Ago(duration));
         }
-        // A length was ruled out, and `never` is no moment.
+        // Calendar units such as months, and `never`, are not a start.
         match text.parse() {
             Ok(Expiry::At(at)) => Ok(Self::At(at)),
-            _ => Err("it is no moment; write how long ago (`15m`, `24h`), a day \
-                      (`2026-01-31`, which is its first moment in UTC) or a time \
-                      (`2026-01-31T18:00:00Z`)"),
+            _ => Err(
+                "expected a duration (`15m`, `24h`), a day (`2026-01-31`, from midnight \
+                      UTC) or a time (`2026-01-31T18:00:00Z`)",
+            ),
         }
     }
 }
 
-/// A moment as RFC 3339 has it, to the second.
+/// Formats a time by RFC 3339, in seconds.
 #[derive(Clone, Copy)]
 pub(crate) struct Rfc3339(pub(crate) Timestamp);
 
 impl fmt::Display for Rfc3339 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Padded as a whole, so that it can stand in columns.
+        // Supports width and alignment.
         f.pad(&jiff(Timestamp::from_secs(self.0.as_secs())).to_string())
     }
 }
 
-/// A moment as records have it: to the microsecond, so that texts sort by time.
+/// Formats a time as in audit records: in microseconds, so that it sorts as text.
 pub(crate) fn rfc3339_micros(at: Timestamp) -> String {
     format!("{:.6}", jiff(at))
 }
 
 fn jiff(at: Timestamp) -> jiff::Timestamp {
-    // The last moment of a `Timestamp` is in 2554, that of jiff in 9999.
+    // `Timestamp` ends in 2554, jiff in 9999.
     jiff::Timestamp::from_nanosecond(at.as_nanos().into()).unwrap_or(jiff::Timestamp::MAX)
 }
 
 fn timestamp(at: jiff::Timestamp) -> Result<Timestamp, &'static str> {
     u64::try_from(at.as_nanosecond())
         .map(Timestamp::from_nanos)
-        .map_err(|_| "it is before 1970 or after 2554")
+        .map_err(|_| "the time is before 1970 or after 2554")
 }
 
 #[cfg(test)]
@@ -153,7 +153,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_secs(1_761_955_200);
 
     #[test]
-    fn reads_expiries_as_people_write_them() {
+    fn parses_expiries() {
         for (text, shown) in [
             ("90d", "2026-01-30T00:00:00Z"),
             ("1y", "2026-11-01T00:00:00Z"),
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_expiry_to_come() {
+    fn refuses_invalid_and_past_expiries() {
         for text in [
             "",
             "soon",
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_since_when() {
+    fn parses_starts() {
         for (text, expected) in [
             ("15m", "2025-10-31T23:45:00.000000Z"),
             ("2025-10-01", "2025-10-01T00:00:00.000000Z"),
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_lengths() {
+    fn parses_durations() {
         for (text, secs) in [("0", 0), ("24h", 86_400), ("1d", 86_400), ("15m", 900)] {
             assert_eq!(
                 text.parse(),

@@ -14,7 +14,7 @@ use crate::{CliError, Outcome};
 pub(crate) enum TokenCommand {
     /// Issue a short-lived access token
     Issue(issue::IssueArgs),
-    /// Look into a token, and verify it where a key is given
+    /// Decode a token, and verify it if a key is given
     Inspect(inspect::InspectArgs),
     /// Revoke a token before it expires
     Revoke(revoke::RevokeArgs),

@@ -1,42 +1,42 @@
-//! What a fault of a log means, and what to do about it.
+//! Explanations of verification faults.
 
 use std::path::Path;
 
 use serde::Serialize;
 use stockade_audit::{Fault, FaultKind};
 
-/// A fault, for people.
+/// A fault with its location, cause and remedy.
 #[derive(Debug, Serialize)]
 pub(super) struct FaultReport {
     pub(super) file: Option<String>,
     pub(super) line: u64,
-    /// The name of the kind, for machines.
+    /// The name of the kind in JSON.
     pub(super) kind: &'static str,
-    /// The first record that it is about, where that is known.
+    /// The number of the first affected record, if known.
     pub(super) record: Option<u64>,
-    pub(super) what: String,
-    pub(super) meaning: &'static str,
+    pub(super) message: String,
+    pub(super) cause: &'static str,
     pub(super) help: &'static str,
 }
 
 impl FaultReport {
-    /// Explains a fault of these files.
+    /// Explains a fault in one of these files.
     pub(super) fn new(fault: &Fault, files: &[&Path]) -> Self {
         let file = fault.file.checked_sub(1).and_then(|at| files.get(at));
         let (kind, record) = kind_name(&fault.kind);
-        let (meaning, help) = explain(&fault.kind);
+        let (cause, help) = explain(&fault.kind);
         Self {
             file: file.map(|path| path.display().to_string()),
             line: fault.line,
             kind,
             record,
-            what: fault.kind.to_string(),
-            meaning,
+            message: fault.kind.to_string(),
+            cause,
             help,
         }
     }
 
-    /// Where it is.
+    /// `FILE:LINE`, or as much of it as is known.
     pub(super) fn location(&self) -> String {
         match &self.file {
             Some(file) if self.line > 0 => format!("{file}:{}", self.line),
@@ -63,64 +63,61 @@ fn kind_name(kind: &FaultKind) -> (&'static str, Option<u64>) {
     }
 }
 
-/// What it means, and what to do.
+/// The cause of a fault, and its remedy.
 fn explain(kind: &FaultKind) -> (&'static str, &'static str) {
     match kind {
         FaultKind::NoRecord => (
-            "somebody else wrote into the file, or half of a line was lost with the power",
-            "look at the line, and at who can write the file",
+            "another program wrote to the file, or a crash truncated the line",
+            "inspect the line, and check which users and programs can write to the file",
         ),
         FaultKind::Altered => (
-            "something in these lines was changed, added or removed after they were sealed, or \
-             the key is another one of the same name",
-            "make sure of the key; if it is the right one, compare the lines with a copy that \
-             was kept elsewhere",
+            "these lines were changed, added or removed after they were sealed, or the key is \
+             a different one with the same id",
+            "check the key given by --key-file and --key-id; if it is correct, compare the \
+             lines with a backup",
         ),
         FaultKind::Unlinked => (
-            "genuine lines stand where they were not written: lines before them were taken \
-             away, moved, or put in from another log or an older copy",
-            "look for the lines in between in copies; one process alone may write a log",
+            "authentic lines are out of place: lines before them were removed, moved, or \
+             inserted from another log or an older copy",
+            "look for the missing lines in backups, and make sure that one process only writes \
+             to the log",
         ),
         FaultKind::Missing { .. } => (
-            "records were taken out of the log, or a file of it is not there",
-            "look for the file that they were in",
+            "records were removed from the log, or one of its files is missing",
+            "look for the missing file or its backup",
         ),
         FaultKind::OutOfOrder { .. } => (
-            "lines were moved or doubled, or two processes write the log",
-            "give each process a log of its own, and compare with a copy",
+            "lines were moved or duplicated, or two processes write to the log",
+            "give each process its own log, and compare the lines with a backup",
         ),
         FaultKind::Unsealed { .. } => (
-            "anybody can have written these lines: they were added by hand, the log was written \
-             without a key, or the last ones are just on their way to the file",
-            "at the end of a log that is being written, verify again; elsewhere do not believe \
-             these lines",
+            "the origin of these lines cannot be verified: they were added by another program, \
+             written without a key, or their seal is not written yet",
+            "at the end of a log in use, verify again; elsewhere, do not trust these lines",
         ),
         FaultKind::UnknownKey(_) => (
-            "these lines cannot be judged without that key",
-            "add it by --key-file and --key-id",
+            "these lines cannot be verified without that key",
+            "add the key with --key-file and --key-id",
         ),
         FaultKind::WrongKey(_) => (
-            "the log does not say that this key came into use: whoever has it may have forged \
-             these lines",
-            "find out who has that key; trust only what the other key has sealed",
+            "the log has no record of a change to this key: its holder may have forged these \
+             lines",
+            "find out who holds that key, and trust only lines that the other key sealed",
         ),
         FaultKind::CutOff { .. } => (
-            "the end of the log was taken away",
-            "look for the records in copies; the head says how far the log once reached",
+            "the end of the log was removed; the head shows that it was longer",
+            "look for the missing records in backups",
         ),
         FaultKind::ForgedHead => (
-            "the file with the head was changed, or signed by a key that was not given, so \
-             nobody knows whether the end of the log is there",
-            "add the newest key of the log by --key-file and --key-id, or restore the head",
+            "the head was changed, or signed with a key that was not given, so a removed end \
+             of the log cannot be detected",
+            "add the newest key of the log with --key-file and --key-id, or restore the head",
         ),
         FaultKind::OtherHead => (
-            "the head was signed, but for other records: the log or the head was replaced by an \
-             older or another one",
-            "make sure that the head is that of this log, and compare with a copy",
+            "the head is authentic, but belongs to other records: the log or the head was \
+             replaced by another or an older one",
+            "check that --head names the head of this log, and compare both with a backup",
         ),
-        _ => (
-            "the log is not as it was written",
-            "compare it with a copy that was kept elsewhere",
-        ),
+        _ => ("the log was altered", "compare the log with a backup"),
     }
 }

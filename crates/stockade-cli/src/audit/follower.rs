@@ -1,4 +1,4 @@
-//! The lines that come, whatever becomes of the file that they come to.
+//! Follows a log that is being written.
 
 use std::{
     fs::{self, File},
@@ -12,26 +12,26 @@ use super::{
 };
 use crate::CliError;
 
-/// Follows a log over rotations, renames and cuts.
+/// Reads new lines of a log, across rotation, renaming and truncation of its file.
 pub(super) struct Follower {
     log: PathBuf,
     lines: LineReader<BufReader<File>>,
 }
 
-/// What became of the file.
+/// What happened to the file since it was opened.
 enum FileState {
     Unchanged,
-    /// It was cut, as `copytruncate` does, and begins anew.
+    /// The file was truncated, as by `copytruncate`; reading restarts at its beginning.
     Truncated(File),
-    /// It was put aside or removed; the log goes on here.
+    /// The file was renamed or removed; the log continues in this one.
     Rotated(File),
 }
 
-/// Takes a line.
+/// Handles a line.
 type OnLine<'g> = dyn FnMut(&[u8]) -> Result<(), CliError> + 'g;
 
 impl Follower {
-    /// Begins at this place of the log's file.
+    /// Starts at an offset of the log's current file.
     pub(super) fn new(log: &Path, file: LogFile, at: u64) -> Result<Self, CliError> {
         let lines = lines_from(file.file, at).map_err(|error| unreadable(log, &error))?;
         Ok(Self {
@@ -40,8 +40,7 @@ impl Follower {
         })
     }
 
-    /// Gives all lines that are whole by now, and when a file ends in the middle of a line,
-    /// what there is of that.
+    /// Handles all complete lines, and the incomplete last line of a file that was rotated.
     pub(super) fn poll(&mut self, on_line: &mut OnLine<'_>) -> Result<(), CliError> {
         loop {
             self.drain(on_line)?;
@@ -51,7 +50,7 @@ impl Follower {
             {
                 FileState::Unchanged => return Ok(()),
                 FileState::Rotated(file) => {
-                    // The last one may have been written to until it was left.
+                    // Lines may have been written between the last read and the rotation.
                     self.drain(on_line)?;
                     if let Some(partial) = self.lines.partial() {
                         on_line(partial)?;
@@ -88,13 +87,13 @@ impl Follower {
                 }
             }
             Ok(_) => self.next_file(&own),
-            // It was put aside, and the next one is not there yet.
+            // The file was rotated, and its successor does not exist yet.
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(FileState::Unchanged),
             Err(error) => Err(error),
         }
     }
 
-    /// The file after this one. More than one may have been put aside meanwhile.
+    /// The file after this one. More than one rotation may have happened.
     fn next_file(&self, own: &fs::Metadata) -> io::Result<FileState> {
         let mut files = open_all(&self.log)?.into_iter();
         let mut last = None;

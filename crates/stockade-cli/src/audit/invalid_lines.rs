@@ -1,18 +1,21 @@
-//! LineReader that are no records: counted, and the first ones named.
+//! Invalid lines of a log: their number, and the positions of the first ones.
 
 use std::{fmt, path::Path};
 
 use serde::Serialize;
 
-use crate::output;
+use crate::{
+    escape::escape,
+    output::{self, plural},
+};
 
-/// So many are named.
+/// The number of positions that are kept.
 const MAX_LISTED: usize = 5;
 
 #[derive(Debug, Default, Serialize)]
 pub(super) struct InvalidLines {
     pub(super) count: u64,
-    /// The places of the first ones.
+    /// The first positions, as `FILE:LINE`.
     pub(super) first: Vec<String>,
 }
 
@@ -24,18 +27,19 @@ impl InvalidLines {
         }
     }
 
-    /// Says that there are some.
+    /// Writes a warning if there are any.
     pub(super) fn warn(&self) {
-        let (first, more) = (self.first.join(", "), self.count > MAX_LISTED as u64);
-        match self.count {
-            0 => {}
-            1 => output::warn(format_args!(
-                "a line is no record and was left out: {first}"
-            )),
-            count => output::warn(format_args!(
-                "{count} lines are no records and were left out: {first}{}",
-                if more { ", …" } else { "" }
-            )),
+        if self.count == 0 {
+            return;
         }
+        let more = match self.count > MAX_LISTED as u64 {
+            true => ", …",
+            false => "",
+        };
+        output::warn(format_args!(
+            "skipped {}: {}{more}",
+            plural(self.count, "invalid line"),
+            escape(&self.first.join(", "))
+        ));
     }
 }

@@ -1,4 +1,4 @@
-//! The keys that a log was sealed with.
+//! The keys that seal a log.
 
 use std::{env, path::PathBuf};
 
@@ -6,22 +6,22 @@ use clap::Args;
 use stockade_audit::ChainKey;
 use zeroize::Zeroizing;
 
-use crate::{CliError, secret};
+use crate::{CliError, output::plural, secret};
 
-/// Has the key itself, where no file has it.
+/// The environment variable with the key, if no file is given.
 const KEY_VARIABLE: &str = "STOCKADE_AUDIT_KEY";
 
-/// The name of a key that the configuration does not name.
+/// The id of the key if the configuration sets none.
 const DEFAULT_ID: &str = "1";
 
-/// A secret, and where it comes from.
+/// A secret and its source.
 type Secret = (String, Zeroizing<Vec<u8>>);
 
-/// Which keys.
+/// The keys to verify with.
 #[derive(Args, Clone, Debug)]
 pub(super) struct KeyArgs {
-    /// The key that the log was sealed with, `audit.key_file` of the configuration; repeat it
-    /// where the key was changed [default: the key in STOCKADE_AUDIT_KEY]
+    /// The key that seals the log (`audit.key_file` of the configuration); repeat it if the
+    /// key was changed [default: the key in STOCKADE_AUDIT_KEY]
     #[arg(
         long = "key-file",
         value_name = "FILE",
@@ -29,8 +29,8 @@ pub(super) struct KeyArgs {
         hide_env_values = true
     )]
     files: Vec<PathBuf>,
-    /// The key's name in the records, `audit.key_id`; one for each --key-file, in their order
-    /// [default: 1]
+    /// The id of the key (`audit.key_id` of the configuration), once for each --key-file, in
+    /// the same order [default: 1]
     #[arg(
         long = "key-id",
         value_name = "ID",
@@ -48,16 +48,16 @@ impl KeyArgs {
             (0, 1) => &default[..],
             (ids, secrets) if ids == secrets => &self.ids,
             (ids, secrets) => {
-                return Err(CliError::usage(format_args!(
-                    "there are {secrets} keys and {ids} ids"
-                ))
-                .help("add a --key-id for each --key-file, in the same order"));
+                let keys = plural(secrets as u64, "key");
+                let ids = plural(ids as u64, "key id");
+                return Err(CliError::usage(format_args!("{keys} but {ids} given"))
+                    .with_help("add a --key-id for each --key-file, in the same order"));
             }
         };
         ids.iter()
             .zip(secrets)
             .map(|(id, (place, secret))| {
-                // As servers read it: files of random text end in a line feed.
+                // Servers also ignore the line feed at the end of a key file.
                 ChainKey::new(id, secret.trim_ascii_end())
                     .map_err(|error| CliError::usage(format_args!("{place}: {error}")))
             })
@@ -76,13 +76,13 @@ impl KeyArgs {
             )]),
             Err(env::VarError::NotUnicode(_)) => {
                 Err(CliError::usage(format_args!("{KEY_VARIABLE} is not UTF-8"))
-                    .help("put the bytes into a file, and name it by --key-file"))
+                    .with_help("write the key to a file, and name it with --key-file"))
             }
             Ok(_) | Err(env::VarError::NotPresent) => Err(CliError::usage(
-                "without its key nothing can be proven of a log",
+                "no key is given, so the log cannot be verified",
             )
-            .help(format_args!(
-                "name it by --key-file, or put it into {KEY_VARIABLE}"
+            .with_help(format_args!(
+                "name the key file with --key-file, or set {KEY_VARIABLE}"
             ))),
         }
     }

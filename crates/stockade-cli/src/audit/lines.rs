@@ -1,20 +1,20 @@
-//! A log's lines, from the first to the last.
+//! Reads a log forwards.
 
 use std::io::{self, BufRead};
 
 use stockade_audit::LogLine;
 
-/// A line over this length is none of a log's.
+/// The maximum length of a record. Longer lines are invalid.
 pub(super) const MAX_LINE_LEN: usize = 64 * 1_024;
 
-/// Reads lines one by one, and keeps no more than one in memory. It can be asked again after
-/// the end: a line that was not whole then goes on.
+/// Reads lines with at most one in memory. Reading can continue after the end of the file: an
+/// incomplete line is completed then.
 pub(super) struct LineReader<R> {
     from: R,
     line: Vec<u8>,
-    /// The line was given away; the next one begins.
+    /// The line was returned; the next call starts a new one.
     is_returned: bool,
-    /// A part of the line was dropped.
+    /// A part of the line was discarded.
     is_too_long: bool,
 }
 
@@ -31,8 +31,8 @@ where
         }
     }
 
-    /// The next whole line, without its line feed; `None` at the end of what there is. What is
-    /// left of a line that is too long is no record in any case.
+    /// The next complete line without its line feed; `None` at the end of the file. A line that
+    /// is too long is returned as an empty line, which is invalid as well.
     pub(super) fn next(&mut self) -> io::Result<Option<&[u8]>> {
         if std::mem::take(&mut self.is_returned) {
             self.line.clear();
@@ -60,7 +60,7 @@ where
         }
     }
 
-    /// What there is of a line that has no end yet.
+    /// The incomplete last line.
     pub(super) fn partial(&self) -> Option<&[u8]> {
         let is_partial = !self.is_returned && (self.is_too_long || !self.line.is_empty());
         is_partial.then_some(if self.is_too_long { b"" } else { &self.line })
@@ -71,7 +71,7 @@ where
     }
 }
 
-/// The record of a line, if it is one.
+/// Parses a record; `None` if the line is invalid.
 pub(super) fn parse_record(line: &[u8]) -> Option<LogLine> {
     std::str::from_utf8(line).ok()?.parse().ok()
 }
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn gives_whole_lines_and_keeps_the_torn_one() {
+    fn separates_complete_lines_from_the_incomplete_one() {
         for (text, whole, torn) in [
             (&b""[..], &[][..], None),
             (b"a\n", &[&b"a"[..]][..], None),
@@ -107,7 +107,7 @@ mod tests {
 
     // D07
     #[test]
-    fn a_line_without_an_end_takes_no_memory() {
+    fn bounds_the_memory_for_a_line() {
         let long = vec![b'x'; MAX_LINE_LEN * 3 + 5];
         let (lines, torn) = all(&[b"a\n", &long[..], b"\nb\n", &long[..]].concat());
         assert_eq!(lines, [&b"a"[..], b"", b"b"]);
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_line_goes_on_when_there_is_more() {
+    fn completes_an_incomplete_line() {
         let mut log = tempfile::NamedTempFile::new().unwrap();
         log.write_all(b"one\ntw").unwrap();
         let mut lines = LineReader::new(io::BufReader::new(log.reopen().unwrap()));

@@ -1,4 +1,4 @@
-//! How far long work has come.
+//! A progress bar for reading a log.
 
 use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 
@@ -6,10 +6,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::log::LogFile;
 
-/// Less than this is read before anybody has seen a bar.
+/// Smaller logs are read too fast for a progress bar.
 const MIN_LEN: u64 = 8 << 20;
 
-/// A bar on standard error, where that is a terminal and there is much to read.
+/// A progress bar on standard error; hidden if that is no terminal, or the log is small.
 pub(super) struct Progress(ProgressBar);
 
 impl Progress {
@@ -24,12 +24,12 @@ impl Progress {
         );
         Self(match style {
             Ok(style) => bar.with_style(style),
-            // Not reached: the template is a constant.
+            // Unreachable: the template is a constant.
             Err(_) => bar,
         })
     }
 
-    /// Reads a file, as far as it went when it was opened.
+    /// Reads a file up to the length that it had when it was opened.
     pub(super) fn read<'f>(&self, file: &'f LogFile) -> impl BufRead + use<'f> {
         let file = (&file.file).take(file.length);
         BufReader::with_capacity(1 << 16, self.0.wrap_read(file))

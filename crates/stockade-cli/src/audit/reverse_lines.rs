@@ -1,4 +1,4 @@
-//! A log's lines, from the last to the first.
+//! Reads a log backwards.
 
 use std::{
     fs::File,
@@ -9,30 +9,30 @@ use super::lines::MAX_LINE_LEN;
 
 const BLOCK_LEN: u64 = 64 * 1_024;
 
-/// Reads the lines of a file backwards, so that the end of a large one is found at once.
+/// Reads the lines of a file backwards: the newest records of a large file at a small cost.
 pub(super) struct ReverseLines<'f> {
     file: &'f File,
-    /// Where `rest` begins in the file.
+    /// The offset of `pending` in the file.
     start: u64,
-    /// What was read and not given yet; never much more than a block and a line.
+    /// Bytes that were read and not returned yet; at most about a block and a line.
     pending: Vec<u8>,
-    /// The line that is being read is too long, and its end was dropped.
+    /// The current line is too long, and its end was discarded.
     is_too_long: bool,
-    /// Nothing was given yet.
+    /// No line was returned yet.
     is_first: bool,
     is_done: bool,
 }
 
-/// A line, and where it begins in its file.
+/// A line and its offset in the file.
 pub(super) struct ReverseLine {
     pub(super) line: Vec<u8>,
     pub(super) offset: u64,
-    /// It does not end in a line feed: it is not whole, or the writer was interrupted.
+    /// The line has no line feed: it is incomplete, or its writer was interrupted.
     pub(super) is_unterminated: bool,
 }
 
 impl<'f> ReverseLines<'f> {
-    /// Begins at the end of a file that is so long.
+    /// Starts at the end of a file of this length.
     pub(super) fn new(file: &'f File, length: u64) -> Self {
         Self {
             file,
@@ -44,9 +44,8 @@ impl<'f> ReverseLines<'f> {
         }
     }
 
-    /// The line before those that were given; the first one is what stands after the last
-    /// line feed, and empty in a log that is whole. Of a line that is too long nothing is
-    /// given but its place.
+    /// The previous line. The first call returns the text after the last line feed, which is
+    /// empty in a complete log. A line that is too long is returned as an empty line.
     pub(super) fn next(&mut self) -> io::Result<Option<ReverseLine>> {
         while !self.is_done {
             if let Some(at) = self.pending.iter().rposition(|byte| *byte == b'\n') {
@@ -111,7 +110,7 @@ mod tests {
 
     // D07
     #[test]
-    fn a_line_without_an_end_takes_no_memory() {
+    fn bounds_the_memory_for_a_line() {
         let long = vec![b'x'; MAX_LINE_LEN * 5];
         let text = [b"a\n", &long[..], b"\nb\n"].concat();
         let lines: Vec<_> = backwards(&text)
@@ -123,7 +122,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn gives_each_line_once_and_its_place(
+        fn returns_each_line_once_with_its_offset(
             lengths in prop::collection::vec(prop_oneof![0_usize..9, 40_000_usize..60_000], 0..9),
         ) {
             let lines: Vec<_> = lengths.into_iter().map(|length| "x".repeat(length)).collect();

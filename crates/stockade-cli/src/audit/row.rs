@@ -1,4 +1,4 @@
-//! A record as one line for people.
+//! Formats a record as one line of text.
 
 use anstyle::{Effects, Style};
 use stockade_audit::LogLine;
@@ -8,11 +8,11 @@ use crate::{
     output::{ERROR, SUCCESS, WARNING},
 };
 
-/// What is there for the sake of order only.
+/// Secondary information.
 const DIMMED: Style = Style::new().effects(Effects::DIMMED);
 
-/// One line: what all records have stands in columns, and what only some have after that.
-/// Nothing in it can act upon a terminal.
+/// Formats a record: aligned columns for common fields, then the others. The text is escaped
+/// for a terminal.
 pub(super) fn row(record: &LogLine) -> String {
     let time = format!("{:<24}", escape(&short(&record.timestamp)));
     let (level, level_style) = (format!("{:<5}", escape(&record.level)), level(record));
@@ -31,7 +31,7 @@ pub(super) fn row(record: &LogLine) -> String {
     row
 }
 
-/// To the millisecond: `2026-01-31T12:00:00.123Z`.
+/// Truncates to milliseconds: `2026-01-31T12:00:00.123Z`.
 fn short(timestamp: &str) -> String {
     match timestamp.get(..23) {
         Some(start) if timestamp.len() == 27 => format!("{start}Z"),
@@ -67,14 +67,14 @@ fn style_of(status: u16) -> Style {
     }
 }
 
-/// What happened.
+/// The fields without a column.
 fn what(record: &LogLine) -> String {
     let mut parts = Vec::new();
     let mut add = |part: Option<String>| parts.extend(part);
     let place = record.path.as_deref();
     let method = record.method.as_deref();
     add(place.map(|path| format!("{} {}", text(method), escape(path))));
-    // Of a request that went well everything is said.
+    // The message of a successful request adds nothing.
     let is_usual = record.level == "info" && record.method.is_some();
     add((!is_usual).then(|| match record.reason.as_deref() {
         Some(reason) => format!("{}: {}", escape(&record.message), escape(reason)),
@@ -111,7 +111,7 @@ mod tests {
 
     // L01
     #[test]
-    fn nothing_in_a_record_acts_upon_a_terminal() {
+    fn escapes_every_field() {
         let hostile = r"\u001b[2J\r\n\u202e\u0000\u009b";
         let fields = [
             "timestamp",

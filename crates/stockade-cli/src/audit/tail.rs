@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{CliError, Outcome, escape::escape_json, output};
 
-/// How often the file is looked at.
+/// The interval between checks for new lines.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The records to show.
@@ -76,13 +76,13 @@ impl TailArgs {
     }
 }
 
-/// The last lines of a log.
+/// The last records of a log.
 #[derive(Default)]
 struct LastRecords {
-    /// The last first.
+    /// The lines of the records, newest first.
     lines: Vec<Vec<u8>>,
     invalid: InvalidLines,
-    /// Where the last whole line of the last file ends.
+    /// The end of the last complete line in the current file.
     end: u64,
 }
 
@@ -112,9 +112,9 @@ impl LastRecords {
                     return Ok(());
                 }
                 match parse_record(&line) {
-                    // There is more of it to come.
+                    // The follower reads the rest of the line.
                     _ if is_end && follow => {}
-                    // The journal writes in the order of time, so all the others are older.
+                    // Records are in chronological order, so all others are older.
                     Some(record) if start.is_after(&record) => return Ok(()),
                     Some(_) => self.lines.push(line),
                     None if is_end || (is_unterminated && line.is_empty()) => {}
@@ -127,19 +127,19 @@ impl LastRecords {
     }
 }
 
-/// Which records are printer, and how.
+/// Prints records.
 struct Printer {
     start: Start,
     json: bool,
 }
 
 impl Printer {
-    /// Shows those that come, until nobody is there to see them.
+    /// Prints new records until standard output is closed.
     fn follow(&self, mut follower: Follower) -> Result<Outcome, CliError> {
         loop {
             follower.poll(&mut |line| {
                 if !self.show(line)? {
-                    output::warn("a line came that is no record, and was left out");
+                    output::warn("skipped an invalid line");
                 }
                 Ok(())
             })?;
@@ -147,7 +147,7 @@ impl Printer {
         }
     }
 
-    /// Shows the record of a line; `false` where it has none.
+    /// Prints the record of a line; returns `false` if the line is invalid.
     fn show(&self, line: &[u8]) -> Result<bool, CliError> {
         let Some(record) = parse_record(line) else {
             return Ok(false);
@@ -162,9 +162,9 @@ impl Printer {
     }
 }
 
-/// The line as it was written, but for what acts upon terminals.
+/// The line as it was written, but escaped for a terminal.
 fn json(line: &[u8]) -> String {
-    // Within texts JSON has neither, so these only stand between its words.
+    // Strings in JSON contain neither, so these are whitespace between tokens.
     let text = String::from_utf8_lossy(line).replace(['\t', '\r'], " ");
     escape_json(&text)
 }

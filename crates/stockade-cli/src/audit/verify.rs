@@ -19,16 +19,16 @@ use super::{
 use crate::{
     CliError, CliErrorKind, Outcome,
     escape::escape,
-    output::{self, ERROR, SUCCESS},
+    output::{self, ERROR, SUCCESS, plural},
 };
 
-/// Which log, and what it is verified with.
+/// The log, and the keys to verify it with.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-Each batch of records ends in a seal over all of its bytes and the seal before it, so what was
-changed, added, removed or moved since is found. Beside the log is its head, a signed word on
-how far it reaches, by which a cut-off end is found. Keys that the log was sealed with in
-former times are named, too, or what they have sealed cannot be judged.
+Each batch of records ends in a seal (HMAC-SHA-256) over its bytes and the previous seal, which
+detects lines that were changed, added, removed or moved. The head, a signed file next to the
+log, stores the end of the log, and detects records that were removed from it. Records sealed
+with an earlier key can only be verified if that key is given as well.
 
 Examples:
   stockade audit verify audit.log --key-file audit.key
@@ -36,14 +36,14 @@ Examples:
       --key-file new.key --key-id 2026
   STOCKADE_AUDIT_KEY=… stockade audit verify audit.log --json | jq .faults
 
-Exit codes: 0 intact, 1 faults were found, 2 nothing could be found out.")]
+Exit codes: 0 intact, 1 not intact, 2 not verified because of a usage error or a failure.")]
 pub(super) struct VerifyArgs {
     /// The log
     #[arg(value_name = "FILE")]
     log: PathBuf,
     #[command(flatten)]
     keys: KeyArgs,
-    /// The head of the log [default: the log's name and `.head`, if there is one]
+    /// The head of the log [default: FILE.head, if it exists]
     #[arg(long, value_name = "FILE")]
     head: Option<PathBuf>,
     /// Write JSON
@@ -55,9 +55,9 @@ impl VerifyArgs {
     pub(super) fn run(self) -> Result<Outcome, CliError> {
         let found = self.verify().map_err(CliError::inconclusive)?;
         match found.report(self.json) {
-            // Nobody reads on, but the exit code is still the answer.
+            // Standard output is closed, but the exit code is the result.
             Err(failure) if failure.kind() == CliErrorKind::BrokenPipe => {}
-            said => said.map_err(CliError::inconclusive)?,
+            reported => reported.map_err(CliError::inconclusive)?,
         }
         Ok(match found.intact {
             true => Outcome::Success,
@@ -67,7 +67,7 @@ impl VerifyArgs {
 
     fn verify(&self) -> Result<VerifyReport, CliError> {
         let keys = self.keys.read()?;
-        // Before the log, which may go on meanwhile.
+        // Before the log: it may be written to meanwhile.
         let head = self.read_head()?;
         let mut verifier = Verifier::new(keys);
         if let Some(head) = &head {
@@ -92,7 +92,7 @@ impl VerifyArgs {
         match fs::read_to_string(&path) {
             Ok(head) => Ok(Some(head)),
             Err(error) if error.kind() == ErrorKind::NotFound && self.head.is_none() => Ok(None),
-            // Not that the log is bad: this is another file.
+            // This error is about the head, not about the log.
             Err(error) => Err(log::unreadable(&path, &error)),
         }
     }
@@ -104,23 +104,23 @@ fn default_head(log: &Path) -> PathBuf {
     path.into()
 }
 
-/// What there is to say of a log.
+/// The result of a verification.
 #[derive(Debug, Serialize)]
 struct VerifyReport {
     intact: bool,
     files: Vec<String>,
     lines: u64,
-    proven: u64,
-    /// Left without a seal by a crash, as the log itself says.
-    unproven: u64,
+    verified: u64,
+    /// Lines that a crash left without a seal, according to the log.
+    unverified: u64,
     seals: u64,
     first_record: Option<u64>,
     last_record: Option<u64>,
-    /// Never written, as the log itself says.
+    /// Records that were never written, according to the log.
     lost: u64,
     starts: u64,
     key_changes: u64,
-    /// Whether there was a head to compare with.
+    /// Whether a head was found.
     head: bool,
     fault_count: u64,
     faults: Vec<FaultReport>,
@@ -137,8 +137,8 @@ impl VerifyReport {
                 .map(|path| path.display().to_string())
                 .collect(),
             lines: report.lines,
-            proven: report.proven,
-            unproven: report.unproven,
+            verified: report.proven,
+            unverified: report.unproven,
             seals: report.batches,
             first_record: report.first_seq,
             last_record: report.last_seq,
@@ -157,70 +157,68 @@ impl VerifyReport {
         }
         for fault in &self.faults {
             output::print(format_args!(
-                "{ERROR}fault:{ERROR:#} {}: {}\n  meaning: {}\n  help: {}",
+                "{ERROR}fault:{ERROR:#} {}: {}\n  cause: {}\n  help: {}",
                 escape(&fault.location()),
-                escape(&fault.what),
-                fault.meaning,
+                escape(&fault.message),
+                fault.cause,
                 fault.help
             ))?;
         }
         let listed = self.faults.len() as u64;
         if self.fault_count > listed {
-            output::print(format_args!(
-                "… and {} more faults",
-                self.fault_count - listed
-            ))?;
+            let more = plural(self.fault_count - listed, "more fault");
+            output::print(format_args!("… and {more}"))?;
         }
-        let (style, verdict) = match self.intact {
+        let (style, result) = match self.intact {
             true => (SUCCESS, "intact".to_owned()),
-            false => (ERROR, format!("NOT INTACT, {} faults", self.fault_count)),
+            false => {
+                let faults = plural(self.fault_count, "fault");
+                (ERROR, format!("NOT INTACT, {faults}"))
+            }
         };
-        output::print(format_args!(
-            "{style}{verdict}{style:#}: {}",
-            self.summary()
-        ))?;
+        output::print(format_args!("{style}{result}{style:#}: {}", self.summary()))?;
         self.print_notes();
         Ok(())
     }
 
     fn summary(&self) -> String {
         let numbers = match (self.first_record, self.last_record) {
-            (Some(first), Some(last)) => format!(", numbers {first} to {last}"),
+            (Some(first), Some(last)) => format!(", records {first} to {last}"),
             _ => String::new(),
         };
         let keys = match self.key_changes {
             0 => String::new(),
-            changes => format!(", {changes} changes of the key"),
+            changes => format!(", {}", plural(changes, "key change")),
         };
         format!(
-            "{} of {} lines proven by {} seals{numbers}, in {} files{keys}",
-            self.proven,
-            self.lines,
-            self.seals,
-            self.files.len()
+            "{} of {} verified by {}{numbers}, in {}{keys}",
+            self.verified,
+            plural(self.lines, "line"),
+            plural(self.seals, "seal"),
+            plural(self.files.len() as u64, "file")
         )
     }
 
-    /// What is no fault, but should be known.
+    /// Prints warnings about an intact log.
     fn print_notes(&self) {
         if !self.head {
-            output::warn("there is no head beside the log: a cut-off end would not be found");
+            output::warn("the log has no head, so a removed end of the log is not detected");
         }
         if let Some(before) = self.first_record.filter(|first| *first > 1) {
             output::note(format_args!(
-                "The log begins with record {before}: older files were removed, as rotation has it."
+                "The log begins with record {before}: rotation has removed older files."
             ));
         }
-        if self.unproven > 0 {
+        if self.unverified > 0 {
             output::warn(format_args!(
-                "a crash left {} lines without a seal, as the log says itself; they are not proven",
-                self.unproven
+                "a crash left {} without a seal, according to the log; their content is not verified",
+                plural(self.unverified, "line")
             ));
         }
         if self.lost > 0 {
             output::warn(format_args!(
-                "{} records found no room and were never written, as the log says itself",
-                self.lost
+                "{} lost because the buffer was full, according to the log",
+                plural(self.lost, "record")
             ));
         }
     }

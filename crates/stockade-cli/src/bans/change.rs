@@ -8,20 +8,20 @@ use stockade_abuse::Offender;
 use super::open;
 use crate::{CliError, Outcome, escape::printable, output, time::HumanDuration};
 
-/// Whom to ban.
+/// The ban to add.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct AddArgs {
     /// An address, a network, or `key:` and an id
     client: Offender,
-    /// How long: `24h`, `7d`; for good without it
+    /// The duration of the ban, such as `24h` or `7d` [default: permanent]
     #[arg(long = "for", value_name = "LENGTH")]
     length: Option<HumanDuration>,
-    /// Why, for those client read the list
+    /// The reason, stored as a comment in the list
     #[arg(long, default_value = "by hand", value_parser = printable)]
     reason: String,
 }
 
-/// Whose ban to end.
+/// The ban to remove.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct RemoveArgs {
     /// An address, a network, or `key:` and an id, as `stockade bans list` shows it
@@ -34,14 +34,14 @@ impl AddArgs {
         let length = self.length.map(|HumanDuration(length)| length);
         detector.ban(self.client.clone(), length, self.reason);
         drop(detector);
-        // Written when the list was dropped; whether it was is in the file.
+        // Dropping the detector wrote the file; reading it again shows whether that succeeded.
         match open(file)?.why(&self.client) {
             Some(_) => {
                 output::note(format_args!("{} is banned.", self.client));
                 Ok(Outcome::Success)
             }
             None => Err(CliError::failed(format_args!(
-                "the ban could not be written to {}",
+                "cannot write the ban to {}",
                 file.display()
             ))),
         }
@@ -52,17 +52,20 @@ impl RemoveArgs {
     pub(crate) fn run(self, file: &PathBuf) -> Result<Outcome, CliError> {
         let detector = open(file)?;
         if detector.unban(&self.client) {
-            output::note(format_args!("{} is banned no more.", self.client));
+            output::note(format_args!("{} is no longer banned.", self.client));
             return Ok(Outcome::Success);
         }
-        let why = match detector.why(&self.client) {
-            Some(ban) => format!(
-                "{} lies within {}, which is banned as a whole; remove that",
-                self.client, ban.offender
-            ),
-            None => format!("{} is not banned.", self.client),
-        };
-        output::note(why);
+        match detector.why(&self.client) {
+            Some(ban) => {
+                let (client, ban) = (&self.client, ban.offender);
+                output::error(format_args!("{client} is banned as part of {ban}"));
+                output::help(format_args!(
+                    "stockade bans remove {ban} --file {}",
+                    file.display()
+                ));
+            }
+            None => output::note(format_args!("{} is not banned.", self.client)),
+        }
         Ok(Outcome::Negative)
     }
 }

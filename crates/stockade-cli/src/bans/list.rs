@@ -11,7 +11,7 @@ use tabled::builder::Builder;
 use super::{open, sorted, warn_about_skipped_lines};
 use crate::{CliError, Outcome, escape::escape, output, time::Rfc3339};
 
-/// How to list.
+/// The format of the list.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ListArgs {
     /// Write JSON
@@ -19,14 +19,14 @@ pub(crate) struct ListArgs {
     json: bool,
 }
 
-/// Whom to look for.
+/// The client to look up.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct WhyArgs {
     /// An address, a network, or `key:` and an id
     client: Offender,
 }
 
-/// A ban as JSON shows it.
+/// A ban in JSON.
 #[derive(Debug, Serialize)]
 struct BanView {
     client: String,
@@ -46,7 +46,7 @@ impl ListArgs {
                 .collect();
             output::print_json(&views)?;
         } else if bans.is_empty() {
-            output::note(format_args!("Nobody is banned in {}.", file.display()));
+            output::note(format_args!("{} has no bans.", file.display()));
         } else {
             output::print_table(table(&bans))?;
         }
@@ -75,7 +75,7 @@ fn view(client: String, ban: &Ban) -> BanView {
     }
 }
 
-/// Lines that people write have no time in them.
+/// The start of the ban. Lines written by hand have none.
 fn since(ban: &Ban) -> Option<String> {
     (ban.since > Timestamp::default()).then(|| Rfc3339(ban.since).to_string())
 }
@@ -88,7 +88,7 @@ fn table(bans: &[(String, Ban)]) -> Builder {
         table.push_record([
             escape(client),
             since(ban).unwrap_or_else(|| "-".to_owned()),
-            until.unwrap_or_else(|| "for good".to_owned()),
+            until.unwrap_or_else(|| "permanent".to_owned()),
             escape(&ban.reason),
         ]);
     }

@@ -9,24 +9,24 @@ use serde::Serialize;
 use stockade_core::identity::Scope;
 use stockade_key_auth::{FileKeyStore, KeyRecord, KeyStore};
 
-use super::{
-    location::{IfMissing, Store, StoreLocation},
-    plural_keys,
+use super::location::{IfMissing, Store, StoreLocation};
+use crate::{
+    CliError, Outcome,
+    escape::escape,
+    output::{self, plural},
 };
-use crate::{CliError, Outcome, escape::escape, output};
 use plan::{ImportResult, Plan, PlannedKey};
 
-/// Which file, and how strictly.
+/// The file to import.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-A key that the store has under the same id and hash is skipped, and stays as it is there: an
-import never makes a revoked key valid again. One that the store has with another hash, or
-under another id, is refused; then nothing at all is added, unless --skip-conflicts is given.
-So an import can be repeated safely.
+A key that exists with the same id and hash is skipped and stays unchanged: an import never
+makes a revoked key valid again, and can be repeated. A key that exists with another hash or
+under another id is a conflict. With a conflict no key is added, unless --skip-conflicts is
+given.
 
-A key without the scope that a route asks for is refused there. Where the keys come from a
-program with other scopes, --map-scope renames them: its `chat:read`, say, to `chat:write`, which
-a chat needs.
+--map-scope renames scopes of another program, for example `chat:read` to `chat:write`, which
+the routes of chats require.
 
 Examples:
   stockade keys import keys.yaml --store sqlite:keys.db --dry-run
@@ -36,13 +36,13 @@ pub(crate) struct ImportArgs {
     /// The file: YAML, TOML (`.toml`) or JSON (`.json`)
     #[arg(value_name = "FILE")]
     from: PathBuf,
-    /// Change nothing; say what would be
+    /// Report what would be added, without changing the store
     #[arg(long)]
     dry_run: bool,
-    /// Add the others where some are refused
+    /// Add the other keys if some are conflicts
     #[arg(long)]
     skip_conflicts: bool,
-    /// Give keys the scope NEW in place of OLD; repeat it, or divide pairs by commas
+    /// Replace the scope OLD by NEW; repeat it, or separate pairs by commas
     #[arg(long, value_name = "OLD=NEW", value_delimiter = ',', value_parser = scope_pair)]
     map_scope: Vec<(Scope, Scope)>,
     /// Write JSON
@@ -55,7 +55,7 @@ impl ImportArgs {
         if location.is_file(&self.from) {
             return Err(
                 CliError::usage(format_args!("{location} is the store itself"))
-                    .help("name another file, or another store by --store"),
+                    .with_help("name another file, or another store with --store"),
             );
         }
         let mut records = FileKeyStore::open_static(&self.from)?.list().await?;
@@ -66,7 +66,7 @@ impl ImportArgs {
                 .map(|scope| self.mapped(scope))
                 .collect();
         }
-        // The store has read it already, so what is missing now was taken away meanwhile.
+        // Only for line numbers: the store has read the file already.
         let text = fs::read_to_string(&self.from).unwrap_or_default();
         let existing = location.records().await?;
         let plan = Plan::new(records, &existing, &text);
@@ -98,17 +98,15 @@ impl ImportArgs {
                 output::print(self.line(key, changed))?;
             }
         }
-        let (added, refused) = (
-            plural_keys(plan.new_records().count()),
-            plural_keys(plan.conflicts()),
-        );
+        let added = plural(plan.new_records().count() as u64, "key");
         match (aborted, self.dry_run) {
-            (true, _) => output::error(format_args!(
-                "nothing was added, since {refused} would be refused; mend the file, or add \
-                 --skip-conflicts"
-            )),
+            (true, _) => {
+                let conflicts = plural(plan.conflicts() as u64, "conflict");
+                output::error(format_args!("nothing was added because of {conflicts}"));
+                output::help("fix the file, or add --skip-conflicts to add the other keys");
+            }
             (_, true) => output::note(format_args!(
-                "Nothing was changed; without --dry-run, {added} would be added to {location}."
+                "Nothing was changed. Without --dry-run, {added} would be added to {location}."
             )),
             _ => output::note(format_args!("Added {added} to {location}.")),
         }
@@ -136,21 +134,21 @@ impl ImportArgs {
 
 fn scope_pair(text: &str) -> Result<(Scope, Scope), String> {
     let scope = |text: &str| text.parse().map_err(|error| format!("{error}"));
-    let (old, new) = text.split_once('=').ok_or("write it as OLD=NEW")?;
+    let (old, new) = text.split_once('=').ok_or("expected OLD=NEW")?;
     Ok((scope(old)?, scope(new)?))
 }
 
 #[derive(Serialize)]
 struct Json<'p> {
-    /// Whether what is `added` was added.
+    /// Whether keys with the result `added` were added.
     changed: bool,
     keys: &'p [PlannedKey],
 }
 
-/// Adds the keys, all of which the plan has found to fit.
+/// Adds the planned keys.
 ///
-/// A file is changed once, and then has them all. A database takes them one by one:
-/// where it fails half way, the import can be repeated, and skips what is there.
+/// A file is written once with all keys. A database gets one insert per key: after a failure
+/// the import can be repeated, and skips the keys that were added.
 async fn add<'p>(
     location: &StoreLocation,
     added: impl Iterator<Item = &'p KeyRecord>,
@@ -164,11 +162,11 @@ async fn add<'p>(
         let created = store.keys().create(record.clone()).await;
         created.map_err(|error| {
             CliError::failed(format_args!(
-                "after {}, at {}: {error}",
-                plural_keys(done),
-                record.id
+                "cannot add the key {}, after {} were added: {error}",
+                record.id,
+                plural(done as u64, "key")
             ))
-            .help("what was added before stays; mend that, and import again for the rest")
+            .with_help("fix the cause, and repeat the import to add the remaining keys")
         })?;
     }
     Ok(())

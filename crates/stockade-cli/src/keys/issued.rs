@@ -1,4 +1,4 @@
-//! A key that was made just now: its hash for the store, and the one time it is shown.
+//! Issues a key: its hash goes to the store, and the key is shown once.
 
 use std::path::PathBuf;
 
@@ -15,25 +15,23 @@ use crate::{
     secret,
 };
 
-/// How a key's text is made and shown.
+/// Options for generating and showing a key.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SecretArgs {
-    /// What the key's text begins with: a lowercase letter and up to 15 more letters or
-    /// digits
+    /// The prefix of the key: a lowercase letter and up to 15 more letters or digits
     #[arg(long, default_value = "sk")]
     prefix: String,
-    /// Keep an HMAC of the key, made with the secret in this file, instead of its SHA-256
+    /// Store an HMAC of the key with the pepper in this file, instead of its SHA-256
     ///
-    /// The server needs the same secret: the bytes of the file, without a line feed at the
-    /// end.
+    /// The server needs the same pepper: the bytes of the file without a line feed at the end.
     #[arg(long, value_name = "FILE")]
     pepper_file: Option<PathBuf>,
-    /// Write JSON: the key, its record, and its YAML entry
+    /// Write JSON: the key, its record and its YAML entry
     #[arg(long)]
     json: bool,
 }
 
-/// A key before its record is stored.
+/// A new key and its hash.
 pub(crate) struct IssuedKey {
     key: GeneratedKey,
     pub(crate) hash: KeyHash,
@@ -58,10 +56,10 @@ impl SecretArgs {
         Ok(IssuedKey { key, hash })
     }
 
-    /// Shows the key this once, with the record that the store has of it now.
+    /// Shows the key and its record.
     ///
     /// # Errors
-    /// When nobody reads it: then the key is lost, and its owner should know that.
+    /// When standard output cannot be written, also when it was closed: the key is lost then.
     pub(crate) fn show(
         &self,
         issued: &IssuedKey,
@@ -80,13 +78,13 @@ impl SecretArgs {
         shown.map_err(|error| {
             let id = &record.id;
             CliError::failed(format_args!(
-                "the key {id} is in {location}, but could not be shown: {error}"
+                "the key {id} was stored in {location}, but cannot be shown: {error}"
             ))
-            .help(format_args!(
-                "it is lost; make another text with `stockade keys rotate {id}`"
+            .with_help(format_args!(
+                "issue a new secret with `stockade keys rotate {id}`; this one is lost"
             ))
         })?;
-        output::note("\nThis key will not be shown again: keep it where secrets are kept.");
+        output::note("\nThis key will not be shown again. Store it in a secret manager.");
         Ok(())
     }
 }
@@ -100,7 +98,7 @@ struct Json<'a> {
 
 fn text(key: &str, record: &KeyRecord, location: &StoreLocation) -> std::io::Result<()> {
     output::print(format_args!("Key:\n\n  {BOLD}{key}{BOLD:#}\n"))?;
-    output::print(format_args!("Its entry, as {location} has it (in YAML):\n"))?;
+    output::print(format_args!("Entry in {location} (as YAML):\n"))?;
     to_yaml(record)
         .lines()
         .try_for_each(|line| output::print(escape(line)))

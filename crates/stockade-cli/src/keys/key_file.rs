@@ -1,4 +1,4 @@
-//! Files of records: written whole, or not at all.
+//! Writes key files atomically.
 
 use std::{
     fs, io,
@@ -12,19 +12,19 @@ use tempfile::NamedTempFile;
 
 use crate::CliError;
 
-/// The language of a file of records.
+/// The format of a key file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// As `keys.yaml`
+    /// In the format of `keys.yaml`
     Yaml,
-    /// As `keys.toml`
+    /// In the format of `keys.toml`
     Toml,
-    /// As `keys.json`
+    /// In the format of `keys.json`
     Json,
 }
 
 impl Format {
-    /// By the ending, as a server reads the file: what is neither TOML nor JSON is YAML.
+    /// The format by the file extension, as on a server: YAML unless TOML or JSON.
     pub(crate) fn of(path: &Path) -> Self {
         match KeyFileFormat::of(path) {
             KeyFileFormat::Toml => Self::Toml,
@@ -33,7 +33,7 @@ impl Format {
         }
     }
 
-    /// The text of a file with these records, hashes and all.
+    /// Serialises the records, including their hashes.
     pub(crate) fn write(self, records: &[KeyRecord]) -> String {
         let format = match self {
             Self::Yaml => KeyFileFormat::Yaml,
@@ -44,15 +44,10 @@ impl Format {
     }
 }
 
-/// Replaces the file, or makes it, of mode 0600: a reader or a crash sees the old one or
-/// the new one.
+/// Creates or replaces a file with mode 0600. The change is atomic for readers and crashes.
 pub(crate) fn replace(path: &Path, text: &str) -> Result<(), CliError> {
-    replaced(path, text).map_err(|error| {
-        CliError::failed(format_args!(
-            "{} cannot be written: {error}",
-            path.display()
-        ))
-    })
+    replaced(path, text)
+        .map_err(|error| CliError::failed(format_args!("cannot write {}: {error}", path.display())))
 }
 
 fn replaced(path: &Path, text: &str) -> io::Result<()> {
@@ -61,7 +56,7 @@ fn replaced(path: &Path, text: &str) -> io::Result<()> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    // Temporary files are of mode 0600.
+    // Temporary files have mode 0600.
     let mut file = NamedTempFile::new_in(folder)?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
@@ -69,7 +64,7 @@ fn replaced(path: &Path, text: &str) -> io::Result<()> {
     sync_folder(folder)
 }
 
-/// Where a symbolic link leads, so that the link stays.
+/// The target of a symbolic link, so that the link is kept.
 fn target(path: &Path) -> io::Result<PathBuf> {
     match fs::canonicalize(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(path.to_owned()),
@@ -77,7 +72,7 @@ fn target(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// The rename is on the disk only when the folder is.
+/// Makes the rename durable.
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()

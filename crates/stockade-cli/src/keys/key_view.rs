@@ -1,4 +1,4 @@
-//! A record as it may be shown: all of it but the hashes.
+//! The public part of a record: everything except its hashes.
 
 use std::{collections::BTreeMap, num::NonZeroU32};
 
@@ -9,7 +9,7 @@ use stockade_key_auth::KeyRecord;
 use super::state::KeyState;
 use crate::time::Rfc3339;
 
-/// The JSON form of a record. All names are always there, so that scripts can rely on them.
+/// A record in JSON. Fields are never omitted, so that scripts can rely on them.
 #[derive(Serialize)]
 pub(crate) struct KeyView<'r> {
     id: &'r str,
@@ -24,7 +24,7 @@ pub(crate) struct KeyView<'r> {
     expires_at: Option<String>,
     revoked_at: Option<String>,
     last_used_at: Option<String>,
-    /// Until when the text before the last rotation is taken.
+    /// The end of the grace period of the last rotation.
     previous_until: Option<String>,
     algorithm: &'static str,
     metadata: &'r BTreeMap<String, String>,

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{CliError, Outcome, escape::escape, output, time::Rfc3339};
 
-/// How to list.
+/// The format of the list.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ListArgs {
     /// Write JSON
@@ -33,7 +33,7 @@ impl ListArgs {
             output::print_json(&views)?;
         } else if records.is_empty() {
             output::note(format_args!(
-                "There are no keys in {location}; make one with `stockade keys new`."
+                "{location} has no keys. Create one with `stockade keys new`."
             ));
         } else {
             output::print_table(table(&records, now))?;

@@ -1,4 +1,4 @@
-//! Where keys are kept.
+//! Locates and opens key stores.
 
 use std::{
     env, fmt,
@@ -10,15 +10,15 @@ use stockade_sqlx::SqlKeyStore;
 
 use crate::CliError;
 
-/// The name of a store.
+/// The location of a key store.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum StoreLocation {
     File(PathBuf),
-    /// The URL of a database, which may hold a password.
+    /// The URL of a database, which may contain a password.
     Database(String),
 }
 
-/// What to do about a store that is not there.
+/// What to do if a store does not exist.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IfMissing {
     Create,
@@ -26,18 +26,20 @@ pub(crate) enum IfMissing {
 }
 
 const STORE_VARIABLE: &str = "STOCKADE_KEYS";
+const FORMATS: &str = "set --store or STOCKADE_KEYS to a file, for example keys.yaml, or to a \
+                       database, for example sqlite:keys.db or postgres://user@host/database";
 
 impl StoreLocation {
-    /// The store of the flag, of the environment, or `keys.yaml`.
+    /// The store of the flag, else of the environment, else `keys.yaml`.
     pub(crate) fn resolve(flag: Option<String>) -> Result<Self, CliError> {
         if let Some(text) = flag {
             let location = Self::parse(&text)?;
             return match location.has_password() {
                 true => Err(CliError::usage(
-                    "--store has a password in it, where others can read it",
+                    "--store contains a password, which every process on the machine can read",
                 )
-                .help(format_args!(
-                    "put the URL into {STORE_VARIABLE}, or the password into PGPASSWORD"
+                .with_help(format_args!(
+                    "set {STORE_VARIABLE} to the URL, or PGPASSWORD to the password"
                 ))),
                 false => Ok(location),
             };
@@ -57,13 +59,14 @@ impl StoreLocation {
             return Ok(Self::Database(text.to_owned()));
         }
         match text.split_once("://") {
-            // The rest is not cited: it may have a password in it.
+            // The rest may contain a password.
             Some((scheme, _)) => Err(CliError::usage(format_args!(
-                "{scheme}:// is no store of keys"
+                "{scheme}:// is not a supported key store"
             ))
-            .help("use a file, sqlite:… or postgres://…")),
-            None if text.is_empty() => Err(CliError::usage("the name of the store is empty")
-                .help("use a file, sqlite:… or postgres://…")),
+            .with_help(FORMATS)),
+            None if text.is_empty() => {
+                Err(CliError::usage("the key store is empty").with_help(FORMATS))
+            }
             None => Ok(Self::File(text.into())),
         }
     }
@@ -80,7 +83,7 @@ impl StoreLocation {
             || query.split('&').any(|pair| pair.starts_with("password="))
     }
 
-    /// Whether the store is this very file.
+    /// Whether the store is this file.
     pub(crate) fn is_file(&self, path: &Path) -> bool {
         let Self::File(store) = self else {
             return false;
@@ -91,7 +94,7 @@ impl StoreLocation {
         }
     }
 
-    /// Whether it is there; a server is taken to be.
+    /// Whether the store exists; a database server is assumed to.
     pub(crate) fn exists(&self) -> bool {
         let path = match self {
             Self::File(path) => path,
@@ -106,7 +109,7 @@ impl StoreLocation {
         path.symlink_metadata().is_ok()
     }
 
-    /// The records of the store, and none where there is no store yet.
+    /// The records of the store; none if the store does not exist.
     pub(crate) async fn records(&self) -> Result<Vec<KeyRecord>, CliError> {
         match self.exists() {
             true => self.open(IfMissing::Fail).await?.list().await,
@@ -118,9 +121,9 @@ impl StoreLocation {
     pub(crate) async fn open(&self, missing: IfMissing) -> Result<Store, CliError> {
         if missing == IfMissing::Fail && !self.exists() {
             return Err(
-                CliError::failed(format_args!("there is no store at {self}")).help(
-                    "make the first key with `stockade keys new`, or name the store by --store or \
-                 STOCKADE_KEYS",
+                CliError::failed(format_args!("the key store {self} does not exist")).with_help(
+                    "create it with `stockade keys new`, or name another one with --store or \
+                     STOCKADE_KEYS",
                 ),
             );
         }
@@ -131,7 +134,7 @@ impl StoreLocation {
     }
 }
 
-/// Without the user, the password and the parameters of a URL.
+/// Omits the user, password and parameters of a URL.
 impl fmt::Display for StoreLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -162,7 +165,7 @@ impl Store {
         Ok(self.0.list().await?)
     }
 
-    /// The record of this id.
+    /// The record with this id.
     pub(crate) async fn find(&self, id: &KeyId) -> Result<KeyRecord, CliError> {
         let records = self.0.list().await?;
         records
@@ -173,7 +176,8 @@ impl Store {
 }
 
 fn unknown(id: &KeyId) -> CliError {
-    CliError::from(KeyStoreError::not_found(id)).help("`stockade keys list` shows all of them")
+    CliError::from(KeyStoreError::not_found(id))
+        .with_help("list the keys with `stockade keys list`")
 }
 
 #[cfg(test)]
@@ -181,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn never_shows_or_takes_a_password() {
+    fn hides_and_refuses_passwords() {
         for url in [
             "postgres://user:hunter2@db/keys",
             "postgresql://user:hun@ter2@db/keys?sslmode=require",

@@ -20,11 +20,11 @@ use super::{
 use crate::{CliError, Outcome, escape::printable, output, time::Expiry};
 use answers::Answers;
 
-/// Who the key is for, what it may do, and until when.
+/// The key to create.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-Without --id, on a terminal, it asks for the id and for those of owner, scopes and expiry
-that no flag gives.
+On a terminal and without --id, the command prompts for the id, and for the owner, scopes and
+expiry unless flags set them.
 
 Examples:
   stockade keys new
@@ -33,30 +33,31 @@ Examples:
   stockade keys new --id ci --scope chat:write --expires 2026-01-31 \\
       --network 10.0.0.0/8 --requests-per-minute 60 --json")]
 pub(crate) struct NewArgs {
-    /// The key's public name: a letter or digit and up to 63 more, or `.`, `_`, `-`
+    /// The key's public id: a letter or digit, then up to 63 letters, digits, `.`, `_` or `-`
     #[arg(long)]
     id: Option<KeyId>,
-    /// Whom to write to about the key
+    /// The person or team responsible for the key, such as an e-mail address
     #[arg(long, value_parser = printable)]
     owner: Option<String>,
-    /// What people call the key
+    /// A display name
     #[arg(long, value_parser = printable)]
     name: Option<String>,
-    /// What the key may do; repeat it, or divide scopes by commas. Without any it may do
-    /// nothing
+    /// A scope of the key; repeat it, or separate scopes by commas. A key without scopes is
+    /// refused by routes that require one
     #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',')]
     scopes: Vec<Scope>,
-    /// From when on the key is refused: a length (`90d`), a day (`2026-01-31`, which is its
-    /// first moment in UTC), a time (RFC 3339) or `never` [default: 365d]
+    /// When the key expires: after a duration (`90d`), on a day (`2026-01-31`, at midnight
+    /// UTC), at a time (RFC 3339) or `never` [default: 365d]
     #[arg(long, value_name = "WHEN")]
     expires: Option<Expiry>,
-    /// The only models that the key may use; repeat it, or divide models by commas
+    /// Allow only this model; repeat it, or separate models by commas [default: all]
     #[arg(long = "model", value_name = "MODEL", value_delimiter = ',', value_parser = printable)]
     models: Vec<String>,
-    /// The only networks that the key may be used from; repeat it, or divide them by commas
+    /// Allow only clients in this network; repeat it, or separate networks by commas
+    /// [default: all]
     #[arg(long = "network", value_name = "CIDR", value_delimiter = ',')]
     networks: Vec<IpPrefix>,
-    /// Anything else to note, as NAME=VALUE; repeat it
+    /// Custom metadata; repeat it
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     metadata: Vec<(String, String)>,
     #[command(flatten)]
@@ -65,37 +66,37 @@ pub(crate) struct NewArgs {
     secret: SecretArgs,
 }
 
-/// Limits of its own, in place of those that hold for all.
+/// Limits of the key that override the server's limits.
 #[derive(Args, Clone, Copy, Debug)]
 struct QuotaArgs {
-    /// Requests in a minute, in place of the server's own limit
+    /// Requests per minute, instead of the server's limit
     #[arg(long, value_name = "N")]
     requests_per_minute: Option<NonZeroU32>,
-    /// Requests in an hour
+    /// Requests per hour, instead of the server's limit
     #[arg(long, value_name = "N")]
     requests_per_hour: Option<NonZeroU32>,
-    /// Requests in a day
+    /// Requests per day, instead of the server's limit
     #[arg(long, value_name = "N")]
     requests_per_day: Option<NonZeroU32>,
-    /// Model tokens, prompt and completion, in a minute
+    /// Model tokens (prompt and completion) per minute, instead of the server's limit
     #[arg(long, value_name = "N")]
     tokens_per_minute: Option<NonZeroU32>,
-    /// Requests at once
+    /// Concurrent requests, instead of the server's limit
     #[arg(long, value_name = "N")]
     concurrency: Option<NonZeroU32>,
 }
 
-/// Long enough to forget nothing over it, short enough to be renewed some day.
+/// The expiry of a key unless a flag or an answer sets one.
 const DEFAULT_EXPIRY: &str = "365d";
 
 impl NewArgs {
     pub(crate) async fn run(self, location: &StoreLocation) -> Result<Outcome, CliError> {
         let now = now();
         if self.id.is_none() && !output::is_interactive() {
-            return Err(
-                CliError::usage("the key needs an id, and there is no terminal to ask on")
-                    .help("add --id and what else it needs; `stockade keys new --help` lists it"),
-            );
+            return Err(CliError::usage(
+                "--id is required, because there is no terminal to prompt on",
+            )
+            .with_help("add --id, and --owner, --scope and --expires as needed"));
         }
         let given = Answers {
             owner: self.owner.clone(),
@@ -109,7 +110,7 @@ impl NewArgs {
             Some(id) => (id.clone(), given),
             None => {
                 output::note(format_args!(
-                    "A new key in {location}. Enter takes what is in brackets."
+                    "Creating a key in {location}. Press Enter to accept the value in brackets."
                 ));
                 answers::prompt(given, &location.records().await?, now)?
             }
@@ -117,7 +118,7 @@ impl NewArgs {
         self.create(location, id, answers, now).await
     }
 
-    /// Makes the store only when nothing but the store can fail any more.
+    /// Creates the key. Creates the store last, so that no other error leaves an empty one.
     async fn create(
         &self,
         location: &StoreLocation,
@@ -144,20 +145,21 @@ impl NewArgs {
             let duplicate = error.kind() == KeyStoreErrorKind::Duplicate;
             let failure = CliError::from(error);
             match duplicate {
-                true => failure.help(format_args!(
-                    "take another id, or replace that key with `stockade keys rotate {id}`"
+                true => failure.with_help(format_args!(
+                    "choose another id, or replace that key with `stockade keys rotate {id}`"
                 )),
                 false => failure,
             }
         })?;
         self.secret.show(&issued, &record, location, now)?;
         if record.scopes.is_empty() {
-            output::warn("the key has no scopes, so it may do nothing yet");
+            output::warn("the key has no scopes");
+            output::help("add --scope, for example --scope chat:write,models:read");
         }
         if record.expires.is_none() {
-            output::warn(format_args!(
-                "the key never expires, however often it is rotated; set an expiry with \
-                 `stockade keys rotate {} --expires 90d`",
+            output::warn("the key never expires, even after a rotation");
+            output::help(format_args!(
+                "stockade keys rotate {} --expires 90d",
                 record.id
             ));
         }
@@ -172,7 +174,7 @@ fn resolve(expires: Expiry, now: Timestamp) -> Result<Option<Timestamp>, CliErro
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     Ok((printable(name)?, printable(value)?))
 }
 

@@ -9,12 +9,12 @@ use super::{
 };
 use crate::{CliError, Outcome, escape::escape, output, prompt, time::Rfc3339};
 
-/// Which key.
+/// The key to revoke.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct RevokeArgs {
     /// The key's id
     id: KeyId,
-    /// Ask nothing
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
 }
@@ -26,7 +26,7 @@ impl RevokeArgs {
         let id = &self.id;
         if let Some(at) = record.revoked {
             output::note(format_args!(
-                "The key {id} was revoked at {} already.",
+                "The key {id} is already revoked, since {}.",
                 Rfc3339(at)
             ));
             return Ok(Outcome::Success);
@@ -37,20 +37,20 @@ impl RevokeArgs {
         }
         let change = KeyChange::Revoke { at: now() };
         store.keys().change(id.clone(), change).await?;
-        output::note(format_args!("The key {id} is revoked, and stays so."));
+        output::note(format_args!("The key {id} is permanently revoked."));
         Ok(Outcome::Success)
     }
 
     fn confirmed(&self, owner: Option<&str>) -> Result<bool, CliError> {
         if !output::is_interactive() {
-            return Err(
-                CliError::usage("there is no terminal to ask on whether that is meant")
-                    .help("add --yes"),
-            );
+            return Err(CliError::usage(
+                "--yes is required, because there is no terminal to confirm on",
+            )
+            .with_help("add --yes to revoke the key without confirmation"));
         }
         let owner = owner.map(|owner| format!(" of {}", escape(owner)));
         prompt::confirm(&format!(
-            "Refuse the key {}{} for good?",
+            "Permanently revoke the key {}{}?",
             self.id,
             owner.unwrap_or_default()
         ))

@@ -15,29 +15,28 @@ use crate::{
     time::{Expiry, HumanDuration, Rfc3339},
 };
 
-/// Which key, and how long its old text is taken.
+/// The key to rotate.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-The id, the scopes and the expiry stay as they are, the expiry unless --expires sets another
-one; only the text is new. Each run makes another text, and only the last text but one can
-have a grace. So a second run within the grace is refused, unless --again says that the oldest
-text may end at once.
+A rotation replaces the key's secret. The id and scopes stay the same, and so does the expiry
+unless --expires is given. Only one old secret can be valid, so a second rotation within the
+grace period fails, unless --again allows it to invalidate the oldest secret at once.
 
 Examples:
-  stockade keys rotate team-core              The old text is taken for 24 hours more
-  stockade keys rotate team-core --grace 0    The old text is refused from now on
-  stockade keys rotate team-core --expires 90d    The key expires, which it may not have done")]
+  stockade keys rotate team-core                  The old secret stays valid for 24 hours
+  stockade keys rotate team-core --grace 0        The old secret is invalid at once
+  stockade keys rotate team-core --expires 90d    Also set a new expiry")]
 pub(crate) struct RotateArgs {
     /// The key's id
     id: KeyId,
-    /// How long the old text is still taken; never beyond the key's expiry
-    #[arg(long, default_value = "24h", value_name = "LENGTH")]
+    /// How long the old secret stays valid, at most until the key expires
+    #[arg(long, default_value = "24h", value_name = "DURATION")]
     grace: HumanDuration,
-    /// Rotate a key whose last rotation is still in its grace
+    /// Rotate the key even within the grace period of the last rotation
     #[arg(long)]
     again: bool,
-    /// From when on the key is refused, in both texts: a length (`90d`), a day (`2026-01-31`,
-    /// which is its first moment in UTC) or a time (RFC 3339) [default: as before]
+    /// When the key expires, with both secrets: after a duration (`90d`), on a day
+    /// (`2026-01-31`, at midnight UTC) or at a time (RFC 3339) [default: unchanged]
     #[arg(long, value_name = "WHEN")]
     expires: Option<Expiry>,
     #[command(flatten)]
@@ -48,8 +47,8 @@ fn resolve(expires: Expiry, now: Timestamp) -> Result<Timestamp, CliError> {
     match expires.resolve(now) {
         Ok(Some(expires)) => Ok(expires),
         Ok(None) => Err(
-            CliError::usage("--expires: a rotation sets an expiry, and removes none")
-                .help("name a time, or make another key with `stockade keys new`"),
+            CliError::usage("--expires: a rotation cannot remove the expiry of a key")
+                .with_help("give a duration or time, for example --expires 90d"),
         ),
         Err(problem) => Err(CliError::usage(format_args!("--expires: {problem}"))),
     }
@@ -65,19 +64,19 @@ impl RotateArgs {
         if let (KeyState::Rotating(until), false) = (KeyState::of(&old, now), self.again) {
             let (id, until) = (&self.id, Rfc3339(until));
             return Err(CliError::failed(format_args!(
-                "the key {id} was rotated already, and the text before is taken until {until}"
+                "the key {id} was already rotated; its old secret is valid until {until}"
             ))
-            .help("wait for that, or add --again to refuse that text at once"));
+            .with_help("wait until then, or add --again to invalidate the old secret at once"));
         }
         if old.hash.algorithm() == "hmac-sha256" && !self.secret.is_peppered() {
             return Err(CliError::failed(format_args!(
-                "the key {} is kept with a pepper, and would lose it",
+                "the key {} is hashed with a pepper, and --pepper-file is missing",
                 self.id
             ))
-            .help("name the pepper by --pepper-file"));
+            .with_help("name the pepper with --pepper-file"));
         }
         let issued = self.secret.issue(self.id.clone())?;
-        // Before the rotation: a new text that is lost to an error could not be shown again.
+        // Before the rotation: an error after it would lose the new secret.
         if let Some(expires) = expires {
             let change = KeyChange::Expire { expires, at: now };
             store.keys().change(self.id.clone(), change).await?;
@@ -91,15 +90,14 @@ impl RotateArgs {
         self.secret.show(&issued, &record, location, now)?;
         match &record.previous {
             Some(previous) => output::note(format_args!(
-                "The old text is taken until {}.",
+                "The old secret is valid until {}.",
                 Rfc3339(previous.until)
             )),
-            None => output::note("The old text is refused from now on."),
+            None => output::note("The old secret is invalid."),
         }
         if record.expires.is_none() {
-            output::warn(
-                "the key never expires, also after a rotation; set an expiry with --expires 90d",
-            );
+            output::warn("the key never expires, even after a rotation");
+            output::help("add --expires, for example --expires 90d");
         }
         Ok(Outcome::Success)
     }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{CliError, Outcome, escape::escape, output, time::Rfc3339};
 
-/// Which key.
+/// The key to show.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ShowArgs {
     /// The key's id
@@ -29,7 +29,7 @@ impl ShowArgs {
             output::print_json(&KeyView::of(&record, now()))?;
         } else {
             for (name, value) in lines(&record, now()) {
-                output::print(format_args!("{name:<20} {value}"))?;
+                output::print(format_args!("{name:<22} {value}"))?;
             }
         }
         Ok(Outcome::Success)
@@ -55,7 +55,7 @@ fn lines(record: &KeyRecord, now: Timestamp) -> Vec<(String, String)> {
     add(
         "scopes",
         Some(match record.scopes.is_empty() {
-            true => "none: it may do nothing yet".to_owned(),
+            true => "none".to_owned(),
             false => record.scopes.to_string(),
         }),
     );
@@ -75,7 +75,7 @@ fn lines(record: &KeyRecord, now: Timestamp) -> Vec<(String, String)> {
         ("requests per hour", quotas.requests_per_hour),
         ("requests per day", quotas.requests_per_day),
         ("tokens per minute", quotas.tokens_per_minute),
-        ("requests at once", quotas.concurrency),
+        ("concurrent requests", quotas.concurrency),
     ] {
         add(name, quota.map(|quota| quota.to_string()));
     }
@@ -90,9 +90,9 @@ fn lines(record: &KeyRecord, now: Timestamp) -> Vec<(String, String)> {
         Some(record.last_used.map_or_else(|| "never".to_owned(), time)),
     );
     if let KeyState::Rotating(until) = state {
-        add("old text taken until", Some(time(until)));
+        add("old secret valid until", Some(time(until)));
     }
-    add("hashed with", Some(record.hash.algorithm().to_owned()));
+    add("hash algorithm", Some(record.hash.algorithm().to_owned()));
     for (name, value) in &record.metadata {
         add(&escape(name), Some(escape(value)));
     }

@@ -1,4 +1,4 @@
-//! Whether a key is taken.
+//! The state of a key.
 
 use anstyle::Style;
 use stockade_core::clock::Timestamp;
@@ -6,11 +6,11 @@ use stockade_key_auth::KeyRecord;
 
 use crate::output::{ERROR, SUCCESS, WARNING};
 
-/// Whether a key is taken, at one moment.
+/// The state of a key at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyState {
     Active,
-    /// It is taken, and so is its text before the last rotation, until then.
+    /// Active, and the secret before the last rotation is valid until this time.
     Rotating(Timestamp),
     Expired,
     Revoked,
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_the_states_apart() {
+    fn distinguishes_states() {
         let at = Timestamp::from_secs;
         let active = KeyRecord::new("a".parse().unwrap(), KeyDigest::of(b"1")).expires(at(100));
         let rotate = KeyChange::Rotate {

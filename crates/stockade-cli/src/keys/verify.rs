@@ -18,30 +18,29 @@ use stockade_key_auth::{CredentialSource, KeyAuth, KeyHash, KeyRecord, Pepper};
 use super::{
     key_view::KeyView,
     location::{IfMissing, Store, StoreLocation},
-    now, plural_keys,
+    now,
 };
 use crate::{
     CliError, Outcome,
-    output::{self, ERROR, SUCCESS},
+    output::{self, ERROR, SUCCESS, plural},
     secret,
     time::Rfc3339,
 };
 
-/// How the key would be used.
+/// The context in which the key is used.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-The key is asked for and not shown, or read from standard input; never give it as an argument.
-The answer is that of the guard which servers run: exit code 0 if it would take the key now,
-1 if not.
+The key is read from a prompt without echo, or from standard input; it is never an argument.
+The check is the one that servers run. Exit codes: 0 valid, 1 invalid, 2 usage error.
 
 Examples:
   stockade keys verify
   stockade keys verify --from 10.1.2.3 < key.txt")]
 pub(crate) struct VerifyArgs {
-    /// The address that the key would be used from, for keys that are bound to networks
+    /// The client address, for keys that are bound to networks
     #[arg(long, value_name = "ADDRESS")]
     from: Option<IpAddr>,
-    /// The pepper, for keys that are kept with one
+    /// The pepper, for keys that are hashed with one
     #[arg(long, value_name = "FILE")]
     pepper_file: Option<PathBuf>,
     /// Write JSON
@@ -49,7 +48,7 @@ pub(crate) struct VerifyArgs {
     json: bool,
 }
 
-/// The header that the key is put into; the name is of no account.
+/// The header that carries the key to the guard; any name works.
 const HEADER: HeaderName = HeaderName::from_static("x-api-key");
 
 impl VerifyArgs {
@@ -64,7 +63,7 @@ impl VerifyArgs {
         let refusal = self.run_guard(&store, &key, pepper.as_ref()).await?;
         let records = store.list().await?;
         let matched = match refusal.as_ref().map(Refusal::internal_reason) {
-            // No record has it; slow hashes need not be tried again to know that.
+            // No record matches, and slow hashes need not be computed again.
             Some("unknown" | "checksum" | "malformed" | "token") => None,
             _ => records
                 .iter()
@@ -84,8 +83,7 @@ impl VerifyArgs {
         })
     }
 
-    /// Runs the guard over a request with the key: whatever it comes to here, it comes to
-    /// on a server.
+    /// Runs the guard on a request with the key, so that the result equals that of a server.
     async fn run_guard(
         &self,
         store: &Store,
@@ -106,7 +104,7 @@ impl VerifyArgs {
     fn head(&self, key: &str) -> Result<Head, CliError> {
         let request = Request::builder().header(HEADER, key).body(());
         let request = request.map_err(|_| {
-            CliError::usage("this is no key: it has characters that no header can hold")
+            CliError::usage("the key contains characters that are not allowed in a header")
         })?;
         let mut head = Head::new(request.into_parts().0);
         if let Some(address) = self.from {
@@ -131,12 +129,12 @@ impl VerifyArgs {
             })?);
         }
         let id = match record {
-            Some(record) => format!("the key {}", record.id),
-            None => "this key".to_owned(),
+            Some(record) => format!("key {}", record.id),
+            None => "unknown key".to_owned(),
         };
         match reason {
-            None => output::print(format_args!("{SUCCESS}taken{SUCCESS:#}: {id}"))?,
-            Some(reason) => output::print(format_args!("{ERROR}refused{ERROR:#}: {id}: {reason}"))?,
+            None => output::print(format_args!("{SUCCESS}valid{SUCCESS:#}: {id}"))?,
+            Some(reason) => output::print(format_args!("{ERROR}invalid{ERROR:#}: {id}: {reason}"))?,
         }
         Ok(())
     }
@@ -149,10 +147,10 @@ struct Json<'a> {
     record: Option<KeyView<'a>>,
 }
 
-/// The record that a key is of.
+/// The record that matches a key.
 struct Match<'r> {
     record: &'r KeyRecord,
-    /// Until when this text is taken, where it was replaced by a rotation.
+    /// The end of the grace period, if the secret was replaced by a rotation.
     replaced: Option<Timestamp>,
 }
 
@@ -179,33 +177,31 @@ fn reason(
     let peppered = |record: &&KeyRecord| record.hash.algorithm() == "hmac-sha256";
     match (refusal.internal_reason(), matched) {
         ("revoked", Some(Match { record, .. })) => match record.revoked {
-            Some(at) => format!("it was revoked at {}", Rfc3339(at)),
-            None => "it was revoked".to_owned(),
+            Some(at) => format!("revoked at {}", Rfc3339(at)),
+            None => "revoked".to_owned(),
         },
         ("expired", Some(matched)) => match (matched.record.expires, matched.replaced) {
-            (Some(at), _) if at <= now => format!("it expired at {}", Rfc3339(at)),
-            (_, Some(at)) => {
-                format!(
-                    "it was rotated, and this text was taken until {} only",
-                    Rfc3339(at)
-                )
-            }
-            _ => "it has expired".to_owned(),
+            (Some(at), _) if at <= now => format!("expired at {}", Rfc3339(at)),
+            (_, Some(at)) => format!(
+                "rotated; the grace period of this secret ended at {}",
+                Rfc3339(at)
+            ),
+            _ => "expired".to_owned(),
         },
-        ("network", _) => "it may not be used from this address".to_owned(),
+        ("network", _) => "not allowed from this address".to_owned(),
         (cause, Some(_)) if cause.starts_with("no request context") => {
-            "it is bound to networks; name an address by --from".to_owned()
+            "bound to networks; give the client address with --from".to_owned()
         }
-        ("checksum", _) => "it was mistyped or cut: its checksum is wrong".to_owned(),
-        ("malformed", _) => "it is no key: a key is visible ASCII without commas".to_owned(),
-        ("token", _) => "it is a token; see `stockade token inspect`".to_owned(),
+        ("checksum", _) => "its checksum is wrong: it was mistyped or truncated".to_owned(),
+        ("malformed", _) => "a key consists of visible ASCII without commas".to_owned(),
+        ("token", _) => "this is a token; use `stockade token inspect`".to_owned(),
         ("unknown", _) => match records.iter().filter(peppered).count() {
             count if count > 0 && pepper.is_none() => format!(
-                "the store does not have it, or has it among {} with a pepper; name \
-                 that by --pepper-file",
-                plural_keys(count)
+                "not in the store, or one of {} with a pepper; name the pepper with \
+                 --pepper-file",
+                plural(count as u64, "key")
             ),
-            _ => "the store does not have it".to_owned(),
+            _ => "not in the store".to_owned(),
         },
         _ => refusal.message().to_owned(),
     }

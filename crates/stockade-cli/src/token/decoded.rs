@@ -1,4 +1,4 @@
-//! What a token says, whether it is true or not.
+//! Decodes tokens without verifying them.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
@@ -7,7 +7,7 @@ use stockade_core::clock::Timestamp;
 
 use crate::{CliError, time::Rfc3339};
 
-/// A token's header and claims. Nobody has verified them: they are for reading only.
+/// The header and claims of a token, which are not verified.
 #[derive(Debug, Serialize)]
 pub(super) struct DecodedToken {
     pub(super) header: Value,
@@ -18,7 +18,7 @@ impl DecodedToken {
     pub(super) fn decode(token: &str) -> Result<Self, CliError> {
         let parts: Vec<_> = token.split('.').collect();
         let [header, claims, _] = parts[..] else {
-            return Err(malformed("it does not have three parts divided by dots"));
+            return Err(malformed("it does not have three parts separated by dots"));
         };
         Ok(Self {
             header: part(header)?,
@@ -26,7 +26,7 @@ impl DecodedToken {
         })
     }
 
-    /// The audience that the token claims; the first of several.
+    /// The first audience that the token claims.
     pub(super) fn audience(&self) -> Option<&str> {
         match self.claims.get("aud")? {
             Value::Array(audiences) => audiences.first()?.as_str(),
@@ -34,30 +34,26 @@ impl DecodedToken {
         }
     }
 
-    /// The claims that are times, for people.
+    /// The claims that are times, formatted.
     pub(super) fn times(&self) -> Vec<(&'static str, String)> {
-        [
-            ("issued", "iat"),
-            ("good from", "nbf"),
-            ("good until", "exp"),
-        ]
-        .into_iter()
-        .filter_map(|(name, claim)| {
-            let secs = self.claims.get(claim)?.as_u64()?;
-            Some((name, Rfc3339(Timestamp::from_secs(secs)).to_string()))
-        })
-        .collect()
+        [("issued", "iat"), ("not before", "nbf"), ("expires", "exp")]
+            .into_iter()
+            .filter_map(|(name, claim)| {
+                let secs = self.claims.get(claim)?.as_u64()?;
+                Some((name, Rfc3339(Timestamp::from_secs(secs)).to_string()))
+            })
+            .collect()
     }
 }
 
 fn part(text: &str) -> Result<Value, CliError> {
     let bytes = URL_SAFE_NO_PAD
         .decode(text)
-        .map_err(|_| malformed("a part of it is not base64url"))?;
-    serde_json::from_slice(&bytes).map_err(|_| malformed("a part of it is not JSON"))
+        .map_err(|_| malformed("a part is not base64url"))?;
+    serde_json::from_slice(&bytes).map_err(|_| malformed("a part is not JSON"))
 }
 
-/// Cites nothing of the text, which may be some other secret.
+/// Does not quote the input, which may be another secret.
 fn malformed(problem: &str) -> CliError {
-    CliError::failed(format_args!("this is no signed token: {problem}"))
+    CliError::failed(format_args!("not a signed token: {problem}"))
 }

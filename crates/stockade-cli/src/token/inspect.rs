@@ -20,13 +20,14 @@ use crate::{
     secret,
 };
 
-/// What the token is verified with.
+/// The keys and claims to verify with.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-The token is asked for and not shown, or read from standard input; never give it as an
-argument. Without a key nothing is verified, and anybody can have written what it says. With
-one, the answer is that of the guard which servers run: exit code 0 if it would take the
-token now, 1 if not. The signature is never shown, so that the output is no token.
+The token is read from a prompt without echo, or from standard input; it is never an argument.
+Without a key the token is only decoded: its content may be forged. With a key, the check is
+the one that servers run. The signature is never shown, so the output is not a token.
+
+Exit codes: 0 valid or not verified, 1 invalid, 2 usage error.
 
 Examples:
   stockade token inspect < token.txt
@@ -40,13 +41,13 @@ pub(crate) struct InspectArgs {
     /// Verify with the keys of this JSON Web Key Set
     #[arg(long, value_name = "FILE")]
     jwks_file: Option<PathBuf>,
-    /// The only algorithms to take; repeat it [default: those that the key fits]
+    /// Allow only this algorithm; repeat it [default: all that match the key]
     #[arg(long = "algorithm", value_name = "NAME")]
     algorithms: Vec<Algorithm>,
-    /// The issuer that it must name [default: any]
+    /// The required issuer (`iss`) [default: any]
     #[arg(long, value_parser = printable)]
     iss: Option<String>,
-    /// The audience that it must name [default: any]
+    /// The required audience (`aud`) [default: any]
     #[arg(long, value_parser = printable)]
     aud: Option<String>,
     /// Write JSON
@@ -54,11 +55,11 @@ pub(crate) struct InspectArgs {
     json: bool,
 }
 
-/// What is known of a token.
+/// The result of a verification.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Verification {
-    /// Nobody has looked.
+    /// No key was given.
     Unverified,
     Valid,
     Invalid,
@@ -89,14 +90,14 @@ impl InspectArgs {
             (Some(path), _) => key::verifying_keys(path, &self.algorithms).map(Some),
             (None, Some(path)) => key::jwks(path, &self.algorithms).map(Some),
             (None, None) if checks => Err(CliError::usage(
-                "--iss, --aud and --algorithm mean nothing without a key",
+                "--iss, --aud and --algorithm have no effect without a key",
             )
-            .help("add --key-file or --jwks-file")),
+            .with_help("add --key-file or --jwks-file")),
             (None, None) => Ok(None),
         }
     }
 
-    /// Runs the guard over a request with the token.
+    /// Runs the guard on a request with the token.
     async fn run_guard(
         &self,
         keys: KeySet,
@@ -107,7 +108,7 @@ impl InspectArgs {
             JwtAuth::new(LiveKeys::new(keys), self.rules(decoded)).longest_token(usize::MAX);
         let request = Request::builder().header(AUTHORIZATION, format!("Bearer {token}"));
         let request = request.body(()).map_err(|_| {
-            CliError::failed("this is no token: it has characters that no header can hold")
+            CliError::failed("the token contains characters that are not allowed in a header")
         })?;
         let head = Head::new(request.into_parts().0);
         Ok(match guard.check(&head) {
@@ -117,8 +118,7 @@ impl InspectArgs {
         })
     }
 
-    /// What was not asked for is not checked: any issuer, and the audience that the token
-    /// itself names.
+    /// Accepts any issuer and audience, unless flags require one.
     fn rules(&self, decoded: &DecodedToken) -> TokenRules {
         let audience = self.aud.as_deref().or(decoded.audience());
         let mut rules = TokenRules::new(
@@ -166,26 +166,25 @@ impl InspectArgs {
         } else {
             match (verification, reason) {
                 (Verification::Unverified, _) => output::print(format_args!(
-                    "{ERROR}NOT VERIFIED{ERROR:#}: anybody can have written this"
+                    "{ERROR}NOT VERIFIED{ERROR:#}: this token may be forged"
                 ))?,
                 (Verification::Valid, _) => {
                     output::print(format_args!("{SUCCESS}valid{SUCCESS:#}"))?
                 }
                 (Verification::Invalid, reason) => output::print(format_args!(
-                    "{ERROR}REFUSED{ERROR:#}: {}",
+                    "{ERROR}INVALID{ERROR:#}: {}",
                     reason.unwrap_or_default()
                 ))?,
             }
             write(decoded)?;
         }
         if verification == Verification::Unverified {
-            output::warn(
-                "nothing of this was verified; to verify it, add --key-file or --jwks-file",
-            );
+            output::warn("the token is not verified");
+            output::help("add --key-file or --jwks-file to verify it");
         } else if !unchecked.is_empty() {
             let unchecked = unchecked.join(" and ");
             output::note(format_args!(
-                "Not checked: {unchecked}; see --iss and --aud."
+                "Not checked: {unchecked}. Require them with --iss and --aud."
             ));
         }
         Ok(())
@@ -221,23 +220,23 @@ struct Json<'a> {
 /// Why the guard refused the token.
 fn reason(refusal: &Refusal) -> String {
     match refusal.internal_reason() {
-        "signature" => "none of the keys has made its signature",
-        "unknown_key" => "it names a key that is not among the keys",
-        "ambiguous_key" => "it names no key, and there are too many to try",
-        "algorithm" => "it names an algorithm that is not that of the key",
-        "type" => "it is no access token: its type is another one",
-        "header" => "its header cannot be read, or asks for what no server here does",
-        "claims" => "its signature is right, but its claims are not what they should be",
-        "expired" => "its signature is right, but it has expired",
-        "not_yet_valid" => "its signature is right, but it is not good yet",
-        "issuer" => "its signature is right, but it is of another issuer",
-        "audience" => "its signature is right, but it is for another audience",
-        "subject" => "its signature is right, but it has no usable subject",
+        "signature" => "the signature does not match any of the keys",
+        "unknown_key" => "none of the keys has the key id (`kid`) of the token",
+        "ambiguous_key" => "the token has no key id (`kid`), and there are too many keys to try",
+        "algorithm" => "the algorithm of the token (`alg`) does not match the key",
+        "type" => "the type (`typ`) is not that of an access token",
+        "header" => "the header is malformed, or requires an extension that is not supported",
+        "claims" => "the signature is valid, but the claims are malformed",
+        "expired" => "the signature is valid, but the token has expired",
+        "not_yet_valid" => "the signature is valid, but the token is not valid yet",
+        "issuer" => "the signature is valid, but the issuer (`iss`) is different",
+        "audience" => "the signature is valid, but the audience (`aud`) is different",
+        "subject" => "the signature is valid, but the subject (`sub`) is missing or malformed",
         "binding_not_verified" => {
-            "its signature is right, but it is bound to a key or a connection (`cnf`), which no \
-             server here verifies"
+            "the signature is valid, but the token is bound to a key or a connection (`cnf`), \
+             which is not supported"
         }
-        "scopes" => "its signature is right, but its scopes cannot be read",
+        "scopes" => "the signature is valid, but the scopes are malformed",
         cause => return format!("{} ({cause})", refusal.message()),
     }
     .to_owned()

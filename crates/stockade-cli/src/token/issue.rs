@@ -15,12 +15,12 @@ use crate::{
     time::{HumanDuration, Rfc3339},
 };
 
-/// Who the token is for, and what signs it.
+/// The token to issue, and the key that signs it.
 #[derive(Args, Clone, Debug)]
 #[command(
     group = ArgGroup::new("key").required(true),
     after_help = "\
-The token goes to standard output and nothing else does, so that it can be piped.
+Only the token is written to standard output, so that it can be piped.
 
 Examples:
   openssl genpkey -algorithm ed25519 -out signing.pem
@@ -32,48 +32,47 @@ pub(crate) struct IssueArgs {
     /// The signing key: a private key in PEM, or a secret of at least 32 bytes
     #[arg(long, value_name = "FILE", group = "key")]
     key_file: Option<PathBuf>,
-    /// A file of NAME=value lines that has the signing key
+    /// A file of NAME=value lines with the signing key
     #[arg(long, value_name = "FILE", group = "key")]
     env_file: Option<PathBuf>,
-    /// The name of the signing key in --env-file
+    /// The name of the variable in --env-file
     #[arg(long, value_name = "NAME", default_value = "STOCKADE_TOKEN_KEY")]
     env_name: String,
-    /// The algorithm [default: the first that the key fits of EdDSA, ES256, ES384, RS256;
-    /// HS256 for a secret]
+    /// The algorithm [default: for a private key the first match of EdDSA, ES256, ES384 and
+    /// RS256, for a secret HS256]
     #[arg(long, value_name = "NAME")]
     algorithm: Option<Algorithm>,
-    /// The `kid` that the token names
+    /// The key id in the token's header (`kid`)
     #[arg(long, value_name = "KID", value_parser = printable)]
     key_id: Option<String>,
-    /// Who issues it (`iss`)
+    /// The issuer (`iss`)
     #[arg(long, value_parser = printable)]
     iss: String,
-    /// Whom it is for (`aud`): the server that takes it
+    /// The audience (`aud`): the API that accepts the token
     #[arg(long, value_parser = printable)]
     aud: String,
-    /// Whose it is (`sub`)
+    /// The subject (`sub`)
     #[arg(long, value_parser = printable)]
     sub: String,
-    /// What it may do; repeat it, or divide scopes by commas
+    /// A scope of the token; repeat it, or separate scopes by commas
     #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',')]
     scopes: Vec<Scope>,
-    /// How long it is good
-    #[arg(long, value_name = "LENGTH", default_value = "15m")]
+    /// The lifetime
+    #[arg(long, value_name = "DURATION", default_value = "15m")]
     ttl: HumanDuration,
-    /// Write JSON: the token, its `jti`, and its end
+    /// Write JSON: the token, its id (`jti`) and its expiry
     #[arg(long)]
     json: bool,
 }
 
-/// A stolen token that is not revoked is valid until it expires, so it should not live long.
+/// Longer lifetimes cause a warning: a stolen token is valid until it expires or is revoked.
 const LONG_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl IssueArgs {
     pub(crate) fn run(self) -> Result<Outcome, CliError> {
         if self.ttl.0 < Duration::from_secs(1) {
-            return Err(CliError::usage(
-                "--ttl: a token is good for a second at least",
-            ));
+            return Err(CliError::usage("--ttl must be at least one second")
+                .with_help("set a longer lifetime, for example --ttl 15m"));
         }
         let issuer = self.issuer()?;
         let scopes: ScopeSet = self.scopes.iter().cloned().collect();
@@ -88,13 +87,14 @@ impl IssueArgs {
             output::print(token.expose())?;
             let until = Rfc3339(token.expires_at());
             output::note(format_args!(
-                "Good until {until}. To revoke it before: stockade token revoke {} --file FILE \
+                "Valid until {until}. To revoke it earlier: stockade token revoke {} --file FILE \
                  --until {until}",
                 token.id(),
             ));
         }
         if self.ttl.0 > LONG_LIFETIME {
-            output::warn("the token is good for more than a day; whoever finds it has it so long");
+            output::warn("the token is valid for more than a day, also if it is stolen");
+            output::help("shorten --ttl, for example --ttl 15m");
         }
         Ok(Outcome::Success)
     }
@@ -104,7 +104,7 @@ impl IssueArgs {
             (Some(path), _) => (path, secret::read_file(path)?),
             (None, Some(path)) => (path, key::read_env_file(path, &self.env_name)?),
             (None, None) => {
-                return Err(CliError::usage("no signing key is named").help("add --key-file"));
+                return Err(CliError::usage("no signing key is given").with_help("add --key-file"));
             }
         };
         let mut key = key::signing_key(&bytes, self.algorithm)

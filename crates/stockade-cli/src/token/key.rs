@@ -1,4 +1,4 @@
-//! Keys of tokens, from files.
+//! Reads signing and verifying keys from files.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::{CliError, secret};
 
-/// What a key file is tried as where no algorithm is named; a key fits few of them.
+/// The algorithms to try if none is given; a key matches only a few.
 const PRIVATE_KEY_ALGORITHMS: [Algorithm; 4] = [
     Algorithm::EdDsa,
     Algorithm::Es256,
@@ -27,7 +27,7 @@ const PUBLIC_KEY_ALGORITHMS: [Algorithm; 9] = [
 ];
 const SECRET_ALGORITHMS: [Algorithm; 3] = [Algorithm::Hs256, Algorithm::Hs384, Algorithm::Hs512];
 
-/// A key that signs: a private key in PEM, or a secret of 32 bytes or more.
+/// Parses a signing key: a private key in PEM, or a secret of at least 32 bytes.
 pub(super) fn signing_key(
     bytes: &[u8],
     algorithm: Option<Algorithm>,
@@ -44,7 +44,7 @@ pub(super) fn signing_key(
     }
 }
 
-/// All ways in which the key of a file can verify: a public key in PEM, or a secret.
+/// Reads a public key in PEM or a secret, for each algorithm that matches it.
 pub(super) fn verifying_keys(path: &Path, algorithms: &[Algorithm]) -> Result<KeySet, CliError> {
     let bytes = secret::read_file(path)?;
     let (usual, read): (&[Algorithm], _) = match pem(&bytes) {
@@ -81,7 +81,7 @@ fn verifying_secret(bytes: &[u8], algorithm: Algorithm) -> Result<VerifyingKey, 
     VerifyingKey::hmac(algorithm, &Secret::new(bytes)?)
 }
 
-/// The keys of a JSON Web Key Set in a file.
+/// Reads a JSON Web Key Set.
 pub(super) fn jwks(path: &Path, algorithms: &[Algorithm]) -> Result<KeySet, CliError> {
     let all: Vec<_> = PUBLIC_KEY_ALGORITHMS
         .into_iter()
@@ -98,10 +98,10 @@ pub(super) fn jwks(path: &Path, algorithms: &[Algorithm]) -> Result<KeySet, CliE
     KeySet::from_jwks(text, algorithms).map_err(|error| invalid_key(path, &error))
 }
 
-/// The value of a name in a file of `NAME=value` lines.
+/// Reads a variable from a file of `NAME=value` lines.
 ///
-/// Nothing is expanded and nothing escaped, since a secret may have a `$` or a `\` in it:
-/// the value is what stands there, less one pair of quotes around it.
+/// Variables and escapes are not expanded, since a secret may contain `$` or `\`; one pair of
+/// quotes around the value is removed.
 pub(super) fn read_env_file(path: &Path, name: &str) -> Result<Zeroizing<Vec<u8>>, CliError> {
     let bytes = secret::read_file(path)?;
     let found = bytes.split(|byte| *byte == b'\n').find_map(|line| {
@@ -113,14 +113,14 @@ pub(super) fn read_env_file(path: &Path, name: &str) -> Result<Zeroizing<Vec<u8>
     match found {
         Some(value) => Ok(Zeroizing::new(value.to_vec())),
         None => Err(
-            CliError::failed(format_args!("{} has no {name}", path.display()))
-                .help("name the variable by --env-name"),
+            CliError::failed(format_args!("{} has no variable {name}", path.display()))
+                .with_help("name the variable with --env-name"),
         ),
     }
 }
 
 pub(super) fn invalid_key(path: &Path, error: &KeyError) -> CliError {
-    CliError::failed(format_args!("the key in {}: {error}", path.display()))
+    CliError::failed(format_args!("invalid key in {}: {error}", path.display()))
 }
 
 fn unquoted(value: &[u8]) -> &[u8] {
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_values_as_they_stand() {
+    fn reads_values_without_expansion() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path();
         let text = "# A=0\nAB=1\nexport A = '$x\\n'\nA=2\nC=\"a b\"\n";
@@ -150,7 +150,7 @@ mod tests {
         }
         let error = read_env_file(path, "D").unwrap_err().to_string();
         assert!(
-            error.contains("has no D") && !error.contains("$x"),
+            error.contains("has no variable D") && !error.contains("$x"),
             "{error}"
         );
     }

@@ -11,10 +11,10 @@ use crate::{
     time::{Expiry, Rfc3339},
 };
 
-/// Which token, and where that is written down.
+/// The token to revoke, and the file of revoked tokens.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-A server takes the file over within two seconds, where its configuration names it:
+A server applies changes of the file within two seconds, if its configuration names it:
 
   [auth.tokens]
   revoked_file = \"revoked.txt\"
@@ -23,14 +23,14 @@ Examples:
   stockade token revoke u3kF0cQm2VYtQk6r0w --file revoked.txt --until 2026-01-31T18:00:00Z
   stockade token revoke u3kF0cQm2VYtQk6r0w --file revoked.txt --until 15m")]
 pub(crate) struct RevokeArgs {
-    /// The token's id (`jti`), as `stockade token issue` and `stockade token inspect` show it
-    // One in 64 ids begins with a `-`.
+    /// The token's id (`jti`), as shown by `stockade token issue` and `stockade token inspect`
+    // One in 64 ids begins with `-`.
     #[arg(allow_hyphen_values = true)]
     id: String,
-    /// The file of revoked tokens; it is made where there is none
+    /// The file of revoked tokens; created if it does not exist
     #[arg(long, value_name = "FILE")]
     file: PathBuf,
-    /// When the token expires, so that its line can be dropped then [default: never]
+    /// When the token expires; its line is removed after that [default: never]
     #[arg(
         long,
         value_name = "TIME",
@@ -56,10 +56,10 @@ impl RevokeArgs {
         match until {
             Some(until) => output::note(format_args!("Revoked until {}.", Rfc3339(until))),
             None => output::note(
-                "Revoked for good; with --until its line is dropped once the token has expired.",
+                "Permanently revoked. With --until, the line is removed after the token expires.",
             ),
         }
-        // What is in the file already may be wrong, and a server would say so.
+        // The file may have had invalid lines before, which a server would report.
         if let Err(error) = RevocationFile::open(&self.file, now) {
             output::warn(error);
         }

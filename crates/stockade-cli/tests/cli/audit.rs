@@ -1,4 +1,4 @@
-//! `audit`, on logs that a journal has written.
+//! `audit` on logs written by a journal.
 
 use std::{
     fs,
@@ -25,7 +25,7 @@ fn key(id: &str, secret: &str) -> ChainKey {
     ChainKey::new(id, secret).unwrap()
 }
 
-/// A journal that puts its file aside after a few records.
+/// A journal that rotates its file after a few records.
 fn journal(sandbox: &Sandbox, key: ChainKey) -> Journal {
     let sink = FileSink::open(sandbox.path("audit.log")).unwrap();
     let sink = sink.rotation(Rotation::by_size(2_000));
@@ -35,11 +35,11 @@ fn journal(sandbox: &Sandbox, key: ChainKey) -> Journal {
 
 fn event(log: &AuditLog, subject: impl Into<String>) {
     log.event(SecurityEvent::new(EventKind::KeyRevoked).subject(subject.into()));
-    // A batch of its own.
+    // Each event is a separate batch.
     log.flush(TIMEOUT).unwrap();
 }
 
-/// A log of twenty events in several files, and its key.
+/// A sealed log of twenty events in several files, and its key.
 fn sealed() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("audit.key", format!("{SECRET}\n"));
@@ -53,7 +53,7 @@ fn sealed() -> Sandbox {
     sandbox
 }
 
-/// A record as a server writes it.
+/// A record of a request.
 fn request(second: u32, fields: &str) -> String {
     format!(
         "{{\"timestamp\":\"2026-01-31T12:00:{second:02}.000000Z\",\"level\":\"info\",\
@@ -62,7 +62,7 @@ fn request(second: u32, fields: &str) -> String {
     )
 }
 
-/// A log without a chain.
+/// A log without seals, and with invalid lines.
 fn requests() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write(
@@ -102,7 +102,7 @@ fn requests() -> Sandbox {
 const VERIFY: &str = "audit verify audit.log --key-file audit.key";
 
 #[test]
-fn a_log_that_is_as_it_was_written_is_intact() {
+fn accepts_an_intact_log() {
     let sandbox = sealed();
     let output = sandbox.run_ok(VERIFY);
     assert!(
@@ -117,7 +117,7 @@ fn a_log_that_is_as_it_was_written_is_intact() {
 }
 
 #[test]
-fn what_was_changed_is_named_by_file_and_line_and_explained() {
+fn reports_altered_lines_with_location_and_help() {
     let sandbox = sealed();
     let oldest = log_files(sandbox.path("audit.log")).unwrap().remove(0);
     let text = fs::read_to_string(&oldest).unwrap();
@@ -127,9 +127,9 @@ fn what_was_changed_is_named_by_file_and_line_and_explained() {
     let name = oldest.file_name().unwrap().to_str().unwrap();
     for part in [
         &format!("fault: {name}:3: the lines up to the next seal")[..],
-        "meaning: something in these lines was changed",
-        "help: make sure of the key",
-        "NOT INTACT, 1 faults",
+        "cause: these lines were changed",
+        "help: check the key",
+        "NOT INTACT, 1 fault:",
     ] {
         assert!(output.stdout.contains(part), "{part}: {}", output.stdout);
     }
@@ -143,7 +143,7 @@ fn what_was_changed_is_named_by_file_and_line_and_explained() {
 }
 
 #[test]
-fn what_was_taken_away_is_missed() {
+fn detects_removed_lines_files_and_heads() {
     let sandbox = sealed();
     let newest = sandbox.read("audit.log");
     let last = newest.trim_end().rfind('\n').map_or(0, |at| at + 1);
@@ -171,14 +171,14 @@ fn what_was_taken_away_is_missed() {
     fs::remove_file(sandbox.path("audit.log.head")).unwrap();
     let output = sandbox.run_ok(VERIFY);
     assert!(
-        output.stderr.contains("there is no head"),
+        output.stderr.contains("the log has no head"),
         "{}",
         output.stderr
     );
 }
 
 #[test]
-fn a_key_that_was_changed_takes_both_keys_to_verify() {
+fn verifies_across_a_key_change_with_both_keys() {
     let sandbox = Sandbox::new();
     let (old, new) = (SECRET, "fedcba9876543210fedcba9876543210");
     sandbox.write("old.key", old);
@@ -193,11 +193,7 @@ fn a_key_that_was_changed_takes_both_keys_to_verify() {
 
     let both = "--key-file old.key --key-id 2025 --key-file new.key --key-id 2026";
     let output = sandbox.run_ok(&format!("audit verify audit.log {both}"));
-    assert!(
-        output.stdout.contains("1 changes of the key"),
-        "{}",
-        output.stdout
-    );
+    assert!(output.stdout.contains("1 key change"), "{}", output.stdout);
     let output = sandbox.run("audit verify audit.log --key-file new.key --key-id 2026");
     assert_eq!(output.code, 1);
     assert!(
@@ -209,21 +205,21 @@ fn a_key_that_was_changed_takes_both_keys_to_verify() {
     );
     sandbox
         .run("audit verify audit.log --key-file old.key --key-file new.key")
-        .assert_failed(2, "2 keys and 0 ids");
+        .assert_failed(2, "2 keys but 0 key ids given");
 }
 
 #[test]
-fn without_a_key_or_a_log_there_is_no_answer() {
+fn verify_without_a_key_or_log_exits_with_2() {
     let sandbox = sealed();
     sandbox
         .run("audit verify audit.log")
         .assert_failed(2, "STOCKADE_AUDIT_KEY");
     sandbox
         .run("audit verify none.log --key-file audit.key")
-        .assert_failed(2, "no log at none.log");
+        .assert_failed(2, "none.log does not exist");
     sandbox
         .run(&format!("{VERIFY} --head none"))
-        .assert_failed(2, "none cannot be read");
+        .assert_failed(2, "cannot read none");
     sandbox.write("short.key", "short");
     sandbox
         .run("audit verify audit.log --key-file short.key")
@@ -234,9 +230,9 @@ fn without_a_key_or_a_log_there_is_no_answer() {
     assert!(output.status.success(), "{output:?}");
 }
 
-// Whoever pipes the answer into `head` still gets the exit code.
+// As in `stockade audit verify … | head`.
 #[test]
-fn faults_that_nobody_reads_are_faults() {
+fn exit_code_survives_a_closed_standard_output() {
     let sandbox = sealed();
     sandbox.write("audit.key", SECRET.to_uppercase());
     let (reader, writer) = std::io::pipe().unwrap();
@@ -246,7 +242,7 @@ fn faults_that_nobody_reads_are_faults() {
 }
 
 #[test]
-fn shows_the_newest_records_in_lines_that_align() {
+fn shows_the_newest_records_in_columns() {
     let sandbox = requests();
     let output = sandbox.run_ok("audit tail app.log");
     let lines: Vec<_> = output.stdout.lines().collect();
@@ -266,9 +262,9 @@ fn shows_the_newest_records_in_lines_that_align() {
         "{}",
         output.stdout
     );
-    // The last line is torn; the one that is no record is named.
+    // Not the incomplete last line.
     assert!(
-        output.stderr.contains("a line is no record"),
+        output.stderr.contains("skipped 1 invalid line: "),
         "{}",
         output.stderr
     );
@@ -299,7 +295,7 @@ fn tail_limits_records_by_count_and_time() {
 
 // L01
 #[test]
-fn records_cannot_act_upon_a_terminal() {
+fn escapes_records_for_a_terminal() {
     let sandbox = Sandbox::new();
     let hostile = "\\u001b]0;owned\\u0007\\u001b[2J\\r\\n\\u202e\u{202e}\u{9b}2J";
     let line = request(
@@ -309,7 +305,7 @@ fn records_cannot_act_upon_a_terminal() {
              \"outcome\":\"{hostile}\",\"guard\":\"{hostile}\""
         ),
     );
-    // Between the words of JSON, where a carriage return is allowed.
+    // JSON allows a carriage return between tokens.
     let line = line.replacen(",\"level\"", ",\r\t\"level\"", 1);
     sandbox.write("app.log", line + "\u{1b}[31m no record\n");
     for command in [
@@ -331,7 +327,7 @@ fn records_cannot_act_upon_a_terminal() {
     );
 }
 
-/// Ends what follows a log, also where a test fails.
+/// A running `audit tail --follow`, ended on drop.
 struct Following(Child, Receiver<String>);
 
 impl Following {
@@ -365,12 +361,12 @@ impl Drop for Following {
 
 // L04
 #[test]
-fn follows_a_log_over_rotations_without_losing_or_doubling_a_record() {
+fn follows_a_log_across_rotations_without_gaps_or_duplicates() {
     let sandbox = Sandbox::new();
     let log = AuditLog::new(journal(&sandbox, key("1", SECRET)));
     event(&log, "first");
     let following = Following::start(&sandbox, "audit tail audit.log -f");
-    // All but the records that the log writes about itself.
+    // Skips the records that the log writes about itself.
     let next = || {
         let mut lines = std::iter::repeat_with(|| following.next());
         lines.find(|line| line.contains("subject=")).unwrap()
@@ -391,7 +387,7 @@ fn follows_a_log_over_rotations_without_losing_or_doubling_a_record() {
 }
 
 #[test]
-fn follows_a_file_that_is_cut_and_waits_for_the_end_of_a_line() {
+fn follows_a_truncated_file_and_completes_lines() {
     let sandbox = Sandbox::new();
     let status = r#""status":200"#;
     let (one, two) = (request(1, status), request(2, status));
@@ -406,7 +402,7 @@ fn follows_a_file_that_is_cut_and_waits_for_the_end_of_a_line() {
 }
 
 #[test]
-fn counts_what_there_is() {
+fn counts_records() {
     let sandbox = requests();
     let totals = sandbox.run_ok("audit stats app.log --json").json();
     for (name, expected) in [
@@ -466,7 +462,7 @@ fn stats_reads_records_from_standard_input() {
 
 // D07
 #[test]
-fn garbage_is_counted_and_never_ends_in_a_panic() {
+fn counts_garbage_without_panicking() {
     let sandbox = Sandbox::new();
     sandbox.write("audit.key", SECRET);
     let garbage = [
@@ -491,7 +487,7 @@ fn garbage_is_counted_and_never_ends_in_a_panic() {
 }
 
 #[test]
-fn colours_and_a_bar_are_for_terminals() {
+fn colours_and_progress_bar_on_terminals_only() {
     let sandbox = requests();
     let seen = |args: &str, no_color: Option<&str>| {
         let mut command = sandbox.command(args);
@@ -513,7 +509,7 @@ fn colours_and_a_bar_are_for_terminals() {
             .contains('\u{1b}')
     );
 
-    // Long enough to be worth a bar.
+    // Large enough for a progress bar.
     let line = request(
         5,
         &format!("\"path\":\"/{}\",\"status\":200", "x".repeat(60_000)),
@@ -531,7 +527,7 @@ fn colours_and_a_bar_are_for_terminals() {
 
 // FS05
 #[test]
-fn a_key_in_a_variable_that_is_not_utf_8_is_said_so() {
+fn reports_a_key_variable_that_is_not_utf_8() {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 
     let sandbox = Sandbox::new();

@@ -1,4 +1,4 @@
-//! Remedies of `check`, applied.
+//! The remedies of `check`.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::sandbox::{CommandOutput, Sandbox};
 
-/// A configuration that nothing is output of.
+/// A configuration without findings.
 pub(crate) const SAFE: &str = "\
 [server]
 listen = \"127.0.0.1:8000\"
@@ -30,14 +30,14 @@ file = \"app.log\"
 key_file = \"audit.key\"
 ";
 
-/// The same, without a proxy, for a server that listens there.
+/// The same configuration without a proxy, for a server with this address.
 pub(crate) fn direct(listen: &str) -> String {
     let text = SAFE.replace("127.0.0.1:8000", listen);
     let proxy = "[client_ip]\ntrusted_proxies = [\"10.0.0.0/8\"]\nheader = \"x-forwarded-for\"\n";
     text.replace(proxy, "")
 }
 
-/// A folder with that configuration, and what it names.
+/// A directory with that configuration and its files.
 pub(crate) fn safe() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.key("a", "--expires 90d");
@@ -47,7 +47,7 @@ pub(crate) fn safe() -> Sandbox {
     sandbox
 }
 
-/// Where a check is made: the folder, and the variables of the process.
+/// The directory and environment of a check.
 struct Scenario {
     sandbox: Sandbox,
     variables: Vec<(String, String)>,
@@ -72,7 +72,7 @@ impl Scenario {
         }
     }
 
-    /// Does what a remedy says.
+    /// Applies a change of a remedy.
     fn apply(&mut self, change: &Value) {
         let text = |name: &str| change[name].as_str().unwrap().to_owned();
         match change["change"].as_str().unwrap() {
@@ -111,7 +111,7 @@ impl Scenario {
         }
     }
 
-    /// Sets a setting of the file, or removes it.
+    /// Sets or removes a setting in the file.
     fn edit(&self, setting: &str, value: Option<&str>) {
         let mut file: toml::Table = toml::from_str(&self.sandbox.read("stockade.toml")).unwrap();
         let value = value.map(|value| {
@@ -156,7 +156,7 @@ fn added(lines: &'static str) -> impl Fn(&Sandbox) {
 
 // FS06
 #[test]
-fn each_remedy_ends_its_finding_when_it_is_applied() {
+fn applying_a_remedy_resolves_its_finding() {
     type BreakConfig = Box<dyn Fn(&Sandbox)>;
     let cases: Vec<(&str, BreakConfig)> = vec![
         (
@@ -273,7 +273,7 @@ fn each_remedy_ends_its_finding_when_it_is_applied() {
 
 // FS06, FA10, FS03
 #[test]
-fn each_remedy_of_a_variable_ends_its_warning() {
+fn applying_a_remedy_of_a_variable_resolves_its_warning() {
     for (name, value) in [
         ("TRUST_PROXY_HEADERS", "true"),
         ("CORS_ALLOW_ORIGINS", "https://a.example"),

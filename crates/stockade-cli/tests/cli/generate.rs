@@ -3,7 +3,7 @@
 use crate::sandbox::Sandbox;
 
 #[test]
-fn completes_in_every_shell() {
+fn generates_completions_for_every_shell() {
     let sandbox = Sandbox::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = sandbox.run_ok(&format!("completions {shell}")).stdout;
@@ -33,7 +33,7 @@ fn writes_manual_pages() {
 }
 
 #[test]
-fn help_teaches_by_examples() {
+fn help_has_examples() {
     let sandbox = Sandbox::new();
     for command in [
         "",

@@ -2,8 +2,8 @@
 
 use crate::sandbox::Sandbox;
 
-/// A key file as people have them, with a key that somebody else issued.
-fn issued_elsewhere() -> (String, &'static str) {
+/// A key file of another program, and one of its keys.
+fn third_party_key() -> (String, &'static str) {
     let key = "0123456789abcdef0123456789abcdef";
     let hash = bcrypt::hash(key, 4).unwrap();
     let file = format!(
@@ -22,9 +22,9 @@ fn issued_elsewhere() -> (String, &'static str) {
 }
 
 #[test]
-fn an_imported_bcrypt_key_passes() {
+fn imports_bcrypt_keys() {
     let sandbox = Sandbox::new();
-    let (file, key) = issued_elsewhere();
+    let (file, key) = third_party_key();
     sandbox.write("old.yaml", file);
     let output = sandbox.run_ok("keys import old.yaml");
     assert!(
@@ -52,7 +52,7 @@ fn an_imported_bcrypt_key_passes() {
 #[test]
 fn a_dry_run_changes_nothing() {
     let sandbox = Sandbox::new();
-    sandbox.write("old.yaml", issued_elsewhere().0);
+    sandbox.write("old.yaml", third_party_key().0);
     for store in ["keys.yaml", "sqlite:keys.db"] {
         let output = sandbox.run_ok(&format!("keys import old.yaml --dry-run --store {store}"));
         assert!(
@@ -70,10 +70,10 @@ fn a_dry_run_changes_nothing() {
 }
 
 #[test]
-fn all_or_nothing_unless_told_otherwise() {
+fn conflicts_abort_an_import_unless_skipped() {
     for store in ["keys.yaml", "keys.toml", "sqlite:keys.db"] {
         let sandbox = Sandbox::new();
-        sandbox.write("old.yaml", issued_elsewhere().0);
+        sandbox.write("old.yaml", third_party_key().0);
         sandbox.run_ok(&format!("keys new --id ci --store {store}"));
         let count = || {
             let list = sandbox
@@ -107,9 +107,9 @@ fn all_or_nothing_unless_told_otherwise() {
 }
 
 #[test]
-fn a_revoked_key_is_not_revived() {
+fn an_import_does_not_revive_a_revoked_key() {
     let sandbox = Sandbox::new();
-    sandbox.write("old.yaml", issued_elsewhere().0);
+    sandbox.write("old.yaml", third_party_key().0);
     sandbox.run_ok("keys import old.yaml");
     sandbox.run_ok("keys revoke ci --yes");
     sandbox.run_ok("keys import old.yaml");
@@ -117,9 +117,9 @@ fn a_revoked_key_is_not_revived() {
 }
 
 #[test]
-fn a_bad_file_is_refused_with_its_line_and_without_its_hash() {
+fn reports_the_line_of_an_invalid_file_without_its_hash() {
     let sandbox = Sandbox::new();
-    let (file, _) = issued_elsewhere();
+    let (file, _) = third_party_key();
     sandbox.write("old.yaml", file.replace("$sha256$ba78", "$md5$ba78"));
     let output = sandbox.run("keys import old.yaml");
     output.assert_failed(1, "old.yaml, line 9");
@@ -135,7 +135,7 @@ fn a_bad_file_is_refused_with_its_line_and_without_its_hash() {
 }
 
 #[test]
-fn what_is_exported_can_be_imported() {
+fn exports_can_be_imported() {
     let sandbox = Sandbox::new();
     let key = sandbox.key(
         "a",
@@ -169,7 +169,7 @@ fn what_is_exported_can_be_imported() {
 }
 
 #[test]
-fn an_export_is_for_its_owner_only_and_replaces_nothing_unasked() {
+fn an_export_is_private_and_replaces_files_only_with_force() {
     let sandbox = Sandbox::new();
     sandbox.key("a", "");
     sandbox.run_ok("keys export out.yaml");
@@ -196,11 +196,11 @@ fn an_export_is_for_its_owner_only_and_replaces_nothing_unasked() {
         .assert_failed(2, "the store itself");
     sandbox
         .run("keys export no/where.yaml")
-        .assert_failed(1, "cannot be written");
+        .assert_failed(1, "cannot write no/where.yaml");
 }
 
 #[test]
-fn an_empty_store_is_exported_too() {
+fn exports_an_empty_store() {
     let sandbox = Sandbox::new();
     sandbox.write("keys.yaml", "keys: []\n");
     for format in ["yaml", "toml", "json"] {
@@ -212,7 +212,7 @@ fn an_empty_store_is_exported_too() {
 
 // FH15: Cortex keeps bare digests, and scopes in one text, and lets `chat:read` chat.
 #[test]
-fn keys_of_another_program_are_imported_with_scopes_of_this_one() {
+fn maps_scopes_of_another_program() {
     let sandbox = Sandbox::new();
     let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     sandbox.write(

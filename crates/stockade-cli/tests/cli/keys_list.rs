@@ -2,7 +2,7 @@
 
 use crate::sandbox::Sandbox;
 
-/// Times that do not change with the day on which the tests run.
+/// Keys whose states do not depend on the current time.
 const KEYS: &str = r#"keys:
   - key_id: dead
     hash: "sha256:1111111111111111111111111111111111111111111111111111111111111111"
@@ -60,7 +60,7 @@ fn lists_states_and_times() {
 
 // M09
 #[test]
-fn shows_neither_hashes_nor_what_a_terminal_would_act_upon() {
+fn hides_hashes_and_escapes_text_for_a_terminal() {
     let sandbox = sandbox();
     let acts = |one: char| (one.is_control() && one != '\n') || one == '\u{202e}';
     for command in [
@@ -80,14 +80,14 @@ fn shows_neither_hashes_nor_what_a_terminal_would_act_upon() {
         }
         assert!(!output.contains(acts), "{command}: {output:?}");
     }
-    // The entry that a rotation shows has a hash in it, but nothing that acts.
+    // The entry that a rotation shows contains a hash, but is escaped as well.
     assert!(!sandbox.run_ok("keys rotate live").combined().contains(acts));
     let json = sandbox.run_ok("keys show live --json").json();
     assert_eq!(json["owner"], "eve\u{1b}[2J\r\u{202e} =cmd");
 }
 
 #[test]
-fn colours_are_for_those_who_want_them() {
+fn colours_can_be_forced_and_disabled() {
     let sandbox = sandbox();
     let forced = |no_color: &str| {
         let mut command = sandbox.command("keys list");
@@ -99,14 +99,14 @@ fn colours_are_for_those_who_want_them() {
 }
 
 #[test]
-fn errors_name_the_place_and_no_hash() {
+fn errors_name_the_location_but_no_hash() {
     let sandbox = Sandbox::new();
     sandbox
         .run("keys list")
-        .assert_failed(1, "no store at keys.yaml");
+        .assert_failed(1, "the key store keys.yaml does not exist");
     sandbox
         .run("keys list --store redis://:pw@host")
-        .assert_failed(2, "no store of keys");
+        .assert_failed(2, "not a supported key store");
     sandbox
         .run("keys list --store postgres://me:hunter2@db/keys")
         .assert_failed(2, "STOCKADE_KEYS");
@@ -125,7 +125,7 @@ fn errors_name_the_place_and_no_hash() {
 }
 
 #[test]
-fn the_environment_names_the_store_and_the_flag_overrides_it() {
+fn the_store_flag_overrides_the_environment() {
     let sandbox = Sandbox::new();
     sandbox.key("here", "");
     sandbox.run_ok("keys new --id there --store there.toml");
@@ -139,10 +139,10 @@ fn the_environment_names_the_store_and_the_flag_overrides_it() {
     assert!(list("keys list --store keys.yaml").contains("here"));
 }
 
-// What is piped into `head` must not end in an error.
+// As in `stockade keys list | head`.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_reader_that_left_is_no_error() {
+fn a_closed_standard_output_is_not_an_error() {
     let sandbox = sandbox();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);

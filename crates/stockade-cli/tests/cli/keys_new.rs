@@ -9,7 +9,7 @@ use stockade_testkit::FakeClock;
 use crate::sandbox::{Sandbox, authenticate};
 
 #[test]
-fn a_new_key_passes_until_it_expires() {
+fn a_new_key_is_valid_until_it_expires() {
     let sandbox = Sandbox::new();
     let output = sandbox.run_ok("keys new --json --id team-core --scope chat:write --expires 90d");
     let json = output.json();
@@ -33,7 +33,7 @@ fn a_new_key_passes_until_it_expires() {
 }
 
 #[test]
-fn the_key_is_shown_once_and_its_entry_can_be_pasted() {
+fn shows_the_key_once_with_a_valid_entry() {
     let sandbox = Sandbox::new();
     let output = sandbox.run_ok("keys new --id a --owner Zoë --expires never");
     let key = output
@@ -46,14 +46,14 @@ fn the_key_is_shown_once_and_its_entry_can_be_pasted() {
     assert!(!sandbox.read("keys.yaml").contains(key));
     assert!(output.stderr.contains("no scopes") && output.stderr.contains("never expires"));
 
-    let entry = output.stdout.split("(in YAML):\n\n").nth(1).unwrap();
+    let entry = output.stdout.split("(as YAML):\n\n").nth(1).unwrap();
     sandbox.write("pasted.yaml", format!("keys:\n{entry}"));
     let output = sandbox.run_ok("keys list --json --store pasted.yaml");
     assert_eq!(output.json()[0]["owner"], "Zoë");
 }
 
 #[test]
-fn every_field_can_be_given() {
+fn sets_every_field() {
     let sandbox = Sandbox::new();
     sandbox.run_ok(
         "keys new --id a --owner o --name n --scope x,y --scope z --expires 2100-01-31 \
@@ -78,7 +78,7 @@ fn every_field_can_be_given() {
 }
 
 #[test]
-fn a_peppered_key_passes_only_with_its_pepper() {
+fn a_peppered_key_is_valid_only_with_its_pepper() {
     let sandbox = Sandbox::new();
     let pepper = "p".repeat(32);
     sandbox.write("pepper", format!("{pepper}\n"));
@@ -93,11 +93,11 @@ fn a_peppered_key_passes_only_with_its_pepper() {
     output.assert_failed(1, "at least 16 bytes");
     sandbox
         .run("keys new --id b --pepper-file none")
-        .assert_failed(1, "none cannot be read");
+        .assert_failed(1, "cannot read none");
 }
 
 #[test]
-fn without_a_terminal_it_wants_flags() {
+fn requires_flags_without_a_terminal() {
     let sandbox = Sandbox::new();
     sandbox.run("keys new").assert_failed(2, "add --id");
     for flags in [
@@ -117,7 +117,7 @@ fn without_a_terminal_it_wants_flags() {
 }
 
 #[test]
-fn an_id_is_given_once() {
+fn refuses_an_existing_id() {
     let sandbox = Sandbox::new();
     let key = sandbox.key("a", "");
     sandbox
@@ -126,10 +126,10 @@ fn an_id_is_given_once() {
     assert!(sandbox.authenticate(&key).is_ok());
 }
 
-// A key whose text nobody has seen is no use; the message says how to get another one.
+// The key is lost, and the message says how to replace it.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_key_that_could_not_be_shown_is_not_passed_over() {
+fn reports_a_key_that_cannot_be_shown() {
     let sandbox = Sandbox::new();
     let full = std::fs::File::options()
         .write(true)

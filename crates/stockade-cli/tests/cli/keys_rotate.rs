@@ -8,7 +8,7 @@ use stockade_testkit::FakeClock;
 use crate::sandbox::{Sandbox, authenticate};
 
 #[test]
-fn a_rotated_key_passes_beside_its_old_text_for_a_while() {
+fn the_old_secret_is_valid_during_the_grace_period() {
     let sandbox = Sandbox::new();
     let old = sandbox.key("a", "--scope x");
     let new = sandbox.run_ok("keys rotate a --json").json();
@@ -31,17 +31,17 @@ fn a_rotated_key_passes_beside_its_old_text_for_a_while() {
 }
 
 #[test]
-fn without_grace_the_old_text_ends_at_once() {
+fn without_grace_the_old_secret_is_invalid_at_once() {
     let sandbox = Sandbox::new();
     let old = sandbox.key("a", "");
     let output = sandbox.run_ok("keys rotate a --grace 0");
-    assert!(output.stderr.contains("refused from now on"));
+    assert!(output.stderr.contains("The old secret is invalid"));
     assert_eq!(sandbox.authenticate(&old), Err("unknown"));
 }
 
 // FS06
 #[test]
-fn a_rotation_can_end_the_life_of_a_key_that_never_expires() {
+fn a_rotation_can_set_an_expiry() {
     for store in ["k.yaml", "k.toml", "sqlite:k.db"] {
         let sandbox = Sandbox::new();
         let on = |args: &str| sandbox.run_ok(&format!("keys {args} --store {store}"));
@@ -77,9 +77,9 @@ fn a_rotation_can_end_the_life_of_a_key_that_never_expires() {
     }
 }
 
-// A script that is run twice must not end the text that is still in use.
+// A script that runs twice must not invalidate the secret in use.
 #[test]
-fn a_second_rotation_within_the_grace_has_to_be_meant() {
+fn a_second_rotation_within_the_grace_period_requires_again() {
     let sandbox = Sandbox::new();
     let first = sandbox.key("a", "");
     sandbox.run_ok("keys rotate a");
@@ -90,7 +90,7 @@ fn a_second_rotation_within_the_grace_has_to_be_meant() {
 }
 
 #[test]
-fn a_rotation_keeps_the_pepper() {
+fn a_rotation_requires_the_pepper() {
     let sandbox = Sandbox::new();
     sandbox.write("pepper", "p".repeat(32));
     sandbox.key("a", "--pepper-file pepper");
@@ -105,7 +105,7 @@ fn a_rotation_keeps_the_pepper() {
 }
 
 #[test]
-fn a_revoked_key_is_refused_and_stays_so() {
+fn a_revocation_is_permanent() {
     let sandbox = Sandbox::new();
     let key = sandbox.key("a", "");
     sandbox.run("keys revoke a").assert_failed(2, "add --yes");
@@ -125,7 +125,7 @@ fn a_revoked_key_is_refused_and_stays_so() {
 }
 
 #[test]
-fn every_store_does_the_same() {
+fn all_stores_behave_alike() {
     for store in ["k.yaml", "k.toml", "k.json", "sqlite:k.db"] {
         let sandbox = Sandbox::new();
         let on = |args: &str| sandbox.run_ok(&format!("keys {args} --store {store}"));
@@ -146,7 +146,7 @@ fn every_store_does_the_same() {
 
 // FH13
 #[test]
-fn changes_of_a_file_of_ones_own_keep_its_comments_and_its_order() {
+fn changes_keep_the_comments_and_order_of_a_file() {
     let hashes = ["7", "8", "9"].map(|digit| digit.repeat(64));
     let [web, batch, other] = &hashes;
     let files = [
@@ -184,7 +184,7 @@ fn changes_of_a_file_of_ones_own_keep_its_comments_and_its_order() {
         }
         let edited = sandbox.read(name);
         let mut lines = edited.lines();
-        // All but the hash that was rotated, and its comment still.
+        // All lines except the rotated hash are unchanged.
         for line in text.lines().filter(|line| !line.contains(web)) {
             assert!(lines.any(|one| one == line), "{line} is not in:\n{edited}");
         }

@@ -3,7 +3,7 @@
 use crate::sandbox::Sandbox;
 
 #[test]
-fn says_whose_key_it_is_and_whether_it_is_taken() {
+fn identifies_a_valid_key() {
     let sandbox = Sandbox::new();
     let key = sandbox.key("a", "--owner ops");
     let output = sandbox.run_with("keys verify --json", &format!("{key}\n"));
@@ -15,7 +15,7 @@ fn says_whose_key_it_is_and_whether_it_is_taken() {
 }
 
 #[test]
-fn says_why_not() {
+fn reports_why_a_key_is_invalid() {
     let sandbox = Sandbox::new();
     let revoked = sandbox.key("revoked", "");
     sandbox.run_ok("keys revoke revoked --yes");
@@ -28,23 +28,19 @@ fn says_why_not() {
     let file = sandbox.read("keys.yaml");
     sandbox.write("keys.yaml", file.replace("2099-01-01", "2020-01-01"));
     for (key, flags, expected) in [
-        (&revoked[..], "", "the key revoked: it was revoked at "),
-        (
-            &expired,
-            "",
-            "the key expired: it expired at 2020-01-01T00:00:00Z",
-        ),
-        (&bound, "", "the key bound: it is bound to networks"),
+        (&revoked[..], "", "key revoked: revoked at "),
+        (&expired, "", "key expired: expired at 2020-01-01T00:00:00Z"),
+        (&bound, "", "key bound: bound to networks"),
         (
             &bound,
             "--from 192.0.2.1",
-            "the key bound: it may not be used from this address",
+            "key bound: not allowed from this address",
         ),
-        (&rotated, "", "the store does not have it"),
+        (&rotated, "", "unknown key: not in the store"),
         (&mistyped, "", "its checksum is wrong"),
-        ("somebody-elses", "", "the store does not have it"),
-        ("a,b", "", "it is no key"),
-        ("eyJhbGciOiJub25lIn0.e30.x", "", "it is a token"),
+        ("somebody-elses", "", "unknown key: not in the store"),
+        ("a,b", "", "a key consists of visible ASCII"),
+        ("eyJhbGciOiJub25lIn0.e30.x", "", "this is a token"),
     ] {
         let output = sandbox.run_with(&format!("keys verify {flags}"), key);
         assert_eq!(output.code, 1, "{expected}");
@@ -64,7 +60,7 @@ fn says_why_not() {
 }
 
 #[test]
-fn knows_peppered_keys_by_their_pepper() {
+fn verifies_a_peppered_key_with_its_pepper() {
     let sandbox = Sandbox::new();
     sandbox.write("pepper", "p".repeat(32));
     let key = sandbox.key("a", "--pepper-file pepper");
@@ -72,14 +68,14 @@ fn knows_peppered_keys_by_their_pepper() {
     assert!(output.stdout.contains("--pepper-file"), "{}", output.stdout);
     let output = sandbox.run_with("keys verify --pepper-file pepper", &key);
     assert!(
-        output.code == 0 && output.stdout.contains("the key a"),
+        output.code == 0 && output.stdout.contains("valid: key a"),
         "{}",
         output.stdout
     );
 }
 
 #[test]
-fn wants_one_key_on_standard_input() {
+fn requires_one_key_on_standard_input() {
     let sandbox = Sandbox::new();
     sandbox.key("a", "");
     sandbox

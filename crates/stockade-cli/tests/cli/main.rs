@@ -1,4 +1,4 @@
-//! The real command, on stores in temporary folders.
+//! Tests of the `stockade` command in temporary directories.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

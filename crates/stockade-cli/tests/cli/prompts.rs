@@ -1,10 +1,10 @@
-//! What is asked on a terminal, which here is a pseudo-terminal.
+//! Prompts on a pseudo-terminal.
 
 use rexpect::session::{PtySession, spawn_command};
 
 use crate::sandbox::Sandbox;
 
-/// So long an answer may take on a busy machine.
+/// Longer than any answer takes on a busy machine.
 const TIMEOUT: Option<u64> = Some(30_000);
 
 fn start(sandbox: &Sandbox, args: &str) -> PtySession {
@@ -18,13 +18,13 @@ fn answer(session: &mut PtySession, question: &str, answer: &str) {
     session.send_line(answer).unwrap();
 }
 
-/// What it says from here to its end.
+/// The output up to the end of the command.
 fn rest(session: &mut PtySession) -> String {
     session.exp_eof().unwrap()
 }
 
 #[test]
-fn asks_for_what_a_key_needs_and_asks_again() {
+fn prompts_again_after_invalid_input() {
     let sandbox = Sandbox::new();
     sandbox.key("taken", "");
     let mut session = start(&sandbox, "keys new");
@@ -55,7 +55,7 @@ fn asks_for_what_a_key_needs_and_asks_again() {
 }
 
 #[test]
-fn enter_takes_the_defaults_and_flags_are_not_asked_for() {
+fn accepts_defaults_and_skips_prompts_for_flags() {
     let sandbox = Sandbox::new();
     let mut session = start(&sandbox, "keys new --owner ops --expires never");
     answer(&mut session, "Id [key-1]", "");
@@ -71,12 +71,12 @@ fn enter_takes_the_defaults_and_flags_are_not_asked_for() {
 }
 
 #[test]
-fn revokes_only_after_a_yes() {
+fn revokes_only_after_confirmation() {
     let sandbox = Sandbox::new();
     let key = sandbox.key("a", "--owner ops");
     let mut session = start(&sandbox, "keys revoke a");
     session
-        .exp_string("Refuse the key a of ops for good?")
+        .exp_string("Permanently revoke the key a of ops?")
         .unwrap();
     session.send("n").unwrap();
     session.flush().unwrap();
@@ -84,25 +84,25 @@ fn revokes_only_after_a_yes() {
     assert!(sandbox.authenticate(&key).is_ok());
 
     let mut session = start(&sandbox, "keys revoke a");
-    session.exp_string("for good?").unwrap();
+    session.exp_string("Permanently revoke").unwrap();
     session.send("y").unwrap();
     session.flush().unwrap();
-    assert!(rest(&mut session).contains("stays so."));
+    assert!(rest(&mut session).contains("is permanently revoked."));
     assert_eq!(sandbox.authenticate(&key), Err("revoked"));
 }
 
 #[test]
-fn a_key_to_verify_is_not_shown_as_it_is_typed() {
+fn does_not_echo_a_key() {
     let sandbox = Sandbox::new();
     let key = sandbox.key("a", "");
     let mut session = start(&sandbox, "keys verify");
     answer(&mut session, "Key", &key);
     let rest = rest(&mut session);
-    assert!(rest.contains("the key a") && !rest.contains(&key), "{rest}");
+    assert!(rest.contains(": key a") && !rest.contains(&key), "{rest}");
 }
 
 #[test]
-fn colours_on_a_terminal_unless_they_are_not_wanted() {
+fn colours_a_terminal_unless_disabled() {
     let sandbox = Sandbox::new();
     sandbox.key("a", "");
     let seen = rest(&mut start(&sandbox, "keys list"));

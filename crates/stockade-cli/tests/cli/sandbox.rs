@@ -1,4 +1,4 @@
-//! A folder with a store in it, and the command that works on it.
+//! Runs the command in a temporary directory.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ pub(crate) struct Sandbox {
     folder: TempDir,
 }
 
-/// What the command output.
+/// The exit code and output of the command.
 pub(crate) struct CommandOutput {
     pub(crate) code: i32,
     pub(crate) stdout: String,
@@ -48,7 +48,7 @@ impl Sandbox {
         fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// The command in the folder, in an environment that says nothing of stores.
+    /// The command in the directory, without environment variables that affect it.
     pub(crate) fn command(&self, args: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stockade"));
         command.args(args.split_whitespace());
@@ -67,12 +67,12 @@ impl Sandbox {
         command
     }
 
-    /// Runs it without a terminal.
+    /// Runs the command without a terminal.
     pub(crate) fn run(&self, args: &str) -> CommandOutput {
         self.run_with(args, "")
     }
 
-    /// Runs it with this on its standard input.
+    /// Runs the command with this standard input.
     pub(crate) fn run_with(&self, args: &str, input: &str) -> CommandOutput {
         let mut child = self
             .command(args)
@@ -81,31 +81,32 @@ impl Sandbox {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // Who does not read its input closes it early.
+        // A command that does not read its input closes it early.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         child.wait_with_output().unwrap().into()
     }
 
-    /// Runs it, and it has to succeed.
+    /// Runs the command, and asserts that it succeeds.
     pub(crate) fn run_ok(&self, args: &str) -> CommandOutput {
         let output = self.run(args);
         assert_eq!(output.code, 0, "{args}: {}{}", output.stdout, output.stderr);
         output
     }
 
-    /// Makes a key, and returns its text.
+    /// Creates a key, and returns it.
     pub(crate) fn key(&self, id: &str, flags: &str) -> String {
         let output = self.run_ok(&format!("keys new --json --id {id} {flags}"));
         output.json()["key"].as_str().unwrap().to_owned()
     }
 
-    /// What servers think of a key now: the principal's id, or the cause.
+    /// Authenticates a key in the same way as a server: the principal's id, or the reason of
+    /// the refusal.
     pub(crate) fn authenticate(&self, key: &str) -> Result<String, &'static str> {
         authenticate(&self.path("keys.yaml"), key, SystemClock::new(), None)
     }
 }
 
-/// What a guard over this file thinks of a key.
+/// Authenticates a key with a guard over this file.
 pub(crate) fn authenticate(
     path: &Path,
     key: &str,
@@ -122,7 +123,7 @@ pub(crate) fn authenticate(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
-    let verdict = runtime.block_on(async {
+    let result = runtime.block_on(async {
         match guard.check(&head) {
             Check::Pass(pass) => Ok(pass),
             Check::Refuse(refusal) => Err(refusal),
@@ -130,7 +131,7 @@ pub(crate) fn authenticate(
             Check::Wait(wait) => wait.await,
         }
     });
-    let pass = verdict.map_err(|refusal| refusal.internal_reason())?;
+    let pass = result.map_err(|refusal| refusal.internal_reason())?;
     guard.admit(pass, &mut head);
     Ok(Principal::of(&head.extensions).unwrap().id().to_owned())
 }

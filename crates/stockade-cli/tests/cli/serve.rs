@@ -1,4 +1,4 @@
-//! What the command makes, a fence from a configuration serves.
+//! Keys made by the command, on a server with a fence.
 
 use std::{
     future::{Future, poll_fn},
@@ -39,7 +39,7 @@ access = "chat:write"
 "#;
 const OFFICE: &str = "10.1.2.3:50000";
 
-/// A server over the keys of a sandbox.
+/// A server with the keys of a sandbox.
 struct Server {
     router: Router,
     /// Follows the key file.
@@ -99,20 +99,20 @@ impl Server {
         self.chat(key).await.0.as_u16()
     }
 
-    /// Asks until the answer has this status, for as long as a slow machine may take.
+    /// Repeats the request until the response has this status.
     async fn wait_for_status(&self, key: &str, status: u16) {
         let start = Instant::now();
         while self.status(key).await != status {
             assert!(
                 start.elapsed() < Duration::from_secs(30),
-                "it does not turn {status}"
+                "the status does not become {status}"
             );
             tokio::task::yield_now().await;
         }
     }
 }
 
-/// What a handler sees of the caller.
+/// The properties of the principal that a handler sees.
 async fn who(request: Request) -> String {
     let principal = Principal::of(request.extensions()).unwrap();
     json!({
@@ -136,9 +136,9 @@ fn options(command: &str) -> Vec<String> {
         .collect()
 }
 
-// FP06: walks clap's own list, so that an option that is added needs a proof, too.
+// FP06: takes the options from clap, so that a new option fails without a test.
 #[tokio::test]
-async fn a_server_serves_whatever_keys_new_can_make() {
+async fn a_server_supports_every_option_of_keys_new() {
     for option in options("new") {
         let sandbox = Sandbox::new();
         sandbox.write("pepper", "p".repeat(32) + "\n");
@@ -227,14 +227,16 @@ async fn a_server_serves_whatever_keys_new_can_make() {
                 let server = serve().await;
                 assert_eq!(server.status(key).await, 200);
             }
-            other => panic!("keys new has the option {other}; prove that a server serves it"),
+            other => {
+                panic!("keys new has the option {other}; add a test that a server supports it")
+            }
         }
     }
 }
 
 // FP06
 #[tokio::test]
-async fn a_server_serves_whatever_keys_rotate_can_make() {
+async fn a_server_supports_every_option_of_keys_rotate() {
     for option in options("rotate") {
         let sandbox = Sandbox::new();
         sandbox.write("pepper", "p".repeat(32) + "\n");
@@ -262,7 +264,7 @@ async fn a_server_serves_whatever_keys_rotate_can_make() {
                 assert_eq!(server.status(&old).await, 401);
             }
             "expires" => {
-                // The grace of the old text is a day, but it ends with the key.
+                // The grace period ends when the key expires.
                 let new = rotate("--expires 3s");
                 server.wait_for_status(&old, 401).await;
                 server.wait_for_status(&new, 401).await;
@@ -276,7 +278,9 @@ async fn a_server_serves_whatever_keys_rotate_can_make() {
                 server.wait_for_status(&new, 200).await;
                 assert_eq!(server.status(&old).await, 200);
             }
-            other => panic!("keys rotate has the option {other}; prove that a server serves it"),
+            other => {
+                panic!("keys rotate has the option {other}; add a test that a server supports it")
+            }
         }
     }
 }

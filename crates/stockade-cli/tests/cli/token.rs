@@ -1,4 +1,4 @@
-//! `token issue` and `token inspect`.
+//! `token issue`, `token inspect` and `token revoke`.
 
 use serde_json::json;
 
@@ -55,7 +55,7 @@ fn an_issued_token_is_valid() {
 }
 
 #[test]
-fn what_was_not_verified_is_called_so_loudly() {
+fn marks_unverified_tokens() {
     let sandbox = sandbox();
     let token = token(&sandbox, "--key-file private.pem");
     let output = sandbox.run_with("token inspect", &token);
@@ -65,7 +65,7 @@ fn what_was_not_verified_is_called_so_loudly() {
         "{}",
         output.stdout
     );
-    assert!(output.stderr.contains("nothing of this was verified"));
+    assert!(output.stderr.contains("the token is not verified"));
     assert!(!output.combined().contains("valid\n"));
     let json = sandbox.run_with("token inspect --json", &token).json();
     assert_eq!(json["verification"], "unverified");
@@ -75,11 +75,11 @@ fn what_was_not_verified_is_called_so_loudly() {
     );
     sandbox
         .run_with("token inspect --iss id", &token)
-        .assert_failed(2, "mean nothing without a key");
+        .assert_failed(2, "have no effect without a key");
 }
 
 #[test]
-fn says_why_a_token_is_refused() {
+fn reports_why_a_token_is_invalid() {
     let sandbox = sandbox();
     let good = token(&sandbox, "--key-file private.pem");
     let hmac = token(&sandbox, "--key-file secret");
@@ -87,41 +87,45 @@ fn says_why_a_token_is_refused() {
     let last = if forged.ends_with('A') { "Q" } else { "A" };
     forged.replace_range(good.len() - 1.., last);
     for (token, flags, expected) in [
-        (&good, "--key-file public.pem --iss other", "another issuer"),
+        (
+            &good,
+            "--key-file public.pem --iss other",
+            "the issuer (`iss`) is different",
+        ),
         (
             &good,
             "--key-file public.pem --aud other",
-            "another audience",
+            "the audience (`aud`) is different",
         ),
         (
             &good,
             "--key-file secret",
-            "an algorithm that is not that of the key",
+            "the algorithm of the token (`alg`) does not match the key",
         ),
         (
             &hmac,
             "--key-file public.pem",
-            "an algorithm that is not that of the key",
+            "the algorithm of the token (`alg`) does not match the key",
         ),
         (&forged, "--key-file public.pem", ""),
     ] {
         let output = sandbox.run_with(&format!("token inspect {flags}"), token);
         assert_eq!(output.code, 1, "{flags}: {}", output.combined());
         assert!(
-            output.stdout.starts_with("REFUSED") && output.stdout.contains(expected),
+            output.stdout.starts_with("INVALID") && output.stdout.contains(expected),
             "{}",
             output.stdout
         );
     }
     for text in ["abc", "a.b.c", "eyJhbGciOiJub25lIn0.e30"] {
         let output = sandbox.run_with("token inspect", text);
-        output.assert_failed(1, "no signed token");
+        output.assert_failed(1, "not a signed token");
         assert!(!output.combined().contains(text));
     }
 }
 
 #[test]
-fn the_key_can_come_from_an_env_file() {
+fn reads_the_key_from_an_env_file() {
     let sandbox = sandbox();
     sandbox.write(
         ".env",
@@ -136,11 +140,11 @@ fn the_key_can_come_from_an_env_file() {
     );
     sandbox
         .run(&format!("{ISSUE} --env-file .env"))
-        .assert_failed(1, "has no STOCKADE_TOKEN_KEY");
+        .assert_failed(1, "has no variable STOCKADE_TOKEN_KEY");
 }
 
 #[test]
-fn refuses_what_makes_no_sound_token() {
+fn refuses_invalid_keys_and_options() {
     let sandbox = sandbox();
     sandbox.write("short", "s");
     assert_eq!(sandbox.run(ISSUE).code, 2, "no key");
@@ -161,11 +165,11 @@ fn refuses_what_makes_no_sound_token() {
 }
 
 #[test]
-fn the_token_alone_goes_to_standard_output() {
+fn writes_only_the_token_to_standard_output() {
     let sandbox = sandbox();
     let output = sandbox.run_ok(&format!("{ISSUE} --key-file secret --ttl 2d"));
     assert_eq!(output.stdout.lines().count(), 1);
-    assert!(output.stderr.contains("Good until") && output.stderr.contains("more than a day"));
+    assert!(output.stderr.contains("Valid until") && output.stderr.contains("more than a day"));
     let output = sandbox.run_ok(&format!("{ISSUE} --key-file secret --json"));
     let json = output.json();
     assert_eq!(json["token"].as_str().unwrap().split('.').count(), 3);
@@ -174,7 +178,7 @@ fn the_token_alone_goes_to_standard_output() {
 
 // FS10
 #[test]
-fn the_id_that_issue_prints_revokes_the_token() {
+fn the_printed_command_revokes_the_token() {
     let sandbox = sandbox();
     let output = sandbox.run_ok(&format!("{ISSUE} --key-file secret"));
     let (_, command) = output.stderr.split_once("stockade ").unwrap();
@@ -188,13 +192,17 @@ fn the_id_that_issue_prints_revokes_the_token() {
     assert_eq!(sandbox.read("revoked.txt"), line);
 
     let output = sandbox.run_ok("token revoke -abc --file revoked.txt");
-    assert!(output.stderr.contains("for good"), "{}", output.stderr);
+    assert!(
+        output.stderr.contains("Permanently revoked"),
+        "{}",
+        output.stderr
+    );
     assert_eq!(sandbox.read("revoked.txt"), format!("{line}-abc\n"));
 }
 
 // FS10
 #[test]
-fn says_what_cannot_be_revoked() {
+fn reports_invalid_revocations() {
     let sandbox = sandbox();
     sandbox.write("faulty.txt", "a tomorrow\n");
     for (flags, code, expected) in [
@@ -202,12 +210,12 @@ fn says_what_cannot_be_revoked() {
         (
             "token revoke a --file revoked.txt --until yesterday",
             2,
-            "no expiry",
+            "expected a duration",
         ),
         (
             "token revoke a --file revoked.txt --until 2020-01-01",
             2,
-            "passed already",
+            "the time is in the past",
         ),
         ("token revoke #a --file revoked.txt", 2, "no `#`"),
         ("token revoke a --file .", 1, "no plain file"),
@@ -219,7 +227,7 @@ fn says_what_cannot_be_revoked() {
     ] {
         sandbox.run(flags).assert_failed(code, expected);
     }
-    // A line that is wrong does not keep a token from being revoked, and is reported.
+    // An invalid line is reported, and does not prevent a revocation.
     let output = sandbox.run_ok("token revoke b --file faulty.txt");
     assert!(output.stderr.contains("line 1"), "{}", output.stderr);
     assert_eq!(sandbox.read("faulty.txt"), "a tomorrow\nb\n");

@@ -1,4 +1,4 @@
-//! What becomes of each key of a file; pure.
+//! Plans an import without I/O.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -8,18 +8,18 @@ use stockade_key_auth::{KeyHash, KeyId, KeyRecord};
 
 use crate::output::{ERROR, SUCCESS, WARNING};
 
-/// What becomes of each key.
+/// The result of an import for each key.
 pub(super) struct Plan {
     records: Vec<KeyRecord>,
-    /// One a record, in the same order.
+    /// One per record, in the same order.
     keys: Vec<PlannedKey>,
 }
 
-/// What becomes of one key.
+/// The result of an import for one key.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct PlannedKey {
     pub(super) id: String,
-    /// Where the file has it.
+    /// The line in the file.
     pub(super) line: Option<usize>,
     pub(super) result: ImportResult,
     pub(super) reason: Option<String>,
@@ -34,7 +34,7 @@ pub(super) enum ImportResult {
 }
 
 impl Plan {
-    /// `text` is that of the file, for its order and the numbers of its lines.
+    /// Plans the import of `records`; `text` is the file, for its order and line numbers.
     pub(super) fn new(mut records: Vec<KeyRecord>, existing: &[KeyRecord], text: &str) -> Self {
         let existing = ExistingKeys::new(existing);
         let lines = lines(text);
@@ -92,7 +92,7 @@ impl PlannedKey {
     }
 }
 
-/// The keys of the store, by what tells them apart.
+/// The keys of the store by id and hash.
 struct ExistingKeys<'e> {
     by_id: HashMap<&'e KeyId, &'e KeyRecord>,
     by_hash: HashMap<&'e KeyHash, &'e KeyId>,
@@ -113,22 +113,22 @@ impl<'e> ExistingKeys<'e> {
         match self.by_id.get(&record.id) {
             Some(known) if known.hash == record.hash => {
                 let reason = match known == &record {
-                    true => "the store has it",
-                    false => "the store has it, and keeps its own scopes, dates and notes",
+                    true => "the key exists",
+                    false => "the key exists, and keeps its own scopes, dates and metadata",
                 };
                 (ImportResult::Skipped, Some(reason.to_owned()))
             }
             Some(known) if hashes(known).any(|hash| *hash == record.hash) => {
-                let reason = "the store has rotated this key since";
+                let reason = "the key was rotated in the store";
                 (ImportResult::Conflict, Some(reason.to_owned()))
             }
             Some(_) => {
-                let reason = "the store has another key of this id; rename one of them";
+                let reason = "another key exists with this id; rename one of them";
                 (ImportResult::Conflict, Some(reason.to_owned()))
             }
             None => match hashes(record).find_map(|hash| self.by_hash.get(hash)) {
                 Some(other) => {
-                    let reason = format!("the store has the same key under the id {other}");
+                    let reason = format!("the same key exists with the id {other}");
                     (ImportResult::Conflict, Some(reason))
                 }
                 None => (ImportResult::Added, None),
@@ -142,8 +142,7 @@ fn hashes(record: &KeyRecord) -> impl Iterator<Item = &KeyHash> {
     previous.chain([&record.hash])
 }
 
-/// The lines that give keys their ids, counted from 1; the same for YAML, TOML and JSON of
-/// several lines.
+/// The line numbers of key ids, from 1, in YAML, TOML or JSON with one field per line.
 fn lines(text: &str) -> HashMap<&str, usize> {
     let id = |line: &str| -> Option<Range<usize>> {
         // `key_id: "a" # note`, `key_id = "a"`, `"key_id": "a",`
@@ -173,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn adds_skips_and_refuses() {
+    fn classifies_keys() {
         let rotate = KeyChange::Rotate {
             hash: KeyDigest::of(b"new").into(),
             grace: std::time::Duration::from_secs(9),
@@ -208,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_the_line_in_three_languages() {
+    fn finds_lines_in_all_formats() {
         for text in [
             "keys:\n  - key_id: ab\n  - key_id: \"a\" # first\n",
             "[[keys]]\nkey_id = \"ab\"\nkey_id='a'\n",

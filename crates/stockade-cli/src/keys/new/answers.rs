@@ -1,4 +1,4 @@
-//! What a new key needs to know, asked on a terminal.
+//! Prompts for the properties of a new key.
 
 use std::{collections::HashSet, str::FromStr};
 
@@ -11,15 +11,15 @@ use stockade_key_auth::{KeyId, KeyRecord};
 use super::DEFAULT_EXPIRY;
 use crate::{CliError, escape::printable, prompt, time::Expiry};
 
-/// What flags or answers say of a key; `None` where they say nothing.
+/// Properties from flags or prompts; `None` for those that are not given.
 pub(super) struct Answers {
     pub(super) owner: Option<String>,
     pub(super) scopes: ScopeSet,
-    /// Within it, `None` is for never.
+    /// The inner `None` means that the key never expires.
     pub(super) expires: Option<Option<Timestamp>>,
 }
 
-/// Asks for the id, and for what the flags have not said.
+/// Prompts for the id, and for the properties that no flag sets.
 pub(super) fn prompt(
     given: Answers,
     existing: &[KeyRecord],
@@ -28,7 +28,7 @@ pub(super) fn prompt(
     let taken: HashSet<&str> = existing.iter().map(|record| record.id.as_str()).collect();
     let id = prompt::input("Id", &free_id(&taken), |id: &KeyId| {
         match taken.contains(id.as_str()) {
-            true => Err("there is a key with this id already".to_owned()),
+            true => Err("a key with this id exists already".to_owned()),
             false => Ok(()),
         }
     })?;
@@ -58,7 +58,7 @@ pub(super) fn prompt(
     Ok((id, answers))
 }
 
-/// The first of `key-1`, `key-2` … that is not taken.
+/// The first of `key-1`, `key-2` … that is not in use.
 fn free_id(taken: &HashSet<&str>) -> String {
     (1..)
         .map(|number: u64| format!("key-{number}"))
@@ -79,7 +79,7 @@ impl FromStr for Owner {
     }
 }
 
-/// Divided by spaces or commas, whichever comes to mind.
+/// Scopes separated by spaces or commas.
 struct Scopes(ScopeSet);
 
 impl FromStr for Scopes {
