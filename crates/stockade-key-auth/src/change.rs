@@ -31,14 +31,14 @@ pub enum KeyChange {
     },
     /// Sets the time from which on the key is refused, earlier or later than the one before.
     /// The text before the last rotation is not taken beyond it.
-    Expire {
+    SetExpiry {
         /// From when on the key is refused.
         expires: Timestamp,
         /// Now.
         at: Timestamp,
     },
     /// Notes that the key was used; an earlier time changes nothing.
-    Used {
+    RecordUse {
         /// When.
         at: Timestamp,
     },
@@ -59,8 +59,8 @@ impl KeyChange {
                 record.revoked.get_or_insert(*at);
                 record.previous = None;
             }
-            Self::Used { at } => record.last_used = record.last_used.max(Some(*at)),
-            Self::Expire { expires, at } => {
+            Self::RecordUse { at } => record.last_used = record.last_used.max(Some(*at)),
+            Self::SetExpiry { expires, at } => {
                 is_alive(&record, *at)?;
                 record.expires = Some(*expires);
                 if let Some(previous) = &mut record.previous {
@@ -190,7 +190,7 @@ mod tests {
     // FS06
     #[test]
     fn an_expiry_can_be_set_while_the_key_is_alive() {
-        let expire = |expires, now| KeyChange::Expire {
+        let expire = |expires, now| KeyChange::SetExpiry {
             expires: at(expires),
             at: at(now),
         };
@@ -215,8 +215,8 @@ mod tests {
 
     #[test]
     fn use_is_only_noted_forwards() {
-        let used = KeyChange::Used { at: at(9) }.apply(record()).unwrap();
-        let used = KeyChange::Used { at: at(5) }.apply(used).unwrap();
+        let used = KeyChange::RecordUse { at: at(9) }.apply(record()).unwrap();
+        let used = KeyChange::RecordUse { at: at(5) }.apply(used).unwrap();
         assert_eq!(used.last_used, Some(at(9)));
     }
 }

@@ -263,9 +263,9 @@ impl KeyStore for FileKeyStore {
         self.edit(move |records| records.change(&id, &change))
     }
 
-    fn note_used(&self, ids: Vec<KeyId>, at: Timestamp) -> StoreFuture<'_, ()> {
+    fn record_use(&self, ids: Vec<KeyId>, at: Timestamp) -> StoreFuture<'_, ()> {
         self.edit(move |records| {
-            records.note_used(&ids, at);
+            records.record_use(&ids, at);
             Ok(())
         })
     }

@@ -112,7 +112,7 @@ impl KeyAuth {
     }
 
     /// Looks a key up before it looks at its shape: most keys are found.
-    fn judge(&self, key: &[u8], head: &Head, seen: Seen) -> Check<Admitted, SlowCheck> {
+    fn judge(&self, key: &[u8], head: &Head, seen: Seen) -> Check<KeyAuthPass, SlowCheck> {
         let digest = KeyDigest::of(key);
         let keys = self.keys.load();
         if let Some(entry) = keys.find_fast(&digest) {
@@ -139,7 +139,7 @@ impl KeyAuth {
 
     /// Refuses a credential that was not looked up: the same headers, sent again, are the
     /// same offence.
-    fn refuse(&self, refusal: Refusal, head: &Head) -> Check<Admitted, SlowCheck> {
+    fn refuse(&self, refusal: Refusal, head: &Head) -> Check<KeyAuthPass, SlowCheck> {
         let values = self.sources.iter().map(CredentialSource::name);
         let values = values.map(|name| head.headers.get_all(name).iter().collect::<Vec<_>>());
         let fingerprint = self.fingerprint.hash_one(values.collect::<Vec<_>>());
@@ -159,9 +159,9 @@ impl KeyAuth {
         self.challenge.invalid("unknown")
     }
 
-    fn conclude(&self, entry: &Entry, head: &Head, seen: Seen) -> Check<Admitted, SlowCheck> {
+    fn conclude(&self, entry: &Entry, head: &Head, seen: Seen) -> Check<KeyAuthPass, SlowCheck> {
         match dead(entry, &*self.clock, || client(head)) {
-            None => Check::Pass(Admitted {
+            None => Check::Pass(KeyAuthPass {
                 principal: entry.key.let_in(),
                 seen,
             }),
@@ -176,7 +176,7 @@ impl KeyAuth {
         shape: Shape<'_>,
         head: &Head,
         seen: Seen,
-    ) -> Check<Admitted, SlowCheck> {
+    ) -> Check<KeyAuthPass, SlowCheck> {
         let attempt = Attempt {
             key: Zeroizing::new(key.to_vec()),
             digest,
@@ -201,7 +201,7 @@ impl KeyAuth {
                 return Err(challenge.invalid("unknown"));
             };
             match dead(&entry, &*clock, || client) {
-                None => Ok(Admitted {
+                None => Ok(KeyAuthPass {
                     principal: entry.key.let_in(),
                     seen,
                 }),
@@ -213,18 +213,18 @@ impl KeyAuth {
 
 impl Guard for KeyAuth {
     const NAME: &'static str = "key_auth";
-    type Pass = Admitted;
+    type Pass = KeyAuthPass;
     type Hook = ();
     type Wait = SlowCheck;
 
-    fn check(&self, head: &Head) -> Check<Admitted, SlowCheck> {
+    fn check(&self, head: &Head) -> Check<KeyAuthPass, SlowCheck> {
         let (found, seen) = presented(&head.headers, &self.sources);
         match found {
             Presented::Key(key) => {
                 let fingerprint = || self.fingerprint.hash_one(key);
                 self.judge(key, head, seen).with_fingerprint(fingerprint)
             }
-            Presented::Nothing if self.anonymous => Check::Pass(Admitted {
+            Presented::Nothing if self.anonymous => Check::Pass(KeyAuthPass {
                 principal: Principal::anonymous(),
                 seen,
             }),
@@ -235,7 +235,7 @@ impl Guard for KeyAuth {
         }
     }
 
-    fn admit(&self, Admitted { principal, seen }: Admitted, head: &mut Head) {
+    fn admit(&self, KeyAuthPass { principal, seen }: KeyAuthPass, head: &mut Head) {
         strip(&mut head.headers, &self.sources, seen);
         head.authenticate(principal);
     }
@@ -261,13 +261,13 @@ impl fmt::Debug for KeyAuth {
 
 /// A key that was found to be valid, or none where that is allowed.
 #[derive(Debug)]
-pub struct Admitted {
+pub struct KeyAuthPass {
     principal: Principal,
     seen: Seen,
 }
 
 /// A check that waits for slow hashes; boxed, since each of them takes milliseconds.
-type SlowCheck = BoxWait<Admitted>;
+type SlowCheck = BoxWait<KeyAuthPass>;
 
 fn client(head: &Head) -> Option<ClientIp> {
     head.context().map(RequestContext::client)

@@ -89,10 +89,10 @@ impl KeyStore for MemoryKeyStore {
         Box::pin(ready(self.edit(|records| records.change(&id, &change))))
     }
 
-    fn note_used(&self, ids: Vec<KeyId>, at: Timestamp) -> StoreFuture<'_, ()> {
+    fn record_use(&self, ids: Vec<KeyId>, at: Timestamp) -> StoreFuture<'_, ()> {
         // Who used a key is nothing that requests look at: no new set.
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        records.note_used(&ids, at);
+        records.record_use(&ids, at);
         Box::pin(ready(Ok(())))
     }
 }

@@ -52,14 +52,14 @@ impl Records {
         Ok(changed)
     }
 
-    pub(crate) fn note_used(&mut self, ids: &[KeyId], at: Timestamp) {
+    pub(crate) fn record_use(&mut self, ids: &[KeyId], at: Timestamp) {
         for record in ids
             .iter()
             .filter_map(|id| self.0.get(id).cloned())
             .collect::<Vec<_>>()
         {
             // Noting a use never fails; other changes do.
-            if let Ok(used) = (KeyChange::Used { at }).apply(record) {
+            if let Ok(used) = (KeyChange::RecordUse { at }).apply(record) {
                 self.put(used);
             }
         }

@@ -74,7 +74,7 @@ pub(crate) struct Entry {
 impl Key {
     /// The principal of a request with this key.
     pub(crate) fn let_in(&self) -> Principal {
-        self.note_used();
+        self.record_use();
         self.principal.clone()
     }
 
@@ -95,7 +95,7 @@ impl Key {
         self.has_models
     }
 
-    fn note_used(&self) {
+    fn record_use(&self) {
         // Most of the time it is set already, and the cache line stays shared.
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
@@ -212,7 +212,7 @@ impl KeySet {
         }
         let used: HashSet<KeyId> = older.take_used().into_iter().collect();
         for key in self.keys.iter().filter(|key| used.contains(&key.id)) {
-            key.note_used();
+            key.record_use();
         }
     }
 
@@ -325,9 +325,9 @@ impl KeySet {
     }
 
     /// Counts the keys that need a setting of their server.
-    pub fn needs(&self) -> KeyNeeds {
+    pub fn requirements(&self) -> KeyRequirements {
         let count = |needs: fn(&Key) -> bool| self.keys().filter(|key| needs(key)).count();
-        KeyNeeds {
+        KeyRequirements {
             pepper: count(|key| key.hash.algorithm() == "hmac-sha256"),
             request_quotas: count(|key| {
                 let quotas = key.quotas();
@@ -379,7 +379,7 @@ impl fmt::Debug for KeySet {
 /// How many keys of a [`KeySet`] need a setting of their server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct KeyNeeds {
+pub struct KeyRequirements {
     /// Keys whose hash was made with a [`Pepper`](crate::Pepper).
     pub pepper: usize,
     /// Keys with quotas of requests of their own.

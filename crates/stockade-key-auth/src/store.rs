@@ -39,16 +39,16 @@ pub trait KeyStore: Send + Sync + 'static {
     fn change(&self, id: KeyId, change: KeyChange) -> StoreFuture<'_, KeyRecord>;
 
     /// Notes that these keys were used. Keys that are gone are passed over.
-    fn note_used(&self, ids: Vec<KeyId>, at: Timestamp) -> StoreFuture<'_, ()>;
+    fn record_use(&self, ids: Vec<KeyId>, at: Timestamp) -> StoreFuture<'_, ()>;
 
     /// Notes all keys that were used since this was last called; call it every minute.
     ///
     /// What cannot be noted is lost, and noted on the next use.
-    fn flush_used(&self, now: Timestamp) -> StoreFuture<'_, ()> {
+    fn flush_usage(&self, now: Timestamp) -> StoreFuture<'_, ()> {
         let used = self.keys().current().take_used();
         match used.is_empty() {
             true => Box::pin(std::future::ready(Ok(()))),
-            false => self.note_used(used, now),
+            false => self.record_use(used, now),
         }
     }
 }
@@ -128,7 +128,7 @@ impl LiveKeys {
     }
 
     /// Tells this listener of the set in force now, and of each that follows, in their
-    /// order; [`KeySet::news_since`] says how they differ. It is called by whoever
+    /// order; [`KeySet::events_since`] says how they differ. It is called by whoever
     /// publishes, with a store's locks held: it must not block, and not ask or change a store.
     pub fn on_publish(&self, mut listener: impl FnMut(&Arc<KeySet>) + Send + 'static) {
         let mut listeners = self.listeners();
@@ -170,7 +170,7 @@ pub enum KeyStoreErrorKind {
     /// There is no key with this id.
     NotFound,
     /// The key was revoked or has expired, and cannot be changed so.
-    Dead,
+    Inactive,
     /// The store does not take such a key: a text or a time in it is out of bounds, or its hash
     /// is that of a well-known secret.
     Invalid,
@@ -226,7 +226,7 @@ pub(crate) const KNOWN_SECRET: &str = "its hash is that of a well-known secret, 
 impl From<KeyChangeError> for KeyStoreErrorKind {
     fn from(error: KeyChangeError) -> Self {
         match error {
-            KeyChangeError::Revoked | KeyChangeError::Expired => Self::Dead,
+            KeyChangeError::Revoked | KeyChangeError::Expired => Self::Inactive,
             KeyChangeError::KnownSecret => Self::Invalid,
         }
     }

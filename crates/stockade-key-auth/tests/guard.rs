@@ -499,13 +499,13 @@ async fn use_is_noted_when_it_is_flushed() {
     let store = store([used, unused]);
     let layer = KeyAuth::new(&store).into_layer();
     assert_eq!(status(&layer, bearer(key.expose())).await, 200);
-    store.flush_used(Timestamp::from_secs(9)).await.unwrap();
+    store.flush_usage(Timestamp::from_secs(9)).await.unwrap();
     let last_used = |records: Vec<KeyRecord>| -> Vec<_> {
         records.into_iter().map(|record| record.last_used).collect()
     };
     let noted = last_used(store.list().await.unwrap());
     assert_eq!(noted, [None, Some(Timestamp::from_secs(9))]);
-    store.flush_used(Timestamp::from_secs(10)).await.unwrap();
+    store.flush_usage(Timestamp::from_secs(10)).await.unwrap();
     assert_eq!(last_used(store.list().await.unwrap()), noted);
 }
 

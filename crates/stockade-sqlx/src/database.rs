@@ -20,7 +20,7 @@ pub(crate) trait Database: Send + Sync + 'static {
     fn change(&self, id: KeyId, change: KeyChange) -> StoreFuture<'_, KeyRecord>;
 
     /// Notes when keys were used last.
-    fn note_used(&self, ids: Vec<KeyId>, at: Timestamp) -> StoreFuture<'_, ()>;
+    fn record_use(&self, ids: Vec<KeyId>, at: Timestamp) -> StoreFuture<'_, ()>;
 
     /// Starts to listen for changes that anybody makes from now on.
     fn changes(&self) -> StoreFuture<'_, Box<dyn Changes>>;

@@ -194,7 +194,7 @@ impl Database for Postgres {
         })
     }
 
-    fn note_used(&self, ids: Vec<KeyId>, at: Timestamp) -> StoreFuture<'_, ()> {
+    fn record_use(&self, ids: Vec<KeyId>, at: Timestamp) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             let ids: Vec<_> = ids.iter().map(KeyId::as_str).collect();
             let mut transaction = self.begin().await?;

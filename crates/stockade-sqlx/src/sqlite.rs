@@ -219,7 +219,7 @@ impl Database for Sqlite {
         })
     }
 
-    fn note_used(&self, ids: Vec<KeyId>, at: Timestamp) -> StoreFuture<'_, ()> {
+    fn record_use(&self, ids: Vec<KeyId>, at: Timestamp) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             let ids: Vec<_> = ids.iter().map(KeyId::as_str).collect();
             let ids = serde_json::Value::from(ids).to_string();

@@ -205,8 +205,8 @@ impl KeyStore for SqlKeyStore {
         })
     }
 
-    fn note_used(&self, ids: Vec<KeyId>, at: Timestamp) -> StoreFuture<'_, ()> {
-        self.run(|inner| async move { within(CHANGE, inner.database.note_used(ids, at)).await })
+    fn record_use(&self, ids: Vec<KeyId>, at: Timestamp) -> StoreFuture<'_, ()> {
+        self.run(|inner| async move { within(CHANGE, inner.database.record_use(ids, at)).await })
     }
 }
 

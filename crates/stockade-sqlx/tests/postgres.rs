@@ -180,7 +180,7 @@ async fn noting_use_tells_nobody() {
         .unwrap();
     listener.listen("stockade_keys").await.unwrap();
     store
-        .note_used(vec![support::id("a")], support::at(5))
+        .record_use(vec![support::id("a")], support::at(5))
         .await
         .unwrap();
     // Notifications come in the order of their transactions.

@@ -194,7 +194,7 @@ where
         .change(id("a"), rotate)
         .await
         .expect_err("a revoked key");
-    assert_eq!(error.kind(), KeyStoreErrorKind::Dead, "{error}");
+    assert_eq!(error.kind(), KeyStoreErrorKind::Inactive, "{error}");
 }
 
 // A17
@@ -211,7 +211,7 @@ where
         KeyStoreErrorKind::NotFound
     );
     store
-        .note_used(vec![id("unknown")], at(1))
+        .record_use(vec![id("unknown")], at(1))
         .await
         .expect("ignored");
     assert_eq!(store.list().await.expect("a list"), before);
@@ -223,11 +223,11 @@ where
 {
     let ids = vec![id("b"), id("c")];
     store
-        .note_used(ids, at(1_800_000_010))
+        .record_use(ids, at(1_800_000_010))
         .await
         .expect("noted");
     store
-        .note_used(vec![id("b")], at(1_800_000_005))
+        .record_use(vec![id("b")], at(1_800_000_005))
         .await
         .expect("noted");
     for name in ["b", "c"] {

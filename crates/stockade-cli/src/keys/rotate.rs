@@ -78,7 +78,7 @@ impl RotateArgs {
         let issued = self.secret.issue(self.id.clone())?;
         // Before the rotation: an error after it would lose the new secret.
         if let Some(expires) = expires {
-            let change = KeyChange::Expire { expires, at: now };
+            let change = KeyChange::SetExpiry { expires, at: now };
             store.keys().change(self.id.clone(), change).await?;
         }
         let change = KeyChange::Rotate {

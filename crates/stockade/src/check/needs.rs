@@ -1,6 +1,6 @@
 //! What keys need of the configuration.
 
-use stockade_key_auth::{KeyNeeds, KeySet};
+use stockade_key_auth::{KeyRequirements, KeySet};
 
 use super::{Findings, Surroundings};
 use crate::{Config, Remedy};
@@ -27,7 +27,7 @@ impl Unmet {
 }
 
 /// The settings that these keys need, and that the configuration lacks.
-pub(crate) fn unmet(config: &Config, needs: KeyNeeds) -> impl Iterator<Item = Unmet> {
+pub(crate) fn unmet(config: &Config, needs: KeyRequirements) -> impl Iterator<Item = Unmet> {
     let all = [
         (
             config.auth.pepper_file.is_none(),
@@ -80,7 +80,7 @@ pub(crate) fn unmet(config: &Config, needs: KeyNeeds) -> impl Iterator<Item = Un
 pub(super) fn check(config: &Config, surroundings: &Surroundings, findings: &mut Findings<'_>) {
     // Duplicates are refused where the keys are loaded.
     if let Ok(keys) = KeySet::new(surroundings.keys.iter().cloned()) {
-        for unmet in unmet(config, keys.needs()) {
+        for unmet in unmet(config, keys.requirements()) {
             let remedy = Remedy::text(unmet.help).set(unmet.setting, unmet.value);
             findings.error(unmet.setting, unmet.reason(), remedy);
         }

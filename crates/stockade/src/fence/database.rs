@@ -26,7 +26,7 @@ pub(super) async fn open(url: &SecretUrl, sources: &mut Sources) -> Result<Keys,
     sources.add(SETTING, store.place(), store.source().clone());
     let live = store.keys();
     let first = live.current();
-    let noting = StopOnDrop(tokio::spawn(note_used(store)));
+    let noting = StopOnDrop(tokio::spawn(record_use(store)));
     Ok(Keys {
         live: live.keep_alive(noting),
         first,
@@ -41,13 +41,13 @@ impl Drop for StopOnDrop {
     }
 }
 
-async fn note_used(store: SqlKeyStore) {
+async fn record_use(store: SqlKeyStore) {
     let clock = SystemClock::new();
     let mut minutes = time::interval(NOTE_USED);
     minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         minutes.tick().await;
-        if let Err(error) = store.flush_used(clock.now()).await {
+        if let Err(error) = store.flush_usage(clock.now()).await {
             tracing::warn!(%error, "the use of keys was not noted");
         }
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use stockade_abuse::AbuseEvent;
-use stockade_key_auth::{KeyId, KeyNews};
+use stockade_key_auth::{KeyEvent, KeyId};
 use tracing::error;
 
 /// Something happened that whoever runs the fence wants to know.
@@ -24,12 +24,12 @@ pub enum FenceEvent {
         /// The key, which is also the id of its principal.
         id: KeyId,
         /// What became of it.
-        news: KeyNews,
+        news: KeyEvent,
     },
     /// The same became of so many more keys than the hundred that were told before this.
     MoreKeys {
         /// What became of them.
-        news: KeyNews,
+        news: KeyEvent,
         /// How many they are.
         count: usize,
     },

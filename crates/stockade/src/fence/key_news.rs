@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use stockade_core::clock::{Clock, SystemClock};
-use stockade_key_auth::{KeyId, KeyNews, KeySet, LiveKeys};
+use stockade_key_auth::{KeyEvent, KeyId, KeySet, LiveKeys};
 
 use super::{FenceEvent, event::Listeners};
 
@@ -16,12 +16,12 @@ pub(super) fn follow(keys: &LiveKeys, first: Arc<KeySet>, listeners: Listeners) 
     let clock = SystemClock::new();
     let mut told = first;
     keys.on_publish(move |set| {
-        tell(&listeners, set.news_since(&told, clock.now()));
+        tell(&listeners, set.events_since(&told, clock.now()));
         told = Arc::clone(set);
     });
 }
 
-fn tell<'n>(listeners: &Listeners, news: impl Iterator<Item = (&'n KeyId, KeyNews)>) {
+fn tell<'n>(listeners: &Listeners, news: impl Iterator<Item = (&'n KeyId, KeyEvent)>) {
     let mut more = BTreeMap::new();
     for (number, (id, news)) in news.enumerate() {
         if number < ONE_BY_ONE {

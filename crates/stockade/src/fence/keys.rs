@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stockade_key_auth::{FileKeyStore, KeyNeeds, KeySet, KeyStore, LiveKeys};
+use stockade_key_auth::{FileKeyStore, KeyRequirements, KeySet, KeyStore, LiveKeys};
 
 use super::sources::Sources;
 use crate::{AuthConfig, Config, ConfigError, check::unmet};
@@ -47,9 +47,9 @@ impl Keys {
 /// Logs what the keys need and the configuration lacks, now and whenever that changes.
 pub(super) fn warn_of_needs(keys: &LiveKeys, config: &Config) {
     let config = config.clone();
-    let mut logged = KeyNeeds::default();
+    let mut logged = KeyRequirements::default();
     keys.on_publish(move |keys| {
-        let needs = keys.needs();
+        let needs = keys.requirements();
         if needs == logged {
             return;
         }

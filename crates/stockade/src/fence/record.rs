@@ -8,7 +8,7 @@ use stockade_audit::{
     TracingSink,
 };
 use stockade_body::PromptKey;
-use stockade_key_auth::KeyNews;
+use stockade_key_auth::KeyEvent;
 use zeroize::Zeroizing;
 
 use super::FenceEvent;
@@ -235,14 +235,14 @@ fn lines(skipped: &SkippedLines) -> Vec<SecurityEvent> {
 }
 
 /// What became of a key, and how, where there are several ways.
-fn key(news: KeyNews) -> (SecurityEvent, Option<&'static str>) {
+fn key(news: KeyEvent) -> (SecurityEvent, Option<&'static str>) {
     let (kind, how) = match news {
-        KeyNews::Created => (EventKind::KeyCreated, None),
-        KeyNews::Restored => (EventKind::KeyCreated, Some("it was refused before")),
-        KeyNews::Rotated => (EventKind::KeyRotated, None),
-        KeyNews::Revoked => (EventKind::KeyRevoked, None),
-        KeyNews::Expired => (EventKind::KeyRevoked, Some("its expiry is in the past now")),
-        KeyNews::Removed => (EventKind::KeyRevoked, Some("its record is gone")),
+        KeyEvent::Created => (EventKind::KeyCreated, None),
+        KeyEvent::Restored => (EventKind::KeyCreated, Some("it was refused before")),
+        KeyEvent::Rotated => (EventKind::KeyRotated, None),
+        KeyEvent::Revoked => (EventKind::KeyRevoked, None),
+        KeyEvent::Expired => (EventKind::KeyRevoked, Some("its expiry is in the past now")),
+        KeyEvent::Removed => (EventKind::KeyRevoked, Some("its record is gone")),
     };
     (SecurityEvent::new(kind), how)
 }
@@ -317,12 +317,12 @@ mod tests {
     fn each_other_event_of_the_fence_is_recorded() {
         let id = || "a".parse().unwrap();
         for (news, kind) in [
-            (KeyNews::Created, EventKind::KeyCreated),
-            (KeyNews::Restored, EventKind::KeyCreated),
-            (KeyNews::Rotated, EventKind::KeyRotated),
-            (KeyNews::Revoked, EventKind::KeyRevoked),
-            (KeyNews::Expired, EventKind::KeyRevoked),
-            (KeyNews::Removed, EventKind::KeyRevoked),
+            (KeyEvent::Created, EventKind::KeyCreated),
+            (KeyEvent::Restored, EventKind::KeyCreated),
+            (KeyEvent::Rotated, EventKind::KeyRotated),
+            (KeyEvent::Revoked, EventKind::KeyRevoked),
+            (KeyEvent::Expired, EventKind::KeyRevoked),
+            (KeyEvent::Removed, EventKind::KeyRevoked),
         ] {
             assert_eq!(kinds(&FenceEvent::Key { id: id(), news }), [kind]);
             assert_eq!(kinds(&FenceEvent::MoreKeys { news, count: 1 }), [kind]);

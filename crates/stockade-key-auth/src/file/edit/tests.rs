@@ -104,9 +104,9 @@ fn each_change_keeps_what_it_is_not_about() {
             let mut records = parse(format, &text);
             let mut now = text.clone();
             for (what, fields) in [
-                (KeyChange::Used { at: AT }, &["last_used_at"][..]),
+                (KeyChange::RecordUse { at: AT }, &["last_used_at"][..]),
                 (
-                    KeyChange::Expire {
+                    KeyChange::SetExpiry {
                         expires: AT + Duration::from_secs(9),
                         at: AT,
                     },
@@ -206,7 +206,7 @@ fn what_leaves_no_place_is_refused() {
          - <<: *web\n    key_id: batch\n    hash: \"{two}\"\n"
     );
     let old = parse(KeyFileFormat::Yaml, &text);
-    let new = change(&old, "web", KeyChange::Used { at: AT });
+    let new = change(&old, "web", KeyChange::RecordUse { at: AT });
     assert_eq!(
         edit(KeyFileFormat::Yaml, &text, &old, &new),
         Err(Uneditable)
@@ -224,7 +224,7 @@ fn many_keys_are_changed_at_once() {
     let old = parse(KeyFileFormat::Yaml, &text);
     let mut new = old.clone();
     let ids: Vec<_> = old.list().into_iter().map(|record| record.id).collect();
-    new.note_used(&ids, AT);
+    new.record_use(&ids, AT);
     let edited = edit(KeyFileFormat::Yaml, &text, &old, &new).unwrap();
     assert_eq!(
         edited

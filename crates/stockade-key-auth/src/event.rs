@@ -8,7 +8,7 @@ use crate::{KeyId, KeySet, set::Key};
 
 /// What became of a key between one set and the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum KeyNews {
+pub enum KeyEvent {
     /// It was not there, and is let in.
     Created,
     /// It was refused, and is let in again.
@@ -29,33 +29,33 @@ impl KeySet {
     /// Only who is let in is compared: a key that was refused and still is, is no news, and
     /// neither are other scopes or limits. A key that is no longer let in is told as that,
     /// whatever else became of it.
-    pub fn news_since<'s>(
+    pub fn events_since<'s>(
         &'s self,
         older: &'s Self,
         now: Timestamp,
-    ) -> impl Iterator<Item = (&'s KeyId, KeyNews)> {
+    ) -> impl Iterator<Item = (&'s KeyId, KeyEvent)> {
         let before: HashMap<_, _> = older.keys().map(|key| (&key.id, key)).collect();
         let there: HashSet<_> = self.keys().map(|key| &key.id).collect();
         let kept = self.keys().filter_map(move |key| {
-            let news = news(before.get(&key.id).copied(), key, now)?;
-            Some((&key.id, news))
+            let event = event(before.get(&key.id).copied(), key, now)?;
+            Some((&key.id, event))
         });
         let removed = older
             .keys()
             .filter(move |key| !there.contains(&key.id) && key.is_let_in(now))
-            .map(|key| (&key.id, KeyNews::Removed));
+            .map(|key| (&key.id, KeyEvent::Removed));
         kept.chain(removed)
     }
 }
 
-fn news(before: Option<&Key>, key: &Key, now: Timestamp) -> Option<KeyNews> {
+fn event(before: Option<&Key>, key: &Key, now: Timestamp) -> Option<KeyEvent> {
     let was_let_in = before.is_some_and(|before| before.is_let_in(now));
     match (before, was_let_in, key.is_let_in(now)) {
-        (None, _, true) => Some(KeyNews::Created),
-        (Some(_), false, true) => Some(KeyNews::Restored),
-        (Some(_), true, false) if key.revoked => Some(KeyNews::Revoked),
-        (Some(_), true, false) => Some(KeyNews::Expired),
-        (Some(before), true, true) if before.hash != key.hash => Some(KeyNews::Rotated),
+        (None, _, true) => Some(KeyEvent::Created),
+        (Some(_), false, true) => Some(KeyEvent::Restored),
+        (Some(_), true, false) if key.revoked => Some(KeyEvent::Revoked),
+        (Some(_), true, false) => Some(KeyEvent::Expired),
+        (Some(before), true, true) if before.hash != key.hash => Some(KeyEvent::Rotated),
         _ => None,
     }
 }
@@ -81,14 +81,15 @@ mod tests {
         KeySet::new(records).unwrap()
     }
 
-    fn between(older: Option<KeyRecord>, newer: Option<KeyRecord>) -> Vec<KeyNews> {
+    fn between(older: Option<KeyRecord>, newer: Option<KeyRecord>) -> Vec<KeyEvent> {
         let (older, newer) = (set(older), set(newer));
-        let news = newer.news_since(&older, NOW);
-        news.map(|(id, news)| {
-            assert_eq!(id.as_str(), "a");
-            news
-        })
-        .collect()
+        let events = newer.events_since(&older, NOW);
+        events
+            .map(|(id, event)| {
+                assert_eq!(id.as_str(), "a");
+                event
+            })
+            .collect()
     }
 
     #[test]
@@ -102,17 +103,17 @@ mod tests {
         let expires = |secs| Some(record("a").expires(Timestamp::from_secs(secs)));
         let good = || Some(record("a"));
         for (older, newer, expected) in [
-            (None, good(), Some(KeyNews::Created)),
-            (good(), None, Some(KeyNews::Removed)),
-            (good(), Some(revoked.clone()), Some(KeyNews::Revoked)),
-            (good(), Some(rotated.clone()), Some(KeyNews::Rotated)),
-            (good(), expires(1_000), Some(KeyNews::Expired)),
-            (Some(revoked.clone()), good(), Some(KeyNews::Restored)),
-            (expires(1_000), good(), Some(KeyNews::Restored)),
+            (None, good(), Some(KeyEvent::Created)),
+            (good(), None, Some(KeyEvent::Removed)),
+            (good(), Some(revoked.clone()), Some(KeyEvent::Revoked)),
+            (good(), Some(rotated.clone()), Some(KeyEvent::Rotated)),
+            (good(), expires(1_000), Some(KeyEvent::Expired)),
+            (Some(revoked.clone()), good(), Some(KeyEvent::Restored)),
+            (expires(1_000), good(), Some(KeyEvent::Restored)),
             (
                 Some(rotated.clone()),
                 Some(revoked.clone()),
-                Some(KeyNews::Revoked),
+                Some(KeyEvent::Revoked),
             ),
             // Nobody is let in who was not, and the other way round.
             (good(), good(), None),
@@ -136,16 +137,16 @@ mod tests {
     fn each_key_is_told_once() {
         let older = set(["a", "b", "c"].map(record));
         let newer = set(["b", "c", "d", "e"].map(record));
-        let news: Vec<_> = newer
-            .news_since(&older, NOW)
-            .map(|(id, news)| (id.as_str(), news))
+        let events: Vec<_> = newer
+            .events_since(&older, NOW)
+            .map(|(id, event)| (id.as_str(), event))
             .collect();
         assert_eq!(
-            news,
+            events,
             [
-                ("d", KeyNews::Created),
-                ("e", KeyNews::Created),
-                ("a", KeyNews::Removed)
+                ("d", KeyEvent::Created),
+                ("e", KeyEvent::Created),
+                ("a", KeyEvent::Removed)
             ]
         );
     }
