@@ -22,8 +22,8 @@ use stockade_core::{
 };
 
 use crate::{
-    KeySource, LiveKeys, Refresh, Revocation, RevocationError, RevocationStore, TokenDigest,
-    TokenRules,
+    KeyRefresh, KeySource, LiveKeys, RevocationError, RevocationStatus, RevocationStore,
+    TokenDigest, TokenRules,
     bearer::{Presented, presented},
     cache::{Cache, Entry},
     cause::Cause,
@@ -63,7 +63,7 @@ const CACHED: usize = 10_000;
 
 /// Refuses a token that was not read, and so cannot be a guess. It all counts as one
 /// offence, so that a client whose issuer writes such tokens is refused and not banned.
-fn unread(refusal: Refusal) -> Check<Admitted, TokenCheck> {
+fn unread(refusal: Refusal) -> Check<JwtPass, TokenCheck> {
     Check::Refuse(refusal.with_fingerprint(0))
 }
 
@@ -97,12 +97,12 @@ impl JwtAuth {
     }
 
     /// The longest token, in bytes; 8 KiB by default. A longer one is refused unread.
-    pub fn longest_token(self, bytes: usize) -> Self {
+    pub fn max_token_length(self, bytes: usize) -> Self {
         self.with(|shared| shared.longest = bytes)
     }
 
     /// How many verified tokens are remembered; 10,000 by default, none for zero.
-    pub fn cached_tokens(self, tokens: usize) -> Self {
+    pub fn cache_capacity(self, tokens: usize) -> Self {
         self.with(|shared| shared.cache = Cache::new(tokens))
     }
 
@@ -130,10 +130,10 @@ impl JwtAuth {
         self
     }
 
-    fn judge(&self, text: &[u8]) -> Check<Admitted, TokenCheck> {
+    fn judge(&self, text: &[u8]) -> Check<JwtPass, TokenCheck> {
         let shared = &self.shared;
         let now = shared.clock.now();
-        shared.source.used(now);
+        shared.source.on_use(now);
         let digest = TokenDigest::of(text);
         match shared.look_up(&digest, now) {
             Some(Ok((principal, revocation))) => shared.settle(principal, revocation),
@@ -150,7 +150,7 @@ impl JwtAuth {
         text: &str,
         digest: TokenDigest,
         now: Timestamp,
-    ) -> Check<Admitted, TokenCheck> {
+    ) -> Check<JwtPass, TokenCheck> {
         match self.shared.verify(text, digest, now) {
             Ok((principal, revocation)) => self.shared.settle(principal, revocation),
             Err(Cause::UnknownKey) => self.refresh(text, digest, now),
@@ -164,16 +164,16 @@ impl JwtAuth {
         text: &str,
         digest: TokenDigest,
         now: Timestamp,
-    ) -> Check<Admitted, TokenCheck> {
+    ) -> Check<JwtPass, TokenCheck> {
         let shared = &self.shared;
-        let refreshing = match shared.source.missing(now) {
-            Refresh::Settled => {
+        let refreshing = match shared.source.on_unknown_key(now) {
+            KeyRefresh::UpToDate => {
                 return Check::Refuse(shared.challenge.invalid(Cause::UnknownKey));
             }
-            Refresh::Unavailable(retry_after) => {
+            KeyRefresh::Unavailable(retry_after) => {
                 return Check::Refuse(refusal::no_keys(retry_after));
             }
-            Refresh::Wait(refreshing) => refreshing,
+            KeyRefresh::Pending(refreshing) => refreshing,
         };
         let (shared, text) = (Arc::clone(shared), Box::<str>::from(text));
         Check::Wait(Box::pin(async move {
@@ -181,9 +181,9 @@ impl JwtAuth {
             let now = shared.clock.now();
             match shared.verify(&text, digest, now) {
                 Ok((principal, revocation)) => shared.finish(principal, revocation).await,
-                Err(Cause::UnknownKey) => Err(match shared.source.missing(now) {
-                    Refresh::Unavailable(retry_after) => refusal::no_keys(retry_after),
-                    Refresh::Settled | Refresh::Wait(_) => {
+                Err(Cause::UnknownKey) => Err(match shared.source.on_unknown_key(now) {
+                    KeyRefresh::Unavailable(retry_after) => refusal::no_keys(retry_after),
+                    KeyRefresh::UpToDate | KeyRefresh::Pending(_) => {
                         shared.challenge.invalid(Cause::UnknownKey)
                     }
                 }),
@@ -199,7 +199,7 @@ impl Shared {
         &self,
         digest: &TokenDigest,
         now: Timestamp,
-    ) -> Option<Result<(Principal, Revocation), Cause>> {
+    ) -> Option<Result<(Principal, RevocationStatus), Cause>> {
         let hit = self.cache.get(digest, self.keys.load().generation())?;
         let accepted = hit.accepted()?;
         Some(match accepted.window.check(now) {
@@ -213,7 +213,7 @@ impl Shared {
         text: &str,
         digest: TokenDigest,
         now: Timestamp,
-    ) -> Result<(Principal, Revocation), Cause> {
+    ) -> Result<(Principal, RevocationStatus), Cause> {
         let keys = self.keys.load();
         let accepted = verify::verify(text, &keys, &self.rules, now)?;
         let found = (accepted.principal.clone(), self.revocation(&accepted));
@@ -226,24 +226,24 @@ impl Shared {
         Ok(found)
     }
 
-    fn revocation(&self, accepted: &Accepted) -> Revocation {
+    fn revocation(&self, accepted: &Accepted) -> RevocationStatus {
         match (&self.revocations, &accepted.token_id) {
-            (None, _) => Revocation::Valid,
-            (Some(store), Some(id)) => store.is_revoked(id),
+            (None, _) => RevocationStatus::NotRevoked,
+            (Some(store), Some(id)) => store.status(id),
             // The rules want an id where there is a store.
-            (Some(_), None) => Revocation::Revoked,
+            (Some(_), None) => RevocationStatus::Revoked,
         }
     }
 
     fn settle(
         self: &Arc<Self>,
         principal: Principal,
-        revocation: Revocation,
-    ) -> Check<Admitted, TokenCheck> {
+        revocation: RevocationStatus,
+    ) -> Check<JwtPass, TokenCheck> {
         match revocation {
-            Revocation::Valid => Check::Pass(Admitted(principal)),
-            Revocation::Revoked => Check::Refuse(self.challenge.invalid(Cause::Revoked)),
-            Revocation::Wait(_) => {
+            RevocationStatus::NotRevoked => Check::Pass(JwtPass(principal)),
+            RevocationStatus::Revoked => Check::Refuse(self.challenge.invalid(Cause::Revoked)),
+            RevocationStatus::Pending(_) => {
                 let shared = Arc::clone(self);
                 Check::Wait(Box::pin(async move {
                     shared.finish(principal, revocation).await
@@ -255,17 +255,17 @@ impl Shared {
     async fn finish(
         &self,
         principal: Principal,
-        revocation: Revocation,
-    ) -> Result<Admitted, Refusal> {
+        revocation: RevocationStatus,
+    ) -> Result<JwtPass, Refusal> {
         let revoked = match revocation {
-            Revocation::Valid => false,
-            Revocation::Revoked => true,
-            Revocation::Wait(asked) => self.answered(asked.await)?,
+            RevocationStatus::NotRevoked => false,
+            RevocationStatus::Revoked => true,
+            RevocationStatus::Pending(asked) => self.answered(asked.await)?,
         };
         if revoked {
             return Err(self.challenge.invalid(Cause::Revoked));
         }
-        Ok(Admitted(principal))
+        Ok(JwtPass(principal))
     }
 
     /// Logs that the store fails, and that it answers again, once each.
@@ -297,11 +297,11 @@ impl Shared {
 
 impl Guard for JwtAuth {
     const NAME: &'static str = "jwt";
-    type Pass = Admitted;
+    type Pass = JwtPass;
     type Hook = ();
     type Wait = TokenCheck;
 
-    fn check(&self, head: &Head) -> Check<Admitted, TokenCheck> {
+    fn check(&self, head: &Head) -> Check<JwtPass, TokenCheck> {
         let challenge = &self.shared.challenge;
         match presented(&head.headers) {
             Presented::Token(text) if text.len() > self.shared.longest => {
@@ -312,7 +312,7 @@ impl Guard for JwtAuth {
                 self.judge(text).with_fingerprint(fingerprint)
             }
             Presented::Nothing if self.shared.anonymous => {
-                Check::Pass(Admitted(Principal::anonymous()))
+                Check::Pass(JwtPass(Principal::anonymous()))
             }
             Presented::Nothing => Check::Refuse(challenge.missing()),
             Presented::Malformed => unread(challenge.invalid(Cause::Malformed)),
@@ -320,7 +320,7 @@ impl Guard for JwtAuth {
         }
     }
 
-    fn admit(&self, Admitted(principal): Admitted, head: &mut Head) {
+    fn admit(&self, JwtPass(principal): JwtPass, head: &mut Head) {
         head.headers.remove(AUTHORIZATION);
         head.authenticate(principal);
     }
@@ -349,7 +349,7 @@ impl fmt::Debug for JwtAuth {
 
 /// A token that was found to be valid, or none where that is allowed.
 #[derive(Debug)]
-pub struct Admitted(Principal);
+pub struct JwtPass(Principal);
 
 /// A check that waits for another machine; boxed, since that takes milliseconds.
-type TokenCheck = BoxWait<Admitted>;
+type TokenCheck = BoxWait<JwtPass>;

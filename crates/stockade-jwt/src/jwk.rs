@@ -67,7 +67,7 @@ pub(crate) fn read(text: &[u8], allowed: &[Algorithm]) -> Result<Vec<VerifyingKe
     };
     if keys.len() > MOST_KEYS {
         return Err(KeyError::new(
-            KeyErrorKind::Count,
+            KeyErrorKind::KeyCount,
             "a key set has at most 100 keys",
         ));
     }
@@ -75,7 +75,7 @@ pub(crate) fn read(text: &[u8], allowed: &[Algorithm]) -> Result<Vec<VerifyingKe
     let secrets = keys.iter().filter(is_secret).count();
     if (1..keys.len()).contains(&secrets) {
         return Err(KeyError::new(
-            KeyErrorKind::Unfit,
+            KeyErrorKind::Unsuitable,
             "the key set has secrets (`oct`) among public keys; a set that is published must not \
              hold secrets: replace them, and keep them in a set of their own",
         ));
@@ -103,7 +103,7 @@ pub(crate) fn read(text: &[u8], allowed: &[Algorithm]) -> Result<Vec<VerifyingKe
             && !ids.insert(id.clone())
         {
             let error = KeyError::new(
-                KeyErrorKind::Ambiguous,
+                KeyErrorKind::DuplicateKeyId,
                 "two keys of the set have the same `kid`",
             );
             return Err(error.with_source(key.name()));
@@ -111,7 +111,7 @@ pub(crate) fn read(text: &[u8], allowed: &[Algorithm]) -> Result<Vec<VerifyingKe
     }
     if usable.is_empty() {
         return Err(KeyError::new(
-            KeyErrorKind::Count,
+            KeyErrorKind::KeyCount,
             "the key set has no key for any of the allowed algorithms",
         ));
     }
@@ -265,7 +265,7 @@ mod tests {
         };
         let set = |keys: &[String]| format!(r#"{{"keys":[{}]}}"#, keys.join(","));
         let twice = set(&[named("a", ""), named("b", ""), named("a", "")]);
-        assert_eq!(refused(&twice), KeyErrorKind::Ambiguous);
+        assert_eq!(refused(&twice), KeyErrorKind::DuplicateKeyId);
         // A key that is not used does no harm.
         let other = set(&[named("a", ""), named("a", ",\"use\":\"enc\"")]);
         assert_eq!(ids(&other, &[Algorithm::EdDsa]), [Some("a".to_owned())]);
@@ -307,7 +307,7 @@ mod tests {
             format!(r#"{ED},{{"kty":"oct","use":"enc"}}"#),
         ] {
             let set = format!(r#"{{"keys":[{keys}]}}"#);
-            assert_eq!(refused(&set), KeyErrorKind::Unfit, "{keys}");
+            assert_eq!(refused(&set), KeyErrorKind::Unsuitable, "{keys}");
         }
         let set = format!(r#"{{"keys":[{secret},{secret}]}}"#);
         assert_eq!(ids(&set, &[Algorithm::Hs256]), [None, None]);
@@ -324,7 +324,7 @@ mod tests {
     fn refuses_a_set_without_end() {
         let set = format!(r#"{{"keys":[{}]}}"#, vec![ED; MOST_KEYS + 1].join(","));
         let error = read(set.as_bytes(), &[Algorithm::EdDsa]).unwrap_err();
-        assert_eq!(error.kind(), KeyErrorKind::Count);
+        assert_eq!(error.kind(), KeyErrorKind::KeyCount);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use stockade_core::clock::Timestamp;
 use stockade_watch::{SourceHealth, SourceStatus};
 use tokio::{runtime::Handle, sync::watch, time};
 
-use crate::{Algorithm, KeyError, KeyErrorKind, KeySet, KeySource, LiveKeys, Refresh, jwk};
+use crate::{Algorithm, KeyError, KeyErrorKind, KeyRefresh, KeySet, KeySource, LiveKeys, jwk};
 
 mod attempt;
 mod error;
@@ -26,7 +26,7 @@ pub use fetch::{HttpFetch, JwksFetch};
 pub use policy::RefreshPolicy;
 
 use attempt::{Attempt, Place};
-use policy::{State, Verdict};
+use policy::{Decision, State};
 
 /// The keys behind a JWKS URL, kept up while requests use them.
 ///
@@ -62,7 +62,7 @@ struct Shared {
     policy: RefreshPolicy,
     keys: LiveKeys,
     state: Mutex<State>,
-    /// When [`KeySource::used`] has something to do next, in nanoseconds, so that it takes
+    /// When [`KeySource::on_use`] has something to do next, in nanoseconds, so that it takes
     /// no lock until then.
     due: AtomicU64,
     /// Counts finished fetches, and wakes those who wait for one.
@@ -101,7 +101,7 @@ impl JwksUrl {
             .any(|one| matches!(one, Hs256 | Hs384 | Hs512))
         {
             return Err(KeyError::new(
-                KeyErrorKind::Unfit,
+                KeyErrorKind::Unsuitable,
                 "a JWKS URL has public keys only; remove the HS algorithms from the list",
             ));
         }
@@ -158,7 +158,7 @@ impl KeySource for JwksUrl {
         self.shared.keys.clone()
     }
 
-    fn used(&self, now: Timestamp) {
+    fn on_use(&self, now: Timestamp) {
         if now.as_nanos() < self.shared.due.load(Ordering::Relaxed) {
             return;
         }
@@ -172,19 +172,19 @@ impl KeySource for JwksUrl {
         }
     }
 
-    fn missing(&self, now: Timestamp) -> Refresh {
+    fn on_unknown_key(&self, now: Timestamp) -> KeyRefresh {
         let shared = &self.shared;
         let state = shared.state();
-        match shared.policy.missing(&state, now) {
-            Verdict::Settled => Refresh::Settled,
-            Verdict::Unavailable(retry_after) => Refresh::Unavailable(retry_after),
-            Verdict::Join => shared.wait(),
-            Verdict::Fetch => {
+        match shared.policy.decide(&state, now) {
+            Decision::UpToDate => KeyRefresh::UpToDate,
+            Decision::Unavailable(retry_after) => KeyRefresh::Unavailable(retry_after),
+            Decision::Join => shared.wait(),
+            Decision::Fetch => {
                 let waiting = shared.wait();
                 if shared.start(state, now) {
                     waiting
                 } else {
-                    Refresh::Unavailable(shared.policy.cool_down)
+                    KeyRefresh::Unavailable(shared.policy.cool_down)
                 }
             }
         }
@@ -235,12 +235,12 @@ impl Shared {
 
     /// Waits for the fetch under way, or about to be; called with the state locked, so that
     /// it cannot end unheard.
-    fn wait(self: &Arc<Self>) -> Refresh {
+    fn wait(self: &Arc<Self>) -> KeyRefresh {
         let Some(place) = Place::take(self) else {
-            return Refresh::Unavailable(Duration::from_secs(1));
+            return KeyRefresh::Unavailable(Duration::from_secs(1));
         };
         let mut finished = self.finished.subscribe();
-        Refresh::Wait(Box::pin(async move {
+        KeyRefresh::Pending(Box::pin(async move {
             let _place = place;
             // The sender is in `Shared`, which the place keeps alive.
             let _ = finished.changed().await;

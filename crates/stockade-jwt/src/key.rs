@@ -158,7 +158,7 @@ fn check_rsa(modulus: &[u8]) -> Result<(), KeyError> {
 
 fn unfit() -> KeyError {
     KeyError::new(
-        KeyErrorKind::Unfit,
+        KeyErrorKind::Unsuitable,
         "the key is of another kind than its algorithm wants; configure the algorithm that \
          the issuer signs with",
     )

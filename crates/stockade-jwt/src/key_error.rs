@@ -17,13 +17,13 @@ pub enum KeyErrorKind {
     /// The text is no key of any known form.
     Malformed,
     /// The key is of another kind than its algorithm wants.
-    Unfit,
+    Unsuitable,
     /// The key is too short to be safe, or was made by a library that is known to be faulty.
     Weak,
     /// Two keys of a set have the same `kid`, so that no token can say which one it means.
-    Ambiguous,
+    DuplicateKeyId,
     /// There are too many keys, or none that can be used.
-    Count,
+    KeyCount,
 }
 
 impl KeyError {

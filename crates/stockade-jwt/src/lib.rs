@@ -205,7 +205,7 @@ mod verify;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use digest::TokenDigest;
-pub use guard::{Admitted, JwtAuth};
+pub use guard::{JwtAuth, JwtPass};
 pub use issuer::{AccessToken, IssueError, TokenIssuer};
 #[cfg(feature = "jwks-url")]
 pub use jwks::{HttpFetch, JwksError, JwksErrorKind, JwksFetch, JwksUrl, RefreshPolicy};
@@ -213,13 +213,15 @@ pub use key::VerifyingKey;
 pub use key_error::{KeyError, KeyErrorKind};
 pub use key_set::KeySet;
 pub use refresh::{RefreshFamily, Rotation, RotationRequest};
-pub use refresh_store::{MemoryRefreshStore, RefreshStore, RefreshStoreError, Stored};
-pub use refresh_tokens::{RefreshError, RefreshErrorKind, RefreshToken, RefreshTokens, Refreshed};
+pub use refresh_store::{MemoryRefreshStore, RefreshStore, RefreshStoreError, RefreshStoreFuture};
+pub use refresh_tokens::{
+    RefreshError, RefreshErrorKind, RefreshToken, RefreshTokens, RotatedToken,
+};
 pub use revocation::{
-    Revocation, RevocationError, RevocationErrorKind, RevocationList, RevocationStore,
+    RevocationError, RevocationErrorKind, RevocationList, RevocationStatus, RevocationStore,
 };
 pub use revocation_file::{RevocationFile, RevocationFileError, RevocationFileErrorKind};
 pub use rules::TokenRules;
 pub use secret::Secret;
 pub use signing_key::SigningKey;
-pub use source::{KeySource, LiveKeys, Refresh};
+pub use source::{KeyRefresh, KeySource, LiveKeys};

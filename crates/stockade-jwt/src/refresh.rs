@@ -18,9 +18,9 @@ pub struct RefreshFamily {
     /// The digest of the token that is good.
     pub current: TokenDigest,
     /// When the login ends if nobody uses it.
-    pub idle_until: Timestamp,
+    pub idle_expires: Timestamp,
     /// When the login ends however often it is used.
-    pub until: Timestamp,
+    pub expires: Timestamp,
 }
 
 /// A request to put one token in another's place.
@@ -31,7 +31,7 @@ pub struct RotationRequest {
     /// The digest of the token that takes its place.
     pub next: TokenDigest,
     /// When the login ends from now on if nobody uses it.
-    pub idle_until: Timestamp,
+    pub idle_expires: Timestamp,
     /// Now.
     pub now: Timestamp,
 }
@@ -60,14 +60,14 @@ impl RefreshFamily {
     /// thief was there. Nobody can tell which, so nobody stays logged in (RFC 9700,
     /// section 4.14.2).
     pub fn rotate(&mut self, request: &RotationRequest) -> Rotation {
-        if request.now >= self.idle_until.min(self.until) {
+        if request.now >= self.idle_expires.min(self.expires) {
             return Rotation::Unknown;
         }
         if self.current != request.presented {
             return Rotation::Reused;
         }
         self.current = request.next;
-        self.idle_until = request.idle_until;
+        self.idle_expires = request.idle_expires;
         Rotation::Rotated {
             subject: self.subject.clone(),
             scopes: self.scopes.clone(),
@@ -80,7 +80,7 @@ impl fmt::Debug for RefreshFamily {
         f.debug_struct("RefreshFamily")
             .field("subject", &self.subject)
             .field("scopes", &self.scopes)
-            .field("until", &self.until)
+            .field("expires", &self.expires)
             .finish_non_exhaustive()
     }
 }
@@ -95,13 +95,13 @@ mod tests {
         TokenDigest::from_bytes([n; 32])
     }
 
-    fn family(until: u64) -> RefreshFamily {
+    fn family(expires: u64) -> RefreshFamily {
         RefreshFamily {
             subject: "alice".into(),
             scopes: ScopeSet::default(),
             current: digest(0),
-            idle_until: Timestamp::from_secs(100),
-            until: Timestamp::from_secs(until),
+            idle_expires: Timestamp::from_secs(100),
+            expires: Timestamp::from_secs(expires),
         }
     }
 
@@ -109,7 +109,7 @@ mod tests {
         RotationRequest {
             presented: digest(presented),
             next: digest(presented.wrapping_add(1)),
-            idle_until: Timestamp::from_secs(now + 100),
+            idle_expires: Timestamp::from_secs(now + 100),
             now: Timestamp::from_secs(now),
         }
     }

@@ -14,20 +14,30 @@ use stockade_core::clock::Timestamp;
 use crate::{RefreshFamily, Rotation, RotationRequest, TokenDigest};
 
 /// What a [`RefreshStore`] answers, sooner or later.
-pub type Stored<'s, T> = Pin<Box<dyn Future<Output = Result<T, RefreshStoreError>> + Send + 's>>;
+pub type RefreshStoreFuture<'s, T> =
+    Pin<Box<dyn Future<Output = Result<T, RefreshStoreError>> + Send + 's>>;
 
 /// Keeps families of refresh tokens, each under the digest of its secret name.
 pub trait RefreshStore: Send + Sync + 'static {
     /// Keeps a new family. Fails when there is no room.
-    fn open(&self, name: TokenDigest, family: RefreshFamily, now: Timestamp) -> Stored<'_, ()>;
+    fn insert(
+        &self,
+        name: TokenDigest,
+        family: RefreshFamily,
+        now: Timestamp,
+    ) -> RefreshStoreFuture<'_, ()>;
 
     /// Decides about a rotation in one step, as [`RefreshFamily::rotate`] does: of two
     /// requests with the same token at the same time, one finds it reused. A family that
     /// was not rotated is removed.
-    fn rotate(&self, name: TokenDigest, request: RotationRequest) -> Stored<'_, Rotation>;
+    fn rotate(
+        &self,
+        name: TokenDigest,
+        request: RotationRequest,
+    ) -> RefreshStoreFuture<'_, Rotation>;
 
     /// Removes a family. Whether there was one.
-    fn close(&self, name: TokenDigest) -> Stored<'_, bool>;
+    fn remove(&self, name: TokenDigest) -> RefreshStoreFuture<'_, bool>;
 }
 
 /// Why a store could not do its work.
@@ -107,7 +117,7 @@ impl MemoryRefreshStore {
         self.families.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn insert(
+    fn insert_bounded(
         &self,
         name: TokenDigest,
         family: RefreshFamily,
@@ -115,7 +125,7 @@ impl MemoryRefreshStore {
     ) -> Result<(), RefreshStoreError> {
         let mut families = self.families();
         if families.len() >= self.capacity {
-            families.retain(|_, family| now < family.idle_until.min(family.until));
+            families.retain(|_, family| now < family.idle_expires.min(family.expires));
         }
         if families.len() >= self.capacity {
             return Err(RefreshStoreError::full());
@@ -145,15 +155,24 @@ impl Default for MemoryRefreshStore {
 }
 
 impl RefreshStore for MemoryRefreshStore {
-    fn open(&self, name: TokenDigest, family: RefreshFamily, now: Timestamp) -> Stored<'_, ()> {
-        Box::pin(ready(self.insert(name, family, now)))
+    fn insert(
+        &self,
+        name: TokenDigest,
+        family: RefreshFamily,
+        now: Timestamp,
+    ) -> RefreshStoreFuture<'_, ()> {
+        Box::pin(ready(self.insert_bounded(name, family, now)))
     }
 
-    fn rotate(&self, name: TokenDigest, request: RotationRequest) -> Stored<'_, Rotation> {
+    fn rotate(
+        &self,
+        name: TokenDigest,
+        request: RotationRequest,
+    ) -> RefreshStoreFuture<'_, Rotation> {
         Box::pin(ready(Ok(self.decide(name, &request))))
     }
 
-    fn close(&self, name: TokenDigest) -> Stored<'_, bool> {
+    fn remove(&self, name: TokenDigest) -> RefreshStoreFuture<'_, bool> {
         let removed = self.families().remove(name.as_bytes()).is_some();
         Box::pin(ready(Ok(removed)))
     }

@@ -60,7 +60,7 @@ impl RefreshTokens {
     ///
     /// # Errors
     /// When the store is full or does not answer, or there is no randomness.
-    pub async fn open(
+    pub async fn issue(
         &self,
         subject: &str,
         scopes: ScopeSet,
@@ -72,11 +72,11 @@ impl RefreshTokens {
             subject: subject.into(),
             scopes,
             current: token.digest(),
-            idle_until: now + self.idle,
-            until: now + self.lifetime,
+            idle_expires: now + self.idle,
+            expires: now + self.lifetime,
         };
         self.store
-            .open(TokenDigest::of(&family), login, now)
+            .insert(TokenDigest::of(&family), login, now)
             .await?;
         Ok(token)
     }
@@ -87,18 +87,18 @@ impl RefreshTokens {
     /// When the token is not the newest of its login, which ends that login, or there is
     /// no such login any more, or the store does not answer. Tell the client the same for
     /// the first two: 400 and `invalid_grant`.
-    pub async fn rotate(&self, text: &str) -> Result<Refreshed, RefreshError> {
+    pub async fn rotate(&self, text: &str) -> Result<RotatedToken, RefreshError> {
         let family = family_of(text).ok_or(RefreshErrorKind::Unknown)?;
         let next = RefreshToken::new(family)?;
         let now = self.clock.now();
         let request = RotationRequest {
             presented: TokenDigest::of(text),
             next: next.digest(),
-            idle_until: now + self.idle,
+            idle_expires: now + self.idle,
             now,
         };
         match self.store.rotate(TokenDigest::of(family), request).await? {
-            Rotation::Rotated { subject, scopes } => Ok(Refreshed {
+            Rotation::Rotated { subject, scopes } => Ok(RotatedToken {
                 token: next,
                 subject,
                 scopes,
@@ -112,9 +112,9 @@ impl RefreshTokens {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn close(&self, text: &str) -> Result<bool, RefreshError> {
+    pub async fn revoke(&self, text: &str) -> Result<bool, RefreshError> {
         match family_of(text) {
-            Some(family) => Ok(self.store.close(TokenDigest::of(family)).await?),
+            Some(family) => Ok(self.store.remove(TokenDigest::of(family)).await?),
             None => Ok(false),
         }
     }
@@ -167,7 +167,7 @@ impl fmt::Debug for RefreshToken {
 
 /// What a refresh token was given for.
 #[derive(Debug)]
-pub struct Refreshed {
+pub struct RotatedToken {
     /// The token to use next time.
     pub token: RefreshToken,
     /// Who logged in; for [`TokenIssuer::issue`](crate::TokenIssuer::issue).

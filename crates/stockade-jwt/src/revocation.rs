@@ -21,7 +21,7 @@ use stockade_core::clock::Timestamp;
 /// the next request.
 pub trait RevocationStore: Send + Sync + 'static {
     /// Whether the token of this id was revoked.
-    fn is_revoked(&self, token_id: &str) -> Revocation;
+    fn status(&self, token_id: &str) -> RevocationStatus;
 
     /// Revokes a token until it would have expired anyway.
     ///
@@ -37,21 +37,21 @@ pub trait RevocationStore: Send + Sync + 'static {
 }
 
 /// What a [`RevocationStore`] says of a token.
-pub enum Revocation {
+pub enum RevocationStatus {
     /// It was not revoked.
-    Valid,
+    NotRevoked,
     /// It was.
     Revoked,
     /// The store has to ask somebody: whether it was. An error refuses the request.
-    Wait(Pin<Box<dyn Future<Output = Result<bool, RevocationError>> + Send>>),
+    Pending(Pin<Box<dyn Future<Output = Result<bool, RevocationError>> + Send>>),
 }
 
-impl fmt::Debug for Revocation {
+impl fmt::Debug for RevocationStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Valid => "Valid",
+            Self::NotRevoked => "NotRevoked",
             Self::Revoked => "Revoked",
-            Self::Wait(_) => "Wait(…)",
+            Self::Pending(_) => "Pending(…)",
         })
     }
 }
@@ -176,15 +176,15 @@ impl Default for RevocationList {
 }
 
 impl RevocationStore for RevocationList {
-    fn is_revoked(&self, token_id: &str) -> Revocation {
+    fn status(&self, token_id: &str) -> RevocationStatus {
         if self.is_empty() {
-            return Revocation::Valid;
+            return RevocationStatus::NotRevoked;
         }
         let revoked = self.revoked.read().unwrap_or_else(PoisonError::into_inner);
         if revoked.contains_key(token_id) {
-            Revocation::Revoked
+            RevocationStatus::Revoked
         } else {
-            Revocation::Valid
+            RevocationStatus::NotRevoked
         }
     }
 
@@ -218,7 +218,7 @@ mod tests {
     }
 
     fn revoked(list: &RevocationList, id: &str) -> bool {
-        matches!(list.is_revoked(id), Revocation::Revoked)
+        matches!(list.status(id), RevocationStatus::Revoked)
     }
 
     #[test]

@@ -17,7 +17,7 @@ use stockade_core::clock::Timestamp;
 
 pub use error::{RevocationFileError, RevocationFileErrorKind};
 
-use crate::{Revocation, RevocationError, RevocationStore};
+use crate::{RevocationError, RevocationStatus, RevocationStore};
 use contents::{Contents, Revoked, line};
 
 /// A hundred thousand tokens with long ids have half of this.
@@ -47,7 +47,7 @@ const MANY: usize = 1_000;
 ///
 /// ```
 /// use stockade_core::clock::Timestamp;
-/// use stockade_jwt::{Revocation, RevocationFile, RevocationStore};
+/// use stockade_jwt::{RevocationStatus, RevocationFile, RevocationStore};
 ///
 /// # let folder = std::env::temp_dir().join(format!("stockade-jwt-{}", std::process::id()));
 /// # std::fs::create_dir_all(&folder)?;
@@ -56,8 +56,8 @@ const MANY: usize = 1_000;
 /// RevocationFile::append(&path, "u3kF0cQm2VYtQk6r0w", None, now)?;
 ///
 /// let revoked = RevocationFile::open(&path, now)?;
-/// assert!(matches!(revoked.is_revoked("u3kF0cQm2VYtQk6r0w"), Revocation::Revoked));
-/// assert!(matches!(revoked.is_revoked("another"), Revocation::Valid));
+/// assert!(matches!(revoked.status("u3kF0cQm2VYtQk6r0w"), RevocationStatus::Revoked));
+/// assert!(matches!(revoked.status("another"), RevocationStatus::NotRevoked));
 /// # std::fs::remove_dir_all(&folder)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -193,10 +193,10 @@ impl RevocationFile {
 }
 
 impl RevocationStore for RevocationFile {
-    fn is_revoked(&self, token_id: &str) -> Revocation {
+    fn status(&self, token_id: &str) -> RevocationStatus {
         match self.0.revoked.load().contains_key(token_id) {
-            true => Revocation::Revoked,
-            false => Revocation::Valid,
+            true => RevocationStatus::Revoked,
+            false => RevocationStatus::NotRevoked,
         }
     }
 

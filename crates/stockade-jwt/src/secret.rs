@@ -12,7 +12,7 @@ pub struct Secret(Zeroizing<Box<[u8]>>);
 
 impl Secret {
     /// The shortest secret, in bytes; HS384 and HS512 want 48 and 64.
-    pub const SHORTEST: usize = 32;
+    pub const MIN_LENGTH: usize = 32;
 
     /// These bytes as a secret.
     ///
@@ -28,7 +28,7 @@ impl Secret {
                  `VerifyingKey::pem` or `KeySet::from_jwks`",
             ));
         }
-        if bytes.len() < Self::SHORTEST {
+        if bytes.len() < Self::MIN_LENGTH {
             return Err(KeyError::new(
                 KeyErrorKind::Weak,
                 "a secret needs at least 32 random bytes",

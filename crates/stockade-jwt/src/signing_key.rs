@@ -84,7 +84,7 @@ impl SigningKey {
 
 fn unfit() -> KeyError {
     KeyError::new(
-        KeyErrorKind::Unfit,
+        KeyErrorKind::Unsuitable,
         "this is no private key that fits the algorithm; generate one for it",
     )
 }

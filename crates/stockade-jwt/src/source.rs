@@ -17,36 +17,36 @@ pub trait KeySource: Send + Sync + 'static {
 
     /// A request is about to use the keys. A source whose set has grown old fetches a
     /// newer one meanwhile; it must not block.
-    fn used(&self, now: Timestamp) {
+    fn on_use(&self, now: Timestamp) {
         let _ = now;
     }
 
     /// A token names a key that is not in the set. Says whether a newer set is to be had.
     ///
     /// Attackers can bring this about as often as they like, so a source answers
-    /// [`Refresh::Settled`] to nearly all of them.
-    fn missing(&self, now: Timestamp) -> Refresh {
+    /// [`KeyRefresh::UpToDate`] to nearly all of them.
+    fn on_unknown_key(&self, now: Timestamp) -> KeyRefresh {
         let _ = now;
-        Refresh::Settled
+        KeyRefresh::UpToDate
     }
 }
 
 /// What a [`KeySource`] does about a key that is not in its set.
-pub enum Refresh {
+pub enum KeyRefresh {
     /// Nothing: the set is all there is.
-    Settled,
+    UpToDate,
     /// It is fetching; judge the token once more after that.
-    Wait(Pin<Box<dyn Future<Output = ()> + Send>>),
+    Pending(Pin<Box<dyn Future<Output = ()> + Send>>),
     /// It cannot tell: it never had a set, or is too busy. The client may try again after
     /// this time.
     Unavailable(Duration),
 }
 
-impl fmt::Debug for Refresh {
+impl fmt::Debug for KeyRefresh {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Settled => "Settled",
-            Self::Wait(_) => "Wait(…)",
+            Self::UpToDate => "UpToDate",
+            Self::Pending(_) => "Pending(…)",
             Self::Unavailable(_) => "Unavailable(…)",
         })
     }

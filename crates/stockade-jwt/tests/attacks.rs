@@ -356,12 +356,12 @@ fn keys_that_do_not_fit_are_refused_when_configured() {
     let weak = include_str!("keys/rsa1024.pub.pem");
     let roca = include_str!("keys/roca2048.pub.pem");
     for (algorithm, pem, kind) in [
-        (Algorithm::Hs256, RSA_PUBLIC, KeyErrorKind::Unfit),
-        (Algorithm::Es256, RSA_PUBLIC, KeyErrorKind::Unfit),
-        (Algorithm::Rs256, P256_PUBLIC, KeyErrorKind::Unfit),
-        (Algorithm::Es256, P384_PUBLIC, KeyErrorKind::Unfit),
-        (Algorithm::Es384, P256_PUBLIC, KeyErrorKind::Unfit),
-        (Algorithm::EdDsa, P256_PUBLIC, KeyErrorKind::Unfit),
+        (Algorithm::Hs256, RSA_PUBLIC, KeyErrorKind::Unsuitable),
+        (Algorithm::Es256, RSA_PUBLIC, KeyErrorKind::Unsuitable),
+        (Algorithm::Rs256, P256_PUBLIC, KeyErrorKind::Unsuitable),
+        (Algorithm::Es256, P384_PUBLIC, KeyErrorKind::Unsuitable),
+        (Algorithm::Es384, P256_PUBLIC, KeyErrorKind::Unsuitable),
+        (Algorithm::EdDsa, P256_PUBLIC, KeyErrorKind::Unsuitable),
         (Algorithm::Rs256, weak, KeyErrorKind::Weak),
         // FA14
         (Algorithm::Rs256, roca, KeyErrorKind::Weak),
@@ -375,7 +375,7 @@ fn keys_that_do_not_fit_are_refused_when_configured() {
         (
             Algorithm::Rs256,
             "-----BEGIN PUBLIC KEY-----\nAAAA",
-            KeyErrorKind::Unfit,
+            KeyErrorKind::Unsuitable,
         ),
     ] {
         let error = VerifyingKey::pem(algorithm, pem).unwrap_err();
@@ -385,7 +385,7 @@ fn keys_that_do_not_fit_are_refused_when_configured() {
     let error = VerifyingKey::hmac(Algorithm::Hs512, &short).unwrap_err();
     assert_eq!(error.kind(), KeyErrorKind::Weak);
     let error = VerifyingKey::hmac(Algorithm::Rs256, &secret()).unwrap_err();
-    assert_eq!(error.kind(), KeyErrorKind::Unfit);
+    assert_eq!(error.kind(), KeyErrorKind::Unsuitable);
 }
 
 // FA14

@@ -20,8 +20,8 @@ use stockade_core::{
     identity::Authenticator,
 };
 use stockade_jwt::{
-    Algorithm, JwtAuth, KeySet, LiveKeys, Revocation, RevocationError, RevocationErrorKind,
-    RevocationList, RevocationStore, Secret, VerifyingKey,
+    Algorithm, JwtAuth, KeySet, LiveKeys, RevocationError, RevocationErrorKind, RevocationList,
+    RevocationStatus, RevocationStore, Secret, VerifyingKey,
 };
 use stockade_testkit::contract;
 use support::*;
@@ -213,7 +213,7 @@ async fn a_revoked_token_is_refused_on_the_next_request() {
     for cached in [0, 100] {
         let guard = JwtAuth::new(hs256(), rules())
             .clock(clock())
-            .cached_tokens(cached)
+            .cache_capacity(cached)
             .revocations(list.clone());
         let layer = guard.into_layer();
         let id = format!("token-{cached}");
@@ -236,9 +236,9 @@ struct Remote {
 }
 
 impl RevocationStore for Remote {
-    fn is_revoked(&self, _token_id: &str) -> Revocation {
+    fn status(&self, _token_id: &str) -> RevocationStatus {
         let answer = self.answer;
-        Revocation::Wait(Box::pin(async move {
+        RevocationStatus::Pending(Box::pin(async move {
             tokio::task::yield_now().await;
             answer.ok_or_else(|| RevocationError::unavailable("connection refused"))
         }))
@@ -276,9 +276,9 @@ async fn a_store_that_is_down_lets_nobody_in() {
 struct Unsteady(Arc<Mutex<Option<bool>>>);
 
 impl RevocationStore for Unsteady {
-    fn is_revoked(&self, token_id: &str) -> Revocation {
+    fn status(&self, token_id: &str) -> RevocationStatus {
         let answer = *self.0.lock().unwrap();
-        Remote { answer }.is_revoked(token_id)
+        Remote { answer }.status(token_id)
     }
 
     fn revoke<'s>(
@@ -372,7 +372,7 @@ fn passes(layer: &GuardLayer<JwtAuth>, token: &str) -> Option<bool> {
 /// With a small table, since a property makes many guards.
 fn small() -> GuardLayer<JwtAuth> {
     let guard = JwtAuth::new(hs256(), rules()).clock(clock());
-    GuardLayer::new(guard.cached_tokens(8))
+    GuardLayer::new(guard.cache_capacity(8))
 }
 
 proptest! {
@@ -407,7 +407,7 @@ proptest! {
         let (clock, keys) = (clock(), hs256());
         let guard = |cached| {
             let guard = JwtAuth::new(keys.clone(), rules());
-            GuardLayer::new(guard.clock(clock.clone()).cached_tokens(cached))
+            GuardLayer::new(guard.clock(clock.clone()).cache_capacity(cached))
         };
         let (cached, uncached) = (guard(8), guard(0));
         let tokens: Vec<_> = (0..4)

@@ -90,7 +90,11 @@ fn a_key_that_does_not_fit_signs_nothing() {
         (Algorithm::EdDsa, "-----BEGIN"),
     ] {
         let error = SigningKey::pem(algorithm, pem).unwrap_err();
-        assert_eq!(error.kind(), KeyErrorKind::Unfit, "{algorithm} {pem:.40}");
+        assert_eq!(
+            error.kind(),
+            KeyErrorKind::Unsuitable,
+            "{algorithm} {pem:.40}"
+        );
     }
     assert!(SigningKey::hmac(Algorithm::EdDsa, &secret()).is_err());
     for (algorithm, pem) in [
@@ -118,7 +122,7 @@ async fn kind(tokens: &RefreshTokens, text: &str) -> Option<RefreshErrorKind> {
 async fn a_refresh_token_is_good_once() {
     let (tokens, _) = refresh(10);
     let first = tokens
-        .open("alice", "chat:write".parse().unwrap())
+        .issue("alice", "chat:write".parse().unwrap())
         .await
         .unwrap();
     let second = tokens.rotate(first.expose()).await.unwrap();
@@ -131,8 +135,8 @@ async fn a_refresh_token_is_good_once() {
 #[tokio::test]
 async fn a_reused_refresh_token_ends_the_login() {
     let (tokens, _) = refresh(10);
-    let first = tokens.open("alice", Default::default()).await.unwrap();
-    let other = tokens.open("alice", Default::default()).await.unwrap();
+    let first = tokens.issue("alice", Default::default()).await.unwrap();
+    let other = tokens.issue("alice", Default::default()).await.unwrap();
     let second = tokens.rotate(first.expose()).await.unwrap();
     assert_eq!(
         kind(&tokens, first.expose()).await,
@@ -147,7 +151,7 @@ async fn a_reused_refresh_token_ends_the_login() {
 #[tokio::test]
 async fn what_is_no_refresh_token_changes_nothing() {
     let (tokens, _) = refresh(10);
-    let good = tokens.open("alice", Default::default()).await.unwrap();
+    let good = tokens.issue("alice", Default::default()).await.unwrap();
     let text = good.expose();
     let megabyte = "x".repeat(1 << 20);
     for other in [
@@ -166,7 +170,7 @@ async fn what_is_no_refresh_token_changes_nothing() {
             Some(RefreshErrorKind::Unknown),
             "{other:.80}"
         );
-        assert!(!tokens.close(other).await.unwrap());
+        assert!(!tokens.revoke(other).await.unwrap());
     }
     assert_eq!(kind(&tokens, text).await, None);
 }
@@ -174,11 +178,11 @@ async fn what_is_no_refresh_token_changes_nothing() {
 #[tokio::test]
 async fn a_login_ends_by_itself_and_by_hand() {
     let (tokens, clock) = refresh(10);
-    let idle = tokens.open("alice", Default::default()).await.unwrap();
-    let closed = tokens.open("bob", Default::default()).await.unwrap();
-    assert!(tokens.close(closed.expose()).await.unwrap());
+    let idle = tokens.issue("alice", Default::default()).await.unwrap();
+    let revoked = tokens.issue("bob", Default::default()).await.unwrap();
+    assert!(tokens.revoke(revoked.expose()).await.unwrap());
     assert_eq!(
-        kind(&tokens, closed.expose()).await,
+        kind(&tokens, revoked.expose()).await,
         Some(RefreshErrorKind::Unknown)
     );
     clock.advance(Duration::from_secs(7 * 24 * 3_600));
@@ -191,12 +195,12 @@ async fn a_login_ends_by_itself_and_by_hand() {
 #[tokio::test]
 async fn a_full_store_logs_nobody_out() {
     let (tokens, clock) = refresh(1);
-    let first = tokens.open("alice", Default::default()).await.unwrap();
-    let error = tokens.open("bob", Default::default()).await.unwrap_err();
+    let first = tokens.issue("alice", Default::default()).await.unwrap();
+    let error = tokens.issue("bob", Default::default()).await.unwrap_err();
     assert_eq!(error.kind(), RefreshErrorKind::Full);
     let first = tokens.rotate(first.expose()).await.unwrap().token;
     clock.advance(Duration::from_secs(7 * 24 * 3_600));
-    assert!(tokens.open("bob", Default::default()).await.is_ok());
+    assert!(tokens.issue("bob", Default::default()).await.is_ok());
     assert_eq!(
         kind(&tokens, first.expose()).await,
         Some(RefreshErrorKind::Unknown)
@@ -208,7 +212,7 @@ async fn nothing_shows_a_secret() {
     let (tokens, _) = refresh(10);
     let (access, refresh) = (
         ed_issuer().issue("alice", &Default::default()).unwrap(),
-        tokens.open("alice", Default::default()).await.unwrap(),
+        tokens.issue("alice", Default::default()).await.unwrap(),
     );
     let key = SigningKey::pem(Algorithm::EdDsa, ED).unwrap();
     let refreshed = tokens.rotate(refresh.expose()).await.unwrap();

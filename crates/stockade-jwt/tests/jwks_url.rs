@@ -397,5 +397,5 @@ async fn a_server_can_refuse_to_start_without_keys() {
 fn a_published_secret_is_none() {
     let fetch = HttpFetch::new("https://id.example.com/jwks").unwrap();
     let error = JwksUrl::new(fetch, &[Algorithm::EdDsa, Algorithm::Hs256]).unwrap_err();
-    assert_eq!(error.kind(), KeyErrorKind::Unfit);
+    assert_eq!(error.kind(), KeyErrorKind::Unsuitable);
 }

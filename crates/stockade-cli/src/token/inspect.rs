@@ -105,7 +105,7 @@ impl InspectArgs {
         decoded: &DecodedToken,
     ) -> Result<Option<Refusal>, CliError> {
         let guard =
-            JwtAuth::new(LiveKeys::new(keys), self.rules(decoded)).longest_token(usize::MAX);
+            JwtAuth::new(LiveKeys::new(keys), self.rules(decoded)).max_token_length(usize::MAX);
         let request = Request::builder().header(AUTHORIZATION, format!("Bearer {token}"));
         let request = request.body(()).map_err(|_| {
             CliError::failed("the token contains characters that are not allowed in a header")

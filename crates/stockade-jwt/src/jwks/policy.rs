@@ -79,20 +79,20 @@ impl RefreshPolicy {
     }
 
     /// What to do about a key that is not in the set.
-    pub(super) fn missing(&self, state: &State, now: Timestamp) -> Verdict {
+    pub(super) fn decide(&self, state: &State, now: Timestamp) -> Decision {
         if state.in_flight {
-            return Verdict::Join;
+            return Decision::Join;
         }
         let Some(attempted) = state.attempted else {
-            return Verdict::Fetch;
+            return Decision::Fetch;
         };
         let again = attempted + self.cool_down;
         if now >= again {
-            Verdict::Fetch
+            Decision::Fetch
         } else if state.loaded.is_some() {
-            Verdict::Settled
+            Decision::UpToDate
         } else {
-            Verdict::Unavailable(again - now)
+            Decision::Unavailable(again - now)
         }
     }
 
@@ -133,12 +133,12 @@ impl State {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Decision {
     Fetch,
     /// One is under way.
     Join,
     /// The set was fetched just now; there is no newer one.
-    Settled,
+    UpToDate,
     /// There is no set, or none that is new enough; the next try is so far off.
     Unavailable(Duration),
 }
@@ -157,13 +157,13 @@ mod tests {
     fn the_first_fetch_is_due_at_once() {
         let (policy, mut state) = (RefreshPolicy::default(), State::default());
         assert!(policy.is_due(&state, secs(100)));
-        assert_eq!(policy.missing(&state, secs(100)), Verdict::Fetch);
+        assert_eq!(policy.decide(&state, secs(100)), Decision::Fetch);
         state.start(secs(100));
         assert!(!policy.is_due(&state, secs(100)));
-        assert_eq!(policy.missing(&state, secs(100)), Verdict::Join);
+        assert_eq!(policy.decide(&state, secs(100)), Decision::Join);
         assert_eq!(policy.finish(&mut state, secs(100), true), secs(700));
-        assert_eq!(policy.missing(&state, secs(129)), Verdict::Settled);
-        assert_eq!(policy.missing(&state, secs(130)), Verdict::Fetch);
+        assert_eq!(policy.decide(&state, secs(129)), Decision::UpToDate);
+        assert_eq!(policy.decide(&state, secs(130)), Decision::Fetch);
         assert!(!policy.is_due(&state, secs(699)));
         assert!(policy.is_due(&state, secs(700)));
     }
@@ -175,8 +175,8 @@ mod tests {
         assert_eq!(policy.finish(&mut state, secs(100), false), secs(130));
         let left = Duration::from_secs(10);
         assert_eq!(
-            policy.missing(&state, secs(120)),
-            Verdict::Unavailable(left)
+            policy.decide(&state, secs(120)),
+            Decision::Unavailable(left)
         );
         assert!(policy.is_due(&state, secs(130)));
     }
@@ -192,7 +192,7 @@ mod tests {
         // The fetch may still succeed.
         assert!(!policy.retire(&mut state, secs(1_100)));
         assert_eq!(policy.finish(&mut state, secs(1_090), false), secs(1_100));
-        assert_eq!(policy.missing(&state, secs(1_099)), Verdict::Settled);
+        assert_eq!(policy.decide(&state, secs(1_099)), Decision::UpToDate);
         assert!(!policy.retire(&mut state, secs(1_099)));
 
         assert!(policy.retire(&mut state, secs(1_100)));
@@ -200,8 +200,8 @@ mod tests {
         assert_eq!(policy.next(&state), secs(1_120));
         let left = Duration::from_secs(20);
         assert_eq!(
-            policy.missing(&state, secs(1_100)),
-            Verdict::Unavailable(left)
+            policy.decide(&state, secs(1_100)),
+            Decision::Unavailable(left)
         );
     }
 
@@ -215,7 +215,7 @@ mod tests {
             let (mut now, mut last) = (secs(1_000), None::<Timestamp>);
             for gap in gaps {
                 now = now + Duration::from_millis(gap);
-                if policy.missing(&state, now) == Verdict::Fetch {
+                if policy.decide(&state, now) == Decision::Fetch {
                     if let Some(last) = last {
                         prop_assert!(now - last >= policy.cool_down);
                     }

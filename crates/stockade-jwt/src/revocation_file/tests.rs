@@ -21,7 +21,7 @@ fn ids(contents: &Contents) -> Vec<&str> {
 }
 
 fn revoked(file: &RevocationFile, id: &str) -> bool {
-    matches!(file.is_revoked(id), Revocation::Revoked)
+    matches!(file.status(id), RevocationStatus::Revoked)
 }
 
 // FS10

@@ -12,8 +12,8 @@ use std::{
 
 use stockade_core::clock::{Clock, SystemClock, Timestamp};
 use stockade_jwt::{
-    Algorithm, JwtAuth, KeyError, KeySet, KeySource, LiveKeys, Revocation, RevocationError,
-    RevocationFile, RevocationStore, Secret, TokenRules, VerifyingKey,
+    Algorithm, JwtAuth, KeyError, KeySet, KeySource, LiveKeys, RevocationError, RevocationFile,
+    RevocationStatus, RevocationStore, Secret, TokenRules, VerifyingKey,
 };
 use stockade_watch::{FileVersions, FileWatch, SourceHealth};
 use zeroize::Zeroizing;
@@ -115,8 +115,8 @@ impl FollowedRevocations {
 }
 
 impl RevocationStore for FollowedRevocations {
-    fn is_revoked(&self, token_id: &str) -> Revocation {
-        self.file.is_revoked(token_id)
+    fn status(&self, token_id: &str) -> RevocationStatus {
+        self.file.status(token_id)
     }
 
     fn revoke<'s>(
