@@ -12,7 +12,7 @@ use stockade_core::{
     context::ContextGuard,
     guard::{Guard, GuardLayer},
 };
-use stockade_rate_limit::{By, Limit, Limits, Quota, RateLimit};
+use stockade_rate_limit::{KeyExtractor, Limit, Limits, Quota, RateLimit};
 use tower::Layer;
 
 use crate::{
@@ -46,7 +46,7 @@ pub(crate) fn limits_and_bans(
 ) -> Vec<Stack> {
     let ok = StatusCode::OK;
     let limited = |count| {
-        let limit = Limit::new("ip", By::client_ip()).quota(Quota::per_day(count));
+        let limit = Limit::new("ip", KeyExtractor::client_ip()).quota(Quota::per_day(count));
         RateLimit::new(Limits::new([limit]).expect("one limit")).into_layer()
     };
     let reached = limited(1);

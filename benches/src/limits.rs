@@ -20,8 +20,8 @@ use stockade_core::{
     guard::{Check, Head},
 };
 use stockade_rate_limit::{
-    Answer, Bucket, By, Decision, Level, Limit, LimitStore, Limits, MemoryLimitStore, NoWait,
-    Quota, RateLimit,
+    Answer, Bucket, Decision, KeyExtractor, Level, Limit, LimitStore, Limits, MemoryLimitStore,
+    NoWait, Quota, RateLimit,
 };
 
 /// Nobody reaches it: what is measured is the way of those who pass.
@@ -130,7 +130,7 @@ where
     S: LimitStore,
 {
     let quota = Quota::new(BURST.get(), PERIOD).expect("neither is zero");
-    let limit = Limit::new("ip", By::client_ip()).quota(quota);
+    let limit = Limit::new("ip", KeyExtractor::client_ip()).quota(quota);
     let limits = Limits::new([limit]).expect("one limit");
     RateLimit::with_store(limits, store)
 }

@@ -9,23 +9,23 @@ use std::{
 use crate::{
     Algorithm, Quota, fields,
     memory::Table,
-    subject::{OwnedSubject, Subject, seed},
+    rate_key::{OwnedRateKey, RateKey, seed},
 };
 
 /// What a store is asked for: one quota of one subject, and what a request costs of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Bucket<'a> {
     lane: &'a Lane,
-    subject: Subject<'a>,
+    key: RateKey<'a>,
     quota: Quota,
     cost: u32,
 }
 
 impl<'a> Bucket<'a> {
-    pub(crate) fn new(lane: &'a Lane, subject: Subject<'a>, quota: Quota, cost: u32) -> Self {
+    pub(crate) fn new(lane: &'a Lane, key: RateKey<'a>, quota: Quota, cost: u32) -> Self {
         Self {
             lane,
-            subject,
+            key,
             quota,
             cost,
         }
@@ -37,8 +37,8 @@ impl<'a> Bucket<'a> {
     }
 
     /// Whom it is counted for.
-    pub fn subject(&self) -> Subject<'a> {
-        self.subject
+    pub fn key(&self) -> RateKey<'a> {
+        self.key
     }
 
     /// The quota in force for this subject now.
@@ -65,7 +65,7 @@ impl<'a> Bucket<'a> {
     pub fn to_owned(&self) -> OwnedBucket {
         OwnedBucket {
             lane: self.lane.clone(),
-            subject: OwnedSubject::new(&self.subject),
+            key: OwnedRateKey::new(&self.key),
             quota: self.quota,
             cost: self.cost,
         }
@@ -76,7 +76,7 @@ impl<'a> Bucket<'a> {
 #[derive(Clone, Debug)]
 pub struct OwnedBucket {
     lane: Lane,
-    subject: OwnedSubject,
+    key: OwnedRateKey,
     quota: Quota,
     cost: u32,
 }
@@ -84,10 +84,10 @@ pub struct OwnedBucket {
 impl OwnedBucket {
     /// A bucket that no request has led to, such as for testing a store. Its subject is of a
     /// kind of its own, and is no other subject with this text.
-    pub fn new(limit: &str, subject: &str, quota: Quota, cost: u32) -> Self {
+    pub fn new(limit: &str, key: &str, quota: Quota, cost: u32) -> Self {
         Self {
             lane: Lane::new(limit, limit, quota),
-            subject: OwnedSubject::named(subject),
+            key: OwnedRateKey::named(key),
             quota,
             cost,
         }
@@ -97,7 +97,7 @@ impl OwnedBucket {
     pub fn as_bucket(&self) -> Bucket<'_> {
         Bucket {
             lane: &self.lane,
-            subject: self.subject.as_subject(),
+            key: self.key.as_key(),
             quota: self.quota,
             cost: self.cost,
         }

@@ -39,7 +39,7 @@ pub use wait::ConcurrencyWait;
 /// use http::{Request, Response, StatusCode};
 /// use http_body_util::Full;
 /// use stockade_core::{guard::Guard, identity::Principal};
-/// use stockade_rate_limit::{By, Concurrency, ConcurrencyLimit};
+/// use stockade_rate_limit::{KeyExtractor, Concurrency, ConcurrencyLimit};
 /// use tower::{ServiceBuilder, ServiceExt};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -47,8 +47,8 @@ pub use wait::ConcurrencyWait;
 /// const ONE: NonZeroU32 = NonZeroU32::new(1).unwrap();
 /// const MANY: NonZeroU32 = NonZeroU32::new(500).unwrap();
 /// let guard = Concurrency::new([
-///     ConcurrencyLimit::new("server", By::everything(), MANY).overload(),
-///     ConcurrencyLimit::new("key", By::principal(), ONE),
+///     ConcurrencyLimit::new("server", KeyExtractor::global(), MANY).overload(),
+///     ConcurrencyLimit::new("key", KeyExtractor::principal(), ONE),
 /// ]);
 /// let service = ServiceBuilder::new()
 ///     .layer(guard.into_layer())

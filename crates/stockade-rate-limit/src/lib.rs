@@ -5,7 +5,7 @@
 //! 1. A [`Quota`] is so many in such a time: `Quota::per_minute(60).burst(10)`, or the text
 //!    `60/minute burst 10`. It is counted by GCRA, or as a sliding window
 //!    ([`Quota::sliding`]). What can be no quota is refused when it is read, with the reason.
-//! 2. A [`Limit`] counts [`By`] something, and has one quota or several. All quotas of a
+//! 2. A [`Limit`] counts [`KeyExtractor`] something, and has one quota or several. All quotas of a
 //!    request are checked, and then all are debited or none: a request that is refused takes
 //!    nothing.
 //! 3. One [`RateLimit`] goes before authentication, by address, so that guessing keys costs;
@@ -59,12 +59,12 @@
 //! use http::{Request, Response, StatusCode};
 //! use http_body_util::Full;
 //! use stockade_core::{client::PeerAddr, guard::Guard};
-//! use stockade_rate_limit::{By, Limit, Limits, Quota, RateLimit};
+//! use stockade_rate_limit::{KeyExtractor, Limit, Limits, Quota, RateLimit};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
 //! #[tokio::main(flavor = "current_thread")]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let limit = Limit::new("ip", By::client_ip()).quota(Quota::per_hour(2));
+//!     let limit = Limit::new("ip", KeyExtractor::client_ip()).quota(Quota::per_hour(2));
 //!     let service = ServiceBuilder::new()
 //!         .layer(RateLimit::new(Limits::new([limit])?).into_layer())
 //!         .service_fn(|_: Request<Full<Bytes>>| async {
@@ -94,14 +94,14 @@
 //! ```
 //! use http::Request;
 //! use stockade_core::{client::PeerAddr, guard::{Check, Head}, identity::Principal, guard::Guard};
-//! use stockade_rate_limit::{By, Limit, Limits, MemoryLimitStore, RateLimit, SharedLimits};
+//! use stockade_rate_limit::{KeyExtractor, Limit, Limits, MemoryLimitStore, RateLimit, SharedLimits};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let limits = Limits::new([
-//!         Limit::new("key", By::principal())
+//!         Limit::new("key", KeyExtractor::principal())
 //!             .quota("60/minute burst 10".parse()?)
 //!             .quota_named("daily", "10000/day".parse()?),
-//!         Limit::new("batch", By::route().and(By::principal()))
+//!         Limit::new("batch", KeyExtractor::route().and(KeyExtractor::principal()))
 //!             .quota("1000 in any hour".parse()?)
 //!             .cost_by(|head| if head.uri.path() == "/v1/batches" { 100 } else { 1 }),
 //!     ])?;
@@ -124,31 +124,31 @@
 //! ```
 
 mod bucket;
-mod by;
 mod concurrency;
 mod decision;
 mod fallback;
 mod fields;
 pub mod gcra;
+mod key_extractor;
 mod limit;
 mod limits;
 mod memory;
 mod permits;
 mod policy;
 mod quota;
+mod rate_key;
 mod rate_limit;
 mod rule;
 mod shared_limits;
 pub mod sliding;
 mod store;
-mod subject;
 mod token_budget;
 
 pub use bucket::{Bucket, Lane, OwnedBucket};
-pub use by::By;
 pub use concurrency::{Admitted, Concurrency, ConcurrencyLimit, ConcurrencyStats, ConcurrencyWait};
 pub use decision::{Decision, Level};
 pub use fallback::{FailurePolicy, Fallback, FallbackWait, Fraction, FractionError, StoreHealth};
+pub use key_extractor::KeyExtractor;
 pub use limit::Limit;
 pub use limits::{Limits, LimitsError, LimitsErrorKind};
 pub use memory::{MemoryLimitStore, SteadyClock};
@@ -156,8 +156,8 @@ pub use permits::{
     MemoryPermit, MemoryPermits, MemoryWait, NoPermit, Patience, PermitAnswer, PermitStore, Place,
 };
 pub use quota::{Algorithm, Quota, QuotaError, QuotaErrorKind};
+pub use rate_key::{KeyExtractorError, RateKey};
 pub use rate_limit::{RateLimit, RateLimitFields, RateLimitWait};
 pub use shared_limits::SharedLimits;
 pub use store::{Answer, LimitStore, NoWait, StoreError, StoreErrorKind};
-pub use subject::{Missing, Subject};
 pub use token_budget::{Reservation, TokenBudget, TokenBudgetWait};

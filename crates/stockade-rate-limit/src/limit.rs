@@ -5,14 +5,14 @@ use std::{fmt, sync::Arc};
 use http::request::Parts;
 use stockade_core::guard::Head;
 
-use crate::{By, Quota};
+use crate::{KeyExtractor, Quota};
 
 /// One limit: what it counts by, and the quotas stacked on it.
 ///
 /// ```
-/// use stockade_rate_limit::{By, Limit, Quota};
+/// use stockade_rate_limit::{KeyExtractor, Limit, Quota};
 ///
-/// let limit = Limit::new("key", By::principal())
+/// let limit = Limit::new("key", KeyExtractor::principal())
 ///     .quota(Quota::per_minute(60).burst(10))
 ///     .quota_named("daily", Quota::per_day(10_000));
 /// # let _ = limit;
@@ -20,7 +20,7 @@ use crate::{By, Quota};
 #[derive(Clone, Debug)]
 pub struct Limit {
     pub(crate) name: Box<str>,
-    pub(crate) by: By,
+    pub(crate) extractor: KeyExtractor,
     pub(crate) quotas: Vec<(Option<Box<str>>, Quota)>,
     pub(crate) cost: Cost,
 }
@@ -37,10 +37,10 @@ impl Limit {
     ///
     /// States are kept under the name: a limit that keeps its name keeps them, and limits
     /// of the same name in one store share them.
-    pub fn new(name: impl Into<Box<str>>, by: By) -> Self {
+    pub fn new(name: impl Into<Box<str>>, extractor: KeyExtractor) -> Self {
         Self {
             name: name.into(),
-            by,
+            extractor,
             quotas: Vec::new(),
             cost: Cost::Same(1),
         }

@@ -7,22 +7,22 @@ use stockade_core::guard::Head;
 
 use crate::{
     Bucket, Level, Limit, fields,
+    rate_key::KeyExtractorError,
     rule::{Buckets, Own, Rule},
-    subject::Missing,
 };
 
 /// The limits of one layer, which are checked and debited together.
 ///
 /// ```
-/// use stockade_rate_limit::{By, Limit, Limits, LimitsErrorKind, Quota};
+/// use stockade_rate_limit::{KeyExtractor, Limit, Limits, LimitsErrorKind, Quota};
 ///
 /// let limits = Limits::new([
-///     Limit::new("ip", By::client_ip()).quota(Quota::per_minute(60)),
-///     Limit::new("all", By::everything()).quota(Quota::per_second(500)),
+///     Limit::new("ip", KeyExtractor::client_ip()).quota(Quota::per_minute(60)),
+///     Limit::new("all", KeyExtractor::global()).quota(Quota::per_second(500)),
 /// ]);
 /// assert!(limits.is_ok());
 ///
-/// let empty = Limits::new([Limit::new("ip", By::client_ip())]);
+/// let empty = Limits::new([Limit::new("ip", KeyExtractor::client_ip())]);
 /// assert_eq!(empty.unwrap_err().kind(), LimitsErrorKind::NoQuota);
 /// ```
 #[derive(Debug)]
@@ -114,7 +114,7 @@ impl Limits {
         own: Own,
         cost: Option<u32>,
         buckets: &mut Buckets<'a>,
-    ) -> Result<bool, Missing> {
+    ) -> Result<bool, KeyExtractorError> {
         let mut usual = true;
         for rule in &self.rules {
             usual &= rule.charge(head, own, cost, buckets)?;

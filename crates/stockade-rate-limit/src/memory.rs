@@ -157,7 +157,7 @@ impl LimitStore for MemoryLimitStore {
         // A lane for which there is no room has never let anything in.
         if let Ok(tables) = self.0.tables(slice::from_ref(bucket), now) {
             let table = find(&tables, bucket);
-            let mut set = table.lock(bucket.subject().digest());
+            let mut set = table.lock(bucket.key().digest());
             let found = set.find(tag(bucket));
             let quota = bucket.as_quota();
             let state = policy::settle(found.state, quota, now, delta);
@@ -241,7 +241,7 @@ fn find<'t>(tables: &'t Tables, bucket: &Bucket<'_>) -> &'t Table {
 /// subjects count as one where set and tag are the same: of 10 million, that is one pair in
 /// a hundred tables.
 fn tag(bucket: &Bucket<'_>) -> u32 {
-    (bucket.subject().digest() as u32).max(1)
+    (bucket.key().digest() as u32).max(1)
 }
 
 /// One bucket on its way to a decision, with its set locked.
@@ -259,7 +259,7 @@ impl<'a> Step<'a> {
     // memory.
     #[inline(always)]
     fn check(bucket: &'a Bucket<'a>, table: &'a Table, now: u64) -> Self {
-        let set = table.lock(bucket.subject().digest());
+        let set = table.lock(bucket.key().digest());
         let found = set.find(tag(bucket));
         let (state, level) = policy::take(found.state, bucket.as_quota(), now, bucket.cost());
         Self {

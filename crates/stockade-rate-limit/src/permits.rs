@@ -7,7 +7,7 @@ use std::{future::Future, num::NonZeroU32, sync::Arc, time::Duration};
 
 use places::Wanted;
 
-use crate::{StoreError, Subject};
+use crate::{RateKey, StoreError};
 
 pub use memory::{MemoryPermit, MemoryPermits, MemoryWait};
 
@@ -59,7 +59,7 @@ where
 pub struct Place<'a> {
     limit: &'a str,
     limit_digest: u64,
-    subject: Subject<'a>,
+    key: RateKey<'a>,
     max: NonZeroU32,
 }
 
@@ -67,13 +67,13 @@ impl<'a> Place<'a> {
     pub(crate) fn new(
         limit: &'a str,
         limit_digest: u64,
-        subject: Subject<'a>,
+        key: RateKey<'a>,
         max: NonZeroU32,
     ) -> Self {
         Self {
             limit,
             limit_digest,
-            subject,
+            key,
             max,
         }
     }
@@ -84,8 +84,8 @@ impl<'a> Place<'a> {
     }
 
     /// Who shares the places.
-    pub fn subject(&self) -> Subject<'a> {
-        self.subject
+    pub fn key(&self) -> RateKey<'a> {
+        self.key
     }
 
     /// How many there are in all.
@@ -95,7 +95,7 @@ impl<'a> Place<'a> {
 
     fn wanted(&self) -> Wanted {
         Wanted {
-            key: [self.limit_digest, self.subject.digest()],
+            key: [self.limit_digest, self.key.digest()],
             max: self.max.get(),
         }
     }

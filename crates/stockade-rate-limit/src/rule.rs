@@ -6,8 +6,8 @@ use arrayvec::ArrayVec;
 use stockade_core::{guard::Head, identity::QuotaOverrides};
 
 use crate::{
-    Bucket, By, Limit, Limits, LimitsError, LimitsErrorKind, Quota, bucket::Lane, by::Counted,
-    limit::Cost, subject::Missing,
+    Bucket, KeyExtractor, Limit, Limits, LimitsError, LimitsErrorKind, Quota, bucket::Lane,
+    key_extractor::ExtractedKey, limit::Cost, rate_key::KeyExtractorError,
 };
 
 /// The buckets of one request.
@@ -22,7 +22,7 @@ const OWN: [Quota; 3] = [Quota::per_minute(1), Quota::per_hour(1), Quota::per_da
 #[derive(Debug)]
 pub(crate) struct Rule {
     name: Box<str>,
-    by: By,
+    extractor: KeyExtractor,
     cost: Cost,
     stacked: Vec<Stacked>,
     /// In which a principal is counted that brings a quota of a period of its own.
@@ -41,7 +41,7 @@ impl Rule {
     pub(crate) fn new(limit: Limit) -> Result<Self, LimitsError> {
         let Limit {
             name,
-            by,
+            extractor,
             quotas,
             cost,
         } = limit;
@@ -66,13 +66,13 @@ impl Rule {
             .into_iter()
             .filter(|own| {
                 let has = |other: &Stacked| other.quota.period() == own.period();
-                by.is_principal() && !stacked.iter().any(has)
+                extractor.is_principal() && !stacked.iter().any(has)
             })
             .map(|own| Stacked::new(&name, &by_period(&name, own), own))
             .collect();
         Ok(Self {
             name,
-            by,
+            extractor,
             cost,
             stacked,
             brought,
@@ -104,15 +104,16 @@ impl Rule {
         own: Own,
         cost: Option<u32>,
         buckets: &mut Buckets<'a>,
-    ) -> Result<bool, Missing> {
-        let Some(Counted { subject, principal }) = self.by.counted(head)? else {
+    ) -> Result<bool, KeyExtractorError> {
+        let Some(ExtractedKey { key, principal }) = self.extractor.extract_with_principal(head)?
+        else {
             return Ok(false);
         };
         let cost = cost.unwrap_or_else(|| self.cost.of(head));
         let own = principal.map(|principal| own(principal.quotas()));
         let Some(own) = own.filter(|own| own.iter().any(Option::is_some)) else {
             for Stacked { lane, quota, .. } in &self.stacked {
-                buckets.push(Bucket::new(lane, subject, *quota, cost));
+                buckets.push(Bucket::new(lane, key, *quota, cost));
             }
             return Ok(true);
         };
@@ -121,12 +122,12 @@ impl Rule {
             let brought = stacked.of(&own);
             usual &= brought.is_none();
             let quota = brought.unwrap_or(stacked.quota);
-            buckets.push(Bucket::new(&stacked.lane, subject, quota, cost));
+            buckets.push(Bucket::new(&stacked.lane, key, quota, cost));
         }
         for stacked in &self.brought {
             if let Some(quota) = stacked.of(&own) {
                 usual = false;
-                buckets.push(Bucket::new(&stacked.lane, subject, quota, cost));
+                buckets.push(Bucket::new(&stacked.lane, key, quota, cost));
             }
         }
         Ok(usual)

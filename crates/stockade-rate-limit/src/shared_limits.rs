@@ -13,9 +13,9 @@ use crate::Limits;
 /// keeps its name and quota that keeps its period.
 ///
 /// ```
-/// use stockade_rate_limit::{By, Limit, Limits, Quota, RateLimit, SharedLimits};
+/// use stockade_rate_limit::{KeyExtractor, Limit, Limits, Quota, RateLimit, SharedLimits};
 ///
-/// let of = |count| Limits::new([Limit::new("ip", By::client_ip()).quota(Quota::per_minute(count))]);
+/// let of = |count| Limits::new([Limit::new("ip", KeyExtractor::client_ip()).quota(Quota::per_minute(count))]);
 /// let limits = SharedLimits::from(of(60)?);
 /// let guard = RateLimit::new(limits.clone());
 ///

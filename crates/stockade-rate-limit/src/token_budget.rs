@@ -68,12 +68,12 @@ pub use wait::TokenBudgetWait;
 /// use http::{Request, Response, StatusCode};
 /// use http_body_util::Full;
 /// use stockade_core::{client::ClientIp, context::{RequestContext, RequestId}, guard::Guard, llm::{ModelRequest, TokenUsage}};
-/// use stockade_rate_limit::{By, Limit, Limits, Quota, TokenBudget};
+/// use stockade_rate_limit::{KeyExtractor, Limit, Limits, Quota, TokenBudget};
 /// use tower::{ServiceBuilder, ServiceExt};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let by = By::principal().and(By::model());
+/// let by = KeyExtractor::principal().and(KeyExtractor::model());
 /// let limits = Limits::new([Limit::new("tokens", by).quota(Quota::per_minute(10_000))])?;
 /// let service = ServiceBuilder::new()
 ///     .layer(TokenBudget::new(limits).openai_headers().into_layer())

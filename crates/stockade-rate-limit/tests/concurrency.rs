@@ -27,7 +27,7 @@ use stockade_core::{
     identity::{Principal, QuotaOverrides},
 };
 use stockade_rate_limit::{
-    By, Concurrency, ConcurrencyLimit, MemoryPermit, MemoryPermits, NoPermit, Patience,
+    Concurrency, ConcurrencyLimit, KeyExtractor, MemoryPermit, MemoryPermits, NoPermit, Patience,
     PermitAnswer, PermitStore, Place, StoreError, StoreErrorKind,
 };
 use stockade_testkit::contract;
@@ -38,11 +38,15 @@ fn max(max: u32) -> NonZeroU32 {
 }
 
 fn all(places: u32) -> Concurrency {
-    Concurrency::new([ConcurrencyLimit::new("all", By::everything(), max(places))])
+    Concurrency::new([ConcurrencyLimit::new(
+        "all",
+        KeyExtractor::global(),
+        max(places),
+    )])
 }
 
 fn by_key(places: u32) -> ConcurrencyLimit {
-    ConcurrencyLimit::new("key", By::principal(), max(places))
+    ConcurrencyLimit::new("key", KeyExtractor::principal(), max(places))
 }
 
 fn request_of(principal: &str) -> Request<()> {
@@ -128,7 +132,7 @@ async fn upholds_the_contract() {
     contract::passes_errors_through(&layer, || Request::new(())).await;
     assert_eq!(guard.stats().in_use, 0);
 
-    let limit = || [ConcurrencyLimit::new("all", By::everything(), max(2))];
+    let limit = || [ConcurrencyLimit::new("all", KeyExtractor::global(), max(2))];
     let remote = Arc::new(Concurrency::with_store(limit(), Remote::default()));
     contract::uphold(&Arc::clone(&remote).into_layer(), || Request::new(())).await;
     assert_eq!((remote.stats().in_use, remote.stats().waiting), (0, 0));
@@ -214,7 +218,7 @@ async fn refuses_one_too_many_and_says_why() {
 
 #[tokio::test]
 async fn a_full_server_is_busy_and_the_client_not_at_fault() {
-    let limit = ConcurrencyLimit::new("server", By::everything(), max(1)).overload();
+    let limit = ConcurrencyLimit::new("server", KeyExtractor::global(), max(1)).overload();
     let layer = Concurrency::new([limit]).into_layer();
     let _held = layer
         .layer(streaming(1))
@@ -231,7 +235,7 @@ async fn a_full_server_is_busy_and_the_client_not_at_fault() {
 
 #[tokio::test]
 async fn a_refused_request_takes_no_place_of_any_limit() {
-    let server = ConcurrencyLimit::new("server", By::everything(), max(2));
+    let server = ConcurrencyLimit::new("server", KeyExtractor::global(), max(2));
     let guard = Arc::new(Concurrency::new([server, by_key(1)]));
     let layer = Arc::clone(&guard).into_layer();
     let _held = layer
@@ -272,7 +276,7 @@ async fn a_principals_own_limit_comes_in_place_of_the_common_one() {
 // R05
 #[tokio::test]
 async fn refuses_what_it_cannot_count() {
-    let limit = ConcurrencyLimit::new("ip", By::client_ip(), max(1));
+    let limit = ConcurrencyLimit::new("ip", KeyExtractor::client_ip(), max(1));
     let layer = Concurrency::new([limit]).into_layer();
     assert_eq!(answer(&layer, Request::new(())).await.status(), 500);
     let mut request = Request::new(());
@@ -306,7 +310,7 @@ async fn a_handler_that_panics_frees_its_place() {
 async fn streams_that_are_dropped_anywhere_free_their_places() {
     const STREAMS: usize = 1_000;
     let guard = Arc::new(Concurrency::new([
-        ConcurrencyLimit::new("server", By::everything(), max(STREAMS as u32)),
+        ConcurrencyLimit::new("server", KeyExtractor::global(), max(STREAMS as u32)),
         by_key(STREAMS as u32 / 4),
     ]));
     let layer = Arc::clone(&guard).into_layer();
@@ -490,7 +494,7 @@ proptest! {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let server = ConcurrencyLimit::new("server", By::everything(), max(3));
+            let server = ConcurrencyLimit::new("server", KeyExtractor::global(), max(3));
             let guard = Arc::new(
                 Concurrency::new([server, by_key(2)]).wait(Duration::from_secs(1), 4),
             );

@@ -17,8 +17,8 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::Full;
 use stockade_core::{client::PeerAddr, guard::Guard};
 use stockade_rate_limit::{
-    Answer, Bucket, By, Decision, FailurePolicy, Fallback, Fraction, Level, Limit, LimitStore,
-    Limits, Quota, RateLimit, StoreError, StoreErrorKind, StoreHealth,
+    Answer, Bucket, Decision, FailurePolicy, Fallback, Fraction, KeyExtractor, Level, Limit,
+    LimitStore, Limits, Quota, RateLimit, StoreError, StoreErrorKind, StoreHealth,
 };
 use stockade_testkit::contract;
 use tokio::time::{advance, sleep};
@@ -109,7 +109,7 @@ impl Server {
         let fallback = Fallback::new(remote.clone(), policy)
             .circuit(3, Duration::from_secs(10))
             .on_change(move |health| told.lock().unwrap().push(health.up));
-        let limit = Limit::new("ip", By::client_ip()).quota(Quota::per_hour(10));
+        let limit = Limit::new("ip", KeyExtractor::client_ip()).quota(Quota::per_hour(10));
         let limits = Limits::new([limit]).unwrap();
         Self {
             guard: Arc::new(RateLimit::with_store(limits, fallback.clone())),

@@ -20,8 +20,8 @@ use stockade_core::{
     guard::{Check, Head},
 };
 use stockade_rate_limit::{
-    Answer, Bucket, By, Decision, Limit, LimitStore, Limits, MemoryLimitStore, OwnedBucket, Quota,
-    RateLimit, StoreErrorKind, gcra, sliding,
+    Answer, Bucket, Decision, KeyExtractor, Limit, LimitStore, Limits, MemoryLimitStore,
+    OwnedBucket, Quota, RateLimit, StoreErrorKind, gcra, sliding,
 };
 use stockade_testkit::{FakeClock, limit_store};
 
@@ -65,7 +65,7 @@ impl Client {
 }
 
 fn by_ip(store: &MemoryLimitStore, quota: Quota) -> RateLimit {
-    let limit = Limit::new("ip", By::client_ip()).quota(quota);
+    let limit = Limit::new("ip", KeyExtractor::client_ip()).quota(quota);
     RateLimit::with_store(Limits::new([limit]).unwrap(), store.clone())
 }
 

@@ -24,8 +24,8 @@ use stockade_core::{
     llm::ModelRequest,
 };
 use stockade_rate_limit::{
-    Answer, Bucket, By, Limit, LimitStore, Limits, LimitsErrorKind, MemoryLimitStore, NoWait,
-    Quota, RateLimit, SharedLimits,
+    Answer, Bucket, KeyExtractor, Limit, LimitStore, Limits, LimitsErrorKind, MemoryLimitStore,
+    NoWait, Quota, RateLimit, SharedLimits,
 };
 use stockade_testkit::{FakeClock, contract};
 use tower::{Layer, ServiceBuilder, ServiceExt, util::BoxCloneService};
@@ -121,7 +121,7 @@ fn member(name: &str, params: &[(&str, i64)]) -> (String, Vec<(String, i64)>) {
 #[tokio::test]
 async fn tells_the_limits_on_success_and_on_refusal() {
     let clock = clock();
-    let ip = Limit::new("ip", By::client_ip())
+    let ip = Limit::new("ip", KeyExtractor::client_ip())
         .quota_named("burst", Quota::per_minute(100).burst(2))
         .quota_named("say \"daily\"\\", Quota::per_day(1_000));
     let layer = guard([ip], &clock).into_layer();
@@ -159,7 +159,7 @@ async fn tells_the_limits_on_success_and_on_refusal() {
 #[tokio::test]
 async fn retry_after_is_whole_seconds_and_long_enough() {
     let clock = clock();
-    let quota = Limit::new("ip", By::client_ip())
+    let quota = Limit::new("ip", KeyExtractor::client_ip())
         .quota(Quota::per_second(10))
         .quota(Quota::per_minute(20));
     let layer = guard([quota], &clock).into_layer();
@@ -183,7 +183,7 @@ async fn retry_after_is_whole_seconds_and_long_enough() {
 #[tokio::test]
 async fn refusals_name_the_quotas_in_every_dialect() {
     let clock = clock();
-    let key = Limit::new("key", By::client_ip())
+    let key = Limit::new("key", KeyExtractor::client_ip())
         .quota(Quota::per_minute(1))
         .quota(Quota::per_hour(100));
     let layer = guard([key], &clock).into_layer();
@@ -232,7 +232,7 @@ async fn refusals_name_the_quotas_in_every_dialect() {
 #[tokio::test]
 async fn older_headers_are_told_where_they_are_wanted() {
     let clock = clock();
-    let limit = Limit::new("ip", By::client_ip())
+    let limit = Limit::new("ip", KeyExtractor::client_ip())
         .quota(Quota::per_minute(10))
         .quota(Quota::per_day(5));
     let plain = guard([limit.clone()], &clock).into_layer();
@@ -259,7 +259,7 @@ async fn older_headers_are_told_where_they_are_wanted() {
 // FH15
 #[tokio::test]
 async fn the_reset_is_a_time_where_clients_expect_one() {
-    let limit = Limit::new("ip", By::client_ip()).quota(Quota::per_day(5));
+    let limit = Limit::new("ip", KeyExtractor::client_ip()).quota(Quota::per_day(5));
     let layer = guard([limit], &clock())
         .x_ratelimit_epoch_headers()
         .into_layer();
@@ -289,7 +289,7 @@ async fn openai_resets_are_durations() {
         (Quota::per_minute(40), "2s"),
         (Quota::per_day(23), "1h2m37s"),
     ] {
-        let limit = Limit::new("ip", By::client_ip()).quota(quota);
+        let limit = Limit::new("ip", KeyExtractor::client_ip()).quota(quota);
         let layer = guard([limit], &clock()).openai_headers().into_layer();
         let seen = send(&layer, from([192, 0, 2, 1])).await;
         assert_eq!(seen.header("x-ratelimit-reset-requests"), reset, "{quota}");
@@ -299,8 +299,8 @@ async fn openai_resets_are_durations() {
 #[tokio::test]
 async fn two_layers_tell_their_limits_together() {
     let clock = clock();
-    let outer = Limit::new("ip", By::client_ip()).quota(Quota::per_minute(9));
-    let inner = Limit::new("all", By::everything()).quota(Quota::per_minute(1));
+    let outer = Limit::new("ip", KeyExtractor::client_ip()).quota(Quota::per_minute(9));
+    let inner = Limit::new("all", KeyExtractor::global()).quota(Quota::per_minute(1));
     let service = ServiceBuilder::new()
         .layer(guard([outer], &clock).x_ratelimit_headers().into_layer())
         .layer(guard([inner], &clock).x_ratelimit_headers().into_layer())
@@ -326,7 +326,7 @@ async fn two_layers_tell_their_limits_together() {
 #[tokio::test]
 async fn what_an_untrusted_peer_claims_gets_it_no_bucket_of_its_own() {
     let clock = clock();
-    let limit = Limit::new("ip", By::client_ip()).quota(Quota::per_hour(1));
+    let limit = Limit::new("ip", KeyExtractor::client_ip()).quota(Quota::per_hour(1));
     let layer = guard([limit], &clock).into_layer();
     let context = ContextGuard::new().into_layer();
     let service = ServiceBuilder::new()
@@ -360,7 +360,7 @@ async fn what_an_untrusted_peer_claims_gets_it_no_bucket_of_its_own() {
 #[tokio::test]
 async fn clients_of_a_trusted_proxy_have_a_bucket_each() {
     let clock = clock();
-    let limit = Limit::new("ip", By::client_ip()).quota(Quota::per_hour(1));
+    let limit = Limit::new("ip", KeyExtractor::client_ip()).quota(Quota::per_hour(1));
     let proxies = TrustedProxies::new(
         ForwardingHeader::XForwardedFor,
         ["192.0.2.1".parse().unwrap()],
@@ -387,7 +387,7 @@ async fn clients_of_a_trusted_proxy_have_a_bucket_each() {
 #[tokio::test]
 async fn addresses_of_one_network_share_a_bucket() {
     let clock = clock();
-    let limit = Limit::new("ip", By::client_ip()).quota(Quota::per_hour(1));
+    let limit = Limit::new("ip", KeyExtractor::client_ip()).quota(Quota::per_hour(1));
     let layer = guard([limit], &clock).into_layer();
     let mut served = 0;
     for host in 0..10_000u128 {
@@ -419,9 +419,9 @@ async fn addresses_of_one_network_share_a_bucket() {
 async fn a_request_without_an_address_is_no_free_pass() {
     let clock = clock();
     for by in [
-        By::client_ip(),
-        By::principal(),
-        By::route().and(By::client_ip()),
+        KeyExtractor::client_ip(),
+        KeyExtractor::principal(),
+        KeyExtractor::route().and(KeyExtractor::client_ip()),
     ] {
         let limit = Limit::new("ip", by).quota(Quota::per_hour(1));
         let layer = guard([limit], &clock).into_layer();
@@ -444,7 +444,7 @@ async fn a_request_without_an_address_is_no_free_pass() {
 #[tokio::test]
 async fn principals_are_counted_by_themselves_and_others_by_address() {
     let clock = clock();
-    let limit = Limit::new("key", By::principal()).quota(Quota::per_hour(1));
+    let limit = Limit::new("key", KeyExtractor::principal()).quota(Quota::per_hour(1));
     let layer = guard([limit], &clock).into_layer();
     let (a, b) = (
         Principal::builder("a").build(),
@@ -470,7 +470,8 @@ async fn principals_are_counted_by_themselves_and_others_by_address() {
 #[tokio::test]
 async fn principal_only_counts_nobody_else() {
     let clock = clock();
-    let limit = Limit::new("key", By::dangerous_principal_only()).quota(Quota::per_hour(1));
+    let limit =
+        Limit::new("key", KeyExtractor::dangerous_principal_only()).quota(Quota::per_hour(1));
     let layer = guard([limit], &clock).into_layer();
     for _ in 0..3 {
         let seen = send(&layer, from([192, 0, 2, 9])).await;
@@ -486,7 +487,7 @@ async fn principal_only_counts_nobody_else() {
 #[tokio::test]
 async fn a_principals_own_quotas_replace_and_join_those_of_the_limit() {
     let clock = clock();
-    let limit = Limit::new("key", By::principal()).quota(Quota::per_minute(60));
+    let limit = Limit::new("key", KeyExtractor::principal()).quota(Quota::per_minute(60));
     let layer = guard([limit], &clock).into_layer();
     let mut own = QuotaOverrides::default();
     own.requests_per_minute = NonZeroU32::new(600);
@@ -540,23 +541,32 @@ async fn counts_by_route_model_header_closure_and_together() {
     let tenants = |a: &'static str, b: &'static str| tenant(a).header("x-tenant", b);
     let bare = || from([192, 0, 2, 1]);
     let x_tenant = HeaderName::from_static("x-tenant");
-    let closure = By::closure(|head| Some(Cow::Borrowed(head.uri.host()?)));
+    let closure = KeyExtractor::from_fn(|head| Some(Cow::Borrowed(head.uri.host()?)));
     let host = |uri: &'static str| bare().uri(uri);
     let both = |pattern: &'static str, name| route(pattern).header("x-tenant", name);
     // The first and the second are one subject, the third is another.
     for (by, [first, second, third]) in [
-        (By::everything(), [bare(), from([192, 0, 2, 2]), bare()]),
-        (By::route(), [route("/a"), route("/a"), route("/b")]),
-        (By::route(), [bare(), bare(), route("/a")]),
-        (By::model(), [model("m"), model("m"), model("n")]),
-        (By::model(), [bare(), bare(), model("")]),
         (
-            By::header(x_tenant.clone()),
+            KeyExtractor::global(),
+            [bare(), from([192, 0, 2, 2]), bare()],
+        ),
+        (
+            KeyExtractor::route(),
+            [route("/a"), route("/a"), route("/b")],
+        ),
+        (KeyExtractor::route(), [bare(), bare(), route("/a")]),
+        (KeyExtractor::model(), [model("m"), model("m"), model("n")]),
+        (KeyExtractor::model(), [bare(), bare(), model("")]),
+        (
+            KeyExtractor::header(x_tenant.clone()),
             [tenant("a"), tenant("a"), tenant("b")],
         ),
-        (By::header(x_tenant.clone()), [bare(), bare(), tenant("")]),
         (
-            By::header(x_tenant.clone()),
+            KeyExtractor::header(x_tenant.clone()),
+            [bare(), bare(), tenant("")],
+        ),
+        (
+            KeyExtractor::header(x_tenant.clone()),
             [tenants("a", "b"), tenant("a,b"), tenants("b", "a")],
         ),
         (
@@ -564,11 +574,11 @@ async fn counts_by_route_model_header_closure_and_together() {
             [host("http://a/1"), host("http://a/2"), host("http://b/")],
         ),
         (
-            By::route().and(By::header(x_tenant)),
+            KeyExtractor::route().and(KeyExtractor::header(x_tenant)),
             [both("/a", "b"), both("/a", "b"), both("/a", "c")],
         ),
         (
-            By::client_ip_prefix(48).and(By::route()),
+            KeyExtractor::client_ip_prefix(48).and(KeyExtractor::route()),
             [route("/a"), route("/a"), from([192, 0, 2, 2])],
         ),
     ] {
@@ -587,8 +597,8 @@ async fn counts_by_route_model_header_closure_and_together() {
 #[tokio::test]
 async fn a_request_that_is_refused_takes_nothing_from_any_limit() {
     let clock = clock();
-    let ip = Limit::new("ip", By::client_ip()).quota(Quota::per_hour(10));
-    let all = Limit::new("all", By::everything()).quota(Quota::per_hour(2));
+    let ip = Limit::new("ip", KeyExtractor::client_ip()).quota(Quota::per_hour(10));
+    let all = Limit::new("all", KeyExtractor::global()).quota(Quota::per_hour(2));
     let layer = guard([ip, all], &clock).into_layer();
     for _ in 0..2 {
         assert_eq!(
@@ -612,7 +622,7 @@ async fn a_request_that_is_refused_takes_nothing_from_any_limit() {
 #[tokio::test]
 async fn requests_cost_what_is_said() {
     let clock = clock();
-    let heavy = Limit::new("ip", By::client_ip())
+    let heavy = Limit::new("ip", KeyExtractor::client_ip())
         .quota(Quota::per_hour(10))
         .cost_by(|head| match head.uri.path() {
             "/huge" => 11,
@@ -644,7 +654,7 @@ async fn requests_cost_what_is_said() {
 async fn replaced_limits_are_in_force_at_once_and_forget_nothing() {
     let clock = clock();
     let of = |name: &str, count| {
-        limits([Limit::new(name, By::client_ip()).quota(Quota::per_minute(count))])
+        limits([Limit::new(name, KeyExtractor::client_ip()).quota(Quota::per_minute(count))])
     };
     let shared = SharedLimits::from(of("ip", 2));
     let store = MemoryLimitStore::with_clock(100, clock);
@@ -664,7 +674,7 @@ async fn replaced_limits_are_in_force_at_once_and_forget_nothing() {
 #[test]
 fn limits_that_limit_nothing_or_say_two_things_are_refused() {
     use LimitsErrorKind as Kind;
-    let ip = || Limit::new("ip", By::client_ip());
+    let ip = || Limit::new("ip", KeyExtractor::client_ip());
     let minute = Quota::per_minute(1);
     for (limits, kind, name) in [
         (vec![ip()], Kind::NoQuota, "ip"),
@@ -694,14 +704,15 @@ fn limits_that_limit_nothing_or_say_two_things_are_refused() {
         (
             vec![
                 ip().quota_named("daily", Quota::per_day(1)),
-                Limit::new("key", By::client_ip()).quota_named("daily", Quota::per_day(1)),
+                Limit::new("key", KeyExtractor::client_ip())
+                    .quota_named("daily", Quota::per_day(1)),
             ],
             Kind::SameName,
             "daily",
         ),
         (
             ["a", "b", "c"]
-                .map(|name| Limit::new(name, By::principal()).quota(minute))
+                .map(|name| Limit::new(name, KeyExtractor::principal()).quota(minute))
                 .to_vec(),
             Kind::TooMany,
             "c",
@@ -715,7 +726,7 @@ fn limits_that_limit_nothing_or_say_two_things_are_refused() {
 
 #[tokio::test]
 async fn upholds_the_contract_of_guards() {
-    let limit = Limit::new("ip", By::client_ip()).quota(Quota::per_minute(10_000));
+    let limit = Limit::new("ip", KeyExtractor::client_ip()).quota(Quota::per_minute(10_000));
     let layer = guard([limit], &clock()).into_layer();
     contract::uphold(&layer, || from([192, 0, 2, 1]).body(()).unwrap()).await;
 }
@@ -725,7 +736,7 @@ async fn upholds_the_contract_of_guards() {
 async fn quotas_of_fractions_of_seconds_are_not_announced() {
     let clock = clock();
     let short = |text: &str| text.parse::<Quota>().unwrap();
-    let both = Limit::new("ip", By::client_ip())
+    let both = Limit::new("ip", KeyExtractor::client_ip())
         .quota_named("short", short("5/500ms"))
         .quota_named("long", Quota::per_minute(60));
     let layer = guard([both], &clock).into_layer();
@@ -733,7 +744,7 @@ async fn quotas_of_fractions_of_seconds_are_not_announced() {
     assert_eq!(seen.header("ratelimit-policy"), r#""long";q=60;w=60"#);
     assert_eq!(seen.header("ratelimit"), r#""long";r=59;t=1"#);
     for quota in ["5/500ms", "2/1500ms"] {
-        let alone = Limit::new("ip", By::client_ip()).quota(short(quota));
+        let alone = Limit::new("ip", KeyExtractor::client_ip()).quota(short(quota));
         let layer = guard([alone], &clock).into_layer();
         let passed = send(&layer, from([192, 0, 2, 1])).await;
         assert_eq!(passed.status, 200);
@@ -764,7 +775,8 @@ impl LimitStore for Unasked {
 // FC02
 #[tokio::test]
 async fn a_request_that_no_limit_counts_asks_no_store() {
-    let limit = Limit::new("key", By::dangerous_principal_only()).quota(Quota::per_minute(1));
+    let limit =
+        Limit::new("key", KeyExtractor::dangerous_principal_only()).quota(Quota::per_minute(1));
     let layer = RateLimit::with_store(limits([limit]), Unasked).into_layer();
     let seen = send(&layer, from([192, 0, 2, 1])).await;
     assert_eq!(seen.status, 200);

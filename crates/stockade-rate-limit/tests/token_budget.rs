@@ -25,8 +25,8 @@ use stockade_core::{
     llm::{ModelRequest, TokenUsage},
 };
 use stockade_rate_limit::{
-    Answer, Bucket, By, Decision, FailurePolicy, Fallback, Fraction, Limit, LimitStore, Limits,
-    MemoryLimitStore, Quota, SharedLimits, StoreError, StoreErrorKind, TokenBudget,
+    Answer, Bucket, Decision, FailurePolicy, Fallback, Fraction, KeyExtractor, Limit, LimitStore,
+    Limits, MemoryLimitStore, Quota, SharedLimits, StoreError, StoreErrorKind, TokenBudget,
 };
 use stockade_testkit::{FakeClock, contract};
 use tokio::sync::oneshot;
@@ -39,7 +39,7 @@ fn store() -> MemoryLimitStore {
 }
 
 fn budget() -> TokenBudget {
-    let limit = Limit::new("tokens", By::everything()).quota(Quota::per_minute(QUOTA));
+    let limit = Limit::new("tokens", KeyExtractor::global()).quota(Quota::per_minute(QUOTA));
     TokenBudget::with_store(Limits::new([limit]).unwrap(), store())
 }
 
@@ -127,7 +127,8 @@ async fn upholds_the_contract() {
 }
 
 fn limits() -> Limits {
-    Limits::new([Limit::new("tokens", By::everything()).quota(Quota::per_minute(QUOTA))]).unwrap()
+    Limits::new([Limit::new("tokens", KeyExtractor::global()).quota(Quota::per_minute(QUOTA))])
+        .unwrap()
 }
 
 /// Decides elsewhere, so that every answer takes a while.
@@ -386,7 +387,7 @@ async fn a_flat_zero_lets_in_as_long_as_anything_is_left() {
 
 #[tokio::test]
 async fn counts_each_model_of_each_principal_by_itself() {
-    let by = By::principal().and(By::model());
+    let by = KeyExtractor::principal().and(KeyExtractor::model());
     let limit = Limit::new("tokens", by).quota(Quota::per_minute(QUOTA));
     let budget = TokenBudget::with_store(Limits::new([limit]).unwrap(), store());
     let layer = budget.into_layer();
@@ -408,7 +409,7 @@ async fn counts_each_model_of_each_principal_by_itself() {
 
 #[tokio::test]
 async fn a_principals_own_tokens_come_in_place_of_the_common_ones() {
-    let limit = Limit::new("tokens", By::principal()).quota(Quota::per_minute(QUOTA));
+    let limit = Limit::new("tokens", KeyExtractor::principal()).quota(Quota::per_minute(QUOTA));
     let budget = TokenBudget::with_store(Limits::new([limit]).unwrap(), store());
     let layer = budget.into_layer();
     let mut quotas = QuotaOverrides::default();
@@ -426,7 +427,7 @@ async fn a_principals_own_tokens_come_in_place_of_the_common_ones() {
 // R05
 #[tokio::test]
 async fn refuses_what_it_cannot_count() {
-    let limit = Limit::new("tokens", By::client_ip()).quota(Quota::per_minute(QUOTA));
+    let limit = Limit::new("tokens", KeyExtractor::client_ip()).quota(Quota::per_minute(QUOTA));
     let budget = TokenBudget::with_store(Limits::new([limit]).unwrap(), store());
     let refused = answer(
         &budget.into_layer(),
@@ -494,7 +495,7 @@ async fn limits_can_be_changed_while_they_are_in_force() {
     };
     assert_eq!(spend().await, 200);
     assert_eq!(spend().await, 429);
-    let limit = Limit::new("tokens", By::everything()).quota(Quota::per_minute(10_000));
+    let limit = Limit::new("tokens", KeyExtractor::global()).quota(Quota::per_minute(10_000));
     limits.replace(Limits::new([limit]).unwrap());
     assert_eq!(spend().await, 200);
 }

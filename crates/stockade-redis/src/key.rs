@@ -7,7 +7,7 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use stockade_rate_limit::Subject;
+use stockade_rate_limit::RateKey;
 
 use crate::RedisConfigError;
 
@@ -35,8 +35,8 @@ impl Namespace {
     }
 
     /// `stockade:{chat}:limit:ip/60000ms:ip:192.0.2.1/32`
-    pub(crate) fn subject_key(&self, kind: &str, name: &str, subject: &Subject<'_>) -> String {
-        let text = subject.text();
+    pub(crate) fn rate_key(&self, kind: &str, name: &str, rate_key: &RateKey<'_>) -> String {
+        let text = rate_key.text();
         let mut key = String::with_capacity(64 + name.len() + text.len().min(LONGEST_TEXT));
         for part in ["stockade:{", &self.0, "}:", kind, ":", name, ":"] {
             key.push_str(part);

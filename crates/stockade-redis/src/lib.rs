@@ -54,7 +54,7 @@
 //! use http_body_util::Full;
 //! use stockade_core::guard::Guard;
 //! use stockade_rate_limit::{
-//!     By, FailurePolicy, Fallback, Fraction, Limit, Limits, Quota, RateLimit,
+//!     KeyExtractor, FailurePolicy, Fallback, Fraction, Limit, Limits, Quota, RateLimit,
 //! };
 //! use stockade_redis::{Redis, RedisConfig, RedisLimits};
 //! use tower::{ServiceBuilder, ServiceExt};
@@ -65,7 +65,7 @@
 //!     let redis = Redis::connect(RedisConfig::new("redis://127.0.0.1:1")?)?;
 //!     let half = FailurePolicy::Local { fraction: Fraction::new(0.5)? };
 //!     let store = Fallback::new(RedisLimits::new(&redis), half);
-//!     let limits = Limits::new([Limit::new("all", By::everything()).quota(Quota::per_hour(2))])?;
+//!     let limits = Limits::new([Limit::new("all", KeyExtractor::global()).quota(Quota::per_hour(2))])?;
 //!     let service = ServiceBuilder::new()
 //!         .layer(RateLimit::with_store(limits, store.clone()).into_layer())
 //!         .service_fn(|_request: Request<()>| async {
@@ -90,7 +90,7 @@
 //! use stockade_abuse::{AbuseGuard, AbusePolicy, Detector};
 //! use stockade_core::{client::PeerAddr, context::ContextGuard, guard::Guard};
 //! use stockade_rate_limit::{
-//!     By, Concurrency, ConcurrencyLimit, FailurePolicy, Fallback, Limit, Limits, Quota, RateLimit,
+//!     KeyExtractor, Concurrency, ConcurrencyLimit, FailurePolicy, Fallback, Limit, Limits, Quota, RateLimit,
 //! };
 //! use stockade_redis::{Redis, RedisBans, RedisConfig, RedisLimits, RedisPermits};
 //!
@@ -103,8 +103,8 @@
 //!         .root_certificates(std::fs::read("ca.pem")?);
 //!     let redis = Redis::connect(config)?;
 //!     let store = Fallback::new(RedisLimits::with_leases(&redis, HUNDRED), FailurePolicy::Deny);
-//!     let limits = Limits::new([Limit::new("ip", By::client_ip()).quota(Quota::per_minute(600))])?;
-//!     let at_once = ConcurrencyLimit::new("capacity", By::everything(), HUNDRED);
+//!     let limits = Limits::new([Limit::new("ip", KeyExtractor::client_ip()).quota(Quota::per_minute(600))])?;
+//!     let at_once = ConcurrencyLimit::new("capacity", KeyExtractor::global(), HUNDRED);
 //!     let detector = Detector::builder(AbusePolicy::new())
 //!         .store(Arc::new(RedisBans::new(&redis)))
 //!         .build();

@@ -136,7 +136,7 @@ impl PermitStore for RedisPermits {
         let namespace = self.0.redis.namespace();
         let keys = places
             .iter()
-            .map(|place| namespace.subject_key("permits", place.limit(), &place.subject()));
+            .map(|place| namespace.rate_key("permits", place.limit(), &place.key()));
         let keys: Box<[String]> = keys.collect();
         let most: Box<[u32]> = places.iter().map(|place| place.max().get()).collect();
         let shared = Arc::clone(&self.0);

@@ -7,7 +7,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use http::Request;
 use stockade_core::guard::{Check, Guard, Head};
-use stockade_rate_limit::{Admitted, By, Concurrency, ConcurrencyLimit};
+use stockade_rate_limit::{Admitted, Concurrency, ConcurrencyLimit, KeyExtractor};
 use stockade_redis::{RedisPermit, RedisPermits};
 use support::{Server, begin, connect};
 use tokio::time::{Instant, sleep, timeout};
@@ -16,7 +16,7 @@ type Permit = Admitted<RedisPermit>;
 
 fn guard(store: &RedisPermits, most: u32) -> Concurrency<RedisPermits> {
     let most = NonZeroU32::new(most).unwrap();
-    let limit = ConcurrencyLimit::new("streams", By::everything(), most);
+    let limit = ConcurrencyLimit::new("streams", KeyExtractor::global(), most);
     Concurrency::with_store([limit], store.clone())
 }
 

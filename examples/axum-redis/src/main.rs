@@ -28,7 +28,9 @@ use axum::{
 use clap::{Parser, ValueEnum};
 use serde_json::json;
 use stockade_core::{client::PeerAddr, guard::Guard};
-use stockade_rate_limit::{By, FailurePolicy, Fallback, Fraction, Limit, Limits, Quota, RateLimit};
+use stockade_rate_limit::{
+    FailurePolicy, Fallback, Fraction, KeyExtractor, Limit, Limits, Quota, RateLimit,
+};
 use stockade_redis::{Redis, RedisConfig, RedisLimits};
 use tower::ServiceBuilder;
 
@@ -95,7 +97,7 @@ fn app(arguments: &Arguments) -> Result<Router, Box<dyn Error>> {
         None => RedisLimits::new(&redis),
     };
     let store = Fallback::new(store, arguments.on_failure.policy()?);
-    let limits = Limits::new([Limit::new("ip", By::client_ip()).quota(arguments.limit)])?;
+    let limits = Limits::new([Limit::new("ip", KeyExtractor::client_ip()).quota(arguments.limit)])?;
     Ok(Router::new()
         .route("/", get(async || "hello\n"))
         .layer(

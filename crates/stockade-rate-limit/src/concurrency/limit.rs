@@ -4,24 +4,24 @@ use std::{hash::BuildHasher, num::NonZeroU32};
 
 use stockade_core::guard::Head;
 
-use crate::{By, Missing, Place, by::Counted, subject::seed};
+use crate::{KeyExtractor, KeyExtractorError, Place, key_extractor::ExtractedKey, rate_key::seed};
 
 /// So many requests at once, for each subject.
 ///
 /// ```
 /// use std::num::NonZeroU32;
 ///
-/// use stockade_rate_limit::{By, ConcurrencyLimit};
+/// use stockade_rate_limit::{KeyExtractor, ConcurrencyLimit};
 ///
 /// const FOUR: NonZeroU32 = NonZeroU32::new(4).unwrap();
-/// let limit = ConcurrencyLimit::new("streams", By::principal(), FOUR);
+/// let limit = ConcurrencyLimit::new("streams", KeyExtractor::principal(), FOUR);
 /// # let _ = limit;
 /// ```
 #[derive(Clone, Debug)]
 pub struct ConcurrencyLimit {
     name: Box<str>,
     digest: u64,
-    by: By,
+    extractor: KeyExtractor,
     max: NonZeroU32,
     overload: bool,
 }
@@ -32,12 +32,12 @@ impl ConcurrencyLimit {
     /// Counted by the principal alone, a principal's own
     /// [`concurrency`](stockade_core::identity::QuotaOverrides::concurrency) comes in place of `max`.
     /// Limits of the same name in one store share their places.
-    pub fn new(name: impl Into<Box<str>>, by: By, max: NonZeroU32) -> Self {
+    pub fn new(name: impl Into<Box<str>>, extractor: KeyExtractor, max: NonZeroU32) -> Self {
         let name = name.into();
         Self {
             digest: seed().hash_one(&name),
             name,
-            by,
+            extractor,
             max,
             overload: false,
         }
@@ -67,12 +67,13 @@ impl ConcurrencyLimit {
     ///
     /// # Errors
     /// When the request does not tell who the client is, but has to.
-    pub fn place<'a>(&'a self, head: &'a Head) -> Result<Option<Place<'a>>, Missing> {
-        let Some(Counted { subject, principal }) = self.by.counted(head)? else {
+    pub fn place<'a>(&'a self, head: &'a Head) -> Result<Option<Place<'a>>, KeyExtractorError> {
+        let Some(ExtractedKey { key, principal }) = self.extractor.extract_with_principal(head)?
+        else {
             return Ok(None);
         };
         let own = principal.and_then(|principal| principal.quotas().concurrency);
         let max = own.unwrap_or(self.max);
-        Ok(Some(Place::new(&self.name, self.digest, subject, max)))
+        Ok(Some(Place::new(&self.name, self.digest, key, max)))
     }
 }

@@ -12,7 +12,7 @@ use stockade_core::{
 
 use super::{ConcurrencyLimit, fields, stats::Counters};
 use crate::{
-    Missing, NoPermit, Place, StoreErrorKind,
+    KeyExtractorError, NoPermit, Place, StoreErrorKind,
     fields::{LEVEL, POLICY},
 };
 
@@ -65,7 +65,7 @@ impl Rules {
         &'a self,
         head: &'a Head,
         places: &mut Places<'a>,
-    ) -> Result<(), Missing> {
+    ) -> Result<(), KeyExtractorError> {
         for limit in &self.limits {
             if let Some(place) = limit.place(head)? {
                 places.push(place);

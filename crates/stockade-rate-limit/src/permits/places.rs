@@ -22,7 +22,7 @@ pub(super) struct Wanted {
 /// full for it; so where there is place, nobody waits for it.
 #[derive(Debug)]
 pub(super) struct Places<W> {
-    subjects: HashMap<Key, Subject<W>, RandomState>,
+    subjects: HashMap<Key, KeyState<W>, RandomState>,
     waiting: usize,
     next_ticket: u64,
 }
@@ -31,7 +31,7 @@ pub(super) struct Places<W> {
 type Queue<W> = BTreeMap<u64, Waiter<W>>;
 
 #[derive(Debug)]
-struct Subject<W> {
+struct KeyState<W> {
     in_use: u32,
     queue: Queue<W>,
 }
@@ -199,7 +199,7 @@ impl<W> Default for Places<W> {
     }
 }
 
-impl<W> Default for Subject<W> {
+impl<W> Default for KeyState<W> {
     fn default() -> Self {
         Self {
             in_use: 0,

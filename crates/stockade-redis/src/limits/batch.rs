@@ -49,7 +49,7 @@ pub(super) enum Outcome {
 
 /// What the script said to each of these orders; `None` where it is no such thing.
 pub(super) fn unpack(orders: &[Order], answer: &[u8]) -> Option<Vec<Outcome>> {
-    let mut answer = Answer(answer);
+    let mut answer = ReplyDecoder(answer);
     let now = answer.number()? as u64 * NANOS;
     let outcomes = orders.iter().map(|order| {
         Some(match order {
@@ -193,9 +193,9 @@ fn length(quota: &Quota) -> f64 {
     quota.period().as_millis() as f64
 }
 
-struct Answer<'a>(&'a [u8]);
+struct ReplyDecoder<'a>(&'a [u8]);
 
-impl Answer<'_> {
+impl ReplyDecoder<'_> {
     fn decision(&mut self, lines: &[Line], now: u64) -> Option<Decision> {
         let states = lines.iter().map(|line| {
             Some(match line.quota.algorithm() {

@@ -40,7 +40,7 @@ pub(super) struct Granted {
 
 /// Which lease a bucket may have.
 pub(super) fn id(bucket: &Bucket<'_>) -> LeaseId {
-    (bucket.lane().id(), bucket.subject().digest())
+    (bucket.lane().id(), bucket.key().digest())
 }
 
 /// One bucket of a request.

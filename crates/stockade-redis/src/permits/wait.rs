@@ -20,9 +20,9 @@ const LOOK: Duration = Duration::from_millis(50);
 /// A permit that is on its way from Redis, or waited for.
 ///
 /// Dropped before it is ready, it gives back what it may have got.
-pub struct RedisPermitWait(Pin<Box<Answer>>);
+pub struct RedisPermitWait(Pin<Box<Acquire>>);
 
-type Answer = dyn Future<Output = Result<RedisPermit, NoPermit>> + Send;
+type Acquire = dyn Future<Output = Result<RedisPermit, NoPermit>> + Send;
 
 impl RedisPermitWait {
     pub(super) fn new(

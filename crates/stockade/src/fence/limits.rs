@@ -2,14 +2,14 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use stockade_rate_limit::{By, ConcurrencyLimit, Limit, Limits, Quota};
+use stockade_rate_limit::{ConcurrencyLimit, KeyExtractor, Limit, Limits, Quota};
 
 use crate::{ConcurrencyConfig, Config, ConfigError};
 
 /// The limit of clients that are not known yet; `None` where there is none.
 pub(super) fn by_ip(config: &Config) -> Result<Option<Limits>, ConfigError> {
     let quotas = &config.rate_limit.by_ip;
-    let by = By::client_ip_prefix(config.client_ip.ipv6_prefix()?);
+    let by = KeyExtractor::client_ip_prefix(config.client_ip.ipv6_prefix()?);
     limits("rate_limit.by_ip", [("ip", by, quotas)])
 }
 
@@ -19,8 +19,8 @@ pub(super) fn by_key(config: &Config) -> Result<Option<Limits>, ConfigError> {
     // Who is not known was counted by its address already, and health checks are not to
     // share what one key has. Without that limit, an address counts as a key.
     let by = match config.rate_limit.by_ip.is_empty() {
-        true => By::principal_or_prefix(config.client_ip.ipv6_prefix()?),
-        false => By::dangerous_principal_only(),
+        true => KeyExtractor::principal_or_prefix(config.client_ip.ipv6_prefix()?),
+        false => KeyExtractor::dangerous_principal_only(),
     };
     limits("rate_limit.by_key", [("key", by, quotas)])
 }
@@ -28,8 +28,8 @@ pub(super) fn by_key(config: &Config) -> Result<Option<Limits>, ConfigError> {
 /// The budget of model tokens.
 pub(super) fn tokens(config: &Config) -> Result<Option<Limits>, ConfigError> {
     let budget = &config.token_budget;
-    let by_key = By::principal_or_prefix(config.client_ip.ipv6_prefix()?);
-    let by_model = by_key.clone().and(By::model());
+    let by_key = KeyExtractor::principal_or_prefix(config.client_ip.ipv6_prefix()?);
+    let by_model = by_key.clone().and(KeyExtractor::model());
     let all = [
         ("tokens", by_key, &budget.by_key),
         ("model-tokens", by_model, &budget.by_key_and_model),
@@ -39,7 +39,7 @@ pub(super) fn tokens(config: &Config) -> Result<Option<Limits>, ConfigError> {
 
 fn limits<'a>(
     setting: &str,
-    all: impl IntoIterator<Item = (&'static str, By, &'a Vec<Quota>)>,
+    all: impl IntoIterator<Item = (&'static str, KeyExtractor, &'a Vec<Quota>)>,
 ) -> Result<Option<Limits>, ConfigError> {
     let limits: Vec<_> = all
         .into_iter()
@@ -60,13 +60,13 @@ fn limits<'a>(
 
 /// The limits of requests at once; empty where there are none.
 pub(super) fn at_once(config: &ConcurrencyConfig, v6_length: u8) -> Vec<ConcurrencyLimit> {
-    let by_key = By::principal_or_prefix(v6_length);
+    let by_key = KeyExtractor::principal_or_prefix(v6_length);
     let per_key = config
         .per_key
         .map(|max| ConcurrencyLimit::new("concurrency", by_key, max));
     let total = config
         .total
-        .map(|max| ConcurrencyLimit::new("capacity", By::everything(), max).overload());
+        .map(|max| ConcurrencyLimit::new("capacity", KeyExtractor::global(), max).overload());
     per_key.into_iter().chain(total).collect()
 }
 

@@ -5,39 +5,39 @@ use std::{borrow::Cow, fmt, sync::Arc};
 use http::{HeaderName, request::Parts};
 use stockade_core::{context::MatchedRoute, guard::Head, identity::Principal};
 
-use crate::subject::{Kind, Missing, Name, Subject};
+use crate::rate_key::{KeyExtractorError, KeyKind, KeyPart, RateKey};
 
 /// What a limit counts by: whatever has the same subject shares its quotas.
 ///
 /// ```
-/// use stockade_rate_limit::By;
+/// use stockade_rate_limit::KeyExtractor;
 ///
-/// let by = By::route().and(By::principal());
-/// # let _ = by;
+/// let key = KeyExtractor::route().and(KeyExtractor::principal());
+/// # let _ = key;
 /// ```
 #[derive(Clone, Debug)]
-pub struct By {
-    parts: Vec<Part>,
+pub struct KeyExtractor {
+    parts: Vec<PartExtractor>,
 }
 
 /// Whom or what a request is counted for.
-pub(crate) struct Counted<'a> {
-    pub(crate) subject: Subject<'a>,
+pub(crate) struct ExtractedKey<'a> {
+    pub(crate) key: RateKey<'a>,
     /// The principal, where it is all that is counted by.
     pub(crate) principal: Option<&'a Principal>,
 }
 
-impl<'a> Counted<'a> {
-    fn without_principal(subject: Subject<'a>) -> Self {
+impl<'a> ExtractedKey<'a> {
+    fn without_principal(key: RateKey<'a>) -> Self {
         Self {
-            subject,
+            key,
             principal: None,
         }
     }
 }
 
 #[derive(Clone)]
-enum Part {
+enum PartExtractor {
     Everything,
     ClientIp { v6_length: u8 },
     Principal { v6_length: u8 },
@@ -53,10 +53,10 @@ type Closure = dyn for<'h> Fn(&'h Parts) -> Option<Cow<'h, str>> + Send + Sync;
 /// IPv6 clients own whole networks; this is the smallest that is given out.
 const V6_LENGTH: u8 = 64;
 
-impl By {
+impl KeyExtractor {
     /// Everything together.
-    pub fn everything() -> Self {
-        Self::part(Part::Everything)
+    pub fn global() -> Self {
+        Self::part(PartExtractor::Everything)
     }
 
     /// The client's address, as [`ClientIp`](stockade_core::client::ClientIp) knows it; the network of
@@ -70,7 +70,7 @@ impl By {
     /// The client's address; for IPv6 the network of this length, of which 48 to 128 make
     /// sense.
     pub fn client_ip_prefix(v6_length: u8) -> Self {
-        Self::part(Part::ClientIp { v6_length })
+        Self::part(PartExtractor::ClientIp { v6_length })
     }
 
     /// The principal; the client's address where it is anonymous or nobody authenticated
@@ -79,7 +79,7 @@ impl By {
     /// Counted by this alone, a principal's own quotas
     /// ([`QuotaOverrides`](stockade_core::identity::QuotaOverrides)) come in place of the limit's.
     pub fn principal() -> Self {
-        Self::part(Part::Principal {
+        Self::part(PartExtractor::Principal {
             v6_length: V6_LENGTH,
         })
     }
@@ -87,24 +87,24 @@ impl By {
     /// The same as [`principal`](Self::principal), where IPv6 addresses count by the network
     /// of this length, of which 48 to 128 make sense.
     pub fn principal_or_prefix(v6_length: u8) -> Self {
-        Self::part(Part::Principal { v6_length })
+        Self::part(PartExtractor::Principal { v6_length })
     }
 
     /// The principal; a request without one is not counted by this limit at all. Put
     /// another limit beside it that counts those.
     pub fn dangerous_principal_only() -> Self {
-        Self::part(Part::PrincipalOnly)
+        Self::part(PartExtractor::PrincipalOnly)
     }
 
     /// The route that the router matched. What matched none, or was not shown to a router
     /// yet, shares one subject.
     pub fn route() -> Self {
-        Self::part(Part::Route)
+        Self::part(PartExtractor::Route)
     }
 
     /// The model that the body asks for. What names none shares one subject.
     pub fn model() -> Self {
-        Self::part(Part::Model)
+        Self::part(PartExtractor::Model)
     }
 
     /// The values of a header. What lacks it shares one subject.
@@ -112,18 +112,18 @@ impl By {
     /// A client can send what it likes: count by this only what a proxy in front sets, or
     /// together with something that the client does not choose.
     pub fn header(name: HeaderName) -> Self {
-        Self::part(Part::Header(name))
+        Self::part(PartExtractor::Header(name))
     }
 
     /// Whatever a closure reads in the head. What it finds nothing in shares one subject.
-    pub fn closure<F>(subject: F) -> Self
+    pub fn from_fn<F>(key: F) -> Self
     where
         F: for<'h> Fn(&'h Parts) -> Option<Cow<'h, str>> + Send + Sync + 'static,
     {
-        Self::part(Part::Closure(Arc::new(subject)))
+        Self::part(PartExtractor::Closure(Arc::new(key)))
     }
 
-    /// Both together: `By::route().and(By::principal())` counts each route of each
+    /// Both together: `KeyExtractor::route().and(KeyExtractor::principal())` counts each route of each
     /// principal by itself.
     pub fn and(mut self, other: Self) -> Self {
         self.parts.extend(other.parts);
@@ -134,23 +134,26 @@ impl By {
     ///
     /// # Errors
     /// When the request does not tell who the client is, but has to.
-    pub fn subject<'a>(&'a self, head: &'a Head) -> Result<Option<Subject<'a>>, Missing> {
-        Subject::of(self, head)
+    pub fn extract<'a>(&'a self, head: &'a Head) -> Result<Option<RateKey<'a>>, KeyExtractorError> {
+        RateKey::of(self, head)
     }
 
     /// The subject of a request, and the principal where that is all that this counts by.
     #[inline]
-    pub(crate) fn counted<'a>(&'a self, head: &'a Head) -> Result<Option<Counted<'a>>, Missing> {
+    pub(crate) fn extract_with_principal<'a>(
+        &'a self,
+        head: &'a Head,
+    ) -> Result<Option<ExtractedKey<'a>>, KeyExtractorError> {
         // One part is the usual case, and whatever it needs of the request is looked up once.
         let [part] = &self.parts[..] else {
-            return self.counted_together(head);
+            return self.extract_parts(head);
         };
         // The two that every server has are known apart: their names need no memory.
         let (name, principal) = match part {
-            Part::ClientIp { v6_length } => {
+            PartExtractor::ClientIp { v6_length } => {
                 let name = client(head, *v6_length)?;
-                let subject = Subject::alone(self, head, &name);
-                return Ok(Some(Counted::without_principal(subject)));
+                let key = RateKey::single(self, head, &name);
+                return Ok(Some(ExtractedKey::without_principal(key)));
             }
             _ => match part.principal(head) {
                 Some(principal) => (of_principal(principal), Some(principal)),
@@ -160,20 +163,23 @@ impl By {
                 },
             },
         };
-        let subject = Subject::alone(self, head, &name);
-        Ok(Some(Counted { subject, principal }))
+        let key = RateKey::single(self, head, &name);
+        Ok(Some(ExtractedKey { key, principal }))
     }
 
-    fn counted_together<'a>(&'a self, head: &'a Head) -> Result<Option<Counted<'a>>, Missing> {
-        let subject = self.subject(head)?;
-        Ok(subject.map(Counted::without_principal))
+    fn extract_parts<'a>(
+        &'a self,
+        head: &'a Head,
+    ) -> Result<Option<ExtractedKey<'a>>, KeyExtractorError> {
+        let key = self.extract(head)?;
+        Ok(key.map(ExtractedKey::without_principal))
     }
 
     /// Whether it counts by the principal alone.
     pub(crate) fn is_principal(&self) -> bool {
         matches!(
             self.parts[..],
-            [Part::Principal { .. } | Part::PrincipalOnly]
+            [PartExtractor::Principal { .. } | PartExtractor::PrincipalOnly]
         )
     }
 
@@ -181,8 +187,8 @@ impl By {
     pub(crate) fn visit<'a>(
         &'a self,
         head: &'a Head,
-        mut visit: impl FnMut(Name<'a>),
-    ) -> Result<bool, Missing> {
+        mut visit: impl FnMut(KeyPart<'a>),
+    ) -> Result<bool, KeyExtractorError> {
         for part in &self.parts {
             match part.name(head, part.principal(head))? {
                 Some(name) => visit(name),
@@ -192,12 +198,12 @@ impl By {
         Ok(true)
     }
 
-    fn part(part: Part) -> Self {
+    fn part(part: PartExtractor) -> Self {
         Self { parts: vec![part] }
     }
 }
 
-impl Part {
+impl PartExtractor {
     /// The principal, where this part is one; the same that [`name`](Self::name) needs.
     #[inline]
     fn principal<'a>(&self, head: &'a Head) -> Option<&'a Principal> {
@@ -213,59 +219,59 @@ impl Part {
         &'a self,
         head: &'a Head,
         principal: Option<&'a Principal>,
-    ) -> Result<Option<Name<'a>>, Missing> {
+    ) -> Result<Option<KeyPart<'a>>, KeyExtractorError> {
         if let Some(principal) = principal {
             return Ok(Some(of_principal(principal)));
         }
         Ok(Some(match self {
-            Self::Everything => Name::None(Kind::Everything),
+            Self::Everything => KeyPart::None(KeyKind::Everything),
             Self::ClientIp { v6_length } | Self::Principal { v6_length } => {
                 client(head, *v6_length)?
             }
             Self::PrincipalOnly => return Ok(None),
             Self::Route => {
                 let route = head.route();
-                text(Kind::Route, route.map(MatchedRoute::as_str))
+                text(KeyKind::Route, route.map(MatchedRoute::as_str))
             }
             Self::Model => {
                 let demand = head.demand();
                 let model = demand.and_then(|demand| demand.model.as_deref());
-                text(Kind::Model, model)
+                text(KeyKind::Model, model)
             }
             Self::Header(name) => header(head, name),
-            Self::Closure(subject) => match subject(head) {
-                Some(Cow::Borrowed(text)) => Name::Text(Kind::Own, text.as_bytes().into()),
-                Some(Cow::Owned(text)) => Name::Text(Kind::Own, text.into_bytes().into()),
-                None => Name::None(Kind::Own),
+            Self::Closure(key) => match key(head) {
+                Some(Cow::Borrowed(text)) => KeyPart::Text(KeyKind::Own, text.as_bytes().into()),
+                Some(Cow::Owned(text)) => KeyPart::Text(KeyKind::Own, text.into_bytes().into()),
+                None => KeyPart::None(KeyKind::Own),
             },
         }))
     }
 }
 
 #[inline]
-fn of_principal(principal: &Principal) -> Name<'_> {
-    text(Kind::Principal, Some(principal.id()))
+fn of_principal(principal: &Principal) -> KeyPart<'_> {
+    text(KeyKind::Principal, Some(principal.id()))
 }
 
 #[inline]
-fn text(kind: Kind, text: Option<&str>) -> Name<'_> {
+fn text(kind: KeyKind, text: Option<&str>) -> KeyPart<'_> {
     match text {
-        Some(text) => Name::Text(kind, Cow::Borrowed(text.as_bytes())),
-        None => Name::None(kind),
+        Some(text) => KeyPart::Text(kind, Cow::Borrowed(text.as_bytes())),
+        None => KeyPart::None(kind),
     }
 }
 
 #[inline]
-fn client(head: &Head, v6_length: u8) -> Result<Name<'static>, Missing> {
-    let client = head.client().ok_or(Missing::CLIENT)?;
-    Ok(Name::Client(client.bucket(v6_length)))
+fn client(head: &Head, v6_length: u8) -> Result<KeyPart<'static>, KeyExtractorError> {
+    let client = head.client().ok_or(KeyExtractorError::CLIENT)?;
+    Ok(KeyPart::Client(client.bucket(v6_length)))
 }
 
 /// All values of a header, as if they were one list.
-fn header<'a>(head: &'a Head, name: &HeaderName) -> Name<'a> {
+fn header<'a>(head: &'a Head, name: &HeaderName) -> KeyPart<'a> {
     let mut values = head.headers.get_all(name).iter();
     let Some(first) = values.next() else {
-        return Name::None(Kind::Header);
+        return KeyPart::None(KeyKind::Header);
     };
     let mut text = Cow::Borrowed(first.as_bytes());
     for value in values {
@@ -273,10 +279,10 @@ fn header<'a>(head: &'a Head, name: &HeaderName) -> Name<'a> {
         text.push(b',');
         text.extend_from_slice(value.as_bytes());
     }
-    Name::Text(Kind::Header, text)
+    KeyPart::Text(KeyKind::Header, text)
 }
 
-impl fmt::Debug for Part {
+impl fmt::Debug for PartExtractor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Everything => "everything",

@@ -16,35 +16,38 @@ use stockade_core::{
     refusal::Refusal,
 };
 
-use crate::By;
+use crate::KeyExtractor;
 
 /// Whom or what a limit counts: an address, a principal, a route, or several together.
 ///
 /// Made without an allocation. What keeps the subjects of one process takes the digest;
 /// what shares them with other processes takes the text.
 #[derive(Clone, Copy)]
-pub struct Subject<'a> {
+pub struct RateKey<'a> {
     digest: u64,
     source: Source<'a>,
 }
 
 #[derive(Clone, Copy)]
 enum Source<'a> {
-    Head { by: &'a By, head: &'a Head },
+    Head {
+        extractor: &'a KeyExtractor,
+        head: &'a Head,
+    },
     Text(&'a str),
 }
 
 /// One part of a subject.
-pub(crate) enum Name<'a> {
+pub(crate) enum KeyPart<'a> {
     /// Nothing by which requests of this kind could be told apart.
-    None(Kind),
+    None(KeyKind),
     Client(ClientBucket),
-    Text(Kind, Cow<'a, [u8]>),
+    Text(KeyKind, Cow<'a, [u8]>),
 }
 
 /// What one part of a subject is.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind {
+pub(crate) enum KeyKind {
     Everything,
     Principal,
     Route,
@@ -54,24 +57,27 @@ pub(crate) enum Kind {
     Named,
 }
 
-impl<'a> Subject<'a> {
-    pub(crate) fn of(by: &'a By, head: &'a Head) -> Result<Option<Self>, Missing> {
+impl<'a> RateKey<'a> {
+    pub(crate) fn of(
+        extractor: &'a KeyExtractor,
+        head: &'a Head,
+    ) -> Result<Option<Self>, KeyExtractorError> {
         let mut hasher = seed().build_hasher();
-        let counted = by.visit(head, |name| name.hash(&mut hasher))?;
-        Ok(counted.then(|| Self {
+        let extracted = extractor.visit(head, |name| name.hash(&mut hasher))?;
+        Ok(extracted.then(|| Self {
             digest: hasher.finish(),
-            source: Source::Head { by, head },
+            source: Source::Head { extractor, head },
         }))
     }
 
     /// The subject whose one part has this name.
     #[inline(always)]
-    pub(crate) fn alone(by: &'a By, head: &'a Head, name: &Name<'_>) -> Self {
+    pub(crate) fn single(extractor: &'a KeyExtractor, head: &'a Head, name: &KeyPart<'_>) -> Self {
         let mut hasher = seed().build_hasher();
         name.hash(&mut hasher);
         Self {
             digest: hasher.finish(),
-            source: Source::Head { by, head },
+            source: Source::Head { extractor, head },
         }
     }
 
@@ -87,9 +93,10 @@ impl<'a> Subject<'a> {
     pub fn text(&self) -> Cow<'a, str> {
         match self.source {
             Source::Text(text) => Cow::Borrowed(text),
-            Source::Head { by, head } => {
+            Source::Head { extractor, head } => {
                 let mut text = String::with_capacity(USUAL_TEXT);
-                by.visit(head, |name| name.write(&mut text))
+                extractor
+                    .visit(head, |name| name.write(&mut text))
                     .expect("found when the subject was made");
                 Cow::Owned(text)
             }
@@ -102,21 +109,21 @@ const USUAL_TEXT: usize = 48;
 
 /// A subject that outlives its request.
 #[derive(Clone, Debug)]
-pub(crate) struct OwnedSubject {
+pub(crate) struct OwnedRateKey {
     digest: u64,
     text: Box<str>,
 }
 
-impl OwnedSubject {
-    pub(crate) fn new(subject: &Subject<'_>) -> Self {
+impl OwnedRateKey {
+    pub(crate) fn new(key: &RateKey<'_>) -> Self {
         Self {
-            digest: subject.digest,
-            text: subject.text().into(),
+            digest: key.digest,
+            text: key.text().into(),
         }
     }
 
     pub(crate) fn named(text: &str) -> Self {
-        let name = Name::Text(Kind::Named, Cow::Borrowed(text.as_bytes()));
+        let name = KeyPart::Text(KeyKind::Named, Cow::Borrowed(text.as_bytes()));
         let mut hasher = seed().build_hasher();
         let mut text = String::new();
         name.hash(&mut hasher);
@@ -127,8 +134,8 @@ impl OwnedSubject {
         }
     }
 
-    pub(crate) fn as_subject(&self) -> Subject<'_> {
-        Subject {
+    pub(crate) fn as_key(&self) -> RateKey<'_> {
+        RateKey {
             digest: self.digest,
             source: Source::Text(&self.text),
         }
@@ -142,7 +149,7 @@ pub(crate) fn seed() -> &'static RandomState {
     &SEED
 }
 
-impl Name<'_> {
+impl KeyPart<'_> {
     /// Begins with one number for each name, whose upper byte says what follows: so no two
     /// subjects are hashed as the same bytes.
     #[inline(always)]
@@ -207,7 +214,7 @@ fn write_network(network: &IpPrefix, out: &mut String) {
     out.push_str(digits.format(network.length()));
 }
 
-impl Kind {
+impl KeyKind {
     fn text(self) -> &'static str {
         match self {
             Self::Everything => "all",
@@ -221,7 +228,7 @@ impl Kind {
     }
 }
 
-impl fmt::Debug for Subject<'_> {
+impl fmt::Debug for RateKey<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Subject").field(&self.text()).finish()
     }
@@ -229,11 +236,11 @@ impl fmt::Debug for Subject<'_> {
 
 /// A request that does not say what it has to be counted by: the server is wired wrongly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Missing {
+pub struct KeyExtractorError {
     cause: &'static str,
 }
 
-impl Missing {
+impl KeyExtractorError {
     pub(crate) const CLIENT: Self = Self {
         cause: "no client address: put a layer of `ContextGuard` outside of the limit, or insert \
                 a `PeerAddr` into the request's extensions for each connection",
@@ -245,13 +252,13 @@ impl Missing {
     }
 }
 
-impl fmt::Display for Missing {
+impl fmt::Display for KeyExtractorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.cause)
     }
 }
 
-impl Error for Missing {}
+impl Error for KeyExtractorError {}
 
 #[cfg(test)]
 mod tests {
