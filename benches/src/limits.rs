@@ -20,8 +20,8 @@ use stockade_core::{
     guard::{Check, Head},
 };
 use stockade_rate_limit::{
-    Answer, Bucket, Decision, KeyExtractor, Level, Limit, LimitStore, Limits, MemoryLimitStore,
-    NoWait, Quota, RateLimit,
+    Bucket, Decision, KeyExtractor, Limit, LimitStore, Limits, MemoryLimitStore, NoWait, Quota,
+    QuotaStatus, RateLimit, StoreReply,
 };
 
 /// Nobody reaches it: what is measured is the way of those who pass.
@@ -117,9 +117,9 @@ struct Undecided;
 impl LimitStore for Undecided {
     type Wait = NoWait;
 
-    fn take(&self, buckets: &[Bucket<'_>]) -> Answer<NoWait> {
-        let level = Level::new(1, PERIOD, Duration::ZERO);
-        Answer::Ready(Ok(Decision::new(buckets.iter().map(|_| level))))
+    fn take(&self, buckets: &[Bucket<'_>]) -> StoreReply<NoWait> {
+        let status = QuotaStatus::new(1, PERIOD, Duration::ZERO);
+        StoreReply::Ready(Ok(Decision::new(buckets.iter().map(|_| status))))
     }
 
     fn settle(&self, _bucket: &Bucket<'_>, _delta: i64) {}

@@ -17,7 +17,7 @@ use libfuzzer_sys::{
 };
 use stockade_core::clock::{Clock, Timestamp};
 use stockade_rate_limit::{
-    Answer, Level, LimitStore, MemoryLimitStore, OwnedBucket, Quota, gcra, sliding,
+    LimitStore, MemoryLimitStore, OwnedBucket, Quota, QuotaStatus, StoreReply, gcra, sliding,
 };
 
 #[derive(Arbitrary, Debug)]
@@ -48,7 +48,7 @@ enum Operation {
     },
 }
 
-type Take = fn(u64, &Quota, u64, u32) -> (u64, Level);
+type Take = fn(u64, &Quota, u64, u32) -> (u64, QuotaStatus);
 type Settle = fn(u64, &Quota, u64, i64) -> u64;
 
 const SUBJECTS: u16 = 4_096;
@@ -97,14 +97,14 @@ fuzz_target!(|operations: Operations| {
                 for subject in 0..=u16::from(subjects) {
                     let subject = first.wrapping_add(subject) % SUBJECTS;
                     let bucket = bucket(subject, cost.into());
-                    let Answer::Ready(Ok(decision)) = store.take(&[bucket.as_bucket()]) else {
+                    let StoreReply::Ready(Ok(decision)) = store.take(&[bucket.as_bucket()]) else {
                         panic!("a memory store decides immediately");
                     };
                     let state = &mut states[usize::from(subject)];
-                    let (next, level) = take(*state, &quota, now, cost.into());
-                    if decision.allows() {
-                        assert!(level.allows(), "{subject} exceeded the quota");
-                        assert!(decision.levels()[0].remaining() <= level.remaining());
+                    let (next, status) = take(*state, &quota, now, cost.into());
+                    if decision.is_allowed() {
+                        assert!(status.is_allowed(), "{subject} exceeded the quota");
+                        assert!(decision.statuses()[0].remaining() <= status.remaining());
                         *state = next;
                     }
                 }

@@ -15,16 +15,16 @@ use crate::{
 /// What a store is asked for: one quota of one subject, and what a request costs of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Bucket<'a> {
-    lane: &'a Lane,
+    quota_id: &'a QuotaId,
     key: RateKey<'a>,
     quota: Quota,
     cost: u32,
 }
 
 impl<'a> Bucket<'a> {
-    pub(crate) fn new(lane: &'a Lane, key: RateKey<'a>, quota: Quota, cost: u32) -> Self {
+    pub(crate) fn new(quota_id: &'a QuotaId, key: RateKey<'a>, quota: Quota, cost: u32) -> Self {
         Self {
-            lane,
+            quota_id,
             key,
             quota,
             cost,
@@ -32,8 +32,8 @@ impl<'a> Bucket<'a> {
     }
 
     /// Which quota of which limit: what is counted apart from everything else.
-    pub fn lane(&self) -> &'a Lane {
-        self.lane
+    pub fn quota_id(&self) -> &'a QuotaId {
+        self.quota_id
     }
 
     /// Whom it is counted for.
@@ -64,7 +64,7 @@ impl<'a> Bucket<'a> {
     /// A copy that outlives the request.
     pub fn to_owned(&self) -> OwnedBucket {
         OwnedBucket {
-            lane: self.lane.clone(),
+            quota_id: self.quota_id.clone(),
             key: OwnedRateKey::new(&self.key),
             quota: self.quota,
             cost: self.cost,
@@ -75,7 +75,7 @@ impl<'a> Bucket<'a> {
 /// A [`Bucket`] that outlives its request.
 #[derive(Clone, Debug)]
 pub struct OwnedBucket {
-    lane: Lane,
+    quota_id: QuotaId,
     key: OwnedRateKey,
     quota: Quota,
     cost: u32,
@@ -86,7 +86,7 @@ impl OwnedBucket {
     /// kind of its own, and is no other subject with this text.
     pub fn new(limit: &str, key: &str, quota: Quota, cost: u32) -> Self {
         Self {
-            lane: Lane::new(limit, limit, quota),
+            quota_id: QuotaId::new(limit, limit, quota),
             key: OwnedRateKey::named(key),
             quota,
             cost,
@@ -96,7 +96,7 @@ impl OwnedBucket {
     /// The bucket.
     pub fn as_bucket(&self) -> Bucket<'_> {
         Bucket {
-            lane: &self.lane,
+            quota_id: &self.quota_id,
             key: self.key.as_key(),
             quota: self.quota,
             cost: self.cost,
@@ -110,7 +110,7 @@ impl OwnedBucket {
 /// whatever their counts and bursts are. So a changed count finds the states that the old
 /// one has left.
 #[derive(Clone)]
-pub struct Lane(Arc<Inner>);
+pub struct QuotaId(Arc<Inner>);
 
 struct Inner {
     id: u64,
@@ -122,7 +122,7 @@ struct Inner {
     home: OnceLock<Arc<Table>>,
 }
 
-impl Lane {
+impl QuotaId {
     /// The lane of this quota in the limit of this name; `policy` is what clients see.
     pub(crate) fn new(limit: &str, policy: &str, quota: Quota) -> Self {
         let algorithm = match quota.algorithm() {
@@ -142,18 +142,18 @@ impl Lane {
     }
 
     /// A digest of the key, of no use to any other process.
-    pub fn id(&self) -> u64 {
+    pub fn digest(&self) -> u64 {
         self.0.id
     }
 
     /// The lane's name, the same in every process: `ip/60000ms`. A sliding window's is
     /// `ip/~60000ms`.
-    pub fn key(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.0.key
     }
 
     /// What clients know the quota by: `ip`, or `ip-minute` where the limit has several.
-    pub fn policy(&self) -> &str {
+    pub fn policy_name(&self) -> &str {
         &self.0.policy
     }
 
@@ -167,15 +167,15 @@ impl Lane {
     }
 }
 
-impl PartialEq for Lane {
+impl PartialEq for QuotaId {
     fn eq(&self, other: &Self) -> bool {
-        (self.key(), self.policy()) == (other.key(), other.policy())
+        (self.as_str(), self.policy_name()) == (other.as_str(), other.policy_name())
     }
 }
 
-impl Eq for Lane {}
+impl Eq for QuotaId {}
 
-impl fmt::Debug for Lane {
+impl fmt::Debug for QuotaId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Lane").field(&self.0.key).finish()
     }

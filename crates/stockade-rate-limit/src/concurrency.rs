@@ -14,7 +14,7 @@ use stockade_core::guard::{Check, Guard, Head, ResponseHook};
 use rules::{OwnPolicy, Places, Rules};
 use stats::Counted;
 
-use crate::{MemoryPermits, Patience, PermitAnswer, PermitStore, Place, fields::POLICY};
+use crate::{MemoryPermits, PermitReply, PermitRequest, PermitStore, QueueTimeout, fields::POLICY};
 
 pub use limit::ConcurrencyLimit;
 pub use stats::ConcurrencyStats;
@@ -75,7 +75,7 @@ pub use wait::ConcurrencyWait;
 pub struct Concurrency<P = MemoryPermits> {
     rules: Arc<Rules>,
     store: P,
-    patience: Option<Patience>,
+    queue_timeout: Option<QueueTimeout>,
 }
 
 impl Concurrency {
@@ -91,7 +91,7 @@ impl<P> Concurrency<P> {
         Self {
             rules: Arc::new(Rules::new(limits)),
             store,
-            patience: None,
+            queue_timeout: None,
         }
     }
 
@@ -101,7 +101,7 @@ impl<P> Concurrency<P> {
     ///
     /// Whoever waits keeps its connection and the unread body. Needs tokio's timer.
     pub fn wait(mut self, timeout: Duration, max_waiters: usize) -> Self {
-        self.patience = Some(Patience {
+        self.queue_timeout = Some(QueueTimeout {
             timeout,
             max_waiters,
         });
@@ -124,17 +124,20 @@ where
     P: PermitStore,
 {
     /// Asks for the places that a request needs.
-    fn enter(&self, places: &[Place<'_>]) -> Check<Admitted<P::Permit>, ConcurrencyWait<P>> {
+    fn enter(
+        &self,
+        places: &[PermitRequest<'_>],
+    ) -> Check<ConcurrencyHook<P::Permit>, ConcurrencyWait<P>> {
         let policy = self.rules.own_policy(places);
-        match self.store.acquire(places, self.patience) {
-            PermitAnswer::Ready(Ok(permit)) => {
-                Check::Pass(Admitted::new(permit, policy, &self.rules))
+        match self.store.acquire(places, self.queue_timeout) {
+            PermitReply::Ready(Ok(permit)) => {
+                Check::Pass(ConcurrencyHook::new(permit, policy, &self.rules))
             }
-            PermitAnswer::Ready(Err(none)) => {
+            PermitReply::Ready(Err(none)) => {
                 let asked = self.rules.asked(places);
                 Check::Refuse(self.rules.refusal(&none, &asked, &policy))
             }
-            PermitAnswer::Wait(wait) => {
+            PermitReply::Wait(wait) => {
                 let asked = self.rules.asked(places);
                 Check::Wait(ConcurrencyWait::new(wait, asked, policy, &self.rules))
             }
@@ -147,22 +150,22 @@ where
     P: PermitStore,
 {
     const NAME: &'static str = "concurrency";
-    type Pass = Admitted<P::Permit>;
-    type Hook = Admitted<P::Permit>;
+    type Pass = ConcurrencyHook<P::Permit>;
+    type Hook = ConcurrencyHook<P::Permit>;
     type Wait = ConcurrencyWait<P>;
 
     fn check(&self, head: &Head) -> Check<Self::Pass, Self::Wait> {
         // One limit is the usual case, and its place needs no list.
         if let Some(limit) = self.rules.only() {
-            return match limit.place(head) {
+            return match limit.permit_request(head) {
                 Ok(Some(place)) => self.enter(&[place]),
-                Ok(None) => Check::Pass(Admitted::uncounted()),
+                Ok(None) => Check::Pass(ConcurrencyHook::uncounted()),
                 Err(missing) => Check::Refuse(missing.refusal()),
             };
         }
         let mut places = Places::new();
         match self.rules.places(head, &mut places) {
-            Ok(()) if places.is_empty() => Check::Pass(Admitted::uncounted()),
+            Ok(()) if places.is_empty() => Check::Pass(ConcurrencyHook::uncounted()),
             Ok(()) => self.enter(&places),
             Err(missing) => Check::Refuse(missing.refusal()),
         }
@@ -177,14 +180,14 @@ impl<P> fmt::Debug for Concurrency<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Concurrency")
             .field("rules", &self.rules)
-            .field("patience", &self.patience)
+            .field("patience", &self.queue_timeout)
             .finish_non_exhaustive()
     }
 }
 
 /// The permit of a request, until its response body has ended.
 #[derive(Debug)]
-pub struct Admitted<P>(Option<Permitted<P>>);
+pub struct ConcurrencyHook<P>(Option<Permitted<P>>);
 
 #[derive(Debug)]
 struct Permitted<P> {
@@ -194,7 +197,7 @@ struct Permitted<P> {
     policy: OwnPolicy,
 }
 
-impl<P> Admitted<P> {
+impl<P> ConcurrencyHook<P> {
     fn new(permit: P, policy: OwnPolicy, rules: &Arc<Rules>) -> Self {
         Self(Some(Permitted {
             _permit: permit,
@@ -209,7 +212,7 @@ impl<P> Admitted<P> {
     }
 }
 
-impl<P> ResponseHook for Admitted<P> {
+impl<P> ResponseHook for ConcurrencyHook<P> {
     fn on_response(&mut self, _status: StatusCode, headers: &mut HeaderMap) {
         if let Some(permitted) = &self.0 {
             let rules = permitted.in_use.rules();

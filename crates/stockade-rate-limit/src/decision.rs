@@ -6,18 +6,18 @@ use smallvec::SmallVec;
 
 use crate::{Bucket, Limits};
 
-/// What a store says of a request: one [`Level`] for each bucket, in their order.
+/// What a store says of a request: one [`QuotaStatus`] for each bucket, in their order.
 #[derive(Clone, Debug, Default)]
 pub struct Decision {
     /// One quota is the usual case. Decisions are handed on a few times, so they are small.
-    levels: SmallVec<[Level; 1]>,
+    statuses: SmallVec<[QuotaStatus; 1]>,
 }
 
 impl Decision {
     /// A decision with these levels; what is over [`Limits::MAX_QUOTAS`] is left out.
-    pub fn new(levels: impl IntoIterator<Item = Level>) -> Self {
+    pub fn new(statuses: impl IntoIterator<Item = QuotaStatus>) -> Self {
         Self {
-            levels: levels.into_iter().take(Limits::MAX_QUOTAS).collect(),
+            statuses: statuses.into_iter().take(Limits::MAX_QUOTAS).collect(),
         }
     }
 
@@ -28,35 +28,35 @@ impl Decision {
     }
 
     /// The decision of one bucket.
-    pub(crate) fn one(level: Level) -> Self {
+    pub(crate) fn one(status: QuotaStatus) -> Self {
         Self {
-            levels: SmallVec::from_buf([level]),
+            statuses: SmallVec::from_buf([status]),
         }
     }
 
     /// A decision with so many levels, to be filled in.
-    pub(crate) fn blank(levels: usize) -> Self {
-        Self::new(iter::repeat_n(Level::default(), levels))
+    pub(crate) fn blank(statuses: usize) -> Self {
+        Self::new(iter::repeat_n(QuotaStatus::default(), statuses))
     }
 
-    pub(crate) fn set(&mut self, at: usize, level: Level) {
-        self.levels[at] = level;
+    pub(crate) fn set(&mut self, at: usize, status: QuotaStatus) {
+        self.statuses[at] = status;
     }
 
     /// One level a bucket; empty where the request was not counted.
     #[inline]
-    pub fn levels(&self) -> &[Level] {
-        &self.levels
+    pub fn statuses(&self) -> &[QuotaStatus] {
+        &self.statuses
     }
 
     /// Whether the request is let in: whether every bucket allows it.
-    pub fn allows(&self) -> bool {
-        self.levels.iter().all(Level::allows)
+    pub fn is_allowed(&self) -> bool {
+        self.statuses.iter().all(QuotaStatus::is_allowed)
     }
 
     /// How long it takes until all buckets allow the request.
     pub(crate) fn retry_after(&self) -> Duration {
-        let waits = self.levels.iter().map(Level::retry_after);
+        let waits = self.statuses.iter().map(QuotaStatus::retry_after);
         waits.max().unwrap_or_default()
     }
 
@@ -65,9 +65,9 @@ impl Decision {
         &self,
         buckets: &'b [Bucket<'b>],
     ) -> impl Iterator<Item = &'b Bucket<'b>> {
-        let levels = buckets.iter().zip(&self.levels);
-        levels
-            .filter(|(_, level)| !level.allows())
+        let statuses = buckets.iter().zip(&self.statuses);
+        statuses
+            .filter(|(_, status)| !status.is_allowed())
             .map(|(bucket, _)| bucket)
     }
 }
@@ -75,7 +75,7 @@ impl Decision {
 /// What is left in a bucket: after the request, where it was let in, and without it where
 /// it was not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Level {
+pub struct QuotaStatus {
     remaining: u32,
     /// In nanoseconds.
     reset_after: u64,
@@ -83,7 +83,7 @@ pub struct Level {
     retry_after: u64,
 }
 
-impl Level {
+impl QuotaStatus {
     /// A level; the times are kept in nanoseconds, and 584 years stand for longer ones.
     pub fn new(remaining: u32, reset_after: Duration, retry_after: Duration) -> Self {
         let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
@@ -123,7 +123,7 @@ impl Level {
     }
 
     /// Whether this bucket lets the request in.
-    pub fn allows(&self) -> bool {
+    pub fn is_allowed(&self) -> bool {
         self.retry_after == 0
     }
 

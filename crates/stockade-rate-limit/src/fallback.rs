@@ -10,7 +10,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use circuit::Circuit;
 
 use crate::{
-    Answer, Bucket, Decision, LimitStore, MemoryLimitStore, StoreError, StoreErrorKind,
+    Bucket, Decision, LimitStore, MemoryLimitStore, StoreError, StoreErrorKind, StoreReply,
     rule::Buckets,
 };
 
@@ -145,19 +145,21 @@ where
 {
     type Wait = FallbackWait<S>;
 
-    fn take(&self, buckets: &[Bucket<'_>]) -> Answer<FallbackWait<S>> {
+    fn take(&self, buckets: &[Bucket<'_>]) -> StoreReply<FallbackWait<S>> {
         if buckets.is_empty() {
-            return Answer::Ready(Ok(Decision::uncounted()));
+            return StoreReply::Ready(Ok(Decision::uncounted()));
         }
         if !self.circuit.may_ask(self.cool_down + self.deadline) {
             let down = StoreError::new(StoreErrorKind::Unavailable);
-            return Answer::Ready(self.decide(down, buckets.iter().copied()));
+            return StoreReply::Ready(self.decide(down, buckets.iter().copied()));
         }
         match self.store.take(buckets) {
-            Answer::Ready(answer) => Answer::Ready(self.judge(answer, buckets.iter().copied())),
-            Answer::Wait(wait) => {
+            StoreReply::Ready(answer) => {
+                StoreReply::Ready(self.judge(answer, buckets.iter().copied()))
+            }
+            StoreReply::Wait(wait) => {
                 let buckets = buckets.iter().map(Bucket::to_owned).collect();
-                Answer::Wait(FallbackWait::new(wait, buckets, self.clone()))
+                StoreReply::Wait(FallbackWait::new(wait, buckets, self.clone()))
             }
         }
     }

@@ -9,7 +9,7 @@ use stockade_core::{
     refusal::Refusal,
 };
 
-use crate::{Bucket, Decision, Level, Quota};
+use crate::{Bucket, Decision, Quota, QuotaStatus};
 
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11), and those
 /// older fields that were asked for.
@@ -80,27 +80,27 @@ impl Fields {
         older: Older,
         unit: Unit,
     ) -> Option<Self> {
-        if decision.levels().is_empty() {
+        if decision.statuses().is_empty() {
             return None;
         }
-        let levels = || buckets.iter().zip(decision.levels());
+        let statuses = || buckets.iter().zip(decision.statuses());
         let standard = policy.map(|policy| {
-            let level = match (buckets, decision.levels()) {
-                ([bucket], [level]) => one_level_value(bucket.lane().field(), level),
-                _ => level_value(levels().filter(|(bucket, _)| is_announced(bucket.quota()))),
+            let status = match (buckets, decision.statuses()) {
+                ([bucket], [status]) => one_level_value(bucket.quota_id().field(), status),
+                _ => level_value(statuses().filter(|(bucket, _)| is_announced(bucket.quota()))),
             };
-            (policy, level)
+            (policy, status)
         });
-        let older = older.fields(unit, levels());
+        let older = older.fields(unit, statuses());
         (standard.is_some() || !older.is_empty()).then_some(Self { standard, older })
     }
 
     /// Puts them on a response. What an inner layer has said in the older fields stays,
     /// which have room for one limit only.
     pub(crate) fn write(self, headers: &mut HeaderMap) {
-        if let Some((policy, level)) = self.standard {
+        if let Some((policy, status)) = self.standard {
             headers.append(POLICY, policy);
-            headers.append(LEVEL, level);
+            headers.append(LEVEL, status);
         }
         for (name, value) in self.older {
             headers.entry(name).or_insert(value);
@@ -110,9 +110,9 @@ impl Fields {
     /// Puts them on a refusal.
     pub(crate) fn on(self, refusal: Refusal) -> Refusal {
         let refusal = match self.standard {
-            Some((policy, level)) => refusal
+            Some((policy, status)) => refusal
                 .with_header(POLICY, policy)
-                .with_header(LEVEL, level),
+                .with_header(LEVEL, status),
             None => refusal,
         };
         self.older
@@ -148,23 +148,25 @@ pub(crate) fn policy_value<'l>(
 }
 
 /// `"ip";r=59;t=1, "daily";r=999;t=87`
-fn level_value<'l>(levels: impl Iterator<Item = (&'l Bucket<'l>, &'l Level)>) -> HeaderValue {
+fn level_value<'l>(
+    statuses: impl Iterator<Item = (&'l Bucket<'l>, &'l QuotaStatus)>,
+) -> HeaderValue {
     let mut text = Text::new();
-    for (bucket, level) in levels {
+    for (bucket, status) in statuses {
         separate(&mut text);
-        text.push_str(bucket.lane().field());
-        number(&mut text, REMAINING, level.remaining().into());
-        number(&mut text, RESET, secs(level.reset_nanos()));
+        text.push_str(bucket.quota_id().field());
+        number(&mut text, REMAINING, status.remaining().into());
+        number(&mut text, RESET, secs(status.reset_nanos()));
     }
     value(&text)
 }
 
 /// `"ip";r=59;t=1`, which each answer needs anew: written into a buffer of just its size, that
 /// the value keeps.
-pub(crate) fn one_level_value(policy: &str, level: &Level) -> HeaderValue {
+pub(crate) fn one_level_value(policy: &str, status: &QuotaStatus) -> HeaderValue {
     let (mut remaining, mut reset) = (itoa::Buffer::new(), itoa::Buffer::new());
-    let remaining = remaining.format(level.remaining());
-    let reset = reset.format(secs(level.reset_nanos()));
+    let remaining = remaining.format(status.remaining());
+    let reset = reset.format(secs(status.reset_nanos()));
     let size = policy.len() + REMAINING.len() + remaining.len() + RESET.len() + reset.len();
     let mut text = String::with_capacity(size);
     text.push_str(policy);
@@ -185,25 +187,25 @@ impl Older {
     fn fields<'l>(
         self,
         unit: Unit,
-        levels: impl Iterator<Item = (&'l Bucket<'l>, &'l Level)>,
+        statuses: impl Iterator<Item = (&'l Bucket<'l>, &'l QuotaStatus)>,
     ) -> Vec<(HeaderName, HeaderValue)> {
         if self.is_none() {
             return Vec::new();
         }
-        let tightest = levels.min_by_key(|(_, level)| {
-            let reset = Reverse(level.reset_nanos());
-            (level.remaining(), reset)
+        let tightest = statuses.min_by_key(|(_, status)| {
+            let reset = Reverse(status.reset_nanos());
+            (status.remaining(), reset)
         });
-        let Some((bucket, level)) = tightest else {
+        let Some((bucket, status)) = tightest else {
             return Vec::new();
         };
         let mut fields = Vec::new();
-        let (count, remaining) = (bucket.quota().count(), level.remaining());
+        let (count, remaining) = (bucket.quota().count(), status.remaining());
         if let Some(reset) = self.x_ratelimit {
             fields.extend([
                 (name("x-ratelimit-limit"), count.into()),
                 (name("x-ratelimit-remaining"), remaining.into()),
-                (name("x-ratelimit-reset"), reset.value(level.reset_nanos())),
+                (name("x-ratelimit-reset"), reset.value(status.reset_nanos())),
             ]);
         }
         if self.openai {
@@ -222,7 +224,7 @@ impl Older {
             fields.extend([
                 (name(limit), count.into()),
                 (name(left), remaining.into()),
-                (name(reset), duration(level.reset_nanos())),
+                (name(reset), duration(status.reset_nanos())),
             ]);
         }
         fields
@@ -313,10 +315,10 @@ mod tests {
         ) {
             let bucket = OwnedBucket::new(&policy, "subject", Quota::per_minute(1), 1);
             let bucket = bucket.as_bucket();
-            let level = Level::from_nanos(remaining >> (shift / 2), reset >> shift, 0);
+            let status = QuotaStatus::from_nanos(remaining >> (shift / 2), reset >> shift, 0);
             prop_assert_eq!(
-                one_level_value(bucket.lane().field(), &level),
-                level_value([(&bucket, &level)].into_iter())
+                one_level_value(bucket.quota_id().field(), &status),
+                level_value([(&bucket, &status)].into_iter())
             );
         }
     }

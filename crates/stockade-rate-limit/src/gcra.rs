@@ -9,29 +9,35 @@
 //! was reserved, and twice as much again that turned out to have been used. So a clock that
 //! was put back neither locks a client out for long nor gives it anything.
 
-use crate::{Level, Quota};
+use crate::{Quota, QuotaStatus};
 
 /// The new state, and the level.
 ///
 /// Keep the state also where the level does not allow the request: it is the old one then,
 /// unless that was out of bounds.
 #[inline]
-pub fn take(state: u64, quota: &Quota, now: u64, cost: u32) -> (u64, Level) {
+pub fn take(state: u64, quota: &Quota, now: u64, cost: u32) -> (u64, QuotaStatus) {
     let debt = debt(state, quota, now);
     let kept = state.min(now.saturating_add(debt));
     if cost > quota.max_burst() {
-        return (kept, Level::never(remaining(quota, debt), debt));
+        return (kept, QuotaStatus::never(remaining(quota, debt), debt));
     }
     let interval = quota.interval_nanos();
     let price = u64::from(cost) * interval;
     // What costs nothing still needs something to be left.
     let wait = (debt + price.max(interval)).saturating_sub(quota.tolerance_nanos());
     if wait > 0 {
-        return (kept, Level::from_nanos(remaining(quota, debt), debt, wait));
+        return (
+            kept,
+            QuotaStatus::from_nanos(remaining(quota, debt), debt, wait),
+        );
     }
     let debt = debt + price;
     let state = now.saturating_add(debt);
-    (state, Level::from_nanos(remaining(quota, debt), debt, 0))
+    (
+        state,
+        QuotaStatus::from_nanos(remaining(quota, debt), debt, 0),
+    )
 }
 
 /// The state after a debit that is made whatever is left, or after giving back where

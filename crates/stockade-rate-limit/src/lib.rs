@@ -144,20 +144,23 @@ pub mod sliding;
 mod store;
 mod token_budget;
 
-pub use bucket::{Bucket, Lane, OwnedBucket};
-pub use concurrency::{Admitted, Concurrency, ConcurrencyLimit, ConcurrencyStats, ConcurrencyWait};
-pub use decision::{Decision, Level};
+pub use bucket::{Bucket, OwnedBucket, QuotaId};
+pub use concurrency::{
+    Concurrency, ConcurrencyHook, ConcurrencyLimit, ConcurrencyStats, ConcurrencyWait,
+};
+pub use decision::{Decision, QuotaStatus};
 pub use fallback::{FailurePolicy, Fallback, FallbackWait, Fraction, FractionError, StoreHealth};
 pub use key_extractor::KeyExtractor;
 pub use limit::Limit;
 pub use limits::{Limits, LimitsError, LimitsErrorKind};
-pub use memory::{MemoryLimitStore, SteadyClock};
+pub use memory::{MemoryLimitStore, MonotonicClock};
 pub use permits::{
-    MemoryPermit, MemoryPermits, MemoryWait, NoPermit, Patience, PermitAnswer, PermitStore, Place,
+    AcquireError, MemoryPermit, MemoryPermitWait, MemoryPermits, PermitReply, PermitRequest,
+    PermitStore, QueueTimeout,
 };
 pub use quota::{Algorithm, Quota, QuotaError, QuotaErrorKind};
 pub use rate_key::{KeyExtractorError, RateKey};
-pub use rate_limit::{RateLimit, RateLimitFields, RateLimitWait};
+pub use rate_limit::{RateLimit, RateLimitHook, RateLimitWait};
 pub use shared_limits::SharedLimits;
-pub use store::{Answer, LimitStore, NoWait, StoreError, StoreErrorKind};
+pub use store::{LimitStore, NoWait, StoreError, StoreErrorKind, StoreReply};
 pub use token_budget::{Reservation, TokenBudget, TokenBudgetWait};

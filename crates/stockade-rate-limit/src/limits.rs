@@ -6,7 +6,7 @@ use http::HeaderValue;
 use stockade_core::guard::Head;
 
 use crate::{
-    Bucket, Level, Limit, fields,
+    Bucket, Limit, QuotaStatus, fields,
     rate_key::KeyExtractorError,
     rule::{Buckets, Own, Rule},
 };
@@ -91,7 +91,7 @@ impl Limits {
             true => self.policy.clone(),
             false => {
                 let quotas = buckets.iter();
-                let quotas = quotas.map(|bucket| (bucket.lane().field(), bucket.quota()));
+                let quotas = quotas.map(|bucket| (bucket.quota_id().field(), bucket.quota()));
                 fields::policy_value(quotas)
             }
         }
@@ -99,10 +99,10 @@ impl Limits {
 
     /// Where a request was counted by one quota, as it is: the `RateLimit-Policy` and the
     /// `RateLimit` of that, at this level.
-    pub(crate) fn fields_of_one(&self, level: &Level) -> Option<(HeaderValue, HeaderValue)> {
+    pub(crate) fn fields_of_one(&self, status: &QuotaStatus) -> Option<(HeaderValue, HeaderValue)> {
         let (policy, _) = self.rules.first()?.stacked().next()?;
-        let level = fields::one_level_value(policy, level);
-        Some((self.policy.clone()?, level))
+        let status = fields::one_level_value(policy, status);
+        Some((self.policy.clone()?, status))
     }
 
     /// Adds the buckets of a request, with what a principal has of its own. With a `cost`,

@@ -19,11 +19,11 @@ use stockade_core::clock::Clock;
 use set::{Found, Set};
 
 use crate::{
-    Answer, Bucket, Decision, Lane, Level, LimitStore, Limits, NoWait, StoreError, StoreErrorKind,
-    policy,
+    Bucket, Decision, LimitStore, Limits, NoWait, QuotaId, QuotaStatus, StoreError, StoreErrorKind,
+    StoreReply, policy,
 };
 
-pub use clock::SteadyClock;
+pub use clock::MonotonicClock;
 pub(crate) use table::Table;
 
 /// Keeps the states of one process in memory. Clones share them.
@@ -63,14 +63,14 @@ impl MemoryLimitStore {
 
     /// The most lanes at once. One that has not been used for so long that nobody owes
     /// anything in it makes room for a new one.
-    pub const MAX_LANES: usize = 64;
+    pub const MAX_QUOTAS: usize = 64;
 
     /// A store with places for so many subjects in each lane.
     ///
     /// There are almost half as many places more, since subjects do not fall into them
     /// evenly. So a subject costs 24 bytes where as many are there.
     pub fn new(capacity: usize) -> Self {
-        Self::with_clock(capacity, SteadyClock::new())
+        Self::with_clock(capacity, MonotonicClock::new())
     }
 
     /// A store that goes by this clock, which must not be put back: what had to go from
@@ -109,7 +109,7 @@ impl MemoryLimitStore {
                 }
             };
             let step = Step::check(bucket, table, now);
-            let allowed = step.level.allows();
+            let allowed = step.status.is_allowed();
             return Ok(Decision::one(step.commit(allowed, now)));
         }
         let tables = self.0.tables(buckets, now)?;
@@ -120,17 +120,19 @@ impl MemoryLimitStore {
             .enumerate()
             .collect();
         // Whoever locks several sets locks them in this order, so nobody waits in a circle.
-        ordered.sort_unstable_by_key(|(_, bucket)| bucket.lane().id());
+        ordered.sort_unstable_by_key(|(_, bucket)| bucket.quota_id().digest());
         // Two of one lane may be in one set, and who locks that twice waits for itself.
         assert!(
-            ordered.is_sorted_by(|(_, one), (_, next)| one.lane().id() < next.lane().id()),
+            ordered.is_sorted_by(
+                |(_, one), (_, next)| one.quota_id().digest() < next.quota_id().digest()
+            ),
             "buckets of one request are of a lane each"
         );
         let steps: ArrayVec<_, { Limits::MAX_QUOTAS }> = ordered
             .into_iter()
             .map(|(at, bucket)| (at, Step::check(bucket, find(&tables, bucket), now)))
             .collect();
-        let allowed = steps.iter().all(|(_, step)| step.level.allows());
+        let allowed = steps.iter().all(|(_, step)| step.status.is_allowed());
         for (at, step) in steps {
             decision.set(at, step.commit(allowed, now));
         }
@@ -148,8 +150,8 @@ impl Default for MemoryLimitStore {
 impl LimitStore for MemoryLimitStore {
     type Wait = NoWait;
 
-    fn take(&self, buckets: &[Bucket<'_>]) -> Answer<NoWait> {
-        Answer::Ready(self.decide(buckets))
+    fn take(&self, buckets: &[Bucket<'_>]) -> StoreReply<NoWait> {
+        StoreReply::Ready(self.decide(buckets))
     }
 
     fn settle(&self, bucket: &Bucket<'_>, delta: i64) {
@@ -172,7 +174,7 @@ impl Shared {
     /// has to be looked up.
     #[inline]
     fn home<'b>(&self, bucket: &Bucket<'b>) -> Option<&'b Table> {
-        let table = bucket.lane().home().get()?;
+        let table = bucket.quota_id().home().get()?;
         table.is_of(self.id).then_some(&**table)
     }
 
@@ -195,11 +197,11 @@ impl Shared {
         self.tables.rcu(|tables| {
             let mut tables = Tables::clone(tables);
             for bucket in buckets {
-                if tables.len() >= MemoryLimitStore::MAX_LANES {
+                if tables.len() >= MemoryLimitStore::MAX_QUOTAS {
                     tables.retain(|table| !table.forget(now));
                 }
-                if !has(&tables, bucket) && tables.len() < MemoryLimitStore::MAX_LANES {
-                    tables.push(self.table(bucket.lane()));
+                if !has(&tables, bucket) && tables.len() < MemoryLimitStore::MAX_QUOTAS {
+                    tables.push(self.table(bucket.quota_id()));
                 }
             }
             tables
@@ -215,25 +217,25 @@ impl Shared {
 impl Shared {
     /// A table for this lane. One that had made room for others comes back with the memory
     /// that it had: nobody owes anything in it.
-    fn table(&self, lane: &Lane) -> Arc<Table> {
-        match lane.home().get() {
+    fn table(&self, quota_id: &QuotaId) -> Arc<Table> {
+        match quota_id.home().get() {
             Some(table) if table.come_back(self.id) => Arc::clone(table),
-            _ => Arc::new(Table::new(self.id, lane.id(), self.capacity)),
+            _ => Arc::new(Table::new(self.id, quota_id.digest(), self.capacity)),
         }
     }
 }
 
 fn has(tables: &Tables, bucket: &Bucket<'_>) -> bool {
-    let lane = bucket.lane().id();
-    tables.iter().any(|table| table.lane() == lane)
+    let quota_id = bucket.quota_id().digest();
+    tables.iter().any(|table| table.quota_id() == quota_id)
 }
 
 /// The table of this bucket, which its lane gets to know.
 fn find<'t>(tables: &'t Tables, bucket: &Bucket<'_>) -> &'t Table {
-    let lane = bucket.lane().id();
-    let table = tables.iter().find(|table| table.lane() == lane);
+    let quota_id = bucket.quota_id().digest();
+    let table = tables.iter().find(|table| table.quota_id() == quota_id);
     let table = table.expect("made before it is looked for");
-    bucket.lane().home().get_or_init(|| Arc::clone(table));
+    bucket.quota_id().home().get_or_init(|| Arc::clone(table));
     table
 }
 
@@ -251,7 +253,7 @@ struct Step<'a> {
     set: MutexGuard<'a, Set>,
     found: Found,
     state: u64,
-    level: Level,
+    status: QuotaStatus,
 }
 
 impl<'a> Step<'a> {
@@ -261,34 +263,34 @@ impl<'a> Step<'a> {
     fn check(bucket: &'a Bucket<'a>, table: &'a Table, now: u64) -> Self {
         let set = table.lock(bucket.key().digest());
         let found = set.find(tag(bucket));
-        let (state, level) = policy::take(found.state, bucket.as_quota(), now, bucket.cost());
+        let (state, status) = policy::take(found.state, bucket.as_quota(), now, bucket.cost());
         Self {
             bucket,
             table,
             set,
             found,
             state,
-            level,
+            status,
         }
     }
 
     /// Keeps the state, where all of the request's buckets allow it or this one does not,
     /// and says what is left.
     #[inline(always)]
-    fn commit(mut self, allowed: bool, now: u64) -> Level {
+    fn commit(mut self, allowed: bool, now: u64) -> QuotaStatus {
         let quota = self.bucket.as_quota();
         if allowed {
             let tag = tag(self.bucket);
             self.set.keep(tag, &self.found, self.state, quota, now);
-            let forgotten = now.saturating_add(self.level.reset_nanos());
+            let forgotten = now.saturating_add(self.status.reset_nanos());
             self.table.keep_until(forgotten);
-            self.level
-        } else if self.level.allows() {
+            self.status
+        } else if self.status.is_allowed() {
             // Another one refused the request. What costs nothing changes nothing.
             policy::take(self.found.state, quota, now, 0).1
         } else {
             self.set.keep_refused(&self.found, self.state);
-            self.level
+            self.status
         }
     }
 }

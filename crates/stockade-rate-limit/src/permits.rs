@@ -9,11 +9,11 @@ use places::Wanted;
 
 use crate::{RateKey, StoreError};
 
-pub use memory::{MemoryPermit, MemoryPermits, MemoryWait};
+pub use memory::{MemoryPermit, MemoryPermitWait, MemoryPermits};
 
 /// Gives out places and takes them back.
 ///
-/// A store that is far away answers with [`PermitAnswer::Wait`], lets the server keep the
+/// A store that is far away answers with [`PermitReply::Wait`], lets the server keep the
 /// time, and holds a place only as long as its process goes on saying so, so that a process
 /// that died gives its places back.
 pub trait PermitStore: Send + Sync + 'static {
@@ -24,17 +24,17 @@ pub trait PermitStore: Send + Sync + 'static {
 
     /// An answer that is on its way, or a wait for a place. Dropped before it is ready, it
     /// leaves no place in use and nobody in a queue.
-    type Wait: Future<Output = Result<Self::Permit, NoPermit>> + Send + 'static;
+    type Wait: Future<Output = Result<Self::Permit, AcquireError>> + Send + 'static;
 
     /// Takes one place in each of these, or none in any. There is at least one.
     ///
-    /// Where one is full, the request waits as long as `patience` says, first come, first
-    /// served for each subject; without `patience` it is refused at once. Must not block.
+    /// Where one is full, the request waits as long as `queue_timeout` says, first come, first
+    /// served for each subject; without `queue_timeout` it is refused at once. Must not block.
     fn acquire(
         &self,
-        places: &[Place<'_>],
-        patience: Option<Patience>,
-    ) -> PermitAnswer<Self::Permit, Self::Wait>;
+        requests: &[PermitRequest<'_>],
+        queue_timeout: Option<QueueTimeout>,
+    ) -> PermitReply<Self::Permit, Self::Wait>;
 }
 
 /// A store that several guards share.
@@ -47,23 +47,23 @@ where
 
     fn acquire(
         &self,
-        places: &[Place<'_>],
-        patience: Option<Patience>,
-    ) -> PermitAnswer<P::Permit, P::Wait> {
-        (**self).acquire(places, patience)
+        requests: &[PermitRequest<'_>],
+        queue_timeout: Option<QueueTimeout>,
+    ) -> PermitReply<P::Permit, P::Wait> {
+        (**self).acquire(requests, queue_timeout)
     }
 }
 
 /// A place that a request asks for: one of `max`, with a name and for a subject.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub struct PermitRequest<'a> {
     limit: &'a str,
     limit_digest: u64,
     key: RateKey<'a>,
     max: NonZeroU32,
 }
 
-impl<'a> Place<'a> {
+impl<'a> PermitRequest<'a> {
     pub(crate) fn new(
         limit: &'a str,
         limit_digest: u64,
@@ -103,7 +103,7 @@ impl<'a> Place<'a> {
 
 /// How long a request waits for a place, and in which company.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
+pub struct QueueTimeout {
     /// How long it waits at most.
     pub timeout: Duration,
     /// How many may wait in this process at once; one more is refused.
@@ -112,9 +112,9 @@ pub struct Patience {
 
 /// A permit or none, or an answer that is on its way.
 #[derive(Debug)]
-pub enum PermitAnswer<P, W> {
+pub enum PermitReply<P, W> {
     /// Decided.
-    Ready(Result<P, NoPermit>),
+    Ready(Result<P, AcquireError>),
     /// On its way, or waiting for a place.
     Wait(W),
 }
@@ -122,12 +122,12 @@ pub enum PermitAnswer<P, W> {
 /// Why there is no permit.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum NoPermit {
+pub enum AcquireError {
     /// A place is full, after the wait where there was one.
     Full {
         /// Which of those that were asked for; the first one, where several are.
-        place: usize,
+        index: usize,
     },
     /// The store did not answer.
-    Failed(StoreError),
+    Store(StoreError),
 }

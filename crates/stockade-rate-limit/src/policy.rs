@@ -1,10 +1,10 @@
 //! The policies, by a quota's algorithm.
 
-use crate::{Algorithm, Level, Quota, gcra, sliding};
+use crate::{Algorithm, Quota, QuotaStatus, gcra, sliding};
 
 /// The new state, and the level; see [`gcra::take`] and [`sliding::take`].
 #[inline]
-pub(crate) fn take(state: u64, quota: &Quota, now: u64, cost: u32) -> (u64, Level) {
+pub(crate) fn take(state: u64, quota: &Quota, now: u64, cost: u32) -> (u64, QuotaStatus) {
     match quota.algorithm() {
         Algorithm::Gcra => gcra::take(state, quota, now, cost),
         Algorithm::SlidingWindow => sliding::take(state, quota, now, cost),

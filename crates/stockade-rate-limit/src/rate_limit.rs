@@ -14,8 +14,8 @@ use stockade_core::{
 };
 
 use crate::{
-    Answer, Bucket, Decision, Level, LimitStore, Limits, MemoryLimitStore, SharedLimits,
-    StoreError,
+    Bucket, Decision, LimitStore, Limits, MemoryLimitStore, QuotaStatus, SharedLimits, StoreError,
+    StoreReply,
     fields::{Fields, LEVEL, Older, POLICY, Reset, Unit},
     rule::{Buckets, Own},
 };
@@ -102,11 +102,11 @@ where
     S: LimitStore,
 {
     const NAME: &'static str = "rate_limit";
-    type Pass = RateLimitFields;
-    type Hook = RateLimitFields;
+    type Pass = RateLimitHook;
+    type Hook = RateLimitHook;
     type Wait = RateLimitWait<S::Wait>;
 
-    fn check(&self, head: &Head) -> Check<RateLimitFields, Self::Wait> {
+    fn check(&self, head: &Head) -> Check<RateLimitHook, Self::Wait> {
         let limits = self.limits.load();
         let mut buckets = Buckets::new();
         let usual = match limits.buckets(head, OWN, None, &mut buckets) {
@@ -115,18 +115,18 @@ where
         };
         // The store is not asked about a request that no limit counts.
         if buckets.is_empty() {
-            return Check::Pass(RateLimitFields(Told::All(None)));
+            return Check::Pass(RateLimitHook(Told::All(None)));
         }
         match self.store.take(&buckets) {
-            Answer::Ready(answer) => {
+            StoreReply::Ready(answer) => {
                 if usual
                     && buckets.len() == 1
                     && self.older.is_none()
                     && let Ok(decision) = &answer
-                    && let [level] = decision.levels()
-                    && level.allows()
+                    && let [status] = decision.statuses()
+                    && status.is_allowed()
                 {
-                    return Check::Pass(RateLimitFields::one(&limits, *level));
+                    return Check::Pass(RateLimitHook::one(&limits, *status));
                 }
                 let policy = limits.policy(usual, &buckets);
                 match judge(policy, &buckets, answer, self.older) {
@@ -134,7 +134,7 @@ where
                     Err(refusal) => Check::Refuse(refusal),
                 }
             }
-            Answer::Wait(decision) => Check::Wait(RateLimitWait {
+            StoreReply::Wait(decision) => Check::Wait(RateLimitWait {
                 decision,
                 policy: limits.policy(usual, &buckets),
                 buckets: buckets.iter().map(Bucket::to_owned).collect(),
@@ -143,7 +143,7 @@ where
         }
     }
 
-    fn admit(&self, pass: RateLimitFields, _head: &mut Head) -> RateLimitFields {
+    fn admit(&self, pass: RateLimitHook, _head: &mut Head) -> RateLimitHook {
         pass
     }
 }
@@ -153,11 +153,11 @@ fn judge(
     buckets: &[Bucket<'_>],
     answer: Result<Decision, StoreError>,
     older: Older,
-) -> Result<RateLimitFields, Refusal> {
+) -> Result<RateLimitHook, Refusal> {
     let decision = answer.map_err(|error| refusal::unavailable(error.kind()))?;
     let fields = Fields::new(policy, buckets, &decision, older, Unit::Requests);
-    match decision.allows() {
-        true => Ok(RateLimitFields(Told::All(fields.map(Box::new)))),
+    match decision.is_allowed() {
+        true => Ok(RateLimitHook(Told::All(fields.map(Box::new)))),
         false => {
             let refusal = refusal::reached(buckets, &decision);
             Err(match fields {
@@ -170,32 +170,32 @@ fn judge(
 
 /// What a request that was let in is told of its limits, in the headers of the response.
 #[derive(Debug)]
-pub struct RateLimitFields(Told);
+pub struct RateLimitHook(Told);
 
 /// Small, since it goes from hand to hand: what is written is made when it is written.
 #[derive(Debug)]
 enum Told {
     /// The level of the only quota of these limits, as it is.
-    One(Arc<Limits>, Level),
+    One(Arc<Limits>, QuotaStatus),
     /// Where the request was counted at all.
     All(Option<Box<Fields>>),
 }
 
-impl RateLimitFields {
-    fn one(limits: &Arc<Limits>, level: Level) -> Self {
-        Self(Told::One(Arc::clone(limits), level))
+impl RateLimitHook {
+    fn one(limits: &Arc<Limits>, status: QuotaStatus) -> Self {
+        Self(Told::One(Arc::clone(limits), status))
     }
 }
 
-impl ResponseHook for RateLimitFields {
+impl ResponseHook for RateLimitHook {
     const UNTIL_BODY_END: bool = false;
 
     fn on_response(&mut self, _status: StatusCode, headers: &mut HeaderMap) {
         match &mut self.0 {
-            Told::One(limits, level) => {
-                if let Some((policy, level)) = limits.fields_of_one(level) {
+            Told::One(limits, status) => {
+                if let Some((policy, status)) = limits.fields_of_one(status) {
                     headers.append(POLICY, policy);
-                    headers.append(LEVEL, level);
+                    headers.append(LEVEL, status);
                 }
             }
             Told::All(fields) => {

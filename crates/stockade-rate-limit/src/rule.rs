@@ -6,7 +6,7 @@ use arrayvec::ArrayVec;
 use stockade_core::{guard::Head, identity::QuotaOverrides};
 
 use crate::{
-    Bucket, KeyExtractor, Limit, Limits, LimitsError, LimitsErrorKind, Quota, bucket::Lane,
+    Bucket, KeyExtractor, Limit, Limits, LimitsError, LimitsErrorKind, Quota, bucket::QuotaId,
     key_extractor::ExtractedKey, limit::Cost, rate_key::KeyExtractorError,
 };
 
@@ -31,7 +31,7 @@ pub(crate) struct Rule {
 
 #[derive(Debug)]
 struct Stacked {
-    lane: Lane,
+    quota_id: QuotaId,
     quota: Quota,
     /// Where in [`OWN`] its period is.
     own: Option<usize>,
@@ -86,13 +86,13 @@ impl Rule {
     /// What clients know its quotas by.
     pub(crate) fn policies(&self) -> impl Iterator<Item = &str> {
         let all = self.stacked.iter().chain(&self.brought);
-        all.map(|stacked| stacked.lane.policy())
+        all.map(|stacked| stacked.quota_id.policy_name())
     }
 
     /// Its quotas as they are, and what a policy calls them.
     pub(crate) fn stacked(&self) -> impl Iterator<Item = (&str, Quota)> {
         let quotas = self.stacked.iter();
-        quotas.map(|stacked| (stacked.lane.field(), stacked.quota))
+        quotas.map(|stacked| (stacked.quota_id.field(), stacked.quota))
     }
 
     /// Adds the buckets that a request is counted in; `true` where those are all of its
@@ -112,8 +112,11 @@ impl Rule {
         let cost = cost.unwrap_or_else(|| self.cost.of(head));
         let own = principal.map(|principal| own(principal.quotas()));
         let Some(own) = own.filter(|own| own.iter().any(Option::is_some)) else {
-            for Stacked { lane, quota, .. } in &self.stacked {
-                buckets.push(Bucket::new(lane, key, *quota, cost));
+            for Stacked {
+                quota_id, quota, ..
+            } in &self.stacked
+            {
+                buckets.push(Bucket::new(quota_id, key, *quota, cost));
             }
             return Ok(true);
         };
@@ -122,12 +125,12 @@ impl Rule {
             let brought = stacked.of(&own);
             usual &= brought.is_none();
             let quota = brought.unwrap_or(stacked.quota);
-            buckets.push(Bucket::new(&stacked.lane, key, quota, cost));
+            buckets.push(Bucket::new(&stacked.quota_id, key, quota, cost));
         }
         for stacked in &self.brought {
             if let Some(quota) = stacked.of(&own) {
                 usual = false;
-                buckets.push(Bucket::new(&stacked.lane, key, quota, cost));
+                buckets.push(Bucket::new(&stacked.quota_id, key, quota, cost));
             }
         }
         Ok(usual)
@@ -137,7 +140,7 @@ impl Rule {
 impl Stacked {
     fn new(limit: &str, policy: &str, quota: Quota) -> Self {
         Self {
-            lane: Lane::new(limit, policy, quota),
+            quota_id: QuotaId::new(limit, policy, quota),
             quota,
             own: OWN.iter().position(|own| own.period() == quota.period()),
         }

@@ -9,17 +9,17 @@
 //! touched for half of 2^24 windows. Its counts are taken for those of now, so that nobody
 //! gains by it, and nobody is locked out for longer than two windows.
 
-use crate::{Level, Quota};
+use crate::{Quota, QuotaStatus};
 
 /// The new state, and the level.
 ///
 /// Keep the state also where the level does not allow the request: it is the old one then,
 /// moved to this window.
-pub fn take(state: u64, quota: &Quota, now: u64, cost: u32) -> (u64, Level) {
+pub fn take(state: u64, quota: &Quota, now: u64, cost: u32) -> (u64, QuotaStatus) {
     let mut counts = Counts::at(state, quota, now);
     if cost > quota.count() {
-        let level = Level::never(counts.remaining(), counts.reset_after());
-        return (counts.state(), level);
+        let status = QuotaStatus::never(counts.remaining(), counts.reset_after());
+        return (counts.state(), status);
     }
     // What costs nothing still needs something to be left.
     let room = u64::from(quota.count() - cost.max(1));
@@ -30,8 +30,8 @@ pub fn take(state: u64, quota: &Quota, now: u64, cost: u32) -> (u64, Level) {
             0
         }
     };
-    let level = Level::from_nanos(counts.remaining(), counts.reset_after(), wait);
-    (counts.state(), level)
+    let status = QuotaStatus::from_nanos(counts.remaining(), counts.reset_after(), wait);
+    (counts.state(), status)
 }
 
 /// The state after a debit that is made whatever is left, or after giving back where

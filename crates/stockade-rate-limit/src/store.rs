@@ -33,7 +33,7 @@ pub trait LimitStore: Send + Sync + 'static {
     ///
     /// # Panics
     /// May panic where two of them are of one lane.
-    fn take(&self, buckets: &[Bucket<'_>]) -> Answer<Self::Wait>;
+    fn take(&self, buckets: &[Bucket<'_>]) -> StoreReply<Self::Wait>;
 
     /// Debits a bucket after the fact, or gives back where `delta` is negative, as a token
     /// budget does once it knows what a request has really used. The cost of the bucket is
@@ -52,7 +52,7 @@ where
 {
     type Wait = S::Wait;
 
-    fn take(&self, buckets: &[Bucket<'_>]) -> Answer<S::Wait> {
+    fn take(&self, buckets: &[Bucket<'_>]) -> StoreReply<S::Wait> {
         (**self).take(buckets)
     }
 
@@ -63,7 +63,7 @@ where
 
 /// A decision, or one that is on its way.
 #[derive(Debug)]
-pub enum Answer<W> {
+pub enum StoreReply<W> {
     /// Decided.
     Ready(Result<Decision, StoreError>),
     /// On its way.

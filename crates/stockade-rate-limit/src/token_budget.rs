@@ -18,7 +18,7 @@ use estimate::Estimate;
 use reservation::Asked;
 
 use crate::{
-    Answer, Bucket, Decision, LimitStore, MemoryLimitStore, SharedLimits,
+    Bucket, Decision, LimitStore, MemoryLimitStore, SharedLimits, StoreReply,
     fields::Older,
     rule::{Buckets, Own},
 };
@@ -197,16 +197,16 @@ where
             store: Arc::clone(&self.store),
         };
         let answer = if buckets.is_empty() {
-            Answer::Ready(Ok(Decision::uncounted()))
+            StoreReply::Ready(Ok(Decision::uncounted()))
         } else {
             self.store.take(&buckets)
         };
         match answer {
-            Answer::Ready(decision) => match asked.judge(&buckets, decision) {
+            StoreReply::Ready(decision) => match asked.judge(&buckets, decision) {
                 Ok(reservation) => Check::Pass(reservation),
                 Err(refusal) => Check::Refuse(refusal),
             },
-            Answer::Wait(decision) => Check::Wait(TokenBudgetWait {
+            StoreReply::Wait(decision) => Check::Wait(TokenBudgetWait {
                 decision,
                 buckets: buckets.iter().map(Bucket::to_owned).collect(),
                 asked: Some(asked),

@@ -27,8 +27,8 @@ use stockade_core::{
     identity::{Principal, QuotaOverrides},
 };
 use stockade_rate_limit::{
-    Concurrency, ConcurrencyLimit, KeyExtractor, MemoryPermit, MemoryPermits, NoPermit, Patience,
-    PermitAnswer, PermitStore, Place, StoreError, StoreErrorKind,
+    AcquireError, Concurrency, ConcurrencyLimit, KeyExtractor, MemoryPermit, MemoryPermits,
+    PermitReply, PermitRequest, PermitStore, QueueTimeout, StoreError, StoreErrorKind,
 };
 use stockade_testkit::contract;
 use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneService};
@@ -147,24 +147,24 @@ struct Remote {
 
 impl PermitStore for Remote {
     type Permit = MemoryPermit;
-    type Wait = Pin<Box<dyn Future<Output = Result<MemoryPermit, NoPermit>> + Send>>;
+    type Wait = Pin<Box<dyn Future<Output = Result<MemoryPermit, AcquireError>> + Send>>;
 
     fn acquire(
         &self,
-        places: &[Place<'_>],
-        patience: Option<Patience>,
-    ) -> PermitAnswer<MemoryPermit, Self::Wait> {
-        let answer = self.permits.acquire(places, patience);
+        places: &[PermitRequest<'_>],
+        queue_timeout: Option<QueueTimeout>,
+    ) -> PermitReply<MemoryPermit, Self::Wait> {
+        let answer = self.permits.acquire(places, queue_timeout);
         let down = self.down;
-        PermitAnswer::Wait(Box::pin(async move {
+        PermitReply::Wait(Box::pin(async move {
             tokio::task::yield_now().await;
             if down {
                 let error = StoreError::new(StoreErrorKind::Unavailable);
-                return Err(NoPermit::Failed(error));
+                return Err(AcquireError::Store(error));
             }
             match answer {
-                PermitAnswer::Ready(permit) => permit,
-                PermitAnswer::Wait(wait) => wait.await,
+                PermitReply::Ready(permit) => permit,
+                PermitReply::Wait(wait) => wait.await,
             }
         }))
     }
@@ -345,9 +345,9 @@ async fn streams_that_are_dropped_anywhere_free_their_places() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn never_more_than_the_limit_run_at_once() {
     const MAX: usize = 100;
-    for patience in [None, Some(Duration::from_secs(60))] {
+    for queue_timeout in [None, Some(Duration::from_secs(60))] {
         let mut guard = all(MAX as u32);
-        if let Some(timeout) = patience {
+        if let Some(timeout) = queue_timeout {
             guard = guard.wait(timeout, 1_000);
         }
         let guard = Arc::new(guard);
@@ -377,7 +377,10 @@ async fn never_more_than_the_limit_run_at_once() {
         let stats = guard.stats();
         assert_eq!(stats.admitted, passed);
         assert_eq!(stats.refused, 1_000 - passed);
-        assert!(patience.is_none() || passed == 1_000, "{passed} passed");
+        assert!(
+            queue_timeout.is_none() || passed == 1_000,
+            "{passed} passed"
+        );
         assert_eq!((stats.in_use, stats.waiting), (0, 0));
         assert_eq!(guard.store().subjects(), 0);
     }
@@ -459,10 +462,10 @@ async fn guards_with_one_store_share_places() {
     assert_eq!(answer(&other, request_of("a")).await.status(), 429);
     let head = Head::new(request_of("a").into_parts().0);
     let limit = by_key(1);
-    let place = limit.place(&head).unwrap().unwrap();
-    assert_eq!(store.in_use(&place), 1);
+    let request = limit.permit_request(&head).unwrap().unwrap();
+    assert_eq!(store.in_use(&request), 1);
     drop(held);
-    assert_eq!(store.in_use(&place), 0);
+    assert_eq!(store.in_use(&request), 0);
     assert_eq!(answer(&other, request_of("a")).await.status(), 200);
 }
 

@@ -17,8 +17,8 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::Full;
 use stockade_core::{client::PeerAddr, guard::Guard};
 use stockade_rate_limit::{
-    Answer, Bucket, Decision, FailurePolicy, Fallback, Fraction, KeyExtractor, Level, Limit,
-    LimitStore, Limits, Quota, RateLimit, StoreError, StoreErrorKind, StoreHealth,
+    Bucket, Decision, FailurePolicy, Fallback, Fraction, KeyExtractor, Limit, LimitStore, Limits,
+    Quota, QuotaStatus, RateLimit, StoreError, StoreErrorKind, StoreHealth, StoreReply,
 };
 use stockade_testkit::contract;
 use tokio::time::{advance, sleep};
@@ -27,7 +27,7 @@ use tower::{ServiceBuilder, ServiceExt};
 /// What a store far away does next.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Does {
-    Answer,
+    StoreReply,
     AnswerAtOnce,
     Fail,
     FailAtOnce,
@@ -64,19 +64,19 @@ impl Remote {
 impl LimitStore for Remote {
     type Wait = Pin<Box<dyn Future<Output = Result<Decision, StoreError>> + Send>>;
 
-    fn take(&self, buckets: &[Bucket<'_>]) -> Answer<Self::Wait> {
+    fn take(&self, buckets: &[Bucket<'_>]) -> StoreReply<Self::Wait> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        let level = Level::new(7, Duration::from_secs(1), Duration::ZERO);
-        let decision = Decision::new(buckets.iter().map(|_| level));
+        let status = QuotaStatus::new(7, Duration::from_secs(1), Duration::ZERO);
+        let decision = Decision::new(buckets.iter().map(|_| status));
         let down = || StoreError::new(StoreErrorKind::Unavailable);
         let does = *self.does.lock().unwrap();
         match does {
-            Does::AnswerAtOnce => Answer::Ready(Ok(decision)),
-            Does::FailAtOnce => Answer::Ready(Err(down())),
-            Does::Answer => Answer::Wait(Box::pin(async { Ok(decision) })),
-            Does::Fail => Answer::Wait(Box::pin(async move { Err(down()) })),
-            Does::Hang => Answer::Wait(Box::pin(std::future::pending())),
-            Does::AnswerAfter(delay) => Answer::Wait(Box::pin(async move {
+            Does::AnswerAtOnce => StoreReply::Ready(Ok(decision)),
+            Does::FailAtOnce => StoreReply::Ready(Err(down())),
+            Does::StoreReply => StoreReply::Wait(Box::pin(async { Ok(decision) })),
+            Does::Fail => StoreReply::Wait(Box::pin(async move { Err(down()) })),
+            Does::Hang => StoreReply::Wait(Box::pin(std::future::pending())),
+            Does::AnswerAfter(delay) => StoreReply::Wait(Box::pin(async move {
                 sleep(delay).await;
                 Ok(decision)
             })),
@@ -154,7 +154,7 @@ const FAILURES: [Does; 4] = [
 #[tokio::test(start_paused = true)]
 async fn a_store_that_answers_decides() {
     for does in [
-        Does::Answer,
+        Does::StoreReply,
         Does::AnswerAtOnce,
         Does::AnswerAfter(Duration::from_millis(49)),
     ] {
@@ -243,7 +243,7 @@ async fn a_store_that_is_down_is_left_alone_and_then_asked_by_one() {
     assert_eq!(server.remote.asked(), 4, "one asks, and fails");
 
     advance(Duration::from_secs(9)).await;
-    server.remote.now(Does::Answer);
+    server.remote.now(Does::StoreReply);
     server.statuses(10).await;
     assert_eq!(server.remote.asked(), 4, "left alone again");
 
@@ -265,7 +265,7 @@ async fn a_probe_whose_client_leaves_is_followed_by_another() {
     let probe = tokio::time::timeout(Duration::from_millis(1), server.request()).await;
     assert!(probe.is_err() && server.remote.asked() == 4);
 
-    server.remote.now(Does::Answer);
+    server.remote.now(Does::StoreReply);
     server.request().await;
     assert_eq!(server.remote.asked(), 4);
     advance(Duration::from_millis(10_050)).await;
@@ -275,11 +275,11 @@ async fn a_probe_whose_client_leaves_is_followed_by_another() {
 
 #[tokio::test(start_paused = true)]
 async fn failures_now_and_then_do_not_bring_a_store_down() {
-    let server = Server::new(FailurePolicy::Deny, Does::Answer);
+    let server = Server::new(FailurePolicy::Deny, Does::StoreReply);
     for _ in 0..10 {
         server.remote.now(Does::Fail);
         assert_eq!(server.statuses(2).await, [503, 503]);
-        server.remote.now(Does::Answer);
+        server.remote.now(Does::StoreReply);
         assert_eq!(server.statuses(1).await, [200]);
     }
     let health = server.health();
@@ -289,7 +289,7 @@ async fn failures_now_and_then_do_not_bring_a_store_down() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_settled_goes_to_whoever_decides() {
-    let server = Server::new(half(), Does::Answer);
+    let server = Server::new(half(), Does::StoreReply);
     let bucket = stockade_rate_limit::OwnedBucket::new("tokens", "a", Quota::per_hour(100), 50);
     server.fallback.settle(&bucket.as_bucket(), -10);
     assert_eq!(server.remote.settled.load(Ordering::SeqCst), 1);
@@ -297,8 +297,8 @@ async fn what_is_settled_goes_to_whoever_decides() {
     server.remote.now(Does::FailAtOnce);
     server.statuses(3).await;
     let left = |answer| match answer {
-        Answer::Ready(Ok(decision)) => Decision::levels(&decision)[0].remaining(),
-        other => panic!("{:?}", matches!(other, Answer::Wait(_))),
+        StoreReply::Ready(Ok(decision)) => Decision::statuses(&decision)[0].remaining(),
+        other => panic!("{:?}", matches!(other, StoreReply::Wait(_))),
     };
     assert_eq!(left(server.fallback.take(&[bucket.as_bucket()])), 0);
     server.fallback.settle(&bucket.as_bucket(), -30);
@@ -319,7 +319,7 @@ fn a_fraction_is_a_part() {
 
 #[tokio::test]
 async fn a_guard_that_waits_upholds_the_contract_of_guards() {
-    for does in [Does::Answer, Does::AnswerAtOnce, Does::Fail] {
+    for does in [Does::StoreReply, Does::AnswerAtOnce, Does::Fail] {
         let server = Server::new(FailurePolicy::Allow, does);
         let layer = Arc::clone(&server.guard).into_layer();
         let peer = PeerAddr::from(SocketAddr::from(([192, 0, 2, 1], 4711)));

@@ -20,8 +20,8 @@ use stockade_core::{
     guard::{Check, Head},
 };
 use stockade_rate_limit::{
-    Answer, Bucket, Decision, KeyExtractor, Limit, LimitStore, Limits, MemoryLimitStore,
-    OwnedBucket, Quota, RateLimit, StoreErrorKind, gcra, sliding,
+    Bucket, Decision, KeyExtractor, Limit, LimitStore, Limits, MemoryLimitStore, OwnedBucket,
+    Quota, RateLimit, StoreErrorKind, StoreReply, gcra, sliding,
 };
 use stockade_testkit::{FakeClock, limit_store};
 
@@ -39,14 +39,14 @@ fn bucket(limit: &str, subject: &str, quota: Quota) -> OwnedBucket {
 fn take(store: &MemoryLimitStore, buckets: &[&OwnedBucket]) -> Decision {
     let buckets: Vec<Bucket<'_>> = buckets.iter().map(|bucket| bucket.as_bucket()).collect();
     match store.take(&buckets) {
-        Answer::Ready(decision) => decision.unwrap(),
-        Answer::Wait(never) => match never {},
+        StoreReply::Ready(decision) => decision.unwrap(),
+        StoreReply::Wait(never) => match never {},
     }
 }
 
 fn remaining(decision: &Decision) -> Vec<u32> {
-    let levels = decision.levels().iter();
-    levels.map(|level| level.remaining()).collect()
+    let statuses = decision.statuses().iter();
+    statuses.map(|status| status.remaining()).collect()
 }
 
 /// The head of a request from this address, again and again.
@@ -98,12 +98,12 @@ fn takes_from_all_buckets_or_from_none() {
         [0, 8, 8]
     );
     let refused = take(&store, &[&wide, &narrow, &other]);
-    assert!(!refused.allows());
+    assert!(!refused.is_allowed());
     assert_eq!(remaining(&refused), [8, 0, 8]);
     let allows: Vec<_> = refused
-        .levels()
+        .statuses()
         .iter()
-        .map(|level| level.allows())
+        .map(|status| status.is_allowed())
         .collect();
     assert_eq!(allows, [true, false, true]);
     // Nothing was taken by the request that was refused.
@@ -127,11 +127,11 @@ fn counts_subjects_and_lanes_apart() {
     ] {
         let bucket = bucket(limit, subject, quota);
         assert!(
-            take(&store, &[&bucket]).allows(),
+            take(&store, &[&bucket]).is_allowed(),
             "{limit} {subject} {quota}"
         );
         assert!(
-            !take(&store, &[&bucket]).allows(),
+            !take(&store, &[&bucket]).is_allowed(),
             "{limit} {subject} {quota}"
         );
     }
@@ -141,7 +141,7 @@ fn counts_subjects_and_lanes_apart() {
 fn a_changed_count_finds_what_was_used() {
     let (store, _) = store(100);
     for _ in 0..30 {
-        assert!(take(&store, &[&bucket("ip", "a", Quota::per_minute(60))]).allows());
+        assert!(take(&store, &[&bucket("ip", "a", Quota::per_minute(60))]).is_allowed());
     }
     // Half of the minute is used up.
     let more = take(&store, &[&bucket("ip", "a", Quota::per_minute(600))]);
@@ -163,7 +163,7 @@ fn settles_in_the_bucket_that_was_reserved_in() {
     let refused = take(&store, &[&one]);
     assert_eq!(remaining(&refused), [0]);
     let interval = Duration::from_millis(60);
-    assert_eq!(refused.levels()[0].retry_after(), 401 * interval);
+    assert_eq!(refused.statuses()[0].retry_after(), 401 * interval);
 }
 
 // R09
@@ -182,7 +182,7 @@ fn exactly_as_many_pass_as_there_are() {
                 for (bucket, passed) in rounds.iter().zip(&passed) {
                     barrier.wait();
                     for _ in 0..1_000 / THREADS {
-                        if take(&store, &[bucket]).allows() {
+                        if take(&store, &[bucket]).is_allowed() {
                             passed.fetch_add(1, Ordering::Relaxed);
                         }
                     }
@@ -200,7 +200,7 @@ fn exactly_as_many_pass_as_there_are() {
 fn requests_with_the_same_buckets_in_any_order_do_not_wait_for_each_other_for_ever() {
     let (store, _) = store(10);
     let lanes: Vec<_> = (0..4)
-        .map(|lane| bucket(&format!("lane {lane}"), "a", Quota::per_hour(1_000)))
+        .map(|quota_id| bucket(&format!("lane {quota_id}"), "a", Quota::per_hour(1_000)))
         .collect();
     let passed = AtomicUsize::new(0);
     thread::scope(|scope| {
@@ -210,7 +210,7 @@ fn requests_with_the_same_buckets_in_any_order_do_not_wait_for_each_other_for_ev
                 let mut order: Vec<_> = lanes.iter().collect();
                 order.rotate_left(first);
                 for _ in 0..1_000 {
-                    let allowed = take(store, &order).allows();
+                    let allowed = take(store, &order).is_allowed();
                     passed.fetch_add(usize::from(allowed), Ordering::Relaxed);
                 }
             });
@@ -295,17 +295,17 @@ fn keeps_as_many_as_it_has_places_for() {
 #[test]
 fn a_lane_too_many_is_an_error_until_others_are_forgotten() {
     let (store, clock) = store(10);
-    for lane in 0..MemoryLimitStore::MAX_LANES {
-        let bucket = bucket(&lane.to_string(), "a", Quota::per_second(1));
-        assert!(take(&store, &[&bucket]).allows());
+    for quota_id in 0..MemoryLimitStore::MAX_QUOTAS {
+        let bucket = bucket(&quota_id.to_string(), "a", Quota::per_second(1));
+        assert!(take(&store, &[&bucket]).is_allowed());
     }
     let one_more = bucket("more", "a", Quota::per_second(1));
-    let Answer::Ready(Err(error)) = store.take(&[one_more.as_bucket()]) else {
+    let StoreReply::Ready(Err(error)) = store.take(&[one_more.as_bucket()]) else {
         panic!("there is no room for one more");
     };
     assert_eq!(error.kind(), StoreErrorKind::Full);
     clock.advance(Duration::from_secs(3));
-    assert!(take(&store, &[&one_more]).allows());
+    assert!(take(&store, &[&one_more]).is_allowed());
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -332,7 +332,7 @@ fn a_lane_that_was_forgotten_and_comes_back_is_one_lane() {
     assert_eq!(remaining(&take(&store, &[&known])), [1]);
     let alone = store.bytes();
     clock.advance(Duration::from_secs(3_600));
-    for number in 0..MemoryLimitStore::MAX_LANES {
+    for number in 0..MemoryLimitStore::MAX_QUOTAS {
         take(&store, &[&bucket(&number.to_string(), "a", quota)]);
     }
     clock.advance(Duration::from_secs(3_600));
@@ -342,7 +342,7 @@ fn a_lane_that_was_forgotten_and_comes_back_is_one_lane() {
         remaining(&take(&store, &[&bucket("known", "a", quota)])),
         [0]
     );
-    assert!(!take(&store, &[&known]).allows());
+    assert!(!take(&store, &[&known]).is_allowed());
     // It has come back with the memory that it had, and made room by forgetting others.
     assert_eq!(store.bytes(), alone);
 }
@@ -356,8 +356,8 @@ fn one_lane_is_counted_apart_in_two_stores() {
             assert_eq!(remaining(&take(store, &[&bucket])), [left]);
         }
     }
-    assert!(!take(&first, &[&bucket]).allows());
-    assert!(!take(&second, &[&bucket]).allows());
+    assert!(!take(&first, &[&bucket]).is_allowed());
+    assert!(!take(&second, &[&bucket]).is_allowed());
 }
 
 fn operations() -> impl Strategy<Value = Vec<Operation>> {
@@ -395,10 +395,10 @@ proptest! {
                     let state = &mut states[subject];
                     let (a, one) = gcra::take(state.0, &first, now.as_nanos(), one);
                     let (b, two) = sliding::take(state.1, &second, now.as_nanos(), two);
-                    prop_assert_eq!(decision.allows(), one.allows() && two.allows());
-                    if decision.allows() {
+                    prop_assert_eq!(decision.is_allowed(), one.is_allowed() && two.is_allowed());
+                    if decision.is_allowed() {
                         *state = (a, b);
-                        prop_assert_eq!(decision.levels(), [one, two]);
+                        prop_assert_eq!(decision.statuses(), [one, two]);
                     }
                 }
                 Operation::Settle { subject, delta } => {

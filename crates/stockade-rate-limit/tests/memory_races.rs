@@ -4,7 +4,7 @@
 use std::{sync::Barrier, thread, time::Duration};
 
 use stockade_core::clock::Timestamp;
-use stockade_rate_limit::{Answer, Bucket, LimitStore, MemoryLimitStore, OwnedBucket, Quota};
+use stockade_rate_limit::{Bucket, LimitStore, MemoryLimitStore, OwnedBucket, Quota, StoreReply};
 use stockade_testkit::FakeClock;
 
 /// A store whose time stands still: who is refused stays refused.
@@ -20,8 +20,8 @@ fn bucket(limit: &str, subject: &str, quota: Quota) -> OwnedBucket {
 fn allows(store: &MemoryLimitStore, buckets: &[&OwnedBucket]) -> bool {
     let buckets: Vec<Bucket<'_>> = buckets.iter().map(|bucket| bucket.as_bucket()).collect();
     match store.take(&buckets) {
-        Answer::Ready(decision) => decision.unwrap().allows(),
-        Answer::Wait(never) => match never {},
+        StoreReply::Ready(decision) => decision.unwrap().is_allowed(),
+        StoreReply::Wait(never) => match never {},
     }
 }
 

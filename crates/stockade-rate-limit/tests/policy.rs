@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use governor::{RateLimiter, clock::FakeRelativeClock};
 use proptest::prelude::*;
-use stockade_rate_limit::{Level, Quota, gcra, sliding};
+use stockade_rate_limit::{Quota, QuotaStatus, gcra, sliding};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -21,18 +21,18 @@ fn gcra_gives_the_burst_and_then_one_each_interval() {
     let quota = Quota::per_minute(60).burst(3);
     let mut state = 0;
     for left in [2, 1, 0] {
-        let (next, level) = gcra::take(state, &quota, START, 1);
-        assert!(level.allows());
-        assert_eq!(level.remaining(), left);
+        let (next, status) = gcra::take(state, &quota, START, 1);
+        assert!(status.is_allowed());
+        assert_eq!(status.remaining(), left);
         state = next;
     }
-    let (kept, level) = gcra::take(state, &quota, START, 1);
+    let (kept, status) = gcra::take(state, &quota, START, 1);
     assert_eq!(kept, state);
-    assert_eq!(level.retry_after(), Duration::from_secs(1));
-    assert_eq!(level.reset_after(), Duration::from_secs(3));
+    assert_eq!(status.retry_after(), Duration::from_secs(1));
+    assert_eq!(status.reset_after(), Duration::from_secs(3));
     let almost = gcra::take(state, &quota, START + SECOND - 1, 1).1;
     assert_eq!(almost.retry_after(), Duration::from_nanos(1));
-    assert!(gcra::take(state, &quota, START + SECOND, 1).1.allows());
+    assert!(gcra::take(state, &quota, START + SECOND, 1).1.is_allowed());
 }
 
 #[test]
@@ -43,19 +43,19 @@ fn sliding_weighs_the_window_before() {
     for _ in 0..10 {
         state = sliding::take(state, &quota, window, 1).0;
     }
-    let (_, level) = sliding::take(state, &quota, window, 1);
+    let (_, status) = sliding::take(state, &quota, window, 1);
     // All ten count until the next window; one has left it a tenth later.
-    assert_eq!(level.retry_after(), Duration::from_secs(11));
-    assert_eq!(level.reset_after(), Duration::from_secs(20));
+    assert_eq!(status.retry_after(), Duration::from_secs(11));
+    assert_eq!(status.reset_after(), Duration::from_secs(20));
     let half = window + 15 * SECOND;
-    let levels: Vec<_> = (0..6)
+    let statuses: Vec<_> = (0..6)
         .map(|_| {
-            let (next, level) = sliding::take(state, &quota, half, 1);
+            let (next, status) = sliding::take(state, &quota, half, 1);
             state = next;
-            level.allows()
+            status.is_allowed()
         })
         .collect();
-    assert_eq!(levels, [true, true, true, true, true, false]);
+    assert_eq!(statuses, [true, true, true, true, true, false]);
 }
 
 #[test]
@@ -63,10 +63,16 @@ fn what_costs_more_than_there_ever_is_is_never_let_in() {
     let minute = Quota::per_minute(60).burst(5);
     let any = Quota::sliding(5, Duration::from_secs(60)).unwrap();
     for cost in [6, u32::MAX] {
-        let level = gcra::take(0, &minute, START, cost).1;
-        assert_eq!((level.retry_after(), level.remaining()), (Level::NEVER, 5));
-        let level = sliding::take(0, &any, START, cost).1;
-        assert_eq!((level.retry_after(), level.remaining()), (Level::NEVER, 5));
+        let status = gcra::take(0, &minute, START, cost).1;
+        assert_eq!(
+            (status.retry_after(), status.remaining()),
+            (QuotaStatus::NEVER, 5)
+        );
+        let status = sliding::take(0, &any, START, cost).1;
+        assert_eq!(
+            (status.retry_after(), status.remaining()),
+            (QuotaStatus::NEVER, 5)
+        );
     }
 }
 
@@ -79,14 +85,14 @@ fn what_costs_nothing_is_let_in_as_long_as_anything_is_left() {
     for quota in quotas {
         let take = policy(&quota);
         let (one, _) = take(0, &quota, START, 1);
-        let (same, level) = take(one, &quota, START, 0);
-        assert!(level.allows() && level.remaining() == 1);
+        let (same, status) = take(one, &quota, START, 0);
+        assert!(status.is_allowed() && status.remaining() == 1);
         let (two, _) = take(same, &quota, START, 1);
-        assert!(!take(two, &quota, START, 0).1.allows());
+        assert!(!take(two, &quota, START, 0).1.is_allowed());
     }
 }
 
-type Take = fn(u64, &Quota, u64, u32) -> (u64, Level);
+type Take = fn(u64, &Quota, u64, u32) -> (u64, QuotaStatus);
 type Settle = fn(u64, &Quota, u64, i64) -> u64;
 
 fn policy(quota: &Quota) -> Take {
@@ -107,8 +113,8 @@ fn settling(quota: &Quota) -> Settle {
 fn used_up(quota: &Quota, now: u64) -> u64 {
     let mut state = 0;
     loop {
-        let (next, level) = policy(quota)(state, quota, now, 1);
-        if !level.allows() {
+        let (next, status) = policy(quota)(state, quota, now, 1);
+        if !status.is_allowed() {
             return state;
         }
         state = next;
@@ -125,13 +131,13 @@ fn a_clock_put_back_neither_refills_nor_locks_out() {
         for back in [1, 60 * SECOND, 3_600 * SECOND, 365 * 86_400 * SECOND] {
             let mut state = used_up(&quota, START);
             let mut now = START - back;
-            let (kept, level) = policy(&quota)(state, &quota, now, 1);
-            assert!(!level.allows(), "{quota}, {back} ns back: refilled");
+            let (kept, status) = policy(&quota)(state, &quota, now, 1);
+            assert!(!status.is_allowed(), "{quota}, {back} ns back: refilled");
             state = kept;
             // The longest debt: a burst that was reserved, and twice as much on top.
             now += 180 * SECOND;
-            let level = policy(&quota)(state, &quota, now, 1).1;
-            assert!(level.allows(), "{quota}, {back} ns back: locked out");
+            let status = policy(&quota)(state, &quota, now, 1).1;
+            assert!(status.is_allowed(), "{quota}, {back} ns back: locked out");
         }
     }
 }
@@ -144,8 +150,8 @@ fn a_machine_that_slept_finds_a_full_bucket_and_no_more() {
         Quota::sliding(60, Duration::from_secs(60)).unwrap(),
     ] {
         let state = used_up(&quota, START);
-        let (_, level) = policy(&quota)(state, &quota, START + 365 * 86_400 * SECOND, 1);
-        assert_eq!(level.remaining(), 59);
+        let (_, status) = policy(&quota)(state, &quota, START + 365 * 86_400 * SECOND, 1);
+        assert_eq!(status.remaining(), 59);
     }
 }
 
@@ -168,7 +174,7 @@ fn settles_what_was_used_after_all() {
         // Whoever owes without end does not owe for ever.
         let without_end = settle(reserved, &quota, START, i64::MAX);
         let later = START + 3 * 60 * SECOND;
-        assert!(policy(&quota)(without_end, &quota, later, 1).1.allows());
+        assert!(policy(&quota)(without_end, &quota, later, 1).1.is_allowed());
     }
 }
 
@@ -203,11 +209,11 @@ proptest! {
         for (pause, cost) in requests {
             now += pause;
             clock.advance(Duration::from_nanos(pause));
-            let (next, level) = gcra::take(state, &quota, now, cost);
+            let (next, status) = gcra::take(state, &quota, now, cost);
             state = next;
             match governor.check_n(NonZeroU32::new(cost).unwrap()) {
-                Ok(decided) => prop_assert_eq!(level.allows(), decided.is_ok()),
-                Err(_) => prop_assert_eq!(level.retry_after(), Level::NEVER),
+                Ok(decided) => prop_assert_eq!(status.is_allowed(), decided.is_ok()),
+                Err(_) => prop_assert_eq!(status.retry_after(), QuotaStatus::NEVER),
             }
         }
     }
@@ -226,15 +232,15 @@ proptest! {
         let (mut state, mut now) = (0, START);
         for (pause, cost) in requests {
             now += pause;
-            let (next, level) = take(state, &quota, now, cost);
+            let (next, status) = take(state, &quota, now, cost);
             state = next;
-            let retry = level.retry_after();
-            if retry != Duration::ZERO && retry != Level::NEVER {
+            let retry = status.retry_after();
+            if retry != Duration::ZERO && retry != QuotaStatus::NEVER {
                 let then = now + nanos(retry);
-                prop_assert!(take(state, &quota, then, cost).1.allows());
-                prop_assert!(!take(state, &quota, then - 1, cost).1.allows());
+                prop_assert!(take(state, &quota, then, cost).1.is_allowed());
+                prop_assert!(!take(state, &quota, then - 1, cost).1.is_allowed());
             }
-            let reset = now + nanos(level.reset_after());
+            let reset = now + nanos(status.reset_after());
             prop_assert_eq!(take(state, &quota, reset, 0).1.remaining(), count);
         }
     }
@@ -252,12 +258,12 @@ proptest! {
         let (mut state, mut now) = (0, START);
         for (pause, cost) in requests {
             now += pause;
-            let (next, level) = take(state, &quota, now, cost);
+            let (next, status) = take(state, &quota, now, cost);
             state = next;
-            if level.remaining() > 0 {
-                prop_assert!(take(state, &quota, now, level.remaining()).1.allows());
+            if status.remaining() > 0 {
+                prop_assert!(take(state, &quota, now, status.remaining()).1.is_allowed());
             }
-            prop_assert!(!take(state, &quota, now, level.remaining() + 1).1.allows());
+            prop_assert!(!take(state, &quota, now, status.remaining() + 1).1.is_allowed());
         }
     }
 
@@ -297,9 +303,9 @@ fn let_in(quota: &Quota, requests: Vec<(u64, u32)>) -> Vec<(u64, u32)> {
     let mut let_in = Vec::new();
     for (pause, cost) in requests {
         now += pause;
-        let (next, level) = policy(quota)(state, quota, now, cost);
+        let (next, status) = policy(quota)(state, quota, now, cost);
         state = next;
-        if level.allows() {
+        if status.is_allowed() {
             let_in.push((now, cost));
         }
     }
@@ -319,8 +325,8 @@ fn a_sliding_window_does_not_slow_a_steady_stream() {
     // A little slower than allowed, as parts of a request count as one.
     for request in 0..1_000 {
         let now = START + request * SECOND * 103 / 100;
-        let (next, level) = sliding::take(state, &quota, now, 1);
-        assert!(level.allows(), "request {request}");
+        let (next, status) = sliding::take(state, &quota, now, 1);
+        assert!(status.is_allowed(), "request {request}");
         state = next;
     }
 }

@@ -24,8 +24,8 @@ use stockade_core::{
     llm::ModelRequest,
 };
 use stockade_rate_limit::{
-    Answer, Bucket, KeyExtractor, Limit, LimitStore, Limits, LimitsErrorKind, MemoryLimitStore,
-    NoWait, Quota, RateLimit, SharedLimits,
+    Bucket, KeyExtractor, Limit, LimitStore, Limits, LimitsErrorKind, MemoryLimitStore, NoWait,
+    Quota, RateLimit, SharedLimits, StoreReply,
 };
 use stockade_testkit::{FakeClock, contract};
 use tower::{Layer, ServiceBuilder, ServiceExt, util::BoxCloneService};
@@ -609,8 +609,8 @@ async fn a_request_that_is_refused_takes_nothing_from_any_limit() {
     for _ in 0..20 {
         let refused = send(&layer, from([192, 0, 2, 1])).await;
         assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
-        let levels = refused.members("ratelimit");
-        assert_eq!((levels[0].1[0].1, levels[1].1[0].1), (8, 0));
+        let statuses = refused.members("ratelimit");
+        assert_eq!((statuses[0].1[0].1, statuses[1].1[0].1), (8, 0));
     }
     clock.advance(Duration::from_secs(1_800));
     assert_eq!(
@@ -765,7 +765,7 @@ struct Unasked;
 impl LimitStore for Unasked {
     type Wait = NoWait;
 
-    fn take(&self, _buckets: &[Bucket<'_>]) -> Answer<NoWait> {
+    fn take(&self, _buckets: &[Bucket<'_>]) -> StoreReply<NoWait> {
         panic!("the store was asked about a request that no limit counts")
     }
 

@@ -25,8 +25,8 @@ use stockade_core::{
     llm::{ModelRequest, TokenUsage},
 };
 use stockade_rate_limit::{
-    Answer, Bucket, Decision, FailurePolicy, Fallback, Fraction, KeyExtractor, Limit, LimitStore,
-    Limits, MemoryLimitStore, Quota, SharedLimits, StoreError, StoreErrorKind, TokenBudget,
+    Bucket, Decision, FailurePolicy, Fallback, Fraction, KeyExtractor, Limit, LimitStore, Limits,
+    MemoryLimitStore, Quota, SharedLimits, StoreError, StoreErrorKind, StoreReply, TokenBudget,
 };
 use stockade_testkit::{FakeClock, contract};
 use tokio::sync::oneshot;
@@ -149,10 +149,10 @@ impl Default for Remote {
 impl LimitStore for Remote {
     type Wait = Pin<Box<dyn Future<Output = Result<Decision, StoreError>> + Send>>;
 
-    fn take(&self, buckets: &[Bucket<'_>]) -> Answer<Self::Wait> {
-        let Answer::Ready(decision) = self.store.take(buckets);
+    fn take(&self, buckets: &[Bucket<'_>]) -> StoreReply<Self::Wait> {
+        let StoreReply::Ready(decision) = self.store.take(buckets);
         let down = self.down;
-        Answer::Wait(Box::pin(async move {
+        StoreReply::Wait(Box::pin(async move {
             tokio::task::yield_now().await;
             if down {
                 return Err(StoreError::new(StoreErrorKind::Unavailable));

@@ -106,7 +106,7 @@ async fn decisions(name: &str, store: &RedisLimits, keys: usize) -> f64 {
             while Instant::now() < until {
                 for _ in 0..16 {
                     key = (key + 1) % buckets.len();
-                    assert!(take(&store, &buckets[key]).await.unwrap().allows());
+                    assert!(take(&store, &buckets[key]).await.unwrap().is_allowed());
                     done += 1;
                 }
                 // A decision by a lease never waits, so it would never let others run.
@@ -177,7 +177,7 @@ async fn passed(redis: &Redis, leases: u32) -> (u32, u64) {
         let passed = Arc::clone(&passed);
         async move {
             while Instant::now() < until {
-                let allowed = take(&store, &bucket[..]).await.unwrap().allows();
+                let allowed = take(&store, &bucket[..]).await.unwrap().is_allowed();
                 passed.fetch_add(u64::from(allowed), Ordering::Relaxed);
                 tokio::task::yield_now().await;
             }

@@ -18,7 +18,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use stockade_rate_limit::{Answer, Bucket, Decision, LimitStore, StoreError, StoreErrorKind};
+use stockade_rate_limit::{Bucket, Decision, LimitStore, StoreError, StoreErrorKind, StoreReply};
 use tokio::sync::{
     mpsc::{self, error::TrySendError},
     oneshot,
@@ -123,10 +123,10 @@ impl RedisLimits {
 impl LimitStore for RedisLimits {
     type Wait = RedisWait;
 
-    fn take(&self, buckets: &[Bucket<'_>]) -> Answer<RedisWait> {
+    fn take(&self, buckets: &[Bucket<'_>]) -> StoreReply<RedisWait> {
         // A script without keys would fail, and that is no failure of Redis.
         if buckets.is_empty() {
-            return Answer::Ready(Ok(Decision::uncounted()));
+            return StoreReply::Ready(Ok(Decision::uncounted()));
         }
         if let Some(leases) = &self.leases {
             let (decision, orders) = leases.take(buckets, self.redis.namespace());
@@ -138,7 +138,7 @@ impl LimitStore for RedisLimits {
                 }
             }
             if let Some(decision) = decision {
-                return Answer::Ready(Ok(decision));
+                return StoreReply::Ready(Ok(decision));
             }
         }
         let (reply, decision) = oneshot::channel();
@@ -154,9 +154,11 @@ impl LimitStore for RedisLimits {
             None => Some(order),
         };
         match order.map_or(Ok(()), |order| self.orders.try_send(order)) {
-            Ok(()) => Answer::Wait(RedisWait(decision)),
-            Err(TrySendError::Full(_)) => Answer::Ready(Err(StoreError::new(StoreErrorKind::Busy))),
-            Err(TrySendError::Closed(_)) => Answer::Ready(Err(gone())),
+            Ok(()) => StoreReply::Wait(RedisWait(decision)),
+            Err(TrySendError::Full(_)) => {
+                StoreReply::Ready(Err(StoreError::new(StoreErrorKind::Busy)))
+            }
+            Err(TrySendError::Closed(_)) => StoreReply::Ready(Err(gone())),
         }
     }
 

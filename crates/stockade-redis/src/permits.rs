@@ -16,7 +16,7 @@ use std::{
 
 use redis::Script;
 use stockade_rate_limit::{
-    NoPermit, Patience, PermitAnswer, PermitStore, Place, StoreError, StoreErrorKind,
+    AcquireError, PermitReply, PermitRequest, PermitStore, QueueTimeout, StoreError, StoreErrorKind,
 };
 use tokio::sync::{Notify, Semaphore, mpsc};
 
@@ -123,36 +123,40 @@ impl PermitStore for RedisPermits {
 
     fn acquire(
         &self,
-        places: &[Place<'_>],
-        patience: Option<Patience>,
-    ) -> PermitAnswer<RedisPermit, RedisPermitWait> {
-        if places.is_empty() {
-            return PermitAnswer::Ready(Ok(RedisPermit {
+        requests: &[PermitRequest<'_>],
+        queue_timeout: Option<QueueTimeout>,
+    ) -> PermitReply<RedisPermit, RedisPermitWait> {
+        if requests.is_empty() {
+            return PermitReply::Ready(Ok(RedisPermit {
                 shared: Arc::clone(&self.0),
                 number: 0,
                 held: None,
             }));
         }
         let namespace = self.0.redis.namespace();
-        let keys = places
+        let keys = requests
             .iter()
-            .map(|place| namespace.rate_key("permits", place.limit(), &place.key()));
+            .map(|request| namespace.rate_key("permits", request.limit(), &request.key()));
         let keys: Box<[String]> = keys.collect();
-        let most: Box<[u32]> = places.iter().map(|place| place.max().get()).collect();
+        let most: Box<[u32]> = requests.iter().map(|request| request.max().get()).collect();
         let shared = Arc::clone(&self.0);
-        PermitAnswer::Wait(RedisPermitWait::new(async move {
-            wait::acquire(&shared, &keys, &most, patience).await
+        PermitReply::Wait(RedisPermitWait::new(async move {
+            wait::acquire(&shared, &keys, &most, queue_timeout).await
         }))
     }
 }
 
 impl Shared {
     /// Asks once.
-    async fn ask(self: &Arc<Self>, keys: &[String], most: &[u32]) -> Result<RedisPermit, NoPermit> {
+    async fn ask(
+        self: &Arc<Self>,
+        keys: &[String],
+        most: &[u32],
+    ) -> Result<RedisPermit, AcquireError> {
         let _asking = self
             .asking
             .try_acquire()
-            .map_err(|_| NoPermit::Failed(StoreError::new(StoreErrorKind::Busy)))?;
+            .map_err(|_| AcquireError::Store(StoreError::new(StoreErrorKind::Busy)))?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let held = Arc::new(Held {
             id: format!("{}-{number}", self.node),
@@ -182,9 +186,9 @@ impl Shared {
             }
             Ok(full) => {
                 permit.forget();
-                Err(NoPermit::Full { place: full - 1 })
+                Err(AcquireError::Full { index: full - 1 })
             }
-            Err(failure) => Err(NoPermit::Failed(failure.into())),
+            Err(failure) => Err(AcquireError::Store(failure.into())),
         }
     }
 
@@ -248,9 +252,9 @@ impl Drop for RedisPermit {
 
 impl fmt::Debug for RedisPermit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let places = self.held.as_ref().map_or(0, |held| held.keys.len());
+        let requests = self.held.as_ref().map_or(0, |held| held.keys.len());
         f.debug_struct("RedisPermit")
-            .field("places", &places)
+            .field("places", &requests)
             .finish_non_exhaustive()
     }
 }

@@ -5,7 +5,7 @@ mod support;
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
-use stockade_rate_limit::{Answer, LimitStore, OwnedBucket, Quota, StoreErrorKind};
+use stockade_rate_limit::{LimitStore, OwnedBucket, Quota, StoreErrorKind, StoreReply};
 use stockade_redis::RedisLimits;
 use stockade_testkit::limit_store;
 use support::{Server, connect, take};
@@ -33,7 +33,7 @@ async fn asks_nothing_about_a_request_without_buckets() {
         RedisLimits::new(&down),
     ] {
         let decision = take(&store, &[]).await.unwrap();
-        assert!(decision.allows() && decision.levels().is_empty());
+        assert!(decision.is_allowed() && decision.statuses().is_empty());
     }
 }
 
@@ -52,16 +52,16 @@ async fn counts_all_quotas_of_a_request_or_none() {
     ];
     for left in [2, 1, 0] {
         let decision = take(&store, &request).await.unwrap();
-        assert!(decision.allows());
-        assert_eq!(decision.levels()[1].remaining(), left);
+        assert!(decision.is_allowed());
+        assert_eq!(decision.statuses()[1].remaining(), left);
     }
     for _ in 0..3 {
         let refused = take(&store, &request).await.unwrap();
-        assert!(!refused.allows());
+        assert!(!refused.is_allowed());
         let left: Vec<_> = refused
-            .levels()
+            .statuses()
             .iter()
-            .map(|level| level.remaining())
+            .map(|status| status.remaining())
             .collect();
         assert_eq!(left, [2, 0]);
     }
@@ -80,7 +80,7 @@ async fn two_replicas_let_in_exactly_what_one_would() {
     for index in 0..1_000 {
         let (store, request) = (stores[index % 2].clone(), Arc::clone(&request));
         tasks.push(tokio::spawn(async move {
-            take(&store, &*request).await.unwrap().allows()
+            take(&store, &*request).await.unwrap().is_allowed()
         }));
     }
     let mut passed = 0;
@@ -102,7 +102,12 @@ async fn leases_let_in_no_more_and_strand_no_more_than_their_size() {
     let request = [OwnedBucket::new("all", "all", Quota::per_day(100), 1)];
     let mut passed = 0;
     for index in 0..1_000 {
-        passed += u32::from(take(&stores[index % 2], &request).await.unwrap().allows());
+        passed += u32::from(
+            take(&stores[index % 2], &request)
+                .await
+                .unwrap()
+                .is_allowed(),
+        );
         let leased: u64 = stores.iter().map(|store| store.stats().leased).sum();
         assert!(leased <= 2 * 7);
     }
@@ -119,15 +124,15 @@ async fn what_is_leased_and_not_spent_goes_back() {
     let request = [OwnedBucket::new("all", "all", Quota::per_day(100), 1)];
     let mut passed = 0;
     while leases.stats().leased < 5 {
-        passed += u32::from(take(&leases, &request).await.unwrap().allows());
+        passed += u32::from(take(&leases, &request).await.unwrap().is_allowed());
         assert!(passed < 50, "no lease was made");
     }
     while leases.stats().followed > 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // The order to give back is on its way; nobody says when it has come.
-    let level = || async { take(&strict, &request).await.unwrap() };
-    while level().await.allows() {
+    let status = || async { take(&strict, &request).await.unwrap() };
+    while status().await.is_allowed() {
         passed += 1;
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
@@ -139,12 +144,12 @@ async fn settles_after_the_fact() {
     let server = Server::start();
     let store = RedisLimits::new(&connect(&server).await);
     let request = [OwnedBucket::new("tokens", "a", Quota::per_day(100), 60)];
-    assert!(take(&store, &request).await.unwrap().allows());
-    assert!(!take(&store, &request).await.unwrap().allows());
+    assert!(take(&store, &request).await.unwrap().is_allowed());
+    assert!(!take(&store, &request).await.unwrap().is_allowed());
     store.settle(&request[0].as_bucket(), -20);
     let decision = take(&store, &request).await.unwrap();
-    assert!(decision.allows());
-    assert_eq!(decision.levels()[0].remaining(), 0);
+    assert!(decision.is_allowed());
+    assert_eq!(decision.statuses()[0].remaining(), 0);
     assert_eq!(store.stats().dropped, 0);
 }
 
@@ -182,7 +187,7 @@ async fn a_full_queue_refuses_at_once() {
         .map(|_| store.take(&[request[0].as_bucket()]))
         .collect();
     let busy = asked.iter().filter(|answer| {
-        matches!(answer, Answer::Ready(Err(error)) if error.kind() == StoreErrorKind::Busy)
+        matches!(answer, StoreReply::Ready(Err(error)) if error.kind() == StoreErrorKind::Busy)
     });
     assert_eq!(busy.count(), 5_000 - 4_096);
 }

@@ -7,12 +7,12 @@ use std::{num::NonZeroU32, time::Duration};
 
 use http::Request;
 use stockade_core::guard::{Check, Guard, Head};
-use stockade_rate_limit::{Admitted, Concurrency, ConcurrencyLimit, KeyExtractor};
+use stockade_rate_limit::{Concurrency, ConcurrencyHook, ConcurrencyLimit, KeyExtractor};
 use stockade_redis::{RedisPermit, RedisPermits};
 use support::{Server, begin, connect};
 use tokio::time::{Instant, sleep, timeout};
 
-type Permit = Admitted<RedisPermit>;
+type Permit = ConcurrencyHook<RedisPermit>;
 
 fn guard(store: &RedisPermits, most: u32) -> Concurrency<RedisPermits> {
     let most = NonZeroU32::new(most).unwrap();

@@ -74,7 +74,7 @@ async fn replica(url: &str, leases: u32) -> u32 {
             let store = store.clone();
             tokio::spawn(async move {
                 let request = [OwnedBucket::new("all", "all", Quota::per_day(LIMIT), 1)];
-                take(&store, &request).await.unwrap().allows()
+                take(&store, &request).await.unwrap().is_allowed()
             })
         })
         .collect();

@@ -1,6 +1,6 @@
 //! The conformance suite for limit stores.
 
-use stockade_rate_limit::{Answer, Bucket, Decision, LimitStore, OwnedBucket, Quota};
+use stockade_rate_limit::{Bucket, Decision, LimitStore, OwnedBucket, Quota, StoreReply};
 
 /// Runs the suite against an empty store.
 ///
@@ -22,15 +22,15 @@ where
 {
     let buckets: Vec<Bucket<'_>> = buckets.iter().map(OwnedBucket::as_bucket).collect();
     let decision = match store.take(&buckets) {
-        Answer::Ready(decision) => decision,
-        Answer::Wait(wait) => wait.await,
+        StoreReply::Ready(decision) => decision,
+        StoreReply::Wait(wait) => wait.await,
     };
     decision.expect("a decision")
 }
 
 fn remaining(decision: &Decision) -> Vec<u32> {
-    let levels = decision.levels().iter();
-    levels.map(|level| level.remaining()).collect()
+    let statuses = decision.statuses().iter();
+    statuses.map(|status| status.remaining()).collect()
 }
 
 fn bucket(limit: &str, subject: &str, count: u32, cost: u32) -> OwnedBucket {
@@ -43,8 +43,11 @@ where
     S: LimitStore,
 {
     let decision = take(store, &[]).await;
-    assert!(decision.allows(), "a request without buckets was refused");
-    assert!(decision.levels().is_empty(), "levels without buckets");
+    assert!(
+        decision.is_allowed(),
+        "a request without buckets was refused"
+    );
+    assert!(decision.statuses().is_empty(), "levels without buckets");
 }
 
 async fn debits_all_buckets_or_none<S>(store: &S)
@@ -57,12 +60,12 @@ where
     ];
     for left in [[8, 1], [7, 0]] {
         let decision = take(store, &both).await;
-        assert!(decision.allows());
+        assert!(decision.is_allowed());
         assert_eq!(remaining(&decision), left, "levels in the order of buckets");
     }
     for _ in 0..3 {
         let refused = take(store, &both).await;
-        assert!(!refused.allows());
+        assert!(!refused.is_allowed());
         assert_eq!(remaining(&refused), [7, 0], "a refused request was debited");
     }
 }
@@ -72,11 +75,11 @@ where
     S: LimitStore,
 {
     let tokens = [bucket("suite-tokens", "a", 100, 60)];
-    assert!(take(store, &tokens).await.allows());
-    assert!(!take(store, &tokens).await.allows());
+    assert!(take(store, &tokens).await.is_allowed());
+    assert!(!take(store, &tokens).await.is_allowed());
     store.settle(&tokens[0].as_bucket(), -20);
     let decision = take(store, &tokens).await;
-    assert!(decision.allows(), "the refund is missing");
+    assert!(decision.is_allowed(), "the refund is missing");
     assert_eq!(remaining(&decision), [0]);
 }
 
@@ -86,7 +89,7 @@ where
 {
     for subject in ["a", "b"] {
         let one = [bucket("suite-subjects", subject, 1, 1)];
-        assert!(take(store, &one).await.allows(), "{subject}");
-        assert!(!take(store, &one).await.allows(), "{subject}");
+        assert!(take(store, &one).await.is_allowed(), "{subject}");
+        assert!(!take(store, &one).await.is_allowed(), "{subject}");
     }
 }

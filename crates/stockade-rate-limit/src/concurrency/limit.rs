@@ -4,7 +4,9 @@ use std::{hash::BuildHasher, num::NonZeroU32};
 
 use stockade_core::guard::Head;
 
-use crate::{KeyExtractor, KeyExtractorError, Place, key_extractor::ExtractedKey, rate_key::seed};
+use crate::{
+    KeyExtractor, KeyExtractorError, PermitRequest, key_extractor::ExtractedKey, rate_key::seed,
+};
 
 /// So many requests at once, for each subject.
 ///
@@ -67,13 +69,16 @@ impl ConcurrencyLimit {
     ///
     /// # Errors
     /// When the request does not tell who the client is, but has to.
-    pub fn place<'a>(&'a self, head: &'a Head) -> Result<Option<Place<'a>>, KeyExtractorError> {
+    pub fn permit_request<'a>(
+        &'a self,
+        head: &'a Head,
+    ) -> Result<Option<PermitRequest<'a>>, KeyExtractorError> {
         let Some(ExtractedKey { key, principal }) = self.extractor.extract_with_principal(head)?
         else {
             return Ok(None);
         };
         let own = principal.and_then(|principal| principal.quotas().concurrency);
         let max = own.unwrap_or(self.max);
-        Ok(Some(Place::new(&self.name, self.digest, key, max)))
+        Ok(Some(PermitRequest::new(&self.name, self.digest, key, max)))
     }
 }

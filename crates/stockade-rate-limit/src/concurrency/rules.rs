@@ -12,7 +12,7 @@ use stockade_core::{
 
 use super::{ConcurrencyLimit, fields, stats::Counters};
 use crate::{
-    KeyExtractorError, NoPermit, Place, StoreErrorKind,
+    AcquireError, KeyExtractorError, PermitRequest, StoreErrorKind,
     fields::{LEVEL, POLICY},
 };
 
@@ -26,7 +26,7 @@ pub(super) struct Rules {
 }
 
 /// The places of one request.
-pub(super) type Places<'a> = SmallVec<[Place<'a>; 2]>;
+pub(super) type Places<'a> = SmallVec<[PermitRequest<'a>; 2]>;
 
 /// What a request is told that is not counted by all limits as they are.
 pub(super) type OwnPolicy = Option<Box<HeaderValue>>;
@@ -67,7 +67,7 @@ impl Rules {
         places: &mut Places<'a>,
     ) -> Result<(), KeyExtractorError> {
         for limit in &self.limits {
-            if let Some(place) = limit.place(head)? {
+            if let Some(place) = limit.permit_request(head)? {
                 places.push(place);
             }
         }
@@ -75,8 +75,8 @@ impl Rules {
     }
 
     /// What is kept of the places while a request waits.
-    pub(super) fn asked(&self, places: &[Place<'_>]) -> Vec<Asked> {
-        let limit = |place: &Place<'_>| {
+    pub(super) fn asked(&self, places: &[PermitRequest<'_>]) -> Vec<Asked> {
+        let limit = |place: &PermitRequest<'_>| {
             let named = |limit: &ConcurrencyLimit| limit.name() == place.limit();
             let limit = self.limits.iter().position(named);
             limit.expect("a place is one of the limits'")
@@ -90,9 +90,9 @@ impl Rules {
 
     /// The `RateLimit-Policy` of a request that needs these places, where it is a policy of
     /// its own.
-    pub(super) fn own_policy(&self, places: &[Place<'_>]) -> OwnPolicy {
+    pub(super) fn own_policy(&self, places: &[PermitRequest<'_>]) -> OwnPolicy {
         let all = self.limits.iter().map(ConcurrencyLimit::max);
-        if all.eq(places.iter().map(Place::max)) {
+        if all.eq(places.iter().map(PermitRequest::max)) {
             return None;
         }
         let places = places.iter().map(|place| (place.limit(), place.max()));
@@ -105,10 +105,15 @@ impl Rules {
     }
 
     /// The refusal of a request that got no permit.
-    pub(super) fn refusal(&self, none: &NoPermit, asked: &[Asked], policy: &OwnPolicy) -> Refusal {
+    pub(super) fn refusal(
+        &self,
+        none: &AcquireError,
+        asked: &[Asked],
+        policy: &OwnPolicy,
+    ) -> Refusal {
         let Asked { limit, max } = match none {
-            NoPermit::Full { place } => asked[(*place).min(asked.len() - 1)],
-            NoPermit::Failed(error) => {
+            AcquireError::Full { index } => asked[(*index).min(asked.len() - 1)],
+            AcquireError::Store(error) => {
                 self.counters.failed();
                 return unavailable(error.kind());
             }

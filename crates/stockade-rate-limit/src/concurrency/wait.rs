@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use stockade_core::refusal::Refusal;
 
 use super::{
-    Admitted,
+    ConcurrencyHook,
     rules::{Asked, OwnPolicy, Rules},
     stats::Counted,
 };
@@ -55,13 +55,13 @@ impl<P> Future for ConcurrencyWait<P>
 where
     P: PermitStore,
 {
-    type Output = Result<Admitted<P::Permit>, Refusal>;
+    type Output = Result<ConcurrencyHook<P::Permit>, Refusal>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let rules = this.waiting.rules();
         Poll::Ready(match ready!(this.permit.poll(cx)) {
-            Ok(permit) => Ok(Admitted::new(permit, this.policy.take(), rules)),
+            Ok(permit) => Ok(ConcurrencyHook::new(permit, this.policy.take(), rules)),
             Err(none) => Err(rules.refusal(&none, this.asked, this.policy)),
         })
     }

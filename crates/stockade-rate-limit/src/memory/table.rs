@@ -10,7 +10,7 @@ use super::set::Set;
 /// Sets of places, in segments that are made when they are needed.
 pub(crate) struct Table {
     store: u64,
-    lane: u64,
+    quota_id: u64,
     segments: Box<[OnceLock<Segment>]>,
     /// When it may be forgotten if it is not used any more, in nanoseconds.
     forgotten_at: AtomicU64,
@@ -29,18 +29,18 @@ const SETS: usize = 85;
 struct Slot(Mutex<Set>);
 
 impl Table {
-    pub(super) fn new(store: u64, lane: u64, capacity: usize) -> Self {
+    pub(super) fn new(store: u64, quota_id: u64, capacity: usize) -> Self {
         Self {
             store,
-            lane,
+            quota_id,
             segments: (0..segments(capacity)).map(|_| OnceLock::new()).collect(),
             forgotten_at: AtomicU64::new(0),
             forgotten: AtomicBool::new(false),
         }
     }
 
-    pub(super) fn lane(&self) -> u64 {
-        self.lane
+    pub(super) fn quota_id(&self) -> u64 {
+        self.quota_id
     }
 
     /// Whether it is one of this store's, and not forgotten.

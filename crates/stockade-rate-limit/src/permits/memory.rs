@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    NoPermit, Patience, PermitAnswer, PermitStore, Place,
+    AcquireError, PermitReply, PermitRequest, PermitStore, QueueTimeout,
     places::{Places, Served, Wanted},
 };
 
@@ -42,7 +42,7 @@ impl MemoryPermits {
     }
 
     /// Places of this subject that are in use.
-    pub fn in_use(&self, place: &Place<'_>) -> u32 {
+    pub fn in_use(&self, place: &PermitRequest<'_>) -> u32 {
         self.0.lock().in_use(place.wanted().key)
     }
 
@@ -59,22 +59,22 @@ impl MemoryPermits {
 
 impl PermitStore for MemoryPermits {
     type Permit = MemoryPermit;
-    type Wait = MemoryWait;
+    type Wait = MemoryPermitWait;
 
     fn acquire(
         &self,
-        places: &[Place<'_>],
-        patience: Option<Patience>,
-    ) -> PermitAnswer<MemoryPermit, MemoryWait> {
+        places: &[PermitRequest<'_>],
+        queue_timeout: Option<QueueTimeout>,
+    ) -> PermitReply<MemoryPermit, MemoryPermitWait> {
         let wanted: SmallVec<[Wanted; 1]> = match places {
             [place] => [place.wanted()].into(),
-            places => places.iter().map(Place::wanted).collect(),
+            places => places.iter().map(PermitRequest::wanted).collect(),
         };
         let mut state = self.0.lock();
         let full = match state.take(&wanted) {
             Ok(()) => {
                 drop(state);
-                return PermitAnswer::Ready(Ok(MemoryPermit {
+                return PermitReply::Ready(Ok(MemoryPermit {
                     shared: Arc::clone(&self.0),
                     places: wanted,
                 }));
@@ -82,15 +82,15 @@ impl PermitStore for MemoryPermits {
             Err(place) => place,
         };
         let wanted = wanted.into_boxed_slice();
-        let ticket = patience.and_then(|patience| {
+        let ticket = queue_timeout.and_then(|queue_timeout| {
             let (sender, permit) = oneshot::channel();
-            let ticket = state.queue(full, wanted.clone(), sender, patience.max_waiters)?;
-            Some((ticket, permit, patience.timeout))
+            let ticket = state.queue(full, wanted.clone(), sender, queue_timeout.max_waiters)?;
+            Some((ticket, permit, queue_timeout.timeout))
         });
         drop(state);
         match ticket {
-            None => PermitAnswer::Ready(Err(NoPermit::Full { place: full })),
-            Some((ticket, permit, timeout)) => PermitAnswer::Wait(MemoryWait {
+            None => PermitReply::Ready(Err(AcquireError::Full { index: full })),
+            Some((ticket, permit, timeout)) => PermitReply::Wait(MemoryPermitWait {
                 queued: Queued {
                     shared: Arc::clone(&self.0),
                     ticket,
@@ -159,7 +159,7 @@ impl fmt::Debug for MemoryPermit {
 
 pin_project! {
     /// A place in the queue. Whoever drops it has left the queue.
-    pub struct MemoryWait {
+    pub struct MemoryPermitWait {
         queued: Queued,
         permit: oneshot::Receiver<MemoryPermit>,
         #[pin]
@@ -188,8 +188,8 @@ impl Drop for Queued {
     }
 }
 
-impl Future for MemoryWait {
-    type Output = Result<MemoryPermit, NoPermit>;
+impl Future for MemoryPermitWait {
+    type Output = Result<MemoryPermit, AcquireError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
@@ -201,14 +201,14 @@ impl Future for MemoryWait {
             return Poll::Pending;
         }
         match this.queued.leave() {
-            Some(place) => Poll::Ready(Err(NoPermit::Full { place })),
+            Some(index) => Poll::Ready(Err(AcquireError::Full { index })),
             // Served in this moment: the permit is on its way.
             None => Poll::Pending,
         }
     }
 }
 
-impl fmt::Debug for MemoryWait {
+impl fmt::Debug for MemoryPermitWait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryWait")
             .field("places", &self.queued.wanted.len())

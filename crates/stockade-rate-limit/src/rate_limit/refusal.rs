@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use stockade_core::refusal::{Refusal, RefusalKind, Violation};
 
-use crate::{Bucket, Decision, Level, StoreErrorKind};
+use crate::{Bucket, Decision, QuotaStatus, StoreErrorKind};
 
 /// A quota does not allow the request.
 pub(super) fn reached(buckets: &[Bucket<'_>], decision: &Decision) -> Refusal {
     let retry_after = decision.retry_after();
     let refusal = match retry_after {
-        Level::NEVER => Refusal::new(
+        QuotaStatus::NEVER => Refusal::new(
             RefusalKind::RateLimited,
             "the request costs more than the limit ever allows at once",
         )
@@ -28,7 +28,7 @@ pub(super) fn reached(buckets: &[Bucket<'_>], decision: &Decision) -> Refusal {
             .write(&mut description)
             .expect("a string takes every text");
         refusal.with_violation(Violation {
-            subject: bucket.lane().policy().to_owned().into(),
+            subject: bucket.quota_id().policy_name().to_owned().into(),
             description: description.into(),
         })
     })

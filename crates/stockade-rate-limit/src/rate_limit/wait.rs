@@ -11,7 +11,7 @@ use http::HeaderValue;
 use pin_project_lite::pin_project;
 use stockade_core::refusal::Refusal;
 
-use super::{RateLimitFields, judge};
+use super::{RateLimitHook, judge};
 use crate::{Decision, OwnedBucket, StoreError, fields::Older, rule::Buckets};
 
 pin_project! {
@@ -29,7 +29,7 @@ impl<W> Future for RateLimitWait<W>
 where
     W: Future<Output = Result<Decision, StoreError>>,
 {
-    type Output = Result<RateLimitFields, Refusal>;
+    type Output = Result<RateLimitHook, Refusal>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();

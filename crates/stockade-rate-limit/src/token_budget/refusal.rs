@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stockade_core::refusal::{Refusal, RefusalKind, Violation};
 
-use crate::{Bucket, Decision, Level, StoreErrorKind};
+use crate::{Bucket, Decision, QuotaStatus, StoreErrorKind};
 
 /// The request asks for more than the quota ever holds; waiting does not help.
 pub(super) fn exceeds(bucket: &Bucket<'_>) -> Refusal {
@@ -22,7 +22,7 @@ pub(super) fn exceeds(bucket: &Bucket<'_>) -> Refusal {
 /// The tokens that the request may take are not there yet.
 pub(super) fn short(buckets: &[Bucket<'_>], decision: &Decision) -> Refusal {
     let retry_after = decision.retry_after();
-    if retry_after == Level::NEVER {
+    if retry_after == QuotaStatus::NEVER {
         // The quota holds it, but not the share of it that is given away while the store
         // does not answer.
         return unavailable(StoreErrorKind::Unavailable);
@@ -53,7 +53,7 @@ pub(super) fn unavailable(kind: StoreErrorKind) -> Refusal {
 
 fn violation(bucket: &Bucket<'_>) -> Violation {
     Violation {
-        subject: bucket.lane().policy().to_owned().into(),
+        subject: bucket.quota_id().policy_name().to_owned().into(),
         description: format!("{} in tokens", bucket.quota()).into(),
     }
 }

@@ -42,7 +42,7 @@ where
         let decision = decision.map_err(|error| refusal::unavailable(error.kind()))?;
         // The standard fields have no unit for tokens.
         let fields = Fields::new(None, buckets, &decision, self.older, Unit::Tokens);
-        if !decision.allows() {
+        if !decision.is_allowed() {
             let refusal = refusal::short(buckets, &decision);
             return Err(match fields {
                 Some(fields) => fields.on(refusal),
@@ -50,7 +50,7 @@ where
             });
         }
         // Without levels, nothing was debited.
-        let debited = buckets.iter().take(decision.levels().len());
+        let debited = buckets.iter().take(decision.statuses().len());
         Ok(Reservation {
             buckets: debited.map(Bucket::to_owned).collect(),
             tokens: self.tokens,

@@ -14,7 +14,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use foldhash::fast::RandomState;
-use stockade_rate_limit::{Algorithm, Decision, Level, Quota, gcra, sliding};
+use stockade_rate_limit::{Algorithm, Decision, Quota, QuotaStatus, gcra, sliding};
 
 use super::{
     lease::{self, Granted},
@@ -208,18 +208,18 @@ impl ReplyDecoder<'_> {
         });
         let states: Vec<u64> = states.collect::<Option<_>>()?;
         let allowed = self.byte()? == 1;
-        let levels = lines.iter().zip(states).map(|(line, state)| {
-            let level = take(state, &line.quota, now, line.cost);
-            match (allowed, level.allows()) {
+        let statuses = lines.iter().zip(states).map(|(line, state)| {
+            let status = take(state, &line.quota, now, line.cost);
+            match (allowed, status.is_allowed()) {
                 // Another one refused the request. What costs nothing changes nothing.
                 (false, true) => take(state, &line.quota, now, 0),
-                _ => level,
+                _ => status,
             }
         });
-        let decision = Decision::new(levels);
+        let decision = Decision::new(statuses);
         // The script has decided, and debited. It sees the same but where the server's
         // clock was put back, or in counts of so many that doubles are not exact.
-        Some(match decision.allows() == allowed {
+        Some(match decision.is_allowed() == allowed {
             true => decision,
             false => forced(&decision, allowed),
         })
@@ -243,7 +243,7 @@ impl ReplyDecoder<'_> {
     }
 }
 
-fn take(state: u64, quota: &Quota, now: u64, cost: u32) -> Level {
+fn take(state: u64, quota: &Quota, now: u64, cost: u32) -> QuotaStatus {
     match quota.algorithm() {
         Algorithm::SlidingWindow => sliding::take(state, quota, now, cost).1,
         _ => gcra::take(state, quota, now, cost).1,
@@ -255,8 +255,9 @@ fn forced(decision: &Decision, allowed: bool) -> Decision {
         true => Duration::ZERO,
         false => Duration::from_millis(1),
     };
-    let levels = decision.levels().iter();
+    let statuses = decision.statuses().iter();
     Decision::new(
-        levels.map(|level| Level::new(level.remaining(), level.reset_after(), retry_after)),
+        statuses
+            .map(|status| QuotaStatus::new(status.remaining(), status.reset_after(), retry_after)),
     )
 }

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use stockade_rate_limit::{Bucket, Level, Quota, gcra};
+use stockade_rate_limit::{Bucket, Quota, QuotaStatus, gcra};
 
 use super::{
     batch::times,
@@ -40,7 +40,7 @@ pub(super) struct Granted {
 
 /// Which lease a bucket may have.
 pub(super) fn id(bucket: &Bucket<'_>) -> LeaseId {
-    (bucket.lane().id(), bucket.key().digest())
+    (bucket.quota_id().digest(), bucket.key().digest())
 }
 
 /// One bucket of a request.
@@ -123,15 +123,15 @@ impl Lease {
         self.left >= claim.cost.max(1) && self.quota == claim.quota && !self.is_over(now)
     }
 
-    pub(super) fn spend(&mut self, cost: u32, now: Instant) -> Level {
+    pub(super) fn spend(&mut self, cost: u32, now: Instant) -> QuotaStatus {
         self.left -= cost;
         self.used = self.used.saturating_add(cost);
         let elapsed = now.saturating_duration_since(self.since).as_nanos() as u64;
-        let (full_at, level) =
+        let (full_at, status) =
             gcra::take(self.full_at, &self.quota, self.server_time + elapsed, cost);
         self.full_at = full_at;
         // What others have left is not known here, but that this much was debited.
-        Level::new(level.remaining(), level.reset_after(), Duration::ZERO)
+        QuotaStatus::new(status.remaining(), status.reset_after(), Duration::ZERO)
     }
 
     /// Asks for more before it is needed: once at a time, and twice as much each time that

@@ -42,7 +42,7 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn new(bucket: &Bucket<'_>, namespace: &Namespace) -> Self {
-        let key = namespace.rate_key("limit", bucket.lane().key(), &bucket.key());
+        let key = namespace.rate_key("limit", bucket.quota_id().as_str(), &bucket.key());
         Self {
             id: lease::id(bucket),
             key: key.into(),

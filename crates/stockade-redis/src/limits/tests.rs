@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use redis::{Client, Connection, Script};
 use stockade_core::clock::Timestamp;
 use stockade_rate_limit::{
-    Answer, Decision, LimitStore, MemoryLimitStore, OwnedBucket, Quota, gcra,
+    Decision, LimitStore, MemoryLimitStore, OwnedBucket, Quota, StoreReply, gcra,
 };
 use stockade_testkit::FakeClock;
 use tokio::sync::oneshot;
@@ -127,8 +127,8 @@ fn line(bucket: &OwnedBucket) -> Line {
 fn in_memory(store: &MemoryLimitStore, buckets: &[OwnedBucket]) -> Decision {
     let buckets: Vec<_> = buckets.iter().map(OwnedBucket::as_bucket).collect();
     match store.take(&buckets) {
-        Answer::Ready(decision) => decision.unwrap(),
-        Answer::Wait(never) => match never {},
+        StoreReply::Ready(decision) => decision.unwrap(),
+        StoreReply::Wait(never) => match never {},
     }
 }
 
@@ -156,7 +156,7 @@ fn decides_as_the_store_of_one_process_does() {
                     let mut buckets: Vec<OwnedBucket> = Vec::new();
                     for (subject, quota, cost) in chosen {
                         let bucket = bucket(subject, quota, cost);
-                        let lane = |bucket: &OwnedBucket| bucket.as_bucket().lane().clone();
+                        let lane = |bucket: &OwnedBucket| bucket.as_bucket().quota_id().clone();
                         if buckets.iter().all(|other| lane(other) != lane(&bucket)) {
                             buckets.push(bucket);
                         }
@@ -178,7 +178,7 @@ fn decides_as_the_store_of_one_process_does() {
                         for (outcome, expected) in outcomes.iter().zip(&expected) {
                             match (outcome, expected) {
                                 (Outcome::Taken(decision), Some(expected)) => {
-                                    prop_assert_eq!(decision.levels(), expected.levels());
+                                    prop_assert_eq!(decision.statuses(), expected.statuses());
                                 }
                                 (Outcome::Settled, None) => {}
                                 other => prop_assert!(false, "{:?}", other),
@@ -303,14 +303,14 @@ fn leases_never_let_in_more_than_the_quota() {
                     let (reply, _) = oneshot::channel();
                     let order = Order::Take { lines: vec![line], reply };
                     match script.run(&[order]).pop() {
-                        Some(Outcome::Taken(decision)) => passes = decision.allows(),
+                        Some(Outcome::Taken(decision)) => passes = decision.is_allowed(),
                         other => panic!("{other:?}"),
                     }
                 }
             }
             if passes {
-                let (state, level) = gcra::take(really, &quota, now * 1_000, 1);
-                prop_assert!(level.allows(), "one too many at {}", now - START);
+                let (state, status) = gcra::take(really, &quota, now * 1_000, 1);
+                prop_assert!(status.is_allowed(), "one too many at {}", now - START);
                 really = state;
             }
         }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use stockade_rate_limit::{NoPermit, Patience};
+use stockade_rate_limit::{AcquireError, QueueTimeout};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{RedisPermit, Shared};
@@ -22,18 +22,18 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Dropped before it is ready, it gives back what it may have got.
 pub struct RedisPermitWait(Pin<Box<Acquire>>);
 
-type Acquire = dyn Future<Output = Result<RedisPermit, NoPermit>> + Send;
+type Acquire = dyn Future<Output = Result<RedisPermit, AcquireError>> + Send;
 
 impl RedisPermitWait {
     pub(super) fn new(
-        answer: impl Future<Output = Result<RedisPermit, NoPermit>> + Send + 'static,
+        answer: impl Future<Output = Result<RedisPermit, AcquireError>> + Send + 'static,
     ) -> Self {
         Self(Box::pin(answer))
     }
 }
 
 impl Future for RedisPermitWait {
-    type Output = Result<RedisPermit, NoPermit>;
+    type Output = Result<RedisPermit, AcquireError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.0.as_mut().poll(cx)
@@ -50,23 +50,23 @@ pub(super) async fn acquire(
     shared: &Arc<Shared>,
     keys: &[String],
     most: &[u32],
-    patience: Option<Patience>,
-) -> Result<RedisPermit, NoPermit> {
-    let Some(patience) = patience else {
+    queue_timeout: Option<QueueTimeout>,
+) -> Result<RedisPermit, AcquireError> {
+    let Some(queue_timeout) = queue_timeout else {
         return shared.ask(keys, most).await;
     };
-    let place = match shared.queues.contested(keys) {
-        Some(place) => place,
+    let index = match shared.queues.contested(keys) {
+        Some(index) => index,
         None => match shared.ask(keys, most).await {
-            Err(NoPermit::Full { place }) => place,
+            Err(AcquireError::Full { index }) => index,
             other => return other,
         },
     };
-    let full = NoPermit::Full { place };
-    let Some(waiting) = shared.queues.enter(&keys[place], patience.max_waiters) else {
+    let full = AcquireError::Full { index };
+    let Some(waiting) = shared.queues.enter(&keys[index], queue_timeout.max_waiters) else {
         return Err(full);
     };
-    let deadline = Instant::now() + patience.timeout;
+    let deadline = Instant::now() + queue_timeout.timeout;
     let turn = Arc::clone(&waiting.turn);
     let Ok(_turn) = timeout_at(deadline, turn.lock()).await else {
         return Err(full);
@@ -76,7 +76,7 @@ pub(super) async fn acquire(
         let mut freed = std::pin::pin!(shared.freed.notified());
         freed.as_mut().enable();
         match shared.ask(keys, most).await {
-            Err(NoPermit::Full { .. }) => {}
+            Err(AcquireError::Full { .. }) => {}
             other => return other,
         }
         let now = Instant::now();

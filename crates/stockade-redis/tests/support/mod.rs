@@ -9,7 +9,7 @@
 mod proxy;
 mod server;
 
-use stockade_rate_limit::{Answer, Bucket, Decision, LimitStore, OwnedBucket, StoreError};
+use stockade_rate_limit::{Bucket, Decision, LimitStore, OwnedBucket, StoreError, StoreReply};
 use stockade_redis::{Redis, RedisConfig};
 
 pub use proxy::Proxy;
@@ -33,7 +33,7 @@ where
 {
     let buckets: Vec<Bucket<'_>> = buckets.iter().map(OwnedBucket::as_bucket).collect();
     match store.take(&buckets) {
-        Answer::Ready(decision) => decision,
-        Answer::Wait(wait) => wait.await,
+        StoreReply::Ready(decision) => decision,
+        StoreReply::Wait(wait) => wait.await,
     }
 }

@@ -75,9 +75,12 @@ impl Server {
             spawned => spawned.unwrap(),
         });
         let client = self.client();
-        let patience = Instant::now() + Duration::from_secs(20);
+        let queue_timeout = Instant::now() + Duration::from_secs(20);
         while client.get_connection().is_err() {
-            assert!(Instant::now() < patience, "redis-server does not start");
+            assert!(
+                Instant::now() < queue_timeout,
+                "redis-server does not start"
+            );
             thread::sleep(Duration::from_millis(10));
         }
     }

@@ -93,13 +93,13 @@ impl ProbeLimit {
         let now = self.clock.now().as_nanos();
         let mut state = slot.load(Ordering::Relaxed);
         loop {
-            let (next, level) = gcra::take(state, &self.quota, now, 1);
-            if !level.allows() {
+            let (next, status) = gcra::take(state, &self.quota, now, 1);
+            if !status.is_allowed() {
                 let refusal = Refusal::new(
                     RefusalKind::RateLimited,
                     "too many health checks; wait as long as Retry-After says",
                 );
-                return Err(refusal.retry_after(level.retry_after()));
+                return Err(refusal.retry_after(status.retry_after()));
             }
             match slot.compare_exchange_weak(state, next, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return Ok(()),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use stockade_rate_limit::{
-    Answer, Bucket, Decision, Fallback, FallbackWait, LimitStore, MemoryLimitStore, StoreError,
+    Bucket, Decision, Fallback, FallbackWait, LimitStore, MemoryLimitStore, StoreError, StoreReply,
 };
 use stockade_redis::RedisLimits;
 
@@ -36,15 +36,15 @@ impl Future for LimitsWait {
 impl LimitStore for LimitsStore {
     type Wait = LimitsWait;
 
-    fn take(&self, buckets: &[Bucket<'_>]) -> Answer<LimitsWait> {
+    fn take(&self, buckets: &[Bucket<'_>]) -> StoreReply<LimitsWait> {
         match self {
             Self::Local(store) => match store.take(buckets) {
-                Answer::Ready(decision) => Answer::Ready(decision),
-                Answer::Wait(never) => match never {},
+                StoreReply::Ready(decision) => StoreReply::Ready(decision),
+                StoreReply::Wait(never) => match never {},
             },
             Self::Shared(store) => match store.take(buckets) {
-                Answer::Ready(decision) => Answer::Ready(decision),
-                Answer::Wait(wait) => Answer::Wait(LimitsWait(Box::pin(wait))),
+                StoreReply::Ready(decision) => StoreReply::Ready(decision),
+                StoreReply::Wait(wait) => StoreReply::Wait(LimitsWait(Box::pin(wait))),
             },
         }
     }

@@ -13,8 +13,8 @@ use std::{
 };
 
 use stockade_rate_limit::{
-    FailurePolicy, MemoryPermit, MemoryPermits, NoPermit, Patience, PermitAnswer, PermitStore,
-    Place, StoreError, StoreErrorKind,
+    AcquireError, FailurePolicy, MemoryPermit, MemoryPermits, PermitReply, PermitRequest,
+    PermitStore, QueueTimeout, StoreError, StoreErrorKind,
 };
 use stockade_redis::{RedisPermit, RedisPermits};
 use tokio::time;
@@ -37,7 +37,7 @@ pub struct Permit {
 }
 
 /// A place that is on its way.
-pub struct PermitWait(Pin<Box<dyn Future<Output = Result<Permit, NoPermit>> + Send>>);
+pub struct PermitWait(Pin<Box<dyn Future<Output = Result<Permit, AcquireError>> + Send>>);
 
 impl PermitsStore {
     pub(super) fn new(local: MemoryPermits, shared: Option<(RedisPermits, FailurePolicy)>) -> Self {
@@ -57,32 +57,35 @@ impl PermitStore for PermitsStore {
 
     fn acquire(
         &self,
-        places: &[Place<'_>],
-        patience: Option<Patience>,
-    ) -> PermitAnswer<Permit, PermitWait> {
+        requests: &[PermitRequest<'_>],
+        queue_timeout: Option<QueueTimeout>,
+    ) -> PermitReply<Permit, PermitWait> {
         let Some((shared, policy)) = &self.shared else {
-            return match self.local.acquire(places, patience) {
-                PermitAnswer::Ready(permit) => PermitAnswer::Ready(permit.map(Permit::local)),
-                PermitAnswer::Wait(wait) => waiting(async move { wait.await.map(Permit::local) }),
+            return match self.local.acquire(requests, queue_timeout) {
+                PermitReply::Ready(permit) => PermitReply::Ready(permit.map(Permit::local)),
+                PermitReply::Wait(wait) => waiting(async move { wait.await.map(Permit::local) }),
             };
         };
         // Who shares the places of all processes has those of this one among them: where
         // they are taken, only a wait on Redis can help.
-        let local = match self.local.acquire(places, None) {
-            PermitAnswer::Ready(Ok(permit)) => Some(permit),
-            PermitAnswer::Ready(Err(full)) if patience.is_none() => {
-                return PermitAnswer::Ready(Err(full));
+        let local = match self.local.acquire(requests, None) {
+            PermitReply::Ready(Ok(permit)) => Some(permit),
+            PermitReply::Ready(Err(full)) if queue_timeout.is_none() => {
+                return PermitReply::Ready(Err(full));
             }
-            PermitAnswer::Ready(Err(_)) | PermitAnswer::Wait(_) => None,
+            PermitReply::Ready(Err(_)) | PermitReply::Wait(_) => None,
         };
-        let deadline = DEADLINE + patience.map_or(Duration::ZERO, |patience| patience.timeout);
-        let (asked, policy) = (shared.acquire(places, patience), *policy);
+        let deadline =
+            DEADLINE + queue_timeout.map_or(Duration::ZERO, |queue_timeout| queue_timeout.timeout);
+        let (asked, policy) = (shared.acquire(requests, queue_timeout), *policy);
         waiting(async move {
             let answer = match asked {
-                PermitAnswer::Ready(answer) => answer,
-                PermitAnswer::Wait(wait) => {
+                PermitReply::Ready(answer) => answer,
+                PermitReply::Wait(wait) => {
                     time::timeout(deadline, wait).await.unwrap_or_else(|_| {
-                        Err(NoPermit::Failed(StoreError::new(StoreErrorKind::Timeout)))
+                        Err(AcquireError::Store(StoreError::new(
+                            StoreErrorKind::Timeout,
+                        )))
                     })
                 }
             };
@@ -91,11 +94,11 @@ impl PermitStore for PermitsStore {
                     _local: local,
                     _shared: Some(permit),
                 }),
-                Err(NoPermit::Failed(error)) => match (policy, local) {
+                Err(AcquireError::Store(error)) => match (policy, local) {
                     (FailurePolicy::Allow | FailurePolicy::Local { .. }, Some(local)) => {
                         Ok(Permit::local(local))
                     }
-                    _ => Err(NoPermit::Failed(error)),
+                    _ => Err(AcquireError::Store(error)),
                 },
                 Err(full) => Err(full),
             }
@@ -113,15 +116,15 @@ impl Permit {
 }
 
 /// An answer that is on its way.
-fn waiting<F>(wait: F) -> PermitAnswer<Permit, PermitWait>
+fn waiting<F>(wait: F) -> PermitReply<Permit, PermitWait>
 where
-    F: Future<Output = Result<Permit, NoPermit>> + Send + 'static,
+    F: Future<Output = Result<Permit, AcquireError>> + Send + 'static,
 {
-    PermitAnswer::Wait(PermitWait(Box::pin(wait)))
+    PermitReply::Wait(PermitWait(Box::pin(wait)))
 }
 
 impl Future for PermitWait {
-    type Output = Result<Permit, NoPermit>;
+    type Output = Result<Permit, AcquireError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.0.as_mut().poll(cx)
