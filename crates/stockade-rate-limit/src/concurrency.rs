@@ -27,7 +27,7 @@ pub use wait::ConcurrencyWait;
 ///
 /// Whoever finds a place full gets a 429 `CONCURRENCY_LIMIT`, or a 503 `OVERLOADED` where
 /// the limit is the [server's](ConcurrencyLimit::overload). Nothing waits, unless
-/// [`wait`](Self::wait) says so. A store that does not answer is a 503, never an open door.
+/// [`queue`](Self::queue) says so. A store that does not answer is a 503, never an open door.
 ///
 /// Clients are told their limits in `RateLimit-Policy`, in the unit `concurrent-requests`,
 /// and in `RateLimit` which of them is full.
@@ -100,7 +100,7 @@ impl<P> Concurrency<P> {
     /// once.
     ///
     /// Whoever waits keeps its connection and the unread body. Needs tokio's timer.
-    pub fn wait(mut self, timeout: Duration, max_waiters: usize) -> Self {
+    pub fn queue(mut self, timeout: Duration, max_waiters: usize) -> Self {
         self.queue_timeout = Some(QueueTimeout {
             timeout,
             max_waiters,

@@ -127,7 +127,7 @@ where
         error: StoreError,
         buckets: impl Iterator<Item = Bucket<'a>>,
     ) -> Result<Decision, StoreError> {
-        self.circuit.decided_without();
+        self.circuit.fallback_decisions();
         match (self.policy, &self.local) {
             (FailurePolicy::Local { fraction }, Some(local)) => {
                 let shares: Buckets<'a> = buckets.map(|bucket| fraction.of(bucket)).collect();

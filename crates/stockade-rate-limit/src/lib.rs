@@ -35,7 +35,7 @@
 //! - In memory, each process counts by itself: two replicas let in twice as much.
 //! - States are kept by the names of limits and the periods of their quotas. Counts, bursts
 //!   and prices can change while requests are running ([`SharedLimits`]).
-//! - [`Fallback`], [`Concurrency::wait`] and stores far away need tokio's timer; all else runs
+//! - [`Fallback`], [`Concurrency::queue`] and stores far away need tokio's timer; all else runs
 //!   anywhere.
 //!
 //! # Examples

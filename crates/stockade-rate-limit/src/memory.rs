@@ -59,7 +59,7 @@ struct Shared {
 
 impl MemoryLimitStore {
     /// How many subjects a lane has places for, where nothing else is said.
-    pub const CAPACITY: usize = 1_000_000;
+    pub const DEFAULT_CAPACITY: usize = 1_000_000;
 
     /// The most lanes at once. One that has not been used for so long that nobody owes
     /// anything in it makes room for a new one.
@@ -141,9 +141,9 @@ impl MemoryLimitStore {
 }
 
 impl Default for MemoryLimitStore {
-    /// A store of the usual [`CAPACITY`](Self::CAPACITY).
+    /// A store of the usual [`DEFAULT_CAPACITY`](Self::DEFAULT_CAPACITY).
     fn default() -> Self {
-        Self::new(Self::CAPACITY)
+        Self::new(Self::DEFAULT_CAPACITY)
     }
 }
 

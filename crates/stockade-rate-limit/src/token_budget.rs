@@ -31,7 +31,7 @@ pub use wait::TokenBudgetWait;
 /// 1. Reserved is what the [`ModelRequest`](stockade_core::llm::ModelRequest) says: its prompt and its
 ///    `max_tokens`, or [`max_tokens`](Self::max_tokens) of this guard where the client sets
 ///    none. So the guard belongs behind whoever reads the body. For a request without a demand it is
-///    [`flat`](Self::flat), whatever the request does; but one whose method is safe (RFC
+///    [`default_cost`](Self::default_cost), whatever the request does; but one whose method is safe (RFC
 ///    9110, section 9.2.1: `GET` and the like) and that has no demand asks nothing of a
 ///    model, and is not counted.
 /// 2. When the response has ended, failed or was dropped, the reservation is settled, once:
@@ -146,8 +146,8 @@ where
     /// Tokens that are reserved for a request without a demand; 1,000 where this is not
     /// called. With 0 it is let in as long as anything is left, and charged what it is
     /// reported to have used.
-    pub fn flat(mut self, tokens: u32) -> Self {
-        self.estimate.flat = tokens;
+    pub fn default_cost(mut self, tokens: u32) -> Self {
+        self.estimate.default_cost = tokens;
         self
     }
 

@@ -348,7 +348,7 @@ async fn never_more_than_the_limit_run_at_once() {
     for queue_timeout in [None, Some(Duration::from_secs(60))] {
         let mut guard = all(MAX as u32);
         if let Some(timeout) = queue_timeout {
-            guard = guard.wait(timeout, 1_000);
+            guard = guard.queue(timeout, 1_000);
         }
         let guard = Arc::new(guard);
         let layer = Arc::clone(&guard).into_layer();
@@ -388,7 +388,7 @@ async fn never_more_than_the_limit_run_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn waits_in_turn_until_the_deadline_and_no_longer() {
-    let guard = Arc::new(all(1).wait(Duration::from_secs(5), 2));
+    let guard = Arc::new(all(1).queue(Duration::from_secs(5), 2));
     let layer = Arc::clone(&guard).into_layer();
     let held = layer
         .layer(streaming(1))
@@ -425,7 +425,7 @@ async fn waits_in_turn_until_the_deadline_and_no_longer() {
 
 #[tokio::test]
 async fn a_place_handed_to_one_who_left_goes_to_the_next() {
-    let guard = Arc::new(all(1).wait(Duration::from_secs(60), 9));
+    let guard = Arc::new(all(1).queue(Duration::from_secs(60), 9));
     let layer = Arc::clone(&guard).into_layer();
     let held = layer
         .layer(streaming(1))
@@ -499,7 +499,7 @@ proptest! {
         runtime.block_on(async {
             let server = ConcurrencyLimit::new("server", KeyExtractor::global(), max(3));
             let guard = Arc::new(
-                Concurrency::new([server, by_key(2)]).wait(Duration::from_secs(1), 4),
+                Concurrency::new([server, by_key(2)]).queue(Duration::from_secs(1), 4),
             );
             let layer = Arc::clone(&guard).into_layer();
             let running = Arc::new(AtomicUsize::new(0));

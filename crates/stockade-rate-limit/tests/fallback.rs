@@ -163,7 +163,7 @@ async fn a_store_that_answers_decides() {
         assert_eq!(status, StatusCode::OK);
         assert_eq!(headers["ratelimit"], "\"ip\";r=7;t=1");
         let health = server.health();
-        assert!(health.up && health.failures == 0 && health.decided_without == 0);
+        assert!(health.up && health.failures == 0 && health.fallback_decisions == 0);
     }
 }
 
@@ -177,7 +177,7 @@ async fn deny_refuses_with_a_503_that_says_when_to_try_again() {
             assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{does:?}");
             assert_eq!(headers["retry-after"], "1");
         }
-        assert_eq!(server.health().decided_without, 5, "{does:?}");
+        assert_eq!(server.health().fallback_decisions, 5, "{does:?}");
     }
 }
 
@@ -193,7 +193,7 @@ async fn allow_lets_in_and_says_so() {
         }
         let health = server.health();
         assert!(!health.up);
-        assert_eq!(health.decided_without, 50);
+        assert_eq!(health.fallback_decisions, 50);
         assert_eq!(*server.changes.lock().unwrap(), [false]);
     }
 }
@@ -212,7 +212,7 @@ async fn local_counts_with_its_part_of_the_quota() {
         let (_, headers) = server.request().await;
         // What clients are told to wait is true here.
         assert_eq!(headers["retry-after"], "720");
-        assert_eq!(server.health().decided_without, 9);
+        assert_eq!(server.health().fallback_decisions, 9);
     }
 }
 

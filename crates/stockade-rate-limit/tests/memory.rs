@@ -239,8 +239,8 @@ fn a_flood_refills_nobody_and_stays_within_its_bytes() {
     } else {
         5_000_000
     };
-    const CAPACITY: usize = FLOOD as usize / 100;
-    let (store, clock) = store(CAPACITY);
+    const DEFAULT_CAPACITY: usize = FLOOD as usize / 100;
+    let (store, clock) = store(DEFAULT_CAPACITY);
     let guard = by_ip(&store, Quota::per_hour(10));
     let mut client = Client::new();
     let offenders = 0..100u32;
@@ -249,7 +249,7 @@ fn a_flood_refills_nobody_and_stays_within_its_bytes() {
     }
     for address in 0..FLOOD {
         // As many strangers as the places stand for come each six minutes.
-        if address % CAPACITY as u32 == 0 {
+        if address % DEFAULT_CAPACITY as u32 == 0 {
             clock.advance(Duration::from_millis(3_500));
         }
         // Strangers who take all they can, so that the offenders are those who owe least.
@@ -264,7 +264,7 @@ fn a_flood_refills_nobody_and_stays_within_its_bytes() {
     }
     assert!(store.bytes() <= store.max_bytes());
     let usual = MemoryLimitStore::default();
-    assert!(usual.max_bytes() <= 24 * MemoryLimitStore::CAPACITY);
+    assert!(usual.max_bytes() <= 24 * MemoryLimitStore::DEFAULT_CAPACITY);
 }
 
 #[test]

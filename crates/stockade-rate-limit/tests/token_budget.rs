@@ -350,7 +350,7 @@ async fn reserves_by_its_own_numbers_where_the_request_says_none() {
     let without_bound = || request(100, None);
     let without_demand = || Request::post("/").body(()).unwrap();
     for (request, charged) in [(without_bound(), 400), (without_demand(), 50)] {
-        let layer = budget().max_tokens(300).flat(50).into_layer();
+        let layer = budget().max_tokens(300).default_cost(50).into_layer();
         assert_eq!(answer(&layer, request, 200, None).await.status(), 200);
         assert_eq!(left(&layer).await, QUOTA - charged);
     }
@@ -358,7 +358,7 @@ async fn reserves_by_its_own_numbers_where_the_request_says_none() {
 
 #[tokio::test]
 async fn a_list_of_models_costs_no_tokens() {
-    let layer = budget().flat(QUOTA).into_layer();
+    let layer = budget().default_cost(QUOTA).into_layer();
     for _ in 0..3 {
         let list = Request::get("/v1/models").body(()).unwrap();
         assert_eq!(answer(&layer, list, 200, None).await.status(), 200);
@@ -372,7 +372,7 @@ async fn a_list_of_models_costs_no_tokens() {
 
 #[tokio::test]
 async fn a_flat_zero_lets_in_as_long_as_anything_is_left() {
-    let layer = budget().flat(0).into_layer();
+    let layer = budget().default_cost(0).into_layer();
     let request = || {
         let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
         let request = Request::post("/").extension(context);

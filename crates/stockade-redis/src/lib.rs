@@ -76,7 +76,7 @@
 //!     assert_eq!(passed.status(), StatusCode::OK);
 //!     let refused = service.oneshot(Request::new(())).await?;
 //!     assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
-//!     assert_eq!(store.health().decided_without, 2);
+//!     assert_eq!(store.health().fallback_decisions, 2);
 //!     Ok(())
 //! }
 //! ```
@@ -133,5 +133,5 @@ pub use bans::RedisBans;
 pub use config::{RedisConfig, RedisConfigError};
 pub use connection::Redis;
 pub use key::Namespace;
-pub use limits::{RedisLimits, RedisLimitsStats, RedisWait};
+pub use limits::{RedisDecision, RedisLimits, RedisLimitsStats};
 pub use permits::{RedisPermit, RedisPermitWait, RedisPermits, RedisPermitsStats};

@@ -121,9 +121,9 @@ impl RedisLimits {
 }
 
 impl LimitStore for RedisLimits {
-    type Wait = RedisWait;
+    type Wait = RedisDecision;
 
-    fn take(&self, buckets: &[Bucket<'_>]) -> StoreReply<RedisWait> {
+    fn take(&self, buckets: &[Bucket<'_>]) -> StoreReply<RedisDecision> {
         // A script without keys would fail, and that is no failure of Redis.
         if buckets.is_empty() {
             return StoreReply::Ready(Ok(Decision::uncounted()));
@@ -154,7 +154,7 @@ impl LimitStore for RedisLimits {
             None => Some(order),
         };
         match order.map_or(Ok(()), |order| self.orders.try_send(order)) {
-            Ok(()) => StoreReply::Wait(RedisWait(decision)),
+            Ok(()) => StoreReply::Wait(RedisDecision(decision)),
             Err(TrySendError::Full(_)) => {
                 StoreReply::Ready(Err(StoreError::new(StoreErrorKind::Busy)))
             }
@@ -200,9 +200,9 @@ pub struct RedisLimitsStats {
 
 /// A decision that is on its way from Redis.
 #[derive(Debug)]
-pub struct RedisWait(oneshot::Receiver<Result<Decision, StoreError>>);
+pub struct RedisDecision(oneshot::Receiver<Result<Decision, StoreError>>);
 
-impl Future for RedisWait {
+impl Future for RedisDecision {
     type Output = Result<Decision, StoreError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -79,14 +79,14 @@ impl RedisPermits {
     /// # Panics
     /// When it is called outside of a tokio runtime.
     pub fn new(redis: &Redis) -> Self {
-        Self::with_life(redis, LIFE)
+        Self::with_ttl(redis, LIFE)
     }
 
     /// Permits that live so long when their process has died; at least 300 milliseconds.
     ///
     /// # Panics
     /// When it is called outside of a tokio runtime.
-    pub fn with_life(redis: &Redis, life: Duration) -> Self {
+    pub fn with_ttl(redis: &Redis, life: Duration) -> Self {
         let (releases, queue) = mpsc::channel(RELEASES);
         let mut node = [0; 8];
         getrandom::fill(&mut node).expect("the system has random numbers");

@@ -43,10 +43,10 @@ impl Policies {
             )];
             let start = Instant::now();
             loop {
-                let before = fallback.health().decided_without;
+                let before = fallback.health().fallback_decisions;
                 let answer = take(fallback, &probe).await;
                 let health = fallback.health();
-                if answer.is_ok() && health.up && health.decided_without == before {
+                if answer.is_ok() && health.up && health.fallback_decisions == before {
                     break;
                 }
                 assert!(
@@ -82,7 +82,7 @@ impl Policies {
             }
             let health = fallback.health();
             assert!(!health.up, "{fault}: {health:?}");
-            let without = health.decided_without - before.decided_without;
+            let without = health.fallback_decisions - before.fallback_decisions;
             assert_eq!(without, u64::from(ASKED), "{fault}: {health:?}");
         }
     }

@@ -90,7 +90,7 @@ async fn a_request_that_leaves_while_it_asks_holds_nothing() {
 async fn places_of_a_process_that_died_come_back_and_others_stay() {
     let server = Server::start();
     let life = Duration::from_millis(900);
-    let alive = RedisPermits::with_life(&connect(&server).await, life);
+    let alive = RedisPermits::with_ttl(&connect(&server).await, life);
     let kept = ask(&guard(&alive, 2)).await.unwrap();
     // A runtime that ends is a process that dies: nothing is renewed or given back.
     let url = server.url();
@@ -99,7 +99,7 @@ async fn places_of_a_process_that_died_come_back_and_others_stay() {
         let permit = runtime.block_on(async {
             let redis = begin(&url);
             redis.connected().await;
-            ask(&guard(&RedisPermits::with_life(&redis, life), 2))
+            ask(&guard(&RedisPermits::with_ttl(&redis, life), 2))
                 .await
                 .unwrap()
         });
@@ -120,7 +120,7 @@ async fn places_of_a_process_that_died_come_back_and_others_stay() {
     // FP01: the permits are renewed for longer than they live by themselves, also when nothing
     // but them is left of their store.
     drop((guard, alive));
-    let other = RedisPermits::with_life(&connect(&server).await, life);
+    let other = RedisPermits::with_ttl(&connect(&server).await, life);
     let guard = self::guard(&other, 2);
     sleep(life * 2).await;
     assert_eq!(ask(&guard).await.unwrap_err(), "CONCURRENCY_LIMIT");
@@ -134,7 +134,7 @@ async fn whoever_waits_is_served_in_order_also_by_another_replica() {
     let one = RedisPermits::new(&connect(&server).await);
     let other = RedisPermits::new(&connect(&server).await);
     let held = ask(&guard(&one, 1)).await.unwrap();
-    let patient = guard(&other, 1).wait(Duration::from_secs(10), 3);
+    let patient = guard(&other, 1).queue(Duration::from_secs(10), 3);
     let (served, mut order) = tokio::sync::mpsc::unbounded_channel();
     for index in 0..3 {
         let (patient, served) = (patient.clone(), served.clone());
@@ -152,10 +152,10 @@ async fn whoever_waits_is_served_in_order_also_by_another_replica() {
     }
     until("nobody waits", || other.stats().waiting == 0).await;
 
-    let held = ask(&guard(&one, 1).wait(Duration::from_secs(10), 1))
+    let held = ask(&guard(&one, 1).queue(Duration::from_secs(10), 1))
         .await
         .unwrap();
-    let impatient = guard(&other, 1).wait(Duration::from_millis(80), 3);
+    let impatient = guard(&other, 1).queue(Duration::from_millis(80), 3);
     assert_eq!(ask(&impatient).await.unwrap_err(), "CONCURRENCY_LIMIT");
     assert_eq!(other.stats().waiting, 0);
     drop(held);
@@ -166,7 +166,7 @@ async fn whoever_waits_is_served_in_order_also_by_another_replica() {
 async fn without_redis_nothing_is_given_out_and_lost_data_is_put_back() {
     let mut server = Server::start();
     let redis = connect(&server).await;
-    let store = RedisPermits::with_life(&redis, Duration::from_millis(600));
+    let store = RedisPermits::with_ttl(&redis, Duration::from_millis(600));
     let guard = guard(&store, 1);
     let held = ask(&guard).await.unwrap();
     server.kill();

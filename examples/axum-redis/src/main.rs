@@ -126,7 +126,7 @@ async fn health(State(store): State<Fallback<RedisLimits>>) -> impl IntoResponse
     let body = json!({
         "redis": health.up,
         "for_seconds": health.since.as_secs(),
-        "decided_without": health.decided_without,
+        "decided_without": health.fallback_decisions,
     });
     (status, Json(body))
 }

@@ -19,7 +19,7 @@ pub(super) struct Circuit {
     changed: AtomicU64,
     in_a_row: AtomicU32,
     failures: AtomicU64,
-    decided_without: AtomicU64,
+    fallback_decisions: AtomicU64,
 }
 
 impl Circuit {
@@ -30,7 +30,7 @@ impl Circuit {
             changed: AtomicU64::new(0),
             in_a_row: AtomicU32::new(0),
             failures: AtomicU64::new(0),
-            decided_without: AtomicU64::new(0),
+            fallback_decisions: AtomicU64::new(0),
         }
     }
 
@@ -91,8 +91,8 @@ impl Circuit {
         down
     }
 
-    pub(super) fn decided_without(&self) {
-        self.decided_without.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn fallback_decisions(&self) {
+        self.fallback_decisions.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn health(&self) -> StoreHealth {
@@ -102,7 +102,7 @@ impl Circuit {
             since: Duration::from_nanos(self.now().saturating_sub(changed)),
             failures_in_a_row: self.in_a_row.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
-            decided_without: self.decided_without.load(Ordering::Relaxed),
+            fallback_decisions: self.fallback_decisions.load(Ordering::Relaxed),
         }
     }
 

@@ -15,5 +15,5 @@ pub struct StoreHealth {
     /// Failures in all.
     pub failures: u64,
     /// Decisions that the failure policy took, in all.
-    pub decided_without: u64,
+    pub fallback_decisions: u64,
 }

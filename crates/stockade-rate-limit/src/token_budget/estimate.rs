@@ -8,14 +8,14 @@ pub(super) struct Estimate {
     /// For the answer, where the client sets no bound.
     pub(super) max_tokens: u32,
     /// For all of a request that says nothing of what it asks for.
-    pub(super) flat: u32,
+    pub(super) default_cost: u32,
 }
 
 impl Default for Estimate {
     fn default() -> Self {
         Self {
             max_tokens: 4_096,
-            flat: 1_000,
+            default_cost: 1_000,
         }
     }
 }
@@ -24,7 +24,7 @@ impl Estimate {
     pub(super) fn of(&self, demand: Option<&ModelRequest>) -> TokenUsage {
         let (prompt, answer) = match demand {
             Some(demand) => (demand.prompt_tokens, demand.max_tokens),
-            None => (self.flat.into(), Some(0)),
+            None => (self.default_cost.into(), Some(0)),
         };
         TokenUsage {
             prompt_tokens: prompt,

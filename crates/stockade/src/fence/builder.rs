@@ -314,7 +314,7 @@ fn at_once(
     }
     let guard = Concurrency::with_store(limits, store.clone());
     Ok(Some(match limits::patience(&config.concurrency) {
-        Some((wait, waiters)) => guard.wait(wait, waiters),
+        Some((wait, waiters)) => guard.queue(wait, waiters),
         None => guard,
     }))
 }
