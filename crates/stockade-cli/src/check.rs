@@ -65,7 +65,7 @@ struct Loaded {
     listen: Option<SocketAddr>,
     tls: bool,
     /// Errors that only the server reports.
-    faults: Vec<Finding>,
+    errors: Vec<Finding>,
 }
 
 impl CheckArgs {
@@ -78,7 +78,7 @@ impl CheckArgs {
         let config = &loaded.config;
         let pepper = config.auth.pepper().err();
         let pepper = pepper.map(|error| config.locate(error).into());
-        let mut findings: Vec<Finding> = loaded.faults.into_iter().chain(pepper).collect();
+        let mut findings: Vec<Finding> = loaded.errors.into_iter().chain(pepper).collect();
         findings.extend(check(&loaded.config, &surroundings));
         if self.json {
             output::print_json(&findings.iter().map(to_json).collect::<Vec<_>>())?;
@@ -129,13 +129,13 @@ impl CheckArgs {
                 config,
                 listen: None,
                 tls: false,
-                faults: Vec::new(),
+                errors: Vec::new(),
             });
         }
         let environment = environment.legacy_names();
         let file = ServerFile::read(&self.config, &environment).map_err(refused)?;
         Ok(Loaded {
-            faults: file.faults().into_iter().map(Finding::from).collect(),
+            errors: file.validate().into_iter().map(Finding::from).collect(),
             listen: Some(file.server.listen),
             tls: file.server.tls.is_some(),
             config: file.fence,

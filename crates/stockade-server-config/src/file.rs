@@ -80,11 +80,11 @@ impl ServerFile {
 
     /// What the server refuses at its start in addition to the fence and what only its
     /// work can show: a model that is not there, a certificate that cannot be read.
-    pub fn faults(&self) -> Vec<ConfigError> {
-        let mut faults = Vec::new();
+    pub fn validate(&self) -> Vec<ConfigError> {
+        let mut errors = Vec::new();
         match &self.model {
-            None => faults.extend(self.require_model().err()),
-            Some(model) => faults.extend(model.missing_folder()),
+            None => errors.extend(self.require_model().err()),
+            Some(model) => errors.extend(model.check_directory()),
         }
         if let Some(tls) = &self.server.tls {
             for (setting, file) in [
@@ -93,12 +93,12 @@ impl ServerFile {
             ] {
                 if let Err(error) = File::open(file) {
                     let text = format!("cannot read {}: {error}", file.display());
-                    faults.push(ConfigError::setting(setting, text));
+                    errors.push(ConfigError::setting(setting, text));
                 }
             }
         }
-        let located = |fault| self.fence.locate(fault);
-        faults.into_iter().map(located).collect()
+        let located = |error| self.fence.locate(error);
+        errors.into_iter().map(located).collect()
     }
 
     /// The model of the file.

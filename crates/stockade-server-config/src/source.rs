@@ -50,7 +50,7 @@ impl ModelConfig {
         self.source.parse()
     }
 
-    pub(crate) fn missing_folder(&self) -> Option<ConfigError> {
+    pub(crate) fn check_directory(&self) -> Option<ConfigError> {
         const SETTING: &str = "model.source";
 
         match self.location() {

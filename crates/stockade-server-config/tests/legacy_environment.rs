@@ -51,7 +51,7 @@ async fn a_fence_starts_with_them() {
     assert!(file.fence.abuse.count_invalid_images);
     let audit = file.fence.audit.as_ref().unwrap();
     assert_eq!(audit.on_overflow, OnOverflow::Drop);
-    assert!(file.faults().is_empty());
+    assert!(file.validate().is_empty());
 
     let fence = Fence::from_config(&file.fence).await.unwrap();
     let description = fence.to_string();
