@@ -17,15 +17,15 @@ use tokio::{
     time,
 };
 
-use table::{Append, Table};
+use table::{Append, AuditTable};
 
 /// How long a database may take for one batch.
-const PATIENCE: Duration = Duration::from_secs(15);
+const BATCH_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// After so many batches old ones are removed, this many at most: twice as fast as they come,
 /// and never so many that a write waits long.
-const PRUNE_AFTER: u32 = 16;
-const PRUNE_AT_MOST: i64 = 2 * PRUNE_AFTER as i64;
+const PRUNE_INTERVAL: u32 = 16;
+const PRUNE_LIMIT: i64 = 2 * PRUNE_INTERVAL as i64;
 
 /// Writes the records of a journal to SQLite or PostgreSQL.
 ///
@@ -46,11 +46,11 @@ pub struct SqlSink {
     keep: Option<Duration>,
     /// Until the sink is dropped.
     runtime: Option<Runtime>,
-    table: Option<Box<dyn Table>>,
+    table: Option<Box<dyn AuditTable>>,
     /// How many records the log had when it was last heard of.
     last: i64,
     /// The last attempt may have been successful after all.
-    is_unsure: bool,
+    may_be_written: bool,
     /// Batches since old ones were last removed.
     written: u32,
 }
@@ -76,7 +76,7 @@ impl SqlSink {
     /// Does something with the table, over the connection there is or a new one.
     fn with_table<T>(
         &mut self,
-        work: impl AsyncFnOnce(&mut dyn Table) -> io::Result<T> + Send,
+        work: impl AsyncFnOnce(&mut dyn AuditTable) -> io::Result<T> + Send,
     ) -> io::Result<T>
     where
         T: Send,
@@ -93,7 +93,7 @@ impl SqlSink {
             *table = Some(connected);
             Ok(done)
         };
-        let done = || runtime.block_on(within(done()));
+        let done = || runtime.block_on(with_timeout(done()));
         if Handle::try_current().is_err() {
             return done();
         }
@@ -111,8 +111,7 @@ impl SqlSink {
         let before = now.unwrap_or_default().saturating_sub(keep);
         let before = i64::try_from(before.as_secs()).unwrap_or(i64::MAX);
         let log = self.log.clone();
-        let done =
-            self.with_table(async move |table| table.prune(&log, before, PRUNE_AT_MOST).await);
+        let done = self.with_table(async move |table| table.prune(&log, before, PRUNE_LIMIT).await);
         if let Err(error) = done {
             // The records are written; old ones have time.
             tracing::warn!(%error, "old audit records could not be removed");
@@ -120,8 +119,8 @@ impl SqlSink {
     }
 }
 
-async fn within<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    let done = time::timeout(PATIENCE, work).await;
+async fn with_timeout<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let done = time::timeout(BATCH_TIMEOUT, work).await;
     done.unwrap_or_else(|_| Err(io::Error::other("the database does not answer")))
 }
 
@@ -160,7 +159,7 @@ impl SqlSinkBuilder {
             ),
             table: None,
             last: 0,
-            is_unsure: false,
+            may_be_written: false,
             written: 0,
         };
         let log = sink.log.clone();
@@ -179,14 +178,14 @@ impl Sink for SqlSink {
             count: lines.len() as i64,
             newest: lines.last().map_or("", |line| line).to_owned(),
             after: self.last,
-            is_unsure: self.is_unsure,
+            may_be_written: self.may_be_written,
         };
         // Until it is heard that it was, or was not.
-        self.is_unsure = true;
+        self.may_be_written = true;
         self.last = self.with_table(async move |table| table.append(append).await)?;
-        self.is_unsure = false;
+        self.may_be_written = false;
         self.written += 1;
-        if self.written >= PRUNE_AFTER {
+        if self.written >= PRUNE_INTERVAL {
             self.written = 0;
             self.prune();
         }

@@ -3,7 +3,7 @@
 use stockade_core::clock::Timestamp;
 use stockade_key_auth::{KeyChange, KeyId, KeyRecord, KeyStoreError, StoreFuture};
 
-use crate::{fault, row::StoredKey};
+use crate::{error, row::StoredKey};
 
 /// A database with the table of keys in it.
 ///
@@ -16,18 +16,18 @@ pub(crate) trait Database: Send + Sync + 'static {
     /// Adds a row.
     fn insert(&self, record: KeyRecord) -> StoreFuture<'_, ()>;
 
-    /// Changes a row, and says what it is now.
+    /// ChangeStream a row, and says what it is now.
     fn change(&self, id: KeyId, change: KeyChange) -> StoreFuture<'_, KeyRecord>;
 
     /// Notes when keys were used last.
     fn record_use(&self, ids: Vec<KeyId>, at: Timestamp) -> StoreFuture<'_, ()>;
 
     /// Starts to listen for changes that anybody makes from now on.
-    fn changes(&self) -> StoreFuture<'_, Box<dyn Changes>>;
+    fn subscribe(&self) -> StoreFuture<'_, Box<dyn ChangeStream>>;
 }
 
-/// Changes in a database, as they happen.
-pub(crate) trait Changes: Send {
+/// ChangeStream in a database, as they happen.
+pub(crate) trait ChangeStream: Send {
     /// Waits for a change, or for a while: then it is `false`, and the database answers.
     ///
     /// # Errors
@@ -40,14 +40,14 @@ pub(crate) async fn open(url: &str) -> Result<(Box<dyn Database>, String), KeySt
     #[cfg(feature = "sqlite")]
     if url.starts_with("sqlite:") {
         let database = crate::sqlite::Sqlite::open(url).await?;
-        let place = database.place();
-        return Ok((Box::new(database), place));
+        let location = database.location();
+        return Ok((Box::new(database), location));
     }
     #[cfg(feature = "postgres")]
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         let database = crate::postgres::Postgres::open(url).await?;
-        let place = database.place();
-        return Ok((Box::new(database), place));
+        let location = database.location();
+        return Ok((Box::new(database), location));
     }
-    Err(fault::unknown_database())
+    Err(error::unsupported_scheme())
 }

@@ -31,13 +31,13 @@ pub(crate) struct Health {
 
 impl Health {
     /// That of a database that has just been read.
-    pub(crate) fn new(place: &str) -> Self {
+    pub(crate) fn new(location: &str) -> Self {
         let clock = SystemClock::new();
         Self {
             last_success: AtomicU64::new(clock.now().as_nanos()),
             clock,
             failures: AtomicU64::new(0),
-            source: SourceHealth::new(format!("key database {place}")),
+            source: SourceHealth::new(format!("key database {location}")),
         }
     }
 

@@ -63,7 +63,7 @@
 //! - Old records are removed while new ones are written; where nothing is written, they stay.
 //! - A log with a chain is verified as a file is:
 //!   ```console
-//!   $ psql -qAtX -c "SELECT line FROM stockade_audit WHERE log = 'stockade' ORDER BY place" >audit.log
+//!   $ psql -qAtX -c "SELECT line FROM stockade_audit WHERE log = 'stockade' ORDER BY position" >audit.log
 //!   $ psql -qAtX -c "SELECT head FROM stockade_audit_logs WHERE log = 'stockade'" >audit.log.head
 //!   $ stockade audit verify audit.log --key-file audit.key
 //!   ```
@@ -166,21 +166,21 @@
 #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
 compile_error!("choose a database by the feature `postgres` or `sqlite`");
 
+mod active_keys;
 mod audit;
 mod database;
-mod fault;
+mod error;
+mod follow;
 mod health;
-mod in_force;
-#[cfg(feature = "postgres")]
-mod listen;
 mod migrations;
+#[cfg(feature = "postgres")]
+mod notifications;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod row;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod store;
-mod watch;
 
 pub use audit::{SqlSink, SqlSinkBuilder};
 pub use health::StoreHealth;

@@ -11,15 +11,15 @@ use stockade_key_auth::{KeyChange, KeyId, KeyRecord, KeyStoreError, StoreFuture}
 use tokio_stream::StreamExt;
 
 use crate::{
-    database::{Changes, Database},
-    fault::{bad_url, not_inserted, unavailable},
-    listen::Listen,
+    database::{ChangeStream, Database},
+    error::{insert_error, invalid_url, unavailable},
     migrations::{Migrations, POSTGRES_KEYS},
+    notifications::Notifications,
     row::{KeyRow, StoredKey},
 };
 
 /// How long a server that does not answer is waited for.
-const CONNECT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 macro_rules! select {
     ($which:literal) => {
@@ -43,7 +43,7 @@ const UPDATE: &str = "UPDATE stockade_keys SET hash = $2, previous_hash = $3, \
     previous_until = $4, name = $5, owner = $6, scopes = $7::jsonb, models = $8::jsonb, \
     quotas = $9::jsonb, networks = $10::jsonb, created = $11, expires = $12, revoked = $13, \
     last_used = $14, metadata = $15::jsonb WHERE id = $1";
-const USED: &str = "UPDATE stockade_keys SET last_used = $2 \
+const UPDATE_LAST_USED: &str = "UPDATE stockade_keys SET last_used = $2 \
     WHERE id = ANY($1) AND (last_used IS NULL OR last_used < $2)";
 
 /// No write overlaps another one, by whomever: rows alone cannot be locked against a hash
@@ -53,7 +53,7 @@ const LOCK: &str = "SET LOCAL lock_timeout = '5s'; \
     LOCK TABLE stockade_keys IN SHARE ROW EXCLUSIVE MODE";
 
 /// Any number that other programs are unlikely to lock as well.
-const ONE_AT_A_TIME: &str = "SELECT pg_advisory_xact_lock(7233138961246187)";
+const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(7233138961246187)";
 
 pub(crate) struct Postgres {
     pool: PgPool,
@@ -72,13 +72,13 @@ impl Postgres {
         connection.close().await.map_err(unavailable)?;
         let pool = PgPoolOptions::new()
             .max_connections(4)
-            .acquire_timeout(CONNECT)
+            .acquire_timeout(CONNECT_TIMEOUT)
             .connect_lazy_with(options.clone());
         Ok(Self { pool, options })
     }
 
     /// Where it is, for people; without the password.
-    pub(crate) fn place(&self) -> String {
+    pub(crate) fn location(&self) -> String {
         let options = &self.options;
         let host = match options.get_socket() {
             Some(socket) => socket.display().to_string(),
@@ -101,7 +101,8 @@ impl Postgres {
 /// Reads a URL. `prefer`, which is also what no `sslmode` means, is as good as no TLS to
 /// whoever sits in between, so beyond this machine it becomes `verify-full`.
 pub(crate) fn options(url: &str) -> Result<PgConnectOptions, KeyStoreError> {
-    let options = PgConnectOptions::from_str(url).map_err(|error| bad_url(&error.to_string()))?;
+    let options =
+        PgConnectOptions::from_str(url).map_err(|error| invalid_url(&error.to_string()))?;
     let host = options.get_host();
     let here = options.get_socket().is_some()
         || host.starts_with('/')
@@ -127,7 +128,7 @@ pub(crate) async fn migrate(
     if !matches!(migrations.missing(version), Ok(None)) {
         let mut transaction = connection.begin().await?;
         // A second server that starts at the same time waits, and then finds them made.
-        sqlx::raw_sql(ONE_AT_A_TIME)
+        sqlx::raw_sql(MIGRATION_LOCK)
             .execute(&mut *transaction)
             .await?;
         sqlx::raw_sql(migrations.table)
@@ -164,11 +165,11 @@ impl Database for Postgres {
         Box::pin(async move {
             let row = KeyRow::of(&record)?;
             let mut transaction = self.begin().await?;
-            row.has_new_hashes(&mut *transaction).await?;
+            row.check_unique_hashes(&mut *transaction).await?;
             row.bind(sqlx::query(INSERT))
                 .execute(&mut *transaction)
                 .await
-                .map_err(|error| not_inserted(&record.id, error))?;
+                .map_err(|error| insert_error(&record.id, error))?;
             transaction.commit().await.map_err(unavailable)
         })
     }
@@ -184,7 +185,7 @@ impl Database for Postgres {
                 .ok_or_else(|| KeyStoreError::not_found(&id))?;
             let changed = change.apply(StoredKey::read(&row).record?)?;
             let row = KeyRow::of(&changed)?;
-            row.has_new_hashes(&mut *transaction).await?;
+            row.check_unique_hashes(&mut *transaction).await?;
             row.bind(sqlx::query(UPDATE))
                 .execute(&mut *transaction)
                 .await
@@ -198,7 +199,7 @@ impl Database for Postgres {
         Box::pin(async move {
             let ids: Vec<_> = ids.iter().map(KeyId::as_str).collect();
             let mut transaction = self.begin().await?;
-            sqlx::query(USED)
+            sqlx::query(UPDATE_LAST_USED)
                 .bind(ids)
                 .bind(i64::try_from(at.as_nanos()).unwrap_or(i64::MAX))
                 .execute(&mut *transaction)
@@ -208,13 +209,13 @@ impl Database for Postgres {
         })
     }
 
-    fn changes(&self) -> StoreFuture<'_, Box<dyn Changes>> {
+    fn subscribe(&self) -> StoreFuture<'_, Box<dyn ChangeStream>> {
         Box::pin(async {
             // A pool of its own: a connection that died silently may block its way back
             // for minutes, and must not take a place that a change needs.
             let pool = PgPoolOptions::new()
                 .max_connections(1)
-                .acquire_timeout(CONNECT)
+                .acquire_timeout(CONNECT_TIMEOUT)
                 .idle_timeout(None)
                 .max_lifetime(None)
                 .connect_lazy_with(self.options.clone());
@@ -224,7 +225,7 @@ impl Database for Postgres {
                 .listen("stockade_keys")
                 .await
                 .map_err(unavailable)?;
-            Ok(Box::new(Listen(listener)) as Box<dyn Changes>)
+            Ok(Box::new(Notifications(listener)) as Box<dyn ChangeStream>)
         })
     }
 }

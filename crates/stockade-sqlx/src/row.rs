@@ -12,7 +12,7 @@ use stockade_key_auth::{
     KeyHash, KeyId, KeyRecord, KeyStoreError, KeyStoreErrorKind, PreviousHash, QuotaFields,
 };
 
-use crate::fault::unavailable;
+use crate::error::unavailable;
 
 /// Finds another key that has one of a key's hashes.
 const SAME_HASH: &str = "SELECT id FROM stockade_keys \
@@ -159,7 +159,7 @@ impl KeyRow {
     ///
     /// # Errors
     /// [`Duplicate`](KeyStoreErrorKind::Duplicate) when one has.
-    pub(crate) async fn has_new_hashes<'q, 'c, DB>(
+    pub(crate) async fn check_unique_hashes<'q, 'c, DB>(
         &'q self,
         transaction: impl Executor<'c, Database = DB>,
     ) -> Result<(), KeyStoreError>

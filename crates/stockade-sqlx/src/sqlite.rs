@@ -14,17 +14,17 @@ use tokio::{sync::Mutex, time};
 use tokio_stream::StreamExt;
 
 use crate::{
-    database::{Changes, Database},
-    fault::{bad_url, not_inserted, unavailable},
+    database::{ChangeStream, Database},
+    error::{insert_error, invalid_url, unavailable},
     migrations::{Migrations, SQLITE_KEYS},
     row::{KeyRow, StoredKey},
 };
 
 /// How often the version of the file is looked at; that reads one page of shared memory.
-const POLL: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long another process may hold the file.
-const BUSY: Duration = Duration::from_secs(5);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 const SELECT: &str = "SELECT * FROM stockade_keys";
 const SELECT_ONE: &str = "SELECT * FROM stockade_keys WHERE id = $1";
@@ -35,11 +35,11 @@ const UPDATE: &str = "UPDATE stockade_keys SET hash = $2, previous_hash = $3, \
     previous_until = $4, name = $5, owner = $6, scopes = $7, models = $8, quotas = $9, \
     networks = $10, created = $11, expires = $12, revoked = $13, last_used = $14, \
     metadata = $15 WHERE id = $1";
-const USED: &str = "UPDATE stockade_keys SET last_used = $2 \
+const UPDATE_LAST_USED: &str = "UPDATE stockade_keys SET last_used = $2 \
     WHERE id IN (SELECT value FROM json_each($1)) AND (last_used IS NULL OR last_used < $2)";
 
 /// One connection for everything: SQLite has one writer at a time anyway, a database in
-/// memory lives as long as its connection, and [`Poll`] needs to tell its own commits from
+/// memory lives as long as its connection, and [`VersionPoller`] needs to tell its own commits from
 /// those of others.
 pub(crate) struct Sqlite {
     state: Arc<Mutex<State>>,
@@ -48,9 +48,9 @@ pub(crate) struct Sqlite {
 
 struct State {
     connection: SqliteConnection,
-    /// The version of the data that was last seen. Nothing while a write is under way, so
+    /// The version of the data that was last last_version. Nothing while a write is under way, so
     /// that one that was given up, and may have happened, counts as a change.
-    seen: Option<i64>,
+    last_version: Option<i64>,
 }
 
 impl Sqlite {
@@ -63,14 +63,14 @@ impl Sqlite {
         Ok(Self {
             state: Arc::new(Mutex::new(State {
                 connection,
-                seen: None,
+                last_version: None,
             })),
             path: path.to_owned(),
         })
     }
 
     /// Where it is, for people.
-    pub(crate) fn place(&self) -> String {
+    pub(crate) fn location(&self) -> String {
         format!("sqlite:{}", self.path)
     }
 }
@@ -92,7 +92,7 @@ fn create(path: &Path) -> io::Result<()> {
 pub(crate) fn path(url: &str) -> Result<&str, KeyStoreError> {
     let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
     if path.is_empty() || url.contains('?') {
-        return Err(bad_url(
+        return Err(invalid_url(
             "a path, or `:memory:`, and nothing else follows `sqlite:`",
         ));
     }
@@ -104,9 +104,9 @@ pub(crate) fn path(url: &str) -> Result<&str, KeyStoreError> {
 pub(crate) async fn connect(url: &str) -> Result<SqliteConnection, KeyStoreError> {
     let path = path(url)?;
     let options = SqliteConnectOptions::from_str(url)
-        .map_err(|error| bad_url(&error.to_string()))?
+        .map_err(|error| invalid_url(&error.to_string()))?
         .foreign_keys(true)
-        .busy_timeout(BUSY)
+        .busy_timeout(BUSY_TIMEOUT)
         .journal_mode(SqliteJournalMode::Wal);
     if path != ":memory:" {
         create(options.get_filename()).map_err(|source| {
@@ -122,7 +122,7 @@ pub(crate) async fn connect(url: &str) -> Result<SqliteConnection, KeyStoreError
             }
         }
     };
-    match time::timeout(BUSY, opened).await {
+    match time::timeout(BUSY_TIMEOUT, opened).await {
         Ok(done) => done.map_err(unavailable),
         Err(_) => Err(KeyStoreError::new(
             KeyStoreErrorKind::Unavailable,
@@ -180,16 +180,16 @@ impl Database for Sqlite {
         Box::pin(async move {
             let row = KeyRow::of(&record)?;
             let mut state = self.state.lock().await;
-            let seen = state.seen.take();
+            let last_version = state.last_version.take();
             let begin = state.connection.begin_with("BEGIN IMMEDIATE");
             let mut transaction = begin.await.map_err(unavailable)?;
-            row.has_new_hashes(&mut *transaction).await?;
+            row.check_unique_hashes(&mut *transaction).await?;
             row.bind(sqlx::query(INSERT))
                 .execute(&mut *transaction)
                 .await
-                .map_err(|error| not_inserted(&record.id, error))?;
+                .map_err(|error| insert_error(&record.id, error))?;
             transaction.commit().await.map_err(unavailable)?;
-            state.seen = seen;
+            state.last_version = last_version;
             Ok(())
         })
     }
@@ -197,7 +197,7 @@ impl Database for Sqlite {
     fn change(&self, id: KeyId, change: KeyChange) -> StoreFuture<'_, KeyRecord> {
         Box::pin(async move {
             let mut state = self.state.lock().await;
-            let seen = state.seen.take();
+            let last_version = state.last_version.take();
             let begin = state.connection.begin_with("BEGIN IMMEDIATE");
             let mut transaction = begin.await.map_err(unavailable)?;
             let row = sqlx::query(SELECT_ONE)
@@ -208,13 +208,13 @@ impl Database for Sqlite {
                 .ok_or_else(|| KeyStoreError::not_found(&id))?;
             let changed = change.apply(StoredKey::read(&row).record?)?;
             let row = KeyRow::of(&changed)?;
-            row.has_new_hashes(&mut *transaction).await?;
+            row.check_unique_hashes(&mut *transaction).await?;
             row.bind(sqlx::query(UPDATE))
                 .execute(&mut *transaction)
                 .await
                 .map_err(unavailable)?;
             transaction.commit().await.map_err(unavailable)?;
-            state.seen = seen;
+            state.last_version = last_version;
             Ok(changed)
         })
     }
@@ -224,7 +224,7 @@ impl Database for Sqlite {
             let ids: Vec<_> = ids.iter().map(KeyId::as_str).collect();
             let ids = serde_json::Value::from(ids).to_string();
             let mut state = self.state.lock().await;
-            sqlx::query(USED)
+            sqlx::query(UPDATE_LAST_USED)
                 .bind(ids)
                 .bind(i64::try_from(at.as_nanos()).unwrap_or(i64::MAX))
                 .execute(&mut state.connection)
@@ -234,26 +234,26 @@ impl Database for Sqlite {
         })
     }
 
-    fn changes(&self) -> StoreFuture<'_, Box<dyn Changes>> {
+    fn subscribe(&self) -> StoreFuture<'_, Box<dyn ChangeStream>> {
         let state = Arc::clone(&self.state);
-        Box::pin(async { Ok(Box::new(Poll(state)) as Box<dyn Changes>) })
+        Box::pin(async { Ok(Box::new(VersionPoller(state)) as Box<dyn ChangeStream>) })
     }
 }
 
 /// Sees the commits of other processes by the version of the data, which a connection's
 /// own commits leave as it is.
-struct Poll(Arc<Mutex<State>>);
+struct VersionPoller(Arc<Mutex<State>>);
 
-impl Changes for Poll {
+impl ChangeStream for VersionPoller {
     fn next(&mut self) -> StoreFuture<'_, bool> {
         Box::pin(async {
-            time::sleep(POLL).await;
+            time::sleep(POLL_INTERVAL).await;
             let mut state = self.0.lock().await;
             let version: i64 = sqlx::query_scalar("PRAGMA data_version")
                 .fetch_one(&mut state.connection)
                 .await
                 .map_err(unavailable)?;
-            Ok(state.seen.replace(version) != Some(version))
+            Ok(state.last_version.replace(version) != Some(version))
         })
     }
 }

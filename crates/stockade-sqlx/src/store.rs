@@ -12,15 +12,15 @@ use tokio::{task, time};
 
 use crate::{
     StoreHealth,
+    active_keys::{ActiveKeys, Publisher},
     database::{self, Database},
+    follow::{self, StopOnDrop},
     health::Health,
-    in_force::{InForce, Turn},
-    watch::{self, StopOnDrop},
 };
 
 /// How long a database may take for one change, and for all rows.
-const CHANGE: Duration = Duration::from_secs(10);
-const LOAD: Duration = Duration::from_secs(60);
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
+const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Keeps keys in SQLite or PostgreSQL. Cheap to clone.
 ///
@@ -39,9 +39,9 @@ pub struct SqlKeyStore {
 
 pub(crate) struct Inner {
     pub(crate) database: Box<dyn Database>,
-    place: String,
+    location: String,
     /// Without the follower, which refers to this.
-    in_force: InForce,
+    active: ActiveKeys,
     pub(crate) health: Health,
 }
 
@@ -63,7 +63,7 @@ impl SqlKeyStore {
     /// names the key. No error shows the URL, which may hold a password.
     pub async fn connect(url: &str) -> Result<Self, KeyStoreError> {
         let Self { inner, keys } = Self::connect_static(url).await?;
-        let follower = task::spawn(watch::follow(Arc::clone(&inner)));
+        let follower = task::spawn(follow::follow(Arc::clone(&inner)));
         let keys = keys.keep_alive(StopOnDrop(follower));
         Ok(Self { inner, keys })
     }
@@ -76,18 +76,18 @@ impl SqlKeyStore {
     /// # Errors
     /// As [`connect`](Self::connect).
     pub async fn connect_static(url: &str) -> Result<Self, KeyStoreError> {
-        let (database, place) = time::timeout(LOAD, database::open(url))
+        let (database, location) = time::timeout(LOAD_TIMEOUT, database::open(url))
             .await
-            .unwrap_or_else(|_| Err(no_answer()))?;
+            .unwrap_or_else(|_| Err(timeout_error()))?;
         let inner = Arc::new(Inner {
-            health: Health::new(&place),
+            health: Health::new(&location),
             database,
-            place,
-            in_force: InForce::default(),
+            location,
+            active: ActiveKeys::default(),
         });
         inner.reload().await?;
         Ok(Self {
-            keys: inner.in_force.live().clone(),
+            keys: inner.active.live().clone(),
             inner,
         })
     }
@@ -102,8 +102,8 @@ impl SqlKeyStore {
     }
 
     /// The database without its user, password and parameters.
-    pub fn place(&self) -> &str {
-        &self.inner.place
+    pub fn location(&self) -> &str {
+        &self.inner.location
     }
 
     /// How the store fares with its database.
@@ -142,17 +142,17 @@ impl SqlKeyStore {
 impl Inner {
     /// How many keys are in force.
     pub(crate) fn len(&self) -> usize {
-        self.in_force.live().current().len()
+        self.active.live().current().len()
     }
 
     pub(crate) async fn reload(&self) -> Result<(), KeyStoreError> {
-        let turn = self.in_force.turn().await;
-        self.reload_in(turn).await
+        let publisher = self.active.lock().await;
+        self.reload_with(publisher).await
     }
 
-    async fn reload_in(&self, turn: Turn) -> Result<(), KeyStoreError> {
-        let result = match within(LOAD, self.database.load()).await {
-            Ok(rows) => turn.put_all(rows).await,
+    async fn reload_with(&self, publisher: Publisher) -> Result<(), KeyStoreError> {
+        let result = match with_timeout(LOAD_TIMEOUT, self.database.load()).await {
+            Ok(rows) => publisher.publish_all(rows).await,
             Err(error) => Err(error),
         };
         self.health.note(&result);
@@ -160,10 +160,10 @@ impl Inner {
         result
     }
 
-    async fn put(&self, turn: Turn, record: KeyRecord) -> Result<(), KeyStoreError> {
-        match turn.put(record).await? {
+    async fn publish(&self, publisher: Publisher, record: KeyRecord) -> Result<(), KeyStoreError> {
+        match publisher.publish(record).await? {
             None => Ok(()),
-            Some(turn) => self.reload_in(turn).await,
+            Some(publisher) => self.reload_with(publisher).await,
         }
     }
 }
@@ -175,7 +175,7 @@ impl KeyStore for SqlKeyStore {
 
     fn list(&self) -> StoreFuture<'_, Vec<KeyRecord>> {
         self.run(|inner| async move {
-            let rows = within(LOAD, inner.database.load()).await?;
+            let rows = with_timeout(LOAD_TIMEOUT, inner.database.load()).await?;
             let records: Result<Vec<_>, _> = rows.into_iter().map(|row| row.record).collect();
             let mut records = records?;
             records.sort_by(|a, b| a.id.cmp(&b.id));
@@ -190,32 +190,34 @@ impl KeyStore for SqlKeyStore {
             }
             // Refuses a record whose own two hashes are the same.
             KeySet::new([record.clone()])?;
-            let turn = inner.in_force.turn().await;
-            within(CHANGE, inner.database.insert(record.clone())).await?;
-            inner.put(turn, record).await
+            let publisher = inner.active.lock().await;
+            with_timeout(CHANGE_TIMEOUT, inner.database.insert(record.clone())).await?;
+            inner.publish(publisher, record).await
         })
     }
 
     fn change(&self, id: KeyId, change: KeyChange) -> StoreFuture<'_, KeyRecord> {
         self.run(|inner| async move {
-            let turn = inner.in_force.turn().await;
-            let changed = within(CHANGE, inner.database.change(id, change)).await?;
-            inner.put(turn, changed.clone()).await?;
+            let publisher = inner.active.lock().await;
+            let changed = with_timeout(CHANGE_TIMEOUT, inner.database.change(id, change)).await?;
+            inner.publish(publisher, changed.clone()).await?;
             Ok(changed)
         })
     }
 
     fn record_use(&self, ids: Vec<KeyId>, at: Timestamp) -> StoreFuture<'_, ()> {
-        self.run(|inner| async move { within(CHANGE, inner.database.record_use(ids, at)).await })
+        self.run(|inner| async move {
+            with_timeout(CHANGE_TIMEOUT, inner.database.record_use(ids, at)).await
+        })
     }
 }
 
-async fn within<T>(limit: Duration, work: StoreFuture<'_, T>) -> Result<T, KeyStoreError> {
+async fn with_timeout<T>(limit: Duration, work: StoreFuture<'_, T>) -> Result<T, KeyStoreError> {
     let done = time::timeout(limit, work).await;
-    done.unwrap_or_else(|_| Err(no_answer()))
+    done.unwrap_or_else(|_| Err(timeout_error()))
 }
 
-fn no_answer() -> KeyStoreError {
+fn timeout_error() -> KeyStoreError {
     KeyStoreError::new(
         KeyStoreErrorKind::Unavailable,
         "the database does not answer; a change may still be made when it does",
@@ -225,8 +227,8 @@ fn no_answer() -> KeyStoreError {
 impl fmt::Debug for SqlKeyStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqlKeyStore")
-            .field("place", &self.inner.place)
-            .field("keys", self.inner.in_force.live())
+            .field("location", &self.inner.location)
+            .field("keys", self.inner.active.live())
             .field("health", &self.health())
             .finish_non_exhaustive()
     }

@@ -65,7 +65,7 @@ async fn a_connection_that_is_cut_is_made_again_and_no_record_is_lost_or_doubled
     }
     event(&log, "last");
     drop(log);
-    let subjects = "SELECT subject FROM stockade_audit WHERE subject IS NOT NULL ORDER BY place";
+    let subjects = "SELECT subject FROM stockade_audit WHERE subject IS NOT NULL ORDER BY position";
     assert_eq!(
         ask(&database, subjects).await,
         ["0", "1", "2", "3", "4", "last"]
@@ -93,7 +93,7 @@ async fn a_commit_whose_answer_was_lost_is_not_made_twice() {
     assert!(proxy.has_lost_one());
     event(&log, "after");
     drop(log);
-    let subjects = "SELECT subject FROM stockade_audit WHERE subject IS NOT NULL ORDER BY place";
+    let subjects = "SELECT subject FROM stockade_audit WHERE subject IS NOT NULL ORDER BY position";
     assert_eq!(ask(&database, subjects).await, ["before", "once", "after"]);
     let report = verified(&async |sql| ask(&database, sql).await).await;
     assert!(report.is_intact(), "{report:?}");
@@ -138,7 +138,7 @@ async fn a_log_that_somebody_holds_makes_a_write_fail_and_not_wait() {
     holder.close().await.unwrap();
     event(&log, "after");
     drop((log, journal));
-    let subjects = "SELECT subject FROM stockade_audit WHERE subject IS NOT NULL ORDER BY place";
+    let subjects = "SELECT subject FROM stockade_audit WHERE subject IS NOT NULL ORDER BY position";
     assert_eq!(
         ask(&database, subjects).await,
         ["before", "meanwhile", "after"]

@@ -37,7 +37,7 @@ async fn records_wait_while_the_server_is_down_and_none_is_lost_or_doubled() {
         let texts: Vec<String> = texts.unwrap();
         texts
     };
-    let subjects = "SELECT subject FROM stockade_audit WHERE subject IS NOT NULL ORDER BY place";
+    let subjects = "SELECT subject FROM stockade_audit WHERE subject IS NOT NULL ORDER BY position";
     assert_eq!(ask(subjects).await, ["before", "meanwhile", "after"]);
     let recovered = "SELECT line FROM stockade_audit WHERE event = 'sink_recovered'";
     assert_eq!(ask(recovered).await.len(), 1);

@@ -79,7 +79,7 @@ async fn a_file_that_somebody_holds_makes_the_journal_fail_and_then_recover() {
     event(&log, "after");
     drop((log, journal));
 
-    let subjects = "SELECT subject FROM stockade_audit WHERE subject IS NOT NULL ORDER BY place";
+    let subjects = "SELECT subject FROM stockade_audit WHERE subject IS NOT NULL ORDER BY position";
     assert_eq!(file.ask(subjects).await, ["before", "meanwhile", "after"]);
     let recovered = "SELECT line FROM stockade_audit WHERE event = 'sink_recovered'";
     assert!(file.ask(recovered).await[0].contains("locked"));

@@ -6,10 +6,10 @@ CREATE TABLE stockade_audit_logs (
 ) STRICT;
 
 -- One row a record. What counts is its line, byte by byte: a chain is over the lines of a
--- log in the order of their places. The other columns are there to be asked for.
+-- log in the order of their positions. The other columns are there to be asked for.
 CREATE TABLE stockade_audit (
     log               TEXT NOT NULL,
-    place             INTEGER NOT NULL,
+    position          INTEGER NOT NULL,
     -- The last one that was written at once; with a chain, its line has the seal.
     ends_batch        INTEGER NOT NULL,
     at                TEXT,
@@ -34,10 +34,10 @@ CREATE TABLE stockade_audit (
     bytes_out         INTEGER,
     latency_ms        REAL,
     line              TEXT NOT NULL,
-    PRIMARY KEY (log, place)
+    PRIMARY KEY (log, position)
 ) STRICT;
 
-CREATE INDEX stockade_audit_batches ON stockade_audit (log, place) WHERE ends_batch;
+CREATE INDEX stockade_audit_batches ON stockade_audit (log, position) WHERE ends_batch;
 CREATE INDEX stockade_audit_at ON stockade_audit (at);
 CREATE INDEX stockade_audit_request ON stockade_audit (request_id) WHERE request_id IS NOT NULL;
 CREATE INDEX stockade_audit_user ON stockade_audit (user_id, at) WHERE user_id IS NOT NULL;

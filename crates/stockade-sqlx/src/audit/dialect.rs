@@ -2,15 +2,15 @@
 
 use std::io;
 
-use super::table::{Connected, Table};
-use crate::fault;
+use super::table::{AuditTable, SqlTable};
+use crate::error;
 
 /// Statements that each database has its own words for.
 pub(super) trait Dialect: sqlx::Database {
     /// Begins a transaction that writes.
     const BEGIN: &'static str;
 
-    /// Inserts the rows of a batch: log, the place before the first, an array of JSON.
+    /// Inserts the rows of a batch: log, the position before the first, an array of JSON.
     const INSERT: &'static str;
 
     /// Removes the oldest batches of a log that end before a time: log, seconds, how many.
@@ -30,12 +30,12 @@ macro_rules! columns {
 macro_rules! prune {
     ($before:literal) => {
         concat!(
-            "DELETE FROM stockade_audit WHERE log = $1 AND place <= (SELECT max(place) FROM \
-             (SELECT place, at FROM stockade_audit WHERE log = $1 AND ends_batch \
-             ORDER BY place LIMIT $3) AS oldest WHERE at < ",
+            "DELETE FROM stockade_audit WHERE log = $1 AND position <= (SELECT max(position) FROM \
+             (SELECT position, at FROM stockade_audit WHERE log = $1 AND ends_batch \
+             ORDER BY position LIMIT $3) AS oldest WHERE at < ",
             $before,
             // The newest batch stays, whatever its age: a chain goes on from it.
-            " AND place < (SELECT last FROM stockade_audit_logs WHERE log = $1))"
+            " AND position < (SELECT last FROM stockade_audit_logs WHERE log = $1))"
         )
     };
 }
@@ -44,7 +44,7 @@ macro_rules! prune {
 impl Dialect for sqlx::Sqlite {
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
     const INSERT: &'static str = concat!(
-        "INSERT INTO stockade_audit (log, place, ",
+        "INSERT INTO stockade_audit (log, position, ",
         columns!(),
         ") SELECT $1, $2 + (value->>'number'), value->>'ends_batch', value->>'at', \
          value->>'level', value->>'message', value->>'event', value->>'request_id', \
@@ -61,7 +61,7 @@ impl Dialect for sqlx::Sqlite {
 impl Dialect for sqlx::Postgres {
     const BEGIN: &'static str = "BEGIN";
     const INSERT: &'static str = concat!(
-        "INSERT INTO stockade_audit (log, place, ",
+        "INSERT INTO stockade_audit (log, position, ",
         columns!(),
         ") SELECT $1, $2 + number, ",
         columns!(),
@@ -81,23 +81,23 @@ impl Dialect for sqlx::Postgres {
 const LIMITS: &str = "SET lock_timeout = '5s'; SET statement_timeout = '12s'";
 
 /// Connects to the database of a URL, and brings its tables up to date.
-pub(super) async fn connect(url: &str) -> io::Result<Box<dyn Table>> {
+pub(super) async fn connect(url: &str) -> io::Result<Box<dyn AuditTable>> {
     #[cfg(feature = "sqlite")]
     if url.starts_with("sqlite:") {
         use crate::{migrations::SQLITE_AUDIT, sqlite};
 
-        if sqlite::path(url).map_err(fault::io)? == ":memory:" {
+        if sqlite::path(url).map_err(error::io)? == ":memory:" {
             return Err(io::Error::other(
                 "records in memory are gone with the process; name a file",
             ));
         }
-        let mut connection = sqlite::connect(url).await.map_err(fault::io)?;
+        let mut connection = sqlite::connect(url).await.map_err(error::io)?;
         let migrated = sqlite::migrate(&mut connection, &SQLITE_AUDIT).await;
         migrated
-            .map_err(fault::unavailable)
+            .map_err(error::unavailable)
             .flatten()
-            .map_err(fault::io)?;
-        return Ok(Box::new(Connected::<sqlx::Sqlite>(connection)));
+            .map_err(error::io)?;
+        return Ok(Box::new(SqlTable::<sqlx::Sqlite>(connection)));
     }
     #[cfg(feature = "postgres")]
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
@@ -105,18 +105,18 @@ pub(super) async fn connect(url: &str) -> io::Result<Box<dyn Table>> {
 
         use crate::{migrations::POSTGRES_AUDIT, postgres};
 
-        let unavailable = |error| fault::io(fault::unavailable(error));
-        let options = postgres::options(url).map_err(fault::io)?;
+        let unavailable = |error| error::io(error::unavailable(error));
+        let options = postgres::options(url).map_err(error::io)?;
         let connected = PgConnection::connect_with(&options).await;
         let mut connection = connected.map_err(unavailable)?;
         let migrated = postgres::migrate(&mut connection, &POSTGRES_AUDIT).await;
         migrated
-            .map_err(fault::unavailable)
+            .map_err(error::unavailable)
             .flatten()
-            .map_err(fault::io)?;
+            .map_err(error::io)?;
         let limited = sqlx::raw_sql(LIMITS).execute(&mut connection).await;
         limited.map_err(unavailable)?;
-        return Ok(Box::new(Connected::<sqlx::Postgres>(connection)));
+        return Ok(Box::new(SqlTable::<sqlx::Postgres>(connection)));
     }
-    Err(fault::io(fault::unknown_database()))
+    Err(error::io(error::unsupported_scheme()))
 }

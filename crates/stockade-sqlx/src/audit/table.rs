@@ -5,29 +5,29 @@ use std::{future::Future, io, pin::Pin};
 use sqlx::{ColumnIndex, Connection, Decode, Encode, Executor, IntoArguments, Row, Type};
 
 use super::dialect::Dialect;
-use crate::fault;
+use crate::error;
 
 /// How many of the newest records a chain is resumed by, and never more than the second: a log
 /// without an end of a batch was tampered with.
-const NEWEST: i64 = 1_000;
-const NEWEST_AT_MOST: i64 = 100_000;
+const RESUME_LINES: i64 = 1_000;
+const MAX_RESUME_LINES: i64 = 100_000;
 
 /// Whoever writes a log holds its row until the end of the transaction, so nobody else can be
 /// in the middle of writing to it.
-const TAKE_PLACES: &str = "INSERT INTO stockade_audit_logs (log, last) VALUES ($1, $2) \
+const RESERVE_POSITIONS: &str = "INSERT INTO stockade_audit_logs (log, last) VALUES ($1, $2) \
     ON CONFLICT (log) DO UPDATE SET last = stockade_audit_logs.last + excluded.last \
     RETURNING last";
 const FIND_LINE: &str = "SELECT count(*) FROM stockade_audit \
-    WHERE log = $1 AND place > $2 AND line = $3";
+    WHERE log = $1 AND position > $2 AND line = $3";
 const LAST: &str = "SELECT coalesce(max(last), 0) FROM stockade_audit_logs WHERE log = $1";
-const BATCH_BEFORE: &str = "SELECT coalesce(max(place), 0) FROM stockade_audit \
-    WHERE log = $1 AND ends_batch AND place <= $2";
-const LINES: &str = "SELECT line FROM stockade_audit WHERE log = $1 AND place > $2 \
-    ORDER BY place LIMIT $3";
+const BATCH_BEFORE: &str = "SELECT coalesce(max(position), 0) FROM stockade_audit \
+    WHERE log = $1 AND ends_batch AND position <= $2";
+const LINES: &str = "SELECT line FROM stockade_audit WHERE log = $1 AND position > $2 \
+    ORDER BY position LIMIT $3";
 const HEAD: &str = "SELECT head FROM stockade_audit_logs WHERE log = $1 AND head IS NOT NULL";
 const KEEP_HEAD: &str = "UPDATE stockade_audit_logs SET head = $2 WHERE log = $1";
 
-pub(super) type Done<'d, T> = Pin<Box<dyn Future<Output = io::Result<T>> + 'd>>;
+pub(super) type TableFuture<'d, T> = Pin<Box<dyn Future<Output = io::Result<T>> + 'd>>;
 
 /// A batch to be written.
 pub(super) struct Append {
@@ -40,32 +40,32 @@ pub(super) struct Append {
     /// How many records the log had when it was last heard of.
     pub(super) after: i64,
     /// The batch may have been written already.
-    pub(super) is_unsure: bool,
+    pub(super) may_be_written: bool,
 }
 
 /// What a sink asks of a database.
-pub(super) trait Table: Send {
+pub(super) trait AuditTable: Send {
     /// How many records were ever written to a log.
-    fn last<'t>(&'t mut self, log: &'t str) -> Done<'t, i64>;
+    fn last<'t>(&'t mut self, log: &'t str) -> TableFuture<'t, i64>;
 
     /// Writes a batch, and says how many records the log has then.
-    fn append(&mut self, batch: Append) -> Done<'_, i64>;
+    fn append(&mut self, batch: Append) -> TableFuture<'_, i64>;
 
     /// The newest lines, from the beginning of a batch, and the head.
-    fn newest<'t>(&'t mut self, log: &'t str) -> Done<'t, (Vec<u8>, Option<String>)>;
+    fn newest<'t>(&'t mut self, log: &'t str) -> TableFuture<'t, (Vec<u8>, Option<String>)>;
 
-    fn keep_head<'t>(&'t mut self, log: &'t str, head: &'t str) -> Done<'t, ()>;
+    fn keep_head<'t>(&'t mut self, log: &'t str, head: &'t str) -> TableFuture<'t, ()>;
 
     /// Removes so many batches at most, whose ends are from before a time, in seconds since 1970.
-    fn prune<'t>(&'t mut self, log: &'t str, before: i64, batches: i64) -> Done<'t, ()>;
+    fn prune<'t>(&'t mut self, log: &'t str, before: i64, batches: i64) -> TableFuture<'t, ()>;
 }
 
 /// A connection to a database with the table in it.
-pub(super) struct Connected<DB>(pub(super) DB::Connection)
+pub(super) struct SqlTable<DB>(pub(super) DB::Connection)
 where
     DB: Dialect;
 
-impl<DB> Table for Connected<DB>
+impl<DB> AuditTable for SqlTable<DB>
 where
     DB: Dialect<Arguments: IntoArguments<DB>>,
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
@@ -74,23 +74,23 @@ where
     for<'r> String: Decode<'r, DB> + Type<DB>,
     usize: ColumnIndex<DB::Row>,
 {
-    fn last<'t>(&'t mut self, log: &'t str) -> Done<'t, i64> {
-        told(async move {
+    fn last<'t>(&'t mut self, log: &'t str) -> TableFuture<'t, i64> {
+        boxed(async move {
             let row = sqlx::query(LAST).bind(log).fetch_one(&mut self.0).await?;
             row.try_get(0)
         })
     }
 
-    fn append(&mut self, batch: Append) -> Done<'_, i64> {
-        told(async move {
+    fn append(&mut self, batch: Append) -> TableFuture<'_, i64> {
+        boxed(async move {
             let mut transaction = self.0.begin_with(DB::BEGIN).await?;
-            let taken = sqlx::query(TAKE_PLACES)
+            let taken = sqlx::query(RESERVE_POSITIONS)
                 .bind(batch.log.as_str())
                 .bind(batch.count)
                 .fetch_one(&mut *transaction)
                 .await?;
             let last: i64 = taken.try_get(0)?;
-            if batch.is_unsure {
+            if batch.may_be_written {
                 let found = sqlx::query(FIND_LINE)
                     .bind(batch.log.as_str())
                     .bind(batch.after)
@@ -113,20 +113,20 @@ where
         })
     }
 
-    fn newest<'t>(&'t mut self, log: &'t str) -> Done<'t, (Vec<u8>, Option<String>)> {
-        told(async move {
+    fn newest<'t>(&'t mut self, log: &'t str) -> TableFuture<'t, (Vec<u8>, Option<String>)> {
+        boxed(async move {
             let row = sqlx::query(LAST).bind(log).fetch_one(&mut self.0).await?;
             let last: i64 = row.try_get(0)?;
             let row = sqlx::query(BATCH_BEFORE)
                 .bind(log)
-                .bind(last - NEWEST)
+                .bind(last - RESUME_LINES)
                 .fetch_one(&mut self.0)
                 .await?;
             let after: i64 = row.try_get(0)?;
             let rows = sqlx::query(LINES)
                 .bind(log)
-                .bind(after.max(last - NEWEST_AT_MOST))
-                .bind(NEWEST_AT_MOST)
+                .bind(after.max(last - MAX_RESUME_LINES))
+                .bind(MAX_RESUME_LINES)
                 .fetch_all(&mut self.0)
                 .await?;
             let mut lines = Vec::new();
@@ -143,15 +143,15 @@ where
         })
     }
 
-    fn keep_head<'t>(&'t mut self, log: &'t str, head: &'t str) -> Done<'t, ()> {
-        told(async move {
+    fn keep_head<'t>(&'t mut self, log: &'t str, head: &'t str) -> TableFuture<'t, ()> {
+        boxed(async move {
             let keep = sqlx::query(KEEP_HEAD).bind(log).bind(head);
             keep.execute(&mut self.0).await.map(drop)
         })
     }
 
-    fn prune<'t>(&'t mut self, log: &'t str, before: i64, batches: i64) -> Done<'t, ()> {
-        told(async move {
+    fn prune<'t>(&'t mut self, log: &'t str, before: i64, batches: i64) -> TableFuture<'t, ()> {
+        boxed(async move {
             let prune = sqlx::query(DB::PRUNE).bind(log).bind(before).bind(batches);
             prune.execute(&mut self.0).await.map(drop)
         })
@@ -159,9 +159,9 @@ where
 }
 
 /// Says what went wrong in the words of a sink.
-fn told<'d, T>(work: impl Future<Output = sqlx::Result<T>> + 'd) -> Done<'d, T> {
+fn boxed<'d, T>(work: impl Future<Output = sqlx::Result<T>> + 'd) -> TableFuture<'d, T> {
     Box::pin(async move {
         work.await
-            .map_err(|error| fault::io(fault::unavailable(error)))
+            .map_err(|error| error::io(error::unavailable(error)))
     })
 }

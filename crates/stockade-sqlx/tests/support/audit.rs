@@ -51,7 +51,7 @@ pub(crate) fn event_in_vain(journal: &Journal, subject: &str) {
     }
 }
 
-const LINES: &str = "SELECT line FROM stockade_audit WHERE log = 'app' ORDER BY place";
+const LINES: &str = "SELECT line FROM stockade_audit WHERE log = 'app' ORDER BY position";
 
 pub(crate) async fn verified(ask: &impl Ask) -> Report {
     let head = ask("SELECT head FROM stockade_audit_logs WHERE log = 'app'").await;
@@ -93,7 +93,8 @@ pub(crate) async fn a_chain_goes_on_from_what_the_database_has(url: &str, ask: i
     );
     assert_eq!(findings(&ask).await, ["none", "intact"]);
     let subjects =
-        ask("SELECT subject FROM stockade_audit WHERE event = 'key_revoked' ORDER BY place").await;
+        ask("SELECT subject FROM stockade_audit WHERE event = 'key_revoked' ORDER BY position")
+            .await;
     assert_eq!(subjects, ["a0", "a1", "a2", "b0", "b1", "b2"]);
 }
 
@@ -110,7 +111,7 @@ pub(crate) async fn what_is_changed_in_the_database_is_found(
     drop(chained(sink(url)).start().unwrap());
     assert_eq!(findings(&ask).await, ["none", "altered"]);
 
-    edit("DELETE FROM stockade_audit WHERE place >= 2").await;
+    edit("DELETE FROM stockade_audit WHERE position >= 2").await;
     let faults = verified(&ask).await.faults;
     assert!(format!("{faults:?}").contains("CutOff"), "{faults:?}");
 }
@@ -132,7 +133,8 @@ pub(crate) async fn hostile_texts_are_texts(url: &str, ask: impl Ask) {
     drop(log);
     assert!(verified(&ask).await.is_intact());
     let subjects =
-        ask("SELECT subject FROM stockade_audit WHERE event = 'key_revoked' ORDER BY place").await;
+        ask("SELECT subject FROM stockade_audit WHERE event = 'key_revoked' ORDER BY position")
+            .await;
     let expected: Vec<_> = hostile
         .iter()
         .map(|text| text.replace('\0', "\u{fffd}"))
@@ -150,7 +152,7 @@ pub(crate) async fn old_batches_go_and_the_chain_can_still_be_verified(url: &str
     for number in 0..20 {
         event(&log, &format!("old{number}"));
     }
-    let old = "SELECT subject FROM stockade_audit WHERE subject LIKE 'old%' ORDER BY place";
+    let old = "SELECT subject FROM stockade_audit WHERE subject LIKE 'old%' ORDER BY position";
     let left = ask(old).await;
     // All but the newest batch were removed with the 16th, in the year of the clock.
     assert!(
@@ -197,10 +199,11 @@ pub(crate) async fn replicas_share_a_log_without_a_chain(url: &str, ask: impl As
     for thread in threads {
         thread.join().unwrap();
     }
-    let places =
-        ask("SELECT CAST(place AS text) FROM stockade_audit ORDER BY stockade_audit.place").await;
-    let expected: Vec<_> = (1..=44).map(|place| place.to_string()).collect();
-    assert_eq!(places, expected);
+    let positions =
+        ask("SELECT CAST(position AS text) FROM stockade_audit ORDER BY stockade_audit.position")
+            .await;
+    let expected: Vec<_> = (1..=44).map(|position| position.to_string()).collect();
+    assert_eq!(positions, expected);
 }
 
 pub(crate) async fn refuses_what_is_no_log(url: &str) {

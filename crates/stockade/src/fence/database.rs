@@ -23,7 +23,7 @@ pub(super) async fn open(url: &SecretUrl, sources: &mut Sources) -> Result<Keys,
     let store = SqlKeyStore::connect(url.expose())
         .await
         .map_err(|error| ConfigError::of(SETTING, error))?;
-    sources.add(SETTING, store.place(), store.source().clone());
+    sources.add(SETTING, store.location(), store.source().clone());
     let live = store.keys();
     let first = live.current();
     let noting = StopOnDrop(tokio::spawn(record_use(store)));

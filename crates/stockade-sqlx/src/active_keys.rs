@@ -17,7 +17,7 @@ type Records = BTreeMap<KeyId, KeyRecord>;
 
 /// The published set, and the records that it was made of.
 #[derive(Default)]
-pub(crate) struct InForce {
+pub(crate) struct ActiveKeys {
     live: LiveKeys,
     records: Arc<Mutex<Records>>,
 }
@@ -25,25 +25,25 @@ pub(crate) struct InForce {
 /// The right to put records in force. It is held from before the database is asked until
 /// the answer is in force, so that an older answer never replaces a newer one and a key
 /// that was just revoked does not come back.
-pub(crate) struct Turn {
+pub(crate) struct Publisher {
     live: LiveKeys,
     records: OwnedMutexGuard<Records>,
 }
 
-impl InForce {
+impl ActiveKeys {
     pub(crate) fn live(&self) -> &LiveKeys {
         &self.live
     }
 
-    pub(crate) async fn turn(&self) -> Turn {
-        Turn {
+    pub(crate) async fn lock(&self) -> Publisher {
+        Publisher {
             live: self.live.clone(),
             records: Arc::clone(&self.records).lock_owned().await,
         }
     }
 }
 
-impl Turn {
+impl Publisher {
     /// Puts all rows in force.
     ///
     /// A row that is not valid opens nothing, and neither do two rows with the same hash: the
@@ -53,8 +53,8 @@ impl Turn {
     ///
     /// # Errors
     /// When a row is not valid, after the others were taken.
-    pub(crate) async fn put_all(mut self, rows: Vec<StoredKey>) -> Result<(), KeyStoreError> {
-        apart(move || {
+    pub(crate) async fn publish_all(mut self, rows: Vec<StoredKey>) -> Result<(), KeyStoreError> {
+        run_blocking(move || {
             let mut records = Records::new();
             let mut corrupt = None;
             for row in rows {
@@ -97,10 +97,13 @@ impl Turn {
 
     /// Puts one record in force that the database has taken.
     ///
-    /// The turn comes back when that cannot be told from another one: changes by others
+    /// The publisher comes back when that cannot be told from another one: changes by others
     /// are missing here, and all rows have to be read.
-    pub(crate) async fn put(mut self, record: KeyRecord) -> Result<Option<Self>, KeyStoreError> {
-        apart(move || {
+    pub(crate) async fn publish(
+        mut self,
+        record: KeyRecord,
+    ) -> Result<Option<Self>, KeyStoreError> {
+        run_blocking(move || {
             self.records.insert(record.id.clone(), record);
             match KeySet::new(self.records.values().cloned()) {
                 Ok(set) => {
@@ -115,7 +118,7 @@ impl Turn {
 }
 
 /// Away from the async threads: a hundred thousand keys take a tenth of a second.
-async fn apart<T>(
+async fn run_blocking<T>(
     work: impl FnOnce() -> Result<T, KeyStoreError> + Send + 'static,
 ) -> Result<T, KeyStoreError>
 where

@@ -1,4 +1,4 @@
-//! Changes that PostgreSQL pushes.
+//! ChangeStream that PostgreSQL pushes.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use sqlx::postgres::PgListener;
 use stockade_key_auth::{KeyStoreError, KeyStoreErrorKind, StoreFuture};
 use tokio::time;
 
-use crate::{database::Changes, fault::unavailable};
+use crate::{database::ChangeStream, error::unavailable};
 
 /// A connection that is silent for so long is asked whether it is still there: a firewall
 /// that forgets it, or a host that is gone, says nothing.
-const SILENCE: Duration = Duration::from_secs(15);
-const ANSWER: Duration = Duration::from_secs(5);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection that hears of each change.
-pub(crate) struct Listen(pub(crate) PgListener);
+pub(crate) struct Notifications(pub(crate) PgListener);
 
-impl Changes for Listen {
+impl ChangeStream for Notifications {
     fn next(&mut self) -> StoreFuture<'_, bool> {
         Box::pin(async {
             let lost = || {
@@ -25,7 +25,7 @@ impl Changes for Listen {
                     "the connection to the database was lost",
                 )
             };
-            match time::timeout(SILENCE, self.0.try_recv()).await {
+            match time::timeout(KEEPALIVE_INTERVAL, self.0.try_recv()).await {
                 Ok(Ok(Some(_))) => {
                     // What has come in the meantime needs no loading of its own.
                     while self.0.next_buffered().is_some() {}
@@ -35,7 +35,7 @@ impl Changes for Listen {
                 Ok(Err(error)) => Err(unavailable(error)),
                 Err(_) => {
                     let asked = sqlx::query("SELECT 1").execute(&mut self.0);
-                    match time::timeout(ANSWER, asked).await {
+                    match time::timeout(KEEPALIVE_TIMEOUT, asked).await {
                         Ok(Ok(_)) => Ok(false),
                         Ok(Err(error)) => Err(unavailable(error)),
                         Err(_) => Err(lost()),

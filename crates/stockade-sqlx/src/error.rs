@@ -38,7 +38,7 @@ pub(crate) fn io(error: KeyStoreError) -> io::Error {
 }
 
 /// The URL of the database makes no sense. The URL is not shown: it may hold a password.
-pub(crate) fn bad_url(problem: &str) -> KeyStoreError {
+pub(crate) fn invalid_url(problem: &str) -> KeyStoreError {
     KeyStoreError::new(
         KeyStoreErrorKind::Unavailable,
         format!("the URL of the database cannot be read: {problem}"),
@@ -46,12 +46,12 @@ pub(crate) fn bad_url(problem: &str) -> KeyStoreError {
 }
 
 /// The URL is of no database that there is code for.
-pub(crate) fn unknown_database() -> KeyStoreError {
-    bad_url("it begins with `sqlite:` or `postgres://`, and the feature of that name is needed")
+pub(crate) fn unsupported_scheme() -> KeyStoreError {
+    invalid_url("it begins with `sqlite:` or `postgres://`, and the feature of that name is needed")
 }
 
 /// What an insert that failed means, once the hashes are known to be new.
-pub(crate) fn not_inserted(id: &KeyId, error: Error) -> KeyStoreError {
+pub(crate) fn insert_error(id: &KeyId, error: Error) -> KeyStoreError {
     match error.as_database_error() {
         Some(fault) if fault.is_unique_violation() => KeyStoreError::new(
             KeyStoreErrorKind::Duplicate,

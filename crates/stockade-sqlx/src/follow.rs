@@ -1,6 +1,6 @@
 //! Following the changes that others make.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use stockade_key_auth::{KeyStoreError, KeyStoreErrorKind};
 use stockade_watch::Backoff;
@@ -39,20 +39,18 @@ pub(crate) async fn follow(inner: Arc<Inner>) {
     }
 }
 
-enum Never {}
-
-async fn follow_once(inner: &Inner, retry: &mut Backoff) -> Result<Never, KeyStoreError> {
-    let opened = inner.database.changes().await;
+async fn follow_once(inner: &Inner, retry: &mut Backoff) -> Result<Infallible, KeyStoreError> {
+    let opened = inner.database.subscribe().await;
     inner.health.note(&opened);
     let mut changes = opened?;
     // What was changed before anybody listened is not told.
-    take(inner).await?;
+    reload(inner).await?;
     retry.reset();
     loop {
         let changed = changes.next().await;
         inner.health.note(&changed);
         if changed? {
-            take(inner).await?;
+            reload(inner).await?;
         } else {
             inner.health.current();
         }
@@ -61,7 +59,7 @@ async fn follow_once(inner: &Inner, retry: &mut Backoff) -> Result<Never, KeySto
 
 /// Takes all keys. A row that is not valid is for people to mend, and a change of its own
 /// when they do; a new connection would not help.
-async fn take(inner: &Inner) -> Result<(), KeyStoreError> {
+async fn reload(inner: &Inner) -> Result<(), KeyStoreError> {
     match inner.reload().await {
         Ok(()) => tracing::info!(keys = inner.len(), "keys taken"),
         Err(error) if error.kind() == KeyStoreErrorKind::Corrupt => {
