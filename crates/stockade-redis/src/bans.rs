@@ -12,8 +12,8 @@ use std::{
 use stockade_abuse::{BanChange, BanListener, BanStore, Offender};
 use tokio::sync::Notify;
 
-use crate::{Redis, connection::StopOnDrop};
-use task::Task;
+use crate::{Redis, connection::AbortOnDrop};
+use task::SyncTask;
 
 /// Keeps bans in Redis, so that they hold on every process that shares the namespace.
 ///
@@ -31,11 +31,11 @@ use task::Task;
 pub struct RedisBans {
     shared: Arc<Shared>,
     redis: Redis,
-    _task: StopOnDrop,
+    _task: AbortOnDrop,
 }
 
 /// The most changes that wait to be written.
-const UNWRITTEN: usize = 10_000;
+const MAX_UNWRITTEN: usize = 10_000;
 
 #[derive(Default)]
 struct Shared {
@@ -52,11 +52,11 @@ impl RedisBans {
     /// When it is called outside of a tokio runtime.
     pub fn new(redis: &Redis) -> Self {
         let shared = Arc::<Shared>::default();
-        let task = tokio::spawn(Task::new(&shared, redis).run());
+        let task = tokio::spawn(SyncTask::new(&shared, redis).run());
         Self {
             shared,
             redis: redis.clone(),
-            _task: StopOnDrop(task.abort_handle()),
+            _task: AbortOnDrop(task.abort_handle()),
         }
     }
 }
@@ -65,7 +65,7 @@ impl BanStore for RedisBans {
     fn publish(&self, change: &BanChange) {
         let offender = entry::offender(change);
         let mut unwritten = self.shared.unwritten();
-        if unwritten.len() >= UNWRITTEN && !unwritten.contains_key(offender) {
+        if unwritten.len() >= MAX_UNWRITTEN && !unwritten.contains_key(offender) {
             drop(unwritten);
             tracing::error!("too many bans wait for Redis; one holds in this process only");
             return;

@@ -1,6 +1,6 @@
 //! The one connection.
 
-mod keeper;
+mod reconnector;
 
 use std::{
     fmt,
@@ -10,7 +10,7 @@ use std::{
 use redis::{FromRedisValue, RedisError, ScriptInvocation, aio::MultiplexedConnection};
 use tokio::{sync::watch, task::AbortHandle};
 
-use crate::{Namespace, RedisConfig, RedisConfigError, fault::Failure};
+use crate::{Namespace, RedisConfig, RedisConfigError, error::CallError};
 
 /// One connection to Redis or Valkey that all stores share. Clones share it, too.
 ///
@@ -24,7 +24,7 @@ use crate::{Namespace, RedisConfig, RedisConfigError, fault::Failure};
 pub struct Redis {
     link: Arc<Link>,
     namespace: Namespace,
-    _keeper: Arc<StopOnDrop>,
+    _reconnector: Arc<AbortOnDrop>,
 }
 
 impl Redis {
@@ -37,12 +37,12 @@ impl Redis {
     /// When it is called outside of a tokio runtime.
     pub fn connect(config: RedisConfig) -> Result<Self, RedisConfigError> {
         let namespace = config.namespace.clone();
-        let (keeper, link) = keeper::Keeper::new(config)?;
-        let task = tokio::spawn(keeper.run());
+        let (reconnector, link) = reconnector::Reconnector::new(config)?;
+        let task = tokio::spawn(reconnector.run());
         Ok(Self {
             link,
             namespace,
-            _keeper: Arc::new(StopOnDrop(task.abort_handle())),
+            _reconnector: Arc::new(AbortOnDrop(task.abort_handle())),
         })
     }
 
@@ -76,9 +76,9 @@ impl fmt::Debug for Redis {
 }
 
 /// Ends a task with the last handle that it works for.
-pub(crate) struct StopOnDrop(pub(crate) AbortHandle);
+pub(crate) struct AbortOnDrop(pub(crate) AbortHandle);
 
-impl Drop for StopOnDrop {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -100,7 +100,7 @@ struct Live {
 
 impl Link {
     /// Runs a script; loads it first where the server does not know it.
-    pub(crate) async fn run<T>(&self, call: &ScriptInvocation<'_>) -> Result<T, Failure>
+    pub(crate) async fn run<T>(&self, call: &ScriptInvocation<'_>) -> Result<T, CallError>
     where
         T: FromRedisValue,
     {
@@ -109,17 +109,17 @@ impl Link {
             number,
         }) = self.live.borrow().clone()
         else {
-            return Err(Failure::NotConnected);
+            return Err(CallError::NotConnected);
         };
         let answer = call.invoke_async(&mut connection).await;
         answer.map_err(|error| {
             self.failed(number, &error);
-            Failure::Redis(error)
+            CallError::Redis(error)
         })
     }
 
     fn failed(&self, number: u64, error: &RedisError) {
-        if !Failure::ends_connection(error) {
+        if !CallError::ends_connection(error) {
             return;
         }
         let ended = self.live.send_if_modified(|live| {

@@ -124,7 +124,7 @@
 mod bans;
 mod config;
 mod connection;
-mod fault;
+mod error;
 mod key;
 mod limits;
 mod permits;

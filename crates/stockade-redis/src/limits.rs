@@ -1,10 +1,10 @@
 //! The limits of many processes.
 
-mod batch;
-mod courier;
+mod batcher;
+mod call;
 mod lease;
 mod leases;
-mod order;
+mod wire;
 
 use std::{
     fmt,
@@ -25,9 +25,9 @@ use tokio::sync::{
 };
 
 use crate::Redis;
-use courier::Courier;
+use batcher::Batcher;
+use call::{BucketCall, PendingCall};
 use leases::Leases;
-use order::{Line, Order};
 
 /// Keeps the states of limits in Redis, for all processes that share its namespace. Clones
 /// share the queue and the leases.
@@ -50,14 +50,14 @@ use order::{Line, Order};
 /// back, buckets fill up later by that time, and by three times their burst at most.
 #[derive(Clone)]
 pub struct RedisLimits {
-    orders: mpsc::Sender<Order>,
+    calls: mpsc::Sender<PendingCall>,
     redis: Redis,
     leases: Option<Arc<Leases>>,
     dropped: Arc<AtomicU64>,
 }
 
 /// How many orders wait at most.
-const QUEUE: usize = 4_096;
+const MAX_PENDING: usize = 4_096;
 
 impl RedisLimits {
     /// Limits that are counted in Redis, each request of them.
@@ -89,19 +89,19 @@ impl RedisLimits {
     }
 
     fn start(redis: &Redis, leases: Option<Arc<Leases>>) -> Self {
-        let (orders, queue) = mpsc::channel(QUEUE);
+        let (calls, queue) = mpsc::channel(MAX_PENDING);
         let dropped = Arc::new(AtomicU64::new(0));
-        let courier = Courier::new(
+        let batcher = Batcher::new(
             queue,
-            orders.downgrade(),
+            calls.downgrade(),
             redis,
             leases.clone(),
             Arc::clone(&dropped),
         );
         // Ends with the last sender.
-        tokio::spawn(courier.run());
+        tokio::spawn(batcher.run());
         Self {
-            orders,
+            calls,
             redis: redis.clone(),
             leases,
             dropped,
@@ -112,7 +112,7 @@ impl RedisLimits {
     pub fn stats(&self) -> RedisLimitsStats {
         let (followed, leased) = self.leases.as_ref().map_or((0, 0), |leases| leases.sizes());
         RedisLimitsStats {
-            waiting: self.orders.max_capacity() - self.orders.capacity(),
+            waiting: self.calls.max_capacity() - self.calls.capacity(),
             dropped: self.dropped.load(Ordering::Relaxed),
             followed,
             leased,
@@ -129,12 +129,12 @@ impl LimitStore for RedisLimits {
             return StoreReply::Ready(Ok(Decision::uncounted()));
         }
         if let Some(leases) = &self.leases {
-            let (decision, orders) = leases.take(buckets, self.redis.namespace());
-            for order in orders {
-                if let Err(error) = self.orders.try_send(Order::Lease(order))
-                    && let Order::Lease(order) = error.into_inner()
+            let (decision, calls) = leases.take(buckets, self.redis.namespace());
+            for call in calls {
+                if let Err(error) = self.calls.try_send(PendingCall::Lease(call))
+                    && let PendingCall::Lease(call) = error.into_inner()
                 {
-                    courier::refuse(leases.answered(&order, None));
+                    batcher::refuse(leases.answered(&call, None));
                 }
             }
             if let Some(decision) = decision {
@@ -142,18 +142,18 @@ impl LimitStore for RedisLimits {
             }
         }
         let (reply, decision) = oneshot::channel();
-        let lines = buckets
+        let buckets = buckets
             .iter()
-            .map(|bucket| Line::new(bucket, self.redis.namespace()));
-        let order = Order::Take {
-            lines: lines.collect(),
+            .map(|bucket| BucketCall::new(bucket, self.redis.namespace()));
+        let call = PendingCall::Take {
+            buckets: buckets.collect(),
             reply,
         };
-        let order = match &self.leases {
-            Some(leases) => leases.park(order),
-            None => Some(order),
+        let call = match &self.leases {
+            Some(leases) => leases.park(call),
+            None => Some(call),
         };
-        match order.map_or(Ok(()), |order| self.orders.try_send(order)) {
+        match call.map_or(Ok(()), |call| self.calls.try_send(call)) {
             Ok(()) => StoreReply::Wait(RedisDecision(decision)),
             Err(TrySendError::Full(_)) => {
                 StoreReply::Ready(Err(StoreError::new(StoreErrorKind::Busy)))
@@ -163,8 +163,12 @@ impl LimitStore for RedisLimits {
     }
 
     fn settle(&self, bucket: &Bucket<'_>, delta: i64) {
-        let line = Line::new(bucket, self.redis.namespace());
-        if self.orders.try_send(Order::Settle { line, delta }).is_err() {
+        let bucket = BucketCall::new(bucket, self.redis.namespace());
+        if self
+            .calls
+            .try_send(PendingCall::Settle { bucket, delta })
+            .is_err()
+        {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }

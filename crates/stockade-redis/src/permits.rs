@@ -1,7 +1,7 @@
 //! The permits of many processes.
 
-mod keeper;
 mod queues;
+mod renewer;
 mod wait;
 
 use std::{
@@ -20,9 +20,9 @@ use stockade_rate_limit::{
 };
 use tokio::sync::{Notify, Semaphore, mpsc};
 
-use crate::{Redis, fault::Failure};
-use keeper::Keeper;
+use crate::{Redis, error::CallError};
 use queues::Queues;
+use renewer::PermitRenewer;
 
 pub use wait::RedisPermitWait;
 
@@ -30,12 +30,12 @@ static ACQUIRE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("permits/acquire.lua")));
 
 /// The most requests that ask for a permit at once, those that wait for one left out.
-const ASKING: usize = 1_024;
+const MAX_IN_FLIGHT: usize = 1_024;
 /// The most permits that wait to be given back. One more lives until it expires.
-const RELEASES: usize = 65_536;
+const MAX_RELEASES: usize = 65_536;
 /// How long a permit lives that nobody renews.
-const LIFE: Duration = Duration::from_secs(30);
-const SHORTEST_LIFE: Duration = Duration::from_millis(300);
+const DEFAULT_TTL: Duration = Duration::from_secs(30);
+const MIN_TTL: Duration = Duration::from_millis(300);
 
 /// Gives out places that all processes of a namespace share. Clones are one.
 ///
@@ -54,21 +54,21 @@ pub struct RedisPermits(Arc<Shared>);
 
 struct Shared {
     redis: Redis,
-    life: Duration,
+    ttl: Duration,
     /// Makes this process's ids its own.
     node: String,
     next: AtomicU64,
-    live: Mutex<HashMap<u64, Arc<Held>>>,
-    releases: mpsc::Sender<Arc<Held>>,
+    live: Mutex<HashMap<u64, Arc<HeldPermit>>>,
+    releases: mpsc::Sender<Arc<HeldPermit>>,
     lost: AtomicU64,
-    asking: Semaphore,
+    in_flight: Semaphore,
     queues: Queues,
     /// Told when places were given back.
     freed: Arc<Notify>,
 }
 
 /// The places of one permit.
-struct Held {
+struct HeldPermit {
     id: String,
     keys: Box<[String]>,
 }
@@ -79,31 +79,31 @@ impl RedisPermits {
     /// # Panics
     /// When it is called outside of a tokio runtime.
     pub fn new(redis: &Redis) -> Self {
-        Self::with_ttl(redis, LIFE)
+        Self::with_ttl(redis, DEFAULT_TTL)
     }
 
     /// Permits that live so long when their process has died; at least 300 milliseconds.
     ///
     /// # Panics
     /// When it is called outside of a tokio runtime.
-    pub fn with_ttl(redis: &Redis, life: Duration) -> Self {
-        let (releases, queue) = mpsc::channel(RELEASES);
+    pub fn with_ttl(redis: &Redis, ttl: Duration) -> Self {
+        let (releases, queue) = mpsc::channel(MAX_RELEASES);
         let mut node = [0; 8];
         getrandom::fill(&mut node).expect("the system has random numbers");
         let shared = Arc::new(Shared {
             redis: redis.clone(),
-            life: life.max(SHORTEST_LIFE),
+            ttl: ttl.max(MIN_TTL),
             node: format!("{:016x}", u64::from_be_bytes(node)),
             next: AtomicU64::new(0),
             live: Mutex::default(),
             releases,
             lost: AtomicU64::new(0),
-            asking: Semaphore::new(ASKING),
+            in_flight: Semaphore::new(MAX_IN_FLIGHT),
             queues: Queues::default(),
             freed: Arc::default(),
         });
         // Ends with the last permit, and the store.
-        tokio::spawn(Keeper::new(&shared, queue).run());
+        tokio::spawn(PermitRenewer::new(&shared, queue).run());
         Self(shared)
     }
 
@@ -138,27 +138,27 @@ impl PermitStore for RedisPermits {
             .iter()
             .map(|request| namespace.rate_key("permits", request.limit(), &request.key()));
         let keys: Box<[String]> = keys.collect();
-        let most: Box<[u32]> = requests.iter().map(|request| request.max().get()).collect();
+        let max: Box<[u32]> = requests.iter().map(|request| request.max().get()).collect();
         let shared = Arc::clone(&self.0);
         PermitReply::Wait(RedisPermitWait::new(async move {
-            wait::acquire(&shared, &keys, &most, queue_timeout).await
+            wait::acquire(&shared, &keys, &max, queue_timeout).await
         }))
     }
 }
 
 impl Shared {
     /// Asks once.
-    async fn ask(
+    async fn try_acquire(
         self: &Arc<Self>,
         keys: &[String],
-        most: &[u32],
+        max: &[u32],
     ) -> Result<RedisPermit, AcquireError> {
-        let _asking = self
-            .asking
+        let _in_flight = self
+            .in_flight
             .try_acquire()
             .map_err(|_| AcquireError::Store(StoreError::new(StoreErrorKind::Busy)))?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let held = Arc::new(Held {
+        let held = Arc::new(HeldPermit {
             id: format!("{}-{number}", self.node),
             keys: keys.into(),
         });
@@ -166,9 +166,9 @@ impl Shared {
         for key in keys {
             call.key(key);
         }
-        call.arg(&held.id).arg(millis(self.life));
-        for most in most {
-            call.arg(*most);
+        call.arg(&held.id).arg(millis(self.ttl));
+        for max in max {
+            call.arg(*max);
         }
         // From here on there may be a place in Redis, whatever becomes of the answer.
         let permit = RedisPermit {
@@ -176,7 +176,7 @@ impl Shared {
             number,
             held: Some(held),
         };
-        let full: Result<usize, Failure> = self.redis.link().run(&call).await;
+        let full: Result<usize, CallError> = self.redis.link().run(&call).await;
         match full {
             Ok(0) => {
                 if let Some(held) = &permit.held {
@@ -192,7 +192,7 @@ impl Shared {
         }
     }
 
-    fn live(&self) -> MutexGuard<'_, HashMap<u64, Arc<Held>>> {
+    fn live(&self) -> MutexGuard<'_, HashMap<u64, Arc<HeldPermit>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -205,7 +205,7 @@ impl fmt::Debug for RedisPermits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisPermits")
             .field("redis", &self.0.redis)
-            .field("life", &self.0.life)
+            .field("life", &self.0.ttl)
             .field("stats", &self.stats())
             .finish_non_exhaustive()
     }
@@ -227,7 +227,7 @@ pub struct RedisPermitsStats {
 pub struct RedisPermit {
     shared: Arc<Shared>,
     number: u64,
-    held: Option<Arc<Held>>,
+    held: Option<Arc<HeldPermit>>,
 }
 
 impl RedisPermit {

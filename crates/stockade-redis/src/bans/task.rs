@@ -12,20 +12,20 @@ use stockade_core::clock::{Clock, SystemClock};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Shared, entry};
-use crate::{Redis, fault::Failure};
+use crate::{Redis, error::CallError};
 
 static PUBLISH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("publish.lua")));
-static NEWS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("news.lua")));
+static CHANGES: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("changes.lua")));
 static SCAN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scan.lua")));
 
 /// How often it asks for what is new.
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// How many changes one call writes.
-const BATCH: usize = 256;
+const MAX_BATCH: usize = 256;
 /// How many bans there are at most.
-const MOST: usize = 100_000;
+const MAX_BANS: usize = 100_000;
 
-pub(super) struct Task {
+pub(super) struct SyncTask {
     shared: Arc<Shared>,
     redis: Redis,
     clock: SystemClock,
@@ -41,7 +41,7 @@ pub(super) struct Task {
     failing: bool,
 }
 
-impl Task {
+impl SyncTask {
     pub(super) fn new(shared: &Arc<Shared>, redis: &Redis) -> Self {
         let key = |kind| redis.namespace().key(kind);
         Self {
@@ -57,17 +57,17 @@ impl Task {
     }
 
     pub(super) async fn run(mut self) {
-        let mut look = interval(LOOK);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticker = interval(POLL_INTERVAL);
+        ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = look.tick() => {}
+                _ = ticker.tick() => {}
                 () = self.shared.wake.notified() => {}
             }
-            match self.turn().await {
+            match self.sync().await {
                 Ok(updates) => {
                     self.failing = false;
-                    self.tell(updates).await;
+                    self.notify(updates).await;
                 }
                 Err(failure) => self.failed(&failure).await,
             }
@@ -75,31 +75,33 @@ impl Task {
     }
 
     /// Writes what there is to write, and returns what is new.
-    async fn turn(&mut self) -> Result<Vec<BanUpdate>, Failure> {
+    async fn sync(&mut self) -> Result<Vec<BanUpdate>, CallError> {
         self.write().await?;
         if self.shared.listener().is_none() {
             return Ok(Vec::new());
         }
-        let (news, newest, collection) = self.news().await?;
+        let (lines, newest, collection) = self.fetch_changes().await?;
         if newest.is_empty() {
-            return Ok(self.changes(news));
+            return Ok(self.decode_changes(lines));
         }
         let update = self.read_all(collection).await?;
         self.last = newest;
         Ok(update)
     }
 
-    async fn write(&self) -> Result<(), Failure> {
+    async fn write(&self) -> Result<(), CallError> {
         loop {
             let changes: Vec<BanChange> = {
                 let unwritten = self.shared.unwritten();
-                unwritten.values().take(BATCH).cloned().collect()
+                unwritten.values().take(MAX_BATCH).cloned().collect()
             };
             if changes.is_empty() {
                 return Ok(());
             }
             let mut call = PUBLISH.prepare_invoke();
-            call.key(&self.keys[..]).arg(MOST).arg(self.new_name());
+            call.key(&self.keys[..])
+                .arg(MAX_BANS)
+                .arg(self.new_collection_id());
             for change in &changes {
                 let (ban, until) = match change {
                     BanChange::Banned(ban) => (entry::write(ban), ban.until),
@@ -122,20 +124,23 @@ impl Task {
         }
     }
 
-    async fn news(&self) -> Result<(Vec<LogLine>, String, String), Failure> {
+    async fn fetch_changes(&self) -> Result<(Vec<LogLine>, String, String), CallError> {
         let [bans, _, log] = &self.keys;
-        let mut call = NEWS.prepare_invoke();
-        call.key(bans).key(log).arg(&self.last).arg(self.new_name());
+        let mut call = CHANGES.prepare_invoke();
+        call.key(bans)
+            .key(log)
+            .arg(&self.last)
+            .arg(self.new_collection_id());
         self.redis.link().run(&call).await
     }
 
     /// What the log says, but for those of whom this process has something newer to say.
-    fn changes(&mut self, news: Vec<LogLine>) -> Vec<BanUpdate> {
-        if let Some((last, _)) = news.last() {
+    fn decode_changes(&mut self, lines: Vec<LogLine>) -> Vec<BanUpdate> {
+        if let Some((last, _)) = lines.last() {
             self.last.clone_from(last);
         }
         let unwritten = self.shared.unwritten();
-        let changes = news.iter().filter_map(|(at, [_, who, _, ban])| {
+        let changes = lines.iter().filter_map(|(at, [_, who, _, ban])| {
             let change = entry::read_change(who, ban);
             if change.is_none() {
                 // Without the entry, which is another program's; a reading of all counts it.
@@ -152,12 +157,12 @@ impl Task {
             .collect()
     }
 
-    async fn read_all(&mut self, collection: String) -> Result<Vec<BanUpdate>, Failure> {
+    async fn read_all(&mut self, collection: String) -> Result<Vec<BanUpdate>, CallError> {
         let read_at = self.clock.now();
         let mut bans: Vec<Ban> = Vec::new();
         let mut bad_lines = 0;
         let mut cursor = "0".to_owned();
-        while bans.len() < MOST {
+        while bans.len() < MAX_BANS {
             let mut call = SCAN.prepare_invoke();
             call.key(&self.keys[0]).arg(&cursor);
             let (next, entries): (String, Vec<(String, String)>) =
@@ -205,7 +210,7 @@ impl Task {
     }
 
     /// Says so once; and then all is read, as soon as that works.
-    async fn failed(&mut self, failure: &Failure) {
+    async fn failed(&mut self, failure: &CallError) {
         if !self.lost {
             self.last.clear();
         }
@@ -213,26 +218,27 @@ impl Task {
             return;
         }
         let error = format!("cannot read or write the bans in Redis: {failure}");
-        self.tell(vec![BanUpdate::Failed {
+        self.notify(vec![BanUpdate::Failed {
             error: error.into(),
         }])
         .await;
     }
 
     /// Many bans take a while, and no other task should wait for them.
-    async fn tell(&self, updates: Vec<BanUpdate>) {
+    async fn notify(&self, updates: Vec<BanUpdate>) {
         let Some(listener) = self.shared.listener().filter(|_| !updates.is_empty()) else {
             return;
         };
-        let told = tokio::task::spawn_blocking(move || updates.into_iter().for_each(&**listener));
+        let notified =
+            tokio::task::spawn_blocking(move || updates.into_iter().for_each(&**listener));
         // The task goes on: what was told is not told again.
-        if told.await.is_err_and(|error| error.is_panic()) {
+        if notified.await.is_err_and(|error| error.is_panic()) {
             tracing::error!("the listener of the bans in Redis has panicked");
         }
     }
 
     /// A name that no other collection of bans has.
-    fn new_name(&self) -> String {
+    fn new_collection_id(&self) -> String {
         self.clock.now().as_nanos().to_string()
     }
 }

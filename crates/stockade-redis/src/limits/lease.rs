@@ -17,8 +17,8 @@ use std::{
 use stockade_rate_limit::{Bucket, Quota, QuotaStatus, gcra};
 
 use super::{
-    batch::times,
-    order::{LeaseOrder, Line, Order},
+    call::{BucketCall, LeaseCall, PendingCall},
+    wire::times,
 };
 
 /// How long a lease may be spent.
@@ -26,13 +26,13 @@ pub(super) const LIFETIME: Duration = Duration::from_secs(1);
 /// How long Redis holds a lease for whoever does not say that it is over.
 pub(super) const TERM: Duration = Duration::from_secs(3);
 /// How long nothing is asked for after a lease was refused.
-const REST: Duration = Duration::from_millis(100);
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// The lane and the subject, by their digests.
 pub(super) type LeaseId = (u64, u64);
 
 /// What Redis said to an order for a lease; times in nanoseconds of its clock.
 #[derive(Debug)]
-pub(super) struct Granted {
+pub(super) struct LeaseReply {
     pub(super) granted: bool,
     pub(super) now: u64,
     pub(super) full_at: u64,
@@ -45,14 +45,14 @@ pub(super) fn id(bucket: &Bucket<'_>) -> LeaseId {
 
 /// One bucket of a request.
 #[derive(Clone, Copy)]
-pub(super) struct Claim {
+pub(super) struct Debit {
     pub(super) id: LeaseId,
     quota: Quota,
     pub(super) cost: u32,
 }
 
-impl Claim {
-    pub(super) fn of_bucket(bucket: &Bucket<'_>) -> Self {
+impl Debit {
+    pub(super) fn from_bucket(bucket: &Bucket<'_>) -> Self {
         Self {
             id: id(bucket),
             quota: bucket.quota(),
@@ -60,11 +60,11 @@ impl Claim {
         }
     }
 
-    pub(super) fn of_line(line: &Line) -> Self {
+    pub(super) fn from_call(bucket: &BucketCall) -> Self {
         Self {
-            id: line.id,
-            quota: line.quota,
-            cost: line.cost,
+            id: bucket.id,
+            quota: bucket.quota,
+            cost: bucket.cost,
         }
     }
 }
@@ -91,9 +91,9 @@ pub(super) struct Lease {
     ends: u64,
     pub(super) asking: bool,
     /// Until when nothing is asked for.
-    rest: Option<Instant>,
+    retry_at: Option<Instant>,
     /// Who waits while it asks.
-    pub(super) parked: Vec<Order>,
+    pub(super) parked: Vec<PendingCall>,
 }
 
 impl Lease {
@@ -110,7 +110,7 @@ impl Lease {
             full_at: 0,
             ends: 0,
             asking: false,
-            rest: None,
+            retry_at: None,
             parked: Vec::new(),
         }
     }
@@ -119,8 +119,8 @@ impl Lease {
         now.saturating_duration_since(self.since) >= LIFETIME
     }
 
-    pub(super) fn covers(&self, claim: Claim, now: Instant) -> bool {
-        self.left >= claim.cost.max(1) && self.quota == claim.quota && !self.is_over(now)
+    pub(super) fn covers(&self, debit: Debit, now: Instant) -> bool {
+        self.left >= debit.cost.max(1) && self.quota == debit.quota && !self.is_over(now)
     }
 
     pub(super) fn spend(&mut self, cost: u32, now: Instant) -> QuotaStatus {
@@ -139,11 +139,11 @@ impl Lease {
     pub(super) fn ask(
         &mut self,
         bucket: &Bucket<'_>,
-        most: u32,
+        max: u32,
         now: Instant,
         key: impl FnOnce() -> Box<str>,
-    ) -> Option<LeaseOrder> {
-        if self.asking || self.rest.is_some_and(|rest| now < rest) {
+    ) -> Option<LeaseCall> {
+        if self.asking || self.retry_at.is_some_and(|retry_at| now < retry_at) {
             return None;
         }
         if self.quota != bucket.quota() {
@@ -163,7 +163,7 @@ impl Lease {
         } else {
             return None;
         };
-        self.target = want.min(most);
+        self.target = want.min(max);
         if self.target <= self.left {
             return None;
         }
@@ -172,7 +172,7 @@ impl Lease {
         }
         self.asking = true;
         let held = mem::replace(&mut self.held, self.left);
-        Some(LeaseOrder {
+        Some(LeaseCall {
             id: id(bucket),
             key: self.key.clone(),
             quota: self.quota,
@@ -184,30 +184,30 @@ impl Lease {
         })
     }
 
-    pub(super) fn answered(&mut self, order: &LeaseOrder, granted: Option<&Granted>) {
+    pub(super) fn answered(&mut self, call: &LeaseCall, granted: Option<&LeaseReply>) {
         self.asking = false;
         match granted {
-            Some(Granted {
+            Some(LeaseReply {
                 granted: true,
                 now,
                 full_at,
             }) => {
-                self.left += order.want;
-                self.held += order.want;
-                self.since = order.at;
+                self.left += call.want;
+                self.held += call.want;
+                self.since = call.at;
                 self.server_time = *now;
                 self.full_at = full_at.saturating_sub(times(&self.quota, self.left));
                 self.ends = now / 1_000 + TERM.as_micros() as u64;
             }
             _ => {
                 self.target = self.left;
-                self.rest = Some(order.at + REST);
+                self.retry_at = Some(call.at + RETRY_PAUSE);
             }
         }
     }
 
-    pub(super) fn give_back(&mut self, id: LeaseId, now: Instant) -> Option<LeaseOrder> {
-        (self.held > 0).then(|| LeaseOrder {
+    pub(super) fn give_back(&mut self, id: LeaseId, now: Instant) -> Option<LeaseCall> {
+        (self.held > 0).then(|| LeaseCall {
             id,
             key: self.key.clone(),
             quota: self.quota,

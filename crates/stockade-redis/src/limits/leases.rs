@@ -11,15 +11,15 @@ use foldhash::fast::RandomState;
 use stockade_rate_limit::{Algorithm, Bucket, Decision};
 
 use super::{
-    lease::{Claim, Granted, Lease, LeaseId, id},
-    order::{LeaseOrder, Line, Order},
+    call::{BucketCall, LeaseCall, PendingCall},
+    lease::{Debit, Lease, LeaseId, LeaseReply, id},
 };
 use crate::Namespace;
 
 /// The most subjects that are followed; one more is decided in Redis.
-const MOST: usize = 65_536;
+const MAX_LEASES: usize = 65_536;
 /// The most orders that are parked; one more goes to Redis itself.
-const PARKED: usize = 4_096;
+const MAX_PARKED: usize = 4_096;
 
 /// The leases of this process.
 pub(super) struct Leases {
@@ -49,21 +49,21 @@ impl Leases {
         &self,
         buckets: &[Bucket<'_>],
         namespace: &Namespace,
-    ) -> (Option<Decision>, Vec<LeaseOrder>) {
+    ) -> (Option<Decision>, Vec<LeaseCall>) {
         let now = Instant::now();
         let mut state = self.lock();
-        let decision = state.decide(buckets.iter().map(Claim::of_bucket), now);
-        let mut orders = Vec::new();
+        let decision = state.decide(buckets.iter().map(Debit::from_bucket), now);
+        let mut calls = Vec::new();
         for bucket in buckets {
-            let most = self.size.min(bucket.quota().max_burst() / 10);
-            if bucket.quota().algorithm() != Algorithm::Gcra || most == 0 {
+            let max = self.size.min(bucket.quota().max_burst() / 10);
+            if bucket.quota().algorithm() != Algorithm::Gcra || max == 0 {
                 continue;
             }
-            let is_full = state.leases.len() >= MOST;
+            let is_full = state.leases.len() >= MAX_LEASES;
             match state.leases.entry(id(bucket)) {
                 Entry::Occupied(mut lease) => {
-                    let key = || Line::new(bucket, namespace).key;
-                    orders.extend(lease.get_mut().ask(bucket, most, now, key));
+                    let key = || BucketCall::new(bucket, namespace).key;
+                    calls.extend(lease.get_mut().ask(bucket, max, now, key));
                 }
                 Entry::Vacant(_) if is_full => {}
                 // Whoever comes once gets no lease.
@@ -72,54 +72,58 @@ impl Leases {
                 }
             }
         }
-        (decision, orders)
+        (decision, calls)
     }
 
     /// Keeps an order until a lease that was asked for is there; gives it back where it has
     /// to go to Redis itself.
-    pub(super) fn park(&self, order: Order) -> Option<Order> {
-        let Order::Take { lines, .. } = &order else {
-            return Some(order);
+    pub(super) fn park(&self, call: PendingCall) -> Option<PendingCall> {
+        let PendingCall::Take { buckets, .. } = &call else {
+            return Some(call);
         };
         let mut state = self.lock();
         let State { leases, parked } = &mut *state;
-        let asking = lines.iter().find_map(|line| {
-            let lease = leases.get(&line.id)?;
-            (lease.asking && lease.quota == line.quota).then_some(line.id)
+        let asking = buckets.iter().find_map(|bucket| {
+            let lease = leases.get(&bucket.id)?;
+            (lease.asking && lease.quota == bucket.quota).then_some(bucket.id)
         });
         match asking.and_then(|id| leases.get_mut(&id)) {
-            Some(lease) if *parked < PARKED => {
-                lease.parked.push(order);
+            Some(lease) if *parked < MAX_PARKED => {
+                lease.parked.push(call);
                 *parked += 1;
                 None
             }
-            _ => Some(order),
+            _ => Some(call),
         }
     }
 
     /// What Redis said to an order; `None` where it said nothing. Returns what was parked
     /// and has to go to Redis itself.
-    pub(super) fn answered(&self, order: &LeaseOrder, granted: Option<&Granted>) -> Vec<Order> {
+    pub(super) fn answered(
+        &self,
+        call: &LeaseCall,
+        granted: Option<&LeaseReply>,
+    ) -> Vec<PendingCall> {
         let now = Instant::now();
         let mut state = self.lock();
-        let Some(lease) = state.leases.get_mut(&order.id).filter(|_| order.want > 0) else {
+        let Some(lease) = state.leases.get_mut(&call.id).filter(|_| call.want > 0) else {
             return Vec::new();
         };
-        lease.answered(order, granted);
+        lease.answered(call, granted);
         let parked = mem::take(&mut lease.parked);
         state.parked -= parked.len();
-        let unserved = parked.into_iter().filter_map(|order| match order {
-            Order::Take { lines, reply } => {
+        let unserved = parked.into_iter().filter_map(|call| match call {
+            PendingCall::Take { buckets, reply } => {
                 if reply.is_closed() {
                     return None;
                 }
-                match state.decide(lines.iter().map(Claim::of_line), now) {
+                match state.decide(buckets.iter().map(Debit::from_call), now) {
                     Some(decision) => {
                         // Whoever has left meanwhile has paid.
                         let _ = reply.send(Ok(decision));
                         None
                     }
-                    None => Some(Order::Take { lines, reply }),
+                    None => Some(PendingCall::Take { buckets, reply }),
                 }
             }
             other => Some(other),
@@ -128,7 +132,7 @@ impl Leases {
     }
 
     /// Forgets what is over, and says what goes back.
-    pub(super) fn sweep(&self) -> Vec<LeaseOrder> {
+    pub(super) fn sweep(&self) -> Vec<LeaseCall> {
         let now = Instant::now();
         let mut back = Vec::new();
         self.lock().leases.retain(|id, lease| {
@@ -161,17 +165,17 @@ impl State {
     /// Spends from a lease for each of these, or from none.
     fn decide(
         &mut self,
-        claims: impl Iterator<Item = Claim> + Clone,
+        debits: impl Iterator<Item = Debit> + Clone,
         now: Instant,
     ) -> Option<Decision> {
-        let covers = |claim: Claim| {
-            let lease = self.leases.get(&claim.id);
-            lease.is_some_and(|lease| lease.covers(claim, now))
+        let covers = |debit: Debit| {
+            let lease = self.leases.get(&debit.id);
+            lease.is_some_and(|lease| lease.covers(debit, now))
         };
-        claims.clone().all(covers).then(|| {
-            Decision::new(claims.map(|claim| {
-                let lease = self.leases.get_mut(&claim.id);
-                lease.expect("looked at before").spend(claim.cost, now)
+        debits.clone().all(covers).then(|| {
+            Decision::new(debits.map(|debit| {
+                let lease = self.leases.get_mut(&debit.id);
+                lease.expect("looked at before").spend(debit.cost, now)
             }))
         })
     }

@@ -19,9 +19,9 @@ use stockade_testkit::FakeClock;
 use tokio::sync::oneshot;
 
 use super::{
-    batch::{self, Outcome},
+    call::{BucketCall, LeaseCall, PendingCall},
     lease::{LIFETIME, TERM},
-    order::{LeaseOrder, Line, Order},
+    wire::{self, CallOutcome},
 };
 use crate::Namespace;
 use server::Server;
@@ -110,18 +110,18 @@ impl ByScript {
         self.now = START;
     }
 
-    fn run(&mut self, orders: &[Order]) -> Vec<Outcome> {
-        let (keys, packed) = batch::pack(orders);
+    fn run(&mut self, calls: &[PendingCall]) -> Vec<CallOutcome> {
+        let (keys, packed) = wire::encode(calls);
         let mut call = self.script.prepare_invoke();
         call.key(keys).arg(packed);
         call.arg(self.now / 1_000_000).arg(self.now % 1_000_000);
         let answer: Vec<u8> = call.invoke(&mut self.connection).unwrap();
-        batch::unpack(orders, &answer).unwrap()
+        wire::decode(calls, &answer).unwrap()
     }
 }
 
-fn line(bucket: &OwnedBucket) -> Line {
-    Line::new(&bucket.as_bucket(), &Namespace::default())
+fn bucket_call(bucket: &OwnedBucket) -> BucketCall {
+    BucketCall::new(&bucket.as_bucket(), &Namespace::default())
 }
 
 fn in_memory(store: &MemoryLimitStore, buckets: &[OwnedBucket]) -> Decision {
@@ -147,7 +147,7 @@ fn decides_as_the_store_of_one_process_does() {
         script.begin();
         let clock = FakeClock::at(Timestamp::from_nanos(START * 1_000));
         let memory = MemoryLimitStore::with_clock(100, clock.clone());
-        let mut orders = Vec::new();
+        let mut calls = Vec::new();
         let mut expected = Vec::new();
         // What comes at one time goes in one call.
         for step in steps.into_iter().chain([Step::Advance(0)]) {
@@ -162,30 +162,30 @@ fn decides_as_the_store_of_one_process_does() {
                         }
                     }
                     expected.push(Some(in_memory(&memory, &buckets)));
-                    let lines = buckets.iter().map(line).collect();
+                    let buckets = buckets.iter().map(bucket_call).collect();
                     let (reply, _) = oneshot::channel();
-                    orders.push(Order::Take { lines, reply });
+                    calls.push(PendingCall::Take { buckets, reply });
                 }
                 Step::Settle(subject, quota, delta) => {
                     let bucket = bucket(subject, quota, 1);
                     memory.settle(&bucket.as_bucket(), delta);
                     expected.push(None);
-                    orders.push(Order::Settle { line: line(&bucket), delta });
+                    calls.push(PendingCall::Settle { bucket: bucket_call(&bucket), delta });
                 }
                 Step::Advance(time) => {
-                    if !orders.is_empty() {
-                        let outcomes = script.run(&orders);
+                    if !calls.is_empty() {
+                        let outcomes = script.run(&calls);
                         for (outcome, expected) in outcomes.iter().zip(&expected) {
                             match (outcome, expected) {
-                                (Outcome::Taken(decision), Some(expected)) => {
+                                (CallOutcome::Taken(decision), Some(expected)) => {
                                     prop_assert_eq!(decision.statuses(), expected.statuses());
                                 }
-                                (Outcome::Settled, None) => {}
+                                (CallOutcome::Settled, None) => {}
                                 other => prop_assert!(false, "{:?}", other),
                             }
                         }
                     }
-                    orders.clear();
+                    calls.clear();
                     expected.clear();
                     script.now += time;
                     clock.advance(Duration::from_micros(time));
@@ -252,8 +252,8 @@ fn leases_never_let_in_more_than_the_quota() {
         });
         for step in repeated {
             let now = script.now;
-            let mut order = |node: &Known, back, done, want| {
-                let order = Order::Lease(LeaseOrder {
+            let mut call = |node: &Known, back, done, want| {
+                let call = PendingCall::Lease(LeaseCall {
                     id: (0, 0),
                     key: key.into(),
                     quota,
@@ -263,8 +263,8 @@ fn leases_never_let_in_more_than_the_quota() {
                     want,
                     at: Instant::now(),
                 });
-                match script.run(&[order]).pop() {
-                    Some(Outcome::Leased(granted)) => granted.granted,
+                match script.run(&[call]).pop() {
+                    Some(CallOutcome::Leased(granted)) => granted.granted,
                     other => panic!("{other:?}"),
                 }
             };
@@ -274,7 +274,7 @@ fn leases_never_let_in_more_than_the_quota() {
                 LeaseStep::Die(node) => nodes[node] = Known::default(),
                 LeaseStep::GiveBack(node) => {
                     let node = &mut nodes[node];
-                    order(node, node.left, node.held, 0);
+                    call(node, node.left, node.held, 0);
                     *node = Known::default();
                 }
                 LeaseStep::Ask(node, want) => {
@@ -282,7 +282,7 @@ fn leases_never_let_in_more_than_the_quota() {
                     let is_over = now - node.since >= LIFETIME.as_micros() as u64;
                     let back = if is_over { node.left } else { 0 };
                     let done = node.held - (node.left - back);
-                    let granted = order(node, back, done, want);
+                    let granted = call(node, back, done, want);
                     node.left -= back;
                     node.held = node.left;
                     if granted {
@@ -299,11 +299,11 @@ fn leases_never_let_in_more_than_the_quota() {
                     node.left -= u32::from(passes);
                 }
                 LeaseStep::Strict => {
-                    let line = Line { id: (0, 0), key: key.into(), quota, cost: 1 };
+                    let bucket = BucketCall { id: (0, 0), key: key.into(), quota, cost: 1 };
                     let (reply, _) = oneshot::channel();
-                    let order = Order::Take { lines: vec![line], reply };
-                    match script.run(&[order]).pop() {
-                        Some(Outcome::Taken(decision)) => passes = decision.is_allowed(),
+                    let call = PendingCall::Take { buckets: vec![bucket], reply };
+                    match script.run(&[call]).pop() {
+                        Some(CallOutcome::Taken(decision)) => passes = decision.is_allowed(),
                         other => panic!("{other:?}"),
                     }
                 }

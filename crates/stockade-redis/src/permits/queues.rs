@@ -30,15 +30,15 @@ impl Queues {
     }
 
     /// Enters the queue of a place; `None` where so many wait already.
-    pub(super) fn enter(&self, key: &str, most: usize) -> Option<Waiting<'_>> {
+    pub(super) fn enter(&self, key: &str, max: usize) -> Option<Waiter<'_>> {
         let mut state = self.lock();
-        if state.waiting >= most {
+        if state.waiting >= max {
             return None;
         }
         state.waiting += 1;
         let queue = state.queues.entry(key.to_owned()).or_default();
         queue.waiting += 1;
-        Some(Waiting {
+        Some(Waiter {
             turn: Arc::clone(&queue.turn),
             queues: self,
             key: key.to_owned(),
@@ -55,13 +55,13 @@ impl Queues {
 }
 
 /// A place in a queue; whoever drops it has left.
-pub(super) struct Waiting<'q> {
+pub(super) struct Waiter<'q> {
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
     queues: &'q Queues,
     key: String,
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         let mut state = self.queues.lock();
         state.waiting -= 1;

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::{RedisPermit, Shared};
 
 /// How often whoever is first in a queue looks for places that other processes have freed.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A permit that is on its way from Redis, or waited for.
 ///
@@ -49,15 +49,15 @@ impl fmt::Debug for RedisPermitWait {
 pub(super) async fn acquire(
     shared: &Arc<Shared>,
     keys: &[String],
-    most: &[u32],
+    max: &[u32],
     queue_timeout: Option<QueueTimeout>,
 ) -> Result<RedisPermit, AcquireError> {
     let Some(queue_timeout) = queue_timeout else {
-        return shared.ask(keys, most).await;
+        return shared.try_acquire(keys, max).await;
     };
     let index = match shared.queues.contested(keys) {
         Some(index) => index,
-        None => match shared.ask(keys, most).await {
+        None => match shared.try_acquire(keys, max).await {
             Err(AcquireError::Full { index }) => index,
             other => return other,
         },
@@ -75,7 +75,7 @@ pub(super) async fn acquire(
         // Listens before it asks, so that nothing is freed unheard.
         let mut freed = std::pin::pin!(shared.freed.notified());
         freed.as_mut().enable();
-        match shared.ask(keys, most).await {
+        match shared.try_acquire(keys, max).await {
             Err(AcquireError::Full { .. }) => {}
             other => return other,
         }
@@ -85,7 +85,7 @@ pub(super) async fn acquire(
         }
         tokio::select! {
             () = freed => {}
-            () = sleep_until(deadline.min(now + LOOK)) => {}
+            () = sleep_until(deadline.min(now + POLL_INTERVAL)) => {}
         }
     }
 }

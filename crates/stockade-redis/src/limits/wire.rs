@@ -17,8 +17,8 @@ use foldhash::fast::RandomState;
 use stockade_rate_limit::{Algorithm, Decision, Quota, QuotaStatus, gcra, sliding};
 
 use super::{
-    lease::{self, Granted},
-    order::{LeaseOrder, Line, Order},
+    call::{BucketCall, LeaseCall, PendingCall},
+    lease::{self, LeaseReply},
 };
 
 const GCRA: u8 = 0;
@@ -27,13 +27,13 @@ const SETTLE: u8 = 0;
 const LEASE: u8 = 255;
 
 /// The keys of these orders, each once, and the orders packed.
-pub(super) fn pack(orders: &[Order]) -> (Vec<&str>, Vec<u8>) {
-    let mut packed = Packed::default();
-    for order in orders {
-        match order {
-            Order::Take { lines, .. } => packed.take(lines),
-            Order::Settle { line, delta } => packed.settle(line, *delta),
-            Order::Lease(order) => packed.lease(order),
+pub(super) fn encode(calls: &[PendingCall]) -> (Vec<&str>, Vec<u8>) {
+    let mut packed = Encoder::default();
+    for call in calls {
+        match call {
+            PendingCall::Take { buckets, .. } => packed.take(buckets),
+            PendingCall::Settle { bucket, delta } => packed.settle(bucket, *delta),
+            PendingCall::Lease(call) => packed.lease(call),
         }
     }
     (packed.keys, packed.bytes)
@@ -41,21 +41,21 @@ pub(super) fn pack(orders: &[Order]) -> (Vec<&str>, Vec<u8>) {
 
 /// What the script said to an order.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(super) enum CallOutcome {
     Taken(Decision),
     Settled,
-    Leased(Granted),
+    Leased(LeaseReply),
 }
 
 /// What the script said to each of these orders; `None` where it is no such thing.
-pub(super) fn unpack(orders: &[Order], answer: &[u8]) -> Option<Vec<Outcome>> {
+pub(super) fn decode(calls: &[PendingCall], answer: &[u8]) -> Option<Vec<CallOutcome>> {
     let mut answer = ReplyDecoder(answer);
     let now = answer.number()? as u64 * NANOS;
-    let outcomes = orders.iter().map(|order| {
-        Some(match order {
-            Order::Take { lines, .. } => Outcome::Taken(answer.decision(lines, now)?),
-            Order::Settle { .. } => Outcome::Settled,
-            Order::Lease(_) => Outcome::Leased(Granted {
+    let outcomes = calls.iter().map(|call| {
+        Some(match call {
+            PendingCall::Take { buckets, .. } => CallOutcome::Taken(answer.decision(buckets, now)?),
+            PendingCall::Settle { .. } => CallOutcome::Settled,
+            PendingCall::Lease(_) => CallOutcome::Leased(LeaseReply {
                 granted: answer.byte()? == 1,
                 now,
                 full_at: now + answer.time()?,
@@ -69,21 +69,21 @@ pub(super) fn unpack(orders: &[Order], answer: &[u8]) -> Option<Vec<Outcome>> {
 const NANOS: u64 = 1_000;
 
 #[derive(Default)]
-struct Packed<'o> {
+struct Encoder<'o> {
     keys: Vec<&'o str>,
     /// Lua counts from 1.
     indices: HashMap<&'o str, u16, RandomState>,
     bytes: Vec<u8>,
 }
 
-impl<'o> Packed<'o> {
-    fn take(&mut self, lines: &'o [Line]) {
+impl<'o> Encoder<'o> {
+    fn take(&mut self, buckets: &'o [BucketCall]) {
         // There are few quotas in a request; see Limits::MAX_QUOTAS.
-        self.bytes.push(lines.len() as u8);
-        for line in lines {
-            let Line {
+        self.bytes.push(buckets.len() as u8);
+        for bucket in buckets {
+            let BucketCall {
                 key, quota, cost, ..
-            } = line;
+            } = bucket;
             self.kind_and_key(quota, key);
             match quota.algorithm() {
                 Algorithm::SlidingWindow => {
@@ -106,8 +106,8 @@ impl<'o> Packed<'o> {
         }
     }
 
-    fn settle(&mut self, line: &'o Line, delta: i64) {
-        let Line { key, quota, .. } = line;
+    fn settle(&mut self, bucket: &'o BucketCall, delta: i64) {
+        let BucketCall { key, quota, .. } = bucket;
         self.bytes.push(SETTLE);
         self.bytes.push(u8::from(delta < 0));
         self.kind_and_key(quota, key);
@@ -126,8 +126,8 @@ impl<'o> Packed<'o> {
         }
     }
 
-    fn lease(&mut self, order: &'o LeaseOrder) {
-        let LeaseOrder {
+    fn lease(&mut self, call: &'o LeaseCall) {
+        let LeaseCall {
             key,
             quota,
             ends,
@@ -135,7 +135,7 @@ impl<'o> Packed<'o> {
             done,
             want,
             ..
-        } = order;
+        } = call;
         let burst = quota.max_burst();
         self.bytes.push(LEASE);
         self.key(key);
@@ -196,11 +196,11 @@ fn length(quota: &Quota) -> f64 {
 struct ReplyDecoder<'a>(&'a [u8]);
 
 impl ReplyDecoder<'_> {
-    fn decision(&mut self, lines: &[Line], now: u64) -> Option<Decision> {
-        let states = lines.iter().map(|line| {
-            Some(match line.quota.algorithm() {
+    fn decision(&mut self, buckets: &[BucketCall], now: u64) -> Option<Decision> {
+        let states = buckets.iter().map(|bucket| {
+            Some(match bucket.quota.algorithm() {
                 Algorithm::SlidingWindow => {
-                    let number = (now / line.quota.period().as_nanos() as u64) & 0xff_ffff;
+                    let number = (now / bucket.quota.period().as_nanos() as u64) & 0xff_ffff;
                     (number << 40) | ((self.number()? as u64) << 20) | self.number()? as u64
                 }
                 _ => now + self.time()?,
@@ -208,11 +208,11 @@ impl ReplyDecoder<'_> {
         });
         let states: Vec<u64> = states.collect::<Option<_>>()?;
         let allowed = self.byte()? == 1;
-        let statuses = lines.iter().zip(states).map(|(line, state)| {
-            let status = take(state, &line.quota, now, line.cost);
+        let statuses = buckets.iter().zip(states).map(|(bucket, state)| {
+            let status = take(state, &bucket.quota, now, bucket.cost);
             match (allowed, status.is_allowed()) {
                 // Another one refused the request. What costs nothing changes nothing.
-                (false, true) => take(state, &line.quota, now, 0),
+                (false, true) => take(state, &bucket.quota, now, 0),
                 _ => status,
             }
         });

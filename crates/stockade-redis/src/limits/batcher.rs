@@ -16,39 +16,39 @@ use tokio::{
 };
 
 use super::{
-    batch::{self, Outcome},
-    lease::{Granted, LIFETIME},
+    call::{LeaseCall, PendingCall},
+    lease::{LIFETIME, LeaseReply},
     leases::Leases,
-    order::{LeaseOrder, Order},
+    wire::{self, CallOutcome},
 };
-use crate::{Redis, fault::Failure};
+use crate::{Redis, error::CallError};
 
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("script.lua")));
 
 /// The most orders of one call.
-const BATCH: usize = 64;
+const MAX_BATCH: usize = 64;
 /// The most calls on their way at once. While they are, orders gather for the next one.
-const CALLS: usize = 2;
+const MAX_IN_FLIGHT: usize = 2;
 
-pub(super) struct Courier {
-    orders: mpsc::Receiver<Order>,
+pub(super) struct Batcher {
+    calls: mpsc::Receiver<PendingCall>,
     slots: Arc<Semaphore>,
-    call: Call,
+    sender: CallSender,
 }
 
-impl Courier {
+impl Batcher {
     pub(super) fn new(
-        orders: mpsc::Receiver<Order>,
-        again: mpsc::WeakSender<Order>,
+        calls: mpsc::Receiver<PendingCall>,
+        requeue: mpsc::WeakSender<PendingCall>,
         redis: &Redis,
         leases: Option<Arc<Leases>>,
         dropped: Arc<AtomicU64>,
     ) -> Self {
         Self {
-            orders,
-            slots: Arc::new(Semaphore::new(CALLS)),
-            call: Call {
-                again,
+            calls,
+            slots: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
+            sender: CallSender {
+                requeue,
                 redis: redis.clone(),
                 leases,
                 dropped,
@@ -62,22 +62,22 @@ impl Courier {
         loop {
             // A free call first, so that all who come until then go with it.
             let mut slot = self.slot().await;
-            let mut batch = Vec::with_capacity(BATCH);
+            let mut batch = Vec::with_capacity(MAX_BATCH);
             tokio::select! {
-                count = self.orders.recv_many(&mut batch, BATCH) => {
+                count = self.calls.recv_many(&mut batch, MAX_BATCH) => {
                     if count == 0 {
                         return;
                     }
                 }
-                _ = sweep.tick(), if self.call.leases.is_some() => {
-                    let leases = self.call.leases.iter();
-                    batch.extend(leases.flat_map(|leases| leases.sweep()).map(Order::Lease));
+                _ = sweep.tick(), if self.sender.leases.is_some() => {
+                    let leases = self.sender.leases.iter();
+                    batch.extend(leases.flat_map(|leases| leases.sweep()).map(PendingCall::Lease));
                 }
             }
             // Whoever has given up is not charged any more.
-            batch.retain(Order::is_wanted);
+            batch.retain(PendingCall::is_wanted);
             while !batch.is_empty() {
-                let rest = batch.split_off(batch.len().min(BATCH));
+                let rest = batch.split_off(batch.len().min(MAX_BATCH));
                 self.send(batch, slot);
                 batch = rest;
                 slot = self.slot().await;
@@ -90,97 +90,97 @@ impl Courier {
         slots.acquire_owned().await.expect("never closed")
     }
 
-    fn send(&self, orders: Vec<Order>, slot: OwnedSemaphorePermit) {
-        let call = self.call.clone();
+    fn send(&self, calls: Vec<PendingCall>, slot: OwnedSemaphorePermit) {
+        let sender = self.sender.clone();
         tokio::spawn(async move {
-            call.send(orders).await;
+            sender.send(calls).await;
             drop(slot);
         });
     }
 }
 
 #[derive(Clone)]
-struct Call {
-    again: mpsc::WeakSender<Order>,
+struct CallSender {
+    requeue: mpsc::WeakSender<PendingCall>,
     redis: Redis,
     leases: Option<Arc<Leases>>,
     dropped: Arc<AtomicU64>,
 }
 
-impl Call {
-    async fn send(&self, orders: Vec<Order>) {
-        let (keys, packed) = batch::pack(&orders);
-        let mut call = SCRIPT.prepare_invoke();
+impl CallSender {
+    async fn send(&self, calls: Vec<PendingCall>) {
+        let (keys, packed) = wire::encode(&calls);
+        let mut invocation = SCRIPT.prepare_invoke();
         for key in keys {
-            call.key(key);
+            invocation.key(key);
         }
-        call.arg(packed);
-        let answer: Result<Vec<u8>, Failure> = self.redis.link().run(&call).await;
-        let outcomes =
-            answer.and_then(|answer| batch::unpack(&orders, &answer).ok_or(Failure::NoAnswer));
+        invocation.arg(packed);
+        let answer: Result<Vec<u8>, CallError> = self.redis.link().run(&invocation).await;
+        let outcomes = answer
+            .and_then(|answer| wire::decode(&calls, &answer).ok_or(CallError::UnexpectedReply));
         match outcomes {
             Ok(outcomes) => {
-                for (order, outcome) in orders.into_iter().zip(outcomes) {
-                    self.done(order, outcome);
+                for (call, outcome) in calls.into_iter().zip(outcomes) {
+                    self.done(call, outcome);
                 }
             }
             Err(failure) => {
-                for order in orders {
-                    self.failed(order, failure.clone());
+                for call in calls {
+                    self.failed(call, failure.clone());
                 }
             }
         }
     }
 
-    fn done(&self, order: Order, outcome: Outcome) {
-        match (order, outcome) {
-            (Order::Take { reply, .. }, Outcome::Taken(decision)) => {
+    fn done(&self, call: PendingCall, outcome: CallOutcome) {
+        match (call, outcome) {
+            (PendingCall::Take { reply, .. }, CallOutcome::Taken(decision)) => {
                 // Nobody may be waiting any more.
                 let _ = reply.send(Ok(decision));
             }
-            (Order::Lease(order), Outcome::Leased(granted)) => {
-                self.leased(&order, Some(&granted));
+            (PendingCall::Lease(call), CallOutcome::Leased(granted)) => {
+                self.leased(&call, Some(&granted));
             }
             // A debit has no answer. The others have that of their own kind only; one that is
             // dropped without a reply is an error where it is waited for.
-            (Order::Settle { .. } | Order::Take { .. } | Order::Lease(_), _) => {}
+            (PendingCall::Settle { .. } | PendingCall::Take { .. } | PendingCall::Lease(_), _) => {}
         }
     }
 
-    fn failed(&self, order: Order, failure: Failure) {
-        match order {
-            Order::Take { reply, .. } => {
+    fn failed(&self, call: PendingCall, failure: CallError) {
+        match call {
+            PendingCall::Take { reply, .. } => {
                 // The client may have left.
                 let _ = reply.send(Err(failure.into()));
             }
-            Order::Lease(order) => self.leased(&order, None),
-            Order::Settle { .. } => {
+            PendingCall::Lease(call) => self.leased(&call, None),
+            PendingCall::Settle { .. } => {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
 
     /// Tells the leases, and sends on what waited for this one and got nothing.
-    fn leased(&self, order: &LeaseOrder, granted: Option<&Granted>) {
+    fn leased(&self, call: &LeaseCall, granted: Option<&LeaseReply>) {
         let Some(leases) = &self.leases else {
             return;
         };
-        let unserved = leases.answered(order, granted);
-        let Some(again) = self.again.upgrade() else {
+        let unserved = leases.answered(call, granted);
+        let Some(requeue) = self.requeue.upgrade() else {
             return refuse(unserved);
         };
         let full = unserved
             .into_iter()
-            .filter_map(|order| again.try_send(order).err());
+            .filter_map(|call| requeue.try_send(call).err());
         refuse(full.map(TrySendError::into_inner));
     }
 }
 
 /// Tells those who asked for a decision that there was no room for that.
-pub(super) fn refuse(orders: impl IntoIterator<Item = Order>) {
-    for order in orders {
+pub(super) fn refuse(calls: impl IntoIterator<Item = PendingCall>) {
+    for call in calls {
         // No other kind is parked, and so refused.
-        if let Order::Take { reply, .. } = order {
+        if let PendingCall::Take { reply, .. } = call {
             let _ = reply.send(Err(StoreError::new(StoreErrorKind::Busy)));
         }
     }

@@ -10,18 +10,21 @@ use crate::Namespace;
 
 /// One order to the script.
 #[derive(Debug)]
-pub(super) enum Order {
+pub(super) enum PendingCall {
     /// A decision on all buckets of a request.
-    Take { lines: Vec<Line>, reply: Reply },
+    Take {
+        buckets: Vec<BucketCall>,
+        reply: Reply,
+    },
     /// A debit after the fact.
-    Settle { line: Line, delta: i64 },
+    Settle { bucket: BucketCall, delta: i64 },
     /// Permits for this process.
-    Lease(LeaseOrder),
+    Lease(LeaseCall),
 }
 
 pub(super) type Reply = oneshot::Sender<Result<Decision, StoreError>>;
 
-impl Order {
+impl PendingCall {
     /// Whether somebody still waits for it.
     pub(super) fn is_wanted(&self) -> bool {
         match self {
@@ -33,14 +36,14 @@ impl Order {
 
 /// One bucket.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct BucketCall {
     pub(super) id: LeaseId,
     pub(super) key: Box<str>,
     pub(super) quota: Quota,
     pub(super) cost: u32,
 }
 
-impl Line {
+impl BucketCall {
     pub(super) fn new(bucket: &Bucket<'_>, namespace: &Namespace) -> Self {
         let key = namespace.rate_key("limit", bucket.quota_id().as_str(), &bucket.key());
         Self {
@@ -54,7 +57,7 @@ impl Line {
 
 /// A change of what is held for this process: permits that go back, and new ones.
 #[derive(Debug)]
-pub(super) struct LeaseOrder {
+pub(super) struct LeaseCall {
     pub(super) id: LeaseId,
     pub(super) key: Box<str>,
     pub(super) quota: Quota,

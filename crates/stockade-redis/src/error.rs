@@ -7,14 +7,14 @@ use stockade_rate_limit::{StoreError, StoreErrorKind};
 
 /// Why a call came to nothing.
 #[derive(Clone, Debug)]
-pub(crate) enum Failure {
+pub(crate) enum CallError {
     NotConnected,
     /// The answer is none that the script gives.
-    NoAnswer,
+    UnexpectedReply,
     Redis(RedisError),
 }
 
-impl Failure {
+impl CallError {
     /// Whether another connection is likely to do better.
     ///
     /// A server that became a replica, or gave the slot to another one, keeps the
@@ -31,7 +31,7 @@ impl Failure {
     fn kind(&self) -> StoreErrorKind {
         match self {
             Self::NotConnected => StoreErrorKind::Unavailable,
-            Self::NoAnswer => StoreErrorKind::Protocol,
+            Self::UnexpectedReply => StoreErrorKind::Protocol,
             Self::Redis(error) if error.is_timeout() => StoreErrorKind::Timeout,
             Self::Redis(error) => match error.kind() {
                 ErrorKind::Parse
@@ -43,20 +43,20 @@ impl Failure {
     }
 }
 
-impl From<Failure> for StoreError {
-    fn from(failure: Failure) -> Self {
+impl From<CallError> for StoreError {
+    fn from(failure: CallError) -> Self {
         Self::new(failure.kind()).with_source(failure)
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotConnected => f.write_str("there is no connection to Redis"),
-            Self::NoAnswer => f.write_str("Redis answered what the script never does"),
+            Self::UnexpectedReply => f.write_str("Redis answered what the script never does"),
             Self::Redis(error) => error.fmt(f),
         }
     }
 }
 
-impl Error for Failure {}
+impl Error for CallError {}

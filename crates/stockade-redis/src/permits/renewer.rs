@@ -8,53 +8,53 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-use super::{Held, Shared, millis};
-use crate::{Redis, fault::Failure};
+use super::{HeldPermit, Shared, millis};
+use crate::{Redis, error::CallError};
 
 static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("renew.lua")));
 static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("release.lua")));
 
 /// The most permits of one call.
-const BATCH: usize = 256;
+const MAX_BATCH: usize = 256;
 
 /// One task does both, one after the other: so a permit that was given back is never renewed
 /// after that.
-pub(super) struct Keeper {
+pub(super) struct PermitRenewer {
     shared: Weak<Shared>,
-    releases: mpsc::Receiver<Arc<Held>>,
+    releases: mpsc::Receiver<Arc<HeldPermit>>,
     redis: Redis,
     freed: Arc<Notify>,
-    life: u64,
+    ttl: u64,
     renewal: Interval,
 }
 
-impl Keeper {
-    pub(super) fn new(shared: &Arc<Shared>, releases: mpsc::Receiver<Arc<Held>>) -> Self {
-        let mut renewal = interval(shared.life / 3);
+impl PermitRenewer {
+    pub(super) fn new(shared: &Arc<Shared>, releases: mpsc::Receiver<Arc<HeldPermit>>) -> Self {
+        let mut renewal = interval(shared.ttl / 3);
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             shared: Arc::downgrade(shared),
             releases,
             redis: shared.redis.clone(),
             freed: Arc::clone(&shared.freed),
-            life: millis(shared.life),
+            ttl: millis(shared.ttl),
             renewal,
         }
     }
 
     pub(super) async fn run(mut self) {
-        let mut over = Vec::with_capacity(BATCH);
+        let mut released = Vec::with_capacity(MAX_BATCH);
         loop {
             tokio::select! {
                 // Renewing comes first, however many go back.
                 biased;
                 _ = self.renewal.tick() => self.renew().await,
-                count = self.releases.recv_many(&mut over, BATCH) => {
+                count = self.releases.recv_many(&mut released, MAX_BATCH) => {
                     if count == 0 {
                         return;
                     }
-                    self.release(&over).await;
-                    over.clear();
+                    self.release(&released).await;
+                    released.clear();
                 }
             }
         }
@@ -67,19 +67,21 @@ impl Keeper {
         }) else {
             return;
         };
-        for live in live.chunks(BATCH) {
-            if let Err(failure) = self.run_script(&RENEW, Some(self.life), live).await {
+        for live in live.chunks(MAX_BATCH) {
+            if let Err(failure) = self.run_script(&RENEW, Some(self.ttl), live).await {
                 tracing::warn!(%failure, "permits could not be renewed");
                 return;
             }
         }
     }
 
-    async fn release(&self, over: &[Arc<Held>]) {
-        if let Err(failure) = self.run_script(&RELEASE, None, over).await {
+    async fn release(&self, released: &[Arc<HeldPermit>]) {
+        if let Err(failure) = self.run_script(&RELEASE, None, released).await {
             tracing::warn!(%failure, "permits could not be given back, and will expire");
             if let Some(shared) = self.shared.upgrade() {
-                shared.lost.fetch_add(over.len() as u64, Ordering::Relaxed);
+                shared
+                    .lost
+                    .fetch_add(released.len() as u64, Ordering::Relaxed);
             }
         }
         self.freed.notify_waiters();
@@ -89,8 +91,8 @@ impl Keeper {
         &self,
         script: &Script,
         first: Option<u64>,
-        permits: &[Arc<Held>],
-    ) -> Result<(), Failure> {
+        permits: &[Arc<HeldPermit>],
+    ) -> Result<(), CallError> {
         let mut call = script.prepare_invoke();
         if let Some(first) = first {
             call.arg(first);

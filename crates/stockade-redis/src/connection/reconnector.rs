@@ -16,20 +16,20 @@ use super::{Link, Live};
 use crate::{RedisConfig, RedisConfigError};
 
 /// The first pause before connecting again; each one is twice as long.
-const SHORTEST: Duration = Duration::from_millis(50);
-const LONGEST: Duration = Duration::from_secs(2);
+const MIN_PAUSE: Duration = Duration::from_millis(50);
+const MAX_PAUSE: Duration = Duration::from_secs(2);
 
 /// The task that keeps a connection.
 ///
 /// The library's own manager gives up after so many tries, does not try again after a
 /// refused password, and stays with a server that has become a replica.
-pub(super) struct Keeper {
+pub(super) struct Reconnector {
     server: ConnectionInfo,
     config: AsyncConnectionConfig,
     link: Arc<Link>,
 }
 
-impl Keeper {
+impl Reconnector {
     pub(super) fn new(config: RedisConfig) -> Result<(Self, Arc<Link>), RedisConfigError> {
         let timeouts = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(config.connect_timeout))
@@ -43,18 +43,18 @@ impl Keeper {
             live: watch::Sender::new(None),
             moved: Mutex::new(None),
         });
-        let keeper = Self {
+        let reconnector = Self {
             server,
             config: timeouts,
             link: Arc::clone(&link),
         };
-        Ok((keeper, link))
+        Ok((reconnector, link))
     }
 
     pub(super) async fn run(self) {
-        let dice = RandomState::new();
+        let jitter = RandomState::new();
         let mut live = self.link.live.subscribe();
-        let mut pause = SHORTEST;
+        let mut pause = MIN_PAUSE;
         let mut was_refused = false;
         for number in 0_u64.. {
             match self.open(number).await {
@@ -66,8 +66,8 @@ impl Keeper {
                     // Fails only when the sender is gone, which this keeps.
                     let _ = live.wait_for(Option::is_none).await;
                     // A connection that breaks at once is no better than none.
-                    if since.elapsed() > LONGEST {
-                        pause = SHORTEST;
+                    if since.elapsed() > MAX_PAUSE {
+                        pause = MIN_PAUSE;
                     }
                 }
                 Err(error) => {
@@ -78,9 +78,9 @@ impl Keeper {
                 }
             }
             // Replicas do not come back all at once.
-            let percent = 75 + (dice.hash_one(number) % 51) as u32;
+            let percent = 75 + (jitter.hash_one(number) % 51) as u32;
             sleep(pause * percent / 100).await;
-            pause = (pause * 2).min(LONGEST);
+            pause = (pause * 2).min(MAX_PAUSE);
         }
     }
 
@@ -92,7 +92,10 @@ impl Keeper {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         let server = match moved {
-            Some(to) => self.server.clone().set_addr(at(self.server.addr(), to)),
+            Some(to) => self
+                .server
+                .clone()
+                .set_addr(with_host(self.server.addr(), to)),
             None => self.server.clone(),
         };
         let connection = Client::open(server)?
@@ -103,7 +106,7 @@ impl Keeper {
 }
 
 /// The same kind of address at another place.
-fn at(address: &ConnectionAddr, (host, port): (String, u16)) -> ConnectionAddr {
+fn with_host(address: &ConnectionAddr, (host, port): (String, u16)) -> ConnectionAddr {
     match address.clone() {
         ConnectionAddr::TcpTls {
             insecure,
