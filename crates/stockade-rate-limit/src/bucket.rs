@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    Algorithm, Quota, fields,
+    Algorithm, Quota, headers,
     memory::Table,
     rate_key::{OwnedRateKey, RateKey, seed},
 };
@@ -119,7 +119,7 @@ struct Inner {
     /// The policy as a string of a structured field.
     field: Box<str>,
     /// Where the first store in memory that was asked for it keeps its states.
-    home: OnceLock<Arc<Table>>,
+    cached_table: OnceLock<Arc<Table>>,
 }
 
 impl QuotaId {
@@ -136,8 +136,8 @@ impl QuotaId {
             id: hasher.finish(),
             key: key.into(),
             policy: policy.into(),
-            field: fields::string(policy).into(),
-            home: OnceLock::new(),
+            field: headers::sf_string(policy).into(),
+            cached_table: OnceLock::new(),
         }))
     }
 
@@ -162,8 +162,8 @@ impl QuotaId {
         &self.0.field
     }
 
-    pub(crate) fn home(&self) -> &OnceLock<Arc<Table>> {
-        &self.0.home
+    pub(crate) fn cached_table(&self) -> &OnceLock<Arc<Table>> {
+        &self.0.cached_table
     }
 }
 

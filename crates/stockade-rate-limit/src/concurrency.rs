@@ -1,8 +1,8 @@
 //! The guard of requests at once.
 
-mod fields;
+mod headers;
 mod limit;
-mod rules;
+mod limit_set;
 mod stats;
 mod wait;
 
@@ -11,10 +11,12 @@ use std::{fmt, sync::Arc, time::Duration};
 use http::{HeaderMap, StatusCode};
 use stockade_core::guard::{Check, Guard, Head, ResponseHook};
 
-use rules::{OwnPolicy, Places, Rules};
-use stats::Counted;
+use limit_set::{LimitSet, PermitRequests, PolicyOverride};
+use stats::GaugeGuard;
 
-use crate::{MemoryPermits, PermitReply, PermitRequest, PermitStore, QueueTimeout, fields::POLICY};
+use crate::{
+    MemoryPermits, PermitReply, PermitRequest, PermitStore, QueueTimeout, headers::RATELIMIT_POLICY,
+};
 
 pub use limit::ConcurrencyLimit;
 pub use stats::ConcurrencyStats;
@@ -60,7 +62,7 @@ pub use wait::ConcurrencyWait;
 /// let key = Principal::builder("key").build();
 /// let request = || Request::builder().extension(key.clone()).body(());
 ///
-/// // The first response still has its body, and so its place.
+/// // The first response still has its body, and so its request.
 /// let first = service.clone().oneshot(request()?).await?;
 /// assert_eq!(first.status(), StatusCode::OK);
 /// let second = service.clone().oneshot(request()?).await?;
@@ -73,7 +75,7 @@ pub use wait::ConcurrencyWait;
 /// ```
 #[derive(Clone)]
 pub struct Concurrency<P = MemoryPermits> {
-    rules: Arc<Rules>,
+    limits: Arc<LimitSet>,
     store: P,
     queue_timeout: Option<QueueTimeout>,
 }
@@ -89,7 +91,7 @@ impl<P> Concurrency<P> {
     /// A guard of these limits whose places are in this store.
     pub fn with_store(limits: impl IntoIterator<Item = ConcurrencyLimit>, store: P) -> Self {
         Self {
-            rules: Arc::new(Rules::new(limits)),
+            limits: Arc::new(LimitSet::new(limits)),
             store,
             queue_timeout: None,
         }
@@ -110,7 +112,7 @@ impl<P> Concurrency<P> {
 
     /// What the guard has seen so far.
     pub fn stats(&self) -> ConcurrencyStats {
-        self.rules.counters.read()
+        self.limits.counters.read()
     }
 
     /// The store.
@@ -126,20 +128,20 @@ where
     /// Asks for the places that a request needs.
     fn enter(
         &self,
-        places: &[PermitRequest<'_>],
+        requests: &[PermitRequest<'_>],
     ) -> Check<ConcurrencyHook<P::Permit>, ConcurrencyWait<P>> {
-        let policy = self.rules.own_policy(places);
-        match self.store.acquire(places, self.queue_timeout) {
+        let policy = self.limits.policy_override(requests);
+        match self.store.acquire(requests, self.queue_timeout) {
             PermitReply::Ready(Ok(permit)) => {
-                Check::Pass(ConcurrencyHook::new(permit, policy, &self.rules))
+                Check::Pass(ConcurrencyHook::new(permit, policy, &self.limits))
             }
-            PermitReply::Ready(Err(none)) => {
-                let asked = self.rules.asked(places);
-                Check::Refuse(self.rules.refusal(&none, &asked, &policy))
+            PermitReply::Ready(Err(error)) => {
+                let requested = self.limits.requested(requests);
+                Check::Refuse(self.limits.refusal(&error, &requested, &policy))
             }
             PermitReply::Wait(wait) => {
-                let asked = self.rules.asked(places);
-                Check::Wait(ConcurrencyWait::new(wait, asked, policy, &self.rules))
+                let requested = self.limits.requested(requests);
+                Check::Wait(ConcurrencyWait::new(wait, requested, policy, &self.limits))
             }
         }
     }
@@ -156,17 +158,17 @@ where
 
     fn check(&self, head: &Head) -> Check<Self::Pass, Self::Wait> {
         // One limit is the usual case, and its place needs no list.
-        if let Some(limit) = self.rules.only() {
+        if let Some(limit) = self.limits.single() {
             return match limit.permit_request(head) {
-                Ok(Some(place)) => self.enter(&[place]),
+                Ok(Some(request)) => self.enter(&[request]),
                 Ok(None) => Check::Pass(ConcurrencyHook::uncounted()),
                 Err(missing) => Check::Refuse(missing.refusal()),
             };
         }
-        let mut places = Places::new();
-        match self.rules.places(head, &mut places) {
-            Ok(()) if places.is_empty() => Check::Pass(ConcurrencyHook::uncounted()),
-            Ok(()) => self.enter(&places),
+        let mut requests = PermitRequests::new();
+        match self.limits.requests(head, &mut requests) {
+            Ok(()) if requests.is_empty() => Check::Pass(ConcurrencyHook::uncounted()),
+            Ok(()) => self.enter(&requests),
             Err(missing) => Check::Refuse(missing.refusal()),
         }
     }
@@ -179,7 +181,7 @@ where
 impl<P> fmt::Debug for Concurrency<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Concurrency")
-            .field("rules", &self.rules)
+            .field("limits", &self.limits)
             .field("patience", &self.queue_timeout)
             .finish_non_exhaustive()
     }
@@ -187,21 +189,21 @@ impl<P> fmt::Debug for Concurrency<P> {
 
 /// The permit of a request, until its response body has ended.
 #[derive(Debug)]
-pub struct ConcurrencyHook<P>(Option<Permitted<P>>);
+pub struct ConcurrencyHook<P>(Option<Held<P>>);
 
 #[derive(Debug)]
-struct Permitted<P> {
+struct Held<P> {
     // Freed before the gauge goes down.
     _permit: P,
-    in_use: Counted,
-    policy: OwnPolicy,
+    in_use: GaugeGuard,
+    policy: PolicyOverride,
 }
 
 impl<P> ConcurrencyHook<P> {
-    fn new(permit: P, policy: OwnPolicy, rules: &Arc<Rules>) -> Self {
-        Self(Some(Permitted {
+    fn new(permit: P, policy: PolicyOverride, limits: &Arc<LimitSet>) -> Self {
+        Self(Some(Held {
             _permit: permit,
-            in_use: Counted::admitted(rules),
+            in_use: GaugeGuard::admitted(limits),
             policy,
         }))
     }
@@ -215,8 +217,8 @@ impl<P> ConcurrencyHook<P> {
 impl<P> ResponseHook for ConcurrencyHook<P> {
     fn on_response(&mut self, _status: StatusCode, headers: &mut HeaderMap) {
         if let Some(permitted) = &self.0 {
-            let rules = permitted.in_use.rules();
-            headers.append(POLICY, rules.policy(&permitted.policy));
+            let limits = permitted.in_use.limits();
+            headers.append(RATELIMIT_POLICY, limits.policy(&permitted.policy));
         }
     }
 }

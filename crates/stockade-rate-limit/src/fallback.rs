@@ -11,7 +11,7 @@ use circuit::Circuit;
 
 use crate::{
     Bucket, Decision, LimitStore, MemoryLimitStore, StoreError, StoreErrorKind, StoreReply,
-    rule::Buckets,
+    compiled::Buckets,
 };
 
 pub use health::StoreHealth;
@@ -82,11 +82,11 @@ where
 
     /// Calls this when the store goes down and when it is back, on the thread that found
     /// out. It must not block.
-    pub fn on_change<F>(mut self, tell: F) -> Self
+    pub fn on_change<F>(mut self, callback: F) -> Self
     where
         F: Fn(&StoreHealth) + Send + Sync + 'static,
     {
-        self.on_change = Some(Arc::new(tell));
+        self.on_change = Some(Arc::new(callback));
         self
     }
 
@@ -106,7 +106,7 @@ where
     }
 
     /// Notes what the store said, and decides in its place where it said nothing.
-    fn judge<'a>(
+    fn record<'a>(
         &self,
         answer: Result<Decision, StoreError>,
         buckets: impl Iterator<Item = Bucket<'a>>,
@@ -115,14 +115,14 @@ where
             Ok(_) => self.circuit.succeeded(),
             Err(_) => self.circuit.failed(self.failures, self.cool_down),
         };
-        if let (true, Some(tell)) = (changed, &self.on_change) {
-            tell(&self.health());
+        if let (true, Some(callback)) = (changed, &self.on_change) {
+            callback(&self.health());
         }
-        answer.or_else(|error| self.decide(error, buckets))
+        answer.or_else(|error| self.decide_locally(error, buckets))
     }
 
     /// Decides without the store.
-    fn decide<'a>(
+    fn decide_locally<'a>(
         &self,
         error: StoreError,
         buckets: impl Iterator<Item = Bucket<'a>>,
@@ -149,13 +149,13 @@ where
         if buckets.is_empty() {
             return StoreReply::Ready(Ok(Decision::uncounted()));
         }
-        if !self.circuit.may_ask(self.cool_down + self.deadline) {
+        if !self.circuit.allow_request(self.cool_down + self.deadline) {
             let down = StoreError::new(StoreErrorKind::Unavailable);
-            return StoreReply::Ready(self.decide(down, buckets.iter().copied()));
+            return StoreReply::Ready(self.decide_locally(down, buckets.iter().copied()));
         }
         match self.store.take(buckets) {
             StoreReply::Ready(answer) => {
-                StoreReply::Ready(self.judge(answer, buckets.iter().copied()))
+                StoreReply::Ready(self.record(answer, buckets.iter().copied()))
             }
             StoreReply::Wait(wait) => {
                 let buckets = buckets.iter().map(Bucket::to_owned).collect();

@@ -240,9 +240,9 @@ impl PartExtractor {
             }
             Self::Header(name) => header(head, name),
             Self::Closure(key) => match key(head) {
-                Some(Cow::Borrowed(text)) => KeyPart::Text(KeyKind::Own, text.as_bytes().into()),
-                Some(Cow::Owned(text)) => KeyPart::Text(KeyKind::Own, text.into_bytes().into()),
-                None => KeyPart::None(KeyKind::Own),
+                Some(Cow::Borrowed(text)) => KeyPart::Text(KeyKind::Custom, text.as_bytes().into()),
+                Some(Cow::Owned(text)) => KeyPart::Text(KeyKind::Custom, text.into_bytes().into()),
+                None => KeyPart::None(KeyKind::Custom),
             },
         }))
     }

@@ -124,11 +124,12 @@
 //! ```
 
 mod bucket;
+mod compiled;
 mod concurrency;
 mod decision;
 mod fallback;
-mod fields;
 pub mod gcra;
+mod headers;
 mod key_extractor;
 mod limit;
 mod limits;
@@ -138,7 +139,6 @@ mod policy;
 mod quota;
 mod rate_key;
 mod rate_limit;
-mod rule;
 mod shared_limits;
 pub mod sliding;
 mod store;

@@ -6,9 +6,10 @@ use http::HeaderValue;
 use stockade_core::guard::Head;
 
 use crate::{
-    Bucket, Limit, QuotaStatus, fields,
+    Bucket, Limit, QuotaStatus,
+    compiled::{Buckets, CompiledLimit, OverrideQuotas},
+    headers,
     rate_key::KeyExtractorError,
-    rule::{Buckets, Own, Rule},
 };
 
 /// The limits of one layer, which are checked and debited together.
@@ -27,7 +28,7 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub struct Limits {
-    rules: Vec<Rule>,
+    limits: Vec<CompiledLimit>,
     /// The `RateLimit-Policy` of a request that is counted by all of them as they are.
     policy: Option<HeaderValue>,
 }
@@ -48,60 +49,63 @@ impl Limits {
     /// more than visible ASCII and spaces, two limits have one name, two quotas of a limit have one
     /// period, or there are more than [`MAX_QUOTAS`](Self::MAX_QUOTAS).
     pub fn new(limits: impl IntoIterator<Item = Limit>) -> Result<Self, LimitsError> {
-        let mut rules: Vec<Rule> = Vec::new();
+        let mut compiled: Vec<CompiledLimit> = Vec::new();
         for limit in limits {
-            let rule = Rule::new(limit)?;
+            let limit = CompiledLimit::new(limit)?;
             // Theirs would be the same lanes, whatever their policies are called.
-            if rules.iter().any(|other| other.name() == rule.name()) {
-                return Err(LimitsError::new(LimitsErrorKind::SameName, rule.name()));
+            if compiled.iter().any(|other| other.name() == limit.name()) {
+                return Err(LimitsError::new(LimitsErrorKind::SameName, limit.name()));
             }
-            for policy in rule.policies() {
-                let visible = policy.chars().all(fields::is_string);
+            for policy in limit.policies() {
+                let visible = policy.chars().all(headers::is_sf_char);
                 if policy.is_empty() || policy.len() > Self::MAX_NAME || !visible {
                     return Err(LimitsError::new(LimitsErrorKind::Name, policy));
                 }
-                if rules
+                if compiled
                     .iter()
                     .any(|other| other.policies().any(|it| it == policy))
                 {
                     return Err(LimitsError::new(LimitsErrorKind::SameName, policy));
                 }
             }
-            rules.push(rule);
+            compiled.push(limit);
         }
-        let quotas = rules
+        let quotas = compiled
             .iter()
-            .map(|rule| rule.policies().count())
+            .map(|limit| limit.policies().count())
             .sum::<usize>();
-        match rules.last() {
-            Some(rule) if quotas > Self::MAX_QUOTAS => {
-                Err(LimitsError::new(LimitsErrorKind::TooMany, rule.name()))
+        match compiled.last() {
+            Some(limit) if quotas > Self::MAX_QUOTAS => {
+                Err(LimitsError::new(LimitsErrorKind::TooMany, limit.name()))
             }
             _ => Ok(Self {
-                policy: fields::policy_value(rules.iter().flat_map(Rule::stacked)),
-                rules,
+                policy: headers::policy_value(compiled.iter().flat_map(CompiledLimit::quotas)),
+                limits: compiled,
             }),
         }
     }
 
     /// The `RateLimit-Policy` of a request with these buckets, which are the usual ones or
     /// not.
-    pub(crate) fn policy(&self, usual: bool, buckets: &[Bucket<'_>]) -> Option<HeaderValue> {
-        match usual {
+    pub(crate) fn policy(&self, unmodified: bool, buckets: &[Bucket<'_>]) -> Option<HeaderValue> {
+        match unmodified {
             true => self.policy.clone(),
             false => {
                 let quotas = buckets.iter();
                 let quotas = quotas.map(|bucket| (bucket.quota_id().field(), bucket.quota()));
-                fields::policy_value(quotas)
+                headers::policy_value(quotas)
             }
         }
     }
 
     /// Where a request was counted by one quota, as it is: the `RateLimit-Policy` and the
     /// `RateLimit` of that, at this level.
-    pub(crate) fn fields_of_one(&self, status: &QuotaStatus) -> Option<(HeaderValue, HeaderValue)> {
-        let (policy, _) = self.rules.first()?.stacked().next()?;
-        let status = fields::one_level_value(policy, status);
+    pub(crate) fn single_quota_headers(
+        &self,
+        status: &QuotaStatus,
+    ) -> Option<(HeaderValue, HeaderValue)> {
+        let (policy, _) = self.limits.first()?.quotas().next()?;
+        let status = headers::single_status_value(policy, status);
         Some((self.policy.clone()?, status))
     }
 
@@ -111,15 +115,15 @@ impl Limits {
     pub(crate) fn buckets<'a>(
         &'a self,
         head: &'a Head,
-        own: Own,
+        overrides: OverrideQuotas,
         cost: Option<u32>,
         buckets: &mut Buckets<'a>,
     ) -> Result<bool, KeyExtractorError> {
-        let mut usual = true;
-        for rule in &self.rules {
-            usual &= rule.charge(head, own, cost, buckets)?;
+        let mut unmodified = true;
+        for limit in &self.limits {
+            unmodified &= limit.push_buckets(head, overrides, cost, buckets)?;
         }
-        Ok(usual)
+        Ok(unmodified)
     }
 }
 

@@ -16,7 +16,7 @@ use arc_swap::{ArcSwap, Guard};
 use arrayvec::ArrayVec;
 use stockade_core::clock::Clock;
 
-use set::{Found, Set};
+use set::{Lookup, Set};
 
 use crate::{
     Bucket, Decision, LimitStore, Limits, NoWait, QuotaId, QuotaStatus, StoreError, StoreErrorKind,
@@ -101,16 +101,16 @@ impl MemoryLimitStore {
         let now = self.0.clock.now().as_nanos();
         if let [bucket] = buckets {
             let tables;
-            let table = match self.0.home(bucket) {
+            let table = match self.0.cached_table(bucket) {
                 Some(table) => table,
                 None => {
                     tables = self.0.tables(buckets, now)?;
                     find(&tables, bucket)
                 }
             };
-            let step = Step::check(bucket, table, now);
-            let allowed = step.status.is_allowed();
-            return Ok(Decision::one(step.commit(allowed, now)));
+            let pending = PendingDebit::check(bucket, table, now);
+            let allowed = pending.status.is_allowed();
+            return Ok(Decision::one(pending.commit(allowed, now)));
         }
         let tables = self.0.tables(buckets, now)?;
         let mut decision = Decision::blank(buckets.len());
@@ -128,13 +128,15 @@ impl MemoryLimitStore {
             ),
             "buckets of one request are of a lane each"
         );
-        let steps: ArrayVec<_, { Limits::MAX_QUOTAS }> = ordered
+        let pending: ArrayVec<_, { Limits::MAX_QUOTAS }> = ordered
             .into_iter()
-            .map(|(at, bucket)| (at, Step::check(bucket, find(&tables, bucket), now)))
+            .map(|(at, bucket)| (at, PendingDebit::check(bucket, find(&tables, bucket), now)))
             .collect();
-        let allowed = steps.iter().all(|(_, step)| step.status.is_allowed());
-        for (at, step) in steps {
-            decision.set(at, step.commit(allowed, now));
+        let allowed = pending
+            .iter()
+            .all(|(_, pending)| pending.status.is_allowed());
+        for (at, pending) in pending {
+            decision.set(at, pending.commit(allowed, now));
         }
         Ok(decision)
     }
@@ -160,10 +162,10 @@ impl LimitStore for MemoryLimitStore {
         if let Ok(tables) = self.0.tables(slice::from_ref(bucket), now) {
             let table = find(&tables, bucket);
             let mut set = table.lock(bucket.key().digest());
-            let found = set.find(tag(bucket));
+            let lookup = set.find(tag(bucket));
             let quota = bucket.as_quota();
-            let state = policy::settle(found.state, quota, now, delta);
-            set.keep(tag(bucket), &found, state, quota, now);
+            let state = policy::settle(lookup.state, quota, now, delta);
+            set.keep(tag(bucket), &lookup, state, quota, now);
             table.keep_until(now.saturating_add(policy::reset_after(state, quota, now)));
         }
     }
@@ -173,8 +175,8 @@ impl Shared {
     /// The table of this bucket, where its lane knows it: the usual case, in which nothing
     /// has to be looked up.
     #[inline]
-    fn home<'b>(&self, bucket: &Bucket<'b>) -> Option<&'b Table> {
-        let table = bucket.quota_id().home().get()?;
+    fn cached_table<'b>(&self, bucket: &Bucket<'b>) -> Option<&'b Table> {
+        let table = bucket.quota_id().cached_table().get()?;
         table.is_of(self.id).then_some(&**table)
     }
 
@@ -218,8 +220,8 @@ impl Shared {
     /// A table for this lane. One that had made room for others comes back with the memory
     /// that it had: nobody owes anything in it.
     fn table(&self, quota_id: &QuotaId) -> Arc<Table> {
-        match quota_id.home().get() {
-            Some(table) if table.come_back(self.id) => Arc::clone(table),
+        match quota_id.cached_table().get() {
+            Some(table) if table.revive(self.id) => Arc::clone(table),
             _ => Arc::new(Table::new(self.id, quota_id.digest(), self.capacity)),
         }
     }
@@ -235,7 +237,10 @@ fn find<'t>(tables: &'t Tables, bucket: &Bucket<'_>) -> &'t Table {
     let quota_id = bucket.quota_id().digest();
     let table = tables.iter().find(|table| table.quota_id() == quota_id);
     let table = table.expect("made before it is looked for");
-    bucket.quota_id().home().get_or_init(|| Arc::clone(table));
+    bucket
+        .quota_id()
+        .cached_table()
+        .get_or_init(|| Arc::clone(table));
     table
 }
 
@@ -247,28 +252,28 @@ fn tag(bucket: &Bucket<'_>) -> u32 {
 }
 
 /// One bucket on its way to a decision, with its set locked.
-struct Step<'a> {
+struct PendingDebit<'a> {
     bucket: &'a Bucket<'a>,
     table: &'a Table,
     set: MutexGuard<'a, Set>,
-    found: Found,
+    lookup: Lookup,
     state: u64,
     status: QuotaStatus,
 }
 
-impl<'a> Step<'a> {
+impl<'a> PendingDebit<'a> {
     // Left to itself, the compiler calls it for one bucket too, and hands all of it over in
     // memory.
     #[inline(always)]
     fn check(bucket: &'a Bucket<'a>, table: &'a Table, now: u64) -> Self {
         let set = table.lock(bucket.key().digest());
-        let found = set.find(tag(bucket));
-        let (state, status) = policy::take(found.state, bucket.as_quota(), now, bucket.cost());
+        let lookup = set.find(tag(bucket));
+        let (state, status) = policy::take(lookup.state, bucket.as_quota(), now, bucket.cost());
         Self {
             bucket,
             table,
             set,
-            found,
+            lookup,
             state,
             status,
         }
@@ -281,15 +286,15 @@ impl<'a> Step<'a> {
         let quota = self.bucket.as_quota();
         if allowed {
             let tag = tag(self.bucket);
-            self.set.keep(tag, &self.found, self.state, quota, now);
+            self.set.keep(tag, &self.lookup, self.state, quota, now);
             let forgotten = now.saturating_add(self.status.reset_nanos());
             self.table.keep_until(forgotten);
             self.status
         } else if self.status.is_allowed() {
             // Another one refused the request. What costs nothing changes nothing.
-            policy::take(self.found.state, quota, now, 0).1
+            policy::take(self.lookup.state, quota, now, 0).1
         } else {
-            self.set.keep_refused(&self.found, self.state);
+            self.set.keep_refused(&self.lookup, self.state);
             self.status
         }
     }

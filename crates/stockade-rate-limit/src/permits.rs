@@ -1,11 +1,11 @@
 //! Where the places are that requests take while they run.
 
 mod memory;
-mod places;
+mod table;
 
 use std::{future::Future, num::NonZeroU32, sync::Arc, time::Duration};
 
-use places::Wanted;
+use table::Slot;
 
 use crate::{RateKey, StoreError};
 
@@ -93,8 +93,8 @@ impl<'a> PermitRequest<'a> {
         self.max
     }
 
-    fn wanted(&self) -> Wanted {
-        Wanted {
+    fn slot(&self) -> Slot {
+        Slot {
             key: [self.limit_digest, self.key.digest()],
             max: self.max.get(),
         }

@@ -53,7 +53,7 @@ pub(crate) enum KeyKind {
     Route,
     Model,
     Header,
-    Own,
+    Custom,
     Named,
 }
 
@@ -222,7 +222,7 @@ impl KeyKind {
             Self::Route => "route",
             Self::Model => "model",
             Self::Header => "header",
-            Self::Own => "own",
+            Self::Custom => "own",
             Self::Named => "named",
         }
     }

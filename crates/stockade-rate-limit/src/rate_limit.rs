@@ -16,8 +16,8 @@ use stockade_core::{
 use crate::{
     Bucket, Decision, LimitStore, Limits, MemoryLimitStore, QuotaStatus, SharedLimits, StoreError,
     StoreReply,
-    fields::{Fields, LEVEL, Older, POLICY, Reset, Unit},
-    rule::{Buckets, Own},
+    compiled::{Buckets, OverrideQuotas},
+    headers::{LegacyHeaders, LimitHeaders, RATELIMIT, RATELIMIT_POLICY, ResetFormat, Unit},
 };
 
 pub use wait::RateLimitWait;
@@ -37,10 +37,10 @@ pub use wait::RateLimitWait;
 pub struct RateLimit<S = MemoryLimitStore> {
     limits: SharedLimits,
     store: S,
-    older: Older,
+    legacy: LegacyHeaders,
 }
 
-const OWN: Own = |quotas: &QuotaOverrides| {
+const OVERRIDES: OverrideQuotas = |quotas: &QuotaOverrides| {
     [
         quotas.requests_per_minute,
         quotas.requests_per_hour,
@@ -64,22 +64,22 @@ where
         Self {
             limits: limits.into(),
             store,
-            older: Older::default(),
+            legacy: LegacyHeaders::default(),
         }
     }
 
     /// Also answers with `X-RateLimit-Limit`, `X-RateLimit-Remaining` and
-    /// `X-RateLimit-Reset`, which is in seconds from now: those of the quota that has least
+    /// `X-RateLimit-ResetFormat`, which is in seconds from now: those of the quota that has least
     /// left.
     pub fn x_ratelimit_headers(mut self) -> Self {
-        self.older.x_ratelimit = Some(Reset::Delta);
+        self.legacy.x_ratelimit = Some(ResetFormat::Delta);
         self
     }
 
-    /// As [`x_ratelimit_headers`](Self::x_ratelimit_headers), with `X-RateLimit-Reset` as the
+    /// As [`x_ratelimit_headers`](Self::x_ratelimit_headers), with `X-RateLimit-ResetFormat` as the
     /// time of the reset in seconds since 1970, for clients that expect it so.
     pub fn x_ratelimit_epoch_headers(mut self) -> Self {
-        self.older.x_ratelimit = Some(Reset::Epoch);
+        self.legacy.x_ratelimit = Some(ResetFormat::Epoch);
         self
     }
 
@@ -87,7 +87,7 @@ where
     /// `x-ratelimit-remaining-requests` and `x-ratelimit-reset-requests` (`12ms`, `6m0s`):
     /// those of the quota that has least left.
     pub fn openai_headers(mut self) -> Self {
-        self.older.openai = true;
+        self.legacy.openai = true;
         self
     }
 
@@ -109,36 +109,36 @@ where
     fn check(&self, head: &Head) -> Check<RateLimitHook, Self::Wait> {
         let limits = self.limits.load();
         let mut buckets = Buckets::new();
-        let usual = match limits.buckets(head, OWN, None, &mut buckets) {
-            Ok(usual) => usual,
+        let unmodified = match limits.buckets(head, OVERRIDES, None, &mut buckets) {
+            Ok(unmodified) => unmodified,
             Err(missing) => return Check::Refuse(missing.refusal()),
         };
         // The store is not asked about a request that no limit counts.
         if buckets.is_empty() {
-            return Check::Pass(RateLimitHook(Told::All(None)));
+            return Check::Pass(RateLimitHook(Headers::Full(None)));
         }
         match self.store.take(&buckets) {
             StoreReply::Ready(answer) => {
-                if usual
+                if unmodified
                     && buckets.len() == 1
-                    && self.older.is_none()
+                    && self.legacy.is_none()
                     && let Ok(decision) = &answer
                     && let [status] = decision.statuses()
                     && status.is_allowed()
                 {
                     return Check::Pass(RateLimitHook::one(&limits, *status));
                 }
-                let policy = limits.policy(usual, &buckets);
-                match judge(policy, &buckets, answer, self.older) {
-                    Ok(fields) => Check::Pass(fields),
+                let policy = limits.policy(unmodified, &buckets);
+                match finish(policy, &buckets, answer, self.legacy) {
+                    Ok(headers) => Check::Pass(headers),
                     Err(refusal) => Check::Refuse(refusal),
                 }
             }
             StoreReply::Wait(decision) => Check::Wait(RateLimitWait {
                 decision,
-                policy: limits.policy(usual, &buckets),
+                policy: limits.policy(unmodified, &buckets),
                 buckets: buckets.iter().map(Bucket::to_owned).collect(),
-                older: self.older,
+                legacy: self.legacy,
             }),
         }
     }
@@ -148,20 +148,20 @@ where
     }
 }
 
-fn judge(
+fn finish(
     policy: Option<HeaderValue>,
     buckets: &[Bucket<'_>],
     answer: Result<Decision, StoreError>,
-    older: Older,
+    legacy: LegacyHeaders,
 ) -> Result<RateLimitHook, Refusal> {
     let decision = answer.map_err(|error| refusal::unavailable(error.kind()))?;
-    let fields = Fields::new(policy, buckets, &decision, older, Unit::Requests);
+    let headers = LimitHeaders::new(policy, buckets, &decision, legacy, Unit::Requests);
     match decision.is_allowed() {
-        true => Ok(RateLimitHook(Told::All(fields.map(Box::new)))),
+        true => Ok(RateLimitHook(Headers::Full(headers.map(Box::new)))),
         false => {
             let refusal = refusal::reached(buckets, &decision);
-            Err(match fields {
-                Some(fields) => fields.on(refusal),
+            Err(match headers {
+                Some(headers) => headers.apply_to_refusal(refusal),
                 None => refusal,
             })
         }
@@ -170,20 +170,20 @@ fn judge(
 
 /// What a request that was let in is told of its limits, in the headers of the response.
 #[derive(Debug)]
-pub struct RateLimitHook(Told);
+pub struct RateLimitHook(Headers);
 
 /// Small, since it goes from hand to hand: what is written is made when it is written.
 #[derive(Debug)]
-enum Told {
+enum Headers {
     /// The level of the only quota of these limits, as it is.
-    One(Arc<Limits>, QuotaStatus),
+    Single(Arc<Limits>, QuotaStatus),
     /// Where the request was counted at all.
-    All(Option<Box<Fields>>),
+    Full(Option<Box<LimitHeaders>>),
 }
 
 impl RateLimitHook {
     fn one(limits: &Arc<Limits>, status: QuotaStatus) -> Self {
-        Self(Told::One(Arc::clone(limits), status))
+        Self(Headers::Single(Arc::clone(limits), status))
     }
 }
 
@@ -192,15 +192,15 @@ impl ResponseHook for RateLimitHook {
 
     fn on_response(&mut self, _status: StatusCode, headers: &mut HeaderMap) {
         match &mut self.0 {
-            Told::One(limits, status) => {
-                if let Some((policy, status)) = limits.fields_of_one(status) {
-                    headers.append(POLICY, policy);
-                    headers.append(LEVEL, status);
+            Headers::Single(limits, status) => {
+                if let Some((policy, status)) = limits.single_quota_headers(status) {
+                    headers.append(RATELIMIT_POLICY, policy);
+                    headers.append(RATELIMIT, status);
                 }
             }
-            Told::All(fields) => {
-                if let Some(fields) = fields.take() {
-                    fields.write(headers);
+            Headers::Full(full) => {
+                if let Some(full) = full.take() {
+                    full.write(headers);
                 }
             }
         }
@@ -215,7 +215,7 @@ where
         Self {
             limits: self.limits.clone(),
             store: self.store.clone(),
-            older: self.older,
+            legacy: self.legacy,
         }
     }
 }
@@ -224,7 +224,7 @@ impl<S> fmt::Debug for RateLimit<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimit")
             .field("limits", &self.limits)
-            .field("older_headers", &self.older)
+            .field("legacy_headers", &self.legacy)
             .finish_non_exhaustive()
     }
 }

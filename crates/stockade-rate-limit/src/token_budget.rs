@@ -15,12 +15,12 @@ use stockade_core::{
 };
 
 use estimate::Estimate;
-use reservation::Asked;
+use reservation::PendingReservation;
 
 use crate::{
     Bucket, Decision, LimitStore, MemoryLimitStore, SharedLimits, StoreReply,
-    fields::Older,
-    rule::{Buckets, Own},
+    compiled::{Buckets, OverrideQuotas},
+    headers::LegacyHeaders,
 };
 
 pub use reservation::Reservation;
@@ -109,11 +109,11 @@ pub struct TokenBudget<S = MemoryLimitStore> {
     limits: SharedLimits,
     store: Arc<S>,
     estimate: Estimate,
-    older: Older,
+    legacy: LegacyHeaders,
 }
 
 /// Tokens are a principal's own in a minute only.
-const OWN: Own = |quotas: &QuotaOverrides| [quotas.tokens_per_minute, None, None];
+const OVERRIDES: OverrideQuotas = |quotas: &QuotaOverrides| [quotas.tokens_per_minute, None, None];
 
 impl TokenBudget {
     /// A budget of these limits in this process.
@@ -132,7 +132,7 @@ where
             limits: limits.into(),
             store: Arc::new(store),
             estimate: Estimate::default(),
-            older: Older::default(),
+            legacy: LegacyHeaders::default(),
         }
     }
 
@@ -155,7 +155,7 @@ where
     /// and `x-ratelimit-reset-tokens` (`12ms`, `6m0s`): those of the quota that has least
     /// left.
     pub fn openai_headers(mut self) -> Self {
-        self.older.openai = true;
+        self.legacy.openai = true;
         self
     }
 
@@ -182,17 +182,18 @@ where
         let limits = self.limits.load();
         let mut buckets = Buckets::new();
         let counted = demand.is_some() || !head.method.is_safe();
-        if counted && let Err(missing) = limits.buckets(head, OWN, Some(tokens), &mut buckets) {
+        if counted && let Err(missing) = limits.buckets(head, OVERRIDES, Some(tokens), &mut buckets)
+        {
             return Check::Refuse(missing.refusal());
         }
         let never = |bucket: &&Bucket<'_>| tokens > bucket.quota().max_burst();
         if let Some(bucket) = buckets.iter().find(never) {
-            return Check::Refuse(refusal::exceeds(bucket));
+            return Check::Refuse(refusal::exceeds_quota(bucket));
         }
-        let asked = Asked {
+        let pending = PendingReservation {
             tokens,
             reserved,
-            older: self.older,
+            legacy: self.legacy,
             context: head.context().cloned(),
             store: Arc::clone(&self.store),
         };
@@ -202,14 +203,14 @@ where
             self.store.take(&buckets)
         };
         match answer {
-            StoreReply::Ready(decision) => match asked.judge(&buckets, decision) {
+            StoreReply::Ready(decision) => match pending.finish(&buckets, decision) {
                 Ok(reservation) => Check::Pass(reservation),
                 Err(refusal) => Check::Refuse(refusal),
             },
             StoreReply::Wait(decision) => Check::Wait(TokenBudgetWait {
                 decision,
                 buckets: buckets.iter().map(Bucket::to_owned).collect(),
-                asked: Some(asked),
+                pending: Some(pending),
             }),
         }
     }

@@ -300,7 +300,7 @@ async fn a_handler_that_panics_frees_its_place() {
         let task = tokio::spawn(service.oneshot(Request::new(())));
         assert!(task.await.unwrap_err().is_panic());
         assert_eq!(guard.stats().in_use, 0);
-        assert_eq!(guard.store().subjects(), 0);
+        assert_eq!(guard.store().active_keys(), 0);
     }
     assert_eq!(answer(&layer, Request::new(())).await.status(), 200);
 }
@@ -339,7 +339,7 @@ async fn streams_that_are_dropped_anywhere_free_their_places() {
     let stats = guard.stats();
     assert_eq!((stats.in_use, stats.refused), (0, 0));
     assert!(stats.admitted > STREAMS as u64 / 2);
-    assert_eq!(guard.store().subjects(), 0);
+    assert_eq!(guard.store().active_keys(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -382,7 +382,7 @@ async fn never_more_than_the_limit_run_at_once() {
             "{passed} passed"
         );
         assert_eq!((stats.in_use, stats.waiting), (0, 0));
-        assert_eq!(guard.store().subjects(), 0);
+        assert_eq!(guard.store().active_keys(), 0);
     }
 }
 
@@ -445,7 +445,7 @@ async fn a_place_handed_to_one_who_left_goes_to_the_next() {
     assert_eq!(guard.stats().waiting, 2);
     drop(served);
     assert_eq!(next.await.status(), 200);
-    assert_eq!(guard.store().subjects(), 0);
+    assert_eq!(guard.store().active_keys(), 0);
     assert_eq!(guard.store().waiting(), 0);
 }
 
@@ -538,7 +538,7 @@ proptest! {
             // Whoever waits is served, once those who run have gone.
             requests.clear();
             assert_eq!(guard.stats().in_use, 0);
-            assert_eq!((guard.store().subjects(), guard.store().waiting()), (0, 0));
+            assert_eq!((guard.store().active_keys(), guard.store().waiting()), (0, 0));
         });
     }
 }

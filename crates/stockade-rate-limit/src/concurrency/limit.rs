@@ -77,8 +77,8 @@ impl ConcurrencyLimit {
         else {
             return Ok(None);
         };
-        let own = principal.and_then(|principal| principal.quotas().concurrency);
-        let max = own.unwrap_or(self.max);
+        let override_max = principal.and_then(|principal| principal.quotas().concurrency);
+        let max = override_max.unwrap_or(self.max);
         Ok(Some(PermitRequest::new(&self.name, self.digest, key, max)))
     }
 }

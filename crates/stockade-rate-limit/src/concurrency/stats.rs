@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use super::rules::Rules;
+use super::limit_set::LimitSet;
 
 /// What a [`Concurrency`](crate::Concurrency) guard has seen, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,39 +55,39 @@ impl Counters {
 
 /// Counts itself for as long as it lives.
 #[derive(Debug)]
-pub(super) struct Counted {
-    rules: Arc<Rules>,
+pub(super) struct GaugeGuard {
+    limits: Arc<LimitSet>,
     gauge: fn(&Counters) -> &AtomicU64,
 }
 
-impl Counted {
+impl GaugeGuard {
     /// A request that was let in.
-    pub(super) fn admitted(rules: &Arc<Rules>) -> Self {
-        rules.counters.admitted.fetch_add(1, Ordering::Relaxed);
-        Self::new(rules, |counters| &counters.in_use)
+    pub(super) fn admitted(limits: &Arc<LimitSet>) -> Self {
+        limits.counters.admitted.fetch_add(1, Ordering::Relaxed);
+        Self::new(limits, |counters| &counters.in_use)
     }
 
     /// A request that waits.
-    pub(super) fn waiting(rules: &Arc<Rules>) -> Self {
-        Self::new(rules, |counters| &counters.waiting)
+    pub(super) fn waiting(limits: &Arc<LimitSet>) -> Self {
+        Self::new(limits, |counters| &counters.waiting)
     }
 
     /// The rules in whose counters it is.
-    pub(super) fn rules(&self) -> &Arc<Rules> {
-        &self.rules
+    pub(super) fn limits(&self) -> &Arc<LimitSet> {
+        &self.limits
     }
 
-    fn new(rules: &Arc<Rules>, gauge: fn(&Counters) -> &AtomicU64) -> Self {
-        gauge(&rules.counters).fetch_add(1, Ordering::Relaxed);
+    fn new(limits: &Arc<LimitSet>, gauge: fn(&Counters) -> &AtomicU64) -> Self {
+        gauge(&limits.counters).fetch_add(1, Ordering::Relaxed);
         Self {
-            rules: Arc::clone(rules),
+            limits: Arc::clone(limits),
             gauge,
         }
     }
 }
 
-impl Drop for Counted {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
-        (self.gauge)(&self.rules.counters).fetch_sub(1, Ordering::Relaxed);
+        (self.gauge)(&self.limits.counters).fetch_sub(1, Ordering::Relaxed);
     }
 }

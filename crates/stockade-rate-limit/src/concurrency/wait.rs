@@ -13,8 +13,8 @@ use stockade_core::refusal::Refusal;
 
 use super::{
     ConcurrencyHook,
-    rules::{Asked, OwnPolicy, Rules},
-    stats::Counted,
+    limit_set::{LimitSet, PolicyOverride, RequestedPermit},
+    stats::GaugeGuard,
 };
 use crate::PermitStore;
 
@@ -26,9 +26,9 @@ pin_project! {
     {
         #[pin]
         permit: P::Wait,
-        asked: Vec<Asked>,
-        policy: OwnPolicy,
-        waiting: Counted,
+        requested: Vec<RequestedPermit>,
+        policy: PolicyOverride,
+        waiting: GaugeGuard,
     }
 }
 
@@ -38,15 +38,15 @@ where
 {
     pub(super) fn new(
         permit: P::Wait,
-        asked: Vec<Asked>,
-        policy: OwnPolicy,
-        rules: &Arc<Rules>,
+        requested: Vec<RequestedPermit>,
+        policy: PolicyOverride,
+        limits: &Arc<LimitSet>,
     ) -> Self {
         Self {
             permit,
-            asked,
+            requested,
             policy,
-            waiting: Counted::waiting(rules),
+            waiting: GaugeGuard::waiting(limits),
         }
     }
 }
@@ -59,10 +59,10 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let rules = this.waiting.rules();
+        let limits = this.waiting.limits();
         Poll::Ready(match ready!(this.permit.poll(cx)) {
-            Ok(permit) => Ok(ConcurrencyHook::new(permit, this.policy.take(), rules)),
-            Err(none) => Err(rules.refusal(&none, this.asked, this.policy)),
+            Ok(permit) => Ok(ConcurrencyHook::new(permit, this.policy.take(), limits)),
+            Err(error) => Err(limits.refusal(&error, this.requested, this.policy)),
         })
     }
 }
@@ -73,7 +73,7 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConcurrencyWait")
-            .field("asked", &self.asked)
+            .field("asked", &self.requested)
             .finish_non_exhaustive()
     }
 }

@@ -40,7 +40,7 @@ impl Circuit {
 
     /// Whether to ask the store. Where it is down, one request may, and the next one only
     /// after `pause`: should the first be dropped on the way, nothing is stuck.
-    pub(super) fn may_ask(&self, pause: Duration) -> bool {
+    pub(super) fn allow_request(&self, pause: Duration) -> bool {
         let due = self.next_probe.load(Ordering::Relaxed);
         if due == 0 {
             return true;

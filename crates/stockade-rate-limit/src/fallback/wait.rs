@@ -56,7 +56,7 @@ where
             (Poll::Pending, Poll::Pending) => return Poll::Pending,
         };
         let buckets = this.buckets.iter().map(OwnedBucket::as_bucket);
-        Poll::Ready(this.fallback.judge(answer, buckets))
+        Poll::Ready(this.fallback.record(answer, buckets))
     }
 }
 

@@ -12,74 +12,72 @@ pub(super) struct Set {
     /// No less than anybody owes who had to go.
     floor: u64,
     /// By which the subject in each place is known.
-    tags: [u32; Self::PLACES],
-    states: [u64; Self::PLACES],
+    tags: [u32; Self::SLOTS],
+    states: [u64; Self::SLOTS],
 }
 
 /// The place of a subject, or that it has none.
-pub(super) struct Found {
-    place: Option<usize>,
+pub(super) struct Lookup {
+    slot: Option<usize>,
     pub(super) state: u64,
 }
 
 impl Set {
-    pub(super) const PLACES: usize = 12;
+    pub(super) const SLOTS: usize = 12;
 
     /// The tag of a free place, and of no subject.
-    const NOBODY: u32 = 0;
+    const EMPTY_TAG: u32 = 0;
 
     pub(super) const EMPTY: Self = Self {
         floor: 0,
-        tags: [Self::NOBODY; Self::PLACES],
-        states: [0; Self::PLACES],
+        tags: [Self::EMPTY_TAG; Self::SLOTS],
+        states: [0; Self::SLOTS],
     };
 
     /// The state of a subject; what the floor says where it has no place.
     #[inline]
-    pub(super) fn find(&self, tag: u32) -> Found {
+    pub(super) fn find(&self, tag: u32) -> Lookup {
         // All are compared, which is a few vector instructions.
         let bits = self.tags.iter().enumerate();
-        let found = bits.fold(0, |found, (place, &other)| {
-            found | u32::from(other == tag) << place
+        let lookup = bits.fold(0, |lookup, (slot, &other)| {
+            lookup | u32::from(other == tag) << slot
         });
-        let place = (found != 0).then(|| found.trailing_zeros() as usize);
-        Found {
-            place,
-            state: place.map_or(self.floor, |place| self.states[place]),
+        let slot = (lookup != 0).then(|| lookup.trailing_zeros() as usize);
+        Lookup {
+            slot,
+            state: slot.map_or(self.floor, |slot| self.states[slot]),
         }
     }
 
     /// Keeps the state of a subject, which was found just now under the same lock.
     #[inline]
-    pub(super) fn keep(&mut self, tag: u32, found: &Found, state: u64, quota: &Quota, now: u64) {
-        let place = found.place.unwrap_or_else(|| self.make_place(quota, now));
-        self.tags[place] = tag;
-        self.states[place] = state;
+    pub(super) fn keep(&mut self, tag: u32, lookup: &Lookup, state: u64, quota: &Quota, now: u64) {
+        let slot = lookup.slot.unwrap_or_else(|| self.claim_slot(quota, now));
+        self.tags[slot] = tag;
+        self.states[slot] = state;
     }
 
     /// Keeps what became of the state of a subject that was not let in, where it has a
     /// place: it gets none for that.
-    pub(super) fn keep_refused(&mut self, found: &Found, state: u64) {
-        if let Some(place) = found.place {
-            self.states[place] = state;
+    pub(super) fn keep_refused(&mut self, lookup: &Lookup, state: u64) {
+        if let Some(slot) = lookup.slot {
+            self.states[slot] = state;
         }
     }
 
     /// A place for one more: a free one, that of somebody who owes nothing, or that of
     /// whoever owes least.
-    fn make_place(&mut self, quota: &Quota, now: u64) -> usize {
+    fn claim_slot(&mut self, quota: &Quota, now: u64) -> usize {
         // First, so that those who owe nothing are not driven from place to place.
-        if let Some(place) = self.find(Self::NOBODY).place {
-            return place;
+        if let Some(slot) = self.find(Self::EMPTY_TAG).slot {
+            return slot;
         }
-        let debt = |place: &usize| policy::debt(self.states[*place], quota, now);
-        let place = (0..Self::PLACES)
-            .min_by_key(debt)
-            .expect("there are twelve");
-        if policy::debt(self.states[place], quota, now) > 0 {
-            self.floor = policy::worse(self.floor, self.states[place], quota, now);
+        let debt = |slot: &usize| policy::debt(self.states[*slot], quota, now);
+        let slot = (0..Self::SLOTS).min_by_key(debt).expect("there are twelve");
+        if policy::debt(self.states[slot], quota, now) > 0 {
+            self.floor = policy::worse(self.floor, self.states[slot], quota, now);
         }
-        place
+        slot
     }
 }
 
@@ -90,8 +88,8 @@ mod tests {
     const QUOTA: Quota = Quota::per_hour(10);
 
     fn keep(set: &mut Set, tag: u32, state: u64) {
-        let found = set.find(tag);
-        set.keep(tag, &found, state, &QUOTA, 0);
+        let lookup = set.find(tag);
+        set.keep(tag, &lookup, state, &QUOTA, 0);
     }
 
     #[test]
@@ -100,8 +98,8 @@ mod tests {
         for tag in 1..=13 {
             keep(&mut set, tag, 0);
         }
-        let kept = (1..=13).filter(|&tag| set.find(tag).place.is_some());
-        assert_eq!(kept.count(), Set::PLACES);
+        let kept = (1..=13).filter(|&tag| set.find(tag).slot.is_some());
+        assert_eq!(kept.count(), Set::SLOTS);
     }
 
     #[test]

@@ -19,14 +19,14 @@ pub(crate) struct Table {
     forgotten: AtomicBool,
 }
 
-type Segment = Box<[Slot; SETS]>;
+type Segment = Box<[AlignedSet; SETS]>;
 
 /// So that a segment has 16 kB. Smaller ones make a directory that is too big for a cache,
 /// larger ones are a waste where few clients come.
 const SETS: usize = 85;
 
 #[repr(align(64))]
-struct Slot(Mutex<Set>);
+struct AlignedSet(Mutex<Set>);
 
 impl Table {
     pub(super) fn new(store: u64, quota_id: u64, capacity: usize) -> Self {
@@ -54,9 +54,9 @@ impl Table {
         // The upper bits of a product say in which of so many equal parts the digest lies.
         let set = ((u128::from(digest) * sets as u128) >> 64) as usize;
         let segment = self.segments[set / SETS]
-            .get_or_init(|| Box::new([const { Slot(Mutex::new(Set::EMPTY)) }; SETS]));
+            .get_or_init(|| Box::new([const { AlignedSet(Mutex::new(Set::EMPTY)) }; SETS]));
         // A set is whole at every moment: its numbers are written one by one.
-        let Slot(set) = &segment[set % SETS];
+        let AlignedSet(set) = &segment[set % SETS];
         set.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -80,7 +80,7 @@ impl Table {
     }
 
     /// Whether it is one of this store's, which uses it again.
-    pub(super) fn come_back(&self, store: u64) -> bool {
+    pub(super) fn revive(&self, store: u64) -> bool {
         let ours = self.store == store;
         if ours {
             self.forgotten.store(false, Ordering::Relaxed);
@@ -90,12 +90,12 @@ impl Table {
 
     pub(super) fn bytes(&self) -> usize {
         let made = self.segments.iter().filter(|it| it.get().is_some());
-        directory(self.segments.len()) + made.count() * size_of::<[Slot; SETS]>()
+        directory(self.segments.len()) + made.count() * size_of::<[AlignedSet; SETS]>()
     }
 
     pub(super) fn max_bytes(capacity: usize) -> usize {
         let segments = segments(capacity);
-        directory(segments) + segments * size_of::<[Slot; SETS]>()
+        directory(segments) + segments * size_of::<[AlignedSet; SETS]>()
     }
 }
 
@@ -105,8 +105,8 @@ const SLACK: u64 = 1_000_000_000;
 /// More places than subjects, since digests do not fall evenly. Where all subjects are
 /// there, two in a hundred find all places taken that they may have.
 fn segments(capacity: usize) -> usize {
-    let places = capacity.max(1).saturating_mul(29).div_ceil(20);
-    places.div_ceil(Set::PLACES * SETS)
+    let slots = capacity.max(1).saturating_mul(29).div_ceil(20);
+    slots.div_ceil(Set::SLOTS * SETS)
 }
 
 fn directory(segments: usize) -> usize {

@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{
     AcquireError, PermitReply, PermitRequest, PermitStore, QueueTimeout,
-    places::{Places, Served, Wanted},
+    table::{PermitTable, Served, Slot},
 };
 
 /// Permits of one process. Clones share them.
@@ -32,7 +32,7 @@ pub struct MemoryPermits(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    places: Mutex<Places<oneshot::Sender<MemoryPermit>>>,
+    places: Mutex<PermitTable<oneshot::Sender<MemoryPermit>>>,
 }
 
 impl MemoryPermits {
@@ -43,12 +43,12 @@ impl MemoryPermits {
 
     /// Places of this subject that are in use.
     pub fn in_use(&self, place: &PermitRequest<'_>) -> u32 {
-        self.0.lock().in_use(place.wanted().key)
+        self.0.lock().in_use(place.slot().key)
     }
 
     /// Subjects with a place in use.
-    pub fn subjects(&self) -> usize {
-        self.0.lock().subjects()
+    pub fn active_keys(&self) -> usize {
+        self.0.lock().keys()
     }
 
     /// Requests that wait for a place.
@@ -66,25 +66,25 @@ impl PermitStore for MemoryPermits {
         places: &[PermitRequest<'_>],
         queue_timeout: Option<QueueTimeout>,
     ) -> PermitReply<MemoryPermit, MemoryPermitWait> {
-        let wanted: SmallVec<[Wanted; 1]> = match places {
-            [place] => [place.wanted()].into(),
-            places => places.iter().map(PermitRequest::wanted).collect(),
+        let slots: SmallVec<[Slot; 1]> = match places {
+            [place] => [place.slot()].into(),
+            places => places.iter().map(PermitRequest::slot).collect(),
         };
         let mut state = self.0.lock();
-        let full = match state.take(&wanted) {
+        let full = match state.take(&slots) {
             Ok(()) => {
                 drop(state);
                 return PermitReply::Ready(Ok(MemoryPermit {
                     shared: Arc::clone(&self.0),
-                    places: wanted,
+                    places: slots,
                 }));
             }
             Err(place) => place,
         };
-        let wanted = wanted.into_boxed_slice();
+        let slots = slots.into_boxed_slice();
         let ticket = queue_timeout.and_then(|queue_timeout| {
             let (sender, permit) = oneshot::channel();
-            let ticket = state.queue(full, wanted.clone(), sender, queue_timeout.max_waiters)?;
+            let ticket = state.queue(full, slots.clone(), sender, queue_timeout.max_waiters)?;
             Some((ticket, permit, queue_timeout.timeout))
         });
         drop(state);
@@ -94,7 +94,7 @@ impl PermitStore for MemoryPermits {
                 queued: Queued {
                     shared: Arc::clone(&self.0),
                     ticket,
-                    wanted,
+                    slots,
                 },
                 permit,
                 deadline: sleep(timeout),
@@ -104,7 +104,7 @@ impl PermitStore for MemoryPermits {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Places<oneshot::Sender<MemoryPermit>>> {
+    fn lock(&self) -> MutexGuard<'_, PermitTable<oneshot::Sender<MemoryPermit>>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -113,7 +113,7 @@ impl fmt::Debug for MemoryPermits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let places = self.0.lock();
         f.debug_struct("MemoryPermits")
-            .field("subjects", &places.subjects())
+            .field("active_keys", &places.keys())
             .field("waiting", &places.waiting())
             .finish()
     }
@@ -123,7 +123,7 @@ impl fmt::Debug for MemoryPermits {
 pub struct MemoryPermit {
     shared: Arc<Shared>,
     /// One is the usual case, and needs no allocation.
-    places: SmallVec<[Wanted; 1]>,
+    places: SmallVec<[Slot; 1]>,
 }
 
 impl Drop for MemoryPermit {
@@ -170,14 +170,14 @@ pin_project! {
 struct Queued {
     shared: Arc<Shared>,
     ticket: u64,
-    wanted: Box<[Wanted]>,
+    slots: Box<[Slot]>,
 }
 
 impl Queued {
     /// Leaves the queue; the index of the place that is full, where it still stood in one.
     fn leave(&self) -> Option<usize> {
         // The sender goes when the lock is free again: it may wake a task.
-        let left = self.shared.lock().leave(self.ticket, &self.wanted);
+        let left = self.shared.lock().leave(self.ticket, &self.slots);
         left.map(|(place, _sender)| place)
     }
 }
@@ -211,7 +211,7 @@ impl Future for MemoryPermitWait {
 impl fmt::Debug for MemoryPermitWait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryWait")
-            .field("places", &self.queued.wanted.len())
+            .field("places", &self.queued.slots.len())
             .finish_non_exhaustive()
     }
 }

@@ -11,8 +11,8 @@ use http::HeaderValue;
 use pin_project_lite::pin_project;
 use stockade_core::refusal::Refusal;
 
-use super::{RateLimitHook, judge};
-use crate::{Decision, OwnedBucket, StoreError, fields::Older, rule::Buckets};
+use super::{RateLimitHook, finish};
+use crate::{Decision, OwnedBucket, StoreError, compiled::Buckets, headers::LegacyHeaders};
 
 pin_project! {
     /// A request whose decision is on its way.
@@ -21,7 +21,7 @@ pin_project! {
         pub(super) decision: W,
         pub(super) buckets: Vec<OwnedBucket>,
         pub(super) policy: Option<HeaderValue>,
-        pub(super) older: Older,
+        pub(super) legacy: LegacyHeaders,
     }
 }
 
@@ -35,7 +35,12 @@ where
         let this = self.project();
         let decision = ready!(this.decision.poll(cx));
         let buckets: Buckets<'_> = this.buckets.iter().map(OwnedBucket::as_bucket).collect();
-        Poll::Ready(judge(this.policy.clone(), &buckets, decision, *this.older))
+        Poll::Ready(finish(
+            this.policy.clone(),
+            &buckets,
+            decision,
+            *this.legacy,
+        ))
     }
 }
 

@@ -7,7 +7,7 @@ use stockade_core::refusal::{Refusal, RefusalKind, Violation};
 use crate::{Bucket, Decision, QuotaStatus, StoreErrorKind};
 
 /// The request asks for more than the quota ever holds; waiting does not help.
-pub(super) fn exceeds(bucket: &Bucket<'_>) -> Refusal {
+pub(super) fn exceeds_quota(bucket: &Bucket<'_>) -> Refusal {
     let (cost, most) = (bucket.cost(), bucket.quota().max_burst());
     let message = format!(
         "the request may take {cost} tokens, and the quota holds {most}; shorten the prompt or \
@@ -20,7 +20,7 @@ pub(super) fn exceeds(bucket: &Bucket<'_>) -> Refusal {
 }
 
 /// The tokens that the request may take are not there yet.
-pub(super) fn short(buckets: &[Bucket<'_>], decision: &Decision) -> Refusal {
+pub(super) fn insufficient(buckets: &[Bucket<'_>], decision: &Decision) -> Refusal {
     let retry_after = decision.retry_after();
     if retry_after == QuotaStatus::NEVER {
         // The quota holds it, but not the share of it that is given away while the store

@@ -13,39 +13,39 @@ use stockade_core::{
 use super::{estimate::total, refusal, settlement::Settlement};
 use crate::{
     Bucket, Decision, LimitStore, OwnedBucket, StoreError,
-    fields::{Fields, Older, Unit},
+    headers::{LegacyHeaders, LimitHeaders, Unit},
 };
 
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// Tokens that are asked for, until the store has decided.
 #[derive(Debug)]
-pub(super) struct Asked<S> {
+pub(super) struct PendingReservation<S> {
     pub(super) tokens: u32,
     /// The same, prompt and answer apart.
     pub(super) reserved: TokenUsage,
-    pub(super) older: Older,
+    pub(super) legacy: LegacyHeaders,
     pub(super) context: Option<RequestContext>,
     pub(super) store: Arc<S>,
 }
 
-impl<S> Asked<S>
+impl<S> PendingReservation<S>
 where
     S: LimitStore,
 {
     /// The reservation, or a refusal, as the store has decided.
-    pub(super) fn judge(
+    pub(super) fn finish(
         self,
         buckets: &[Bucket<'_>],
         decision: Result<Decision, StoreError>,
     ) -> Result<Reservation<S>, Refusal> {
         let decision = decision.map_err(|error| refusal::unavailable(error.kind()))?;
         // The standard fields have no unit for tokens.
-        let fields = Fields::new(None, buckets, &decision, self.older, Unit::Tokens);
+        let headers = LimitHeaders::new(None, buckets, &decision, self.legacy, Unit::Tokens);
         if !decision.is_allowed() {
-            let refusal = refusal::short(buckets, &decision);
-            return Err(match fields {
-                Some(fields) => fields.on(refusal),
+            let refusal = refusal::insufficient(buckets, &decision);
+            return Err(match headers {
+                Some(headers) => headers.apply_to_refusal(refusal),
                 None => refusal,
             });
         }
@@ -55,7 +55,7 @@ where
             buckets: debited.map(Bucket::to_owned).collect(),
             tokens: self.tokens,
             reserved: self.reserved,
-            fields,
+            headers,
             context: self.context,
             store: self.store,
             settlement: Settlement::default(),
@@ -73,7 +73,7 @@ where
     /// The same, prompt and answer apart.
     reserved: TokenUsage,
     /// What the client is told of it.
-    fields: Option<Fields>,
+    headers: Option<LimitHeaders>,
     context: Option<RequestContext>,
     store: Arc<S>,
     settlement: Settlement,
@@ -85,8 +85,8 @@ where
 {
     fn on_response(&mut self, status: StatusCode, headers: &mut HeaderMap) {
         self.settlement.head(status, grpc_status(headers));
-        if let Some(fields) = self.fields.take() {
-            fields.write(headers);
+        if let Some(limit_headers) = self.headers.take() {
+            limit_headers.write(headers);
         }
     }
 
@@ -108,7 +108,7 @@ where
             // Not counted.
             return;
         }
-        let estimate = self.settlement.unreported(self.reserved);
+        let estimate = self.settlement.estimated_charge(self.reserved);
         let usage = match (&self.context, estimate) {
             (Some(context), Some(estimate)) => context.final_usage_or(estimate),
             (Some(context), None) => context.final_usage(),

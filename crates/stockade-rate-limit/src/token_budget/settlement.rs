@@ -54,7 +54,7 @@ impl Settlement {
 
     /// What to charge if no tokens were reported: the estimate, if the model may have
     /// worked.
-    pub(super) fn unreported(self, reserved: TokenUsage) -> Option<TokenUsage> {
+    pub(super) fn estimated_charge(self, reserved: TokenUsage) -> Option<TokenUsage> {
         match self {
             Self::Refused => None,
             Self::Running | Self::Served => Some(reserved),

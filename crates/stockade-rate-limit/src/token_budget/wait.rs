@@ -10,8 +10,8 @@ use std::{
 use pin_project_lite::pin_project;
 use stockade_core::refusal::Refusal;
 
-use super::{Reservation, reservation::Asked};
-use crate::{LimitStore, OwnedBucket, rule::Buckets};
+use super::{Reservation, reservation::PendingReservation};
+use crate::{LimitStore, OwnedBucket, compiled::Buckets};
 
 pin_project! {
     /// A request whose reservation is on its way.
@@ -22,7 +22,7 @@ pin_project! {
         #[pin]
         pub(super) decision: S::Wait,
         pub(super) buckets: Vec<OwnedBucket>,
-        pub(super) asked: Option<Asked<S>>,
+        pub(super) pending: Option<PendingReservation<S>>,
     }
 }
 
@@ -36,8 +36,8 @@ where
         let this = self.project();
         let decision = ready!(this.decision.poll(cx));
         let buckets: Buckets<'_> = this.buckets.iter().map(OwnedBucket::as_bucket).collect();
-        let asked = this.asked.take().expect("polled after it was ready");
-        Poll::Ready(asked.judge(&buckets, decision))
+        let pending = this.pending.take().expect("polled after it was ready");
+        Poll::Ready(pending.finish(&buckets, decision))
     }
 }
 

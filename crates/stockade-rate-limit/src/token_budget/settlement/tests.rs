@@ -118,7 +118,7 @@ impl Chat {
 
 /// As a reservation is settled.
 fn charge(settlement: Settlement, context: &RequestContext) -> u64 {
-    let usage = match settlement.unreported(RESERVED) {
+    let usage = match settlement.estimated_charge(RESERVED) {
         Some(estimate) => context.final_usage_or(estimate),
         None => context.final_usage(),
     };
@@ -172,7 +172,7 @@ fn a_time_limit_inside_costs_the_estimate_and_other_errors_nothing() {
         settlement.head(StatusCode::from_u16(status).unwrap(), None);
         settlement.end(Outcome::Completed);
         assert_eq!(
-            settlement.unreported(RESERVED).map_or(0, total),
+            settlement.estimated_charge(RESERVED).map_or(0, total),
             charge,
             "{status}"
         );
@@ -180,6 +180,9 @@ fn a_time_limit_inside_costs_the_estimate_and_other_errors_nothing() {
     for (status, charge) in [(&b"0"[..], 700), (b"4", 700), (b"13", 0)] {
         let mut settlement = Settlement::default();
         settlement.head(StatusCode::OK, Some(status));
-        assert_eq!(settlement.unreported(RESERVED).map_or(0, total), charge);
+        assert_eq!(
+            settlement.estimated_charge(RESERVED).map_or(0, total),
+            charge
+        );
     }
 }

@@ -14,30 +14,30 @@ use crate::{
 pub(crate) type Buckets<'a> = ArrayVec<Bucket<'a>, { Limits::MAX_QUOTAS }>;
 
 /// What a principal has of its own, in a minute, an hour and a day.
-pub(crate) type Own = fn(&QuotaOverrides) -> [Option<NonZeroU32>; 3];
+pub(crate) type OverrideQuotas = fn(&QuotaOverrides) -> [Option<NonZeroU32>; 3];
 
-/// What [`Own`] speaks of; the counts are the principal's.
-const OWN: [Quota; 3] = [Quota::per_minute(1), Quota::per_hour(1), Quota::per_day(1)];
+/// What [`OverrideQuotas`] speaks of; the counts are the principal's.
+const OVERRIDE_PERIODS: [Quota; 3] = [Quota::per_minute(1), Quota::per_hour(1), Quota::per_day(1)];
 
 #[derive(Debug)]
-pub(crate) struct Rule {
+pub(crate) struct CompiledLimit {
     name: Box<str>,
     extractor: KeyExtractor,
     cost: Cost,
-    stacked: Vec<Stacked>,
+    quotas: Vec<CompiledQuota>,
     /// In which a principal is counted that brings a quota of a period of its own.
-    brought: Vec<Stacked>,
+    override_quotas: Vec<CompiledQuota>,
 }
 
 #[derive(Debug)]
-struct Stacked {
+struct CompiledQuota {
     quota_id: QuotaId,
     quota: Quota,
-    /// Where in [`OWN`] its period is.
-    own: Option<usize>,
+    /// Where in [`OVERRIDE_PERIODS`] its period is.
+    override_index: Option<usize>,
 }
 
-impl Rule {
+impl CompiledLimit {
     pub(crate) fn new(limit: Limit) -> Result<Self, LimitsError> {
         let Limit {
             name,
@@ -49,9 +49,9 @@ impl Rule {
             return Err(LimitsError::new(LimitsErrorKind::NoQuota, &name));
         }
         let alone = quotas.len() == 1;
-        let mut stacked: Vec<Stacked> = Vec::new();
+        let mut compiled: Vec<CompiledQuota> = Vec::new();
         for (policy, quota) in quotas {
-            if stacked
+            if compiled
                 .iter()
                 .any(|other| other.quota.period() == quota.period())
             {
@@ -60,22 +60,22 @@ impl Rule {
             let policy = policy
                 .or_else(|| alone.then(|| name.clone()))
                 .unwrap_or_else(|| by_period(&name, quota));
-            stacked.push(Stacked::new(&name, &policy, quota));
+            compiled.push(CompiledQuota::new(&name, &policy, quota));
         }
-        let brought = OWN
+        let override_quotas = OVERRIDE_PERIODS
             .into_iter()
-            .filter(|own| {
-                let has = |other: &Stacked| other.quota.period() == own.period();
-                extractor.is_principal() && !stacked.iter().any(has)
+            .filter(|quota| {
+                let has = |other: &CompiledQuota| other.quota.period() == quota.period();
+                extractor.is_principal() && !compiled.iter().any(has)
             })
-            .map(|own| Stacked::new(&name, &by_period(&name, own), own))
+            .map(|quota| CompiledQuota::new(&name, &by_period(&name, quota), quota))
             .collect();
         Ok(Self {
             name,
             extractor,
             cost,
-            stacked,
-            brought,
+            quotas: compiled,
+            override_quotas,
         })
     }
 
@@ -85,23 +85,23 @@ impl Rule {
 
     /// What clients know its quotas by.
     pub(crate) fn policies(&self) -> impl Iterator<Item = &str> {
-        let all = self.stacked.iter().chain(&self.brought);
-        all.map(|stacked| stacked.quota_id.policy_name())
+        let all = self.quotas.iter().chain(&self.override_quotas);
+        all.map(|quota| quota.quota_id.policy_name())
     }
 
     /// Its quotas as they are, and what a policy calls them.
-    pub(crate) fn stacked(&self) -> impl Iterator<Item = (&str, Quota)> {
-        let quotas = self.stacked.iter();
-        quotas.map(|stacked| (stacked.quota_id.field(), stacked.quota))
+    pub(crate) fn quotas(&self) -> impl Iterator<Item = (&str, Quota)> {
+        let quotas = self.quotas.iter();
+        quotas.map(|quota| (quota.quota_id.field(), quota.quota))
     }
 
     /// Adds the buckets that a request is counted in; `true` where those are all of its
     /// quotas, as they are.
     #[inline]
-    pub(crate) fn charge<'a>(
+    pub(crate) fn push_buckets<'a>(
         &'a self,
         head: &'a Head,
-        own: Own,
+        overrides: OverrideQuotas,
         cost: Option<u32>,
         buckets: &mut Buckets<'a>,
     ) -> Result<bool, KeyExtractorError> {
@@ -110,45 +110,48 @@ impl Rule {
             return Ok(false);
         };
         let cost = cost.unwrap_or_else(|| self.cost.of(head));
-        let own = principal.map(|principal| own(principal.quotas()));
-        let Some(own) = own.filter(|own| own.iter().any(Option::is_some)) else {
-            for Stacked {
+        let overrides = principal.map(|principal| overrides(principal.quotas()));
+        let Some(overrides) = overrides.filter(|overrides| overrides.iter().any(Option::is_some))
+        else {
+            for CompiledQuota {
                 quota_id, quota, ..
-            } in &self.stacked
+            } in &self.quotas
             {
                 buckets.push(Bucket::new(quota_id, key, *quota, cost));
             }
             return Ok(true);
         };
-        let mut usual = true;
-        for stacked in &self.stacked {
-            let brought = stacked.of(&own);
-            usual &= brought.is_none();
-            let quota = brought.unwrap_or(stacked.quota);
-            buckets.push(Bucket::new(&stacked.quota_id, key, quota, cost));
+        let mut unmodified = true;
+        for compiled in &self.quotas {
+            let overridden = compiled.overridden(&overrides);
+            unmodified &= overridden.is_none();
+            let quota = overridden.unwrap_or(compiled.quota);
+            buckets.push(Bucket::new(&compiled.quota_id, key, quota, cost));
         }
-        for stacked in &self.brought {
-            if let Some(quota) = stacked.of(&own) {
-                usual = false;
-                buckets.push(Bucket::new(&stacked.quota_id, key, quota, cost));
+        for compiled in &self.override_quotas {
+            if let Some(quota) = compiled.overridden(&overrides) {
+                unmodified = false;
+                buckets.push(Bucket::new(&compiled.quota_id, key, quota, cost));
             }
         }
-        Ok(usual)
+        Ok(unmodified)
     }
 }
 
-impl Stacked {
+impl CompiledQuota {
     fn new(limit: &str, policy: &str, quota: Quota) -> Self {
         Self {
             quota_id: QuotaId::new(limit, policy, quota),
             quota,
-            own: OWN.iter().position(|own| own.period() == quota.period()),
+            override_index: OVERRIDE_PERIODS
+                .iter()
+                .position(|other| other.period() == quota.period()),
         }
     }
 
     /// The quota of a principal that brings one of this period.
-    fn of(&self, own: &[Option<NonZeroU32>; 3]) -> Option<Quota> {
-        let count = own[self.own?]?;
+    fn overridden(&self, overrides: &[Option<NonZeroU32>; 3]) -> Option<Quota> {
+        let count = overrides[self.override_index?]?;
         Some(self.quota.with_count(count))
     }
 }

@@ -10,15 +10,15 @@ use stockade_core::{
     refusal::{Refusal, Violation},
 };
 
-use super::{ConcurrencyLimit, fields, stats::Counters};
+use super::{ConcurrencyLimit, headers, stats::Counters};
 use crate::{
     AcquireError, KeyExtractorError, PermitRequest, StoreErrorKind,
-    fields::{LEVEL, POLICY},
+    headers::{RATELIMIT, RATELIMIT_POLICY},
 };
 
 /// What all requests of one guard share.
 #[derive(Debug)]
-pub(super) struct Rules {
+pub(super) struct LimitSet {
     limits: Vec<ConcurrencyLimit>,
     /// The `RateLimit-Policy` of a request that is counted by all limits as they are.
     policy: HeaderValue,
@@ -26,14 +26,14 @@ pub(super) struct Rules {
 }
 
 /// The places of one request.
-pub(super) type Places<'a> = SmallVec<[PermitRequest<'a>; 2]>;
+pub(super) type PermitRequests<'a> = SmallVec<[PermitRequest<'a>; 2]>;
 
 /// What a request is told that is not counted by all limits as they are.
-pub(super) type OwnPolicy = Option<Box<HeaderValue>>;
+pub(super) type PolicyOverride = Option<Box<HeaderValue>>;
 
 /// A place that was asked for: by which limit, and how many of them there are.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+pub(super) struct RequestedPermit {
     limit: usize,
     max: NonZeroU32,
 }
@@ -41,78 +41,80 @@ pub(super) struct Asked {
 /// Nobody knows when a place is free; often it is soon.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-impl Rules {
+impl LimitSet {
     pub(super) fn new(limits: impl IntoIterator<Item = ConcurrencyLimit>) -> Self {
         let limits: Vec<_> = limits.into_iter().collect();
         let all = limits.iter().map(|limit| (limit.name(), limit.max()));
         Self {
-            policy: fields::policy(all),
+            policy: headers::policy(all),
             limits,
             counters: Counters::default(),
         }
     }
 
     /// The only limit, where there is just one.
-    pub(super) fn only(&self) -> Option<&ConcurrencyLimit> {
+    pub(super) fn single(&self) -> Option<&ConcurrencyLimit> {
         match &self.limits[..] {
-            [only] => Some(only),
+            [single] => Some(single),
             _ => None,
         }
     }
 
     /// Adds the places that a request needs.
-    pub(super) fn places<'a>(
+    pub(super) fn requests<'a>(
         &'a self,
         head: &'a Head,
-        places: &mut Places<'a>,
+        requests: &mut PermitRequests<'a>,
     ) -> Result<(), KeyExtractorError> {
         for limit in &self.limits {
-            if let Some(place) = limit.permit_request(head)? {
-                places.push(place);
+            if let Some(request) = limit.permit_request(head)? {
+                requests.push(request);
             }
         }
         Ok(())
     }
 
     /// What is kept of the places while a request waits.
-    pub(super) fn asked(&self, places: &[PermitRequest<'_>]) -> Vec<Asked> {
-        let limit = |place: &PermitRequest<'_>| {
-            let named = |limit: &ConcurrencyLimit| limit.name() == place.limit();
+    pub(super) fn requested(&self, requests: &[PermitRequest<'_>]) -> Vec<RequestedPermit> {
+        let limit = |request: &PermitRequest<'_>| {
+            let named = |limit: &ConcurrencyLimit| limit.name() == request.limit();
             let limit = self.limits.iter().position(named);
             limit.expect("a place is one of the limits'")
         };
-        let asked = |place| Asked {
-            limit: limit(place),
-            max: place.max(),
+        let requested = |request| RequestedPermit {
+            limit: limit(request),
+            max: request.max(),
         };
-        places.iter().map(asked).collect()
+        requests.iter().map(requested).collect()
     }
 
     /// The `RateLimit-Policy` of a request that needs these places, where it is a policy of
     /// its own.
-    pub(super) fn own_policy(&self, places: &[PermitRequest<'_>]) -> OwnPolicy {
+    pub(super) fn policy_override(&self, requests: &[PermitRequest<'_>]) -> PolicyOverride {
         let all = self.limits.iter().map(ConcurrencyLimit::max);
-        if all.eq(places.iter().map(PermitRequest::max)) {
+        if all.eq(requests.iter().map(PermitRequest::max)) {
             return None;
         }
-        let places = places.iter().map(|place| (place.limit(), place.max()));
-        Some(Box::new(fields::policy(places)))
+        let requests = requests
+            .iter()
+            .map(|request| (request.limit(), request.max()));
+        Some(Box::new(headers::policy(requests)))
     }
 
     /// The policy that a request is told.
-    pub(super) fn policy(&self, own: &OwnPolicy) -> HeaderValue {
-        own.as_deref().unwrap_or(&self.policy).clone()
+    pub(super) fn policy(&self, override_max: &PolicyOverride) -> HeaderValue {
+        override_max.as_deref().unwrap_or(&self.policy).clone()
     }
 
     /// The refusal of a request that got no permit.
     pub(super) fn refusal(
         &self,
-        none: &AcquireError,
-        asked: &[Asked],
-        policy: &OwnPolicy,
+        error: &AcquireError,
+        requested: &[RequestedPermit],
+        policy: &PolicyOverride,
     ) -> Refusal {
-        let Asked { limit, max } = match none {
-            AcquireError::Full { index } => asked[(*index).min(asked.len() - 1)],
+        let RequestedPermit { limit, max } = match error {
+            AcquireError::Full { index } => requested[(*index).min(requested.len() - 1)],
             AcquireError::Store(error) => {
                 self.counters.failed();
                 return unavailable(error.kind());
@@ -139,8 +141,8 @@ impl Rules {
         .with_code("CONCURRENCY_LIMIT")
         .retry_after(RETRY_AFTER)
         .with_violation(violation)
-        .with_header(POLICY, self.policy(policy))
-        .with_header(LEVEL, fields::none_left(limit.name()))
+        .with_header(RATELIMIT_POLICY, self.policy(policy))
+        .with_header(RATELIMIT, headers::exhausted(limit.name()))
     }
 }
 

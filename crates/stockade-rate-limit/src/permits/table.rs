@@ -11,7 +11,7 @@ pub(super) type Key = [u64; 2];
 
 /// A place that is asked for: one of `max` for this subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(super) struct Slot {
     pub(super) key: Key,
     pub(super) max: u32,
 }
@@ -21,8 +21,8 @@ pub(super) struct Wanted {
 /// Only subjects in use are kept. Whoever waits stands in the queue of a subject that is
 /// full for it; so where there is place, nobody waits for it.
 #[derive(Debug)]
-pub(super) struct Places<W> {
-    subjects: HashMap<Key, KeyState<W>, RandomState>,
+pub(super) struct PermitTable<W> {
+    keys: HashMap<Key, KeyState<W>, RandomState>,
     waiting: usize,
     next_ticket: u64,
 }
@@ -38,7 +38,7 @@ struct KeyState<W> {
 
 #[derive(Debug)]
 struct Waiter<W> {
-    wanted: Box<[Wanted]>,
+    slots: Box<[Slot]>,
     handle: W,
 }
 
@@ -46,17 +46,17 @@ struct Waiter<W> {
 #[derive(Debug)]
 pub(super) struct Served<W> {
     pub(super) handle: W,
-    pub(super) places: Box<[Wanted]>,
+    pub(super) places: Box<[Slot]>,
 }
 
-impl<W> Places<W> {
+impl<W> PermitTable<W> {
     /// Takes all of these places, or none and says which is the first that is full.
-    pub(super) fn take(&mut self, wanted: &[Wanted]) -> Result<(), usize> {
-        for (index, place) in wanted.iter().enumerate() {
-            let subject = self.subjects.entry(place.key).or_default();
+    pub(super) fn take(&mut self, slots: &[Slot]) -> Result<(), usize> {
+        for (index, place) in slots.iter().enumerate() {
+            let subject = self.keys.entry(place.key).or_default();
             if subject.in_use >= place.max {
-                for taken in &wanted[..index] {
-                    self.give_back(taken.key);
+                for taken in &slots[..index] {
+                    self.release_one(taken.key);
                 }
                 return Err(index);
             }
@@ -69,7 +69,7 @@ impl<W> Places<W> {
     pub(super) fn queue(
         &mut self,
         full: usize,
-        wanted: Box<[Wanted]>,
+        slots: Box<[Slot]>,
         handle: W,
         max_waiters: usize,
     ) -> Option<u64> {
@@ -79,16 +79,16 @@ impl<W> Places<W> {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         self.waiting += 1;
-        let key = wanted[full].key;
-        self.enter(key, ticket, Waiter { wanted, handle });
+        let key = slots[full].key;
+        self.enter(key, ticket, Waiter { slots, handle });
         Some(ticket)
     }
 
     /// Ends a wait; `None` where it was served in the meantime. Otherwise the index of the
     /// place that it stood in the queue of, and its handle.
-    pub(super) fn leave(&mut self, ticket: u64, wanted: &[Wanted]) -> Option<(usize, W)> {
-        let (full, waiter) = wanted.iter().enumerate().find_map(|(index, place)| {
-            let subject = self.subjects.get_mut(&place.key)?;
+    pub(super) fn leave(&mut self, ticket: u64, slots: &[Slot]) -> Option<(usize, W)> {
+        let (full, waiter) = slots.iter().enumerate().find_map(|(index, place)| {
+            let subject = self.keys.get_mut(&place.key)?;
             Some((index, subject.queue.remove(&ticket)?))
         })?;
         self.waiting -= 1;
@@ -96,10 +96,10 @@ impl<W> Places<W> {
     }
 
     /// Frees places, and hands them to those who wait for them, first come, first served.
-    pub(super) fn free(&mut self, places: &[Wanted]) -> Vec<Served<W>> {
+    pub(super) fn free(&mut self, places: &[Slot]) -> Vec<Served<W>> {
         let mut contested = Vec::new();
         for place in places {
-            if self.give_back(place.key) {
+            if self.release_one(place.key) {
                 contested.push(place.key);
             }
         }
@@ -110,8 +110,8 @@ impl<W> Places<W> {
     }
 
     /// Subjects in use.
-    pub(super) fn subjects(&self) -> usize {
-        self.subjects.len()
+    pub(super) fn keys(&self) -> usize {
+        self.keys.len()
     }
 
     /// Who waits.
@@ -121,12 +121,12 @@ impl<W> Places<W> {
 
     /// Places of this subject that are in use.
     pub(super) fn in_use(&self, key: Key) -> u32 {
-        self.subjects.get(&key).map_or(0, |subject| subject.in_use)
+        self.keys.get(&key).map_or(0, |subject| subject.in_use)
     }
 
     /// Gives one place back, and says whether somebody waits for it.
-    fn give_back(&mut self, key: Key) -> bool {
-        let hash_map::Entry::Occupied(mut entry) = self.subjects.entry(key) else {
+    fn release_one(&mut self, key: Key) -> bool {
+        let hash_map::Entry::Occupied(mut entry) = self.keys.entry(key) else {
             unreachable!("a place that is given back is in use");
         };
         let subject = entry.get_mut();
@@ -143,16 +143,16 @@ impl<W> Places<W> {
     fn serve(&mut self, mut contested: Vec<Key>) -> Vec<Served<W>> {
         let mut served = Vec::new();
         while let Some((ticket, waiter)) = self.next(&contested) {
-            match self.take(&waiter.wanted) {
+            match self.take(&waiter.slots) {
                 Ok(()) => {
                     self.waiting -= 1;
                     served.push(Served {
                         handle: waiter.handle,
-                        places: waiter.wanted,
+                        places: waiter.slots,
                     });
                 }
                 Err(full) => {
-                    let full = waiter.wanted[full].key;
+                    let full = waiter.slots[full].key;
                     contested.retain(|&key| key != full);
                     self.enter(full, ticket, waiter);
                 }
@@ -166,16 +166,16 @@ impl<W> Places<W> {
 
     /// Calls up whoever has waited longest for one of these subjects.
     fn next(&mut self, keys: &[Key]) -> Option<(u64, Waiter<W>)> {
-        let first = |key| self.subjects.get(key)?.queue.first_key_value();
+        let first = |key| self.keys.get(key)?.queue.first_key_value();
         let (_, key) = keys
             .iter()
             .filter_map(|key| Some((first(key)?.0, key)))
             .min()?;
-        self.subjects.get_mut(key)?.queue.pop_first()
+        self.keys.get_mut(key)?.queue.pop_first()
     }
 
     fn forget_idle(&mut self, key: Key) {
-        if let hash_map::Entry::Occupied(entry) = self.subjects.entry(key)
+        if let hash_map::Entry::Occupied(entry) = self.keys.entry(key)
             && entry.get().in_use == 0
             && entry.get().queue.is_empty()
         {
@@ -184,15 +184,15 @@ impl<W> Places<W> {
     }
 
     fn enter(&mut self, key: Key, ticket: u64, waiter: Waiter<W>) {
-        let subject = self.subjects.entry(key).or_default();
+        let subject = self.keys.entry(key).or_default();
         subject.queue.insert(ticket, waiter);
     }
 }
 
-impl<W> Default for Places<W> {
+impl<W> Default for PermitTable<W> {
     fn default() -> Self {
         Self {
-            subjects: HashMap::default(),
+            keys: HashMap::default(),
             waiting: 0,
             next_ticket: 0,
         }

@@ -14,31 +14,31 @@ use crate::{Bucket, Decision, Quota, QuotaStatus};
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11), and those
 /// older fields that were asked for.
 #[derive(Debug)]
-pub(crate) struct Fields {
+pub(crate) struct LimitHeaders {
     /// The policy and the level.
     standard: Option<(HeaderValue, HeaderValue)>,
-    older: Vec<(HeaderName, HeaderValue)>,
+    legacy: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// The older fields that clients may be told besides.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Older {
-    /// `X-RateLimit-Limit`, `-Remaining` and `-Reset`.
-    pub(crate) x_ratelimit: Option<Reset>,
+pub(crate) struct LegacyHeaders {
+    /// `X-RateLimit-Limit`, `-Remaining` and `-ResetFormat`.
+    pub(crate) x_ratelimit: Option<ResetFormat>,
     /// OpenAI's `x-ratelimit-limit-requests` and so on.
     pub(crate) openai: bool,
 }
 
-/// What `X-RateLimit-Reset` holds, of which no standard says which it is.
+/// What `X-RateLimit-ResetFormat` holds, of which no standard says which it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reset {
+pub(crate) enum ResetFormat {
     /// Seconds from now.
     Delta,
     /// Seconds since 1970.
     Epoch,
 }
 
-impl Reset {
+impl ResetFormat {
     fn value(self, nanos: u64) -> HeaderValue {
         let secs = secs(nanos);
         match self {
@@ -64,20 +64,20 @@ pub(crate) enum Unit {
     Tokens,
 }
 
-pub(crate) const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-pub(crate) const LEVEL: HeaderName = HeaderName::from_static("ratelimit");
+pub(crate) const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+pub(crate) const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// In front of the numbers in `RateLimit`.
-const REMAINING: &str = ";r=";
-const RESET: &str = ";t=";
+const REMAINING_KEY: &str = ";r=";
+const RESET_KEY: &str = ";t=";
 
-impl Fields {
+impl LimitHeaders {
     /// The fields of a decision, under this policy; `None` where there are none.
     pub(crate) fn new(
         policy: Option<HeaderValue>,
         buckets: &[Bucket<'_>],
         decision: &Decision,
-        older: Older,
+        legacy: LegacyHeaders,
         unit: Unit,
     ) -> Option<Self> {
         if decision.statuses().is_empty() {
@@ -86,36 +86,36 @@ impl Fields {
         let statuses = || buckets.iter().zip(decision.statuses());
         let standard = policy.map(|policy| {
             let status = match (buckets, decision.statuses()) {
-                ([bucket], [status]) => one_level_value(bucket.quota_id().field(), status),
-                _ => level_value(statuses().filter(|(bucket, _)| is_announced(bucket.quota()))),
+                ([bucket], [status]) => single_status_value(bucket.quota_id().field(), status),
+                _ => status_value(statuses().filter(|(bucket, _)| is_announced(bucket.quota()))),
             };
             (policy, status)
         });
-        let older = older.fields(unit, statuses());
-        (standard.is_some() || !older.is_empty()).then_some(Self { standard, older })
+        let legacy = legacy.values(unit, statuses());
+        (standard.is_some() || !legacy.is_empty()).then_some(Self { standard, legacy })
     }
 
     /// Puts them on a response. What an inner layer has said in the older fields stays,
     /// which have room for one limit only.
     pub(crate) fn write(self, headers: &mut HeaderMap) {
         if let Some((policy, status)) = self.standard {
-            headers.append(POLICY, policy);
-            headers.append(LEVEL, status);
+            headers.append(RATELIMIT_POLICY, policy);
+            headers.append(RATELIMIT, status);
         }
-        for (name, value) in self.older {
+        for (name, value) in self.legacy {
             headers.entry(name).or_insert(value);
         }
     }
 
     /// Puts them on a refusal.
-    pub(crate) fn on(self, refusal: Refusal) -> Refusal {
+    pub(crate) fn apply_to_refusal(self, refusal: Refusal) -> Refusal {
         let refusal = match self.standard {
             Some((policy, status)) => refusal
-                .with_header(POLICY, policy)
-                .with_header(LEVEL, status),
+                .with_header(RATELIMIT_POLICY, policy)
+                .with_header(RATELIMIT, status),
             None => refusal,
         };
-        self.older
+        self.legacy
             .into_iter()
             .fold(refusal, |refusal, (name, value)| {
                 refusal.with_header(name, value)
@@ -148,43 +148,43 @@ pub(crate) fn policy_value<'l>(
 }
 
 /// `"ip";r=59;t=1, "daily";r=999;t=87`
-fn level_value<'l>(
+fn status_value<'l>(
     statuses: impl Iterator<Item = (&'l Bucket<'l>, &'l QuotaStatus)>,
 ) -> HeaderValue {
     let mut text = Text::new();
     for (bucket, status) in statuses {
         separate(&mut text);
         text.push_str(bucket.quota_id().field());
-        number(&mut text, REMAINING, status.remaining().into());
-        number(&mut text, RESET, secs(status.reset_nanos()));
+        number(&mut text, REMAINING_KEY, status.remaining().into());
+        number(&mut text, RESET_KEY, secs(status.reset_nanos()));
     }
     value(&text)
 }
 
 /// `"ip";r=59;t=1`, which each answer needs anew: written into a buffer of just its size, that
 /// the value keeps.
-pub(crate) fn one_level_value(policy: &str, status: &QuotaStatus) -> HeaderValue {
+pub(crate) fn single_status_value(policy: &str, status: &QuotaStatus) -> HeaderValue {
     let (mut remaining, mut reset) = (itoa::Buffer::new(), itoa::Buffer::new());
     let remaining = remaining.format(status.remaining());
     let reset = reset.format(secs(status.reset_nanos()));
-    let size = policy.len() + REMAINING.len() + remaining.len() + RESET.len() + reset.len();
+    let size = policy.len() + REMAINING_KEY.len() + remaining.len() + RESET_KEY.len() + reset.len();
     let mut text = String::with_capacity(size);
     text.push_str(policy);
-    text.push_str(REMAINING);
+    text.push_str(REMAINING_KEY);
     text.push_str(remaining);
-    text.push_str(RESET);
+    text.push_str(RESET_KEY);
     text.push_str(reset);
     HeaderValue::try_from(text).expect(VISIBLE)
 }
 
-impl Older {
+impl LegacyHeaders {
     /// Whether none was asked for.
     pub(crate) fn is_none(self) -> bool {
         self.x_ratelimit.is_none() && !self.openai
     }
 
     /// Those of the quota that has least left.
-    fn fields<'l>(
+    fn values<'l>(
         self,
         unit: Unit,
         statuses: impl Iterator<Item = (&'l Bucket<'l>, &'l QuotaStatus)>,
@@ -199,10 +199,10 @@ impl Older {
         let Some((bucket, status)) = tightest else {
             return Vec::new();
         };
-        let mut fields = Vec::new();
+        let mut headers = Vec::new();
         let (count, remaining) = (bucket.quota().count(), status.remaining());
         if let Some(reset) = self.x_ratelimit {
-            fields.extend([
+            headers.extend([
                 (name("x-ratelimit-limit"), count.into()),
                 (name("x-ratelimit-remaining"), remaining.into()),
                 (name("x-ratelimit-reset"), reset.value(status.reset_nanos())),
@@ -221,20 +221,20 @@ impl Older {
                     "x-ratelimit-reset-tokens",
                 ],
             };
-            fields.extend([
+            headers.extend([
                 (name(limit), count.into()),
                 (name(left), remaining.into()),
                 (name(reset), duration(status.reset_nanos())),
             ]);
         }
-        fields
+        headers
     }
 }
 
 /// A string of RFC 9651, section 3.3.3, without what it cannot hold.
-pub(crate) fn string(text: &str) -> String {
+pub(crate) fn sf_string(text: &str) -> String {
     let mut quoted = String::from("\"");
-    for letter in text.chars().filter(|letter| is_string(*letter)) {
+    for letter in text.chars().filter(|letter| is_sf_char(*letter)) {
         if matches!(letter, '"' | '\\') {
             quoted.push('\\');
         }
@@ -245,7 +245,7 @@ pub(crate) fn string(text: &str) -> String {
 }
 
 /// Whether a string of a structured field can hold it.
-pub(crate) fn is_string(letter: char) -> bool {
+pub(crate) fn is_sf_char(letter: char) -> bool {
     matches!(letter, ' '..='~')
 }
 
@@ -317,8 +317,8 @@ mod tests {
             let bucket = bucket.as_bucket();
             let status = QuotaStatus::from_nanos(remaining >> (shift / 2), reset >> shift, 0);
             prop_assert_eq!(
-                one_level_value(bucket.quota_id().field(), &status),
-                level_value([(&bucket, &status)].into_iter())
+                single_status_value(bucket.quota_id().field(), &status),
+                status_value([(&bucket, &status)].into_iter())
             );
         }
     }

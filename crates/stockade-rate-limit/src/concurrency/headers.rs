@@ -5,17 +5,17 @@ use std::num::NonZeroU32;
 
 use http::HeaderValue;
 
-use crate::fields::{string, value};
+use crate::headers::{sf_string, value};
 
 /// `"streams";q=4;qu="concurrent-requests"`, for each limit.
 pub(super) fn policy<'n>(limits: impl Iterator<Item = (&'n str, NonZeroU32)>) -> HeaderValue {
     let items: Vec<_> = limits
-        .map(|(name, max)| format!("{};q={max};qu=\"concurrent-requests\"", string(name)))
+        .map(|(name, max)| format!("{};q={max};qu=\"concurrent-requests\"", sf_string(name)))
         .collect();
     value(&items.join(", "))
 }
 
 /// `"streams";r=0`: nothing is left, and nobody knows until when.
-pub(super) fn none_left(limit: &str) -> HeaderValue {
-    value(&format!("{};r=0", string(limit)))
+pub(super) fn exhausted(limit: &str) -> HeaderValue {
+    value(&format!("{};r=0", sf_string(limit)))
 }

@@ -7,8 +7,8 @@ fn key_of(number: u8) -> Key {
 }
 
 /// Subject `n` has `n + 1` places.
-fn wanted(keys: &[u8]) -> Box<[Wanted]> {
-    let place = |&key: &u8| Wanted {
+fn slots(keys: &[u8]) -> Box<[Slot]> {
+    let place = |&key: &u8| Slot {
         key: key_of(key),
         max: u32::from(key) + 1,
     };
@@ -17,9 +17,9 @@ fn wanted(keys: &[u8]) -> Box<[Wanted]> {
 
 #[test]
 fn takes_all_places_or_none() {
-    let mut places = Places::<()>::default();
-    places.take(&wanted(&[2, 0])).unwrap();
-    assert_eq!(places.take(&wanted(&[2, 1, 0])), Err(2));
+    let mut places = PermitTable::<()>::default();
+    places.take(&slots(&[2, 0])).unwrap();
+    assert_eq!(places.take(&slots(&[2, 1, 0])), Err(2));
     assert_eq!(
         (
             places.in_use(key_of(2)),
@@ -28,13 +28,13 @@ fn takes_all_places_or_none() {
         ),
         (1, 0, 1)
     );
-    assert_eq!(places.subjects(), 2);
+    assert_eq!(places.keys(), 2);
 }
 
 #[test]
 fn serves_in_the_order_of_arrival() {
-    let mut places = Places::default();
-    let place = wanted(&[0]);
+    let mut places = PermitTable::default();
+    let place = slots(&[0]);
     places.take(&place).unwrap();
     for name in ["first", "second"] {
         places.queue(0, place.clone(), name, 2).unwrap();
@@ -46,32 +46,32 @@ fn serves_in_the_order_of_arrival() {
         assert_eq!(names, [name]);
     }
     assert!(places.free(&place).is_empty());
-    assert_eq!(places.subjects(), 0);
+    assert_eq!(places.keys(), 0);
 }
 
 #[test]
 fn keeps_its_turn_on_the_way_to_another_queue() {
-    let mut places = Places::default();
-    let (both, one) = (wanted(&[1, 0]), wanted(&[0]));
+    let mut places = PermitTable::default();
+    let (both, one) = (slots(&[1, 0]), slots(&[0]));
     places.take(&both).unwrap();
-    places.take(&wanted(&[1])).unwrap();
+    places.take(&slots(&[1])).unwrap();
     places.queue(0, both.clone(), "first", 9).unwrap();
     places.queue(0, one.clone(), "second", 9).unwrap();
     // What the first one waits for is free, but the other is still in use by `both`.
-    assert!(places.free(&wanted(&[1])).is_empty());
+    assert!(places.free(&slots(&[1])).is_empty());
     let served = places.free(&both);
     let names: Vec<_> = served.iter().map(|served| served.handle).collect();
     assert_eq!(names, ["first"]);
     let served = places.free(&both);
     assert_eq!(served.len(), 1);
     places.free(&one);
-    assert_eq!((places.subjects(), places.waiting()), (0, 0));
+    assert_eq!((places.keys(), places.waiting()), (0, 0));
 }
 
 #[test]
 fn whoever_leaves_is_not_served() {
-    let mut places = Places::default();
-    let place = wanted(&[0]);
+    let mut places = PermitTable::default();
+    let place = slots(&[0]);
     places.take(&place).unwrap();
     let ticket = places.queue(0, place.clone(), "gone", 9).unwrap();
     places.queue(0, place.clone(), "there", 9).unwrap();
@@ -100,8 +100,8 @@ fn step() -> impl Strategy<Value = Step> {
 /// Those who have places and those who wait, kept the long way round.
 #[derive(Default)]
 struct Model {
-    holding: Vec<Box<[Wanted]>>,
-    waiting: BTreeMap<u64, Box<[Wanted]>>,
+    holding: Vec<Box<[Slot]>>,
+    waiting: BTreeMap<u64, Box<[Slot]>>,
 }
 
 impl Model {
@@ -110,26 +110,24 @@ impl Model {
         places.filter(|place| place.key == key).map(|_| 1).sum()
     }
 
-    fn fits(&self, wanted: &[Wanted]) -> bool {
-        wanted
-            .iter()
-            .all(|place| self.in_use(place.key) < place.max)
+    fn fits(&self, slots: &[Slot]) -> bool {
+        slots.iter().all(|place| self.in_use(place.key) < place.max)
     }
 
     /// Nobody has too much, nobody waits without need, and both sides agree.
-    fn check(&self, places: &Places<()>) {
-        for place in wanted(&[0, 1, 2]) {
+    fn check(&self, places: &PermitTable<()>) {
+        for place in slots(&[0, 1, 2]) {
             assert!(self.in_use(place.key) <= place.max);
             assert_eq!(places.in_use(place.key), self.in_use(place.key));
         }
-        assert!(!self.waiting.values().any(|wanted| self.fits(wanted)));
+        assert!(!self.waiting.values().any(|slots| self.fits(slots)));
         assert_eq!(places.waiting(), self.waiting.len());
     }
 
     /// Moves whoever was served, and sees that nobody who wants the same came before.
     fn served(&mut self, served: Vec<Served<()>>) {
         for Served { places, .. } in served {
-            let first = self.waiting.iter().find(|(_, wanted)| **wanted == places);
+            let first = self.waiting.iter().find(|(_, slots)| **slots == places);
             let ticket = *first.expect("who is served has waited").0;
             self.waiting.remove(&ticket);
             self.holding.push(places);
@@ -140,21 +138,21 @@ impl Model {
 proptest! {
     #[test]
     fn never_gives_too_much_keeps_nothing_back_and_ends_empty(steps in vec(step(), 0..60)) {
-        let mut places = Places::default();
+        let mut places = PermitTable::default();
         let mut model = Model::default();
         for step in steps {
             match step {
                 Step::Ask(keys) => {
-                    let wanted = wanted(&keys);
-                    match places.take(&wanted) {
+                    let slots = slots(&keys);
+                    match places.take(&slots) {
                         Ok(()) => {
-                            assert!(model.fits(&wanted));
-                            model.holding.push(wanted);
+                            assert!(model.fits(&slots));
+                            model.holding.push(slots);
                         }
                         Err(full) => {
-                            assert!(!model.fits(&wanted));
-                            if let Some(ticket) = places.queue(full, wanted.clone(), (), 5) {
-                                model.waiting.insert(ticket, wanted);
+                            assert!(!model.fits(&slots));
+                            if let Some(ticket) = places.queue(full, slots.clone(), (), 5) {
+                                model.waiting.insert(ticket, slots);
                             } else {
                                 assert_eq!(model.waiting.len(), 5);
                             }
@@ -168,8 +166,8 @@ proptest! {
                 Step::Leave(index) if !model.waiting.is_empty() => {
                     let tickets: Vec<u64> = model.waiting.keys().copied().collect();
                     let ticket = *index.get(&tickets);
-                    let wanted = model.waiting.remove(&ticket).expect("it waits");
-                    prop_assert!(places.leave(ticket, &wanted).is_some());
+                    let slots = model.waiting.remove(&ticket).expect("it waits");
+                    prop_assert!(places.leave(ticket, &slots).is_some());
                 }
                 Step::Free(_) | Step::Leave(_) => {}
             }
@@ -179,6 +177,6 @@ proptest! {
             model.served(places.free(&held));
             model.check(&places);
         }
-        prop_assert_eq!((places.subjects(), places.waiting()), (0, 0));
+        prop_assert_eq!((places.keys(), places.waiting()), (0, 0));
     }
 }
