@@ -8,7 +8,7 @@ use stockade_core::{
 };
 use tower_layer::Layer;
 
-use crate::{AuditLog, CountReads, Recorder, Room};
+use crate::{AuditLog, Backpressure, CountReads, Recorder};
 
 /// Writes one record a request. Put it right inside of
 /// [`ContextGuard`](stockade_core::context::ContextGuard)'s layer and outside of all others.
@@ -28,7 +28,7 @@ pub type ResponseBody<R> = GuardedBody<R, <Recorded as GuardStack>::Kept>;
 type Recorded = Chain<AuditGuards, Bodies<CountReads>>;
 
 /// What an [`AuditLayer`] does, for a [`Chain`] that says itself how much of a body was read.
-pub type AuditGuards = Chain<Recorder, Room>;
+pub type AuditGuards = Chain<Recorder, Backpressure>;
 
 impl AuditLayer {
     /// A layer that writes to this log.
@@ -57,7 +57,7 @@ impl AuditLayer {
     /// [`RequestContext::set_bytes_read`](stockade_core::context::RequestContext::set_bytes_read), or
     /// [`CountReads`] does.
     pub fn into_guards(self) -> AuditGuards {
-        Recorder::new(self.log.clone(), self.user_agent).then(Room::new(self.log))
+        Recorder::new(self.log.clone(), self.user_agent).then(Backpressure::new(self.log))
     }
 }
 

@@ -4,10 +4,10 @@ use http::{Method, StatusCode, uri::PathAndQuery};
 use stockade_core::{context::RequestContext, guard::Outcome, refusal::Denial};
 
 use crate::{
-    Exchange,
-    exchange::Place,
+    RecordBuilder,
     journal::Offence,
     line::{Level, Line, field},
+    record_builder::Place,
 };
 
 /// The longest texts of a record, in bytes, before they are escaped.
@@ -15,7 +15,7 @@ const TEXT: usize = 256;
 const NAME: usize = 128;
 
 /// Writes the record of a request that has ended.
-pub(crate) fn write(exchange: &Exchange) {
+pub(crate) fn write(exchange: &RecordBuilder) {
     let denial = exchange.context().and_then(RequestContext::denial);
     let log = &exchange.shared.log;
     if denial.is_some() || is_security(exchange.status) {
@@ -47,7 +47,7 @@ fn reason(denial: &Denial) -> &'static str {
 
 /// Whether the answer was broken off by a refusal after its head had promised success. With
 /// gRPC that head says nothing yet.
-fn is_broken_off(exchange: &Exchange, denial: Option<&Denial>) -> bool {
+fn is_broken_off(exchange: &RecordBuilder, denial: Option<&Denial>) -> bool {
     denial.is_some()
         && exchange.grpc_status.is_none()
         && exchange.status.is_some_and(|status| status.is_success())
@@ -76,7 +76,7 @@ fn summary(
     (level, message)
 }
 
-fn line(exchange: &Exchange, denial: Option<&Denial>) -> Line {
+fn line(exchange: &RecordBuilder, denial: Option<&Denial>) -> Line {
     let now = exchange.ended.unwrap_or_else(|| exchange.shared.log.now());
     let broken_off = is_broken_off(exchange, denial);
     let outcome = match exchange.outcome {
@@ -136,7 +136,7 @@ fn line(exchange: &Exchange, denial: Option<&Denial>) -> Line {
     line
 }
 
-fn place(line: &mut Line, exchange: &Exchange) {
+fn place(line: &mut Line, exchange: &RecordBuilder) {
     let told = exchange.context().and_then(RequestContext::route);
     match (told, &exchange.place) {
         (Some(route), _) | (None, Place::Route(route)) => {

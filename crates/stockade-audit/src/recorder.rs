@@ -11,8 +11,8 @@ use stockade_core::{
 
 use crate::{
     AuditLog,
-    exchange::{Exchange, Shared},
     journal::Admission,
+    record_builder::{RecordBuilder, Shared},
 };
 
 /// Writes one record a request, when its response has ended, however it ended.
@@ -34,31 +34,31 @@ impl Recorder {
 impl Guard for Recorder {
     const NAME: &'static str = "audit";
     type Pass = ();
-    type Hook = Exchange;
+    type Hook = RecordBuilder;
     type Wait = NoWait;
 
     fn check(&self, _head: &Head) -> Check<(), Self::Wait> {
         Check::Pass(())
     }
 
-    fn admit(&self, (): (), head: &mut Head) -> Exchange {
-        Exchange::begin(&self.0, head)
+    fn admit(&self, (): (), head: &mut Head) -> RecordBuilder {
+        RecordBuilder::begin(&self.0, head)
     }
 }
 
 /// Keeps requests waiting, or out, while the log has no room, where that is its
 /// [`Overflow`](crate::Overflow). Right inside of the [`Recorder`], which so records them.
 #[derive(Clone, Debug)]
-pub struct Room(AuditLog);
+pub struct Backpressure(AuditLog);
 
-impl Room {
+impl Backpressure {
     /// Asks this log.
     pub fn new(log: AuditLog) -> Self {
         Self(log)
     }
 }
 
-impl Guard for Room {
+impl Guard for Backpressure {
     const NAME: &'static str = "audit";
     type Pass = ();
     type Hook = ();

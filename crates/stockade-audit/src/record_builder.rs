@@ -41,7 +41,7 @@ pub(crate) enum Caller {
 
 /// A request on its way. Its record is written when this is dropped, so there is one
 /// whatever happens.
-pub struct Exchange {
+pub struct RecordBuilder {
     pub(crate) shared: Arc<Shared>,
     pub(crate) caller: Caller,
     pub(crate) method: Method,
@@ -58,7 +58,7 @@ pub struct Exchange {
     pub(crate) outcome: Outcome,
 }
 
-impl Exchange {
+impl RecordBuilder {
     pub(crate) fn begin(shared: &Arc<Shared>, head: &mut Head) -> Self {
         let caller = caller(head);
         Self {
@@ -136,7 +136,7 @@ fn caller(head: &mut Head) -> Caller {
     Caller::Known(own)
 }
 
-impl ResponseHook for Exchange {
+impl ResponseHook for RecordBuilder {
     fn on_response(&mut self, status: StatusCode, headers: &mut HeaderMap) {
         self.status = Some(status);
         self.on_trailers(headers);
@@ -163,13 +163,13 @@ impl ResponseHook for Exchange {
     }
 }
 
-impl Drop for Exchange {
+impl Drop for RecordBuilder {
     fn drop(&mut self) {
         record::write(self);
     }
 }
 
-impl fmt::Debug for Exchange {
+impl fmt::Debug for RecordBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exchange")
             .field("id", &self.id())
