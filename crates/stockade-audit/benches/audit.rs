@@ -114,8 +114,8 @@ impl Sink for Held {
         written
     }
 
-    fn keep_head(&mut self, head: &str) -> io::Result<()> {
-        self.file.keep_head(head)
+    fn store_head(&mut self, head: &str) -> io::Result<()> {
+        self.file.store_head(head)
     }
 }
 

@@ -3,7 +3,7 @@
 mod builder;
 mod collapse;
 mod queue;
-mod resume;
+mod recover;
 mod stats;
 mod writer;
 

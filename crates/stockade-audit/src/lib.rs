@@ -175,5 +175,5 @@ pub use record_builder::RecordBuilder;
 pub use recorder::{Backpressure, Recorder};
 #[cfg(all(unix, feature = "syslog"))]
 pub use sink::SyslogSink;
-pub use sink::{Batch, FileSink, Past, Rotation, Sink, TracingSink, WriterSink, log_files};
+pub use sink::{Batch, FileSink, Rotation, Sink, StoredLog, TracingSink, WriterSink, log_files};
 pub use verify::{Fault, FaultKind, Report, Verifier};

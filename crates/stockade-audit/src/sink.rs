@@ -50,15 +50,15 @@ pub trait Sink: Send + 'static {
     ///
     /// # Errors
     /// When there is something, but it cannot be read.
-    fn past(&mut self) -> io::Result<Past> {
-        Ok(Past::default())
+    fn stored_log(&mut self) -> io::Result<StoredLog> {
+        Ok(StoredLog::default())
     }
 
     /// Keeps the signed word on how far the log reaches, in place of the one before.
     ///
     /// # Errors
     /// When it could not be kept.
-    fn keep_head(&mut self, head: &str) -> io::Result<()> {
+    fn store_head(&mut self, head: &str) -> io::Result<()> {
         let _ = head;
         Ok(())
     }
@@ -66,16 +66,16 @@ pub trait Sink: Send + 'static {
 
 /// What a sink has of earlier times.
 #[derive(Default)]
-pub struct Past {
+pub struct StoredLog {
     /// The newest records, in whole files.
     pub log: Option<Box<dyn BufRead>>,
-    /// The text that [`Sink::keep_head`] was last given.
+    /// The text that [`Sink::store_head`] was last given.
     pub head: Option<String>,
 }
 
-impl std::fmt::Debug for Past {
+impl std::fmt::Debug for StoredLog {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Past")
+        f.debug_struct("StoredLog")
             .field("log", &self.log.is_some())
             .field("head", &self.head)
             .finish()

@@ -233,10 +233,10 @@ impl Verifier {
     }
 
     fn use_key(&mut self, key: &str) {
-        let former = self.current.replace(key.into());
-        if let Some(former) = former.filter(|former| **former != *key) {
+        let previous = self.current.replace(key.into());
+        if let Some(previous) = previous.filter(|previous| **previous != *key) {
             self.report.key_rotations += 1;
-            self.retired.insert(former);
+            self.retired.insert(previous);
         }
     }
 

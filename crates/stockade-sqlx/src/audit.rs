@@ -11,7 +11,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use stockade_audit::{Batch, Past, Sink};
+use stockade_audit::{Batch, Sink, StoredLog};
 use tokio::{
     runtime::{self, Handle, Runtime},
     time,
@@ -199,16 +199,16 @@ impl Sink for SqlSink {
             .map(drop)
     }
 
-    fn past(&mut self) -> io::Result<Past> {
+    fn stored_log(&mut self) -> io::Result<StoredLog> {
         let log = self.log.clone();
         let (lines, head) = self.with_table(async move |table| table.newest(&log).await)?;
         let log = (!lines.is_empty()).then(|| Box::new(io::Cursor::new(lines)) as _);
-        Ok(Past { log, head })
+        Ok(StoredLog { log, head })
     }
 
-    fn keep_head(&mut self, head: &str) -> io::Result<()> {
+    fn store_head(&mut self, head: &str) -> io::Result<()> {
         let (log, head) = (self.log.clone(), head.to_owned());
-        self.with_table(async move |table| table.keep_head(&log, &head).await)
+        self.with_table(async move |table| table.store_head(&log, &head).await)
     }
 }
 

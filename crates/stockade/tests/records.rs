@@ -67,14 +67,14 @@ mod sql {
     /// The lines in the database.
     fn kept(folder: &TempDir, log: &str) -> String {
         let url = format!("sqlite:{}/audit.db", folder.path().display());
-        let past = SqlSink::builder(url)
+        let stored = SqlSink::builder(url)
             .log(log)
             .open()
             .unwrap()
-            .past()
+            .stored_log()
             .unwrap();
         let mut lines = String::new();
-        past.log.unwrap().read_to_string(&mut lines).unwrap();
+        stored.log.unwrap().read_to_string(&mut lines).unwrap();
         lines
     }
 

@@ -14,7 +14,7 @@ use super::{
     Collapse, Journal, Shared, Thread,
     collapse::Repeats,
     queue::{BATCH, Queue},
-    resume::{Resumed, resume},
+    recover::{Recovery, recover},
     writer::Writer,
 };
 use crate::{
@@ -43,7 +43,7 @@ pub struct JournalBuilder {
     fsync: Fsync,
     collapse: Option<Collapse>,
     key: Option<ChainKey>,
-    former: Vec<ChainKey>,
+    previous: Vec<ChainKey>,
     clock: Box<dyn Clock>,
 }
 
@@ -57,7 +57,7 @@ impl JournalBuilder {
             fsync: Fsync::Interval(Duration::from_secs(1)),
             collapse: Some(Collapse::default()),
             key: None,
-            former: Vec::new(),
+            previous: Vec::new(),
             clock: Box::new(SystemClock::new()),
         }
     }
@@ -69,8 +69,8 @@ impl JournalBuilder {
     }
 
     /// A key that the log was sealed with in the past, to judge what is there at the start.
-    pub fn former_key(mut self, key: ChainKey) -> Self {
-        self.former.push(key);
+    pub fn previous_key(mut self, key: ChainKey) -> Self {
+        self.previous.push(key);
         self
     }
 
@@ -113,17 +113,17 @@ impl JournalBuilder {
     /// # Errors
     /// When the log is there but cannot be read, or the thread cannot be started.
     pub fn start(mut self) -> io::Result<Journal> {
-        let past = match &self.key {
+        let recovery = match &self.key {
             Some(key) => {
-                let keys = self.former.into_iter().chain([key.clone()]);
-                resume(self.sink.past()?, keys)?
+                let keys = self.previous.into_iter().chain([key.clone()]);
+                recover(self.sink.stored_log()?, keys)?
             }
-            None => Resumed::default(),
+            None => Recovery::default(),
         };
-        let mut queue = Queue::new(self.capacity, past.next, Repeats::new(self.collapse));
-        let mut opened = Line::new(self.clock.now(), past.level(), "audit log opened");
+        let mut queue = Queue::new(self.capacity, recovery.next, Repeats::new(self.collapse));
+        let mut opened = Line::new(self.clock.now(), recovery.level(), "audit log opened");
         opened.word(field!("event"), "log_opened");
-        opened.word(field!("past"), past.finding);
+        opened.word(field!("past"), recovery.finding);
         queue.push_anyway(opened.as_bytes());
 
         let shared = Arc::new(Shared {
@@ -136,7 +136,7 @@ impl JournalBuilder {
             overflow: self.overflow,
             clock: self.clock,
         });
-        let chain = self.key.map(|key| Chain::new(key, past.tip));
+        let chain = self.key.map(|key| Chain::new(key, recovery.tip));
         let writer = Writer::new(
             Arc::clone(&shared),
             self.sink,

@@ -269,7 +269,7 @@ impl Writer {
         match &self.chain {
             Some(chain) => {
                 let head = chain.head(self.next - 1, self.shared.clock.now());
-                self.sink.keep_head(&head)
+                self.sink.store_head(&head)
             }
             None => Ok(()),
         }

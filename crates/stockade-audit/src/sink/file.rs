@@ -15,7 +15,7 @@ use super::{
     open::{Open, day},
     rotation::{log_files, rotate},
 };
-use crate::{Batch, Past, Rotation, Sink};
+use crate::{Batch, Rotation, Sink, StoredLog};
 
 /// Appends the records to a file, in whole batches.
 ///
@@ -160,23 +160,23 @@ impl Sink for FileSink {
         self.ready().map(|_| ())
     }
 
-    fn past(&mut self) -> io::Result<Past> {
-        let mut past = Past::default();
+    fn stored_log(&mut self) -> io::Result<StoredLog> {
+        let mut stored = StoredLog::default();
         match read_head(&self.beside(".head")) {
-            Ok(head) => past.head = Some(head),
+            Ok(head) => stored.head = Some(head),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
         for file in log_files(&self.path)?.iter().rev() {
             if fs::metadata(file)?.len() > 0 {
-                past.log = Some(Box::new(BufReader::new(File::open(file)?)));
+                stored.log = Some(Box::new(BufReader::new(File::open(file)?)));
                 break;
             }
         }
-        Ok(past)
+        Ok(stored)
     }
 
-    fn keep_head(&mut self, head: &str) -> io::Result<()> {
+    fn store_head(&mut self, head: &str) -> io::Result<()> {
         if !self.open.as_ref().is_some_and(|open| open.is_regular) {
             return Ok(());
         }

@@ -54,7 +54,7 @@ pub(super) trait AuditTable: Send {
     /// The newest lines, from the beginning of a batch, and the head.
     fn newest<'t>(&'t mut self, log: &'t str) -> TableFuture<'t, (Vec<u8>, Option<String>)>;
 
-    fn keep_head<'t>(&'t mut self, log: &'t str, head: &'t str) -> TableFuture<'t, ()>;
+    fn store_head<'t>(&'t mut self, log: &'t str, head: &'t str) -> TableFuture<'t, ()>;
 
     /// Removes so many batches at most, whose ends are from before a time, in seconds since 1970.
     fn prune<'t>(&'t mut self, log: &'t str, before: i64, batches: i64) -> TableFuture<'t, ()>;
@@ -143,7 +143,7 @@ where
         })
     }
 
-    fn keep_head<'t>(&'t mut self, log: &'t str, head: &'t str) -> TableFuture<'t, ()> {
+    fn store_head<'t>(&'t mut self, log: &'t str, head: &'t str) -> TableFuture<'t, ()> {
         boxed(async move {
             let keep = sqlx::query(KEEP_HEAD).bind(log).bind(head);
             keep.execute(&mut self.0).await.map(drop)

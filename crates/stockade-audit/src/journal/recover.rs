@@ -2,10 +2,10 @@
 
 use std::io;
 
-use crate::{ChainKey, FaultKind, Past, Report, Verifier, chain::Mac, line::Level};
+use crate::{ChainKey, FaultKind, Report, StoredLog, Verifier, chain::Mac, line::Level};
 
 /// What a journal goes on from.
-pub(super) struct Resumed {
+pub(super) struct Recovery {
     /// The next record's number.
     pub(super) next: u64,
     /// The last batch's digest.
@@ -14,7 +14,7 @@ pub(super) struct Resumed {
     pub(super) finding: &'static str,
 }
 
-impl Default for Resumed {
+impl Default for Recovery {
     /// A log that is not chained to anything.
     fn default() -> Self {
         Self {
@@ -25,7 +25,7 @@ impl Default for Resumed {
     }
 }
 
-impl Resumed {
+impl Recovery {
     pub(super) fn level(&self) -> Level {
         match self.finding {
             "none" | "intact" => Level::Info,
@@ -36,20 +36,23 @@ impl Resumed {
 }
 
 /// Verifies what is there; a log that was tampered with is gone on with, and says so.
-pub(super) fn resume(past: Past, keys: impl IntoIterator<Item = ChainKey>) -> io::Result<Resumed> {
-    if past.log.is_none() && past.head.is_none() {
-        return Ok(Resumed::default());
+pub(super) fn recover(
+    stored: StoredLog,
+    keys: impl IntoIterator<Item = ChainKey>,
+) -> io::Result<Recovery> {
+    if stored.log.is_none() && stored.head.is_none() {
+        return Ok(Recovery::default());
     }
-    let headless = past.head.is_none();
+    let headless = stored.head.is_none();
     let mut verifier = Verifier::new(keys);
-    if let Some(head) = past.head {
+    if let Some(head) = stored.head {
         verifier = verifier.head(&head);
     }
-    if let Some(log) = past.log {
+    if let Some(log) = stored.log {
         verifier.read(log)?;
     }
     let (report, tip) = verifier.finish_at();
-    Ok(Resumed {
+    Ok(Recovery {
         next: tip.map_or(1, |tip| tip.seq + 1),
         tip: tip.map_or([0; 32], |tip| tip.mac),
         finding: finding(&report, headless),
