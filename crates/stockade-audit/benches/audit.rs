@@ -139,7 +139,7 @@ fn file_rate(folder: &Path, chained: bool) -> FileRate {
     let path = folder.join(format!("journal-{chained}.log"));
     let door = Arc::new(Mutex::new(Passed::default()));
     let sink = Held {
-        file: FileSink::open(&path).unwrap().rotated_elsewhere(),
+        file: FileSink::open(&path).unwrap().external_rotation(),
         door: Arc::clone(&door),
     };
     let log = AuditLog::new(journal(sink, chained).start().unwrap());

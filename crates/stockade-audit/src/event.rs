@@ -61,7 +61,7 @@ pub enum EventKind {
     /// A store does not answer.
     StoreLost,
     /// A store answers again.
-    StoreBack,
+    StoreRecovered,
     /// The server began to serve.
     Started,
     /// The server stopped serving.
@@ -91,7 +91,7 @@ impl EventKind {
             Self::ConfigReloaded => ("config_reloaded", Level::Info, "configuration reloaded"),
             Self::ConfigRejected => ("config_rejected", Level::Error, "configuration rejected"),
             Self::StoreLost => ("store_lost", Level::Error, "store lost"),
-            Self::StoreBack => ("store_back", Level::Info, "store back"),
+            Self::StoreRecovered => ("store_back", Level::Info, "store back"),
             Self::Started => ("started", Level::Info, "server started"),
             Self::Stopped => ("stopped", Level::Info, "server stopped"),
         }
@@ -151,7 +151,7 @@ impl SecurityEvent {
     pub(crate) fn line(&self, now: Timestamp) -> Line {
         let (name, level, message) = self.kind.row();
         let mut line = Line::new(now, level, message);
-        line.word(field!("event"), name);
+        line.literal(field!("event"), name);
         if let Some(id) = self.request {
             line.request_id(id);
         }
@@ -162,10 +162,10 @@ impl SecurityEvent {
             (None, _) => {}
             // Typed by someone who is not known, and sometimes a password.
             (Some(user), EventKind::LoginFailed) => line.text(field!("user"), user, TEXT),
-            (Some(user), _) => line.own(field!("user"), user, TEXT),
+            (Some(user), _) => line.identifier(field!("user"), user, TEXT),
         }
         if let Some(subject) = &self.subject {
-            line.own(field!("subject"), subject, TEXT);
+            line.identifier(field!("subject"), subject, TEXT);
         }
         if let Some(detail) = &self.detail {
             line.text(field!("detail"), detail, TEXT);

@@ -1,7 +1,7 @@
 //! One stream of records: a bounded buffer, and a thread that writes it to a sink.
 
 mod builder;
-mod collapse;
+mod coalesce;
 mod queue;
 mod recover;
 mod stats;
@@ -22,8 +22,8 @@ use stockade_core::clock::{Clock, Timestamp};
 use tokio::sync::Notify;
 
 pub use builder::{Fsync, JournalBuilder};
-pub use collapse::Collapse;
-pub(crate) use collapse::Offence;
+pub use coalesce::Coalesce;
+pub(crate) use coalesce::RefusalKey;
 pub use stats::JournalStats;
 
 use crate::{ChainKey, Overflow, line::Line};
@@ -49,7 +49,7 @@ struct Shared {
     /// Wakes those who wait for the thread.
     settled: Condvar,
     /// Wakes requests that wait at the door.
-    room: Notify,
+    space: Notify,
     /// Half of the capacity is used.
     full: AtomicBool,
     /// The sink's last write failed.
@@ -69,7 +69,7 @@ impl Shared {
 /// What a request finds at the door, the most lenient first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Admission {
-    Go,
+    Admit,
     Wait { at_most: Duration },
     Refuse,
 }
@@ -82,7 +82,7 @@ impl Journal {
 
     /// Opens the sink's file anew, as after a rotation by somebody else.
     pub fn reopen(&self) {
-        self.shared.queue().orders.reopen = true;
+        self.shared.queue().commands.reopen = true;
         self.shared.work.notify_one();
     }
 
@@ -90,7 +90,7 @@ impl Journal {
     ///
     /// A journal without a chain stays without one.
     pub fn rotate_key(&self, key: ChainKey) {
-        self.shared.queue().orders.key = Some(key);
+        self.shared.queue().commands.key = Some(key);
         self.shared.work.notify_one();
     }
 
@@ -101,7 +101,7 @@ impl Journal {
     /// When that is not so within this time.
     pub fn flush(&self, within: Duration) -> Result<(), FlushError> {
         let mut queue = self.shared.queue();
-        queue.orders.checkpoint = true;
+        queue.commands.checkpoint = true;
         let ticket = queue.ticket();
         self.shared.work.notify_one();
         let until = Instant::now() + within;
@@ -143,10 +143,10 @@ impl Journal {
     }
 
     /// Whether a record of this offence is to be written.
-    pub(crate) fn admits(&self, offence: Offence) -> bool {
+    pub(crate) fn admit(&self, key: RefusalKey) -> bool {
         let now = self.now();
         let mut queue = self.shared.queue();
-        let admitted = queue.admits(offence, now);
+        let admitted = queue.admit(key, now);
         self.appended(queue);
         admitted
     }
@@ -155,7 +155,7 @@ impl Journal {
         if queue.is_full() {
             self.shared.full.store(true, Ordering::Relaxed);
         }
-        let wake = queue.wants_writer();
+        let wake = queue.needs_wakeup();
         drop(queue);
         if wake {
             self.shared.work.notify_one();
@@ -165,23 +165,23 @@ impl Journal {
     pub(crate) fn admission(&self) -> Admission {
         let full = || self.shared.full.load(Ordering::Relaxed);
         match self.shared.overflow {
-            Overflow::DropAndCount => Admission::Go,
+            Overflow::DropAndCount => Admission::Admit,
             Overflow::Block { at_most } if full() => Admission::Wait { at_most },
             Overflow::FailClosed if full() || self.shared.failing.load(Ordering::Relaxed) => {
                 Admission::Refuse
             }
-            Overflow::Block { .. } | Overflow::FailClosed => Admission::Go,
+            Overflow::Block { .. } | Overflow::FailClosed => Admission::Admit,
         }
     }
 
     /// Ends when requests need not wait at the door.
-    pub(crate) async fn room(&self) {
+    pub(crate) async fn wait_for_space(&self) {
         loop {
-            let room = self.shared.room.notified();
+            let space = self.shared.space.notified();
             if !matches!(self.admission(), Admission::Wait { .. }) {
                 return;
             }
-            room.await;
+            space.await;
         }
     }
 }

@@ -8,7 +8,7 @@ use stockade_core::{
 };
 use tower_layer::Layer;
 
-use crate::{AuditLog, Backpressure, CountReads, Recorder};
+use crate::{AuditLog, Backpressure, BodyCounter, Recorder};
 
 /// Writes one record a request. Put it right inside of
 /// [`ContextGuard`](stockade_core::context::ContextGuard)'s layer and outside of all others.
@@ -25,7 +25,7 @@ pub type Audit<S> = Guarded<S, Recorded>;
 /// The response body of a service whose requests are recorded.
 pub type ResponseBody<R> = GuardedBody<R, <Recorded as GuardStack>::Kept>;
 
-type Recorded = Chain<AuditGuards, Bodies<CountReads>>;
+type Recorded = Chain<AuditGuards, Bodies<BodyCounter>>;
 
 /// What an [`AuditLayer`] does, for a [`Chain`] that says itself how much of a body was read.
 pub type AuditGuards = Chain<Recorder, Backpressure>;
@@ -55,7 +55,7 @@ impl AuditLayer {
     /// The guards alone, for a chain, which has a responder of its own. Whoever reads the
     /// request's body in that chain says how much of it was read, with
     /// [`RequestContext::set_bytes_read`](stockade_core::context::RequestContext::set_bytes_read), or
-    /// [`CountReads`] does.
+    /// [`BodyCounter`] does.
     pub fn into_guards(self) -> AuditGuards {
         Recorder::new(self.log.clone(), self.user_agent).then(Backpressure::new(self.log))
     }
@@ -65,7 +65,7 @@ impl<S> Layer<S> for AuditLayer {
     type Service = Audit<S>;
 
     fn layer(&self, inner: S) -> Audit<S> {
-        let reads = Bodies::new("audit", CountReads);
+        let reads = Bodies::new("audit", BodyCounter);
         let guards = self.clone().into_guards().then(reads);
         GuardLayer::with_responder(guards, self.responder.clone()).layer(inner)
     }

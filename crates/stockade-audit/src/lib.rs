@@ -19,7 +19,7 @@
 //! 5. The log is **never in the way**: requests append to a bounded buffer, and a thread
 //!    writes it. What happens where that does not suffice is a choice without a default
 //!    ([`Overflow`]), and no record is lost in silence.
-//! 6. A flood of refusals is **collapsed** ([`Collapse`]): the bytes it writes a second are
+//! 6. A flood of refusals is **collapsed** ([`Coalesce`]): the bytes it writes a second are
 //!    bounded, and the records say how many requests there were.
 //!
 //! # What a seal proves, and what it does not
@@ -46,7 +46,7 @@
 //! - The layer wraps the request's body to count it, which costs an axum router a box a
 //!   request. In a [`Chain`](stockade_core::guard::Chain) with a check that reads bodies anyway,
 //!   [`AuditLayer::into_guards`] goes by what that one says.
-//! - One process writes a file. Behind `logrotate`, use [`FileSink::rotated_elsewhere`];
+//! - One process writes a file. Behind `logrotate`, use [`FileSink::external_rotation`];
 //!   renaming loses nothing, and `copytruncate` loses what is written between the copy and
 //!   the cut.
 //! - [`AuditLog::flush`] before the process ends. Dropping the last journal waits for its
@@ -144,8 +144,8 @@
 //! }
 //! ```
 
+mod body_counter;
 mod chain;
-mod count;
 mod escape;
 mod event;
 mod journal;
@@ -163,10 +163,10 @@ mod sink;
 mod timestamp;
 mod verify;
 
+pub use body_counter::{BodyCounter, RequestBody};
 pub use chain::{ChainKey, ChainKeyError, ChainKeyErrorKind};
-pub use count::{CountReads, RequestBody};
 pub use event::{EventKind, SecurityEvent};
-pub use journal::{Collapse, FlushError, Fsync, Journal, JournalBuilder, JournalStats};
+pub use journal::{Coalesce, FlushError, Fsync, Journal, JournalBuilder, JournalStats};
 pub use layer::{Audit, AuditGuards, AuditLayer, ResponseBody};
 pub use log::AuditLog;
 pub use log_line::LogLine;

@@ -48,7 +48,7 @@ thread_local! {
 }
 
 /// Most lines are no longer.
-const USUAL: usize = 1_024;
+const LINE_CAPACITY: usize = 1_024;
 
 /// A record, without the number and the brace that end it.
 #[derive(Debug)]
@@ -57,8 +57,8 @@ pub(crate) struct Line(Vec<u8>);
 impl Line {
     pub(crate) fn new(at: Timestamp, level: Level, message: &'static str) -> Self {
         let mut line = Self::begin(at, "\"");
-        line.word(field!("level"), level.as_str());
-        line.word(field!("message"), message);
+        line.literal(field!("level"), level.as_str());
+        line.literal(field!("message"), message);
         line
     }
 
@@ -66,7 +66,7 @@ impl Line {
     #[inline(always)]
     pub(crate) fn begin(at: Timestamp, level_and_message: &'static str) -> Self {
         let mut line = Self(SCRATCH.try_with(Cell::take).unwrap_or_default());
-        line.0.reserve(USUAL);
+        line.0.reserve(LINE_CAPACITY);
         line.raw("{\"timestamp\":\"");
         push_rfc3339(&mut line.0, at);
         line.raw(level_and_message);
@@ -81,7 +81,7 @@ impl Line {
 
     /// A text of our own, which is known to be visible ASCII without quotes.
     #[inline(always)]
-    pub(crate) fn word(&mut self, field: &'static str, text: &str) {
+    pub(crate) fn literal(&mut self, field: &'static str, text: &str) {
         self.raw(field);
         self.0.push(b'"');
         self.raw(text);
@@ -98,7 +98,7 @@ impl Line {
 
     /// A value that shows itself as visible ASCII without quotes.
     #[inline(always)]
-    pub(crate) fn shown(&mut self, field: &'static str, value: impl Display) {
+    pub(crate) fn display(&mut self, field: &'static str, value: impl Display) {
         self.raw(field);
         self.0.push(b'"');
         // Writing to a vector does not fail.
@@ -115,33 +115,33 @@ impl Line {
 
     /// A text that many records have, so that it is judged once and not for each.
     #[inline(always)]
-    pub(crate) fn known(&mut self, field: &'static str, text: &str, limit: usize) {
+    pub(crate) fn cached_text(&mut self, field: &'static str, text: &str, limit: usize) {
         self.raw(field);
-        self.known_quoted(text, limit);
+        self.quoted_cached(text, limit);
     }
 
     /// A name that the server chose or vouches for: a principal's id, a route's pattern, a
     /// code. It is escaped and never redacted, so that records of different names differ; of
     /// one that is longer than `limit` bytes, the beginning and a digest are written.
     #[inline(always)]
-    pub(crate) fn own(&mut self, field: &'static str, name: &str, limit: usize) {
+    pub(crate) fn identifier(&mut self, field: &'static str, name: &str, limit: usize) {
         self.raw(field);
-        self.own_quoted(name, limit);
+        self.quoted_identifier(name, limit);
     }
 
     /// Such a name, in two fields.
     #[inline(always)]
-    pub(crate) fn own_twice(&mut self, fields: [&'static str; 2], name: &str, limit: usize) {
+    pub(crate) fn identifier_twice(&mut self, fields: [&'static str; 2], name: &str, limit: usize) {
         let [first, second] = fields;
         self.raw(first);
         let start = self.0.len();
-        self.own_quoted(name, limit);
+        self.quoted_identifier(name, limit);
         let end = self.0.len();
         self.raw(second);
         self.0.extend_from_within(start..end);
     }
 
-    fn own_quoted(&mut self, name: &str, limit: usize) {
+    fn quoted_identifier(&mut self, name: &str, limit: usize) {
         self.0.push(b'"');
         if name.len() > limit {
             push_escaped(&mut self.0, &name[..name.floor_char_boundary(limit)]);
@@ -156,7 +156,7 @@ impl Line {
         self.0.push(b'"');
     }
 
-    fn known_quoted(&mut self, text: &str, limit: usize) {
+    fn quoted_cached(&mut self, text: &str, limit: usize) {
         if text.len() <= limit && is_plain(text) {
             self.0.push(b'"');
             self.raw(text);
@@ -219,7 +219,7 @@ impl Line {
                 self.raw(field);
                 self.address(address);
             }
-            Some(client) => self.shown(field, client),
+            Some(client) => self.display(field, client),
             None => self.null(field),
         }
     }
@@ -332,7 +332,7 @@ mod tests {
 
     #[test]
     fn a_line_that_is_dropped_leaves_nothing_in_the_next_one() {
-        drop(line(|line| line.word(field!("first"), "1")));
+        drop(line(|line| line.literal(field!("first"), "1")));
         assert!(line(|_| {}).get("first").is_none());
     }
 
@@ -363,8 +363,8 @@ mod tests {
         fn any_texts_make_one_object(first in any::<String>(), second in any::<String>()) {
             let line = line(|line| {
                 line.text(field!("a"), &first, 100);
-                line.own_twice([field!("b"), field!("c")], &second, 100);
-                line.known(field!("d"), &second, 100);
+                line.identifier_twice([field!("b"), field!("c")], &second, 100);
+                line.cached_text(field!("d"), &second, 100);
                 line.text(field!("e"), &second, 100);
             });
             prop_assert_eq!(&line["b"], &line["c"]);

@@ -6,7 +6,7 @@ use stockade_core::clock::Timestamp;
 
 use crate::{
     FlushError, Journal, SecurityEvent,
-    journal::{Admission, Offence},
+    journal::{Admission, RefusalKey},
     line::Line,
 };
 
@@ -98,8 +98,8 @@ impl AuditLog {
     }
 
     /// Writes a request that was refused, unless there were too many of its kind.
-    pub(crate) fn refused(&self, offence: Offence, line: impl FnOnce() -> Line) {
-        if self.requests.admits(offence) {
+    pub(crate) fn refused(&self, key: RefusalKey, line: impl FnOnce() -> Line) {
+        if self.requests.admit(key) {
             let line = line();
             for journal in self.journals() {
                 journal.append(&line);
@@ -115,9 +115,9 @@ impl AuditLog {
     }
 
     /// Ends when there is room in all journals, or nobody wants to wait any longer.
-    pub(crate) async fn room(self) {
+    pub(crate) async fn wait_for_space(self) {
         for journal in self.journals() {
-            journal.room().await;
+            journal.wait_for_space().await;
         }
     }
 }

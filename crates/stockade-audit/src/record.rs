@@ -5,9 +5,9 @@ use stockade_core::{context::RequestContext, guard::Outcome, refusal::Denial};
 
 use crate::{
     RecordBuilder,
-    journal::Offence,
+    journal::RefusalKey,
     line::{Level, Line, field},
-    record_builder::Place,
+    record_builder::Target,
 };
 
 /// The longest texts of a record, in bytes, before they are escaped.
@@ -22,8 +22,8 @@ pub(crate) fn write(exchange: &RecordBuilder) {
         let status = exchange.status.map(|status| status.as_u16());
         let user = exchange.context().and_then(RequestContext::principal);
         let reason = denial.map_or("", reason);
-        let offence = Offence::new(exchange.client(), user, status, reason);
-        log.refused(offence, || line(exchange, denial));
+        let key = RefusalKey::new(exchange.client(), user, status, reason);
+        log.refused(key, || line(exchange, denial));
     } else {
         log.request(&line(exchange, denial));
     }
@@ -100,7 +100,7 @@ fn line(exchange: &RecordBuilder, denial: Option<&Denial>) -> Line {
     line.client(field!("ip"), exchange.client());
     let context = exchange.context();
     match context.and_then(RequestContext::principal) {
-        Some(principal) => line.own(field!("user"), principal.id(), NAME),
+        Some(principal) => line.identifier(field!("user"), principal.id(), NAME),
         None => line.null(field!("user")),
     }
     match exchange.status {
@@ -122,9 +122,9 @@ fn line(exchange: &RecordBuilder, denial: Option<&Denial>) -> Line {
         line.number(field!("grpc_status"), status.into());
     }
     if let Some(denial) = denial {
-        line.word(field!("guard"), denial.guard);
-        line.word(field!("code"), denial.code);
-        line.own(field!("reason"), reason(denial), TEXT);
+        line.literal(field!("guard"), denial.guard);
+        line.literal(field!("code"), denial.code);
+        line.identifier(field!("reason"), reason(denial), TEXT);
     }
     if let Some(context) = context {
         model(&mut line, context);
@@ -139,11 +139,11 @@ fn line(exchange: &RecordBuilder, denial: Option<&Denial>) -> Line {
 fn place(line: &mut Line, exchange: &RecordBuilder) {
     let told = exchange.context().and_then(RequestContext::route);
     match (told, &exchange.place) {
-        (Some(route), _) | (None, Place::Route(route)) => {
-            line.own_twice([field!("path"), field!("route")], route.as_str(), TEXT);
+        (Some(route), _) | (None, Target::Route(route)) => {
+            line.identifier_twice([field!("path"), field!("route")], route.as_str(), TEXT);
         }
         // Without the query: its values are not for logs.
-        (None, Place::Path(path)) => {
+        (None, Target::Path(path)) => {
             let path = path.as_ref().map_or("", PathAndQuery::path);
             line.text(field!("path"), path, TEXT);
         }
@@ -153,10 +153,10 @@ fn place(line: &mut Line, exchange: &RecordBuilder) {
 fn model(line: &mut Line, context: &RequestContext) {
     let demand = context.demand();
     if let Some(model) = demand.and_then(|demand| demand.model.as_deref()) {
-        line.known(field!("model"), model, NAME);
+        line.cached_text(field!("model"), model, NAME);
     }
     if let Some(digest) = demand.and_then(|demand| demand.prompt_digest) {
-        line.shown(field!("prompt_digest"), digest);
+        line.display(field!("prompt_digest"), digest);
     }
     let relabelled = demand.map_or(0, |demand| demand.relabelled_images);
     if relabelled > 0 {
@@ -166,7 +166,7 @@ fn model(line: &mut Line, context: &RequestContext) {
         line.number(field!("prompt_tokens"), usage.prompt_tokens);
         line.number(field!("completion_tokens"), usage.completion_tokens);
         if context.is_usage_estimated() {
-            line.word(field!("usage"), "estimated");
+            line.literal(field!("usage"), "estimated");
         }
     }
 }

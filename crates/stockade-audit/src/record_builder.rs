@@ -14,7 +14,7 @@ use stockade_core::{
     refusal::grpc_status,
 };
 
-use crate::{AuditLog, count::StandIn, record};
+use crate::{AuditLog, body_counter::StandIn, record};
 
 /// What all requests of a recorder share.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(crate) struct Shared {
 
 /// Where a request went, as far as nobody has said it in the context.
 #[derive(Debug)]
-pub(crate) enum Place {
+pub(crate) enum Target {
     Route(MatchedRoute),
     /// No route is known.
     Path(Option<PathAndQuery>),
@@ -45,7 +45,7 @@ pub struct RecordBuilder {
     pub(crate) shared: Arc<Shared>,
     pub(crate) caller: Caller,
     pub(crate) method: Method,
-    pub(crate) place: Place,
+    pub(crate) place: Target,
     pub(crate) user_agent: Option<HeaderValue>,
     pub(crate) started: Timestamp,
     /// When the first byte of the response went out.
@@ -106,17 +106,17 @@ impl RecordBuilder {
     }
 }
 
-fn place(caller: &Caller, head: &Head) -> Place {
+fn place(caller: &Caller, head: &Head) -> Target {
     let told = match caller {
         Caller::Known(context) => context.route().is_some(),
         Caller::Nobody(_) => false,
     };
     if told {
-        return Place::Path(None);
+        return Target::Path(None);
     }
     match head.route() {
-        Some(route) => Place::Route(route.clone()),
-        None => Place::Path(head.uri.path_and_query().cloned()),
+        Some(route) => Target::Route(route.clone()),
+        None => Target::Path(head.uri.path_and_query().cloned()),
     }
 }
 

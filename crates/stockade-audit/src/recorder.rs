@@ -66,12 +66,12 @@ impl Guard for Backpressure {
 
     fn check(&self, _head: &Head) -> Check<(), Self::Wait> {
         match self.0.admission() {
-            Admission::Go => Check::Pass(()),
+            Admission::Admit => Check::Pass(()),
             Admission::Wait { at_most } => {
-                let room = self.0.clone().room();
+                let space = self.0.clone().wait_for_space();
                 Check::Wait(Box::pin(async move {
                     // Whoever has waited long enough is let in as well.
-                    let _ = tokio::time::timeout(at_most, room).await;
+                    let _ = tokio::time::timeout(at_most, space).await;
                     Ok(())
                 }))
             }

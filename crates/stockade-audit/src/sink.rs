@@ -1,7 +1,7 @@
 //! Where a journal's records go.
 
 mod file;
-mod open;
+mod open_file;
 mod rotation;
 #[cfg(all(unix, feature = "syslog"))]
 mod syslog;

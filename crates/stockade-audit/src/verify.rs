@@ -17,8 +17,8 @@ use crate::{
     ChainKey,
     chain::{Head, Mac, Seal, Sealed},
 };
-use batch::{Batch, Opened, Place};
-use line::Marks;
+use batch::{Batch, JournalStart, Position};
+use line::LineFields;
 
 /// Reads a sealed log, file after file, and judges it in one pass.
 ///
@@ -47,7 +47,7 @@ pub struct Verifier {
     head: HeadState,
     batch: Batch,
     tip: Option<Tip>,
-    place: Place,
+    position: Position,
     report: Report,
 }
 
@@ -63,12 +63,12 @@ enum HeadState {
     Absent,
     Forged,
     Expected(Head),
-    Met,
+    Reached,
 }
 
 impl Verifier {
     /// A line over this length is none of ours.
-    const LONGEST: u64 = 64 * 1_024;
+    const MAX_LINE: u64 = 64 * 1_024;
 
     /// Verifies under all keys that the log was ever sealed with.
     pub fn new(keys: impl IntoIterator<Item = ChainKey>) -> Self {
@@ -79,7 +79,7 @@ impl Verifier {
             head: HeadState::Absent,
             batch: Batch::default(),
             tip: None,
-            place: Place::default(),
+            position: Position::default(),
             report: Report::default(),
         }
     }
@@ -99,8 +99,8 @@ impl Verifier {
     /// # Errors
     /// When the file cannot be read. What is wrong with its contents is in the report.
     pub fn read(&mut self, mut log: impl BufRead) -> io::Result<()> {
-        self.place = Place {
-            file: self.place.file + 1,
+        self.position = Position {
+            file: self.position.file + 1,
             line: 0,
         };
         let mut line = Vec::new();
@@ -108,13 +108,13 @@ impl Verifier {
             line.clear();
             if log
                 .by_ref()
-                .take(Self::LONGEST)
+                .take(Self::MAX_LINE)
                 .read_until(b'\n', &mut line)?
                 == 0
             {
                 return Ok(());
             }
-            self.place.line += 1;
+            self.position.line += 1;
             self.line(&line);
         }
     }
@@ -124,36 +124,36 @@ impl Verifier {
         let text = line.strip_suffix(b"\n").unwrap_or(line);
         let sealed = Sealed::parse(text);
         let covered = sealed.as_ref().map_or(line, |sealed| sealed.covered);
-        let marks = Marks::read(sealed.as_ref().map_or(text, |sealed| sealed.covered));
-        if let Some(past) = marks.opened {
+        let fields = LineFields::read(sealed.as_ref().map_or(text, |sealed| sealed.covered));
+        if let Some(past) = fields.opened {
             // A process that began could not know what was on its way to the file before.
-            let orphans = std::mem::take(&mut self.batch).lines;
-            self.batch.opened = Some(Opened {
-                orphans,
-                admitted: past == "unproven",
+            let unsealed_before = std::mem::take(&mut self.batch).lines;
+            self.batch.opened = Some(JournalStart {
+                unsealed_before,
+                acknowledged: past == "unproven",
             });
         }
         if self.batch.lines == 0 {
-            self.batch.first = self.place;
+            self.batch.first = self.position;
         }
         self.batch.lines += 1;
         self.batch.sha256.update(covered);
-        self.batch.lost += marks.lost;
-        if let Some(key) = marks.next_key {
+        self.batch.lost += fields.lost;
+        if let Some(key) = fields.next_key {
             self.batch.next_key = Some(key.into());
         }
-        self.number(marks.seq);
+        self.check_seq(fields.seq);
         if let Some(sealed) = sealed {
             self.seal(&sealed.seal);
         }
     }
 
     /// Compares a record's number with the one that is due.
-    fn number(&mut self, seq: Option<u64>) {
+    fn check_seq(&mut self, seq: Option<u64>) {
         let last = self.batch.last_seq.or(self.tip.map(|tip| tip.seq));
         self.batch.last_seq = seq.or(self.batch.last_seq);
         let kind = match (last, seq) {
-            (_, None) => FaultKind::NoRecord,
+            (_, None) => FaultKind::NotARecord,
             (Some(last), Some(seq)) if seq <= last => FaultKind::OutOfOrder { seq },
             (Some(last), Some(seq)) if seq - last > 1 => FaultKind::Missing {
                 from: last + 1,
@@ -164,7 +164,7 @@ impl Verifier {
                 return;
             }
         };
-        self.batch.note(self.place, kind);
+        self.batch.note(self.position, kind);
     }
 
     fn seal(&mut self, seal: &Seal<'_>) {
@@ -175,24 +175,24 @@ impl Verifier {
             mac: seal.mac,
         };
         let before = self.tip.replace(tip);
-        match self.judge(&batch, seal) {
+        match self.check_seal(&batch, seal) {
             Err(kind) => self.fault(batch.first, kind),
             Ok(()) => {
                 if before.is_some_and(|before| before.mac != seal.previous) {
-                    self.fault(batch.first, FaultKind::Unlinked);
+                    self.fault(batch.first, FaultKind::BrokenLink);
                 }
                 self.accept(batch, seal);
             }
         }
-        self.meet_head(tip);
+        self.check_head(tip);
     }
 
     /// Whether the seal is the batch's, under a key that may seal it.
-    fn judge(&self, batch: &Batch, seal: &Seal<'_>) -> Result<(), FaultKind> {
+    fn check_seal(&self, batch: &Batch, seal: &Seal<'_>) -> Result<(), FaultKind> {
         let Some(key) = self.keys.get(seal.key) else {
             return Err(FaultKind::UnknownKey(seal.key.into()));
         };
-        if !seal.is_of(key, &batch.sha256.clone().finalize()) {
+        if !seal.verify(key, &batch.sha256.clone().finalize()) {
             return Err(FaultKind::Altered);
         }
         let same = self
@@ -215,13 +215,13 @@ impl Verifier {
         self.report.last_seq = batch.last_seq;
         if let Some(opened) = batch.opened {
             self.report.starts += 1;
-            if opened.admitted {
-                self.report.unproven += opened.orphans;
-            } else if opened.orphans > 0 {
+            if opened.acknowledged {
+                self.report.unproven += opened.unsealed_before;
+            } else if opened.unsealed_before > 0 {
                 self.fault(
                     batch.first,
                     FaultKind::Unsealed {
-                        lines: opened.orphans,
+                        lines: opened.unsealed_before,
                     },
                 );
             }
@@ -240,27 +240,27 @@ impl Verifier {
         }
     }
 
-    fn meet_head(&mut self, tip: Tip) {
+    fn check_head(&mut self, tip: Tip) {
         if let HeadState::Expected(head) = &self.head
             && tip.seq >= head.seq
         {
             let same = (tip.seq, tip.mac) == (head.seq, head.tip);
             // A log whose older files are gone may begin after the head.
             let later = self.report.first_seq.is_some_and(|first| first > head.seq);
-            self.head = HeadState::Met;
+            self.head = HeadState::Reached;
             if !same && !later {
-                self.fault(self.place, FaultKind::OtherHead);
+                self.fault(self.position, FaultKind::HeadMismatch);
             }
         }
     }
 
     /// The end of the last file.
     pub fn finish(self) -> Report {
-        self.finish_at().0
+        self.finish_with_tip().0
     }
 
     /// The report, and where a writer goes on.
-    pub(crate) fn finish_at(mut self) -> (Report, Option<Tip>) {
+    pub(crate) fn finish_with_tip(mut self) -> (Report, Option<Tip>) {
         let batch = std::mem::take(&mut self.batch);
         if batch.lines > 0 {
             self.fault(batch.first, FaultKind::Unsealed { lines: batch.lines });
@@ -269,20 +269,20 @@ impl Verifier {
         match self.head {
             HeadState::Expected(head) => {
                 let (from, to) = (last + 1, head.seq);
-                self.fault(self.place, FaultKind::CutOff { from, to });
+                self.fault(self.position, FaultKind::Truncated { from, to });
                 self.tip = Some(Tip {
                     seq: head.seq,
                     mac: head.tip,
                 });
             }
-            HeadState::Forged => self.fault(self.place, FaultKind::ForgedHead),
-            HeadState::Absent | HeadState::Met => {}
+            HeadState::Forged => self.fault(self.position, FaultKind::ForgedHead),
+            HeadState::Absent | HeadState::Reached => {}
         }
         (self.report, self.tip)
     }
 
-    fn fault(&mut self, place: Place, kind: FaultKind) {
-        self.report.note([place.fault(kind)]);
+    fn fault(&mut self, position: Position, kind: FaultKind) {
+        self.report.note([position.fault(kind)]);
     }
 }
 

@@ -167,7 +167,7 @@ fn a_file_deleted_under_load_is_made_anew() {
 fn copying_and_cutting_a_file_loses_only_what_came_between() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
-    let sink = FileSink::open(&path).unwrap().rotated_elsewhere();
+    let sink = FileSink::open(&path).unwrap().external_rotation();
     let log = AuditLog::new(journal(sink).start().unwrap());
     let mut files = Vec::new();
     under_load(&log, || {
@@ -201,10 +201,10 @@ fn copying_and_cutting_a_file_loses_only_what_came_between() {
         .iter()
         .map(|fault| match &fault.kind {
             FaultKind::Missing { from, to } => to - from + 1,
-            FaultKind::Unlinked
+            FaultKind::BrokenLink
             | FaultKind::Altered
-            | FaultKind::OtherHead
-            | FaultKind::CutOff { .. }
+            | FaultKind::HeadMismatch
+            | FaultKind::Truncated { .. }
             | FaultKind::Unsealed { .. } => 0,
             other => panic!("{other:?}"),
         })

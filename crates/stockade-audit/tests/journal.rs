@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use stockade_audit::{
-    AuditLayer, AuditLog, Batch, Collapse, EventKind, Fsync, Journal, Overflow, RequestBody,
+    AuditLayer, AuditLog, Batch, Coalesce, EventKind, Fsync, Journal, Overflow, RequestBody,
     SecurityEvent, Sink,
 };
 use stockade_core::{client::PeerAddr, clock::Timestamp};
@@ -216,7 +216,7 @@ async fn what_was_collapsed_is_told_before_the_end_of_its_second_where_the_log_e
     let clock = FakeClock::at(Timestamp::from_secs(1_769_860_800));
     let journal = Journal::builder(memory.clone(), Overflow::DropAndCount)
         .clock(clock)
-        .collapse(Some(Collapse::per_second(10, 1_000)))
+        .coalesce(Some(Coalesce::per_second(10, 1_000)))
         .start()
         .unwrap();
     let log = AuditLog::new(journal.clone());
@@ -247,7 +247,7 @@ async fn a_flood_of_refusals_is_collapsed() {
     let clock = FakeClock::at(Timestamp::from_secs(1_769_860_800));
     let journal = Journal::builder(memory.clone(), Overflow::DropAndCount)
         .clock(clock.clone())
-        .collapse(Some(Collapse::per_second(10, 1_000)));
+        .coalesce(Some(Coalesce::per_second(10, 1_000)));
     let log = AuditLog::new(journal.start().unwrap());
     let service = answering(&log, StatusCode::UNAUTHORIZED);
     const SECONDS: usize = 60;
@@ -273,8 +273,8 @@ async fn a_flood_of_refusals_is_collapsed() {
         memory.text().len() / SECONDS < 8 * 1_024,
         "bytes a second are bounded"
     );
-    let collapsed = log.journals().next().unwrap().stats().collapsed;
-    assert_eq!(collapsed, (SECONDS * (EACH - 10)) as u64);
+    let coalesced = log.journals().next().unwrap().stats().coalesced;
+    assert_eq!(coalesced, (SECONDS * (EACH - 10)) as u64);
 }
 
 #[tokio::test]

@@ -69,7 +69,7 @@ impl<'a> Sealed<'a> {
 
 impl Seal<'_> {
     /// Whether the seal was made with this key over what has this SHA-256.
-    pub(crate) fn is_of(&self, key: &ChainKey, sha256: &[u8]) -> bool {
+    pub(crate) fn verify(&self, key: &ChainKey, sha256: &[u8]) -> bool {
         key.verify(PURPOSE, sha256, &self.mac)
     }
 }
@@ -104,8 +104,8 @@ mod tests {
             ([9; 32], "k1", mac)
         );
         let covered = [first.as_bytes(), b"\n", sealed.covered].concat();
-        assert!(sealed.seal.is_of(&key, &Sha256::digest(&covered)));
-        assert!(!sealed.seal.is_of(&key, &Sha256::digest(b"")));
+        assert!(sealed.seal.verify(&key, &Sha256::digest(&covered)));
+        assert!(!sealed.seal.verify(&key, &Sha256::digest(b"")));
     }
 
     // L01

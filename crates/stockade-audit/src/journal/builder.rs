@@ -11,9 +11,9 @@ use stockade_core::clock::{Clock, SystemClock};
 use tokio::sync::Notify;
 
 use super::{
-    Collapse, Journal, Shared, Thread,
-    collapse::Repeats,
-    queue::{BATCH, Queue},
+    Coalesce, Journal, Shared, Thread,
+    coalesce::Coalescer,
+    queue::{BATCH_BYTES, Queue},
     recover::{Recovery, recover},
     writer::Writer,
 };
@@ -41,7 +41,7 @@ pub struct JournalBuilder {
     capacity: usize,
     linger: Duration,
     fsync: Fsync,
-    collapse: Option<Collapse>,
+    coalesce: Option<Coalesce>,
     key: Option<ChainKey>,
     previous: Vec<ChainKey>,
     clock: Box<dyn Clock>,
@@ -55,7 +55,7 @@ impl JournalBuilder {
             capacity: 8 * 1_024 * 1_024,
             linger: Duration::from_millis(10),
             fsync: Fsync::Interval(Duration::from_secs(1)),
-            collapse: Some(Collapse::default()),
+            coalesce: Some(Coalesce::default()),
             key: None,
             previous: Vec::new(),
             clock: Box::new(SystemClock::new()),
@@ -77,7 +77,7 @@ impl JournalBuilder {
     /// The most bytes that wait; 8 MiB where this is not called, and 128 KiB at least. As
     /// many again may be on their way to the sink.
     pub fn capacity(mut self, bytes: usize) -> Self {
-        self.capacity = bytes.max(2 * BATCH);
+        self.capacity = bytes.max(2 * BATCH_BYTES);
         self
     }
 
@@ -95,8 +95,8 @@ impl JournalBuilder {
     }
 
     /// How many refusals a second have a record of their own; `None` for all of them.
-    pub fn collapse(mut self, collapse: Option<Collapse>) -> Self {
-        self.collapse = collapse;
+    pub fn coalesce(mut self, coalesce: Option<Coalesce>) -> Self {
+        self.coalesce = coalesce;
         self
     }
 
@@ -120,17 +120,17 @@ impl JournalBuilder {
             }
             None => Recovery::default(),
         };
-        let mut queue = Queue::new(self.capacity, recovery.next, Repeats::new(self.collapse));
+        let mut queue = Queue::new(self.capacity, recovery.next, Coalescer::new(self.coalesce));
         let mut opened = Line::new(self.clock.now(), recovery.level(), "audit log opened");
-        opened.word(field!("event"), "log_opened");
-        opened.word(field!("past"), recovery.finding);
-        queue.push_anyway(opened.as_bytes());
+        opened.literal(field!("event"), "log_opened");
+        opened.literal(field!("past"), recovery.finding);
+        queue.push_unbounded(opened.as_bytes());
 
         let shared = Arc::new(Shared {
             queue: Mutex::new(queue),
             work: Condvar::new(),
             settled: Condvar::new(),
-            room: Notify::new(),
+            space: Notify::new(),
             full: AtomicBool::new(false),
             failing: AtomicBool::new(false),
             overflow: self.overflow,

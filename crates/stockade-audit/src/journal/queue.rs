@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use stockade_core::clock::Timestamp;
 
 use super::{
-    collapse::{Offence, Repeated, Repeats},
+    coalesce::{CoalesceKey, Coalescer, RefusalKey},
     stats::JournalStats,
 };
 use crate::{
@@ -14,10 +14,10 @@ use crate::{
 };
 
 /// A buffer of this size is worth a write of its own.
-pub(super) const BATCH: usize = 64 * 1_024;
+pub(super) const BATCH_BYTES: usize = 64 * 1_024;
 
 /// What ends a line besides its own bytes: its number, a brace, a line feed.
-const ENDING: usize = 32;
+const SUFFIX: usize = 32;
 
 pub(super) struct Queue {
     lines: Vec<u8>,
@@ -28,9 +28,9 @@ pub(super) struct Queue {
     next: u64,
     /// Records that found no room since that was last said.
     lost: u64,
-    repeats: Repeats,
+    coalescer: Coalescer,
     pub(super) sleep: Sleep,
-    pub(super) orders: Orders,
+    pub(super) commands: Commands,
     /// Write what there is and stop; give up at this time.
     pub(super) stop: Option<Instant>,
     /// All records before this one are written, and covered by a checkpoint.
@@ -43,7 +43,7 @@ pub(super) struct Queue {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sleep {
     /// It is at work and will look by itself.
-    Not,
+    Awake,
     /// For the first record, or the first that is collapsed.
     Idle,
     /// For the first record, or until the second is over whose refusals are counted: the
@@ -56,23 +56,23 @@ pub(super) enum Sleep {
 
 /// What the thread is to do besides writing.
 #[derive(Default)]
-pub(super) struct Orders {
+pub(super) struct Commands {
     pub(super) reopen: bool,
     pub(super) checkpoint: bool,
     pub(super) key: Option<ChainKey>,
 }
 
 impl Queue {
-    pub(super) fn new(capacity: usize, next: u64, repeats: Repeats) -> Self {
+    pub(super) fn new(capacity: usize, next: u64, coalescer: Coalescer) -> Self {
         Self {
             lines: Vec::new(),
             count: 0,
             capacity,
             next,
             lost: 0,
-            repeats,
-            sleep: Sleep::Not,
-            orders: Orders::default(),
+            coalescer,
+            sleep: Sleep::Awake,
+            commands: Commands::default(),
             stop: None,
             settled: next,
             finished: false,
@@ -82,18 +82,18 @@ impl Queue {
 
     /// Appends a record and numbers it, if there is room.
     pub(super) fn push(&mut self, line: &[u8]) {
-        if self.finished || self.lines.len() + line.len() + ENDING > self.capacity {
-            self.lose(1);
+        if self.finished || self.lines.len() + line.len() + SUFFIX > self.capacity {
+            self.count_lost(1);
         } else {
-            self.push_anyway(line);
+            self.push_unbounded(line);
         }
     }
 
     /// Appends a record of the journal's own, for which there is always room.
-    pub(super) fn push_anyway(&mut self, line: &[u8]) {
+    pub(super) fn push_unbounded(&mut self, line: &[u8]) {
         let lines = &mut self.lines;
         // The line and its ending.
-        lines.reserve(line.len() + ENDING);
+        lines.reserve(line.len() + SUFFIX);
         lines.extend_from_slice(line);
         lines.extend_from_slice(field!("seq").as_bytes());
         let mut digits = itoa::Buffer::new();
@@ -103,59 +103,63 @@ impl Queue {
         self.count += 1;
     }
 
-    pub(super) fn lose(&mut self, records: u64) {
+    pub(super) fn count_lost(&mut self, records: u64) {
         self.lost += records;
         self.totals.dropped += records;
     }
 
     /// Whether a record of this offence is to be written; says what was collapsed before.
-    pub(super) fn admits(&mut self, offence: Offence, now: Timestamp) -> bool {
-        self.tell_repeats(now);
-        let admitted = self.repeats.admits(offence);
-        self.totals.collapsed += u64::from(!admitted);
+    pub(super) fn admit(&mut self, key: RefusalKey, now: Timestamp) -> bool {
+        self.push_coalesced(now);
+        let admitted = self.coalescer.admit(key);
+        self.totals.coalesced += u64::from(!admitted);
         admitted
     }
 
     /// Writes down what was collapsed in a second that is over.
-    pub(super) fn tell_repeats(&mut self, now: Timestamp) {
-        let finished = self.repeats.finished(now);
-        self.tell(finished, now);
+    pub(super) fn push_coalesced(&mut self, now: Timestamp) {
+        let finished = self.coalescer.finished(now);
+        self.push_counts(finished, now);
     }
 
     /// Writes down all that was collapsed: nobody may be there any more when the second is
     /// over.
-    pub(super) fn tell_repeats_so_far(&mut self, now: Timestamp) {
-        let so_far = self.repeats.so_far();
-        self.tell(so_far, now);
+    pub(super) fn flush_coalesced(&mut self, now: Timestamp) {
+        let so_far = self.coalescer.so_far();
+        self.push_counts(so_far, now);
     }
 
-    fn tell(&mut self, repeats: impl IntoIterator<Item = (Repeated, u64)>, now: Timestamp) {
-        for (repeated, times) in repeats {
+    fn push_counts(
+        &mut self,
+        counts: impl IntoIterator<Item = (CoalesceKey, u64)>,
+        now: Timestamp,
+    ) {
+        for (repeated, times) in counts {
             self.push(repeated.line(now, times).as_bytes());
         }
     }
 
-    pub(super) fn has_repeats(&self) -> bool {
-        self.repeats.any()
+    pub(super) fn has_coalesced(&self) -> bool {
+        self.coalescer.has_counts()
     }
 
     /// Writes down how many records were lost.
-    pub(super) fn tell_lost(&mut self, now: Timestamp) {
+    pub(super) fn push_lost(&mut self, now: Timestamp) {
         if self.lost > 0 {
             let mut line = Line::new(now, Level::Error, "audit records lost");
-            line.word(field!("event"), "records_lost");
+            line.literal(field!("event"), "records_lost");
             line.number(field!("lost"), self.lost);
-            self.push_anyway(line.as_bytes());
+            self.push_unbounded(line.as_bytes());
             self.lost = 0;
         }
     }
 
     /// Writes down the key that seals what comes after this batch.
-    pub(super) fn tell_next_key(&mut self, key: &ChainKey, now: Timestamp) {
+    pub(super) fn push_key_rotation(&mut self, key: &ChainKey, now: Timestamp) {
         let mut line = Line::new(now, Level::Info, "chain key rotated");
-        line.word(field!("event"), "chain_key_rotated");
-        line.word(field!("next_key"), key.id());
-        self.push_anyway(line.as_bytes());
+        line.literal(field!("event"), "chain_key_rotated");
+        line.literal(field!("next_key"), key.id());
+        self.push_unbounded(line.as_bytes());
     }
 
     /// Nobody writes any more; what waits is lost.
@@ -163,7 +167,7 @@ impl Queue {
         self.finished = true;
         self.lines.clear();
         let records = std::mem::take(&mut self.count);
-        self.lose(records);
+        self.count_lost(records);
     }
 
     /// How long there is still time to write, where the journal stops.
@@ -180,12 +184,12 @@ impl Queue {
     }
 
     /// Whether there is more to do for the thread than to write.
-    pub(super) fn has_orders(&self) -> bool {
-        let Orders {
+    pub(super) fn has_commands(&self) -> bool {
+        let Commands {
             reopen,
             checkpoint,
             key,
-        } = &self.orders;
+        } = &self.commands;
         *reopen || *checkpoint || key.is_some() || self.stop.is_some()
     }
 
@@ -194,7 +198,7 @@ impl Queue {
     }
 
     pub(super) fn is_batch(&self) -> bool {
-        self.lines.len() >= BATCH
+        self.lines.len() >= BATCH_BYTES
     }
 
     /// Half of the capacity is for requests that were let in before.
@@ -203,10 +207,10 @@ impl Queue {
     }
 
     /// Whether the thread sleeps and should not.
-    pub(super) fn wants_writer(&self) -> bool {
+    pub(super) fn needs_wakeup(&self) -> bool {
         match self.sleep {
-            Sleep::Not => false,
-            Sleep::Idle => !self.is_empty() || self.has_repeats(),
+            Sleep::Awake => false,
+            Sleep::Idle => !self.is_empty() || self.has_coalesced(),
             Sleep::Counting => !self.is_empty(),
             Sleep::Lingering => self.is_batch(),
         }
@@ -242,29 +246,29 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Collapse;
+    use crate::Coalesce;
 
     #[test]
     fn a_flood_of_refusals_wakes_the_thread_once() {
-        let repeats = Repeats::new(Some(Collapse::per_second(1, 1)));
-        let mut queue = Queue::new(1 << 20, 1, repeats);
+        let coalescer = Coalescer::new(Some(Coalesce::per_second(1, 1)));
+        let mut queue = Queue::new(1 << 20, 1, coalescer);
         let now = Timestamp::from_secs(1);
         let refused =
-            |queue: &mut Queue| queue.admits(Offence::new(None, None, Some(429), "many"), now);
+            |queue: &mut Queue| queue.admit(RefusalKey::new(None, None, Some(429), "many"), now);
         queue.sleep = Sleep::Idle;
         assert!(refused(&mut queue), "one is written");
-        assert!(!queue.wants_writer(), "by whoever asked");
+        assert!(!queue.needs_wakeup(), "by whoever asked");
         assert!(!refused(&mut queue), "the second one is counted");
         assert!(
-            queue.wants_writer(),
+            queue.needs_wakeup(),
             "somebody has to tell of it in the end"
         );
         queue.sleep = Sleep::Counting;
         for _ in 0..3 {
             assert!(!refused(&mut queue));
-            assert!(!queue.wants_writer(), "it knows");
+            assert!(!queue.needs_wakeup(), "it knows");
         }
         queue.push(b"{\"a\":1");
-        assert!(queue.wants_writer());
+        assert!(queue.needs_wakeup());
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn recover(
     if let Some(log) = stored.log {
         verifier.read(log)?;
     }
-    let (report, tip) = verifier.finish_at();
+    let (report, tip) = verifier.finish_with_tip();
     Ok(Recovery {
         next: tip.map_or(1, |tip| tip.seq + 1),
         tip: tip.map_or([0; 32], |tip| tip.mac),
@@ -63,7 +63,7 @@ pub(super) fn recover(
 fn finding(report: &Report, headless: bool) -> &'static str {
     let rank = |kind: &FaultKind| match kind {
         FaultKind::Unsealed { .. } => (1, "unproven"),
-        FaultKind::CutOff { .. } => (3, "cut"),
+        FaultKind::Truncated { .. } => (3, "cut"),
         _ => (4, "altered"),
     };
     let faults = report.faults.iter().map(|fault| rank(&fault.kind));

@@ -9,7 +9,7 @@ pub struct JournalStats {
     /// Records that were lost: there was no room, or no time at the end.
     pub dropped: u64,
     /// Refusals that have no record of their own, but are counted in one.
-    pub collapsed: u64,
+    pub coalesced: u64,
     /// Writes that failed.
     pub errors: u64,
     /// Bytes that wait, besides the batch that is being written.

@@ -11,7 +11,7 @@ use tracing::{error, info};
 
 use super::{
     Fsync, Shared,
-    queue::{BATCH, Orders, Sleep},
+    queue::{BATCH_BYTES, Commands, Sleep},
 };
 use crate::{
     Batch, Sink,
@@ -20,11 +20,11 @@ use crate::{
 };
 
 /// How often the head is kept where the policy does not sync.
-const HEAD: Duration = Duration::from_secs(1);
+const HEAD_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the first retry of a failed write waits, and the longest one.
 const RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 /// A buffer that a flood has blown up is given back down to this size.
-const KEPT: usize = 16 * BATCH;
+const MAX_SPARE: usize = 16 * BATCH_BYTES;
 
 pub(super) struct Writer {
     shared: Arc<Shared>,
@@ -47,7 +47,7 @@ pub(super) struct Writer {
 struct Work {
     /// Records in the batch.
     records: u64,
-    orders: Orders,
+    commands: Commands,
     /// It is the last work, but for what comes meanwhile.
     stops: bool,
 }
@@ -79,10 +79,10 @@ impl Writer {
         loop {
             let Work {
                 records,
-                orders,
+                commands,
                 stops,
             } = self.wait(wrote);
-            if orders.reopen {
+            if commands.reopen {
                 self.reopen();
             }
             if records > 0 {
@@ -94,11 +94,11 @@ impl Writer {
                 }
             }
             wrote = (records > 0).then(Instant::now);
-            if let (Some(chain), Some(key)) = (&mut self.chain, orders.key) {
+            if let (Some(chain), Some(key)) = (&mut self.chain, commands.key) {
                 chain.use_key(key);
             }
             let due = self.due().is_some_and(|due| due.is_zero());
-            if due || orders.checkpoint || stops {
+            if due || commands.checkpoint || stops {
                 self.checkpoint();
             }
             if stops && self.shared.queue().is_empty() {
@@ -115,9 +115,9 @@ impl Writer {
         let shared = Arc::clone(&self.shared);
         let mut queue = shared.queue();
         loop {
-            queue.tell_repeats(shared.clock.now());
+            queue.push_coalesced(shared.clock.now());
             let due = self.due();
-            if queue.has_orders() || queue.is_batch() || due.is_some_and(|due| due.is_zero()) {
+            if queue.has_commands() || queue.is_batch() || due.is_some_and(|due| due.is_zero()) {
                 break;
             }
             if !queue.is_empty() {
@@ -128,7 +128,7 @@ impl Writer {
                 Some(Duration::ZERO) if !queue.is_empty() => break,
                 Some(Duration::ZERO) | None => {
                     (lingered, left) = (None, None);
-                    queue.sleep = match queue.has_repeats() {
+                    queue.sleep = match queue.has_coalesced() {
                         true => Sleep::Counting,
                         false => Sleep::Idle,
                     };
@@ -136,7 +136,7 @@ impl Writer {
                 Some(_) => queue.sleep = Sleep::Lingering,
             }
             // What was collapsed is told when its second is over.
-            let second = queue.has_repeats().then_some(Duration::from_secs(1));
+            let second = queue.has_coalesced().then_some(Duration::from_secs(1));
             queue = match [left, due, second].into_iter().flatten().min() {
                 Some(patience) => {
                     let waited = shared.work.wait_timeout(queue, patience);
@@ -148,26 +148,26 @@ impl Writer {
                 }
             };
         }
-        queue.sleep = Sleep::Not;
+        queue.sleep = Sleep::Awake;
         let now = shared.clock.now();
-        if queue.orders.checkpoint || queue.stop.is_some() {
-            queue.tell_repeats_so_far(now);
+        if queue.commands.checkpoint || queue.stop.is_some() {
+            queue.flush_coalesced(now);
         }
-        queue.tell_lost(now);
-        let mut orders = mem::take(&mut queue.orders);
-        orders.key = orders.key.filter(|_| self.chain.is_some());
-        if let Some(key) = &orders.key {
-            queue.tell_next_key(key, now);
+        queue.push_lost(now);
+        let mut commands = mem::take(&mut queue.commands);
+        commands.key = commands.key.filter(|_| self.chain.is_some());
+        if let Some(key) = &commands.key {
+            queue.push_key_rotation(key, now);
         }
         self.next = queue.ticket();
         let work = Work {
             records: queue.take(&mut self.batch),
-            orders,
+            commands,
             stops: queue.stop.is_some(),
         };
         shared.full.store(false, Ordering::Relaxed);
         drop(queue);
-        shared.room.notify_waiters();
+        shared.space.notify_waiters();
         work
     }
 
@@ -190,8 +190,8 @@ impl Writer {
         let used = self.batch.len();
         self.batch.clear();
         // Not while the flood lasts: it would only be asked for again.
-        if used < KEPT {
-            self.batch.shrink_to(KEPT);
+        if used < MAX_SPARE {
+            self.batch.shrink_to(MAX_SPARE);
         }
         self.dirty = true;
         if let Some(failed) = failed {
@@ -206,12 +206,12 @@ impl Writer {
         info!("the audit log can be written again");
         let now = self.shared.clock.now();
         let mut line = Line::new(now, Level::Warn, "audit log written again");
-        line.word(field!("event"), "sink_recovered");
+        line.literal(field!("event"), "sink_recovered");
         line.millis(field!("failed_ms"), failed, now);
         let mut queue = self.shared.queue();
         let error = queue.totals.last_error.clone().unwrap_or_default();
         line.text(field!("detail"), &error, 256);
-        queue.push_anyway(line.as_bytes());
+        queue.push_unbounded(line.as_bytes());
     }
 
     /// Waits before a failed write is tried again; `false` where there is no time left.
@@ -222,10 +222,10 @@ impl Writer {
         let waited = shared.work.wait_timeout(queue, delay);
         let mut queue = waited.unwrap_or_else(PoisonError::into_inner).0;
         if queue.time_left().is_some_and(|left| left.is_zero()) {
-            queue.lose(records);
+            queue.count_lost(records);
             return false;
         }
-        if mem::take(&mut queue.orders.reopen) {
+        if mem::take(&mut queue.commands.reopen) {
             drop(queue);
             self.reopen();
         }
@@ -236,7 +236,7 @@ impl Writer {
     fn due(&self) -> Option<Duration> {
         let interval = match self.fsync {
             _ if self.unsynced => RETRY.1,
-            Fsync::Never => HEAD,
+            Fsync::Never => HEAD_INTERVAL,
             Fsync::Interval(interval) => interval,
             Fsync::EveryBatch => Duration::ZERO,
         };
@@ -296,6 +296,6 @@ impl Drop for Writer {
         self.shared.failing.store(true, Ordering::Relaxed);
         self.shared.full.store(false, Ordering::Relaxed);
         self.shared.settled.notify_all();
-        self.shared.room.notify_waiters();
+        self.shared.space.notify_waiters();
     }
 }

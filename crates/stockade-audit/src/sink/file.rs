@@ -12,7 +12,7 @@ use stockade_core::clock::{Clock, SystemClock};
 use tracing::warn;
 
 use super::{
-    open::{Open, day},
+    open_file::{OpenFile, day},
     rotation::{log_files, rotate},
 };
 use crate::{Batch, Rotation, Sink, StoredLog};
@@ -34,7 +34,7 @@ pub struct FileSink {
     path: PathBuf,
     rotation: Option<Rotation>,
     clock: Box<dyn Clock>,
-    open: Option<Open>,
+    open: Option<OpenFile>,
     /// Whether anybody wants the file to be synced.
     syncs: bool,
 }
@@ -52,7 +52,7 @@ impl FileSink {
             open: None,
             syncs: false,
         };
-        match sink.ready() {
+        match sink.ensure_open() {
             Err(error) if !is_unread_fifo(&error) => Err(error),
             _ => Ok(sink),
         }
@@ -69,7 +69,7 @@ impl FileSink {
 
     /// Never puts the file aside: somebody else does, such as `logrotate`. Nothing bounds
     /// its size then.
-    pub fn rotated_elsewhere(mut self) -> Self {
+    pub fn external_rotation(mut self) -> Self {
         self.rotation = None;
         self
     }
@@ -81,14 +81,14 @@ impl FileSink {
     }
 
     /// The file that the path leads to, opened where it is not open yet.
-    fn ready(&mut self) -> io::Result<&mut Open> {
+    fn ensure_open(&mut self) -> io::Result<&mut OpenFile> {
         self.open
-            .take_if(|open| !open.is_at(fs::metadata(&self.path)));
+            .take_if(|open| !open.matches(fs::metadata(&self.path)));
         if self.open.is_none() {
             let max_bytes = self
                 .rotation
                 .map_or(u64::MAX, |rotation| rotation.max_bytes);
-            self.open = Some(Open::new(&self.path, self.clock.now(), max_bytes)?);
+            self.open = Some(OpenFile::new(&self.path, self.clock.now(), max_bytes)?);
         }
         Ok(self.open.as_mut().expect("it was just opened"))
     }
@@ -96,7 +96,7 @@ impl FileSink {
     /// Puts the file aside, where it is time to before so many bytes more. Leaves one open.
     fn rotate(&mut self, more: usize) -> io::Result<()> {
         let (now, syncs, rotation) = (self.clock.now(), self.syncs, self.rotation);
-        let open = self.ready()?;
+        let open = self.ensure_open()?;
         let Some(rotation) = rotation else {
             return Ok(());
         };
@@ -110,7 +110,7 @@ impl FileSink {
             open.file.sync_data()?;
         }
         let rotated = rotate(&self.path, now, rotation.keep);
-        let open = self.ready()?;
+        let open = self.ensure_open()?;
         if let Err(error) = rotated {
             // A file that grows is better than no record; not tried again for a while.
             open.rotate_at = open.length.saturating_add(rotation.max_bytes);
@@ -120,7 +120,7 @@ impl FileSink {
         Ok(())
     }
 
-    fn beside(&self, suffix: &str) -> PathBuf {
+    fn sibling(&self, suffix: &str) -> PathBuf {
         let mut path = OsString::from(&self.path);
         path.push(suffix);
         path.into()
@@ -129,9 +129,9 @@ impl FileSink {
 
 impl Sink for FileSink {
     fn write(&mut self, batch: &Batch<'_>) -> io::Result<()> {
-        let is_begun = self.open.as_ref().is_some_and(|open| open.done > 0);
+        let is_begun = self.open.as_ref().is_some_and(|open| open.written > 0);
         if is_begun {
-            self.ready()?;
+            self.ensure_open()?;
         } else {
             self.rotate(batch.bytes().len())?;
         }
@@ -157,12 +157,12 @@ impl Sink for FileSink {
 
     fn reopen(&mut self) -> io::Result<()> {
         self.open = None;
-        self.ready().map(|_| ())
+        self.ensure_open().map(|_| ())
     }
 
     fn stored_log(&mut self) -> io::Result<StoredLog> {
         let mut stored = StoredLog::default();
-        match read_head(&self.beside(".head")) {
+        match read_head(&self.sibling(".head")) {
             Ok(head) => stored.head = Some(head),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -180,7 +180,7 @@ impl Sink for FileSink {
         if !self.open.as_ref().is_some_and(|open| open.is_regular) {
             return Ok(());
         }
-        let new = self.beside(".head.new");
+        let new = self.sibling(".head.new");
         // Left behind by a crash, or a link that someone put there.
         match fs::remove_file(&new) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
@@ -191,7 +191,7 @@ impl Sink for FileSink {
         if self.syncs {
             file.sync_data()?;
         }
-        fs::rename(new, self.beside(".head"))
+        fs::rename(new, self.sibling(".head"))
     }
 }
 
@@ -210,7 +210,7 @@ fn create_new(path: &Path) -> io::Result<File> {
 
 /// Reads a regular file of a few hundred bytes; a FIFO in its place would hold the start.
 fn read_head(path: &Path) -> io::Result<String> {
-    const MOST: u64 = 64 * 1_024;
+    const MAX_BYTES: u64 = 64 * 1_024;
 
     let mut options = OpenOptions::new();
     options.read(true);
@@ -226,7 +226,7 @@ fn read_head(path: &Path) -> io::Result<String> {
         ));
     }
     let mut head = String::new();
-    file.take(MOST).read_to_string(&mut head)?;
+    file.take(MAX_BYTES).read_to_string(&mut head)?;
     Ok(head)
 }
 

@@ -61,7 +61,7 @@ impl Default for Rotation {
 /// When the folder cannot be read.
 pub fn log_files(path: impl AsRef<Path>) -> io::Result<Vec<PathBuf>> {
     let path = path.as_ref();
-    let mut files = put_aside(path)?;
+    let mut files = rotated_files(path)?;
     if path.is_file() {
         files.push(path.to_owned());
     }
@@ -71,9 +71,9 @@ pub fn log_files(path: impl AsRef<Path>) -> io::Result<Vec<PathBuf>> {
 /// Puts a file aside, and removes those that are too many.
 pub(super) fn rotate(path: &Path, now: Timestamp, keep: usize) -> io::Result<()> {
     fs::rename(path, free_name(path, now)?)?;
-    let aside = put_aside(path)?;
-    let excess = aside.len().saturating_sub(keep);
-    for old in &aside[..excess] {
+    let rotated = rotated_files(path)?;
+    let excess = rotated.len().saturating_sub(keep);
+    for old in &rotated[..excess] {
         fs::remove_file(old)?;
     }
     Ok(())
@@ -94,7 +94,7 @@ fn free_name(path: &Path, now: Timestamp) -> io::Result<PathBuf> {
     ))
 }
 
-fn put_aside(path: &Path) -> io::Result<Vec<PathBuf>> {
+fn rotated_files(path: &Path) -> io::Result<Vec<PathBuf>> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
@@ -104,7 +104,7 @@ fn put_aside(path: &Path) -> io::Result<Vec<PathBuf>> {
         let entry = entry?;
         if path
             .file_name()
-            .is_some_and(|log| is_aside(log, &entry.file_name()))
+            .is_some_and(|log| is_rotated(log, &entry.file_name()))
         {
             files.push(entry.path());
         }
@@ -113,7 +113,7 @@ fn put_aside(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn is_aside(log: &OsStr, name: &OsStr) -> bool {
+fn is_rotated(log: &OsStr, name: &OsStr) -> bool {
     let suffix = name.as_encoded_bytes().strip_prefix(log.as_encoded_bytes());
     let Some([b'.', date @ .., b'-', a, b, c]) = suffix else {
         return false;

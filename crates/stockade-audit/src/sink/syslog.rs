@@ -13,7 +13,7 @@ pub struct SyslogSink {
     /// Connected when the first record comes, and again after an error.
     logger: Option<Logger<LoggerBackend, Formatter3164>>,
     /// Records of the batch that were sent before the daemon failed.
-    done: usize,
+    written: usize,
 }
 
 impl SyslogSink {
@@ -27,7 +27,7 @@ impl SyslogSink {
                 pid: std::process::id(),
             },
             logger: None,
-            done: 0,
+            written: 0,
         }
     }
 
@@ -42,7 +42,7 @@ impl SyslogSink {
 
 impl Sink for SyslogSink {
     fn write(&mut self, batch: &Batch<'_>) -> io::Result<()> {
-        for line in batch.lines().skip(self.done) {
+        for line in batch.lines().skip(self.written) {
             if let Err(error) = self.send(line) {
                 self.logger = None;
                 return Err(match error {
@@ -50,9 +50,9 @@ impl Sink for SyslogSink {
                     Error::Initialization(error) => io::Error::other(error),
                 });
             }
-            self.done += 1;
+            self.written += 1;
         }
-        self.done = 0;
+        self.written = 0;
         Ok(())
     }
 }

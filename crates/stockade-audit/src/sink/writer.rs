@@ -11,7 +11,7 @@ use crate::{Batch, Sink};
 pub struct WriterSink<W> {
     writer: W,
     /// Bytes of the batch that were written before the writer failed.
-    done: usize,
+    written: usize,
 }
 
 impl<W> WriterSink<W>
@@ -20,7 +20,7 @@ where
 {
     /// A sink that writes to this.
     pub fn new(writer: W) -> Self {
-        Self { writer, done: 0 }
+        Self { writer, written: 0 }
     }
 }
 
@@ -29,9 +29,9 @@ where
     W: Write + Send + 'static,
 {
     fn write(&mut self, batch: &Batch<'_>) -> io::Result<()> {
-        write_rest(&mut self.writer, batch.bytes(), &mut self.done)?;
+        write_rest(&mut self.writer, batch.bytes(), &mut self.written)?;
         self.writer.flush()?;
-        self.done = 0;
+        self.written = 0;
         Ok(())
     }
 }
@@ -40,12 +40,12 @@ where
 pub(super) fn write_rest(
     writer: &mut impl Write,
     bytes: &[u8],
-    done: &mut usize,
+    written: &mut usize,
 ) -> io::Result<()> {
-    while *done < bytes.len() {
-        match writer.write(&bytes[*done..]) {
+    while *written < bytes.len() {
+        match writer.write(&bytes[*written..]) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(written) => *done += written,
+            Ok(count) => *written += count,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

@@ -6,7 +6,7 @@ use super::{Fault, FaultKind, Report};
 
 /// A line's place: the number of its file, and its own in there, from 1.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Place {
+pub(super) struct Position {
     pub(super) file: usize,
     pub(super) line: u64,
 }
@@ -16,26 +16,26 @@ pub(super) struct Place {
 pub(super) struct Batch {
     pub(super) sha256: Sha256,
     pub(super) lines: u64,
-    pub(super) first: Place,
+    pub(super) first: Position,
     pub(super) last_seq: Option<u64>,
     /// What is wrong with them, if they get a seal.
     pub(super) faults: Vec<Fault>,
     /// What its lines say of the chain.
     pub(super) next_key: Option<Box<str>>,
-    pub(super) opened: Option<Opened>,
+    pub(super) opened: Option<JournalStart>,
     pub(super) lost: u64,
 }
 
 /// A batch begins a new life of the journal.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(super) struct JournalStart {
     /// Lines before it that no seal covers.
-    pub(super) orphans: u64,
+    pub(super) unsealed_before: u64,
     /// The journal saw and said so.
-    pub(super) admitted: bool,
+    pub(super) acknowledged: bool,
 }
 
-impl Place {
+impl Position {
     pub(super) fn fault(self, kind: FaultKind) -> Fault {
         Fault {
             file: self.file,
@@ -47,9 +47,9 @@ impl Place {
 
 impl Batch {
     /// As many as a report has.
-    pub(super) fn note(&mut self, place: Place, kind: FaultKind) {
-        if self.faults.len() < Report::MOST_FAULTS {
-            self.faults.push(place.fault(kind));
+    pub(super) fn note(&mut self, position: Position, kind: FaultKind) {
+        if self.faults.len() < Report::MAX_FAULTS {
+            self.faults.push(position.fault(kind));
         }
     }
 }

@@ -5,7 +5,7 @@ use memchr::memmem::{find, rfind};
 /// Reads fields of lines that the journal wrote. A quote within a string has a backslash
 /// before it, so what looks like a field is one.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Marks<'a> {
+pub(super) struct LineFields<'a> {
     pub(super) seq: Option<u64>,
     /// What a journal that began found.
     pub(super) opened: Option<&'a str>,
@@ -13,7 +13,7 @@ pub(super) struct Marks<'a> {
     pub(super) lost: u64,
 }
 
-impl<'a> Marks<'a> {
+impl<'a> LineFields<'a> {
     /// Reads a line up to its seal, or its end.
     pub(super) fn read(line: &'a [u8]) -> Self {
         // The number is the last field, so it comes after all texts.

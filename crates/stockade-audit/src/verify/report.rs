@@ -40,12 +40,12 @@ impl Report {
     }
 
     /// So many faults are told; the rest is counted.
-    pub(super) const MOST_FAULTS: usize = 100;
+    pub(super) const MAX_FAULTS: usize = 100;
 
     pub(super) fn note(&mut self, faults: impl IntoIterator<Item = Fault>) {
         for fault in faults {
             self.fault_count += 1;
-            if self.faults.len() < Self::MOST_FAULTS {
+            if self.faults.len() < Self::MAX_FAULTS {
                 self.faults.push(fault);
             }
         }
@@ -75,11 +75,11 @@ impl fmt::Display for Fault {
 #[non_exhaustive]
 pub enum FaultKind {
     /// A line that is no record.
-    NoRecord,
+    NotARecord,
     /// A batch is not what was sealed: something in it was changed, added or removed.
     Altered,
     /// A genuine batch does not follow the one before it.
-    Unlinked,
+    BrokenLink,
     /// Records are not there.
     Missing {
         /// The first one's number.
@@ -103,7 +103,7 @@ pub enum FaultKind {
     /// A seal by a key that was not in use then.
     WrongKey(String),
     /// The log ends before the record that its head names.
-    CutOff {
+    Truncated {
         /// The first record that is gone.
         from: u64,
         /// The last one that is known to have been there.
@@ -112,30 +112,30 @@ pub enum FaultKind {
     /// The head was not signed by any of the keys.
     ForgedHead,
     /// The head is one of another log.
-    OtherHead,
+    HeadMismatch,
 }
 
 impl fmt::Display for FaultKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoRecord => f.write_str("this line is no record"),
+            Self::NotARecord => f.write_str("this line is no record"),
             Self::Altered => {
                 f.write_str("the lines up to the next seal are not those that were sealed")
             }
-            Self::Unlinked => f.write_str("these lines do not follow those before them"),
+            Self::BrokenLink => f.write_str("these lines do not follow those before them"),
             Self::Missing { from, to } => write!(f, "records {from} to {to} are not there"),
             Self::OutOfOrder { seq } => write!(f, "record {seq} is not in its place"),
             Self::Unsealed { lines } => write!(f, "{lines} lines are not sealed"),
             Self::UnknownKey(id) => write!(f, "sealed by the key `{id}`, which was not given"),
             Self::WrongKey(id) => write!(f, "sealed by the key `{id}`, which was not in use"),
-            Self::CutOff { from, to } => {
+            Self::Truncated { from, to } => {
                 write!(
                     f,
                     "the log ends here, but records {from} to {to} were written"
                 )
             }
             Self::ForgedHead => f.write_str("the head of the log was not signed by a known key"),
-            Self::OtherHead => f.write_str("the head is not the head of this log"),
+            Self::HeadMismatch => f.write_str("the head is not the head of this log"),
         }
     }
 }

@@ -107,7 +107,7 @@ fn finds_each_way_of_tampering() {
             FaultKind::Altered,
         ),
         ("deleted a line", without(2), 3, missing(3, 3)),
-        ("deleted a batch", without(0), 0, FaultKind::Unlinked),
+        ("deleted a batch", without(0), 0, FaultKind::BrokenLink),
         (
             "deleted a batch in the middle",
             join(&[lines[0], lines[4], lines[5]]),
@@ -120,7 +120,7 @@ fn finds_each_way_of_tampering() {
             "inserted",
             log.replacen('\n', "\n{}\n", 1),
             2,
-            FaultKind::NoRecord,
+            FaultKind::NotARecord,
         ),
         (
             "added at the end",
@@ -138,13 +138,13 @@ fn finds_each_way_of_tampering() {
             "cut at a batch",
             join(&lines[..4]),
             4,
-            FaultKind::CutOff { from: 5, to: 6 },
+            FaultKind::Truncated { from: 5, to: 6 },
         ),
         (
             "cut to nothing",
             String::new(),
             0,
-            FaultKind::CutOff { from: 1, to: 6 },
+            FaultKind::Truncated { from: 1, to: 6 },
         ),
     ] {
         let report = verify(&tampered, &head);
@@ -170,7 +170,7 @@ fn believes_no_head_of_somebody_else() {
     );
     let mut other = Chain::new(key("k1"), [1; 32]);
     let (_, head) = log(&mut other, 1, &[2]);
-    assert_eq!(kinds(&verify(&log_a, &head)), [FaultKind::OtherHead]);
+    assert_eq!(kinds(&verify(&log_a, &head)), [FaultKind::HeadMismatch]);
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn a_crash_is_told_from_tampering_by_the_next_start() {
 fn chain_tip(log: &str) -> [u8; 32] {
     let mut verifier = Verifier::new([key("k1")]);
     verifier.read(log.as_bytes()).unwrap();
-    verifier.finish_at().1.unwrap().mac
+    verifier.finish_with_tip().1.unwrap().mac
 }
 
 #[test]

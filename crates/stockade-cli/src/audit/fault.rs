@@ -48,17 +48,17 @@ impl FaultReport {
 
 fn kind_name(kind: &FaultKind) -> (&'static str, Option<u64>) {
     match kind {
-        FaultKind::NoRecord => ("no_record", None),
+        FaultKind::NotARecord => ("no_record", None),
         FaultKind::Altered => ("altered", None),
-        FaultKind::Unlinked => ("unlinked", None),
+        FaultKind::BrokenLink => ("unlinked", None),
         FaultKind::Missing { from, .. } => ("missing", Some(*from)),
         FaultKind::OutOfOrder { seq } => ("out_of_order", Some(*seq)),
         FaultKind::Unsealed { .. } => ("unsealed", None),
         FaultKind::UnknownKey(_) => ("unknown_key", None),
         FaultKind::WrongKey(_) => ("wrong_key", None),
-        FaultKind::CutOff { from, .. } => ("cut_off", Some(*from)),
+        FaultKind::Truncated { from, .. } => ("cut_off", Some(*from)),
         FaultKind::ForgedHead => ("forged_head", None),
-        FaultKind::OtherHead => ("other_head", None),
+        FaultKind::HeadMismatch => ("other_head", None),
         _ => ("other", None),
     }
 }
@@ -66,7 +66,7 @@ fn kind_name(kind: &FaultKind) -> (&'static str, Option<u64>) {
 /// The cause of a fault, and its remedy.
 fn explain(kind: &FaultKind) -> (&'static str, &'static str) {
     match kind {
-        FaultKind::NoRecord => (
+        FaultKind::NotARecord => (
             "another program wrote to the file, or a crash truncated the line",
             "inspect the line, and check which users and programs can write to the file",
         ),
@@ -76,7 +76,7 @@ fn explain(kind: &FaultKind) -> (&'static str, &'static str) {
             "check the key given by --key-file and --key-id; if it is correct, compare the \
              lines with a backup",
         ),
-        FaultKind::Unlinked => (
+        FaultKind::BrokenLink => (
             "authentic lines are out of place: lines before them were removed, moved, or \
              inserted from another log or an older copy",
             "look for the missing lines in backups, and make sure that one process only writes \
@@ -104,7 +104,7 @@ fn explain(kind: &FaultKind) -> (&'static str, &'static str) {
              lines",
             "find out who holds that key, and trust only lines that the other key sealed",
         ),
-        FaultKind::CutOff { .. } => (
+        FaultKind::Truncated { .. } => (
             "the end of the log was removed; the head shows that it was longer",
             "look for the missing records in backups",
         ),
@@ -113,7 +113,7 @@ fn explain(kind: &FaultKind) -> (&'static str, &'static str) {
              of the log cannot be detected",
             "add the newest key of the log with --key-file and --key-id, or restore the head",
         ),
-        FaultKind::OtherHead => (
+        FaultKind::HeadMismatch => (
             "the head is authentic, but belongs to other records: the log or the head was \
              replaced by another or an older one",
             "check that --head names the head of this log, and compare both with a backup",

@@ -175,7 +175,7 @@ pub(super) fn security(event: &FenceEvent) -> Vec<SecurityEvent> {
             SecurityEvent::new(EventKind::StoreLost).subject("limits")
         }
         FenceEvent::LimitStore { up: true } => {
-            SecurityEvent::new(EventKind::StoreBack).subject("limits")
+            SecurityEvent::new(EventKind::StoreRecovered).subject("limits")
         }
     }]
 }
@@ -199,7 +199,7 @@ fn abuse(event: &AbuseEvent) -> Vec<SecurityEvent> {
         AbuseEvent::ListFailed { error } => SecurityEvent::new(EventKind::StoreLost)
             .subject("bans")
             .detail(error.to_string()),
-        AbuseEvent::ListRecovered { source } => SecurityEvent::new(EventKind::StoreBack)
+        AbuseEvent::ListRecovered { source } => SecurityEvent::new(EventKind::StoreRecovered)
             .subject("bans")
             .detail(source.to_string()),
         // Each ban and each skipped line of it is an event by itself.
@@ -301,7 +301,7 @@ mod tests {
             ),
             (
                 AbuseEvent::ListRecovered { source: text() },
-                Some(EventKind::StoreBack),
+                Some(EventKind::StoreRecovered),
             ),
         ];
         let names: BTreeSet<_> = events.iter().map(|(event, _)| event.name()).collect();
@@ -330,7 +330,10 @@ mod tests {
         for (event, kind) in [
             (FenceEvent::Reloaded, EventKind::ConfigReloaded),
             (FenceEvent::LimitStore { up: false }, EventKind::StoreLost),
-            (FenceEvent::LimitStore { up: true }, EventKind::StoreBack),
+            (
+                FenceEvent::LimitStore { up: true },
+                EventKind::StoreRecovered,
+            ),
         ] {
             assert_eq!(kinds(&event), [kind]);
         }

@@ -22,12 +22,12 @@ use crate::line::{Level, Line, field};
 /// authenticated principal, `in_all` of requests with one, and as many that say how often the
 /// rest were repeated. A flood of strangers takes nothing from the records of principals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Collapse {
+pub struct Coalesce {
     per_client: u32,
     in_all: u32,
 }
 
-impl Collapse {
+impl Coalesce {
     /// At most `per_client` records a client, principal and kind of refusal, and `in_all`
     /// records in total.
     pub fn per_second(per_client: u32, in_all: u32) -> Self {
@@ -35,7 +35,7 @@ impl Collapse {
     }
 }
 
-impl Default for Collapse {
+impl Default for Coalesce {
     /// 10 a client and kind, 1,000 in all.
     fn default() -> Self {
         Self::per_second(10, 1_000)
@@ -47,7 +47,7 @@ const V6_NETWORK: u8 = 64;
 
 /// Refusals that are the same when they come again and again.
 #[derive(Clone, Debug)]
-pub(crate) struct Offence {
+pub(crate) struct RefusalKey {
     client: Option<ClientBucket>,
     /// The principal, unless it is anonymous.
     user: Option<Principal>,
@@ -55,7 +55,7 @@ pub(crate) struct Offence {
     reason: &'static str,
 }
 
-impl Offence {
+impl RefusalKey {
     pub(crate) fn new(
         client: Option<ClientIp>,
         user: Option<&Principal>,
@@ -85,32 +85,32 @@ impl Offence {
     /// Writes who was refused, and why.
     fn describe(&self, line: &mut Line) {
         match self.client {
-            Some(ClientBucket::Ip(network)) => line.shown(field!("ip"), network),
-            Some(ClientBucket::UnixSocket) => line.word(field!("ip"), "unix"),
+            Some(ClientBucket::Ip(network)) => line.display(field!("ip"), network),
+            Some(ClientBucket::UnixSocket) => line.literal(field!("ip"), "unix"),
             None => line.null(field!("ip")),
         }
         match &self.user {
-            Some(user) => line.own(field!("user"), user.id(), 128),
+            Some(user) => line.identifier(field!("user"), user.id(), 128),
             None => line.null(field!("user")),
         }
         if let Some(status) = self.status {
             line.number(field!("status"), status.into());
         }
         if !self.reason.is_empty() {
-            line.own(field!("reason"), self.reason, 128);
+            line.identifier(field!("reason"), self.reason, 128);
         }
     }
 }
 
-impl PartialEq for Offence {
+impl PartialEq for RefusalKey {
     fn eq(&self, other: &Self) -> bool {
         self.parts() == other.parts()
     }
 }
 
-impl Eq for Offence {}
+impl Eq for RefusalKey {}
 
-impl Hash for Offence {
+impl Hash for RefusalKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.parts().hash(state);
     }
@@ -118,20 +118,20 @@ impl Hash for Offence {
 
 /// Refusals that were collapsed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Repeated {
+pub(crate) enum CoalesceKey {
     /// Of one offence.
-    One(Offence),
+    Refusal(RefusalKey),
     /// Of the offences that came after there were too many in that second.
     Others { authenticated: bool },
 }
 
-impl Repeated {
+impl CoalesceKey {
     /// The record of this number of refusals.
     pub(super) fn line(&self, now: Timestamp, times: u64) -> Line {
         let mut line = Line::new(now, Level::Warn, "requests refused");
-        line.word(field!("event"), "repeated");
+        line.literal(field!("event"), "repeated");
         match self {
-            Self::One(offence) => offence.describe(&mut line),
+            Self::Refusal(key) => key.describe(&mut line),
             Self::Others { authenticated } => {
                 line.null(field!("ip"));
                 line.null(field!("user"));
@@ -145,58 +145,58 @@ impl Repeated {
 }
 
 /// The offences of one second.
-pub(super) struct Repeats {
-    limit: Option<Collapse>,
+pub(super) struct Coalescer {
+    limit: Option<Coalesce>,
     second: u64,
-    anonymous: Written,
-    authenticated: Written,
+    anonymous: SecondCounts,
+    authenticated: SecondCounts,
     /// Those that were not written, each at most once here for each entry of those above.
-    repeated: Counts<Repeated, u64>,
+    repeated: Counts<CoalesceKey, u64>,
 }
 
 /// The records of one second.
 #[derive(Default)]
-struct Written {
+struct SecondCounts {
     records: u32,
-    offences: Counts<Offence, u32>,
+    keys: Counts<RefusalKey, u32>,
 }
 
 /// Hashed under a key of this process, so that nobody can send what falls together.
 type Counts<K, N> = HashMap<K, N, RandomState>;
 
-impl Repeats {
-    pub(super) fn new(limit: Option<Collapse>) -> Self {
+impl Coalescer {
+    pub(super) fn new(limit: Option<Coalesce>) -> Self {
         Self {
             limit,
             second: 0,
-            anonymous: Written::default(),
-            authenticated: Written::default(),
+            anonymous: SecondCounts::default(),
+            authenticated: SecondCounts::default(),
             repeated: Counts::default(),
         }
     }
 
     /// Whether the offence is to be written, in the second that [`finished`](Self::finished)
     /// was last asked about.
-    pub(super) fn admits(&mut self, offence: Offence) -> bool {
+    pub(super) fn admit(&mut self, key: RefusalKey) -> bool {
         let Some(limit) = self.limit else {
             return true;
         };
-        let authenticated = offence.user.is_some();
+        let authenticated = key.user.is_some();
         let written = match authenticated {
             true => &mut self.authenticated,
             false => &mut self.anonymous,
         };
-        let repeated = match written.count(&offence, limit) {
-            Count::Written => return true,
-            Count::Repeated => Repeated::One(offence),
-            Count::TooMany => Repeated::Others { authenticated },
+        let repeated = match written.count(&key, limit) {
+            Count::Recorded => return true,
+            Count::Coalesced => CoalesceKey::Refusal(key),
+            Count::OverLimit => CoalesceKey::Others { authenticated },
         };
         *self.repeated.entry(repeated).or_default() += 1;
         false
     }
 
     /// What was collapsed in a second that is over, and begins a new one.
-    pub(super) fn finished(&mut self, now: Timestamp) -> Counts<Repeated, u64> {
+    pub(super) fn finished(&mut self, now: Timestamp) -> Counts<CoalesceKey, u64> {
         if now.as_secs() == self.second {
             return Counts::default();
         }
@@ -207,42 +207,42 @@ impl Repeats {
     }
 
     /// What was collapsed and not told yet.
-    pub(super) fn so_far(&mut self) -> Counts<Repeated, u64> {
+    pub(super) fn so_far(&mut self) -> Counts<CoalesceKey, u64> {
         std::mem::take(&mut self.repeated)
     }
 
-    pub(super) fn any(&self) -> bool {
+    pub(super) fn has_counts(&self) -> bool {
         !self.repeated.is_empty()
     }
 }
 
 enum Count {
-    Written,
-    Repeated,
-    TooMany,
+    Recorded,
+    Coalesced,
+    OverLimit,
 }
 
-impl Written {
-    fn count(&mut self, offence: &Offence, limit: Collapse) -> Count {
+impl SecondCounts {
+    fn count(&mut self, key: &RefusalKey, limit: Coalesce) -> Count {
         let has_room = self.records < limit.in_all;
-        let times = match self.offences.get_mut(offence) {
+        let times = match self.keys.get_mut(key) {
             Some(times) => times,
             // Only what is written makes an entry, so there are at most `in_all` of them.
-            None if has_room => self.offences.entry(offence.clone()).or_default(),
-            None => return Count::TooMany,
+            None if has_room => self.keys.entry(key.clone()).or_default(),
+            None => return Count::OverLimit,
         };
         if *times < limit.per_client && has_room {
             *times += 1;
             self.records += 1;
-            Count::Written
+            Count::Recorded
         } else {
-            Count::Repeated
+            Count::Coalesced
         }
     }
 
     fn clear(&mut self) {
         self.records = 0;
-        self.offences.clear();
+        self.keys.clear();
     }
 }
 
@@ -252,15 +252,15 @@ mod tests {
 
     use super::*;
 
-    fn offence(client: u32) -> Offence {
+    fn key(client: u32) -> RefusalKey {
         let client = ClientIp::Ip(IpAddr::V4(Ipv4Addr::from_bits(client)));
-        Offence::new(Some(client), None, Some(401), "unknown_key")
+        RefusalKey::new(Some(client), None, Some(401), "unknown_key")
     }
 
-    fn by(user: &str) -> Offence {
+    fn by(user: &str) -> RefusalKey {
         let client = ClientIp::Ip(IpAddr::V4(Ipv4Addr::from_bits(1)));
         let user = Principal::builder(user).build();
-        Offence::new(Some(client), Some(&user), Some(429), "limit")
+        RefusalKey::new(Some(client), Some(&user), Some(429), "limit")
     }
 
     fn at(secs: u64) -> Timestamp {
@@ -270,29 +270,29 @@ mod tests {
     // L06
     #[test]
     fn counts_what_one_client_repeats() {
-        let mut repeats = Repeats::new(Some(Collapse::per_second(3, 100)));
-        repeats.finished(at(1));
-        let written = (0..50).filter(|_| repeats.admits(offence(1))).count();
+        let mut coalescer = Coalescer::new(Some(Coalesce::per_second(3, 100)));
+        coalescer.finished(at(1));
+        let written = (0..50).filter(|_| coalescer.admit(key(1))).count();
         assert_eq!(written, 3);
-        assert!(repeats.admits(offence(2)), "another client is heard");
-        assert_eq!(repeats.finished(at(1)).len(), 0, "the second is not over");
-        let finished: Vec<_> = repeats.finished(at(2)).into_iter().collect();
-        assert_eq!(finished, [(Repeated::One(offence(1)), 47)]);
-        assert!(repeats.admits(offence(1)), "a new second");
+        assert!(coalescer.admit(key(2)), "another client is heard");
+        assert_eq!(coalescer.finished(at(1)).len(), 0, "the second is not over");
+        let finished: Vec<_> = coalescer.finished(at(2)).into_iter().collect();
+        assert_eq!(finished, [(CoalesceKey::Refusal(key(1)), 47)]);
+        assert!(coalescer.admit(key(1)), "a new second");
     }
 
     // L06
     #[test]
     fn a_flood_from_everywhere_is_bounded() {
-        let mut repeats = Repeats::new(Some(Collapse::per_second(3, 100)));
-        repeats.finished(at(1));
+        let mut coalescer = Coalescer::new(Some(Coalesce::per_second(3, 100)));
+        coalescer.finished(at(1));
         let written = (0..100_000)
-            .filter(|client| repeats.admits(offence(*client)))
+            .filter(|client| coalescer.admit(key(*client)))
             .count();
         assert_eq!(written, 100);
-        assert!(repeats.anonymous.offences.len() <= 100);
-        let finished: Vec<_> = repeats.finished(at(2)).into_iter().collect();
-        let others = Repeated::Others {
+        assert!(coalescer.anonymous.keys.len() <= 100);
+        let finished: Vec<_> = coalescer.finished(at(2)).into_iter().collect();
+        let others = CoalesceKey::Others {
             authenticated: false,
         };
         assert_eq!(finished, [(others, 99_900)]);
@@ -301,20 +301,20 @@ mod tests {
     // FA08
     #[test]
     fn a_flood_of_strangers_collapses_no_record_of_a_principal() {
-        let mut repeats = Repeats::new(Some(Collapse::per_second(3, 100)));
-        repeats.finished(at(1));
+        let mut coalescer = Coalescer::new(Some(Coalesce::per_second(3, 100)));
+        coalescer.finished(at(1));
         for client in 0..1_000 {
-            repeats.admits(offence(client));
+            coalescer.admit(key(client));
         }
         let anonymous = Principal::anonymous();
         let client = ClientIp::Ip(IpAddr::V4(Ipv4Addr::from_bits(1)));
-        let stranger = Offence::new(Some(client), Some(&anonymous), Some(429), "limit");
-        assert!(!repeats.admits(stranger), "a stranger like the others");
-        assert_eq!((0..5).filter(|_| repeats.admits(by("alice"))).count(), 3);
-        assert!(repeats.admits(by("bob")), "another one");
-        let finished = repeats.finished(at(2));
-        assert_eq!(finished[&Repeated::One(by("alice"))], 2);
-        let others = Repeated::Others {
+        let stranger = RefusalKey::new(Some(client), Some(&anonymous), Some(429), "limit");
+        assert!(!coalescer.admit(stranger), "a stranger like the others");
+        assert_eq!((0..5).filter(|_| coalescer.admit(by("alice"))).count(), 3);
+        assert!(coalescer.admit(by("bob")), "another one");
+        let finished = coalescer.finished(at(2));
+        assert_eq!(finished[&CoalesceKey::Refusal(by("alice"))], 2);
+        let others = CoalesceKey::Others {
             authenticated: false,
         };
         assert_eq!(finished[&others], 901);
@@ -324,16 +324,16 @@ mod tests {
     // FA08
     #[test]
     fn a_flood_of_principals_is_bounded_and_named_as_such() {
-        let mut repeats = Repeats::new(Some(Collapse::per_second(3, 100)));
-        repeats.finished(at(1));
+        let mut coalescer = Coalescer::new(Some(Coalesce::per_second(3, 100)));
+        coalescer.finished(at(1));
         let users = (0..1_000).map(|user| by(&user.to_string()));
         assert_eq!(
-            users.filter(|user| repeats.admits(user.clone())).count(),
+            users.filter(|user| coalescer.admit(user.clone())).count(),
             100
         );
-        assert!(repeats.admits(offence(1)), "strangers have their own");
-        let finished: Vec<_> = repeats.finished(at(2)).into_iter().collect();
-        let others = Repeated::Others {
+        assert!(coalescer.admit(key(1)), "strangers have their own");
+        let finished: Vec<_> = coalescer.finished(at(2)).into_iter().collect();
+        let others = CoalesceKey::Others {
             authenticated: true,
         };
         assert_eq!(finished, [(others, 900)]);
@@ -343,14 +343,14 @@ mod tests {
     fn a_network_is_one_client() {
         let client = |last| {
             let address = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last);
-            Offence::new(Some(ClientIp::Ip(address.into())), None, Some(401), "x")
+            RefusalKey::new(Some(ClientIp::Ip(address.into())), None, Some(401), "x")
         };
         assert_eq!(client(1), client(2));
     }
 
     #[test]
     fn without_a_limit_all_are_written() {
-        let mut repeats = Repeats::new(None);
-        assert!((0..1_000).all(|_| repeats.admits(offence(1))));
+        let mut coalescer = Coalescer::new(None);
+        assert!((0..1_000).all(|_| coalescer.admit(key(1))));
     }
 }

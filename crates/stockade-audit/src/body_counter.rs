@@ -19,7 +19,7 @@ use stockade_core::{
 /// A check that reads bodies itself, such as stockade-body's, says so as well; where it
 /// stands in the same chain, this one need not.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct CountReads;
+pub struct BodyCounter;
 
 /// A request's body whose bytes are counted as the inner service reads them.
 pub type RequestBody<B> = CountedBody<B>;
@@ -29,7 +29,7 @@ pub type RequestBody<B> = CountedBody<B>;
 #[derive(Clone, Debug)]
 pub(crate) struct StandIn(pub(crate) RequestContext);
 
-impl<B> BodyGuard<B> for CountReads
+impl<B> BodyGuard<B> for BodyCounter
 where
     B: Body,
 {

@@ -14,17 +14,17 @@ use super::writer::write_rest;
 
 /// How long a FIFO has no room before it counts as full. A reader that is only slower than
 /// the log is waited for, a millisecond at a time.
-const PATIENCE: Duration = Duration::from_millis(100);
-const BREATH: Duration = Duration::from_millis(1);
+const FIFO_TIMEOUT: Duration = Duration::from_millis(100);
+const FIFO_POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The file that is open.
-pub(super) struct Open {
+pub(super) struct OpenFile {
     pub(super) file: File,
-    identity: Identity,
+    file_id: FileId,
     /// Its length when the path was last looked at.
     pub(super) length: u64,
     /// Bytes of the batch that were written before an error and could not be taken back.
-    pub(super) done: usize,
+    pub(super) written: usize,
     pub(super) is_regular: bool,
     /// Ends in half of a line.
     pub(super) is_torn: bool,
@@ -34,7 +34,7 @@ pub(super) struct Open {
     pub(super) rotate_at: u64,
 }
 
-impl Open {
+impl OpenFile {
     pub(super) fn new(path: &Path, now: Timestamp, max_bytes: u64) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.append(true).create(true);
@@ -49,22 +49,22 @@ impl Open {
         let modified = metadata.modified().ok().filter(|_| metadata.len() > 0);
         let modified = modified.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
         Ok(Self {
-            identity: identity(&metadata),
+            file_id: file_id(&metadata),
             length: metadata.len(),
             is_torn: is_regular && metadata.len() > 0 && is_torn(path)?,
             day: modified.map_or(day(now), |since| since.as_secs() / 86_400),
             rotate_at: max_bytes,
-            done: 0,
+            written: 0,
             is_regular,
             file,
         })
     }
 
     /// Whether what is found at its path is this file still. Notes the length.
-    pub(super) fn is_at(&mut self, path: io::Result<Metadata>) -> bool {
+    pub(super) fn matches(&mut self, path: io::Result<Metadata>) -> bool {
         match path {
             // An open file keeps its number, so it need not be asked for it.
-            Ok(found) if identity(&found) == self.identity => {
+            Ok(found) if file_id(&found) == self.file_id => {
                 self.length = found.len();
                 true
             }
@@ -86,16 +86,16 @@ impl Open {
             self.is_torn = false;
         }
         let result = match self.is_regular {
-            true => write_rest(&mut self.file, bytes, &mut self.done),
-            false => self.write_as_it_is_read(bytes),
+            true => write_rest(&mut self.file, bytes, &mut self.written),
+            false => self.write_fifo(bytes),
         };
         if result.is_ok() {
-            self.done = 0;
-        } else if self.is_regular && self.done > 0 {
-            let whole = self.length_now().saturating_sub(self.done as u64);
+            self.written = 0;
+        } else if self.is_regular && self.written > 0 {
+            let whole = self.length_now().saturating_sub(self.written as u64);
             // Where that fails, too, the rest is written after what is there already.
             if self.file.set_len(whole).is_ok() {
-                self.done = 0;
+                self.written = 0;
             }
         }
         result
@@ -103,17 +103,17 @@ impl Open {
 
     /// A FIFO has room for less than a batch, so how fast it is written is its reader's to
     /// say: a wait of the length that suits a full disk would be the log's speed limit.
-    fn write_as_it_is_read(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let (mut done, mut since) = (self.done, Instant::now());
+    fn write_fifo(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let (mut written, mut since) = (self.written, Instant::now());
         loop {
-            match write_rest(&mut self.file, bytes, &mut self.done) {
+            match write_rest(&mut self.file, bytes, &mut self.written) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if self.done > done {
-                        (done, since) = (self.done, Instant::now());
-                    } else if since.elapsed() >= PATIENCE {
+                    if self.written > written {
+                        (written, since) = (self.written, Instant::now());
+                    } else if since.elapsed() >= FIFO_TIMEOUT {
                         return Err(error);
                     }
-                    thread::sleep(BREATH);
+                    thread::sleep(FIFO_POLL_INTERVAL);
                 }
                 result => return result,
             }
@@ -123,20 +123,20 @@ impl Open {
 
 /// The device and the number of a file.
 #[cfg(unix)]
-type Identity = (u64, u64);
+type FileId = (u64, u64);
 
 #[cfg(unix)]
-fn identity(file: &Metadata) -> Identity {
+fn file_id(file: &Metadata) -> FileId {
     use std::os::unix::fs::MetadataExt;
     (file.dev(), file.ino())
 }
 
 /// Whether it is a file at all: there is nothing else to know it by.
 #[cfg(not(unix))]
-type Identity = bool;
+type FileId = bool;
 
 #[cfg(not(unix))]
-fn identity(file: &Metadata) -> Identity {
+fn file_id(file: &Metadata) -> FileId {
     file.is_file()
 }
 
