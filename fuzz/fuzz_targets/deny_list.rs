@@ -25,5 +25,5 @@ fuzz_target!(|input: (&[u8], u16)| {
     before.ban(offender, Some(Duration::from_secs(3_600)), "fuzz");
     drop(before);
     let offender = "192.0.2.1".parse().expect("an address");
-    assert!(open().why(&offender).is_some());
+    assert!(open().find_ban(&offender).is_some());
 });

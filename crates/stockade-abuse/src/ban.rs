@@ -21,7 +21,7 @@ pub struct Ban {
 
 impl Ban {
     /// Whether it is in force.
-    pub fn holds(&self, now: Timestamp) -> bool {
+    pub fn is_active(&self, now: Timestamp) -> bool {
         self.until.is_none_or(|until| now < until)
     }
 }

@@ -53,7 +53,11 @@ impl Bans {
     }
 
     /// The ban that this address falls under, whoever it is on.
-    pub(crate) fn of_address(&self, address: IpAddr, now: impl Fn() -> Timestamp) -> Option<Ban> {
+    pub(crate) fn find_by_address(
+        &self,
+        address: IpAddr,
+        now: impl Fn() -> Timestamp,
+    ) -> Option<Ban> {
         let address = address.to_canonical();
         let lengths = self.lengths.load();
         let lengths = match address {
@@ -68,7 +72,7 @@ impl Bans {
 
     /// The ban of just this offender.
     pub(crate) fn get(&self, offender: &Offender, now: impl Fn() -> Timestamp) -> Option<Ban> {
-        let found = |ban: &Ban| ban.holds(now()).then(|| ban.clone());
+        let found = |ban: &Ban| ban.is_active(now()).then(|| ban.clone());
         self.table.read(offender, found).flatten()
     }
 
@@ -82,7 +86,7 @@ impl Bans {
                 ban.clone()
             },
             |known| {
-                let changed = known.until != ban.until || !known.holds(now);
+                let changed = known.until != ban.until || !known.is_active(now);
                 if changed {
                     known.clone_from(ban);
                 }
@@ -91,7 +95,7 @@ impl Bans {
             // Where there is no room, the ban that ends first ends now.
             |known| {
                 let end = known.until.unwrap_or(Timestamp::from_nanos(u64::MAX));
-                known.holds(now).then_some(end)
+                known.is_active(now).then_some(end)
             },
         );
         if is_new {
@@ -112,8 +116,8 @@ impl Bans {
     /// All bans in force.
     pub(crate) fn all(&self, now: Timestamp) -> Vec<Ban> {
         let mut all = Vec::new();
-        self.table.each(|_, ban| {
-            if ban.holds(now) {
+        self.table.for_each(|_, ban| {
+            if ban.is_active(now) {
                 all.push(ban.clone());
             }
         });
@@ -127,10 +131,10 @@ impl Bans {
     }
 
     /// The network around this one, when so many of its neighbours are banned.
-    pub(crate) fn crowded(&self, offender: &Offender, limit: u32) -> Option<IpPrefix> {
-        let around = around(offender)?;
+    pub(crate) fn crowded_network(&self, offender: &Offender, limit: u32) -> Option<IpPrefix> {
+        let network = enclosing_network(offender)?;
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        (*counts.neighbours.get(&around)? >= limit).then_some(around)
+        (*counts.neighbours.get(&network)? >= limit).then_some(network)
     }
 
     /// Removes the bans of single networks within this one.
@@ -158,12 +162,12 @@ impl Bans {
             return;
         };
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(around) = around(offender) {
-            step(&mut counts.neighbours, around, added);
+        if let Some(enclosing) = enclosing_network(offender) {
+            adjust(&mut counts.neighbours, enclosing, added);
         }
         let key = (network.address().is_ipv4(), network.length());
         let before = counts.lengths.len();
-        step(&mut counts.lengths, key, added);
+        adjust(&mut counts.lengths, key, added);
         if counts.lengths.len() != before {
             let of = |v4| {
                 let keys = counts.lengths.keys().filter(|(is_v4, _)| *is_v4 == v4);
@@ -178,7 +182,7 @@ impl Bans {
 }
 
 /// The network that may be banned in place of many of its parts.
-fn around(offender: &Offender) -> Option<IpPrefix> {
+fn enclosing_network(offender: &Offender) -> Option<IpPrefix> {
     let Offender::Network(network) = offender else {
         return None;
     };
@@ -192,7 +196,7 @@ fn around(offender: &Offender) -> Option<IpPrefix> {
     IpPrefix::new(network.address(), length).ok()
 }
 
-fn step<K>(counts: &mut HashMap<K, u32>, key: K, up: bool)
+fn adjust<K>(counts: &mut HashMap<K, u32>, key: K, up: bool)
 where
     K: Hash + Eq,
 {

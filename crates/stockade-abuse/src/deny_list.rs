@@ -29,13 +29,13 @@ const QUEUE: usize = 100_000;
 /// How many bans one write takes.
 const BATCH: usize = 1_024;
 /// After so many new lines, the file is looked through for those that are over.
-const LOOK_THROUGH: usize = 1_000;
+const COMPACT_AFTER: usize = 1_000;
 /// Editors write in steps; the file is read when it has been quiet this long.
-const QUIET: Duration = Duration::from_millis(50);
+const DEBOUNCE: Duration = Duration::from_millis(50);
 /// How often the file is checked when no change was notified.
-const AGAIN: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// The delays between attempts to read or write what failed.
-const RETRY: Backoff = Backoff::new(Duration::from_millis(100), AGAIN);
+const RETRY: Backoff = Backoff::new(Duration::from_millis(100), POLL_INTERVAL);
 
 /// Keeps bans in a file that people can read and edit, and takes over what they write.
 ///
@@ -111,8 +111,8 @@ impl DenyList {
             clock,
             version,
             known: bans.clone(),
-            unwritten: Vec::new(),
-            unremoved: Vec::new(),
+            pending_bans: Vec::new(),
+            pending_removals: Vec::new(),
             appended: 0,
             failing: false,
             backoff: RETRY,
@@ -261,8 +261,8 @@ struct Writer {
     /// What was read or written last, for a file that is lost meanwhile.
     known: Vec<Ban>,
     /// What could not be written yet.
-    unwritten: Vec<Ban>,
-    unremoved: Vec<crate::Offender>,
+    pending_bans: Vec<Ban>,
+    pending_removals: Vec<crate::Offender>,
     /// Lines added since the file was last looked through for those that are over.
     appended: usize,
     failing: bool,
@@ -280,18 +280,19 @@ impl Writer {
                 return;
             }
             if matches!(next, Ok(Command::Changed)) {
-                thread::sleep(QUIET);
+                thread::sleep(DEBOUNCE);
             }
             // All that waits goes to the disk in one write.
             for _ in 0..BATCH {
                 match next {
                     Ok(Command::Publish(BanChange::Banned(ban))) => {
-                        self.unremoved.retain(|offender| *offender != ban.offender);
-                        self.unwritten.push(ban);
+                        self.pending_removals
+                            .retain(|offender| *offender != ban.offender);
+                        self.pending_bans.push(ban);
                     }
                     Ok(Command::Publish(BanChange::Unbanned(offender))) => {
-                        self.unwritten.retain(|ban| ban.offender != offender);
-                        self.unremoved.push(offender);
+                        self.pending_bans.retain(|ban| ban.offender != offender);
+                        self.pending_removals.push(offender);
                     }
                     Ok(Command::Listen(listener)) => self.listener = Some(listener),
                     Ok(Command::Stop) => stop = true,
@@ -301,7 +302,7 @@ impl Writer {
                 next = queue.recv_timeout(Duration::ZERO);
             }
             // What people wrote is read before their file is written to.
-            self.look();
+            self.poll();
             self.write();
             if stop {
                 return;
@@ -315,12 +316,12 @@ impl Writer {
             true => self.backoff.next_delay(),
             false => {
                 self.backoff.reset();
-                AGAIN
+                POLL_INTERVAL
             }
         }
     }
 
-    fn look(&mut self) {
+    fn poll(&mut self) {
         let version = self.file.version();
         if version == self.version {
             if !self.failing {
@@ -339,14 +340,14 @@ impl Writer {
                 mut bans, skipped, ..
             }) => {
                 self.version = version;
-                self.failing &= !self.unwritten.is_empty();
+                self.failing &= !self.pending_bans.is_empty();
                 if !self.failing {
                     self.health.succeeded();
                 }
                 self.known.clone_from(&bans);
-                bans.retain(|ban| !self.unremoved.contains(&ban.offender));
-                bans.extend(self.unwritten.iter().cloned());
-                self.tell(BanUpdate::All {
+                bans.retain(|ban| !self.pending_removals.contains(&ban.offender));
+                bans.extend(self.pending_bans.iter().cloned());
+                self.notify(BanUpdate::All {
                     bans,
                     skipped,
                     read_at,
@@ -357,7 +358,7 @@ impl Writer {
     }
 
     fn write(&mut self) {
-        if self.unwritten.is_empty() && self.unremoved.is_empty() {
+        if self.pending_bans.is_empty() && self.pending_removals.is_empty() {
             return;
         }
         match self.try_write() {
@@ -372,22 +373,22 @@ impl Writer {
 
     fn try_write(&mut self) -> io::Result<()> {
         let now = self.clock.now();
-        if !self.unremoved.is_empty() {
-            let gone = mem::take(&mut self.unremoved);
+        if !self.pending_removals.is_empty() {
+            let gone = mem::take(&mut self.pending_removals);
             self.known.retain(|ban| !gone.contains(&ban.offender));
             if let Err(error) = self.file.rewrite(&gone, now) {
-                self.unremoved = gone;
+                self.pending_removals = gone;
                 return Err(error);
             }
         }
-        if !self.unwritten.is_empty() {
+        if !self.pending_bans.is_empty() {
             if self.file.version().is_none() {
                 self.restore(now);
             }
-            self.file.append(&self.unwritten)?;
-            self.appended += self.unwritten.len();
-            self.known.append(&mut self.unwritten);
-            if self.appended >= LOOK_THROUGH {
+            self.file.append(&self.pending_bans)?;
+            self.appended += self.pending_bans.len();
+            self.known.append(&mut self.pending_bans);
+            if self.appended >= COMPACT_AFTER {
                 self.appended = 0;
                 if self.file.read(now)?.is_stale() {
                     self.file.rewrite(&[], now)?;
@@ -399,12 +400,12 @@ impl Writer {
 
     /// The file is lost: what was in it goes into the new one.
     fn restore(&mut self, now: Timestamp) {
-        let anew: HashSet<_> = self.unwritten.iter().map(|ban| &ban.offender).collect();
+        let anew: HashSet<_> = self.pending_bans.iter().map(|ban| &ban.offender).collect();
         let known = self.known.iter();
-        let lost = known.filter(|ban| ban.holds(now) && !anew.contains(&ban.offender));
+        let lost = known.filter(|ban| ban.is_active(now) && !anew.contains(&ban.offender));
         let lost: Vec<_> = lost.cloned().collect();
         self.known.clear();
-        self.unwritten.splice(..0, lost);
+        self.pending_bans.splice(..0, lost);
     }
 
     /// There was a file, and it is gone. Told once; what is banned stays so.
@@ -412,7 +413,7 @@ impl Writer {
         let file = self.file.path().display().to_string();
         self.health.failed(format_args!("{file} is missing"));
         if !mem::replace(&mut self.failing, true) {
-            self.tell(BanUpdate::Missing { file: file.into() });
+            self.notify(BanUpdate::Missing { file: file.into() });
         }
     }
 
@@ -422,13 +423,13 @@ impl Writer {
         let error = format!("cannot {what} the deny-list {file}: {error}");
         self.health.failed(&error);
         if !mem::replace(&mut self.failing, true) {
-            self.tell(BanUpdate::Failed {
+            self.notify(BanUpdate::Failed {
                 error: error.into(),
             });
         }
     }
 
-    fn tell(&self, update: BanUpdate) {
+    fn notify(&self, update: BanUpdate) {
         if let Some(listener) = &self.listener {
             listener(update);
         }

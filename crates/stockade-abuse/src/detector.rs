@@ -34,7 +34,7 @@ use crate::{
 };
 
 pub use builder::DetectorBuilder;
-pub(crate) use lookup::Hit;
+pub(crate) use lookup::BanMatch;
 use report_only::ReportOnly;
 
 /// Counts offences, bans, and knows who is banned. Cloning shares it.
@@ -59,7 +59,7 @@ struct Inner {
     report_only: ReportOnly,
     /// Set with the first ban: until then, a check is one load of this.
     banned_once: AtomicBool,
-    dice: RandomState,
+    jitter: RandomState,
 }
 
 impl Detector {
@@ -131,19 +131,25 @@ impl Detector {
         let (verdict, _) = self.0.offenders.change(
             &offender,
             History::default,
-            |history| history.offend(offence, &policy),
+            |history| history.record(offence, &policy),
             |history| {
-                let over = history.is_over(at, &policy);
-                (!over).then(|| history.badness(at, policy.window))
+                let over = history.is_expired(at, &policy);
+                (!over).then(|| history.severity(at, policy.window))
             },
         );
         if let Some(bans_before) = verdict {
-            self.convict(offender, bans_before, at, &policy);
+            self.ban_offender(offender, bans_before, at, &policy);
         }
     }
 
-    fn convict(&self, offender: Offender, bans_before: u32, at: Timestamp, policy: &AbusePolicy) {
-        let dice = self.0.dice.hash_one((at.as_nanos(), &offender));
+    fn ban_offender(
+        &self,
+        offender: Offender,
+        bans_before: u32,
+        at: Timestamp,
+        policy: &AbusePolicy,
+    ) {
+        let jitter = self.0.jitter.hash_one((at.as_nanos(), &offender));
         let reason = format!(
             "{} errors in {}s",
             policy.threshold,
@@ -152,24 +158,28 @@ impl Detector {
         let ban = Ban {
             offender,
             since: at,
-            until: policy.length(bans_before, dice).map(|length| at + length),
+            until: policy
+                .ban_length(bans_before, jitter)
+                .map(|length| at + length),
             reason: reason.into(),
         };
         if policy.report_only {
             self.0.report_only.bans.insert(&ban, at);
             self.0.banned_once.store(true, Ordering::Release);
             warn!(client = %ban.offender, reason = %ban.reason, "report only: would be banned");
-            self.tell(&AbuseEvent::WouldBan(ban));
+            self.notify(&AbuseEvent::WouldBan(ban));
             return;
         }
         let crowd = policy.aggregate.and_then(|limit| {
             // This one is not counted yet.
-            self.0.bans.crowded(&ban.offender, limit.saturating_sub(1))
+            self.0
+                .bans
+                .crowded_network(&ban.offender, limit.saturating_sub(1))
         });
         match crowd {
             // What is exempt inside of it stays so: clients are asked that one by one.
             Some(network) => {
-                self.enact(Ban {
+                self.apply(Ban {
                     offender: Offender::Network(network),
                     reason: "many banned neighbours".into(),
                     ..ban
@@ -178,14 +188,14 @@ impl Detector {
                     self.publish(&BanChange::Unbanned(offender), None);
                 }
             }
-            None => self.enact(ban),
+            None => self.apply(ban),
         }
     }
 
     /// Bans somebody for this long, or for good.
     pub fn ban(&self, offender: Offender, length: Option<Duration>, reason: impl Into<Arc<str>>) {
         let since = self.0.clock.now();
-        self.enact(Ban {
+        self.apply(Ban {
             offender,
             since,
             until: length.map(|length| since + length),
@@ -193,10 +203,10 @@ impl Detector {
         });
     }
 
-    fn enact(&self, ban: Ban) {
+    fn apply(&self, ban: Ban) {
         if self.insert(&ban, ban.since) {
             self.publish(&BanChange::Banned(ban.clone()), None);
-            self.tell(&AbuseEvent::Banned(ban));
+            self.notify(&AbuseEvent::Banned(ban));
         }
     }
 
@@ -209,7 +219,7 @@ impl Detector {
     /// Ends a ban at once, and forgets what led to it. `false` where there was none.
     ///
     /// A network that lies within a wider one that is banned stays banned with it;
-    /// [`why`](Self::why) names that one.
+    /// [`find_ban`](Self::find_ban) names that one.
     pub fn unban(&self, offender: &Offender) -> bool {
         self.0.offenders.remove(offender);
         self.0.report_only.bans.remove(offender);
@@ -217,7 +227,7 @@ impl Detector {
         // Told in any case: a store may hold one that this process has let run out.
         self.publish(&BanChange::Unbanned(offender.clone()), None);
         if removed.is_some() {
-            self.tell(&AbuseEvent::Unbanned(offender.clone()));
+            self.notify(&AbuseEvent::Unbanned(offender.clone()));
         }
         removed.is_some()
     }
@@ -228,9 +238,9 @@ impl Detector {
     }
 
     /// The ban that this offender falls under: its own, or that of a network around it.
-    pub fn why(&self, offender: &Offender) -> Option<Ban> {
+    pub fn find_ban(&self, offender: &Offender) -> Option<Ban> {
         match offender {
-            Offender::Network(network) => self.of_address(network.address()),
+            Offender::Network(network) => self.find_by_address(network.address()),
             Offender::Principal(_) => self.0.bans.get(offender, || self.0.clock.now()),
         }
     }
@@ -249,7 +259,7 @@ impl Detector {
         }
     }
 
-    fn tell(&self, event: &AbuseEvent) {
+    fn notify(&self, event: &AbuseEvent) {
         for listener in &self.0.listeners {
             // Whoever tells, such as the thread that follows a deny-list, has to go on.
             if panic::catch_unwind(AssertUnwindSafe(|| listener(event))).is_err() {

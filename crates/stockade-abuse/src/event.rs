@@ -21,11 +21,11 @@ pub enum AbuseEvent {
     /// Somebody is banned no more, because somebody said so.
     Unbanned(Offender),
     /// A deny-list was taken.
-    ListTaken {
+    ListLoaded {
         /// How many bans it has.
         bans: usize,
         /// How many of its lines were skipped, since they say nothing.
-        bad_lines: usize,
+        skipped_lines: usize,
     },
     /// Lines of a deny-list cannot be read, and ban no client. Told when it is read first, and
     /// whenever they are others than before, none among them.
@@ -55,7 +55,7 @@ impl AbuseEvent {
         "would_ban",
         "would_refuse",
         "unbanned",
-        "list_taken",
+        "list_loaded",
         "lines_skipped",
         "list_missing",
         "list_failed",
@@ -70,7 +70,7 @@ impl AbuseEvent {
             Self::WouldBan(_) => Self::NAMES[1],
             Self::WouldRefuse(_) => Self::NAMES[2],
             Self::Unbanned(_) => Self::NAMES[3],
-            Self::ListTaken { .. } => Self::NAMES[4],
+            Self::ListLoaded { .. } => Self::NAMES[4],
             Self::LinesSkipped(_) => Self::NAMES[5],
             Self::ListMissing { .. } => Self::NAMES[6],
             Self::ListFailed { .. } => Self::NAMES[7],

@@ -14,14 +14,16 @@ use stockade_core::{
     refusal::{Refusal, grpc_status},
 };
 
-use crate::{Detector, Signal, credentials::NoCredentials, detector::Hit, signal::ResponseStatus};
+use crate::{
+    Detector, Signal, detector::BanMatch, no_authenticator::NoAuthenticator, signal::ResponseStatus,
+};
 
 /// Refuses banned clients, and counts the offences of all others.
 ///
 /// It stands outside of all that can refuse, right inside of the
 /// [`ContextGuard`](stockade_core::context::ContextGuard), from which it knows the client and
 /// learns the verdicts. See the [crate documentation](crate).
-pub struct AbuseGuard<A = NoCredentials> {
+pub struct AbuseGuard<A = NoAuthenticator> {
     detector: Detector,
     authenticator: Option<A>,
 }
@@ -45,15 +47,15 @@ impl AbuseGuard {
     /// authenticates; where that refuses the credential, the client gets the refusal of the
     /// ban ([`StandingRefusal`]). Put a [`PrincipalGuard`](crate::PrincipalGuard) behind that
     /// layer: it refuses what that lets pass without authenticating it.
-    pub fn valid_credentials_pass<A>(self, authenticator: A) -> AbuseGuard<A>
+    pub fn allow_valid_credentials<A>(self, authenticator: A) -> AbuseGuard<A>
     where
         A: Authenticator,
     {
-        self.valid_credentials_may_pass(Some(authenticator))
+        self.allow_valid_credentials_opt(Some(authenticator))
     }
 
     /// The same where a configuration may refuse those, too, with `None`.
-    pub fn valid_credentials_may_pass<A>(self, authenticator: Option<A>) -> AbuseGuard<A>
+    pub fn allow_valid_credentials_opt<A>(self, authenticator: Option<A>) -> AbuseGuard<A>
     where
         A: Authenticator,
     {
@@ -69,7 +71,12 @@ where
     A: Authenticator,
 {
     #[cold]
-    fn check_banned(&self, hit: &Hit, mut visitor: Visitor, head: &Head) -> Check<Visitor, NoWait> {
+    fn check_banned(
+        &self,
+        hit: &BanMatch,
+        mut visitor: Visitor,
+        head: &Head,
+    ) -> Check<Visitor, NoWait> {
         let authenticator = self.authenticator.as_ref();
         let may_prove = authenticator.is_some_and(|authenticator| authenticator.presents(head));
         match (may_prove, hit.enforced) {
@@ -89,7 +96,7 @@ where
 {
     const NAME: &'static str = "abuse";
     type Pass = Visitor;
-    type Hook = Watched;
+    type Hook = AbuseHook;
     type Wait = NoWait;
 
     #[inline]
@@ -106,14 +113,14 @@ where
     }
 
     #[inline]
-    fn admit(&self, visitor: Visitor, head: &mut Head) -> Watched {
+    fn admit(&self, visitor: Visitor, head: &mut Head) -> AbuseHook {
         let Visitor { context, standing } = visitor;
         let banned = standing.is_some();
         if let Some(refusal) = standing {
             let standing = StandingRefusal::new(Self::NAME, refusal);
             head.extensions.insert(standing);
         }
-        Watched {
+        AbuseHook {
             detector: self.detector.clone(),
             context,
             target: head.uri.path_and_query().cloned(),
@@ -155,7 +162,7 @@ impl Visitor {
 
 /// A request whose end will tell whether it was an offence.
 #[derive(Debug)]
-pub struct Watched {
+pub struct AbuseHook {
     detector: Detector,
     context: RequestContext,
     target: Option<PathAndQuery>,
@@ -163,7 +170,7 @@ pub struct Watched {
     banned: bool,
 }
 
-impl Watched {
+impl AbuseHook {
     /// Looks at how the request ended. Most end well, and there this is all.
     #[inline]
     fn judge(&self) {
@@ -206,7 +213,7 @@ impl Watched {
     }
 }
 
-impl ResponseHook for Watched {
+impl ResponseHook for AbuseHook {
     fn on_response(&mut self, status: StatusCode, headers: &mut HeaderMap) {
         // Whatever became of a call, gRPC sends it with a 200.
         let code = match status {

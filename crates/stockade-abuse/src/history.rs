@@ -33,7 +33,7 @@ pub(crate) struct NewOffence {
 impl History {
     /// Notes an offence. `Some` with the number of bans before this one, when it is the
     /// one too many; the offences are forgotten then.
-    pub(crate) fn offend(&mut self, offence: NewOffence, policy: &AbusePolicy) -> Option<u32> {
+    pub(crate) fn record(&mut self, offence: NewOffence, policy: &AbusePolicy) -> Option<u32> {
         let NewOffence {
             at,
             points,
@@ -75,13 +75,13 @@ impl History {
     }
 
     /// Whether nothing of it matters any more.
-    pub(crate) fn is_over(&self, now: Timestamp, policy: &AbusePolicy) -> bool {
+    pub(crate) fn is_expired(&self, now: Timestamp, policy: &AbusePolicy) -> bool {
         let bans = self.bans > 0 && !self.is_forgiven(now, policy.forgiveness);
         !bans && self.points(now, policy.window) == 0
     }
 
     /// How bad it is; the least goes first where there is no room.
-    pub(crate) fn badness(&self, now: Timestamp, window: Duration) -> (u32, u32, Timestamp) {
+    pub(crate) fn severity(&self, now: Timestamp, window: Duration) -> (u32, u32, Timestamp) {
         (self.bans, self.points(now, window), self.last)
     }
 
@@ -108,10 +108,10 @@ mod tests {
     fn five_in_thirty_seconds_is_too_many_and_five_in_thirty_one_is_not() {
         let policy = AbusePolicy::new();
         let mut fast = History::default();
-        let verdicts = [100, 107, 115, 122, 129].map(|at| fast.offend(offence(at, None), &policy));
+        let verdicts = [100, 107, 115, 122, 129].map(|at| fast.record(offence(at, None), &policy));
         assert_eq!(verdicts, [None, None, None, None, Some(0)]);
         let mut slow = History::default();
-        let verdicts = [100, 107, 115, 122, 130].map(|at| slow.offend(offence(at, None), &policy));
+        let verdicts = [100, 107, 115, 122, 130].map(|at| slow.record(offence(at, None), &policy));
         assert_eq!(verdicts, [None; 5]);
     }
 
@@ -120,10 +120,10 @@ mod tests {
         let policy = AbusePolicy::new();
         let mut history = History::default();
         for _ in 0..1_000 {
-            assert_eq!(history.offend(offence(100, Some(8 << 32)), &policy), None);
+            assert_eq!(history.record(offence(100, Some(8 << 32)), &policy), None);
         }
         let others = [1_u64, 3, 5, 9]
-            .map(|digest| history.offend(offence(101, Some(digest << 33)), &policy));
+            .map(|digest| history.record(offence(101, Some(digest << 33)), &policy));
         assert_eq!(others, [None, None, None, Some(0)]);
     }
 
@@ -132,7 +132,7 @@ mod tests {
         let policy = AbusePolicy::new().threshold(1, Duration::from_secs(30));
         let mut history = History::default();
         let bans =
-            [0, 10, 20, 86_419, 180_000].map(|at| history.offend(offence(at + 1, None), &policy));
+            [0, 10, 20, 86_419, 180_000].map(|at| history.record(offence(at + 1, None), &policy));
         assert_eq!(bans, [Some(0), Some(1), Some(2), Some(3), Some(0)]);
     }
 
@@ -141,7 +141,7 @@ mod tests {
         let policy = AbusePolicy::new().threshold(u32::MAX, Duration::from_secs(3_600));
         let mut history = History::default();
         for at in 0..1_000 {
-            history.offend(offence(at, None), &policy);
+            history.record(offence(at, None), &policy);
             assert!(history.offences.len() < AbusePolicy::MAX_THRESHOLD as usize);
         }
     }
@@ -191,7 +191,7 @@ mod tests {
             let mut history = History::default();
             let verdicts: Vec<_> = offences
                 .iter()
-                .map(|offence| history.offend(*offence, &policy).is_some())
+                .map(|offence| history.record(*offence, &policy).is_some())
                 .collect();
             prop_assert_eq!(verdicts, naive(&offences, &policy));
         }

@@ -22,7 +22,7 @@
 //!    allow-list, whoever sends it. Put the
 //!    networks of trusted proxies there, or one offender locks out all who come through.
 //! 6. A ban of an address lets requests with a **valid credential** pass, if the guard is
-//!    given the authenticator ([`AbuseGuard::valid_credentials_pass`]): fifty clients behind
+//!    given the authenticator ([`AbuseGuard::allow_valid_credentials`]): fifty clients behind
 //!    one NAT are not locked out by the fifty-first. The credential is verified where it
 //!    always is, behind the limit by address, so a ban never makes a flood of guesses
 //!    cheaper.
@@ -107,7 +107,7 @@
 //! ```
 //! use std::{sync::Arc, time::Duration};
 //!
-//! use stockade_abuse::{AbusePolicy, BanAnswer, DenyList, Detector, Signal};
+//! use stockade_abuse::{AbusePolicy, BanResponse, DenyList, Detector, Signal};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let folder = tempfile::tempdir()?;
@@ -117,25 +117,25 @@
 //!         .ban(Duration::from_secs(60), Duration::from_secs(3_600))
 //!         .weight(Signal::NotFound, 1)
 //!         .exempt(["10.0.0.0/8".parse()?])
-//!         .answer(BanAnswer::TooManyRequests);
+//!         .response(BanResponse::TooManyRequests);
 //!     let detector = Detector::builder(policy)
 //!         .store(Arc::new(DenyList::open(path)?))
 //!         .on_event(|event| println!("{event:?}"))
 //!         .build();
 //!     detector.ban("192.0.2.0/24".parse()?, None, "by hand");
-//!     assert!(detector.why(&"192.0.2.7".parse()?).is_some());
+//!     assert!(detector.find_ban(&"192.0.2.7".parse()?).is_some());
 //!     Ok(())
 //! }
 //! ```
 
 mod ban;
 mod bans;
-mod credentials;
 mod deny_list;
 mod detector;
 mod event;
 mod guard;
 mod history;
+mod no_authenticator;
 mod offender;
 mod policy;
 mod principal;
@@ -147,13 +147,13 @@ mod store;
 mod table;
 
 pub use ban::{Ban, BanChange, BanUpdate};
-pub use credentials::NoCredentials;
 pub use deny_list::{DenyList, DenyListError, DenyListReport};
 pub use detector::{AbuseStats, Detector, DetectorBuilder};
 pub use event::{AbuseEvent, AbuseListener};
-pub use guard::{AbuseGuard, Visitor, Watched};
+pub use guard::{AbuseGuard, AbuseHook, Visitor};
+pub use no_authenticator::NoAuthenticator;
 pub use offender::{Offender, OffenderError};
-pub use policy::{AbusePolicy, BanAnswer};
+pub use policy::{AbusePolicy, BanResponse};
 pub use principal::PrincipalGuard;
 pub use scanner::ScannerPaths;
 pub use signal::Signal;

@@ -16,7 +16,7 @@ pub enum Offender {
 }
 
 /// The longest id of a principal in a ban, in bytes.
-const LONGEST_ID: usize = 256;
+const MAX_ID: usize = 256;
 
 impl Offender {
     /// The offender that this client is; `None` on a Unix socket, which everybody behind a
@@ -34,7 +34,7 @@ impl Offender {
     /// When the id is empty, longer than 256 bytes, or holds spaces, `#` or control
     /// characters, which a deny-list could not hold.
     pub fn principal(id: &str) -> Result<Self, OffenderError> {
-        let fits = (1..=LONGEST_ID).contains(&id.len());
+        let fits = (1..=MAX_ID).contains(&id.len());
         let readable = !id.contains(|c: char| c == '#' || c.is_whitespace() || c.is_control());
         if fits && readable {
             Ok(Self::Principal(id.into()))

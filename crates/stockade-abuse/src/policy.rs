@@ -8,7 +8,7 @@ use crate::{Offender, ScannerPaths, Signal};
 
 /// How banned clients are answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum BanAnswer {
+pub enum BanResponse {
     /// 403; with `Retry-After` where the ban ends.
     #[default]
     Forbidden,
@@ -27,7 +27,7 @@ pub struct AbusePolicy {
     pub(crate) forgiveness: Duration,
     pub(crate) weights: BTreeMap<Signal, u32>,
     pub(crate) scanner_paths: ScannerPaths,
-    pub(crate) answer: BanAnswer,
+    pub(crate) response: BanResponse,
     pub(crate) v6_length: u8,
     pub(crate) exempt: Vec<IpPrefix>,
     pub(crate) exempt_keys: Vec<Box<str>>,
@@ -107,8 +107,8 @@ impl AbusePolicy {
     }
 
     /// How banned clients are answered.
-    pub fn answer(mut self, answer: BanAnswer) -> Self {
-        self.answer = answer;
+    pub fn response(mut self, response: BanResponse) -> Self {
+        self.response = response;
         self
     }
 
@@ -182,13 +182,13 @@ impl AbusePolicy {
         }
     }
 
-    /// How long a ban is, after so many before it. `dice` is any number.
-    pub(crate) fn length(&self, bans_before: u32, dice: u64) -> Option<Duration> {
+    /// How long a ban is, after so many before it. `jitter` is any number.
+    pub(crate) fn ban_length(&self, bans_before: u32, jitter: u64) -> Option<Duration> {
         let first = self.ban?;
         let doubled = first.saturating_mul(1_u32.checked_shl(bans_before).unwrap_or(u32::MAX));
         let length = doubled.min(self.longest_ban);
         // Between 0.9 and 1.1 of it.
-        let thousandths = 900 + (dice % 201) as u32;
+        let thousandths = 900 + (jitter % 201) as u32;
         Some(length.saturating_mul(thousandths) / 1_000)
     }
 }
@@ -208,7 +208,7 @@ impl Default for AbusePolicy {
             forgiveness: Duration::from_secs(24 * 3_600),
             weights: weights.into(),
             scanner_paths: ScannerPaths::default(),
-            answer: BanAnswer::default(),
+            response: BanResponse::default(),
             v6_length: 64,
             exempt: Vec::new(),
             exempt_keys: Vec::new(),
@@ -227,16 +227,16 @@ mod tests {
     #[test]
     fn bans_double_up_to_the_longest() {
         let policy = AbusePolicy::new();
-        let minutes = |before| policy.length(before, 100).unwrap().as_secs() / 60;
+        let minutes = |before| policy.ban_length(before, 100).unwrap().as_secs() / 60;
         assert_eq!([0, 1, 2, 3].map(minutes), [10, 20, 40, 80]);
         assert_eq!(
             [7, 8, 31, 32, 1_000].map(minutes),
             [1_280, 1_440, 1_440, 1_440, 1_440]
         );
-        for dice in [0, 1, 200, 201, u64::MAX] {
-            let length = policy.length(0, dice).unwrap().as_secs();
+        for jitter in [0, 1, 200, 201, u64::MAX] {
+            let length = policy.ban_length(0, jitter).unwrap().as_secs();
             assert!((540..=660).contains(&length), "{length}");
         }
-        assert_eq!(policy.permanent_bans().length(0, 0), None);
+        assert_eq!(policy.permanent_bans().ban_length(0, 0), None);
     }
 }

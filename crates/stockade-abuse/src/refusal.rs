@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use stockade_core::refusal::{Refusal, RefusalKind, RefusalReason};
 
-use crate::BanAnswer;
+use crate::BanResponse;
 
 /// Says that there is a ban and when it ends, and nothing about what led to it.
-pub(crate) fn banned(answer: BanAnswer, remaining: Option<Duration>) -> Refusal {
+pub(crate) fn banned(response: BanResponse, remaining: Option<Duration>) -> Refusal {
     const PROBLEM: &str = "https://iana.org/assignments/http-problem-types#abnormal-usage-detected";
     const MESSAGE: &str =
         "this client is blocked because of repeated errors; the server's operator can unblock it";
     const DAY: Duration = Duration::from_secs(86_400);
-    let (kind, retry_after) = match answer {
-        BanAnswer::Forbidden => (RefusalKind::Forbidden, remaining),
+    let (kind, retry_after) = match response {
+        BanResponse::Forbidden => (RefusalKind::Forbidden, remaining),
         // RFC 6585 has a 429 say when to come back, and clients rely on it.
-        BanAnswer::TooManyRequests => (RefusalKind::RateLimited, remaining.or(Some(DAY))),
+        BanResponse::TooManyRequests => (RefusalKind::RateLimited, remaining.or(Some(DAY))),
     };
     let refusal = Refusal::new(kind, MESSAGE)
         .with_code("BANNED")

@@ -10,7 +10,7 @@ use percent_encoding::percent_decode;
 pub struct ScannerPaths(AhoCorasick);
 
 /// What automatic scanners ask every server for.
-const USUAL: &[&str] = &[
+const DEFAULT_TEXTS: &[&str] = &[
     "/.env",
     "/.git/",
     "/.aws/",
@@ -48,7 +48,7 @@ const USUAL: &[&str] = &[
 ];
 
 /// A path longer than this is looked at only so far.
-const LOOKED_AT: usize = 2_048;
+const MAX_PATH: usize = 2_048;
 
 impl ScannerPaths {
     /// These texts, in place of the usual ones; none for an empty list.
@@ -71,7 +71,7 @@ impl ScannerPaths {
     /// Whether a request for this path is a probe. It is percent-decoded once.
     pub fn match_path(&self, path: &str) -> bool {
         let path = path.as_bytes();
-        let path = &path[..path.len().min(LOOKED_AT)];
+        let path = &path[..path.len().min(MAX_PATH)];
         match path.contains(&b'%') {
             false => self.0.is_match(path),
             true => self.0.is_match(&*Cow::from(percent_decode(path))),
@@ -81,7 +81,7 @@ impl ScannerPaths {
 
 impl Default for ScannerPaths {
     fn default() -> Self {
-        Self::new(USUAL).expect("a short list can be matched")
+        Self::new(DEFAULT_TEXTS).expect("a short list can be matched")
     }
 }
 

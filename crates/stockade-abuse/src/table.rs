@@ -110,7 +110,7 @@ impl<V> Table<V> {
     }
 
     /// Looks at all entries, a part of the table at a time.
-    pub(crate) fn each(&self, mut look: impl FnMut(&Offender, &V)) {
+    pub(crate) fn for_each(&self, mut look: impl FnMut(&Offender, &V)) {
         for at in 0..SHARDS {
             let shard = self.readable(at);
             shard
@@ -209,7 +209,7 @@ mod tests {
         assert!(table.len() <= 1_600, "{}", table.len());
         assert_eq!(table.read(&client(0), |value| *value), Some(u32::MAX));
         let mut counted = 0;
-        table.each(|_, _| counted += 1);
+        table.for_each(|_, _| counted += 1);
         assert_eq!(counted, table.len());
     }
 

@@ -49,11 +49,18 @@ fn takes_the_file_that_people_have_before_the_first_request() {
     fs::write(&path, text).unwrap();
     let (detector, events) = detector(&path);
     assert_eq!(detector.bans().len(), 3);
-    assert!(detector.why(&client("10.1.2.3")).is_some());
-    assert!(detector.why(&client("10.2.2.3")).is_none());
-    assert!(detector.why(&client("key:suspicious-client")).is_some());
+    assert!(detector.find_ban(&client("10.1.2.3")).is_some());
+    assert!(detector.find_ban(&client("10.2.2.3")).is_none());
+    assert!(
+        detector
+            .find_ban(&client("key:suspicious-client"))
+            .is_some()
+    );
     let counted = wait(&events, |event| match event {
-        AbuseEvent::ListTaken { bans, bad_lines } => Some((bans, bad_lines)),
+        AbuseEvent::ListLoaded {
+            bans,
+            skipped_lines,
+        } => Some((bans, skipped_lines)),
         _ => None,
     });
     assert_eq!(counted, (3, 1));
@@ -117,11 +124,11 @@ fn a_ban_holds_in_memory_while_the_file_cannot_be_written() {
         _ => None,
     });
     assert!(error.contains("deny.txt"), "{error}");
-    assert!(detector.why(&client("192.0.2.1")).is_some());
+    assert!(detector.find_ban(&client("192.0.2.1")).is_some());
     // What was held back is written when that is possible again.
     fs::remove_dir(&path).unwrap();
     wait(&events, |event| match event {
-        AbuseEvent::ListTaken { bans: 1, .. } => Some(()),
+        AbuseEvent::ListLoaded { bans: 1, .. } => Some(()),
         _ => None,
     });
     let source = wait(&events, |event| match event {
@@ -129,7 +136,7 @@ fn a_ban_holds_in_memory_while_the_file_cannot_be_written() {
         _ => None,
     });
     assert_eq!(source.as_ref(), path.to_str().unwrap());
-    assert!(detector.why(&client("192.0.2.1")).is_some());
+    assert!(detector.find_ban(&client("192.0.2.1")).is_some());
     drop(detector);
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.starts_with("192.0.2.1  # "), "{text}");
@@ -174,7 +181,7 @@ fn reports_each_skipped_line_once() {
     fs::write(&path, &edited).unwrap();
     wait(&events, |event| match event {
         AbuseEvent::LinesSkipped(_) => panic!("told again"),
-        AbuseEvent::ListTaken { bans: 2, .. } => Some(()),
+        AbuseEvent::ListLoaded { bans: 2, .. } => Some(()),
         _ => None,
     });
     fs::write(&path, "192.0.2.1\n").unwrap();
@@ -209,12 +216,12 @@ fn reports_a_missing_list_and_keeps_bans_when_it_is_lost() {
     fs::remove_file(&path).unwrap();
     assert!(wait(&events, missing).contains("deny.txt"));
     assert!(health.status().is_failing());
-    assert!(detector.why(&client("192.0.2.1")).is_some());
+    assert!(detector.find_ban(&client("192.0.2.1")).is_some());
 
     // The next ban makes a new file, with what was in the lost one.
     detector.ban(client("192.0.2.2"), None, "by hand");
     wait(&events, |event| match event {
-        AbuseEvent::ListTaken { bans: 2, .. } => Some(()),
+        AbuseEvent::ListLoaded { bans: 2, .. } => Some(()),
         _ => None,
     });
     let text = fs::read_to_string(&path).unwrap();
@@ -259,7 +266,7 @@ fn a_dangling_link_is_not_followed() {
         _ => None,
     });
     assert!(!target.exists());
-    assert!(detector.why(&client("192.0.2.1")).is_some());
+    assert!(detector.find_ban(&client("192.0.2.1")).is_some());
 }
 
 /// Names the file, in the child that is to be killed while it writes to it.
@@ -292,12 +299,12 @@ fn a_killed_process_leaves_a_file_that_can_be_read() {
         child.wait().unwrap();
 
         let (detector, events) = detector(&path);
-        let bad_lines = wait(&events, |event| match event {
-            AbuseEvent::ListTaken { bad_lines, .. } => Some(bad_lines),
+        let skipped_lines = wait(&events, |event| match event {
+            AbuseEvent::ListLoaded { skipped_lines, .. } => Some(skipped_lines),
             _ => None,
         });
-        assert_eq!(bad_lines, 0);
-        assert!(detector.why(&client("key:kept")).is_some());
+        assert_eq!(skipped_lines, 0);
+        assert!(detector.find_ban(&client("key:kept")).is_some());
         for ban in detector.bans() {
             let text = ban.offender.to_string();
             assert!(text.starts_with("10.0.") || text == "key:kept", "{text}");

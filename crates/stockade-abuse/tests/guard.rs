@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use stockade_abuse::{
-    AbuseEvent, AbuseGuard, AbusePolicy, BanAnswer, Detector, Offender, PrincipalGuard, Signal,
+    AbuseEvent, AbuseGuard, AbusePolicy, BanResponse, Detector, Offender, PrincipalGuard, Signal,
 };
 use stockade_core::{
     client::{ClientIp, TrustedProxies},
@@ -61,7 +61,7 @@ fn site_behind(policy: AbusePolicy, proxies: TrustedProxies) -> Site {
             .layer(service_fn(handle)),
     );
     let guarded = AbuseGuard::new(detector.clone())
-        .valid_credentials_pass(auth)
+        .allow_valid_credentials(auth)
         .into_layer()
         .layer(inner);
     let app = ContextGuard::new()
@@ -117,7 +117,7 @@ impl Site {
     }
 
     /// Sends so many different bad keys.
-    async fn offend(&self, from: &str, times: usize) {
+    async fn record(&self, from: &str, times: usize) {
         for number in 0..times {
             let key = format!("wrong-{number}");
             self.status(from, "/ok", Some(&key)).await;
@@ -145,20 +145,20 @@ async fn upholds_the_contract() {
 #[tokio::test]
 async fn bans_after_five_bad_keys_and_lets_in_again_when_the_ban_ends() {
     let site = site(AbusePolicy::new());
-    site.offend(CLIENT, 4).await;
+    site.record(CLIENT, 4).await;
     assert_eq!(site.status(CLIENT, "/ok", None).await, 401);
     assert_eq!(site.status(CLIENT, "/ok", Some("another")).await, 401);
-    let answer = site.ask(CLIENT, "/ok", None).await;
-    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    let response = site.ask(CLIENT, "/ok", None).await;
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
     // FC04: the ban ends, and the refusal says when.
-    let retry_after = answer.headers()["retry-after"].to_str().unwrap();
+    let retry_after = response.headers()["retry-after"].to_str().unwrap();
     let retry_after: u64 = retry_after.parse().unwrap();
     assert!((540..=660).contains(&retry_after), "{retry_after}");
     assert_eq!(site.status(OTHER, "/ok", Some(&site.key)).await, 200);
 
     let stats = site.detector.stats();
     assert_eq!((stats.denied_count, stats.banned_entities), (1, 1));
-    let ban = site.detector.why(&client(CLIENT)).unwrap();
+    let ban = site.detector.find_ban(&client(CLIENT)).unwrap();
     assert_eq!(&*ban.reason, "5 errors in 30s");
 
     site.clock.advance(Duration::from_secs(11 * 60));
@@ -168,12 +168,12 @@ async fn bans_after_five_bad_keys_and_lets_in_again_when_the_ban_ends() {
 
 #[tokio::test]
 async fn answers_with_429_and_when_to_come_back_where_that_is_wanted() {
-    let site = site(AbusePolicy::new().answer(BanAnswer::TooManyRequests));
+    let site = site(AbusePolicy::new().response(BanResponse::TooManyRequests));
     let length = Some(Duration::from_secs(90));
     site.detector.ban(client(CLIENT), length, "by hand");
-    let answer = site.ask(CLIENT, "/ok", None).await;
-    assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
-    assert_eq!(answer.headers()["retry-after"], "90");
+    let response = site.ask(CLIENT, "/ok", None).await;
+    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(response.headers()["retry-after"], "90");
 }
 
 #[tokio::test]
@@ -190,16 +190,16 @@ async fn one_stale_key_again_and_again_is_one_offence() {
 async fn a_forged_header_bans_its_sender_and_not_its_victim() {
     let mut site = site(AbusePolicy::new());
     site.forwarded_for = Some(OTHER);
-    site.offend(CLIENT, 5).await;
-    assert!(site.detector.why(&client(CLIENT)).is_some());
-    assert!(site.detector.why(&client(OTHER)).is_none());
+    site.record(CLIENT, 5).await;
+    assert!(site.detector.find_ban(&client(CLIENT)).is_some());
+    assert!(site.detector.find_ban(&client(OTHER)).is_none());
 }
 
 // D02
 #[tokio::test]
 async fn valid_keys_are_served_behind_an_address_that_is_banned() {
     let site = site(AbusePolicy::new());
-    site.offend(CLIENT, 5).await;
+    site.record(CLIENT, 5).await;
     assert_eq!(site.status(CLIENT, "/ok", None).await, 403);
     assert_eq!(site.status(CLIENT, "/ok", Some("guess")).await, 403);
     for _ in 0..50 {
@@ -245,7 +245,7 @@ async fn proxies_the_allow_list_and_the_machine_itself_are_never_banned() {
         "::ffff:127.0.0.9",
         "2001:db8::1",
     ] {
-        site.offend(from, 20).await;
+        site.record(from, 20).await;
     }
     for _ in 0..20 {
         let status = site.status(OTHER, "/nothing", Some(&site.key)).await;
@@ -259,7 +259,7 @@ async fn a_client_behind_a_trusted_proxy_is_banned_and_its_neighbours_are_not() 
     let policy = AbusePolicy::new().exempt(["10.0.0.0/8".parse().unwrap()]);
     let mut site = site_behind(policy, ten());
     site.forwarded_for = Some(CLIENT);
-    site.offend("10.1.2.3", 5).await;
+    site.record("10.1.2.3", 5).await;
     assert_eq!(site.status("10.1.2.3", "/ok", None).await, 403);
     site.forwarded_for = Some(OTHER);
     assert_eq!(site.status("10.1.2.3", "/ok", None).await, 401);
@@ -335,7 +335,7 @@ async fn a_missing_credential_counts_where_the_policy_says_so() {
     for _ in 0..20 {
         assert_eq!(site.status(CLIENT, "/ok", None).await, 401);
     }
-    site.offend(CLIENT, 4).await;
+    site.record(CLIENT, 4).await;
     assert_eq!(site.status(CLIENT, "/ok", None).await, 403);
 }
 
@@ -411,11 +411,11 @@ fn report_only_says_who_would_be_banned_and_bans_nobody() {
 #[tokio::test]
 async fn an_unban_holds_at_once_and_starts_anew() {
     let site = site(AbusePolicy::new());
-    site.offend(CLIENT, 5).await;
+    site.record(CLIENT, 5).await;
     assert_eq!(site.status(CLIENT, "/ok", None).await, 403);
     assert!(site.detector.unban(&client(CLIENT)));
     assert!(!site.detector.unban(&client(CLIENT)));
-    site.offend(CLIENT, 4).await;
+    site.record(CLIENT, 4).await;
     assert_eq!(site.status(CLIENT, "/ok", None).await, 401);
 }
 
@@ -424,14 +424,14 @@ async fn each_ban_is_twice_as_long() {
     let site = site(AbusePolicy::new());
     let mut lengths = Vec::new();
     for _ in 0..3 {
-        site.offend(CLIENT, 5).await;
-        let ban = site.detector.why(&client(CLIENT)).unwrap();
+        site.record(CLIENT, 5).await;
+        let ban = site.detector.find_ban(&client(CLIENT)).unwrap();
         lengths.push((ban.until.unwrap() - ban.since).as_secs());
         site.clock.set(ban.until.unwrap());
     }
     for (length, usual) in lengths.iter().zip([600, 1_200, 2_400]) {
-        let around = usual * 9 / 10..=usual * 11 / 10;
-        assert!(around.contains(length), "{lengths:?}");
+        let enclosing_network = usual * 9 / 10..=usual * 11 / 10;
+        assert!(enclosing_network.contains(length), "{lengths:?}");
     }
 }
 
@@ -468,7 +468,7 @@ fn many_banned_neighbours_become_one_ban_where_that_is_wanted() {
     let bans = detector.bans();
     assert_eq!(bans.len(), 1);
     assert_eq!(bans[0].offender, client("203.0.113.0/24"));
-    assert!(detector.why(&client("203.0.113.200")).is_some());
+    assert!(detector.find_ban(&client("203.0.113.200")).is_some());
 }
 
 // R05

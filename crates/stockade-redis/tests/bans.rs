@@ -39,13 +39,13 @@ async fn bans_and_unbans_hold_everywhere_within_a_second() {
     let (one, other) = (replica(&one), replica(&other));
     for length in [Some(Duration::from_secs(600)), None] {
         one.ban(somebody(), length, "by hand");
-        let took = until("banned", || other.why(&somebody()).is_some()).await;
+        let took = until("banned", || other.find_ban(&somebody()).is_some()).await;
         assert!(took < Duration::from_secs(1), "{took:?}");
-        let ban = other.why(&somebody()).unwrap();
-        assert_eq!(ban, one.why(&somebody()).unwrap());
+        let ban = other.find_ban(&somebody()).unwrap();
+        assert_eq!(ban, one.find_ban(&somebody()).unwrap());
 
         assert!(other.unban(&somebody()));
-        let took = until("unbanned", || one.why(&somebody()).is_none()).await;
+        let took = until("unbanned", || one.find_ban(&somebody()).is_none()).await;
         assert!(took < Duration::from_secs(1), "{took:?}");
     }
 }
@@ -72,10 +72,13 @@ async fn bans_hold_while_redis_is_away_and_are_written_when_it_comes() {
     let one = replica(&begin(&server.url()));
     let other = replica(&begin(&server.url()));
     one.ban(somebody(), None, "by hand");
-    assert!(one.why(&somebody()).is_some());
+    assert!(one.find_ban(&somebody()).is_some());
     server.restart();
-    until("banned everywhere", || other.why(&somebody()).is_some()).await;
-    assert!(one.why(&somebody()).is_some());
+    until("banned everywhere", || {
+        other.find_ban(&somebody()).is_some()
+    })
+    .await;
+    assert!(one.find_ban(&somebody()).is_some());
 }
 
 // R13
@@ -94,7 +97,7 @@ async fn nobody_is_let_in_because_redis_lost_its_data() {
         .build();
     let other = replica(&redis);
     one.ban(somebody(), None, "by hand");
-    until("banned", || other.why(&somebody()).is_some()).await;
+    until("banned", || other.find_ban(&somebody()).is_some()).await;
 
     server.run::<()>(&["FLUSHALL"]);
     let in_redis = || server.run::<usize>(&["EXISTS", "stockade:{default}:bans:log"]);
@@ -104,8 +107,8 @@ async fn nobody_is_let_in_because_redis_lost_its_data() {
     redis.connected().await;
     let next: Offender = "192.0.2.8".parse().unwrap();
     other.ban(next.clone(), None, "by hand");
-    until("works again", || one.why(&next).is_some()).await;
-    assert!(one.why(&somebody()).is_some() && other.why(&somebody()).is_some());
+    until("works again", || one.find_ban(&next).is_some()).await;
+    assert!(one.find_ban(&somebody()).is_some() && other.find_ban(&somebody()).is_some());
     let heard: Vec<_> = heard.try_iter().collect();
     assert!(
         heard
@@ -116,7 +119,7 @@ async fn nobody_is_let_in_because_redis_lost_its_data() {
 
     // What ends is still heard of.
     assert!(one.unban(&somebody()));
-    until("unbanned", || other.why(&somebody()).is_none()).await;
+    until("unbanned", || other.find_ban(&somebody()).is_none()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -136,8 +139,12 @@ async fn a_line_that_is_no_ban_is_counted_and_bans_nobody() {
     let one = Detector::builder(AbusePolicy::new())
         .store(Arc::new(RedisBans::new(&redis)))
         .on_event(move |event| {
-            if let AbuseEvent::ListTaken { bans, bad_lines } = event {
-                let _ = said.send((*bans, *bad_lines));
+            if let AbuseEvent::ListLoaded {
+                bans,
+                skipped_lines,
+            } = event
+            {
+                let _ = said.send((*bans, *skipped_lines));
             }
         })
         .build();

@@ -14,9 +14,9 @@ use super::line::{self, Line};
 use crate::{Ban, LineProblem, Offender, SkippedLines};
 
 /// A larger file is not read at all.
-const LARGEST: u64 = 64 * 1024 * 1024;
+const MAX_FILE: u64 = 64 * 1024 * 1024;
 /// So many lines that ban nobody any more may be in the file before it is written anew.
-const STALE: usize = 64;
+const MAX_STALE: usize = 64;
 
 /// What is in the file.
 #[derive(Debug)]
@@ -80,8 +80,8 @@ impl DenyFile {
             file => file?,
         };
         let mut bytes = Vec::new();
-        file.take(LARGEST + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > LARGEST {
+        file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MAX_FILE {
             return Err(io::Error::other("it is larger than 64 MiB"));
         }
         Ok(bytes)
@@ -118,9 +118,11 @@ impl DenyFile {
         for (at, (text, line)) in lines.all.iter().enumerate() {
             let stays = match line {
                 Line::Ban(ban) => {
-                    !without.contains(&ban.offender) && ban.holds(now) && lines.counts(at, ban)
+                    !without.contains(&ban.offender)
+                        && ban.is_active(now)
+                        && lines.is_latest(at, ban)
                 }
-                Line::Nothing | Line::Bad(_) => true,
+                Line::Blank | Line::Invalid(_) => true,
             };
             if stays {
                 kept.extend_from_slice(text);
@@ -148,7 +150,7 @@ impl DenyFile {
 
 impl Contents {
     pub(super) fn is_stale(&self) -> bool {
-        self.stale > STALE && self.stale > self.bans.len()
+        self.stale > MAX_STALE && self.stale > self.bans.len()
     }
 }
 
@@ -171,7 +173,7 @@ impl<'b> Lines<'b> {
             .enumerate()
             .filter_map(|(at, (_, line))| match line {
                 Line::Ban(ban) => Some((ban.offender.clone(), at)),
-                Line::Nothing | Line::Bad(_) => None,
+                Line::Blank | Line::Invalid(_) => None,
             });
         Self {
             last: last.collect(),
@@ -180,7 +182,7 @@ impl<'b> Lines<'b> {
     }
 
     /// Whether no later line says something else of the same offender.
-    fn counts(&self, at: usize, ban: &Ban) -> bool {
+    fn is_latest(&self, at: usize, ban: &Ban) -> bool {
         self.last.get(&ban.offender) == Some(&at)
     }
 }
@@ -212,15 +214,15 @@ fn contents(bytes: &[u8], now: Timestamp, skipped: SkippedLines) -> Contents {
         // ban somebody else.
         let is_torn = at + 1 == lines.all.len() && !bytes.ends_with(b"\n");
         match line {
-            Line::Nothing => {}
+            Line::Blank => {}
             Line::Ban(_) if is_torn => {
                 contents.skipped.push(at + 1, LineProblem::Unterminated);
             }
-            Line::Ban(ban) if ban.holds(now) && lines.counts(at, ban) => {
+            Line::Ban(ban) if ban.is_active(now) && lines.is_latest(at, ban) => {
                 contents.bans.push(ban.clone());
             }
             Line::Ban(_) => contents.stale += 1,
-            Line::Bad(problem) => contents.skipped.push(at + 1, *problem),
+            Line::Invalid(problem) => contents.skipped.push(at + 1, *problem),
         }
     }
     contents

@@ -14,43 +14,43 @@ use stockade_core::clock::Timestamp;
 use crate::{Ban, LineProblem, Offender, OffenderError};
 
 /// The longest line, in bytes; a longer one is a bad one.
-const LONGEST: usize = 4_096;
-const WRITTEN: &str = "%Y-%m-%d %H:%M:%S";
+const MAX_LINE: usize = 4_096;
+const TIME_FORMAT: &str = "%Y-%m-%d %H:%M:%S";
 
 /// What a line says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
     Ban(Ban),
     /// A comment, or nothing at all.
-    Nothing,
-    Bad(LineProblem),
+    Blank,
+    Invalid(LineProblem),
 }
 
 impl Line {
     pub(super) fn parse(line: &[u8]) -> Self {
         let Ok(line) = std::str::from_utf8(line) else {
-            return Self::Bad(LineProblem::NotUtf8);
+            return Self::Invalid(LineProblem::NotUtf8);
         };
         let (subject, comment) = line.split_once('#').unwrap_or((line, ""));
         let subject = subject.trim();
-        if line.len() > LONGEST {
-            return Self::Bad(LineProblem::TooLong);
+        if line.len() > MAX_LINE {
+            return Self::Invalid(LineProblem::TooLong);
         }
         if subject.is_empty() {
-            return Self::Nothing;
+            return Self::Blank;
         }
         let offender = match subject.parse() {
             Ok(offender) => offender,
-            Err(error) => return Self::Bad(problem(subject, error)),
+            Err(error) => return Self::Invalid(problem(subject, error)),
         };
         let (comment, until) = match comment.rsplit_once("; until ") {
-            Some((comment, until)) => (comment, instant(until.trim())),
+            Some((comment, until)) => (comment, parse_timestamp(until.trim())),
             None => (comment, None),
         };
         let comment = comment.trim();
         let comment = comment.strip_prefix("Blocked:").unwrap_or(comment).trim();
         let (reason, since) = match comment.rsplit_once(" at ") {
-            Some((reason, since)) if moment(since).is_some() => (reason, moment(since)),
+            Some((reason, since)) if parse_time(since).is_some() => (reason, parse_time(since)),
             _ => (comment, None),
         };
         Self::Ban(Ban {
@@ -87,7 +87,7 @@ fn problem(subject: &str, error: OffenderError) -> LineProblem {
 
 /// The line of a ban, with its end.
 pub(super) fn write(ban: &Ban) -> String {
-    let since = jiff(ban.since).strftime(WRITTEN);
+    let since = jiff(ban.since).strftime(TIME_FORMAT);
     let reason = readable(&ban.reason);
     let mut line = format!("{}  # Blocked: {reason} at {since}", ban.offender);
     if let Some(until) = ban.until {
@@ -109,12 +109,12 @@ fn readable(reason: &str) -> Arc<str> {
     clean.take(200).collect::<String>().trim().into()
 }
 
-fn moment(text: &str) -> Option<Timestamp> {
-    let civil = DateTime::strptime(WRITTEN, text.trim()).ok()?;
+fn parse_time(text: &str) -> Option<Timestamp> {
+    let civil = DateTime::strptime(TIME_FORMAT, text.trim()).ok()?;
     timestamp(civil.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
 
-fn instant(text: &str) -> Option<Timestamp> {
+fn parse_timestamp(text: &str) -> Option<Timestamp> {
     timestamp(text.parse().ok()?)
 }
 
@@ -192,9 +192,9 @@ mod tests {
     #[test]
     fn skips_what_says_nothing() {
         for line in ["", "  ", "# all", "\t# 10.0.0.1"] {
-            assert_eq!(Line::parse(line.as_bytes()), Line::Nothing, "{line}");
+            assert_eq!(Line::parse(line.as_bytes()), Line::Blank, "{line}");
         }
-        let long = format!("192.0.2.1 # {}", "x".repeat(LONGEST));
+        let long = format!("192.0.2.1 # {}", "x".repeat(MAX_LINE));
         for line in [
             "0.0.0.0/0",
             "::/0",
@@ -204,7 +204,7 @@ mod tests {
             &long,
         ] {
             assert!(
-                matches!(Line::parse(line.as_bytes()), Line::Bad(_)),
+                matches!(Line::parse(line.as_bytes()), Line::Invalid(_)),
                 "{line}"
             );
         }
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn says_what_is_wrong_and_how_to_fix_it() {
         use LineProblem as P;
-        let long = format!("192.0.2.1 # {}", "x".repeat(LONGEST));
+        let long = format!("192.0.2.1 # {}", "x".repeat(MAX_LINE));
         for (line, expected) in [
             (&b"203.0.113.10-203.0.113.20"[..], P::Range),
             (b"2001:db8::1 - 2001:db8::9", P::Range),
@@ -225,7 +225,7 @@ mod tests {
             (b"\xff\xfe1\0.\0", P::NotUtf8),
             (long.as_bytes(), P::TooLong),
         ] {
-            assert_eq!(Line::parse(line), Line::Bad(expected), "{expected}");
+            assert_eq!(Line::parse(line), Line::Invalid(expected), "{expected}");
         }
         for line in [
             "10.0.0.300 # typo",
@@ -234,7 +234,7 @@ mod tests {
             "0.0.0.0/0",
             "key:",
         ] {
-            let Line::Bad(P::Offender(_)) = Line::parse(line.as_bytes()) else {
+            let Line::Invalid(P::Offender(_)) = Line::parse(line.as_bytes()) else {
                 panic!("{line}");
             };
         }

@@ -84,13 +84,13 @@ impl DetectorBuilder {
             failing: Mutex::default(),
             report_only: ReportOnly::new(self.max_bans),
             banned_once: AtomicBool::new(false),
-            dice: RandomState::new(),
+            jitter: RandomState::new(),
         }));
         for (at, store) in detector.0.stores.iter().enumerate() {
             let detector = Arc::downgrade(&detector.0);
             store.subscribe(Box::new(move |update| {
                 if let Some(inner) = detector.upgrade() {
-                    Detector(inner).take(at, update);
+                    Detector(inner).apply_update(at, update);
                 }
             }));
         }

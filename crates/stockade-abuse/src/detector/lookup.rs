@@ -9,7 +9,7 @@ use super::Detector;
 use crate::{AbuseEvent, AbusePolicy, Ban, Offender, bans::Bans, refusal};
 
 /// A ban that a request falls under.
-pub(crate) struct Hit {
+pub(crate) struct BanMatch {
     pub(crate) ban: Ban,
     /// `false` where the policy only reports.
     pub(crate) enforced: bool,
@@ -19,14 +19,14 @@ impl Detector {
     /// The ban that this client falls under. Before the first ban, the client is not asked
     /// for.
     #[inline]
-    pub(crate) fn ban_of_client(&self, client: impl FnOnce() -> ClientIp) -> Option<Hit> {
+    pub(crate) fn ban_of_client(&self, client: impl FnOnce() -> ClientIp) -> Option<BanMatch> {
         if !self.0.banned_once.load(Ordering::Acquire) {
             return None;
         }
         self.find_ban_of_client(client())
     }
 
-    fn find_ban_of_client(&self, client: ClientIp) -> Option<Hit> {
+    fn find_ban_of_client(&self, client: ClientIp) -> Option<BanMatch> {
         let ClientIp::Ip(address) = client else {
             return None;
         };
@@ -38,12 +38,12 @@ impl Detector {
             return None;
         }
         self.hit(&policy, |bans| {
-            bans.of_address(address, || self.0.clock.now())
+            bans.find_by_address(address, || self.0.clock.now())
         })
     }
 
     /// The ban that this principal falls under.
-    pub(crate) fn ban_of_principal(&self, principal: &Principal) -> Option<Hit> {
+    pub(crate) fn ban_of_principal(&self, principal: &Principal) -> Option<BanMatch> {
         if principal.is_anonymous() || !self.is_anything_banned() {
             return None;
         }
@@ -61,11 +61,11 @@ impl Detector {
 
     /// Looks among the bans in force, and among those that would be where the policy only
     /// reports.
-    fn hit(&self, policy: &AbusePolicy, find: impl Fn(&Bans) -> Option<Ban>) -> Option<Hit> {
+    fn hit(&self, policy: &AbusePolicy, find: impl Fn(&Bans) -> Option<Ban>) -> Option<BanMatch> {
         let enforced = !policy.report_only;
         let ban = find(&self.0.bans);
         let ban = ban.or_else(|| find(&self.0.report_only.bans).filter(|_| !enforced))?;
-        Some(Hit { ban, enforced })
+        Some(BanMatch { ban, enforced })
     }
 
     /// Whether there was a ban since the start; until then a request has no refusal of a ban
@@ -75,14 +75,14 @@ impl Detector {
         self.0.banned_once.load(Ordering::Acquire)
     }
 
-    pub(super) fn of_address(&self, address: IpAddr) -> Option<Ban> {
-        self.0.bans.of_address(address, || self.0.clock.now())
+    pub(super) fn find_by_address(&self, address: IpAddr) -> Option<Ban> {
+        self.0.bans.find_by_address(address, || self.0.clock.now())
     }
 
     /// The refusal of a request because of this ban.
     pub(crate) fn refusal(&self, ban: &Ban) -> Refusal {
         let remaining = ban.until.map(|until| until - self.0.clock.now());
-        refusal::banned(self.policy().answer, remaining)
+        refusal::banned(self.policy().response, remaining)
     }
 
     /// The same, counted.
@@ -100,7 +100,7 @@ impl Detector {
         let now = self.0.clock.now();
         if self.0.report_only.refuse(&ban.offender, now) {
             warn!(client = %ban.offender, reason = %ban.reason, "report only: would be refused");
-            self.tell(&AbuseEvent::WouldRefuse(ban.clone()));
+            self.notify(&AbuseEvent::WouldRefuse(ban.clone()));
         }
     }
 }

@@ -14,9 +14,9 @@ use stockade_core::clock::Timestamp;
 use crate::{Offender, bans::Bans};
 
 /// The time after which one more refusal of the same offender is reported one by one.
-const EACH: Duration = Duration::from_secs(60);
+const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 /// The offenders whose last report is remembered.
-const REMEMBERED: usize = 1_024;
+const MAX_REMEMBERED: usize = 1_024;
 
 /// The bans that a policy would have made, and the requests that they would have refused.
 pub(super) struct ReportOnly {
@@ -43,14 +43,17 @@ impl ReportOnly {
     pub(super) fn refuse(&self, offender: &Offender, now: Timestamp) -> bool {
         self.refused.fetch_add(1, Ordering::Relaxed);
         let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        if reported.get(offender).is_some_and(|at| now - *at < EACH) {
+        if reported
+            .get(offender)
+            .is_some_and(|at| now - *at < REPORT_INTERVAL)
+        {
             return false;
         }
-        if reported.len() >= REMEMBERED {
-            reported.retain(|_, at| now - *at < EACH);
+        if reported.len() >= MAX_REMEMBERED {
+            reported.retain(|_, at| now - *at < REPORT_INTERVAL);
         }
         // More offenders than that within a minute are reported by the counter alone.
-        if reported.len() >= REMEMBERED {
+        if reported.len() >= MAX_REMEMBERED {
             return false;
         }
         reported.insert(offender.clone(), now);

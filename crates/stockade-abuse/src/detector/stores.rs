@@ -13,19 +13,19 @@ use crate::{AbuseEvent, Ban, BanChange, BanUpdate, Offender, SkippedLines};
 
 impl Detector {
     /// Takes over what a store knows.
-    pub(super) fn take(&self, store: usize, update: BanUpdate) {
+    pub(super) fn apply_update(&self, store: usize, update: BanUpdate) {
         let now = self.0.clock.now();
         match update {
-            BanUpdate::Change(BanChange::Banned(ban)) => self.take_ban(ban, store, now),
-            BanUpdate::Change(BanChange::Unbanned(offender)) => self.take_unban(offender, store),
+            BanUpdate::Change(BanChange::Banned(ban)) => self.apply_ban(ban, store, now),
+            BanUpdate::Change(BanChange::Unbanned(offender)) => self.apply_unban(offender, store),
             BanUpdate::Failed { error } => {
                 error!(%error, "bans hold in memory only");
                 self.failing().insert(store);
-                self.tell(&AbuseEvent::ListFailed { error });
+                self.notify(&AbuseEvent::ListFailed { error });
             }
             BanUpdate::Missing { file } => {
                 warn!(%file, "the deny-list is missing; the next ban makes a new one");
-                self.tell(&AbuseEvent::ListMissing { file });
+                self.notify(&AbuseEvent::ListMissing { file });
             }
             BanUpdate::All {
                 bans,
@@ -33,28 +33,28 @@ impl Detector {
                 read_at,
             } => {
                 for offender in self.0.bans.remove_missing(&bans, read_at) {
-                    self.pardon(offender, store);
+                    self.clear_offences(offender, store);
                 }
                 let taken = bans.len();
                 for ban in bans {
-                    self.take_ban(ban, store, now);
+                    self.apply_ban(ban, store, now);
                 }
-                self.tell(&AbuseEvent::ListTaken {
+                self.notify(&AbuseEvent::ListLoaded {
                     bans: taken,
-                    bad_lines: skipped.count(),
+                    skipped_lines: skipped.count(),
                 });
                 if self.failing().remove(&store) {
                     let source = Arc::clone(skipped.source());
                     info!(%source, "bans are read and written again");
-                    self.tell(&AbuseEvent::ListRecovered { source });
+                    self.notify(&AbuseEvent::ListRecovered { source });
                 }
-                self.take_skipped(store, skipped);
+                self.apply_skipped(store, skipped);
             }
         }
     }
 
     /// Logs and tells lines that were skipped, where they are not those of the last reading.
-    fn take_skipped(&self, store: usize, skipped: SkippedLines) {
+    fn apply_skipped(&self, store: usize, skipped: SkippedLines) {
         let skipped = Arc::new(skipped);
         let mut all = self.skipped();
         let before = all.insert(store, Arc::clone(&skipped));
@@ -75,7 +75,7 @@ impl Detector {
         if skipped.unlisted() > 0 {
             warn!(list = %skipped.source(), count = skipped.unlisted(), "more entries skipped");
         }
-        self.tell(&AbuseEvent::LinesSkipped(skipped));
+        self.notify(&AbuseEvent::LinesSkipped(skipped));
     }
 
     fn failing(&self) -> MutexGuard<'_, BTreeSet<usize>> {
@@ -98,26 +98,26 @@ impl Detector {
         some.map(Arc::clone).collect()
     }
 
-    fn take_ban(&self, ban: Ban, store: usize, now: Timestamp) {
-        if ban.holds(now) && self.insert(&ban, now) {
+    fn apply_ban(&self, ban: Ban, store: usize, now: Timestamp) {
+        if ban.is_active(now) && self.insert(&ban, now) {
             self.publish(&BanChange::Banned(ban.clone()), Some(store));
-            self.tell(&AbuseEvent::Banned(ban));
+            self.notify(&AbuseEvent::Banned(ban));
         }
     }
 
-    fn take_unban(&self, offender: Offender, store: usize) {
+    fn apply_unban(&self, offender: Offender, store: usize) {
         if self.0.bans.remove(&offender).is_some() {
-            self.pardon(offender, store);
+            self.clear_offences(offender, store);
         } else {
             self.0.offenders.remove(&offender);
         }
     }
 
     /// Forgets what led to a ban that this store has ended, and passes it on.
-    fn pardon(&self, offender: Offender, store: usize) {
+    fn clear_offences(&self, offender: Offender, store: usize) {
         self.0.offenders.remove(&offender);
         self.publish(&BanChange::Unbanned(offender.clone()), Some(store));
-        self.tell(&AbuseEvent::Unbanned(offender));
+        self.notify(&AbuseEvent::Unbanned(offender));
     }
 
     pub(super) fn publish(&self, change: &BanChange, except: Option<usize>) {

@@ -35,7 +35,7 @@ impl AddArgs {
         detector.ban(self.client.clone(), length, self.reason);
         drop(detector);
         // Dropping the detector wrote the file; reading it again shows whether that succeeded.
-        match open(file)?.why(&self.client) {
+        match open(file)?.find_ban(&self.client) {
             Some(_) => {
                 output::note(format_args!("{} is banned.", self.client));
                 Ok(Outcome::Success)
@@ -55,7 +55,7 @@ impl RemoveArgs {
             output::note(format_args!("{} is no longer banned.", self.client));
             return Ok(Outcome::Success);
         }
-        match detector.why(&self.client) {
+        match detector.find_ban(&self.client) {
             Some(ban) => {
                 let (client, ban) = (&self.client, ban.offender);
                 output::error(format_args!("{client} is banned as part of {ban}"));

@@ -57,7 +57,7 @@ impl ListArgs {
 impl WhyArgs {
     pub(crate) fn run(self, file: &PathBuf) -> Result<Outcome, CliError> {
         warn_about_skipped_lines(file)?;
-        let Some(ban) = open(file)?.why(&self.client) else {
+        let Some(ban) = open(file)?.find_ban(&self.client) else {
             output::note(format_args!("{} is not banned.", self.client));
             return Ok(Outcome::Negative);
         };

@@ -160,7 +160,7 @@ impl SyncTask {
     async fn read_all(&mut self, collection: String) -> Result<Vec<BanUpdate>, CallError> {
         let read_at = self.clock.now();
         let mut bans: Vec<Ban> = Vec::new();
-        let mut bad_lines = 0;
+        let mut skipped_lines = 0;
         let mut cursor = "0".to_owned();
         while bans.len() < MAX_BANS {
             let mut call = SCAN.prepare_invoke();
@@ -170,7 +170,7 @@ impl SyncTask {
             for (who, ban) in entries.iter().filter(|(who, _)| !who.is_empty()) {
                 match entry::read(who, ban) {
                     Some(ban) => bans.push(ban),
-                    None => bad_lines += 1,
+                    None => skipped_lines += 1,
                 }
             }
             cursor = next;
@@ -184,7 +184,7 @@ impl SyncTask {
         if !self.lost {
             return Ok(vec![BanUpdate::All {
                 bans,
-                skipped: SkippedLines::entries("Redis", bad_lines),
+                skipped: SkippedLines::entries("Redis", skipped_lines),
                 read_at,
             }]);
         }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
-use stockade_abuse::{AbusePolicy, BanAnswer, Signal};
+use stockade_abuse::{AbusePolicy, BanResponse, Signal};
 use stockade_core::client::IpPrefix;
 
 use super::{
@@ -107,9 +107,9 @@ impl AbuseConfig {
             .loopback_exempt(!self.ban_loopback)
             .report_only(self.report_only)
             .ban_principals(self.ban_principals)
-            .answer(match self.answer {
-                AnswerConfig::Forbidden => BanAnswer::Forbidden,
-                AnswerConfig::TooManyRequests => BanAnswer::TooManyRequests,
+            .response(match self.answer {
+                AnswerConfig::Forbidden => BanResponse::Forbidden,
+                AnswerConfig::TooManyRequests => BanResponse::TooManyRequests,
             });
         let policy = match self.ban_secs {
             0 => policy.permanent_bans(),

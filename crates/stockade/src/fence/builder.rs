@@ -203,7 +203,7 @@ impl<'c> FenceBuilder<'c> {
         let description = describe::describe(config, &routes);
         let outer = detector.clone().map(|detector| {
             let passes = (!config.abuse.ban_valid_keys).then(|| Arc::clone(&identity));
-            AbuseGuard::new(detector).valid_credentials_may_pass(passes)
+            AbuseGuard::new(detector).allow_valid_credentials_opt(passes)
         });
         let inner = detector.clone().map(PrincipalGuard::new);
         let rate =

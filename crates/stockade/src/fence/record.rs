@@ -203,7 +203,7 @@ fn abuse(event: &AbuseEvent) -> Vec<SecurityEvent> {
             .subject("bans")
             .detail(source.to_string()),
         // Each ban and each skipped line of it is an event by itself.
-        AbuseEvent::ListTaken { .. } => return Vec::new(),
+        AbuseEvent::ListLoaded { .. } => return Vec::new(),
         // The enum may grow. A test fails for a variant that has no arm here.
         _ => {
             tracing::error!(
@@ -281,9 +281,9 @@ mod tests {
                 Some(EventKind::Unbanned),
             ),
             (
-                AbuseEvent::ListTaken {
+                AbuseEvent::ListLoaded {
                     bans: 1,
-                    bad_lines: 1,
+                    skipped_lines: 1,
                 },
                 None,
             ),

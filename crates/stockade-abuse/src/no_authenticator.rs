@@ -9,10 +9,10 @@ use stockade_core::{
 
 /// Recognises nobody: every client at a banned address stays out.
 #[derive(Clone, Copy, Debug)]
-pub struct NoCredentials;
+pub struct NoAuthenticator;
 
-impl Guard for NoCredentials {
-    const NAME: &'static str = "no_credentials";
+impl Guard for NoAuthenticator {
+    const NAME: &'static str = "no_authenticator";
     type Pass = ();
     type Hook = ();
     type Wait = NoWait;
@@ -27,7 +27,7 @@ impl Guard for NoCredentials {
     fn admit(&self, (): (), _head: &mut Head) {}
 }
 
-impl Authenticator for NoCredentials {
+impl Authenticator for NoAuthenticator {
     fn presents(&self, _head: &Head) -> bool {
         false
     }
