@@ -22,9 +22,9 @@ fuzz_target!(|bytes: &[u8]| {
 
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
     let dimensions = reader.expect("reads memory").into_dimensions();
-    if let (Ok(facts), Ok(dimensions)) = (result, dimensions) {
+    if let (Ok(info), Ok(dimensions)) = (result, dimensions) {
         // image-webp 0.2.4 reads the largest lossless width as 0.
-        let known = facts.format == ImageFormat::WebP && facts.width == 16_384;
-        assert!(known || (facts.width, facts.height) == dimensions);
+        let known = info.format == ImageFormat::WebP && info.width == 16_384;
+        assert!(known || (info.width, info.height) == dimensions);
     }
 });

@@ -93,7 +93,7 @@ fn case(name: &str, requests: u64) {
         WHOLE => send(requests, 200, check(Profile::bytes())),
         JSON => send(requests, 200, check(Profile::json())),
         CHECKED => send(requests, 200, check(chat.models(models))),
-        REFUSED => send(requests, 400, check(chat.prompt_chars(4))),
+        REFUSED => send(requests, 400, check(chat.max_prompt_chars(4))),
         name => panic!("there is no case {name:?}"),
     }
 }

@@ -16,7 +16,7 @@ use stockade_core::{
     guard::{CountedBody, Head},
 };
 
-use crate::judge::Findings;
+use crate::validator::ValidationOutput;
 
 pin_project! {
     /// A request's body behind the check: the very bytes that were judged, in one frame; or,
@@ -46,8 +46,8 @@ pin_project! {
 
 impl<B> CheckedBody<B> {
     /// Says in the head what was found in them.
-    pub(crate) fn judged(bytes: Bytes, findings: Findings, head: &mut Head) -> Self {
-        findings.tell(head);
+    pub(crate) fn judged(bytes: Bytes, output: ValidationOutput, head: &mut Head) -> Self {
+        output.publish(head);
         Self {
             kind: Kind::Judged { bytes },
         }

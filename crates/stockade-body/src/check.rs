@@ -19,13 +19,13 @@ use stockade_core::{
 
 use crate::{
     BodyRules, CheckedBody,
-    judging::{self, Judged, Places},
-    memory::Memory,
-    patience::Patience,
-    profile::Form,
-    reader::Reader,
-    verdict,
-    waiting::{Step, Waiting},
+    body_reader::BodyReader,
+    checks,
+    memory::MemoryBudget,
+    offload::{self, Validation, ValidationSlots},
+    pending::{PendingBody, PendingState},
+    profile::BodyFormat,
+    read_timer::ReadTimer,
 };
 
 /// Checks the bodies of requests by [`BodyRules`]. Cloning shares the memory for bodies.
@@ -40,11 +40,11 @@ pub struct BodyCheck {
 /// The tower layer of a [`BodyCheck`].
 pub type BodyCheckLayer = GuardLayer<Bodies<BodyCheck>>;
 
-/// What all clones of a check share.
+/// What all clones of a check reservation.
 pub(crate) struct Shared {
     pub(crate) rules: BodyRules,
-    pub(crate) memory: Memory,
-    pub(crate) places: Places,
+    pub(crate) memory: MemoryBudget,
+    pub(crate) slots: ValidationSlots,
 }
 
 impl BodyCheck {
@@ -52,13 +52,13 @@ impl BodyCheck {
     pub const NAME: &'static str = "body";
 
     pub(crate) fn new(rules: BodyRules) -> Self {
-        let memory = Memory::new(rules.memory(), rules.memory_per_owner());
-        let places = Places::new(rules.places());
+        let memory = MemoryBudget::new(rules.memory(), rules.memory_per_owner());
+        let slots = ValidationSlots::new(rules.max_validation_threads());
         Self {
             shared: Arc::new(Shared {
                 rules,
                 memory,
-                places,
+                slots,
             }),
         }
     }
@@ -70,46 +70,46 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     type Body = CheckedBody<B>;
-    type Wait = Waiting<B>;
+    type Wait = PendingBody<B>;
 
-    fn check(&self, head: &mut Head, body: B) -> Check<CheckedBody<B>, Waiting<B>> {
+    fn check(&self, head: &mut Head, body: B) -> Check<CheckedBody<B>, PendingBody<B>> {
         let Shared { rules, memory, .. } = &*self.shared;
         let profile = rules.profile(head);
         let limit = rules.limit(profile);
-        let verdict = verdict::of_head(profile, limit, memory, head, &body.size_hint());
-        if let Err(refusal) = verdict {
+        let checked = checks::check_head(profile, limit, memory, head, &body.size_hint());
+        if let Err(refusal) = checked {
             return Check::Refuse(refusal);
         }
-        if profile.form == Form::Streamed {
+        if profile.form == BodyFormat::Streamed {
             let context = head.context().cloned();
             return Check::Pass(CheckedBody::streamed(body, limit, context));
         }
         // Most bodies are there when their head is. Then nothing waits, so nobody need be
         // woken, and nothing has to be kept for later.
-        let mut reader = Reader::new(body, limit, memory);
+        let mut reader = BodyReader::new(body, limit, memory);
         let read = reader.poll_read(&mut Context::from_waker(Waker::noop()), head);
         let step = match read {
             Poll::Pending => {
                 if let Err(refusal) = reader.charge(head) {
                     return Check::Refuse(refusal);
                 }
-                Step::Reading(reader, Patience::new(rules.pace()))
+                PendingState::Reading(reader, ReadTimer::new(rules.read_timeout()))
             }
             Poll::Ready(Err(refusal)) => return Check::Refuse(refusal),
-            Poll::Ready(Ok(body)) => match judging::judge(&self.shared, profile, head, &body) {
-                Judged::Passed(findings) => {
-                    return Check::Pass(CheckedBody::judged(body, findings, head));
+            Poll::Ready(Ok(body)) => match offload::validate(&self.shared, profile, head, &body) {
+                Validation::Passed(output) => {
+                    return Check::Pass(CheckedBody::judged(body, output, head));
                 }
-                Judged::Refused(refusal) => return Check::Refuse(refusal),
-                Judged::Later(verdict) => Step::Judging(body, verdict),
+                Validation::Refused(refusal) => return Check::Refuse(refusal),
+                Validation::Deferred(verdict) => PendingState::Judging(body, verdict),
             },
         };
-        Check::Wait(Waiting::new(step, Arc::clone(profile)))
+        Check::Wait(PendingBody::new(step, Arc::clone(profile)))
     }
 
     fn poll_check(
         &self,
-        wait: Pin<&mut Waiting<B>>,
+        wait: Pin<&mut PendingBody<B>>,
         cx: &mut Context<'_>,
         head: &mut Head,
     ) -> Poll<Result<CheckedBody<B>, Refusal>> {

@@ -6,9 +6,9 @@ mod decode_limits;
 #[cfg(feature = "decode")]
 mod decoder;
 mod error;
-mod facts;
 mod format;
 mod gif;
+mod info;
 mod jpeg;
 mod png;
 mod reader;
@@ -24,7 +24,7 @@ pub use decode_limits::DecodeLimits;
 #[cfg(feature = "decode")]
 pub use decoder::{DecodedImage, ImageDecoder};
 pub use error::{ImageError, ImageErrorKind};
-pub use facts::ImageFacts;
 pub use format::ImageFormat;
+pub use info::ImageInfo;
 pub use rules::ImageRules;
 pub use validated::{ValidatedImage, ValidatedImages};

@@ -1,19 +1,19 @@
 //! The JSON grammar (RFC 8259), read once from the first byte to the last.
 
-mod fault;
-mod keys;
+mod cursor;
+mod duplicates;
+mod error;
 mod limits;
 mod number;
 mod scanner;
 mod stack;
 mod text;
-mod tokens;
-mod values;
+mod value_counter;
 mod visitor;
 
 pub use limits::JsonLimits;
 
-pub(crate) use keys::{Key, Known};
+pub(crate) use duplicates::{Key, KnownMember};
 pub(crate) use number::Number;
 pub(crate) use scanner::scan;
 pub(crate) use text::Text;

@@ -144,8 +144,8 @@
 //! }
 //!
 //! async fn size(Extension(images): Extension<ValidatedImages>) -> String {
-//!     let facts = images.as_slice()[0].facts();
-//!     format!("{} × {}", facts.width, facts.height)
+//!     let info = images.as_slice()[0].info();
+//!     format!("{} × {}", info.width, info.height)
 //! }
 //!
 //! #[tokio::main(flavor = "current_thread")]
@@ -153,7 +153,7 @@
 //!     let search = Profile::json()
 //!         .max_bytes(4 << 10)
 //!         .rule("/query", Rule::Required)
-//!         .rule("/query", Rule::Chars(500))
+//!         .rule("/query", Rule::MaxChars(500))
 //!         .rule("/tags/*", Rule::one_of(["cats", "dogs"]));
 //!     let gifs = ImageRules::default().strict().formats([ImageFormat::Gif]);
 //!     let picture = Profile::image().images(gifs.side(2_048));
@@ -190,37 +190,37 @@
 //! ```
 
 mod body;
+mod body_reader;
 mod check;
-mod effort;
-mod halt;
+mod checks;
 mod image;
 mod json;
-mod judge;
-mod judging;
 mod media_type;
 mod memory;
 mod multipart;
-mod names;
-mod pace;
-mod patience;
+mod name_table;
+mod offload;
+mod pending;
 mod profile;
 mod prompt;
-mod reader;
+mod read_timeout;
+mod read_timer;
 mod refusal;
 mod rules;
-mod verdict;
-mod waiting;
+mod scan_error;
+mod validator;
+mod work_budget;
 
 pub use body::CheckedBody;
 pub use check::{BodyCheck, BodyCheckLayer};
 pub use image::{
-    DataUrl, ImageError, ImageErrorKind, ImageFacts, ImageFormat, ImageRules, ValidatedImage,
+    DataUrl, ImageError, ImageErrorKind, ImageFormat, ImageInfo, ImageRules, ValidatedImage,
     ValidatedImages,
 };
 #[cfg(feature = "decode")]
 pub use image::{DecodeLimits, DecodedImage, ImageDecoder};
 pub use json::JsonLimits;
+pub use pending::PendingBody;
 pub use profile::{Profile, Rule};
 pub use prompt::{PromptKey, PromptKeyError};
 pub use rules::BodyRules;
-pub use waiting::Waiting;

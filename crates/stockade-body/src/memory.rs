@@ -16,9 +16,9 @@ use stockade_core::{
     identity::Principal,
 };
 
-/// The bytes that are left for bodies. Clones share them.
+/// The bytes that are left for bodies. Clones reservation them.
 #[derive(Clone, Debug)]
-pub(crate) struct Memory(Arc<Pool>);
+pub(crate) struct MemoryBudget(Arc<Pool>);
 
 #[derive(Debug)]
 struct Pool {
@@ -68,18 +68,18 @@ impl<'a> Caller<'a> {
 
 /// There is no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OutOfMemory {
+pub(crate) enum MemoryExceeded {
     /// For anyone.
-    All,
+    Total,
     /// For this owner.
     Owner,
 }
 
 /// A body of at most this size that is complete when its request arrives is not counted
 /// for its owner: it costs no look into the table, and limits on requests at once bound it.
-pub(crate) const SMALL: usize = 64 << 10;
+pub(crate) const SMALL_BODY: usize = 64 << 10;
 
-impl Memory {
+impl MemoryBudget {
     /// A pool of `total` bytes, with a bound for each owner.
     pub(crate) fn new(bytes: usize, per_owner: usize) -> Self {
         Self(Arc::new(Pool {
@@ -90,27 +90,27 @@ impl Memory {
     }
 
     /// Whether this number of bytes is left at this moment.
-    pub(crate) fn has(
+    pub(crate) fn check_available(
         &self,
         bytes: usize,
         owner: impl FnOnce() -> Option<Owner>,
-    ) -> Result<(), OutOfMemory> {
+    ) -> Result<(), MemoryExceeded> {
         if bytes > self.0.left.load(Ordering::Relaxed) {
-            return Err(OutOfMemory::All);
+            return Err(MemoryExceeded::Total);
         }
-        if bytes <= SMALL {
+        if bytes <= SMALL_BODY {
             return Ok(());
         }
         let taken = owner().map_or(0, |owner| self.0.owners().get(&owner).copied().unwrap_or(0));
         match bytes.saturating_add(taken) > self.0.per_owner {
-            true => Err(OutOfMemory::Owner),
+            true => Err(MemoryExceeded::Owner),
             false => Ok(()),
         }
     }
 
-    /// A share of nothing yet.
-    pub(crate) fn share(&self) -> Share {
-        Share {
+    /// A reservation of nothing yet.
+    pub(crate) fn reserve(&self) -> Reservation {
+        Reservation {
             memory: self.clone(),
             bytes: 0,
             owner: None,
@@ -129,12 +129,12 @@ impl Pool {
         self.owners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn charge(&self, owner: &Owner, bytes: usize) -> Result<(), OutOfMemory> {
+    fn charge(&self, owner: &Owner, bytes: usize) -> Result<(), MemoryExceeded> {
         let mut owners = self.owners();
         let taken = owners.get(owner).copied().unwrap_or(0);
         let taken = taken.saturating_add(bytes);
         if taken > self.per_owner {
-            return Err(OutOfMemory::Owner);
+            return Err(MemoryExceeded::Owner);
         }
         match owners.get_mut(owner) {
             Some(entry) => *entry = taken,
@@ -156,16 +156,16 @@ impl Pool {
 
 /// Bytes that were taken, given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Share {
-    memory: Memory,
+pub(crate) struct Reservation {
+    memory: MemoryBudget,
     bytes: usize,
     /// Who is charged for them, once that is worth it.
     owner: Option<Owner>,
 }
 
-impl Share {
+impl Reservation {
     /// Takes so many more.
-    pub(crate) fn grow(&mut self, by: usize) -> Result<(), OutOfMemory> {
+    pub(crate) fn grow(&mut self, by: usize) -> Result<(), MemoryExceeded> {
         let pool = &self.memory.0;
         if let Some(owner) = &self.owner {
             pool.charge(owner, by)?;
@@ -178,7 +178,7 @@ impl Share {
             if let Some(owner) = &self.owner {
                 pool.discharge(owner, by);
             }
-            return Err(OutOfMemory::All);
+            return Err(MemoryExceeded::Total);
         }
         self.bytes += by;
         Ok(())
@@ -188,7 +188,7 @@ impl Share {
     pub(crate) fn charge(
         &mut self,
         owner: impl FnOnce() -> Option<Owner>,
-    ) -> Result<(), OutOfMemory> {
+    ) -> Result<(), MemoryExceeded> {
         if self.owner.is_none()
             && let Some(owner) = owner()
         {
@@ -200,23 +200,23 @@ impl Share {
 
     /// Whether it holds more than a small body.
     pub(crate) fn is_large(&self) -> bool {
-        self.bytes > SMALL
+        self.bytes > SMALL_BODY
     }
 
-    /// Bytes that hold the share: it is given back when the last clone and the last slice
+    /// Bytes that hold the reservation: it is given back when the last clone and the last slice
     /// of them are gone, wherever a handler has taken them.
-    pub(crate) fn hold<T>(self, bytes: T) -> Bytes
+    pub(crate) fn into_bytes<T>(self, bytes: T) -> Bytes
     where
         T: AsRef<[u8]> + Send + 'static,
     {
-        Bytes::from_owner(Held {
+        Bytes::from_owner(ReservedBytes {
             bytes,
-            _share: self,
+            _reservation: self,
         })
     }
 }
 
-impl Drop for Share {
+impl Drop for Reservation {
     fn drop(&mut self) {
         let pool = &self.memory.0;
         pool.left.fetch_add(self.bytes, Ordering::Relaxed);
@@ -226,12 +226,12 @@ impl Drop for Share {
     }
 }
 
-struct Held<T> {
+struct ReservedBytes<T> {
     bytes: T,
-    _share: Share,
+    _reservation: Reservation,
 }
 
-impl<T> AsRef<[u8]> for Held<T>
+impl<T> AsRef<[u8]> for ReservedBytes<T>
 where
     T: AsRef<[u8]>,
 {
@@ -256,13 +256,13 @@ mod tests {
     // B10
     #[test]
     fn is_given_back_with_the_last_slice() {
-        let memory = Memory::new(10, 10);
-        let mut share = memory.share();
-        share.grow(6).unwrap();
-        assert_eq!(share.grow(5), Err(OutOfMemory::All));
+        let memory = MemoryBudget::new(10, 10);
+        let mut reservation = memory.reserve();
+        reservation.grow(6).unwrap();
+        assert_eq!(reservation.grow(5), Err(MemoryExceeded::Total));
         assert_eq!(memory.left(), 4);
 
-        let bytes = share.hold(vec![1; 6]);
+        let bytes = reservation.into_bytes(vec![1; 6]);
         let slice = bytes.slice(2..3);
         drop(bytes);
         assert_eq!(memory.left(), 4);
@@ -273,16 +273,16 @@ mod tests {
     // FA06
     #[test]
     fn an_owner_takes_no_more_than_its_part() {
-        let memory = Memory::new(100, 25);
-        let mut first = memory.share();
+        let memory = MemoryBudget::new(100, 25);
+        let mut first = memory.reserve();
         first.grow(10).unwrap();
         first.charge(|| owner("a")).unwrap();
         first.grow(10).unwrap();
-        let mut second = memory.share();
+        let mut second = memory.reserve();
         second.grow(6).unwrap();
-        assert_eq!(second.charge(|| owner("a")), Err(OutOfMemory::Owner));
+        assert_eq!(second.charge(|| owner("a")), Err(MemoryExceeded::Owner));
         second.charge(|| owner("b")).unwrap();
-        assert_eq!(first.grow(6), Err(OutOfMemory::Owner));
+        assert_eq!(first.grow(6), Err(MemoryExceeded::Owner));
         assert_eq!(memory.left(), 100 - 26);
 
         drop((first, second));
@@ -293,14 +293,14 @@ mod tests {
     // FA06
     #[test]
     fn what_finds_no_room_is_not_charged() {
-        let memory = Memory::new(30, 25);
-        let mut other = memory.share();
+        let memory = MemoryBudget::new(30, 25);
+        let mut other = memory.reserve();
         other.grow(20).unwrap();
-        let mut share = memory.share();
-        share.charge(|| owner("a")).unwrap();
-        assert_eq!(share.grow(20), Err(OutOfMemory::All));
+        let mut reservation = memory.reserve();
+        reservation.charge(|| owner("a")).unwrap();
+        assert_eq!(reservation.grow(20), Err(MemoryExceeded::Total));
         drop(other);
-        share.grow(25).unwrap();
+        reservation.grow(25).unwrap();
     }
 
     #[test]

@@ -13,11 +13,11 @@ use stockade_core::refusal::Refusal;
 
 use crate::{
     ImageFormat, ImageRules,
-    effort::Effort,
-    halt::Halt,
     json::{Container, Text, Visitor},
-    judge::{Frame, Judge},
     refusal,
+    scan_error::ScanError,
+    validator::{Frame, Validator},
+    work_budget::WorkBudget,
 };
 
 /// The most fields and files of a form.
@@ -27,32 +27,32 @@ const FIELDS: usize = 128;
 const FIELD_BYTES: usize = 64 << 10;
 
 /// Judges a form that was read whole, as the parser that axum's forms use reads it.
-pub(crate) fn judge(
+pub(crate) fn validate(
     body: &Bytes,
     boundary: String,
-    effort: &Effort,
-    judge: &mut Judge<'_>,
-) -> Result<(), Halt> {
+    budget: &WorkBudget,
+    validator: &mut Validator<'_>,
+) -> Result<(), ScanError> {
     // The parser copies it, and looks for the boundary in it.
-    effort.run_over(body.len().saturating_mul(2))?;
+    budget.spend_bytes(body.len().saturating_mul(2))?;
     let stream = tokio_stream::once(Ok::<_, Infallible>(body.clone()));
-    let form = Form {
+    let form = FormReader {
         parser: Multipart::new(stream, boundary),
         body,
         read: 0,
         names: Vec::new(),
     };
-    let mut root = judge.begin(Container::Object, 0)?;
-    let verdict = match ready_at_once(form.judge(judge, &mut root)) {
+    let mut root = validator.begin(Container::Object, 0)?;
+    let verdict = match ready_at_once(form.validate(validator, &mut root)) {
         Some(verdict) => verdict,
         None => Err(refusal::invalid_form().into()),
     };
-    verdict.map_err(|halt| match halt {
-        Halt::Refused(refusal) => {
-            let around = judge.outside();
-            judge.locate(refusal, [around, root].into_iter()).into()
+    verdict.map_err(|error| match error {
+        ScanError::Refused(refusal) => {
+            let around = validator.document();
+            validator.locate(refusal, [around, root].into_iter()).into()
         }
-        Halt::Spent => Halt::Spent,
+        ScanError::BudgetExhausted => ScanError::BudgetExhausted,
     })
 }
 
@@ -67,7 +67,7 @@ where
     }
 }
 
-struct Form<'a> {
+struct FormReader<'a> {
     parser: Multipart<'static>,
     body: &'a Bytes,
     /// Up to where the body's fields are read.
@@ -76,8 +76,12 @@ struct Form<'a> {
     names: Vec<String>,
 }
 
-impl Form<'_> {
-    async fn judge<'j>(mut self, judge: &mut Judge<'j>, root: &mut Frame<'j>) -> Result<(), Halt> {
+impl FormReader<'_> {
+    async fn validate<'j>(
+        mut self,
+        validator: &mut Validator<'j>,
+        root: &mut Frame<'j>,
+    ) -> Result<(), ScanError> {
         let mut fields = 0;
         while let Some(field) = self.parser.next_field().await.map_err(invalid)? {
             fields += 1;
@@ -85,7 +89,7 @@ impl Form<'_> {
                 return Err(refusal::too_many(FIELDS, "fields").into());
             }
             let name = field.name().ok_or_else(refusal::nameless_field)?.to_owned();
-            match Part::of(&field, judge.image_rules())? {
+            match Part::of(&field, validator.image_rules())? {
                 Part::Field => {
                     self.note(&name)?;
                     let bytes = self.content(field).await?;
@@ -93,16 +97,16 @@ impl Form<'_> {
                         return Err(refusal::too_long(FIELD_BYTES, "bytes").into());
                     }
                     let text = Text::plain(&bytes).ok_or_else(refusal::not_utf8)?;
-                    judge.field(root, &name, text)?;
+                    validator.field(root, &name, text)?;
                 }
                 Part::Image(declared) => {
-                    judge.file(root, &name)?;
+                    validator.file(root, &name)?;
                     let bytes = self.content(field).await?;
-                    judge.image_bytes(declared, bytes)?;
+                    validator.image_bytes(declared, bytes)?;
                 }
             }
         }
-        judge.end(root, self.body.len())
+        validator.end(root, self.body.len())
     }
 
     /// Of two fields of a name some readers see the first, and some the last.

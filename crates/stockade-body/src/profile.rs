@@ -13,10 +13,10 @@ use std::{borrow::Cow, sync::Arc};
 
 use crate::{ImageFormat, ImageRules, JsonLimits};
 
-pub(crate) use members::Named;
-pub(crate) use rule::Kinds;
+pub(crate) use members::MemberMatch;
 pub use rule::Rule;
-pub(crate) use tree::{Node, Tree};
+pub(crate) use rule::ValueKinds;
+pub(crate) use tree::{Node, RuleTree};
 
 /// What the body of a request to one kind of route may be.
 ///
@@ -31,7 +31,7 @@ pub(crate) use tree::{Node, Tree};
 ///
 /// let chat = Profile::openai_chat()
 ///     .models(["tiny"])
-///     .prompt_chars(50_000)
+///     .max_prompt_chars(50_000)
 ///     .rule("/temperature", Rule::Number(0.0, 1.0))
 ///     // Sound is refused unless it is allowed.
 ///     .rule("/messages/*/content/*/type", Rule::one_of(["text", "input_audio"]))
@@ -40,29 +40,29 @@ pub(crate) use tree::{Node, Tree};
 /// let search = Profile::json()
 ///     .max_bytes(16 << 10)
 ///     .rule("/query", Rule::Required)
-///     .rule("/query", Rule::Chars(500))
+///     .rule("/query", Rule::MaxChars(500))
 ///     .rule("/limit", Rule::Integer(1, 100));
 /// # let _ = (chat, search);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Profile {
-    pub(crate) form: Form,
+    pub(crate) form: BodyFormat,
     /// Empty where any type is taken.
     pub(crate) content_types: Vec<Cow<'static, str>>,
     pub(crate) max_bytes: Option<u64>,
-    pub(crate) tree: Tree,
+    pub(crate) tree: RuleTree,
     pub(crate) json_limits: JsonLimits,
     pub(crate) models: Option<Vec<Arc<str>>>,
-    pub(crate) prompt_chars: u64,
+    pub(crate) max_prompt_chars: u64,
     pub(crate) max_tokens: i64,
     pub(crate) images: ImageRules,
     pub(crate) max_images: usize,
-    pub(crate) image_bytes: u64,
+    pub(crate) max_image_bytes: u64,
 }
 
 /// How a body is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum BodyFormat {
     Streamed,
     Whole,
     Json,
@@ -79,23 +79,23 @@ impl Profile {
     /// A body of any type that is handed on as it comes in, and only counted: an upload to
     /// a disk, a gRPC stream. Where it exceeds its limit the handler's reading fails.
     pub fn streamed() -> Self {
-        Self::new(Form::Streamed, &[])
+        Self::new(BodyFormat::Streamed, &[])
     }
 
     /// A body of any type that is read before the handler runs, and not looked into.
     pub fn bytes() -> Self {
-        Self::new(Form::Whole, &[])
+        Self::new(BodyFormat::Whole, &[])
     }
 
     /// A JSON text; the rules are yours to add.
     pub fn json() -> Self {
-        Self::new(Form::Json, &["application/json"])
+        Self::new(BodyFormat::Json, &["application/json"])
     }
 
     /// One image that is the whole body.
     pub fn image() -> Self {
-        let types = ImageFormat::USUAL.map(|(media_type, _)| media_type);
-        Self::new(Form::Image, &types)
+        let types = ImageFormat::COMMON.map(|(media_type, _)| media_type);
+        Self::new(BodyFormat::Image, &types)
     }
 
     /// A form of fields and images (`multipart/form-data`, RFC 7578).
@@ -103,7 +103,7 @@ impl Profile {
     /// A field is a member of the root to the rules; a number in it is read as one. All
     /// files must be images.
     pub fn multipart() -> Self {
-        Self::new(Form::Multipart, &["multipart/form-data"]).rules(upload::form())
+        Self::new(BodyFormat::Multipart, &["multipart/form-data"]).rules(upload::form())
     }
 
     /// `{"type":"image","image":{"b64":…}}`, with a prompt perhaps.
@@ -146,19 +146,19 @@ impl Profile {
         Self::json().rules(ollama::generate())
     }
 
-    fn new(form: Form, content_types: &[&'static str]) -> Self {
+    fn new(form: BodyFormat, content_types: &[&'static str]) -> Self {
         Self {
             form,
             content_types: content_types.iter().copied().map(Cow::Borrowed).collect(),
             max_bytes: None,
-            tree: Tree::new(),
+            tree: RuleTree::new(),
             json_limits: JsonLimits::default(),
             models: None,
-            prompt_chars: 10_000,
+            max_prompt_chars: 10_000,
             max_tokens: 8_192,
             images: ImageRules::default(),
             max_images: 8,
-            image_bytes: 20 << 20,
+            max_image_bytes: 20 << 20,
         }
     }
 
@@ -211,8 +211,8 @@ impl Profile {
     }
 
     /// The most characters of prompt, all texts together; 10,000 unless it is set.
-    pub fn prompt_chars(mut self, chars: u64) -> Self {
-        self.prompt_chars = chars;
+    pub fn max_prompt_chars(mut self, chars: u64) -> Self {
+        self.max_prompt_chars = chars;
         self
     }
 
@@ -236,8 +236,8 @@ impl Profile {
 
     /// The most bytes of all images of a request together, base64 undone; 20 MiB unless it
     /// is set.
-    pub fn image_bytes(mut self, bytes: u64) -> Self {
-        self.image_bytes = bytes;
+    pub fn max_image_bytes(mut self, bytes: u64) -> Self {
+        self.max_image_bytes = bytes;
         self
     }
 }

@@ -30,9 +30,9 @@ impl PromptKey {
         }
     }
 
-    pub(crate) fn begin(&self) -> Digesting {
+    pub(crate) fn begin(&self) -> PromptHasher {
         let mac = Hmac::new_from_slice(&self.0).expect("HMAC takes any key");
-        Digesting(Box::new(mac))
+        PromptHasher(Box::new(mac))
     }
 }
 
@@ -56,9 +56,9 @@ impl Error for PromptKeyError {}
 
 /// A prompt that is read, one text after the other.
 #[derive(Debug)]
-pub(crate) struct Digesting(Box<Hmac<Sha256>>);
+pub(crate) struct PromptHasher(Box<Hmac<Sha256>>);
 
-impl Digesting {
+impl PromptHasher {
     /// Adds a text. Its length comes first, so that no two lists of texts are as one.
     pub(crate) fn text(&mut self, text: &[u8]) {
         self.0.update(&(text.len() as u64).to_le_bytes());
@@ -78,11 +78,11 @@ mod tests {
     use super::*;
 
     fn digest(key: &PromptKey, texts: &[&str]) -> String {
-        let mut digesting = key.begin();
+        let mut hasher = key.begin();
         for text in texts {
-            digesting.text(text.as_bytes());
+            hasher.text(text.as_bytes());
         }
-        digesting.finish().to_string()
+        hasher.finish().to_string()
     }
 
     #[test]

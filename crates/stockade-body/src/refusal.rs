@@ -5,7 +5,7 @@ use std::{fmt::Display, time::Duration};
 use http::{HeaderValue, header::ACCEPT_ENCODING};
 use stockade_core::refusal::{Refusal, RefusalKind, RefusalReason};
 
-use crate::memory::OutOfMemory;
+use crate::memory::MemoryExceeded;
 
 fn invalid(code: &'static str, message: impl Into<String>) -> Refusal {
     Refusal::new(RefusalKind::Invalid, message.into()).with_code(code)
@@ -44,15 +44,15 @@ pub(crate) fn unreadable() -> Refusal {
     invalid("UNREADABLE_BODY", "the body ended before it was complete")
 }
 
-impl From<OutOfMemory> for Refusal {
-    fn from(error: OutOfMemory) -> Self {
+impl From<MemoryExceeded> for Refusal {
+    fn from(error: MemoryExceeded) -> Self {
         let refusal = match error {
-            OutOfMemory::All => Self::new(
+            MemoryExceeded::Total => Self::new(
                 RefusalKind::Unavailable,
                 "too many bodies are being read; try again",
             )
             .with_internal_reason("the memory for bodies is used up"),
-            OutOfMemory::Owner => Self::new(
+            MemoryExceeded::Owner => Self::new(
                 RefusalKind::RateLimited,
                 "your requests have too many bytes of body at the same time; wait for some to end",
             )

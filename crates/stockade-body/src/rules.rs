@@ -10,7 +10,8 @@ use http::Method;
 use stockade_core::guard::{Bodies, Head};
 
 use crate::{
-    BodyCheck, BodyCheckLayer, Profile, PromptKey, names::Names, pace::Pace, profile::Form,
+    BodyCheck, BodyCheckLayer, Profile, PromptKey, name_table::NameTable, profile::BodyFormat,
+    read_timeout::ReadTimeout,
 };
 
 /// Which body each route takes, and how bodies may come in.
@@ -18,7 +19,7 @@ use crate::{
 /// A route is a method and the pattern that the router matched, where it left a
 /// [`MatchedRoute`](stockade_core::context::MatchedRoute); without one it is the path as it was
 /// sent, byte for byte. What no rule
-/// is for takes no body, unless [`otherwise`](Self::otherwise) says so.
+/// is for takes no body, unless [`fallback`](Self::fallback) says so.
 ///
 /// ```
 /// use http::Method;
@@ -32,15 +33,15 @@ use crate::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct BodyRules {
-    patterns: Names,
+    patterns: NameTable,
     /// Those of each pattern, in the order of the patterns.
     methods: Vec<Methods>,
-    otherwise: Arc<Profile>,
+    fallback: Arc<Profile>,
     max_bytes: u64,
-    pace: Pace,
+    read_timeout: ReadTimeout,
     total_memory: usize,
     memory_per_client: Option<usize>,
-    places: Option<NonZeroUsize>,
+    validation_threads: Option<NonZeroUsize>,
     prompt_key: Option<PromptKey>,
 }
 
@@ -57,18 +58,18 @@ impl BodyRules {
     /// No route takes a body yet.
     pub fn new() -> Self {
         Self {
-            patterns: Names::default(),
+            patterns: NameTable::default(),
             methods: Vec::new(),
-            otherwise: Arc::new(Profile::empty()),
+            fallback: Arc::new(Profile::empty()),
             max_bytes: 20 << 20,
-            pace: Pace {
+            read_timeout: ReadTimeout {
                 deadline: Duration::from_secs(60),
-                rate: NonZeroU32::new(1_024),
+                min_rate: NonZeroU32::new(1_024),
                 grace: Duration::from_secs(10),
             },
             total_memory: 512 << 20,
             memory_per_client: None,
-            places: None,
+            validation_threads: None,
             prompt_key: None,
         }
     }
@@ -89,8 +90,8 @@ impl BodyRules {
 
     /// What the bodies of requests to all other routes are; [`Profile::empty`] unless it is
     /// set.
-    pub fn otherwise(mut self, body: Profile) -> Self {
-        self.otherwise = Arc::new(body);
+    pub fn fallback(mut self, body: Profile) -> Self {
+        self.fallback = Arc::new(body);
         self
     }
 
@@ -103,15 +104,15 @@ impl BodyRules {
     /// How long the whole of a body may take to come in, a year at most; 60 seconds unless
     /// it is set.
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.pace.deadline = deadline.min(Duration::from_hours(365 * 24));
+        self.read_timeout.deadline = deadline.min(Duration::from_hours(365 * 24));
         self
     }
 
     /// How many bytes a second must come in on average, once the grace is over; 1,024 after
     /// 10 seconds unless it is set, and `None` asks for none.
     pub fn min_rate(mut self, bytes_per_second: Option<NonZeroU32>, grace: Duration) -> Self {
-        self.pace.rate = bytes_per_second;
-        self.pace.grace = grace;
+        self.read_timeout.min_rate = bytes_per_second;
+        self.read_timeout.grace = grace;
         self
     }
 
@@ -137,15 +138,15 @@ impl BodyRules {
     /// How many bodies that take long to judge are judged at a time, each on a thread for
     /// blocking work; as many as there are cores unless it is set. Those that wait hold
     /// their memory.
-    pub fn judged_at_once(mut self, bodies: NonZeroUsize) -> Self {
-        self.places = Some(bodies);
+    pub fn validation_threads(mut self, bodies: NonZeroUsize) -> Self {
+        self.validation_threads = Some(bodies);
         self
     }
 
     /// Digests each prompt under this key, so that records can tell equal prompts from others
     /// without holding any: [`Demand::prompt_digest`](stockade_core::llm::ModelRequest::prompt_digest).
     ///
-    /// The digest is of the texts that [`Profile::prompt_chars`] counts, each without its
+    /// The digest is of the texts that [`Profile::max_prompt_chars`] counts, each without its
     /// escapes, in their order. Images are no part of it, and neither are roles.
     pub fn digest_prompts(mut self, key: PromptKey) -> Self {
         self.prompt_key = Some(key);
@@ -171,7 +172,7 @@ impl BodyRules {
             None => head.uri.path(),
         };
         let Some(number) = self.patterns.find(route.as_bytes()) else {
-            return &self.otherwise;
+            return &self.fallback;
         };
         let methods = &self.methods[number as usize];
         let of = |method: &Method| methods.iter().find(|(other, _)| other == method);
@@ -179,15 +180,15 @@ impl BodyRules {
             None if head.method == Method::HEAD => of(&Method::GET),
             found => found,
         }
-        .map_or(&self.otherwise, |(_, profile)| profile)
+        .map_or(&self.fallback, |(_, profile)| profile)
     }
 
     pub(crate) fn limit(&self, profile: &Profile) -> u64 {
         profile.max_bytes.unwrap_or(self.max_bytes)
     }
 
-    pub(crate) fn pace(&self) -> Pace {
-        self.pace
+    pub(crate) fn read_timeout(&self) -> ReadTimeout {
+        self.read_timeout
     }
 
     pub(crate) fn memory(&self) -> usize {
@@ -196,8 +197,8 @@ impl BodyRules {
 
     pub(crate) fn memory_per_owner(&self) -> usize {
         let profiles = self.methods.iter().flatten().map(|(_, profile)| profile);
-        let profiles = profiles.chain([&self.otherwise]);
-        let kept = profiles.filter(|profile| profile.form != Form::Streamed);
+        let profiles = profiles.chain([&self.fallback]);
+        let kept = profiles.filter(|profile| profile.form != BodyFormat::Streamed);
         let largest = kept.map(|profile| self.limit(profile)).max();
         let largest = usize::try_from(largest.unwrap_or(0)).unwrap_or(usize::MAX);
         let part = self.memory_per_client.unwrap_or(self.total_memory / 4);
@@ -208,7 +209,7 @@ impl BodyRules {
         self.prompt_key.as_ref()
     }
 
-    pub(crate) fn places(&self) -> Option<NonZeroUsize> {
-        self.places
+    pub(crate) fn max_validation_threads(&self) -> Option<NonZeroUsize> {
+        self.validation_threads
     }
 }

@@ -17,8 +17,8 @@ const AHEAD: usize = 8;
 /// Spawns a task that sends at most `max_tokens` words until the receiver is dropped.
 pub(crate) fn speak(prompt: &str, images: &ValidatedImages, max_tokens: u64) -> Receiver<String> {
     let seen = images.as_slice().iter().map(|image| {
-        let facts = image.facts();
-        format!("[{} × {}] ", facts.width, facts.height)
+        let info = image.info();
+        format!("[{} × {}] ", info.width, info.height)
     });
     let said = prompt.split_whitespace().map(|word| format!("{word} "));
     let max_tokens = usize::try_from(max_tokens).unwrap_or(usize::MAX);

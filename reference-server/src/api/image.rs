@@ -61,11 +61,11 @@ impl ImageRejection {
 impl From<ImageError> for ImageRejection {
     fn from(error: ImageError) -> Self {
         match error.kind() {
-            ImageErrorKind::Remote | ImageErrorKind::DataUrl => Self::NotInline,
+            ImageErrorKind::RemoteUrl | ImageErrorKind::DataUrl => Self::NotInline,
             ImageErrorKind::Unsupported => Self::UnsupportedFormat,
             ImageErrorKind::Base64 => Self::InvalidBase64,
             ImageErrorKind::TooManyBytes => Self::FileTooLarge,
-            ImageErrorKind::TooLong
+            ImageErrorKind::DimensionsTooLarge
             | ImageErrorKind::TooManyPixels
             | ImageErrorKind::TooManyFrames
             | ImageErrorKind::TooManyScans => Self::TooManyPixels,
@@ -96,8 +96,8 @@ impl EncodedImage {
 
     /// The number of pixels of the decoded image.
     pub(crate) fn pixels(&self) -> u64 {
-        let facts = self.0.facts();
-        u64::from(facts.width) * u64::from(facts.height)
+        let info = self.0.info();
+        u64::from(info.width) * u64::from(info.height)
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn body_rules(config: &BodyConfig) -> BodyRules {
         )
         .rule(
             &format!("{part}/type"),
-            Rule::needs([
+            Rule::requires_member([
                 ("text", "text"),
                 ("image_url", "image_url"),
                 ("image", "image"),

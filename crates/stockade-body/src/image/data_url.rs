@@ -20,7 +20,7 @@ use crate::{ImageError, ImageErrorKind, ImageFormat};
 ///
 /// for remote in ["https://example.com/a.png", "file:///etc/passwd", "DATA:image/png;base64,"] {
 ///     let error = DataUrl::parse(remote.as_bytes()).unwrap_err();
-///     assert_eq!(error.kind(), ImageErrorKind::Remote);
+///     assert_eq!(error.kind(), ImageErrorKind::RemoteUrl);
 /// }
 /// # Ok::<(), stockade_body::ImageError>(())
 /// ```
@@ -36,12 +36,14 @@ impl<'a> DataUrl<'a> {
     /// [`ImageRules::check_data_url`](crate::ImageRules::check_data_url).
     ///
     /// # Errors
-    /// [`Remote`](ImageErrorKind::Remote) for all that is not a `data:` URL,
+    /// [`RemoteUrl`](ImageErrorKind::RemoteUrl) for all that is not a `data:` URL,
     /// [`Unsupported`](ImageErrorKind::Unsupported) for a `data:` URL of another type in
     /// the accepted form, [`DataUrl`](ImageErrorKind::DataUrl) for the rest.
     pub fn parse(url: &'a [u8]) -> Result<Self, ImageError> {
-        let rest = url.strip_prefix(b"data:").ok_or(ImageErrorKind::Remote)?;
-        let known = ImageFormat::USUAL.into_iter().find_map(|(name, format)| {
+        let rest = url
+            .strip_prefix(b"data:")
+            .ok_or(ImageErrorKind::RemoteUrl)?;
+        let known = ImageFormat::COMMON.into_iter().find_map(|(name, format)| {
             let base64 = rest
                 .strip_prefix(name.as_bytes())?
                 .strip_prefix(b";base64,")?;

@@ -10,22 +10,22 @@ use std::{num::NonZeroUsize, thread};
 /// so none of them is inflated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecodeLimits {
-    pub(super) at_once: NonZeroUsize,
-    pub(super) waiting: usize,
+    pub(super) concurrency: NonZeroUsize,
+    pub(super) queue: usize,
     pub(super) memory: u64,
 }
 
 impl DecodeLimits {
     /// Images decoded at once, each on a thread of its own; as many as there are cores
     /// unless it is set.
-    pub fn at_once(mut self, images: NonZeroUsize) -> Self {
-        self.at_once = images;
+    pub fn concurrency(mut self, images: NonZeroUsize) -> Self {
+        self.concurrency = images;
         self
     }
 
     /// Images that may wait for that; 8 for each core unless it is set.
-    pub fn waiting(mut self, images: usize) -> Self {
-        self.waiting = images;
+    pub fn queue(mut self, images: usize) -> Self {
+        self.queue = images;
         self
     }
 
@@ -41,8 +41,8 @@ impl Default for DecodeLimits {
     fn default() -> Self {
         let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Self {
-            at_once: cores,
-            waiting: cores.get().saturating_mul(8),
+            concurrency: cores,
+            queue: cores.get().saturating_mul(8),
             memory: 1 << 30,
         }
     }

@@ -13,9 +13,9 @@ use tokio::{
 };
 
 use super::strip::strip;
-use crate::{DecodeLimits, ImageError, ImageErrorKind, ImageFacts, ImageFormat, ValidatedImage};
+use crate::{DecodeLimits, ImageError, ImageErrorKind, ImageFormat, ImageInfo, ValidatedImage};
 
-/// Decodes images within limits, off the async threads. Clones share the limits.
+/// Decodes images within limits, off the async threads. Clones reservation the limits.
 ///
 /// Only this shows that an image is one: [`ImageRules`](crate::ImageRules) judge its
 /// structure. Of an animation the first frame is decoded.
@@ -33,7 +33,7 @@ use crate::{DecodeLimits, ImageError, ImageErrorKind, ImageFacts, ImageFormat, V
 /// let pixels = decoder.decode(&image).await?;
 /// assert_eq!(pixels.image().width(), 1);
 ///
-/// // The same, with nothing in the place of its pixels.
+/// // The same, with nothing in the slot of its pixels.
 /// let url = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIAOw==";
 /// let image = ValidatedImage::from_data_url(&ImageRules::default(), Bytes::from(url))?;
 /// let error = decoder.decode(&image).await.unwrap_err();
@@ -44,7 +44,7 @@ use crate::{DecodeLimits, ImageError, ImageErrorKind, ImageFacts, ImageFormat, V
 #[derive(Clone, Debug)]
 pub struct ImageDecoder {
     /// One for each image that is decoded or waits for it.
-    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     running: Arc<Semaphore>,
     /// In KiB, of which a semaphore can count enough.
     memory: Arc<Semaphore>,
@@ -54,11 +54,11 @@ impl ImageDecoder {
     /// A decoder with these limits.
     pub fn new(limits: DecodeLimits) -> Self {
         let semaphore = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
-        let at_once = limits.at_once.get();
+        let concurrency = limits.concurrency.get();
         let memory = usize::try_from(limits.memory / 1024).unwrap_or(usize::MAX);
         Self {
-            places: semaphore(at_once.saturating_add(limits.waiting)),
-            running: semaphore(at_once),
+            slots: semaphore(concurrency.saturating_add(limits.queue)),
+            running: semaphore(concurrency),
             memory: semaphore(memory),
         }
     }
@@ -69,7 +69,7 @@ impl ImageDecoder {
     /// [`Undecodable`](ImageErrorKind::Undecodable), or [`Busy`](ImageErrorKind::Busy) where
     /// too many images wait or the memory for pixels is taken.
     pub async fn decode(&self, image: &ValidatedImage) -> Result<DecodedImage, ImageError> {
-        let place = Arc::clone(&self.places)
+        let slot = Arc::clone(&self.slots)
             .try_acquire_owned()
             .map_err(|_| ImageErrorKind::Busy)?;
         let running = Arc::clone(&self.running)
@@ -81,8 +81,8 @@ impl ImageDecoder {
         // The permits go with the work: a client that leaves makes no room for a second
         // piece of work while the first one still runs.
         let work = task::spawn_blocking(move || {
-            let _held = (place, running);
-            decode(image.facts(), image.bytes(), |bytes| take(memory, bytes))
+            let _held = (slot, running);
+            decode(image.info(), image.bytes(), |bytes| reserve(memory, bytes))
         });
         // A panic in a codec is one image that cannot be decoded.
         let (image, memory) = work.await.unwrap_or(Err(ImageErrorKind::Undecodable))?;
@@ -121,11 +121,11 @@ impl fmt::Debug for DecodedImage {
 }
 
 /// What a codec may allocate for tables and rows, whatever the image claims.
-const ASIDE: u64 = 16 << 20;
+const CODEC_OVERHEAD: u64 = 16 << 20;
 
 /// Taken at once or not at all: a handler that keeps one image and waits for the next
 /// would wait for itself.
-fn take(memory: Arc<Semaphore>, bytes: u64) -> Result<OwnedSemaphorePermit, ImageErrorKind> {
+fn reserve(memory: Arc<Semaphore>, bytes: u64) -> Result<OwnedSemaphorePermit, ImageErrorKind> {
     let kib = u32::try_from(bytes.div_ceil(1024)).map_err(|_| ImageErrorKind::Busy)?;
     memory
         .try_acquire_many_owned(kib)
@@ -149,37 +149,37 @@ impl ValidatedImage {
             true => Err(ImageErrorKind::TooManyPixels),
             false => Ok(()),
         };
-        let (image, ()) = decode(self.facts(), self.bytes(), within)?;
+        let (image, ()) = decode(self.info(), self.bytes(), within)?;
         Ok(image)
     }
 }
 
-/// Decodes an image once `take` has reserved the memory for its pixels.
+/// Decodes an image once `reserve_pixels` has reserved the memory for its pixels.
 fn decode<T>(
-    facts: &ImageFacts,
+    info: &ImageInfo,
     bytes: Bytes,
-    take: impl FnOnce(u64) -> Result<T, ImageErrorKind>,
+    reserve_pixels: impl FnOnce(u64) -> Result<T, ImageErrorKind>,
 ) -> Result<(DynamicImage, T), ImageErrorKind> {
-    let most = u64::from(facts.width)
-        .saturating_mul(facts.height.into())
+    let most = u64::from(info.width)
+        .saturating_mul(info.height.into())
         .saturating_mul(8)
-        .saturating_add(ASIDE);
+        .saturating_add(CODEC_OVERHEAD);
     let mut limits = Limits::no_limits();
-    limits.max_image_width = Some(facts.width);
-    limits.max_image_height = Some(facts.height);
+    limits.max_image_width = Some(info.width);
+    limits.max_image_height = Some(info.height);
     limits.max_alloc = Some(most);
-    let bytes = strip(facts.format, bytes)?;
+    let bytes = strip(info.format, bytes)?;
     // What a codec says is of no use to a client, and may cite the image.
-    let mut codec = open(facts.format, bytes, &limits).map_err(|_| ImageErrorKind::Undecodable)?;
+    let mut codec = open(info.format, bytes, &limits).map_err(|_| ImageErrorKind::Undecodable)?;
     // The rules have judged other dimensions than the codec is about to decode.
-    if codec.dimensions() != (facts.width, facts.height) {
+    if codec.dimensions() != (info.width, info.height) {
         return Err(ImageErrorKind::Undecodable);
     }
-    let taken = take(codec.total_bytes())?;
+    let reserved = reserve_pixels(codec.total_bytes())?;
     codec
         .set_limits(limits)
         .and_then(|()| DynamicImage::from_decoder(codec))
-        .map(|image| (image, taken))
+        .map(|image| (image, reserved))
         .map_err(|_| ImageErrorKind::Undecodable)
 }
 
@@ -207,7 +207,7 @@ mod tests {
         let image = image.expect("an image");
         let memory = Arc::new(Semaphore::new(1 << 30));
         let used = allocation_counter::measure(|| {
-            let decoded = decode(image.facts(), image.bytes(), |bytes| take(memory, bytes));
+            let decoded = decode(image.info(), image.bytes(), |bytes| reserve(memory, bytes));
             assert!(decoded.is_ok());
         });
         used.bytes_max
@@ -318,9 +318,12 @@ mod tests {
             picture.write_to(&mut bytes, codec).expect("a picture");
             let pixels = picture.as_bytes().len() as u64;
             let peak = peak(bytes.into_inner());
-            assert!(peak <= pixels + 8 * 512 * 512 + ASIDE, "{format}: {peak}");
+            assert!(
+                peak <= pixels + 8 * 512 * 512 + CODEC_OVERHEAD,
+                "{format}: {peak}"
+            );
         }
         let progressive = include_bytes!("../../tests/image/files/progressive.jpg");
-        assert!(peak(progressive.to_vec()) < ASIDE);
+        assert!(peak(progressive.to_vec()) < CODEC_OVERHEAD);
     }
 }

@@ -18,7 +18,7 @@ pub struct ImageError {
 #[non_exhaustive]
 pub enum ImageErrorKind {
     /// Not a `data:` URL, whatever else it is: an address, a path, another scheme.
-    Remote,
+    RemoteUrl,
     /// A `data:` URL that is not in the one accepted form.
     DataUrl,
     /// A type of image that is not taken, or no image at all.
@@ -26,7 +26,7 @@ pub enum ImageErrorKind {
     /// Not base64 of the standard alphabet, padded canonically.
     Base64,
     /// Its bytes are not of the type that it is declared as.
-    Mismatch,
+    TypeMismatch,
     /// Its structure is broken or cut short, or it has no pixels.
     Malformed,
     /// Bytes follow its end.
@@ -34,7 +34,7 @@ pub enum ImageErrorKind {
     /// More bytes than the rules allow.
     TooManyBytes,
     /// Wider or higher than the rules allow.
-    TooLong,
+    DimensionsTooLarge,
     /// More pixels than the rules allow, all frames together.
     TooManyPixels,
     /// More frames than the rules allow.
@@ -51,7 +51,7 @@ impl ImageErrorKind {
     const fn row(self) -> (RefusalKind, &'static str, &'static str) {
         use RefusalKind as R;
         match self {
-            Self::Remote => (
+            Self::RemoteUrl => (
                 R::Invalid,
                 "REMOTE_IMAGE",
                 "images are taken as base64 data: URLs only; nothing is fetched",
@@ -71,7 +71,7 @@ impl ImageErrorKind {
                 "INVALID_IMAGE",
                 "the image is not in standard base64 with its padding",
             ),
-            Self::Mismatch => (
+            Self::TypeMismatch => (
                 R::Invalid,
                 "INVALID_IMAGE",
                 "the image is not of the type that it is declared as",
@@ -91,7 +91,7 @@ impl ImageErrorKind {
                 "IMAGE_TOO_LARGE",
                 "the image has more bytes than is allowed",
             ),
-            Self::TooLong => (
+            Self::DimensionsTooLarge => (
                 R::TooLarge,
                 "IMAGE_TOO_LARGE",
                 "the image is wider or higher than is allowed",
@@ -146,14 +146,14 @@ impl From<ImageError> for Refusal {
         match error.kind {
             K::Busy => refusal.retry_after(Duration::from_secs(1)),
             // Mistakes of clients that know another API.
-            K::Remote | K::DataUrl | K::Unsupported | K::Mismatch => {
+            K::RemoteUrl | K::DataUrl | K::Unsupported | K::TypeMismatch => {
                 refusal.with_reason(RefusalReason::UnsupportedContent)
             }
             K::Base64 | K::Malformed | K::TrailingData | K::Undecodable => {
                 refusal.with_reason(RefusalReason::InvalidImage)
             }
             K::TooManyBytes
-            | K::TooLong
+            | K::DimensionsTooLarge
             | K::TooManyPixels
             | K::TooManyFrames
             | K::TooManyScans => refusal.with_reason(RefusalReason::TooLarge),

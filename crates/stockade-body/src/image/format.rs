@@ -39,15 +39,15 @@ impl ImageFormat {
 
     /// The format that clients mean by this media type: `image/jpg`, which is not registered,
     /// is JPEG to them.
-    pub(crate) fn from_usual_media_type(media_type: &[u8]) -> Option<Self> {
-        let mut names = Self::USUAL.into_iter();
+    pub(crate) fn from_common_media_type(media_type: &[u8]) -> Option<Self> {
+        let mut names = Self::COMMON.into_iter();
         names
             .find(|(name, _)| name.as_bytes() == media_type)
             .map(|(_, format)| format)
     }
 
     /// The media types that clients declare images as.
-    pub(crate) const USUAL: [(&str, Self); 5] = [
+    pub(crate) const COMMON: [(&str, Self); 5] = [
         ("image/png", Self::Png),
         ("image/jpeg", Self::Jpeg),
         ("image/webp", Self::WebP),

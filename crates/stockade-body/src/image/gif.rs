@@ -1,9 +1,9 @@
 //! GIF (CompuServe GIF89a).
 
-use super::{error::ImageErrorKind, facts::Shape, reader::Reader};
+use super::{error::ImageErrorKind, info::Dimensions, reader::Reader};
 
 /// Walks the blocks from the header to the trailer.
-pub(super) fn walk(reader: &mut Reader<'_>) -> Result<Shape, ImageErrorKind> {
+pub(super) fn walk(reader: &mut Reader<'_>) -> Result<Dimensions, ImageErrorKind> {
     reader.skip(6)?;
     let width = u16::from_le_bytes(reader.take()?);
     let height = u16::from_le_bytes(reader.take()?);
@@ -21,7 +21,7 @@ pub(super) fn walk(reader: &mut Reader<'_>) -> Result<Shape, ImageErrorKind> {
                 frames += 1;
             }
             [0x3B] if frames > 0 => {
-                return Ok(Shape {
+                return Ok(Dimensions {
                     width: width.into(),
                     height: height.into(),
                     frames,

@@ -1,6 +1,6 @@
 //! JPEG (ITU-T T.81).
 
-use super::{error::ImageErrorKind, facts::Shape, reader::Reader};
+use super::{error::ImageErrorKind, info::Dimensions, reader::Reader};
 
 /// A scan of a few bytes makes a decoder pass over all pixels; encoders make about ten.
 const MOST_SCANS: u32 = 100;
@@ -21,7 +21,7 @@ const COM: u8 = 0xFE;
 ///
 /// Stricter than decoders are: they look for the next marker where one is missing, each in
 /// its own way, and so could find other dimensions than those found here.
-pub(super) fn walk(reader: &mut Reader<'_>) -> Result<Shape, ImageErrorKind> {
+pub(super) fn walk(reader: &mut Reader<'_>) -> Result<Dimensions, ImageErrorKind> {
     reader.skip(2)?;
     let mut frame = None;
     loop {
@@ -40,7 +40,7 @@ pub(super) fn walk(reader: &mut Reader<'_>) -> Result<Shape, ImageErrorKind> {
                 if scan(reader)? < frame.components || frame.progressive {
                     scans(reader)?;
                 }
-                return Ok(Shape {
+                return Ok(Dimensions {
                     width: frame.width,
                     height: frame.height,
                     frames: 1,

@@ -1,9 +1,9 @@
 //! PNG and APNG (W3C PNG, third edition).
 
-use super::{error::ImageErrorKind, facts::Shape, reader::Reader};
+use super::{error::ImageErrorKind, info::Dimensions, reader::Reader};
 
 /// Walks the chunks from the signature to `IEND`; checksums are not looked at.
-pub(super) fn walk(reader: &mut Reader<'_>) -> Result<Shape, ImageErrorKind> {
+pub(super) fn walk(reader: &mut Reader<'_>) -> Result<Dimensions, ImageErrorKind> {
     reader.skip(8)?;
     let (width, height) = header(reader)?;
     let mut announced = 1;
@@ -23,7 +23,7 @@ pub(super) fn walk(reader: &mut Reader<'_>) -> Result<Shape, ImageErrorKind> {
             b"IDAT" => reader.skip(length)?,
             b"IEND" if length == 0 && data == Data::Behind => {
                 reader.skip(CHECKSUM)?;
-                return Ok(Shape {
+                return Ok(Dimensions {
                     width,
                     height,
                     frames: announced.max(controls),

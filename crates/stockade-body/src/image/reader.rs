@@ -3,7 +3,7 @@
 use base64_simd::{AsOut, Base64, STANDARD, STANDARD_NO_PAD};
 
 use super::error::ImageErrorKind;
-use crate::effort::Effort;
+use crate::work_budget::WorkBudget;
 
 /// Decoded at a time: large enough to make a linear walk fast, small enough to make a jump
 /// cheap. A multiple of 3.
@@ -12,7 +12,7 @@ const WINDOW: usize = 192;
 /// Bytes that are looked at one by one at a time.
 const BLOCK: usize = 192;
 
-/// How many bytes that are looked at one by one are a step of effort.
+/// How many bytes that are looked at one by one are a step of budget.
 const NARROW: usize = 16;
 
 /// The bytes of an image with a place in them.
@@ -20,11 +20,11 @@ const NARROW: usize = 16;
 /// Base64 is decoded a window at a time and only where it is read: four characters are
 /// three bytes, so a jump over a chunk of pixels costs nothing.
 ///
-/// Where the effort is spent, the image ends for the reader; whoever bounds the effort asks
+/// Where the budget is spent, the image ends for the reader; whoever bounds the budget asks
 /// it before the verdict.
 pub(super) struct Reader<'a> {
     source: Source<'a>,
-    effort: &'a Effort,
+    budget: &'a WorkBudget,
     length: usize,
     position: usize,
     /// What was last decoded of base64: `filled` bytes, which begin at `start`.
@@ -44,8 +44,8 @@ enum Source<'a> {
 const SPENT: Result<(), ImageErrorKind> = Err(ImageErrorKind::Malformed);
 
 impl<'a> Reader<'a> {
-    pub(super) fn bytes(bytes: &'a [u8], effort: &'a Effort) -> Self {
-        Self::new(Source::Bytes(bytes), bytes.len(), effort)
+    pub(super) fn bytes(bytes: &'a [u8], budget: &'a WorkBudget) -> Self {
+        Self::new(Source::Bytes(bytes), bytes.len(), budget)
     }
 
     /// Reads through base64, all of which is checked here: alphabet, padding, which may be
@@ -53,20 +53,20 @@ impl<'a> Reader<'a> {
     pub(super) fn base64(
         text: &'a [u8],
         padded: bool,
-        effort: &'a Effort,
+        budget: &'a WorkBudget,
     ) -> Result<Self, ImageErrorKind> {
-        effort.run_over(text.len()).or(SPENT)?;
+        budget.spend_bytes(text.len()).or(SPENT)?;
         let encoding = if padded { &STANDARD } else { encoding(text) };
         encoding.check(text).map_err(|_| ImageErrorKind::Base64)?;
         let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
         let length = (text.len() - padding) * 3 / 4;
-        Ok(Self::new(Source::Base64(text), length, effort))
+        Ok(Self::new(Source::Base64(text), length, budget))
     }
 
-    fn new(source: Source<'a>, length: usize, effort: &'a Effort) -> Self {
+    fn new(source: Source<'a>, length: usize, budget: &'a WorkBudget) -> Self {
         Self {
             source,
-            effort,
+            budget,
             length,
             position: 0,
             window: [0; WINDOW],
@@ -106,7 +106,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn take<const N: usize>(&mut self) -> Result<[u8; N], ImageErrorKind> {
-        self.effort.spend(1).or(SPENT)?;
+        self.budget.spend(1).or(SPENT)?;
         if let Some(taken) = self.view().first_chunk().copied() {
             self.position += N;
             return Ok(taken);
@@ -122,7 +122,7 @@ impl<'a> Reader<'a> {
     /// Goes on to what follows the next byte that is sought, and returns that byte.
     pub(super) fn find(&mut self, mut is_it: impl FnMut(u8) -> bool) -> Result<u8, ImageErrorKind> {
         loop {
-            self.effort.spend(BLOCK / NARROW).or(SPENT)?;
+            self.budget.spend(BLOCK / NARROW).or(SPENT)?;
             let view = self.view();
             let view = &view[..view.len().min(BLOCK)];
             if view.is_empty() {
@@ -185,14 +185,14 @@ mod tests {
 
     #[test]
     fn reads_the_same_through_base64() {
-        let effort = Effort::unbounded();
+        let budget = WorkBudget::unlimited();
         let bytes: Vec<u8> = (0..=255).cycle().take(1_000).collect();
         for length in [0, 1, 2, 3, 190, 191, 192, 193, 1_000] {
             let text = STANDARD.encode_to_string(&bytes[..length]);
             let unpadded = text.trim_end_matches('=');
             for (text, padded) in [(&*text, true), (&*text, false), (unpadded, false)] {
                 assert_eq!(decode(text.as_bytes()), bytes[..length]);
-                let mut reader = Reader::base64(text.as_bytes(), padded, &effort).expect("base64");
+                let mut reader = Reader::base64(text.as_bytes(), padded, &budget).expect("base64");
                 assert_eq!(reader.length(), length);
                 for byte in &bytes[..length] {
                     assert_eq!(reader.take(), Ok([*byte]));
@@ -205,15 +205,15 @@ mod tests {
 
     #[test]
     fn jumps_to_any_place() {
-        let effort = Effort::unbounded();
+        let budget = WorkBudget::unlimited();
         let bytes: Vec<u8> = (0..=255).cycle().take(1_000).collect();
         let text = STANDARD.encode_to_string(&bytes);
         for jump in 0..=996 {
-            let mut reader = Reader::base64(text.as_bytes(), true, &effort).expect("base64");
+            let mut reader = Reader::base64(text.as_bytes(), true, &budget).expect("base64");
             reader.skip(jump).expect("inside");
             assert_eq!(reader.take::<4>().expect("inside"), bytes[jump..jump + 4]);
         }
-        let mut reader = Reader::base64(text.as_bytes(), true, &effort).expect("base64");
+        let mut reader = Reader::base64(text.as_bytes(), true, &budget).expect("base64");
         assert_eq!(reader.skip(1_001), Err(ImageErrorKind::Malformed));
         assert_eq!(reader.find(|byte| byte == 255), Ok(255));
         assert_eq!(reader.position(), 256);
@@ -222,12 +222,12 @@ mod tests {
     // I04
     #[test]
     fn refuses_what_is_not_canonical() {
-        let effort = Effort::unbounded();
+        let budget = WorkBudget::unlimited();
         for text in [
             "AAA", "AA", "A===", "====", "AAAA=", "AAA=AAAA", "AA=A", "AAB=", "AB==", "AA-_",
             "AAA\n", " AAA", "AAA\0", "AA%3D", "AAAA\n", "AAAAé",
         ] {
-            let error = Reader::base64(text.as_bytes(), true, &effort).err();
+            let error = Reader::base64(text.as_bytes(), true, &budget).err();
             assert_eq!(error, Some(ImageErrorKind::Base64), "{text:?}");
         }
     }
@@ -235,16 +235,16 @@ mod tests {
     // FH10: what has more than one reading, or none, is refused without padding, too.
     #[test]
     fn takes_missing_padding_and_nothing_else() {
-        let effort = Effort::unbounded();
+        let budget = WorkBudget::unlimited();
         for (text, length) in [("AAA", 2), ("AA", 1), ("AAAAAA", 4), ("AAAA", 3)] {
-            let reader = Reader::base64(text.as_bytes(), false, &effort);
+            let reader = Reader::base64(text.as_bytes(), false, &budget);
             assert_eq!(reader.expect(text).length(), length);
         }
         for text in [
             "A", "AAAAA", "A===", "====", "AAAA=", "AAA=AAAA", "AA=A", "AA=", "AAB", "AB", "AA-",
             "AA\n", "AAA\n", " AA", "AA%3D",
         ] {
-            let error = Reader::base64(text.as_bytes(), false, &effort).err();
+            let error = Reader::base64(text.as_bytes(), false, &budget).err();
             assert_eq!(error, Some(ImageErrorKind::Base64), "{text:?}");
         }
     }

@@ -1,7 +1,7 @@
 //! Which images are let in.
 
 use super::{gif, jpeg, png, reader::Reader, webp};
-use crate::{DataUrl, ImageError, ImageErrorKind, ImageFacts, ImageFormat, effort::Effort};
+use crate::{DataUrl, ImageError, ImageErrorKind, ImageFormat, ImageInfo, work_budget::WorkBudget};
 
 /// Which images are let in.
 ///
@@ -12,7 +12,7 @@ use crate::{DataUrl, ImageError, ImageErrorKind, ImageFacts, ImageFormat, effort
 /// copy's time; the worst 10 MiB that can be made cost some 15 ms. What the walk finds:
 /// 1. The magic bytes are those of a type that is taken. They decide: an image that is
 ///    declared as another type is taken for what it is, and
-///    [`ImageFacts::declared_as`] says so; [`strict`](Self::strict) rules refuse it.
+///    [`ImageInfo::declared_as`] says so; [`strict`](Self::strict) rules refuse it.
 /// 2. Width, height and frames are in bounds and not 0, and so are the pixels of all frames
 ///    together. Dimensions are those of the stored pixels, whatever the metadata says of
 ///    orientation.
@@ -32,21 +32,21 @@ use crate::{DataUrl, ImageError, ImageErrorKind, ImageFacts, ImageFormat, effort
 ///
 /// let rules = ImageRules::default().formats([ImageFormat::Png, ImageFormat::Gif]);
 ///
-/// let facts = rules.check_data_url(
+/// let info = rules.check_data_url(
 ///     b"data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7",
 /// )?;
-/// assert_eq!((facts.width, facts.height, facts.frames), (1, 1, 1));
+/// assert_eq!((info.width, info.height, info.frames), (1, 1, 1));
 ///
 /// // The bytes decide what it is, unless the rules are strict.
 /// let url = b"data:image/png;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
-/// let facts = rules.check_data_url(url)?;
-/// assert_eq!(facts.format, ImageFormat::Gif);
-/// assert_eq!(facts.declared_as, Some(ImageFormat::Png));
+/// let info = rules.check_data_url(url)?;
+/// assert_eq!(info.format, ImageFormat::Gif);
+/// assert_eq!(info.declared_as, Some(ImageFormat::Png));
 /// let error = rules.clone().strict().check_data_url(url).unwrap_err();
-/// assert_eq!(error.kind(), ImageErrorKind::Mismatch);
+/// assert_eq!(error.kind(), ImageErrorKind::TypeMismatch);
 ///
 /// let error = rules.check_data_url(b"http://169.254.169.254/").unwrap_err();
-/// assert_eq!(error.kind(), ImageErrorKind::Remote);
+/// assert_eq!(error.kind(), ImageErrorKind::RemoteUrl);
 /// # Ok::<(), stockade_body::ImageError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -130,7 +130,7 @@ impl ImageRules {
     ///
     /// # Errors
     /// Those of [`DataUrl::parse`] and [`check_base64`](Self::check_base64).
-    pub fn check_data_url(&self, url: &[u8]) -> Result<ImageFacts, ImageError> {
+    pub fn check_data_url(&self, url: &[u8]) -> Result<ImageInfo, ImageError> {
         let url = self.parse(url)?;
         self.check_base64(Some(url.format()), url.base64())
     }
@@ -148,7 +148,7 @@ impl ImageRules {
     pub(crate) fn declared(&self, media_type: &[u8]) -> Option<ImageFormat> {
         match self.strict {
             true => ImageFormat::from_media_type(media_type),
-            false => ImageFormat::from_usual_media_type(media_type),
+            false => ImageFormat::from_common_media_type(media_type),
         }
     }
 
@@ -168,8 +168,8 @@ impl ImageRules {
         &self,
         declared: Option<ImageFormat>,
         base64: &[u8],
-    ) -> Result<ImageFacts, ImageError> {
-        self.base64_within(declared, base64, &Effort::unbounded())
+    ) -> Result<ImageInfo, ImageError> {
+        self.base64_within(declared, base64, &WorkBudget::unlimited())
     }
 
     /// Judges an image as it is.
@@ -181,40 +181,40 @@ impl ImageRules {
         &self,
         declared: Option<ImageFormat>,
         bytes: &[u8],
-    ) -> Result<ImageFacts, ImageError> {
-        self.bytes_within(declared, bytes, &Effort::unbounded())
+    ) -> Result<ImageInfo, ImageError> {
+        self.bytes_within(declared, bytes, &WorkBudget::unlimited())
     }
 
-    /// [`check_base64`](Self::check_base64), within this effort.
+    /// [`check_base64`](Self::check_base64), within this budget.
     pub(super) fn base64_within(
         &self,
         declared: Option<ImageFormat>,
         base64: &[u8],
-        effort: &Effort,
-    ) -> Result<ImageFacts, ImageError> {
+        budget: &WorkBudget,
+    ) -> Result<ImageInfo, ImageError> {
         // Before a byte is looked at: the length alone tells the decoded length, give or
         // take two.
         if base64.len() as u64 / 4 * 3 > self.bytes.saturating_add(2) {
             return Err(ImageErrorKind::TooManyBytes.into());
         }
-        self.check(declared, Reader::base64(base64, self.strict, effort)?)
+        self.check(declared, Reader::base64(base64, self.strict, budget)?)
     }
 
-    /// [`check_bytes`](Self::check_bytes), within this effort.
+    /// [`check_bytes`](Self::check_bytes), within this budget.
     pub(super) fn bytes_within(
         &self,
         declared: Option<ImageFormat>,
         bytes: &[u8],
-        effort: &Effort,
-    ) -> Result<ImageFacts, ImageError> {
-        self.check(declared, Reader::bytes(bytes, effort))
+        budget: &WorkBudget,
+    ) -> Result<ImageInfo, ImageError> {
+        self.check(declared, Reader::bytes(bytes, budget))
     }
 
     fn check(
         &self,
         declared: Option<ImageFormat>,
         mut reader: Reader<'_>,
-    ) -> Result<ImageFacts, ImageError> {
+    ) -> Result<ImageInfo, ImageError> {
         let bytes = reader.length() as u64;
         if bytes > self.bytes {
             return Err(ImageErrorKind::TooManyBytes.into());
@@ -230,7 +230,7 @@ impl ImageRules {
         if !ended {
             return Err(ImageErrorKind::TrailingData.into());
         }
-        let facts = ImageFacts {
+        let info = ImageInfo {
             format,
             declared_as: declared.filter(|declared| *declared != format),
             width: shape.width,
@@ -238,8 +238,8 @@ impl ImageRules {
             frames: shape.frames,
             bytes,
         };
-        self.judge(&facts)?;
-        Ok(facts)
+        self.validate(&info)?;
+        Ok(info)
     }
 
     /// The format by the magic bytes, where it is taken; with strict rules, where it is the
@@ -259,19 +259,19 @@ impl ImageRules {
             .and_then(|head| ImageFormat::sniff(&head));
         reader.rewind();
         if self.strict && declared.is_some() && declared != found {
-            return Err(ImageErrorKind::Mismatch);
+            return Err(ImageErrorKind::TypeMismatch);
         }
         found.filter(is_taken).ok_or(ImageErrorKind::Unsupported)
     }
 
-    fn judge(&self, facts: &ImageFacts) -> Result<(), ImageErrorKind> {
-        if facts.pixels() == 0 {
+    fn validate(&self, info: &ImageInfo) -> Result<(), ImageErrorKind> {
+        if info.pixels() == 0 {
             Err(ImageErrorKind::Malformed)
-        } else if facts.width.max(facts.height) > self.side {
-            Err(ImageErrorKind::TooLong)
-        } else if facts.frames > self.frames {
+        } else if info.width.max(info.height) > self.side {
+            Err(ImageErrorKind::DimensionsTooLarge)
+        } else if info.frames > self.frames {
             Err(ImageErrorKind::TooManyFrames)
-        } else if facts.pixels() > self.pixels {
+        } else if info.pixels() > self.pixels {
             Err(ImageErrorKind::TooManyPixels)
         } else {
             Ok(())

@@ -19,71 +19,71 @@ use super::{error::ImageErrorKind, format::ImageFormat};
 /// # Errors
 /// [`Undecodable`](ImageErrorKind::Undecodable) where the structure is broken.
 pub(super) fn strip(format: ImageFormat, bytes: Bytes) -> Result<Bytes, ImageErrorKind> {
-    let mut copy = Copy::new(bytes);
+    let mut out = Stripper::new(bytes);
     match format {
-        ImageFormat::Png => png(&mut copy)?,
-        ImageFormat::Jpeg => jpeg(&mut copy)?,
-        ImageFormat::WebP => return webp(copy),
-        ImageFormat::Gif => gif(&mut copy)?,
+        ImageFormat::Png => png(&mut out)?,
+        ImageFormat::Jpeg => jpeg(&mut out)?,
+        ImageFormat::WebP => return webp(out),
+        ImageFormat::Gif => gif(&mut out)?,
     }
-    Ok(copy.finish())
+    Ok(out.finish())
 }
 
-fn png(copy: &mut Copy) -> Result<(), ImageErrorKind> {
-    copy.keep(8)?;
+fn png(out: &mut Stripper) -> Result<(), ImageErrorKind> {
+    out.keep(8)?;
     loop {
-        let length = u32::from_be_bytes(copy.peek(0)?) as usize;
-        let name: [u8; 4] = copy.peek(4)?;
+        let length = u32::from_be_bytes(out.peek(0)?) as usize;
+        let name: [u8; 4] = out.peek(4)?;
         // The length, the name and the checksum.
         let whole = length.saturating_add(12);
         match &name {
-            b"IHDR" | b"PLTE" | b"tRNS" | b"IDAT" => copy.keep(whole)?,
-            b"IEND" => return copy.keep(whole),
-            _ => copy.skip(whole)?,
+            b"IHDR" | b"PLTE" | b"tRNS" | b"IDAT" => out.keep(whole)?,
+            b"IEND" => return out.keep(whole),
+            _ => out.skip(whole)?,
         }
     }
 }
 
-fn jpeg(copy: &mut Copy) -> Result<(), ImageErrorKind> {
-    copy.keep(2)?;
+fn jpeg(out: &mut Stripper) -> Result<(), ImageErrorKind> {
+    out.keep(2)?;
     loop {
-        let [0xFF, code] = copy.peek(0)? else {
+        let [0xFF, code] = out.peek(0)? else {
             return Err(ImageErrorKind::Undecodable);
         };
         // Fill bytes (T.81, B.1.1.2).
         if code == 0xFF {
-            copy.keep(1)?;
+            out.keep(1)?;
             continue;
         }
-        let length = usize::from(u16::from_be_bytes(copy.peek(2)?)) + 2;
+        let length = usize::from(u16::from_be_bytes(out.peek(2)?)) + 2;
         match code {
             // The rest is scans.
-            0xDA => return copy.keep_rest(),
-            0xE1..=0xED | 0xEF | 0xFE => copy.skip(length)?,
-            _ => copy.keep(length)?,
+            0xDA => return out.keep_rest(),
+            0xE1..=0xED | 0xEF | 0xFE => out.skip(length)?,
+            _ => out.keep(length)?,
         }
     }
 }
 
-fn webp(mut copy: Copy) -> Result<Bytes, ImageErrorKind> {
+fn webp(mut out: Stripper) -> Result<Bytes, ImageErrorKind> {
     const FLAGS: usize = 20;
     /// A profile, Exif and XMP.
     const METADATA: u8 = 0x20 | 0x08 | 0x04;
 
-    let size = u32::from_le_bytes(copy.peek(4)?) as usize;
+    let size = u32::from_le_bytes(out.peek(4)?) as usize;
     let end = size.saturating_add(8);
-    copy.keep(12)?;
-    while copy.at < end {
-        let name: [u8; 4] = copy.peek(0)?;
-        let length = u32::from_le_bytes(copy.peek(4)?) as usize;
+    out.keep(12)?;
+    while out.at < end {
+        let name: [u8; 4] = out.peek(0)?;
+        let length = u32::from_le_bytes(out.peek(4)?) as usize;
         let whole = length.saturating_add(length % 2).saturating_add(8);
         match &name {
-            b"VP8X" | b"VP8 " | b"VP8L" | b"ALPH" | b"ANIM" | b"ANMF" => copy.keep(whole)?,
-            _ => copy.skip(whole)?,
+            b"VP8X" | b"VP8 " | b"VP8L" | b"ALPH" | b"ANIM" | b"ANMF" => out.keep(whole)?,
+            _ => out.skip(whole)?,
         }
     }
-    let whole = copy.is_whole();
-    let bytes = copy.finish();
+    let whole = out.is_whole();
+    let bytes = out.finish();
     if whole {
         return Ok(bytes);
     }
@@ -98,31 +98,31 @@ fn webp(mut copy: Copy) -> Result<Bytes, ImageErrorKind> {
     Ok(bytes.into())
 }
 
-fn gif(copy: &mut Copy) -> Result<(), ImageErrorKind> {
+fn gif(out: &mut Stripper) -> Result<(), ImageErrorKind> {
     const TRAILER: u8 = 0x3B;
     const GRAPHIC_CONTROL: u8 = 0xF9;
 
-    let [flags] = copy.peek(10)?;
-    copy.keep(13 + colour_table(flags))?;
+    let [flags] = out.peek(10)?;
+    out.keep(13 + colour_table(flags))?;
     loop {
-        match copy.peek(0)? {
+        match out.peek(0)? {
             [0x21] => {
-                let [label] = copy.peek(1)?;
-                let length = 2 + sub_blocks(copy, 2)?;
+                let [label] = out.peek(1)?;
+                let length = 2 + sub_blocks(out, 2)?;
                 if label == GRAPHIC_CONTROL {
-                    copy.keep(length)?;
+                    out.keep(length)?;
                 } else {
-                    copy.skip(length)?;
+                    out.skip(length)?;
                 }
             }
             [0x2C] => {
-                let [flags] = copy.peek(9)?;
+                let [flags] = out.peek(9)?;
                 let head = 10 + colour_table(flags) + 1;
-                copy.keep(head + sub_blocks(copy, head)?)?;
-                return match copy.peek(0)? {
-                    [TRAILER] => copy.keep(1),
+                out.keep(head + sub_blocks(out, head)?)?;
+                return match out.peek(0)? {
+                    [TRAILER] => out.keep(1),
                     [_] => {
-                        copy.push(TRAILER);
+                        out.push(TRAILER);
                         Ok(())
                     }
                 };
@@ -141,10 +141,10 @@ fn colour_table(flags: u8) -> usize {
 
 /// The length of the sub-blocks that begin `ahead` bytes on, with the empty one that ends
 /// them.
-fn sub_blocks(copy: &Copy, ahead: usize) -> Result<usize, ImageErrorKind> {
+fn sub_blocks(out: &Stripper, ahead: usize) -> Result<usize, ImageErrorKind> {
     let mut length = 0;
     loop {
-        let [block] = copy.peek(ahead + length)?;
+        let [block] = out.peek(ahead + length)?;
         length += 1 + usize::from(block);
         if block == 0 {
             return Ok(length);
@@ -152,9 +152,9 @@ fn sub_blocks(copy: &Copy, ahead: usize) -> Result<usize, ImageErrorKind> {
     }
 }
 
-/// A copy of parts of an image; none is made as long as the parts follow each other from the
+/// A out of parts of an image; none is made as long as the parts follow each other from the
 /// beginning.
-struct Copy {
+struct Stripper {
     source: Bytes,
     /// What was kept before the run.
     kept: Vec<u8>,
@@ -163,7 +163,7 @@ struct Copy {
     at: usize,
 }
 
-impl Copy {
+impl Stripper {
     fn new(source: Bytes) -> Self {
         Self {
             source,

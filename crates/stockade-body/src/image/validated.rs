@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 
 use super::reader;
-use crate::{ImageError, ImageFacts, ImageFormat, ImageRules, effort::Effort};
+use crate::{ImageError, ImageFormat, ImageInfo, ImageRules, work_budget::WorkBudget};
 
 /// The images of a request that passed the rules, in the order of the body: a request
 /// extension, so that no handler looks for them or decodes their base64 again.
@@ -39,7 +39,7 @@ impl FromIterator<ValidatedImage> for ValidatedImages {
 pub struct ValidatedImage(Arc<Inner>);
 
 struct Inner {
-    facts: ImageFacts,
+    info: ImageInfo,
     encoded: Encoded,
 }
 
@@ -58,7 +58,7 @@ impl ValidatedImage {
         declared: Option<ImageFormat>,
         bytes: Bytes,
     ) -> Result<Self, ImageError> {
-        Self::bytes_within(rules, declared, bytes, &Effort::unbounded())
+        Self::bytes_within(rules, declared, bytes, &WorkBudget::unlimited())
     }
 
     /// An image as [`ImageRules::check_base64`] judges it.
@@ -70,7 +70,7 @@ impl ValidatedImage {
         declared: Option<ImageFormat>,
         text: Bytes,
     ) -> Result<Self, ImageError> {
-        Self::base64_within(rules, declared, text, &Effort::unbounded())
+        Self::base64_within(rules, declared, text, &WorkBudget::unlimited())
     }
 
     /// An image as [`ImageRules::check_data_url`] judges it; escapes that the body's own
@@ -79,50 +79,50 @@ impl ValidatedImage {
     /// # Errors
     /// Those of [`ImageRules::check_data_url`].
     pub fn from_data_url(rules: &ImageRules, url: Bytes) -> Result<Self, ImageError> {
-        Self::data_url_within(rules, url, &Effort::unbounded())
+        Self::data_url_within(rules, url, &WorkBudget::unlimited())
     }
 
-    /// [`from_bytes`](Self::from_bytes), within this effort.
+    /// [`from_bytes`](Self::from_bytes), within this budget.
     pub(crate) fn bytes_within(
         rules: &ImageRules,
         declared: Option<ImageFormat>,
         bytes: Bytes,
-        effort: &Effort,
+        budget: &WorkBudget,
     ) -> Result<Self, ImageError> {
-        let facts = rules.bytes_within(declared, &bytes, effort)?;
-        Ok(Self::new(facts, Encoded::Bytes(bytes)))
+        let info = rules.bytes_within(declared, &bytes, budget)?;
+        Ok(Self::new(info, Encoded::Bytes(bytes)))
     }
 
-    /// [`from_base64`](Self::from_base64), within this effort.
+    /// [`from_base64`](Self::from_base64), within this budget.
     pub(crate) fn base64_within(
         rules: &ImageRules,
         declared: Option<ImageFormat>,
         text: Bytes,
-        effort: &Effort,
+        budget: &WorkBudget,
     ) -> Result<Self, ImageError> {
-        let facts = rules.base64_within(declared, &text, effort)?;
+        let info = rules.base64_within(declared, &text, budget)?;
         let bytes = OnceLock::new();
-        Ok(Self::new(facts, Encoded::Base64 { text, bytes }))
+        Ok(Self::new(info, Encoded::Base64 { text, bytes }))
     }
 
-    /// [`from_data_url`](Self::from_data_url), within this effort.
+    /// [`from_data_url`](Self::from_data_url), within this budget.
     pub(crate) fn data_url_within(
         rules: &ImageRules,
         url: Bytes,
-        effort: &Effort,
+        budget: &WorkBudget,
     ) -> Result<Self, ImageError> {
         let parsed = rules.parse(&url)?;
         let text = url.slice_ref(parsed.base64());
-        Self::base64_within(rules, Some(parsed.format()), text, effort)
+        Self::base64_within(rules, Some(parsed.format()), text, budget)
     }
 
-    fn new(facts: ImageFacts, encoded: Encoded) -> Self {
-        Self(Arc::new(Inner { facts, encoded }))
+    fn new(info: ImageInfo, encoded: Encoded) -> Self {
+        Self(Arc::new(Inner { info, encoded }))
     }
 
     /// What is known of it.
-    pub fn facts(&self) -> &ImageFacts {
-        &self.0.facts
+    pub fn info(&self) -> &ImageInfo {
+        &self.0.info
     }
 
     /// The encoded image, base64 undone: by the first call, at about a seventh of a
@@ -143,7 +143,7 @@ impl ValidatedImage {
     pub fn compact(self) -> Self {
         match &self.0.encoded {
             Encoded::Bytes(_) => self,
-            Encoded::Base64 { .. } => Self::new(*self.facts(), Encoded::Bytes(self.bytes())),
+            Encoded::Base64 { .. } => Self::new(*self.info(), Encoded::Bytes(self.bytes())),
         }
     }
 }
@@ -151,7 +151,7 @@ impl ValidatedImage {
 impl fmt::Debug for ValidatedImage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ValidatedImage")
-            .field("facts", &self.0.facts)
+            .field("facts", &self.0.info)
             .finish_non_exhaustive()
     }
 }

@@ -1,11 +1,11 @@
 //! WebP (RFC 9649).
 
-use super::{error::ImageErrorKind, facts::Shape, reader::Reader};
+use super::{error::ImageErrorKind, info::Dimensions, reader::Reader};
 
 const ANIMATED: u8 = 0x02;
 
 /// Walks the chunks of the RIFF container.
-pub(super) fn walk(reader: &mut Reader<'_>) -> Result<Shape, ImageErrorKind> {
+pub(super) fn walk(reader: &mut Reader<'_>) -> Result<Dimensions, ImageErrorKind> {
     reader.skip(4)?;
     let size = u32::from_le_bytes(reader.take()?) as usize;
     let end = size
@@ -51,8 +51,8 @@ impl Size {
         })
     }
 
-    fn shape(self, frames: u32) -> Shape {
-        Shape {
+    fn shape(self, frames: u32) -> Dimensions {
+        Dimensions {
             width: self.width,
             height: self.height,
             frames,

@@ -1,6 +1,6 @@
 //! Numbers.
 
-use super::fault::{Fault, FaultKind};
+use super::error::{JsonError, JsonErrorKind};
 
 /// The longest number, in bytes. Writers of numbers stop at some twenty digits, and it
 /// bounds what one of them costs.
@@ -28,16 +28,16 @@ impl<'a> Number<'a> {
 }
 
 /// Reads the number that begins here; returns it and where it ends.
-pub(super) fn scan(bytes: &[u8], start: usize) -> Result<(Number<'_>, usize), Fault> {
+pub(super) fn scan(bytes: &[u8], start: usize) -> Result<(Number<'_>, usize), JsonError> {
     let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
     let digits = |mut at: usize| {
         if !digit(at) {
-            return Err(FaultKind::Syntax("a digit").at(at));
+            return Err(JsonErrorKind::Syntax("a digit").at(at));
         }
         while digit(at) {
             at += 1;
             if at - start > LONGEST {
-                return Err(FaultKind::Number.at(start));
+                return Err(JsonErrorKind::Number.at(start));
             }
         }
         Ok(at)
@@ -66,7 +66,7 @@ pub(super) fn scan(bytes: &[u8], start: usize) -> Result<(Number<'_>, usize), Fa
         &bytes[mantissa..end],
     ) >= 308
     {
-        return Err(FaultKind::Number.at(start));
+        return Err(JsonErrorKind::Number.at(start));
     }
     let text = str::from_utf8(&bytes[start..end]).expect("a number is ASCII");
     Ok((Number(text), end))

@@ -2,14 +2,14 @@
 
 use super::{
     Container, JsonLimits, Key, Scalar, Visitor,
-    fault::FaultKind,
-    keys::{Keys, Names},
+    cursor::Cursor,
+    duplicates::{DuplicateCheck, MemberNames},
+    error::JsonErrorKind,
     stack::Stack,
     text,
-    tokens::Tokens,
-    values::Values,
+    value_counter::ValueCounter,
 };
-use crate::{effort::Effort, halt::Halt};
+use crate::{scan_error::ScanError, work_budget::WorkBudget};
 
 /// Reads a JSON text from its first byte to its last, once, without recursion.
 ///
@@ -18,14 +18,14 @@ use crate::{effort::Effort, halt::Halt};
 pub(crate) fn scan<V>(
     bytes: &[u8],
     limits: JsonLimits,
-    effort: &Effort,
+    budget: &WorkBudget,
     visitor: &mut V,
-) -> Result<(), Halt>
+) -> Result<(), ScanError>
 where
     V: Visitor,
 {
-    let mut tokens = Tokens::new(bytes, effort);
-    let mut values = Values::new(limits.values, effort);
+    let mut tokens = Cursor::new(bytes, budget);
+    let mut values = ValueCounter::new(limits.values, budget);
     values.begin(tokens.at)?;
     let container = match tokens.peek()? {
         Some(b'{') => Container::Object,
@@ -33,9 +33,9 @@ where
         _ => return lone_scalar(tokens, visitor),
     };
     if limits.depth == 0 {
-        return Err(FaultKind::Depth(0).at(tokens.at).into());
+        return Err(JsonErrorKind::Depth(0).at(tokens.at).into());
     }
-    let keys = Keys::default();
+    let keys = DuplicateCheck::default();
     let outermost = visitor.begin(container, tokens.at)?;
     let mut scanner = Scanner {
         limits,
@@ -45,30 +45,30 @@ where
         has_ended: false,
     };
     match scanner.run(tokens, values, visitor) {
-        Err(Halt::Refused(refusal)) if !scanner.has_ended => {
+        Err(ScanError::Refused(refusal)) if !scanner.has_ended => {
             let open = scanner.outer.iter().chain([&scanner.inner]);
             let open = open.map(|frame| frame.visitor);
-            let open = [visitor.outside()].into_iter().chain(open);
+            let open = [visitor.document()].into_iter().chain(open);
             Err(visitor.locate(refusal, open).into())
         }
-        verdict => verdict,
+        outcome => outcome,
     }
 }
 
 /// Reads a text that is neither object nor array.
 #[cold]
-fn lone_scalar<V>(mut tokens: Tokens<'_>, visitor: &mut V) -> Result<(), Halt>
+fn lone_scalar<V>(mut tokens: Cursor<'_>, visitor: &mut V) -> Result<(), ScanError>
 where
     V: Visitor,
 {
     let scalar = tokens.scalar()?;
-    visitor.scalar(&mut visitor.outside(), scalar)?;
+    visitor.scalar(&mut visitor.document(), scalar)?;
     tokens.end()
 }
 
 struct Scanner<F> {
     limits: JsonLimits,
-    keys: Keys,
+    keys: DuplicateCheck,
     /// The innermost object or array that has not ended.
     inner: Frame<F>,
     /// What it is in, outermost first.
@@ -82,19 +82,19 @@ struct Scanner<F> {
 struct Frame<F> {
     visitor: F,
     /// Those of its members.
-    names: Names,
+    names: MemberNames,
     /// How many more members or elements may begin.
-    room: u32,
+    remaining: u32,
     container: Container,
 }
 
 impl<F> Frame<F> {
     #[inline(always)]
-    fn new(container: Container, limits: &JsonLimits, keys: &Keys, visitor: F) -> Self {
+    fn new(container: Container, limits: &JsonLimits, keys: &DuplicateCheck, visitor: F) -> Self {
         Self {
             visitor,
             names: keys.open(),
-            room: match container {
+            remaining: match container {
                 Container::Object => limits.members,
                 Container::Array => limits.elements,
             },
@@ -102,12 +102,12 @@ impl<F> Frame<F> {
         }
     }
 
-    /// Counts a member or an element that begins; whether there was room for it.
+    /// Counts a member or an element that begins; whether there was remaining for it.
     #[inline(always)]
-    fn take_room(&mut self) -> bool {
-        let room = self.room.checked_sub(1);
-        self.room = room.unwrap_or(0);
-        room.is_some()
+    fn take_slot(&mut self) -> bool {
+        let remaining = self.remaining.checked_sub(1);
+        self.remaining = remaining.unwrap_or(0);
+        remaining.is_some()
     }
 }
 
@@ -119,10 +119,10 @@ where
     #[inline(always)]
     fn run<V>(
         &mut self,
-        mut tokens: Tokens<'_>,
-        mut values: Values<'_>,
+        mut tokens: Cursor<'_>,
+        mut values: ValueCounter<'_>,
         visitor: &mut V,
-    ) -> Result<(), Halt>
+    ) -> Result<(), ScanError>
     where
         V: Visitor<Frame = F>,
     {
@@ -173,15 +173,15 @@ where
     fn begin<V>(
         &mut self,
         container: Container,
-        tokens: &Tokens<'_>,
+        tokens: &Cursor<'_>,
         visitor: &mut V,
-    ) -> Result<(), Halt>
+    ) -> Result<(), ScanError>
     where
         V: Visitor<Frame = F>,
     {
         let limit = self.limits.depth;
         if self.outer.len() + 1 >= limit {
-            return Err(FaultKind::Depth(limit).at(tokens.at).into());
+            return Err(JsonErrorKind::Depth(limit).at(tokens.at).into());
         }
         let visitor = visitor.begin(container, tokens.at)?;
         self.outer.push(&self.inner);
@@ -191,19 +191,21 @@ where
 
     /// Reads the first byte of the innermost object or array; whether its last one follows.
     #[inline(always)]
-    fn is_empty(&self, tokens: &mut Tokens<'_>) -> Result<bool, Halt> {
+    fn is_empty(&self, tokens: &mut Cursor<'_>) -> Result<bool, ScanError> {
         tokens.at += 1;
         Ok(tokens.is_next(self.inner.container.end())?)
     }
 
     /// Reads a member up to its value.
     #[inline(always)]
-    fn member<V>(&mut self, tokens: &mut Tokens<'_>, visitor: &mut V) -> Result<(), Halt>
+    fn member<V>(&mut self, tokens: &mut Cursor<'_>, visitor: &mut V) -> Result<(), ScanError>
     where
         V: Visitor<Frame = F>,
     {
-        if !self.inner.take_room() {
-            return Err(FaultKind::Members(self.limits.members).at(tokens.at).into());
+        if !self.inner.take_slot() {
+            return Err(JsonErrorKind::Members(self.limits.members)
+                .at(tokens.at)
+                .into());
         }
         if !tokens.is_next(b'"')? {
             return Err(tokens.syntax("a member's name"));
@@ -220,7 +222,7 @@ where
     }
 
     #[inline(always)]
-    fn name<V>(&mut self, visitor: &mut V, key: Key<'_>) -> Result<(), Halt>
+    fn name<V>(&mut self, visitor: &mut V, key: Key<'_>) -> Result<(), ScanError>
     where
         V: Visitor<Frame = F>,
     {
@@ -230,7 +232,7 @@ where
     }
 
     #[cold]
-    fn escaped_name<V>(&mut self, visitor: &mut V, raw: &[u8]) -> Result<(), Halt>
+    fn escaped_name<V>(&mut self, visitor: &mut V, raw: &[u8]) -> Result<(), ScanError>
     where
         V: Visitor<Frame = F>,
     {
@@ -238,21 +240,21 @@ where
     }
 
     #[inline(always)]
-    fn element<V>(&mut self, tokens: &Tokens<'_>, visitor: &mut V) -> Result<(), Halt>
+    fn element<V>(&mut self, tokens: &Cursor<'_>, visitor: &mut V) -> Result<(), ScanError>
     where
         V: Visitor<Frame = F>,
     {
         let limit = self.limits.elements;
-        let index = limit - self.inner.room;
-        if !self.inner.take_room() {
-            return Err(FaultKind::Elements(limit).at(tokens.at).into());
+        let index = limit - self.inner.remaining;
+        if !self.inner.take_slot() {
+            return Err(JsonErrorKind::Elements(limit).at(tokens.at).into());
         }
         visitor.element(&mut self.inner.visitor, index)
     }
 
     /// Ends the innermost object or array, whose last byte is read.
     #[inline(always)]
-    fn end<V>(&mut self, tokens: &Tokens<'_>, visitor: &mut V) -> Result<(), Halt>
+    fn end<V>(&mut self, tokens: &Cursor<'_>, visitor: &mut V) -> Result<(), ScanError>
     where
         V: Visitor<Frame = F>,
     {
@@ -263,7 +265,7 @@ where
         }
         visitor.end(&ended.visitor, tokens.at)?;
         if !self.keys.close(ended.names) {
-            return Err(FaultKind::DuplicateKey.at(tokens.at).into());
+            return Err(JsonErrorKind::DuplicateKey.at(tokens.at).into());
         }
         Ok(())
     }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use stockade_core::refusal::Refusal;
 
 use super::*;
-use crate::{effort::Effort, halt::Halt};
+use crate::{scan_error::ScanError, work_budget::WorkBudget};
 
 /// Takes everything.
 struct Anything;
@@ -10,20 +10,20 @@ struct Anything;
 impl Visitor for Anything {
     type Frame = ();
 
-    fn outside(&self) {}
-    fn begin(&mut self, _: Container, _: usize) -> Result<(), Halt> {
+    fn document(&self) {}
+    fn begin(&mut self, _: Container, _: usize) -> Result<(), ScanError> {
         Ok(())
     }
-    fn member(&mut self, (): &mut (), _: Key<'_>) -> Result<Known, Halt> {
-        Ok(Known::No)
+    fn member(&mut self, (): &mut (), _: Key<'_>) -> Result<KnownMember, ScanError> {
+        Ok(KnownMember::None)
     }
-    fn element(&mut self, (): &mut (), _: u32) -> Result<(), Halt> {
+    fn element(&mut self, (): &mut (), _: u32) -> Result<(), ScanError> {
         Ok(())
     }
-    fn scalar(&mut self, (): &mut (), _: Scalar<'_>) -> Result<(), Halt> {
+    fn scalar(&mut self, (): &mut (), _: Scalar<'_>) -> Result<(), ScanError> {
         Ok(())
     }
-    fn end(&mut self, (): &(), _: usize) -> Result<(), Halt> {
+    fn end(&mut self, (): &(), _: usize) -> Result<(), ScanError> {
         Ok(())
     }
     fn locate(&self, refusal: Refusal, _: impl Iterator<Item = ()>) -> Refusal {
@@ -31,18 +31,18 @@ impl Visitor for Anything {
     }
 }
 
-fn judge<V>(bytes: &[u8], limits: JsonLimits, visitor: &mut V) -> Result<(), Halt>
+fn validate<V>(bytes: &[u8], limits: JsonLimits, visitor: &mut V) -> Result<(), ScanError>
 where
     V: Visitor,
 {
-    scan(bytes, limits, &Effort::unbounded(), visitor)
+    scan(bytes, limits, &WorkBudget::unlimited(), visitor)
 }
 
-fn verdict(bytes: &[u8]) -> Result<(), &'static str> {
-    match judge(bytes, JsonLimits::default(), &mut Anything) {
+fn validation_code(bytes: &[u8]) -> Result<(), &'static str> {
+    match validate(bytes, JsonLimits::default(), &mut Anything) {
         Ok(()) => Ok(()),
-        Err(Halt::Refused(refusal)) => Err(refusal.code()),
-        Err(Halt::Spent) => Err("spent"),
+        Err(ScanError::Refused(refusal)) => Err(refusal.code()),
+        Err(ScanError::BudgetExhausted) => Err("spent"),
     }
 }
 
@@ -117,7 +117,7 @@ fn takes_what_is_json() {
     ];
     for case in cases {
         let text = String::from_utf8_lossy(case);
-        assert_eq!(verdict(case), Ok(()), "{text}");
+        assert_eq!(validation_code(case), Ok(()), "{text}");
         assert!(is_json(case), "{text}");
     }
 }
@@ -245,7 +245,7 @@ fn refuses_what_is_no_json() {
     ];
     for case in cases {
         let text = String::from_utf8_lossy(case);
-        assert_eq!(verdict(case), Err("INVALID_JSON"), "{text}");
+        assert_eq!(validation_code(case), Err("INVALID_JSON"), "{text}");
         assert!(!is_json(case), "{text}");
     }
 }
@@ -266,7 +266,7 @@ fn refuses_what_is_not_utf8() {
         // Within the first block of a string, and after it.
         for padding in [0, 61, 200] {
             let text = [b"[\"", &vec![b'a'; padding][..], bytes, b"\"]"].concat();
-            assert_eq!(verdict(&text), Err("INVALID_JSON"), "{bytes:x?}");
+            assert_eq!(validation_code(&text), Err("INVALID_JSON"), "{bytes:x?}");
         }
     }
 }
@@ -277,7 +277,7 @@ fn refuses_control_characters_wherever_they_are() {
         for padding in [0, 63, 64, 65, 127, 128, 300] {
             let text = [b"\"", &vec![b'a'; padding][..], &[control], b"aaaa\""].concat();
             assert_eq!(
-                verdict(&text),
+                validation_code(&text),
                 Err("INVALID_JSON"),
                 "{control} at {padding}"
             );
@@ -301,33 +301,33 @@ fn refuses_what_readers_read_differently() {
         ("[1000E+305]", "VALUE_OUT_OF_RANGE"),
         ("1e999999999999999999999", "VALUE_OUT_OF_RANGE"),
     ] {
-        assert_eq!(verdict(text.as_bytes()), Err(code), "{text}");
+        assert_eq!(validation_code(text.as_bytes()), Err(code), "{text}");
     }
     for near in [
         "9.99e307", "0.01e309", "1000e304", "0e999", "0.0e999", "1e-999", "-0e+9",
     ] {
-        assert_eq!(verdict(near.as_bytes()), Ok(()), "{near}");
+        assert_eq!(validation_code(near.as_bytes()), Ok(()), "{near}");
         assert!(is_json(near.as_bytes()), "{near}");
     }
     let long = "9".repeat(310);
-    assert_eq!(verdict(long.as_bytes()), Err("VALUE_OUT_OF_RANGE"));
+    assert_eq!(validation_code(long.as_bytes()), Err("VALUE_OUT_OF_RANGE"));
 }
 
 // B05
 #[test]
 fn depth_has_a_limit_and_takes_no_stack() {
     let nested = |levels: usize| [vec![b'['; levels], vec![b']'; levels]].concat();
-    assert_eq!(verdict(&nested(64)), Ok(()));
-    assert_eq!(verdict(&nested(65)), Err("TOO_DEEP"));
-    assert_eq!(verdict(&vec![b'['; 100_000]), Err("TOO_DEEP"));
+    assert_eq!(validation_code(&nested(64)), Ok(()));
+    assert_eq!(validation_code(&nested(65)), Err("TOO_DEEP"));
+    assert_eq!(validation_code(&vec![b'['; 100_000]), Err("TOO_DEEP"));
     assert_eq!(
-        verdict("{\"a\":".repeat(100_000).as_bytes()),
+        validation_code("{\"a\":".repeat(100_000).as_bytes()),
         Err("TOO_DEEP")
     );
 
     let deep = JsonLimits::default().depth(u16::MAX);
     let levels = usize::from(u16::MAX);
-    assert!(judge(&nested(levels), deep, &mut Anything).is_ok());
+    assert!(validate(&nested(levels), deep, &mut Anything).is_ok());
 }
 
 // B10
@@ -337,12 +337,18 @@ fn members_and_elements_have_limits() {
         let members: Vec<String> = (0..members).map(|at| format!("\"{at}\":0")).collect();
         format!("{{{}}}", members.join(","))
     };
-    assert_eq!(verdict(object(1_024).as_bytes()), Ok(()));
-    assert_eq!(verdict(object(1_025).as_bytes()), Err("TOO_MANY_ITEMS"));
+    assert_eq!(validation_code(object(1_024).as_bytes()), Ok(()));
+    assert_eq!(
+        validation_code(object(1_025).as_bytes()),
+        Err("TOO_MANY_ITEMS")
+    );
 
     let array = |elements: usize| format!("[{}]", vec!["0"; elements].join(","));
-    assert_eq!(verdict(array(65_536).as_bytes()), Ok(()));
-    assert_eq!(verdict(array(65_537).as_bytes()), Err("TOO_MANY_ITEMS"));
+    assert_eq!(validation_code(array(65_536).as_bytes()), Ok(()));
+    assert_eq!(
+        validation_code(array(65_537).as_bytes()),
+        Err("TOO_MANY_ITEMS")
+    );
 }
 
 // B10
@@ -352,8 +358,8 @@ fn values_have_a_limit_in_all() {
         let row = format!("[{}]", vec!["0"; 1_023].join(","));
         format!("[{}]", vec![row; rows].join(","))
     };
-    assert_eq!(verdict(rows(255).as_bytes()), Ok(()));
-    assert_eq!(verdict(rows(256).as_bytes()), Err("TOO_MANY_ITEMS"));
+    assert_eq!(validation_code(rows(255).as_bytes()), Ok(()));
+    assert_eq!(validation_code(rows(256).as_bytes()), Err("TOO_MANY_ITEMS"));
 }
 
 // B05, B10
@@ -361,7 +367,7 @@ fn values_have_a_limit_in_all() {
 fn memory_follows_what_is_open_and_not_what_was_read() {
     let object = r#"{"a":1,"b":"x","c":[1,2,3],"d":{"e":null}}"#;
     let body = format!("[{}]", vec![object; 20_000].join(","));
-    let read = || assert_eq!(verdict(body.as_bytes()), Ok(()));
+    let read = || assert_eq!(validation_code(body.as_bytes()), Ok(()));
     let measured = allocation_counter::measure(read);
     assert!(measured.bytes_max < 4_096, "{measured:?}");
 }
@@ -372,24 +378,24 @@ fn counts_characters_and_undoes_escapes() {
     impl Visitor for Last {
         type Frame = ();
 
-        fn outside(&self) {}
-        fn begin(&mut self, _: Container, _: usize) -> Result<(), Halt> {
+        fn document(&self) {}
+        fn begin(&mut self, _: Container, _: usize) -> Result<(), ScanError> {
             Ok(())
         }
-        fn member(&mut self, (): &mut (), _: Key<'_>) -> Result<Known, Halt> {
-            Ok(Known::No)
+        fn member(&mut self, (): &mut (), _: Key<'_>) -> Result<KnownMember, ScanError> {
+            Ok(KnownMember::None)
         }
-        fn element(&mut self, (): &mut (), _: u32) -> Result<(), Halt> {
+        fn element(&mut self, (): &mut (), _: u32) -> Result<(), ScanError> {
             Ok(())
         }
-        fn scalar(&mut self, (): &mut (), scalar: Scalar<'_>) -> Result<(), Halt> {
+        fn scalar(&mut self, (): &mut (), scalar: Scalar<'_>) -> Result<(), ScanError> {
             if let Scalar::String(text) = scalar {
                 self.0 = text.chars();
                 self.1 = String::from_utf8(text.unescaped().into()).unwrap();
             }
             Ok(())
         }
-        fn end(&mut self, (): &(), _: usize) -> Result<(), Halt> {
+        fn end(&mut self, (): &(), _: usize) -> Result<(), ScanError> {
             Ok(())
         }
         fn locate(&self, refusal: Refusal, _: impl Iterator<Item = ()>) -> Refusal {
@@ -404,7 +410,7 @@ fn counts_characters_and_undoes_escapes() {
         r#""\\\"\b\f\r\t""#,
     ] {
         let mut last = Last(0, String::new());
-        judge(text.as_bytes(), JsonLimits::default(), &mut last).unwrap();
+        validate(text.as_bytes(), JsonLimits::default(), &mut last).unwrap();
         let expected: String = serde_json::from_str(text).unwrap();
         assert_eq!(
             (last.0, &last.1),
@@ -454,7 +460,7 @@ fn is_stricter(code: &str) -> bool {
 }
 
 fn agrees(bytes: &[u8]) -> Result<(), TestCaseError> {
-    match verdict(bytes) {
+    match validation_code(bytes) {
         Ok(()) => prop_assert!(is_json(bytes), "taken"),
         Err(code) => prop_assert!(!is_json(bytes) || is_stricter(code), "refused: {}", code),
     }
@@ -476,7 +482,7 @@ proptest! {
         } else {
             serde_json::to_vec(&value)
         };
-        prop_assert_eq!(verdict(&text.unwrap()), Ok(()));
+        prop_assert_eq!(validation_code(&text.unwrap()), Ok(()));
     }
 
     #[test]

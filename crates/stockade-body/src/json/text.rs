@@ -1,14 +1,14 @@
-//! Strings.
+//! StringConstraints.
 
 use std::borrow::Cow;
 
 use super::{
-    fault::{Fault, FaultKind},
-    keys::Key,
+    duplicates::Key,
+    error::{JsonError, JsonErrorKind},
 };
 use crate::{
-    effort::{Effort, Spent},
-    halt::Halt,
+    scan_error::ScanError,
+    work_budget::{BudgetExhausted, WorkBudget},
 };
 
 /// A string between its quotes: judged, but as it was written.
@@ -18,7 +18,7 @@ pub(crate) struct Text<'a> {
     raw: &'a [u8],
     ascii: bool,
     /// By how many bytes the escapes are longer than one byte a character.
-    surplus: usize,
+    escape_excess: usize,
 }
 
 impl<'a> Text<'a> {
@@ -28,14 +28,14 @@ impl<'a> Text<'a> {
         Some(Self {
             raw,
             ascii: false,
-            surplus: 0,
+            escape_excess: 0,
         })
     }
 
     /// The text as a member's name, where nothing is escaped.
     #[inline]
     pub(super) fn as_key(&self) -> Option<Key<'a>> {
-        (self.surplus == 0).then_some(Key {
+        (self.escape_excess == 0).then_some(Key {
             name: self.raw,
             is_ascii: self.ascii,
         })
@@ -54,7 +54,7 @@ impl<'a> Text<'a> {
             let begins = |byte: &&u8| !matches!(byte, 0x80..0xC0);
             self.raw.iter().filter(begins).count()
         };
-        (begun - self.surplus) as u64
+        (begun - self.escape_excess) as u64
     }
 
     /// Thirds of the tokens that it is estimated at, given its number of characters: an
@@ -81,7 +81,7 @@ impl<'a> Text<'a> {
 
     /// What it says, in UTF-8; borrowed where nothing is escaped.
     pub(crate) fn unescaped(&self) -> Cow<'a, [u8]> {
-        match self.surplus {
+        match self.escape_excess {
             0 => Cow::Borrowed(self.raw),
             _ => Cow::Owned(unescape(self.raw)),
         }
@@ -103,26 +103,30 @@ pub(super) fn unescape(mut raw: &[u8]) -> Vec<u8> {
 
 /// Reads the string whose opening quote is before `start`.
 #[inline(always)]
-pub(super) fn scan<'a>(bytes: &'a [u8], start: usize, effort: &Effort) -> Result<Text<'a>, Halt> {
+pub(super) fn scan<'a>(
+    bytes: &'a [u8],
+    start: usize,
+    budget: &WorkBudget,
+) -> Result<Text<'a>, ScanError> {
     let rest = &bytes[start..];
     let (length, end) = skip_words(rest);
     if end == b'"' {
         return Ok(Text {
             raw: &rest[..length],
             ascii: true,
-            surplus: 0,
+            escape_excess: 0,
         });
     }
     // Put together anew, it need not be where the other one is.
     let Text {
         raw,
         ascii,
-        surplus,
-    } = scan_on(bytes, start, start + length, effort)?;
+        escape_excess,
+    } = scan_on(bytes, start, start + length, budget)?;
     Ok(Text {
         raw,
         ascii,
-        surplus,
+        escape_excess,
     })
 }
 
@@ -134,37 +138,37 @@ fn scan_on<'a>(
     bytes: &'a [u8],
     start: usize,
     mut at: usize,
-    effort: &Effort,
-) -> Result<Text<'a>, Halt> {
+    budget: &WorkBudget,
+) -> Result<Text<'a>, ScanError> {
     let mut ascii = true;
-    let mut surplus = 0;
+    let mut escape_excess = 0;
     loop {
-        let plain = skip_plain(&bytes[at..], effort)?;
+        let plain = skip_plain(&bytes[at..], budget)?;
         at += plain.length;
         ascii &= plain.ascii;
         match bytes.get(at) {
             Some(b'"') => break,
             Some(b'\\') => {}
-            Some(_) => return Err(FaultKind::Syntax(CONTROL).at(at).into()),
-            None => return Err(FaultKind::Syntax("the end of a string").at(at).into()),
+            Some(_) => return Err(JsonErrorKind::Syntax(CONTROL).at(at).into()),
+            None => return Err(JsonErrorKind::Syntax("the end of a string").at(at).into()),
         }
         // An escape is ASCII as it is written.
-        effort.spend(1)?;
+        budget.spend(1)?;
         let (_, end) = read_escape(bytes, at)?;
-        surplus += end - at - 1;
+        escape_excess += end - at - 1;
         at = end;
     }
     let raw = &bytes[start..at];
     if !ascii {
-        effort.run_over(raw.len())?;
+        budget.spend_bytes(raw.len())?;
         if simdutf8::basic::from_utf8(raw).is_err() {
-            return Err(FaultKind::Syntax("UTF-8 in a string").at(start).into());
+            return Err(JsonErrorKind::Syntax("UTF-8 in a string").at(start).into());
         }
     }
     Ok(Text {
         raw,
         ascii,
-        surplus,
+        escape_excess,
     })
 }
 
@@ -177,7 +181,7 @@ struct Plain {
 }
 
 /// What there is before the first quote, backslash or control character, or the end.
-fn skip_plain(rest: &[u8], effort: &Effort) -> Result<Plain, Spent> {
+fn skip_plain(rest: &[u8], budget: &WorkBudget) -> Result<Plain, BudgetExhausted> {
     // Small enough for both passes to find it in the processor's nearest cache.
     const BLOCK: usize = 8 << 10;
     let (mut length, byte) = skip_words(rest);
@@ -187,7 +191,7 @@ fn skip_plain(rest: &[u8], effort: &Effort) -> Result<Plain, Spent> {
     }
     let mut ascii = true;
     for block in rest[length..].chunks(BLOCK) {
-        effort.run_over(block.len())?;
+        budget.spend_bytes(block.len())?;
         let end = memchr::memchr2(b'"', b'\\', block);
         let plain = &block[..end.unwrap_or(block.len())];
         // A text that is not ASCII once need not be asked again.
@@ -271,9 +275,9 @@ fn ends(word: u64) -> u64 {
 ///
 /// Half of a surrogate pair is no character: readers turn it into different things, or
 /// refuse it.
-fn read_escape(bytes: &[u8], at: usize) -> Result<(char, usize), Fault> {
+fn read_escape(bytes: &[u8], at: usize) -> Result<(char, usize), JsonError> {
     let simple = |character| Ok((character, at + 2));
-    let wrong = || FaultKind::Syntax("a valid escape").at(at);
+    let wrong = || JsonErrorKind::Syntax("a valid escape").at(at);
     match bytes.get(at + 1).ok_or_else(wrong)? {
         b'"' => simple('"'),
         b'\\' => simple('\\'),
@@ -356,7 +360,7 @@ mod tests {
             }
             let is_end = |byte: &u8| *byte < b' ' || b"\"\\".contains(byte);
             let end = bytes.iter().position(is_end).unwrap_or(bytes.len());
-            let plain = skip_plain(&bytes, &Effort::unbounded()).unwrap();
+            let plain = skip_plain(&bytes, &WorkBudget::unlimited()).unwrap();
             prop_assert_eq!(plain.length, end);
             // What is refused may be called either.
             if bytes.get(end).is_none_or(|byte| *byte >= b' ') {
@@ -368,9 +372,9 @@ mod tests {
         #[test]
         fn short_strings_are_read_as_long_ones(bytes in bytes()) {
             let text = [b"\"", bytes.as_slice(), b"\""].concat();
-            let effort = Effort::unbounded();
-            let short = scan(&text, 1, &effort);
-            let long = scan_on(&text, 1, 1, &effort);
+            let budget = WorkBudget::unlimited();
+            let short = scan(&text, 1, &budget);
+            let long = scan_on(&text, 1, 1, &budget);
             match (short, long) {
                 (Ok(short), Ok(long)) => {
                     prop_assert_eq!(short.raw(), long.raw());
@@ -379,7 +383,7 @@ mod tests {
                     let is_ascii = short.as_key().map(|key| key.is_ascii);
                     prop_assert_eq!(is_ascii, long.as_key().map(|key| key.is_ascii));
                 }
-                (Err(Halt::Refused(short)), Err(Halt::Refused(long))) => {
+                (Err(ScanError::Refused(short)), Err(ScanError::Refused(long))) => {
                     prop_assert_eq!(short, long);
                 }
                 (short, long) => prop_assert!(false, "{short:?} and {long:?}"),

@@ -2,8 +2,8 @@
 
 use stockade_core::refusal::Refusal;
 
-use super::{Key, Known, Number, Text};
-use crate::halt::Halt;
+use super::{Key, KnownMember, Number, Text};
+use crate::scan_error::ScanError;
 
 /// Judges a JSON text while it is read, and may stop the reading at any step.
 ///
@@ -14,22 +14,22 @@ pub(crate) trait Visitor {
     type Frame: Copy;
 
     /// What is around the whole text.
-    fn outside(&self) -> Self::Frame;
+    fn document(&self) -> Self::Frame;
 
     /// An object or an array begins, at this byte.
-    fn begin(&mut self, container: Container, at: usize) -> Result<Self::Frame, Halt>;
+    fn begin(&mut self, container: Container, at: usize) -> Result<Self::Frame, ScanError>;
 
     /// A member begins. Says which of the names that it knows there this is.
-    fn member(&mut self, frame: &mut Self::Frame, key: Key<'_>) -> Result<Known, Halt>;
+    fn member(&mut self, frame: &mut Self::Frame, key: Key<'_>) -> Result<KnownMember, ScanError>;
 
     /// The element of this number begins.
-    fn element(&mut self, frame: &mut Self::Frame, index: u32) -> Result<(), Halt>;
+    fn element(&mut self, frame: &mut Self::Frame, index: u32) -> Result<(), ScanError>;
 
     /// A value that is neither object nor array.
-    fn scalar(&mut self, frame: &mut Self::Frame, scalar: Scalar<'_>) -> Result<(), Halt>;
+    fn scalar(&mut self, frame: &mut Self::Frame, scalar: Scalar<'_>) -> Result<(), ScanError>;
 
     /// An object or an array has ended, before this byte.
-    fn end(&mut self, frame: &Self::Frame, at: usize) -> Result<(), Halt>;
+    fn end(&mut self, frame: &Self::Frame, at: usize) -> Result<(), ScanError>;
 
     /// Says where the refusal is about: in what is open, outermost first.
     fn locate(&self, refusal: Refusal, open: impl Iterator<Item = Self::Frame>) -> Refusal;

@@ -1,25 +1,25 @@
 //! The members that a place has rules for.
 
-use super::tree::Place;
+use super::tree::NodeId;
 use crate::{
-    json::{Key, Known},
-    names::Names,
+    json::{Key, KnownMember},
+    name_table::NameTable,
 };
 
 /// The members that a place has rules for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Members {
-    names: Names,
+    names: NameTable,
     /// Where they are, in the order of their names.
-    places: Vec<Place>,
+    node_ids: Vec<NodeId>,
     /// Whether a name is not ASCII: then all are compared one by one.
     has_wide_names: bool,
 }
 
 /// What a name is among the members of a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Named {
-    Known(Place, Known),
+pub(crate) enum MemberMatch {
+    Known(NodeId, KnownMember),
     Unknown,
     /// It differs from a known name in the case of letters.
     Confusable,
@@ -30,24 +30,26 @@ impl Members {
         self.names.is_empty()
     }
 
-    pub(super) fn places(&self) -> impl Iterator<Item = Place> {
-        self.places.iter().copied()
+    pub(super) fn node_ids(&self) -> impl Iterator<Item = NodeId> {
+        self.node_ids.iter().copied()
     }
 
     /// Adds a member whose name is not among them.
-    pub(super) fn add(&mut self, name: &str, place: Place) {
+    pub(super) fn add(&mut self, name: &str, id: NodeId) {
         self.names.add(name);
-        self.places.push(place);
+        self.node_ids.push(id);
         self.has_wide_names |= !name.is_ascii();
     }
 
     /// What this name is among them.
     #[inline(always)]
-    pub(super) fn find(&self, key: Key<'_>) -> Named {
+    pub(super) fn find(&self, key: Key<'_>) -> MemberMatch {
         match self.names.find(key.name) {
-            Some(number) => Named::Known(self.places[number as usize], Known::As(number)),
-            None if self.is_confusable(key) => Named::Confusable,
-            None => Named::Unknown,
+            Some(number) => {
+                MemberMatch::Known(self.node_ids[number as usize], KnownMember::Index(number))
+            }
+            None if self.is_confusable(key) => MemberMatch::Confusable,
+            None => MemberMatch::Unknown,
         }
     }
 

@@ -1,22 +1,22 @@
-//! The rules of all places, as a tree that is walked along while a body is read.
+//! The rules of all nodes, as a tree that is walked along while a body is read.
 
 use super::{
-    members::{Members, Named},
-    rule::{Kinds, Rule},
+    members::{MemberMatch, Members},
+    rule::{Rule, ValueKinds},
 };
 use crate::json::Key;
 
-/// The rules of all places; its first node is the body itself.
+/// The rules of all nodes; its first node is the body itself.
 #[derive(Clone, Debug)]
-pub(crate) struct Tree {
+pub(crate) struct RuleTree {
     nodes: Vec<Node>,
 }
 
 /// A place in a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place(u32);
+pub(crate) struct NodeId(u32);
 
-impl Place {
+impl NodeId {
     const ROOT: Self = Self(0);
 }
 
@@ -25,15 +25,15 @@ pub(crate) struct Node {
     /// The member's name; empty for the root and for elements.
     name: Box<str>,
     members: Members,
-    elements: Option<Place>,
+    elements: Option<NodeId>,
     rules: Vec<Rule>,
-    facts: Facts,
+    constraints: Constraints,
 }
 
 /// What the rules come to; found out when one is added, since each value asks for it.
 #[derive(Clone, Copy, Debug)]
-struct Facts {
-    kinds: Kinds,
+struct Constraints {
+    kinds: ValueKinds,
     is_required: bool,
     is_closed: bool,
     is_prompt: bool,
@@ -41,12 +41,12 @@ struct Facts {
     size: Option<usize>,
     /// How many members must be there.
     required: u32,
-    strings: Strings,
+    strings: StringConstraints,
 }
 
 /// What is asked of a string.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Strings {
+pub(crate) struct StringConstraints {
     /// Whether it matters how many characters it has.
     pub(crate) are_counted: bool,
     /// The most characters.
@@ -59,7 +59,7 @@ pub(crate) struct Strings {
     pub(crate) have_other_rules: bool,
 }
 
-impl Tree {
+impl RuleTree {
     /// A tree without rules.
     pub(crate) fn new() -> Self {
         Self {
@@ -69,22 +69,22 @@ impl Tree {
 
     /// Adds a rule at this JSON pointer, in which `*` stands for each element.
     pub(crate) fn insert(&mut self, pointer: &str, rule: Rule) {
-        let mut place = Place::ROOT;
-        let mut way = vec![place];
-        let path = pointer.strip_prefix('/').unwrap_or(pointer);
-        for segment in path.split('/').filter(|_| !pointer.is_empty()) {
-            place = match segment {
-                "*" => self.elements_of(place),
-                name => self.member_of(place, &name.replace("~1", "/").replace("~0", "~")),
+        let mut id = NodeId::ROOT;
+        let mut path = vec![id];
+        let pointer_path = pointer.strip_prefix('/').unwrap_or(pointer);
+        for segment in pointer_path.split('/').filter(|_| !pointer.is_empty()) {
+            id = match segment {
+                "*" => self.elements_of(id),
+                name => self.member_of(id, &name.replace("~1", "/").replace("~0", "~")),
             };
-            way.push(place);
+            path.push(id);
         }
-        if let (Rule::Needs(members), [.., around, _]) = (&rule, &*way) {
+        if let (Rule::RequiresMember(members), [.., around, _]) = (&rule, &*path) {
             for (_, member) in members {
                 self.member_of(*around, member);
             }
         }
-        let rules = &mut self.node_mut(place).rules;
+        let rules = &mut self.node_mut(id).rules;
         if rule == Rule::Any {
             rules.clear();
         }
@@ -93,69 +93,66 @@ impl Tree {
             None => rules.push(rule),
         }
         // From the inside out: a place asks its members.
-        for place in way.into_iter().rev() {
-            let required = self.required(self.node(place)).count();
-            self.node_mut(place).settle(required);
+        for id in path.into_iter().rev() {
+            let required = self.required(self.node(id)).count();
+            self.node_mut(id).settle(required);
         }
     }
 
     pub(crate) fn root(&self) -> &Node {
-        self.node(Place::ROOT)
+        self.node(NodeId::ROOT)
     }
 
-    pub(crate) fn node(&self, place: Place) -> &Node {
-        &self.nodes[place.0 as usize]
+    pub(crate) fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0 as usize]
     }
 
-    fn node_mut(&mut self, place: Place) -> &mut Node {
-        &mut self.nodes[place.0 as usize]
+    fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        &mut self.nodes[id.0 as usize]
     }
 
     /// The rules for the elements of this array.
     pub(crate) fn elements(&self, node: &Node) -> Option<&Node> {
-        node.elements.map(|place| self.node(place))
+        node.elements.map(|id| self.node(id))
     }
 
     /// The member of this number, in the order in which members got their rules.
     pub(crate) fn member(&self, node: &Node, number: usize) -> Option<&Node> {
-        node.members
-            .places()
-            .nth(number)
-            .map(|place| self.node(place))
+        node.members.node_ids().nth(number).map(|id| self.node(id))
     }
 
     /// The members of this object that must be there.
     pub(crate) fn required<'t>(&'t self, node: &'t Node) -> impl Iterator<Item = &'t Node> {
-        let members = node.members.places().map(|place| self.node(place));
+        let members = node.members.node_ids().map(|id| self.node(id));
         members.filter(|member| member.is_required())
     }
 
-    fn elements_of(&mut self, place: Place) -> Place {
-        match self.node(place).elements {
+    fn elements_of(&mut self, id: NodeId) -> NodeId {
+        match self.node(id).elements {
             Some(elements) => elements,
             None => {
                 let elements = self.push("".into());
-                self.node_mut(place).elements = Some(elements);
+                self.node_mut(id).elements = Some(elements);
                 elements
             }
         }
     }
 
-    fn member_of(&mut self, place: Place, name: &str) -> Place {
-        match self.node(place).named(Key::new(name.as_bytes())) {
-            Named::Known(member, _) => member,
-            Named::Unknown | Named::Confusable => {
+    fn member_of(&mut self, id: NodeId, name: &str) -> NodeId {
+        match self.node(id).named(Key::new(name.as_bytes())) {
+            MemberMatch::Known(member, _) => member,
+            MemberMatch::Unknown | MemberMatch::Confusable => {
                 let member = self.push(name.into());
-                self.node_mut(place).members.add(name, member);
+                self.node_mut(id).members.add(name, member);
                 member
             }
         }
     }
 
-    fn push(&mut self, name: Box<str>) -> Place {
-        let place = u32::try_from(self.nodes.len()).expect("as many places as a person writes");
+    fn push(&mut self, name: Box<str>) -> NodeId {
+        let id = u32::try_from(self.nodes.len()).expect("as many nodes as a person writes");
         self.nodes.push(Node::new(name));
-        Place(place)
+        NodeId(id)
     }
 }
 
@@ -166,15 +163,15 @@ impl Node {
             members: Members::default(),
             elements: None,
             rules: Vec::new(),
-            facts: Facts {
-                kinds: Kinds::ALL,
+            constraints: Constraints {
+                kinds: ValueKinds::ALL,
                 is_required: false,
                 is_closed: false,
                 is_prompt: false,
                 length: None,
                 size: None,
                 required: 0,
-                strings: Strings::by(&[]),
+                strings: StringConstraints::by(&[]),
             },
         };
         node.settle(0);
@@ -185,37 +182,37 @@ impl Node {
     fn settle(&mut self, required: usize) {
         let has = |rule| self.rules.contains(&rule);
         let lengths = self.rules.iter().filter_map(|rule| match rule {
-            Rule::Length(length) => Some(*length),
+            Rule::MaxItems(length) => Some(*length),
             _ => None,
         });
         let sizes = self.rules.iter().filter_map(|rule| match rule {
-            Rule::Size(bytes) => Some(*bytes),
+            Rule::MaxBytes(bytes) => Some(*bytes),
             _ => None,
         });
-        self.facts = Facts {
+        self.constraints = Constraints {
             kinds: self.find_kinds(),
             is_required: has(Rule::Required),
             is_closed: has(Rule::Closed),
-            is_prompt: has(Rule::Texts),
+            is_prompt: has(Rule::PromptTexts),
             length: lengths.min(),
             size: sizes.min(),
             required: u32::try_from(required).expect("as many as a person writes"),
-            strings: Strings::by(&self.rules),
+            strings: StringConstraints::by(&self.rules),
         };
     }
 
-    fn find_kinds(&self) -> Kinds {
-        if self.rules.contains(&Rule::Absent) {
-            return Kinds::NONE;
+    fn find_kinds(&self) -> ValueKinds {
+        if self.rules.contains(&Rule::Forbidden) {
+            return ValueKinds::NONE;
         }
         let by_rules = self.rules.iter().filter_map(Rule::kinds);
-        let by_members = (!self.members.is_empty()).then_some(Kinds::OBJECT);
-        let by_elements = self.elements.map(|_| Kinds::ARRAY);
+        let by_members = (!self.members.is_empty()).then_some(ValueKinds::OBJECT);
+        let by_elements = self.elements.map(|_| ValueKinds::ARRAY);
         by_rules
             .chain(by_members)
             .chain(by_elements)
-            .reduce(Kinds::or)
-            .unwrap_or(Kinds::ALL)
+            .reduce(ValueKinds::or)
+            .unwrap_or(ValueKinds::ALL)
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -224,13 +221,13 @@ impl Node {
 
     /// What this name is among the members.
     #[inline(always)]
-    pub(crate) fn named(&self, key: Key<'_>) -> Named {
+    pub(crate) fn named(&self, key: Key<'_>) -> MemberMatch {
         self.members.find(key)
     }
 
     /// What is asked of a string.
-    pub(crate) fn strings(&self) -> &Strings {
-        &self.facts.strings
+    pub(crate) fn strings(&self) -> &StringConstraints {
+        &self.constraints.strings
     }
 
     pub(crate) fn rules(&self) -> &[Rule] {
@@ -238,48 +235,48 @@ impl Node {
     }
 
     /// What the value may be, `null` aside.
-    pub(crate) fn kinds(&self) -> Kinds {
-        self.facts.kinds
+    pub(crate) fn kinds(&self) -> ValueKinds {
+        self.constraints.kinds
     }
 
     pub(crate) fn is_required(&self) -> bool {
-        self.facts.is_required
+        self.constraints.is_required
     }
 
     /// Whether members that no rule is for are refused.
     pub(crate) fn is_closed(&self) -> bool {
-        self.facts.is_closed
+        self.constraints.is_closed
     }
 
     /// Whether strings that no rule is for are prompt.
     pub(crate) fn is_prompt(&self) -> bool {
-        self.facts.is_prompt
+        self.constraints.is_prompt
     }
 
     /// The most elements.
     pub(crate) fn length(&self) -> Option<u32> {
-        self.facts.length
+        self.constraints.length
     }
 
     /// The most bytes, as the value is written.
     pub(crate) fn size(&self) -> Option<usize> {
-        self.facts.size
+        self.constraints.size
     }
 
     /// How many members must be there.
     pub(crate) fn required(&self) -> u32 {
-        self.facts.required
+        self.constraints.required
     }
 }
 
-impl Strings {
+impl StringConstraints {
     fn by(rules: &[Rule]) -> Self {
         let limits = rules.iter().filter_map(|rule| match rule {
-            Rule::Chars(limit) => Some(*limit),
+            Rule::MaxChars(limit) => Some(*limit),
             _ => None,
         });
         let limit = limits.min();
-        let are_prompt = rules.contains(&Rule::Text);
+        let are_prompt = rules.contains(&Rule::PromptText);
         Self {
             are_counted: limit.is_some() || are_prompt,
             chars: limit.unwrap_or(u64::MAX),
@@ -294,21 +291,21 @@ impl Strings {
 mod tests {
     use super::*;
 
-    fn tree() -> Tree {
-        let mut tree = Tree::new();
+    fn tree() -> RuleTree {
+        let mut tree = RuleTree::new();
         tree.insert("/model", Rule::Model);
-        tree.insert("/messages/*/a~1b", Rule::Text);
+        tree.insert("/messages/*/a~1b", Rule::PromptText);
         tree.insert("keys", Rule::Any);
         tree
     }
 
-    fn named(node: &Node, name: &str) -> Named {
+    fn named(node: &Node, name: &str) -> MemberMatch {
         node.named(Key::new(name.as_bytes()))
     }
 
-    fn known<'t>(tree: &'t Tree, node: &Node, name: &str) -> &'t Node {
+    fn known<'t>(tree: &'t RuleTree, node: &Node, name: &str) -> &'t Node {
         match named(node, name) {
-            Named::Known(place, _) => tree.node(place),
+            MemberMatch::Known(id, _) => tree.node(id),
             other => panic!("{other:?}"),
         }
     }
@@ -319,8 +316,8 @@ mod tests {
         let messages = known(&tree, tree.root(), "messages");
         let message = tree.elements(messages).unwrap();
         let text = known(&tree, message, "a/b");
-        assert_eq!(text.rules(), [Rule::Text]);
-        assert_eq!(named(message, "model"), Named::Unknown);
+        assert_eq!(text.rules(), [Rule::PromptText]);
+        assert_eq!(named(message, "model"), MemberMatch::Unknown);
     }
 
     // An upstream in Go would take either name for the one that was judged.
@@ -328,9 +325,9 @@ mod tests {
     fn knows_names_that_some_readers_confuse() {
         let tree = tree();
         for name in ["MODEL", "Model", "me\u{17F}sages", "\u{212A}EY\u{17F}"] {
-            assert_eq!(named(tree.root(), name), Named::Confusable, "{name}");
+            assert_eq!(named(tree.root(), name), MemberMatch::Confusable, "{name}");
         }
-        assert_eq!(named(tree.root(), "models"), Named::Unknown);
+        assert_eq!(named(tree.root(), "models"), MemberMatch::Unknown);
     }
 
     #[test]
@@ -338,7 +335,7 @@ mod tests {
         let mut tree = tree();
         tree.insert("/keys", Rule::Integer(0, 1));
         tree.insert("/keys", Rule::Integer(0, 2));
-        let rules = |tree: &Tree| known(tree, tree.root(), "keys").rules().to_vec();
+        let rules = |tree: &RuleTree| known(tree, tree.root(), "keys").rules().to_vec();
         assert_eq!(rules(&tree), [Rule::Any, Rule::Integer(0, 2)]);
         tree.insert("/keys", Rule::Any);
         assert_eq!(rules(&tree), [Rule::Any]);
@@ -354,6 +351,9 @@ mod tests {
         tree.insert("/model", Rule::Any);
         assert_eq!(tree.root().required(), 1);
         let model = known(&tree, tree.root(), "model");
-        assert_eq!((model.kinds(), model.is_required()), (Kinds::ALL, false));
+        assert_eq!(
+            (model.kinds(), model.is_required()),
+            (ValueKinds::ALL, false)
+        );
     }
 }

@@ -184,7 +184,7 @@ async fn refuses_images_that_are_too_many_bytes_together() {
         "image_url": {"url": format!("data:image/gif;base64,{GIF}")},
     });
     // It has 43 bytes.
-    let profile = Profile::openai_chat().image_bytes(86);
+    let profile = Profile::openai_chat().max_image_bytes(86);
     let two = support::json(profile.clone(), parts(&vec![gif.clone(); 2].into())).await;
     assert_eq!(two.code(), "passed");
     let three = support::json(profile, parts(&vec![gif; 3].into()))
@@ -195,7 +195,7 @@ async fn refuses_images_that_are_too_many_bytes_together() {
 
 #[tokio::test]
 async fn counts_the_characters_of_all_that_is_prompt() {
-    let profile = || Profile::openai_chat().prompt_chars(10);
+    let profile = || Profile::openai_chat().max_prompt_chars(10);
     let message = |message: Value| json!({"model": "m", "messages": [message]}).to_string();
     for (body, code) in [
         (
@@ -459,7 +459,7 @@ async fn takes_images_for_what_they_are() {
         for body in [image(&url), bare] {
             let passed = chat(body).await.passed();
             let images = passed.images.unwrap();
-            assert_eq!(images.as_slice()[0].facts().format, ImageFormat::Gif);
+            assert_eq!(images.as_slice()[0].info().format, ImageFormat::Gif);
             assert_eq!(
                 passed.demand.unwrap().relabelled_images,
                 relabelled,
@@ -476,8 +476,8 @@ async fn hands_on_images_out_of_the_body_itself() {
     let [image] = images.as_slice() else {
         panic!("{images:?}");
     };
-    assert_eq!(image.facts().format, ImageFormat::Gif);
-    assert_eq!((image.facts().width, image.facts().height), (1, 1));
+    assert_eq!(image.info().format, ImageFormat::Gif);
+    assert_eq!((image.info().width, image.info().height), (1, 1));
     assert!(image.bytes().starts_with(b"GIF89a"));
 }
 
@@ -624,9 +624,9 @@ async fn a_custom_table_is_judged_like_any_other() {
         Profile::json()
             .rule("", Rule::Closed)
             .rule("/query", Rule::Required)
-            .rule("/query", Rule::Chars(5))
+            .rule("/query", Rule::MaxChars(5))
             .rule("/limit", Rule::Integer(1, 100))
-            .rule("/tags", Rule::Length(2))
+            .rule("/tags", Rule::MaxItems(2))
             .rule("/tags/*", Rule::one_of(["a", "b"]))
             .rule("/a~1b", Rule::Boolean)
     };

@@ -21,7 +21,7 @@ type Checked = Guarded<MapRequest<Probe, Unbody>, Bodies<BodyCheck>>;
 fn check(probe: Probe) -> Checked {
     let unbody: Unbody = |request| request.map(drop);
     BodyRules::new()
-        .otherwise(Profile::bytes())
+        .fallback(Profile::bytes())
         .into_layer()
         .layer(MapRequest::new(probe, unbody))
 }
@@ -90,7 +90,7 @@ async fn passes_errors_through() {
 #[tokio::test(start_paused = true)]
 async fn leaves_nothing_when_it_is_dropped() {
     let layer = BodyRules::new()
-        .otherwise(Profile::bytes())
+        .fallback(Profile::bytes())
         .total_memory(4)
         .into_layer();
     let mut finished = false;

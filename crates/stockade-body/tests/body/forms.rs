@@ -54,7 +54,7 @@ async fn an_image_is_what_it_is_declared_as() {
     let passed = send(&layer, post("image/gif", gif())).await.passed();
     assert_eq!(passed.body, gif());
     let images = passed.images.unwrap();
-    assert_eq!(images.as_slice()[0].facts().format, ImageFormat::Gif);
+    assert_eq!(images.as_slice()[0].info().format, ImageFormat::Gif);
     assert_eq!(images.as_slice()[0].bytes(), gif());
 
     for (content_type, body, code) in [
@@ -78,7 +78,7 @@ async fn an_image_is_what_it_is_declared_as() {
     // FH10
     for content_type in ["image/png", "image/jpg"] {
         let passed = send(&layer, post(content_type, gif())).await.passed();
-        let declared_as = passed.images.unwrap().as_slice()[0].facts().declared_as;
+        let declared_as = passed.images.unwrap().as_slice()[0].info().declared_as;
         assert!(declared_as.is_some(), "{content_type}");
         let refused = send(&strict, post(content_type, gif())).await.refused();
         assert!(refused.code.contains("IMAGE"), "{refused:?}");
@@ -207,7 +207,7 @@ async fn a_broken_form_is_refused() {
 
 #[tokio::test]
 async fn contents_are_found_where_they_are() {
-    let profile = || Profile::multipart().rule("/prompt", Rule::Chars(4));
+    let profile = || Profile::multipart().rule("/prompt", Rule::MaxChars(4));
     // One content is empty, one is in another one, one looks like the end of a head.
     let parts = [
         field("prompt", ""),

@@ -220,7 +220,7 @@ async fn routes_without_a_rule_take_no_body() {
 async fn a_body_has_a_deadline() {
     let rules = || {
         BodyRules::new()
-            .otherwise(Profile::bytes())
+            .fallback(Profile::bytes())
             .deadline(Duration::from_secs(5))
             .min_rate(None, Duration::ZERO)
             .into_layer()
@@ -241,7 +241,7 @@ async fn a_body_has_a_deadline() {
 #[tokio::test(start_paused = true)]
 async fn a_body_has_a_minimum_rate() {
     let layer = BodyRules::new()
-        .otherwise(Profile::bytes())
+        .fallback(Profile::bytes())
         .min_rate(NonZeroU32::new(100), Duration::from_secs(2))
         .into_layer();
     let run = async |bytes: usize| {
@@ -263,7 +263,7 @@ async fn a_body_has_a_minimum_rate() {
 async fn the_memory_of_all_bodies_together_is_bounded() {
     const BODY: usize = 1 << 20;
     let layer = BodyRules::new()
-        .otherwise(Profile::bytes())
+        .fallback(Profile::bytes())
         .total_memory(10 * BODY)
         .into_layer();
     let kept = Mutex::new(Vec::new());
@@ -313,7 +313,7 @@ async fn the_memory_of_all_bodies_together_is_bounded() {
 #[tokio::test]
 async fn a_refused_body_gives_its_memory_back() {
     let layer = BodyRules::new()
-        .otherwise(Profile::json())
+        .fallback(Profile::json())
         .total_memory(1_000)
         .into_layer();
     for _ in 0..100 {
@@ -439,7 +439,7 @@ async fn the_verdict_is_in_the_context() {
 #[tokio::test]
 async fn the_limit_of_all_holds_where_a_profile_has_none() {
     let layer = BodyRules::new()
-        .otherwise(Profile::bytes())
+        .fallback(Profile::bytes())
         .max_bytes(3)
         .route(Method::POST, "/large", Profile::bytes().max_bytes(5))
         .into_layer();
@@ -479,7 +479,7 @@ fn by<B>(id: &str, body: B) -> Request<B> {
 async fn one_principal_leaves_memory_for_the_others() {
     const BODY: usize = 1 << 20;
     let layer = BodyRules::new()
-        .otherwise(Profile::bytes())
+        .fallback(Profile::bytes())
         .max_bytes(BODY as u64)
         .total_memory(8 * BODY)
         .into_layer();
@@ -520,7 +520,7 @@ async fn one_principal_leaves_memory_for_the_others() {
 async fn a_share_holds_one_body_of_the_largest_size() {
     const BODY: usize = 1 << 20;
     let layer = BodyRules::new()
-        .otherwise(Profile::bytes())
+        .fallback(Profile::bytes())
         .max_bytes(BODY as u64)
         .total_memory(2 * BODY)
         .memory_per_client(1)

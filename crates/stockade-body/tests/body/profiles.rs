@@ -5,7 +5,7 @@ use stockade_body::{ImageFormat, ImageRules, Profile};
 
 use crate::support::{self, GIF};
 
-async fn judge(profile: fn() -> Profile, cases: Vec<(Value, &str)>) {
+async fn validate(profile: fn() -> Profile, cases: Vec<(Value, &str)>) {
     for (body, expected) in cases {
         let text = body.to_string();
         assert_eq!(
@@ -22,7 +22,7 @@ fn long() -> String {
 
 #[tokio::test]
 async fn openai_completions() {
-    judge(
+    validate(
         Profile::openai_completions,
         vec![
             (
@@ -69,7 +69,7 @@ async fn openai_completions() {
 
 #[tokio::test]
 async fn openai_embeddings() {
-    judge(
+    validate(
         Profile::openai_embeddings,
         vec![
             (
@@ -100,7 +100,7 @@ async fn openai_responses() {
     let item = |item: Value| json!({"model": "m", "input": [item]});
     let part = |part: Value| item(json!({"role": "user", "content": [part]}));
     let gif = format!("data:image/gif;base64,{GIF}");
-    judge(
+    validate(
         Profile::openai_responses,
         vec![
             (
@@ -166,7 +166,7 @@ async fn anthropic_messages() {
         part(json!({"type": "tool_result", "tool_use_id": "t", "content": content}))
     };
     let remote = json!({"type": "image", "source": {"type": "url", "url": "https://example.com"}});
-    judge(
+    validate(
         Profile::anthropic_messages,
         vec![
             (part(json!({"type": "text", "text": "hi"})), "passed"),
@@ -218,8 +218,8 @@ async fn anthropic_messages() {
         let passed = support::json(Profile::anthropic_messages(), body.clone()).await;
         let passed = passed.passed();
         assert_eq!(passed.demand.unwrap().relabelled_images, 1);
-        let facts = *passed.images.unwrap().as_slice()[0].facts();
-        assert_eq!(facts.format, ImageFormat::Gif);
+        let info = *passed.images.unwrap().as_slice()[0].info();
+        assert_eq!(info.format, ImageFormat::Gif);
 
         let strict = Profile::anthropic_messages().images(ImageRules::default().strict());
         let refused = support::json(strict, body).await.refused();
@@ -235,7 +235,7 @@ async fn anthropic_messages() {
 async fn ollama_chat() {
     let message = |message: Value| json!({"model": "m", "messages": [message]});
     let options = |options: Value| json!({"model": "m", "messages": [], "options": options});
-    judge(
+    validate(
         Profile::ollama_chat,
         vec![
             (
@@ -278,7 +278,7 @@ async fn ollama_chat() {
 
 #[tokio::test]
 async fn ollama_generate() {
-    judge(
+    validate(
         Profile::ollama_generate,
         vec![
             (
@@ -300,7 +300,7 @@ async fn ollama_generate() {
 #[tokio::test]
 async fn image_json() {
     let image = |image: Value| json!({"type": "image", "image": image});
-    judge(
+    validate(
         Profile::image_json,
         vec![
             (image(json!({"b64": GIF})), "passed"),

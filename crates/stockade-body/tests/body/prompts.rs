@@ -102,10 +102,10 @@ proptest! {
     fn a_long_prompt_is_digested_as_a_short_one(text in "\\PC{0,40}", times in 1_usize..2_000) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let text = text.repeat(times);
-        let layer = layer(Profile::openai_chat().prompt_chars(1_000_000), 7);
+        let layer = layer(Profile::openai_chat().max_prompt_chars(1_000_000), 7);
         runtime.block_on(async {
             let plain = digest(&layer, chat(&[&text]).to_string()).await;
-            // Escapes cost effort, so that the longer ones of these are judged elsewhere.
+            // Escapes cost budget, so that the longer ones of these are judged elsewhere.
             let escaped: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
             let escaped = format!(
                 r#"{{"model": "tiny", "messages": [{{"role": "user", "content": "{escaped}"}}]}}"#,

@@ -191,7 +191,7 @@ async fn a_large_picture_takes_no_detour() {
 }
 
 #[test]
-fn without_a_runtime_all_is_judged_at_once() {
+fn without_a_runtime_all_is_validation_threads() {
     let layer = layer(Profile::json());
     let mut judged = pin!(send(&layer, text(dearest())));
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
@@ -204,7 +204,7 @@ fn without_a_runtime_all_is_judged_at_once() {
 fn for_one_at_a_time(bodies: usize) -> BodyCheckLayer {
     BodyRules::new()
         .route(Method::POST, "/", Profile::json())
-        .judged_at_once(NonZeroUsize::MIN)
+        .validation_threads(NonZeroUsize::MIN)
         .total_memory(bodies * BODY)
         .into_layer()
 }

@@ -64,7 +64,7 @@ fn black(width: u32, height: u32) -> Vec<u8> {
 // I13
 #[tokio::test]
 async fn pixels_in_use_are_bounded() {
-    let limits = DecodeLimits::default().waiting(100).memory(3 << 20);
+    let limits = DecodeLimits::default().queue(100).memory(3 << 20);
     let decoder = ImageDecoder::new(limits);
     let megapixel = valid(black(1_024, 1_024));
 
@@ -105,8 +105,8 @@ fn images_at_once_and_waiting_are_bounded() {
         tokio::task::spawn_blocking(move || taken.recv());
 
         let limits = DecodeLimits::default()
-            .at_once(NonZeroUsize::MIN)
-            .waiting(2);
+            .concurrency(NonZeroUsize::MIN)
+            .queue(2);
         let decoder = ImageDecoder::new(limits);
         let image = valid(file("still.gif"));
         let decode = || {

@@ -24,12 +24,12 @@ fn base64(bytes: &[u8]) -> String {
 #[test]
 fn finds_what_is_in_files() {
     for (name, bytes, format, frames) in files::ALL {
-        let facts = any().check_bytes(Some(format), bytes).expect(name);
-        assert_eq!(facts.format, format, "{name}");
-        assert_eq!((facts.width, facts.height), (37, 21), "{name}");
-        assert_eq!(facts.frames, frames, "{name}");
-        assert_eq!(facts.bytes, bytes.len() as u64, "{name}");
-        assert_eq!(facts.pixels(), 37 * 21 * u64::from(frames), "{name}");
+        let info = any().check_bytes(Some(format), bytes).expect(name);
+        assert_eq!(info.format, format, "{name}");
+        assert_eq!((info.width, info.height), (37, 21), "{name}");
+        assert_eq!(info.frames, frames, "{name}");
+        assert_eq!(info.bytes, bytes.len() as u64, "{name}");
+        assert_eq!(info.pixels(), 37 * 21 * u64::from(frames), "{name}");
         assert_eq!(crate_dimensions(bytes), Some((37, 21)), "{name}");
         image::load_from_memory(bytes).expect(name);
     }
@@ -66,9 +66,9 @@ proptest! {
             picture.write_to(&mut bytes, codec).unwrap();
             let bytes = bytes.into_inner();
 
-            let facts = any().check_bytes(Some(format), &bytes).unwrap();
-            prop_assert_eq!((facts.width, facts.height, facts.frames), (width, height, 1));
-            prop_assert_eq!(any().check_base64(Some(format), base64(&bytes).as_bytes()), Ok(facts));
+            let info = any().check_bytes(Some(format), &bytes).unwrap();
+            prop_assert_eq!((info.width, info.height, info.frames), (width, height, 1));
+            prop_assert_eq!(any().check_base64(Some(format), base64(&bytes).as_bytes()), Ok(info));
         }
     }
 }

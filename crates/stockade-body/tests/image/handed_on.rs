@@ -34,7 +34,7 @@ fn an_uploaded_image_is_shared() {
     let bytes = Bytes::from(file("baseline.jpg"));
     let image = ValidatedImage::from_bytes(&ImageRules::default(), None, bytes.clone()).unwrap();
     assert_eq!(image.bytes().as_ptr(), bytes.as_ptr());
-    assert_eq!(image.facts().width, 37);
+    assert_eq!(image.info().width, 37);
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn only_what_passes_is_handed_on() {
     let rules = ImageRules::default().side(36);
     let body = body(&file("rgb.png"));
     let error = ValidatedImage::from_data_url(&rules, url(&body)).unwrap_err();
-    assert_eq!(error.kind(), Kind::TooLong);
+    assert_eq!(error.kind(), Kind::DimensionsTooLarge);
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn images_keep_their_order_and_show_nothing() {
     let formats: Vec<_> = images
         .as_slice()
         .iter()
-        .map(|image| image.facts().format.media_type())
+        .map(|image| image.info().format.media_type())
         .collect();
     assert_eq!(formats, ["image/png", "image/gif"]);
     assert!(!format!("{images:?}").contains("IHDR"));

@@ -1,7 +1,7 @@
 //! Files that were made to do harm.
 
 use proptest::prelude::*;
-use stockade_body::{ImageErrorKind as Kind, ImageFacts, ImageRules};
+use stockade_body::{ImageErrorKind as Kind, ImageInfo, ImageRules};
 
 use crate::{
     dimensions::crate_dimensions,
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The verdict, which base64 does not change; and it takes no memory.
-fn check(bytes: &[u8]) -> Result<ImageFacts, Kind> {
+fn check(bytes: &[u8]) -> Result<ImageInfo, Kind> {
     let rules = ImageRules::default();
     let text = base64_simd::STANDARD.encode_to_string(bytes);
     let mut verdict = None;
@@ -227,8 +227,8 @@ fn refuses_more_scans_than_encoders_make() {
 fn finds_a_frame_header_far_into_a_jpeg() {
     let mut segments = vec![segment(0xE2, &[0xFF; 65_533]); 100];
     segments.extend([vec![0xFF; 500], sof(0xC0, 8, 9), scan(&[1, 2, 3])]);
-    let facts = check(&jpeg(&segments)).unwrap();
-    assert_eq!((facts.width, facts.height), (8, 9));
+    let info = check(&jpeg(&segments)).unwrap();
+    assert_eq!((info.width, info.height), (8, 9));
 }
 
 // I11
@@ -286,8 +286,8 @@ proptest! {
             let place = place.index(range);
             bytes[place] = value;
         }
-        if let (Ok(facts), Some(dimensions)) = (check(&bytes), crate_dimensions(&bytes)) {
-            prop_assert_eq!((facts.width, facts.height), dimensions);
+        if let (Ok(info), Some(dimensions)) = (check(&bytes), crate_dimensions(&bytes)) {
+            prop_assert_eq!((info.width, info.height), dimensions);
         }
     }
 }

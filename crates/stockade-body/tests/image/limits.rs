@@ -40,9 +40,9 @@ fn limits_sides_and_pixels() {
         (16_384, 2_442, Err(Kind::TooManyPixels)),
         (8_000, 5_000, Ok(())),
         (8_000, 5_001, Err(Kind::TooManyPixels)),
-        (16_385, 1, Err(Kind::TooLong)),
-        (1, 16_385, Err(Kind::TooLong)),
-        (u32::MAX, u32::MAX, Err(Kind::TooLong)),
+        (16_385, 1, Err(Kind::DimensionsTooLarge)),
+        (1, 16_385, Err(Kind::DimensionsTooLarge)),
+        (u32::MAX, u32::MAX, Err(Kind::DimensionsTooLarge)),
     ] {
         assert_eq!(kind(&rules, &claims(width, height)), verdict);
     }
@@ -69,10 +69,13 @@ fn refuses_what_has_no_pixels() {
 #[test]
 fn lets_the_narrowest_pictures_be_judged_by_the_rules() {
     let tall = jpeg(&[sof(0xC0, 1, 65_535), scan(&[1, 2, 3])]);
-    assert_eq!(kind(&ImageRules::default(), &tall), Err(Kind::TooLong));
+    assert_eq!(
+        kind(&ImageRules::default(), &tall),
+        Err(Kind::DimensionsTooLarge)
+    );
     let rules = ImageRules::default().side(65_535);
-    let facts = rules.check_bytes(None, &tall).unwrap();
-    assert_eq!((facts.width, facts.height), (1, 65_535));
+    let info = rules.check_bytes(None, &tall).unwrap();
+    assert_eq!((info.width, info.height), (1, 65_535));
     let wide = webp(&[vp8l(16_384, 1)]);
     assert_eq!(rules.check_bytes(None, &wide).unwrap().width, 16_384);
 }
@@ -140,7 +143,7 @@ fn refuses_another_type_than_the_declared_one() {
             let verdict = rules.check_bytes(Some(declared), bytes);
             assert_eq!(verdict.is_ok(), declared == format, "{name} as {declared}");
             if let Err(error) = verdict {
-                assert_eq!(error.kind(), Kind::Mismatch);
+                assert_eq!(error.kind(), Kind::TypeMismatch);
             }
         }
     }

@@ -69,7 +69,7 @@ fn takes_the_canonical_form_only() {
         ("data:image/bmp;base64,", Kind::Unsupported),
         ("data:text/html;base64,", Kind::Unsupported),
         ("data:image/*;base64,", Kind::DataUrl),
-        ("data:image/png;base64,", Kind::Mismatch),
+        ("data:image/png;base64,", Kind::TypeMismatch),
         ("data:image/gif;base64,,", Kind::Base64),
         ("data:image/gif;base64, ", Kind::Base64),
         ("data:image/gif;base64,\n", Kind::Base64),
@@ -118,9 +118,9 @@ fn takes_what_usual_clients_get_wrong() {
         ("image/gif", unpadded, Some(ImageFormat::Gif)),
     ] {
         let url = format!("data:{media_type};base64,{base64}");
-        let facts = rules.check_data_url(url.as_bytes()).expect(media_type);
-        assert_eq!(facts.format, ImageFormat::Jpeg);
-        assert_eq!(facts.declared_as, declared_as);
+        let info = rules.check_data_url(url.as_bytes()).expect(media_type);
+        assert_eq!(info.format, ImageFormat::Jpeg);
+        assert_eq!(info.declared_as, declared_as);
         // I04: what was judged is what is handed on.
         let image = ValidatedImage::from_data_url(&rules, url.clone().into()).expect(media_type);
         assert_eq!(image.bytes(), jpeg);
@@ -171,15 +171,15 @@ fn errors_say_nothing_of_the_image_or_the_parser() {
 #[test]
 fn refusals_have_the_codes_that_clients_switch_on() {
     for (kind, code, status) in [
-        (Kind::Remote, "REMOTE_IMAGE", 400),
+        (Kind::RemoteUrl, "REMOTE_IMAGE", 400),
         (Kind::DataUrl, "INVALID_IMAGE", 400),
         (Kind::Unsupported, "UNSUPPORTED_IMAGE", 400),
         (Kind::Base64, "INVALID_IMAGE", 400),
-        (Kind::Mismatch, "INVALID_IMAGE", 400),
+        (Kind::TypeMismatch, "INVALID_IMAGE", 400),
         (Kind::Malformed, "INVALID_IMAGE", 400),
         (Kind::TrailingData, "INVALID_IMAGE", 400),
         (Kind::TooManyBytes, "IMAGE_TOO_LARGE", 413),
-        (Kind::TooLong, "IMAGE_TOO_LARGE", 413),
+        (Kind::DimensionsTooLarge, "IMAGE_TOO_LARGE", 413),
         (Kind::TooManyPixels, "IMAGE_TOO_LARGE", 413),
         (Kind::TooManyFrames, "IMAGE_TOO_LARGE", 413),
         (Kind::TooManyScans, "IMAGE_TOO_LARGE", 413),

@@ -87,7 +87,7 @@ impl BodyConfig {
             .max_bytes(mebibytes(self.max_mb))
             .deadline(Duration::from_secs(self.read_timeout_secs.get().into()))
             .total_memory(bytes(self.max_memory_mb))
-            .otherwise(Profile::streamed());
+            .fallback(Profile::streamed());
         match self.max_memory_per_key_mb {
             Some(mb) => rules.memory_per_client(bytes(mb)),
             None => rules,
@@ -106,10 +106,10 @@ impl BodyConfig {
             false => images,
         };
         let profile = profile
-            .prompt_chars(self.prompt_chars.get().into())
+            .max_prompt_chars(self.prompt_chars.get().into())
             .max_tokens(self.max_tokens.get())
             .max_images(self.images.max_count as usize)
-            .image_bytes(mebibytes(self.max_mb))
+            .max_image_bytes(mebibytes(self.max_mb))
             .images(images);
         match self.models.is_empty() {
             true => profile,

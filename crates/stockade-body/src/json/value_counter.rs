@@ -1,17 +1,17 @@
 //! How many values a JSON text may have.
 
-use super::fault::FaultKind;
+use super::error::JsonErrorKind;
 use crate::{
-    effort::{Effort, Spent},
-    halt::Halt,
+    scan_error::ScanError,
+    work_budget::{BudgetExhausted, WorkBudget},
 };
 
 /// How many values are paid for together; the last ones, which are fewer, cost nothing.
 const BATCH: u32 = 64;
 
-/// The values of a text, each of which is a step of its effort.
-pub(super) struct Values<'a> {
-    effort: &'a Effort,
+/// The values of a text, each of which is a step of its budget.
+pub(super) struct ValueCounter<'a> {
+    budget: &'a WorkBudget,
     limit: u32,
     /// How many of this batch have not begun.
     batch: u32,
@@ -19,11 +19,11 @@ pub(super) struct Values<'a> {
     later: u32,
 }
 
-impl<'a> Values<'a> {
-    pub(super) fn new(limit: u32, effort: &'a Effort) -> Self {
+impl<'a> ValueCounter<'a> {
+    pub(super) fn new(limit: u32, budget: &'a WorkBudget) -> Self {
         let batch = limit.min(BATCH);
         Self {
-            effort,
+            budget,
             limit,
             batch,
             later: limit - batch,
@@ -32,10 +32,10 @@ impl<'a> Values<'a> {
 
     /// Counts a value that begins, at this byte.
     #[inline(always)]
-    pub(super) fn begin(&mut self, at: usize) -> Result<(), Halt> {
+    pub(super) fn begin(&mut self, at: usize) -> Result<(), ScanError> {
         if self.batch == 0 {
-            self.batch = next_batch(self.later, self.effort)?
-                .ok_or_else(|| FaultKind::Values(self.limit).at(at))?;
+            self.batch = next_batch(self.later, self.budget)?
+                .ok_or_else(|| JsonErrorKind::ValueCounter(self.limit).at(at))?;
             self.later -= self.batch;
         }
         self.batch -= 1;
@@ -45,8 +45,8 @@ impl<'a> Values<'a> {
 
 /// Pays for the batch before; says how many of those that may follow are in the next one.
 #[inline(never)]
-fn next_batch(later: u32, effort: &Effort) -> Result<Option<u32>, Spent> {
-    effort.spend(BATCH as usize)?;
+fn next_batch(later: u32, budget: &WorkBudget) -> Result<Option<u32>, BudgetExhausted> {
+    budget.spend(BATCH as usize)?;
     Ok(Some(later.min(BATCH)).filter(|batch| *batch > 0))
 }
 
@@ -57,8 +57,8 @@ mod tests {
     #[test]
     fn counts_to_the_limit_however_many_batches_it_has() {
         for limit in [0, 1, 63, 64, 65, 127, 128, 129, 1_000] {
-            let effort = Effort::unbounded();
-            let mut values = Values::new(limit, &effort);
+            let budget = WorkBudget::unlimited();
+            let mut values = ValueCounter::new(limit, &budget);
             let begun = (0..).take_while(|_| values.begin(0).is_ok()).count();
             assert_eq!(begun, limit as usize);
         }
@@ -66,10 +66,10 @@ mod tests {
 
     #[test]
     fn values_are_steps() {
-        let effort = Effort::at_once();
-        let mut values = Values::new(u32::MAX, &effort);
+        let budget = WorkBudget::inline();
+        let mut values = ValueCounter::new(u32::MAX, &budget);
         let begun = (0..).take_while(|_| values.begin(0).is_ok()).count();
-        assert!(effort.is_spent());
+        assert!(budget.is_exhausted());
         assert_eq!(
             begun,
             16_384 + BATCH as usize,

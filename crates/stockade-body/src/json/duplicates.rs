@@ -20,19 +20,19 @@ impl<'a> Key<'a> {
 
 /// Which of the names that are known where a member is it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Known {
+pub(crate) enum KnownMember {
     /// The one of this number; equal names have equal numbers.
-    As(u32),
+    Index(u32),
     /// None of them.
-    No,
+    None,
 }
 
 /// The names of the members of one object.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Names {
+pub(super) struct MemberNames {
     /// A bit for each known name that was there.
     known: u64,
-    /// Where its other names begin in [`Keys`].
+    /// Where its other names begin in [`DuplicateCheck`].
     others: u32,
     twice: bool,
 }
@@ -42,29 +42,29 @@ pub(super) struct Names {
 /// Kept are hashes, seeded anew for each text: the same names always meet, and two that
 /// differ do so once in 2^64 pairs, which costs a client a refusal and nothing else.
 #[derive(Debug, Default)]
-pub(super) struct Keys {
+pub(super) struct DuplicateCheck {
     hasher: Option<RandomState>,
     hashes: Vec<u64>,
 }
 
-impl Keys {
+impl DuplicateCheck {
     /// The names of an object that is opened now.
-    pub(super) fn open(&self) -> Names {
-        Names {
+    pub(super) fn open(&self) -> MemberNames {
+        MemberNames {
             others: self.count(),
-            ..Names::default()
+            ..MemberNames::default()
         }
     }
 
     #[inline(always)]
-    pub(super) fn push(&mut self, names: &mut Names, key: Key<'_>, known: Known) {
+    pub(super) fn push(&mut self, names: &mut MemberNames, key: Key<'_>, known: KnownMember) {
         match known {
-            Known::As(number @ 0..u64::BITS) => {
+            KnownMember::Index(number @ 0..u64::BITS) => {
                 let bit = 1 << number;
                 names.twice |= names.known & bit != 0;
                 names.known |= bit;
             }
-            Known::As(_) | Known::No => self.push_other(key),
+            KnownMember::Index(_) | KnownMember::None => self.push_other(key),
         }
     }
 
@@ -76,7 +76,7 @@ impl Keys {
 
     /// Forgets the names of the object that is closed; whether each was there once.
     #[inline]
-    pub(super) fn close(&mut self, names: Names) -> bool {
+    pub(super) fn close(&mut self, names: MemberNames) -> bool {
         !names.twice && (self.count() == names.others || self.are_distinct(names.others))
     }
 

@@ -5,14 +5,14 @@ use std::{borrow::Cow, sync::Arc};
 use bytes::Bytes;
 use stockade_core::refusal::Refusal;
 
-use super::{Frame, Judge, Segment};
+use super::{Frame, Segment, Validator};
 use crate::{
     ImageError, ImageErrorKind, ImageFormat, ImageRules, ValidatedImage,
-    effort::Effort,
-    halt::Halt,
     json::{Key, Number, Scalar, Text},
-    profile::{Kinds, Named, Node, Rule},
+    profile::{MemberMatch, Node, Rule, ValueKinds},
     refusal,
+    scan_error::ScanError,
+    work_budget::WorkBudget,
 };
 
 /// The longest name of a model, in bytes.
@@ -26,7 +26,7 @@ const DIGESTED: usize = 64;
 
 /// Whether a place takes this kind of value.
 #[inline(always)]
-pub(super) fn kind(node: &Node, kind: Kinds) -> Result<(), Refusal> {
+pub(super) fn kind(node: &Node, kind: ValueKinds) -> Result<(), Refusal> {
     if node.kinds().has(kind) {
         Ok(())
     } else {
@@ -42,7 +42,7 @@ pub(super) fn null(node: &Node, frame: &mut Frame<'_>) -> Result<(), Refusal> {
             frame.members.is_null();
             !node.is_required()
         }
-        Segment::Element(_) | Segment::None => node.kinds() == Kinds::ALL,
+        Segment::Element(_) | Segment::None => node.kinds() == ValueKinds::ALL,
     };
     ensure(is_optional, || wrong_kind(node))
 }
@@ -50,12 +50,12 @@ pub(super) fn null(node: &Node, frame: &mut Frame<'_>) -> Result<(), Refusal> {
 #[cold]
 fn wrong_kind(node: &Node) -> Refusal {
     match node.kinds() {
-        Kinds::NONE => refusal::unsupported(),
+        ValueKinds::NONE => refusal::unsupported(),
         kinds => refusal::wrong_kind(&kinds.describe()),
     }
 }
 
-impl Judge<'_> {
+impl Validator<'_> {
     /// Judges a string by all rules of its place.
     #[inline(always)]
     pub(super) fn string(
@@ -63,8 +63,8 @@ impl Judge<'_> {
         node: &Node,
         frame: &mut Frame<'_>,
         text: Text<'_>,
-    ) -> Result<(), Halt> {
-        kind(node, Kinds::STRING)?;
+    ) -> Result<(), ScanError> {
+        kind(node, ValueKinds::STRING)?;
         let strings = node.strings();
         if strings.are_counted {
             let chars = text.chars();
@@ -89,9 +89,9 @@ impl Judge<'_> {
     /// Judges a value that is no string, object or array by all rules of its place.
     pub(super) fn other_scalar(&mut self, node: &Node, scalar: Scalar<'_>) -> Result<(), Refusal> {
         match scalar {
-            Scalar::Boolean => kind(node, Kinds::BOOLEAN),
+            Scalar::Boolean => kind(node, ValueKinds::BOOLEAN),
             Scalar::Number(number) => {
-                kind(node, Kinds::NUMBER)?;
+                kind(node, ValueKinds::NUMBER)?;
                 for rule in node.rules() {
                     self.number(rule, number)?;
                 }
@@ -108,21 +108,21 @@ impl Judge<'_> {
                 let is_within = (*from..=*to).contains(&number.as_f64());
                 ensure(is_within, || refusal::out_of_range(from, to))
             }
-            Rule::Token => {
+            Rule::TokenId => {
                 let token = whole(number, 0, u32::MAX.into())?;
                 self.digest(&token.to_le_bytes());
-                self.findings.token_thirds += 3;
+                self.output.token_thirds += 3;
                 self.count(4)
             }
             Rule::MaxTokens => {
                 let tokens = whole(number, 1, self.profile.max_tokens)?;
-                let most = &mut self.findings.max_tokens;
+                let most = &mut self.output.max_tokens;
                 *most = Some(most.unwrap_or(0).max(tokens.unsigned_abs()));
                 Ok(())
             }
-            Rule::Answers(limit) => {
+            Rule::Choices(limit) => {
                 let answers = whole(number, 1, *limit)?.unsigned_abs();
-                self.findings.answers = self.findings.answers.max(answers);
+                self.output.answers = self.output.answers.max(answers);
                 Ok(())
             }
             _ => Ok(()),
@@ -135,36 +135,36 @@ impl Judge<'_> {
         rule: &Rule,
         frame: &mut Frame<'_>,
         text: Text<'_>,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), ScanError> {
         match rule {
             Rule::OneOf(values) => {
                 let value = text.unescaped();
                 let is_known = values.iter().any(|known| known.as_bytes() == &*value);
                 ensure(is_known, refusal::unsupported)?;
             }
-            Rule::Needs(members) => {
+            Rule::RequiresMember(members) => {
                 let value = text.unescaped();
                 let needed = members
                     .iter()
                     .find(|(known, _)| known.as_bytes() == &*value);
                 if let (Some((_, member)), Some(node)) = (needed, frame.node)
-                    && let Named::Known(_, known) = node.named(Key::new(member.as_bytes()))
+                    && let MemberMatch::Known(_, known) = node.named(Key::new(member.as_bytes()))
                 {
                     frame.members.need(known);
                 }
             }
             // With its quotes.
-            Rule::Size(limit) => self.measure(text.raw().len() + 2, *limit)?,
+            Rule::MaxBytes(limit) => self.measure(text.raw().len() + 2, *limit)?,
             Rule::ImageUrl => {
                 self.image(text, ValidatedImage::data_url_within)?;
             }
             Rule::ImageBase64 => {
-                let read = |rules: &ImageRules, text, effort: &Effort| {
-                    ValidatedImage::base64_within(rules, None, text, effort)
+                let read = |rules: &ImageRules, text, budget: &WorkBudget| {
+                    ValidatedImage::base64_within(rules, None, text, budget)
                 };
                 frame.image.found = Some(self.image(text, read)?);
             }
-            Rule::ImageType => {
+            Rule::ImageMediaType => {
                 let format = self.profile.images.declared(&text.unescaped());
                 let format = format.ok_or(ImageError::from(ImageErrorKind::Unsupported))?;
                 frame.image.declared = Some(format);
@@ -198,18 +198,18 @@ impl Judge<'_> {
             let principal = self.caller.principal;
             principal.is_none_or(|them| them.may_use_model(model))
         };
-        self.findings.model = model.filter(is_theirs);
-        ensure(self.findings.model.is_some(), refusal::model_not_allowed)
+        self.output.model = model.filter(is_theirs);
+        ensure(self.output.model.is_some(), refusal::model_not_allowed)
     }
 
     /// Takes a text of so many characters as prompt.
     #[inline(always)]
-    pub(super) fn prompt(&mut self, text: Text<'_>, chars: u64) -> Result<(), Halt> {
+    pub(super) fn prompt(&mut self, text: Text<'_>, chars: u64) -> Result<(), ScanError> {
         self.count(chars)?;
-        self.findings.token_thirds += text.token_thirds(chars) + TEMPLATE_THIRDS;
+        self.output.token_thirds += text.token_thirds(chars) + TEMPLATE_THIRDS;
         if self.prompt_key.is_some() {
             let text = text.unescaped();
-            self.effort.spend(text.len() / DIGESTED)?;
+            self.budget.spend(text.len() / DIGESTED)?;
             self.digest(&text);
         }
         Ok(())
@@ -218,17 +218,17 @@ impl Judge<'_> {
     #[inline(always)]
     fn digest(&mut self, text: &[u8]) {
         if let Some(key) = self.prompt_key {
-            let digesting = self.findings.digesting.get_or_insert_with(|| key.begin());
-            digesting.text(text);
+            let hasher = self.output.hasher.get_or_insert_with(|| key.begin());
+            hasher.text(text);
         }
     }
 
     /// Counts characters of prompt.
     #[inline(always)]
     pub(super) fn count(&mut self, chars: u64) -> Result<(), Refusal> {
-        let limit = self.profile.prompt_chars;
-        self.findings.prompt_chars += chars;
-        ensure(self.findings.prompt_chars <= limit, || {
+        let limit = self.profile.max_prompt_chars;
+        self.output.prompt_chars += chars;
+        ensure(self.output.prompt_chars <= limit, || {
             refusal::prompt_too_long(limit)
         })
     }
@@ -236,35 +236,35 @@ impl Judge<'_> {
     /// Counts what the model reads besides the prompt.
     pub(super) fn measure(&mut self, bytes: usize, limit: usize) -> Result<(), Refusal> {
         ensure(bytes <= limit, || refusal::too_long(limit, "bytes"))?;
-        self.findings.token_thirds += bytes as u64;
+        self.output.token_thirds += bytes as u64;
         Ok(())
     }
 
     /// Reads an image out of the body itself, and says what it is; one whose text is escaped
     /// (PHP escapes each `/`) out of a copy.
-    fn image<F>(&mut self, text: Text<'_>, read: F) -> Result<ImageFormat, Halt>
+    fn image<F>(&mut self, text: Text<'_>, read: F) -> Result<ImageFormat, ScanError>
     where
-        F: FnOnce(&ImageRules, Bytes, &Effort) -> Result<ValidatedImage, ImageError>,
+        F: FnOnce(&ImageRules, Bytes, &WorkBudget) -> Result<ValidatedImage, ImageError>,
     {
         self.has_place_for_image()?;
         let text = match text.unescaped() {
             Cow::Borrowed(text) => self.body.slice_ref(text),
             Cow::Owned(text) => {
-                let mut share = self.memory.share();
-                share
+                let mut reservation = self.memory.reserve();
+                reservation
                     .charge(|| self.caller.owner())
                     .map_err(Refusal::from)?;
-                share.grow(text.len()).map_err(Refusal::from)?;
-                share.hold(text)
+                reservation.grow(text.len()).map_err(Refusal::from)?;
+                reservation.into_bytes(text)
             }
         };
-        let image = read(&self.profile.images, text, self.effort);
+        let image = read(&self.profile.images, text, self.budget);
         self.found(image)
     }
 
     pub(super) fn has_place_for_image(&self) -> Result<(), Refusal> {
         let limit = self.profile.max_images;
-        ensure(self.findings.images.len() < limit, || {
+        ensure(self.output.images.len() < limit, || {
             refusal::too_many_images(limit)
         })
     }
@@ -274,30 +274,29 @@ impl Judge<'_> {
         &mut self,
         declared: Option<ImageFormat>,
         bytes: Bytes,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), ScanError> {
         let rules = &self.profile.images;
-        let image = ValidatedImage::bytes_within(rules, declared, bytes, self.effort);
+        let image = ValidatedImage::bytes_within(rules, declared, bytes, self.budget);
         self.found(image).map(drop)
     }
 
-    /// Notes an image that was judged within this judge's effort, and says what it is.
-    fn found(&mut self, image: Result<ValidatedImage, ImageError>) -> Result<ImageFormat, Halt> {
-        if self.effort.is_spent() {
-            return Err(Halt::Spent);
+    /// Notes an image that was judged within this judge's budget, and says what it is.
+    fn found(
+        &mut self,
+        image: Result<ValidatedImage, ImageError>,
+    ) -> Result<ImageFormat, ScanError> {
+        if self.budget.is_exhausted() {
+            return Err(ScanError::BudgetExhausted);
         }
         let image = image?;
-        let format = image.facts().format;
+        let format = image.info().format;
         self.has_place_for_image()?;
-        let bytes: u64 = self
-            .findings
-            .images()
-            .map(|image| image.facts().bytes)
-            .sum();
-        let limit = self.profile.image_bytes;
-        let bytes = bytes.saturating_add(image.facts().bytes);
+        let bytes: u64 = self.output.images().map(|image| image.info().bytes).sum();
+        let limit = self.profile.max_image_bytes;
+        let bytes = bytes.saturating_add(image.info().bytes);
         ensure(bytes <= limit, || refusal::images_too_large(limit))?;
-        self.findings.relabelled_images += u32::from(image.facts().declared_as.is_some());
-        self.findings.images.push(image);
+        self.output.relabelled_images += u32::from(image.info().declared_as.is_some());
+        self.output.images.push(image);
         Ok(format)
     }
 }

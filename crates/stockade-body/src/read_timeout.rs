@@ -4,20 +4,20 @@ use std::{num::NonZeroU32, time::Duration};
 
 /// How slowly a body may come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Pace {
+pub(crate) struct ReadTimeout {
     /// For all of the body.
     pub(crate) deadline: Duration,
     /// Bytes a second, on average since the beginning.
-    pub(crate) rate: Option<NonZeroU32>,
+    pub(crate) min_rate: Option<NonZeroU32>,
     /// For how long no rate is asked.
     pub(crate) grace: Duration,
 }
 
-impl Pace {
+impl ReadTimeout {
     /// When a body of which this many bytes have come in is too late, counted from its
     /// beginning; and why.
     pub(crate) fn due(&self, bytes: u64) -> (Duration, &'static str) {
-        let by_rate = self.rate.map(|rate| {
+        let by_rate = self.min_rate.map(|rate| {
             let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(rate.get());
             let paid = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
             self.grace.saturating_add(paid)
@@ -35,9 +35,9 @@ mod tests {
 
     #[test]
     fn bytes_buy_time_up_to_the_deadline() {
-        let pace = Pace {
+        let timeout = ReadTimeout {
             deadline: Duration::from_secs(60),
-            rate: NonZeroU32::new(1_000),
+            min_rate: NonZeroU32::new(1_000),
             grace: Duration::from_secs(5),
         };
         for (bytes, secs) in [
@@ -47,9 +47,12 @@ mod tests {
             (56_000, 60),
             (u64::MAX, 60),
         ] {
-            assert_eq!(pace.due(bytes).0, Duration::from_secs(secs), "{bytes}");
+            assert_eq!(timeout.due(bytes).0, Duration::from_secs(secs), "{bytes}");
         }
-        let patient = Pace { rate: None, ..pace };
+        let patient = ReadTimeout {
+            min_rate: None,
+            ..timeout
+        };
         assert_eq!(patient.due(0).0, Duration::from_secs(60));
     }
 }

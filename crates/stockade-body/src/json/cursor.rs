@@ -1,9 +1,9 @@
 //! What a JSON text is made of, between its objects and arrays.
 
-use super::{Scalar, Text, fault::FaultKind, number, text};
+use super::{Scalar, Text, error::JsonErrorKind, number, text};
 use crate::{
-    effort::{Effort, Spent},
-    halt::Halt,
+    scan_error::ScanError,
+    work_budget::{BudgetExhausted, WorkBudget},
 };
 
 /// How many bytes that are looked at one by one are a step.
@@ -13,27 +13,27 @@ const NARROW: usize = 16;
 ///
 /// It is in the innermost loop. What is called now and then is therefore a function of its
 /// parts: as long as nobody has its address, the compiler keeps them in registers.
-pub(super) struct Tokens<'a> {
+pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
     pub(super) at: usize,
-    effort: &'a Effort,
+    budget: &'a WorkBudget,
 }
 
-impl<'a> Tokens<'a> {
-    pub(super) fn new(bytes: &'a [u8], effort: &'a Effort) -> Self {
+impl<'a> Cursor<'a> {
+    pub(super) fn new(bytes: &'a [u8], budget: &'a WorkBudget) -> Self {
         Self {
             bytes,
             at: 0,
-            effort,
+            budget,
         }
     }
 
     /// The next byte that is no white space.
     #[inline(always)]
-    pub(super) fn peek(&mut self) -> Result<Option<u8>, Spent> {
+    pub(super) fn peek(&mut self) -> Result<Option<u8>, BudgetExhausted> {
         match self.bytes.get(self.at) {
             Some(0..=b' ') => {
-                self.at = skip_space(self.bytes, self.at, self.effort)?;
+                self.at = skip_space(self.bytes, self.at, self.budget)?;
                 Ok(self.bytes.get(self.at).copied())
             }
             byte => Ok(byte.copied()),
@@ -42,21 +42,21 @@ impl<'a> Tokens<'a> {
 
     /// Whether this byte, which is no white space, is next, but for white space.
     #[inline(always)]
-    pub(super) fn is_next(&mut self, byte: u8) -> Result<bool, Spent> {
+    pub(super) fn is_next(&mut self, byte: u8) -> Result<bool, BudgetExhausted> {
         // Most texts have no white space.
         Ok(self.bytes.get(self.at) == Some(&byte) || self.peek()? == Some(byte))
     }
 
     /// Reads the string whose quote is next.
     #[inline(always)]
-    pub(super) fn string(&mut self) -> Result<Text<'a>, Halt> {
-        let text = text::scan(self.bytes, self.at + 1, self.effort)?;
+    pub(super) fn string(&mut self) -> Result<Text<'a>, ScanError> {
+        let text = text::scan(self.bytes, self.at + 1, self.budget)?;
         self.at += text.raw().len() + 2;
         Ok(text)
     }
 
     /// Reads a scalar that is all of the text, but for white space before it.
-    pub(super) fn scalar(&mut self) -> Result<Scalar<'a>, Halt> {
+    pub(super) fn scalar(&mut self) -> Result<Scalar<'a>, ScanError> {
         match self.peek()? {
             Some(b'"') => Ok(Scalar::String(self.string()?)),
             _ => self.other_scalar(),
@@ -65,7 +65,7 @@ impl<'a> Tokens<'a> {
 
     /// Makes sure that no more follows.
     #[inline(always)]
-    pub(super) fn end(mut self) -> Result<(), Halt> {
+    pub(super) fn end(mut self) -> Result<(), ScanError> {
         match self.peek()? {
             None => Ok(()),
             Some(_) => Err(self.syntax("the end")),
@@ -74,21 +74,21 @@ impl<'a> Tokens<'a> {
 
     /// Reads a scalar that is no string.
     #[inline(always)]
-    pub(super) fn other_scalar(&mut self) -> Result<Scalar<'a>, Halt> {
-        let (scalar, end) = other_scalar(self.bytes, self.at, self.effort)?;
+    pub(super) fn other_scalar(&mut self) -> Result<Scalar<'a>, ScanError> {
+        let (scalar, end) = other_scalar(self.bytes, self.at, self.budget)?;
         self.at = end;
         Ok(scalar)
     }
 
     #[inline(always)]
-    pub(super) fn syntax(&self, wanted: &'static str) -> Halt {
+    pub(super) fn syntax(&self, wanted: &'static str) -> ScanError {
         syntax(self.at, wanted)
     }
 }
 
 /// Where the white space ends that begins here.
 #[inline(never)]
-fn skip_space(bytes: &[u8], mut at: usize, effort: &Effort) -> Result<usize, Spent> {
+fn skip_space(bytes: &[u8], mut at: usize, budget: &WorkBudget) -> Result<usize, BudgetExhausted> {
     // Most writers put one behind a comma or a colon, if any.
     if bytes[at] == b' ' && bytes.get(at + 1).is_some_and(|next| *next > b' ') {
         return Ok(at + 1);
@@ -100,7 +100,7 @@ fn skip_space(bytes: &[u8], mut at: usize, effort: &Effort) -> Result<usize, Spe
         if length < block.len() {
             break;
         }
-        effort.spend(1)?;
+        budget.spend(1)?;
     }
     Ok(at)
 }
@@ -109,8 +109,8 @@ fn skip_space(bytes: &[u8], mut at: usize, effort: &Effort) -> Result<usize, Spe
 fn other_scalar<'a>(
     bytes: &'a [u8],
     at: usize,
-    effort: &Effort,
-) -> Result<(Scalar<'a>, usize), Halt> {
+    budget: &WorkBudget,
+) -> Result<(Scalar<'a>, usize), ScanError> {
     let word = |word: &[u8], scalar| {
         if bytes[at..].starts_with(word) {
             Ok((scalar, at + word.len()))
@@ -121,7 +121,7 @@ fn other_scalar<'a>(
     match bytes.get(at) {
         Some(b'-' | b'0'..=b'9') => {
             let (number, end) = number::scan(bytes, at)?;
-            effort.spend((end - at) / NARROW)?;
+            budget.spend((end - at) / NARROW)?;
             Ok((Scalar::Number(number), end))
         }
         Some(b't') => word(b"true", Scalar::Boolean),
@@ -132,6 +132,6 @@ fn other_scalar<'a>(
 }
 
 #[cold]
-fn syntax(at: usize, wanted: &'static str) -> Halt {
-    FaultKind::Syntax(wanted).at(at).into()
+fn syntax(at: usize, wanted: &'static str) -> ScanError {
+    JsonErrorKind::Syntax(wanted).at(at).into()
 }

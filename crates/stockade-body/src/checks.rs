@@ -9,23 +9,21 @@ use http_body::SizeHint;
 use stockade_core::{guard::Head, refusal::Refusal};
 
 use crate::{
-    ImageError, ImageErrorKind, ImageFormat, Profile, PromptKey,
-    effort::Effort,
-    halt::Halt,
-    json,
-    judge::{Findings, Judge},
-    media_type,
-    memory::{Caller, Memory},
+    ImageError, ImageErrorKind, ImageFormat, Profile, PromptKey, json, media_type,
+    memory::{Caller, MemoryBudget},
     multipart,
-    profile::Form,
+    profile::BodyFormat,
     refusal,
+    scan_error::ScanError,
+    validator::{ValidationOutput, Validator},
+    work_budget::WorkBudget,
 };
 
 /// Judges what the head says of the body, before a byte of it is read.
-pub(crate) fn of_head(
+pub(crate) fn check_head(
     profile: &Profile,
     limit: u64,
-    memory: &Memory,
+    memory: &MemoryBudget,
     head: &Head,
     size: &SizeHint,
 ) -> Result<(), Refusal> {
@@ -37,9 +35,9 @@ pub(crate) fn of_head(
     if length > limit {
         return Err(refusal::too_large(limit));
     }
-    if profile.form != Form::Streamed {
+    if profile.form != BodyFormat::Streamed {
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        memory.has(length, || Caller::of(head).owner())?;
+        memory.check_available(length, || Caller::of(head).owner())?;
     }
     // A body that is judged as it is must not mean something else to who decodes it.
     let mut encodings = head.headers.get_all(CONTENT_ENCODING).iter();
@@ -61,42 +59,46 @@ fn claimed_length(headers: &HeaderMap) -> u64 {
     length.and_then(|length| length.parse().ok()).unwrap_or(0)
 }
 
-/// Judges a body that was read whole, within this effort.
-pub(crate) fn of_body(
+/// Judges a body that was read whole, within this budget.
+pub(crate) fn validate_body(
     profile: &Profile,
-    memory: &Memory,
+    memory: &MemoryBudget,
     prompt_key: Option<&PromptKey>,
     caller: Caller<'_>,
     headers: &HeaderMap,
     body: &Bytes,
-    effort: &Effort,
-) -> Result<Findings, Halt> {
-    let mut judge = Judge::new(profile, caller, memory, prompt_key, effort, body);
+    budget: &WorkBudget,
+) -> Result<ValidationOutput, ScanError> {
+    let mut validator = Validator::new(profile, caller, memory, prompt_key, budget, body);
     match profile.form {
-        Form::Streamed | Form::Whole => {}
-        Form::Json => json::scan(body, profile.json_limits, effort, &mut judge)?,
-        Form::Image => image(headers, body, &mut judge)?,
-        Form::Multipart => form(headers, body, effort, &mut judge)?,
+        BodyFormat::Streamed | BodyFormat::Whole => {}
+        BodyFormat::Json => json::scan(body, profile.json_limits, budget, &mut validator)?,
+        BodyFormat::Image => image(headers, body, &mut validator)?,
+        BodyFormat::Multipart => form(headers, body, budget, &mut validator)?,
     }
-    Ok(judge.into_findings())
+    Ok(validator.into_output())
 }
 
-fn image(headers: &HeaderMap, body: &Bytes, judge: &mut Judge<'_>) -> Result<(), Halt> {
+fn image(
+    headers: &HeaderMap,
+    body: &Bytes,
+    validator: &mut Validator<'_>,
+) -> Result<(), ScanError> {
     let essence = media_type::essence(headers);
     let essence = essence.as_deref().map_or(&b""[..], str::as_bytes);
-    let declared = judge.image_rules().declared(essence);
-    if declared.is_none() && ImageFormat::from_usual_media_type(essence).is_some() {
+    let declared = validator.image_rules().declared(essence);
+    if declared.is_none() && ImageFormat::from_common_media_type(essence).is_some() {
         return Err(ImageError::from(ImageErrorKind::Unsupported).into());
     }
-    judge.image_bytes(declared, body.clone())
+    validator.image_bytes(declared, body.clone())
 }
 
 fn form(
     headers: &HeaderMap,
     body: &Bytes,
-    effort: &Effort,
-    judge: &mut Judge<'_>,
-) -> Result<(), Halt> {
+    budget: &WorkBudget,
+    validator: &mut Validator<'_>,
+) -> Result<(), ScanError> {
     let boundary = media_type::boundary(headers).ok_or_else(refusal::invalid_form)?;
-    multipart::judge(body, boundary, effort, judge)
+    multipart::validate(body, boundary, budget, validator)
 }

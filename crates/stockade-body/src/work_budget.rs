@@ -7,55 +7,55 @@ const STRIDE: usize = 256;
 
 /// The steps that a body may take where its request is: some hundreds of microseconds. It
 /// is enough for a picture of 2 MB in base64.
-const AT_ONCE: u64 = 16_384;
+const INLINE_STEPS: u64 = 16_384;
 
 /// The steps that are left for judging a body.
 ///
 /// A step is a value, an escape, 16 bytes of a number or of white space, a field that is
 /// read in an image, or 256 bytes that vector code runs over: tens of nanoseconds.
 #[derive(Debug)]
-pub(crate) struct Effort {
+pub(crate) struct WorkBudget {
     left: Cell<u64>,
     /// Alive for as long as anybody waits for the verdict, who then has more steps.
-    wanted: Option<Weak<Wanted>>,
+    cancel: Option<Weak<CancelToken>>,
 }
 
 /// Kept by whoever waits for a verdict.
 #[derive(Debug)]
-pub(crate) struct Wanted;
+pub(crate) struct CancelToken;
 
 /// There are no steps left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Spent;
+pub(crate) struct BudgetExhausted;
 
-impl Effort {
+impl WorkBudget {
     /// What may be done where the request is.
-    pub(crate) fn at_once() -> Self {
+    pub(crate) fn inline() -> Self {
         Self {
-            left: Cell::new(AT_ONCE),
-            wanted: None,
+            left: Cell::new(INLINE_STEPS),
+            cancel: None,
         }
     }
 
     /// As much as it takes, for as long as somebody wants it.
-    pub(crate) fn while_wanted(wanted: Weak<Wanted>) -> Self {
+    pub(crate) fn until_cancelled(token: Weak<CancelToken>) -> Self {
         Self {
             left: Cell::new(0),
-            wanted: Some(wanted),
+            cancel: Some(token),
         }
     }
 
     /// As much as it takes: what other limits allow comes nowhere near.
-    pub(crate) fn unbounded() -> Self {
+    pub(crate) fn unlimited() -> Self {
         Self {
             left: Cell::new(u64::MAX),
-            wanted: None,
+            cancel: None,
         }
     }
 
     /// Takes so many steps. Where there are not as many left, none are from here on.
     #[inline]
-    pub(crate) fn spend(&self, steps: usize) -> Result<(), Spent> {
+    pub(crate) fn spend(&self, steps: usize) -> Result<(), BudgetExhausted> {
         match self.left.get().checked_sub(steps as u64) {
             Some(left) => {
                 self.left.set(left);
@@ -67,24 +67,24 @@ impl Effort {
 
     /// Takes the steps of one fast run over so many bytes.
     #[inline]
-    pub(crate) fn run_over(&self, bytes: usize) -> Result<(), Spent> {
+    pub(crate) fn spend_bytes(&self, bytes: usize) -> Result<(), BudgetExhausted> {
         self.spend(bytes / STRIDE)
     }
 
     /// Whether there are no steps left: what was found since is no verdict.
-    pub(crate) fn is_spent(&self) -> bool {
+    pub(crate) fn is_exhausted(&self) -> bool {
         self.left.get() == 0 && self.renew().is_err()
     }
 
     #[cold]
-    fn renew(&self) -> Result<(), Spent> {
-        let wanted = self.wanted.as_ref();
-        if wanted.is_some_and(|wanted| wanted.strong_count() > 0) {
-            self.left.set(AT_ONCE);
+    fn renew(&self) -> Result<(), BudgetExhausted> {
+        let token = self.cancel.as_ref();
+        if token.is_some_and(|token| token.strong_count() > 0) {
+            self.left.set(INLINE_STEPS);
             return Ok(());
         }
         self.left.set(0);
-        Err(Spent)
+        Err(BudgetExhausted)
     }
 }
 
@@ -96,23 +96,26 @@ mod tests {
 
     #[test]
     fn lasts_for_as_long_as_it_is_wanted() {
-        let wanted = Arc::new(Wanted);
-        let effort = Effort::while_wanted(Arc::downgrade(&wanted));
+        let token = Arc::new(CancelToken);
+        let budget = WorkBudget::until_cancelled(Arc::downgrade(&token));
         for _ in 0..3 {
-            assert_eq!(effort.spend(AT_ONCE as usize), Ok(()));
-            assert!(!effort.is_spent());
+            assert_eq!(budget.spend(INLINE_STEPS as usize), Ok(()));
+            assert!(!budget.is_exhausted());
         }
-        drop(wanted);
-        assert_eq!(effort.spend(AT_ONCE as usize), Ok(()), "what was left");
-        assert_eq!(effort.spend(1), Err(Spent));
-        assert!(effort.is_spent());
+        drop(token);
+        assert_eq!(budget.spend(INLINE_STEPS as usize), Ok(()), "what was left");
+        assert_eq!(budget.spend(1), Err(BudgetExhausted));
+        assert!(budget.is_exhausted());
     }
 
     #[test]
     fn does_not_come_back_once_it_is_spent() {
-        let effort = Effort::at_once();
-        assert_eq!(effort.spend(AT_ONCE as usize + 1), Err(Spent));
-        assert_eq!(effort.spend(1), Err(Spent));
-        assert!(effort.is_spent());
+        let budget = WorkBudget::inline();
+        assert_eq!(
+            budget.spend(INLINE_STEPS as usize + 1),
+            Err(BudgetExhausted)
+        );
+        assert_eq!(budget.spend(1), Err(BudgetExhausted));
+        assert!(budget.is_exhausted());
     }
 }

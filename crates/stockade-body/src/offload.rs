@@ -9,18 +9,19 @@ use tokio::{runtime::Handle, sync::Semaphore};
 use crate::{
     Profile,
     check::Shared,
-    effort::{Effort, Wanted},
-    halt::Halt,
-    judge::Findings,
+    checks,
     memory::Caller,
-    refusal, verdict,
+    refusal,
+    scan_error::ScanError,
+    validator::ValidationOutput,
+    work_budget::{CancelToken, WorkBudget},
 };
 
 /// How many bodies that take long are judged at a time.
-pub(crate) struct Places(Arc<Semaphore>);
+pub(crate) struct ValidationSlots(Arc<Semaphore>);
 
-impl Places {
-    /// As many places as this; as there are cores, for `None`.
+impl ValidationSlots {
+    /// As many slots as this; as there are cores, for `None`.
     pub(crate) fn new(count: Option<NonZeroUsize>) -> Self {
         let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let count = count.map_or_else(cores, NonZeroUsize::get);
@@ -29,32 +30,33 @@ impl Places {
 }
 
 /// A body that was read whole.
-pub(crate) enum Judged {
-    Passed(Findings),
+pub(crate) enum Validation {
+    Passed(ValidationOutput),
     Refused(Refusal),
     /// It takes long.
-    Later(Verdict),
+    Deferred(ValidationFuture),
 }
 
 /// Comes from another thread. Whoever drops it takes the work back.
-pub(crate) type Verdict = Pin<Box<dyn Future<Output = Result<Findings, Refusal>> + Send>>;
+pub(crate) type ValidationFuture =
+    Pin<Box<dyn Future<Output = Result<ValidationOutput, Refusal>> + Send>>;
 
 /// Judges a body as far as that may be done where the request is.
-pub(crate) fn judge(
+pub(crate) fn validate(
     shared: &Arc<Shared>,
     profile: &Arc<Profile>,
     head: &Head,
     body: &Bytes,
-) -> Judged {
+) -> Validation {
     let (memory, key) = (&shared.memory, shared.rules.prompt_key());
     let headers = &head.headers;
     let caller = Caller::of(head);
-    let by = |effort| verdict::of_body(profile, memory, key, caller, headers, body, &effort);
-    match by(Effort::at_once()) {
-        Ok(findings) => Judged::Passed(findings),
-        Err(Halt::Refused(refusal)) => Judged::Refused(refusal),
-        Err(Halt::Spent) if Handle::try_current().is_ok() => {
-            let work = Work {
+    let by = |budget| checks::validate_body(profile, memory, key, caller, headers, body, &budget);
+    match by(WorkBudget::inline()) {
+        Ok(output) => Validation::Passed(output),
+        Err(ScanError::Refused(refusal)) => Validation::Refused(refusal),
+        Err(ScanError::BudgetExhausted) if Handle::try_current().is_ok() => {
+            let work = ValidationJob {
                 shared: Arc::clone(shared),
                 profile: Arc::clone(profile),
                 principal: caller.principal.cloned(),
@@ -62,18 +64,18 @@ pub(crate) fn judge(
                 headers: head.headers.clone(),
                 body: body.clone(),
             };
-            Judged::Later(Box::pin(work.run()))
+            Validation::Deferred(Box::pin(work.run()))
         }
         // Without a runtime there is nobody else whose turn it could be.
-        Err(Halt::Spent) => match by(Effort::unbounded()) {
-            Ok(findings) => Judged::Passed(findings),
-            Err(halt) => Judged::Refused(refused(halt)),
+        Err(ScanError::BudgetExhausted) => match by(WorkBudget::unlimited()) {
+            Ok(output) => Validation::Passed(output),
+            Err(error) => Validation::Refused(into_refusal(error)),
         },
     }
 }
 
 /// A body that takes long, and all that its verdict depends on.
-struct Work {
+struct ValidationJob {
     shared: Arc<Shared>,
     profile: Arc<Profile>,
     principal: Option<Principal>,
@@ -82,23 +84,23 @@ struct Work {
     body: Bytes,
 }
 
-impl Work {
-    /// Judges it from its beginning, on a thread for blocking work, when there is a place.
+impl ValidationJob {
+    /// Judges it from its beginning, on a thread for blocking work, when there is a slot.
     ///
-    /// Those that wait for a place hold their bodies, so the memory for bodies bounds them.
-    async fn run(self) -> Result<Findings, Refusal> {
-        let places = Arc::clone(&self.shared.places.0);
-        let place = places.acquire_owned().await;
-        let place = place.expect("the semaphore is never closed");
-        // Gone when the client is, which ends the work and so frees the place.
-        let wanted = Arc::new(Wanted);
-        let effort = Effort::while_wanted(Arc::downgrade(&wanted));
+    /// Those that wait for a slot hold their bodies, so the memory for bodies bounds them.
+    async fn run(self) -> Result<ValidationOutput, Refusal> {
+        let slots = Arc::clone(&self.shared.slots.0);
+        let slot = slots.acquire_owned().await;
+        let slot = slot.expect("the semaphore is never closed");
+        // Gone when the client is, which ends the work and so frees the slot.
+        let token = Arc::new(CancelToken);
+        let budget = WorkBudget::until_cancelled(Arc::downgrade(&token));
         let work = tokio::task::spawn_blocking(move || {
-            let _place = place;
-            self.judge(&effort)
+            let _slot = slot;
+            self.validate(&budget)
         });
         match work.await {
-            Ok(verdict) => verdict.map_err(refused),
+            Ok(result) => result.map_err(into_refusal),
             Err(error) => match error.try_into_panic() {
                 Ok(payload) => panic::resume_unwind(payload),
                 Err(_) => Err(refusal::unjudged()),
@@ -106,8 +108,8 @@ impl Work {
         }
     }
 
-    fn judge(&self, effort: &Effort) -> Result<Findings, Halt> {
-        verdict::of_body(
+    fn validate(&self, budget: &WorkBudget) -> Result<ValidationOutput, ScanError> {
+        checks::validate_body(
             &self.profile,
             &self.shared.memory,
             self.shared.rules.prompt_key(),
@@ -117,15 +119,15 @@ impl Work {
             },
             &self.headers,
             &self.body,
-            effort,
+            budget,
         )
     }
 }
 
 /// The refusal, of a body that was judged to its end.
-fn refused(halt: Halt) -> Refusal {
-    match halt {
-        Halt::Refused(refusal) => refusal,
-        Halt::Spent => refusal::unjudged(),
+fn into_refusal(error: ScanError) -> Refusal {
+    match error {
+        ScanError::Refused(refusal) => refusal,
+        ScanError::BudgetExhausted => refusal::unjudged(),
     }
 }

@@ -1,10 +1,10 @@
 //! A small table of names that a person wrote, found by few instructions.
 
-/// Names that a person wrote, each with its number.
+/// NameTable that a person wrote, each with its number.
 ///
 /// Who looks for a name chooses it, but not the names that are here: no search grows.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Names {
+pub(crate) struct NameTable {
     names: Vec<Box<str>>,
     /// A power of two of them, of which half at least are free. A name is in the first that
     /// was free from its own on; those of names that differ in the case of ASCII letters
@@ -33,7 +33,7 @@ impl Slot {
     }
 }
 
-impl Names {
+impl NameTable {
     pub(crate) fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
@@ -145,7 +145,7 @@ mod tests {
             other in "[aAbk_]{0,4}|[a-cA-C]{7,11}|/v1/[ab]{1,2}/chat",
         ) {
             let known: Vec<String> = known.into_iter().collect();
-            let mut names = Names::default();
+            let mut names = NameTable::default();
             for name in &known {
                 names.add(name);
             }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use stockade_core::{guard::Head, llm::ModelRequest};
 
-use crate::{ImageFacts, ValidatedImage, ValidatedImages, prompt::Digesting};
+use crate::{ImageInfo, ValidatedImage, ValidatedImages, prompt::PromptHasher};
 
 /// What a body turned out to hold, for the layers and the handler behind.
 #[derive(Debug)]
-pub(crate) struct Findings {
+pub(crate) struct ValidationOutput {
     pub(super) model: Option<Arc<str>>,
     pub(super) prompt_chars: u64,
     /// Thirds of the tokens that the model is estimated to read, without images.
@@ -19,10 +19,10 @@ pub(crate) struct Findings {
     /// Images whose bytes are of another type than they are declared as.
     pub(super) relabelled_images: u32,
     /// The prompt so far, where prompts are digested.
-    pub(super) digesting: Option<Digesting>,
+    pub(super) hasher: Option<PromptHasher>,
 }
 
-impl Default for Findings {
+impl Default for ValidationOutput {
     fn default() -> Self {
         Self {
             model: None,
@@ -32,25 +32,25 @@ impl Default for Findings {
             answers: 1,
             images: Vec::new(),
             relabelled_images: 0,
-            digesting: None,
+            hasher: None,
         }
     }
 }
 
-impl Findings {
+impl ValidationOutput {
     pub(super) fn images(&self) -> impl Iterator<Item = &ValidatedImage> {
         self.images.iter()
     }
 
     /// Says so in the request's extensions: a [`ModelRequest`] where a model is asked, and
     /// [`ValidatedImages`] where there are any.
-    pub(crate) fn tell(self, head: &mut Head) {
-        let image_tokens: u64 = self.images().map(|image| tokens_of(image.facts())).sum();
+    pub(crate) fn publish(self, head: &mut Head) {
+        let image_tokens: u64 = self.images().map(|image| tokens_of(image.info())).sum();
         let prompt_tokens = self.token_thirds.div_ceil(3) + image_tokens;
         let max_tokens = self.max_tokens.map(|most| most * self.answers);
         if self.model.is_some() || prompt_tokens > 0 {
             let demand = ModelRequest::new(self.model, prompt_tokens, max_tokens);
-            let digest = self.digesting.map(Digesting::finish);
+            let digest = self.hasher.map(PromptHasher::finish);
             let demand = demand
                 .with_prompt_digest(digest)
                 .with_relabelled_images(self.relabelled_images);
@@ -65,7 +65,7 @@ impl Findings {
 
 /// The tokens that an image may come to: one for each 28 × 28 pixels, as Qwen's models
 /// have it, from 4 to 16,384, and two marks around it. Other models make fewer of it.
-fn tokens_of(facts: &ImageFacts) -> u64 {
+fn tokens_of(info: &ImageInfo) -> u64 {
     let patches = |pixels: u32| u64::from(pixels.div_ceil(28));
-    (patches(facts.width) * patches(facts.height)).clamp(4, 16_384) + 2
+    (patches(info.width) * patches(info.height)).clamp(4, 16_384) + 2
 }

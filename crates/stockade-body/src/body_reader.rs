@@ -10,44 +10,44 @@ use http_body::Body;
 use stockade_core::{guard::Head, refusal::Refusal};
 
 use crate::{
-    memory::{Caller, Memory, Share},
+    memory::{Caller, MemoryBudget, Reservation},
     refusal,
 };
 
 /// Reads a body whole, within its limits.
-pub(crate) struct Reader<B> {
+pub(crate) struct BodyReader<B> {
     body: B,
     limit: u64,
     expected: usize,
-    gathered: Gathered,
+    buffer: FrameBuffer,
     /// Bytes that have come in.
     len: usize,
-    share: Option<Share>,
+    reservation: Option<Reservation>,
 }
 
 /// What has come in.
-enum Gathered {
+enum FrameBuffer {
     /// At most one frame, which needs no copy.
-    Frame(Bytes),
+    Single(Bytes),
     /// Copies of several.
-    Frames(Vec<u8>),
+    Joined(Vec<u8>),
 }
 
-impl<B> Reader<B>
+impl<B> BodyReader<B>
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    pub(crate) fn new(body: B, limit: u64, memory: &Memory) -> Self {
-        // A claim of the client's, which the limit was held against. Memory that is
+    pub(crate) fn new(body: B, limit: u64, memory: &MemoryBudget) -> Self {
+        // A claim of the client's, which the limit was held against. MemoryBudget that is
         // reserved for it is taken by the bytes only when they come in.
         let expected = usize::try_from(body.size_hint().lower().min(limit)).unwrap_or(0);
         Self {
             body,
             limit,
             expected,
-            gathered: Gathered::Frame(Bytes::new()),
+            buffer: FrameBuffer::Single(Bytes::new()),
             len: 0,
-            share: Some(memory.share()),
+            reservation: Some(memory.reserve()),
         }
     }
 
@@ -58,11 +58,14 @@ where
 
     /// Charges the client for all of the body: it is slow.
     pub(crate) fn charge(&mut self, head: &Head) -> Result<(), Refusal> {
-        let share = self.share.as_mut().expect("charged before it was ready");
-        Ok(share.charge(|| Caller::of(head).owner())?)
+        let reservation = self
+            .reservation
+            .as_mut()
+            .expect("charged before it was ready");
+        Ok(reservation.charge(|| Caller::of(head).owner())?)
     }
 
-    /// The whole body, without its trailers. Its bytes hold their share of the memory. Says in
+    /// The whole body, without its trailers. Its bytes hold their reservation of the memory. Says in
     /// the context how much has come in.
     pub(crate) fn poll_read(
         &mut self,
@@ -85,38 +88,41 @@ where
                 if self.len as u64 > self.limit {
                     return Poll::Ready(Err(refusal::too_large(self.limit)));
                 }
-                let share = self.share.as_mut().expect("polled after it was ready");
-                share.grow(data.len())?;
-                if share.is_large() {
-                    share.charge(|| Caller::of(head).owner())?;
+                let reservation = self
+                    .reservation
+                    .as_mut()
+                    .expect("polled after it was ready");
+                reservation.grow(data.len())?;
+                if reservation.is_large() {
+                    reservation.charge(|| Caller::of(head).owner())?;
                 }
-                self.gathered.push(data, self.expected);
+                self.buffer.push(data, self.expected);
             }
         }
-        let share = self.share.take().expect("polled after it was ready");
-        Poll::Ready(Ok(self.gathered.take(share)))
+        let reservation = self.reservation.take().expect("polled after it was ready");
+        Poll::Ready(Ok(self.buffer.take(reservation)))
     }
 }
 
-impl Gathered {
+impl FrameBuffer {
     fn push(&mut self, data: Bytes, expected: usize) {
         match self {
-            Self::Frame(first) if first.is_empty() => *first = data,
-            Self::Frame(first) => {
+            Self::Single(first) if first.is_empty() => *first = data,
+            Self::Single(first) => {
                 let mut bytes = Vec::with_capacity(expected.max(first.len() + data.len()));
                 bytes.extend_from_slice(first);
                 bytes.extend_from_slice(&data);
-                *self = Self::Frames(bytes);
+                *self = Self::Joined(bytes);
             }
-            Self::Frames(bytes) => bytes.extend_from_slice(&data),
+            Self::Joined(bytes) => bytes.extend_from_slice(&data),
         }
     }
 
-    fn take(&mut self, share: Share) -> Bytes {
-        match std::mem::replace(self, Self::Frame(Bytes::new())) {
-            Self::Frame(bytes) if bytes.is_empty() => bytes,
-            Self::Frame(bytes) => share.hold(bytes),
-            Self::Frames(bytes) => share.hold(bytes),
+    fn take(&mut self, reservation: Reservation) -> Bytes {
+        match std::mem::replace(self, Self::Single(Bytes::new())) {
+            Self::Single(bytes) if bytes.is_empty() => bytes,
+            Self::Single(bytes) => reservation.into_bytes(bytes),
+            Self::Joined(bytes) => reservation.into_bytes(bytes),
         }
     }
 }

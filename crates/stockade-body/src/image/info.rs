@@ -5,7 +5,7 @@ use crate::ImageFormat;
 /// What is known of an image that was not decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct ImageFacts {
+pub struct ImageInfo {
     /// Its type, by its magic bytes.
     pub format: ImageFormat,
     /// The type that it is declared as, where its bytes are of another one.
@@ -20,7 +20,7 @@ pub struct ImageFacts {
     pub bytes: u64,
 }
 
-impl ImageFacts {
+impl ImageInfo {
     /// Pixels in all frames together.
     pub fn pixels(&self) -> u64 {
         u64::from(self.width)
@@ -31,7 +31,7 @@ impl ImageFacts {
 
 /// The picture that a walk through a file found.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Shape {
+pub(super) struct Dimensions {
     pub(super) width: u32,
     pub(super) height: u32,
     pub(super) frames: u32,

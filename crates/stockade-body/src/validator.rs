@@ -1,6 +1,6 @@
 //! Applies a profile's rules to a body while it is read.
 
-mod findings;
+mod output;
 mod path;
 mod scalar;
 
@@ -9,33 +9,33 @@ use stockade_core::refusal::Refusal;
 
 use crate::{
     ImageFormat, ImageRules, Profile, PromptKey,
-    effort::Effort,
-    halt::Halt,
-    json::{Container, Key, Known, Number, Scalar, Text, Visitor},
-    memory::{Caller, Memory},
-    profile::{Kinds, Named, Node},
+    json::{Container, Key, KnownMember, Number, Scalar, Text, Visitor},
+    memory::{Caller, MemoryBudget},
+    profile::{MemberMatch, Node, ValueKinds},
     refusal,
+    scan_error::ScanError,
+    work_budget::WorkBudget,
 };
 
-pub(crate) use findings::Findings;
+pub(crate) use output::ValidationOutput;
 use path::Segment;
 
 /// Judges one body by a profile.
-pub(crate) struct Judge<'a> {
+pub(crate) struct Validator<'a> {
     profile: &'a Profile,
     caller: Caller<'a>,
-    memory: &'a Memory,
+    memory: &'a MemoryBudget,
     prompt_key: Option<&'a PromptKey>,
-    effort: &'a Effort,
+    budget: &'a WorkBudget,
     body: &'a Bytes,
     /// Where the value is that begins next.
-    next: Spot<'a>,
-    findings: Findings,
+    next: Position<'a>,
+    output: ValidationOutput,
 }
 
 /// Where a value is, to the rules.
 #[derive(Clone, Copy, Debug)]
-struct Spot<'a> {
+struct Position<'a> {
     /// `None` where no rule is.
     node: Option<&'a Node>,
     /// Whether strings without a rule are prompt.
@@ -45,7 +45,7 @@ struct Spot<'a> {
 /// An object or an array that is open.
 #[derive(Clone, Copy)]
 pub(crate) struct Frame<'a> {
-    /// As in its [`Spot`].
+    /// As in its [`Position`].
     node: Option<&'a Node>,
     texts: bool,
     /// Where it begins in the body.
@@ -54,7 +54,7 @@ pub(crate) struct Frame<'a> {
     last: Segment<'a>,
     /// How many members that it must have are not there yet.
     missing: u32,
-    members: Members,
+    members: MemberBits,
     image: ImageTypes,
 }
 
@@ -67,7 +67,7 @@ struct ImageTypes {
 
 /// Which of the first 64 members with rules an object has; as bits.
 #[derive(Clone, Copy, Debug, Default)]
-struct Members {
+struct MemberBits {
     /// The one that began last.
     last: u64,
     /// Those that are there, and not as `null`.
@@ -76,9 +76,9 @@ struct Members {
     needed: u64,
 }
 
-impl Members {
+impl MemberBits {
     #[inline(always)]
-    fn begin(&mut self, known: Known) {
+    fn begin(&mut self, known: KnownMember) {
         self.last = Self::bit(known);
         self.present |= self.last;
     }
@@ -88,7 +88,7 @@ impl Members {
         self.present &= !self.last;
     }
 
-    fn need(&mut self, known: Known) {
+    fn need(&mut self, known: KnownMember) {
         self.needed |= Self::bit(known);
     }
 
@@ -100,15 +100,15 @@ impl Members {
 
     /// Nothing for those after the first 64.
     #[inline(always)]
-    fn bit(known: Known) -> u64 {
+    fn bit(known: KnownMember) -> u64 {
         match known {
-            Known::As(number) => 1_u64.checked_shl(number).unwrap_or(0),
-            Known::No => 0,
+            KnownMember::Index(number) => 1_u64.checked_shl(number).unwrap_or(0),
+            KnownMember::None => 0,
         }
     }
 }
 
-impl Spot<'_> {
+impl Position<'_> {
     /// Where no rule is for anything.
     const ANYWHERE: Self = Self {
         node: None,
@@ -116,13 +116,13 @@ impl Spot<'_> {
     };
 }
 
-impl<'a> Judge<'a> {
+impl<'a> Validator<'a> {
     pub(crate) fn new(
         profile: &'a Profile,
         caller: Caller<'a>,
-        memory: &'a Memory,
+        memory: &'a MemoryBudget,
         prompt_key: Option<&'a PromptKey>,
-        effort: &'a Effort,
+        budget: &'a WorkBudget,
         body: &'a Bytes,
     ) -> Self {
         Self {
@@ -130,13 +130,13 @@ impl<'a> Judge<'a> {
             caller,
             memory,
             prompt_key,
-            effort,
+            budget,
             body,
-            next: Spot {
+            next: Position {
                 node: Some(profile.tree.root()),
                 texts: false,
             },
-            findings: Findings::default(),
+            output: ValidationOutput::default(),
         }
     }
 
@@ -145,8 +145,8 @@ impl<'a> Judge<'a> {
         &self.profile.images
     }
 
-    pub(crate) fn into_findings(self) -> Findings {
-        self.findings
+    pub(crate) fn into_output(self) -> ValidationOutput {
+        self.output
     }
 
     /// Judges a field of a form, as a member of the root.
@@ -155,11 +155,11 @@ impl<'a> Judge<'a> {
         root: &mut Frame<'a>,
         name: &str,
         text: Text<'_>,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), ScanError> {
         self.member(root, Key::new(name.as_bytes()))?;
-        let kinds = self.next.node.map_or(Kinds::ALL, Node::kinds);
+        let kinds = self.next.node.map_or(ValueKinds::ALL, Node::kinds);
         let scalar = match (text.raw(), Number::parse(text.raw())) {
-            _ if kinds.has(Kinds::STRING) => Scalar::String(text),
+            _ if kinds.has(ValueKinds::STRING) => Scalar::String(text),
             (b"true" | b"false", _) => Scalar::Boolean,
             (_, Some(number)) => Scalar::Number(number),
             (_, None) => Scalar::String(text),
@@ -168,7 +168,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Judges a file of a form; a place with rules wants a field.
-    pub(crate) fn file(&mut self, root: &mut Frame<'a>, name: &str) -> Result<(), Halt> {
+    pub(crate) fn file(&mut self, root: &mut Frame<'a>, name: &str) -> Result<(), ScanError> {
         self.member(root, Key::new(name.as_bytes()))?;
         match self.next.node {
             None => Ok(()),
@@ -178,20 +178,20 @@ impl<'a> Judge<'a> {
 }
 
 impl<'a> Frame<'a> {
-    fn new(Spot { node, texts }: Spot<'a>, begin: usize) -> Self {
+    fn new(Position { node, texts }: Position<'a>, begin: usize) -> Self {
         Self {
             node,
             texts,
             begin,
             last: Segment::None,
             missing: 0,
-            members: Members::default(),
+            members: MemberBits::default(),
             image: ImageTypes::default(),
         }
     }
 
-    fn spot(&self) -> Spot<'a> {
-        Spot {
+    fn position(&self) -> Position<'a> {
+        Position {
             node: self.node,
             texts: self.texts,
         }
@@ -204,44 +204,44 @@ impl<'a> Frame<'a> {
     }
 }
 
-impl<'a> Visitor for Judge<'a> {
+impl<'a> Visitor for Validator<'a> {
     type Frame = Frame<'a>;
 
-    fn outside(&self) -> Frame<'a> {
-        Frame::new(Spot::ANYWHERE, 0)
+    fn document(&self) -> Frame<'a> {
+        Frame::new(Position::ANYWHERE, 0)
     }
 
     #[inline(always)]
-    fn begin(&mut self, container: Container, at: usize) -> Result<Frame<'a>, Halt> {
+    fn begin(&mut self, container: Container, at: usize) -> Result<Frame<'a>, ScanError> {
         let mut frame = Frame::new(self.next, at);
         if let Some(node) = self.next.node {
             match container {
                 Container::Object => {
-                    scalar::kind(node, Kinds::OBJECT)?;
+                    scalar::kind(node, ValueKinds::OBJECT)?;
                     frame.missing = node.required();
                 }
-                Container::Array => scalar::kind(node, Kinds::ARRAY)?,
+                Container::Array => scalar::kind(node, ValueKinds::ARRAY)?,
             }
         }
         Ok(frame)
     }
 
     #[inline(always)]
-    fn member(&mut self, frame: &mut Frame<'a>, key: Key<'_>) -> Result<Known, Halt> {
+    fn member(&mut self, frame: &mut Frame<'a>, key: Key<'_>) -> Result<KnownMember, ScanError> {
         let Some(node) = frame.node else {
             frame.last = Segment::Unknown;
-            self.next = frame.spot();
-            return Ok(Known::No);
+            self.next = frame.position();
+            return Ok(KnownMember::None);
         };
         match node.named(key) {
-            Named::Known(place, known) => {
+            MemberMatch::Known(place, known) => {
                 let member = self.profile.tree.node(place);
                 frame.last = Segment::Member(member);
                 frame.members.begin(known);
                 if member.is_required() {
                     frame.missing = frame.missing.saturating_sub(1);
                 }
-                self.next = Spot {
+                self.next = Position {
                     node: Some(member),
                     texts: false,
                 };
@@ -249,26 +249,26 @@ impl<'a> Visitor for Judge<'a> {
             }
             unknown => {
                 frame.last = Segment::Unknown;
-                if unknown == Named::Confusable {
+                if unknown == MemberMatch::Confusable {
                     return Err(refusal::confusable_member().into());
                 }
                 if node.is_closed() {
                     return Err(refusal::unknown_member().into());
                 }
-                self.next = Spot {
+                self.next = Position {
                     node: None,
                     texts: node.is_prompt(),
                 };
-                Ok(Known::No)
+                Ok(KnownMember::None)
             }
         }
     }
 
     #[inline(always)]
-    fn element(&mut self, frame: &mut Frame<'a>, index: u32) -> Result<(), Halt> {
+    fn element(&mut self, frame: &mut Frame<'a>, index: u32) -> Result<(), ScanError> {
         frame.last = Segment::Element(index);
         let Some(node) = frame.node else {
-            self.next = frame.spot();
+            self.next = frame.position();
             return Ok(());
         };
         if let Some(limit) = node.length()
@@ -277,7 +277,7 @@ impl<'a> Visitor for Judge<'a> {
             return Err(refusal::too_many(limit, "elements").into());
         }
         let elements = self.profile.tree.elements(node);
-        self.next = Spot {
+        self.next = Position {
             node: elements,
             texts: elements.is_none() && node.is_prompt(),
         };
@@ -285,7 +285,7 @@ impl<'a> Visitor for Judge<'a> {
     }
 
     #[inline(always)]
-    fn scalar(&mut self, frame: &mut Frame<'a>, scalar: Scalar<'_>) -> Result<(), Halt> {
+    fn scalar(&mut self, frame: &mut Frame<'a>, scalar: Scalar<'_>) -> Result<(), ScanError> {
         match (self.next.node, scalar) {
             (Some(node), Scalar::String(text)) => self.string(node, frame, text),
             (Some(node), Scalar::Null) => Ok(scalar::null(node, frame)?),
@@ -296,7 +296,7 @@ impl<'a> Visitor for Judge<'a> {
     }
 
     #[inline(always)]
-    fn end(&mut self, frame: &Frame<'a>, at: usize) -> Result<(), Halt> {
+    fn end(&mut self, frame: &Frame<'a>, at: usize) -> Result<(), ScanError> {
         let Some(node) = frame.node else {
             return Ok(());
         };
@@ -312,7 +312,7 @@ impl<'a> Visitor for Judge<'a> {
             if self.profile.images.is_strict() {
                 return Err(refusal::type_mismatch().into());
             }
-            self.findings.relabelled_images += 1;
+            self.output.relabelled_images += 1;
         }
         if let Some(limit) = node.size() {
             self.measure(at - frame.begin, limit)?;

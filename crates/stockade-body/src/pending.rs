@@ -1,0 +1,79 @@
+//! A body that is not there yet, or takes long to judge.
+
+use std::{
+    fmt, mem,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::Body;
+use stockade_core::{guard::Head, refusal::Refusal};
+
+use crate::{
+    CheckedBody, Profile,
+    body_reader::BodyReader,
+    check::Shared,
+    offload::{self, Validation, ValidationFuture},
+    read_timer::ReadTimer,
+    refusal,
+};
+
+/// A body that is not there yet, or takes long to judge.
+pub struct PendingBody<B> {
+    step: PendingState<B>,
+    profile: Arc<Profile>,
+}
+
+pub(crate) enum PendingState<B> {
+    Reading(BodyReader<B>, ReadTimer),
+    Judging(Bytes, ValidationFuture),
+}
+
+impl<B> PendingBody<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    pub(crate) fn new(step: PendingState<B>, profile: Arc<Profile>) -> Self {
+        Self { step, profile }
+    }
+
+    pub(crate) fn poll(
+        &mut self,
+        shared: &Arc<Shared>,
+        cx: &mut Context<'_>,
+        head: &mut Head,
+    ) -> Poll<Result<CheckedBody<B>, Refusal>> {
+        loop {
+            match &mut self.step {
+                PendingState::Reading(reader, timer) => {
+                    let Poll::Ready(body) = reader.poll_read(cx, head) else {
+                        let cause = ready!(timer.poll_expired(cx, reader.len()));
+                        return Poll::Ready(Err(refusal::too_slow(cause)));
+                    };
+                    let body = body?;
+                    match offload::validate(shared, &self.profile, head, &body) {
+                        Validation::Passed(output) => {
+                            return Poll::Ready(Ok(CheckedBody::judged(body, output, head)));
+                        }
+                        Validation::Refused(refusal) => return Poll::Ready(Err(refusal)),
+                        Validation::Deferred(verdict) => {
+                            self.step = PendingState::Judging(body, verdict)
+                        }
+                    }
+                }
+                PendingState::Judging(body, verdict) => {
+                    let output = ready!(verdict.as_mut().poll(cx));
+                    let body = mem::take(body);
+                    return Poll::Ready(output.map(|it| CheckedBody::judged(body, it, head)));
+                }
+            }
+        }
+    }
+}
+
+impl<B> fmt::Debug for PendingBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PendingBody")
+    }
+}
