@@ -1,4 +1,4 @@
-//! One quota of one subject.
+//! One quota of one key.
 
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use crate::{
     rate_key::{OwnedRateKey, RateKey, seed},
 };
 
-/// What a store is asked for: one quota of one subject, and what a request costs of it.
+/// One quota of one key, and the cost of the request: the unit that a store decides about.
 #[derive(Clone, Copy, Debug)]
 pub struct Bucket<'a> {
     quota_id: &'a QuotaId,
@@ -31,17 +31,17 @@ impl<'a> Bucket<'a> {
         }
     }
 
-    /// Which quota of which limit: what is counted apart from everything else.
+    /// Identifies the quota: buckets of different quotas are counted separately.
     pub fn quota_id(&self) -> &'a QuotaId {
         self.quota_id
     }
 
-    /// Whom it is counted for.
+    /// The key that is counted.
     pub fn key(&self) -> RateKey<'a> {
         self.key
     }
 
-    /// The quota in force for this subject now.
+    /// The quota that is currently in force for this key.
     pub fn quota(&self) -> Quota {
         self.quota
     }
@@ -50,18 +50,18 @@ impl<'a> Bucket<'a> {
         &self.quota
     }
 
-    /// What the request costs. 0 only looks, and is let in as long as anything is left.
+    /// The cost of the request. A cost of 0 reads the bucket; it is allowed as long as
+    /// anything is left.
     pub fn cost(&self) -> u32 {
         self.cost
     }
 
-    /// The same bucket under another quota, such as the share that one process may give
-    /// away by itself.
+    /// Returns this bucket with another quota, such as the share of one process.
     pub fn with_quota(self, quota: Quota) -> Self {
         Self { quota, ..self }
     }
 
-    /// A copy that outlives the request.
+    /// Returns a copy that outlives the request.
     pub fn to_owned(&self) -> OwnedBucket {
         OwnedBucket {
             quota_id: self.quota_id.clone(),
@@ -82,8 +82,8 @@ pub struct OwnedBucket {
 }
 
 impl OwnedBucket {
-    /// A bucket that no request has led to, such as for testing a store. Its subject is of a
-    /// kind of its own, and is no other subject with this text.
+    /// Creates a bucket without a request, for example to test a store. Its key has a kind of
+    /// its own and differs from every extracted key.
     pub fn new(limit: &str, key: &str, quota: Quota, cost: u32) -> Self {
         Self {
             quota_id: QuotaId::new(limit, limit, quota),
@@ -93,7 +93,7 @@ impl OwnedBucket {
         }
     }
 
-    /// The bucket.
+    /// Returns the borrowed form.
     pub fn as_bucket(&self) -> Bucket<'_> {
         Bucket {
             quota_id: &self.quota_id,
@@ -104,11 +104,10 @@ impl OwnedBucket {
     }
 }
 
-/// One quota of one limit: the states of all its subjects. Cheap to clone.
+/// Identifies one quota of one limit, and so the states of all its keys. Cheap to clone.
 ///
-/// Limits with the same name and quotas of the same kind and period are the same lane,
-/// whatever their counts and bursts are. So a changed count finds the states that the old
-/// one has left.
+/// Limits with the same name, and quotas with the same algorithm and period, have the same id,
+/// whatever their count and burst. A changed count therefore keeps the existing states.
 #[derive(Clone)]
 pub struct QuotaId(Arc<Inner>);
 
@@ -116,14 +115,14 @@ struct Inner {
     id: u64,
     key: Box<str>,
     policy: Box<str>,
-    /// The policy as a string of a structured field.
+    /// The policy name as a string of a structured field.
     field: Box<str>,
-    /// Where the first store in memory that was asked for it keeps its states.
+    /// The table of the first memory store that was asked for this quota.
     cached_table: OnceLock<Arc<Table>>,
 }
 
 impl QuotaId {
-    /// The lane of this quota in the limit of this name; `policy` is what clients see.
+    /// The id of this quota in the limit of this name; `policy` is the name that clients see.
     pub(crate) fn new(limit: &str, policy: &str, quota: Quota) -> Self {
         let algorithm = match quota.algorithm() {
             Algorithm::Gcra => "",
@@ -141,23 +140,23 @@ impl QuotaId {
         }))
     }
 
-    /// A digest of the key, of no use to any other process.
+    /// A digest of the id, valid in this process only.
     pub fn digest(&self) -> u64 {
         self.0.id
     }
 
-    /// The lane's name, the same in every process: `ip/60000ms`. A sliding window's is
-    /// `ip/~60000ms`.
+    /// The id as text, the same in every process: `ip/60000ms`, or `ip/~60000ms` for a sliding
+    /// window.
     pub fn as_str(&self) -> &str {
         &self.0.key
     }
 
-    /// What clients know the quota by: `ip`, or `ip-minute` where the limit has several.
+    /// The name that clients see: `ip`, or `ip-minute` if the limit has several quotas.
     pub fn policy_name(&self) -> &str {
         &self.0.policy
     }
 
-    /// `"ip"`, with its quotation marks.
+    /// The policy name in quotation marks: `"ip"`.
     pub(crate) fn field(&self) -> &str {
         &self.0.field
     }

@@ -1,4 +1,4 @@
-//! A limit whose quotas have their lanes.
+//! A validated limit, with the ids of its quotas.
 
 use std::num::NonZeroU32;
 
@@ -13,10 +13,10 @@ use crate::{
 /// The buckets of one request.
 pub(crate) type Buckets<'a> = ArrayVec<Bucket<'a>, { Limits::MAX_QUOTAS }>;
 
-/// What a principal has of its own, in a minute, an hour and a day.
+/// The quotas that a principal overrides: per minute, hour and day.
 pub(crate) type OverrideQuotas = fn(&QuotaOverrides) -> [Option<NonZeroU32>; 3];
 
-/// What [`OverrideQuotas`] speaks of; the counts are the principal's.
+/// The periods of [`OverrideQuotas`]; the counts come from the principal.
 const OVERRIDE_PERIODS: [Quota; 3] = [Quota::per_minute(1), Quota::per_hour(1), Quota::per_day(1)];
 
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(crate) struct CompiledLimit {
     extractor: KeyExtractor,
     cost: Cost,
     quotas: Vec<CompiledQuota>,
-    /// In which a principal is counted that brings a quota of a period of its own.
+    /// Used only by principals that override a period which the limit itself does not have.
     override_quotas: Vec<CompiledQuota>,
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct CompiledLimit {
 struct CompiledQuota {
     quota_id: QuotaId,
     quota: Quota,
-    /// Where in [`OVERRIDE_PERIODS`] its period is.
+    /// The index of its period in [`OVERRIDE_PERIODS`].
     override_index: Option<usize>,
 }
 
@@ -83,20 +83,20 @@ impl CompiledLimit {
         &self.name
     }
 
-    /// What clients know its quotas by.
+    /// The names of its quotas that clients see.
     pub(crate) fn policies(&self) -> impl Iterator<Item = &str> {
         let all = self.quotas.iter().chain(&self.override_quotas);
         all.map(|quota| quota.quota_id.policy_name())
     }
 
-    /// Its quotas as they are, and what a policy calls them.
+    /// The configured quotas, with their names as structured fields.
     pub(crate) fn quotas(&self) -> impl Iterator<Item = (&str, Quota)> {
         let quotas = self.quotas.iter();
         quotas.map(|quota| (quota.quota_id.field(), quota.quota))
     }
 
-    /// Adds the buckets that a request is counted in; `true` where those are all of its
-    /// quotas, as they are.
+    /// Adds the buckets of a request. Returns `true` if they are exactly the configured
+    /// quotas.
     #[inline]
     pub(crate) fn push_buckets<'a>(
         &'a self,
@@ -149,7 +149,7 @@ impl CompiledQuota {
         }
     }
 
-    /// The quota of a principal that brings one of this period.
+    /// The quota of a principal that overrides this period.
     fn overridden(&self, overrides: &[Option<NonZeroU32>; 3]) -> Option<Quota> {
         let count = overrides[self.override_index?]?;
         Some(self.quota.with_count(count))
@@ -161,6 +161,6 @@ fn by_period(limit: &str, quota: Quota) -> Box<str> {
     let mut policy = format!("{limit}-");
     quota
         .write_period(&mut policy)
-        .expect("a string takes every text");
+        .expect("writing to a string never fails");
     policy.into()
 }

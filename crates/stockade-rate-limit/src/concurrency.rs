@@ -1,4 +1,4 @@
-//! The guard of requests at once.
+//! The concurrency guard.
 
 mod headers;
 mod limit;
@@ -22,17 +22,17 @@ pub use limit::ConcurrencyLimit;
 pub use stats::ConcurrencyStats;
 pub use wait::ConcurrencyWait;
 
-/// Lets so many requests run at once, each until its response body has ended.
+/// Limits requests in flight; each counts until its response body has ended.
 ///
-/// A request takes a place in each of the limits, or in none. Its places are freed once,
-/// when the body has ended or failed, the handler failed or panicked, or the client left.
+/// A request acquires one permit for each limit, or none. Its permits are released once: when
+/// the body has ended or failed, the handler failed or panicked, or the client disconnected.
 ///
-/// Whoever finds a place full gets a 429 `CONCURRENCY_LIMIT`, or a 503 `OVERLOADED` where
-/// the limit is the [server's](ConcurrencyLimit::overload). Nothing waits, unless
-/// [`queue`](Self::queue) says so. A store that does not answer is a 503, never an open door.
+/// If a limit is full, the response is a 429 `CONCURRENCY_LIMIT`, or a 503 `OVERLOADED` if the
+/// limit protects the [server](ConcurrencyLimit::overload). Requests only wait if
+/// [`queue`](Self::queue) is set. If the store fails, the response is a 503.
 ///
-/// Clients are told their limits in `RateLimit-Policy`, in the unit `concurrent-requests`,
-/// and in `RateLimit` which of them is full.
+/// `RateLimit-Policy` describes the limits in the unit `concurrent-requests`; in a refusal,
+/// `RateLimit` names the limit that is full.
 ///
 /// ```
 /// use std::{convert::Infallible, num::NonZeroU32};
@@ -81,14 +81,14 @@ pub struct Concurrency<P = MemoryPermits> {
 }
 
 impl Concurrency {
-    /// A guard of these limits in this process.
+    /// Creates a guard that counts in the memory of this process.
     pub fn new(limits: impl IntoIterator<Item = ConcurrencyLimit>) -> Self {
         Self::with_store(limits, MemoryPermits::new())
     }
 }
 
 impl<P> Concurrency<P> {
-    /// A guard of these limits whose places are in this store.
+    /// Creates a guard that counts in this store.
     pub fn with_store(limits: impl IntoIterator<Item = ConcurrencyLimit>, store: P) -> Self {
         Self {
             limits: Arc::new(LimitSet::new(limits)),
@@ -97,11 +97,10 @@ impl<P> Concurrency<P> {
         }
     }
 
-    /// Lets a request that finds a place full wait for it so long at most, first come,
-    /// first served for each subject. Where so many requests wait already, it is refused at
-    /// once.
+    /// Lets requests wait up to `timeout` for a permit, first come, first served per key. At
+    /// most `max_waiters` requests wait; further requests are refused immediately.
     ///
-    /// Whoever waits keeps its connection and the unread body. Needs tokio's timer.
+    /// A waiting request keeps its connection and its unread body. Needs tokio's timer.
     pub fn queue(mut self, timeout: Duration, max_waiters: usize) -> Self {
         self.queue_timeout = Some(QueueTimeout {
             timeout,
@@ -110,7 +109,7 @@ impl<P> Concurrency<P> {
         self
     }
 
-    /// What the guard has seen so far.
+    /// The statistics of this guard.
     pub fn stats(&self) -> ConcurrencyStats {
         self.limits.counters.read()
     }
@@ -125,7 +124,7 @@ impl<P> Concurrency<P>
 where
     P: PermitStore,
 {
-    /// Asks for the places that a request needs.
+    /// Acquires the permits of a request.
     fn enter(
         &self,
         requests: &[PermitRequest<'_>],
@@ -157,7 +156,7 @@ where
     type Wait = ConcurrencyWait<P>;
 
     fn check(&self, head: &Head) -> Check<Self::Pass, Self::Wait> {
-        // One limit is the usual case, and its place needs no list.
+        // One limit is the common case and needs no list.
         if let Some(limit) = self.limits.single() {
             return match limit.permit_request(head) {
                 Ok(Some(request)) => self.enter(&[request]),
@@ -187,13 +186,13 @@ impl<P> fmt::Debug for Concurrency<P> {
     }
 }
 
-/// The permit of a request, until its response body has ended.
+/// Holds the permits of a request until its response body has ended.
 #[derive(Debug)]
 pub struct ConcurrencyHook<P>(Option<Held<P>>);
 
 #[derive(Debug)]
 struct Held<P> {
-    // Freed before the gauge goes down.
+    // Released before the gauge is decremented.
     _permit: P,
     in_use: GaugeGuard,
     policy: PolicyOverride,
@@ -208,7 +207,7 @@ impl<P> ConcurrencyHook<P> {
         }))
     }
 
-    /// No limit counts the request.
+    /// The request is not counted by any limit.
     fn uncounted() -> Self {
         Self(None)
     }

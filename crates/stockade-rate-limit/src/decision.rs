@@ -1,4 +1,4 @@
-//! What a store says of a request.
+//! The decision of a store.
 
 use std::{iter, time::Duration};
 
@@ -6,35 +6,36 @@ use smallvec::SmallVec;
 
 use crate::{Bucket, Limits};
 
-/// What a store says of a request: one [`QuotaStatus`] for each bucket, in their order.
+/// The decision of a store: one [`QuotaStatus`] per bucket, in the order of the buckets.
 #[derive(Clone, Debug, Default)]
 pub struct Decision {
-    /// One quota is the usual case. Decisions are handed on a few times, so they are small.
+    /// Inline for one quota, the common case; decisions are moved several times.
     statuses: SmallVec<[QuotaStatus; 1]>,
 }
 
 impl Decision {
-    /// A decision with these levels; what is over [`Limits::MAX_QUOTAS`] is left out.
+    /// Creates a decision from these statuses; entries beyond [`Limits::MAX_QUOTAS`] are
+    /// dropped.
     pub fn new(statuses: impl IntoIterator<Item = QuotaStatus>) -> Self {
         Self {
             statuses: statuses.into_iter().take(Limits::MAX_QUOTAS).collect(),
         }
     }
 
-    /// Lets the request in uncounted: where a store is down and its failure policy allows
-    /// that. Clients are told no levels.
+    /// Allows the request without counting it, for example when the store is down and the
+    /// failure policy allows that. No `RateLimit` header is sent.
     pub fn uncounted() -> Self {
         Self::default()
     }
 
-    /// The decision of one bucket.
+    /// The decision for a single bucket.
     pub(crate) fn one(status: QuotaStatus) -> Self {
         Self {
             statuses: SmallVec::from_buf([status]),
         }
     }
 
-    /// A decision with so many levels, to be filled in.
+    /// A decision with default statuses, to be filled by [`set`](Self::set).
     pub(crate) fn blank(statuses: usize) -> Self {
         Self::new(iter::repeat_n(QuotaStatus::default(), statuses))
     }
@@ -43,24 +44,24 @@ impl Decision {
         self.statuses[at] = status;
     }
 
-    /// One level a bucket; empty where the request was not counted.
+    /// One status per bucket; empty if the request was not counted.
     #[inline]
     pub fn statuses(&self) -> &[QuotaStatus] {
         &self.statuses
     }
 
-    /// Whether the request is let in: whether every bucket allows it.
+    /// Whether every bucket allows the request.
     pub fn is_allowed(&self) -> bool {
         self.statuses.iter().all(QuotaStatus::is_allowed)
     }
 
-    /// How long it takes until all buckets allow the request.
+    /// The time until all buckets allow the request.
     pub(crate) fn retry_after(&self) -> Duration {
         let waits = self.statuses.iter().map(QuotaStatus::retry_after);
         waits.max().unwrap_or_default()
     }
 
-    /// Those of the buckets that do not allow it.
+    /// The buckets that refuse the request.
     pub(crate) fn refusing<'b>(
         &self,
         buckets: &'b [Bucket<'b>],
@@ -72,8 +73,7 @@ impl Decision {
     }
 }
 
-/// What is left in a bucket: after the request, where it was let in, and without it where
-/// it was not.
+/// The state of a bucket: after the debit if the request is allowed, else without it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QuotaStatus {
     remaining: u32,
@@ -84,7 +84,7 @@ pub struct QuotaStatus {
 }
 
 impl QuotaStatus {
-    /// A level; the times are kept in nanoseconds, and 584 years stand for longer ones.
+    /// Creates a status. Durations are stored in nanoseconds and saturate at 584 years.
     pub fn new(remaining: u32, reset_after: Duration, retry_after: Duration) -> Self {
         let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         Self::from_nanos(remaining, nanos(reset_after), nanos(retry_after))
@@ -102,12 +102,12 @@ impl QuotaStatus {
         Self::from_nanos(remaining, reset_after, u64::MAX)
     }
 
-    /// How much can be had at once now.
+    /// The cost that would currently be allowed.
     pub fn remaining(&self) -> u32 {
         self.remaining
     }
 
-    /// How long it takes until everything that was used up is forgotten.
+    /// The time until the bucket is full again.
     pub fn reset_after(&self) -> Duration {
         Duration::from_nanos(self.reset_after)
     }
@@ -116,17 +116,17 @@ impl QuotaStatus {
         self.reset_after
     }
 
-    /// How long it takes until the request would be let in; zero where it is, and
-    /// [`NEVER`](Self::NEVER) where it asks for more than there ever is.
+    /// The time until the request would be allowed: zero if it is, and [`NEVER`](Self::NEVER)
+    /// if its cost exceeds the burst.
     pub fn retry_after(&self) -> Duration {
         Duration::from_nanos(self.retry_after)
     }
 
-    /// Whether this bucket lets the request in.
+    /// Whether this bucket allows the request.
     pub fn is_allowed(&self) -> bool {
         self.retry_after == 0
     }
 
-    /// The [`retry_after`](Self::retry_after) of a request that costs more than the burst.
+    /// The [`retry_after`](Self::retry_after) of a request whose cost exceeds the burst.
     pub const NEVER: Duration = Duration::from_nanos(u64::MAX);
 }

@@ -1,4 +1,4 @@
-//! What happens when a store that is far away does not answer.
+//! The behaviour when a remote store fails.
 
 mod circuit;
 mod health;
@@ -18,19 +18,18 @@ pub use health::StoreHealth;
 pub use policy::{FailurePolicy, Fraction, FractionError};
 pub use wait::FallbackWait;
 
-/// Stands between a guard and a store that can fail: gives each decision a deadline, leaves
-/// a store alone that is down, and decides in its place as the [`FailurePolicy`] says.
+/// Wraps a store that can fail: adds a deadline, a circuit breaker, and a [`FailurePolicy`]
+/// for the decisions that the store does not make.
 ///
-/// 1. A decision that fails, or takes longer than the deadline, is a failure. What it may
-///    have debited stays debited.
-/// 2. After so many failures in a row the store is down. It is left alone for a while; then
-///    one request asks it, while the others still do without. That one brings the store
-///    back, or the next while begins.
-/// 3. Each decision that the store did not take is counted, and each change between up and
-///    down is told. Nothing is unlimited in silence.
+/// 1. A decision that fails, or exceeds the deadline, counts as a failure. Its debit may have
+///    taken effect.
+/// 2. After a number of consecutive failures, the circuit opens, and the store is not called
+///    for a while. Then a single request probes it, while the policy decides about the others.
+///    If the probe succeeds, the circuit closes; otherwise the pause starts again.
+/// 3. Decisions of the policy are counted, and changes between up and down are reported.
 ///
-/// Clones are one: keep one of them to read its [`health`](Self::health). Where the store
-/// does not answer at once, tokio's timer is needed.
+/// Clones share their state: keep one to read its [`health`](Self::health). Needs tokio's
+/// timer if the store does not decide immediately.
 pub struct Fallback<S> {
     store: Arc<S>,
     policy: FailurePolicy,
@@ -48,7 +47,7 @@ impl<S> Fallback<S>
 where
     S: LimitStore,
 {
-    /// Asks this store, and does as the policy says where it does not answer.
+    /// Wraps this store.
     pub fn new(store: S, policy: FailurePolicy) -> Self {
         let local = match policy {
             FailurePolicy::Local { .. } => Some(MemoryLimitStore::default()),
@@ -66,22 +65,22 @@ where
         }
     }
 
-    /// How long a decision may take; 50 ms where this is not called.
+    /// Sets the deadline of a decision; defaults to 50 ms.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// After how many failures in a row the store is down (5 where this is not called, and
-    /// at least 1), and how long it is left alone then (1 s).
+    /// Sets the number of consecutive failures that open the circuit (default 5, at least 1),
+    /// and how long it stays open (default 1 s).
     pub fn circuit(mut self, failures: u32, cool_down: Duration) -> Self {
         self.failures = failures.max(1);
         self.cool_down = cool_down;
         self
     }
 
-    /// Calls this when the store goes down and when it is back, on the thread that found
-    /// out. It must not block.
+    /// Sets a callback for changes between up and down. It runs on the thread that detected
+    /// the change and must not block.
     pub fn on_change<F>(mut self, callback: F) -> Self
     where
         F: Fn(&StoreHealth) + Send + Sync + 'static,
@@ -90,22 +89,22 @@ where
         self
     }
 
-    /// The store that is asked.
+    /// The wrapped store.
     pub fn store(&self) -> &S {
         &self.store
     }
 
-    /// What is done without it.
+    /// The failure policy.
     pub fn policy(&self) -> FailurePolicy {
         self.policy
     }
 
-    /// How the store does, for metrics, readiness and the audit log.
+    /// The health of the store, for metrics, readiness and the audit log.
     pub fn health(&self) -> StoreHealth {
         self.circuit.health()
     }
 
-    /// Notes what the store said, and decides in its place where it said nothing.
+    /// Records the result of the store, and decides by the policy if it failed.
     fn record<'a>(
         &self,
         answer: Result<Decision, StoreError>,
@@ -121,7 +120,7 @@ where
         answer.or_else(|error| self.decide_locally(error, buckets))
     }
 
-    /// Decides without the store.
+    /// Decides by the policy.
     fn decide_locally<'a>(
         &self,
         error: StoreError,
@@ -164,14 +163,14 @@ where
         }
     }
 
-    /// Where the store is down, this goes to the local limits, or is lost.
+    /// While the store is down, this goes to the local limits or is lost.
     fn settle(&self, bucket: &Bucket<'_>, delta: i64) {
         match (self.policy, &self.local) {
             _ if self.circuit.is_up() => self.store.settle(bucket, delta),
             (FailurePolicy::Local { fraction }, Some(local)) => {
                 local.settle(&fraction.of(*bucket), delta);
             }
-            // What the store has counted stays as it is until its period is over.
+            // The reservation in the store stays until its period is over.
             _ => {}
         }
     }

@@ -1,20 +1,20 @@
-//! The generic cell rate algorithm, as pure functions.
+//! The generic cell rate algorithm as pure functions.
 //!
-//! The state of a bucket is one moment: when it will be full again, in nanoseconds of any
-//! clock. A state in the past, 0 too, is a full bucket. A request that costs `n` moves the
-//! moment on by `n` intervals, which it may do as long as the moment stays within `burst`
-//! intervals from now. See ITU-T I.371 (2004), annex A.
+//! The state of a bucket is a point in time: when it will be full again, in nanoseconds of any
+//! clock. A state in the past, including 0, is a full bucket. A request of cost `n` advances
+//! the state by `n` intervals; it is allowed as long as the state stays within `burst`
+//! intervals of the current time. See ITU-T I.371 (2004), annex A.
 //!
-//! No debt is longer than three times the time that the burst takes to fill up: a burst that
-//! was reserved, and twice as much again that turned out to have been used. So a clock that
-//! was put back neither locks a client out for long nor gives it anything.
+//! A debt never exceeds three times the time in which the burst refills: a reserved burst,
+//! plus twice as much that was used in excess. A clock that is set back therefore neither
+//! locks a client out for long nor grants it quota.
 
 use crate::{Quota, QuotaStatus};
 
-/// The new state, and the level.
+/// Returns the new state and the status.
 ///
-/// Keep the state also where the level does not allow the request: it is the old one then,
-/// unless that was out of bounds.
+/// Store the state even if the status refuses the request: it is the old state, clamped to the
+/// valid range.
 #[inline]
 pub fn take(state: u64, quota: &Quota, now: u64, cost: u32) -> (u64, QuotaStatus) {
     let debt = debt(state, quota, now);
@@ -24,7 +24,7 @@ pub fn take(state: u64, quota: &Quota, now: u64, cost: u32) -> (u64, QuotaStatus
     }
     let interval = quota.interval_nanos();
     let price = u64::from(cost) * interval;
-    // What costs nothing still needs something to be left.
+    // A cost of 0 still requires that something is left.
     let wait = (debt + price.max(interval)).saturating_sub(quota.tolerance_nanos());
     if wait > 0 {
         return (
@@ -40,8 +40,7 @@ pub fn take(state: u64, quota: &Quota, now: u64, cost: u32) -> (u64, QuotaStatus
     )
 }
 
-/// The state after a debit that is made whatever is left, or after giving back where
-/// `delta` is negative.
+/// Returns the state after an unconditional debit, or after a refund if `delta` is negative.
 pub fn settle(state: u64, quota: &Quota, now: u64, delta: i64) -> u64 {
     let time = delta.unsigned_abs().saturating_mul(quota.interval_nanos());
     let debt = debt(state, quota, now);
@@ -53,7 +52,7 @@ pub fn settle(state: u64, quota: &Quota, now: u64, delta: i64) -> u64 {
     now.saturating_add(debt)
 }
 
-/// How long the bucket takes to be full again, in nanoseconds.
+/// The time until the bucket is full again, in nanoseconds.
 pub(crate) fn debt(state: u64, quota: &Quota, now: u64) -> u64 {
     state.saturating_sub(now).min(longest(quota))
 }

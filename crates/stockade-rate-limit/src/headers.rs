@@ -1,4 +1,4 @@
-//! What clients are told of their limits, in header fields.
+//! The response headers that describe limits.
 
 use std::cmp::Reverse;
 
@@ -11,25 +11,25 @@ use stockade_core::{
 
 use crate::{Bucket, Decision, Quota, QuotaStatus};
 
-/// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11), and those
-/// older fields that were asked for.
+/// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11), and the
+/// enabled legacy headers.
 #[derive(Debug)]
 pub(crate) struct LimitHeaders {
-    /// The policy and the level.
+    /// The policy and the status.
     standard: Option<(HeaderValue, HeaderValue)>,
     legacy: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// The older fields that clients may be told besides.
+/// The legacy headers that are sent in addition.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LegacyHeaders {
-    /// `X-RateLimit-Limit`, `-Remaining` and `-ResetFormat`.
+    /// `X-RateLimit-Limit`, `-Remaining` and `-Reset`.
     pub(crate) x_ratelimit: Option<ResetFormat>,
     /// OpenAI's `x-ratelimit-limit-requests` and so on.
     pub(crate) openai: bool,
 }
 
-/// What `X-RateLimit-ResetFormat` holds, of which no standard says which it is.
+/// The format of `X-RateLimit-Reset`, which no standard defines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResetFormat {
     /// Seconds from now.
@@ -43,7 +43,7 @@ impl ResetFormat {
         let secs = secs(nanos);
         match self {
             Self::Delta => secs.into(),
-            // Not the clock of the store: clients compare it with their own.
+            // Not the store's clock: clients compare the value with their own.
             Self::Epoch => SystemClock::new()
                 .now()
                 .as_secs()
@@ -53,11 +53,11 @@ impl ResetFormat {
     }
 }
 
-/// Room for all that one layer may have: eight names of 64 characters, each of which may be
+/// Room for the maximum of one layer: eight names of 64 characters, each of which may be
 /// escaped, and their numbers.
 type Text = ArrayString<2048>;
 
-/// What is counted, as OpenAI's fields have it at the end of their names.
+/// The unit that is counted, as the suffix of OpenAI's header names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     Requests,
@@ -67,12 +67,12 @@ pub(crate) enum Unit {
 pub(crate) const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 pub(crate) const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
-/// In front of the numbers in `RateLimit`.
+/// The parameters of a `RateLimit` item.
 const REMAINING_KEY: &str = ";r=";
 const RESET_KEY: &str = ";t=";
 
 impl LimitHeaders {
-    /// The fields of a decision, under this policy; `None` where there are none.
+    /// The headers for a decision under this policy; `None` if there are none.
     pub(crate) fn new(
         policy: Option<HeaderValue>,
         buckets: &[Bucket<'_>],
@@ -95,8 +95,8 @@ impl LimitHeaders {
         (standard.is_some() || !legacy.is_empty()).then_some(Self { standard, legacy })
     }
 
-    /// Puts them on a response. What an inner layer has said in the older fields stays,
-    /// which have room for one limit only.
+    /// Adds the headers to a response. Legacy headers, which have room for one limit only,
+    /// keep the value of an inner layer.
     pub(crate) fn write(self, headers: &mut HeaderMap) {
         if let Some((policy, status)) = self.standard {
             headers.append(RATELIMIT_POLICY, policy);
@@ -107,7 +107,7 @@ impl LimitHeaders {
         }
     }
 
-    /// Puts them on a refusal.
+    /// Adds the headers to a refusal.
     pub(crate) fn apply_to_refusal(self, refusal: Refusal) -> Refusal {
         let refusal = match self.standard {
             Some((policy, status)) => refusal
@@ -123,17 +123,17 @@ impl LimitHeaders {
     }
 }
 
-/// Whether this quota is announced in the standard fields: those have whole seconds,
-/// and a window of half a second is not one of a second.
+/// Whether this quota appears in the standard headers. Their windows are whole seconds, and a
+/// window of half a second must not be announced as one second.
 pub(crate) fn is_announced(quota: Quota) -> bool {
     quota.period().subsec_nanos() == 0
 }
 
-/// `"ip";q=60;w=60, "daily";q=1000;w=86400`; `None` where no quota is announced.
+/// Formats `"ip";q=60;w=60, "daily";q=1000;w=86400`; `None` if no quota is announced.
 ///
-/// For requests only. The standard fields cannot tell of model tokens: the units of
-/// draft-ietf-httpapi-ratelimit-headers-11 are `requests`, `content-bytes` and
-/// `concurrent-requests`, and a policy that names none counts requests.
+/// For requests only: the units of draft-ietf-httpapi-ratelimit-headers-11 are `requests`,
+/// `content-bytes` and `concurrent-requests`, and a policy without a unit counts requests, so
+/// model tokens cannot be announced.
 pub(crate) fn policy_value<'l>(
     quotas: impl Iterator<Item = (&'l str, Quota)>,
 ) -> Option<HeaderValue> {
@@ -147,7 +147,7 @@ pub(crate) fn policy_value<'l>(
     (!text.is_empty()).then(|| value(&text))
 }
 
-/// `"ip";r=59;t=1, "daily";r=999;t=87`
+/// Formats `"ip";r=59;t=1, "daily";r=999;t=87`.
 fn status_value<'l>(
     statuses: impl Iterator<Item = (&'l Bucket<'l>, &'l QuotaStatus)>,
 ) -> HeaderValue {
@@ -161,8 +161,8 @@ fn status_value<'l>(
     value(&text)
 }
 
-/// `"ip";r=59;t=1`, which each answer needs anew: written into a buffer of just its size, that
-/// the value keeps.
+/// Formats `"ip";r=59;t=1`, needed anew for each response, into a buffer of the exact size,
+/// which the value keeps.
 pub(crate) fn single_status_value(policy: &str, status: &QuotaStatus) -> HeaderValue {
     let (mut remaining, mut reset) = (itoa::Buffer::new(), itoa::Buffer::new());
     let remaining = remaining.format(status.remaining());
@@ -178,12 +178,12 @@ pub(crate) fn single_status_value(policy: &str, status: &QuotaStatus) -> HeaderV
 }
 
 impl LegacyHeaders {
-    /// Whether none was asked for.
+    /// Whether no legacy header is enabled.
     pub(crate) fn is_none(self) -> bool {
         self.x_ratelimit.is_none() && !self.openai
     }
 
-    /// Those of the quota that has least left.
+    /// The headers of the quota with the lowest remaining count.
     fn values<'l>(
         self,
         unit: Unit,
@@ -231,7 +231,7 @@ impl LegacyHeaders {
     }
 }
 
-/// A string of RFC 9651, section 3.3.3, without what it cannot hold.
+/// A string of RFC 9651, section 3.3.3; characters that it cannot hold are dropped.
 pub(crate) fn sf_string(text: &str) -> String {
     let mut quoted = String::from("\"");
     for letter in text.chars().filter(|letter| is_sf_char(*letter)) {
@@ -244,7 +244,7 @@ pub(crate) fn sf_string(text: &str) -> String {
     quoted
 }
 
-/// Whether a string of a structured field can hold it.
+/// Whether a structured field string can hold this character.
 pub(crate) fn is_sf_char(letter: char) -> bool {
     matches!(letter, ' '..='~')
 }
@@ -268,7 +268,7 @@ fn separate(text: &mut Text) {
 fn number(text: &mut Text, key: &str, number: u64) {
     text.push_str(key);
     match number {
-        // The usual reset: whoever keeps to the limit owes next to nothing.
+        // The common reset: clients within their limit owe next to nothing.
         0..10 => text.push(char::from(b'0' + number as u8)),
         _ => text.push_str(itoa::Buffer::new().format(number)),
     }
@@ -279,7 +279,7 @@ fn secs(nanos: u64) -> u64 {
     nanos.div_ceil(1_000_000_000)
 }
 
-/// `12ms`, `1s`, `6m0s`, as OpenAI writes them; rounded up.
+/// Formats `12ms`, `1s`, `6m0s`, as OpenAI does; rounded up.
 fn duration(nanos: u64) -> HeaderValue {
     let mut text = Text::new();
     if nanos < 1_000_000_000 {

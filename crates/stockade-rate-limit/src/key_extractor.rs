@@ -1,4 +1,4 @@
-//! What a limit counts by.
+//! Extracts the key that a limit counts by.
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
@@ -7,7 +7,7 @@ use stockade_core::{context::MatchedRoute, guard::Head, identity::Principal};
 
 use crate::rate_key::{KeyExtractorError, KeyKind, KeyPart, RateKey};
 
-/// What a limit counts by: whatever has the same subject shares its quotas.
+/// Extracts the key that a limit counts by: requests with the same key share its quotas.
 ///
 /// ```
 /// use stockade_rate_limit::KeyExtractor;
@@ -20,10 +20,10 @@ pub struct KeyExtractor {
     parts: Vec<PartExtractor>,
 }
 
-/// Whom or what a request is counted for.
+/// The key of a request.
 pub(crate) struct ExtractedKey<'a> {
     pub(crate) key: RateKey<'a>,
-    /// The principal, where it is all that is counted by.
+    /// The principal, if the key consists of it alone.
     pub(crate) principal: Option<&'a Principal>,
 }
 
@@ -50,72 +50,71 @@ enum PartExtractor {
 
 type Closure = dyn for<'h> Fn(&'h Parts) -> Option<Cow<'h, str>> + Send + Sync;
 
-/// IPv6 clients own whole networks; this is the smallest that is given out.
+/// IPv6 clients are assigned whole networks; /64 is the smallest.
 const V6_LENGTH: u8 = 64;
 
 impl KeyExtractor {
-    /// Everything together.
+    /// One key for all requests.
     pub fn global() -> Self {
         Self::part(PartExtractor::Everything)
     }
 
-    /// The client's address, as [`ClientIp`](stockade_core::client::ClientIp) knows it; the network of
-    /// 64 bits for IPv6.
+    /// The client address, as determined by [`ClientIp`](stockade_core::client::ClientIp); the
+    /// /64 network for IPv6.
     ///
-    /// Where nobody says what the address is, the request is refused with a 500.
+    /// If the client address is unknown, the request is refused with a 500.
     pub fn client_ip() -> Self {
         Self::client_ip_prefix(V6_LENGTH)
     }
 
-    /// The client's address; for IPv6 the network of this length, of which 48 to 128 make
-    /// sense.
+    /// The client address; for IPv6, the network of this prefix length, sensibly 48 to 128.
     pub fn client_ip_prefix(v6_length: u8) -> Self {
         Self::part(PartExtractor::ClientIp { v6_length })
     }
 
-    /// The principal; the client's address where it is anonymous or nobody authenticated
-    /// the request.
+    /// The principal; the client address if the request is anonymous or not authenticated.
     ///
-    /// Counted by this alone, a principal's own quotas
-    /// ([`QuotaOverrides`](stockade_core::identity::QuotaOverrides)) come in place of the limit's.
+    /// If this is the whole key, a principal's own quotas
+    /// ([`QuotaOverrides`](stockade_core::identity::QuotaOverrides)) replace those of the
+    /// limit.
     pub fn principal() -> Self {
         Self::part(PartExtractor::Principal {
             v6_length: V6_LENGTH,
         })
     }
 
-    /// The same as [`principal`](Self::principal), where IPv6 addresses count by the network
-    /// of this length, of which 48 to 128 make sense.
+    /// Like [`principal`](Self::principal), with the IPv6 network of this prefix length,
+    /// sensibly 48 to 128.
     pub fn principal_or_prefix(v6_length: u8) -> Self {
         Self::part(PartExtractor::Principal { v6_length })
     }
 
-    /// The principal; a request without one is not counted by this limit at all. Put
-    /// another limit beside it that counts those.
+    /// The principal; requests without one are not counted by this limit. Add another limit
+    /// that counts those.
     pub fn dangerous_principal_only() -> Self {
         Self::part(PartExtractor::PrincipalOnly)
     }
 
-    /// The route that the router matched. What matched none, or was not shown to a router
-    /// yet, shares one subject.
+    /// The matched route. Requests that matched no route, or were not routed yet, share one
+    /// key.
     pub fn route() -> Self {
         Self::part(PartExtractor::Route)
     }
 
-    /// The model that the body asks for. What names none shares one subject.
+    /// The model that the body asks for. Requests without a model share one key.
     pub fn model() -> Self {
         Self::part(PartExtractor::Model)
     }
 
-    /// The values of a header. What lacks it shares one subject.
+    /// The values of a header. Requests without it share one key.
     ///
-    /// A client can send what it likes: count by this only what a proxy in front sets, or
-    /// together with something that the client does not choose.
+    /// Clients choose header values freely: use only headers that a trusted proxy sets, or
+    /// combine the header with a part that clients cannot choose.
     pub fn header(name: HeaderName) -> Self {
         Self::part(PartExtractor::Header(name))
     }
 
-    /// Whatever a closure reads in the head. What it finds nothing in shares one subject.
+    /// A value computed from the request head. Requests without a value share one key.
     pub fn from_fn<F>(key: F) -> Self
     where
         F: for<'h> Fn(&'h Parts) -> Option<Cow<'h, str>> + Send + Sync + 'static,
@@ -123,32 +122,32 @@ impl KeyExtractor {
         Self::part(PartExtractor::Closure(Arc::new(key)))
     }
 
-    /// Both together: `KeyExtractor::route().and(KeyExtractor::principal())` counts each route of each
-    /// principal by itself.
+    /// Combines both: `KeyExtractor::route().and(KeyExtractor::principal())` counts each route
+    /// of each principal separately.
     pub fn and(mut self, other: Self) -> Self {
         self.parts.extend(other.parts);
         self
     }
 
-    /// The subject of a request; `None` where this does not count it.
+    /// Extracts the key of a request; `None` if this extractor does not count it.
     ///
     /// # Errors
-    /// When the request does not tell who the client is, but has to.
+    /// If the client address is required but unknown.
     pub fn extract<'a>(&'a self, head: &'a Head) -> Result<Option<RateKey<'a>>, KeyExtractorError> {
         RateKey::of(self, head)
     }
 
-    /// The subject of a request, and the principal where that is all that this counts by.
+    /// Extracts the key, and the principal if it is the whole key.
     #[inline]
     pub(crate) fn extract_with_principal<'a>(
         &'a self,
         head: &'a Head,
     ) -> Result<Option<ExtractedKey<'a>>, KeyExtractorError> {
-        // One part is the usual case, and whatever it needs of the request is looked up once.
+        // One component is the common case; everything it needs is looked up once.
         let [part] = &self.parts[..] else {
             return self.extract_parts(head);
         };
-        // The two that every server has are known apart: their names need no memory.
+        // The two most common kinds need no allocation.
         let (name, principal) = match part {
             PartExtractor::ClientIp { v6_length } => {
                 let name = client(head, *v6_length)?;
@@ -175,7 +174,7 @@ impl KeyExtractor {
         Ok(key.map(ExtractedKey::without_principal))
     }
 
-    /// Whether it counts by the principal alone.
+    /// Whether the key is the principal alone.
     pub(crate) fn is_principal(&self) -> bool {
         matches!(
             self.parts[..],
@@ -183,7 +182,7 @@ impl KeyExtractor {
         )
     }
 
-    /// Shows each part of the subject, in order; `false` where this does not count it.
+    /// Visits each component of the key in order; `false` if the request is not counted.
     pub(crate) fn visit<'a>(
         &'a self,
         head: &'a Head,
@@ -204,7 +203,7 @@ impl KeyExtractor {
 }
 
 impl PartExtractor {
-    /// The principal, where this part is one; the same that [`name`](Self::name) needs.
+    /// The principal, if this component is one.
     #[inline]
     fn principal<'a>(&self, head: &'a Head) -> Option<&'a Principal> {
         match self {
@@ -267,7 +266,7 @@ fn client(head: &Head, v6_length: u8) -> Result<KeyPart<'static>, KeyExtractorEr
     Ok(KeyPart::Client(client.bucket(v6_length)))
 }
 
-/// All values of a header, as if they were one list.
+/// All values of a header, joined as one list.
 fn header<'a>(head: &'a Head, name: &HeaderName) -> KeyPart<'a> {
     let mut values = head.headers.get_all(name).iter();
     let Some(first) = values.next() else {

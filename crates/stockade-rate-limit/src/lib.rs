@@ -1,42 +1,40 @@
 //! Rate limits, concurrency limits and token budgets as tower layers: stacked quotas by
-//! address, key, route, model or anything else.
+//! address, key, route, model or any other property of a request.
 //!
 //! # Rules
-//! 1. A [`Quota`] is so many in such a time: `Quota::per_minute(60).burst(10)`, or the text
-//!    `60/minute burst 10`. It is counted by GCRA, or as a sliding window
-//!    ([`Quota::sliding`]). What can be no quota is refused when it is read, with the reason.
-//! 2. A [`Limit`] counts [`KeyExtractor`] something, and has one quota or several. All quotas of a
-//!    request are checked, and then all are debited or none: a request that is refused takes
-//!    nothing.
-//! 3. One [`RateLimit`] goes before authentication, by address, so that guessing keys costs;
-//!    another one after it, by principal, whose own quotas come before those of the limit.
-//! 4. Nothing is a free pass. What is anonymous is counted by its address, what names no
-//!    route or model shares one bucket, and where the server does not say who the client is,
-//!    the answer is a 500.
-//! 5. Whoever is refused gets a 429 with a `Retry-After` that is true and at least 1.
-//!    `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11) are on every
-//!    answer that a quota of whole seconds counts in requests; the older fields, and those of
-//!    model tokens, are there where they are asked for.
-//! 6. What is kept in memory ([`MemoryLimitStore`]) has a hard bound. Where it is full, the
-//!    one who owes least has to go, and no debt goes with it: being forgotten refills
-//!    nobody.
-//! 7. A store that many processes share ([`LimitStore`]) decides by itself, in one step. What
-//!    is done while it is down has to be chosen ([`FailurePolicy`]) and can be seen
-//!    ([`Fallback::health`]).
-//! 8. [`Concurrency`] limits requests at once. A place is held until the response body has
-//!    ended, failed or was dropped, and is freed once.
-//! 9. A [`TokenBudget`] reserves what a request may take of a model, and settles with what it
-//!    has taken, once, however it ended.
+//! 1. A [`Quota`] is a number of requests per period: `Quota::per_minute(60).burst(10)`, or
+//!    the text `60/minute burst 10`. It is counted by GCRA, or as a sliding window
+//!    ([`Quota::sliding`]). Invalid quotas are rejected when they are parsed, with the reason.
+//! 2. A [`Limit`] has a [`KeyExtractor`] and one or more quotas. All quotas of a request are
+//!    checked first; then all are debited or none. A refused request is not debited.
+//! 3. Use one [`RateLimit`] by address before authentication, so that guessing keys is
+//!    limited, and one by principal after it. A principal's own quotas replace those of the
+//!    limit.
+//! 4. Every request has a key. Anonymous requests are counted by address; requests without a
+//!    route or model share one bucket; if the client address is unknown, the response is a
+//!    500.
+//! 5. A refused request gets a 429 with a `Retry-After` of at least 1, after which a retry
+//!    succeeds. `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11)
+//!    are sent on every response for quotas of requests with a period of whole seconds; legacy
+//!    headers and headers for model tokens are opt-in.
+//! 6. The memory of a [`MemoryLimitStore`] is bounded. When it is full, the key with the
+//!    lowest debt is evicted, and its debt is kept as a floor: eviction never refills a quota.
+//! 7. A store shared by several processes ([`LimitStore`]) decides atomically. Its
+//!    [`FailurePolicy`] has to be chosen, and its state is visible ([`Fallback::health`]).
+//! 8. [`Concurrency`] limits requests in flight. A permit is held until the response body has
+//!    ended, failed or was dropped, and is released once.
+//! 9. A [`TokenBudget`] reserves the tokens that a request may use, and settles the actual
+//!    usage once, however the request ends.
 //!
-//! # Knowing before deploying
-//! - Clients are told apart by [`ClientIp`](stockade_core::client::ClientIp). Behind a proxy, put a
-//!   [`ContextGuard`](stockade_core::context::ContextGuard) that trusts it outermost, or all clients
-//!   are one.
-//! - In memory, each process counts by itself: two replicas let in twice as much.
-//! - States are kept by the names of limits and the periods of their quotas. Counts, bursts
-//!   and prices can change while requests are running ([`SharedLimits`]).
-//! - [`Fallback`], [`Concurrency::queue`] and stores far away need tokio's timer; all else runs
-//!   anywhere.
+//! # Before you deploy
+//! - Clients are identified by [`ClientIp`](stockade_core::client::ClientIp). Behind a proxy,
+//!   add a [`ContextGuard`](stockade_core::context::ContextGuard) that trusts it as the
+//!   outermost layer; otherwise all clients share one address.
+//! - The memory store counts per process: two replicas allow twice as much.
+//! - State is stored under the name of a limit and the period of its quota. Counts, bursts and
+//!   costs can change while requests are in flight ([`SharedLimits`]).
+//! - [`Fallback`], [`Concurrency::queue`] and remote stores need tokio's timer; everything
+//!   else is runtime-agnostic.
 //!
 //! # Examples
 //! ```toml
@@ -50,7 +48,7 @@
 //! tower = { version = "0.5", features = ["util"] }
 //! ```
 //!
-//! Two requests an hour from each address:
+//! Two requests per hour from each address:
 //!
 //! ```
 //! use std::{convert::Infallible, net::SocketAddr};
@@ -89,7 +87,7 @@
 //! }
 //! ```
 //!
-//! Several limits in one layer, from text, with what OpenAI's clients look for:
+//! Several limits in one layer, parsed from text, with the headers that OpenAI's clients read:
 //!
 //! ```
 //! use http::Request;

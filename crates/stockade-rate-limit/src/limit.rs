@@ -1,4 +1,4 @@
-//! One limit.
+//! A named limit.
 
 use std::{fmt, sync::Arc};
 
@@ -7,7 +7,7 @@ use stockade_core::guard::Head;
 
 use crate::{KeyExtractor, Quota};
 
-/// One limit: what it counts by, and the quotas stacked on it.
+/// A named limit: a key extractor, and the quotas of each key.
 ///
 /// ```
 /// use stockade_rate_limit::{KeyExtractor, Limit, Quota};
@@ -25,7 +25,7 @@ pub struct Limit {
     pub(crate) cost: Cost,
 }
 
-/// What a request costs.
+/// The cost of a request.
 #[derive(Clone)]
 pub(crate) enum Cost {
     Same(u32),
@@ -33,10 +33,10 @@ pub(crate) enum Cost {
 }
 
 impl Limit {
-    /// A limit of this name, which clients see. It needs a quota.
+    /// Creates a limit with this name, which clients see. It needs at least one quota.
     ///
-    /// States are kept under the name: a limit that keeps its name keeps them, and limits
-    /// of the same name in one store share them.
+    /// State is stored under the name: a limit that keeps its name keeps its state, and limits
+    /// of the same name in one store share it.
     pub fn new(name: impl Into<Box<str>>, extractor: KeyExtractor) -> Self {
         Self {
             name: name.into(),
@@ -46,27 +46,27 @@ impl Limit {
         }
     }
 
-    /// Stacks a quota on the others. Clients know it by the limit's name, and by `ip-minute`
-    /// and the like where there are several.
+    /// Adds a quota. Clients see the limit's name, or `ip-minute` and the like if there are
+    /// several quotas.
     pub fn quota(mut self, quota: Quota) -> Self {
         self.quotas.push((None, quota));
         self
     }
 
-    /// Stacks a quota on the others that clients know by a name of its own.
+    /// Adds a quota with a separate name for clients.
     pub fn quota_named(mut self, policy: impl Into<Box<str>>, quota: Quota) -> Self {
         self.quotas.push((Some(policy.into()), quota));
         self
     }
 
-    /// What each request costs; 1 where this is not called. A request that costs 0 is let
-    /// in as long as anything is left.
+    /// Sets the cost of each request; defaults to 1. A request of cost 0 is allowed as long as
+    /// anything is left.
     pub fn cost(mut self, cost: u32) -> Self {
         self.cost = Cost::Same(cost);
         self
     }
 
-    /// What a request costs, by its head.
+    /// Computes the cost of a request from its head.
     pub fn cost_by<F>(mut self, cost: F) -> Self
     where
         F: Fn(&Parts) -> u32 + Send + Sync + 'static,

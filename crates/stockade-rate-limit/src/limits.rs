@@ -1,4 +1,4 @@
-//! The limits of one layer, checked once.
+//! The validated limits of one layer.
 
 use std::{error::Error, fmt};
 
@@ -29,30 +29,31 @@ use crate::{
 #[derive(Debug)]
 pub struct Limits {
     limits: Vec<CompiledLimit>,
-    /// The `RateLimit-Policy` of a request that is counted by all of them as they are.
+    /// The `RateLimit-Policy` of requests that are counted by exactly the configured quotas.
     policy: Option<HeaderValue>,
 }
 
 impl Limits {
-    /// The most quotas of all limits together. A limit by principal needs three, one for a
-    /// minute, an hour and a day each, whether it has them or a principal may bring them.
+    /// The highest number of quotas in total. A limit by principal uses at least three, one
+    /// each per minute, hour and day, since a principal may override them.
     pub const MAX_QUOTAS: usize = 8;
 
-    /// The longest name of a quota, in characters. What a limit is called has to be a little
-    /// shorter where `-minute` and the like come after it.
+    /// The longest name of a quota, in characters. Names of limits with several quotas must
+    /// leave room for a suffix such as `-minute`.
     pub const MAX_NAME: usize = 64;
 
-    /// Checks the limits.
+    /// Validates the limits.
     ///
     /// # Errors
-    /// When a limit has no quota, a name is empty, longer than [`MAX_NAME`](Self::MAX_NAME) or
-    /// more than visible ASCII and spaces, two limits have one name, two quotas of a limit have one
-    /// period, or there are more than [`MAX_QUOTAS`](Self::MAX_QUOTAS).
+    /// If a limit has no quota; a name is empty, longer than [`MAX_NAME`](Self::MAX_NAME), or
+    /// contains other characters than visible ASCII and spaces; two limits have the same name;
+    /// two quotas of a limit have the same period; or there are more than
+    /// [`MAX_QUOTAS`](Self::MAX_QUOTAS).
     pub fn new(limits: impl IntoIterator<Item = Limit>) -> Result<Self, LimitsError> {
         let mut compiled: Vec<CompiledLimit> = Vec::new();
         for limit in limits {
             let limit = CompiledLimit::new(limit)?;
-            // Theirs would be the same lanes, whatever their policies are called.
+            // They would have the same quota ids, whatever their policy names are.
             if compiled.iter().any(|other| other.name() == limit.name()) {
                 return Err(LimitsError::new(LimitsErrorKind::SameName, limit.name()));
             }
@@ -85,8 +86,8 @@ impl Limits {
         }
     }
 
-    /// The `RateLimit-Policy` of a request with these buckets, which are the usual ones or
-    /// not.
+    /// The `RateLimit-Policy` of a request with these buckets; `unmodified` if they are
+    /// exactly the configured quotas.
     pub(crate) fn policy(&self, unmodified: bool, buckets: &[Bucket<'_>]) -> Option<HeaderValue> {
         match unmodified {
             true => self.policy.clone(),
@@ -98,8 +99,8 @@ impl Limits {
         }
     }
 
-    /// Where a request was counted by one quota, as it is: the `RateLimit-Policy` and the
-    /// `RateLimit` of that, at this level.
+    /// The `RateLimit-Policy` and `RateLimit` of a request that was counted by exactly one
+    /// configured quota.
     pub(crate) fn single_quota_headers(
         &self,
         status: &QuotaStatus,
@@ -109,9 +110,9 @@ impl Limits {
         Some((self.policy.clone()?, status))
     }
 
-    /// Adds the buckets of a request, with what a principal has of its own. With a `cost`,
-    /// each limit takes that instead of its own. `true` where all limits count it, as they
-    /// are.
+    /// Adds the buckets of a request, with the overrides of its principal. A `cost` replaces
+    /// the cost of each limit. Returns `true` if the buckets are exactly the configured
+    /// quotas.
     pub(crate) fn buckets<'a>(
         &'a self,
         head: &'a Head,
@@ -127,24 +128,24 @@ impl Limits {
     }
 }
 
-/// Limits that cannot be in one layer.
+/// The error of an invalid set of limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitsError {
     kind: LimitsErrorKind,
     name: Box<str>,
 }
 
-/// What is wrong with limits.
+/// The reason why limits are invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LimitsErrorKind {
-    /// A limit has no quota, so it would limit nothing.
+    /// A limit has no quota.
     NoQuota,
     /// Two quotas of one limit have the same period.
     SamePeriod,
-    /// A name is empty, too long, or cannot be sent to clients.
+    /// A name is empty, too long, or not representable in a header.
     Name,
-    /// Two limits have one name, or clients would see two quotas under one.
+    /// Two limits or two quotas have the same name.
     SameName,
     /// There are more than [`Limits::MAX_QUOTAS`].
     TooMany,
@@ -158,7 +159,7 @@ impl LimitsError {
         }
     }
 
-    /// What is wrong.
+    /// The kind of the error.
     pub fn kind(&self) -> LimitsErrorKind {
         self.kind
     }
@@ -168,23 +169,23 @@ impl fmt::Display for LimitsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = &self.name;
         match self.kind {
-            LimitsErrorKind::NoQuota => write!(f, "the limit {name:?} has no quota; give it one"),
+            LimitsErrorKind::NoQuota => write!(f, "the limit {name:?} has no quota; add one"),
             LimitsErrorKind::SamePeriod => write!(
                 f,
-                "the limit {name:?} has two quotas of one period; keep the lower one"
+                "the limit {name:?} has two quotas with the same period; keep the lower one"
             ),
             LimitsErrorKind::Name => write!(
                 f,
-                "{name:?} is no name of a quota; take 1 to {} letters, digits and spaces",
+                "{name:?} is not a valid name; use 1 to {} visible ASCII characters and spaces",
                 Limits::MAX_NAME
             ),
             LimitsErrorKind::SameName => write!(
                 f,
-                "two quotas have the name {name:?}; give each limit a name of its own"
+                "two quotas have the name {name:?}; give each a different name"
             ),
             LimitsErrorKind::TooMany => write!(
                 f,
-                "with the limit {name:?} there are more than {} quotas; put some into another \
+                "with the limit {name:?} there are more than {} quotas; move some to another \
                  layer",
                 Limits::MAX_QUOTAS
             ),

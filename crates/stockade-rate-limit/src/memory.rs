@@ -26,31 +26,29 @@ use crate::{
 pub use clock::MonotonicClock;
 pub(crate) use table::Table;
 
-/// Keeps the states of one process in memory. Clones share them.
+/// Stores states in the memory of one process. Clones share them.
 ///
-/// 1. Each lane (one quota of one limit) has a table of its own with a fixed number of
-///    places, 16 bytes each. It takes memory as subjects come, 16 kB at a time, and never
-///    more than [`max_bytes`](Self::max_bytes).
-/// 2. A subject that owes nothing is forgotten when its place is needed. Nothing else has to
-///    clean up.
-/// 3. Where all of the 12 places that a subject may have are taken by debtors, the one that
-///    owes least has to go, and **no debt goes with it**: those places remember the highest
-///    debt that ever had to go, and whoever is new there begins with that. So nobody is
-///    refilled by being forgotten, however many others come; the price is that under such a
-///    flood, somebody new may be refused who has done nothing yet.
-/// 4. A request locks one set of places a quota, for some tens of nanoseconds.
+/// 1. Each quota of each limit has its own table with a fixed number of slots of 16 bytes.
+///    Memory is allocated as keys arrive, 16 kB at a time, up to
+///    [`max_bytes`](Self::max_bytes).
+/// 2. A key without debt is evicted when its slot is needed. No background task is needed.
+/// 3. A key may use any of 12 slots. If all of them have debts, the key with the lowest debt
+///    is evicted, and **its debt is kept**: the set remembers the highest evicted debt, and
+///    new keys start with it. Eviction therefore never refills a quota, however many other
+///    keys arrive; in exchange, during such a flood a new client may be refused.
+/// 4. A request locks one set of slots per quota, for some tens of nanoseconds.
 ///
-/// Why not `governor`: its stores grow with the keys that clients choose, until the caller
-/// sweeps them, and their trait answers for one key and at once, so that neither stacked
-/// quotas nor a store far away can be behind it. What decides here is equal to it
-/// ([`gcra`](crate::gcra)), and tested to be.
+/// Why not `governor`: its stores grow with the number of keys, which clients choose, until
+/// the caller removes old ones, and its trait decides about one key synchronously, so that
+/// neither stacked quotas nor remote stores fit. The decisions are tested to be the same
+/// ([`gcra`](crate::gcra)).
 #[derive(Clone)]
 pub struct MemoryLimitStore(Arc<Shared>);
 
 type Tables = Vec<Arc<Table>>;
 
 struct Shared {
-    /// By which its tables are told from those of other stores.
+    /// Identifies the store in its tables.
     id: u64,
     tables: ArcSwap<Tables>,
     capacity: usize,
@@ -58,23 +56,22 @@ struct Shared {
 }
 
 impl MemoryLimitStore {
-    /// How many subjects a lane has places for, where nothing else is said.
+    /// The default number of keys per quota.
     pub const DEFAULT_CAPACITY: usize = 1_000_000;
 
-    /// The most lanes at once. One that has not been used for so long that nobody owes
-    /// anything in it makes room for a new one.
+    /// The highest number of quotas. A quota without debts makes room for a new one.
     pub const MAX_QUOTAS: usize = 64;
 
-    /// A store with places for so many subjects in each lane.
+    /// Creates a store with this capacity of keys per quota.
     ///
-    /// There are almost half as many places more, since subjects do not fall into them
-    /// evenly. So a subject costs 24 bytes where as many are there.
+    /// There are almost half as many slots again, since keys are not spread evenly: 24 bytes
+    /// per key at capacity.
     pub fn new(capacity: usize) -> Self {
         Self::with_clock(capacity, MonotonicClock::new())
     }
 
-    /// A store that goes by this clock, which must not be put back: what had to go from
-    /// full places would count for as long as that.
+    /// Creates a store with this clock, which must not be set back: evicted debts would last
+    /// longer by that time.
     pub fn with_clock(capacity: usize, clock: impl Clock) -> Self {
         static STORES: AtomicU64 = AtomicU64::new(0);
         Self(Arc::new(Shared {
@@ -85,18 +82,18 @@ impl MemoryLimitStore {
         }))
     }
 
-    /// Bytes that the states take now. A lane that has made room for another one keeps what
-    /// it had for as long as its limit is in force, and is not counted here.
+    /// The memory of the states in bytes. A quota that made room for another one keeps its
+    /// memory as long as its limit is in use, and is not included.
     pub fn bytes(&self) -> usize {
         self.0.tables.load().iter().map(|table| table.bytes()).sum()
     }
 
-    /// The most bytes that the states of one lane ever take.
+    /// The upper bound of the memory of one quota, in bytes.
     pub fn max_bytes(&self) -> usize {
         Table::max_bytes(self.0.capacity)
     }
 
-    /// The decision of [`LimitStore::take`], which is always ready.
+    /// Decides like [`LimitStore::take`], always immediately.
     pub(crate) fn decide(&self, buckets: &[Bucket<'_>]) -> Result<Decision, StoreError> {
         let now = self.0.clock.now().as_nanos();
         if let [bucket] = buckets {
@@ -119,14 +116,14 @@ impl MemoryLimitStore {
             .take(Limits::MAX_QUOTAS)
             .enumerate()
             .collect();
-        // Whoever locks several sets locks them in this order, so nobody waits in a circle.
+        // Sets are always locked in this order, which prevents deadlocks.
         ordered.sort_unstable_by_key(|(_, bucket)| bucket.quota_id().digest());
-        // Two of one lane may be in one set, and who locks that twice waits for itself.
+        // Two keys of one quota may be in the same set, and locking it twice would deadlock.
         assert!(
             ordered.is_sorted_by(
                 |(_, one), (_, next)| one.quota_id().digest() < next.quota_id().digest()
             ),
-            "buckets of one request are of a lane each"
+            "the buckets of one request have different quota ids"
         );
         let pending: ArrayVec<_, { Limits::MAX_QUOTAS }> = ordered
             .into_iter()
@@ -143,7 +140,7 @@ impl MemoryLimitStore {
 }
 
 impl Default for MemoryLimitStore {
-    /// A store of the usual [`DEFAULT_CAPACITY`](Self::DEFAULT_CAPACITY).
+    /// A store with the [`DEFAULT_CAPACITY`](Self::DEFAULT_CAPACITY).
     fn default() -> Self {
         Self::new(Self::DEFAULT_CAPACITY)
     }
@@ -158,7 +155,7 @@ impl LimitStore for MemoryLimitStore {
 
     fn settle(&self, bucket: &Bucket<'_>, delta: i64) {
         let now = self.0.clock.now().as_nanos();
-        // A lane for which there is no room has never let anything in.
+        // A quota without room has never allowed anything.
         if let Ok(tables) = self.0.tables(slice::from_ref(bucket), now) {
             let table = find(&tables, bucket);
             let mut set = table.lock(bucket.key().digest());
@@ -172,15 +169,15 @@ impl LimitStore for MemoryLimitStore {
 }
 
 impl Shared {
-    /// The table of this bucket, where its lane knows it: the usual case, in which nothing
-    /// has to be looked up.
+    /// The table of this bucket, if its quota id has cached it: the common case, without a
+    /// look-up.
     #[inline]
     fn cached_table<'b>(&self, bucket: &Bucket<'b>) -> Option<&'b Table> {
         let table = bucket.quota_id().cached_table().get()?;
         table.is_of(self.id).then_some(&**table)
     }
 
-    /// Tables with one for each of these buckets.
+    /// The tables, with one for each of these buckets.
     #[inline]
     fn tables(&self, buckets: &[Bucket<'_>], now: u64) -> Result<Guard<Arc<Tables>>, StoreError> {
         let tables = self.tables.load();
@@ -217,8 +214,8 @@ impl Shared {
 }
 
 impl Shared {
-    /// A table for this lane. One that had made room for others comes back with the memory
-    /// that it had: nobody owes anything in it.
+    /// A table for this quota. A table that made room for others is reused with its memory: it
+    /// has no debts.
     fn table(&self, quota_id: &QuotaId) -> Arc<Table> {
         match quota_id.cached_table().get() {
             Some(table) if table.revive(self.id) => Arc::clone(table),
@@ -232,11 +229,11 @@ fn has(tables: &Tables, bucket: &Bucket<'_>) -> bool {
     tables.iter().any(|table| table.quota_id() == quota_id)
 }
 
-/// The table of this bucket, which its lane gets to know.
+/// The table of this bucket, which is cached in its quota id.
 fn find<'t>(tables: &'t Tables, bucket: &Bucket<'_>) -> &'t Table {
     let quota_id = bucket.quota_id().digest();
     let table = tables.iter().find(|table| table.quota_id() == quota_id);
-    let table = table.expect("made before it is looked for");
+    let table = table.expect("the table was created before");
     bucket
         .quota_id()
         .cached_table()
@@ -244,14 +241,13 @@ fn find<'t>(tables: &'t Tables, bucket: &Bucket<'_>) -> &'t Table {
     table
 }
 
-/// The half of the digest that does not say in which set the subject is. 0 is no tag. Two
-/// subjects count as one where set and tag are the same: of 10 million, that is one pair in
-/// a hundred tables.
+/// The half of the digest that does not select the set; 0 marks an empty slot. Two keys with
+/// the same set and tag share a state: with 10 million keys, one pair in a hundred tables.
 fn tag(bucket: &Bucket<'_>) -> u32 {
     (bucket.key().digest() as u32).max(1)
 }
 
-/// One bucket on its way to a decision, with its set locked.
+/// A bucket that is being decided, with its set locked.
 struct PendingDebit<'a> {
     bucket: &'a Bucket<'a>,
     table: &'a Table,
@@ -262,8 +258,7 @@ struct PendingDebit<'a> {
 }
 
 impl<'a> PendingDebit<'a> {
-    // Left to itself, the compiler calls it for one bucket too, and hands all of it over in
-    // memory.
+    // Otherwise the compiler outlines it for single buckets, too, and passes it in memory.
     #[inline(always)]
     fn check(bucket: &'a Bucket<'a>, table: &'a Table, now: u64) -> Self {
         let set = table.lock(bucket.key().digest());
@@ -279,8 +274,8 @@ impl<'a> PendingDebit<'a> {
         }
     }
 
-    /// Keeps the state, where all of the request's buckets allow it or this one does not,
-    /// and says what is left.
+    /// Stores the state if the request is allowed, or if this bucket refuses it, and returns
+    /// the status.
     #[inline(always)]
     fn commit(mut self, allowed: bool, now: u64) -> QuotaStatus {
         let quota = self.bucket.as_quota();
@@ -291,7 +286,7 @@ impl<'a> PendingDebit<'a> {
             self.table.keep_until(forgotten);
             self.status
         } else if self.status.is_allowed() {
-            // Another one refused the request. What costs nothing changes nothing.
+            // Another bucket refused the request. A cost of 0 changes nothing.
             policy::take(self.lookup.state, quota, now, 0).1
         } else {
             self.set.keep_refused(&self.lookup, self.state);

@@ -1,4 +1,4 @@
-//! Where the places are that requests take while they run.
+//! Stores for the permits of requests in flight.
 
 mod memory;
 mod table;
@@ -11,25 +11,24 @@ use crate::{RateKey, StoreError};
 
 pub use memory::{MemoryPermit, MemoryPermitWait, MemoryPermits};
 
-/// Gives out places and takes them back.
+/// Grants and releases permits.
 ///
-/// A store that is far away answers with [`PermitReply::Wait`], lets the server keep the
-/// time, and holds a place only as long as its process goes on saying so, so that a process
-/// that died gives its places back.
+/// A remote store returns [`PermitReply::Wait`], uses the server's clock, and expects the
+/// holding process to renew its permits, so that the permits of a crashed process expire.
 pub trait PermitStore: Send + Sync + 'static {
-    /// The places of one request. Dropping it frees them, once, and never waits: a store
-    /// that is far away queues the message, within bounds, and lets the place expire where
-    /// the message is lost.
+    /// The permits of one request. Dropping it releases them once and never blocks: a remote
+    /// store queues the release within bounds, and lets the permit expire if the release is
+    /// lost.
     type Permit: Send + 'static;
 
-    /// An answer that is on its way, or a wait for a place. Dropped before it is ready, it
-    /// leaves no place in use and nobody in a queue.
+    /// A pending reply, or a queued request. If it is dropped early, it holds no permit and
+    /// leaves the queue.
     type Wait: Future<Output = Result<Self::Permit, AcquireError>> + Send + 'static;
 
-    /// Takes one place in each of these, or none in any. There is at least one.
+    /// Acquires one permit for each request, or none at all. There is at least one request.
     ///
-    /// Where one is full, the request waits as long as `queue_timeout` says, first come, first
-    /// served for each subject; without `queue_timeout` it is refused at once. Must not block.
+    /// If a limit is full, the request waits up to `queue_timeout`, first come, first served
+    /// per key; without a `queue_timeout` it fails immediately. Must not block.
     fn acquire(
         &self,
         requests: &[PermitRequest<'_>],
@@ -37,7 +36,7 @@ pub trait PermitStore: Send + Sync + 'static {
     ) -> PermitReply<Self::Permit, Self::Wait>;
 }
 
-/// A store that several guards share.
+/// Allows several guards to share a store.
 impl<P> PermitStore for Arc<P>
 where
     P: PermitStore,
@@ -54,7 +53,7 @@ where
     }
 }
 
-/// A place that a request asks for: one of `max`, with a name and for a subject.
+/// A request for one of `max` permits, identified by a limit and a key.
 #[derive(Clone, Copy, Debug)]
 pub struct PermitRequest<'a> {
     limit: &'a str,
@@ -78,17 +77,17 @@ impl<'a> PermitRequest<'a> {
         }
     }
 
-    /// The limit's name, the same in every process.
+    /// The name of the limit, the same in every process.
     pub fn limit(&self) -> &'a str {
         self.limit
     }
 
-    /// Who shares the places.
+    /// The key that the permits are counted by.
     pub fn key(&self) -> RateKey<'a> {
         self.key
     }
 
-    /// How many there are in all.
+    /// The number of permits in total.
     pub fn max(&self) -> NonZeroU32 {
         self.max
     }
@@ -101,33 +100,33 @@ impl<'a> PermitRequest<'a> {
     }
 }
 
-/// How long a request waits for a place, and in which company.
+/// How long a request waits for a permit, and how many may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueTimeout {
-    /// How long it waits at most.
+    /// The longest wait.
     pub timeout: Duration,
-    /// How many may wait in this process at once; one more is refused.
+    /// The number of requests that may wait in this process; further requests are refused.
     pub max_waiters: usize,
 }
 
-/// A permit or none, or an answer that is on its way.
+/// The reply of a [`PermitStore`].
 #[derive(Debug)]
 pub enum PermitReply<P, W> {
-    /// Decided.
+    /// The result is known.
     Ready(Result<P, AcquireError>),
-    /// On its way, or waiting for a place.
+    /// The result is pending, or the request is queued.
     Wait(W),
 }
 
-/// Why there is no permit.
+/// The reason why no permit was acquired.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AcquireError {
-    /// A place is full, after the wait where there was one.
+    /// A limit is full, also after the wait, if there was one.
     Full {
-        /// Which of those that were asked for; the first one, where several are.
+        /// The index of the first request whose limit is full.
         index: usize,
     },
-    /// The store did not answer.
+    /// The store failed.
     Store(StoreError),
 }

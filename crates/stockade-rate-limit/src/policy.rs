@@ -1,8 +1,8 @@
-//! The policies, by a quota's algorithm.
+//! Dispatches to the algorithm of a quota.
 
 use crate::{Algorithm, Quota, QuotaStatus, gcra, sliding};
 
-/// The new state, and the level; see [`gcra::take`] and [`sliding::take`].
+/// Returns the new state and the status; see [`gcra::take`] and [`sliding::take`].
 #[inline]
 pub(crate) fn take(state: u64, quota: &Quota, now: u64, cost: u32) -> (u64, QuotaStatus) {
     match quota.algorithm() {
@@ -11,7 +11,7 @@ pub(crate) fn take(state: u64, quota: &Quota, now: u64, cost: u32) -> (u64, Quot
     }
 }
 
-/// The state after a debit or giving back.
+/// Returns the state after a debit or refund.
 pub(crate) fn settle(state: u64, quota: &Quota, now: u64, delta: i64) -> u64 {
     match quota.algorithm() {
         Algorithm::Gcra => gcra::settle(state, quota, now, delta),
@@ -19,8 +19,7 @@ pub(crate) fn settle(state: u64, quota: &Quota, now: u64, delta: i64) -> u64 {
     }
 }
 
-/// What a state still owes, to compare it with others of its lane; with 0 it may be
-/// forgotten.
+/// The debt of a state, comparable with others of its quota; at 0, the state may be evicted.
 pub(crate) fn debt(state: u64, quota: &Quota, now: u64) -> u64 {
     match quota.algorithm() {
         Algorithm::Gcra => gcra::debt(state, quota, now),
@@ -28,7 +27,7 @@ pub(crate) fn debt(state: u64, quota: &Quota, now: u64) -> u64 {
     }
 }
 
-/// How long it takes until a state owes nothing, in nanoseconds.
+/// The time until the debt is zero, in nanoseconds.
 pub(crate) fn reset_after(state: u64, quota: &Quota, now: u64) -> u64 {
     match quota.algorithm() {
         Algorithm::Gcra => gcra::debt(state, quota, now),
@@ -36,7 +35,7 @@ pub(crate) fn reset_after(state: u64, quota: &Quota, now: u64) -> u64 {
     }
 }
 
-/// A state that owes no less than any of the two.
+/// A state whose debt is at least that of each argument.
 pub(crate) fn worse(a: u64, b: u64, quota: &Quota, now: u64) -> u64 {
     match quota.algorithm() {
         Algorithm::Gcra => a.max(b),

@@ -1,4 +1,4 @@
-//! So many in such a time.
+//! A number of requests per period.
 
 mod error;
 mod text;
@@ -7,10 +7,10 @@ use std::{num::NonZeroU32, time::Duration};
 
 pub use error::{QuotaError, QuotaErrorKind};
 
-/// So many in such a time: `Quota::per_minute(60)` is sixty a minute.
+/// A number of requests per period: `Quota::per_minute(60)` is sixty per minute.
 ///
-/// Where the quota comes from a configuration, read it from its text: `60/minute`,
-/// `60/min burst 10`, `1000/h`, `5/30s`, `100 per day`, `100 in any 60s`.
+/// In configuration files, quotas are text: `60/minute`, `60/min burst 10`, `1000/h`, `5/30s`,
+/// `100 per day`, `100 in any 60s`.
 ///
 /// ```
 /// use stockade_rate_limit::Quota;
@@ -26,19 +26,19 @@ pub struct Quota {
     algorithm: Algorithm,
     count: u32,
     burst: u32,
-    /// In nanoseconds; whole milliseconds.
+    /// In nanoseconds; a multiple of a millisecond.
     period: u64,
-    /// Between two in a steady stream, in nanoseconds, rounded up.
+    /// The interval between requests at the steady rate, in nanoseconds, rounded up.
     interval: u64,
 }
 
-/// How a quota is counted.
+/// The algorithm that counts a quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
-    /// A bucket of `burst` that fills up steadily, `count` in a period; see [`Quota::new`].
+    /// A bucket of size `burst` that refills at `count` per period; see [`Quota::new`].
     Gcra,
-    /// A weighted count of this window and the one before; see [`Quota::sliding`].
+    /// A weighted count of the current and the previous window; see [`Quota::sliding`].
     SlidingWindow,
 }
 
@@ -49,25 +49,25 @@ const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
 impl Quota {
-    /// The longest period, and the longest time that a quota may take to fill up.
+    /// The longest period, and the longest time in which a burst may refill.
     pub const MAX_PERIOD: Duration = Duration::from_nanos(366 * DAY);
 
-    /// The highest rate, in a second. Beyond it the time between two, which is kept in
-    /// whole nanoseconds, would be too coarse.
+    /// The highest rate per second. Above it, the interval, which is kept in whole
+    /// nanoseconds, would be too coarse.
     pub const MAX_PER_SECOND: u32 = 100_000_000;
 
-    /// The most that a sliding window counts to.
+    /// The highest count of a sliding window.
     pub const MAX_SLIDING: u32 = (1 << 20) - 1;
 
-    /// So many in a period, steadily, and all of them at once after a pause (GCRA, the
+    /// `count` requests per period, at a steady rate, with a burst of the same size (GCRA, the
     /// generic cell rate algorithm of ITU-T I.371).
     ///
-    /// Whoever has been away for a period finds the whole burst, and then one more each
-    /// `period / count`. In any one period, a client gets `burst + count` at most.
+    /// After an idle period, the whole burst is available; then one request per `period /
+    /// count`. In any one period, a client gets at most `burst + count` requests.
     ///
     /// # Errors
-    /// When the count is 0, the period is not whole milliseconds or longer than
-    /// [`MAX_PERIOD`](Self::MAX_PERIOD), or the rate is over
+    /// If the count is 0, the period is not a multiple of a millisecond or exceeds
+    /// [`MAX_PERIOD`](Self::MAX_PERIOD), or the rate exceeds
     /// [`MAX_PER_SECOND`](Self::MAX_PER_SECOND).
     pub const fn new(count: u32, period: Duration) -> Result<Self, QuotaError> {
         let period = match nanos(period) {
@@ -77,18 +77,17 @@ impl Quota {
         Self::checked(Algorithm::Gcra, count, count, period)
     }
 
-    /// So many in any window of this length, counted as a sliding window: those of this
-    /// window, and of those of the window before the part that still lies in the last
-    /// `window`.
+    /// `count` requests in any window of this length, approximated by a sliding window: the
+    /// count of the current window plus the overlapping share of the previous window.
     ///
-    /// The windows begin at whole multiples of their length since 1970. Of the window
-    /// before, only the number is known, so they are taken as evenly spread. The error: for
-    /// a steady stream there is none. Whoever bunches all of them at the end of one window
-    /// gets them back bit by bit in the next, so that in the worst case just under twice
-    /// `count` lie in one window's length, and never more than `count` in one window.
+    /// Windows start at multiples of their length since 1970. Only the total of the previous
+    /// window is known, and it is assumed to be evenly spread. For a steady stream, the
+    /// estimate is exact. For requests bunched at the end of a window, the share decays during
+    /// the next one; in the worst case, just under twice `count` requests fall into one window
+    /// length, and never more than `count` into one aligned window.
     ///
     /// # Errors
-    /// Those of [`new`](Self::new), and when the count is over
+    /// The errors of [`new`](Self::new), and if the count exceeds
     /// [`MAX_SLIDING`](Self::MAX_SLIDING).
     pub const fn sliding(count: u32, window: Duration) -> Result<Self, QuotaError> {
         let period = match nanos(window) {
@@ -101,44 +100,44 @@ impl Quota {
         Self::checked(Algorithm::SlidingWindow, count, count, period)
     }
 
-    /// So many a second.
+    /// `count` requests per second.
     ///
     /// # Panics
-    /// When the count is 0 or over [`MAX_PER_SECOND`](Self::MAX_PER_SECOND): in a `const`,
-    /// that is an error of the compiler. [`new`](Self::new) takes what comes from outside.
+    /// If the count is 0 or exceeds [`MAX_PER_SECOND`](Self::MAX_PER_SECOND); in a `const`,
+    /// that is a compile error. Use [`new`](Self::new) for values from outside.
     pub const fn per_second(count: u32) -> Self {
         Self::constant(Algorithm::Gcra, count, count, SECOND)
     }
 
-    /// So many a minute.
+    /// `count` requests per minute.
     ///
     /// # Panics
-    /// When the count is 0; see [`per_second`](Self::per_second).
+    /// If the count is 0; see [`per_second`](Self::per_second).
     pub const fn per_minute(count: u32) -> Self {
         Self::constant(Algorithm::Gcra, count, count, MINUTE)
     }
 
-    /// So many an hour.
+    /// `count` requests per hour.
     ///
     /// # Panics
-    /// When the count is 0; see [`per_second`](Self::per_second).
+    /// If the count is 0; see [`per_second`](Self::per_second).
     pub const fn per_hour(count: u32) -> Self {
         Self::constant(Algorithm::Gcra, count, count, HOUR)
     }
 
-    /// So many a day.
+    /// `count` requests per day.
     ///
     /// # Panics
-    /// When the count is 0; see [`per_second`](Self::per_second).
+    /// If the count is 0; see [`per_second`](Self::per_second).
     pub const fn per_day(count: u32) -> Self {
         Self::constant(Algorithm::Gcra, count, count, DAY)
     }
 
-    /// How many at once, after a pause; as many as in a period, where this is not called.
-    /// A sliding window has no burst of its own.
+    /// Sets the burst, the number of requests allowed at once after an idle period; defaults
+    /// to the count. A sliding window has no separate burst.
     ///
     /// # Panics
-    /// When [`try_burst`](Self::try_burst) refuses the burst.
+    /// If [`try_burst`](Self::try_burst) rejects the burst.
     pub const fn burst(self, burst: u32) -> Self {
         match self.try_burst(burst) {
             Ok(quota) => quota,
@@ -146,11 +145,11 @@ impl Quota {
         }
     }
 
-    /// How many at once; for what comes from outside.
+    /// Sets the burst; for values from outside.
     ///
     /// # Errors
-    /// When the burst is 0, takes more than [`MAX_PERIOD`](Self::MAX_PERIOD) to fill up,
-    /// or is set on a sliding window.
+    /// If the burst is 0, takes longer than [`MAX_PERIOD`](Self::MAX_PERIOD) to refill, or is
+    /// set on a sliding window.
     pub const fn try_burst(self, burst: u32) -> Result<Self, QuotaError> {
         match self.algorithm {
             Algorithm::Gcra => Self::checked(self.algorithm, self.count, burst, self.period),
@@ -158,12 +157,12 @@ impl Quota {
         }
     }
 
-    /// How it is counted.
+    /// The algorithm.
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// How many in a period; at least 1.
+    /// The number of requests per period; at least 1.
     pub const fn count(&self) -> u32 {
         self.count
     }
@@ -173,20 +172,20 @@ impl Quota {
         Duration::from_nanos(self.period)
     }
 
-    /// The most at once, and the most that one request may cost; at least 1.
+    /// The burst, which is also the highest cost of one request; at least 1.
     pub const fn max_burst(&self) -> u32 {
         self.burst
     }
 
-    /// The time between two in a steady stream, rounded up to whole nanoseconds.
+    /// The interval between requests at the steady rate, rounded up to whole nanoseconds.
     pub const fn interval(&self) -> Duration {
         Duration::from_nanos(self.interval)
     }
 
-    /// The same with another count, where a principal has quotas of its own. A burst that
-    /// is set apart from the count stays, but never above the new count.
+    /// Returns the quota with another count, for the override of a principal. A burst that
+    /// differs from the count is kept, capped at the new count.
     ///
-    /// For quotas of a minute and longer: there any count makes a quota.
+    /// For quotas of at least a minute: there, every count is valid.
     pub(crate) fn with_count(self, count: NonZeroU32) -> Self {
         let count = match self.algorithm {
             Algorithm::Gcra => count.get(),
@@ -199,11 +198,11 @@ impl Quota {
         Self::constant(self.algorithm, count, burst, self.period)
     }
 
-    /// The same with this part of its count and its burst, at least 1 of each.
+    /// Returns the quota with this share of its count and burst, at least 1 each.
     pub(crate) fn scaled(self, fraction: f64) -> Self {
         let part = |number: u32| ((f64::from(number) * fraction) as u32).clamp(1, number);
         let (count, burst) = (part(self.count), part(self.burst));
-        // Rounded down, the count may be so low that the burst takes too long to fill up.
+        // The count is rounded down, so the burst may take too long to refill.
         Self::checked(self.algorithm, count, burst, self.period)
             .unwrap_or_else(|_| Self::constant(self.algorithm, count, 1, self.period))
     }
@@ -216,7 +215,7 @@ impl Quota {
         self.interval
     }
 
-    /// How long the whole burst takes to fill up, in nanoseconds.
+    /// The time in which the whole burst refills, in nanoseconds.
     pub(crate) const fn tolerance_nanos(&self) -> u64 {
         self.interval * self.burst as u64
     }

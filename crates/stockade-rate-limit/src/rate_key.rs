@@ -1,4 +1,4 @@
-//! Whom or what a limit counts.
+//! The key that a limit counts by.
 
 use std::{
     borrow::Cow,
@@ -18,10 +18,10 @@ use stockade_core::{
 
 use crate::KeyExtractor;
 
-/// Whom or what a limit counts: an address, a principal, a route, or several together.
+/// The key that a limit counts by: an address, a principal, a route, or a combination.
 ///
-/// Made without an allocation. What keeps the subjects of one process takes the digest;
-/// what shares them with other processes takes the text.
+/// Created without an allocation. Stores in memory use the digest; stores shared with other
+/// processes use the text.
 #[derive(Clone, Copy)]
 pub struct RateKey<'a> {
     digest: u64,
@@ -37,15 +37,15 @@ enum Source<'a> {
     Text(&'a str),
 }
 
-/// One part of a subject.
+/// One component of a key.
 pub(crate) enum KeyPart<'a> {
-    /// Nothing by which requests of this kind could be told apart.
+    /// The request has no value for this kind.
     None(KeyKind),
     Client(ClientBucket),
     Text(KeyKind, Cow<'a, [u8]>),
 }
 
-/// What one part of a subject is.
+/// The kind of a component.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum KeyKind {
     Everything,
@@ -70,7 +70,7 @@ impl<'a> RateKey<'a> {
         }))
     }
 
-    /// The subject whose one part has this name.
+    /// The key with this one component.
     #[inline(always)]
     pub(crate) fn single(extractor: &'a KeyExtractor, head: &'a Head, name: &KeyPart<'_>) -> Self {
         let mut hasher = seed().build_hasher();
@@ -81,15 +81,15 @@ impl<'a> RateKey<'a> {
         }
     }
 
-    /// A digest under a key of this process: 64 bits, of no use to any other process.
+    /// A 64-bit digest, keyed randomly per process and valid in this process only.
     pub fn digest(&self) -> u64 {
         self.digest
     }
 
-    /// A text that is the same in every process, and no other subject's: visible ASCII
+    /// The text of the key, the same in every process and unique to the key: visible ASCII
     /// without spaces, such as `ip:192.0.2.1/32` or `route:/v1/chat|principal:k1`.
     ///
-    /// What clients choose, such as a header, makes it as long as they like.
+    /// Its length is not bounded if clients choose a component, such as a header.
     pub fn text(&self) -> Cow<'a, str> {
         match self.source {
             Source::Text(text) => Cow::Borrowed(text),
@@ -97,17 +97,17 @@ impl<'a> RateKey<'a> {
                 let mut text = String::with_capacity(USUAL_TEXT);
                 extractor
                     .visit(head, |name| name.write(&mut text))
-                    .expect("found when the subject was made");
+                    .expect("the key was extracted before");
                 Cow::Owned(text)
             }
         }
     }
 }
 
-/// No address and few ids are longer.
+/// Longer than every address and most ids.
 const USUAL_TEXT: usize = 48;
 
-/// A subject that outlives its request.
+/// A key that outlives its request.
 #[derive(Clone, Debug)]
 pub(crate) struct OwnedRateKey {
     digest: u64,
@@ -142,7 +142,7 @@ impl OwnedRateKey {
     }
 }
 
-/// One key a process, so that nobody can send what falls together.
+/// Random per process, so that clients cannot construct collisions.
 #[inline]
 pub(crate) fn seed() -> &'static RandomState {
     static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::default);
@@ -150,8 +150,8 @@ pub(crate) fn seed() -> &'static RandomState {
 }
 
 impl KeyPart<'_> {
-    /// Begins with one number for each name, whose upper byte says what follows: so no two
-    /// subjects are hashed as the same bytes.
+    /// Starts with a word whose upper byte identifies the kind, so that no two keys hash the
+    /// same bytes.
     #[inline(always)]
     fn hash(&self, hasher: &mut impl Hasher) {
         const WHAT: u32 = 56;
@@ -166,7 +166,7 @@ impl KeyPart<'_> {
                 }
             },
             Self::Text(kind, text) => {
-                // No text is so long that its length has an upper byte.
+                // No text is long enough for its length to reach the upper byte.
                 hasher.write_u64((4 + *kind as u64) << WHAT | text.len() as u64);
                 hasher.write(text);
             }
@@ -191,7 +191,7 @@ impl KeyPart<'_> {
                     if byte.is_ascii_graphic() && !matches!(byte, b'|' | b'%') {
                         out.push(char::from(byte));
                     } else {
-                        write!(out, "%{byte:02X}").expect("a string takes every text");
+                        write!(out, "%{byte:02X}").expect("writing to a string never fails");
                     }
                 }
             }
@@ -199,11 +199,10 @@ impl KeyPart<'_> {
     }
 }
 
-/// `192.0.2.1/32`. A formatter takes more time for an IPv4 address than all else that a
-/// token budget does for it.
+/// Writes `192.0.2.1/32`; several times faster than the formatter of `Ipv4Addr`.
 fn write_network(network: &IpPrefix, out: &mut String) {
     let IpAddr::V4(address) = network.address() else {
-        return write!(out, "{network}").expect("a string takes every text");
+        return write!(out, "{network}").expect("writing to a string never fails");
     };
     let mut digits = itoa::Buffer::new();
     let ends = ['.', '.', '.', '/'];
@@ -234,7 +233,8 @@ impl fmt::Debug for RateKey<'_> {
     }
 }
 
-/// A request that does not say what it has to be counted by: the server is wired wrongly.
+/// The error for requests that lack what their key is extracted from: the server is
+/// misconfigured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyExtractorError {
     cause: &'static str,
@@ -246,7 +246,7 @@ impl KeyExtractorError {
                 a `PeerAddr` into the request's extensions for each connection",
     };
 
-    /// The refusal of such a request: a 500 that says to the audit log what is missing.
+    /// The refusal for such a request: a 500 whose internal reason names what is missing.
     pub fn refusal(&self) -> Refusal {
         Refusal::not_configured(self.cause)
     }

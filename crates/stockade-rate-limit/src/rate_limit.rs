@@ -1,4 +1,4 @@
-//! The guard of requests in a time.
+//! The rate limit guard.
 
 mod refusal;
 mod wait;
@@ -22,18 +22,17 @@ use crate::{
 
 pub use wait::RateLimitWait;
 
-/// Lets so many requests in, in such a time.
+/// Limits the request rate.
 ///
-/// A request is counted in all quotas of all limits, or in none: one that is refused takes
-/// nothing. It gets a 429 `RATE_LIMITED` then, with a `Retry-After` after which all quotas
-/// would let it in.
+/// A request is counted in all quotas of all limits, or in none: a refused request is not
+/// debited. It gets a 429 `RATE_LIMITED` with a `Retry-After` after which all quotas allow it.
 ///
-/// Clients are told in `RateLimit-Policy` and `RateLimit` what their limits are and what is
-/// left, on success as on refusal. Several rate limits on one way add to these fields. They
-/// hold whole seconds, so a quota of another period (`5/500ms`) is not announced in them.
+/// `RateLimit-Policy` and `RateLimit` describe the limits and what is left, on success and on
+/// refusal. Several rate limits of one request add to these headers. Their windows are whole
+/// seconds, so that quotas with other periods (`5/500ms`) are not announced.
 ///
-/// A store that does not decide is a 503 `LIMITS_UNAVAILABLE`; put a
-/// [`Fallback`](crate::Fallback) around it for another choice.
+/// If the store fails, the response is a 503 `LIMITS_UNAVAILABLE`; wrap the store in a
+/// [`Fallback`](crate::Fallback) for another policy.
 pub struct RateLimit<S = MemoryLimitStore> {
     limits: SharedLimits,
     store: S,
@@ -49,7 +48,7 @@ const OVERRIDES: OverrideQuotas = |quotas: &QuotaOverrides| {
 };
 
 impl RateLimit {
-    /// Limits that this process counts by itself.
+    /// Creates a guard that counts in the memory of this process.
     pub fn new(limits: impl Into<SharedLimits>) -> Self {
         Self::with_store(limits, MemoryLimitStore::default())
     }
@@ -59,7 +58,7 @@ impl<S> RateLimit<S>
 where
     S: LimitStore,
 {
-    /// Limits that this store counts.
+    /// Creates a guard that counts in this store.
     pub fn with_store(limits: impl Into<SharedLimits>, store: S) -> Self {
         Self {
             limits: limits.into(),
@@ -68,24 +67,23 @@ where
         }
     }
 
-    /// Also answers with `X-RateLimit-Limit`, `X-RateLimit-Remaining` and
-    /// `X-RateLimit-ResetFormat`, which is in seconds from now: those of the quota that has least
-    /// left.
+    /// Also sends `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset`, the
+    /// latter in seconds from now, for the quota with the lowest remaining count.
     pub fn x_ratelimit_headers(mut self) -> Self {
         self.legacy.x_ratelimit = Some(ResetFormat::Delta);
         self
     }
 
-    /// As [`x_ratelimit_headers`](Self::x_ratelimit_headers), with `X-RateLimit-ResetFormat` as the
-    /// time of the reset in seconds since 1970, for clients that expect it so.
+    /// Like [`x_ratelimit_headers`](Self::x_ratelimit_headers), with `X-RateLimit-Reset` as a
+    /// Unix timestamp in seconds.
     pub fn x_ratelimit_epoch_headers(mut self) -> Self {
         self.legacy.x_ratelimit = Some(ResetFormat::Epoch);
         self
     }
 
-    /// Also answers with OpenAI's `x-ratelimit-limit-requests`,
-    /// `x-ratelimit-remaining-requests` and `x-ratelimit-reset-requests` (`12ms`, `6m0s`):
-    /// those of the quota that has least left.
+    /// Also sends OpenAI's `x-ratelimit-limit-requests`, `x-ratelimit-remaining-requests` and
+    /// `x-ratelimit-reset-requests` (`12ms`, `6m0s`), for the quota with the lowest remaining
+    /// count.
     pub fn openai_headers(mut self) -> Self {
         self.legacy.openai = true;
         self
@@ -113,7 +111,7 @@ where
             Ok(unmodified) => unmodified,
             Err(missing) => return Check::Refuse(missing.refusal()),
         };
-        // The store is not asked about a request that no limit counts.
+        // The store is not called for requests that no limit counts.
         if buckets.is_empty() {
             return Check::Pass(RateLimitHook(Headers::Full(None)));
         }
@@ -168,16 +166,17 @@ fn finish(
     }
 }
 
-/// What a request that was let in is told of its limits, in the headers of the response.
+/// Adds the `RateLimit` headers to the response of an allowed request.
 #[derive(Debug)]
 pub struct RateLimitHook(Headers);
 
-/// Small, since it goes from hand to hand: what is written is made when it is written.
+/// Kept small, since it is moved several times: the headers are formatted when they are
+/// written.
 #[derive(Debug)]
 enum Headers {
-    /// The level of the only quota of these limits, as it is.
+    /// The status of the only configured quota.
     Single(Arc<Limits>, QuotaStatus),
-    /// Where the request was counted at all.
+    /// All other cases; `None` if the request was not counted.
     Full(Option<Box<LimitHeaders>>),
 }
 

@@ -1,4 +1,4 @@
-//! Limits that can be changed while they are in force.
+//! Limits that can be replaced at runtime.
 
 use std::sync::Arc;
 
@@ -6,11 +6,11 @@ use arc_swap::{ArcSwap, Guard};
 
 use crate::Limits;
 
-/// Limits that can be changed while they are in force. Clones share them.
+/// Limits that can be replaced at runtime. Clones share them.
 ///
-/// Keep a clone of what a guard was given, and [`replace`](Self::replace) its limits when a
-/// configuration was read anew. What a client has used up stays used up, in each limit that
-/// keeps its name and quota that keeps its period.
+/// Keep a clone of the limits that a guard was built with, and [`replace`](Self::replace) them
+/// when the configuration is reloaded. Usage is kept for every limit that keeps its name and
+/// every quota that keeps its period.
 ///
 /// ```
 /// use stockade_rate_limit::{KeyExtractor, Limit, Limits, Quota, RateLimit, SharedLimits};
@@ -27,7 +27,7 @@ use crate::Limits;
 pub struct SharedLimits(Arc<ArcSwap<Limits>>);
 
 impl SharedLimits {
-    /// Puts other limits in force, for all requests from now on.
+    /// Replaces the limits for all requests from now on.
     pub fn replace(&self, limits: Limits) {
         self.0.store(Arc::new(limits));
     }

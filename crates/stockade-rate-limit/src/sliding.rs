@@ -1,27 +1,26 @@
-//! The sliding window, as pure functions; for what it counts see
-//! [`Quota::sliding`].
+//! The sliding window as pure functions; see [`Quota::sliding`] for what it counts.
 //!
-//! The state of a bucket is three numbers in 64 bits: from the top the number of the
-//! window, modulo 2^24; the count of the window before, in 20 bits; the count of this
-//! window, in 20 bits.
+//! The state of a bucket is three numbers in 64 bits: the number of the window modulo 2^24 in
+//! the upper bits, then the count of the previous window in 20 bits, then the count of this
+//! window in 20 bits.
 //!
-//! A window of the future means that the clock was put back, or that the state has not been
-//! touched for half of 2^24 windows. Its counts are taken for those of now, so that nobody
-//! gains by it, and nobody is locked out for longer than two windows.
+//! A window number in the future means that the clock was set back, or that the state was not
+//! touched for half of 2^24 windows. Its counts are treated as current, so that no client
+//! gains quota, and none is locked out for longer than two windows.
 
 use crate::{Quota, QuotaStatus};
 
-/// The new state, and the level.
+/// Returns the new state and the status.
 ///
-/// Keep the state also where the level does not allow the request: it is the old one then,
-/// moved to this window.
+/// Store the state even if the status refuses the request: it is the old state, advanced to
+/// the current window.
 pub fn take(state: u64, quota: &Quota, now: u64, cost: u32) -> (u64, QuotaStatus) {
     let mut counts = Counts::at(state, quota, now);
     if cost > quota.count() {
         let status = QuotaStatus::never(counts.remaining(), counts.reset_after());
         return (counts.state(), status);
     }
-    // What costs nothing still needs something to be left.
+    // A cost of 0 still requires that something is left.
     let room = u64::from(quota.count() - cost.max(1));
     let wait = match counts.used() > room {
         true => counts.wait_for(room),
@@ -34,9 +33,8 @@ pub fn take(state: u64, quota: &Quota, now: u64, cost: u32) -> (u64, QuotaStatus
     (counts.state(), status)
 }
 
-/// The state after a debit that is made whatever is left, or after giving back where
-/// `delta` is negative: to this window, and to the one before where this one has not so
-/// much.
+/// Returns the state after an unconditional debit, or after a refund if `delta` is negative. A
+/// refund reduces the count of this window first, then that of the previous one.
 pub fn settle(state: u64, quota: &Quota, now: u64, delta: i64) -> u64 {
     let mut counts = Counts::at(state, quota, now);
     let number = delta.unsigned_abs();
@@ -50,18 +48,18 @@ pub fn settle(state: u64, quota: &Quota, now: u64, delta: i64) -> u64 {
     counts.state()
 }
 
-/// How much is counted in the two windows.
+/// The sum of both windows.
 pub(crate) fn debt(state: u64, quota: &Quota, now: u64) -> u64 {
     let counts = Counts::at(state, quota, now);
     counts.before + counts.this
 }
 
-/// How long it takes until nothing is counted any more, in nanoseconds.
+/// The time until nothing is counted any more, in nanoseconds.
 pub(crate) fn reset_after(state: u64, quota: &Quota, now: u64) -> u64 {
     Counts::at(state, quota, now).reset_after()
 }
 
-/// The state of whoever has both of these debts at once, counting each request once.
+/// The state of a client that has both debts, counting each request once.
 pub(crate) fn worse(a: u64, b: u64, quota: &Quota, now: u64) -> u64 {
     let (a, b) = (Counts::at(a, quota, now), Counts::at(b, quota, now));
     Counts {
@@ -79,13 +77,13 @@ const MILLISECOND: u64 = 1_000_000;
 
 struct Counts {
     limit: u64,
-    /// The window's number.
+    /// The number of the window.
     number: u64,
     before: u64,
     this: u64,
-    /// How much of the window has passed, in nanoseconds.
+    /// The elapsed part of the window, in nanoseconds.
     elapsed: u64,
-    /// The window's length, in milliseconds.
+    /// The length of the window, in milliseconds.
     length: u64,
 }
 
@@ -99,7 +97,7 @@ impl Counts {
         let (before, this) = match number.wrapping_sub(stored) & NUMBER {
             0 => (before, this),
             1 => (this, 0),
-            // Somebody with a later reading of the clock was here first.
+            // Another thread with a later clock reading was here first.
             NUMBER => {
                 (number, elapsed) = (stored, 0);
                 (before, this)
@@ -121,8 +119,8 @@ impl Counts {
         self.number << (2 * COUNT_BITS) | self.before << COUNT_BITS | self.this
     }
 
-    /// How much counts now. A millisecond that has begun has not passed, and a part of one
-    /// counts as one, so that this is never too low.
+    /// The weighted count. Partial milliseconds and fractions round up, so that it is never
+    /// too low.
     fn used(&self) -> u64 {
         let left = self.length - self.elapsed / MILLISECOND;
         (self.before * left).div_ceil(self.length) + self.this
@@ -133,7 +131,7 @@ impl Counts {
         self.limit.saturating_sub(self.used()) as u32
     }
 
-    /// Until no more than this is used, in nanoseconds, if nothing is added.
+    /// The time in nanoseconds until at most `room` is used, if nothing is added.
     fn wait_for(&self, room: u64) -> u64 {
         match room.checked_sub(self.this) {
             Some(room) => self.passed(self.before, room) - self.elapsed,
@@ -141,8 +139,8 @@ impl Counts {
         }
     }
 
-    /// How much of the window after theirs has passed when no more than `room` of so many
-    /// still count.
+    /// The elapsed part of the following window, in nanoseconds, at which at most `room` of
+    /// `count` still counts.
     fn passed(&self, count: u64, room: u64) -> u64 {
         let left = (room * self.length).checked_div(count).unwrap_or(0);
         (self.length - left.min(self.length)) * MILLISECOND

@@ -1,4 +1,4 @@
-//! Where the states of the buckets are.
+//! Stores for the states of buckets.
 
 use std::{
     error::Error,
@@ -11,41 +11,40 @@ use std::{
 
 use crate::{Bucket, Decision};
 
-/// Keeps the states of buckets, and decides.
+/// Stores the states of buckets and decides about requests.
 ///
-/// The decision is the store's, so that one that is far away takes it in one step, where
-/// the states are. What is decided is pure and the same in every store:
-/// [`gcra`](crate::gcra) and [`sliding`](crate::sliding).
+/// The store itself decides, so that a remote store can do so atomically where the states are.
+/// The decision is pure and the same in every store: [`gcra`](crate::gcra) and
+/// [`sliding`](crate::sliding).
 ///
-/// The store keeps the time. It must never run backwards.
+/// The store has its own clock, which must never run backwards.
 pub trait LimitStore: Send + Sync + 'static {
-    /// A decision that is on its way; [`NoWait`] where all decisions are ready at once.
+    /// A pending decision; [`NoWait`] for stores that always decide immediately.
     ///
-    /// Dropped before it is ready, it may or may not have debited the buckets.
+    /// If it is dropped early, the buckets may or may not have been debited.
     type Wait: Future<Output = Result<Decision, StoreError>> + Send + 'static;
 
-    /// Checks all buckets, then debits all of them, or none where one does not allow it.
+    /// Checks all buckets, then debits all of them, or none if one refuses the request.
     ///
-    /// There are at most [`Limits::MAX_QUOTAS`](crate::Limits::MAX_QUOTAS) buckets, of a lane
-    /// each, and the decision has a level for each, in their order. Without buckets it is
-    /// [uncounted](Decision::uncounted), whether or not the store can be reached. Must not
-    /// block.
+    /// There are at most [`Limits::MAX_QUOTAS`](crate::Limits::MAX_QUOTAS) buckets, each with
+    /// another quota id, and the decision has one status per bucket in their order. Without
+    /// buckets, the decision is [uncounted](Decision::uncounted), even if the store is
+    /// unreachable. Must not block.
     ///
     /// # Panics
-    /// May panic where two of them are of one lane.
+    /// May panic if two buckets have the same quota id.
     fn take(&self, buckets: &[Bucket<'_>]) -> StoreReply<Self::Wait>;
 
-    /// Debits a bucket after the fact, or gives back where `delta` is negative, as a token
-    /// budget does once it knows what a request has really used. The cost of the bucket is
-    /// not looked at.
+    /// Debits a bucket unconditionally, or refunds it if `delta` is negative. A token budget
+    /// calls it once it knows the actual usage. The cost of the bucket is ignored.
     ///
-    /// A debit is made also where the bucket has not so much left. What is given back never
-    /// makes more than a full bucket, and is lost in a window that has passed. Never waits:
-    /// a store that is far away queues it, or drops it and counts that.
+    /// A debit may exceed what is left. A refund never exceeds a full bucket, and is lost if
+    /// its window has passed. Never blocks: a remote store queues the call, or drops it and
+    /// counts the loss.
     fn settle(&self, bucket: &Bucket<'_>, delta: i64);
 }
 
-/// A store that several guards share.
+/// Allows several guards to share a store.
 impl<S> LimitStore for Arc<S>
 where
     S: LimitStore,
@@ -61,16 +60,16 @@ where
     }
 }
 
-/// A decision, or one that is on its way.
+/// The reply of a [`LimitStore`].
 #[derive(Debug)]
 pub enum StoreReply<W> {
-    /// Decided.
+    /// The decision is known.
     Ready(Result<Decision, StoreError>),
-    /// On its way.
+    /// The decision is pending.
     Wait(W),
 }
 
-/// The [`LimitStore::Wait`] of a store that decides at once. It has no values.
+/// The [`LimitStore::Wait`] of a store that decides immediately. It has no values.
 #[derive(Clone, Copy, Debug)]
 pub enum NoWait {}
 
@@ -82,54 +81,54 @@ impl Future for NoWait {
     }
 }
 
-/// A store that did not decide.
+/// The error of a store that did not decide.
 #[derive(Debug)]
 pub struct StoreError {
     kind: StoreErrorKind,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
-/// Why a store did not decide.
+/// The reason why a store did not decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// It cannot be reached, or does not serve now.
+    /// The store is unreachable or not serving.
     Unavailable,
-    /// It did not answer in time.
+    /// The store did not reply in time.
     Timeout,
-    /// Too many decisions are on their way already.
+    /// Too many decisions are pending.
     Busy,
-    /// It has no room for one limit more.
+    /// The store has no room for another quota.
     Full,
-    /// It answered something that is no decision.
+    /// The reply was malformed.
     Protocol,
 }
 
 impl StoreErrorKind {
     pub(crate) fn text(self) -> &'static str {
         match self {
-            Self::Unavailable => "the store of limits cannot be reached",
-            Self::Timeout => "the store of limits did not answer in time",
-            Self::Busy => "too many decisions wait for the store of limits",
-            Self::Full => "the store of limits has no room for one limit more",
-            Self::Protocol => "the store of limits answered no decision",
+            Self::Unavailable => "the limit store is unreachable",
+            Self::Timeout => "the limit store did not reply in time",
+            Self::Busy => "too many decisions are pending in the limit store",
+            Self::Full => "the limit store has no room for another quota",
+            Self::Protocol => "the limit store sent a malformed reply",
         }
     }
 }
 
 impl StoreError {
-    /// An error of this kind.
+    /// Creates an error of this kind.
     pub fn new(kind: StoreErrorKind) -> Self {
         Self { kind, source: None }
     }
 
-    /// What lies under it.
+    /// Sets the source of the error.
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// Why there is no decision.
+    /// The kind of the error.
     pub fn kind(&self) -> StoreErrorKind {
         self.kind
     }

@@ -1,4 +1,4 @@
-//! The guard of model tokens.
+//! The token budget guard.
 
 mod estimate;
 mod refusal;
@@ -26,40 +26,38 @@ use crate::{
 pub use reservation::Reservation;
 pub use wait::TokenBudgetWait;
 
-/// Lets a request in where the tokens that it may take are left, and reserves them.
+/// Limits the tokens that requests may use of a model, and reserves them.
 ///
-/// 1. Reserved is what the [`ModelRequest`](stockade_core::llm::ModelRequest) says: its prompt and its
-///    `max_tokens`, or [`max_tokens`](Self::max_tokens) of this guard where the client sets
-///    none. So the guard belongs behind whoever reads the body. For a request without a demand it is
-///    [`default_cost`](Self::default_cost), whatever the request does; but one whose method is safe (RFC
-///    9110, section 9.2.1: `GET` and the like) and that has no demand asks nothing of a
-///    model, and is not counted.
-/// 2. When the response has ended, failed or was dropped, the reservation is settled, once:
-///    the charge is the last [usage](stockade_core::context::RequestContext::set_usage) that the
-///    handler reported, however the request ended. If that is more than was reserved, the
-///    rest is a debt that later requests wait for. A handler reports zero when it begins,
-///    the prompt when the model begins to read it, and each token as it is made; then a
-///    client that leaves or a timeout is charged for exactly what the model did. Audit
-///    records show the same numbers.
-/// 3. If no usage was reported, an answer that is an error (4xx, 5xx, a gRPC status) and an
-///    inner service that failed without an answer cost nothing. Everything else costs what
-///    was reserved: also a client that left before the answer came, a handler that panicked,
-///    and a time limit inside of this layer (408, 504, `DEADLINE_EXCEEDED`), for then the
-///    model has worked and the handler cannot say how much. The record shows the estimate,
-///    and that it is one.
-/// 4. OpenAI's fields, where they are enabled, announce what is left after the
-///    reservation. The standard fields have no registered unit for model tokens, and none is
-///    sent in them.
-/// 5. A request that may take more than a quota ever holds is a 400 `TOKENS_EXCEED_QUOTA`;
-///    no wait would help. One for which not enough is left is a 429 `TOKEN_LIMIT`, and takes
-///    nothing from any quota.
+/// 1. The reservation is the estimate of the
+///    [`ModelRequest`](stockade_core::llm::ModelRequest): its prompt and its `max_tokens`, or
+///    [`max_tokens`](Self::max_tokens) of this guard if the client sets none. The guard
+///    therefore belongs behind the layer that reads the body. A request without a model
+///    request reserves [`default_cost`](Self::default_cost); with a safe method (RFC 9110,
+///    section 9.2.1, such as `GET`), it is not counted.
+/// 2. The reservation is settled once, when the response has ended, failed or was dropped. The
+///    charge is the last [usage](stockade_core::context::RequestContext::set_usage) that the
+///    handler reported, however the request ended. If it exceeds the reservation, the rest is
+///    a debt that delays later requests. If a handler reports zero at its start, the prompt
+///    when the model starts to read it, and each token as it is generated, then a disconnect
+///    or a timeout is charged for exactly what the model did. Audit records show the same
+///    numbers.
+/// 3. If no usage was reported, error responses (4xx, 5xx, a gRPC status) and services that
+///    failed without a response cost nothing. Everything else costs the reservation, including
+///    a client that disconnected before the response, a handler that panicked, and a timeout
+///    inside of this layer (408, 504, `DEADLINE_EXCEEDED`): the model has worked, but its
+///    usage is unknown. The record shows the estimate and marks it as one.
+/// 4. If OpenAI's headers are enabled, they announce what is left after the reservation. The
+///    standard headers have no registered unit for model tokens and are not sent.
+/// 5. A request that may use more than a quota ever holds gets a 400 `TOKENS_EXCEED_QUOTA`,
+///    since waiting would not help. If too few tokens are left, the response is a 429
+///    `TOKEN_LIMIT`, and no quota is debited.
 ///
-/// A quota counts tokens: `Quota::per_minute(100_000)`, and its burst is the most that one
-/// request may take. By the principal alone, a principal's own
-/// [`tokens_per_minute`](QuotaOverrides::tokens_per_minute) come in place of it.
+/// A quota counts tokens: `Quota::per_minute(100_000)`. Its burst is the most that one request
+/// may use. For limits by principal alone, a principal's own
+/// [`tokens_per_minute`](QuotaOverrides::tokens_per_minute) replaces it.
 ///
-/// A limit has one name in one store. So give a budget and a rate limit with the same store
-/// limits of different names.
+/// State is stored under the name of a limit: if a budget and a rate limit share a store, give
+/// their limits different names.
 ///
 /// ```
 /// use std::convert::Infallible;
@@ -112,11 +110,11 @@ pub struct TokenBudget<S = MemoryLimitStore> {
     legacy: LegacyHeaders,
 }
 
-/// Tokens are a principal's own in a minute only.
+/// The only override of tokens is per minute.
 const OVERRIDES: OverrideQuotas = |quotas: &QuotaOverrides| [quotas.tokens_per_minute, None, None];
 
 impl TokenBudget {
-    /// A budget of these limits in this process.
+    /// Creates a guard that counts in the memory of this process.
     pub fn new(limits: impl Into<SharedLimits>) -> Self {
         Self::with_store(limits, MemoryLimitStore::default())
     }
@@ -126,7 +124,7 @@ impl<S> TokenBudget<S>
 where
     S: LimitStore,
 {
-    /// A budget of these limits whose states are in this store.
+    /// Creates a guard that counts in this store.
     pub fn with_store(limits: impl Into<SharedLimits>, store: S) -> Self {
         Self {
             limits: limits.into(),
@@ -136,24 +134,24 @@ where
         }
     }
 
-    /// Tokens that are reserved for an answer where the client sets no bound; 4,096 where
-    /// this is not called. Let it be the bound that the model has itself.
+    /// Sets the completion tokens that are reserved if the client sets no bound; defaults to
+    /// 4,096. Use the bound of the model itself.
     pub fn max_tokens(mut self, tokens: u32) -> Self {
         self.estimate.max_tokens = tokens;
         self
     }
 
-    /// Tokens that are reserved for a request without a demand; 1,000 where this is not
-    /// called. With 0 it is let in as long as anything is left, and charged what it is
-    /// reported to have used.
+    /// Sets the tokens that are reserved for a request without a model request; defaults to
+    /// 1,000. With 0, it is allowed as long as anything is left, and charged for its reported
+    /// usage.
     pub fn default_cost(mut self, tokens: u32) -> Self {
         self.estimate.default_cost = tokens;
         self
     }
 
-    /// Also answers with OpenAI's `x-ratelimit-limit-tokens`, `x-ratelimit-remaining-tokens`
-    /// and `x-ratelimit-reset-tokens` (`12ms`, `6m0s`): those of the quota that has least
-    /// left.
+    /// Also sends OpenAI's `x-ratelimit-limit-tokens`, `x-ratelimit-remaining-tokens` and
+    /// `x-ratelimit-reset-tokens` (`12ms`, `6m0s`), for the quota with the lowest remaining
+    /// count.
     pub fn openai_headers(mut self) -> Self {
         self.legacy.openai = true;
         self
@@ -177,7 +175,7 @@ where
     fn check(&self, head: &Head) -> Check<Self::Pass, Self::Wait> {
         let demand = head.demand();
         let reserved = self.estimate.of(demand);
-        // What does not fit is more than any quota holds.
+        // Saturates: no quota holds more than a u32.
         let tokens = u32::try_from(estimate::total(reserved)).unwrap_or(u32::MAX);
         let limits = self.limits.load();
         let mut buckets = Buckets::new();

@@ -1,5 +1,5 @@
-//! `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11) of requests
-//! at once.
+//! `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11) for requests
+//! in flight.
 
 use std::num::NonZeroU32;
 
@@ -7,7 +7,7 @@ use http::HeaderValue;
 
 use crate::headers::{sf_string, value};
 
-/// `"streams";q=4;qu="concurrent-requests"`, for each limit.
+/// Formats `"streams";q=4;qu="concurrent-requests"` for each limit.
 pub(super) fn policy<'n>(limits: impl Iterator<Item = (&'n str, NonZeroU32)>) -> HeaderValue {
     let items: Vec<_> = limits
         .map(|(name, max)| format!("{};q={max};qu=\"concurrent-requests\"", sf_string(name)))
@@ -15,7 +15,7 @@ pub(super) fn policy<'n>(limits: impl Iterator<Item = (&'n str, NonZeroU32)>) ->
     value(&items.join(", "))
 }
 
-/// `"streams";r=0`: nothing is left, and nobody knows until when.
+/// Formats `"streams";r=0`, without a reset time, which is unknown.
 pub(super) fn exhausted(limit: &str) -> HeaderValue {
     value(&format!("{};r=0", sf_string(limit)))
 }

@@ -1,4 +1,4 @@
-//! So many requests at once.
+//! A limit of requests in flight.
 
 use std::{hash::BuildHasher, num::NonZeroU32};
 
@@ -8,7 +8,7 @@ use crate::{
     KeyExtractor, KeyExtractorError, PermitRequest, key_extractor::ExtractedKey, rate_key::seed,
 };
 
-/// So many requests at once, for each subject.
+/// A limit of requests in flight per key.
 ///
 /// ```
 /// use std::num::NonZeroU32;
@@ -29,11 +29,11 @@ pub struct ConcurrencyLimit {
 }
 
 impl ConcurrencyLimit {
-    /// A limit of this name, which clients see.
+    /// Creates a limit with this name, which clients see.
     ///
-    /// Counted by the principal alone, a principal's own
-    /// [`concurrency`](stockade_core::identity::QuotaOverrides::concurrency) comes in place of `max`.
-    /// Limits of the same name in one store share their places.
+    /// For a limit by principal alone, a principal's own
+    /// [`concurrency`](stockade_core::identity::QuotaOverrides::concurrency) replaces `max`.
+    /// Limits of the same name in one store share their permits.
     pub fn new(name: impl Into<Box<str>>, extractor: KeyExtractor, max: NonZeroU32) -> Self {
         let name = name.into();
         Self {
@@ -45,8 +45,8 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// Makes the limit one of the server: whoever finds it full is told with a 503 that the
-    /// server is busy, and not with a 429 that it asks for too much itself.
+    /// Marks the limit as one of the server: if it is full, the response is a 503 instead of a
+    /// 429, since the client is not at fault.
     pub fn overload(mut self) -> Self {
         self.overload = true;
         self
@@ -64,11 +64,11 @@ impl ConcurrencyLimit {
         self.overload
     }
 
-    /// The place that a request needs; `None` where the limit does not count it. For whoever
-    /// asks a [`PermitStore`](crate::PermitStore) without a guard.
+    /// The permit that a request needs; `None` if the limit does not count it. For calling a
+    /// [`PermitStore`](crate::PermitStore) without a guard.
     ///
     /// # Errors
-    /// When the request does not tell who the client is, but has to.
+    /// If the client address is required but unknown.
     pub fn permit_request<'a>(
         &'a self,
         head: &'a Head,

@@ -1,4 +1,4 @@
-//! The limits of one guard, and what clients are told of them.
+//! The limits of one guard, and their headers and refusals.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -16,29 +16,29 @@ use crate::{
     headers::{RATELIMIT, RATELIMIT_POLICY},
 };
 
-/// What all requests of one guard share.
+/// The state that all requests of one guard share.
 #[derive(Debug)]
 pub(super) struct LimitSet {
     limits: Vec<ConcurrencyLimit>,
-    /// The `RateLimit-Policy` of a request that is counted by all limits as they are.
+    /// The `RateLimit-Policy` of requests that are counted by exactly the configured limits.
     policy: HeaderValue,
     pub(super) counters: Counters,
 }
 
-/// The places of one request.
+/// The permits that one request needs.
 pub(super) type PermitRequests<'a> = SmallVec<[PermitRequest<'a>; 2]>;
 
-/// What a request is told that is not counted by all limits as they are.
+/// The `RateLimit-Policy` of a request that is not counted by exactly the configured limits.
 pub(super) type PolicyOverride = Option<Box<HeaderValue>>;
 
-/// A place that was asked for: by which limit, and how many of them there are.
+/// A requested permit: the index of its limit, and the number of permits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestedPermit {
     limit: usize,
     max: NonZeroU32,
 }
 
-/// Nobody knows when a place is free; often it is soon.
+/// The time until a permit is released is unknown, and often short.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl LimitSet {
@@ -52,7 +52,7 @@ impl LimitSet {
         }
     }
 
-    /// The only limit, where there is just one.
+    /// The limit, if there is only one.
     pub(super) fn single(&self) -> Option<&ConcurrencyLimit> {
         match &self.limits[..] {
             [single] => Some(single),
@@ -60,7 +60,7 @@ impl LimitSet {
         }
     }
 
-    /// Adds the places that a request needs.
+    /// Adds the permits that a request needs.
     pub(super) fn requests<'a>(
         &'a self,
         head: &'a Head,
@@ -74,12 +74,12 @@ impl LimitSet {
         Ok(())
     }
 
-    /// What is kept of the places while a request waits.
+    /// What a waiting request keeps of its permit requests.
     pub(super) fn requested(&self, requests: &[PermitRequest<'_>]) -> Vec<RequestedPermit> {
         let limit = |request: &PermitRequest<'_>| {
             let named = |limit: &ConcurrencyLimit| limit.name() == request.limit();
             let limit = self.limits.iter().position(named);
-            limit.expect("a place is one of the limits'")
+            limit.expect("a request belongs to one of the limits")
         };
         let requested = |request| RequestedPermit {
             limit: limit(request),
@@ -88,8 +88,7 @@ impl LimitSet {
         requests.iter().map(requested).collect()
     }
 
-    /// The `RateLimit-Policy` of a request that needs these places, where it is a policy of
-    /// its own.
+    /// The `RateLimit-Policy` of these permits, if it differs from the configured one.
     pub(super) fn policy_override(&self, requests: &[PermitRequest<'_>]) -> PolicyOverride {
         let all = self.limits.iter().map(ConcurrencyLimit::max);
         if all.eq(requests.iter().map(PermitRequest::max)) {
@@ -101,12 +100,12 @@ impl LimitSet {
         Some(Box::new(headers::policy(requests)))
     }
 
-    /// The policy that a request is told.
+    /// The policy of a request.
     pub(super) fn policy(&self, override_max: &PolicyOverride) -> HeaderValue {
         override_max.as_deref().unwrap_or(&self.policy).clone()
     }
 
-    /// The refusal of a request that got no permit.
+    /// The refusal of a request without a permit.
     pub(super) fn refusal(
         &self,
         error: &AcquireError,
@@ -136,7 +135,7 @@ impl LimitSet {
         };
         Refusal::new(
             RefusalKind::RateLimited,
-            "too many requests at once; wait until one of them has ended",
+            "too many requests in flight; wait until one of them has ended",
         )
         .with_code("CONCURRENCY_LIMIT")
         .retry_after(RETRY_AFTER)
@@ -146,11 +145,11 @@ impl LimitSet {
     }
 }
 
-/// Nobody knows how many requests are running.
+/// The store failed.
 fn unavailable(kind: StoreErrorKind) -> Refusal {
     Refusal::new(
         RefusalKind::Unavailable,
-        "the server cannot tell how many requests are running; try again in a moment",
+        "the concurrency limits are unavailable; try again in a moment",
     )
     .with_code("LIMITS_UNAVAILABLE")
     .with_internal_reason(kind.text())

@@ -1,4 +1,4 @@
-//! What a concurrency guard has seen.
+//! The statistics of a concurrency guard.
 
 use std::sync::{
     Arc,
@@ -7,19 +7,19 @@ use std::sync::{
 
 use super::limit_set::LimitSet;
 
-/// What a [`Concurrency`](crate::Concurrency) guard has seen, for metrics.
+/// The statistics of a [`Concurrency`](crate::Concurrency) guard, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConcurrencyStats {
-    /// Requests that hold places now.
+    /// Requests in flight.
     pub in_use: u64,
-    /// Requests that wait for a place now.
+    /// Requests waiting for a permit.
     pub waiting: u64,
-    /// Requests that were let in so far.
+    /// Requests admitted in total.
     pub admitted: u64,
-    /// Requests that found a place full so far, after their wait where they had one.
+    /// Requests refused in total because a limit was full, including those that waited first.
     pub refused: u64,
-    /// Requests that were refused so far because the store did not answer.
+    /// Requests refused in total because the store failed.
     pub failed: u64,
 }
 
@@ -53,7 +53,7 @@ impl Counters {
     }
 }
 
-/// Counts itself for as long as it lives.
+/// Counts itself in a gauge until it is dropped.
 #[derive(Debug)]
 pub(super) struct GaugeGuard {
     limits: Arc<LimitSet>,
@@ -61,18 +61,18 @@ pub(super) struct GaugeGuard {
 }
 
 impl GaugeGuard {
-    /// A request that was let in.
+    /// Counts an admitted request.
     pub(super) fn admitted(limits: &Arc<LimitSet>) -> Self {
         limits.counters.admitted.fetch_add(1, Ordering::Relaxed);
         Self::new(limits, |counters| &counters.in_use)
     }
 
-    /// A request that waits.
+    /// Counts a waiting request.
     pub(super) fn waiting(limits: &Arc<LimitSet>) -> Self {
         Self::new(limits, |counters| &counters.waiting)
     }
 
-    /// The rules in whose counters it is.
+    /// The limits whose gauge it is.
     pub(super) fn limits(&self) -> &Arc<LimitSet> {
         &self.limits
     }

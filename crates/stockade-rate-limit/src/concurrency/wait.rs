@@ -1,4 +1,4 @@
-//! A request that waits for its permit.
+//! The future of a waiting request.
 
 use std::{
     fmt,
@@ -19,7 +19,7 @@ use super::{
 use crate::PermitStore;
 
 pin_project! {
-    /// A request that waits for its permit.
+    /// A request that waits for its permits.
     pub struct ConcurrencyWait<P>
     where
         P: PermitStore,

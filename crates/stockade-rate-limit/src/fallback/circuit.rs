@@ -1,4 +1,4 @@
-//! Whether a store is asked: closed, open, and now and then a probe.
+//! The circuit breaker of a store.
 
 use std::{
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
@@ -9,13 +9,12 @@ use tokio::time::Instant;
 
 use super::StoreHealth;
 
-/// Counts failures, and opens after too many in a row.
+/// Counts failures and opens after too many consecutive ones.
 pub(super) struct Circuit {
     start: Instant,
-    /// While open: when the next request may ask, in nanoseconds since the start. 0 while
-    /// closed.
+    /// While open, the time of the next probe, in nanoseconds since `start`; 0 while closed.
     next_probe: AtomicU64,
-    /// When it was opened or closed, in nanoseconds since the start.
+    /// The time of the last change, in nanoseconds since `start`.
     changed: AtomicU64,
     in_a_row: AtomicU32,
     failures: AtomicU64,
@@ -38,8 +37,8 @@ impl Circuit {
         self.next_probe.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether to ask the store. Where it is down, one request may, and the next one only
-    /// after `pause`: should the first be dropped on the way, nothing is stuck.
+    /// Whether the store may be called. While open, one request may, and the next one only
+    /// after `pause`, so that a dropped probe blocks nothing.
     pub(super) fn allow_request(&self, pause: Duration) -> bool {
         let due = self.next_probe.load(Ordering::Relaxed);
         if due == 0 {
@@ -58,7 +57,7 @@ impl Circuit {
                 .is_ok()
     }
 
-    /// Notes a decision; `true` where it brought the store back.
+    /// Records a decision; `true` if it closed the circuit.
     pub(super) fn succeeded(&self) -> bool {
         if self.in_a_row.load(Ordering::Relaxed) != 0 {
             self.in_a_row.store(0, Ordering::Relaxed);
@@ -70,7 +69,7 @@ impl Circuit {
         back
     }
 
-    /// Notes a failure; `true` where the store is down from now on.
+    /// Records a failure; `true` if it opened the circuit.
     pub(super) fn failed(&self, most: u32, cool_down: Duration) -> bool {
         self.failures.fetch_add(1, Ordering::Relaxed);
         let in_a_row = self
@@ -112,7 +111,7 @@ impl Circuit {
     }
 }
 
-/// A duration that is bounded so that sums of three are no problem.
+/// Bounded so that the sum of three does not overflow.
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).map_or(u64::MAX / 4, |nanos| nanos.min(u64::MAX / 4))
 }

@@ -1,19 +1,19 @@
-//! How a store does.
+//! The health of a store.
 
 use std::time::Duration;
 
-/// How a store does, at one moment.
+/// The health of a store at one point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreHealth {
-    /// Whether the store is asked. While it is `false`, the failure policy decides.
+    /// Whether the store is in use. While `false`, the failure policy decides.
     pub up: bool,
-    /// How long that has been so.
+    /// The time since the last change.
     pub since: Duration,
-    /// Failures in a row, up to now.
+    /// Consecutive failures up to now.
     pub failures_in_a_row: u32,
-    /// Failures in all.
+    /// Failures in total.
     pub failures: u64,
-    /// Decisions that the failure policy took, in all.
+    /// Decisions of the failure policy in total.
     pub fallback_decisions: u64,
 }

@@ -1,40 +1,38 @@
-//! What is done while the store does not answer.
+//! The policy while the store fails.
 
 use std::{error::Error, fmt};
 
 use crate::Bucket;
 
-/// What is done while the store does not answer. There is no default: each choice has a
-/// price that somebody has to agree to.
+/// The policy while the store fails. There is no default, since each choice has a cost.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FailurePolicy {
-    /// Requests are refused with a 503. The API is down with the store.
+    /// Refuses requests with a 503: the API is down together with the store.
     Deny,
-    /// Requests are let in and not counted. Whoever can stop the store has no limits.
+    /// Allows requests without counting them: a client that can stop the store has no limits.
     Allow,
-    /// Each process counts by itself, with this part of each quota.
+    /// Counts per process, with this share of each quota.
     ///
-    /// With as many processes as the fraction says (4 for a quarter), the quotas hold
-    /// together. The counts start empty, so that each outage may let in one burst more.
+    /// With as many processes as the share allows (4 for a quarter), the quotas hold in total.
+    /// The local counts start empty, so that each outage may allow one additional burst.
     Local {
-        /// What part of each quota one process may give away.
+        /// The share of each quota for one process.
         fraction: Fraction,
     },
 }
 
-/// A part of a whole: more than 0, and 1 at most.
+/// A share of a whole: greater than 0 and at most 1.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Fraction(f64);
 
 impl Fraction {
-    /// All of it.
+    /// The whole.
     pub const WHOLE: Self = Self(1.0);
 
-    /// So much of a whole.
+    /// Creates a share.
     ///
     /// # Errors
-    /// When it is 0, for which there is [`FailurePolicy::Deny`], negative, more than 1, or
-    /// no number.
+    /// If it is 0 (use [`FailurePolicy::Deny`] instead), negative, greater than 1, or NaN.
     pub fn new(fraction: f64) -> Result<Self, FractionError> {
         match fraction > 0.0 && fraction <= 1.0 {
             true => Ok(Self(fraction)),
@@ -42,25 +40,27 @@ impl Fraction {
         }
     }
 
-    /// The number.
+    /// The value.
     pub fn get(self) -> f64 {
         self.0
     }
 
-    /// The bucket with this part of its quota, at least 1. What the request costs is as
-    /// much, so one that costs more than the part is not let in.
+    /// The bucket with this share of its quota, at least 1. The cost is unchanged, so that a
+    /// request that costs more than the share is refused.
     pub(super) fn of(self, bucket: Bucket<'_>) -> Bucket<'_> {
         bucket.with_quota(bucket.quota().scaled(self.0))
     }
 }
 
-/// A number that is no [`Fraction`].
+/// The error of an invalid [`Fraction`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FractionError(());
 
 impl fmt::Display for FractionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a fraction is more than 0 and at most 1; to let nobody in, choose to deny")
+        f.write_str(
+            "a fraction must be greater than 0 and at most 1; to refuse every request, use `deny`",
+        )
     }
 }
 

@@ -1,4 +1,4 @@
-//! A decision of a store that is far away, with a deadline.
+//! A pending decision with a deadline.
 
 use std::{
     fmt,
@@ -14,7 +14,7 @@ use super::Fallback;
 use crate::{Decision, LimitStore, OwnedBucket, StoreError, StoreErrorKind};
 
 pin_project! {
-    /// A decision of the store, or of the failure policy once the deadline has passed.
+    /// A pending decision of the store, or of the failure policy once the deadline has passed.
     pub struct FallbackWait<S>
     where
         S: LimitStore,

@@ -1,18 +1,18 @@
-//! The time that limits in memory go by.
+//! The clock of the memory store.
 
 use std::time::{Duration, Instant};
 
 use stockade_core::clock::{Clock, Timestamp};
 
-/// Counts the time that has run since it was made, and asks no wall clock: limits in memory
-/// need only differences, and whoever sets the wall clock refills and locks out nobody.
+/// Measures the time since its creation. Limits in memory only need differences, and setting
+/// the wall clock must neither refill quotas nor lock clients out.
 #[derive(Clone, Copy, Debug)]
 pub struct MonotonicClock {
     start: Instant,
 }
 
 impl MonotonicClock {
-    /// A clock that starts now, at the [`Timestamp`] 0.
+    /// Creates a clock that starts at the [`Timestamp`] 0.
     pub fn new() -> Self {
         Self {
             start: Instant::now(),

@@ -1,22 +1,22 @@
-//! The places that a subject may have.
+//! A set of slots.
 
 use crate::{Quota, policy};
 
-/// Twelve places, of which a subject has one.
+/// Twelve slots; a key uses one of them.
 ///
-/// In this order, and behind a lock, all by which a subject is found is in one line of the
-/// cache. The whole is three, so that a place is 16 bytes.
+/// In this layout, and behind a lock, everything needed for a look-up is in one cache line.
+/// The whole set is three lines, 16 bytes per slot.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Set {
-    /// No less than anybody owes who had to go.
+    /// At least the debt of every evicted key.
     floor: u64,
-    /// By which the subject in each place is known.
+    /// The tag of the key in each slot.
     tags: [u32; Self::SLOTS],
     states: [u64; Self::SLOTS],
 }
 
-/// The place of a subject, or that it has none.
+/// The slot of a key, if it has one, and its state.
 pub(super) struct Lookup {
     slot: Option<usize>,
     pub(super) state: u64,
@@ -25,7 +25,7 @@ pub(super) struct Lookup {
 impl Set {
     pub(super) const SLOTS: usize = 12;
 
-    /// The tag of a free place, and of no subject.
+    /// The tag of an empty slot, used by no key.
     const EMPTY_TAG: u32 = 0;
 
     pub(super) const EMPTY: Self = Self {
@@ -34,10 +34,10 @@ impl Set {
         states: [0; Self::SLOTS],
     };
 
-    /// The state of a subject; what the floor says where it has no place.
+    /// The state of a key; the floor if it has no slot.
     #[inline]
     pub(super) fn find(&self, tag: u32) -> Lookup {
-        // All are compared, which is a few vector instructions.
+        // Compares all tags, with a few vector instructions.
         let bits = self.tags.iter().enumerate();
         let lookup = bits.fold(0, |lookup, (slot, &other)| {
             lookup | u32::from(other == tag) << slot
@@ -49,7 +49,7 @@ impl Set {
         }
     }
 
-    /// Keeps the state of a subject, which was found just now under the same lock.
+    /// Stores the state of a key that was looked up under the same lock.
     #[inline]
     pub(super) fn keep(&mut self, tag: u32, lookup: &Lookup, state: u64, quota: &Quota, now: u64) {
         let slot = lookup.slot.unwrap_or_else(|| self.claim_slot(quota, now));
@@ -57,23 +57,23 @@ impl Set {
         self.states[slot] = state;
     }
 
-    /// Keeps what became of the state of a subject that was not let in, where it has a
-    /// place: it gets none for that.
+    /// Stores the state of a refused key if it has a slot; it gets none otherwise.
     pub(super) fn keep_refused(&mut self, lookup: &Lookup, state: u64) {
         if let Some(slot) = lookup.slot {
             self.states[slot] = state;
         }
     }
 
-    /// A place for one more: a free one, that of somebody who owes nothing, or that of
-    /// whoever owes least.
+    /// Returns an empty slot, or that of the key with the lowest debt.
     fn claim_slot(&mut self, quota: &Quota, now: u64) -> usize {
-        // First, so that those who owe nothing are not driven from place to place.
+        // Empty slots first, so that keys without debt keep their slots.
         if let Some(slot) = self.find(Self::EMPTY_TAG).slot {
             return slot;
         }
         let debt = |slot: &usize| policy::debt(self.states[*slot], quota, now);
-        let slot = (0..Self::SLOTS).min_by_key(debt).expect("there are twelve");
+        let slot = (0..Self::SLOTS)
+            .min_by_key(debt)
+            .expect("there are twelve slots");
         if policy::debt(self.states[slot], quota, now) > 0 {
             self.floor = policy::worse(self.floor, self.states[slot], quota, now);
         }
@@ -108,7 +108,7 @@ mod tests {
         for number in 1..=14 {
             keep(&mut set, number, u64::from(number) * 1_000);
         }
-        // The first two had to go, for the last two.
+        // The first two were evicted for the last two.
         for (tag, state) in [
             (1, 2_000),
             (2, 2_000),

@@ -1,4 +1,4 @@
-//! The subjects of one lane.
+//! The keys of one quota.
 
 use std::sync::{
     Mutex, MutexGuard, OnceLock, PoisonError,
@@ -7,22 +7,21 @@ use std::sync::{
 
 use super::set::Set;
 
-/// Sets of places, in segments that are made when they are needed.
+/// Sets of slots, in segments that are allocated when needed.
 pub(crate) struct Table {
     store: u64,
     quota_id: u64,
     segments: Box<[OnceLock<Segment>]>,
-    /// When it may be forgotten if it is not used any more, in nanoseconds.
+    /// The time after which no key has a debt, in nanoseconds.
     forgotten_at: AtomicU64,
-    /// Whether the store has forgotten it, or is about to. Its lane may still know it, and
-    /// keeps its memory as long as there is the lane.
+    /// Whether the store has dropped the table. A quota id may still cache it.
     forgotten: AtomicBool,
 }
 
 type Segment = Box<[AlignedSet; SETS]>;
 
-/// So that a segment has 16 kB. Smaller ones make a directory that is too big for a cache,
-/// larger ones are a waste where few clients come.
+/// A segment of 16 kB. Smaller ones would need a directory too large for a cache; larger ones
+/// waste memory for few clients.
 const SETS: usize = 85;
 
 #[repr(align(64))]
@@ -43,34 +42,33 @@ impl Table {
         self.quota_id
     }
 
-    /// Whether it is one of this store's, and not forgotten.
+    /// Whether it belongs to this store and is in use.
     pub(super) fn is_of(&self, store: u64) -> bool {
         self.store == store && !self.forgotten.load(Ordering::Relaxed)
     }
 
-    /// Locks the set in which the subject of this digest is.
+    /// Locks the set of the key with this digest.
     pub(super) fn lock(&self, digest: u64) -> MutexGuard<'_, Set> {
         let sets = self.segments.len() * SETS;
-        // The upper bits of a product say in which of so many equal parts the digest lies.
+        // The upper bits of the product select one of equal ranges of digests.
         let set = ((u128::from(digest) * sets as u128) >> 64) as usize;
         let segment = self.segments[set / SETS]
             .get_or_init(|| Box::new([const { AlignedSet(Mutex::new(Set::EMPTY)) }; SETS]));
-        // A set is whole at every moment: its numbers are written one by one.
+        // A set is consistent even after a panic: its fields are written one by one.
         let AlignedSet(set) = &segment[set % SETS];
         set.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that somebody will owe something until then.
+    /// Records that a key has a debt until then.
     pub(super) fn keep_until(&self, time: u64) {
-        // Once in a while is enough, so that processors do not fight for the number.
+        // Updated with slack, so that threads do not contend for it.
         if time > self.forgotten_at.load(Ordering::Relaxed) {
             let later = time.saturating_add(SLACK);
             self.forgotten_at.fetch_max(later, Ordering::Relaxed);
         }
     }
 
-    /// Whether nobody owes anything any more; then its lane may use it no longer without
-    /// asking the store.
+    /// Whether no key has a debt any more; then the cached reference is no longer used.
     pub(super) fn forget(&self, now: u64) -> bool {
         let idle = self.forgotten_at.load(Ordering::Relaxed) < now;
         if idle {
@@ -79,7 +77,7 @@ impl Table {
         idle
     }
 
-    /// Whether it is one of this store's, which uses it again.
+    /// Whether it belongs to this store, which uses it again.
     pub(super) fn revive(&self, store: u64) -> bool {
         let ours = self.store == store;
         if ours {
@@ -99,11 +97,11 @@ impl Table {
     }
 }
 
-/// A second, in nanoseconds.
+/// One second, in nanoseconds.
 const SLACK: u64 = 1_000_000_000;
 
-/// More places than subjects, since digests do not fall evenly. Where all subjects are
-/// there, two in a hundred find all places taken that they may have.
+/// More slots than keys, since digests are not spread evenly. At capacity, two of a hundred
+/// keys find their set full.
 fn segments(capacity: usize) -> usize {
     let slots = capacity.max(1).saturating_mul(29).div_ceil(20);
     slots.div_ceil(Set::SLOTS * SETS)

@@ -1,4 +1,4 @@
-//! Permits of one process.
+//! The permits of one process.
 
 use std::{
     fmt,
@@ -20,13 +20,13 @@ use super::{
     table::{PermitTable, Served, Slot},
 };
 
-/// Permits of one process. Clones share them.
+/// Stores permits in the memory of one process. Clones share them.
 ///
-/// Only subjects in use are kept, so there are never more of them than requests in flight.
-/// One short lock is around them all: the places of one request are in several subjects,
-/// and are taken together.
+/// Only keys in use are stored, so there are never more of them than requests in flight. One
+/// short lock guards all of them, since the permits of one request have several keys and are
+/// acquired together.
 ///
-/// Whoever waits needs tokio's timer.
+/// Waiting requests need tokio's timer.
 #[derive(Clone, Default)]
 pub struct MemoryPermits(Arc<Shared>);
 
@@ -36,22 +36,22 @@ struct Shared {
 }
 
 impl MemoryPermits {
-    /// A store in which nothing is in use.
+    /// Creates an empty store.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Places of this subject that are in use.
+    /// The permits of this key in use.
     pub fn in_use(&self, place: &PermitRequest<'_>) -> u32 {
         self.0.lock().in_use(place.slot().key)
     }
 
-    /// Subjects with a place in use.
+    /// The keys with a permit in use.
     pub fn active_keys(&self) -> usize {
         self.0.lock().keys()
     }
 
-    /// Requests that wait for a place.
+    /// The requests that wait for a permit.
     pub fn waiting(&self) -> usize {
         self.0.lock().waiting()
     }
@@ -119,10 +119,10 @@ impl fmt::Debug for MemoryPermits {
     }
 }
 
-/// The places of one request; freed when this is dropped.
+/// The permits of one request; released on drop.
 pub struct MemoryPermit {
     shared: Arc<Shared>,
-    /// One is the usual case, and needs no allocation.
+    /// One is the common case, and needs no allocation.
     places: SmallVec<[Slot; 1]>,
 }
 
@@ -132,8 +132,7 @@ impl Drop for MemoryPermit {
         if served.is_empty() {
             return;
         }
-        // All of them are permits before the first is sent, so that a waker that panics
-        // loses no place.
+        // All permits exist before the first is sent, so that a panicking waker loses none.
         let permits: Vec<_> = served
             .into_iter()
             .map(|Served { handle, places }| {
@@ -143,7 +142,7 @@ impl Drop for MemoryPermit {
             })
             .collect();
         for (waiter, permit) in permits {
-            // Where the waiter has left, its permit is dropped here, and goes to the next.
+            // If the waiter has left, its permit is dropped here and goes to the next one.
             let _ = waiter.send(permit);
         }
     }
@@ -158,7 +157,7 @@ impl fmt::Debug for MemoryPermit {
 }
 
 pin_project! {
-    /// A place in the queue. Whoever drops it has left the queue.
+    /// A request in the queue; dropping it leaves the queue.
     pub struct MemoryPermitWait {
         queued: Queued,
         permit: oneshot::Receiver<MemoryPermit>,
@@ -174,9 +173,9 @@ struct Queued {
 }
 
 impl Queued {
-    /// Leaves the queue; the index of the place that is full, where it still stood in one.
+    /// Leaves the queue; the index of the full limit, if it was still queued.
     fn leave(&self) -> Option<usize> {
-        // The sender goes when the lock is free again: it may wake a task.
+        // The sender is dropped after the lock is released: it may wake a task.
         let left = self.shared.lock().leave(self.ticket, &self.slots);
         left.map(|(place, _sender)| place)
     }
@@ -194,7 +193,8 @@ impl Future for MemoryPermitWait {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         if let Poll::Ready(permit) = Pin::new(this.permit).poll(cx) {
-            let permit = permit.expect("a sender goes when it has sent or this has left");
+            let permit =
+                permit.expect("a sender is dropped only after it has sent, or after this has left");
             return Poll::Ready(Ok(permit));
         }
         if this.deadline.poll(cx).is_pending() {
@@ -202,7 +202,7 @@ impl Future for MemoryPermitWait {
         }
         match this.queued.leave() {
             Some(index) => Poll::Ready(Err(AcquireError::Full { index })),
-            // Served in this moment: the permit is on its way.
+            // A permit is being handed over.
             None => Poll::Pending,
         }
     }

@@ -1,25 +1,25 @@
-//! Who has a place and who waits for one: a state and its transitions, without lock and
-//! time.
+//! The permits in use and the requests that wait for one: a pure state machine, without lock
+//! or time.
 
 use std::collections::{BTreeMap, HashMap, hash_map};
 
 use foldhash::fast::RandomState;
 
-/// A digest of a limit's name, and one of its subject. Two numbers and not one of twice the
-/// size: that would make whatever holds it twice as aligned, which many allocators mind.
+/// The digest of a limit's name, and that of a key. Two numbers instead of a u128, whose
+/// larger alignment would pad everything that holds it.
 pub(super) type Key = [u64; 2];
 
-/// A place that is asked for: one of `max` for this subject.
+/// A requested permit: one of `max` for this key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot {
     pub(super) key: Key,
     pub(super) max: u32,
 }
 
-/// Places in use, and in what order others wait for them.
+/// The permits in use, and the queues of waiting requests.
 ///
-/// Only subjects in use are kept. Whoever waits stands in the queue of a subject that is
-/// full for it; so where there is place, nobody waits for it.
+/// Only keys in use are stored. A request waits in the queue of a key that is full for it, so
+/// no request waits while all of its keys have room.
 #[derive(Debug)]
 pub(super) struct PermitTable<W> {
     keys: HashMap<Key, KeyState<W>, RandomState>,
@@ -27,7 +27,7 @@ pub(super) struct PermitTable<W> {
     next_ticket: u64,
 }
 
-/// Tickets are drawn in the order of arrival, and kept on the way from queue to queue.
+/// Tickets are issued in the order of arrival, and kept when a request moves to another queue.
 type Queue<W> = BTreeMap<u64, Waiter<W>>;
 
 #[derive(Debug)]
@@ -42,7 +42,7 @@ struct Waiter<W> {
     handle: W,
 }
 
-/// A waiter whose turn has come, and the places that are now its own.
+/// A request that was served, and its permits.
 #[derive(Debug)]
 pub(super) struct Served<W> {
     pub(super) handle: W,
@@ -50,7 +50,7 @@ pub(super) struct Served<W> {
 }
 
 impl<W> PermitTable<W> {
-    /// Takes all of these places, or none and says which is the first that is full.
+    /// Acquires all of these permits, or none and returns the index of the first full one.
     pub(super) fn take(&mut self, slots: &[Slot]) -> Result<(), usize> {
         for (index, place) in slots.iter().enumerate() {
             let subject = self.keys.entry(place.key).or_default();
@@ -65,7 +65,7 @@ impl<W> PermitTable<W> {
         Ok(())
     }
 
-    /// Queues for the place that was found full; `None` where so many wait already.
+    /// Queues for the permit that was found full; `None` if too many requests wait.
     pub(super) fn queue(
         &mut self,
         full: usize,
@@ -84,8 +84,8 @@ impl<W> PermitTable<W> {
         Some(ticket)
     }
 
-    /// Ends a wait; `None` where it was served in the meantime. Otherwise the index of the
-    /// place that it stood in the queue of, and its handle.
+    /// Leaves the queue; `None` if the request was served in the meantime. Otherwise the index
+    /// of the full permit, and the handle.
     pub(super) fn leave(&mut self, ticket: u64, slots: &[Slot]) -> Option<(usize, W)> {
         let (full, waiter) = slots.iter().enumerate().find_map(|(index, place)| {
             let subject = self.keys.get_mut(&place.key)?;
@@ -95,7 +95,7 @@ impl<W> PermitTable<W> {
         Some((full, waiter.handle))
     }
 
-    /// Frees places, and hands them to those who wait for them, first come, first served.
+    /// Releases permits, and hands them to the waiting requests, first come, first served.
     pub(super) fn free(&mut self, places: &[Slot]) -> Vec<Served<W>> {
         let mut contested = Vec::new();
         for place in places {
@@ -109,25 +109,25 @@ impl<W> PermitTable<W> {
         self.serve(contested)
     }
 
-    /// Subjects in use.
+    /// The number of keys in use.
     pub(super) fn keys(&self) -> usize {
         self.keys.len()
     }
 
-    /// Who waits.
+    /// The number of waiting requests.
     pub(super) fn waiting(&self) -> usize {
         self.waiting
     }
 
-    /// Places of this subject that are in use.
+    /// The permits of this key in use.
     pub(super) fn in_use(&self, key: Key) -> u32 {
         self.keys.get(&key).map_or(0, |subject| subject.in_use)
     }
 
-    /// Gives one place back, and says whether somebody waits for it.
+    /// Releases one permit, and returns whether a request waits for it.
     fn release_one(&mut self, key: Key) -> bool {
         let hash_map::Entry::Occupied(mut entry) = self.keys.entry(key) else {
-            unreachable!("a place that is given back is in use");
+            unreachable!("a released permit is in use");
         };
         let subject = entry.get_mut();
         subject.in_use -= 1;
@@ -138,8 +138,8 @@ impl<W> PermitTable<W> {
         contested
     }
 
-    /// Serves the queues of these subjects until they are full again or nobody waits for
-    /// them. Whoever finds another of its subjects full goes on to wait there.
+    /// Serves the queues of these keys until they are full or empty. A request that finds
+    /// another of its keys full moves to that queue.
     fn serve(&mut self, mut contested: Vec<Key>) -> Vec<Served<W>> {
         let mut served = Vec::new();
         while let Some((ticket, waiter)) = self.next(&contested) {
@@ -164,7 +164,7 @@ impl<W> PermitTable<W> {
         served
     }
 
-    /// Calls up whoever has waited longest for one of these subjects.
+    /// Takes the request that has waited longest for one of these keys.
     fn next(&mut self, keys: &[Key]) -> Option<(u64, Waiter<W>)> {
         let first = |key| self.keys.get(key)?.queue.first_key_value();
         let (_, key) = keys

@@ -1,4 +1,4 @@
-//! Quotas as people write them.
+//! The text form of quotas.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -7,8 +7,8 @@ use super::{Algorithm, DAY, HOUR, MILLISECOND, MINUTE, Quota, QuotaError, QuotaE
 impl FromStr for Quota {
     type Err = QuotaError;
 
-    /// Reads `60/minute`, `60 per minute`, `60/min burst 10`, `5/30s` and, as a sliding
-    /// window, `100 in any 60s`. Units are `ms`, `s`, `m`, `h`, `d` and their longer names.
+    /// Parses `60/minute`, `60 per minute`, `60/min burst 10`, `5/30s` and, as a sliding
+    /// window, `100 in any 60s`. Units are `ms`, `s`, `m`, `h`, `d` and their long names.
     fn from_str(text: &str) -> Result<Self, QuotaError> {
         let error = || QuotaError::new(QuotaErrorKind::Text);
         let (count, rest) = number(text.trim()).ok_or_else(error)?;
@@ -37,7 +37,7 @@ impl FromStr for Quota {
     }
 }
 
-/// A number at the start, and what follows it.
+/// Splits a leading number from the rest.
 fn number(text: &str) -> Option<(u64, &str)> {
     let end = text
         .find(|letter: char| !letter.is_ascii_digit())
@@ -46,7 +46,7 @@ fn number(text: &str) -> Option<(u64, &str)> {
     Some((digits.parse().ok()?, rest))
 }
 
-/// `minute`, `30s`, `2 hours`.
+/// Parses `minute`, `30s`, `2 hours`.
 fn period(text: &str) -> Option<Duration> {
     let text = text.trim();
     let (times, unit) = match text.starts_with(|letter: char| letter.is_ascii_digit()) {
@@ -65,8 +65,7 @@ fn period(text: &str) -> Option<Duration> {
 }
 
 impl Quota {
-    /// As [`Display`](fmt::Display) does, for texts that a refusal makes: a formatter in
-    /// between is dearer than they are.
+    /// Writes the same text as [`Display`](fmt::Display) without a formatter, for refusals.
     pub(crate) fn write(&self, out: &mut impl fmt::Write) -> fmt::Result {
         out.write_str(itoa::Buffer::new().format(self.count))?;
         out.write_str(match self.algorithm {
@@ -80,7 +79,7 @@ impl Quota {
         }
     }
 
-    /// `minute`, `30s`.
+    /// Writes `minute`, `30s`.
     pub(crate) fn write_period(&self, out: &mut impl fmt::Write) -> fmt::Result {
         match self.period {
             SECOND => out.write_str("second"),

@@ -1,4 +1,4 @@
-//! What a client is told that is not let in.
+//! The refusals of the rate limit.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use stockade_core::refusal::{Refusal, RefusalKind, Violation};
 
 use crate::{Bucket, Decision, QuotaStatus, StoreErrorKind};
 
-/// A quota does not allow the request.
+/// A quota refuses the request.
 pub(super) fn reached(buckets: &[Bucket<'_>], decision: &Decision) -> Refusal {
     let retry_after = decision.retry_after();
     let refusal = match retry_after {
         QuotaStatus::NEVER => Refusal::new(
             RefusalKind::RateLimited,
-            "the request costs more than the limit ever allows at once",
+            "the cost of the request exceeds the burst of the limit",
         )
         .with_code("COST_EXCEEDS_QUOTA"),
         _ => Refusal::new(
             RefusalKind::RateLimited,
-            "too many requests; wait as long as Retry-After says",
+            "too many requests; retry after the time in Retry-After",
         )
         .retry_after(retry_after),
     };
@@ -26,7 +26,7 @@ pub(super) fn reached(buckets: &[Bucket<'_>], decision: &Decision) -> Refusal {
         let quota = bucket.as_quota();
         quota
             .write(&mut description)
-            .expect("a string takes every text");
+            .expect("writing to a string never fails");
         refusal.with_violation(Violation {
             subject: bucket.quota_id().policy_name().to_owned().into(),
             description: description.into(),
@@ -34,11 +34,11 @@ pub(super) fn reached(buckets: &[Bucket<'_>], decision: &Decision) -> Refusal {
     })
 }
 
-/// The store did not decide, and its failure policy is to let nobody in.
+/// The store failed, and the failure policy denies requests.
 pub(super) fn unavailable(kind: StoreErrorKind) -> Refusal {
     Refusal::new(
         RefusalKind::Unavailable,
-        "the server cannot check its limits now; try again in a moment",
+        "the rate limits are unavailable; try again in a moment",
     )
     .with_code("LIMITS_UNAVAILABLE")
     .with_internal_reason(kind.text())

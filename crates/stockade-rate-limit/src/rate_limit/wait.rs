@@ -1,4 +1,4 @@
-//! A request whose decision is on its way.
+//! The future of a pending decision.
 
 use std::{
     fmt,
@@ -15,7 +15,7 @@ use super::{RateLimitHook, finish};
 use crate::{Decision, OwnedBucket, StoreError, compiled::Buckets, headers::LegacyHeaders};
 
 pin_project! {
-    /// A request whose decision is on its way.
+    /// A pending decision of the store.
     pub struct RateLimitWait<W> {
         #[pin]
         pub(super) decision: W,

@@ -1,13 +1,13 @@
-//! What a request may come to, in tokens.
+//! The estimated token usage of a request.
 
 use stockade_core::llm::{ModelRequest, TokenUsage};
 
-/// What a request may come to, in tokens, before anybody knows.
+/// Estimates the token usage of a request before it runs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Estimate {
-    /// For the answer, where the client sets no bound.
+    /// The completion, if the client sets no bound.
     pub(super) max_tokens: u32,
-    /// For all of a request that says nothing of what it asks for.
+    /// The whole request, if it has no model request.
     pub(super) default_cost: u32,
 }
 
@@ -33,7 +33,7 @@ impl Estimate {
     }
 }
 
-/// All tokens together.
+/// The sum of prompt and completion tokens.
 pub(super) fn total(usage: TokenUsage) -> u64 {
     usage.prompt_tokens.saturating_add(usage.completion_tokens)
 }

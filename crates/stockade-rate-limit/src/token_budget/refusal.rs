@@ -1,4 +1,4 @@
-//! What a client is told whose tokens do not last.
+//! The refusals of the token budget.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use stockade_core::refusal::{Refusal, RefusalKind, Violation};
 
 use crate::{Bucket, Decision, QuotaStatus, StoreErrorKind};
 
-/// The request asks for more than the quota ever holds; waiting does not help.
+/// The request may use more than the quota ever holds; waiting does not help.
 pub(super) fn exceeds_quota(bucket: &Bucket<'_>) -> Refusal {
     let (cost, most) = (bucket.cost(), bucket.quota().max_burst());
     let message = format!(
-        "the request may take {cost} tokens, and the quota holds {most}; shorten the prompt or \
+        "the request may use {cost} tokens, and the quota allows at most {most}; shorten the prompt or \
          set a lower max_tokens"
     );
     Refusal::new(RefusalKind::Invalid, message)
@@ -19,17 +19,17 @@ pub(super) fn exceeds_quota(bucket: &Bucket<'_>) -> Refusal {
         .with_violation(violation(bucket))
 }
 
-/// The tokens that the request may take are not there yet.
+/// Too few tokens are currently left.
 pub(super) fn insufficient(buckets: &[Bucket<'_>], decision: &Decision) -> Refusal {
     let retry_after = decision.retry_after();
     if retry_after == QuotaStatus::NEVER {
-        // The quota holds it, but not the share of it that is given away while the store
-        // does not answer.
+        // The quota would allow it, but not this process's share of it while the store is
+        // down.
         return unavailable(StoreErrorKind::Unavailable);
     }
     let refusal = Refusal::new(
         RefusalKind::RateLimited,
-        "the request may take more tokens than are left; try again later, or set a lower \
+        "the request may use more tokens than are left; try again later, or set a lower \
          max_tokens",
     )
     .with_code("TOKEN_LIMIT")
@@ -40,11 +40,11 @@ pub(super) fn insufficient(buckets: &[Bucket<'_>], decision: &Decision) -> Refus
     })
 }
 
-/// Nobody knows how many tokens are left.
+/// The store failed.
 pub(super) fn unavailable(kind: StoreErrorKind) -> Refusal {
     Refusal::new(
         RefusalKind::Unavailable,
-        "the server cannot tell how many tokens are left; try again in a moment",
+        "the token budget is unavailable; try again in a moment",
     )
     .with_code("LIMITS_UNAVAILABLE")
     .with_internal_reason(kind.text())

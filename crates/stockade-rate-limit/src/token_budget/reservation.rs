@@ -1,4 +1,4 @@
-//! Tokens that are reserved for a request until it has ended.
+//! The tokens reserved for a request until it has ended.
 
 use std::{fmt, sync::Arc};
 
@@ -18,11 +18,11 @@ use crate::{
 
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// Tokens that are asked for, until the store has decided.
+/// A reservation that the store has not decided yet.
 #[derive(Debug)]
 pub(super) struct PendingReservation<S> {
     pub(super) tokens: u32,
-    /// The same, prompt and answer apart.
+    /// The reservation, by prompt and completion.
     pub(super) reserved: TokenUsage,
     pub(super) legacy: LegacyHeaders,
     pub(super) context: Option<RequestContext>,
@@ -33,14 +33,14 @@ impl<S> PendingReservation<S>
 where
     S: LimitStore,
 {
-    /// The reservation, or a refusal, as the store has decided.
+    /// Turns the store's decision into a reservation or a refusal.
     pub(super) fn finish(
         self,
         buckets: &[Bucket<'_>],
         decision: Result<Decision, StoreError>,
     ) -> Result<Reservation<S>, Refusal> {
         let decision = decision.map_err(|error| refusal::unavailable(error.kind()))?;
-        // The standard fields have no unit for tokens.
+        // The standard headers have no unit for tokens.
         let headers = LimitHeaders::new(None, buckets, &decision, self.legacy, Unit::Tokens);
         if !decision.is_allowed() {
             let refusal = refusal::insufficient(buckets, &decision);
@@ -49,7 +49,7 @@ where
                 None => refusal,
             });
         }
-        // Without levels, nothing was debited.
+        // Without statuses, nothing was debited.
         let debited = buckets.iter().take(decision.statuses().len());
         Ok(Reservation {
             buckets: debited.map(Bucket::to_owned).collect(),
@@ -63,16 +63,16 @@ where
     }
 }
 
-/// Tokens that are reserved for a request until it has ended; settled when it is dropped.
+/// The tokens reserved for a request until it has ended; settled on drop.
 pub struct Reservation<S>
 where
     S: LimitStore,
 {
     buckets: Vec<OwnedBucket>,
     tokens: u32,
-    /// The same, prompt and answer apart.
+    /// The reservation, by prompt and completion.
     reserved: TokenUsage,
-    /// What the client is told of it.
+    /// The headers for the response.
     headers: Option<LimitHeaders>,
     context: Option<RequestContext>,
     store: Arc<S>,
@@ -105,7 +105,7 @@ where
 {
     fn drop(&mut self) {
         if self.buckets.is_empty() {
-            // Not counted.
+            // The request was not counted.
             return;
         }
         let estimate = self.settlement.estimated_charge(self.reserved);
@@ -125,7 +125,7 @@ where
     }
 }
 
-/// gRPC says in a header or trailer what HTTP says in the status.
+/// The `grpc-status` of a header or trailer.
 fn grpc_status(headers: &HeaderMap) -> Option<&[u8]> {
     headers.get(&GRPC_STATUS).map(HeaderValue::as_bytes)
 }

@@ -1,4 +1,4 @@
-//! A request whose reservation is on its way.
+//! The future of a pending reservation.
 
 use std::{
     fmt,
@@ -14,7 +14,7 @@ use super::{Reservation, reservation::PendingReservation};
 use crate::{LimitStore, OwnedBucket, compiled::Buckets};
 
 pin_project! {
-    /// A request whose reservation is on its way.
+    /// A pending reservation.
     pub struct TokenBudgetWait<S>
     where
         S: LimitStore,
@@ -36,7 +36,7 @@ where
         let this = self.project();
         let decision = ready!(this.decision.poll(cx));
         let buckets: Buckets<'_> = this.buckets.iter().map(OwnedBucket::as_bucket).collect();
-        let pending = this.pending.take().expect("polled after it was ready");
+        let pending = this.pending.take().expect("not polled after completion");
         Poll::Ready(pending.finish(&buckets, decision))
     }
 }

@@ -6,7 +6,7 @@ fn key_of(number: u8) -> Key {
     [0, number.into()]
 }
 
-/// Subject `n` has `n + 1` places.
+/// Key `n` has `n + 1` permits.
 fn slots(keys: &[u8]) -> Box<[Slot]> {
     let place = |&key: &u8| Slot {
         key: key_of(key),
@@ -57,7 +57,7 @@ fn keeps_its_turn_on_the_way_to_another_queue() {
     places.take(&slots(&[1])).unwrap();
     places.queue(0, both.clone(), "first", 9).unwrap();
     places.queue(0, one.clone(), "second", 9).unwrap();
-    // What the first one waits for is free, but the other is still in use by `both`.
+    // The first one waits for a free permit, but its other key is still in use by `both`.
     assert!(places.free(&slots(&[1])).is_empty());
     let served = places.free(&both);
     let names: Vec<_> = served.iter().map(|served| served.handle).collect();
@@ -97,7 +97,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Those who have places and those who wait, kept the long way round.
+/// A naive model of permits and queues.
 #[derive(Default)]
 struct Model {
     holding: Vec<Box<[Slot]>>,
@@ -114,7 +114,7 @@ impl Model {
         slots.iter().all(|place| self.in_use(place.key) < place.max)
     }
 
-    /// Nobody has too much, nobody waits without need, and both sides agree.
+    /// No key exceeds its limit, no request waits while it fits, and both sides agree.
     fn check(&self, places: &PermitTable<()>) {
         for place in slots(&[0, 1, 2]) {
             assert!(self.in_use(place.key) <= place.max);
@@ -124,7 +124,7 @@ impl Model {
         assert_eq!(places.waiting(), self.waiting.len());
     }
 
-    /// Moves whoever was served, and sees that nobody who wants the same came before.
+    /// Moves the served requests, and checks that none of the same kind waited longer.
     fn served(&mut self, served: Vec<Served<()>>) {
         for Served { places, .. } in served {
             let first = self.waiting.iter().find(|(_, slots)| **slots == places);
