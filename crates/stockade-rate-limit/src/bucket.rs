@@ -176,6 +176,6 @@ impl Eq for QuotaId {}
 
 impl fmt::Debug for QuotaId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Lane").field(&self.0.key).finish()
+        f.debug_tuple("QuotaId").field(&self.0.key).finish()
     }
 }

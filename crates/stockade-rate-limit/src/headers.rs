@@ -308,7 +308,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn one_level_is_told_as_several_are(
+        fn single_status_is_formatted_like_several(
             policy in "[ -~]{1,64}",
             (remaining, reset) in (any::<u32>(), any::<u64>()),
             shift in 0..64_u32,

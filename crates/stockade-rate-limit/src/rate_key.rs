@@ -229,7 +229,7 @@ impl KeyKind {
 
 impl fmt::Debug for RateKey<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Subject").field(&self.text()).finish()
+        f.debug_tuple("RateKey").field(&self.text()).finish()
     }
 }
 
@@ -268,7 +268,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_network_is_written_as_everybody_writes_it(
+        fn networks_are_written_like_display(
             address in any::<IpAddr>(),
             length in 0..=128_u8,
         ) {

@@ -1,4 +1,4 @@
-//! Requests at once, in front of a service.
+//! Tests of the concurrency guard around a service.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -54,7 +54,7 @@ fn request_of(principal: &str) -> Request<()> {
     Request::builder().extension(principal).body(()).unwrap()
 }
 
-/// A body of so many frames, each of which is pending once before it comes.
+/// A body of this many frames, each of which is pending once before it arrives.
 struct Slowly {
     frames: usize,
     paused: bool,
@@ -88,7 +88,7 @@ fn slowly(frames: usize) -> Slowly {
     }
 }
 
-/// A handler that streams so many frames.
+/// A handler that streams this many frames.
 fn streaming(
     frames: usize,
 ) -> impl Service<Request<()>, Response = Response<Slowly>, Error = Infallible, Future: Send> + Clone
@@ -101,7 +101,7 @@ fn streaming(
 
 type Inner = BoxCloneService<Request<()>, Response<Full<Bytes>>, Infallible>;
 
-/// Answers at once, with a body that ends when it is read.
+/// Sends a request and reads the body of the response.
 async fn answer<G>(layer: &GuardLayer<G>, request: Request<()>) -> Response<Bytes>
 where
     G: Guard<Wait: TakeReady<Inner>>,
@@ -113,7 +113,7 @@ where
     Response::from_parts(head, body.collect().await.unwrap().to_bytes())
 }
 
-/// Polls once, as if nothing ever woke it.
+/// Polls once, without a waker.
 async fn poll_once<F>(mut future: Pin<&mut F>) -> Poll<F::Output>
 where
     F: Future,
@@ -125,7 +125,7 @@ where
 async fn upholds_the_contract() {
     let guard = Arc::new(all(1));
     let layer = Arc::clone(&guard).into_layer();
-    // R11: with one place only, whatever is left anywhere would refuse the next request.
+    // R11: with a single permit, any leak would refuse the next request.
     contract::is_shareable(&layer);
     contract::is_drop_safe(&layer, || Request::new(())).await;
     contract::passes_bodies_through(&layer, || Request::new(())).await;
@@ -138,7 +138,7 @@ async fn upholds_the_contract() {
     assert_eq!((remote.stats().in_use, remote.stats().waiting), (0, 0));
 }
 
-/// Has its places elsewhere, so that every answer takes a while.
+/// A store whose replies are always pending.
 #[derive(Default)]
 struct Remote {
     permits: MemoryPermits,
@@ -171,7 +171,7 @@ impl PermitStore for Remote {
 }
 
 #[tokio::test]
-async fn a_store_that_does_not_answer_lets_nobody_in() {
+async fn refuses_when_the_store_fails() {
     let store = Remote {
         down: true,
         ..Remote::default()
@@ -185,7 +185,7 @@ async fn a_store_that_does_not_answer_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn refuses_one_too_many_and_says_why() {
+async fn refuses_one_too_many_with_the_reason() {
     let layer = Concurrency::new([by_key(1)]).into_layer();
     let held = layer
         .layer(streaming(3))
@@ -205,7 +205,7 @@ async fn refuses_one_too_many_and_says_why() {
     let body = String::from_utf8(refused.into_body().to_vec()).unwrap();
     assert!(body.contains("CONCURRENCY_LIMIT"), "{body}");
 
-    // Another key has places of its own.
+    // Another key has its own permits.
     let passed = answer(&layer, request_of("b")).await;
     assert_eq!(passed.status(), StatusCode::OK);
     assert_eq!(
@@ -217,7 +217,7 @@ async fn refuses_one_too_many_and_says_why() {
 }
 
 #[tokio::test]
-async fn a_full_server_is_busy_and_the_client_not_at_fault() {
+async fn an_overloaded_server_is_a_503() {
     let limit = ConcurrencyLimit::new("server", KeyExtractor::global(), max(1)).overload();
     let layer = Concurrency::new([limit]).into_layer();
     let _held = layer
@@ -234,7 +234,7 @@ async fn a_full_server_is_busy_and_the_client_not_at_fault() {
 }
 
 #[tokio::test]
-async fn a_refused_request_takes_no_place_of_any_limit() {
+async fn a_refused_request_holds_no_permit() {
     let server = ConcurrencyLimit::new("server", KeyExtractor::global(), max(2));
     let guard = Arc::new(Concurrency::new([server, by_key(1)]));
     let layer = Arc::clone(&guard).into_layer();
@@ -251,7 +251,7 @@ async fn a_refused_request_takes_no_place_of_any_limit() {
 }
 
 #[tokio::test]
-async fn a_principals_own_limit_comes_in_place_of_the_common_one() {
+async fn overrides_replace_the_limit() {
     let layer = Concurrency::new([by_key(1)]).into_layer();
     let mut quotas = QuotaOverrides::default();
     quotas.concurrency = Some(max(2));
@@ -275,7 +275,7 @@ async fn a_principals_own_limit_comes_in_place_of_the_common_one() {
 
 // R05
 #[tokio::test]
-async fn refuses_what_it_cannot_count() {
+async fn refuses_requests_without_a_client_address() {
     let limit = ConcurrencyLimit::new("ip", KeyExtractor::client_ip(), max(1));
     let layer = Concurrency::new([limit]).into_layer();
     assert_eq!(answer(&layer, Request::new(())).await.status(), 500);
@@ -286,7 +286,7 @@ async fn refuses_what_it_cannot_count() {
 
 // R11
 #[tokio::test]
-async fn a_handler_that_panics_frees_its_place() {
+async fn a_panicking_handler_releases_its_permit() {
     let guard = Arc::new(all(1));
     let layer = Arc::clone(&guard).into_layer();
     for _ in 0..3 {
@@ -307,7 +307,7 @@ async fn a_handler_that_panics_frees_its_place() {
 
 // R10
 #[tokio::test]
-async fn streams_that_are_dropped_anywhere_free_their_places() {
+async fn dropped_streams_release_their_permits() {
     const STREAMS: usize = 1_000;
     let guard = Arc::new(Concurrency::new([
         ConcurrencyLimit::new("server", KeyExtractor::global(), max(STREAMS as u32)),
@@ -424,7 +424,7 @@ async fn waits_in_turn_until_the_deadline_and_no_longer() {
 }
 
 #[tokio::test]
-async fn a_place_handed_to_one_who_left_goes_to_the_next() {
+async fn a_permit_of_a_departed_waiter_goes_to_the_next() {
     let guard = Arc::new(all(1).queue(Duration::from_secs(60), 9));
     let layer = Arc::clone(&guard).into_layer();
     let held = layer
@@ -438,8 +438,7 @@ async fn a_place_handed_to_one_who_left_goes_to_the_next() {
     for waiter in [&mut served, &mut left, &mut next] {
         assert!(poll_once(waiter.as_mut()).await.is_pending());
     }
-    // The first is handed the place, and leaves before it has looked; the second leaves
-    // the queue.
+    // The first is handed the permit and leaves before it polls; the second leaves the queue.
     drop(held);
     drop(left);
     assert_eq!(guard.stats().waiting, 2);
@@ -450,7 +449,7 @@ async fn a_place_handed_to_one_who_left_goes_to_the_next() {
 }
 
 #[tokio::test]
-async fn guards_with_one_store_share_places() {
+async fn guards_with_one_store_share_permits() {
     let store = MemoryPermits::new();
     let guard = || Concurrency::with_store([by_key(1)], store.clone()).into_layer();
     let (one, other) = (guard(), guard());
@@ -532,10 +531,10 @@ proptest! {
                 }
                 assert!(running.load(Ordering::SeqCst) <= 3);
                 assert_eq!(running.load(Ordering::SeqCst) as u64, guard.stats().in_use);
-                // A place that was handed over is not taken until its request is polled.
+                // A permit that was handed over is not taken until its request is polled.
                 assert!(guard.store().waiting() <= 4);
             }
-            // Whoever waits is served, once those who run have gone.
+            // Waiting requests are served once the running ones are gone.
             requests.clear();
             assert_eq!(guard.stats().in_use, 0);
             assert_eq!((guard.store().active_keys(), guard.store().waiting()), (0, 0));
@@ -543,7 +542,7 @@ proptest! {
     }
 }
 
-/// Counts the handlers that run.
+/// Counts the running handlers.
 struct Running(Arc<AtomicUsize>);
 
 impl Running {

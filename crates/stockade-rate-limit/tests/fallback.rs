@@ -1,4 +1,4 @@
-//! What is decided when the store is slow, down, or back.
+//! Tests of decisions while a store is slow, down, or back.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::{
@@ -24,7 +24,7 @@ use stockade_testkit::contract;
 use tokio::time::{advance, sleep};
 use tower::{ServiceBuilder, ServiceExt};
 
-/// What a store far away does next.
+/// The next behaviour of the remote store.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Does {
     StoreReply,
@@ -35,7 +35,7 @@ enum Does {
     Hang,
 }
 
-/// A store far away that does as it is told, and lets everything in.
+/// A remote store with scripted behaviour that allows everything.
 #[derive(Clone)]
 struct Remote {
     does: Arc<Mutex<Does>>,
@@ -210,7 +210,7 @@ async fn local_counts_with_its_part_of_the_quota() {
             "{does:?}"
         );
         let (_, headers) = server.request().await;
-        // What clients are told to wait is true here.
+        // The `Retry-After` of local limits is correct.
         assert_eq!(headers["retry-after"], "720");
         assert_eq!(server.health().fallback_decisions, 9);
     }
@@ -224,7 +224,7 @@ async fn no_decision_takes_longer_than_the_deadline() {
         server.request().await;
         assert_eq!(start.elapsed(), Duration::from_millis(50));
     }
-    // The store is down now, and is not waited for.
+    // The store is down and is not waited for.
     let start = tokio::time::Instant::now();
     server.request().await;
     assert_eq!(start.elapsed(), Duration::ZERO);
@@ -308,7 +308,7 @@ async fn what_is_settled_goes_to_whoever_decides() {
 }
 
 #[test]
-fn a_fraction_is_a_part() {
+fn fractions_are_greater_than_zero_and_at_most_one() {
     for part in [0.0, -0.5, 1.1, f64::NAN, f64::INFINITY] {
         assert!(Fraction::new(part).is_err(), "{part}");
     }
@@ -318,7 +318,7 @@ fn a_fraction_is_a_part() {
 }
 
 #[tokio::test]
-async fn a_guard_that_waits_upholds_the_contract_of_guards() {
+async fn a_waiting_guard_upholds_the_guard_contract() {
     for does in [Does::StoreReply, Does::AnswerAtOnce, Does::Fail] {
         let server = Server::new(FailurePolicy::Allow, does);
         let layer = Arc::clone(&server.guard).into_layer();

@@ -1,4 +1,4 @@
-//! The store of one process: together or not at all, bounded, and nobody is refilled.
+//! Tests of the memory store: atomic, bounded, and without refills by eviction.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::{
@@ -49,7 +49,7 @@ fn remaining(decision: &Decision) -> Vec<u32> {
     statuses.map(|status| status.remaining()).collect()
 }
 
-/// The head of a request from this address, again and again.
+/// The head of a request, with a changing address.
 struct Client(Head);
 
 impl Client {
@@ -74,13 +74,13 @@ fn passes(guard: &RateLimit, head: &Head) -> bool {
 }
 
 #[tokio::test]
-async fn upholds_what_every_store_of_limits_does() {
+async fn upholds_the_limit_store_contract() {
     let (store, _clock) = store(1_000);
     limit_store::uphold(&store).await;
 }
 
 #[test]
-fn takes_from_all_buckets_or_from_none() {
+fn debits_all_buckets_or_none() {
     let (store, _) = store(100);
     let wide = bucket("wide", "a", Quota::per_minute(10));
     let narrow = bucket("narrow", "a", Quota::per_minute(2));
@@ -106,12 +106,12 @@ fn takes_from_all_buckets_or_from_none() {
         .map(|status| status.is_allowed())
         .collect();
     assert_eq!(allows, [true, false, true]);
-    // Nothing was taken by the request that was refused.
+    // The refused request debited nothing.
     assert_eq!(remaining(&take(&store, &[&wide, &other])), [7, 7]);
 }
 
 #[test]
-fn counts_subjects_and_lanes_apart() {
+fn counts_keys_and_quotas_separately() {
     let (store, _) = store(100);
     let minute = Quota::per_minute(1);
     for (limit, subject, quota) in [
@@ -138,12 +138,12 @@ fn counts_subjects_and_lanes_apart() {
 }
 
 #[test]
-fn a_changed_count_finds_what_was_used() {
+fn a_changed_count_keeps_the_usage() {
     let (store, _) = store(100);
     for _ in 0..30 {
         assert!(take(&store, &[&bucket("ip", "a", Quota::per_minute(60))]).is_allowed());
     }
-    // Half of the minute is used up.
+    // Half of the quota per minute is used up.
     let more = take(&store, &[&bucket("ip", "a", Quota::per_minute(600))]);
     assert_eq!(remaining(&more), [299]);
     let fewer = take(&store, &[&bucket("ip", "a", Quota::per_minute(6))]);
@@ -151,13 +151,13 @@ fn a_changed_count_finds_what_was_used() {
 }
 
 #[test]
-fn settles_in_the_bucket_that_was_reserved_in() {
+fn settles_the_reserved_bucket() {
     let (store, _) = store(100);
     let budget = OwnedBucket::new("tokens", "a", Quota::per_minute(1_000), 800);
     assert_eq!(remaining(&take(&store, &[&budget])), [200]);
     store.settle(&budget.as_bucket(), -700);
     assert_eq!(remaining(&take(&store, &[&budget])), [100]);
-    // More was used than reserved: a debt.
+    // More was used than reserved, which is a debt.
     store.settle(&budget.as_bucket(), 500);
     let one = bucket("tokens", "a", Quota::per_minute(1_000));
     let refused = take(&store, &[&one]);
@@ -168,7 +168,7 @@ fn settles_in_the_bucket_that_was_reserved_in() {
 
 // R09
 #[test]
-fn exactly_as_many_pass_as_there_are() {
+fn threads_never_exceed_a_quota() {
     const THREADS: usize = 8;
     let (store, _) = store(1_000);
     let rounds: Vec<_> = (0..100)
@@ -197,7 +197,7 @@ fn exactly_as_many_pass_as_there_are() {
 
 // R09
 #[test]
-fn requests_with_the_same_buckets_in_any_order_do_not_wait_for_each_other_for_ever() {
+fn locks_the_same_buckets_in_any_order_without_deadlock() {
     let (store, _) = store(10);
     let lanes: Vec<_> = (0..4)
         .map(|quota_id| bucket(&format!("lane {quota_id}"), "a", Quota::per_hour(1_000)))
@@ -221,7 +221,7 @@ fn requests_with_the_same_buckets_in_any_order_do_not_wait_for_each_other_for_ev
 
 #[test]
 #[should_panic(expected = "of a lane each")]
-fn two_buckets_of_one_lane_do_not_wait_for_themselves_for_ever() {
+fn two_buckets_of_one_quota_panic_instead_of_deadlocking() {
     let (store, _) = store(10);
     let quota = Quota::per_hour(1_000);
     take(
@@ -232,8 +232,8 @@ fn two_buckets_of_one_lane_do_not_wait_for_themselves_for_ever() {
 
 // R06
 #[test]
-fn a_flood_refills_nobody_and_stays_within_its_bytes() {
-    // Unoptimised, five million take long.
+fn a_flood_refills_no_key_and_stays_within_its_memory() {
+    // Without optimisation, five million take too long.
     const FLOOD: u32 = if cfg!(debug_assertions) {
         1_000_000
     } else {
@@ -248,14 +248,14 @@ fn a_flood_refills_nobody_and_stays_within_its_bytes() {
         while passes(&guard, client.at(offender)) {}
     }
     for address in 0..FLOOD {
-        // As many strangers as the places stand for come each six minutes.
+        // As many new clients as the capacity arrive every six minutes.
         if address % DEFAULT_CAPACITY as u32 == 0 {
             clock.advance(Duration::from_millis(3_500));
         }
-        // Strangers who take all they can, so that the offenders are those who owe least.
+        // New clients use up their quota, so that the offenders have the lowest debts.
         while passes(&guard, client.at(0x0a00_0000 + address)) {}
     }
-    // 350 seconds have passed; each of the offenders would have got nothing before 360.
+    // 350 seconds have passed; each offender would have been refused before 360.
     for offender in offenders {
         assert!(
             !passes(&guard, client.at(offender)),
@@ -268,19 +268,19 @@ fn a_flood_refills_nobody_and_stays_within_its_bytes() {
 }
 
 #[test]
-fn strangers_who_come_slowly_are_never_refused() {
+fn slow_new_clients_are_never_refused() {
     let (store, clock) = store(10_000);
     let guard = by_ip(&store, Quota::per_minute(10));
     let mut client = Client::new();
     for address in 0..50_000 {
-        // Each is forgotten after six seconds, in which 6,000 come.
+        // Each is evicted after six seconds, in which 6,000 arrive.
         clock.advance(Duration::from_millis(1));
         assert!(passes(&guard, client.at(address)), "stranger {address}");
     }
 }
 
 #[test]
-fn keeps_as_many_as_it_has_places_for() {
+fn keeps_as_many_keys_as_its_capacity() {
     let (store, _) = store(1_000_000);
     let guard = by_ip(&store, Quota::per_hour(1));
     let mut client = Client::new();
@@ -293,7 +293,7 @@ fn keeps_as_many_as_it_has_places_for() {
 }
 
 #[test]
-fn a_lane_too_many_is_an_error_until_others_are_forgotten() {
+fn one_quota_too_many_is_an_error_until_others_are_evicted() {
     let (store, clock) = store(10);
     for quota_id in 0..MemoryLimitStore::MAX_QUOTAS {
         let bucket = bucket(&quota_id.to_string(), "a", Quota::per_second(1));
@@ -325,7 +325,7 @@ enum Operation {
 }
 
 #[test]
-fn a_lane_that_was_forgotten_and_comes_back_is_one_lane() {
+fn an_evicted_quota_that_returns_is_a_single_quota() {
     let (store, clock) = store(10);
     let quota = Quota::per_minute(2);
     let known = bucket("known", "a", quota);
@@ -336,19 +336,19 @@ fn a_lane_that_was_forgotten_and_comes_back_is_one_lane() {
         take(&store, &[&bucket(&number.to_string(), "a", quota)]);
     }
     clock.advance(Duration::from_secs(3_600));
-    // Whoever has known the lane for long counts in it together with whoever is new to it.
+    // An old and a new reference to the quota count together.
     assert_eq!(remaining(&take(&store, &[&known])), [1]);
     assert_eq!(
         remaining(&take(&store, &[&bucket("known", "a", quota)])),
         [0]
     );
     assert!(!take(&store, &[&known]).is_allowed());
-    // It has come back with the memory that it had, and made room by forgetting others.
+    // It returns with its memory, and made room by evicting others.
     assert_eq!(store.bytes(), alone);
 }
 
 #[test]
-fn one_lane_is_counted_apart_in_two_stores() {
+fn stores_count_the_same_quota_separately() {
     let ((first, _), (second, _)) = (store(10), store(10));
     let bucket = bucket("both", "a", Quota::per_minute(2));
     for left in [1, 0] {
@@ -374,7 +374,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
 
 proptest! {
     #[test]
-    fn decides_as_the_bare_policies_do(operations in operations()) {
+    fn decides_like_the_pure_policies(operations in operations()) {
         let (store, clock) = store(100);
         let first = Quota::per_minute(30).burst(10);
         let second = Quota::sliding(20, Duration::from_secs(60)).unwrap();

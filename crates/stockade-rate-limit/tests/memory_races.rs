@@ -1,4 +1,4 @@
-//! The store of one process under threads that want the same places at once.
+//! Tests of the memory store with threads that contend for the same slots.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::{sync::Barrier, thread, time::Duration};
@@ -7,7 +7,7 @@ use stockade_core::clock::Timestamp;
 use stockade_rate_limit::{Bucket, LimitStore, MemoryLimitStore, OwnedBucket, Quota, StoreReply};
 use stockade_testkit::FakeClock;
 
-/// A store whose time stands still: who is refused stays refused.
+/// A store whose clock stands still, so that refusals are final.
 fn store() -> MemoryLimitStore {
     let clock = FakeClock::at(Timestamp::from_secs(1_700_000_000));
     MemoryLimitStore::with_clock(1_000, clock)
@@ -25,7 +25,7 @@ fn allows(store: &MemoryLimitStore, buckets: &[&OwnedBucket]) -> bool {
     }
 }
 
-/// How often all of these threads were let in by these buckets, each until it is refused.
+/// Counts how often these threads were allowed by these buckets, each until it is refused.
 fn exhaust(store: &MemoryLimitStore, threads: &[&[&OwnedBucket]]) -> Vec<u32> {
     let barrier = Barrier::new(threads.len());
     thread::scope(|scope| {
@@ -50,7 +50,7 @@ fn exhaust(store: &MemoryLimitStore, threads: &[&[&OwnedBucket]]) -> Vec<u32> {
 
 // R09
 #[test]
-fn requests_with_one_bucket_and_with_several_take_exactly_what_there_is() {
+fn single_and_stacked_buckets_together_never_exceed_a_quota() {
     let (hour, window) = (
         Quota::per_hour(4_000),
         Quota::sliding(2_000, Duration::from_secs(3_600)).unwrap(),
@@ -64,7 +64,7 @@ fn requests_with_one_bucket_and_with_several_take_exactly_what_there_is() {
             &store,
             &[&[&wide, &narrow], &[&narrow, &wide], &[&wide], &[&narrow]],
         );
-        // A request that one refuses takes nothing from the other, not for a moment either.
+        // A request that one bucket refuses debits the other at no time.
         let both = passed[0] + passed[1];
         assert_eq!(both + passed[2], 4_000, "{passed:?}");
         assert_eq!(both + passed[3], 2_000, "{passed:?}");

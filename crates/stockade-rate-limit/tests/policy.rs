@@ -1,4 +1,4 @@
-//! The policies: against governor's, against their own promises, and against wrong clocks.
+//! Tests of the policies: against governor, their own guarantees, and wrong clocks.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::{num::NonZeroU32, time::Duration};
@@ -9,7 +9,7 @@ use stockade_rate_limit::{Quota, QuotaStatus, gcra, sliding};
 
 const SECOND: u64 = 1_000_000_000;
 
-/// A moment, in nanoseconds, that no period divides.
+/// A point in time, in nanoseconds, that is no multiple of any period.
 const START: u64 = 1_700_000_000_123_456_789;
 
 fn nanos(duration: Duration) -> u64 {
@@ -17,7 +17,7 @@ fn nanos(duration: Duration) -> u64 {
 }
 
 #[test]
-fn gcra_gives_the_burst_and_then_one_each_interval() {
+fn gcra_allows_the_burst_and_then_one_per_interval() {
     let quota = Quota::per_minute(60).burst(3);
     let mut state = 0;
     for left in [2, 1, 0] {
@@ -36,7 +36,7 @@ fn gcra_gives_the_burst_and_then_one_each_interval() {
 }
 
 #[test]
-fn sliding_weighs_the_window_before() {
+fn sliding_weighs_the_previous_window() {
     let quota = Quota::sliding(10, Duration::from_secs(10)).unwrap();
     let window = START / (10 * SECOND) * 10 * SECOND;
     let mut state = 0;
@@ -44,7 +44,7 @@ fn sliding_weighs_the_window_before() {
         state = sliding::take(state, &quota, window, 1).0;
     }
     let (_, status) = sliding::take(state, &quota, window, 1);
-    // All ten count until the next window; one has left it a tenth later.
+    // All ten count until the next window; one leaves a tenth later.
     assert_eq!(status.retry_after(), Duration::from_secs(11));
     assert_eq!(status.reset_after(), Duration::from_secs(20));
     let half = window + 15 * SECOND;
@@ -59,7 +59,7 @@ fn sliding_weighs_the_window_before() {
 }
 
 #[test]
-fn what_costs_more_than_there_ever_is_is_never_let_in() {
+fn a_cost_above_the_burst_is_never_allowed() {
     let minute = Quota::per_minute(60).burst(5);
     let any = Quota::sliding(5, Duration::from_secs(60)).unwrap();
     for cost in [6, u32::MAX] {
@@ -77,7 +77,7 @@ fn what_costs_more_than_there_ever_is_is_never_let_in() {
 }
 
 #[test]
-fn what_costs_nothing_is_let_in_as_long_as_anything_is_left() {
+fn a_cost_of_zero_is_allowed_while_anything_is_left() {
     let quotas = [
         Quota::per_minute(2),
         Quota::sliding(2, Duration::from_secs(60)).unwrap(),
@@ -109,7 +109,7 @@ fn settling(quota: &Quota) -> Settle {
     }
 }
 
-/// Uses a bucket up at this moment.
+/// Uses up a bucket at this time.
 fn used_up(quota: &Quota, now: u64) -> u64 {
     let mut state = 0;
     loop {
@@ -123,7 +123,7 @@ fn used_up(quota: &Quota, now: u64) -> u64 {
 
 // R07
 #[test]
-fn a_clock_put_back_neither_refills_nor_locks_out() {
+fn a_clock_set_back_neither_refills_nor_locks_out() {
     for quota in [
         Quota::per_minute(60),
         Quota::sliding(60, Duration::from_secs(60)).unwrap(),
@@ -134,7 +134,7 @@ fn a_clock_put_back_neither_refills_nor_locks_out() {
             let (kept, status) = policy(&quota)(state, &quota, now, 1);
             assert!(!status.is_allowed(), "{quota}, {back} ns back: refilled");
             state = kept;
-            // The longest debt: a burst that was reserved, and twice as much on top.
+            // The longest debt: a reserved burst, and twice as much in excess.
             now += 180 * SECOND;
             let status = policy(&quota)(state, &quota, now, 1).1;
             assert!(status.is_allowed(), "{quota}, {back} ns back: locked out");
@@ -144,7 +144,7 @@ fn a_clock_put_back_neither_refills_nor_locks_out() {
 
 // R07
 #[test]
-fn a_machine_that_slept_finds_a_full_bucket_and_no_more() {
+fn after_sleep_a_bucket_is_full_and_not_more() {
     for quota in [
         Quota::per_minute(60),
         Quota::sliding(60, Duration::from_secs(60)).unwrap(),
@@ -156,7 +156,7 @@ fn a_machine_that_slept_finds_a_full_bucket_and_no_more() {
 }
 
 #[test]
-fn settles_what_was_used_after_all() {
+fn settles_the_actual_usage() {
     for quota in [
         Quota::per_minute(100),
         Quota::sliding(100, Duration::from_secs(60)).unwrap(),
@@ -166,19 +166,19 @@ fn settles_what_was_used_after_all() {
         let (reserved, _) = policy(&quota)(0, &quota, START, 80);
         assert_eq!(left(settle(reserved, &quota, START, -70)), 90);
         assert_eq!(left(settle(reserved, &quota, START, 20)), 0);
-        // A debt is a debt, and a full bucket is full.
+        // Debts accumulate; a refund does not exceed a full bucket.
         let debt = settle(reserved, &quota, START, 70);
         assert_eq!(left(settle(debt, &quota, START, -50)), 0);
         assert_eq!(left(settle(debt, &quota, START, -100)), 50);
         assert_eq!(left(settle(reserved, &quota, START, i64::MIN)), 100);
-        // Whoever owes without end does not owe for ever.
+        // An excessive debt is bounded.
         let without_end = settle(reserved, &quota, START, i64::MAX);
         let later = START + 3 * 60 * SECOND;
         assert!(policy(&quota)(without_end, &quota, later, 1).1.is_allowed());
     }
 }
 
-/// Requests: so long after the one before, in nanoseconds, at such a cost.
+/// Requests: nanoseconds since the previous one, and a cost.
 fn requests() -> impl Strategy<Value = Vec<(u64, u32)>> {
     let pause = prop_oneof![
         3 => Just(0),
@@ -197,12 +197,12 @@ proptest! {
         requests in requests(),
     ) {
         let quota = Quota::per_minute(count).burst(burst);
-        // governor rounds the interval down, so give it ours.
+        // governor rounds the interval down, so it gets ours.
         let theirs = governor::Quota::with_period(quota.interval())
             .unwrap()
             .allow_burst(NonZeroU32::new(burst).unwrap());
         let clock = FakeRelativeClock::default();
-        // governor's clock of relative time starts at 0, where subtraction stops.
+        // governor's relative clock starts at 0, where subtraction saturates.
         clock.advance(Duration::from_secs(86_400));
         let governor = RateLimiter::direct_with_clock(theirs, clock.clone());
         let (mut state, mut now) = (0, START);
@@ -297,7 +297,7 @@ proptest! {
     }
 }
 
-/// When requests were let in, and what they cost.
+/// The times and costs of allowed requests.
 fn let_in(quota: &Quota, requests: Vec<(u64, u32)>) -> Vec<(u64, u32)> {
     let (mut state, mut now) = (0, START);
     let mut let_in = Vec::new();
@@ -312,7 +312,7 @@ fn let_in(quota: &Quota, requests: Vec<(u64, u32)>) -> Vec<(u64, u32)> {
     let_in
 }
 
-/// How much was let in from this moment on, for so long.
+/// The total cost that was allowed in this interval.
 fn in_any(let_in: &[(u64, u32)], from: u64, nanos: u64) -> u32 {
     let within = |&&(at, _): &&(u64, u32)| at >= from && at < from + nanos;
     let_in.iter().filter(within).map(|(_, cost)| cost).sum()
@@ -322,7 +322,7 @@ fn in_any(let_in: &[(u64, u32)], from: u64, nanos: u64) -> u32 {
 fn a_sliding_window_does_not_slow_a_steady_stream() {
     let quota = Quota::sliding(60, Duration::from_secs(60)).unwrap();
     let mut state = 0;
-    // A little slower than allowed, as parts of a request count as one.
+    // A little slower than the limit, since fractions of a request round up.
     for request in 0..1_000 {
         let now = START + request * SECOND * 103 / 100;
         let (next, status) = sliding::take(state, &quota, now, 1);

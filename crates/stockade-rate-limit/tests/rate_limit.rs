@@ -1,4 +1,4 @@
-//! The guard, as a client sees it.
+//! Tests of the rate limit guard as seen by clients.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::{
@@ -88,7 +88,7 @@ impl Seen {
         self.headers[name].to_str().unwrap()
     }
 
-    /// The members of a structured field: their name and their numbers.
+    /// The members of a structured field: their names and parameters.
     fn members(&self, field: &str) -> Vec<(String, Vec<(String, i64)>)> {
         let lines = self.headers.get_all(field).iter();
         let text: Vec<_> = lines.map(|line| line.to_str().unwrap()).collect();
@@ -119,7 +119,7 @@ fn member(name: &str, params: &[(&str, i64)]) -> (String, Vec<(String, i64)>) {
 
 // R12
 #[tokio::test]
-async fn tells_the_limits_on_success_and_on_refusal() {
+async fn sends_limits_on_success_and_refusal() {
     let clock = clock();
     let ip = Limit::new("ip", KeyExtractor::client_ip())
         .quota_named("burst", Quota::per_minute(100).burst(2))
@@ -134,7 +134,7 @@ async fn tells_the_limits_on_success_and_on_refusal() {
         assert_eq!(seen.status, StatusCode::OK);
         assert_eq!(seen.members("ratelimit-policy"), policy);
         let used = 2 - left;
-        // 600 ms and 86.4 s for each that was used, rounded up.
+        // 600 ms and 86.4 s for each request, rounded up.
         let resets = [[1, 87], [2, 173]][used as usize - 1];
         assert_eq!(
             seen.members("ratelimit"),
@@ -157,7 +157,7 @@ async fn tells_the_limits_on_success_and_on_refusal() {
 
 // R12
 #[tokio::test]
-async fn retry_after_is_whole_seconds_and_long_enough() {
+async fn retry_after_is_whole_seconds_and_sufficient() {
     let clock = clock();
     let quota = Limit::new("ip", KeyExtractor::client_ip())
         .quota(Quota::per_second(10))
@@ -181,7 +181,7 @@ async fn retry_after_is_whole_seconds_and_long_enough() {
 }
 
 #[tokio::test]
-async fn refusals_name_the_quotas_in_every_dialect() {
+async fn refusals_name_the_quotas_in_every_format() {
     let clock = clock();
     let key = Limit::new("key", KeyExtractor::client_ip())
         .quota(Quota::per_minute(1))
@@ -230,7 +230,7 @@ async fn refusals_name_the_quotas_in_every_dialect() {
 }
 
 #[tokio::test]
-async fn older_headers_are_told_where_they_are_wanted() {
+async fn sends_legacy_headers_when_enabled() {
     let clock = clock();
     let limit = Limit::new("ip", KeyExtractor::client_ip())
         .quota(Quota::per_minute(10))
@@ -246,7 +246,7 @@ async fn older_headers_are_told_where_they_are_wanted() {
         .into_layer();
     for (left, reset, duration) in [("4", "17280", "4h48m0s"), ("3", "34560", "9h36m0s")] {
         let seen = send(&layer, from([192, 0, 2, 1])).await;
-        // Those of the quota that has least left.
+        // Those of the quota with the lowest remaining count.
         assert_eq!(seen.header("x-ratelimit-limit"), "5");
         assert_eq!(seen.header("x-ratelimit-remaining"), left);
         assert_eq!(seen.header("x-ratelimit-reset"), reset);
@@ -258,7 +258,7 @@ async fn older_headers_are_told_where_they_are_wanted() {
 
 // FH15
 #[tokio::test]
-async fn the_reset_is_a_time_where_clients_expect_one() {
+async fn epoch_headers_hold_a_timestamp() {
     let limit = Limit::new("ip", KeyExtractor::client_ip()).quota(Quota::per_day(5));
     let layer = guard([limit], &clock())
         .x_ratelimit_epoch_headers()
@@ -297,7 +297,7 @@ async fn openai_resets_are_durations() {
 }
 
 #[tokio::test]
-async fn two_layers_tell_their_limits_together() {
+async fn two_layers_combine_their_headers() {
     let clock = clock();
     let outer = Limit::new("ip", KeyExtractor::client_ip()).quota(Quota::per_minute(9));
     let inner = Limit::new("all", KeyExtractor::global()).quota(Quota::per_minute(1));
@@ -316,7 +316,7 @@ async fn two_layers_tell_their_limits_together() {
         let lines: Vec<_> = lines.map(|line| line.to_str().unwrap()).collect();
         assert_eq!(lines.len(), 2);
         assert!(lines[0].starts_with("\"all\"") && lines[1].starts_with("\"ip\""));
-        // Room for one only: the inner limit's stay.
+        // Legacy headers have room for one limit; the inner one wins.
         assert_eq!(headers["x-ratelimit-limit"], "1");
         assert_eq!(headers.get_all("x-ratelimit-limit").iter().count(), 1);
     }
@@ -324,7 +324,7 @@ async fn two_layers_tell_their_limits_together() {
 
 // R01
 #[tokio::test]
-async fn what_an_untrusted_peer_claims_gets_it_no_bucket_of_its_own() {
+async fn forwarded_addresses_of_untrusted_peers_are_ignored() {
     let clock = clock();
     let limit = Limit::new("ip", KeyExtractor::client_ip()).quota(Quota::per_hour(1));
     let layer = guard([limit], &clock).into_layer();
@@ -358,7 +358,7 @@ async fn what_an_untrusted_peer_claims_gets_it_no_bucket_of_its_own() {
 }
 
 #[tokio::test]
-async fn clients_of_a_trusted_proxy_have_a_bucket_each() {
+async fn clients_of_a_trusted_proxy_are_counted_separately() {
     let clock = clock();
     let limit = Limit::new("ip", KeyExtractor::client_ip()).quota(Quota::per_hour(1));
     let proxies = TrustedProxies::new(
@@ -399,7 +399,7 @@ async fn addresses_of_one_network_share_a_bucket() {
     let next: IpAddr = "2001:db8:0:8::1".parse().unwrap();
     assert_eq!(send(&layer, from(next)).await.status, StatusCode::OK);
 
-    // One host, in the three ways to write it.
+    // The same host in three notations.
     for (address, status) in [
         ("1.2.3.4", StatusCode::OK),
         ("::ffff:1.2.3.4", StatusCode::TOO_MANY_REQUESTS),
@@ -416,7 +416,7 @@ async fn addresses_of_one_network_share_a_bucket() {
 
 // R05
 #[tokio::test]
-async fn a_request_without_an_address_is_no_free_pass() {
+async fn refuses_requests_without_an_address() {
     let clock = clock();
     for by in [
         KeyExtractor::client_ip(),
@@ -431,7 +431,7 @@ async fn a_request_without_an_address_is_no_free_pass() {
             !unknown.body.contains("PeerAddr"),
             "the client is told too much"
         );
-        // All Unix sockets are one client.
+        // All Unix sockets share one key.
         let unix = || Request::builder().extension(PeerAddr::UnixSocket);
         assert_eq!(send(&layer, unix()).await.status, StatusCode::OK);
         assert_eq!(
@@ -442,7 +442,7 @@ async fn a_request_without_an_address_is_no_free_pass() {
 }
 
 #[tokio::test]
-async fn principals_are_counted_by_themselves_and_others_by_address() {
+async fn counts_principals_by_id_and_others_by_address() {
     let clock = clock();
     let limit = Limit::new("key", KeyExtractor::principal()).quota(Quota::per_hour(1));
     let layer = guard([limit], &clock).into_layer();
@@ -450,7 +450,7 @@ async fn principals_are_counted_by_themselves_and_others_by_address() {
         Principal::builder("a").build(),
         Principal::builder("b").build(),
     );
-    // An id that looks like an address is not that address.
+    // An id that looks like an address differs from that address.
     let sly = Principal::builder("192.0.2.9").build();
     for principal in [&a, &b, &sly] {
         assert_eq!(
@@ -460,7 +460,7 @@ async fn principals_are_counted_by_themselves_and_others_by_address() {
     }
     let again = send(&layer, as_principal(&a)).await;
     assert_eq!(again.status, StatusCode::TOO_MANY_REQUESTS);
-    // Anonymous, and never authenticated: by address.
+    // Anonymous or unauthenticated requests are counted by address.
     let anonymous = as_principal(&Principal::anonymous());
     assert_eq!(send(&layer, anonymous).await.status, StatusCode::OK);
     let nobody = send(&layer, from([192, 0, 2, 9])).await;
@@ -468,7 +468,7 @@ async fn principals_are_counted_by_themselves_and_others_by_address() {
 }
 
 #[tokio::test]
-async fn principal_only_counts_nobody_else() {
+async fn principal_only_skips_other_requests() {
     let clock = clock();
     let limit =
         Limit::new("key", KeyExtractor::dangerous_principal_only()).quota(Quota::per_hour(1));
@@ -485,7 +485,7 @@ async fn principal_only_counts_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_principals_own_quotas_replace_and_join_those_of_the_limit() {
+async fn overrides_replace_and_extend_the_quotas_of_a_limit() {
     let clock = clock();
     let limit = Limit::new("key", KeyExtractor::principal()).quota(Quota::per_minute(60));
     let layer = guard([limit], &clock).into_layer();
@@ -508,7 +508,7 @@ async fn a_principals_own_quotas_replace_and_join_those_of_the_limit() {
     let refused = send(&layer, as_principal(&vip)).await;
     assert_eq!(refused.header("retry-after"), "43200");
 
-    // The record was changed: what is in force follows it at once, and what is used stays.
+    // A changed record applies immediately, and the usage is kept.
     own.requests_per_day = NonZeroU32::new(4);
     let vip = Principal::builder("vip").quotas(own).build();
     let seen = send(&layer, as_principal(&vip)).await;
@@ -532,7 +532,7 @@ async fn a_principals_own_quotas_replace_and_join_those_of_the_limit() {
 }
 
 #[tokio::test]
-async fn counts_by_route_model_header_closure_and_together() {
+async fn counts_by_route_model_header_closure_and_combinations() {
     let route = |pattern: &'static str| from([192, 0, 2, 1]).extension(MatchedRoute::new(pattern));
     let model = |name: &'static str| {
         from([192, 0, 2, 1]).extension(ModelRequest::new(Some(name.into()), 1, None))
@@ -544,7 +544,7 @@ async fn counts_by_route_model_header_closure_and_together() {
     let closure = KeyExtractor::from_fn(|head| Some(Cow::Borrowed(head.uri.host()?)));
     let host = |uri: &'static str| bare().uri(uri);
     let both = |pattern: &'static str, name| route(pattern).header("x-tenant", name);
-    // The first and the second are one subject, the third is another.
+    // The first and the second have the same key, the third another.
     for (by, [first, second, third]) in [
         (
             KeyExtractor::global(),
@@ -595,7 +595,7 @@ async fn counts_by_route_model_header_closure_and_together() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_refused_takes_nothing_from_any_limit() {
+async fn a_refused_request_debits_no_limit() {
     let clock = clock();
     let ip = Limit::new("ip", KeyExtractor::client_ip()).quota(Quota::per_hour(10));
     let all = Limit::new("all", KeyExtractor::global()).quota(Quota::per_hour(2));
@@ -620,7 +620,7 @@ async fn a_request_that_is_refused_takes_nothing_from_any_limit() {
 }
 
 #[tokio::test]
-async fn requests_cost_what_is_said() {
+async fn requests_have_the_configured_cost() {
     let clock = clock();
     let heavy = Limit::new("ip", KeyExtractor::client_ip())
         .quota(Quota::per_hour(10))
@@ -651,7 +651,7 @@ async fn requests_cost_what_is_said() {
 }
 
 #[tokio::test]
-async fn replaced_limits_are_in_force_at_once_and_forget_nothing() {
+async fn replaced_limits_apply_immediately_and_keep_their_state() {
     let clock = clock();
     let of = |name: &str, count| {
         limits([Limit::new(name, KeyExtractor::client_ip()).quota(Quota::per_minute(count))])
@@ -663,7 +663,7 @@ async fn replaced_limits_are_in_force_at_once_and_forget_nothing() {
     assert_eq!(status().await, StatusCode::OK);
     assert_eq!(status().await, StatusCode::OK);
     assert_eq!(status().await, StatusCode::TOO_MANY_REQUESTS);
-    // All of the minute was used up, and stays so.
+    // The quota per minute stays used up.
     shared.replace(of("ip", 600));
     assert_eq!(status().await, StatusCode::TOO_MANY_REQUESTS);
     shared.replace(of("another", 1));
@@ -672,7 +672,7 @@ async fn replaced_limits_are_in_force_at_once_and_forget_nothing() {
 }
 
 #[test]
-fn limits_that_limit_nothing_or_say_two_things_are_refused() {
+fn rejects_empty_and_ambiguous_limits() {
     use LimitsErrorKind as Kind;
     let ip = || Limit::new("ip", KeyExtractor::client_ip());
     let minute = Quota::per_minute(1);
@@ -725,15 +725,15 @@ fn limits_that_limit_nothing_or_say_two_things_are_refused() {
 }
 
 #[tokio::test]
-async fn upholds_the_contract_of_guards() {
+async fn upholds_the_guard_contract() {
     let limit = Limit::new("ip", KeyExtractor::client_ip()).quota(Quota::per_minute(10_000));
     let layer = guard([limit], &clock()).into_layer();
     contract::uphold(&layer, || from([192, 0, 2, 1]).body(()).unwrap()).await;
 }
 
-// FC09: the standard fields have whole seconds, and half a second is not one.
+// FC09: the standard headers have whole seconds only.
 #[tokio::test]
-async fn quotas_of_fractions_of_seconds_are_not_announced() {
+async fn quotas_of_fractional_seconds_are_not_announced() {
     let clock = clock();
     let short = |text: &str| text.parse::<Quota>().unwrap();
     let both = Limit::new("ip", KeyExtractor::client_ip())
@@ -759,7 +759,7 @@ async fn quotas_of_fractions_of_seconds_are_not_announced() {
     }
 }
 
-/// A store that is never to be asked.
+/// A store that must not be called.
 struct Unasked;
 
 impl LimitStore for Unasked {
@@ -774,7 +774,7 @@ impl LimitStore for Unasked {
 
 // FC02
 #[tokio::test]
-async fn a_request_that_no_limit_counts_asks_no_store() {
+async fn uncounted_requests_do_not_call_the_store() {
     let limit =
         Limit::new("key", KeyExtractor::dangerous_principal_only()).quota(Quota::per_minute(1));
     let layer = RateLimit::with_store(limits([limit]), Unasked).into_layer();

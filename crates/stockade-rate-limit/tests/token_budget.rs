@@ -1,4 +1,4 @@
-//! Tokens that are reserved, used and given back.
+//! Tests of tokens that are reserved, used and refunded.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -49,7 +49,7 @@ fn layer() -> Layered {
     Arc::new(budget()).into_layer()
 }
 
-/// A request with its context, that asks for so many tokens.
+/// A request with a context and this model request.
 fn request(prompt_tokens: u64, max_tokens: Option<u64>) -> Request<()> {
     request_for(None, prompt_tokens, max_tokens)
 }
@@ -75,7 +75,7 @@ fn usage(prompt_tokens: u64, completion_tokens: u64) -> TokenUsage {
 
 type Inner = BoxCloneService<Request<()>, Response<Full<Bytes>>, Infallible>;
 
-/// Answers with this status, after it has reported this usage.
+/// Responds with this status after reporting this usage.
 async fn answer<G>(
     layer: &GuardLayer<G>,
     request: Request<()>,
@@ -101,7 +101,7 @@ where
     Response::from_parts(head, String::from_utf8(text).unwrap())
 }
 
-/// How much is left: the most that a request can ask for which comes to nothing.
+/// The remaining tokens, measured by the largest request that is allowed and costs nothing.
 async fn left<G>(layer: &GuardLayer<G>) -> u32
 where
     G: Guard<Wait: TakeReady<Inner>>,
@@ -131,7 +131,7 @@ fn limits() -> Limits {
         .unwrap()
 }
 
-/// Decides elsewhere, so that every answer takes a while.
+/// A store whose decisions are always pending.
 struct Remote {
     store: MemoryLimitStore,
     down: bool,
@@ -167,7 +167,7 @@ impl LimitStore for Remote {
 }
 
 #[tokio::test]
-async fn reserves_the_prompt_and_the_most_that_the_client_wants_back() {
+async fn reserves_prompt_and_max_tokens() {
     let layer = layer();
     let running = layer.layer(service_fn(|_: Request<()>| {
         pending::<Result<Response<Full<Bytes>>, Infallible>>()
@@ -181,15 +181,15 @@ async fn reserves_the_prompt_and_the_most_that_the_client_wants_back() {
         let refused = answer(&layer, request(200, Some(101)), 200, None).await;
         assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
         assert!(refused.body().contains("TOKEN_LIMIT"), "{}", refused.body());
-        // One token in 60 ms.
+        // One token per 60 ms.
         assert_eq!(refused.headers()["retry-after"], "1");
     }
-    // Refused requests have taken nothing.
+    // Refused requests debited nothing.
     assert_eq!(left(&layer).await, QUOTA - 700);
 }
 
 #[tokio::test]
-async fn charges_what_was_used_be_it_less_or_more() {
+async fn charges_the_reported_usage() {
     for (used, charged) in [((100, 50), 150), ((300, 600), 900), ((0, 0), 0)] {
         let layer = layer();
         let used = Some(usage(used.0, used.1));
@@ -200,7 +200,7 @@ async fn charges_what_was_used_be_it_less_or_more() {
 }
 
 #[tokio::test]
-async fn what_was_used_beyond_the_quota_is_a_debt() {
+async fn usage_beyond_the_quota_is_a_debt() {
     let clock = FakeClock::at(Timestamp::from_secs(1_000_000));
     let store = MemoryLimitStore::with_clock(1_000, clock.clone());
     let layer = TokenBudget::with_store(limits(), store).into_layer();
@@ -208,7 +208,7 @@ async fn what_was_used_beyond_the_quota_is_a_debt() {
     answer(&layer, request(10, Some(10)), 200, used).await;
     let refused = answer(&layer, request(1, Some(0)), 200, None).await;
     assert_eq!(refused.status(), 429);
-    // 1,000 too much take a minute, and the next one 60 ms more.
+    // An excess of 1,000 takes a minute, and the next token 60 ms more.
     assert_eq!(refused.headers()["retry-after"], "61");
     clock.advance(std::time::Duration::from_secs(61));
     assert_eq!(
@@ -220,7 +220,7 @@ async fn what_was_used_beyond_the_quota_is_a_debt() {
 }
 
 #[tokio::test]
-async fn without_a_report_errors_cost_nothing_and_all_else_what_was_reserved() {
+async fn without_reported_usage_errors_are_free_and_the_rest_costs_the_reservation() {
     for (status, charged) in [
         (200, 700),
         (204, 700),
@@ -229,7 +229,7 @@ async fn without_a_report_errors_cost_nothing_and_all_else_what_was_reserved() {
         (422, 0),
         (500, 0),
         (503, 0),
-        // FA13: a time limit inside.
+        // FA13: an inner timeout.
         (408, 700),
         (504, 700),
     ] {
@@ -238,7 +238,7 @@ async fn without_a_report_errors_cost_nothing_and_all_else_what_was_reserved() {
         assert_eq!(response.status(), status);
         assert_eq!(left(&layer).await, QUOTA - charged, "{status}");
     }
-    // What was reported counts, whatever became of it.
+    // Reported usage counts, however the request ends.
     let layer = layer();
     answer(&layer, request(200, Some(500)), 500, Some(usage(7, 0))).await;
     assert_eq!(left(&layer).await, QUOTA - 7);
@@ -246,7 +246,7 @@ async fn without_a_report_errors_cost_nothing_and_all_else_what_was_reserved() {
 
 // FC01
 #[tokio::test]
-async fn an_estimate_that_is_charged_is_left_for_the_record() {
+async fn a_charged_estimate_is_recorded() {
     for (status, shown) in [(200, Some(usage(200, 500))), (500, None)] {
         let layer = layer();
         let asked = request(200, Some(500));
@@ -257,7 +257,7 @@ async fn an_estimate_that_is_charged_is_left_for_the_record() {
         let charged = shown.map_or(0, |it| it.prompt_tokens + it.completion_tokens);
         assert_eq!(u64::from(QUOTA - left(&layer).await), charged);
     }
-    // What is not counted is not estimated.
+    // Uncounted requests have no estimate.
     let list = Request::get("/v1/models").body(()).unwrap();
     let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
     let (mut head, body) = list.into_parts();
@@ -267,7 +267,7 @@ async fn an_estimate_that_is_charged_is_left_for_the_record() {
 }
 
 #[tokio::test]
-async fn a_grpc_error_costs_nothing() {
+async fn grpc_errors_cost_nothing() {
     for (status, charged) in [("0", 700), ("13", 0)] {
         let layer = layer();
         let service = layer.layer(service_fn(|_| async move {
@@ -280,7 +280,7 @@ async fn a_grpc_error_costs_nothing() {
 }
 
 #[tokio::test]
-async fn an_inner_service_that_fails_costs_nothing() {
+async fn failing_services_cost_nothing() {
     let layer = layer();
     let service = layer.layer(service_fn(|_| async {
         Err::<Response<Full<Bytes>>, _>("as it was told to")
@@ -291,7 +291,7 @@ async fn an_inner_service_that_fails_costs_nothing() {
 
 // R11
 #[tokio::test]
-async fn a_handler_that_panics_is_settled() {
+async fn settles_when_the_handler_panics() {
     for (used, charged) in [(None, 700), (Some(usage(200, 3)), 203)] {
         let layer = layer();
         let service = layer.layer(service_fn(move |request: Request<()>| async move {
@@ -313,7 +313,7 @@ async fn a_handler_that_panics_is_settled() {
 
 // R10
 #[tokio::test]
-async fn a_stream_that_is_dropped_costs_what_it_had_used() {
+async fn dropped_streams_cost_their_usage() {
     let layer = layer();
     let asked = request(200, Some(500));
     let context = RequestContext::of(asked.extensions()).unwrap().clone();
@@ -327,13 +327,13 @@ async fn a_stream_that_is_dropped_costs_what_it_had_used() {
     assert_eq!(left(&layer).await, QUOTA - 700);
     drop(response);
     assert_eq!(left(&layer).await, QUOTA - 199);
-    // Who comes too late is not heard.
+    // Late reports are ignored.
     context.set_usage(usage(190, 500));
     assert_eq!(left(&layer).await, QUOTA - 199);
 }
 
 #[tokio::test]
-async fn a_request_that_can_never_fit_is_told_so() {
+async fn refuses_requests_larger_than_the_quota_with_400() {
     let layer = layer();
     let refused = answer(&layer, request(501, Some(500)), 200, None).await;
     assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
@@ -346,7 +346,7 @@ async fn a_request_that_can_never_fit_is_told_so() {
 }
 
 #[tokio::test]
-async fn reserves_by_its_own_numbers_where_the_request_says_none() {
+async fn reserves_defaults_without_a_model_request() {
     let without_bound = || request(100, None);
     let without_demand = || Request::post("/").body(()).unwrap();
     for (request, charged) in [(without_bound(), 400), (without_demand(), 50)] {
@@ -357,21 +357,21 @@ async fn reserves_by_its_own_numbers_where_the_request_says_none() {
 }
 
 #[tokio::test]
-async fn a_list_of_models_costs_no_tokens() {
+async fn safe_methods_cost_no_tokens() {
     let layer = budget().default_cost(QUOTA).into_layer();
     for _ in 0..3 {
         let list = Request::get("/v1/models").body(()).unwrap();
         assert_eq!(answer(&layer, list, 200, None).await.status(), 200);
         assert_eq!(left(&layer).await, QUOTA);
     }
-    // What might run a model is counted, whatever is known of it.
+    // A request that might run a model is counted.
     let job = || Request::post("/v1/jobs").body(()).unwrap();
     assert_eq!(answer(&layer, job(), 200, None).await.status(), 200);
     assert_eq!(answer(&layer, job(), 200, None).await.status(), 429);
 }
 
 #[tokio::test]
-async fn a_flat_zero_lets_in_as_long_as_anything_is_left() {
+async fn default_cost_zero_allows_while_anything_is_left() {
     let layer = budget().default_cost(0).into_layer();
     let request = || {
         let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
@@ -386,7 +386,7 @@ async fn a_flat_zero_lets_in_as_long_as_anything_is_left() {
 }
 
 #[tokio::test]
-async fn counts_each_model_of_each_principal_by_itself() {
+async fn counts_each_model_of_each_principal_separately() {
     let by = KeyExtractor::principal().and(KeyExtractor::model());
     let limit = Limit::new("tokens", by).quota(Quota::per_minute(QUOTA));
     let budget = TokenBudget::with_store(Limits::new([limit]).unwrap(), store());
@@ -408,7 +408,7 @@ async fn counts_each_model_of_each_principal_by_itself() {
 }
 
 #[tokio::test]
-async fn a_principals_own_tokens_come_in_place_of_the_common_ones() {
+async fn token_overrides_replace_the_quota() {
     let limit = Limit::new("tokens", KeyExtractor::principal()).quota(Quota::per_minute(QUOTA));
     let budget = TokenBudget::with_store(Limits::new([limit]).unwrap(), store());
     let layer = budget.into_layer();
@@ -426,7 +426,7 @@ async fn a_principals_own_tokens_come_in_place_of_the_common_ones() {
 
 // R05
 #[tokio::test]
-async fn refuses_what_it_cannot_count() {
+async fn refuses_requests_without_a_client_address() {
     let limit = Limit::new("tokens", KeyExtractor::client_ip()).quota(Quota::per_minute(QUOTA));
     let budget = TokenBudget::with_store(Limits::new([limit]).unwrap(), store());
     let refused = answer(
@@ -440,7 +440,7 @@ async fn refuses_what_it_cannot_count() {
 }
 
 #[tokio::test]
-async fn a_store_that_does_not_answer_lets_nobody_in() {
+async fn refuses_when_the_store_fails() {
     let store = Remote {
         down: true,
         ..Remote::default()
@@ -452,7 +452,7 @@ async fn a_store_that_does_not_answer_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn a_share_that_is_too_small_while_the_store_is_down_is_no_fault_of_the_client() {
+async fn refuses_with_503_when_the_local_share_is_too_small() {
     let down = Remote {
         down: true,
         ..Remote::default()
@@ -468,14 +468,14 @@ async fn a_share_that_is_too_small_while_the_store_is_down_is_no_fault_of_the_cl
 
 // R12
 #[tokio::test]
-async fn clients_are_told_what_is_left() {
+async fn sends_openai_headers() {
     let layer = budget().openai_headers().into_layer();
     for (status, left, reset) in [(200, 700, "18s"), (429, 700, "18s")] {
         let tokens = if status == 200 { 300 } else { 701 };
         let response = answer(&layer, request(tokens, Some(0)), 200, None).await;
         assert_eq!(response.status(), status);
         let headers = response.headers();
-        // FC10: the standard fields have no registered unit for tokens.
+        // FC10: the standard headers have no registered unit for tokens.
         assert!(!headers.contains_key("ratelimit-policy"));
         assert!(!headers.contains_key("ratelimit"));
         assert_eq!(headers["x-ratelimit-limit-tokens"], "1000");
@@ -485,7 +485,7 @@ async fn clients_are_told_what_is_left() {
 }
 
 #[tokio::test]
-async fn limits_can_be_changed_while_they_are_in_force() {
+async fn limits_can_be_replaced_at_runtime() {
     let limits = SharedLimits::from(limits());
     let layer = TokenBudget::with_store(limits.clone(), store()).into_layer();
     let spend = || async {
@@ -500,7 +500,7 @@ async fn limits_can_be_changed_while_they_are_in_force() {
     assert_eq!(spend().await, 200);
 }
 
-/// What happens to one of the requests that run side by side.
+/// The outcome of one of several concurrent requests.
 #[derive(Clone, Debug)]
 enum Step {
     Reserve {
@@ -511,21 +511,21 @@ enum Step {
         of: usize,
         usage: (u64, u64),
     },
-    /// Ends with a status, and a body that is read to its end.
+    /// Completes with a status and a body that is read to the end.
     End {
         of: usize,
         status: u16,
     },
-    /// Fails without an answer.
+    /// Fails without a response.
     Fail {
         of: usize,
     },
-    /// Answers, and is dropped before the body is read.
+    /// Responds, and is dropped before the body is read.
     Abort {
         of: usize,
         status: u16,
     },
-    /// Is dropped before it is answered.
+    /// Is dropped before the response.
     Drop {
         of: usize,
     },
@@ -545,11 +545,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// How the handler is told to go on: with a status, or a failure.
+/// What the handler does next: respond with a status, or fail.
 type Outcome = Result<u16, ()>;
 type Told = Arc<Mutex<Option<oneshot::Receiver<Outcome>>>>;
 
-/// A request that runs, and what the model knows of it.
+/// A request in flight, and the usage of its model.
 struct Running<F> {
     future: Pin<Box<F>>,
     outcome: oneshot::Sender<Outcome>,
@@ -582,7 +582,7 @@ async fn interleave(steps: Vec<Step>) {
         }
     }));
     let mut running = Vec::new();
-    // Of all that has ended.
+    // The sum over all completed requests.
     let mut charged = 0_i64;
     for step in steps {
         let of = match step {

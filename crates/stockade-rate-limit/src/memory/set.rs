@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_owes_nothing_keeps_its_place_as_long_as_there_are_free_ones() {
+    fn keys_without_debt_keep_their_slots_while_others_are_empty() {
         let mut set = Set::EMPTY;
         for tag in 1..=13 {
             keep(&mut set, tag, 0);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_comes_to_full_places_begins_with_the_debt_of_those_who_had_to_go() {
+    fn new_keys_in_a_full_set_start_with_the_evicted_debt() {
         let mut set = Set::EMPTY;
         for number in 1..=14 {
             keep(&mut set, number, u64::from(number) * 1_000);

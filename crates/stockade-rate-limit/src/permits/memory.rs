@@ -210,7 +210,7 @@ impl Future for MemoryPermitWait {
 
 impl fmt::Debug for MemoryPermitWait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryWait")
+        f.debug_struct("MemoryPermitWait")
             .field("places", &self.queued.slots.len())
             .finish_non_exhaustive()
     }

@@ -5,7 +5,7 @@ use super::*;
 const MS: Duration = Duration::from_millis(1);
 
 #[test]
-fn reads_quotas_as_people_write_them() {
+fn parses_quotas() {
     let minute = Quota::per_minute(60);
     for (text, quota) in [
         ("60/minute", minute),
@@ -35,7 +35,7 @@ fn reads_quotas_as_people_write_them() {
 }
 
 #[test]
-fn writes_quotas_as_people_read_them() {
+fn displays_quotas() {
     for text in [
         "60/minute",
         "60/minute burst 10",
@@ -54,7 +54,7 @@ fn writes_quotas_as_people_read_them() {
 
 // R08
 #[test]
-fn refuses_what_can_be_no_quota() {
+fn rejects_invalid_quotas() {
     use QuotaErrorKind as Kind;
     for (text, kind) in [
         ("", Kind::Text),
@@ -95,7 +95,7 @@ fn refuses_what_can_be_no_quota() {
 }
 
 #[test]
-fn takes_the_most_and_the_least_that_there_is() {
+fn accepts_the_extreme_quotas() {
     for quota in [
         Quota::per_second(Quota::MAX_PER_SECOND),
         Quota::per_minute(u32::MAX),
@@ -110,12 +110,12 @@ fn takes_the_most_and_the_least_that_there_is() {
 
 #[test]
 #[should_panic(expected = "a quota of 0 lets nobody in")]
-fn a_constant_of_nothing_does_not_run() {
+fn a_constant_with_count_zero_panics() {
     let _ = Quota::per_minute(0);
 }
 
 #[test]
-fn a_count_of_ones_own_keeps_the_burst_within_it() {
+fn an_overridden_count_caps_the_burst() {
     let own = |text: &str, count| {
         let quota: Quota = text.parse().unwrap();
         quota

@@ -16,7 +16,7 @@ fn slots(keys: &[u8]) -> Box<[Slot]> {
 }
 
 #[test]
-fn takes_all_places_or_none() {
+fn acquires_all_permits_or_none() {
     let mut places = PermitTable::<()>::default();
     places.take(&slots(&[2, 0])).unwrap();
     assert_eq!(places.take(&slots(&[2, 1, 0])), Err(2));
@@ -50,7 +50,7 @@ fn serves_in_the_order_of_arrival() {
 }
 
 #[test]
-fn keeps_its_turn_on_the_way_to_another_queue() {
+fn keeps_its_turn_when_moving_to_another_queue() {
     let mut places = PermitTable::default();
     let (both, one) = (slots(&[1, 0]), slots(&[0]));
     places.take(&both).unwrap();
@@ -69,7 +69,7 @@ fn keeps_its_turn_on_the_way_to_another_queue() {
 }
 
 #[test]
-fn whoever_leaves_is_not_served() {
+fn departed_waiters_are_not_served() {
     let mut places = PermitTable::default();
     let place = slots(&[0]);
     places.take(&place).unwrap();

@@ -12,18 +12,18 @@ const RESERVED: TokenUsage = TokenUsage {
 };
 const PROMPT: u64 = 40;
 
-/// What can happen to one chat, in any order and as often as it likes.
+/// Events of one chat, in any order and number.
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    /// The handler says that it meters its model.
+    /// The handler announces that it meters its model.
     Metered,
-    /// The model begins to read the prompt.
+    /// The model starts to read the prompt.
     Prefill,
-    /// The model makes a token.
+    /// The model generates a token.
     Token,
     /// The model fails after this many tokens were delivered.
     EngineFails { delivered: u64 },
-    /// The response begins.
+    /// The response starts.
     Head(u16),
     /// The response ends with trailers.
     Trailers(&'static [u8]),
@@ -49,7 +49,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// A chat as a server meters it, and the facts that its charge must follow from.
+/// A chat as the reference server meters it, and the facts that determine its charge.
 #[derive(Default)]
 struct Chat {
     metered: bool,
@@ -61,7 +61,7 @@ struct Chat {
 }
 
 impl Chat {
-    /// Reports as the reference server does.
+    /// Reports like the reference server.
     fn happens(&mut self, event: Event, context: &RequestContext) {
         match event {
             Event::Metered if !self.metered && !self.ended => {
@@ -101,8 +101,8 @@ impl Chat {
         }
     }
 
-    /// The engine's thread goes on after a failure and after the end; what it says then
-    /// must not count.
+    /// The engine's thread continues after a failure and after the end; its reports then must
+    /// not count.
     fn count(&mut self, context: &RequestContext, step: impl FnOnce(&mut Self)) {
         let before = (self.prompt, self.made);
         step(self);
@@ -116,7 +116,7 @@ impl Chat {
     }
 }
 
-/// As a reservation is settled.
+/// Settles like a reservation.
 fn charge(settlement: Settlement, context: &RequestContext) -> u64 {
     let usage = match settlement.estimated_charge(RESERVED) {
         Some(estimate) => context.final_usage_or(estimate),
@@ -136,19 +136,19 @@ proptest! {
         for event in events {
             chat.happens(event, &context);
         }
-        // The reservation is dropped: an end that nothing announced.
+        // The reservation is dropped without an announced end.
         let charge = charge(chat.settlement, &context);
         let usage = context.usage();
         let expected = match (chat.metered, chat.failed) {
             (true, Some(0)) => 0,
             (true, Some(delivered)) => PROMPT + delivered,
             (true, None) => chat.prompt + chat.made,
-            // Not metered: the estimate, unless it came to nothing.
+            // Not metered: the estimate, unless the request failed.
             (false, _) if chat.settlement == Settlement::Refused => 0,
             (false, _) => 700,
         };
         prop_assert_eq!(charge, expected);
-        // The record reads after the budget has settled, and says the same.
+        // The record reads after the budget has settled, and shows the same usage.
         context.set_usage(TokenUsage { prompt_tokens: 9_999, completion_tokens: 9_999 });
         prop_assert_eq!(context.final_usage(), usage);
         prop_assert_eq!(usage.map_or(0, total), charge);
@@ -158,7 +158,7 @@ proptest! {
 
 // FA13
 #[test]
-fn a_time_limit_inside_costs_the_estimate_and_other_errors_nothing() {
+fn inner_timeouts_cost_the_estimate_and_other_errors_nothing() {
     for (status, charge) in [
         (200, 700),
         (408, 700),
