@@ -1,8 +1,7 @@
-//! Decisions a second by a real Redis, and how many too many were let in.
+//! Measures decisions per second by a real Redis, and over-admission.
 //!
-//! 64 requests are in flight in each round. The rounds of all kinds alternate, so that a
-//! busy machine is busy for all of them; what is printed is the median, and its ratio to
-//! `PING`.
+//! 64 requests are in flight in each round. The rounds of all kinds alternate, so that the
+//! load of the machine affects all of them; the output is the median, and its ratio to `PING`.
 #![allow(clippy::unwrap_used, reason = "a benchmark may panic")]
 
 #[path = "../tests/support/mod.rs"]
@@ -109,7 +108,7 @@ async fn decisions(name: &str, store: &RedisLimits, keys: usize) -> f64 {
                     assert!(take(&store, &buckets[key]).await.unwrap().is_allowed());
                     done += 1;
                 }
-                // A decision by a lease never waits, so it would never let others run.
+                // A decision by a lease is never pending and would never let other tasks run.
                 tokio::task::yield_now().await;
             }
             done
@@ -136,7 +135,7 @@ async fn pings(connection: &MultiplexedConnection) -> f64 {
     .await
 }
 
-/// What all workers together do in a second.
+/// The total rate of all workers.
 async fn rate<F>(work: impl Fn(usize, Instant) -> F) -> f64
 where
     F: Future<Output = u64> + Send + 'static,
@@ -157,7 +156,7 @@ fn median(rates: &mut [f64]) -> f64 {
     rates[rates.len() / 2]
 }
 
-/// A limit, and how many two stores let in that share it.
+/// A limit, and how many requests two stores that share it allow.
 async fn passed(redis: &Redis, leases: u32) -> (u32, u64) {
     const LIMIT: u32 = 20_000;
     let bucket = [OwnedBucket::new(

@@ -1,4 +1,4 @@
-//! Bans that all processes share.
+//! Bans shared by all processes.
 
 mod entry;
 mod task;
@@ -15,41 +15,41 @@ use tokio::sync::Notify;
 use crate::{Redis, connection::AbortOnDrop};
 use task::SyncTask;
 
-/// Keeps bans in Redis, so that they hold on every process that shares the namespace.
+/// Stores bans in Redis, so that they hold on every process that shares the namespace.
 ///
-/// 1. A ban, and its end, holds everywhere within a second: it is written at once, and each
-///    process asks five times a second for what is new in a log of changes.
-/// 2. Whoever comes, or lost the connection, reads all bans first.
-/// 3. Changes that cannot be written wait, the last one of each offender, up to 10,000 of
-///    them. While that lasts, bans hold where they were made.
-/// 4. There are 100,000 bans at most; where there are more, those that end first are
-///    forgotten in Redis.
-/// 5. When Redis has lost its data, nobody is let in for that: each process keeps the bans
-///    that it knows, and says so.
+/// 1. A ban, and its end, takes effect everywhere within a second: it is written immediately,
+///    and each process polls a change log five times per second.
+/// 2. After a start or a lost connection, a process reads all bans.
+/// 3. Changes that cannot be written are queued, the last one per offender, up to 10,000.
+///    Meanwhile, bans hold in the process that made them.
+/// 4. At most 100,000 bans are stored; beyond that, those that end first are dropped from
+///    Redis.
+/// 5. If Redis loses its data, no ban is lifted: each process keeps the bans that it knows,
+///    and reports the loss.
 ///
-/// The clocks of the processes and of Redis should agree to the second.
+/// The clocks of the processes and of Redis should agree within a second.
 pub struct RedisBans {
     shared: Arc<Shared>,
     redis: Redis,
     _task: AbortOnDrop,
 }
 
-/// The most changes that wait to be written.
+/// The highest number of changes that wait to be written.
 const MAX_UNWRITTEN: usize = 10_000;
 
 #[derive(Default)]
 struct Shared {
     unwritten: Mutex<HashMap<Offender, BanChange>>,
     listener: Mutex<Option<Arc<BanListener>>>,
-    /// Told when there is something to do.
+    /// Wakes the task when there is work.
     wake: Notify,
 }
 
 impl RedisBans {
-    /// The bans of this namespace.
+    /// Creates the ban store of this namespace.
     ///
     /// # Panics
-    /// When it is called outside of a tokio runtime.
+    /// If called outside of a tokio runtime.
     pub fn new(redis: &Redis) -> Self {
         let shared = Arc::<Shared>::default();
         let task = tokio::spawn(SyncTask::new(&shared, redis).run());
@@ -67,7 +67,9 @@ impl BanStore for RedisBans {
         let mut unwritten = self.shared.unwritten();
         if unwritten.len() >= MAX_UNWRITTEN && !unwritten.contains_key(offender) {
             drop(unwritten);
-            tracing::error!("too many bans wait for Redis; one holds in this process only");
+            tracing::error!(
+                "too many changes are waiting to be written to Redis; a ban holds in this process only"
+            );
             return;
         }
         unwritten.insert(offender.clone(), change.clone());

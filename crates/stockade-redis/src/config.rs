@@ -1,4 +1,4 @@
-//! Where Redis is, and how it is spoken to.
+//! The address of Redis and the settings of the connection.
 
 use std::{error::Error, fmt, time::Duration};
 
@@ -6,7 +6,7 @@ use redis::{ClientTlsConfig, ConnectionInfo, IntoConnectionInfo, RedisError, Tls
 
 use crate::Namespace;
 
-/// Where Redis or Valkey is, and how it is spoken to.
+/// The address of Redis or Valkey, and the settings of the connection.
 ///
 /// ```
 /// use std::time::Duration;
@@ -33,13 +33,13 @@ pub struct RedisConfig {
 }
 
 impl RedisConfig {
-    /// Reads `redis://user:password@host:port/database`, `rediss://…` for TLS, or
+    /// Parses `redis://user:password@host:port/database`, `rediss://…` for TLS, or
     /// `redis+unix:///path`.
     ///
     /// # Errors
-    /// When the text is no such URL.
+    /// If the text is not such a URL.
     pub fn new(url: &str) -> Result<Self, RedisConfigError> {
-        // The library's error may hold parts of the URL, and that a password.
+        // The library's error may contain parts of the URL, including the password.
         let server = url
             .into_connection_info()
             .map_err(|_| RedisConfigError(Problem::Url))?;
@@ -55,33 +55,33 @@ impl RedisConfig {
         })
     }
 
-    /// Under which name all keys are; `default` where this is not called.
+    /// Sets the namespace of all keys; defaults to `default`.
     pub fn namespace(mut self, namespace: Namespace) -> Self {
         self.namespace = namespace;
         self
     }
 
-    /// How long it may take to connect and log in, two seconds where this is not called.
+    /// Sets the timeout for connecting and logging in; defaults to two seconds.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// How long an answer may take until the connection is given up, one second where this
-    /// is not called. The deadline of a decision is shorter, and is the fallback's.
+    /// Sets the time without a reply after which the connection is replaced; defaults to one
+    /// second. The deadline of a single decision is shorter, and set in the `Fallback`.
     pub fn response_timeout(mut self, timeout: Duration) -> Self {
         self.response_timeout = timeout;
         self
     }
 
-    /// Who vouches for the server's certificate, as PEM, in place of the public
-    /// authorities. For `rediss://` only.
+    /// Sets the authorities that sign the server's certificate, as PEM, instead of the public
+    /// ones. For `rediss://` only.
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.tls.root_cert = Some(pem.into());
         self
     }
 
-    /// The certificate that this side shows, and its key, as PEM. For `rediss://` only.
+    /// Sets the client certificate and its key, as PEM. For `rediss://` only.
     pub fn client_certificate(
         mut self,
         certificate: impl Into<Vec<u8>>,
@@ -94,7 +94,7 @@ impl RedisConfig {
         self
     }
 
-    /// The server as the library wants it.
+    /// Converts the settings for the redis library.
     pub(crate) fn into_server(self) -> Result<ConnectionInfo, RedisConfigError> {
         if self.tls.client_tls.is_none() && self.tls.root_cert.is_none() {
             return Ok(self.server);
@@ -116,7 +116,7 @@ impl fmt::Debug for RedisConfig {
     }
 }
 
-/// A configuration that leads to no server.
+/// The error of an invalid configuration.
 #[derive(Debug)]
 pub struct RedisConfigError(Problem);
 
@@ -135,13 +135,13 @@ impl fmt::Display for RedisConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
             Problem::Url => {
-                "not a URL of Redis; write redis://:PASSWORD@HOST:PORT or rediss://… for TLS"
+                "not a Redis URL; use the form redis://:PASSWORD@HOST:PORT, or rediss://… for TLS"
             }
             Problem::Namespace => {
-                "a namespace is 1 to 64 lower-case letters, digits, dots, hyphens or underscores"
+                "a namespace must be 1 to 64 lower-case letters, digits, dots, hyphens or underscores"
             }
             Problem::Tls(_) => {
-                "the certificates cannot be used: they are PEM, and go with a rediss:// URL"
+                "the certificates cannot be used: they must be PEM and require a rediss:// URL"
             }
         })
     }
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn says_nothing_of_the_password() {
+    fn hides_the_password() {
         let config = RedisConfig::new("redis://app:hunter2@localhost:6379").unwrap();
         assert!(!format!("{config:?}").contains("hunter2"));
 

@@ -1,4 +1,4 @@
-//! The one connection.
+//! The shared connection.
 
 mod reconnector;
 
@@ -12,14 +12,15 @@ use tokio::{sync::watch, task::AbortHandle};
 
 use crate::{Namespace, RedisConfig, RedisConfigError, error::CallError};
 
-/// One connection to Redis or Valkey that all stores share. Clones share it, too.
+/// A connection to Redis or Valkey that all stores share. Clones share it, too.
 ///
-/// It is made in the background, and made anew whenever it breaks, a server that did not
-/// answer in time or has become a replica included: after 50 milliseconds at first, and every
-/// two seconds at most. Until then nothing waits for it: stores say that they are
-/// unavailable, and the failure policy decides.
+/// It is opened in the background, and replaced when it breaks, when the server does not reply
+/// in time, or when the server becomes a replica: after 50 milliseconds at first, and at most
+/// every two seconds. Calls never wait for it: meanwhile, the stores are unavailable, and the
+/// failure policy decides.
 ///
-/// In a cluster it goes to the server that has the namespace's slot, and follows the slot.
+/// In a cluster, it connects to the server that holds the namespace's slot, and follows the
+/// slot.
 #[derive(Clone)]
 pub struct Redis {
     link: Arc<Link>,
@@ -28,13 +29,13 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Begins to connect, and returns at once, whether the server is there or not.
+    /// Starts to connect and returns immediately, whether or not the server is reachable.
     ///
     /// # Errors
-    /// When the certificates cannot be read.
+    /// If the certificates cannot be read.
     ///
     /// # Panics
-    /// When it is called outside of a tokio runtime.
+    /// If called outside of a tokio runtime.
     pub fn connect(config: RedisConfig) -> Result<Self, RedisConfigError> {
         let namespace = config.namespace.clone();
         let (reconnector, link) = reconnector::Reconnector::new(config)?;
@@ -46,14 +47,14 @@ impl Redis {
         })
     }
 
-    /// Whether there is a connection, as far as is known: for readiness.
+    /// Whether there is a connection, for readiness.
     pub fn is_connected(&self) -> bool {
         self.link.live.borrow().is_some()
     }
 
-    /// Waits until there is a connection. Put a deadline around it.
+    /// Waits for a connection. Add a timeout.
     pub async fn connected(&self) {
-        // Fails only when the sender is gone, which this keeps.
+        // Fails only if the sender is dropped, which is kept here.
         let _ = self.link.live.subscribe().wait_for(Option::is_some).await;
     }
 
@@ -75,7 +76,7 @@ impl fmt::Debug for Redis {
     }
 }
 
-/// Ends a task with the last handle that it works for.
+/// Aborts a task on drop.
 pub(crate) struct AbortOnDrop(pub(crate) AbortHandle);
 
 impl Drop for AbortOnDrop {
@@ -84,22 +85,23 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// The connection, when there is one.
+/// The current connection, if there is one.
 pub(crate) struct Link {
     live: watch::Sender<Option<Live>>,
-    /// Where a cluster said that the slot is now.
+    /// The server that holds the slot, as reported by a cluster.
     moved: Mutex<Option<(String, u16)>>,
 }
 
 #[derive(Clone)]
 struct Live {
     connection: MultiplexedConnection,
-    /// Which one it is, so that a late failure of the last one does not end the next.
+    /// Identifies the connection, so that a late failure of an old one does not end its
+    /// successor.
     number: u64,
 }
 
 impl Link {
-    /// Runs a script; loads it first where the server does not know it.
+    /// Runs a script, and loads it first if the server does not know it.
     pub(crate) async fn run<T>(&self, call: &ScriptInvocation<'_>) -> Result<T, CallError>
     where
         T: FromRedisValue,
@@ -130,7 +132,7 @@ impl Link {
             is_this
         });
         if ended {
-            tracing::warn!(%error, "the connection to Redis is given up");
+            tracing::warn!(%error, "closed the connection to Redis after an error");
             let to = error
                 .redirect_node()
                 .and_then(|(to, _slot)| host_and_port(to));
@@ -139,7 +141,7 @@ impl Link {
     }
 }
 
-/// `192.0.2.1:6379`, `2001:db8::1:6379`
+/// Parses `192.0.2.1:6379`, `2001:db8::1:6379`.
 fn host_and_port(address: &str) -> Option<(String, u16)> {
     let (host, port) = address.rsplit_once(':')?;
     Some((host.to_owned(), port.parse().ok()?))
@@ -150,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_where_a_slot_has_moved() {
+    fn parses_redirects() {
         let read = |text| host_and_port(text).map(|(host, port)| format!("{host} {port}"));
         assert_eq!(read("192.0.2.1:6379").unwrap(), "192.0.2.1 6379");
         assert_eq!(read("2001:db8::1:6379").unwrap(), "2001:db8::1 6379");

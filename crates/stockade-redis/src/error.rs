@@ -1,24 +1,24 @@
-//! What went wrong, in the layers' words.
+//! The error of calls to Redis.
 
 use std::{error::Error, fmt};
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use stockade_rate_limit::{StoreError, StoreErrorKind};
 
-/// Why a call came to nothing.
+/// The reason why a call failed.
 #[derive(Clone, Debug)]
 pub(crate) enum CallError {
     NotConnected,
-    /// The answer is none that the script gives.
+    /// The reply does not match the script.
     UnexpectedReply,
     Redis(RedisError),
 }
 
 impl CallError {
-    /// Whether another connection is likely to do better.
+    /// Whether another connection is likely to succeed.
     ///
-    /// A server that became a replica, or gave the slot to another one, keeps the
-    /// connection. One that does not answer in time may have gone without a word.
+    /// A server that became a replica, or gave the slot to another one, keeps the connection
+    /// open. A server that does not reply in time may be unreachable.
     pub(crate) fn ends_connection(error: &RedisError) -> bool {
         error.is_unrecoverable_error()
             || error.is_io_error()
@@ -52,8 +52,8 @@ impl From<CallError> for StoreError {
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotConnected => f.write_str("there is no connection to Redis"),
-            Self::UnexpectedReply => f.write_str("Redis answered what the script never does"),
+            Self::NotConnected => f.write_str("not connected to Redis"),
+            Self::UnexpectedReply => f.write_str("Redis sent an unexpected reply"),
             Self::Redis(error) => error.fmt(f),
         }
     }

@@ -1,4 +1,4 @@
-//! How keys are written.
+//! The format of keys.
 
 use std::{
     fmt::{self, Write},
@@ -11,16 +11,16 @@ use stockade_rate_limit::RateKey;
 
 use crate::RedisConfigError;
 
-/// Under which name all keys of one service are: lower-case letters, digits, `.`, `-`, `_`.
+/// The common part of all keys of one service: lower-case letters, digits, `.`, `-`, `_`.
 ///
-/// A cluster keeps all keys of a namespace in one slot, since one script decides on all that
-/// a request is counted by, and on many requests at once. So a namespace has the speed of
-/// one server of the cluster; services that share no limits take a namespace each.
+/// A cluster keeps all keys of a namespace in one slot, since one script decides about all
+/// buckets of a request, and about many requests at once. A namespace therefore has the
+/// throughput of one server; services that share no limits should use different namespaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Namespace(Arc<str>);
 
 const LONGEST: usize = 64;
-/// The longest text of a subject that is in a key as it is.
+/// The longest text of a rate key that is not hashed.
 const LONGEST_TEXT: usize = 128;
 
 impl Namespace {
@@ -29,12 +29,12 @@ impl Namespace {
         &self.0
     }
 
-    /// `stockade:{chat}:bans`: the braces make a cluster hash nothing else.
+    /// Formats `stockade:{chat}:bans`; a cluster hashes only the part in braces.
     pub(crate) fn key(&self, kind: &str) -> String {
         format!("stockade:{{{}}}:{kind}", self.0)
     }
 
-    /// `stockade:{chat}:limit:ip/60000ms:ip:192.0.2.1/32`
+    /// Formats `stockade:{chat}:limit:ip/60000ms:ip:192.0.2.1/32`.
     pub(crate) fn rate_key(&self, kind: &str, name: &str, rate_key: &RateKey<'_>) -> String {
         let text = rate_key.text();
         let mut key = String::with_capacity(64 + name.len() + text.len().min(LONGEST_TEXT));
@@ -73,8 +73,8 @@ impl fmt::Display for Namespace {
     }
 }
 
-/// Whether the text is short and the server's own: addresses, principals and routes. What
-/// clients write, such as a header, may be as long as they like, and a secret.
+/// Whether the text is short and chosen by the server: addresses, principals and routes. Text
+/// chosen by clients, such as a header, may be long or secret.
 fn is_ours(text: &str) -> bool {
     let ours = |part: &str| {
         let kind = part.split(':').next().unwrap_or(part);
@@ -83,11 +83,11 @@ fn is_ours(text: &str) -> bool {
     text.len() <= LONGEST_TEXT && text.split('|').all(ours)
 }
 
-/// `#` and 128 bits of a SHA-256.
+/// Appends `#` and 128 bits of a SHA-256.
 fn hashed(text: &str, out: &mut String) {
     let digest = Sha256::digest(text.as_bytes());
-    let half = digest.first_chunk().expect("it has 32 bytes");
-    write!(out, "#{:032x}", u128::from_be_bytes(*half)).expect("a string takes every text");
+    let half = digest.first_chunk().expect("a SHA-256 has 32 bytes");
+    write!(out, "#{:032x}", u128::from_be_bytes(*half)).expect("writing to a string never fails");
 }
 
 #[cfg(test)]
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refuses_what_would_move_keys_to_other_slots() {
+    fn rejects_names_that_would_change_the_slot() {
         for text in ["", "a}b", "{", "A", "a b", &"a".repeat(65)] {
             assert!(text.parse::<Namespace>().is_err(), "{text:?}");
         }
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn hashes_what_clients_write() {
+    fn hashes_text_chosen_by_clients() {
         for text in ["ip:192.0.2.1/32", "route:/v1|principal:k1", "all", "unix"] {
             assert!(is_ours(text), "{text}");
         }

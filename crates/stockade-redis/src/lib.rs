@@ -1,34 +1,33 @@
-//! Limits, permits and bans that all processes of a service share, on Redis or Valkey.
+//! Limits, permits and bans shared by all processes of a service, on Redis or Valkey.
 //!
 //! # Rules
-//! 1. One connection carries everything ([`Redis`]). It is made in the background and made
-//!    anew whenever it breaks; nothing ever waits for it.
-//! 2. [`RedisLimits`] take one decision on all quotas of a request, in one script, by the
-//!    server's clock. Requests that come at once share a call. With leases, a process takes
-//!    permits in advance and decides by itself; **no more are let in by that**.
-//! 3. [`RedisPermits`] are kept alive by the process that holds them. Those of a process
-//!    that died are free again after their time.
-//! 4. [`RedisBans`] hold on every process within a second, and where they were made also
-//!    without Redis.
-//! 5. **What happens without Redis is chosen**, never a default: a store only says that it
-//!    has no decision. [`Fallback`](stockade_rate_limit::Fallback) sets the deadline, and
-//!    denies, allows, or counts locally; permits are refused, and bans stay.
-//! 6. Everything that waits, and everything that is kept, is bounded. Every key of a limit
-//!    or a permit expires.
-//! 7. Keys are `stockade:{namespace}:…`. What clients write is in them as a digest only.
+//! 1. All stores share one connection ([`Redis`]). It is opened in the background and replaced
+//!    when it breaks; calls never wait for it.
+//! 2. [`RedisLimits`] decide about all quotas of a request in one script, by the server's
+//!    clock. Concurrent requests share a call. With leases, a process debits permits in
+//!    advance and decides locally; **the quotas still hold exactly**.
+//! 3. [`RedisPermits`] are renewed by the process that holds them. Those of a crashed process
+//!    expire.
+//! 4. [`RedisBans`] take effect on every process within a second, and without Redis in the
+//!    process that made them.
+//! 5. **The behaviour without Redis has to be chosen**: a store only reports that it has no
+//!    decision. [`Fallback`](stockade_rate_limit::Fallback) sets the deadline, and denies,
+//!    allows, or counts locally; permits are refused, and bans stay in force.
+//! 6. All queues and all stored data are bounded. Every key of a limit or permit expires.
+//! 7. Keys are `stockade:{namespace}:…`. Text chosen by clients is stored as a digest only.
 //!
-//! # Knowing before deploying
-//! - Redis 6.2 or later (tested with 7.0), or Valkey, with `noeviction`: an evicted key is a
-//!   debt forgiven. Where memory is out, the failure policy decides.
+//! # Before you deploy
+//! - Use Redis 6.2 or later (tested with 7.0), or Valkey, with `noeviction`: an evicted key is
+//!   a forgotten debt. When memory is exhausted, the failure policy decides.
 //! - The user needs `EVALSHA`, `SCRIPT LOAD`, `TIME` and the commands of strings, hashes,
 //!   sorted sets and streams, on keys `stockade:*`.
-//! - A cluster keeps a [`Namespace`] on one of its servers, and the connection follows it
-//!   there. Services that share no limits take a namespace each.
-//! - Behind Sentinel, or any other failover, name an address that leads to the primary: a
-//!   server that has become a replica is left, and the address is looked up again. What the
-//!   new primary has not heard of is lost: debts of the last moment, at most.
-//! - Redis's data may be lost: buckets are full then, permits are put back as they are
-//!   renewed, and bans hold where they are known.
+//! - A cluster keeps a [`Namespace`] on one server, and the connection follows it. Services
+//!   that share no limits should use different namespaces.
+//! - With Sentinel or another failover, use an address that leads to the primary: when a
+//!   server has become a replica, the address is resolved again. Writes that the new primary
+//!   did not receive are lost: debts of the last moment, at most.
+//! - If Redis loses its data, buckets are full, permits are restored when they are renewed,
+//!   and bans hold in the processes that know them.
 //!
 //! # Example
 //! ```toml
@@ -45,7 +44,7 @@
 //! tower = { version = "0.5", features = ["util"] }
 //! ```
 //!
-//! Where Redis is not there, and each process counts by itself with half of the quota:
+//! Without Redis, each process counts locally with half of the quota:
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -81,7 +80,7 @@
 //! }
 //! ```
 //!
-//! All of it, with leases, under a name of its own:
+//! Limits with leases, permits and bans, in a separate namespace:
 //!
 //! ```no_run
 //! use std::{num::NonZeroU32, sync::Arc};

@@ -1,4 +1,4 @@
-//! The limits of many processes.
+//! Rate limits shared by all processes.
 
 mod batcher;
 mod call;
@@ -29,25 +29,24 @@ use batcher::Batcher;
 use call::{BucketCall, PendingCall};
 use leases::Leases;
 
-/// Keeps the states of limits in Redis, for all processes that share its namespace. Clones
+/// Stores the states of limits in Redis, for all processes that share the namespace. Clones
 /// share the queue and the leases.
 ///
 /// 1. One script checks all buckets of a request and debits all of them or none, by the
-///    server's clock. Requests that come at once are decided in one call, up to 64 of them.
-/// 2. Every key expires when its bucket would be full, so nothing is left of who is gone. A
-///    value that is none of a limit's is replaced, as if there were none.
-/// 3. Up to 4,096 orders wait to be sent. One more is [`Busy`](StoreErrorKind::Busy) at
-///    once. Nothing waits for a connection: without one, the answer is
-///    [`Unavailable`](StoreErrorKind::Unavailable).
-/// 4. With **leases**, a process takes permits of busy subjects in advance and spends them
-///    by itself; see [`with_leases`](Self::with_leases).
+///    server's clock. Up to 64 concurrent requests are decided in one call.
+/// 2. Every key expires when its bucket would be full. A value of another format is replaced.
+/// 3. Up to 4,096 calls wait to be sent; further ones fail immediately with
+///    [`Busy`](StoreErrorKind::Busy). Calls do not wait for a connection: without one, they
+///    fail with [`Unavailable`](StoreErrorKind::Unavailable).
+/// 4. With **leases**, a process debits permits of busy keys in advance and spends them
+///    locally; see [`with_leases`](Self::with_leases).
 ///
-/// Put a [`Fallback`](stockade_rate_limit::Fallback) around it: it has the deadline, and the
-/// choice of what happens without Redis.
+/// Wrap it in a [`Fallback`](stockade_rate_limit::Fallback), which sets the deadline and the
+/// behaviour without Redis.
 ///
-/// Redis must not evict keys (`maxmemory-policy noeviction`), or a debtor whose key had to
-/// go begins anew. When its data is lost, all buckets are full again. When its clock is put
-/// back, buckets fill up later by that time, and by three times their burst at most.
+/// Redis must not evict keys (`maxmemory-policy noeviction`), since eviction forgets debts. If
+/// its data is lost, all buckets are full. If its clock is set back, buckets refill later by
+/// that time, but at most by three times the refill time of their burst.
 #[derive(Clone)]
 pub struct RedisLimits {
     calls: mpsc::Sender<PendingCall>,
@@ -56,34 +55,33 @@ pub struct RedisLimits {
     dropped: Arc<AtomicU64>,
 }
 
-/// How many orders wait at most.
+/// The highest number of calls in the queue.
 const MAX_PENDING: usize = 4_096;
 
 impl RedisLimits {
-    /// Limits that are counted in Redis, each request of them.
+    /// Creates a store that counts each request in Redis.
     ///
     /// # Panics
-    /// When it is called outside of a tokio runtime.
+    /// If called outside of a tokio runtime.
     pub fn new(redis: &Redis) -> Self {
         Self::start(redis, None)
     }
 
-    /// Limits of which this process may spend up to so many permits a bucket without asking.
+    /// Creates a store that leases up to `size` permits per bucket and spends them without a
+    /// call.
     ///
-    /// Permits are debited in Redis when they are leased, so **no more is let in than
-    /// without leases**, in any length of time. The price: of each bucket, each process may
-    /// hold up to `size` permits that it does not spend, and others are refused meanwhile.
-    /// They go back after a second or two; those of a process that died come back as the
-    /// bucket fills up.
+    /// Permits are debited in Redis when they are leased, so **no more requests are allowed
+    /// than without leases**, in any interval. In exchange, each process may hold up to `size`
+    /// unused permits of each bucket while other processes refuse. Unused permits are returned
+    /// after a second or two; those of a crashed process come back as the bucket refills.
     ///
-    /// A lease never is more than a tenth of a quota's burst, all of them never are more than
-    /// half of it, and what is left in the end is handed out one by one. It grows with what
-    /// is spent within a second, so subjects that come once have none. Sliding windows, and
-    /// quotas with a burst below 10, are always asked for. What clients are told is left may
-    /// be a second old.
+    /// A lease is at most a tenth of a quota's burst, all leases together at most half of it,
+    /// and the remaining permits are handed out one by one. Leases grow with the usage per
+    /// second, so that rare keys have none. Sliding windows, and quotas with a burst below 10,
+    /// are never leased. The remaining count in headers may be a second old.
     ///
     /// # Panics
-    /// When it is called outside of a tokio runtime.
+    /// If called outside of a tokio runtime.
     pub fn with_leases(redis: &Redis, size: NonZeroU32) -> Self {
         Self::start(redis, Some(Arc::new(Leases::new(size.get()))))
     }
@@ -108,7 +106,7 @@ impl RedisLimits {
         }
     }
 
-    /// What goes on, for metrics.
+    /// The statistics, for metrics.
     pub fn stats(&self) -> RedisLimitsStats {
         let (followed, leased) = self.leases.as_ref().map_or((0, 0), |leases| leases.sizes());
         RedisLimitsStats {
@@ -124,7 +122,7 @@ impl LimitStore for RedisLimits {
     type Wait = RedisDecision;
 
     fn take(&self, buckets: &[Bucket<'_>]) -> StoreReply<RedisDecision> {
-        // A script without keys would fail, and that is no failure of Redis.
+        // A script without keys would fail, which is not a failure of Redis.
         if buckets.is_empty() {
             return StoreReply::Ready(Ok(Decision::uncounted()));
         }
@@ -174,7 +172,7 @@ impl LimitStore for RedisLimits {
     }
 }
 
-/// The runtime that the store lived in has ended.
+/// The runtime of the store has shut down.
 fn gone() -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable)
 }
@@ -188,21 +186,21 @@ impl fmt::Debug for RedisLimits {
     }
 }
 
-/// What [`RedisLimits`] have to do.
+/// The statistics of [`RedisLimits`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RedisLimitsStats {
-    /// Orders that wait to be sent now.
+    /// Calls in the queue.
     pub waiting: usize,
-    /// Debits after the fact that never reached Redis, in all.
+    /// Settlements in total that never reached Redis.
     pub dropped: u64,
-    /// Buckets that have a lease, or may have one soon.
+    /// Buckets that have a lease, or are candidates for one.
     pub followed: usize,
-    /// Permits that are leased and not spent now.
+    /// Leased permits that are not spent.
     pub leased: u64,
 }
 
-/// A decision that is on its way from Redis.
+/// A pending decision of Redis.
 #[derive(Debug)]
 pub struct RedisDecision(oneshot::Receiver<Result<Decision, StoreError>>);
 

@@ -1,4 +1,4 @@
-//! The permits of many processes.
+//! Permits shared by all processes.
 
 mod queues;
 mod renewer;
@@ -29,33 +29,33 @@ pub use wait::RedisPermitWait;
 static ACQUIRE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("permits/acquire.lua")));
 
-/// The most requests that ask for a permit at once, those that wait for one left out.
+/// The highest number of concurrent acquire calls, excluding queued requests.
 const MAX_IN_FLIGHT: usize = 1_024;
-/// The most permits that wait to be given back. One more lives until it expires.
+/// The highest number of queued releases. Further permits expire instead.
 const MAX_RELEASES: usize = 65_536;
-/// How long a permit lives that nobody renews.
+/// How long a permit lives without renewal.
 const DEFAULT_TTL: Duration = Duration::from_secs(30);
 const MIN_TTL: Duration = Duration::from_millis(300);
 
-/// Gives out places that all processes of a namespace share. Clones are one.
+/// Grants permits shared by all processes of a namespace. Clones share their state.
 ///
-/// 1. A permit is an entry with a deadline, by the server's clock. One task renews those of
-///    this process each third of that time, so the places of a process that died are free
-///    again after it: 30 seconds, unless something else is said.
-/// 2. A permit that is dropped goes back from a queue, and never waits. One that cannot go
-///    back expires.
-/// 3. Data that Redis has lost is put back as permits are renewed. Until then, more may run
-///    at once than the limit says.
-/// 4. Whoever waits for a place is served in order within this process. A place that another
-///    process frees is seen within 50 milliseconds, by whichever process looks first.
-/// 5. Without a connection nothing is given out.
+/// 1. A permit is an entry with a deadline, by the server's clock. A task renews those of this
+///    process every third of their lifetime, so that the permits of a crashed process expire
+///    after it: 30 seconds by default.
+/// 2. A dropped permit is released from a queue, without blocking. If it cannot be released,
+///    it expires.
+/// 3. If Redis loses its data, permits are restored when they are renewed. Until then, more
+///    requests may be in flight than the limit allows.
+/// 4. Waiting requests are served in order within a process. A permit that another process
+///    releases is noticed within 50 milliseconds, by whichever process polls first.
+/// 5. Without a connection, no permits are granted.
 #[derive(Clone)]
 pub struct RedisPermits(Arc<Shared>);
 
 struct Shared {
     redis: Redis,
     ttl: Duration,
-    /// Makes this process's ids its own.
+    /// Makes the ids unique to this process.
     node: String,
     next: AtomicU64,
     live: Mutex<HashMap<u64, Arc<HeldPermit>>>,
@@ -63,33 +63,34 @@ struct Shared {
     lost: AtomicU64,
     in_flight: Semaphore,
     queues: Queues,
-    /// Told when places were given back.
+    /// Notified when permits were released.
     freed: Arc<Notify>,
 }
 
-/// The places of one permit.
+/// The entries of one permit.
 struct HeldPermit {
     id: String,
     keys: Box<[String]>,
 }
 
 impl RedisPermits {
-    /// Permits that live for 30 seconds when their process has died.
+    /// Creates a store whose permits expire 30 seconds after their process has crashed.
     ///
     /// # Panics
-    /// When it is called outside of a tokio runtime.
+    /// If called outside of a tokio runtime.
     pub fn new(redis: &Redis) -> Self {
         Self::with_ttl(redis, DEFAULT_TTL)
     }
 
-    /// Permits that live so long when their process has died; at least 300 milliseconds.
+    /// Creates a store whose permits expire after this time without renewal; at least 300
+    /// milliseconds.
     ///
     /// # Panics
-    /// When it is called outside of a tokio runtime.
+    /// If called outside of a tokio runtime.
     pub fn with_ttl(redis: &Redis, ttl: Duration) -> Self {
         let (releases, queue) = mpsc::channel(MAX_RELEASES);
         let mut node = [0; 8];
-        getrandom::fill(&mut node).expect("the system has random numbers");
+        getrandom::fill(&mut node).expect("the system provides random numbers");
         let shared = Arc::new(Shared {
             redis: redis.clone(),
             ttl: ttl.max(MIN_TTL),
@@ -102,12 +103,12 @@ impl RedisPermits {
             queues: Queues::default(),
             freed: Arc::default(),
         });
-        // Ends with the last permit, and the store.
+        // Ends with the last permit and the store.
         tokio::spawn(PermitRenewer::new(&shared, queue).run());
         Self(shared)
     }
 
-    /// What goes on, for metrics.
+    /// The statistics, for metrics.
     pub fn stats(&self) -> RedisPermitsStats {
         RedisPermitsStats {
             live: self.0.live().len(),
@@ -147,7 +148,7 @@ impl PermitStore for RedisPermits {
 }
 
 impl Shared {
-    /// Asks once.
+    /// Makes a single attempt.
     async fn try_acquire(
         self: &Arc<Self>,
         keys: &[String],
@@ -170,7 +171,7 @@ impl Shared {
         for max in max {
             call.arg(*max);
         }
-        // From here on there may be a place in Redis, whatever becomes of the answer.
+        // From here on, there may be an entry in Redis, whatever the reply.
         let permit = RedisPermit {
             shared: Arc::clone(self),
             number,
@@ -205,25 +206,25 @@ impl fmt::Debug for RedisPermits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisPermits")
             .field("redis", &self.0.redis)
-            .field("life", &self.0.ttl)
+            .field("ttl", &self.0.ttl)
             .field("stats", &self.stats())
             .finish_non_exhaustive()
     }
 }
 
-/// What [`RedisPermits`] have to do.
+/// The statistics of [`RedisPermits`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RedisPermitsStats {
-    /// Permits of this process in use now.
+    /// Permits that this process holds.
     pub live: usize,
-    /// Requests of this process that wait for a place now.
+    /// Requests of this process that wait for a permit.
     pub waiting: usize,
-    /// Permits that could not be given back, in all; they expired.
+    /// Permits in total that could not be released and expired instead.
     pub lost: u64,
 }
 
-/// The places of one request; given back when this is dropped.
+/// The permits of one request; released on drop.
 pub struct RedisPermit {
     shared: Arc<Shared>,
     number: u64,
@@ -231,7 +232,7 @@ pub struct RedisPermit {
 }
 
 impl RedisPermit {
-    /// There is nothing to give back.
+    /// Drops the permit without a release.
     fn forget(mut self) {
         self.held = None;
     }
@@ -242,7 +243,7 @@ impl Drop for RedisPermit {
         let Some(held) = self.held.take() else {
             return;
         };
-        // First of all nobody renews it any more.
+        // Removed first, so that it is not renewed any more.
         self.shared.live().remove(&self.number);
         if self.shared.releases.try_send(held).is_err() {
             self.shared.lost.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Bans that replicas share through a real Redis.
+//! Tests of bans shared through a real Redis.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -10,7 +10,7 @@ use stockade_redis::{Redis, RedisBans};
 use support::{Server, begin, connect};
 use tokio::time::{Instant, sleep};
 
-/// A detector of one replica, and what it was told.
+/// The detector of one replica.
 fn replica(redis: &Redis) -> Detector {
     Detector::builder(AbusePolicy::new())
         .store(Arc::new(RedisBans::new(redis)))
@@ -21,7 +21,7 @@ fn somebody() -> Offender {
     "192.0.2.7".parse().unwrap()
 }
 
-/// Waits until this is so, and says how long that took.
+/// Waits until the condition holds, and returns how long it took.
 async fn until(what: &str, is_so: impl Fn() -> bool) -> Duration {
     let start = Instant::now();
     while !is_so() {
@@ -51,7 +51,7 @@ async fn bans_and_unbans_hold_everywhere_within_a_second() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_comes_later_knows_all_bans() {
+async fn late_processes_read_all_bans() {
     let server = Server::start();
     let redis = connect(&server).await;
     let one = replica(&redis);
@@ -67,7 +67,7 @@ async fn whoever_comes_later_knows_all_bans() {
 
 // R13
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bans_hold_while_redis_is_away_and_are_written_when_it_comes() {
+async fn bans_hold_without_redis_and_are_written_later() {
     let mut server = Server::absent();
     let one = replica(&begin(&server.url()));
     let other = replica(&begin(&server.url()));
@@ -83,7 +83,7 @@ async fn bans_hold_while_redis_is_away_and_are_written_when_it_comes() {
 
 // R13
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_let_in_because_redis_lost_its_data() {
+async fn lost_data_lifts_no_ban() {
     let mut server = Server::start();
     let redis = connect(&server).await;
     let (said, heard) = std::sync::mpsc::channel();
@@ -117,13 +117,13 @@ async fn nobody_is_let_in_because_redis_lost_its_data() {
         "{heard:?}"
     );
 
-    // What ends is still heard of.
+    // Lifted bans are still propagated.
     assert!(one.unban(&somebody()));
     until("unbanned", || other.find_ban(&somebody()).is_none()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_line_that_is_no_ban_is_counted_and_bans_nobody() {
+async fn unreadable_entries_are_counted_and_ignored() {
     let server = Server::start();
     let key = "stockade:{default}:bans";
     server.run::<()>(&[

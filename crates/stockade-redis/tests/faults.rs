@@ -1,5 +1,5 @@
-//! R13: a real Redis that fails in every way we know of. Each decision comes in time, as the
-//! failure policy says and visibly so, and Redis decides again when it is back.
+//! R13: a real Redis that fails in all known ways. Each decision arrives in time and follows
+//! the failure policy visibly, and Redis decides again once it is back.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -12,10 +12,10 @@ use support::{Proxy, Server, begin, connect, take};
 use tokio::time::{Instant, sleep, timeout};
 
 const QUOTA: Quota = Quota::per_day(20);
-/// What one process may give away by itself, of 20.
+/// The local share of one process, of 20.
 const LOCAL: u32 = 10;
 
-/// A fallback with each policy, on one connection.
+/// A fallback for each policy, on one connection.
 struct Policies([Fallback<RedisLimits>; 3]);
 
 impl Policies {
@@ -32,7 +32,7 @@ impl Policies {
         }))
     }
 
-    /// Redis decides: so soon as it may again, and then on everything.
+    /// Asserts that Redis decides again, first about probes and then about everything.
     async fn are_not_needed(&self) {
         for fallback in &self.0 {
             let probe = [OwnedBucket::new(
@@ -58,7 +58,7 @@ impl Policies {
         }
     }
 
-    /// Redis does not decide, and each policy does what it says, for all to see.
+    /// Asserts that Redis does not decide, and that each policy visibly does.
     async fn decide(&self, fault: &str) {
         const ASKED: u32 = 30;
         for fallback in &self.0 {
@@ -88,7 +88,7 @@ impl Policies {
     }
 }
 
-/// Counts what Redis lets in of a limit of 20, and expects that it is limited.
+/// Counts how many requests Redis allows with a limit of 20.
 async fn passed(redis: &Redis) -> u32 {
     let store = RedisLimits::new(redis);
     let request = [OwnedBucket::new("limit", "counted", QUOTA, 1)];
@@ -124,7 +124,7 @@ async fn killed_and_restarted_with_its_data_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn held_without_a_word() {
+async fn paused_without_closing() {
     let server = Server::start();
     let policies = Policies::new(&connect(&server).await);
     policies.are_not_needed().await;
@@ -258,7 +258,7 @@ async fn is_up(server: &Server) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cluster_finds_all_keys_of_many_requests_in_one_slot() {
+async fn a_cluster_keeps_all_keys_in_one_slot() {
     let server = Server::start_with(&["--cluster-enabled", "yes"]);
     server.run::<()>(&["CLUSTER", "ADDSLOTSRANGE", ALL[0], ALL[1]]);
     is_up(&server).await;

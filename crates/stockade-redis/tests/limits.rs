@@ -1,4 +1,4 @@
-//! Decisions by a real Redis.
+//! Tests of decisions by a real Redis.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -11,7 +11,7 @@ use stockade_testkit::limit_store;
 use support::{Server, connect, take};
 
 #[tokio::test]
-async fn upholds_what_every_store_of_limits_does() {
+async fn upholds_the_limit_store_contract() {
     let server = Server::start();
     let redis = connect(&server).await;
     limit_store::uphold(&RedisLimits::new(&redis)).await;
@@ -19,7 +19,7 @@ async fn upholds_what_every_store_of_limits_does() {
 
 // FC02
 #[tokio::test]
-async fn asks_nothing_about_a_request_without_buckets() {
+async fn sends_nothing_for_requests_without_buckets() {
     let server = Server::start();
     let redis = connect(&server).await;
     let down = stockade_redis::Redis::connect(
@@ -38,7 +38,7 @@ async fn asks_nothing_about_a_request_without_buckets() {
 }
 
 #[tokio::test]
-async fn counts_all_quotas_of_a_request_or_none() {
+async fn debits_all_quotas_or_none() {
     let server = Server::start();
     let store = RedisLimits::new(&connect(&server).await);
     let request = [
@@ -69,7 +69,7 @@ async fn counts_all_quotas_of_a_request_or_none() {
 
 // R15
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_replicas_let_in_exactly_what_one_would() {
+async fn two_replicas_allow_exactly_as_much_as_one() {
     let server = Server::start();
     let stores = [
         RedisLimits::new(&connect(&server).await),
@@ -92,7 +92,7 @@ async fn two_replicas_let_in_exactly_what_one_would() {
 
 // R15
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn leases_let_in_no_more_and_strand_no_more_than_their_size() {
+async fn leases_never_exceed_the_quota_and_strand_at_most_their_size() {
     const SIZE: NonZeroU32 = NonZeroU32::new(7).unwrap();
     let server = Server::start();
     let stores = [
@@ -116,7 +116,7 @@ async fn leases_let_in_no_more_and_strand_no_more_than_their_size() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_leased_and_not_spent_goes_back() {
+async fn unspent_leases_are_returned() {
     let server = Server::start();
     let redis = connect(&server).await;
     let leases = RedisLimits::with_leases(&redis, NonZeroU32::new(10).unwrap());
@@ -130,7 +130,7 @@ async fn what_is_leased_and_not_spent_goes_back() {
     while leases.stats().followed > 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // The order to give back is on its way; nobody says when it has come.
+    // The call that returns the lease is in flight, without a completion signal.
     let status = || async { take(&strict, &request).await.unwrap() };
     while status().await.is_allowed() {
         passed += 1;
@@ -140,7 +140,7 @@ async fn what_is_leased_and_not_spent_goes_back() {
 }
 
 #[tokio::test]
-async fn settles_after_the_fact() {
+async fn settles_the_actual_usage() {
     let server = Server::start();
     let store = RedisLimits::new(&connect(&server).await);
     let request = [OwnedBucket::new("tokens", "a", Quota::per_day(100), 60)];
@@ -154,7 +154,7 @@ async fn settles_after_the_fact() {
 }
 
 #[tokio::test]
-async fn leaves_no_key_without_an_end() {
+async fn every_key_expires() {
     let server = Server::start();
     let store = RedisLimits::with_leases(&connect(&server).await, NonZeroU32::MIN);
     let request = [
@@ -178,11 +178,11 @@ async fn leaves_no_key_without_an_end() {
 }
 
 #[tokio::test]
-async fn a_full_queue_refuses_at_once() {
+async fn a_full_queue_fails_immediately() {
     let server = Server::start();
     let store = RedisLimits::new(&connect(&server).await);
     let request = [OwnedBucket::new("all", "all", Quota::per_day(100), 1)];
-    // On a runtime of one thread nothing is sent before this task waits.
+    // On a single-threaded runtime, nothing is sent before this task waits.
     let asked: Vec<_> = (0..5_000)
         .map(|_| store.take(&[request[0].as_bucket()]))
         .collect();

@@ -1,4 +1,4 @@
-//! Permits of a real Redis.
+//! Tests of permits in a real Redis.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -20,7 +20,7 @@ fn guard(store: &RedisPermits, most: u32) -> Concurrency<RedisPermits> {
     Concurrency::with_store([limit], store.clone())
 }
 
-/// Asks for a place; `None` where there is none, and the code why.
+/// Requests a permit; returns the code of the refusal otherwise.
 async fn ask(guard: &Concurrency<RedisPermits>) -> Result<Permit, String> {
     let head = Head::new(Request::new(()).into_parts().0);
     let permit = match guard.check(&head) {
@@ -46,7 +46,7 @@ fn in_use(server: &Server) -> usize {
 
 // R15
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_replicas_share_the_places() {
+async fn two_replicas_share_permits() {
     let server = Server::start();
     let stores = [
         RedisPermits::new(&connect(&server).await),
@@ -73,7 +73,7 @@ async fn two_replicas_share_the_places() {
 
 // R10
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_that_leaves_while_it_asks_holds_nothing() {
+async fn a_request_dropped_while_acquiring_holds_nothing() {
     let server = Server::start();
     let store = RedisPermits::new(&connect(&server).await);
     let guard = guard(&store, 1_000);
@@ -87,12 +87,12 @@ async fn a_request_that_leaves_while_it_asks_holds_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn places_of_a_process_that_died_come_back_and_others_stay() {
+async fn permits_of_a_crashed_process_expire_and_others_stay() {
     let server = Server::start();
     let life = Duration::from_millis(900);
     let alive = RedisPermits::with_ttl(&connect(&server).await, life);
     let kept = ask(&guard(&alive, 2)).await.unwrap();
-    // A runtime that ends is a process that dies: nothing is renewed or given back.
+    // A runtime that ends simulates a crash: nothing is renewed or released.
     let url = server.url();
     let died = std::thread::spawn(move || {
         let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -117,8 +117,8 @@ async fn places_of_a_process_that_died_come_back_and_others_stay() {
         }
         sleep(Duration::from_millis(20)).await;
     };
-    // FP01: the permits are renewed for longer than they live by themselves, also when nothing
-    // but them is left of their store.
+    // FP01: permits are renewed beyond their lifetime, even if they are all that is left of
+    // their store.
     drop((guard, alive));
     let other = RedisPermits::with_ttl(&connect(&server).await, life);
     let guard = self::guard(&other, 2);
@@ -129,7 +129,7 @@ async fn places_of_a_process_that_died_come_back_and_others_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_waits_is_served_in_order_also_by_another_replica() {
+async fn waiting_requests_are_served_in_order_across_replicas() {
     let server = Server::start();
     let one = RedisPermits::new(&connect(&server).await);
     let other = RedisPermits::new(&connect(&server).await);
@@ -150,7 +150,7 @@ async fn whoever_waits_is_served_in_order_also_by_another_replica() {
     for index in 0..3 {
         assert_eq!(order.recv().await, Some(index));
     }
-    until("nobody waits", || other.stats().waiting == 0).await;
+    until("the queue is empty", || other.stats().waiting == 0).await;
 
     let held = ask(&guard(&one, 1).queue(Duration::from_secs(10), 1))
         .await
@@ -163,7 +163,7 @@ async fn whoever_waits_is_served_in_order_also_by_another_replica() {
 
 // R13
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_redis_nothing_is_given_out_and_lost_data_is_put_back() {
+async fn without_redis_no_permits_are_granted_and_lost_ones_are_restored() {
     let mut server = Server::start();
     let redis = connect(&server).await;
     let store = RedisPermits::with_ttl(&redis, Duration::from_millis(600));

@@ -31,7 +31,7 @@ fn main() {
     for leases in [0, 5, 10] {
         let passed = together(leases);
         assert!(passed <= LIMIT, "{passed} passed with leases of {leases}");
-        // Each may keep a lease to itself that the other would have needed.
+        // Each may hold a lease that the other would have needed.
         assert!(
             passed >= LIMIT - leases,
             "{passed} passed with leases of {leases}"
@@ -39,7 +39,7 @@ fn main() {
     }
 }
 
-/// What two processes let in.
+/// The number of requests that two processes allow.
 fn together(leases: u32) -> u32 {
     let server = Server::start();
     let start = || {

@@ -1,6 +1,6 @@
--- What was changed after an entry of the log. Where that entry is gone, or none is named: the
--- newest entry, from which on changes can be told, and the name of this collection of bans.
--- KEYS are the bans and the log; ARGV is the entry, and a name for a new collection.
+-- Returns the changes after an entry of the log. If that entry is gone, or none is given,
+-- returns the newest entry, from which changes can be followed, and the id of the collection
+-- of bans. KEYS are the bans and the log; ARGV is the entry, and an id for a new collection.
 local bans, log = KEYS[1], KEYS[2]
 local last = ARGV[1]
 if last ~= '' and #redis.call('XRANGE', log, last, last) == 1 then

@@ -1,9 +1,9 @@
-//! A ban as it is written in Redis: `SINCE UNTIL REASON`, in nanoseconds since 1970.
+//! The format of a ban in Redis: `SINCE UNTIL REASON`, in nanoseconds since 1970.
 
 use stockade_abuse::{Ban, BanChange, Offender};
 use stockade_core::clock::Timestamp;
 
-/// For good.
+/// A permanent ban.
 const NEVER: &str = "-";
 
 pub(super) fn write(ban: &Ban) -> String {
@@ -28,7 +28,7 @@ pub(super) fn read(who: &str, ban: &str) -> Option<Ban> {
     })
 }
 
-/// A line of the log; one without a ban ends it.
+/// An entry of the log; without a ban, it lifts one.
 pub(super) fn read_change(who: &str, ban: &str) -> Option<BanChange> {
     match ban {
         "" => who.parse().ok().map(BanChange::Unbanned),
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_it_writes_and_nothing_else() {
+    fn parses_only_its_own_format() {
         let at = Timestamp::from_secs;
         for until in [None, Some(at(2_000_000_000))] {
             let ban = Ban {

@@ -1,6 +1,6 @@
--- Writes changes of who is banned. KEYS are the bans, when they end, and the log of changes;
--- ARGV is how many bans there are at most, a name for this collection of bans if it is new,
--- and for each change who, the ban (or nothing, for none), and when it ends in milliseconds.
+-- Writes changes of bans. KEYS are the bans, their ends, and the log; ARGV is the highest
+-- number of bans, an id for a new collection, and for each change the offender, the ban (empty
+-- if lifted), and its end in milliseconds.
 local bans, ends, log = KEYS[1], KEYS[2], KEYS[3]
 local most = tonumber(ARGV[1])
 local clock = redis.call('TIME')

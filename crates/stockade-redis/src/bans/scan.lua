@@ -1,2 +1,2 @@
--- Some of the bans; ARGV is where to go on.
+-- Returns a part of the bans; ARGV is the cursor.
 return redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', 500)

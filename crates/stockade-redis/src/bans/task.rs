@@ -1,4 +1,4 @@
-//! Writes changes, and asks for those of others.
+//! Writes changes and polls for those of other processes.
 
 use std::{
     iter, mem,
@@ -18,25 +18,25 @@ static PUBLISH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("pu
 static CHANGES: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("changes.lua")));
 static SCAN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scan.lua")));
 
-/// How often it asks for what is new.
+/// The interval between polls.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// How many changes one call writes.
+/// The highest number of changes per call.
 const MAX_BATCH: usize = 256;
-/// How many bans there are at most.
+/// The highest number of bans.
 const MAX_BANS: usize = 100_000;
 
 pub(super) struct SyncTask {
     shared: Arc<Shared>,
     redis: Redis,
     clock: SystemClock,
-    /// The bans, when they end, and the log.
+    /// The bans, their ends, and the log.
     keys: [String; 3],
-    /// The last entry of the log that was seen; none where all has to be read.
+    /// The last entry of the log that was read; empty if everything has to be read.
     last: String,
-    /// Which collection of bans was read last.
+    /// The id of the collection of bans that was read last.
     collection: Option<String>,
-    /// Whether Redis once knew bans that it knows no more. What is missing there says
-    /// nothing since then; what ends is in the log.
+    /// Whether Redis has lost bans that it once had. From then on, a missing ban means
+    /// nothing; lifted bans are in the log.
     lost: bool,
     failing: bool,
 }
@@ -74,7 +74,7 @@ impl SyncTask {
         }
     }
 
-    /// Writes what there is to write, and returns what is new.
+    /// Writes pending changes, and returns new ones.
     async fn sync(&mut self) -> Result<Vec<BanUpdate>, CallError> {
         self.write().await?;
         if self.shared.listener().is_none() {
@@ -116,7 +116,7 @@ impl SyncTask {
             let mut unwritten = self.shared.unwritten();
             for change in &changes {
                 let offender = entry::offender(change);
-                // What was changed once more meanwhile has to be written once more.
+                // Changes that were superseded in the meantime are written again.
                 if unwritten.get(offender) == Some(change) {
                     unwritten.remove(offender);
                 }
@@ -134,7 +134,7 @@ impl SyncTask {
         self.redis.link().run(&call).await
     }
 
-    /// What the log says, but for those of whom this process has something newer to say.
+    /// Decodes the log, except for offenders with a newer change in this process.
     fn decode_changes(&mut self, lines: Vec<LogLine>) -> Vec<BanUpdate> {
         if let Some((last, _)) = lines.last() {
             self.last.clone_from(last);
@@ -143,10 +143,10 @@ impl SyncTask {
         let changes = lines.iter().filter_map(|(at, [_, who, _, ban])| {
             let change = entry::read_change(who, ban);
             if change.is_none() {
-                // Without the entry, which is another program's; a reading of all counts it.
+                // Without the entry, which belongs to another program; a full read counts it.
                 tracing::warn!(
                     entry = %at,
-                    "an entry of the log of bans in Redis cannot be read and bans no client"
+                    "ignoring an unreadable entry of the ban log in Redis"
                 );
             }
             change
@@ -188,7 +188,7 @@ impl SyncTask {
                 read_at,
             }]);
         }
-        let error = "Redis has lost its bans; those that are known here still hold";
+        let error = "Redis has lost its bans; the bans known to this process stay in force";
         let failed = BanUpdate::Failed {
             error: error.into(),
         };
@@ -199,7 +199,7 @@ impl SyncTask {
         Ok(iter::once(failed).chain(changes).collect())
     }
 
-    /// What could not be written yet is as good as written.
+    /// Pending changes count as written.
     fn add_unwritten(&self, bans: &mut Vec<Ban>) {
         let unwritten = self.shared.unwritten();
         bans.retain(|ban| !unwritten.contains_key(&ban.offender));
@@ -209,7 +209,7 @@ impl SyncTask {
         }));
     }
 
-    /// Says so once; and then all is read, as soon as that works.
+    /// Reports the first of several failures, and schedules a full read.
     async fn failed(&mut self, failure: &CallError) {
         if !self.lost {
             self.last.clear();
@@ -224,24 +224,24 @@ impl SyncTask {
         .await;
     }
 
-    /// Many bans take a while, and no other task should wait for them.
+    /// A large number of bans takes a while, and must not delay other tasks.
     async fn notify(&self, updates: Vec<BanUpdate>) {
         let Some(listener) = self.shared.listener().filter(|_| !updates.is_empty()) else {
             return;
         };
         let notified =
             tokio::task::spawn_blocking(move || updates.into_iter().for_each(&**listener));
-        // The task goes on: what was told is not told again.
+        // The task continues; these updates are not repeated.
         if notified.await.is_err_and(|error| error.is_panic()) {
-            tracing::error!("the listener of the bans in Redis has panicked");
+            tracing::error!("the listener of the Redis ban store panicked");
         }
     }
 
-    /// A name that no other collection of bans has.
+    /// An id that no other collection of bans has.
     fn new_collection_id(&self) -> String {
         self.clock.now().as_nanos().to_string()
     }
 }
 
-/// Its id; `who`, the offender, `ban`, the ban.
+/// The entry's id; `who` and the offender, `ban` and the ban.
 type LogLine = (String, [String; 4]);

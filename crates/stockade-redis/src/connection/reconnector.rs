@@ -1,4 +1,4 @@
-//! Makes the connection, and makes it anew.
+//! Opens and replaces the connection.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -15,14 +15,14 @@ use tokio::{
 use super::{Link, Live};
 use crate::{RedisConfig, RedisConfigError};
 
-/// The first pause before connecting again; each one is twice as long.
+/// The first pause between attempts; it doubles with each one.
 const MIN_PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 
-/// The task that keeps a connection.
+/// The task that keeps a connection open.
 ///
-/// The library's own manager gives up after so many tries, does not try again after a
-/// refused password, and stays with a server that has become a replica.
+/// The library's own manager gives up after a number of attempts, does not retry after a
+/// refused password, and keeps a connection to a server that has become a replica.
 pub(super) struct Reconnector {
     server: ConnectionInfo,
     config: AsyncConnectionConfig,
@@ -36,7 +36,7 @@ impl Reconnector {
             .set_response_timeout(Some(config.response_timeout));
         let server = config.into_server()?;
         if matches!(server.addr(), ConnectionAddr::TcpTls { .. }) {
-            // Only the first one counts; another that the application chose is as good.
+            // Only the first call has an effect; a provider chosen by the application is fine.
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         }
         let link = Arc::new(Link {
@@ -63,21 +63,21 @@ impl Reconnector {
                     was_refused = false;
                     let since = Instant::now();
                     self.link.live.send_replace(Some(next));
-                    // Fails only when the sender is gone, which this keeps.
+                    // Fails only if the sender is dropped, which is kept here.
                     let _ = live.wait_for(Option::is_none).await;
-                    // A connection that breaks at once is no better than none.
+                    // A connection that breaks immediately counts as a failed attempt.
                     if since.elapsed() > MAX_PAUSE {
                         pause = MIN_PAUSE;
                     }
                 }
                 Err(error) => {
                     if !was_refused {
-                        tracing::warn!(%error, "cannot connect to Redis; trying on");
+                        tracing::warn!(%error, "cannot connect to Redis; retrying");
                     }
                     was_refused = true;
                 }
             }
-            // Replicas do not come back all at once.
+            // Jitter, so that replicas do not reconnect all at once.
             let percent = 75 + (jitter.hash_one(number) % 51) as u32;
             sleep(pause * percent / 100).await;
             pause = (pause * 2).min(MAX_PAUSE);
@@ -105,7 +105,7 @@ impl Reconnector {
     }
 }
 
-/// The same kind of address at another place.
+/// The same address with another host and port.
 fn with_host(address: &ConnectionAddr, (host, port): (String, u16)) -> ConnectionAddr {
     match address.clone() {
         ConnectionAddr::TcpTls {

@@ -1,4 +1,4 @@
-//! Takes orders to Redis, as many at once as there are.
+//! Sends pending calls to Redis in batches.
 
 use std::sync::{
     Arc, LazyLock,
@@ -25,9 +25,9 @@ use crate::{Redis, error::CallError};
 
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("script.lua")));
 
-/// The most orders of one call.
+/// The highest number of calls per batch.
 const MAX_BATCH: usize = 64;
-/// The most calls on their way at once. While they are, orders gather for the next one.
+/// The highest number of batches in flight. Meanwhile, calls gather for the next one.
 const MAX_IN_FLIGHT: usize = 2;
 
 pub(super) struct Batcher {
@@ -60,7 +60,7 @@ impl Batcher {
         let mut sweep = interval(LIFETIME / 2);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            // A free call first, so that all who come until then go with it.
+            // Waits for a slot first, so that all calls that arrive until then join the batch.
             let mut slot = self.slot().await;
             let mut batch = Vec::with_capacity(MAX_BATCH);
             tokio::select! {
@@ -74,7 +74,7 @@ impl Batcher {
                     batch.extend(leases.flat_map(|leases| leases.sweep()).map(PendingCall::Lease));
                 }
             }
-            // Whoever has given up is not charged any more.
+            // Requests that were dropped are not charged.
             batch.retain(PendingCall::is_wanted);
             while !batch.is_empty() {
                 let rest = batch.split_off(batch.len().min(MAX_BATCH));
@@ -87,7 +87,10 @@ impl Batcher {
 
     async fn slot(&self) -> OwnedSemaphorePermit {
         let slots = Arc::clone(&self.slots);
-        slots.acquire_owned().await.expect("never closed")
+        slots
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed")
     }
 
     fn send(&self, calls: Vec<PendingCall>, slot: OwnedSemaphorePermit) {
@@ -135,14 +138,14 @@ impl CallSender {
     fn done(&self, call: PendingCall, outcome: CallOutcome) {
         match (call, outcome) {
             (PendingCall::Take { reply, .. }, CallOutcome::Taken(decision)) => {
-                // Nobody may be waiting any more.
+                // The receiver may be gone.
                 let _ = reply.send(Ok(decision));
             }
             (PendingCall::Lease(call), CallOutcome::Leased(granted)) => {
                 self.leased(&call, Some(&granted));
             }
-            // A debit has no answer. The others have that of their own kind only; one that is
-            // dropped without a reply is an error where it is waited for.
+            // A settlement has no reply, and the others only have one of their own kind. A
+            // call dropped without a reply is an error at its receiver.
             (PendingCall::Settle { .. } | PendingCall::Take { .. } | PendingCall::Lease(_), _) => {}
         }
     }
@@ -150,7 +153,7 @@ impl CallSender {
     fn failed(&self, call: PendingCall, failure: CallError) {
         match call {
             PendingCall::Take { reply, .. } => {
-                // The client may have left.
+                // The client may have disconnected.
                 let _ = reply.send(Err(failure.into()));
             }
             PendingCall::Lease(call) => self.leased(&call, None),
@@ -160,7 +163,7 @@ impl CallSender {
         }
     }
 
-    /// Tells the leases, and sends on what waited for this one and got nothing.
+    /// Passes the reply to the leases, and requeues parked calls that the lease did not cover.
     fn leased(&self, call: &LeaseCall, granted: Option<&LeaseReply>) {
         let Some(leases) = &self.leases else {
             return;
@@ -176,10 +179,10 @@ impl CallSender {
     }
 }
 
-/// Tells those who asked for a decision that there was no room for that.
+/// Refuses calls because the queue is full.
 pub(super) fn refuse(calls: impl IntoIterator<Item = PendingCall>) {
     for call in calls {
-        // No other kind is parked, and so refused.
+        // Only calls of this kind are parked.
         if let PendingCall::Take { reply, .. } = call {
             let _ = reply.send(Err(StoreError::new(StoreErrorKind::Busy)));
         }

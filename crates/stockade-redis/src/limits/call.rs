@@ -1,4 +1,4 @@
-//! What the script is asked for.
+//! The calls of the script.
 
 use std::time::Instant;
 
@@ -8,24 +8,24 @@ use tokio::sync::oneshot;
 use super::lease::{self, LeaseId};
 use crate::Namespace;
 
-/// One order to the script.
+/// One call of the script.
 #[derive(Debug)]
 pub(super) enum PendingCall {
-    /// A decision on all buckets of a request.
+    /// A decision about all buckets of a request.
     Take {
         buckets: Vec<BucketCall>,
         reply: Reply,
     },
-    /// A debit after the fact.
+    /// An unconditional debit, or a refund.
     Settle { bucket: BucketCall, delta: i64 },
-    /// Permits for this process.
+    /// A change of the permits leased by this process.
     Lease(LeaseCall),
 }
 
 pub(super) type Reply = oneshot::Sender<Result<Decision, StoreError>>;
 
 impl PendingCall {
-    /// Whether somebody still waits for it.
+    /// Whether its result is still needed.
     pub(super) fn is_wanted(&self) -> bool {
         match self {
             Self::Take { reply, .. } => !reply.is_closed(),
@@ -34,7 +34,7 @@ impl PendingCall {
     }
 }
 
-/// One bucket.
+/// One bucket of a call.
 #[derive(Debug)]
 pub(super) struct BucketCall {
     pub(super) id: LeaseId,
@@ -55,13 +55,13 @@ impl BucketCall {
     }
 }
 
-/// A change of what is held for this process: permits that go back, and new ones.
+/// A change of the permits held for this process: returned and new ones.
 #[derive(Debug)]
 pub(super) struct LeaseCall {
     pub(super) id: LeaseId,
     pub(super) key: Box<str>,
     pub(super) quota: Quota,
-    /// Until when, by Redis's clock in microseconds, something is held; 0 where nothing is.
+    /// When the current lease ends, by Redis's clock in microseconds; 0 without one.
     pub(super) ends: u64,
     /// Permits that were not spent.
     pub(super) back: u32,
@@ -69,6 +69,6 @@ pub(super) struct LeaseCall {
     pub(super) done: u32,
     /// New permits.
     pub(super) want: u32,
-    /// When it was made.
+    /// When the call was created.
     pub(super) at: Instant,
 }

@@ -1,13 +1,13 @@
-//! Permits that this process has taken in advance.
+//! Permits that this process has debited in advance.
 //!
-//! A lease is debited when it is made, so what is spent from it was counted before. What is
-//! left of it must not become more than was counted while the bucket fills up again: so
-//! Redis remembers how much is held in leases, and lets the debt of the bucket never fall
-//! below that. Hence, at any moment, the debt in Redis is at least what was really let in
-//! and what still may be, and no more is let in than without leases.
+//! A lease is debited when it is granted, so that whatever is spent from it was counted
+//! before. The unspent rest must not grow while the bucket refills: Redis stores how much is
+//! leased, and never lets the debt of the bucket fall below that. At any time, the debt in
+//! Redis is therefore at least what was allowed plus what may still be allowed, and no more
+//! requests are allowed than without leases.
 //!
-//! Here a lease is spent for [`LIFETIME`] after it was asked for; Redis holds it for
-//! [`TERM`], which is longer, so the two clocks need not agree.
+//! A lease is spent for [`LIFETIME`] after its request; Redis holds it for [`TERM`], which is
+//! longer, so that the clocks need not agree.
 
 use std::{
     mem,
@@ -23,14 +23,14 @@ use super::{
 
 /// How long a lease may be spent.
 pub(super) const LIFETIME: Duration = Duration::from_secs(1);
-/// How long Redis holds a lease for whoever does not say that it is over.
+/// How long Redis holds a lease that is not returned.
 pub(super) const TERM: Duration = Duration::from_secs(3);
-/// How long nothing is asked for after a lease was refused.
+/// The pause after a refused lease.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
-/// The lane and the subject, by their digests.
+/// The digests of the quota id and the key.
 pub(super) type LeaseId = (u64, u64);
 
-/// What Redis said to an order for a lease; times in nanoseconds of its clock.
+/// The reply to a lease call; times in nanoseconds of Redis's clock.
 #[derive(Debug)]
 pub(super) struct LeaseReply {
     pub(super) granted: bool,
@@ -38,12 +38,12 @@ pub(super) struct LeaseReply {
     pub(super) full_at: u64,
 }
 
-/// Which lease a bucket may have.
+/// The id of a bucket's lease.
 pub(super) fn id(bucket: &Bucket<'_>) -> LeaseId {
     (bucket.quota_id().digest(), bucket.key().digest())
 }
 
-/// One bucket of a request.
+/// The debit of one bucket.
 #[derive(Clone, Copy)]
 pub(super) struct Debit {
     pub(super) id: LeaseId,
@@ -69,30 +69,30 @@ impl Debit {
     }
 }
 
-/// The lease of one bucket, or what is known of a bucket that has none yet.
+/// The lease of one bucket, or the usage of a bucket without one.
 pub(super) struct Lease {
     pub(super) quota: Quota,
     key: Box<str>,
-    /// What can be spent.
+    /// Permits that can be spent.
     pub(super) left: u32,
-    /// What Redis holds: what is left, and what was spent since it was told last.
+    /// Permits held in Redis: unspent ones, and those spent since the last call.
     held: u32,
-    /// How many to have.
+    /// The size of the next lease.
     target: u32,
-    /// Spent since a lease was over the last time.
+    /// Permits spent since the last lease ended.
     used: u32,
-    /// When the last one that was granted was asked for.
+    /// When the last granted lease was requested.
     since: Instant,
-    /// Redis's clock then, in nanoseconds.
+    /// Redis's time then, in nanoseconds.
     server_time: u64,
-    /// When the bucket would be full, if what is left were given back.
+    /// When the bucket would be full if the unspent permits were returned.
     full_at: u64,
-    /// Until when Redis holds it, in microseconds of its clock.
+    /// When Redis stops holding it, in microseconds of its clock.
     ends: u64,
     pub(super) asking: bool,
-    /// Until when nothing is asked for.
+    /// No lease is requested before then.
     retry_at: Option<Instant>,
-    /// Who waits while it asks.
+    /// Calls that wait for the reply.
     pub(super) parked: Vec<PendingCall>,
 }
 
@@ -130,12 +130,12 @@ impl Lease {
         let (full_at, status) =
             gcra::take(self.full_at, &self.quota, self.server_time + elapsed, cost);
         self.full_at = full_at;
-        // What others have left is not known here, but that this much was debited.
+        // The state of other processes is unknown, but this much was debited.
         QuotaStatus::new(status.remaining(), status.reset_after(), Duration::ZERO)
     }
 
-    /// Asks for more before it is needed: once at a time, and twice as much each time that
-    /// most of it was spent within the lifetime.
+    /// Requests the next lease before it is needed: one at a time, and doubled whenever most
+    /// of it was spent within the lifetime.
     pub(super) fn ask(
         &mut self,
         bucket: &Bucket<'_>,

@@ -16,9 +16,9 @@ use super::{
 };
 use crate::Namespace;
 
-/// The most subjects that are followed; one more is decided in Redis.
+/// The highest number of tracked keys; further ones are decided in Redis.
 const MAX_LEASES: usize = 65_536;
-/// The most orders that are parked; one more goes to Redis itself.
+/// The highest number of parked calls; further ones go to Redis.
 const MAX_PARKED: usize = 4_096;
 
 /// The leases of this process.
@@ -30,12 +30,12 @@ pub(super) struct Leases {
 #[derive(Default)]
 struct State {
     leases: HashMap<LeaseId, Lease, RandomState>,
-    /// Orders that wait for an answer to one that asks for a lease.
+    /// Calls that wait for the reply to a lease call.
     parked: usize,
 }
 
 impl Leases {
-    /// Leases of so many permits at most.
+    /// Creates leases of at most this size.
     pub(super) fn new(size: u32) -> Self {
         Self {
             size,
@@ -43,8 +43,8 @@ impl Leases {
         }
     }
 
-    /// Decides by the leases, where there is one for each bucket; and says what to order, so
-    /// that there will be one.
+    /// Decides locally if there is a lease for each bucket, and returns the lease calls to
+    /// send.
     pub(super) fn take(
         &self,
         buckets: &[Bucket<'_>],
@@ -66,7 +66,7 @@ impl Leases {
                     calls.extend(lease.get_mut().ask(bucket, max, now, key));
                 }
                 Entry::Vacant(_) if is_full => {}
-                // Whoever comes once gets no lease.
+                // The first request of a key creates no lease.
                 Entry::Vacant(place) => {
                     place.insert(Lease::new(bucket.quota(), now));
                 }
@@ -75,8 +75,7 @@ impl Leases {
         (decision, calls)
     }
 
-    /// Keeps an order until a lease that was asked for is there; gives it back where it has
-    /// to go to Redis itself.
+    /// Parks a call until a requested lease is granted; returns it if it has to go to Redis.
     pub(super) fn park(&self, call: PendingCall) -> Option<PendingCall> {
         let PendingCall::Take { buckets, .. } = &call else {
             return Some(call);
@@ -97,8 +96,8 @@ impl Leases {
         }
     }
 
-    /// What Redis said to an order; `None` where it said nothing. Returns what was parked
-    /// and has to go to Redis itself.
+    /// Applies the reply to a lease call; `None` if it failed. Returns the parked calls that
+    /// have to go to Redis.
     pub(super) fn answered(
         &self,
         call: &LeaseCall,
@@ -119,7 +118,7 @@ impl Leases {
                 }
                 match state.decide(buckets.iter().map(Debit::from_call), now) {
                     Some(decision) => {
-                        // Whoever has left meanwhile has paid.
+                        // A request that was dropped in the meantime is charged.
                         let _ = reply.send(Ok(decision));
                         None
                     }
@@ -131,7 +130,7 @@ impl Leases {
         unserved.collect()
     }
 
-    /// Forgets what is over, and says what goes back.
+    /// Drops expired leases, and returns the calls that give them back.
     pub(super) fn sweep(&self) -> Vec<LeaseCall> {
         let now = Instant::now();
         let mut back = Vec::new();
@@ -145,7 +144,7 @@ impl Leases {
         back
     }
 
-    /// Subjects that are followed, and permits that are left for them.
+    /// The number of tracked keys, and of their unspent permits.
     pub(super) fn sizes(&self) -> (usize, u64) {
         let state = self.lock();
         let left = state
@@ -162,7 +161,7 @@ impl Leases {
 }
 
 impl State {
-    /// Spends from a lease for each of these, or from none.
+    /// Spends from a lease for each debit, or from none.
     fn decide(
         &mut self,
         debits: impl Iterator<Item = Debit> + Clone,
@@ -175,7 +174,9 @@ impl State {
         debits.clone().all(covers).then(|| {
             Decision::new(debits.map(|debit| {
                 let lease = self.leases.get_mut(&debit.id);
-                lease.expect("looked at before").spend(debit.cost, now)
+                lease
+                    .expect("the lease was found before")
+                    .spend(debit.cost, now)
             }))
         })
     }

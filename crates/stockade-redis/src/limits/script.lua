@@ -1,13 +1,13 @@
--- Many orders of many requests, in one step. KEYS are the buckets, each of them once; ARGV[1]
--- holds the orders, packed as batch.rs says. What is decided is decided as the crate
--- stockade-rate-limit does, in its modules gcra and sliding.
+-- Executes several calls of several requests atomically. KEYS are the distinct buckets;
+-- ARGV[1] holds the calls, encoded as described in wire.rs. The decisions are those of the
+-- modules gcra and sliding of the crate stockade-rate-limit.
 --
--- A number of Lua is a double and exact up to 2^53, which is 104 days of nanoseconds. So a
--- time is a pair: whole microseconds, and the nanoseconds over.
+-- A number in Lua is a double, exact up to 2^53, which is 104 days in nanoseconds. A time is
+-- therefore a pair of whole microseconds and the remaining nanoseconds.
 --
--- A bucket is kept as packed doubles: when it is full; where leases are held, for how much
--- and until when, too; or a window's number, the count before it, and its own. What has
--- another length is none of ours.
+-- A bucket is stored as packed doubles: the time when it is full, followed by the leased debt
+-- and its end if there are leases; or the number of a window, the previous count, and the
+-- current count. Values of another length are replaced.
 
 local GCRA = 0
 local SETTLE, LEASE = 0, 255
@@ -26,7 +26,7 @@ local function plus(it, us, ns)
   end
 end
 
--- Never less than nothing.
+-- Saturates at 0.
 local function minus(it, us, ns)
   it.us, it.ns = it.us - us, it.ns - ns
   if it.ns < 0 then
@@ -41,15 +41,15 @@ local function within(it, us, ns)
   return it.us < us or it.us == us and it.ns <= ns
 end
 
--- Leases are debts that were made for later: as long as somebody may still spend them, the
--- debt does not fall below what is held for them.
+-- Leases are debits for later requests: while they may be spent, the debt does not fall below
+-- the leased amount.
 local function hold(it)
   if it.held_us and within(it, it.held_us, it.held_ns) then
     it.us, it.ns = it.held_us, it.held_ns
   end
 end
 
--- A GCRA bucket as its debt.
+-- The debt of a GCRA bucket.
 local function debt(i, longest_us, longest_ns)
   if buckets[i] then
     return buckets[i]
@@ -68,7 +68,7 @@ local function debt(i, longest_us, longest_ns)
   if it.us < 0 then
     it.us, it.ns = 0, 0
   elseif not within(it, longest_us, longest_ns) then
-    -- The clock was put back.
+    -- The clock was set back.
     it.us, it.ns, it.changed = longest_us, longest_ns, true
   end
   hold(it)
@@ -76,7 +76,7 @@ local function debt(i, longest_us, longest_ns)
   return it
 end
 
--- A sliding window as its two counts; the length is in milliseconds.
+-- The counts of a sliding window; the length is in milliseconds.
 local function window(i, length)
   local it = buckets[i]
   if it then
@@ -95,7 +95,7 @@ local function window(i, length)
   elseif behind <= 0 then
     it.before, it.this = before, this
     if behind == -1 then
-      -- Somebody with a later clock was here: a server that has failed.
+      -- Written by a server with a later clock, which has failed.
       it.number, it.left = number + 1, length
     else
       it.changed = behind < 0
@@ -109,7 +109,7 @@ local function used(it)
   return math.ceil(it.before * it.left / it.length) + it.this
 end
 
-local orders, at = ARGV[1], 1
+local calls, at = ARGV[1], 1
 local answers, answered = { pack('>d', now) }, 1
 
 local function answer(text)
@@ -117,14 +117,14 @@ local function answer(text)
   answers[answered] = text
 end
 
--- Of the request that is looked at: its buckets, and what is debited from each.
+-- The buckets of the current request, and the debit of each.
 local taken, price, price_ns = {}, {}, {}
 
 local function take(count)
   local allowed = true
   for n = 1, count do
     local kind, i, a, b, c, d, longest_us, longest_ns, next =
-      unpack_from('>BHdddddd', orders, at)
+      unpack_from('>BHdddddd', calls, at)
     at, price[n], price_ns[n] = next, c, d
     if kind == GCRA then
       local it = debt(i, longest_us, longest_ns)
@@ -154,7 +154,7 @@ local function take(count)
 end
 
 local function settle()
-  local back, kind, i, a, b, c, d, next = unpack_from('>BBHdddd', orders, at)
+  local back, kind, i, a, b, c, d, next = unpack_from('>BBHdddd', calls, at)
   at = next
   local it
   if kind == GCRA then
@@ -180,12 +180,12 @@ local function settle()
   it.changed = true
 end
 
--- Gives back what was not spent, and lets go of what was; then makes a new lease, where that
--- leaves room. A lease that nothing is held for any more gives nothing back.
+-- Returns unspent permits and releases held ones; then grants a new lease if there is room. A
+-- lease that has ended returns nothing.
 local function lease()
   local i, ends, back_us, back_ns, done_us, done_ns, want_us, want_ns, room_us, room_ns,
     most_us, most_ns, longest_us, longest_ns, term, next =
-    unpack_from('>Hdddddddddddddd', orders, at)
+    unpack_from('>Hdddddddddddddd', calls, at)
   at = next
   local it, granted = debt(i, longest_us, longest_ns), false
   if ends == 0 or ends >= now then
@@ -205,8 +205,8 @@ local function lease()
   answer(pack('>Bdd', granted and 1 or 0, it.us, it.ns))
 end
 
-while at <= #orders do
-  local count, next = unpack_from('B', orders, at)
+while at <= #calls do
+  local count, next = unpack_from('B', calls, at)
   at = next
   if count == SETTLE then
     settle()

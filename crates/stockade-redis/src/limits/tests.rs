@@ -1,4 +1,4 @@
-//! The script against the store of one process: the same orders, the same decisions.
+//! Tests of the script against the memory store: the same calls, the same decisions.
 
 #[path = "../../tests/support/server.rs"]
 #[allow(dead_code, unreachable_pub, reason = "other tests need the rest")]
@@ -26,10 +26,10 @@ use super::{
 use crate::Namespace;
 use server::Server;
 
-/// When the tests begin, in microseconds.
+/// The start of the tests, in microseconds.
 const START: u64 = 1_800_000_000_000_000;
 
-/// What can be done, by numbers that choose among the subjects and the quotas.
+/// Operations, with numbers that select keys and quotas.
 #[derive(Clone, Debug)]
 enum Step {
     Advance(u64),
@@ -79,7 +79,7 @@ fn bucket(subject: u8, quota: u8, cost: u32) -> OwnedBucket {
     )
 }
 
-/// The script with a clock that the test holds.
+/// The script with a clock that the test controls.
 struct ByScript {
     connection: Connection,
     script: Script,
@@ -93,7 +93,7 @@ impl ByScript {
         assert!(text.contains(clock) && text.contains(life));
         let text = text
             .replace(clock, "{ ARGV[2], ARGV[3] }")
-            // The server's own clock shall not matter.
+            // The server's own clock must not matter.
             .replace(life, "'PX', until_ms + 3600000");
         Self {
             connection: Client::open(server.url())
@@ -133,7 +133,7 @@ fn in_memory(store: &MemoryLimitStore, buckets: &[OwnedBucket]) -> Decision {
 }
 
 #[test]
-fn decides_as_the_store_of_one_process_does() {
+fn decides_like_the_memory_store() {
     let server = Server::start();
     let steps = prop::collection::vec(step(), 1..60);
     let config = ProptestConfig {
@@ -149,15 +149,15 @@ fn decides_as_the_store_of_one_process_does() {
         let memory = MemoryLimitStore::with_clock(100, clock.clone());
         let mut calls = Vec::new();
         let mut expected = Vec::new();
-        // What comes at one time goes in one call.
+        // Calls at the same time are sent as one batch.
         for step in steps.into_iter().chain([Step::Advance(0)]) {
             match step {
                 Step::Take(chosen) => {
                     let mut buckets: Vec<OwnedBucket> = Vec::new();
                     for (subject, quota, cost) in chosen {
                         let bucket = bucket(subject, quota, cost);
-                        let lane = |bucket: &OwnedBucket| bucket.as_bucket().quota_id().clone();
-                        if buckets.iter().all(|other| lane(other) != lane(&bucket)) {
+                        let id = |bucket: &OwnedBucket| bucket.as_bucket().quota_id().clone();
+                        if buckets.iter().all(|other| id(other) != id(&bucket)) {
                             buckets.push(bucket);
                         }
                     }
@@ -195,14 +195,14 @@ fn decides_as_the_store_of_one_process_does() {
     });
 }
 
-/// What can be done with leases, by which of three processes.
+/// Operations with leases by one of three processes.
 #[derive(Clone, Debug)]
 enum LeaseStep {
     Advance(u64),
     Ask(usize, u32),
     GiveBack(usize),
     Spend(usize),
-    /// It dies, and nobody says that its lease is over.
+    /// The process crashes without returning its lease.
     Die(usize),
     Strict,
 }
@@ -219,7 +219,7 @@ fn lease_step() -> impl Strategy<Value = LeaseStep> {
     ]
 }
 
-/// A lease, as a process knows it.
+/// A lease as a process knows it.
 #[derive(Clone, Copy, Default)]
 struct Known {
     left: u32,
@@ -228,9 +228,9 @@ struct Known {
     since: u64,
 }
 
-/// What all processes let in together is what one bucket would have let in, at every moment.
+/// All processes together allow at most what a single bucket would have allowed, at any time.
 #[test]
-fn leases_never_let_in_more_than_the_quota() {
+fn leases_never_exceed_the_quota() {
     let quota = Quota::per_minute(600).burst(20);
     let key = "stockade:{default}:limit:leased";
     let server = Server::start();

@@ -1,15 +1,16 @@
-//! Many orders as one call, and what comes back.
+//! The encoding of calls and replies.
 //!
-//! All numbers are doubles, big-endian; times are whole microseconds and the nanoseconds
-//! over. A take is the count of its buckets and for each of them the kind, the key's index
-//! and six numbers:
+//! All numbers are big-endian doubles; times are whole microseconds plus the remaining
+//! nanoseconds. A take is its number of buckets, and for each of them the kind, the key's
+//! index and six numbers:
 //!
-//! - GCRA: the highest debt that lets it in, the price, and the longest debt there is;
-//! - sliding window: the length in milliseconds, how much may be used at most, the price.
+//! - GCRA: the highest debt at which it is allowed, the cost, and the longest debt;
+//! - sliding window: the length in milliseconds, the highest usage at which it is allowed, and
+//!   the cost.
 //!
-//! Back come the time, and for each take two numbers a bucket, as they were before it (the
-//! debt, or the counts of both windows), and whether it was let in; for each lease whether
-//! it was made, and the debt with it.
+//! The reply is the time, followed for each take by two numbers per bucket with the state
+//! before it (the debt, or the counts of both windows) and whether it was allowed, and for
+//! each lease by whether it was granted and the debt including it.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -26,7 +27,7 @@ const SLIDING: u8 = 1;
 const SETTLE: u8 = 0;
 const LEASE: u8 = 255;
 
-/// The keys of these orders, each once, and the orders packed.
+/// Returns the distinct keys of these calls, and their encoding.
 pub(super) fn encode(calls: &[PendingCall]) -> (Vec<&str>, Vec<u8>) {
     let mut packed = Encoder::default();
     for call in calls {
@@ -39,7 +40,7 @@ pub(super) fn encode(calls: &[PendingCall]) -> (Vec<&str>, Vec<u8>) {
     (packed.keys, packed.bytes)
 }
 
-/// What the script said to an order.
+/// The result of a call.
 #[derive(Debug)]
 pub(super) enum CallOutcome {
     Taken(Decision),
@@ -47,7 +48,7 @@ pub(super) enum CallOutcome {
     Leased(LeaseReply),
 }
 
-/// What the script said to each of these orders; `None` where it is no such thing.
+/// Decodes the results of these calls; `None` if the reply is malformed.
 pub(super) fn decode(calls: &[PendingCall], answer: &[u8]) -> Option<Vec<CallOutcome>> {
     let mut answer = ReplyDecoder(answer);
     let now = answer.number()? as u64 * NANOS;
@@ -65,20 +66,20 @@ pub(super) fn decode(calls: &[PendingCall], answer: &[u8]) -> Option<Vec<CallOut
     outcomes.collect()
 }
 
-/// In a microsecond.
+/// Nanoseconds per microsecond.
 const NANOS: u64 = 1_000;
 
 #[derive(Default)]
 struct Encoder<'o> {
     keys: Vec<&'o str>,
-    /// Lua counts from 1.
+    /// Lua indices start at 1.
     indices: HashMap<&'o str, u16, RandomState>,
     bytes: Vec<u8>,
 }
 
 impl<'o> Encoder<'o> {
     fn take(&mut self, buckets: &'o [BucketCall]) {
-        // There are few quotas in a request; see Limits::MAX_QUOTAS.
+        // At most Limits::MAX_QUOTAS.
         self.bytes.push(buckets.len() as u8);
         for bucket in buckets {
             let BucketCall {
@@ -113,7 +114,7 @@ impl<'o> Encoder<'o> {
         self.kind_and_key(quota, key);
         let number = delta.unsigned_abs();
         match quota.algorithm() {
-            // More than this counts for no window anyway.
+            // No window counts more than this.
             Algorithm::SlidingWindow => {
                 let number = number.min(u64::from(u32::MAX)) as f64;
                 self.numbers([length(quota), number, 0.0, 0.0]);
@@ -144,7 +145,7 @@ impl<'o> Encoder<'o> {
         self.time(times(quota, *done));
         self.time(times(quota, *want));
         self.time(times(quota, burst.saturating_sub(*want)));
-        // Half of the burst is always there for those without a lease.
+        // Half of the burst always remains available without a lease.
         self.time(times(quota, (burst / 2).saturating_sub(*want)));
         self.time(longest(quota));
         self.numbers([lease::TERM.as_micros() as f64]);
@@ -161,7 +162,7 @@ impl<'o> Encoder<'o> {
     fn key(&mut self, key: &'o str) {
         let index = *self.indices.entry(key).or_insert_with(|| {
             self.keys.push(key);
-            // At most one for each bucket of a batch.
+            // At most one per bucket of a batch.
             self.keys.len() as u16
         });
         self.bytes.extend_from_slice(&index.to_be_bytes());
@@ -178,8 +179,8 @@ impl<'o> Encoder<'o> {
     }
 }
 
-/// The time that so many take to come back, in nanoseconds. A burst takes a year at most,
-/// but a request may ask for more than that.
+/// The time in which this many permits refill, in nanoseconds. A burst takes at most a year,
+/// but a request may cost more.
 pub(super) fn times(quota: &Quota, number: u32) -> u64 {
     (quota.interval().as_nanos() as u64).saturating_mul(u64::from(number))
 }
@@ -211,14 +212,14 @@ impl ReplyDecoder<'_> {
         let statuses = buckets.iter().zip(states).map(|(bucket, state)| {
             let status = take(state, &bucket.quota, now, bucket.cost);
             match (allowed, status.is_allowed()) {
-                // Another one refused the request. What costs nothing changes nothing.
+                // Another bucket refused the request. A cost of 0 changes nothing.
                 (false, true) => take(state, &bucket.quota, now, 0),
                 _ => status,
             }
         });
         let decision = Decision::new(statuses);
-        // The script has decided, and debited. It sees the same but where the server's
-        // clock was put back, or in counts of so many that doubles are not exact.
+        // The script has already decided and debited. Its result can only differ if the
+        // server's clock was set back, or for counts beyond the precision of doubles.
         Some(match decision.is_allowed() == allowed {
             true => decision,
             false => forced(&decision, allowed),

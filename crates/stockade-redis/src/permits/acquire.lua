@@ -1,5 +1,5 @@
--- Takes a place in each of KEYS, or in none, and says which one is full. ARGV is the permit's
--- id, how many milliseconds it lives, and the most of each place.
+-- Acquires one permit for each of KEYS, or none and returns the index of the full one. ARGV is
+-- the permit's id, its lifetime in milliseconds, and the limit of each key.
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local id, life = ARGV[1], tonumber(ARGV[2])

@@ -1,11 +1,11 @@
-//! Who waits for a place, in this process.
+//! The waiting requests of this process.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// One queue a place. There are no more of them than requests that wait.
+/// One queue per key; at most as many as there are waiting requests.
 #[derive(Default)]
 pub(super) struct Queues(Mutex<State>);
 
@@ -17,19 +17,19 @@ struct State {
 
 #[derive(Default)]
 struct Queue {
-    /// Served in the order in which it was asked for.
+    /// Fair: served in the order of arrival.
     turn: Arc<tokio::sync::Mutex<()>>,
     waiting: usize,
 }
 
 impl Queues {
-    /// The first of these places that somebody waits for.
+    /// The index of the first of these keys that a request waits for.
     pub(super) fn contested(&self, keys: &[String]) -> Option<usize> {
         let state = self.lock();
         keys.iter().position(|key| state.queues.contains_key(key))
     }
 
-    /// Enters the queue of a place; `None` where so many wait already.
+    /// Enters the queue of a key; `None` if too many requests wait.
     pub(super) fn enter(&self, key: &str, max: usize) -> Option<Waiter<'_>> {
         let mut state = self.lock();
         if state.waiting >= max {
@@ -54,7 +54,7 @@ impl Queues {
     }
 }
 
-/// A place in a queue; whoever drops it has left.
+/// A waiting request; dropping it leaves the queue.
 pub(super) struct Waiter<'q> {
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
     queues: &'q Queues,

@@ -1,4 +1,4 @@
--- Gives places back: ARGV is for each of KEYS the id of the permit in it.
+-- Releases permits. ARGV is the id of the permit in each of KEYS.
 for i, key in ipairs(KEYS) do
   redis.call('ZREM', key, ARGV[i])
 end

@@ -1,5 +1,5 @@
--- Lets permits live on. ARGV is for how many milliseconds, and for each of KEYS the id of the
--- permit in it. What Redis has lost is put back.
+-- Renews permits, and restores those that Redis has lost. ARGV is the lifetime in
+-- milliseconds, and the id of the permit in each of KEYS.
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local life = tonumber(ARGV[1])

@@ -1,4 +1,4 @@
-//! Renews the permits of this process, and gives back those that are over.
+//! Renews the permits of this process, and releases dropped ones.
 
 use std::sync::{Arc, LazyLock, Weak, atomic::Ordering};
 
@@ -14,11 +14,10 @@ use crate::{Redis, error::CallError};
 static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("renew.lua")));
 static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("release.lua")));
 
-/// The most permits of one call.
+/// The highest number of permits per call.
 const MAX_BATCH: usize = 256;
 
-/// One task does both, one after the other: so a permit that was given back is never renewed
-/// after that.
+/// A single task does both, so that a released permit is never renewed afterwards.
 pub(super) struct PermitRenewer {
     shared: Weak<Shared>,
     releases: mpsc::Receiver<Arc<HeldPermit>>,
@@ -46,7 +45,7 @@ impl PermitRenewer {
         let mut released = Vec::with_capacity(MAX_BATCH);
         loop {
             tokio::select! {
-                // Renewing comes first, however many go back.
+                // Renewal takes precedence over releases.
                 biased;
                 _ = self.renewal.tick() => self.renew().await,
                 count = self.releases.recv_many(&mut released, MAX_BATCH) => {
@@ -69,7 +68,7 @@ impl PermitRenewer {
         };
         for live in live.chunks(MAX_BATCH) {
             if let Err(failure) = self.run_script(&RENEW, Some(self.ttl), live).await {
-                tracing::warn!(%failure, "permits could not be renewed");
+                tracing::warn!(%failure, "cannot renew permits");
                 return;
             }
         }
@@ -77,7 +76,7 @@ impl PermitRenewer {
 
     async fn release(&self, released: &[Arc<HeldPermit>]) {
         if let Err(failure) = self.run_script(&RELEASE, None, released).await {
-            tracing::warn!(%failure, "permits could not be given back, and will expire");
+            tracing::warn!(%failure, "cannot release permits; they will expire");
             if let Some(shared) = self.shared.upgrade() {
                 shared
                     .lost

@@ -1,4 +1,4 @@
-//! A permit that is on its way, or waited for.
+//! The future of a pending permit.
 
 use std::{
     fmt,
@@ -14,12 +14,13 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{RedisPermit, Shared};
 
-/// How often whoever is first in a queue looks for places that other processes have freed.
+/// How often the first request of a queue polls for permits that other processes have
+/// released.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A permit that is on its way from Redis, or waited for.
+/// A pending permit, or a queued request.
 ///
-/// Dropped before it is ready, it gives back what it may have got.
+/// If it is dropped early, it releases what it may have acquired.
 pub struct RedisPermitWait(Pin<Box<Acquire>>);
 
 type Acquire = dyn Future<Output = Result<RedisPermit, AcquireError>> + Send;
@@ -72,7 +73,7 @@ pub(super) async fn acquire(
         return Err(full);
     };
     loop {
-        // Listens before it asks, so that nothing is freed unheard.
+        // Registered before the attempt, so that no release is missed.
         let mut freed = std::pin::pin!(shared.freed.notified());
         freed.as_mut().enable();
         match shared.try_acquire(keys, max).await {

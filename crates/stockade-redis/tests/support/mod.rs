@@ -1,4 +1,4 @@
-//! A real Redis, and what it takes to break it.
+//! A real Redis, and the means to break it.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -15,14 +15,14 @@ use stockade_redis::{Redis, RedisConfig};
 pub use proxy::Proxy;
 pub use server::Server;
 
-/// A connection that is there.
+/// Returns an open connection.
 pub async fn connect(server: &Server) -> Redis {
     let redis = begin(&server.url());
     redis.connected().await;
     redis
 }
 
-/// A connection that may or may not come.
+/// Returns a connection that may or may not open.
 pub fn begin(url: &str) -> Redis {
     Redis::connect(RedisConfig::new(url).unwrap()).unwrap()
 }

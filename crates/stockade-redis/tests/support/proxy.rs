@@ -1,4 +1,4 @@
-//! A TCP proxy that can be slow.
+//! A TCP proxy that delays responses.
 
 use std::{
     net::Ipv4Addr,
@@ -16,14 +16,14 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Forwards to a port on this machine; everything that comes back is late by so much.
+/// Forwards to a local port, and delays everything that comes back.
 pub struct Proxy {
     port: u16,
     delay: Arc<AtomicU64>,
 }
 
 impl Proxy {
-    /// Lives as long as the runtime.
+    /// Runs as long as the runtime.
     pub async fn to(port: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let proxy = Self {

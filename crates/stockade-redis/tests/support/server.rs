@@ -1,4 +1,4 @@
-//! A throw-away Redis server: in a temporary folder, on a free port, with a password.
+//! A temporary Redis server on a free port, with a password.
 
 use std::{
     io::ErrorKind,
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 const PASSWORD: &str = "correct-horse";
 
-/// A server that is killed when this is dropped.
+/// A server that is killed on drop.
 pub struct Server {
     folder: TempDir,
     port: u16,
@@ -22,19 +22,19 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server that answers.
+    /// Starts a server and waits until it responds.
     pub fn start() -> Self {
         Self::start_with(&[])
     }
 
-    /// A server with more options, such as `--cluster-enabled yes`.
+    /// Starts a server with additional options, such as `--cluster-enabled yes`.
     pub fn start_with(extra: &[&str]) -> Self {
         let mut server = Self::absent_with(extra);
         server.restart();
         server
     }
 
-    /// A server that has a port, and does not run yet.
+    /// Reserves a port without starting the server.
     pub fn absent() -> Self {
         Self::absent_with(&[])
     }
@@ -48,7 +48,7 @@ impl Server {
         }
     }
 
-    /// Starts it, with nothing in it.
+    /// Starts it without data.
     pub fn restart(&mut self) {
         assert!(self.child.is_none(), "it runs");
         let port = self.port.to_string();
@@ -85,7 +85,7 @@ impl Server {
         }
     }
 
-    /// Ends it as a crash would.
+    /// Kills it like a crash.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
@@ -93,12 +93,12 @@ impl Server {
         }
     }
 
-    /// Holds it: it keeps its connections and does not answer.
+    /// Pauses it: it keeps its connections and does not reply.
     pub fn hold(&self) {
         self.signal("-STOP");
     }
 
-    /// Lets it go on.
+    /// Resumes it.
     pub fn go_on(&self) {
         self.signal("-CONT");
     }
@@ -130,12 +130,12 @@ impl Server {
         url(PASSWORD, self.port)
     }
 
-    /// With a password that is not the server's.
+    /// A URL with a wrong password.
     pub fn url_with_password(&self, password: &str) -> String {
         url(password, self.port)
     }
 
-    /// Through something that listens on another port.
+    /// A URL with another port.
     pub fn url_at(&self, port: u16) -> String {
         url(PASSWORD, port)
     }
@@ -145,9 +145,9 @@ impl Server {
     }
 }
 
-/// A port that is free, and the one that is 10,000 above it exists: a cluster needs it.
+/// Returns a free port for which the port 10,000 above it exists, as a cluster requires.
 fn free_port() -> u16 {
-    // Kept until one fits, so that each try is another one.
+    // Kept until one fits, so that each attempt differs.
     let mut tried = Vec::new();
     loop {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
