@@ -1,4 +1,4 @@
-//! The file as a whole.
+//! The configuration file.
 
 use std::{fs::File, path::Path};
 
@@ -12,15 +12,15 @@ use crate::{LogConfig, ModelConfig, ServerConfig};
 pub struct ServerFile {
     /// The listener and its limits.
     pub server: ServerConfig,
-    /// The model; required, unless the command line names one.
+    /// The model. Required, unless the command line sets one.
     pub model: Option<ModelConfig>,
-    /// What is logged, and how.
+    /// The log.
     pub log: LogConfig,
-    /// The fence.
+    /// The configuration of the fence.
     pub fence: Config,
 }
 
-/// The sections that the fence does not have.
+/// The sections that only the server has.
 #[derive(Deserialize)]
 struct Sections {
     #[serde(default)]
@@ -31,14 +31,15 @@ struct Sections {
 }
 
 impl ServerFile {
-    /// The sections that only a file of the server has.
+    /// The names of the sections that only a file of the server has.
     pub const SECTIONS: [&str; 3] = ["server", "model", "log"];
 
-    /// Reads a file, TOML or YAML by its name. Relative paths, also those in variables, are
-    /// relative to its folder.
+    /// Reads a TOML or YAML file, by its extension. Relative paths in the file and in
+    /// environment variables are relative to the directory of the file.
     ///
     /// # Errors
-    /// When it cannot be read, or a value is refused; the error has its origin and a remedy.
+    /// When the file cannot be read, or a value is invalid; the error has an origin and a
+    /// remedy.
     pub fn read(path: impl AsRef<Path>, environment: &Environment) -> Result<Self, ConfigError> {
         let path = path.as_ref();
         let (fence, sections) = Config::read_with(path, environment)?;
@@ -55,10 +56,10 @@ impl ServerFile {
         Ok(file)
     }
 
-    /// Reads a text. Relative paths are relative to the process.
+    /// Parses TOML or YAML. Relative paths are relative to the working directory.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
+    /// When a value is invalid, as in [`read`](Self::read).
     pub fn parse(
         text: &str,
         format: Format,
@@ -78,8 +79,8 @@ impl ServerFile {
         }
     }
 
-    /// What the server refuses at its start in addition to the fence and what only its
-    /// work can show: a model that is not there, a certificate that cannot be read.
+    /// Checks that the model exists and that the TLS files can be read. Returns the errors that
+    /// would prevent a start of the server, in addition to those of the fence.
     pub fn validate(&self) -> Vec<ConfigError> {
         let mut errors = Vec::new();
         match &self.model {
@@ -104,7 +105,7 @@ impl ServerFile {
     /// The model of the file.
     ///
     /// # Errors
-    /// When the file names none.
+    /// When the file has no section `[model]`.
     pub fn require_model(&self) -> Result<&ModelConfig, ConfigError> {
         self.model.as_ref().ok_or_else(|| {
             ConfigError::setting("model", "the server has no model").help(

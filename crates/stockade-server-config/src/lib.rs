@@ -1,8 +1,8 @@
 //! The configuration file of `stockade-server`: the sections `[server]`, `[model]` and `[log]`
 //! in addition to those of [`stockade::Config`].
 //!
-//! The server and `stockade check` both load it with [`ServerFile::read`], so what one of them
-//! refuses, the other refuses.
+//! The server and `stockade check` both load it with [`ServerFile::read`], so both report the
+//! same errors.
 //!
 //! ```
 //! use stockade::{Environment, Format};

@@ -1,15 +1,14 @@
-//! The address to listen on.
+//! Listen addresses.
 
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Deserializer, de::Error};
 
-/// Parses an address to listen on: `127.0.0.1:8000`, `0.0.0.0:8000`, `[::1]:8000`, or
-/// `localhost:8000`, which is the first of them. Other names are refused: which of its own
-/// addresses a machine listens on should not depend on a name server.
+/// Parses a listen address: `127.0.0.1:8000`, `0.0.0.0:8000`, `[::1]:8000`, or `localhost:8000`
+/// for `127.0.0.1:8000`. Other host names are invalid: a listen address must not depend on DNS.
 ///
 /// # Errors
-/// When it is none of these; the error has examples.
+/// When the address is invalid; the error has examples.
 pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let address = match text.split_once(':') {
         Some(("localhost", port)) => format!("127.0.0.1:{port}"),
@@ -17,8 +16,8 @@ pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
     };
     address.parse().map_err(|_| {
         format!(
-            "{text:?} is no address with a port; write it like 127.0.0.1:8000, localhost:8000, \
-             [::1]:8000, or 0.0.0.0:8000 for all addresses of this machine"
+            "{text:?} is not an IP address with a port; use for example 127.0.0.1:8000, \
+             localhost:8000, [::1]:8000, or 0.0.0.0:8000 for all addresses of this machine"
         )
     })
 }
@@ -38,7 +37,7 @@ mod tests {
 
     // FS09
     #[test]
-    fn takes_localhost_and_refuses_the_rest_with_an_example() {
+    fn accepts_localhost_but_no_other_host_name() {
         for (text, address) in [
             ("localhost:8000", "127.0.0.1:8000"),
             ("0.0.0.0:1", "0.0.0.0:1"),

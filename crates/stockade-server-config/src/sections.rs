@@ -8,7 +8,7 @@ use std::{
 
 use serde::Deserialize;
 
-/// A number that the compiler sees not to be zero.
+/// A non-zero literal.
 macro_rules! nonzero {
     ($number:literal) => {
         const { std::num::NonZero::new($number).expect("a literal over zero") }
@@ -22,29 +22,28 @@ pub struct ServerConfig {
     /// The address to listen on.
     #[serde(deserialize_with = "crate::listen::deserialize")]
     pub listen: SocketAddr,
-    /// The longest time from a request's head to the end of its answer.
+    /// The timeout for a request, from its head to the end of its response.
     pub request_timeout_secs: NonZeroU32,
-    /// The longest time in which a client may shake hands, where there is TLS, and then the
-    /// longest one in which it may send a request's head.
+    /// The timeout for a TLS handshake, and for receiving the head of a request.
     pub header_timeout_secs: NonZeroU32,
-    /// The longest time in which a client may send a request's body.
+    /// The timeout for receiving the body of a request.
     pub body_timeout_secs: NonZeroU32,
-    /// How long answers may go on after the signal to stop.
+    /// How long responses may continue after the signal to stop.
     pub shutdown_grace_secs: u32,
-    /// The largest body, in MiB. Images travel within it, a third larger as base64.
+    /// The maximum size of a body in MiB. Images are part of it, and a third larger as base64.
     pub max_body_mb: NonZeroU16,
-    /// Connections at the same time; further ones wait. Lowered at the start where the
-    /// process may not open that many files.
+    /// The maximum number of concurrent connections; further ones wait. Lowered at the start
+    /// if the process may not open that many files.
     pub max_connections: NonZeroU32,
-    /// What becomes of fields of a chat that are not known.
+    /// The handling of unknown fields of a chat.
     pub unknown_fields: UnknownFields,
-    /// The hosts that are served, such as `api.example.com` or `localhost:8000`; all of them
-    /// where there are none. An entry without a port stands for all ports.
+    /// The hosts to serve, such as `api.example.com` or `localhost:8000`; an empty list means
+    /// all hosts. An entry without a port matches all ports.
     pub hosts: Vec<String>,
-    /// How long the keys may fail to be read again before `/health/ready` answers 503; 0 is no
-    /// bound.
+    /// How long reloading the keys may fail before `/health/ready` responds with 503; 0 means
+    /// no limit.
     pub stale_keys_timeout_secs: u32,
-    /// The certificate; without one the server speaks plain HTTP.
+    /// The TLS certificate; without one the server uses plain HTTP.
     pub tls: Option<TlsConfig>,
 }
 
@@ -66,27 +65,26 @@ impl Default for ServerConfig {
     }
 }
 
-/// What becomes of fields of a chat, and of its messages, that are not known.
+/// The handling of unknown fields of a chat and its messages.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum UnknownFields {
-    /// The chat is refused.
+    /// Refuse the chat.
     #[default]
     Refuse,
-    /// They are ignored, and named in the response header `x-stockade-ignored`.
+    /// Ignore the fields, and list them in the response header `x-stockade-ignored`.
     Ignore,
 }
 
-/// `[server.tls]`: the certificate that clients are shown, and its key.
+/// `[server.tls]`: the server's certificate and its key.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TlsConfig {
-    /// PEM: the server's own certificate, then those that it is signed by.
+    /// PEM: the server's certificate, followed by its intermediate certificates.
     pub certificate_file: PathBuf,
     /// PEM: the private key, as PKCS#8, PKCS#1 or SEC1 and without a passphrase.
     pub key_file: PathBuf,
-    /// For how many seconds browsers that were here once come back over TLS only
-    /// (`Strict-Transport-Security`); 0 does not say so.
+    /// The `max-age` of the header `Strict-Transport-Security` in seconds; 0 omits the header.
     #[serde(default = "TlsConfig::hsts_secs")]
     pub hsts_secs: u32,
 }
@@ -97,43 +95,43 @@ impl TlsConfig {
     }
 }
 
-/// `[model]`: which model, and how much of it.
+/// `[model]`: the model and its limits.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
-    /// A directory with the weights, or a repository of the Hugging Face hub
-    /// (`owner/name`). A relative directory begins with `./` or `../`.
+    /// A directory with the weights, or a repository on the Hugging Face hub (`owner/name`). A
+    /// relative directory starts with `./` or `../`.
     #[serde(deserialize_with = "crate::source::deserialize")]
     pub source: String,
-    /// The name clients use; the directory's name or the repository by default.
+    /// The name of the model in the API; by default the name of the directory or repository.
     pub name: Option<String>,
-    /// What it runs on.
+    /// The device that runs the model.
     #[serde(default)]
     pub device: DeviceConfig,
-    /// Shrinks the weights while loading.
+    /// The quantisation of the weights at load time.
     pub quantise: Option<QuantiseConfig>,
-    /// Chats answered at the same time.
+    /// The maximum number of concurrent chats.
     #[serde(default = "ModelConfig::max_running")]
     pub max_running: NonZeroU16,
-    /// Chats that may wait; one more is refused at once.
+    /// The maximum number of chats in the queue; further ones are refused.
     #[serde(default = "ModelConfig::max_queued")]
     pub max_queued: u16,
-    /// The longest wait.
+    /// The maximum time in the queue.
     #[serde(default = "ModelConfig::queue_wait_secs")]
     pub queue_wait_secs: u32,
-    /// The longest side at which the model looks at an image, in pixels.
+    /// The maximum side of an image in pixels; larger images are scaled down for the model.
     #[serde(default = "ModelConfig::max_image_side")]
     pub max_image_side: NonZeroU16,
-    /// `max_tokens` of a chat that does not say.
+    /// The default for `max_tokens` of a chat.
     #[serde(default = "ModelConfig::default_max_tokens")]
     pub default_max_tokens: NonZeroU32,
-    /// The most `max_tokens` that a chat may say.
+    /// The maximum for `max_tokens` of a chat.
     #[serde(default = "ModelConfig::max_tokens_limit")]
     pub max_tokens_limit: NonZeroU32,
 }
 
 impl ModelConfig {
-    /// The model of this source, with the defaults.
+    /// The model from this source, with default settings.
     pub fn new(source: impl Into<String>) -> Self {
         Self {
             source: source.into(),
@@ -174,59 +172,59 @@ impl ModelConfig {
     }
 }
 
-/// What a model runs on.
+/// A device that runs a model.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceConfig {
-    /// The first GPU if the build has CUDA and the machine a GPU, else the CPU.
+    /// The first GPU if the build supports CUDA and the machine has one, else the CPU.
     #[default]
     Auto,
     /// The CPU.
     Cpu,
 }
 
-/// How weights are shrunk.
+/// A quantisation of the weights.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum QuantiseConfig {
-    /// 8 bits a weight.
+    /// 8 bits per weight.
     Q8,
-    /// About 4.5 bits a weight.
+    /// About 4.5 bits per weight.
     Q4,
 }
 
-/// `[log]`: what is logged to standard error, and how.
+/// `[log]`: the log on standard error.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
-    /// For programs or for people.
+    /// The format of log lines.
     pub format: LogFormat,
-    /// The least important lines to be written.
+    /// The minimum level of log lines.
     pub level: LogLevel,
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// One JSON object a line.
+    /// One JSON object per line.
     #[default]
     Json,
-    /// For a person at a terminal.
+    /// Text for a terminal.
     Text,
 }
 
-/// How important a log line is.
+/// The level of log lines.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
-    /// What broke.
+    /// Failures.
     Error,
-    /// What may break.
+    /// Failures and warnings.
     Warn,
-    /// One line a request, and what the server does.
+    /// Also requests, and changes of the server's state.
     #[default]
     Info,
-    /// More.
+    /// Also details for debugging.
     Debug,
 }

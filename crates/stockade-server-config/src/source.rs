@@ -1,4 +1,4 @@
-//! Where a model is.
+//! Sources of models.
 
 use std::path::{Path, PathBuf};
 
@@ -7,19 +7,19 @@ use stockade::ConfigError;
 
 use crate::ModelConfig;
 
-/// Where a model is.
+/// The source of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelSource {
     /// A directory with the weights.
     Directory(PathBuf),
-    /// A repository of the Hugging Face hub: `owner/name`.
+    /// A repository on the Hugging Face hub: `owner/name`.
     Hub(String),
 }
 
 impl std::str::FromStr for ModelSource {
     type Err = String;
 
-    /// A directory begins with `.` or `/`; anything else is a repository.
+    /// Parses a directory, which starts with `.` or `/`, or a repository.
     fn from_str(text: &str) -> Result<Self, String> {
         if is_directory(text) {
             return Ok(Self::Directory(PathBuf::from(text)));
@@ -29,7 +29,7 @@ impl std::str::FromStr for ModelSource {
                 Ok(Self::Hub(text.to_owned()))
             }
             _ => Err(format!(
-                "{text:?} is neither a directory (write ./{text}) nor a repository of the hub \
+                "{text:?} is neither a directory (use ./{text}) nor a repository on the hub \
                  (owner/name)"
             )),
         }
@@ -42,7 +42,7 @@ fn is_directory(text: &str) -> bool {
 }
 
 impl ModelConfig {
-    /// Where the model is.
+    /// Parses [`source`](Self::source).
     ///
     /// # Errors
     /// When [`source`](Self::source) is neither a directory nor a repository.
@@ -55,8 +55,8 @@ impl ModelConfig {
 
         match self.location() {
             Ok(ModelSource::Directory(path)) if !path.is_dir() => {
-                let text = format!("there is no directory {}", path.display());
-                let help = "name the directory with the weights, or a repository of the hub \
+                let text = format!("the directory {} does not exist", path.display());
+                let help = "name the directory with the weights, or a repository on the hub \
                             (owner/name)";
                 Some(ConfigError::setting(SETTING, text).help(help))
             }
@@ -65,7 +65,8 @@ impl ModelConfig {
         }
     }
 
-    /// A hub id stays what it is, also where a folder next to the file has its name.
+    /// Resolves a directory relative to `folder`. A repository is unchanged, even if a directory
+    /// has its name.
     pub(crate) fn resolve_source(&mut self, folder: &Path) {
         if is_directory(&self.source) {
             let joined = folder.join(&self.source);
@@ -91,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_directories_from_repositories() {
+    fn distinguishes_directories_from_repositories() {
         for (text, expected) in [
             ("./m", ModelSource::Directory("./m".into())),
             ("../m", ModelSource::Directory("../m".into())),

@@ -1,4 +1,4 @@
-//! The files of a server of this kind, as they are.
+//! A server configured by unprefixed environment variables.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -34,11 +34,11 @@ fn environment() -> Environment {
 
 // FH14
 #[tokio::test]
-async fn a_fence_starts_with_them() {
+async fn configures_a_fence() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("ops")).unwrap();
     fs::write(folder.path().join("ops/api_keys.yaml"), "keys: []\n").unwrap();
-    // Neither `[auth]` nor `[audit]`: the variables have what is in them.
+    // The variables replace the sections `[auth]` and `[audit]`.
     let path = folder.path().join("stockade.toml");
     fs::write(&path, "[model]\nsource = \"Hcompany/Holo1.5-7B\"\n").unwrap();
 
@@ -57,8 +57,8 @@ async fn a_fence_starts_with_them() {
     let description = fence.to_string();
     assert!(description.contains("lost and counted"), "{description}");
 
-    // All of them are known, and said: those in force, and those that loosen.
-    let in_force: Vec<_> = file
+    // Every variable is reported as active or as insecure.
+    let active: Vec<_> = file
         .fence
         .legacy_names()
         .iter()
@@ -66,8 +66,8 @@ async fn a_fence_starts_with_them() {
         .collect();
     for line in ENV.lines() {
         let (name, _) = line.split_once('=').unwrap();
-        let is_said = in_force.contains(&name) || name == "ALLOW_DOCS";
-        assert!(is_said, "{name}: {in_force:?}");
+        let is_reported = active.contains(&name) || name == "ALLOW_DOCS";
+        assert!(is_reported, "{name}: {active:?}");
     }
     let origins = file
         .fence
@@ -85,7 +85,7 @@ async fn a_fence_starts_with_them() {
 
 // FH14
 #[test]
-fn a_number_that_is_not_whole_is_refused() {
+fn refuses_a_fractional_size() {
     let environment = Environment::new([("MAX_BODY_MB", "10.5")]).legacy_names();
     let text = "[auth]\nkeys_file = \"k\"\n";
     let error = ServerFile::parse(text, stockade::Format::Toml, &environment).unwrap_err();
@@ -94,7 +94,7 @@ fn a_number_that_is_not_whole_is_refused() {
 
 // FS10
 #[test]
-fn a_setting_without_an_effect_is_refused_or_a_warning() {
+fn reports_settings_without_effect() {
     let text = "[auth]\nkeys_file = \"k\"\n[docs]\nallowed = true\n";
     let none = Environment::default();
     let error = ServerFile::parse(text, stockade::Format::Toml, &none).unwrap_err();
@@ -114,7 +114,7 @@ fn a_setting_without_an_effect_is_refused_or_a_warning() {
 
 // FS07
 #[test]
-fn the_same_settings_in_yaml_and_toml_are_the_same() {
+fn yaml_and_toml_are_equivalent() {
     let toml = "[server]\nlisten = \"localhost:9\"\n[model]\nsource = \"a/b\"\nmax_queued = 0\n\
                 [auth]\nkeys_file = \"k\"\n[log]\nlevel = \"debug\"\n";
     let yaml = "server: {listen: 'localhost:9'}\nmodel:\n  source: a/b\n  max_queued: 0\n\
@@ -128,7 +128,7 @@ fn the_same_settings_in_yaml_and_toml_are_the_same() {
 
 // FP07
 #[test]
-fn the_page_of_the_server_lists_each_unprefixed_name() {
+fn the_readme_of_the_server_lists_each_unprefixed_name() {
     let page = include_str!("../../../reference-server/README.md");
     for (name, _) in stockade::LEGACY_NAMES {
         assert!(page.contains(&format!("`{name}`")), "{name}");
