@@ -63,11 +63,12 @@ impl Config {
     fn from_file(file: ServerFile, source: Option<String>) -> Result<Self, ConfigError> {
         let model = match (source, &file.model) {
             // The configured name belongs to the configured model.
-            (Some(source), Some(model)) => ModelConfig {
-                source,
-                name: None,
-                ..model.clone()
-            },
+            (Some(source), Some(model)) => {
+                let mut model = model.clone();
+                model.source = source;
+                model.name = None;
+                model
+            }
             (Some(source), None) => ModelConfig::new(source),
             (None, _) => file.require_model()?.clone(),
         };

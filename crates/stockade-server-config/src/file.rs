@@ -9,6 +9,7 @@ use crate::{LogConfig, ModelConfig, ServerConfig};
 
 /// A configuration file of the server.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ServerFile {
     /// The listener and its limits.
     pub server: ServerConfig,

@@ -18,6 +18,7 @@ macro_rules! nonzero {
 /// `[server]`: the listener and its limits.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct ServerConfig {
     /// The address to listen on.
     #[serde(deserialize_with = "crate::listen::deserialize")]
@@ -79,6 +80,7 @@ pub enum UnknownFields {
 /// `[server.tls]`: the server's certificate and its key.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TlsConfig {
     /// PEM: the server's certificate, followed by its intermediate certificates.
     pub certificate_file: PathBuf,
@@ -90,6 +92,15 @@ pub struct TlsConfig {
 }
 
 impl TlsConfig {
+    /// The certificate and key in these files, with default settings.
+    pub fn new(certificate_file: impl Into<PathBuf>, key_file: impl Into<PathBuf>) -> Self {
+        Self {
+            certificate_file: certificate_file.into(),
+            key_file: key_file.into(),
+            hsts_secs: Self::hsts_secs(),
+        }
+    }
+
     fn hsts_secs() -> u32 {
         365 * 24 * 60 * 60
     }
@@ -98,6 +109,7 @@ impl TlsConfig {
 /// `[model]`: the model and its limits.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ModelConfig {
     /// A directory with the weights, or a repository on the Hugging Face hub (`owner/name`). A
     /// relative directory starts with `./` or `../`.
@@ -196,6 +208,7 @@ pub enum QuantiseConfig {
 /// `[log]`: the log on standard error.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct LogConfig {
     /// The format of log lines.
     pub format: LogFormat,

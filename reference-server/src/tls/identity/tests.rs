@@ -37,11 +37,7 @@ impl Pair {
 
     /// The error for these files; `None` if they are valid.
     fn error_of(&self, certificate: &str, key: &str) -> Option<String> {
-        let files = TlsConfig {
-            hsts_secs: 0,
-            certificate_file: self.path(certificate),
-            key_file: self.path(key),
-        };
+        let files = TlsConfig::new(self.path(certificate), self.path(key));
         Some(Identity::read(&files).err()?.to_string())
     }
 
