@@ -19,7 +19,7 @@ use tower::{Layer, ServiceExt};
 
 static LAYER: LazyLock<BodyCheckLayer> = LazyLock::new(|| {
     BodyRules::new()
-        .otherwise(Profile::multipart())
+        .fallback(Profile::multipart())
         .into_layer()
 });
 
