@@ -1,5 +1,5 @@
-//! What the check of a chat request with a large image costs, beside one copy of it and
-//! beside what is usually done: `serde_json::Value`, base64 decoded, dimensions read.
+//! Times the check of a chat request with a large image, relative to one copy of it and to the
+//! usual chain: `serde_json::Value`, base64 decoding, reading the dimensions.
 #![expect(clippy::print_stdout, reason = "the ratios are what it is run for")]
 #![allow(clippy::unwrap_used, reason = "a benchmark may panic")]
 
@@ -26,7 +26,7 @@ use stockade_core::guard::{Bodies, Guarded};
 use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service, util::ServiceFn};
 
-/// What is measured, and its name.
+/// A measured operation and its name.
 type Part<'a> = (&'static str, Box<dyn FnMut() + 'a>);
 type Handler<B> = fn(Request<CheckedBody<B>>) -> Ready<Result<Response<Full<Bytes>>, Infallible>>;
 
@@ -49,7 +49,7 @@ fn body() -> Bytes {
     body.into()
 }
 
-/// A body as it comes off a connection.
+/// A body as it arrives from a connection.
 struct Frames {
     frames: VecDeque<Bytes>,
     length: u64,
@@ -83,7 +83,7 @@ fn request<B>(body: B) -> Request<B> {
     request.body(body).unwrap()
 }
 
-/// The whole of the layer, for a body that need not be waited for.
+/// Calls the layer with a body that is complete.
 fn call<B>(
     runtime: &Runtime,
     service: &mut Guarded<ServiceFn<Handler<B>>, Bodies<BodyCheck>>,
@@ -157,7 +157,7 @@ fn bodies(criterion: &mut Criterion) {
     }
 }
 
-/// The median of each, in rounds that have all of them.
+/// The median of each operation, in interleaved rounds.
 fn interleaved(parts: &mut [Part<'_>]) -> Vec<Duration> {
     let mut times = vec![Vec::new(); parts.len()];
     for _ in 0..300 {

@@ -1,8 +1,8 @@
-//! Counts the instructions that the check adds to a request with a small chat, by callgrind.
+//! Counts the instructions that the check adds to a request with a small chat, with callgrind.
 //!
-//! It runs itself under valgrind, twice a case: the difference between a run of twice the
-//! requests and a run of once the requests is what the requests cost, without starting up.
-//! Fails when the budget is broken.
+//! Runs itself under valgrind twice for each case. The difference between the run of twice the
+//! requests and the other is the cost of the requests without start-up. Fails if the budget is
+//! exceeded.
 #![expect(clippy::print_stdout, reason = "the counts are what it is run for")]
 #![allow(clippy::unwrap_used, reason = "a benchmark may panic")]
 
@@ -28,14 +28,14 @@ use stockade_core::{
 };
 use tower::{Layer, Service};
 
-/// glibc's allocator takes another way in each build; this one takes the same.
+/// A deterministic allocator; glibc's takes different paths in each build.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How many requests more the second run of a case has.
+/// The number of requests of the shorter run.
 const REQUESTS: i64 = 20_000;
 
-/// What the check may add to the chat.
+/// The budget in instructions for a chat.
 const BUDGET: i64 = 1_200;
 
 const CHAT: &str = r#"{"model":"m","messages":[{"role":"user","content":"Hello"}]}"#;
@@ -51,7 +51,7 @@ fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
     match arguments.as_slice() {
         [name, requests] => case(name, requests.parse().unwrap()),
-        // What cargo adds, or nothing.
+        // Without arguments, or with those that cargo adds.
         _ => report(),
     }
 }
@@ -98,13 +98,13 @@ fn case(name: &str, requests: u64) {
     }
 }
 
-/// What axum does with a handler that takes nothing.
+/// Answers as an axum handler without arguments does.
 fn answer<B>(_: Request<B>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
     ready(Ok(Response::new(Full::from("ok"))))
 }
 
-/// Sends the chat as a server would: to a clone of the service that was polled ready, and
-/// with the answer read to its end.
+/// Sends the chat as a server does: to a ready clone of the service, reading the response to
+/// its end.
 fn send<S, B>(requests: u64, status: u16, service: S)
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible> + Clone,
@@ -127,7 +127,7 @@ where
     }
 }
 
-/// The chat behind a router and the layers around this one.
+/// The request as the router and the outer layers pass it on.
 fn request(route: &MatchedRoute) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::from(CHAT));
     *request.method_mut() = Method::POST;

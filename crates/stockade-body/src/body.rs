@@ -1,4 +1,4 @@
-//! The body that the handler gets.
+//! The request body that the handler receives.
 
 use std::{
     error::Error,
@@ -19,12 +19,13 @@ use stockade_core::{
 use crate::validator::ValidationOutput;
 
 pin_project! {
-    /// A request's body behind the check: the very bytes that were judged, in one frame; or,
-    /// for a [streamed](crate::Profile::streamed) one, what comes in up to the limit.
+    /// The request body behind the check: the validated bytes in one frame, or, for a
+    /// [streamed](crate::Profile::streamed) profile, the frames of the client up to the size
+    /// limit.
     ///
     /// A streamed body that exceeds its limit fails with
     /// [`LengthLimitError`](http_body_util::LengthLimitError), which axum's extractors turn
-    /// into a 413. A judged one never fails.
+    /// into a 413. A validated body never fails.
     pub struct CheckedBody<B> {
         #[pin]
         kind: Kind<B>,
@@ -45,7 +46,7 @@ pin_project! {
 }
 
 impl<B> CheckedBody<B> {
-    /// Says in the head what was found in them.
+    /// Wraps validated bytes and publishes what validation found in the head.
     pub(crate) fn judged(bytes: Bytes, output: ValidationOutput, head: &mut Head) -> Self {
         output.publish(head);
         Self {
@@ -53,12 +54,13 @@ impl<B> CheckedBody<B> {
         }
     }
 
-    /// Says in the context how much of it was read.
+    /// Wraps a body that is passed through, and counts its bytes in the context.
     pub(crate) fn streamed(body: B, limit: u64, context: Option<RequestContext>) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         Self {
             kind: Kind::Streamed {
-                // What is too much is counted, too.
+                // The counter sits inside the limit, so bytes over the limit are counted as
+                // well.
                 body: Limited::new(CountedBody::new(body, context), limit),
             },
         }

@@ -1,4 +1,4 @@
-//! Reads a body whole, within its limits.
+//! Reads a complete body within its limits.
 
 use std::{
     pin::Pin,
@@ -14,22 +14,22 @@ use crate::{
     refusal,
 };
 
-/// Reads a body whole, within its limits.
+/// Reads a complete body within its limits.
 pub(crate) struct BodyReader<B> {
     body: B,
     limit: u64,
     expected: usize,
     buffer: FrameBuffer,
-    /// Bytes that have come in.
+    /// Bytes received.
     len: usize,
     reservation: Option<Reservation>,
 }
 
-/// What has come in.
+/// The frames received.
 enum FrameBuffer {
-    /// At most one frame, which needs no copy.
+    /// At most one frame, not copied.
     Single(Bytes),
-    /// Copies of several.
+    /// Several frames, copied into one buffer.
     Joined(Vec<u8>),
 }
 
@@ -38,8 +38,8 @@ where
     B: Body<Data = Bytes> + Unpin,
 {
     pub(crate) fn new(body: B, limit: u64, memory: &MemoryBudget) -> Self {
-        // A claim of the client's, which the limit was held against. MemoryBudget that is
-        // reserved for it is taken by the bytes only when they come in.
+        // The client's claim, already checked against the limit. Capacity reserved for it
+        // counts only as bytes arrive.
         let expected = usize::try_from(body.size_hint().lower().min(limit)).unwrap_or(0);
         Self {
             body,
@@ -51,22 +51,22 @@ where
         }
     }
 
-    /// How much has come in.
+    /// Returns the number of bytes received.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Charges the client for all of the body: it is slow.
+    /// Accounts the whole body to the client, because it is slow.
     pub(crate) fn charge(&mut self, head: &Head) -> Result<(), Refusal> {
         let reservation = self
             .reservation
             .as_mut()
-            .expect("charged before it was ready");
+            .expect("not charged after completion");
         Ok(reservation.charge(|| Caller::of(head).owner())?)
     }
 
-    /// The whole body, without its trailers. Its bytes hold their reservation of the memory. Says in
-    /// the context how much has come in.
+    /// Resolves to the complete body without trailers. The bytes hold their memory
+    /// reservation, and the context counts them as they arrive.
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -79,7 +79,7 @@ where
                 Some(Err(_)) => return Poll::Ready(Err(refusal::unreadable())),
                 None => break,
             };
-            // Trailers are not a part of the body, and are left out.
+            // Trailers are dropped.
             if let Ok(data) = frame.into_data() {
                 self.len += data.len();
                 if let Some(context) = context {
@@ -91,7 +91,7 @@ where
                 let reservation = self
                     .reservation
                     .as_mut()
-                    .expect("polled after it was ready");
+                    .expect("not polled after completion");
                 reservation.grow(data.len())?;
                 if reservation.is_large() {
                     reservation.charge(|| Caller::of(head).owner())?;
@@ -99,7 +99,10 @@ where
                 self.buffer.push(data, self.expected);
             }
         }
-        let reservation = self.reservation.take().expect("polled after it was ready");
+        let reservation = self
+            .reservation
+            .take()
+            .expect("not polled after completion");
         Poll::Ready(Ok(self.buffer.take(reservation)))
     }
 }

@@ -1,4 +1,4 @@
-//! The guard of bodies.
+//! The body guard.
 
 use std::{
     error::Error,
@@ -28,10 +28,10 @@ use crate::{
     read_timer::ReadTimer,
 };
 
-/// Checks the bodies of requests by [`BodyRules`]. Cloning shares the memory for bodies.
+/// Checks request bodies against [`BodyRules`]. Clones share the memory budget.
 ///
-/// It stands in [`Bodies`], alone ([`BodyRules::into_layer`]) or in a
-/// [`Chain`](stockade_core::guard::Chain) with other guards ([`BodyRules::into_guard`]).
+/// Use it alone ([`BodyRules::into_layer`]) or in a [`Chain`](stockade_core::guard::Chain)
+/// with other guards ([`BodyRules::into_guard`]); both wrap it in [`Bodies`].
 #[derive(Clone)]
 pub struct BodyCheck {
     pub(crate) shared: Arc<Shared>,
@@ -40,7 +40,7 @@ pub struct BodyCheck {
 /// The tower layer of a [`BodyCheck`].
 pub type BodyCheckLayer = GuardLayer<Bodies<BodyCheck>>;
 
-/// What all clones of a check reservation.
+/// State shared by all clones of a check.
 pub(crate) struct Shared {
     pub(crate) rules: BodyRules,
     pub(crate) memory: MemoryBudget,
@@ -48,7 +48,7 @@ pub(crate) struct Shared {
 }
 
 impl BodyCheck {
-    /// Names the check in verdicts, logs and metrics.
+    /// The name of the check in denials, logs and metrics.
     pub const NAME: &'static str = "body";
 
     pub(crate) fn new(rules: BodyRules) -> Self {
@@ -84,8 +84,7 @@ where
             let context = head.context().cloned();
             return Check::Pass(CheckedBody::streamed(body, limit, context));
         }
-        // Most bodies are there when their head is. Then nothing waits, so nobody need be
-        // woken, and nothing has to be kept for later.
+        // Most bodies arrive with their head. Reading them needs no waker and no state.
         let mut reader = BodyReader::new(body, limit, memory);
         let read = reader.poll_read(&mut Context::from_waker(Waker::noop()), head);
         let step = match read {

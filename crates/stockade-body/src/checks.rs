@@ -1,4 +1,4 @@
-//! The verdicts: on what a body claims to be, and on what it is.
+//! Checks of the request head and of the complete body.
 
 use bytes::Bytes;
 use http::{
@@ -19,7 +19,7 @@ use crate::{
     work_budget::WorkBudget,
 };
 
-/// Judges what the head says of the body, before a byte of it is read.
+/// Checks the head's claims about the body before reading any of it.
 pub(crate) fn check_head(
     profile: &Profile,
     limit: u64,
@@ -28,7 +28,7 @@ pub(crate) fn check_head(
     size: &SizeHint,
 ) -> Result<(), Refusal> {
     let length = match size.exact() {
-        // Then it is no claim.
+        // An exact size is a fact, not a claim.
         Some(length) => length,
         None => claimed_length(&head.headers).max(size.lower()),
     };
@@ -39,7 +39,7 @@ pub(crate) fn check_head(
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         memory.check_available(length, || Caller::of(head).owner())?;
     }
-    // A body that is judged as it is must not mean something else to who decodes it.
+    // The check and the handler must see the same bytes, so nothing may decode them later.
     let mut encodings = head.headers.get_all(CONTENT_ENCODING).iter();
     if !encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(refusal::encoded());
@@ -51,7 +51,7 @@ pub(crate) fn check_head(
     Ok(())
 }
 
-/// A length that cannot be read is the server's to refuse.
+/// Returns the declared length, or 0: rejecting an invalid header is up to the server.
 fn claimed_length(headers: &HeaderMap) -> u64 {
     let length = headers
         .get(CONTENT_LENGTH)
@@ -59,7 +59,7 @@ fn claimed_length(headers: &HeaderMap) -> u64 {
     length.and_then(|length| length.parse().ok()).unwrap_or(0)
 }
 
-/// Judges a body that was read whole, within this budget.
+/// Validates a complete body within this budget.
 pub(crate) fn validate_body(
     profile: &Profile,
     memory: &MemoryBudget,

@@ -1,4 +1,4 @@
-//! Images: what they are, from their first bytes and their structure, without decoding them.
+//! Image checks by magic bytes and container structure, without decoding.
 
 mod data_url;
 #[cfg(feature = "decode")]

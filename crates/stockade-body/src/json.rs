@@ -1,4 +1,4 @@
-//! The JSON grammar (RFC 8259), read once from the first byte to the last.
+//! A single-pass JSON scanner (RFC 8259).
 
 mod cursor;
 mod duplicates;

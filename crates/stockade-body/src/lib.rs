@@ -1,63 +1,61 @@
 //! Checks request bodies, JSON and images, before a model sees them, as a tower layer.
 //!
 //! # Rules
-//! 1. What the head tells is judged before a byte of the body is read: a length over the
-//!    limit is a 413, a type that the route does not take a 415, and so is a
-//!    `Content-Encoding` other than `identity`. Nothing is decompressed here.
-//! 2. What really comes in is counted, also where no length was told. It has a deadline and
-//!    a minimum rate (408), and all bodies together have a bound (503 at once, with
-//!    `Retry-After`), which holds until the last byte of them is freed by the handler.
-//! 3. Each route has a [`Profile`]; what no rule is for takes no body. The bytes that were
-//!    judged are the bytes that the handler gets: the same memory, in one frame.
-//! 4. JSON is read once, without recursion and without a tree, by all of RFC 8259 and
-//!    stricter: UTF-8 without a byte order mark, at most 64 levels, numbers below 1e308,
-//!    no half of a surrogate pair, no name twice in an object. A name that differs from a
-//!    known one in upper and lower case only is refused, since some readers take it for
-//!    that one.
-//! 5. The rules of a profile are a table: models, messages, characters of prompt, tokens,
-//!    ranges, tools, images. Members that no rule is for pass, but for parts of a message:
-//!    sound, video and files are refused unless they are allowed.
+//! 1. The head is checked before any byte of the body is read: a length over the limit is a
+//!    413; a media type that the route does not accept is a 415, and so is a
+//!    `Content-Encoding` other than `identity`. Nothing is decompressed.
+//! 2. The bytes received are counted, whatever length was declared. Reading has a deadline
+//!    and a minimum rate (408). All bodies together have a memory limit (503 immediately,
+//!    with `Retry-After`), which they occupy until the handler drops their last byte.
+//! 3. Each route has a [`Profile`]; routes without one accept no body. The handler receives
+//!    the validated bytes themselves: the same memory, in one frame.
+//! 4. JSON is scanned once, without recursion and without building a tree, by RFC 8259 and
+//!    stricter: UTF-8 without a byte order mark, at most 64 levels, numbers below 1e308, no
+//!    unpaired surrogates, no duplicate names. A name that differs from a known one only in
+//!    letter case is refused, since some readers treat both as equal.
+//! 5. The rules of a profile are a table: models, messages, prompt characters, tokens,
+//!    ranges, tools, images. Members without a rule pass, except in parts of a message:
+//!    audio, video and files are refused unless allowed.
 //! 6. Images are `data:` URLs in canonical form, or base64 or bytes where the API has them.
-//!    Their bytes decide of which type they are, unless the rules are
-//!    [strict](ImageRules::strict).
-//!    Nothing is ever fetched or opened; all else gets one and the same answer. They are
-//!    judged by their structure, without decoding them ([`ImageRules`]); a pool that
-//!    decodes them comes with the feature `decode`.
-//! 7. A refusal names the field and the rule, `messages[0].content[1].image_url.url`, and
-//!    never what was in it.
-//! 8. What was found goes on: a [`Demand`](stockade_core::llm::ModelRequest) (model, tokens) for
-//!    budgets and logs, and [`ValidatedImages`] as an extension for the handler.
+//!    Their bytes decide which type they are, unless the rules are
+//!    [strict](ImageRules::strict). Nothing is ever fetched or opened; every other URL gets
+//!    the same answer. Images are checked by their structure without decoding them
+//!    ([`ImageRules`]); the feature `decode` adds a bounded pool that decodes them.
+//! 7. A refusal names the field and the rule, such as
+//!    `messages[0].content[1].image_url.url`, and never the content.
+//! 8. The results are published: a [`ModelRequest`](stockade_core::llm::ModelRequest) (model
+//!    and tokens) for budgets and logs, and [`ValidatedImages`] as an extension for the
+//!    handler.
 //!
-//! # Knowing before deploying
-//! - Put it inside of authentication, so that strangers cannot make it work, and so that it
-//!   knows which models a principal may use.
-//! - axum's own extractors stop at 2 MB. Behind this layer that limit can go:
+//! # Before deploying
+//! - Put the layer inside authentication, so that only authenticated clients cause work and
+//!   the models of the principal are known.
+//! - axum's extractors have their own limit of 2 MB. Remove it behind this layer with
 //!   `Router::layer(DefaultBodyLimit::disable())`.
-//! - A route is known by the [`MatchedRoute`](stockade_core::context::MatchedRoute) that the router's
-//!   adapter leaves; without one, by its exact path.
-//! - A body that is there with its head is judged in the call: no timer is set, nothing is
-//!   cloned, and a body of one frame is handed on without a copy. One that is not yet there
-//!   is waited for, which needs a tokio runtime with time.
-//! - Nobody waits for another one's long body. Where the request is, 16,384 steps are taken
-//!   at most, half a millisecond or so; a step is a value, an escape, a field of an image,
-//!   16 bytes that are looked at one by one, or 256 bytes that vector code runs over. It is
-//!   enough for a chat with a picture of 1.5 MB. What takes more is judged anew on tokio's
-//!   threads for blocking work, as many bodies at a time as there are cores
-//!   ([`BodyRules::judged_at_once`]); those that wait for a place are bounded by the memory
-//!   for bodies. A client that leaves takes the work back, also what has begun. Without a
-//!   tokio runtime all is judged in the call.
-//! - The dearest text that can be made up, of nothing but escapes, takes some 4 ms a MiB.
-//! - The request's body must be `Unpin`, as those of hyper, axum and tonic are; put another
-//!   one into a `Box::pin`.
-//! - Trailers of a body that is judged are dropped. gRPC takes [`Profile::streamed`], which
-//!   counts and does nothing else: tonic has its own limits for messages and their encoding.
-//! - The bound on memory counts bodies, and texts of images that had to be unescaped. What
-//!   a handler decodes is its own, and so is the copy that a form's parser makes for as
-//!   long as it runs.
-//! - The prompt's tokens are estimated: three ASCII characters are one, a character outside of
-//!   the basic multilingual plane (emoji) is four, any other is one, each text adds 8 for its
-//!   template, 28 × 28 pixels are one. A tokenizer that falls back to bytes makes at most three
-//!   times as many tokens of a text.
+//! - A route is identified by the [`MatchedRoute`](stockade_core::context::MatchedRoute) that
+//!   the router's adapter sets; without one, by its exact path.
+//! - A body that arrives with its head is validated during the call: no timer is set, nothing
+//!   is cloned, and a single frame is passed on without a copy. Waiting for a body requires a
+//!   tokio runtime with time enabled.
+//! - Long bodies do not delay other requests. Validation takes at most 16,384 steps on the
+//!   async thread, about half a millisecond; a step is a value, an escape sequence, a field
+//!   of an image, 16 bytes examined one by one, or 256 bytes of vectorised code. This
+//!   suffices for a chat with a picture of 1.5 MB. Longer validations restart on tokio's
+//!   blocking threads, as many at a time as there are cores
+//!   ([`BodyRules::validation_threads`]); the memory limit for bodies bounds the queue. A
+//!   client that disconnects cancels its validation, also a running one. Without a tokio
+//!   runtime everything is validated during the call.
+//! - The most expensive text, which consists only of escapes, takes about 4 ms per MiB.
+//! - The request's body must be `Unpin`, as those of hyper, axum and tonic are; wrap others
+//!   in `Box::pin`.
+//! - Trailers of validated bodies are dropped. Use [`Profile::streamed`] for gRPC, which only
+//!   counts bytes: tonic has its own limits for messages and their encoding.
+//! - The memory limit counts bodies, and texts of images that had to be unescaped. It does
+//!   not count what a handler decodes, nor the temporary copy of a form's parser.
+//! - Prompt tokens are estimated: three ASCII characters are one token, a character outside
+//!   the basic multilingual plane (emoji) is four, any other character is one, each text adds
+//!   8 for its template, and 28 × 28 pixels are one. A tokenizer that falls back to bytes
+//!   yields at most three times the estimate for a text.
 //!
 //! # Examples
 //! ```toml
@@ -72,7 +70,7 @@
 //! tower = { version = "0.5", features = ["util"] }
 //! ```
 //!
-//! A chat that one model answers:
+//! A chat endpoint with one model:
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -105,8 +103,8 @@
 //!     let passed = service.clone().oneshot(chat(good)?).await?;
 //!     assert_eq!(passed.status(), StatusCode::OK);
 //!
-//!     let dear = r#"{"model": "tiny", "messages": [], "n": 1000000000}"#;
-//!     let refused = service.oneshot(chat(dear)?).await?;
+//!     let expensive = r#"{"model": "tiny", "messages": [], "n": 1000000000}"#;
+//!     let refused = service.oneshot(chat(expensive)?).await?;
 //!     assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
 //!     assert_eq!(
 //!         refused.into_body().collect().await?.to_bytes(),
@@ -117,8 +115,8 @@
 //! }
 //! ```
 //!
-//! In an axum router, with a table of one's own, an upload of images, and the images that
-//! were found:
+//! In an axum router, with custom rules, an image upload, and a handler that uses the
+//! validated images:
 //!
 //! ```
 //! use std::time::Duration;
@@ -134,7 +132,7 @@
 //! use stockade_core::context::MatchedRoute;
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
-//! /// From axum's word for a route to Stockade's.
+//! /// Copies the route that axum matched.
 //! fn tell(mut request: Request) -> Request {
 //!     if let Some(path) = request.extensions().get::<MatchedPath>() {
 //!         let route = MatchedRoute::new(path.as_str());

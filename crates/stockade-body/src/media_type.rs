@@ -1,22 +1,22 @@
-//! The type that a body is declared as.
+//! Parses the `Content-Type` of a request.
 
 use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 
-/// The one declared media type; `None` where there is none, or more than one.
+/// The declared media type; `None` if the header is absent or repeated.
 fn declared(headers: &HeaderMap) -> Option<&HeaderValue> {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     values.next().filter(|_| values.next().is_none())
 }
 
-/// The declared type without its parameters, in lower case.
+/// The declared type without parameters, in lower case.
 pub(crate) fn essence(headers: &HeaderMap) -> Option<String> {
     let declared = declared(headers)?.to_str().ok()?;
     let essence = declared.split(';').next()?;
     Some(essence.trim().to_ascii_lowercase())
 }
 
-/// Whether the body is declared as one of these types (lower case, without parameters),
-/// and as no other charset than UTF-8.
+/// Whether the declared type is one of these (lower case, without parameters) and names no
+/// charset other than UTF-8.
 pub(crate) fn is_one_of<T>(headers: &HeaderMap, types: &[T]) -> bool
 where
     T: AsRef<str>,
@@ -24,7 +24,7 @@ where
     let Some(declared) = declared(headers) else {
         return false;
     };
-    // As most clients write it.
+    // The form that most clients send.
     let mut known = types.iter().map(AsRef::as_ref);
     if known.any(|known| declared.as_bytes() == known.as_bytes()) {
         return true;
@@ -38,7 +38,7 @@ where
     types.iter().any(is_known) && parts.all(is_utf8)
 }
 
-/// Whether a parameter says nothing against UTF-8.
+/// Whether a parameter permits UTF-8.
 fn is_utf8(parameter: &str) -> bool {
     match parameter.split_once('=') {
         Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
@@ -48,7 +48,7 @@ fn is_utf8(parameter: &str) -> bool {
     }
 }
 
-/// The boundary of a declared multipart form.
+/// The boundary of a multipart form.
 pub(crate) fn boundary(headers: &HeaderMap) -> Option<String> {
     multer::parse_boundary(declared(headers)?.to_str().ok()?).ok()
 }
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_types_in_any_case_and_one_charset() {
+    fn accepts_types_in_any_case_and_utf8_only() {
         for value in [
             "application/json",
             "Application/JSON ; x=y",

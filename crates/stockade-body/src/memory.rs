@@ -1,4 +1,4 @@
-//! How much memory the bodies of all requests may take together, and those of one client.
+//! Bounds the memory of all request bodies together, and of the bodies of one client.
 
 use std::{
     collections::HashMap,
@@ -16,31 +16,31 @@ use stockade_core::{
     identity::Principal,
 };
 
-/// The bytes that are left for bodies. Clones reservation them.
+/// The shared pool of bytes for bodies. Clones share one pool.
 #[derive(Clone, Debug)]
 pub(crate) struct MemoryBudget(Arc<Pool>);
 
 #[derive(Debug)]
 struct Pool {
     left: AtomicUsize,
-    /// The most bytes of one owner.
+    /// The maximum bytes of one owner.
     per_owner: usize,
-    /// What each owner has taken. An entry lives no longer than a body of that owner, so there
-    /// are no more entries than bodies.
+    /// Bytes reserved by each owner. An entry exists only while a body of its owner does, so
+    /// there are never more entries than bodies.
     owners: Mutex<HashMap<Owner, usize, RandomState>>,
 }
 
-/// Whose body it is.
+/// The principal or client that a body is accounted to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Owner {
     Principal(Box<str>),
     Client(ClientBucket),
 }
 
-/// IPv6 clients of one network are one client.
+/// The prefix length that groups IPv6 clients.
 const V6_NETWORK: u8 = 64;
 
-/// Who sent a body, as far as that is known.
+/// The sender of a body, as far as it is known.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Caller<'a> {
     pub(crate) principal: Option<&'a Principal>,
@@ -55,7 +55,7 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// The principal, or the address of an anonymous client; `None` where neither is known.
+    /// The principal, or the address of an anonymous client; `None` if neither is known.
     pub(crate) fn owner(self) -> Option<Owner> {
         match self.principal.filter(|principal| !principal.is_anonymous()) {
             Some(principal) => Some(Owner::Principal(principal.id().into())),
@@ -66,21 +66,21 @@ impl<'a> Caller<'a> {
     }
 }
 
-/// There is no more.
+/// A limit on memory was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MemoryExceeded {
-    /// For anyone.
+    /// The limit of all bodies together.
     Total,
-    /// For this owner.
+    /// The limit of this owner.
     Owner,
 }
 
-/// A body of at most this size that is complete when its request arrives is not counted
-/// for its owner: it costs no look into the table, and limits on requests at once bound it.
+/// Bodies up to this size that arrive with their head are not accounted to their owner: this
+/// saves the table look-up, and limits on concurrent requests bound them.
 pub(crate) const SMALL_BODY: usize = 64 << 10;
 
 impl MemoryBudget {
-    /// A pool of `total` bytes, with a bound for each owner.
+    /// Creates a pool of `bytes` with a maximum for each owner.
     pub(crate) fn new(bytes: usize, per_owner: usize) -> Self {
         Self(Arc::new(Pool {
             left: AtomicUsize::new(bytes),
@@ -89,7 +89,7 @@ impl MemoryBudget {
         }))
     }
 
-    /// Whether this number of bytes is left at this moment.
+    /// Checks whether this number of bytes is available now.
     pub(crate) fn check_available(
         &self,
         bytes: usize,
@@ -108,7 +108,7 @@ impl MemoryBudget {
         }
     }
 
-    /// A reservation of nothing yet.
+    /// Starts an empty reservation.
     pub(crate) fn reserve(&self) -> Reservation {
         Reservation {
             memory: self.clone(),
@@ -124,7 +124,7 @@ impl MemoryBudget {
 }
 
 impl Pool {
-    /// A panic while the lock is held leaves a table that is whole.
+    /// A panic cannot leave the table inconsistent, so poisoning is ignored.
     fn owners(&self) -> MutexGuard<'_, HashMap<Owner, usize, RandomState>> {
         self.owners.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -154,17 +154,17 @@ impl Pool {
     }
 }
 
-/// Bytes that were taken, given back when it is dropped.
+/// Reserved bytes, released on drop.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     memory: MemoryBudget,
     bytes: usize,
-    /// Who is charged for them, once that is worth it.
+    /// The owner that is accounted for them, if any.
     owner: Option<Owner>,
 }
 
 impl Reservation {
-    /// Takes so many more.
+    /// Reserves more bytes.
     pub(crate) fn grow(&mut self, by: usize) -> Result<(), MemoryExceeded> {
         let pool = &self.memory.0;
         if let Some(owner) = &self.owner {
@@ -184,7 +184,7 @@ impl Reservation {
         Ok(())
     }
 
-    /// Charges this owner for what was taken, and for what will be. The first owner stays.
+    /// Accounts current and future bytes to this owner. The first owner stays.
     pub(crate) fn charge(
         &mut self,
         owner: impl FnOnce() -> Option<Owner>,
@@ -198,13 +198,12 @@ impl Reservation {
         Ok(())
     }
 
-    /// Whether it holds more than a small body.
+    /// Whether the reservation exceeds a small body.
     pub(crate) fn is_large(&self) -> bool {
         self.bytes > SMALL_BODY
     }
 
-    /// Bytes that hold the reservation: it is given back when the last clone and the last slice
-    /// of them are gone, wherever a handler has taken them.
+    /// Attaches the reservation to the bytes: it is released with their last clone or slice.
     pub(crate) fn into_bytes<T>(self, bytes: T) -> Bytes
     where
         T: AsRef<[u8]> + Send + 'static,
@@ -255,7 +254,7 @@ mod tests {
 
     // B10
     #[test]
-    fn is_given_back_with_the_last_slice() {
+    fn is_released_with_the_last_slice() {
         let memory = MemoryBudget::new(10, 10);
         let mut reservation = memory.reserve();
         reservation.grow(6).unwrap();
@@ -272,7 +271,7 @@ mod tests {
 
     // FA06
     #[test]
-    fn an_owner_takes_no_more_than_its_part() {
+    fn an_owner_is_limited_to_its_share() {
         let memory = MemoryBudget::new(100, 25);
         let mut first = memory.reserve();
         first.grow(10).unwrap();
@@ -292,7 +291,7 @@ mod tests {
 
     // FA06
     #[test]
-    fn what_finds_no_room_is_not_charged() {
+    fn a_failed_reservation_is_not_accounted() {
         let memory = MemoryBudget::new(30, 25);
         let mut other = memory.reserve();
         other.grow(20).unwrap();
@@ -304,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_one_network_and_strangers_own_together() {
+    fn addresses_of_one_network_share_an_owner() {
         let client = |text: &str| Some(ClientIp::Ip(text.parse().unwrap()));
         let of = |principal, client| Caller { principal, client }.owner();
         let anonymous = Principal::anonymous();

@@ -1,4 +1,4 @@
-//! Forms of fields and images.
+//! Multipart forms of fields and images.
 
 use std::{
     convert::Infallible,
@@ -20,20 +20,20 @@ use crate::{
     work_budget::WorkBudget,
 };
 
-/// The most fields and files of a form.
+/// Maximum number of fields and files of a form.
 const FIELDS: usize = 128;
 
-/// The most bytes of a field that is no file.
+/// Maximum size of a field that is not a file.
 const FIELD_BYTES: usize = 64 << 10;
 
-/// Judges a form that was read whole, as the parser that axum's forms use reads it.
+/// Validates a complete form with the parser that axum's forms use.
 pub(crate) fn validate(
     body: &Bytes,
     boundary: String,
     budget: &WorkBudget,
     validator: &mut Validator<'_>,
 ) -> Result<(), ScanError> {
-    // The parser copies it, and looks for the boundary in it.
+    // The parser copies the body and searches it for the boundary.
     budget.spend_bytes(body.len().saturating_mul(2))?;
     let stream = tokio_stream::once(Ok::<_, Infallible>(body.clone()));
     let form = FormReader {
@@ -56,7 +56,7 @@ pub(crate) fn validate(
     })
 }
 
-/// All of the body is there, so the parser has nothing to wait for.
+/// Polls a future that never has to wait, since the whole body is in memory.
 fn ready_at_once<F>(future: F) -> Option<F::Output>
 where
     F: Future,
@@ -70,9 +70,9 @@ where
 struct FormReader<'a> {
     parser: Multipart<'static>,
     body: &'a Bytes,
-    /// Up to where the body's fields are read.
+    /// The end of the last field that was read.
     read: usize,
-    /// The names of the fields that are no files.
+    /// Names of the fields that are not files.
     names: Vec<String>,
 }
 
@@ -109,7 +109,7 @@ impl FormReader<'_> {
         validator.end(root, self.body.len())
     }
 
-    /// Of two fields of a name some readers see the first, and some the last.
+    /// Rejects duplicate names: some readers take the first field, some the last.
     fn note(&mut self, name: &str) -> Result<(), Refusal> {
         if self.names.iter().any(|other| other == name) {
             return Err(refusal::duplicate_field());
@@ -118,15 +118,15 @@ impl FormReader<'_> {
         Ok(())
     }
 
-    /// The field's content, as a part of the body: the parser has a copy of it, which ends
-    /// with this check.
+    /// Returns the field's content as a slice of the body; the parser's copy ends with this
+    /// check.
     async fn content(&mut self, mut field: Field<'_>) -> Result<Bytes, Refusal> {
         let copy = field.chunk().await.map_err(invalid)?.unwrap_or_default();
         if !copy.is_empty() && field.chunk().await.map_err(invalid)?.is_some() {
             return Err(refusal::invalid_form());
         }
-        // It begins where the field's head ends. What stands before the first boundary
-        // could hold an end of a head as well; no client writes such a thing.
+        // The content begins after the field's header block. A preamble before the first
+        // boundary could contain such a block as well; no client sends one.
         const HEAD_END: &[u8] = b"\r\n\r\n";
         let rest = &self.body[self.read..];
         let head = memchr::memmem::find(rest, HEAD_END).ok_or_else(refusal::invalid_form)?;
@@ -140,10 +140,10 @@ impl FormReader<'_> {
     }
 }
 
-/// What a part of a form is.
+/// The kind of a form part.
 enum Part {
     Field,
-    /// An image, of the type that it is declared as, if any.
+    /// An image with its declared type, if any.
     Image(Option<ImageFormat>),
 }
 

@@ -1,22 +1,22 @@
-//! A small table of names that a person wrote, found by few instructions.
+//! A small hash table of configured names, keyed by length and last bytes.
 
-/// NameTable that a person wrote, each with its number.
+/// Configured names, each with an index.
 ///
-/// Who looks for a name chooses it, but not the names that are here: no search grows.
+/// Clients choose the name that is looked up but not the names in the table, so collisions
+/// cannot be forced.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NameTable {
     names: Vec<Box<str>>,
-    /// A power of two of them, of which half at least are free. A name is in the first that
-    /// was free from its own on; those of names that differ in the case of ASCII letters
-    /// only are the same.
+    /// Open addressing: the length is a power of two and at most half of the slots are used.
+    /// Names that differ only in ASCII case share a hash.
     slots: Vec<Slot>,
 }
 
-/// Where a name may be.
+/// A slot of the table.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     word: u64,
-    /// Nobody's where no name is.
+    /// `u32::MAX` in a free slot.
     length: u32,
     number: u32,
 }
@@ -38,12 +38,12 @@ impl NameTable {
         self.names.is_empty()
     }
 
-    /// The names in the order of their numbers.
+    /// Iterates over the names in the order of their indices.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(|name| &**name)
     }
 
-    /// Adds a name that is not among them. Its number is how many there were.
+    /// Adds a new name. Its index is the previous length.
     pub(crate) fn add(&mut self, name: &str) {
         self.names.push(name.into());
         self.slots = vec![Slot::FREE; (2 * self.names.len()).next_power_of_two()];
@@ -53,21 +53,21 @@ impl NameTable {
             let (before, from) = self.slots.split_at_mut(at);
             let mut run = from.iter_mut().chain(before);
             let free = run.find(|slot| slot.is_free());
-            *free.expect("half of them are free") = Slot {
+            *free.expect("half of the slots are free") = Slot {
                 word,
-                length: u32::try_from(name.len()).expect("as long as a person writes"),
+                length: u32::try_from(name.len()).expect("configured names are short"),
                 number,
             };
         }
     }
 
-    /// The number of this name.
+    /// Returns the index of this name.
     #[inline(always)]
     pub(crate) fn find(&self, name: &[u8]) -> Option<u32> {
         let word = word(name);
         let at = self.first(word, name.len());
         let slot = self.slots.get(at)?;
-        // Up to eight bytes the word says it all.
+        // The word holds all of a name of up to eight bytes.
         if slot.word == word
             && slot.length as usize == name.len()
             && (name.len() <= 8 || self.name(slot) == name)
@@ -77,7 +77,7 @@ impl NameTable {
         self.search(word, name, at)
     }
 
-    /// Searches from this slot on.
+    /// Probes from this slot on.
     fn search(&self, word: u64, name: &[u8], at: usize) -> Option<u32> {
         self.run(at)
             .find(|slot| slot.word == word && self.name(slot) == name)
@@ -88,14 +88,14 @@ impl NameTable {
         self.names[slot.number as usize].as_bytes()
     }
 
-    /// Whether a name differs from one of these in the case of ASCII letters at most.
+    /// Whether a name equals one of these, ignoring ASCII case.
     pub(crate) fn has_ignoring_case(&self, name: &[u8]) -> bool {
         let at = self.first(word(name), name.len());
         let mut names = self.run(at).map(|slot| self.name(slot));
         names.any(|known| known.eq_ignore_ascii_case(name))
     }
 
-    /// The slots from this one on, at the end from the beginning, up to one that is free.
+    /// The used slots from this one on, wrapping around, up to a free one.
     fn run(&self, mut at: usize) -> impl Iterator<Item = &Slot> {
         std::iter::from_fn(move || {
             let slot = self.slots.get(at).filter(|slot| !slot.is_free())?;
@@ -104,20 +104,19 @@ impl NameTable {
         })
     }
 
-    /// Where the search for a name begins.
+    /// The first slot to probe.
     #[inline(always)]
     fn first(&self, word: u64, length: usize) -> usize {
-        // Makes one of `A` and `a`.
+        // Folds ASCII case.
         const FOLD: u64 = u64::from_le_bytes([0x20; 8]);
-        // Any odd number whose bits are well mixed: 2^64 by the golden ratio.
+        // 2^64 divided by the golden ratio: an odd number with well-mixed bits.
         const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
         let mixed = ((word | FOLD) ^ length as u64).wrapping_mul(MIX);
         (mixed >> 32) as usize & self.slots.len().wrapping_sub(1)
     }
 }
 
-/// The last eight bytes of a name; all of it, together with its length, where it has no
-/// more. Paths differ at their ends.
+/// The last eight bytes of a name, or all of a shorter one. Paths differ at their ends.
 #[inline(always)]
 fn word(name: &[u8]) -> u64 {
     if let Some(last) = name.last_chunk() {
@@ -138,9 +137,9 @@ mod tests {
     use super::*;
 
     proptest! {
-        // However names meet in the table, the answer is that of comparing them one by one.
+        // The table agrees with a linear search, whatever collides.
         #[test]
-        fn finds_what_a_search_finds(
+        fn agrees_with_a_linear_search(
             known in prop::collection::btree_set("[aAbk_]{0,4}|[a-c]{7,11}|/v1/[ab]{1,2}/chat", 0..40),
             other in "[aAbk_]{0,4}|[a-cA-C]{7,11}|/v1/[ab]{1,2}/chat",
         ) {

@@ -1,4 +1,4 @@
-//! Where a body is judged: at once, or off the async threads where that takes long.
+//! Runs validation inline, or on blocking threads when it takes long.
 
 use std::{future::Future, num::NonZeroUsize, panic, pin::Pin, sync::Arc, thread};
 
@@ -17,11 +17,11 @@ use crate::{
     work_budget::{CancelToken, WorkBudget},
 };
 
-/// How many bodies that take long are judged at a time.
+/// Bounds the number of concurrent validations on blocking threads.
 pub(crate) struct ValidationSlots(Arc<Semaphore>);
 
 impl ValidationSlots {
-    /// As many slots as this; as there are cores, for `None`.
+    /// Creates `count` slots; one for each core by default.
     pub(crate) fn new(count: Option<NonZeroUsize>) -> Self {
         let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let count = count.map_or_else(cores, NonZeroUsize::get);
@@ -29,19 +29,19 @@ impl ValidationSlots {
     }
 }
 
-/// A body that was read whole.
+/// The state of validating a complete body.
 pub(crate) enum Validation {
     Passed(ValidationOutput),
     Refused(Refusal),
-    /// It takes long.
+    /// Validation continues on a blocking thread.
     Deferred(ValidationFuture),
 }
 
-/// Comes from another thread. Whoever drops it takes the work back.
+/// Resolves to the result of a blocking thread. Dropping it cancels the work.
 pub(crate) type ValidationFuture =
     Pin<Box<dyn Future<Output = Result<ValidationOutput, Refusal>> + Send>>;
 
-/// Judges a body as far as that may be done where the request is.
+/// Validates a body inline, within the inline budget; otherwise prepares a job.
 pub(crate) fn validate(
     shared: &Arc<Shared>,
     profile: &Arc<Profile>,
@@ -66,7 +66,7 @@ pub(crate) fn validate(
             };
             Validation::Deferred(Box::pin(work.run()))
         }
-        // Without a runtime there is nobody else whose turn it could be.
+        // Without a runtime no other task is starved.
         Err(ScanError::BudgetExhausted) => match by(WorkBudget::unlimited()) {
             Ok(output) => Validation::Passed(output),
             Err(error) => Validation::Refused(into_refusal(error)),
@@ -74,7 +74,7 @@ pub(crate) fn validate(
     }
 }
 
-/// A body that takes long, and all that its verdict depends on.
+/// A validation that takes long, with all its inputs.
 struct ValidationJob {
     shared: Arc<Shared>,
     profile: Arc<Profile>,
@@ -85,14 +85,14 @@ struct ValidationJob {
 }
 
 impl ValidationJob {
-    /// Judges it from its beginning, on a thread for blocking work, when there is a slot.
+    /// Validates the body from the start on a blocking thread, once a slot is free.
     ///
-    /// Those that wait for a slot hold their bodies, so the memory for bodies bounds them.
+    /// Queued jobs hold their bodies, so the memory budget bounds the queue.
     async fn run(self) -> Result<ValidationOutput, Refusal> {
         let slots = Arc::clone(&self.shared.slots.0);
         let slot = slots.acquire_owned().await;
         let slot = slot.expect("the semaphore is never closed");
-        // Gone when the client is, which ends the work and so frees the slot.
+        // Dropped when the client disconnects, which ends the work and frees the slot.
         let token = Arc::new(CancelToken);
         let budget = WorkBudget::until_cancelled(Arc::downgrade(&token));
         let work = tokio::task::spawn_blocking(move || {
@@ -124,7 +124,7 @@ impl ValidationJob {
     }
 }
 
-/// The refusal, of a body that was judged to its end.
+/// The refusal of a validation that ran without an inline budget.
 fn into_refusal(error: ScanError) -> Refusal {
     match error {
         ScanError::Refused(refusal) => refusal,

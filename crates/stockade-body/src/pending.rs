@@ -1,4 +1,4 @@
-//! A body that is not there yet, or takes long to judge.
+//! The state of a body that is being read or validated.
 
 use std::{
     fmt, mem,
@@ -19,7 +19,7 @@ use crate::{
     refusal,
 };
 
-/// A body that is not there yet, or takes long to judge.
+/// The state of a body that is being read or validated.
 pub struct PendingBody<B> {
     step: PendingState<B>,
     profile: Arc<Profile>,

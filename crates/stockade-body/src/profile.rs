@@ -1,4 +1,4 @@
-//! What a route takes: a table of rules, and the limits that they go by.
+//! Body profiles: a table of rules and their limits.
 
 mod anthropic;
 mod members;
@@ -18,13 +18,12 @@ pub use rule::Rule;
 pub(crate) use rule::ValueKinds;
 pub(crate) use tree::{Node, RuleTree};
 
-/// What the body of a request to one kind of route may be.
+/// Describes the bodies that a route accepts.
 ///
-/// A profile is a table of [`Rule`]s at JSON pointers (RFC 6901, with `*` for each element
-/// of an array) and the limits that they go by. Those that come with this crate know what
-/// can cost a model server dear, and let members pass that they do not know, but for parts
-/// of a message: parts of an unknown type are refused. [`rule`](Self::rule) changes and adds
-/// to each of them.
+/// A profile is a table of [`Rule`]s at JSON pointers (RFC 6901, with `*` for every element of
+/// an array), with limits. The built-in profiles know the members that make a model server
+/// expensive and let unknown members pass, except in parts of a message: parts of an unknown
+/// type are refused. Use [`rule`](Self::rule) to change them.
 ///
 /// ```
 /// use stockade_body::{Profile, Rule};
@@ -33,7 +32,7 @@ pub(crate) use tree::{Node, RuleTree};
 ///     .models(["tiny"])
 ///     .max_prompt_chars(50_000)
 ///     .rule("/temperature", Rule::Number(0.0, 1.0))
-///     // Sound is refused unless it is allowed.
+///     // Audio is refused unless allowed.
 ///     .rule("/messages/*/content/*/type", Rule::one_of(["text", "input_audio"]))
 ///     .rule("/messages/*/content/*/input_audio", Rule::Any);
 ///
@@ -47,7 +46,7 @@ pub(crate) use tree::{Node, RuleTree};
 #[derive(Clone, Debug)]
 pub struct Profile {
     pub(crate) form: BodyFormat,
-    /// Empty where any type is taken.
+    /// Empty if any type is accepted.
     pub(crate) content_types: Vec<Cow<'static, str>>,
     pub(crate) max_bytes: Option<u64>,
     pub(crate) tree: RuleTree,
@@ -60,7 +59,7 @@ pub struct Profile {
     pub(crate) max_image_bytes: u64,
 }
 
-/// How a body is read.
+/// How a body is read and validated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyFormat {
     Streamed,
@@ -71,28 +70,28 @@ pub(crate) enum BodyFormat {
 }
 
 impl Profile {
-    /// No body: a body of one byte is too large.
+    /// No body: one byte is too large.
     pub fn empty() -> Self {
         Self::bytes().max_bytes(0)
     }
 
-    /// A body of any type that is handed on as it comes in, and only counted: an upload to
-    /// a disk, a gRPC stream. Where it exceeds its limit the handler's reading fails.
+    /// A body of any type, passed through while it arrives and only counted: an upload to
+    /// disk, a gRPC stream. Over the limit, the handler's read fails.
     pub fn streamed() -> Self {
         Self::new(BodyFormat::Streamed, &[])
     }
 
-    /// A body of any type that is read before the handler runs, and not looked into.
+    /// A body of any type, read completely before the handler runs and not inspected.
     pub fn bytes() -> Self {
         Self::new(BodyFormat::Whole, &[])
     }
 
-    /// A JSON text; the rules are yours to add.
+    /// A JSON document without rules.
     pub fn json() -> Self {
         Self::new(BodyFormat::Json, &["application/json"])
     }
 
-    /// One image that is the whole body.
+    /// A single image as the whole body.
     pub fn image() -> Self {
         let types = ImageFormat::COMMON.map(|(media_type, _)| media_type);
         Self::new(BodyFormat::Image, &types)
@@ -100,13 +99,13 @@ impl Profile {
 
     /// A form of fields and images (`multipart/form-data`, RFC 7578).
     ///
-    /// A field is a member of the root to the rules; a number in it is read as one. All
+    /// Rules see a field as a member of the root object, and numbers in fields as numbers. All
     /// files must be images.
     pub fn multipart() -> Self {
         Self::new(BodyFormat::Multipart, &["multipart/form-data"]).rules(upload::form())
     }
 
-    /// `{"type":"image","image":{"b64":…}}`, with a prompt perhaps.
+    /// `{"type":"image","image":{"b64":…}}`, with an optional prompt.
     pub fn image_json() -> Self {
         Self::json().rules(upload::image_json())
     }
@@ -167,15 +166,15 @@ impl Profile {
         rules.into_iter().fold(self, add)
     }
 
-    /// Asks this of the value at this JSON pointer, in which `*` stands for each element of
-    /// an array; the empty pointer is the whole body. A rule of the same kind for the same
-    /// place gives way.
+    /// Adds a rule for the value at a JSON pointer, in which `*` stands for every element of
+    /// an array; the empty pointer is the whole body. It replaces an earlier rule of the same
+    /// kind.
     pub fn rule(mut self, pointer: &str, rule: Rule) -> Self {
         self.tree.insert(pointer, rule);
         self
     }
 
-    /// The only media types that are taken: lower case, without parameters.
+    /// Sets the accepted media types, in lower case and without parameters.
     pub fn content_types<I, T>(mut self, types: I) -> Self
     where
         I: IntoIterator<Item = T>,
@@ -185,21 +184,21 @@ impl Profile {
         self
     }
 
-    /// The most bytes of body; those of [`BodyRules`](crate::BodyRules) unless it is set.
+    /// Sets the maximum body size. Default: that of [`BodyRules`](crate::BodyRules).
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = Some(bytes);
         self
     }
 
-    /// How much structure JSON may have.
+    /// Sets the limits on JSON structure.
     pub fn json_limits(mut self, limits: JsonLimits) -> Self {
         self.json_limits = limits;
         self
     }
 
-    /// The only models that there are; any unless it is set. A principal that may use
-    /// certain models only may use those of them that are also named here. A body that
-    /// names no model passes where its API lets it: not in those of chats and texts.
+    /// Sets the available models. Default: any. A principal that is restricted to certain
+    /// models may use only those that are listed here as well. A body without a model passes
+    /// only if its API makes the model optional; chats and completions require it.
     pub fn models<I, T>(mut self, models: I) -> Self
     where
         I: IntoIterator<Item = T>,
@@ -210,32 +209,31 @@ impl Profile {
         self
     }
 
-    /// The most characters of prompt, all texts together; 10,000 unless it is set.
+    /// Sets the maximum number of prompt characters in all texts together. Default: 10,000.
     pub fn max_prompt_chars(mut self, chars: u64) -> Self {
         self.max_prompt_chars = chars;
         self
     }
 
-    /// The most tokens that a client may want back; 8,192 unless it is set.
+    /// Sets the maximum number of tokens that a client may request. Default: 8,192.
     pub fn max_tokens(mut self, tokens: u32) -> Self {
         self.max_tokens = tokens.into();
         self
     }
 
-    /// Which images are taken.
+    /// Sets the rules for images.
     pub fn images(mut self, rules: ImageRules) -> Self {
         self.images = rules;
         self
     }
 
-    /// The most images of a request; 8 unless it is set.
+    /// Sets the maximum number of images. Default: 8.
     pub fn max_images(mut self, images: usize) -> Self {
         self.max_images = images;
         self
     }
 
-    /// The most bytes of all images of a request together, base64 undone; 20 MiB unless it
-    /// is set.
+    /// Sets the maximum decoded size of all images together. Default: 20 MiB.
     pub fn max_image_bytes(mut self, bytes: u64) -> Self {
         self.max_image_bytes = bytes;
         self

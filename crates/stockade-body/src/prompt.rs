@@ -1,4 +1,4 @@
-//! Digests of prompts, for logs that must not hold them.
+//! Keyed digests of prompts, for logs without prompt text.
 
 use std::{error::Error, fmt, sync::Arc};
 
@@ -7,21 +7,21 @@ use sha2::Sha256;
 use stockade_core::llm::PromptDigest;
 use zeroize::Zeroizing;
 
-/// The secret under which prompts are digested (HMAC-SHA-256), wiped from memory on drop.
+/// The HMAC-SHA-256 key for prompt digests, wiped from memory on drop.
 ///
-/// Under another one, the same prompt has another digest, so who changes it makes old
-/// records incomparable with new ones.
+/// The same prompt has another digest under another key, so records before and after a key
+/// change cannot be compared.
 #[derive(Clone)]
 pub struct PromptKey(Arc<Zeroizing<Vec<u8>>>);
 
 impl PromptKey {
-    /// The fewest bytes of a secret; let them be random.
+    /// The minimum length of a secret in bytes. Use random bytes.
     pub const MIN_LENGTH: usize = 32;
 
-    /// The key with this secret.
+    /// Creates a key from a secret.
     ///
     /// # Errors
-    /// When the secret is shorter than 32 bytes.
+    /// Fails if the secret is shorter than 32 bytes.
     pub fn new(secret: impl Into<Vec<u8>>) -> Result<Self, PromptKeyError> {
         let secret = Zeroizing::new(secret.into());
         match secret.len() < Self::MIN_LENGTH {
@@ -42,24 +42,24 @@ impl fmt::Debug for PromptKey {
     }
 }
 
-/// The secret of a [`PromptKey`] is too short.
+/// The error of a [`PromptKey`] whose secret is too short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PromptKeyError(());
 
 impl fmt::Display for PromptKeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the secret of a prompt key has at least 32 bytes; take random ones")
+        f.write_str("the secret of a prompt key is shorter than 32 bytes")
     }
 }
 
 impl Error for PromptKeyError {}
 
-/// A prompt that is read, one text after the other.
+/// Digests a prompt text by text.
 #[derive(Debug)]
 pub(crate) struct PromptHasher(Box<Hmac<Sha256>>);
 
 impl PromptHasher {
-    /// Adds a text. Its length comes first, so that no two lists of texts are as one.
+    /// Adds a text, prefixed with its length, so that no two lists of texts collide.
     pub(crate) fn text(&mut self, text: &[u8]) {
         self.0.update(&(text.len() as u64).to_le_bytes());
         self.0.update(text);
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_lists_of_texts_and_keys_apart() {
+    fn digests_depend_on_the_split_and_the_key() {
         let key = PromptKey::new([7; 32]).unwrap();
         let other = PromptKey::new([8; 32]).unwrap();
         assert_eq!(digest(&key, &["a", "b"]), digest(&key, &["a", "b"]));
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_secret_is_none() {
+    fn refuses_a_short_secret() {
         let error = PromptKey::new([0; 31]).unwrap_err();
         assert!(error.to_string().contains("32 bytes"));
     }

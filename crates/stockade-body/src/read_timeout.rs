@@ -1,21 +1,21 @@
-//! How slowly a body may come in.
+//! Limits on slow request bodies.
 
 use std::{num::NonZeroU32, time::Duration};
 
-/// How slowly a body may come in.
+/// The deadline and the minimum rate of reading a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ReadTimeout {
-    /// For all of the body.
+    /// The deadline for the whole body.
     pub(crate) deadline: Duration,
-    /// Bytes a second, on average since the beginning.
+    /// Bytes per second, averaged since the first read.
     pub(crate) min_rate: Option<NonZeroU32>,
-    /// For how long no rate is asked.
+    /// The time before the minimum rate applies.
     pub(crate) grace: Duration,
 }
 
 impl ReadTimeout {
-    /// When a body of which this many bytes have come in is too late, counted from its
-    /// beginning; and why.
+    /// When a body of which `bytes` have arrived is too late, measured from the first read;
+    /// and which limit that is.
     pub(crate) fn due(&self, bytes: u64) -> (Duration, &'static str) {
         let by_rate = self.min_rate.map(|rate| {
             let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(rate.get());
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_buy_time_up_to_the_deadline() {
+    fn bytes_extend_the_limit_up_to_the_deadline() {
         let timeout = ReadTimeout {
             deadline: Duration::from_secs(60),
             min_rate: NonZeroU32::new(1_000),

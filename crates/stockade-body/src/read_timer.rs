@@ -1,4 +1,4 @@
-//! Ends the wait for a body that is too slow.
+//! The timer of a body that is being read.
 
 use std::{
     pin::Pin,
@@ -9,7 +9,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::read_timeout::ReadTimeout;
 
-/// Ends the wait for a body that is too slow. Nothing is set until there is a wait.
+/// Fires when a body is too slow. No timer is set before the first wait.
 pub(crate) struct ReadTimer {
     timeout: ReadTimeout,
     armed: Option<Armed>,
@@ -26,7 +26,8 @@ impl ReadTimer {
         Self { timeout, armed }
     }
 
-    /// Ready with the cause when a body of so many bytes is late.
+    /// Resolves to the limit that was missed, once a body of which `bytes` have arrived is
+    /// late.
     pub(crate) fn poll_expired(
         &mut self,
         cx: &mut Context<'_>,
@@ -40,7 +41,7 @@ impl ReadTimer {
         });
         let due = armed.began + due;
         let sleep = &mut armed.sleep;
-        // Bytes that have come in since it was set may have bought time.
+        // Bytes that arrived since the timer was set may have extended it.
         while sleep.deadline() < due {
             ready!(sleep.as_mut().poll(cx));
             sleep.as_mut().reset(due);

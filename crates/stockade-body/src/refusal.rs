@@ -1,4 +1,4 @@
-//! What a client is told whose body is refused: the rule, never the content.
+//! The refusals of this crate. They name the rule and never the content.
 
 use std::{fmt::Display, time::Duration};
 
@@ -37,7 +37,7 @@ pub(crate) fn unsupported_type(accepted: &[impl Display]) -> Refusal {
 }
 
 pub(crate) fn too_slow(cause: &'static str) -> Refusal {
-    Refusal::new(RefusalKind::Timeout, "the body came in too slowly").with_internal_reason(cause)
+    Refusal::new(RefusalKind::Timeout, "the body arrived too slowly").with_internal_reason(cause)
 }
 
 pub(crate) fn unreadable() -> Refusal {
@@ -49,21 +49,21 @@ impl From<MemoryExceeded> for Refusal {
         let refusal = match error {
             MemoryExceeded::Total => Self::new(
                 RefusalKind::Unavailable,
-                "too many bodies are being read; try again",
+                "too many request bodies at the moment; try again",
             )
-            .with_internal_reason("the memory for bodies is used up"),
+            .with_internal_reason("the memory limit for bodies is reached"),
             MemoryExceeded::Owner => Self::new(
                 RefusalKind::RateLimited,
-                "your requests have too many bytes of body at the same time; wait for some to end",
+                "the bodies of your concurrent requests are too large; wait until some requests complete",
             )
             .with_code("BODY_MEMORY_LIMIT")
-            .with_internal_reason("the memory for bodies of one client is used up"),
+            .with_internal_reason("the memory limit for the bodies of one client is reached"),
         };
         refusal.retry_after(Duration::from_secs(1))
     }
 }
 
-/// The runtime that should have judged it is about to end.
+/// The runtime shut down before the validation ran.
 pub(crate) fn unjudged() -> Refusal {
     Refusal::new(
         RefusalKind::Unavailable,
@@ -81,7 +81,10 @@ pub(crate) fn missing<'n>(required: impl Iterator<Item = &'n str>) -> Refusal {
     let required: Vec<&str> = required.collect();
     invalid(
         "VALIDATION_ERROR",
-        format!("it must have each of: {}", required.join(", ")),
+        format!(
+            "the object must have these members: {}",
+            required.join(", ")
+        ),
     )
 }
 
@@ -103,7 +106,7 @@ pub(crate) fn too_long(limit: impl Display, unit: &str) -> Refusal {
 pub(crate) fn too_many(limit: impl Display, what: &str) -> Refusal {
     invalid(
         "TOO_MANY_ITEMS",
-        format!("there are more than {limit} {what}"),
+        format!("the limit of {limit} {what} is exceeded"),
     )
 }
 
@@ -113,7 +116,7 @@ pub(crate) fn too_many_images(limit: usize) -> Refusal {
 }
 
 pub(crate) fn images_too_large(limit: u64) -> Refusal {
-    let message = format!("the images have more than {limit} bytes together");
+    let message = format!("the images are larger than {limit} bytes in total");
     Refusal::new(RefusalKind::TooLarge, message).with_code("IMAGE_TOO_LARGE")
 }
 
@@ -128,17 +131,14 @@ pub(crate) fn prompt_too_long(limit: u64) -> Refusal {
 }
 
 pub(crate) fn unsupported() -> Refusal {
-    invalid(
-        "UNSUPPORTED_CONTENT",
-        "this is not supported here; leave it out",
-    )
-    .with_reason(RefusalReason::UnsupportedContent)
+    invalid("UNSUPPORTED_CONTENT", "this is not supported; remove it")
+        .with_reason(RefusalReason::UnsupportedContent)
 }
 
 pub(crate) fn unknown_member() -> Refusal {
     invalid(
         "UNSUPPORTED_CONTENT",
-        "it has a member that is not supported here; leave it out",
+        "the object has an unsupported member; remove it",
     )
     .with_reason(RefusalReason::UnsupportedContent)
 }
@@ -146,12 +146,12 @@ pub(crate) fn unknown_member() -> Refusal {
 pub(crate) fn confusable_member() -> Refusal {
     invalid(
         "VALIDATION_ERROR",
-        "a member's name differs from a known one in upper and lower case only",
+        "a member's name differs from a known name only in letter case",
     )
 }
 
 pub(crate) fn duplicate_field() -> Refusal {
-    invalid("DUPLICATE_KEY", "the form has two fields of this name")
+    invalid("DUPLICATE_KEY", "the form has two fields with this name")
 }
 
 pub(crate) fn invalid_form() -> Refusal {
@@ -166,14 +166,13 @@ pub(crate) fn not_utf8() -> Refusal {
     invalid("VALIDATION_ERROR", "the value is not UTF-8")
 }
 
-/// A name that is too long for any model.
+/// The refusal of a name that is too long for any model.
 pub(crate) fn no_model() -> Refusal {
-    Refusal::new(RefusalKind::NotFound, "there is no model of this name")
-        .with_code("MODEL_NOT_FOUND")
+    Refusal::new(RefusalKind::NotFound, "no such model").with_code("MODEL_NOT_FOUND")
 }
 
-/// One answer for models that are not there and models of others.
+/// The refusal of unknown models and of models of others, which are not told apart.
 pub(crate) fn model_not_allowed() -> Refusal {
-    Refusal::new(RefusalKind::Forbidden, "this model is not open to you")
+    Refusal::new(RefusalKind::Forbidden, "this model is not available to you")
         .with_code("MODEL_NOT_ALLOWED")
 }

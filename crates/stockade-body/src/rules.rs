@@ -1,4 +1,4 @@
-//! Which body a route takes, and how it may come in.
+//! Assigns body profiles to routes, with limits on reading.
 
 use std::{
     num::{NonZeroU32, NonZeroUsize},
@@ -14,12 +14,12 @@ use crate::{
     read_timeout::ReadTimeout,
 };
 
-/// Which body each route takes, and how bodies may come in.
+/// Which body each route accepts, and the limits on reading bodies.
 ///
-/// A route is a method and the pattern that the router matched, where it left a
-/// [`MatchedRoute`](stockade_core::context::MatchedRoute); without one it is the path as it was
-/// sent, byte for byte. What no rule
-/// is for takes no body, unless [`fallback`](Self::fallback) says so.
+/// A route is a method and the pattern that the router matched, taken from
+/// [`MatchedRoute`](stockade_core::context::MatchedRoute); without one, the exact request
+/// path. Routes without a profile accept no body, unless a [`fallback`](Self::fallback) is
+/// set.
 ///
 /// ```
 /// use http::Method;
@@ -34,7 +34,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct BodyRules {
     patterns: NameTable,
-    /// Those of each pattern, in the order of the patterns.
+    /// The methods of each pattern, by the pattern's index.
     methods: Vec<Methods>,
     fallback: Arc<Profile>,
     max_bytes: u64,
@@ -45,7 +45,7 @@ pub struct BodyRules {
     prompt_key: Option<PromptKey>,
 }
 
-/// The methods of one pattern; there are few, so they are searched in a row.
+/// The methods of one pattern; few, so a linear search is fastest.
 type Methods = Vec<(Method, Arc<Profile>)>;
 
 impl Default for BodyRules {
@@ -55,7 +55,7 @@ impl Default for BodyRules {
 }
 
 impl BodyRules {
-    /// No route takes a body yet.
+    /// Creates rules under which no route accepts a body.
     pub fn new() -> Self {
         Self {
             patterns: NameTable::default(),
@@ -74,7 +74,7 @@ impl BodyRules {
         }
     }
 
-    /// What the bodies of a route's requests are; a second rule for it replaces the first.
+    /// Sets the body profile of a route, replacing an earlier one.
     pub fn route(mut self, method: Method, pattern: impl Into<Box<str>>, body: Profile) -> Self {
         let pattern = pattern.into();
         let number = self.patterns.find(pattern.as_bytes()).unwrap_or_else(|| {
@@ -88,84 +88,81 @@ impl BodyRules {
         self
     }
 
-    /// What the bodies of requests to all other routes are; [`Profile::empty`] unless it is
-    /// set.
+    /// Sets the profile of all other routes. Default: [`Profile::empty`].
     pub fn fallback(mut self, body: Profile) -> Self {
         self.fallback = Arc::new(body);
         self
     }
 
-    /// The most bytes of a body whose profile sets no limit; 20 MiB unless it is set.
+    /// Sets the maximum body size where the profile sets none. Default: 20 MiB.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// How long the whole of a body may take to come in, a year at most; 60 seconds unless
-    /// it is set.
+    /// Sets the deadline for reading a body, at most one year. Default: 60 seconds.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.read_timeout.deadline = deadline.min(Duration::from_hours(365 * 24));
         self
     }
 
-    /// How many bytes a second must come in on average, once the grace is over; 1,024 after
-    /// 10 seconds unless it is set, and `None` asks for none.
+    /// Sets the minimum average rate after a grace period; `None` disables it. Default: 1,024
+    /// bytes per second after 10 seconds.
     pub fn min_rate(mut self, bytes_per_second: Option<NonZeroU32>, grace: Duration) -> Self {
         self.read_timeout.min_rate = bytes_per_second;
         self.read_timeout.grace = grace;
         self
     }
 
-    /// The most bytes that all bodies together may take while they are read, and for as
-    /// long as a handler keeps them; 512 MiB unless it is set. Streamed bodies take none.
+    /// Sets the maximum memory of all bodies together, from reading until the handler drops
+    /// them. Streamed bodies do not count. Default: 512 MiB.
     pub fn total_memory(mut self, bytes: usize) -> Self {
         self.total_memory = bytes;
         self
     }
 
-    /// The most bytes of [`total_memory`](Self::total_memory) that the bodies of one principal
-    /// may take, or those of one client address where no principal is known; a quarter unless
-    /// it is set. Never less than one body of the largest size.
+    /// Sets the share of [`total_memory`](Self::total_memory) for the bodies of one principal,
+    /// or of one client address if no principal is known. It is never less than one body of
+    /// the maximum size. Default: a quarter.
     ///
-    /// More is a 429 `BODY_MEMORY_LIMIT`. Bodies of at most 64 KiB that are complete when
-    /// their request arrives do not count. Where neither principal nor client is known, only
-    /// the total bounds.
+    /// Requests over the share are refused with 429 `BODY_MEMORY_LIMIT`. Bodies up to 64 KiB
+    /// that arrive with their head do not count. If neither principal nor client is known,
+    /// only the total applies.
     pub fn memory_per_client(mut self, bytes: usize) -> Self {
         self.memory_per_client = Some(bytes);
         self
     }
 
-    /// How many bodies that take long to judge are judged at a time, each on a thread for
-    /// blocking work; as many as there are cores unless it is set. Those that wait hold
-    /// their memory.
+    /// Sets how many long validations run at a time, each on a blocking thread. Queued bodies
+    /// keep their memory. Default: the number of cores.
     pub fn validation_threads(mut self, bodies: NonZeroUsize) -> Self {
         self.validation_threads = Some(bodies);
         self
     }
 
-    /// Digests each prompt under this key, so that records can tell equal prompts from others
-    /// without holding any: [`Demand::prompt_digest`](stockade_core::llm::ModelRequest::prompt_digest).
+    /// Digests each prompt with this key, so that records can tell equal prompts without
+    /// holding any:
+    /// [`ModelRequest::prompt_digest`](stockade_core::llm::ModelRequest::prompt_digest).
     ///
-    /// The digest is of the texts that [`Profile::max_prompt_chars`] counts, each without its
-    /// escapes, in their order. Images are no part of it, and neither are roles.
+    /// The digest covers the texts counted by [`Profile::max_prompt_chars`], unescaped and in
+    /// order; no images and no roles.
     pub fn digest_prompts(mut self, key: PromptKey) -> Self {
         self.prompt_key = Some(key);
         self
     }
 
-    /// The guard that checks bodies by these rules, for a
-    /// [`Chain`](stockade_core::guard::Chain) or a
+    /// Builds the guard for these rules, for a [`Chain`](stockade_core::guard::Chain) or a
     /// [`GuardLayer::with_responder`](stockade_core::guard::GuardLayer::with_responder).
     pub fn into_guard(self) -> Bodies<BodyCheck> {
         Bodies::new(BodyCheck::NAME, BodyCheck::new(self))
     }
 
-    /// The layer that checks bodies by these rules.
+    /// Builds the layer for these rules.
     pub fn into_layer(self) -> BodyCheckLayer {
         self.into_guard().into_layer()
     }
 
-    /// The profile for a request; `HEAD` has that of `GET`.
+    /// Returns the profile of a request; `HEAD` uses that of `GET`.
     pub(crate) fn profile(&self, head: &Head) -> &Arc<Profile> {
         let route = match head.route() {
             Some(route) => route.as_str(),

@@ -1,15 +1,16 @@
-//! Why a body is not judged to its end.
+//! Why validation stopped early.
 
 use stockade_core::refusal::Refusal;
 
 use crate::{ImageError, work_budget::BudgetExhausted};
 
-/// Why a body is not judged to its end.
+/// Why validation stopped early.
 #[derive(Debug)]
 pub(crate) enum ScanError {
-    /// It breaks a rule.
+    /// The body violates a rule.
     Refused(Refusal),
-    /// It takes more [`WorkBudget`](crate::work_budget::WorkBudget) than there was. Nothing is known yet.
+    /// Validation needs more steps than the [`WorkBudget`](crate::work_budget::WorkBudget)
+    /// has; the result is unknown.
     BudgetExhausted,
 }
 

@@ -1,4 +1,4 @@
-//! Applies a profile's rules to a body while it is read.
+//! Applies a profile's rules to a body while it is scanned.
 
 mod output;
 mod path;
@@ -20,7 +20,7 @@ use crate::{
 pub(crate) use output::ValidationOutput;
 use path::Segment;
 
-/// Judges one body by a profile.
+/// Validates one body against a profile.
 pub(crate) struct Validator<'a> {
     profile: &'a Profile,
     caller: Caller<'a>,
@@ -28,51 +28,51 @@ pub(crate) struct Validator<'a> {
     prompt_key: Option<&'a PromptKey>,
     budget: &'a WorkBudget,
     body: &'a Bytes,
-    /// Where the value is that begins next.
+    /// The position of the next value.
     next: Position<'a>,
     output: ValidationOutput,
 }
 
-/// Where a value is, to the rules.
+/// The rules that apply at a position of the body.
 #[derive(Clone, Copy, Debug)]
 struct Position<'a> {
-    /// `None` where no rule is.
+    /// `None` where no rule applies.
     node: Option<&'a Node>,
-    /// Whether strings without a rule are prompt.
+    /// Whether strings without a rule count as prompt.
     texts: bool,
 }
 
-/// An object or an array that is open.
+/// An open object or array.
 #[derive(Clone, Copy)]
 pub(crate) struct Frame<'a> {
-    /// As in its [`Position`].
+    /// The rules of its [`Position`].
     node: Option<&'a Node>,
     texts: bool,
-    /// Where it begins in the body.
+    /// Its first byte in the body.
     begin: usize,
-    /// Its member or element that began last.
+    /// The member or element that began last.
     last: Segment<'a>,
-    /// How many members that it must have are not there yet.
+    /// The number of required members not seen yet.
     missing: u32,
     members: MemberBits,
     image: ImageTypes,
 }
 
-/// The types of an image that an object holds; they may come in either order.
+/// The declared and the detected type of an object's image; the members come in either order.
 #[derive(Clone, Copy, Debug, Default)]
 struct ImageTypes {
     declared: Option<ImageFormat>,
     found: Option<ImageFormat>,
 }
 
-/// Which of the first 64 members with rules an object has; as bits.
+/// Bit sets over the first 64 known members of an object.
 #[derive(Clone, Copy, Debug, Default)]
 struct MemberBits {
-    /// The one that began last.
+    /// The member that began last.
     last: u64,
-    /// Those that are there, and not as `null`.
+    /// Members present with a value other than `null`.
     present: u64,
-    /// Those that the value of another one asks for.
+    /// Members required by the value of another member.
     needed: u64,
 }
 
@@ -83,7 +83,7 @@ impl MemberBits {
         self.present |= self.last;
     }
 
-    /// The one that began last is `null`.
+    /// Removes the member that began last, because it is `null`.
     fn is_null(&mut self) {
         self.present &= !self.last;
     }
@@ -92,13 +92,13 @@ impl MemberBits {
         self.needed |= Self::bit(known);
     }
 
-    /// The number of the first that is needed and not there.
+    /// The index of the first member that is required and absent.
     fn missing(self) -> Option<usize> {
         let missing = self.needed & !self.present;
         (missing != 0).then(|| missing.trailing_zeros() as usize)
     }
 
-    /// Nothing for those after the first 64.
+    /// Zero for members after the first 64.
     #[inline(always)]
     fn bit(known: KnownMember) -> u64 {
         match known {
@@ -109,7 +109,7 @@ impl MemberBits {
 }
 
 impl Position<'_> {
-    /// Where no rule is for anything.
+    /// The position outside the document.
     const ANYWHERE: Self = Self {
         node: None,
         texts: false,
@@ -140,7 +140,7 @@ impl<'a> Validator<'a> {
         }
     }
 
-    /// The rules for images.
+    /// Returns the rules for images.
     pub(crate) fn image_rules(&self) -> &'a ImageRules {
         &self.profile.images
     }
@@ -149,7 +149,7 @@ impl<'a> Validator<'a> {
         self.output
     }
 
-    /// Judges a field of a form, as a member of the root.
+    /// Validates a form field as a member of the root object.
     pub(crate) fn field(
         &mut self,
         root: &mut Frame<'a>,
@@ -167,7 +167,7 @@ impl<'a> Validator<'a> {
         self.scalar(root, scalar)
     }
 
-    /// Judges a file of a form; a place with rules wants a field.
+    /// Validates a form file. A name with rules must be a field.
     pub(crate) fn file(&mut self, root: &mut Frame<'a>, name: &str) -> Result<(), ScanError> {
         self.member(root, Key::new(name.as_bytes()))?;
         match self.next.node {
@@ -197,7 +197,7 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// Whether an image is not of the type that it is declared as.
+    /// Whether the image is of another type than declared.
     fn is_mismatched(&self) -> bool {
         let ImageTypes { declared, found } = self.image;
         declared.is_some() && found.is_some() && declared != found
@@ -322,7 +322,7 @@ impl<'a> Visitor for Validator<'a> {
 
     #[cold]
     fn locate(&self, refusal: Refusal, open: impl Iterator<Item = Frame<'a>>) -> Refusal {
-        // The first is around the whole body.
+        // The first frame stands for the document itself.
         match path::display(open.skip(1).map(|frame| frame.last)) {
             path if path.is_empty() => refusal,
             path => refusal.with_param(path),

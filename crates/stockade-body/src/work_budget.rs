@@ -1,35 +1,35 @@
-//! How much may be done for one body at a stretch.
+//! Bounds the work of validating one body.
 
 use std::{cell::Cell, sync::Weak};
 
-/// How many bytes that vector code runs over are one step.
+/// Bytes that vectorised code processes in one step.
 const STRIDE: usize = 256;
 
-/// The steps that a body may take where its request is: some hundreds of microseconds. It
-/// is enough for a picture of 2 MB in base64.
+/// Steps that validation may take on the async thread: some hundreds of microseconds, enough
+/// for a picture of 2 MB in base64.
 const INLINE_STEPS: u64 = 16_384;
 
-/// The steps that are left for judging a body.
+/// Counts the steps left for validating a body.
 ///
-/// A step is a value, an escape, 16 bytes of a number or of white space, a field that is
-/// read in an image, or 256 bytes that vector code runs over: tens of nanoseconds.
+/// One step is a JSON value, an escape sequence, 16 bytes of a number or of white space, a
+/// field read in an image, or 256 bytes of vectorised code: tens of nanoseconds.
 #[derive(Debug)]
 pub(crate) struct WorkBudget {
     left: Cell<u64>,
-    /// Alive for as long as anybody waits for the verdict, who then has more steps.
+    /// Refills the budget for as long as the token is alive.
     cancel: Option<Weak<CancelToken>>,
 }
 
-/// Kept by whoever waits for a verdict.
+/// Kept alive by the future that waits for the result; dropping it cancels the work.
 #[derive(Debug)]
 pub(crate) struct CancelToken;
 
-/// There are no steps left.
+/// No steps are left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BudgetExhausted;
 
 impl WorkBudget {
-    /// What may be done where the request is.
+    /// A budget for work on the async thread.
     pub(crate) fn inline() -> Self {
         Self {
             left: Cell::new(INLINE_STEPS),
@@ -37,7 +37,7 @@ impl WorkBudget {
         }
     }
 
-    /// As much as it takes, for as long as somebody wants it.
+    /// A budget that refills until the token is dropped.
     pub(crate) fn until_cancelled(token: Weak<CancelToken>) -> Self {
         Self {
             left: Cell::new(0),
@@ -45,7 +45,7 @@ impl WorkBudget {
         }
     }
 
-    /// As much as it takes: what other limits allow comes nowhere near.
+    /// A budget that never runs out; other limits bound the work.
     pub(crate) fn unlimited() -> Self {
         Self {
             left: Cell::new(u64::MAX),
@@ -53,7 +53,7 @@ impl WorkBudget {
         }
     }
 
-    /// Takes so many steps. Where there are not as many left, none are from here on.
+    /// Takes steps. Once too few are left, every later call fails as well.
     #[inline]
     pub(crate) fn spend(&self, steps: usize) -> Result<(), BudgetExhausted> {
         match self.left.get().checked_sub(steps as u64) {
@@ -65,13 +65,13 @@ impl WorkBudget {
         }
     }
 
-    /// Takes the steps of one fast run over so many bytes.
+    /// Takes the steps of one vectorised pass over these bytes.
     #[inline]
     pub(crate) fn spend_bytes(&self, bytes: usize) -> Result<(), BudgetExhausted> {
         self.spend(bytes / STRIDE)
     }
 
-    /// Whether there are no steps left: what was found since is no verdict.
+    /// Whether no steps are left; results found since then are not valid.
     pub(crate) fn is_exhausted(&self) -> bool {
         self.left.get() == 0 && self.renew().is_err()
     }
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lasts_for_as_long_as_it_is_wanted() {
+    fn refills_until_cancelled() {
         let token = Arc::new(CancelToken);
         let budget = WorkBudget::until_cancelled(Arc::downgrade(&token));
         for _ in 0..3 {
@@ -103,13 +103,17 @@ mod tests {
             assert!(!budget.is_exhausted());
         }
         drop(token);
-        assert_eq!(budget.spend(INLINE_STEPS as usize), Ok(()), "what was left");
+        assert_eq!(
+            budget.spend(INLINE_STEPS as usize),
+            Ok(()),
+            "the remaining steps"
+        );
         assert_eq!(budget.spend(1), Err(BudgetExhausted));
         assert!(budget.is_exhausted());
     }
 
     #[test]
-    fn does_not_come_back_once_it_is_spent() {
+    fn stays_exhausted() {
         let budget = WorkBudget::inline();
         assert_eq!(
             budget.spend(INLINE_STEPS as usize + 1),

@@ -1,15 +1,15 @@
-//! The one form in which a URL may hold an image.
+//! The accepted form of `data:` URLs.
 
 use crate::{ImageError, ImageErrorKind, ImageFormat};
 
-/// An image in a `data:` URL (RFC 2397), in its canonical form.
+/// An image in a `data:` URL (RFC 2397) in its canonical form.
 ///
-/// That is `data:`, the media type, `;base64,` and the data, byte for byte: lower case, no
-/// parameters, no white space, no percent-encoding. What a lenient reader would take for
-/// the same image is refused, so that no two readers see different bytes. `image/jpg`, which
-/// many clients write for JPEG, is taken unless the rules are
-/// [strict](crate::ImageRules::strict). Whatever does not
-/// begin with `data:` gives one and the same error, be it an address, a path or nothing.
+/// The form is `data:`, the media type, `;base64,` and the data, byte for byte: lower case,
+/// without parameters, white space or percent-encoding. Other forms of the same image are
+/// refused, so that every reader sees the same bytes. `image/jpg`, which many clients write
+/// for JPEG, is accepted unless the rules are [strict](crate::ImageRules::strict). Everything
+/// that does not start with `data:` gives the same error, whether it is an address, a path or
+/// empty.
 ///
 /// ```
 /// use stockade_body::{DataUrl, ImageErrorKind, ImageFormat};
@@ -32,8 +32,8 @@ pub struct DataUrl<'a> {
 }
 
 impl<'a> DataUrl<'a> {
-    /// Reads the URL's head; the data itself is judged by
-    /// [`ImageRules::check_data_url`](crate::ImageRules::check_data_url).
+    /// Parses the URL up to the data, which
+    /// [`ImageRules::check_data_url`](crate::ImageRules::check_data_url) checks.
     ///
     /// # Errors
     /// [`RemoteUrl`](ImageErrorKind::RemoteUrl) for all that is not a `data:` URL,
@@ -56,23 +56,23 @@ impl<'a> DataUrl<'a> {
         known.ok_or_else(|| other_type(rest).into())
     }
 
-    /// The type that it declares.
+    /// Returns the declared type.
     pub fn format(&self) -> ImageFormat {
         self.format
     }
 
-    /// Whether it declares the type by its registered name.
+    /// Whether the declared media type is registered.
     pub(super) fn is_registered(&self) -> bool {
         self.is_registered
     }
 
-    /// The data, as yet unjudged.
+    /// Returns the data, unchecked.
     pub fn base64(&self) -> &'a [u8] {
         self.base64
     }
 }
 
-/// What is wrong with a `data:` URL that no known type begins.
+/// Classifies a `data:` URL without a known type.
 fn other_type(rest: &[u8]) -> ImageErrorKind {
     let is_type = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'/' | b'.' | b'+' | b'-');
     let length = rest.iter().take_while(|byte| is_type(byte)).count();

@@ -1,13 +1,12 @@
-//! How much is decoded at a time.
+//! Limits on decoding.
 
 use std::{num::NonZeroUsize, thread};
 
-/// What an [`ImageDecoder`](crate::ImageDecoder) may take.
+/// The limits of an [`ImageDecoder`](crate::ImageDecoder).
 ///
-/// All of the decoder's memory is `memory` and, for each image that is decoded at this
-/// moment, at most 8 bytes a pixel, 16 MiB, and a copy of the encoded image where it has
-/// metadata. Profiles, texts and other metadata are removed before a codec sees the image,
-/// so none of them is inflated.
+/// The decoder uses at most `memory` and, for each image being decoded, 8 bytes per pixel, 16
+/// MiB, and a copy of the encoded image if it has metadata. Profiles, texts and other metadata
+/// are removed before a codec sees the image, so none is inflated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecodeLimits {
     pub(super) concurrency: NonZeroUsize,
@@ -16,21 +15,21 @@ pub struct DecodeLimits {
 }
 
 impl DecodeLimits {
-    /// Images decoded at once, each on a thread of its own; as many as there are cores
-    /// unless it is set.
+    /// Sets how many images are decoded at a time, each on its own thread. Default: the number
+    /// of cores.
     pub fn concurrency(mut self, images: NonZeroUsize) -> Self {
         self.concurrency = images;
         self
     }
 
-    /// Images that may wait for that; 8 for each core unless it is set.
+    /// Sets how many images may be queued. Default: 8 per core.
     pub fn queue(mut self, images: usize) -> Self {
         self.queue = images;
         self
     }
 
-    /// The most bytes of pixels that may exist, in all [`DecodedImage`](crate::DecodedImage)s together; 1 GiB
-    /// unless it is set.
+    /// Sets the maximum memory of all [`DecodedImage`](crate::DecodedImage)s together in
+    /// bytes. Default: 1 GiB.
     pub fn memory(mut self, bytes: u64) -> Self {
         self.memory = bytes;
         self

@@ -1,4 +1,4 @@
-//! Pixels, made by a few threads at a time.
+//! Decodes images on a bounded number of threads.
 
 use std::{fmt, io::Cursor, sync::Arc};
 
@@ -15,9 +15,9 @@ use tokio::{
 use super::strip::strip;
 use crate::{DecodeLimits, ImageError, ImageErrorKind, ImageFormat, ImageInfo, ValidatedImage};
 
-/// Decodes images within limits, off the async threads. Clones reservation the limits.
+/// Decodes images within limits on blocking threads. Clones share the limits.
 ///
-/// Only this shows that an image is one: [`ImageRules`](crate::ImageRules) judge its
+/// Only decoding proves that an image is valid; [`ImageRules`](crate::ImageRules) check its
 /// structure. Of an animation the first frame is decoded.
 ///
 /// ```
@@ -33,7 +33,7 @@ use crate::{DecodeLimits, ImageError, ImageErrorKind, ImageFormat, ImageInfo, Va
 /// let pixels = decoder.decode(&image).await?;
 /// assert_eq!(pixels.image().width(), 1);
 ///
-/// // The same, with nothing in the slot of its pixels.
+/// // The same image without pixel data.
 /// let url = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIAOw==";
 /// let image = ValidatedImage::from_data_url(&ImageRules::default(), Bytes::from(url))?;
 /// let error = decoder.decode(&image).await.unwrap_err();
@@ -43,15 +43,15 @@ use crate::{DecodeLimits, ImageError, ImageErrorKind, ImageFormat, ImageInfo, Va
 /// ```
 #[derive(Clone, Debug)]
 pub struct ImageDecoder {
-    /// One for each image that is decoded or waits for it.
+    /// One permit for each image that is decoded or queued.
     slots: Arc<Semaphore>,
     running: Arc<Semaphore>,
-    /// In KiB, of which a semaphore can count enough.
+    /// One permit per KiB.
     memory: Arc<Semaphore>,
 }
 
 impl ImageDecoder {
-    /// A decoder with these limits.
+    /// Creates a decoder with these limits.
     pub fn new(limits: DecodeLimits) -> Self {
         let semaphore = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
         let concurrency = limits.concurrency.get();
@@ -63,11 +63,11 @@ impl ImageDecoder {
         }
     }
 
-    /// The pixels of an image. Needs a tokio runtime.
+    /// Decodes an image. Requires a tokio runtime.
     ///
     /// # Errors
-    /// [`Undecodable`](ImageErrorKind::Undecodable), or [`Busy`](ImageErrorKind::Busy) where
-    /// too many images wait or the memory for pixels is taken.
+    /// [`Undecodable`](ImageErrorKind::Undecodable), or [`Busy`](ImageErrorKind::Busy) if too
+    /// many images are queued or the memory for pixels is used up.
     pub async fn decode(&self, image: &ValidatedImage) -> Result<DecodedImage, ImageError> {
         let slot = Arc::clone(&self.slots)
             .try_acquire_owned()
@@ -78,13 +78,13 @@ impl ImageDecoder {
             .expect("the semaphore is never closed");
         let memory = Arc::clone(&self.memory);
         let image = image.clone();
-        // The permits go with the work: a client that leaves makes no room for a second
-        // piece of work while the first one still runs.
+        // The permits move with the work: a client that disconnects frees no slot while its
+        // work still runs.
         let work = task::spawn_blocking(move || {
             let _held = (slot, running);
             decode(image.info(), image.bytes(), |bytes| reserve(memory, bytes))
         });
-        // A panic in a codec is one image that cannot be decoded.
+        // A codec that panics fails one image only.
         let (image, memory) = work.await.unwrap_or(Err(ImageErrorKind::Undecodable))?;
         Ok(DecodedImage {
             image,
@@ -93,19 +93,19 @@ impl ImageDecoder {
     }
 }
 
-/// An image's pixels. They count as memory of the [`ImageDecoder`] until this is dropped.
+/// A decoded image. It counts towards the memory of the [`ImageDecoder`] until dropped.
 pub struct DecodedImage {
     image: DynamicImage,
     _memory: OwnedSemaphorePermit,
 }
 
 impl DecodedImage {
-    /// The pixels as they are stored: an orientation in the metadata is not applied.
+    /// Returns the stored pixels; the orientation in the metadata is not applied.
     pub fn image(&self) -> &DynamicImage {
         &self.image
     }
 
-    /// The pixels for good: from here on their memory is the caller's to bound.
+    /// Takes the pixels out; their memory no longer counts towards the limit.
     pub fn into_image(self) -> DynamicImage {
         self.image
     }
@@ -120,11 +120,10 @@ impl fmt::Debug for DecodedImage {
     }
 }
 
-/// What a codec may allocate for tables and rows, whatever the image claims.
+/// Memory that a codec may allocate for tables and rows.
 const CODEC_OVERHEAD: u64 = 16 << 20;
 
-/// Taken at once or not at all: a handler that keeps one image and waits for the next
-/// would wait for itself.
+/// Never waits: a handler that keeps one image and waits for the next would deadlock.
 fn reserve(memory: Arc<Semaphore>, bytes: u64) -> Result<OwnedSemaphorePermit, ImageErrorKind> {
     let kib = u32::try_from(bytes.div_ceil(1024)).map_err(|_| ImageErrorKind::Busy)?;
     memory
@@ -133,17 +132,17 @@ fn reserve(memory: Arc<Semaphore>, bytes: u64) -> Result<OwnedSemaphorePermit, I
 }
 
 impl ValidatedImage {
-    /// Decodes the image on this thread, for those who have threads of their own for that;
-    /// [`ImageDecoder`] has some, and limits on all images together. Of an animation the first
-    /// frame is decoded.
+    /// Decodes the image on this thread, for callers with their own threads; [`ImageDecoder`]
+    /// has threads and limits for all images together. Of an animation the first frame is
+    /// decoded.
     ///
-    /// It takes `max_bytes` at most for the pixels, as much again to work in, 16 MiB, and a
-    /// copy of the encoded image where there is metadata to remove. Profiles and texts are
-    /// removed before, so none is inflated. A codec may panic.
+    /// It uses at most `max_bytes` for the pixels, as much again for work, 16 MiB, and a copy
+    /// of the encoded image if there is metadata to remove. Profiles and texts are removed
+    /// first, so none is inflated. A codec may panic.
     ///
     /// # Errors
-    /// [`TooManyPixels`](ImageErrorKind::TooManyPixels) where the pixels take more than
-    /// `max_bytes`, [`Undecodable`](ImageErrorKind::Undecodable).
+    /// [`TooManyPixels`](ImageErrorKind::TooManyPixels) if the pixels need more than
+    /// `max_bytes`, or [`Undecodable`](ImageErrorKind::Undecodable).
     pub fn decode_blocking(&self, max_bytes: u64) -> Result<DynamicImage, ImageError> {
         let within = |bytes| match bytes > max_bytes {
             true => Err(ImageErrorKind::TooManyPixels),
@@ -154,7 +153,7 @@ impl ValidatedImage {
     }
 }
 
-/// Decodes an image once `reserve_pixels` has reserved the memory for its pixels.
+/// Decodes an image after `reserve_pixels` has reserved memory for its pixels.
 fn decode<T>(
     info: &ImageInfo,
     bytes: Bytes,
@@ -169,9 +168,9 @@ fn decode<T>(
     limits.max_image_height = Some(info.height);
     limits.max_alloc = Some(most);
     let bytes = strip(info.format, bytes)?;
-    // What a codec says is of no use to a client, and may cite the image.
+    // Codec errors do not help a client and may quote the image.
     let mut codec = open(info.format, bytes, &limits).map_err(|_| ImageErrorKind::Undecodable)?;
-    // The rules have judged other dimensions than the codec is about to decode.
+    // The rules checked other dimensions than the codec would decode.
     if codec.dimensions() != (info.width, info.height) {
         return Err(ImageErrorKind::Undecodable);
     }
@@ -183,8 +182,8 @@ fn decode<T>(
         .map_err(|_| ImageErrorKind::Undecodable)
 }
 
-/// Opens the codec. All but that of PNG get their limits once they are open; they read no more
-/// than headers until then.
+/// Opens the codec. Codecs other than PNG's get their limits later; until then they read only
+/// headers.
 fn open(format: ImageFormat, bytes: Bytes, limits: &Limits) -> ImageResult<Box<dyn Codec>> {
     let bytes = Cursor::new(bytes);
     Ok(match format {
@@ -213,7 +212,7 @@ mod tests {
         used.bytes_max
     }
 
-    /// The peak memory of decoding a black PNG of 8 × 8 pixels with these extra chunks.
+    /// Peak memory of decoding a black 8 × 8 PNG with these extra chunks.
     fn peak_with(chunks: &[(&[u8; 4], Vec<u8>)]) -> u64 {
         let mut bytes = Cursor::new(Vec::new());
         let black = DynamicImage::new_luma8(8, 8);
@@ -232,7 +231,7 @@ mod tests {
         peak(bomb)
     }
 
-    /// `count` zeros, compressed by zlib.
+    /// `count` zeros, compressed with zlib.
     fn zeros(count: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut encoder = PngEncoder::new(&mut bytes);
@@ -267,7 +266,7 @@ mod tests {
             let data = [before, &zeros].concat();
             let length = data.len() as u64;
             let peak = peak_with(&[(name, data)]);
-            // The file is there before it is measured; nothing of the chunk is copied.
+            // The file exists before the measurement; nothing of the chunk is copied.
             assert!(
                 peak <= plain + 1_024,
                 "{name:?}: {peak}, {plain} without {length} bytes"
@@ -277,7 +276,7 @@ mod tests {
 
     // FA01
     #[test]
-    fn pixels_beyond_the_image_are_not_kept() {
+    fn excess_pixels_are_not_kept() {
         let peak_of = |data: Vec<u8>| {
             let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
             for (name, data) in [
@@ -306,7 +305,7 @@ mod tests {
 
     // I13
     #[test]
-    fn memory_is_what_the_limits_say() {
+    fn memory_stays_within_the_limits() {
         let picture = DynamicImage::new_rgb8(512, 512);
         for format in ImageFormat::ALL {
             let codec = image::ImageFormat::from_mime_type(format.media_type()).expect("known");

@@ -1,13 +1,13 @@
-//! Why an image is refused.
+//! Image errors.
 
 use std::{error::Error, fmt, time::Duration};
 
 use stockade_core::refusal::{Refusal, RefusalKind, RefusalReason};
 
-/// Why an image is refused.
+/// The reason for refusing an image.
 ///
-/// Its text is one of a fixed set: it holds nothing of the image, of its address, or of the
-/// parser. It turns into a [`Refusal`], to which the caller adds the field's path.
+/// The message is one of a fixed set and contains nothing of the image, its address or the
+/// parser. It converts into a [`Refusal`], to which the caller adds the field's path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ImageError {
     kind: ImageErrorKind,
@@ -17,33 +17,33 @@ pub struct ImageError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ImageErrorKind {
-    /// Not a `data:` URL, whatever else it is: an address, a path, another scheme.
+    /// Not a `data:` URL: an address, a path or another scheme.
     RemoteUrl,
-    /// A `data:` URL that is not in the one accepted form.
+    /// A `data:` URL in another than the accepted form.
     DataUrl,
-    /// A type of image that is not taken, or no image at all.
+    /// An image type that is not accepted, or not an image.
     Unsupported,
-    /// Not base64 of the standard alphabet, padded canonically.
+    /// Not base64 in the standard alphabet with canonical padding.
     Base64,
-    /// Its bytes are not of the type that it is declared as.
+    /// The bytes are of another type than declared.
     TypeMismatch,
-    /// Its structure is broken or cut short, or it has no pixels.
+    /// The structure is broken or truncated, or there are no pixels.
     Malformed,
-    /// Bytes follow its end.
+    /// Data follows the end of the image.
     TrailingData,
     /// More bytes than the rules allow.
     TooManyBytes,
     /// Wider or higher than the rules allow.
     DimensionsTooLarge,
-    /// More pixels than the rules allow, all frames together.
+    /// More pixels in all frames together than the rules allow.
     TooManyPixels,
     /// More frames than the rules allow.
     TooManyFrames,
-    /// A JPEG of more than 100 scans, each of which costs a pass over all pixels.
+    /// A JPEG with more than 100 scans, each of which costs a pass over all pixels.
     TooManyScans,
-    /// The decoder cannot make pixels of it.
+    /// The image cannot be decoded.
     Undecodable,
-    /// The decoder has no place for it now.
+    /// The decoder is at its limits.
     Busy,
 }
 
@@ -54,62 +54,62 @@ impl ImageErrorKind {
             Self::RemoteUrl => (
                 R::Invalid,
                 "REMOTE_IMAGE",
-                "images are taken as base64 data: URLs only; nothing is fetched",
+                "images must be base64 `data:` URLs; remote URLs are not fetched",
             ),
             Self::DataUrl => (
                 R::Invalid,
                 "INVALID_IMAGE",
-                "the image's URL must be `data:`, its media type, `;base64,` and the data, and nothing else",
+                "the image's URL must consist of `data:`, the media type, `;base64,` and the data",
             ),
             Self::Unsupported => (
                 R::Invalid,
                 "UNSUPPORTED_IMAGE",
-                "this type of image is not accepted",
+                "this image type is not accepted",
             ),
             Self::Base64 => (
                 R::Invalid,
                 "INVALID_IMAGE",
-                "the image is not in standard base64 with its padding",
+                "the image is not standard base64 with padding",
             ),
             Self::TypeMismatch => (
                 R::Invalid,
                 "INVALID_IMAGE",
-                "the image is not of the type that it is declared as",
+                "the image is not of the declared type",
             ),
             Self::Malformed => (
                 R::Invalid,
                 "INVALID_IMAGE",
-                "the image is broken or cut short",
+                "the image is broken or truncated",
             ),
             Self::TrailingData => (
                 R::Invalid,
                 "INVALID_IMAGE",
-                "there is more data after the image's end",
+                "data follows the end of the image",
             ),
             Self::TooManyBytes => (
                 R::TooLarge,
                 "IMAGE_TOO_LARGE",
-                "the image has more bytes than is allowed",
+                "the image has more bytes than allowed",
             ),
             Self::DimensionsTooLarge => (
                 R::TooLarge,
                 "IMAGE_TOO_LARGE",
-                "the image is wider or higher than is allowed",
+                "the image is wider or higher than allowed",
             ),
             Self::TooManyPixels => (
                 R::TooLarge,
                 "IMAGE_TOO_LARGE",
-                "the image has more pixels than is allowed",
+                "the image has more pixels than allowed",
             ),
             Self::TooManyFrames => (
                 R::TooLarge,
                 "IMAGE_TOO_LARGE",
-                "the image has more frames than is allowed",
+                "the image has more frames than allowed",
             ),
             Self::TooManyScans => (
                 R::TooLarge,
                 "IMAGE_TOO_LARGE",
-                "the image has more scans than is allowed",
+                "the image has more scans than allowed",
             ),
             Self::Undecodable => (R::Invalid, "INVALID_IMAGE", "the image cannot be decoded"),
             Self::Busy => (
@@ -126,7 +126,7 @@ impl ImageError {
         Self { kind }
     }
 
-    /// What is wrong.
+    /// Returns the kind of error.
     pub const fn kind(self) -> ImageErrorKind {
         self.kind
     }
@@ -145,7 +145,7 @@ impl From<ImageError> for Refusal {
         let refusal = Self::new(kind, message).with_code(code);
         match error.kind {
             K::Busy => refusal.retry_after(Duration::from_secs(1)),
-            // Mistakes of clients that know another API.
+            // Typical of clients written for another API.
             K::RemoteUrl | K::DataUrl | K::Unsupported | K::TypeMismatch => {
                 refusal.with_reason(RefusalReason::UnsupportedContent)
             }

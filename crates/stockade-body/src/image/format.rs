@@ -1,8 +1,8 @@
-//! The types of images that are known here.
+//! Image types.
 
 use std::fmt;
 
-/// A type of image.
+/// An image type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ImageFormat {
@@ -17,10 +17,10 @@ pub enum ImageFormat {
 }
 
 impl ImageFormat {
-    /// All of them.
+    /// All image types.
     pub const ALL: [Self; 4] = [Self::Png, Self::Jpeg, Self::WebP, Self::Gif];
 
-    /// Its media type, `image/png`.
+    /// Returns the media type, such as `image/png`.
     pub const fn media_type(self) -> &'static str {
         match self {
             Self::Png => "image/png",
@@ -30,15 +30,14 @@ impl ImageFormat {
         }
     }
 
-    /// The format of exactly this media type: lower case, without parameters.
+    /// Returns the type with exactly this media type, in lower case without parameters.
     pub fn from_media_type(media_type: &[u8]) -> Option<Self> {
         Self::ALL
             .into_iter()
             .find(|format| format.media_type().as_bytes() == media_type)
     }
 
-    /// The format that clients mean by this media type: `image/jpg`, which is not registered,
-    /// is JPEG to them.
+    /// Returns the type that clients mean: the unregistered `image/jpg` is JPEG.
     pub(crate) fn from_common_media_type(media_type: &[u8]) -> Option<Self> {
         let mut names = Self::COMMON.into_iter();
         names
@@ -46,7 +45,7 @@ impl ImageFormat {
             .map(|(_, format)| format)
     }
 
-    /// The media types that clients declare images as.
+    /// The media types that clients use.
     pub(crate) const COMMON: [(&str, Self); 5] = [
         ("image/png", Self::Png),
         ("image/jpeg", Self::Jpeg),
@@ -55,7 +54,7 @@ impl ImageFormat {
         ("image/jpg", Self::Jpeg),
     ];
 
-    /// The format whose magic bytes these are.
+    /// Detects the type by its magic bytes.
     pub(super) fn sniff(head: &[u8; 12]) -> Option<Self> {
         match head {
             [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Some(Self::Png),

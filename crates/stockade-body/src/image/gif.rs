@@ -32,7 +32,7 @@ pub(super) fn walk(reader: &mut Reader<'_>) -> Result<Dimensions, ImageErrorKind
     }
 }
 
-/// A frame must be inside of the screen: a decoder's memory follows the frame's own size.
+/// Frames must lie inside the screen: a decoder allocates memory by the frame's own size.
 fn frame(reader: &mut Reader<'_>, width: u16, height: u16) -> Result<(), ImageErrorKind> {
     let [x, y, w, h] = [(); 4].map(|()| reader.take().map(u16::from_le_bytes));
     let inside = x?.checked_add(w?).is_some_and(|right| right <= width)

@@ -1,27 +1,27 @@
-//! What a header tells of an image.
+//! Properties of an image that was not decoded.
 
 use crate::ImageFormat;
 
-/// What is known of an image that was not decoded.
+/// Properties of an image, read from its structure without decoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ImageInfo {
-    /// Its type, by its magic bytes.
+    /// The type by magic bytes.
     pub format: ImageFormat,
-    /// The type that it is declared as, where its bytes are of another one.
+    /// The declared type, if the bytes are of another one.
     pub declared_as: Option<ImageFormat>,
-    /// Pixels in a row, as stored: an orientation in the metadata turns nothing here.
+    /// The stored width in pixels; the orientation in the metadata is not applied.
     pub width: u32,
-    /// Rows of pixels, as stored.
+    /// The stored height in pixels.
     pub height: u32,
-    /// 1, or the number of frames of an animation.
+    /// The number of frames; 1 unless animated.
     pub frames: u32,
-    /// Length of the encoded image in bytes, base64 undone.
+    /// The size of the encoded image in bytes, without base64.
     pub bytes: u64,
 }
 
 impl ImageInfo {
-    /// Pixels in all frames together.
+    /// Returns the number of pixels in all frames together.
     pub fn pixels(&self) -> u64 {
         u64::from(self.width)
             .saturating_mul(u64::from(self.height))
@@ -29,7 +29,7 @@ impl ImageInfo {
     }
 }
 
-/// The picture that a walk through a file found.
+/// The dimensions found by walking a file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dimensions {
     pub(super) width: u32,

@@ -2,7 +2,7 @@
 
 use super::{error::ImageErrorKind, info::Dimensions, reader::Reader};
 
-/// A scan of a few bytes makes a decoder pass over all pixels; encoders make about ten.
+/// A scan of a few bytes makes a decoder process all pixels; encoders write about ten.
 const MOST_SCANS: u32 = 100;
 
 const SOF_BASELINE: u8 = 0xC0;
@@ -16,11 +16,10 @@ const APP0: u8 = 0xE0;
 const APP15: u8 = 0xEF;
 const COM: u8 = 0xFE;
 
-/// Walks the segments up to the first scan and, in a picture of several scans, on to its
-/// end.
+/// Walks the segments up to the first scan; if the picture has several scans, up to its end.
 ///
-/// Stricter than decoders are: they look for the next marker where one is missing, each in
-/// its own way, and so could find other dimensions than those found here.
+/// Stricter than decoders: where a marker is missing they search for the next one in different
+/// ways, and could find other dimensions.
 pub(super) fn walk(reader: &mut Reader<'_>) -> Result<Dimensions, ImageErrorKind> {
     reader.skip(2)?;
     let mut frame = None;
@@ -82,7 +81,7 @@ impl Frame {
     }
 }
 
-/// The code that follows 0xFF; more of those may stand before it (B.1.1.2).
+/// Reads the code after 0xFF; fill bytes may precede it (B.1.1.2).
 fn marker(reader: &mut Reader<'_>) -> Result<u8, ImageErrorKind> {
     loop {
         match reader.take()? {
@@ -92,13 +91,13 @@ fn marker(reader: &mut Reader<'_>) -> Result<u8, ImageErrorKind> {
     }
 }
 
-/// Skips a table or a note. Anything else has no place between headers.
+/// Skips a table or comment. Other segments are not allowed between headers.
 fn segment(reader: &mut Reader<'_>, code: u8) -> Result<(), ImageErrorKind> {
     if !matches!(code, DHT | DQT | DRI | COM | APP0..=APP15) {
         return Err(ImageErrorKind::Malformed);
     }
-    // JFIF's is longer. At 6, zune-jpeg 0.5.15 loses its place and takes dimensions from
-    // what follows.
+    // JFIF's is longer. At 6, zune-jpeg 0.5.15 loses its position and takes dimensions from
+    // the following data.
     let least = if code == APP0 { 7 } else { 2 };
     let length = u16::from_be_bytes(reader.take()?);
     if length < least {
@@ -107,7 +106,7 @@ fn segment(reader: &mut Reader<'_>, code: u8) -> Result<(), ImageErrorKind> {
     reader.skip(usize::from(length) - 2)
 }
 
-/// Reads the header of a scan: how many components are in it.
+/// Reads a scan header and returns its number of components.
 fn scan(reader: &mut Reader<'_>) -> Result<u8, ImageErrorKind> {
     let length = u16::from_be_bytes(reader.take()?);
     let [components] = reader.take()?;
@@ -118,7 +117,7 @@ fn scan(reader: &mut Reader<'_>) -> Result<u8, ImageErrorKind> {
     Ok(components)
 }
 
-/// Walks the rest of a picture of several scans, to its end.
+/// Walks the remaining scans up to the end of the picture.
 fn scans(reader: &mut Reader<'_>) -> Result<(), ImageErrorKind> {
     let mut scans = 1;
     loop {
@@ -134,8 +133,8 @@ fn scans(reader: &mut Reader<'_>) -> Result<(), ImageErrorKind> {
     }
 }
 
-/// The code of the next marker in data. After 0xFF, a 0 is data and a restart marker is a
-/// place to start from after an error.
+/// Finds the next marker in entropy-coded data. After 0xFF, 0 is data, and restart markers are
+/// skipped.
 fn marker_in_data(reader: &mut Reader<'_>) -> Result<u8, ImageErrorKind> {
     let mut follows = false;
     reader.find(|byte| {

@@ -2,7 +2,7 @@
 
 use super::{error::ImageErrorKind, info::Dimensions, reader::Reader};
 
-/// Walks the chunks from the signature to `IEND`; checksums are not looked at.
+/// Walks the chunks from the signature to `IEND`; checksums are not verified.
 pub(super) fn walk(reader: &mut Reader<'_>) -> Result<Dimensions, ImageErrorKind> {
     reader.skip(8)?;
     let (width, height) = header(reader)?;
@@ -39,7 +39,7 @@ pub(super) fn walk(reader: &mut Reader<'_>) -> Result<Dimensions, ImageErrorKind
             }
             b"IHDR" | b"IEND" | b"acTL" | b"fcTL" => return Err(ImageErrorKind::Malformed),
             b"PLTE" => reader.skip(length)?,
-            // A lower-case letter first: chunks that a decoder need not know (section 5.4).
+            // Ancillary chunks start with a lower-case letter (section 5.4).
             [b'a'..=b'z', rest @ ..] if rest.iter().all(u8::is_ascii_alphabetic) => {
                 reader.skip(length)?;
             }
@@ -51,7 +51,7 @@ pub(super) fn walk(reader: &mut Reader<'_>) -> Result<Dimensions, ImageErrorKind
 
 const CHECKSUM: usize = 4;
 
-/// Where the walk is, seen from the one run of `IDAT` chunks.
+/// The position relative to the single run of `IDAT` chunks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Data {
     Ahead,
@@ -84,7 +84,7 @@ fn header(reader: &mut Reader<'_>) -> Result<(u32, u32), ImageErrorKind> {
     }
 }
 
-/// A frame's place, which must be inside of the picture.
+/// Reads a frame's region, which must lie inside the picture.
 fn frame(reader: &mut Reader<'_>, width: u32, height: u32) -> Result<(), ImageErrorKind> {
     reader.skip(4)?;
     let size = [(); 4].map(|()| reader.take().map(u32::from_be_bytes));

@@ -1,33 +1,33 @@
-//! Reads an image here and there, also through base64.
+//! Random access to the bytes of an image, also through base64.
 
 use base64_simd::{AsOut, Base64, STANDARD, STANDARD_NO_PAD};
 
 use super::error::ImageErrorKind;
 use crate::work_budget::WorkBudget;
 
-/// Decoded at a time: large enough to make a linear walk fast, small enough to make a jump
-/// cheap. A multiple of 3.
+/// Bytes decoded at a time: large enough for fast linear walks, small enough for cheap jumps.
+/// A multiple of 3.
 const WINDOW: usize = 192;
 
-/// Bytes that are looked at one by one at a time.
+/// Bytes searched at a time.
 const BLOCK: usize = 192;
 
-/// How many bytes that are looked at one by one are a step of budget.
+/// Bytes searched one by one in one step of the budget.
 const NARROW: usize = 16;
 
-/// The bytes of an image with a place in them.
+/// A position in the bytes of an image.
 ///
-/// Base64 is decoded a window at a time and only where it is read: four characters are
-/// three bytes, so a jump over a chunk of pixels costs nothing.
+/// Base64 is decoded in windows and only where it is read: four characters are three bytes, so
+/// jumping over a chunk of pixels is free.
 ///
-/// Where the budget is spent, the image ends for the reader; whoever bounds the budget asks
-/// it before the verdict.
+/// When the budget runs out, the image appears truncated; the caller checks the budget before
+/// it uses the result.
 pub(super) struct Reader<'a> {
     source: Source<'a>,
     budget: &'a WorkBudget,
     length: usize,
     position: usize,
-    /// What was last decoded of base64: `filled` bytes, which begin at `start`.
+    /// The decoded window: `filled` bytes from `start`.
     window: [u8; WINDOW],
     start: usize,
     filled: usize,
@@ -36,11 +36,11 @@ pub(super) struct Reader<'a> {
 #[derive(Clone, Copy)]
 enum Source<'a> {
     Bytes(&'a [u8]),
-    /// Checked.
+    /// Valid base64.
     Base64(&'a [u8]),
 }
 
-/// What is said of an image of which no more is read.
+/// The error when the budget runs out.
 const SPENT: Result<(), ImageErrorKind> = Err(ImageErrorKind::Malformed);
 
 impl<'a> Reader<'a> {
@@ -48,8 +48,8 @@ impl<'a> Reader<'a> {
         Self::new(Source::Bytes(bytes), bytes.len(), budget)
     }
 
-    /// Reads through base64, all of which is checked here: alphabet, padding, which may be
-    /// missing unless it must be there, and that the bits which no byte uses are 0.
+    /// Reads through base64 after checking all of it: the alphabet, the padding (optional
+    /// unless `padded`), and that unused bits are 0.
     pub(super) fn base64(
         text: &'a [u8],
         padded: bool,
@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Goes on to this position, which is not behind.
+    /// Skips forward to this position.
     pub(super) fn skip_to(&mut self, position: usize) -> Result<(), ImageErrorKind> {
         let bytes = position.checked_sub(self.position);
         self.skip(bytes.ok_or(ImageErrorKind::Malformed)?)
@@ -119,7 +119,7 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    /// Goes on to what follows the next byte that is sought, and returns that byte.
+    /// Skips past the next matching byte and returns it.
     pub(super) fn find(&mut self, mut is_it: impl FnMut(u8) -> bool) -> Result<u8, ImageErrorKind> {
         loop {
             self.budget.spend(BLOCK / NARROW).or(SPENT)?;
@@ -139,7 +139,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Bytes from the position on; none at the end only.
+    /// Returns bytes from the position on; empty only at the end.
     fn view(&mut self) -> &[u8] {
         let position = self.position;
         match self.source {
@@ -155,7 +155,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The one encoding that a text can be of, where it is base64 at all.
+/// The only encoding that a text of this length can have.
 fn encoding(text: &[u8]) -> &'static Base64 {
     if text.len().is_multiple_of(4) {
         &STANDARD
@@ -164,13 +164,13 @@ fn encoding(text: &[u8]) -> &'static Base64 {
     }
 }
 
-/// Decodes a text that was checked.
+/// Decodes checked base64.
 pub(super) fn decode(text: &[u8]) -> Vec<u8> {
     let decoded = encoding(text).decode_to_vec(text);
     decoded.expect("checked base64")
 }
 
-/// Decodes what begins at this byte, a multiple of 3, and says how many bytes it is.
+/// Decodes from this byte, a multiple of 3; returns the number of bytes.
 fn decode_window(text: &[u8], start: usize, window: &mut [u8; WINDOW]) -> usize {
     let from = start / 3 * 4;
     let to = text.len().min(from + WINDOW / 3 * 4);
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_same_through_base64() {
+    fn reads_through_base64() {
         let budget = WorkBudget::unlimited();
         let bytes: Vec<u8> = (0..=255).cycle().take(1_000).collect();
         for length in [0, 1, 2, 3, 190, 191, 192, 193, 1_000] {
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn jumps_to_any_place() {
+    fn jumps_to_any_position() {
         let budget = WorkBudget::unlimited();
         let bytes: Vec<u8> = (0..=255).cycle().take(1_000).collect();
         let text = STANDARD.encode_to_string(&bytes);
@@ -221,7 +221,7 @@ mod tests {
 
     // I04
     #[test]
-    fn refuses_what_is_not_canonical() {
+    fn refuses_non_canonical_base64() {
         let budget = WorkBudget::unlimited();
         for text in [
             "AAA", "AA", "A===", "====", "AAAA=", "AAA=AAAA", "AA=A", "AAB=", "AB==", "AA-_",
@@ -232,9 +232,9 @@ mod tests {
         }
     }
 
-    // FH10: what has more than one reading, or none, is refused without padding, too.
+    // FH10: ambiguous or invalid text is refused without padding as well.
     #[test]
-    fn takes_missing_padding_and_nothing_else() {
+    fn accepts_missing_padding_only() {
         let budget = WorkBudget::unlimited();
         for (text, length) in [("AAA", 2), ("AA", 1), ("AAAAAA", 4), ("AAAA", 3)] {
             let reader = Reader::base64(text.as_bytes(), false, &budget);

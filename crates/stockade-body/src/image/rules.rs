@@ -1,31 +1,30 @@
-//! Which images are let in.
+//! Rules for images.
 
 use super::{gif, jpeg, png, reader::Reader, webp};
 use crate::{DataUrl, ImageError, ImageErrorKind, ImageFormat, ImageInfo, work_budget::WorkBudget};
 
-/// Which images are let in.
+/// Rules for images.
 ///
-/// An image is judged by its container's structure, which is walked from its first byte to
-/// its end in time that grows with its length and in memory that does not. No pixel, no
-/// profile and no text in it is decompressed, so an image that claims to be huge is only a
-/// claim. An image from an encoder costs hardly more than the check of its base64, a fast
-/// copy's time; the worst 10 MiB that can be made cost some 15 ms. What the walk finds:
-/// 1. The magic bytes are those of a type that is taken. They decide: an image that is
-///    declared as another type is taken for what it is, and
-///    [`ImageInfo::declared_as`] says so; [`strict`](Self::strict) rules refuse it.
-/// 2. Width, height and frames are in bounds and not 0, and so are the pixels of all frames
-///    together. Dimensions are those of the stored pixels, whatever the metadata says of
-///    orientation.
-/// 3. The structure is whole. PNG: chunks from `IHDR` to `IEND`, checksums not looked at.
-///    GIF: blocks up to the trailer, each frame inside of the screen. WebP: the RIFF chunks,
-///    each frame inside of the canvas. JPEG: segments up to the first scan; in a picture
-///    of several scans the scans as well, 100 at most, since a few bytes of scan cost a
-///    pass over all pixels.
-/// 4. Nothing follows the end of a PNG, GIF or WebP. The end of a JPEG of one scan is
-///    known to a decoder only, and cameras put more behind it, so that is let be.
+/// An image is checked by walking its container's structure from the first byte to the last,
+/// in linear time and constant memory. No pixel, profile or text in it is decompressed, so an
+/// image that claims to be huge is only a claim. Regular images cost little more than checking
+/// their base64, which is as fast as a copy; the worst 10 MiB that can be constructed cost
+/// some 15 ms. The walk checks:
+/// 1. The magic bytes are of an accepted type. They decide: an image that is declared as
+///    another type is taken for what it is, with [`ImageInfo::declared_as`] set;
+///    [`strict`](Self::strict) rules refuse it.
+/// 2. Width, height and frames are within limits and not 0, and so are the pixels of all
+///    frames together. Dimensions are those of the stored pixels, whatever the metadata says
+///    about orientation.
+/// 3. The structure is complete. PNG: chunks from `IHDR` to `IEND`, checksums not verified.
+///    GIF: blocks up to the trailer, each frame inside the screen. WebP: the RIFF chunks, each
+///    frame inside the canvas. JPEG: segments up to the first scan; with several scans also
+///    those, at most 100, since a few bytes of scan cost a pass over all pixels.
+/// 4. Nothing follows the end of a PNG, GIF or WebP. The end of a JPEG with one scan is known
+///    only to a decoder, and cameras append data, so this is not checked.
 ///
-/// None of this makes an image decodable: only decoding it does, which the feature `decode`
-/// offers as `ImageDecoder`.
+/// This does not prove that an image can be decoded: only decoding does, with `ImageDecoder`
+/// of the feature `decode`.
 ///
 /// ```
 /// use stockade_body::{ImageErrorKind, ImageFormat, ImageRules};
@@ -61,7 +60,7 @@ pub struct ImageRules {
 }
 
 impl Default for ImageRules {
-    /// All formats, 10 MiB, 16,384 pixels a side, 40 million pixels, 1 frame.
+    /// All formats, 10 MiB, 16,384 pixels per side, 40 million pixels and 1 frame.
     fn default() -> Self {
         Self {
             formats: ImageFormat::ALL.to_vec(),
@@ -76,7 +75,7 @@ impl Default for ImageRules {
 }
 
 impl ImageRules {
-    /// The formats that are taken; all of them unless they are set.
+    /// Sets the accepted formats. Default: all.
     pub fn formats<I>(mut self, formats: I) -> Self
     where
         I: IntoIterator<Item = ImageFormat>,
@@ -85,48 +84,46 @@ impl ImageRules {
         self
     }
 
-    /// The most bytes an encoded image may have, base64 undone; 10 MiB unless it is set.
+    /// Sets the maximum size of an encoded image, without base64. Default: 10 MiB.
     pub fn bytes(mut self, bytes: u64) -> Self {
         self.bytes = bytes;
         self
     }
 
-    /// The most pixels that a row or a column may have; 16,384 unless it is set.
+    /// Sets the maximum width and height in pixels. Default: 16,384.
     pub fn side(mut self, pixels: u32) -> Self {
         self.side = pixels;
         self
     }
 
-    /// The most pixels that an image may have, all its frames together; 40 million unless
-    /// it is set.
+    /// Sets the maximum number of pixels in all frames together. Default: 40 million.
     pub fn pixels(mut self, pixels: u64) -> Self {
         self.pixels = pixels;
         self
     }
 
-    /// The most frames that an animation may have; 1 unless it is set.
+    /// Sets the maximum number of frames. Default: 1.
     pub fn frames(mut self, frames: u32) -> Self {
         self.frames = frames;
         self
     }
 
-    /// Takes images in their canonical form only. Unless this is called, three slips of usual
-    /// clients are let pass, none of which leaves a doubt about the bytes: an image that is
-    /// declared as another type than it is, the type `image/jpg`, and base64 without its
-    /// padding.
+    /// Accepts images only in their canonical form. By default three common mistakes pass,
+    /// none of which makes the bytes ambiguous: an image declared as another type, the type
+    /// `image/jpg`, and base64 without padding.
     pub fn strict(mut self) -> Self {
         self.strict = true;
         self
     }
 
-    /// Lets in what has more data after its end. Two readers may then see two different
-    /// things in the same bytes.
+    /// Accepts data after the end of an image. Two readers may then see different images in
+    /// the same bytes.
     pub fn dangerous_trailing_data(mut self) -> Self {
         self.trailing_data = true;
         self
     }
 
-    /// Judges the image in a `data:` URL.
+    /// Checks the image in a `data:` URL.
     ///
     /// # Errors
     /// Those of [`DataUrl::parse`] and [`check_base64`](Self::check_base64).
@@ -135,7 +132,7 @@ impl ImageRules {
         self.check_base64(Some(url.format()), url.base64())
     }
 
-    /// Reads a URL's head.
+    /// Parses a URL up to its data.
     pub(super) fn parse<'a>(&self, url: &'a [u8]) -> Result<DataUrl<'a>, ImageError> {
         let url = DataUrl::parse(url)?;
         if self.strict && !url.is_registered() {
@@ -144,7 +141,7 @@ impl ImageRules {
         Ok(url)
     }
 
-    /// The format of a declared media type, lower case and without parameters.
+    /// Returns the format of a declared media type, in lower case without parameters.
     pub(crate) fn declared(&self, media_type: &[u8]) -> Option<ImageFormat> {
         match self.strict {
             true => ImageFormat::from_media_type(media_type),
@@ -156,14 +153,13 @@ impl ImageRules {
         self.strict
     }
 
-    /// Judges an image in base64: standard alphabet, no white space; where the rules are
-    /// [strict](Self::strict), with its padding.
+    /// Checks an image in base64: standard alphabet, no white space; with padding if the rules
+    /// are [strict](Self::strict).
     ///
     /// All of the text is checked; only the parts that the walk needs are decoded.
     ///
     /// # Errors
-    /// What is wrong with the image, as [`ImageErrorKind`] lists it, but for the kinds of
-    /// URLs and of decoding.
+    /// Every [`ImageErrorKind`] except those of URLs and of decoding.
     pub fn check_base64(
         &self,
         declared: Option<ImageFormat>,
@@ -172,11 +168,10 @@ impl ImageRules {
         self.base64_within(declared, base64, &WorkBudget::unlimited())
     }
 
-    /// Judges an image as it is.
+    /// Checks an image in binary form.
     ///
     /// # Errors
-    /// What is wrong with the image, as [`ImageErrorKind`] lists it, but for the kinds of
-    /// URLs, of base64 and of decoding.
+    /// Every [`ImageErrorKind`] except those of URLs, base64 and decoding.
     pub fn check_bytes(
         &self,
         declared: Option<ImageFormat>,
@@ -192,8 +187,7 @@ impl ImageRules {
         base64: &[u8],
         budget: &WorkBudget,
     ) -> Result<ImageInfo, ImageError> {
-        // Before a byte is looked at: the length alone tells the decoded length, give or
-        // take two.
+        // The length alone gives the decoded length, within two bytes.
         if base64.len() as u64 / 4 * 3 > self.bytes.saturating_add(2) {
             return Err(ImageErrorKind::TooManyBytes.into());
         }
@@ -242,8 +236,7 @@ impl ImageRules {
         Ok(info)
     }
 
-    /// The format by the magic bytes, where it is taken; with strict rules, where it is the
-    /// declared one.
+    /// Returns the format by magic bytes if it is accepted and, under strict rules, declared.
     fn format(
         &self,
         declared: Option<ImageFormat>,

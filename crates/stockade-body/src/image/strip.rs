@@ -1,23 +1,23 @@
-//! Removes from an image what its pixels do not need, before a codec reads it.
+//! Removes metadata from an image before a codec reads it.
 
 use bytes::Bytes;
 
 use super::{error::ImageErrorKind, format::ImageFormat};
 
-/// The image without profiles, texts and other metadata.
+/// Returns the image without profiles, texts and other metadata.
 ///
-/// Codecs parse these eagerly, and inflate them where they are compressed: a PNG of one pixel
-/// has a profile of gigabytes. What stays is what a decoder of the first frame needs:
+/// Codecs parse metadata eagerly and inflate compressed parts: a PNG of one pixel can carry a
+/// profile of gigabytes. A decoder of the first frame needs:
 /// - PNG: `IHDR`, `PLTE`, `tRNS`, `IDAT` and `IEND`.
-/// - JPEG: all segments but `APP1` to `APP13`, `APP15` and comments. `APP0` and `APP14` say how
-///   the colours are coded.
+/// - JPEG: all segments but `APP1` to `APP13`, `APP15` and comments. `APP0` and `APP14` define
+///   the colour coding.
 /// - WebP: pictures, and the frames of an animation.
 /// - GIF: the first frame and its graphic control extension.
 ///
-/// An image without metadata is returned as it is; another one is copied.
+/// An image without metadata is returned unchanged; others are copied.
 ///
 /// # Errors
-/// [`Undecodable`](ImageErrorKind::Undecodable) where the structure is broken.
+/// [`Undecodable`](ImageErrorKind::Undecodable) if the structure is broken.
 pub(super) fn strip(format: ImageFormat, bytes: Bytes) -> Result<Bytes, ImageErrorKind> {
     let mut out = Stripper::new(bytes);
     match format {
@@ -34,7 +34,7 @@ fn png(out: &mut Stripper) -> Result<(), ImageErrorKind> {
     loop {
         let length = u32::from_be_bytes(out.peek(0)?) as usize;
         let name: [u8; 4] = out.peek(4)?;
-        // The length, the name and the checksum.
+        // Plus length, name and checksum.
         let whole = length.saturating_add(12);
         match &name {
             b"IHDR" | b"PLTE" | b"tRNS" | b"IDAT" => out.keep(whole)?,
@@ -57,7 +57,7 @@ fn jpeg(out: &mut Stripper) -> Result<(), ImageErrorKind> {
         }
         let length = usize::from(u16::from_be_bytes(out.peek(2)?)) + 2;
         match code {
-            // The rest is scans.
+            // The remainder is scan data.
             0xDA => return out.keep_rest(),
             0xE1..=0xED | 0xEF | 0xFE => out.skip(length)?,
             _ => out.keep(length)?,
@@ -67,7 +67,7 @@ fn jpeg(out: &mut Stripper) -> Result<(), ImageErrorKind> {
 
 fn webp(mut out: Stripper) -> Result<Bytes, ImageErrorKind> {
     const FLAGS: usize = 20;
-    /// A profile, Exif and XMP.
+    /// The flags of ICC profiles, Exif and XMP.
     const METADATA: u8 = 0x20 | 0x08 | 0x04;
 
     let size = u32::from_le_bytes(out.peek(4)?) as usize;
@@ -139,8 +139,7 @@ fn colour_table(flags: u8) -> usize {
     }
 }
 
-/// The length of the sub-blocks that begin `ahead` bytes on, with the empty one that ends
-/// them.
+/// Returns the length of the sub-blocks that start `ahead` bytes on, including the terminator.
 fn sub_blocks(out: &Stripper, ahead: usize) -> Result<usize, ImageErrorKind> {
     let mut length = 0;
     loop {
@@ -152,13 +151,12 @@ fn sub_blocks(out: &Stripper, ahead: usize) -> Result<usize, ImageErrorKind> {
     }
 }
 
-/// A out of parts of an image; none is made as long as the parts follow each other from the
-/// beginning.
+/// Copies parts of an image. Nothing is copied while the parts are contiguous from the start.
 struct Stripper {
     source: Bytes,
-    /// What was kept before the run.
+    /// Parts copied before the current run.
     kept: Vec<u8>,
-    /// Where the run begins that is kept but not copied yet.
+    /// Start of the current run, kept but not yet copied.
     run: usize,
     at: usize,
 }

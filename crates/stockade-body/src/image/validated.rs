@@ -1,4 +1,4 @@
-//! Images that passed, for whoever handles the request.
+//! Validated images for the handler.
 
 use std::{
     fmt,
@@ -10,13 +10,13 @@ use bytes::Bytes;
 use super::reader;
 use crate::{ImageError, ImageFormat, ImageInfo, ImageRules, work_budget::WorkBudget};
 
-/// The images of a request that passed the rules, in the order of the body: a request
-/// extension, so that no handler looks for them or decodes their base64 again.
+/// The validated images of a request in the order of the body, as a request extension, so that
+/// handlers need not search for them or decode base64 again.
 #[derive(Clone, Debug, Default)]
 pub struct ValidatedImages(Arc<[ValidatedImage]>);
 
 impl ValidatedImages {
-    /// The images, in the order of the body.
+    /// Returns the images in the order of the body.
     pub fn as_slice(&self) -> &[ValidatedImage] {
         &self.0
     }
@@ -31,10 +31,10 @@ impl FromIterator<ValidatedImage> for ValidatedImages {
     }
 }
 
-/// An image that passed [`ImageRules`]: what is known of it, and its bytes.
+/// An image that passed [`ImageRules`], with its properties and bytes.
 ///
-/// Cheap to clone: it shares the memory of the body that it came in. Passing the rules does
-/// not make an image decodable; only decoding it shows that.
+/// Cheap to clone: it shares the memory of its body. Passing the rules does not prove that the
+/// image can be decoded.
 #[derive(Clone)]
 pub struct ValidatedImage(Arc<Inner>);
 
@@ -49,7 +49,7 @@ enum Encoded {
 }
 
 impl ValidatedImage {
-    /// An image as [`ImageRules::check_bytes`] judges it.
+    /// Checks an image with [`ImageRules::check_bytes`].
     ///
     /// # Errors
     /// Those of [`ImageRules::check_bytes`].
@@ -61,7 +61,7 @@ impl ValidatedImage {
         Self::bytes_within(rules, declared, bytes, &WorkBudget::unlimited())
     }
 
-    /// An image as [`ImageRules::check_base64`] judges it.
+    /// Checks an image with [`ImageRules::check_base64`].
     ///
     /// # Errors
     /// Those of [`ImageRules::check_base64`].
@@ -73,8 +73,7 @@ impl ValidatedImage {
         Self::base64_within(rules, declared, text, &WorkBudget::unlimited())
     }
 
-    /// An image as [`ImageRules::check_data_url`] judges it; escapes that the body's own
-    /// syntax has in the URL are undone before.
+    /// Checks an image with [`ImageRules::check_data_url`]. The URL must be unescaped.
     ///
     /// # Errors
     /// Those of [`ImageRules::check_data_url`].
@@ -120,13 +119,13 @@ impl ValidatedImage {
         Self(Arc::new(Inner { info, encoded }))
     }
 
-    /// What is known of it.
+    /// Returns the image's properties.
     pub fn info(&self) -> &ImageInfo {
         &self.0.info
     }
 
-    /// The encoded image, base64 undone: by the first call, at about a seventh of a
-    /// microsecond a KiB, and kept for the others.
+    /// Returns the encoded image without base64. The first call decodes it, in about a seventh
+    /// of a microsecond per KiB; later calls share the result.
     pub fn bytes(&self) -> Bytes {
         match &self.0.encoded {
             Encoded::Bytes(bytes) => bytes.clone(),
@@ -138,8 +137,8 @@ impl ValidatedImage {
 }
 
 impl ValidatedImage {
-    /// Undoes the base64 now and drops its text, for a handler that keeps the image longer
-    /// than the body that it came in.
+    /// Decodes the base64 now and drops its text, for handlers that keep the image longer than
+    /// its body.
     pub fn compact(self) -> Self {
         match &self.0.encoded {
             Encoded::Bytes(_) => self,

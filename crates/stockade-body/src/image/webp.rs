@@ -43,7 +43,7 @@ struct Size {
 }
 
 impl Size {
-    /// Two numbers of 24 bits, each one less than what it says.
+    /// Reads width and height, stored minus one in 24 bits each.
     fn less_one(reader: &mut Reader<'_>) -> Result<Self, ImageErrorKind> {
         Ok(Self {
             width: u24(reader)? + 1,
@@ -62,7 +62,7 @@ impl Size {
 
 struct Chunk {
     name: [u8; 4],
-    /// Where the next one begins.
+    /// The start of the next chunk.
     end: usize,
 }
 
@@ -80,8 +80,8 @@ impl Chunk {
     }
 }
 
-/// Walks the chunks of one picture, which must be of this size: a decoder's memory follows
-/// the size that the picture itself gives.
+/// Walks the chunks of one picture, which must have this size: a decoder allocates memory by
+/// the picture's own size.
 fn still(reader: &mut Reader<'_>, end: usize, size: Size) -> Result<(), ImageErrorKind> {
     let mut pictures = 0;
     while reader.position() < end {
@@ -104,7 +104,7 @@ fn still(reader: &mut Reader<'_>, end: usize, size: Size) -> Result<(), ImageErr
     }
 }
 
-/// Walks the chunks of an animation and counts its frames.
+/// Walks the chunks of an animation and returns its number of frames.
 fn animation(reader: &mut Reader<'_>, end: usize, canvas: Size) -> Result<u32, ImageErrorKind> {
     let mut has_parameters = false;
     let mut frames = 0;
@@ -136,7 +136,7 @@ fn animation(reader: &mut Reader<'_>, end: usize, canvas: Size) -> Result<u32, I
     }
 }
 
-/// The size that a bitstream gives; `None` where the chunk is none.
+/// Reads the size of a bitstream chunk; `None` for other chunks.
 fn bitstream(reader: &mut Reader<'_>, name: &[u8; 4]) -> Result<Option<Size>, ImageErrorKind> {
     let (width, height) = match name {
         // RFC 6386, section 9.1: a key frame, the start code, 14 bits each.
@@ -151,7 +151,7 @@ fn bitstream(reader: &mut Reader<'_>, name: &[u8; 4]) -> Result<Option<Size>, Im
             let height = u16::from_le_bytes(reader.take()?) & 0x3FFF;
             (width.into(), height.into())
         }
-        // RFC 9649, section 3.4: 14 bits each, one less than what they say; version 0.
+        // RFC 9649, section 3.4: 14 bits each, stored minus one; version 0.
         b"VP8L" => {
             let [signature] = reader.take()?;
             let bits = u32::from_le_bytes(reader.take()?);

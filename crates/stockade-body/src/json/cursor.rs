@@ -1,4 +1,4 @@
-//! What a JSON text is made of, between its objects and arrays.
+//! Reads the tokens of a JSON document.
 
 use super::{Scalar, Text, error::JsonErrorKind, number, text};
 use crate::{
@@ -6,13 +6,13 @@ use crate::{
     work_budget::{BudgetExhausted, WorkBudget},
 };
 
-/// How many bytes that are looked at one by one are a step.
+/// Bytes examined one by one in one step.
 const NARROW: usize = 16;
 
-/// A JSON text with a place in it.
+/// A position in a JSON document.
 ///
-/// It is in the innermost loop. What is called now and then is therefore a function of its
-/// parts: as long as nobody has its address, the compiler keeps them in registers.
+/// The cursor is used in the innermost loop. Rare operations are therefore free functions of
+/// its fields: as long as nothing takes its address, the compiler keeps it in registers.
 pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
     pub(super) at: usize,
@@ -28,7 +28,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The next byte that is no white space.
+    /// Skips white space and returns the next byte.
     #[inline(always)]
     pub(super) fn peek(&mut self) -> Result<Option<u8>, BudgetExhausted> {
         match self.bytes.get(self.at) {
@@ -40,14 +40,14 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Whether this byte, which is no white space, is next, but for white space.
+    /// Whether this byte comes next, after white space.
     #[inline(always)]
     pub(super) fn is_next(&mut self, byte: u8) -> Result<bool, BudgetExhausted> {
-        // Most texts have no white space.
+        // Most documents have no white space.
         Ok(self.bytes.get(self.at) == Some(&byte) || self.peek()? == Some(byte))
     }
 
-    /// Reads the string whose quote is next.
+    /// Reads the string that starts here.
     #[inline(always)]
     pub(super) fn string(&mut self) -> Result<Text<'a>, ScanError> {
         let text = text::scan(self.bytes, self.at + 1, self.budget)?;
@@ -55,7 +55,7 @@ impl<'a> Cursor<'a> {
         Ok(text)
     }
 
-    /// Reads a scalar that is all of the text, but for white space before it.
+    /// Reads a document that is a scalar.
     pub(super) fn scalar(&mut self) -> Result<Scalar<'a>, ScanError> {
         match self.peek()? {
             Some(b'"') => Ok(Scalar::String(self.string()?)),
@@ -63,7 +63,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Makes sure that no more follows.
+    /// Checks that nothing follows.
     #[inline(always)]
     pub(super) fn end(mut self) -> Result<(), ScanError> {
         match self.peek()? {
@@ -72,7 +72,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Reads a scalar that is no string.
+    /// Reads a scalar other than a string.
     #[inline(always)]
     pub(super) fn other_scalar(&mut self) -> Result<Scalar<'a>, ScanError> {
         let (scalar, end) = other_scalar(self.bytes, self.at, self.budget)?;
@@ -86,10 +86,10 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Where the white space ends that begins here.
+/// Returns the end of the white space that starts here.
 #[inline(never)]
 fn skip_space(bytes: &[u8], mut at: usize, budget: &WorkBudget) -> Result<usize, BudgetExhausted> {
-    // Most writers put one behind a comma or a colon, if any.
+    // Most serialisers put at most one space after a comma or a colon.
     if bytes[at] == b' ' && bytes.get(at + 1).is_some_and(|next| *next > b' ') {
         return Ok(at + 1);
     }
@@ -105,7 +105,7 @@ fn skip_space(bytes: &[u8], mut at: usize, budget: &WorkBudget) -> Result<usize,
     Ok(at)
 }
 
-/// Reads a scalar that is no string; returns it and where it ends.
+/// Reads a scalar other than a string; returns it and its end.
 fn other_scalar<'a>(
     bytes: &'a [u8],
     at: usize,

@@ -1,10 +1,10 @@
-//! Whether the members of an object have different names.
+//! Detects duplicate member names.
 
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 
-/// A member's name, escapes undone.
+/// A member's name, unescaped.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Key<'a> {
     pub(crate) name: &'a [u8],
@@ -18,29 +18,30 @@ impl<'a> Key<'a> {
     }
 }
 
-/// Which of the names that are known where a member is it has.
+/// Which of the visitor's known names a member has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KnownMember {
-    /// The one of this number; equal names have equal numbers.
+    /// The known name with this index; equal names have equal indices.
     Index(u32),
-    /// None of them.
+    /// No known name.
     None,
 }
 
-/// The names of the members of one object.
+/// The member names seen in one object.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct MemberNames {
-    /// A bit for each known name that was there.
+    /// One bit for each known name seen.
     known: u64,
-    /// Where its other names begin in [`DuplicateCheck`].
+    /// The index of its first other name in [`DuplicateCheck`].
     others: u32,
     twice: bool,
 }
 
-/// The names that no bit is for, of all objects that are open, innermost last.
+/// The names without a bit of all open objects, innermost last.
 ///
-/// Kept are hashes, seeded anew for each text: the same names always meet, and two that
-/// differ do so once in 2^64 pairs, which costs a client a refusal and nothing else.
+/// Names are kept as hashes with a seed for each document. Equal names always collide;
+/// different names do so with a probability of 2^-64, which refuses a valid request and
+/// nothing worse.
 #[derive(Debug, Default)]
 pub(super) struct DuplicateCheck {
     hasher: Option<RandomState>,
@@ -48,7 +49,7 @@ pub(super) struct DuplicateCheck {
 }
 
 impl DuplicateCheck {
-    /// The names of an object that is opened now.
+    /// Opens an object.
     pub(super) fn open(&self) -> MemberNames {
         MemberNames {
             others: self.count(),
@@ -74,13 +75,13 @@ impl DuplicateCheck {
         self.hashes.push(hasher.hash_one(key.name));
     }
 
-    /// Forgets the names of the object that is closed; whether each was there once.
+    /// Closes an object and returns whether its names are distinct.
     #[inline]
     pub(super) fn close(&mut self, names: MemberNames) -> bool {
         !names.twice && (self.count() == names.others || self.are_distinct(names.others))
     }
 
-    /// No more than values are open, and those are counted in as many bits.
+    /// At most one name per value, and values are counted in 32 bits.
     fn count(&self) -> u32 {
         self.hashes.len() as u32
     }

@@ -1,10 +1,10 @@
-//! What is wrong with a JSON text.
+//! JSON errors.
 
 use stockade_core::refusal::{Refusal, RefusalKind};
 
 use crate::scan_error::ScanError;
 
-/// What is wrong with a JSON text, and where, in bytes from its beginning.
+/// A JSON error and its byte offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct JsonError {
     pub(super) kind: JsonErrorKind,
@@ -13,9 +13,9 @@ pub(super) struct JsonError {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum JsonErrorKind {
-    /// It is none; what the grammar wants is for the log.
+    /// A syntax error, with the expected token for the log.
     Syntax(&'static str),
-    /// A number that readers may not be able to hold.
+    /// A number that some readers cannot represent.
     Number,
     Depth(usize),
     Members(u32),
@@ -66,7 +66,7 @@ impl From<JsonError> for Refusal {
             ),
             JsonErrorKind::DuplicateKey => (
                 "DUPLICATE_KEY",
-                format!("the object that ends at byte {at} has two members of the same name"),
+                format!("the object that ends at byte {at} has two members with the same name"),
             ),
         };
         let refusal = Refusal::new(RefusalKind::Invalid, message).with_code(code);

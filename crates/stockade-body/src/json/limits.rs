@@ -1,9 +1,9 @@
-//! How much structure a JSON text may have.
+//! Limits on the structure of JSON.
 
-/// How much structure a JSON text may have, whatever it says.
+/// Limits on the structure of a JSON document, independent of rules.
 ///
-/// The text is read without recursion, in memory that grows with the depth and with the
-/// members of the objects that are open, and with nothing else.
+/// Documents are scanned without recursion. Memory grows only with the depth and with the
+/// members of open objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JsonLimits {
     pub(super) depth: usize,
@@ -13,7 +13,7 @@ pub struct JsonLimits {
 }
 
 impl Default for JsonLimits {
-    /// 64 levels, 1,024 members an object, 65,536 elements an array, 262,144 values in all.
+    /// 64 levels, 1,024 members per object, 65,536 elements per array and 262,144 values.
     fn default() -> Self {
         Self {
             depth: 64,
@@ -25,28 +25,28 @@ impl Default for JsonLimits {
 }
 
 impl JsonLimits {
-    /// How deep objects and arrays may be nested; 64 unless it is set.
+    /// Sets the maximum nesting depth. Default: 64.
     pub fn depth(mut self, levels: u16) -> Self {
         self.depth = levels.into();
         self
     }
 
-    /// The most members that an object may have; 1,024 unless it is set.
+    /// Sets the maximum number of members of an object. Default: 1,024.
     pub fn members(mut self, members: u32) -> Self {
         self.members = members;
         self
     }
 
-    /// The most elements that an array may have; 65,536 unless it is set.
+    /// Sets the maximum number of elements of an array. Default: 65,536.
     pub fn elements(mut self, elements: u32) -> Self {
         self.elements = elements;
         self
     }
 
-    /// The most values of all kinds in the whole text; 262,144 unless it is set.
+    /// Sets the maximum number of values in the document. Default: 262,144.
     ///
-    /// This bounds the time that the dearest text takes: one of nothing but brackets costs
-    /// a hundred times more a byte than one of long strings.
+    /// This bounds the worst case: a document of brackets costs a hundred times more per byte
+    /// than one of long strings.
     pub fn values(mut self, values: u32) -> Self {
         self.values = values;
         self

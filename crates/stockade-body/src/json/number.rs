@@ -1,33 +1,32 @@
-//! Numbers.
+//! JSON numbers.
 
 use super::error::{JsonError, JsonErrorKind};
 
-/// The longest number, in bytes. Writers of numbers stop at some twenty digits, and it
-/// bounds what one of them costs.
+/// Maximum length of a number in bytes; serialisers write about twenty digits.
 const LONGEST: usize = 1_024;
 
-/// A number as it was written, between -1e308 and 1e308.
+/// A number as written, between -1e308 and 1e308.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Number<'a>(&'a str);
 
 impl<'a> Number<'a> {
-    /// Reads the number that is all of these bytes.
+    /// Parses a complete number.
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (number, end) = scan(bytes, 0).ok()?;
         (end == bytes.len()).then_some(number)
     }
 
-    /// A whole number, written without fraction and exponent, where an `i64` holds it.
+    /// Returns an integer written without fraction and exponent, if an `i64` holds it.
     pub(crate) fn as_integer(self) -> Option<i64> {
         self.0.parse().ok()
     }
 
     pub(crate) fn as_f64(self) -> f64 {
-        self.0.parse().expect("JSON's numbers are Rust's as well")
+        self.0.parse().expect("every JSON number parses as f64")
     }
 }
 
-/// Reads the number that begins here; returns it and where it ends.
+/// Reads the number that starts here; returns it and its end.
 pub(super) fn scan(bytes: &[u8], start: usize) -> Result<(Number<'_>, usize), JsonError> {
     let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
     let digits = |mut at: usize| {
@@ -72,16 +71,15 @@ pub(super) fn scan(bytes: &[u8], start: usize) -> Result<(Number<'_>, usize), Js
     Ok((Number(text), end))
 }
 
-/// The power of ten of the first digit that is not 0; the least there is, for 0.
+/// The decimal exponent of the first non-zero digit; `i64::MIN` for zero.
 ///
-/// What is infinite to one reader is an error to the next, and where that begins is a
-/// matter of rounding: hence a round limit. It takes no arithmetic, which long numbers
-/// could make dear.
+/// Some readers turn numbers beyond `f64` into infinity and others fail, depending on
+/// rounding; hence a round limit. It needs no arithmetic on long numbers.
 fn magnitude(whole: &[u8], fraction: &[u8], exponent: &[u8]) -> i64 {
     let first = if whole != b"0" {
         whole.len() as i64 - 1
     } else {
-        // The point is counted as the first of the zeros.
+        // The point counts as the first zero.
         match fraction.iter().position(|byte| matches!(byte, b'1'..=b'9')) {
             Some(zeros) => -(zeros as i64),
             None => return i64::MIN,

@@ -1,4 +1,4 @@
-//! The grammar's outer part: values, objects and arrays.
+//! Scans values, objects and arrays.
 
 use super::{
     Container, JsonLimits, Key, Scalar, Visitor,
@@ -11,10 +11,10 @@ use super::{
 };
 use crate::{scan_error::ScanError, work_budget::WorkBudget};
 
-/// Reads a JSON text from its first byte to its last, once, without recursion.
+/// Scans a JSON document in one pass without recursion.
 ///
-/// All that the grammar has is taken, and nothing else: no byte order mark, no encoding
-/// but UTF-8, no half of a surrogate pair, no second member of a name.
+/// Accepts exactly the grammar of RFC 8259 in UTF-8 without a byte order mark, except unpaired
+/// surrogates and duplicate member names.
 pub(crate) fn scan<V>(
     bytes: &[u8],
     limits: JsonLimits,
@@ -55,7 +55,7 @@ where
     }
 }
 
-/// Reads a text that is neither object nor array.
+/// Scans a document that is a scalar.
 #[cold]
 fn lone_scalar<V>(mut tokens: Cursor<'_>, visitor: &mut V) -> Result<(), ScanError>
 where
@@ -69,21 +69,21 @@ where
 struct Scanner<F> {
     limits: JsonLimits,
     keys: DuplicateCheck,
-    /// The innermost object or array that has not ended.
+    /// The innermost open object or array.
     inner: Frame<F>,
-    /// What it is in, outermost first.
+    /// The enclosing objects and arrays, outermost first.
     outer: Stack<Frame<F>>,
-    /// Whether the outermost one has ended as well.
+    /// Whether the document's object or array has ended.
     has_ended: bool,
 }
 
-/// An object or an array that has not ended.
+/// An open object or array.
 #[derive(Clone, Copy)]
 struct Frame<F> {
     visitor: F,
-    /// Those of its members.
+    /// The names of its members.
     names: MemberNames,
-    /// How many more members or elements may begin.
+    /// How many more members or elements are allowed.
     remaining: u32,
     container: Container,
 }
@@ -102,7 +102,7 @@ impl<F> Frame<F> {
         }
     }
 
-    /// Counts a member or an element that begins; whether there was remaining for it.
+    /// Counts a member or element; `false` if there are too many.
     #[inline(always)]
     fn take_slot(&mut self) -> bool {
         let remaining = self.remaining.checked_sub(1);
@@ -115,7 +115,7 @@ impl<F> Scanner<F>
 where
     F: Copy,
 {
-    /// Reads on behind the first byte of the outermost object or array.
+    /// Scans from the first byte of the outermost object or array.
     #[inline(always)]
     fn run<V>(
         &mut self,
@@ -128,7 +128,7 @@ where
     {
         let mut is_empty = self.is_empty(&mut tokens)?;
         loop {
-            // Down, to a scalar or to what is empty.
+            // Descend to a scalar or to an empty container.
             while !is_empty {
                 match self.inner.container {
                     Container::Object => self.member(&mut tokens, visitor)?,
@@ -152,7 +152,7 @@ where
                 self.begin(container, &tokens, visitor)?;
                 is_empty = self.is_empty(&mut tokens)?;
             }
-            // Up, to what has more.
+            // Ascend to a container that continues.
             while !tokens.is_next(b',')? {
                 if !tokens.is_next(self.inner.container.end())? {
                     return Err(tokens.syntax("a comma or an end"));
@@ -168,7 +168,7 @@ where
         }
     }
 
-    /// Begins an object or an array within the innermost one.
+    /// Opens a nested object or array.
     #[inline(always)]
     fn begin<V>(
         &mut self,
@@ -189,14 +189,14 @@ where
         Ok(())
     }
 
-    /// Reads the first byte of the innermost object or array; whether its last one follows.
+    /// Reads the opening byte; returns whether the closing byte follows.
     #[inline(always)]
     fn is_empty(&self, tokens: &mut Cursor<'_>) -> Result<bool, ScanError> {
         tokens.at += 1;
         Ok(tokens.is_next(self.inner.container.end())?)
     }
 
-    /// Reads a member up to its value.
+    /// Reads a member's name and colon.
     #[inline(always)]
     fn member<V>(&mut self, tokens: &mut Cursor<'_>, visitor: &mut V) -> Result<(), ScanError>
     where
@@ -252,7 +252,7 @@ where
         visitor.element(&mut self.inner.visitor, index)
     }
 
-    /// Ends the innermost object or array, whose last byte is read.
+    /// Closes the innermost object or array.
     #[inline(always)]
     fn end<V>(&mut self, tokens: &Cursor<'_>, visitor: &mut V) -> Result<(), ScanError>
     where

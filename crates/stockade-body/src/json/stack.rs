@@ -1,9 +1,9 @@
-//! What an object or an array is in.
+//! The stack of enclosing objects and arrays.
 
-/// How many levels need no allocation: an image in a chat is on the sixth.
+/// Levels without an allocation; an image in a chat is on the sixth.
 const NEAR: usize = 8;
 
-/// A stack whose lower levels are in place.
+/// A stack whose lower levels are stored inline.
 #[derive(Debug)]
 pub(super) struct Stack<T> {
     near: [Option<T>; NEAR],
@@ -28,7 +28,7 @@ where
         self.length
     }
 
-    /// Puts a copy of this on top.
+    /// Pushes a copy.
     #[inline(always)]
     pub(super) fn push(&mut self, value: &T) {
         match self.near.get_mut(self.length) {
@@ -52,7 +52,7 @@ where
         }
     }
 
-    /// From the bottom to the top.
+    /// Iterates from bottom to top.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         let near = self.near.iter().take(self.length);
         near.flatten().chain(&self.far)
@@ -67,7 +67,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn does_what_a_vector_does(steps in prop::collection::vec(any::<Option<u8>>(), 0..100)) {
+        fn agrees_with_a_vector(steps in prop::collection::vec(any::<Option<u8>>(), 0..100)) {
             let (mut stack, mut vector) = (Stack::new(), Vec::new());
             for step in steps {
                 match step {

@@ -4,7 +4,7 @@ use stockade_core::refusal::Refusal;
 use super::*;
 use crate::{scan_error::ScanError, work_budget::WorkBudget};
 
-/// Takes everything.
+/// Accepts everything.
 struct Anything;
 
 impl Visitor for Anything {
@@ -52,7 +52,7 @@ fn is_json(bytes: &[u8]) -> bool {
 
 // B08
 #[test]
-fn takes_what_is_json() {
+fn accepts_json() {
     let cases: [&[u8]; 60] = [
         b"[]",
         b"{}",
@@ -124,7 +124,7 @@ fn takes_what_is_json() {
 
 // B08
 #[test]
-fn refuses_what_is_no_json() {
+fn refuses_other_text() {
     let cases: [&[u8]; 116] = [
         b"",
         b" ",
@@ -252,7 +252,7 @@ fn refuses_what_is_no_json() {
 
 // B08
 #[test]
-fn refuses_what_is_not_utf8() {
+fn refuses_invalid_utf8() {
     for bytes in [
         &b"\xFF"[..],
         b"\x80",
@@ -263,7 +263,7 @@ fn refuses_what_is_not_utf8() {
         b"\xF4\xBF\xBF\xBF",
         b"\xF8\x88\x80\x80\x80",
     ] {
-        // Within the first block of a string, and after it.
+        // In the first block of a string, and later.
         for padding in [0, 61, 200] {
             let text = [b"[\"", &vec![b'a'; padding][..], bytes, b"\"]"].concat();
             assert_eq!(validation_code(&text), Err("INVALID_JSON"), "{bytes:x?}");
@@ -272,7 +272,7 @@ fn refuses_what_is_not_utf8() {
 }
 
 #[test]
-fn refuses_control_characters_wherever_they_are() {
+fn refuses_control_characters() {
     for control in 0..0x20 {
         for padding in [0, 63, 64, 65, 127, 128, 300] {
             let text = [b"\"", &vec![b'a'; padding][..], &[control], b"aaaa\""].concat();
@@ -287,7 +287,7 @@ fn refuses_control_characters_wherever_they_are() {
 
 // Stricter than the grammar, as documented.
 #[test]
-fn refuses_what_readers_read_differently() {
+fn refuses_ambiguous_json() {
     for (text, code) in [
         (r#"{"a":1,"a":2}"#, "DUPLICATE_KEY"),
         (r#"{"a":1,"\u0061":2}"#, "DUPLICATE_KEY"),
@@ -315,7 +315,7 @@ fn refuses_what_readers_read_differently() {
 
 // B05
 #[test]
-fn depth_has_a_limit_and_takes_no_stack() {
+fn limits_depth_without_recursion() {
     let nested = |levels: usize| [vec![b'['; levels], vec![b']'; levels]].concat();
     assert_eq!(validation_code(&nested(64)), Ok(()));
     assert_eq!(validation_code(&nested(65)), Err("TOO_DEEP"));
@@ -332,7 +332,7 @@ fn depth_has_a_limit_and_takes_no_stack() {
 
 // B10
 #[test]
-fn members_and_elements_have_limits() {
+fn limits_members_and_elements() {
     let object = |members: usize| {
         let members: Vec<String> = (0..members).map(|at| format!("\"{at}\":0")).collect();
         format!("{{{}}}", members.join(","))
@@ -353,7 +353,7 @@ fn members_and_elements_have_limits() {
 
 // B10
 #[test]
-fn values_have_a_limit_in_all() {
+fn limits_values() {
     let rows = |rows: usize| {
         let row = format!("[{}]", vec!["0"; 1_023].join(","));
         format!("[{}]", vec![row; rows].join(","))
@@ -364,7 +364,7 @@ fn values_have_a_limit_in_all() {
 
 // B05, B10
 #[test]
-fn memory_follows_what_is_open_and_not_what_was_read() {
+fn memory_depends_on_open_containers_only() {
     let object = r#"{"a":1,"b":"x","c":[1,2,3],"d":{"e":null}}"#;
     let body = format!("[{}]", vec![object; 20_000].join(","));
     let read = || assert_eq!(validation_code(body.as_bytes()), Ok(()));
@@ -373,7 +373,7 @@ fn memory_follows_what_is_open_and_not_what_was_read() {
 }
 
 #[test]
-fn counts_characters_and_undoes_escapes() {
+fn counts_characters_and_unescapes() {
     struct Last(u64, String);
     impl Visitor for Last {
         type Frame = ();
@@ -419,7 +419,7 @@ fn counts_characters_and_undoes_escapes() {
     }
 }
 
-/// Texts that are JSON, or nearly so.
+/// Documents that are JSON or nearly so.
 fn nearly_json() -> impl Strategy<Value = Vec<u8>> {
     let token = prop_oneof![
         "[\\[\\]{},:]",
@@ -454,7 +454,7 @@ fn value() -> impl Strategy<Value = serde_json::Value> {
     })
 }
 
-/// The refusals of what serde_json takes.
+/// The refusals of documents that serde_json accepts.
 fn is_stricter(code: &str) -> bool {
     ["DUPLICATE_KEY", "VALUE_OUT_OF_RANGE", "TOO_DEEP"].contains(&code)
 }
@@ -476,7 +476,7 @@ proptest! {
     }
 
     #[test]
-    fn takes_all_that_serde_json_writes(value in value(), pretty: bool) {
+    fn accepts_the_output_of_serde_json(value in value(), pretty: bool) {
         let text = if pretty {
             serde_json::to_vec_pretty(&value)
         } else {

@@ -1,4 +1,4 @@
-//! StringConstraints.
+//! JSON strings.
 
 use std::borrow::Cow;
 
@@ -11,18 +11,18 @@ use crate::{
     work_budget::{BudgetExhausted, WorkBudget},
 };
 
-/// A string between its quotes: judged, but as it was written.
+/// A valid string without its quotes, as written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Text<'a> {
     /// UTF-8.
     raw: &'a [u8],
     ascii: bool,
-    /// By how many bytes the escapes are longer than one byte a character.
+    /// Bytes of escapes beyond one byte per character.
     escape_excess: usize,
 }
 
 impl<'a> Text<'a> {
-    /// A text that did not come in JSON and has no escapes; `None` unless it is UTF-8.
+    /// Wraps text from outside JSON, without escapes; `None` unless it is UTF-8.
     pub(crate) fn plain(raw: &'a [u8]) -> Option<Self> {
         simdutf8::basic::from_utf8(raw).ok()?;
         Some(Self {
@@ -32,7 +32,7 @@ impl<'a> Text<'a> {
         })
     }
 
-    /// The text as a member's name, where nothing is escaped.
+    /// Returns the text as a member's name unless it has escapes.
     #[inline]
     pub(super) fn as_key(&self) -> Option<Key<'a>> {
         (self.escape_excess == 0).then_some(Key {
@@ -41,12 +41,12 @@ impl<'a> Text<'a> {
         })
     }
 
-    /// The text as it was written.
+    /// Returns the text as written.
     pub(crate) fn raw(&self) -> &'a [u8] {
         self.raw
     }
 
-    /// How many characters (Unicode scalar values) it has.
+    /// Returns the number of characters (Unicode scalar values).
     pub(crate) fn chars(&self) -> u64 {
         let begun = if self.ascii {
             self.raw.len()
@@ -57,17 +57,17 @@ impl<'a> Text<'a> {
         (begun - self.escape_excess) as u64
     }
 
-    /// Thirds of the tokens that it is estimated at, given its number of characters: an
-    /// ASCII character is a third of a token, one outside of the basic multilingual plane
-    /// four tokens, any other character one.
+    /// Estimates the tokens in thirds, given the number of characters: an ASCII character is a
+    /// third of a token, one outside the basic multilingual plane four tokens, any other one
+    /// token.
     ///
-    /// So the thirds are never fewer than the bytes of what it says, and a tokenizer that
-    /// falls back to bytes makes at most three times the tokens of the estimate. Escapes
-    /// count as they are written, which is more.
+    /// The thirds are never fewer than the bytes of the unescaped text, so a tokenizer that
+    /// falls back to bytes yields at most three times the estimate. Escapes count as written,
+    /// which is more.
     pub(crate) fn token_thirds(&self, chars: u64) -> u64 {
         let length = self.raw.len() as u64;
         if chars == length {
-            // ASCII without escapes: the usual case needs no second look.
+            // ASCII without escapes, the common case.
             return length;
         }
         let thirds = |byte: &u8| match byte {
@@ -79,7 +79,7 @@ impl<'a> Text<'a> {
         self.raw.iter().map(thirds).sum()
     }
 
-    /// What it says, in UTF-8; borrowed where nothing is escaped.
+    /// Returns the unescaped text in UTF-8; borrowed if nothing is escaped.
     pub(crate) fn unescaped(&self) -> Cow<'a, [u8]> {
         match self.escape_excess {
             0 => Cow::Borrowed(self.raw),
@@ -88,12 +88,12 @@ impl<'a> Text<'a> {
     }
 }
 
-/// What a text says that was judged.
+/// Unescapes a valid text.
 pub(super) fn unescape(mut raw: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(raw.len());
     while let Some(at) = memchr::memchr(b'\\', raw) {
         out.extend_from_slice(&raw[..at]);
-        let (escape, end) = read_escape(raw, at).expect("judged when it was scanned");
+        let (escape, end) = read_escape(raw, at).expect("validated by the scan");
         out.extend_from_slice(escape.encode_utf8(&mut [0; 4]).as_bytes());
         raw = &raw[end..];
     }
@@ -117,7 +117,7 @@ pub(super) fn scan<'a>(
             escape_excess: 0,
         });
     }
-    // Put together anew, it need not be where the other one is.
+    // Rebuilding the value lets the compiler keep it in registers.
     let Text {
         raw,
         ascii,
@@ -130,10 +130,10 @@ pub(super) fn scan<'a>(
     })
 }
 
-/// Reads on at `at` what is plain ASCII up to there.
+/// Continues at `at`; the bytes before are plain ASCII.
 ///
-/// Each pass over a long string is one of vector code, and the two of them (three, where it
-/// is not ASCII) take less time than one that decides byte by byte.
+/// Long strings take two vectorised passes (three if not ASCII), which are faster together
+/// than one pass that decides byte by byte.
 fn scan_on<'a>(
     bytes: &'a [u8],
     start: usize,
@@ -152,7 +152,7 @@ fn scan_on<'a>(
             Some(_) => return Err(JsonErrorKind::Syntax(CONTROL).at(at).into()),
             None => return Err(JsonErrorKind::Syntax("the end of a string").at(at).into()),
         }
-        // An escape is ASCII as it is written.
+        // Escapes are written in ASCII.
         budget.spend(1)?;
         let (_, end) = read_escape(bytes, at)?;
         escape_excess += end - at - 1;
@@ -174,15 +174,15 @@ fn scan_on<'a>(
 
 const CONTROL: &str = "no control character in a string";
 
-/// Bytes that stand for themselves.
+/// A run without quotes, backslashes and control characters.
 struct Plain {
     length: usize,
     ascii: bool,
 }
 
-/// What there is before the first quote, backslash or control character, or the end.
+/// Returns the run before the first quote, backslash, control character or the end.
 fn skip_plain(rest: &[u8], budget: &WorkBudget) -> Result<Plain, BudgetExhausted> {
-    // Small enough for both passes to find it in the processor's nearest cache.
+    // Fits the L1 cache for both passes.
     const BLOCK: usize = 8 << 10;
     let (mut length, byte) = skip_words(rest);
     if matches!(byte, b'"' | b'\\') {
@@ -194,13 +194,13 @@ fn skip_plain(rest: &[u8], budget: &WorkBudget) -> Result<Plain, BudgetExhausted
         budget.spend_bytes(block.len())?;
         let end = memchr::memchr2(b'"', b'\\', block);
         let plain = &block[..end.unwrap_or(block.len())];
-        // A text that is not ASCII once need not be asked again.
+        // Once not ASCII, the check for ASCII is skipped.
         if !(ascii && is_printable(plain)) {
             ascii = ascii && plain.is_ascii();
             let least = plain.iter().fold(u8::MAX, |least, byte| least.min(*byte));
             if least < b' ' {
                 let control = plain.iter().position(|byte| *byte < b' ');
-                length += control.expect("the least of them");
+                length += control.expect("the minimum is a control character");
                 break;
             }
         }
@@ -212,16 +212,14 @@ fn skip_plain(rest: &[u8], budget: &WorkBudget) -> Result<Plain, BudgetExhausted
     Ok(Plain { length, ascii })
 }
 
-/// Whether all of these bytes are ASCII and none is a control character to JSON, which the
-/// last one of ASCII is not.
+/// Whether all bytes are ASCII and none is a control character of JSON (DEL is not).
 ///
-/// The compiler makes vector code of what does not stop in between, and has little to do a
-/// byte: to turn over the bit that is set in what is not ASCII puts all of that, and control
-/// characters, below the space.
+/// Without an early exit the compiler vectorises the loop. Flipping the high bit maps
+/// non-ASCII bytes and control characters below the space.
 fn is_printable(bytes: &[u8]) -> bool {
     const BIT: u8 = 0x80;
     let lower = |lowest: u8, byte: &u8| lowest.min(byte ^ BIT);
-    // As many at a time as are in four vectors.
+    // Four vectors at a time.
     let (blocks, rest) = bytes.as_chunks::<64>();
     let mut lanes = [u8::MAX; 64];
     for block in blocks {
@@ -233,9 +231,9 @@ fn is_printable(bytes: &[u8]) -> bool {
     rest.iter().fold(lowest, lower) >= b' ' ^ BIT
 }
 
-/// How many plain ASCII characters there are, eight at a time, and the byte that follows;
-/// 0 where that is not known. Names are short, and so is what is between the escapes of a
-/// hostile text, so it does not look far.
+/// Returns the number of leading plain ASCII characters and the byte after them, or 0 if
+/// unknown. It reads eight bytes at a time and at most four words: names are short, and so are
+/// runs between the escapes of a hostile text.
 #[inline(always)]
 fn skip_words(rest: &[u8]) -> (usize, u8) {
     const FAR: usize = 4 * WORD;
@@ -244,7 +242,7 @@ fn skip_words(rest: &[u8]) -> (usize, u8) {
     while length < FAR
         && let Some(word) = rest.get(length..length + WORD)
     {
-        let word = u64::from_le_bytes(word.try_into().expect("so many bytes"));
+        let word = u64::from_le_bytes(word.try_into().expect("the slice has eight bytes"));
         let ends = ends(word);
         if ends != 0 {
             let bits = ends.trailing_zeros() / 8 * 8;
@@ -255,26 +253,24 @@ fn skip_words(rest: &[u8]) -> (usize, u8) {
     (length, 0)
 }
 
-/// The high bit of each of eight bytes that is a quote, a backslash, a control character or
-/// not ASCII; right up to the first of them, and perhaps wrong behind it.
+/// Sets the high bit of each byte that is a quote, a backslash, a control character or not
+/// ASCII; exact up to the first of them.
 #[inline(always)]
 fn ends(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 0xFF;
     const HIGH: u64 = ONES << 7;
-    // Sets the high bit of a byte below the limit; one above borrows, so what is above it
-    // may be wrong.
+    // Sets the high bit of bytes below the limit. A borrow may falsify the bytes above.
     let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit);
-    // To turn over this bit makes 0x20 of the quote, which no character but the quote and
-    // those below it become: what is at most that then are quotes and control characters.
+    // Flipping this bit maps the quote to 0x20 and keeps smaller bytes below 0x21, so one
+    // comparison finds quotes and control characters.
     const QUOTE: u64 = ONES * (0x20 ^ b'"' as u64);
     const BACKSLASH: u64 = ONES * b'\\' as u64;
     (below(word ^ QUOTE, 0x21) | below(word ^ BACKSLASH, 1) | word) & HIGH
 }
 
-/// Reads the escape whose backslash is at `at`; returns its character, and where it ends.
+/// Reads the escape whose backslash is at `at`; returns its character and its end.
 ///
-/// Half of a surrogate pair is no character: readers turn it into different things, or
-/// refuse it.
+/// Unpaired surrogates are refused: readers replace them in different ways.
 fn read_escape(bytes: &[u8], at: usize) -> Result<(char, usize), JsonError> {
     let simple = |character| Ok((character, at + 2));
     let wrong = || JsonErrorKind::Syntax("a valid escape").at(at);
@@ -320,7 +316,7 @@ mod tests {
 
     use super::*;
 
-    /// Bytes of which some are near those that end plain ASCII.
+    /// Bytes, some of them near the ends of a plain run.
     fn bytes() -> impl Strategy<Value = Vec<u8>> {
         let byte = prop_oneof![
             8 => b'a'..=b'z',
@@ -333,9 +329,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-        // Eight at a time, the answer is that of looking at them one by one.
+        // Words and single bytes give the same result.
         #[test]
-        fn words_end_where_bytes_do(bytes in bytes()) {
+        fn words_agree_with_single_bytes(bytes in bytes()) {
             let is_end = |byte: &u8| !matches!(byte, b' '..=b'~' | 0x7F) || b"\"\\".contains(byte);
             let end = bytes.iter().position(is_end);
             match skip_words(&bytes) {
@@ -348,7 +344,7 @@ mod tests {
         }
 
         #[test]
-        fn plain_text_ends_where_bytes_say(
+        fn plain_runs_agree_with_single_bytes(
             mut bytes in prop::collection::vec(b'#'..=b'[', 0..400),
             others in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
         ) {
@@ -362,15 +358,15 @@ mod tests {
             let end = bytes.iter().position(is_end).unwrap_or(bytes.len());
             let plain = skip_plain(&bytes, &WorkBudget::unlimited()).unwrap();
             prop_assert_eq!(plain.length, end);
-            // What is refused may be called either.
+            // The flag has no meaning for refused text.
             if bytes.get(end).is_none_or(|byte| *byte >= b' ') {
                 prop_assert_eq!(plain.ascii, bytes[..end].is_ascii());
             }
         }
 
-        // Whichever way a string is read, it is the same one.
+        // Both paths read the same string.
         #[test]
-        fn short_strings_are_read_as_long_ones(bytes in bytes()) {
+        fn short_and_long_paths_agree(bytes in bytes()) {
             let text = [b"\"", bytes.as_slice(), b"\""].concat();
             let budget = WorkBudget::unlimited();
             let short = scan(&text, 1, &budget);

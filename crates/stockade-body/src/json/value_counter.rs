@@ -1,4 +1,4 @@
-//! How many values a JSON text may have.
+//! Counts the values of a document.
 
 use super::error::JsonErrorKind;
 use crate::{
@@ -6,16 +6,16 @@ use crate::{
     work_budget::{BudgetExhausted, WorkBudget},
 };
 
-/// How many values are paid for together; the last ones, which are fewer, cost nothing.
+/// Values accounted together; the last, incomplete batch is free.
 const BATCH: u32 = 64;
 
-/// The values of a text, each of which is a step of its budget.
+/// Counts values against the limit; each is a step of the budget.
 pub(super) struct ValueCounter<'a> {
     budget: &'a WorkBudget,
     limit: u32,
-    /// How many of this batch have not begun.
+    /// Values left in this batch.
     batch: u32,
-    /// How many there may be after this batch.
+    /// Values allowed after this batch.
     later: u32,
 }
 
@@ -30,7 +30,7 @@ impl<'a> ValueCounter<'a> {
         }
     }
 
-    /// Counts a value that begins, at this byte.
+    /// Counts a value that begins at this byte.
     #[inline(always)]
     pub(super) fn begin(&mut self, at: usize) -> Result<(), ScanError> {
         if self.batch == 0 {
@@ -43,7 +43,7 @@ impl<'a> ValueCounter<'a> {
     }
 }
 
-/// Pays for the batch before; says how many of those that may follow are in the next one.
+/// Accounts the previous batch and returns the size of the next; `None` at the limit.
 #[inline(never)]
 fn next_batch(later: u32, budget: &WorkBudget) -> Result<Option<u32>, BudgetExhausted> {
     budget.spend(BATCH as usize)?;
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_to_the_limit_however_many_batches_it_has() {
+    fn counts_to_the_limit() {
         for limit in [0, 1, 63, 64, 65, 127, 128, 129, 1_000] {
             let budget = WorkBudget::unlimited();
             let mut values = ValueCounter::new(limit, &budget);
@@ -73,7 +73,7 @@ mod tests {
         assert_eq!(
             begun,
             16_384 + BATCH as usize,
-            "with those that cost nothing"
+            "including the free last batch"
         );
     }
 }

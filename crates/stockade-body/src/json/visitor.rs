@@ -1,41 +1,41 @@
-//! Who is shown a JSON text while it is read.
+//! The interface between the scanner and the validator.
 
 use stockade_core::refusal::Refusal;
 
 use super::{Key, KnownMember, Number, Text};
 use crate::scan_error::ScanError;
 
-/// Judges a JSON text while it is read, and may stop the reading at any step.
+/// Receives the events of a scan and may stop it at any of them.
 ///
-/// What it is shown is valid so far; that the whole text is valid is known when
-/// [`scan`](super::scan) returns.
+/// Everything reported is valid so far; the whole document is valid once [`scan`](super::scan)
+/// returns.
 pub(crate) trait Visitor {
-    /// What it keeps of an object or an array that is open.
+    /// The visitor's state of an open object or array.
     type Frame: Copy;
 
-    /// What is around the whole text.
+    /// The state around the document.
     fn document(&self) -> Self::Frame;
 
-    /// An object or an array begins, at this byte.
+    /// An object or array begins at this byte.
     fn begin(&mut self, container: Container, at: usize) -> Result<Self::Frame, ScanError>;
 
-    /// A member begins. Says which of the names that it knows there this is.
+    /// A member begins. Returns which known name it has.
     fn member(&mut self, frame: &mut Self::Frame, key: Key<'_>) -> Result<KnownMember, ScanError>;
 
-    /// The element of this number begins.
+    /// The element with this index begins.
     fn element(&mut self, frame: &mut Self::Frame, index: u32) -> Result<(), ScanError>;
 
-    /// A value that is neither object nor array.
+    /// A value other than an object or array.
     fn scalar(&mut self, frame: &mut Self::Frame, scalar: Scalar<'_>) -> Result<(), ScanError>;
 
-    /// An object or an array has ended, before this byte.
+    /// An object or array ended before this byte.
     fn end(&mut self, frame: &Self::Frame, at: usize) -> Result<(), ScanError>;
 
-    /// Says where the refusal is about: in what is open, outermost first.
+    /// Adds the path to a refusal, given the open objects and arrays, outermost first.
     fn locate(&self, refusal: Refusal, open: impl Iterator<Item = Self::Frame>) -> Refusal;
 }
 
-/// An object or an array, as the byte that it ends with.
+/// An object or array, as its closing byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Container {
@@ -44,7 +44,7 @@ pub(crate) enum Container {
 }
 
 impl Container {
-    /// The byte that it ends with.
+    /// The closing byte.
     #[inline(always)]
     pub(super) fn end(self) -> u8 {
         self as u8

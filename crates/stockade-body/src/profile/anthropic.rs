@@ -32,7 +32,7 @@ pub(super) fn messages() -> Vec<(String, Rule)> {
             ("/thinking/budget_tokens", Rule::Integer(0, 65_536)),
             ("/tools", Rule::MaxItems(128)),
             ("/tools", Rule::MaxBytes(256 << 10)),
-            // Other tools, and these two, reach out of the server.
+            // Other tools, MCP servers and containers reach outside the server.
             ("/tools/*/type", Rule::one_of(["custom"])),
             ("/mcp_servers", Rule::Forbidden),
             ("/container", Rule::Forbidden),
@@ -68,7 +68,7 @@ pub(super) fn messages() -> Vec<(String, Rule)> {
     rules
 }
 
-/// A text, or blocks of these types.
+/// Rules for a text or a list of blocks of these types.
 fn content(pointer: &str, types: Rule) -> Vec<(String, Rule)> {
     at(
         pointer,

@@ -1,4 +1,4 @@
-//! The members that a place has rules for.
+//! The members of an object that have rules.
 
 use super::tree::NodeId;
 use crate::{
@@ -6,22 +6,22 @@ use crate::{
     name_table::NameTable,
 };
 
-/// The members that a place has rules for.
+/// The members of an object that have rules.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Members {
     names: NameTable,
-    /// Where they are, in the order of their names.
+    /// The nodes of the members, by the index of their names.
     node_ids: Vec<NodeId>,
-    /// Whether a name is not ASCII: then all are compared one by one.
+    /// Whether some name is not ASCII; look-ups that ignore case are then linear.
     has_wide_names: bool,
 }
 
-/// What a name is among the members of a place.
+/// The result of looking up a member's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MemberMatch {
     Known(NodeId, KnownMember),
     Unknown,
-    /// It differs from a known name in the case of letters.
+    /// Differs from a known name only in letter case.
     Confusable,
 }
 
@@ -34,14 +34,14 @@ impl Members {
         self.node_ids.iter().copied()
     }
 
-    /// Adds a member whose name is not among them.
+    /// Adds a new member.
     pub(super) fn add(&mut self, name: &str, id: NodeId) {
         self.names.add(name);
         self.node_ids.push(id);
         self.has_wide_names |= !name.is_ascii();
     }
 
-    /// What this name is among them.
+    /// Looks up a name.
     #[inline(always)]
     pub(super) fn find(&self, key: Key<'_>) -> MemberMatch {
         match self.names.find(key.name) {
@@ -53,7 +53,7 @@ impl Members {
         }
     }
 
-    /// Whether a name that is none of them differs from one in the case of letters.
+    /// Whether an unknown name differs from a known one only in letter case.
     #[inline(never)]
     fn is_confusable(&self, key: Key<'_>) -> bool {
         if self.has_wide_names || !key.is_ascii {
@@ -65,8 +65,8 @@ impl Members {
     }
 }
 
-/// The name as a reader sees it that matches names in any case, as Go's `encoding/json`
-/// does: `ſ` is an s to it, and the Kelvin sign a k.
+/// Folds case as readers do that match names case-insensitively, such as Go's `encoding/json`:
+/// `ſ` equals s, and the Kelvin sign equals k.
 fn fold(mut name: &[u8]) -> impl Iterator<Item = u8> {
     std::iter::from_fn(move || {
         let (byte, rest) = match name {

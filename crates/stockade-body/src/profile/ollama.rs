@@ -31,7 +31,7 @@ pub(super) fn generate() -> Vec<(String, Rule)> {
             ("/system", Rule::PromptText),
             ("/images/*", Rule::ImageBase64),
             ("/context/*", Rule::TokenId),
-            // A template is a program that the server runs.
+            // A template is code that the server executes.
             ("/template", Rule::Forbidden),
         ],
     ));
@@ -50,7 +50,7 @@ fn shared() -> Vec<(String, Rule)> {
             ("/top_logprobs", Rule::Integer(0, 20)),
             ("/options/num_predict", Rule::MaxTokens),
             ("/options/num_ctx", Rule::Integer(1, 131_072)),
-            // These are for who runs the machine.
+            // These settings belong to the operator.
             ("/options/num_batch", Rule::Forbidden),
             ("/options/num_gpu", Rule::Forbidden),
             ("/options/num_thread", Rule::Forbidden),

@@ -1,4 +1,4 @@
-//! OpenAI's API, and what the servers that speak it have added.
+//! OpenAI's API, with extensions of compatible servers.
 
 use super::{rule::Rule, table::at};
 
@@ -32,7 +32,7 @@ pub(super) fn chat() -> Vec<(String, Rule)> {
             ("/functions", Rule::MaxBytes(256 << 10)),
             ("/tools/*/type", Rule::one_of(["function"])),
             ("/response_format", Rule::MaxBytes(64 << 10)),
-            // A template is a program that the server runs.
+            // A template is code that the server executes.
             ("/chat_template", Rule::Forbidden),
             ("/chat_template_kwargs", Rule::MaxBytes(16 << 10)),
             ("/mm_processor_kwargs", Rule::Forbidden),
@@ -100,7 +100,7 @@ pub(super) fn embeddings() -> Vec<(String, Rule)> {
             ("/input/*", Rule::PromptText),
             ("/input/*", Rule::TokenId),
             ("/input/*/*", Rule::TokenId),
-            // Some servers embed a chat as well, images and all.
+            // Some servers also embed chats, including images.
             ("/messages", Rule::Forbidden),
             ("/dimensions", Rule::Integer(1, 65_536)),
             ("/encoding_format", Rule::one_of(["float", "base64"])),
@@ -143,7 +143,7 @@ pub(super) fn responses() -> Vec<(String, Rule)> {
             ("/max_output_tokens", Rule::MaxTokens),
             ("/max_tool_calls", Rule::Integer(1, 128)),
             ("/top_logprobs", Rule::Integer(0, 20)),
-            // Other tools reach out of the server.
+            // Other tools reach outside the server.
             ("/tools/*/type", Rule::one_of(["function", "custom"])),
             ("/text", Rule::MaxBytes(64 << 10)),
             ("/prompt", Rule::Forbidden),
@@ -187,7 +187,7 @@ pub(super) fn responses() -> Vec<(String, Rule)> {
     rules
 }
 
-/// What all of OpenAI's routes have.
+/// Rules shared by all routes.
 fn shared() -> Vec<(String, Rule)> {
     at(
         "",
@@ -201,7 +201,7 @@ fn shared() -> Vec<(String, Rule)> {
     )
 }
 
-/// What the routes that make text have.
+/// Rules shared by routes that generate text.
 fn sampling() -> Vec<(String, Rule)> {
     at(
         "",
@@ -223,7 +223,7 @@ fn sampling() -> Vec<(String, Rule)> {
             ("/stop/*", Rule::MaxChars(256)),
             ("/tools", Rule::MaxItems(128)),
             ("/tools", Rule::MaxBytes(256 << 10)),
-            // Grammars, which some servers compile.
+            // Some servers compile these grammars.
             ("/grammar", Rule::MaxBytes(64 << 10)),
             ("/guided_grammar", Rule::MaxBytes(64 << 10)),
             ("/guided_json", Rule::MaxBytes(64 << 10)),

@@ -1,78 +1,80 @@
-//! What may be asked of one value.
+//! Rules for a single value.
 
 use std::{borrow::Cow, mem};
 
-/// What is asked of the value at one place of a body.
+/// A rule for the value at one position of a body.
 ///
-/// A place has one rule of each kind; a second one takes the place of the first. As a member,
-/// `null` stands for one that is not there, so it meets all rules but
-/// [`Required`](Self::Required) and [`RequiresMember`](Self::RequiresMember). As an element of an array and as
-/// the whole body it is a value like others, and not of any kind that a rule asks for.
+/// A position has at most one rule of each kind; a later one replaces it. A member that is
+/// `null` counts as absent, so it satisfies every rule except [`Required`](Self::Required) and
+/// [`RequiresMember`](Self::RequiresMember). As an array element or as the whole body, `null`
+/// is a value of a kind that no rule accepts.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Rule {
-    /// Anything, also within a [`Closed`](Self::Closed) object. It takes away all other
-    /// rules of its place.
+    /// Any value, also within a [`Closed`](Self::Closed) object. Removes all other rules of
+    /// the position.
     Any,
     /// The member must be there.
     Required,
     /// The member must not be there.
     Forbidden,
-    /// The object has members with a rule only: `UNSUPPORTED_CONTENT` otherwise.
+    /// The object has only members that have rules; others are refused with
+    /// `UNSUPPORTED_CONTENT`.
     Closed,
-    /// A string that is one of these, compared exactly: `UNSUPPORTED_CONTENT` otherwise.
+    /// A string that equals one of these; others are refused with `UNSUPPORTED_CONTENT`.
     OneOf(Vec<Cow<'static, str>>),
-    /// A string; where it is the first of a pair, the object around it must have the member of
-    /// the second name, and not as `null`: `("image_url", "image_url")` for the type of a part.
-    /// The member counts as one with a rule.
+    /// A string. If it equals the first of a pair, the enclosing object must have the member
+    /// named second, other than `null`: `("image_url", "image_url")` for the type of a part.
+    /// That member counts as one with a rule.
     RequiresMember(Vec<(Cow<'static, str>, Cow<'static, str>)>),
     /// A boolean.
     Boolean,
-    /// A whole number from the first to the second, written without fraction or exponent.
+    /// An integer in this range, written without fraction or exponent.
     Integer(i64, i64),
-    /// A number from the first to the second.
+    /// A number in this range.
     Number(f64, f64),
-    /// At most so many characters in a string.
+    /// The maximum number of characters of a string.
     MaxChars(u64),
-    /// At most so many elements in an array.
+    /// The maximum number of elements of an array.
     MaxItems(u32),
-    /// At most so many bytes, as the value is written. What has such a limit is read by
-    /// the model: its bytes count as prompt tokens, three to one.
+    /// The maximum size in bytes of the value as written. Such values are read by the model:
+    /// three of their bytes count as one prompt token.
     MaxBytes(usize),
-    /// The model's name: `MODEL_NOT_ALLOWED` unless the profile and the principal have it. One
-    /// of more than 256 bytes that the profile does not name is a 404 `MODEL_NOT_FOUND`.
+    /// The name of a model, refused with `MODEL_NOT_ALLOWED` unless the profile and the
+    /// principal allow it. Names over 256 bytes that the profile does not list are a 404
+    /// `MODEL_NOT_FOUND`.
     Model,
-    /// A string of prompt: its characters count against [`Profile::max_prompt_chars`].
+    /// A prompt text. Its characters count against [`Profile::max_prompt_chars`].
     ///
     /// [`Profile::max_prompt_chars`]: crate::Profile::max_prompt_chars
     PromptText,
-    /// An object or an array whose strings are prompt, however deep they are, at all places
-    /// that no rule is for.
+    /// An object or array whose strings are prompt text at any depth, except where another
+    /// rule applies.
     PromptTexts,
-    /// A token in place of text; counts as four characters of prompt.
+    /// A token ID instead of text. Counts as four prompt characters.
     TokenId,
-    /// How many tokens may come back, from 1 to [`Profile::max_tokens`].
+    /// The maximum number of generated tokens, from 1 to [`Profile::max_tokens`].
     ///
     /// [`Profile::max_tokens`]: crate::Profile::max_tokens
     MaxTokens,
-    /// How many answers are wanted, from 1 to this. Each may have as many tokens.
+    /// The number of choices to generate, from 1 to this. Each may use all tokens.
     Choices(i64),
     /// An image as a `data:` URL.
     ImageUrl,
     /// An image in base64.
     ImageBase64,
-    /// The media type of the image in the same object. Where that is of another type, its bytes decide,
-    /// unless the rules for images are [strict](crate::ImageRules::strict).
+    /// The media type of the image in the same object. If the image is of another type, its
+    /// bytes decide, unless the image rules are [strict](crate::ImageRules::strict).
     ImageMediaType,
 }
 
 impl Rule {
-    /// [`OneOf`](Self::OneOf) these.
+    /// Creates [`OneOf`](Self::OneOf) from literals.
     pub fn one_of<const N: usize>(values: [&'static str; N]) -> Self {
         Self::OneOf(values.map(Cow::Borrowed).into())
     }
 
-    /// [`RequiresMember`](Self::RequiresMember) these.
+    /// Creates [`RequiresMember`](Self::RequiresMember) from literals.
     pub fn requires_member<const N: usize>(members: [(&'static str, &'static str); N]) -> Self {
         let pair = |(value, member)| (Cow::Borrowed(value), Cow::Borrowed(member));
         Self::RequiresMember(members.map(pair).into())
@@ -82,7 +84,7 @@ impl Rule {
         mem::discriminant(self) == mem::discriminant(other)
     }
 
-    /// Whether it is for strings, and none of those that most of them have.
+    /// Whether it applies to strings and is not one of the common string rules.
     pub(super) fn is_for_unusual_strings(&self) -> bool {
         match self {
             Self::MaxChars(_) | Self::PromptText | Self::Model => false,
@@ -91,7 +93,7 @@ impl Rule {
         }
     }
 
-    /// The kinds of values that can meet it; `None` where it says nothing of that.
+    /// The kinds of values that can satisfy it; `None` if it does not restrict them.
     pub(super) fn kinds(&self) -> Option<ValueKinds> {
         match self {
             Self::Any | Self::Required | Self::MaxBytes(_) => None,
@@ -117,7 +119,7 @@ impl Rule {
     }
 }
 
-/// A set of JSON's kinds of values, `null` aside.
+/// A set of JSON value kinds, without `null`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ValueKinds(u8);
 
@@ -138,7 +140,7 @@ impl ValueKinds {
         self.0 & kind.0 == kind.0
     }
 
-    /// `a string or an array`
+    /// Describes the set: `a string or an array`.
     pub(crate) fn describe(self) -> String {
         let names: Vec<&str> = [
             (Self::BOOLEAN, "a boolean"),

@@ -1,8 +1,8 @@
-//! Rules and where they are for.
+//! Tables of rules below a pointer.
 
 use super::rule::Rule;
 
-/// These rules, below this pointer.
+/// Prefixes the pointers of these rules.
 pub(super) fn at<const N: usize>(
     pointer: &str,
     rules: [(&'static str, Rule); N],

@@ -1,4 +1,4 @@
-//! The rules of all nodes, as a tree that is walked along while a body is read.
+//! The rule tree that the validator walks along with the body.
 
 use super::{
     members::{MemberMatch, Members},
@@ -6,13 +6,13 @@ use super::{
 };
 use crate::json::Key;
 
-/// The rules of all nodes; its first node is the body itself.
+/// All rules; the first node is the body itself.
 #[derive(Clone, Debug)]
 pub(crate) struct RuleTree {
     nodes: Vec<Node>,
 }
 
-/// A place in a body.
+/// The index of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NodeId(u32);
 
@@ -22,7 +22,7 @@ impl NodeId {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
-    /// The member's name; empty for the root and for elements.
+    /// The member's name; empty for the root and array elements.
     name: Box<str>,
     members: Members,
     elements: Option<NodeId>,
@@ -30,7 +30,7 @@ pub(crate) struct Node {
     constraints: Constraints,
 }
 
-/// What the rules come to; found out when one is added, since each value asks for it.
+/// The combined effect of a node's rules, computed when a rule is added.
 #[derive(Clone, Copy, Debug)]
 struct Constraints {
     kinds: ValueKinds,
@@ -39,35 +39,35 @@ struct Constraints {
     is_prompt: bool,
     length: Option<u32>,
     size: Option<usize>,
-    /// How many members must be there.
+    /// The number of required members.
     required: u32,
     strings: StringConstraints,
 }
 
-/// What is asked of a string.
+/// The combined effect of the rules for strings.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StringConstraints {
-    /// Whether it matters how many characters it has.
+    /// Whether the number of characters matters.
     pub(crate) are_counted: bool,
-    /// The most characters.
+    /// The maximum number of characters.
     pub(crate) chars: u64,
-    /// Whether its characters count as prompt.
+    /// Whether the string is prompt text.
     pub(crate) are_prompt: bool,
-    /// Whether it is the name of a model.
+    /// Whether the string is a model's name.
     pub(crate) are_models: bool,
-    /// Whether rules ask for more than that.
+    /// Whether other rules apply.
     pub(crate) have_other_rules: bool,
 }
 
 impl RuleTree {
-    /// A tree without rules.
+    /// Creates a tree without rules.
     pub(crate) fn new() -> Self {
         Self {
             nodes: vec![Node::new("".into())],
         }
     }
 
-    /// Adds a rule at this JSON pointer, in which `*` stands for each element.
+    /// Adds a rule at a JSON pointer, in which `*` stands for every element.
     pub(crate) fn insert(&mut self, pointer: &str, rule: Rule) {
         let mut id = NodeId::ROOT;
         let mut path = vec![id];
@@ -92,7 +92,7 @@ impl RuleTree {
             Some(other) => *other = rule,
             None => rules.push(rule),
         }
-        // From the inside out: a place asks its members.
+        // From the innermost node outwards: a node depends on its members.
         for id in path.into_iter().rev() {
             let required = self.required(self.node(id)).count();
             self.node_mut(id).settle(required);
@@ -111,17 +111,17 @@ impl RuleTree {
         &mut self.nodes[id.0 as usize]
     }
 
-    /// The rules for the elements of this array.
+    /// Returns the node of an array's elements.
     pub(crate) fn elements(&self, node: &Node) -> Option<&Node> {
         node.elements.map(|id| self.node(id))
     }
 
-    /// The member of this number, in the order in which members got their rules.
+    /// Returns the member with this index.
     pub(crate) fn member(&self, node: &Node, number: usize) -> Option<&Node> {
         node.members.node_ids().nth(number).map(|id| self.node(id))
     }
 
-    /// The members of this object that must be there.
+    /// Iterates over the required members of an object.
     pub(crate) fn required<'t>(&'t self, node: &'t Node) -> impl Iterator<Item = &'t Node> {
         let members = node.members.node_ids().map(|id| self.node(id));
         members.filter(|member| member.is_required())
@@ -150,7 +150,7 @@ impl RuleTree {
     }
 
     fn push(&mut self, name: Box<str>) -> NodeId {
-        let id = u32::try_from(self.nodes.len()).expect("as many nodes as a person writes");
+        let id = u32::try_from(self.nodes.len()).expect("configured rules are few");
         self.nodes.push(Node::new(name));
         NodeId(id)
     }
@@ -178,7 +178,7 @@ impl Node {
         node
     }
 
-    /// Finds out what the rules come to, where so many members must be there.
+    /// Recomputes the constraints, given the number of required members.
     fn settle(&mut self, required: usize) {
         let has = |rule| self.rules.contains(&rule);
         let lengths = self.rules.iter().filter_map(|rule| match rule {
@@ -196,7 +196,7 @@ impl Node {
             is_prompt: has(Rule::PromptTexts),
             length: lengths.min(),
             size: sizes.min(),
-            required: u32::try_from(required).expect("as many as a person writes"),
+            required: u32::try_from(required).expect("configured rules are few"),
             strings: StringConstraints::by(&self.rules),
         };
     }
@@ -219,13 +219,13 @@ impl Node {
         &self.name
     }
 
-    /// What this name is among the members.
+    /// Looks up a member's name.
     #[inline(always)]
     pub(crate) fn named(&self, key: Key<'_>) -> MemberMatch {
         self.members.find(key)
     }
 
-    /// What is asked of a string.
+    /// Returns the constraints for strings.
     pub(crate) fn strings(&self) -> &StringConstraints {
         &self.constraints.strings
     }
@@ -234,7 +234,7 @@ impl Node {
         &self.rules
     }
 
-    /// What the value may be, `null` aside.
+    /// Returns the accepted kinds of values, without `null`.
     pub(crate) fn kinds(&self) -> ValueKinds {
         self.constraints.kinds
     }
@@ -243,27 +243,27 @@ impl Node {
         self.constraints.is_required
     }
 
-    /// Whether members that no rule is for are refused.
+    /// Whether members without a rule are refused.
     pub(crate) fn is_closed(&self) -> bool {
         self.constraints.is_closed
     }
 
-    /// Whether strings that no rule is for are prompt.
+    /// Whether strings without a rule are prompt text.
     pub(crate) fn is_prompt(&self) -> bool {
         self.constraints.is_prompt
     }
 
-    /// The most elements.
+    /// The maximum number of elements.
     pub(crate) fn length(&self) -> Option<u32> {
         self.constraints.length
     }
 
-    /// The most bytes, as the value is written.
+    /// The maximum size of the value as written.
     pub(crate) fn size(&self) -> Option<usize> {
         self.constraints.size
     }
 
-    /// How many members must be there.
+    /// The number of required members.
     pub(crate) fn required(&self) -> u32 {
         self.constraints.required
     }
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn walks_along_pointers() {
+    fn follows_json_pointers() {
         let tree = tree();
         let messages = known(&tree, tree.root(), "messages");
         let message = tree.elements(messages).unwrap();
@@ -320,9 +320,9 @@ mod tests {
         assert_eq!(named(message, "model"), MemberMatch::Unknown);
     }
 
-    // An upstream in Go would take either name for the one that was judged.
+    // A Go upstream would take either name for the validated one.
     #[test]
-    fn knows_names_that_some_readers_confuse() {
+    fn detects_confusable_names() {
         let tree = tree();
         for name in ["MODEL", "Model", "me\u{17F}sages", "\u{212A}EY\u{17F}"] {
             assert_eq!(named(tree.root(), name), MemberMatch::Confusable, "{name}");
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_rule_of_a_kind_takes_the_place_of_the_first() {
+    fn a_second_rule_of_a_kind_replaces_the_first() {
         let mut tree = tree();
         tree.insert("/keys", Rule::Integer(0, 1));
         tree.insert("/keys", Rule::Integer(0, 2));
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_what_the_rules_come_to_when_they_change() {
+    fn recomputes_constraints_on_change() {
         let mut tree = tree();
         assert_eq!(tree.root().required(), 0);
         tree.insert("/model", Rule::Required);

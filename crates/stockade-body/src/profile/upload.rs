@@ -1,4 +1,4 @@
-//! Images on their own.
+//! Uploads of single images.
 
 use super::{rule::Rule, table::at};
 

@@ -1,4 +1,4 @@
-//! What a body turned out to hold.
+//! The result of validating a body.
 
 use std::sync::Arc;
 
@@ -6,19 +6,19 @@ use stockade_core::{guard::Head, llm::ModelRequest};
 
 use crate::{ImageInfo, ValidatedImage, ValidatedImages, prompt::PromptHasher};
 
-/// What a body turned out to hold, for the layers and the handler behind.
+/// What validation found in a body, for later layers and the handler.
 #[derive(Debug)]
 pub(crate) struct ValidationOutput {
     pub(super) model: Option<Arc<str>>,
     pub(super) prompt_chars: u64,
-    /// Thirds of the tokens that the model is estimated to read, without images.
+    /// Estimated prompt tokens without images, in thirds.
     pub(super) token_thirds: u64,
     pub(super) max_tokens: Option<u64>,
     pub(super) answers: u64,
     pub(super) images: Vec<ValidatedImage>,
-    /// Images whose bytes are of another type than they are declared as.
+    /// Images of another type than declared.
     pub(super) relabelled_images: u32,
-    /// The prompt so far, where prompts are digested.
+    /// The digest of the prompt so far, if prompts are digested.
     pub(super) hasher: Option<PromptHasher>,
 }
 
@@ -42,8 +42,8 @@ impl ValidationOutput {
         self.images.iter()
     }
 
-    /// Says so in the request's extensions: a [`ModelRequest`] where a model is asked, and
-    /// [`ValidatedImages`] where there are any.
+    /// Publishes a [`ModelRequest`] if a model is requested, and [`ValidatedImages`] as an
+    /// extension if there are images.
     pub(crate) fn publish(self, head: &mut Head) {
         let image_tokens: u64 = self.images().map(|image| tokens_of(image.info())).sum();
         let prompt_tokens = self.token_thirds.div_ceil(3) + image_tokens;
@@ -63,8 +63,8 @@ impl ValidationOutput {
     }
 }
 
-/// The tokens that an image may come to: one for each 28 × 28 pixels, as Qwen's models
-/// have it, from 4 to 16,384, and two marks around it. Other models make fewer of it.
+/// Estimates the tokens of an image: one for each 28 × 28 pixels, as in Qwen's models, from 4
+/// to 16,384, plus two markers. Other models use fewer.
 fn tokens_of(info: &ImageInfo) -> u64 {
     let patches = |pixels: u32| u64::from(pixels.div_ceil(28));
     (patches(info.width) * patches(info.height)).clamp(4, 16_384) + 2

@@ -1,23 +1,23 @@
-//! Where in a body something is, as it is written in refusals.
+//! Field paths in refusals.
 
 use std::fmt::Write;
 
 use crate::profile::Node;
 
-/// A step from an object or an array to what is in it.
+/// One step of a path.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Segment<'a> {
-    /// Nothing in it has begun.
+    /// No member or element has begun.
     None,
     Member(&'a Node),
-    /// A member that no rule is for. Its name is content, so it is not told.
+    /// A member without a rule. Its name is content and is not disclosed.
     Unknown,
     Element(u32),
 }
 
-/// `messages[0].content[1].image_url.url`, up to the first unknown member.
+/// Formats `messages[0].content[1].image_url.url`, up to the first unknown member.
 pub(super) fn display<'a>(segments: impl Iterator<Item = Segment<'a>>) -> String {
-    // As long as most, or longer.
+    // Longer than most paths.
     let mut path = String::with_capacity(64);
     for segment in segments {
         match segment {
@@ -27,7 +27,7 @@ pub(super) fn display<'a>(segments: impl Iterator<Item = Segment<'a>>) -> String
                 path.extend([dot, node.name()]);
             }
             Segment::Element(index) => {
-                write!(path, "[{index}]").expect("a string takes all");
+                write!(path, "[{index}]").expect("writing to a string cannot fail");
             }
         }
     }

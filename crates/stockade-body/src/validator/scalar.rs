@@ -1,4 +1,4 @@
-//! The rules for values that are neither object nor array.
+//! Rules for values other than objects and arrays.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -15,16 +15,16 @@ use crate::{
     work_budget::WorkBudget,
 };
 
-/// The longest name of a model, in bytes.
+/// Maximum length of a model's name in bytes.
 const MODEL_NAME: usize = 256;
 
-/// Thirds of the tokens that a template adds to each text of a prompt: marks and the role.
+/// Tokens that a chat template adds to each text (markers and the role), in thirds.
 const TEMPLATE_THIRDS: u64 = 8 * 3;
 
-/// So many bytes are digested in about a step.
+/// Bytes digested in about one step.
 const DIGESTED: usize = 64;
 
-/// Whether a place takes this kind of value.
+/// Checks that a node accepts this kind of value.
 #[inline(always)]
 pub(super) fn kind(node: &Node, kind: ValueKinds) -> Result<(), Refusal> {
     if node.kinds().has(kind) {
@@ -34,7 +34,7 @@ pub(super) fn kind(node: &Node, kind: ValueKinds) -> Result<(), Refusal> {
     }
 }
 
-/// Judges a `null`: a member that is not there, or a value of no kind that rules ask for.
+/// Validates `null`: an absent member, or a value of a kind that no rule accepts.
 #[cold]
 pub(super) fn null(node: &Node, frame: &mut Frame<'_>) -> Result<(), Refusal> {
     let is_optional = match frame.last {
@@ -56,7 +56,7 @@ fn wrong_kind(node: &Node) -> Refusal {
 }
 
 impl Validator<'_> {
-    /// Judges a string by all rules of its place.
+    /// Validates a string against all rules of its node.
     #[inline(always)]
     pub(super) fn string(
         &mut self,
@@ -86,7 +86,7 @@ impl Validator<'_> {
         Ok(())
     }
 
-    /// Judges a value that is no string, object or array by all rules of its place.
+    /// Validates a boolean or number against all rules of its node.
     pub(super) fn other_scalar(&mut self, node: &Node, scalar: Scalar<'_>) -> Result<(), Refusal> {
         match scalar {
             Scalar::Boolean => kind(node, ValueKinds::BOOLEAN),
@@ -129,7 +129,7 @@ impl Validator<'_> {
         }
     }
 
-    /// Judges a string by a rule that is not one of the usual ones.
+    /// Validates a string against one of the less common rules.
     fn string_by(
         &mut self,
         rule: &Rule,
@@ -153,7 +153,7 @@ impl Validator<'_> {
                     frame.members.need(known);
                 }
             }
-            // With its quotes.
+            // Including the quotes.
             Rule::MaxBytes(limit) => self.measure(text.raw().len() + 2, *limit)?,
             Rule::ImageUrl => {
                 self.image(text, ValidatedImage::data_url_within)?;
@@ -175,7 +175,7 @@ impl Validator<'_> {
     }
 
     fn model(&mut self, text: Text<'_>) -> Result<(), Refusal> {
-        // The longest way to write a byte is an escape of six.
+        // An escape takes at most six bytes for one.
         let is_short = text.raw().len() <= 6 * MODEL_NAME;
         ensure(is_short, refusal::no_model)?;
         let name = text.unescaped();
@@ -184,12 +184,12 @@ impl Validator<'_> {
                 .iter()
                 .find(|model| model.as_bytes() == &*name)
                 .cloned(),
-            None if name.len() <= MODEL_NAME => {
-                Some(Arc::from(str::from_utf8(&name).expect("a text is UTF-8")))
-            }
+            None if name.len() <= MODEL_NAME => Some(Arc::from(
+                str::from_utf8(&name).expect("scanned text is UTF-8"),
+            )),
             None => None,
         };
-        // No model has such a name, so the answer is the same for all callers.
+        // No model has such a name, so the answer is the same for every caller.
         ensure(
             model.is_some() || name.len() <= MODEL_NAME,
             refusal::no_model,
@@ -202,7 +202,7 @@ impl Validator<'_> {
         ensure(self.output.model.is_some(), refusal::model_not_allowed)
     }
 
-    /// Takes a text of so many characters as prompt.
+    /// Counts a text as prompt.
     #[inline(always)]
     pub(super) fn prompt(&mut self, text: Text<'_>, chars: u64) -> Result<(), ScanError> {
         self.count(chars)?;
@@ -223,7 +223,7 @@ impl Validator<'_> {
         }
     }
 
-    /// Counts characters of prompt.
+    /// Counts prompt characters.
     #[inline(always)]
     pub(super) fn count(&mut self, chars: u64) -> Result<(), Refusal> {
         let limit = self.profile.max_prompt_chars;
@@ -233,15 +233,15 @@ impl Validator<'_> {
         })
     }
 
-    /// Counts what the model reads besides the prompt.
+    /// Counts bytes that the model reads in addition to the prompt.
     pub(super) fn measure(&mut self, bytes: usize, limit: usize) -> Result<(), Refusal> {
         ensure(bytes <= limit, || refusal::too_long(limit, "bytes"))?;
         self.output.token_thirds += bytes as u64;
         Ok(())
     }
 
-    /// Reads an image out of the body itself, and says what it is; one whose text is escaped
-    /// (PHP escapes each `/`) out of a copy.
+    /// Validates an image in the body without copying it and returns its format; escaped text
+    /// (PHP escapes each `/`) is copied.
     fn image<F>(&mut self, text: Text<'_>, read: F) -> Result<ImageFormat, ScanError>
     where
         F: FnOnce(&ImageRules, Bytes, &WorkBudget) -> Result<ValidatedImage, ImageError>,
@@ -269,7 +269,7 @@ impl Validator<'_> {
         })
     }
 
-    /// Judges an image that came as it is.
+    /// Validates an image in binary form.
     pub(crate) fn image_bytes(
         &mut self,
         declared: Option<ImageFormat>,
@@ -280,7 +280,7 @@ impl Validator<'_> {
         self.found(image).map(drop)
     }
 
-    /// Notes an image that was judged within this judge's budget, and says what it is.
+    /// Records an image and returns its format, unless the budget ran out meanwhile.
     fn found(
         &mut self,
         image: Result<ValidatedImage, ImageError>,

@@ -1,4 +1,4 @@
-//! Around an axum router.
+//! The layer around an axum router.
 
 use axum::{
     Router,
@@ -11,7 +11,7 @@ use stockade_body::{BodyRules, Profile};
 use stockade_core::context::MatchedRoute;
 use tower::{ServiceBuilder, ServiceExt};
 
-/// From axum's word for a route to Stockade's.
+/// Copies the route that axum matched.
 fn tell(mut request: Request) -> Request {
     if let Some(path) = request.extensions().get::<MatchedPath>() {
         let route = MatchedRoute::new(path.as_str());
@@ -46,13 +46,13 @@ async fn status(router: Router, path: &str, body: impl Into<Body>) -> StatusCode
 }
 
 #[tokio::test]
-async fn judges_the_route_that_axum_matched() {
+async fn uses_the_route_that_axum_matched() {
     let good = r#"{"model":"tiny","messages":[]}"#;
     assert_eq!(status(router(), "/a/chat", good).await, 200);
     assert_eq!(status(router(), "/a/chat", "{}").await, 400);
 }
 
-// axum's extractors have a limit of their own.
+// axum's extractors have their own limit.
 #[tokio::test]
 async fn axums_own_limit_is_2_mb_until_it_is_disabled() {
     let large = || vec![0; 3 << 20];

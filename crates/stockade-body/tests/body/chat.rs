@@ -1,4 +1,4 @@
-//! The rules, by the profile of OpenAI's chat.
+//! The rules of OpenAI's chat profile.
 
 use bytes::Bytes;
 use http::Request;
@@ -14,7 +14,7 @@ async fn chat(body: impl Into<Bytes>) -> Outcome {
     support::json(Profile::openai_chat(), body).await
 }
 
-/// A chat of one text, with this member besides.
+/// A chat of one text with an additional member.
 fn with(member: &str, value: &str) -> String {
     let rest = r#""model":"tiny","messages":[{"role":"user","content":"hi"}]"#;
     format!("{{{rest},\"{member}\":{value}}}")
@@ -30,7 +30,7 @@ fn image(url: &str) -> String {
 }
 
 #[tokio::test]
-async fn passes_what_clients_send() {
+async fn accepts_usual_requests() {
     let data_url = format!("data:image/gif;base64,{GIF}");
     for body in [
         json!({"model": "tiny", "messages": []}),
@@ -63,7 +63,7 @@ async fn passes_what_clients_send() {
 }
 
 #[tokio::test]
-async fn hands_on_the_very_bytes_that_it_judged() {
+async fn passes_on_the_validated_bytes() {
     let body = Bytes::from(with("user", "\"x\""));
     let passed = chat(body.clone()).await.passed();
     assert_eq!(passed.body.as_ptr(), body.as_ptr());
@@ -71,7 +71,7 @@ async fn hands_on_the_very_bytes_that_it_judged() {
 
 // B07
 #[tokio::test]
-async fn refuses_values_out_of_range_and_says_where() {
+async fn refuses_values_out_of_range_with_their_path() {
     for (member, values) in [
         ("n", &["1e9", "1000000000", "0", "-1", "1.0", "9"][..]),
         ("best_of", &["1000000000", "0"]),
@@ -124,7 +124,7 @@ async fn refuses_values_of_another_kind() {
 
 // B07, B10
 #[tokio::test]
-async fn refuses_too_much_of_anything() {
+async fn refuses_excess_of_every_kind() {
     let strings = |count: usize| format!("[{}]", vec!["\"x\""; count].join(","));
     let messages = |count: usize| {
         let messages = vec![r#"{"role":"user","content":""}"#; count].join(",");
@@ -178,12 +178,12 @@ async fn refuses_too_much_of_anything() {
 
 // B10
 #[tokio::test]
-async fn refuses_images_that_are_too_many_bytes_together() {
+async fn refuses_images_that_are_too_large_together() {
     let gif = json!({
         "type": "image_url",
         "image_url": {"url": format!("data:image/gif;base64,{GIF}")},
     });
-    // It has 43 bytes.
+    // The image has 43 bytes.
     let profile = Profile::openai_chat().max_image_bytes(86);
     let two = support::json(profile.clone(), parts(&vec![gif.clone(); 2].into())).await;
     assert_eq!(two.code(), "passed");
@@ -194,7 +194,7 @@ async fn refuses_images_that_are_too_many_bytes_together() {
 }
 
 #[tokio::test]
-async fn counts_the_characters_of_all_that_is_prompt() {
+async fn counts_the_characters_of_every_prompt_text() {
     let profile = || Profile::openai_chat().max_prompt_chars(10);
     let message = |message: Value| json!({"model": "m", "messages": [message]}).to_string();
     for (body, code) in [
@@ -212,7 +212,7 @@ async fn counts_the_characters_of_all_that_is_prompt() {
             message(json!({"content": "ääääää€€€😀ä"})),
             "PROMPT_TOO_LONG",
         ),
-        // Escaped: ten characters, however they are written.
+        // Escaped characters count as one each.
         (
             r#"{"model":"m","messages":[{"content":"\n\t\"\\\u00e4\ud83d\ude001234"}]}"#.to_owned(),
             "passed",
@@ -222,7 +222,7 @@ async fn counts_the_characters_of_all_that_is_prompt() {
                 .to_owned(),
             "PROMPT_TOO_LONG",
         ),
-        // Of all parts together, and at places that no rule is for.
+        // All parts together, also in members without a rule.
         (
             message(json!({"content": [
                 {"type": "text", "text": "12345"}, {"type": "text", "text": "678901"},
@@ -248,7 +248,7 @@ async fn counts_the_characters_of_all_that_is_prompt() {
 }
 
 #[tokio::test]
-async fn lets_each_use_their_models_only() {
+async fn limits_principals_to_their_models() {
     let profile = || Profile::openai_chat().models(["tiny", "large"]);
     let body = |model: &str| format!(r#"{{"model":"{model}","messages":[]}}"#);
     let theirs = |models: &[&str]| {
@@ -290,7 +290,7 @@ async fn lets_each_use_their_models_only() {
 
 // FH07
 #[tokio::test]
-async fn null_is_a_member_that_is_not_there_and_nothing_else() {
+async fn null_counts_as_an_absent_member() {
     let chat = |messages: &str| format!(r#"{{"model":"m","messages":{messages}}}"#);
     let part = |part: &str| chat(&format!(r#"[{{"role":"user","content":[{part}]}}]"#));
     for (body, param) in [
@@ -340,16 +340,16 @@ async fn null_is_a_member_that_is_not_there_and_nothing_else() {
     ] {
         support::json(Profile::openai_chat(), body).await.passed();
     }
-    // Without a rule, null is a JSON text like others.
+    // Without a rule, null is a document like others.
     support::json(Profile::json(), "null").await.passed();
     let listed = || Profile::json().rule("/a/*", Rule::Any);
     support::json(listed(), r#"{"a":[null]}"#).await.passed();
     support::json(listed(), "null").await.refused();
 }
 
-// An upstream may take the last of two, or a name in another case.
+// An upstream may take the last duplicate, or a name in another case.
 #[tokio::test]
-async fn refuses_members_that_another_reader_would_take_for_others() {
+async fn refuses_confusable_members() {
     for (body, code) in [
         (
             r#"{"model":"tiny","model":"big","messages":[]}"#,
@@ -381,9 +381,9 @@ async fn refuses_members_that_another_reader_would_take_for_others() {
     }
 }
 
-// I01, I03: there is nothing in this crate that fetches
+// I01, I03: nothing in this crate fetches
 #[tokio::test]
-async fn refuses_all_that_is_elsewhere_with_one_answer() {
+async fn refuses_every_remote_image_with_the_same_answer() {
     let mut answers = Vec::new();
     for url in [
         "https://example.com/a.png",
@@ -414,7 +414,7 @@ async fn refuses_all_that_is_elsewhere_with_one_answer() {
 
 // I04
 #[tokio::test]
-async fn takes_images_in_the_one_form_only() {
+async fn accepts_canonical_image_urls_only() {
     for url in [
         format!("data:image/gif;charset=utf-8;base64,{GIF}"),
         format!("data:image/GIF;base64,{GIF}"),
@@ -446,9 +446,9 @@ async fn takes_images_in_the_one_form_only() {
     assert_eq!(gif.code(), "UNSUPPORTED_IMAGE");
 }
 
-// FH10: the bytes decide, and it is said that they differ from what was declared.
+// FH10: the bytes decide, and the mismatch is reported.
 #[tokio::test]
-async fn takes_images_for_what_they_are() {
+async fn detects_the_actual_type_of_images() {
     let cut = GIF.trim_end_matches('=');
     for (url, relabelled) in [
         (format!("data:image/gif;base64,{cut}"), 0),
@@ -470,7 +470,7 @@ async fn takes_images_for_what_they_are() {
 }
 
 #[tokio::test]
-async fn hands_on_images_out_of_the_body_itself() {
+async fn passes_on_images_without_a_copy() {
     let body = Bytes::from(image(&format!("data:image/gif;base64,{GIF}")));
     let images = chat(body.clone()).await.passed().images.unwrap();
     let [image] = images.as_slice() else {
@@ -483,23 +483,23 @@ async fn hands_on_images_out_of_the_body_itself() {
 
 // PHP escapes each slash.
 #[tokio::test]
-async fn reads_images_whose_text_is_escaped() {
+async fn reads_escaped_images() {
     let body = image(&format!("data:image/gif;base64,{GIF}")).replace('/', "\\/");
     let images = chat(body.clone()).await.passed().images.unwrap();
     assert!(images.as_slice()[0].bytes().starts_with(b"GIF89a"));
-    // What the escapes hide is found.
+    // Escapes do not hide anything.
     let remote = image("https://example.com/").replace('h', "\\u0068");
     assert_eq!(chat(remote).await.code(), "REMOTE_IMAGE");
 }
 
 #[tokio::test]
-async fn refuses_parts_of_unknown_types_unless_they_are_allowed() {
+async fn refuses_parts_of_unknown_types_unless_allowed() {
     let audio = json!({"type": "input_audio", "input_audio": {"data": "", "format": "wav"}});
     for part in [
         audio.clone(),
         json!({"type": "video_url", "video_url": {"url": "https://example.com"}}),
         json!({"type": "file", "file": {"file_id": "f"}}),
-        // A type that is known, and what a server may read nevertheless.
+        // A known type with members that a server might read regardless.
         json!({"type": "text", "text": "", "video_url": {"url": "https://example.com"}}),
         json!({"type": "image_url", "image_url": {"url": "", "uuid": "u"}}),
     ] {
@@ -540,7 +540,7 @@ async fn refuses_parts_of_unknown_types_unless_they_are_allowed() {
 }
 
 #[tokio::test]
-async fn tells_what_is_demanded() {
+async fn publishes_the_model_request() {
     let body = json!({
         "model": "tiny", "max_tokens": 100, "n": 3,
         "messages": [{"content": "12345678"}],
@@ -549,7 +549,7 @@ async fn tells_what_is_demanded() {
     .to_string();
     let demand = chat(body).await.passed().demand.unwrap();
     assert_eq!(demand.model.as_deref(), Some("tiny"));
-    // Eight characters and their template, and the 22 bytes of the tools, in thirds.
+    // Eight characters with their template, and the 22 bytes of the tools, in thirds.
     assert_eq!(demand.prompt_tokens, (8 + 24 + 22_u64).div_ceil(3));
     assert_eq!(demand.max_tokens, Some(300));
 
@@ -560,11 +560,11 @@ async fn tells_what_is_demanded() {
 
 // FA13
 #[tokio::test]
-async fn no_text_has_more_bytes_than_three_times_its_estimate() {
+async fn estimates_at_least_a_third_of_the_bytes() {
     let estimate = async |text: &str| {
         let body = json!({"model": "tiny", "messages": [{"content": text}]});
         let demand = chat(body.to_string()).await.passed().demand.unwrap();
-        // Eight are for the template.
+        // The template adds eight.
         demand.prompt_tokens - 8
     };
     assert_eq!(estimate("Hello, world").await, 4);
@@ -576,7 +576,7 @@ async fn no_text_has_more_bytes_than_three_times_its_estimate() {
         let bytes = text.len() as u64;
         assert!(3 * estimate(text).await >= bytes, "{text:?}");
     }
-    // As Python writes it by default.
+    // Python's default output.
     let escaped = format!(
         r#"{{"model":"tiny","messages":[{{"content":"{}"}}]}}"#,
         r"\ud83e\udd80".repeat(100)
@@ -586,7 +586,7 @@ async fn no_text_has_more_bytes_than_three_times_its_estimate() {
 }
 
 #[tokio::test]
-async fn refusals_never_repeat_what_was_sent() {
+async fn refusals_never_contain_content() {
     let secret = "s3cr3t";
     for body in [
         format!(r#"{{"model":"{secret}","messages":[]}}"#),
@@ -609,7 +609,7 @@ async fn refusals_never_repeat_what_was_sent() {
 
 // B05
 #[tokio::test]
-async fn deep_bodies_are_refused_without_a_deep_stack() {
+async fn refuses_deep_bodies_without_recursion() {
     for body in [vec![b'['; 100_000], "{\"a\":".repeat(100_000).into_bytes()] {
         let refused = chat(body).await.refused();
         assert_eq!(refused.status, 400);
@@ -619,7 +619,7 @@ async fn deep_bodies_are_refused_without_a_deep_stack() {
 }
 
 #[tokio::test]
-async fn a_custom_table_is_judged_like_any_other() {
+async fn applies_custom_rules() {
     let search = || {
         Profile::json()
             .rule("", Rule::Closed)
@@ -649,7 +649,7 @@ async fn a_custom_table_is_judged_like_any_other() {
     }
 }
 
-/// Bodies like those of chats, with mistakes.
+/// Chat bodies with mistakes.
 fn nearly_chat() -> impl Strategy<Value = String> {
     let value = prop_oneof![
         "-?[0-9]{1,12}(e[0-9]{1,3})?",
@@ -680,7 +680,7 @@ fn nearly_chat() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    // Whatever comes in: the same bytes go on, they are JSON, and nothing panics.
+    // For any input: the handler receives the same bytes, they are JSON, and nothing panics.
     #[test]
     fn what_passes_is_json_and_unchanged(body in nearly_chat()) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -691,9 +691,9 @@ proptest! {
     }
 }
 
-/// A request that does not say what it is.
+/// A request without a media type.
 #[tokio::test]
-async fn bodies_that_do_not_say_that_they_are_json_are_not_read() {
+async fn refuses_bodies_that_are_not_declared_as_json() {
     let request = Request::post("/")
         .body(Full::from(with("user", "\"x\"")))
         .unwrap();

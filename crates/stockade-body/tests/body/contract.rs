@@ -1,4 +1,4 @@
-//! What every layer owes to the services around it.
+//! The contract of every tower layer.
 
 use std::{
     task::{Context, Waker},
@@ -38,7 +38,7 @@ async fn read(response: Response<GuardedBody<ProbeBody, Option<()>>>) -> Result<
 }
 
 #[test]
-fn can_be_shared_and_sent() {
+fn is_send_and_sync() {
     fn shared<T>()
     where
         T: Clone + Send + Sync,
@@ -57,7 +57,7 @@ fn can_be_shared_and_sent() {
 }
 
 #[tokio::test]
-async fn calls_only_what_was_polled_ready() {
+async fn calls_only_a_ready_service() {
     let probe = Probe::new(Script::Complete);
     let service = check(probe.clone());
     let (mut a, mut b) = (service.clone(), service);
@@ -88,7 +88,7 @@ async fn passes_errors_through() {
 
 // R11
 #[tokio::test(start_paused = true)]
-async fn leaves_nothing_when_it_is_dropped() {
+async fn releases_everything_on_drop() {
     let layer = BodyRules::new()
         .fallback(Profile::bytes())
         .total_memory(4)
@@ -117,7 +117,7 @@ async fn leaves_nothing_when_it_is_dropped() {
             break;
         }
     }
-    // All of the memory is there again.
+    // All memory is released.
     let probe = Probe::new(Script::Complete);
     let inner = MapRequest::new(probe, |request: Request<_>| request.map(drop));
     let response = layer.layer(inner).oneshot(request()).await;

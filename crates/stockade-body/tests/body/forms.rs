@@ -1,4 +1,4 @@
-//! Uploads: one image as it is, and forms.
+//! Uploads of single images and of forms.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -48,7 +48,7 @@ async fn submit(profile: Profile, body: impl Into<Bytes>) -> Outcome {
 }
 
 #[tokio::test]
-async fn an_image_is_what_it_is_declared_as() {
+async fn accepts_an_image_of_the_declared_type() {
     let strict = layer(Profile::image().images(ImageRules::default().strict()));
     let layer = layer(Profile::image());
     let passed = send(&layer, post("image/gif", gif())).await.passed();
@@ -86,7 +86,7 @@ async fn an_image_is_what_it_is_declared_as() {
 }
 
 #[tokio::test]
-async fn a_form_of_fields_and_images_passes() {
+async fn accepts_a_form_of_fields_and_images() {
     let body = form(&[
         field("model", "tiny"),
         field("prompt", "What is this?"),
@@ -104,12 +104,12 @@ async fn a_form_of_fields_and_images_passes() {
     let demand = passed.demand.unwrap();
     assert_eq!(demand.model.as_deref(), Some("tiny"));
     assert_eq!(demand.max_tokens, Some(20));
-    // Thirteen characters and their template, and two images of the smallest size.
+    // Thirteen characters with their template, and two images of the minimum size.
     assert_eq!(demand.prompt_tokens, (13 + 24_u64).div_ceil(3) + 2 * 6);
 }
 
 #[tokio::test]
-async fn a_form_is_judged_by_the_same_rules() {
+async fn applies_the_same_rules_to_forms() {
     let profile = || {
         Profile::multipart()
             .models(["tiny"])
@@ -143,7 +143,7 @@ async fn a_form_is_judged_by_the_same_rules() {
             vec![prompt(), field("x", &"x".repeat(70_000))],
             "VALUE_TOO_LONG",
         ),
-        // Some readers take the first of two, some the last.
+        // Some readers take the first, some the last.
         (
             vec![prompt(), field("model", "tiny"), field("model", "big")],
             "DUPLICATE_KEY",
@@ -188,7 +188,7 @@ async fn a_form_is_judged_by_the_same_rules() {
 }
 
 #[tokio::test]
-async fn a_broken_form_is_refused() {
+async fn refuses_a_broken_form() {
     let whole = form(&[field("prompt", "x"), file("a", "image/gif", &gif())]);
     for length in 0..whole.len() - 4 {
         let code = submit(Profile::multipart(), whole[..length].to_vec())
@@ -206,9 +206,9 @@ async fn a_broken_form_is_refused() {
 }
 
 #[tokio::test]
-async fn contents_are_found_where_they_are() {
+async fn locates_contents_in_the_body() {
     let profile = || Profile::multipart().rule("/prompt", Rule::MaxChars(4));
-    // One content is empty, one is in another one, one looks like the end of a head.
+    // One content is empty, one contains another, one looks like the end of a header block.
     let parts = [
         field("prompt", ""),
         field("a", "GIF"),
@@ -233,12 +233,13 @@ async fn contents_are_found_where_they_are() {
     let with_preamble = |preamble: &str| [preamble.as_bytes(), &whole].concat();
     let outcome = submit(profile(), with_preamble("an old greeting\r\n")).await;
     assert_eq!(outcome.code(), "passed");
-    // Where another reader could take it for a head.
+    // Where another reader could see a header block.
     let outcome = submit(profile(), with_preamble("a: b\r\n\r\nx\r\n")).await;
     assert_eq!(outcome.code(), "INVALID_FORM");
 }
 
-// The parser's copy of the body is gone when the handler runs; what it gets is the body's.
+// The parser's copy of the body is dropped before the handler runs; the handler receives
+// slices of the body.
 #[tokio::test]
 async fn forms_in_frames_share_the_memory_of_the_body() {
     let whole = form(&[

@@ -1,4 +1,4 @@
-//! How bodies come in: sizes, encodings, time, memory.
+//! Limits on reading bodies: size, encoding, time, memory.
 
 use std::{
     convert::Infallible,
@@ -58,7 +58,7 @@ fn bytes_of(count: usize) -> Bytes {
 
 // B02
 #[tokio::test]
-async fn refuses_a_large_body_by_its_length_alone() {
+async fn refuses_a_large_body_by_its_declared_length() {
     let layer = layer(Profile::bytes().max_bytes(10));
     let claimed = Request::post("/").header("content-length", "11");
     let refused = send(&layer, claimed.body(Unread::new()).unwrap())
@@ -74,7 +74,7 @@ async fn refuses_a_large_body_by_its_length_alone() {
 
 // B02
 #[tokio::test]
-async fn counts_what_really_comes_in() {
+async fn counts_received_bytes() {
     let layer = layer(Profile::bytes().max_bytes(10));
     let (body, read) = frames(vec![bytes_of(4); 1_000]);
     let refused = send(&layer, Request::post("/").body(body).unwrap())
@@ -83,7 +83,7 @@ async fn counts_what_really_comes_in() {
     assert_eq!(refused.status, 413);
     assert_eq!(*read.lock().unwrap(), 3, "read on");
 
-    // A length that is too short for what follows changes nothing.
+    // A declared length that is too short changes nothing.
     let (body, _) = frames(vec![bytes_of(4); 3]);
     let request = Request::post("/").header("content-length", "4").body(body);
     assert_eq!(send(&layer, request.unwrap()).await.refused().status, 413);
@@ -96,7 +96,7 @@ async fn counts_what_really_comes_in() {
 }
 
 #[tokio::test]
-async fn frames_are_judged_as_the_one_body_that_they_are() {
+async fn validates_frames_as_one_body() {
     let text = r#"{"model":"tiny","messages":[{"role":"user","content":"hällo"}]}"#;
     let body = || {
         frames(
@@ -115,7 +115,7 @@ async fn frames_are_judged_as_the_one_body_that_they_are() {
 
 // B04
 #[tokio::test]
-async fn refuses_encoded_bodies_unread() {
+async fn refuses_encoded_bodies_before_reading() {
     let layer = layer(Profile::json());
     for encodings in [
         &["gzip"][..],
@@ -146,7 +146,7 @@ async fn refuses_encoded_bodies_unread() {
 }
 
 #[tokio::test]
-async fn refuses_other_types_unread() {
+async fn refuses_other_types_before_reading() {
     let layer = layer(Profile::json().content_types(["application/json", "application/x-json"]));
     for content_type in [
         "text/plain",
@@ -171,7 +171,7 @@ async fn refuses_other_types_unread() {
 }
 
 #[tokio::test]
-async fn routes_without_a_rule_take_no_body() {
+async fn routes_without_a_profile_accept_no_body() {
     let layer = BodyRules::new()
         .route(Method::GET, "/a/{b}", Profile::bytes())
         .into_layer();
@@ -191,7 +191,7 @@ async fn routes_without_a_rule_take_no_body() {
         .refused();
     assert_eq!(refused.status, 413);
 
-    // The route that the router matched, and no other reading of the path.
+    // The route is the one that the router matched.
     let to = |method: Method, matched: Option<&str>, path: &str| {
         let mut request = Request::builder().method(method).uri(path);
         if let Some(matched) = matched {
@@ -251,7 +251,7 @@ async fn a_body_has_a_minimum_rate() {
         (outcome.code(), began.elapsed().as_secs())
     };
     assert_eq!(run(110).await.0, "passed");
-    // A byte a second buys nothing; half of the rate buys a little.
+    // One byte per second extends nothing; half the rate extends a little.
     assert_eq!(run(1).await, ("REQUEST_TIMEOUT".to_owned(), 2));
     let (code, secs) = run(50).await;
     assert_eq!(code, "REQUEST_TIMEOUT");
@@ -260,7 +260,7 @@ async fn a_body_has_a_minimum_rate() {
 
 // B10
 #[tokio::test]
-async fn the_memory_of_all_bodies_together_is_bounded() {
+async fn limits_the_memory_of_all_bodies() {
     const BODY: usize = 1 << 20;
     let layer = BodyRules::new()
         .fallback(Profile::bytes())
@@ -285,11 +285,11 @@ async fn the_memory_of_all_bodies_together_is_bounded() {
             assert_eq!(response.headers()["retry-after"], "1");
         }
     }
-    // A handler that keeps one byte of a body keeps all of it.
+    // A handler that keeps one byte of a body keeps its whole reservation.
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 10);
     assert!(statuses.iter().all(|status| matches!(status, 200 | 503)));
 
-    // A body that cannot fit is refused unread.
+    // A body that cannot fit is refused before it is read.
     let large = Unread(SizeHint::with_exact(1));
     assert_eq!(
         send(&layer, Request::post("/").body(large).unwrap())
@@ -311,7 +311,7 @@ async fn the_memory_of_all_bodies_together_is_bounded() {
 
 // B10
 #[tokio::test]
-async fn a_refused_body_gives_its_memory_back() {
+async fn a_refused_body_releases_its_memory() {
     let layer = BodyRules::new()
         .fallback(Profile::json())
         .total_memory(1_000)
@@ -328,7 +328,7 @@ async fn a_refused_body_gives_its_memory_back() {
 
 // B10
 #[test]
-fn reading_takes_the_body_once() {
+fn allocates_the_body_once() {
     const BODY: usize = 8 << 20;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -373,7 +373,7 @@ where
 
 // B02
 #[tokio::test]
-async fn a_body_that_breaks_off_is_refused() {
+async fn refuses_an_incomplete_body() {
     let broken = tokio_stream::iter([
         Ok(Frame::data(Bytes::from("{\"a\":"))),
         Err(io::Error::other("reset by 192.0.2.1")),
@@ -386,7 +386,7 @@ async fn a_body_that_breaks_off_is_refused() {
 }
 
 #[tokio::test]
-async fn a_streamed_body_is_counted_and_not_gathered() {
+async fn counts_a_streamed_body_without_buffering() {
     let layer = layer(Profile::streamed().max_bytes(10));
     let frames_seen = Mutex::new(Vec::new());
     let read = |request: Request<CheckedBody<_>>| async {
@@ -406,7 +406,7 @@ async fn a_streamed_body_is_counted_and_not_gathered() {
     let service = layer.layer(tower::service_fn(read));
     let response = service.oneshot(request.body(body).unwrap()).await;
     assert_eq!(response.unwrap().status(), 200);
-    // What was too much was read, too.
+    // The excess bytes were read as well.
     assert_eq!(context.bytes_read(), 11);
     assert_eq!(
         frames_seen.into_inner().unwrap()[..3],
@@ -420,7 +420,7 @@ async fn a_streamed_body_is_counted_and_not_gathered() {
 }
 
 #[tokio::test]
-async fn the_verdict_is_in_the_context() {
+async fn records_the_outcome_in_the_context() {
     let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
     let mut request = post("application/json", "{");
     request.extensions_mut().insert(context.clone());
@@ -437,7 +437,7 @@ async fn the_verdict_is_in_the_context() {
 }
 
 #[tokio::test]
-async fn the_limit_of_all_holds_where_a_profile_has_none() {
+async fn the_global_limit_applies_without_one_in_the_profile() {
     let layer = BodyRules::new()
         .fallback(Profile::bytes())
         .max_bytes(3)
@@ -461,11 +461,11 @@ async fn the_limit_of_all_holds_where_a_profile_has_none() {
 }
 
 #[tokio::test]
-async fn an_empty_body_is_no_json() {
+async fn refuses_an_empty_body_as_json() {
     assert_eq!(json(Profile::json(), "").await.code(), "INVALID_JSON");
 }
 
-/// A body as it is sent by this principal.
+/// A body sent by this principal.
 fn by<B>(id: &str, body: B) -> Request<B> {
     let mut request = Request::post("/").body(body).unwrap();
     Principal::builder(id)
@@ -476,7 +476,7 @@ fn by<B>(id: &str, body: B) -> Request<B> {
 
 // FA06
 #[tokio::test(start_paused = true)]
-async fn one_principal_leaves_memory_for_the_others() {
+async fn limits_the_memory_of_one_principal() {
     const BODY: usize = 1 << 20;
     let layer = BodyRules::new()
         .fallback(Profile::bytes())
@@ -496,13 +496,13 @@ async fn one_principal_leaves_memory_for_the_others() {
     }
     // A quarter.
     assert_eq!(held.len(), 2);
-    // Slow bodies count, however small they are; small ones that are there do not.
+    // Slow bodies of any size count; small complete ones do not.
     let slowly = slow(Duration::from_millis(1), vec![bytes_of(1)]);
     let refused = send(&layer, by("greedy", slowly)).await;
     assert_eq!(refused.code(), "BODY_MEMORY_LIMIT");
     let small = Full::new(bytes_of(1));
     assert_eq!(send(&layer, by("greedy", small)).await.code(), "passed");
-    // One that says how large it is is refused unread.
+    // One with a declared length is refused before it is read.
     let unread = Unread(SizeHint::with_exact(BODY as u64));
     let refused = send(&layer, by("greedy", unread)).await;
     assert_eq!(refused.code(), "BODY_MEMORY_LIMIT");
@@ -517,7 +517,7 @@ async fn one_principal_leaves_memory_for_the_others() {
 
 // FA06
 #[tokio::test]
-async fn a_share_holds_one_body_of_the_largest_size() {
+async fn a_share_fits_one_body_of_the_maximum_size() {
     const BODY: usize = 1 << 20;
     let layer = BodyRules::new()
         .fallback(Profile::bytes())

@@ -1,4 +1,4 @@
-//! The layer from outside.
+//! Tests of the layer through its public API.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod axum;

@@ -1,4 +1,4 @@
-//! The other profiles: what their clients send passes, what is dear does not.
+//! The other profiles: usual requests pass, expensive ones do not.
 
 use serde_json::{Value, json};
 use stockade_body::{ImageFormat, ImageRules, Profile};
@@ -213,7 +213,7 @@ async fn anthropic_messages() {
     let reversed = format!(
         r#"{{"model":"m","max_tokens":5,"messages":[{{"content":[{{"type":"image","source":{{"data":"{GIF}","type":"base64","media_type":"image/webp"}}}}]}}]}}"#
     );
-    // FH10: the type may stand on either side of the data, and is not what decides.
+    // FH10: the type may precede or follow the data, and does not decide.
     for body in [source("image/webp", GIF).to_string(), reversed] {
         let passed = support::json(Profile::anthropic_messages(), body.clone()).await;
         let passed = passed.passed();
@@ -266,7 +266,7 @@ async fn ollama_chat() {
                 options(json!({"num_thread": 1_000_000})),
                 "UNSUPPORTED_CONTENT",
             ),
-            // Ollama reads names in any case.
+            // Ollama matches names case-insensitively.
             (
                 json!({"model": "m", "messages": [], "Model": "n"}),
                 "VALIDATION_ERROR",
@@ -330,7 +330,7 @@ async fn image_json() {
 
 // B07
 #[tokio::test]
-async fn whoever_asks_a_model_has_a_priority_from_1_to_10() {
+async fn limits_priority_to_1_to_10() {
     let image = json!({"type": "image", "image": {"b64": GIF}});
     let chat = json!({"model": "tiny", "messages": []});
     let anthropic = json!({"model": "tiny", "messages": [], "max_tokens": 1});
@@ -363,7 +363,7 @@ async fn whoever_asks_a_model_has_a_priority_from_1_to_10() {
 
 // B07, B10
 #[tokio::test]
-async fn tools_are_counted_and_measured() {
+async fn counts_and_measures_tools() {
     let chat = json!({"model": "tiny", "messages": [], "max_tokens": 1});
     let input = json!({"model": "tiny", "input": "x"});
     for (profile, body) in [

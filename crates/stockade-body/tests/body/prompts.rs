@@ -28,7 +28,7 @@ fn chat(texts: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn equal_prompts_have_equal_digests_and_others_have_others() {
+async fn digests_are_equal_for_equal_prompts_only() {
     let chats = layer(Profile::openai_chat(), 7);
     let of = async |texts: &[&str]| digest(&chats, chat(texts).to_string()).await.unwrap();
     let first = of(&["Hello", "there"]).await;
@@ -42,7 +42,7 @@ async fn equal_prompts_have_equal_digests_and_others_have_others() {
         assert_ne!(of(other).await, first, "{other:?}");
     }
 
-    // What is no prompt makes no difference, and neither does how it is written.
+    // Neither other members nor the spelling make a difference.
     let written = r#"{"temperature": 1, "model": "other", "messages": [
         {"content": "H\u0065llo", "role": "system"},
         {"role": "user", "content": [{"type": "text", "text": "there"}]}]}"#;
@@ -55,7 +55,7 @@ async fn equal_prompts_have_equal_digests_and_others_have_others() {
 }
 
 #[tokio::test]
-async fn prompts_of_all_forms_are_digested() {
+async fn digests_prompts_of_every_format() {
     for (profile, prompt, other) in [
         (
             Profile::openai_completions(),
@@ -89,7 +89,7 @@ async fn prompts_of_all_forms_are_digested() {
 }
 
 #[tokio::test]
-async fn without_a_key_or_a_prompt_there_is_no_digest() {
+async fn no_digest_without_key_or_prompt() {
     let plain = crate::support::layer(Profile::openai_chat());
     assert_eq!(digest(&plain, chat(&["Hello"]).to_string()).await, None);
     let keyed = layer(Profile::openai_chat(), 7);
@@ -105,7 +105,7 @@ proptest! {
         let layer = layer(Profile::openai_chat().max_prompt_chars(1_000_000), 7);
         runtime.block_on(async {
             let plain = digest(&layer, chat(&[&text]).to_string()).await;
-            // Escapes cost budget, so that the longer ones of these are judged elsewhere.
+            // Escapes use up the budget, so the longer ones are validated on another thread.
             let escaped: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
             let escaped = format!(
                 r#"{{"model": "tiny", "messages": [{{"role": "user", "content": "{escaped}"}}]}}"#,

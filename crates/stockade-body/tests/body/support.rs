@@ -1,4 +1,4 @@
-//! Requests through the layer, and what came of them.
+//! Sends requests through the layer.
 
 use std::{
     convert::Infallible,
@@ -20,14 +20,14 @@ use tower::{Layer, ServiceExt};
 /// A GIF of one pixel.
 pub(crate) const GIF: &str = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Passed(Passed),
     Refused(Refused),
 }
 
-/// What the handler got.
+/// What the handler received.
 #[derive(Debug)]
 pub(crate) struct Passed {
     pub(crate) body: Bytes,
@@ -35,7 +35,7 @@ pub(crate) struct Passed {
     pub(crate) images: Option<ValidatedImages>,
 }
 
-/// What the client got.
+/// What the client received.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Refused {
     pub(crate) status: u16,
@@ -70,7 +70,7 @@ impl Outcome {
     }
 }
 
-/// Sends a request through a layer to a handler that reads all of the body.
+/// Sends a request through a layer to a handler that reads the whole body.
 pub(crate) async fn send<B>(layer: &BodyCheckLayer, request: Request<B>) -> Outcome
 where
     B: Body<Data = Bytes> + Unpin,
@@ -112,7 +112,7 @@ pub(crate) fn layer(profile: Profile) -> BodyCheckLayer {
         .into_layer()
 }
 
-/// A request of this type to it.
+/// A request with this media type to that route.
 pub(crate) fn post(content_type: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
     Request::post("/")
         .header("content-type", content_type)
@@ -120,12 +120,12 @@ pub(crate) fn post(content_type: &str, body: impl Into<Bytes>) -> Request<Full<B
         .unwrap()
 }
 
-/// What this profile says of this JSON.
+/// Validates JSON against a profile.
 pub(crate) async fn json(profile: Profile, body: impl Into<Bytes>) -> Outcome {
     send(&layer(profile), post("application/json", body)).await
 }
 
-/// The same, for somebody.
+/// Validates JSON for a principal.
 pub(crate) async fn json_by(
     principal: Principal,
     profile: Profile,
@@ -136,7 +136,7 @@ pub(crate) async fn json_by(
     send(&layer(profile), request).await
 }
 
-/// A body of these frames, which says nothing of its length, and counts what is read.
+/// A body of these frames without a declared length, which counts the frames read.
 pub(crate) fn frames<I>(
     frames: I,
 ) -> (
@@ -158,7 +158,7 @@ where
     (StreamBody::new(body), read)
 }
 
-/// A body of these frames, each so long after the one before.
+/// A body of these frames with a delay before each.
 pub(crate) fn slow<I>(
     after: Duration,
     frames: I,

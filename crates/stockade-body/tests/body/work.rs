@@ -1,4 +1,4 @@
-//! Whose turn it is while a body is judged.
+//! Scheduling of long validations.
 
 use std::{
     future::poll_fn,
@@ -20,18 +20,18 @@ use crate::support::{Outcome, layer, post, send};
 
 const BODY: usize = 10 << 20;
 
-/// This, again and again, between a beginning and an end.
+/// Repeats a pattern between a prefix and a suffix.
 fn repeated(begin: &[u8], unit: &[u8], end: &[u8]) -> Bytes {
     let units = (BODY - begin.len() - end.len()) / unit.len();
     [begin, &unit.repeat(units), end].concat().into()
 }
 
-/// The text that takes longest a byte: nothing but escapes.
+/// The most expensive text per byte: only escapes.
 fn dearest() -> Bytes {
     repeated(b"\"", br"\n", b"\"")
 }
 
-/// One thread for requests and one for what takes long, which has no time until this is
+/// A runtime with one async thread and one blocking thread, which is busy until the sender is
 /// dropped.
 fn busy() -> (Runtime, Sender<()>) {
     let mut builder = Builder::new_current_thread();
@@ -42,7 +42,7 @@ fn busy() -> (Runtime, Sender<()>) {
     (runtime, release)
 }
 
-/// Polls once. Whatever it then waits for is not done on this thread.
+/// Polls once. Work that is still pending runs on another thread.
 async fn is_pending<F>(future: &mut F) -> bool
 where
     F: Future<Output = Outcome> + Unpin,
@@ -56,7 +56,7 @@ fn text(body: Bytes) -> Request<Full<Bytes>> {
 
 // B05, B10
 #[test]
-fn others_have_their_turn_while_a_long_body_is_judged() {
+fn a_long_validation_does_not_block_other_requests() {
     let (runtime, release) = busy();
     let layer = layer(Profile::json());
     runtime.block_on(async {
@@ -72,7 +72,7 @@ fn others_have_their_turn_while_a_long_body_is_judged() {
 
 // B05, B10, I06
 #[test]
-fn whatever_takes_long_is_not_judged_on_the_async_thread() {
+fn long_validations_leave_the_async_thread() {
     let (runtime, _busy) = busy();
     let images = ImageRules::default().frames(u32::MAX).bytes(BODY as u64);
     let json = Profile::json;
@@ -165,8 +165,8 @@ fn whatever_takes_long_is_not_judged_on_the_async_thread() {
 }
 
 #[tokio::test]
-async fn a_large_picture_takes_no_detour() {
-    // One chunk of pixels, as encoders write it: a megabyte that is jumped over.
+async fn validates_a_large_picture_inline() {
+    // One chunk of pixels, as encoders write it: a megabyte that the walk skips.
     let pixels = vec![0x55; 1 << 20];
     let length = u32::try_from(pixels.len()).unwrap().to_be_bytes();
     let png = [
@@ -191,12 +191,12 @@ async fn a_large_picture_takes_no_detour() {
 }
 
 #[test]
-fn without_a_runtime_all_is_validation_threads() {
+fn validates_inline_without_a_runtime() {
     let layer = layer(Profile::json());
     let mut judged = pin!(send(&layer, text(dearest())));
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
     let Poll::Ready(outcome) = judged.as_mut().poll(&mut cx) else {
-        panic!("nobody will ever wake it");
+        panic!("never woken");
     };
     assert_eq!(outcome.code(), "passed");
 }
@@ -211,7 +211,7 @@ fn for_one_at_a_time(bodies: usize) -> BodyCheckLayer {
 
 // B10
 #[test]
-fn bodies_that_wait_for_their_turn_hold_their_memory() {
+fn queued_bodies_keep_their_memory() {
     let (runtime, release) = busy();
     let layer = for_one_at_a_time(3);
     runtime.block_on(async {
@@ -232,17 +232,17 @@ fn bodies_that_wait_for_their_turn_hold_their_memory() {
 
 // R11
 #[test]
-fn who_leaves_takes_the_work_back() {
+fn a_disconnect_cancels_the_validation() {
     let (runtime, release) = busy();
     let layer = for_one_at_a_time(2);
     runtime.block_on(async {
-        // One is with the thread, one waits for its place.
+        // One body is on the thread, one waits for a slot.
         let mut first = Box::pin(send(&layer, text(dearest())));
         let mut second = Box::pin(send(&layer, text(dearest())));
         assert!(is_pending(&mut first).await && is_pending(&mut second).await);
         drop((first, second));
         drop(release);
-        // The thread still has to find out that nobody wants the first.
+        // The thread has yet to notice that the first was cancelled.
         for _ in 0..1_000 {
             let both = [send(&layer, text(dearest())), send(&layer, text(dearest()))];
             let [first, second] = both;
@@ -257,7 +257,7 @@ fn who_leaves_takes_the_work_back() {
 }
 
 #[tokio::test]
-async fn the_verdict_from_another_thread_is_the_same() {
+async fn both_threads_give_the_same_result() {
     let rules = || Profile::json().rule("/a", stockade_body::Rule::Boolean);
     let layer = layer(rules());
     let dear = |value: &str| {

@@ -1,4 +1,4 @@
-//! Pixels, within limits.
+//! Decoding within limits.
 
 use std::{
     io::Cursor,
@@ -41,7 +41,7 @@ async fn decodes_every_kind_of_file() {
 
 // I06, I09
 #[tokio::test]
-async fn refuses_what_only_decoding_shows_to_be_broken() {
+async fn refuses_images_that_fail_to_decode() {
     for bytes in [
         png(8, 8, &[chunk(b"IDAT", b"no pixels")]),
         jpeg(&[sof(0xC0, 8, 8), scan(&[1, 2, 3])]),
@@ -63,7 +63,7 @@ fn black(width: u32, height: u32) -> Vec<u8> {
 
 // I13
 #[tokio::test]
-async fn pixels_in_use_are_bounded() {
+async fn limits_the_memory_of_pixels() {
     let limits = DecodeLimits::default().queue(100).memory(3 << 20);
     let decoder = ImageDecoder::new(limits);
     let megapixel = valid(black(1_024, 1_024));
@@ -94,13 +94,13 @@ async fn pixels_in_use_are_bounded() {
 
 // I13
 #[test]
-fn images_at_once_and_waiting_are_bounded() {
+fn limits_concurrent_and_queued_images() {
     let runtime = Builder::new_current_thread()
         .max_blocking_threads(1)
         .build()
         .unwrap();
     runtime.block_on(async {
-        // Nothing is decoded until the only thread for that is let go.
+        // Nothing is decoded until the only blocking thread is released.
         let (free, taken) = mpsc::channel::<()>();
         tokio::task::spawn_blocking(move || taken.recv());
 
@@ -125,7 +125,7 @@ fn images_at_once_and_waiting_are_bounded() {
         assert!(running.is_some() && waiting.iter().all(Option::is_some));
         assert!(decode().is_none(), "no place is left");
 
-        // Its work goes on, so that its place stays taken; whoever waits has no work yet.
+        // Its work continues and keeps its slot; queued images have no work yet.
         drop(running);
         assert!(decode().is_none());
         drop(waiting);
@@ -136,7 +136,7 @@ fn images_at_once_and_waiting_are_bounded() {
     });
 }
 
-/// A segment of a JPEG, a chunk of a WebP, and a block of a GIF, none of which is pixels.
+/// Metadata: a segment of a JPEG, a chunk of a WebP and a block of a GIF.
 fn with_metadata(name: &str, bytes: &[u8]) -> Vec<u8> {
     let (at, metadata) = match &name[name.rfind('.').unwrap()..] {
         ".png" => (33, chunk(b"zTXt", b"a\0\0not zlib")),
@@ -156,7 +156,7 @@ fn with_metadata(name: &str, bytes: &[u8]) -> Vec<u8> {
             };
             (13 + table, b"\x21\xFF\x0bICCRGBG1012\x03abc\0".to_vec())
         }
-        // Behind the picture, where the container has a header for it.
+        // After the picture, where the container has a header for it.
         ".webp" if &bytes[12..16] == b"VP8X" => (bytes.len(), riff(b"XMP ", b"<x/>")),
         ".webp" => return bytes.to_vec(),
         other => panic!("{other}"),
@@ -172,7 +172,7 @@ fn with_metadata(name: &str, bytes: &[u8]) -> Vec<u8> {
 
 // FA01
 #[tokio::test]
-async fn metadata_changes_no_pixel() {
+async fn stripping_metadata_changes_no_pixel() {
     for (name, bytes, ..) in files::ALL {
         let plain = decode(bytes).await.expect(name).into_image();
         let image = decode(with_metadata(name, bytes)).await.expect(name);
@@ -182,7 +182,7 @@ async fn metadata_changes_no_pixel() {
 
 // FA01, I13
 #[test]
-fn a_caller_bounds_the_bytes_of_pixels() {
+fn decode_blocking_limits_the_bytes_of_pixels() {
     let image = valid(black(64, 64));
     assert_eq!(image.decode_blocking(64 * 64).unwrap().width(), 64);
     let error = image.decode_blocking(64 * 64 - 1).unwrap_err();

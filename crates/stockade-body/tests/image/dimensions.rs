@@ -1,4 +1,4 @@
-//! Our dimensions are those that the `image` crate finds.
+//! Dimensions agree with the `image` crate.
 
 use std::io::Cursor;
 
@@ -22,7 +22,7 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn finds_what_is_in_files() {
+fn reads_real_files() {
     for (name, bytes, format, frames) in files::ALL {
         let info = any().check_bytes(Some(format), bytes).expect(name);
         assert_eq!(info.format, format, "{name}");

@@ -1,9 +1,9 @@
-//! Small pictures of 37 × 21 pixels: one computed gradient, as Pillow 13 writes it; the
-//! interlaced one is written by hand.
+//! Small pictures of 37 × 21 pixels: one computed gradient, written by Pillow 13; the
+//! interlaced one is hand-written.
 
 use stockade_body::ImageFormat::{self, Gif, Jpeg, Png, WebP};
 
-/// A file, what it is, and how many frames it has.
+/// A file, its format and its number of frames.
 pub(crate) type Row = (&'static str, &'static [u8], ImageFormat, u32);
 
 macro_rules! row {

@@ -1,4 +1,4 @@
-//! What the handler of a request gets.
+//! The images that a handler receives.
 
 use bytes::Bytes;
 use stockade_body::{ImageErrorKind as Kind, ImageRules, ValidatedImage, ValidatedImages};
@@ -30,7 +30,7 @@ fn an_image_of_a_body_is_decoded_from_base64_once() {
 }
 
 #[test]
-fn an_uploaded_image_is_shared() {
+fn shares_an_uploaded_image() {
     let bytes = Bytes::from(file("baseline.jpg"));
     let image = ValidatedImage::from_bytes(&ImageRules::default(), None, bytes.clone()).unwrap();
     assert_eq!(image.bytes().as_ptr(), bytes.as_ptr());
@@ -38,7 +38,7 @@ fn an_uploaded_image_is_shared() {
 }
 
 #[test]
-fn only_what_passes_is_handed_on() {
+fn passes_on_valid_images_only() {
     let rules = ImageRules::default().side(36);
     let body = body(&file("rgb.png"));
     let error = ValidatedImage::from_data_url(&rules, url(&body)).unwrap_err();
@@ -46,7 +46,7 @@ fn only_what_passes_is_handed_on() {
 }
 
 #[test]
-fn images_keep_their_order_and_show_nothing() {
+fn images_keep_their_order_and_hide_their_content() {
     let rules = ImageRules::default();
     let images: ValidatedImages = ["rgb.png", "still.gif"]
         .map(|name| ValidatedImage::from_bytes(&rules, None, file(name).into()).unwrap())

@@ -1,4 +1,4 @@
-//! Files that were made to do harm.
+//! Malicious files.
 
 use proptest::prelude::*;
 use stockade_body::{ImageErrorKind as Kind, ImageInfo, ImageRules};
@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// The verdict, which base64 does not change; and it takes no memory.
+/// The result, which base64 does not change and which needs no memory.
 fn check(bytes: &[u8]) -> Result<ImageInfo, Kind> {
     let rules = ImageRules::default();
     let text = base64_simd::STANDARD.encode_to_string(bytes);
@@ -32,7 +32,7 @@ fn data() -> Vec<u8> {
 
 // I06
 #[test]
-fn refuses_every_cut() {
+fn refuses_every_truncation() {
     for (name, bytes, ..) in files::ALL {
         let single_scan = ["baseline.jpg", "grey.jpg", "cmyk.jpg", "turned.jpg"].contains(&name);
         for length in 0..bytes.len() {
@@ -47,7 +47,7 @@ fn refuses_every_cut() {
 
 // I06
 #[test]
-fn refuses_a_jpeg_that_is_cut_in_its_headers() {
+fn refuses_a_jpeg_truncated_in_its_headers() {
     let bytes = file("baseline.jpg");
     let scan = bytes
         .windows(2)
@@ -157,7 +157,7 @@ fn refuses_broken_structure() {
 
 // I05
 #[test]
-fn refuses_a_frame_that_is_larger_than_its_picture() {
+fn refuses_frames_outside_the_picture() {
     let control = |place: [u32; 4]| {
         let place = place.map(u32::to_be_bytes).concat();
         chunk(b"fcTL", &[&[0; 4], place.as_slice(), &[0; 6]].concat())
@@ -182,7 +182,7 @@ fn refuses_a_frame_that_is_larger_than_its_picture() {
 
 // I05
 #[test]
-fn text_and_profiles_are_not_inflated() {
+fn does_not_inflate_text_and_profiles() {
     for name in [b"zTXt", b"iTXt", b"iCCP"] {
         let deflated = [b"name\0\0".as_slice(), &[0x78, 0xDA], &[0; 50_000]].concat();
         let bytes = png(1, 1, &[chunk(name, &deflated), data()]);
@@ -190,10 +190,10 @@ fn text_and_profiles_are_not_inflated() {
     }
 }
 
-// I05: a decoder that loses its place behind the short segment reads the second frame
-// header, which is inside of a note.
+// I05: a decoder that loses its position after the short segment reads the second frame
+// header, which is inside a comment.
 #[test]
-fn refuses_segments_that_decoders_read_differently() {
+fn refuses_ambiguous_segments() {
     let hidden = [sof(0xC0, 65_000, 65_000), scan(&[1, 2, 3])].concat();
     let bytes = jpeg(&[
         segment(0xE0, b"1234"),
@@ -206,7 +206,7 @@ fn refuses_segments_that_decoders_read_differently() {
 }
 
 #[test]
-fn refuses_codings_that_decoders_lack() {
+fn refuses_unsupported_codings() {
     for code in [0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF] {
         let bytes = jpeg(&[sof(code, 8, 8), scan(&[1, 2, 3])]);
         assert_eq!(check(&bytes), Err(Kind::Unsupported), "{code:x}");
@@ -215,7 +215,7 @@ fn refuses_codings_that_decoders_lack() {
 
 // I05
 #[test]
-fn refuses_more_scans_than_encoders_make() {
+fn limits_the_number_of_scans() {
     for (code, components) in [(0xC2, [1, 2, 3].as_slice()), (0xC0, &[1])] {
         let scans = |count| jpeg(&[sof(code, 8, 8), scan(components).repeat(count)]);
         assert!(check(&scans(100)).is_ok());
@@ -233,7 +233,7 @@ fn finds_a_frame_header_far_into_a_jpeg() {
 
 // I11
 #[test]
-fn refuses_what_is_no_picture() {
+fn refuses_other_files() {
     for bytes in [
         b"<svg xmlns='http://www.w3.org/2000/svg'><image href='file:///etc/passwd'/></svg>".as_slice(),
         b"<?xml version='1.0'?><!DOCTYPE svg [<!ENTITY a SYSTEM 'file:///etc/passwd'>]><svg>&a;</svg>",
@@ -251,7 +251,7 @@ fn refuses_what_is_no_picture() {
 
 // I11
 #[test]
-fn refuses_what_follows_the_end() {
+fn refuses_trailing_data() {
     let zip = b"PK\x03\x04 and a whole archive".as_slice();
     let lenient = ImageRules::default().frames(3).dangerous_trailing_data();
     for (name, bytes, format, _) in files::ALL {
@@ -281,7 +281,7 @@ proptest! {
         let (_, bytes, ..) = files::ALL[index];
         let mut bytes = bytes.to_vec();
         for (place, value) in edits {
-            // Half of the edits in the headers.
+            // Half of the edits hit the headers.
             let range = if value % 2 == 0 { bytes.len() } else { 64 };
             let place = place.index(range);
             bytes[place] = value;

@@ -1,4 +1,4 @@
-//! Each limit of the rules, at it and over it.
+//! Each limit, exactly reached and exceeded.
 
 use stockade_body::{ImageErrorKind as Kind, ImageFormat, ImageRules};
 
@@ -50,7 +50,7 @@ fn limits_sides_and_pixels() {
 
 // I10
 #[test]
-fn refuses_what_has_no_pixels() {
+fn refuses_empty_images() {
     let rules = ImageRules::default();
     for (width, height) in [(0, 0), (0, 1), (1, 0)] {
         assert_eq!(kind(&rules, &claims(width, height)), Err(Kind::Malformed));
@@ -67,7 +67,7 @@ fn refuses_what_has_no_pixels() {
 
 // I10
 #[test]
-fn lets_the_narrowest_pictures_be_judged_by_the_rules() {
+fn accepts_the_narrowest_pictures() {
     let tall = jpeg(&[sof(0xC0, 1, 65_535), scan(&[1, 2, 3])]);
     assert_eq!(
         kind(&ImageRules::default(), &tall),
@@ -98,7 +98,7 @@ fn limits_frames_and_their_pixels_together() {
 
 // I05
 #[test]
-fn counts_frames_whether_announced_or_there() {
+fn counts_announced_and_actual_frames() {
     let announced = u32::MAX.to_be_bytes().repeat(2);
     let control = [[0, 1, 1, 0, 0].map(u32::to_be_bytes).concat(), vec![0; 6]].concat();
     let data = chunk(b"IDAT", b"");
@@ -125,7 +125,7 @@ fn counts_frames_whether_announced_or_there() {
 }
 
 #[test]
-fn takes_the_formats_of_the_rules_only() {
+fn accepts_configured_formats_only() {
     let rules = ImageRules::default().formats([ImageFormat::Jpeg]);
     let png = file("rgb.png");
     assert_eq!(kind(&rules, &png), Err(Kind::Unsupported));

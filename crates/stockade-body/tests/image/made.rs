@@ -1,4 +1,4 @@
-//! Files put together piece by piece, so that a test can leave one out or lie in one.
+//! Builds files piece by piece, so that tests can omit or falsify one.
 
 use crc32fast::hash;
 
@@ -41,7 +41,7 @@ pub(crate) fn sof(code: u8, width: u16, height: u16) -> Vec<u8> {
     segment(code, &[&[8], h.as_slice(), &w, &components].concat())
 }
 
-/// A scan of these components, and the one byte of its data.
+/// A scan of these components with one byte of data.
 pub(crate) fn scan(components: &[u8]) -> Vec<u8> {
     let mut data = vec![u8::try_from(components.len()).unwrap()];
     data.extend(components.iter().flat_map(|id| [*id, 0]));
@@ -97,7 +97,7 @@ pub(crate) fn vp8x(flags: u8, width: u32, height: u32) -> Vec<u8> {
     riff(b"VP8X", &[&[flags, 0, 0, 0], &w[..3], &h[..3]].concat())
 }
 
-/// A lossless picture of which there is the header only.
+/// The header of a lossless picture.
 pub(crate) fn vp8l(width: u32, height: u32) -> Vec<u8> {
     let bits = (width - 1) | (height - 1) << 14;
     riff(b"VP8L", &[&[0x2F], bits.to_le_bytes().as_slice()].concat())

@@ -1,4 +1,4 @@
-//! Images as clients send them: whole, broken, huge, hostile.
+//! Images as clients send them: valid, broken, huge, hostile.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

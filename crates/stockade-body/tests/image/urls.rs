@@ -1,4 +1,4 @@
-//! Which URLs hold an image, and what clients are told of the others.
+//! Accepted and refused image URLs.
 
 use stockade_body::{ImageError, ImageErrorKind as Kind, ImageFormat, ImageRules, ValidatedImage};
 use stockade_core::refusal::{Refusal, RefusalKind};
@@ -12,9 +12,9 @@ fn check(url: &str) -> Result<(), ImageError> {
     rules.check_data_url(url.as_bytes()).map(drop)
 }
 
-// I01, I03: there is nothing in this crate that fetches
+// I01, I03: nothing in this crate fetches
 #[test]
-fn all_that_is_no_data_url_is_refused_with_one_text() {
+fn refuses_every_other_url_with_the_same_text() {
     for url in [
         "",
         "http://169.254.169.254/latest/meta-data/",
@@ -39,14 +39,14 @@ fn all_that_is_no_data_url_is_refused_with_one_text() {
         let refusal = Refusal::from(check(&format!("{url}{GIF}")).unwrap_err());
         assert_eq!(refusal.kind(), RefusalKind::Invalid, "{url}");
         assert_eq!(refusal.code(), "REMOTE_IMAGE", "{url}");
-        let text = "images are taken as base64 data: URLs only; nothing is fetched";
+        let text = "images must be base64 `data:` URLs; remote URLs are not fetched";
         assert_eq!(refusal.message(), text, "{url}");
     }
 }
 
 // I04
 #[test]
-fn takes_the_canonical_form_only() {
+fn accepts_the_canonical_form_only() {
     assert_eq!(check(&format!("data:image/gif;base64,{GIF}")), Ok(()));
     for (head, kind) in [
         ("data:image/gif;BASE64,", Kind::DataUrl),
@@ -106,7 +106,7 @@ fn takes_canonical_base64_only() {
 
 // FH10
 #[test]
-fn takes_what_usual_clients_get_wrong() {
+fn accepts_common_mistakes() {
     let rules = ImageRules::default();
     let jpeg = file("progressive.jpg");
     let base64 = base64_simd::STANDARD.encode_to_string(&jpeg);
@@ -121,7 +121,7 @@ fn takes_what_usual_clients_get_wrong() {
         let info = rules.check_data_url(url.as_bytes()).expect(media_type);
         assert_eq!(info.format, ImageFormat::Jpeg);
         assert_eq!(info.declared_as, declared_as);
-        // I04: what was judged is what is handed on.
+        // I04: the handler receives what was checked.
         let image = ValidatedImage::from_data_url(&rules, url.clone().into()).expect(media_type);
         assert_eq!(image.bytes(), jpeg);
         if base64 == unpadded || declared_as.is_some() || media_type == "image/jpg" {
@@ -145,7 +145,7 @@ fn takes_what_usual_clients_get_wrong() {
 
 // I09
 #[test]
-fn errors_say_nothing_of_the_image_or_the_parser() {
+fn errors_reveal_nothing_of_the_image_or_the_parser() {
     let marked = "SECRETSECRETSECRETSECRET";
     for url in [
         format!("https://{marked}"),
@@ -169,7 +169,7 @@ fn errors_say_nothing_of_the_image_or_the_parser() {
 }
 
 #[test]
-fn refusals_have_the_codes_that_clients_switch_on() {
+fn refusals_have_stable_codes() {
     for (kind, code, status) in [
         (Kind::RemoteUrl, "REMOTE_IMAGE", 400),
         (Kind::DataUrl, "INVALID_IMAGE", 400),
