@@ -1,4 +1,4 @@
-//! The records in force, and how others come into force.
+//! The active records, and their replacement.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -15,16 +15,16 @@ use crate::row::StoredKey;
 
 type Records = BTreeMap<KeyId, KeyRecord>;
 
-/// The published set, and the records that it was made of.
+/// The published keys, and the records behind them.
 #[derive(Default)]
 pub(crate) struct ActiveKeys {
     live: LiveKeys,
     records: Arc<Mutex<Records>>,
 }
 
-/// The right to put records in force. It is held from before the database is asked until
-/// the answer is in force, so that an older answer never replaces a newer one and a key
-/// that was just revoked does not come back.
+/// The exclusive right to publish records. It is acquired before a query and held until its
+/// result is published, so that an older result never replaces a newer one and revives a
+/// revoked key.
 pub(crate) struct Publisher {
     live: LiveKeys,
     records: OwnedMutexGuard<Records>,
@@ -44,15 +44,14 @@ impl ActiveKeys {
 }
 
 impl Publisher {
-    /// Puts all rows in force.
+    /// Publishes all rows.
     ///
-    /// A row that is not valid opens nothing, and neither do two rows with the same hash: the
-    /// last good record of such a key stays in force, unless its row says that it is revoked,
-    /// and a key that had none is refused. The other rows are taken, since a revocation among
-    /// them must not wait until someone fixes that one.
+    /// An invalid row, or two rows with the same hash, grant no access: the last valid record of
+    /// such a key stays active, unless its row is revoked; a key without one is inactive. The
+    /// other rows are published, since a revocation among them must not wait for a repair.
     ///
     /// # Errors
-    /// When a row is not valid, after the others were taken.
+    /// When a row is invalid, after publishing the others.
     pub(crate) async fn publish_all(mut self, rows: Vec<StoredKey>) -> Result<(), KeyStoreError> {
         run_blocking(move || {
             let mut records = Records::new();
@@ -80,7 +79,7 @@ impl Publisher {
                         true => None,
                         false => self.records.get(id),
                     };
-                    // Once only, so that this ends.
+                    // Each record is restored once, so that the loop terminates.
                     if let Some(last) = last.filter(|_| restored.insert(id.clone())) {
                         records.insert(id.clone(), last.clone());
                     }
@@ -95,10 +94,10 @@ impl Publisher {
         .await
     }
 
-    /// Puts one record in force that the database has taken.
+    /// Publishes one record after the database has accepted it.
     ///
-    /// The publisher comes back when that cannot be told from another one: changes by others
-    /// are missing here, and all rows have to be read.
+    /// Returns the publisher if the record conflicts with another one: changes by other
+    /// processes are missing here, and all rows must be read.
     pub(crate) async fn publish(
         mut self,
         record: KeyRecord,
@@ -117,7 +116,7 @@ impl Publisher {
     }
 }
 
-/// Away from the async threads: a hundred thousand keys take a tenth of a second.
+/// Runs work outside of the async threads: 100,000 keys take a tenth of a second.
 async fn run_blocking<T>(
     work: impl FnOnce() -> Result<T, KeyStoreError> + Send + 'static,
 ) -> Result<T, KeyStoreError>
@@ -127,7 +126,7 @@ where
     task::spawn_blocking(work).await.map_err(|stopped| {
         KeyStoreError::new(
             KeyStoreErrorKind::Unavailable,
-            "the keys were not put in force",
+            "the new keys could not be activated",
         )
         .with_source(stopped)
     })?

@@ -1,4 +1,4 @@
-//! Records in a database.
+//! A sink for audit records in a database.
 
 mod dialect;
 mod row;
@@ -19,43 +19,42 @@ use tokio::{
 
 use table::{Append, AuditTable};
 
-/// How long a database may take for one batch.
+/// The timeout for writing a batch.
 const BATCH_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// After so many batches old ones are removed, this many at most: twice as fast as they come,
-/// and never so many that a write waits long.
+/// Old batches are removed after this many writes, and at most this many: twice as many as were
+/// written, but few enough not to delay a write.
 const PRUNE_INTERVAL: u32 = 16;
 const PRUNE_LIMIT: i64 = 2 * PRUNE_INTERVAL as i64;
 
 /// Writes the records of a journal to SQLite or PostgreSQL.
 ///
-/// - A batch is one transaction: all of it is in the table `stockade_audit`, or nothing. It is
-///   offered again where the database fails, and where a commit has lost its answer, the sink
-///   looks first whether it was made. So no record is lost or doubled.
-/// - The whole line is kept, byte by byte, so that a chain can be verified; the other columns
-///   are made of it, to be asked for. All values are bound, and none is part of a statement.
-/// - It uses the thread of its journal, and one connection. A connection that fails is made
-///   again with the next attempt; until then the journal's
-///   [`Overflow`](stockade_audit::Overflow) decides, and afterwards a record of the event
-///   `sink_recovered` says how long it took, and why.
-/// - One process writes a log with a chain: name each process's log by
+/// - A batch is written to the table `stockade_audit` in one transaction. The journal retries
+///   it after a failure. If the result of a commit is unknown, the sink first checks whether the
+///   batch was written, so that no record is lost or duplicated.
+/// - The exact line is stored, so that a chain can be verified; the other columns are derived
+///   from it for queries. All values are bound parameters.
+/// - The sink uses the thread of its journal and one connection, and reconnects with the next
+///   attempt. Meanwhile the journal's [`Overflow`](stockade_audit::Overflow) applies, and
+///   afterwards an event `sink_recovered` records the duration and the reason.
+/// - A log with a chain has a single writer: give the log of each process its own name with
 ///   [`SqlSinkBuilder::log`].
 pub struct SqlSink {
     url: String,
     log: String,
     keep: Option<Duration>,
-    /// Until the sink is dropped.
+    /// `None` only while the sink is dropped.
     runtime: Option<Runtime>,
     table: Option<Box<dyn AuditTable>>,
-    /// How many records the log had when it was last heard of.
+    /// The last known number of records in the log.
     last: i64,
-    /// The last attempt may have been successful after all.
+    /// The result of the last attempt is unknown.
     may_be_written: bool,
-    /// Batches since old ones were last removed.
+    /// Batches written since old ones were last removed.
     written: u32,
 }
 
-/// Sets up a [`SqlSink`]; made by [`SqlSink::builder`].
+/// Builds a [`SqlSink`]; created by [`SqlSink::builder`].
 #[derive(Clone)]
 pub struct SqlSinkBuilder {
     url: String,
@@ -73,7 +72,7 @@ impl SqlSink {
         }
     }
 
-    /// Does something with the table, over the connection there is or a new one.
+    /// Runs work on the table, with the existing connection or a new one.
     fn with_table<T>(
         &mut self,
         work: impl AsyncFnOnce(&mut dyn AuditTable) -> io::Result<T> + Send,
@@ -89,7 +88,7 @@ impl SqlSink {
                 None => dialect::connect(url).await?,
             };
             let done = work(&mut *connected).await?;
-            // Only a connection that has done what it was to do is used again.
+            // A connection is reused only after success.
             *table = Some(connected);
             Ok(done)
         };
@@ -97,14 +96,14 @@ impl SqlSink {
         if Handle::try_current().is_err() {
             return done();
         }
-        // A journal is also started where futures run, and there none may be waited for.
+        // A runtime thread must not block on a future, but may start a journal.
         std::thread::scope(|scope| {
             let done = scope.spawn(done).join();
             done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
 
-    /// Removes a few of the batches that are too old.
+    /// Removes a limited number of old batches.
     fn prune(&mut self) {
         let Some(keep) = self.keep else { return };
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -113,40 +112,42 @@ impl SqlSink {
         let log = self.log.clone();
         let done = self.with_table(async move |table| table.prune(&log, before, PRUNE_LIMIT).await);
         if let Err(error) = done {
-            // The records are written; old ones have time.
-            tracing::warn!(%error, "old audit records could not be removed");
+            // The write has succeeded; removal is tried again later.
+            tracing::warn!(%error, "cannot remove old audit records");
         }
     }
 }
 
 async fn with_timeout<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     let done = time::timeout(BATCH_TIMEOUT, work).await;
-    done.unwrap_or_else(|_| Err(io::Error::other("the database does not answer")))
+    done.unwrap_or_else(|_| Err(io::Error::other("the database does not respond")))
 }
 
 impl SqlSinkBuilder {
-    /// The name of the log, 1 to 64 bytes; `stockade` where this is not called. Many logs share
+    /// Sets the name of the log, 1 to 64 bytes; the default is `stockade`. Several logs can share
     /// a table.
     pub fn log(mut self, name: impl Into<String>) -> Self {
         self.log = name.into();
         self
     }
 
-    /// Removes records that are older than this, while newer ones are written; none where this
-    /// is not called. Whole batches go, so that a chain can be verified from where it begins.
+    /// Removes records that are older than this while new ones are written; by default all are
+    /// kept. Whole batches are removed, so that the remaining chain can be verified.
     pub fn keep(mut self, length: Duration) -> Self {
         self.keep = Some(length);
         self
     }
 
-    /// Connects, and makes the tables or brings them up to date. It holds the thread.
+    /// Connects to the database, and creates or migrates the tables. Blocks the thread.
     ///
     /// # Errors
-    /// When the database cannot be reached or used, or the name of the log is none. No error
-    /// shows the URL, which may hold a password.
+    /// When the database cannot be used, or the name of the log is invalid. Errors do not
+    /// contain the URL, which may contain a password.
     pub fn open(self) -> io::Result<SqlSink> {
         if !(1..=64).contains(&self.log.len()) || self.log.contains('\0') {
-            return Err(io::Error::other("the name of a log has 1 to 64 bytes"));
+            return Err(io::Error::other(
+                "the name of a log must have 1 to 64 bytes and no NUL character",
+            ));
         }
         let mut sink = SqlSink {
             url: self.url,
@@ -180,7 +181,7 @@ impl Sink for SqlSink {
             after: self.last,
             may_be_written: self.may_be_written,
         };
-        // Until it is heard that it was, or was not.
+        // Until the result is known.
         self.may_be_written = true;
         self.last = self.with_table(async move |table| table.append(append).await)?;
         self.may_be_written = false;
@@ -216,7 +217,7 @@ impl Drop for SqlSink {
     fn drop(&mut self) {
         self.table = None;
         if let Some(runtime) = self.runtime.take() {
-            // A runtime may not wait for its end where futures run, and has nothing to wait for.
+            // A blocking shutdown panics on a runtime thread, and no task is running.
             runtime.shutdown_background();
         }
     }

@@ -1,41 +1,42 @@
-//! What a key store asks of a database.
+//! The interface between a key store and a database.
 
 use stockade_core::clock::Timestamp;
 use stockade_key_auth::{KeyChange, KeyId, KeyRecord, KeyStoreError, StoreFuture};
 
 use crate::{error, row::StoredKey};
 
-/// A database with the table of keys in it.
+/// A database with a table of keys.
 ///
-/// Each write is one transaction that no other write overlaps, whichever process makes
-/// it: two keys with one hash are found by looking, and no index covers both columns.
+/// Writes are serialised transactions across all processes: no index covers both columns of
+/// hashes, so a query checks that a hash is unique.
 pub(crate) trait Database: Send + Sync + 'static {
-    /// All rows.
+    /// Reads all rows.
     fn load(&self) -> StoreFuture<'_, Vec<StoredKey>>;
 
-    /// Adds a row.
+    /// Inserts a row.
     fn insert(&self, record: KeyRecord) -> StoreFuture<'_, ()>;
 
-    /// ChangeStream a row, and says what it is now.
+    /// Changes a row, and returns the new record.
     fn change(&self, id: KeyId, change: KeyChange) -> StoreFuture<'_, KeyRecord>;
 
     /// Notes when keys were used last.
     fn record_use(&self, ids: Vec<KeyId>, at: Timestamp) -> StoreFuture<'_, ()>;
 
-    /// Starts to listen for changes that anybody makes from now on.
+    /// Subscribes to changes by any process.
     fn subscribe(&self) -> StoreFuture<'_, Box<dyn ChangeStream>>;
 }
 
-/// ChangeStream in a database, as they happen.
+/// A stream of changes in a database.
 pub(crate) trait ChangeStream: Send {
-    /// Waits for a change, or for a while: then it is `false`, and the database answers.
+    /// Waits for a change. Returns `false` after a while without changes, if the database
+    /// answers.
     ///
     /// # Errors
     /// When changes may have been missed.
     fn next(&mut self) -> StoreFuture<'_, bool>;
 }
 
-/// Opens the database of a URL, with its tables made or brought up to date.
+/// Opens the database of a URL, and creates or migrates its tables.
 pub(crate) async fn open(url: &str) -> Result<(Box<dyn Database>, String), KeyStoreError> {
     #[cfg(feature = "sqlite")]
     if url.starts_with("sqlite:") {

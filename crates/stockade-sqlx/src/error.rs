@@ -1,35 +1,35 @@
-//! What went wrong in a database, in the words of a key store, and of a sink.
+//! Converts errors of databases to errors of key stores and sinks.
 
 use std::{error::Error as _, io};
 
 use sqlx::Error;
 use stockade_key_auth::{KeyId, KeyStoreError, KeyStoreErrorKind};
 
-/// The database did not do what it was asked to.
+/// The error for a failed query.
 ///
-/// What a database reports beside its message can hold a whole row, hashes too, so the
-/// message is all that is kept of it. No error of a driver shows a password.
+/// Keeps only the message of a database: its details may contain a whole row with hashes.
+/// Errors of the drivers do not contain passwords.
 pub(crate) fn unavailable(error: Error) -> KeyStoreError {
     let unavailable = |message| KeyStoreError::new(KeyStoreErrorKind::Unavailable, message);
     match error {
         Error::Database(error) => {
             let code = error.code().unwrap_or_default().into_owned();
             unavailable(format!(
-                "the database refused: {} (code {code})",
+                "the database reported an error: {} (code {code})",
                 error.message()
             ))
         }
         Error::Tls(source) => unavailable(
-            "no TLS connection to the database; within a network that you trust add \
+            "cannot establish a TLS connection to the database; on a trusted network, add \
              `?sslmode=disable` to its URL"
                 .to_owned(),
         )
         .with_source(source),
-        error => unavailable("the database cannot be reached".to_owned()).with_source(error),
+        error => unavailable("cannot reach the database".to_owned()).with_source(error),
     }
 }
 
-/// The same, for those who write records.
+/// Converts the error for a sink.
 pub(crate) fn io(error: KeyStoreError) -> io::Error {
     io::Error::other(match error.source() {
         Some(source) => format!("{error}: {source}"),
@@ -37,25 +37,25 @@ pub(crate) fn io(error: KeyStoreError) -> io::Error {
     })
 }
 
-/// The URL of the database makes no sense. The URL is not shown: it may hold a password.
+/// The error for an invalid URL, which is not quoted: it may contain a password.
 pub(crate) fn invalid_url(problem: &str) -> KeyStoreError {
     KeyStoreError::new(
         KeyStoreErrorKind::Unavailable,
-        format!("the URL of the database cannot be read: {problem}"),
+        format!("invalid database URL: {problem}"),
     )
 }
 
-/// The URL is of no database that there is code for.
+/// The error for a URL with an unsupported scheme.
 pub(crate) fn unsupported_scheme() -> KeyStoreError {
-    invalid_url("it begins with `sqlite:` or `postgres://`, and the feature of that name is needed")
+    invalid_url("it must start with `sqlite:` or `postgres://`, and needs the feature of that name")
 }
 
-/// What an insert that failed means, once the hashes are known to be new.
+/// The error for a failed insert, after the hashes were checked to be unique.
 pub(crate) fn insert_error(id: &KeyId, error: Error) -> KeyStoreError {
     match error.as_database_error() {
         Some(fault) if fault.is_unique_violation() => KeyStoreError::new(
             KeyStoreErrorKind::Duplicate,
-            format!("there is a key with the id {id} already; choose another id"),
+            format!("a key with the id {id} already exists; choose another id"),
         ),
         _ => unavailable(error),
     }

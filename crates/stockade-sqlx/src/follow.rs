@@ -1,4 +1,4 @@
-//! Following the changes that others make.
+//! Follows changes by other processes.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::store::Inner;
 /// The delays between attempts to reach a database.
 const RETRY: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
 
-/// Ends the task that follows a database.
+/// Aborts the task that follows a database.
 #[derive(Debug)]
 pub(crate) struct StopOnDrop(pub(crate) JoinHandle<()>);
 
@@ -21,7 +21,7 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// Follows changes, over one connection after the other.
+/// Follows changes, and reconnects after errors.
 pub(crate) async fn follow(inner: Arc<Inner>) {
     let mut retry = RETRY;
     loop {
@@ -31,8 +31,8 @@ pub(crate) async fn follow(inner: Arc<Inner>) {
             tracing::error!(
                 source = inner.health.source().name(),
                 %error,
-                "changes of keys are not seen; the keys that were in force stay in force, and \
-                 the connection is retried until it succeeds"
+                "lost the connection for changes of keys; the last known keys stay active, and \
+                 the connection is retried"
             );
         }
         time::sleep(wait).await;
@@ -43,7 +43,7 @@ async fn follow_once(inner: &Inner, retry: &mut Backoff) -> Result<Infallible, K
     let opened = inner.database.subscribe().await;
     inner.health.note(&opened);
     let mut changes = opened?;
-    // What was changed before anybody listened is not told.
+    // There are no notifications of changes before the subscription.
     reload(inner).await?;
     retry.reset();
     loop {
@@ -57,13 +57,13 @@ async fn follow_once(inner: &Inner, retry: &mut Backoff) -> Result<Infallible, K
     }
 }
 
-/// Takes all keys. A row that is not valid is for people to mend, and a change of its own
-/// when they do; a new connection would not help.
+/// Reloads all keys. An invalid row is not an error here: a new connection would not help, and
+/// its repair is another change.
 async fn reload(inner: &Inner) -> Result<(), KeyStoreError> {
     match inner.reload().await {
-        Ok(()) => tracing::info!(keys = inner.len(), "keys taken"),
+        Ok(()) => tracing::info!(keys = inner.len(), "keys reloaded"),
         Err(error) if error.kind() == KeyStoreErrorKind::Corrupt => {
-            tracing::error!(%error, "not all keys taken; what was in force of the others stays");
+            tracing::error!(%error, "invalid keys were not reloaded; their last valid state stays active");
         }
         Err(error) => return Err(error),
     }

@@ -1,4 +1,4 @@
-//! How a store fares with its database.
+//! The health of the connection to a database.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,31 +6,31 @@ use stockade_core::clock::{Clock, SystemClock, Timestamp};
 use stockade_key_auth::{KeyStoreError, KeyStoreErrorKind};
 use stockade_watch::SourceHealth;
 
-/// How a store fares with its database; for metrics and readiness.
+/// The health of a store, for metrics and readiness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreHealth {
-    /// When the database last did what it was asked to. A store that is watched asks at
-    /// least every 20 seconds.
+    /// When the database last answered successfully. A store that follows its database queries
+    /// it at least every 20 seconds.
     pub last_success: Timestamp,
-    /// How many times it did not, since the store was opened.
+    /// The number of failed queries since the store was opened.
     pub failures: u64,
-    /// Whether the keys in force may lack changes that others have made: the connection is
-    /// lost, or a row is not valid.
+    /// Whether changes by other processes may be missing: the connection is lost, or a row is
+    /// invalid.
     pub stale: bool,
 }
 
-/// Notes what becomes of each request to the database.
+/// Records the result of each query.
 pub(crate) struct Health {
     clock: SystemClock,
     last_success: AtomicU64,
     failures: AtomicU64,
-    /// The database as a source of keys, which is failing while the keys may be stale.
+    /// The database as a watched source, which is failing while keys may be stale.
     source: SourceHealth,
 }
 
 impl Health {
-    /// That of a database that has just been read.
+    /// The health right after a successful load.
     pub(crate) fn new(location: &str) -> Self {
         let clock = SystemClock::new();
         Self {
@@ -49,7 +49,7 @@ impl Health {
         }
     }
 
-    /// An error that is the caller's, or says what a key is, is no failure.
+    /// Records the result of a query. Errors of the caller are not failures.
     pub(crate) fn note<T>(&self, result: &Result<T, KeyStoreError>) {
         match result.as_ref().map_err(KeyStoreError::kind) {
             Err(KeyStoreErrorKind::Unavailable | KeyStoreErrorKind::Corrupt) => {
@@ -62,7 +62,7 @@ impl Health {
         }
     }
 
-    /// Notes whether all keys could be read.
+    /// Records the result of a reload.
     pub(crate) fn read(&self, result: &Result<(), KeyStoreError>) {
         match result {
             Ok(()) => self.source.succeeded(),
@@ -70,13 +70,13 @@ impl Health {
         };
     }
 
-    /// Notes that changes by others are no longer seen. Returns whether that is news.
+    /// Records that changes are no longer received. Returns whether that is a transition.
     pub(crate) fn lost(&self, error: &KeyStoreError) -> bool {
         self.source.failed(error)
     }
 
-    /// Notes that nothing has changed since the keys were read. A row that is not valid is
-    /// still there, then.
+    /// Records that nothing has changed since the last reload. An invalid row is still invalid
+    /// then.
     pub(crate) fn current(&self) {
         if !self.source.status().is_failing() {
             self.source.succeeded();

@@ -1,75 +1,73 @@
 //! API keys and audit records in SQLite or PostgreSQL, for [`stockade_key_auth`] and
 //! [`stockade_audit`].
 //!
-//! # Rules of keys
-//! 1. Requests never ask the database. They read the keys that were read last, so a
-//!    database that is slow or down changes nothing for keys that are known.
-//! 2. A change is one transaction that no other one overlaps, in any process; it is in
-//!    force here before its future resolves, and also when the caller did not wait for it.
-//! 3. A store follows its database: changes by others are in force here within a second, and
-//!    the time that reading all keys takes. It does so as long as the store, or a guard, layer
-//!    or service that takes its keys, lives. PostgreSQL notifies of changes
-//!    (`LISTEN stockade_keys`), and a SQLite file is looked at twice a second. A lost
-//!    connection is made again, and all keys are read then; one that went silent is found
-//!    out after 20 seconds at most.
-//! 4. A row that is not valid never opens anything. A store with one does not
-//!    [connect](SqlKeyStore::connect); in a store that runs, what was in force of that key
-//!    stays in force, it is logged and counted, and all other rows are taken.
-//! 5. No hash is in two rows, be it in `hash` or in `previous_hash`.
-//! 6. The database holds hashes and never keys; neither they nor the database's password
-//!    are in an error, a log or a `Debug`.
+//! # Key store
+//! 1. Requests never query the database. They use the keys in memory, so a slow or unavailable
+//!    database does not affect known keys.
+//! 2. A change is a serialised transaction across all processes. It is active in this process
+//!    before its future resolves, even if the caller drops the future.
+//! 3. A store follows its database: changes by other processes become active within a second,
+//!    plus the time for reading all keys, as long as the store, or a guard, layer or service that
+//!    uses its keys, exists. PostgreSQL sends notifications (`LISTEN stockade_keys`), a SQLite
+//!    file is polled twice a second. After a lost connection all keys are read again; a silent
+//!    connection is detected after at most 20 seconds.
+//! 4. An invalid row never grants access. [`connect`](SqlKeyStore::connect) fails if there is
+//!    one. Later, the previous state of that key stays active, the error is logged and counted,
+//!    and all other rows are applied.
+//! 5. A hash is unique across the columns `hash` and `previous_hash` of all rows.
+//! 6. The database contains hashes, never keys. Errors, logs and `Debug` contain neither hashes
+//!    nor the database password.
 //!
-//! # Rules of records
-//! 1. [`SqlSink`] writes a batch in one transaction: all of it or nothing. Where a commit loses
-//!    its answer it looks first whether it was made, so that no record is lost or doubled.
-//! 2. The **line** of a record is kept byte by byte, so that a chain is verified as in a file;
-//!    the other columns are made of it, to be asked for.
-//! 3. All values are bound. What a client chose is never part of a statement, and no text of a
-//!    client makes a record that cannot be written.
-//! 4. While the database is down the journal's `Overflow` decides what becomes of requests;
-//!    the first record afterwards says how long it was down, and why.
-//! 5. Records older than [`keep`](SqlSinkBuilder::keep) are removed a few batches at a time,
-//!    always from the beginning and never within a batch, so that the rest can be verified.
+//! # Audit records
+//! 1. [`SqlSink`] writes each batch in one transaction. After a commit with an unknown result it
+//!    checks whether the batch was written, so that no record is lost or duplicated.
+//! 2. The column **`line`** contains the exact record, so that a chain can be verified as in a
+//!    file. The other columns are derived from it for queries.
+//! 3. All values are bound parameters. Input of a client is never part of a statement, and
+//!    cannot make a record that the database rejects.
+//! 4. While the database is unavailable, the journal's `Overflow` decides about requests. The
+//!    first record afterwards contains the duration and the reason of the outage.
+//! 5. Records older than [`keep`](SqlSinkBuilder::keep) are removed in small steps of whole
+//!    batches, oldest first, so that the rest can be verified.
 //!
-//! # Knowing before deploying
-//! - **PostgreSQL** 12 or later. Beyond this machine TLS is asked for and the server's
-//!   certificate verified, by the compiled-in roots or `?sslrootcert=FILE`; within a
-//!   network that you trust say `?sslmode=disable`. `LISTEN` needs a session, so connect to
-//!   the server itself or to a pooler in session mode. The usual variables (`PGPASSWORD`,
-//!   `PGPASSFILE` …) stand in for what the URL leaves out.
+//! # Deployment
+//! - **PostgreSQL** 12 or later. Remote connections use TLS and verify the server's certificate
+//!   with the built-in root certificates or `?sslrootcert=FILE`; on a trusted network, add
+//!   `?sslmode=disable`. `LISTEN` requires a session: connect to the server directly, or to a
+//!   pooler in session mode. `PGPASSWORD`, `PGPASSFILE` and the other standard variables apply
+//!   to what the URL omits.
 //! - The role needs `SELECT`, `INSERT` and `UPDATE` on `stockade_keys`, `SELECT` on
-//!   `stockade_migrations`, and for a new release the right to make tables.
-//! - **SQLite**: on a local disk, never on a network share, and never replaced under a
-//!   server that runs: the server keeps the old file. It is in WAL mode, so back it up with
+//!   `stockade_migrations`, and for a new release the right to create tables.
+//! - **SQLite**: use a local disk, not a network share, and do not replace the file while a
+//!   server runs: the server keeps the old one open. The file is in WAL mode, so back it up with
 //!   `sqlite3 FILE .backup`.
-//! - Watch [`StoreHealth::stale`]: while it is set, a key that was revoked elsewhere may
-//!   still pass here.
-//! - All keys are in memory (2 kB each, twice that while they are read), and all of them
-//!   are read after a change by others: 0.1 s for 10,000 keys, 1 s for 100,000 on one
-//!   core, half of that for a change made here. For more keys than that, change them in
-//!   few statements.
-//! - Times are nanoseconds since 1970 in columns of 64 bits, because they have to come back
-//!   exactly as they were, which a `timestamptz` of microseconds does not; a time after
-//!   2262 is refused. Lists and maps are JSON. In `psql`:
+//! - Monitor [`StoreHealth::stale`]: while it is set, a key that another process has revoked
+//!   may still be valid here.
+//! - All keys are in memory (2 kB each, twice that while they are read), and all are read after
+//!   a change by another process: 0.1 s for 10,000 keys, 1 s for 100,000 on one core, and half
+//!   of that after a change by this process. With more keys, change many of them in one
+//!   statement.
+//! - Times are 64-bit nanoseconds since 1970, because a `timestamptz` stores microseconds only;
+//!   times after 2262 are refused. Lists and maps are JSON. In `psql`:
 //!   `SELECT id, owner, to_timestamp(expires / 1e9) FROM stockade_keys`.
-//! - A key can be mended or removed by hand. Write hashes as `sha256:` and small hex
-//!   digits; another way of writing the same hash is refused.
+//! - Keys can be edited and deleted with SQL. Write hashes as `sha256:` and lowercase hex
+//!   digits; any other form of the same hash is invalid.
 //!
-//! - **Records** have tables and migrations of their own: `stockade_audit`, one row a record,
-//!   and `stockade_audit_logs`, one a log, with its signed head. The role needs `SELECT` and
-//!   `INSERT` on both, `UPDATE` on the second, `SELECT` on `stockade_audit_migrations`, and
-//!   `DELETE` on the first where old records are removed. A role of somebody who only reads them
-//!   needs `SELECT`.
-//! - Old records are removed while new ones are written; where nothing is written, they stay.
-//! - A log with a chain is verified as a file is:
+//! - **Audit records** have separate tables and migrations: `stockade_audit` with one row per
+//!   record, and `stockade_audit_logs` with one row per log and its signed head. The role needs
+//!   `SELECT` and `INSERT` on both, `UPDATE` on the second, `SELECT` on
+//!   `stockade_audit_migrations`, and `DELETE` on the first if old records are removed. A
+//!   read-only role needs `SELECT`.
+//! - Old records are removed only while new ones are written.
+//! - Verify a log with a chain in the same way as a file:
 //!   ```console
 //!   $ psql -qAtX -c "SELECT line FROM stockade_audit WHERE log = 'stockade' ORDER BY position" >audit.log
 //!   $ psql -qAtX -c "SELECT head FROM stockade_audit_logs WHERE log = 'stockade'" >audit.log.head
 //!   $ stockade audit verify audit.log --key-file audit.key
 //!   ```
 //!   With SQLite, `sqlite3 audit.db "SELECT …"` does the same.
-//! - One row of a record costs the database about what seven indexes cost. For more than some
-//!   thousand requests a second write a file, and load it when there is time.
+//! - The table has seven indexes, which dominate the cost of an insert. For more than a few
+//!   thousand requests per second, write a file and load it later.
 //!
 //! # Examples
 //! ```toml
@@ -86,7 +84,7 @@
 //! tower = { version = "0.5", features = ["util"] }
 //! ```
 //!
-//! A key that passes until it is revoked:
+//! A key that is valid until it is revoked:
 //!
 //! ```
 //! # #[cfg(feature = "sqlite")] mod program {
@@ -130,7 +128,7 @@
 //! # fn main() {}
 //! ```
 //!
-//! On PostgreSQL, shared by several servers, with records of the last 90 days in a chain:
+//! PostgreSQL shared by several servers, with a chain of the records of the last 90 days:
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -164,7 +162,7 @@
 //! ```
 
 #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
-compile_error!("choose a database by the feature `postgres` or `sqlite`");
+compile_error!("enable the feature `postgres` or `sqlite`");
 
 mod active_keys;
 mod audit;

@@ -1,21 +1,20 @@
-//! The scripts that make the tables. One that was released is never edited; a change is a
-//! new one.
+//! The migrations. A released script is never edited; a change is a new script.
 //!
-//! sqlx has a migrator, too. It wants the right to make tables when there is nothing to
-//! make, starts one transaction a script, and lets two servers that meet at a new SQLite
-//! file run into each other.
+//! The migrator of sqlx is not used: it requires the right to create tables even if nothing is
+//! to be created, starts one transaction per script, and fails if two servers open a new
+//! SQLite file at the same time.
 
 use sqlx::AssertSqlSafe;
 use stockade_key_auth::{KeyStoreError, KeyStoreErrorKind};
 
-/// The scripts of one kind of tables, and where it is noted which of them were run.
+/// The scripts for a group of tables, and the table with their version.
 ///
-/// Keys and records have their own, so that a database has only what is kept in it, and a
-/// role that reads keys needs no right to make tables for records.
+/// Keys and records have separate migrations, so that a database has only the tables that it
+/// needs, and a role for keys needs no right to create tables for records.
 pub(crate) struct Migrations {
-    /// Makes the table of those that were run.
+    /// Creates the table of versions.
     pub(crate) table: &'static str,
-    /// Asks how many were run.
+    /// Selects the version: the number of scripts that were run.
     pub(crate) version: &'static str,
     note: &'static str,
     scripts: &'static [&'static str],
@@ -50,10 +49,10 @@ pub(crate) const POSTGRES_AUDIT: Migrations =
     migrations!("stockade_audit_migrations", "postgres/audit_0001.sql");
 
 impl Migrations {
-    /// What is to be run in a database where so many scripts were run; `None` for nothing.
+    /// The scripts to run in a database of this version; `None` if there are none.
     ///
     /// # Errors
-    /// When more were run than there are here.
+    /// When the version is newer than this release.
     pub(crate) fn missing(
         &self,
         version: i64,
@@ -62,7 +61,7 @@ impl Migrations {
             KeyStoreError::new(
                 KeyStoreErrorKind::Corrupt,
                 format!(
-                    "the tables were made by a newer release (version {version}); start that release"
+                    "the tables belong to a newer release (version {version}); use that release"
                 ),
             )
         };
@@ -72,7 +71,7 @@ impl Migrations {
             .iter()
             .zip(run + 1..)
             .map(|(script, number)| format!("{script}\n{} VALUES ({number});\n", self.note));
-        // Nothing but the scripts and their numbers is in it.
+        // The text consists of constant scripts and numbers.
         Ok((!missing.is_empty()).then(|| AssertSqlSafe(numbered.collect())))
     }
 }

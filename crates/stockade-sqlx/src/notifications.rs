@@ -1,4 +1,4 @@
-//! ChangeStream that PostgreSQL pushes.
+//! Notifications of PostgreSQL.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use tokio::time;
 
 use crate::{database::ChangeStream, error::unavailable};
 
-/// A connection that is silent for so long is asked whether it is still there: a firewall
-/// that forgets it, or a host that is gone, says nothing.
+/// A connection without traffic for this time is checked with a query: a firewall or host can
+/// drop a connection silently.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A connection that hears of each change.
+/// A connection that receives a notification for each change.
 pub(crate) struct Notifications(pub(crate) PgListener);
 
 impl ChangeStream for Notifications {
@@ -27,7 +27,7 @@ impl ChangeStream for Notifications {
             };
             match time::timeout(KEEPALIVE_INTERVAL, self.0.try_recv()).await {
                 Ok(Ok(Some(_))) => {
-                    // What has come in the meantime needs no loading of its own.
+                    // One reload covers all notifications up to now.
                     while self.0.next_buffered().is_some() {}
                     Ok(true)
                 }

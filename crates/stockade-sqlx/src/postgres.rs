@@ -18,7 +18,7 @@ use crate::{
     row::{KeyRow, StoredKey},
 };
 
-/// How long a server that does not answer is waited for.
+/// The timeout for connecting to a server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 macro_rules! select {
@@ -46,13 +46,12 @@ const UPDATE: &str = "UPDATE stockade_keys SET hash = $2, previous_hash = $3, \
 const UPDATE_LAST_USED: &str = "UPDATE stockade_keys SET last_used = $2 \
     WHERE id = ANY($1) AND (last_used IS NULL OR last_used < $2)";
 
-/// No write overlaps another one, by whomever: rows alone cannot be locked against a hash
-/// that another row is about to have. Reading goes on. Whoever holds the table longer
-/// than this, by a forgotten transaction, makes a change fail, not wait.
+/// Serialises writes: row locks do not protect against the same hash in another new row. Reads
+/// are not blocked. If another transaction holds the table longer than this, the change fails.
 const LOCK: &str = "SET LOCAL lock_timeout = '5s'; \
     LOCK TABLE stockade_keys IN SHARE ROW EXCLUSIVE MODE";
 
-/// Any number that other programs are unlikely to lock as well.
+/// Serialises migrations. The number is arbitrary, so that other programs do not use it.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(7233138961246187)";
 
 pub(crate) struct Postgres {
@@ -77,7 +76,7 @@ impl Postgres {
         Ok(Self { pool, options })
     }
 
-    /// Where it is, for people; without the password.
+    /// The location without user and password.
     pub(crate) fn location(&self) -> String {
         let options = &self.options;
         let host = match options.get_socket() {
@@ -98,8 +97,8 @@ impl Postgres {
     }
 }
 
-/// Reads a URL. `prefer`, which is also what no `sslmode` means, is as good as no TLS to
-/// whoever sits in between, so beyond this machine it becomes `verify-full`.
+/// Parses a URL. For a remote server, the `sslmode` `prefer`, which is the default, becomes
+/// `verify-full`: a man in the middle can disable opportunistic TLS.
 pub(crate) fn options(url: &str) -> Result<PgConnectOptions, KeyStoreError> {
     let options =
         PgConnectOptions::from_str(url).map_err(|error| invalid_url(&error.to_string()))?;
@@ -114,8 +113,8 @@ pub(crate) fn options(url: &str) -> Result<PgConnectOptions, KeyStoreError> {
     })
 }
 
-/// Makes the tables or brings them up to date. Where that has been done, the role needs no
-/// right to make tables.
+/// Creates or migrates the tables. If they are up to date, the role needs no right to create
+/// tables.
 pub(crate) async fn migrate(
     connection: &mut PgConnection,
     migrations: &Migrations,
@@ -123,11 +122,11 @@ pub(crate) async fn migrate(
     let version = sqlx::query_scalar(migrations.version)
         .fetch_one(&mut *connection)
         .await;
-    // Any error: most likely there is no such table yet, and if not, it comes again.
+    // Most likely the table does not exist yet; any other error occurs again below.
     let version = version.unwrap_or(0);
     if !matches!(migrations.missing(version), Ok(None)) {
         let mut transaction = connection.begin().await?;
-        // A second server that starts at the same time waits, and then finds them made.
+        // A second server that starts at the same time waits, and then finds the tables.
         sqlx::raw_sql(MIGRATION_LOCK)
             .execute(&mut *transaction)
             .await?;
@@ -211,8 +210,8 @@ impl Database for Postgres {
 
     fn subscribe(&self) -> StoreFuture<'_, Box<dyn ChangeStream>> {
         Box::pin(async {
-            // A pool of its own: a connection that died silently may block its way back
-            // for minutes, and must not take a place that a change needs.
+            // A separate pool: returning a silently lost connection may block for minutes, and
+            // must not block changes.
             let pool = PgPoolOptions::new()
                 .max_connections(1)
                 .acquire_timeout(CONNECT_TIMEOUT)
@@ -235,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn asks_for_verified_tls_beyond_this_machine() {
+    fn verifies_tls_for_remote_servers() {
         for (url, verified) in [
             ("postgres://a:b@db.example/x", true),
             ("postgres://a:b@db.example/x?sslmode=prefer", true),

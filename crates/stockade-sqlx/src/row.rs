@@ -1,4 +1,4 @@
-//! A key as a row: columns of text and numbers, and nothing of a database in them.
+//! Converts keys to and from rows, independently of the database.
 
 use std::{collections::BTreeMap, fmt::Display};
 
@@ -41,12 +41,12 @@ impl KeyRow {
     /// The row of a record.
     ///
     /// # Errors
-    /// [`Invalid`](KeyStoreErrorKind::Invalid) when a column cannot hold what is in it.
+    /// [`Invalid`](KeyStoreErrorKind::Invalid) when a column cannot store a value.
     pub(crate) fn of(record: &KeyRecord) -> Result<Self, KeyStoreError> {
         let invalid = |problem: &str| {
             KeyStoreError::new(
                 KeyStoreErrorKind::Invalid,
-                format!("the key {} cannot be kept: {problem}", record.id),
+                format!("the key {} cannot be stored: {problem}", record.id),
             )
         };
         let time = |at: Option<Timestamp>| {
@@ -56,15 +56,15 @@ impl KeyRow {
         };
         let models = record.models.iter().flatten();
         let metadata = record.metadata.iter().flat_map(|(key, value)| [key, value]);
-        let mut texts = record
+        let mut strings = record
             .name
             .iter()
             .chain(&record.owner)
             .chain(models)
             .chain(metadata);
-        // PostgreSQL keeps none, and tools in C would see half of the text.
-        if texts.any(|text| text.contains('\0')) {
-            return Err(invalid("there is a NUL in one of its texts"));
+        // PostgreSQL cannot store NUL, and C programs truncate strings there.
+        if strings.any(|text| text.contains('\0')) {
+            return Err(invalid("a field contains a NUL character"));
         }
         let scopes: Vec<_> = record.scopes.iter().map(|scope| scope.as_str()).collect();
         let networks: Vec<_> = record.networks.iter().map(ToString::to_string).collect();
@@ -88,10 +88,10 @@ impl KeyRow {
         })
     }
 
-    /// The record of a row, which anybody may have written.
+    /// The record of an untrusted row.
     ///
     /// # Errors
-    /// What is wrong with it; never what the hash is.
+    /// When a column is invalid. The error does not contain the hash.
     fn into_record(self) -> Result<KeyRecord, String> {
         let id: KeyId = named("id", self.id.parse())?;
         let mut record = KeyRecord::new(id, hash("hash", &self.hash)?);
@@ -125,7 +125,7 @@ impl KeyRow {
         }
     }
 
-    /// Binds all columns, `$1` to `$15` as the table has them.
+    /// Binds all columns as `$1` to `$15`, in the order of the table.
     pub(crate) fn bind<'q, DB>(
         &'q self,
         query: Query<'q, DB, DB::Arguments>,
@@ -155,7 +155,7 @@ impl KeyRow {
             .bind(self.metadata.as_str())
     }
 
-    /// Sees to it that no other key has one of this key's hashes.
+    /// Checks that no other key has one of this key's hashes.
     ///
     /// # Errors
     /// [`Duplicate`](KeyStoreErrorKind::Duplicate) when one has.
@@ -184,14 +184,14 @@ impl KeyRow {
         Err(KeyStoreError::new(
             KeyStoreErrorKind::Duplicate,
             format!(
-                "the keys {} and {other:?} have the same hash; issue one of them anew",
+                "the keys {} and {other:?} have the same hash; issue one of them again",
                 self.id
             ),
         ))
     }
 }
 
-/// A row that was read, with its id in any case.
+/// A row and its id, which is known even if the row is invalid.
 pub(crate) struct StoredKey {
     pub(crate) id: String,
     pub(crate) record: Result<KeyRecord, KeyStoreError>,
@@ -208,11 +208,11 @@ impl StoredKey {
         let id: String = row.try_get("id").unwrap_or_else(|_| "?".to_owned());
         let record = named("row", KeyRow::from_row(row)).and_then(KeyRow::into_record);
         let record = record.map_err(|problem| {
-            // The id was not checked: it is cut, and shown with its escapes.
+            // The id is untrusted: it is truncated and escaped.
             let id: String = id.chars().take(64).collect();
             KeyStoreError::new(
                 KeyStoreErrorKind::Corrupt,
-                format!("the key {id:?} in the database is not valid, mend its row: {problem}"),
+                format!("the row of the key {id:?} in the database is invalid: {problem}"),
             )
         });
         Self { id, record }
@@ -258,7 +258,7 @@ fn json<T>(value: &T) -> String
 where
     T: Serialize + ?Sized,
 {
-    serde_json::to_string(value).expect("texts and numbers can be written as JSON")
+    serde_json::to_string(value).expect("strings and numbers can be written as JSON")
 }
 
 fn parse<T>(column: &str, text: &str) -> Result<T, String>
@@ -268,14 +268,14 @@ where
     named(column, serde_json::from_str(text))
 }
 
-/// Takes one way of writing only: the database compares texts, so another way would hide
-/// a hash that is there twice.
+/// Parses a hash in its canonical form only: the database compares hashes as text, so another
+/// form would hide a duplicate.
 fn hash(column: &str, text: &str) -> Result<KeyHash, String> {
     let hash: KeyHash = named(column, text.parse())?;
     match hash.to_string() == text {
         true => Ok(hash),
         false => Err(format!(
-            "{column}: write it as `sha256:` and small hex digits"
+            "{column}: write the hash as `sha256:` and lowercase hex digits"
         )),
     }
 }
@@ -284,5 +284,5 @@ fn time(column: &str, nanos: Option<i64>) -> Result<Option<Timestamp>, String> {
     nanos
         .map(|nanos| u64::try_from(nanos).map(Timestamp::from_nanos))
         .transpose()
-        .map_err(|_| format!("{column}: it is before 1970"))
+        .map_err(|_| format!("{column}: the time is before 1970"))
 }

@@ -20,10 +20,10 @@ use crate::{
     row::{KeyRow, StoredKey},
 };
 
-/// How often the version of the file is looked at; that reads one page of shared memory.
+/// The interval for polling the version of the file, which reads one page of shared memory.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long another process may hold the file.
+/// The timeout for a lock of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 const SELECT: &str = "SELECT * FROM stockade_keys";
@@ -38,9 +38,9 @@ const UPDATE: &str = "UPDATE stockade_keys SET hash = $2, previous_hash = $3, \
 const UPDATE_LAST_USED: &str = "UPDATE stockade_keys SET last_used = $2 \
     WHERE id IN (SELECT value FROM json_each($1)) AND (last_used IS NULL OR last_used < $2)";
 
-/// One connection for everything: SQLite has one writer at a time anyway, a database in
-/// memory lives as long as its connection, and [`VersionPoller`] needs to tell its own commits from
-/// those of others.
+/// A database with a single connection: SQLite has one writer at a time, a database in memory
+/// lives as long as its connection, and [`VersionPoller`] must distinguish its own commits from
+/// others.
 pub(crate) struct Sqlite {
     state: Arc<Mutex<State>>,
     path: String,
@@ -48,8 +48,8 @@ pub(crate) struct Sqlite {
 
 struct State {
     connection: SqliteConnection,
-    /// The version of the data that was last last_version. Nothing while a write is under way, so
-    /// that one that was given up, and may have happened, counts as a change.
+    /// The last known version of the data. `None` during a write, so that an aborted write,
+    /// which may have been committed, counts as a change.
     last_version: Option<i64>,
 }
 
@@ -69,14 +69,14 @@ impl Sqlite {
         })
     }
 
-    /// Where it is, for people.
+    /// The location as a URL.
     pub(crate) fn location(&self) -> String {
         format!("sqlite:{}", self.path)
     }
 }
 
-/// Makes the file for its owner only, unless there is one. SQLite gives the files beside
-/// it the same mode.
+/// Creates the file with mode 0600, unless it exists. SQLite creates its other files with the
+/// same mode.
 fn create(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -88,19 +88,19 @@ fn create(path: &Path) -> io::Result<()> {
     }
 }
 
-/// What follows `sqlite:` in a URL.
+/// The path in a URL `sqlite:PATH`.
 pub(crate) fn path(url: &str) -> Result<&str, KeyStoreError> {
     let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
     if path.is_empty() || url.contains('?') {
         return Err(invalid_url(
-            "a path, or `:memory:`, and nothing else follows `sqlite:`",
+            "expected `sqlite:PATH` or `sqlite::memory:`, without parameters",
         ));
     }
     Ok(path)
 }
 
-/// Opens the file of a URL in WAL mode, or makes it. SQLite does not wait for others when the
-/// mode changes, so two servers that meet at a new file have to take turns by themselves.
+/// Opens or creates the file of a URL in WAL mode. SQLite does not wait for a lock when the mode
+/// changes, so this retries for servers that open a new file at the same time.
 pub(crate) async fn connect(url: &str) -> Result<SqliteConnection, KeyStoreError> {
     let path = path(url)?;
     let options = SqliteConnectOptions::from_str(url)
@@ -110,7 +110,7 @@ pub(crate) async fn connect(url: &str) -> Result<SqliteConnection, KeyStoreError
         .journal_mode(SqliteJournalMode::Wal);
     if path != ":memory:" {
         create(options.get_filename()).map_err(|source| {
-            let message = format!("the file {path:?} cannot be made");
+            let message = format!("cannot create the file {path:?}");
             KeyStoreError::new(KeyStoreErrorKind::Unavailable, message).with_source(source)
         })?;
     }
@@ -126,15 +126,15 @@ pub(crate) async fn connect(url: &str) -> Result<SqliteConnection, KeyStoreError
         Ok(done) => done.map_err(unavailable),
         Err(_) => Err(KeyStoreError::new(
             KeyStoreErrorKind::Unavailable,
-            "another process holds the file; end that process",
+            "the file is locked by another process; end that process",
         )),
     }
 }
 
-/// Makes the tables or brings them up to date.
+/// Creates or migrates the tables.
 ///
-/// The file is taken before anything is read, so that a second server that starts at the
-/// same time waits, and then finds the tables made.
+/// The file is locked before the version is read, so that a second server that starts at the
+/// same time waits, and then finds the tables.
 pub(crate) async fn migrate(
     connection: &mut SqliteConnection,
     migrations: &Migrations,
@@ -240,8 +240,8 @@ impl Database for Sqlite {
     }
 }
 
-/// Sees the commits of other processes by the version of the data, which a connection's
-/// own commits leave as it is.
+/// Detects commits of other processes by the version of the data, which a connection's own
+/// commits do not change.
 struct VersionPoller(Arc<Mutex<State>>);
 
 impl ChangeStream for VersionPoller {

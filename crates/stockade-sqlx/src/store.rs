@@ -18,49 +18,47 @@ use crate::{
     health::Health,
 };
 
-/// How long a database may take for one change, and for all rows.
+/// The timeouts for one change, and for reading all rows.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Keeps keys in SQLite or PostgreSQL. Cheap to clone.
+/// A key store in SQLite or PostgreSQL. Cheap to clone.
 ///
-/// The table is `stockade_keys`; it is made when a database is opened for the first time.
-/// Requests never ask the database: they read the keys that were read last, and a change
-/// made here is among them before its future resolves. The database is followed: changes by
-/// others are among them within a second. That lasts as long as the store, one of its
-/// [`LiveKeys`], or a guard, layer or service that takes its keys, and ends with the tokio
-/// runtime. A store that [`connect_static`](Self::connect_static) opens reads the keys once.
+/// The table `stockade_keys` is created when a database is opened for the first time. Requests
+/// never query the database: they use the keys in memory. A change by this store is active
+/// before its future resolves, and changes by other processes become active within a second.
+/// The database is followed as long as the store, one of its [`LiveKeys`], or a guard, layer or
+/// service that uses its keys, exists, and at most until the tokio runtime stops. A store opened
+/// with [`connect_static`](Self::connect_static) reads the keys once.
 #[derive(Clone)]
 pub struct SqlKeyStore {
     inner: Arc<Inner>,
-    /// The keys of `inner`, which keep the follower alive.
+    /// The keys of `inner`; they keep the follower alive.
     keys: LiveKeys,
 }
 
 pub(crate) struct Inner {
     pub(crate) database: Box<dyn Database>,
     location: String,
-    /// Without the follower, which refers to this.
+    /// Does not keep the follower alive, which holds a reference to this.
     active: ActiveKeys,
     pub(crate) health: Health,
 }
 
 impl SqlKeyStore {
     /// Opens `sqlite:PATH`, `sqlite::memory:` or `postgres://USER:PASSWORD@HOST/DATABASE`,
-    /// makes the tables or brings them up to date, reads all keys, and puts changes by others
-    /// in force as they are made.
+    /// creates or migrates the tables, reads all keys, and follows changes by other processes.
     ///
-    /// PostgreSQL notifies of each change at once; a SQLite file is polled twice a second. A
-    /// lost connection is made again, and all keys are read again then. What goes wrong is
-    /// logged as an error and shown by [`health`](Self::health) and [`source`](Self::source).
+    /// PostgreSQL sends a notification for each change; a SQLite file is polled twice a second.
+    /// After a lost connection all keys are read again. Failures are logged as errors, and
+    /// reported by [`health`](Self::health) and [`source`](Self::source).
     ///
-    /// A file that is not there is made, for its owner only. Beyond this machine
-    /// PostgreSQL is spoken to over verified TLS, unless the URL has another `sslmode`
-    /// than `prefer`.
+    /// A missing SQLite file is created with mode 0600. Remote PostgreSQL servers require
+    /// verified TLS, unless the URL sets an `sslmode` other than `prefer`.
     ///
     /// # Errors
-    /// When the database cannot be opened, or when a key in it is not valid: the error
-    /// names the key. No error shows the URL, which may hold a password.
+    /// When the database cannot be opened, or a key in it is invalid: the error names the key.
+    /// Errors do not contain the URL, which may contain a password.
     pub async fn connect(url: &str) -> Result<Self, KeyStoreError> {
         let Self { inner, keys } = Self::connect_static(url).await?;
         let follower = task::spawn(follow::follow(Arc::clone(&inner)));
@@ -68,13 +66,13 @@ impl SqlKeyStore {
         Ok(Self { inner, keys })
     }
 
-    /// As [`connect`](Self::connect), but reads the keys once: changes by others have no effect
-    /// until [`reload`](Self::reload). For tools.
+    /// Opens a database like [`connect`](Self::connect), but does not follow changes by other
+    /// processes: they have no effect until [`reload`](Self::reload). For tools.
     ///
-    /// In front of a server it means that a key which is revoked elsewhere stays valid.
+    /// On a server, a key that another process revokes would stay valid.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect).
+    /// The same as for [`connect`](Self::connect).
     pub async fn connect_static(url: &str) -> Result<Self, KeyStoreError> {
         let (database, location) = time::timeout(LOAD_TIMEOUT, database::open(url))
             .await
@@ -95,30 +93,30 @@ impl SqlKeyStore {
     /// Reads all keys again.
     ///
     /// # Errors
-    /// When the database cannot be read: the keys that were in force stay in force. When a
-    /// key in it is not valid: then what was in force of that key stays in force.
+    /// When the database cannot be read: all keys stay as they were. When a key in it is
+    /// invalid: that key stays as it was.
     pub async fn reload(&self) -> Result<(), KeyStoreError> {
         self.inner.reload().await
     }
 
-    /// The database without its user, password and parameters.
+    /// The URL of the database without user, password and parameters.
     pub fn location(&self) -> &str {
         &self.inner.location
     }
 
-    /// How the store fares with its database.
+    /// The health of the store.
     pub fn health(&self) -> StoreHealth {
         self.inner.health.now()
     }
 
-    /// How the database fares as a source of keys: its age, its failures and the last error.
-    /// For metrics and readiness, together with other watched sources.
+    /// The health of the database as a watched source: the time of the last success, the number
+    /// of failures and the last error. For metrics and readiness.
     pub fn source(&self) -> &SourceHealth {
         self.inner.health.source()
     }
 
-    /// Runs to its end also when the caller leaves: a change that the database has taken
-    /// must come into force.
+    /// Runs work to completion, even if the caller drops the future: a committed change must
+    /// become active.
     fn run<T, F>(&self, work: impl FnOnce(Arc<Inner>) -> F) -> StoreFuture<'_, T>
     where
         T: Send + 'static,
@@ -140,7 +138,7 @@ impl SqlKeyStore {
 }
 
 impl Inner {
-    /// How many keys are in force.
+    /// The number of active keys.
     pub(crate) fn len(&self) -> usize {
         self.active.live().current().len()
     }
@@ -188,7 +186,7 @@ impl KeyStore for SqlKeyStore {
             if record.has_known_secret() {
                 return Err(KeyStoreError::known_secret(&record.id));
             }
-            // Refuses a record whose own two hashes are the same.
+            // Refuses a record with two equal hashes.
             KeySet::new([record.clone()])?;
             let publisher = inner.active.lock().await;
             with_timeout(CHANGE_TIMEOUT, inner.database.insert(record.clone())).await?;
@@ -220,7 +218,7 @@ async fn with_timeout<T>(limit: Duration, work: StoreFuture<'_, T>) -> Result<T,
 fn timeout_error() -> KeyStoreError {
     KeyStoreError::new(
         KeyStoreErrorKind::Unavailable,
-        "the database does not answer; a change may still be made when it does",
+        "the database does not respond; a pending change may still be committed later",
     )
 }
 

@@ -1,4 +1,4 @@
-//! Records in a real PostgreSQL; see `scripts/postgres`.
+//! Audit records in PostgreSQL; see `scripts/postgres`.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -19,8 +19,8 @@ use stockade_audit::AuditLog;
 
 async fn ask(database: &Database, sql: &'static str) -> Vec<String> {
     let mut connection = PgConnection::connect(database.url()).await.unwrap();
-    let texts = sqlx::query_scalar(sql).fetch_all(&mut connection).await;
-    texts.unwrap()
+    let values = sqlx::query_scalar(sql).fetch_all(&mut connection).await;
+    values.unwrap()
 }
 
 async fn edit(database: &Database, sql: &'static str) {
@@ -40,18 +40,18 @@ macro_rules! scenarios {
 }
 
 scenarios! {
-    a_chain_goes_on_from_what_the_database_has(ask);
-    what_is_changed_in_the_database_is_found(ask, edit);
-    hostile_texts_are_texts(ask);
-    old_batches_go_and_the_chain_can_still_be_verified(ask);
-    logs_of_one_table_do_not_touch_each_other(ask);
+    resumes_a_chain(ask);
+    detects_altered_and_deleted_rows(ask, edit);
+    stores_hostile_text_unchanged(ask);
+    removes_old_batches_and_keeps_the_chain_valid(ask);
+    separates_logs_in_one_table(ask);
     replicas_share_a_log_without_a_chain(ask);
-    refuses_what_is_no_log();
-    tables_of_a_newer_release_are_left_alone(edit);
+    refuses_invalid_log_names();
+    refuses_tables_of_a_newer_release(edit);
 }
 
 #[tokio::test]
-async fn a_connection_that_is_cut_is_made_again_and_no_record_is_lost_or_doubled() {
+async fn reconnects_without_losing_or_duplicating_records() {
     let database = Database::new().await;
     let log = AuditLog::new(chained(sink(database.url())).start().unwrap());
     for number in 0..5 {
@@ -83,14 +83,14 @@ async fn a_connection_that_is_cut_is_made_again_and_no_record_is_lost_or_doubled
 }
 
 #[tokio::test]
-async fn a_commit_whose_answer_was_lost_is_not_made_twice() {
+async fn does_not_repeat_a_commit_without_a_response() {
     let database = Database::new().await;
     let proxy = Proxy::new();
     let log = AuditLog::new(chained(sink(&proxy.url(database.url()))).start().unwrap());
     event(&log, "before");
-    proxy.lose_the_next_answer();
+    proxy.drop_next_response();
     event(&log, "once");
-    assert!(proxy.has_lost_one());
+    assert!(proxy.has_dropped());
     event(&log, "after");
     drop(log);
     let subjects = "SELECT subject FROM stockade_audit WHERE subject IS NOT NULL ORDER BY position";
@@ -100,7 +100,7 @@ async fn a_commit_whose_answer_was_lost_is_not_made_twice() {
 }
 
 #[tokio::test]
-async fn a_role_with_few_rights_is_enough_once_the_tables_are_made() {
+async fn works_with_minimal_rights_on_existing_tables() {
     let database = Database::new().await;
     drop(sink(database.url()));
     database
@@ -122,7 +122,7 @@ async fn a_role_with_few_rights_is_enough_once_the_tables_are_made() {
 }
 
 #[tokio::test]
-async fn a_log_that_somebody_holds_makes_a_write_fail_and_not_wait() {
+async fn a_locked_log_fails_the_write() {
     let database = Database::new().await;
     let journal = chained(sink(database.url())).start().unwrap();
     let log = AuditLog::new(journal.clone());
@@ -132,7 +132,7 @@ async fn a_log_that_somebody_holds_makes_a_write_fail_and_not_wait() {
         .execute(&mut holder)
         .await
         .unwrap();
-    audit::event_in_vain(&journal, "meanwhile");
+    audit::event_during_outage(&journal, "meanwhile");
     let error = journal.stats().last_error.unwrap();
     assert!(error.contains("lock timeout"), "{error}");
     holder.close().await.unwrap();

@@ -1,5 +1,5 @@
-//! A PostgreSQL that crashes under a log. In a program of its own, since it stops the server
-//! for all.
+//! Audit records during an outage of PostgreSQL. A separate test binary, since it stops the
+//! server.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -10,7 +10,7 @@ mod audit;
 #[path = "support/server.rs"]
 mod server;
 
-use audit::{chained, event, event_in_vain, sink, verified};
+use audit::{chained, event, event_during_outage, sink, verified};
 use server::{Database, postgres};
 use sqlx::{Connection, PgConnection};
 use stockade_audit::AuditLog;
@@ -18,14 +18,14 @@ use stockade_sqlx::SqlSink;
 
 // L04
 #[tokio::test]
-async fn records_wait_while_the_server_is_down_and_none_is_lost_or_doubled() {
+async fn keeps_records_during_an_outage() {
     let database = Database::new().await;
     let journal = chained(sink(database.url())).start().unwrap();
     let log = AuditLog::new(journal.clone());
     event(&log, "before");
 
     postgres("kill");
-    event_in_vain(&journal, "meanwhile");
+    event_during_outage(&journal, "meanwhile");
     assert!(SqlSink::builder(database.url()).open().is_err());
     postgres("resume");
     event(&log, "after");
@@ -33,9 +33,9 @@ async fn records_wait_while_the_server_is_down_and_none_is_lost_or_doubled() {
 
     let ask = async |sql: &'static str| {
         let mut connection = PgConnection::connect(database.url()).await.unwrap();
-        let texts = sqlx::query_scalar(sql).fetch_all(&mut connection).await;
-        let texts: Vec<String> = texts.unwrap();
-        texts
+        let values = sqlx::query_scalar(sql).fetch_all(&mut connection).await;
+        let values: Vec<String> = values.unwrap();
+        values
     };
     let subjects = "SELECT subject FROM stockade_audit WHERE subject IS NOT NULL ORDER BY position";
     assert_eq!(ask(subjects).await, ["before", "meanwhile", "after"]);

@@ -1,17 +1,17 @@
-//! Records in a SQLite file.
+//! Audit records in a SQLite file.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "support/audit.rs"]
 mod audit;
 
-use audit::{chained, event, event_in_vain, sink, verified};
+use audit::{chained, event, event_during_outage, sink, verified};
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use stockade_audit::AuditLog;
 use stockade_sqlx::SqlSink;
 use tempfile::TempDir;
 
-/// A file that is not there yet.
+/// A new file.
 struct File(TempDir);
 
 impl File {
@@ -29,8 +29,8 @@ impl File {
 
     async fn ask(&self, sql: &'static str) -> Vec<String> {
         let mut connection = self.open().await;
-        let texts = sqlx::query_scalar(sql).fetch_all(&mut connection).await;
-        texts.unwrap()
+        let values = sqlx::query_scalar(sql).fetch_all(&mut connection).await;
+        values.unwrap()
     }
 
     async fn edit(&self, sql: &'static str) {
@@ -54,25 +54,25 @@ macro_rules! scenarios {
 }
 
 scenarios! {
-    a_chain_goes_on_from_what_the_database_has(ask);
-    what_is_changed_in_the_database_is_found(ask, edit);
-    hostile_texts_are_texts(ask);
-    old_batches_go_and_the_chain_can_still_be_verified(ask);
-    logs_of_one_table_do_not_touch_each_other(ask);
+    resumes_a_chain(ask);
+    detects_altered_and_deleted_rows(ask, edit);
+    stores_hostile_text_unchanged(ask);
+    removes_old_batches_and_keeps_the_chain_valid(ask);
+    separates_logs_in_one_table(ask);
     replicas_share_a_log_without_a_chain(ask);
-    refuses_what_is_no_log();
-    tables_of_a_newer_release_are_left_alone(edit);
+    refuses_invalid_log_names();
+    refuses_tables_of_a_newer_release(edit);
 }
 
 #[tokio::test]
-async fn a_file_that_somebody_holds_makes_the_journal_fail_and_then_recover() {
+async fn recovers_from_a_locked_file() {
     let file = File::new();
     let journal = chained(sink(&file.url())).start().unwrap();
     let log = AuditLog::new(journal.clone());
     event(&log, "before");
     let mut holder = file.open().await;
     let held = holder.begin_with("BEGIN IMMEDIATE").await.unwrap();
-    event_in_vain(&journal, "meanwhile");
+    event_during_outage(&journal, "meanwhile");
     let error = journal.stats().last_error.unwrap();
     assert!(error.contains("locked"), "{error}");
     held.rollback().await.unwrap();
@@ -87,7 +87,7 @@ async fn a_file_that_somebody_holds_makes_the_journal_fail_and_then_recover() {
 }
 
 #[tokio::test]
-async fn refuses_what_would_not_keep_records() {
+async fn refuses_invalid_databases() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().display();
     for url in [
@@ -103,9 +103,9 @@ async fn refuses_what_would_not_keep_records() {
     }
 }
 
-// What the documentation tells people to ask.
+// The documentation recommends queries of these columns.
 #[tokio::test]
-async fn every_column_has_what_the_line_has() {
+async fn columns_match_the_line() {
     let file = File::new();
     let log = AuditLog::new(chained(sink(&file.url())).start().unwrap());
     event(&log, "team-core");

@@ -1,4 +1,4 @@
-//! Keys in a real PostgreSQL; see `scripts/postgres`.
+//! Keys in PostgreSQL; see `scripts/postgres`.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -12,77 +12,77 @@ use stockade_key_auth::{KeyChange, KeyStore, KeyStoreErrorKind};
 use stockade_sqlx::SqlKeyStore;
 
 #[tokio::test]
-async fn it_upholds_the_suite_and_keeps_what_it_did() {
-    support::upholds_the_suite_and_keeps_what_it_did(Database::new().await.url()).await;
+async fn passes_the_store_tests_and_persists() {
+    support::passes_the_store_tests_and_persists(Database::new().await.url()).await;
 }
 
 #[tokio::test]
-async fn a_change_is_seen_by_another_store() {
-    support::a_change_is_seen_by_another_store(Database::new().await.url()).await;
+async fn another_store_receives_changes() {
+    support::another_store_receives_changes(Database::new().await.url()).await;
 }
 
 #[tokio::test]
-async fn a_change_comes_into_force_when_its_caller_has_left() {
+async fn a_dropped_change_completes() {
     let database = Database::new().await;
-    support::a_change_comes_into_force_when_its_caller_has_left(database.url()).await;
+    support::a_dropped_change_completes(database.url()).await;
 }
 
 #[tokio::test]
-async fn hostile_texts_are_texts() {
-    support::hostile_texts_are_texts(Database::new().await.url()).await;
+async fn stores_hostile_text_unchanged() {
+    support::stores_hostile_text_unchanged(Database::new().await.url()).await;
 }
 
 #[tokio::test]
-async fn refuses_what_it_cannot_keep() {
-    support::refuses_what_it_cannot_keep(Database::new().await.url()).await;
+async fn refuses_values_that_cannot_be_stored() {
+    support::refuses_values_that_cannot_be_stored(Database::new().await.url()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_hash_is_taken_twice() {
-    support::no_hash_is_taken_twice(Database::new().await.url()).await;
+async fn refuses_duplicate_hashes() {
+    support::refuses_duplicate_hashes(Database::new().await.url()).await;
 }
 
 #[tokio::test]
-async fn a_row_that_is_not_valid_opens_nothing() {
+async fn an_invalid_row_grants_no_access() {
     let database = Database::new().await;
-    support::a_row_that_is_not_valid_opens_nothing(database.url(), async |sql| {
+    support::an_invalid_row_grants_no_access(database.url(), async |sql| {
         database.edit(sql).await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn two_rows_with_one_hash_keep_no_other_change_back() {
+async fn rows_with_the_same_hash_do_not_block_other_changes() {
     let database = Database::new().await;
-    support::two_rows_with_one_hash_keep_no_other_change_back(database.url(), async |sql| {
+    support::rows_with_the_same_hash_do_not_block_other_changes(database.url(), async |sql| {
         database.edit(sql).await;
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_can_start_at_once() {
-    support::many_can_start_at_once(Database::new().await.url()).await;
+async fn supports_concurrent_starts() {
+    support::supports_concurrent_starts(Database::new().await.url()).await;
 }
 
 #[tokio::test]
-async fn tables_of_a_newer_release_are_left_alone() {
+async fn refuses_tables_of_a_newer_release() {
     let database = Database::new().await;
-    support::tables_of_a_newer_release_are_left_alone(database.url(), async |sql| {
+    support::refuses_tables_of_a_newer_release(database.url(), async |sql| {
         database.edit(sql).await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_connection_that_is_cut_is_made_again_and_nothing_is_missed() {
+async fn reconnects_without_missing_changes() {
     let database = Database::new().await;
     let (here, there) = (
         support::connect(database.url()).await,
         support::connect(database.url()).await,
     );
     let key = support::issue(&here, "a").await;
-    support::comes_true("the key passes", async || {
+    support::eventually("the key passes", async || {
         support::passes(&there, key.expose()).await
     })
     .await;
@@ -93,14 +93,14 @@ async fn a_connection_that_is_cut_is_made_again_and_nothing_is_missed() {
              UPDATE stockade_keys SET revoked = 1 WHERE id = 'a'",
         )
         .await;
-    support::comes_true("the key is refused", async || {
+    support::eventually("the key is refused", async || {
         !support::passes(&there, key.expose()).await && !there.health().stale
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_table_that_somebody_holds_makes_a_change_fail_and_not_wait() {
+async fn a_locked_table_fails_the_change() {
     use sqlx::{Connection, PgConnection};
 
     let database = Database::new().await;
@@ -127,7 +127,7 @@ async fn a_table_that_somebody_holds_makes_a_change_fail_and_not_wait() {
 }
 
 #[tokio::test]
-async fn a_role_with_few_rights_is_enough_once_the_tables_are_made() {
+async fn works_with_minimal_rights_on_existing_tables() {
     let database = Database::new().await;
     support::connect(database.url()).await;
     database
@@ -147,7 +147,7 @@ async fn a_role_with_few_rights_is_enough_once_the_tables_are_made() {
 }
 
 #[tokio::test]
-async fn shows_no_password() {
+async fn hides_passwords() {
     let database = Database::new().await;
     let store = support::connect(&database.url_of("stockade:hunter2")).await;
     let shown = format!("{store:?}");
@@ -171,7 +171,7 @@ async fn shows_no_password() {
 }
 
 #[tokio::test]
-async fn noting_use_tells_nobody() {
+async fn recording_use_sends_no_notification() {
     let database = Database::new().await;
     let store = support::connect(database.url()).await;
     support::issue(&store, "a").await;
@@ -183,7 +183,7 @@ async fn noting_use_tells_nobody() {
         .record_use(vec![support::id("a")], support::at(5))
         .await
         .unwrap();
-    // Notifications come in the order of their transactions.
+    // Notifications arrive in the order of their transactions.
     sqlx::raw_sql("NOTIFY stockade_keys, 'end'")
         .execute(&mut listener)
         .await

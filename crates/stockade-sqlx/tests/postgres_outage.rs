@@ -1,4 +1,4 @@
-//! A PostgreSQL that crashes. In a program of its own, since it stops the server for all.
+//! Keys during an outage of PostgreSQL. A separate test binary, since it stops the server.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -12,7 +12,7 @@ use server::{Database, postgres};
 use stockade_key_auth::{KeyChange, KeyStore, KeyStoreErrorKind};
 
 #[tokio::test]
-async fn known_keys_stay_in_force_while_the_server_is_down() {
+async fn known_keys_stay_active_during_an_outage() {
     let database = Database::new().await;
     let (here, there) = (
         support::connect(database.url()).await,
@@ -22,13 +22,13 @@ async fn known_keys_stay_in_force_while_the_server_is_down() {
         support::issue(&here, "a").await,
         support::issue(&here, "b").await,
     );
-    support::comes_true("the keys pass", async || {
+    support::eventually("the keys are valid", async || {
         support::passes(&there, other.expose()).await
     })
     .await;
 
     postgres("kill");
-    support::comes_true("the outage is seen", async || there.health().stale).await;
+    support::eventually("the outage is detected", async || there.health().stale).await;
     let revoke = |name| (support::id(name), KeyChange::Revoke { at: support::at(1) });
     for store in [&here, &there] {
         assert!(support::passes(store, key.expose()).await);
@@ -39,7 +39,7 @@ async fn known_keys_stay_in_force_while_the_server_is_down() {
         assert_eq!(error.kind(), KeyStoreErrorKind::Unavailable, "{error}");
         assert!(
             support::passes(store, key.expose()).await,
-            "as if nothing had happened"
+            "an error leaves the keys unchanged"
         );
     }
     let seen = there.health();
@@ -48,18 +48,18 @@ async fn known_keys_stay_in_force_while_the_server_is_down() {
     postgres("resume");
     let (id, change) = revoke("a");
     here.change(id, change).await.unwrap();
-    support::comes_true("the change is seen elsewhere", async || {
+    support::eventually("the other store receives the change", async || {
         !support::passes(&there, key.expose()).await
     })
     .await;
     assert!(support::passes(&there, other.expose()).await);
-    support::comes_true("all is well", async || !there.health().stale).await;
+    support::eventually("the store is healthy", async || !there.health().stale).await;
     assert!(there.health().last_success > seen.last_success);
 
-    // It listens again, and does not only read once.
+    // The store has subscribed again, and not only reloaded once.
     let (id, change) = revoke("b");
     here.change(id, change).await.unwrap();
-    support::comes_true("the next change is seen, too", async || {
+    support::eventually("the other store receives the next change", async || {
         !support::passes(&there, other.expose()).await
     })
     .await;

@@ -1,4 +1,4 @@
-//! Keys in SQLite: in a file, and in memory.
+//! Keys in SQLite, in a file and in memory.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -10,7 +10,7 @@ use stockade_sqlx::SqlKeyStore;
 use stockade_testkit::key_store;
 use tempfile::TempDir;
 
-/// A file that is not there yet.
+/// A new file.
 struct File(TempDir);
 
 impl File {
@@ -22,7 +22,7 @@ impl File {
         format!("sqlite:{}/keys%20of%20all.db", self.0.path().display())
     }
 
-    /// Edits the file by hand.
+    /// Edits the file with SQL.
     async fn edit(&self, sql: &'static str) {
         let mut connection = SqliteConnection::connect(&self.url()).await.unwrap();
         sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
@@ -31,66 +31,68 @@ impl File {
 }
 
 #[tokio::test]
-async fn a_file_upholds_the_suite_and_keeps_what_it_did() {
-    support::upholds_the_suite_and_keeps_what_it_did(&File::new().url()).await;
+async fn a_file_passes_the_store_tests_and_persists() {
+    support::passes_the_store_tests_and_persists(&File::new().url()).await;
 }
 
 #[tokio::test]
-async fn memory_upholds_the_suite() {
+async fn memory_passes_the_store_tests() {
     let store = support::connect("sqlite::memory:").await;
     key_store::uphold(&store).await;
     let another = support::connect("sqlite::memory:").await;
-    assert!(another.list().await.unwrap().is_empty(), "one for each");
+    assert!(
+        another.list().await.unwrap().is_empty(),
+        "each store has its own database"
+    );
 }
 
 #[tokio::test]
-async fn a_change_is_seen_by_another_store() {
-    support::a_change_is_seen_by_another_store(&File::new().url()).await;
+async fn another_store_receives_changes() {
+    support::another_store_receives_changes(&File::new().url()).await;
 }
 
 #[tokio::test]
-async fn a_change_comes_into_force_when_its_caller_has_left() {
-    support::a_change_comes_into_force_when_its_caller_has_left(&File::new().url()).await;
+async fn a_dropped_change_completes() {
+    support::a_dropped_change_completes(&File::new().url()).await;
 }
 
 #[tokio::test]
-async fn hostile_texts_are_texts() {
-    support::hostile_texts_are_texts(&File::new().url()).await;
+async fn stores_hostile_text_unchanged() {
+    support::stores_hostile_text_unchanged(&File::new().url()).await;
 }
 
 #[tokio::test]
-async fn refuses_what_it_cannot_keep() {
-    support::refuses_what_it_cannot_keep(&File::new().url()).await;
+async fn refuses_values_that_cannot_be_stored() {
+    support::refuses_values_that_cannot_be_stored(&File::new().url()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_hash_is_taken_twice() {
-    support::no_hash_is_taken_twice(&File::new().url()).await;
+async fn refuses_duplicate_hashes() {
+    support::refuses_duplicate_hashes(&File::new().url()).await;
 }
 
 #[tokio::test]
-async fn a_row_that_is_not_valid_opens_nothing() {
+async fn an_invalid_row_grants_no_access() {
     let file = File::new();
-    support::a_row_that_is_not_valid_opens_nothing(&file.url(), async |sql| file.edit(sql).await)
-        .await;
+    support::an_invalid_row_grants_no_access(&file.url(), async |sql| file.edit(sql).await).await;
 }
 
 #[tokio::test]
-async fn two_rows_with_one_hash_keep_no_other_change_back() {
+async fn rows_with_the_same_hash_do_not_block_other_changes() {
     let file = File::new();
     let edit = async |sql| file.edit(sql).await;
-    support::two_rows_with_one_hash_keep_no_other_change_back(&file.url(), edit).await;
+    support::rows_with_the_same_hash_do_not_block_other_changes(&file.url(), edit).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_can_start_at_once() {
-    support::many_can_start_at_once(&File::new().url()).await;
+async fn supports_concurrent_starts() {
+    support::supports_concurrent_starts(&File::new().url()).await;
 }
 
 #[tokio::test]
-async fn tables_of_a_newer_release_are_left_alone() {
+async fn refuses_tables_of_a_newer_release() {
     let file = File::new();
-    support::tables_of_a_newer_release_are_left_alone(&file.url(), async |sql| {
+    support::refuses_tables_of_a_newer_release(&file.url(), async |sql| {
         file.edit(sql).await;
     })
     .await;
@@ -98,7 +100,7 @@ async fn tables_of_a_newer_release_are_left_alone() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn its_files_are_for_their_owner_only() {
+async fn files_are_private() {
     use std::os::unix::fs::PermissionsExt;
 
     let file = File::new();
@@ -120,7 +122,7 @@ async fn its_files_are_for_their_owner_only() {
 
 // A23
 #[tokio::test]
-async fn refuses_to_start_with_what_is_no_database() {
+async fn refuses_invalid_files() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().display();
     std::fs::write(format!("{folder}/text"), "keys:\n".repeat(1_000)).unwrap();

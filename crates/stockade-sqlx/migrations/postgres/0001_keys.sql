@@ -1,4 +1,4 @@
--- Times are nanoseconds since 1970-01-01T00:00:00Z: to_timestamp(expires / 1e9) reads them.
+-- Times are nanoseconds since 1970-01-01T00:00:00Z; to_timestamp(expires / 1e9) converts them.
 CREATE TABLE stockade_keys (
     id             text COLLATE "C" PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 64),
     hash           text COLLATE "C" NOT NULL UNIQUE,
@@ -26,7 +26,7 @@ BEGIN
 END
 $$;
 
--- One notification a statement, and none when only last_used is set.
+-- One notification per statement, and none if only last_used changes.
 CREATE TRIGGER stockade_keys_changed
     AFTER INSERT OR DELETE OR TRUNCATE OR UPDATE OF
         id, hash, previous_hash, previous_until, name, owner, scopes, models, quotas,

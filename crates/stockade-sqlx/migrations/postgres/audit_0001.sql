@@ -1,16 +1,16 @@
--- One row a log: how many records were ever written to it, and the signed word on that.
+-- One row per log: the number of records ever written to it, and its signed head.
 CREATE TABLE stockade_audit_logs (
     log  text COLLATE "C" PRIMARY KEY NOT NULL,
     last bigint NOT NULL,
     head text
 );
 
--- One row a record. What counts is its line, byte by byte: a chain is over the lines of a
--- log in the order of their positions. The other columns are there to be asked for.
+-- One row per record. A chain covers the exact lines of a log in the order of their positions;
+-- the other columns are for queries.
 CREATE TABLE stockade_audit (
     log               text COLLATE "C" NOT NULL,
     position          bigint NOT NULL,
-    -- The last one that was written at once; with a chain, its line has the seal.
+    -- The last record of a batch; with a chain, its line has the seal.
     ends_batch        boolean NOT NULL,
     at                timestamptz,
     level             text,

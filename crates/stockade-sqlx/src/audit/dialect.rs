@@ -1,23 +1,23 @@
-//! What differs between the databases.
+//! The differences between the databases.
 
 use std::io;
 
 use super::table::{AuditTable, SqlTable};
 use crate::error;
 
-/// Statements that each database has its own words for.
+/// Statements that depend on the database.
 pub(super) trait Dialect: sqlx::Database {
-    /// Begins a transaction that writes.
+    /// Begins a write transaction.
     const BEGIN: &'static str;
 
-    /// Inserts the rows of a batch: log, the position before the first, an array of JSON.
+    /// Inserts the rows of a batch. Parameters: log, position before the first row, JSON array.
     const INSERT: &'static str;
 
-    /// Removes the oldest batches of a log that end before a time: log, seconds, how many.
+    /// Removes the oldest batches of a log. Parameters: log, end time in seconds, maximum number.
     const PRUNE: &'static str;
 }
 
-/// The columns that come out of a batch as they are.
+/// The columns that are copied from a batch.
 macro_rules! columns {
     () => {
         "ends_batch, at, level, message, event, request_id, method, path, ip, user_id, status, \
@@ -26,7 +26,7 @@ macro_rules! columns {
     };
 }
 
-/// The rest of the statement; `$before` is the time to compare with.
+/// The statement for [`Dialect::PRUNE`]; `$before` is the expression for the end time.
 macro_rules! prune {
     ($before:literal) => {
         concat!(
@@ -34,7 +34,7 @@ macro_rules! prune {
              (SELECT position, at FROM stockade_audit WHERE log = $1 AND ends_batch \
              ORDER BY position LIMIT $3) AS oldest WHERE at < ",
             $before,
-            // The newest batch stays, whatever its age: a chain goes on from it.
+            // The newest batch is kept: the chain continues from it.
             " AND position < (SELECT last FROM stockade_audit_logs WHERE log = $1))"
         )
     };
@@ -75,12 +75,12 @@ impl Dialect for sqlx::Postgres {
     const PRUNE: &'static str = prune!("to_timestamp($2)");
 }
 
-/// Whoever holds a log or a row longer than this makes a write fail, not wait; what a server
-/// does not end in time, it gives up.
+/// A write fails if another transaction holds a lock longer than this, or if a statement takes
+/// too long.
 #[cfg(feature = "postgres")]
 const LIMITS: &str = "SET lock_timeout = '5s'; SET statement_timeout = '12s'";
 
-/// Connects to the database of a URL, and brings its tables up to date.
+/// Connects to the database of a URL, and creates or migrates its tables.
 pub(super) async fn connect(url: &str) -> io::Result<Box<dyn AuditTable>> {
     #[cfg(feature = "sqlite")]
     if url.starts_with("sqlite:") {
@@ -88,7 +88,7 @@ pub(super) async fn connect(url: &str) -> io::Result<Box<dyn AuditTable>> {
 
         if sqlite::path(url).map_err(error::io)? == ":memory:" {
             return Err(io::Error::other(
-                "records in memory are gone with the process; name a file",
+                "audit records cannot be stored in memory; use sqlite:PATH",
             ));
         }
         let mut connection = sqlite::connect(url).await.map_err(error::io)?;

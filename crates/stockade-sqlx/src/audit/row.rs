@@ -1,14 +1,14 @@
-//! A record as a row.
+//! Converts records to rows.
 
 use serde::Serialize;
 use stockade_audit::LogLine;
 
-/// The columns that are asked for. Numbers fit into 64 bits with a sign, and texts have no NUL,
-/// which PostgreSQL keeps in no text: what a client chose must not make its record one that
-/// cannot be written.
+/// The columns for queries. Numbers are limited to signed 64 bits, and NUL characters, which
+/// PostgreSQL cannot store, are replaced: input of a client must not prevent the write of its
+/// record.
 #[derive(Debug, Default, Serialize)]
 struct Row<'l> {
-    /// From 1 in its batch.
+    /// The number in the batch, from 1.
     number: i64,
     ends_batch: bool,
     at: Option<String>,
@@ -35,7 +35,7 @@ struct Row<'l> {
     line: &'l str,
 }
 
-/// The rows of a batch, as one value to bind: an array of JSON.
+/// The rows of a batch as one parameter: a JSON array.
 pub(super) fn rows(lines: &[&str]) -> String {
     let rows: Vec<_> = lines
         .iter()
@@ -47,7 +47,7 @@ pub(super) fn rows(lines: &[&str]) -> String {
             ..Row::of(line.parse().ok())
         })
         .collect();
-    serde_json::to_string(&rows).expect("texts and numbers can be written as JSON")
+    serde_json::to_string(&rows).expect("strings and numbers can be written as JSON")
 }
 
 impl Row<'_> {

@@ -1,4 +1,4 @@
-//! The table of records, in whichever database it is.
+//! The table of records, independently of the database.
 
 use std::{future::Future, io, pin::Pin};
 
@@ -7,13 +7,13 @@ use sqlx::{ColumnIndex, Connection, Decode, Encode, Executor, IntoArguments, Row
 use super::dialect::Dialect;
 use crate::error;
 
-/// How many of the newest records a chain is resumed by, and never more than the second: a log
-/// without an end of a batch was tampered with.
+/// The number of records that are read to resume a chain. The second one limits it for a log
+/// without the end of a batch, which was tampered with.
 const RESUME_LINES: i64 = 1_000;
 const MAX_RESUME_LINES: i64 = 100_000;
 
-/// Whoever writes a log holds its row until the end of the transaction, so nobody else can be
-/// in the middle of writing to it.
+/// Reserves the positions of a batch. Locks the row of the log until the end of the transaction,
+/// which serialises writers.
 const RESERVE_POSITIONS: &str = "INSERT INTO stockade_audit_logs (log, last) VALUES ($1, $2) \
     ON CONFLICT (log) DO UPDATE SET last = stockade_audit_logs.last + excluded.last \
     RETURNING last";
@@ -29,38 +29,38 @@ const KEEP_HEAD: &str = "UPDATE stockade_audit_logs SET head = $2 WHERE log = $1
 
 pub(super) type TableFuture<'d, T> = Pin<Box<dyn Future<Output = io::Result<T>> + 'd>>;
 
-/// A batch to be written.
+/// A batch to write.
 pub(super) struct Append {
     pub(super) log: String,
-    /// The rows, as [`rows`](super::row::rows) makes them.
+    /// The rows, from [`rows`](super::row::rows).
     pub(super) rows: String,
     pub(super) count: i64,
     /// The last line.
     pub(super) newest: String,
-    /// How many records the log had when it was last heard of.
+    /// The last known number of records in the log.
     pub(super) after: i64,
     /// The batch may have been written already.
     pub(super) may_be_written: bool,
 }
 
-/// What a sink asks of a database.
+/// The interface between a sink and a database.
 pub(super) trait AuditTable: Send {
-    /// How many records were ever written to a log.
+    /// The number of records ever written to a log.
     fn last<'t>(&'t mut self, log: &'t str) -> TableFuture<'t, i64>;
 
-    /// Writes a batch, and says how many records the log has then.
+    /// Writes a batch, and returns the new number of records in the log.
     fn append(&mut self, batch: Append) -> TableFuture<'_, i64>;
 
-    /// The newest lines, from the beginning of a batch, and the head.
+    /// The newest lines, from the start of a batch, and the head.
     fn newest<'t>(&'t mut self, log: &'t str) -> TableFuture<'t, (Vec<u8>, Option<String>)>;
 
     fn store_head<'t>(&'t mut self, log: &'t str, head: &'t str) -> TableFuture<'t, ()>;
 
-    /// Removes so many batches at most, whose ends are from before a time, in seconds since 1970.
+    /// Removes up to `batches` batches that end before a time in seconds since 1970.
     fn prune<'t>(&'t mut self, log: &'t str, before: i64, batches: i64) -> TableFuture<'t, ()>;
 }
 
-/// A connection to a database with the table in it.
+/// A connection to a database with the table.
 pub(super) struct SqlTable<DB>(pub(super) DB::Connection)
 where
     DB: Dialect;
@@ -158,7 +158,7 @@ where
     }
 }
 
-/// Says what went wrong in the words of a sink.
+/// Boxes a future, and converts its error.
 fn boxed<'d, T>(work: impl Future<Output = sqlx::Result<T>> + 'd) -> TableFuture<'d, T> {
     Box::pin(async move {
         work.await

@@ -1,5 +1,5 @@
-//! What the tests of records share: each scenario takes a URL, and a way to look into the
-//! database or to edit it by hand.
+//! Scenarios for audit records in any database: each takes a URL, and functions to query or
+//! edit the database.
 
 use std::{
     io::Cursor,
@@ -15,10 +15,10 @@ use stockade_core::clock::Timestamp;
 use stockade_sqlx::SqlSink;
 use stockade_testkit::FakeClock;
 
-/// Far longer than anything takes, so that a busy machine fails no test.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than any operation takes on a busy machine.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Asks the database for one column of texts.
+/// Queries one column of strings.
 pub(crate) trait Ask: AsyncFn(&'static str) -> Vec<String> {}
 impl<F> Ask for F where F: AsyncFn(&'static str) -> Vec<String> {}
 
@@ -36,15 +36,15 @@ pub(crate) fn chained(sink: SqlSink) -> JournalBuilder {
 
 pub(crate) fn event(log: &AuditLog, subject: &str) {
     log.event(SecurityEvent::new(EventKind::KeyRevoked).subject(subject.to_owned()));
-    // A batch of its own.
-    log.flush(PATIENCE).unwrap();
+    // Each event is a separate batch.
+    log.flush(TIMEOUT).unwrap();
 }
 
-/// Writes an event while the database is down, and waits until the journal knows that it is.
-pub(crate) fn event_in_vain(journal: &Journal, subject: &str) {
+/// Writes an event during an outage, and waits until the journal has detected it.
+pub(crate) fn event_during_outage(journal: &Journal, subject: &str) {
     let log = AuditLog::new(journal.clone());
     log.event(SecurityEvent::new(EventKind::KeyRevoked).subject(subject.to_owned()));
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     while !journal.stats().failing {
         assert!(Instant::now() < until, "{:?}", journal.stats());
         thread::sleep(Duration::from_millis(20));
@@ -77,7 +77,7 @@ async fn findings(ask: &impl Ask) -> Vec<String> {
         .collect()
 }
 
-pub(crate) async fn a_chain_goes_on_from_what_the_database_has(url: &str, ask: impl Ask) {
+pub(crate) async fn resumes_a_chain(url: &str, ask: impl Ask) {
     for start in ["a", "b"] {
         let log = AuditLog::new(chained(sink(url)).start().unwrap());
         for number in 0..3 {
@@ -98,7 +98,7 @@ pub(crate) async fn a_chain_goes_on_from_what_the_database_has(url: &str, ask: i
     assert_eq!(subjects, ["a0", "a1", "a2", "b0", "b1", "b2"]);
 }
 
-pub(crate) async fn what_is_changed_in_the_database_is_found(
+pub(crate) async fn detects_altered_and_deleted_rows(
     url: &str,
     ask: impl Ask,
     edit: impl AsyncFn(&'static str),
@@ -113,11 +113,11 @@ pub(crate) async fn what_is_changed_in_the_database_is_found(
 
     edit("DELETE FROM stockade_audit WHERE position >= 2").await;
     let faults = verified(&ask).await.faults;
-    assert!(format!("{faults:?}").contains("CutOff"), "{faults:?}");
+    assert!(format!("{faults:?}").contains("Truncated"), "{faults:?}");
 }
 
 // A17, L01
-pub(crate) async fn hostile_texts_are_texts(url: &str, ask: impl Ask) {
+pub(crate) async fn stores_hostile_text_unchanged(url: &str, ask: impl Ask) {
     let hostile = [
         "'); DROP TABLE stockade_audit; --",
         "$1, ?1, %s, {0}, \\",
@@ -142,7 +142,7 @@ pub(crate) async fn hostile_texts_are_texts(url: &str, ask: impl Ask) {
     assert_eq!(subjects, expected);
 }
 
-pub(crate) async fn old_batches_go_and_the_chain_can_still_be_verified(url: &str, ask: impl Ask) {
+pub(crate) async fn removes_old_batches_and_keeps_the_chain_valid(url: &str, ask: impl Ask) {
     let sink = SqlSink::builder(url)
         .log("app")
         .keep(Duration::from_secs(86_400));
@@ -154,7 +154,7 @@ pub(crate) async fn old_batches_go_and_the_chain_can_still_be_verified(url: &str
     }
     let old = "SELECT subject FROM stockade_audit WHERE subject LIKE 'old%' ORDER BY position";
     let left = ask(old).await;
-    // All but the newest batch were removed with the 16th, in the year of the clock.
+    // The 16th write removed all batches but the newest: the clock is in 2023.
     assert!(
         left.len() < 10 && left.last().unwrap() == "old19",
         "{left:?}"
@@ -168,7 +168,7 @@ pub(crate) async fn old_batches_go_and_the_chain_can_still_be_verified(url: &str
     assert_eq!(findings(&ask).await, ["intact"]);
 }
 
-pub(crate) async fn logs_of_one_table_do_not_touch_each_other(url: &str, ask: impl Ask) {
+pub(crate) async fn separates_logs_in_one_table(url: &str, ask: impl Ask) {
     let open = |name: &str| SqlSink::builder(url).log(name).open().unwrap();
     let (app, other) = (
         AuditLog::new(chained(open("app")).start().unwrap()),
@@ -183,7 +183,7 @@ pub(crate) async fn logs_of_one_table_do_not_touch_each_other(url: &str, ask: im
     assert!(report.is_intact() && report.lines == 6, "{report:?}");
 }
 
-/// Many unchained journals may write one log, as replicas do.
+/// Several journals without a chain can write to one log.
 pub(crate) async fn replicas_share_a_log_without_a_chain(url: &str, ask: impl Ask) {
     let threads: Vec<_> = (0..4)
         .map(|replica| {
@@ -206,16 +206,13 @@ pub(crate) async fn replicas_share_a_log_without_a_chain(url: &str, ask: impl As
     assert_eq!(positions, expected);
 }
 
-pub(crate) async fn refuses_what_is_no_log(url: &str) {
+pub(crate) async fn refuses_invalid_log_names(url: &str) {
     for name in ["", "a\0b", &"x".repeat(65)] {
         SqlSink::builder(url).log(name).open().unwrap_err();
     }
 }
 
-pub(crate) async fn tables_of_a_newer_release_are_left_alone(
-    url: &str,
-    edit: impl AsyncFn(&'static str),
-) {
+pub(crate) async fn refuses_tables_of_a_newer_release(url: &str, edit: impl AsyncFn(&'static str)) {
     drop(sink(url));
     edit("INSERT INTO stockade_audit_migrations (version) VALUES (999)").await;
     let error = SqlSink::builder(url).open().unwrap_err();

@@ -1,5 +1,4 @@
-//! What the tests of both databases share: each scenario takes a URL, and, where somebody
-//! edits the table by hand, a way to do that.
+//! Scenarios for keys in any database: each takes a URL, and some a function to edit the table.
 
 use std::{convert::Infallible, future::Future, pin::pin, task::Poll, time::Duration};
 
@@ -27,7 +26,7 @@ pub(crate) async fn connect(url: &str) -> SqlKeyStore {
     SqlKeyStore::connect(url).await.unwrap()
 }
 
-/// Puts a new key into a store.
+/// Adds a new key to a store.
 pub(crate) async fn issue(store: &SqlKeyStore, name: &str) -> GeneratedKey {
     let key = GeneratedKey::new("sk", id(name)).unwrap();
     let record = KeyRecord::new(key.id().clone(), key.digest());
@@ -35,7 +34,7 @@ pub(crate) async fn issue(store: &SqlKeyStore, name: &str) -> GeneratedKey {
     key
 }
 
-/// Whether a request with this key passes.
+/// Whether a request with this key is authenticated.
 pub(crate) async fn passes(store: &SqlKeyStore, key: &str) -> bool {
     let service = ServiceBuilder::new()
         .layer(KeyAuth::new(store).into_layer())
@@ -50,19 +49,18 @@ pub(crate) async fn passes(store: &SqlKeyStore, key: &str) -> bool {
     response.status() == StatusCode::OK
 }
 
-/// Waits until something has come true; far longer than it takes, so that a busy machine
-/// fails no test.
-pub(crate) async fn comes_true(what: &str, is_true: impl AsyncFn() -> bool) {
+/// Waits until a condition is true.
+pub(crate) async fn eventually(what: &str, is_true: impl AsyncFn() -> bool) {
     let wait = async {
         while !is_true().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     let done = tokio::time::timeout(Duration::from_secs(20), wait).await;
-    assert!(done.is_ok(), "it did not come true: {what}");
+    assert!(done.is_ok(), "timeout: {what}");
 }
 
-pub(crate) async fn upholds_the_suite_and_keeps_what_it_did(url: &str) {
+pub(crate) async fn passes_the_store_tests_and_persists(url: &str) {
     let store = connect(url).await;
     key_store::uphold(&store).await;
     let again = connect(url).await;
@@ -71,19 +69,22 @@ pub(crate) async fn upholds_the_suite_and_keeps_what_it_did(url: &str) {
 }
 
 // A08
-pub(crate) async fn a_change_is_seen_by_another_store(url: &str) {
+pub(crate) async fn another_store_receives_changes(url: &str) {
     let (here, there) = (connect(url).await, connect(url).await);
     let (key, other) = (issue(&here, "a").await, issue(&here, "b").await);
     assert!(passes(&here, key.expose()).await);
-    comes_true("new keys pass elsewhere", async || {
+    eventually("new keys are valid in the other store", async || {
         passes(&there, key.expose()).await && passes(&there, other.expose()).await
     })
     .await;
 
     let revoke = KeyChange::Revoke { at: at(1) };
     here.change(id("a"), revoke.clone()).await.unwrap();
-    assert!(!passes(&here, key.expose()).await, "refused here at once");
-    comes_true("the key is refused elsewhere", async || {
+    assert!(
+        !passes(&here, key.expose()).await,
+        "refused immediately in this store"
+    );
+    eventually("the key is refused by the other store", async || {
         !passes(&there, key.expose()).await
     })
     .await;
@@ -92,17 +93,23 @@ pub(crate) async fn a_change_is_seen_by_another_store(url: &str) {
 
     let fixed = SqlKeyStore::connect_static(url).await.unwrap();
     here.change(id("b"), revoke).await.unwrap();
-    comes_true("the other key is refused elsewhere", async || {
+    eventually("the other key is refused by the other store", async || {
         !passes(&there, other.expose()).await
     })
     .await;
-    assert!(passes(&fixed, other.expose()).await, "it follows nothing");
+    assert!(
+        passes(&fixed, other.expose()).await,
+        "a static store does not follow changes"
+    );
     fixed.reload().await.unwrap();
-    assert!(!passes(&fixed, other.expose()).await, "read again by hand");
+    assert!(
+        !passes(&fixed, other.expose()).await,
+        "refused after a reload"
+    );
 }
 
 // A08
-pub(crate) async fn a_change_comes_into_force_when_its_caller_has_left(url: &str) {
+pub(crate) async fn a_dropped_change_completes(url: &str) {
     let store = connect(url).await;
     let key = issue(&store, "a").await;
     {
@@ -113,14 +120,14 @@ pub(crate) async fn a_change_comes_into_force_when_its_caller_has_left(url: &str
         })
         .await;
     }
-    comes_true("the key is refused", async || {
+    eventually("the key is refused", async || {
         !passes(&store, key.expose()).await
     })
     .await;
 }
 
 // A17
-pub(crate) async fn hostile_texts_are_texts(url: &str) {
+pub(crate) async fn stores_hostile_text_unchanged(url: &str) {
     let store = connect(url).await;
     let key = issue(&store, "a").await;
     let naughty = [
@@ -147,7 +154,7 @@ pub(crate) async fn hostile_texts_are_texts(url: &str) {
         record.metadata = [((*text).to_owned(), (*text).to_owned())].into();
         store.create(record.clone()).await.unwrap();
         let all = store.list().await.unwrap();
-        assert!(all.contains(&record), "{text:?} comes back as it was");
+        assert!(all.contains(&record), "{text:?} is unchanged");
     }
     let mut none = KeyRecord::new(id("no-models"), KeyDigest::of(b"none"));
     none.models = Some(Vec::new());
@@ -157,7 +164,7 @@ pub(crate) async fn hostile_texts_are_texts(url: &str) {
     assert_eq!(connect(url).await.keys().current().len(), naughty.len() + 2);
 }
 
-pub(crate) async fn refuses_what_it_cannot_keep(url: &str) {
+pub(crate) async fn refuses_values_that_cannot_be_stored(url: &str) {
     let store = connect(url).await;
     let record = || KeyRecord::new(id("a"), KeyDigest::of(b"a"));
     let mut metadata = record();
@@ -172,18 +179,22 @@ pub(crate) async fn refuses_what_it_cannot_keep(url: &str) {
         assert!(error.to_string().contains("the key a "), "{error}");
     }
     assert!(store.list().await.unwrap().is_empty());
-    assert_eq!(store.health().failures, 0, "the caller's fault");
+    assert_eq!(
+        store.health().failures,
+        0,
+        "errors of the caller are not failures"
+    );
     let last = Timestamp::from_nanos(i64::MAX as u64);
     store.create(record().expires(last)).await.unwrap();
     assert_eq!(store.list().await.unwrap()[0].expires, Some(last));
 }
 
-pub(crate) async fn no_hash_is_taken_twice(url: &str) {
+pub(crate) async fn refuses_duplicate_hashes(url: &str) {
     let (one, two) = (connect(url).await, connect(url).await);
     for round in 0..20 {
         let hash = |name: &str| KeyHash::from(KeyDigest::of(format!("{name} {round}").as_bytes()));
         let (k, t) = (id(&format!("k{round}")), id(&format!("t{round}")));
-        // The one hash in two columns, where no index looks.
+        // The same hash in two columns, which no index covers.
         let mut rotated = KeyRecord::new(k.clone(), hash("new"));
         rotated.previous = Some(PreviousHash {
             hash: hash("old"),
@@ -193,7 +204,7 @@ pub(crate) async fn no_hash_is_taken_twice(url: &str) {
         let (first, second) = tokio::join!(one.create(rotated), two.create(thief));
         let error = match (first, second) {
             (Ok(()), Err(error)) | (Err(error), Ok(())) => error,
-            both => panic!("one of them has it: {both:?}"),
+            both => panic!("exactly one succeeds: {both:?}"),
         };
         assert_eq!(error.kind(), KeyStoreErrorKind::Duplicate, "{error}");
         assert!(
@@ -213,10 +224,7 @@ pub(crate) async fn no_hash_is_taken_twice(url: &str) {
 }
 
 // A23
-pub(crate) async fn a_row_that_is_not_valid_opens_nothing(
-    url: &str,
-    edit: impl AsyncFn(&'static str),
-) {
+pub(crate) async fn an_invalid_row_grants_no_access(url: &str, edit: impl AsyncFn(&'static str)) {
     let store = connect(url).await;
     let (good, bad) = (issue(&store, "good").await, issue(&store, "bad").await);
     let other = connect(url).await;
@@ -243,19 +251,25 @@ pub(crate) async fn a_row_that_is_not_valid_opens_nothing(
         store.reload().await.unwrap_err();
         assert!(store.health().failures > before);
     }
-    comes_true("it is known elsewhere", async || other.health().stale).await;
+    eventually("the other store detects the invalid row", async || {
+        other.health().stale
+    })
+    .await;
     for store in [&store, &other] {
         assert!(passes(store, good.expose()).await);
-        assert!(passes(store, bad.expose()).await, "as it was last known");
+        assert!(
+            passes(store, bad.expose()).await,
+            "the last valid state is active"
+        );
         assert!(!passes(store, "hunter2").await);
     }
 
-    // Somebody else's revocation does not wait for the row to be mended.
+    // The revocation of another key does not wait for a repair of the row.
     store
         .change(id("good"), KeyChange::Revoke { at: at(1) })
         .await
         .unwrap();
-    comes_true("the other key is refused", async || {
+    eventually("the other key is refused", async || {
         !passes(&other, good.expose()).await
     })
     .await;
@@ -265,14 +279,14 @@ pub(crate) async fn a_row_that_is_not_valid_opens_nothing(
     assert_eq!(revoke.unwrap_err().kind(), KeyStoreErrorKind::Corrupt);
 
     edit("DELETE FROM stockade_keys WHERE id = 'bad'").await;
-    comes_true("the key is gone", async || {
+    eventually("the key is deleted", async || {
         !passes(&other, bad.expose()).await && !other.health().stale
     })
     .await;
 }
 
-// A08: of the two keys the one that is known to be revoked is refused.
-pub(crate) async fn two_rows_with_one_hash_keep_no_other_change_back(
+// A08: of two keys with the same hash, a revoked one is refused.
+pub(crate) async fn rows_with_the_same_hash_do_not_block_other_changes(
     url: &str,
     edit: impl AsyncFn(&'static str),
 ) {
@@ -286,19 +300,22 @@ pub(crate) async fn two_rows_with_one_hash_keep_no_other_change_back(
     )
     .await;
     edit("UPDATE stockade_keys SET revoked = 1 WHERE id IN ('other', 'second')").await;
-    comes_true("the revoked keys are refused", async || {
+    eventually("the revoked keys are refused", async || {
         !passes(&store, other.expose()).await && !passes(&store, second.expose()).await
     })
     .await;
-    assert!(passes(&store, first.expose()).await, "as it was last known");
-    comes_true("the store says so", async || store.health().stale).await;
+    assert!(
+        passes(&store, first.expose()).await,
+        "the last valid state is active"
+    );
+    eventually("the store is stale", async || store.health().stale).await;
 
     edit("UPDATE stockade_keys SET previous_hash = NULL, previous_until = NULL").await;
-    comes_true("all rows are taken", async || !store.health().stale).await;
+    eventually("all rows are active", async || !store.health().stale).await;
     assert!(passes(&store, first.expose()).await);
 }
 
-pub(crate) async fn many_can_start_at_once(url: &str) {
+pub(crate) async fn supports_concurrent_starts(url: &str) {
     let starts: Vec<_> = (0..8)
         .map(|_| {
             let url = url.to_owned();
@@ -312,10 +329,7 @@ pub(crate) async fn many_can_start_at_once(url: &str) {
     assert_eq!(connect(url).await.keys().current().len(), 1);
 }
 
-pub(crate) async fn tables_of_a_newer_release_are_left_alone(
-    url: &str,
-    edit: impl AsyncFn(&'static str),
-) {
+pub(crate) async fn refuses_tables_of_a_newer_release(url: &str, edit: impl AsyncFn(&'static str)) {
     issue(&connect(url).await, "a").await;
     edit("INSERT INTO stockade_migrations (version) VALUES (999)").await;
     let error = SqlKeyStore::connect(url).await.unwrap_err();

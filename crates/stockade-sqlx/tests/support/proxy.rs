@@ -1,4 +1,4 @@
-//! A connection to the server of these tests that can lose an answer.
+//! A proxy to PostgreSQL that can drop a response.
 
 use std::{
     io::{Read, Write},
@@ -13,7 +13,7 @@ use std::{
 
 use crate::server::variable;
 
-/// Passes on all there is, until it is told to lose an answer.
+/// Forwards all traffic; can drop the response to a commit.
 pub(crate) struct Proxy {
     port: u16,
     armed: Arc<AtomicBool>,
@@ -34,19 +34,19 @@ impl Proxy {
         Self { port, armed, lost }
     }
 
-    /// The URL of a database, through this.
+    /// The URL of a database through the proxy.
     pub(crate) fn url(&self, url: &str) -> String {
         let (address, _) = url.split_once('?').unwrap();
         let proxy = format!("127.0.0.1:{}", self.port);
         format!("{}?sslmode=disable", address.replace("localhost", &proxy))
     }
 
-    /// Cuts the connection that commits next, once the server has done so.
-    pub(crate) fn lose_the_next_answer(&self) {
+    /// Cuts the connection after the next commit, before its response.
+    pub(crate) fn drop_next_response(&self) {
         self.armed.store(true, Ordering::SeqCst);
     }
 
-    pub(crate) fn has_lost_one(&self) -> bool {
+    pub(crate) fn has_dropped(&self) -> bool {
         self.lost.load(Ordering::SeqCst)
     }
 }

@@ -1,4 +1,4 @@
-//! The PostgreSQL that `scripts/postgres run` has started.
+//! The PostgreSQL server started by `scripts/postgres run`.
 
 use std::{
     process::Command,
@@ -13,7 +13,7 @@ pub(crate) fn variable(name: &str) -> String {
     })
 }
 
-/// Runs `scripts/postgres` on the server of this test.
+/// Runs `scripts/postgres` for the test server.
 pub(crate) fn postgres(command: &str) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/postgres");
     let folder = variable("STOCKADE_TEST_POSTGRES_FOLDER");
@@ -24,7 +24,7 @@ pub(crate) fn postgres(command: &str) {
     assert!(status.success(), "scripts/postgres {command}");
 }
 
-/// A new database of the server's.
+/// A new database on the server.
 pub(crate) struct Database(String);
 
 impl Database {
@@ -47,12 +47,12 @@ impl Database {
         &self.0
     }
 
-    /// The URL for somebody else.
+    /// The URL for another user.
     pub(crate) fn url_of(&self, user: &str) -> String {
         self.0.replace("//stockade@", &format!("//{user}@"))
     }
 
-    /// Edits the database by hand.
+    /// Edits the database with SQL.
     pub(crate) async fn edit(&self, sql: &'static str) {
         let mut connection = PgConnection::connect(&self.0).await.unwrap();
         sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
