@@ -57,7 +57,7 @@ fuzz_target!(|data: &[u8]| {
         assert!(!head.headers.contains_key("authorization"));
         assert!(!head.headers.contains_key("x-api-key"));
         assert_eq!(
-            Principal::of(&head.extensions).map(Principal::id),
+            RequestContext::of(&head.extensions).and_then(RequestContext::principal).map(Principal::id),
             Some("a")
         );
     }

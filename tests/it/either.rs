@@ -12,10 +12,10 @@ use sha2::Sha256;
 use stockade_core::{
     client::ClientIp,
     clock::{Clock, SystemClock},
-    context::{RequestContext, RequestId},
+    context::RequestContext,
     guard::GuardLayer,
     guard::{Guard, TakeReady},
-    identity::{Authenticator, Principal},
+    identity::Authenticator,
 };
 use stockade_jwt::{
     Algorithm, JwtAuth, KeySet, LiveKeys, Secret, SigningKey, TokenIssuer, TokenRules, VerifyingKey,
@@ -47,7 +47,11 @@ async fn accepts_a_key_or_a_token_but_not_both() {
     let service = auth
         .into_layer()
         .layer(service_fn(|request: Request<()>| async move {
-            let id = Principal::of(request.extensions()).unwrap().id().to_owned();
+            let id = RequestContext::of(request.extensions())
+                .and_then(RequestContext::principal)
+                .unwrap()
+                .id()
+                .to_owned();
             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(id))))
         }));
 
@@ -224,7 +228,9 @@ where
         .header("authorization", format!("Bearer {token}"))
         .body(())
         .unwrap();
-    let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
+    let context = RequestContext::builder()
+        .client(ClientIp::UnixSocket)
+        .build();
     request.extensions_mut().insert(context.clone());
     let inner = Inner::new(service_fn(|_: Request<()>| async {
         Ok(Response::new(Full::<Bytes>::default()))

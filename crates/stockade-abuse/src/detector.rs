@@ -279,7 +279,7 @@ fn offender(
     if policy.exempts_client(client) {
         return None;
     }
-    let offender = match principal.filter(|principal| !principal.is_anonymous()) {
+    let offender = match principal {
         // Its address is not held responsible either: it may be that of many.
         Some(_) if !policy.ban_principals => return None,
         Some(principal) => match Offender::principal(principal.id()) {

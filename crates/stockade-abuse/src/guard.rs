@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::{HeaderMap, StatusCode, uri::PathAndQuery};
 use stockade_core::{
-    context::{RequestContext, RequestId},
+    context::RequestContext,
     guard::{Check, NoWait},
     guard::{Guard, ResponseHook},
     guard::{Head, Outcome},
@@ -71,22 +71,18 @@ where
     A: Authenticator,
 {
     #[cold]
-    fn check_banned(
-        &self,
-        hit: &BanMatch,
-        mut visitor: Visitor,
-        head: &Head,
-    ) -> Check<Visitor, NoWait> {
+    fn check_banned(&self, hit: &BanMatch, head: &Head) -> Check<AbusePass, NoWait> {
         let authenticator = self.authenticator.as_ref();
         let may_prove = authenticator.is_some_and(|authenticator| authenticator.presents(head));
+        let mut standing = None;
         match (may_prove, hit.enforced) {
-            (true, true) => visitor.standing = Some(self.detector.refusal(&hit.ban)),
+            (true, true) => standing = Some(self.detector.refusal(&hit.ban)),
             // Whether the ban would matter shows when the credential is verified.
             (true, false) => {}
             (false, true) => return Check::Refuse(self.detector.deny(&hit.ban)),
             (false, false) => self.detector.would_deny(&hit.ban),
         }
-        Check::Pass(visitor)
+        Check::Pass(AbusePass { standing })
     }
 }
 
@@ -95,30 +91,29 @@ where
     A: Authenticator,
 {
     const NAME: &'static str = "abuse";
-    type Pass = Visitor;
+    type Pass = AbusePass;
     type Hook = AbuseHook;
     type Wait = NoWait;
 
     #[inline]
-    fn check(&self, head: &Head) -> Check<Visitor, Self::Wait> {
-        let Some(visitor) = Visitor::of(head) else {
+    fn check(&self, head: &Head) -> Check<AbusePass, Self::Wait> {
+        let Some(client) = head.context().client() else {
             return Check::Refuse(Refusal::not_configured(
                 "no client address: put a layer of `ContextGuard` outside of the abuse layer",
             ));
         };
-        match self.detector.ban_of_client(|| visitor.context.client()) {
-            None => Check::Pass(visitor),
-            Some(hit) => self.check_banned(&hit, visitor, head),
+        match self.detector.ban_of_client(|| client) {
+            None => Check::Pass(AbusePass { standing: None }),
+            Some(hit) => self.check_banned(&hit, head),
         }
     }
 
     #[inline]
-    fn admit(&self, visitor: Visitor, head: &mut Head) -> AbuseHook {
-        let Visitor { context, standing } = visitor;
+    fn admit(&self, AbusePass { standing }: AbusePass, head: &mut Head) -> AbuseHook {
         let banned = standing.is_some();
+        let context = head.context().clone();
         if let Some(refusal) = standing {
-            let standing = StandingRefusal::new(Self::NAME, refusal);
-            head.extensions.insert(standing);
+            context.set_standing_refusal(StandingRefusal::new(Self::NAME, refusal));
         }
         AbuseHook {
             detector: self.detector.clone(),
@@ -138,26 +133,11 @@ impl<A> fmt::Debug for AbuseGuard<A> {
     }
 }
 
-/// Who makes a request, as the context says, which also knows how the request ends.
+/// A request that is not kept out.
 #[derive(Debug)]
-pub struct Visitor {
-    context: RequestContext,
-    /// Where the client is banned and may still prove who it is.
+pub struct AbusePass {
+    /// Set if the client is banned and may still prove who it is.
     standing: Option<Refusal>,
-}
-
-impl Visitor {
-    #[inline]
-    fn of(head: &Head) -> Option<Self> {
-        Some(Self {
-            context: match head.context() {
-                Some(context) => context.clone(),
-                // Nothing else writes into this one, so all it knows is the client.
-                None => RequestContext::new(RequestId::next(), head.client()?),
-            },
-            standing: None,
-        })
-    }
 }
 
 /// A request whose end will tell whether it was an offence.
@@ -201,15 +181,17 @@ impl AbuseHook {
             return;
         }
         let context = &self.context;
+        let Some(client) = context.client() else {
+            return;
+        };
         let path = self.target.as_ref().map_or("", PathAndQuery::path);
-        self.detector
-            .judge(context.client(), context.principal(), |policy| {
-                if policy.scanner_paths.match_path(path) {
-                    return Some((Signal::ScannerPath, None));
-                }
-                let fingerprint = denial.and_then(|denial| denial.fingerprint);
-                Some((Signal::of(outcome, denial)?, fingerprint))
-            });
+        self.detector.judge(client, context.principal(), |policy| {
+            if policy.scanner_paths.match_path(path) {
+                return Some((Signal::ScannerPath, None));
+            }
+            let fingerprint = denial.and_then(|denial| denial.fingerprint);
+            Some((Signal::of(outcome, denial)?, fingerprint))
+        });
     }
 }
 

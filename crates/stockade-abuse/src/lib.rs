@@ -150,7 +150,7 @@ pub use ban::{Ban, BanChange, BanUpdate};
 pub use deny_list::{DenyList, DenyListError, DenyListReport};
 pub use detector::{AbuseStats, Detector, DetectorBuilder};
 pub use event::{AbuseEvent, AbuseListener};
-pub use guard::{AbuseGuard, AbuseHook, Visitor};
+pub use guard::{AbuseGuard, AbuseHook, AbusePass};
 pub use no_authenticator::NoAuthenticator;
 pub use offender::{Offender, OffenderError};
 pub use policy::{AbusePolicy, BanResponse};

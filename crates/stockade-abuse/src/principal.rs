@@ -5,8 +5,6 @@ use std::fmt;
 use stockade_core::{
     guard::{Check, NoWait},
     guard::{Guard, Head},
-    identity::Principal,
-    refusal::StandingRefusal,
 };
 
 use crate::Detector;
@@ -35,9 +33,8 @@ impl Guard for PrincipalGuard {
         if !self.0.has_banned() {
             return Check::Pass(());
         }
-        let principal = head.principal();
-        let Some(principal) = principal.filter(|one| !Principal::is_anonymous(one)) else {
-            return match StandingRefusal::of(&head.extensions) {
+        let Some(principal) = head.context().principal() else {
+            return match head.context().standing_refusal() {
                 None => Check::Pass(()),
                 Some(standing) => {
                     self.0.count_denied();

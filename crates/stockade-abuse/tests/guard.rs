@@ -475,11 +475,13 @@ fn many_banned_neighbours_become_one_ban_where_that_is_wanted() {
 #[test]
 fn a_client_without_an_address_is_a_fault_of_the_wiring() {
     let guard = AbuseGuard::new(Detector::new(AbusePolicy::new()));
-    let mut head = Head::new(Request::new(()).into_parts().0);
+    let mut request = Request::new(());
+    let head = Head::new(request.clone().into_parts().0);
     let Check::Refuse(refusal) = guard.check(&head) else {
         panic!("nobody can be told from anybody");
     };
     assert_eq!(refusal.kind(), RefusalKind::Internal);
-    head.extensions.insert(PeerAddr::UnixSocket);
+    request.extensions_mut().insert(PeerAddr::UnixSocket);
+    let head = Head::new(request.into_parts().0);
     assert!(matches!(guard.check(&head), Check::Pass(_)));
 }

@@ -8,7 +8,6 @@ use std::{
 
 use http_body::Body;
 use stockade_core::{
-    context::RequestContext,
     guard::{BodyGuard, Head},
     guard::{Check, CountedBody},
     refusal::Refusal,
@@ -24,11 +23,6 @@ pub struct BodyCounter;
 /// A request's body whose bytes are counted as the inner service reads them.
 pub type RequestBody<B> = CountedBody<B>;
 
-/// What stands in for the context of a request of which nobody has said who the peer is: it
-/// has a name and a count, and its client is none that anybody is shown.
-#[derive(Clone, Debug)]
-pub(crate) struct StandIn(pub(crate) RequestContext);
-
 impl<B> BodyGuard<B> for BodyCounter
 where
     B: Body,
@@ -37,11 +31,8 @@ where
     type Wait = Infallible;
 
     fn check(&self, head: &mut Head, body: B) -> Check<RequestBody<B>, Infallible> {
-        let stand_in = || head.extensions.get().map(|StandIn(context)| context);
-        let context = match body.is_end_stream() {
-            true => None,
-            false => head.context().or_else(stand_in).cloned(),
-        };
+        // An empty body needs no count.
+        let context = (!body.is_end_stream()).then(|| head.context().clone());
         Check::Pass(CountedBody::new(body, context))
     }
 

@@ -7,7 +7,6 @@ use crate::{
     RecordBuilder,
     journal::RefusalKey,
     line::{Level, Line, field},
-    record_builder::Target,
 };
 
 /// The longest texts of a record, in bytes, before they are escaped.
@@ -16,13 +15,13 @@ const NAME: usize = 128;
 
 /// Writes the record of a request that has ended.
 pub(crate) fn write(exchange: &RecordBuilder) {
-    let denial = exchange.context().and_then(RequestContext::denial);
+    let denial = exchange.context.denial();
     let log = &exchange.shared.log;
     if denial.is_some() || is_security(exchange.status) {
         let status = exchange.status.map(|status| status.as_u16());
-        let user = exchange.context().and_then(RequestContext::principal);
+        let user = exchange.context.principal();
         let reason = denial.map_or("", reason);
-        let key = RefusalKey::new(exchange.client(), user, status, reason);
+        let key = RefusalKey::new(exchange.context.client(), user, status, reason);
         log.refused(key, || line(exchange, denial));
     } else {
         log.request(&line(exchange, denial));
@@ -90,16 +89,15 @@ fn line(exchange: &RecordBuilder, denial: Option<&Denial>) -> Line {
         }
         (level, message) => Line::new(now, level, message),
     };
-    line.request_id(exchange.id());
+    line.request_id(exchange.context.id());
     match exchange.method {
         Method::POST => line.raw(r#","method":"POST""#),
         Method::GET => line.raw(r#","method":"GET""#),
         _ => line.text(field!("method"), exchange.method.as_str(), NAME),
     }
     place(&mut line, exchange);
-    line.client(field!("ip"), exchange.client());
-    let context = exchange.context();
-    match context.and_then(RequestContext::principal) {
+    line.client(field!("ip"), exchange.context.client());
+    match exchange.context.principal() {
         Some(principal) => line.identifier(field!("user"), principal.id(), NAME),
         None => line.null(field!("user")),
     }
@@ -116,7 +114,7 @@ fn line(exchange: &RecordBuilder, denial: Option<&Denial>) -> Line {
         Outcome::Failed | Outcome::Panicked => line.raw(r#","outcome":"failed""#),
         Outcome::Dropped => line.raw(r#","outcome":"client_left""#),
     }
-    line.number(field!("bytes_in"), exchange.bytes_in());
+    line.number(field!("bytes_in"), exchange.context.bytes_read());
     line.number(field!("bytes_out"), exchange.bytes_out);
     if let Some(status) = exchange.grpc_status {
         line.number(field!("grpc_status"), status.into());
@@ -126,9 +124,7 @@ fn line(exchange: &RecordBuilder, denial: Option<&Denial>) -> Line {
         line.literal(field!("code"), denial.code);
         line.identifier(field!("reason"), reason(denial), TEXT);
     }
-    if let Some(context) = context {
-        model(&mut line, context);
-    }
+    model(&mut line, &exchange.context);
     if let Some(agent) = &exchange.user_agent {
         let agent = String::from_utf8_lossy(agent.as_bytes());
         line.text(field!("user_agent"), &agent, TEXT);
@@ -137,21 +133,17 @@ fn line(exchange: &RecordBuilder, denial: Option<&Denial>) -> Line {
 }
 
 fn place(line: &mut Line, exchange: &RecordBuilder) {
-    let told = exchange.context().and_then(RequestContext::route);
-    match (told, &exchange.place) {
-        (Some(route), _) | (None, Target::Route(route)) => {
-            line.identifier_twice([field!("path"), field!("route")], route.as_str(), TEXT);
-        }
-        // Without the query: its values are not for logs.
-        (None, Target::Path(path)) => {
-            let path = path.as_ref().map_or("", PathAndQuery::path);
-            line.text(field!("path"), path, TEXT);
-        }
+    if let Some(route) = exchange.context.route() {
+        line.identifier_twice([field!("path"), field!("route")], route.as_str(), TEXT);
+        return;
     }
+    // Without the query: its values are not for logs.
+    let path = exchange.path.as_ref().map_or("", PathAndQuery::path);
+    line.text(field!("path"), path, TEXT);
 }
 
 fn model(line: &mut Line, context: &RequestContext) {
-    let demand = context.demand();
+    let demand = context.model_request();
     if let Some(model) = demand.and_then(|demand| demand.model.as_deref()) {
         line.cached_text(field!("model"), model, NAME);
     }

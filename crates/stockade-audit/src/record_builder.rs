@@ -5,16 +5,14 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, uri::PathAndQuery};
 use stockade_core::{
-    client::ClientIp,
     clock::Timestamp,
     context::RequestContext,
-    context::{MatchedRoute, RequestId},
     guard::Head,
     guard::{Outcome, ResponseHook},
     refusal::grpc_status,
 };
 
-use crate::{AuditLog, body_counter::StandIn, record};
+use crate::{AuditLog, record};
 
 /// What all requests of a recorder share.
 #[derive(Debug)]
@@ -23,29 +21,14 @@ pub(crate) struct Shared {
     pub(crate) user_agent: bool,
 }
 
-/// Where a request went, as far as nobody has said it in the context.
-#[derive(Debug)]
-pub(crate) enum Target {
-    Route(MatchedRoute),
-    /// No route is known.
-    Path(Option<PathAndQuery>),
-}
-
-/// Whose request it is.
-#[derive(Debug)]
-pub(crate) enum Caller {
-    Known(RequestContext),
-    /// Nobody has said who the peer is.
-    Nobody(StandIn),
-}
-
 /// A request on its way. Its record is written when this is dropped, so there is one
 /// whatever happens.
 pub struct RecordBuilder {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) caller: Caller,
+    pub(crate) context: RequestContext,
     pub(crate) method: Method,
-    pub(crate) place: Target,
+    /// Set where no route was known when the request arrived.
+    pub(crate) path: Option<PathAndQuery>,
     pub(crate) user_agent: Option<HeaderValue>,
     pub(crate) started: Timestamp,
     /// When the first byte of the response went out.
@@ -59,10 +42,13 @@ pub struct RecordBuilder {
 }
 
 impl RecordBuilder {
-    pub(crate) fn begin(shared: &Arc<Shared>, head: &mut Head) -> Self {
-        let caller = caller(head);
+    pub(crate) fn begin(shared: &Arc<Shared>, head: &Head) -> Self {
+        let context = head.context().clone();
         Self {
-            place: place(&caller, head),
+            path: match context.route() {
+                Some(_) => None,
+                None => head.uri.path_and_query().cloned(),
+            },
             method: head.method.clone(),
             user_agent: (shared.user_agent)
                 .then(|| head.headers.get(http::header::USER_AGENT).cloned())
@@ -76,64 +62,9 @@ impl RecordBuilder {
             // As long as nobody ends it.
             outcome: Outcome::Panicked,
             shared: Arc::clone(shared),
-            caller,
+            context,
         }
     }
-
-    pub(crate) fn context(&self) -> Option<&RequestContext> {
-        match &self.caller {
-            Caller::Known(context) => Some(context),
-            Caller::Nobody(_) => None,
-        }
-    }
-
-    pub(crate) fn id(&self) -> RequestId {
-        self.context_or_stand_in().id()
-    }
-
-    pub(crate) fn client(&self) -> Option<ClientIp> {
-        self.context().map(RequestContext::client)
-    }
-
-    pub(crate) fn bytes_in(&self) -> u64 {
-        self.context_or_stand_in().bytes_read()
-    }
-
-    fn context_or_stand_in(&self) -> &RequestContext {
-        match &self.caller {
-            Caller::Known(context) | Caller::Nobody(StandIn(context)) => context,
-        }
-    }
-}
-
-fn place(caller: &Caller, head: &Head) -> Target {
-    let told = match caller {
-        Caller::Known(context) => context.route().is_some(),
-        Caller::Nobody(_) => false,
-    };
-    if told {
-        return Target::Path(None);
-    }
-    match head.route() {
-        Some(route) => Target::Route(route.clone()),
-        None => Target::Path(head.uri.path_and_query().cloned()),
-    }
-}
-
-fn caller(head: &mut Head) -> Caller {
-    if let Some(context) = head.context() {
-        return Caller::Known(context.clone());
-    }
-    let Some(client) = head.client() else {
-        let stand_in = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
-        let stand_in = StandIn(stand_in);
-        head.extensions.insert(stand_in.clone());
-        return Caller::Nobody(stand_in);
-    };
-    // Without a context the layers inside would have nowhere to leave a verdict.
-    let own = RequestContext::new(RequestId::next(), client);
-    head.set_context(own.clone());
-    Caller::Known(own)
 }
 
 impl ResponseHook for RecordBuilder {
@@ -172,7 +103,7 @@ impl Drop for RecordBuilder {
 impl fmt::Debug for RecordBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exchange")
-            .field("id", &self.id())
+            .field("id", &self.context.id())
             .finish_non_exhaustive()
     }
 }

@@ -79,7 +79,7 @@ async fn a_completed_request_has_all_its_fields() {
             async move {
                 let context = RequestContext::of(request.extensions()).unwrap().clone();
                 context.authenticate(Principal::builder("team-core").build());
-                context.set_demand(ModelRequest::new(Some("qwen".into()), 7, None));
+                context.set_model_request(ModelRequest::new(Some("qwen".into()), 7, None));
                 let body = request.into_body().collect().await.unwrap().to_bytes();
                 assert_eq!(body, "hello");
                 context.set_usage(TokenUsage {
@@ -94,8 +94,8 @@ async fn a_completed_request_has_all_its_fields() {
     *post.method_mut() = Method::POST;
     post.headers_mut()
         .insert("user-agent", "curl/8".parse().unwrap());
-    post.extensions_mut()
-        .insert(MatchedRoute::new("/v1/{*rest}"));
+    RequestContext::get_or_insert(post.extensions_mut())
+        .set_route(MatchedRoute::new("/v1/{*rest}"));
     let response = service.oneshot(post).await.unwrap();
     let id = response.headers()["x-request-id"]
         .to_str()
@@ -196,9 +196,9 @@ async fn a_hostile_user_agent_and_model_stay_within_their_line() {
         .user_agent(true)
         .layer(tower::service_fn(
             |request: Request<RequestBody<Full<Bytes>>>| async move {
-                let mut extensions = request.extensions().clone();
-                let demand = ModelRequest::new(Some(model.into()), 0, None);
-                demand.with_relabelled_images(1).tell(&mut extensions);
+                let asked = ModelRequest::new(Some(model.into()), 0, None);
+                let context = RequestContext::of(request.extensions()).unwrap();
+                context.set_model_request(asked.with_relabelled_images(1));
                 Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
             },
         ));
@@ -453,7 +453,7 @@ async fn goes_around_an_axum_router() {
     let route = |mut request: axum::extract::Request| {
         if let Some(path) = request.extensions().get::<MatchedPath>() {
             let route = MatchedRoute::new(path.as_str());
-            request.extensions_mut().insert(route);
+            RequestContext::get_or_insert(request.extensions_mut()).set_route(route);
         }
         request
     };

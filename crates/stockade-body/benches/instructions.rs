@@ -23,8 +23,7 @@ use http_body_util::Full;
 use stockade_body::{BodyRules, Profile};
 use stockade_core::{
     client::ClientIp,
-    context::RequestContext,
-    context::{MatchedRoute, RequestId},
+    context::{MatchedRoute, RequestContext},
 };
 use tower::{Layer, Service};
 
@@ -138,7 +137,9 @@ fn request(route: &MatchedRoute) -> Request<Full<Bytes>> {
     headers.insert("content-length", CHAT.len().into());
     headers.insert("host", HeaderValue::from_static("model.example"));
     let extensions = request.extensions_mut();
-    let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
+    let context = RequestContext::builder()
+        .client(ClientIp::UnixSocket)
+        .build();
     extensions.insert(context);
     extensions.insert(route.clone());
     request

@@ -55,13 +55,13 @@ impl<B> CheckedBody<B> {
     }
 
     /// Wraps a body that is passed through, and counts its bytes in the context.
-    pub(crate) fn streamed(body: B, limit: u64, context: Option<RequestContext>) -> Self {
+    pub(crate) fn streamed(body: B, limit: u64, context: RequestContext) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         Self {
             kind: Kind::Streamed {
                 // The counter sits inside the limit, so bytes over the limit are counted as
                 // well.
-                body: Limited::new(CountedBody::new(body, context), limit),
+                body: Limited::new(CountedBody::new(body, Some(context)), limit),
             },
         }
     }

@@ -82,9 +82,7 @@ where
             // Trailers are dropped.
             if let Ok(data) = frame.into_data() {
                 self.len += data.len();
-                if let Some(context) = context {
-                    context.set_bytes_read(self.len as u64);
-                }
+                context.set_bytes_read(self.len as u64);
                 if self.len as u64 > self.limit {
                     return Poll::Ready(Err(refusal::too_large(self.limit)));
                 }

@@ -81,7 +81,7 @@ where
             return Check::Refuse(refusal);
         }
         if profile.form == BodyFormat::Streamed {
-            let context = head.context().cloned();
+            let context = head.context().clone();
             return Check::Pass(CheckedBody::streamed(body, limit, context));
         }
         // Most bodies arrive with their head. Reading them needs no waker and no state.

@@ -129,14 +129,14 @@
 //! };
 //! use http::{Method, StatusCode};
 //! use stockade_body::{BodyRules, ImageFormat, ImageRules, Profile, Rule, ValidatedImages};
-//! use stockade_core::context::MatchedRoute;
+//! use stockade_core::context::{MatchedRoute, RequestContext};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
-//! /// Copies the route that axum matched.
-//! fn tell(mut request: Request) -> Request {
+//! /// Sets the route that axum matched.
+//! fn matched_route(mut request: Request) -> Request {
 //!     if let Some(path) = request.extensions().get::<MatchedPath>() {
 //!         let route = MatchedRoute::new(path.as_str());
-//!         route.tell(request.extensions_mut());
+//!         RequestContext::get_or_insert(request.extensions_mut()).set_route(route);
 //!     }
 //!     request
 //! }
@@ -164,7 +164,7 @@
 //!     let app: Router = Router::new()
 //!         .route("/search", post(async || "found"))
 //!         .route("/pictures/{id}", post(size))
-//!         .layer(ServiceBuilder::new().map_request(tell).layer(rules.into_layer()))
+//!         .layer(ServiceBuilder::new().map_request(matched_route).layer(rules.into_layer()))
 //!         .layer(DefaultBodyLimit::disable());
 //!     let send = async |path: &str, content_type: &str, body: &'static [u8]| {
 //!         let request = Request::post(path).header("content-type", content_type);

@@ -50,14 +50,14 @@ pub(crate) struct Caller<'a> {
 impl<'a> Caller<'a> {
     pub(crate) fn of(head: &'a Head) -> Self {
         Self {
-            principal: head.principal(),
-            client: head.client(),
+            principal: head.context().principal(),
+            client: head.context().client(),
         }
     }
 
     /// The principal, or the address of an anonymous client; `None` if neither is known.
     pub(crate) fn owner(self) -> Option<Owner> {
-        match self.principal.filter(|principal| !principal.is_anonymous()) {
+        match self.principal {
             Some(principal) => Some(Owner::Principal(principal.id().into())),
             None => self
                 .client
@@ -306,10 +306,9 @@ mod tests {
     fn addresses_of_one_network_share_an_owner() {
         let client = |text: &str| Some(ClientIp::Ip(text.parse().unwrap()));
         let of = |principal, client| Caller { principal, client }.owner();
-        let anonymous = Principal::anonymous();
         let first = of(None, client("2001:db8::1"));
         assert!(first.is_some());
-        assert_eq!(first, of(Some(&anonymous), client("2001:db8::2")));
+        assert_eq!(first, of(None, client("2001:db8::2")));
         assert_ne!(first, of(None, client("2001:db8:0:1::1")));
         assert_eq!(of(None, None), None);
     }

@@ -164,7 +164,7 @@ impl BodyRules {
 
     /// Returns the profile of a request; `HEAD` uses that of `GET`.
     pub(crate) fn profile(&self, head: &Head) -> &Arc<Profile> {
-        let route = match head.route() {
+        let route = match head.context().route() {
             Some(route) => route.as_str(),
             None => head.uri.path(),
         };

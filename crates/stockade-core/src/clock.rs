@@ -3,14 +3,26 @@
 use std::{
     fmt,
     ops::{Add, Sub},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
+
+use crate::context::RequestContext;
 
 /// Tells the time. Tests put a clock here that they can hold.
 pub trait Clock: Send + Sync + 'static {
     /// Now.
     fn now(&self) -> Timestamp;
+
+    /// When this request arrived, by this clock. A guard that answers at once takes it for
+    /// now, so that a request costs one clock reading and not one a guard.
+    fn arrival(&self, context: &RequestContext) -> Timestamp {
+        let _ = context;
+        self.now()
+    }
 }
 
 /// A moment, in nanoseconds since 1970-01-01T00:00:00Z; good until the year 2554.
@@ -89,6 +101,12 @@ impl SystemClock {
         Self::from(wall(), Instant::now())
     }
 
+    /// The clock by which requests arrive.
+    pub fn shared() -> &'static Self {
+        static SHARED: LazyLock<SystemClock> = LazyLock::new(SystemClock::new);
+        &SHARED
+    }
+
     fn from(wall: Timestamp, monotonic: Instant) -> Self {
         Self {
             wall,
@@ -125,6 +143,10 @@ impl Default for SystemClock {
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         self.at(nanos(self.monotonic.elapsed()), wall)
+    }
+
+    fn arrival(&self, context: &RequestContext) -> Timestamp {
+        context.arrived()
     }
 }
 

@@ -1,111 +1,198 @@
-//! What the layers around one request tell each other.
+//! The one place where facts about a request are kept.
 
+mod builder;
 mod guard;
 mod request_id;
 mod route;
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use http::Extensions;
 
-pub use guard::{ContextGuard, RequestIdHeader};
+pub use builder::RequestContextBuilder;
+pub use guard::{ContextGuard, ContextLayer, RequestIdHeader};
 pub use request_id::RequestId;
 pub use route::MatchedRoute;
 
 use crate::{
     client::ClientIp,
-    identity::Principal,
+    clock::Timestamp,
+    identity::{Identity, Principal},
     llm::{ModelRequest, TokenUsage, UsageCell},
-    refusal::{Denial, Refusal},
+    refusal::{Denial, Refusal, StandingRefusal},
 };
 
-/// One shared handle a request, put in by [`ContextGuard`].
+/// What is known about one request. Cloning shares it.
 ///
-/// Inner layers and the handler write; outer layers keep a clone and read it after the
-/// response has ended, or after it was dropped. Facts that decide something (client,
-/// route, principal, verdict) are set once and never change.
-#[derive(Clone, Debug)]
+/// There is one for each request, whichever layers it passes: the first guard that asks for
+/// it makes it ([`Head::context`](crate::guard::Head::context)), and all inner layers and the
+/// handler find it among the request's extensions ([`of`](Self::of), or axum's
+/// `Extension<RequestContext>`). Facts that decide something (client, route, identity,
+/// denial) are set once and never change. Inner layers and the handler write; outer layers
+/// keep a clone and read it when the response has ended.
+///
+/// ```
+/// use http::Request;
+/// use stockade_core::{
+///     context::RequestContext,
+///     identity::{Identity, Principal},
+/// };
+///
+/// // A test of a handler of one's own: a request that was authenticated.
+/// let context = RequestContext::builder()
+///     .principal(Principal::builder("team-core").build())
+///     .build();
+/// let request = Request::builder().extension(context).body(()).unwrap();
+///
+/// let context = RequestContext::of(request.extensions()).unwrap();
+/// assert!(matches!(context.identity(), Identity::Authenticated(_)));
+/// assert_eq!(context.principal().unwrap().id(), "team-core");
+/// ```
+#[derive(Clone)]
 pub struct RequestContext(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     id: RequestId,
-    client: ClientIp,
+    arrived: Timestamp,
+    peer: Option<ClientIp>,
+    client: OnceLock<ClientIp>,
     route: OnceLock<MatchedRoute>,
-    principal: OnceLock<Principal>,
+    identity: OnceLock<Option<Principal>>,
     denial: OnceLock<Denial>,
-    demand: OnceLock<ModelRequest>,
+    standing_refusal: OnceLock<StandingRefusal>,
+    model_request: OnceLock<ModelRequest>,
     usage: UsageCell,
     bytes_read: AtomicU64,
 }
 
 impl RequestContext {
-    /// The context of a request that has just come in.
-    pub fn new(id: RequestId, client: ClientIp) -> Self {
-        Self(Arc::new(Inner {
-            id,
-            client,
-            route: OnceLock::new(),
-            principal: OnceLock::new(),
-            denial: OnceLock::new(),
-            demand: OnceLock::new(),
-            usage: UsageCell::default(),
-            bytes_read: AtomicU64::new(0),
-        }))
+    /// The context of a request that arrives now, from an unknown client.
+    pub fn new() -> Self {
+        Self::builder().build()
     }
 
-    /// The context of the request with these extensions.
+    /// Describes a request, for adapters and tests.
+    pub fn builder() -> RequestContextBuilder {
+        RequestContextBuilder::default()
+    }
+
+    /// The context among these extensions; `None` if no guard has asked for it.
     pub fn of(extensions: &Extensions) -> Option<&Self> {
         extensions.get()
     }
 
-    /// The request's name.
+    /// The context among these extensions; makes one if there is none. For adapters outside
+    /// of the layers, such as one that knows the matched route.
+    pub fn get_or_insert(extensions: &mut Extensions) -> &Self {
+        if extensions.get::<Self>().is_none() {
+            let peer = extensions.get().copied();
+            extensions.insert(Self::from_peer(peer));
+        }
+        extensions.get().expect("it was inserted")
+    }
+
+    /// The request's id.
     pub fn id(&self) -> RequestId {
         self.0.id
     }
 
-    /// Who is at the other end.
-    pub fn client(&self) -> ClientIp {
-        self.0.client
+    /// When the first layer saw the request.
+    pub fn arrived(&self) -> Timestamp {
+        self.0.arrived
     }
 
-    /// The route that the router matched; `None` before, or without, whoever says it.
+    /// The client's address: what trusted proxies say ([`ContextGuard`]), else the socket's
+    /// peer; `None` if the server has not provided a
+    /// [`PeerAddr`](crate::client::PeerAddr).
+    pub fn client(&self) -> Option<ClientIp> {
+        self.0.client.get().copied().or(self.0.peer)
+    }
+
+    /// Sets the client's address. The first one stays; returns whether this is it.
+    pub fn set_client(&self, client: ClientIp) -> bool {
+        self.0.client.set(client).is_ok()
+    }
+
+    /// The route that the router matched; `None` if no adapter has set it.
     pub fn route(&self) -> Option<&MatchedRoute> {
         self.0.route.get()
     }
 
-    /// Says which route the router matched. The first word stays; `false` when there was one.
+    /// Sets the matched route. The first one stays; returns whether this is it.
     pub fn set_route(&self, route: MatchedRoute) -> bool {
         self.0.route.set(route).is_ok()
     }
 
-    /// Who the request was authenticated as; `None` before, or without, authentication.
+    /// Who makes the request.
+    pub fn identity(&self) -> Identity<'_> {
+        match self.0.identity.get() {
+            None => Identity::Unchecked,
+            Some(None) => Identity::Anonymous,
+            Some(Some(principal)) => Identity::Authenticated(principal),
+        }
+    }
+
+    /// Who was authenticated; `None` for anonymous requests and where no authenticator ran.
     pub fn principal(&self) -> Option<&Principal> {
-        self.0.principal.get()
+        self.0.identity.get()?.as_ref()
     }
 
-    /// Authenticates the request. The first principal stays; `false` when there was one.
+    /// Authenticates the request. The first identity stays; returns whether this is it.
     pub fn authenticate(&self, principal: Principal) -> bool {
-        self.0.principal.set(principal).is_ok()
+        self.0.identity.set(Some(principal)).is_ok()
     }
 
-    /// The refusal that ended the request; `None` when no guard refused it.
+    /// States that an authenticator ran and found no credential. The first identity stays;
+    /// returns whether this is it.
+    pub fn set_anonymous(&self) -> bool {
+        self.0.identity.set(None).is_ok()
+    }
+
+    /// The refusal that ended the request; `None` if no guard refused it.
     pub fn denial(&self) -> Option<&Denial> {
         self.0.denial.get()
     }
 
-    /// What the request asks of a model; `None` before, or without, whoever reads the body.
-    pub fn demand(&self) -> Option<&ModelRequest> {
-        self.0.demand.get()
+    /// Records a refusal. The driver calls it for guards; a handler calls it for its own
+    /// refusals, also where it ends a stream that has begun. The first one stays.
+    pub fn refuse(&self, guard: &'static str, refusal: &Refusal) {
+        // What an outer guard answers after that does not change why the request ended.
+        let _ = self.0.denial.set(Denial {
+            guard,
+            kind: refusal.kind(),
+            code: refusal.code(),
+            internal_reason: refusal.internal_reason(),
+            reason: refusal.reason(),
+            fingerprint: refusal.fingerprint(),
+        });
     }
 
-    /// Says what the request asks of a model. The first word stays; `false` when there was
-    /// one.
-    pub fn set_demand(&self, demand: ModelRequest) -> bool {
-        self.0.demand.set(demand).is_ok()
+    /// The refusal that holds unless the request authenticates; see [`StandingRefusal`].
+    pub fn standing_refusal(&self) -> Option<&StandingRefusal> {
+        self.0.standing_refusal.get()
+    }
+
+    /// Sets the refusal that holds unless the request authenticates. The first one stays;
+    /// returns whether this is it.
+    pub fn set_standing_refusal(&self, refusal: StandingRefusal) -> bool {
+        self.0.standing_refusal.set(refusal).is_ok()
+    }
+
+    /// What the request asks of a model; `None` if no guard reads the body.
+    pub fn model_request(&self) -> Option<&ModelRequest> {
+        self.0.model_request.get()
+    }
+
+    /// Sets what the request asks of a model. The first one stays; returns whether this is
+    /// it.
+    pub fn set_model_request(&self, request: ModelRequest) -> bool {
+        self.0.model_request.set(request).is_ok()
     }
 
     /// Tokens used so far; `None` if the handler has not reported any.
@@ -134,7 +221,7 @@ impl RequestContext {
     }
 
     /// Ends the reports as [`final_usage`](Self::final_usage) does. If there were none, this
-    /// estimate stands for them: what a budget charges if the handler cannot say more.
+    /// estimate stands for them: what a budget charges if the handler cannot report more.
     pub fn final_usage_or(&self, estimate: TokenUsage) -> Option<TokenUsage> {
         self.0.usage.close_or(estimate)
     }
@@ -144,28 +231,32 @@ impl RequestContext {
         self.0.usage.is_estimated()
     }
 
-    /// How many bytes of the request's body have been read so far; 0 without whoever counts.
+    /// Bytes of the request's body that were read so far; 0 if no layer counts them.
     pub fn bytes_read(&self) -> u64 {
         self.0.bytes_read.load(Ordering::Relaxed)
     }
 
-    /// Says how many bytes of the request's body have been read so far. Of several who
-    /// count them, whoever has seen most is believed.
+    /// Sets the bytes of the request's body that were read so far. Of several counts, the
+    /// largest stays.
     pub fn set_bytes_read(&self, bytes: u64) {
         self.0.bytes_read.fetch_max(bytes, Ordering::Relaxed);
     }
+}
 
-    /// Notes a refusal; the driver does so for guards, a handler does so for its own, also
-    /// where it breaks off a stream that has begun.
-    pub fn refuse(&self, guard: &'static str, refusal: &Refusal) {
-        // A request is refused once; what an outer guard says after that is not heard.
-        let _ = self.0.denial.set(Denial {
-            guard,
-            kind: refusal.kind(),
-            code: refusal.code(),
-            internal_reason: refusal.internal_reason(),
-            reason: refusal.reason(),
-            fingerprint: refusal.fingerprint(),
-        });
+impl Default for RequestContext {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for RequestContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestContext")
+            .field("id", &self.id())
+            .field("client", &self.client())
+            .field("route", &self.route())
+            .field("identity", &self.identity())
+            .field("denial", &self.denial())
+            .finish_non_exhaustive()
     }
 }

@@ -6,10 +6,12 @@ mod body_guard;
 mod chain;
 mod counted_body;
 mod except_probes;
+mod from_fn;
 mod future;
 mod head;
 mod hook;
 mod hook_guard;
+mod keep;
 mod layer;
 mod service;
 mod stack;
@@ -24,8 +26,10 @@ pub use body_guard::{Bodies, BodyGuard};
 pub use chain::Chain;
 pub use counted_body::CountedBody;
 pub use except_probes::ExceptProbes;
+pub use from_fn::{AsyncGuardFn, GuardFn, async_guard_fn, guard_fn};
 pub use head::Head;
 pub use hook::{Outcome, ResponseHook};
+pub use keep::Keep;
 pub use layer::GuardLayer;
 pub use service::Guarded;
 pub use stack::GuardStack;
@@ -49,7 +53,7 @@ use crate::refusal::Refusal;
 /// Written once for every server; [`GuardLayer`] runs it as a tower
 /// service. One instance is shared by all requests, so state sits behind `&self`.
 pub trait Guard: Send + Sync + 'static {
-    /// Names the guard in verdicts, logs and metrics: `key_auth`, `scope`.
+    /// The guard's name in denials, logs and metrics: `key_auth`, `scope`.
     const NAME: &'static str;
 
     /// What a check that passed found out; handed to [`admit`](Self::admit).
@@ -61,7 +65,12 @@ pub trait Guard: Send + Sync + 'static {
     /// A check that has to wait; [`NoWait`] for a guard that always answers at once.
     ///
     /// It may be dropped at any await, and must then leave nothing behind.
-    type Wait: Wait<Self::Pass>;
+    type Wait: Wait<Self::Pass> + Send;
+
+    /// The name of this instance; [`NAME`](Self::NAME) unless it is overridden.
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
 
     /// Judges the head. Must not block; what takes time belongs into [`Check::Wait`].
     fn check(&self, head: &Head) -> Check<Self::Pass, Self::Wait>;
@@ -90,6 +99,10 @@ where
     type Hook = G::Hook;
     type Wait = G::Wait;
 
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
     fn check(&self, head: &Head) -> Check<G::Pass, G::Wait> {
         (**self).check(head)
     }
@@ -108,6 +121,10 @@ where
     type Pass = Option<G::Pass>;
     type Hook = Option<G::Hook>;
     type Wait = OptionWait<G::Wait>;
+
+    fn name(&self) -> &'static str {
+        self.as_ref().map_or(Self::NAME, G::name)
+    }
 
     fn check(&self, head: &Head) -> Check<Self::Pass, Self::Wait> {
         match self.as_ref().map(|guard| guard.check(head)) {

@@ -219,7 +219,7 @@ async fn an_answer_is_no_refusal_and_no_guard_inside_sees_it() {
 #[tokio::test]
 async fn the_verdict_names_the_guard_of_the_body() {
     let client = stockade_core::client::ClientIp::UnixSocket;
-    let context = RequestContext::new(stockade_core::context::RequestId::next(), client);
+    let context = RequestContext::builder().client(client).build();
     let layer = Bodies::new("polite", Polite).into_layer();
     let service = layer.layer(service_fn(async |_: Request<Text>| {
         Ok::<_, Infallible>(Response::new(Text::default()))

@@ -10,6 +10,7 @@ use std::{
 use http::{Request, Response, StatusCode};
 use http_body_util::Empty;
 use stockade_core::{
+    context::RequestContext,
     guard::Guard,
     guard::{Check, Head},
     identity::EitherAuth,
@@ -48,7 +49,7 @@ impl Guard for Header {
     }
 
     fn admit(&self, principal: Principal, head: &mut Head) {
-        head.extensions.insert(principal);
+        head.context().authenticate(principal);
     }
 }
 
@@ -95,7 +96,11 @@ async fn each_kind_is_judged_alone_and_both_are_a_conflict() {
         let service = either()
             .into_layer()
             .layer(service_fn(|request: Request<()>| async move {
-                assert!(Principal::of(request.extensions()).is_some());
+                assert!(
+                    RequestContext::of(request.extensions())
+                        .and_then(RequestContext::principal)
+                        .is_some()
+                );
                 Ok::<_, Infallible>(Response::new(Empty::<bytes::Bytes>::new()))
             }));
         let mut request = Request::new(());

@@ -116,7 +116,7 @@ impl JwtAuth {
         self.with(|shared| shared.clock = Arc::new(clock))
     }
 
-    /// Lets requests without a token pass, as [`Principal::anonymous`]; a token that is not
+    /// Lets requests without a token pass, as [anonymous](stockade_core::identity::Identity::Anonymous); a token that is not
     /// valid is still refused.
     ///
     /// For a scope guard behind it, which then decides what is open to everybody. Without
@@ -241,7 +241,7 @@ impl Shared {
         revocation: RevocationStatus,
     ) -> Check<JwtPass, TokenCheck> {
         match revocation {
-            RevocationStatus::NotRevoked => Check::Pass(JwtPass(principal)),
+            RevocationStatus::NotRevoked => Check::Pass(JwtPass(Some(principal))),
             RevocationStatus::Revoked => Check::Refuse(self.challenge.invalid(Cause::Revoked)),
             RevocationStatus::Pending(_) => {
                 let shared = Arc::clone(self);
@@ -265,7 +265,7 @@ impl Shared {
         if revoked {
             return Err(self.challenge.invalid(Cause::Revoked));
         }
-        Ok(JwtPass(principal))
+        Ok(JwtPass(Some(principal)))
     }
 
     /// Logs that the store fails, and that it answers again, once each.
@@ -311,9 +311,7 @@ impl Guard for JwtAuth {
                 let fingerprint = || self.shared.fingerprint.hash_one(text);
                 self.judge(text).with_fingerprint(fingerprint)
             }
-            Presented::Nothing if self.shared.anonymous => {
-                Check::Pass(JwtPass(Principal::anonymous()))
-            }
+            Presented::Nothing if self.shared.anonymous => Check::Pass(JwtPass(None)),
             Presented::Nothing => Check::Refuse(challenge.missing()),
             Presented::Malformed => unread(challenge.invalid(Cause::Malformed)),
             Presented::Conflict => unread(refusal::conflict()),
@@ -322,7 +320,10 @@ impl Guard for JwtAuth {
 
     fn admit(&self, JwtPass(principal): JwtPass, head: &mut Head) {
         head.headers.remove(AUTHORIZATION);
-        head.authenticate(principal);
+        match principal {
+            Some(principal) => head.context().authenticate(principal),
+            None => head.context().set_anonymous(),
+        };
     }
 }
 
@@ -349,7 +350,7 @@ impl fmt::Debug for JwtAuth {
 
 /// A token that was found to be valid, or none where that is allowed.
 #[derive(Debug)]
-pub struct JwtPass(Principal);
+pub struct JwtPass(Option<Principal>);
 
 /// A check that waits for another machine; boxed, since that takes milliseconds.
 type TokenCheck = BoxWait<JwtPass>;

@@ -87,7 +87,7 @@
 //!     let service = ServiceBuilder::new()
 //!         .layer(JwtAuth::new(LiveKeys::new(keys), rules).into_layer())
 //!         .service_fn(|request: Request<Full<Bytes>>| async move {
-//!             let principal = Principal::of(request.extensions()).unwrap().id().to_owned();
+//!             let principal = RequestContext::of(request.extensions()).and_then(RequestContext::principal).unwrap().id().to_owned();
 //!             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(principal))))
 //!         });
 //!

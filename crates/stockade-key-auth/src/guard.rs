@@ -10,7 +10,6 @@ use http::HeaderName;
 use stockade_core::{
     client::ClientIp,
     clock::{Clock, SystemClock},
-    context::RequestContext,
     guard::{BoxWait, Head},
     guard::{Check, Guard},
     identity::{Authenticator, Principal},
@@ -101,7 +100,8 @@ impl KeyAuth {
         self
     }
 
-    /// Lets requests without a key pass, as [`Principal::anonymous`]; a key that is not
+    /// Lets requests without a key pass, as
+    /// [anonymous](stockade_core::identity::Identity::Anonymous); a key that is not
     /// valid is still refused.
     ///
     /// For a scope guard behind it, which then decides what is open to everybody. Without
@@ -160,9 +160,9 @@ impl KeyAuth {
     }
 
     fn conclude(&self, entry: &Entry, head: &Head, seen: Seen) -> Check<KeyAuthPass, SlowCheck> {
-        match dead(entry, &*self.clock, || client(head)) {
+        match dead(entry, &*self.clock, || head.context().client()) {
             None => Check::Pass(KeyAuthPass {
-                principal: entry.key.let_in(),
+                principal: Some(entry.key.let_in()),
                 seen,
             }),
             Some(cause) => Check::Refuse(self.challenge.invalid(cause)),
@@ -185,10 +185,8 @@ impl KeyAuth {
                 Shape::Opaque | Shape::Broken => None,
             },
         };
-        let client = client(head);
-        // Without a context, permits are shared between peers.
-        let address = client.or_else(|| ClientIp::of(&head.extensions));
-        let bucket = address.map(|address| address.bucket(V6_LENGTH));
+        let client = head.context().client();
+        let bucket = client.map(|client| client.bucket(V6_LENGTH));
         let Ok(work) = self.slow.verify(self.keys.clone(), attempt, bucket) else {
             return Check::Refuse(refusal::busy());
         };
@@ -202,7 +200,7 @@ impl KeyAuth {
             };
             match dead(&entry, &*clock, || client) {
                 None => Ok(KeyAuthPass {
-                    principal: entry.key.let_in(),
+                    principal: Some(entry.key.let_in()),
                     seen,
                 }),
                 Some(cause) => Err(challenge.invalid(cause)),
@@ -225,7 +223,7 @@ impl Guard for KeyAuth {
                 self.judge(key, head, seen).with_fingerprint(fingerprint)
             }
             Presented::Nothing if self.anonymous => Check::Pass(KeyAuthPass {
-                principal: Principal::anonymous(),
+                principal: None,
                 seen,
             }),
             Presented::Nothing => Check::Refuse(self.challenge.missing()),
@@ -237,7 +235,10 @@ impl Guard for KeyAuth {
 
     fn admit(&self, KeyAuthPass { principal, seen }: KeyAuthPass, head: &mut Head) {
         strip(&mut head.headers, &self.sources, seen);
-        head.authenticate(principal);
+        match principal {
+            Some(principal) => head.context().authenticate(principal),
+            None => head.context().set_anonymous(),
+        };
     }
 }
 
@@ -262,16 +263,13 @@ impl fmt::Debug for KeyAuth {
 /// A key that was found to be valid, or none where that is allowed.
 #[derive(Debug)]
 pub struct KeyAuthPass {
-    principal: Principal,
+    /// `None` for an anonymous request.
+    principal: Option<Principal>,
     seen: Seen,
 }
 
 /// A check that waits for slow hashes; boxed, since each of them takes milliseconds.
 type SlowCheck = BoxWait<KeyAuthPass>;
-
-fn client(head: &Head) -> Option<ClientIp> {
-    head.context().map(RequestContext::client)
-}
 
 /// Why a key that was found is refused all the same.
 ///

@@ -62,7 +62,7 @@
 //!
 //!     let service = ServiceBuilder::new().layer(KeyAuth::new(&store).into_layer()).service_fn(
 //!         |request: Request<Full<Bytes>>| async move {
-//!             let principal = Principal::of(request.extensions()).unwrap().id().to_owned();
+//!             let principal = RequestContext::of(request.extensions()).and_then(RequestContext::principal).unwrap().id().to_owned();
 //!             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(principal))))
 //!         },
 //!     );
@@ -101,7 +101,7 @@
 //!         .realm("models");
 //!     let problems = Responder::default().default_dialect(ErrorFormat::Problem);
 //!
-//!     let hello = async |request: axum::extract::Request| match Principal::of(request.extensions()) {
+//!     let hello = async |request: axum::extract::Request| match RequestContext::of(request.extensions()).and_then(RequestContext::principal) {
 //!         Some(principal) => format!("hello, {}", principal.id()),
 //!         None => "hello, stranger".to_owned(),
 //!     };

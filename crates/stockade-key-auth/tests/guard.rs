@@ -18,9 +18,8 @@ use http_body_util::{BodyExt, Full};
 use stockade_core::{
     client::ClientIp,
     clock::{Clock, Timestamp},
-    context::{RequestContext, RequestId},
+    context::RequestContext,
     guard::{Guard, GuardLayer},
-    identity::Principal,
 };
 use stockade_key_auth::{
     GeneratedKey, KeyAuth, KeyChange, KeyHash, KeyRecord, KeyStore, MemoryKeyStore, Pepper,
@@ -69,7 +68,8 @@ async fn ask(layer: &GuardLayer<KeyAuth>, request: Request<()>) -> Response<Full
     let inner = service_fn(|request: Request<()>| async move {
         let headers = request.headers();
         assert!(!headers.contains_key(AUTHORIZATION) && !headers.contains_key("x-api-key"));
-        let principal = Principal::of(request.extensions())
+        let principal = RequestContext::of(request.extensions())
+            .and_then(RequestContext::principal)
             .expect("a principal")
             .clone();
         Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(
@@ -115,7 +115,9 @@ async fn lets_a_key_in_as_its_principal() {
     let layer = KeyAuth::new(&store([record])).into_layer();
 
     let mut request = bearer(key.expose());
-    let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
+    let context = RequestContext::builder()
+        .client(ClientIp::UnixSocket)
+        .build();
     request.extensions_mut().insert(context.clone());
     let response = ask(&layer, request).await;
     assert_eq!(response.status(), 200);
@@ -157,7 +159,9 @@ async fn all_keys_that_are_not_valid_get_the_same_answer() {
         ("a,b", "malformed"),
     ] {
         let mut request = bearer(key);
-        let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
+        let context = RequestContext::builder()
+            .client(ClientIp::UnixSocket)
+            .build();
         request.extensions_mut().insert(context.clone());
         let response = ask(&layer, request).await;
         assert_eq!(response.status(), 401, "{key}");
@@ -187,7 +191,9 @@ async fn the_same_bad_key_leaves_the_same_evidence() {
     let mut seen = Vec::new();
     for key in ["stale-key-one", "stale-key-one", "stale-key-two"] {
         let mut request = bearer(key);
-        let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
+        let context = RequestContext::builder()
+            .client(ClientIp::UnixSocket)
+            .build();
         request.extensions_mut().insert(context.clone());
         assert_eq!(status(&layer, request).await, StatusCode::UNAUTHORIZED);
         seen.push(context.denial().unwrap().fingerprint.unwrap());
@@ -400,7 +406,7 @@ fn from(key: &str, client: Option<&str>) -> Request<()> {
             "unix" => ClientIp::UnixSocket,
             ip => ClientIp::Ip(ip.parse().unwrap()),
         };
-        let context = RequestContext::new(RequestId::next(), client);
+        let context = RequestContext::builder().client(client).build();
         request.extensions_mut().insert(context);
     }
     request

@@ -138,7 +138,7 @@ proptest! {
                     match verdict {
                         Ok(pass) => {
                             guard.admit(pass, &mut head);
-                            let principal = stockade_core::identity::Principal::of(&head.extensions).unwrap();
+                            let principal = head.context().principal().unwrap();
                             let owner = (principal.id().to_owned(), true);
                             prop_assert!(owners.contains(&owner), "{owners:?}");
                         }

@@ -40,7 +40,7 @@ pub use wait::ConcurrencyWait;
 /// use bytes::Bytes;
 /// use http::{Request, Response, StatusCode};
 /// use http_body_util::Full;
-/// use stockade_core::{guard::Guard, identity::Principal};
+/// use stockade_core::{context::RequestContext, guard::Guard, identity::Principal};
 /// use stockade_rate_limit::{KeyExtractor, Concurrency, ConcurrencyLimit};
 /// use tower::{ServiceBuilder, ServiceExt};
 ///
@@ -60,7 +60,8 @@ pub use wait::ConcurrencyWait;
 ///
 /// // What an authenticator would have found out:
 /// let key = Principal::builder("key").build();
-/// let request = || Request::builder().extension(key.clone()).body(());
+/// let context = || RequestContext::builder().principal(key.clone()).build();
+/// let request = || Request::builder().extension(context()).body(());
 ///
 /// // The first response still has its body, and so its request.
 /// let first = service.clone().oneshot(request()?).await?;
@@ -213,7 +214,10 @@ impl<P> ConcurrencyHook<P> {
     }
 }
 
-impl<P> ResponseHook for ConcurrencyHook<P> {
+impl<P> ResponseHook for ConcurrencyHook<P>
+where
+    P: Send,
+{
     fn on_response(&mut self, _status: StatusCode, headers: &mut HeaderMap) {
         if let Some(permitted) = &self.0 {
             let limits = permitted.in_use.limits();

@@ -3,7 +3,11 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use http::{HeaderName, request::Parts};
-use stockade_core::{context::MatchedRoute, guard::Head, identity::Principal};
+use stockade_core::{
+    context::MatchedRoute,
+    guard::Head,
+    identity::{Identity, Principal},
+};
 
 use crate::rate_key::{KeyExtractorError, KeyKind, KeyPart, RateKey};
 
@@ -72,7 +76,7 @@ impl KeyExtractor {
         Self::part(PartExtractor::ClientIp { v6_length })
     }
 
-    /// The principal; the client address if the request is anonymous or not authenticated.
+    /// The principal; the client address for anonymous requests. If no authenticator ran, the request is refused with a 500.
     ///
     /// If this is the whole key, a principal's own quotas
     /// ([`QuotaOverrides`](stockade_core::identity::QuotaOverrides)) replace those of the
@@ -89,8 +93,8 @@ impl KeyExtractor {
         Self::part(PartExtractor::Principal { v6_length })
     }
 
-    /// The principal; requests without one are not counted by this limit. Add another limit
-    /// that counts those.
+    /// The principal; anonymous requests are not counted by this limit at all. Add another
+    /// limit that counts those. Where no authenticator ran, the request is refused with a 500.
     pub fn dangerous_principal_only() -> Self {
         Self::part(PartExtractor::PrincipalOnly)
     }
@@ -207,9 +211,7 @@ impl PartExtractor {
     #[inline]
     fn principal<'a>(&self, head: &'a Head) -> Option<&'a Principal> {
         match self {
-            Self::Principal { .. } | Self::PrincipalOnly => head
-                .principal()
-                .filter(|principal| !principal.is_anonymous()),
+            Self::Principal { .. } | Self::PrincipalOnly => head.context().principal(),
             _ => None,
         }
     }
@@ -224,16 +226,21 @@ impl PartExtractor {
         }
         Ok(Some(match self {
             Self::Everything => KeyPart::None(KeyKind::Everything),
-            Self::ClientIp { v6_length } | Self::Principal { v6_length } => {
+            Self::ClientIp { v6_length } => client(head, *v6_length)?,
+            Self::Principal { v6_length } => {
+                authenticator_ran(head)?;
                 client(head, *v6_length)?
             }
-            Self::PrincipalOnly => return Ok(None),
+            Self::PrincipalOnly => {
+                authenticator_ran(head)?;
+                return Ok(None);
+            }
             Self::Route => {
-                let route = head.route();
+                let route = head.context().route();
                 text(KeyKind::Route, route.map(MatchedRoute::as_str))
             }
             Self::Model => {
-                let demand = head.demand();
+                let demand = head.context().model_request();
                 let model = demand.and_then(|demand| demand.model.as_deref());
                 text(KeyKind::Model, model)
             }
@@ -262,8 +269,16 @@ fn text(kind: KeyKind, text: Option<&str>) -> KeyPart<'_> {
 
 #[inline]
 fn client(head: &Head, v6_length: u8) -> Result<KeyPart<'static>, KeyExtractorError> {
-    let client = head.client().ok_or(KeyExtractorError::CLIENT)?;
+    let client = head.context().client().ok_or(KeyExtractorError::CLIENT)?;
     Ok(KeyPart::Client(client.bucket(v6_length)))
+}
+
+/// That a request has no principal is a fact only where an authenticator ran.
+fn authenticator_ran(head: &Head) -> Result<(), KeyExtractorError> {
+    match head.context().identity() {
+        Identity::Unchecked => Err(KeyExtractorError::IDENTITY),
+        Identity::Authenticated(_) | Identity::Anonymous => Ok(()),
+    }
 }
 
 /// All values of a header, joined as one list.

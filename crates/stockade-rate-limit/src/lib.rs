@@ -91,7 +91,11 @@
 //!
 //! ```
 //! use http::Request;
-//! use stockade_core::{client::PeerAddr, guard::{Check, Head}, identity::Principal, guard::Guard};
+//! use stockade_core::{
+//!     context::RequestContext,
+//!     guard::{Check, Guard, Head},
+//!     identity::Principal,
+//! };
 //! use stockade_rate_limit::{KeyExtractor, Limit, Limits, MemoryLimitStore, RateLimit, SharedLimits};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -108,9 +112,11 @@
 //!         RateLimit::with_store(limits.clone(), MemoryLimitStore::new(100_000)).openai_headers();
 //!
 //!     let request = |id: &str| {
-//!         let request = Request::get("/v1/batches").extension(PeerAddr::UnixSocket);
+//!         // What an authenticator would have found out:
 //!         let principal = Principal::builder(id).build();
-//!         Head::new(request.extension(principal).body(()).unwrap().into_parts().0)
+//!         let context = RequestContext::builder().principal(principal).build();
+//!         let request = Request::get("/v1/batches").extension(context).body(()).unwrap();
+//!         Head::new(request.into_parts().0)
 //!     };
 //!     for _ in 0..10 {
 //!         assert!(matches!(guard.check(&request("k1")), Check::Pass(_)));

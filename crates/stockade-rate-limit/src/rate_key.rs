@@ -246,6 +246,11 @@ impl KeyExtractorError {
                 a `PeerAddr` into the request's extensions for each connection",
     };
 
+    pub(crate) const IDENTITY: Self = Self {
+        cause: "no identity: put the layer that authenticates outside of the limit by principal, \
+                or count by the client's address",
+    };
+
     /// The refusal for such a request: a 500 whose internal reason names what is missing.
     pub fn refusal(&self) -> Refusal {
         Refusal::not_configured(self.cause)

@@ -85,9 +85,10 @@ pub use wait::TokenBudgetWait;
 /// // What the guards before it would have found out: a prompt, and the most that the
 /// // client wants back.
 /// let request = |max_tokens| {
-///     let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
-///     context.set_demand(ModelRequest::new(Some("small".into()), 50, Some(max_tokens)));
-///     Request::builder().extension(context).body(())
+///     let asked = ModelRequest::new(Some("small".into()), 50, Some(max_tokens));
+///     let key = Principal::builder("key").build();
+///     let context = RequestContext::builder().principal(key).model_request(asked);
+///     Request::builder().extension(context.build()).body(())
 /// };
 /// let passed = service.clone().oneshot(request(8_000)?).await?;
 /// assert_eq!(passed.status(), StatusCode::OK);
@@ -173,7 +174,7 @@ where
     type Wait = TokenBudgetWait<S>;
 
     fn check(&self, head: &Head) -> Check<Self::Pass, Self::Wait> {
-        let demand = head.demand();
+        let demand = head.context().model_request();
         let reserved = self.estimate.of(demand);
         // Saturates: no quota holds more than a u32.
         let tokens = u32::try_from(estimate::total(reserved)).unwrap_or(u32::MAX);
@@ -192,7 +193,7 @@ where
             tokens,
             reserved,
             legacy: self.legacy,
-            context: head.context().cloned(),
+            context: head.context().clone(),
             store: Arc::clone(&self.store),
         };
         let answer = if buckets.is_empty() {

@@ -22,6 +22,7 @@ use http_body_util::{BodyExt, Full};
 use proptest::prelude::*;
 use stockade_core::{
     client::PeerAddr,
+    context::RequestContext,
     guard::{Guard, TakeReady},
     guard::{GuardLayer, Head},
     identity::{Principal, QuotaOverrides},
@@ -50,8 +51,12 @@ fn by_key(places: u32) -> ConcurrencyLimit {
 }
 
 fn request_of(principal: &str) -> Request<()> {
-    let principal = Principal::builder(principal).build();
-    Request::builder().extension(principal).body(()).unwrap()
+    request_by(Principal::builder(principal).build())
+}
+
+fn request_by(principal: Principal) -> Request<()> {
+    let context = RequestContext::builder().principal(principal).build();
+    Request::builder().extension(context).body(()).unwrap()
 }
 
 /// A body of this many frames, each of which is pending once before it arrives.
@@ -255,10 +260,7 @@ async fn overrides_replace_the_limit() {
     let layer = Concurrency::new([by_key(1)]).into_layer();
     let mut quotas = QuotaOverrides::default();
     quotas.concurrency = Some(max(2));
-    let request = || {
-        let principal = Principal::builder("own").quotas(quotas).build();
-        Request::builder().extension(principal).body(()).unwrap()
-    };
+    let request = || request_by(Principal::builder("own").quotas(quotas).build());
     let service = layer.layer(streaming(1));
     let one = service.clone().oneshot(request()).await.unwrap();
     let two = answer(&layer, request()).await;

@@ -14,9 +14,12 @@ use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Version, reques
 use http_body_util::{BodyExt, Full};
 use sfv::{BareItem, List, ListEntry, Parser};
 use stockade_core::{
+    client::ClientIp,
     client::PeerAddr,
     client::{ForwardingHeader, TrustedProxies},
     clock::Timestamp,
+    context::RequestContext,
+    context::RequestContextBuilder,
     context::{ContextGuard, MatchedRoute},
     guard::GuardLayer,
     guard::{Guard, TakeReady},
@@ -79,8 +82,18 @@ fn from(address: impl Into<IpAddr>) -> request::Builder {
     Request::builder().extension(peer(address))
 }
 
+/// A client whose request an authenticator has seen.
+fn client() -> RequestContextBuilder {
+    RequestContext::builder().client(ClientIp::Ip([192, 0, 2, 9].into()))
+}
+
 fn as_principal(principal: &Principal) -> request::Builder {
-    from([192, 0, 2, 9]).extension(principal.clone())
+    let context = client().principal(principal.clone());
+    Request::builder().extension(context.build())
+}
+
+fn anonymous() -> request::Builder {
+    Request::builder().extension(client().anonymous().build())
 }
 
 impl Seen {
@@ -460,11 +473,28 @@ async fn counts_principals_by_id_and_others_by_address() {
     }
     let again = send(&layer, as_principal(&a)).await;
     assert_eq!(again.status, StatusCode::TOO_MANY_REQUESTS);
-    // Anonymous or unauthenticated requests are counted by address.
-    let anonymous = as_principal(&Principal::anonymous());
-    assert_eq!(send(&layer, anonymous).await.status, StatusCode::OK);
-    let nobody = send(&layer, from([192, 0, 2, 9])).await;
-    assert_eq!(nobody.status, StatusCode::TOO_MANY_REQUESTS);
+    let status = async |request| send(&layer, request).await.status;
+    assert_eq!(status(anonymous()).await, StatusCode::OK);
+    assert_eq!(status(anonymous()).await, StatusCode::TOO_MANY_REQUESTS);
+}
+
+// FP05
+#[tokio::test]
+async fn a_limit_by_principal_without_an_authenticator_is_a_wiring_fault() {
+    let clock = clock();
+    for by in [
+        KeyExtractor::principal(),
+        KeyExtractor::dangerous_principal_only(),
+    ] {
+        let limit = Limit::new("key", by).quota(Quota::per_hour(1));
+        let layer = guard([limit], &clock).into_layer();
+        let unchecked = send(&layer, from([192, 0, 2, 9])).await;
+        assert_eq!(unchecked.status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(
+            !unchecked.body.contains("identity"),
+            "the client is told too much"
+        );
+    }
 }
 
 #[tokio::test]
@@ -474,7 +504,7 @@ async fn principal_only_skips_other_requests() {
         Limit::new("key", KeyExtractor::dangerous_principal_only()).quota(Quota::per_hour(1));
     let layer = guard([limit], &clock).into_layer();
     for _ in 0..3 {
-        let seen = send(&layer, from([192, 0, 2, 9])).await;
+        let seen = send(&layer, anonymous()).await;
         assert_eq!(seen.status, StatusCode::OK);
         assert!(!seen.headers.contains_key("ratelimit"));
     }
@@ -533,9 +563,10 @@ async fn overrides_replace_and_extend_the_quotas_of_a_limit() {
 
 #[tokio::test]
 async fn counts_by_route_model_header_closure_and_combinations() {
-    let route = |pattern: &'static str| from([192, 0, 2, 1]).extension(MatchedRoute::new(pattern));
+    let of = |context: RequestContextBuilder| Request::builder().extension(context.build());
+    let route = |pattern: &'static str| of(client().route(MatchedRoute::new(pattern)));
     let model = |name: &'static str| {
-        from([192, 0, 2, 1]).extension(ModelRequest::new(Some(name.into()), 1, None))
+        of(client().model_request(ModelRequest::new(Some(name.into()), 1, None)))
     };
     let tenant = |name: &'static str| from([192, 0, 2, 1]).header("x-tenant", name);
     let tenants = |a: &'static str, b: &'static str| tenant(a).header("x-tenant", b);

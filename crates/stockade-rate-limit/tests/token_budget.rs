@@ -18,7 +18,7 @@ use proptest::{collection::vec, prelude::*};
 use stockade_core::{
     client::ClientIp,
     clock::Timestamp,
-    context::{RequestContext, RequestId},
+    context::RequestContext,
     guard::GuardLayer,
     guard::{Guard, TakeReady},
     identity::{Principal, QuotaOverrides},
@@ -56,12 +56,18 @@ fn request(prompt_tokens: u64, max_tokens: Option<u64>) -> Request<()> {
 
 fn request_for(model: Option<&str>, prompt_tokens: u64, max_tokens: Option<u64>) -> Request<()> {
     let mut request = Request::new(());
-    let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
-    context.set_demand(ModelRequest::new(
-        model.map(Into::into),
-        prompt_tokens,
-        max_tokens,
-    ));
+    let asked = ModelRequest::new(model.map(Into::into), prompt_tokens, max_tokens);
+    let context = RequestContext::builder().client(ClientIp::UnixSocket);
+    let context = context.model_request(asked).anonymous().build();
+    request.extensions_mut().insert(context);
+    request
+}
+
+fn request_of(principal: Principal, model: Option<&str>, tokens: u64) -> Request<()> {
+    let mut request = Request::new(());
+    let asked = ModelRequest::new(model.map(Into::into), tokens, Some(0));
+    let context = RequestContext::builder().client(ClientIp::UnixSocket);
+    let context = context.model_request(asked).principal(principal).build();
     request.extensions_mut().insert(context);
     request
 }
@@ -259,7 +265,9 @@ async fn a_charged_estimate_is_recorded() {
     }
     // Uncounted requests have no estimate.
     let list = Request::get("/v1/models").body(()).unwrap();
-    let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
+    let context = RequestContext::builder()
+        .client(ClientIp::UnixSocket)
+        .build();
     let (mut head, body) = list.into_parts();
     head.extensions.insert(context.clone());
     answer(&layer(), Request::from_parts(head, body), 200, None).await;
@@ -374,7 +382,9 @@ async fn safe_methods_cost_no_tokens() {
 async fn default_cost_zero_allows_while_anything_is_left() {
     let layer = budget().default_cost(0).into_layer();
     let request = || {
-        let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
+        let context = RequestContext::builder()
+            .client(ClientIp::UnixSocket)
+            .build();
         let request = Request::post("/").extension(context);
         request.body(()).unwrap()
     };
@@ -398,10 +408,7 @@ async fn counts_each_model_of_each_principal_separately() {
         ("b", "large", 200),
         ("b", "large", 429),
     ] {
-        let request = request_for(Some(model), 600, Some(0));
-        RequestContext::of(request.extensions())
-            .unwrap()
-            .authenticate(Principal::builder(principal).build());
+        let request = request_of(Principal::builder(principal).build(), Some(model), 600);
         let response = answer(&layer, request, 200, None).await;
         assert_eq!(response.status(), status, "{principal} {model}");
     }
@@ -415,10 +422,8 @@ async fn token_overrides_replace_the_quota() {
     let mut quotas = QuotaOverrides::default();
     quotas.tokens_per_minute = NonZeroU32::new(2_000);
     for (tokens, status) in [(2_001, 400), (1_500, 200), (501, 429), (500, 200)] {
-        let request = request(tokens, Some(0));
-        RequestContext::of(request.extensions())
-            .unwrap()
-            .authenticate(Principal::builder("own").quotas(quotas).build());
+        let own = Principal::builder("own").quotas(quotas).build();
+        let request = request_of(own, None, tokens);
         let response = answer(&layer, request, 200, None).await;
         assert_eq!(response.status(), status, "{tokens}");
     }

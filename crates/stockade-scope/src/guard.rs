@@ -4,6 +4,7 @@ use http::{HeaderValue, Method, header::ALLOW};
 use stockade_core::{
     guard::{Check, NoWait},
     guard::{Guard, Head},
+    identity::Identity,
     refusal::{BearerChallenge, RefusalReason},
     refusal::{Refusal, RefusalKind},
 };
@@ -55,7 +56,7 @@ impl ScopeGuard {
     }
 
     fn judge(&self, head: &Head) -> Result<(), Refusal> {
-        let methods = match head.route() {
+        let methods = match head.context().route() {
             Some(route) => {
                 let pattern = route.as_str();
                 // A wildcard takes any path, those that are read differently among them.
@@ -77,11 +78,12 @@ impl ScopeGuard {
         if let Some(Requirement::Nothing) = rule.map(|rule| &rule.requirement) {
             return Ok(());
         }
-        let Some(principal) = head.principal() else {
-            return Err(no_authenticator());
+        let principal = match head.context().identity() {
+            Identity::Authenticated(principal) => principal,
+            Identity::Anonymous => return Err(self.unauthenticated()),
+            Identity::Unchecked => return Err(no_authenticator()),
         };
         match (rule, methods) {
-            _ if principal.is_anonymous() => Err(self.unauthenticated()),
             (Some(rule), _) if rule.requirement.is_met_by(principal) => Ok(()),
             (Some(rule), _) => Err(self.challenge.insufficient(rule.access.scopes())),
             (None, Some(methods)) => Err(wrong_method(methods)),
@@ -142,7 +144,7 @@ fn ambiguous() -> Refusal {
 
 fn no_authenticator() -> Refusal {
     Refusal::not_configured(
-        "no principal: no authenticator ran before the scope guard; put the \
+        "no identity: no authenticator ran before the scope guard; put the \
          authentication layer outside of it",
     )
 }

@@ -46,7 +46,7 @@
 //! use bytes::Bytes;
 //! use http::{Method, Request, Response, StatusCode};
 //! use http_body_util::Full;
-//! use stockade_core::{guard::Guard, identity::Principal};
+//! use stockade_core::{context::RequestContext, guard::Guard, identity::Principal};
 //! use stockade_scope::{Access, ScopeGuard};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
@@ -66,7 +66,8 @@
 //!     let reader = Principal::builder("reader").scopes("models:read".parse()?).build();
 //!     let writer = Principal::builder("writer").scopes("chat:write".parse()?).build();
 //!     let chat = |principal| {
-//!         Request::post("/v1/chat/completions").extension(principal).body(Full::default())
+//!         let context = RequestContext::builder().principal(principal).build();
+//!         Request::post("/v1/chat/completions").extension(context).body(Full::default())
 //!     };
 //!
 //!     let passed = service.clone().oneshot(chat(writer)?).await?;
@@ -93,15 +94,19 @@
 //!     routing::get,
 //! };
 //! use http::{Method, StatusCode};
-//! use stockade_core::{context::MatchedRoute, guard::Guard, identity::Principal};
+//! use stockade_core::{
+//!     context::{MatchedRoute, RequestContext},
+//!     guard::Guard,
+//!     identity::Principal,
+//! };
 //! use stockade_scope::{Access, ScopeGuard};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
-//! /// From axum's word for a route to Stockade's.
-//! fn tell(mut request: Request) -> Request {
+//! /// Sets the route that axum matched.
+//! fn matched_route(mut request: Request) -> Request {
 //!     if let Some(path) = request.extensions().get::<MatchedPath>() {
 //!         let route = MatchedRoute::new(path.as_str());
-//!         route.tell(request.extensions_mut());
+//!         RequestContext::get_or_insert(request.extensions_mut()).set_route(route);
 //!     }
 //!     request
 //! }
@@ -114,10 +119,13 @@
 //!     let app: Router = Router::new()
 //!         .nest("/v1", Router::new().route("/models/{id}", get(async || "a model")))
 //!         .route("/forgotten", get(async || "a secret"))
-//!         .layer(ServiceBuilder::new().map_request(tell).layer(guard.into_layer()));
+//!         .layer(ServiceBuilder::new().map_request(matched_route).layer(guard.into_layer()));
 //!
 //!     let reader = Principal::builder("reader").scopes("models:read".parse()?).build();
-//!     let request = |path: &str| Request::get(path).extension(reader.clone()).body(Body::empty());
+//!     let request = |path: &str| {
+//!         let context = RequestContext::builder().principal(reader.clone()).build();
+//!         Request::get(path).extension(context).body(Body::empty())
+//!     };
 //!     let passed = app.clone().oneshot(request("/v1/models/tiny")?).await?;
 //!     assert_eq!(passed.status(), StatusCode::OK);
 //!

@@ -12,7 +12,7 @@ use axum::{
 use http::{Method, Request, Response, StatusCode};
 use proptest::prelude::*;
 use stockade_core::{
-    context::MatchedRoute,
+    context::{MatchedRoute, RequestContext},
     guard::{Guard, GuardLayer},
     identity::Principal,
 };
@@ -37,16 +37,33 @@ fn with_scopes(scopes: &str) -> Principal {
         .build()
 }
 
-fn request(method: &str, path: &str, principal: Option<Principal>) -> Request<()> {
+fn request(method: &str, path: &str, who: Who) -> Request<()> {
     let mut request = Request::builder()
         .method(method)
         .uri(path)
         .body(())
         .unwrap();
-    if let Some(principal) = principal {
-        request.extensions_mut().insert(principal);
+    let context = RequestContext::new();
+    match who {
+        Who::Unchecked => {}
+        Who::Anonymous => assert!(context.set_anonymous()),
+        Who::Key(principal) => assert!(context.authenticate(principal)),
     }
+    request.extensions_mut().insert(context);
     request
+}
+
+fn set_route(request: &mut Request<()>, route: &'static str) {
+    let context = RequestContext::get_or_insert(request.extensions_mut());
+    assert!(context.set_route(MatchedRoute::new(route)));
+}
+
+/// What an authenticator has found out.
+#[derive(Clone, Debug)]
+enum Who {
+    Unchecked,
+    Anonymous,
+    Key(Principal),
 }
 
 async fn answer(layer: &GuardLayer<ScopeGuard>, request: Request<()>) -> Response<()> {
@@ -59,7 +76,7 @@ async fn answer(layer: &GuardLayer<ScopeGuard>, request: Request<()>) -> Respons
 async fn upholds_the_contract() {
     let layer = guard().into_layer();
     contract::uphold(&layer, || {
-        request("POST", "/v1/chat", Some(with_scopes("chat:write")))
+        request("POST", "/v1/chat", Who::Key(with_scopes("chat:write")))
     })
     .await;
 }
@@ -67,28 +84,28 @@ async fn upholds_the_contract() {
 #[tokio::test]
 async fn judges_by_route_and_principal() {
     let layer = guard().into_layer();
-    let may = |scopes| Some(with_scopes(scopes));
-    for (method, path, principal, status) in [
-        ("GET", "/health", None, 200),
+    let may = |scopes| Who::Key(with_scopes(scopes));
+    for (method, path, who, status) in [
+        ("GET", "/health", Who::Unchecked, 200),
         ("GET", "/health", may(""), 200),
         ("POST", "/v1/chat", may("chat:write"), 200),
         ("POST", "/v1/chat", may("*"), 200),
         ("POST", "/v1/chat", may("models:read"), 403),
         ("POST", "/v1/chat", may(""), 403),
-        ("POST", "/v1/chat", Some(Principal::anonymous()), 401),
+        ("POST", "/v1/chat", Who::Anonymous, 401),
         ("GET", "/v1/models/a", may("models:read"), 200),
         // Default deny. FH06
         ("GET", "/metrics", may("*"), 404),
-        ("GET", "/metrics", Some(Principal::anonymous()), 401),
+        ("GET", "/metrics", Who::Anonymous, 401),
         ("GET", "/v1/models", may("*"), 404),
         ("POST", "/v1/chat/", may("*"), 404),
         ("POST", "/V1/chat", may("*"), 404),
         // A wiring fault is never an open door.
-        ("POST", "/v1/chat", None, 500),
-        ("GET", "/metrics", None, 500),
+        ("POST", "/v1/chat", Who::Unchecked, 500),
+        ("GET", "/metrics", Who::Unchecked, 500),
     ] {
-        let response = answer(&layer, request(method, path, principal.clone())).await;
-        assert_eq!(response.status(), status, "{method} {path} {principal:?}");
+        let response = answer(&layer, request(method, path, who.clone())).await;
+        assert_eq!(response.status(), status, "{method} {path} {who:?}");
     }
 }
 
@@ -105,13 +122,13 @@ async fn head_needs_what_get_needs_and_others_are_not_allowed() {
         ("DELETE", "*", 405),
         ("OPTIONS", "*", 405),
     ] {
-        let response = answer(&layer, request(method, path, Some(with_scopes(scopes)))).await;
+        let response = answer(&layer, request(method, path, Who::Key(with_scopes(scopes)))).await;
         assert_eq!(response.status(), status, "{method} {scopes}");
         if status == 405 {
             assert_eq!(response.headers()["allow"], "GET");
         }
     }
-    let mut overridden = request("GET", path, Some(with_scopes("models:read")));
+    let mut overridden = request("GET", path, Who::Key(with_scopes("models:read")));
     overridden
         .headers_mut()
         .insert("x-http-method-override", "DELETE".parse().unwrap());
@@ -130,13 +147,13 @@ async fn ambiguous_paths_never_reach_the_router() {
         "/v1/chat;x",
         "/v1/chat%00",
     ] {
-        let response = answer(&layer, request("POST", path, Some(with_scopes("*")))).await;
+        let response = answer(&layer, request("POST", path, Who::Key(with_scopes("*")))).await;
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{path}");
     }
     let absolute = request(
         "POST",
         "http://other.example/v1/chat",
-        Some(with_scopes("")),
+        Who::Key(with_scopes("")),
     );
     assert_eq!(answer(&layer, absolute).await.status(), 403);
 }
@@ -144,16 +161,12 @@ async fn ambiguous_paths_never_reach_the_router() {
 #[tokio::test]
 async fn believes_the_router_before_the_path() {
     let layer = guard().into_layer();
-    let mut nested = request("POST", "/chat", Some(with_scopes("chat:write")));
-    nested
-        .extensions_mut()
-        .insert(MatchedRoute::new("/v1/chat"));
+    let mut nested = request("POST", "/chat", Who::Key(with_scopes("chat:write")));
+    set_route(&mut nested, "/v1/chat");
     assert_eq!(answer(&layer, nested).await.status(), 200);
 
-    let mut other = request("POST", "/v1/chat", Some(with_scopes("chat:write")));
-    other
-        .extensions_mut()
-        .insert(MatchedRoute::new("/elsewhere"));
+    let mut other = request("POST", "/v1/chat", Who::Key(with_scopes("chat:write")));
+    set_route(&mut other, "/elsewhere");
     assert_eq!(answer(&layer, other).await.status(), 404);
 }
 

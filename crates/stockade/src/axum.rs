@@ -4,7 +4,7 @@ use std::{convert::Infallible, fmt, net::SocketAddr, ops::Deref};
 
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, OptionalFromRequestParts};
 use http::{Extensions, StatusCode, request::Parts};
-use stockade_core::{client::PeerAddr, identity::Principal};
+use stockade_core::{client::PeerAddr, context::RequestContext, identity::Principal};
 
 /// The peer that a server put there itself, or that axum's
 /// `into_make_service_with_connect_info::<SocketAddr>()` found.
@@ -20,8 +20,8 @@ pub(crate) fn route(extensions: &Extensions) -> Option<&str> {
     extensions.get().map(MatchedPath::as_str)
 }
 
-/// Extracts who makes the request. Behind a fence a `Principal` is in the request's context,
-/// where axum's own `Extension<Principal>` does not look.
+/// Extracts the principal of an authenticated request. All else that is known about a request
+/// is in the [`RequestContext`], which axum's `Extension` extracts.
 ///
 /// ```
 /// use stockade::Authenticated;
@@ -38,14 +38,14 @@ pub(crate) fn route(extensions: &Extensions) -> Option<&str> {
 /// #     .route("/who", axum::routing::get(who));
 /// ```
 pub struct Authenticated(
-    /// The principal; never the anonymous one.
+    /// The principal.
     pub Principal,
 );
 
 impl Authenticated {
     fn of(head: &Parts) -> Option<Self> {
-        let principal = Principal::of(&head.extensions)?;
-        (!principal.is_anonymous()).then(|| Self(principal.clone()))
+        let context = RequestContext::of(&head.extensions)?;
+        context.principal().cloned().map(Self)
     }
 }
 

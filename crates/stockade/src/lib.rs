@@ -30,7 +30,7 @@
 //!   is known, and no request is boxed twice. Serve with
 //!   `into_make_service_with_connect_info::<SocketAddr>()`, or no request has an address.
 //! - Behind a fence a handler finds its principal with [`Authenticated`]; a tonic service
-//!   with `Principal::of(request.extensions())`.
+//!   with `RequestContext::of(request.extensions()).and_then(RequestContext::principal)`.
 //! - gRPC beside HTTP: put the layer around tonic's services as well, where the path names the
 //!   method, and not only around the router that they are a fallback of. The example
 //!   `tonic-and-axum` does so.

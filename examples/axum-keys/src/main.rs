@@ -8,14 +8,13 @@
 use std::error::Error;
 
 use axum::{
-    Json, Router,
-    extract::Request,
+    Extension, Json, Router,
     response::IntoResponse,
     routing::{get, post},
 };
 use http::Method;
 use serde_json::json;
-use stockade_core::{guard::Guard, identity::Principal};
+use stockade_core::{context::RequestContext, guard::Guard, identity::Principal};
 use stockade_key_auth::{GeneratedKey, KeyAuth, KeyRecord, KeyStore, MemoryKeyStore};
 use stockade_scope::{Access, ScopeGuard};
 use tower::ServiceBuilder;
@@ -80,14 +79,14 @@ where
         ))
 }
 
-async fn read(request: Request) -> impl IntoResponse {
-    let reader = Principal::of(request.extensions()).map(|principal| principal.id().to_owned());
+async fn read(Extension(context): Extension<RequestContext>) -> impl IntoResponse {
+    let reader = context.principal().map(Principal::id);
     Json(json!({ "reader": reader, "notes": ["milk", "bread"] }))
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
+    use axum::{body::Body, extract::Request};
     use tower::ServiceExt;
 
     use super::*;

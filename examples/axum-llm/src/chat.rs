@@ -70,7 +70,7 @@ pub(crate) async fn chat(
         images = images.as_slice().len(),
         "chat"
     );
-    let requested = context.demand().and_then(|demand| demand.max_tokens);
+    let requested = context.model_request().and_then(|demand| demand.max_tokens);
     let max_tokens = requested.unwrap_or(MAX_TOKENS);
     let prompt = chat.prompt();
     let words = parrot::speak(&prompt, &images, max_tokens);

@@ -13,7 +13,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
-use stockade_core::{guard::Guard, identity::Principal};
+use stockade_core::{context::RequestContext, guard::Guard, identity::Principal};
 use stockade_key_auth::{FileKeyStore, KeyAuth};
 use tokio::net::TcpListener;
 use tower::{ServiceBuilder, service_fn};
@@ -53,7 +53,9 @@ async fn serve(listener: TcpListener, keys: &FileKeyStore) -> Result<(), Box<dyn
 }
 
 async fn greet(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let name = Principal::of(request.extensions()).map_or("anonymous", Principal::id);
+    let name = RequestContext::of(request.extensions())
+        .and_then(RequestContext::principal)
+        .map_or("anonymous", Principal::id);
     Ok(Response::new(Full::new(format!("Hello, {name}!\n").into())))
 }
 

@@ -44,7 +44,7 @@ impl Detector {
 
     /// The ban that this principal falls under.
     pub(crate) fn ban_of_principal(&self, principal: &Principal) -> Option<BanMatch> {
-        if principal.is_anonymous() || !self.is_anything_banned() {
+        if !self.is_anything_banned() {
             return None;
         }
         let offender = Offender::principal(principal.id()).ok()?;

@@ -17,9 +17,8 @@ use stockade_audit::{
     AuditLayer, AuditLog, Batch, ChainKey, Fsync, Journal, JournalBuilder, Overflow, Sink,
 };
 use stockade_core::{
-    client::{ClientIp, PeerAddr},
-    context::RequestContext,
-    context::{MatchedRoute, RequestId},
+    client::PeerAddr,
+    context::{MatchedRoute, RequestContext},
     identity::Principal,
     llm::{ModelRequest, TokenUsage},
 };
@@ -72,14 +71,12 @@ impl Client {
     pub(crate) fn request(&self) -> Request<Body> {
         let peer = PeerAddr::from(SocketAddr::from(([203, 0, 113, 7], 4711)));
         let mut request = Request::post("/v1/chat/completions")
-            .extension(peer)
             .body(Body::new(Bytes::from_static(CHAT.as_bytes())))
             .unwrap();
-        let client = ClientIp::of(request.extensions()).unwrap();
-        let context = RequestContext::new(RequestId::next(), client);
+        let context = RequestContext::builder().client(peer.into()).build();
         context.set_route(self.route.clone());
         context.authenticate(self.principal.clone());
-        context.set_demand(ModelRequest::new(
+        context.set_model_request(ModelRequest::new(
             Some("Qwen2.5-VL-7B".into()),
             812,
             Some(256),

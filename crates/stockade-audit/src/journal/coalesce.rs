@@ -49,7 +49,6 @@ const V6_NETWORK: u8 = 64;
 #[derive(Clone, Debug)]
 pub(crate) struct RefusalKey {
     client: Option<ClientBucket>,
-    /// The principal, unless it is anonymous.
     user: Option<Principal>,
     status: Option<u16>,
     reason: &'static str,
@@ -64,7 +63,7 @@ impl RefusalKey {
     ) -> Self {
         Self {
             client: client.map(|client| client.bucket(V6_NETWORK)),
-            user: user.filter(|user| !user.is_anonymous()).cloned(),
+            user: user.cloned(),
             status,
             reason,
         }
@@ -306,9 +305,8 @@ mod tests {
         for client in 0..1_000 {
             coalescer.admit(key(client));
         }
-        let anonymous = Principal::anonymous();
         let client = ClientIp::Ip(IpAddr::V4(Ipv4Addr::from_bits(1)));
-        let stranger = RefusalKey::new(Some(client), Some(&anonymous), Some(429), "limit");
+        let stranger = RefusalKey::new(Some(client), None, Some(429), "limit");
         assert!(!coalescer.admit(stranger), "a stranger like the others");
         assert_eq!((0..5).filter(|_| coalescer.admit(by("alice"))).count(), 3);
         assert!(coalescer.admit(by("bob")), "another one");

@@ -54,7 +54,7 @@ impl ValidationOutput {
             let demand = demand
                 .with_prompt_digest(digest)
                 .with_relabelled_images(self.relabelled_images);
-            head.tell_demand(demand);
+            head.context().set_model_request(demand);
         }
         if !self.images.is_empty() {
             head.extensions

@@ -8,14 +8,14 @@ use axum::{
 };
 use http::{Method, StatusCode};
 use stockade_body::{BodyRules, Profile};
-use stockade_core::context::MatchedRoute;
+use stockade_core::context::{MatchedRoute, RequestContext};
 use tower::{ServiceBuilder, ServiceExt};
 
-/// Copies the route that axum matched.
-fn tell(mut request: Request) -> Request {
+/// Sets the route that axum matched.
+fn matched_route(mut request: Request) -> Request {
     if let Some(path) = request.extensions().get::<MatchedPath>() {
         let route = MatchedRoute::new(path.as_str());
-        request.extensions_mut().insert(route);
+        RequestContext::get_or_insert(request.extensions_mut()).set_route(route);
     }
     request
 }
@@ -34,7 +34,7 @@ fn router() -> Router {
         .route("/stream", post(length))
         .layer(
             ServiceBuilder::new()
-                .map_request(tell)
+                .map_request(matched_route)
                 .layer(rules.into_layer()),
         )
 }

@@ -17,8 +17,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use stockade_body::{BodyRules, CheckedBody, Profile};
 use stockade_core::{
     client::ClientIp,
-    context::RequestContext,
-    context::{MatchedRoute, RequestId},
+    context::{MatchedRoute, RequestContext},
     identity::Principal,
     refusal::RefusalKind,
 };
@@ -195,7 +194,8 @@ async fn routes_without_a_profile_accept_no_body() {
     let to = |method: Method, matched: Option<&str>, path: &str| {
         let mut request = Request::builder().method(method).uri(path);
         if let Some(matched) = matched {
-            request = request.extension(MatchedRoute::new(matched));
+            let context = RequestContext::builder().route(MatchedRoute::new(matched));
+            request = request.extension(context.build());
         }
         request.body(Full::new(bytes_of(1))).unwrap()
     };
@@ -401,7 +401,9 @@ async fn counts_a_streamed_body_without_buffering() {
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
     };
     let (body, _) = frames([bytes_of(4), bytes_of(6), bytes_of(1)]);
-    let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
+    let context = RequestContext::builder()
+        .client(ClientIp::UnixSocket)
+        .build();
     let request = Request::post("/").extension(context.clone());
     let service = layer.layer(tower::service_fn(read));
     let response = service.oneshot(request.body(body).unwrap()).await;
@@ -421,7 +423,9 @@ async fn counts_a_streamed_body_without_buffering() {
 
 #[tokio::test]
 async fn records_the_outcome_in_the_context() {
-    let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
+    let context = RequestContext::builder()
+        .client(ClientIp::UnixSocket)
+        .build();
     let mut request = post("application/json", "{");
     request.extensions_mut().insert(context.clone());
     assert_eq!(
@@ -468,9 +472,8 @@ async fn refuses_an_empty_body_as_json() {
 /// A body sent by this principal.
 fn by<B>(id: &str, body: B) -> Request<B> {
     let mut request = Request::post("/").body(body).unwrap();
-    Principal::builder(id)
-        .build()
-        .authenticate(request.extensions_mut());
+    let principal = Principal::builder(id).build();
+    RequestContext::get_or_insert(request.extensions_mut()).authenticate(principal);
     request
 }
 

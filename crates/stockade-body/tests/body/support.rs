@@ -13,7 +13,7 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, StreamBody};
 use serde_json::Value;
 use stockade_body::{BodyCheckLayer, BodyRules, CheckedBody, Profile, ValidatedImages};
-use stockade_core::{identity::Principal, llm::ModelRequest};
+use stockade_core::{context::RequestContext, identity::Principal, llm::ModelRequest};
 use tokio_stream::StreamExt;
 use tower::{Layer, ServiceExt};
 
@@ -90,7 +90,8 @@ where
     if let Some((extensions, body)) = seen.into_inner().unwrap() {
         return Outcome::Passed(Passed {
             body,
-            demand: ModelRequest::of(&extensions).cloned(),
+            demand: RequestContext::of(&extensions)
+                .and_then(|context| context.model_request().cloned()),
             images: extensions.get().cloned(),
         });
     }
@@ -132,7 +133,7 @@ pub(crate) async fn json_by(
     body: impl Into<Bytes>,
 ) -> Outcome {
     let mut request = post("application/json", body);
-    principal.authenticate(request.extensions_mut());
+    RequestContext::get_or_insert(request.extensions_mut()).authenticate(principal);
     send(&layer(profile), request).await
 }
 

@@ -8,7 +8,6 @@ use serde::Serialize;
 use stockade_core::{
     client::ClientIp,
     clock::Timestamp,
-    context::{RequestContext, RequestId},
     guard::Guard,
     guard::{Check, Head},
     refusal::Refusal,
@@ -106,11 +105,10 @@ impl VerifyArgs {
         let request = request.map_err(|_| {
             CliError::usage("the key contains characters that are not allowed in a header")
         })?;
-        let mut head = Head::new(request.into_parts().0);
+        let head = Head::new(request.into_parts().0);
         if let Some(address) = self.from {
             let client = ClientIp::Ip(address.to_canonical());
-            let context = RequestContext::new(RequestId::next(), client);
-            head.set_context(context);
+            head.context().set_client(client);
         }
         Ok(head)
     }

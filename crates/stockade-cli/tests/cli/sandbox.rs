@@ -13,7 +13,6 @@ use stockade_core::{
     clock::{Clock, SystemClock},
     guard::Guard,
     guard::{Check, Head},
-    identity::Principal,
 };
 use stockade_key_auth::{FileKeyStore, KeyAuth, Pepper};
 use tempfile::TempDir;
@@ -133,7 +132,7 @@ pub(crate) fn authenticate(
     });
     let pass = result.map_err(|refusal| refusal.internal_reason())?;
     guard.admit(pass, &mut head);
-    Ok(Principal::of(&head.extensions).unwrap().id().to_owned())
+    Ok(head.context().principal().unwrap().id().to_owned())
 }
 
 impl CommandOutput {

@@ -16,7 +16,7 @@ use axum::{
 use http::StatusCode;
 use serde_json::{Value, json};
 use stockade::{Config, Environment, Fence, Format};
-use stockade_core::identity::Principal;
+use stockade_core::context::RequestContext;
 use tower::ServiceExt;
 
 use crate::sandbox::Sandbox;
@@ -114,7 +114,9 @@ impl Server {
 
 /// The properties of the principal that a handler sees.
 async fn who(request: Request) -> String {
-    let principal = Principal::of(request.extensions()).unwrap();
+    let principal = RequestContext::of(request.extensions())
+        .and_then(RequestContext::principal)
+        .unwrap();
     json!({
         "id": principal.id(),
         "owner": principal.attribute("owner"),

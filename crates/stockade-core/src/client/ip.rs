@@ -6,10 +6,10 @@ use std::{
     sync::Once,
 };
 
-use http::{Extensions, HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName};
 
 use super::forwarded;
-use crate::{client::IpPrefix, context::RequestContext};
+use crate::client::IpPrefix;
 
 /// The socket's other end, as the server saw it.
 ///
@@ -42,18 +42,6 @@ pub enum ClientIp {
 }
 
 impl ClientIp {
-    /// The client of the request with these extensions: as its context says, and
-    /// otherwise the peer itself, which is right where no proxy is in front.
-    pub fn of(extensions: &Extensions) -> Option<Self> {
-        match RequestContext::of(extensions) {
-            Some(context) => Some(context.client()),
-            None => Some(match *extensions.get::<PeerAddr>()? {
-                PeerAddr::Ip(address) => Self::normalised(address),
-                PeerAddr::UnixSocket => Self::UnixSocket,
-            }),
-        }
-    }
-
     /// The bucket that limits and bans count this client in.
     ///
     /// IPv4 addresses are a bucket each. IPv6 clients own whole networks, so they share
@@ -69,6 +57,15 @@ impl ClientIp {
 
     fn normalised(address: IpAddr) -> Self {
         Self::Ip(normalise(address))
+    }
+}
+
+impl From<PeerAddr> for ClientIp {
+    fn from(peer: PeerAddr) -> Self {
+        match peer {
+            PeerAddr::Ip(address) => Self::normalised(address),
+            PeerAddr::UnixSocket => Self::UnixSocket,
+        }
     }
 }
 

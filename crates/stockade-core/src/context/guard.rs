@@ -1,22 +1,23 @@
-//! The outermost guard: gives each request its context.
+//! The outermost guard: resolves the client's address and answers with the request's id.
 
 use std::fmt;
 
 use http::{Extensions, HeaderMap, HeaderName, StatusCode};
+use tower_layer::Layer;
 
 use crate::{
     client::{ClientIp, PeerAddr, TrustedProxies},
-    context::{RequestContext, RequestId},
-    guard::{Check, Guard, Head, NoWait, ResponseHook},
-    refusal::Refusal,
+    context::RequestId,
+    guard::{Check, Guard, GuardLayer, Guarded, Head, NoWait, ResponseHook},
+    refusal::{Refusal, Responder},
 };
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Gives each request its [`RequestContext`].
+/// Resolves the client's address by the rules of [`TrustedProxies`], and answers with
+/// `X-Request-Id`.
 ///
-/// It resolves the client's address once, names the request, and answers with
-/// `X-Request-Id`. Put it outermost.
+/// Put it outermost. Without it the client is the socket's peer, and responses have no id.
 ///
 /// ```
 /// use std::{convert::Infallible, net::SocketAddr};
@@ -30,10 +31,11 @@ static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
 /// let service = ServiceBuilder::new()
-///     .layer(ContextGuard::new().into_layer())
+///     .layer(ContextLayer::new())
 ///     .service_fn(|request: Request<Full<Bytes>>| async move {
 ///         let client = RequestContext::of(request.extensions()).unwrap().client();
-///         Ok::<_, Infallible>(Response::new(Full::new(client.to_string().into())))
+///         let client = client.map(|client| client.to_string()).unwrap_or_default();
+///         Ok::<_, Infallible>(Response::new(Full::new(client.into())))
 ///     });
 ///
 /// let peer = PeerAddr::from(SocketAddr::from(([203, 0, 113, 7], 4711)));
@@ -102,9 +104,47 @@ impl Guard for ContextGuard {
     }
 
     fn admit(&self, client: ClientIp, head: &mut Head) -> RequestIdHeader {
-        let id = RequestId::next();
-        head.set_context(RequestContext::new(id, client));
-        RequestIdHeader(id)
+        RequestIdHeader(head.context_of_client(client).id())
+    }
+}
+
+/// The tower layer of a [`ContextGuard`], with its options.
+#[derive(Clone, Debug, Default)]
+pub struct ContextLayer(GuardLayer<ContextGuard>);
+
+impl ContextLayer {
+    /// A layer with the options of [`ContextGuard::new`].
+    pub fn new() -> Self {
+        Self::from(ContextGuard::new())
+    }
+
+    /// See [`ContextGuard::trusted_proxies`].
+    pub fn trusted_proxies(self, proxies: TrustedProxies) -> Self {
+        Self(self.0.map(|guard| guard.trusted_proxies(proxies)))
+    }
+
+    /// See [`ContextGuard::peer`].
+    pub fn peer(self, peer: fn(&Extensions) -> Option<PeerAddr>) -> Self {
+        Self(self.0.map(|guard| guard.peer(peer)))
+    }
+
+    /// Answers refusals with this responder.
+    pub fn responder(self, responder: Responder) -> Self {
+        Self(self.0.responder(responder))
+    }
+}
+
+impl From<ContextGuard> for ContextLayer {
+    fn from(guard: ContextGuard) -> Self {
+        Self(GuardLayer::new(guard))
+    }
+}
+
+impl<S> Layer<S> for ContextLayer {
+    type Service = Guarded<S, ContextGuard>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        self.0.layer(inner)
     }
 }
 

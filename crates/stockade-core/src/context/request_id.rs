@@ -1,6 +1,7 @@
 //! Names for requests.
 
 use std::{
+    cell::Cell,
     fmt,
     hash::{BuildHasher, RandomState},
     sync::{
@@ -23,14 +24,35 @@ pub struct RequestId {
 /// The digits that all ids of this process begin with.
 static PROCESS: LazyLock<[u8; 16]> =
     LazyLock::new(|| digits(RandomState::new().hash_one("request id")));
+/// The first id of the next block.
 static NEXT: AtomicU64 = AtomicU64::new(1);
+/// Ids that a thread takes at once, so that threads do not contend for one counter.
+const BLOCK: u64 = 1 << 10;
+
+thread_local! {
+    /// The next id of this thread, and the end of its block.
+    static OWN: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+}
 
 impl RequestId {
     /// An id that no other request of this process has.
     pub fn next() -> Self {
-        Self {
-            count: NEXT.fetch_add(1, Ordering::Relaxed),
-        }
+        let (next, end) = OWN.get();
+        let count = match next < end {
+            true => {
+                OWN.set((next + 1, end));
+                next
+            }
+            false => Self::next_block(),
+        };
+        Self { count }
+    }
+
+    #[cold]
+    fn next_block() -> u64 {
+        let first = NEXT.fetch_add(BLOCK, Ordering::Relaxed);
+        OWN.set((first + 1, first + BLOCK));
+        first
     }
 
     /// What it shows itself as: lower-case hex digits, for whoever writes many of them.

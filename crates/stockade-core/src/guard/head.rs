@@ -3,25 +3,25 @@
 use std::{
     fmt,
     ops::{Deref, DerefMut},
+    sync::OnceLock,
 };
 
 use http::request::Parts;
 
-use crate::{
-    client::ClientIp,
-    context::{MatchedRoute, RequestContext},
-    identity::Principal,
-    llm::ModelRequest,
-};
+use crate::{client::ClientIp, context::RequestContext};
 
-/// The head of a request, and what the guards before have found out of it.
-///
-/// It is the [`Parts`] of the request, and it remembers where the request's
-/// [`RequestContext`] is, which guard after guard would look for among the extensions.
+/// The head of a request, and the [context](RequestContext) that it shares with all other
+/// layers and the handler.
 pub struct Head {
     parts: Parts,
-    context: Option<RequestContext>,
+    context: OnceLock<Context>,
     probe: bool,
+}
+
+/// A request's context, and whether an outer layer has put it among the extensions.
+struct Context {
+    context: RequestContext,
+    inherited: bool,
 }
 
 impl Head {
@@ -29,28 +29,58 @@ impl Head {
     #[inline]
     pub fn new(parts: Parts) -> Self {
         Self {
-            context: RequestContext::of(&parts.extensions).cloned(),
-            probe: false,
             parts,
+            context: OnceLock::new(),
+            probe: false,
         }
     }
 
-    /// Its parts.
+    /// Its parts, with the context among the extensions.
     #[inline]
     pub fn into_parts(self) -> Parts {
-        self.parts
+        let mut parts = self.parts;
+        if let Some(Context {
+            context,
+            inherited: false,
+        }) = self.context.into_inner()
+        {
+            parts.extensions.insert(context);
+        }
+        parts
     }
 
-    /// The request's context, where there is a [`ContextGuard`](crate::context::ContextGuard).
+    /// The request's context: that of an outer layer, or a new one.
+    ///
+    /// A new one knows the peer, if the server has put a [`PeerAddr`](crate::client::PeerAddr)
+    /// among the extensions. Inner layers and the handler find it among the extensions.
     #[inline]
-    pub fn context(&self) -> Option<&RequestContext> {
-        self.context.as_ref()
+    pub fn context(&self) -> &RequestContext {
+        let extensions = &self.parts.extensions;
+        let find = || match RequestContext::of(extensions) {
+            Some(context) => Context::inherited(context),
+            None => Context::new(RequestContext::from_peer(extensions.get().copied())),
+        };
+        &self.context.get_or_init(find).context
     }
 
-    /// Gives the request this context, in place of any other.
-    pub fn set_context(&mut self, context: RequestContext) {
-        self.parts.extensions.insert(context.clone());
-        self.context = Some(context);
+    /// The context, with this client unless it has one already.
+    pub(crate) fn context_of_client(&self, client: ClientIp) -> &RequestContext {
+        let find = || match RequestContext::of(&self.parts.extensions) {
+            Some(context) => Context::inherited(context),
+            None => Context::new(RequestContext::from_client(client)),
+        };
+        let context = &self.context.get_or_init(find).context;
+        context.set_client(client);
+        context
+    }
+
+    /// The context, if a guard has asked for it. Refusals use it: where no one has it, no one
+    /// reads it.
+    pub(crate) fn existing_context(&self) -> Option<&RequestContext> {
+        match self.context.get() {
+            Some(context) => Some(&context.context),
+            None => RequestContext::of(&self.parts.extensions),
+        }
     }
 
     /// Whether it is a probe: a health check that guards in
@@ -64,73 +94,20 @@ impl Head {
     pub fn set_probe(&mut self) {
         self.probe = true;
     }
+}
 
-    /// Its client; see [`ClientIp::of`].
-    #[inline]
-    pub fn client(&self) -> Option<ClientIp> {
-        match self.context() {
-            Some(context) => Some(context.client()),
-            None => ClientIp::of(&self.parts.extensions),
+impl Context {
+    fn new(context: RequestContext) -> Self {
+        Self {
+            context,
+            inherited: false,
         }
     }
 
-    /// Who it was authenticated as; see [`Principal::of`].
-    #[inline]
-    pub fn principal(&self) -> Option<&Principal> {
-        match self.context() {
-            Some(context) => context.principal(),
-            None => self.parts.extensions.get(),
-        }
-    }
-
-    /// Authenticates it; see [`Principal::authenticate`].
-    pub fn authenticate(&mut self, principal: Principal) {
-        match self.context() {
-            Some(context) => {
-                context.authenticate(principal);
-            }
-            // There is no context to look for.
-            None => {
-                self.parts.extensions.get_or_insert_with(|| principal);
-            }
-        }
-    }
-
-    /// The route that the router chose; see [`MatchedRoute::of`].
-    #[inline]
-    pub fn route(&self) -> Option<&MatchedRoute> {
-        match self.context().and_then(RequestContext::route) {
-            None => self.parts.extensions.get(),
-            route => route,
-        }
-    }
-
-    /// Says which route that is; see [`MatchedRoute::tell`].
-    pub fn tell_route(&mut self, route: MatchedRoute) {
-        match self.context() {
-            Some(context) => {
-                context.set_route(route);
-            }
-            None => route.tell(&mut self.parts.extensions),
-        }
-    }
-
-    /// What it asks of a model; see [`ModelRequest::of`].
-    #[inline]
-    pub fn demand(&self) -> Option<&ModelRequest> {
-        match self.context() {
-            Some(context) => context.demand(),
-            None => self.parts.extensions.get(),
-        }
-    }
-
-    /// Says what that is; see [`ModelRequest::tell`].
-    pub fn tell_demand(&mut self, demand: ModelRequest) {
-        match self.context() {
-            Some(context) => {
-                context.set_demand(demand);
-            }
-            None => demand.tell(&mut self.parts.extensions),
+    fn inherited(context: &RequestContext) -> Self {
+        Self {
+            context: context.clone(),
+            inherited: true,
         }
     }
 }
@@ -150,8 +127,7 @@ impl Deref for Head {
     }
 }
 
-/// For headers and extensions of other kinds. A context that is put among the extensions by
-/// hand goes unnoticed; [`Head::set_context`] does not.
+/// For headers, and for extensions of other kinds.
 impl DerefMut for Head {
     #[inline]
     fn deref_mut(&mut self) -> &mut Parts {
@@ -170,50 +146,54 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::context::RequestId;
+    use crate::{client::PeerAddr, identity::Principal};
 
     fn head() -> Head {
         Head::new(Request::new(()).into_parts().0)
     }
 
-    fn facts(head: &mut Head) {
-        head.authenticate(Principal::builder("first").build());
-        head.authenticate(Principal::builder("second").build());
-        head.tell_route(MatchedRoute::new("/first"));
-        head.tell_route(MatchedRoute::new("/second"));
-        head.tell_demand(ModelRequest::new(None, 1, None));
-        head.tell_demand(ModelRequest::new(None, 2, None));
-        assert_eq!(head.principal().map(Principal::id), Some("first"));
-        assert_eq!(head.route().map(MatchedRoute::as_str), Some("/first"));
-        assert_eq!(head.demand().map(|demand| demand.prompt_tokens), Some(1));
-    }
-
     #[test]
-    fn facts_are_in_the_context_or_among_the_extensions() {
-        let mut alone = head();
-        facts(&mut alone);
-        assert_eq!(alone.client(), None);
-        assert!(Principal::of(&alone.extensions).is_some());
-
-        let mut known = Request::new(());
-        let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
-        known.extensions_mut().insert(context.clone());
-        let mut known = Head::new(known.into_parts().0);
-        facts(&mut known);
-        assert_eq!(known.client(), Some(ClientIp::UnixSocket));
-        assert_eq!(context.principal().map(Principal::id), Some("first"));
-        assert!(known.extensions.get::<Principal>().is_none());
-    }
-
-    #[test]
-    fn another_context_takes_the_place_of_the_first() {
+    fn makes_one_context_and_hands_it_on() {
         let mut head = head();
-        for _ in 0..2 {
-            let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
-            head.set_context(context.clone());
-            assert_eq!(head.context().map(RequestContext::id), Some(context.id()));
-            let found = RequestContext::of(&head.extensions).map(RequestContext::id);
-            assert_eq!(found, Some(context.id()));
-        }
+        head.extensions.insert(PeerAddr::UnixSocket);
+        assert!(head.existing_context().is_none());
+        let id = head.context().id();
+        assert_eq!(head.context().client(), Some(ClientIp::UnixSocket));
+        head.context().authenticate(Principal::builder("a").build());
+
+        // A layer further in, and then the handler.
+        let head = Head::new(head.into_parts());
+        assert_eq!(head.existing_context().map(RequestContext::id), Some(id));
+        let parts = Head::new(head.into_parts()).into_parts();
+        let context = RequestContext::of(&parts.extensions).unwrap();
+        assert_eq!(context.id(), id);
+        assert_eq!(context.principal().map(Principal::id), Some("a"));
+    }
+
+    #[test]
+    fn makes_no_context_that_no_guard_asks_for() {
+        let parts = head().into_parts();
+        assert!(RequestContext::of(&parts.extensions).is_none());
+    }
+
+    #[test]
+    fn the_first_client_stays() {
+        let head = head();
+        let client = ClientIp::Ip([192, 0, 2, 1].into());
+        head.context_of_client(client);
+        let head = Head::new(head.into_parts());
+        head.context_of_client(ClientIp::UnixSocket);
+        assert_eq!(head.context().client(), Some(client));
+    }
+
+    #[test]
+    fn a_resolved_client_takes_the_place_of_the_peer() {
+        let mut head = head();
+        head.extensions.insert(PeerAddr::UnixSocket);
+        assert_eq!(head.context().client(), Some(ClientIp::UnixSocket));
+        let client = ClientIp::Ip([192, 0, 2, 1].into());
+        let head = Head::new(head.into_parts());
+        head.context_of_client(client);
+        assert_eq!(head.context().client(), Some(client));
     }
 }

@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 /// the order of the methods, [`on_data`](Self::on_data) as often as there is some and each other
 /// one at most once. Where the inner service fails, panics or is dropped before it answers,
 /// only [`on_end`](Self::on_end) is called.
-pub trait ResponseHook: Sized {
+pub trait ResponseHook: Sized + Send {
     /// Whether the value lives on past the response head. Where it is `false`, the value
     /// is dropped after [`on_response`](Self::on_response), [`on_end`](Self::on_end) is not called on a
     /// response, and the body path costs nothing.

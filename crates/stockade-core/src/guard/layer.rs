@@ -17,6 +17,7 @@ pub struct GuardLayer<G> {
 }
 
 /// What every clone of a layer and every service made by it share.
+#[derive(Clone)]
 pub(crate) struct Shared<G> {
     pub(crate) guards: G,
     pub(crate) responder: Responder,
@@ -38,6 +39,25 @@ where
         }
     }
 
+    /// Answers refusals with this responder.
+    pub fn responder(self, responder: Responder) -> Self
+    where
+        G: Clone,
+    {
+        let Shared { guards, .. } = Arc::unwrap_or_clone(self.shared);
+        Self::with_responder(guards, responder)
+    }
+
+    /// Changes the guard. Layers that were cloned before, and their services, keep theirs.
+    pub fn map<H>(self, change: impl FnOnce(G) -> H) -> GuardLayer<H>
+    where
+        G: Clone,
+        H: GuardStack,
+    {
+        let Shared { guards, responder } = Arc::unwrap_or_clone(self.shared);
+        GuardLayer::with_responder(change(guards), responder)
+    }
+
     /// The guard, or the chain of them.
     pub fn guard(&self) -> &G {
         &self.shared.guards
@@ -49,6 +69,15 @@ impl<S, G> Layer<S> for GuardLayer<G> {
 
     fn layer(&self, inner: S) -> Self::Service {
         Guarded::new(inner, Arc::clone(&self.shared))
+    }
+}
+
+impl<G> Default for GuardLayer<G>
+where
+    G: GuardStack + Default,
+{
+    fn default() -> Self {
+        Self::new(G::default())
     }
 }
 

@@ -121,7 +121,7 @@ where
     }
 
     fn names(&self, list: &mut fmt::DebugList<'_, '_>) {
-        list.entry(&G::NAME);
+        list.entry(&self.name());
     }
 }
 
@@ -145,7 +145,7 @@ where
                 Progress::Pass(body)
             }
             Check::Refuse(refusal) => Progress::Refuse(Refused {
-                guard: G::NAME,
+                guard: self.name(),
                 refusal,
             }),
             Check::Answer(response) => Progress::Answer(response),
@@ -170,7 +170,7 @@ where
                 Progress::Pass(this.body.take().expect("polled after it was ready"))
             }
             Err(refusal) => Progress::Refuse(Refused {
-                guard: G::NAME,
+                guard: self.name(),
                 refusal,
             }),
         })

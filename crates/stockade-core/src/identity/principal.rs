@@ -1,23 +1,13 @@
 //! Who a request was authenticated as.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    num::NonZeroU32,
-    sync::{Arc, LazyLock},
-};
+use std::{collections::BTreeMap, fmt, num::NonZeroU32, sync::Arc};
 
-use http::Extensions;
-
-use crate::{
-    context::RequestContext,
-    identity::{Scope, ScopeSet},
-};
+use crate::identity::{Scope, ScopeSet};
 
 /// Who a request was authenticated as. Cheap to clone.
 ///
-/// An authenticator puts it into the [`RequestContext`], where there is one, and into the
-/// request's extensions otherwise; whoever wants it reads it with [`Principal::of`].
+/// An authenticator sets it in the [`RequestContext`](crate::context::RequestContext), where
+/// guards and handlers read it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Principal(Arc<Inner>);
 
@@ -28,7 +18,6 @@ struct Inner {
     attributes: BTreeMap<Box<str>, Box<str>>,
     models: Option<Box<[Box<str>]>>,
     quotas: QuotaOverrides,
-    anonymous: bool,
 }
 
 impl Principal {
@@ -40,47 +29,7 @@ impl Principal {
             attributes: BTreeMap::new(),
             models: None,
             quotas: QuotaOverrides::default(),
-            anonymous: false,
         })
-    }
-
-    /// Whoever sent no credential, where an authenticator lets such requests pass. It may
-    /// do nothing, and its id is `anonymous`.
-    pub fn anonymous() -> Self {
-        static ANONYMOUS: LazyLock<Principal> = LazyLock::new(|| {
-            let PrincipalBuilder(inner) = Principal::builder("anonymous");
-            Principal(Arc::new(Inner {
-                anonymous: true,
-                ..inner
-            }))
-        });
-        ANONYMOUS.clone()
-    }
-
-    /// Whether no credential was sent.
-    pub fn is_anonymous(&self) -> bool {
-        self.0.anonymous
-    }
-
-    /// The principal that an authenticator found for this request.
-    pub fn of(extensions: &Extensions) -> Option<&Self> {
-        match RequestContext::of(extensions) {
-            Some(context) => context.principal(),
-            None => extensions.get(),
-        }
-    }
-
-    /// Makes this the principal of the request with these extensions: in its context,
-    /// where there is one, and as an extension of its own otherwise. The first one stays.
-    pub fn authenticate(self, extensions: &mut Extensions) {
-        match RequestContext::of(extensions) {
-            Some(context) => {
-                context.authenticate(self);
-            }
-            None => {
-                extensions.get_or_insert_with(|| self);
-            }
-        }
     }
 
     /// Who it is, for limits, bans and the audit log; no secret.

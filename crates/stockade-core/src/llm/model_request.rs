@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use http::Extensions;
+use crate::llm::PromptDigest;
 
-use crate::{context::RequestContext, llm::PromptDigest};
-
-/// What a request asks of a model, as far as its body tells before the model runs.
+/// What a request asks of a model, as far as its body shows before the model runs.
 ///
-/// Whoever reads the body says so, with [`ModelRequest::tell`]; budgets reserve by it, and the
-/// audit log names the model.
+/// The guard that reads the body sets it
+/// ([`RequestContext::set_model_request`](crate::context::RequestContext::set_model_request));
+/// budgets reserve by it, and the audit log names the model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ModelRequest {
@@ -48,26 +47,5 @@ impl ModelRequest {
     pub fn with_relabelled_images(mut self, images: u32) -> Self {
         self.relabelled_images = images;
         self
-    }
-
-    /// What the request with these extensions asks for, where anybody has said so.
-    pub fn of(extensions: &Extensions) -> Option<&Self> {
-        match RequestContext::of(extensions) {
-            Some(context) => context.demand(),
-            None => extensions.get(),
-        }
-    }
-
-    /// Says it of the request with these extensions: in its context, where there is one,
-    /// and as an extension of its own otherwise. The first word stays.
-    pub fn tell(self, extensions: &mut Extensions) {
-        match RequestContext::of(extensions) {
-            Some(context) => {
-                context.set_demand(self);
-            }
-            None => {
-                extensions.get_or_insert_with(|| self);
-            }
-        }
     }
 }

@@ -95,23 +95,33 @@ impl Responder {
     /// Notes the verdict in the request's context and answers the request.
     pub(crate) fn refuse(&self, refused: &Refused, head: &Head) -> Response<Bytes> {
         let Refused { guard, refusal } = refused;
-        let standing = StandingRefusal::in_place_of(refusal, &head.extensions);
+        let context = head.existing_context();
+        let standing = StandingRefusal::in_place_of(refusal, context);
         let (guard, refusal) = standing.unwrap_or((guard, refusal));
         if refusal.code() == NOT_CONFIGURED {
             wiring::report(guard, refusal.internal_reason());
         }
-        if let Some(context) = head.context() {
+        if let Some(context) = context {
             context.refuse(guard, refusal);
         }
-        self.respond(refusal, head)
+        self.write(refusal, head, context)
     }
 
     /// The response to a refused request, also for what is refused outside a guard.
     pub fn respond(&self, refusal: &Refusal, head: &Parts) -> Response<Bytes> {
+        self.write(refusal, head, RequestContext::of(&head.extensions))
+    }
+
+    fn write(
+        &self,
+        refusal: &Refusal,
+        head: &Parts,
+        context: Option<&RequestContext>,
+    ) -> Response<Bytes> {
         let grpc = if self.no_grpc {
             None
         } else {
-            grpc_call::answer_type(head)
+            grpc_call::answer_type(head, context.and_then(RequestContext::route))
         };
         let dialect = match grpc {
             Some(content_type) => ErrorFormat::Grpc(content_type),
@@ -120,7 +130,7 @@ impl Responder {
         let denied = DenialContext {
             refusal,
             dialect,
-            request_id: RequestContext::of(&head.extensions).map(RequestContext::id),
+            request_id: context.map(RequestContext::id),
         };
         let mut response = match (denied.dialect, &self.custom) {
             (ErrorFormat::Grpc(content_type), _) => grpc::respond(&denied, content_type),
@@ -190,7 +200,7 @@ impl<'a> DenialContext<'a> {
         self.dialect
     }
 
-    /// The request's name, where there is a [`ContextGuard`](crate::context::ContextGuard).
+    /// The request's id, if the request has a context.
     pub fn request_id(&self) -> Option<RequestId> {
         self.request_id
     }

@@ -1,13 +1,14 @@
 //! A refusal that a valid credential averts.
 
-use http::Extensions;
-
-use crate::refusal::{Refusal, RefusalReason};
+use crate::{
+    context::RequestContext,
+    refusal::{Refusal, RefusalReason},
+};
 
 /// A refusal that holds unless the request authenticates.
 ///
-/// A guard that stands before the authenticator puts it among the request's extensions
-/// instead of refusing, where the client may still prove who it is: at a banned address, for
+/// A guard that stands before the authenticator sets it in the request's context
+/// ([`RequestContext::set_standing_refusal`]) instead of refusing, where the client may still prove who it is: at a banned address, for
 /// example. The request then passes the limits in front of the authenticator, and its
 /// credential is verified once. Where the credential is refused, the client gets this
 /// refusal in place of that one. A guard behind the authenticator refuses with it what was
@@ -24,11 +25,6 @@ impl StandingRefusal {
         Self { guard, refusal }
     }
 
-    /// The one of the request with these extensions.
-    pub fn of(extensions: &Extensions) -> Option<&Self> {
-        extensions.get()
-    }
-
     /// The refusal.
     pub fn refusal(&self) -> &Refusal {
         &self.refusal
@@ -37,12 +33,12 @@ impl StandingRefusal {
     /// The guard and the refusal that take the place of this one.
     pub(crate) fn in_place_of<'a>(
         refusal: &Refusal,
-        extensions: &'a Extensions,
+        context: Option<&'a RequestContext>,
     ) -> Option<(&'static str, &'a Refusal)> {
         use RefusalReason as R;
         match refusal.reason()? {
             R::MissingCredential | R::InvalidCredential | R::MalformedCredential => {
-                let standing = Self::of(extensions)?;
+                let standing = context?.standing_refusal()?;
                 Some((standing.guard, &standing.refusal))
             }
             _ => None,

@@ -10,9 +10,9 @@ use jsonwebtoken::{EncodingKey, crypto::aws_lc::DEFAULT_PROVIDER};
 use stockade_core::{
     client::ClientIp,
     clock::Timestamp,
-    context::{RequestContext, RequestId},
+    context::RequestContext,
     guard::GuardLayer,
-    identity::Principal,
+    identity::{Identity, Principal},
 };
 use stockade_jwt::{Algorithm, JwtAuth, KeySet, LiveKeys, Secret, TokenRules, VerifyingKey};
 use stockade_testkit::FakeClock;
@@ -112,11 +112,14 @@ impl Asked {
 }
 
 pub(crate) async fn ask(layer: &GuardLayer<JwtAuth>, mut request: Request<()>) -> Asked {
-    let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
+    let context = RequestContext::builder()
+        .client(ClientIp::UnixSocket)
+        .build();
     request.extensions_mut().insert(context.clone());
     let inner = service_fn(|request: Request<()>| async move {
         assert!(!request.headers().contains_key(AUTHORIZATION));
-        assert!(Principal::of(request.extensions()).is_some());
+        let context = RequestContext::of(request.extensions()).unwrap();
+        assert_ne!(context.identity(), Identity::Unchecked);
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
     });
     let response = layer.layer(inner).oneshot(request).await.unwrap();

@@ -25,7 +25,7 @@ pub(super) struct PendingReservation<S> {
     /// The reservation, by prompt and completion.
     pub(super) reserved: TokenUsage,
     pub(super) legacy: LegacyHeaders,
-    pub(super) context: Option<RequestContext>,
+    pub(super) context: RequestContext,
     pub(super) store: Arc<S>,
 }
 
@@ -74,7 +74,7 @@ where
     reserved: TokenUsage,
     /// The headers for the response.
     headers: Option<LimitHeaders>,
-    context: Option<RequestContext>,
+    context: RequestContext,
     store: Arc<S>,
     settlement: Settlement,
 }
@@ -109,10 +109,9 @@ where
             return;
         }
         let estimate = self.settlement.estimated_charge(self.reserved);
-        let usage = match (&self.context, estimate) {
-            (Some(context), Some(estimate)) => context.final_usage_or(estimate),
-            (Some(context), None) => context.final_usage(),
-            (None, estimate) => estimate,
+        let usage = match estimate {
+            Some(estimate) => self.context.final_usage_or(estimate),
+            None => self.context.final_usage(),
         };
         let used = usage.map_or(0, total);
         let delta = i64::try_from(used).unwrap_or(i64::MAX) - i64::from(self.tokens);

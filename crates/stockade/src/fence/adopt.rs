@@ -89,7 +89,7 @@ impl Guard for Adopt {
     fn admit(&self, (): (), head: &mut Head) {
         let is_probe = match (self.route)(&head.extensions).map(|route| self.name(route)) {
             Some((route, is_probe)) => {
-                head.tell_route(route);
+                head.context().set_route(route);
                 is_probe
             }
             None => self.probes.contain(head.uri.path()),

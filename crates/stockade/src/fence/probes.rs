@@ -120,7 +120,7 @@ impl Guard for ProbeLimit {
         if !head.is_probe() {
             return Check::Pass(());
         }
-        let Some(client) = head.client() else {
+        let Some(client) = head.context().client() else {
             return Check::Refuse(Refusal::not_configured(
                 "no client address: put a layer of `ContextGuard` outside of the probe limit",
             ));

@@ -4,17 +4,16 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, PoisonError, RwLock},
-    time::Instant,
 };
 
 use http::{HeaderMap, StatusCode};
 use metrics::{Counter, Histogram};
 use stockade_core::{
+    clock::{Clock as _, SystemClock},
     context::{MatchedRoute, RequestContext},
     guard::{Check, NoWait},
     guard::{Guard, ResponseHook},
     guard::{Head, Outcome},
-    identity::Principal,
     refusal::Denial,
 };
 
@@ -114,8 +113,7 @@ impl Guard for Watch {
     fn admit(&self, (): (), head: &mut Head) -> Watched {
         Watched {
             series: Arc::clone(&self.0),
-            begun: Instant::now(),
-            context: head.context().cloned(),
+            context: head.context().clone(),
             status: None,
         }
     }
@@ -124,8 +122,7 @@ impl Guard for Watch {
 /// A request that is being measured.
 pub struct Watched {
     series: Arc<Series>,
-    begun: Instant,
-    context: Option<RequestContext>,
+    context: RequestContext,
     status: Option<StatusCode>,
 }
 
@@ -139,9 +136,8 @@ impl ResponseHook for Watched {
 
     fn on_end(self, _end: Outcome) {
         let left = || StatusCode::from_u16(LEFT).expect("three digits");
-        let context = self.context.as_ref();
-        let route = context.and_then(RequestContext::route).cloned();
-        let key = (self.status.unwrap_or_else(left), route);
+        let context = self.context;
+        let key = (self.status.unwrap_or_else(left), context.route().cloned());
         let (requests, duration) = self.series.requests.get(key, |(status, route)| {
             let route = route.as_ref().map_or("-", MatchedRoute::as_str);
             let (status, route) = (status.as_str().to_owned(), route.to_owned());
@@ -151,17 +147,14 @@ impl ResponseHook for Watched {
             )
         });
         requests.increment(1);
-        duration.record(self.begun.elapsed());
-        let Some(context) = self.context else {
-            return;
-        };
+        duration.record(SystemClock::shared().now() - context.arrived());
         match context.denial() {
             Some(denial) => self.series.denial(denial),
             None => {
-                let known = context
-                    .principal()
-                    .is_some_and(|one| !Principal::is_anonymous(one));
-                let reason = if known { "credential" } else { "anonymous" };
+                let reason = match context.principal() {
+                    Some(_) => "credential",
+                    None => "anonymous",
+                };
                 self.series
                     .count("stockade_auth_allowed_total", "reason", reason);
             }

@@ -9,13 +9,13 @@ use crate::context::MatchedRoute;
 ///
 /// The content type alone is the client's to choose. So a call is also a POST to a gRPC
 /// method, and over HTTP/2 or later, but for gRPC-Web.
-pub(super) fn answer_type(head: &Parts) -> Option<&'static str> {
+pub(super) fn answer_type(head: &Parts, route: Option<&MatchedRoute>) -> Option<&'static str> {
     let content_type = head.headers.get(CONTENT_TYPE)?;
     let answer = grpc_type(content_type.as_bytes())?;
     let needs_http2 = answer == GRPC_TYPES[0];
     let is_call = head.method == Method::POST
         && (!needs_http2 || head.version >= Version::HTTP_2)
-        && match MatchedRoute::of(&head.extensions) {
+        && match route {
             // What the router chose cannot be influenced by a client.
             Some(route) if !takes_all(route.as_str()) => is_grpc_route(route.as_str()),
             _ => is_method_path(head.uri.path()),

@@ -8,7 +8,7 @@ use tonic_types::{StatusExt, pb};
 use super::*;
 use crate::{
     client::ClientIp,
-    context::{MatchedRoute, RequestId},
+    context::{MatchedRoute, RequestContext},
     refusal::{RefusalKind, Violation},
 };
 
@@ -70,7 +70,7 @@ fn speaks_openai_by_default() {
 fn speaks_problem_json_to_who_accepts_it() {
     let mut head = head(&[("accept", "text/html, Application/Problem+JSON;q=0.5")]);
     let client = ClientIp::UnixSocket;
-    let context = RequestContext::new(RequestId::next(), client);
+    let context = RequestContext::builder().client(client).build();
     head.extensions.insert(context.clone());
     let response = answer(&limited(), &head);
     assert_eq!(response.status(), 429);
@@ -229,7 +229,8 @@ fn a_content_type_alone_makes_no_grpc_call_of_a_request() {
             assert_eq!(response.status(), 200, "{path} {content_type}");
             assert_eq!(response.headers()["grpc-status"], "8");
 
-            head.extensions.insert(MatchedRoute::new("/{*path}"));
+            RequestContext::get_or_insert(&mut head.extensions)
+                .set_route(MatchedRoute::new("/{*path}"));
             assert_eq!(answer(&limited(), &head).status(), 200, "{path}");
 
             let json_only = Responder::default().without_grpc();
@@ -254,7 +255,7 @@ fn the_route_that_the_router_chose_decides_over_the_path() {
     ] {
         let mut head = call("application/grpc");
         head.uri = Uri::from_static(path);
-        head.extensions.insert(MatchedRoute::new(route));
+        RequestContext::get_or_insert(&mut head.extensions).set_route(MatchedRoute::new(route));
         assert_eq!(answer(&limited(), &head).status(), status, "{route}");
     }
     // Without one, nothing may stand before the service.

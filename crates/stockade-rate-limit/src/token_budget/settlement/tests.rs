@@ -1,8 +1,5 @@
 use proptest::{prelude::*, sample::select};
-use stockade_core::{
-    client::ClientIp,
-    context::{RequestContext, RequestId},
-};
+use stockade_core::{client::ClientIp, context::RequestContext};
 
 use super::{super::estimate::total, *};
 
@@ -131,7 +128,7 @@ proptest! {
     fn every_order_of_events_charges_what_the_engine_did(
         events in proptest::collection::vec(event(), 0..24),
     ) {
-        let context = RequestContext::new(RequestId::next(), ClientIp::UnixSocket);
+        let context = RequestContext::builder().client(ClientIp::UnixSocket).build();
         let mut chat = Chat::default();
         for event in events {
             chat.happens(event, &context);
