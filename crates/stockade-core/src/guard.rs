@@ -3,6 +3,7 @@
 
 mod body;
 mod body_guard;
+mod boxed;
 mod chain;
 mod counted_body;
 mod except_probes;
@@ -13,6 +14,7 @@ mod hook;
 mod hook_guard;
 mod keep;
 mod layer;
+mod list;
 mod service;
 mod stack;
 mod wait;
@@ -23,6 +25,7 @@ use bytes::Bytes;
 use http::Response;
 
 pub use body_guard::{Bodies, BodyGuard};
+pub use boxed::BoxGuard;
 pub use chain::Chain;
 pub use counted_body::CountedBody;
 pub use except_probes::ExceptProbes;
@@ -31,6 +34,7 @@ pub use head::Head;
 pub use hook::{Outcome, ResponseHook};
 pub use keep::Keep;
 pub use layer::GuardLayer;
+pub use list::GuardList;
 pub use service::Guarded;
 pub use stack::GuardStack;
 pub use wait::{BoxWait, NoWait, Wait};
@@ -39,9 +43,11 @@ pub use wait::{BoxWait, NoWait, Wait};
 #[doc(hidden)]
 pub use {
     body::GuardedBody,
+    boxed::{BoxHook, BoxPass},
     chain::ChainWait,
     future::ResponseFuture,
     hook::HookStack,
+    list::{HookList, ListWait},
     stack::{BodyWait, GuardWait, Progress, Refused, RunGuards},
     wait::{OptionWait, TakeReady},
 };

@@ -1,0 +1,194 @@
+//! Guards one after the other, as many as a program adds.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use super::{
+    BoxGuard, BoxWait, Check, Guard, GuardStack, Head, HookStack, Outcome, Progress, Refused,
+    ResponseHook as _, RunGuards, TakeReady,
+    boxed::{BoxHook, BoxPass},
+    hook, stack,
+    wait::replace_by_clone,
+};
+
+/// Guards of any types that a request passes one after the other, first to last. An empty
+/// list lets each request in.
+#[derive(Clone, Debug, Default)]
+pub struct GuardList(Vec<BoxGuard>);
+
+impl GuardList {
+    /// An empty list.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a guard behind those that are in the list.
+    pub fn push(&mut self, guard: BoxGuard) {
+        self.0.push(guard);
+    }
+
+    /// Runs the guards from this one on.
+    fn run<B>(
+        &self,
+        from: usize,
+        head: &mut Head,
+        body: B,
+        hooks: &mut HookList,
+    ) -> Progress<B, ListWait<B>> {
+        for (at, guard) in self.0.iter().enumerate().skip(from) {
+            match guard.check(head) {
+                Check::Pass(pass) => hooks.0.push(guard.admit(pass, head)),
+                Check::Refuse(refusal) => return refused(guard, refusal),
+                Check::Answer(response) => return Progress::Answer(response),
+                Check::Wait(wait) => {
+                    return Progress::Wait(ListWait {
+                        at,
+                        wait,
+                        body: Some(body),
+                    });
+                }
+            }
+        }
+        Progress::Pass(body)
+    }
+}
+
+fn refused<B, W>(guard: &BoxGuard, refusal: crate::refusal::Refusal) -> Progress<B, W> {
+    Progress::Refuse(Refused {
+        guard: guard.name(),
+        refusal,
+    })
+}
+
+impl stack::Sealed for GuardList {}
+
+impl GuardStack for GuardList {
+    type Holds = HookList;
+    type Kept = HookList;
+
+    fn slots(kept: &mut HookList) -> &mut HookList {
+        kept
+    }
+
+    fn names(&self, list: &mut fmt::DebugList<'_, '_>) {
+        for guard in &self.0 {
+            list.entry(&guard.name());
+        }
+    }
+}
+
+impl<B> RunGuards<B> for GuardList {
+    type Body = B;
+    type Wait = ListWait<B>;
+
+    #[inline]
+    fn begin(
+        &self,
+        head: &mut Head,
+        body: B,
+        hooks: &mut HookList,
+    ) -> Progress<B, ListWait<B>> {
+        match self.0.is_empty() {
+            true => Progress::Pass(body),
+            false => self.run(0, head, body, hooks),
+        }
+    }
+
+    fn resume(
+        &self,
+        wait: Pin<&mut ListWait<B>>,
+        cx: &mut Context<'_>,
+        head: &mut Head,
+        hooks: &mut HookList,
+    ) -> Poll<Progress<B, ListWait<B>>> {
+        let wait = wait.get_mut();
+        let guard = self.0.get(wait.at).expect("the list does not change");
+        let pass = ready!(wait.wait.as_mut().poll(cx));
+        Poll::Ready(match pass {
+            Err(refusal) => refused(guard, refusal),
+            Ok(pass) => {
+                hooks.0.push(guard.admit(pass, head));
+                let body = wait.body.take().expect("it is there until this");
+                self.run(wait.at + 1, head, body, hooks)
+            }
+        })
+    }
+}
+
+/// Where a request waits in a [`GuardList`].
+pub struct ListWait<B> {
+    at: usize,
+    wait: BoxWait<BoxPass>,
+    body: Option<B>,
+}
+
+// The body is not pinned.
+impl<B> Unpin for ListWait<B> {}
+
+impl<B, S> TakeReady<S> for ListWait<B>
+where
+    S: Clone,
+{
+    fn take_ready(&self, inner: &mut S) -> S {
+        replace_by_clone(inner)
+    }
+}
+
+impl<B> fmt::Debug for ListWait<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ListWait")
+    }
+}
+
+/// The hooks of a [`GuardList`], outermost first.
+#[derive(Debug, Default)]
+pub struct HookList(Vec<BoxHook>);
+
+impl hook::Sealed for HookList {}
+
+impl HookStack for HookList {
+    const UNTIL_BODY_END: bool = true;
+
+    fn on_response(&mut self, status: StatusCode, headers: &mut HeaderMap) {
+        for hook in self.0.iter_mut().rev() {
+            hook.on_response(status, headers);
+        }
+    }
+
+    fn on_data(&mut self, data: &Bytes, last: bool) {
+        for hook in self.0.iter_mut().rev() {
+            hook.on_data(data, last);
+        }
+    }
+
+    fn on_trailers(&mut self, trailers: &HeaderMap) {
+        for hook in self.0.iter_mut().rev() {
+            hook.on_trailers(trailers);
+        }
+    }
+
+    fn on_end(&mut self, outcome: Outcome) {
+        let rest = Rest(&mut self.0);
+        while let Some(hook) = rest.0.pop() {
+            hook.on_end(outcome);
+        }
+    }
+}
+
+/// Ends the outer hooks, also if the end of an inner one panics.
+struct Rest<'a>(&'a mut Vec<BoxHook>);
+
+impl Drop for Rest<'_> {
+    fn drop(&mut self) {
+        while let Some(hook) = self.0.pop() {
+            hook.on_end(Outcome::Panicked);
+        }
+    }
+}
