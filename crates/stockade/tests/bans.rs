@@ -13,7 +13,10 @@ use http::{HeaderMap, Method, Request, Response};
 use http_body_util::Empty;
 use stockade::{Config, Environment, Fence, FenceEvent, Format, Surroundings, check};
 use stockade_abuse::DenyList;
-use stockade_core::{client::PeerAddr, context::MatchedRoute};
+use stockade_core::{
+    client::PeerAddr,
+    context::{MatchedRoute, RequestContext},
+};
 use stockade_key_auth::{GeneratedKey, KeyHash, KeyRecord, to_yaml};
 use tempfile::TempDir;
 use tower::{Layer, ServiceExt, service_fn};
@@ -300,7 +303,8 @@ async fn a_wildcard_takes_no_ambiguous_path() {
     let site = Site::new("").await;
     let ask = async |path: &str| {
         let route = MatchedRoute::new("/files/{*path}");
-        let request = Request::get(path).extension(route);
+        let context = RequestContext::builder().route(route).build();
+        let request = Request::get(path).extension(context);
         site.send(CLIENT, request).await.status().as_u16()
     };
     for path in ["/files/a", "/files/org/name", "/files/org%2Fname"] {

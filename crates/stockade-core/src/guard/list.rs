@@ -89,12 +89,7 @@ impl<B> RunGuards<B> for GuardList {
     type Wait = ListWait<B>;
 
     #[inline]
-    fn begin(
-        &self,
-        head: &mut Head,
-        body: B,
-        hooks: &mut HookList,
-    ) -> Progress<B, ListWait<B>> {
+    fn begin(&self, head: &mut Head, body: B, hooks: &mut HookList) -> Progress<B, ListWait<B>> {
         match self.0.is_empty() {
             true => Progress::Pass(body),
             false => self.run(0, head, body, hooks),
