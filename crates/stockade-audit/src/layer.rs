@@ -23,7 +23,7 @@ pub struct AuditLayer {
 pub type Audit<S> = Guarded<S, Recorded>;
 
 /// The response body of a service whose requests are recorded.
-pub type ResponseBody<R> = GuardedBody<R, <Recorded as GuardStack>::Kept>;
+pub type ResponseBody<R> = GuardedBody<R, <Recorded as GuardStack>::Carried>;
 
 type Recorded = Chain<AuditGuards, Bodies<BodyCounter>>;
 

@@ -20,7 +20,7 @@ use crate::{Probe, ProbeBody, ProbeError, Script};
 pub async fn uphold<G, F>(layer: &GuardLayer<G>, passing: F)
 where
     G: RunGuards<(), Body = ()>,
-    G::Kept: Send,
+    G::Carried: Send,
     G::Wait: Send + TakeReady<Probe>,
     F: Fn() -> Request<()>,
 {
@@ -36,7 +36,7 @@ where
 pub fn is_shareable<G>(layer: &GuardLayer<G>)
 where
     G: RunGuards<(), Body = ()>,
-    G::Kept: Send,
+    G::Carried: Send,
     G::Wait: Send + TakeReady<Probe>,
 {
     fn shared<T>(_: &T)
@@ -60,7 +60,7 @@ where
     shared(layer);
     shared(&service);
     sent_future(&service);
-    sent::<GuardedBody<ProbeBody, G::Kept>>();
+    sent::<GuardedBody<ProbeBody, G::Carried>>();
 }
 
 /// Checks that only instances that were polled ready are called, also when several requests

@@ -88,10 +88,10 @@ where
     A: GuardStack,
     C: GuardStack,
 {
-    type HookStack = (A::HookStack, C::HookStack);
-    type Kept = Box<Self::HookStack>;
+    type Hooks = (A::Hooks, C::Hooks);
+    type Carried = Box<Self::Hooks>;
 
-    fn slots(kept: &mut Self::Kept) -> &mut Self::HookStack {
+    fn hooks(kept: &mut Self::Carried) -> &mut Self::Hooks {
         kept
     }
 
@@ -114,7 +114,7 @@ where
         &self,
         head: &mut Head,
         body: B,
-        (outer, inner): &mut Self::HookStack,
+        (outer, inner): &mut Self::Hooks,
     ) -> Progress<C::Body, Self::Wait> {
         match self.outer.begin(head, body, outer) {
             Progress::Pass(body) => within(self.inner.begin(head, body, inner)),
@@ -129,7 +129,7 @@ where
         wait: Pin<&mut Self::Wait>,
         cx: &mut Context<'_>,
         head: &mut Head,
-        (outer, inner): &mut Self::HookStack,
+        (outer, inner): &mut Self::Hooks,
     ) -> Poll<Progress<C::Body, Self::Wait>> {
         Poll::Ready(match wait.project().place.project() {
             PlaceProj::Outer { wait } => match ready!(self.outer.resume(wait, cx, head, outer)) {

@@ -27,11 +27,11 @@ impl<G> GuardStack for ExceptProbes<G>
 where
     G: GuardStack,
 {
-    type HookStack = G::HookStack;
-    type Kept = G::Kept;
+    type Hooks = G::Hooks;
+    type Carried = G::Carried;
 
-    fn slots(kept: &mut Self::Kept) -> &mut Self::HookStack {
-        G::slots(kept)
+    fn hooks(kept: &mut Self::Carried) -> &mut Self::Hooks {
+        G::hooks(kept)
     }
 
     fn names(&self, list: &mut fmt::DebugList<'_, '_>) {
@@ -47,12 +47,7 @@ where
     type Wait = G::Wait;
 
     #[inline]
-    fn begin(
-        &self,
-        head: &mut Head,
-        body: B,
-        holds: &mut Self::HookStack,
-    ) -> Progress<B, Self::Wait> {
+    fn begin(&self, head: &mut Head, body: B, holds: &mut Self::Hooks) -> Progress<B, Self::Wait> {
         if head.is_probe() {
             return Progress::Pass(body);
         }
@@ -64,7 +59,7 @@ where
         wait: Pin<&mut Self::Wait>,
         cx: &mut Context<'_>,
         head: &mut Head,
-        holds: &mut Self::HookStack,
+        holds: &mut Self::Hooks,
     ) -> Poll<Progress<B, Self::Wait>> {
         self.0.resume(wait, cx, head, holds)
     }

@@ -30,7 +30,7 @@ pin_project! {
         #[pin]
         state: State<S, G, B>,
         // After the state: what the inner service holds is let go of first.
-        held: HookGuard<G::Kept>,
+        held: HookGuard<G::Carried>,
         bodiless: bool,
     }
 }
@@ -79,7 +79,7 @@ where
     G: RunGuards<B>,
 {
     pub(crate) fn answered(
-        held: HookGuard<G::Kept>,
+        held: HookGuard<G::Carried>,
         response: Response<Bytes>,
         bodiless: bool,
     ) -> Self {
@@ -88,7 +88,7 @@ where
     }
 
     pub(crate) fn waiting(
-        held: HookGuard<G::Kept>,
+        held: HookGuard<G::Carried>,
         waiting: Waiting<S, G, B>,
         bodiless: bool,
     ) -> Self {
@@ -96,11 +96,11 @@ where
         Self::new(State::Waiting { waiting }, held, bodiless)
     }
 
-    pub(crate) fn running(held: HookGuard<G::Kept>, future: S::Future, bodiless: bool) -> Self {
+    pub(crate) fn running(held: HookGuard<G::Carried>, future: S::Future, bodiless: bool) -> Self {
         Self::new(State::Running { future }, held, bodiless)
     }
 
-    fn new(state: State<S, G, B>, mut held: HookGuard<G::Kept>, bodiless: bool) -> Self {
+    fn new(state: State<S, G, B>, mut held: HookGuard<G::Carried>, bodiless: bool) -> Self {
         held.rest();
         Self {
             state,
@@ -124,13 +124,13 @@ where
     fn poll(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        held: &mut HookGuard<G::Kept>,
+        held: &mut HookGuard<G::Carried>,
     ) -> Poll<State<S, G, B>> {
         let mut this = self.project();
         let head = this.head.as_mut().expect(ONCE);
         let guards = &this.shared.guards;
         loop {
-            let slots = G::slots(held.slots());
+            let slots = G::hooks(held.hooks());
             let response = match ready!(guards.resume(this.wait.as_mut(), cx, head, slots)) {
                 Progress::Wait(next) => {
                     this.wait.set(next);
@@ -158,7 +158,7 @@ where
     G: RunGuards<B>,
     R: Body<Data = Bytes>,
 {
-    type Output = Result<Response<GuardedBody<R, G::Kept>>, S::Error>;
+    type Output = Result<Response<GuardedBody<R, G::Carried>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();

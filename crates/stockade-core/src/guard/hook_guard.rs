@@ -40,7 +40,7 @@ where
     }
 
     /// The slots, for guards to fill.
-    pub(crate) fn slots(&mut self) -> &mut H {
+    pub(crate) fn hooks(&mut self) -> &mut H {
         self.holds.get_or_insert_default()
     }
 

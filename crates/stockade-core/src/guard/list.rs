@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -70,10 +69,10 @@ fn refused<B, W>(guard: &BoxGuard, refusal: crate::refusal::Refusal) -> Progress
 impl stack::Sealed for GuardList {}
 
 impl GuardStack for GuardList {
-    type Holds = HookList;
-    type Kept = HookList;
+    type Hooks = HookList;
+    type Carried = HookList;
 
-    fn slots(kept: &mut HookList) -> &mut HookList {
+    fn hooks(kept: &mut HookList) -> &mut HookList {
         kept
     }
 

@@ -38,7 +38,7 @@ where
     G::Wait: TakeReady<S>,
     R: Body<Data = Bytes>,
 {
-    type Response = Response<GuardedBody<R, G::Kept>>;
+    type Response = Response<GuardedBody<R, G::Carried>>;
     type Error = S::Error;
     type Future = ResponseFuture<S, G, B>;
 
@@ -52,7 +52,7 @@ where
         let bodiless = is_bodiless(&head);
         let mut held = HookGuard::new();
         let guards = &self.shared.guards;
-        let response = match guards.begin(&mut head, body, G::slots(held.slots())) {
+        let response = match guards.begin(&mut head, body, G::hooks(held.hooks())) {
             Progress::Pass(body) => {
                 let future = self
                     .inner

@@ -24,14 +24,14 @@ use crate::{
 /// Implemented for these only; a layer of one's own is a [`Guard`] or a [`BodyGuard`].
 pub trait GuardStack: Sealed + Send + Sync + 'static {
     /// What all of them keep until the response body has ended.
-    type HookStack: HookStack;
+    type Hooks: HookStack;
 
     /// How that is carried along: what one guard keeps as it is, what several keep in one
     /// box, so that what travels from layer to layer stays small.
-    type Kept: HookStack;
+    type Carried: HookStack;
 
     /// What is carried along.
-    fn slots(kept: &mut Self::Kept) -> &mut Self::HookStack;
+    fn hooks(kept: &mut Self::Carried) -> &mut Self::Hooks;
 
     /// Writes the guards' names, in their order.
     fn names(&self, list: &mut fmt::DebugList<'_, '_>);
@@ -72,7 +72,7 @@ pub trait RunGuards<B>: GuardStack {
         &self,
         head: &mut Head,
         body: B,
-        holds: &mut Self::HookStack,
+        holds: &mut Self::Hooks,
     ) -> Progress<Self::Body, Self::Wait>;
 
     /// Goes on where the request waits.
@@ -81,7 +81,7 @@ pub trait RunGuards<B>: GuardStack {
         wait: Pin<&mut Self::Wait>,
         cx: &mut Context<'_>,
         head: &mut Head,
-        holds: &mut Self::HookStack,
+        holds: &mut Self::Hooks,
     ) -> Poll<Progress<Self::Body, Self::Wait>>;
 }
 
@@ -113,10 +113,10 @@ impl<G> GuardStack for G
 where
     G: Guard,
 {
-    type HookStack = Option<G::Hook>;
-    type Kept = Self::HookStack;
+    type Hooks = Option<G::Hook>;
+    type Carried = Self::Hooks;
 
-    fn slots(kept: &mut Self::Kept) -> &mut Self::HookStack {
+    fn hooks(kept: &mut Self::Carried) -> &mut Self::Hooks {
         kept
     }
 
@@ -137,7 +137,7 @@ where
         &self,
         head: &mut Head,
         body: B,
-        hold: &mut Self::HookStack,
+        hold: &mut Self::Hooks,
     ) -> Progress<B, GuardWait<G::Wait, B>> {
         match self.check(head) {
             Check::Pass(pass) => {
@@ -161,7 +161,7 @@ where
         wait: Pin<&mut Self::Wait>,
         cx: &mut Context<'_>,
         head: &mut Head,
-        hold: &mut Self::HookStack,
+        hold: &mut Self::Hooks,
     ) -> Poll<Progress<B, Self::Wait>> {
         let this = wait.project();
         Poll::Ready(match ready!(this.wait.poll_wait(cx)) {
@@ -207,10 +207,10 @@ impl<G> GuardStack for Bodies<G>
 where
     G: Send + Sync + 'static,
 {
-    type HookStack = Option<()>;
-    type Kept = Self::HookStack;
+    type Hooks = Option<()>;
+    type Carried = Self::Hooks;
 
-    fn slots(kept: &mut Self::Kept) -> &mut Self::HookStack {
+    fn hooks(kept: &mut Self::Carried) -> &mut Self::Hooks {
         kept
     }
 
@@ -231,7 +231,7 @@ where
         &self,
         head: &mut Head,
         body: B,
-        _hold: &mut Self::HookStack,
+        _hold: &mut Self::Hooks,
     ) -> Progress<G::Body, Self::Wait> {
         match self.guard().check(head, body) {
             Check::Pass(body) => Progress::Pass(body),
@@ -249,7 +249,7 @@ where
         wait: Pin<&mut Self::Wait>,
         cx: &mut Context<'_>,
         head: &mut Head,
-        _hold: &mut Self::HookStack,
+        _hold: &mut Self::Hooks,
     ) -> Poll<Progress<G::Body, Self::Wait>> {
         Poll::Ready(
             match ready!(self.guard().poll_check(wait.project().wait, cx, head)) {
