@@ -48,17 +48,17 @@ impl FaultReport {
 
 fn kind_name(kind: &FaultKind) -> (&'static str, Option<u64>) {
     match kind {
-        FaultKind::NotARecord => ("no_record", None),
+        FaultKind::NotARecord => ("not_a_record", None),
         FaultKind::Altered => ("altered", None),
-        FaultKind::BrokenLink => ("unlinked", None),
+        FaultKind::BrokenLink => ("broken_link", None),
         FaultKind::Missing { from, .. } => ("missing", Some(*from)),
         FaultKind::OutOfOrder { seq } => ("out_of_order", Some(*seq)),
         FaultKind::Unsealed { .. } => ("unsealed", None),
         FaultKind::UnknownKey(_) => ("unknown_key", None),
         FaultKind::WrongKey(_) => ("wrong_key", None),
-        FaultKind::Truncated { from, .. } => ("cut_off", Some(*from)),
+        FaultKind::Truncated { from, .. } => ("truncated", Some(*from)),
         FaultKind::ForgedHead => ("forged_head", None),
-        FaultKind::HeadMismatch => ("other_head", None),
+        FaultKind::HeadMismatch => ("head_mismatch", None),
         _ => ("other", None),
     }
 }

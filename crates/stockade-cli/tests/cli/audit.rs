@@ -163,7 +163,7 @@ fn detects_removed_lines_files_and_heads() {
     assert_eq!(output.code, 1);
     let kinds = output.json()["faults"].to_string();
     assert!(
-        kinds.contains("\"missing\"") && kinds.contains("\"unlinked\""),
+        kinds.contains("\"missing\"") && kinds.contains("\"broken_link\""),
         "{kinds}"
     );
 
