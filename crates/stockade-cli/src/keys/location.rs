@@ -5,17 +5,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use percent_encoding::percent_decode_str;
 use stockade_key_auth::{FileKeyStore, KeyId, KeyRecord, KeyStore, KeyStoreError};
 use stockade_sqlx::SqlKeyStore;
+use url::Url;
 
 use crate::CliError;
 
 /// The location of a key store.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum StoreLocation {
     File(PathBuf),
-    /// The URL of a database, which may contain a password.
-    Database(String),
+    /// A URL `sqlite:PATH`.
+    Sqlite(String),
+    /// A URL `postgres:…`, which may contain a password.
+    Postgres(Url),
 }
 
 /// What to do if a store does not exist.
@@ -34,53 +38,52 @@ impl StoreLocation {
     pub(crate) fn resolve(flag: Option<String>) -> Result<Self, CliError> {
         if let Some(text) = flag {
             let location = Self::parse(&text)?;
-            return match location.has_password() {
-                true => Err(CliError::usage(
+            if location.has_password() {
+                return Err(CliError::usage(
                     "--store contains a password, which every process on the machine can read",
                 )
                 .with_help(format_args!(
                     "set {STORE_VARIABLE} to the URL, or PGPASSWORD to the password"
-                ))),
-                false => Ok(location),
-            };
+                )));
+            }
+            return Ok(location);
         }
         match env::var(STORE_VARIABLE) {
             Ok(text) if !text.is_empty() => Self::parse(&text),
             Err(env::VarError::NotUnicode(_)) => Err(CliError::usage(format_args!(
                 "{STORE_VARIABLE} is not UTF-8"
-            ))),
+            ))
+            .with_help(FORMATS)),
             _ => Ok(Self::File("keys.yaml".into())),
         }
     }
 
     fn parse(text: &str) -> Result<Self, CliError> {
-        let known = ["sqlite:", "postgres:", "postgresql:"];
-        if known.iter().any(|scheme| text.starts_with(scheme)) {
-            return Ok(Self::Database(text.to_owned()));
-        }
-        match text.split_once("://") {
-            // The rest may contain a password.
-            Some((scheme, _)) => Err(CliError::usage(format_args!(
+        // Errors do not quote the text: it may contain a password.
+        match text.split_once(':') {
+            Some(("sqlite", _)) => Ok(Self::Sqlite(text.to_owned())),
+            Some(("postgres" | "postgresql", _)) => {
+                Url::parse(text).map(Self::Postgres).map_err(|error| {
+                    CliError::usage(format_args!("invalid database URL: {error}"))
+                        .with_help(FORMATS)
+                })
+            }
+            Some((scheme, rest)) if rest.starts_with("//") => Err(CliError::usage(format_args!(
                 "{scheme}:// is not a supported key store"
             ))
             .with_help(FORMATS)),
-            None if text.is_empty() => {
+            _ if text.is_empty() => {
                 Err(CliError::usage("the key store is empty").with_help(FORMATS))
             }
-            None => Ok(Self::File(text.into())),
+            _ => Ok(Self::File(text.into())),
         }
     }
 
     fn has_password(&self) -> bool {
-        let Self::Database(url) = self else {
+        let Self::Postgres(url) = self else {
             return false;
         };
-        let (address, query) = url.split_once('?').unwrap_or((url, ""));
-        let user = address
-            .split_once("://")
-            .and_then(|(_, rest)| rest.rsplit_once('@'));
-        user.is_some_and(|(user, _)| user.contains(':'))
-            || query.split('&').any(|pair| pair.starts_with("password="))
+        url.password().is_some() || url.query_pairs().any(|(name, _)| name == "password")
     }
 
     /// Whether the store is this file.
@@ -96,17 +99,12 @@ impl StoreLocation {
 
     /// Whether the store exists; a database server is assumed to.
     pub(crate) fn exists(&self) -> bool {
-        let path = match self {
-            Self::File(path) => path,
-            Self::Database(url) => match url.strip_prefix("sqlite:") {
-                Some(rest) => {
-                    let path = rest.strip_prefix("//").unwrap_or(rest);
-                    Path::new(path.split('?').next().unwrap_or_default())
-                }
-                None => return true,
-            },
-        };
-        path.symlink_metadata().is_ok()
+        let exists = |path: &Path| path.symlink_metadata().is_ok();
+        match self {
+            Self::File(path) => exists(path),
+            Self::Sqlite(url) => exists(&sqlite_path(url)),
+            Self::Postgres(_) => true,
+        }
     }
 
     /// The records of the store; none if the store does not exist.
@@ -129,9 +127,17 @@ impl StoreLocation {
         }
         Ok(Store(match self {
             Self::File(path) => Box::new(FileKeyStore::create_or_open_static(path)?),
-            Self::Database(url) => Box::new(SqlKeyStore::connect_static(url).await?),
+            Self::Sqlite(url) => Box::new(SqlKeyStore::connect_static(url).await?),
+            Self::Postgres(url) => Box::new(SqlKeyStore::connect_static(url.as_str()).await?),
         }))
     }
+}
+
+/// The path in a URL `sqlite:PATH` or `sqlite://PATH`, as sqlx reads it.
+fn sqlite_path(url: &str) -> PathBuf {
+    let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
+    let path = path.split('?').next().unwrap_or_default();
+    percent_decode_str(path).decode_utf8_lossy().as_ref().into()
 }
 
 /// Omits the user, password and parameters of a URL.
@@ -139,15 +145,18 @@ impl fmt::Display for StoreLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
-            Self::Database(url) => {
-                let url = url.split('?').next().unwrap_or_default();
-                match url.split_once("://") {
-                    Some((scheme, rest)) => {
-                        let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-                        write!(f, "{scheme}://{host}")
-                    }
-                    None => f.write_str(url),
+            Self::Sqlite(url) => write!(f, "sqlite:{}", sqlite_path(url).display()),
+            Self::Postgres(url) => {
+                write!(
+                    f,
+                    "{}://{}",
+                    url.scheme(),
+                    url.host_str().unwrap_or_default()
+                )?;
+                if let Some(port) = url.port() {
+                    write!(f, ":{port}")?;
                 }
+                f.write_str(url.path())
             }
         }
     }
@@ -190,6 +199,7 @@ mod tests {
             "postgres://user:hunter2@db/keys",
             "postgresql://user:hun@ter2@db/keys?sslmode=require",
             "postgres://user@db/keys?password=hunter2",
+            "postgres://user@db/keys?pass%77ord=hunter2",
         ] {
             let location = StoreLocation::parse(url).unwrap();
             let shown = location.to_string();
@@ -198,9 +208,30 @@ mod tests {
             assert!(!error.to_string().contains("ter2"), "{error}");
         }
         assert!(StoreLocation::resolve(Some("postgres://user@db/keys".to_owned())).is_ok());
-        let error = StoreLocation::parse("redis://user:hunter2@db")
-            .err()
-            .unwrap();
-        assert!(!error.to_string().contains("hunter2"), "{error}");
+        for url in [
+            "redis://user:hunter2@db",
+            "postgres://user:hunter2@db:port/keys",
+        ] {
+            let error = StoreLocation::parse(url).err().unwrap();
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn shows_locations() {
+        for (text, shown) in [
+            ("keys.yaml", "keys.yaml"),
+            ("a:b.yaml", "a:b.yaml"),
+            ("sqlite:keys%20of%20all.db", "sqlite:keys of all.db"),
+            ("sqlite://keys.db?mode=ro", "sqlite:keys.db"),
+            (
+                "postgres://user:x@db:5433/keys?a=b",
+                "postgres://db:5433/keys",
+            ),
+            ("postgres:///keys?host=/run/postgresql", "postgres:///keys"),
+        ] {
+            let location = StoreLocation::parse(text).unwrap();
+            assert_eq!(location.to_string(), shown);
+        }
     }
 }

@@ -126,7 +126,13 @@ fn a_revocation_is_permanent() {
 
 #[test]
 fn all_stores_behave_alike() {
-    for store in ["k.yaml", "k.toml", "k.json", "sqlite:k.db"] {
+    for store in [
+        "k.yaml",
+        "k.toml",
+        "k.json",
+        "sqlite:k.db",
+        "sqlite:a%20b.db",
+    ] {
         let sandbox = Sandbox::new();
         let on = |args: &str| sandbox.run_ok(&format!("keys {args} --store {store}"));
         let key = on("new --id a --owner o --scope x --json").json();
