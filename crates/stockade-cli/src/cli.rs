@@ -65,6 +65,7 @@ enum Command {
 
 /// The result of a command that completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Outcome {
     /// The command succeeded, or its answer is yes: exit code 0.
     Success,
@@ -89,7 +90,7 @@ pub fn command() -> clap::Command {
 /// Runs the command.
 ///
 /// # Errors
-/// When the command fails; the [`CliError`] says why and how to fix it.
+/// When the command fails; the [`CliError`] has the reason and a remedy.
 pub fn run(cli: Cli) -> Result<Outcome, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

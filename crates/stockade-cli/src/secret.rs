@@ -17,6 +17,9 @@ use crate::{CliError, prompt};
 /// The maximum length of a secret or token, in bytes.
 const MAX_LEN: u64 = 64 << 10;
 
+const ONE_LINE: &str = "pass one key or token on standard input, for example \
+                        `stockade keys verify < key.txt`";
+
 /// Prompts for a secret on a terminal, or reads it from standard input.
 pub(crate) fn prompt_or_stdin(question: &str) -> Result<Zeroizing<String>, CliError> {
     if io::stdin().is_terminal() {
@@ -25,13 +28,12 @@ pub(crate) fn prompt_or_stdin(question: &str) -> Result<Zeroizing<String>, CliEr
     let bytes = read(io::stdin().lock())
         .map_err(|error| CliError::failed(format_args!("cannot read standard input: {error}")))?;
     let text = std::str::from_utf8(&bytes)
-        .map_err(|_| CliError::usage("standard input is not UTF-8"))?
+        .map_err(|_| CliError::usage("standard input is not UTF-8").with_help(ONE_LINE))?
         .trim_ascii();
     match text.lines().count() {
-        0 => Err(CliError::usage("standard input is empty")
-            .with_help("pass the secret on it, for example `stockade keys verify < key.txt`")),
+        0 => Err(CliError::usage("standard input is empty").with_help(ONE_LINE)),
         1 => Ok(Zeroizing::new(text.to_owned())),
-        _ => Err(CliError::usage("standard input has more than one line")),
+        _ => Err(CliError::usage("standard input has more than one line").with_help(ONE_LINE)),
     }
 }
 
