@@ -1,30 +1,33 @@
-//! What tower-http's traces become where people collect logs: JSON lines in a file.
+//! The peers' access log: what `tracing` collects, as JSON lines in a file.
 
-use std::fmt;
+use std::{fmt, sync::LazyLock};
 
-use tempfile::TempDir;
 use tracing_appender::non_blocking::{ErrorCounter, WorkerGuard};
 use tracing_subscriber::{
     Registry, filter::LevelFilter, fmt::layer, layer::SubscriberExt, reload,
     util::SubscriberInitExt,
 };
 
-/// A subscriber of the whole process, which is told when to write.
+static LOGS: LazyLock<JsonLogs> = LazyLock::new(JsonLogs::install);
+
+/// The subscriber of the process, which can be switched.
 ///
-/// While it does not, a trace costs as little as without a subscriber, so other stacks can
-/// be measured in turns with one that is traced.
+/// While it is off, a trace costs as little as without a subscriber, so that other stacks
+/// can be measured in turns with a logged one.
 pub struct JsonLogs {
     level: reload::Handle<LevelFilter, Registry>,
     lines: ErrorCounter,
     _writer: WorkerGuard,
-    _folder: TempDir,
 }
 
 impl JsonLogs {
-    /// Becomes the subscriber; once a process.
-    pub fn install() -> Self {
-        let folder = tempfile::tempdir().expect("a folder can be made");
-        let file = tracing_appender::rolling::never(folder.path(), "traces.log");
+    /// Installs the subscriber on first use; it starts switched off.
+    pub fn of_process() -> &'static Self {
+        &LOGS
+    }
+
+    fn install() -> Self {
+        let file = tempfile::tempfile().expect("a file can be created");
         let (lines, writer) = tracing_appender::non_blocking(file);
         let counter = lines.error_counter();
         let (filter, level) = reload::Layer::new(LevelFilter::OFF);
@@ -36,24 +39,24 @@ impl JsonLogs {
             level,
             lines: counter,
             _writer: writer,
-            _folder: folder,
         }
     }
 
-    /// Writes what tower-http traces by default, which is `DEBUG`; or nothing.
+    /// Switches the log on or off.
     pub fn write(&self, on: bool) {
-        let level = match on {
-            true => LevelFilter::DEBUG,
-            false => LevelFilter::OFF,
+        let level = if on {
+            LevelFilter::INFO
+        } else {
+            LevelFilter::OFF
         };
         self.level
             .reload(level)
-            .expect("the subscriber is there as long as the process");
+            .expect("the subscriber lives as long as the process");
     }
 
-    /// Lines that found no room. Where there are any, not all work was measured.
-    pub fn lost_lines(&self) -> usize {
-        self.lines.dropped_lines()
+    /// Lines that were dropped.
+    pub fn lost_lines(&self) -> u64 {
+        self.lines.dropped_lines() as u64
     }
 }
 

@@ -1,4 +1,4 @@
-//! Keys, two of which are known.
+//! Keys, two of which are known in plain text.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// So many keys with SHA-256 hashes, which expire one day; at least two.
+    /// A number of keys, at least two, with SHA-256 hashes and an expiry.
     pub fn new(count: usize) -> Self {
         let expires = SystemClock::new().now() + Duration::from_secs(86_400);
-        let scopes: ScopeSet = "chat:write models:read".parse().expect("these are scopes");
+        let scopes: ScopeSet = "chat:write models:read".parse().expect("valid scopes");
         let mut known = Vec::new();
         let mut file = String::from("keys:\n");
         let records = (0..count.max(2)).map(|number| {
@@ -34,7 +34,7 @@ impl Keys {
             }
             record
         });
-        let set = KeySet::new(records).expect("no two keys are the same");
+        let set = KeySet::new(records).expect("all keys differ");
         Self {
             live: LiveKeys::new(set),
             known,
@@ -42,22 +42,22 @@ impl Keys {
         }
     }
 
-    /// A guard that takes them.
+    /// A guard that accepts them.
     pub fn guard(&self) -> KeyAuth {
         KeyAuth::with_keys(self.live.clone())
     }
 
-    /// The one that all requests carry.
+    /// The key that all requests carry.
     pub fn known(&self) -> &str {
         self.known[0].expose()
     }
 
-    /// The one of a second client.
+    /// The second client's key.
     pub fn second(&self) -> &str {
         self.known[1].expose()
     }
 
-    /// A file with both.
+    /// A key file with both.
     pub(crate) fn file(&self) -> &str {
         &self.file
     }
@@ -65,6 +65,6 @@ impl Keys {
 
 /// A well-formed key.
 pub(crate) fn generated(id: &str) -> GeneratedKey {
-    let id: KeyId = id.parse().expect("this is an id");
-    GeneratedKey::new("sk", id).expect("a key can be made")
+    let id: KeyId = id.parse().expect("a valid id");
+    GeneratedKey::new("sk", id).expect("a key can be generated")
 }

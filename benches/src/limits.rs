@@ -1,8 +1,8 @@
-//! A rate limit with many clients, and governor's beside it.
+//! A rate limit with many clients, next to governor's.
 //!
 //! Ours is a whole guard: it reads the client's address, decides, and prepares the headers.
-//! governor's is its bare decision by address. To compare like with like, there is also our
-//! guard with a store that decides nothing: what the other one takes more is the decision.
+//! governor's is its bare decision by address. Our guard with a store that decides nothing
+//! is measured, too: the difference between both guards is the decision.
 
 use std::{
     fmt,
@@ -24,7 +24,7 @@ use stockade_rate_limit::{
     QuotaStatus, RateLimit, StoreReply,
 };
 
-/// Nobody reaches it: what is measured is the way of those who pass.
+/// A limit that is never reached.
 const BURST: NonZeroU32 = NonZeroU32::new(1_000_000_000).unwrap();
 const PERIOD: Duration = Duration::from_secs(3_600);
 
@@ -38,7 +38,7 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// So many clients, each seen once by both.
+    /// A number of clients, each seen once by both.
     pub fn new(clients: u32) -> Self {
         let store = Arc::new(MemoryLimitStore::new(clients as usize));
         let crowd = Self {
@@ -56,12 +56,12 @@ impl Crowd {
         crowd
     }
 
-    /// Checks by our limit, of clients who are far from each other.
+    /// Checks by our limit, in an order that scatters the clients.
     pub fn ours(&self) -> impl FnMut(u32) + Send + '_ {
         self.checks(&self.ours)
     }
 
-    /// The same without a decision.
+    /// The same checks without a decision.
     pub fn undecided(&self) -> impl FnMut(u32) + Send + '_ {
         self.checks(&self.undecided)
     }
@@ -75,19 +75,19 @@ impl Crowd {
         move |_| pass(limit, &mut head, clients())
     }
 
-    /// The same by governor.
+    /// The same checks by governor.
     pub fn governor(&self) -> impl FnMut(u32) + Send + '_ {
         let mut clients = scattered(self.clients);
         move |_| {
             let address = address(clients());
             assert!(
                 self.governor.check_key(&address).is_ok(),
-                "nobody is refused"
+                "no client is refused"
             );
         }
     }
 
-    /// Bytes that our store takes for a client.
+    /// Bytes that our store uses for a client.
     pub fn bytes_a_client(&self) -> f64 {
         self.store.bytes() as f64 / f64::from(self.clients)
     }
@@ -99,8 +99,8 @@ impl fmt::Debug for Crowd {
     }
 }
 
-/// How much of its cap a store takes that so many clients came to, when it has room for
-/// a hundredth of them.
+/// The share of its cap that a store uses after a flood of clients, a hundred times as many
+/// as it has room for.
 pub fn flooded(clients: u32) -> f64 {
     let store = Arc::new(MemoryLimitStore::new(clients as usize / 100));
     let limit = limit(Arc::clone(&store));
@@ -111,7 +111,7 @@ pub fn flooded(clients: u32) -> f64 {
     store.bytes() as f64 / store.max_bytes() as f64
 }
 
-/// Lets everybody in.
+/// Admits every client.
 struct Undecided;
 
 impl LimitStore for Undecided {
@@ -147,14 +147,14 @@ where
 {
     head.extensions.insert(PeerAddr::Ip(address(client)));
     let check = limit.check(head);
-    assert!(matches!(check, Check::Pass(_)), "nobody is refused");
+    assert!(matches!(check, Check::Pass(_)), "no client is refused");
 }
 
 fn address(client: u32) -> IpAddr {
     Ipv4Addr::from(0x0b00_0000 + client).into()
 }
 
-/// Clients, each far from the one before it, until all had their turn.
+/// Clients in an order that puts each far from the previous one.
 fn scattered(clients: u32) -> impl FnMut() -> u32 {
     let mut at = 0_u32;
     move || {

@@ -1,4 +1,4 @@
-//! The request that all stacks get.
+//! The request that all stacks receive.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -7,9 +7,11 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 
-/// What is asked: a small chat.
+/// The request body: a small chat.
 pub const CHAT: &str = r#"{"model":"m","messages":[{"role":"user","content":"Hello"}]}"#;
-/// Where requests come from.
+/// The path of the request.
+pub(crate) const PATH: &str = "/v1/chat/completions";
+/// The client's address.
 pub const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)), 50_000);
 
 /// The small chat as an OpenAI client sends it, and as axum hands it on.
@@ -17,9 +19,9 @@ pub fn request(key: &str) -> Request<Full<Bytes>> {
     request_from(PEER, key)
 }
 
-/// The same from somebody else.
+/// The same request from another address.
 pub fn request_from(peer: SocketAddr, key: &str) -> Request<Full<Bytes>> {
-    Request::post("/v1/chat/completions")
+    Request::post(PATH)
         .header("host", "localhost:8000")
         .header("accept", "application/json")
         .header("accept-encoding", "gzip, deflate")
@@ -30,11 +32,4 @@ pub fn request_from(peer: SocketAddr, key: &str) -> Request<Full<Bytes>> {
         .extension(ConnectInfo(peer))
         .body(Full::new(Bytes::from_static(CHAT.as_bytes())))
         .expect("these parts make a request")
-}
-
-/// Copies of a request: the cheapest way to have it again and again.
-pub(crate) fn copies(
-    request: Request<Full<Bytes>>,
-) -> impl Fn() -> Request<Full<Bytes>> + Clone + Send + 'static {
-    move || request.clone()
 }

@@ -1,4 +1,4 @@
-//! One stack, and a request's way through it.
+//! One stack, and the path of a request through it.
 
 use std::{
     convert::Infallible,
@@ -7,6 +7,7 @@ use std::{
     pin::pin,
     sync::Arc,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -15,13 +16,17 @@ use http_body::Body;
 use http_body_util::Full;
 use tower::Service;
 
-use crate::WholeFence;
+use crate::{WholeFence, json_logs::JsonLogs, timing::cpu_time};
 
-/// Something that can be run again and again.
+/// The requests that the `instructions` benchmark counts in each stack.
+pub const REQUESTS_COUNTED: u32 = 5_000;
+
+/// Something that can be run repeatedly.
 pub struct Stack {
     name: &'static str,
     run: Box<dyn Fn() + Send>,
     fence: Option<Arc<WholeFence>>,
+    logs: Option<&'static JsonLogs>,
 }
 
 impl Stack {
@@ -33,14 +38,15 @@ impl Stack {
                 black_box(run());
             }),
             fence: None,
+            logs: None,
         }
     }
 
-    /// Sends a new request through a clone of the service, and expects this status.
+    /// Sends a copy of the request through a clone of the service and expects this status.
     pub fn service<S, B>(
         name: &'static str,
         service: S,
-        request: impl Fn() -> Request<Full<Bytes>> + Send + 'static,
+        request: Request<Full<Bytes>>,
         status: StatusCode,
     ) -> Self
     where
@@ -51,23 +57,30 @@ impl Stack {
         B: Body,
     {
         Self::of(name, move || {
-            let answer = exchange(service.clone(), request());
-            assert_eq!(answer, status, "{name} answers wrongly");
+            let answer = exchange(service.clone(), request.clone());
+            assert_eq!(answer, status, "{name} sends an unexpected status");
         })
     }
 
-    /// Keeps the fence whose service this is.
+    /// Keeps the fence that the service belongs to.
     pub(crate) fn behind(mut self, fence: Arc<WholeFence>) -> Self {
         self.fence = Some(fence);
         self
     }
 
-    /// Records that its fence has lost.
-    pub fn lost_records(&self) -> u64 {
-        self.fence.as_ref().map_or(0, |fence| fence.lost_records())
+    /// Writes what `tracing` collects while the stack is measured.
+    pub(crate) fn logged(mut self) -> Self {
+        self.logs = Some(JsonLogs::of_process());
+        self
     }
 
-    /// What it is called in tables.
+    /// Records and log lines that were dropped. If there are any, not all work was measured.
+    pub fn lost(&self) -> u64 {
+        let records = self.fence.as_ref().map_or(0, |fence| fence.lost_records());
+        records + self.logs.map_or(0, JsonLogs::lost_lines)
+    }
+
+    /// The name that the stack is measured under.
     pub fn name(&self) -> &'static str {
         self.name
     }
@@ -75,6 +88,29 @@ impl Stack {
     /// Runs it once.
     pub fn run(&self) {
         (self.run)();
+    }
+
+    /// Runs it repeatedly.
+    pub fn repeat(&self, runs: u32) {
+        self.while_logging(|| (0..runs).for_each(|_| self.run()));
+    }
+
+    /// The CPU time of this thread for a number of runs.
+    pub fn cpu_time(&self, runs: u32) -> Duration {
+        self.while_logging(|| cpu_time(runs, |_| self.run()))
+    }
+
+    /// Runs a closure with the log written, for a stack that is logged.
+    pub fn while_logging<T>(&self, run: impl FnOnce() -> T) -> T {
+        let write = |on| {
+            if let Some(logs) = self.logs {
+                logs.write(on);
+            }
+        };
+        write(true);
+        let value = run();
+        write(false);
+        value
     }
 }
 
@@ -84,7 +120,11 @@ impl fmt::Debug for Stack {
     }
 }
 
-/// The status of the answer, whose body is read to its end as a server would.
+/// The status of the response, whose body is read completely, as a server would.
+///
+/// # Panics
+///
+/// If the service or the body is not ready at once.
 pub fn exchange<S, B>(mut service: S, request: Request<Full<Bytes>>) -> StatusCode
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
@@ -95,7 +135,7 @@ where
         unreachable!("every stack is ready at once");
     };
     let Poll::Ready(Ok(response)) = pin!(service.call(request)).poll(&mut cx) else {
-        unreachable!("every stack answers at once");
+        unreachable!("every stack responds at once");
     };
     let status = response.status();
     let mut body = pin!(response.into_body());
@@ -103,7 +143,7 @@ where
         match body.as_mut().poll_frame(&mut cx) {
             Poll::Ready(Some(frame)) => drop(black_box(frame)),
             Poll::Ready(None) => break,
-            Poll::Pending => unreachable!("every body is there at once"),
+            Poll::Pending => unreachable!("every body is complete"),
         }
     }
     status

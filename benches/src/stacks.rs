@@ -1,227 +1,277 @@
-//! The stacks, from nothing to a fence.
+//! The stacks by name, from the request alone to the whole fence and its peers.
 
-use std::{
-    convert::Infallible,
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 
-use axum::{Router, routing::post};
+use axum::Router;
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, StatusCode};
 use http_body_util::Full;
-use stockade_core::guard::{Check, Guard, GuardLayer, Head, NoWait};
-use stockade_jwt::{
-    Algorithm, JwtAuth, KeySet, LiveKeys, SigningKey, TokenIssuer, TokenRules, VerifyingKey,
-};
+use stockade_core::guard::Guard;
 use stockade_key_auth::KeyDigest;
-use stockade_scope::{Access, ScopeGuard};
-use tower::{Layer, Service, layer::layer_fn, service_fn};
+use tower::Layer;
 
 use crate::{
-    Keys, Stack,
-    fences::{context, fences, limits_and_bans},
+    Keys, Settings, Stack, WholeFence, assembled, governor,
     keys::generated,
-    peers::peers,
-    request::{copies, request},
+    layers,
+    request::request,
+    routers::{router, typed_router, validated_router},
+    stack::exchange,
+    whole_fence::enter_runtime,
 };
 
-/// Making and dropping the request: a part of every stack, to be subtracted.
-pub const REQUEST_ALONE: &str = "request alone";
-/// A tower service without anything.
-pub const SERVICE_FN: &str = "`service_fn`";
-/// What everything else is compared with: axum's router with one route.
-pub const ROUTER: &str = "Router";
-/// A layer that hands everything on.
-pub const NO_OP: &str = "Router + no-op layer";
-/// A guard that answers at once and holds nothing.
-pub const READY_GUARD: &str = "Router + ready guard";
-/// The no-op layer, put on with `Router::layer`, which boxes.
-pub const BOXED_NO_OP: &str = "`Router::layer`(no-op layer)";
-/// The ready guard, put on with `Router::layer`, which boxes.
-pub const BOXED_READY_GUARD: &str = "`Router::layer`(ready guard)";
+/// Copying and dropping the request, which is a part of every other stack.
+pub const REQUEST: &str = "request";
+/// SHA-256 of the key, the least that a look-up by digest needs.
+pub const DIGEST: &str = "digest";
+/// axum's router with one route, whose handler ignores the body.
+pub const ROUTER: &str = "router";
+/// The router with a handler that deserializes the body.
+pub const ROUTER_TYPED: &str = "router_typed";
+/// The router with a handler that deserializes and validates the body.
+pub const ROUTER_VALIDATED: &str = "router_validated";
 
-/// The key's digest alone: all that a look-up by digest cannot do without.
-pub const KEY_DIGEST: &str = "SHA-256 of the key alone";
-/// Key auth, with one of a thousand SHA-256 keys, which expires one day.
-pub const KEY_AUTH: &str = "Router + key auth";
-/// The context of a request, which comes first in every fence.
-pub const CONTEXT: &str = "Router + context";
-/// Key auth behind a context.
-pub const CONTEXT_KEY_AUTH: &str = "Router + context + key auth";
+/// A service that calls the router and does nothing else.
+pub const NO_OP: &str = "no_op";
+/// A guard that passes every request at once and holds nothing.
+pub const READY_GUARD: &str = "ready_guard";
+/// The request context alone.
+pub const CONTEXT: &str = "context";
+/// Key auth behind a context: one of a thousand keys with an expiry.
+pub const KEY_AUTH: &str = "key_auth";
+/// Key auth with a well-formed unknown key.
+pub const KEY_AUTH_401: &str = "key_auth_401";
 /// Token auth behind a context, with an EdDSA token that was verified before.
-pub const CONTEXT_TOKEN: &str = "Router + context + token";
+pub const TOKEN: &str = "token";
 /// Key auth, then the scope guard with a dozen routes, behind a context.
-pub const SCOPE: &str = "Router + context + key auth + scope";
-/// Key auth, put on with `Router::layer`, which boxes.
-pub const BOXED_KEY_AUTH: &str = "`Router::layer`(key auth)";
-/// Key auth, with a well-formed key that nobody was given.
-pub const REFUSED: &str = "Router + key auth, 401";
+pub const SCOPE: &str = "scope";
+/// A rate limit by address with one quota and its headers, behind a context.
+pub const RATE_LIMIT: &str = "rate_limit";
+/// The same limit, reached.
+pub const RATE_LIMIT_429: &str = "rate_limit_429";
+/// Bans and offences behind a context, for a client without offences.
+pub const ABUSE: &str = "abuse";
+/// Records behind a context.
+pub const AUDIT: &str = "audit";
 
-/// All stacks, in the order of the table.
-pub fn stacks() -> Vec<Stack> {
-    let keys = Keys::new(1_000);
-    let groups = [ours, the_peers, limited, fences];
-    groups.iter().flat_map(|group| group(&keys)).collect()
-}
+/// [`WholeFence`] around the router.
+pub const FENCE: &str = "fence";
+/// The fence with a well-formed unknown key.
+pub const FENCE_401: &str = "fence_401";
+/// The fence with a limit by address that is reached.
+pub const FENCE_429: &str = "fence_429";
+/// The fence with chained records.
+pub const FENCE_CHAINED: &str = "fence_chained";
+/// The fence added with `Router::layer`, which boxes, and which gives it the matched route.
+pub const FENCE_BOXED: &str = "fence_boxed";
+/// The fence around the router with the typed handler.
+pub const FENCE_TYPED: &str = "fence_typed";
 
-/// One of them alone: those that are made before it are gone when it runs, and the peers,
-/// whose clock takes as long to calibrate as it likes, are made for themselves only.
-pub fn stack(name: &str) -> Option<Stack> {
-    let keys = Keys::new(1_000);
-    [ours, limited, fences, the_peers]
-        .iter()
-        .find_map(|group| group(&keys).into_iter().find(|stack| stack.name() == name))
-}
+/// The assembled peer with `from_fn` and `Router::layer`, and a JSON line a request.
+pub const AS_WRITTEN: &str = "as_written";
+/// The same with its subscriber switched off.
+pub const AS_WRITTEN_UNRECORDED: &str = "as_written_unrecorded";
+/// The assembled peer as unboxed tower services, and a JSON line a request.
+pub const BY_HAND: &str = "by_hand";
+/// The same with its subscriber switched off.
+pub const BY_HAND_UNRECORDED: &str = "by_hand_unrecorded";
+/// tower_governor by address with headers.
+pub const GOVERNOR: &str = "governor";
+/// The same limit, reached.
+pub const GOVERNOR_429: &str = "governor_429";
 
-fn the_peers(keys: &Keys) -> Vec<Stack> {
-    peers(keys.known(), copies(request(keys.known())))
-}
+/// The names of all stacks.
+pub const STACKS: [&str; 28] = [
+    REQUEST,
+    DIGEST,
+    ROUTER,
+    ROUTER_TYPED,
+    ROUTER_VALIDATED,
+    NO_OP,
+    READY_GUARD,
+    CONTEXT,
+    KEY_AUTH,
+    KEY_AUTH_401,
+    TOKEN,
+    SCOPE,
+    RATE_LIMIT,
+    RATE_LIMIT_429,
+    ABUSE,
+    AUDIT,
+    FENCE,
+    FENCE_401,
+    FENCE_429,
+    FENCE_CHAINED,
+    FENCE_BOXED,
+    FENCE_TYPED,
+    AS_WRITTEN,
+    AS_WRITTEN_UNRECORDED,
+    BY_HAND,
+    BY_HAND_UNRECORDED,
+    GOVERNOR,
+    GOVERNOR_429,
+];
 
-fn limited(keys: &Keys) -> Vec<Stack> {
-    limits_and_bans(copies(request(keys.known())))
-}
+const KEYS: usize = 1_000;
 
-/// The stacks of a router, and of keys, tokens and scopes.
-fn ours(keys: &Keys) -> Vec<Stack> {
-    let good = copies(request(keys.known()));
-    let bad = copies(request(generated("stranger").expose()));
-    let digested = keys.known().to_owned();
-    let key_auth = || keys.guard().into_layer();
-    let tokens = Tokens::new();
-    let ready = || GuardLayer::new(Open);
-    let ok = StatusCode::OK;
-    let unauthorized = StatusCode::UNAUTHORIZED;
-    vec![
-        Stack::of(REQUEST_ALONE, good.clone()),
-        Stack::service(SERVICE_FN, service_fn(answer), good.clone(), ok),
-        Stack::service(ROUTER, router(), good.clone(), ok),
-        Stack::service(NO_OP, NoOp(router()), good.clone(), ok),
-        Stack::service(READY_GUARD, ready().layer(router()), good.clone(), ok),
-        Stack::service(KEY_AUTH, key_auth().layer(router()), good.clone(), ok),
-        Stack::service(CONTEXT, context().layer(router()), good.clone(), ok),
-        Stack::service(
-            CONTEXT_KEY_AUTH,
-            context().layer(key_auth().layer(router())),
-            good.clone(),
-            ok,
-        ),
-        Stack::service(
-            CONTEXT_TOKEN,
-            context().layer(tokens.guard.into_layer().layer(router())),
-            copies(request(&tokens.text)),
-            ok,
-        ),
-        Stack::service(
-            SCOPE,
-            context().layer(key_auth().layer(scope().into_layer().layer(router()))),
-            good.clone(),
-            ok,
-        ),
-        Stack::service(REFUSED, key_auth().layer(router()), bad, unauthorized),
-        Stack::service(
-            BOXED_NO_OP,
-            router().layer(layer_fn(NoOp)),
-            good.clone(),
-            ok,
-        ),
-        Stack::service(BOXED_READY_GUARD, router().layer(ready()), good.clone(), ok),
-        Stack::service(BOXED_KEY_AUTH, router().layer(key_auth()), good, ok),
-        Stack::of(KEY_DIGEST, move || KeyDigest::of(digested.as_bytes())),
-    ]
-}
-
-/// The router that everything stands around.
-pub fn router() -> Router {
-    Router::new().route("/v1/chat/completions", post(async || "ok"))
-}
-
-async fn answer(_request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
-    Ok(Response::new(Full::new(Bytes::from_static(b"ok"))))
-}
-
-/// A dozen routes, as a server for language models has.
-fn scope() -> ScopeGuard {
-    let scope = |text: &str| Access::scope(text.parse().expect("this is a scope"));
-    [
-        (Method::GET, "/v1/models", scope("models:read")),
-        (Method::GET, "/v1/models/{id}", scope("models:read")),
-        (Method::POST, "/v1/chat/completions", scope("chat:write")),
-        (Method::POST, "/v1/completions", scope("chat:write")),
-        (Method::POST, "/v1/responses", scope("chat:write")),
-        (Method::POST, "/v1/embeddings", scope("embeddings:write")),
-        (Method::GET, "/v1/files", scope("files:read")),
-        (Method::POST, "/v1/files", scope("files:write")),
-        (Method::GET, "/v1/files/{id}", scope("files:read")),
-        (Method::DELETE, "/v1/files/{id}", scope("files:write")),
-        (Method::GET, "/metrics", scope("metrics:read")),
-        (Method::GET, "/health", Access::public()),
-    ]
-    .into_iter()
-    .fold(ScopeGuard::builder(), |table, (method, pattern, access)| {
-        table.route(method, pattern, access)
-    })
-    .build()
-    .expect("no two rules are for one route")
-}
-
-/// A guard for EdDSA tokens, and one that it takes.
-struct Tokens {
-    guard: JwtAuth,
-    text: String,
-}
-
-impl Tokens {
-    fn new() -> Self {
-        const ISSUER: &str = "https://login.example.com";
-        const AUDIENCE: &str = "https://api.example.com";
-        let private = include_str!("../../crates/stockade-jwt/tests/keys/ed25519.pem");
-        let public = include_str!("../../crates/stockade-jwt/tests/keys/ed25519.pub.pem");
-        let signing = SigningKey::pem(Algorithm::EdDsa, private).expect("a private key");
-        let verifying = VerifyingKey::pem(Algorithm::EdDsa, public).expect("a public key");
-        let keys = LiveKeys::new(KeySet::new([verifying]));
-        let scopes = "chat:write models:read".parse().expect("these are scopes");
-        let issuer = TokenIssuer::new(signing, ISSUER, AUDIENCE);
-        let token = issuer.issue("alice", &scopes).expect("a token can be made");
-        Self {
-            guard: JwtAuth::new(keys, TokenRules::new(ISSUER, AUDIENCE)),
-            text: token.expose().to_owned(),
+/// Builds the stack of this name.
+///
+/// # Panics
+///
+/// If there is none.
+pub fn stack(name: &'static str) -> Stack {
+    enter_runtime();
+    let keys = Keys::new(KEYS);
+    let good = request(keys.known());
+    let plain = Settings::default();
+    match name {
+        REQUEST => Stack::of(name, move || good.clone()),
+        DIGEST => {
+            let key = keys.known().to_owned();
+            Stack::of(name, move || KeyDigest::of(key.as_bytes()))
         }
+        FENCE => fence(name, &keys, plain, router()),
+        FENCE_TYPED => fence(name, &keys, plain, typed_router()),
+        FENCE_CHAINED => fence(name, &keys, plain.chained(), router()),
+        FENCE_401 | FENCE_429 => refusing_fence(name, &keys),
+        FENCE_BOXED => {
+            let fence = Arc::new(WholeFence::new(&keys, plain));
+            let service = router().layer(fence.layer());
+            Stack::service(name, service, good, StatusCode::OK).behind(fence)
+        }
+        AS_WRITTEN | AS_WRITTEN_UNRECORDED | BY_HAND | BY_HAND_UNRECORDED => peer(name, &keys),
+        KEY_AUTH_401 | RATE_LIMIT_429 | GOVERNOR_429 => refusing_layer(name, &keys),
+        _ => layer(name, &keys, good),
     }
 }
 
-#[derive(Clone)]
-struct NoOp<S>(S);
+/// The stacks of the routers and of single layers.
+fn layer(name: &'static str, keys: &Keys, good: Request<Full<Bytes>>) -> Stack {
+    let ok = StatusCode::OK;
+    let context = layers::context();
+    let key_auth = || keys.guard().into_layer();
+    match name {
+        ROUTER => Stack::service(name, router(), good, ok),
+        ROUTER_TYPED => Stack::service(name, typed_router(), good, ok),
+        ROUTER_VALIDATED => Stack::service(name, validated_router(), good, ok),
+        NO_OP => Stack::service(name, layers::NoOp(router()), good, ok),
+        READY_GUARD => Stack::service(name, layers::ready_guard().layer(router()), good, ok),
+        CONTEXT => Stack::service(name, context.layer(router()), good, ok),
+        KEY_AUTH => Stack::service(name, context.layer(key_auth().layer(router())), good, ok),
+        TOKEN => {
+            let (guard, token) = layers::token();
+            let service = context.layer(guard.into_layer().layer(router()));
+            Stack::service(name, service, request(&token), ok)
+        }
+        SCOPE => {
+            let scope = layers::scope().into_layer().layer(router());
+            Stack::service(name, context.layer(key_auth().layer(scope)), good, ok)
+        }
+        RATE_LIMIT => {
+            let limit = layers::rate_limit(100_000_000).layer(router());
+            Stack::service(name, context.layer(limit), good, ok)
+        }
+        ABUSE => Stack::service(
+            name,
+            context.layer(layers::abuse().layer(router())),
+            good,
+            ok,
+        ),
+        AUDIT => Stack::service(
+            name,
+            context.layer(layers::audit().layer(router())),
+            good,
+            ok,
+        ),
+        GOVERNOR => Stack::service(name, governor::unlimited().layer(router()), good, ok),
+        _ => panic!("there is no stack {name:?}"),
+    }
+}
 
-impl<S, R> Service<R> for NoOp<S>
+/// The stacks of single layers that refuse.
+fn refusing_layer(name: &'static str, keys: &Keys) -> Stack {
+    let good = request(keys.known());
+    match name {
+        KEY_AUTH_401 => {
+            let service = keys.guard().into_layer().layer(router());
+            Stack::service(name, service, unknown(), StatusCode::UNAUTHORIZED)
+        }
+        RATE_LIMIT_429 => {
+            let limit = layers::rate_limit(1).layer(router());
+            reached(name, layers::context().layer(limit), good)
+        }
+        _ => reached(name, governor::limit_of_one().layer(router()), good),
+    }
+}
+
+/// The whole fence around a router, with a request that it admits.
+fn fence(name: &'static str, keys: &Keys, settings: Settings, router: Router) -> Stack {
+    let fence = Arc::new(WholeFence::new(keys, settings));
+    let service = fence.layer().layer(router);
+    Stack::service(name, service, request(keys.known()), StatusCode::OK).behind(fence)
+}
+
+/// The whole fence with a request that it refuses.
+fn refusing_fence(name: &'static str, keys: &Keys) -> Stack {
+    let limited = name == FENCE_429;
+    let by_ip = if limited {
+        "1/day"
+    } else {
+        Settings::UNLIMITED
+    };
+    let settings = Settings {
+        by_ip,
+        ..Settings::default()
+    };
+    let fence = Arc::new(WholeFence::new(keys, settings));
+    let service = fence.layer().layer(router());
+    let stack = if limited {
+        reached(name, service, request(keys.known()))
+    } else {
+        Stack::service(name, service, unknown(), StatusCode::UNAUTHORIZED)
+    };
+    stack.behind(fence)
+}
+
+/// An assembled peer around the handler that validates.
+fn peer(name: &'static str, keys: &Keys) -> Stack {
+    let app = assembled::App::new(keys.known(), KEYS);
+    let (good, ok) = (request(keys.known()), StatusCode::OK);
+    let stack = match name {
+        AS_WRITTEN | AS_WRITTEN_UNRECORDED => {
+            let service = assembled::as_written(app, validated_router());
+            Stack::service(name, service, good, ok)
+        }
+        _ => {
+            let service = assembled::by_hand(app, validated_router());
+            Stack::service(name, service, good, ok)
+        }
+    };
+    match name {
+        AS_WRITTEN | BY_HAND => stack.logged(),
+        _ => stack,
+    }
+}
+
+/// A request with a well-formed unknown key.
+fn unknown() -> Request<Full<Bytes>> {
+    request(generated("unknown").expose())
+}
+
+/// A stack whose limit of one request is used up.
+fn reached<S, B>(name: &'static str, service: S, request: Request<Full<Bytes>>) -> Stack
 where
-    S: Service<R>,
+    S: tower::Service<
+            Request<Full<Bytes>>,
+            Response = http::Response<B>,
+            Error = std::convert::Infallible,
+        > + Clone
+        + Send
+        + 'static,
+    B: http_body::Body,
 {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: R) -> S::Future {
-        self.0.call(request)
-    }
-}
-
-struct Open;
-
-impl Guard for Open {
-    const NAME: &'static str = "open";
-    type Pass = ();
-    type Hook = ();
-    type Wait = NoWait;
-
-    fn check(&self, _head: &Head) -> Check<(), NoWait> {
-        Check::Pass(())
-    }
-
-    fn admit(&self, (): (), _head: &mut Head) {}
+    exchange(service.clone(), request.clone());
+    Stack::service(name, service, request, StatusCode::TOO_MANY_REQUESTS)
 }
 
 #[cfg(test)]
@@ -229,14 +279,14 @@ mod tests {
     use super::*;
     use crate::two_clients;
 
-    /// Each stack checks its answer, time after time: a client that was banned for the
-    /// refusals that are measured would get another one.
+    /// Each stack checks its response, repeatedly: a client that was banned for the refusals
+    /// that are measured would receive another status.
     #[test]
-    fn every_stack_answers_as_it_should() {
+    fn every_stack_sends_the_expected_status() {
         let pairs = two_clients();
-        for stack in stacks().iter().chain(pairs.iter().flatten()) {
-            (0..20).for_each(|_| stack.run());
-            assert_eq!(stack.lost_records(), 0);
+        for stack in STACKS.map(stack).iter().chain(pairs.iter().flatten()) {
+            stack.repeat(20);
+            assert_eq!(stack.lost(), 0, "{}", stack.name());
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Times of several things, measured in turns.
+//! Times of several subjects, measured in turns.
 //!
-//! A machine that grows slower does so for all of them, and a slice that another program
-//! falls into is one of many. What counts is the median of the slices of a round, and the
-//! tenth percentile beside it: other work on the machine only ever adds to a time.
+//! A machine that slows down does so for all of them, and a slice that another program
+//! disturbs is one of many. The figures are the median and the tenth percentile of the
+//! slices of a round: other work on the machine only ever adds to a time.
 
 use std::{
     fmt,
@@ -18,15 +18,15 @@ use crate::{Stack, whole_fence::enter_runtime};
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// From each of them come ratios of its own.
+    /// Each round yields its own ratios.
     pub rounds: usize,
-    /// How often each subject has its turn in a round.
+    /// The turns of each subject in a round.
     pub slices: usize,
-    /// How long a turn is, about.
+    /// The approximate length of a turn.
     pub slice: Duration,
 }
 
-/// Something that is measured, by how long so many runs of it take.
+/// A measured operation.
 pub struct Subject<'a> {
     name: &'static str,
     measure: Box<dyn FnMut(u32) -> Duration + 'a>,
@@ -34,12 +34,12 @@ pub struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    /// By the CPU time of this thread. The closure is told which run it is.
+    /// Measures the CPU time of this thread. The closure receives the number of the run.
     pub fn new(name: &'static str, mut run: impl FnMut(u32) + 'a) -> Self {
         Self::measured(name, move |runs| cpu_time(runs, &mut run))
     }
 
-    /// By a measure of one's own.
+    /// Measures with a closure that returns the time of a number of runs.
     pub fn measured(name: &'static str, measure: impl FnMut(u32) -> Duration + 'a) -> Self {
         Self {
             name,
@@ -48,7 +48,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// Finds out how many runs fill a slice.
+    /// Finds the number of runs that fill a slice.
     fn fill(&mut self, slice: Duration) {
         loop {
             let took = (self.measure)(self.runs);
@@ -69,7 +69,7 @@ impl<'a> Subject<'a> {
 
 impl<'a> From<&'a Stack> for Subject<'a> {
     fn from(stack: &'a Stack) -> Self {
-        Self::new(stack.name(), |_| stack.run())
+        Self::measured(stack.name(), |runs| stack.cpu_time(runs))
     }
 }
 
@@ -79,14 +79,14 @@ impl fmt::Debug for Subject<'_> {
     }
 }
 
-/// What this thread spends on so many runs; what others do on the processor is not in it.
+/// The CPU time of this thread for a number of runs.
 pub fn cpu_time(runs: u32, run: impl FnMut(u32)) -> Duration {
     let start = clock(ClockId::ThreadCPUTime);
     (0..runs).for_each(run);
     clock(ClockId::ThreadCPUTime) - start
 }
 
-/// What the process has spent so far, and this thread of it.
+/// The CPU time of the process so far, and of this thread.
 pub fn spent() -> (Duration, Duration) {
     (
         clock(ClockId::ProcessCPUTime),
@@ -96,11 +96,11 @@ pub fn spent() -> (Duration, Duration) {
 
 fn clock(id: ClockId) -> Duration {
     let time = clock_gettime(id);
-    Duration::try_from(time).expect("no thread has spent less than nothing")
+    Duration::try_from(time).expect("CPU time is not negative")
 }
 
-/// How long threads take for so many runs each, when they begin together. Where one waits
-/// for another it spends no CPU time, so this is by the clock on the wall.
+/// The time that concurrent threads take for a number of runs each. By the wall clock,
+/// because a thread that waits for another uses no CPU time.
 pub fn wall_time<W>(runs: u32, works: &mut [W]) -> Duration
 where
     W: FnMut(u32) + Send,
@@ -122,13 +122,13 @@ where
             .collect();
         let times = threads
             .into_iter()
-            .map(|thread| thread.join().expect("a stack that fails says so by itself"));
+            .map(|thread| thread.join().expect("a failing stack has panicked"));
         times.max().unwrap_or_default()
     })
 }
 
-/// Measures all of them, in turns; there and back, so that none always follows the same.
-pub fn in_turns(plan: Plan, mut subjects: Vec<Subject<'_>>, mut progress: impl FnMut()) -> Times {
+/// Measures all subjects in turns; in both directions, so that none always follows the same.
+pub fn in_turns(plan: Plan, mut subjects: Vec<Subject<'_>>) -> Times {
     for subject in &mut subjects {
         subject.fill(plan.slice);
     }
@@ -143,7 +143,6 @@ pub fn in_turns(plan: Plan, mut subjects: Vec<Subject<'_>>, mut progress: impl F
                 };
                 slices[at].push(subjects[at].nanoseconds());
             }
-            progress();
         }
         let names = subjects.iter().map(|subject| subject.name);
         let figures = slices.into_iter().map(Figure::of);
@@ -152,15 +151,15 @@ pub fn in_turns(plan: Plan, mut subjects: Vec<Subject<'_>>, mut progress: impl F
     Times { rounds }
 }
 
-/// What was measured, round by round, in nanoseconds.
+/// The nanoseconds of each subject, by round.
 #[derive(Clone, Debug)]
 pub struct Times {
     rounds: Vec<Vec<(&'static str, Figure)>>,
 }
 
 impl Times {
-    /// What a function of times comes to, by the medians and by the tenth percentiles: the
-    /// median of the rounds. The function is given what tells a subject's time.
+    /// A function of the times, by medians and by tenth percentiles: the median of the
+    /// rounds. The function receives a look-up of a subject's time.
     pub fn figure(&self, function: impl Fn(&dyn Fn(&str) -> f64) -> f64) -> Figure {
         let by = |which: fn(&Figure) -> f64| {
             let rounds = self.rounds.iter().map(|round| {
@@ -187,14 +186,14 @@ impl Times {
 /// The median of several values, and the tenth percentile.
 #[derive(Clone, Copy, Debug)]
 pub struct Figure {
-    /// Half are less.
+    /// Half of the values are less.
     pub median: f64,
-    /// A tenth are less.
+    /// A tenth of the values are less.
     pub p10: f64,
 }
 
 impl Figure {
-    /// Of these values; `NaN` of none.
+    /// The figure of these values; `NaN` of none.
     pub fn of(mut values: Vec<f64>) -> Self {
         values.sort_unstable_by(f64::total_cmp);
         let at = |percent: usize| {
@@ -231,23 +230,21 @@ mod tests {
     #[test]
     fn each_subject_fills_its_slices_and_is_divided_by_its_runs() {
         let took = |nanos| move |runs| Duration::from_nanos(nanos) * runs;
-        let mut turns = 0;
         let subjects = vec![
             Subject::measured("short", took(10)),
             Subject::measured("long", took(40)),
         ];
-        let times = in_turns(PLAN, subjects, || turns += 1);
+        let times = in_turns(PLAN, subjects);
         let figure = times.figure(|ns| ns("long") / ns("short"));
         assert_eq!((figure.median, figure.p10), (4.0, 4.0));
-        assert_eq!(turns, PLAN.rounds * PLAN.slices);
         let names: Vec<_> = times.all().map(|(name, _)| name).collect();
         assert_eq!(names, ["short", "long"]);
     }
 
     #[test]
-    fn what_is_unknown_is_no_number() {
-        let times = in_turns(PLAN, Vec::new(), || {});
-        assert!(times.figure(|ns| ns("nobody")).median.is_nan());
+    fn unknown_subject_is_not_a_number() {
+        let times = in_turns(PLAN, Vec::new());
+        assert!(times.figure(|ns| ns("unknown")).median.is_nan());
     }
 
     #[test]

@@ -1,41 +1,51 @@
-//! The whole fence, as a configuration makes it.
+//! The whole fence, built from a configuration file as a server would.
 
 use std::{fs, mem, path::Path, sync::LazyLock, time::Duration};
 
-use axum::Router;
-use stockade::{Config, Environment, Fence, FenceLayer, FenceService, Format};
+use stockade::{Config, Environment, Fence, FenceLayer, Format};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use tower::Layer;
 
-use crate::{Keys, stacks::router};
+use crate::{Keys, request::PATH};
 
-/// What fences follow their files with, for as long as the process.
+/// The runtime that fences watch their files on, for the lifetime of the process.
 static RUNTIME: LazyLock<Runtime> =
-    LazyLock::new(|| Runtime::new().expect("the system lets us start a runtime"));
+    LazyLock::new(|| Runtime::new().expect("the system can start a runtime"));
 
-/// What stands in a fence's configuration besides what all have.
+/// The settings that differ between fences.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// The limit by address.
     pub by_ip: &'static str,
-    /// More lines of `[audit]`.
+    /// More lines of the `[audit]` section.
     pub audit: &'static str,
 }
 
+impl Settings {
+    /// A limit that is never reached.
+    pub const UNLIMITED: &'static str = "100000000/day";
+
+    /// Chains the records.
+    pub fn chained(self) -> Self {
+        Self {
+            audit: "key_file = \"audit.key\"\n",
+            ..self
+        }
+    }
+}
+
 impl Default for Settings {
-    /// A limit that nobody reaches, and records without a chain.
+    /// A limit that is never reached, and records without a chain.
     fn default() -> Self {
         Self {
-            by_ip: "100000000/day",
+            by_ip: Self::UNLIMITED,
             audit: "",
         }
     }
 }
 
-/// All of it: a key, a limit by address and one by key, bans, scopes, a small chat judged as
-/// JSON, requests at once, and a record in a file. The files are in a folder that goes with
-/// it.
+/// Key auth, a limit by address and one by key, bans, scopes, a small chat checked as JSON,
+/// concurrency, and a record in a file. Its files are in a folder that is deleted with it.
 #[derive(Debug)]
 pub struct WholeFence {
     fence: Fence,
@@ -43,30 +53,25 @@ pub struct WholeFence {
 }
 
 impl WholeFence {
-    /// A fence that takes both known keys. The thread may call services behind it from now
-    /// on.
+    /// A fence that accepts both known keys. From now on this thread may call services
+    /// behind it.
     pub fn new(keys: &Keys, settings: Settings) -> Self {
         enter_runtime();
-        let folder = tempfile::tempdir().expect("a folder can be made");
+        let folder = tempfile::tempdir().expect("a folder can be created");
         let config = config(folder.path(), keys, settings);
         let fence = RUNTIME.block_on(Fence::builder(&config).axum().build());
         Self {
-            fence: fence.expect("the configuration makes a fence"),
+            fence: fence.expect("the configuration is valid"),
             _folder: folder,
         }
     }
 
-    /// The router behind it.
-    pub fn around(&self) -> FenceService<Router> {
-        self.layer().layer(router())
-    }
-
-    /// The fence, to be put on otherwise.
+    /// The layer.
     pub fn layer(&self) -> FenceLayer {
         self.fence.layer()
     }
 
-    /// Records that found no room. Where there are any, not all work was measured.
+    /// Records that were dropped. If there are any, not all work was measured.
     pub fn lost_records(&self) -> u64 {
         let journals = self.fence.audit().journals();
         journals.map(|journal| journal.stats().dropped).sum()
@@ -76,16 +81,16 @@ impl WholeFence {
 impl Drop for WholeFence {
     fn drop(&mut self) {
         for journal in self.fence.audit().journals() {
-            // A file that is missed is made anew, so the writer has to end before the folder
-            // goes. The records have served; whether all of them arrive is no matter.
+            // A missing file is created again, so the writer has to end before the folder
+            // is deleted. Whether all records arrive does not matter here.
             let _ = journal.shutdown(Duration::from_secs(5));
         }
     }
 }
 
-/// Lets this thread call what needs a runtime: bodies have deadlines.
+/// Allows this thread to call services that need a runtime: bodies have deadlines.
 pub(crate) fn enter_runtime() {
-    // It stays for as long as the thread, as it does in a server.
+    // It lasts as long as the thread, as it does in a server.
     mem::forget(RUNTIME.enter());
 }
 
@@ -96,14 +101,15 @@ fn config(folder: &Path, keys: &Keys, settings: Settings) -> Config {
     let Settings { by_ip, audit } = settings;
     let text = format!(
         "[auth]\nkeys_file = \"keys.yaml\"\n\
-         [[routes]]\npath = \"/v1/chat/completions\"\nmethods = \"POST\"\n\
+         [[routes]]\npath = \"{PATH}\"\nmethods = \"POST\"\n\
          access = \"chat:write\"\nbody = \"openai-chat\"\n\
-         [rate_limit]\nby_ip = \"{by_ip}\"\nby_key = \"100000000/day\"\n\
+         [rate_limit]\nby_ip = \"{by_ip}\"\nby_key = \"{}\"\n\
          [concurrency]\nper_key = 1000\n\
-         [audit]\nfile = \"app.log\"\non_overflow = \"drop\"\n{audit}"
+         [audit]\nfile = \"app.log\"\non_overflow = \"drop\"\n{audit}",
+        Settings::UNLIMITED
     );
     let mut config =
-        Config::parse(&text, Format::Toml, &Environment::default()).expect("this is valid");
+        Config::parse(&text, Format::Toml, &Environment::default()).expect("a valid file");
     config.resolve_paths(folder);
     config
 }

@@ -1,8 +1,8 @@
 //! Whether the time that a refusal takes tells anything about the keys of a store.
 //!
-//! Two classes of inputs are timed in turns, in an order that is shuffled anew for each
-//! pair. The comparator is judged by Welch's t-test as dudect does it: |t| under 4.5 is no
-//! fingerprint of a difference. Whole refusals are judged by what an attacker would do: guess
+//! Two classes of inputs are timed in turns, in an order that is shuffled for each
+//! pair. The comparator is checked by Welch's t-test as dudect does it: |t| under 4.5 is no
+//! fingerprint of a difference. Whole refusals are checked by what an attacker would do: guess
 //! the class by whether it took longer than the median, right at most 55 times of 100.
 //! Exits with 1 where a difference is seen. Run it on a quiet machine.
 
@@ -24,7 +24,7 @@ const KEPT: f64 = 0.8;
 const T_LIMIT: f64 = 4.5;
 /// Percent.
 const RIGHT_LIMIT: f64 = 55.0;
-/// Guesses of each class; one alone could be slow for reasons of its own.
+/// Guesses of each class; one alone could be slow by accident.
 const GUESSES: usize = 500;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -60,7 +60,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     })
 }
 
-/// As an early version of anybody's server would do it.
+/// The comparison that is to be detected.
 fn stops_early(a: &[u8; 32], b: &[u8; 32]) -> bool {
     a.iter().zip(b).all(|(a, b)| black_box(a) == b)
 }

@@ -1,8 +1,8 @@
 //! Whether a flood of bad keys slows a good one.
 //!
 //! A good key comes ten times a second, first alone and then during a flood of 500 bad
-//! keys a second that only bcrypt at cost 12 can judge. Prints the 50th and 99th
-//! percentile of the good key's time, and what became of the bad ones. Takes two times
+//! keys a second that only bcrypt at cost 12 can check. Prints the 50th and 99th
+//! percentile of the good key's time, and the statuses of the bad ones. Takes two times
 //! the seconds that it is given (30 by default).
 
 use std::{

@@ -1,4 +1,4 @@
-//! Budgets 7 and 8: what many clients cost.
+//! Rows 8 and 9: the cost of many clients.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -10,75 +10,44 @@ use stockade_benches::{
 use stockade_core::guard::Guard;
 use tower::Layer;
 
-use crate::{
-    report::Report,
-    row::{Goal::AtMost, Row},
-};
+use crate::{report::Report, row::Row};
 
-const FEW: u32 = 100;
 const CLEAN: u32 = 100_000;
-const OURS_FEW: &str = "a limit, few clients";
-const OURS_MANY: &str = "a limit, many clients";
+const OURS: &str = "a limit, many clients";
 const UNDECIDED: &str = "a limit without its decision";
-const GOVERNOR_FEW: &str = "governor, few clients";
-const GOVERNOR_MANY: &str = "governor, many clients";
+const GOVERNOR: &str = "governor, many clients";
 
-/// Budgets 7 and 8, with so many clients.
-pub(crate) fn measure(many: u32, plan: Plan, progress: impl FnMut()) -> Report {
-    let (few, crowd) = (Crowd::new(FEW), Crowd::new(many));
+/// Rows 8 and 9 with a number of clients.
+pub(crate) fn measure(clients: u32, plan: Plan) -> Report {
+    let crowd = Crowd::new(clients);
     let subjects = vec![
-        Subject::new(OURS_FEW, few.ours()),
-        Subject::new(OURS_MANY, crowd.ours()),
+        Subject::new(OURS, crowd.ours()),
         Subject::new(UNDECIDED, crowd.undecided()),
-        Subject::new(GOVERNOR_FEW, few.governor()),
-        Subject::new(GOVERNOR_MANY, crowd.governor()),
+        Subject::new(GOVERNOR, crowd.governor()),
     ];
-    let times = in_turns(plan, subjects, progress);
+    let times = in_turns(plan, subjects);
+    let decision = times.figure(|ns| (ns(OURS) - ns(UNDECIDED)) / ns(GOVERNOR));
+    let guard = times.figure(|ns| ns(OURS) / ns(GOVERNOR));
     let mut report = Report::of(&times);
-    let (bytes, flood) = (crowd.bytes_a_client(), flooded(many));
-    let few_and_many =
-        times.figure(|ns| (ns(OURS_MANY) - ns(UNDECIDED)) / (ns(OURS_FEW) - ns(UNDECIDED)));
-    let beside_governor = times.figure(|ns| (ns(OURS_MANY) - ns(UNDECIDED)) / ns(GOVERNOR_MANY));
-    let exponent = many.ilog10();
-    for row in [
-        Row::exact(7, "bytes a rate-limited client", bytes).goal(AtMost(24.0)),
-        Row::exact(
-            7,
-            format!("clean clients remembered for bans, of {CLEAN}"),
-            remembered() as f64,
+    report.budgets.extend([
+        Row::count(8, "bytes a limited client", crowd.bytes_a_client())
+            .at_most(24.0)
+            .stretch(20.0),
+        Row::count(8, "clean clients remembered for bans", remembered() as f64).at_most(0.0),
+        Row::count(8, "bytes ÷ their cap after a flood", flooded(clients)).at_most(1.0),
+        Row::time(
+            9,
+            format!("a decision at {clients} clients ÷ governor's"),
+            decision,
         )
-        .goal(AtMost(0.0)),
-        Row::exact(
-            7,
-            format!("bytes ÷ their cap after a flood of 10^{exponent} addresses"),
-            flood,
-        )
-        .goal(AtMost(1.0)),
-        Row::new(
-            8,
-            format!("a decision at 10^{exponent} ÷ at 10^2 clients"),
-            few_and_many,
-        )
-        .peers(times.figure(|ns| ns(GOVERNOR_MANY) / ns(GOVERNOR_FEW)))
-        .goal(AtMost(4.0)),
-        Row::new(
-            8,
-            format!("a decision ÷ governor's at 10^{exponent}"),
-            beside_governor,
-        )
-        .goal(AtMost(0.25)),
-        Row::new(
-            8,
-            "… of the whole guard, with headers",
-            times.figure(|ns| ns(OURS_MANY) / ns(GOVERNOR_MANY)),
-        ),
-    ] {
-        report.row(row);
-    }
+        .at_most(0.6)
+        .stretch(0.4),
+        Row::time(9, "… of the whole guard, with headers", guard),
+    ]);
     report
 }
 
-/// Clients that are remembered though they did nothing wrong.
+/// Clients without offences that are remembered.
 fn remembered() -> usize {
     let detector = Detector::new(AbusePolicy::new());
     let guard = AbuseGuard::new(detector.clone()).into_layer();

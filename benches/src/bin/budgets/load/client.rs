@@ -1,6 +1,6 @@
-//! A client that costs less than a server does: it sends the same bytes again and again on
-//! connections that stay open, and reads no more of an answer than where it ends. A proper
-//! client takes as long as the server, so it would be what is measured.
+//! A client that costs less than a server: it sends the same bytes on open connections, and
+//! only looks for the end of a response. A complete client costs as much as a server, so it
+//! would be the limit.
 
 use std::{
     io,
@@ -25,7 +25,7 @@ pub(crate) struct Client {
     request: Bytes,
 }
 
-/// What a slice of time took, in nanoseconds a request.
+/// The times of a slice, in nanoseconds a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slice {
     wall: f64,
@@ -50,7 +50,7 @@ impl Slice {
 }
 
 impl Client {
-    /// Opens so many connections.
+    /// Opens a number of connections.
     pub(crate) async fn connect(
         server: SocketAddr,
         count: usize,
@@ -68,26 +68,26 @@ impl Client {
         })
     }
 
-    /// Asks on all connections for so long.
+    /// Sends requests on all connections for a time.
     pub(crate) async fn slice(&mut self, length: Duration) -> io::Result<Slice> {
         let (process, own) = spent();
         let start = Instant::now();
-        let mut asking = JoinSet::new();
+        let mut sending = JoinSet::new();
         for connection in self.connections.drain(..) {
-            asking.spawn(ask(connection, self.request.clone(), start + length));
+            sending.spawn(send(connection, self.request.clone(), start + length));
         }
-        let mut answers = 0;
-        while let Some(asked) = asking.join_next().await {
-            let (connection, count) = asked.map_err(io::Error::other)??;
+        let mut responses = 0;
+        while let Some(sent) = sending.join_next().await {
+            let (connection, count) = sent.map_err(io::Error::other)??;
             self.connections.push(connection);
-            answers += count;
+            responses += count;
         }
         let wall = start.elapsed();
         let (process, own) = {
             let (process_now, own_now) = spent();
             (process_now - process, own_now - own)
         };
-        let each = |time: Duration| time.as_secs_f64() * 1e9 / f64::from(answers);
+        let each = |time: Duration| time.as_secs_f64() * 1e9 / f64::from(responses);
         Ok(Slice {
             wall: each(wall),
             server: each(process.saturating_sub(own)),
@@ -96,19 +96,19 @@ impl Client {
     }
 }
 
-/// Asks again and again, and counts the answers.
-async fn ask(
+/// Sends requests until the time is over, and counts the responses.
+async fn send(
     mut connection: TcpStream,
     request: Bytes,
     until: Instant,
 ) -> io::Result<(TcpStream, u32)> {
-    let mut answer = Vec::with_capacity(4_096);
+    let mut response = Vec::with_capacity(4_096);
     let mut count = 0;
     while Instant::now() < until {
         connection.write_all(&request).await?;
-        answer.clear();
-        while !is_whole(&answer)? {
-            if connection.read_buf(&mut answer).await? == 0 {
+        response.clear();
+        while !is_complete(&response)? {
+            if connection.read_buf(&mut response).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
@@ -117,16 +117,16 @@ async fn ask(
     Ok((connection, count))
 }
 
-/// Whether an answer has ended; fails where it is not the one that is expected.
-fn is_whole(answer: &[u8]) -> io::Result<bool> {
+/// Whether a response is complete; fails if it is not the expected one.
+fn is_complete(response: &[u8]) -> io::Result<bool> {
     const OK: &[u8] = b"HTTP/1.1 200 ";
     const LENGTH: &[u8] = b"content-length: ";
     const END: &[u8] = b"\r\n\r\n";
-    let Some(head) = memmem::find(answer, END) else {
+    let Some(head) = memmem::find(response, END) else {
         return Ok(false);
     };
-    let unexpected = || io::Error::other(String::from_utf8_lossy(answer).into_owned());
-    let (head, body) = answer.split_at(head + END.len());
+    let unexpected = || io::Error::other(String::from_utf8_lossy(response).into_owned());
+    let (head, body) = response.split_at(head + END.len());
     if !head.starts_with(OK) {
         return Err(unexpected());
     }
@@ -162,8 +162,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answer_ends_with_its_body() {
-        let whole = |text: &str| is_whole(text.as_bytes());
+    fn response_ends_with_its_body() {
+        let complete = |text: &str| is_complete(text.as_bytes());
         let length = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n";
         let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n";
         for (text, ended) in [
@@ -174,13 +174,13 @@ mod tests {
             (chunked.to_owned(), false),
             (format!("{chunked}0\r\n\r\n"), true),
         ] {
-            assert_eq!(whole(&text).ok(), Some(ended), "{text:?}");
+            assert_eq!(complete(&text).ok(), Some(ended), "{text:?}");
         }
     }
 
     #[test]
-    fn refusal_is_no_answer() {
-        let refused = is_whole(b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\n\r\n");
+    fn refusal_is_an_error() {
+        let refused = is_complete(b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\n\r\n");
         assert!(refused.is_err());
     }
 

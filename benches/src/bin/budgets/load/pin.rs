@@ -5,7 +5,7 @@ use std::io;
 #[cfg(target_os = "linux")]
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// Two that this process may use.
+/// Two processors that this process may use.
 #[cfg(target_os = "linux")]
 pub(crate) fn two_processors() -> io::Result<[usize; 2]> {
     let allowed = sched_getaffinity(None)?;
@@ -13,12 +13,12 @@ pub(crate) fn two_processors() -> io::Result<[usize; 2]> {
     match (processors.next(), processors.next()) {
         (Some(first), Some(second)) => Ok([first, second]),
         _ => Err(io::Error::other(
-            "a server under load needs two processors: one is for the client",
+            "a server under load needs two processors, one of them for the client",
         )),
     }
 }
 
-/// Keeps this thread, and those that it starts, on one of them.
+/// Keeps this thread, and those that it starts, on a processor.
 #[cfg(target_os = "linux")]
 pub(crate) fn pin(processor: usize) -> io::Result<()> {
     let mut set = CpuSet::new();
@@ -30,7 +30,7 @@ pub(crate) fn pin(processor: usize) -> io::Result<()> {
 pub(crate) fn two_processors() -> io::Result<[usize; 2]> {
     Err(io::Error::new(
         io::ErrorKind::Unsupported,
-        "threads are kept on a processor on Linux only; measure budget 5 there",
+        "threads are kept on a processor on Linux only",
     ))
 }
 

@@ -1,4 +1,4 @@
-//! The servers, all on one thread: who is not asked costs nothing.
+//! The servers, all on one thread: those without requests cost nothing.
 
 use std::{
     io,
@@ -8,7 +8,9 @@ use std::{
 };
 
 use axum::Router;
-use stockade_benches::{Keys, Settings, WholeFence, bearer_governor_router, router};
+use stockade_benches::{
+    App, JsonLogs, Keys, Settings, WholeFence, as_written, typed_router, validated_router,
+};
 use tokio::{net::TcpListener, runtime, sync::oneshot};
 
 use super::pin::pin;
@@ -18,57 +20,61 @@ use super::pin::pin;
 pub(crate) struct Servers {
     pub(crate) bare: SocketAddr,
     pub(crate) control: SocketAddr,
-    pub(crate) peers: SocketAddr,
+    pub(crate) peer: SocketAddr,
     pub(crate) fenced: SocketAddr,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<io::Result<u64>>,
 }
 
 impl Servers {
-    /// Starts them on a thread that stays on this processor, and so does the writer of the
-    /// fence's records.
+    /// Starts them on a thread that stays on this processor, together with the writers of
+    /// records and log lines.
     pub(crate) fn start(processor: usize, keys: Arc<Keys>) -> io::Result<Self> {
         let (ready, addresses) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let thread = thread::spawn(move || {
             pin(processor)?;
             let fence = WholeFence::new(&keys, Settings::default());
+            let app = App::new(keys.known(), 2);
+            let logs = JsonLogs::of_process();
+            logs.write(true);
             let apps = [
-                router(),
-                router(),
-                bearer_governor_router(keys.known()),
-                router().layer(fence.layer()),
+                typed_router(),
+                typed_router(),
+                as_written(app, validated_router()),
+                typed_router().layer(fence.layer()),
             ];
-            serve(apps, ready, stopped)?;
-            Ok(fence.lost_records())
+            let served = serve(apps, ready, stopped);
+            logs.write(false);
+            served.map(|()| fence.lost_records() + logs.lost_lines())
         });
         match addresses.recv() {
-            Ok([bare, control, peers, fenced]) => Ok(Self {
+            Ok([bare, control, peer, fenced]) => Ok(Self {
                 bare,
                 control,
-                peers,
+                peer,
                 fenced,
                 stop,
                 thread,
             }),
-            // The thread ended before they were ready, so it says why.
+            // The thread ended before they were ready, so it has the cause.
             Err(_) => match join(thread) {
                 Err(error) => Err(error),
-                Ok(_) => unreachable!("whoever is stopped was ready"),
+                Ok(_) => unreachable!("servers that were stopped were ready"),
             },
         }
     }
 
-    /// Ends them; how many records the fence has lost.
+    /// Stops them; the records and log lines that were dropped.
     pub(crate) fn stop(self) -> io::Result<u64> {
-        // Where nobody waits for it, they have ended already.
+        // Without a receiver they have ended already.
         let _ = self.stop.send(());
         join(self.thread)
     }
 }
 
 fn join(thread: JoinHandle<io::Result<u64>>) -> io::Result<u64> {
-    thread.join().expect("what fails there is an error")
+    thread.join().expect("failures of the servers are errors")
 }
 
 fn serve(
@@ -87,7 +93,7 @@ fn serve(
             let app = app.into_make_service_with_connect_info::<SocketAddr>();
             tokio::spawn(axum::serve(listener, app).into_future());
         }
-        // Where nobody is left to hear of it or to stop them, they end.
+        // Without a receiver there is no client, so they end.
         if ready.send(addresses).is_ok() {
             let _ = stopped.await;
         }
