@@ -1,8 +1,8 @@
-//! What answers a chat: one trait, and the model in this process behind it.
+//! The interface between the HTTP API and the model.
 //!
-//! The HTTP side knows only this file. It hands over messages whose images are
-//! pixels, never a URL or a path, and reads a stream of text back. Whoever drops
-//! the [`Generation`] has left: the backend stops the model and frees its place.
+//! The API depends only on this module. It passes messages with decoded images, never URLs or
+//! paths, and reads a stream of text back. Dropping the [`Generation`] cancels it: the backend
+//! stops the model and releases the slot.
 
 use std::{fmt, pin::Pin, time::Duration};
 
@@ -14,88 +14,89 @@ mod mistralrs;
 
 pub use self::mistralrs::{Device, MistralRs, MistralRsConfig, ModelSource, Quantise};
 
-/// Answers chats. Cheap to share: the server keeps it behind an `Arc`.
+/// A model that answers chats. The server shares it in an `Arc`.
 pub trait Backend: Send + Sync + 'static {
-    /// What `/health` and `/v1/models` say. Never blocks.
+    /// The status for `/health` and `/v1/models`. Must not block.
     fn status(&self) -> Status;
 
-    /// How many chats run, and how many wait, for `/metrics`; `None` if the backend cannot
-    /// say. Never blocks.
+    /// The number of running and waiting chats for `/metrics`, or `None` if the backend does not
+    /// track them. Must not block.
     fn load(&self) -> Option<Load> {
         None
     }
 
-    /// Takes a place in the bounded queue, waits for the model, starts it.
+    /// Enters the bounded queue, waits for the model, and starts the generation.
     ///
-    /// Resolves when generation has begun. Dropping the future gives the place back.
+    /// Resolves when the generation has started. Dropping the future leaves the queue.
     ///
-    /// Reports to [`ChatRequest::meter`] while the model works: the prompt when the model
-    /// begins to read it, and each token when it is made. A client that leaves, or a time
-    /// limit, drops the future or the [`Generation`]; then what was reported is charged.
+    /// Reports to [`ChatRequest::meter`] while the model works: the prompt tokens when the prefill
+    /// starts, and each token when it is generated. If the client disconnects or the deadline
+    /// passes, the future or the [`Generation`] is dropped, and the reported usage is charged.
     ///
     /// # Errors
-    /// See [`BackendError`]: not ready, queue full, or a request this model cannot take.
+    /// Returns a [`BackendError`] if the model is not ready, the queue is full, or the model does
+    /// not support the request.
     fn chat(&self, request: ChatRequest) -> BoxFuture<'static, Result<Generation, BackendError>>;
 }
 
-/// The backend at one moment.
+/// A snapshot of the backend's status.
 #[derive(Clone, Debug)]
 pub struct Status {
-    /// Whether a chat would be taken now.
+    /// Whether the backend accepts chats.
     pub phase: Phase,
-    /// The name clients use in `model`.
+    /// The model's name, which clients send in `model`.
     pub model: String,
     /// `cpu`, `cuda:0`, …
     pub device: String,
 }
 
-/// How much a backend has to do at one moment.
+/// A snapshot of the backend's load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
-    /// Chats that the model answers.
+    /// The number of chats that the model is answering.
     pub running: usize,
-    /// Chats that wait for it.
+    /// The number of chats that are waiting for the model.
     pub waiting: usize,
 }
 
-/// Where the model is in its life.
+/// The lifecycle phase of the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Weights are being read; the text says how far.
+    /// The model is loading; the text is the stage.
     Loading(String),
-    /// Chats are taken.
+    /// The model accepts chats.
     Ready,
-    /// Loading failed, or the engine died; the text is fit for `/health`: one line,
-    /// what happened and how to mend it.
+    /// Loading failed or the engine died; the text is one line with the cause and the remedy, for
+    /// `/health/details`.
     Failed(String),
 }
 
-/// A chat, parsed and checked as far as no model is needed for it.
+/// A chat, validated as far as that needs no model.
 #[derive(Clone, Debug)]
 pub struct ChatRequest {
-    /// Oldest first; never empty.
+    /// The messages, oldest first; never empty.
     pub messages: Vec<Message>,
-    /// How the next token is chosen, and when to stop.
+    /// How tokens are sampled, and when generation stops.
     pub sampling: Sampling,
-    /// Counts the tokens of this chat while the model works.
+    /// Receives the token usage while the model works.
     pub meter: UsageMeter,
 }
 
-/// Counts the tokens of one chat while the model works, for its budget and its record.
+/// Reports the token usage of a chat while the model works, for the token budget and the audit
+/// record.
 #[derive(Clone, Debug, Default)]
 pub struct UsageMeter(Option<RequestContext>);
 
 impl UsageMeter {
-    /// A meter for this request. It begins at zero: nothing is charged before the model
-    /// begins to read the prompt.
+    /// Creates the meter of a request. It starts at zero: nothing is charged before the prefill
+    /// starts.
     pub fn start(context: &RequestContext) -> Self {
         let meter = Self(Some(context.clone()));
         meter.report(Usage::default());
         meter
     }
 
-    /// Reports the tokens so far. Reports that come after the response has ended are
-    /// ignored.
+    /// Reports the usage so far. Reports after the end of the response are ignored.
     pub fn report(&self, usage: Usage) {
         if let Some(context) = &self.0 {
             let count = |tokens| u64::try_from(tokens).unwrap_or(u64::MAX);
@@ -106,8 +107,8 @@ impl UsageMeter {
         }
     }
 
-    /// The model has failed: reports what was delivered by then, and nothing after it. The
-    /// prompt is part of it if any of the answer was delivered.
+    /// Reports the final usage after a failure of the model: the tokens delivered until then, and
+    /// the prompt if any token was delivered.
     pub(crate) fn fail(&self, delivered: u64) {
         let Some(context) = &self.0 else { return };
         let used = context.usage().unwrap_or_default();
@@ -120,18 +121,18 @@ impl UsageMeter {
     }
 }
 
-/// One message of a chat.
+/// A message of a chat.
 #[derive(Clone, Debug)]
 pub struct Message {
-    /// Who speaks.
+    /// The author's role.
     pub role: Role,
-    /// Its text parts, joined.
+    /// The text parts, joined.
     pub text: String,
-    /// Its images, decoded.
+    /// The decoded images.
     pub images: Vec<DynamicImage>,
 }
 
-/// Who speaks.
+/// The role of a message's author.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Instructions (`system`, `developer`).
@@ -142,84 +143,84 @@ pub enum Role {
     Assistant,
 }
 
-/// How tokens are chosen.
+/// Sampling parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampling {
-    /// At most this many tokens are made.
+    /// The maximum number of generated tokens.
     pub max_tokens: usize,
-    /// 0 is greedy; at most 2.
+    /// From 0, which is greedy, to 2.
     pub temperature: f64,
-    /// Nucleus mass in `(0, 1]`; 1 keeps all tokens.
+    /// The nucleus mass in `(0, 1]`; 1 keeps all tokens.
     pub top_p: f64,
-    /// The same seed, request and model give the same text.
+    /// The same seed, request and model produce the same text.
     pub seed: Option<u64>,
-    /// Generation ends before the first of these; they are not part of the text.
+    /// Stop sequences: generation ends before the first match, which is not part of the text.
     pub stop: Vec<String>,
 }
 
-/// A running answer. Dropping it cancels the model's work.
+/// A running generation. Dropping it cancels the model's work.
 pub type Generation = Pin<Box<dyn Stream<Item = Result<Event, BackendError>> + Send>>;
 
-/// What a running answer yields: text any number of times, then one `Done`.
+/// An event of a generation: any number of `Text`, then one `Done`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// More text, never empty, whole characters.
+    /// More text; never empty, and always whole characters.
     Text(String),
-    /// The end; nothing follows.
+    /// The end of the generation.
     Done {
-        /// Why it ended.
+        /// Why the generation ended.
         finish: FinishReason,
-        /// What it cost.
+        /// The token usage.
         usage: Usage,
     },
 }
 
-/// Why generation ended.
+/// Why a generation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FinishReason {
-    /// The model's end token, or a stop string.
+    /// The model's end token or a stop sequence.
     Stop,
-    /// `max_tokens` or the context was used up.
+    /// `max_tokens` or the context length is exhausted.
     Length,
 }
 
-/// Tokens of one chat, in the model's own count.
+/// The token usage of a chat, as the model's tokenizer counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Tokens of the messages, image tokens included.
+    /// Tokens of the messages, including image tokens.
     pub prompt_tokens: usize,
-    /// Tokens that were made.
+    /// Generated tokens.
     pub completion_tokens: usize,
 }
 
-/// Why a chat has no answer, or lost it on the way.
+/// Why a chat failed, before or during generation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BackendError {
-    /// The model is not loaded yet; ask again later.
+    /// The model is still loading; retry later.
     Loading,
-    /// The model could not be loaded or has died; `/health` says why.
+    /// The model could not be loaded or has died; `/health/details` has the reason.
     Failed,
-    /// Every place in the queue is taken; ask again after this long.
+    /// The queue is full; retry after the given time.
     QueueFull {
-        /// At least a second.
+        /// At least one second.
         retry_after: Duration,
     },
-    /// This model cannot take this request.
+    /// The model does not support this request.
     Invalid {
-        /// The request's field, as a JSON path: `messages[0].content[1]`.
+        /// The path of the field, such as `messages[0].content[1]`.
         param: String,
-        /// What is wrong and how to mend it.
+        /// The problem and the remedy.
         message: String,
     },
-    /// The engine gave up in the middle; the cause is in the log.
+    /// The engine failed during generation; the log has the cause.
     Engine,
 }
 
 impl fmt::Display for BackendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Loading => f.write_str("the model is still being loaded"),
+            Self::Loading => f.write_str("the model is still loading"),
             Self::Failed => f.write_str("the model is not available"),
             Self::QueueFull { .. } => f.write_str("the model's queue is full"),
             Self::Invalid { param, message } => write!(f, "{param}: {message}"),

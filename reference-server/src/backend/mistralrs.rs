@@ -1,17 +1,17 @@
-//! A model in this process, run by mistral.rs.
+//! A backend that runs a model in this process with mistral.rs.
 //!
-//! 1. Loading happens on a thread of its own; until it is done a chat is refused with
-//!    [`BackendError::Loading`]. What is wrong with a model stands in [`Phase::Failed`], and
-//!    loading is tried again with growing pauses, so a mended model needs no restart.
-//! 2. A bounded number of chats runs, a bounded number waits. A chat with images runs
-//!    alone, and so does every chat on the CPU.
-//! 3. Sampling, stop strings and counting are done here, so that a seed gives the same text
-//!    whoever else is being answered.
-//! 4. Dropping a [`Generation`] ends the model's work after the token it is at. The place is
-//!    free again when the engine is done, not before.
-//! 5. When the engine dies, its chats end with [`BackendError::Engine`] and it is loaded again.
+//! 1. The model loads on a thread of its own; until it is ready, chats are refused with
+//!    [`BackendError::Loading`]. If loading fails, [`Phase::Failed`] has the reason, and loading is
+//!    retried with exponential backoff, so that a fixed model needs no restart.
+//! 2. A bounded number of chats runs and a bounded number waits. Chats with images, and all chats
+//!    on the CPU, run alone.
+//! 3. Sampling, stop sequences and token counts are implemented here, so that a seed produces the
+//!    same text regardless of concurrent chats.
+//! 4. Dropping a [`Generation`] stops the model after the current token. The slot is released when
+//!    the engine has stopped.
+//! 5. If the engine dies, its chats fail with [`BackendError::Engine`] and it is loaded again.
 //!
-//! `panic = "abort"` must not be set: mistral.rs panics where others return an error.
+//! `panic = "abort"` must not be set, because mistral.rs panics on recoverable errors.
 
 use std::{
     fmt,
@@ -59,7 +59,7 @@ use sampler::Sampler;
 use stop_filter::StopFilter;
 use supervise::State;
 
-/// A model in this process.
+/// A model that mistral.rs runs in this process.
 #[derive(Clone)]
 pub struct MistralRs {
     name: String,
@@ -70,7 +70,7 @@ pub struct MistralRs {
 }
 
 impl MistralRs {
-    /// Starts loading and returns at once.
+    /// Starts to load the model, and returns immediately.
     #[must_use]
     pub fn start(config: MistralRsConfig) -> Self {
         Self {
@@ -86,18 +86,18 @@ impl MistralRs {
         }
     }
 
-    /// Waits until loading has ended, well or not.
+    /// Waits until the model has loaded or failed to load.
     pub async fn settled(&self) -> Phase {
         let mut state = self.state.clone();
         let settled = |state: &State| !matches!(state.phase, Phase::Loading(_));
         match state.wait_for(settled).await {
             Ok(state) => state.phase.clone(),
-            // The supervisor is gone, so this is the last there will be.
+            // The supervisor has ended, so the state is final.
             Err(_) => self.state.borrow().phase.clone(),
         }
     }
 
-    /// How often an answer had to be resumed because of a fault of the engine.
+    /// How many times a generation was resumed because of a fault of the engine.
     pub fn resumes(&self) -> u64 {
         self.resumes.load(Ordering::Relaxed)
     }
@@ -112,7 +112,7 @@ impl MistralRs {
     }
 
     async fn answer(self, request: ChatRequest) -> Result<Generation, BackendError> {
-        // Before the queue: what no wait can mend is refused at once.
+        // Before the queue: requests that can never succeed are refused immediately.
         let engine = self.engine()?;
         validate::messages(&engine.info, &request.messages)?;
         let has_images = request.messages.iter().any(|m| !m.images.is_empty());
@@ -120,11 +120,11 @@ impl MistralRs {
         drop(engine);
         let slot = self.admission.acquire(slots).await?;
 
-        // The engine may have died while this chat waited.
+        // The engine may have died while the chat was waiting.
         let engine = self.engine()?;
         let (messages, images) = self.resize_images(&engine, request.messages).await?;
         let image_tokens: usize = images.iter().map(image::tokens).sum();
-        // The count has each image as one token already.
+        // The count already includes one token for each image.
         let image_extra = image_tokens - images.len();
         let prompt = Prompt::new(messages, images);
         let prompt_tokens = engine.count(&prompt).await? + image_extra;
@@ -144,13 +144,13 @@ impl MistralRs {
             meter: request.meter,
         };
         let mut items = task.start();
-        // A refusal by the engine is still a refusal, not a broken answer.
+        // Waits for the first event, so that a refusal by the engine still has a status.
         let first = items.recv().await.unwrap_or(Err(BackendError::Engine))?;
         let rest = UnboundedReceiverStream::new(items);
         Ok(stream::iter([Ok(first)]).chain(rest).boxed())
     }
 
-    /// Resizes off the executor: a large photograph takes a good part of a second.
+    /// Resizes on a blocking thread, because a large image takes hundreds of milliseconds.
     async fn resize_images(
         &self,
         engine: &Engine,

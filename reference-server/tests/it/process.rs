@@ -89,7 +89,7 @@ fn a_model_that_can_never_be_loaded_ends_the_process() {
     for (source, why) in [
         ("./none", "is not a directory"),
         ("./empty", "has no config.json"),
-        ("owner/a name", "is not a model of the hub"),
+        ("owner/a name", "is not a valid Hub repository"),
     ] {
         let lines = format!("[model]\nsource = \"{source}\"\n[server]\nlisten = \"127.0.0.1:0\"\n");
         let config = write_config(folder.path(), &lines);

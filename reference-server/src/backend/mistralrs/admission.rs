@@ -1,4 +1,4 @@
-//! Who may ask the model now, who waits, and who is sent away.
+//! Admission control: a bounded number of running chats and a bounded queue.
 
 use std::{
     sync::{
@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{BackendError, Load, wait_estimator::WaitEstimator};
 
-/// A bounded number of places and a bounded queue before them, first come first served.
+/// A bounded number of slots and a bounded FIFO queue for them.
 #[derive(Debug)]
 pub(super) struct Admission {
     slots: Arc<Semaphore>,
@@ -26,7 +26,7 @@ pub(super) struct Admission {
     waiting: AtomicUsize,
 }
 
-/// Counts one that waits, until dropped.
+/// Counts a waiting chat until dropped.
 struct WaitingGuard<'a>(&'a AtomicUsize);
 
 impl<'a> WaitingGuard<'a> {
@@ -42,18 +42,18 @@ impl Drop for WaitingGuard<'_> {
     }
 }
 
-/// The right to ask the model, until dropped.
+/// The permission to use the model, until dropped.
 #[derive(Debug)]
 pub(super) struct Slot {
     admission: Arc<Admission>,
-    /// Names it to [`WaitEstimator`].
+    /// Its id in the [`WaitEstimator`].
     id: u64,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Admission {
     pub(super) fn new(slots: usize, queue: usize, max_wait: Duration) -> Self {
-        // A permit may be taken many at a time, which tokio counts in a u32.
+        // tokio counts the permits of one acquisition in a `u32`.
         let limit = |n: usize| n.min(1 << 16);
         let capacity = limit(slots.max(1));
         Self {
@@ -66,12 +66,12 @@ impl Admission {
         }
     }
 
-    /// How many places there are.
+    /// The number of slots.
     pub(super) fn capacity(&self) -> usize {
         self.capacity
     }
 
-    /// How many chats run, and how many wait.
+    /// The number of running and waiting chats.
     pub(super) fn load(&self) -> Load {
         Load {
             running: self.estimator.running(),
@@ -79,16 +79,17 @@ impl Admission {
         }
     }
 
-    /// How many places are free.
+    /// The number of free slots.
     #[cfg(test)]
     pub(super) fn free(&self) -> usize {
         self.slots.available_permits()
     }
 
-    /// Takes `count` places at once, waiting in the queue if they are not free.
+    /// Acquires `count` slots at once, and waits in the queue until they are free.
     ///
     /// # Errors
-    /// [`BackendError::QueueFull`], at once when the queue is full, or after the longest wait.
+    /// Returns [`BackendError::QueueFull`] immediately if the queue is full, or after the maximum
+    /// wait.
     pub(super) async fn acquire(self: &Arc<Self>, count: usize) -> Result<Slot, BackendError> {
         let count = u32::try_from(count.min(self.capacity)).unwrap_or(u32::MAX);
         let permit = match self.slots.clone().try_acquire_many_owned(count) {
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refuses_at_once_when_places_and_queue_are_full() {
+    async fn refuses_immediately_when_slots_and_queue_are_full() {
         let admission = admission(1, 0);
         let slot = admission.acquire(1).await.unwrap();
         let refused = admission.acquire(1).now_or_never().unwrap().unwrap_err();
@@ -160,7 +161,7 @@ mod tests {
 
     // FC09
     #[tokio::test(start_paused = true)]
-    async fn says_how_long_the_queue_takes() {
+    async fn estimates_the_wait() {
         let admission = admission(1, 1);
         let full = || {
             let refused = admission.acquire(1).now_or_never();
@@ -173,22 +174,21 @@ mod tests {
         let mut waiting = Box::pin(admission.acquire(1));
         assert!(waiting.as_mut().now_or_never().is_none());
         assert_eq!(admission.load(), load(1, 1));
-        // Nothing has been measured but that this one has run for 6 s: so long for it, and
-        // as long for the one that waits.
+        // The only measurement is the running chat's 6 s: 6 s for it and 6 s for the waiting one.
         tokio::time::advance(Duration::from_secs(6)).await;
         assert_eq!(full(), 12);
         drop(slot);
         let slot = waiting.await.unwrap();
         let mut waiting = Box::pin(admission.acquire(1));
         assert!(waiting.as_mut().now_or_never().is_none());
-        // Now it is known from the first one.
+        // Now the first chat's duration is known.
         assert_eq!(full(), 12);
         drop((slot, waiting));
         assert_eq!(admission.load(), load(0, 0));
     }
 
     #[tokio::test]
-    async fn gives_up_after_the_longest_wait() {
+    async fn gives_up_after_the_maximum_wait() {
         let admission = Arc::new(Admission::new(1, 1, Duration::ZERO));
         let _slot = admission.acquire(1).await.unwrap();
         let refused = admission.acquire(1).await.unwrap_err();
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn leaving_the_queue_frees_the_spot() {
+    async fn leaving_the_queue_frees_its_position() {
         let admission = admission(1, 1);
         let _slot = admission.acquire(1).await.unwrap();
         for _ in 0..3 {
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_places_at_once_means_alone() {
+    async fn acquiring_all_slots_runs_alone() {
         let admission = admission(3, 2);
         let one = admission.acquire(1).await.unwrap();
         let mut alone = Box::pin(admission.acquire(3));

@@ -1,35 +1,35 @@
-//! What an operator chooses.
+//! The backend's settings.
 
 use std::{path::PathBuf, time::Duration};
 
 use super::{hub, model_dir::ModelDir};
 
-/// How a model is loaded and how much it may be asked at once.
+/// How a model is loaded, and its limits.
 #[derive(Clone, Debug)]
 pub struct MistralRsConfig {
-    /// Where the weights are.
+    /// The source of the weights.
     pub model: ModelSource,
-    /// The name clients use in `model`.
+    /// The model's name, which clients send in `model`.
     pub name: String,
-    /// What the model runs on.
+    /// The device that runs the model.
     pub device: Device,
-    /// Chats answered at the same time; 0 counts as 1. Chats with images, and all chats on
-    /// the CPU, run alone whatever this says.
+    /// The maximum number of running chats; 0 counts as 1. Chats with images, and all chats on
+    /// the CPU, always run alone.
     pub max_running: usize,
-    /// Chats that may wait for a place; one more is refused at once.
+    /// The maximum number of waiting chats; further ones are refused immediately.
     pub max_queued: usize,
-    /// The longest wait for a place.
+    /// The maximum time to wait for a slot.
     pub queue_wait: Duration,
-    /// Images are shrunk until neither side is longer, in pixels. Work grows with
-    /// the fourth power of it.
+    /// The maximum side of an image, in pixels; larger images are downscaled. The work grows with
+    /// its fourth power.
     pub max_image_side: u32,
-    /// Shrinks the weights while loading.
+    /// Quantises the weights while loading.
     pub quantise: Option<Quantise>,
 }
 
 impl MistralRsConfig {
-    /// The defaults for a model: the GPU where the build has one, 8 chats at once,
-    /// 32 waiting for at most 30 seconds.
+    /// Creates the default settings for a model: the GPU if the build supports it, 8 running chats,
+    /// and 32 waiting for at most 30 seconds.
     pub fn new(name: impl Into<String>, model: ModelSource) -> Self {
         Self {
             model,
@@ -45,12 +45,11 @@ impl MistralRsConfig {
 }
 
 impl MistralRsConfig {
-    /// Looks for what no later attempt could find otherwise: a directory that is missing or
-    /// lacks files, a model of a kind that is not supported, a repository's name that is none.
-    /// Reads a few small files.
+    /// Checks for permanent errors: a missing or incomplete directory, an unsupported architecture,
+    /// or an invalid repository name. Reads a few small files.
     ///
     /// # Errors
-    /// One line that says what is wrong and how to fix it.
+    /// Returns one line with the problem and the remedy.
     pub fn check(&self) -> Result<(), String> {
         match &self.model {
             ModelSource::Directory(path) => ModelDir::read(path).map(|_| ()),
@@ -59,31 +58,31 @@ impl MistralRsConfig {
     }
 }
 
-/// Where the weights are.
+/// The source of the weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelSource {
-    /// A directory in the layout of the Hugging Face hub.
+    /// A directory in the layout of a Hugging Face Hub repository.
     Directory(PathBuf),
-    /// A repository of the Hugging Face hub, `owner/name`: downloaded once, then taken
-    /// from the hub's cache.
+    /// A Hugging Face Hub repository, `owner/name`; downloaded once, then read from the Hub's
+    /// cache.
     Hub(String),
 }
 
-/// What the model runs on.
+/// The device that runs the model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Device {
-    /// The first GPU if the build has CUDA and the machine a GPU, else the CPU.
+    /// The first GPU if the build supports CUDA and the machine has a GPU, otherwise the CPU.
     #[default]
     Auto,
-    /// The CPU, even where there is a GPU.
+    /// The CPU, even if there is a GPU.
     Cpu,
 }
 
-/// How weights are shrunk while loading.
+/// How weights are quantised while loading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quantise {
-    /// 8 bits a weight: hardly a difference.
+    /// 8 bits per weight, with little loss of quality.
     Q8,
-    /// About 4.5 bits a weight: a 7B model fits into 6 GB.
+    /// About 4.5 bits per weight: a 7B model fits into 6 GB.
     Q4,
 }

@@ -1,4 +1,4 @@
-//! A loaded model: its facts, and the way to its engine.
+//! A loaded model: its properties and its engine's request channel.
 
 use std::sync::{
     Arc,
@@ -7,7 +7,7 @@ use std::sync::{
 
 use either::Either;
 use mistralrs::{Constraint, Model, NormalRequest, Request, Response, SamplingParams};
-// Not among what the SDK re-exports at its top.
+// Not re-exported at the root of the SDK.
 use mistralrs::core::TokenizationRequest;
 use tokenizers::Tokenizer;
 use tokio::sync::mpsc;
@@ -20,7 +20,7 @@ use super::{
     quirks,
 };
 
-/// A loaded model. The last owner's drop ends the engine's thread and frees the weights.
+/// A loaded model. Dropping the last reference stops the engine's thread and frees the weights.
 pub(super) struct Engine {
     _model: Model,
     requests: mpsc::Sender<Request>,
@@ -28,26 +28,28 @@ pub(super) struct Engine {
     pub(super) info: ModelInfo,
 }
 
-/// What the rest of the backend knows of the model.
+/// The properties of a loaded model.
 pub(super) struct ModelInfo {
     pub(super) modality: Modality,
-    /// The model runs on the CPU.
+    /// Whether the model runs on the CPU.
     pub(super) on_cpu: bool,
-    /// Tokens of prompt and answer together.
+    /// The context length: tokens of prompt and completion together.
     pub(super) context: usize,
     pub(super) eos_tokens: EosTokens,
-    /// The texts that are control tokens to the tokenizer.
+    /// The texts that the tokenizer treats as control tokens.
     pub(super) control_tokens: Vec<String>,
-    /// How many pixels an image may have.
+    /// The minimum and maximum number of pixels of an image.
     pub(super) pixels: (u64, u64),
-    /// An answer can be resumed (see `quirks::with_continuation`).
+    /// Whether a generation can be resumed (see `quirks::with_continuation`).
     pub(super) can_continue: bool,
     pub(super) tokenizer: Tokenizer,
 }
 
 impl Engine {
+    /// Wraps a loaded model.
+    ///
     /// # Errors
-    /// The engine has died already.
+    /// Returns an error if the engine has already died.
     pub(super) fn new(
         model: Model,
         info: ModelInfo,
@@ -66,10 +68,11 @@ impl Engine {
         self.requests.closed().await;
     }
 
-    /// How many tokens the messages are, each image counted as one.
+    /// Counts the tokens of the messages, with one token for each image.
     ///
     /// # Errors
-    /// [`BackendError::Engine`], or the model's template refuses the messages.
+    /// Returns [`BackendError::Engine`] if the engine has died, or [`BackendError::Invalid`] if the
+    /// chat template rejects the messages.
     pub(super) async fn count(&self, prompt: &Prompt) -> Result<usize, BackendError> {
         let (response, mut counted) = mpsc::channel(1);
         let request = Request::Tokenize(TokenizationRequest {
@@ -82,8 +85,8 @@ impl Engine {
             response,
         });
         let requests = self.requests.clone();
-        // A task of its own, so that the count is taken even when the caller leaves: the
-        // engine panics otherwise (see `quirks`).
+        // A task of its own, so that the count is received even if the caller is dropped;
+        // otherwise the engine panics (see `quirks`).
         let count = tokio::spawn(async move {
             requests.send(request).await.ok()?;
             counted.recv().await
@@ -98,10 +101,10 @@ impl Engine {
         }
     }
 
-    /// Starts an answer of at most `max_tokens`. Read the replies to their last.
+    /// Starts a generation of at most `max_tokens`. The caller must read all replies.
     ///
     /// # Errors
-    /// [`BackendError::Engine`]: the engine has died.
+    /// Returns [`BackendError::Engine`] if the engine has died.
     pub(super) async fn start(
         &self,
         prompt: &Prompt,
@@ -109,12 +112,12 @@ impl Engine {
         processor: Arc<LogitsProcessor>,
         max_tokens: usize,
     ) -> Result<mpsc::Receiver<Response>, BackendError> {
-        // Room for each token's reply and the last words, so that the engine never waits.
+        // Capacity for the replies of all tokens and the final ones: the engine never waits.
         let (response, replies) = mpsc::channel(max_tokens.saturating_add(8).min(1 << 24));
         let request = NormalRequest {
             messages: prompt.to_request(prefix),
             sampling_params: SamplingParams {
-                // No temperature would mean 1 here. `LogitsProcessor` leaves one token to choose.
+                // `None` would mean 1. `LogitsProcessor` leaves only one token to choose.
                 temperature: Some(0.0),
                 max_len: Some(max_tokens),
                 ..SamplingParams::neutral()
@@ -139,11 +142,11 @@ impl Engine {
         Ok(replies)
     }
 
-    /// Kills the engine by one of its own faults: it panics when nobody takes a count.
+    /// Kills the engine with one of its faults: it panics if a count has no receiver.
     #[cfg(test)]
     pub(super) async fn kill(&self) {
-        let (response, nobody) = mpsc::channel(1);
-        drop(nobody);
+        let (response, receiver) = mpsc::channel(1);
+        drop(receiver);
         let request = Request::Tokenize(TokenizationRequest {
             text: Either::Right("text".to_owned()),
             tools: None,
@@ -158,19 +161,18 @@ impl Engine {
     }
 }
 
-/// Writes down an error of the engine: its first line, for with `RUST_BACKTRACE` the rest
-/// is a backtrace.
+/// Logs the first line of an engine error; with `RUST_BACKTRACE`, the rest is a backtrace.
 pub(super) fn log(what: &str, error: &str) {
     let error = error.lines().next().unwrap_or_default();
     tracing::warn!(what, error, "engine error");
 }
 
-/// The engine's own words stay in the log.
+/// The refusal of messages that the engine rejects; the log has the engine's own error.
 pub(super) fn refused() -> BackendError {
     BackendError::Invalid {
         param: "messages".to_owned(),
-        message: "the model cannot take this conversation: let roles alternate between user and \
-                  assistant, with at most one system message, at the start"
+        message: "the model does not support this conversation: alternate between user and \
+                  assistant messages, with at most one system message at the start"
             .to_owned(),
     }
 }

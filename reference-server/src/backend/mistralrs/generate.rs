@@ -1,9 +1,8 @@
-//! One answer, from the place it takes to its last word.
+//! Runs a generation in a task of its own.
 //!
-//! A task of its own reads the engine's replies, because they must be read to the last
-//! even when the client has left (see `quirks`). It holds the answer's place in the queue
-//! until the engine is done with it. What it passes on is never more than one short text a
-//! token, so the channel to the client is bounded by the answer's own limit.
+//! The task reads all of the engine's replies, even after the client has disconnected (see
+//! `quirks`), and holds the slot until the engine has stopped. The channel to the client is
+//! unbounded, but receives at most one short text for each token, so `max_tokens` bounds it.
 
 use std::sync::{
     Arc,
@@ -24,10 +23,10 @@ use super::{
     stop_filter::{Filtered, StopFilter},
 };
 
-/// What an answer passes on.
+/// An item of the generation's stream.
 pub(super) type Item = Result<Event, BackendError>;
 
-/// An answer to be made.
+/// A generation to run.
 pub(super) struct GenerationTask {
     pub(super) engine: Arc<Engine>,
     pub(super) prompt: Prompt,
@@ -35,16 +34,16 @@ pub(super) struct GenerationTask {
     pub(super) max_tokens: usize,
     pub(super) stop: StopFilter,
     pub(super) slot: Slot,
-    /// Counts the times answers were resumed (fault 4 in `quirks`).
+    /// The number of resumed generations (fault 4 in `quirks`).
     pub(super) resumes: Arc<AtomicU64>,
-    /// Counted before the engine is asked.
+    /// The number of prompt tokens, counted before the generation starts.
     pub(super) prompt_tokens: usize,
-    /// Counts while the engine works.
+    /// Receives the usage while the engine works.
     pub(super) meter: UsageMeter,
 }
 
 impl GenerationTask {
-    /// Starts the answer; dropping the receiver ends it.
+    /// Spawns the task; dropping the receiver stops the generation.
     pub(super) fn start(self) -> mpsc::UnboundedReceiver<Item> {
         let (out, items) = mpsc::unbounded_channel();
         tokio::spawn(self.run(out));
@@ -85,7 +84,7 @@ impl GenerationTask {
             let ended = match started.await {
                 Ok(replies) => {
                     if attempts == 0 {
-                        // The engine has the prompt and begins to read it.
+                        // The engine has accepted the prompt and starts the prefill.
                         self.meter.report(Usage {
                             prompt_tokens: self.prompt_tokens,
                             completion_tokens: 0,
@@ -123,34 +122,34 @@ impl GenerationTask {
                 }
             }
         };
-        // Before the last word, so that whoever has heard it finds the place free.
+        // Before the last event, so that a client that has received it finds the slot free.
         drop(self.slot);
         output.finish(last);
     }
 }
 
-/// How the replies to one attempt ended.
+/// How an attempt ended.
 enum AttemptEnd {
     Finished(FinishReason),
     Failed(String),
     Refused,
-    /// No reply said so.
+    /// The replies ended without a finish reason.
     NoReason,
 }
 
-/// What has been made so far.
+/// The output so far.
 struct Output {
     stop: StopFilter,
     out: mpsc::UnboundedSender<Item>,
-    /// All text of the model, what the stop filter holds back included.
+    /// All text of the model, including what the stop filter holds back.
     text: String,
     usage: Usage,
-    /// A stop string was found.
+    /// Whether a stop sequence was found.
     stopped: bool,
 }
 
 impl Output {
-    /// Reads one attempt's replies to the last.
+    /// Reads all replies of an attempt.
     async fn follow(
         &mut self,
         mut replies: mpsc::Receiver<Response>,
@@ -158,7 +157,7 @@ impl Output {
         engine: &Engine,
         resumed: bool,
     ) -> AttemptEnd {
-        // The first that says so, for replies may follow (fault 9 in `quirks`).
+        // The first reply with a finish reason counts; others may follow (fault 9 in `quirks`).
         let mut ended = None;
         let mut restore_whitespace = resumed;
         let mut disconnected = false;
@@ -179,7 +178,7 @@ impl Output {
             match reply {
                 Response::Chunk(chunk) => {
                     let Some(choice) = chunk.choices.into_iter().next() else {
-                        // A chunk without a choice has no text.
+                        // A chunk without choices has no text.
                         continue;
                     };
                     let mut text = choice.delta.content.unwrap_or_default();
@@ -205,12 +204,12 @@ impl Output {
                     engine::log("validation", &error.to_string());
                     ended = Some(AttemptEnd::Refused);
                 }
-                // The rest answers kinds of requests this backend never sends.
+                // Other replies belong to requests that this backend does not send.
                 _ => {}
             }
         }
         if self.stopped || disconnected {
-            // The answer has all it will have, whatever happened after.
+            // The output is complete, regardless of the other replies.
             return AttemptEnd::Finished(FinishReason::Stop);
         }
         ended.unwrap_or(AttemptEnd::NoReason)
@@ -239,13 +238,13 @@ impl Output {
             let usage = self.usage;
             Event::Done { finish, usage }
         });
-        // A client that has left hears nothing, which is as it wants it.
+        // Fails only if the client has disconnected.
         let _ = self.out.send(item);
     }
 
     fn send(&self, text: String) {
         if !text.is_empty() {
-            // As in `finish`: a client that has left reads nothing.
+            // As in `finish`, fails only if the client has disconnected.
             let _ = self.out.send(Ok(Event::Text(text)));
         }
     }

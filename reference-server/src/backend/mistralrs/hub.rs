@@ -1,4 +1,4 @@
-//! Brings a model from the Hugging Face hub into the hub's cache on this machine.
+//! Downloads a model from the Hugging Face Hub into the local cache.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +9,10 @@ use hf_hub::{
 
 use super::model_dir::LoadError;
 
-/// Where the cache is, and the server it is filled from.
+/// The Hub's API and the local cache.
 ///
-/// Both come from the variables that all tools of the hub share (`HF_HOME`, `HF_ENDPOINT`,
-/// `HF_TOKEN`), so that models other tools have downloaded are found.
+/// Both use the Hub's standard environment variables (`HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN`), so
+/// that models downloaded by other tools are found.
 pub(super) struct Hub {
     api: ApiBuilder,
     cache: Cache,
@@ -26,12 +26,12 @@ impl Hub {
         }
     }
 
-    /// The directory of model `id`, with all files it needs; says each file as it comes.
+    /// Downloads the files of model `id`, reports each of them, and returns their directory.
     ///
-    /// Without a network, what the cache holds is taken.
+    /// Falls back to the cache if the Hub cannot be reached.
     ///
     /// # Errors
-    /// A [`LoadError`].
+    /// Returns a [`LoadError`] if the model can be neither downloaded nor found in the cache.
     pub(super) fn fetch(self, id: &str, report: &dyn Fn(String)) -> Result<PathBuf, LoadError> {
         check(id)?;
         let cached = self.cache.repo(repo(id)).get("config.json");
@@ -42,26 +42,29 @@ impl Hub {
         match (downloaded, cached) {
             (Ok(config), _) => parent(&config),
             (Err(error), Some(config)) => {
-                tracing::warn!(model = id, error = %first_line(&error), "hub not reached, using the cache");
+                let error = first_line(&error);
+                tracing::warn!(model = id, error, "cannot reach the Hub, using the cache");
                 parent(&config)
             }
             (Err(error), None) => Err(format!(
-                "cannot download {id} from the hub ({}): check the name, the network and the \
-                 access token, or download the model by other means and give its directory",
+                "cannot download {id} from the Hub ({}): check the name, the network and the \
+                 access token, or download the model by other means and set its directory",
                 first_line(&error)
             )),
         }
     }
 }
 
+/// Checks the name of a repository.
+///
 /// # Errors
-/// When this cannot be the name of a repository.
+/// Returns an error if the name is invalid.
 pub(super) fn check(id: &str) -> Result<(), LoadError> {
     if is_id(id) {
         return Ok(());
     }
     Err(format!(
-        "{id:?} is not a model of the hub: write it as owner/name, or give a directory"
+        "{id:?} is not a valid Hub repository: use owner/name or a directory"
     ))
 }
 
@@ -69,7 +72,8 @@ fn repo(id: &str) -> Repo {
     Repo::new(id.to_owned(), RepoType::Model)
 }
 
-/// The path of `config.json`, which comes last: a directory with it is complete.
+/// Downloads the needed files, and returns the path of `config.json`, which is downloaded last: a
+/// directory that has it is complete.
 fn download(repo: &ApiRepo, report: &dyn Fn(String)) -> Result<PathBuf, ApiError> {
     let siblings = repo.info()?.siblings;
     let names: Vec<&str> = siblings
@@ -80,7 +84,7 @@ fn download(repo: &ApiRepo, report: &dyn Fn(String)) -> Result<PathBuf, ApiError
     let needed: Vec<_> = needed.collect();
     for (i, name) in needed.iter().enumerate() {
         report(format!(
-            "downloading {name}, file {} of {}",
+            "downloading {name} ({} of {})",
             i + 1,
             needed.len()
         ));
@@ -89,8 +93,8 @@ fn download(repo: &ApiRepo, report: &dyn Fn(String)) -> Result<PathBuf, ApiError
     repo.get("config.json")
 }
 
-/// Files at the top that the loader reads; repositories also hold other formats of the
-/// same weights, which are as large.
+/// Whether the loader needs a file; repositories often have the same weights in other formats,
+/// which are large.
 fn is_needed(name: &str) -> bool {
     let extension = Path::new(name).extension().and_then(|e| e.to_str());
     !name.contains('/')
@@ -99,7 +103,7 @@ fn is_needed(name: &str) -> bool {
         && matches!(extension, Some("json" | "jinja" | "safetensors"))
 }
 
-/// The id becomes part of a path and of a URL.
+/// Whether an id is safe to use in a path and a URL.
 fn is_id(id: &str) -> bool {
     let is_part = |part: &str| {
         !part.is_empty()
@@ -114,7 +118,8 @@ fn is_id(id: &str) -> bool {
 
 fn parent(config: &Path) -> Result<PathBuf, LoadError> {
     let directory = config.parent().map(Path::to_owned);
-    directory.ok_or_else(|| "the hub's cache is at the root of the disk: set HF_HOME".to_owned())
+    directory
+        .ok_or_else(|| "the Hub's cache is at the root of the file system: set HF_HOME".to_owned())
 }
 
 fn first_line(error: &ApiError) -> String {
@@ -127,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_cannot_leave_the_cache() {
+    fn rejects_ids_that_leave_the_cache() {
         assert!(is_id("Hcompany/Holo1.5-7B"));
         for id in [
             "", "a", "../b", "a/..", "a/b/c", "a/b?c", "/b", "a/", "a/b c",
@@ -137,11 +142,11 @@ mod tests {
     }
 
     #[test]
-    fn no_network_and_no_cache_is_a_clear_fault() {
+    fn reports_a_missing_network_and_cache() {
         let home = tempfile::tempdir().unwrap();
         let cache = Cache::new(home.path().to_owned());
         let hub = Hub {
-            // Nothing listens on the discard port of this machine.
+            // No service listens on the discard port of this machine.
             api: ApiBuilder::from_cache(cache.clone()).with_endpoint("http://127.0.0.1:9".into()),
             cache,
         };

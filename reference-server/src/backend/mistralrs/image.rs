@@ -1,25 +1,25 @@
-//! Gives an image the size at which the model looks at it.
+//! Resizes images to the model's input size.
 
 use image::{DynamicImage, GenericImageView, Rgb, RgbImage, Rgba, RgbaImage, imageops};
 
 use super::quirks;
 
-/// A square of this many pixels a side is one token to the Qwen2.5-VL family.
+/// The side of the square, in pixels, that is one token in the Qwen2.5-VL family.
 const TILE: u32 = 28;
 
-/// The sizes a model takes.
+/// The image sizes that a model supports.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ImageBounds {
-    /// Neither side is longer, in pixels.
+    /// The maximum length of a side, in pixels.
     pub(super) max_side: u32,
-    /// The least and the most pixels, from the model's own files.
+    /// The minimum and maximum number of pixels, from the model's files.
     pub(super) pixels: (u64, u64),
 }
 
-/// An image ready for the engine: without transparency, its sides whole tiles.
+/// Prepares an image for the engine: without transparency, with sides that are whole tiles.
 ///
-/// Where it must grow to have a shape the model takes, it is padded with black at the
-/// right and the bottom, so that what was at the top left stays there.
+/// An image that is too small or too narrow is padded with black at the right and the bottom, so
+/// that coordinates stay valid.
 pub(super) fn resize(image: &DynamicImage, bounds: ImageBounds) -> DynamicImage {
     let padded = pad(flatten(image));
     let (width, height) = target(padded.dimensions(), bounds);
@@ -31,14 +31,14 @@ pub(super) fn resize(image: &DynamicImage, bounds: ImageBounds) -> DynamicImage 
     DynamicImage::ImageRgb8(resized)
 }
 
-/// How many tokens a fitted image is.
+/// The number of tokens of a resized image.
 pub(super) fn tokens(resized: &DynamicImage) -> usize {
     let (width, height) = resized.dimensions();
     usize::try_from(width / TILE * (height / TILE)).unwrap_or(usize::MAX)
 }
 
-/// On white, as a browser would show it; the engine would just drop the alpha channel,
-/// and what is hidden under it would show.
+/// Composes an image onto white, as a browser would; the engine would drop the alpha channel, and
+/// hidden pixels would become visible.
 fn flatten(image: &DynamicImage) -> RgbImage {
     if !image.color().has_alpha() {
         return image.to_rgb8();
@@ -60,8 +60,8 @@ fn pad(image: RgbImage) -> RgbImage {
     page
 }
 
-/// The nearest size of whole tiles within the bounds; the engine's own resize, which
-/// rounds the same way, then finds nothing left to do.
+/// The nearest size of whole tiles within the bounds. The engine's own resize rounds in the same
+/// way, so it leaves the result unchanged.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_a_token_a_tile() {
+    fn counts_one_token_per_tile() {
         assert_eq!(
             tokens(&resize(&DynamicImage::new_rgb8(224, 168), BOUNDS)),
             48

@@ -1,4 +1,4 @@
-//! From a configuration to a running engine.
+//! Loads a model and starts its engine.
 
 use std::io::Write;
 
@@ -18,10 +18,10 @@ use super::{
 
 const CPU: &str = "cpu";
 
-/// Loads the model on what [`device_name`] says, saying how far it is. Blocks for as long as it takes.
+/// Loads the model on a device of [`device_name`], and reports the progress. Blocks the thread.
 ///
 /// # Errors
-/// A [`LoadError`].
+/// Returns a [`LoadError`] if the model cannot be found or loaded.
 pub(super) async fn load(
     config: &MistralRsConfig,
     device: &str,
@@ -30,7 +30,7 @@ pub(super) async fn load(
     let path = match &config.model {
         ModelSource::Directory(path) => path.clone(),
         ModelSource::Hub(id) => {
-            report(format!("looking up {id} on the hub"));
+            report(format!("looking up {id} on the Hub"));
             Hub::from_env().fetch(id, report)?
         }
     };
@@ -42,14 +42,14 @@ pub(super) async fn load(
         let first = text.lines().next().unwrap_or_default();
         format!(
             "cannot load the model in {}: {first}; check that its files are complete and that \
-             the memory is large enough",
+             there is enough memory",
             path.display()
         )
     })?;
-    Engine::new(model, info).map_err(|error| format!("the engine did not start: {error}"))
+    Engine::new(model, info).map_err(|error| format!("cannot start the engine: {error}"))
 }
 
-/// `cpu` or `cuda:0`: what a configuration means in this build.
+/// The device for a setting in this build: `cpu` or `cuda:0`.
 pub(super) fn device_name(device: Device) -> &'static str {
     match device {
         Device::Auto if has_gpu() => "cuda:0",
@@ -62,7 +62,7 @@ fn has_gpu() -> bool {
     match mistralrs::best_device(false) {
         Ok(device) => device.is_cuda(),
         Err(error) => {
-            tracing::warn!(%error, "the GPU cannot be used; the model runs on the CPU");
+            tracing::warn!(%error, "cannot use the GPU; the model runs on the CPU");
             false
         }
     }
@@ -83,7 +83,7 @@ fn info(model_dir: &ModelDir, device: &str) -> Result<ModelInfo, LoadError> {
     })?;
     let end = tokenizer.token_to_id(&model_dir.eos_token).ok_or_else(|| {
         format!(
-            "{} lacks the end token {:?} of tokenizer_config.json: download the model again",
+            "{} lacks the EOS token {:?} of tokenizer_config.json: download the model again",
             file.display(),
             model_dir.eos_token
         )
@@ -104,17 +104,17 @@ fn info(model_dir: &ModelDir, device: &str) -> Result<ModelInfo, LoadError> {
     })
 }
 
-/// The two builders have the same methods but share no trait.
+/// The two builders have the same methods but no common trait.
 macro_rules! configured {
     ($builder:ident, $config:expr, $device:expr, $model_dir:expr, $template:expr) => {{
         let mut builder = $builder::new($model_dir.path.display())
             .with_token_source(TokenSource::None)
             .with_jinja_explicit($template)
-            // Off: how fast an answer starts would tell whether another client has sent the
-            // same beginning before.
+            // Disabled: the time to first token would reveal whether another client has sent the
+            // same prefix.
             .with_prefix_cache_n(None)
             .with_max_num_seqs($config.max_running.max(1));
-        // Never left to the crate: it runs `nvidia-smi` to choose, and panics without it.
+        // Explicit, because the crate's default runs `nvidia-smi` and panics without it.
         builder = if $device == CPU {
             builder.with_force_cpu().with_dtype(ModelDType::F32)
         } else {
@@ -135,7 +135,7 @@ async fn build(
     device: &str,
     model_dir: &ModelDir,
 ) -> Result<Model, anyhow::Error> {
-    // The crate takes a template as a file of this ending only.
+    // The crate accepts a template only as a file with this extension.
     let mut template = tempfile::Builder::new().suffix(".jinja").tempfile()?;
     template.write_all(quirks::with_continuation(&model_dir.chat_template).as_bytes())?;
     let template = template.into_temp_path();

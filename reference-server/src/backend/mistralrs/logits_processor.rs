@@ -1,4 +1,4 @@
-//! Chooses each token of one answer inside the engine, counts, and can end the answer.
+//! A logits processor that samples and counts the tokens of a generation, and can stop it.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -9,7 +9,7 @@ use mistralrs::{CustomLogitsProcessor, Tensor};
 
 use super::{Usage, UsageMeter, sampler::Sampler};
 
-/// The tokens that end an answer.
+/// The tokens that end a generation.
 #[derive(Clone, Debug)]
 pub(super) struct EosTokens(Arc<[u32]>);
 
@@ -27,7 +27,8 @@ impl EosTokens {
     }
 }
 
-/// Handed to the engine with a request. It leaves the engine's own greedy pick no choice.
+/// The logits processor of a request. It samples the token itself and masks all others, so that
+/// the engine's greedy choice is this token.
 pub(super) struct LogitsProcessor {
     sampler: Sampler,
     eos_tokens: EosTokens,
@@ -35,16 +36,16 @@ pub(super) struct LogitsProcessor {
     ending: AtomicBool,
     progress: Mutex<Progress>,
     meter: UsageMeter,
-    /// Tokens of the prompt, for the meter, if an earlier attempt has shown them.
+    /// The number of prompt tokens for the meter, if an earlier attempt has determined it.
     prompt: Option<usize>,
 }
 
-/// What the engine has done so far.
+/// The engine's progress.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Progress {
-    /// Tokens of the prompt, image tokens included; 0 before the first token.
+    /// The number of prompt tokens, including image tokens; 0 before the first token.
     pub(super) prompt: usize,
-    /// Tokens of the whole answer, those of earlier attempts included.
+    /// The number of generated tokens, including those of earlier attempts.
     pub(super) made: usize,
     /// The first token of this attempt.
     pub(super) first: Option<u32>,
@@ -53,7 +54,7 @@ pub(super) struct Progress {
 }
 
 impl LogitsProcessor {
-    /// Goes on with an answer that has `made` tokens already and may have `max`.
+    /// Creates the processor of a generation that already has `made` of at most `max` tokens.
     pub(super) fn new(sampler: Sampler, eos_tokens: &EosTokens, made: usize, max: usize) -> Self {
         Self {
             sampler,
@@ -69,8 +70,8 @@ impl LogitsProcessor {
         }
     }
 
-    /// Reports each token to this meter; the prompt has this many, or what the first token
-    /// of this attempt shows.
+    /// Reports each token to a meter. Without `prompt`, the number of prompt tokens is taken from
+    /// the first token of this attempt.
     pub(super) fn metered(self, meter: UsageMeter, prompt: Option<usize>) -> Self {
         Self {
             meter,
@@ -98,7 +99,7 @@ impl LogitsProcessor {
             progress.made += 1;
             let token = self.sampler.sample(logits, position);
             let token = u32::try_from(token).unwrap_or(self.eos_tokens.main());
-            // Fault 9 in `quirks`: what is asked for after this is not part of the answer.
+            // Fault 9 in `quirks`: later tokens are not part of the output.
             if self.eos_tokens.contains(token) || progress.made >= self.max {
                 self.end();
             }

@@ -1,5 +1,5 @@
-//! What a model's directory says about it, read before mistral.rs sees it: there, a
-//! missing or odd file ends in a panic or in a text about its source code.
+//! Reads and checks a model's directory before mistral.rs does, which panics or reports internal
+//! details if a file is missing or malformed.
 
 use std::{
     fs,
@@ -10,45 +10,47 @@ use std::{
 use mistralrs::NormalLoaderType;
 use serde_json::Value;
 
-/// What is wrong with a model, and how to mend it: one line, fit for `/health`.
+/// Why a model cannot be loaded: one line with the problem and the remedy, for `/health/details`.
 pub(super) type LoadError = String;
 
-/// What a model takes.
+/// The kinds of input that a model supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Modality {
-    /// Text.
+    /// Text only.
     Text,
-    /// Text and images, of the Qwen2.5-VL family.
+    /// Text and images: the Qwen2.5-VL family.
     Vision,
 }
 
-/// A directory that holds a model this server can run.
+/// The directory of a supported model, and what its files say about the model.
 #[derive(Debug)]
 pub(super) struct ModelDir {
     pub(super) path: PathBuf,
     pub(super) modality: Modality,
-    /// Tokens of prompt and answer together.
+    /// The context length: tokens of prompt and completion together.
     pub(super) context: usize,
-    /// The Jinja source that turns messages into a prompt.
+    /// The Jinja source of the chat template.
     pub(super) chat_template: String,
-    /// The engine takes its template from a file that it lets nothing override.
+    /// Whether the engine uses a template file that cannot be overridden.
     pub(super) fixed_template: bool,
-    /// The token that ends an answer.
+    /// The text of the EOS token.
     pub(super) eos_token: String,
-    /// More tokens that end an answer.
+    /// The ids of further EOS tokens.
     pub(super) eos_token_ids: Vec<u32>,
-    /// How many pixels an image of the vision model may have.
+    /// The minimum and maximum number of pixels of an image, for vision models.
     pub(super) pixels: (u64, u64),
 }
 
 impl ModelDir {
+    /// Reads a model's directory.
+    ///
     /// # Errors
-    /// A [`LoadError`].
+    /// Returns a [`LoadError`] if a file is missing, malformed or unsupported.
     pub(super) fn read(path: &Path) -> Result<Self, LoadError> {
         if !path.is_dir() {
             return Err(format!(
-                "{} is not a directory: set the model to a directory that holds config.json, \
-                 tokenizer.json and *.safetensors",
+                "{} is not a directory: use a directory with config.json, tokenizer.json and \
+                 *.safetensors",
                 path.display()
             ));
         }
@@ -100,7 +102,7 @@ fn modality(path: &Path, config: &Value) -> Result<Modality, LoadError> {
 }
 
 fn check_weights(path: &Path) -> Result<(), LoadError> {
-    // A model in several files lists them; a download that broke off lacks some.
+    // A sharded model lists its files; an interrupted download lacks some of them.
     let index = optional_json(path, "model.safetensors.index.json")?;
     let listed = index["weight_map"].as_object().into_iter().flatten();
     let mut lacking =
@@ -112,27 +114,27 @@ fn check_weights(path: &Path) -> Result<(), LoadError> {
     let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let entries = entries.map_err(|error| {
         let path = path.display();
-        format!("cannot list {path}: {error}; make it readable for this user")
+        format!("cannot list {path}: {error}; make it readable for the server's user")
     })?;
     if entries.iter().any(|entry| is_weights(entry.path())) {
         return Ok(());
     }
     Err(format!(
-        "{} holds no weights: put the model's *.safetensors files there",
+        "{} has no weights: add the model's *.safetensors files",
         path.display()
     ))
 }
 
-/// The template, from the places the hub's models keep it in.
+/// Reads the chat template from the places where Hub models store it.
 fn chat_template(path: &Path, tokenizer: &Value, processor: &Value) -> Result<String, LoadError> {
     let file = path.join("chat_template.jinja");
     match fs::read_to_string(&file) {
         Ok(template) => return Ok(template),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
-        // Another template may make the model misunderstand its prompts.
+        // Falling back to another template could produce wrong prompts.
         Err(error) => {
             return Err(format!(
-                "cannot read {}: {error}; make it readable, or download the model again",
+                "cannot read {}: {error}; make the file readable, or download the model again",
                 file.display()
             ));
         }
@@ -163,12 +165,12 @@ fn eos_token(path: &Path, tokenizer: &Value) -> Result<String, LoadError> {
         .ok_or_else(|| malformed(path, "tokenizer_config.json", "eos_token"))
 }
 
-/// One id or a list of them.
+/// Parses one id or a list of ids.
 fn ids(value: &Value) -> Vec<u32> {
     let list = value
         .as_array()
         .map_or(std::slice::from_ref(value), Vec::as_slice);
-    // The model cannot make a token whose id does not fit, nor one that is not a number.
+    // Ids that are not `u32` cannot be generated, so they are skipped.
     list.iter()
         .filter_map(|id| u32::try_from(id.as_u64()?).ok())
         .collect()
@@ -177,7 +179,7 @@ fn ids(value: &Value) -> Vec<u32> {
 fn pixels(path: &Path) -> Result<(u64, u64), LoadError> {
     let name = "preprocessor_config.json";
     let config = json(path, name)?;
-    // Files written by transformers 5 name them differently.
+    // transformers 5 writes other names.
     let field = |old: &str, new: &str| {
         [&config[old], &config["size"][new]]
             .iter()
@@ -216,14 +218,14 @@ fn optional_json(path: &Path, name: &str) -> Result<Value, LoadError> {
 
 fn missing(path: &Path, name: &str) -> LoadError {
     format!(
-        "{} has no {name}: download all files of the model there",
+        "{} has no {name}: download all files of the model",
         path.display()
     )
 }
 
 fn malformed(path: &Path, name: &str, field: &str) -> LoadError {
     format!(
-        "{} does not say {field:?}: download the model again",
+        "{} has no valid {field:?}: download the model again",
         path.join(name).display()
     )
 }
@@ -233,27 +235,27 @@ mod tests {
     use super::*;
 
     fn template(path: &Path) -> Result<String, LoadError> {
-        let tokenizer = serde_json::json!({"chat_template": "of the tokenizer"});
+        let tokenizer = serde_json::json!({"chat_template": "tokenizer template"});
         chat_template(path, &tokenizer, &Value::Null)
     }
 
     #[test]
-    fn a_template_that_cannot_be_read_is_not_replaced_by_another() {
+    fn an_unreadable_template_has_no_fallback() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(template(folder.path()).unwrap(), "of the tokenizer");
+        assert_eq!(template(folder.path()).unwrap(), "tokenizer template");
         let file = folder.path().join("chat_template.jinja");
-        fs::write(&file, "its own").unwrap();
-        assert_eq!(template(folder.path()).unwrap(), "its own");
+        fs::write(&file, "file template").unwrap();
+        assert_eq!(template(folder.path()).unwrap(), "file template");
         fs::write(&file, b"\xff").unwrap();
         let error = template(folder.path()).unwrap_err();
         assert!(error.contains("chat_template.jinja"), "{error}");
     }
 
     #[test]
-    fn a_folder_that_cannot_be_listed_is_not_said_to_hold_no_weights() {
+    fn distinguishes_an_unreadable_directory_from_missing_weights() {
         let folder = tempfile::tempdir().unwrap();
         let error = check_weights(folder.path()).unwrap_err();
-        assert!(error.contains("holds no weights"), "{error}");
+        assert!(error.contains("has no weights"), "{error}");
         let error = check_weights(&folder.path().join("gone")).unwrap_err();
         assert!(error.contains("cannot list"), "{error}");
     }

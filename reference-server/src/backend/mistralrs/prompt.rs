@@ -1,4 +1,4 @@
-//! A chat in the engine's words.
+//! Converts a chat to the engine's request format.
 
 use either::Either;
 use image::DynamicImage;
@@ -9,11 +9,11 @@ use super::{Message, Role};
 
 type EngineMessage = IndexMap<String, MessageContent>;
 
-/// How an image stands in the text of the Qwen2.5-VL family; the engine puts as many of
-/// the middle token as the image has.
+/// The placeholder of an image in prompts of the Qwen2.5-VL family; the engine repeats the middle
+/// token for each token of the image.
 const IMAGE: &str = "<|vision_start|><|image_pad|><|vision_end|>";
 
-/// Messages, with marks for the images, and the images in the order of the marks.
+/// Messages with image placeholders, and the images in the order of the placeholders.
 #[derive(Clone, Debug)]
 pub(super) struct Prompt {
     messages: Vec<EngineMessage>,
@@ -21,7 +21,7 @@ pub(super) struct Prompt {
 }
 
 impl Prompt {
-    /// The images of a message stand before its text.
+    /// Creates a prompt; the images of a message precede its text.
     pub(super) fn new(messages: Vec<Message>, images: Vec<DynamicImage>) -> Self {
         let messages = messages.into_iter().map(|message| {
             let content = IMAGE.repeat(message.images.len()) + &message.text;
@@ -33,13 +33,13 @@ impl Prompt {
         }
     }
 
-    /// The messages alone, each image one token.
+    /// The messages without the images.
     pub(super) fn messages(&self) -> Vec<EngineMessage> {
         self.messages.clone()
     }
 
-    /// The request's messages. Where the answer has a beginning already, the model goes on
-    /// from it (see `quirks::with_continuation`).
+    /// The messages for a generation. With a `prefix`, the model continues this partial answer
+    /// (see `quirks::with_continuation`).
     pub(super) fn to_request(&self, prefix: Option<&str>) -> RequestMessage {
         let mut messages = self.messages.clone();
         if let Some(text) = prefix {

@@ -1,17 +1,18 @@
-//! The faults of mistral.rs 0.8.1 this backend lives with, one item each, so that they
-//! can be deleted one by one when a newer version mends them.
+//! Workarounds for faults of mistral.rs 0.8.1, one item each, so that they can be deleted one by
+//! one when a newer version fixes them.
 //!
-//! Four more shape the code elsewhere rather than having an item:
-//! - Fault 7: on CUDA an image is limited to about 8,192 tokens, and the work grows with the
-//!   square of them. So [`MistralRsConfig::max_image_side`] is always in force.
-//! - Fault 9: an answer whose first token is its last goes on: the engine marks it as running
-//!   after it has marked it as done. So [`LogitsProcessor`] makes and counts nothing past the last
-//!   token, and `generate` hears nothing past the first reply that says how it ended.
-//! - Fault 10: the engine panics when the receiver of a reply is gone while a step fails, or
-//!   while a token count is sent. So no receiver is dropped early: whoever leaves makes the
-//!   engine *end* the answer ([`LogitsProcessor::end`]), and the replies are read to the last.
-//! - Fault 11: a slow reader of the SDK's channel of one stalls every other answer. So replies
-//!   go through the raw engine into a channel with room for the whole answer.
+//! Four more are handled elsewhere:
+//! - Fault 7: on CUDA an image is limited to about 8,192 tokens, and the work grows with their
+//!   square. [`MistralRsConfig::max_image_side`] therefore always applies.
+//! - Fault 9: a generation whose first token is its last continues: the engine marks it as running
+//!   after it has marked it as done. [`LogitsProcessor`] therefore counts no tokens after the last
+//!   one, and `generate` ignores replies after the first one with a finish reason.
+//! - Fault 10: the engine panics if the receiver of a reply is dropped while a step fails or a
+//!   token count is sent. Receivers are therefore never dropped early: if the client disconnects,
+//!   [`LogitsProcessor::end`] *ends* the generation, and all replies are read.
+//! - Fault 11: a slow reader of the SDK's channel, which has a capacity of one, stalls all other
+//!   generations. Replies therefore bypass the SDK, through a channel with capacity for all of
+//!   them.
 //!
 //! [`MistralRsConfig::max_image_side`]: super::MistralRsConfig::max_image_side
 //! [`LogitsProcessor`]: super::logits_processor::LogitsProcessor
@@ -19,40 +20,41 @@
 
 use tokenizers::Tokenizer;
 
-/// Fault 1: when a request that does not stream is dropped, the engine panics on finishing
-/// it, and every answer under way is lost. So each request streams, whatever the client
-/// asked for.
+/// Fault 1: if a request without streaming is dropped, the engine panics when it finishes, and all
+/// running generations are lost. Every request therefore streams, regardless of the client's
+/// choice.
 pub(super) const STREAMS: bool = true;
 
-/// How many of `all` places a chat takes; one that takes all runs alone.
+/// The number of slots that a chat takes; a chat that takes `all` slots runs alone.
 ///
-/// Fault 2: image chats of equal prompt length fail when they share a batch, and text that
-/// shares one with images may get wrong positions. So a chat with images runs alone.
+/// Fault 2: image chats of equal prompt length fail in the same batch, and text in a batch with
+/// images may get wrong positions. A chat with images therefore runs alone.
 ///
-/// Fault 12: on the CPU, sequences that share a batch get each other's attention: the decode
-/// kernel's scratch space has a slot a head but none a sequence (`flash_attn_cpu_single_q`).
-/// One client's chat would show in another's answer. So on the CPU every chat runs alone.
+/// Fault 12: on the CPU, sequences in a batch attend to each other: the decode kernel's scratch
+/// space has a slot for each head but not for each sequence (`flash_attn_cpu_single_q`). One
+/// client's chat would leak into another's completion. On the CPU, every chat therefore runs
+/// alone.
 pub(super) fn slots(has_images: bool, on_cpu: bool, all: usize) -> usize {
     if has_images || on_cpu { all } else { 1 }
 }
 
-/// Fault 3: the third image of a chat gets the embeddings of another, silently.
+/// Fault 3: the third image of a chat silently gets the embeddings of another one.
 pub(super) const MAX_IMAGES: usize = 2;
 
-/// Fault 4: an image chat's tokens are turned to text and back at each step, and the step
-/// fails when that does not give the same tokens (upstream issue 1786). The chat is then
-/// asked again with the text so far, whose tokens are now the ones the engine wants.
+/// Fault 4: the engine decodes and retokenises an image chat at each step, and the step fails if
+/// the tokens differ (upstream issue 1786). The generation is then resumed with the text so far,
+/// which has the tokens that the engine expects.
 pub(super) fn is_retokenisation_error(error: &str) -> bool {
     error.contains("shape mismatch in where_cond")
 }
 
-/// Fault 4: how often one chat is asked again before it is given up.
+/// Fault 4: the maximum number of times that a generation is resumed.
 pub(super) const MAX_RESUMES: usize = 2;
 
-/// Fault 4: a chat template that can leave the answer open. A last message with the key
-/// `open` is written after the template's own start of an answer.
+/// Fault 4: extends a chat template so that it can continue an answer. A last message with the key
+/// `open` is appended after the template's generation prompt.
 pub(super) fn with_continuation(template: &str) -> String {
-    // Alone, a template loses its last newline; with text behind it, it would keep it.
+    // Jinja strips a template's final newline, but not before the appended text.
     let template = template.strip_suffix('\n').unwrap_or(template);
     format!(
         "{{%- set opening = messages | last -%}}\
@@ -62,21 +64,21 @@ pub(super) fn with_continuation(template: &str) -> String {
     )
 }
 
-/// Fault 4 again: the engine strips space from the start of what it makes, which in an
-/// answer that goes on is space between words. This is what it stripped.
+/// Fault 4: the whitespace that the engine has stripped from the start of its output, which
+/// separates words in a resumed generation.
 pub(super) fn stripped_whitespace(tokenizer: &Tokenizer, first_token: u32) -> String {
     let text = tokenizer.decode(&[first_token], true).unwrap_or_default();
     text[..text.len() - text.trim_start().len()].to_owned()
 }
 
-/// Fault 5: an image with a side under this many pixels panics the engine.
+/// Fault 5: the engine panics on images with a side of fewer pixels.
 pub(super) const MIN_SIDE: u32 = 28;
 
-/// Fault 5: so does one whose sides are further apart than 200 to 1; with room for rounding.
+/// Fault 5: the engine panics on aspect ratios over 200; the limit leaves room for rounding.
 pub(super) const MAX_ASPECT_RATIO: u32 = 100;
 
-/// Fault 6: an answer that ends inside a character has no last reply, so nothing says why
-/// it ended. It was its tokens that ended it, or else the engine has died.
+/// Fault 6: a generation that ends inside a character has no final reply, and so no finish reason.
+/// Infers it from the tokens; `None` means that the engine has died.
 pub(super) fn infer_finish(
     made: usize,
     max: usize,

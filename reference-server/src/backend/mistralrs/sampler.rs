@@ -1,14 +1,13 @@
-//! Which token comes next: a pure function of the logits, the settings, and a seed.
+//! Samples tokens: a pure function of the logits, the settings, the seed and the position.
 //!
-//! mistral.rs draws from one generator for the whole engine, so that an answer depends on
-//! who else is being answered. Here the draw depends on the request's seed and on the
-//! token's place in the answer, and on nothing else.
+//! mistral.rs uses one random generator for the whole engine, so its output depends on concurrent
+//! requests. Here it depends only on the request's seed and the token's position.
 
 use rand::{Rng, SeedableRng};
-// Of all generators here this one promises the same stream in every release.
+// ChaCha guarantees the same stream in every release.
 use rand_chacha::ChaCha8Rng;
 
-/// How the tokens of one answer are drawn.
+/// Samples the tokens of a generation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sampler {
     temperature: f64,
@@ -17,7 +16,7 @@ pub(super) struct Sampler {
 }
 
 impl Sampler {
-    /// `temperature` 0 takes the likeliest token; `top_p` is the nucleus mass in `(0, 1]`.
+    /// Creates a sampler. A `temperature` of 0 is greedy; `top_p` is the nucleus mass in `(0, 1]`.
     pub(super) fn new(temperature: f64, top_p: f64, seed: u64) -> Self {
         Self {
             temperature,
@@ -26,10 +25,10 @@ impl Sampler {
         }
     }
 
-    /// The token at `position` of the answer, as an index into `logits`.
+    /// Samples the token at `position` of the output; returns an index into `logits`.
     pub(super) fn sample(&self, logits: &[f32], position: u64) -> usize {
         let likeliest = argmax(logits);
-        // Below this the division overflows, and the outcome is the likeliest anyway.
+        // Below this the division overflows, and the result would be greedy anyway.
         if self.temperature < 1e-5 {
             return likeliest;
         }
@@ -54,17 +53,17 @@ impl Sampler {
                 return token;
             }
         }
-        // Only rounding, or logits that are not numbers, gets past the last weight.
+        // Reached only because of rounding or NaN logits.
         likeliest
     }
 }
 
-/// Leaves the smallest set of the heaviest tokens that has `mass` of the whole.
+/// Keeps the smallest set of the heaviest tokens that has at least `mass` of the total weight.
 fn keep_nucleus(weights: &mut Vec<(usize, f64)>, mass: f64) {
     let needed = mass * weights.iter().map(|(_, weight)| weight).sum::<f64>();
-    // The index settles ties, so that equal logits give equal answers.
+    // The index breaks ties, so that equal logits give equal results.
     let heaviest = |a: &(usize, f64), b: &(usize, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-    // The nucleus is a few of 150,000 tokens, as a rule: sorting all takes longer than the model.
+    // The nucleus usually has few of 150,000 tokens: sorting all would take longer than the model.
     let mut sorted = 64;
     loop {
         sorted = sorted.min(weights.len());
@@ -87,7 +86,7 @@ fn keep_nucleus(weights: &mut Vec<(usize, f64)>, mass: f64) {
     }
 }
 
-/// The first of the largest; what is not a number is never chosen.
+/// The index of the first maximum; NaN is never chosen unless all values are NaN.
 fn argmax(logits: &[f32]) -> usize {
     let mut best = 0;
     for (i, &logit) in logits.iter().enumerate() {
@@ -111,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_temperature_takes_the_likeliest() {
+    fn zero_temperature_is_greedy() {
         assert_eq!(Sampler::new(0.0, 1.0, 7).sample(&LOGITS, 3), 1);
         assert_eq!(
             Sampler::new(0.0, 1.0, 7).sample(&[f32::NAN, 1.0, 1.0], 3),
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn draws_in_proportion() {
+    fn samples_in_proportion() {
         let sampler = Sampler::new(1.0, 1.0, 7);
         let [a, b, c, d] = counts(|position| sampler.sample(&LOGITS, position));
         // softmax: 0.090, 0.665, 0.245, 0
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nucleus_is_the_one_a_full_sort_gives() {
+    fn nucleus_equals_that_of_a_full_sort() {
         let mut random = ChaCha8Rng::seed_from_u64(2);
         for (size, mass) in [(1, 0.5), (63, 0.9), (64, 0.99), (700, 0.3), (5000, 0.999)] {
             let weights: Vec<(usize, f64)> = (0..size)
@@ -161,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn depends_on_seed_and_place_only() {
+    fn depends_on_seed_and_position_only() {
         let row = |seed| -> Vec<usize> {
             let sampler = Sampler::new(1.5, 0.95, seed);
             (0..40)
@@ -173,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn never_panics_on_odd_logits() {
+    fn never_panics_on_non_finite_logits() {
         for logits in [
             &[f32::NAN; 3][..],
             &[f32::NEG_INFINITY; 3],

@@ -1,23 +1,23 @@
-//! Ends an answer before the first stop string, however the text was cut into pieces.
+//! Truncates streamed text before the first stop sequence, regardless of how it is split.
 
-/// Holds back the end of the text while it could be the start of a stop string.
+/// Holds back the end of the text while it could be the start of a stop sequence.
 #[derive(Debug, Default)]
 pub(super) struct StopFilter {
     stops: Vec<String>,
     pending: String,
 }
 
-/// What may go out.
+/// The text to pass on.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Filtered {
-    /// This much, perhaps nothing; there may be more.
+    /// Text, possibly empty; more may follow.
     Pass(String),
-    /// This much, then nothing more: a stop string follows.
+    /// The last text, possibly empty: a stop sequence follows.
     Stopped(String),
 }
 
 impl StopFilter {
-    /// Empty strings among `stops` are ignored.
+    /// Creates a filter; empty strings in `stops` are ignored.
     pub(super) fn new(stops: impl IntoIterator<Item = String>) -> Self {
         Self {
             stops: stops.into_iter().filter(|s| !s.is_empty()).collect(),
@@ -25,7 +25,7 @@ impl StopFilter {
         }
     }
 
-    /// Takes the next piece of text.
+    /// Adds the next piece of text.
     pub(super) fn push(&mut self, piece: &str) -> Filtered {
         self.pending.push_str(piece);
         let first = self.stops.iter().filter_map(|s| self.pending.find(s)).min();
@@ -38,12 +38,12 @@ impl StopFilter {
         Filtered::Pass(std::mem::replace(&mut self.pending, rest))
     }
 
-    /// What was held back: the text has ended, so it starts no stop string.
+    /// Returns the pending text at the end, when it can no longer start a stop sequence.
     pub(super) fn finish(&mut self) -> String {
         std::mem::take(&mut self.pending)
     }
 
-    /// The length of the longest end of the text that starts a stop string.
+    /// The length of the longest suffix of the text that is a prefix of a stop sequence.
     fn partial_match_len(&self) -> usize {
         let prefixes = self.stops.iter().flat_map(|stop| {
             let lengths = stop.char_indices().map(|(at, _)| at);
@@ -59,7 +59,7 @@ mod tests {
 
     use super::*;
 
-    /// The text that comes out, and whether it was stopped.
+    /// The filtered text, and whether it was stopped.
     fn run(stops: &[String], pieces: &[String]) -> (String, bool) {
         let mut filter = StopFilter::new(stops.iter().cloned());
         let mut out = String::new();
@@ -73,14 +73,14 @@ mod tests {
     }
 
     #[test]
-    fn passes_all_without_stops() {
+    fn passes_everything_without_stop_sequences() {
         let mut filter = StopFilter::new([String::new()]);
         assert_eq!(filter.push("abc"), Filtered::Pass("abc".into()));
         assert_eq!(filter.finish(), "");
     }
 
     #[test]
-    fn holds_back_only_what_could_start_a_stop() {
+    fn holds_back_only_a_possible_prefix() {
         let mut filter = StopFilter::new(["END".into()]);
         assert_eq!(filter.push("the E"), Filtered::Pass("the ".into()));
         assert_eq!(filter.push("N"), Filtered::Pass(String::new()));
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn any_cut_gives_what_the_whole_text_gives() {
+    fn the_split_does_not_change_the_result() {
         let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
         let mut word = |lengths: std::ops::Range<usize>| -> String {
             let length = random.random_range(lengths);
@@ -107,8 +107,8 @@ mod tests {
             assert!(whole.starts_with(&text));
             assert!(stops.iter().all(|s| !text.contains(s)));
             if stopped {
-                // What follows a stop may depend on the cut only where one stop string
-                // ends inside another that began earlier.
+                // The position may depend on the split only if one stop sequence ends inside
+                // another that starts earlier.
                 assert!(stops.iter().any(|s| whole[text.len()..].starts_with(s)));
             } else {
                 assert_eq!(text, whole);

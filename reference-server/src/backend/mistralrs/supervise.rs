@@ -1,4 +1,4 @@
-//! Keeps an engine running: loads it, waits for its death, loads it again.
+//! Supervises the engine: loads it, and reloads it when it dies.
 
 use std::{
     any::Any,
@@ -20,23 +20,23 @@ use super::{
     model_dir::LoadError,
 };
 
-/// What there is to ask at one moment.
+/// The state of the model.
 pub(super) struct State {
     pub(super) phase: Phase,
     pub(super) device: &'static str,
-    /// There while the phase is [`Phase::Ready`].
+    /// `Some` while the phase is [`Phase::Ready`].
     pub(super) engine: Option<Arc<Engine>>,
 }
 
-/// An engine that has run this long is not dying of whatever killed the one before.
+/// How long an engine must run until earlier failures no longer count.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 
-/// The longest pause before the next attempt.
+/// The maximum backoff before the next attempt.
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
-/// Starts the thread that loads and watches; it ends when nobody watches the state.
+/// Starts the supervisor thread, which ends when all receivers of the state are dropped.
 ///
-/// A thread with a runtime of its own, because loading blocks for minutes inside async code.
+/// It has a runtime of its own, because loading blocks for minutes inside async code.
 pub(super) fn start(config: MistralRsConfig) -> watch::Receiver<State> {
     let (state, watching) = watch::channel(State {
         phase: Phase::Loading("starting".to_owned()),
@@ -100,7 +100,7 @@ fn supervise(config: &MistralRsConfig, runtime: &Runtime, state: &watch::Sender<
                     failures + 1
                 };
                 tracing::error!(failures, "the engine has died");
-                report("the engine has died and is loaded again".to_owned());
+                report("the engine has died and is reloading".to_owned());
             }
             Err(error) => {
                 failures += 1;
@@ -121,7 +121,7 @@ fn supervise(config: &MistralRsConfig, runtime: &Runtime, state: &watch::Sender<
     }
 }
 
-/// Nothing before the first new attempt, then 1 s, 2 s, 4 s, … up to the longest.
+/// Exponential backoff: zero, 1 s, 2 s, 4 s, … up to the maximum.
 fn backoff(failures: u32) -> Duration {
     match failures {
         0 => Duration::ZERO,
@@ -137,13 +137,13 @@ fn set(state: &watch::Sender<State>, phase: Phase, engine: Option<Arc<Engine>>) 
 }
 
 fn fail(state: &watch::Sender<State>, error: LoadError, is_new: bool) {
-    // In force before it is logged: a reader of the log may ask for it right away.
+    // Set before logging, so that a reader of the log sees the new state.
     set(state, Phase::Failed(error.clone()), None);
-    // An attempt a minute fails for the same cause for days; one line is enough for that.
+    // Retries can fail with the same error for days; it is logged once.
     if is_new {
         tracing::error!(
             error = error,
-            "the model is not available; chats get a 503, and loading is tried again"
+            "the model is not available; chats get a 503, and loading is retried"
         );
     }
 }
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_to_a_limit() {
+    fn backoff_grows_to_a_limit() {
         let seconds = [0, 1, 2, 3, 7, 8, u32::MAX].map(|n| backoff(n).as_secs());
         assert_eq!(seconds, [0, 1, 2, 4, 60, 60, 60]);
     }

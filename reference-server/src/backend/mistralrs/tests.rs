@@ -1,4 +1,4 @@
-//! The backend against tiny models that mistral.rs really runs.
+//! Tests of the backend with tiny models in mistral.rs.
 
 use std::{fs, future::Future, path::Path, sync::OnceLock, time::Duration};
 
@@ -15,7 +15,7 @@ mod images;
 mod loading;
 mod slots;
 
-/// A tiny vision model that all tests share; loading one takes a second.
+/// A tiny vision model shared by the tests, because loading takes a second.
 async fn shared() -> MistralRs {
     static SHARED: OnceLock<(TempDir, MistralRs)> = OnceLock::new();
     let (_, backend) = SHARED.get_or_init(|| {
@@ -47,7 +47,7 @@ fn config(dir: &Path) -> MistralRsConfig {
     config
 }
 
-/// Keeps the other tests off a shared engine that is asked without the backend's own care.
+/// Acquires all slots, so that no other test uses a shared engine that a test calls directly.
 async fn acquire_all(backend: &MistralRs) -> admission::Slot {
     let all = backend.admission.capacity();
     with_timeout(backend.admission.acquire(all)).await.unwrap()
@@ -59,7 +59,7 @@ async fn ready(config: MistralRsConfig) -> MistralRs {
     backend
 }
 
-/// Guards against hanging; nothing here takes nearly as long.
+/// Fails instead of hanging; the limit is far above the normal duration.
 async fn with_timeout<T>(future: impl Future<Output = T>) -> T {
     let guard = Duration::from_secs(300);
     tokio::time::timeout(guard, future).await.expect("hangs")
@@ -73,7 +73,7 @@ fn user(text: &str, images: &[DynamicImage]) -> Message {
     }
 }
 
-/// Greedy, unless changed.
+/// A greedy chat.
 fn chat(text: &str, images: &[DynamicImage], max_tokens: usize) -> ChatRequest {
     ChatRequest {
         messages: vec![user(text, images)],
@@ -96,7 +96,7 @@ fn picture(width: u32, height: u32, seed: u8) -> DynamicImage {
     DynamicImage::ImageRgb8(RgbImage::from_fn(width, height, pixel))
 }
 
-/// A whole answer.
+/// A complete answer.
 #[derive(Debug, PartialEq)]
 struct Answer {
     text: String,
@@ -108,7 +108,7 @@ async fn ask(backend: &MistralRs, request: ChatRequest) -> Result<Answer, Backen
     with_timeout(async { collect(backend.chat(request).await?).await }).await
 }
 
-/// Reads to the end, holding the stream to what [`Event`] promises.
+/// Reads the stream to its end, and checks the guarantees of [`Event`].
 async fn collect(mut generation: Generation) -> Result<Answer, BackendError> {
     let mut text = String::new();
     while let Some(event) = generation.next().await {

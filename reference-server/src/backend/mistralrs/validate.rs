@@ -1,33 +1,33 @@
-//! What a loaded model refuses in a chat.
+//! Checks of a chat that need the loaded model.
 
 use super::{BackendError, Message, engine::ModelInfo, model_dir::Modality, quirks};
 
-/// Refuses messages the model cannot take.
+/// Checks that the model supports the messages.
 ///
 /// # Errors
-/// [`BackendError::Invalid`].
+/// Returns [`BackendError::Invalid`] if it does not.
 pub(super) fn messages(info: &ModelInfo, messages: &[Message]) -> Result<(), BackendError> {
     let images: usize = messages.iter().map(|message| message.images.len()).sum();
     if images > 0 && info.modality == Modality::Text {
         return invalid(
             "messages",
-            "this model reads text only: leave the images out",
+            "this model supports text only: remove the images",
         );
     }
     if images > quirks::MAX_IMAGES {
         let max = quirks::MAX_IMAGES;
-        let text = format!("{images} images, but this model takes at most {max} in a chat");
+        let text = format!("{images} images, but this model supports at most {max} in a chat");
         return invalid("messages", text);
     }
     for (i, message) in messages.iter().enumerate() {
-        // Text that reads as a control token would speak for another role, or claim an
-        // image that is not there, which the engine does not survive.
+        // A control token in the text could impersonate another role, or refer to an image that
+        // does not exist, which kills the engine.
         if let Some(token) = info
             .control_tokens
             .iter()
             .find(|t| message.text.contains(*t))
         {
-            let text = format!("the text {token:?} is reserved by this model: take it out");
+            let text = format!("the text {token:?} is reserved by this model: remove it");
             return invalid(format!("messages[{i}].content"), text);
         }
         if message
@@ -35,17 +35,17 @@ pub(super) fn messages(info: &ModelInfo, messages: &[Message]) -> Result<(), Bac
             .iter()
             .any(|image| image.width() == 0 || image.height() == 0)
         {
-            let text = "an image has no pixels: leave it out";
+            let text = "an image has no pixels: remove it";
             return invalid(format!("messages[{i}].content"), text);
         }
     }
     Ok(())
 }
 
-/// How many tokens may be made: what was asked for, as far as the context has room.
+/// The maximum number of tokens to generate: the requested number, limited by the context length.
 ///
 /// # Errors
-/// [`BackendError::Invalid`] if there is no room at all.
+/// Returns [`BackendError::Invalid`] if the prompt fills the context.
 pub(super) fn token_limit(
     info: &ModelInfo,
     prompt: usize,
@@ -54,7 +54,7 @@ pub(super) fn token_limit(
     let context = info.context;
     if prompt >= context {
         let text = format!(
-            "the messages are {prompt} tokens, but this model takes {context} with its answer: \
+            "the messages have {prompt} tokens, but the context of this model has {context}: \
              shorten them"
         );
         return invalid("messages", text);

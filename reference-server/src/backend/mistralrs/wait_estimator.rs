@@ -1,4 +1,4 @@
-//! How long chats take, to say how long the queue will.
+//! Estimates the waiting time from the duration of chats.
 
 use std::{
     collections::BTreeMap,
@@ -8,23 +8,23 @@ use std::{
 
 use tokio::time::Instant;
 
-/// The bounds of an estimate.
+/// The bounds of the estimate.
 const MIN_WAIT: Duration = Duration::from_secs(1);
 const MAX_WAIT: Duration = Duration::from_secs(600);
 
-/// How much the newest chat changes the mean.
+/// The weight of the newest chat in the moving average.
 const WEIGHT: f64 = 0.25;
 
-/// Measures how long chats hold their places.
+/// Measures how long chats hold their slots.
 #[derive(Debug, Default)]
 pub(super) struct WaitEstimator(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// A mean over the chats that have ended, of seconds times places; the newest count
-    /// most. `None` before the first one.
+    /// The exponential moving average of slot-seconds per completed chat; `None` before the first
+    /// one.
     mean: Option<f64>,
-    /// By number, so the oldest one first.
+    /// Running chats by id, so that the oldest is first.
     running: BTreeMap<u64, Running>,
     next_id: u64,
 }
@@ -36,7 +36,7 @@ struct Running {
 }
 
 impl Running {
-    /// Seconds times places so far.
+    /// The slot-seconds so far.
     fn cost(&self, now: Instant) -> f64 {
         let held = now.saturating_duration_since(self.since).as_secs_f64();
         held * f64::from(self.slots)
@@ -44,7 +44,7 @@ impl Running {
 }
 
 impl WaitEstimator {
-    /// A chat takes this many places; returns its number.
+    /// Registers a chat that holds `slots`, and returns its id.
     pub(super) fn begin(&self, slots: u32, now: Instant) -> u64 {
         let mut state = self.lock();
         let id = state.next_id;
@@ -54,7 +54,7 @@ impl WaitEstimator {
         id
     }
 
-    /// The chat of this number gives its places back.
+    /// Records that the chat has released its slots.
     pub(super) fn end(&self, id: u64, now: Instant) {
         let mut state = self.lock();
         if let Some(ended) = state.running.remove(&id) {
@@ -66,16 +66,15 @@ impl WaitEstimator {
         }
     }
 
-    /// How many chats run.
+    /// The number of running chats.
     pub(super) fn running(&self) -> usize {
         self.lock().running.len()
     }
 
-    /// An estimate of when this many chats more will have begun, on this many places; from
-    /// 1 s to 10 min.
+    /// Estimates when `chats` more chats will have started on `slots` slots, from 1 s to 10 min.
     ///
-    /// Until a chat has ended, one takes as long as the oldest one has run by now; and never
-    /// less, so that a model that suddenly takes long is noticed.
+    /// A chat counts as at least the slot-seconds of the longest running one, so that the estimate
+    /// follows a model that slows down, and works before the first chat has completed.
     pub(super) fn estimate(&self, chats: usize, slots: usize, now: Instant) -> Duration {
         let state = self.lock();
         let costs = state.running.values().map(|running| running.cost(now));
@@ -88,7 +87,7 @@ impl WaitEstimator {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while the lock is held.
+        // No code panics while the lock is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -99,23 +98,23 @@ mod tests {
 
     // FC09
     #[test]
-    fn the_wait_grows_with_the_queue_and_shrinks_with_the_places() {
+    fn the_wait_grows_with_the_queue_and_shrinks_with_the_slots() {
         let estimator = WaitEstimator::default();
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
         let wait = |chats, slots, at| estimator.estimate(chats, slots, after(at)).as_secs();
-        assert_eq!(wait(1, 1, 0), 1, "nothing is known");
+        assert_eq!(wait(1, 1, 0), 1, "no measurement yet");
         let first = estimator.begin(1, start);
         estimator.end(first, after(6));
         assert_eq!(wait(1, 1, 6), 6);
         assert_eq!(wait(33, 1, 6), 198);
         assert_eq!(wait(33, 8, 6), 25);
         assert_eq!(wait(1_000, 1, 6), 600);
-        // One that takes all of four places counts for four.
+        // A chat that holds four slots counts four times.
         let alone = estimator.begin(4, after(6));
         estimator.end(alone, after(12));
         assert_eq!(wait(1, 4, 12), 3);
-        // One that never ends is noticed.
+        // A chat that does not complete is noticed.
         let _stuck = estimator.begin(1, after(12));
         assert_eq!(wait(1, 1, 112), 100);
     }

@@ -1,7 +1,7 @@
 use super::*;
 
 #[tokio::test]
-async fn greedy_answers_are_the_same_each_time() {
+async fn greedy_answers_are_deterministic() {
     let backend = shared().await;
     let first = ask(&backend, chat("Hello", &[], 24)).await.unwrap();
     let second = ask(&backend, chat("Hello", &[], 24)).await.unwrap();
@@ -22,7 +22,7 @@ async fn max_tokens_ends_with_length() {
 }
 
 #[tokio::test]
-async fn seeds_decide_the_text() {
+async fn seeds_determine_the_text() {
     let backend = shared().await;
     let seeded = |seed| {
         let mut request = chat("Hello", &[], 24);
@@ -38,7 +38,7 @@ async fn seeds_decide_the_text() {
 }
 
 #[tokio::test]
-async fn a_seed_holds_among_other_chats() {
+async fn a_seed_is_independent_of_concurrent_chats() {
     let backend = shared().await;
     let seeded = |text: &str| {
         let mut request = chat(text, &[], 24);
@@ -56,7 +56,7 @@ async fn a_seed_holds_among_other_chats() {
 }
 
 #[tokio::test]
-async fn stop_strings_end_the_text_before_them() {
+async fn ends_before_a_stop_sequence() {
     let backend = shared().await;
     let whole = ask(&backend, chat("Hello", &[], 24)).await.unwrap().text;
     let stop = &whole[9..12];
@@ -70,7 +70,7 @@ async fn stop_strings_end_the_text_before_them() {
 }
 
 #[tokio::test]
-async fn an_unfinished_stop_string_is_let_out_at_the_end() {
+async fn returns_a_partial_stop_sequence_at_the_end() {
     let backend = shared().await;
     let whole = ask(&backend, chat("Hello", &[], 12)).await.unwrap().text;
     let mut request = chat("Hello", &[], 12);
@@ -81,7 +81,7 @@ async fn an_unfinished_stop_string_is_let_out_at_the_end() {
 }
 
 #[tokio::test]
-async fn long_prompts_are_refused_with_numbers() {
+async fn refuses_long_prompts_with_the_limit() {
     let dir = vision_model();
     edit(dir.path(), "config.json", "4096", "256");
     let backend = ready(config(dir.path())).await;
@@ -101,7 +101,7 @@ async fn long_prompts_are_refused_with_numbers() {
 }
 
 #[tokio::test]
-async fn control_tokens_in_text_are_refused() {
+async fn refuses_control_tokens_in_text() {
     let backend = shared().await;
     let mut request = chat("Hello", &[], 8);
     request
@@ -135,7 +135,7 @@ async fn roles_reach_the_model() {
 }
 
 #[tokio::test]
-async fn text_models_answer_too() {
+async fn text_models_answer() {
     let dir = tempfile::tempdir().unwrap();
     tiny_model::write_text(dir.path(), 7).unwrap();
     let backend = ready(config(dir.path())).await;

@@ -1,9 +1,9 @@
-//! One test for each of the faults in `quirks`: it shows that the backend survives it, and
-//! where that can be done from here, that the fault is still there.
+//! Tests for each fault in `quirks`: that the backend handles it and, if possible, that the fault
+//! still exists.
 
 use super::*;
 
-/// A vision model whose answers are broken UTF-8 every now and then.
+/// A vision model that sometimes generates invalid UTF-8.
 async fn biased_model(bias: f32) -> (TempDir, MistralRs) {
     let dir = tempfile::tempdir().unwrap();
     tiny_model::write_biased(dir.path(), 7, bias).unwrap();
@@ -11,7 +11,7 @@ async fn biased_model(bias: f32) -> (TempDir, MistralRs) {
     (dir, backend)
 }
 
-/// What the engine itself says to a request.
+/// The engine's own replies to a request.
 struct Raw {
     text: String,
     reasons: Vec<String>,
@@ -45,7 +45,7 @@ impl Raw {
                     reasons.extend(choice.finish_reason.clone());
                 }
                 ::mistralrs::Response::ModelError(text, _) => error = Some(text),
-                _ => panic!("another reply"),
+                _ => panic!("unexpected reply"),
             }
         }
         let progress = processor.progress();
@@ -66,7 +66,7 @@ fn seeded(text: &str, images: &[DynamicImage], max_tokens: usize, seed: u64) -> 
 }
 
 #[tokio::test]
-async fn fault_1_leaving_does_not_kill_the_engine() {
+async fn fault_1_disconnecting_does_not_kill_the_engine() {
     let backend = shared().await;
     let engine = backend.engine().unwrap();
     let left = with_timeout(backend.chat(chat("Hello", &[], 50)))
@@ -78,7 +78,7 @@ async fn fault_1_leaving_does_not_kill_the_engine() {
 }
 
 #[tokio::test]
-async fn fault_2_images_of_equal_length_at_once_all_succeed() {
+async fn fault_2_concurrent_images_of_equal_length_succeed() {
     let backend = shared().await;
     let look = |seed| ask(&backend, chat("Look", &[picture(112, 112, seed)], 8));
     let alone = (look(1).await.unwrap(), look(2).await.unwrap());
@@ -90,7 +90,7 @@ async fn fault_2_images_of_equal_length_at_once_all_succeed() {
 }
 
 #[tokio::test]
-async fn fault_2_is_still_there() {
+async fn fault_2_still_exists() {
     let dir = vision_model();
     let backend = ready(config(dir.path())).await;
     let engine = backend.engine().unwrap();
@@ -120,7 +120,7 @@ async fn fault_3_a_third_image_is_refused() {
 }
 
 #[tokio::test]
-async fn fault_4_answers_are_resumed_or_given_up_and_the_engine_lives() {
+async fn fault_4_answers_are_resumed_or_fail_and_the_engine_survives() {
     let (_dir, backend) = biased_model(0.06).await;
     let engine = backend.engine().unwrap();
     let (mut resumed, mut given_up) = (0, 0);
@@ -144,7 +144,7 @@ async fn fault_4_answers_are_resumed_or_given_up_and_the_engine_lives() {
         assert_eq!(
             answer,
             ask(&backend, request()).await,
-            "the seed did not hold"
+            "the seed did not repeat the answer"
         );
     }
     assert!(
@@ -155,7 +155,7 @@ async fn fault_4_answers_are_resumed_or_given_up_and_the_engine_lives() {
 }
 
 #[tokio::test]
-async fn fault_4_is_not_resumed_where_the_template_is_fixed() {
+async fn fault_4_is_not_resumed_with_a_fixed_template() {
     let dir = tempfile::tempdir().unwrap();
     tiny_model::write_biased(dir.path(), 7, 0.0).unwrap();
     let template = "{% for message in messages %}{{ message.content }}{% endfor %}";
@@ -168,7 +168,7 @@ async fn fault_4_is_not_resumed_where_the_template_is_fixed() {
 }
 
 #[tokio::test]
-async fn fault_4_an_open_end_continues_the_answer() {
+async fn fault_4_a_prefix_continues_the_answer() {
     let backend = shared().await;
     let engine = backend.engine().unwrap();
     let whole = ask(&backend, chat("Hello", &[], 24)).await.unwrap();
@@ -182,7 +182,7 @@ async fn fault_4_an_open_end_continues_the_answer() {
 }
 
 #[test]
-fn fault_4_stripped_space_is_known() {
+fn fault_4_finds_the_stripped_whitespace() {
     let dir = vision_model();
     let tokenizer = tokenizers::Tokenizer::from_file(dir.path().join("tokenizer.json")).unwrap();
     for (text, space) in [(" ", " "), ("\n", "\n"), ("a", "")] {
@@ -192,7 +192,7 @@ fn fault_4_stripped_space_is_known() {
 }
 
 #[tokio::test]
-async fn fault_5_small_and_thin_images_do_not_kill_the_engine() {
+async fn fault_5_small_and_narrow_images_do_not_kill_the_engine() {
     let backend = shared().await;
     let engine = backend.engine().unwrap();
     for (width, height) in [(3, 90), (3000, 2)] {
@@ -203,7 +203,7 @@ async fn fault_5_small_and_thin_images_do_not_kill_the_engine() {
 }
 
 #[tokio::test]
-async fn fault_5_is_still_there() {
+async fn fault_5_still_exists() {
     let dir = vision_model();
     let backend = ready(config(dir.path())).await;
     let engine = backend.engine().unwrap();
@@ -218,7 +218,7 @@ async fn fault_5_is_still_there() {
 }
 
 #[tokio::test]
-async fn fault_6_is_still_there() {
+async fn fault_6_still_exists() {
     let (_dir, backend) = biased_model(0.0).await;
     let engine = backend.engine().unwrap();
     let prompt = Prompt::new(vec![user("Hello", &[])], vec![]);
@@ -231,7 +231,7 @@ async fn fault_6_is_still_there() {
 }
 
 #[tokio::test]
-async fn fault_6_an_answer_that_ends_inside_a_character_says_why() {
+async fn fault_6_an_answer_that_ends_inside_a_character_has_a_reason() {
     let (_dir, backend) = biased_model(0.0).await;
     for seed in 0..20 {
         let answer = ask(&backend, seeded("Hello", &[], 9, seed)).await.unwrap();
@@ -254,7 +254,7 @@ async fn fault_9_one_token_is_one_token() {
 }
 
 #[tokio::test]
-async fn fault_9_is_still_there() {
+async fn fault_9_still_exists() {
     let backend = shared().await;
     let engine = backend.engine().unwrap();
     let prompt = Prompt::new(vec![user("Hello", &[])], vec![]);
@@ -265,7 +265,7 @@ async fn fault_9_is_still_there() {
 }
 
 #[tokio::test]
-async fn fault_12_chats_at_once_do_not_mix() {
+async fn fault_12_concurrent_chats_do_not_mix() {
     let backend = shared().await;
     let texts = ["Hello", "zzzzz", "Green", "Apple", "A longer one", "Q"];
     let mut alone = Vec::new();
@@ -279,7 +279,7 @@ async fn fault_12_chats_at_once_do_not_mix() {
 }
 
 #[tokio::test]
-async fn fault_12_is_still_there() {
+async fn fault_12_still_exists() {
     let dir = tempfile::tempdir().unwrap();
     tiny_model::write_text(dir.path(), 7).unwrap();
     let backend = ready(config(dir.path())).await;
@@ -299,7 +299,7 @@ async fn fault_12_is_still_there() {
 }
 
 #[tokio::test]
-async fn a_dead_engine_fails_its_chats_and_is_loaded_again() {
+async fn a_dead_engine_fails_its_chats_and_is_reloaded() {
     let dir = vision_model();
     let mut backend = ready(config(dir.path())).await;
     let engine = backend.engine().unwrap();

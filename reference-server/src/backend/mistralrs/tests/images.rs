@@ -16,13 +16,13 @@ async fn usage_counts_image_tokens() {
     let text = ask(&backend, chat("Look", &[], 4)).await.unwrap().usage;
     let image = chat("Look", &[picture(224, 168, 1)], 4);
     let image = ask(&backend, image).await.unwrap().usage;
-    // 8 × 6 tiles, and the two marks around them.
+    // 8 × 6 tiles, and a start and an end token.
     assert_eq!(image.prompt_tokens, text.prompt_tokens + 48 + 2);
     assert_eq!(image.completion_tokens, 4);
 }
 
 #[tokio::test]
-async fn odd_images_are_taken() {
+async fn accepts_images_of_unusual_sizes() {
     let backend = shared().await;
     for (width, height) in [(1, 1), (27, 300), (300, 5), (2000, 3)] {
         let request = chat("Look", &[picture(width, height, 1)], 3);
@@ -32,7 +32,7 @@ async fn odd_images_are_taken() {
 }
 
 #[tokio::test]
-async fn large_images_are_shrunk() {
+async fn downscales_large_images() {
     let dir = vision_model();
     let mut config = config(dir.path());
     config.max_image_side = 112;
@@ -44,7 +44,7 @@ async fn large_images_are_shrunk() {
 }
 
 #[tokio::test]
-async fn an_image_in_an_earlier_message_is_seen() {
+async fn sees_an_image_in_an_earlier_message() {
     let backend = shared().await;
     let look = |seed| {
         let mut request = chat("Look", &[picture(112, 112, seed)], 12);

@@ -1,12 +1,12 @@
 use super::*;
 
-/// What `/health` says of a model whose directory was changed.
+/// The load error of a model whose directory was changed.
 async fn load_error(change: impl FnOnce(&Path)) -> String {
     let dir = vision_model();
     change(dir.path());
     let backend = MistralRs::start(config(dir.path()));
     let Phase::Failed(text) = with_timeout(backend.settled()).await else {
-        panic!("it loaded");
+        panic!("the model was loaded");
     };
     assert!(!text.contains('\n'), "{text}");
     let refused = ask(&backend, chat("Hello", &[], 4)).await;
@@ -15,19 +15,19 @@ async fn load_error(change: impl FnOnce(&Path)) -> String {
 }
 
 #[tokio::test]
-async fn missing_files_are_named() {
+async fn names_missing_files() {
     for name in ["config.json", "tokenizer.json", "preprocessor_config.json"] {
         let text = load_error(|dir| fs::remove_file(dir.join(name)).unwrap()).await;
         assert!(text.contains(&format!("has no {name}")), "{text}");
     }
     let text = load_error(|dir| fs::remove_file(dir.join("model.safetensors")).unwrap()).await;
-    assert!(text.contains("holds no weights"), "{text}");
+    assert!(text.contains("has no weights"), "{text}");
     let text = load_error(|dir| fs::remove_dir_all(dir).unwrap()).await;
     assert!(text.contains("is not a directory"), "{text}");
 }
 
 #[tokio::test]
-async fn a_broken_download_is_named() {
+async fn names_the_missing_file_of_an_interrupted_download() {
     let index = r#"{ "weight_map": { "lm_head.weight": "model-00002-of-00002.safetensors" } }"#;
     let text = load_error(|dir| {
         fs::write(dir.join("model.safetensors.index.json"), index).unwrap();
@@ -40,7 +40,7 @@ async fn a_broken_download_is_named() {
 }
 
 #[tokio::test]
-async fn unsupported_architectures_are_named() {
+async fn names_unsupported_architectures() {
     let text = load_error(|dir| {
         edit(
             dir,
@@ -55,10 +55,10 @@ async fn unsupported_architectures_are_named() {
 }
 
 #[tokio::test]
-async fn broken_files_are_faults_not_panics() {
+async fn corrupt_files_are_errors_not_panics() {
     let text = load_error(|dir| fs::write(dir.join("config.json"), "{").unwrap()).await;
     assert!(text.contains("cannot read"), "{text}");
-    let text = load_error(|dir| fs::write(dir.join("model.safetensors"), "rubbish").unwrap()).await;
+    let text = load_error(|dir| fs::write(dir.join("model.safetensors"), "invalid").unwrap()).await;
     assert!(text.contains("load"), "{text}");
     let text = load_error(|dir| {
         edit(
@@ -83,10 +83,10 @@ async fn broken_files_are_faults_not_panics() {
 }
 
 #[tokio::test]
-async fn chats_are_refused_while_loading() {
+async fn refuses_chats_while_loading() {
     let dir = vision_model();
     let backend = MistralRs::start(config(dir.path()));
-    // The supervisor may be quick, but not before it has read a file.
+    // The supervisor may already have loaded the model.
     let early = backend.chat(chat("Hello", &[], 4)).await.err();
     assert!(
         matches!(early, None | Some(BackendError::Loading)),
@@ -101,7 +101,7 @@ async fn chats_are_refused_while_loading() {
 }
 
 #[tokio::test]
-async fn a_mended_model_is_loaded_without_a_restart() {
+async fn loads_a_fixed_model_without_a_restart() {
     let dir = vision_model();
     let weights = dir.path().join("model.safetensors");
     let aside = dir.path().join("aside");

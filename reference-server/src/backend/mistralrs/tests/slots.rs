@@ -1,7 +1,7 @@
 use super::*;
 
-/// One chat at a time, and this many waiting.
-async fn narrow(max_queued: usize) -> (TempDir, MistralRs) {
+/// A backend with one slot and a queue of this length.
+async fn single_slot(max_queued: usize) -> (TempDir, MistralRs) {
     let dir = vision_model();
     let mut config = config(dir.path());
     config.max_running = 1;
@@ -11,8 +11,8 @@ async fn narrow(max_queued: usize) -> (TempDir, MistralRs) {
 }
 
 #[tokio::test]
-async fn leaving_ends_the_work_and_frees_the_place() {
-    let (_dir, backend) = narrow(1).await;
+async fn disconnecting_stops_the_model_and_frees_the_slot() {
+    let (_dir, backend) = single_slot(1).await;
     let mut long = with_timeout(backend.chat(chat("Hello", &[], 4000)))
         .await
         .unwrap();
@@ -32,8 +32,8 @@ async fn leaving_ends_the_work_and_frees_the_place() {
 }
 
 #[tokio::test]
-async fn leaving_before_the_start_frees_the_place() {
-    let (_dir, backend) = narrow(4).await;
+async fn disconnecting_before_the_start_frees_the_slot() {
+    let (_dir, backend) = single_slot(4).await;
     for _ in 0..5 {
         let mut waiting = backend.chat(chat("Hello", &[], 4000));
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
@@ -43,8 +43,8 @@ async fn leaving_before_the_start_frees_the_place() {
 }
 
 #[tokio::test]
-async fn a_full_queue_refuses() {
-    let (_dir, backend) = narrow(0).await;
+async fn refuses_when_the_queue_is_full() {
+    let (_dir, backend) = single_slot(0).await;
     let running = with_timeout(backend.chat(chat("Hello", &[], 4000)))
         .await
         .unwrap();
@@ -57,15 +57,15 @@ async fn a_full_queue_refuses() {
 }
 
 #[tokio::test]
-async fn the_place_is_free_once_done_is_heard() {
-    let (_dir, backend) = narrow(0).await;
+async fn the_slot_is_free_once_done_is_received() {
+    let (_dir, backend) = single_slot(0).await;
     for _ in 0..5 {
         ask(&backend, chat("Hello", &[], 2)).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_slow_reader_stalls_nobody() {
+async fn a_slow_reader_does_not_stall_others() {
     let backend = shared().await;
     let slow = with_timeout(backend.chat(chat("Hello", &[], 100)))
         .await
@@ -76,7 +76,7 @@ async fn a_slow_reader_stalls_nobody() {
 }
 
 #[tokio::test]
-async fn ending_stops_the_engine_at_the_next_token() {
+async fn end_stops_the_engine_at_the_next_token() {
     let backend = shared().await;
     let engine = backend.engine().unwrap();
     let _alone = acquire_all(&backend).await;
@@ -94,11 +94,14 @@ async fn ending_stops_the_engine_at_the_next_token() {
     processor.end();
     let made = processor.progress().made;
     while with_timeout(replies.recv()).await.is_some() {}
-    assert!(processor.progress().made <= made + 1, "it went on");
+    assert!(
+        processor.progress().made <= made + 1,
+        "the engine continued"
+    );
 }
 
 #[tokio::test]
-async fn chats_that_come_and_go_leave_no_trace() {
+async fn cancelled_chats_do_not_affect_others() {
     let backend = shared().await;
     let engine = backend.engine().unwrap();
     let expected = ask(&backend, chat("Hello", &[], 20)).await.unwrap();
@@ -108,7 +111,7 @@ async fn chats_that_come_and_go_leave_no_trace() {
             let images = vec![picture(56, 56, 1); usize::from(i % 4 == 0)];
             let mut running = backend.chat(chat("Hello", &images, 20));
             if i % 5 == 0 {
-                // Leaves at the first wait.
+                // Disconnects at the first await.
                 assert!(futures_util::poll!(running.as_mut()).is_pending());
                 return;
             }
@@ -130,8 +133,8 @@ async fn chats_that_come_and_go_leave_no_trace() {
 }
 
 #[tokio::test]
-async fn dropping_the_backend_ends_the_engine() {
-    let (_dir, backend) = narrow(0).await;
+async fn dropping_the_backend_stops_the_engine() {
+    let (_dir, backend) = single_slot(0).await;
     let engine = Arc::downgrade(&backend.engine().unwrap());
     drop(backend);
     with_timeout(async {
