@@ -79,7 +79,7 @@ async fn a_changed_configuration_is_in_force_without_a_signal() {
     assert_eq!(policy().await, "\"key\";q=1000;w=60");
 
     server.configure(&with(&lines.replace("1000/minute", "plenty")));
-    assert!(server.wait_for_log("not reloaded")["source"].is_string());
+    assert!(server.wait_for_log("reload failed")["source"].is_string());
     assert_eq!(policy().await, "\"key\";q=1000;w=60", "the last good one");
     wait_until("one event", || {
         let events = field(&server, "audit.log", "event");

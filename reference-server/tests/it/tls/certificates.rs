@@ -71,7 +71,7 @@ async fn a_renewed_one_is_shown_without_a_signal_and_a_bad_one_degrades_readines
     shows(&authority, &server, &second).await;
 
     spoil(&authority.certificate_file());
-    let said = server.wait_for_log("not reloaded");
+    let said = server.wait_for_log("reload failed");
     assert_eq!(said["source"], "server.tls");
     let failing = "stockade_source_failing{source=\"server.tls\"}";
     assert_eq!(server.metric(failing).await, Some(1.0));
