@@ -75,7 +75,7 @@ fn codes_in_sources() -> BTreeSet<String> {
 #[test]
 fn the_table_of_codes_has_every_code_and_no_other() {
     let readme = fs::read_to_string(root().join("reference-server/README.md")).unwrap();
-    let table = readme.split("| status | `code` | why |").nth(1).unwrap();
+    let table = readme.split("| status | `code` | cause |").nth(1).unwrap();
     let table = table.split("\n\n").next().unwrap();
     let (documented, defined) = (codes(table, '`'), codes_in_sources());
     let missing: Vec<_> = defined.difference(&documented).collect();
