@@ -1,4 +1,4 @@
-"""A server for OpenAI's SDK: what `demo` wrote, with a few more keys, run by `serve`.
+"""A server for OpenAI's SDK: the files of `demo` with additional keys, served by `serve`.
 
 STOCKADE_SERVER_BIN is the path of the program.
 """
@@ -33,7 +33,7 @@ class Process:
             self.text += line
 
     def wait_for(self, pattern, seconds=60):
-        """The match of this pattern in the output, as soon as it is there."""
+        """Waits for a pattern in the output, and returns the match."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if match := re.search(pattern, self.text):
@@ -44,7 +44,7 @@ class Process:
         raise AssertionError(f"no {pattern!r} in:\n{self.text}")
 
     def stop(self):
-        """Ends it as a supervisor would, and returns its exit code."""
+        """Sends SIGTERM, and returns the exit code."""
         self.child.terminate()
         return self.child.wait(timeout=60)
 
@@ -66,7 +66,7 @@ class Server:
 
 @pytest.fixture(scope="session")
 def demo_text(tmp_path_factory):
-    """What the demo prints; its folder is the second value."""
+    """The output of the demo and its directory."""
     folder = tmp_path_factory.mktemp("demo") / "files"
     process = Process("demo", "--dir", str(folder), "--listen", "127.0.0.1:0")
     process.wait_for("Ctrl-C stops the server")
@@ -75,7 +75,7 @@ def demo_text(tmp_path_factory):
 
 
 def add_key(folder: Path, key_id, *args):
-    """Adds a key as an operator would."""
+    """Adds a key with the `key` command."""
     file = str(folder / "keys.yaml")
     command = [os.environ["STOCKADE_SERVER_BIN"], "key", "--file", file, "--id", key_id]
     done = subprocess.run([*command, *args], check=True, capture_output=True, text=True)
@@ -83,7 +83,7 @@ def add_key(folder: Path, key_id, *args):
 
 
 def expire(folder: Path, key_id):
-    """Lets a key have expired."""
+    """Sets the expiry of a key to a time in the past."""
     file = folder / "keys.yaml"
     text = file.read_text()
     entry = text[text.index(f"key_id: {key_id}") :]
@@ -113,7 +113,7 @@ def server(demo_text):
 
 @pytest.fixture(scope="session")
 def strict(server, demo_text):
-    """The same model and keys within narrow limits."""
+    """A server with the same model and keys, and low limits."""
     _, folder = demo_text
     config = folder / "strict.toml"
     text = (folder / "stockade.toml").read_text().replace(ONE_AT_A_TIME, "")

@@ -1,4 +1,4 @@
-"""The server as OpenAI's own Python SDK sees it."""
+"""Tests of the chat API with OpenAI's Python SDK."""
 
 import base64
 import struct
@@ -40,13 +40,13 @@ def ask(client, messages=HELLO, **fields):
 
 def ask_about(client, part):
     content = [{"type": "text", "text": "What is this?"}, part]
-    # Drawn, not greedy: the tiny model's likeliest tokens are often the same.
+    # Not greedy, because the tiny model's most likely tokens are often the same.
     fields = {"temperature": 1, "seed": 1, "max_tokens": 32}
     return ask(client, [{"role": "user", "content": content}], **fields)
 
 
-def wait_for_a_place(client):
-    """Until the model has stopped for whoever left."""
+def wait_for_slot(client):
+    """Waits until a disconnected chat has released the slot."""
     end = time.monotonic() + 5
     while True:
         try:
@@ -56,7 +56,7 @@ def wait_for_a_place(client):
             time.sleep(0.02)
 
 
-def test_the_demos_python_lines_run_as_printed(demo_text, capsys):
+def test_python_example_of_the_demo_runs(demo_text, capsys):
     text, _ = demo_text
     start = text.index("from openai import OpenAI")
     end = text.index("\nWithout the Authorization header")
@@ -64,7 +64,7 @@ def test_the_demos_python_lines_run_as_printed(demo_text, capsys):
     assert len(capsys.readouterr().out) > 0
 
 
-def test_answers_in_one_piece(client):
+def test_returns_a_completion(client):
     answer = ask(client)
     assert answer.object == "chat.completion"
     assert answer.model == "demo"
@@ -77,7 +77,7 @@ def test_answers_in_one_piece(client):
     assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
 
 
-def test_streams_the_same_answer_with_usage(client):
+def test_streams_the_same_completion_with_usage(client):
     whole = ask(client).choices[0].message.content
     options = {"include_usage": True}
     first, *middle, last, usage = ask(client, stream=True, stream_options=options)
@@ -88,12 +88,12 @@ def test_streams_the_same_answer_with_usage(client):
     assert usage.usage.completion_tokens == 8
 
 
-def test_an_answer_can_be_sent_back(client):
+def test_accepts_its_own_message_in_the_next_request(client):
     message = ask(client).choices[0].message
     ask(client, [*HELLO, message, {"role": "user", "content": "and then?"}])
 
 
-def test_sees_a_png_in_both_forms(client):
+def test_accepts_images_as_url_and_base64(client):
     red = ask_about(client, image_url(png(255, 0, 0)))
     inline = {"type": "image", "image": {"b64": png(255, 0, 0)}}
     blue = ask_about(client, image_url(png(0, 0, 255)))
@@ -109,7 +109,7 @@ def test_streams_about_an_image(client):
     assert chunks[-1].choices[0].finish_reason == "length"
 
 
-def test_a_seed_repeats_an_answer(client):
+def test_a_seed_repeats_the_completion(client):
     first, second = (
         ask(client, temperature=1, top_p=0.9, seed=7, max_tokens=16) for _ in range(2)
     )
@@ -121,7 +121,7 @@ def test_lists_its_model(client):
     assert client.models.retrieve("demo").object == "model"
 
 
-def test_leaving_mid_stream_frees_the_model(server, client):
+def test_a_disconnect_during_a_stream_frees_the_slot(server, client):
     stream = ask(client, stream=True, max_tokens=8_000)
     next(stream)
     with pytest.raises(openai.InternalServerError) as caught:
@@ -131,7 +131,7 @@ def test_leaving_mid_stream_frees_the_model(server, client):
 
     request_id = stream.response.headers["x-request-id"]
     stream.close()
-    # Left, not finished: the log says so.
+    # The log records the disconnect.
     line = server.process.wait_for(rf'.*request_id="{request_id}".*', seconds=5)[0]
     assert 'outcome="client_left"' in line
-    wait_for_a_place(client)
+    wait_for_slot(client)

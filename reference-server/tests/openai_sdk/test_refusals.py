@@ -1,7 +1,7 @@
-"""Every way to be refused, in each format that clients read.
+"""Refusals in each error format.
 
-The rows say what was asked and what the answer is called. OpenAI's SDK and a client of
-`application/problem+json` must learn the same from it.
+Each row has a request and the expected error. OpenAI's SDK and a client that accepts
+`application/problem+json` must get the same information.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import openai
 import pytest
 
-from test_chat import HELLO, ask, image_url, png, wait_for_a_place
+from test_chat import HELLO, ask, image_url, png, wait_for_slot
 
 
 def chat(**fields):
@@ -26,13 +26,13 @@ def about(part):
 
 
 @contextlib.contextmanager
-def nothing_before(_server):
+def no_setup(_server):
     yield
 
 
 @contextlib.contextmanager
 def a_stream(key, server):
-    """While an answer to this key is being sent."""
+    """Holds a running stream of this key."""
     stream = ask(server.client(key), stream=True, max_tokens=1_000)
     try:
         next(stream)
@@ -48,14 +48,14 @@ def some_tokens_used(server):
 
 
 @contextlib.contextmanager
-def the_only_place_taken(server):
+def only_slot_taken(server):
     with a_stream("demo", server):
         yield
-    wait_for_a_place(server.client())
+    wait_for_slot(server.client())
 
 
 @contextlib.contextmanager
-def too_many(server):
+def rate_limited(server):
     with pytest.raises(openai.RateLimitError):
         for _ in range(40):
             with contextlib.suppress(openai.NotFoundError):
@@ -64,7 +64,7 @@ def too_many(server):
 
 
 @contextlib.contextmanager
-def guesses(server):
+def key_guesses(server):
     with pytest.raises(openai.PermissionDeniedError):
         for number in range(20):
             with contextlib.suppress(openai.AuthenticationError):
@@ -74,7 +74,7 @@ def guesses(server):
 
 @dataclass(frozen=True)
 class Row:
-    """What is asked, and how it is refused."""
+    """A request and its expected refusal."""
 
     name: str
     status: int
@@ -84,9 +84,9 @@ class Row:
     path: str = "/v1/chat/completions"
     content_type: str = "application/json"
     body: bytes = chat()
-    before: object = nothing_before
+    before: object = no_setup
     server: str = "server"
-    # Whether the head decides, so that the type of the body makes no difference.
+    # Whether the head determines the refusal, so that the body's type does not matter.
     head: bool = False
 
 
@@ -97,18 +97,18 @@ B64 = "messages[0].content[0].image.b64"
 
 ROWS = [
     Row("no key", 401, AUTH, key=None, head=True),
-    Row("no key of ours", 401, AUTH, key="wrong", head=True),
+    Row("malformed key", 401, AUTH, key="wrong", head=True),
     Row("unknown key", 401, AUTH, key="sk_demo_" + "0" * 36, head=True),
     Row("expired key", 401, AUTH, key="expired", head=True),
     Row("scope", 403, FORBIDDEN, key="reader", head=True),
-    Row("no such route", 404, "ROUTE_NOT_FOUND", path="/v1/none", head=True),
+    Row("unknown route", 404, "ROUTE_NOT_FOUND", path="/v1/none", head=True),
     Row(
-        "banned", 403, "BANNED", key="wrong", before=guesses, server="strict", head=True
+        "banned", 403, "BANNED", key="wrong", before=key_guesses, server="strict", head=True
     ),
-    Row("no such model", 404, "MODEL_NOT_FOUND", "model", body=chat(model="gpt-4o")),
-    Row("no JSON", 400, "INVALID_JSON", "model", body=b'{"model":'),
-    Row("no text", 400, "INVALID_JSON", body=b"\xff\xfe"),
-    Row("member twice", 400, "DUPLICATE_KEY", body=b'{"model":"a","model":"b"}'),
+    Row("unknown model", 404, "MODEL_NOT_FOUND", "model", body=chat(model="gpt-4o")),
+    Row("invalid JSON", 400, "INVALID_JSON", "model", body=b'{"model":'),
+    Row("invalid UTF-8", 400, "INVALID_JSON", body=b"\xff\xfe"),
+    Row("duplicate key", 400, "DUPLICATE_KEY", body=b'{"model":"a","model":"b"}'),
     Row(
         "type",
         400,
@@ -117,7 +117,7 @@ ROWS = [
         body=chat(messages=[{"role": "user", "content": 1}]),
     ),
     Row("range", 400, RANGE, "temperature", body=chat(temperature=3)),
-    Row("no tokens", 400, RANGE, "max_tokens", body=chat(max_tokens=0)),
+    Row("zero tokens", 400, RANGE, "max_tokens", body=chat(max_tokens=0)),
     Row("too many tokens", 400, RANGE, "max_tokens", body=chat(max_tokens=10**18)),
     Row("choices", 400, INVALID, "n", body=chat(n=2)),
     Row("unknown field", 400, "UNKNOWN_PARAMETER", "top_k", body=chat(top_k=5)),
@@ -128,9 +128,9 @@ ROWS = [
         "response_format.type",
         body=chat(response_format={"type": "json_object"}),
     ),
-    Row("broken image", 400, IMAGE, URL, body=about(image_url(png(1, 2, 3)[:64]))),
-    Row("no image", 400, "UNSUPPORTED_IMAGE", URL, body=about(image_url("bm8gaW1hZ2U="))),
-    Row("no base64", 400, IMAGE, B64, body=about({"type": "image", "image": {"b64": "?"}})),
+    Row("truncated image", 400, IMAGE, URL, body=about(image_url(png(1, 2, 3)[:64]))),
+    Row("not an image", 400, "UNSUPPORTED_IMAGE", URL, body=about(image_url("bm8gaW1hZ2U="))),
+    Row("invalid base64", 400, IMAGE, B64, body=about({"type": "image", "image": {"b64": "?"}})),
     *(
         Row(
             f"remote image {url}",
@@ -144,16 +144,16 @@ ROWS = [
     Row("size", 413, "REQUEST_TOO_LARGE", body=chat() + b" " * 2**20, server="strict"),
     Row("media type", 415, "UNSUPPORTED_MEDIA_TYPE", content_type="text/plain"),
     Row(
-        "too often",
+        "rate limit",
         429,
         "RATE_LIMITED",
         key="rated",
-        before=too_many,
+        before=rate_limited,
         server="strict",
         head=True,
     ),
     Row(
-        "too much at once",
+        "concurrency limit",
         429,
         "CONCURRENCY_LIMIT",
         key="busy",
@@ -161,7 +161,7 @@ ROWS = [
         server="strict",
     ),
     Row(
-        "more tokens than there ever are",
+        "tokens exceed the quota",
         400,
         "TOKENS_EXCEED_QUOTA",
         "max_tokens",
@@ -170,7 +170,7 @@ ROWS = [
         server="strict",
     ),
     Row(
-        "more tokens than are left",
+        "tokens exceed the remaining budget",
         429,
         "TOKEN_LIMIT",
         key="spent",
@@ -178,7 +178,7 @@ ROWS = [
         before=some_tokens_used,
         server="strict",
     ),
-    Row("full", 503, "QUEUE_FULL", before=the_only_place_taken),
+    Row("queue full", 503, "QUEUE_FULL", before=only_slot_taken),
 ]
 
 ERRORS = {
@@ -195,7 +195,7 @@ ERRORS = {
 
 @pytest.fixture
 def refusing(request, row):
-    """The server of this row, as it has to be for the refusal."""
+    """The server of this row, after its setup."""
     server = request.getfixturevalue(row.server)
     with row.before(server):
         yield server
@@ -210,12 +210,12 @@ def check_headers(row, headers):
 
 
 def send(server, row, **headers):
-    """Asks without any library that knows what a refusal is."""
+    """Sends the request with a plain HTTP client."""
     connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=60)
     headers = {"content-type": row.content_type} | headers
     if row.key:
         headers["authorization"] = f"Bearer {server.keys.get(row.key, row.key)}"
-    # Refused by its head, so nothing else is sent: writing to whoever has hung up fails.
+    # Refused by its head, so no body is sent: writing to a closed connection fails.
     body = b"" if row.status == 413 else row.body
     headers["content-length"] = str(len(row.body))
     connection.request("POST", row.path, body, headers)
@@ -228,7 +228,7 @@ def each(rows):
 
 
 @each(ROWS)
-def test_the_sdk_raises_what_it_is(refusing, row):
+def test_the_sdk_raises_the_matching_error(refusing, row):
     client = refusing.client(row.key or "none")
     headers = {"content-type": row.content_type}
     if row.key is None:
@@ -244,7 +244,7 @@ def test_the_sdk_raises_what_it_is(refusing, row):
 
 
 @each(ROWS)
-def test_a_client_of_problems_reads_the_same(refusing, row):
+def test_problem_details_have_the_same_information(refusing, row):
     response, body = send(refusing, row, accept="application/problem+json")
     assert response.headers["content-type"] == "application/problem+json"
     problem = json.loads(body)
@@ -255,8 +255,8 @@ def test_a_client_of_problems_reads_the_same(refusing, row):
 
 
 @each([row for row in ROWS if row.head])
-def test_a_content_type_of_grpc_changes_nothing(refusing, row):
-    """FA16: no route here is one of gRPC, so a refusal stays an HTTP status."""
+def test_a_grpc_content_type_does_not_change_the_refusal(refusing, row):
+    """FA16: the server has no gRPC routes, so a refusal has an HTTP status."""
     response, body = send(refusing, row, **{"content-type": "application/grpc"})
     assert response.status == row.status
     assert response.headers["content-type"] == "application/json"
