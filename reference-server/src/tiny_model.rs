@@ -1,8 +1,8 @@
-//! Model directories of random weights, small enough to be made on the spot.
+//! Generates model directories with random weights.
 //!
-//! They have the files and shapes of the real families, so that `demo` and the tests
-//! run the whole server on any machine, with no download. Their answers are random
-//! letters that depend on the prompt, and for the vision model on the image.
+//! The directories have the files and tensor shapes of real model families, so that `demo` and the
+//! tests run the whole server on any machine without a download. The output is random characters
+//! that depend on the prompt and, for the vision model, on the image.
 //!
 //! The same seed writes the same bytes.
 
@@ -19,29 +19,29 @@ mod weights;
 
 use weights::Weights;
 
-/// How strongly an answer leans to printable ASCII. At this value, and a temperature up to
-/// 1, anything else is one token in millions.
+/// The bias of the output towards printable ASCII. At this value and a temperature up to 1, other
+/// tokens are one in millions.
 const ASCII_BIAS: f32 = 1.0;
 
-/// Writes a Qwen2.5-VL directory of random weights into `dir`, which is created.
+/// Writes a Qwen2.5-VL model with random weights to `dir`, and creates the directory.
 ///
 /// # Errors
-/// See [`TinyModelError`].
+/// Returns a [`TinyModelError`] if the model cannot be built or written.
 pub fn write(dir: &Path, seed: u64) -> Result<(), TinyModelError> {
     write_biased(dir, seed, ASCII_BIAS)
 }
 
-/// Writes a text-only Qwen2 directory of random weights into `dir`, which is created.
+/// Writes a text-only Qwen2 model with random weights to `dir`, and creates the directory.
 ///
 /// # Errors
-/// See [`TinyModelError`].
+/// Returns a [`TinyModelError`] if the model cannot be built or written.
 pub fn write_text(dir: &Path, seed: u64) -> Result<(), TinyModelError> {
     let mut weights = Weights::seeded(seed);
     weights.language(ASCII_BIAS, &vocabulary::printable());
     write_files(dir, &settings::text(), &weights)
 }
 
-/// [`write()`] with a chosen lean; at 0 the model babbles in broken UTF-8.
+/// Like [`write()`], with a given bias; at 0 the model generates invalid UTF-8.
 pub(crate) fn write_biased(dir: &Path, seed: u64, bias: f32) -> Result<(), TinyModelError> {
     let mut weights = Weights::seeded(seed);
     weights.language(bias, &vocabulary::printable());
@@ -73,7 +73,7 @@ fn write_bytes(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), TinyModelErro
     fs::write(&path, bytes).map_err(|source| TinyModelError::write(&path, source))
 }
 
-/// Why a tiny model was not written.
+/// An error of writing a tiny model.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TinyModelError {
@@ -82,14 +82,14 @@ pub enum TinyModelError {
     Write {
         /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The underlying I/O error.
         source: io::Error,
     },
     /// The tokenizer could not be built.
     #[error("cannot build the tokenizer")]
     Tokenizer(#[source] tokenizers::Error),
-    /// The weights could not be laid out.
-    #[error("cannot lay out the weights")]
+    /// The weights could not be serialised.
+    #[error("cannot serialise the weights")]
     Weights(#[from] safetensors::SafeTensorError),
 }
 
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_few_megabytes_at_most() {
+    fn is_at_most_a_few_megabytes() {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), 0).unwrap();
         let size: usize = read_all(dir.path()).iter().map(|(_, b)| b.len()).sum();
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn tokenizer_fills_the_whole_vocabulary() {
+    fn tokenizer_covers_the_whole_vocabulary() {
         let dir = tempfile::tempdir().unwrap();
         write_text(dir.path(), 0).unwrap();
         let tokenizer =

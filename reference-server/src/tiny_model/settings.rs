@@ -1,4 +1,4 @@
-//! The JSON files beside the weights, and the sizes both must agree on.
+//! The model's JSON files, and the dimensions that they share with the weights.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ pub(super) const PATCH: usize = 14;
 pub(super) const MERGE: usize = 2;
 pub(super) const TEMPORAL_PATCH: usize = 2;
 
-/// Tokens of prompt and answer together.
+/// The context length: tokens of prompt and completion together.
 const CONTEXT: usize = 4096;
 
 fn language(architecture: &str, kind: &str) -> Value {
@@ -56,7 +56,7 @@ pub(super) fn vision() -> Value {
     config["video_token_id"] = vocabulary::id("<|video_pad|>").into();
     config["vision_start_token_id"] = vocabulary::id("<|vision_start|>").into();
     config["vision_end_token_id"] = vocabulary::id("<|vision_end|>").into();
-    // The sections share half a head between time, height and width.
+    // The sections divide half a head between time, height and width.
     config["rope_scaling"] = json!({ "type": "mrope", "mrope_section": [2, 3, 3] });
     config["vision_config"] = json!({
         "depth": VISION_DEPTH,

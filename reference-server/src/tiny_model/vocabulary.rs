@@ -1,4 +1,4 @@
-//! The tokenizer: one token a byte, then the control tokens of the Qwen family.
+//! The tokenizer: one token per byte, then the control tokens of the Qwen family.
 
 use tokenizers::{
     AddedToken, Tokenizer, decoders::byte_level::ByteLevel as Decoder, models::bpe::BPE,
@@ -16,7 +16,7 @@ const CONTROL_TOKENS: [&str; 9] = [
     "<|vision_pad|>",
     "<|image_pad|>",
     "<|video_pad|>",
-    // Not a token of the real family: mistral.rs writes it into a prompt for a moment.
+    // Not a token of the real family: mistral.rs inserts it into a prompt temporarily.
     "<|placeholder|>",
 ];
 
@@ -25,10 +25,10 @@ const BYTES: usize = 256;
 /// The id of a control token.
 pub(super) fn id(control: &str) -> usize {
     let place = CONTROL_TOKENS.iter().position(|token| *token == control);
-    BYTES + place.expect("only the control tokens above are asked for")
+    BYTES + place.expect("the token is in `CONTROL_TOKENS`")
 }
 
-/// Which ids are a space or a visible ASCII character.
+/// Whether each id is a space or a visible ASCII character.
 pub(super) fn printable() -> Vec<bool> {
     let mut printable: Vec<bool> = alphabet()
         .into_iter()
@@ -39,7 +39,7 @@ pub(super) fn printable() -> Vec<bool> {
     printable
 }
 
-/// `tokenizer.json`.
+/// The content of `tokenizer.json`.
 pub(super) fn tokenizer_json() -> Result<String, TinyModelError> {
     let mut ids = 0..;
     let bytes: [(String, u32); BYTES] = alphabet().map(|c| {
@@ -53,7 +53,7 @@ pub(super) fn tokenizer_json() -> Result<String, TinyModelError> {
     let mut tokenizer = Tokenizer::new(model);
     tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, false, false)));
     tokenizer.with_decoder(Some(Decoder::new(false, false, false)));
-    // A tokenizer smaller than the weights' vocabulary breaks constrained decoding.
+    // Constrained decoding fails if the tokenizer is smaller than the weights' vocabulary.
     let reserved =
         (BYTES + CONTROL_TOKENS.len()..settings::VOCABULARY).map(|i| format!("<|reserved_{i}|>"));
     let special: Vec<AddedToken> = CONTROL_TOKENS
@@ -66,9 +66,9 @@ pub(super) fn tokenizer_json() -> Result<String, TinyModelError> {
     tokenizer.to_string(true).map_err(TinyModelError::Tokenizer)
 }
 
-/// The characters that stand for the 256 bytes, in a fixed order.
+/// The characters that represent the 256 bytes, in a fixed order.
 fn alphabet() -> [char; BYTES] {
     let mut alphabet: Vec<char> = ByteLevel::alphabet().into_iter().collect();
     alphabet.sort_unstable();
-    alphabet.try_into().expect("one character a byte")
+    alphabet.try_into().expect("one character per byte")
 }

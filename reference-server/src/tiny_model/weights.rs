@@ -1,9 +1,9 @@
-//! Random tensors under the names the real checkpoints use.
+//! Random tensors with the names of real checkpoints.
 
 use std::collections::BTreeMap;
 
 use rand::{Rng, SeedableRng};
-// `StdRng` may change its algorithm in any release; ChaCha8 gives the same stream forever.
+// `StdRng` may change its algorithm in any release; ChaCha8 guarantees the same stream.
 use rand_chacha::ChaCha8Rng;
 use safetensors::{Dtype, SafeTensorError, tensor::TensorView};
 
@@ -12,8 +12,8 @@ use super::settings::{
     VISION_HIDDEN, VISION_INTERMEDIATE, VOCABULARY,
 };
 
-/// The first hidden channel carries a constant, which the head turns into its lean: every
-/// embedding sets it, and no layer writes to it.
+/// The constant in the first hidden channel, from which the head derives its bias: every embedding
+/// sets it, and no layer writes to it.
 const CONSTANT: f32 = 2.0;
 
 pub(super) struct Weights {
@@ -29,7 +29,7 @@ impl Weights {
         }
     }
 
-    /// The language model; its head leans by `bias` to the ids that `favoured` marks.
+    /// Adds the language model; its head is biased by `bias` towards the ids marked in `favoured`.
     pub(super) fn language(&mut self, bias: f32, favoured: &[bool]) {
         let kv = HIDDEN / HEADS * KV_HEADS;
         self.random("model.embed_tokens.weight", &[VOCABULARY, HIDDEN], 1.0);
@@ -50,7 +50,7 @@ impl Weights {
         }
         self.ones("model.norm.weight", HIDDEN);
         self.random("lm_head.weight", &[VOCABULARY, HIDDEN], 0.25);
-        // The norm leaves the constant near 1, so the two sides are about 16 × lean apart.
+        // The norm leaves the constant near 1, so the logits differ by about 16 × bias.
         self.column("lm_head.weight", HIDDEN, |id| {
             if favoured[id] {
                 8.0 * bias
@@ -60,7 +60,7 @@ impl Weights {
         });
     }
 
-    /// The vision tower, which speaks into the language model's hidden space.
+    /// Adds the vision tower, which projects into the language model's hidden space.
     pub(super) fn vision(&mut self) {
         let patch = [VISION_HIDDEN, 3, TEMPORAL_PATCH, PATCH, PATCH];
         self.random("visual.patch_embed.proj.weight", &patch, 0.05);
@@ -108,7 +108,7 @@ impl Weights {
         safetensors::serialize(views, None)
     }
 
-    /// A linear layer that keeps the size of what goes through it.
+    /// Adds a linear layer that keeps the scale of its input.
     fn linear(&mut self, name: &str, output: usize, input: usize, bias: bool) {
         #[expect(
             clippy::cast_precision_loss,
@@ -121,7 +121,7 @@ impl Weights {
         }
     }
 
-    /// Values spread evenly over `-scale..scale`.
+    /// Adds a tensor with values distributed uniformly over `-scale..scale`.
     fn random(&mut self, name: &str, shape: &[usize], scale: f32) {
         let count = shape.iter().product();
         let values = (0..count)
@@ -147,7 +147,10 @@ impl Weights {
     }
 
     fn values(&mut self, name: &str) -> &mut [f32] {
-        let (_, values) = self.tensors.get_mut(name).expect("made just before");
+        let (_, values) = self
+            .tensors
+            .get_mut(name)
+            .expect("the tensor was added before");
         values
     }
 }
