@@ -1,4 +1,4 @@
-//! Logs that cannot be written: what was chosen for that holds, and nobody else is harmed.
+//! Audit logs that cannot be written, with each overflow policy.
 
 use std::{
     fs,
@@ -17,17 +17,17 @@ use crate::{
 
 const FAILS: &str = "the audit log cannot be written";
 
-/// What a journal keeps for better times, in bytes.
+/// The capacity of a journal's queue, in bytes.
 const QUEUE: f64 = 8_388_608.0;
-/// Requests of one connection.
+/// The number of requests on a connection.
 const MANY: usize = 500;
 
-/// Records go to this file, and this happens where they cannot.
+/// An `[audit]` section with this file and overflow policy.
 fn audit(file: &str, on_overflow: &str) -> String {
     format!("[audit]\nfile = \"{file}\"\non_overflow = \"{on_overflow}\"\n")
 }
 
-/// What the good client is answered.
+/// The status and code of a normal request.
 async fn asks(server: &ServerProcess) -> (u16, String) {
     let answer = server.get("/v1/models", READER_KEY).send().await.unwrap();
     let status = answer.status().as_u16();
@@ -38,10 +38,10 @@ async fn asks(server: &ServerProcess) -> (u16, String) {
     )
 }
 
-/// All records of a log, each a whole line.
+/// All complete records of a log.
 fn records(log: &Path) -> Vec<Value> {
     let log = fs::read_to_string(log).unwrap_or_default();
-    // The last one may just be on its way.
+    // The last line may be incomplete.
     let lines = log
         .split_inclusive('\n')
         .filter(|line| line.ends_with('\n'));
@@ -50,13 +50,13 @@ fn records(log: &Path) -> Vec<Value> {
         .collect()
 }
 
-/// How many of them are requests with this status.
+/// The number of requests with this status.
 fn requests(records: &[Value], status: u16) -> usize {
     let of = |record: &&Value| record["method"].is_string() && record["status"] == status;
     records.iter().filter(of).count()
 }
 
-/// Requests one after the other, whose records take much room.
+/// Pipelined requests with large records.
 fn many_requests() -> String {
     let agent = "\"".repeat(256);
     let ask = |connection: &str| {
@@ -68,9 +68,9 @@ fn many_requests() -> String {
     ask("keep-alive").repeat(MANY - 1) + &ask("close")
 }
 
-/// Waits until the log says that it can be written again.
+/// Waits until the log records its recovery.
 async fn recovers(log: &Path) {
-    wait_until("a log that can be written", || {
+    wait_until("the log has recovered", || {
         let records = records(log);
         records
             .iter()
@@ -79,7 +79,7 @@ async fn recovers(log: &Path) {
     .await;
 }
 
-/// Whether its log cannot be written; it is asked, and counted, where it answers.
+/// Whether the log cannot be written. Counts its own request if it is served.
 async fn fails(server: &ServerProcess, served: &mut usize) -> bool {
     let metrics = server.get("/metrics", METRICS_KEY).send().await.unwrap();
     if metrics.status() == 503 {
@@ -92,7 +92,7 @@ async fn fails(server: &ServerProcess, served: &mut usize) -> bool {
 
 // L03
 #[tokio::test]
-async fn a_full_disk_refuses_all_or_nobody_as_was_chosen() {
+async fn a_full_disk_applies_the_overflow_policy() {
     let served = (200, "none".to_owned());
     let refused = (503, "AUDIT_UNAVAILABLE".to_owned());
     for (on_overflow, expected) in [
@@ -101,10 +101,10 @@ async fn a_full_disk_refuses_all_or_nobody_as_was_chosen() {
         ("fail_closed", &refused),
     ] {
         let mut server = ServerProcess::start(&audit("/dev/full", on_overflow));
-        // The journal's first record is the first to fail.
+        // The journal's opening record is the first to fail.
         let mut asked = 0;
         while !fails(&server, &mut asked).await {
-            assert!(asked < 10_000, "the log can be written");
+            assert!(asked < 10_000, "the log did not fail");
         }
         for _ in 0..50 {
             assert_eq!(asks(&server).await, *expected, "{on_overflow}");
@@ -117,7 +117,7 @@ async fn a_full_disk_refuses_all_or_nobody_as_was_chosen() {
         let errors = server.metric("stockade_audit_write_errors_total").await;
         assert!(errors > Some(0.0), "{errors:?}");
         if on_overflow == "drop" {
-            // It says what is lost with it, and goes.
+            // Reports the lost records, and exits.
             server.signal("TERM");
             server.wait_for_log("the last records could not be written in time");
             assert_eq!(server.wait_for_exit(), Some(0));
@@ -127,9 +127,9 @@ async fn a_full_disk_refuses_all_or_nobody_as_was_chosen() {
 
 // L03
 #[tokio::test]
-async fn a_disk_that_fills_up_loses_no_record_once_there_is_room() {
+async fn loses_no_record_once_the_disk_has_space_again() {
     for (on_overflow, expected) in [("drop", 200), ("fail_closed", 503)] {
-        // A limit on the size of files is a disk without room, for this process alone.
+        // A file size limit acts as a full disk for this process only.
         let small_disk = "trap '' XFSZ; ulimit -f 4096";
         let server = ServerProcess::start_after(small_disk, &audit("app.log", on_overflow));
         let many = many_requests();
@@ -139,7 +139,7 @@ async fn a_disk_that_fills_up_loses_no_record_once_there_is_room() {
             let mut unexpected = statuses.iter().filter(|s| ![200, expected].contains(s));
             assert_eq!(unexpected.next(), None, "{on_overflow}");
             served += statuses.iter().filter(|status| **status == 200).count();
-            assert!(served < 100 * MANY, "there is always room");
+            assert!(served < 100 * MANY, "the log never filled up");
         }
         let said = server.wait_for_log(FAILS);
         assert!(said["error"].as_str().unwrap().contains("too large"));
@@ -162,12 +162,12 @@ async fn a_disk_that_fills_up_loses_no_record_once_there_is_room() {
     }
 }
 
-/// Reads a FIFO into a file, when it is let.
+/// A process that copies a FIFO to a file.
 struct Reader(Child);
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        // Also where a test has failed, and it stands still.
+        // Also if a test has failed while the process is stopped.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -175,7 +175,7 @@ impl Drop for Reader {
 
 // L03
 #[tokio::test]
-async fn a_reader_that_stands_still_costs_records_and_they_are_counted() {
+async fn counts_the_records_lost_to_a_stalled_reader() {
     let mut reader = None;
     let server = ServerProcess::start_in("", &audit("app.log", "drop"), |folder| {
         let made = Command::new("mkfifo").arg(folder.join("app.log")).status();
@@ -202,7 +202,7 @@ async fn a_reader_that_stands_still_costs_records_and_they_are_counted() {
             let received = send_raw(server.address, many.as_bytes()).await;
             assert_eq!(received.statuses(), [200; MANY]);
             let before = asked.fetch_add(MANY, Ordering::Relaxed);
-            assert!(before < 1_000 * MANY, "there is always room");
+            assert!(before < 1_000 * MANY, "the log never filled up");
         }
     };
     let good = async {
@@ -218,7 +218,7 @@ async fn a_reader_that_stands_still_costs_records_and_they_are_counted() {
 
     signal(&reader.0, "CONT");
     recovers(&read).await;
-    wait_until("all records, or their number", || {
+    wait_until("all records, or the number of lost ones", || {
         let records = records(&read);
         let lost = records.iter().filter_map(|record| record["lost"].as_u64());
         let (lost, kept) = (lost.sum::<u64>(), requests(&records, 200));

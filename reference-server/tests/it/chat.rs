@@ -1,4 +1,4 @@
-//! Chats that are answered.
+//! Successful chats.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ async fn text(server: &TestServer, body: &Value) -> String {
 }
 
 #[tokio::test]
-async fn answers_in_one_piece() {
+async fn returns_a_completion_object() {
     let server = TestServer::start().await;
     let response = server.chat_with(json!({})).await;
     assert_eq!(response.status(), 200);
@@ -35,7 +35,7 @@ async fn answers_in_one_piece() {
 }
 
 #[tokio::test]
-async fn streams_role_text_reason_usage_and_done() {
+async fn streams_role_content_finish_reason_usage_and_done() {
     let server = TestServer::start().await;
     let whole = text(&server, &chat_body(json!("hello"), json!({}))).await;
     let fields = json!({"stream": true, "stream_options": {"include_usage": true}});
@@ -80,10 +80,10 @@ async fn a_stream_without_usage_has_none() {
 }
 
 #[tokio::test]
-async fn sees_images_in_both_forms() {
+async fn accepts_images_as_url_and_base64() {
     let server = TestServer::start().await;
     let ask = |part: Value| {
-        // Drawn, not greedy: the tiny model's likeliest tokens are often the same.
+        // Not greedy, because the tiny model's most likely tokens are often the same.
         let fields = json!({"temperature": 1, "seed": 1, "max_tokens": 32});
         chat_body(json!([{"type": "text", "text": "what?"}, part]), fields)
     };
@@ -98,7 +98,7 @@ async fn sees_images_in_both_forms() {
 }
 
 #[tokio::test]
-async fn a_seed_repeats_an_answer() {
+async fn a_seed_repeats_the_completion() {
     let server = TestServer::start().await;
     let ask = |seed: i64| {
         let fields = json!({"temperature": 1, "seed": seed, "max_tokens": 24});
@@ -110,7 +110,7 @@ async fn a_seed_repeats_an_answer() {
 }
 
 #[tokio::test]
-async fn ends_before_a_stop_string() {
+async fn ends_before_a_stop_sequence() {
     let server = TestServer::start().await;
     let whole = text(&server, &chat_body(json!("hello"), json!({}))).await;
     let stop = &whole[3..5];
@@ -127,7 +127,7 @@ async fn ends_before_a_stop_string() {
 }
 
 #[tokio::test]
-async fn says_which_model_there_is() {
+async fn lists_the_served_model() {
     let server = TestServer::start().await;
     let list: Value = server.get("/v1/models").await.json().await.unwrap();
     assert_eq!(list["data"][0]["id"], "tiny");

@@ -1,4 +1,4 @@
-//! Fields that usual clients send, and unknown fields.
+//! Fields that common clients send, and unknown fields.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ async fn server(lines: &str) -> TestServer {
 
 // FH09
 #[tokio::test]
-async fn values_that_ask_for_nothing_pass() {
+async fn accepts_values_without_effect() {
     let server = server("").await;
     for fields in [
         json!({"tool_choice": "none"}),
@@ -37,7 +37,7 @@ async fn values_that_ask_for_nothing_pass() {
 
 // FH09
 #[tokio::test]
-async fn unknown_fields_are_refused_unless_the_operator_has_them_ignored() {
+async fn refuses_unknown_fields_unless_configured_to_ignore_them() {
     let unknown = || {
         let mut body = chat_body(json!("hello"), json!({"top_k": 5, "max_tokens": 8}));
         body["messages"][0]["weight"] = json!(1);
@@ -74,7 +74,7 @@ async fn unknown_fields_are_refused_unless_the_operator_has_them_ignored() {
             "top_k, messages[0].weight"
         );
     }
-    // What this server cannot honour is still refused.
+    // Unsupported fields are still refused.
     let tools = lenient
         .chat_with(json!({"tools": [{"type": "function"}]}))
         .await;

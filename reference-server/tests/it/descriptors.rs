@@ -1,4 +1,4 @@
-//! A process that may open few files.
+//! A process with a low limit of open files.
 
 use std::fs;
 
@@ -28,7 +28,7 @@ async fn status(stream: &mut TcpStream) -> u16 {
 
 // FA04
 #[tokio::test]
-async fn connections_never_take_the_descriptors_that_a_revocation_needs() {
+async fn reserves_descriptors_for_a_revocation() {
     let lines = "[server]\nmax_connections = 4096\nheader_timeout_secs = 60\n";
     let server = ServerProcess::start_after(&format!("ulimit -n {FEW}"), lines);
     let lowered = server.startup_log("too low for server.max_connections");
@@ -39,11 +39,11 @@ async fn connections_never_take_the_descriptors_that_a_revocation_needs() {
     let mut kept = TcpStream::connect(server.address).await.unwrap();
     assert_eq!(status(&mut kept).await, 200);
     let mut idle = Vec::new();
-    // More than it takes, and fewer than the system keeps waiting for it.
+    // More than the limit, and fewer than the listen backlog.
     for _ in 0..FEW {
         idle.push(TcpStream::connect(server.address).await.unwrap());
     }
-    wait_until_async("the server has taken all that it takes", async || {
+    wait_until_async("the server has reached its limit", async || {
         server.descriptors() > FEW - 64
     })
     .await;
@@ -58,7 +58,7 @@ async fn connections_never_take_the_descriptors_that_a_revocation_needs() {
 
 // FA04
 #[tokio::test]
-async fn a_soft_limit_is_raised_as_far_as_it_may_be() {
+async fn raises_the_soft_limit() {
     let lines = "[server]\nmax_connections = 500\n";
     let server = ServerProcess::start_after("ulimit -S -n 128", lines);
     let limit = server.metric("stockade_connections_limit").await;

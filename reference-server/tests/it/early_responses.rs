@@ -1,4 +1,4 @@
-//! Refusals sent before their requests have ended, over HTTP/2.
+//! HTTP/2 refusals that are sent before the request has ended.
 
 use std::{process::Command, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
     wire::TIMEOUT,
 };
 
-/// A chat without a key, with a body of this length.
+/// The head of a chat without a key, with this content length.
 fn chat(length: usize) -> Vec<u8> {
     [
         vec![0x83, 0x86],
@@ -29,7 +29,7 @@ fn chat(length: usize) -> Vec<u8> {
     .concat()
 }
 
-/// A connection on which a chat was begun.
+/// A connection with a chat whose body has not been sent.
 struct PendingRequest {
     stream: TcpStream,
     received: Vec<u8>,
@@ -47,7 +47,7 @@ impl PendingRequest {
         }
     }
 
-    /// Types and flags of the stream's frames, as far as they have come.
+    /// The types and flags of the stream's frames received so far.
     fn frames(&self) -> Vec<(u8, u8)> {
         let (mut frames, mut rest) = (Vec::new(), &self.received[..]);
         while let [a, b, c, kind, flags, _, _, _, stream, payload @ ..] = rest {
@@ -63,7 +63,7 @@ impl PendingRequest {
         frames
     }
 
-    /// Reads until one of the stream's frames is so.
+    /// Reads until one of the stream's frames matches.
     async fn wait_until(&mut self, is_it: impl Fn(&(u8, u8)) -> bool) {
         let reading = async {
             while !self.frames().iter().any(&is_it) {
@@ -72,7 +72,7 @@ impl PendingRequest {
         };
         time::timeout(TIMEOUT, reading)
             .await
-            .expect("the frame comes");
+            .expect("the frame arrives");
     }
 }
 
@@ -82,16 +82,16 @@ fn ends(frame: &(u8, u8)) -> bool {
 
 // FH03
 #[tokio::test]
-async fn a_small_body_is_awaited_before_the_stream_of_a_refusal_ends() {
+async fn drains_a_small_body_before_the_stream_of_a_refusal_ends() {
     let server = TestServer::with(Arc::new(ScriptedBackend::new(Script::Talk)), "").await;
     let mut pending = PendingRequest::new(&server, 75).await;
-    // All of the refusal is there before the body is.
+    // The refusal is complete before the body is sent.
     pending.wait_until(|frame| frame.0 == DATA).await;
     assert!(!pending.frames().iter().any(ends), "{:?}", pending.frames());
     let body = frame(DATA, END_STREAM, 1, &[b' '; 75]);
     pending.stream.write_all(&body).await.unwrap();
     pending.wait_until(ends).await;
-    // Whatever was sent before the answer to this has come by then.
+    // All earlier frames have arrived when the ping is acknowledged.
     let ping = frame(crate::http2_floods::PING, 0, 0, &[0; 8]);
     pending.stream.write_all(&ping).await.unwrap();
     while !pending
@@ -118,16 +118,16 @@ async fn a_small_body_is_awaited_before_the_stream_of_a_refusal_ends() {
 
 // FH03, S07
 #[tokio::test]
-async fn a_body_that_is_large_or_does_not_come_is_not_awaited_for_long() {
+async fn does_not_wait_for_a_large_or_missing_body() {
     let server = TestServer::with(Arc::new(ScriptedBackend::new(Script::Talk)), "").await;
-    // Announced as too large: at once.
+    // Declared as too large: reset at once.
     let mut large = PendingRequest::new(&server, 100 << 20).await;
     let at_once = large.wait_until(|frame| frame.0 == RST_STREAM);
     time::timeout(Duration::from_millis(900), at_once)
         .await
         .expect("at once");
     assert!(large.frames().iter().any(ends));
-    // Announced as small, and never sent.
+    // Declared as small, but never sent: reset after the timeout.
     let mut silent = PendingRequest::new(&server, 75).await;
     silent.wait_until(|frame| frame.0 == RST_STREAM).await;
     assert!(silent.frames().iter().any(ends));
@@ -135,7 +135,7 @@ async fn a_body_that_is_large_or_does_not_come_is_not_awaited_for_long() {
 
 // FH03
 #[tokio::test]
-async fn curl_loses_no_refusal_of_a_post() {
+async fn curl_receives_every_refusal_of_a_post() {
     let server = TestServer::with(Arc::new(ScriptedBackend::new(Script::Talk)), "").await;
     let url = format!("http://{}/v1/chat/completions", server.address);
     let curl = move || {
@@ -148,7 +148,7 @@ async fn curl_loses_no_refusal_of_a_post() {
             "-w",
             "%{http_code}\n",
         ]);
-        // A new connection each time: that is when curl sends the body late.
+        // A new connection each time: only then does curl send the body late.
         curl.args([
             "-o",
             "/dev/null",

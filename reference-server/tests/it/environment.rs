@@ -1,4 +1,4 @@
-//! The environment of the program, and the formats of its file.
+//! Environment variables and configuration file formats.
 
 use std::{
     ffi::OsStr,
@@ -14,7 +14,7 @@ use stockade_server::tiny_model;
 const SMALLEST: &str = "[auth]\nkeys_file = \"keys.yaml\"\n[model]\nsource = \"./model\"\n\
                         [server]\nlisten = \"192.0.2.1:1\"\n";
 
-/// Starts the server, which cannot listen on that address, and so ends.
+/// Starts the server, which exits because it cannot listen on this address.
 fn start(folder: &Path, name: &str, text: &str, variables: &[(&str, &[u8])]) -> Output {
     program(folder, name, text, variables).output().unwrap()
 }
@@ -40,7 +40,7 @@ fn said(output: &Output) -> String {
 
 // FS05
 #[test]
-fn a_variable_that_is_not_utf_8_ends_nothing_unless_it_is_a_setting() {
+fn refuses_a_setting_that_is_not_utf_8() {
     let folder = tempfile::tempdir().unwrap();
     let other = start(folder.path(), "a.toml", SMALLEST, &[("LANGUAGE", b"\xff")]);
     assert!(said(&other).contains("192.0.2.1:1"), "{other:?}");
@@ -57,7 +57,7 @@ fn a_variable_that_is_not_utf_8_ends_nothing_unless_it_is_a_setting() {
 
 // FS04
 #[test]
-fn a_variable_is_blamed_by_its_name() {
+fn names_the_variable_of_an_invalid_value() {
     let folder = tempfile::tempdir().unwrap();
     let set: &[(&str, &[u8])] = &[("MAX_TOKENS_LIMIT", b"abc")];
     let line = said(&start(folder.path(), "a.toml", SMALLEST, set));
@@ -67,7 +67,7 @@ fn a_variable_is_blamed_by_its_name() {
 
 // FS04, FA10
 #[test]
-fn unprefixed_names_in_force_are_logged_and_what_loosens_is_a_warning() {
+fn logs_legacy_names_and_warns_of_those_that_loosen_security() {
     let folder = tempfile::tempdir().unwrap();
     let text = "[auth]\nkeys_file = \"keys.yaml\"\n[model]\nsource = \"./model\"\n\
                 [server]\nlisten = \"localhost:0\"\n[rate_limit]\nby_ip = \"6/minute\"\n";
@@ -106,7 +106,7 @@ fn unprefixed_names_in_force_are_logged_and_what_loosens_is_a_warning() {
 
 // FS07
 #[test]
-fn takes_yaml() {
+fn accepts_yaml() {
     let folder = tempfile::tempdir().unwrap();
     let yaml = "auth: {keys_file: keys.yaml}\nmodel: {source: ./model}\n\
                 server:\n  listen: 192.0.2.1:1\n";

@@ -1,4 +1,4 @@
-//! Headers that tell browsers to treat answers as data.
+//! Security headers for browsers.
 
 use reqwest::Method;
 use serde_json::json;
@@ -15,7 +15,7 @@ const HSTS: &str = "strict-transport-security";
 
 // FH02
 #[tokio::test]
-async fn every_answer_has_them_and_hsts_only_over_tls() {
+async fn every_response_has_security_headers_and_hsts_only_over_tls() {
     let server = TestServer::start().await;
     let get = |path: &str| server.request(Method::GET, path);
     let chat = server.chat_with(json!({})).await;
@@ -37,7 +37,7 @@ async fn every_answer_has_them_and_hsts_only_over_tls() {
         assert_eq!(answer.headers()["cache-control"], "no-store", "{answer:?}");
         assert!(!answer.headers().contains_key(HSTS));
     }
-    // A handler's own choice stays.
+    // A handler's own header is kept.
     let stream = server.chat_with(json!({"stream": true})).await;
     assert_eq!(stream.headers().get_all("cache-control").iter().count(), 1);
     assert_eq!(stream.headers()["x-frame-options"], "DENY");

@@ -1,4 +1,4 @@
-//! Probes: what supervisors and load balancers see, and what strangers do not.
+//! Health probes and their details.
 
 use std::{fs, sync::Arc};
 
@@ -28,7 +28,7 @@ async fn ask(server: &TestServer, path: &str, key: Option<&str>) -> (u16, Value)
 
 // FC05, FA16
 #[tokio::test]
-async fn strangers_learn_one_word_and_only_readers_of_metrics_learn_more() {
+async fn public_probes_return_only_the_status() {
     for (phase, status, word) in [
         (Phase::Ready, 200, "ready"),
         (Phase::Loading(WHY.to_owned()), 503, "loading"),
@@ -60,7 +60,7 @@ async fn strangers_learn_one_word_and_only_readers_of_metrics_learn_more() {
 
 // FA04
 #[tokio::test]
-async fn keys_that_cannot_be_read_again_degrade_readiness_and_end_it_after_a_time() {
+async fn stale_keys_degrade_readiness_and_then_end_it() {
     let lines = "[server]\nstale_keys_timeout_secs = 1\n";
     let server = TestServer::with(Arc::new(ScriptedBackend::new(Script::Talk)), lines).await;
     let keys = fs::read_to_string(server.keys_file()).unwrap();
@@ -87,7 +87,7 @@ async fn keys_that_cannot_be_read_again_degrade_readiness_and_end_it_after_a_tim
 
 // FC05: cases/health-limited
 #[tokio::test]
-async fn probes_are_not_limited_with_the_clients_of_their_address() {
+async fn probes_are_not_limited_with_other_requests_of_their_address() {
     let lines = "[rate_limit]\nby_ip = \"60/minute burst 5\"\nby_key = \"30/minute burst 3\"\n\
          [abuse]\nban_loopback = true\n";
     let server = TestServer::with(Arc::new(ScriptedBackend::new(Script::Talk)), lines).await;

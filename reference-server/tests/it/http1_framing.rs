@@ -1,8 +1,8 @@
-//! HTTP/1.1 that is not what it should be, on the wire of a real server.
+//! Malformed HTTP/1.1 requests.
 //!
-//! Behind each of these requests stands another one, as a smuggler would put it there. Where
-//! a message cannot be told from what follows it, the answer is a refusal and the end of the
-//! connection; the second request is never answered.
+//! Each request is followed by another one, as in request smuggling. If the end of a message is
+//! ambiguous, the server must refuse it and close the connection, and never answer the second
+//! request.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::{
     wire::send_raw,
 };
 
-/// The request that nobody may answer.
+/// The request that must not be answered.
 const SMUGGLED: &str = "GET /health HTTP/1.1\r\nhost: a\r\n\r\n";
 
 async fn server() -> TestServer {
@@ -20,16 +20,17 @@ async fn server() -> TestServer {
     TestServer::with(Arc::new(ScriptedBackend::new(Script::Talk)), lines).await
 }
 
-/// A request with this line, or with these other fields.
+/// A request with this request line.
 fn line(line: &str) -> String {
     format!("{line}\r\nhost: a\r\n\r\n")
 }
 
+/// A request with these additional header fields.
 fn fields(fields: &str) -> String {
     format!("GET /health HTTP/1.1\r\nhost: a\r\n{fields}\r\n\r\n")
 }
 
-/// A chat with this framing, from somebody who may ask for one.
+/// An authorized chat with this framing.
 fn chat(framing: &str, body: &str) -> String {
     format!(
         "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {FULL_KEY}\r\n\
@@ -41,7 +42,8 @@ fn chunked(body: &str) -> String {
     chat("transfer-encoding: chunked", body)
 }
 
-/// All of them are refused with one answer, which ends the connection; and the server goes on.
+/// Checks that each request gets one refusal, which closes the connection, and that the server
+/// continues to serve.
 async fn refused(requests: impl IntoIterator<Item = String>, expected: &[u16]) {
     let server = server().await;
     for request in requests {
@@ -54,12 +56,12 @@ async fn refused(requests: impl IntoIterator<Item = String>, expected: &[u16]) {
         assert!(received.closed, "{shown}\n{}", received.text);
     }
     let good = send_raw(server.address, (SMUGGLED.to_owned() + SMUGGLED).as_bytes()).await;
-    assert_eq!(good.statuses(), [200, 200], "requests behind each other");
+    assert_eq!(good.statuses(), [200, 200], "pipelined requests");
 }
 
 // B01
 #[tokio::test]
-async fn request_lines_that_are_none_end_the_connection() {
+async fn malformed_request_lines_close_the_connection() {
     let lines = [
         "GET  /health HTTP/1.1",
         "GET /health",
@@ -79,7 +81,7 @@ async fn request_lines_that_are_none_end_the_connection() {
 
 // B01
 #[tokio::test]
-async fn fields_that_are_none_end_the_connection() {
+async fn malformed_header_fields_close_the_connection() {
     let bad = [
         "na me: x",
         "name : x",
@@ -91,7 +93,7 @@ async fn fields_that_are_none_end_the_connection() {
         "x: a\rb",
         "x: a\0b",
         "x: a\u{7f}b",
-        // Lines that are folded, as they were allowed to be once.
+        // Obsolete line folding.
         "x: a\r\n b",
         "x: a\r\n\tb",
         "content-length : 0",
@@ -105,7 +107,7 @@ async fn fields_that_are_none_end_the_connection() {
 
 // FH05
 #[tokio::test]
-async fn requests_that_name_no_host_or_more_than_one_end_the_connection() {
+async fn invalid_hosts_close_the_connection() {
     let with = |hosts: &str| format!("GET /health HTTP/1.1\r\n{hosts}x: y\r\n\r\n");
     let hosts = [
         "",
@@ -120,7 +122,7 @@ async fn requests_that_name_no_host_or_more_than_one_end_the_connection() {
         "host: a b\r\n",
     ];
     refused(hosts.map(with), &[400]).await;
-    // The target does not stand for the field.
+    // The target does not replace the header field.
     let absolute = "GET http://a/health HTTP/1.1\r\nx: y\r\n\r\n".to_owned();
     refused([absolute], &[400]).await;
     let server = server().await;
@@ -130,7 +132,7 @@ async fn requests_that_name_no_host_or_more_than_one_end_the_connection() {
 
 // FH05
 #[tokio::test]
-async fn only_hosts_of_the_list_are_served() {
+async fn serves_only_listed_hosts() {
     let lines = "[server]\nhosts = [\"api.example\"]\nheader_timeout_secs = 1\n";
     let server = TestServer::with(Arc::new(ScriptedBackend::new(Script::Talk)), lines).await;
     for (path, host, status) in [
@@ -150,7 +152,7 @@ async fn only_hosts_of_the_list_are_served() {
 
 // FA15
 #[tokio::test]
-async fn requests_for_another_protocol_are_answered_and_end_the_connection() {
+async fn upgrade_requests_close_the_connection() {
     let server = server().await;
     for (request, status) in [
         ("CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\n\r\n", 400),
@@ -177,7 +179,7 @@ async fn requests_for_another_protocol_are_answered_and_end_the_connection() {
 
 // B01, A15
 #[tokio::test]
-async fn heads_without_end_are_too_large() {
+async fn refuses_oversized_heads() {
     let long = "n".repeat(70_000);
     let requests = [
         line(&format!("GET /{long} HTTP/1.1")),
@@ -190,7 +192,7 @@ async fn heads_without_end_are_too_large() {
 
 // B02
 #[tokio::test]
-async fn lengths_that_are_none_end_the_connection() {
+async fn malformed_lengths_close_the_connection() {
     let lengths = [
         "5,5",
         "5, 6",
@@ -209,7 +211,7 @@ async fn lengths_that_are_none_end_the_connection() {
     let framings = lengths.map(|length| format!("content-length: {length}"));
     let framings = framings.into_iter().chain([twice]);
     refused(framings.map(|framing| chat(&framing, "hello")), &[400]).await;
-    // A number, but of more bytes than there can be.
+    // Valid numbers, but larger than any body.
     let most = chat("content-length: 18446744073709551615", "hello");
     let large = chat("content-length: 9223372036854775807", "hello");
     refused([most, large], &[413, 431]).await;
@@ -217,7 +219,7 @@ async fn lengths_that_are_none_end_the_connection() {
 
 // B02
 #[tokio::test]
-async fn two_ways_to_tell_the_end_of_a_body_end_the_connection() {
+async fn ambiguous_framing_closes_the_connection() {
     let framings = [
         "transfer-encoding: chunked\r\ncontent-length: 5",
         "content-length: 5\r\ntransfer-encoding: chunked",
@@ -240,7 +242,7 @@ async fn two_ways_to_tell_the_end_of_a_body_end_the_connection() {
 
 // B02
 #[tokio::test]
-async fn chunks_that_are_none_end_the_connection() {
+async fn malformed_chunks_close_the_connection() {
     let bodies = [
         "FFFFFFFFFFFFFFFFF\r\nhello",
         "10000000000000000\r\nhello",
@@ -250,14 +252,14 @@ async fn chunks_that_are_none_end_the_connection() {
         " 5\r\nhello\r\n0\r\n\r\n",
         "g\r\n",
         "\r\nhello\r\n0\r\n\r\n",
-        // Line feeds and carriage returns alone.
+        // Bare line feeds and carriage returns.
         "5\nhello\r\n0\r\n\r\n",
         "5\rhello\r\n0\r\n\r\n",
         "5\r\nhello\n0\r\n\r\n",
         "5;a=\nb\r\nhello\r\n0\r\n\r\n",
         "5\r\nhello\r\n0\n\n",
         "0;\rGET\r\n\r\n",
-        // Longer and shorter than they say.
+        // Shorter and longer than declared.
         "5\r\nhello0\r\n\r\n",
         "5\r\nhellohello\r\n0\r\n\r\n",
         // Extensions and trailers.
@@ -273,7 +275,7 @@ async fn chunks_that_are_none_end_the_connection() {
 
 // B02, B03
 #[tokio::test]
-async fn bodies_that_never_end_are_cut_off_in_time() {
+async fn endless_bodies_time_out() {
     let requests = [
         chat("content-length: 100", "hello"),
         chunked("FFFF\r\nhello"),
@@ -283,9 +285,9 @@ async fn bodies_that_never_end_are_cut_off_in_time() {
 
 // B02
 #[tokio::test]
-async fn what_follows_a_body_is_another_request_and_garbage_there_ends_the_connection() {
+async fn garbage_after_a_body_closes_the_connection() {
     let server = server().await;
-    // Refused, because it is no chat; but where it ends is beyond doubt.
+    // Refused as a chat, but its end is unambiguous.
     for (first, expected) in [
         (chat("content-length: 2", "{}garbage\r\n\r\n"), [400, 400]),
         (chunked("2\r\n{}\r\n0\r\n\r\n\0\r\n\r\n"), [400, 400]),

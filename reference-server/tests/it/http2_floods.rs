@@ -1,4 +1,4 @@
-//! HTTP/2 by clients who do not mean it well, frame by frame.
+//! Malicious HTTP/2 clients, frame by frame.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -42,7 +42,7 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     frame
 }
 
-/// A field whose name has this number in the static table of HPACK, and this value.
+/// A header field whose name has this index in HPACK's static table.
 pub(crate) fn field(name: u8, value: &str) -> Vec<u8> {
     let mut field = match name {
         ..15 => vec![name],
@@ -75,7 +75,7 @@ fn chat() -> Vec<u8> {
     .concat()
 }
 
-/// Streams of a client have odd numbers.
+/// Stream ids of a client, which are odd.
 fn streams(count: u32) -> impl Iterator<Item = u32> {
     (0..count).map(|number| 2 * number + 1)
 }
@@ -83,21 +83,21 @@ fn streams(count: u32) -> impl Iterator<Item = u32> {
 /// How the server ended a connection.
 #[derive(Debug)]
 struct ConnectionEnd {
-    /// The last error that it gave as its reason.
+    /// The error code of the last GOAWAY frame.
     reason: Option<u32>,
 }
 
-/// Sends the beginning of a connection and these frames, and waits for its end.
+/// Opens a connection, sends these frames, and waits until the server closes it.
 async fn send(address: SocketAddr, settings: &[u8], frames: &[u8]) -> ConnectionEnd {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let begin = [PREFACE, &frame(SETTINGS, 0, 0, settings)].concat();
     stream.write_all(&begin).await.unwrap();
     let (mut incoming, mut outgoing) = stream.split();
     let mut received = Vec::new();
-    // Whoever does not read what a server answers is told to wait, and floods nobody.
+    // Reads the responses; otherwise flow control would stop the flood.
     let reading = async { while matches!(incoming.read_buf(&mut received).await, Ok(1..)) {} };
     let writing = async {
-        // A server that has had enough does not take all of it.
+        // Fails when the server closes the connection.
         let _ = outgoing.write_all(frames).await;
         std::future::pending().await
     };
@@ -108,7 +108,7 @@ async fn send(address: SocketAddr, settings: &[u8], frames: &[u8]) -> Connection
         }
     };
     let ended = time::timeout(TIMEOUT, ended).await;
-    ended.expect("the server ends the connection");
+    ended.expect("the server closes the connection");
     ConnectionEnd {
         reason: reason(&received),
     }
@@ -127,7 +127,7 @@ fn reason(mut received: &[u8]) -> Option<u32> {
     reason
 }
 
-/// Floods a server; whoever else asks it is served, meanwhile and afterwards.
+/// Floods a server, and checks that other clients are served during and after the flood.
 async fn flood(frames: Vec<u8>) -> ConnectionEnd {
     let server = TestServer::with(Arc::new(ScriptedBackend::new(Script::Talk)), SHORT).await;
     let good = async || assert_eq!(server.chat_with(json!({})).await.status(), 200);
@@ -145,7 +145,7 @@ async fn flood(frames: Vec<u8>) -> ConnectionEnd {
 
 // H02: CVE-2023-44487
 #[tokio::test]
-async fn rapid_resets_end_the_connection() {
+async fn rapid_resets_close_the_connection() {
     let cancel = 8_u32.to_be_bytes();
     let pairs = streams(20_000).flat_map(|stream| {
         let open = frame(HEADERS, END_HEADERS | END_STREAM, stream, &health());
@@ -156,7 +156,7 @@ async fn rapid_resets_end_the_connection() {
 
 // H02: CVE-2025-8671, "MadeYouReset"
 #[tokio::test]
-async fn streams_that_the_server_is_made_to_reset_end_the_connection() {
+async fn provoked_resets_close_the_connection() {
     let over = 0x7fff_ffff_u32.to_be_bytes();
     let pairs = streams(20_000).flat_map(|stream| {
         let open = frame(HEADERS, END_HEADERS, stream, &chat());
@@ -165,9 +165,9 @@ async fn streams_that_the_server_is_made_to_reset_end_the_connection() {
     assert_eq!(flood(pairs.collect()).await.reason, Some(ENHANCE_YOUR_CALM));
 }
 
-// H02: CVE-2024-27316 and its kin
+// H02: CVE-2024-27316 and similar
 #[tokio::test]
-async fn headers_without_end_end_the_connection() {
+async fn endless_headers_close_the_connection() {
     let field = [field(1, "a"), vec![0, 1, b'n', 126], vec![b'v'; 126]].concat();
     let more = frame(CONTINUATION, 0, 1, &field.repeat(100));
     let frames = [frame(HEADERS, 0, 1, &health()), more.repeat(1_000)].concat();
@@ -176,7 +176,7 @@ async fn headers_without_end_end_the_connection() {
 
 // H02
 #[tokio::test]
-async fn continuations_of_nothing_end_the_connection() {
+async fn empty_continuations_close_the_connection() {
     let empty = frame(CONTINUATION, 0, 1, &[]);
     let frames = [frame(HEADERS, 0, 1, &health()), empty.repeat(50_000)].concat();
     assert!(flood(frames).await.reason.is_some_and(|reason| reason > 0));
@@ -184,7 +184,7 @@ async fn continuations_of_nothing_end_the_connection() {
 
 // H02
 #[tokio::test]
-async fn bodies_of_empty_frames_end_the_connection() {
+async fn empty_data_frames_close_the_connection() {
     let empty = frame(DATA, 0, 1, &[]);
     let frames = [
         frame(HEADERS, END_HEADERS, 1, &chat()),
@@ -196,7 +196,7 @@ async fn bodies_of_empty_frames_end_the_connection() {
 
 // H02
 #[tokio::test]
-async fn who_only_pings_or_sets_is_let_go() {
+async fn ping_and_settings_floods_close_the_connection() {
     for one in [frame(PING, 0, 0, &[0; 8]), frame(SETTINGS, 0, 0, &[])] {
         flood(one.repeat(50_000)).await;
     }
@@ -204,7 +204,7 @@ async fn who_only_pings_or_sets_is_let_go() {
 
 // B03, R10
 #[tokio::test]
-async fn a_stream_that_takes_nothing_keeps_no_place_at_the_model() {
+async fn a_stream_without_window_does_not_hold_a_slot() {
     let backend = ScriptedBackend::new(Script::Talk);
     let running = backend.running();
     let server = TestServer::with(Arc::new(backend), SHORT).await;

@@ -1,4 +1,4 @@
-//! Clients that leave, models that fail, and the end of the server.
+//! Clients that disconnect, models that fail, and shutdown.
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,7 +32,7 @@ async fn refused(script: Script, lines: &str) -> (u16, String) {
 
 // R10
 #[tokio::test]
-async fn a_client_who_leaves_frees_the_models_only_place() {
+async fn a_disconnect_frees_the_only_slot() {
     let server = TestServer::with_model("max_running = 1\nmax_queued = 0\n").await;
     let long = json!({"stream": true, "max_tokens": 8_000});
     let mut first = server.chat_with(long).await.bytes_stream();
@@ -50,17 +50,17 @@ async fn a_client_who_leaves_frees_the_models_only_place() {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("the place is still taken");
+    panic!("the slot was not released");
 }
 
 #[tokio::test]
-async fn leaving_before_the_head_drops_the_answer() {
+async fn a_disconnect_before_the_head_drops_the_generation() {
     for script in [Script::Hang, Script::Stall] {
         let backend = ScriptedBackend::new(script);
         let running = backend.running();
         let server = TestServer::with(Arc::new(backend), "").await;
         tokio::select! {
-            _ = server.chat_with(json!({})) => panic!("nothing ends by itself"),
+            _ = server.chat_with(json!({})) => panic!("the server responded"),
             () = wait_until(&running, 1) => {}
         }
         wait_until(&running, 0).await;
@@ -68,7 +68,7 @@ async fn leaving_before_the_head_drops_the_answer() {
 }
 
 #[tokio::test]
-async fn leaving_a_stream_drops_the_answer() {
+async fn a_disconnect_during_a_stream_drops_the_generation() {
     let backend = ScriptedBackend::new(Script::Stall);
     let running = backend.running();
     let server = TestServer::with(Arc::new(backend), "").await;
@@ -79,7 +79,7 @@ async fn leaving_a_stream_drops_the_answer() {
 }
 
 #[tokio::test]
-async fn a_model_that_is_not_there_is_said_to_be_so() {
+async fn reports_an_unavailable_model() {
     for (phase, status, expected) in [
         (
             Phase::Loading("half".to_owned()),
@@ -132,7 +132,7 @@ async fn failures_of_the_backend_have_codes() {
 }
 
 #[tokio::test]
-async fn a_stream_that_fails_ends_with_an_error_and_without_done() {
+async fn a_failed_stream_ends_with_an_error_and_without_done() {
     let second = "[server]\nrequest_timeout_secs = 1\n";
     for (script, lines, expected) in [
         (Script::Break(BackendError::Engine), "", "ENGINE_FAILED"),
@@ -157,7 +157,7 @@ async fn a_stream_that_fails_ends_with_an_error_and_without_done() {
 
 // B03
 #[tokio::test]
-async fn slow_heads_and_bodies_are_cut_off() {
+async fn slow_heads_and_bodies_time_out() {
     let lines = "[server]\nheader_timeout_secs = 1\nbody_timeout_secs = 1\n";
     let server = TestServer::with(Arc::new(ScriptedBackend::new(Script::Hang)), lines).await;
     let head = format!(
@@ -181,7 +181,7 @@ async fn slow_heads_and_bodies_are_cut_off() {
 
 // H01
 #[tokio::test]
-async fn stops_gently_and_lets_answers_end() {
+async fn a_graceful_shutdown_lets_responses_complete() {
     let server = TestServer::start().await;
     let long = json!({"stream": true, "max_tokens": 200});
     let response = server.chat_with(long).await;
@@ -200,7 +200,7 @@ async fn stops_gently_and_lets_answers_end() {
 }
 
 #[tokio::test]
-async fn cuts_answers_off_after_the_grace_or_when_told_again() {
+async fn aborts_responses_after_the_grace_period_or_immediately() {
     for (lines, signal, immediate) in [
         (
             "[server]\nshutdown_grace_secs = 1\n",

@@ -1,4 +1,4 @@
-//! Limits, bans and records, as the configuration asks for them.
+//! Limits, bans and records, as configured.
 
 use std::{path::Path, time::Duration};
 
@@ -21,7 +21,7 @@ async fn code(response: reqwest::Response) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn a_key_is_told_what_is_left_and_when_to_come_back() {
+async fn reports_the_remaining_quota_and_the_retry_time() {
     let server =
         TestServer::start_with("[rate_limit]\nby_key = \"2/minute\"\nheaders = \"openai\"\n").await;
     let first = server.get("/v1/models").await;
@@ -37,13 +37,13 @@ async fn a_key_is_told_what_is_left_and_when_to_come_back() {
         .unwrap();
     assert!((1..=30).contains(&wait), "{wait}");
     assert_eq!(code(third).await, (429, "RATE_LIMITED".to_owned()));
-    // Whoever has no key is counted elsewhere.
+    // Requests without a key have another quota.
     let health = server.request(Method::GET, "/health").send().await.unwrap();
     assert_eq!(health.status(), 200);
 }
 
 #[tokio::test]
-async fn a_token_budget_is_settled_by_what_the_model_used() {
+async fn settles_a_token_budget_with_the_actual_usage() {
     const BUDGET: u64 = 200;
     let server =
         TestServer::start_with(&format!("[token_budget]\nby_key = \"{BUDGET}/day\"\n")).await;
@@ -55,15 +55,15 @@ async fn a_token_budget_is_settled_by_what_the_model_used() {
         }
         let body: Value = answer.json().await.unwrap();
         used += body["usage"]["total_tokens"].as_u64().unwrap();
-        assert!(used < 2 * BUDGET, "nothing is counted");
+        assert!(used < 2 * BUDGET, "the budget does not count");
     };
     assert_eq!(code(refused).await, (429, "TOKEN_LIMIT".to_owned()));
-    // The last one came to more than was left; none was charged what it did not use.
+    // The last chat may exceed the budget; none is charged more than it used.
     assert!(used > BUDGET - 60 && used < BUDGET + 60, "{used}");
 }
 
 #[tokio::test]
-async fn who_guesses_keys_is_banned_and_who_has_one_is_served() {
+async fn bans_an_address_that_guesses_keys_but_serves_valid_keys() {
     let server = TestServer::start_with("[abuse]\nban_loopback = true\n").await;
     let guess = async |key: &str| {
         let request = server.request(Method::GET, "/v1/models").bearer_auth(key);
@@ -79,7 +79,7 @@ async fn who_guesses_keys_is_banned_and_who_has_one_is_served() {
 
 // R10
 #[tokio::test]
-async fn a_place_is_held_until_the_stream_ends_or_its_client_leaves() {
+async fn holds_a_permit_until_the_stream_ends_or_its_client_disconnects() {
     let server = TestServer::start_with("[concurrency]\nper_key = 1\n").await;
     let stream = server
         .chat_with(json!({"stream": true, "max_tokens": 2_000}))
@@ -95,11 +95,11 @@ async fn a_place_is_held_until_the_stream_ends_or_its_client_leaves() {
     };
     time::timeout(Duration::from_secs(20), freed)
         .await
-        .expect("the place is freed");
+        .expect("the permit is released");
 }
 
 #[tokio::test]
-async fn figures_are_for_those_who_may_see_them() {
+async fn metrics_require_their_scope() {
     let server = TestServer::start().await;
     assert_eq!(server.get("/metrics").await.status(), 403);
     let request = server
@@ -126,7 +126,7 @@ fn records(path: &Path) -> Vec<Value> {
 
 // L05
 #[tokio::test]
-async fn each_request_has_one_record_with_what_it_used_and_how_it_ended() {
+async fn writes_one_record_per_request_with_usage_and_outcome() {
     let server = TestServer::start_with(
         "[audit]\nfile = \"app.log\"\nsecurity_file = \"audit.log\"\non_overflow = \"drop\"\n",
     )
@@ -141,7 +141,7 @@ async fn each_request_has_one_record_with_what_it_used_and_how_it_ended() {
         .request(Method::GET, "/v1/models")
         .bearer_auth("sk-secret-guess");
     assert_eq!(bad.send().await.unwrap().status(), 401);
-    let secret = chat_body(json!("tell nobody"), json!({"model": "other"}));
+    let secret = chat_body(json!("a secret prompt"), json!({"model": "other"}));
     assert_eq!(server.chat(&secret).await.status(), 404);
 
     let (all, security) = (server.file("app.log"), server.file("audit.log"));
@@ -176,14 +176,14 @@ async fn each_request_has_one_record_with_what_it_used_and_how_it_ended() {
     of("client_left", 200);
     of("completed", 401);
     of("completed", 404);
-    // Another thread writes it.
+    // A thread of its own writes the records.
     wait_until("the 401 is a security record", || {
         let security = records(&security);
         security.iter().any(|record| record["status"] == 401)
     })
     .await;
     let text = std::fs::read_to_string(&all).unwrap();
-    for secret in ["tell nobody", "sk-secret-guess", FULL_KEY] {
+    for secret in ["a secret prompt", "sk-secret-guess", FULL_KEY] {
         assert!(!text.contains(secret), "{secret} is in the log");
     }
 }

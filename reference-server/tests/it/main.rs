@@ -1,7 +1,7 @@
-//! The whole server over loopback: its fence, its API, and a tiny model of random
-//! weights that mistral.rs really runs.
+//! Tests of the whole server over loopback: the fence, the API, and a tiny model with random
+//! weights in mistral.rs.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, reason = "test helpers may panic")]
 
 mod audit_failures;
 mod chat;

@@ -1,4 +1,4 @@
-//! Bodies that are many, or much, and the memory of the process that gets them.
+//! The server's memory under many or large bodies.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -13,10 +13,10 @@ use crate::{
 };
 
 const MEBIBYTE: usize = 1 << 20;
-/// What a process may take besides bodies, for whatever else it does meanwhile.
-const BESIDES: usize = 16 * MEBIBYTE;
+/// The memory that a process may use in addition to bodies.
+const OVERHEAD: usize = 16 * MEBIBYTE;
 
-/// A list of so many of this.
+/// A JSON array with `count` copies of an element.
 fn list(of: &str, count: usize) -> String {
     let mut list = format!("{of},").repeat(count);
     list.pop();
@@ -30,8 +30,8 @@ async fn code(request: RequestBuilder) -> (u16, String) {
     (status, body["error"]["code"].as_str().unwrap().to_owned())
 }
 
-/// There is no model, so a chat that is not refused before gets as far as that.
-async fn takes_a_small_chat(server: &ServerProcess) {
+/// Checks that a small chat passes the fence: without a model it fails with `MODEL_FAILED`.
+async fn accepts_a_small_chat(server: &ServerProcess) {
     let small = chat_body(json!("hello"), json!({})).to_string();
     assert_eq!(
         code(server.chat(small)).await,
@@ -41,10 +41,10 @@ async fn takes_a_small_chat(server: &ServerProcess) {
 
 // B10
 #[tokio::test]
-async fn what_there_is_too_much_of_is_refused_and_takes_no_memory_but_for_its_bytes() {
+async fn refuses_long_lists_without_using_more_memory_than_the_body() {
     let server = ServerProcess::start("[server]\nmax_body_mb = 64\n[body]\nmax_mb = 64\n");
     server.wait_for_log("not available");
-    takes_a_small_chat(&server).await;
+    accepts_a_small_chat(&server).await;
 
     let messages = |messages: &str| format!(r#"{{"model":"tiny","messages":{messages}}}"#);
     let parts = |parts: &str| messages(&format!(r#"[{{"role":"user","content":{parts}}}]"#));
@@ -73,17 +73,17 @@ async fn what_there_is_too_much_of_is_refused_and_takes_no_memory_but_for_its_by
         assert_eq!(refused, (400, expected.to_owned()), "{what}");
     }
     let grown = server.peak_memory() - before;
-    assert!(grown <= largest + BESIDES, "{grown} bytes more");
-    takes_a_small_chat(&server).await;
+    assert!(grown <= largest + OVERHEAD, "{grown} bytes more");
+    accepts_a_small_chat(&server).await;
 }
 
-/// Sends a request but for its last byte; sends that when all have come so far, and have
-/// been looked at.
+/// Sends a request except for its last byte, which follows when all clients have done so and the
+/// server has been checked.
 async fn all_but_one(stream: TcpStream, request: &str, stage: &Barrier) -> Received {
     let (mut incoming, mut outgoing) = stream.into_split();
     let sending = async {
         let (last, most) = request.as_bytes().split_last().unwrap();
-        // Who is refused is not heard to the end.
+        // Fails if the server has already refused the request.
         let _ = outgoing.write_all(most).await;
         stage.wait().await;
         stage.wait().await;
@@ -92,8 +92,8 @@ async fn all_but_one(stream: TcpStream, request: &str, stage: &Barrier) -> Recei
     tokio::join!(sending, read_to_end(&mut incoming)).1
 }
 
-/// The status and the code of the only answer.
-fn fate(received: &Received) -> (u16, String) {
+/// The status and the code of the only response.
+fn outcome(received: &Received) -> (u16, String) {
     let status = match received.statuses()[..] {
         [status] => status,
         _ => 0,
@@ -105,15 +105,15 @@ fn fate(received: &Received) -> (u16, String) {
 
 // B10
 #[tokio::test]
-async fn bodies_at_the_same_time_share_a_bounded_memory() {
+async fn concurrent_bodies_share_bounded_memory() {
     const CLIENTS: usize = 200;
     const BODY: usize = 4;
     const ALL: usize = 32;
-    /// What is read ahead of each.
+    /// The read buffer of each connection.
     const AHEAD: usize = 64 << 10;
 
-    // glibc keeps what was freed, the more of it the larger the pieces were; here it is to
-    // be seen what the server holds.
+    // glibc keeps large freed blocks; the variable makes it return them, so that the peak shows
+    // what the server holds.
     let server = ServerProcess::start_after(
         "export MALLOC_MMAP_THRESHOLD_=131072",
         &format!(
@@ -123,7 +123,7 @@ async fn bodies_at_the_same_time_share_a_bounded_memory() {
         ),
     );
     server.wait_for_log("not available");
-    takes_a_small_chat(&server).await;
+    accepts_a_small_chat(&server).await;
 
     let chat = chat_body(json!("hello"), json!({})).to_string();
     let room = BODY * MEBIBYTE - chat.len();
@@ -150,27 +150,27 @@ async fn bodies_at_the_same_time_share_a_bounded_memory() {
                 clients.spawn(async move { all_but_one(stream, &request, &stage).await });
             }
             stage.wait().await;
-            // The memory is taken; who needs none of it is served.
+            // The memory is exhausted; requests without a body are still served.
             let models = server.get("/v1/models", READER_KEY).send().await.unwrap();
             assert_eq!(models.status(), 200);
             stage.wait().await;
 
-            let mut fates = BTreeMap::<_, usize>::new();
+            let mut outcomes = BTreeMap::<_, usize>::new();
             for received in clients.join_all().await {
                 assert!(received.closed);
-                *fates.entry(fate(&received)).or_default() += 1;
+                *outcomes.entry(outcome(&received)).or_default() += 1;
             }
-            // Who comes when others have gone may find room, so there may be more of the
-            // former than fit at the same time.
+            // Later clients may find memory that earlier ones have released, so more may succeed
+            // than fit at the same time.
             let [taken, refused] = ["MODEL_FAILED", "UNAVAILABLE"]
-                .map(|code| fates.remove(&(503, code.to_owned())).unwrap_or(0));
+                .map(|code| outcomes.remove(&(503, code.to_owned())).unwrap_or(0));
             assert!(taken > 0 && refused > 0, "{taken} and {refused}");
-            assert_eq!(fates, BTreeMap::new());
-            takes_a_small_chat(&server).await;
+            assert_eq!(outcomes, BTreeMap::new());
+            accepts_a_small_chat(&server).await;
         }
     }
-    // A prompt is held twice, as bytes and as a text.
-    let most = 2 * ALL * MEBIBYTE + CLIENTS * AHEAD + BESIDES;
+    // A prompt is held twice, as bytes and as text.
+    let most = 2 * ALL * MEBIBYTE + CLIENTS * AHEAD + OVERHEAD;
     let grown = server.peak_memory() - before;
     assert!(grown <= most, "{grown} bytes more");
 }

@@ -1,4 +1,4 @@
-//! What Prometheus makes of the figures.
+//! The metrics in Prometheus' format.
 
 use std::{
     collections::BTreeSet,
@@ -28,7 +28,7 @@ async fn metrics() -> String {
 
 // FH11
 #[tokio::test]
-async fn promtool_finds_nothing_wrong() {
+async fn passes_promtool() {
     let metrics = metrics().await;
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
@@ -51,7 +51,7 @@ async fn promtool_finds_nothing_wrong() {
     );
 }
 
-/// The files of Rust in a folder, but for tests.
+/// The Rust files in a directory, without tests.
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -64,7 +64,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The names of metrics that these macros are given.
+/// The names of metrics passed to these macros.
 fn names(text: &str, macros: &[&str]) -> BTreeSet<String> {
     let calls = macros.iter().flat_map(|name| text.split(name).skip(1));
     let names = calls.filter_map(|rest| {
@@ -76,7 +76,7 @@ fn names(text: &str, macros: &[&str]) -> BTreeSet<String> {
 
 // FH11
 #[test]
-fn every_family_has_a_help_text() {
+fn every_metric_has_a_help_text() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut files = Vec::new();
     for folder in ["crates", "reference-server/src"] {

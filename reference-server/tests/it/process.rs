@@ -1,4 +1,4 @@
-//! The program itself: its arguments, its output, its exit code.
+//! The program: its arguments, output and exit code.
 
 use std::{
     fs,
@@ -20,7 +20,7 @@ fn program(args: &[&str]) -> Command {
     command
 }
 
-/// Runs a program that must fail, and gives its one line.
+/// Runs a program that must fail, and returns its single line of output.
 fn failure(args: &[&str]) -> String {
     let output = program(args).output().unwrap();
     let line = String::from_utf8(output.stderr).unwrap();
@@ -47,7 +47,7 @@ fn write_config(folder: &Path, lines: &str) -> String {
 }
 
 #[test]
-fn a_port_in_use_is_one_clear_line() {
+fn reports_a_port_in_use_on_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let line = failure(&["demo", "--listen", &address]);
@@ -55,7 +55,7 @@ fn a_port_in_use_is_one_clear_line() {
 }
 
 #[test]
-fn what_is_wrong_at_the_start_is_said_with_its_place() {
+fn reports_startup_errors_with_their_origin() {
     let folder = tempfile::tempdir().unwrap();
     let model = "[model]\nsource = \"tests/none\"\n";
     let config = write_config(folder.path(), &format!("{model}max_quued = 3\n"));
@@ -83,7 +83,7 @@ fn what_is_wrong_at_the_start_is_said_with_its_place() {
 
 // FS08
 #[test]
-fn a_model_that_can_never_be_loaded_ends_the_process() {
+fn exits_if_the_model_can_never_be_loaded() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("empty")).unwrap();
     for (source, why) in [
@@ -104,7 +104,7 @@ fn a_model_that_can_never_be_loaded_ends_the_process() {
 
 // FS08
 #[test]
-fn a_model_of_a_hub_that_does_not_answer_is_said_by_health_and_the_process_lives() {
+fn keeps_running_and_reports_an_unreachable_hub_in_health() {
     let folder = tempfile::tempdir().unwrap();
     let config = write_config(
         folder.path(),
@@ -146,7 +146,7 @@ fn fetch(url: &str) -> (u16, Value) {
 }
 
 #[test]
-fn the_demo_prints_what_to_paste_and_cleans_up() {
+fn demo_prints_example_requests_and_cleans_up() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = program(&["demo", "--listen", "127.0.0.1:0"])
         .env("TMPDIR", folder.path())
@@ -162,7 +162,7 @@ fn the_demo_prints_what_to_paste_and_cleans_up() {
     assert!(text.contains("GIBBERISH"), "{text}");
     assert!(text.contains("--model Hcompany/Holo1.5-7B"), "{text}");
 
-    // The very line that a stranger would paste.
+    // Runs the example as printed.
     let start = text.find("\ncurl ").unwrap();
     let end_of_curl = text.find("\nThe same in Python").unwrap();
     let curl = Command::new("bash")
@@ -179,7 +179,7 @@ fn the_demo_prints_what_to_paste_and_cleans_up() {
     out.read_to_string(&mut rest).unwrap();
 }
 
-/// Lines of a text log up to this one.
+/// Reads a text log up to a line with this text.
 fn lines_until(log: &mut impl BufRead, last: &str) -> String {
     let mut text = String::new();
     while !text.lines().last().is_some_and(|line| line.contains(last)) {
@@ -188,12 +188,12 @@ fn lines_until(log: &mut impl BufRead, last: &str) -> String {
     text
 }
 
-/// Waits until somebody asks here, and leaves the question without an answer.
-fn is_asked(hub: &TcpListener) {
+/// Waits for a connection, and drops it.
+fn accept_and_drop(hub: &TcpListener) {
     hub.set_nonblocking(true).unwrap();
     let end = Instant::now() + TIMEOUT;
     while hub.accept().is_err() {
-        assert!(Instant::now() < end, "nobody asks");
+        assert!(Instant::now() < end, "no connection");
         thread::sleep(Duration::from_millis(10));
     }
 }
@@ -213,12 +213,12 @@ fn serve_in_text(folder: &Path, variables: &[(&str, &str)]) -> Child {
 
 // FH12
 #[test]
-fn a_text_log_is_text_and_names_a_failure_once() {
+fn a_text_log_is_text_and_reports_a_failure_once() {
     let folder = tempfile::tempdir().unwrap();
     let hub = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", hub.local_addr().unwrap());
     let mut child = serve_in_text(folder.path(), &[("HF_ENDPOINT", &endpoint)]);
-    is_asked(&hub);
+    accept_and_drop(&hub);
     let mut log = BufReader::new(child.stderr.take().unwrap());
     let listening = lines_until(&mut log, "listening");
     let address = listening.split("address=").nth(1).unwrap();
@@ -235,9 +235,9 @@ fn a_text_log_is_text_and_names_a_failure_once() {
     ] {
         assert!(refused.contains(field), "{field} is not in\n{refused}");
     }
-    // Until the fourth attempt begins, three have failed.
+    // When the fourth attempt starts, three have failed.
     for _ in 0..3 {
-        is_asked(&hub);
+        accept_and_drop(&hub);
     }
     assert_eq!(end(child), Some(0));
     let mut rest = String::new();
@@ -252,7 +252,7 @@ fn a_text_log_is_text_and_names_a_failure_once() {
 
 // FH12
 #[test]
-fn colours_are_left_out_where_the_environment_says_so() {
+fn the_environment_disables_colours() {
     let force = ("CLICOLOR_FORCE", "1");
     for (variables, coloured) in [
         (&[force][..], true),

@@ -1,4 +1,4 @@
-//! What the server's README says, held against the code.
+//! Compares the server's README with the code.
 
 use std::{
     collections::BTreeSet,
@@ -6,10 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Codes of one word, which are distinguished from other capitals by name.
+/// Codes without an underscore, which are listed to distinguish them from other constants.
 const ONE_WORD: [&str; 3] = ["BANNED", "OVERLOADED", "UNAVAILABLE"];
 
-/// Crates whose capitals are none of a refusal.
+/// Crates without refusal codes.
 const OTHERS: [&str; 3] = ["stockade-cli", "stockade-server-config", "stockade-testkit"];
 
 fn root() -> PathBuf {
@@ -35,13 +35,13 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The texts between these marks that look like a code: `MODEL_TIMEOUT`.
+/// The words between these marks that look like a code, such as `MODEL_TIMEOUT`.
 fn codes(text: &str, mark: char) -> BTreeSet<String> {
     let is_code = |word: &&str| {
         let plain = word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
         (plain && word.contains('_') && !word.starts_with('_')) || ONE_WORD.contains(word)
     };
-    // Every second piece is between two marks, whichever it begins with.
+    // Every second piece is between two marks; the others do not look like codes.
     let pieces = text.lines().flat_map(|line| line.split(mark));
     pieces.filter(is_code).map(str::to_owned).collect()
 }
@@ -57,7 +57,7 @@ fn codes_in_sources() -> BTreeSet<String> {
     for file in files {
         let text = fs::read_to_string(file).unwrap();
         let text = text.split("#[cfg(test)]\nmod ").next().unwrap();
-        // Who refuses names a kind of refusal, or of a fault that becomes one.
+        // Only files that create refusals.
         if ["RefusalKind", "R::Invalid", "Refusal::", "FaultKind"]
             .iter()
             .any(|name| text.contains(name))
@@ -73,7 +73,7 @@ fn codes_in_sources() -> BTreeSet<String> {
 
 // FP08
 #[test]
-fn the_table_of_codes_has_every_code_and_no_other() {
+fn the_table_lists_exactly_the_defined_codes() {
     let readme = fs::read_to_string(root().join("reference-server/README.md")).unwrap();
     let table = readme.split("| status | `code` | cause |").nth(1).unwrap();
     let table = table.split("\n\n").next().unwrap();

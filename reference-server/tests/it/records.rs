@@ -1,4 +1,4 @@
-//! What is left of a request in the files, however it ended.
+//! Audit records of requests, for each way they can end.
 
 use std::{fs, sync::Arc};
 
@@ -14,10 +14,10 @@ use crate::{
 
 const FILES: &str =
     "[audit]\nfile = \"app.log\"\nsecurity_file = \"audit.log\"\non_overflow = \"drop\"\n";
-const PROMPT: &str = "a-prompt-that-is-nobodys-business";
+const PROMPT: &str = "a-confidential-prompt";
 const GUESS: &str = "sk_secret_guess_0123456789abcdef";
 
-/// The records of requests in a file that is being written.
+/// The complete records of requests in a file.
 pub(crate) fn requests(server: &TestServer, file: &str) -> Vec<Value> {
     let text = fs::read_to_string(server.file(file)).unwrap_or_default();
     text.split_inclusive('\n')
@@ -27,10 +27,11 @@ pub(crate) fn requests(server: &TestServer, file: &str) -> Vec<Value> {
         .collect()
 }
 
-/// The only record of the one request that this site has got.
+/// The record of the only request to this server.
 async fn record(server: &TestServer) -> Value {
     wait_until("a record", || !requests(server, "app.log").is_empty()).await;
-    // In the order in which requests ended: with a second one, the first are all there.
+    // Records are written in the order in which requests end, so a second request flushes the
+    // first.
     assert_eq!(server.get("/v1/models/none").await.status(), 404);
     wait_until("the last record", || {
         let all = requests(server, "app.log");
@@ -59,7 +60,7 @@ fn private(fields: Value) -> Value {
 
 // L05, H05
 #[tokio::test]
-async fn each_end_of_a_chat_has_one_record() {
+async fn each_outcome_of_a_chat_has_one_record() {
     let second = format!("{FILES}[server]\nrequest_timeout_secs = 1\n");
     let stream = json!({"stream": true});
     for (script, lines, fields, status, outcome, code) in [
@@ -154,7 +155,7 @@ async fn each_end_of_a_chat_has_one_record() {
 
 // L05
 #[tokio::test]
-async fn who_is_refused_before_they_are_known_has_one_record_in_each_file() {
+async fn an_unauthenticated_refusal_has_one_record_in_each_file() {
     let server = TestServer::with(Arc::new(ScriptedBackend::new(Script::Hang)), FILES).await;
     let request = server.request(reqwest::Method::POST, "/v1/chat/completions");
     let request = request.bearer_auth(GUESS).json(&private(json!({})));
@@ -170,7 +171,7 @@ async fn who_is_refused_before_they_are_known_has_one_record_in_each_file() {
 
 // L05, R10
 #[tokio::test]
-async fn who_leaves_has_one_record_with_what_they_had_used() {
+async fn a_disconnect_has_one_record_with_the_usage() {
     let backend = ScriptedBackend::new(Script::Stall);
     let server = TestServer::with(Arc::new(backend), FILES).await;
     let answer = server.chat(&private(json!({"stream": true}))).await;

@@ -1,4 +1,4 @@
-//! Requests that are refused, and how clients read that.
+//! Refused requests and their responses.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ async fn error(response: Response) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn keys_and_scopes_are_asked_for() {
+async fn requires_keys_and_scopes() {
     let server = TestServer::start().await;
     for (key, status, challenge) in [
         (None, 401, "Bearer realm=\"api\""),
@@ -52,7 +52,7 @@ async fn keys_and_scopes_are_asked_for() {
 }
 
 #[tokio::test]
-async fn a_token_is_taken_besides_keys() {
+async fn accepts_tokens_in_addition_to_keys() {
     let folder = tempfile::tempdir().unwrap();
     let secret_file = folder.path().join("secret");
     let secret = "thirty-two random bytes or more!";
@@ -86,10 +86,10 @@ async fn a_token_is_taken_besides_keys() {
     assert_eq!(
         server.get("/v1/models").await.status(),
         200,
-        "keys are taken as before"
+        "keys are still accepted"
     );
 
-    // Without a configuration no token is.
+    // Without configuration, tokens are not accepted.
     let server = TestServer::start().await;
     let request = server
         .request(Method::GET, "/v1/models")
@@ -99,7 +99,7 @@ async fn a_token_is_taken_besides_keys() {
 
 // A08, A22
 #[tokio::test]
-async fn a_key_that_is_removed_from_the_file_is_refused_without_a_restart() {
+async fn refuses_a_removed_key_without_a_restart() {
     let server = TestServer::start().await;
     assert_eq!(server.get("/v1/models").await.status(), 200);
 
@@ -124,7 +124,7 @@ async fn a_key_that_is_removed_from_the_file_is_refused_without_a_restart() {
 
 // A23
 #[tokio::test]
-async fn a_server_without_keys_or_with_two_places_for_them_does_not_start() {
+async fn does_not_start_without_keys_or_with_two_key_stores() {
     for (auth, why) in [
         ("", "there are no keys"),
         (
@@ -147,7 +147,7 @@ async fn a_server_without_keys_or_with_two_places_for_them_does_not_start() {
 
 // A08
 #[tokio::test]
-async fn keys_in_a_database_are_revoked_by_another_process() {
+async fn applies_revocations_of_another_process_in_the_database() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("keys.db").display());
     let elsewhere = SqlKeyStore::connect(&url).await.unwrap();
@@ -179,12 +179,12 @@ async fn keys_in_a_database_are_revoked_by_another_process() {
     let limit = std::time::Duration::from_secs(30);
     tokio::time::timeout(limit, refused)
         .await
-        .expect("the database is followed");
+        .expect("the database is watched");
 }
 
 // S05
 #[tokio::test]
-async fn a_preflight_runs_no_handler_and_tells_no_scope() {
+async fn a_preflight_runs_no_handler_and_reveals_no_scope() {
     let server = TestServer::start().await;
     for (key, status) in [(None, 401), (Some(READER_KEY), 405), (Some(FULL_KEY), 405)] {
         for origin in [None, Some("https://evil.example")] {
@@ -213,7 +213,7 @@ async fn a_preflight_runs_no_handler_and_tells_no_scope() {
 
 // S03, S04
 #[tokio::test]
-async fn what_is_not_declared_is_closed() {
+async fn denies_undeclared_routes() {
     let server = TestServer::start().await;
     for (method, path, status) in [
         // FH06
@@ -241,7 +241,7 @@ async fn what_is_not_declared_is_closed() {
 
 // FH04
 #[tokio::test]
-async fn what_the_framework_rejects_is_answered_in_the_callers_format() {
+async fn rejections_by_axum_use_the_clients_error_format() {
     let server = TestServer::start().await;
     let ask = |method: Method, path: &str, accept: &str| {
         let request = server.request(method, path).bearer_auth(FULL_KEY);
@@ -266,7 +266,7 @@ async fn what_the_framework_rejects_is_answered_in_the_callers_format() {
 
 // FH12
 #[tokio::test]
-async fn a_refusal_reads_well_on_a_terminal() {
+async fn refusals_do_not_escape_unicode() {
     let server = TestServer::start().await;
     let refused = server
         .request(Method::GET, "/v1/models")
@@ -278,7 +278,7 @@ async fn a_refusal_reads_well_on_a_terminal() {
 }
 
 #[tokio::test]
-async fn fields_are_refused_by_name() {
+async fn refuses_fields_by_name() {
     let server = TestServer::start().await;
     let image = |url: &str| json!([{"type": "image_url", "image_url": {"url": url}}]);
     let url = "messages[0].content[0].image_url.url";
@@ -325,7 +325,7 @@ async fn fields_are_refused_by_name() {
 
 // I09
 #[tokio::test]
-async fn an_image_that_breaks_off_has_a_fixed_text() {
+async fn a_truncated_image_has_a_fixed_message() {
     let server = TestServer::start().await;
     let whole = png([9, 9, 9]);
     let cut = &whole[..whole.len() / 8 * 4];
@@ -338,7 +338,7 @@ async fn an_image_that_breaks_off_has_a_fixed_text() {
 }
 
 #[tokio::test]
-async fn a_third_image_is_refused_by_the_model() {
+async fn the_model_refuses_a_third_image() {
     let server = TestServer::start().await;
     let image = json!({"type": "image", "image": {"b64": png([1, 2, 3])}});
     let content = json!([image, image, image]);
@@ -347,7 +347,7 @@ async fn a_third_image_is_refused_by_the_model() {
 }
 
 #[tokio::test]
-async fn bodies_must_be_json_of_limited_size() {
+async fn requires_json_bodies_of_limited_size() {
     let server = TestServer::start().await;
     let post = || server.request(Method::POST, CHAT).bearer_auth(FULL_KEY);
     let typed = || post().header("content-type", "application/json; charset=utf-8");
@@ -368,7 +368,7 @@ async fn bodies_must_be_json_of_limited_size() {
         let (status, error) = error(request.send().await.unwrap()).await;
         assert_eq!(status, expected, "{error}");
     }
-    // Refused from its head alone.
+    // Refused by its head alone.
     let announced = typed().header("content-length", large.len()).body(large);
     if let Ok(response) = announced.send().await {
         assert_eq!(response.status(), 413);
@@ -376,7 +376,7 @@ async fn bodies_must_be_json_of_limited_size() {
 }
 
 #[tokio::test]
-async fn handlers_speak_the_clients_dialect() {
+async fn handlers_use_the_clients_error_format() {
     let server = TestServer::start().await;
     let request = server.request(Method::POST, CHAT).bearer_auth(FULL_KEY);
     let request = request.header("accept", "application/problem+json");

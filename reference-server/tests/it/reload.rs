@@ -1,4 +1,4 @@
-//! SIGHUP, as logrotate and operators send it.
+//! Reloads, by SIGHUP and by changed files.
 
 use std::fs;
 
@@ -18,7 +18,7 @@ fn with(lines: &str) -> String {
     format!("{RECORDS}{lines}")
 }
 
-/// The values of this field in the records of a file that is being written.
+/// The values of a field in the complete records of a file.
 fn field(server: &ServerProcess, file: &str, name: &str) -> Vec<String> {
     let text = fs::read_to_string(server.file(file)).unwrap_or_default();
     text.split_inclusive('\n')
@@ -32,9 +32,13 @@ fn field(server: &ServerProcess, file: &str, name: &str) -> Vec<String> {
 
 // L04
 #[tokio::test]
-async fn renamed_logs_are_left_alone_and_new_ones_begun() {
+async fn reopens_renamed_logs() {
     let server = ServerProcess::start(RECORDS);
-    let refused = server.get("/v1/models", "nobody").send().await.unwrap();
+    let refused = server
+        .get("/v1/models", "unknown-key")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(refused.status(), 401);
     let routes = |file: &str| field(&server, file, "path").len();
     wait_until("one record in each file", || {
@@ -47,7 +51,7 @@ async fn renamed_logs_are_left_alone_and_new_ones_begun() {
     }
     server.signal("HUP");
     server.wait_for_log(RELOADED);
-    // Before there is anything to write: whoever compresses the old one must not wait.
+    // Reopened before the next record, so that the old files can be compressed at once.
     wait_until("new files", || {
         server.file("app.log").exists() && server.file("audit.log").exists()
     })
@@ -68,7 +72,7 @@ async fn renamed_logs_are_left_alone_and_new_ones_begun() {
 
 // FA04
 #[tokio::test]
-async fn a_changed_configuration_is_in_force_without_a_signal() {
+async fn applies_a_changed_configuration_without_a_signal() {
     let lines = "[rate_limit]\nby_key = \"1000/minute\"\n";
     let server = ServerProcess::start(&with(lines));
     let policy = async || {
@@ -98,11 +102,11 @@ async fn a_changed_configuration_is_in_force_without_a_signal() {
 
 // A22
 #[tokio::test]
-async fn a_bad_configuration_leaves_the_old_one_in_force_and_a_good_one_does_not() {
+async fn keeps_the_old_configuration_if_the_new_one_is_invalid() {
     let before =
         "[rate_limit]\nby_key = \"1000/minute\"\n[cors]\nallow_origins = [\"https://a.example\"]\n";
     let server = ServerProcess::start(&with(before));
-    // What a web page of this origin is told, and the quota in force.
+    // The quota policy and the CORS header for this origin.
     let seen = async |origin: &str| {
         let request = server.get("/v1/models", FULL_KEY).header("origin", origin);
         let response = request.send().await.unwrap();
@@ -128,7 +132,7 @@ async fn a_bad_configuration_leaves_the_old_one_in_force_and_a_good_one_does_not
             "allow_origins",
         ),
         (before.replace("by_key", "by_kee"), "did you mean `by_key`"),
-        // The whole file is refused, also the part of it that could be taken.
+        // The whole file is rejected, including its valid changes.
         (
             before.replace("1000", "7") + "[token_budget]\nby_key = \"10/day\"\n",
             "restart",
@@ -162,7 +166,7 @@ async fn a_bad_configuration_leaves_the_old_one_in_force_and_a_good_one_does_not
 
     let metrics = server.get("/metrics", METRICS_KEY).send().await.unwrap();
     let metrics = metrics.text().await.unwrap();
-    // The file is followed as well, which may have come before the signal.
+    // The file is also watched, so a reload may have preceded the signal.
     for (line, least) in [
         ("stockade_reloads_total{result=\"rejected\"} ", 5),
         ("stockade_reloads_total{result=\"taken\"} ", 1),

@@ -1,4 +1,4 @@
-//! What an image's URL names, the server never touches.
+//! The server never accesses the URL of an image.
 
 use std::{io::ErrorKind, net::TcpListener, process::Command};
 
@@ -7,7 +7,7 @@ use tokio::net::unix::pipe;
 
 use crate::test_server::{TestServer, chat_body, png};
 
-/// Refused alike, whatever it names and whether that exists.
+/// The error for an image part.
 async fn refusal(server: &TestServer, part: Value) -> Value {
     let response = server.chat(&chat_body(json!([part]), json!({}))).await;
     assert_eq!(response.status(), 400, "{part}");
@@ -17,7 +17,7 @@ async fn refusal(server: &TestServer, part: Value) -> Value {
 
 // I01
 #[tokio::test]
-async fn no_address_is_called_and_no_file_opened() {
+async fn opens_no_connection_and_no_file() {
     let server = TestServer::start().await;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -68,7 +68,7 @@ async fn no_address_is_called_and_no_file_opened() {
     }
     assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "{seen:?}");
 
-    // Also where it hides behind what is allowed.
+    // Also if the URL is hidden in a data URL.
     for url in [
         format!("data:image/png;base64,http://{host}/a.png"),
         format!("data:text/plain,http://{host}/a.png"),
@@ -83,13 +83,17 @@ async fn no_address_is_called_and_no_file_opened() {
     }
 
     let called = listener.accept().map(|_| ()).unwrap_err();
-    assert_eq!(called.kind(), ErrorKind::WouldBlock, "somebody called");
-    // Whoever opened it to read would still be waiting for a writer, and we would be one.
+    assert_eq!(called.kind(), ErrorKind::WouldBlock, "the server connected");
+    // Opening the FIFO for writing fails only if it has no reader.
     let opened = pipe::OpenOptions::new().open_sender(&fifo).unwrap_err();
-    assert_eq!(opened.to_string(), no_reader(), "somebody reads it");
+    assert_eq!(
+        opened.to_string(),
+        no_reader(),
+        "the server opened the FIFO"
+    );
 }
 
-/// What the system says to a writer whom nobody reads (ENXIO, 6).
+/// The error of opening a FIFO without a reader for writing (ENXIO, 6).
 fn no_reader() -> String {
     std::io::Error::from_raw_os_error(6).to_string()
 }

@@ -1,4 +1,4 @@
-//! Limits on a real Redis, and what supervisors are told while it is away.
+//! Limits in Redis, and the health status while it is down.
 
 use std::{
     net::TcpListener,
@@ -51,7 +51,7 @@ async fn wait_until(server: &TestServer, limits: &str) -> u16 {
     let seen = async {
         loop {
             let (status, health) = health(server).await;
-            // Under `deny`, the fence itself says it to whoever asks.
+            // With `deny`, the fence itself refuses the request.
             let refused = health["error"]["code"] == "LIMITS_UNAVAILABLE";
             if health["limits"] == limits || (refused && limits == "store_down") {
                 return status;
@@ -61,12 +61,12 @@ async fn wait_until(server: &TestServer, limits: &str) -> u16 {
     };
     time::timeout(Duration::from_secs(20), seen)
         .await
-        .expect("it is told")
+        .expect("the health status changes")
 }
 
 // R13
 #[tokio::test]
-async fn an_outage_of_redis_shows_in_health() {
+async fn health_reports_an_outage_of_redis() {
     for (policy, ready, chats) in [("deny", 503, 503), ("local", 200, 200)] {
         let redis = Redis::start();
         let server = TestServer::start_with(&format!(

@@ -1,4 +1,4 @@
-//! A backend that does what a test says, for what a real model rarely does.
+//! A scripted backend, for behaviour that a real model rarely shows.
 
 use std::{
     sync::{
@@ -15,24 +15,24 @@ use stockade_server::backend::{
 };
 use tokio::sync::watch;
 
-/// What becomes of a chat.
+/// The behaviour for each chat.
 #[derive(Clone)]
 pub(crate) enum Script {
-    /// It is not taken.
+    /// Refuses the chat.
     Refuse(BackendError),
-    /// Nothing happens, for ever.
+    /// Never starts.
     Hang,
-    /// The prompt is being read, for ever.
+    /// Stays in the prefill.
     Prefill,
-    /// The handler panics.
+    /// Panics in the handler.
     Panic,
-    /// Some text, then this.
+    /// Generates some text, then fails.
     Break(BackendError),
-    /// Some text, then nothing, for ever.
+    /// Generates some text, then stalls.
     Stall,
-    /// Some text, then the end, as soon as this is so.
+    /// Generates some text, then completes when the value is true.
     Until(watch::Receiver<bool>),
-    /// As many pieces as there may be tokens, each of them long.
+    /// Generates as many long texts as `max_tokens`.
     Talk,
 }
 
@@ -58,13 +58,13 @@ impl ScriptedBackend {
         }
     }
 
-    /// How many answers are alive.
+    /// The number of live generations.
     pub(crate) fn running(&self) -> Arc<AtomicUsize> {
         Arc::clone(&self.running)
     }
 }
 
-/// Counts what is alive.
+/// Counts live generations.
 struct Alive(Arc<AtomicUsize>);
 
 impl Alive {
@@ -99,7 +99,7 @@ impl Backend for ScriptedBackend {
         });
         match self.script.clone() {
             Script::Refuse(error) => async move { Err(error) }.boxed(),
-            Script::Panic => async move { panic!("as the script says") }.boxed(),
+            Script::Panic => async move { panic!("scripted panic") }.boxed(),
             Script::Hang => async move {
                 let _alive = alive;
                 std::future::pending().await
@@ -130,7 +130,7 @@ impl Backend for ScriptedBackend {
             }
             Script::Until(mut signal) => {
                 let end = async move {
-                    // Who could say so is gone, and so is the test.
+                    // Fails only if the test has dropped the sender.
                     let _ = signal.wait_for(|end| *end).await;
                     Ok(Event::Done {
                         finish: FinishReason::Stop,
@@ -151,7 +151,7 @@ impl Backend for ScriptedBackend {
     }
 }
 
-/// Tokens of each prompt.
+/// The number of tokens of each prompt.
 pub(crate) const PROMPT_TOKENS: usize = 7;
 
 fn report(meter: &UsageMeter, completion_tokens: usize) {
@@ -161,7 +161,7 @@ fn report(meter: &UsageMeter, completion_tokens: usize) {
     });
 }
 
-/// An answer that is alive until it is dropped.
+/// A generation that counts as live until it is dropped.
 fn kept(
     pieces: impl Stream<Item = Result<Event, BackendError>> + Send + 'static,
     alive: Alive,
@@ -173,7 +173,7 @@ fn kept(
     pieces.boxed()
 }
 
-/// Waits until so many answers are alive; a test that waits too long has failed.
+/// Waits until this number of generations is live; panics after a timeout.
 pub(crate) async fn wait_until(running: &AtomicUsize, expected: usize) {
     for _ in 0..1_000 {
         if running.load(Ordering::SeqCst) == expected {
@@ -181,5 +181,5 @@ pub(crate) async fn wait_until(running: &AtomicUsize, expected: usize) {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("{} answers are alive", running.load(Ordering::SeqCst));
+    panic!("{} generations are live", running.load(Ordering::SeqCst));
 }

@@ -1,4 +1,4 @@
-//! A server in a process of its own, for what only a process has: signals and descriptors.
+//! A server in a process of its own, for tests of signals, descriptors and memory.
 
 use std::{
     fs,
@@ -17,34 +17,34 @@ use tempfile::TempDir;
 
 use crate::test_server::{FULL_KEY, METRICS_KEY, write_files};
 
-/// How long a process may take to do what it was told.
+/// How long a test waits for a condition.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A running `stockade-server serve`, ended with its value. Its model comes from a hub that
-/// does not answer, unless one was written into its folder.
+/// A running `stockade-server serve`, killed on drop. Its model comes from an unreachable Hub,
+/// unless the directory has a model.
 pub(crate) struct ServerProcess {
     child: Child,
     pub(crate) address: SocketAddr,
     base: String,
     lines: Receiver<Value>,
-    /// What it logged before it listened.
+    /// The log lines before it listened.
     before: Vec<Value>,
     client: reqwest::Client,
     folder: TempDir,
 }
 
 impl ServerProcess {
-    /// Starts it with these lines in the configuration.
+    /// Starts a server with these lines in its configuration.
     pub(crate) fn start(lines: &str) -> Self {
         Self::start_after("", lines)
     }
 
-    /// Starts it after these words for the shell, such as `ulimit -n 64`.
+    /// Starts a server after a shell command, such as `ulimit -n 64`.
     pub(crate) fn start_after(shell: &str, lines: &str) -> Self {
         Self::start_in(shell, lines, |_| ())
     }
 
-    /// Starts it once this was done to its folder.
+    /// Starts a server after `prepare` has been called with its directory.
     pub(crate) fn start_in(shell: &str, lines: &str, prepare: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = write_files(folder.path(), lines);
@@ -64,7 +64,7 @@ impl ServerProcess {
             .unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         let (received, lines) = mpsc::channel();
-        // Always read: a server must not wait for whoever reads its log.
+        // Reads continuously, so that the server never blocks on a full pipe.
         thread::spawn(move || {
             for line in log.lines().map_while(Result::ok) {
                 if let Ok(line) = serde_json::from_str(&line) {
@@ -93,19 +93,19 @@ impl ServerProcess {
         running
     }
 
-    /// Has this client ask it from now on.
+    /// Uses this client from now on.
     pub(crate) fn with_client(mut self, client: reqwest::Client) -> Self {
         self.client = client;
         self
     }
 
-    /// The next line of the log with this message.
+    /// Waits for the next log line whose message contains `message`.
     pub(crate) fn wait_for_log(&self, message: &str) -> Value {
         let end = Instant::now() + TIMEOUT;
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let line = self.lines.recv_timeout(left);
-            let line = line.unwrap_or_else(|_| panic!("it does not say {message:?}"));
+            let line = line.unwrap_or_else(|_| panic!("no log line with {message:?}"));
             if line["message"]
                 .as_str()
                 .is_some_and(|m| m.contains(message))
@@ -115,7 +115,7 @@ impl ServerProcess {
         }
     }
 
-    /// The line with this message that it logged before it listened.
+    /// The log line before the server listened whose message contains `message`.
     pub(crate) fn startup_log(&self, message: &str) -> &Value {
         let says = |line: &&Value| {
             line["message"]
@@ -123,7 +123,7 @@ impl ServerProcess {
                 .is_some_and(|m| m.contains(message))
         };
         let line = self.before.iter().find(says);
-        line.unwrap_or_else(|| panic!("it does not say {message:?}: {:?}", self.before))
+        line.unwrap_or_else(|| panic!("no log line with {message:?}: {:?}", self.before))
     }
 
     /// Sends a signal.
@@ -131,12 +131,12 @@ impl ServerProcess {
         signal(&self.child, name);
     }
 
-    /// Writes another configuration.
+    /// Replaces the configuration file.
     pub(crate) fn configure(&self, lines: &str) {
         write_files(self.folder.path(), lines);
     }
 
-    /// A file beside the configuration.
+    /// A path in the directory of the configuration.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -145,7 +145,7 @@ impl ServerProcess {
         self.request(Method::GET, path, key)
     }
 
-    /// Asks for a chat with this body.
+    /// A chat request with this body.
     pub(crate) fn chat(&self, body: String) -> RequestBuilder {
         let request = self.request(Method::POST, "/v1/chat/completions", FULL_KEY);
         request
@@ -158,7 +158,7 @@ impl ServerProcess {
         self.client.request(method, url).bearer_auth(key)
     }
 
-    /// What `/metrics` says of this, if anything.
+    /// The value of a metric in `/metrics`, if it exists.
     pub(crate) async fn metric(&self, name: &str) -> Option<f64> {
         let metrics = self.get("/metrics", METRICS_KEY).send().await.unwrap();
         assert_eq!(metrics.status(), 200);
@@ -167,7 +167,7 @@ impl ServerProcess {
         lines.find_map(|rest| rest.strip_prefix(' ')?.parse().ok())
     }
 
-    /// The most memory that it ever had, in bytes.
+    /// The peak memory of the process, in bytes.
     pub(crate) fn peak_memory(&self) -> usize {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -175,19 +175,19 @@ impl ServerProcess {
         kibibytes.parse::<usize>().unwrap() << 10
     }
 
-    /// How many descriptors it has.
+    /// The number of open descriptors.
     pub(crate) fn descriptors(&self) -> usize {
         let all = fs::read_dir(format!("/proc/{}/fd", self.child.id()));
         all.unwrap().count()
     }
 
-    /// Ends it as a supervisor would, and gives its exit code.
+    /// Sends SIGTERM, and returns the exit code.
     pub(crate) fn stop(mut self) -> Option<i32> {
         self.signal("TERM");
         self.wait_for_exit()
     }
 
-    /// Waits for its end, and gives its exit code.
+    /// Waits until the process exits, and returns the exit code.
     pub(crate) fn wait_for_exit(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
@@ -195,13 +195,13 @@ impl ServerProcess {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
-        // Also where a test has failed; once it has ended, both do nothing.
+        // Also if a test has failed; without effect after the process has exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Has a server look for models where there are none: the discard port, an empty cache.
+/// Sets an unreachable Hub and an empty cache.
 pub(crate) fn without_hub<'c>(command: &'c mut Command, folder: &Path) -> &'c mut Command {
     command
         .env("HF_ENDPOINT", "http://127.0.0.1:9")
@@ -215,20 +215,20 @@ pub(crate) fn signal(process: &Child, name: &str) {
     assert!(sent.success());
 }
 
-/// Waits until this is so; a test that waits too long has failed.
-pub(crate) async fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+/// Waits until a condition holds; panics after a timeout.
+pub(crate) async fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + TIMEOUT;
-    while !is_so() {
-        assert!(Instant::now() < end, "never so: {what}");
+    while !condition() {
+        assert!(Instant::now() < end, "timed out waiting for: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// As [`wait_until`], where asking takes a while.
-pub(crate) async fn wait_until_async(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+/// Like [`wait_until`], with an async condition.
+pub(crate) async fn wait_until_async(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let end = Instant::now() + TIMEOUT;
-    while !is_so().await {
-        assert!(Instant::now() < end, "never so: {what}");
+    while !condition().await {
+        assert!(Instant::now() < end, "timed out waiting for: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The end of a server that is at work: what it has begun it ends, and nothing else.
+//! Shutdown of a busy server: requests in flight complete, new ones are not accepted.
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
@@ -20,13 +20,13 @@ const DONE: &str = "data: [DONE]\n\n";
 
 type Pieces = BoxStream<'static, reqwest::Result<String>>;
 
-/// The events of an answer, as they come.
+/// The body of a successful response, as it arrives.
 fn pieces(answer: reqwest::Response) -> Pieces {
     assert_eq!(answer.status(), 200);
     body(answer)
 }
 
-/// An answer, whatever it is, as it comes.
+/// The body of a response, as it arrives.
 fn body(answer: reqwest::Response) -> Pieces {
     let pieces = answer.bytes_stream();
     pieces
@@ -34,7 +34,7 @@ fn body(answer: reqwest::Response) -> Pieces {
         .boxed()
 }
 
-/// Reads until there is this in it.
+/// Reads until the text contains `what`.
 async fn received(pieces: &mut (impl Stream<Item = reqwest::Result<String>> + Unpin), what: &str) {
     let mut text = String::new();
     while !text.contains(what) {
@@ -42,7 +42,7 @@ async fn received(pieces: &mut (impl Stream<Item = reqwest::Result<String>> + Un
     }
 }
 
-/// What is left of an answer, and whether it broke off.
+/// The rest of a response, and whether it was interrupted.
 async fn rest(mut pieces: Pieces) -> (String, bool) {
     let mut text = String::new();
     while let Some(piece) = pieces.next().await {
@@ -68,7 +68,7 @@ fn chats(log: &Path) -> Vec<Value> {
         .collect()
 }
 
-/// How many refusals were counted and not written.
+/// The number of refusals that were counted instead of written.
 fn repeated(log: &Path) -> u64 {
     let records = records(log);
     let counts = records.iter();
@@ -79,7 +79,7 @@ fn repeated(log: &Path) -> u64 {
 
 // H01
 #[tokio::test]
-async fn streams_that_are_live_end_by_themselves() {
+async fn lets_running_streams_complete() {
     let (end, signal) = watch::channel(false);
     let backend = ScriptedBackend::new(Script::Until(signal));
     let running = backend.running();
@@ -115,12 +115,12 @@ async fn streams_that_are_live_end_by_themselves() {
     assert!(chats.iter().all(|chat| chat["outcome"] == "completed"));
 }
 
-/// The status of an answer and what was left of it; 0 without an answer.
-type Fate = (u16, (String, bool));
+/// The status of a response, or 0 without one, and the rest of it.
+type Outcome = (u16, (String, bool));
 
-/// A server with so many chats in it. On a CPU one runs at a time, the others wait: the
-/// first one is live, and has so many tokens.
-async fn at_work(tokens: u32) -> (ServerProcess, Vec<JoinHandle<Fate>>) {
+/// A server with [`STREAMS`] chats. On the CPU one chat runs at a time and the others wait; the
+/// first one is running and generates `tokens` tokens.
+async fn busy_server(tokens: u32) -> (ServerProcess, Vec<JoinHandle<Outcome>>) {
     let lines = format!(
         "{RECORDS}[concurrency]\ntotal = 100\n[model]\nmax_queued = 64\nqueue_wait_secs = 60\n"
     );
@@ -144,7 +144,7 @@ async fn at_work(tokens: u32) -> (ServerProcess, Vec<JoinHandle<Fate>>) {
             }
         }));
     }
-    // And the one that asks.
+    // Plus the request for the metrics.
     let all = Some((STREAMS + 1) as f64);
     for _ in 0..1_000 {
         if server.metric("stockade_requests_in_flight").await == all {
@@ -152,13 +152,13 @@ async fn at_work(tokens: u32) -> (ServerProcess, Vec<JoinHandle<Fate>>) {
         }
         time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("there are never so many");
+    panic!("the chats were not all accepted");
 }
 
 // H01
 #[tokio::test]
-async fn a_sigterm_takes_no_new_work_and_lets_all_that_was_taken_end() {
-    let (mut server, answers) = at_work(200).await;
+async fn sigterm_completes_accepted_requests_and_refuses_new_ones() {
+    let (mut server, answers) = busy_server(200).await;
     let mut idle = TcpStream::connect(server.address).await.unwrap();
     let ask = b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n";
     idle.write_all(ask).await.unwrap();
@@ -190,8 +190,8 @@ async fn a_sigterm_takes_no_new_work_and_lets_all_that_was_taken_end() {
 
 // H01, L05
 #[tokio::test]
-async fn a_second_sigterm_cuts_off_what_runs_and_says_so_to_all_and_in_the_records() {
-    let (mut server, answers) = at_work(8_000).await;
+async fn a_second_sigterm_aborts_requests_and_reports_it() {
+    let (mut server, answers) = busy_server(8_000).await;
     server.signal("TERM");
     server.wait_for_log("stopping");
     assert!(answers.iter().all(|answer| !answer.is_finished()));
@@ -209,7 +209,7 @@ async fn a_second_sigterm_cuts_off_what_runs_and_says_so_to_all_and_in_the_recor
     let (live, waiting): (Vec<_>, Vec<_>) = chats.iter().partition(|chat| chat["status"] == 200);
     assert_eq!(live.len(), 1, "{chats:?}");
     assert!(live[0]["completion_tokens"].as_u64() > Some(0), "{live:?}");
-    // So many of one client in one moment are counted from the eleventh on.
+    // From the eleventh on, refusals of one client are counted instead of written.
     assert_eq!(waiting.len() as u64 + repeated(&log), STREAMS as u64 - 1);
     assert!(waiting.iter().all(|chat| chat["status"] == 503));
     assert!(chats.iter().all(|chat| chat["code"] == "SERVER_STOPPING"));

@@ -1,4 +1,4 @@
-//! Clients that take their time, and those who are served meanwhile.
+//! Slow clients, and other clients that are served at the same time.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,9 +20,9 @@ use crate::{
 
 const SHORT: &str =
     "[server]\nheader_timeout_secs = 1\nbody_timeout_secs = 1\nrequest_timeout_secs = 1\n";
-/// Slow clients of each kind.
+/// The number of slow clients of each kind.
 const SLOW: usize = 16;
-/// Clients who do not read. A server's system takes some megabytes for each of them.
+/// The number of clients that do not read. The kernel buffers some megabytes for each of them.
 const UNREAD: usize = 3;
 
 fn head(length: usize) -> String {
@@ -32,7 +32,7 @@ fn head(length: usize) -> String {
     )
 }
 
-/// Sends these bytes at once, and then these, for ever, one at a time.
+/// Sends `first` at once, then the bytes of `then` one at a time, repeatedly.
 pub(crate) async fn drip(mut stream: TcpStream, first: String, then: &'static [u8]) -> Received {
     if stream.write_all(first.as_bytes()).await.is_ok() {
         let (mut incoming, mut outgoing) = stream.split();
@@ -54,7 +54,7 @@ pub(crate) async fn drip(mut stream: TcpStream, first: String, then: &'static [u
     read_to_end(&mut stream).await
 }
 
-/// Asks for a long answer and reads none of it.
+/// Requests a long response and reads none of it.
 async fn never_read(server: &TestServer) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
@@ -68,7 +68,7 @@ async fn never_read(server: &TestServer) -> TcpStream {
 
 // B03
 #[tokio::test]
-async fn slow_senders_are_cut_off_and_others_are_served() {
+async fn slow_senders_time_out_and_others_are_served() {
     let server = TestServer::with(Arc::new(ScriptedBackend::new(Script::Talk)), SHORT).await;
     let mut slow = JoinSet::new();
     let begun = "GET /health HTTP/1.1\r\n".to_owned();
@@ -97,7 +97,7 @@ async fn slow_senders_are_cut_off_and_others_are_served() {
 
 // B03, R10
 #[tokio::test]
-async fn who_does_not_read_an_answer_keeps_no_place_at_the_model() {
+async fn a_client_that_does_not_read_does_not_hold_a_slot() {
     let backend = ScriptedBackend::new(Script::Talk);
     let running = backend.running();
     let server = TestServer::with(Arc::new(backend), SHORT).await;
@@ -106,7 +106,7 @@ async fn who_does_not_read_an_answer_keeps_no_place_at_the_model() {
         unread.push(never_read(&server).await);
     }
     wait_until(&running, UNREAD).await;
-    // Nothing asks these answers for more, so none of them sees that its time is over.
+    // These bodies are not polled, so they cannot check their deadlines.
     wait_until(&running, 0).await;
     for mut stream in unread {
         assert!(read_to_end(&mut stream).await.closed);
@@ -115,7 +115,7 @@ async fn who_does_not_read_an_answer_keeps_no_place_at_the_model() {
 
 // H01
 #[tokio::test]
-async fn who_does_not_read_an_answer_is_not_waited_for_at_the_end() {
+async fn shutdown_does_not_wait_for_a_client_that_does_not_read() {
     let backend = ScriptedBackend::new(Script::Talk);
     let running = backend.running();
     let server = TestServer::with(Arc::new(backend), "").await;
@@ -125,7 +125,7 @@ async fn who_does_not_read_an_answer_is_not_waited_for_at_the_end() {
     }
     wait_until(&running, UNREAD).await;
     server.shutdown.send_replace(ShutdownSignal::Immediate);
-    // Its last words reach nobody.
+    // The final error cannot be delivered.
     let ended = time::timeout(TIMEOUT, server.report)
         .await
         .unwrap()
@@ -140,7 +140,7 @@ async fn who_does_not_read_an_answer_is_not_waited_for_at_the_end() {
 
 // B03
 #[tokio::test]
-async fn who_has_an_answer_and_asks_for_nothing_more_is_let_go() {
+async fn closes_an_idle_connection_after_a_response() {
     let server = TestServer::with(Arc::new(ScriptedBackend::new(Script::Hang)), SHORT).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let ask = b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -152,13 +152,13 @@ async fn who_has_an_answer_and_asks_for_nothing_more_is_let_go() {
 
 // H04
 #[tokio::test]
-async fn a_server_without_descriptors_left_takes_connections_again() {
+async fn accepts_connections_again_after_descriptors_were_exhausted() {
     let server = ServerProcess::start_after("ulimit -n 64", "[server]\nheader_timeout_secs = 2\n");
     let mut idle = Vec::new();
     for _ in 0..80 {
         idle.push(TcpStream::connect(server.address).await.unwrap());
     }
-    // They send nothing, so they are cut off; who waits behind them is served.
+    // They send nothing, so they time out; clients behind them are served.
     let health = server.get("/v1/models", READER_KEY).send().await.unwrap();
     assert_eq!(health.status(), 200);
     for stream in &mut idle {

@@ -1,4 +1,4 @@
-//! A running server, and how tests talk to it.
+//! A server in the test process, and helpers for requests.
 
 use std::{
     fmt::Write,
@@ -20,13 +20,13 @@ use stockade_server::{
 use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinHandle};
 
-/// Keys by what they may do.
+/// The keys in the key file, named by their scopes.
 pub(crate) const FULL_KEY: &str = "full-key-of-the-tests";
 pub(crate) const READER_KEY: &str = "reader-key-of-the-tests";
 pub(crate) const METRICS_KEY: &str = "figures-key-of-the-tests";
 pub(crate) const EXPIRED_KEY: &str = "expired-key-of-the-tests";
 
-/// A server on a port of its own.
+/// A running server on a port of its own.
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     pub(crate) shutdown: watch::Sender<ShutdownSignal>,
@@ -36,12 +36,12 @@ pub(crate) struct TestServer {
 }
 
 impl TestServer {
-    /// Serves a model that all tests share.
+    /// Starts a server with a model that all tests share.
     pub(crate) async fn start() -> Self {
         Self::start_with("").await
     }
 
-    /// Serves it with these lines in the configuration.
+    /// Like [`start`](Self::start), with these lines in the configuration.
     pub(crate) async fn start_with(lines: &str) -> Self {
         static MODEL: OnceLock<(TempDir, MistralRs)> = OnceLock::new();
         let (_, model) = MODEL.get_or_init(|| {
@@ -55,7 +55,7 @@ impl TestServer {
         Self::with(Arc::new(model.clone()), lines).await
     }
 
-    /// Serves a model of its own, with these lines in the section `[model]`.
+    /// Starts a server with its own model, with these lines in `[model]`.
     pub(crate) async fn with_model(lines: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let lines = format!("[model]\n{lines}");
@@ -66,7 +66,7 @@ impl TestServer {
         Self::open(folder, &config, Arc::new(model)).await
     }
 
-    /// Serves this backend, with these lines in the configuration.
+    /// Starts a server with this backend and these lines in the configuration.
     pub(crate) async fn with(backend: Arc<dyn Backend>, lines: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = config(folder.path(), lines);
@@ -96,7 +96,7 @@ impl TestServer {
         request.bearer_auth(FULL_KEY).send().await.unwrap()
     }
 
-    /// Asks for a chat.
+    /// Sends a chat.
     pub(crate) async fn chat(&self, body: &Value) -> Response {
         let request = self.request(Method::POST, "/v1/chat/completions");
         request
@@ -107,23 +107,23 @@ impl TestServer {
             .unwrap()
     }
 
-    /// The key file that the server watches.
+    /// The server's key file.
     pub(crate) fn keys_file(&self) -> PathBuf {
         self.file("keys.yaml")
     }
 
-    /// A file beside the configuration.
+    /// A path in the directory of the configuration.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// Asks for a chat of one line of text with these other fields.
+    /// Sends a chat with the text `hello` and these additional fields.
     pub(crate) async fn chat_with(&self, fields: Value) -> Response {
         self.chat(&chat_body(json!("hello"), fields)).await
     }
 }
 
-/// A chat with this content of one message of the user, and these other fields.
+/// A chat body with one user message and these additional fields.
 pub(crate) fn chat_body(content: Value, fields: Value) -> Value {
     let mut body = json!({
         "model": "tiny",
@@ -137,7 +137,7 @@ pub(crate) fn chat_body(content: Value, fields: Value) -> Value {
     body
 }
 
-/// The events of a stream, without `data: `.
+/// The data of a stream's events.
 pub(crate) fn events(stream: &str) -> Vec<&str> {
     stream
         .lines()
@@ -150,7 +150,7 @@ pub(crate) fn png(colour: [u8; 3]) -> String {
     png_of(56, colour)
 }
 
-/// A square PNG with this side.
+/// A square PNG with this side, in base64.
 pub(crate) fn png_of(side: u32, colour: [u8; 3]) -> String {
     let image = image::RgbImage::from_pixel(side, side, image::Rgb(colour));
     let mut bytes = std::io::Cursor::new(Vec::new());
@@ -162,7 +162,7 @@ fn config(folder: &Path, lines: &str) -> Config {
     Config::read(&write_files(folder, lines), &Environment::default()).unwrap()
 }
 
-/// Writes the keys and a configuration with these lines, and gives the path of the latter.
+/// Writes the key file and a configuration with these lines, and returns the latter's path.
 pub(crate) fn write_files(folder: &Path, lines: &str) -> PathBuf {
     let mut keys = "keys:\n".to_owned();
     for (id, key, scopes, expires) in [

@@ -1,4 +1,4 @@
-//! TLS: who is served, who is refused, and certificates that change.
+//! TLS: protocol versions, handshakes and certificate changes.
 
 use std::{net::Ipv4Addr, process::Stdio};
 
@@ -30,7 +30,7 @@ fn start(authority: &Authority, lines: &str) -> ServerProcess {
 }
 
 #[tokio::test]
-async fn chats_are_answered_over_the_protocol_that_was_agreed_on() {
+async fn serves_chats_over_the_negotiated_protocol() {
     let authority = Authority::new();
     let server = TestServer::start_with(&format!("{RECORDS}{}", authority.lines())).await;
     let url = format!("https://{}/v1/chat/completions", server.address);
@@ -57,7 +57,7 @@ async fn chats_are_answered_over_the_protocol_that_was_agreed_on() {
 }
 
 #[tokio::test]
-async fn curl_is_answered() {
+async fn serves_curl() {
     let authority = Authority::new();
     let server = TestServer::start_with(&authority.lines()).await;
     let curl = Command::new("curl")
@@ -78,9 +78,9 @@ async fn curl_is_answered() {
 }
 
 #[tokio::test]
-async fn who_speaks_plain_http_is_let_go_at_once() {
+async fn closes_plain_http_connections_at_once() {
     let authority = Authority::new();
-    // No deadline that could do it instead.
+    // The timeout is too long to close the connection instead.
     let server = start(&authority, "[server]\nheader_timeout_secs = 3600\n");
     let received = send_raw(server.address, b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n").await;
     assert!(received.closed);
@@ -91,7 +91,7 @@ async fn who_speaks_plain_http_is_let_go_at_once() {
 
 // H01
 #[tokio::test]
-async fn a_sigterm_lets_an_answer_end_and_waits_for_no_handshake() {
+async fn sigterm_completes_responses_and_does_not_wait_for_handshakes() {
     let authority = Authority::new();
     let lines = format!(
         "[server]\nheader_timeout_secs = 3600\n{}",
@@ -126,7 +126,7 @@ async fn a_sigterm_lets_an_answer_end_and_waits_for_no_handshake() {
 
 // FH02
 #[tokio::test]
-async fn hsts_is_sent_unless_it_is_switched_off() {
+async fn sends_hsts_unless_it_is_disabled() {
     for (lines, value) in [("", Some("max-age=31536000")), ("hsts_secs = 0\n", None)] {
         let authority = Authority::new();
         let client = authority.client().build().unwrap();

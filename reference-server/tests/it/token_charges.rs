@@ -1,4 +1,4 @@
-//! What a chat is charged, however it ends: the budget and the record agree.
+//! The token charge of a chat for each way it can end; budget and audit record agree.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,13 +17,13 @@ use crate::{
 
 const PROMPT: u64 = PROMPT_TOKENS as u64;
 
-/// A budget that gets nothing back while a test runs, and records.
+/// A budget that does not refill during a test, and audit records.
 const LINES: &str = "[token_budget]\nby_key = \"3000/day\"\n\
     [rate_limit]\nheaders = [\"openai\"]\n\
     [audit]\nfile = \"app.log\"\nsecurity_file = \"audit.log\"\non_overflow = \"drop\"\n";
 const SECOND: &str = "[server]\nrequest_timeout_secs = 1\n";
 
-/// What is left, by a chat that comes to nothing: its model is not served.
+/// The remaining budget, read from a refused chat for an unknown model.
 async fn left(server: &TestServer) -> i64 {
     let answer = server.chat_with(json!({"model": "other"})).await;
     assert_eq!(answer.status(), 404);
@@ -31,14 +31,14 @@ async fn left(server: &TestServer) -> i64 {
     left.unwrap().parse().unwrap()
 }
 
-/// How a client behaves.
+/// The client's behaviour.
 #[derive(Clone, Copy, Debug)]
 enum Client {
-    /// Reads to the end.
+    /// Reads the response to its end.
     Stays,
-    /// Leaves before there is an answer.
+    /// Disconnects before the response head.
     LeavesBefore,
-    /// Leaves once some of the answer is there.
+    /// Disconnects after part of the response.
     LeavesWithin,
 }
 
@@ -50,7 +50,7 @@ impl Client {
             }
             Self::LeavesBefore => {
                 let asked = time::timeout(Duration::from_millis(300), server.chat(body));
-                assert!(asked.await.is_err(), "there was an answer");
+                assert!(asked.await.is_err(), "the server responded");
             }
             Self::LeavesWithin => {
                 let mut pieces = server.chat(body).await.bytes_stream();
@@ -63,7 +63,7 @@ impl Client {
     }
 }
 
-/// The record of the chat among those of the probes.
+/// The record of the chat, among those of the budget queries.
 async fn record(server: &TestServer) -> Value {
     let find = || {
         let mut all = requests(server, "app.log").into_iter();
@@ -75,25 +75,25 @@ async fn record(server: &TestServer) -> Value {
 
 // FC01, FA13
 #[tokio::test]
-async fn every_end_of_a_chat_is_charged_and_recorded_with_what_the_engine_did() {
+async fn charges_and_records_the_engines_work_for_every_outcome() {
     use Client::{LeavesBefore, LeavesWithin, Stays};
     let whole = json!({});
     let stream = json!({"stream": true});
     let cases = [
-        // Nothing has begun.
+        // The generation has not started.
         (Script::Hang, LeavesBefore, &whole, (0, 0)),
         (Script::Hang, Stays, &whole, (0, 0)),
-        // The client leaves while the prompt is read, or within the answer.
+        // The client disconnects during the prefill or during the completion.
         (Script::Prefill, LeavesBefore, &whole, (PROMPT, 0)),
         (Script::Prefill, LeavesBefore, &stream, (PROMPT, 0)),
         (Script::Stall, LeavesBefore, &whole, (PROMPT, 1)),
         (Script::Stall, LeavesWithin, &stream, (PROMPT, 1)),
-        // The time is over.
+        // The deadline passes.
         (Script::Prefill, Stays, &whole, (PROMPT, 0)),
         (Script::Prefill, Stays, &stream, (PROMPT, 0)),
         (Script::Stall, Stays, &whole, (PROMPT, 1)),
         (Script::Stall, Stays, &stream, (PROMPT, 1)),
-        // The engine fails: nothing beyond what was delivered.
+        // The engine fails: only delivered tokens are charged.
         (Script::Break(BackendError::Engine), Stays, &whole, (0, 0)),
         (
             Script::Break(BackendError::Engine),
@@ -103,7 +103,7 @@ async fn every_end_of_a_chat_is_charged_and_recorded_with_what_the_engine_did() 
         ),
         (Script::Refuse(BackendError::Engine), Stays, &whole, (0, 0)),
         (Script::Panic, Stays, &whole, (0, 0)),
-        // All is well.
+        // Success.
         (Script::Talk, Stays, &whole, (1, 8)),
         (Script::Talk, Stays, &stream, (1, 8)),
     ];
@@ -127,7 +127,7 @@ async fn every_end_of_a_chat_is_charged_and_recorded_with_what_the_engine_did() 
 
 // FC01
 #[tokio::test]
-async fn a_client_that_leaves_a_real_model_early_pays_its_prompt_each_time() {
+async fn charges_the_prompt_of_a_client_that_disconnects_early() {
     let server = TestServer::start_with(LINES).await;
     let text = "word ".repeat(80);
     let whole = chat_body(json!(text), json!({"max_tokens": 1}));
@@ -158,7 +158,7 @@ async fn a_client_that_leaves_a_real_model_early_pays_its_prompt_each_time() {
 
 // FC01
 #[tokio::test]
-async fn a_client_that_always_leaves_comes_to_the_end_of_its_budget() {
+async fn a_client_that_always_disconnects_exhausts_its_budget() {
     let lines = "[token_budget]\nby_key = \"1000/day\"\n";
     let server = TestServer::start_with(lines).await;
     let body = chat_body(
@@ -184,12 +184,12 @@ async fn a_client_that_always_leaves_comes_to_the_end_of_its_budget() {
 
 // FC06
 #[tokio::test]
-async fn a_chat_without_max_tokens_reserves_what_the_server_would_use() {
+async fn a_chat_without_max_tokens_reserves_the_default() {
     for (lines, answer) in [
         // The server's default.
         ("", 256),
         ("[model]\ndefault_max_tokens = 100\n", 100),
-        // Declared by the operator.
+        // Set by the operator.
         ("[token_budget]\ndefault_max_tokens = 50\n", 50),
     ] {
         let mut config = lines.to_owned();
@@ -206,7 +206,7 @@ async fn a_chat_without_max_tokens_reserves_what_the_server_would_use() {
         let response = server.chat(&chat_body(json!("Hi"), fields)).await;
         assert_eq!(response.status(), 200, "{lines}");
         let left = response.headers()["x-ratelimit-remaining-tokens"].to_str();
-        // Two characters and their template.
+        // Two characters and the template's overhead.
         let prompt = 9;
         assert_eq!(
             left.unwrap(),

@@ -1,4 +1,4 @@
-//! Bodies of clients who are not let in: nobody waits for them, and nobody reads them.
+//! The server neither waits for nor reads the bodies of unauthorized requests.
 
 use std::fs;
 
@@ -13,9 +13,9 @@ use crate::{
     wire::{TIMEOUT, read_to_end},
 };
 
-/// A hundred megabytes.
+/// The declared length: 100 MiB.
 const ANNOUNCED: usize = 100 << 20;
-/// What a server may take of a request that it refuses.
+/// The maximum number of bytes that the server reads of a refused request.
 const TAKEN_AT_MOST: usize = 64 << 10;
 
 fn head(key: &str, fields: &str) -> String {
@@ -27,7 +27,7 @@ fn head(key: &str, fields: &str) -> String {
 
 // S07
 #[tokio::test]
-async fn a_refusal_waits_for_no_byte_of_the_body() {
+async fn refuses_without_waiting_for_the_body() {
     let server = ServerProcess::start("");
     let length = format!("content-length: {ANNOUNCED}\r\n");
     let chunked = "transfer-encoding: chunked\r\n".to_owned();
@@ -38,14 +38,14 @@ async fn a_refusal_waits_for_no_byte_of_the_body() {
                 let mut stream = TcpStream::connect(server.address).await.unwrap();
                 stream.write_all(head.as_bytes()).await.unwrap();
                 let received = read_to_end(&mut stream).await;
-                // Nobody was asked to go on, either: that would be an answer, too.
+                // No `100 Continue` either, which would be another response.
                 assert_eq!(received.statuses(), [status], "{head}{}", received.text);
                 assert!(received.closed, "{head}");
             }
         }
     }
 
-    // Who may is told to go on.
+    // An authorized client gets `100 Continue`.
     let fields = "connection: close\r\ncontent-length: 2\r\nexpect: 100-continue\r\n";
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let head = head(FULL_KEY, fields);
@@ -57,7 +57,7 @@ async fn a_refusal_waits_for_no_byte_of_the_body() {
 
 // S07
 #[tokio::test]
-async fn a_body_that_is_sent_all_the_same_is_not_taken() {
+async fn does_not_read_a_body_that_is_sent_anyway() {
     let server = ServerProcess::start("");
     for expect in ["", "expect: 100-continue\r\n"] {
         let socket = TcpSocket::new_v4().unwrap();
@@ -78,14 +78,14 @@ async fn a_body_that_is_sent_all_the_same_is_not_taken() {
         let received = read_to_end(&mut incoming).await;
         assert_eq!(received.statuses(), [401], "{}", received.text);
         assert!(received.closed);
-        // What nobody has taken by then, waits in the buffers of the two ends.
+        // The unread bytes are in the socket buffers of both ends.
         let sent = tokio::time::timeout(TIMEOUT, sending).await;
         let sent = sent.expect("the server ends the connection").unwrap();
         assert!(sent <= TAKEN_AT_MOST + on_the_way, "{sent} bytes were sent");
     }
 }
 
-/// How many bytes wait for a process that does not read its connection.
+/// The default size of a socket's receive buffer.
 fn receive_buffer() -> usize {
     let sizes = fs::read_to_string("/proc/sys/net/ipv4/tcp_rmem").unwrap();
     let [_least, default, _most] = sizes.split_whitespace().collect::<Vec<_>>()[..] else {

@@ -1,4 +1,4 @@
-//! Bytes to and from a server, with nothing in between that would mend them.
+//! Raw bytes to and from a server, without an HTTP client that would correct them.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -8,34 +8,34 @@ use tokio::{
     time,
 };
 
-/// How long a server may take to end a connection.
+/// How long a server may take to close a connection.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What came back on one connection.
+/// The bytes received on a connection.
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) text: String,
-    /// Whether the server ended the connection.
+    /// Whether the server closed the connection.
     pub(crate) closed: bool,
 }
 
 impl Received {
-    /// The status of each answer.
+    /// The status of each response.
     pub(crate) fn statuses(&self) -> Vec<u16> {
         let answers = self.text.split("HTTP/1.1 ").skip(1);
         answers.map(|answer| answer[..3].parse().unwrap()).collect()
     }
 }
 
-/// Sends these bytes, and listens until the server ends the connection.
+/// Sends these bytes, and reads until the server closes the connection.
 pub(crate) async fn send_raw(address: SocketAddr, bytes: &[u8]) -> Received {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    // A server that has refused may close before it has all.
+    // Fails if the server refuses and closes before it has read everything.
     let _ = stream.write_all(bytes).await;
     read_to_end(&mut stream).await
 }
 
-/// Listens until the server ends the connection.
+/// Reads until the server closes the connection.
 pub(crate) async fn read_to_end(stream: &mut (impl AsyncRead + Unpin)) -> Received {
     let mut received = Vec::new();
     let end = time::timeout(TIMEOUT, read(stream, &mut received)).await;
@@ -45,7 +45,7 @@ pub(crate) async fn read_to_end(stream: &mut (impl AsyncRead + Unpin)) -> Receiv
     }
 }
 
-/// Reads to the end, which is also a reset: a body was left unread.
+/// Reads to the end, which may be a reset if the server left a body unread.
 async fn read(stream: &mut (impl AsyncRead + Unpin), received: &mut Vec<u8>) -> io::Result<()> {
     let mut chunk = [0; 4_096];
     loop {

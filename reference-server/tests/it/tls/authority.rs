@@ -1,4 +1,4 @@
-//! An authority of the tests, and the server's certificate that it signs.
+//! A test certificate authority, which signs the server's certificate.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-/// An authority with a folder in which the server's certificate and key are.
+/// A certificate authority with a directory for the server's certificate and key.
 pub(super) struct Authority {
     folder: TempDir,
     certificate: Certificate,
@@ -22,7 +22,7 @@ pub(super) struct Authority {
 }
 
 impl Authority {
-    /// A new one, which has signed a first certificate.
+    /// Creates an authority and signs a first certificate.
     pub(super) fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
@@ -40,19 +40,19 @@ impl Authority {
         authority
     }
 
-    /// Signs another certificate, with another key, in place of the last one.
+    /// Replaces the server's certificate and key with new ones.
     pub(super) fn renew(&self) -> CertificateDer<'static> {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         fs::write(self.certificate_file(), certificate.pem()).unwrap();
         fs::write(self.key_file(), key.serialize_pem()).unwrap();
-        self.close_key_file(0o600);
+        self.set_key_file_mode(0o600);
         certificate.der().clone()
     }
 
-    /// Whom the key file is closed to.
-    pub(super) fn close_key_file(&self, mode: u32) {
+    /// Sets the mode of the key file.
+    pub(super) fn set_key_file_mode(&self, mode: u32) {
         fs::set_permissions(self.key_file(), fs::Permissions::from_mode(mode)).unwrap();
     }
 
@@ -64,12 +64,12 @@ impl Authority {
         self.folder.path().join("server.key")
     }
 
-    /// The file with what clients trust.
+    /// The file with the trusted root certificates.
     pub(super) fn roots(&self) -> PathBuf {
         self.folder.path().join("roots.pem")
     }
 
-    /// What a server's configuration says of the files.
+    /// The `[server.tls]` section with these files.
     pub(super) fn lines(&self) -> String {
         let quoted = |file: PathBuf| toml::Value::from(file.to_str().unwrap());
         format!(
@@ -79,14 +79,14 @@ impl Authority {
         )
     }
 
-    /// A client that trusts this authority and no other.
+    /// A client that trusts only this authority.
     pub(super) fn client(&self) -> reqwest::ClientBuilder {
         let root = reqwest::Certificate::from_der(self.certificate.der()).unwrap();
         let client = reqwest::Client::builder().no_proxy();
         client.tls_certs_only([root])
     }
 
-    /// The same for connections, one by one. Sessions are resumed.
+    /// A TLS configuration that trusts only this authority, with session resumption.
     pub(super) fn connections(&self) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.der().clone()).unwrap();
@@ -99,7 +99,7 @@ impl Authority {
     }
 }
 
-/// Shakes hands.
+/// Connects and completes the handshake.
 pub(super) async fn connect(
     config: &Arc<ClientConfig>,
     address: SocketAddr,
@@ -112,13 +112,13 @@ pub(super) async fn connect(
         .unwrap()
 }
 
-/// The certificate that the server has shown.
-pub(super) fn shown(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {
+/// The certificate that the server has presented.
+pub(super) fn peer_certificate(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {
     let chain = stream.get_ref().1.peer_certificates().unwrap();
     chain[0].clone().into_owned()
 }
 
-/// Spoils a file.
-pub(super) fn spoil(file: &Path) {
-    fs::write(file, "spoiled").unwrap();
+/// Overwrites a file with invalid content.
+pub(super) fn corrupt(file: &Path) {
+    fs::write(file, "invalid").unwrap();
 }

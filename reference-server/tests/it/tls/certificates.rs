@@ -1,4 +1,4 @@
-//! Certificates that change while the server runs.
+//! Certificates that are replaced while the server runs.
 
 use std::{fs, sync::Arc};
 
@@ -10,7 +10,7 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 
 use super::{
-    authority::{Authority, connect, shown, spoil},
+    authority::{Authority, connect, corrupt, peer_certificate},
     start,
 };
 use crate::server_process::{ServerProcess, wait_until_async};
@@ -18,12 +18,12 @@ use crate::server_process::{ServerProcess, wait_until_async};
 const RELOADED: &str = "reloaded the configuration";
 const REJECTED: &str = "was rejected";
 
-/// What a client sees who has not been here before.
+/// The certificate that a new client sees.
 async fn seen(authority: &Authority, server: &ServerProcess) -> CertificateDer<'static> {
-    shown(&connect(&authority.connections(), server.address).await)
+    peer_certificate(&connect(&authority.connections(), server.address).await)
 }
 
-/// Asks on a connection, which stays open.
+/// Checks that a request on an open connection gets a response.
 async fn is_answered(stream: &mut TlsStream<TcpStream>) {
     let ask = b"HEAD /health HTTP/1.1\r\nhost: a\r\n\r\n";
     stream.write_all(ask).await.unwrap();
@@ -35,11 +35,11 @@ async fn is_answered(stream: &mut TlsStream<TcpStream>) {
 }
 
 #[tokio::test]
-async fn a_sighup_shows_the_new_one_to_whoever_comes_next() {
+async fn sighup_presents_the_new_certificate_to_new_clients() {
     let authority = Authority::new();
     let server = start(&authority, "");
     let mut open = connect(&authority.connections(), server.address).await;
-    let first = shown(&open);
+    let first = peer_certificate(&open);
     let second = authority.renew();
     server.signal("HUP");
     server.wait_for_log(RELOADED);
@@ -47,9 +47,9 @@ async fn a_sighup_shows_the_new_one_to_whoever_comes_next() {
     assert_ne!(first, second);
     is_answered(&mut open).await;
 
-    // Other files, with a key that is open to all: it is taken, but not in silence.
+    // Other files, with a world-readable key: accepted with a warning.
     let other = Authority::new();
-    other.close_key_file(0o644);
+    other.set_key_file_mode(0o644);
     server.configure(&other.lines());
     server.signal("HUP");
     let said = server.wait_for_log("every user of the machine");
@@ -64,13 +64,13 @@ async fn a_sighup_shows_the_new_one_to_whoever_comes_next() {
 
 // FA04
 #[tokio::test]
-async fn a_renewed_one_is_shown_without_a_signal_and_a_bad_one_degrades_readiness() {
+async fn presents_a_renewed_certificate_without_a_signal_and_reports_a_bad_one() {
     let authority = Authority::new();
     let server = start(&authority, "");
     let second = authority.renew();
-    shows(&authority, &server, &second).await;
+    wait_until_presented(&authority, &server, &second).await;
 
-    spoil(&authority.certificate_file());
+    corrupt(&authority.certificate_file());
     let said = server.wait_for_log("reload failed");
     assert_eq!(said["source"], "server.tls");
     let failing = "stockade_source_failing{source=\"server.tls\"}";
@@ -80,8 +80,8 @@ async fn a_renewed_one_is_shown_without_a_signal_and_a_bad_one_degrades_readines
     assert_eq!(seen(&authority, &server).await, second);
 
     let third = authority.renew();
-    shows(&authority, &server, &third).await;
-    wait_until_async("it recovers", async || {
+    wait_until_presented(&authority, &server, &third).await;
+    wait_until_async("the source recovers", async || {
         server.metric(failing).await == Some(0.0)
     })
     .await;
@@ -89,15 +89,19 @@ async fn a_renewed_one_is_shown_without_a_signal_and_a_bad_one_degrades_readines
     assert!(server.metric(failures).await.unwrap() >= 1.0);
 }
 
-/// Waits until clients who come now are shown this certificate.
-async fn shows(authority: &Authority, server: &ServerProcess, expected: &CertificateDer<'static>) {
-    let shown = async || seen(authority, server).await == *expected;
-    wait_until_async("the new certificate is shown", shown).await;
+/// Waits until new clients see this certificate.
+async fn wait_until_presented(
+    authority: &Authority,
+    server: &ServerProcess,
+    expected: &CertificateDer<'static>,
+) {
+    let is_presented = async || seen(authority, server).await == *expected;
+    wait_until_async("the new certificate is presented", is_presented).await;
 }
 
 // A22
 #[tokio::test]
-async fn a_bad_one_leaves_the_old_one_in_force_and_is_said_to_be_bad() {
+async fn keeps_the_old_certificate_if_the_new_one_is_invalid() {
     let authority = Authority::new();
     let server = start(&authority, "");
     let first = seen(&authority, &server).await;
@@ -108,8 +112,11 @@ async fn a_bad_one_leaves_the_old_one_in_force_and_is_said_to_be_bad() {
     };
     for (prepare, why) in [
         (&with_the_old_key as &dyn Fn(), "does not belong to"),
-        (&|| spoil(&authority.certificate_file()), "no certificates"),
-        (&|| spoil(&authority.key_file()), "no certificates"),
+        (
+            &|| corrupt(&authority.certificate_file()),
+            "no certificates",
+        ),
+        (&|| corrupt(&authority.key_file()), "no certificates"),
         (
             &|| fs::remove_file(authority.certificate_file()).unwrap(),
             "cannot read",
@@ -134,13 +141,13 @@ async fn a_bad_one_leaves_the_old_one_in_force_and_is_said_to_be_bad() {
 }
 
 #[tokio::test]
-async fn a_session_of_the_old_one_is_not_resumed() {
+async fn does_not_resume_a_session_of_the_old_certificate() {
     let authority = Authority::new();
     let server = start(&authority, "");
     let config = authority.connections();
     let kind = async |config: &Arc<ClientConfig>| {
         let mut stream = connect(config, server.address).await;
-        // Tickets come after the handshake.
+        // Session tickets arrive after the handshake.
         is_answered(&mut stream).await;
         stream.get_ref().1.handshake_kind().unwrap()
     };

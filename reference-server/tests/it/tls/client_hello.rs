@@ -1,4 +1,4 @@
-//! The first words of a handshake, by clients of other times and in pieces.
+//! ClientHello messages of old versions and in fragments.
 
 use std::{
     io::{self, Read, Write},
@@ -30,13 +30,13 @@ const SIGNATURE_ALGORITHMS: &[u8] = &[0, 13, 0, 6, 0, 4, 4, 3, 8, 4];
 /// TLS 1.1 and 1.0.
 const OLD_VERSIONS: &[u8] = &[0, 43, 0, 5, 4, 3, 2, 3, 1];
 
-/// A value after its length, in so many bytes.
+/// A value prefixed with its length in `width` bytes.
 fn sized(width: usize, value: &[u8]) -> Vec<u8> {
     let length = value.len().to_be_bytes();
     [&length[length.len() - width..], value].concat()
 }
 
-/// A hello of TLS 1.`minor - 1`, with suites for each version.
+/// A ClientHello of TLS 1.`minor - 1`, with cipher suites for each version.
 fn hello(minor: u8, extensions: &[&[u8]]) -> Vec<u8> {
     let suites = [0xc0, 0x2b, 0xc0, 0x2f, 0xc0, 0x09, 0xc0, 0x13, 0, 0x2f];
     let body = [
@@ -54,13 +54,13 @@ fn hello(minor: u8, extensions: &[&[u8]]) -> Vec<u8> {
 
 // H03
 #[tokio::test]
-async fn versions_before_1_2_are_refused() {
+async fn refuses_versions_before_1_2() {
     let authority = Authority::new();
     let server = start(&authority, "[server]\nheader_timeout_secs = 3600\n");
     let before = [SUPPORTED_GROUPS, EC_POINT_FORMATS];
     let since = [SUPPORTED_GROUPS, EC_POINT_FORMATS, SIGNATURE_ALGORITHMS];
 
-    // But for its version there is nothing wrong with it.
+    // The same message with a supported version is accepted.
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     stream.write_all(&hello(3, &since)).unwrap();
@@ -69,7 +69,7 @@ async fn versions_before_1_2_are_refused() {
     assert_eq!((answer[0], answer[5]), (HANDSHAKE, SERVER_HELLO));
 
     for (hello, why) in [
-        // Of what every hello since TLS 1.2 has, the lack is seen first.
+        // Missing TLS 1.2 extensions are detected before the version.
         (hello(1, &before), HANDSHAKE_FAILURE),
         (hello(2, &before), HANDSHAKE_FAILURE),
         (hello(1, &since), PROTOCOL_VERSION),
@@ -81,7 +81,7 @@ async fn versions_before_1_2_are_refused() {
     ] {
         let received = send_raw(server.address, &hello).await;
         assert!(received.closed);
-        // All of it is ASCII.
+        // All bytes are ASCII.
         let answer = received.text.as_bytes();
         assert_eq!((answer[0], &answer[5..]), (ALERT, &[FATAL, why][..]));
     }
@@ -89,7 +89,7 @@ async fn versions_before_1_2_are_refused() {
     assert_eq!(models.status(), 200);
 }
 
-/// Sends one byte at a time, and each at once.
+/// Writes one byte at a time.
 struct ByteByByte(TcpStream);
 
 impl Write for ByteByByte {
@@ -108,15 +108,15 @@ impl Read for ByteByByte {
     }
 }
 
-/// The same bytes in records of one byte.
-fn in_pieces(record: &[u8]) -> Vec<u8> {
+/// Splits a record into records of one byte.
+fn fragmented(record: &[u8]) -> Vec<u8> {
     let (head, payload) = record.split_at(5);
     assert_eq!(head[3..], sized(2, payload)[..2], "one record");
     let piece = |byte: &u8| [head[0], head[1], head[2], 0, 1, *byte];
     payload.iter().flat_map(piece).collect()
 }
 
-/// Asks with a hello that comes like this; gives the answer.
+/// Sends a request with a ClientHello sent by `send`; returns the response.
 fn ask(
     config: Arc<ClientConfig>,
     address: SocketAddr,
@@ -136,17 +136,17 @@ fn ask(
     answer
 }
 
-// H03: CVE-2024-11738 and its kin
+// H03: CVE-2024-11738 and similar
 #[tokio::test]
-async fn a_hello_in_pieces_is_understood() {
+async fn accepts_a_fragmented_client_hello() {
     let authority = Authority::new();
     let server = start(&authority, "");
     let (config, address) = (authority.connections(), server.address);
     for send in [
-        (|stream, hello| stream.write_all(&in_pieces(&hello)))
+        (|stream, hello| stream.write_all(&fragmented(&hello)))
             as fn(&mut TcpStream, Vec<u8>) -> io::Result<()>,
         |stream, hello| ByteByByte(stream.try_clone()?).write_all(&hello),
-        |stream, hello| ByteByByte(stream.try_clone()?).write_all(&in_pieces(&hello)),
+        |stream, hello| ByteByByte(stream.try_clone()?).write_all(&fragmented(&hello)),
     ] {
         let config = Arc::clone(&config);
         let answer = task::spawn_blocking(move || ask(config, address, send));

@@ -1,4 +1,4 @@
-//! Handshakes that never end, by the thousand.
+//! Thousands of handshakes that never complete.
 
 use std::process::{self, Command};
 
@@ -13,12 +13,12 @@ use crate::{
 };
 
 const STALLED: usize = 1_000;
-/// What one of them may take of the server's memory.
+/// The maximum memory per stalled handshake.
 const EACH: usize = 32 << 10;
-/// The first bytes of a hello.
+/// The first bytes of a ClientHello.
 const HELLO: &str = "\x16\x03\x01\x01\x40\x01\x00\x01\x3c\x03\x03";
 
-/// Both ends of each connection need a descriptor, and a process begins with 1,024 of them.
+/// Raises the limit of open files: each connection needs a descriptor, and the default is 1,024.
 fn raise_descriptors() {
     let this = process::id().to_string();
     let raised = Command::new("prlimit")
@@ -27,7 +27,7 @@ fn raise_descriptors() {
     assert!(raised.unwrap().success());
 }
 
-/// Comes, says nothing, or not all, or all too slowly, and stays until it is let go.
+/// Sends nothing, part of the hello, or bytes too slowly, until the server closes the connection.
 async fn stall(number: usize, mut stream: TcpStream) -> Received {
     match number % 5 {
         0 => return drip(stream, HELLO.to_owned(), b"\0").await,
@@ -42,14 +42,14 @@ async fn is_served(server: &ServerProcess) {
     assert_eq!(models.status(), 200);
 }
 
-/// A thousand of them against a server that takes so many connections and waits so long for
-/// each. Gives how many others were served while all of them were there.
+/// Opens [`STALLED`] handshakes to a server with these limits. Returns the number of other
+/// requests that were served while all of them were open.
 async fn flood(max_connections: usize, seconds: u32) -> usize {
     raise_descriptors();
     let authority = Authority::new();
     let lines =
         format!("[server]\nheader_timeout_secs = {seconds}\nmax_connections = {max_connections}\n");
-    // A connection that is kept is neither a handshake nor given back.
+    // Pooled connections would avoid handshakes and hold descriptors.
     let client = authority.client().pool_max_idle_per_host(0);
     let server = start(&authority, &lines).with_client(client.build().unwrap());
     server.wait_for_log("not available");
@@ -73,7 +73,7 @@ async fn flood(max_connections: usize, seconds: u32) -> usize {
         }
     }
     is_served(&server).await;
-    wait_until("all descriptors given back", || {
+    wait_until("all descriptors are released", || {
         server.descriptors() <= descriptors
     })
     .await;
@@ -85,12 +85,12 @@ async fn flood(max_connections: usize, seconds: u32) -> usize {
 
 // H03
 #[tokio::test]
-async fn they_are_timed_out_and_others_are_served_beside_them() {
+async fn time_out_while_others_are_served() {
     assert!(flood(2 * STALLED, 8).await > 0);
 }
 
 // H03
 #[tokio::test]
-async fn they_are_timed_out_where_they_hold_all_places_and_others_have_their_turn() {
+async fn time_out_when_they_hold_all_connections() {
     flood(STALLED / 4, 2).await;
 }
