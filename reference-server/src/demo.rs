@@ -13,7 +13,7 @@ use stockade_server_config::listen_address;
 use tempfile::TempDir;
 
 mod console;
-mod picture;
+mod sample_image;
 
 use crate::{
     Config, StartError,
@@ -49,7 +49,7 @@ pub(crate) struct DemoArgs {
 
 pub(crate) async fn run(args: DemoArgs) -> Result<(), StartError> {
     // The directory is removed on return, so a signal must stop the server, not the process.
-    let folder = Folder::make(args.dir)?;
+    let folder = DemoDir::make(args.dir)?;
     let key = write_files(folder.path(), &args.model, args.listen, args.seed).await?;
     let config = Config::read(&folder.path().join(CONFIG), &Environment::from_process())?;
     logging::init(&config.log);
@@ -70,12 +70,12 @@ const KEYS: &str = "keys.yaml";
 const MODEL: &str = "model";
 
 /// The directory of the demo's files.
-enum Folder {
+enum DemoDir {
     Scratch(TempDir),
     Kept(PathBuf),
 }
 
-impl Folder {
+impl DemoDir {
     fn make(dir: Option<PathBuf>) -> Result<Self, StartError> {
         let Some(dir) = dir else {
             return tempfile::Builder::new()

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use indicatif::{ProgressBar, ProgressStyle};
 use stockade_key_auth::GeneratedKey;
 
-use super::{NAME, picture};
+use super::{NAME, sample_image};
 use crate::{
     cli::print,
     serve::{LogReporter, ProgressReporter},
@@ -74,7 +74,7 @@ impl ConsoleReporter {
     fn text(&self, address: SocketAddr, device: &str) -> String {
         let base = format!("http://{address}");
         let key = self.key.expose();
-        let image = picture::data_url();
+        let image = sample_image::data_url();
         let fate = if self.kept { "kept" } else { "removed on exit" };
         let folder = self.folder.display();
         let model = match &self.model {

@@ -100,7 +100,7 @@ impl GenerationTask {
             if attempts == 0 {
                 output.usage.prompt_tokens = progress.prompt;
             }
-            output.usage.completion_tokens = progress.made;
+            output.usage.completion_tokens = progress.generated;
             match ended {
                 AttemptEnd::Finished(finish) => break Ok(finish),
                 AttemptEnd::Refused => break Err(engine::refused()),
@@ -117,7 +117,8 @@ impl GenerationTask {
                 AttemptEnd::NoReason => {
                     let is_eos = |token| self.engine.info.eos_tokens.contains(token);
                     let last_is_eos = progress.last.is_some_and(is_eos);
-                    let finish = quirks::infer_finish(progress.made, self.max_tokens, last_is_eos);
+                    let finish =
+                        quirks::infer_finish(progress.generated, self.max_tokens, last_is_eos);
                     break finish.ok_or(BackendError::Engine);
                 }
             }

@@ -14,11 +14,11 @@ use super::{Usage, UsageMeter, sampler::Sampler};
 pub(super) struct EosTokens(Arc<[u32]>);
 
 impl EosTokens {
-    pub(super) fn new(main: u32, more: &[u32]) -> Self {
-        Self([&[main], more].concat().into())
+    pub(super) fn new(primary: u32, more: &[u32]) -> Self {
+        Self([&[primary], more].concat().into())
     }
 
-    fn main(&self) -> u32 {
+    fn primary(&self) -> u32 {
         self.0[0]
     }
 
@@ -46,7 +46,7 @@ pub(super) struct Progress {
     /// The number of prompt tokens, including image tokens; 0 before the first token.
     pub(super) prompt: usize,
     /// The number of generated tokens, including those of earlier attempts.
-    pub(super) made: usize,
+    pub(super) generated: usize,
     /// The first token of this attempt.
     pub(super) first: Option<u32>,
     /// The latest token.
@@ -54,15 +54,20 @@ pub(super) struct Progress {
 }
 
 impl LogitsProcessor {
-    /// Creates the processor of a generation that already has `made` of at most `max` tokens.
-    pub(super) fn new(sampler: Sampler, eos_tokens: &EosTokens, made: usize, max: usize) -> Self {
+    /// Creates the processor of a generation that already has `generated` of at most `max` tokens.
+    pub(super) fn new(
+        sampler: Sampler,
+        eos_tokens: &EosTokens,
+        generated: usize,
+        max: usize,
+    ) -> Self {
         Self {
             sampler,
             eos_tokens: eos_tokens.clone(),
             max,
             ending: AtomicBool::new(false),
             progress: Mutex::new(Progress {
-                made,
+                generated,
                 ..Progress::default()
             }),
             meter: UsageMeter::default(),
@@ -93,14 +98,14 @@ impl LogitsProcessor {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         let ending = self.ending.load(Ordering::Relaxed);
         let token = if ending {
-            self.eos_tokens.main()
+            self.eos_tokens.primary()
         } else {
-            let position = u64::try_from(progress.made).unwrap_or(u64::MAX);
-            progress.made += 1;
+            let position = u64::try_from(progress.generated).unwrap_or(u64::MAX);
+            progress.generated += 1;
             let token = self.sampler.sample(logits, position);
-            let token = u32::try_from(token).unwrap_or(self.eos_tokens.main());
+            let token = u32::try_from(token).unwrap_or(self.eos_tokens.primary());
             // Fault 9 in `quirks`: later tokens are not part of the output.
-            if self.eos_tokens.contains(token) || progress.made >= self.max {
+            if self.eos_tokens.contains(token) || progress.generated >= self.max {
                 self.end();
             }
             token
@@ -113,7 +118,7 @@ impl LogitsProcessor {
         if !ending {
             self.meter.report(Usage {
                 prompt_tokens: self.prompt.unwrap_or(progress.prompt),
-                completion_tokens: progress.made,
+                completion_tokens: progress.generated,
             });
         }
         usize::try_from(token).unwrap_or(usize::MAX)

@@ -80,13 +80,13 @@ pub(super) const MAX_ASPECT_RATIO: u32 = 100;
 /// Fault 6: a generation that ends inside a character has no final reply, and so no finish reason.
 /// Infers it from the tokens; `None` means that the engine has died.
 pub(super) fn infer_finish(
-    made: usize,
+    generated: usize,
     max: usize,
     last_is_eos: bool,
 ) -> Option<super::FinishReason> {
     if last_is_eos {
         Some(super::FinishReason::Stop)
     } else {
-        (made >= max).then_some(super::FinishReason::Length)
+        (generated >= max).then_some(super::FinishReason::Length)
     }
 }

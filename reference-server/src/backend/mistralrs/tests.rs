@@ -98,18 +98,18 @@ fn picture(width: u32, height: u32, seed: u8) -> DynamicImage {
 
 /// A complete answer.
 #[derive(Debug, PartialEq)]
-struct Answer {
+struct Completion {
     text: String,
     finish: FinishReason,
     usage: Usage,
 }
 
-async fn ask(backend: &MistralRs, request: ChatRequest) -> Result<Answer, BackendError> {
+async fn ask(backend: &MistralRs, request: ChatRequest) -> Result<Completion, BackendError> {
     with_timeout(async { collect(backend.chat(request).await?).await }).await
 }
 
 /// Reads the stream to its end, and checks the guarantees of [`Event`].
-async fn collect(mut generation: Generation) -> Result<Answer, BackendError> {
+async fn collect(mut generation: Generation) -> Result<Completion, BackendError> {
     let mut text = String::new();
     while let Some(event) = generation.next().await {
         match event? {
@@ -119,7 +119,7 @@ async fn collect(mut generation: Generation) -> Result<Answer, BackendError> {
             }
             Event::Done { finish, usage } => {
                 assert!(generation.next().await.is_none());
-                return Ok(Answer {
+                return Ok(Completion {
                     text,
                     finish,
                     usage,
@@ -130,7 +130,7 @@ async fn collect(mut generation: Generation) -> Result<Answer, BackendError> {
     panic!("ended without Done after {text:?}");
 }
 
-fn invalid(result: Result<Answer, BackendError>) -> (String, String) {
+fn invalid(result: Result<Completion, BackendError>) -> (String, String) {
     match result {
         Err(BackendError::Invalid { param, message }) => (param, message),
         other => panic!("{other:?}"),

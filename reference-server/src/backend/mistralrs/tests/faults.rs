@@ -261,7 +261,7 @@ async fn fault_9_still_exists() {
     let _alone = acquire_all(&backend).await;
     let raw = Raw::ask(&engine, &prompt, None, 0.0, 1).await;
     assert_eq!(raw.reasons, ["length", "stop"]);
-    assert_eq!(raw.progress.made, 1);
+    assert_eq!(raw.progress.generated, 1);
 }
 
 #[tokio::test]
@@ -274,7 +274,7 @@ async fn fault_12_concurrent_chats_do_not_mix() {
     }
     let chats = texts.map(|text| ask(&backend, chat(text, &[], 16)));
     let at_once = futures_util::future::join_all(chats).await;
-    let at_once: Vec<Answer> = at_once.into_iter().map(Result::unwrap).collect();
+    let at_once: Vec<Completion> = at_once.into_iter().map(Result::unwrap).collect();
     assert_eq!(at_once, alone);
 }
 

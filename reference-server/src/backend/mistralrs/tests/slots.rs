@@ -92,10 +92,10 @@ async fn end_stops_the_engine_at_the_next_token() {
     let mut replies = replies.unwrap();
     with_timeout(replies.recv()).await.unwrap();
     processor.end();
-    let made = processor.progress().made;
+    let made = processor.progress().generated;
     while with_timeout(replies.recv()).await.is_some() {}
     assert!(
-        processor.progress().made <= made + 1,
+        processor.progress().generated <= made + 1,
         "the engine continued"
     );
 }
