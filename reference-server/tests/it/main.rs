@@ -6,6 +6,7 @@
 mod audit_failures;
 mod chat;
 mod compatibility;
+mod credentials;
 mod descriptors;
 mod early_responses;
 mod environment;
