@@ -3,7 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[cfg(unix)]
-mod audit;
+mod audit_logs;
+#[cfg(unix)]
+mod audit_stats;
+#[cfg(unix)]
+mod audit_tail;
+#[cfg(unix)]
+mod audit_verify;
 mod bans;
 #[cfg(unix)]
 mod check;
