@@ -107,7 +107,7 @@ impl From<CliErrorKind> for ExitCode {
     }
 }
 
-/// For standard output only; other I/O errors get their context where they occur.
+/// Converts errors of standard output only; other I/O errors get their context where they occur.
 impl From<io::Error> for CliError {
     fn from(error: io::Error) -> Self {
         match error.kind() {

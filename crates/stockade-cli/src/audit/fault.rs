@@ -79,7 +79,7 @@ fn explain(kind: &FaultKind) -> (&'static str, &'static str) {
         FaultKind::BrokenLink => (
             "authentic lines are out of place: lines before them were removed, moved, or \
              inserted from another log or an older copy",
-            "look for the missing lines in backups, and make sure that one process only writes \
+            "look for the missing lines in backups, and make sure that only one process writes \
              to the log",
         ),
         FaultKind::Missing { .. } => (

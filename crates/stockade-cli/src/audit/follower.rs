@@ -18,7 +18,7 @@ pub(super) struct Follower {
     lines: LineReader<BufReader<File>>,
 }
 
-/// What happened to the file since it was opened.
+/// A change of the file since it was opened.
 enum FileState {
     Unchanged,
     /// The file was truncated, as by `copytruncate`; reading restarts at its beginning.

@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn separates_complete_lines_from_the_incomplete_one() {
-        for (text, whole, torn) in [
+        for (text, whole, partial) in [
             (&b""[..], &[][..], None),
             (b"a\n", &[&b"a"[..]][..], None),
             (b"a\n\nb", &[b"a", b""], Some(&b"b"[..])),
@@ -101,7 +101,7 @@ mod tests {
         ] {
             let (lines, rest) = all(text);
             assert_eq!(lines, whole, "{text:?}");
-            assert_eq!(rest.as_deref(), torn, "{text:?}");
+            assert_eq!(rest.as_deref(), partial, "{text:?}");
         }
     }
 
@@ -109,9 +109,9 @@ mod tests {
     #[test]
     fn bounds_the_memory_for_a_line() {
         let long = vec![b'x'; MAX_LINE_LEN * 3 + 5];
-        let (lines, torn) = all(&[b"a\n", &long[..], b"\nb\n", &long[..]].concat());
+        let (lines, partial) = all(&[b"a\n", &long[..], b"\nb\n", &long[..]].concat());
         assert_eq!(lines, [&b"a"[..], b"", b"b"]);
-        assert_eq!(torn.as_deref(), Some(&b""[..]));
+        assert_eq!(partial.as_deref(), Some(&b""[..]));
     }
 
     #[test]

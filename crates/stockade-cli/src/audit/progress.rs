@@ -9,7 +9,7 @@ use super::log::LogFile;
 /// Smaller logs are read too fast for a progress bar.
 const MIN_LEN: u64 = 8 << 20;
 
-/// A progress bar on standard error; hidden if that is no terminal, or the log is small.
+/// A progress bar on standard error; hidden unless that is a terminal and the log is large.
 pub(super) struct Progress(ProgressBar);
 
 impl Progress {

@@ -22,7 +22,7 @@ use crate::{CliError, Outcome, escape::escape, output};
 /// The records to count.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-Refusals that were collapsed into one record count as the requests that they stand for.
+Refusals that were collapsed into one record count as individual requests.
 
 Examples:
   stockade audit stats app.log                      All files of the log

@@ -52,7 +52,7 @@ pub(super) struct Totals {
     pub(super) last: Option<String>,
     pub(super) statuses: BTreeMap<u16, u64>,
     pub(super) outcomes: BTreeMap<String, u64>,
-    /// By guard and code; of collapsed refusals only the reason is known.
+    /// Counts by guard and code, and for collapsed refusals by reason.
     pub(super) refusals: BTreeMap<String, u64>,
     pub(super) prompt_tokens: u64,
     pub(super) completion_tokens: u64,

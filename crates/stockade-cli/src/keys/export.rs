@@ -46,7 +46,7 @@ impl ExportArgs {
             return Err(CliError::usage(format_args!("{to} is the store itself"))
                 .with_help("name another file"));
         } else if self.to.exists() && !self.force {
-            return Err(CliError::failed(format_args!("{to} is there already"))
+            return Err(CliError::failed(format_args!("{to} already exists"))
                 .with_help("name another file, or add --force to replace it"));
         } else {
             replace(&self.to, &text)?;

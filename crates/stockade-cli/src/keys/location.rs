@@ -22,7 +22,7 @@ pub(crate) enum StoreLocation {
     Postgres(Url),
 }
 
-/// What to do if a store does not exist.
+/// The behaviour if a store does not exist.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IfMissing {
     Create,
@@ -120,7 +120,7 @@ impl StoreLocation {
         if missing == IfMissing::Fail && !self.exists() {
             return Err(
                 CliError::failed(format_args!("the key store {self} does not exist")).with_help(
-                    "create it with `stockade keys new`, or name another one with --store or \
+                    "create it with `stockade keys new`, or name another store with --store or \
                      STOCKADE_KEYS",
                 ),
             );

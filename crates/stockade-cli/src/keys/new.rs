@@ -94,7 +94,7 @@ impl NewArgs {
         let now = now();
         if self.id.is_none() && !output::is_interactive() {
             return Err(CliError::usage(
-                "--id is required, because there is no terminal to prompt on",
+                "--id is required, because the command does not run on a terminal",
             )
             .with_help("add --id, and --owner, --scope and --expires as needed"));
         }
@@ -154,7 +154,7 @@ impl NewArgs {
         self.secret.show(&issued, &record, location, now)?;
         if record.scopes.is_empty() {
             output::warn("the key has no scopes");
-            output::help("add --scope, for example --scope chat:write,models:read");
+            output::help("create keys with --scope, for example --scope chat:write,models:read");
         }
         if record.expires.is_none() {
             output::warn("the key never expires, even after a rotation");

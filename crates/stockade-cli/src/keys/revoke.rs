@@ -44,7 +44,7 @@ impl RevokeArgs {
     fn confirmed(&self, owner: Option<&str>) -> Result<bool, CliError> {
         if !output::is_interactive() {
             return Err(CliError::usage(
-                "--yes is required, because there is no terminal to confirm on",
+                "--yes is required, because the command does not run on a terminal",
             )
             .with_help("add --yes to revoke the key without confirmation"));
         }

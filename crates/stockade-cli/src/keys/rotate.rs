@@ -20,11 +20,11 @@ use crate::{
 #[command(after_help = "\
 A rotation replaces the key's secret. The id and scopes stay the same, and so does the expiry
 unless --expires is given. Only one old secret can be valid, so a second rotation within the
-grace period fails, unless --again allows it to invalidate the oldest secret at once.
+grace period fails, unless --again allows it to invalidate the oldest secret immediately.
 
 Examples:
   stockade keys rotate team-core                  The old secret stays valid for 24 hours
-  stockade keys rotate team-core --grace 0        The old secret is invalid at once
+  stockade keys rotate team-core --grace 0        The old secret is invalid immediately
   stockade keys rotate team-core --expires 90d    Also set a new expiry")]
 pub(crate) struct RotateArgs {
     /// The key's id
@@ -66,7 +66,9 @@ impl RotateArgs {
             return Err(CliError::failed(format_args!(
                 "the key {id} was already rotated; its old secret is valid until {until}"
             ))
-            .with_help("wait until then, or add --again to invalidate the old secret at once"));
+            .with_help(
+                "wait until then, or add --again to invalidate the old secret immediately",
+            ));
         }
         if old.hash.algorithm() == "hmac-sha256" && !self.secret.is_peppered() {
             return Err(CliError::failed(format_args!(

@@ -31,7 +31,7 @@ fn the_old_secret_is_valid_during_the_grace_period() {
 }
 
 #[test]
-fn without_grace_the_old_secret_is_invalid_at_once() {
+fn without_grace_the_old_secret_is_invalid_immediately() {
     let sandbox = Sandbox::new();
     let old = sandbox.key("a", "");
     let output = sandbox.run_ok("keys rotate a --grace 0");

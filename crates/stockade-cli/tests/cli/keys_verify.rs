@@ -38,7 +38,7 @@ fn reports_why_a_key_is_invalid() {
         ),
         (&rotated, "", "unknown key: not in the store"),
         (&mistyped, "", "its checksum is wrong"),
-        ("somebody-elses", "", "unknown key: not in the store"),
+        ("third-party-key", "", "unknown key: not in the store"),
         ("a,b", "", "a key consists of visible ASCII"),
         ("eyJhbGciOiJub25lIn0.e30.x", "", "this is a token"),
     ] {
