@@ -13,19 +13,19 @@ use stockade_core::clock::Timestamp;
 /// A digest under a key: HMAC-SHA-256.
 pub(crate) type Mac = [u8; 32];
 
-/// The writing end of a chain.
+/// Seals batches and keeps the digest of the last one.
 pub(crate) struct Chain {
     key: ChainKey,
     tip: Mac,
 }
 
 impl Chain {
-    /// A chain that goes on after this digest.
+    /// Continues a chain after this digest.
     pub(crate) fn new(key: ChainKey, tip: Mac) -> Self {
         Self { key, tip }
     }
 
-    /// Seals a batch of whole lines, at the end of its last one.
+    /// Seals a batch of whole lines at the end of its last line.
     pub(crate) fn seal(&mut self, batch: &mut Vec<u8>) {
         self.tip = seal::seal(batch, &self.key, &self.tip);
     }
@@ -34,7 +34,7 @@ impl Chain {
         self.key = key;
     }
 
-    /// The signed word that the log reaches to here.
+    /// Signs the current end of the log.
     pub(crate) fn head(&self, seq: u64, now: Timestamp) -> String {
         Head { seq, tip: self.tip }.sign(&self.key, now)
     }

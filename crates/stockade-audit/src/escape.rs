@@ -1,6 +1,6 @@
-//! Text that can do no harm in a line of JSON, nor on a terminal.
+//! Escaping of text for JSON lines and terminals.
 
-/// Visible ASCII but for the quote and the backslash: stands for itself.
+/// Bytes that need no escape: visible ASCII except the quote and the backslash.
 const PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
     let mut byte = 0x20;
@@ -11,11 +11,11 @@ const PLAIN: [bool; 256] = {
     plain
 };
 
-/// Appends the text as the inside of a JSON string (RFC 8259, section 7).
+/// Appends the text as the content of a JSON string (RFC 8259, section 7).
 ///
-/// Besides what JSON asks for, all that a terminal or an editor obeys without showing it
-/// is escaped: DEL and the C1 controls, the separators of lines and paragraphs, marks of
-/// writing direction, zero-width characters and tags.
+/// In addition to the characters that JSON requires, it escapes those that a terminal or
+/// an editor interprets without showing them: DEL and the C1 controls, line and paragraph
+/// separators, bidirectional marks, zero-width characters and tags.
 pub(crate) fn push_escaped(out: &mut Vec<u8>, text: &str) {
     let mut rest = text;
     loop {
@@ -67,7 +67,7 @@ mod tests {
 
     // L01
     #[test]
-    fn escapes_what_forges_lines_or_moves_a_terminal() {
+    fn escapes_line_breaks_and_terminal_controls() {
         for (text, expected) in [
             ("plain / text~", "plain / text~"),
             ("a\r\nb", r"a\u000d\u000ab"),
@@ -88,7 +88,7 @@ mod tests {
     proptest! {
         // L01
         #[test]
-        fn is_read_back_by_json_as_it_was(text in any::<String>()) {
+        fn json_round_trip_preserves_the_text(text in any::<String>()) {
             let escaped = escaped(&text);
             prop_assert!(!escaped.chars().any(is_hidden));
             let json = format!("\"{escaped}\"");

@@ -1,4 +1,4 @@
-//! What happens to a server besides requests.
+//! Security events: changes and failures that are not requests.
 
 use std::borrow::Cow;
 
@@ -6,10 +6,10 @@ use stockade_core::{client::ClientIp, clock::Timestamp, context::RequestId};
 
 use crate::line::{Level, Line, field};
 
-/// The longest text of an event, in bytes, before it is escaped.
+/// The maximum length of a text, in bytes, before escaping.
 const TEXT: usize = 256;
 
-/// Something that an auditor asks for: who changed what, and when.
+/// A security-relevant change: who changed what, and when.
 ///
 /// ```
 /// use stockade_audit::{EventKind, SecurityEvent};
@@ -30,13 +30,13 @@ pub struct SecurityEvent {
     request: Option<RequestId>,
 }
 
-/// The kinds of events.
+/// The kinds of [`SecurityEvent`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EventKind {
-    /// A key was made.
+    /// A key was created.
     KeyCreated,
-    /// A key got a new text.
+    /// A key was replaced by a new one with the same id.
     KeyRotated,
     /// A key was revoked.
     KeyRevoked,
@@ -44,32 +44,32 @@ pub enum EventKind {
     Banned,
     /// A ban was lifted.
     Unbanned,
-    /// A line of a deny-list was skipped, or the list is missing.
+    /// A line of a deny-list was skipped, or the file is missing.
     DenyListIncomplete,
-    /// A client would have been banned, but bans are only reported.
+    /// A client would have been banned (report-only mode).
     WouldBan,
-    /// A request would have been refused because of a ban, but bans are only reported.
+    /// A request would have been refused because of a ban (report-only mode).
     WouldRefuse,
-    /// Somebody logged in to the administration.
+    /// A user logged in to the administration.
     Login,
-    /// Somebody tried to.
+    /// A login to the administration failed.
     LoginFailed,
-    /// A new configuration is in force.
+    /// A new configuration is active.
     ConfigReloaded,
-    /// A new configuration was not taken; the old one stays in force.
+    /// A new configuration was rejected; the previous one stays active.
     ConfigRejected,
-    /// A store does not answer.
+    /// A store stopped responding.
     StoreLost,
-    /// A store answers again.
+    /// A store responds again.
     StoreRecovered,
-    /// The server began to serve.
+    /// The server started.
     Started,
-    /// The server stopped serving.
+    /// The server stopped.
     Stopped,
 }
 
 impl EventKind {
-    /// Its name in the field `event`.
+    /// Returns the value of the field `event`.
     pub fn as_str(self) -> &'static str {
         self.row().0
     }
@@ -99,7 +99,7 @@ impl EventKind {
 }
 
 impl SecurityEvent {
-    /// An event of this kind, now.
+    /// Creates an event that is recorded with the time at which it is written.
     pub fn new(kind: EventKind) -> Self {
         Self {
             kind,
@@ -111,38 +111,39 @@ impl SecurityEvent {
         }
     }
 
-    /// Its kind.
+    /// Returns the kind of the event.
     pub fn kind(&self) -> EventKind {
         self.kind
     }
 
-    /// Who did it: the id of a principal, recorded as it is. What someone typed whose
-    /// [login failed](EventKind::LoginFailed) is redacted.
+    /// Sets the acting user: the id of a principal, recorded verbatim. For a
+    /// [failed login](EventKind::LoginFailed), whose user name may be a password, it is
+    /// redacted.
     pub fn user(mut self, id: impl Into<Cow<'static, str>>) -> Self {
         self.user = Some(id.into());
         self
     }
 
-    /// To what it was done: the id of a key, a banned network, a store's name. Recorded as it
-    /// is, so it must not be a secret.
+    /// Sets the object of the change: the id of a key, a banned network, the name of a store.
+    /// It is recorded verbatim, so it must not be a secret.
     pub fn subject(mut self, subject: impl Into<Cow<'static, str>>) -> Self {
         self.subject = Some(subject.into());
         self
     }
 
-    /// Why, or what else there is to say. What looks like a secret is redacted.
+    /// Sets the reason or other details. Secrets are redacted.
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
-    /// From where it was done.
+    /// Sets the client that made the change.
     pub fn client(mut self, client: ClientIp) -> Self {
         self.client = Some(client);
         self
     }
 
-    /// The request that did it.
+    /// Sets the request that made the change.
     pub fn request(mut self, id: RequestId) -> Self {
         self.request = Some(id);
         self
@@ -160,7 +161,7 @@ impl SecurityEvent {
         }
         match (&self.user, self.kind) {
             (None, _) => {}
-            // Typed by someone who is not known, and sometimes a password.
+            // Entered by an unauthenticated user, who may have typed a password.
             (Some(user), EventKind::LoginFailed) => line.text(field!("user"), user, TEXT),
             (Some(user), _) => line.identifier(field!("user"), user, TEXT),
         }

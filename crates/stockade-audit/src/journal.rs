@@ -1,4 +1,4 @@
-//! One stream of records: a bounded buffer, and a thread that writes it to a sink.
+//! The journal: a bounded buffer of records, and a thread that writes it to a sink.
 
 mod builder;
 mod coalesce;
@@ -29,28 +29,29 @@ pub use stats::JournalStats;
 use crate::{ChainKey, Overflow, line::Line};
 use queue::Queue;
 
-/// Records on their way to one sink.
+/// A buffered stream of records to one sink.
 ///
-/// Whoever writes a record appends it to a buffer and goes on; a thread of the journal's
-/// own swaps the buffer for an empty one, seals what is in it, and writes that in one go.
-/// Cheap to clone. When the last clone is dropped, what is left is written, for five
-/// seconds at most; [`shutdown`](Self::shutdown) says whether that went well.
+/// Requests append records to a buffer. The journal's thread swaps the buffer for an empty
+/// one, seals the records in it and writes them as one batch.
+///
+/// Cloning is cheap and shares the journal. Dropping the last clone writes the remaining
+/// records, for at most five seconds; [`shutdown`](Self::shutdown) reports the result.
 #[derive(Clone)]
 pub struct Journal {
     shared: Arc<Shared>,
     thread: Arc<Thread>,
 }
 
-/// What the writers of records and the thread share.
+/// State shared by the journal's handles and its thread.
 struct Shared {
     queue: Mutex<Queue>,
     /// Wakes the thread.
     work: Condvar,
-    /// Wakes those who wait for the thread.
+    /// Wakes callers of `flush` and `shutdown`.
     settled: Condvar,
-    /// Wakes requests that wait at the door.
+    /// Wakes requests that wait for space in the buffer.
     space: Notify,
-    /// Half of the capacity is used.
+    /// More than half of the capacity is used.
     full: AtomicBool,
     /// The sink's last write failed.
     failing: AtomicBool,
@@ -59,14 +60,14 @@ struct Shared {
 }
 
 impl Shared {
-    /// A panic while the lock was held leaves a queue that is whole: each change is a
-    /// record appended or not.
+    /// Ignores poisoning: the queue is consistent after each step, so a panic while the lock
+    /// was held leaves it valid.
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What a request finds at the door, the most lenient first.
+/// How a request proceeds given the state of the journal, in ascending strictness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Admission {
     Admit,
@@ -75,30 +76,30 @@ pub(crate) enum Admission {
 }
 
 impl Journal {
-    /// A journal that writes to this sink, and does this where it cannot keep up.
+    /// Returns a builder for a journal that writes to this sink.
     pub fn builder(sink: impl crate::Sink, overflow: Overflow) -> JournalBuilder {
         JournalBuilder::new(Box::new(sink), overflow)
     }
 
-    /// Opens the sink's file anew, as after a rotation by somebody else.
+    /// Reopens the sink's file, for example after an external rotation.
     pub fn reopen(&self) {
         self.shared.queue().commands.reopen = true;
         self.shared.work.notify_one();
     }
 
-    /// Goes on with another key: a record under the old key names the new one.
+    /// Replaces the chain key; a record sealed by the old key names the new one.
     ///
-    /// A journal without a chain stays without one.
+    /// Has no effect on a journal without a chain.
     pub fn rotate_key(&self, key: ChainKey) {
         self.shared.queue().commands.key = Some(key);
         self.shared.work.notify_one();
     }
 
-    /// Waits until all that was written so far is in the sink, and synced where that is
-    /// the policy. It holds the thread, so call it where that does no harm.
+    /// Waits until all records appended so far are in the sink, and synced if the [`Fsync`]
+    /// policy requires it. Blocks the calling thread.
     ///
     /// # Errors
-    /// When that is not so within this time.
+    /// Fails if this takes longer than `within`.
     pub fn flush(&self, within: Duration) -> Result<(), FlushError> {
         let mut queue = self.shared.queue();
         queue.commands.checkpoint = true;
@@ -116,16 +117,16 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes what is left and ends the thread; what comes after that is lost and counted.
-    /// It holds the thread, so call it where that does no harm.
+    /// Writes the remaining records and stops the thread; later records are dropped and
+    /// counted. Blocks the calling thread.
     ///
     /// # Errors
-    /// When not everything was written within this time. The rest is lost.
+    /// Fails if not all records were written within this time; the others are lost.
     pub fn shutdown(&self, within: Duration) -> Result<(), FlushError> {
         self.thread.stop(within)
     }
 
-    /// What it has done and how it is.
+    /// Returns the counters and the current state.
     pub fn stats(&self) -> JournalStats {
         self.shared
             .queue()
@@ -142,7 +143,7 @@ impl Journal {
         self.appended(queue);
     }
 
-    /// Whether a record of this offence is to be written.
+    /// Returns whether to write a record for this refusal, and counts it if not.
     pub(crate) fn admit(&self, key: RefusalKey) -> bool {
         let now = self.now();
         let mut queue = self.shared.queue();
@@ -174,7 +175,7 @@ impl Journal {
         }
     }
 
-    /// Ends when requests need not wait at the door.
+    /// Completes when requests no longer need to wait.
     pub(crate) async fn wait_for_space(&self) {
         loop {
             let space = self.shared.space.notified();
@@ -195,26 +196,26 @@ impl fmt::Debug for Journal {
     }
 }
 
-/// Ends the thread when the last journal is dropped.
+/// Stops the thread when the last handle is dropped.
 struct Thread {
     shared: Arc<Shared>,
     handle: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Thread {
-    /// How long dropping a journal may take.
+    /// The maximum duration of dropping the last handle.
     const ON_DROP: Duration = Duration::from_secs(5);
 
     fn stop(&self, within: Duration) -> Result<(), FlushError> {
         let until = Instant::now() + within;
         let mut queue = self.shared.queue();
-        // It gives up a little before, so that what is lost is counted by then.
+        // The thread gives up slightly earlier, so that lost records are counted in time.
         queue.stop = Some(until - within / 10);
         self.shared.work.notify_one();
         while !queue.finished {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                // The thread may hang in a write. It is left behind.
+                // The thread may be blocked in a write; it is detached.
                 return Err(FlushError);
             }
             let waited = self.shared.settled.wait_timeout(queue, left);
@@ -228,7 +229,7 @@ impl Thread {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(handle) = handle {
-            // It has nothing left to do; if it panicked, that was said already.
+            // The thread has finished; a panic was reported by the panic hook.
             let _ = handle.join();
         }
         if complete { Ok(()) } else { Err(FlushError) }
@@ -238,18 +239,19 @@ impl Thread {
 impl Drop for Thread {
     fn drop(&mut self) {
         if let Err(error) = self.stop(Self::ON_DROP) {
-            tracing::error!(%error, "the audit log was dropped with records that are not written");
+            tracing::error!(%error, "audit journal dropped with unwritten records");
         }
     }
 }
 
-/// Not all records were written in time.
+/// The error of [`Journal::flush`] and [`Journal::shutdown`]: not all records were written
+/// in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlushError;
 
 impl fmt::Display for FlushError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not all audit records were written in time; look at the sink's last error")
+        f.write_str("not all audit records were written in time; see the last error of the sink")
     }
 }
 

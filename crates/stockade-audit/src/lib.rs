@@ -1,59 +1,61 @@
-//! One tamper-evident record a request, without secrets, as a tower layer.
+//! A tower layer that writes one tamper-evident record per request, without secrets.
 //!
 //! # Rules
-//! 1. A request has **one record**, whatever becomes of it: it is written when the response
-//!    body has ended, fails, or is dropped, when the handler panics, and when a layer inside
-//!    refuses the request. `outcome` says which: `completed`, `failed`, `client_left`. An
-//!    answer has also failed where its handler breaks it off after a head that promised
-//!    success, and [says so](stockade_core::context::RequestContext::refuse).
-//! 2. A record is **one line** of JSON. What a client chose is cut to a bound, and whatever a
-//!    terminal would obey is escaped: controls, ANSI sequences, line and paragraph
-//!    separators, marks of writing direction.
-//! 3. **Nothing secret** is recorded: no query, no header but the `User-Agent` where that is
-//!    asked for, no prompt, no image; of a prompt at most a keyed digest, where whoever reads
-//!    bodies makes one ([`Demand::prompt_digest`](stockade_core::llm::ModelRequest)). Keys, tokens,
-//!    passwords, cookies, e-mail addresses and data URLs are replaced in the texts that are.
+//! 1. Each request has **one record**. It is written when the response body has ended, fails
+//!    or is dropped, when the handler panics, and when an inner layer refuses the request.
+//!    `outcome` is `completed`, `failed` or `client_left`. A response has also failed if the
+//!    handler aborts it after a successful status, and
+//!    [reports that](stockade_core::context::RequestContext::refuse).
+//! 2. A record is **one line** of JSON. Untrusted text is limited in length, and characters
+//!    that a terminal interprets are escaped: controls, ANSI sequences, line and paragraph
+//!    separators, bidirectional marks.
+//! 3. Records contain **no secrets**: no query, no header except the `User-Agent` if enabled,
+//!    no prompt, no image. A keyed digest of the prompt is recorded if the layer that reads
+//!    bodies provides one ([`ModelRequest::prompt_digest`](stockade_core::llm::ModelRequest)).
+//!    Keys, tokens, passwords, cookies, e-mail addresses and data URLs in recorded texts are
+//!    redacted.
 //! 4. With a [`ChainKey`] the log is **tamper-evident**: each record has a number, and each
-//!    batch ends in a seal over all of its bytes and the seal before (HMAC-SHA-256).
-//!    [`Verifier`] finds what was altered, deleted, inserted or reordered.
-//! 5. The log is **never in the way**: requests append to a bounded buffer, and a thread
-//!    writes it. What happens where that does not suffice is a choice without a default
-//!    ([`Overflow`]), and no record is lost in silence.
-//! 6. A flood of refusals is **collapsed** ([`Coalesce`]): the bytes it writes a second are
-//!    bounded, and the records say how many requests there were.
+//!    batch ends with a seal over all of its bytes and the previous seal (HMAC-SHA-256).
+//!    [`Verifier`] detects altered, deleted, inserted and reordered records.
+//! 5. The log does **not block requests**: they append to a bounded buffer that a thread
+//!    writes. The policy for a full buffer has no default ([`Overflow`]), and lost records are
+//!    counted in the log.
+//! 6. Floods of refusals are **coalesced** ([`Coalesce`]): the number of records per second is
+//!    bounded, and a record contains the number of the others.
 //!
-//! # What a seal proves, and what it does not
-//! - Whoever lacks the key cannot change, remove, add or reorder records between the first
-//!   and the last seal unnoticed. A fault is found to a batch, and mostly to a line, by the
-//!   numbers.
-//! - A cut-off end is found by the signed head beside the log (`<path>.head`), which is
-//!   rewritten with each sync, or each second. The next start also checks it, and its first
-//!   record says what it found (`past`). Whoever can put an *older* log and the head of that
-//!   moment in their place hides what came after: ship heads or records elsewhere if that
-//!   is a threat.
-//! - Files at the beginning may be gone, as rotation has it: [`Report::first_seq`] is over 1.
-//! - Whoever has the key, or the machine while it runs, can write what they like from then on.
-//!   A stolen key that was followed by another one ([`Journal::rotate_key`]) is of no use
-//!   for records after that.
-//! - What a process had not written when it was killed is gone: 10 milliseconds of records,
-//!   unless [`JournalBuilder::linger`] says otherwise.
+//! # Guarantees of the seals
+//! - Without the key, records between the first and the last seal cannot be changed, removed,
+//!   added or reordered unnoticed. A fault is located to a batch, and usually to a line by
+//!   the record numbers.
+//! - Truncation is detected by the signed head next to the log (`<path>.head`), which is
+//!   rewritten with each sync, or every second. The next start verifies it, too, and its first
+//!   record contains the finding (`past`). An attacker who restores an *older* log together
+//!   with its head hides the later records: if that is a threat, copy heads or records to
+//!   another machine.
+//! - The first files may be missing because of rotation: [`Report::first_seq`] is over 1 then.
+//! - An attacker with the key, or with control of the running machine, can write any record
+//!   from then on. A stolen key that was replaced ([`Journal::rotate_key`]) cannot forge later
+//!   records.
+//! - A killed process loses the records that it has not written: 10 milliseconds of records,
+//!   unless [`JournalBuilder::linger`] is set.
 //!
-//! # Knowing before deploying
-//! - Put the layer right inside of [`ContextGuard`](stockade_core::context::ContextGuard) and outside
-//!   of all else. Where there is no context it makes one, if a
+//! # Deployment
+//! - Put the layer directly inside of [`ContextGuard`](stockade_core::context::ContextGuard) and
+//!   outside of all other layers. Without a context it creates one, if a
 //!   [`PeerAddr`](stockade_core::client::PeerAddr) is known.
-//! - A timeout outside of the layer is `client_left`; one inside is what it answers.
-//! - The layer wraps the request's body to count it, which costs an axum router a box a
-//!   request. In a [`Chain`](stockade_core::guard::Chain) with a check that reads bodies anyway,
-//!   [`AuditLayer::into_guards`] goes by what that one says.
-//! - One process writes a file. Behind `logrotate`, use [`FileSink::external_rotation`];
-//!   renaming loses nothing, and `copytruncate` loses what is written between the copy and
-//!   the cut.
-//! - [`AuditLog::flush`] before the process ends. Dropping the last journal waits for its
+//! - A timeout outside of the layer is recorded as `client_left`; a timeout inside of it is
+//!   recorded with its response.
+//! - The layer wraps the request body to count its bytes, which costs one allocation per
+//!   request with an axum router. In a [`Chain`](stockade_core::guard::Chain) with a guard that
+//!   reads bodies, use [`AuditLayer::into_guards`], which uses the count of that guard.
+//! - Only one process may write to a file. With `logrotate`, use
+//!   [`FileSink::external_rotation`]; renaming loses no record, `copytruncate` loses those
+//!   written between the copy and the truncation.
+//! - Call [`AuditLog::flush`] before the process exits. Dropping the last journal waits for its
 //!   thread, for five seconds at most.
-//! - The ids of principals are recorded as they are, so that each can be told from every
-//!   other, also where a token's subject is an e-mail address. Of an id of more than 128
-//!   bytes, the beginning and a digest are recorded. What a client chose is redacted.
+//! - The ids of principals are recorded verbatim, so that they stay distinguishable, even if
+//!   they are e-mail addresses of token subjects. An id of more than 128 bytes is recorded as
+//!   its beginning and a digest. Text chosen by clients is redacted.
 //!
 //! # Examples
 //! ```toml
@@ -68,7 +70,7 @@
 //! tower = { version = "0.5", features = ["util"] }
 //! ```
 //!
-//! One file, one record a request:
+//! One record per request, in one file:
 //!
 //! ```
 //! use std::{convert::Infallible, fs, net::SocketAddr, time::Duration};
@@ -106,7 +108,8 @@
 //! }
 //! ```
 //!
-//! Two views, a chain, and requests that are refused while the log cannot be written:
+//! A second journal for security events, with a chain, which refuses requests while it cannot
+//! be written:
 //!
 //! ```
 //! use std::{fs, io::BufReader, time::Duration};

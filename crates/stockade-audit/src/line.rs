@@ -1,4 +1,4 @@
-//! One record on its way to the log: an object of JSON on one line.
+//! Writes one record as a JSON object on one line.
 
 use std::{
     cell::Cell,
@@ -16,7 +16,7 @@ use crate::{
     timestamp::push_rfc3339,
 };
 
-/// A field's name as it stands in a line: `,"name":`.
+/// The text of a field name in a line: `,"name":`.
 macro_rules! field {
     ($name:literal) => {
         concat!(",\"", $name, "\":")
@@ -24,7 +24,7 @@ macro_rules! field {
 }
 pub(crate) use field;
 
-/// How much a record matters.
+/// The severity of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
     Info,
@@ -43,14 +43,14 @@ impl Level {
 }
 
 thread_local! {
-    /// A buffer that each line of this thread is written in.
+    /// The buffer that this thread reuses for each line.
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Most lines are no longer.
+/// The initial capacity of the buffer; most lines are shorter.
 const LINE_CAPACITY: usize = 1_024;
 
-/// A record, without the number and the brace that end it.
+/// A record without its number and closing brace.
 #[derive(Debug)]
 pub(crate) struct Line(Vec<u8>);
 
@@ -62,7 +62,7 @@ impl Line {
         line
     }
 
-    /// A line whose level and message stand in one text with the quote before them.
+    /// Starts a line whose level and message are one constant text.
     #[inline(always)]
     pub(crate) fn begin(at: Timestamp, level_and_message: &'static str) -> Self {
         let mut line = Self(SCRATCH.try_with(Cell::take).unwrap_or_default());
@@ -79,7 +79,7 @@ impl Line {
         self.0.extend_from_slice(text.as_bytes());
     }
 
-    /// A text of our own, which is known to be visible ASCII without quotes.
+    /// Appends a field whose text is visible ASCII without quotes.
     #[inline(always)]
     pub(crate) fn literal(&mut self, field: &'static str, text: &str) {
         self.raw(field);
@@ -88,7 +88,7 @@ impl Line {
         self.0.push(b'"');
     }
 
-    /// The name of a request.
+    /// Appends the request id.
     pub(crate) fn request_id(&mut self, id: RequestId) {
         self.raw(field!("request_id"));
         self.0.push(b'"');
@@ -96,7 +96,7 @@ impl Line {
         self.0.push(b'"');
     }
 
-    /// A value that shows itself as visible ASCII without quotes.
+    /// Appends a field whose `Display` output is visible ASCII without quotes.
     #[inline(always)]
     pub(crate) fn display(&mut self, field: &'static str, value: impl Display) {
         self.raw(field);
@@ -106,30 +106,31 @@ impl Line {
         self.0.push(b'"');
     }
 
-    /// A text that somebody else chose, of at most so many bytes.
+    /// Appends a field with untrusted text: redacted, escaped and cut to `limit` bytes.
     #[inline(always)]
     pub(crate) fn text(&mut self, field: &'static str, text: &str, limit: usize) {
         self.raw(field);
         push_quoted(&mut self.0, text, limit);
     }
 
-    /// A text that many records have, so that it is judged once and not for each.
+    /// Appends a field with untrusted text that repeats in many records.
     #[inline(always)]
     pub(crate) fn cached_text(&mut self, field: &'static str, text: &str, limit: usize) {
         self.raw(field);
         self.quoted_cached(text, limit);
     }
 
-    /// A name that the server chose or vouches for: a principal's id, a route's pattern, a
-    /// code. It is escaped and never redacted, so that records of different names differ; of
-    /// one that is longer than `limit` bytes, the beginning and a digest are written.
+    /// Appends a field with an identifier that the server chose or verified: the id of a
+    /// principal, the pattern of a route, a code. It is escaped but never redacted, so that
+    /// different identifiers stay distinguishable. An identifier longer than `limit` bytes is
+    /// written as its beginning and a digest.
     #[inline(always)]
     pub(crate) fn identifier(&mut self, field: &'static str, name: &str, limit: usize) {
         self.raw(field);
         self.quoted_identifier(name, limit);
     }
 
-    /// Such a name, in two fields.
+    /// Appends two fields with the same identifier.
     #[inline(always)]
     pub(crate) fn identifier_twice(&mut self, fields: [&'static str; 2], name: &str, limit: usize) {
         let [first, second] = fields;
@@ -189,7 +190,7 @@ impl Line {
         self.0.truncate(end);
     }
 
-    /// Milliseconds from a moment to another, to three digits after the point.
+    /// Appends the milliseconds between two times, with three decimal places.
     #[inline(always)]
     pub(crate) fn millis(&mut self, field: &'static str, from: Timestamp, to: Timestamp) {
         let micros = to.as_nanos().saturating_sub(from.as_nanos()) / 1_000;
@@ -211,7 +212,7 @@ impl Line {
         self.raw("null");
     }
 
-    /// A client's address, or nobody's.
+    /// Appends the address of the client, or `null`.
     #[inline(always)]
     pub(crate) fn client(&mut self, field: &'static str, client: Option<ClientIp>) {
         match client {
@@ -224,7 +225,7 @@ impl Line {
         }
     }
 
-    /// What `Display` writes, for a tenth of what that costs.
+    /// Appends the same text as `Display`, at a tenth of its cost.
     fn address(&mut self, address: Ipv4Addr) {
         // Each octet leaves its dot where the next one begins, and the last one a quote.
         let (mut text, mut length) = ([b'"'; 18], 1);
@@ -331,14 +332,14 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_dropped_leaves_nothing_in_the_next_one() {
+    fn reused_buffer_is_empty() {
         drop(line(|line| line.literal(field!("first"), "1")));
         assert!(line(|_| {}).get("first").is_none());
     }
 
     proptest! {
         #[test]
-        fn an_address_is_written_as_it_is_shown(bits in any::<u32>()) {
+        fn address_equals_its_display(bits in any::<u32>()) {
             let address = Ipv4Addr::from_bits(bits);
             let client = Some(ClientIp::Ip(address.into()));
             let line = line(|line| line.client(field!("ip"), client));
@@ -346,7 +347,7 @@ mod tests {
         }
 
         #[test]
-        fn numbers_are_read_back(number in any::<u64>(), micros in 0_u64..1 << 50) {
+        fn numbers_round_trip(number in any::<u64>(), micros in 0_u64..1 << 50) {
             let line = line(|line| {
                 line.number(field!("number"), number);
                 let from = Timestamp::from_secs(1);
@@ -360,7 +361,7 @@ mod tests {
 
         // L01
         #[test]
-        fn any_texts_make_one_object(first in any::<String>(), second in any::<String>()) {
+        fn any_text_yields_one_json_object(first in any::<String>(), second in any::<String>()) {
             let line = line(|line| {
                 line.text(field!("a"), &first, 100);
                 line.identifier_twice([field!("b"), field!("c")], &second, 100);

@@ -1,4 +1,4 @@
-//! The audit log: two views, on one journal or two.
+//! The audit log: requests and security events, in one or more journals.
 
 use std::time::Duration;
 
@@ -10,20 +10,21 @@ use crate::{
     line::Line,
 };
 
-/// Where records go: all requests to one journal, security events to the same or another.
+/// Distributes records to journals: requests to one journal, security events to the same or
+/// another one.
 ///
-/// Cheap to clone; all clones write to the same journals.
+/// Cloning is cheap; all clones write to the same journals.
 #[derive(Clone, Debug)]
 pub struct AuditLog {
     requests: Journal,
-    /// The same journal, where there is only one.
+    /// `None` if security events go to `requests`.
     events: Option<Journal>,
-    /// Everything once more, elsewhere.
+    /// Receives a copy of every record.
     copy: Option<Journal>,
 }
 
 impl AuditLog {
-    /// A log of everything in one journal.
+    /// Creates a log that writes all records to one journal.
     pub fn new(journal: Journal) -> Self {
         Self {
             requests: journal,
@@ -32,23 +33,23 @@ impl AuditLog {
         }
     }
 
-    /// A journal of security events besides, as people keep an `audit.log` beside an
-    /// `app.log`: events of [`event`](Self::event), and again the requests that a guard
-    /// refused or that were answered with 401, 403, 413, 415 or 429.
+    /// Adds a journal for security events, such as an `audit.log` in addition to an `app.log`.
+    /// It receives the events of [`event`](Self::event), and a copy of each request that a
+    /// guard refused or whose status is 401, 403, 413, 415 or 429.
     pub fn security_events(mut self, journal: Journal) -> Self {
         self.events = Some(journal);
         self
     }
 
-    /// A journal that gets everything, requests and security events, besides the others: a
-    /// database beside a file. What becomes of its sink does not hold up the others, but its
-    /// [`Overflow`](crate::Overflow) holds for all requests, too.
+    /// Adds a journal that receives a copy of every record, such as a database in addition to
+    /// a file. A slow or failing sink does not delay the other journals, but the
+    /// [`Overflow`](crate::Overflow) of this journal applies to all requests, too.
     pub fn copy(mut self, journal: Journal) -> Self {
         self.copy = Some(journal);
         self
     }
 
-    /// Writes a security event. Never waits.
+    /// Writes a security event without waiting.
     pub fn event(&self, event: SecurityEvent) {
         let journal = self.events.as_ref().unwrap_or(&self.requests);
         let line = event.line(journal.now());
@@ -58,19 +59,18 @@ impl AuditLog {
         }
     }
 
-    /// The journals: of requests, of security events where they have their own, and of
-    /// everything once more.
+    /// Returns the journals: requests, security events and copy, as far as they are set.
     pub fn journals(&self) -> impl Iterator<Item = &Journal> {
         std::iter::once(&self.requests)
             .chain(&self.events)
             .chain(&self.copy)
     }
 
-    /// Waits until all that was written so far is in the sinks, and synced where that is
-    /// the policy. It holds the thread, so call it where that does no harm.
+    /// Waits until all records written so far are in the sinks, and synced if the
+    /// [`Fsync`](crate::Fsync) policy requires it. Blocks the calling thread.
     ///
     /// # Errors
-    /// When that is not so within this time.
+    /// Fails if this takes longer than `within`.
     pub fn flush(&self, within: Duration) -> Result<(), FlushError> {
         let until = std::time::Instant::now() + within;
         let mut result = Ok(());
@@ -81,7 +81,7 @@ impl AuditLog {
         result
     }
 
-    /// Opens files anew; for a signal such as SIGHUP.
+    /// Reopens the files of all sinks, for example on SIGHUP.
     pub fn reopen(&self) {
         self.journals().for_each(Journal::reopen);
     }
@@ -97,7 +97,7 @@ impl AuditLog {
         }
     }
 
-    /// Writes a request that was refused, unless there were too many of its kind.
+    /// Writes the record of a refused request, unless it is coalesced.
     pub(crate) fn refused(&self, key: RefusalKey, line: impl FnOnce() -> Line) {
         if self.requests.admit(key) {
             let line = line();
@@ -114,7 +114,7 @@ impl AuditLog {
         })
     }
 
-    /// Ends when there is room in all journals, or nobody wants to wait any longer.
+    /// Completes when all journals have space.
     pub(crate) async fn wait_for_space(self) {
         for journal in self.journals() {
             journal.wait_for_space().await;

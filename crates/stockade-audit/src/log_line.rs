@@ -1,11 +1,11 @@
-//! A record as it is read back.
+//! Parses records.
 
 use std::str::FromStr;
 
 use serde::Deserialize;
 
-/// A record of a log, for those who show or count them. What a record does not have is
-/// `None`; fields that are not known are passed over.
+/// A parsed record, for tools that display or count records. Absent fields are `None`;
+/// unknown fields are ignored.
 ///
 /// ```
 /// use stockade_audit::LogLine;
@@ -20,71 +20,71 @@ use serde::Deserialize;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[non_exhaustive]
 pub struct LogLine {
-    /// When it was written: RFC 3339, always UTC and as long, so that texts sort by time.
+    /// The time of the record (RFC 3339, UTC, fixed width, so that texts sort by time).
     pub timestamp: String,
     /// `info`, `warn` or `error`.
     pub level: String,
-    /// What happened, in words.
+    /// A short description.
     pub message: String,
-    /// The record's number.
+    /// The sequence number of the record.
     pub seq: u64,
-    /// What happened besides requests: [`EventKind::as_str`](crate::EventKind::as_str), or
-    /// a word of the log's own, such as `log_opened`, `records_lost` or `repeated`.
+    /// The kind of an event: [`EventKind::as_str`](crate::EventKind::as_str), or an event of
+    /// the log itself, such as `log_opened`, `records_lost` or `repeated`.
     pub event: Option<String>,
-    /// The request's id.
+    /// The request id.
     pub request_id: Option<String>,
-    /// The request's method.
+    /// The request method.
     pub method: Option<String>,
-    /// The route's pattern, or the path without its query where no route is known.
+    /// The route pattern, or the path without its query if no route matched.
     pub path: Option<String>,
-    /// The route's pattern.
+    /// The route pattern.
     pub route: Option<String>,
-    /// The client's address.
+    /// The client address.
     pub ip: Option<String>,
-    /// The principal's id.
+    /// The id of the principal.
     pub user: Option<String>,
-    /// The response's status.
+    /// The response status.
     pub status: Option<u16>,
-    /// The response's gRPC status.
+    /// The gRPC status of the response.
     pub grpc_status: Option<u64>,
-    /// Milliseconds from the request's head to the response's end.
+    /// Milliseconds from the request head to the end of the response.
     pub latency_ms: Option<f64>,
-    /// Milliseconds to the first byte of the response's body.
+    /// Milliseconds to the first byte of the response body.
     pub ttfb_ms: Option<f64>,
     /// `completed`, `failed` or `client_left`.
     pub outcome: Option<String>,
-    /// Bytes of the request's body that were read.
+    /// Bytes read of the request body.
     pub bytes_in: Option<u64>,
-    /// Bytes of the response's body that were handed to the server.
+    /// Bytes of the response body.
     pub bytes_out: Option<u64>,
     /// The guard that refused the request.
     pub guard: Option<String>,
-    /// The refusal's code.
+    /// The code of the refusal.
     pub code: Option<String>,
-    /// The refusal's cause.
+    /// The internal reason of the refusal.
     pub reason: Option<String>,
-    /// The model's name.
+    /// The name of the model.
     pub model: Option<String>,
     /// The keyed digest of the prompt.
     pub prompt_digest: Option<String>,
-    /// Tokens that went in.
+    /// Prompt tokens.
     pub prompt_tokens: Option<u64>,
-    /// Tokens that came out.
+    /// Completion tokens.
     pub completion_tokens: Option<u64>,
     /// `estimated` if the tokens are what a budget charged because the handler reported
     /// none; absent if it reported them.
     pub usage: Option<String>,
     /// The client's `User-Agent`.
     pub user_agent: Option<String>,
-    /// To what a security event was done.
+    /// The object of a security event.
     pub subject: Option<String>,
-    /// What else there is to say of an event.
+    /// Details of an event.
     pub detail: Option<String>,
-    /// How many more refusals of this kind there were.
+    /// The number of coalesced refusals.
     pub repeated: Option<u64>,
-    /// How many records were lost.
+    /// The number of lost records.
     pub lost: Option<u64>,
-    /// The id of the key that seals the batch which ends here.
+    /// The id of the key that sealed the batch that ends with this record.
     pub key: Option<String>,
 }
 

@@ -1,23 +1,24 @@
-//! What happens where records come faster than they can be written.
+//! The policy for a journal that cannot keep up.
 
 use std::time::Duration;
 
-/// What happens when the log cannot keep up, or cannot be written at all. There is no
-/// default: one of them is right for you.
+/// The policy for a journal that cannot keep up or whose sink fails. There is no default,
+/// because each choice gives up something different.
 ///
-/// A journal is *full* when half of its capacity waits to be written; the other half is
-/// for the requests that were let in before that.
+/// A journal is *full* when more than half of its capacity is used; the other half is
+/// reserved for requests that were admitted before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overflow {
-    /// Requests wait at the door while the journal is full, without holding a thread. This
-    /// needs a tokio runtime with time.
+    /// Requests wait while the journal is full, without blocking a thread. Requires a tokio
+    /// runtime with timers.
     Block {
-        /// How long one waits; it is let in then, and its record may be lost and counted.
+        /// The maximum wait. After it the request is admitted, and its record may be lost and
+        /// counted.
         at_most: Duration,
     },
-    /// Requests never notice. Records that find no room are lost, and a record says how
-    /// many as soon as there is room.
+    /// Requests are not affected. Records that do not fit are dropped, and a later record
+    /// contains their number.
     DropAndCount,
-    /// Requests are refused (503) while the journal is full, or its sink fails.
+    /// Requests are refused (503) while the journal is full or its sink fails.
     FailClosed,
 }

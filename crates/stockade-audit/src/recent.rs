@@ -1,14 +1,14 @@
-//! Texts that this thread wrote a moment ago: most requests are of few routes and principals.
+//! A per-thread cache of redacted texts: most requests use few models.
 
 use std::cell::RefCell;
 
-/// Slots, of one text each.
+/// The number of slots, of one text each.
 const SLOTS: usize = 64;
 
-/// The longest text that is kept, in bytes.
+/// The maximum length of a cached text, in bytes.
 const LONGEST: usize = 256;
 
-/// A text, and what is written for it under a limit.
+/// A text, and its output for a limit.
 struct Slot {
     text: String,
     limit: usize,
@@ -29,11 +29,11 @@ thread_local! {
     };
 }
 
-/// Appends what `write` makes of the text, without asking it twice for the same.
+/// Appends the output of `write` for the text, from the cache if possible.
 ///
-/// The thread keeps the text itself for a while, so paths and headers, which may hold a
-/// secret, do not come here. A text is found again by all of its bytes. Whoever sends a new
-/// one each time pays for that, and takes no more memory than the slots.
+/// The cache keeps the text itself, so paths and headers, which may contain a secret, are
+/// not cached. Entries are compared by all bytes. A client that sends a new text each time
+/// causes cache misses but no additional memory.
 pub(crate) fn push(
     out: &mut Vec<u8>,
     text: &str,
@@ -45,7 +45,7 @@ pub(crate) fn push(
     };
     let start = out.len();
     let known = RECENT.try_with(|recent| {
-        // A thread writes one line at a time.
+        // A thread writes one line at a time, so this never panics.
         let mut recent = recent.borrow_mut();
         let slot = &mut recent[at];
         if slot.text != text || slot.limit != limit {
@@ -60,12 +60,13 @@ pub(crate) fn push(
         }
     });
     if known.is_err() {
-        // A thread that is ending has nothing to remember.
+        // The thread is being destroyed.
         write(out, text, limit);
     }
 }
 
-/// Where a text is kept, by its end and its length; `None` where it is not worth it.
+/// Returns the slot of a text by its last bytes and length; `None` for texts that are too
+/// short or too long.
 fn slot(text: &str) -> Option<usize> {
     if text.len() > LONGEST {
         return None;
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_written_once_and_told_from_its_like() {
+    fn caches_a_text_and_compares_it_completely() {
         let times = Cell::new(0);
         let written = |text: &str, limit| {
             let mut out = b"before".to_vec();

@@ -1,19 +1,20 @@
-//! Secrets are taken out of texts that clients choose.
+//! Redacts secrets in untrusted text.
 
 use std::{borrow::Cow, sync::LazyLock};
 
 use regex::{Captures, Regex};
 
-/// What stands where a secret was.
+/// The replacement of a secret.
 const REDACTED: &str = "[redacted]";
 
-/// The longest text that is searched, in bytes; of a longer one the rest is left out.
+/// The number of bytes that are searched; the rest of a longer text is omitted.
 const SEARCHED: usize = 1_024;
 
-/// Replaces what looks like a secret, and leaves out what is over `limit` bytes.
+/// Replaces secrets, and cuts the text to `limit` bytes.
 ///
-/// Keys and tokens go by their form, credentials by the name of the header, field or
-/// parameter before them, and the values of a query, e-mail addresses and data URLs always. A text that is cut ends in `…`.
+/// It recognizes keys and tokens by their format, and credentials by the name of the
+/// header, field or parameter before them. Query values, e-mail addresses and data URLs
+/// are always replaced. A cut text ends with `…`.
 pub(crate) fn redact(text: &str, limit: usize) -> Cow<'_, str> {
     let searched = &text[..text.floor_char_boundary(SEARCHED)];
     let clean = if is_plain(searched) {
@@ -28,64 +29,62 @@ pub(crate) fn redact(text: &str, limit: usize) -> Cow<'_, str> {
         return clean;
     }
     let kept = &clean[..clean.floor_char_boundary(limit)];
-    // The cut may go through a secret, and half of one has no form to be known by.
+    // The cut may split a secret, whose first part no pattern recognizes.
     let whole = kept.trim_end_matches(|char: char| char.is_ascii_alphanumeric());
     Cow::Owned(format!("{whole}…"))
 }
 
-/// Any secret. A group is the name before it, which stays.
+/// Matches a secret. Its group captures the name before the secret, which is kept.
 static SECRET: LazyLock<Regex> = LazyLock::new(|| {
-    // What stands between a name and its value, where the name may be in quotes.
+    // The separator between a name, which may be quoted, and its value.
     let is = r#"(?:\\*["'`]|%22|%27)?(?:[ \t+]|%20)*(?:=>?|:|%3D|%3A)(?:[ \t+]|%20)*"#;
-    // The end of a name is enough: `client_secret`, `x-api-key`.
+    // Matches the end of a name, such as `client_secret` or `x-api-key`.
     let name = "(?i-u:pass(?:word|wd|phrase|code)?|pwd|secret|token|jwt|otp|\
                 (?:api|access|private|secret)[ _-]?key(?:[_-]?id)?|credentials?|\
                 auth|session(?:[_-]?id)?|sid|signature|sig)";
     let patterns: [&str; 11] = [
         // Data URLs (RFC 2397).
         r"(?i-u:data)(?::|%3A)[!-+\--~]*(?:,|%2C)[!-~]*",
-        // Headers, up to the end: cookies are lists, and an authorization has parts.
+        // Headers, up to the end of the text: their values may contain spaces and separators.
         &format!(r"((?i-u:cookie|authorization){is})(?s:.+)"),
         // Authorization (RFC 9110).
         r"(?i-u:bearer|basic)(?:[ +:=]|%20)+[!-~]+",
         // JSON Web Tokens (RFC 7519).
         r"eyJ[A-Za-z0-9_-]{16,}[A-Za-z0-9_.=-]*",
-        // Credentials by their name: in quotes up to the next one, or up to a space, but for
-        // the one after a scheme.
+        // Named credentials: up to the closing quote, or up to a space except after a scheme.
         &format!(
             r#"({name}{is})(?:"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|\\+"[^"]*"?|(?i-u:bearer|basic|digest|token|apikey)(?:[ +:=]|%20)+[^ &;]+|[^ &;]+)"#
         ),
-        // The values of a query.
+        // Query values.
         r"([?&][^ ?&=]*=)[^ &]+",
-        // E-mail addresses, and the user and password of a URL.
+        // E-mail addresses, and credentials in URLs.
         r"[A-Za-z0-9._%+:\x{80}-\x{10ffff}-]+(?:@|%40)[A-Za-z0-9.\x{80}-\x{10ffff}-]+",
-        // Keys of the kind `sk_team_…`, and those of known issuers.
+        // Keys such as `sk_team_…`, and those of known issuers.
         r"[A-Za-z][A-Za-z0-9]*_[A-Za-z0-9._-]*[A-Za-z0-9]{32,}",
         r"(?:sk|pk|rk|hf|gh[a-z]|github_pat|glpat|xox[a-z])[_-][A-Za-z0-9_-]{16,}",
         r"A(?:KIA|Iza)[A-Za-z0-9_-]{15,}",
-        // Whatever is random enough to be one.
+        // Long random strings.
         r"[A-Za-z0-9]{32,}",
     ];
     Regex::new(&patterns.join("|")).expect("the pattern is well-formed")
 });
 
-/// Each pattern has a byte that is not plain, or a word as long as this.
+/// Each pattern requires a byte that is not plain, or a word of this length.
 const SECRET_WORD: usize = 19;
 
-/// Whether a text is short words of ASCII with dots and slashes between them, in which there
-/// is neither a secret nor anything to escape. Almost all texts are, so this is what they
-/// cost.
+/// Whether a text consists of short ASCII words separated by dots and slashes. Such a text
+/// contains no secret and needs no escape. This is the fast path of almost all texts.
 #[inline]
 pub(crate) fn is_plain(text: &str) -> bool {
     needs_no_escape(text) && !has_long_word(text.as_bytes())
 }
 
-/// Whether a text has letters, digits and a few marks only, none of which is escaped. Others
-/// may need no escape, too; they are looked at one by one.
+/// Whether a text contains only letters, digits, `-`, `.`, `/` and `_`, which need no
+/// escape. Other texts take the slow path, even if they need no escape.
 #[inline]
 pub(crate) fn needs_no_escape(text: &str) -> bool {
     let bytes = text.as_bytes();
-    // Two pieces may overlap, so that nothing is left over.
+    // The last chunk may overlap the one before, so that no remainder is left.
     match (bytes.as_chunks::<16>().0, bytes.last_chunk::<16>()) {
         (pieces, Some(last)) => pieces.iter().all(are_plain) && are_plain(last),
         (_, None) => match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
@@ -95,19 +94,19 @@ pub(crate) fn needs_no_escape(text: &str) -> bool {
     }
 }
 
-/// Without a branch, so that the compiler judges all bytes at once.
+/// Branch-free, so that the compiler vectorizes it.
 #[inline(always)]
 fn are_plain<const LENGTH: usize>(bytes: &[u8; LENGTH]) -> bool {
     bytes.iter().fold(true, |all, byte| {
         let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
-        // `-`, `.`, `/` and the digits stand in a row.
+        // `-`, `.`, `/` and the digits are contiguous.
         let digit_or_mark = byte.wrapping_sub(b'-') <= b'9' - b'-';
         all & (letter | digit_or_mark | (*byte == b'_'))
     })
 }
 
-/// Whether a plain text has a word that is long enough to be a secret. Most bytes are not
-/// looked at: a word that ends within the next few is none.
+/// Whether a plain text contains a word long enough to be a secret. It searches backwards
+/// for the end of a word, so that it skips most bytes.
 #[inline]
 fn has_long_word(bytes: &[u8]) -> bool {
     let mut rest = bytes;
@@ -172,7 +171,7 @@ mod tests {
 
     // FH08
     #[test]
-    fn replaces_what_a_header_or_a_key_names() {
+    fn replaces_values_of_named_headers_and_fields() {
         for (text, expected) in [
             ("Authorization: Basic dTpw", "Authorization: [redacted]"),
             (
@@ -224,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn leaves_ordinary_texts_alone() {
+    fn keeps_ordinary_text() {
         for text in [
             "/v1/chat/completions",
             "/v1/models/Qwen2.5-VL-7B-Instruct-AWQ",
@@ -240,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_leaves_no_part_of_a_secret() {
+    fn cut_leaves_no_part_of_a_secret() {
         for before in 0..SEARCHED {
             let text = format!("{}{KEY}", "/".repeat(before));
             let redacted = redact(&text, 100);
@@ -251,12 +250,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_quick_look_misses_nothing(text in "[A-Za-z0-9 _.:=@%?&+/-]{0,80}") {
+        fn plain_text_matches_no_pattern(text in "[A-Za-z0-9 _.:=@%?&+/-]{0,80}") {
             prop_assert!(!is_plain(&text) || !SECRET.is_match(&text));
         }
 
         #[test]
-        fn plain_is_short_words(text in "([a-zA-Z0-9_-]{0,20}[./~ é\"-]){0,5}") {
+        fn plain_text_has_short_words_only(text in "([a-zA-Z0-9_-]{0,20}[./~ é\"-]){0,5}") {
             let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_./".contains(byte);
             let short = |word: &str| word.len() < SECRET_WORD;
             let expected = text.as_bytes().iter().all(plain) && text.split(['.', '/']).all(short);

@@ -1,4 +1,4 @@
-//! Where a journal's records go.
+//! Sinks: the destinations of a journal.
 
 mod file;
 mod open_file;
@@ -17,57 +17,57 @@ pub use syslog::SyslogSink;
 pub use tracing::TracingSink;
 pub use writer::WriterSink;
 
-/// Takes a journal's records, on the journal's own thread.
+/// Writes the records of a journal; called on the journal's thread.
 ///
-/// It may block; the journal's [`Overflow`](crate::Overflow) says what becomes of requests
-/// meanwhile. A sink that needs a runtime brings a handle of it.
+/// Its methods may block; the journal's [`Overflow`](crate::Overflow) decides about requests
+/// in the meantime. A sink that needs an async runtime must hold a handle to it.
 pub trait Sink: Send + 'static {
-    /// Takes all records of the batch.
+    /// Writes all records of the batch.
     ///
     /// # Errors
-    /// When it has not taken all of them. The same batch is offered again then, until it
-    /// is taken, so a sink that has taken a part remembers how much.
+    /// Fails if not all records were written. The journal retries the same batch until it
+    /// succeeds, so a sink must remember how much of it is written.
     fn write(&mut self, batch: &Batch<'_>) -> io::Result<()>;
 
-    /// Makes sure that what was taken outlives a loss of power.
+    /// Makes the written records durable.
     ///
     /// # Errors
-    /// When that cannot be said.
+    /// Fails if durability cannot be confirmed.
     fn sync(&mut self) -> io::Result<()> {
         Ok(())
     }
 
-    /// Opens anew what it writes to.
+    /// Reopens the destination.
     ///
     /// # Errors
-    /// When that is not possible; the journal tries to write all the same.
+    /// Fails if the destination cannot be opened; the journal keeps writing to the sink.
     fn reopen(&mut self) -> io::Result<()> {
         Ok(())
     }
 
-    /// What was written before, for a chain to go on from; nothing, where a sink cannot
-    /// read back.
+    /// Returns the stored log, from which a chain continues. The default is an empty log, for
+    /// sinks that cannot read.
     ///
     /// # Errors
-    /// When there is something, but it cannot be read.
+    /// Fails if a log exists but cannot be read.
     fn stored_log(&mut self) -> io::Result<StoredLog> {
         Ok(StoredLog::default())
     }
 
-    /// Keeps the signed word on how far the log reaches, in place of the one before.
+    /// Stores the signed head of the log, replacing the previous one.
     ///
     /// # Errors
-    /// When it could not be kept.
+    /// Fails if it could not be stored.
     fn store_head(&mut self, head: &str) -> io::Result<()> {
         let _ = head;
         Ok(())
     }
 }
 
-/// What a sink has of earlier times.
+/// The log that a sink has stored.
 #[derive(Default)]
 pub struct StoredLog {
-    /// The newest records, in whole files.
+    /// The newest file of records.
     pub log: Option<Box<dyn BufRead>>,
     /// The text that [`Sink::store_head`] was last given.
     pub head: Option<String>,
@@ -82,7 +82,7 @@ impl std::fmt::Debug for StoredLog {
     }
 }
 
-/// Records that belong together: in a chain, the last one seals the others.
+/// Records that are written together; in a chain, the last one contains the seal.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a> {
     bytes: &'a [u8],
@@ -94,12 +94,12 @@ impl<'a> Batch<'a> {
         Self { bytes }
     }
 
-    /// All lines, each with its line feed.
+    /// Returns all lines, each with its line feed.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// The lines, each an object of JSON, without their line feeds.
+    /// Returns the lines, each a JSON object, without their line feeds.
     pub fn lines(&self) -> impl Iterator<Item = &'a str> {
         let lines = self
             .bytes

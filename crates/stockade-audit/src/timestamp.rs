@@ -1,4 +1,4 @@
-//! Moments as RFC 3339 writes them.
+//! RFC 3339 timestamps.
 
 use std::{cell::Cell, io::Write};
 
@@ -6,12 +6,11 @@ use stockade_core::clock::Timestamp;
 
 use crate::line::three_digits;
 
-/// Bytes of `2026-01-31T12:00:00`.
+/// The length of `2026-01-31T12:00:00`.
 const SECONDS: usize = 19;
 
 thread_local! {
-    /// The last second that was written, and its text: a busy server asks for the same
-    /// one a hundred thousand times.
+    /// The last formatted second and its text, since many records share a second.
     static LAST: Cell<(u64, [u8; SECONDS])> = const { Cell::new((0, *b"1970-01-01T00:00:00")) };
 }
 
@@ -44,7 +43,7 @@ fn calendar(second: u64) -> [u8; SECONDS] {
     seconds
 }
 
-/// `20260131T120000Z`, for the names of files.
+/// Returns `20260131T120000Z`, for file names.
 pub(crate) fn compact(at: Timestamp) -> String {
     let text = calendar(at.as_secs());
     let digits = text.iter().filter(|byte| !matches!(byte, b'-' | b':'));
@@ -60,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn writes_moments_as_rfc_3339_does() {
+    fn formats_rfc_3339() {
         let start = Timestamp::from_secs(1_769_860_799);
         for (after, expected) in [
             (Duration::ZERO, "2026-01-31T11:59:59.000000Z"),

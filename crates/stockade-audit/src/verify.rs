@@ -1,4 +1,4 @@
-//! Proves that a log is as it was written, or says where it is not.
+//! Verifies a sealed log.
 
 mod batch;
 mod line;
@@ -20,9 +20,9 @@ use crate::{
 use batch::{Batch, JournalStart, Position};
 use line::LineFields;
 
-/// Reads a sealed log, file after file, and judges it in one pass.
+/// Verifies a sealed log, file by file, in one pass.
 ///
-/// It keeps no more than one line in memory.
+/// It holds at most one line in memory.
 ///
 /// ```no_run
 /// use std::{fs, io::BufReader};
@@ -41,7 +41,7 @@ use line::LineFields;
 #[derive(Debug)]
 pub struct Verifier {
     keys: HashMap<Box<str>, ChainKey>,
-    /// Keys that were followed by another one.
+    /// Keys that were replaced by another one.
     retired: HashSet<Box<str>>,
     current: Option<Box<str>>,
     head: HeadState,
@@ -51,7 +51,7 @@ pub struct Verifier {
     report: Report,
 }
 
-/// Where the last proven, or else claimed, batch ends.
+/// The end of the last batch, verified or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tip {
     pub(crate) seq: u64,
@@ -67,10 +67,10 @@ enum HeadState {
 }
 
 impl Verifier {
-    /// A line over this length is none of ours.
+    /// A longer line is not a record.
     const MAX_LINE: u64 = 64 * 1_024;
 
-    /// Verifies under all keys that the log was ever sealed with.
+    /// Creates a verifier with all keys that sealed the log.
     pub fn new(keys: impl IntoIterator<Item = ChainKey>) -> Self {
         Self {
             keys: keys.into_iter().map(|key| (key.id().into(), key)).collect(),
@@ -84,8 +84,8 @@ impl Verifier {
         }
     }
 
-    /// Also verifies that the log reaches as far as this head says. Read the head before
-    /// the log, where the log is still written.
+    /// Also verifies that the log is complete up to this head. If the log is in use, read the
+    /// head before the log.
     pub fn head(mut self, text: &str) -> Self {
         self.head = match Head::verify(text, |id| self.keys.get(id)) {
             Some(head) => HeadState::Expected(head),
@@ -94,10 +94,10 @@ impl Verifier {
         self
     }
 
-    /// Reads the next file of the log; the oldest one first.
+    /// Reads the next file of the log, starting with the oldest.
     ///
     /// # Errors
-    /// When the file cannot be read. What is wrong with its contents is in the report.
+    /// Fails if the file cannot be read. Faults of its contents are in the report.
     pub fn read(&mut self, mut log: impl BufRead) -> io::Result<()> {
         self.position = Position {
             file: self.position.file + 1,
@@ -126,7 +126,7 @@ impl Verifier {
         let covered = sealed.as_ref().map_or(line, |sealed| sealed.covered);
         let fields = LineFields::read(sealed.as_ref().map_or(text, |sealed| sealed.covered));
         if let Some(past) = fields.opened {
-            // A process that began could not know what was on its way to the file before.
+            // A new process cannot seal lines that the previous one left without a seal.
             let unsealed_before = std::mem::take(&mut self.batch).lines;
             self.batch.opened = Some(JournalStart {
                 unsealed_before,
@@ -148,7 +148,7 @@ impl Verifier {
         }
     }
 
-    /// Compares a record's number with the one that is due.
+    /// Compares the number of a record with the expected one.
     fn check_seq(&mut self, seq: Option<u64>) {
         let last = self.batch.last_seq.or(self.tip.map(|tip| tip.seq));
         self.batch.last_seq = seq.or(self.batch.last_seq);
@@ -187,7 +187,7 @@ impl Verifier {
         self.check_head(tip);
     }
 
-    /// Whether the seal is the batch's, under a key that may seal it.
+    /// Verifies the seal of a batch, and that its key was in use.
     fn check_seal(&self, batch: &Batch, seal: &Seal<'_>) -> Result<(), FaultKind> {
         let Some(key) = self.keys.get(seal.key) else {
             return Err(FaultKind::UnknownKey(seal.key.into()));
@@ -207,7 +207,7 @@ impl Verifier {
         }
     }
 
-    /// Goes by what a proven batch says.
+    /// Applies the contents of a verified batch.
     fn accept(&mut self, batch: Batch, seal: &Seal<'_>) {
         self.report.batches += 1;
         self.report.proven += batch.lines;
@@ -245,7 +245,7 @@ impl Verifier {
             && tip.seq >= head.seq
         {
             let same = (tip.seq, tip.mac) == (head.seq, head.tip);
-            // A log whose older files are gone may begin after the head.
+            // If older files were removed, the log may start after the head.
             let later = self.report.first_seq.is_some_and(|first| first > head.seq);
             self.head = HeadState::Reached;
             if !same && !later {
@@ -254,12 +254,12 @@ impl Verifier {
         }
     }
 
-    /// The end of the last file.
+    /// Ends the verification after the last file.
     pub fn finish(self) -> Report {
         self.finish_with_tip().0
     }
 
-    /// The report, and where a writer goes on.
+    /// Returns the report, and the position from which a writer continues.
     pub(crate) fn finish_with_tip(mut self) -> (Report, Option<Tip>) {
         let batch = std::mem::take(&mut self.batch);
         if batch.lines > 0 {

@@ -1,4 +1,4 @@
-//! The signed word on how far a log reaches.
+//! The signed head: the last record and seal of a log.
 
 use serde::Deserialize;
 use stockade_core::clock::Timestamp;
@@ -8,17 +8,17 @@ use crate::timestamp::push_rfc3339;
 
 const PURPOSE: &[u8] = b"stockade audit 1: head\n";
 
-/// Up to which record a log reached when it was last looked after. It is kept beside the
-/// log, so that a log whose end was cut off is known by it.
+/// The end of a log at its last checkpoint. It is stored next to the log, so that the
+/// verifier detects a truncated log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
-    /// The last record's number.
+    /// The number of the last record.
     pub(crate) seq: u64,
-    /// The last batch's digest.
+    /// The digest of the last batch.
     pub(crate) tip: Mac,
 }
 
-/// A head as it is kept.
+/// The stored form of a head.
 #[derive(Deserialize)]
 struct Text<'a> {
     key: &'a str,
@@ -27,7 +27,7 @@ struct Text<'a> {
     mac: &'a str,
 }
 
-/// What its digest covers.
+/// Returns the text that the digest covers.
 fn covered(seq: u64, tip: &str, key: &str) -> Vec<u8> {
     format!("{seq} {tip} {key}").into_bytes()
 }
@@ -44,7 +44,7 @@ impl Head {
         )
     }
 
-    /// Reads a head that one of these keys has signed; `None` for any other text.
+    /// Parses a head and verifies its signature; `None` if either fails.
     pub(crate) fn verify<'a>(
         text: &str,
         key: impl FnOnce(&str) -> Option<&'a ChainKey>,
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_was_signed_is_believed() {
+    fn rejects_forged_heads() {
         let key = ChainKey::new("k1", [7; 32]).unwrap();
         let head = Head {
             seq: 41,

@@ -1,4 +1,4 @@
-//! The secret that only the log's writer and its auditor know.
+//! The secret shared by the writer of a log and its auditor.
 
 use std::{error::Error, fmt};
 
@@ -10,8 +10,8 @@ use super::Mac;
 
 /// A named secret that seals a log (HMAC-SHA-256).
 ///
-/// Whoever has it can forge the log, so keep it away from where the log goes to. Its id
-/// stands in the records; the secret is wiped from memory on drop.
+/// The key allows forging the log, so store it away from the log. The records contain its
+/// id; the secret is erased from memory on drop.
 #[derive(Clone)]
 pub struct ChainKey {
     id: Box<str>,
@@ -19,13 +19,13 @@ pub struct ChainKey {
 }
 
 impl ChainKey {
-    /// The fewest bytes of a secret; let them be random.
+    /// The minimum length of a secret, in bytes. Use random bytes.
     pub const MIN_LENGTH: usize = 32;
 
-    /// The key of this id: 1 to 64 letters, digits, `.`, `_` and `-`.
+    /// Creates a key. The id consists of 1 to 64 letters, digits, `.`, `_` and `-`.
     ///
     /// # Errors
-    /// When the id is not such a text, or the secret is shorter than 32 bytes.
+    /// Fails if the id is malformed or the secret is shorter than 32 bytes.
     pub fn new(id: &str, secret: impl Into<Vec<u8>>) -> Result<Self, ChainKeyError> {
         let secret = Zeroizing::new(secret.into());
         let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
@@ -41,17 +41,17 @@ impl ChainKey {
         })
     }
 
-    /// Its name in the records.
+    /// Returns the id that the records contain.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The digest of a text that is used for one purpose only.
+    /// Computes the digest of a text, separated from other uses of the key by `purpose`.
     pub(super) fn sign(&self, purpose: &[u8], text: &[u8]) -> Mac {
         self.mac(purpose, text).finalize().into_bytes().into()
     }
 
-    /// Whether this is the digest, found out in constant time.
+    /// Compares the digest in constant time.
     pub(super) fn verify(&self, purpose: &[u8], text: &[u8], mac: &Mac) -> bool {
         self.mac(purpose, text).verify_slice(mac).is_ok()
     }
@@ -70,12 +70,12 @@ impl fmt::Debug for ChainKey {
     }
 }
 
-/// Why there is no [`ChainKey`].
+/// The error of [`ChainKey::new`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainKeyError(ChainKeyErrorKind);
 
 impl ChainKeyError {
-    /// What is wrong.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> ChainKeyErrorKind {
         self.0
     }
@@ -85,7 +85,7 @@ impl ChainKeyError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ChainKeyErrorKind {
-    /// The text is no id.
+    /// The id is malformed.
     Id,
     /// The secret is too short.
     ShortSecret,
@@ -95,10 +95,10 @@ impl fmt::Display for ChainKeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             ChainKeyErrorKind::Id => {
-                "the id of a chain key has 1 to 64 letters, digits, `.`, `_` and `-`"
+                "the id of a chain key consists of 1 to 64 letters, digits, `.`, `_` and `-`"
             }
             ChainKeyErrorKind::ShortSecret => {
-                "the secret of a chain key has at least 32 bytes; take random ones"
+                "the secret of a chain key has at least 32 random bytes"
             }
         })
     }
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_ids_and_secrets_that_are_none() {
+    fn rejects_invalid_ids_and_short_secrets() {
         let kind = |id: &str, length: usize| ChainKey::new(id, vec![0; length]).unwrap_err().kind();
         for id in ["", "a b", "a\"", &"x".repeat(65)] {
             assert_eq!(kind(id, 32), ChainKeyErrorKind::Id, "{id:?}");
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn never_shows_its_secret() {
+    fn debug_omits_the_secret() {
         let key = ChainKey::new("k1", *b"correct horse battery staple 32b").unwrap();
         assert_eq!(format!("{key:?}"), "ChainKey(k1, …)");
     }

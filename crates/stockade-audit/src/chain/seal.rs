@@ -1,18 +1,18 @@
-//! How a batch of lines is sealed, and how a seal is read.
+//! Sealing a batch of lines, and parsing a seal.
 
 use sha2::{Digest, Sha256};
 
 use super::{ChainKey, Mac};
 use crate::line::field;
 
-/// So that a seal is never mistaken for a head, nor for anything else under the key.
+/// Separates seals from heads and other digests under the same key.
 const PURPOSE: &[u8] = b"stockade audit 1: batch\n";
 
-/// What a sealed line ends in: `,"mac":"`, 64 hex digits, `"}`.
+/// Length of the end of a sealed line: `,"mac":"`, 64 hex digits, `"}`.
 const MAC_FIELD: usize = 8 + 64 + 2;
 
-/// Ends the last line of a batch with the digest before, the key's id, and the digest of
-/// the SHA-256 of all that stands before it in the batch. Returns the digest.
+/// Appends to the last line of a batch: the previous digest, the id of the key, and the
+/// digest of the SHA-256 of everything before it in the batch. Returns the digest.
 pub(super) fn seal(batch: &mut Vec<u8>, key: &ChainKey, previous: &Mac) -> Mac {
     debug_assert!(batch.ends_with(b"}\n"), "a batch is whole lines");
     batch.truncate(batch.len() - 2);
@@ -30,9 +30,9 @@ fn push(batch: &mut Vec<u8>, field: &str, value: &str) {
     }
 }
 
-/// A line that ends in a seal.
+/// A line that ends with a seal.
 pub(crate) struct Sealed<'a> {
-    /// What the seal covers of the line.
+    /// The part of the line that the seal covers.
     pub(crate) covered: &'a [u8],
     pub(crate) seal: Seal<'a>,
 }
@@ -45,10 +45,10 @@ pub(crate) struct Seal<'a> {
 }
 
 impl<'a> Sealed<'a> {
-    /// Reads the seal of a line without its line feed; `None` where it has none.
+    /// Parses the seal of a line without its line feed; `None` if it has no seal.
     ///
-    /// Within a JSON string no quote stands without a backslash, so a text that somebody
-    /// chose is never taken for a seal.
+    /// A quote in a JSON string is always preceded by a backslash, so text chosen by a client
+    /// is never parsed as a seal.
     pub(crate) fn parse(line: &'a [u8]) -> Option<Self> {
         let (covered, field) = line.split_at_checked(line.len().checked_sub(MAC_FIELD)?)?;
         let mac = field.strip_prefix(b",\"mac\":\"")?.strip_suffix(b"\"}")?;
@@ -68,7 +68,7 @@ impl<'a> Sealed<'a> {
 }
 
 impl Seal<'_> {
-    /// Whether the seal was made with this key over what has this SHA-256.
+    /// Verifies that the key made the seal for a batch with this SHA-256.
     pub(crate) fn verify(&self, key: &ChainKey, sha256: &[u8]) -> bool {
         key.verify(PURPOSE, sha256, &self.mac)
     }
@@ -77,7 +77,7 @@ impl Seal<'_> {
 pub(super) fn digest(digits: &[u8]) -> Option<Mac> {
     let mut digest = [0; 32];
     hex::decode_to_slice(digits, &mut digest).ok()?;
-    // What is read must be what was written, also in the case of its letters.
+    // Only the canonical (lowercase) form is accepted.
     if digits.iter().any(u8::is_ascii_uppercase) {
         return None;
     }
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seal_is_read_as_it_was_made() {
+    fn parses_the_seal_it_writes() {
         let key = ChainKey::new("k1", [7; 32]).unwrap();
         let mut batch = b"{\"a\":1,\"seq\":1}\n{\"a\":2,\"seq\":2}\n".to_vec();
         let mac = seal(&mut batch, &key, &[9; 32]);
@@ -110,7 +110,7 @@ mod tests {
 
     // L01
     #[test]
-    fn a_text_is_never_taken_for_a_seal() {
+    fn never_parses_text_as_a_seal() {
         let zeros = "0".repeat(64);
         let seal = format!(",\"prev\":\"{zeros}\",\"key\":\"k\",\"mac\":\"{zeros}");
         let mut line = b"{\"path\":\"".to_vec();

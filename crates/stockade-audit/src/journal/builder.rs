@@ -1,4 +1,4 @@
-//! How a journal is set up and started.
+//! The builder of a journal.
 
 use std::{
     fmt, io,
@@ -23,18 +23,18 @@ use crate::{
     line::{Line, field},
 };
 
-/// How often records are made to outlive a loss of power, on the journal's own thread.
+/// How often the journal's thread syncs records to disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fsync {
-    /// Whenever the operating system sees fit. A crash of the process alone loses nothing.
+    /// When the operating system decides. A crash of the process alone loses no written record.
     Never,
-    /// At most this long after a record was written.
+    /// At most this long after a record is written.
     Interval(Duration),
-    /// With each write.
+    /// After each write.
     EveryBatch,
 }
 
-/// Sets up a [`Journal`]; made by [`Journal::builder`].
+/// Builds a [`Journal`]; created by [`Journal::builder`].
 pub struct JournalBuilder {
     sink: Box<dyn Sink>,
     overflow: Overflow,
@@ -62,56 +62,56 @@ impl JournalBuilder {
         }
     }
 
-    /// Seals the records in a chain under this key.
+    /// Seals the records in a chain with this key.
     pub fn chain(mut self, key: ChainKey) -> Self {
         self.key = Some(key);
         self
     }
 
-    /// A key that the log was sealed with in the past, to judge what is there at the start.
+    /// Adds a previous chain key, to verify the existing log on start.
     pub fn previous_key(mut self, key: ChainKey) -> Self {
         self.previous.push(key);
         self
     }
 
-    /// The most bytes that wait; 8 MiB where this is not called, and 128 KiB at least. As
-    /// many again may be on their way to the sink.
+    /// Sets the capacity of the buffer in bytes; 8 MiB by default, at least 128 KiB. The batch
+    /// that is being written may use as much again.
     pub fn capacity(mut self, bytes: usize) -> Self {
         self.capacity = bytes.max(2 * BATCH_BYTES);
         self
     }
 
-    /// How long the thread waits for more records before it writes the first; 10 ms where
-    /// this is not called. A crash of the process loses what came within this time.
+    /// Sets how long the thread waits for more records before it writes a batch; 10 ms by
+    /// default. A crash of the process loses the records of this time.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = linger;
         self
     }
 
-    /// How often records are synced; each second where this is not called.
+    /// Sets how often records are synced; every second by default.
     pub fn fsync(mut self, fsync: Fsync) -> Self {
         self.fsync = fsync;
         self
     }
 
-    /// How many refusals a second have a record of their own; `None` for all of them.
+    /// Limits the records of refusals; `None` records each one.
     pub fn coalesce(mut self, coalesce: Option<Coalesce>) -> Self {
         self.coalesce = coalesce;
         self
     }
 
-    /// Tells the time by this clock.
+    /// Sets the clock.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Box::new(clock);
         self
     }
 
-    /// Starts the journal's thread. The first record says how the log was found.
+    /// Starts the journal's thread. The first record reports the state of the existing log.
     ///
-    /// With a chain, the newest file of the log is read and verified before that.
+    /// With a chain, the newest file of the log is verified first.
     ///
     /// # Errors
-    /// When the log is there but cannot be read, or the thread cannot be started.
+    /// Fails if an existing log cannot be read, or the thread cannot be started.
     pub fn start(mut self) -> io::Result<Journal> {
         let recovery = match &self.key {
             Some(key) => {

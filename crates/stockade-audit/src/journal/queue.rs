@@ -1,4 +1,4 @@
-//! What waits to be written.
+//! The buffer of records that wait for the journal's thread.
 
 use std::time::{Duration, Instant};
 
@@ -13,48 +13,48 @@ use crate::{
     line::{Level, Line, field},
 };
 
-/// A buffer of this size is worth a write of its own.
+/// A buffer of this size is written without waiting for more records.
 pub(super) const BATCH_BYTES: usize = 64 * 1_024;
 
-/// What ends a line besides its own bytes: its number, a brace, a line feed.
+/// The maximum length of a line's end: the record number, a brace and a line feed.
 const SUFFIX: usize = 32;
 
 pub(super) struct Queue {
     lines: Vec<u8>,
-    /// Records in it.
+    /// The number of records in `lines`.
     count: u64,
     capacity: usize,
-    /// The number of the next record.
+    /// The sequence number of the next record.
     next: u64,
-    /// Records that found no room since that was last said.
+    /// Records dropped since the last record about dropped records.
     lost: u64,
     coalescer: Coalescer,
     pub(super) sleep: Sleep,
     pub(super) commands: Commands,
-    /// Write what there is and stop; give up at this time.
+    /// Write the remaining records and stop, at the latest at this time.
     pub(super) stop: Option<Instant>,
-    /// All records before this one are written, and covered by a checkpoint.
+    /// All records before this one are written and covered by a checkpoint.
     settled: u64,
     pub(super) finished: bool,
     pub(super) totals: JournalStats,
 }
 
-/// What the thread waits for, so that nobody wakes it in vain.
+/// What the thread waits for, so that requests wake it only when needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sleep {
-    /// It is at work and will look by itself.
+    /// It is running and checks the queue before it sleeps.
     Awake,
-    /// For the first record, or the first that is collapsed.
+    /// It waits for the first record, or the first coalesced refusal.
     Idle,
-    /// For the first record, or until the second is over whose refusals are counted: the
-    /// many that a flood brings need not wake it.
+    /// It waits for the first record, or for the end of the second whose refusals are
+    /// counted; further coalesced refusals do not wake it.
     Counting,
-    /// For a whole batch, or a little while: records wait already, or a batch of them was
-    /// just written and more will come.
+    /// It waits for a full batch or the linger time: records are pending, or a batch was
+    /// just written and more records are expected.
     Lingering,
 }
 
-/// What the thread is to do besides writing.
+/// Commands for the thread.
 #[derive(Default)]
 pub(super) struct Commands {
     pub(super) reopen: bool,
@@ -80,7 +80,7 @@ impl Queue {
         }
     }
 
-    /// Appends a record and numbers it, if there is room.
+    /// Appends a record with the next number, or counts it as lost if the buffer is full.
     pub(super) fn push(&mut self, line: &[u8]) {
         if self.finished || self.lines.len() + line.len() + SUFFIX > self.capacity {
             self.count_lost(1);
@@ -89,10 +89,10 @@ impl Queue {
         }
     }
 
-    /// Appends a record of the journal's own, for which there is always room.
+    /// Appends a record of the journal itself, regardless of the capacity.
     pub(super) fn push_unbounded(&mut self, line: &[u8]) {
         let lines = &mut self.lines;
-        // The line and its ending.
+
         lines.reserve(line.len() + SUFFIX);
         lines.extend_from_slice(line);
         lines.extend_from_slice(field!("seq").as_bytes());
@@ -108,7 +108,8 @@ impl Queue {
         self.totals.dropped += records;
     }
 
-    /// Whether a record of this offence is to be written; says what was collapsed before.
+    /// Returns whether to write a record for this refusal; first writes the counts of a
+    /// second that has ended.
     pub(super) fn admit(&mut self, key: RefusalKey, now: Timestamp) -> bool {
         self.push_coalesced(now);
         let admitted = self.coalescer.admit(key);
@@ -116,14 +117,14 @@ impl Queue {
         admitted
     }
 
-    /// Writes down what was collapsed in a second that is over.
+    /// Writes the counts of a second that has ended.
     pub(super) fn push_coalesced(&mut self, now: Timestamp) {
         let finished = self.coalescer.finished(now);
         self.push_counts(finished, now);
     }
 
-    /// Writes down all that was collapsed: nobody may be there any more when the second is
-    /// over.
+    /// Writes all counts, including those of the current second: the journal may stop before
+    /// the second ends.
     pub(super) fn flush_coalesced(&mut self, now: Timestamp) {
         let so_far = self.coalescer.so_far();
         self.push_counts(so_far, now);
@@ -143,7 +144,7 @@ impl Queue {
         self.coalescer.has_counts()
     }
 
-    /// Writes down how many records were lost.
+    /// Writes the number of lost records.
     pub(super) fn push_lost(&mut self, now: Timestamp) {
         if self.lost > 0 {
             let mut line = Line::new(now, Level::Error, "audit records lost");
@@ -154,7 +155,7 @@ impl Queue {
         }
     }
 
-    /// Writes down the key that seals what comes after this batch.
+    /// Writes the id of the key that seals the next batch.
     pub(super) fn push_key_rotation(&mut self, key: &ChainKey, now: Timestamp) {
         let mut line = Line::new(now, Level::Info, "chain key rotated");
         line.literal(field!("event"), "chain_key_rotated");
@@ -162,7 +163,7 @@ impl Queue {
         self.push_unbounded(line.as_bytes());
     }
 
-    /// Nobody writes any more; what waits is lost.
+    /// Drops the remaining records and all later ones.
     pub(super) fn finish(&mut self) {
         self.finished = true;
         self.lines.clear();
@@ -170,20 +171,20 @@ impl Queue {
         self.count_lost(records);
     }
 
-    /// How long there is still time to write, where the journal stops.
+    /// The time left to write records, if the journal is stopping.
     pub(super) fn time_left(&self) -> Option<Duration> {
         self.stop
             .map(|until| until.saturating_duration_since(Instant::now()))
     }
 
-    /// Takes all there is, and leaves an empty buffer; how many records that were.
+    /// Swaps the buffer for an empty one; returns the number of records in it.
     pub(super) fn take(&mut self, spare: &mut Vec<u8>) -> u64 {
         debug_assert!(spare.is_empty(), "the last batch was written");
         std::mem::swap(&mut self.lines, spare);
         std::mem::take(&mut self.count)
     }
 
-    /// Whether there is more to do for the thread than to write.
+    /// Whether a command is pending.
     pub(super) fn has_commands(&self) -> bool {
         let Commands {
             reopen,
@@ -201,12 +202,12 @@ impl Queue {
         self.lines.len() >= BATCH_BYTES
     }
 
-    /// Half of the capacity is for requests that were let in before.
+    /// Half of the capacity is reserved for requests that were admitted before.
     pub(super) fn is_full(&self) -> bool {
         self.lines.len() > self.capacity / 2
     }
 
-    /// Whether the thread sleeps and should not.
+    /// Whether the thread sleeps but has work.
     pub(super) fn needs_wakeup(&self) -> bool {
         match self.sleep {
             Sleep::Awake => false,
@@ -216,7 +217,7 @@ impl Queue {
         }
     }
 
-    /// The number of the next record: what is settled before it, is all.
+    /// A position after all records appended so far.
     pub(super) fn ticket(&self) -> u64 {
         self.next
     }
@@ -229,7 +230,7 @@ impl Queue {
         self.settled = self.next - self.count;
     }
 
-    /// Whether all records ever written were settled.
+    /// Whether all records are settled and none was lost.
     pub(super) fn is_complete(&self) -> bool {
         self.settled == self.next && self.lost == 0
     }
@@ -249,24 +250,21 @@ mod tests {
     use crate::Coalesce;
 
     #[test]
-    fn a_flood_of_refusals_wakes_the_thread_once() {
+    fn coalesced_refusals_wake_the_thread_once() {
         let coalescer = Coalescer::new(Some(Coalesce::per_second(1, 1)));
         let mut queue = Queue::new(1 << 20, 1, coalescer);
         let now = Timestamp::from_secs(1);
         let refused =
             |queue: &mut Queue| queue.admit(RefusalKey::new(None, None, Some(429), "many"), now);
         queue.sleep = Sleep::Idle;
-        assert!(refused(&mut queue), "one is written");
-        assert!(!queue.needs_wakeup(), "by whoever asked");
+        assert!(refused(&mut queue), "the first one is recorded");
+        assert!(!queue.needs_wakeup(), "nothing is pending yet");
         assert!(!refused(&mut queue), "the second one is counted");
-        assert!(
-            queue.needs_wakeup(),
-            "somebody has to tell of it in the end"
-        );
+        assert!(queue.needs_wakeup(), "the count must be written later");
         queue.sleep = Sleep::Counting;
         for _ in 0..3 {
             assert!(!refused(&mut queue));
-            assert!(!queue.needs_wakeup(), "it knows");
+            assert!(!queue.needs_wakeup(), "a count is pending already");
         }
         queue.push(b"{\"a\":1");
         assert!(queue.needs_wakeup());

@@ -1,21 +1,21 @@
-//! Where a chain goes on, and how its log was found.
+//! Recovers the position of a chain from the stored log, and verifies that log.
 
 use std::io;
 
 use crate::{ChainKey, FaultKind, Report, StoredLog, Verifier, chain::Mac, line::Level};
 
-/// What a journal goes on from.
+/// The position from which a journal continues.
 pub(super) struct Recovery {
-    /// The next record's number.
+    /// The number of the next record.
     pub(super) next: u64,
-    /// The last batch's digest.
+    /// The digest of the last batch.
     pub(super) tip: Mac,
-    /// How the log was found, in a word.
+    /// The state of the stored log, as in the field `past`.
     pub(super) finding: &'static str,
 }
 
 impl Default for Recovery {
-    /// A log that is not chained to anything.
+    /// An empty log.
     fn default() -> Self {
         Self {
             next: 1,
@@ -35,7 +35,8 @@ impl Recovery {
     }
 }
 
-/// Verifies what is there; a log that was tampered with is gone on with, and says so.
+/// Verifies the stored log. The chain continues even if the log was tampered with; the
+/// finding is recorded.
 pub(super) fn recover(
     stored: StoredLog,
     keys: impl IntoIterator<Item = ChainKey>,
@@ -59,7 +60,7 @@ pub(super) fn recover(
     })
 }
 
-/// The worst of what was found.
+/// Returns the most severe finding.
 fn finding(report: &Report, headless: bool) -> &'static str {
     let rank = |kind: &FaultKind| match kind {
         FaultKind::Unsealed { .. } => (1, "unproven"),
@@ -67,7 +68,7 @@ fn finding(report: &Report, headless: bool) -> &'static str {
         _ => (4, "altered"),
     };
     let faults = report.faults.iter().map(|fault| rank(&fault.kind));
-    // A log whose head was taken away may have lost its end, too.
+    // A log whose head was removed may also be truncated.
     let all = faults.chain(headless.then_some((2, "headless")));
     all.max().map_or("intact", |(_, finding)| finding)
 }

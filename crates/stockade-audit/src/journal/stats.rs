@@ -1,21 +1,21 @@
-//! What a journal has done.
+//! The counters of a journal.
 
-/// Counts since the journal was started, for metrics, and how it is right now.
+/// Counters since the start of a journal, and its current state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JournalStats {
-    /// Records that are in the sink.
+    /// Records written to the sink.
     pub written: u64,
-    /// Records that were lost: there was no room, or no time at the end.
+    /// Records lost because the buffer was full or the journal stopped.
     pub dropped: u64,
-    /// Refusals that have no record of their own, but are counted in one.
+    /// Refusals without their own record; another record counts them.
     pub coalesced: u64,
-    /// Writes that failed.
+    /// Failed writes.
     pub errors: u64,
-    /// Bytes that wait, besides the batch that is being written.
+    /// Bytes in the buffer, without the batch that is being written.
     pub queued_bytes: usize,
     /// Whether the last write failed.
     pub failing: bool,
-    /// The last error of the sink, whether or not it is over.
+    /// The last error of the sink, even if later writes succeeded.
     pub last_error: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The thread that writes.
+//! The journal's thread.
 
 use std::{
     io, mem,
@@ -19,11 +19,11 @@ use crate::{
     line::{Level, Line, field},
 };
 
-/// How often the head is kept where the policy does not sync.
+/// How often the head is stored if the policy does not sync.
 const HEAD_INTERVAL: Duration = Duration::from_secs(1);
-/// How long the first retry of a failed write waits, and the longest one.
+/// The delay of the first retry of a failed write, and the maximum delay.
 const RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
-/// A buffer that a flood has blown up is given back down to this size.
+/// A buffer that grew beyond this size is shrunk to it.
 const MAX_SPARE: usize = 16 * BATCH_BYTES;
 
 pub(super) struct Writer {
@@ -33,22 +33,22 @@ pub(super) struct Writer {
     fsync: Fsync,
     linger: Duration,
     batch: Vec<u8>,
-    /// The number of the first record that was not taken yet.
+    /// The number of the first record not yet taken from the queue.
     next: u64,
     /// Records were written since the last checkpoint.
     dirty: bool,
     /// The last checkpoint failed.
     unsynced: bool,
-    /// When the last checkpoint was.
+    /// The time of the last checkpoint.
     checked: Instant,
 }
 
-/// What there is to do.
+/// One unit of work of the thread.
 struct Work {
-    /// Records in the batch.
+    /// The number of records in the batch.
     records: u64,
     commands: Commands,
-    /// It is the last work, but for what comes meanwhile.
+    /// The journal is stopping.
     stops: bool,
 }
 
@@ -107,10 +107,10 @@ impl Writer {
         }
     }
 
-    /// Sleeps until there is something to do, and takes it.
+    /// Sleeps until there is work, and takes it.
     ///
-    /// Right after a batch it lingers for the next one, so that on a busy server no request
-    /// pays for waking it; only a record that nobody expected has to.
+    /// After a batch it lingers for the next one, so that on a busy server no request pays for
+    /// waking the thread.
     fn wait(&mut self, mut lingered: Option<Instant>) -> Work {
         let shared = Arc::clone(&self.shared);
         let mut queue = shared.queue();
@@ -135,7 +135,7 @@ impl Writer {
                 }
                 Some(_) => queue.sleep = Sleep::Lingering,
             }
-            // What was collapsed is told when its second is over.
+            // Coalesced refusals are written when their second has ended.
             let second = queue.has_coalesced().then_some(Duration::from_secs(1));
             queue = match [left, due, second].into_iter().flatten().min() {
                 Some(patience) => {
@@ -171,8 +171,8 @@ impl Writer {
         work
     }
 
-    /// Writes the batch, however often it takes; `false` where the journal was stopped
-    /// before that.
+    /// Writes the batch and retries until it succeeds; `false` if the journal was stopped
+    /// before.
     fn write(&mut self, records: u64) -> bool {
         let mut delay = RETRY.0;
         let mut failed = None;
@@ -180,7 +180,7 @@ impl Writer {
             failed.get_or_insert_with(|| self.shared.clock.now());
             self.note(&error);
             if !self.shared.failing.swap(true, Ordering::Relaxed) {
-                error!(%error, "the audit log cannot be written");
+                error!(%error, "audit log cannot be written; retrying");
             }
             if !self.pause(delay, records) {
                 return false;
@@ -189,7 +189,7 @@ impl Writer {
         }
         let used = self.batch.len();
         self.batch.clear();
-        // Not while the flood lasts: it would only be asked for again.
+        // Not while large batches continue: the memory would be allocated again.
         if used < MAX_SPARE {
             self.batch.shrink_to(MAX_SPARE);
         }
@@ -203,7 +203,7 @@ impl Writer {
 
     fn recovered(&self, failed: Timestamp) {
         self.shared.failing.store(false, Ordering::Relaxed);
-        info!("the audit log can be written again");
+        info!("audit log is written again");
         let now = self.shared.clock.now();
         let mut line = Line::new(now, Level::Warn, "audit log written again");
         line.literal(field!("event"), "sink_recovered");
@@ -214,7 +214,7 @@ impl Writer {
         queue.push_unbounded(line.as_bytes());
     }
 
-    /// Waits before a failed write is tried again; `false` where there is no time left.
+    /// Waits before retrying a failed write; `false` if no time is left.
     fn pause(&mut self, delay: Duration, records: u64) -> bool {
         let shared = Arc::clone(&self.shared);
         let queue = shared.queue();
@@ -232,7 +232,7 @@ impl Writer {
         true
     }
 
-    /// How long until the next checkpoint; `None` where there is nothing to check.
+    /// The time until the next checkpoint; `None` if nothing was written since the last one.
     fn due(&self) -> Option<Duration> {
         let interval = match self.fsync {
             _ if self.unsynced => RETRY.1,
@@ -244,7 +244,7 @@ impl Writer {
             .then(|| interval.saturating_sub(self.checked.elapsed()))
     }
 
-    /// Syncs what was written, and keeps the head that says so.
+    /// Syncs the written records and stores the head.
     fn checkpoint(&mut self) {
         if self.dirty {
             self.checked = Instant::now();
@@ -253,7 +253,7 @@ impl Writer {
             self.shared.failing.store(self.unsynced, Ordering::Relaxed);
             if let Err(error) = result {
                 self.note(&error);
-                error!(%error, "the audit log cannot be synced");
+                error!(%error, "audit log cannot be synced");
                 return;
             }
             self.dirty = false;
@@ -278,7 +278,7 @@ impl Writer {
     fn reopen(&mut self) {
         if let Err(error) = self.sink.reopen() {
             self.note(&error);
-            error!(%error, "the audit log cannot be opened anew");
+            error!(%error, "audit log cannot be reopened");
         }
     }
 
@@ -290,7 +290,7 @@ impl Writer {
 }
 
 impl Drop for Writer {
-    /// Also where a sink panicked: nobody is left to wait for.
+    /// Releases waiting callers, also if the sink panicked.
     fn drop(&mut self) {
         self.shared.queue().finish();
         self.shared.failing.store(true, Ordering::Relaxed);

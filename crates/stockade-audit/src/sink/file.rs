@@ -1,4 +1,4 @@
-//! A sink that is a file, or what stands for one.
+//! A sink for files and FIFOs.
 
 use std::{
     ffi::OsString,
@@ -17,33 +17,33 @@ use super::{
 };
 use crate::{Batch, Rotation, Sink, StoredLog};
 
-/// Appends the records to a file, in whole batches.
+/// Appends records to a file in whole batches.
 ///
-/// - One process writes a file; two of them would break each other's chain.
-/// - The file is put aside by [`Rotation`]. It may also be renamed, deleted or cut to
-///   nothing by somebody else: before each batch is looked whether the path still leads to
-///   the open file, and a new one is made where it does not. Cutting it after copying
-///   loses what was written in between, to half of a line; the numbers of the records tell.
-/// - Where a batch does not fit on the disk, what was written of it is taken back, so that
-///   no line is torn; it is tried again until there is room.
-/// - A FIFO is opened without waiting for its reader, and written as fast as it is read. One
-///   that has been full for a tenth of a second is no more than a sink that fails.
-/// - New files can be read by their owner only. The signed head of a chain is kept beside
-///   the log as `<path>.head`.
+/// - Only one process may write to a file; two processes would break the chain.
+/// - [`Rotation`] renames the file. Other programs may rename, delete or truncate it, too:
+///   before each batch the sink checks that the path still refers to the open file, and
+///   opens a new one if it does not. Copying and then truncating the file loses the bytes
+///   written in between; the record numbers show the gap.
+/// - If a batch does not fit on the disk, the written part is removed, so that no line is
+///   incomplete; the batch is retried until there is space.
+/// - A FIFO is opened without waiting for its reader, and written as fast as it is read. A
+///   FIFO that stays full for 100 milliseconds is treated as a failing sink.
+/// - New files are readable by their owner only. The signed head of a chain is stored next
+///   to the log as `<path>.head`.
 pub struct FileSink {
     path: PathBuf,
     rotation: Option<Rotation>,
     clock: Box<dyn Clock>,
     open: Option<OpenFile>,
-    /// Whether anybody wants the file to be synced.
+    /// Whether the journal syncs the file.
     syncs: bool,
 }
 
 impl FileSink {
-    /// Opens a file, or makes it, with the default [`Rotation`].
+    /// Opens or creates a file, with the default [`Rotation`].
     ///
     /// # Errors
-    /// When the file can be neither opened nor made. A FIFO without a reader is none.
+    /// Fails if the file cannot be opened or created. A FIFO without a reader is no error.
     pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
         let mut sink = Self {
             path: path.into(),
@@ -58,7 +58,7 @@ impl FileSink {
         }
     }
 
-    /// When the file is put aside.
+    /// Sets when the file is rotated.
     pub fn rotation(mut self, rotation: Rotation) -> Self {
         self.rotation = Some(rotation);
         if let Some(open) = &mut self.open {
@@ -67,20 +67,20 @@ impl FileSink {
         self
     }
 
-    /// Never puts the file aside: somebody else does, such as `logrotate`. Nothing bounds
-    /// its size then.
+    /// Disables rotation, for an external program such as `logrotate`. The size of the file is
+    /// then not limited.
     pub fn external_rotation(mut self) -> Self {
         self.rotation = None;
         self
     }
 
-    /// Tells the days by this clock.
+    /// Sets the clock of daily rotation.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Box::new(clock);
         self
     }
 
-    /// The file that the path leads to, opened where it is not open yet.
+    /// Returns the open file, after opening it if the path refers to no or another file.
     fn ensure_open(&mut self) -> io::Result<&mut OpenFile> {
         self.open
             .take_if(|open| !open.matches(fs::metadata(&self.path)));
@@ -93,7 +93,7 @@ impl FileSink {
         Ok(self.open.as_mut().expect("it was just opened"))
     }
 
-    /// Puts the file aside, where it is time to before so many bytes more. Leaves one open.
+    /// Rotates the file if the next `more` bytes require it, and leaves a file open.
     fn rotate(&mut self, more: usize) -> io::Result<()> {
         let (now, syncs, rotation) = (self.clock.now(), self.syncs, self.rotation);
         let open = self.ensure_open()?;
@@ -112,10 +112,10 @@ impl FileSink {
         let rotated = rotate(&self.path, now, rotation.keep);
         let open = self.ensure_open()?;
         if let Err(error) = rotated {
-            // A file that grows is better than no record; not tried again for a while.
+            // Keep writing to the old file; retry after another `max_bytes` or the next day.
             open.rotate_at = open.length.saturating_add(rotation.max_bytes);
             open.day = day(now);
-            warn!(path = %self.path.display(), %error, "the audit log could not be rotated");
+            warn!(path = %self.path.display(), %error, "audit log could not be rotated");
         }
         Ok(())
     }
@@ -141,7 +141,7 @@ impl Sink for FileSink {
             && !open.is_regular
             && error.kind() != ErrorKind::WouldBlock
         {
-            // The reader of a FIFO has gone; the next one begins with a whole line.
+            // The reader of the FIFO is gone; the next one starts with a whole line.
             self.open = None;
         }
         result
@@ -181,7 +181,7 @@ impl Sink for FileSink {
             return Ok(());
         }
         let new = self.sibling(".head.new");
-        // Left behind by a crash, or a link that someone put there.
+        // Remove the remains of a crash, or a planted link.
         match fs::remove_file(&new) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -195,8 +195,7 @@ impl Sink for FileSink {
     }
 }
 
-/// Creates a file that can be read by its owner only. It fails where there is anything at the
-/// path, and follows no link.
+/// Creates a file that only its owner can read. Fails if the path exists; follows no link.
 fn create_new(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -208,7 +207,7 @@ fn create_new(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Reads a regular file of a few hundred bytes; a FIFO in its place would hold the start.
+/// Reads the head. Rejects anything but a regular file, because reading a FIFO would block.
 fn read_head(path: &Path) -> io::Result<String> {
     const MAX_BYTES: u64 = 64 * 1_024;
 

@@ -1,4 +1,4 @@
-//! A file that is open, and whole lines in it.
+//! An open file that contains whole lines.
 
 use std::{
     fs::{File, Metadata, OpenOptions},
@@ -12,25 +12,25 @@ use stockade_core::clock::Timestamp;
 
 use super::writer::write_rest;
 
-/// How long a FIFO has no room before it counts as full. A reader that is only slower than
-/// the log is waited for, a millisecond at a time.
+/// How long a FIFO may stay full before a write fails. The sink polls a slow reader every
+/// millisecond.
 const FIFO_TIMEOUT: Duration = Duration::from_millis(100);
 const FIFO_POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// The file that is open.
+/// The open file.
 pub(super) struct OpenFile {
     pub(super) file: File,
     file_id: FileId,
-    /// Its length when the path was last looked at.
+    /// The length of the file at the last check of the path.
     pub(super) length: u64,
-    /// Bytes of the batch that were written before an error and could not be taken back.
+    /// Bytes of the batch that were written before an error and could not be removed.
     pub(super) written: usize,
     pub(super) is_regular: bool,
-    /// Ends in half of a line.
+    /// Whether the file ends with an incomplete line.
     pub(super) is_torn: bool,
     /// The day of the last record, in days since 1970.
     pub(super) day: u64,
-    /// The size at which it is put aside.
+    /// The size at which the file is rotated.
     pub(super) rotate_at: u64,
 }
 
@@ -60,10 +60,10 @@ impl OpenFile {
         })
     }
 
-    /// Whether what is found at its path is this file still. Notes the length.
+    /// Whether the path still refers to this file. Updates the length.
     pub(super) fn matches(&mut self, path: io::Result<Metadata>) -> bool {
         match path {
-            // An open file keeps its number, so it need not be asked for it.
+            // The inode of an open file is not reused, so no `fstat` is needed.
             Ok(found) if file_id(&found) == self.file_id => {
                 self.length = found.len();
                 true
@@ -93,7 +93,7 @@ impl OpenFile {
             self.written = 0;
         } else if self.is_regular && self.written > 0 {
             let whole = self.length_now().saturating_sub(self.written as u64);
-            // Where that fails, too, the rest is written after what is there already.
+            // If that fails, too, the retry continues after the written part.
             if self.file.set_len(whole).is_ok() {
                 self.written = 0;
             }
@@ -101,8 +101,8 @@ impl OpenFile {
         result
     }
 
-    /// A FIFO has room for less than a batch, so how fast it is written is its reader's to
-    /// say: a wait of the length that suits a full disk would be the log's speed limit.
+    /// Writes to a FIFO at the speed of its reader. A FIFO buffers less than a batch, so the
+    /// retry delay of a full disk would limit the throughput.
     fn write_fifo(&mut self, bytes: &[u8]) -> io::Result<()> {
         let (mut written, mut since) = (self.written, Instant::now());
         loop {
@@ -121,7 +121,7 @@ impl OpenFile {
     }
 }
 
-/// The device and the number of a file.
+/// The device and inode of a file.
 #[cfg(unix)]
 type FileId = (u64, u64);
 
@@ -131,7 +131,7 @@ fn file_id(file: &Metadata) -> FileId {
     (file.dev(), file.ino())
 }
 
-/// Whether it is a file at all: there is nothing else to know it by.
+/// Whether it is a regular file; other platforms have no stable identifier.
 #[cfg(not(unix))]
 type FileId = bool;
 
@@ -144,7 +144,7 @@ pub(super) fn day(at: Timestamp) -> u64 {
     at.as_secs() / 86_400
 }
 
-/// Whether the file's last line was not written to its end.
+/// Whether the last line of the file is incomplete.
 fn is_torn(path: &Path) -> io::Result<bool> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::End(-1))?;

@@ -1,4 +1,4 @@
-//! When a file is put aside for a new one, and under which name.
+//! File rotation.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -10,7 +10,7 @@ use stockade_core::clock::Timestamp;
 
 use crate::timestamp::compact;
 
-/// When a log's file is put aside, and how many of those are kept.
+/// When a log file is rotated, and how many rotated files are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rotation {
     pub(super) max_bytes: u64,
@@ -19,7 +19,7 @@ pub struct Rotation {
 }
 
 impl Rotation {
-    /// Before a file would grow over so many bytes.
+    /// Rotates before a file exceeds this size.
     pub fn by_size(max_bytes: u64) -> Self {
         Self {
             max_bytes,
@@ -28,19 +28,18 @@ impl Rotation {
         }
     }
 
-    /// With the first record of a day (UTC), however large the file is.
+    /// Rotates with the first record of a day (UTC), regardless of size.
     pub fn by_day() -> Self {
         Self::by_size(u64::MAX).daily()
     }
 
-    /// Also with the first record of a day (UTC).
+    /// Also rotates with the first record of a day (UTC).
     pub fn daily(mut self) -> Self {
         self.daily = true;
         self
     }
 
-    /// How many files that were put aside are kept, besides the one that is written;
-    /// 16 where this is not called.
+    /// Sets how many rotated files are kept in addition to the current one; 16 by default.
     pub fn keep(mut self, files: usize) -> Self {
         self.keep = files;
         self
@@ -48,17 +47,17 @@ impl Rotation {
 }
 
 impl Default for Rotation {
-    /// 128 MiB a file, and 16 files besides the one that is written.
+    /// 128 MiB per file, and 16 rotated files.
     fn default() -> Self {
         Self::by_size(128 * 1_024 * 1_024)
     }
 }
 
-/// The files of the log at this path, oldest first: those that its sink has put aside,
-/// and the one that is written, if there is one.
+/// Returns the files of the log at this path, oldest first: the rotated files and the
+/// current one, if it exists.
 ///
 /// # Errors
-/// When the folder cannot be read.
+/// Fails if the directory cannot be read.
 pub fn log_files(path: impl AsRef<Path>) -> io::Result<Vec<PathBuf>> {
     let path = path.as_ref();
     let mut files = rotated_files(path)?;
@@ -68,7 +67,7 @@ pub fn log_files(path: impl AsRef<Path>) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Puts a file aside, and removes those that are too many.
+/// Renames the file, and removes the oldest rotated files.
 pub(super) fn rotate(path: &Path, now: Timestamp, keep: usize) -> io::Result<()> {
     fs::rename(path, free_name(path, now)?)?;
     let rotated = rotated_files(path)?;
@@ -79,7 +78,7 @@ pub(super) fn rotate(path: &Path, now: Timestamp, keep: usize) -> io::Result<()>
     Ok(())
 }
 
-/// `audit.log.20260131T120000Z-000`: such names sort by time.
+/// Returns an unused name such as `audit.log.20260131T120000Z-000`; the names sort by time.
 fn free_name(path: &Path, now: Timestamp) -> io::Result<PathBuf> {
     for count in 0..1_000 {
         let mut name = OsString::from(path);
@@ -90,7 +89,7 @@ fn free_name(path: &Path, now: Timestamp) -> io::Result<PathBuf> {
         }
     }
     Err(io::Error::other(
-        "a thousand files were put aside in one second",
+        "no free name: 1,000 files were rotated in one second",
     ))
 }
 
@@ -130,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn knows_its_own_files_only_and_sorts_them() {
+    fn lists_only_files_of_the_log_sorted_by_time() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("audit.log");
         assert!(log_files(&log).unwrap().is_empty());
@@ -160,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_the_newest() {
+    fn keeps_the_newest_files() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("audit.log");
         for secs in 0..5 {

@@ -1,4 +1,4 @@
-//! A sink that is the machine's syslog daemon.
+//! A sink for the local syslog daemon.
 
 use std::{fmt, io};
 
@@ -6,18 +6,18 @@ use syslog::{Error, Facility, Formatter3164, Logger, LoggerBackend};
 
 use crate::{Batch, Sink};
 
-/// Sends each record as a message (RFC 3164) of the facility `authpriv` to the daemon
-/// behind `/dev/log`, which may cut long ones.
+/// Sends each record as an RFC 3164 message with the facility `authpriv` to `/dev/log`. The
+/// daemon may truncate long messages.
 pub struct SyslogSink {
     formatter: Formatter3164,
-    /// Connected when the first record comes, and again after an error.
+    /// Connected with the first record, and again after an error.
     logger: Option<Logger<LoggerBackend, Formatter3164>>,
-    /// Records of the batch that were sent before the daemon failed.
+    /// Records of the batch that were sent before an error.
     written: usize,
 }
 
 impl SyslogSink {
-    /// A sink of messages from a process of this name.
+    /// Creates a sink that sends messages with this process name.
     pub fn new(process: &str) -> Self {
         Self {
             formatter: Formatter3164 {

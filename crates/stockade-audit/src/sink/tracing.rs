@@ -1,4 +1,4 @@
-//! A sink that is whatever `tracing` subscribers make of it.
+//! A sink for `tracing` subscribers.
 
 use std::io;
 
@@ -6,11 +6,11 @@ use tracing::info;
 
 use crate::{Batch, Sink};
 
-/// Hands each record, as its JSON text, to `tracing` under the target `stockade::audit`:
-/// for journald by `tracing-journald`, and for collectors.
+/// Emits each record as a `tracing` event whose message is the JSON text, with the target
+/// `stockade::audit`; for example for `tracing-journald` and collectors.
 ///
-/// It costs as much as `tracing` does, and a chain proves only what a subscriber leaves
-/// unchanged.
+/// Its throughput is that of the subscriber. A chain can be verified only if the subscriber
+/// stores the text unchanged.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TracingSink;
 

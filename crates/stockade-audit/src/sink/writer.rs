@@ -1,4 +1,4 @@
-//! A sink that is any writer, such as standard output.
+//! A sink for any writer, such as standard output.
 
 use std::{
     fmt,
@@ -7,10 +7,10 @@ use std::{
 
 use crate::{Batch, Sink};
 
-/// Writes the records to a writer: [`std::io::stdout`], a socket.
+/// Writes records to a writer, such as [`std::io::stdout`] or a socket.
 pub struct WriterSink<W> {
     writer: W,
-    /// Bytes of the batch that were written before the writer failed.
+    /// Bytes of the batch that were written before an error.
     written: usize,
 }
 
@@ -18,7 +18,7 @@ impl<W> WriterSink<W>
 where
     W: Write + Send + 'static,
 {
-    /// A sink that writes to this.
+    /// Creates a sink that writes to `writer`.
     pub fn new(writer: W) -> Self {
         Self { writer, written: 0 }
     }
@@ -36,7 +36,7 @@ where
     }
 }
 
-/// Writes what is not done yet, and notes what is done also when the writer fails.
+/// Writes the remaining bytes, and updates `written` even if the writer fails.
 pub(super) fn write_rest(
     writer: &mut impl Write,
     bytes: &[u8],

@@ -1,10 +1,10 @@
-//! The lines between two seals, on their way to a verdict.
+//! The lines between two seals.
 
 use sha2::Sha256;
 
 use super::{Fault, FaultKind, Report};
 
-/// A line's place: the number of its file, and its own in there, from 1.
+/// The position of a line: file number and line number, from 1.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Position {
     pub(super) file: usize,
@@ -18,20 +18,20 @@ pub(super) struct Batch {
     pub(super) lines: u64,
     pub(super) first: Position,
     pub(super) last_seq: Option<u64>,
-    /// What is wrong with them, if they get a seal.
+    /// Faults of the lines, reported if a seal follows.
     pub(super) faults: Vec<Fault>,
-    /// What its lines say of the chain.
+    /// The next key, if the batch contains a key rotation.
     pub(super) next_key: Option<Box<str>>,
     pub(super) opened: Option<JournalStart>,
     pub(super) lost: u64,
 }
 
-/// A batch begins a new life of the journal.
+/// The batch contains the first record of a journal's process.
 #[derive(Debug)]
 pub(super) struct JournalStart {
-    /// Lines before it that no seal covers.
+    /// The number of lines before it without a seal.
     pub(super) unsealed_before: u64,
-    /// The journal saw and said so.
+    /// Whether the journal recorded them as unproven.
     pub(super) acknowledged: bool,
 }
 
@@ -46,7 +46,7 @@ impl Position {
 }
 
 impl Batch {
-    /// As many as a report has.
+    /// Adds a fault, up to the maximum of a report.
     pub(super) fn note(&mut self, position: Position, kind: FaultKind) {
         if self.faults.len() < Report::MAX_FAULTS {
             self.faults.push(position.fault(kind));

@@ -1,22 +1,22 @@
-//! What the verifier has to know of a line's contents.
+//! The fields of a line that the verifier needs.
 
 use memchr::memmem::{find, rfind};
 
-/// Reads fields of lines that the journal wrote. A quote within a string has a backslash
-/// before it, so what looks like a field is one.
+/// The fields of a line written by the journal. A quote within a string is escaped, so text
+/// is never mistaken for a field.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct LineFields<'a> {
     pub(super) seq: Option<u64>,
-    /// What a journal that began found.
+    /// The finding of a journal that started.
     pub(super) opened: Option<&'a str>,
     pub(super) next_key: Option<&'a str>,
     pub(super) lost: u64,
 }
 
 impl<'a> LineFields<'a> {
-    /// Reads a line up to its seal, or its end.
+    /// Parses a line up to its seal or its end.
     pub(super) fn read(line: &'a [u8]) -> Self {
-        // The number is the last field, so it comes after all texts.
+        // The number is the last field, after all texts.
         let seq = rfind(line, b",\"seq\":").and_then(|at| number(&line[at + 7..]));
         let event = text(line, b",\"event\":\"");
         let is = |name| event == Some(name);

@@ -1,45 +1,45 @@
-//! What a verifier found.
+//! The report of a verifier.
 
 use std::fmt;
 
-/// What a log is, and what is wrong with it.
+/// The contents and faults of a log.
 ///
-/// A log without faults has, from its first record to its last seal, exactly the records
-/// that holders of the keys wrote, in their order.
+/// A log without faults contains, from its first record to its last seal, exactly the
+/// records that holders of the keys wrote, in the original order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
     /// Lines read.
     pub lines: u64,
-    /// Lines that a valid seal covers.
+    /// Lines covered by a valid seal.
     pub proven: u64,
-    /// Lines that a crash left without a seal, as the next start of the journal said.
+    /// Lines that a crash left without a seal, as recorded by the next start of the journal.
     pub unproven: u64,
     /// Batches with a valid seal.
     pub batches: u64,
-    /// The first record's number; over 1 where older files are gone.
+    /// The number of the first record; over 1 if older files were removed.
     pub first_seq: Option<u64>,
-    /// The number of the last record that is proven.
+    /// The number of the last verified record.
     pub last_seq: Option<u64>,
-    /// Records that the journal said it had no room for.
+    /// Records that the journal reported as lost.
     pub lost: u64,
-    /// How often a process began to write.
+    /// The number of starts of the journal.
     pub starts: u64,
-    /// How often the key changed.
+    /// The number of key rotations.
     pub key_rotations: u64,
-    /// How many faults there are.
+    /// The number of faults.
     pub fault_count: u64,
-    /// The first 100 of them, in their order.
+    /// The first 100 faults, in order.
     pub faults: Vec<Fault>,
 }
 
 impl Report {
-    /// Whether there is no fault.
+    /// Whether the log has no fault.
     pub fn is_intact(&self) -> bool {
         self.fault_count == 0
     }
 
-    /// So many faults are told; the rest is counted.
+    /// The number of faults that are listed; further ones are only counted.
     pub(super) const MAX_FAULTS: usize = 100;
 
     pub(super) fn note(&mut self, faults: impl IntoIterator<Item = Fault>) {
@@ -52,15 +52,15 @@ impl Report {
     }
 }
 
-/// Something that is wrong with a log.
+/// A fault of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fault {
-    /// Which file, in the order they were read, from 1; 0 before the first.
+    /// The number of the file in reading order, from 1; 0 before the first.
     pub file: usize,
-    /// Which line of it, from 1. For a batch that is its first line.
+    /// The number of the line, from 1; for a batch, its first line.
     pub line: u64,
-    /// What is wrong.
+    /// The kind of the fault.
     pub kind: FaultKind,
 }
 
@@ -70,72 +70,71 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The kinds of faults.
+/// The kinds of [`Fault`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FaultKind {
-    /// A line that is no record.
+    /// The line is not a record.
     NotARecord,
-    /// A batch is not what was sealed: something in it was changed, added or removed.
+    /// The batch differs from the sealed one: a line was changed, added or removed.
     Altered,
-    /// A genuine batch does not follow the one before it.
+    /// An authentic batch does not continue the one before it.
     BrokenLink,
-    /// Records are not there.
+    /// Records are missing.
     Missing {
-        /// The first one's number.
+        /// The number of the first missing record.
         from: u64,
-        /// The last one's number.
+        /// The number of the last missing record.
         to: u64,
     },
-    /// A record comes after one with the same or a greater number.
+    /// A record follows one with the same or a greater number.
     OutOfOrder {
-        /// Its number.
+        /// The number of the record.
         seq: u64,
     },
-    /// Lines that no seal covers. At the end of a log that is being written they may be
-    /// on their way.
+    /// Lines without a seal. At the end of a log in use, their seal may not be written yet.
     Unsealed {
-        /// How many.
+        /// The number of lines.
         lines: u64,
     },
-    /// A seal by a key that the verifier was not given.
+    /// The batch was sealed with a key that the verifier does not have.
     UnknownKey(String),
-    /// A seal by a key that was not in use then.
+    /// The batch was sealed with a key that was not in use at that position.
     WrongKey(String),
-    /// The log ends before the record that its head names.
+    /// The log ends before the record in its head.
     Truncated {
-        /// The first record that is gone.
+        /// The number of the first missing record.
         from: u64,
-        /// The last one that is known to have been there.
+        /// The number of the last record that existed.
         to: u64,
     },
-    /// The head was not signed by any of the keys.
+    /// The head was not signed with any of the keys.
     ForgedHead,
-    /// The head is one of another log.
+    /// The head belongs to another log.
     HeadMismatch,
 }
 
 impl fmt::Display for FaultKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotARecord => f.write_str("this line is no record"),
+            Self::NotARecord => f.write_str("this line is not a record"),
             Self::Altered => {
-                f.write_str("the lines up to the next seal are not those that were sealed")
+                f.write_str("the lines up to the next seal differ from the sealed lines")
             }
-            Self::BrokenLink => f.write_str("these lines do not follow those before them"),
-            Self::Missing { from, to } => write!(f, "records {from} to {to} are not there"),
-            Self::OutOfOrder { seq } => write!(f, "record {seq} is not in its place"),
+            Self::BrokenLink => f.write_str("these lines do not continue the lines before them"),
+            Self::Missing { from, to } => write!(f, "records {from} to {to} are missing"),
+            Self::OutOfOrder { seq } => write!(f, "record {seq} is out of order"),
             Self::Unsealed { lines } => write!(f, "{lines} lines are not sealed"),
-            Self::UnknownKey(id) => write!(f, "sealed by the key `{id}`, which was not given"),
-            Self::WrongKey(id) => write!(f, "sealed by the key `{id}`, which was not in use"),
+            Self::UnknownKey(id) => write!(f, "sealed with the unknown key `{id}`"),
+            Self::WrongKey(id) => write!(f, "sealed with the key `{id}`, which was not in use"),
             Self::Truncated { from, to } => {
                 write!(
                     f,
                     "the log ends here, but records {from} to {to} were written"
                 )
             }
-            Self::ForgedHead => f.write_str("the head of the log was not signed by a known key"),
-            Self::HeadMismatch => f.write_str("the head is not the head of this log"),
+            Self::ForgedHead => f.write_str("the head of the log was not signed with a known key"),
+            Self::HeadMismatch => f.write_str("the head belongs to another log"),
         }
     }
 }

@@ -109,7 +109,7 @@ fn verifies_across_a_key_change_with_both_keys() {
     assert!(
         output
             .stdout
-            .contains("the key `2025`, which was not given"),
+            .contains("the unknown key `2025`"),
         "{}",
         output.stdout
     );
