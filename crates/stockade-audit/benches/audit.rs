@@ -1,12 +1,11 @@
-//! What a record costs, and how fast records get to a file.
+//! The cost of a record, and the throughput of the journal to a file.
 //!
 //! Prints the ratios of one run:
-//! - a record ÷ one of `tracing`'s JSON through a non-blocking writer;
-//! - how fast the journal gets records that wait into a file, from the first write to the
-//!   end of the last one, ÷ `write` alone of the same bytes, in the same pieces, to a file in
-//!   the same folder. Neither syncs. A chain's rate is also compared with `write` and SHA-256
-//!   of these pieces, which is the least that a chain costs;
-//! - how many records a second one thread makes and gets into a file.
+//! - a record ÷ a JSON line of `tracing` through a non-blocking writer;
+//! - the throughput of the journal to a file, from the first write to the end of the last
+//!   one, ÷ `write` alone of the same batches to a file in the same directory, without syncs.
+//!   With a chain, also ÷ `write` plus SHA-256 of the batches, the minimum cost of a chain;
+//! - the records per second that one thread creates and the journal writes to a file.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may panic")]
 #![allow(clippy::print_stdout, reason = "the figures are for a reader")]
@@ -30,7 +29,7 @@ use support::{Client, Nowhere, audited, bare, journal, run};
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// The same fields by `tracing`.
+/// Emits the same fields with `tracing`.
 fn traced(count: u64) {
     tracing::info!(
         request_id = %format_args!("{count:032x}"),
@@ -52,8 +51,8 @@ fn traced(count: u64) {
     );
 }
 
-/// Nanoseconds of one of 256 runs, by the tenth percentile of many rounds: other work on
-/// the machine only ever adds to them.
+/// Returns the nanoseconds per run: the tenth percentile of many rounds of 256 runs, since
+/// other load only adds time.
 fn nanoseconds<T>(prepare: impl Fn() -> T, mut run: impl FnMut(T)) -> f64 {
     const ROUND: usize = 256;
     let mut times: Vec<_> = (0..1_000)
@@ -68,7 +67,7 @@ fn nanoseconds<T>(prepare: impl Fn() -> T, mut run: impl FnMut(T)) -> f64 {
     times[times.len() / 10]
 }
 
-/// Nanoseconds of a record over a service without one.
+/// Returns the nanoseconds that a record adds to a service.
 fn record_ns(chained: bool) -> f64 {
     let client = Client::new();
     let log = AuditLog::new(journal(Nowhere, chained).start().unwrap());
@@ -89,17 +88,17 @@ fn tracing_ns(folder: &Path) -> f64 {
     tracing::subscriber::with_default(subscriber, || nanoseconds(|| 7, traced))
 }
 
-/// A file whose batches wait while somebody holds the door, and are measured.
+/// A file sink that waits for a gate and measures its writes.
 struct Held {
     file: FileSink,
     door: Arc<Mutex<Passed>>,
 }
 
-/// What went through the door.
+/// The writes since the gate opened.
 #[derive(Default)]
 struct Passed {
     lengths: Vec<usize>,
-    /// When the first batch began to, and when the last one had.
+    /// The start of the first write, and the end of the last one.
     times: Option<(Instant, Instant)>,
 }
 
@@ -119,19 +118,19 @@ impl Sink for Held {
     }
 }
 
-/// Records of a round.
+/// The number of records per round.
 const EACH: usize = 20_000;
 
-/// Nanoseconds a record, and the least of several rounds.
+/// Nanoseconds per record, the minimum of several rounds.
 #[derive(Clone, Copy)]
 struct FileRate {
     /// From the journal's buffer to the file.
     journal: f64,
-    /// The same bytes in the same pieces by `write` alone.
+    /// The same bytes in the same batches with `write` alone.
     write: f64,
-    /// The same pieces by SHA-256 alone.
+    /// SHA-256 of the same batches alone.
     hash: f64,
-    /// Made by one thread, and in the file.
+    /// Created by one thread and written to the file.
     made: f64,
 }
 
@@ -160,7 +159,7 @@ fn file_rate(folder: &Path, chained: bool) -> FileRate {
         let send = |request| run(&mut service, request);
         requests.into_iter().for_each(send);
         let making = each(start.elapsed());
-        // Both files are cut right before, so that they get the same memory back.
+        // Truncate both files first, so that they reuse the same memory.
         open(&path).set_len(0).unwrap();
         let start = Instant::now();
         drop(held);

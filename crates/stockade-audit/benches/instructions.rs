@@ -1,8 +1,7 @@
-//! Counts the instructions of one record, by callgrind.
+//! Counts the instructions of one record with callgrind.
 //!
-//! It runs itself under valgrind, twice a stack: the difference between a run of twice
-//! the requests and a run of once the requests is what the requests cost, without
-//! starting up. What the journal's thread does is counted apart from what requests pay.
+//! It runs itself twice per stack under valgrind, with n and 2n requests; the difference
+//! excludes the startup. The journal's thread is counted separately from the requests.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may panic")]
 #![allow(clippy::print_stdout, reason = "the figures are for a reader")]
@@ -15,21 +14,21 @@ use sha2::{Digest, Sha256};
 use stockade_audit::{AuditLog, FileSink};
 use support::{Client, Nowhere, audited, bare, journal, run};
 
-/// What glibc's allocator does depends on what was freed before. This one takes the same
-/// way each time.
+/// Takes the same path for each request; the path of glibc's allocator depends on earlier
+/// frees.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How many requests more the second run of a stack has.
+/// The number of additional requests of the second run.
 const REQUESTS: u64 = 30_000;
 
-/// Longer than a run takes: the journal's thread writes when a batch is full.
+/// Longer than a run, so that the journal's thread writes full batches only.
 const NEVER: Duration = Duration::from_secs(3_600);
 
 const STACKS: [&str; 5] = ["request", "bare", "audit", "chained", "sha256"];
 
 fn main() {
-    // Cargo says `--bench`.
+    // Cargo passes `--bench`.
     let arguments = env::args().skip(1).filter(|word| !word.starts_with("--"));
     match arguments.collect::<Vec<_>>().as_slice() {
         [stack, requests] => repeat(stack, requests.parse().unwrap()),
@@ -37,7 +36,7 @@ fn main() {
     }
 }
 
-/// Runs a stack so often.
+/// Sends `requests` requests to a stack.
 fn repeat(stack: &str, requests: u64) {
     let client = Client::new();
     let log = |chained| {
@@ -56,7 +55,7 @@ fn repeat(stack: &str, requests: u64) {
             each(Box::new(|| run(&mut service, client.request())));
         }
         "sha256" => {
-            // As the journal does: many records at once.
+            // Many records in one digest, as the journal does.
             let record = record();
             let mut batch = Sha256::new();
             each(Box::new(|| batch.update(black_box(&record))));
@@ -66,7 +65,7 @@ fn repeat(stack: &str, requests: u64) {
     }
 }
 
-/// The text of a record.
+/// Returns the text of a record.
 fn record() -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
@@ -78,7 +77,7 @@ fn record() -> String {
     format!("{}\n", text.lines().last().unwrap())
 }
 
-/// Instructions of requests, and of the journal's thread.
+/// Instructions of the requests and of the journal's thread.
 #[derive(Clone, Copy)]
 struct Count {
     requests: i64,
@@ -109,7 +108,7 @@ fn report() {
     }
 }
 
-/// The instructions of one request of a stack; within one function, where it is named.
+/// Returns the instructions per request of a stack, or of one function in it.
 fn each(stack: &str, within: Option<&str>) -> Count {
     let [once, twice] = [REQUESTS, 2 * REQUESTS].map(|requests| count(stack, requests, within));
     Count {
@@ -118,7 +117,7 @@ fn each(stack: &str, within: Option<&str>) -> Count {
     }
 }
 
-/// The instructions of a whole run.
+/// Returns the instructions of a run.
 fn count(stack: &str, requests: u64, within: Option<&str>) -> Count {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
@@ -129,7 +128,7 @@ fn count(stack: &str, requests: u64, within: Option<&str>) -> Count {
         .arg(env::current_exe().unwrap())
         .args([stack, &requests.to_string()])
         .output()
-        .expect("valgrind runs, where it is installed");
+        .expect("valgrind is installed");
     let log = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{log}");
     Count {
@@ -138,7 +137,7 @@ fn count(stack: &str, requests: u64, within: Option<&str>) -> Count {
     }
 }
 
-/// What a thread's file says that it counted; nothing, where there was no such thread.
+/// Returns the total in the output file of a thread; zero if there was no such thread.
 fn total(file: &Path) -> i64 {
     let text = fs::read_to_string(file).unwrap_or_default();
     let total = text.lines().find_map(|line| line.strip_prefix("totals: "));

@@ -1,4 +1,4 @@
-//! A journal that gets everything once more.
+//! The copy journal receives every record.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -27,7 +27,7 @@ fn journal(memory: &Memory) -> Journal {
     journal.start().unwrap()
 }
 
-/// A request that is answered so, unless it is refused.
+/// Sends a request to a handler that responds with this status; returns the actual status.
 async fn ask(log: &AuditLog, status: u16) -> u16 {
     let service = ServiceBuilder::new()
         .layer(ContextGuard::new().into_layer())
@@ -47,7 +47,7 @@ async fn ask(log: &AuditLog, status: u16) -> u16 {
     status
 }
 
-/// The statuses of requests and the names of events, but for those of the journal.
+/// Returns the statuses of requests and the names of events, without those of the journal.
 fn kinds(memory: &Memory) -> Vec<String> {
     let records = records(memory, |record| record["event"] != "log_opened");
     let kind = |record: &serde_json::Value| {
@@ -58,7 +58,7 @@ fn kinds(memory: &Memory) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn it_has_what_the_others_have_between_them() {
+async fn copy_contains_requests_and_events() {
     let (requests, events, copy) = (Memory::default(), Memory::default(), Memory::default());
     let log = AuditLog::new(journal(&requests))
         .security_events(journal(&events))
@@ -73,7 +73,7 @@ async fn it_has_what_the_others_have_between_them() {
 }
 
 #[tokio::test]
-async fn its_failure_does_not_hold_up_the_others() {
+async fn failing_copy_does_not_delay_other_journals() {
     let (requests, copy) = (Memory::default(), Memory::default());
     copy.broken(true);
     let own = journal(&requests);
@@ -90,7 +90,7 @@ async fn its_failure_does_not_hold_up_the_others() {
 
 // L03
 #[tokio::test]
-async fn its_policy_holds_for_all_requests() {
+async fn overflow_of_the_copy_applies_to_all_requests() {
     let (requests, copy) = (Memory::default(), Memory::default());
     copy.broken(true);
     let closed = Journal::builder(copy.clone(), Overflow::FailClosed);
@@ -99,7 +99,7 @@ async fn its_policy_holds_for_all_requests() {
     log.event(SecurityEvent::new(EventKind::KeyRevoked));
     let until = Instant::now() + PATIENCE;
     while !closed.stats().failing {
-        assert!(Instant::now() < until, "nobody notices that it is broken");
+        assert!(Instant::now() < until, "the failure is not noticed");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert_eq!(ask(&log, 200).await, 503);

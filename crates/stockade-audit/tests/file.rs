@@ -1,4 +1,4 @@
-//! Files under everything that happens to files. Unix only: FIFOs, `/dev/full`, inodes.
+//! `FileSink` while its file is changed. Unix only: FIFOs, `/dev/full`, inodes.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
@@ -39,7 +39,7 @@ fn event(log: &AuditLog, detail: impl ToString) {
     log.event(SecurityEvent::new(EventKind::Banned).detail(detail.to_string()));
 }
 
-/// The details of all events, in the order of these files; each line is whole.
+/// Returns the details of all events, in the order of the files; asserts whole lines.
 fn details(files: &[PathBuf]) -> Vec<String> {
     let mut details = Vec::new();
     for file in files {
@@ -67,8 +67,8 @@ fn head(log: &Path) -> PathBuf {
     PathBuf::from(format!("{}.head", log.display()))
 }
 
-/// Four threads write 1,000 events each, while something happens to the file again and
-/// again. Returns how often it did.
+/// Four threads write 1,000 events each, while `happens` is called repeatedly. Returns the
+/// number of calls.
 fn under_load(log: &AuditLog, mut happens: impl FnMut() + Send) -> usize {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -102,7 +102,7 @@ fn under_load(log: &AuditLog, mut happens: impl FnMut() + Send) -> usize {
     })
 }
 
-/// Each event is there once.
+/// Asserts that each event was written exactly once.
 fn assert_complete(details: &[String]) {
     let mut counts = BTreeMap::new();
     for detail in details {
@@ -114,7 +114,7 @@ fn assert_complete(details: &[String]) {
 
 // L04
 #[test]
-fn a_file_renamed_under_load_loses_nothing() {
+fn renaming_the_file_under_load_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
     let log = AuditLog::new(journal(FileSink::open(&path).unwrap()).start().unwrap());
@@ -127,7 +127,7 @@ fn a_file_renamed_under_load_loses_nothing() {
     });
     log.flush(LONG).unwrap();
     assert!(times > 3);
-    // Where nothing came after the last renaming, there is no new file.
+    // If no record followed the last rename, there is no new file.
     aside.extend(path.exists().then(|| path.clone()));
     assert_complete(&details(&aside));
     let report = verify(&aside, &head(&path));
@@ -136,11 +136,11 @@ fn a_file_renamed_under_load_loses_nothing() {
 
 // L04
 #[test]
-fn a_file_deleted_under_load_is_made_anew() {
+fn recreates_a_file_deleted_under_load() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
     let log = AuditLog::new(journal(FileSink::open(&path).unwrap()).start().unwrap());
-    // What is deleted is gone for readers of the path, so they hold on to it before.
+    // Keep the files open, since a deleted file cannot be read by its path.
     let mut deleted = Vec::new();
     under_load(&log, || {
         if let Ok(file) = File::open(&path) {
@@ -156,7 +156,7 @@ fn a_file_deleted_under_load_is_made_anew() {
         std::io::copy(&mut file, &mut File::create(&copy).unwrap()).unwrap();
         files.push(copy);
     }
-    // Where nothing came after the last deletion, there is no new file.
+    // If no record followed the last deletion, there is no new file.
     files.extend(path.exists().then(|| path.clone()));
     assert_complete(&details(&files));
     assert!(verify(&files, &head(&path)).is_intact());
@@ -164,7 +164,7 @@ fn a_file_deleted_under_load_is_made_anew() {
 
 // L04
 #[test]
-fn copying_and_cutting_a_file_loses_only_what_came_between() {
+fn copytruncate_loses_only_records_in_between() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
     let sink = FileSink::open(&path).unwrap().external_rotation();
@@ -182,14 +182,14 @@ fn copying_and_cutting_a_file_loses_only_what_came_between() {
         files.push(copy);
     });
     log.flush(LONG).unwrap();
-    // A copy that was taken while a batch was written ends anywhere in it.
+    // A copy made during a write may end within a batch.
     for copy in &files {
         let text = fs::read_to_string(copy).unwrap();
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         fs::write(copy, &text[..whole]).unwrap();
     }
     files.push(path.clone());
-    // All lines are whole and single; the numbers say which are gone.
+    // All lines are whole and unique; the numbers show the missing ones.
     let details = details(&files);
     let mut single = details.clone();
     single.sort();
@@ -214,7 +214,7 @@ fn copying_and_cutting_a_file_loses_only_what_came_between() {
 
 // L04
 #[test]
-fn a_file_that_nobody_may_open_is_written_on() {
+fn continues_with_the_open_file_if_it_cannot_be_reopened() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
     let log = AuditLog::new(journal(FileSink::open(&path).unwrap()).start().unwrap());
@@ -230,7 +230,7 @@ fn a_file_that_nobody_may_open_is_written_on() {
 
 // L04
 #[test]
-fn a_folder_that_goes_and_comes_back_loses_nothing() {
+fn loses_nothing_while_the_directory_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let inner = folder.path().join("logs");
     fs::create_dir(&inner).unwrap();
@@ -257,7 +257,7 @@ fn a_folder_that_goes_and_comes_back_loses_nothing() {
 }
 
 #[test]
-fn rotates_by_size_and_the_chain_goes_through_all_files() {
+fn chain_continues_across_rotation_by_size() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
     let rotation = Rotation::by_size(16 * 1_024).keep(1_000);
@@ -274,7 +274,7 @@ fn rotates_by_size_and_the_chain_goes_through_all_files() {
 }
 
 #[test]
-fn rotates_by_day_and_keeps_so_many_files() {
+fn rotates_by_day_and_keeps_the_configured_number_of_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
     let clock = FakeClock::at(Timestamp::from_secs(4_000_000_000));
@@ -296,7 +296,7 @@ fn rotates_by_day_and_keeps_so_many_files() {
 }
 
 #[test]
-fn a_restart_goes_on_with_the_chain_and_the_numbers() {
+fn restart_continues_chain_and_numbers() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
     for start in 0..3 {
@@ -315,7 +315,7 @@ fn a_restart_goes_on_with_the_chain_and_the_numbers() {
     assert_eq!(text.matches("\"past\":\"intact\"").count(), 2);
 }
 
-/// What a journal that begins says of this file, after this was done to it.
+/// Returns the finding of a journal that starts after `tamper` changed its file.
 fn finding(tamper: impl FnOnce(&Path)) -> (String, Report) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
@@ -342,7 +342,7 @@ fn finding(tamper: impl FnOnce(&Path)) -> (String, Report) {
 }
 
 #[test]
-fn a_restart_says_how_it_found_the_log() {
+fn restart_records_the_state_of_the_log() {
     let edit = |path: &Path, edit: &dyn Fn(String) -> String| {
         let text = fs::read_to_string(path).unwrap();
         fs::write(path, edit(text)).unwrap();
@@ -370,14 +370,14 @@ fn a_restart_says_how_it_found_the_log() {
 
     let (past, report) = finding(|path| fs::remove_file(path).unwrap());
     assert_eq!(past, "cut");
-    assert!(report.first_seq > Some(1), "the numbers go on: {report:?}");
+    assert!(report.first_seq > Some(1), "numbers continue: {report:?}");
 
     let (past, _) = finding(|path| fs::remove_file(head(path)).unwrap());
     assert_eq!(past, "headless");
 }
 
 #[test]
-fn a_key_is_rotated_while_requests_go_on() {
+fn rotates_the_key_under_load() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
     let journal = journal(FileSink::open(&path).unwrap()).start().unwrap();
@@ -403,7 +403,7 @@ fn a_key_is_rotated_while_requests_go_on() {
 
 // L03
 #[test]
-fn a_full_disk_is_said_and_survived() {
+fn reports_and_survives_a_full_disk() {
     let sink = FileSink::open("/dev/full").unwrap();
     let builder = Journal::builder(sink, Overflow::DropAndCount).capacity(0);
     let journal = builder.start().unwrap();
@@ -419,22 +419,22 @@ fn a_full_disk_is_said_and_survived() {
     assert!(stats.last_error.unwrap().contains("No space left"));
     assert!(journal.shutdown(Duration::from_millis(100)).is_err());
     assert!(start.elapsed() < LONG);
-    // The events, and the records of the journal's own: that it was opened, and what was
-    // lost before the first batch was taken.
+    // The events and the journal's own records: `log_opened`, and lost records before the
+    // first batch.
     assert!((2_001..=2_002).contains(&journal.stats().dropped));
 }
 
-/// Says to this test that it runs under a limit.
+/// Tells the test process that it runs with a file size limit.
 const LIMITED: &str = "STOCKADE_AUDIT_LIMITED";
 
 // L03
 #[test]
-fn a_disk_that_fills_up_in_the_middle_of_a_batch_leaves_whole_lines() {
+fn disk_that_fills_up_within_a_batch_leaves_whole_lines() {
     const NAME: &str = "a_disk_that_fills_up_in_the_middle_of_a_batch_leaves_whole_lines";
     if std::env::var_os(LIMITED).is_some() {
         return outgrow_the_disk();
     }
-    // A limit on the size of files is a disk without room, for one process alone.
+    // A file size limit simulates a full disk for one process.
     let limited = Command::new("sh")
         .args(["-c", "trap '' XFSZ; ulimit -f 2048; exec \"$@\"", "sh"])
         .arg(std::env::current_exe().unwrap())
@@ -459,10 +459,10 @@ fn outgrow_the_disk() {
         while log.flush(Duration::from_millis(50)).is_err() && !journal.stats().failing {}
     }
     let text = fs::read_to_string(&path).unwrap();
-    assert!(text.ends_with('\n'), "a line is torn");
+    assert!(text.ends_with('\n'), "a line is incomplete");
     assert!(journal.stats().last_error.unwrap().contains("too large"));
 
-    // There is room again, and nothing that fitted into memory was lost.
+    // With free space, everything that fitted into memory is written.
     let aside = folder.path().join("aside");
     fs::rename(&path, &aside).unwrap();
     log.flush(LONG).unwrap();
@@ -475,7 +475,7 @@ fn outgrow_the_disk() {
 
 // L03
 #[test]
-fn an_unread_fifo_holds_nobody_up_and_gets_whole_lines_when_it_is_read() {
+fn unread_fifo_blocks_no_request_and_later_gets_whole_lines() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.fifo");
     assert!(
@@ -511,14 +511,14 @@ fn an_unread_fifo_holds_nobody_up_and_gets_whole_lines_when_it_is_read() {
 
 // L03
 #[test]
-fn what_a_fifo_has_no_room_for_is_written_as_fast_as_it_is_read() {
+fn writes_a_fifo_as_fast_as_it_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.fifo");
     let made = Command::new("mkfifo").arg(&path).status().unwrap();
     assert!(made.success());
     let journal = journal(FileSink::open(&path).unwrap()).start().unwrap();
     let log = AuditLog::new(journal.clone());
-    // A hundred times what a pipe holds.
+    // A hundred times the capacity of a pipe.
     const EVENTS: usize = 30_000;
     let detail = "x".repeat(200);
     (0..EVENTS).for_each(|_| event(&log, &detail));
@@ -532,7 +532,7 @@ fn what_a_fifo_has_no_room_for_is_written_as_fast_as_it_is_read() {
 }
 
 #[test]
-fn new_files_are_for_their_owner_only() {
+fn new_files_are_readable_by_their_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
@@ -545,7 +545,7 @@ fn new_files_are_for_their_owner_only() {
 
 // FA16
 #[test]
-fn a_link_in_place_of_the_new_head_is_not_followed() {
+fn does_not_follow_a_link_in_place_of_the_new_head() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
     let victim = folder.path().join("victim");
@@ -568,7 +568,7 @@ fn a_link_in_place_of_the_new_head_is_not_followed() {
 
 // FA16
 #[test]
-fn a_fifo_in_place_of_the_head_holds_no_start() {
+fn fifo_in_place_of_the_head_does_not_block_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
     let made = Command::new("mkfifo").arg(head(&path)).status().unwrap();

@@ -1,4 +1,4 @@
-//! Never in the way, and nothing lost in silence.
+//! The journal does not block requests, and counts lost records.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -36,7 +36,7 @@ fn request() -> Request<Body> {
         .unwrap()
 }
 
-/// A service that answers with this status.
+/// A service that responds with this status.
 fn answering(
     log: &AuditLog,
     status: StatusCode,
@@ -59,12 +59,12 @@ fn event(detail: impl Into<String>) -> SecurityEvent {
     SecurityEvent::new(EventKind::Banned).detail(detail.into())
 }
 
-/// A sink whose writes wait until they are let through.
+/// A sink whose writes wait for a permit.
 struct Gate(mpsc::Receiver<()>, Memory);
 
 impl Sink for Gate {
     fn write(&mut self, batch: &Batch<'_>) -> io::Result<()> {
-        // An error is a gate that was left open.
+        // The sender was dropped: the gate is open.
         let _ = self.0.recv();
         self.1.write(batch)
     }
@@ -75,11 +75,11 @@ fn gate(memory: &Memory) -> (mpsc::Sender<()>, Gate) {
     (open, Gate(opened, memory.clone()))
 }
 
-/// Lets events pile up behind a gate until the journal is full.
+/// Writes events until the journal is full.
 fn fill(log: &AuditLog, capacity: usize) {
     let journal = log.journals().next().unwrap();
     let until = Instant::now() + LONG;
-    // The first batch is taken, and held up at the gate.
+    // The thread took the first batch and waits at the gate.
     while journal.stats().queued_bytes > 0 {
         std::thread::yield_now();
         assert!(Instant::now() < until);
@@ -93,7 +93,7 @@ const CAPACITY: usize = 128 * 1_024;
 
 // L03
 #[test]
-fn drop_and_count_says_how_many_records_are_missing() {
+fn drop_and_count_records_the_number_of_lost_records() {
     let memory = Memory::default();
     let (open, gate) = gate(&memory);
     let journal = Journal::builder(gate, Overflow::DropAndCount).capacity(CAPACITY);
@@ -126,7 +126,7 @@ fn drop_and_count_says_how_many_records_are_missing() {
 
 // L03
 #[tokio::test]
-async fn fail_closed_refuses_until_the_log_can_be_written_again() {
+async fn fail_closed_refuses_until_the_sink_recovers() {
     let memory = Memory::default();
     memory.broken(true);
     let journal = Journal::builder(memory.clone(), Overflow::FailClosed)
@@ -150,7 +150,13 @@ async fn fail_closed_refuses_until_the_log_can_be_written_again() {
     assert_eq!(passed.status(), StatusCode::OK);
     journal.flush(LONG).unwrap();
     assert!(!journal.stats().failing);
-    assert!(journal.stats().last_error.unwrap().contains("told to be"));
+    assert!(
+        journal
+            .stats()
+            .last_error
+            .unwrap()
+            .contains("simulated failure")
+    );
     let outcomes = records(&memory, |record| record.get("method").is_some());
     assert_eq!(outcomes.len(), 2, "the refusal has a record, too");
     assert_eq!(
@@ -165,7 +171,7 @@ async fn fail_closed_refuses_until_the_log_can_be_written_again() {
 
 // L03
 #[tokio::test(start_paused = true)]
-async fn block_makes_requests_wait_for_room_and_no_longer_than_told() {
+async fn block_waits_for_space_and_at_most_the_configured_time() {
     let memory = Memory::default();
     let (open, gate) = gate(&memory);
     let at_most = Duration::from_secs(60);
@@ -184,7 +190,7 @@ async fn block_makes_requests_wait_for_room_and_no_longer_than_told() {
     assert!(!waiting.is_finished());
     drop(open);
     let start = tokio::time::Instant::now();
-    // Time that stands still must not run on while the journal's thread works.
+    // Keeps the paused clock from advancing while the journal's thread works.
     tokio::task::spawn_blocking(move || log.flush(LONG).unwrap())
         .await
         .unwrap();
@@ -194,7 +200,7 @@ async fn block_makes_requests_wait_for_room_and_no_longer_than_told() {
 
 // L03
 #[test]
-fn a_sink_that_hangs_holds_up_neither_events_nor_the_end() {
+fn blocked_sink_delays_neither_events_nor_shutdown() {
     let memory = Memory::default();
     let (open, gate) = gate(&memory);
     let journal = Journal::builder(gate, Overflow::DropAndCount)
@@ -211,7 +217,7 @@ fn a_sink_that_hangs_holds_up_neither_events_nor_the_end() {
 
 // L06
 #[tokio::test]
-async fn what_was_collapsed_is_told_before_the_end_of_its_second_where_the_log_ends() {
+async fn flush_and_shutdown_write_the_counts_of_the_current_second() {
     let memory = Memory::default();
     let clock = FakeClock::at(Timestamp::from_secs(1_769_860_800));
     let journal = Journal::builder(memory.clone(), Overflow::DropAndCount)
@@ -236,13 +242,13 @@ async fn what_was_collapsed_is_told_before_the_end_of_its_second_where_the_log_e
     assert_eq!(told(), [20]);
     flood().await;
     journal.shutdown(LONG).unwrap();
-    // Of the same second, so none of them was written by itself.
+    // In the same second, so none of them has its own record.
     assert_eq!(told(), [20, 30]);
 }
 
 // L06
 #[tokio::test]
-async fn a_flood_of_refusals_is_collapsed() {
+async fn coalesces_a_flood_of_refusals() {
     let memory = Memory::default();
     let clock = FakeClock::at(Timestamp::from_secs(1_769_860_800));
     let journal = Journal::builder(memory.clone(), Overflow::DropAndCount)
@@ -278,7 +284,7 @@ async fn a_flood_of_refusals_is_collapsed() {
 }
 
 #[tokio::test]
-async fn security_events_have_a_view_of_their_own() {
+async fn security_events_have_their_own_journal() {
     let (requests, events) = (Memory::default(), Memory::default());
     let journal = |memory: &Memory| {
         let builder = Journal::builder(memory.clone(), Overflow::DropAndCount);
@@ -323,7 +329,7 @@ async fn security_events_have_a_view_of_their_own() {
 
 // H01
 #[test]
-fn shutdown_and_drop_write_what_is_left() {
+fn shutdown_and_drop_write_remaining_records() {
     for drops in [false, true] {
         let memory = Memory::default();
         let builder = Journal::builder(memory.clone(), Overflow::DropAndCount);
@@ -348,7 +354,7 @@ fn shutdown_and_drop_write_what_is_left() {
 
 // L03
 #[test]
-fn a_record_right_after_a_batch_is_written_without_being_asked_for() {
+fn writes_a_record_right_after_a_batch_without_a_flush() {
     let memory = Memory::default();
     let journal = Journal::builder(memory.clone(), Overflow::DropAndCount);
     let log = AuditLog::new(journal.start().unwrap());
@@ -363,7 +369,7 @@ fn a_record_right_after_a_batch_is_written_without_being_asked_for() {
 }
 
 #[test]
-fn many_records_are_one_write() {
+fn writes_many_records_as_one_batch() {
     let memory = Memory::default();
     let builder = Journal::builder(memory.clone(), Overflow::DropAndCount);
     let journal = builder
@@ -378,11 +384,11 @@ fn many_records_are_one_write() {
 }
 
 #[test]
-fn a_sink_that_panics_harms_nobody() {
+fn panicking_sink_does_not_affect_callers() {
     struct Panics;
     impl Sink for Panics {
         fn write(&mut self, _batch: &Batch<'_>) -> io::Result<()> {
-            panic!("as it was told to");
+            panic!("simulated failure");
         }
     }
     let journal = Journal::builder(Panics, Overflow::DropAndCount)
@@ -395,7 +401,7 @@ fn a_sink_that_panics_harms_nobody() {
 }
 
 #[test]
-fn what_cannot_be_synced_is_not_said_to_be_written() {
+fn flush_fails_if_the_sink_cannot_sync() {
     struct Unsynced(u32);
     impl Sink for Unsynced {
         fn write(&mut self, _batch: &Batch<'_>) -> io::Result<()> {

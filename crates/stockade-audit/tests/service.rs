@@ -1,4 +1,4 @@
-//! One record a request, whatever becomes of it.
+//! Each request has one record, however it ends.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -34,7 +34,7 @@ fn log(memory: &Memory) -> AuditLog {
     AuditLog::new(journal.clock(FakeClock::at(START)).start().unwrap())
 }
 
-/// The only record of a request.
+/// Returns the only record of a request.
 fn record(log: &AuditLog, memory: &Memory) -> Value {
     log.flush(Duration::from_secs(10)).unwrap();
     let mut requests = records(memory, |record| record.get("method").is_some());
@@ -51,7 +51,7 @@ fn request(path: &str) -> Request<Full<Bytes>> {
         .unwrap()
 }
 
-/// A probe, which takes requests without a body.
+/// A service of the test kit that accepts requests with a body.
 fn probe(
     script: Script,
 ) -> impl Service<
@@ -66,7 +66,7 @@ fn probe(
 }
 
 #[tokio::test]
-async fn a_completed_request_has_all_its_fields() {
+async fn completed_request_has_all_fields() {
     let memory = Memory::default();
     let clock = FakeClock::at(START);
     let journal = Journal::builder(memory.clone(), Overflow::DropAndCount).clock(clock.clone());
@@ -131,7 +131,7 @@ async fn a_completed_request_has_all_its_fields() {
 
 // A16
 #[tokio::test]
-async fn a_path_without_a_route_is_recorded_without_its_query_and_secrets() {
+async fn path_without_a_route_is_recorded_without_query_and_secrets() {
     let memory = Memory::default();
     let log = log(&memory);
     let service = AuditLayer::new(log.clone()).layer(probe(Script::Complete));
@@ -149,7 +149,7 @@ async fn a_path_without_a_route_is_recorded_without_its_query_and_secrets() {
 
 // FA05
 #[tokio::test]
-async fn each_principal_is_recorded_by_its_own_id() {
+async fn different_principals_have_different_ids() {
     let long = |last| format!("{}{last}", "o".repeat(200));
     let ids = [
         "token:alice".to_owned(),
@@ -188,7 +188,7 @@ async fn each_principal_is_recorded_by_its_own_id() {
 
 // L01
 #[tokio::test]
-async fn a_hostile_user_agent_and_model_stay_within_their_line() {
+async fn hostile_user_agent_and_model_stay_within_one_line() {
     let memory = Memory::default();
     let log = log(&memory);
     let model = "m\",\"seq\":9}\n{\"forged\":true,\u{1b}[2J\u{202e}\u{2028}";
@@ -277,7 +277,7 @@ async fn a_refusal_names_its_guard_and_cause_also_without_a_context_guard() {
     }
 }
 
-/// Reads so many frames, then leaves.
+/// Reads `frames` frames, then drops the body.
 async fn read<B>(body: B, frames: usize)
 where
     B: Body<Data = Bytes> + Unpin,
@@ -293,7 +293,7 @@ where
 
 // L05
 #[tokio::test]
-async fn each_end_of_a_body_is_told_from_the_others() {
+async fn distinguishes_each_end_of_a_body() {
     for (script, frames, outcome, bytes, grpc_status) in [
         (Script::Complete, 9, "completed", 12, Some(0)),
         (Script::Complete, 0, "client_left", 0, None),
@@ -319,7 +319,7 @@ async fn each_end_of_a_body_is_told_from_the_others() {
 
 // L05
 #[tokio::test]
-async fn a_request_that_never_gets_a_response_has_a_record() {
+async fn request_without_a_response_has_a_record() {
     type Outcome = (&'static str, &'static str);
     async fn outcome<S>(service: S, drop_it: bool) -> Outcome
     where
@@ -337,7 +337,7 @@ async fn a_request_that_never_gets_a_response_has_a_record() {
         if drop_it {
             assert!(tokio::time::timeout(Duration::ZERO, call).await.is_err());
         } else {
-            // A panic is caught by the task, as it is in a server.
+            // The task catches the panic, as in a server.
             let _ = tokio::spawn(async move { call.await.is_ok() }).await;
         }
         let record = record(&log, &memory);
@@ -350,14 +350,14 @@ async fn a_request_that_never_gets_a_response_has_a_record() {
     }
     type Inner = Request<RequestBody<Full<Bytes>>>;
     let pending = tower::service_fn(|_: Inner| std::future::pending::<Result<_, Infallible>>());
-    let panics = tower::service_fn(|_: Inner| async { panic!("as it was told to") });
+    let panics = tower::service_fn(|_: Inner| async { panic!("simulated failure") });
     let at_once = tower::service_fn(|_: Inner| -> std::future::Ready<Result<_, Infallible>> {
-        panic!("as it was told to")
+        panic!("simulated failure")
     });
     let times_out = ServiceBuilder::new()
         .timeout(Duration::ZERO)
         .service(pending);
-    let fails = tower::service_fn(|_: Inner| async { Err("as it was told to") });
+    let fails = tower::service_fn(|_: Inner| async { Err("simulated failure") });
     assert_eq!(outcome(pending, true).await.0, "client_left");
     assert_eq!(outcome(fails, false).await.0, "failed");
     assert_eq!(outcome(times_out, false).await.0, "failed");
@@ -370,7 +370,7 @@ async fn a_request_that_never_gets_a_response_has_a_record() {
     assert_eq!(outcome(at_once, false).await.0, "failed");
 }
 
-/// A body that knows its length, and never says that it has ended.
+/// A body that knows its length but never reports its end.
 struct Sized(Option<Bytes>);
 
 impl Body for Sized {
@@ -390,9 +390,9 @@ impl Body for Sized {
 }
 
 #[tokio::test]
-async fn what_a_server_does_not_read_is_not_taken_for_a_client_who_left() {
-    // The server stops after the last byte, never reads the answer to HEAD, and asks an
-    // empty body only whether it has ended.
+async fn unread_end_of_a_body_is_not_recorded_as_client_left() {
+    // The server stops after the last byte, does not read the response to HEAD, and only
+    // checks whether an empty body has ended.
     for (method, body, reads) in [
         (Method::GET, "bytes", 1),
         (Method::HEAD, "bytes", 0),
@@ -422,13 +422,13 @@ async fn what_a_server_does_not_read_is_not_taken_for_a_client_who_left() {
 }
 
 #[tokio::test]
-async fn keeps_readiness_and_shares_itself() {
+async fn keeps_readiness_and_is_shareable() {
     fn shared<T: Clone + Send + Sync>(_: &T) {}
     let memory = Memory::default();
     let log = log(&memory);
     let layer = AuditLayer::new(log.clone());
     shared(&layer);
-    // One slot for two requests; a call without readiness panics.
+    // One slot for two requests; a call without `poll_ready` panics.
     let service: Audit<_> = layer.layer(probe(Script::Complete));
     let (mut a, mut b) = (service.clone(), service);
     let one = async { a.ready().await.unwrap().call(request("/")).await };
@@ -445,7 +445,7 @@ async fn keeps_readiness_and_shares_itself() {
 }
 
 #[tokio::test]
-async fn goes_around_an_axum_router() {
+async fn wraps_an_axum_router() {
     use axum::{Router, extract::MatchedPath, routing::post};
 
     let memory = Memory::default();
@@ -479,5 +479,5 @@ async fn goes_around_an_axum_router() {
         (&record["bytes_in"], &record["bytes_out"]),
         (&4.into(), &4.into())
     );
-    assert!(record["ip"].is_null(), "nobody said who the peer is");
+    assert!(record["ip"].is_null(), "the peer is unknown");
 }

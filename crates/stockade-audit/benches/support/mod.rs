@@ -1,4 +1,4 @@
-//! One request, the layer around a service that answers at once, and the service alone.
+//! A request, the layer around a service that responds immediately, and the service alone.
 
 use std::{
     convert::Infallible,
@@ -28,7 +28,7 @@ pub(crate) type Body = Full<Bytes>;
 
 const CHAT: &str = r#"{"model":"m","messages":[{"role":"user","content":"Hello"}]}"#;
 
-/// Takes the records and forgets them.
+/// A sink that discards records.
 pub(crate) struct Nowhere;
 
 impl Sink for Nowhere {
@@ -38,7 +38,7 @@ impl Sink for Nowhere {
     }
 }
 
-/// A journal that loses nothing to a benchmark's haste.
+/// A journal that loses no record.
 pub(crate) fn journal(sink: impl Sink, chained: bool) -> JournalBuilder {
     let overflow = Overflow::Block {
         at_most: Duration::from_secs(60),
@@ -53,7 +53,7 @@ pub(crate) fn journal(sink: impl Sink, chained: bool) -> JournalBuilder {
     }
 }
 
-/// What requests have in common: a route of the router, a key's principal.
+/// The parts that all requests share: a matched route and a principal.
 pub(crate) struct Client {
     route: MatchedRoute,
     principal: Principal,
@@ -67,7 +67,7 @@ impl Client {
         }
     }
 
-    /// A request with all that the layers around and inside tell of it.
+    /// Returns a request with all facts that other layers would provide.
     pub(crate) fn request(&self) -> Request<Body> {
         let peer = PeerAddr::from(SocketAddr::from(([203, 0, 113, 7], 4711)));
         let mut request = Request::post("/v1/chat/completions")
@@ -90,20 +90,20 @@ impl Client {
     }
 }
 
-/// Sends a request and reads the answer to its end, without a runtime.
+/// Sends a request and reads the response to its end, without a runtime.
 pub(crate) fn run<S, B>(service: &mut S, request: Request<Body>)
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
     B: http_body::Body + Unpin,
 {
-    let exchange = pin!(async {
+    let future = pin!(async {
         let mut body = service.call(request).await.unwrap().into_body();
         while let Some(frame) = body.frame().await {
             drop(black_box(frame));
         }
     });
-    let polled = exchange.poll(&mut Context::from_waker(Waker::noop()));
-    assert!(polled.is_ready(), "everything is there at once");
+    let polled = future.poll(&mut Context::from_waker(Waker::noop()));
+    assert!(polled.is_ready(), "the service responds immediately");
 }
 
 /// The layer around the service.
@@ -119,7 +119,7 @@ pub(crate) fn bare() -> impl Service<Request<Body>, Response = Response<Body>, E
     tower::service_fn(answer)
 }
 
-/// Reads the request to its end, and answers.
+/// Reads the request to its end, and responds.
 async fn answer<B>(request: Request<B>) -> Result<Response<Body>, Infallible>
 where
     B: http_body::Body + Unpin,

@@ -10,7 +10,7 @@ fn key(id: &str) -> ChainKey {
     ChainKey::new(id, [id.len() as u8; 32]).unwrap()
 }
 
-/// A log of batches of so many lines, and its head.
+/// Returns a log with batches of these sizes, and its head.
 fn log(chain: &mut Chain, first: u64, batches: &[u64]) -> (String, String) {
     let (mut log, mut seq) = (String::new(), first);
     for lines in batches {
@@ -46,7 +46,7 @@ fn kinds(report: &Report) -> Vec<FaultKind> {
 }
 
 #[test]
-fn proves_a_log_as_it_was_written() {
+fn accepts_an_unchanged_log() {
     let (log, head) = log(&mut chain(), 1, &[1, 3, 2]);
     let report = verify(&log, &head);
     assert!(report.is_intact(), "{:?}", report.faults);
@@ -67,7 +67,7 @@ fn reads_a_log_in_several_files() {
         verifier.finish()
     };
     assert!(report(&[&old, &new]).is_intact());
-    assert!(report(&[&new]).is_intact(), "older files may be gone");
+    assert!(report(&[&new]).is_intact(), "older files may be missing");
     let swapped = report(&[&new, &old]);
     let out_of_order = FaultKind::OutOfOrder { seq: 1 };
     assert_eq!(
@@ -81,7 +81,7 @@ fn reads_a_log_in_several_files() {
 }
 
 #[test]
-fn finds_each_way_of_tampering() {
+fn detects_each_kind_of_tampering() {
     let (log, head) = log(&mut chain(), 1, &[1, 3, 2]);
     let lines: Vec<&str> = log.lines().collect();
     let join = |lines: &[&str]| {
@@ -149,7 +149,7 @@ fn finds_each_way_of_tampering() {
     ] {
         let report = verify(&tampered, &head);
         if what == "deleted a batch" {
-            // What is left is a log whose beginning is gone, as after a rotation.
+            // The rest is a log without its beginning, as after a rotation.
             assert_eq!(report.first_seq, Some(2), "{what}");
             continue;
         }
@@ -162,7 +162,7 @@ fn finds_each_way_of_tampering() {
 }
 
 #[test]
-fn believes_no_head_of_somebody_else() {
+fn rejects_the_head_of_another_log() {
     let (log_a, head) = log(&mut chain(), 1, &[2]);
     assert_eq!(
         kinds(&verify(&log_a, &head.replace("\"seq\":2", "\"seq\":1"))),
@@ -174,7 +174,7 @@ fn believes_no_head_of_somebody_else() {
 }
 
 #[test]
-fn a_key_without_which_a_log_was_sealed_proves_nothing() {
+fn other_keys_verify_nothing() {
     let (log, _) = log(&mut Chain::new(key("other"), [0; 32]), 1, &[2]);
     let mut verifier = Verifier::new([key("k1")]);
     verifier.read(log.as_bytes()).unwrap();
@@ -196,7 +196,7 @@ fn rotation(seq: u64) -> Vec<u8> {
 }
 
 #[test]
-fn a_key_changes_only_where_the_old_one_says_so() {
+fn accepts_a_key_change_only_after_a_rotation_record() {
     let mut chain = chain();
     let mut batch = rotation(1);
     chain.seal(&mut batch);
@@ -207,7 +207,7 @@ fn a_key_changes_only_where_the_old_one_says_so() {
     assert!(report.is_intact(), "{:?}", report.faults);
     assert_eq!(report.key_rotations, 1);
 
-    // The old key may have been stolen since.
+    // The old key may have been stolen.
     chain.use_key(key("k1"));
     let (back, head) = log(&mut chain, 3, &[1]);
     let report = verify(&format!("{rotated}{after}{back}"), &head);
@@ -222,7 +222,7 @@ fn a_key_changes_only_where_the_old_one_says_so() {
 }
 
 #[test]
-fn a_crash_is_told_from_tampering_by_the_next_start() {
+fn next_start_distinguishes_a_crash_from_tampering() {
     let (before, _) = log(&mut chain(), 1, &[2]);
     let start = |past: &str| {
         let line = format!(
@@ -254,7 +254,7 @@ fn chain_tip(log: &str) -> [u8; 32] {
 }
 
 #[test]
-fn keeps_a_bounded_list_of_faults_and_lines() {
+fn bounds_the_list_of_faults_and_the_line_length() {
     let rubbish = "no record\n".repeat(1_000) + &"x".repeat(1_000_000);
     let report = verify(&rubbish, "no head");
     assert!(report.faults.len() <= 100, "{}", report.faults.len());
@@ -262,7 +262,7 @@ fn keeps_a_bounded_list_of_faults_and_lines() {
 }
 
 #[test]
-fn a_letter_of_a_digest_in_another_case_is_found() {
+fn detects_a_digest_in_another_case() {
     let (log, head) = log(&mut chain(), 1, &[1, 2, 1]);
     let mac = log.rfind("\"mac\":\"").unwrap() + 7;
     let mut tampered = log.into_bytes();
@@ -275,10 +275,10 @@ fn a_letter_of_a_digest_in_another_case_is_found() {
 }
 
 proptest! {
-    /// Whatever byte is changed, deleted or added, it is found; but for the line end of the
-    /// last record, which says nothing.
+    /// Detects each changed, deleted or added byte, except the line end of the last record,
+    /// which carries no information.
     #[test]
-    fn no_byte_can_be_touched(at in 0_usize..1_000, byte in any::<u8>(), how in 0..3) {
+    fn detects_each_changed_byte(at in 0_usize..1_000, byte in any::<u8>(), how in 0..3) {
         let (log, head) = log(&mut chain(), 1, &[1, 2, 1]);
         let at = at % log.len();
         let mut tampered = log.clone().into_bytes();

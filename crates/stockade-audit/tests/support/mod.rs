@@ -1,4 +1,4 @@
-//! A sink that tests can look into.
+//! A sink that tests can inspect.
 
 use std::{
     io,
@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value;
 use stockade_audit::{Batch, Sink};
 
-/// Keeps what is written. Clones keep the same.
+/// Stores the written records. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memory(Arc<Mutex<Inner>>);
 
@@ -20,18 +20,18 @@ struct Inner {
 }
 
 impl Memory {
-    /// Fails until it is mended.
+    /// Whether writes fail.
     #[allow(dead_code, reason = "not every test breaks it")]
     pub(crate) fn broken(&self, broken: bool) {
         self.0.lock().unwrap().broken = broken;
     }
 
-    /// All lines so far.
+    /// Returns all lines so far.
     pub(crate) fn text(&self) -> String {
         self.0.lock().unwrap().text.clone()
     }
 
-    /// Batches that were written.
+    /// Returns the number of written batches.
     #[allow(dead_code, reason = "not every test counts them")]
     pub(crate) fn writes(&self) -> usize {
         self.0.lock().unwrap().writes
@@ -42,7 +42,7 @@ impl Sink for Memory {
     fn write(&mut self, batch: &Batch<'_>) -> io::Result<()> {
         let mut inner = self.0.lock().unwrap();
         if inner.broken {
-            return Err(io::Error::other("broken, as it was told to be"));
+            return Err(io::Error::other("simulated failure"));
         }
         inner
             .text
@@ -52,7 +52,7 @@ impl Sink for Memory {
     }
 }
 
-/// The records of a kind.
+/// Returns the records of a kind.
 pub(crate) fn records(memory: &Memory, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
     let text = memory.text();
     let records = text
