@@ -1,4 +1,4 @@
-//! A ban, and what becomes known of bans.
+//! Bans, and changes of bans.
 
 use std::sync::Arc;
 
@@ -6,58 +6,58 @@ use stockade_core::clock::Timestamp;
 
 use crate::{Offender, SkippedLines};
 
-/// Who is kept out, since when, until when and why.
+/// A ban of an offender.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ban {
-    /// Who.
+    /// The banned network or principal.
     pub offender: Offender,
-    /// Since when.
+    /// The start of the ban.
     pub since: Timestamp,
-    /// Until when; `None` for good.
+    /// The end of the ban; `None` for a permanent ban.
     pub until: Option<Timestamp>,
-    /// Why, in a few words for people: `5 errors in 30s`. Holds nothing that a client sent.
+    /// A short reason for operators, such as `5 errors in 30s`. It contains no text from a
+    /// client.
     pub reason: Arc<str>,
 }
 
 impl Ban {
-    /// Whether it is in force.
+    /// Whether the ban has not ended.
     pub fn is_active(&self, now: Timestamp) -> bool {
         self.until.is_none_or(|until| now < until)
     }
 }
 
-/// One change of who is banned.
+/// A change of the bans.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BanChange {
-    /// Somebody was banned, or is banned longer.
+    /// A ban was added or extended.
     Banned(Ban),
-    /// Somebody is banned no more.
+    /// A ban was lifted.
     Unbanned(Offender),
 }
 
-/// What a [`BanStore`](crate::BanStore) has to say.
+/// A notification from a [`BanStore`](crate::BanStore).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BanUpdate {
-    /// Something was changed elsewhere.
+    /// A single ban was changed elsewhere.
     Change(BanChange),
-    /// All that is in the store, after it was read anew; what is not there is banned no
-    /// more.
+    /// The complete contents of the store; bans that are not in it are lifted.
     All {
-        /// The bans.
+        /// The bans in the store.
         bans: Vec<Ban>,
-        /// The entries that were skipped, because they cannot be read.
+        /// The entries that could not be parsed.
         skipped: SkippedLines,
-        /// When reading began: a ban that is younger may be on its way to the store.
+        /// The start of the reading; a later ban may not be written to the store yet.
         read_at: Timestamp,
     },
-    /// There is no such file; what is banned stays so.
+    /// The file does not exist; existing bans stay.
     Missing {
-        /// The file.
+        /// The path of the file.
         file: Arc<str>,
     },
-    /// The store cannot be read or written now; what is banned stays so.
+    /// The store cannot be read or written; existing bans stay.
     Failed {
-        /// What went wrong.
+        /// The error message.
         error: Arc<str>,
     },
 }

@@ -1,4 +1,4 @@
-//! Who is banned now.
+//! The set of bans in memory.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,16 +12,16 @@ use stockade_core::{client::IpPrefix, clock::Timestamp};
 
 use crate::{Ban, Offender, table::Table};
 
-/// The bans in force, by who is banned.
+/// The active bans, by offender.
 ///
-/// A client is looked up once for each length of prefix that is in use: one or two.
+/// A client is looked up once per prefix length in use, usually one or two.
 pub(crate) struct Bans {
     table: Table<Ban>,
     lengths: ArcSwap<Lengths>,
     counts: Mutex<Counts>,
 }
 
-/// The lengths of the prefixes that are banned.
+/// The prefix lengths of the bans.
 #[derive(Default)]
 struct Lengths {
     v4: Vec<u8>,
@@ -31,7 +31,7 @@ struct Lengths {
 #[derive(Default)]
 struct Counts {
     lengths: HashMap<(bool, u8), u32>,
-    /// How many neighbours are banned in each network that could be banned whole.
+    /// The number of bans in each network that could be banned as a whole.
     neighbours: HashMap<IpPrefix, u32>,
 }
 
@@ -52,7 +52,7 @@ impl Bans {
         self.len() == 0
     }
 
-    /// The ban that this address falls under, whoever it is on.
+    /// Returns the ban of a network that contains the address.
     pub(crate) fn find_by_address(
         &self,
         address: IpAddr,
@@ -70,16 +70,16 @@ impl Bans {
         })
     }
 
-    /// The ban of just this offender.
+    /// Returns the ban of exactly this offender.
     pub(crate) fn get(&self, offender: &Offender, now: impl Fn() -> Timestamp) -> Option<Ban> {
         let found = |ban: &Ban| ban.is_active(now()).then(|| ban.clone());
         self.table.read(offender, found).flatten()
     }
 
-    /// Bans, or changes a ban. `false` where nothing is new about it.
+    /// Adds or updates a ban; `false` if it was already known.
     pub(crate) fn insert(&self, ban: &Ban, now: Timestamp) -> bool {
         let mut is_new = false;
-        let (changed, gone) = self.table.change(
+        let (changed, removed) = self.table.change(
             &ban.offender,
             || {
                 is_new = true;
@@ -92,7 +92,7 @@ impl Bans {
                 }
                 changed
             },
-            // Where there is no room, the ban that ends first ends now.
+            // If the table is full, the ban that ends first is removed.
             |known| {
                 let end = known.until.unwrap_or(Timestamp::from_nanos(u64::MAX));
                 known.is_active(now).then_some(end)
@@ -101,7 +101,7 @@ impl Bans {
         if is_new {
             self.count(&ban.offender, true);
         }
-        for (offender, _) in gone {
+        for (offender, _) in removed {
             self.count(&offender, false);
         }
         is_new || changed
@@ -113,7 +113,7 @@ impl Bans {
         Some(removed)
     }
 
-    /// All bans in force.
+    /// Returns all active bans.
     pub(crate) fn all(&self, now: Timestamp) -> Vec<Ban> {
         let mut all = Vec::new();
         self.table.for_each(|_, ban| {
@@ -124,20 +124,20 @@ impl Bans {
         all
     }
 
-    /// Removes the bans that are not among these, unless they are younger than the reading.
+    /// Removes the bans that are missing in `read`, except those made after `read_at`.
     pub(crate) fn remove_missing(&self, read: &[Ban], read_at: Timestamp) -> Vec<Offender> {
         let present: HashSet<_> = read.iter().map(|ban| &ban.offender).collect();
         self.remove_where(|offender, ban| ban.since < read_at && !present.contains(offender))
     }
 
-    /// The network around this one, when so many of its neighbours are banned.
+    /// Returns the enclosing network if at least `limit` bans are in it.
     pub(crate) fn crowded_network(&self, offender: &Offender, limit: u32) -> Option<IpPrefix> {
         let network = enclosing_network(offender)?;
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         (*counts.neighbours.get(&network)? >= limit).then_some(network)
     }
 
-    /// Removes the bans of single networks within this one.
+    /// Removes the bans of narrower networks within this one.
     pub(crate) fn remove_within(&self, network: IpPrefix) -> Vec<Offender> {
         self.remove_where(|offender, _| match offender {
             Offender::Network(inner) => {
@@ -147,8 +147,8 @@ impl Bans {
         })
     }
 
-    fn remove_where(&self, gone: impl Fn(&Offender, &Ban) -> bool) -> Vec<Offender> {
-        let removed = self.table.remove_where(gone).into_iter();
+    fn remove_where(&self, matches: impl Fn(&Offender, &Ban) -> bool) -> Vec<Offender> {
+        let removed = self.table.remove_where(matches).into_iter();
         removed
             .map(|(offender, _)| {
                 self.count(&offender, false);
@@ -181,7 +181,7 @@ impl Bans {
     }
 }
 
-/// The network that may be banned in place of many of its parts.
+/// Returns the network that may be banned instead of many of its parts.
 fn enclosing_network(offender: &Offender) -> Option<IpPrefix> {
     let Offender::Network(network) = offender else {
         return None;

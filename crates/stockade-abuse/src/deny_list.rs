@@ -1,4 +1,4 @@
-//! The deny-list file: one banned client a line, for people and for other programs.
+//! The deny-list file: one banned client per line, editable by operators and other programs.
 
 use std::{
     collections::HashSet,
@@ -24,20 +24,20 @@ mod line;
 
 use file::{Contents, DenyFile, Version};
 
-/// How many changes may wait for the disk.
+/// The maximum number of queued changes.
 const QUEUE: usize = 100_000;
-/// How many bans one write takes.
+/// The maximum number of changes per write.
 const BATCH: usize = 1_024;
-/// After so many new lines, the file is looked through for those that are over.
+/// The number of appended lines after which the file is checked for expired ones.
 const COMPACT_AFTER: usize = 1_000;
-/// Editors write in steps; the file is read when it has been quiet this long.
+/// The delay after a change notification, since editors write in several steps.
 const DEBOUNCE: Duration = Duration::from_millis(50);
-/// How often the file is checked when no change was notified.
+/// How often the file is checked without a notification.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
-/// The delays between attempts to read or write what failed.
+/// The delays between retries after a failure.
 const RETRY: Backoff = Backoff::new(Duration::from_millis(100), POLL_INTERVAL);
 
-/// Keeps bans in a file that people can read and edit, and takes over what they write.
+/// Stores bans in a text file, and applies changes that others make to it.
 ///
 /// ```text
 /// 192.168.1.100  # Blocked: 5 errors in 30s at 2025-11-03 10:30:00
@@ -45,30 +45,30 @@ const RETRY: Backoff = Backoff::new(Duration::from_millis(100), POLL_INTERVAL);
 /// 10.1.0.0/16    # a line without a time holds until it is removed
 /// ```
 ///
-/// 1. A ban is appended and synced; a thread does so, and no request waits for it.
-/// 2. A ban that ends also says when (`; until 2025-11-03T10:40:00Z`), in the comment,
-///    where readers that do not know of it see no difference.
-/// 3. Whoever edits the file is heard within a fraction of a second: a line that is added
-///    bans, and one that is removed unbans.
-/// 4. A line that cannot be read is skipped, and so is a network that is half of the world,
-///    and a last line without a line end, which may have been cut off. Each is logged and
-///    told with its number and a remedy; see [`SkippedLines`] and [`check`](Self::check).
-/// 5. Comments stay. When more than half of the lines are over, the file is written anew
-///    and renamed into place.
-/// 6. What cannot be written (a full disk) holds in memory, is said once, and is written
-///    when that is possible again: attempts go on, at most two seconds apart.
-/// 7. Removing the file lifts no ban, because the file may come back; empty it instead. A
-///    file that is missing is logged and told, and made with the next ban.
+/// 1. A background thread appends and syncs each ban; requests do not wait for it.
+/// 2. The end of a temporary ban is in the comment (`; until 2025-11-03T10:40:00Z`), so that
+///    other programs can ignore it.
+/// 3. Changes of the file apply within a fraction of a second: an added line bans, a removed
+///    line lifts the ban.
+/// 4. Lines that cannot be parsed, networks that are too wide, and a last line without a line
+///    end, which may be incomplete, are skipped. Each is logged and reported with its number
+///    and a remedy; see [`SkippedLines`] and [`check`](Self::check).
+/// 5. Comments are preserved. If more than half of the lines are stale, the file is replaced
+///    atomically.
+/// 6. Bans that cannot be written (full disk) stay in memory. The failure is reported once,
+///    and the write is retried at least every two seconds.
+/// 7. Removing the file lifts no bans, since it may be replaced; empty it instead. A missing
+///    file is logged and reported, and the next ban creates it.
 /// 8. Only regular files are read and written, never FIFOs or devices.
 pub struct DenyList {
     commands: SyncSender<Command>,
-    /// What was read when the list was opened, until somebody listens.
+    /// The contents when the list was opened, until the detector subscribes.
     first: Mutex<Option<BanUpdate>>,
     path: PathBuf,
     health: SourceHealth,
-    /// Whether there was a file when the list was opened.
+    /// Whether the file was missing when the list was opened.
     missing: bool,
-    /// Dropped before the thread is waited for.
+    /// Dropped before the thread is joined.
     watcher: Mutex<Option<RecommendedWatcher>>,
     thread: Mutex<Option<thread::JoinHandle<()>>>,
 }
@@ -81,11 +81,11 @@ enum Command {
 }
 
 impl DenyList {
-    /// Reads the file; one that is not there is made when somebody is banned. Where the
-    /// folder cannot be watched, the file is looked at every two seconds.
+    /// Reads the file and watches it for changes. A missing file is created by the first ban. If
+    /// the directory cannot be watched, the file is checked every two seconds.
     ///
     /// # Errors
-    /// When it cannot be read, or is no regular file.
+    /// Fails if the file cannot be read or is not a regular file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DenyListError> {
         let path = path.as_ref();
         let file = DenyFile::new(path);
@@ -100,7 +100,7 @@ impl DenyList {
             Ok(watcher) => Some(watcher),
             Err(error) => {
                 let list = path.display();
-                tracing::warn!(%list, %error, "changes are not notified; the file is polled");
+                tracing::warn!(%list, %error, "deny-list cannot be watched; polling it");
                 None
             }
         };
@@ -138,21 +138,21 @@ impl DenyList {
         })
     }
 
-    /// The file.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// How reading and writing the file fares, for metrics and readiness.
+    /// Returns the health of reading and writing the file, for metrics and readiness.
     pub fn health(&self) -> &SourceHealth {
         &self.health
     }
 
-    /// Looks at a file once, without following it or changing it: what a detector would
-    /// take from it, and what it would skip.
+    /// Reads a file once without watching or changing it, and returns its bans and skipped
+    /// lines.
     ///
     /// # Errors
-    /// When it cannot be read, or is no regular file.
+    /// Fails if the file cannot be read or is not a regular file.
     pub fn check(path: impl AsRef<Path>) -> Result<DenyListReport, DenyListError> {
         let path = path.as_ref();
         let file = DenyFile::new(path);
@@ -168,15 +168,15 @@ impl DenyList {
     }
 }
 
-/// What is in a deny-list; made by [`DenyList::check`].
+/// The contents of a deny-list; returned by [`DenyList::check`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DenyListReport {
-    /// There is no such file.
+    /// Whether the file is missing.
     pub missing: bool,
-    /// The bans in force.
+    /// The active bans.
     pub bans: Vec<Ban>,
-    /// The lines that cannot be read and ban no client.
+    /// The lines that cannot be parsed.
     pub skipped: SkippedLines,
 }
 
@@ -184,19 +184,19 @@ impl BanStore for DenyList {
     fn publish(&self, change: &BanChange) {
         let problem = match self.commands.try_send(Command::Publish(change.clone())) {
             Ok(()) => return,
-            Err(TrySendError::Full(_)) => "too many bans at once; some are not in the file",
+            Err(TrySendError::Full(_)) => "too many bans at once; some are not written to the file",
             Err(TrySendError::Disconnected(_)) => {
-                "the thread that writes the deny-list has ended; restart the server"
+                "the deny-list thread has ended; restart the server"
             }
         };
-        // The ban holds in memory. A flood of bans is no flood of lines.
+        // The ban stays in memory. Logged once, so that a flood of bans causes no flood of logs.
         if self.health.failed(problem) {
             tracing::error!(file = %self.path.display(), "{problem}");
         }
     }
 
     fn subscribe(&self, listener: BanListener) {
-        // What is in the file holds before the first request, not some time after it.
+        // The bans in the file must be active before the first request.
         let first = locked(&self.first).take();
         if let Some(update) = first {
             listener(update);
@@ -205,7 +205,7 @@ impl BanStore for DenyList {
                 listener(BanUpdate::Missing { file });
             }
         }
-        // The thread lives as long as this does; where it has panicked, `publish` says so.
+        // The thread lives as long as `self`; if it has panicked, `publish` reports that.
         let _ = self.commands.send(Command::Listen(listener));
     }
 }
@@ -213,14 +213,14 @@ impl BanStore for DenyList {
 impl Drop for DenyList {
     fn drop(&mut self) {
         drop(locked(&self.watcher).take());
-        // The thread is gone only where it has ended by itself.
+        // Fails only if the thread has ended already.
         let _ = self.commands.send(Command::Stop);
         let thread = locked(&self.thread).take();
         if let Some(thread) = thread
-            // The last detector may go while the thread tells it something.
+            // The thread itself may drop the last detector.
             && thread.thread().id() != thread::current().id()
         {
-            // It logs what it cannot write; a panic of it was printed by its hook.
+            // The thread logs its errors; a panic was reported by the panic hook.
             let _ = thread.join();
         }
     }
@@ -232,7 +232,7 @@ impl fmt::Debug for DenyList {
     }
 }
 
-// Nothing panics while one of them is held.
+// No code panics while holding a lock.
 fn locked<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
     slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -240,7 +240,7 @@ fn locked<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
 fn watch(path: &Path, commands: SyncSender<Command>) -> notify::Result<RecommendedWatcher> {
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         if !event.is_ok_and(|event| event.kind.is_access()) {
-            // A full queue is looked through soon, and the file with it.
+            // If the queue is full, the thread runs and checks the file anyway.
             let _ = commands.try_send(Command::Changed);
         }
     })?;
@@ -256,14 +256,14 @@ fn watch(path: &Path, commands: SyncSender<Command>) -> notify::Result<Recommend
 struct Writer {
     file: DenyFile,
     clock: SystemClock,
-    /// The version that was read or written last.
+    /// The last version that was read or written.
     version: Option<Version>,
-    /// What was read or written last, for a file that is lost meanwhile.
+    /// The last bans that were read or written, to restore a lost file.
     known: Vec<Ban>,
-    /// What could not be written yet.
+    /// Bans that are not written yet.
     pending_bans: Vec<Ban>,
     pending_removals: Vec<crate::Offender>,
-    /// Lines added since the file was last looked through for those that are over.
+    /// Lines appended since the last check for expired ones.
     appended: usize,
     failing: bool,
     backoff: Backoff,
@@ -282,7 +282,7 @@ impl Writer {
             if matches!(next, Ok(Command::Changed)) {
                 thread::sleep(DEBOUNCE);
             }
-            // All that waits goes to the disk in one write.
+            // Write all queued changes at once.
             for _ in 0..BATCH {
                 match next {
                     Ok(Command::Publish(BanChange::Banned(ban))) => {
@@ -301,7 +301,7 @@ impl Writer {
                 }
                 next = queue.recv_timeout(Duration::ZERO);
             }
-            // What people wrote is read before their file is written to.
+            // Read changes of others before writing.
             self.poll();
             self.write();
             if stop {
@@ -310,7 +310,7 @@ impl Writer {
         }
     }
 
-    /// How long nothing is done unless something happens.
+    /// Returns how long to wait for a command.
     fn pause(&mut self) -> Duration {
         match self.failing {
             true => self.backoff.next_delay(),
@@ -325,7 +325,7 @@ impl Writer {
         let version = self.file.version();
         if version == self.version {
             if !self.failing {
-                // Unchanged, so what is in force is current.
+                // Unchanged, so the bans are current.
                 self.health.succeeded();
             }
             return;
@@ -363,7 +363,7 @@ impl Writer {
         }
         match self.try_write() {
             Ok(()) => {
-                // Whoever heard that it failed hears that it works again: it is read.
+                // After a failure, read the file again to report the recovery.
                 let failed = mem::take(&mut self.failing);
                 self.version = self.file.version().filter(|_| !failed);
             }
@@ -374,10 +374,10 @@ impl Writer {
     fn try_write(&mut self) -> io::Result<()> {
         let now = self.clock.now();
         if !self.pending_removals.is_empty() {
-            let gone = mem::take(&mut self.pending_removals);
-            self.known.retain(|ban| !gone.contains(&ban.offender));
-            if let Err(error) = self.file.rewrite(&gone, now) {
-                self.pending_removals = gone;
+            let removals = mem::take(&mut self.pending_removals);
+            self.known.retain(|ban| !removals.contains(&ban.offender));
+            if let Err(error) = self.file.rewrite(&removals, now) {
+                self.pending_removals = removals;
                 return Err(error);
             }
         }
@@ -398,17 +398,17 @@ impl Writer {
         Ok(())
     }
 
-    /// The file is lost: what was in it goes into the new one.
+    /// Restores the bans of a lost file.
     fn restore(&mut self, now: Timestamp) {
-        let anew: HashSet<_> = self.pending_bans.iter().map(|ban| &ban.offender).collect();
+        let pending: HashSet<_> = self.pending_bans.iter().map(|ban| &ban.offender).collect();
         let known = self.known.iter();
-        let lost = known.filter(|ban| ban.is_active(now) && !anew.contains(&ban.offender));
+        let lost = known.filter(|ban| ban.is_active(now) && !pending.contains(&ban.offender));
         let lost: Vec<_> = lost.cloned().collect();
         self.known.clear();
         self.pending_bans.splice(..0, lost);
     }
 
-    /// There was a file, and it is gone. Told once; what is banned stays so.
+    /// Reports once that the file is missing; existing bans stay.
     fn missing(&mut self) {
         let file = self.file.path().display().to_string();
         self.health.failed(format_args!("{file} is missing"));
@@ -417,7 +417,7 @@ impl Writer {
         }
     }
 
-    /// Says so once, and not every time that it is tried again.
+    /// Reports a failure once, not for each retry.
     fn failed(&mut self, what: &'static str, error: &io::Error) {
         let file = self.file.path().display();
         let error = format!("cannot {what} the deny-list {file}: {error}");
@@ -436,7 +436,7 @@ impl Writer {
     }
 }
 
-/// A deny-list that cannot be used.
+/// The error of opening or checking a deny-list.
 #[derive(Debug)]
 pub struct DenyListError {
     doing: &'static str,

@@ -1,4 +1,4 @@
-//! Who offends, who is banned, and who hears of it.
+//! The detector: counts offences, holds bans and notifies listeners.
 
 mod builder;
 mod lookup;
@@ -37,10 +37,10 @@ pub use builder::DetectorBuilder;
 pub(crate) use lookup::BanMatch;
 use report_only::ReportOnly;
 
-/// Counts offences, bans, and knows who is banned. Cloning shares it.
+/// Counts offences, and adds, finds and lifts bans. Clones share their state.
 ///
-/// [`AbuseGuard`](crate::AbuseGuard) and [`PrincipalGuard`](crate::PrincipalGuard) ask it
-/// and tell it; an application can do both, too.
+/// [`AbuseGuard`](crate::AbuseGuard) and [`PrincipalGuard`](crate::PrincipalGuard) look up
+/// bans in it and report offences to it; applications can do so, too.
 #[derive(Clone)]
 pub struct Detector(Arc<Inner>);
 
@@ -52,38 +52,38 @@ struct Inner {
     stores: Vec<Arc<dyn BanStore>>,
     listeners: Vec<AbuseListener>,
     denied: AtomicU64,
-    /// By the place of the store among the stores.
+    /// By index of the store.
     skipped: Mutex<BTreeMap<usize, Arc<SkippedLines>>>,
-    /// The places of the stores that failed and were not read since.
+    /// The indices of the stores that failed and did not recover.
     failing: Mutex<BTreeSet<usize>>,
     report_only: ReportOnly,
-    /// Set with the first ban: until then, a check is one load of this.
+    /// Set by the first ban; until then, a check only loads this.
     banned_once: AtomicBool,
     jitter: RandomState,
 }
 
 impl Detector {
-    /// A detector that keeps everything in memory.
+    /// Creates a detector that keeps bans in memory only.
     pub fn new(policy: AbusePolicy) -> Self {
         Self::builder(policy).build()
     }
 
-    /// A detector with stores, listeners or other bounds.
+    /// Returns a builder for a detector with stores, listeners or other limits.
     pub fn builder(policy: AbusePolicy) -> DetectorBuilder {
         DetectorBuilder::new(policy)
     }
 
-    /// Puts another policy in force. Bans that were made stay as they are.
+    /// Replaces the policy. Existing bans are not changed.
     pub fn set_policy(&self, policy: AbusePolicy) {
         self.0.policy.store(Arc::new(policy));
     }
 
-    /// The policy in force.
+    /// Returns the current policy.
     pub fn policy(&self) -> Arc<AbusePolicy> {
         self.0.policy.load_full()
     }
 
-    /// Notes an offence of a client, or of the principal that it was authenticated as.
+    /// Counts an offence of a client, or of the authenticated principal.
     ///
     /// The same `fingerprint` counts once within a window; see
     /// [`Refusal::with_fingerprint`](stockade_core::refusal::Refusal::with_fingerprint).
@@ -97,7 +97,7 @@ impl Detector {
         self.judge(client, principal, |_| Some((signal, fingerprint)));
     }
 
-    /// The same for an offence, and its fingerprint, that the policy in force tells.
+    /// Counts an offence and its fingerprint, as determined with the current policy.
     pub(crate) fn judge(
         &self,
         client: ClientIp,
@@ -117,8 +117,7 @@ impl Detector {
         };
         let at = self.0.clock.now();
         let fingerprint = fingerprint.or(match signal {
-            // Sending nothing, or nothing that could be a credential, again and again is one
-            // offence: neither guesses anything.
+            // Repeated missing or malformed credentials are one offence: they guess nothing.
             Signal::MissingCredential => Some(u64::MAX),
             Signal::MalformedCredential => Some(u64::MAX << 33),
             _ => None,
@@ -171,13 +170,13 @@ impl Detector {
             return;
         }
         let crowd = policy.aggregate.and_then(|limit| {
-            // This one is not counted yet.
+            // The new ban is not counted yet.
             self.0
                 .bans
                 .crowded_network(&ban.offender, limit.saturating_sub(1))
         });
         match crowd {
-            // What is exempt inside of it stays so: clients are asked that one by one.
+            // Exempt addresses within the network stay exempt: each client is checked.
             Some(network) => {
                 self.apply(Ban {
                     offender: Offender::Network(network),
@@ -192,7 +191,7 @@ impl Detector {
         }
     }
 
-    /// Bans somebody for this long, or for good.
+    /// Bans an offender for this long, or permanently.
     pub fn ban(&self, offender: Offender, length: Option<Duration>, reason: impl Into<Arc<str>>) {
         let since = self.0.clock.now();
         self.apply(Ban {
@@ -216,15 +215,15 @@ impl Detector {
         is_new
     }
 
-    /// Ends a ban at once, and forgets what led to it. `false` where there was none.
+    /// Lifts a ban immediately, and clears the offences. Returns whether a ban existed.
     ///
-    /// A network that lies within a wider one that is banned stays banned with it;
-    /// [`find_ban`](Self::find_ban) names that one.
+    /// A network within a wider banned network stays banned;
+    /// [`find_ban`](Self::find_ban) returns that ban.
     pub fn unban(&self, offender: &Offender) -> bool {
         self.0.offenders.remove(offender);
         self.0.report_only.bans.remove(offender);
         let removed = self.0.bans.remove(offender);
-        // Told in any case: a store may hold one that this process has let run out.
+        // Always published: a store may still hold a ban that has expired here.
         self.publish(&BanChange::Unbanned(offender.clone()), None);
         if removed.is_some() {
             self.notify(&AbuseEvent::Unbanned(offender.clone()));
@@ -232,12 +231,12 @@ impl Detector {
         removed.is_some()
     }
 
-    /// All bans in force, in no order.
+    /// Returns all active bans, unordered.
     pub fn bans(&self) -> Vec<Ban> {
         self.0.bans.all(self.0.clock.now())
     }
 
-    /// The ban that this offender falls under: its own, or that of a network around it.
+    /// Returns the ban of this offender, or of a network that contains it.
     pub fn find_ban(&self, offender: &Offender) -> Option<Ban> {
         match offender {
             Offender::Network(network) => self.find_by_address(network.address()),
@@ -245,7 +244,7 @@ impl Detector {
         }
     }
 
-    /// What goes on, for pages and metrics.
+    /// Returns counters for metrics and status pages.
     pub fn stats(&self) -> AbuseStats {
         let policy = self.0.policy.load();
         AbuseStats {
@@ -261,16 +260,16 @@ impl Detector {
 
     fn notify(&self, event: &AbuseEvent) {
         for listener in &self.0.listeners {
-            // Whoever tells, such as the thread that follows a deny-list, has to go on.
+            // The caller, such as the thread of a deny-list, must continue.
             if panic::catch_unwind(AssertUnwindSafe(|| listener(event))).is_err() {
-                error!("a listener of bans has panicked");
+                error!("listener of abuse events panicked");
             }
         }
     }
 }
 
-/// The responsible client or principal; `None` for an exempt one, and for a principal where
-/// the policy bans none.
+/// Returns the responsible client or principal; `None` if it is exempt, or if it is a
+/// principal and the policy does not ban principals.
 fn offender(
     client: ClientIp,
     principal: Option<&Principal>,
@@ -280,7 +279,7 @@ fn offender(
         return None;
     }
     let offender = match principal {
-        // Its address is not held responsible either: it may be that of many.
+        // The address is not responsible either: other clients may share it.
         Some(_) if !policy.ban_principals => return None,
         Some(principal) => match Offender::principal(principal.id()) {
             Ok(offender) => offender,
@@ -294,12 +293,12 @@ fn offender(
     (!policy.is_exempt(&offender)).then_some(offender)
 }
 
-/// Logs, once, that there are principals whom no line of a deny-list could name.
+/// Logs once that a principal has an id that a deny-list cannot contain.
 #[cold]
 fn cannot_ban(error: &OffenderError) {
     static LOGGED: Once = Once::new();
     LOGGED.call_once(|| {
-        warn!(%error, "a principal that offends is not banned: a deny-list cannot name its id");
+        warn!(%error, "principal not banned: its id cannot be written to a deny-list");
     });
 }
 
@@ -311,24 +310,22 @@ impl fmt::Debug for Detector {
     }
 }
 
-/// What a [`Detector`] has to do.
+/// The counters of a [`Detector`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AbuseStats {
     /// Requests refused because of a ban.
     pub denied_count: u64,
-    /// Requests that would have been refused, if it were not for
-    /// [`AbusePolicy::report_only`].
+    /// Requests that would have been refused without [`AbusePolicy::report_only`].
     pub would_deny_count: u64,
-    /// Lines of deny-lists, and entries of other stores, that ban no client because they cannot
-    /// be read.
+    /// Lines of deny-lists, and entries of other stores, that cannot be parsed.
     pub skipped_lines: usize,
-    /// Offenders whose offences are remembered.
+    /// Offenders with counted offences.
     pub tracked_entities: usize,
-    /// Bans, those included that have just run out.
+    /// Bans, including expired ones that are not removed yet.
     pub banned_entities: usize,
-    /// Points that lead to a ban.
+    /// The points that lead to a ban.
     pub threshold: u32,
-    /// Within which time.
+    /// The window in which points are counted.
     pub window: Duration,
 }

@@ -1,55 +1,55 @@
-//! What the detector tells those who listen.
+//! The events of a detector.
 
 use std::sync::Arc;
 
 use crate::{Ban, Offender, SkippedLines};
 
-/// Something happened to bans; for audit logs, metrics and alerts.
+/// An event for audit logs, metrics and alerts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AbuseEvent {
-    /// Somebody was banned: by the detector, by hand, or by another replica.
+    /// An offender was banned by the detector, an operator or another replica.
     Banned(Ban),
-    /// Somebody would have been banned, if it were not for
+    /// An offender would have been banned without
     /// [`AbusePolicy::report_only`](crate::AbusePolicy::report_only).
     WouldBan(Ban),
-    /// A request would have been refused because of this ban, if it were not for
-    /// [`AbusePolicy::report_only`](crate::AbusePolicy::report_only). Told once a minute for
-    /// each offender; [`AbuseStats::would_deny_count`](crate::AbuseStats::would_deny_count)
-    /// counts all of them.
+    /// A request would have been refused because of this ban without
+    /// [`AbusePolicy::report_only`](crate::AbusePolicy::report_only). Sent at most once a minute
+    /// per offender; [`AbuseStats::would_deny_count`](crate::AbuseStats::would_deny_count)
+    /// counts all requests.
     WouldRefuse(Ban),
-    /// Somebody is banned no more, because somebody said so.
+    /// A ban was lifted by an operator or a store.
     Unbanned(Offender),
-    /// A deny-list was taken.
+    /// A deny-list was loaded.
     ListLoaded {
-        /// How many bans it has.
+        /// The number of its bans.
         bans: usize,
-        /// How many of its lines were skipped, since they say nothing.
+        /// The number of lines that cannot be parsed.
         skipped_lines: usize,
     },
-    /// Lines of a deny-list cannot be read, and ban no client. Told when it is read first, and
-    /// whenever they are others than before, none among them.
+    /// Lines of a deny-list cannot be parsed. Sent with the first reading and whenever the
+    /// skipped lines change, also when none is left.
     LinesSkipped(Arc<SkippedLines>),
-    /// There is no deny-list: it was never written, or was removed. Bans hold in memory, and
-    /// the next one makes a new file.
+    /// The deny-list file does not exist. Bans are kept in memory, and the next ban creates the
+    /// file.
     ListMissing {
-        /// The file.
+        /// The path of the file.
         file: Arc<str>,
     },
-    /// A deny-list could not be read or written; bans hold in memory.
+    /// A deny-list cannot be read or written; bans are kept in memory.
     ListFailed {
-        /// What went wrong, and with which file.
+        /// The error message with the path.
         error: Arc<str>,
     },
-    /// A deny-list that could not be read or written was read again; its bans are in force.
+    /// A deny-list is readable and writable again; its bans are active.
     ListRecovered {
-        /// The file, or the kind of server.
+        /// The path of the file, or the name of the store.
         source: Arc<str>,
     },
 }
 
 impl AbuseEvent {
-    /// The names of all variants.
+    /// The names of all events.
     pub const NAMES: [&'static str; 9] = [
         "banned",
         "would_ban",
@@ -62,8 +62,7 @@ impl AbuseEvent {
         "list_recovered",
     ];
 
-    /// The name of the variant in snake case, for logs, metrics and tests that each
-    /// variant is handled.
+    /// Returns the name of the event in snake case, for logs and metrics.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Banned(_) => Self::NAMES[0],
@@ -79,5 +78,5 @@ impl AbuseEvent {
     }
 }
 
-/// Hears of events; called on the thread that made them, so it must not take long.
+/// Receives events; called on the thread that caused them, so it must not block.
 pub type AbuseListener = Arc<dyn Fn(&AbuseEvent) + Send + Sync>;

@@ -1,4 +1,4 @@
-//! What one offender did lately. Pure: times and offences in, a verdict out.
+//! The offences of one offender. Pure: takes times and offences, returns a decision.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use stockade_core::clock::Timestamp;
 
 use crate::AbusePolicy;
 
-/// The offences of one offender within the window, and how often it was banned.
+/// The offences of one offender within the window, and the number of its bans.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
     offences: Vec<Offence>,
@@ -21,18 +21,18 @@ struct Offence {
     fingerprint: u32,
 }
 
-/// One more offence.
+/// A new offence.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NewOffence {
     pub(crate) at: Timestamp,
     pub(crate) points: u32,
-    /// The same fingerprint counts once a window; `None` counts each time.
+    /// Offences with the same fingerprint count once per window; `None` always counts.
     pub(crate) fingerprint: Option<u64>,
 }
 
 impl History {
-    /// Notes an offence. `Some` with the number of bans before this one, when it is the
-    /// one too many; the offences are forgotten then.
+    /// Adds an offence. If it reaches the threshold, clears the offences and returns the number
+    /// of previous bans.
     pub(crate) fn record(&mut self, offence: NewOffence, policy: &AbusePolicy) -> Option<u32> {
         let NewOffence {
             at,
@@ -44,7 +44,7 @@ impl History {
         }
         self.last = self.last.max(at);
         self.offences.retain(|old| at - old.at < policy.window);
-        // Zero stands for none; the other half of the digest is as good as random.
+        // Zero means none; half of the digest is sufficient.
         let fingerprint = fingerprint.map_or(0, |digest| (digest >> 32) as u32 | 1);
         let known = fingerprint != 0
             && self
@@ -74,13 +74,13 @@ impl History {
             .fold(0, |sum, offence| sum.saturating_add(offence.points))
     }
 
-    /// Whether nothing of it matters any more.
+    /// Whether neither offences nor bans are within their time.
     pub(crate) fn is_expired(&self, now: Timestamp, policy: &AbusePolicy) -> bool {
         let bans = self.bans > 0 && !self.is_forgiven(now, policy.forgiveness);
         !bans && self.points(now, policy.window) == 0
     }
 
-    /// How bad it is; the least goes first where there is no room.
+    /// The rank of the offender; the lowest one is dropped if the table is full.
     pub(crate) fn severity(&self, now: Timestamp, window: Duration) -> (u32, u32, Timestamp) {
         (self.bans, self.points(now, window), self.last)
     }
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn five_in_thirty_seconds_is_too_many_and_five_in_thirty_one_is_not() {
+    fn bans_five_offences_in_thirty_seconds_but_not_in_thirty_one() {
         let policy = AbusePolicy::new();
         let mut fast = History::default();
         let verdicts = [100, 107, 115, 122, 129].map(|at| fast.record(offence(at, None), &policy));
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn one_stale_key_is_one_offence() {
+    fn counts_a_repeated_key_once() {
         let policy = AbusePolicy::new();
         let mut history = History::default();
         for _ in 0..1_000 {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn is_forgiven_after_a_clean_day() {
+    fn resets_escalation_after_a_day_without_offences() {
         let policy = AbusePolicy::new().threshold(1, Duration::from_secs(30));
         let mut history = History::default();
         let bans =
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded_by_the_threshold() {
+    fn bounds_offences_by_the_threshold() {
         let policy = AbusePolicy::new().threshold(u32::MAX, Duration::from_secs(3_600));
         let mut history = History::default();
         for at in 0..1_000 {
@@ -146,7 +146,7 @@ mod tests {
         }
     }
 
-    /// The rule as people say it, over all that ever happened.
+    /// A simple implementation of the rule over the complete history.
     fn naive(offences: &[NewOffence], policy: &AbusePolicy) -> Vec<bool> {
         let mut since_ban: Vec<NewOffence> = Vec::new();
         let mut verdicts = Vec::new();

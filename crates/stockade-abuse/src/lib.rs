@@ -1,49 +1,45 @@
-//! Bans clients that offend again and again, as a tower layer, with a deny-list file that
-//! people can read.
+//! A tower layer that bans clients after repeated offences, with a deny-list in a text file.
 //!
 //! # Rules
-//! 1. An **offence** is read from how a request ended: the
-//!    [reason](stockade_core::refusal::RefusalReason) of the guard or handler that refused it, and
-//!    otherwise the status or `grpc-status`. What the server itself failed at (5xx) never is
-//!    one. What counts, and how much, is a table ([`Signal`], [`AbusePolicy::weight`]): by
-//!    default credentials that are not valid, and paths that only scanners ask for. Mistakes
-//!    that clients make in good faith, a missing credential among them, do not count.
-//! 2. The **offender** is the client's network: an IPv4 address, or an IPv6 prefix. A
-//!    principal is one only where [`AbusePolicy::ban_principals`] says so; otherwise requests
-//!    with a valid credential do not count. An id that was only claimed is never held
-//!    responsible, so a client cannot get the key of another one banned, and a forged
-//!    `X-Forwarded-For` bans only its sender.
-//! 3. One stale key that is tried again and again is one offence, not many: bad credentials
-//!    are told apart by a keyed digest, and none of them is kept.
-//! 4. Five points within thirty seconds are a **ban** of ten minutes, the next one is twice
-//!    as long, up to a day. All of that can be set; a ban can also be for good. A refusal
-//!    says `Retry-After` where the ban ends.
-//! 5. **Never counted**: what comes from loopback, from Unix sockets, and from what is on the
-//!    allow-list, whoever sends it. Put the
-//!    networks of trusted proxies there, or one offender locks out all who come through.
-//! 6. A ban of an address lets requests with a **valid credential** pass, if the guard is
-//!    given the authenticator ([`AbuseGuard::allow_valid_credentials`]): fifty clients behind
-//!    one NAT are not locked out by the fifty-first. The credential is verified where it
-//!    always is, behind the limit by address, so a ban never makes a flood of guesses
-//!    cheaper.
-//! 7. A client without offences costs nothing that stays; before the first ban, its check
-//!    is one load of an atomic.
-//! 8. **Everything is bounded**: offenders and bans have a cap each. Where there is no room,
-//!    the least offender is forgotten, and the ban ends that would end first.
-//! 9. Bans are kept in a file ([`DenyList`]), or where replicas share them ([`BanStore`]).
-//!    Requests never wait for either. A line that cannot be read bans no client, and is logged
-//!    and told with its number and a remedy ([`AbuseEvent::LinesSkipped`]); so is a file that
-//!    is missing.
+//! 1. An **offence** is derived from the end of a request: from the
+//!    [reason](stockade_core::refusal::RefusalReason) of the guard or handler that refused it,
+//!    otherwise from the status or `grpc-status`. Server errors (5xx) are never offences.
+//!    [`AbusePolicy::weight`] sets the points of each [`Signal`]; by default, invalid
+//!    credentials and paths that only scanners request count. Mistakes of legitimate clients,
+//!    such as a missing credential, do not.
+//! 2. The **offender** is the network of the client: an IPv4 address or an IPv6 prefix. A
+//!    principal is an offender only with [`AbusePolicy::ban_principals`]; otherwise requests
+//!    with a valid credential do not count. Unverified ids are ignored, so a client cannot
+//!    cause a ban of another client's key, and a forged `X-Forwarded-For` bans only its sender.
+//! 3. Repeating one invalid credential counts as one offence. Credentials are compared by a
+//!    keyed digest and not stored.
+//! 4. Five points within thirty seconds lead to a **ban** of ten minutes; each further ban is
+//!    twice as long, up to one day. All values are configurable; bans can also be permanent.
+//!    The refusal contains `Retry-After` if the ban ends.
+//! 5. Loopback addresses, Unix sockets and exempt networks are **never counted**. Exempt the
+//!    networks of trusted proxies, or one offender locks out all clients behind the proxy.
+//! 6. With an authenticator ([`AbuseGuard::allow_valid_credentials`]), requests with a **valid
+//!    credential** pass despite a ban of their address: clients behind the same NAT are not
+//!    locked out. The credential is verified by the layer that authenticates, behind the limit
+//!    by address, so a ban never makes guessing cheaper.
+//! 7. Clients without offences use no memory; before the first ban, the check is one atomic
+//!    load.
+//! 8. **Memory is bounded**: the number of offenders and bans is limited. If a table is full,
+//!    the least severe offender is dropped, or the ban that ends first is lifted.
+//! 9. Bans are stored in a file ([`DenyList`]) or in a store shared by replicas ([`BanStore`]);
+//!    requests do not wait for it. Lines that cannot be parsed are logged and reported with
+//!    their number and a remedy ([`AbuseEvent::LinesSkipped`]), and so is a missing file.
 //!
-//! # Knowing before deploying
-//! - [`AbuseGuard`] stands right inside of core's [`ContextGuard`](stockade_core::context::ContextGuard)
-//!   and outside of everything that refuses; [`PrincipalGuard`] stands behind the
-//!   authenticator. Without a context, the peer and the status are all that is known.
-//! - Try it with [`AbusePolicy::report_only`] first: it reports who would be banned, and
-//!   which of their requests would be refused ([`AbuseEvent::WouldBan`],
-//!   [`AbuseEvent::WouldRefuse`], [`AbuseStats::would_deny_count`]).
-//! - [`Detector::unban`] is what support needs. It holds at once and survives a restart.
-//! - In gRPC over HTTP/1.1 (gRPC-Web) statuses in the body are not seen, those of guards are.
+//! # Deployment
+//! - Put [`AbuseGuard`] directly inside of
+//!   [`ContextGuard`](stockade_core::context::ContextGuard) and outside of all guards that
+//!   refuse; put [`PrincipalGuard`] inside of the authenticator. Without a context, only the
+//!   peer and the status are known.
+//! - Start with [`AbusePolicy::report_only`]: it reports the bans and refusals that would
+//!   happen ([`AbuseEvent::WouldBan`], [`AbuseEvent::WouldRefuse`],
+//!   [`AbuseStats::would_deny_count`]).
+//! - [`Detector::unban`] lifts a ban immediately and persistently.
+//! - With gRPC-Web over HTTP/1.1, statuses in the body are not seen; those of guards are.
 //!
 //! # Example
 //! ```toml
@@ -58,7 +54,7 @@
 //! tower = { version = "0.5", features = ["util"] }
 //! ```
 //!
-//! The fifth wrong guess bans:
+//! The fifth wrong guess leads to a ban:
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -102,7 +98,7 @@
 //! }
 //! ```
 //!
-//! A policy of one's own, with a deny-list:
+//! A custom policy with a deny-list:
 //!
 //! ```
 //! use std::{sync::Arc, time::Duration};
@@ -122,7 +118,7 @@
 //!         .store(Arc::new(DenyList::open(path)?))
 //!         .on_event(|event| println!("{event:?}"))
 //!         .build();
-//!     detector.ban("192.0.2.0/24".parse()?, None, "by hand");
+//!     detector.ban("192.0.2.0/24".parse()?, None, "manual");
 //!     assert!(detector.find_ban(&"192.0.2.7".parse()?).is_some());
 //!     Ok(())
 //! }

@@ -1,4 +1,4 @@
-//! The authenticator of those who have none.
+//! The default authenticator of [`AbuseGuard`](crate::AbuseGuard).
 
 use stockade_core::{
     guard::{Check, NoWait},
@@ -7,7 +7,7 @@ use stockade_core::{
     refusal::{Refusal, RefusalKind},
 };
 
-/// Recognises nobody: every client at a banned address stays out.
+/// Accepts no credentials: all clients of a banned network are refused.
 #[derive(Clone, Copy, Debug)]
 pub struct NoAuthenticator;
 
@@ -20,7 +20,7 @@ impl Guard for NoAuthenticator {
     fn check(&self, _head: &Head) -> Check<(), NoWait> {
         Check::Refuse(Refusal::new(
             RefusalKind::Unauthenticated,
-            "no credentials are taken here",
+            "no credentials are accepted here",
         ))
     }
 

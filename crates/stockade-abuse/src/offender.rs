@@ -1,26 +1,26 @@
-//! Who offends.
+//! Offenders: networks and principals.
 
 use std::{error::Error, fmt, net::IpAddr, str::FromStr, sync::Arc};
 
 use stockade_core::client::{ClientBucket, ClientIp, IpPrefix};
 
-/// Who offended, or is banned: a network of clients, or a principal.
+/// The subject of an offence or ban: a network or a principal.
 ///
-/// As text: `192.0.2.1`, `2001:db8::/64`, `key:team-core`.
+/// Text forms: `192.0.2.1`, `2001:db8::/64`, `key:team-core`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Offender {
-    /// All clients of a network: one IPv4 address, an IPv6 prefix, or more.
+    /// All clients of a network, such as one IPv4 address or an IPv6 prefix.
     Network(IpPrefix),
-    /// A principal that was really authenticated, never an id that was only claimed.
+    /// An authenticated principal, never an unverified id.
     Principal(Arc<str>),
 }
 
-/// The longest id of a principal in a ban, in bytes.
+/// The maximum length of a principal id, in bytes.
 const MAX_ID: usize = 256;
 
 impl Offender {
-    /// The offender that this client is; `None` on a Unix socket, which everybody behind a
-    /// local proxy shares.
+    /// Returns the network of a client; `None` for a Unix socket, which all clients behind a
+    /// local proxy share.
     pub fn client(client: ClientIp, v6_length: u8) -> Option<Self> {
         match client.bucket(v6_length) {
             ClientBucket::Ip(network) => Some(Self::Network(network)),
@@ -28,11 +28,11 @@ impl Offender {
         }
     }
 
-    /// The principal with this id.
+    /// Creates an offender from the id of a principal.
     ///
     /// # Errors
-    /// When the id is empty, longer than 256 bytes, or holds spaces, `#` or control
-    /// characters, which a deny-list could not hold.
+    /// Fails if the id is empty, longer than 256 bytes, or contains spaces, `#` or control
+    /// characters, because a deny-list cannot contain it.
     pub fn principal(id: &str) -> Result<Self, OffenderError> {
         let fits = (1..=MAX_ID).contains(&id.len());
         let readable = !id.contains(|c: char| c == '#' || c.is_whitespace() || c.is_control());
@@ -43,10 +43,10 @@ impl Offender {
         }
     }
 
-    /// The network, refused where a ban of it would lock out half of the world.
+    /// Creates an offender from a network, unless it is too wide.
     ///
     /// # Errors
-    /// When it is wider than `/8` (IPv4) or `/16` (IPv6).
+    /// Fails if the network is wider than `/8` (IPv4) or `/16` (IPv6).
     pub fn network(network: IpPrefix) -> Result<Self, OffenderError> {
         let narrowest = match network.address() {
             IpAddr::V4(_) => 8,
@@ -72,7 +72,7 @@ impl FromStr for Offender {
 }
 
 impl fmt::Display for Offender {
-    /// A single address is written without its length, as people write it.
+    /// Omits the prefix length of a single address.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Network(network) if *network == IpPrefix::host(network.address()) => {
@@ -90,7 +90,7 @@ impl fmt::Debug for Offender {
     }
 }
 
-/// A text that names nobody who could be banned.
+/// The error of parsing an [`Offender`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OffenderError(Problem);
 
@@ -105,13 +105,13 @@ impl fmt::Display for OffenderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             Problem::Text => {
-                "not an address, a network or a key; write 192.0.2.1, 2001:db8::/64 or key:ID"
+                "not an address, network or key; expected e.g. 192.0.2.1, 2001:db8::/64 or key:ID"
             }
             Problem::Wide => {
-                "the network is too wide to be banned; the widest are /8 for IPv4 and /16 for IPv6"
+                "the network is too wide for a ban; the maximum is /8 for IPv4 and /16 for IPv6"
             }
             Problem::Id => {
-                "the id of the key is empty, over 256 bytes, or holds spaces, # or control \
+                "the id of the key is empty, longer than 256 bytes, or contains spaces, # or control \
                  characters"
             }
         })
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_it_writes() {
+    fn round_trips_text() {
         for text in ["192.0.2.1", "2001:db8::/64", "10.0.0.0/8", "key:team-core"] {
             assert_eq!(text.parse::<Offender>().unwrap().to_string(), text);
         }
@@ -135,7 +135,7 @@ mod tests {
 
     // D07
     #[test]
-    fn refuses_to_ban_everybody() {
+    fn rejects_networks_that_are_too_wide() {
         for text in [
             "0.0.0.0/0",
             "::/0",

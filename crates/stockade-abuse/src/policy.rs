@@ -1,4 +1,4 @@
-//! When somebody is banned, and for how long.
+//! The policy: thresholds, durations and exemptions of bans.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,18 +6,18 @@ use stockade_core::client::{ClientIp, IpPrefix};
 
 use crate::{Offender, ScannerPaths, Signal};
 
-/// How banned clients are answered.
+/// The response to banned clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BanResponse {
-    /// 403; with `Retry-After` where the ban ends.
+    /// 403, with `Retry-After` if the ban ends.
     #[default]
     Forbidden,
-    /// 429; with `Retry-After`, which is a day where the ban does not end.
+    /// 429, with `Retry-After`, which is one day for a permanent ban.
     TooManyRequests,
 }
 
-/// When somebody is banned, and for how long. By default as it is usual: five offences in
-/// thirty seconds, ten minutes, and twice as long each time.
+/// The policy of bans. The default bans after five offences in thirty seconds, for ten
+/// minutes, and doubles the duration each time.
 #[derive(Clone, Debug)]
 pub struct AbusePolicy {
     pub(crate) threshold: u32,
@@ -38,94 +38,93 @@ pub struct AbusePolicy {
 }
 
 impl AbusePolicy {
-    /// The highest threshold. An offender's offences are remembered one by one, so it also
-    /// bounds the memory of one offender: 64 bytes and 16 for each point.
+    /// The maximum threshold. It also bounds the memory of one offender, whose offences are
+    /// stored individually: 64 bytes, and 16 per point.
     pub const MAX_THRESHOLD: u32 = 100;
 
-    /// The default policy.
+    /// Returns the default policy.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Bans who gathers this many points within the window; 5 in 30 s by default. At
-    /// least 1, at most [`MAX_THRESHOLD`](Self::MAX_THRESHOLD).
+    /// Sets the points within a window that lead to a ban; 5 in 30 s by default. Clamped to 1
+    /// to [`MAX_THRESHOLD`](Self::MAX_THRESHOLD).
     pub fn threshold(mut self, points: u32, window: Duration) -> Self {
         self.threshold = points.clamp(1, Self::MAX_THRESHOLD);
         self.window = window;
         self
     }
 
-    /// How long the first ban lasts, and the longest one: each ban is twice as long as the
-    /// one before it, and up to a tenth longer or shorter, so that clients that were banned
-    /// together do not come back together. 10 minutes and 24 hours by default.
+    /// Sets the duration of the first ban, and the maximum; 10 minutes and 24 hours by default.
+    /// Each ban is twice as long as the previous one, with a jitter of ±10 %, so that clients
+    /// that were banned together do not return together.
     pub fn ban(mut self, first: Duration, longest: Duration) -> Self {
         self.ban = Some(first);
         self.longest_ban = longest.max(first);
         self
     }
 
-    /// Bans for good, until somebody ends it.
+    /// Makes bans permanent, until they are lifted.
     pub fn permanent_bans(mut self) -> Self {
         self.ban = None;
         self
     }
 
-    /// After this long without an offence, the next ban is a first one again; 24 hours by
-    /// default.
+    /// Sets the time without offences after which the next ban has the initial duration again;
+    /// 24 hours by default.
     pub fn forgiveness(mut self, after: Duration) -> Self {
         self.forgiveness = after;
         self
     }
 
-    /// How many points a signal is; 0 for none.
+    /// Sets the points of a signal; 0 disables it.
     ///
-    /// By default bad and malformed credentials and the paths of scanners are 1. All else is
-    /// 0, because clients that mean well do it, too: a missing credential, an unknown route,
-    /// an unsupported option, an image of another format, a body that is too large, a limit
-    /// that is reached.
+    /// By default, bad and malformed credentials and scanner paths have 1 point. All others have
+    /// 0, because legitimate clients cause them, too: a missing credential, an unknown route, an
+    /// unsupported option or image format, a body that is too large, an exceeded limit.
     ///
-    /// `weight(Signal::InvalidImage, 1)` bans those who send broken images again and again.
+    /// `weight(Signal::InvalidImage, 1)` bans clients that repeatedly send broken images.
     pub fn weight(mut self, signal: Signal, points: u32) -> Self {
         self.weights.insert(signal, points);
         self
     }
 
-    /// Whether principals are banned for their own offences; they are not by default,
-    /// because a mistake in one program would lock out all users of its key. Where they are
-    /// not, requests with a valid credential do not count.
+    /// Sets whether principals are banned for their offences; `false` by default, because a
+    /// bug in one program would lock out all users of its key. If `false`, requests with a valid
+    /// credential are not counted.
     ///
-    /// Principals that are banned by hand, or in a deny-list, are refused in any case.
+    /// Principals banned by an operator or a deny-list are always refused.
     pub fn ban_principals(mut self, ban: bool) -> Self {
         self.ban_principals = ban;
         self
     }
 
-    /// Which paths only scanners ask for.
+    /// Sets the paths that only scanners request.
     pub fn scanner_paths(mut self, paths: ScannerPaths) -> Self {
         self.scanner_paths = paths;
         self
     }
 
-    /// How banned clients are answered.
+    /// Sets the response to banned clients.
     pub fn response(mut self, response: BanResponse) -> Self {
         self.response = response;
         self
     }
 
-    /// The prefix that IPv6 clients are banned by; 64 bits by default.
+    /// Sets the prefix length by which IPv6 clients are banned; 64 bits by default.
     pub fn v6_length(mut self, bits: u8) -> Self {
         self.v6_length = bits.min(128);
         self
     }
 
-    /// Networks that are never banned: one's own, and those of trusted proxies, since a ban
-    /// of a proxy would lock out all who come through it.
+    /// Adds networks that are never banned, such as internal networks and trusted proxies: a
+    /// ban of a proxy would lock out all of its clients.
     pub fn exempt(mut self, networks: impl IntoIterator<Item = IpPrefix>) -> Self {
         self.exempt.extend(networks);
         self
     }
 
-    /// Principals that are never banned.
+    /// Adds principals that are never banned.
     pub fn exempt_keys<K>(mut self, ids: impl IntoIterator<Item = K>) -> Self
     where
         K: Into<Box<str>>,
@@ -134,26 +133,27 @@ impl AbusePolicy {
         self
     }
 
-    /// Whether clients on the same machine are never banned; they are not by default.
+    /// Sets whether loopback clients are exempt; `true` by default.
     pub fn loopback_exempt(mut self, exempt: bool) -> Self {
         self.loopback_exempt = exempt;
         self
     }
 
-    /// Says who would be banned, and bans nobody.
+    /// Sets report-only mode: bans are reported but not enforced.
     pub fn report_only(mut self, report_only: bool) -> Self {
         self.report_only = report_only;
         self
     }
 
-    /// When this many neighbours are banned, their whole network is: a `/24` for IPv4, a
-    /// `/48` for IPv6. `None`, the default, for never: a network may be a provider's.
+    /// Sets how many banned networks within a `/24` (IPv4) or `/48` (IPv6) lead to a ban of the
+    /// whole network. `None`, the default, disables it, because an internet provider may own
+    /// the network.
     pub fn aggregate(mut self, neighbours: Option<u32>) -> Self {
         self.aggregate = neighbours;
         self
     }
 
-    /// The points of a signal.
+    /// Returns the points of a signal.
     pub(crate) fn points(&self, signal: Signal) -> u32 {
         self.weights.get(&signal).copied().unwrap_or(0)
     }
@@ -164,7 +164,7 @@ impl AbusePolicy {
             Offender::Network(network) => {
                 let first = network.address();
                 (self.loopback_exempt && first.is_loopback())
-                    // A client's prefix may be wider than the network that is exempt.
+                    // The prefix of a client may be wider than the exempt network.
                     || self.exempt.iter().any(|exempt| {
                         exempt.contains(first) || network.contains(exempt.address())
                     })
@@ -182,12 +182,12 @@ impl AbusePolicy {
         }
     }
 
-    /// How long a ban is, after so many before it. `jitter` is any number.
+    /// Returns the duration of a ban after `bans_before` others. `jitter` is any number.
     pub(crate) fn ban_length(&self, bans_before: u32, jitter: u64) -> Option<Duration> {
         let first = self.ban?;
         let doubled = first.saturating_mul(1_u32.checked_shl(bans_before).unwrap_or(u32::MAX));
         let length = doubled.min(self.longest_ban);
-        // Between 0.9 and 1.1 of it.
+        // Between 0.9 and 1.1 times the duration.
         let thousandths = 900 + (jitter % 201) as u32;
         Some(length.saturating_mul(thousandths) / 1_000)
     }

@@ -1,4 +1,4 @@
-//! The inner guard: keeps banned principals out.
+//! The guard that refuses banned principals.
 
 use std::fmt;
 
@@ -9,15 +9,14 @@ use stockade_core::{
 
 use crate::Detector;
 
-/// Refuses principals that are banned, wherever they come from, and requests from banned
-/// addresses that were let through to authenticate and did not.
+/// Refuses banned principals, and requests from banned addresses that were passed on to
+/// authenticate but did not.
 ///
-/// It stands right behind the layer that authenticates: an id that was only claimed is never
-/// looked at.
+/// Put it directly inside of the layer that authenticates. It ignores unverified ids.
 pub struct PrincipalGuard(Detector);
 
 impl PrincipalGuard {
-    /// A guard that asks this detector.
+    /// Creates a guard that uses this detector.
     pub fn new(detector: Detector) -> Self {
         Self(detector)
     }

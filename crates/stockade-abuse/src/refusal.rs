@@ -6,15 +6,14 @@ use stockade_core::refusal::{Refusal, RefusalKind, RefusalReason};
 
 use crate::BanResponse;
 
-/// Says that there is a ban and when it ends, and nothing about what led to it.
+/// Returns a refusal that contains the end of the ban, but not its reason.
 pub(crate) fn banned(response: BanResponse, remaining: Option<Duration>) -> Refusal {
     const PROBLEM: &str = "https://iana.org/assignments/http-problem-types#abnormal-usage-detected";
-    const MESSAGE: &str =
-        "this client is blocked because of repeated errors; the server's operator can unblock it";
+    const MESSAGE: &str = "this client is blocked because of repeated errors; the operator of the server can unblock it";
     const DAY: Duration = Duration::from_secs(86_400);
     let (kind, retry_after) = match response {
         BanResponse::Forbidden => (RefusalKind::Forbidden, remaining),
-        // RFC 6585 has a 429 say when to come back, and clients rely on it.
+        // RFC 6585: a 429 may contain `Retry-After`, and clients rely on it.
         BanResponse::TooManyRequests => (RefusalKind::RateLimited, remaining.or(Some(DAY))),
     };
     let refusal = Refusal::new(kind, MESSAGE)

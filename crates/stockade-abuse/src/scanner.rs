@@ -1,15 +1,16 @@
-//! Paths that only scanners ask for.
+//! Paths that only vulnerability scanners request.
 
 use std::{borrow::Cow, fmt};
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, BuildError, MatchKind};
 use percent_encoding::percent_decode;
 
-/// Texts that no honest request's path has in it, matched in linear time, whatever the case.
+/// Texts that do not occur in paths of legitimate requests. Matching is case-insensitive and
+/// takes linear time.
 #[derive(Clone)]
 pub struct ScannerPaths(AhoCorasick);
 
-/// What automatic scanners ask every server for.
+/// The default texts, from requests of common scanners.
 const DEFAULT_TEXTS: &[&str] = &[
     "/.env",
     "/.git/",
@@ -47,14 +48,15 @@ const DEFAULT_TEXTS: &[&str] = &[
     "\0",
 ];
 
-/// A path longer than this is looked at only so far.
+/// Only this many bytes of a path are searched.
 const MAX_PATH: usize = 2_048;
 
 impl ScannerPaths {
-    /// These texts, in place of the usual ones; none for an empty list.
+    /// Creates a matcher for these texts instead of the default ones; an empty list matches
+    /// nothing.
     ///
     /// # Errors
-    /// When they are too many to be matched: millions.
+    /// Fails if there are too many texts (millions).
     pub fn new<T>(texts: impl IntoIterator<Item = T>) -> Result<Self, BuildError>
     where
         T: AsRef<[u8]>,
@@ -62,13 +64,13 @@ impl ScannerPaths {
         AhoCorasickBuilder::new()
             .ascii_case_insensitive(true)
             .match_kind(MatchKind::Standard)
-            // It would stop at every slash, of which paths are full.
+            // The prefilter would stop at every slash.
             .prefilter(false)
             .build(texts)
             .map(Self)
     }
 
-    /// Whether a request for this path is a probe. It is percent-decoded once.
+    /// Whether the path, percent-decoded once, contains one of the texts.
     pub fn match_path(&self, path: &str) -> bool {
         let path = path.as_bytes();
         let path = &path[..path.len().min(MAX_PATH)];
@@ -81,7 +83,7 @@ impl ScannerPaths {
 
 impl Default for ScannerPaths {
     fn default() -> Self {
-        Self::new(DEFAULT_TEXTS).expect("a short list can be matched")
+        Self::new(DEFAULT_TEXTS).expect("the default list is short")
     }
 }
 
@@ -96,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn knows_probes_from_requests() {
+    fn distinguishes_probes_from_requests() {
         let paths = ScannerPaths::default();
         for probe in [
             "/.env",
@@ -120,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_a_list_of_ones_own() {
+    fn accepts_a_custom_list() {
         let none = ScannerPaths::new([""; 0]).unwrap();
         assert!(!none.match_path("/.env"));
         assert!(

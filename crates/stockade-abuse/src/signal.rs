@@ -1,42 +1,40 @@
-//! What counts as an offence.
+//! Signals: the kinds of offences.
 
 use http::StatusCode;
 use stockade_core::refusal::{Denial, RefusalReason};
 
-/// What a refused request says of its client.
+/// The kind of an offence, derived from a refusal or a response status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Signal {
-    /// No credential where one is needed. However often, it is one offence a window.
+    /// No credential where one is required. Repetitions count once per window.
     MissingCredential,
-    /// A credential that is not valid. The same one again and again is one offence.
+    /// An invalid credential. The same credential counts once per window.
     BadCredential,
-    /// A credential that never was one, or two that differ. The same one again and again is
-    /// one offence.
+    /// A malformed credential, or two different ones. Repetitions count once per window.
     MalformedCredential,
-    /// A valid credential that may not do this.
+    /// A valid credential without the required permission.
     Forbidden,
     /// An image that is broken or cannot be decoded.
     InvalidImage,
-    /// Another body that breaks the rules.
+    /// Another invalid body.
     InvalidBody,
-    /// A body that asks for something that the server does not support, or declares it as
-    /// something else: an option, a format of images, a remote image.
+    /// A body with an unsupported option, image format or remote image.
     UnsupportedContent,
     /// A body that is too large.
     Oversize,
-    /// A body of a type that is not taken.
+    /// A body with an unsupported media type.
     UnsupportedType,
-    /// A limit was reached.
+    /// An exceeded rate limit.
     RateLimited,
-    /// A path where nothing is.
+    /// A path without a resource.
     NotFound,
-    /// A path that only scanners ask for, see [`ScannerPaths`](crate::ScannerPaths).
+    /// A path that only scanners request; see [`ScannerPaths`](crate::ScannerPaths).
     ScannerPath,
 }
 
 impl Signal {
-    /// All of them.
+    /// All signals.
     pub const ALL: [Self; 12] = [
         Self::MissingCredential,
         Self::BadCredential,
@@ -52,7 +50,7 @@ impl Signal {
         Self::ScannerPath,
     ];
 
-    /// As it is written in configuration files: `bad_credential`.
+    /// Returns the name in configuration files, such as `bad_credential`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::MissingCredential => "missing_credential",
@@ -70,11 +68,11 @@ impl Signal {
         }
     }
 
-    /// The signal in an outcome; `None` where the client did nothing wrong.
+    /// Returns the signal of a response; `None` if it is not an offence.
     ///
-    /// Where a guard or a handler has refused the request, its own reason decides, and the
-    /// status otherwise. What the server failed at (5xx, and gRPC's equivalents) is never
-    /// held against a client, whatever the verdict says.
+    /// If a guard or handler refused the request, its reason decides, otherwise the status.
+    /// Server errors (5xx and the equivalents of gRPC) are never offences, regardless of the
+    /// denial.
     pub(crate) fn of(outcome: ResponseStatus, denial: Option<&Denial>) -> Option<Self> {
         let status = outcome.status();
         if !status.is_client_error() {
@@ -100,14 +98,14 @@ impl Signal {
             R::TooLarge => Self::Oversize,
             R::UnsupportedType => Self::UnsupportedType,
             R::RateLimited => Self::RateLimited,
-            // A client that is banned already is not judged for further attempts.
+            // Further requests of a banned client are not counted.
             R::Banned => return None,
-            // A reason that this version does not know says nothing against a client.
+            // Unknown reasons are not offences.
             _ => return None,
         })
     }
 
-    /// For responses of handlers that say nothing but a status.
+    /// For responses without a denial.
     fn of_status(status: StatusCode) -> Option<Self> {
         Some(match status {
             StatusCode::UNAUTHORIZED => Self::BadCredential,
@@ -123,7 +121,7 @@ impl Signal {
     }
 }
 
-/// How a request ended, in HTTP's or gRPC's words.
+/// The status of a response in HTTP or gRPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResponseStatus {
     Http(StatusCode),
@@ -132,7 +130,7 @@ pub(crate) enum ResponseStatus {
 }
 
 impl ResponseStatus {
-    /// The HTTP status that says the same; gRPC's OK is 200.
+    /// Returns the equivalent HTTP status.
     pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::Http(status) => status,
@@ -144,7 +142,7 @@ impl ResponseStatus {
                 8 => StatusCode::TOO_MANY_REQUESTS,
                 12 => StatusCode::METHOD_NOT_ALLOWED,
                 16 => StatusCode::UNAUTHORIZED,
-                // Cancelled, deadlines, internal, unavailable …: nobody's offence.
+                // Cancelled, deadline exceeded, internal, unavailable …: not an offence.
                 _ => StatusCode::INTERNAL_SERVER_ERROR,
             },
         }
@@ -169,7 +167,7 @@ mod tests {
         Signal::of(ResponseStatus::Http(refusal.kind().status()), Some(&denial))
     }
 
-    // FC03: the cause is a type; neither the code nor the text of the cause matters.
+    // FC03: only the typed reason matters, neither the code nor the internal reason.
     #[test]
     fn reads_the_reason_of_a_refusal() {
         use RefusalKind as K;
@@ -219,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn no_failure_of_the_server_is_an_offence() {
+    fn server_errors_are_not_offences() {
         for status in 500..=599 {
             let outcome = ResponseStatus::Http(StatusCode::from_u16(status).unwrap());
             assert_eq!(Signal::of(outcome, None), None, "{status}");

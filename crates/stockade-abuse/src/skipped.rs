@@ -1,11 +1,10 @@
-//! Lines of a deny-list that ban no client, because they cannot be read.
+//! Lines of a deny-list that cannot be parsed.
 
 use std::{fmt, sync::Arc};
 
 use crate::OffenderError;
 
-/// The lines of one store that were skipped: the first of them one by one, and how many there
-/// are.
+/// The skipped lines of one store: the first ones individually, and the total number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SkippedLines {
     source: Arc<str>,
@@ -13,40 +12,40 @@ pub struct SkippedLines {
     count: usize,
 }
 
-/// A line that was skipped. Holds nothing of its text.
+/// A skipped line. It does not contain the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SkippedLine {
-    /// Its number, from 1.
+    /// The line number, from 1.
     pub number: usize,
-    /// What is wrong with it.
+    /// The problem.
     pub problem: LineProblem,
 }
 
-/// What is wrong with a line of a deny-list. Its text has the remedy.
+/// The problem of a line of a deny-list; [`help`](Self::help) returns the remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LineProblem {
-    /// It is not UTF-8.
+    /// The line is not UTF-8.
     NotUtf8,
-    /// It is longer than 4,096 bytes.
+    /// The line is longer than 4,096 bytes.
     TooLong,
-    /// It is a range of addresses.
+    /// The line contains an address range.
     Range,
-    /// Its prefix is longer than the address.
+    /// The prefix is longer than the address.
     Prefix,
-    /// Something other than a comment follows the client.
+    /// The client is followed by text that is not a comment.
     Uncommented,
-    /// It names nothing that can be banned.
+    /// The client cannot be parsed or banned.
     Offender(OffenderError),
-    /// It is the last line and has no line end, so it may have been cut off.
+    /// The last line has no line end, so it may be incomplete.
     Unterminated,
 }
 
 impl SkippedLines {
-    /// The most lines that are listed one by one.
+    /// The maximum number of lines that are listed individually.
     pub const LISTED: usize = 20;
 
-    /// No lines of this store; the name of a file, or of a server.
+    /// Creates an empty list for a store; `source` is a file path or the name of a server.
     pub fn new(source: impl Into<Arc<str>>) -> Self {
         Self {
             source: source.into(),
@@ -55,7 +54,7 @@ impl SkippedLines {
         }
     }
 
-    /// The number of skipped entries of a store that has no lines.
+    /// Creates a list with the number of skipped entries of a store without lines.
     pub fn entries(source: impl Into<Arc<str>>, count: usize) -> Self {
         Self {
             count,
@@ -70,34 +69,34 @@ impl SkippedLines {
         }
     }
 
-    /// The store.
+    /// Returns the name of the store.
     pub fn source(&self) -> &Arc<str> {
         &self.source
     }
 
-    /// The first lines, in their order.
+    /// Returns the first skipped lines, in order.
     pub fn listed(&self) -> &[SkippedLine] {
         &self.listed
     }
 
-    /// How many lines were skipped in all.
+    /// Returns the total number of skipped lines.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// How many of them are not listed.
+    /// Returns the number of skipped lines that are not listed.
     pub fn unlisted(&self) -> usize {
         self.count - self.listed.len()
     }
 
-    /// Whether none was skipped.
+    /// Whether no line was skipped.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 }
 
 impl LineProblem {
-    /// How to fix the line, in a few words with an example.
+    /// Returns how to fix the line, with an example.
     pub fn help(self) -> &'static str {
         match self {
             Self::NotUtf8 => "save the file as UTF-8",
@@ -118,7 +117,7 @@ impl fmt::Display for LineProblem {
         f.write_str(match self {
             Self::NotUtf8 => "the line is not UTF-8",
             Self::TooLong => "the line is longer than 4096 bytes",
-            Self::Range => "ranges of addresses are not supported",
+            Self::Range => "address ranges are not supported",
             Self::Prefix => "the prefix is longer than the address",
             Self::Uncommented => "the client is followed by text that is not a comment",
             Self::Offender(error) => return error.fmt(f),

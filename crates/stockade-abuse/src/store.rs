@@ -1,24 +1,23 @@
-//! Where bans are kept, and from where other processes hear of them.
+//! Stores for bans.
 
 use crate::{BanChange, BanUpdate};
 
-/// Keeps bans outside of the process: in a file, or where other replicas see them.
+/// Stores bans outside of the process: in a file, or in a server shared by replicas.
 ///
-/// Requests are judged by the [`Detector`](crate::Detector)'s own table, so a store that is
-/// slow or down costs no request anything.
+/// Requests are checked against the table of the [`Detector`](crate::Detector), so a slow or
+/// unavailable store does not delay them.
 ///
-/// What a store has to say in [`BanUpdate::All`] replaces what the detector knew, so it
-/// also has what was published to the store and could not be written yet: nobody is let
-/// in because a disk is full.
+/// The bans in [`BanUpdate::All`] replace those of the detector, so a store must include
+/// published bans that it could not write yet: a full disk must not lift a ban.
 pub trait BanStore: Send + Sync + 'static {
-    /// Makes a change known. Never waits: what takes time happens elsewhere, and where
-    /// changes come faster than they can be written, the store says so in its own way.
+    /// Publishes a change without waiting. A store that cannot keep up reports that itself,
+    /// for example in its health.
     fn publish(&self, change: &BanChange);
 
-    /// Calls this for whatever becomes known, beginning with all that is there, until the
-    /// store is dropped. Called once for a store, on any thread.
+    /// Calls the listener with the complete contents, then with each change, until the store
+    /// is dropped. Called once per store; the listener is called on any thread.
     fn subscribe(&self, listener: BanListener);
 }
 
-/// Hears of bans that a store knows.
+/// Receives the updates of a store.
 pub type BanListener = Box<dyn Fn(BanUpdate) + Send + Sync>;

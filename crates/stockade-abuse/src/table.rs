@@ -1,4 +1,4 @@
-//! A map of bounded size that many threads use at once.
+//! A concurrent map of bounded size.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -13,14 +13,14 @@ use indexmap::IndexMap;
 use crate::Offender;
 
 const SHARDS: usize = 16;
-/// How many entries are looked at whenever one is added.
+/// The number of entries that are inspected when one is added.
 const SWEEP: usize = 8;
 
-/// Offenders and what is known of them, never more than the capacity.
+/// A map from offenders to values, bounded by a capacity.
 ///
-/// Whoever adds an entry clears away some that are over; there is no sweep of everything.
-/// Where there is still no room, the least of the few that were looked at gives way, so
-/// the worst one never does.
+/// Adding an entry inspects a few others and removes the expired ones; there is no full
+/// sweep. If the shard is still full, the lowest-ranked of the inspected entries is removed,
+/// so the highest-ranked one never is.
 pub(crate) struct Table<V> {
     shards: Box<[RwLock<Shard<V>>]>,
     hasher: RandomState,
@@ -34,7 +34,7 @@ struct Shard<V> {
 }
 
 impl<V> Table<V> {
-    /// A table of about this capacity, rounded up to a multiple of sixteen.
+    /// Creates a table with this capacity, rounded up to a multiple of 16.
     pub(crate) fn new(capacity: usize) -> Self {
         let shard = || {
             RwLock::new(Shard {
@@ -62,8 +62,8 @@ impl<V> Table<V> {
             .map(read)
     }
 
-    /// Changes the entry of this offender, or adds one first. `rank` says how bad an entry
-    /// is, and `None` of one that is over. Returns also what had to give way.
+    /// Changes the entry of this offender, after adding one if necessary. `rank` returns the
+    /// rank of an entry, or `None` if it has expired. Also returns the removed entries.
     pub(crate) fn change<R, K>(
         &self,
         offender: &Offender,
@@ -78,11 +78,11 @@ impl<V> Table<V> {
         if let Some(entry) = shard.entries.get_mut(offender) {
             return (change(entry), Vec::new());
         }
-        let gone = shard.make_room(self.shard_capacity, rank);
+        let removed = shard.make_room(self.shard_capacity, rank);
         let result = change(shard.entries.entry(offender.clone()).or_insert_with(new));
         self.len.fetch_add(1, Ordering::Release);
-        self.len.fetch_sub(gone.len(), Ordering::Release);
-        (result, gone)
+        self.len.fetch_sub(removed.len(), Ordering::Release);
+        (result, removed)
     }
 
     pub(crate) fn remove(&self, offender: &Offender) -> Option<V> {
@@ -93,14 +93,17 @@ impl<V> Table<V> {
         removed
     }
 
-    /// Removes all entries of which this is so.
-    pub(crate) fn remove_where(&self, gone: impl Fn(&Offender, &V) -> bool) -> Vec<(Offender, V)> {
+    /// Removes all entries that match.
+    pub(crate) fn remove_where(
+        &self,
+        matches: impl Fn(&Offender, &V) -> bool,
+    ) -> Vec<(Offender, V)> {
         let mut removed = Vec::new();
         for at in 0..SHARDS {
             let mut shard = self.writable(at);
             let taken = shard
                 .entries
-                .extract_if(.., |offender, value| gone(offender, value));
+                .extract_if(.., |offender, value| matches(offender, value));
             let before = removed.len();
             removed.extend(taken);
             self.len
@@ -109,7 +112,7 @@ impl<V> Table<V> {
         removed
     }
 
-    /// Looks at all entries, a part of the table at a time.
+    /// Visits all entries, locking one shard at a time.
     pub(crate) fn for_each(&self, mut look: impl FnMut(&Offender, &V)) {
         for at in 0..SHARDS {
             let shard = self.readable(at);
@@ -124,7 +127,7 @@ impl<V> Table<V> {
         self.hasher.hash_one(offender) as usize % SHARDS
     }
 
-    // Nothing panics while a lock is held, and what is there is whole after each step.
+    // No code panics while holding a lock, and each step leaves the shard consistent.
     fn readable(&self, at: usize) -> RwLockReadGuard<'_, Shard<V>> {
         self.shards[at]
             .read()
@@ -147,7 +150,7 @@ impl<V> Shard<V> {
     where
         K: Ord,
     {
-        let mut gone = Vec::new();
+        let mut removed = Vec::new();
         let mut least: Option<(K, Offender)> = None;
         for _ in 0..SWEEP.min(self.entries.len()) {
             self.cursor = if self.cursor < self.entries.len() {
@@ -159,7 +162,7 @@ impl<V> Shard<V> {
                 break;
             };
             match rank(value) {
-                None => gone.extend(self.entries.swap_remove_index(self.cursor)),
+                None => removed.extend(self.entries.swap_remove_index(self.cursor)),
                 Some(rank) => {
                     if least.as_ref().is_none_or(|(least, _)| rank < *least) {
                         least = Some((rank, offender.clone()));
@@ -171,9 +174,9 @@ impl<V> Shard<V> {
         if self.entries.len() >= capacity
             && let Some((_, offender)) = least
         {
-            gone.extend(self.entries.swap_remove_entry(&offender));
+            removed.extend(self.entries.swap_remove_entry(&offender));
         }
-        gone
+        removed
     }
 }
 
@@ -200,7 +203,7 @@ mod tests {
 
     // D05, R06
     #[test]
-    fn never_holds_more_than_it_may_and_keeps_the_worst() {
+    fn respects_the_capacity_and_keeps_the_highest_rank() {
         let table = Table::new(1_600);
         set(&table, 0, u32::MAX);
         for number in 1..200_000 {
@@ -214,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_goes_first() {
+    fn removes_expired_entries_first() {
         let table = Table::new(16);
         for number in 0..1_000 {
             table.change(&client(number), || 0, |_| (), |_| None::<u32>);

@@ -1,4 +1,4 @@
-//! The deny-list file, with a real detector, real processes and real faults.
+//! The deny-list with a detector, processes and I/O errors.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -18,7 +18,7 @@ fn client(text: &str) -> Offender {
     text.parse().unwrap()
 }
 
-/// A detector over a file, and what it says.
+/// Returns a detector with a deny-list, and its events.
 fn detector(path: &Path) -> (Detector, mpsc::Receiver<AbuseEvent>) {
     let (sender, events) = mpsc::channel();
     let list: Arc<dyn BanStore> = Arc::new(DenyList::open(path).unwrap());
@@ -40,7 +40,7 @@ fn wait<T>(events: &mpsc::Receiver<AbuseEvent>, wanted: impl Fn(AbuseEvent) -> O
 }
 
 #[test]
-fn takes_the_file_that_people_have_before_the_first_request() {
+fn existing_bans_are_active_before_the_first_request() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deny.txt");
     let text = "192.168.1.100  # Blocked: 5 errors in 30s at 2025-11-03 10:30:00\n\
@@ -90,12 +90,12 @@ fn bans_and_unbans_survive_a_restart() {
 }
 
 #[test]
-fn what_people_edit_holds_without_a_restart() {
+fn edits_apply_without_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deny.txt");
     fs::write(&path, "192.0.2.1\n").unwrap();
     let (detector, events) = detector(&path);
-    // As `sed -i` does it: a new file in place of the old one.
+    // Like `sed -i`: replace the file.
     let new = folder.path().join("new");
     fs::write(&new, "192.0.2.2\n").unwrap();
     fs::rename(&new, &path).unwrap();
@@ -112,11 +112,11 @@ fn what_people_edit_holds_without_a_restart() {
 
 // D09
 #[test]
-fn a_ban_holds_in_memory_while_the_file_cannot_be_written() {
+fn ban_stays_in_memory_while_the_file_cannot_be_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deny.txt");
     let (detector, events) = detector(&path);
-    // A folder in place of the file: root may write to all that is a file.
+    // A directory in place of the file, because root can write to any file.
     fs::create_dir(&path).unwrap();
     detector.ban(client("192.0.2.1"), None, "by hand");
     let error = wait(&events, |event| match event {
@@ -125,7 +125,7 @@ fn a_ban_holds_in_memory_while_the_file_cannot_be_written() {
     });
     assert!(error.contains("deny.txt"), "{error}");
     assert!(detector.find_ban(&client("192.0.2.1")).is_some());
-    // What was held back is written when that is possible again.
+    // Pending bans are written when the file is writable again.
     fs::remove_dir(&path).unwrap();
     wait(&events, |event| match event {
         AbuseEvent::ListLoaded { bans: 1, .. } => Some(()),
@@ -145,12 +145,12 @@ fn a_ban_holds_in_memory_while_the_file_cannot_be_written() {
 // D09
 #[cfg(unix)]
 #[test]
-fn a_device_is_no_deny_list() {
+fn rejects_a_device() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deny.txt");
     std::os::unix::fs::symlink("/dev/full", &path).unwrap();
     let error = DenyList::open(&path).unwrap_err();
-    assert!(error.to_string().contains("no regular file"), "{error}");
+    assert!(error.to_string().contains("not a regular file"), "{error}");
 }
 
 // FS01
@@ -164,10 +164,10 @@ fn reports_each_skipped_line_once() {
         AbuseEvent::LinesSkipped(skipped) => Some(skipped),
         _ => None,
     };
-    let told = wait(&events, skipped);
-    assert_eq!(told.count(), 2);
-    assert!(told.source().contains("deny.txt"), "{told:?}");
-    let lines: Vec<_> = told.listed().iter().map(ToString::to_string).collect();
+    let reported = wait(&events, skipped);
+    assert_eq!(reported.count(), 2);
+    assert!(reported.source().contains("deny.txt"), "{reported:?}");
+    let lines: Vec<_> = reported.listed().iter().map(ToString::to_string).collect();
     assert!(
         lines[0].starts_with("line 2: the prefix is longer"),
         "{lines:?}"
@@ -175,12 +175,12 @@ fn reports_each_skipped_line_once() {
     assert!(lines[1].contains("put a `#`"), "{lines:?}");
     assert_eq!(detector.stats().skipped_lines, 2);
 
-    // Whatever else is edited, the same lines are not told again.
+    // After other edits, the same lines are not reported again.
     let mut edited = fs::read_to_string(&path).unwrap();
     edited.push_str("192.0.2.2\n");
     fs::write(&path, &edited).unwrap();
     wait(&events, |event| match event {
-        AbuseEvent::LinesSkipped(_) => panic!("told again"),
+        AbuseEvent::LinesSkipped(_) => panic!("reported again"),
         AbuseEvent::ListLoaded { bans: 2, .. } => Some(()),
         _ => None,
     });
@@ -218,7 +218,7 @@ fn reports_a_missing_list_and_keeps_bans_when_it_is_lost() {
     assert!(health.status().is_failing());
     assert!(detector.find_ban(&client("192.0.2.1")).is_some());
 
-    // The next ban makes a new file, with what was in the lost one.
+    // The next ban creates a new file with the bans of the lost one.
     detector.ban(client("192.0.2.2"), None, "by hand");
     wait(&events, |event| match event {
         AbuseEvent::ListLoaded { bans: 2, .. } => Some(()),
@@ -239,7 +239,7 @@ fn reports_a_missing_list_and_keeps_bans_when_it_is_lost() {
 // FA16
 #[cfg(unix)]
 #[test]
-fn a_fifo_is_refused_and_holds_nothing_up() {
+fn rejects_a_fifo_without_blocking() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deny.txt");
     let made = Command::new("mkfifo").arg(&path).status().unwrap();
@@ -248,14 +248,14 @@ fn a_fifo_is_refused_and_holds_nothing_up() {
         DenyList::open(&path).map(drop).unwrap_err(),
         DenyList::check(&path).map(drop).unwrap_err(),
     ] {
-        assert!(error.to_string().contains("no regular file"), "{error}");
+        assert!(error.to_string().contains("not a regular file"), "{error}");
     }
 }
 
-// FA16: a file that has to be made is made where its name says.
+// FA16: a new file is created at its own path only.
 #[cfg(unix)]
 #[test]
-fn a_dangling_link_is_not_followed() {
+fn does_not_follow_a_dangling_link() {
     let folder = tempfile::tempdir().unwrap();
     let (path, target) = (folder.path().join("deny.txt"), folder.path().join("target"));
     std::os::unix::fs::symlink(&target, &path).unwrap();
@@ -269,12 +269,12 @@ fn a_dangling_link_is_not_followed() {
     assert!(detector.find_ban(&client("192.0.2.1")).is_some());
 }
 
-/// Names the file, in the child that is to be killed while it writes to it.
+/// The path of the file, for the child process that is killed while it writes.
 const VICTIM: &str = "STOCKADE_TEST_DENY_LIST";
 
 // D06
 #[test]
-fn a_killed_process_leaves_a_file_that_can_be_read() {
+fn killed_process_leaves_a_readable_file() {
     if let Some(path) = env::var_os(VICTIM) {
         ban_and_unban_for_ever(Path::new(&path));
     }
@@ -285,7 +285,7 @@ fn a_killed_process_leaves_a_file_that_can_be_read() {
         let modified = || fs::metadata(&path).unwrap().modified().unwrap();
         let before = modified();
         let mut child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "a_killed_process_leaves_a_file_that_can_be_read"])
+            .args(["--exact", "killed_process_leaves_a_readable_file"])
             .env(VICTIM, &path)
             .stdout(Stdio::null())
             .spawn()
@@ -293,7 +293,7 @@ fn a_killed_process_leaves_a_file_that_can_be_read() {
         while modified() == before {
             thread::yield_now();
         }
-        // Another point of another write each time.
+        // At a different point of a write each time.
         thread::sleep(Duration::from_micros(round * 777));
         child.kill().unwrap();
         child.wait().unwrap();

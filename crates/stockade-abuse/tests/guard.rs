@@ -1,4 +1,4 @@
-//! The guards in front of a service, with real keys.
+//! The guards around a service with key authentication.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -42,7 +42,7 @@ struct Site {
     forwarded_for: Option<&'static str>,
 }
 
-/// A site with one key, behind abuse guards and key auth, as a fence has them.
+/// A service with one key behind the abuse guards and key auth, in the order of a fence.
 fn site(policy: AbusePolicy) -> Site {
     site_behind(policy, TrustedProxies::default())
 }
@@ -116,7 +116,7 @@ impl Site {
         self.ask(from, path, key).await.status().as_u16()
     }
 
-    /// Sends so many different bad keys.
+    /// Sends this many different invalid keys.
     async fn record(&self, from: &str, times: usize) {
         for number in 0..times {
             let key = format!("wrong-{number}");
@@ -143,14 +143,14 @@ async fn upholds_the_contract() {
 }
 
 #[tokio::test]
-async fn bans_after_five_bad_keys_and_lets_in_again_when_the_ban_ends() {
+async fn bans_after_five_invalid_keys_until_the_ban_ends() {
     let site = site(AbusePolicy::new());
     site.record(CLIENT, 4).await;
     assert_eq!(site.status(CLIENT, "/ok", None).await, 401);
     assert_eq!(site.status(CLIENT, "/ok", Some("another")).await, 401);
     let response = site.ask(CLIENT, "/ok", None).await;
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
-    // FC04: the ban ends, and the refusal says when.
+    // FC04: the refusal contains the end of the ban.
     let retry_after = response.headers()["retry-after"].to_str().unwrap();
     let retry_after: u64 = retry_after.parse().unwrap();
     assert!((540..=660).contains(&retry_after), "{retry_after}");
@@ -177,7 +177,7 @@ async fn answers_with_429_and_when_to_come_back_where_that_is_wanted() {
 }
 
 #[tokio::test]
-async fn one_stale_key_again_and_again_is_one_offence() {
+async fn counts_a_repeated_invalid_key_once() {
     let site = site(AbusePolicy::new());
     for _ in 0..100 {
         assert_eq!(site.status(CLIENT, "/ok", Some("stale")).await, 401);
@@ -187,7 +187,7 @@ async fn one_stale_key_again_and_again_is_one_offence() {
 
 // D01
 #[tokio::test]
-async fn a_forged_header_bans_its_sender_and_not_its_victim() {
+async fn forged_header_bans_its_sender_only() {
     let mut site = site(AbusePolicy::new());
     site.forwarded_for = Some(OTHER);
     site.record(CLIENT, 5).await;
@@ -197,7 +197,7 @@ async fn a_forged_header_bans_its_sender_and_not_its_victim() {
 
 // D02
 #[tokio::test]
-async fn valid_keys_are_served_behind_an_address_that_is_banned() {
+async fn valid_keys_pass_despite_a_banned_address() {
     let site = site(AbusePolicy::new());
     site.record(CLIENT, 5).await;
     assert_eq!(site.status(CLIENT, "/ok", None).await, 403);
@@ -209,7 +209,7 @@ async fn valid_keys_are_served_behind_an_address_that_is_banned() {
 
 // D03
 #[tokio::test]
-async fn a_key_is_not_banned_by_those_who_only_claim_it() {
+async fn unverified_ids_do_not_ban_a_key() {
     let site = site(AbusePolicy::new());
     let (id, _) = site.key.rsplit_once('_').unwrap();
     for number in 0..50 {
@@ -230,7 +230,7 @@ fn ten() -> TrustedProxies {
 
 // D04
 #[tokio::test]
-async fn proxies_the_allow_list_and_the_machine_itself_are_never_banned() {
+async fn never_bans_proxies_exempt_networks_or_loopback() {
     let own = ["10.0.0.0/8", "2001:db8::1/128"].map(|text| text.parse().unwrap());
     let policy = AbusePolicy::new()
         .exempt(own)
@@ -255,7 +255,7 @@ async fn proxies_the_allow_list_and_the_machine_itself_are_never_banned() {
 }
 
 #[tokio::test]
-async fn a_client_behind_a_trusted_proxy_is_banned_and_its_neighbours_are_not() {
+async fn bans_a_client_behind_a_trusted_proxy_but_not_its_neighbours() {
     let policy = AbusePolicy::new().exempt(["10.0.0.0/8".parse().unwrap()]);
     let mut site = site_behind(policy, ten());
     site.forwarded_for = Some(CLIENT);
@@ -278,7 +278,7 @@ async fn addresses_of_one_ipv6_prefix_are_one_client() {
 }
 
 #[tokio::test]
-async fn an_authenticated_offender_is_banned_everywhere_and_its_address_is_not() {
+async fn bans_an_authenticated_offender_but_not_its_address() {
     let policy = AbusePolicy::new()
         .ban_principals(true)
         .weight(Signal::InvalidImage, 1);
@@ -293,7 +293,7 @@ async fn an_authenticated_offender_is_banned_everywhere_and_its_address_is_not()
 }
 
 #[tokio::test]
-async fn what_the_server_fails_at_is_nobodys_offence() {
+async fn server_errors_are_not_offences() {
     let site = site(AbusePolicy::new());
     for _ in 0..20 {
         assert_eq!(site.status(CLIENT, "/broken", Some(&site.key)).await, 500);
@@ -304,7 +304,7 @@ async fn what_the_server_fails_at_is_nobodys_offence() {
 }
 
 #[tokio::test]
-async fn scanners_are_banned() {
+async fn bans_scanners() {
     let site = site(AbusePolicy::new());
     for path in ["/.env", "/wp-login.php", "/.git/config", "/.aws/a", "/.env"] {
         assert_eq!(site.status(CLIENT, path, None).await, 401);
@@ -314,7 +314,7 @@ async fn scanners_are_banned() {
 
 // FC03
 #[tokio::test]
-async fn a_missing_credential_is_discovery() {
+async fn missing_credentials_do_not_count_by_default() {
     let site = site(AbusePolicy::new());
     for _ in 0..20 {
         let browser = site.status(CLIENT, "/favicon.ico", None).await;
@@ -325,9 +325,9 @@ async fn a_missing_credential_is_discovery() {
     assert_eq!((stats.tracked_entities, stats.banned_entities), (0, 0));
 }
 
-// FC03: where it is made an offence, repeating it is one offence.
+// FC03: with a weight, repetitions count once.
 #[tokio::test]
-async fn a_missing_credential_counts_where_the_policy_says_so() {
+async fn missing_credentials_count_with_a_weight() {
     let weights = AbusePolicy::new()
         .weight(Signal::MissingCredential, 1)
         .weight(Signal::BadCredential, 1);
@@ -341,7 +341,7 @@ async fn a_missing_credential_counts_where_the_policy_says_so() {
 
 // FC04
 #[tokio::test]
-async fn mistakes_of_clients_ban_neither_a_key_nor_an_address() {
+async fn client_mistakes_ban_neither_a_key_nor_an_address() {
     let site = site(AbusePolicy::new());
     for key in [Some(site.key.as_str()), None] {
         for (path, status) in [
@@ -361,7 +361,7 @@ async fn mistakes_of_clients_ban_neither_a_key_nor_an_address() {
     assert_eq!(site.detector.bans(), []);
 }
 
-// FC04: a principal is banned by explicit choice only.
+// FC04: principals are banned only if enabled.
 #[tokio::test]
 async fn offences_of_a_principal_do_not_count_by_default() {
     let site = site(AbusePolicy::new().weight(Signal::InvalidImage, 1));
@@ -371,14 +371,14 @@ async fn offences_of_a_principal_do_not_count_by_default() {
         }
     }
     assert_eq!(site.detector.stats().tracked_entities, 0);
-    // One that is banned by hand is refused all the same.
+    // A manual ban applies in any case.
     site.detector.ban(client("key:team"), None, "by hand");
     assert_eq!(site.status(OTHER, "/ok", Some(&site.key)).await, 403);
 }
 
-// FC03: a malformed credential is no guess, so the same one again is one offence.
+// FC03: a malformed credential guesses nothing, so repetitions count once.
 #[tokio::test]
-async fn one_malformed_credential_again_and_again_is_one_offence() {
+async fn counts_a_repeated_malformed_credential_once() {
     let site = site(AbusePolicy::new());
     for _ in 0..20 {
         assert_eq!(site.status(CLIENT, "/ok", Some("")).await, 401);
@@ -387,7 +387,7 @@ async fn one_malformed_credential_again_and_again_is_one_offence() {
 }
 
 #[test]
-fn report_only_says_who_would_be_banned_and_bans_nobody() {
+fn report_only_reports_bans_without_enforcing_them() {
     let events = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&events);
     let detector = Detector::builder(AbusePolicy::new().report_only(true))
@@ -409,7 +409,7 @@ fn report_only_says_who_would_be_banned_and_bans_nobody() {
 
 // D10
 #[tokio::test]
-async fn an_unban_holds_at_once_and_starts_anew() {
+async fn unban_applies_immediately_and_clears_offences() {
     let site = site(AbusePolicy::new());
     site.record(CLIENT, 5).await;
     assert_eq!(site.status(CLIENT, "/ok", None).await, 403);
@@ -420,7 +420,7 @@ async fn an_unban_holds_at_once_and_starts_anew() {
 }
 
 #[tokio::test]
-async fn each_ban_is_twice_as_long() {
+async fn each_ban_lasts_twice_as_long() {
     let site = site(AbusePolicy::new());
     let mut lengths = Vec::new();
     for _ in 0..3 {
@@ -437,7 +437,7 @@ async fn each_ban_is_twice_as_long() {
 
 // D05
 #[test]
-fn a_flood_of_offenders_stays_within_bounds() {
+fn flood_of_offenders_stays_within_the_limits() {
     let policy = AbusePolicy::new().threshold(1, Duration::from_secs(30));
     let detector = Detector::builder(policy)
         .clock(FakeClock::at(Timestamp::from_secs(1_000)))
@@ -456,7 +456,7 @@ fn a_flood_of_offenders_stays_within_bounds() {
 
 // D05
 #[test]
-fn many_banned_neighbours_become_one_ban_where_that_is_wanted() {
+fn aggregates_many_banned_neighbours_if_enabled() {
     let policy = AbusePolicy::new()
         .threshold(1, Duration::from_secs(30))
         .aggregate(Some(16));
@@ -473,12 +473,12 @@ fn many_banned_neighbours_become_one_ban_where_that_is_wanted() {
 
 // R05
 #[test]
-fn a_client_without_an_address_is_a_fault_of_the_wiring() {
+fn missing_client_address_is_a_configuration_error() {
     let guard = AbuseGuard::new(Detector::new(AbusePolicy::new()));
     let mut request = Request::new(());
     let head = Head::new(request.clone().into_parts().0);
     let Check::Refuse(refusal) = guard.check(&head) else {
-        panic!("nobody can be told from anybody");
+        panic!("a request without a client address was accepted");
     };
     assert_eq!(refusal.kind(), RefusalKind::Internal);
     request.extensions_mut().insert(PeerAddr::UnixSocket);

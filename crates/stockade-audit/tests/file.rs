@@ -196,7 +196,7 @@ fn copytruncate_loses_only_records_in_between() {
     single.dedup();
     assert_eq!(single.len(), details.len(), "doubled");
     let report = verify(&files, &head(&path));
-    let gone: u64 = report
+    let missing: u64 = report
         .faults
         .iter()
         .map(|fault| match &fault.kind {
@@ -209,7 +209,7 @@ fn copytruncate_loses_only_records_in_between() {
             other => panic!("{other:?}"),
         })
         .sum();
-    assert!(report.lines + gone >= 4_001, "{report:?}");
+    assert!(report.lines + missing >= 4_001, "{report:?}");
 }
 
 // L04
@@ -430,7 +430,7 @@ const LIMITED: &str = "STOCKADE_AUDIT_LIMITED";
 // L03
 #[test]
 fn disk_that_fills_up_within_a_batch_leaves_whole_lines() {
-    const NAME: &str = "a_disk_that_fills_up_in_the_middle_of_a_batch_leaves_whole_lines";
+    const NAME: &str = "disk_that_fills_up_within_a_batch_leaves_whole_lines";
     if std::env::var_os(LIMITED).is_some() {
         return outgrow_the_disk();
     }

@@ -110,13 +110,13 @@ fn drop_and_count_records_the_number_of_lost_records() {
     log.flush(LONG).unwrap();
 
     let lost = records(&memory, |record| record["event"] == "records_lost");
-    let told: u64 = lost
+    let reported: u64 = lost
         .iter()
         .map(|record| record["lost"].as_u64().unwrap())
         .sum();
     let written = records(&memory, |record| record["event"] == "banned").len() as u64;
-    assert_eq!(told, dropped);
-    assert_eq!(written + told, EVENTS);
+    assert_eq!(reported, dropped);
+    assert_eq!(written + reported, EVENTS);
     let numbers = records(&memory, |_| true)
         .iter()
         .map(|record| record["seq"].as_u64().unwrap())
@@ -232,18 +232,18 @@ async fn flush_and_shutdown_write_the_counts_of_the_current_second() {
             drop(service.clone().oneshot(request()).await.unwrap());
         }
     };
-    let told = || -> Vec<u64> {
+    let reported = || -> Vec<u64> {
         let repeated = records(&memory, |record| record["event"] == "repeated");
         let counts = repeated.iter().map(|record| record["repeated"].as_u64());
         counts.map(Option::unwrap).collect()
     };
     flood().await;
     log.flush(LONG).unwrap();
-    assert_eq!(told(), [20]);
+    assert_eq!(reported(), [20]);
     flood().await;
     journal.shutdown(LONG).unwrap();
     // In the same second, so none of them has its own record.
-    assert_eq!(told(), [20, 30]);
+    assert_eq!(reported(), [20, 30]);
 }
 
 // L06

@@ -1,4 +1,4 @@
-//! The file itself: read, appended to, and replaced, so that a crash loses nothing.
+//! Reads, appends to and replaces the file, safely in case of a crash.
 
 use std::{
     collections::HashMap,
@@ -13,21 +13,21 @@ use stockade_core::clock::Timestamp;
 use super::line::{self, Line};
 use crate::{Ban, LineProblem, Offender, SkippedLines};
 
-/// A larger file is not read at all.
+/// The maximum size of the file.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
-/// So many lines that ban nobody any more may be in the file before it is written anew.
+/// The number of stale lines after which the file may be rewritten.
 const MAX_STALE: usize = 64;
 
-/// What is in the file.
+/// The contents of the file.
 #[derive(Debug)]
 pub(super) struct Contents {
     pub(super) bans: Vec<Ban>,
     pub(super) skipped: SkippedLines,
-    /// Lines of bans that are over, or that a later line says better.
+    /// The number of lines with expired bans, or bans that a later line replaces.
     pub(super) stale: usize,
 }
 
-/// What tells one version of a file from another.
+/// Identifies a version of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Version {
     length: u64,
@@ -61,14 +61,14 @@ impl DenyFile {
         &self.0
     }
 
-    /// `None` while there is no file.
+    /// Returns the version of the file; `None` if it is missing.
     pub(super) fn version(&self) -> Option<Version> {
         fs::metadata(&self.0)
             .ok()
             .map(|metadata| Version::of(&metadata))
     }
 
-    /// What the file says; a file that is not there says nothing.
+    /// Reads the file; a missing file is empty.
     pub(super) fn read(&self, now: Timestamp) -> io::Result<Contents> {
         let skipped = SkippedLines::new(self.0.display().to_string());
         Ok(contents(&self.bytes()?, now, skipped))
@@ -82,18 +82,17 @@ impl DenyFile {
         let mut bytes = Vec::new();
         file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > MAX_FILE {
-            return Err(io::Error::other("it is larger than 64 MiB"));
+            return Err(io::Error::other("the file is larger than 64 MiB"));
         }
         Ok(bytes)
     }
 
-    /// Adds lines for these bans, and returns when they are on the disk.
+    /// Appends lines for these bans and syncs them.
     pub(super) fn append(&self, bans: &[Ban]) -> io::Result<()> {
         let mut options = OpenOptions::new();
         options.read(true).append(true);
         let mut file = match open(&mut options, &self.0) {
-            // One that has to be made is made here and nowhere else: a dangling link, or one
-            // that was put there meanwhile, is not followed.
+            // Create the file without following a dangling or planted link.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 open(options.create_new(true), &self.0)?
             }
@@ -104,13 +103,13 @@ impl DenyFile {
             lines.push('\n');
         }
         lines.extend(bans.iter().map(line::write));
-        // One call: a process that is killed has written all of it or nothing.
+        // A single call, so that a killed process has written all lines or none.
         file.write_all(lines.as_bytes())?;
         file.sync_data()
     }
 
-    /// Writes the file anew without the lines of these offenders, and without those that
-    /// are over. Comments and lines that nobody understands stay.
+    /// Rewrites the file without the lines of these offenders and without expired bans. Keeps
+    /// comments and lines that cannot be parsed.
     pub(super) fn rewrite(&self, without: &[Offender], now: Timestamp) -> io::Result<()> {
         let bytes = self.bytes()?;
         let lines = Lines::parse(&bytes);
@@ -129,7 +128,7 @@ impl DenyFile {
                 kept.push(b'\n');
             }
         }
-        // A link is followed, so that what it points to is replaced and not the link.
+        // Follow a link, so that its target is replaced and not the link.
         let path = match fs::canonicalize(&self.0) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.0.clone(),
             real => real?,
@@ -138,12 +137,12 @@ impl DenyFile {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
-        // Made with mode 0600.
+        // Created with mode 0600.
         let mut new = tempfile::NamedTempFile::new_in(folder)?;
         new.write_all(&kept)?;
         new.as_file().sync_all()?;
         new.persist(&path)?;
-        // The rename is on the disk only when the folder is.
+        // Sync the directory to make the rename durable.
         File::open(folder)?.sync_all()
     }
 }
@@ -154,15 +153,15 @@ impl Contents {
     }
 }
 
-/// The lines of a file and what they say.
+/// The lines of a file and their parsed form.
 struct Lines<'b> {
     all: Vec<(&'b [u8], Line)>,
-    /// The last line of each offender, which is the one that counts.
+    /// The index of the last line of each offender, which takes precedence.
     last: HashMap<Offender, usize>,
 }
 
 impl<'b> Lines<'b> {
-    /// Without what ends them; what follows the last line end is a line, too.
+    /// Splits at line ends; the text after the last line end is a line, too.
     fn parse(bytes: &'b [u8]) -> Self {
         let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         let texts = bytes.split(|byte| *byte == b'\n');
@@ -181,13 +180,13 @@ impl<'b> Lines<'b> {
         }
     }
 
-    /// Whether no later line says something else of the same offender.
+    /// Whether no later line is about the same offender.
     fn is_latest(&self, at: usize, ban: &Ban) -> bool {
         self.last.get(&ban.offender) == Some(&at)
     }
 }
 
-/// Opens a regular file, and never waits for what is not one: a FIFO has no end that opens.
+/// Opens a regular file. Does not block on other files, such as a FIFO.
 fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     {
@@ -197,7 +196,7 @@ fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let file = options.open(path)?;
     match file.metadata()?.is_file() {
         true => Ok(file),
-        false => Err(io::Error::other("it is no regular file")),
+        false => Err(io::Error::other("not a regular file")),
     }
 }
 
@@ -210,8 +209,7 @@ fn contents(bytes: &[u8], now: Timestamp, skipped: SkippedLines) -> Contents {
         stale: 0,
     };
     for (at, (_, line)) in lines.all.iter().enumerate() {
-        // The start of an address is another address: a line that was cut off must not
-        // ban somebody else.
+        // A truncated address may be a different, valid address, which must not be banned.
         let is_torn = at + 1 == lines.all.len() && !bytes.ends_with(b"\n");
         match line {
             Line::Blank => {}
@@ -258,18 +256,18 @@ mod tests {
         }
     }
 
-    // D06: the power goes out after any byte of what is being added.
+    // D06: a power failure after any byte of the appended lines.
     #[test]
-    fn a_cut_file_loses_only_the_line_that_was_cut() {
+    fn truncated_file_loses_only_the_incomplete_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deny.txt");
         let file = DenyFile::new(&path);
         file.append(&[ban("192.168.1.100")]).unwrap();
         let kept = fs::read(&path).unwrap().len();
-        file.append(&[ban("10.11.12.13"), ban("key:somebody")])
+        file.append(&[ban("10.11.12.13"), ban("key:other")])
             .unwrap();
         let whole = fs::read(&path).unwrap();
-        let allowed = ["192.168.1.100", "10.11.12.13", "key:somebody"];
+        let allowed = ["192.168.1.100", "10.11.12.13", "key:other"];
         for cut in 0..=whole.len() {
             let contents = read(&whole[..cut]);
             for ban in &contents.bans {
@@ -279,7 +277,7 @@ mod tests {
                 );
             }
             assert!(cut < kept || !contents.bans.is_empty(), "{cut}");
-            // What is added next is not glued to the rest.
+            // The next line is not joined with the incomplete one.
             fs::write(&path, &whole[..cut]).unwrap();
             file.append(&[ban("198.51.100.7")]).unwrap();
             let after = file.read(NOW).unwrap();
@@ -292,7 +290,7 @@ mod tests {
 
     // D07
     #[test]
-    fn garbage_is_counted_and_bans_nobody() {
+    fn counts_invalid_lines_without_banning() {
         let utf16: Vec<u8> = "10.0.0.1\n"
             .encode_utf16()
             .flat_map(u16::to_le_bytes)
@@ -319,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn rewriting_keeps_what_it_does_not_understand() {
+    fn rewrite_keeps_comments_and_invalid_lines() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deny.txt");
         let text = "# ours\n10.0.0.1\n???\n10.0.0.2  # Blocked: x at 2025-01-01 00:00:00; \
@@ -336,7 +334,7 @@ mod tests {
     // D09
     #[cfg(unix)]
     #[test]
-    fn a_link_stays_a_link_and_the_file_is_for_its_owner() {
+    fn rewrite_keeps_a_link_and_restricts_the_mode() {
         use std::os::unix::fs::{PermissionsExt, symlink};
         let folder = tempfile::tempdir().unwrap();
         let (real, link) = (folder.path().join("real"), folder.path().join("link"));

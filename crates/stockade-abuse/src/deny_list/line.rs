@@ -4,7 +4,7 @@
 //! 192.168.1.100  # Blocked: 5 errors in 30s at 2025-11-03 10:30:00
 //! key:team-core  # Blocked: by hand at 2025-11-03 10:30:00; until 2025-11-03T10:40:00Z
 //! ```
-//! Readers that do not know of the end take it for a part of the comment.
+//! Other programs treat the end of the ban as a part of the comment.
 
 use std::{fmt::Write, net::IpAddr, sync::Arc};
 
@@ -13,15 +13,15 @@ use stockade_core::clock::Timestamp;
 
 use crate::{Ban, LineProblem, Offender, OffenderError};
 
-/// The longest line, in bytes; a longer one is a bad one.
+/// The maximum length of a line, in bytes.
 const MAX_LINE: usize = 4_096;
 const TIME_FORMAT: &str = "%Y-%m-%d %H:%M:%S";
 
-/// What a line says.
+/// A parsed line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
     Ban(Ban),
-    /// A comment, or nothing at all.
+    /// A comment or an empty line.
     Blank,
     Invalid(LineProblem),
 }
@@ -62,7 +62,7 @@ impl Line {
     }
 }
 
-/// What somebody may have meant by this.
+/// Returns the most helpful problem for an invalid client.
 fn problem(subject: &str, error: OffenderError) -> LineProblem {
     let is_address = |text: &str| text.trim().parse::<IpAddr>().is_ok();
     if let Some((first, last)) = subject.split_once('-')
@@ -85,19 +85,19 @@ fn problem(subject: &str, error: OffenderError) -> LineProblem {
     LineProblem::Offender(error)
 }
 
-/// The line of a ban, with its end.
+/// Formats a ban as a line with its line end.
 pub(super) fn write(ban: &Ban) -> String {
     let since = jiff(ban.since).strftime(TIME_FORMAT);
     let reason = readable(&ban.reason);
     let mut line = format!("{}  # Blocked: {reason} at {since}", ban.offender);
     if let Some(until) = ban.until {
-        write!(line, "; until {}", jiff(until)).expect("a string takes everything");
+        write!(line, "; until {}", jiff(until)).expect("writing to a string succeeds");
     }
     line.push('\n');
     line
 }
 
-/// A reason that stays within its line, and within a comment.
+/// Replaces line breaks and control characters in a reason, and limits its length.
 fn readable(reason: &str) -> Arc<str> {
     let clean = reason.chars().map(|c| {
         if c.is_control() || c == '\u{2028}' || c == '\u{2029}' {
@@ -125,7 +125,7 @@ fn timestamp(at: jiff::Timestamp) -> Option<Timestamp> {
 }
 
 fn jiff(at: Timestamp) -> jiff::Timestamp {
-    // A `Timestamp` ends in 2554, jiff's in 9999. Whole seconds are enough for people.
+    // The range of jiff is larger than that of `Timestamp`. Seconds are sufficient here.
     let seconds = i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
     jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX)
 }
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_lines_that_people_have() {
+    fn parses_lines_of_existing_files() {
         let Line::Ban(ban) =
             Line::parse(b"192.168.1.100  # Blocked: 5 errors in 30s at 2025-11-03 10:30:00")
         else {
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_it_writes() {
+    fn round_trips_bans() {
         for until in [None, Some(Timestamp::from_secs(1_762_166_400))] {
             let ban = Ban {
                 offender: "2001:db8::/64".parse().unwrap(),
@@ -176,7 +176,7 @@ mod tests {
 
     // D07, L01
     #[test]
-    fn a_reason_cannot_break_out_of_its_line() {
+    fn reason_stays_within_its_line() {
         let ban = Ban {
             offender: "192.0.2.1".parse().unwrap(),
             since: Timestamp::default(),
@@ -190,7 +190,7 @@ mod tests {
 
     // D07
     #[test]
-    fn skips_what_says_nothing() {
+    fn skips_blank_and_invalid_lines() {
         for line in ["", "  ", "# all", "\t# 10.0.0.1"] {
             assert_eq!(Line::parse(line.as_bytes()), Line::Blank, "{line}");
         }
@@ -212,7 +212,7 @@ mod tests {
 
     // FS01
     #[test]
-    fn says_what_is_wrong_and_how_to_fix_it() {
+    fn reports_the_problem_of_an_invalid_line() {
         use LineProblem as P;
         let long = format!("192.0.2.1 # {}", "x".repeat(MAX_LINE));
         for (line, expected) in [

@@ -1,4 +1,4 @@
-//! From a policy to a detector.
+//! The builder of a detector.
 
 use std::{
     fmt,
@@ -15,7 +15,7 @@ use stockade_core::clock::{Clock, SystemClock};
 use super::{Detector, Inner, ReportOnly};
 use crate::{AbuseEvent, AbuseListener, AbusePolicy, BanStore, bans::Bans, table::Table};
 
-/// Builds a [`Detector`]; made by [`Detector::builder`].
+/// Builds a [`Detector`]; created by [`Detector::builder`].
 pub struct DetectorBuilder {
     policy: AbusePolicy,
     clock: Arc<dyn Clock>,
@@ -37,40 +37,40 @@ impl DetectorBuilder {
         }
     }
 
-    /// The clock that offences and bans go by.
+    /// Sets the clock.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// How many offenders are remembered at most; 100,000 by default, of some 200 bytes
-    /// each. Where there are more, the least of them are forgotten.
+    /// Sets the maximum number of tracked offenders; 100,000 by default, of about 200 bytes
+    /// each. If there are more, the least severe are dropped.
     pub fn max_tracked(mut self, offenders: usize) -> Self {
         self.max_tracked = offenders;
         self
     }
 
-    /// How many bans there are at most; 100,000 by default, of some 200 bytes each. Where
-    /// there are more, those that end first end early.
+    /// Sets the maximum number of bans; 100,000 by default, of about 200 bytes each. If there
+    /// are more, those that end first are lifted early.
     pub fn max_bans(mut self, bans: usize) -> Self {
         self.max_bans = bans;
         self
     }
 
-    /// Keeps bans in this store, too, and takes over what others put there. There may be
-    /// several: a file and Redis.
+    /// Adds a store that bans are written to and read from. Several stores can be combined,
+    /// such as a file and Redis.
     pub fn store(mut self, store: Arc<dyn BanStore>) -> Self {
         self.stores.push(store);
         self
     }
 
-    /// Tells this listener of all events.
+    /// Adds a listener for all events.
     pub fn on_event(mut self, listener: impl Fn(&AbuseEvent) + Send + Sync + 'static) -> Self {
         self.listeners.push(Arc::new(listener));
         self
     }
 
-    /// The detector, which now listens to its stores.
+    /// Builds the detector and subscribes it to its stores.
     pub fn build(self) -> Detector {
         let detector = Detector(Arc::new(Inner {
             policy: ArcSwap::from_pointee(self.policy),

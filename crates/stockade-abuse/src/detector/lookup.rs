@@ -1,4 +1,4 @@
-//! Which ban a request falls under.
+//! Looks up the ban of a request.
 
 use std::{net::IpAddr, sync::atomic::Ordering};
 
@@ -8,16 +8,15 @@ use tracing::warn;
 use super::Detector;
 use crate::{AbuseEvent, AbusePolicy, Ban, Offender, bans::Bans, refusal};
 
-/// A ban that a request falls under.
+/// The ban of a request.
 pub(crate) struct BanMatch {
     pub(crate) ban: Ban,
-    /// `false` where the policy only reports.
+    /// `false` in report-only mode.
     pub(crate) enforced: bool,
 }
 
 impl Detector {
-    /// The ban that this client falls under. Before the first ban, the client is not asked
-    /// for.
+    /// Returns the ban of this client. Before the first ban, `client` is not called.
     #[inline]
     pub(crate) fn ban_of_client(&self, client: impl FnOnce() -> ClientIp) -> Option<BanMatch> {
         if !self.0.banned_once.load(Ordering::Acquire) {
@@ -42,7 +41,7 @@ impl Detector {
         })
     }
 
-    /// The ban that this principal falls under.
+    /// Returns the ban of this principal.
     pub(crate) fn ban_of_principal(&self, principal: &Principal) -> Option<BanMatch> {
         if !self.is_anything_banned() {
             return None;
@@ -59,8 +58,7 @@ impl Detector {
         !(self.0.bans.is_empty() && self.0.report_only.bans.is_empty())
     }
 
-    /// Looks among the bans in force, and among those that would be where the policy only
-    /// reports.
+    /// Searches the active bans and, in report-only mode, the reported ones.
     fn hit(&self, policy: &AbusePolicy, find: impl Fn(&Bans) -> Option<Ban>) -> Option<BanMatch> {
         let enforced = !policy.report_only;
         let ban = find(&self.0.bans);
@@ -68,8 +66,8 @@ impl Detector {
         Some(BanMatch { ban, enforced })
     }
 
-    /// Whether there was a ban since the start; until then a request has no refusal of a ban
-    /// among its extensions.
+    /// Whether a ban was added since the start; until then no request has a
+    /// [`StandingRefusal`](stockade_core::refusal::StandingRefusal).
     #[inline]
     pub(crate) fn has_banned(&self) -> bool {
         self.0.banned_once.load(Ordering::Acquire)
@@ -79,13 +77,13 @@ impl Detector {
         self.0.bans.find_by_address(address, || self.0.clock.now())
     }
 
-    /// The refusal of a request because of this ban.
+    /// Returns the refusal for this ban.
     pub(crate) fn refusal(&self, ban: &Ban) -> Refusal {
         let remaining = ban.until.map(|until| until - self.0.clock.now());
         refusal::banned(self.policy().response, remaining)
     }
 
-    /// The same, counted.
+    /// Returns the refusal for this ban, and counts it.
     pub(crate) fn deny(&self, ban: &Ban) -> Refusal {
         self.count_denied();
         self.refusal(ban)
@@ -95,7 +93,7 @@ impl Detector {
         self.0.denied.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts and reports a request that would have been refused because of this ban.
+    /// Counts and reports a request that would have been refused without report-only mode.
     pub(crate) fn would_deny(&self, ban: &Ban) {
         let now = self.0.clock.now();
         if self.0.report_only.refuse(&ban.offender, now) {

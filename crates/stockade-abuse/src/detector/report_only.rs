@@ -1,4 +1,4 @@
-//! What would happen, where the policy only reports.
+//! Report-only mode: bans that are reported but not enforced.
 
 use std::{
     collections::HashMap,
@@ -13,12 +13,13 @@ use stockade_core::clock::Timestamp;
 
 use crate::{Offender, bans::Bans};
 
-/// The time after which one more refusal of the same offender is reported one by one.
+/// The minimum interval between reported refusals of the same offender.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
-/// The offenders whose last report is remembered.
+/// The maximum number of offenders whose last report is remembered.
 const MAX_REMEMBERED: usize = 1_024;
 
-/// The bans that a policy would have made, and the requests that they would have refused.
+/// The bans that would have been added, and the number of requests that they would have
+/// refused.
 pub(super) struct ReportOnly {
     pub(super) bans: Bans,
     refused: AtomicU64,
@@ -38,8 +39,8 @@ impl ReportOnly {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Counts a request that would be refused. `true` where it should be reported: all are
-    /// counted, but a flood of one offender must not be a flood of events.
+    /// Counts a request that would be refused. Returns whether to report it, so that a flood of
+    /// requests does not cause a flood of events.
     pub(super) fn refuse(&self, offender: &Offender, now: Timestamp) -> bool {
         self.refused.fetch_add(1, Ordering::Relaxed);
         let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
@@ -52,7 +53,7 @@ impl ReportOnly {
         if reported.len() >= MAX_REMEMBERED {
             reported.retain(|_, at| now - *at < REPORT_INTERVAL);
         }
-        // More offenders than that within a minute are reported by the counter alone.
+        // Further offenders within the interval are only counted.
         if reported.len() >= MAX_REMEMBERED {
             return false;
         }

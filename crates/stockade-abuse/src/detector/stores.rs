@@ -1,4 +1,4 @@
-//! What stores know, taken over and passed on.
+//! Applies updates of stores, and publishes changes to them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,19 +12,19 @@ use super::Detector;
 use crate::{AbuseEvent, Ban, BanChange, BanUpdate, Offender, SkippedLines};
 
 impl Detector {
-    /// Takes over what a store knows.
+    /// Applies an update of a store.
     pub(super) fn apply_update(&self, store: usize, update: BanUpdate) {
         let now = self.0.clock.now();
         match update {
             BanUpdate::Change(BanChange::Banned(ban)) => self.apply_ban(ban, store, now),
             BanUpdate::Change(BanChange::Unbanned(offender)) => self.apply_unban(offender, store),
             BanUpdate::Failed { error } => {
-                error!(%error, "bans hold in memory only");
+                error!(%error, "ban store failed; bans are kept in memory only");
                 self.failing().insert(store);
                 self.notify(&AbuseEvent::ListFailed { error });
             }
             BanUpdate::Missing { file } => {
-                warn!(%file, "the deny-list is missing; the next ban makes a new one");
+                warn!(%file, "deny-list is missing; the next ban creates it");
                 self.notify(&AbuseEvent::ListMissing { file });
             }
             BanUpdate::All {
@@ -45,7 +45,7 @@ impl Detector {
                 });
                 if self.failing().remove(&store) {
                     let source = Arc::clone(skipped.source());
-                    info!(%source, "bans are read and written again");
+                    info!(%source, "ban store recovered");
                     self.notify(&AbuseEvent::ListRecovered { source });
                 }
                 self.apply_skipped(store, skipped);
@@ -53,7 +53,7 @@ impl Detector {
         }
     }
 
-    /// Logs and tells lines that were skipped, where they are not those of the last reading.
+    /// Logs and notifies skipped lines if they differ from those of the last reading.
     fn apply_skipped(&self, store: usize, skipped: SkippedLines) {
         let skipped = Arc::new(skipped);
         let mut all = self.skipped();
@@ -79,19 +79,18 @@ impl Detector {
     }
 
     fn failing(&self) -> MutexGuard<'_, BTreeSet<usize>> {
-        // Nothing panics while it is held.
+        // No code panics while holding the lock.
         let failing = self.0.failing.lock();
         failing.unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn skipped(&self) -> MutexGuard<'_, BTreeMap<usize, Arc<SkippedLines>>> {
-        // Nothing panics while it is held.
+        // No code panics while holding the lock.
         let skipped = self.0.skipped.lock();
         skipped.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lines of deny-lists, and the entries of other stores, that cannot be read and so
-    /// ban no client.
+    /// Returns the lines of deny-lists, and the entries of other stores, that cannot be parsed.
     pub fn skipped_lines(&self) -> Vec<Arc<SkippedLines>> {
         let all = self.skipped();
         let some = all.values().filter(|skipped| !skipped.is_empty());
@@ -113,7 +112,7 @@ impl Detector {
         }
     }
 
-    /// Forgets what led to a ban that this store has ended, and passes it on.
+    /// Clears the offences after a store lifted a ban, and publishes the change.
     fn clear_offences(&self, offender: Offender, store: usize) {
         self.0.offenders.remove(&offender);
         self.publish(&BanChange::Unbanned(offender.clone()), Some(store));

@@ -1,4 +1,4 @@
-//! A flood of refusals leaves a trickle of records.
+//! Coalesces floods of refusals into few records.
 
 use std::{
     collections::HashMap,
@@ -14,38 +14,38 @@ use stockade_core::{
 
 use crate::line::{Level, Line, field};
 
-/// How many records of refused requests are written in a second; the rest is counted, and
-/// one record for each client, principal and kind of refusal says how many there were.
+/// The maximum number of records of refused requests per second. Further refusals are
+/// counted, and one record per client, principal and kind of refusal contains their number.
 ///
-/// IPv6 clients of one /64 network are one client. The bytes that a flood writes are
-/// bounded by this: a second has at most `in_all` records of single requests without an
-/// authenticated principal, `in_all` of requests with one, and as many that say how often the
-/// rest were repeated. A flood of strangers takes nothing from the records of principals.
+/// IPv6 clients of one /64 network are one client. This bounds the bytes that a flood
+/// writes: a second has at most `total` records of single requests without an authenticated
+/// principal, `total` of requests with one, and as many with counts. A flood of anonymous
+/// requests does not reduce the records of principals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Coalesce {
     per_client: u32,
-    in_all: u32,
+    total: u32,
 }
 
 impl Coalesce {
-    /// At most `per_client` records a client, principal and kind of refusal, and `in_all`
+    /// At most `per_client` records per client, principal and kind of refusal, and `total`
     /// records in total.
-    pub fn per_second(per_client: u32, in_all: u32) -> Self {
-        Self { per_client, in_all }
+    pub fn per_second(per_client: u32, total: u32) -> Self {
+        Self { per_client, total }
     }
 }
 
 impl Default for Coalesce {
-    /// 10 a client and kind, 1,000 in all.
+    /// 10 per client and kind, 1,000 in total.
     fn default() -> Self {
         Self::per_second(10, 1_000)
     }
 }
 
-/// IPv6 clients of one network are one client.
+/// The prefix length by which IPv6 clients are distinguished.
 const V6_NETWORK: u8 = 64;
 
-/// Refusals that are the same when they come again and again.
+/// The properties by which refusals are coalesced.
 #[derive(Clone, Debug)]
 pub(crate) struct RefusalKey {
     client: Option<ClientBucket>,
@@ -81,7 +81,7 @@ impl RefusalKey {
         (self.client, user, self.status, self.reason)
     }
 
-    /// Writes who was refused, and why.
+    /// Appends the fields of the refusal.
     fn describe(&self, line: &mut Line) {
         match self.client {
             Some(ClientBucket::Ip(network)) => line.display(field!("ip"), network),
@@ -115,17 +115,17 @@ impl Hash for RefusalKey {
     }
 }
 
-/// Refusals that were collapsed.
+/// A group of coalesced refusals.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum CoalesceKey {
-    /// Of one offence.
+    /// Refusals with the same key.
     Refusal(RefusalKey),
-    /// Of the offences that came after there were too many in that second.
+    /// All refusals beyond the total limit of a second.
     Others { authenticated: bool },
 }
 
 impl CoalesceKey {
-    /// The record of this number of refusals.
+    /// Returns the record of this number of refusals.
     pub(super) fn line(&self, now: Timestamp, times: u64) -> Line {
         let mut line = Line::new(now, Level::Warn, "requests refused");
         line.literal(field!("event"), "repeated");
@@ -143,13 +143,13 @@ impl CoalesceKey {
     }
 }
 
-/// The offences of one second.
+/// Counts the refusals of one second.
 pub(super) struct Coalescer {
     limit: Option<Coalesce>,
     second: u64,
     anonymous: SecondCounts,
     authenticated: SecondCounts,
-    /// Those that were not written, each at most once here for each entry of those above.
+    /// The number of coalesced refusals by group; bounded by the entries of the counts above.
     repeated: Counts<CoalesceKey, u64>,
 }
 
@@ -160,7 +160,7 @@ struct SecondCounts {
     keys: Counts<RefusalKey, u32>,
 }
 
-/// Hashed under a key of this process, so that nobody can send what falls together.
+/// Hashed with a random key, so that clients cannot cause collisions.
 type Counts<K, N> = HashMap<K, N, RandomState>;
 
 impl Coalescer {
@@ -174,8 +174,8 @@ impl Coalescer {
         }
     }
 
-    /// Whether the offence is to be written, in the second that [`finished`](Self::finished)
-    /// was last asked about.
+    /// Returns whether to write a record, within the second of the last call of
+    /// [`finished`](Self::finished); counts the refusal if not.
     pub(super) fn admit(&mut self, key: RefusalKey) -> bool {
         let Some(limit) = self.limit else {
             return true;
@@ -194,7 +194,7 @@ impl Coalescer {
         false
     }
 
-    /// What was collapsed in a second that is over, and begins a new one.
+    /// If the second has ended, returns its counts and starts a new one.
     pub(super) fn finished(&mut self, now: Timestamp) -> Counts<CoalesceKey, u64> {
         if now.as_secs() == self.second {
             return Counts::default();
@@ -205,7 +205,7 @@ impl Coalescer {
         self.so_far()
     }
 
-    /// What was collapsed and not told yet.
+    /// Returns the counts that are not written yet.
     pub(super) fn so_far(&mut self) -> Counts<CoalesceKey, u64> {
         std::mem::take(&mut self.repeated)
     }
@@ -223,10 +223,10 @@ enum Count {
 
 impl SecondCounts {
     fn count(&mut self, key: &RefusalKey, limit: Coalesce) -> Count {
-        let has_room = self.records < limit.in_all;
+        let has_room = self.records < limit.total;
         let times = match self.keys.get_mut(key) {
             Some(times) => times,
-            // Only what is written makes an entry, so there are at most `in_all` of them.
+            // Only recorded refusals add an entry, so there are at most `total` entries.
             None if has_room => self.keys.entry(key.clone()).or_default(),
             None => return Count::OverLimit,
         };
@@ -268,13 +268,17 @@ mod tests {
 
     // L06
     #[test]
-    fn counts_what_one_client_repeats() {
+    fn counts_repeated_refusals_of_one_client() {
         let mut coalescer = Coalescer::new(Some(Coalesce::per_second(3, 100)));
         coalescer.finished(at(1));
         let written = (0..50).filter(|_| coalescer.admit(key(1))).count();
         assert_eq!(written, 3);
-        assert!(coalescer.admit(key(2)), "another client is heard");
-        assert_eq!(coalescer.finished(at(1)).len(), 0, "the second is not over");
+        assert!(coalescer.admit(key(2)), "another client is recorded");
+        assert_eq!(
+            coalescer.finished(at(1)).len(),
+            0,
+            "the second has not ended"
+        );
         let finished: Vec<_> = coalescer.finished(at(2)).into_iter().collect();
         assert_eq!(finished, [(CoalesceKey::Refusal(key(1)), 47)]);
         assert!(coalescer.admit(key(1)), "a new second");
@@ -282,7 +286,7 @@ mod tests {
 
     // L06
     #[test]
-    fn a_flood_from_everywhere_is_bounded() {
+    fn bounds_a_flood_from_many_clients() {
         let mut coalescer = Coalescer::new(Some(Coalesce::per_second(3, 100)));
         coalescer.finished(at(1));
         let written = (0..100_000)
@@ -299,7 +303,7 @@ mod tests {
 
     // FA08
     #[test]
-    fn a_flood_of_strangers_collapses_no_record_of_a_principal() {
+    fn anonymous_flood_does_not_coalesce_records_of_principals() {
         let mut coalescer = Coalescer::new(Some(Coalesce::per_second(3, 100)));
         coalescer.finished(at(1));
         for client in 0..1_000 {
@@ -321,7 +325,7 @@ mod tests {
 
     // FA08
     #[test]
-    fn a_flood_of_principals_is_bounded_and_named_as_such() {
+    fn bounds_a_flood_of_principals_separately() {
         let mut coalescer = Coalescer::new(Some(Coalesce::per_second(3, 100)));
         coalescer.finished(at(1));
         let users = (0..1_000).map(|user| by(&user.to_string()));
@@ -329,7 +333,10 @@ mod tests {
             users.filter(|user| coalescer.admit(user.clone())).count(),
             100
         );
-        assert!(coalescer.admit(key(1)), "strangers have their own");
+        assert!(
+            coalescer.admit(key(1)),
+            "anonymous clients have their own limit"
+        );
         let finished: Vec<_> = coalescer.finished(at(2)).into_iter().collect();
         let others = CoalesceKey::Others {
             authenticated: true,
@@ -338,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_is_one_client() {
+    fn treats_an_ipv6_network_as_one_client() {
         let client = |last| {
             let address = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last);
             RefusalKey::new(Some(ClientIp::Ip(address.into())), None, Some(401), "x")
@@ -347,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_all_are_written() {
+    fn records_all_refusals_without_a_limit() {
         let mut coalescer = Coalescer::new(None);
         assert!((0..1_000).all(|_| coalescer.admit(key(1))));
     }

@@ -90,8 +90,8 @@ fn detects_each_kind_of_tampering() {
             .map(|line| format!("{line}\n"))
             .collect::<String>()
     };
-    let without = |gone: usize| {
-        let kept = lines.iter().enumerate().filter(|(at, _)| *at != gone);
+    let without = |removed: usize| {
+        let kept = lines.iter().enumerate().filter(|(at, _)| *at != removed);
         join(&kept.map(|(_, line)| *line).collect::<Vec<_>>())
     };
     let swapped = join(&[lines[0], lines[2], lines[1], lines[3], lines[4], lines[5]]);

@@ -70,7 +70,7 @@ fn reports_skipped_lines_with_a_remedy() {
             ("line 2: the prefix is longer", "write at most /32"),
             ("line 3: not an address", "key:ID"),
             ("line 4: the client is followed by text", "put a `#`"),
-            ("line 5: ranges of addresses", "write networks"),
+            ("line 5: address ranges", "write networks"),
         ] {
             let found = output
                 .stderr
