@@ -107,9 +107,7 @@ fn verifies_across_a_key_change_with_both_keys() {
     let output = sandbox.run("audit verify audit.log --key-file new.key --key-id 2026");
     assert_eq!(output.code, 1);
     assert!(
-        output
-            .stdout
-            .contains("the unknown key `2025`"),
+        output.stdout.contains("the unknown key `2025`"),
         "{}",
         output.stdout
     );
