@@ -35,7 +35,7 @@ pin_project! {
 pin_project! {
     #[project = KindProj]
     enum Kind<B> {
-        Judged {
+        Validated {
             bytes: Bytes,
         },
         Streamed {
@@ -47,10 +47,10 @@ pin_project! {
 
 impl<B> CheckedBody<B> {
     /// Wraps validated bytes and publishes what validation found in the head.
-    pub(crate) fn judged(bytes: Bytes, output: ValidationOutput, head: &mut Head) -> Self {
+    pub(crate) fn validated(bytes: Bytes, output: ValidationOutput, head: &mut Head) -> Self {
         output.publish(head);
         Self {
-            kind: Kind::Judged { bytes },
+            kind: Kind::Validated { bytes },
         }
     }
 
@@ -80,7 +80,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match self.project().kind.project() {
-            KindProj::Judged { bytes } => {
+            KindProj::Validated { bytes } => {
                 let bytes = std::mem::take(bytes);
                 let frame = (!bytes.is_empty()).then(|| Ok(Frame::data(bytes)));
                 Poll::Ready(frame)
@@ -91,14 +91,14 @@ where
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Judged { bytes } => bytes.is_empty(),
+            Kind::Validated { bytes } => bytes.is_empty(),
             Kind::Streamed { body } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Judged { bytes } => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Validated { bytes } => SizeHint::with_exact(bytes.len() as u64),
             Kind::Streamed { body } => body.size_hint(),
         }
     }
@@ -107,7 +107,7 @@ where
 impl<B> fmt::Debug for CheckedBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match &self.kind {
-            Kind::Judged { .. } => "Judged",
+            Kind::Validated { .. } => "Validated",
             Kind::Streamed { .. } => "Streamed",
         };
         f.debug_tuple("CheckedBody").field(&kind).finish()

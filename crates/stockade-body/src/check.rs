@@ -20,12 +20,12 @@ use stockade_core::{
 use crate::{
     BodyRules, CheckedBody,
     body_reader::BodyReader,
-    checks,
-    memory::MemoryBudget,
-    offload::{self, Validation, ValidationSlots},
+    head_check,
+    offload::{self, Validation},
     pending::{PendingBody, PendingState},
     profile::BodyFormat,
     read_timer::ReadTimer,
+    shared::Shared,
 };
 
 /// Checks request bodies against [`BodyRules`]. Clones share the memory budget.
@@ -34,33 +34,33 @@ use crate::{
 /// with other guards ([`BodyRules::into_guard`]); both wrap it in [`Bodies`].
 #[derive(Clone)]
 pub struct BodyCheck {
-    pub(crate) shared: Arc<Shared>,
+    shared: Arc<Shared>,
 }
 
 /// The tower layer of a [`BodyCheck`].
 pub type BodyCheckLayer = GuardLayer<Bodies<BodyCheck>>;
 
-/// State shared by all clones of a check.
-pub(crate) struct Shared {
-    pub(crate) rules: BodyRules,
-    pub(crate) memory: MemoryBudget,
-    pub(crate) slots: ValidationSlots,
-}
-
 impl BodyCheck {
     /// The name of the check in denials, logs and metrics.
     pub const NAME: &'static str = "body";
 
-    pub(crate) fn new(rules: BodyRules) -> Self {
-        let memory = MemoryBudget::new(rules.memory(), rules.memory_per_owner());
-        let slots = ValidationSlots::new(rules.max_validation_threads());
+    fn new(rules: BodyRules) -> Self {
         Self {
-            shared: Arc::new(Shared {
-                rules,
-                memory,
-                slots,
-            }),
+            shared: Arc::new(Shared::new(rules)),
         }
+    }
+}
+
+impl BodyRules {
+    /// Builds the guard for these rules, for a [`Chain`](stockade_core::guard::Chain) or a
+    /// [`GuardLayer::with_responder`](stockade_core::guard::GuardLayer::with_responder).
+    pub fn into_guard(self) -> Bodies<BodyCheck> {
+        Bodies::new(BodyCheck::NAME, BodyCheck::new(self))
+    }
+
+    /// Builds the layer for these rules.
+    pub fn into_layer(self) -> BodyCheckLayer {
+        self.into_guard().into_layer()
     }
 }
 
@@ -76,7 +76,7 @@ where
         let Shared { rules, memory, .. } = &*self.shared;
         let profile = rules.profile(head);
         let limit = rules.limit(profile);
-        let checked = checks::check_head(profile, limit, memory, head, &body.size_hint());
+        let checked = head_check::check_head(profile, limit, memory, head, &body.size_hint());
         if let Err(refusal) = checked {
             return Check::Refuse(refusal);
         }
@@ -97,10 +97,10 @@ where
             Poll::Ready(Err(refusal)) => return Check::Refuse(refusal),
             Poll::Ready(Ok(body)) => match offload::validate(&self.shared, profile, head, &body) {
                 Validation::Passed(output) => {
-                    return Check::Pass(CheckedBody::judged(body, output, head));
+                    return Check::Pass(CheckedBody::validated(body, output, head));
                 }
                 Validation::Refused(refusal) => return Check::Refuse(refusal),
-                Validation::Deferred(verdict) => PendingState::Judging(body, verdict),
+                Validation::Deferred(verdict) => PendingState::Validating(body, verdict),
             },
         };
         Check::Wait(PendingBody::new(step, Arc::clone(profile)))

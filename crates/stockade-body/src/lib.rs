@@ -190,7 +190,7 @@
 mod body;
 mod body_reader;
 mod check;
-mod checks;
+mod head_check;
 mod image;
 mod json;
 mod media_type;
@@ -206,6 +206,9 @@ mod read_timer;
 mod refusal;
 mod rules;
 mod scan_error;
+mod shared;
+mod slots;
+mod validate;
 mod validator;
 mod work_budget;
 

@@ -1,33 +1,21 @@
 //! Runs validation inline, or on blocking threads when it takes long.
 
-use std::{future::Future, num::NonZeroUsize, panic, pin::Pin, sync::Arc, thread};
+use std::{future::Future, panic, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use stockade_core::{client::ClientIp, guard::Head, identity::Principal, refusal::Refusal};
-use tokio::{runtime::Handle, sync::Semaphore};
+use tokio::runtime::Handle;
 
 use crate::{
     Profile,
-    check::Shared,
-    checks,
     memory::Caller,
     refusal,
     scan_error::ScanError,
+    shared::Shared,
+    validate,
     validator::ValidationOutput,
     work_budget::{CancelToken, WorkBudget},
 };
-
-/// Bounds the number of concurrent validations on blocking threads.
-pub(crate) struct ValidationSlots(Arc<Semaphore>);
-
-impl ValidationSlots {
-    /// Creates `count` slots; one for each core by default.
-    pub(crate) fn new(count: Option<NonZeroUsize>) -> Self {
-        let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let count = count.map_or_else(cores, NonZeroUsize::get);
-        Self(Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS))))
-    }
-}
 
 /// The state of validating a complete body.
 pub(crate) enum Validation {
@@ -51,7 +39,7 @@ pub(crate) fn validate(
     let (memory, key) = (&shared.memory, shared.rules.prompt_key());
     let headers = &head.headers;
     let caller = Caller::of(head);
-    let by = |budget| checks::validate_body(profile, memory, key, caller, headers, body, &budget);
+    let by = |budget| validate::validate_body(profile, memory, key, caller, headers, body, &budget);
     match by(WorkBudget::inline()) {
         Ok(output) => Validation::Passed(output),
         Err(ScanError::Refused(refusal)) => Validation::Refused(refusal),
@@ -89,9 +77,7 @@ impl ValidationJob {
     ///
     /// Queued jobs hold their bodies, so the memory budget bounds the queue.
     async fn run(self) -> Result<ValidationOutput, Refusal> {
-        let slots = Arc::clone(&self.shared.slots.0);
-        let slot = slots.acquire_owned().await;
-        let slot = slot.expect("the semaphore is never closed");
+        let slot = self.shared.slots.acquire().await;
         // Dropped when the client disconnects, which ends the work and frees the slot.
         let token = Arc::new(CancelToken);
         let budget = WorkBudget::until_cancelled(Arc::downgrade(&token));
@@ -103,13 +89,13 @@ impl ValidationJob {
             Ok(result) => result.map_err(into_refusal),
             Err(error) => match error.try_into_panic() {
                 Ok(payload) => panic::resume_unwind(payload),
-                Err(_) => Err(refusal::unjudged()),
+                Err(_) => Err(refusal::not_validated()),
             },
         }
     }
 
     fn validate(&self, budget: &WorkBudget) -> Result<ValidationOutput, ScanError> {
-        checks::validate_body(
+        validate::validate_body(
             &self.profile,
             &self.shared.memory,
             self.shared.rules.prompt_key(),
@@ -128,6 +114,6 @@ impl ValidationJob {
 fn into_refusal(error: ScanError) -> Refusal {
     match error {
         ScanError::Refused(refusal) => refusal,
-        ScanError::BudgetExhausted => refusal::unjudged(),
+        ScanError::BudgetExhausted => refusal::not_validated(),
     }
 }

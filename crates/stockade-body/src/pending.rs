@@ -13,10 +13,10 @@ use stockade_core::{guard::Head, refusal::Refusal};
 use crate::{
     CheckedBody, Profile,
     body_reader::BodyReader,
-    check::Shared,
     offload::{self, Validation, ValidationFuture},
     read_timer::ReadTimer,
     refusal,
+    shared::Shared,
 };
 
 /// The state of a body that is being read or validated.
@@ -27,7 +27,7 @@ pub struct PendingBody<B> {
 
 pub(crate) enum PendingState<B> {
     Reading(BodyReader<B>, ReadTimer),
-    Judging(Bytes, ValidationFuture),
+    Validating(Bytes, ValidationFuture),
 }
 
 impl<B> PendingBody<B>
@@ -54,18 +54,18 @@ where
                     let body = body?;
                     match offload::validate(shared, &self.profile, head, &body) {
                         Validation::Passed(output) => {
-                            return Poll::Ready(Ok(CheckedBody::judged(body, output, head)));
+                            return Poll::Ready(Ok(CheckedBody::validated(body, output, head)));
                         }
                         Validation::Refused(refusal) => return Poll::Ready(Err(refusal)),
                         Validation::Deferred(verdict) => {
-                            self.step = PendingState::Judging(body, verdict)
+                            self.step = PendingState::Validating(body, verdict)
                         }
                     }
                 }
-                PendingState::Judging(body, verdict) => {
+                PendingState::Validating(body, verdict) => {
                     let output = ready!(verdict.as_mut().poll(cx));
                     let body = mem::take(body);
-                    return Poll::Ready(output.map(|it| CheckedBody::judged(body, it, head)));
+                    return Poll::Ready(output.map(|it| CheckedBody::validated(body, it, head)));
                 }
             }
         }

@@ -64,7 +64,7 @@ impl From<MemoryExceeded> for Refusal {
 }
 
 /// The runtime shut down before the validation ran.
-pub(crate) fn unjudged() -> Refusal {
+pub(crate) fn not_validated() -> Refusal {
     Refusal::new(
         RefusalKind::Unavailable,
         "the server is stopping; try again",

@@ -7,11 +7,10 @@ use std::{
 };
 
 use http::Method;
-use stockade_core::guard::{Bodies, Head};
+use stockade_core::guard::Head;
 
 use crate::{
-    BodyCheck, BodyCheckLayer, Profile, PromptKey, name_table::NameTable, profile::BodyFormat,
-    read_timeout::ReadTimeout,
+    Profile, PromptKey, name_table::NameTable, profile::BodyFormat, read_timeout::ReadTimeout,
 };
 
 /// Which body each route accepts, and the limits on reading bodies.
@@ -149,17 +148,6 @@ impl BodyRules {
     pub fn digest_prompts(mut self, key: PromptKey) -> Self {
         self.prompt_key = Some(key);
         self
-    }
-
-    /// Builds the guard for these rules, for a [`Chain`](stockade_core::guard::Chain) or a
-    /// [`GuardLayer::with_responder`](stockade_core::guard::GuardLayer::with_responder).
-    pub fn into_guard(self) -> Bodies<BodyCheck> {
-        Bodies::new(BodyCheck::NAME, BodyCheck::new(self))
-    }
-
-    /// Builds the layer for these rules.
-    pub fn into_layer(self) -> BodyCheckLayer {
-        self.into_guard().into_layer()
     }
 
     /// Returns the profile of a request; `HEAD` uses that of `GET`.
