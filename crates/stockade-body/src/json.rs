@@ -3,8 +3,10 @@
 mod cursor;
 mod duplicates;
 mod error;
+mod escape;
 mod limits;
 mod number;
+mod plain;
 mod scanner;
 mod stack;
 mod text;

@@ -1,5 +1,7 @@
 //! Applies a profile's rules to a body while it is scanned.
 
+mod frame;
+mod image;
 mod output;
 mod path;
 mod scalar;
@@ -8,7 +10,7 @@ use bytes::Bytes;
 use stockade_core::refusal::Refusal;
 
 use crate::{
-    ImageFormat, ImageRules, Profile, PromptKey,
+    ImageRules, Profile, PromptKey,
     json::{Container, Key, KnownMember, Number, Scalar, Text, Visitor},
     memory::{Caller, MemoryBudget},
     profile::{MemberMatch, Node, ValueKinds},
@@ -17,8 +19,11 @@ use crate::{
     work_budget::WorkBudget,
 };
 
-pub(crate) use output::ValidationOutput;
+use frame::Position;
 use path::Segment;
+
+pub(crate) use frame::Frame;
+pub(crate) use output::ValidationOutput;
 
 /// Validates one body against a profile.
 pub(crate) struct Validator<'a> {
@@ -31,89 +36,6 @@ pub(crate) struct Validator<'a> {
     /// The position of the next value.
     next: Position<'a>,
     output: ValidationOutput,
-}
-
-/// The rules that apply at a position of the body.
-#[derive(Clone, Copy, Debug)]
-struct Position<'a> {
-    /// `None` where no rule applies.
-    node: Option<&'a Node>,
-    /// Whether strings without a rule count as prompt.
-    texts: bool,
-}
-
-/// An open object or array.
-#[derive(Clone, Copy)]
-pub(crate) struct Frame<'a> {
-    /// The rules of its [`Position`].
-    node: Option<&'a Node>,
-    texts: bool,
-    /// Its first byte in the body.
-    begin: usize,
-    /// The member or element that began last.
-    last: Segment<'a>,
-    /// The number of required members not seen yet.
-    missing: u32,
-    members: MemberBits,
-    image: ImageTypes,
-}
-
-/// The declared and the detected type of an object's image; the members come in either order.
-#[derive(Clone, Copy, Debug, Default)]
-struct ImageTypes {
-    declared: Option<ImageFormat>,
-    found: Option<ImageFormat>,
-}
-
-/// Bit sets over the first 64 known members of an object.
-#[derive(Clone, Copy, Debug, Default)]
-struct MemberBits {
-    /// The member that began last.
-    last: u64,
-    /// Members present with a value other than `null`.
-    present: u64,
-    /// Members required by the value of another member.
-    needed: u64,
-}
-
-impl MemberBits {
-    #[inline(always)]
-    fn begin(&mut self, known: KnownMember) {
-        self.last = Self::bit(known);
-        self.present |= self.last;
-    }
-
-    /// Removes the member that began last, because it is `null`.
-    fn is_null(&mut self) {
-        self.present &= !self.last;
-    }
-
-    fn need(&mut self, known: KnownMember) {
-        self.needed |= Self::bit(known);
-    }
-
-    /// The index of the first member that is required and absent.
-    fn missing(self) -> Option<usize> {
-        let missing = self.needed & !self.present;
-        (missing != 0).then(|| missing.trailing_zeros() as usize)
-    }
-
-    /// Zero for members after the first 64.
-    #[inline(always)]
-    fn bit(known: KnownMember) -> u64 {
-        match known {
-            KnownMember::Index(number) => 1_u64.checked_shl(number).unwrap_or(0),
-            KnownMember::None => 0,
-        }
-    }
-}
-
-impl Position<'_> {
-    /// The position outside the document.
-    const ANYWHERE: Self = Self {
-        node: None,
-        texts: false,
-    };
 }
 
 impl<'a> Validator<'a> {
@@ -174,33 +96,6 @@ impl<'a> Validator<'a> {
             None => Ok(()),
             Some(_) => Err(refusal::unsupported().into()),
         }
-    }
-}
-
-impl<'a> Frame<'a> {
-    fn new(Position { node, texts }: Position<'a>, begin: usize) -> Self {
-        Self {
-            node,
-            texts,
-            begin,
-            last: Segment::None,
-            missing: 0,
-            members: MemberBits::default(),
-            image: ImageTypes::default(),
-        }
-    }
-
-    fn position(&self) -> Position<'a> {
-        Position {
-            node: self.node,
-            texts: self.texts,
-        }
-    }
-
-    /// Whether the image is of another type than declared.
-    fn is_mismatched(&self) -> bool {
-        let ImageTypes { declared, found } = self.image;
-        declared.is_some() && found.is_some() && declared != found
     }
 }
 

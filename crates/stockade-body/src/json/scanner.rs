@@ -5,8 +5,8 @@ use super::{
     cursor::Cursor,
     duplicates::{DuplicateCheck, MemberNames},
     error::JsonErrorKind,
+    escape,
     stack::Stack,
-    text,
     value_counter::ValueCounter,
 };
 use crate::{scan_error::ScanError, work_budget::WorkBudget};
@@ -236,7 +236,7 @@ where
     where
         V: Visitor<Frame = F>,
     {
-        self.name(visitor, Key::new(&text::unescape(raw)))
+        self.name(visitor, Key::new(&escape::unescape(raw)))
     }
 
     #[inline(always)]

@@ -4,12 +4,11 @@ use std::borrow::Cow;
 
 use super::{
     duplicates::Key,
-    error::{JsonError, JsonErrorKind},
+    error::JsonErrorKind,
+    escape::{read_escape, unescape},
+    plain::{skip_plain, skip_words},
 };
-use crate::{
-    scan_error::ScanError,
-    work_budget::{BudgetExhausted, WorkBudget},
-};
+use crate::{scan_error::ScanError, work_budget::WorkBudget};
 
 /// A valid string without its quotes, as written.
 #[derive(Clone, Copy, Debug)]
@@ -88,19 +87,6 @@ impl<'a> Text<'a> {
     }
 }
 
-/// Unescapes a valid text.
-pub(super) fn unescape(mut raw: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(raw.len());
-    while let Some(at) = memchr::memchr(b'\\', raw) {
-        out.extend_from_slice(&raw[..at]);
-        let (escape, end) = read_escape(raw, at).expect("validated by the scan");
-        out.extend_from_slice(escape.encode_utf8(&mut [0; 4]).as_bytes());
-        raw = &raw[end..];
-    }
-    out.extend_from_slice(raw);
-    out
-}
-
 /// Reads the string whose opening quote is before `start`.
 #[inline(always)]
 pub(super) fn scan<'a>(
@@ -173,142 +159,6 @@ fn scan_on<'a>(
 }
 
 const CONTROL: &str = "no control character in a string";
-
-/// A run without quotes, backslashes and control characters.
-struct Plain {
-    length: usize,
-    ascii: bool,
-}
-
-/// Returns the run before the first quote, backslash, control character or the end.
-fn skip_plain(rest: &[u8], budget: &WorkBudget) -> Result<Plain, BudgetExhausted> {
-    // Fits the L1 cache for both passes.
-    const BLOCK: usize = 8 << 10;
-    let (mut length, byte) = skip_words(rest);
-    if matches!(byte, b'"' | b'\\') {
-        let ascii = true;
-        return Ok(Plain { length, ascii });
-    }
-    let mut ascii = true;
-    for block in rest[length..].chunks(BLOCK) {
-        budget.spend_bytes(block.len())?;
-        let end = memchr::memchr2(b'"', b'\\', block);
-        let plain = &block[..end.unwrap_or(block.len())];
-        // Once not ASCII, the check for ASCII is skipped.
-        if !(ascii && is_printable(plain)) {
-            ascii = ascii && plain.is_ascii();
-            let least = plain.iter().fold(u8::MAX, |least, byte| least.min(*byte));
-            if least < b' ' {
-                let control = plain.iter().position(|byte| *byte < b' ');
-                length += control.expect("the minimum is a control character");
-                break;
-            }
-        }
-        length += plain.len();
-        if end.is_some() {
-            break;
-        }
-    }
-    Ok(Plain { length, ascii })
-}
-
-/// Whether all bytes are ASCII and none is a control character of JSON (DEL is not).
-///
-/// Without an early exit the compiler vectorises the loop. Flipping the high bit maps
-/// non-ASCII bytes and control characters below the space.
-fn is_printable(bytes: &[u8]) -> bool {
-    const BIT: u8 = 0x80;
-    let lower = |lowest: u8, byte: &u8| lowest.min(byte ^ BIT);
-    // Four vectors at a time.
-    let (blocks, rest) = bytes.as_chunks::<64>();
-    let mut lanes = [u8::MAX; 64];
-    for block in blocks {
-        for (lane, byte) in lanes.iter_mut().zip(block) {
-            *lane = lower(*lane, byte);
-        }
-    }
-    let lowest = lanes.into_iter().fold(u8::MAX, u8::min);
-    rest.iter().fold(lowest, lower) >= b' ' ^ BIT
-}
-
-/// Returns the number of leading plain ASCII characters and the byte after them, or 0 if
-/// unknown. It reads eight bytes at a time and at most four words: names are short, and so are
-/// runs between the escapes of a hostile text.
-#[inline(always)]
-fn skip_words(rest: &[u8]) -> (usize, u8) {
-    const FAR: usize = 4 * WORD;
-    const WORD: usize = size_of::<u64>();
-    let mut length = 0;
-    while length < FAR
-        && let Some(word) = rest.get(length..length + WORD)
-    {
-        let word = u64::from_le_bytes(word.try_into().expect("the slice has eight bytes"));
-        let ends = ends(word);
-        if ends != 0 {
-            let bits = ends.trailing_zeros() / 8 * 8;
-            return (length + bits as usize / 8, (word >> bits) as u8);
-        }
-        length += WORD;
-    }
-    (length, 0)
-}
-
-/// Sets the high bit of each byte that is a quote, a backslash, a control character or not
-/// ASCII; exact up to the first of them.
-#[inline(always)]
-fn ends(word: u64) -> u64 {
-    const ONES: u64 = u64::MAX / 0xFF;
-    const HIGH: u64 = ONES << 7;
-    // Sets the high bit of bytes below the limit. A borrow may falsify the bytes above.
-    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit);
-    // Flipping this bit maps the quote to 0x20 and keeps smaller bytes below 0x21, so one
-    // comparison finds quotes and control characters.
-    const QUOTE: u64 = ONES * (0x20 ^ b'"' as u64);
-    const BACKSLASH: u64 = ONES * b'\\' as u64;
-    (below(word ^ QUOTE, 0x21) | below(word ^ BACKSLASH, 1) | word) & HIGH
-}
-
-/// Reads the escape whose backslash is at `at`; returns its character and its end.
-///
-/// Unpaired surrogates are refused: readers replace them in different ways.
-fn read_escape(bytes: &[u8], at: usize) -> Result<(char, usize), JsonError> {
-    let simple = |character| Ok((character, at + 2));
-    let wrong = || JsonErrorKind::Syntax("a valid escape").at(at);
-    match bytes.get(at + 1).ok_or_else(wrong)? {
-        b'"' => simple('"'),
-        b'\\' => simple('\\'),
-        b'/' => simple('/'),
-        b'b' => simple('\u{8}'),
-        b'f' => simple('\u{c}'),
-        b'n' => simple('\n'),
-        b'r' => simple('\r'),
-        b't' => simple('\t'),
-        b'u' => {
-            let first = read_hex(bytes, at + 2).ok_or_else(wrong)?;
-            if let Some(character) = char::from_u32(first.into()) {
-                return Ok((character, at + 6));
-            }
-            let second = match bytes.get(at + 6..at + 8) {
-                Some(b"\\u") => read_hex(bytes, at + 8),
-                _ => None,
-            };
-            let pair = [first, second.ok_or_else(wrong)?];
-            match char::decode_utf16(pair).next() {
-                Some(Ok(character)) => Ok((character, at + 12)),
-                _ => Err(wrong()),
-            }
-        }
-        _ => Err(wrong()),
-    }
-}
-
-/// Reads four hexadecimal digits.
-fn read_hex(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes.get(at..at + 4)?.iter().try_fold(0, |value, byte| {
-        let digit = char::from(*byte).to_digit(16)?;
-        Some(value << 4 | digit as u16)
-    })
-}
 
 #[cfg(test)]
 mod tests {
