@@ -22,6 +22,7 @@ pub(crate) struct BodyReader<B> {
     buffer: FrameBuffer,
     /// Bytes received.
     len: usize,
+    /// None while nothing is accounted.
     reservation: Option<Reservation>,
 }
 
@@ -37,7 +38,7 @@ impl<B> BodyReader<B>
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    pub(crate) fn new(body: B, limit: u64, memory: &MemoryBudget) -> Self {
+    pub(crate) fn new(body: B, limit: u64) -> Self {
         // The client's claim, already checked against the limit. Capacity reserved for it
         // counts only as bytes arrive.
         let expected = usize::try_from(body.size_hint().lower().min(limit)).unwrap_or(0);
@@ -47,7 +48,7 @@ where
             expected,
             buffer: FrameBuffer::Single(Bytes::new()),
             len: 0,
-            reservation: Some(memory.reserve()),
+            reservation: None,
         }
     }
 
@@ -57,20 +58,21 @@ where
     }
 
     /// Accounts the whole body to the client, because it is slow.
-    pub(crate) fn charge(&mut self, head: &Head) -> Result<(), Refusal> {
-        let reservation = self
-            .reservation
-            .as_mut()
-            .expect("not charged after completion");
+    pub(crate) fn charge(&mut self, head: &Head, memory: &MemoryBudget) -> Result<(), Refusal> {
+        let reservation = self.reservation.get_or_insert_with(|| memory.reserve());
         Ok(reservation.charge(|| Caller::of(head).owner())?)
     }
 
     /// Resolves to the complete body without trailers. The bytes hold their memory
     /// reservation, and the context counts them as they arrive.
+    ///
+    /// A small body that is complete at the first poll, in one frame, is not accounted: see
+    /// [`MemoryBudget::is_exempt`].
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         head: &Head,
+        memory: &MemoryBudget,
     ) -> Poll<Result<Bytes, Refusal>> {
         let context = head.context();
         while !self.body.is_end_stream() {
@@ -86,10 +88,11 @@ where
                 if self.len as u64 > self.limit {
                     return Poll::Ready(Err(refusal::too_large(self.limit)));
                 }
-                let reservation = self
-                    .reservation
-                    .as_mut()
-                    .expect("not polled after completion");
+                let is_first = self.reservation.is_none();
+                if is_first && memory.is_exempt(data.len()) && self.body.is_end_stream() {
+                    return Poll::Ready(Ok(data));
+                }
+                let reservation = self.reservation.get_or_insert_with(|| memory.reserve());
                 reservation.grow(data.len())?;
                 if reservation.is_large() {
                     reservation.charge(|| Caller::of(head).owner())?;
@@ -97,11 +100,10 @@ where
                 self.buffer.push(data, self.expected);
             }
         }
-        let reservation = self
-            .reservation
-            .take()
-            .expect("not polled after completion");
-        Poll::Ready(Ok(self.buffer.take(reservation)))
+        Poll::Ready(Ok(match self.reservation.take() {
+            Some(reservation) => self.buffer.take(reservation),
+            None => Bytes::new(),
+        }))
     }
 }
 
@@ -125,5 +127,50 @@ impl FrameBuffer {
             Self::Single(bytes) => reservation.into_bytes(bytes),
             Self::Joined(bytes) => reservation.into_bytes(bytes),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, task::Waker};
+
+    use http::Request;
+    use http_body::Frame;
+    use http_body_util::{Full, StreamBody};
+
+    use super::*;
+
+    const TOTAL: usize = 512 << 20;
+
+    fn read<B>(body: B, memory: &MemoryBudget) -> Bytes
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let head = Head::new(Request::new(()).into_parts().0);
+        let mut reader = BodyReader::new(body, u64::MAX);
+        let mut cx = Context::from_waker(Waker::noop());
+        match reader.poll_read(&mut cx, &head, memory) {
+            Poll::Ready(Ok(bytes)) => bytes,
+            Poll::Ready(Err(refusal)) => panic!("{refusal:?}"),
+            Poll::Pending => panic!("the body is complete"),
+        }
+    }
+
+    // B10
+    #[test]
+    fn accounts_all_but_small_complete_bodies() {
+        let memory = MemoryBudget::new(TOTAL, TOTAL);
+        let whole = |bytes: usize| Full::new(Bytes::from(vec![0; bytes]));
+        let small = read(whole(4_096), &memory);
+        assert_eq!(memory.left(), TOTAL);
+        let large = read(whole(4_097), &memory);
+        assert_eq!(memory.left(), TOTAL - 4_097);
+        drop((small, large));
+        assert_eq!(memory.left(), TOTAL);
+
+        let frame = || Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"frame")));
+        let frames = StreamBody::new(tokio_stream::iter([frame(), frame()]));
+        let joined = read(frames, &memory);
+        assert_eq!(memory.left(), TOTAL - joined.len());
     }
 }

@@ -85,11 +85,11 @@ where
             return Check::Pass(CheckedBody::streamed(body, limit, context));
         }
         // Most bodies arrive with their head. Reading them needs no waker and no state.
-        let mut reader = BodyReader::new(body, limit, memory);
-        let read = reader.poll_read(&mut Context::from_waker(Waker::noop()), head);
+        let mut reader = BodyReader::new(body, limit);
+        let read = reader.poll_read(&mut Context::from_waker(Waker::noop()), head, memory);
         let step = match read {
             Poll::Pending => {
-                if let Err(refusal) = reader.charge(head) {
+                if let Err(refusal) = reader.charge(head, memory) {
                     return Check::Refuse(refusal);
                 }
                 PendingState::Reading(reader, ReadTimer::new(rules.read_timeout()))

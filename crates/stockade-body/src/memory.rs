@@ -23,6 +23,8 @@ pub(crate) struct MemoryBudget(Arc<Pool>);
 #[derive(Debug)]
 struct Pool {
     left: AtomicUsize,
+    /// The size up to which bodies may be exempt.
+    exempt: usize,
     /// The maximum bytes of one owner.
     per_owner: usize,
     /// Bytes reserved by each owner. An entry exists only while a body of its owner does, so
@@ -79,11 +81,18 @@ pub(crate) enum MemoryExceeded {
 /// saves the table look-up, and limits on concurrent requests bound them.
 pub(crate) const SMALL_BODY: usize = 64 << 10;
 
+/// The maximum size of bodies that are not accounted at all.
+const EXEMPT: usize = 4 << 10;
+
+/// Such bodies have at most one of so many parts of the budget.
+const EXEMPT_PART: usize = 1 << 16;
+
 impl MemoryBudget {
     /// Creates a pool of `bytes` with a maximum for each owner.
     pub(crate) fn new(bytes: usize, per_owner: usize) -> Self {
         Self(Arc::new(Pool {
             left: AtomicUsize::new(bytes),
+            exempt: EXEMPT.min(bytes / EXEMPT_PART),
             per_owner,
             owners: Mutex::default(),
         }))
@@ -108,6 +117,16 @@ impl MemoryBudget {
         }
     }
 
+    /// Whether a body of this size that arrives complete, in one frame, needs no reservation.
+    ///
+    /// It is a slice of the connection's read buffer, which exists with or without it, so it
+    /// adds no memory; and to hold as much as the budget it takes more than 65,536 of them at
+    /// the same time, each in a request of its own. When the budget is used up, they are
+    /// refused like others.
+    pub(crate) fn is_exempt(&self, bytes: usize) -> bool {
+        bytes <= self.0.exempt
+    }
+
     /// Starts an empty reservation.
     pub(crate) fn reserve(&self) -> Reservation {
         Reservation {
@@ -118,7 +137,7 @@ impl MemoryBudget {
     }
 
     #[cfg(test)]
-    fn left(&self) -> usize {
+    pub(crate) fn left(&self) -> usize {
         self.0.left.load(Ordering::Relaxed)
     }
 }
@@ -267,6 +286,21 @@ mod tests {
         assert_eq!(memory.left(), 4);
         drop(slice);
         assert_eq!(memory.left(), 10);
+    }
+
+    #[test]
+    fn exempts_a_small_part_of_the_total() {
+        for (total, exempt) in [
+            (512 << 20, 4 << 10),
+            (256 << 20, 4 << 10),
+            (128 << 20, 2 << 10),
+            (1 << 20, 16),
+            (1_000, 0),
+        ] {
+            let memory = MemoryBudget::new(total, total);
+            assert!(memory.is_exempt(exempt), "{total}");
+            assert!(!memory.is_exempt(exempt + 1), "{total}");
+        }
     }
 
     // FA06

@@ -47,7 +47,7 @@ where
         loop {
             match &mut self.step {
                 PendingState::Reading(reader, timer) => {
-                    let Poll::Ready(body) = reader.poll_read(cx, head) else {
+                    let Poll::Ready(body) = reader.poll_read(cx, head, &shared.memory) else {
                         let cause = ready!(timer.poll_expired(cx, reader.len()));
                         return Poll::Ready(Err(refusal::too_slow(cause)));
                     };

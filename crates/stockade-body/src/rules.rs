@@ -115,6 +115,10 @@ impl BodyRules {
 
     /// Sets the maximum memory of all bodies together, from reading until the handler drops
     /// them. Streamed bodies do not count. Default: 512 MiB.
+    ///
+    /// Bodies of at most 4 KiB (less for totals below 256 MiB) that arrive complete with their
+    /// head, in one frame, do not count either: they are slices of the connection's read
+    /// buffer. While the total is used up, they are refused like others.
     pub fn total_memory(mut self, bytes: usize) -> Self {
         self.total_memory = bytes;
         self
