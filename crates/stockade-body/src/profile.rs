@@ -4,6 +4,7 @@ mod anthropic;
 mod members;
 mod ollama;
 mod openai;
+mod plain_chat;
 mod rule;
 mod table;
 mod tree;
@@ -14,6 +15,7 @@ use std::{borrow::Cow, sync::Arc};
 use crate::{ImageFormat, ImageRules, JsonLimits};
 
 pub(crate) use members::MemberMatch;
+pub(crate) use plain_chat::{Member, PlainChat};
 pub use rule::Rule;
 pub(crate) use rule::ValueKinds;
 pub(crate) use tree::{Node, RuleTree};
@@ -50,6 +52,8 @@ pub struct Profile {
     pub(crate) content_types: Vec<Cow<'static, str>>,
     pub(crate) max_bytes: Option<u64>,
     pub(crate) tree: RuleTree,
+    /// Where the rules for a plain chat are, if it is subject to no others.
+    pub(crate) plain_chat: Option<PlainChat>,
     pub(crate) json_limits: JsonLimits,
     pub(crate) models: Option<Vec<Arc<str>>>,
     pub(crate) max_prompt_chars: u64,
@@ -151,6 +155,7 @@ impl Profile {
             content_types: content_types.iter().copied().map(Cow::Borrowed).collect(),
             max_bytes: None,
             tree: RuleTree::new(),
+            plain_chat: None,
             json_limits: JsonLimits::default(),
             models: None,
             max_prompt_chars: 10_000,
@@ -171,6 +176,7 @@ impl Profile {
     /// kind.
     pub fn rule(mut self, pointer: &str, rule: Rule) -> Self {
         self.tree.insert(pointer, rule);
+        self.plain_chat = PlainChat::of(&self.tree);
         self
     }
 

@@ -27,6 +27,7 @@ pub(crate) fn validate_body(
     let mut validator = Validator::new(profile, caller, memory, prompt_key, budget, body);
     match profile.form {
         BodyFormat::Streamed | BodyFormat::Whole => {}
+        BodyFormat::Json if validator.accepts_plain_chat() => {}
         BodyFormat::Json => json::scan(body, profile.json_limits, budget, &mut validator)?,
         BodyFormat::Image => image(headers, body, &mut validator)?,
         BodyFormat::Multipart => form(headers, body, budget, &mut validator)?,

@@ -4,6 +4,7 @@ mod frame;
 mod image;
 mod output;
 mod path;
+mod plain_chat;
 mod scalar;
 
 use bytes::Bytes;

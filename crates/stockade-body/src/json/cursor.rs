@@ -13,14 +13,14 @@ const NARROW: usize = 16;
 ///
 /// The cursor is used in the innermost loop. Rare operations are therefore free functions of
 /// its fields: as long as nothing takes its address, the compiler keeps it in registers.
-pub(super) struct Cursor<'a> {
+pub(crate) struct Cursor<'a> {
     bytes: &'a [u8],
     pub(super) at: usize,
     budget: &'a WorkBudget,
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(bytes: &'a [u8], budget: &'a WorkBudget) -> Self {
+    pub(crate) fn new(bytes: &'a [u8], budget: &'a WorkBudget) -> Self {
         Self {
             bytes,
             at: 0,
@@ -30,7 +30,7 @@ impl<'a> Cursor<'a> {
 
     /// Skips white space and returns the next byte.
     #[inline(always)]
-    pub(super) fn peek(&mut self) -> Result<Option<u8>, BudgetExhausted> {
+    pub(crate) fn peek(&mut self) -> Result<Option<u8>, BudgetExhausted> {
         match self.bytes.get(self.at) {
             Some(0..=b' ') => {
                 self.at = skip_space(self.bytes, self.at, self.budget)?;
@@ -42,14 +42,35 @@ impl<'a> Cursor<'a> {
 
     /// Whether this byte comes next, after white space.
     #[inline(always)]
-    pub(super) fn is_next(&mut self, byte: u8) -> Result<bool, BudgetExhausted> {
+    pub(crate) fn is_next(&mut self, byte: u8) -> Result<bool, BudgetExhausted> {
         // Most documents have no white space.
         Ok(self.bytes.get(self.at) == Some(&byte) || self.peek()? == Some(byte))
     }
 
+    /// Skips this byte if it comes next, after white space.
+    #[inline(always)]
+    pub(crate) fn accept(&mut self, byte: u8) -> Option<()> {
+        let is_next = self.is_next(byte).ok()?;
+        self.at += usize::from(is_next);
+        is_next.then_some(())
+    }
+
+    /// Skips these bytes, which must not begin with white space, if they come next after white
+    /// space.
+    #[inline(always)]
+    pub(crate) fn accept_all(&mut self, bytes: &[u8]) -> bool {
+        if self.peek().is_err() {
+            return false;
+        }
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let is_next = rest.starts_with(bytes);
+        self.at += if is_next { bytes.len() } else { 0 };
+        is_next
+    }
+
     /// Reads the string that starts here.
     #[inline(always)]
-    pub(super) fn string(&mut self) -> Result<Text<'a>, ScanError> {
+    pub(crate) fn string(&mut self) -> Result<Text<'a>, ScanError> {
         let text = text::scan(self.bytes, self.at + 1, self.budget)?;
         self.at += text.raw().len() + 2;
         Ok(text)
@@ -65,7 +86,7 @@ impl<'a> Cursor<'a> {
 
     /// Checks that nothing follows.
     #[inline(always)]
-    pub(super) fn end(mut self) -> Result<(), ScanError> {
+    pub(crate) fn end(mut self) -> Result<(), ScanError> {
         match self.peek()? {
             None => Ok(()),
             Some(_) => Err(self.syntax("the end")),
@@ -74,7 +95,7 @@ impl<'a> Cursor<'a> {
 
     /// Reads a scalar other than a string.
     #[inline(always)]
-    pub(super) fn other_scalar(&mut self) -> Result<Scalar<'a>, ScanError> {
+    pub(crate) fn other_scalar(&mut self) -> Result<Scalar<'a>, ScanError> {
         let (scalar, end) = other_scalar(self.bytes, self.at, self.budget)?;
         self.at = end;
         Ok(scalar)

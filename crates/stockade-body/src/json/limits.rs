@@ -25,6 +25,15 @@ impl Default for JsonLimits {
 }
 
 impl JsonLimits {
+    /// Whether all documents of at most this depth, and of at most so many members an object,
+    /// elements an array and values, are within the limits.
+    pub(crate) fn cover(&self, depth: usize, members: u32, elements: u32, values: u32) -> bool {
+        self.depth >= depth
+            && self.members >= members
+            && self.elements >= elements
+            && self.values >= values
+    }
+
     /// Sets the maximum nesting depth. Default: 64.
     pub fn depth(mut self, levels: u16) -> Self {
         self.depth = levels.into();

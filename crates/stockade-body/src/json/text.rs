@@ -33,7 +33,7 @@ impl<'a> Text<'a> {
 
     /// Returns the text as a member's name unless it has escapes.
     #[inline]
-    pub(super) fn as_key(&self) -> Option<Key<'a>> {
+    pub(crate) fn as_key(&self) -> Option<Key<'a>> {
         (self.escape_excess == 0).then_some(Key {
             name: self.raw,
             is_ascii: self.ascii,

@@ -127,6 +127,14 @@ impl RuleTree {
         members.filter(|member| member.is_required())
     }
 
+    /// Returns the bits of the required members by index; `None` if one is not among the first
+    /// 64 members.
+    pub(crate) fn required_bits(&self, node: &Node) -> Option<u64> {
+        let members = (0..).zip(node.members.node_ids());
+        let mut required = members.filter(|(_, id)| self.node(*id).is_required());
+        required.try_fold(0, |bits, (index, _)| Some(bits | 1_u64.checked_shl(index)?))
+    }
+
     fn elements_of(&mut self, id: NodeId) -> NodeId {
         match self.node(id).elements {
             Some(elements) => elements,

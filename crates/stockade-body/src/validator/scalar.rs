@@ -63,6 +63,18 @@ impl Validator<'_> {
         frame: &mut Frame<'_>,
         text: Text<'_>,
     ) -> Result<(), ScanError> {
+        self.common_string(node, text)?;
+        if node.strings().have_other_rules {
+            for rule in node.rules() {
+                self.string_by(rule, frame, text)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Validates a string against the common rules of its node.
+    #[inline(always)]
+    pub(super) fn common_string(&mut self, node: &Node, text: Text<'_>) -> Result<(), ScanError> {
         kind(node, ValueKinds::STRING)?;
         let strings = node.strings();
         if strings.are_counted {
@@ -76,11 +88,6 @@ impl Validator<'_> {
         }
         if strings.are_models {
             self.model(text)?;
-        }
-        if strings.have_other_rules {
-            for rule in node.rules() {
-                self.string_by(rule, frame, text)?;
-            }
         }
         Ok(())
     }
