@@ -14,7 +14,7 @@ pub(crate) struct ValidationOutput {
     /// Estimated prompt tokens without images, in thirds.
     pub(super) token_thirds: u64,
     pub(super) max_tokens: Option<u64>,
-    pub(super) answers: u64,
+    pub(super) choices: u64,
     pub(super) images: Vec<ValidatedImage>,
     /// Images of another type than declared.
     pub(super) relabelled_images: u32,
@@ -29,7 +29,7 @@ impl Default for ValidationOutput {
             prompt_chars: 0,
             token_thirds: 0,
             max_tokens: None,
-            answers: 1,
+            choices: 1,
             images: Vec::new(),
             relabelled_images: 0,
             hasher: None,
@@ -47,7 +47,7 @@ impl ValidationOutput {
     pub(crate) fn publish(self, head: &mut Head) {
         let image_tokens: u64 = self.images().map(|image| tokens_of(image.info())).sum();
         let prompt_tokens = self.token_thirds.div_ceil(3) + image_tokens;
-        let max_tokens = self.max_tokens.map(|most| most * self.answers);
+        let max_tokens = self.max_tokens.map(|most| most * self.choices);
         if self.model.is_some() || prompt_tokens > 0 {
             let demand = ModelRequest::new(self.model, prompt_tokens, max_tokens);
             let digest = self.hasher.map(PromptHasher::finish);

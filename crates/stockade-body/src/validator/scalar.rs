@@ -127,8 +127,8 @@ impl Validator<'_> {
                 Ok(())
             }
             Rule::Choices(limit) => {
-                let answers = whole(number, 1, *limit)?.unsigned_abs();
-                self.output.answers = self.output.answers.max(answers);
+                let choices = whole(number, 1, *limit)?.unsigned_abs();
+                self.output.choices = self.output.choices.max(choices);
                 Ok(())
             }
             _ => Ok(()),

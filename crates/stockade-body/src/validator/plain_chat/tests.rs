@@ -20,7 +20,7 @@ fn found(output: ValidationOutput) -> Found {
         output.prompt_chars,
         output.token_thirds,
         output.max_tokens,
-        output.answers,
+        output.choices,
         output.hasher.map(|hasher| hasher.finish().to_string()),
     )
 }
