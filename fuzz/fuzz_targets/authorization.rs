@@ -7,7 +7,11 @@ use std::sync::LazyLock;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use libfuzzer_sys::fuzz_target;
-use stockade_core::{guard::{Check, Head}, identity::Principal, guard::Guard};
+use stockade_core::{
+    guard::Guard,
+    guard::{Check, Head},
+    identity::Principal,
+};
 use stockade_key_auth::{KeyAuth, KeyDigest, KeyRecord, MemoryKeyStore};
 
 const KNOWN: &str = "known";
@@ -56,9 +60,6 @@ fuzz_target!(|data: &[u8]| {
         GUARD.admit(pass, &mut head);
         assert!(!head.headers.contains_key("authorization"));
         assert!(!head.headers.contains_key("x-api-key"));
-        assert_eq!(
-            RequestContext::of(&head.extensions).and_then(RequestContext::principal).map(Principal::id),
-            Some("a")
-        );
+        assert_eq!(head.context().principal().map(Principal::id), Some("a"));
     }
 });

@@ -17,11 +17,8 @@ use libfuzzer_sys::fuzz_target;
 use stockade_body::{BodyCheckLayer, BodyRules, CheckedBody, Profile, ValidatedImages};
 use tower::{Layer, ServiceExt};
 
-static LAYER: LazyLock<BodyCheckLayer> = LazyLock::new(|| {
-    BodyRules::new()
-        .fallback(Profile::multipart())
-        .into_layer()
-});
+static LAYER: LazyLock<BodyCheckLayer> =
+    LazyLock::new(|| BodyRules::new().fallback(Profile::multipart()).into_layer());
 
 fuzz_target!(|bytes: &[u8]| {
     let forwarded = Mutex::new(None);
