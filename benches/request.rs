@@ -10,7 +10,7 @@ fn request(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("request");
     group.warm_up_time(Duration::from_millis(500));
     group.measurement_time(Duration::from_secs(2));
-    for name in STACKS {
+    for &name in STACKS {
         // Built on first use: a filter leaves most of them out.
         let mut built = None;
         group.bench_function(name, |bencher| {

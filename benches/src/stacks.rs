@@ -20,97 +20,77 @@ use crate::{
     whole_fence::enter_runtime,
 };
 
-/// Copying and dropping the request, which is a part of every other stack.
-pub const REQUEST: &str = "request";
-/// SHA-256 of the key, the least that a look-up by digest needs.
-pub const DIGEST: &str = "digest";
-/// axum's router with one route, whose handler ignores the body.
-pub const ROUTER: &str = "router";
-/// The router with a handler that deserializes the body.
-pub const ROUTER_TYPED: &str = "router_typed";
-/// The router with a handler that deserializes and validates the body.
-pub const ROUTER_VALIDATED: &str = "router_validated";
+/// Declares the names, and a list of them.
+macro_rules! stacks {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        $($(#[$doc])* pub const $name: &str = $text;)*
 
-/// A service that calls the router and does nothing else.
-pub const NO_OP: &str = "no_op";
-/// A guard that passes every request at once and holds nothing.
-pub const READY_GUARD: &str = "ready_guard";
-/// The request context alone.
-pub const CONTEXT: &str = "context";
-/// Key auth behind a context: one of a thousand keys with an expiry.
-pub const KEY_AUTH: &str = "key_auth";
-/// Key auth with a well-formed unknown key.
-pub const KEY_AUTH_401: &str = "key_auth_401";
-/// Token auth behind a context, with an EdDSA token that was verified before.
-pub const TOKEN: &str = "token";
-/// Key auth, then the scope guard with a dozen routes, behind a context.
-pub const SCOPE: &str = "scope";
-/// A rate limit by address with one quota and its headers, behind a context.
-pub const RATE_LIMIT: &str = "rate_limit";
-/// The same limit, reached.
-pub const RATE_LIMIT_429: &str = "rate_limit_429";
-/// Bans and offences behind a context, for a client without offences.
-pub const ABUSE: &str = "abuse";
-/// Records behind a context.
-pub const AUDIT: &str = "audit";
+        /// The names of all stacks.
+        pub const STACKS: &[&str] = &[$($name),*];
+    };
+}
 
-/// [`WholeFence`] around the router.
-pub const FENCE: &str = "fence";
-/// The fence with a well-formed unknown key.
-pub const FENCE_401: &str = "fence_401";
-/// The fence with a limit by address that is reached.
-pub const FENCE_429: &str = "fence_429";
-/// The fence with chained records.
-pub const FENCE_CHAINED: &str = "fence_chained";
-/// The fence added with `Router::layer`, which boxes, and which gives it the matched route.
-pub const FENCE_BOXED: &str = "fence_boxed";
-/// The fence around the router with the typed handler.
-pub const FENCE_TYPED: &str = "fence_typed";
+stacks! {
+    /// Copying and dropping the request, which is a part of every other stack.
+    REQUEST = "request";
+    /// SHA-256 of the key, the least that a look-up by digest needs.
+    DIGEST = "digest";
+    /// axum's router with one route, whose handler ignores the body.
+    ROUTER = "router";
+    /// The router with a handler that deserializes the body.
+    ROUTER_TYPED = "router_typed";
+    /// The router with a handler that deserializes and validates the body.
+    ROUTER_VALIDATED = "router_validated";
 
-/// The assembled peer with `from_fn` and `Router::layer`, and a JSON line a request.
-pub const AS_WRITTEN: &str = "as_written";
-/// The same with its subscriber switched off.
-pub const AS_WRITTEN_UNRECORDED: &str = "as_written_unrecorded";
-/// The assembled peer as unboxed tower services, and a JSON line a request.
-pub const BY_HAND: &str = "by_hand";
-/// The same with its subscriber switched off.
-pub const BY_HAND_UNRECORDED: &str = "by_hand_unrecorded";
-/// tower_governor by address with headers.
-pub const GOVERNOR: &str = "governor";
-/// The same limit, reached.
-pub const GOVERNOR_429: &str = "governor_429";
+    /// A service that calls the router and does nothing else.
+    NO_OP = "no_op";
+    /// A guard that passes every request at once and holds nothing.
+    READY_GUARD = "ready_guard";
+    /// The request context alone.
+    CONTEXT = "context";
+    /// Key auth behind a context: one of a thousand keys with an expiry.
+    KEY_AUTH = "key_auth";
+    /// Key auth with a well-formed unknown key.
+    KEY_AUTH_401 = "key_auth_401";
+    /// Token auth behind a context, with an EdDSA token that was verified before.
+    TOKEN = "token";
+    /// Key auth, then the scope guard with a dozen routes, behind a context.
+    SCOPE = "scope";
+    /// A rate limit by address with one quota and its headers, behind a context.
+    RATE_LIMIT = "rate_limit";
+    /// The same limit, reached.
+    RATE_LIMIT_429 = "rate_limit_429";
+    /// Bans and offences behind a context, for a client without offences.
+    ABUSE = "abuse";
+    /// Records behind a context.
+    AUDIT = "audit";
 
-/// The names of all stacks.
-pub const STACKS: [&str; 28] = [
-    REQUEST,
-    DIGEST,
-    ROUTER,
-    ROUTER_TYPED,
-    ROUTER_VALIDATED,
-    NO_OP,
-    READY_GUARD,
-    CONTEXT,
-    KEY_AUTH,
-    KEY_AUTH_401,
-    TOKEN,
-    SCOPE,
-    RATE_LIMIT,
-    RATE_LIMIT_429,
-    ABUSE,
-    AUDIT,
-    FENCE,
-    FENCE_401,
-    FENCE_429,
-    FENCE_CHAINED,
-    FENCE_BOXED,
-    FENCE_TYPED,
-    AS_WRITTEN,
-    AS_WRITTEN_UNRECORDED,
-    BY_HAND,
-    BY_HAND_UNRECORDED,
-    GOVERNOR,
-    GOVERNOR_429,
-];
+    /// [`WholeFence`] around the router.
+    FENCE = "fence";
+    /// The fence with a well-formed unknown key.
+    FENCE_401 = "fence_401";
+    /// The fence with a limit by address that is reached.
+    FENCE_429 = "fence_429";
+    /// The fence with chained records.
+    FENCE_CHAINED = "fence_chained";
+    /// The fence added with `Router::layer`, which boxes, and which gives it the matched route.
+    FENCE_BOXED = "fence_boxed";
+    /// The fence around the router with the typed handler.
+    FENCE_TYPED = "fence_typed";
+
+    /// The assembled peer with `from_fn` and `Router::layer`, and a JSON line a request.
+    AS_WRITTEN = "as_written";
+    /// The same with its subscriber switched off.
+    AS_WRITTEN_UNRECORDED = "as_written_unrecorded";
+    /// The assembled peer as unboxed tower services, and a JSON line a request.
+    BY_HAND = "by_hand";
+    /// The same with its subscriber switched off.
+    BY_HAND_UNRECORDED = "by_hand_unrecorded";
+    /// tower_governor by address with headers.
+    GOVERNOR = "governor";
+    /// The same limit, reached.
+    GOVERNOR_429 = "governor_429";
+}
 
 const KEYS: usize = 1_000;
 
@@ -284,7 +264,8 @@ mod tests {
     #[test]
     fn every_stack_sends_the_expected_status() {
         let pairs = two_clients();
-        for stack in STACKS.map(stack).iter().chain(pairs.iter().flatten()) {
+        let stacks: Vec<_> = STACKS.iter().copied().map(stack).collect();
+        for stack in stacks.iter().chain(pairs.iter().flatten()) {
             stack.repeat(20);
             assert_eq!(stack.lost(), 0, "{}", stack.name());
         }

@@ -41,7 +41,7 @@ pub(crate) fn measure() -> Result<Report, Box<dyn Error>> {
 pub(crate) fn read_all(home: &Path) -> Result<Report, Box<dyn Error>> {
     let mut locked = HashMap::new();
     let mut costs = HashMap::new();
-    for name in STACKS {
+    for &name in STACKS {
         let path = profile_of(home, name);
         let read = read(&path, &mut locked);
         let read = read.map_err(|error| format!("{}: {error}", path.display()))?;
@@ -113,7 +113,7 @@ fn report(costs: &HashMap<&'static str, Costs>) -> Report {
         Row::count(15, "rate limit", added(RATE_LIMIT, CONTEXT)).at_most(1_800.0),
         Row::count(15, "abuse", added(ABUSE, CONTEXT)).at_most(500.0),
     ]);
-    for name in STACKS {
+    for &name in STACKS {
         let costs = of(name);
         for (what, count) in [
             ("instructions", costs.instructions),

@@ -116,7 +116,6 @@ impl Cli {
         }
         report.budgets.retain(|row| self.wants(&[row.budget]));
         report.budgets.sort_by_key(|row| row.budget);
-        report.doubt_spread();
         let has_times = report.budgets.iter().any(|row| !row.repeats());
         if has_times && !is_optimised_for_release() {
             let doubt = "times are not of the `dist` profile, which row 3 is for";

@@ -58,19 +58,6 @@ impl Report {
         }
     }
 
-    /// Doubts rows whose median and tenth percentile differ.
-    pub(crate) fn doubt_spread(&mut self) {
-        let wide = self.budgets.iter().filter(|row| row.is_wide());
-        let mut wide: Vec<_> = wide.map(|row| row.budget.to_string()).collect();
-        wide.dedup();
-        if !wide.is_empty() {
-            self.doubts.push(format!(
-                "median and p10 differ in rows {}: the machine was busy, or turns cost differently",
-                wide.join(", ")
-            ));
-        }
-    }
-
     pub(crate) fn add(&mut self, other: Self) {
         self.budgets.extend(other.budgets);
         self.details.extend(other.details);
@@ -130,26 +117,6 @@ fn number(value: f64) -> String {
 mod tests {
     use super::*;
     use crate::row::HALF;
-
-    #[test]
-    fn spread_is_reported_once_a_budget() {
-        let near = Figure {
-            median: 0.5,
-            p10: 0.45,
-        };
-        let mut report = Report {
-            budgets: vec![
-                Row::time(1, "near", near),
-                Row::time(6, "wide", HALF),
-                Row::time(6, "wide, too", HALF),
-                Row::count(7, "bytes", 24.0),
-            ],
-            ..Report::default()
-        };
-        report.doubt_spread();
-        assert_eq!(report.doubts.len(), 1);
-        assert!(report.doubts[0].starts_with("median and p10 differ in rows 6:"));
-    }
 
     #[test]
     fn strict_looks_at_counts_only() {

@@ -107,13 +107,6 @@ impl Row {
         self.p10.unwrap_or(self.reached)
     }
 
-    /// Whether the median and the tenth percentile differ by more than a sixth.
-    pub(crate) fn is_wide(&self) -> bool {
-        let reached = self.reached;
-        self.p10
-            .is_some_and(|p10| (reached - p10).abs() * 6.0 > reached.abs())
-    }
-
     pub(crate) fn result(&self) -> &'static str {
         let stretch = self
             .stretch
