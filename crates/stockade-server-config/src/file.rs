@@ -44,7 +44,7 @@ impl ServerFile {
     pub fn read(path: impl AsRef<Path>, environment: &Environment) -> Result<Self, ConfigError> {
         let path = path.as_ref();
         let (fence, sections) = Config::read_with(path, environment)?;
-        let mut file = Self::of(fence, sections);
+        let mut file = Self::from_parts(fence, sections);
         let folder = path.parent().unwrap_or(Path::new(""));
         if let Some(tls) = &mut file.server.tls {
             for file in [&mut tls.certificate_file, &mut tls.key_file] {
@@ -67,10 +67,10 @@ impl ServerFile {
         environment: &Environment,
     ) -> Result<Self, ConfigError> {
         let (fence, sections) = Config::parse_with(text, format, environment)?;
-        Ok(Self::of(fence, sections))
+        Ok(Self::from_parts(fence, sections))
     }
 
-    fn of(fence: Config, sections: Sections) -> Self {
+    fn from_parts(fence: Config, sections: Sections) -> Self {
         let Sections { server, model, log } = sections;
         Self {
             server,

@@ -27,7 +27,7 @@ pub(crate) async fn follow(inner: Arc<Inner>) {
     loop {
         let Err(error) = follow_once(&inner, &mut retry).await;
         let wait = retry.next_delay();
-        if inner.health.lost(&error) {
+        if inner.health.record_disconnect(&error) {
             tracing::error!(
                 source = inner.health.source().name(),
                 %error,
@@ -41,18 +41,18 @@ pub(crate) async fn follow(inner: Arc<Inner>) {
 
 async fn follow_once(inner: &Inner, retry: &mut Backoff) -> Result<Infallible, KeyStoreError> {
     let opened = inner.database.subscribe().await;
-    inner.health.note(&opened);
+    inner.health.record_query(&opened);
     let mut changes = opened?;
     // There are no notifications of changes before the subscription.
     reload(inner).await?;
     retry.reset();
     loop {
         let changed = changes.next().await;
-        inner.health.note(&changed);
+        inner.health.record_query(&changed);
         if changed? {
             reload(inner).await?;
         } else {
-            inner.health.current();
+            inner.health.record_unchanged();
         }
     }
 }

@@ -50,7 +50,7 @@ impl Health {
     }
 
     /// Records the result of a query. Errors of the caller are not failures.
-    pub(crate) fn note<T>(&self, result: &Result<T, KeyStoreError>) {
+    pub(crate) fn record_query<T>(&self, result: &Result<T, KeyStoreError>) {
         match result.as_ref().map_err(KeyStoreError::kind) {
             Err(KeyStoreErrorKind::Unavailable | KeyStoreErrorKind::Corrupt) => {
                 self.failures.fetch_add(1, Ordering::Relaxed);
@@ -63,7 +63,7 @@ impl Health {
     }
 
     /// Records the result of a reload.
-    pub(crate) fn read(&self, result: &Result<(), KeyStoreError>) {
+    pub(crate) fn record_reload(&self, result: &Result<(), KeyStoreError>) {
         match result {
             Ok(()) => self.source.succeeded(),
             Err(error) => self.source.failed(error),
@@ -71,13 +71,13 @@ impl Health {
     }
 
     /// Records that changes are no longer received. Returns whether that is a transition.
-    pub(crate) fn lost(&self, error: &KeyStoreError) -> bool {
+    pub(crate) fn record_disconnect(&self, error: &KeyStoreError) -> bool {
         self.source.failed(error)
     }
 
     /// Records that nothing has changed since the last reload. An invalid row is still invalid
     /// then.
-    pub(crate) fn current(&self) {
+    pub(crate) fn record_unchanged(&self) {
         if !self.source.status().is_failing() {
             self.source.succeeded();
         }

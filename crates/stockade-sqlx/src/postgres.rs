@@ -154,7 +154,7 @@ impl Database for Postgres {
             let mut rows = sqlx::query(SELECT).fetch(&self.pool);
             let mut keys = Vec::new();
             while let Some(row) = rows.next().await {
-                keys.push(StoredKey::read(&row.map_err(unavailable)?));
+                keys.push(StoredKey::from_row(&row.map_err(unavailable)?));
             }
             Ok(keys)
         })
@@ -162,7 +162,7 @@ impl Database for Postgres {
 
     fn insert(&self, record: KeyRecord) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            let row = KeyRow::of(&record)?;
+            let row = KeyRow::from_record(&record)?;
             let mut transaction = self.begin().await?;
             row.check_unique_hashes(&mut *transaction).await?;
             row.bind(sqlx::query(INSERT))
@@ -182,8 +182,8 @@ impl Database for Postgres {
                 .await
                 .map_err(unavailable)?
                 .ok_or_else(|| KeyStoreError::not_found(&id))?;
-            let changed = change.apply(StoredKey::read(&row).record?)?;
-            let row = KeyRow::of(&changed)?;
+            let changed = change.apply(StoredKey::from_row(&row).record?)?;
+            let row = KeyRow::from_record(&changed)?;
             row.check_unique_hashes(&mut *transaction).await?;
             row.bind(sqlx::query(UPDATE))
                 .execute(&mut *transaction)

@@ -42,7 +42,7 @@ impl KeyRow {
     ///
     /// # Errors
     /// [`Invalid`](KeyStoreErrorKind::Invalid) when a column cannot store a value.
-    pub(crate) fn of(record: &KeyRecord) -> Result<Self, KeyStoreError> {
+    pub(crate) fn from_record(record: &KeyRecord) -> Result<Self, KeyStoreError> {
         let invalid = |problem: &str| {
             KeyStoreError::new(
                 KeyStoreErrorKind::Invalid,
@@ -76,15 +76,15 @@ impl KeyRow {
             previous_until: time(previous.map(|previous| previous.until))?,
             name: record.name.clone(),
             owner: record.owner.clone(),
-            scopes: json(&scopes),
-            models: record.models.as_ref().map(json),
-            quotas: json(&QuotaFields::from(record.quotas)),
-            networks: json(&networks),
+            scopes: to_json(&scopes),
+            models: record.models.as_ref().map(to_json),
+            quotas: to_json(&QuotaFields::from(record.quotas)),
+            networks: to_json(&networks),
             created: time(record.created)?,
             expires: time(record.expires)?,
             revoked: time(record.revoked)?,
             last_used: time(record.last_used)?,
-            metadata: json(&record.metadata),
+            metadata: to_json(&record.metadata),
         })
     }
 
@@ -93,23 +93,26 @@ impl KeyRow {
     /// # Errors
     /// When a column is invalid. The error does not contain the hash.
     fn into_record(self) -> Result<KeyRecord, String> {
-        let id: KeyId = named("id", self.id.parse())?;
+        let id: KeyId = with_column("id", self.id.parse())?;
         let mut record = KeyRecord::new(id, hash("hash", &self.hash)?);
         record.name = self.name;
         record.owner = self.owner;
-        let scopes: Vec<String> = parse("scopes", &self.scopes)?;
+        let scopes: Vec<String> = from_json("scopes", &self.scopes)?;
         let scopes: Result<ScopeSet, _> = scopes.iter().map(|text| text.parse()).collect();
-        record.scopes = named("scopes", scopes)?;
-        record.models = self.models.map(|text| parse("models", &text)).transpose()?;
-        record.quotas = parse::<QuotaFields>("quotas", &self.quotas)?.into();
-        let networks: Vec<String> = parse("networks", &self.networks)?;
+        record.scopes = with_column("scopes", scopes)?;
+        record.models = self
+            .models
+            .map(|text| from_json("models", &text))
+            .transpose()?;
+        record.quotas = from_json::<QuotaFields>("quotas", &self.quotas)?.into();
+        let networks: Vec<String> = from_json("networks", &self.networks)?;
         let networks: Result<_, _> = networks.iter().map(|text| text.parse()).collect();
-        record.networks = named("networks", networks)?;
+        record.networks = with_column("networks", networks)?;
         record.created = time("created", self.created)?;
         record.expires = time("expires", self.expires)?;
         record.revoked = time("revoked", self.revoked)?;
         record.last_used = time("last_used", self.last_used)?;
-        record.metadata = parse::<BTreeMap<_, _>>("metadata", &self.metadata)?;
+        record.metadata = from_json::<BTreeMap<_, _>>("metadata", &self.metadata)?;
         let until = time("previous_until", self.previous_until)?;
         record.previous = match (self.previous_hash, until) {
             (Some(text), Some(until)) => Some(PreviousHash {
@@ -198,7 +201,7 @@ pub(crate) struct StoredKey {
 }
 
 impl StoredKey {
-    pub(crate) fn read<'r, R>(row: &'r R) -> Self
+    pub(crate) fn from_row<'r, R>(row: &'r R) -> Self
     where
         R: Row,
         KeyRow: FromRow<'r, R>,
@@ -206,7 +209,7 @@ impl StoredKey {
         String: Decode<'r, R::Database> + Type<R::Database>,
     {
         let id: String = row.try_get("id").unwrap_or_else(|_| "?".to_owned());
-        let record = named("row", KeyRow::from_row(row)).and_then(KeyRow::into_record);
+        let record = with_column("row", KeyRow::from_row(row)).and_then(KeyRow::into_record);
         let record = record.map_err(|problem| {
             // The id is untrusted: it is truncated and escaped.
             let id: String = id.chars().take(64).collect();
@@ -247,31 +250,31 @@ where
     }
 }
 
-fn named<T, E>(column: &str, result: Result<T, E>) -> Result<T, String>
+fn with_column<T, E>(column: &str, result: Result<T, E>) -> Result<T, String>
 where
     E: Display,
 {
     result.map_err(|error| format!("{column}: {error}"))
 }
 
-fn json<T>(value: &T) -> String
+fn to_json<T>(value: &T) -> String
 where
     T: Serialize + ?Sized,
 {
     serde_json::to_string(value).expect("strings and numbers can be written as JSON")
 }
 
-fn parse<T>(column: &str, text: &str) -> Result<T, String>
+fn from_json<T>(column: &str, text: &str) -> Result<T, String>
 where
     T: DeserializeOwned,
 {
-    named(column, serde_json::from_str(text))
+    with_column(column, serde_json::from_str(text))
 }
 
 /// Parses a hash in its canonical form only: the database compares hashes as text, so another
 /// form would hide a duplicate.
 fn hash(column: &str, text: &str) -> Result<KeyHash, String> {
-    let hash: KeyHash = named(column, text.parse())?;
+    let hash: KeyHash = with_column(column, text.parse())?;
     match hash.to_string() == text {
         true => Ok(hash),
         false => Err(format!(

@@ -170,7 +170,7 @@ impl Database for Sqlite {
             let mut rows = sqlx::query(SELECT).fetch(&mut state.connection);
             let mut keys = Vec::new();
             while let Some(row) = rows.next().await {
-                keys.push(StoredKey::read(&row.map_err(unavailable)?));
+                keys.push(StoredKey::from_row(&row.map_err(unavailable)?));
             }
             Ok(keys)
         })
@@ -178,7 +178,7 @@ impl Database for Sqlite {
 
     fn insert(&self, record: KeyRecord) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            let row = KeyRow::of(&record)?;
+            let row = KeyRow::from_record(&record)?;
             let mut state = self.state.lock().await;
             let last_version = state.last_version.take();
             let begin = state.connection.begin_with("BEGIN IMMEDIATE");
@@ -206,8 +206,8 @@ impl Database for Sqlite {
                 .await
                 .map_err(unavailable)?
                 .ok_or_else(|| KeyStoreError::not_found(&id))?;
-            let changed = change.apply(StoredKey::read(&row).record?)?;
-            let row = KeyRow::of(&changed)?;
+            let changed = change.apply(StoredKey::from_row(&row).record?)?;
+            let row = KeyRow::from_record(&changed)?;
             row.check_unique_hashes(&mut *transaction).await?;
             row.bind(sqlx::query(UPDATE))
                 .execute(&mut *transaction)

@@ -131,7 +131,7 @@ impl SqlKeyStore {
                         .with_source(stopped),
                 )
             });
-            inner.health.note(&result);
+            inner.health.record_query(&result);
             result
         })
     }
@@ -153,8 +153,8 @@ impl Inner {
             Ok(rows) => publisher.publish_all(rows).await,
             Err(error) => Err(error),
         };
-        self.health.note(&result);
-        self.health.read(&result);
+        self.health.record_query(&result);
+        self.health.record_reload(&result);
         result
     }
 

@@ -151,8 +151,8 @@ impl TotalsBuilder {
 
     /// The totals of the records so far.
     pub(super) fn totals(self) -> Totals {
-        let latency_ms =
-            (!self.latencies.is_empty()).then(|| Latencies::of(&self.latencies, self.slowest));
+        let latency_ms = (!self.latencies.is_empty())
+            .then(|| Latencies::from_histogram(&self.latencies, self.slowest));
         Totals {
             records: self.records,
             requests: self.requests,
@@ -184,7 +184,7 @@ fn add(counts: &mut BTreeMap<String, u64>, name: String, times: u64) {
 }
 
 impl Latencies {
-    fn of(latencies: &Histogram<u64>, slowest: u64) -> Self {
+    fn from_histogram(latencies: &Histogram<u64>, slowest: u64) -> Self {
         let ms = |micros: u64| micros as f64 / 1_000.0;
         // The histogram rounds up, so a quantile may exceed the slowest request.
         let quantile = |quantile| ms(latencies.value_at_quantile(quantile).min(slowest));

@@ -37,7 +37,7 @@ pub(crate) struct ExportArgs {
 impl ExportArgs {
     pub(crate) async fn run(self, location: &StoreLocation) -> Result<Outcome, CliError> {
         let records = location.open(IfMissing::Fail).await?.list().await?;
-        let language = self.format.unwrap_or_else(|| Format::of(&self.to));
+        let language = self.format.unwrap_or_else(|| Format::from_path(&self.to));
         let text = language.write(&records);
         let (count, to) = (plural(records.len() as u64, "key"), self.to.display());
         if self.to == Path::new("-") {

@@ -70,7 +70,7 @@ impl SecretArgs {
         let shown = match self.json {
             true => output::print_json(&Json {
                 key: issued.key.expose(),
-                record: KeyView::of(record, now),
+                record: KeyView::new(record, now),
                 entry: to_yaml(record),
             }),
             false => text(issued.key.expose(), record, location),

@@ -25,7 +25,7 @@ pub(crate) enum Format {
 
 impl Format {
     /// The format by the file extension, as on a server: YAML unless TOML or JSON.
-    pub(crate) fn of(path: &Path) -> Self {
+    pub(crate) fn from_path(path: &Path) -> Self {
         match KeyFileFormat::of(path) {
             KeyFileFormat::Toml => Self::Toml,
             KeyFileFormat::Json => Self::Json,

@@ -40,8 +40,8 @@ struct Quotas {
 }
 
 impl<'r> KeyView<'r> {
-    pub(crate) fn of(record: &'r KeyRecord, now: Timestamp) -> Self {
-        let state = KeyState::of(record, now);
+    pub(crate) fn new(record: &'r KeyRecord, now: Timestamp) -> Self {
+        let state = KeyState::new(record, now);
         let time = |at: Option<Timestamp>| at.map(|at| Rfc3339(at).to_string());
         let quotas = &record.quotas;
         Self {

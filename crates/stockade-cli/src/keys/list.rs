@@ -28,7 +28,7 @@ impl ListArgs {
         if self.json {
             let views: Vec<_> = records
                 .iter()
-                .map(|record| KeyView::of(record, now))
+                .map(|record| KeyView::new(record, now))
                 .collect();
             output::print_json(&views)?;
         } else if records.is_empty() {
@@ -62,7 +62,7 @@ fn table(records: &[KeyRecord], now: Timestamp) -> Builder {
 }
 
 fn row(record: &KeyRecord, now: Timestamp) -> [String; 7] {
-    let state = KeyState::of(record, now);
+    let state = KeyState::new(record, now);
     let style = state.style();
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let time = |at: Option<Timestamp>| at.map(|at| Rfc3339(at).to_string());

@@ -61,7 +61,7 @@ impl RotateArgs {
         let expires = expires.transpose()?;
         let store = location.open(IfMissing::Fail).await?;
         let old = store.find(&self.id).await?;
-        if let (KeyState::Rotating(until), false) = (KeyState::of(&old, now), self.again) {
+        if let (KeyState::Rotating(until), false) = (KeyState::new(&old, now), self.again) {
             let (id, until) = (&self.id, Rfc3339(until));
             return Err(CliError::failed(format_args!(
                 "the key {id} was already rotated; its old secret is valid until {until}"

@@ -26,7 +26,7 @@ impl ShowArgs {
     pub(crate) async fn run(self, location: &StoreLocation) -> Result<Outcome, CliError> {
         let record = location.open(IfMissing::Fail).await?.find(&self.id).await?;
         if self.json {
-            output::print_json(&KeyView::of(&record, now()))?;
+            output::print_json(&KeyView::new(&record, now()))?;
         } else {
             for (name, value) in lines(&record, now()) {
                 output::print(format_args!("{name:<22} {value}"))?;
@@ -37,7 +37,7 @@ impl ShowArgs {
 }
 
 fn lines(record: &KeyRecord, now: Timestamp) -> Vec<(String, String)> {
-    let state = KeyState::of(record, now);
+    let state = KeyState::new(record, now);
     let style = state.style();
     let mut lines = vec![
         ("id".to_owned(), record.id.to_string()),

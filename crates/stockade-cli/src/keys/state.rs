@@ -17,7 +17,7 @@ pub(crate) enum KeyState {
 }
 
 impl KeyState {
-    pub(crate) fn of(record: &KeyRecord, now: Timestamp) -> Self {
+    pub(crate) fn new(record: &KeyRecord, now: Timestamp) -> Self {
         let previous = record.previous.as_ref().map(|previous| previous.until);
         if record.revoked.is_some() {
             Self::Revoked
@@ -75,7 +75,7 @@ mod tests {
             (&rotated, 100, KeyState::Expired),
             (&revoked, 50, KeyState::Revoked),
         ] {
-            assert_eq!(KeyState::of(record, at(now)), state);
+            assert_eq!(KeyState::new(record, at(now)), state);
         }
     }
 }

@@ -123,7 +123,7 @@ impl VerifyArgs {
             return Ok(output::print_json(&Json {
                 valid: reason.is_none(),
                 reason,
-                record: record.map(|record| KeyView::of(record, now)),
+                record: record.map(|record| KeyView::new(record, now)),
             })?);
         }
         let id = match record {

@@ -44,14 +44,14 @@ pub(super) fn rows(lines: &[&str]) -> String {
             number,
             ends_batch: number == lines.len() as i64,
             line,
-            ..Row::of(line.parse().ok())
+            ..Row::from_record(line.parse().ok())
         })
         .collect();
     serde_json::to_string(&rows).expect("strings and numbers can be written as JSON")
 }
 
 impl Row<'_> {
-    fn of(record: Option<LogLine>) -> Self {
+    fn from_record(record: Option<LogLine>) -> Self {
         let Some(record) = record else {
             return Self::default();
         };
