@@ -236,6 +236,6 @@ where
         Ok(Response::new(Full::<Bytes>::default()))
     }));
     let response = layer.layer(inner).oneshot(request).await.unwrap();
-    let cause = context.denial().map(|verdict| verdict.internal_reason);
+    let cause = context.denial().map(|denial| denial.internal_reason);
     (response.status().as_u16(), cause)
 }
