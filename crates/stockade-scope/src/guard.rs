@@ -14,7 +14,7 @@ use crate::{
     access::Requirement,
     coverage,
     path::{is_ambiguous, is_ambiguous_in_wildcard},
-    table::{Methods, RouteTable, Rule},
+    table::{MethodRules, RouteTable, Rule},
 };
 
 /// Lets requests in whose principal may use their route.
@@ -50,7 +50,7 @@ impl ScopeGuard {
     /// Whether the rule of this route, by its pattern, opens it to everybody. A `HEAD`
     /// without a rule of its own has that of `GET`.
     pub fn is_public(&self, method: &Method, pattern: &str) -> bool {
-        let methods = self.table.of_pattern(pattern);
+        let methods = self.table.by_pattern(pattern);
         let rule = methods.and_then(|methods| rule(methods, method));
         rule.is_some_and(|rule| matches!(rule.requirement, Requirement::Nothing))
     }
@@ -63,13 +63,13 @@ impl ScopeGuard {
                 if ends_in_wildcard(pattern) && is_ambiguous_in_wildcard(head.uri.path()) {
                     return Err(ambiguous());
                 }
-                self.table.of_pattern(pattern)
+                self.table.by_pattern(pattern)
             }
             None => {
                 let path = head.uri.path();
-                match self.table.of_plain(path) {
+                match self.table.by_static_path(path) {
                     None if is_ambiguous(path) => return Err(ambiguous()),
-                    None => self.table.of_path(path),
+                    None => self.table.by_path(path),
                     plain => plain,
                 }
             }
@@ -114,7 +114,7 @@ impl Guard for ScopeGuard {
 }
 
 /// The rule of this method; that of `GET` for a `HEAD` without one.
-fn rule<'m>(methods: &'m Methods, method: &Method) -> Option<&'m Rule> {
+fn rule<'m>(methods: &'m MethodRules, method: &Method) -> Option<&'m Rule> {
     let of = |method: &Method| methods.iter().find(|rule| rule.method == *method);
     match of(method) {
         None if *method == Method::HEAD => of(&Method::GET),
@@ -149,7 +149,7 @@ fn no_authenticator() -> Refusal {
     )
 }
 
-fn wrong_method(methods: &Methods) -> Refusal {
+fn wrong_method(methods: &MethodRules) -> Refusal {
     let names: Vec<&str> = methods.iter().map(|rule| rule.method.as_str()).collect();
     Refusal::new(
         RefusalKind::MethodNotAllowed,

@@ -11,11 +11,11 @@ pub(crate) fn is_ambiguous(path: &str) -> bool {
         || path
             .iter()
             .enumerate()
-            .any(|(at, byte)| match READ[usize::from(*byte)] {
-                Read::Plain => false,
-                Read::Slash => begins_ambiguously(&path[at + 1..]),
-                Read::Percent => is_ambiguous_escape(&path[at + 1..]),
-                Read::Never => true,
+            .any(|(at, byte)| match BYTE_CLASSES[usize::from(*byte)] {
+                ByteClass::Plain => false,
+                ByteClass::Slash => is_ambiguous_segment_start(&path[at + 1..]),
+                ByteClass::Percent => is_ambiguous_escape(&path[at + 1..]),
+                ByteClass::Forbidden => true,
             })
 }
 
@@ -37,24 +37,24 @@ fn is_encoded_slash(escape: &str) -> bool {
 }
 
 #[derive(Clone, Copy)]
-enum Read {
+enum ByteClass {
     Plain,
     Slash,
     Percent,
     /// Not visible ASCII, or `\\` or `;`.
-    Never,
+    Forbidden,
 }
 
 /// How each byte is read; a table, since this is done for every byte of every request.
-static READ: [Read; 256] = {
-    let mut table = [Read::Never; 256];
+static BYTE_CLASSES: [ByteClass; 256] = {
+    let mut table = [ByteClass::Forbidden; 256];
     let mut byte = b'!';
     while byte <= b'~' {
         table[byte as usize] = match byte {
-            b'/' => Read::Slash,
-            b'%' => Read::Percent,
-            b'\\' | b';' => Read::Never,
-            _ => Read::Plain,
+            b'/' => ByteClass::Slash,
+            b'%' => ByteClass::Percent,
+            b'\\' | b';' => ByteClass::Forbidden,
+            _ => ByteClass::Plain,
         };
         byte += 1;
     }
@@ -63,7 +63,7 @@ static READ: [Read; 256] = {
 
 /// Whether what follows a slash is an empty segment with more behind it, `.` or `..`. An
 /// empty last segment is a trailing slash: another route, but a clear one.
-fn begins_ambiguously(rest: &[u8]) -> bool {
+fn is_ambiguous_segment_start(rest: &[u8]) -> bool {
     matches!(
         rest,
         [b'/', ..] | [b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..]

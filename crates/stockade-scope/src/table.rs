@@ -12,12 +12,12 @@ use crate::{Access, Roles, access::Requirement, path::is_ambiguous};
 pub(crate) struct RouteTable {
     by_path: matchit::Router<usize>,
     by_pattern: HashMap<Box<str>, usize, RandomState>,
-    by_plain: HashMap<Box<str>, usize, RandomState>,
-    patterns: Vec<(Box<str>, Methods)>,
+    static_paths: HashMap<Box<str>, usize, RandomState>,
+    patterns: Vec<(Box<str>, MethodRules)>,
 }
 
 /// The rules of one pattern; there are few, so they are searched in a row.
-pub(crate) type Methods = Vec<Rule>;
+pub(crate) type MethodRules = Vec<Rule>;
 
 /// Who may use one method of a pattern.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ impl RouteTable {
         let mut table = Self {
             by_path: matchit::Router::new(),
             by_pattern: HashMap::default(),
-            by_plain: HashMap::default(),
+            static_paths: HashMap::default(),
             patterns: Vec::new(),
         };
         for (method, pattern, access) in routes {
@@ -53,15 +53,17 @@ impl RouteTable {
                         .map_err(|source| error(kind_of(source)))?;
                     table.by_pattern.insert((&*pattern).into(), at);
                     if !pattern.contains(['{', '}']) && !is_ambiguous(&pattern) {
-                        table.by_plain.insert((&*pattern).into(), at);
+                        table.static_paths.insert((&*pattern).into(), at);
                     }
-                    table.patterns.push(((&*pattern).into(), Methods::new()));
+                    table
+                        .patterns
+                        .push(((&*pattern).into(), MethodRules::new()));
                     at
                 }
             };
             let methods = &mut table.patterns[at].1;
             if methods.iter().any(|rule| rule.method == method) {
-                return Err(error(RouteTableErrorKind::Twice));
+                return Err(error(RouteTableErrorKind::Duplicate));
             }
             methods.push(Rule {
                 method,
@@ -73,7 +75,7 @@ impl RouteTable {
     }
 
     /// The rules of the route that a router matched.
-    pub(crate) fn of_pattern(&self, pattern: &str) -> Option<&Methods> {
+    pub(crate) fn by_pattern(&self, pattern: &str) -> Option<&MethodRules> {
         self.by_pattern.get(pattern).map(|at| &self.patterns[*at].1)
     }
 
@@ -87,12 +89,12 @@ impl RouteTable {
     /// The rules of the route whose pattern has no parameters and is this very path.
     ///
     /// Such a route comes before all others, and its path is not ambiguous.
-    pub(crate) fn of_plain(&self, path: &str) -> Option<&Methods> {
-        self.by_plain.get(path).map(|at| &self.patterns[*at].1)
+    pub(crate) fn by_static_path(&self, path: &str) -> Option<&MethodRules> {
+        self.static_paths.get(path).map(|at| &self.patterns[*at].1)
     }
 
     /// The rules of the route that this path matches.
-    pub(crate) fn of_path(&self, path: &str) -> Option<&Methods> {
+    pub(crate) fn by_path(&self, path: &str) -> Option<&MethodRules> {
         self.by_path
             .at(path)
             .ok()
@@ -103,7 +105,7 @@ impl RouteTable {
 fn kind_of(error: matchit::InsertError) -> RouteTableErrorKind {
     match error {
         matchit::InsertError::Conflict { with } => RouteTableErrorKind::Conflict { with },
-        _ => RouteTableErrorKind::Pattern,
+        _ => RouteTableErrorKind::InvalidPattern,
     }
 }
 
@@ -119,14 +121,14 @@ pub struct RouteTableError {
 #[non_exhaustive]
 pub enum RouteTableErrorKind {
     /// The pattern is none.
-    Pattern,
+    InvalidPattern,
     /// Another pattern matches the same paths.
     Conflict {
         /// The other pattern.
         with: String,
     },
     /// The route has a rule already.
-    Twice,
+    Duplicate,
 }
 
 impl RouteTableError {
@@ -140,7 +142,7 @@ impl fmt::Display for RouteTableError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let route = &self.route;
         match &self.kind {
-            RouteTableErrorKind::Pattern => write!(
+            RouteTableErrorKind::InvalidPattern => write!(
                 f,
                 "{route} has no valid pattern; write it like /v1/models/{{id}} or \
                  /files/{{*path}}"
@@ -151,7 +153,7 @@ impl fmt::Display for RouteTableError {
                     "{route} matches the same paths as {with}; keep one of them"
                 )
             }
-            RouteTableErrorKind::Twice => {
+            RouteTableErrorKind::Duplicate => {
                 write!(f, "{route} has two rules; keep one of them")
             }
         }

@@ -182,8 +182,8 @@ fn refuses_tables_that_cannot_be() {
             .map(|_| ())
             .map_err(|error| error.kind().clone())
     };
-    assert_eq!(build(&["/a", "/a"]), Err(RouteTableErrorKind::Twice));
-    assert_eq!(build(&["/{"]), Err(RouteTableErrorKind::Pattern));
+    assert_eq!(build(&["/a", "/a"]), Err(RouteTableErrorKind::Duplicate));
+    assert_eq!(build(&["/{"]), Err(RouteTableErrorKind::InvalidPattern));
     assert_eq!(
         build(&["/a/{x}", "/a/{y}"]),
         Err(RouteTableErrorKind::Conflict {
