@@ -67,7 +67,7 @@ impl Algorithm {
     }
 
     /// The shortest secret, in bytes: the length of the hash (RFC 7518, section 3.2).
-    pub(crate) const fn shortest_secret(self) -> usize {
+    pub(crate) const fn min_secret_length(self) -> usize {
         match self {
             Self::Hs512 => 64,
             Self::Hs384 => 48,

@@ -8,13 +8,13 @@ use std::{
 use arc_swap::{ArcSwapOption, Guard};
 use stockade_core::clock::Timestamp;
 
-use crate::{TokenDigest, rules::Accepted};
+use crate::{TokenDigest, rules::VerifiedToken};
 
 /// A verified token, and the key set that it was verified with.
 pub(crate) struct Entry {
     pub(crate) digest: TokenDigest,
     pub(crate) generation: u64,
-    pub(crate) accepted: Accepted,
+    pub(crate) verified: VerifiedToken,
 }
 
 /// Verified tokens in a table of fixed size: a hit takes no lock and writes nothing.
@@ -24,11 +24,11 @@ pub(crate) struct Entry {
 pub(crate) struct Cache {
     /// A power of two; zero where nothing is cached.
     sets: usize,
-    /// Sets of [`WAYS`] places each, made for the first token.
-    places: Arc<OnceLock<Box<[ArcSwapOption<Entry>]>>>,
+    /// Sets of [`WAYS`] slots each, made for the first token.
+    slots: Arc<OnceLock<Box<[ArcSwapOption<Entry>]>>>,
 }
 
-/// A digest may lie in one of so many places.
+/// A digest may lie in one of so many slots.
 const WAYS: usize = 8;
 
 impl Cache {
@@ -39,16 +39,16 @@ impl Cache {
                 0 => 0,
                 _ => capacity.div_ceil(WAYS).next_power_of_two(),
             },
-            places: Arc::default(),
+            slots: Arc::default(),
         }
     }
 
     /// The token of this digest, if a key set of this generation verified it. Its time may
     /// be over.
     pub(crate) fn get(&self, digest: &TokenDigest, generation: u64) -> Option<Hit> {
-        let places = self.set(self.places.get()?, digest);
-        places.iter().find_map(|place| {
-            let entry = place.load();
+        let slots = self.set(self.slots.get()?, digest);
+        slots.iter().find_map(|slot| {
+            let entry = slot.load();
             let known = entry
                 .as_ref()
                 .is_some_and(|entry| entry.generation == generation && entry.digest == *digest);
@@ -56,12 +56,12 @@ impl Cache {
         })
     }
 
-    /// Keeps a token in the place of one that is of no use any more, or else of the one
+    /// Keeps a token in the slot of one that is of no use any more, or else of the one
     /// that expires first.
     pub(crate) fn insert(&self, entry: Entry) {
-        let worth = |place: &ArcSwapOption<Entry>| match &*place.load() {
+        let worth = |slot: &ArcSwapOption<Entry>| match &*slot.load() {
             Some(other) if other.generation >= entry.generation && other.digest != entry.digest => {
-                other.accepted.window.until
+                other.verified.validity.until
             }
             _ => Timestamp::default(),
         };
@@ -69,22 +69,22 @@ impl Cache {
             return;
         }
         let make = || {
-            let places = 0..self.sets * WAYS;
-            places.map(|_| ArcSwapOption::empty()).collect()
+            let slots = 0..self.sets * WAYS;
+            slots.map(|_| ArcSwapOption::empty()).collect()
         };
-        let set = self.set(self.places.get_or_init(make), &entry.digest);
-        if let Some(place) = set.iter().min_by_key(|place| worth(place)) {
-            place.store(Some(Arc::new(entry)));
+        let set = self.set(self.slots.get_or_init(make), &entry.digest);
+        if let Some(slot) = set.iter().min_by_key(|slot| worth(slot)) {
+            slot.store(Some(Arc::new(entry)));
         }
     }
 
     fn set<'p>(
         &self,
-        places: &'p [ArcSwapOption<Entry>],
+        slots: &'p [ArcSwapOption<Entry>],
         digest: &TokenDigest,
     ) -> &'p [ArcSwapOption<Entry>] {
-        let at = digest.place() & (self.sets - 1);
-        &places[at * WAYS..][..WAYS]
+        let at = digest.index() & (self.sets - 1);
+        &slots[at * WAYS..][..WAYS]
     }
 }
 
@@ -92,8 +92,8 @@ impl Cache {
 pub(crate) struct Hit(Guard<Option<Arc<Entry>>>);
 
 impl Hit {
-    pub(crate) fn accepted(&self) -> Option<&Accepted> {
-        self.0.as_ref().map(|entry| &entry.accepted)
+    pub(crate) fn verified(&self) -> Option<&VerifiedToken> {
+        self.0.as_ref().map(|entry| &entry.verified)
     }
 }
 
@@ -112,15 +112,15 @@ mod tests {
     use stockade_core::identity::Principal;
 
     use super::*;
-    use crate::rules::Window;
+    use crate::rules::ValidityPeriod;
 
     fn entry(text: &str, generation: u64, until: u64) -> Entry {
         Entry {
             digest: TokenDigest::of(text),
             generation,
-            accepted: Accepted {
+            verified: VerifiedToken {
                 principal: Principal::builder(text).build(),
-                window: Window::new(Duration::ZERO, Timestamp::from_secs(until)),
+                validity: ValidityPeriod::new(Duration::ZERO, Timestamp::from_secs(until)),
                 token_id: None,
             },
         }
@@ -128,7 +128,7 @@ mod tests {
 
     fn id(cache: &Cache, text: &str, generation: u64) -> Option<String> {
         let hit = cache.get(&TokenDigest::of(text), generation)?;
-        Some(hit.accepted()?.principal.id().to_owned())
+        Some(hit.verified()?.principal.id().to_owned())
     }
 
     #[test]

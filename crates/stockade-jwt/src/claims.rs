@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use stockade_core::clock::Timestamp;
 
-use crate::{cause::Cause, json, token};
+use crate::{json, token, token_error::TokenError};
 
 /// The claims of a token, each of them once, and so all members within them.
 #[derive(Debug)]
@@ -15,10 +15,10 @@ pub(crate) struct Claims(BTreeMap<String, Value>);
 const LAST_SECOND: u64 = u64::MAX / 1_000_000_000;
 
 impl Claims {
-    pub(crate) fn read(part: &str) -> Result<Self, Cause> {
+    pub(crate) fn read(part: &str) -> Result<Self, TokenError> {
         json::from_slice(&token::decode(part)?)
             .map(Self)
-            .map_err(|_| Cause::Claims)
+            .map_err(|_| TokenError::Claims)
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
@@ -26,11 +26,11 @@ impl Claims {
     }
 
     /// A text; `None` when there is none.
-    pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, Cause> {
+    pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, TokenError> {
         match self.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(Cause::Claims),
+            Some(_) => Err(TokenError::Claims),
         }
     }
 
@@ -38,13 +38,13 @@ impl Claims {
     ///
     /// Whatever else may be written there is an error, and never "no such claim": a text,
     /// a fraction, a negative number, a year that no clock will show (J04).
-    pub(crate) fn moment(&self, name: &str) -> Result<Option<Timestamp>, Cause> {
+    pub(crate) fn timestamp(&self, name: &str) -> Result<Option<Timestamp>, TokenError> {
         let Some(value) = self.get(name) else {
             return Ok(None);
         };
         match value.as_u64() {
             Some(seconds) if seconds <= LAST_SECOND => Ok(Some(Timestamp::from_secs(seconds))),
-            _ => Err(Cause::Claims),
+            _ => Err(TokenError::Claims),
         }
     }
 }
@@ -55,7 +55,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    pub(crate) fn claims(json: &str) -> Result<Claims, Cause> {
+    pub(crate) fn claims(json: &str) -> Result<Claims, TokenError> {
         Claims::read(&URL_SAFE_NO_PAD.encode(json))
     }
 
@@ -82,16 +82,16 @@ pub(crate) mod tests {
         ] {
             let read = claims(&format!("{{\"exp\":{value}}}"));
             assert!(
-                read.and_then(|claims| claims.moment("exp")).is_err(),
+                read.and_then(|claims| claims.timestamp("exp")).is_err(),
                 "{value}"
             );
         }
         let read = claims(r#"{"exp":1700000000}"#).unwrap();
         assert_eq!(
-            read.moment("exp"),
+            read.timestamp("exp"),
             Ok(Some(Timestamp::from_secs(1_700_000_000)))
         );
-        assert_eq!(read.moment("nbf"), Ok(None));
+        assert_eq!(read.timestamp("nbf"), Ok(None));
     }
 
     #[test]

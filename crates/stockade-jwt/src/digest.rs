@@ -28,7 +28,7 @@ impl TokenDigest {
     }
 
     /// A place in a table: the digest is as good as random already.
-    pub(crate) fn place(&self) -> usize {
+    pub(crate) fn index(&self) -> usize {
         let first = self.0.first_chunk().expect("a digest has eight bytes");
         u64::from_le_bytes(*first) as usize
     }

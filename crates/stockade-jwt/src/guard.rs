@@ -24,11 +24,11 @@ use stockade_core::{
 use crate::{
     KeyRefresh, KeySource, LiveKeys, RevocationError, RevocationStatus, RevocationStore,
     TokenDigest, TokenRules,
-    bearer::{Presented, presented},
+    bearer::{Credential, extract},
     cache::{Cache, Entry},
-    cause::Cause,
     refusal::{self, Challenge},
-    rules::Accepted,
+    rules::VerifiedToken,
+    token_error::TokenError,
     verify,
 };
 
@@ -45,7 +45,7 @@ struct Shared {
     source: Arc<dyn KeySource>,
     keys: LiveKeys,
     rules: TokenRules,
-    longest: usize,
+    max_length: usize,
     challenge: Challenge,
     clock: Arc<dyn Clock>,
     revocations: Option<Arc<dyn RevocationStore>>,
@@ -58,7 +58,7 @@ struct Shared {
 }
 
 /// An access token of the usual identity providers has one to three KiB.
-const LONGEST: usize = 8 * 1024;
+const MAX_LENGTH: usize = 8 * 1024;
 const CACHED: usize = 10_000;
 
 /// Refuses a token that was not read, and so cannot be a guess. It all counts as one
@@ -75,7 +75,7 @@ impl JwtAuth {
                 keys: source.keys(),
                 source: Arc::new(source),
                 rules,
-                longest: LONGEST,
+                max_length: MAX_LENGTH,
                 challenge: Challenge::default(),
                 clock: Arc::new(SystemClock::new()),
                 revocations: None,
@@ -96,9 +96,9 @@ impl JwtAuth {
         })
     }
 
-    /// The longest token, in bytes; 8 KiB by default. A longer one is refused unread.
+    /// The max_length token, in bytes; 8 KiB by default. A longer one is refused unread.
     pub fn max_token_length(self, bytes: usize) -> Self {
-        self.with(|shared| shared.longest = bytes)
+        self.with(|shared| shared.max_length = bytes)
     }
 
     /// How many verified tokens are remembered; 10,000 by default, none for zero.
@@ -130,7 +130,7 @@ impl JwtAuth {
         self
     }
 
-    fn judge(&self, text: &[u8]) -> Check<JwtPass, TokenCheck> {
+    fn authenticate(&self, text: &[u8]) -> Check<JwtPass, TokenCheck> {
         let shared = &self.shared;
         let now = shared.clock.now();
         shared.source.on_use(now);
@@ -139,13 +139,13 @@ impl JwtAuth {
             Some(Ok((principal, revocation))) => shared.settle(principal, revocation),
             Some(Err(cause)) => Check::Refuse(shared.challenge.invalid(cause)),
             None => match std::str::from_utf8(text) {
-                Ok(text) => self.judge_anew(text, digest, now),
-                Err(_) => Check::Refuse(shared.challenge.invalid(Cause::Malformed)),
+                Ok(text) => self.verify_uncached(text, digest, now),
+                Err(_) => Check::Refuse(shared.challenge.invalid(TokenError::Malformed)),
             },
         }
     }
 
-    fn judge_anew(
+    fn verify_uncached(
         &self,
         text: &str,
         digest: TokenDigest,
@@ -153,7 +153,7 @@ impl JwtAuth {
     ) -> Check<JwtPass, TokenCheck> {
         match self.shared.verify(text, digest, now) {
             Ok((principal, revocation)) => self.shared.settle(principal, revocation),
-            Err(Cause::UnknownKey) => self.refresh(text, digest, now),
+            Err(TokenError::UnknownKey) => self.refresh(text, digest, now),
             Err(cause) => Check::Refuse(self.shared.challenge.invalid(cause)),
         }
     }
@@ -168,7 +168,7 @@ impl JwtAuth {
         let shared = &self.shared;
         let refreshing = match shared.source.on_unknown_key(now) {
             KeyRefresh::UpToDate => {
-                return Check::Refuse(shared.challenge.invalid(Cause::UnknownKey));
+                return Check::Refuse(shared.challenge.invalid(TokenError::UnknownKey));
             }
             KeyRefresh::Unavailable(retry_after) => {
                 return Check::Refuse(refusal::no_keys(retry_after));
@@ -181,10 +181,10 @@ impl JwtAuth {
             let now = shared.clock.now();
             match shared.verify(&text, digest, now) {
                 Ok((principal, revocation)) => shared.finish(principal, revocation).await,
-                Err(Cause::UnknownKey) => Err(match shared.source.on_unknown_key(now) {
+                Err(TokenError::UnknownKey) => Err(match shared.source.on_unknown_key(now) {
                     KeyRefresh::Unavailable(retry_after) => refusal::no_keys(retry_after),
                     KeyRefresh::UpToDate | KeyRefresh::Pending(_) => {
-                        shared.challenge.invalid(Cause::UnknownKey)
+                        shared.challenge.invalid(TokenError::UnknownKey)
                     }
                 }),
                 Err(cause) => Err(shared.challenge.invalid(cause)),
@@ -199,11 +199,11 @@ impl Shared {
         &self,
         digest: &TokenDigest,
         now: Timestamp,
-    ) -> Option<Result<(Principal, RevocationStatus), Cause>> {
+    ) -> Option<Result<(Principal, RevocationStatus), TokenError>> {
         let hit = self.cache.get(digest, self.keys.load().generation())?;
-        let accepted = hit.accepted()?;
-        Some(match accepted.window.check(now) {
-            Ok(()) => Ok((accepted.principal.clone(), self.revocation(accepted))),
+        let verified = hit.verified()?;
+        Some(match verified.validity.check(now) {
+            Ok(()) => Ok((verified.principal.clone(), self.revocation(verified))),
             Err(cause) => Err(cause),
         })
     }
@@ -213,21 +213,21 @@ impl Shared {
         text: &str,
         digest: TokenDigest,
         now: Timestamp,
-    ) -> Result<(Principal, RevocationStatus), Cause> {
+    ) -> Result<(Principal, RevocationStatus), TokenError> {
         let keys = self.keys.load();
-        let accepted = verify::verify(text, &keys, &self.rules, now)?;
-        let found = (accepted.principal.clone(), self.revocation(&accepted));
+        let verified = verify::verify(text, &keys, &self.rules, now)?;
+        let found = (verified.principal.clone(), self.revocation(&verified));
         // Where the set was swapped meanwhile, the entry is of the old one, and dead.
         self.cache.insert(Entry {
             digest,
             generation: keys.generation(),
-            accepted,
+            verified,
         });
         Ok(found)
     }
 
-    fn revocation(&self, accepted: &Accepted) -> RevocationStatus {
-        match (&self.revocations, &accepted.token_id) {
+    fn revocation(&self, verified: &VerifiedToken) -> RevocationStatus {
+        match (&self.revocations, &verified.token_id) {
             (None, _) => RevocationStatus::NotRevoked,
             (Some(store), Some(id)) => store.status(id),
             // The rules want an id where there is a store.
@@ -242,7 +242,7 @@ impl Shared {
     ) -> Check<JwtPass, TokenCheck> {
         match revocation {
             RevocationStatus::NotRevoked => Check::Pass(JwtPass(Some(principal))),
-            RevocationStatus::Revoked => Check::Refuse(self.challenge.invalid(Cause::Revoked)),
+            RevocationStatus::Revoked => Check::Refuse(self.challenge.invalid(TokenError::Revoked)),
             RevocationStatus::Pending(_) => {
                 let shared = Arc::clone(self);
                 Check::Wait(Box::pin(async move {
@@ -263,7 +263,7 @@ impl Shared {
             RevocationStatus::Pending(asked) => self.answered(asked.await)?,
         };
         if revoked {
-            return Err(self.challenge.invalid(Cause::Revoked));
+            return Err(self.challenge.invalid(TokenError::Revoked));
         }
         Ok(JwtPass(Some(principal)))
     }
@@ -303,18 +303,18 @@ impl Guard for JwtAuth {
 
     fn check(&self, head: &Head) -> Check<JwtPass, TokenCheck> {
         let challenge = &self.shared.challenge;
-        match presented(&head.headers) {
-            Presented::Token(text) if text.len() > self.shared.longest => {
-                unread(challenge.invalid(Cause::TooLong))
+        match extract(&head.headers) {
+            Credential::Token(text) if text.len() > self.shared.max_length => {
+                unread(challenge.invalid(TokenError::TooLong))
             }
-            Presented::Token(text) => {
+            Credential::Token(text) => {
                 let fingerprint = || self.shared.fingerprint.hash_one(text);
-                self.judge(text).with_fingerprint(fingerprint)
+                self.authenticate(text).with_fingerprint(fingerprint)
             }
-            Presented::Nothing if self.shared.anonymous => Check::Pass(JwtPass(None)),
-            Presented::Nothing => Check::Refuse(challenge.missing()),
-            Presented::Malformed => unread(challenge.invalid(Cause::Malformed)),
-            Presented::Conflict => unread(refusal::conflict()),
+            Credential::Missing if self.shared.anonymous => Check::Pass(JwtPass(None)),
+            Credential::Missing => Check::Refuse(challenge.missing()),
+            Credential::Malformed => unread(challenge.invalid(TokenError::Malformed)),
+            Credential::Conflict => unread(refusal::conflict()),
         }
     }
 
@@ -332,9 +332,9 @@ impl Authenticator for JwtAuth {
     /// guard, and not one for API keys, has to judge it. Verifies nothing; see
     /// [`is_token_shaped`].
     fn presents(&self, head: &Head) -> bool {
-        match presented(&head.headers) {
-            Presented::Token(text) => is_token_shaped(text),
-            Presented::Nothing | Presented::Malformed | Presented::Conflict => false,
+        match extract(&head.headers) {
+            Credential::Token(text) => is_token_shaped(text),
+            Credential::Missing | Credential::Malformed | Credential::Conflict => false,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
-use crate::{Algorithm, cause::Cause, json, token};
+use crate::{Algorithm, json, token, token_error::TokenError};
 
 /// The members of a header that are looked at.
 ///
@@ -39,17 +39,17 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    pub(crate) fn read(part: &str) -> Result<Self, Cause> {
+    pub(crate) fn read(part: &str) -> Result<Self, TokenError> {
         let decoded = token::decode(part)?;
-        let members: Members = json::from_slice(&decoded).map_err(|_| Cause::Header)?;
+        let members: Members = json::from_slice(&decoded).map_err(|_| TokenError::Header)?;
         // No extension is understood, so none may be critical (section 4.1.11); an
         // unencoded payload (RFC 7797), a compressed one (a bomb) and a nested token are
         // not what was configured.
         if members.crit || members.b64 || members.zip || members.cty {
-            return Err(Cause::Header);
+            return Err(TokenError::Header);
         }
         Ok(Self {
-            algorithm: members.alg.parse().map_err(|_| Cause::Algorithm)?,
+            algorithm: members.alg.parse().map_err(|_| TokenError::Algorithm)?,
             key_id: members.kid,
             token_type: members.typ,
         })
@@ -62,7 +62,7 @@ mod tests {
 
     use super::*;
 
-    fn read(header: &str) -> Result<Header, Cause> {
+    fn read(header: &str) -> Result<Header, TokenError> {
         Header::read(&URL_SAFE_NO_PAD.encode(header))
     }
 

@@ -11,7 +11,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use crate::{Algorithm, KeyError, KeyErrorKind, Secret, VerifyingKey, json};
 
 /// More keys than this are no key set, but a mistake or an attack.
-pub(crate) const MOST_KEYS: usize = 100;
+pub(crate) const MAX_KEYS: usize = 100;
 
 /// A whole key set, or a single key.
 #[derive(Deserialize)]
@@ -65,7 +65,7 @@ pub(crate) fn read(text: &[u8], allowed: &[Algorithm]) -> Result<Vec<VerifyingKe
         Document::Set { keys } => keys,
         Document::Single(key) => vec![key],
     };
-    if keys.len() > MOST_KEYS {
+    if keys.len() > MAX_KEYS {
         return Err(KeyError::new(
             KeyErrorKind::KeyCount,
             "a key set has at most 100 keys",
@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn refuses_a_set_without_end() {
-        let set = format!(r#"{{"keys":[{}]}}"#, vec![ED; MOST_KEYS + 1].join(","));
+        let set = format!(r#"{{"keys":[{}]}}"#, vec![ED; MAX_KEYS + 1].join(","));
         let error = read(set.as_bytes(), &[Algorithm::EdDsa]).unwrap_err();
         assert_eq!(error.kind(), KeyErrorKind::KeyCount);
     }

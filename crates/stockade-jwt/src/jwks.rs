@@ -25,7 +25,7 @@ pub use error::{JwksError, JwksErrorKind};
 pub use fetch::{HttpFetch, JwksFetch};
 pub use policy::RefreshPolicy;
 
-use attempt::{Attempt, Place};
+use attempt::{Attempt, WaitPermit};
 use policy::{Decision, State};
 
 /// The keys behind a JWKS URL, kept up while requests use them.
@@ -74,7 +74,7 @@ struct Shared {
 }
 
 /// Requests that may wait for a fetch; the others are told to come back.
-const MOST_WAITING: usize = 256;
+const MAX_WAITING: usize = 256;
 
 impl JwksUrl {
     /// Fetches keys for these algorithms by this client.
@@ -236,13 +236,13 @@ impl Shared {
     /// Waits for the fetch under way, or about to be; called with the state locked, so that
     /// it cannot end unheard.
     fn wait(self: &Arc<Self>) -> KeyRefresh {
-        let Some(place) = Place::take(self) else {
+        let Some(permit) = WaitPermit::take(self) else {
             return KeyRefresh::Unavailable(Duration::from_secs(1));
         };
         let mut finished = self.finished.subscribe();
         KeyRefresh::Pending(Box::pin(async move {
-            let _place = place;
-            // The sender is in `Shared`, which the place keeps alive.
+            let _permit = permit;
+            // The sender is in `Shared`, which the permit keeps alive.
             let _ = finished.changed().await;
         }))
     }

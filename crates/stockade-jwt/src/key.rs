@@ -20,8 +20,8 @@ pub struct VerifyingKey {
 }
 
 /// NIST SP 800-131A; the backend takes no shorter ones either.
-const SHORTEST_RSA: usize = 2_048;
-const LONGEST_RSA: usize = 8_192;
+const MIN_RSA_BITS: usize = 2_048;
+const MAX_RSA_BITS: usize = 8_192;
 
 impl VerifyingKey {
     /// An HMAC key of a shared secret.
@@ -30,7 +30,7 @@ impl VerifyingKey {
     /// When the algorithm is not HS256, HS384 or HS512, or the secret is shorter than its
     /// hash.
     pub fn hmac(algorithm: Algorithm, secret: &Secret) -> Result<Self, KeyError> {
-        if secret.expose().len() < algorithm.shortest_secret() {
+        if secret.expose().len() < algorithm.min_secret_length() {
             return Err(KeyError::new(
                 KeyErrorKind::Weak,
                 "the secret is shorter than the algorithm's hash; HS384 wants 48 bytes, \
@@ -141,7 +141,7 @@ fn check_rsa(modulus: &[u8]) -> Result<(), KeyError> {
         Some(first) => (modulus.len() - leading) * 8 - first.leading_zeros() as usize,
         None => 0,
     };
-    if !(SHORTEST_RSA..=LONGEST_RSA).contains(&bits) {
+    if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
         return Err(KeyError::new(
             KeyErrorKind::Weak,
             "an RSA key needs 2048 to 8192 bits",

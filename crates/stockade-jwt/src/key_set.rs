@@ -15,7 +15,7 @@ pub struct KeySet {
 
 /// A token that names no key is tried with so many at most: each try costs the CPU time
 /// of a signature, and nobody has proven anything yet.
-const MOST_TRIES: usize = 4;
+const MAX_CANDIDATES: usize = 4;
 
 impl KeySet {
     /// The set of these keys. Without any, every token is refused.
@@ -54,33 +54,33 @@ impl KeySet {
     }
 
     /// The keys with which a token of this header could be signed.
-    pub(crate) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Found<'_> {
+    pub(crate) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> KeyLookup<'_> {
         let named = |key: &&VerifyingKey| match (key.key_id(), id) {
             (Some(ours), Some(theirs)) => ours == theirs,
             // The configuration or the token leaves it open.
             (None, _) | (_, None) => true,
         };
         if !self.keys.iter().any(|key| named(&key)) {
-            return Found::UnknownKey;
+            return KeyLookup::UnknownKey;
         }
         let fitting = |key: &&VerifyingKey| named(key) && key.algorithm() == algorithm;
         let keys: Vec<_> = self
             .keys
             .iter()
             .filter(fitting)
-            .take(MOST_TRIES + 1)
+            .take(MAX_CANDIDATES + 1)
             .collect();
         match keys.len() {
-            0 => Found::WrongAlgorithm,
-            1..=MOST_TRIES => Found::Keys(keys),
-            _ => Found::TooMany,
+            0 => KeyLookup::WrongAlgorithm,
+            1..=MAX_CANDIDATES => KeyLookup::Keys(keys),
+            _ => KeyLookup::TooMany,
         }
     }
 }
 
 /// What [`KeySet::find`] found.
 #[derive(Debug)]
-pub(crate) enum Found<'s> {
+pub(crate) enum KeyLookup<'s> {
     Keys(Vec<&'s VerifyingKey>),
     WrongAlgorithm,
     UnknownKey,
@@ -103,7 +103,7 @@ mod tests {
 
     fn found(set: &KeySet, id: Option<&str>, algorithm: Algorithm) -> usize {
         match set.find(id, algorithm) {
-            Found::Keys(keys) => keys.len(),
+            KeyLookup::Keys(keys) => keys.len(),
             _ => 0,
         }
     }
@@ -114,14 +114,17 @@ mod tests {
         let set = KeySet::new([key(Hs256, Some("a")), key(Hs384, Some("b"))]);
         assert_eq!(found(&set, Some("a"), Hs256), 1);
         assert_eq!(found(&set, None, Hs384), 1);
-        assert!(matches!(set.find(Some("a"), Hs384), Found::WrongAlgorithm));
-        assert!(matches!(set.find(None, Hs512), Found::WrongAlgorithm));
-        assert!(matches!(set.find(Some("A"), Hs256), Found::UnknownKey));
+        assert!(matches!(
+            set.find(Some("a"), Hs384),
+            KeyLookup::WrongAlgorithm
+        ));
+        assert!(matches!(set.find(None, Hs512), KeyLookup::WrongAlgorithm));
+        assert!(matches!(set.find(Some("A"), Hs256), KeyLookup::UnknownKey));
         let open = KeySet::new([key(Hs256, None)]);
         assert_eq!(found(&open, Some("whatever"), Hs256), 1);
         assert!(matches!(
             KeySet::new([]).find(None, Hs256),
-            Found::UnknownKey
+            KeyLookup::UnknownKey
         ));
     }
 
@@ -129,7 +132,10 @@ mod tests {
     fn tries_few_keys_for_a_token_that_names_none() {
         let ids = ["a", "b", "c", "d", "e"];
         let set = KeySet::new(ids.map(|id| key(Algorithm::Hs256, Some(id))));
-        assert!(matches!(set.find(None, Algorithm::Hs256), Found::TooMany));
+        assert!(matches!(
+            set.find(None, Algorithm::Hs256),
+            KeyLookup::TooMany
+        ));
         assert_eq!(found(&set, Some("e"), Algorithm::Hs256), 1);
     }
 }

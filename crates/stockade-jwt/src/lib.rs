@@ -175,7 +175,6 @@
 mod algorithm;
 mod bearer;
 mod cache;
-mod cause;
 mod claims;
 mod digest;
 mod guard;
@@ -201,6 +200,7 @@ mod secret;
 mod signing_key;
 mod source;
 mod token;
+mod token_error;
 mod verify;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stockade_core::refusal::{BearerChallenge, Refusal, RefusalKind, RefusalReason};
 
-use crate::cause::Cause;
+use crate::token_error::TokenError;
 
 /// What is said in the name of one realm.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +21,7 @@ impl Challenge {
     }
 
     /// One message for whatever is wrong with a token; only the log knows the cause.
-    pub(crate) fn invalid(&self, cause: Cause) -> Refusal {
+    pub(crate) fn invalid(&self, cause: TokenError) -> Refusal {
         self.0
             .invalid("the access token is not valid", cause.as_str())
             .with_reason(cause.reason())

@@ -21,9 +21,9 @@ use crate::{RevocationError, RevocationStatus, RevocationStore};
 use contents::{Contents, Revoked, line};
 
 /// A hundred thousand tokens with long ids have half of this.
-const LARGEST: u64 = 16 << 20;
+const MAX_SIZE: u64 = 16 << 20;
 /// When this many lines are over, and most lines are, they are taken out.
-const MANY: usize = 1_000;
+const COMPACT_THRESHOLD: usize = 1_000;
 
 /// Revoked tokens in a file: one token a line, its `jti` and its `exp`. Cheap to clone.
 ///
@@ -156,7 +156,7 @@ impl RevocationFile {
         if contents.is_full() {
             return Err(RevocationFileError::full(path));
         }
-        if contents.over >= MANY && contents.over > contents.revoked.len() {
+        if contents.over >= COMPACT_THRESHOLD && contents.over > contents.revoked.len() {
             let mut kept = contents.kept;
             kept.extend_from_slice(new.as_bytes());
             return replace(path, &file, &kept).map_err(unwritable);
@@ -220,9 +220,9 @@ fn read(path: &Path) -> Result<Vec<u8>, RevocationFileError> {
     }
     let mut text = Vec::new();
     let file = fs::File::open(path).map_err(unreadable)?;
-    let read = file.take(LARGEST + 1).read_to_end(&mut text);
+    let read = file.take(MAX_SIZE + 1).read_to_end(&mut text);
     read.map_err(unreadable)?;
-    match text.len() as u64 > LARGEST {
+    match text.len() as u64 > MAX_SIZE {
         true => Err(unreadable(io::Error::other("it is over 16 MiB"))),
         false => Ok(text),
     }

@@ -9,9 +9,9 @@ use stockade_core::{
     identity::{Principal, ScopeSet},
 };
 
-use crate::{cause::Cause, claims::Claims};
+use crate::{claims::Claims, token_error::TokenError};
 
-/// What a token must say to be accepted, and what is taken from it.
+/// What a token must say to be verified, and what is taken from it.
 ///
 /// ```
 /// use stockade_jwt::TokenRules;
@@ -39,7 +39,7 @@ pub struct TokenRules {
 /// minutes".
 const LEEWAY: Duration = Duration::from_secs(60);
 /// The longest id of a principal, in bytes.
-const LONGEST_SUBJECT: usize = 256;
+const MAX_SUBJECT_LENGTH: usize = 256;
 
 impl TokenRules {
     /// Takes tokens of this issuer (`iss`) for this audience (`aud`), both compared
@@ -121,7 +121,7 @@ impl TokenRules {
         self.needs_id = true;
     }
 
-    pub(crate) fn check_type(&self, token_type: Option<&str>) -> Result<(), Cause> {
+    pub(crate) fn check_type(&self, token_type: Option<&str>) -> Result<(), TokenError> {
         // RFC 7515, section 4.1.9: a media type, whose `application/` may be left out.
         let bare = token_type.map(|text| match text.split_at_checked("application/".len()) {
             Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,
@@ -132,41 +132,45 @@ impl TokenRules {
             Some(wanted) => is(wanted),
             None => bare.is_none() || is("JWT") || is("at+jwt"),
         };
-        fits.then_some(()).ok_or(Cause::Type)
+        fits.then_some(()).ok_or(TokenError::Type)
     }
 
     /// Judges claims whose signature was verified. Pure: the same claims and the same time
     /// give the same answer.
-    pub(crate) fn judge(&self, claims: &Claims, now: Timestamp) -> Result<Accepted, Cause> {
-        let window = Window::of(claims, self.leeway)?;
-        window.check(now)?;
+    pub(crate) fn validate(
+        &self,
+        claims: &Claims,
+        now: Timestamp,
+    ) -> Result<VerifiedToken, TokenError> {
+        let validity = ValidityPeriod::of(claims, self.leeway)?;
+        validity.check(now)?;
         self.check_issuer(claims)?;
         self.check_audience(claims)?;
         // A token that is bound to a key (RFC 7800), a certificate (RFC 8705) or a DPoP
         // proof (RFC 9449) is worth nothing without it, and nothing here asks for that.
         if claims.get("cnf").is_some() {
-            return Err(Cause::BindingNotVerified);
+            return Err(TokenError::BindingNotVerified);
         }
         let token_id = claims.text("jti")?.filter(|id| !id.is_empty());
         if self.needs_id && token_id.is_none() {
-            return Err(Cause::NoId);
+            return Err(TokenError::MissingId);
         }
-        Ok(Accepted {
+        Ok(VerifiedToken {
             principal: self.principal(claims)?,
-            window,
+            validity,
             token_id: token_id.map(Box::from),
         })
     }
 
-    fn check_issuer(&self, claims: &Claims) -> Result<(), Cause> {
+    fn check_issuer(&self, claims: &Claims) -> Result<(), TokenError> {
         match (&self.issuer, claims.text("iss")?) {
             (None, _) => Ok(()),
             (Some(wanted), Some(issuer)) if **wanted == *issuer => Ok(()),
-            _ => Err(Cause::Issuer),
+            _ => Err(TokenError::Issuer),
         }
     }
 
-    fn check_audience(&self, claims: &Claims) -> Result<(), Cause> {
+    fn check_audience(&self, claims: &Claims) -> Result<(), TokenError> {
         let fits = match (&self.audience, claims.get("aud")) {
             (None, None) => true,
             (Some(wanted), Some(Value::String(audience))) => **wanted == **audience,
@@ -177,15 +181,15 @@ impl TokenRules {
             }
             _ => false,
         };
-        fits.then_some(()).ok_or(Cause::Audience)
+        fits.then_some(()).ok_or(TokenError::Audience)
     }
 
-    fn principal(&self, claims: &Claims) -> Result<Principal, Cause> {
-        let subject = claims.text(&self.subject)?.ok_or(Cause::Subject)?;
-        let valid = (1..=LONGEST_SUBJECT).contains(&subject.len())
+    fn principal(&self, claims: &Claims) -> Result<Principal, TokenError> {
+        let subject = claims.text(&self.subject)?.ok_or(TokenError::Subject)?;
+        let valid = (1..=MAX_SUBJECT_LENGTH).contains(&subject.len())
             && !subject.chars().any(char::is_control);
         if !valid {
-            return Err(Cause::Subject);
+            return Err(TokenError::Subject);
         }
         let principal = Principal::builder(format!("{}{subject}", self.id_prefix))
             .scopes(scopes(claims.get(&self.scope))?);
@@ -206,7 +210,7 @@ impl TokenRules {
     }
 }
 
-fn scopes(claim: Option<&Value>) -> Result<ScopeSet, Cause> {
+fn scopes(claim: Option<&Value>) -> Result<ScopeSet, TokenError> {
     // An identity provider's roles may have any name; those that are no scopes grant
     // nothing here.
     let known = |text: &str| text.parse::<Scope>().ok();
@@ -215,30 +219,30 @@ fn scopes(claim: Option<&Value>) -> Result<ScopeSet, Cause> {
         Some(Value::String(text)) => Ok(text.split_ascii_whitespace().filter_map(known).collect()),
         Some(Value::Array(texts)) => texts
             .iter()
-            .map(|text| text.as_str().ok_or(Cause::Scopes))
+            .map(|text| text.as_str().ok_or(TokenError::Scopes))
             .filter_map(|text| text.map(known).transpose())
             .collect(),
-        Some(_) => Err(Cause::Scopes),
+        Some(_) => Err(TokenError::Scopes),
     }
 }
 
-/// A token that was accepted, as long as its time lasts.
+/// A token that was verified, as long as its time lasts.
 #[derive(Clone, Debug)]
-pub(crate) struct Accepted {
+pub(crate) struct VerifiedToken {
     pub(crate) principal: Principal,
-    pub(crate) window: Window,
+    pub(crate) validity: ValidityPeriod,
     pub(crate) token_id: Option<Box<str>>,
 }
 
 /// From when until when a token is good, leeway included.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Window {
+pub(crate) struct ValidityPeriod {
     from: Timestamp,
     pub(crate) until: Timestamp,
 }
 
-impl Window {
-    /// A window from so long after the epoch.
+impl ValidityPeriod {
+    /// A period from so long after the epoch.
     pub(crate) fn new(from: Duration, until: Timestamp) -> Self {
         Self {
             from: Timestamp::default() + from,
@@ -248,19 +252,19 @@ impl Window {
 
     /// `exp` has to be there. A token that was issued in the future is not good before
     /// that, whatever its `nbf` says.
-    fn of(claims: &Claims, leeway: Duration) -> Result<Self, Cause> {
-        let expires = claims.moment("exp")?.ok_or(Cause::Claims)?;
-        let not_before = claims.moment("nbf")?.unwrap_or_default();
-        let issued = claims.moment("iat")?.unwrap_or_default();
+    fn of(claims: &Claims, leeway: Duration) -> Result<Self, TokenError> {
+        let expires = claims.timestamp("exp")?.ok_or(TokenError::Claims)?;
+        let not_before = claims.timestamp("nbf")?.unwrap_or_default();
+        let issued = claims.timestamp("iat")?.unwrap_or_default();
         let from = not_before.max(issued) - Timestamp::default();
         Ok(Self::new(from.saturating_sub(leeway), expires + leeway))
     }
 
-    pub(crate) fn check(&self, now: Timestamp) -> Result<(), Cause> {
+    pub(crate) fn check(&self, now: Timestamp) -> Result<(), TokenError> {
         if now >= self.until {
-            Err(Cause::Expired)
+            Err(TokenError::Expired)
         } else if now < self.from {
-            Err(Cause::NotYetValid)
+            Err(TokenError::NotYetValid)
         } else {
             Ok(())
         }

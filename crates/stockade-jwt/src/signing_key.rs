@@ -21,7 +21,7 @@ impl SigningKey {
     /// When the algorithm is not HS256, HS384 or HS512, or the secret is shorter than its
     /// hash.
     pub fn hmac(algorithm: Algorithm, secret: &Secret) -> Result<Self, KeyError> {
-        if secret.expose().len() < algorithm.shortest_secret() {
+        if secret.expose().len() < algorithm.min_secret_length() {
             return Err(KeyError::new(
                 KeyErrorKind::Weak,
                 "the secret is shorter than the algorithm's hash; HS384 wants 48 bytes, \

@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use crate::cause::Cause;
+use crate::token_error::TokenError;
 
 /// A JWS in its compact form: `header.payload.signature`, nothing of it decoded yet.
 #[derive(Clone, Copy, Debug)]
@@ -16,11 +16,11 @@ pub(crate) struct Token<'t> {
 
 impl<'t> Token<'t> {
     /// Allocates nothing, however many dots there are (J10).
-    pub(crate) fn split(text: &'t str) -> Result<Self, Cause> {
-        let (signed, signature) = text.rsplit_once('.').ok_or(Cause::Malformed)?;
-        let (header, payload) = signed.split_once('.').ok_or(Cause::Malformed)?;
+    pub(crate) fn split(text: &'t str) -> Result<Self, TokenError> {
+        let (signed, signature) = text.rsplit_once('.').ok_or(TokenError::Malformed)?;
+        let (header, payload) = signed.split_once('.').ok_or(TokenError::Malformed)?;
         if payload.contains('.') || signature.is_empty() {
-            return Err(Cause::Malformed);
+            return Err(TokenError::Malformed);
         }
         Ok(Self {
             header,
@@ -33,8 +33,10 @@ impl<'t> Token<'t> {
 
 /// Decodes one part; without padding, and without bits left over, so that no two texts
 /// are the same token.
-pub(crate) fn decode(part: &str) -> Result<Vec<u8>, Cause> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| Cause::Malformed)
+pub(crate) fn decode(part: &str) -> Result<Vec<u8>, TokenError> {
+    URL_SAFE_NO_PAD
+        .decode(part)
+        .map_err(|_| TokenError::Malformed)
 }
 
 #[cfg(test)]

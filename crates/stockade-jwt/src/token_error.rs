@@ -4,7 +4,7 @@ use stockade_core::refusal::RefusalReason;
 
 /// Why a token was refused. Clients are told one and the same thing for all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cause {
+pub(crate) enum TokenError {
     TooLong,
     Malformed,
     Header,
@@ -20,13 +20,13 @@ pub(crate) enum Cause {
     Audience,
     Subject,
     Scopes,
-    NoId,
+    MissingId,
     /// The token is bound to a key or a connection, which nothing here verifies.
     BindingNotVerified,
     Revoked,
 }
 
-impl Cause {
+impl TokenError {
     /// As the verdict has it.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -45,7 +45,7 @@ impl Cause {
             Self::Audience => "audience",
             Self::Subject => "subject",
             Self::Scopes => "scopes",
-            Self::NoId => "no_id",
+            Self::MissingId => "no_id",
             Self::BindingNotVerified => "binding_not_verified",
             Self::Revoked => "revoked",
         }

@@ -4,12 +4,12 @@ use stockade_core::clock::Timestamp;
 
 use crate::{
     KeySet, TokenRules,
-    cause::Cause,
     claims::Claims,
     header::Header,
-    key_set::Found,
-    rules::Accepted,
+    key_set::KeyLookup,
+    rules::VerifiedToken,
     token::{self, Token},
+    token_error::TokenError,
 };
 
 /// Verifies a token, without clock, cache or network.
@@ -20,15 +20,15 @@ pub(crate) fn verify(
     keys: &KeySet,
     rules: &TokenRules,
     now: Timestamp,
-) -> Result<Accepted, Cause> {
+) -> Result<VerifiedToken, TokenError> {
     let token = Token::split(text)?;
     let header = Header::read(token.header)?;
     rules.check_type(header.token_type.as_deref())?;
     let candidates = match keys.find(header.key_id.as_deref(), header.algorithm) {
-        Found::Keys(keys) => keys,
-        Found::WrongAlgorithm => return Err(Cause::Algorithm),
-        Found::UnknownKey => return Err(Cause::UnknownKey),
-        Found::TooMany => return Err(Cause::AmbiguousKey),
+        KeyLookup::Keys(keys) => keys,
+        KeyLookup::WrongAlgorithm => return Err(TokenError::Algorithm),
+        KeyLookup::UnknownKey => return Err(TokenError::UnknownKey),
+        KeyLookup::TooMany => return Err(TokenError::AmbiguousKey),
     };
     let signature = token::decode(token.signature)?;
     let signed = token.signed.as_bytes();
@@ -36,7 +36,7 @@ pub(crate) fn verify(
         .iter()
         .any(|key| key.verifies(signed, &signature))
     {
-        return Err(Cause::Signature);
+        return Err(TokenError::Signature);
     }
-    rules.judge(&Claims::read(token.payload)?, now)
+    rules.validate(&Claims::read(token.payload)?, now)
 }

@@ -7,7 +7,7 @@ use std::{
 
 use stockade_core::clock::Timestamp;
 
-use super::{JwksError, MOST_WAITING, Shared};
+use super::{JwksError, MAX_WAITING, Shared};
 
 /// A fetch under way. Whatever becomes of it, its end is noted.
 pub(super) struct Attempt {
@@ -78,11 +78,11 @@ fn explained(error: &JwksError) -> String {
 }
 
 /// One of a limited number of places for those who wait; given back on drop.
-pub(super) struct Place(Arc<Shared>);
+pub(super) struct WaitPermit(Arc<Shared>);
 
-impl Place {
+impl WaitPermit {
     pub(super) fn take(shared: &Arc<Shared>) -> Option<Self> {
-        let more = |waiting| (waiting < MOST_WAITING).then_some(waiting + 1);
+        let more = |waiting| (waiting < MAX_WAITING).then_some(waiting + 1);
         shared
             .waiting
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
@@ -91,7 +91,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for WaitPermit {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::AcqRel);
     }

@@ -35,7 +35,7 @@ pub struct HttpFetch {
 }
 
 /// A key set of a large identity provider has some ten KiB.
-const LARGEST: usize = 256 * 1024;
+const MAX_SIZE: usize = 256 * 1024;
 
 impl HttpFetch {
     /// Fetches from this `https` URL.
@@ -104,7 +104,7 @@ impl JwksFetch for HttpFetch {
                 let status = format!("it answered {}", response.status());
                 return Err(JwksError::new(JwksErrorKind::Status, status));
             }
-            let body = Limited::new(response.into_body(), LARGEST).collect().await;
+            let body = Limited::new(response.into_body(), MAX_SIZE).collect().await;
             body.map(|body| body.to_bytes()).map_err(|error| {
                 let kind = match error.is::<LengthLimitError>() {
                     true => JwksErrorKind::TooLarge,

@@ -5,8 +5,8 @@ use std::{collections::HashMap, time::Duration};
 use stockade_core::clock::Timestamp;
 
 /// Tokens that are not over, bounded so that the memory is.
-pub(super) const MOST: usize = 100_000;
-const LONGEST_ID: usize = 256;
+pub(super) const MAX_TOKENS: usize = 100_000;
+const MAX_ID_LENGTH: usize = 256;
 /// Longer than any leeway, and than clocks are apart.
 const GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 /// The last second that a [`Timestamp`] can tell.
@@ -58,7 +58,7 @@ impl Contents {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.revoked.len() >= MOST
+        self.revoked.len() >= MAX_TOKENS
     }
 
     fn insert(&mut self, id: &str, until: Timestamp, line: usize) {
@@ -122,7 +122,7 @@ pub(super) fn until(until: Option<Timestamp>) -> Timestamp {
 /// Whether an id can stand in a line.
 pub(super) fn is_id(id: &str) -> bool {
     let plain = |character: char| !character.is_whitespace() && !character.is_control();
-    (1..=LONGEST_ID).contains(&id.len()) && !id.starts_with('#') && id.chars().all(plain)
+    (1..=MAX_ID_LENGTH).contains(&id.len()) && !id.starts_with('#') && id.chars().all(plain)
 }
 
 /// The line of a token.

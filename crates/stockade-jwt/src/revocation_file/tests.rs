@@ -1,7 +1,7 @@
 use std::thread;
 
 use super::*;
-use contents::{Fault, MOST};
+use contents::{Fault, MAX_TOKENS};
 
 const NOW: Timestamp = Timestamp::from_secs(1_762_160_000);
 const DAY: u64 = 24 * 60 * 60;
@@ -77,9 +77,9 @@ fn counts_and_names_lines_that_cannot_be_read() {
 // FS10
 #[test]
 fn has_an_end() {
-    let lines: String = (0..MOST + 2).map(|n| format!("{n}\n")).collect();
+    let lines: String = (0..MAX_TOKENS + 2).map(|n| format!("{n}\n")).collect();
     let contents = parse(&lines);
-    assert_eq!(contents.revoked.len(), MOST);
+    assert_eq!(contents.revoked.len(), MAX_TOKENS);
     assert_eq!(contents.fault.unwrap().count, 2);
 
     let folder = folder();
@@ -142,7 +142,9 @@ fn a_file_of_lines_that_are_over_is_written_anew() {
     let folder = folder();
     let path = folder.path().join("revoked.txt");
     let over = NOW.as_secs() - DAY;
-    let old: String = (0..MANY).map(|n| format!("{n} {over}\n")).collect();
+    let old: String = (0..COMPACT_THRESHOLD)
+        .map(|n| format!("{n} {over}\n"))
+        .collect();
     fs::write(&path, format!("# mine\n{old}a\n")).unwrap();
     RevocationFile::append(&path, "b", None, NOW).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "# mine\na\nb\n");
@@ -154,7 +156,9 @@ fn those_who_write_at_once_lose_nothing() {
     let folder = folder();
     let path = folder.path().join("revoked.txt");
     let over = NOW.as_secs() - DAY;
-    let old: String = (0..2 * MANY).map(|n| format!("old-{n} {over}\n")).collect();
+    let old: String = (0..2 * COMPACT_THRESHOLD)
+        .map(|n| format!("old-{n} {over}\n"))
+        .collect();
     fs::write(&path, old).unwrap();
     thread::scope(|scope| {
         for writer in 0..8 {
