@@ -5,7 +5,7 @@ use stockade_core::identity::is_token_shaped;
 
 /// The longest key, in bytes. Generated keys have under 120 characters. The limit applies
 /// to keys only: what is shaped like a token is recognised before any length is looked at.
-const LONGEST: usize = 512;
+const MAX_LENGTH: usize = 512;
 
 /// A header in which a key may be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl CredentialSource {
     }
 
     /// The credential in a value of this header; `None` for another scheme.
-    fn read<'h>(&self, value: &'h HeaderValue) -> Option<Presented<'h>> {
+    fn read<'h>(&self, value: &'h HeaderValue) -> Option<Credential<'h>> {
         let value = value.as_bytes();
         let credential = match self {
             Self::Header(_) => value,
@@ -41,7 +41,7 @@ impl CredentialSource {
                 match rest {
                     [b' ', credential @ ..] => credential,
                     // `Bearer` alone, or with a tab; `BearerX` is another scheme.
-                    [] | [b'\t', ..] => return Some(Presented::Malformed),
+                    [] | [b'\t', ..] => return Some(Credential::Malformed),
                     _ => return None,
                 }
             }
@@ -51,13 +51,13 @@ impl CredentialSource {
 }
 
 /// Tells tokens from keys by their shape, and only then judges the length of a key.
-fn classify(credential: &[u8]) -> Presented<'_> {
+fn classify(credential: &[u8]) -> Credential<'_> {
     if is_token_shaped(credential) {
-        return Presented::Token(credential);
+        return Credential::Token(credential);
     }
     match credential.len() {
-        1..=LONGEST => Presented::Key(credential),
-        _ => Presented::Malformed,
+        1..=MAX_LENGTH => Credential::Key(credential),
+        _ => Credential::Malformed,
     }
 }
 
@@ -72,8 +72,8 @@ pub(crate) fn is_text(key: &[u8]) -> bool {
 
 /// What a request presents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Presented<'h> {
-    Nothing,
+pub(crate) enum Credential<'h> {
+    Missing,
     Key(&'h [u8]),
     /// A token in the place of a key (RFC 7519), of any length, for another guard.
     Token(&'h [u8]),
@@ -86,9 +86,9 @@ pub(crate) enum Presented<'h> {
 /// Which sources a request has at all, by their place among the sources; so that taking
 /// them away need not look for those that are not there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Seen(u64);
+pub(crate) struct SourceMask(u64);
 
-impl Seen {
+impl SourceMask {
     fn add(&mut self, source: usize) {
         self.0 |= Self::bit(source);
     }
@@ -103,11 +103,11 @@ impl Seen {
     }
 }
 
-pub(crate) fn presented<'h>(
+pub(crate) fn extract<'h>(
     headers: &'h HeaderMap,
     sources: &[CredentialSource],
-) -> (Presented<'h>, Seen) {
-    let (mut found, mut seen) = (Presented::Nothing, Seen::default());
+) -> (Credential<'h>, SourceMask) {
+    let (mut found, mut seen) = (Credential::Missing, SourceMask::default());
     // Most requests have no header twice, and then there is nothing to walk through.
     let repeated = headers.len() > headers.keys_len();
     for (at, source) in sources.iter().enumerate() {
@@ -117,7 +117,7 @@ pub(crate) fn presented<'h>(
         seen.add(at);
         found = match (found, source.read(first)) {
             // The guard for tokens looks at one header only, and removes only that one.
-            (Presented::Token(_), Some(_)) => Presented::Conflict,
+            (Credential::Token(_), Some(_)) => Credential::Conflict,
             (found, read) => found.and(read),
         };
         if repeated {
@@ -129,12 +129,12 @@ pub(crate) fn presented<'h>(
     (found, seen)
 }
 
-impl<'h> Presented<'h> {
+impl<'h> Credential<'h> {
     /// What a request presents that presents this, and has one more header value.
     fn and(self, read: Option<Self>) -> Self {
         match (self, read) {
             (found, None) => found,
-            (Self::Nothing, Some(read)) => read,
+            (Self::Missing, Some(read)) => read,
             (Self::Key(first), Some(Self::Key(second)))
             | (Self::Token(first), Some(Self::Token(second)))
                 if first == second =>
@@ -149,7 +149,7 @@ impl<'h> Presented<'h> {
 }
 
 /// Takes every header that may hold a key away.
-pub(crate) fn strip(headers: &mut HeaderMap, sources: &[CredentialSource], seen: Seen) {
+pub(crate) fn strip(headers: &mut HeaderMap, sources: &[CredentialSource], seen: SourceMask) {
     for (at, source) in sources.iter().enumerate() {
         if seen.has(at) {
             headers.remove(source.name());
@@ -161,7 +161,7 @@ pub(crate) fn strip(headers: &mut HeaderMap, sources: &[CredentialSource], seen:
 mod tests {
     use super::*;
 
-    fn seen<'h>(headers: &'h mut HeaderMap, lines: &[(&'static str, &str)]) -> Presented<'h> {
+    fn seen<'h>(headers: &'h mut HeaderMap, lines: &[(&'static str, &str)]) -> Credential<'h> {
         for (name, value) in lines {
             headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
@@ -169,7 +169,7 @@ mod tests {
             CredentialSource::Bearer,
             CredentialSource::Header(HeaderName::from_static("x-api-key")),
         ];
-        presented(headers, &sources).0
+        extract(headers, &sources).0
     }
 
     // FA02
@@ -185,7 +185,7 @@ mod tests {
             ] {
                 assert_eq!(
                     seen(&mut HeaderMap::new(), lines),
-                    Presented::Token(token.as_bytes()),
+                    Credential::Token(token.as_bytes()),
                     "{length}"
                 );
             }
@@ -201,7 +201,7 @@ mod tests {
             ] {
                 assert_eq!(
                     seen(&mut HeaderMap::new(), &lines),
-                    Presented::Conflict,
+                    Credential::Conflict,
                     "{length}"
                 );
             }
@@ -213,21 +213,21 @@ mod tests {
     fn reads_bearer_and_its_own_header() {
         let long = format!("Bearer {}", "k".repeat(513));
         for (lines, expected) in [
-            (&[("authorization", "Bearer k")][..], Presented::Key(b"k")),
-            (&[("authorization", "bearer k")], Presented::Key(b"k")),
-            (&[("authorization", "BEARER k")], Presented::Key(b"k")),
-            (&[("x-api-key", "k")], Presented::Key(b"k")),
-            (&[], Presented::Nothing),
-            (&[("authorization", "Basic dTpw")], Presented::Nothing),
-            (&[("authorization", "Bearerk")], Presented::Nothing),
-            (&[("authorization", "")], Presented::Nothing),
-            (&[("authorization", "Bearer  k")], Presented::Key(b" k")),
-            (&[("authorization", "Bearer a,b")], Presented::Key(b"a,b")),
-            (&[("authorization", "Bearer\tk")], Presented::Malformed),
-            (&[("authorization", "Bearer ")], Presented::Malformed),
-            (&[("authorization", "Bearer")], Presented::Malformed),
-            (&[("authorization", &long)], Presented::Malformed),
-            (&[("x-api-key", "")], Presented::Malformed),
+            (&[("authorization", "Bearer k")][..], Credential::Key(b"k")),
+            (&[("authorization", "bearer k")], Credential::Key(b"k")),
+            (&[("authorization", "BEARER k")], Credential::Key(b"k")),
+            (&[("x-api-key", "k")], Credential::Key(b"k")),
+            (&[], Credential::Missing),
+            (&[("authorization", "Basic dTpw")], Credential::Missing),
+            (&[("authorization", "Bearerk")], Credential::Missing),
+            (&[("authorization", "")], Credential::Missing),
+            (&[("authorization", "Bearer  k")], Credential::Key(b" k")),
+            (&[("authorization", "Bearer a,b")], Credential::Key(b"a,b")),
+            (&[("authorization", "Bearer\tk")], Credential::Malformed),
+            (&[("authorization", "Bearer ")], Credential::Malformed),
+            (&[("authorization", "Bearer")], Credential::Malformed),
+            (&[("authorization", &long)], Credential::Malformed),
+            (&[("x-api-key", "")], Credential::Malformed),
         ] {
             assert_eq!(seen(&mut HeaderMap::new(), lines), expected, "{lines:?}");
         }
@@ -248,27 +248,27 @@ mod tests {
         for (lines, expected) in [
             (
                 &[("authorization", "Bearer a"), ("x-api-key", "a")][..],
-                Presented::Key(b"a"),
+                Credential::Key(b"a"),
             ),
             (
                 &[("authorization", "Bearer a"), ("x-api-key", "b")],
-                Presented::Conflict,
+                Credential::Conflict,
             ),
             (
                 &[("authorization", "Bearer a"), ("authorization", "Bearer b")],
-                Presented::Conflict,
+                Credential::Conflict,
             ),
             (
                 &[("x-api-key", "a"), ("x-api-key", "b")],
-                Presented::Conflict,
+                Credential::Conflict,
             ),
             (
                 &[("authorization", "Basic x"), ("x-api-key", "b")],
-                Presented::Key(b"b"),
+                Credential::Key(b"b"),
             ),
             (
                 &[("authorization", "Bearer a"), ("x-api-key", "")],
-                Presented::Malformed,
+                Credential::Malformed,
             ),
         ] {
             assert_eq!(seen(&mut HeaderMap::new(), lines), expected, "{lines:?}");

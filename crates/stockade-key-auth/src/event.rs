@@ -42,15 +42,15 @@ impl KeySet {
         });
         let removed = older
             .keys()
-            .filter(move |key| !there.contains(&key.id) && key.is_let_in(now))
+            .filter(move |key| !there.contains(&key.id) && key.is_active(now))
             .map(|key| (&key.id, KeyEvent::Removed));
         kept.chain(removed)
     }
 }
 
 fn event(before: Option<&Key>, key: &Key, now: Timestamp) -> Option<KeyEvent> {
-    let was_let_in = before.is_some_and(|before| before.is_let_in(now));
-    match (before, was_let_in, key.is_let_in(now)) {
+    let was_let_in = before.is_some_and(|before| before.is_active(now));
+    match (before, was_let_in, key.is_active(now)) {
         (None, _, true) => Some(KeyEvent::Created),
         (Some(_), false, true) => Some(KeyEvent::Restored),
         (Some(_), true, false) if key.revoked => Some(KeyEvent::Revoked),

@@ -19,11 +19,11 @@ use zeroize::Zeroizing;
 
 use crate::{
     CredentialSource, KeyDigest, KeySet, KeyStore, LiveKeys, Pepper, SlowHashLimits,
-    credential::{Presented, Seen, is_text, presented, strip},
-    key::Shape,
+    credential::{Credential, SourceMask, extract, is_text, strip},
+    key::KeyFormat,
     refusal::{self, Challenge},
-    set::{Entry, Known},
-    slow::{Attempt, SlowVerifier},
+    set::{Entry, Lookup},
+    slow::{SlowVerification, SlowVerifier},
 };
 
 /// IPv6 clients own whole networks; this is the smallest that is given out.
@@ -112,28 +112,33 @@ impl KeyAuth {
     }
 
     /// Looks a key up before it looks at its shape: most keys are found.
-    fn judge(&self, key: &[u8], head: &Head, seen: Seen) -> Check<KeyAuthPass, SlowCheck> {
+    fn authenticate(
+        &self,
+        key: &[u8],
+        head: &Head,
+        seen: SourceMask,
+    ) -> Check<KeyAuthPass, SlowCheck> {
         let digest = KeyDigest::of(key);
         let keys = self.keys.load();
-        if let Some(entry) = keys.find_fast(&digest) {
-            return self.conclude(entry, head, seen);
+        if let Some(entry) = keys.find(&digest) {
+            return self.check_status(entry, head, seen);
         }
         if let (true, Some(pepper)) = (keys.is_peppered(), &self.pepper)
-            && let Some(entry) = keys.find_fast(&pepper.digest(key))
+            && let Some(entry) = keys.find(&pepper.digest(key))
         {
-            return self.conclude(entry, head, seen);
+            return self.check_status(entry, head, seen);
         }
         if !is_text(key) {
             return Check::Refuse(self.challenge.malformed("malformed"));
         }
-        let shape = Shape::of(key);
-        if shape == Shape::Broken {
+        let shape = KeyFormat::of(key);
+        if shape == KeyFormat::BadChecksum {
             return Check::Refuse(self.challenge.malformed("checksum"));
         }
-        match keys.find_slow(&digest) {
-            Known::Found(entry) => self.conclude(&entry, head, seen),
-            Known::Nothing => Check::Refuse(self.unknown(&keys)),
-            Known::Unknown => self.verify(key, digest, shape, head, seen),
+        match keys.find_verified(&digest) {
+            Lookup::Found(entry) => self.check_status(&entry, head, seen),
+            Lookup::NotFound => Check::Refuse(self.unknown(&keys)),
+            Lookup::NeedsVerification => self.verify(key, digest, shape, head, seen),
         }
     }
 
@@ -159,10 +164,10 @@ impl KeyAuth {
         self.challenge.invalid("unknown")
     }
 
-    fn conclude(&self, entry: &Entry, head: &Head, seen: Seen) -> Check<KeyAuthPass, SlowCheck> {
-        match dead(entry, &*self.clock, || head.context().client()) {
+    fn check_status(&self, entry: &Entry, head: &Head, seen: SourceMask) -> Check<KeyAuthPass, SlowCheck> {
+        match rejection_reason(entry, &*self.clock, || head.context().client()) {
             None => Check::Pass(KeyAuthPass {
-                principal: Some(entry.key.let_in()),
+                principal: Some(entry.key.accept()),
                 seen,
             }),
             Some(cause) => Check::Refuse(self.challenge.invalid(cause)),
@@ -173,21 +178,21 @@ impl KeyAuth {
         &self,
         key: &[u8],
         digest: KeyDigest,
-        shape: Shape<'_>,
+        shape: KeyFormat<'_>,
         head: &Head,
-        seen: Seen,
+        seen: SourceMask,
     ) -> Check<KeyAuthPass, SlowCheck> {
-        let attempt = Attempt {
+        let verification = SlowVerification {
             key: Zeroizing::new(key.to_vec()),
             digest,
             id: match shape {
-                Shape::Ours { id } => id.parse().ok(),
-                Shape::Opaque | Shape::Broken => None,
+                KeyFormat::Native { id } => id.parse().ok(),
+                KeyFormat::Foreign | KeyFormat::BadChecksum => None,
             },
         };
         let client = head.context().client();
         let bucket = client.map(|client| client.bucket(V6_LENGTH));
-        let Ok(work) = self.slow.verify(self.keys.clone(), attempt, bucket) else {
+        let Ok(work) = self.slow.verify(self.keys.clone(), verification, bucket) else {
             return Check::Refuse(refusal::busy());
         };
         let (challenge, clock) = (self.challenge.clone(), Arc::clone(&self.clock));
@@ -198,9 +203,9 @@ impl KeyAuth {
             let Some(entry) = entry else {
                 return Err(challenge.invalid("unknown"));
             };
-            match dead(&entry, &*clock, || client) {
+            match rejection_reason(&entry, &*clock, || client) {
                 None => Ok(KeyAuthPass {
-                    principal: Some(entry.key.let_in()),
+                    principal: Some(entry.key.accept()),
                     seen,
                 }),
                 Some(cause) => Err(challenge.invalid(cause)),
@@ -216,20 +221,21 @@ impl Guard for KeyAuth {
     type Wait = SlowCheck;
 
     fn check(&self, head: &Head) -> Check<KeyAuthPass, SlowCheck> {
-        let (found, seen) = presented(&head.headers, &self.sources);
+        let (found, seen) = extract(&head.headers, &self.sources);
         match found {
-            Presented::Key(key) => {
+            Credential::Key(key) => {
                 let fingerprint = || self.fingerprint.hash_one(key);
-                self.judge(key, head, seen).with_fingerprint(fingerprint)
+                self.authenticate(key, head, seen)
+                    .with_fingerprint(fingerprint)
             }
-            Presented::Nothing if self.anonymous => Check::Pass(KeyAuthPass {
+            Credential::Missing if self.anonymous => Check::Pass(KeyAuthPass {
                 principal: None,
                 seen,
             }),
-            Presented::Nothing => Check::Refuse(self.challenge.missing()),
-            Presented::Token(_) => self.refuse(self.challenge.invalid("token"), head),
-            Presented::Malformed => self.refuse(self.challenge.malformed("malformed"), head),
-            Presented::Conflict => self.refuse(refusal::conflict(), head),
+            Credential::Missing => Check::Refuse(self.challenge.missing()),
+            Credential::Token(_) => self.refuse(self.challenge.invalid("token"), head),
+            Credential::Malformed => self.refuse(self.challenge.malformed("malformed"), head),
+            Credential::Conflict => self.refuse(refusal::conflict(), head),
         }
     }
 
@@ -246,8 +252,8 @@ impl Authenticator for KeyAuth {
     /// Whether there is a credential other than a token; see
     /// [`is_token_shaped`](stockade_core::identity::is_token_shaped).
     fn presents(&self, head: &Head) -> bool {
-        let (found, _) = presented(&head.headers, &self.sources);
-        !matches!(found, Presented::Nothing | Presented::Token(_))
+        let (found, _) = extract(&head.headers, &self.sources);
+        !matches!(found, Credential::Missing | Credential::Token(_))
     }
 }
 
@@ -265,7 +271,7 @@ impl fmt::Debug for KeyAuth {
 pub struct KeyAuthPass {
     /// `None` for an anonymous request.
     principal: Option<Principal>,
-    seen: Seen,
+    seen: SourceMask,
 }
 
 /// A check that waits for slow hashes; boxed, since each of them takes milliseconds.
@@ -275,7 +281,7 @@ type SlowCheck = BoxWait<KeyAuthPass>;
 ///
 /// The clock is read only for keys that can expire, and the client looked at only for
 /// keys that are bound to networks; where it is not known, such a key is refused.
-fn dead(
+fn rejection_reason(
     entry: &Entry,
     clock: &dyn Clock,
     client: impl FnOnce() -> Option<ClientIp>,

@@ -19,7 +19,7 @@ const ARGON2_PASSES: u32 = 10;
 const ARGON2_LANES: u32 = 16;
 
 /// bcrypt reads no further, so a longer key would pass with anything behind this.
-const BCRYPT_READS: usize = 72;
+const BCRYPT_MAX_KEY: usize = 72;
 
 /// What a store keeps of a key instead of the key.
 ///
@@ -53,7 +53,7 @@ impl KeyHash {
     /// # Errors
     /// When the key is shorter than [`MIN_KEY_LENGTH`](Self::MIN_KEY_LENGTH).
     pub fn sha256(key: &[u8]) -> Result<Self, KeyHashError> {
-        long_enough(key)?;
+        check_length(key)?;
         Ok(KeyDigest::of(key).into())
     }
 
@@ -65,7 +65,7 @@ impl KeyHash {
     /// When the key is shorter than [`MIN_KEY_LENGTH`](Self::MIN_KEY_LENGTH), or the operating
     /// system has no randomness to give.
     pub fn argon2id(key: &[u8]) -> Result<Self, KeyHashError> {
-        long_enough(key)?;
+        check_length(key)?;
         let hash = Argon2::default()
             .hash_password(key)
             .map_err(|_| KeyHashError("the operating system has no randomness to give"))?;
@@ -109,7 +109,7 @@ impl KeyHash {
     }
 }
 
-fn long_enough(key: &[u8]) -> Result<(), KeyHashError> {
+fn check_length(key: &[u8]) -> Result<(), KeyHashError> {
     match key.len() < KeyHash::MIN_KEY_LENGTH {
         true => Err(KeyHashError(
             "the key is shorter than 16 bytes, so it can be guessed; generate one with \
@@ -237,7 +237,7 @@ impl SlowHash {
         // match.
         match self {
             Self::Bcrypt(hash) => {
-                key.len() <= BCRYPT_READS && bcrypt::verify(key, hash).unwrap_or(false)
+                key.len() <= BCRYPT_MAX_KEY && bcrypt::verify(key, hash).unwrap_or(false)
             }
             Self::Argon2(hash) => Argon2::default().verify_password(key, &**hash).is_ok(),
         }

@@ -35,7 +35,7 @@ pub struct GeneratedKey {
 pub(crate) const SECRET: usize = 30;
 /// Digits of its checksum; 62^6 is over 2^32.
 const CHECKSUM: usize = 6;
-const LONGEST_PREFIX: usize = 16;
+const MAX_PREFIX_LENGTH: usize = 16;
 
 impl GeneratedKey {
     /// Makes a key from the operating system's randomness.
@@ -120,18 +120,18 @@ impl Error for GenerateKeyError {
 
 /// What a presented text looks like, before anything is looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shape<'k> {
+pub(crate) enum KeyFormat<'k> {
     /// A key of our format with a right checksum, which claims this id.
-    Ours { id: &'k str },
+    Native { id: &'k str },
     /// A key of our format that was mistyped, cut or invented.
-    Broken,
+    BadChecksum,
     /// A key that somebody else issued.
-    Opaque,
+    Foreign,
 }
 
-impl<'k> Shape<'k> {
+impl<'k> KeyFormat<'k> {
     pub(crate) fn of(text: &'k [u8]) -> Self {
-        Self::parse(text).unwrap_or(Shape::Opaque)
+        Self::parse(text).unwrap_or(KeyFormat::Foreign)
     }
 
     /// `None` when the text is not of our format at all.
@@ -141,7 +141,7 @@ impl<'k> Shape<'k> {
         // A prefix has no `_` in it, an id may have some.
         let (prefix, id) = name.strip_suffix(b"_")?.split_at_checked(
             name.iter()
-                .take(LONGEST_PREFIX + 1)
+                .take(MAX_PREFIX_LENGTH + 1)
                 .position(|byte| *byte == b'_')?,
         )?;
         let id = id.strip_prefix(b"_")?;
@@ -155,15 +155,15 @@ impl<'k> Shape<'k> {
         if base62::parse_number(checksum) == Some(crc32fast::hash(body)) {
             // All that an id may hold is ASCII.
             let id = str::from_utf8(id).ok()?;
-            Some(Shape::Ours { id })
+            Some(KeyFormat::Native { id })
         } else {
-            Some(Shape::Broken)
+            Some(KeyFormat::BadChecksum)
         }
     }
 }
 
 fn is_prefix(text: &[u8]) -> bool {
-    text.len() <= LONGEST_PREFIX
+    text.len() <= MAX_PREFIX_LENGTH
         && text.first().is_some_and(u8::is_ascii_lowercase)
         && text
             .iter()
@@ -218,7 +218,10 @@ mod tests {
     #[test]
     fn reads_its_own_keys() {
         for id in ["team-core", "a", "with_underscores_", "x.y"] {
-            assert_eq!(Shape::of(key(id).expose().as_bytes()), Shape::Ours { id });
+            assert_eq!(
+                KeyFormat::of(key(id).expose().as_bytes()),
+                KeyFormat::Native { id }
+            );
         }
     }
 
@@ -249,7 +252,7 @@ mod tests {
             "sk_a_short",
             "Sk_a_000000000000000000000000000000000000",
         ] {
-            assert_eq!(Shape::of(text.as_bytes()), Shape::Opaque, "{text}");
+            assert_eq!(KeyFormat::of(text.as_bytes()), KeyFormat::Foreign, "{text}");
         }
         let zeros = "0".repeat(35);
         for text in [
@@ -264,10 +267,10 @@ mod tests {
             format!("abcdefghijklmnopq_a_{zeros}0"),
             format!("sk_{}_{zeros}0", "a".repeat(65)),
         ] {
-            assert_eq!(Shape::of(text.as_bytes()), Shape::Opaque, "{text}");
+            assert_eq!(KeyFormat::of(text.as_bytes()), KeyFormat::Foreign, "{text}");
         }
         let invented = format!("sk_a_{zeros}0");
-        assert_eq!(Shape::of(invented.as_bytes()), Shape::Broken);
+        assert_eq!(KeyFormat::of(invented.as_bytes()), KeyFormat::BadChecksum);
     }
 
     proptest! {
@@ -278,12 +281,12 @@ mod tests {
             let at = text.len() - 36 + at;
             prop_assume!(text[at..=at] != with);
             text.replace_range(at..=at, &with);
-            prop_assert_eq!(Shape::of(text.as_bytes()), Shape::Broken);
+            prop_assert_eq!(KeyFormat::of(text.as_bytes()), KeyFormat::BadChecksum);
         }
 
         #[test]
         fn any_text_has_a_shape(text: String) {
-            Shape::of(text.as_bytes());
+            KeyFormat::of(text.as_bytes());
         }
     }
 }

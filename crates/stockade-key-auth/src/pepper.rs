@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::KeyDigest;
 
 /// No file with a pepper is larger.
-const MAX_FILE: usize = 64 << 10;
+const MAX_FILE_SIZE: usize = 64 << 10;
 
 /// A server's secret that goes into the digest of every key (HMAC-SHA-256).
 ///
@@ -51,11 +51,11 @@ impl Pepper {
     /// ([`InvalidData`](io::ErrorKind::InvalidData)).
     pub fn read(path: &Path) -> io::Result<Self> {
         // Reserved at full length: growing would leave copies behind.
-        let mut secret = Zeroizing::new(Vec::with_capacity(MAX_FILE + 1));
+        let mut secret = Zeroizing::new(Vec::with_capacity(MAX_FILE_SIZE + 1));
         File::open(path)?
-            .take(MAX_FILE as u64 + 1)
+            .take(MAX_FILE_SIZE as u64 + 1)
             .read_to_end(&mut secret)?;
-        if secret.len() > MAX_FILE {
+        if secret.len() > MAX_FILE_SIZE {
             let message = "it is over 64 KiB";
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
         }
@@ -127,7 +127,7 @@ mod tests {
         assert_ne!(other.digest(b"key"), expected);
         let short = read(b"ppppppppppppppp\n").unwrap_err();
         assert_eq!(short.kind(), io::ErrorKind::InvalidData);
-        let long = read(&vec![b'p'; MAX_FILE + 1]).unwrap_err();
+        let long = read(&vec![b'p'; MAX_FILE_SIZE + 1]).unwrap_err();
         assert_eq!(long.kind(), io::ErrorKind::FileTooLarge);
     }
 }

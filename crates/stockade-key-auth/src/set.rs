@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Keys that were tried in vain are remembered so that they cost nothing again.
-const REMEMBERED_FAILURES: u64 = 10_000;
+const MAX_CACHED_FAILURES: u64 = 10_000;
 const FAILURE_LIFETIME: Duration = Duration::from_secs(60);
 
 /// All keys in force at one moment. It is swapped as a whole, never changed.
@@ -41,7 +41,7 @@ pub struct KeySet {
     /// A key has a second slow hash for a while after it was rotated.
     slow: HashMap<KeyId, Vec<Arc<SlowEntry>>>,
     /// At most one key a slow entry.
-    learnt: ArcSwap<ByDigestMap<Arc<SlowEntry>>>,
+    verified: ArcSwap<ByDigestMap<Arc<SlowEntry>>>,
     failed: Cache<KeyDigest, ()>,
     peppered: bool,
     keys: Vec<Arc<Key>>,
@@ -73,12 +73,12 @@ pub(crate) struct Entry {
 
 impl Key {
     /// The principal of a request with this key.
-    pub(crate) fn let_in(&self) -> Principal {
+    pub(crate) fn accept(&self) -> Principal {
         self.record_use();
         self.principal.clone()
     }
 
-    pub(crate) fn is_let_in(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_active(&self, now: Timestamp) -> bool {
         !self.revoked && self.expires.is_none_or(|expires| now < expires)
     }
 
@@ -108,23 +108,23 @@ pub(crate) struct SlowEntry {
     hash: SlowHash,
     entry: Arc<Entry>,
     /// Its text is known by digest, so no other text needs to be tried.
-    learnt: AtomicBool,
+    verified: AtomicBool,
 }
 
 /// What a set knows of a key without verifying anything.
-pub(crate) enum Known {
+pub(crate) enum Lookup {
     /// There is such a key; it may still be revoked or expired.
     Found(Arc<Entry>),
-    Nothing,
+    NotFound,
     /// Only a slow hash can tell.
-    Unknown,
+    NeedsVerification,
 }
 
 /// What came of trying a key against slow hashes.
-pub(crate) enum Tried {
-    Matches(Arc<SlowEntry>),
-    Fails,
-    Abandoned,
+pub(crate) enum SlowOutcome {
+    Match(Arc<SlowEntry>),
+    NoMatch,
+    Cancelled,
 }
 
 impl KeySet {
@@ -198,7 +198,7 @@ impl KeySet {
                     .push(Arc::new(SlowEntry {
                         hash,
                         entry: Arc::new(entry),
-                        learnt: AtomicBool::new(false),
+                        verified: AtomicBool::new(false),
                     }))
             }
         }
@@ -206,9 +206,9 @@ impl KeySet {
 
     /// Takes over what an older set has learnt about hashes that are still the same, and
     /// which keys it saw used.
-    pub(crate) fn inherit(&self, older: &Self) {
-        for (digest, slow) in older.learnt.load().iter() {
-            self.learn(*digest, slow);
+    pub(crate) fn carry_over(&self, older: &Self) {
+        for (digest, slow) in older.verified.load().iter() {
+            self.cache_verified(*digest, slow);
         }
         let used: HashSet<KeyId> = older.take_used().into_iter().collect();
         for key in self.keys.iter().filter(|key| used.contains(&key.id)) {
@@ -222,21 +222,21 @@ impl KeySet {
     }
 
     /// The key that is stored under this digest, as it is.
-    pub(crate) fn find_fast(&self, digest: &KeyDigest) -> Option<&Entry> {
+    pub(crate) fn find(&self, digest: &KeyDigest) -> Option<&Entry> {
         self.by_digest.get(digest)
     }
 
-    pub(crate) fn find_slow(&self, digest: &KeyDigest) -> Known {
+    pub(crate) fn find_verified(&self, digest: &KeyDigest) -> Lookup {
         if self.slow.is_empty() {
-            return Known::Nothing;
+            return Lookup::NotFound;
         }
-        if let Some(slow) = self.learnt.load().get(digest) {
-            return Known::Found(Arc::clone(&slow.entry));
+        if let Some(slow) = self.verified.load().get(digest) {
+            return Lookup::Found(Arc::clone(&slow.entry));
         }
         if self.failed.contains_key(digest) {
-            return Known::Nothing;
+            return Lookup::NotFound;
         }
-        Known::Unknown
+        Lookup::NeedsVerification
     }
 
     /// Tries a key against all slow hashes that it could belong to, until nobody is
@@ -244,28 +244,28 @@ impl KeySet {
     ///
     /// A claimed id without slow hashes is tried against those of another key, without being
     /// able to match, so that the time does not show which ids exist.
-    pub(crate) fn try_slow(
+    pub(crate) fn verify_slow(
         &self,
         key: &[u8],
         id: Option<&KeyId>,
         wanted: impl Fn() -> bool,
-    ) -> Tried {
+    ) -> SlowOutcome {
         let (candidates, decoy) = self.candidates(id);
         for slow in candidates {
             if !wanted() {
-                return Tried::Abandoned;
+                return SlowOutcome::Cancelled;
             }
             if slow.hash.verify(key) && !decoy {
-                return Tried::Matches(Arc::clone(slow));
+                return SlowOutcome::Match(Arc::clone(slow));
             }
         }
-        Tried::Fails
+        SlowOutcome::NoMatch
     }
 
     /// The hashes that a key is tried against, and whether they are those of another key.
     fn candidates(&self, id: Option<&KeyId>) -> (Vec<&Arc<SlowEntry>>, bool) {
         let Some(id) = id else {
-            let unlearnt = |slow: &&Arc<SlowEntry>| !slow.learnt.load(Ordering::Relaxed);
+            let unlearnt = |slow: &&Arc<SlowEntry>| !slow.verified.load(Ordering::Relaxed);
             return (
                 self.slow.values().flatten().filter(unlearnt).collect(),
                 false,
@@ -295,19 +295,23 @@ impl KeySet {
 
     /// Learns that this is the digest of the key of an entry, of this set or of an older
     /// one. `None` when this set has no such key: it is gone, or its hash changed.
-    pub(crate) fn learn(&self, digest: KeyDigest, tried: &SlowEntry) -> Option<Arc<Entry>> {
+    pub(crate) fn cache_verified(
+        &self,
+        digest: KeyDigest,
+        tried: &SlowEntry,
+    ) -> Option<Arc<Entry>> {
         let mut same = self.slow.get(&tried.entry.key.id)?.iter();
         let slow = same.find(|slow| slow.hash == tried.hash)?;
-        self.learnt.rcu(|learnt| {
-            let mut learnt = HashMap::clone(learnt);
-            learnt.insert(digest, Arc::clone(slow));
-            learnt
+        self.verified.rcu(|verified| {
+            let mut verified = HashMap::clone(verified);
+            verified.insert(digest, Arc::clone(slow));
+            verified
         });
-        slow.learnt.store(true, Ordering::Relaxed);
+        slow.verified.store(true, Ordering::Relaxed);
         Some(Arc::clone(&slow.entry))
     }
 
-    pub(crate) fn remember_failure(&self, digest: KeyDigest) {
+    pub(crate) fn cache_failure(&self, digest: KeyDigest) {
         self.failed.insert(digest, ());
     }
 
@@ -357,9 +361,9 @@ impl Default for KeySet {
         Self {
             by_digest: HashMap::default(),
             slow: HashMap::new(),
-            learnt: ArcSwap::default(),
+            verified: ArcSwap::default(),
             failed: Cache::builder()
-                .max_capacity(REMEMBERED_FAILURES)
+                .max_capacity(MAX_CACHED_FAILURES)
                 .time_to_live(FAILURE_LIFETIME)
                 .build(),
             peppered: false,

@@ -1,6 +1,6 @@
 //! Slow hashes, off the async threads and never more than a few at once.
 
-mod turns;
+mod fair_semaphore;
 
 use std::{convert::Infallible, num::NonZeroUsize, sync::Arc};
 
@@ -9,10 +9,10 @@ use zeroize::Zeroizing;
 
 use crate::{
     KeyDigest, KeyId, LiveKeys,
-    set::{Entry, Tried},
+    set::{Entry, SlowOutcome},
 };
-pub(crate) use turns::Client;
-use turns::Turns;
+pub(crate) use fair_semaphore::Client;
+use fair_semaphore::FairSemaphore;
 
 /// How many slow hashes are verified at once, and how many requests may wait for that.
 ///
@@ -26,28 +26,31 @@ use turns::Turns;
 /// So the requests of one client cannot keep out those of others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlowHashLimits {
-    pub(crate) at_once: NonZeroUsize,
-    pub(crate) waiting: usize,
+    pub(crate) max_concurrent: NonZeroUsize,
+    pub(crate) max_queued: usize,
 }
 
 impl SlowHashLimits {
     /// This many at once, and this many requests waiting besides.
-    pub fn new(at_once: NonZeroUsize, waiting: usize) -> Self {
-        Self { at_once, waiting }
+    pub fn new(max_concurrent: NonZeroUsize, max_queued: usize) -> Self {
+        Self {
+            max_concurrent,
+            max_queued,
+        }
     }
 }
 
 impl Default for SlowHashLimits {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let at_once = NonZeroUsize::new(cores / 2).unwrap_or(NonZeroUsize::MIN);
-        Self::new(at_once, at_once.get() * 8)
+        let max_concurrent = NonZeroUsize::new(cores / 2).unwrap_or(NonZeroUsize::MIN);
+        Self::new(max_concurrent, max_concurrent.get() * 8)
     }
 }
 
 /// Verifies slow hashes within limits.
 #[derive(Debug)]
-pub(crate) struct SlowVerifier(Turns);
+pub(crate) struct SlowVerifier(FairSemaphore);
 
 /// Every place is taken.
 #[derive(Debug)]
@@ -55,7 +58,10 @@ pub(crate) struct Busy;
 
 impl SlowVerifier {
     pub(crate) fn new(limits: SlowHashLimits) -> Self {
-        Self(Turns::new(limits.at_once.get(), limits.waiting))
+        Self(FairSemaphore::new(
+            limits.max_concurrent.get(),
+            limits.max_queued,
+        ))
     }
 
     /// Takes a place at once; verifies the key when it is polled.
@@ -65,18 +71,18 @@ impl SlowVerifier {
     pub(crate) fn verify(
         &self,
         live: LiveKeys,
-        attempt: Attempt,
+        verification: SlowVerification,
         client: Client,
     ) -> Result<impl Future<Output = Result<Option<Arc<Entry>>, Busy>> + Send + use<>, Busy> {
-        let place = self.0.enter(client)?;
+        let acquire = self.0.acquire(client)?;
         Ok(async move {
-            let permit = place.permit().await?;
+            let permit = acquire.wait().await?;
             let (asking, asked) = oneshot::channel::<Infallible>();
             // The permit goes with the work: a client that leaves makes no room for a second
             // piece of work while the first one still runs.
             let work = task::spawn_blocking(move || {
                 let _permit = permit;
-                attempt.run(&live, || !asking.is_closed())
+                verification.run(&live, || !asking.is_closed())
             });
             let _asked = asked;
             // A panic in a hash library is one key that does not match.
@@ -89,23 +95,23 @@ impl SlowVerifier {
 }
 
 /// A key that only a slow hash can verify.
-pub(crate) struct Attempt {
+pub(crate) struct SlowVerification {
     pub(crate) key: Zeroizing<Vec<u8>>,
     pub(crate) digest: KeyDigest,
     /// The id that the key claims to have, where it is of our format.
     pub(crate) id: Option<KeyId>,
 }
 
-impl Attempt {
+impl SlowVerification {
     fn run(&self, live: &LiveKeys, wanted: impl Fn() -> bool) -> Option<Arc<Entry>> {
         let set = live.current();
-        match set.try_slow(&self.key, self.id.as_ref(), wanted) {
-            Tried::Matches(slow) => live.load().learn(self.digest, &slow),
-            Tried::Fails => {
-                set.remember_failure(self.digest);
+        match set.verify_slow(&self.key, self.id.as_ref(), wanted) {
+            SlowOutcome::Match(slow) => live.load().cache_verified(self.digest, &slow),
+            SlowOutcome::NoMatch => {
+                set.cache_failure(self.digest);
                 None
             }
-            Tried::Abandoned => None,
+            SlowOutcome::Cancelled => None,
         }
     }
 }

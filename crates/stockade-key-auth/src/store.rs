@@ -107,7 +107,7 @@ impl LiveKeys {
     /// Puts another set in force, for all requests that begin from now on.
     pub fn publish(&self, set: KeySet) {
         let mut listeners = self.listeners();
-        set.inherit(&self.load());
+        set.carry_over(&self.load());
         self.store(set);
         let set = self.current();
         for listener in &mut *listeners {

@@ -37,7 +37,7 @@ fn open(text: &str) -> Result<FileKeyStore, KeyFileError> {
 
 fn knows(store: &FileKeyStore, key: &[u8]) -> bool {
     let keys = store.keys().current();
-    let found = keys.find_fast(&KeyDigest::of(key));
+    let found = keys.find(&KeyDigest::of(key));
     found.is_some_and(|entry| !entry.key.revoked)
 }
 
@@ -90,7 +90,7 @@ fn reads_hashes_without_a_prefix_and_scopes_in_one_text() {
     let scopes = |id| {
         let set = store.keys().current();
         let key = set.keys().find(|key| key.id.as_str() == id).unwrap();
-        key.let_in().scopes().to_string()
+        key.accept().scopes().to_string()
     };
     for id in ["a", "b", "c"] {
         assert_eq!(scopes(id), "chat:write models:read", "{id}");

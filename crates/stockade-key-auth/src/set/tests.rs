@@ -9,9 +9,9 @@ fn record() -> KeyRecord {
 }
 
 fn let_in(live: &LiveKeys) -> bool {
-    match live.current().find_slow(&KeyDigest::of(KEY)) {
-        Known::Found(entry) => !entry.key.revoked,
-        Known::Nothing | Known::Unknown => false,
+    match live.current().find_verified(&KeyDigest::of(KEY)) {
+        Lookup::Found(entry) => !entry.key.revoked,
+        Lookup::NotFound | Lookup::NeedsVerification => false,
     }
 }
 
@@ -32,23 +32,23 @@ impl Race {
             0 => self.verifying = Some(self.live.current()),
             1 => {
                 let set = self.verifying.as_ref().unwrap();
-                if let Tried::Matches(slow) = set.try_slow(KEY, None, || true) {
+                if let SlowOutcome::Match(slow) = set.verify_slow(KEY, None, || true) {
                     self.matched = Some(slow);
                 }
             }
             _ => {
-                let learnt = self
+                let verified = self
                     .matched
                     .as_ref()
-                    .and_then(|slow| self.live.load().learn(KeyDigest::of(KEY), slow));
-                self.passed = Some(learnt.is_some_and(|entry| !entry.key.revoked));
+                    .and_then(|slow| self.live.load().cache_verified(KeyDigest::of(KEY), slow));
+                self.passed = Some(verified.is_some_and(|entry| !entry.key.revoked));
             }
         }
     }
 
     fn publish(&mut self, step: usize) {
         match step {
-            0 => self.new.inherit(&self.live.load()),
+            0 => self.new.carry_over(&self.live.load()),
             _ => self.live.store(std::mem::take(&mut self.new)),
         }
     }
@@ -109,10 +109,12 @@ fn what_was_learnt_is_kept_for_hashes_that_are_the_same() {
         KeyRecord::new("b".parse().unwrap(), KeyDigest::of(b"b")),
     );
     let live = LiveKeys::new(KeySet::new([a.clone()]).unwrap());
-    let Tried::Matches(slow) = live.current().try_slow(KEY, None, || true) else {
+    let SlowOutcome::Match(slow) = live.current().verify_slow(KEY, None, || true) else {
         panic!("the key matches its hash");
     };
-    live.current().learn(KeyDigest::of(KEY), &slow).unwrap();
+    live.current()
+        .cache_verified(KeyDigest::of(KEY), &slow)
+        .unwrap();
     live.publish(KeySet::new([a, b]).unwrap());
     assert!(let_in(&live));
 
@@ -125,8 +127,8 @@ fn what_was_learnt_is_kept_for_hashes_that_are_the_same() {
 fn tries_no_key_for_whom_nobody_waits() {
     let set = KeySet::new([record()]).unwrap();
     assert!(matches!(
-        set.try_slow(KEY, None, || false),
-        Tried::Abandoned
+        set.verify_slow(KEY, None, || false),
+        SlowOutcome::Cancelled
     ));
 }
 
@@ -143,8 +145,8 @@ fn an_unknown_id_takes_a_hash_and_matches_nothing() {
         asked.set(0);
         let id = id.parse().unwrap();
         assert!(matches!(
-            set.try_slow(b"wrong", Some(&id), count),
-            Tried::Fails
+            set.verify_slow(b"wrong", Some(&id), count),
+            SlowOutcome::NoMatch
         ));
         assert_eq!(asked.get(), 1);
     }
@@ -213,9 +215,9 @@ fn unknown_ids_cost_what_known_ids_cost_in_each_kind() {
 #[test]
 fn a_key_never_matches_the_hashes_that_stand_in_for_an_unknown_id() {
     let set = KeySet::new([record()]).unwrap();
-    let tried = |id: &str| set.try_slow(KEY, Some(&id.parse().unwrap()), || true);
-    assert!(matches!(tried("a"), Tried::Matches(_)));
-    assert!(matches!(tried("unknown"), Tried::Fails));
+    let tried = |id: &str| set.verify_slow(KEY, Some(&id.parse().unwrap()), || true);
+    assert!(matches!(tried("a"), SlowOutcome::Match(_)));
+    assert!(matches!(tried("unknown"), SlowOutcome::NoMatch));
 }
 
 // FP04
@@ -223,6 +225,6 @@ fn a_key_never_matches_the_hashes_that_stand_in_for_an_unknown_id() {
 fn a_well_known_secret_opens_nothing_whatever_published_its_hash() {
     let known = KeyDigest::of(b"changeme");
     let set = KeySet::new([KeyRecord::new("a".parse().unwrap(), known)]).unwrap();
-    assert!(set.find_fast(&known).is_none());
+    assert!(set.find(&known).is_none());
     assert_eq!(set.len(), 1, "it is listed all the same");
 }

@@ -1,4 +1,4 @@
-//! Permits that clients take in turns.
+//! Permits that clients take in semaphore.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -22,7 +22,7 @@ pub(crate) type Client = Option<ClientBucket>;
 ///    place of the newest waiting request of the client that holds the most. That request
 ///    gets [`Busy`]. So one client can use all places only while no other client asks.
 #[derive(Clone, Debug)]
-pub(crate) struct Turns(Arc<Mutex<State>>);
+pub(crate) struct FairSemaphore(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
@@ -30,14 +30,14 @@ struct State {
     waiting: usize,
     max_waiting: usize,
     next_waiter: u64,
-    clients: HashMap<Client, Held>,
+    clients: HashMap<Client, ClientState>,
     /// Clients with waiting requests, the next one to be served first.
     order: VecDeque<Client>,
 }
 
 /// What one client holds.
 #[derive(Debug, Default)]
-struct Held {
+struct ClientState {
     permits: usize,
     waiters: VecDeque<Waiter>,
 }
@@ -48,13 +48,13 @@ struct Waiter {
     grant: oneshot::Sender<Permit>,
 }
 
-impl Held {
+impl ClientState {
     fn total(&self) -> usize {
         self.permits + self.waiters.len()
     }
 }
 
-impl Turns {
+impl FairSemaphore {
     pub(crate) fn new(permits: usize, max_waiting: usize) -> Self {
         Self(Arc::new(Mutex::new(State {
             free: permits,
@@ -67,21 +67,21 @@ impl Turns {
     }
 
     /// Takes a permit or a place to wait, at once.
-    pub(crate) fn enter(&self, client: Client) -> Result<Place, Busy> {
+    pub(crate) fn acquire(&self, client: Client) -> Result<Acquire, Busy> {
         let mut state = self.state();
         // Requests wait only while no permit is free.
         if state.free > 0 {
             state.free -= 1;
-            state.held(client).permits += 1;
-            return Ok(Place::Permit(self.permit(client)));
+            state.client(client).permits += 1;
+            return Ok(Acquire::Ready(self.permit(client)));
         }
         if state.waiting >= state.max_waiting {
             state.evict_for(client)?;
         }
         let (grant, granted) = oneshot::channel();
         let number = state.wait(client, grant);
-        Ok(Place::Waiting(Waiting {
-            turns: self.clone(),
+        Ok(Acquire::Queued(QueueSlot {
+            semaphore: self.clone(),
             client,
             number,
             granted,
@@ -94,17 +94,17 @@ impl Turns {
 
     fn release(&self, client: Client) {
         let mut state = self.state();
-        state.held(client).permits -= 1;
+        state.client(client).permits -= 1;
         state.forget_idle(client);
         while let Some((next, waiter)) = state.next_waiter() {
-            state.held(next).permits += 1;
+            state.client(next).permits += 1;
             let Err(mut permit) = waiter.grant.send(self.permit(next)) else {
                 return;
             };
             // The request left between these two steps. Dropping an armed permit here would
             // lock the state again.
             permit.0 = None;
-            state.held(next).permits -= 1;
+            state.client(next).permits -= 1;
             state.forget_idle(next);
         }
         state.free += 1;
@@ -117,7 +117,7 @@ impl Turns {
 }
 
 impl State {
-    fn held(&mut self, client: Client) -> &mut Held {
+    fn client(&mut self, client: Client) -> &mut ClientState {
         self.clients.entry(client).or_default()
     }
 
@@ -125,7 +125,7 @@ impl State {
         let number = self.next_waiter;
         self.next_waiter += 1;
         self.waiting += 1;
-        let waiters = &mut self.held(client).waiters;
+        let waiters = &mut self.client(client).waiters;
         waiters.push_back(Waiter { number, grant });
         if waiters.len() == 1 {
             self.order.push_back(client);
@@ -136,7 +136,7 @@ impl State {
     /// The next request in turn, taken out of its queue.
     fn next_waiter(&mut self) -> Option<(Client, Waiter)> {
         let client = self.order.pop_front()?;
-        let waiters = &mut self.held(client).waiters;
+        let waiters = &mut self.client(client).waiters;
         let waiter = waiters.pop_front()?;
         if !waiters.is_empty() {
             self.order.push_back(client);
@@ -147,7 +147,7 @@ impl State {
 
     /// Frees a place to wait, where another client holds at least two more than this one.
     fn evict_for(&mut self, client: Client) -> Result<(), Busy> {
-        let own = self.clients.get(&client).map_or(0, Held::total);
+        let own = self.clients.get(&client).map_or(0, ClientState::total);
         let waiting = self
             .clients
             .iter()
@@ -168,7 +168,7 @@ impl State {
 
     /// Removes a request that no longer waits.
     fn remove(&mut self, client: Client, number: u64) {
-        let waiters = &mut self.held(client).waiters;
+        let waiters = &mut self.client(client).waiters;
         let before = waiters.len();
         waiters.retain(|waiter| waiter.number != number);
         let (removed, left) = (before - waiters.len(), waiters.len());
@@ -192,47 +192,47 @@ impl State {
 
 /// A permit, or a place to wait for one.
 #[derive(Debug)]
-pub(crate) enum Place {
-    Permit(Permit),
-    Waiting(Waiting),
+pub(crate) enum Acquire {
+    Ready(Permit),
+    Queued(QueueSlot),
 }
 
-impl Place {
+impl Acquire {
     /// Waits for the permit.
     ///
     /// # Errors
     /// When a client that holds less has taken the place.
-    pub(crate) async fn permit(self) -> Result<Permit, Busy> {
+    pub(crate) async fn wait(self) -> Result<Permit, Busy> {
         match self {
-            Self::Permit(permit) => Ok(permit),
-            Self::Waiting(mut waiting) => (&mut waiting.granted).await.map_err(|_| Busy),
+            Self::Ready(permit) => Ok(permit),
+            Self::Queued(mut waiting) => (&mut waiting.granted).await.map_err(|_| Busy),
         }
     }
 }
 
 /// A place to wait; given up on drop.
 #[derive(Debug)]
-pub(crate) struct Waiting {
-    turns: Turns,
+pub(crate) struct QueueSlot {
+    semaphore: FairSemaphore,
     client: Client,
     number: u64,
     granted: oneshot::Receiver<Permit>,
 }
 
-impl Drop for Waiting {
+impl Drop for QueueSlot {
     fn drop(&mut self) {
-        self.turns.state().remove(self.client, self.number);
+        self.semaphore.state().remove(self.client, self.number);
     }
 }
 
 /// The right to run; the next request in turn gets it on drop.
 #[derive(Debug)]
-pub(crate) struct Permit(Option<(Turns, Client)>);
+pub(crate) struct Permit(Option<(FairSemaphore, Client)>);
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if let Some((turns, client)) = self.0.take() {
-            turns.release(client);
+        if let Some((semaphore, client)) = self.0.take() {
+            semaphore.release(client);
         }
     }
 }
@@ -253,16 +253,16 @@ mod tests {
     }
 
     /// The permit of a place, where it can be had now.
-    fn now(place: Place) -> Option<Result<Permit, Busy>> {
+    fn now(acquire: Acquire) -> Option<Result<Permit, Busy>> {
         let waker = Waker::noop();
-        match pin!(place.permit()).poll(&mut Context::from_waker(waker)) {
+        match pin!(acquire.wait()).poll(&mut Context::from_waker(waker)) {
             Poll::Ready(permit) => Some(permit),
             Poll::Pending => None,
         }
     }
 
-    fn granted(place: Place) -> Permit {
-        now(place)
+    fn granted(acquire: Acquire) -> Permit {
+        now(acquire)
             .expect("it is its turn")
             .expect("it was not evicted")
     }
@@ -270,11 +270,13 @@ mod tests {
     // FA03
     #[test]
     fn clients_are_served_in_turns() {
-        let turns = Turns::new(1, 8);
-        let running = turns.enter(client(1)).unwrap();
-        let flood: Vec<_> = (0..5).map(|_| turns.enter(client(1)).unwrap()).collect();
-        let other = turns.enter(client(2)).unwrap();
-        let third = turns.enter(client(3)).unwrap();
+        let semaphore = FairSemaphore::new(1, 8);
+        let running = semaphore.acquire(client(1)).unwrap();
+        let flood: Vec<_> = (0..5)
+            .map(|_| semaphore.acquire(client(1)).unwrap())
+            .collect();
+        let other = semaphore.acquire(client(2)).unwrap();
+        let third = semaphore.acquire(client(3)).unwrap();
         drop(running);
         // The flood's first request was in front; then the others, before its second one.
         let mut flood = flood.into_iter();
@@ -287,55 +289,57 @@ mod tests {
     // FA03
     #[test]
     fn a_client_with_less_takes_a_place_of_the_client_with_the_most() {
-        let turns = Turns::new(1, 3);
-        let running = turns.enter(client(1)).unwrap();
-        let mut flood: Vec<_> = (0..3).map(|_| turns.enter(client(1)).unwrap()).collect();
+        let semaphore = FairSemaphore::new(1, 3);
+        let running = semaphore.acquire(client(1)).unwrap();
+        let mut flood: Vec<_> = (0..3)
+            .map(|_| semaphore.acquire(client(1)).unwrap())
+            .collect();
         assert!(
-            turns.enter(client(1)).is_err(),
+            semaphore.acquire(client(1)).is_err(),
             "its own places are all it gets"
         );
 
-        let second = turns.enter(client(2)).unwrap();
+        let second = semaphore.acquire(client(2)).unwrap();
         let evicted = flood.pop().unwrap();
         assert!(now(evicted).unwrap().is_err(), "the newest of the flood");
-        let third = turns.enter(client(3)).unwrap();
+        let third = semaphore.acquire(client(3)).unwrap();
         assert!(now(flood.pop().unwrap()).unwrap().is_err());
         // Each client holds one place, and the flood two: the next one gets its second.
-        let fourth = turns.enter(client(4)).unwrap();
+        let fourth = semaphore.acquire(client(4)).unwrap();
         assert!(now(flood.pop().unwrap()).unwrap().is_err());
         // Now all of them hold one.
-        assert!(turns.enter(client(5)).is_err());
+        assert!(semaphore.acquire(client(5)).is_err());
 
         drop(running);
         drop(granted(second));
         drop(granted(third));
         drop(granted(fourth));
-        drop(granted(turns.enter(client(5)).unwrap()));
-        let state = turns.state();
+        drop(granted(semaphore.acquire(client(5)).unwrap()));
+        let state = semaphore.state();
         assert_eq!((state.free, state.waiting), (1, 0));
         assert!(state.clients.is_empty() && state.order.is_empty());
     }
 
     #[test]
     fn a_request_that_leaves_gives_its_place_up() {
-        let turns = Turns::new(1, 1);
-        let running = turns.enter(client(1)).unwrap();
-        drop(turns.enter(client(2)).unwrap());
-        let waiting = turns.enter(client(3)).unwrap();
+        let semaphore = FairSemaphore::new(1, 1);
+        let running = semaphore.acquire(client(1)).unwrap();
+        drop(semaphore.acquire(client(2)).unwrap());
+        let waiting = semaphore.acquire(client(3)).unwrap();
         drop(running);
         // It has the permit already, and it is not polled any more.
         drop(waiting);
-        let state = turns.state();
+        let state = semaphore.state();
         assert_eq!((state.free, state.waiting), (1, 0));
         assert!(state.clients.is_empty() && state.order.is_empty());
     }
 
     #[test]
     fn without_places_to_wait_permits_are_all_there_is() {
-        let turns = Turns::new(1, 0);
-        let running = turns.enter(client(1)).unwrap();
-        assert!(turns.enter(client(2)).is_err());
+        let semaphore = FairSemaphore::new(1, 0);
+        let running = semaphore.acquire(client(1)).unwrap();
+        assert!(semaphore.acquire(client(2)).is_err());
         drop(running);
-        assert!(turns.enter(client(2)).is_ok());
+        assert!(semaphore.acquire(client(2)).is_ok());
     }
 }
