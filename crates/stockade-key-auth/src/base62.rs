@@ -1,16 +1,17 @@
-//! Base62: digits, upper case, lower case.
+//! Base62: digits, uppercase letters, lowercase letters.
 
 use zeroize::Zeroizing;
 
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// Appends this many random digits, each as likely as any other.
+/// Appends `count` uniformly distributed random digits.
 pub(crate) fn push_random(text: &mut String, count: usize) -> Result<(), getrandom::Error> {
     let mut missing = count;
     while missing > 0 {
         let mut bytes = Zeroizing::new([0; 64]);
         getrandom::fill(&mut *bytes)?;
-        // 248 is the largest multiple of 62 in a byte; the rest would favour low digits.
+        // 248 is the largest multiple of 62 that fits in a byte; larger values would bias the
+        // result towards low digits.
         for byte in bytes.iter().filter(|byte| **byte < 248).take(missing) {
             text.push(char::from(DIGITS[usize::from(*byte % 62)]));
             missing -= 1;
@@ -19,7 +20,7 @@ pub(crate) fn push_random(text: &mut String, count: usize) -> Result<(), getrand
     Ok(())
 }
 
-/// Appends a number, padded with zeros to this many digits.
+/// Appends a number, zero-padded to `digits` digits.
 pub(crate) fn push_number(text: &mut String, number: u32, digits: usize) {
     for place in (0..digits as u32).rev() {
         let digit = u64::from(number) / 62u64.pow(place) % 62;
@@ -27,7 +28,7 @@ pub(crate) fn push_number(text: &mut String, number: u32, digits: usize) {
     }
 }
 
-/// Reads a number; `None` for other characters and numbers over 32 bits.
+/// Parses a number; `None` for invalid characters and values over 32 bits.
 pub(crate) fn parse_number(text: &[u8]) -> Option<u32> {
     text.iter().try_fold(0u32, |number, byte| {
         let digit = match byte {
@@ -48,7 +49,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reads_back_what_it_wrote(number: u32) {
+        fn round_trips_numbers(number: u32) {
             let mut text = String::new();
             push_number(&mut text, number, 6);
             prop_assert_eq!(text.len(), 6);
@@ -57,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_numbers_that_are_too_large() {
+    fn rejects_numbers_over_32_bits() {
         assert_eq!(parse_number(b"zzzzzz"), None);
         assert_eq!(parse_number(b"4gfFC3"), Some(u32::MAX));
         assert_eq!(parse_number(b"4gfFC4"), None);

@@ -1,4 +1,4 @@
-//! What can be done to a key: pure, so that every store does the same.
+//! Changes to a key, as pure functions that every store shares.
 
 use std::{error::Error, fmt, time::Duration};
 
@@ -10,49 +10,49 @@ use crate::{KeyHash, KeyRecord, PreviousHash, store::KNOWN_SECRET};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyChange {
-    /// Refuses the key for good. Revoking it again changes nothing.
+    /// Revokes the key permanently. Idempotent.
     Revoke {
-        /// Now.
+        /// The current time.
         at: Timestamp,
     },
-    /// Replaces the key's text, and takes the old one for a while longer.
+    /// Replaces the secret, and accepts the old one for a grace period.
     ///
-    /// The id and the expiry stay as they are. The old text is taken until `grace` has
-    /// passed or the key expires, whichever comes first; with no grace it is refused at
-    /// once. A text before that is refused at once, too. Rotating to the hash that the key
-    /// already has changes nothing, so a rotation can be repeated safely.
+    /// The id and the expiry do not change. The old secret is accepted until `grace` has
+    /// passed or the key expires, whichever comes first; with a zero `grace` it is rejected
+    /// immediately, as are all earlier secrets. Rotating to the current hash changes nothing,
+    /// so a rotation can be retried safely.
     Rotate {
-        /// The hash of the new text.
+        /// The hash of the new secret.
         hash: KeyHash,
-        /// How long the old text is still taken; [`DEFAULT_GRACE`] is usual.
+        /// How long the old secret is still accepted; see [`DEFAULT_GRACE`].
         grace: Duration,
-        /// Now.
+        /// The current time.
         at: Timestamp,
     },
-    /// Sets the time from which on the key is refused, earlier or later than the one before.
-    /// The text before the last rotation is not taken beyond it.
+    /// Sets the expiry, earlier or later than the current one. It also bounds the grace period
+    /// of the previous secret.
     SetExpiry {
-        /// From when on the key is refused.
+        /// When the key expires.
         expires: Timestamp,
-        /// Now.
+        /// The current time.
         at: Timestamp,
     },
-    /// Notes that the key was used; an earlier time changes nothing.
+    /// Records a use of the key; a time before the recorded one is ignored.
     RecordUse {
-        /// When.
+        /// When the key was used.
         at: Timestamp,
     },
 }
 
-/// How long a rotated key's old text is usually still taken: a day.
+/// The default grace period of a rotation: one day.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl KeyChange {
-    /// The key after the change.
+    /// Applies the change and returns the new record.
     ///
     /// # Errors
-    /// When the key was revoked, or has expired, and should be rotated; and when the new hash
-    /// is that of a well-known secret.
+    /// Returns an error when a revoked or expired key is rotated or gets another expiry, or
+    /// when the new hash is that of a well-known secret.
     pub fn apply(&self, mut record: KeyRecord) -> Result<KeyRecord, KeyChangeError> {
         match self {
             Self::Revoke { at } => {
@@ -61,14 +61,14 @@ impl KeyChange {
             }
             Self::RecordUse { at } => record.last_used = record.last_used.max(Some(*at)),
             Self::SetExpiry { expires, at } => {
-                is_alive(&record, *at)?;
+                check_valid(&record, *at)?;
                 record.expires = Some(*expires);
                 if let Some(previous) = &mut record.previous {
                     previous.until = previous.until.min(*expires);
                 }
             }
             Self::Rotate { hash, grace, at } => {
-                is_alive(&record, *at)?;
+                check_valid(&record, *at)?;
                 if hash.is_of_known_secret() {
                     return Err(KeyChangeError::KnownSecret);
                 }
@@ -85,7 +85,7 @@ impl KeyChange {
     }
 }
 
-fn is_alive(record: &KeyRecord, now: Timestamp) -> Result<(), KeyChangeError> {
+fn check_valid(record: &KeyRecord, now: Timestamp) -> Result<(), KeyChangeError> {
     if record.revoked.is_some() {
         return Err(KeyChangeError::Revoked);
     }
@@ -95,13 +95,13 @@ fn is_alive(record: &KeyRecord, now: Timestamp) -> Result<(), KeyChangeError> {
     }
 }
 
-/// Why a key cannot be changed so.
+/// The error of a change that a key does not allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyChangeError {
-    /// A revoked key stays revoked.
+    /// The key was revoked.
     Revoked,
-    /// No change makes an expired key valid again.
+    /// The key has expired.
     Expired,
     /// The new hash is that of a well-known secret.
     KnownSecret,
@@ -110,8 +110,8 @@ pub enum KeyChangeError {
 impl fmt::Display for KeyChangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Revoked => "the key was revoked; make a new one",
-            Self::Expired => "the key has expired; make a new one",
+            Self::Revoked => "the key was revoked; create a new one",
+            Self::Expired => "the key has expired; create a new one",
             Self::KnownSecret => KNOWN_SECRET,
         })
     }
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rotation_keeps_id_and_expiry_and_the_old_text_for_a_while() {
+    fn rotation_keeps_id_expiry_and_previous_hash() {
         let rotated = rotate("two", 100, 500).apply(record()).unwrap();
         assert_eq!(rotated.hash, hash("two"));
         assert_eq!(
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn grace_never_outlives_the_expiry_and_can_be_none() {
+    fn grace_ends_at_expiry_and_may_be_zero() {
         let rotated = rotate("two", 100_000, 500).apply(record()).unwrap();
         assert_eq!(rotated.previous.unwrap().until, at(1_000));
         let rotated = rotate("two", 0, 500).apply(record()).unwrap();
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn dead_keys_stay_dead() {
+    fn revoked_and_expired_keys_cannot_be_rotated() {
         let revoked = KeyChange::Revoke { at: at(5) }.apply(record()).unwrap();
         let again = KeyChange::Revoke { at: at(9) }
             .apply(revoked.clone())
@@ -189,7 +189,7 @@ mod tests {
 
     // FS06
     #[test]
-    fn an_expiry_can_be_set_while_the_key_is_alive() {
+    fn expiry_can_be_changed_while_the_key_is_valid() {
         let expire = |expires, now| KeyChange::SetExpiry {
             expires: at(expires),
             at: at(now),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn use_is_only_noted_forwards() {
+    fn last_use_never_moves_backwards() {
         let used = KeyChange::RecordUse { at: at(9) }.apply(record()).unwrap();
         let used = KeyChange::RecordUse { at: at(5) }.apply(used).unwrap();
         assert_eq!(used.last_used, Some(at(9)));

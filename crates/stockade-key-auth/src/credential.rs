@@ -1,18 +1,18 @@
-//! Finding the one key that a request presents.
+//! Extraction of the API key from request headers.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 use stockade_core::identity::is_token_shaped;
 
-/// The longest key, in bytes. Generated keys have under 120 characters. The limit applies
-/// to keys only: what is shaped like a token is recognised before any length is looked at.
+/// The maximum key length in bytes. Generated keys have fewer than 120 characters. The limit
+/// does not apply to tokens, which are recognised by their shape first.
 const MAX_LENGTH: usize = 512;
 
-/// A header in which a key may be sent.
+/// A request header that carries API keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CredentialSource {
     /// `Authorization: Bearer <key>` (RFC 6750, section 2.1).
     Bearer,
-    /// A header that holds the key and nothing else, such as `X-API-Key`.
+    /// A header whose whole value is the key, such as `X-API-Key`.
     Header(HeaderName),
 }
 
@@ -24,13 +24,13 @@ impl CredentialSource {
         }
     }
 
-    /// The credential in a value of this header; `None` for another scheme.
+    /// Parses a value of this header; `None` for another authentication scheme.
     fn read<'h>(&self, value: &'h HeaderValue) -> Option<Credential<'h>> {
         let value = value.as_bytes();
         let credential = match self {
             Self::Header(_) => value,
             Self::Bearer => {
-                // As nearly all clients write it.
+                // The usual spelling.
                 if let Some(credential) = value.strip_prefix(b"Bearer ") {
                     return Some(classify(credential));
                 }
@@ -40,7 +40,7 @@ impl CredentialSource {
                 }
                 match rest {
                     [b' ', credential @ ..] => credential,
-                    // `Bearer` alone, or with a tab; `BearerX` is another scheme.
+                    // `Bearer` alone or followed by a tab; `BearerX` is another scheme.
                     [] | [b'\t', ..] => return Some(Credential::Malformed),
                     _ => return None,
                 }
@@ -50,7 +50,7 @@ impl CredentialSource {
     }
 }
 
-/// Tells tokens from keys by their shape, and only then judges the length of a key.
+/// Distinguishes tokens from keys by shape, then checks the length of a key.
 fn classify(credential: &[u8]) -> Credential<'_> {
     if is_token_shaped(credential) {
         return Credential::Token(credential);
@@ -61,30 +61,29 @@ fn classify(credential: &[u8]) -> Credential<'_> {
     }
 }
 
-/// Whether a key is visible ASCII without commas, which would make two header values of
-/// one. Only what is not found needs to be looked at like this; all bytes are, of which
-/// many fit into one step.
+/// Returns whether a key is visible ASCII without commas; a comma would allow two header values
+/// in one. Only unknown keys are checked. Looks at every byte, so that the loop vectorizes.
 pub(crate) fn is_text(key: &[u8]) -> bool {
     key.iter().fold(true, |all, byte| {
         all & byte.is_ascii_graphic() & (*byte != b',')
     })
 }
 
-/// What a request presents.
+/// The credential of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Credential<'h> {
     Missing,
     Key(&'h [u8]),
-    /// A token in the place of a key (RFC 7519), of any length, for another guard.
+    /// A JWT (RFC 7519) of any length, for another guard.
     Token(&'h [u8]),
-    /// Something in the place of a key that can be none.
+    /// A value that cannot be a key.
     Malformed,
-    /// Two keys that differ.
+    /// Two different credentials.
     Conflict,
 }
 
-/// Which sources a request has at all, by their place among the sources; so that taking
-/// them away need not look for those that are not there.
+/// The sources whose header is present, as a bit mask by index, so that
+/// [`strip`] removes only those.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SourceMask(u64);
 
@@ -97,7 +96,7 @@ impl SourceMask {
         self.0 & Self::bit(source) != 0
     }
 
-    /// All sources after the 63rd share the last bit.
+    /// All sources from the 64th on share the last bit.
     fn bit(source: usize) -> u64 {
         1 << source.min(63)
     }
@@ -108,7 +107,7 @@ pub(crate) fn extract<'h>(
     sources: &[CredentialSource],
 ) -> (Credential<'h>, SourceMask) {
     let (mut found, mut seen) = (Credential::Missing, SourceMask::default());
-    // Most requests have no header twice, and then there is nothing to walk through.
+    // Most requests repeat no header, so there are no further values to look for.
     let repeated = headers.len() > headers.keys_len();
     for (at, source) in sources.iter().enumerate() {
         let Some(first) = headers.get(source.name()) else {
@@ -116,7 +115,7 @@ pub(crate) fn extract<'h>(
         };
         seen.add(at);
         found = match (found, source.read(first)) {
-            // The guard for tokens looks at one header only, and removes only that one.
+            // A guard for tokens reads and removes one header only.
             (Credential::Token(_), Some(_)) => Credential::Conflict,
             (found, read) => found.and(read),
         };
@@ -130,7 +129,7 @@ pub(crate) fn extract<'h>(
 }
 
 impl<'h> Credential<'h> {
-    /// What a request presents that presents this, and has one more header value.
+    /// Combines this credential with that of one more header value.
     fn and(self, read: Option<Self>) -> Self {
         match (self, read) {
             (found, None) => found,
@@ -148,7 +147,7 @@ impl<'h> Credential<'h> {
     }
 }
 
-/// Takes every header that may hold a key away.
+/// Removes the headers that carry keys.
 pub(crate) fn strip(headers: &mut HeaderMap, sources: &[CredentialSource], seen: SourceMask) {
     for (at, source) in sources.iter().enumerate() {
         if seen.has(at) {
@@ -174,7 +173,7 @@ mod tests {
 
     // FA02
     #[test]
-    fn a_token_is_told_by_its_shape_whatever_its_length_is() {
+    fn recognises_tokens_of_any_length() {
         for length in [10, 511, 512, 513, 4_096, 8_192, 100_000] {
             let token = format!("eyJ{}.{}.s", "h".repeat(length / 2), "p".repeat(length / 2));
             let bearer = format!("Bearer {token}");
@@ -210,7 +209,7 @@ mod tests {
 
     // A14, A15, A17
     #[test]
-    fn reads_bearer_and_its_own_header() {
+    fn reads_bearer_and_custom_header() {
         let long = format!("Bearer {}", "k".repeat(513));
         for (lines, expected) in [
             (&[("authorization", "Bearer k")][..], Credential::Key(b"k")),
@@ -235,7 +234,7 @@ mod tests {
 
     // A14, A15, A17
     #[test]
-    fn a_key_is_visible_ascii_without_commas() {
+    fn keys_are_visible_ascii_without_commas() {
         assert!(is_text(b"sk-a_B.9~"));
         for key in [" k", "a,b", "a b", "ü", "a\u{7f}", "' OR '1'='1"] {
             assert!(!is_text(key.as_bytes()), "{key:?}");
@@ -244,7 +243,7 @@ mod tests {
 
     // A13
     #[test]
-    fn two_keys_must_be_the_same() {
+    fn different_keys_conflict() {
         for (lines, expected) in [
             (
                 &[("authorization", "Bearer a"), ("x-api-key", "a")][..],

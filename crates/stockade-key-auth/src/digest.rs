@@ -1,4 +1,4 @@
-//! The digest under which a key is found.
+//! Digests of keys.
 
 use std::{
     fmt,
@@ -8,33 +8,32 @@ use std::{
 use sha2::{Digest as _, Sha256};
 use stockade_core::constant_time_eq;
 
-/// The SHA-256 digest of a key's whole text.
+/// The SHA-256 digest of a whole key.
 ///
-/// A fast hash is right for a secret of 128 random bits or more: there is nothing to
-/// guess, so there is nothing to slow down. Two digests are compared in constant time,
-/// also by the map that finds a key.
+/// A fast hash is sufficient for secrets of 128 random bits or more, which cannot be guessed.
+/// Digests are compared in constant time, also during look-ups.
 #[derive(Clone, Copy)]
 pub struct KeyDigest([u8; 32]);
 
 impl KeyDigest {
-    /// The digest of a key.
+    /// Computes the digest of a key.
     pub fn of(key: &[u8]) -> Self {
         Self(Sha256::digest(key).into())
     }
 
-    /// A digest that was stored.
+    /// Restores a stored digest.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The digest, to be stored.
+    /// The bytes to store.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }
 
 impl PartialEq for KeyDigest {
-    /// In constant time.
+    /// Compares in constant time.
     fn eq(&self, other: &Self) -> bool {
         constant_time_eq(&self.0, &other.0)
     }
@@ -51,8 +50,8 @@ impl Hash for KeyDigest {
     }
 }
 
-/// Hashes digests by taking their first bytes: they are as good as random, and nobody can
-/// fill a map with digests that collide, since only the keys of a store are in it.
+/// Hashes a digest to its first bytes. They are uniformly distributed, and clients cannot
+/// insert colliding digests, since the map holds the keys of the store only.
 pub(crate) type ByDigest = BuildHasherDefault<DigestHasher>;
 
 #[derive(Default)]
@@ -71,7 +70,7 @@ impl Hasher for DigestHasher {
 }
 
 impl fmt::Display for KeyDigest {
-    /// `sha256:` and 64 hex digits, as key files have it.
+    /// Writes `sha256:` and 64 hex digits, as in key files.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("sha256:")?;
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -90,7 +89,7 @@ mod tests {
 
     // A02
     #[test]
-    fn differs_in_any_byte() {
+    fn compares_every_byte() {
         let digest = KeyDigest::of(b"abc");
         assert_eq!(digest, KeyDigest::of(b"abc"));
         for at in 0..32 {

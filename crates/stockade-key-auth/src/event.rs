@@ -1,4 +1,4 @@
-//! What became of keys between one set and the next.
+//! Differences between two key sets.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,29 +6,29 @@ use stockade_core::clock::Timestamp;
 
 use crate::{KeyId, KeySet, set::Key};
 
-/// What became of a key between one set and the next.
+/// A change of a key between two sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyEvent {
-    /// It was not there, and is let in.
+    /// The key is new and valid.
     Created,
-    /// It was refused, and is let in again.
+    /// The key was revoked or expired, and is valid again.
     Restored,
-    /// It has another text.
+    /// The key has another secret.
     Rotated,
-    /// It was marked as revoked.
+    /// The key was revoked.
     Revoked,
-    /// Its expiry was put into the past. One that comes by itself is no news.
+    /// The expiry was set to a time in the past. Expiry by the passage of time is not an event.
     Expired,
-    /// Its record is gone.
+    /// The record was removed.
     Removed,
 }
 
 impl KeySet {
-    /// What became of keys since an older set was in force, by their ids.
+    /// Compares this set with an older one and yields the changed keys.
     ///
-    /// Only who is let in is compared: a key that was refused and still is, is no news, and
-    /// neither are other scopes or limits. A key that is no longer let in is told as that,
-    /// whatever else became of it.
+    /// Only validity and secrets are compared: changed scopes or limits are not events, and
+    /// neither is a key that is invalid in both sets. A key that became invalid yields that
+    /// event only.
     pub fn events_since<'s>(
         &'s self,
         older: &'s Self,
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_who_is_let_in_is_news() {
+    fn reports_changes_of_validity_and_secret() {
         let revoked = change(KeyChange::Revoke { at: NOW });
         let rotated = change(KeyChange::Rotate {
             hash: KeyDigest::of(b"new").into(),
@@ -115,7 +115,7 @@ mod tests {
                 Some(revoked.clone()),
                 Some(KeyEvent::Revoked),
             ),
-            // Nobody is let in who was not, and the other way round.
+            // Validity does not change.
             (good(), good(), None),
             (good(), expires(1_001), None),
             (good(), good().map(|key| key.owner("other")), None),
@@ -127,14 +127,14 @@ mod tests {
             (expires(1_000), Some(revoked), None),
             (Some(rotated.clone()), Some(rotated), None),
         ] {
-            let told = format!("from {older:?} to {newer:?}");
+            let context = format!("from {older:?} to {newer:?}");
             let expected: Vec<_> = expected.into_iter().collect();
-            assert_eq!(between(older, newer), expected, "{told}");
+            assert_eq!(between(older, newer), expected, "{context}");
         }
     }
 
     #[test]
-    fn each_key_is_told_once() {
+    fn reports_each_key_once() {
         let older = set(["a", "b", "c"].map(record));
         let newer = set(["b", "c", "d", "e"].map(record));
         let events: Vec<_> = newer

@@ -1,4 +1,4 @@
-//! Keys in a file.
+//! The key store in a file.
 
 mod complete;
 mod edit;
@@ -28,13 +28,13 @@ use crate::{
 };
 use read::{Contents, keep_restrictions, read};
 
-/// Keeps keys in a file of YAML, TOML (`.toml`) or JSON (`.json`). Cheap to clone.
+/// A key store in a YAML, TOML (`.toml`) or JSON (`.json`) file. Cheap to clone.
 ///
-/// The file is followed: a change to it, by any program, is in force within a second or two.
-/// That lasts as long as the store, one of its [`LiveKeys`], or a guard, layer or service that
-/// takes its keys. A file that cannot be taken leaves the keys in force that were, and is
-/// tried again until it can be; [`health`](Self::health) shows that. A store that
-/// [`open_static`](Self::open_static) opens reads its file once.
+/// The file is watched: changes by any program take effect within two seconds, as long as the
+/// store, one of its [`LiveKeys`], or a guard, layer or service that uses its keys exists. While
+/// the file is invalid or unreadable, the last valid keys stay active and reading is retried; see
+/// [`health`](Self::health). A store opened with [`open_static`](Self::open_static) reads its
+/// file once.
 ///
 /// ```yaml
 /// keys:
@@ -46,31 +46,29 @@ use read::{Contents, keep_restrictions, read};
 ///     expires_at: "2026-01-01T00:00:00Z"
 /// ```
 ///
-/// `key_id` and `hash` are needed. A key without `scopes` may do nothing, and one without
-/// `expires_at` never expires. Besides there are `name`, `models`, `networks`, `quotas`
+/// `key_id` and `hash` are required. A key without `scopes` has no permissions, and one without
+/// `expires_at` never expires. Optional fields are `name`, `models`, `networks`, `quotas`
 /// (`requests_per_minute`, `requests_per_hour`, `requests_per_day`, `tokens_per_minute`,
-/// `concurrency`), `metadata`, and what the store notes itself: `revoked_at`,
-/// `last_used_at`, `previous_hash` and `previous_until`. What a hash can be is said at
-/// [`KeyHash`](crate::KeyHash). `scopes` can also be one text with commas or spaces between
-/// them.
+/// `concurrency`) and `metadata`; the store itself writes `revoked_at`, `last_used_at`,
+/// `previous_hash` and `previous_until`. [`KeyHash`](crate::KeyHash) lists the hash formats.
+/// `scopes` may also be a string with scopes separated by commas or spaces.
 ///
-/// A hash of a well-known secret, such as an empty text or `changeme`, makes the file invalid.
+/// A hash of a well-known secret, such as an empty string or `changeme`, makes the file invalid.
 ///
-/// A file is taken as a whole or not at all: a bad one leaves the keys in force that were.
-/// So does a file that was cut, by a full disk or while it is copied. A file that
-/// this store wrote begins with `format: 2` and ends with `end: true` (in TOML `format = 2`
-/// and `[end]`), and the hash is the last field of each key; without its end it is refused.
-/// Those two lines protect a file of your own as well. Without them, its last line must
-/// end with a line feed, and a reload is refused where the last key has lost its
-/// `revoked_at`, `expires_at`, `networks`, `models` or a quota.
+/// A file is read as a whole or not at all; an invalid file leaves the active keys unchanged. So
+/// does a file that was truncated, by a full disk or during a copy. Files that this store writes
+/// begin with `format: 2` and end with `end: true` (in TOML `format = 2` and `[end]`), and the
+/// hash is the last field of each key; without the end marker they are rejected. These two lines
+/// protect handwritten files as well. Without them, the last line must end with a line feed, and
+/// a reload is rejected when the last key has lost its `revoked_at`, `expires_at`, `networks`,
+/// `models` or a quota.
 ///
-/// A change edits the text: comments, the order of keys and fields, and all lines that the
-/// change is not about stay as they are. The result is parsed again, and must hold exactly
-/// the changed keys; where the layout leaves no place for a change, the change fails with
-/// [`KeyFileErrorKind::Uneditable`]. The new text is written to a new file with the owner, the
-/// group and the permissions of the old one, those for others left out (0600 for a file that
-/// was not there), synced, and renamed over the old one. Two processes that change one file
-/// at the same time may lose one of the changes; use a database for that.
+/// A change edits the text in place: comments, the order of keys and fields, and unrelated lines
+/// are preserved. The result is parsed again and must hold exactly the changed keys; when the
+/// layout does not allow a change, it fails with [`KeyFileErrorKind::Uneditable`]. The text is
+/// written to a new file with the owner, group and permissions of the old one, except those for
+/// others (0600 for a file that did not exist), synced, and renamed over the old one. Concurrent
+/// changes by two processes may lose one of the changes; use a database for that.
 #[derive(Clone, Debug)]
 pub struct FileKeyStore {
     inner: Arc<Inner>,
@@ -81,27 +79,26 @@ pub struct FileKeyStore {
 #[derive(Debug)]
 struct Inner {
     path: PathBuf,
-    /// Without the watch: its thread refers to this.
+    /// Does not keep the watch alive: its thread refers to this.
     live: LiveKeys,
     health: SourceHealth,
-    /// Held while the file is read or written, so that they come one after the other.
+    /// Serializes reads and writes of the file.
     turn: Mutex<()>,
 }
 
 impl FileKeyStore {
-    /// Reads the file, and follows it from then on. Blocks: call it at start, or off the async
-    /// threads.
+    /// Reads and watches a file. Blocks: call it at startup, or on a blocking thread.
     ///
-    /// The folder is watched and not the file, so a file that is replaced, or a symbolic link
-    /// that is turned (as Kubernetes does), is seen, too. Where changes are not notified, the
-    /// file is polled once a second.
+    /// The folder is watched instead of the file, so that replaced files and switched symbolic
+    /// links (as in Kubernetes) are noticed. Without change notifications, the file is polled
+    /// every second.
     ///
     /// # Errors
-    /// When it cannot be read, or is not what it should be; the error says where and why. When
-    /// no thread can be started to follow it.
+    /// Returns an error when the file is unreadable or invalid, or when no thread can be started
+    /// to watch it.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, KeyFileError> {
         let path = path.into();
-        // Before the file is read, so that no change is lost in between.
+        // Taken before the file is read, so that no change is missed.
         let versions = FileVersions::of([&path]);
         let store = Self::open_static(path)?;
         let inner = Arc::clone(&store.inner);
@@ -114,13 +111,12 @@ impl FileKeyStore {
         })
     }
 
-    /// Reads the file once: changes to it have no effect until [`reload`](Self::reload). For
-    /// tools. Blocks.
+    /// Reads a file once; changes take effect on [`reload`](Self::reload) only. For tools. Blocks.
     ///
-    /// In front of a server it means that a key which is revoked in the file stays valid.
+    /// In a server, keys that are revoked in the file would stay valid.
     ///
     /// # Errors
-    /// As [`open`](Self::open), except that nothing is started.
+    /// Returns an error when the file is unreadable or invalid.
     pub fn open_static(path: impl Into<PathBuf>) -> Result<Self, KeyFileError> {
         let path = path.into();
         let set = read(&path)?.parsed.set;
@@ -136,47 +132,47 @@ impl FileKeyStore {
         })
     }
 
-    /// Makes a file without keys, unless there is one, reads it, and follows it. Blocks.
+    /// Creates a file without keys if none exists, then reads and watches it. Blocks.
     ///
     /// # Errors
-    /// As [`open`](Self::open), and when the file cannot be made.
+    /// As for [`open`](Self::open), and when the file cannot be created.
     pub fn create_or_open(path: impl Into<PathBuf>) -> Result<Self, KeyFileError> {
         let path = path.into();
         create(&path)?;
         Self::open(path)
     }
 
-    /// As [`create_or_open`](Self::create_or_open), without following the file.
+    /// As [`create_or_open`](Self::create_or_open), without watching the file.
     ///
     /// # Errors
-    /// As [`open_static`](Self::open_static), and when the file cannot be made.
+    /// As for [`open_static`](Self::open_static), and when the file cannot be created.
     pub fn create_or_open_static(path: impl Into<PathBuf>) -> Result<Self, KeyFileError> {
         let path = path.into();
         create(&path)?;
         Self::open_static(path)
     }
 
-    /// Reads the file again. Blocks: call it off the async threads.
+    /// Reads the file again. Blocks; do not call it on an async thread.
     ///
     /// # Errors
-    /// As [`open`](Self::open); the keys that were in force stay in force.
+    /// As for [`open`](Self::open); the active keys are unchanged then.
     pub fn reload(&self) -> Result<(), KeyFileError> {
         let result = self.inner.turn(|read| Ok((read.parsed.set, ())));
         self.inner.note(&result);
         result
     }
 
-    /// How the file fares: its age, its failures and the last error. For metrics and readiness.
+    /// Returns the health of the file: its age, failures and last error. For metrics and readiness.
     pub fn health(&self) -> &SourceHealth {
         &self.inner.health
     }
 
-    /// The file.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.inner.path
     }
 
-    /// Adds keys with one change of the file: all of them, or none.
+    /// Adds keys atomically, with one change of the file.
     pub fn create_all(&self, records: Vec<KeyRecord>) -> StoreFuture<'_, ()> {
         self.edit(move |all| {
             for record in records {
@@ -186,7 +182,7 @@ impl FileKeyStore {
         })
     }
 
-    /// Reads, edits and writes the file, off the async threads.
+    /// Reads, edits and writes the file on a blocking thread.
     fn edit<T>(
         &self,
         edit: impl FnOnce(&mut Records) -> Result<T, KeyStoreError> + Send + 'static,
@@ -224,7 +220,7 @@ impl FileKeyStore {
 }
 
 impl Inner {
-    /// Reads the file, and puts in force what `edit` makes of it.
+    /// Reads the file and publishes the set that `edit` returns.
     fn turn<T, E>(&self, edit: impl FnOnce(Contents) -> Result<(KeySet, T), E>) -> Result<T, E>
     where
         E: From<KeyFileError>,
@@ -237,7 +233,7 @@ impl Inner {
         Ok(result)
     }
 
-    /// What the watch notes by itself.
+    /// Records the result of a reload; the watch records its own.
     fn note(&self, result: &Result<(), KeyFileError>) {
         match result {
             Ok(()) => self.health.succeeded(),
@@ -278,13 +274,13 @@ fn create_in(records: &mut Records, record: KeyRecord) -> Result<(), KeyStoreErr
     }
 }
 
-/// Makes a file without keys, unless there is one.
+/// Creates a file without keys if none exists.
 fn create(path: &Path) -> Result<(), KeyFileError> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             write(path, &KeyFileFormat::of(path).write(&[]))
         }
-        // Reading it says what is wrong with it.
+        // Other errors are reported when the file is read.
         _ => Ok(()),
     }
 }

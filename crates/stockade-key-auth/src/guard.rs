@@ -1,4 +1,4 @@
-//! The guard: a key in a header, a principal behind it.
+//! The guard that authenticates requests by API key.
 
 use std::{
     fmt,
@@ -26,12 +26,12 @@ use crate::{
     slow::{SlowVerification, SlowVerifier},
 };
 
-/// IPv6 clients own whole networks; this is the smallest that is given out.
+/// IPv6 clients are distinguished by /64, the smallest network that providers assign.
 const V6_LENGTH: u8 = 64;
 
-/// Lets requests with a valid API key in, as the [`Principal`] of the key.
+/// Authenticates requests by API key, as the [`Principal`] of the key.
 ///
-/// See the [crate documentation](crate) for what it does with all others.
+/// The [crate documentation](crate) lists the rules.
 pub struct KeyAuth {
     keys: LiveKeys,
     sources: Vec<CredentialSource>,
@@ -39,13 +39,13 @@ pub struct KeyAuth {
     clock: Arc<dyn Clock>,
     slow: SlowVerifier,
     pepper: Option<Pepper>,
-    /// Tells one bad key from another, without keeping any.
+    /// Seeds the fingerprints of bad keys, which distinguish them without storing any.
     fingerprint: RandomState,
     anonymous: bool,
 }
 
 impl KeyAuth {
-    /// Takes the keys of this store, from `Authorization: Bearer` and `X-API-Key`.
+    /// Accepts the keys of a store, sent in `Authorization: Bearer` or `X-API-Key`.
     pub fn new<K>(store: &K) -> Self
     where
         K: KeyStore + ?Sized,
@@ -53,7 +53,7 @@ impl KeyAuth {
         Self::with_keys(store.keys())
     }
 
-    /// Takes these keys, whoever publishes them.
+    /// Accepts the keys behind a handle.
     pub fn with_keys(keys: LiveKeys) -> Self {
         Self {
             keys,
@@ -70,31 +70,31 @@ impl KeyAuth {
         }
     }
 
-    /// Takes keys from these headers only.
+    /// Sets the headers that carry keys.
     pub fn sources(mut self, sources: impl IntoIterator<Item = CredentialSource>) -> Self {
         self.sources = sources.into_iter().collect();
         self
     }
 
-    /// The realm of the challenge; `api` by default.
+    /// Sets the realm of the challenge; `api` by default.
     pub fn realm(mut self, realm: &str) -> Self {
         self.challenge = Challenge::new(realm);
         self
     }
 
-    /// The clock that decides whether a key has expired.
+    /// Sets the clock for the expiry of keys.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// The pepper of the keys whose hashes are `hmac-sha256:`; without it they are refused.
+    /// Sets the pepper of keys with `hmac-sha256:` hashes, which are refused without it.
     pub fn pepper(mut self, pepper: Pepper) -> Self {
         self.pepper = Some(pepper);
         self
     }
 
-    /// How much bcrypt and argon2id may run, shared fairly between client addresses.
+    /// Limits the verification of bcrypt and argon2id hashes.
     pub fn slow_hashes(mut self, limits: SlowHashLimits) -> Self {
         self.slow = SlowVerifier::new(limits);
         self
@@ -111,7 +111,7 @@ impl KeyAuth {
         self
     }
 
-    /// Looks a key up before it looks at its shape: most keys are found.
+    /// Looks up the key before checking its format: most keys are known.
     fn authenticate(
         &self,
         key: &[u8],
@@ -142,8 +142,8 @@ impl KeyAuth {
         }
     }
 
-    /// Refuses a credential that was not looked up: the same headers, sent again, are the
-    /// same offence.
+    /// Refuses a credential that was not looked up. The fingerprint covers the headers, so that
+    /// repeated requests count as one offence.
     fn refuse(&self, refusal: Refusal, head: &Head) -> Check<KeyAuthPass, SlowCheck> {
         let values = self.sources.iter().map(CredentialSource::name);
         let values = values.map(|name| head.headers.get_all(name).iter().collect::<Vec<_>>());
@@ -156,8 +156,8 @@ impl KeyAuth {
             static ONCE: Once = Once::new();
             ONCE.call_once(|| {
                 tracing::error!(
-                    "keys with `hmac-sha256:` hashes are refused, since no pepper is set; give the \
-                     guard the pepper that they were made with"
+                    "keys with `hmac-sha256:` hashes are refused because no pepper is set; set the \
+                     pepper that they were created with"
                 );
             });
         }
@@ -170,7 +170,7 @@ impl KeyAuth {
                 principal: Some(entry.key.accept()),
                 seen,
             }),
-            Some(cause) => Check::Refuse(self.challenge.invalid(cause)),
+            Some(reason) => Check::Refuse(self.challenge.invalid(reason)),
         }
     }
 
@@ -208,7 +208,7 @@ impl KeyAuth {
                     principal: Some(entry.key.accept()),
                     seen,
                 }),
-                Some(cause) => Err(challenge.invalid(cause)),
+                Some(reason) => Err(challenge.invalid(reason)),
             }
         }))
     }
@@ -266,7 +266,7 @@ impl fmt::Debug for KeyAuth {
     }
 }
 
-/// A key that was found to be valid, or none where that is allowed.
+/// The result of a successful check: the principal of the request.
 #[derive(Debug)]
 pub struct KeyAuthPass {
     /// `None` for an anonymous request.
@@ -274,13 +274,13 @@ pub struct KeyAuthPass {
     seen: SourceMask,
 }
 
-/// A check that waits for slow hashes; boxed, since each of them takes milliseconds.
+/// A check that waits for slow hashes, which take milliseconds, so it is boxed.
 type SlowCheck = BoxWait<KeyAuthPass>;
 
-/// Why a key that was found is refused all the same.
+/// Returns the reason to reject a known key.
 ///
-/// The clock is read only for keys that can expire, and the client looked at only for
-/// keys that are bound to networks; where it is not known, such a key is refused.
+/// Reads the clock only for keys with an expiry, and the client only for keys restricted to
+/// networks, which are rejected when the client is unknown.
 fn rejection_reason(
     entry: &Entry,
     clock: &dyn Clock,

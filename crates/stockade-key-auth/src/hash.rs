@@ -1,4 +1,4 @@
-//! What a store keeps of a key.
+//! Stored hashes of keys.
 
 use std::{error::Error, fmt, str::FromStr};
 
@@ -9,21 +9,20 @@ use argon2::{
 
 use crate::{KeyDigest, known};
 
-/// The most that a stored hash may cost to verify.
-///
-/// A store is data, and data must not decide that a request takes an hour or four
-/// gigabytes: bcrypt cost 14 (a second), argon2id 256 MiB, 10 passes and 16 lanes.
+/// The maximum cost of verifying a stored hash, so that the contents of a store cannot make
+/// requests take minutes or gigabytes: bcrypt cost 14 (one second), argon2id with 256 MiB,
+/// 10 passes and 16 lanes.
 const BCRYPT_COSTS: std::ops::RangeInclusive<u32> = 4..=14;
 const ARGON2_MEMORY_KIB: u32 = 256 * 1024;
 const ARGON2_PASSES: u32 = 10;
 const ARGON2_LANES: u32 = 16;
 
-/// bcrypt reads no further, so a longer key would pass with anything behind this.
+/// bcrypt ignores further bytes, so a longer key would match with any suffix.
 const BCRYPT_MAX_KEY: usize = 72;
 
-/// What a store keeps of a key instead of the key.
+/// The stored hash of a key.
 ///
-/// | text | kind |
+/// | text | algorithm |
 /// |---|---|
 /// | 64 hex digits, alone or after `sha256:` or `$sha256$` | SHA-256, for keys of 128 random bits or more |
 /// | `hmac-sha256:` and 64 hex digits | HMAC-SHA-256 with a [`Pepper`](crate::Pepper) |
@@ -40,41 +39,41 @@ pub(crate) enum Kind {
 }
 
 impl KeyHash {
-    /// The hash of a key whose digest was made with a [`Pepper`](crate::Pepper).
+    /// Wraps a digest that a [`Pepper`](crate::Pepper) computed.
     pub fn peppered(digest: KeyDigest) -> Self {
         Self(Kind::Peppered(digest))
     }
 
-    /// The fewest bytes of a key that a hash is made of.
+    /// The minimum length in bytes of a key to hash.
     pub const MIN_KEY_LENGTH: usize = 16;
 
-    /// The hash of a key that somebody else issued with 128 random bits or more, by SHA-256.
+    /// Hashes a key of another issuer with SHA-256. The key needs 128 random bits or more.
     ///
     /// # Errors
-    /// When the key is shorter than [`MIN_KEY_LENGTH`](Self::MIN_KEY_LENGTH).
+    /// Returns an error when the key is shorter than [`MIN_KEY_LENGTH`](Self::MIN_KEY_LENGTH).
     pub fn sha256(key: &[u8]) -> Result<Self, KeyHashError> {
         check_length(key)?;
         Ok(KeyDigest::of(key).into())
     }
 
-    /// The hash of a key that somebody else issued, by argon2id with its usual costs.
+    /// Hashes a key of another issuer with argon2id and its default parameters.
     ///
-    /// Blocks for tens of milliseconds: call it off the async threads.
+    /// Blocks for tens of milliseconds; do not call it on an async thread.
     ///
     /// # Errors
-    /// When the key is shorter than [`MIN_KEY_LENGTH`](Self::MIN_KEY_LENGTH), or the operating
-    /// system has no randomness to give.
+    /// Returns an error when the key is shorter than [`MIN_KEY_LENGTH`](Self::MIN_KEY_LENGTH),
+    /// or the operating system provides no randomness.
     pub fn argon2id(key: &[u8]) -> Result<Self, KeyHashError> {
         check_length(key)?;
         let hash = Argon2::default()
             .hash_password(key)
-            .map_err(|_| KeyHashError("the operating system has no randomness to give"))?;
+            .map_err(|_| KeyHashError("the operating system provides no randomness"))?;
         hash.to_string().parse()
     }
 
-    /// Whether this is the hash of a key; `None` when only a pepper could tell.
+    /// Returns whether a key matches; `None` for hashes that need a pepper.
     ///
-    /// For tools: a slow hash blocks for up to a second.
+    /// Intended for tools: slow hashes block for up to a second.
     pub fn verify(&self, key: &[u8]) -> Option<bool> {
         match &self.0 {
             Kind::Fast(digest) => Some(*digest == KeyDigest::of(key)),
@@ -83,10 +82,10 @@ impl KeyHash {
         }
     }
 
-    /// Whether this is the SHA-256 hash of a well-known secret, such as an empty text or
-    /// `changeme`. Stores refuse such hashes: anyone can guess the key.
+    /// Returns whether this is the SHA-256 hash of a well-known secret, such as an empty string
+    /// or `changeme`. Stores reject such hashes, because the key can be guessed.
     ///
-    /// Hashes with a salt or a pepper are not tried.
+    /// Salted and peppered hashes are not checked.
     pub fn is_of_known_secret(&self) -> bool {
         match &self.0 {
             Kind::Fast(digest) => known::is_known(digest),
@@ -94,7 +93,7 @@ impl KeyHash {
         }
     }
 
-    /// What the hash is made with: `sha256`, `hmac-sha256`, `bcrypt` or `argon2id`.
+    /// Returns the algorithm: `sha256`, `hmac-sha256`, `bcrypt` or `argon2id`.
     pub fn algorithm(&self) -> &'static str {
         match self.0 {
             Kind::Fast(_) => "sha256",
@@ -112,7 +111,7 @@ impl KeyHash {
 fn check_length(key: &[u8]) -> Result<(), KeyHashError> {
     match key.len() < KeyHash::MIN_KEY_LENGTH {
         true => Err(KeyHashError(
-            "the key is shorter than 16 bytes, so it can be guessed; generate one with \
+            "the key is shorter than 16 bytes and can be guessed; generate one with \
              `stockade keys new`",
         )),
         false => Ok(()),
@@ -136,11 +135,11 @@ impl FromStr for KeyHash {
         ] {
             if let Some(hex) = text.strip_prefix(prefix) {
                 let bytes =
-                    parse_hex(hex).ok_or(KeyHashError("a sha256 hash has 64 hex digits"))?;
+                    parse_hex(hex).ok_or(KeyHashError("a SHA-256 hash has 64 hex digits"))?;
                 return Ok(Self(kind(KeyDigest::from_bytes(bytes))));
             }
         }
-        // As many others keep it: without a prefix.
+        // Other tools store SHA-256 hashes without a prefix.
         if let Some(bytes) = parse_hex(text) {
             return Ok(Self(Kind::Fast(KeyDigest::from_bytes(bytes))));
         }
@@ -150,7 +149,7 @@ impl FromStr for KeyHash {
             SlowHash::argon2(text)?
         } else {
             return Err(KeyHashError(
-                "the hash is of no known kind; use `sha256:` and 64 hex digits, bcrypt \
+                "unknown hash format; use `sha256:` and 64 hex digits, bcrypt \
                  (`$2b$…`) or argon2id (`$argon2id$…`)",
             ));
         };
@@ -170,7 +169,7 @@ fn parse_hex(text: &str) -> Option<[u8; 32]> {
 }
 
 impl fmt::Display for KeyHash {
-    /// The text that a store keeps. Not for logs: a weak key can be guessed from it.
+    /// Writes the stored form. Do not log it: weak keys can be guessed from their hashes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Fast(digest) => digest.fmt(f),
@@ -186,7 +185,7 @@ impl fmt::Debug for KeyHash {
     }
 }
 
-/// A hash that takes milliseconds and megabytes to verify; checked when it was parsed.
+/// A password hash, validated when parsed; verification takes milliseconds and megabytes.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) enum SlowHash {
     Bcrypt(Box<str>),
@@ -197,24 +196,24 @@ impl SlowHash {
     fn bcrypt(text: &str) -> Result<Self, KeyHashError> {
         if text.starts_with("$2x$") {
             return Err(KeyHashError(
-                "`$2x$` marks hashes of a broken bcrypt; issue the key anew",
+                "`$2x$` hashes come from a faulty bcrypt implementation; issue a new key",
             ));
         }
         let parts: bcrypt::HashParts = text.parse().map_err(|_| {
-            KeyHashError("the bcrypt hash is malformed or cut; it has 60 characters")
+            KeyHashError("the bcrypt hash is malformed or truncated; it has 60 characters")
         })?;
         if !BCRYPT_COSTS.contains(&parts.get_cost()) {
-            return Err(KeyHashError("the bcrypt cost is not within 4 and 14"));
+            return Err(KeyHashError("the bcrypt cost is not between 4 and 14"));
         }
         Ok(Self::Bcrypt(text.into()))
     }
 
     fn argon2(text: &str) -> Result<Self, KeyHashError> {
         const MALFORMED: KeyHashError =
-            KeyHashError("the argon2id hash is malformed or cut; it is a PHC string");
+            KeyHashError("the argon2id hash is malformed or truncated; use a PHC string");
         let hash = PasswordHash::new(text).map_err(|_| MALFORMED)?;
         if hash.algorithm.as_str() != "argon2id" {
-            return Err(KeyHashError("of the argon2 kinds only argon2id is taken"));
+            return Err(KeyHashError("unsupported argon2 variant; use argon2id"));
         }
         if hash.hash.is_none() || hash.salt.is_none() {
             return Err(MALFORMED);
@@ -225,15 +224,15 @@ impl SlowHash {
             || params.p_cost() > ARGON2_LANES
         {
             return Err(KeyHashError(
-                "the argon2id hash costs more than 256 MiB, 10 passes or 16 lanes",
+                "the argon2id hash exceeds 256 MiB, 10 passes or 16 lanes",
             ));
         }
         Ok(Self::Argon2(text.into()))
     }
 
-    /// Whether this is the key's hash. Takes up to a second: never on an async thread.
+    /// Returns whether a key matches. Blocks for up to a second; never call it on an async thread.
     pub(crate) fn verify(&self, key: &[u8]) -> bool {
-        // Their texts were parsed when the hash was read, so an error is a key that does not
+        // The hash was validated when it was parsed, so an error means that the key does not
         // match.
         match self {
             Self::Bcrypt(hash) => {
@@ -244,7 +243,7 @@ impl SlowHash {
     }
 }
 
-/// Why a text is no [`KeyHash`]. Says nothing of the text, which may be a plain key.
+/// The error of parsing a [`KeyHash`]. Does not show the input, which may be a plain key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyHashError(&'static str);
 
@@ -265,13 +264,13 @@ mod tests {
     fn slow(text: &str) -> SlowHash {
         match text.parse::<KeyHash>().unwrap().into_kind() {
             Kind::Slow(slow) => slow,
-            _ => panic!("{text} is a fast hash"),
+            _ => panic!("{text} is not a slow hash"),
         }
     }
 
     // A06: crypt_blowfish's own vectors (its wrapper's test table), cost 5.
     #[test]
-    fn knows_bcrypt() {
+    fn verifies_bcrypt_vectors() {
         for (hash, key) in [
             (
                 "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
@@ -297,7 +296,7 @@ mod tests {
 
     // A06: argon2id with the parameters and texts of the reference code's test.c.
     #[test]
-    fn knows_argon2id() {
+    fn verifies_argon2id_vectors() {
         let hash = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$\
                     CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
         assert!(slow(hash).verify(b"password"));
@@ -306,7 +305,7 @@ mod tests {
 
     // FH15
     #[test]
-    fn a_sha256_hash_needs_no_prefix() {
+    fn parses_sha256_without_prefix() {
         let digest = KeyDigest::of(b"abc");
         let bare = digest.to_string().replace("sha256:", "");
         for text in [bare.clone(), bare.to_uppercase(), format!("$sha256${bare}")] {
@@ -317,7 +316,7 @@ mod tests {
 
     // A04, A06
     #[test]
-    fn refuses_what_costs_too_much_or_is_broken() {
+    fn rejects_expensive_and_malformed_hashes() {
         let argon2 = |params: &str| {
             format!(
                 "$argon2id$v=19${params}$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
@@ -337,8 +336,8 @@ mod tests {
                 "2x",
             ),
             ("$2b$05$CCCC", "60 characters"),
-            (&argon2("m=4194304,t=1000,p=1"), "costs more"),
-            (&argon2("m=65536,t=11,p=1"), "costs more"),
+            (&argon2("m=4194304,t=1000,p=1"), "exceeds"),
+            (&argon2("m=65536,t=11,p=1"), "exceeds"),
             (&argon2("m=65536,t=2,p=16777215"), ""),
             ("$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ", "malformed"),
             (
@@ -346,8 +345,8 @@ mod tests {
                 "argon2id",
             ),
             ("sha256:abcd", "64 hex"),
-            ("hunter2", "no known kind"),
-            ("", "no known kind"),
+            ("hunter2", "unknown hash format"),
+            ("", "unknown hash format"),
         ] {
             let error = text.parse::<KeyHash>().unwrap_err().to_string();
             assert!(error.contains(why), "{text}: {error}");
@@ -356,7 +355,7 @@ mod tests {
 
     // FP04
     #[test]
-    fn makes_no_hash_of_an_empty_or_short_key() {
+    fn rejects_short_keys() {
         for key in ["", "changeme", "fifteen-bytes-x"] {
             for made in [
                 KeyHash::sha256(key.as_bytes()),
@@ -374,7 +373,7 @@ mod tests {
 
     // A05
     #[test]
-    fn bcrypt_takes_no_key_that_it_would_cut() {
+    fn bcrypt_rejects_keys_that_it_would_truncate() {
         let hash = bcrypt::hash([b'a'; 72], 4).unwrap();
         assert!(slow(&hash).verify(&[b'a'; 72]));
         assert!(!slow(&hash).verify(&[b'a'; 73]));
@@ -383,13 +382,13 @@ mod tests {
     proptest! {
         // A07
         #[test]
-        fn any_text_is_parsed_without_a_panic(text: String) {
+        fn parsing_never_panics(text: String) {
             let _ = text.parse::<KeyHash>();
         }
 
         // A07
         #[test]
-        fn a_multibyte_character_anywhere_is_an_error(at in 0usize..59) {
+        fn rejects_multibyte_characters_anywhere(at in 0usize..59) {
             let hash = "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
             let mut text = hash.to_owned();
             text.replace_range(at..at + 2, "é");
@@ -398,7 +397,7 @@ mod tests {
 
         // A07
         #[test]
-        fn a_cut_phc_string_is_an_error_or_no_match(at in 0usize..80) {
+        fn truncated_phc_string_never_matches(at in 0usize..80) {
             let hash = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
             if hash[..at].parse::<KeyHash>().is_ok() {
                 prop_assert!(!slow(&hash[..at]).verify(b"password"));

@@ -1,16 +1,16 @@
-//! The public name of a key.
+//! Key ids.
 
 use std::{error::Error, fmt, str::FromStr};
 
-/// Names a key in logs, limits and commands: `team-core`. No secret.
+/// The public id of a key in logs, limits and commands, such as `team-core`.
 ///
-/// An ASCII letter or digit, then up to 63 letters, digits, `.`, `_` or `-`: nothing that
-/// looks like another character, and nothing that a log or a shell reads differently.
+/// An ASCII letter or digit, followed by up to 63 letters, digits, `.`, `_` or `-`: no
+/// lookalike characters, and none that logs or shells interpret.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(Box<str>);
 
 impl KeyId {
-    /// The id's text.
+    /// Returns the id as a string.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -48,7 +48,7 @@ impl fmt::Debug for KeyId {
     }
 }
 
-/// A text that is no [`KeyId`].
+/// The error of an invalid [`KeyId`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyIdError(String);
 
@@ -56,8 +56,8 @@ impl fmt::Display for KeyIdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:?} is no key id; use a letter or digit and up to 63 more letters, digits, \
-             `.`, `_` or `-`",
+            "{:?} is not a valid key id; use a letter or digit followed by up to 63 letters, \
+             digits, `.`, `_` or `-`",
             self.0
         )
     }
@@ -71,7 +71,7 @@ mod tests {
 
     // A24
     #[test]
-    fn refuses_what_looks_like_something_else() {
+    fn rejects_lookalike_characters() {
         let long = "a".repeat(65);
         for text in [
             "",

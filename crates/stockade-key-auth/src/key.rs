@@ -1,4 +1,4 @@
-//! The text of a key: `<prefix>_<keyid>_<secret><checksum>`.
+//! The key format: `<prefix>_<keyid>_<secret><checksum>`.
 
 use std::{error::Error, fmt};
 
@@ -6,16 +6,16 @@ use zeroize::Zeroizing;
 
 use crate::{KeyDigest, KeyId, base62};
 
-/// A generated key: the one moment at which its text exists on the server.
+/// A newly generated key. Only here is its plain text available.
 ///
-/// `sk_team-core_4QmVZ…`: a prefix that says whose key it is, the id of its record, 30
-/// random base62 characters (178 bits from the operating system), and a checksum of 6.
-/// Secret scanners can match it as
-/// `[a-z][a-z0-9]{0,15}_[A-Za-z0-9][A-Za-z0-9._-]{0,63}_[A-Za-z0-9]{36}` and confirm it by
-/// the checksum: the CRC-32 (IEEE) of all that stands before it, in base62, most
-/// significant digit first, padded with `0`.
+/// `sk_team-core_4QmVZ…`: a prefix that identifies the issuer, the id of the record, 30
+/// random base62 characters (178 bits from the operating system), and a checksum of 6
+/// characters. Secret scanners can match
+/// `[a-z][a-z0-9]{0,15}_[A-Za-z0-9][A-Za-z0-9._-]{0,63}_[A-Za-z0-9]{36}` and verify the
+/// checksum: the CRC-32 (IEEE) of everything before it, in base62, most significant digit
+/// first, padded with `0`.
 ///
-/// The text is wiped from memory on drop and never shown by `Debug`.
+/// The text is zeroized on drop, and `Debug` does not show it.
 ///
 /// ```
 /// use stockade_key_auth::GeneratedKey;
@@ -31,23 +31,23 @@ pub struct GeneratedKey {
     id: KeyId,
 }
 
-/// Random characters of a key; 62^30 is over 2^178.
+/// The number of random characters; 62^30 exceeds 2^178.
 pub(crate) const SECRET: usize = 30;
-/// Digits of its checksum; 62^6 is over 2^32.
+/// The number of checksum digits; 62^6 exceeds 2^32.
 const CHECKSUM: usize = 6;
 const MAX_PREFIX_LENGTH: usize = 16;
 
 impl GeneratedKey {
-    /// Makes a key from the operating system's randomness.
+    /// Generates a key from the operating system's randomness.
     ///
     /// # Errors
-    /// When the prefix is not one (`[a-z][a-z0-9]{0,15}`), or the operating system has no
-    /// randomness to give.
+    /// Returns an error when the prefix does not match `[a-z][a-z0-9]{0,15}`, or the operating
+    /// system provides no randomness.
     pub fn new(prefix: &str, id: KeyId) -> Result<Self, GenerateKeyError> {
         if !is_prefix(prefix.as_bytes()) {
             return Err(GenerateKeyError::Prefix(prefix.to_owned()));
         }
-        // Reserved at full length: growing would leave copies behind.
+        // Allocated at full size: reallocation would leave copies in memory.
         let length = prefix.len() + 1 + id.as_str().len() + 1 + SECRET + CHECKSUM;
         let mut text = Zeroizing::new(String::with_capacity(length));
         text.push_str(prefix);
@@ -64,17 +64,17 @@ impl GeneratedKey {
         })
     }
 
-    /// The key's text, to be shown to its owner once and stored nowhere.
+    /// Returns the plain text, to be shown to the owner once and never stored.
     pub fn expose(&self) -> &str {
         &self.text
     }
 
-    /// The id of the key's record.
+    /// Returns the id of the record.
     pub fn id(&self) -> &KeyId {
         &self.id
     }
 
-    /// What a store keeps of the key.
+    /// Returns the digest to store.
     pub fn digest(&self) -> KeyDigest {
         KeyDigest::of(self.text.as_bytes())
     }
@@ -86,13 +86,13 @@ impl fmt::Debug for GeneratedKey {
     }
 }
 
-/// Why no key was made.
+/// The error of key generation.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum GenerateKeyError {
-    /// The text is no prefix.
+    /// The prefix is invalid.
     Prefix(String),
-    /// The operating system has no randomness to give.
+    /// The operating system provides no randomness.
     Random(getrandom::Error),
 }
 
@@ -101,10 +101,10 @@ impl fmt::Display for GenerateKeyError {
         match self {
             Self::Prefix(prefix) => write!(
                 f,
-                "{prefix:?} is no key prefix; use a lowercase letter and up to 15 more \
+                "{prefix:?} is not a valid key prefix; use a lowercase letter and up to 15 more \
                  lowercase letters or digits, such as `sk`"
             ),
-            Self::Random(_) => f.write_str("the operating system has no randomness to give"),
+            Self::Random(_) => f.write_str("the operating system provides no randomness"),
         }
     }
 }
@@ -118,14 +118,14 @@ impl Error for GenerateKeyError {
     }
 }
 
-/// What a presented text looks like, before anything is looked up.
+/// The format of a presented key, as seen without a look-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyFormat<'k> {
-    /// A key of our format with a right checksum, which claims this id.
+    /// A key in our format with a correct checksum and this claimed id.
     Native { id: &'k str },
-    /// A key of our format that was mistyped, cut or invented.
+    /// A key in our format with a wrong checksum: mistyped, truncated or invented.
     BadChecksum,
-    /// A key that somebody else issued.
+    /// A key of another issuer.
     Foreign,
 }
 
@@ -134,11 +134,11 @@ impl<'k> KeyFormat<'k> {
         Self::parse(text).unwrap_or(KeyFormat::Foreign)
     }
 
-    /// `None` when the text is not of our format at all.
+    /// Returns `None` when the text is not in our format.
     fn parse(text: &'k [u8]) -> Option<Self> {
         let (body, checksum) = text.split_last_chunk::<CHECKSUM>()?;
         let (name, secret) = body.split_last_chunk::<SECRET>()?;
-        // A prefix has no `_` in it, an id may have some.
+        // A prefix contains no `_`; an id may.
         let (prefix, id) = name.strip_suffix(b"_")?.split_at_checked(
             name.iter()
                 .take(MAX_PREFIX_LENGTH + 1)
@@ -153,7 +153,7 @@ impl<'k> KeyFormat<'k> {
             return None;
         }
         if base62::parse_number(checksum) == Some(crc32fast::hash(body)) {
-            // All that an id may hold is ASCII.
+            // Valid ids are ASCII.
             let id = str::from_utf8(id).ok()?;
             Some(KeyFormat::Native { id })
         } else {
@@ -170,7 +170,7 @@ fn is_prefix(text: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 
-/// Looks at all bytes, of which many fit into one step.
+/// Looks at every byte, so that the loop vectorizes.
 fn is_alphanumeric(text: &[u8]) -> bool {
     text.iter()
         .fold(true, |all, byte| all & byte.is_ascii_alphanumeric())
@@ -190,7 +190,7 @@ mod tests {
 
     // A25
     #[test]
-    fn ten_thousand_keys_are_different_and_without_bias() {
+    fn generated_keys_are_unique_and_unbiased() {
         let mut seen = HashSet::new();
         let mut counts = [0u32; 128];
         for _ in 0..10_000 {
@@ -201,10 +201,10 @@ mod tests {
                 .for_each(|byte| counts[usize::from(byte)] += 1);
             assert!(seen.insert(secret.to_owned()));
         }
-        // Bits: 30 characters of 62 kinds each.
+        // Bits of entropy in 30 base62 characters.
         assert!(SECRET as f64 * 62f64.log2() >= 128.0);
-        // Chi-squared over 62 kinds: 61 degrees of freedom, mean 61, deviation 11; ten
-        // deviations off is no accident, and a modulo bias of a byte gives over 1,000.
+        // Chi-squared with 61 degrees of freedom has a mean of 61 and a standard deviation of
+        // 11. A modulo bias yields more than 1,000.
         let expected = (10_000 * SECRET) as f64 / 62.0;
         let chi: f64 = counts
             .iter()
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_its_own_keys() {
+    fn parses_generated_keys() {
         for id in ["team-core", "a", "with_underscores_", "x.y"] {
             assert_eq!(
                 KeyFormat::of(key(id).expose().as_bytes()),
@@ -226,13 +226,13 @@ mod tests {
     }
 
     #[test]
-    fn never_shows_the_secret() {
+    fn debug_hides_the_secret() {
         let key = key("team-core");
         assert!(!format!("{key:?}").contains(&key.expose()["sk_team-core_".len()..]));
     }
 
     #[test]
-    fn refuses_prefixes_that_are_none() {
+    fn rejects_invalid_prefixes() {
         for prefix in ["", "SK", "s-k", "1k", "s_k", "abcdefghijklmnopq", "ß"] {
             assert!(
                 GeneratedKey::new(prefix, "a".parse().unwrap()).is_err(),
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_foreign_keys_from_broken_ones() {
+    fn distinguishes_foreign_keys_from_bad_checksums() {
         for text in [
             "",
             "_",
@@ -275,7 +275,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn one_wrong_character_breaks_the_checksum(at in 0usize..36, with in "[0-9A-Za-z]") {
+        fn detects_single_character_errors(at in 0usize..36, with in "[0-9A-Za-z]") {
             let key = key("team-core");
             let mut text = key.expose().to_owned();
             let at = text.len() - 36 + at;
@@ -285,7 +285,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_has_a_shape(text: String) {
+        fn parsing_never_panics(text: String) {
             KeyFormat::of(text.as_bytes());
         }
     }

@@ -1,10 +1,11 @@
-//! Secrets that stand in examples, and so in every list of guesses.
+//! Well-known secrets: common passwords and placeholders of examples.
 
 use std::{collections::HashSet, sync::LazyLock};
 
 use crate::{KeyDigest, digest::ByDigest};
 
-/// Sorted. Each is also known with a line feed behind it, as `echo secret | sha256sum` has it.
+/// Sorted. Each is also rejected with a trailing line feed, as `echo secret | sha256sum` hashes
+/// it.
 const SECRETS: &[&str] = &[
     "",
     "0",
@@ -87,7 +88,7 @@ static DIGESTS: LazyLock<HashSet<KeyDigest, ByDigest>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Whether this is the digest of a secret that everybody tries.
+/// Returns whether this is the digest of a well-known secret.
 pub(crate) fn is_known(digest: &KeyDigest) -> bool {
     DIGESTS.contains(digest)
 }

@@ -3,31 +3,30 @@
 //! # Rules
 //! 1. A key is taken from `Authorization: Bearer <key>` or `X-API-Key`, never from the
 //!    query or the body. Two keys that differ are a 400.
-//! 2. No key is a 401 with `WWW-Authenticate: Bearer realm="api"`; a key that is not
-//!    valid is a 401 with `error="invalid_token"` and one message, whatever is wrong with
-//!    it. The cause is in the [`Verdict`](stockade_core::refusal::Denial), for logs.
-//! 3. A store keeps hashes ([`KeyHash`]). Keys made by [`GeneratedKey`] have 178 random
-//!    bits, so SHA-256 is enough for them, and they are found by their digest, compared in
-//!    constant time. A checksum refuses mistyped ones without a look-up.
-//! 4. bcrypt and argon2id hashes of keys that others issued are verified once, off the
-//!    async threads, a few at a time ([`SlowHashLimits`]), shared fairly between client
-//!    addresses; the rest is a 503 at once. A flood of bad keys therefore costs good keys
-//!    nothing. A key with an unknown id costs what one with a known id costs.
-//! 5. A request sees the keys in force when it begins. A revoked, removed or expired key
-//!    is refused on the next request, also when it was learnt, and also when it was just
-//!    being verified.
-//! 6. A handler sees a [`Principal`](stockade_core::identity::Principal), and never the key: the
-//!    headers that may hold one are removed.
+//! 2. A missing key is a 401 with `WWW-Authenticate: Bearer realm="api"`. An invalid key is a 401
+//!    with `error="invalid_token"` and one message for all reasons. The reason is in the
+//!    [`Denial`](stockade_core::refusal::Denial), for logs.
+//! 3. Stores hold hashes ([`KeyHash`]). Generated keys ([`GeneratedKey`]) have 178 random bits, so
+//!    SHA-256 is sufficient. They are found by their digest, compared in constant time. A checksum
+//!    identifies mistyped keys.
+//! 4. bcrypt and argon2id hashes of keys from other issuers are verified once, on blocking
+//!    threads, with bounded concurrency ([`SlowHashLimits`]) that is shared fairly between client
+//!    addresses; further requests get a 503 immediately. A flood of bad keys does not delay good
+//!    keys. Verifying a key with an unknown id costs as much as with a known id.
+//! 5. A request uses the key set at its start. Revoked, removed and expired keys are rejected on
+//!    the next request, even if they are cached or were being verified.
+//! 6. Handlers see a [`Principal`](stockade_core::identity::Principal) but never the key: the
+//!    headers that may contain keys are removed.
 //!
-//! # Knowing before deploying
-//! - A bcrypt or argon2id key without an id in it is tried against all such hashes on its
-//!   first use. Issue SHA-256 keys instead, and let the old ones expire.
-//! - Slow hashes need a tokio runtime; SHA-256 keys need none.
-//! - [`FileKeyStore::open`] follows its file as long as the store, or a guard, layer or service
-//!   that takes its keys, lives. A change is in force within two seconds. While the file cannot
-//!   be read, the keys that were read last stay in force, and reading it is retried: show
+//! # Deployment notes
+//! - A bcrypt or argon2id key without an id is verified against all such hashes on first use.
+//!   Issue SHA-256 keys instead, and let the old ones expire.
+//! - Slow hashes require a tokio runtime; SHA-256 keys do not.
+//! - [`FileKeyStore::open`] watches its file as long as the store, or a guard, layer or service
+//!   that uses its keys, exists. Changes take effect within two seconds. While the file cannot be
+//!   read, the last valid keys stay active and reading is retried: expose
 //!   [`FileKeyStore::health`] in metrics and readiness.
-//! - Put a rate limit by client address in front: it throttles guessing.
+//! - Put a rate limit by client address in front, to throttle guessing.
 //!
 //! # Examples
 //! ```toml
@@ -80,8 +79,7 @@
 //! }
 //! ```
 //!
-//! With keys from a file, as `stockade keys new` makes it, a header of one's own, and problem
-//! JSON:
+//! With keys from a file created by `stockade keys new`, a custom header, and problem JSON:
 //!
 //! ```no_run
 //! use axum::{Router, routing::post};
@@ -91,7 +89,7 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     // Follows the file: a revoked key is refused within two seconds.
+//!     // Watches the file: a revoked key is rejected within two seconds.
 //!     let store = FileKeyStore::open("keys.yaml")?;
 //!     let guard = KeyAuth::new(&store)
 //!         .sources([

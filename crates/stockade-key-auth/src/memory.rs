@@ -1,4 +1,4 @@
-//! Keys in memory.
+//! The in-memory key store.
 
 use std::{
     fmt,
@@ -13,10 +13,10 @@ use crate::{
     records::Records,
 };
 
-/// Keeps keys in memory; they are gone with the process.
+/// A key store in memory, without persistence.
 ///
-/// A change copies the whole set, so this is for thousands of keys, not for millions that
-/// change by the minute.
+/// Every change copies the whole set: suitable for thousands of keys, not for millions with
+/// frequent changes.
 #[derive(Default)]
 pub struct MemoryKeyStore {
     records: Mutex<Records>,
@@ -24,15 +24,15 @@ pub struct MemoryKeyStore {
 }
 
 impl MemoryKeyStore {
-    /// A store without keys.
+    /// Creates an empty store.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a key, or replaces the one with its id.
+    /// Inserts a key, or replaces the one with the same id.
     ///
     /// # Errors
-    /// When another key has the same hash; nothing is changed then.
+    /// Returns an error when another key has the same hash; the store is unchanged then.
     pub fn insert(&self, record: KeyRecord) -> Result<(), DuplicateKeyError> {
         self.edit(|records| {
             records.put(record);
@@ -40,23 +40,23 @@ impl MemoryKeyStore {
         })
     }
 
-    /// Removes a key; it is refused from the next request on. Whether there was one.
+    /// Removes a key, which is rejected from the next request on. Returns whether it existed.
     pub fn remove(&self, id: &KeyId) -> bool {
         let mut removed = false;
         let edited = self.edit(|records| {
             removed = records.remove(id);
             Ok::<_, DuplicateKeyError>(())
         });
-        debug_assert!(edited.is_ok(), "fewer keys make no duplicates");
+        debug_assert!(edited.is_ok(), "removing a key cannot create duplicates");
         removed
     }
 
-    /// Changes a copy, and puts it in force when it is sound.
+    /// Edits a copy of the records, and publishes it when it is valid.
     fn edit<T, E>(&self, edit: impl FnOnce(&mut Records) -> Result<T, E>) -> Result<T, E>
     where
         E: From<DuplicateKeyError>,
     {
-        // A panic leaves nothing half changed: the copy is dropped.
+        // A panic leaves the records unchanged: only the copy is dropped.
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let mut edited = records.clone();
         let result = edit(&mut edited)?;
@@ -90,7 +90,7 @@ impl KeyStore for MemoryKeyStore {
     }
 
     fn record_use(&self, ids: Vec<KeyId>, at: Timestamp) -> StoreFuture<'_, ()> {
-        // Who used a key is nothing that requests look at: no new set.
+        // Requests do not read the time of last use, so no new set is published.
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         records.record_use(&ids, at);
         Box::pin(ready(Ok(())))

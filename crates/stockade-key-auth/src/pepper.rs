@@ -1,4 +1,4 @@
-//! A secret that a stolen store lacks.
+//! The pepper: a server-side secret that is not in the store.
 
 use std::{
     error::Error,
@@ -14,25 +14,25 @@ use zeroize::Zeroizing;
 
 use crate::KeyDigest;
 
-/// No file with a pepper is larger.
+/// The maximum size of a pepper file.
 const MAX_FILE_SIZE: usize = 64 << 10;
 
-/// A server's secret that goes into the digest of every key (HMAC-SHA-256).
+/// A server-side secret that keys the digests of API keys (HMAC-SHA-256).
 ///
-/// Without it a stolen store cannot even be tested against keys that were guessed or
-/// found elsewhere. Keep it away from the store, and keep it: without it the keys whose
-/// hashes begin with `hmac-sha256:` are lost.
+/// Without it, a stolen store cannot be tested against guessed or leaked keys. Keep it
+/// separate from the store, and back it up: keys whose hashes start with `hmac-sha256:`
+/// cannot be verified without it.
 #[derive(Clone)]
 pub struct Pepper(Zeroizing<Vec<u8>>);
 
 impl Pepper {
-    /// The fewest bytes that a pepper has.
+    /// The minimum length in bytes.
     pub const MIN_LENGTH: usize = 16;
 
-    /// The pepper of these bytes; let them come from a random generator.
+    /// Creates a pepper from random bytes.
     ///
     /// # Errors
-    /// When there are fewer than 16 of them.
+    /// Returns an error for fewer than 16 bytes.
     pub fn new(secret: impl Into<Vec<u8>>) -> Result<Self, PepperError> {
         let secret = Zeroizing::new(secret.into());
         if secret.len() < Self::MIN_LENGTH {
@@ -41,22 +41,22 @@ impl Pepper {
         Ok(Self(secret))
     }
 
-    /// Reads the pepper from a file: its bytes, without one line end after them. Blocks.
+    /// Reads the pepper from a file, without one trailing line ending. Blocks.
     ///
-    /// Servers and the command line read it by this function, so that both take the same
+    /// The server and the command line both use this function, so that they agree on the
     /// bytes.
     ///
     /// # Errors
-    /// When the file cannot be read, is larger than 64 KiB, or holds fewer than 16 bytes
-    /// ([`InvalidData`](io::ErrorKind::InvalidData)).
+    /// Returns an error when the file cannot be read, is larger than 64 KiB, or holds fewer
+    /// than 16 bytes ([`InvalidData`](io::ErrorKind::InvalidData)).
     pub fn read(path: &Path) -> io::Result<Self> {
-        // Reserved at full length: growing would leave copies behind.
+        // Allocated at full size: reallocation would leave copies in memory.
         let mut secret = Zeroizing::new(Vec::with_capacity(MAX_FILE_SIZE + 1));
         File::open(path)?
             .take(MAX_FILE_SIZE as u64 + 1)
             .read_to_end(&mut secret)?;
         if secret.len() > MAX_FILE_SIZE {
-            let message = "it is over 64 KiB";
+            let message = "the file is larger than 64 KiB";
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
         }
         for end in *b"\n\r" {
@@ -67,9 +67,10 @@ impl Pepper {
         Self::new(&**secret).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
-    /// The digest of a key with this pepper.
+    /// Computes the digest of a key with this pepper.
     pub fn digest(&self, key: &[u8]) -> KeyDigest {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes any key");
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC accepts keys of any length");
         mac.update(key);
         KeyDigest::from_bytes(mac.finalize().into_bytes().into())
     }
@@ -81,13 +82,13 @@ impl fmt::Debug for Pepper {
     }
 }
 
-/// A secret that is too short for a [`Pepper`].
+/// The error of a [`Pepper`] that is too short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PepperError;
 
 impl fmt::Display for PepperError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a pepper has at least 16 bytes; take 32 random ones")
+        f.write_str("the pepper is shorter than 16 bytes; use 32 random bytes")
     }
 }
 
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_without_one_line_end() {
+    fn strips_one_trailing_line_ending() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let read = |text: &[u8]| {
             std::fs::write(file.path(), text).unwrap();

@@ -1,12 +1,12 @@
-//! Quotas as stores write them.
+//! The serialized form of quotas.
 
 use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 use stockade_core::identity::QuotaOverrides;
 
-/// [`QuotaOverrides`] with serde, for stores: `{"requests_per_minute": 60}` in JSON. What
-/// is not there changes nothing, and an unknown name is an error.
+/// The serialized form of [`QuotaOverrides`], for stores: `{"requests_per_minute": 60}` in JSON.
+/// Absent fields leave the default quota in place; unknown fields are an error.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct QuotaFields {

@@ -1,4 +1,4 @@
-//! A key as a store keeps it.
+//! Stored keys.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -11,51 +11,51 @@ use stockade_core::{
 
 use crate::{KeyHash, KeyId};
 
-/// A key as a store keeps it: who it is, what it may do, until when.
+/// A stored key: its id, hash, permissions and lifetime.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyRecord {
-    /// The key's name, which it keeps when it is rotated.
+    /// The id, which a rotation keeps.
     pub id: KeyId,
-    /// What is kept of the key's text.
+    /// The hash of the secret.
     pub hash: KeyHash,
-    /// What people call it.
+    /// A display name.
     pub name: Option<String>,
-    /// Whom to write to about it; handlers see it as the attribute `owner`.
+    /// A contact; available to handlers as the attribute `owner`.
     pub owner: Option<String>,
-    /// What it may do.
+    /// The granted scopes.
     pub scopes: ScopeSet,
-    /// The only models that it may use; all of them where there is no list.
+    /// The allowed models; `None` allows all.
     pub models: Option<Vec<String>>,
-    /// Limits of its own.
+    /// Quotas that override the defaults.
     pub quotas: QuotaOverrides,
-    /// The only networks that it may be used from; everywhere where there are none.
+    /// The networks from which the key may be used; empty allows all.
     pub networks: Vec<IpPrefix>,
-    /// When it was made.
+    /// When the key was created.
     pub created: Option<Timestamp>,
-    /// From when on it is refused.
+    /// When the key expires.
     pub expires: Option<Timestamp>,
-    /// When it was revoked.
+    /// When the key was revoked.
     pub revoked: Option<Timestamp>,
-    /// When it was last used, to the minute or so.
+    /// When the key was last used, with a resolution of about a minute.
     pub last_used: Option<Timestamp>,
-    /// What else its owner notes; nothing is read from it.
+    /// Arbitrary notes, which Stockade does not interpret.
     pub metadata: BTreeMap<String, String>,
-    /// The hash before the last rotation, while it is still taken.
+    /// The hash before the last rotation, during its grace period.
     pub previous: Option<PreviousHash>,
 }
 
-/// A hash that was replaced by a rotation, and is taken for a while longer.
+/// A hash that a rotation replaced, accepted during a grace period.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreviousHash {
     /// The hash.
     pub hash: KeyHash,
-    /// From when on it is refused.
+    /// When the grace period ends.
     pub until: Timestamp,
 }
 
 impl KeyRecord {
-    /// A key that may do nothing yet and never expires.
+    /// Creates a key without scopes or expiry.
     pub fn new(id: KeyId, hash: impl Into<KeyHash>) -> Self {
         Self {
             id,
@@ -75,8 +75,8 @@ impl KeyRecord {
         }
     }
 
-    /// Whether one of its hashes is that of a [well-known
-    /// secret](KeyHash::is_of_known_secret), so that no store takes it.
+    /// Returns whether a hash is that of a [well-known secret](KeyHash::is_of_known_secret),
+    /// which stores reject.
     pub fn has_known_secret(&self) -> bool {
         let previous = self.previous.as_ref();
         self.hash.is_of_known_secret()

@@ -1,4 +1,4 @@
-//! Records by id, and what stores that keep them all do with them.
+//! Records in memory, and the operations that stores share.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use stockade_core::clock::Timestamp;
 
 use crate::{DuplicateKeyError, KeyChange, KeyId, KeyRecord, KeySet, KeyStoreError};
 
-/// All records of a store, by id.
+/// All records of a store, by key id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Records(BTreeMap<KeyId, KeyRecord>);
 
@@ -58,7 +58,7 @@ impl Records {
             .filter_map(|id| self.0.get(id).cloned())
             .collect::<Vec<_>>()
         {
-            // Noting a use never fails; other changes do.
+            // Recording a use never fails.
             if let Ok(used) = (KeyChange::RecordUse { at }).apply(record) {
                 self.put(used);
             }

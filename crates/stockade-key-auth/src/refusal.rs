@@ -1,10 +1,10 @@
-//! What a client without a valid key is told.
+//! Refusals of requests without a valid key.
 
 use std::time::Duration;
 
 use stockade_core::refusal::{BearerChallenge, Refusal, RefusalKind, RefusalReason};
 
-/// What is said in the name of one realm.
+/// The challenge of a realm.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Challenge(BearerChallenge);
 
@@ -18,14 +18,14 @@ impl Challenge {
         self.0.missing(message, "missing")
     }
 
-    /// One message for whatever is wrong with a key; only the log knows the cause.
-    pub(crate) fn invalid(&self, cause: &'static str) -> Refusal {
-        self.0.invalid("the API key is not valid", cause)
+    /// Refuses an invalid key, with one message for all reasons; the reason is logged only.
+    pub(crate) fn invalid(&self, reason: &'static str) -> Refusal {
+        self.0.invalid("the API key is not valid", reason)
     }
 
-    /// The same for what cannot be a key.
-    pub(crate) fn malformed(&self, cause: &'static str) -> Refusal {
-        self.invalid(cause)
+    /// Refuses a value that cannot be a key.
+    pub(crate) fn malformed(&self, reason: &'static str) -> Refusal {
+        self.invalid(reason)
             .with_reason(RefusalReason::MalformedCredential)
     }
 }
@@ -39,7 +39,7 @@ pub(crate) fn conflict() -> Refusal {
     .with_reason(RefusalReason::MalformedCredential)
 }
 
-/// The places for slow hashes are taken; the longest of them is done in a second.
+/// Refuses a request while all permits for slow hashes are taken; each takes a second at most.
 pub(crate) fn busy() -> Refusal {
     Refusal::new(
         RefusalKind::Unavailable,

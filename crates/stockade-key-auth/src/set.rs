@@ -1,4 +1,4 @@
-//! All keys in force at one moment.
+//! The set of active keys.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -27,20 +27,20 @@ use crate::{
     store::KNOWN_SECRET,
 };
 
-/// Keys that were tried in vain are remembered so that they cost nothing again.
+/// Failed verifications are cached, so that repeated bad keys are rejected cheaply.
 const MAX_CACHED_FAILURES: u64 = 10_000;
 const FAILURE_LIFETIME: Duration = Duration::from_secs(60);
 
-/// All keys in force at one moment. It is swapped as a whole, never changed.
+/// An immutable snapshot of all keys; updates replace it as a whole.
 ///
-/// A key with a fast hash is found by its digest. One with a slow hash has to be tried
-/// once, and is then learnt: found by its digest, too. What was learnt, and what was
-/// tried in vain, belongs to the set, so it dies with the set.
+/// A key with a fast hash is found by its digest. A key with a slow hash is verified on first
+/// use, and then found by its digest, too. The caches of verified keys and of failures belong to
+/// the set and are dropped with it.
 pub struct KeySet {
     by_digest: ByDigestMap<Entry>,
-    /// A key has a second slow hash for a while after it was rotated.
+    /// A rotated key has two slow hashes during its grace period.
     slow: HashMap<KeyId, Vec<Arc<SlowEntry>>>,
-    /// At most one key a slow entry.
+    /// Verified keys by digest; at most one per slow entry.
     verified: ArcSwap<ByDigestMap<Arc<SlowEntry>>>,
     failed: Cache<KeyDigest, ()>,
     peppered: bool,
@@ -49,18 +49,18 @@ pub struct KeySet {
 
 type ByDigestMap<V> = HashMap<KeyDigest, V, ByDigest>;
 
-/// What the hashes of one record share.
+/// The parts of a record that its hashes share.
 #[derive(Debug)]
 pub(crate) struct Key {
     pub(crate) id: KeyId,
-    /// The one in use, by which a later set tells a rotation.
+    /// The current hash, which identifies a rotation in a later set.
     pub(crate) hash: KeyHash,
     principal: Principal,
     pub(crate) networks: Vec<IpPrefix>,
     expires: Option<Timestamp>,
     has_models: bool,
     pub(crate) revoked: bool,
-    /// A flag and no time, so that a request needs no clock for it.
+    /// A flag instead of a time, so that requests need not read the clock.
     used: AtomicBool,
 }
 
@@ -72,7 +72,7 @@ pub(crate) struct Entry {
 }
 
 impl Key {
-    /// The principal of a request with this key.
+    /// Accepts a request: marks the key as used and returns its principal.
     pub(crate) fn accept(&self) -> Principal {
         self.record_use();
         self.principal.clone()
@@ -90,37 +90,37 @@ impl Key {
         self.principal.quotas()
     }
 
-    /// Whether it is bound to some models.
+    /// Returns whether the key is restricted to some models.
     pub(crate) fn has_models(&self) -> bool {
         self.has_models
     }
 
     fn record_use(&self) {
-        // Most of the time it is set already, and the cache line stays shared.
+        // Usually set already; without a write, the cache line stays shared.
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
         }
     }
 }
 
-/// A hash that takes long to verify.
+/// A slow hash and its entry.
 pub(crate) struct SlowEntry {
     hash: SlowHash,
     entry: Arc<Entry>,
-    /// Its text is known by digest, so no other text needs to be tried.
+    /// Whether the matching key is cached by digest, so that no other key can match.
     verified: AtomicBool,
 }
 
-/// What a set knows of a key without verifying anything.
+/// The result of a look-up among keys with slow hashes.
 pub(crate) enum Lookup {
-    /// There is such a key; it may still be revoked or expired.
+    /// The key is known; it may be revoked or expired.
     Found(Arc<Entry>),
     NotFound,
-    /// Only a slow hash can tell.
+    /// The key must be verified against slow hashes.
     NeedsVerification,
 }
 
-/// What came of trying a key against slow hashes.
+/// The result of verifying a key against slow hashes.
 pub(crate) enum SlowOutcome {
     Match(Arc<SlowEntry>),
     NoMatch,
@@ -128,12 +128,11 @@ pub(crate) enum SlowOutcome {
 }
 
 impl KeySet {
-    /// The set of these keys. A hash of a [well-known secret](KeyHash::is_of_known_secret) lets
-    /// no request in, and is logged.
+    /// Builds a set. Hashes of [well-known secrets](KeyHash::is_of_known_secret) are logged and
+    /// never match.
     ///
     /// # Errors
-    /// When two of them have the same id, or the same hash: then a request would not tell
-    /// which of them it comes from.
+    /// Returns an error when two records have the same id or the same hash.
     pub fn new(records: impl IntoIterator<Item = KeyRecord>) -> Result<Self, DuplicateKeyError> {
         let mut set = Self::default();
         let mut ids = HashSet::new();
@@ -164,7 +163,7 @@ impl KeySet {
                 if let Some(other) = hashes.insert(hash.clone(), id.clone()) {
                     return Err(DuplicateKeyError::hash(id, other));
                 }
-                // Stores refuse such a key. Whatever else published it, it opens nothing.
+                // Stores reject such keys; this covers sets from other sources.
                 if hash.is_of_known_secret() {
                     tracing::error!(key = %id, "refused: {KNOWN_SECRET}");
                     continue;
@@ -204,8 +203,7 @@ impl KeySet {
         }
     }
 
-    /// Takes over what an older set has learnt about hashes that are still the same, and
-    /// which keys it saw used.
+    /// Carries over the verified keys of unchanged hashes and the use flags of an older set.
     pub(crate) fn carry_over(&self, older: &Self) {
         for (digest, slow) in older.verified.load().iter() {
             self.cache_verified(*digest, slow);
@@ -216,12 +214,12 @@ impl KeySet {
         }
     }
 
-    /// Whether some keys are found by a digest with a pepper only.
+    /// Returns whether some hashes need a pepper.
     pub(crate) fn is_peppered(&self) -> bool {
         self.peppered
     }
 
-    /// The key that is stored under this digest, as it is.
+    /// Looks up a digest among fast hashes.
     pub(crate) fn find(&self, digest: &KeyDigest) -> Option<&Entry> {
         self.by_digest.get(digest)
     }
@@ -239,20 +237,19 @@ impl KeySet {
         Lookup::NeedsVerification
     }
 
-    /// Tries a key against all slow hashes that it could belong to, until nobody is
-    /// interested any more. Takes long.
+    /// Verifies a key against all candidate slow hashes, as long as `is_wanted`. Blocks.
     ///
-    /// A claimed id without slow hashes is tried against those of another key, without being
-    /// able to match, so that the time does not show which ids exist.
+    /// A key with an unknown id is verified against the hashes of another key, without the
+    /// possibility of a match, so that the response time does not reveal which ids exist.
     pub(crate) fn verify_slow(
         &self,
         key: &[u8],
         id: Option<&KeyId>,
-        wanted: impl Fn() -> bool,
+        is_wanted: impl Fn() -> bool,
     ) -> SlowOutcome {
         let (candidates, decoy) = self.candidates(id);
         for slow in candidates {
-            if !wanted() {
+            if !is_wanted() {
                 return SlowOutcome::Cancelled;
             }
             if slow.hash.verify(key) && !decoy {
@@ -262,7 +259,7 @@ impl KeySet {
         SlowOutcome::NoMatch
     }
 
-    /// The hashes that a key is tried against, and whether they are those of another key.
+    /// Returns the hashes to verify a key against, and whether they are decoys.
     fn candidates(&self, id: Option<&KeyId>) -> (Vec<&Arc<SlowEntry>>, bool) {
         let Some(id) = id else {
             let unlearnt = |slow: &&Arc<SlowEntry>| !slow.verified.load(Ordering::Relaxed);
@@ -277,13 +274,11 @@ impl KeySet {
         }
     }
 
-    /// The hashes of some key, always the same one for the same unknown id (rendezvous
-    /// hashing).
+    /// Returns the hashes of a key chosen by the unknown id (rendezvous hashing).
     ///
-    /// An id that exists costs what its hashes cost, every time, and their kinds and
-    /// parameters differ from key to key. So an unknown id must neither cost the same as all
-    /// other unknown ids nor something else each time: either would reveal it. Which
-    /// key it is cannot be predicted outside of this process.
+    /// The cost of a known id depends on its hashes and is the same each time. An unknown id
+    /// must look alike: neither the same cost for all unknown ids, nor another cost each time.
+    /// The choice cannot be predicted outside of this process.
     fn decoy(&self, id: &KeyId) -> &[Arc<SlowEntry>] {
         static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         let chosen = self
@@ -293,8 +288,8 @@ impl KeySet {
         chosen.map_or(&[], |(_, hashes)| hashes)
     }
 
-    /// Learns that this is the digest of the key of an entry, of this set or of an older
-    /// one. `None` when this set has no such key: it is gone, or its hash changed.
+    /// Caches the digest of a key that matched an entry of this set or of an older one. Returns
+    /// `None` when this set has no such hash any more.
     pub(crate) fn cache_verified(
         &self,
         digest: KeyDigest,
@@ -315,7 +310,7 @@ impl KeySet {
         self.failed.insert(digest, ());
     }
 
-    /// The keys that were used since this was last called.
+    /// Returns the keys used since the last call.
     pub(crate) fn take_used(&self) -> Vec<KeyId> {
         let used = self
             .keys
@@ -328,7 +323,7 @@ impl KeySet {
         self.keys.iter().map(Arc::as_ref)
     }
 
-    /// Counts the keys that need a setting of their server.
+    /// Counts the keys that depend on server settings.
     pub fn requirements(&self) -> KeyRequirements {
         let count = |needs: fn(&Key) -> bool| self.keys().filter(|key| needs(key)).count();
         KeyRequirements {
@@ -344,19 +339,19 @@ impl KeySet {
         }
     }
 
-    /// How many keys there are, those included that are refused.
+    /// Returns the number of keys, including revoked and expired ones.
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether there are none, so that every request is refused.
+    /// Returns whether the set is empty, so that every request is refused.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 }
 
 impl Default for KeySet {
-    /// No keys: every request is refused.
+    /// Creates an empty set, which refuses every request.
     fn default() -> Self {
         Self {
             by_digest: HashMap::default(),
@@ -380,21 +375,21 @@ impl fmt::Debug for KeySet {
     }
 }
 
-/// How many keys of a [`KeySet`] need a setting of their server.
+/// The numbers of keys in a [`KeySet`] that depend on server settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyRequirements {
-    /// Keys whose hash was made with a [`Pepper`](crate::Pepper).
+    /// Keys with a peppered hash; see [`Pepper`](crate::Pepper).
     pub pepper: usize,
-    /// Keys with quotas of requests of their own.
+    /// Keys with their own request quotas.
     pub request_quotas: usize,
-    /// Keys with a quota of model tokens of their own.
+    /// Keys with their own token quota.
     pub token_quotas: usize,
-    /// Keys with a limit of concurrent requests of their own.
+    /// Keys with their own concurrency limit.
     pub concurrency: usize,
 }
 
-/// Two keys that could not be told apart.
+/// The error of two keys with the same id or hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DuplicateKeyError {
     id: KeyId,
@@ -413,12 +408,12 @@ impl DuplicateKeyError {
         }
     }
 
-    /// The second one of the two.
+    /// Returns the id of the second key.
     pub fn key(&self) -> &KeyId {
         &self.id
     }
 
-    /// The first one, where it has another id.
+    /// Returns the id of the first key, if it differs.
     pub fn other(&self) -> Option<&KeyId> {
         self.other.as_ref()
     }
@@ -427,10 +422,10 @@ impl DuplicateKeyError {
 impl fmt::Display for DuplicateKeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.other {
-            None => write!(f, "there are two keys with the id {}; rename one", self.id),
+            None => write!(f, "two keys have the id {}; rename one", self.id),
             Some(other) => write!(
                 f,
-                "the keys {} and {other} have the same hash; issue one of them anew",
+                "the keys {} and {other} have the same hash; issue a new key for one of them",
                 self.id
             ),
         }

@@ -1,4 +1,4 @@
-//! Slow hashes, off the async threads and never more than a few at once.
+//! Verification of slow hashes on blocking threads, with bounded concurrency.
 
 mod fair_semaphore;
 
@@ -14,16 +14,16 @@ use crate::{
 pub(crate) use fair_semaphore::Client;
 use fair_semaphore::FairSemaphore;
 
-/// How many slow hashes are verified at once, and how many requests may wait for that.
+/// Limits of slow hash verification: concurrent verifications and queued requests.
 ///
-/// bcrypt at cost 12 takes a core for a third of a second, argon2id takes tens of
-/// megabytes besides. So half of the cores at once, and eight waiting for each of them,
-/// is the default; what comes on top of that is refused at once.
+/// bcrypt at cost 12 occupies a core for a third of a second; argon2id also takes tens of
+/// megabytes. The defaults are half of the cores and eight queued requests for each of them;
+/// further requests are refused immediately.
 ///
-/// Clients share both fairly. They are distinguished by address, IPv6 by its /64 network.
-/// Waiting clients are served in turns. When all places are taken, a client that has fewer of
-/// them than another takes a place of the one that has the most, and that request is refused.
-/// So the requests of one client cannot keep out those of others.
+/// Clients share both limits fairly. They are distinguished by address, IPv6 clients by /64
+/// network, and served round-robin. When the queue is full, a client with fewer requests than
+/// another displaces the newest request of the client with the most. The requests of one client
+/// therefore cannot lock out others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlowHashLimits {
     pub(crate) max_concurrent: NonZeroUsize,
@@ -31,7 +31,7 @@ pub struct SlowHashLimits {
 }
 
 impl SlowHashLimits {
-    /// This many at once, and this many requests waiting besides.
+    /// Limits concurrent verifications and queued requests.
     pub fn new(max_concurrent: NonZeroUsize, max_queued: usize) -> Self {
         Self {
             max_concurrent,
@@ -52,7 +52,7 @@ impl Default for SlowHashLimits {
 #[derive(Debug)]
 pub(crate) struct SlowVerifier(FairSemaphore);
 
-/// Every place is taken.
+/// All permits and queue slots are taken.
 #[derive(Debug)]
 pub(crate) struct Busy;
 
@@ -64,10 +64,10 @@ impl SlowVerifier {
         ))
     }
 
-    /// Takes a place at once; verifies the key when it is polled.
+    /// Acquires a permit or a queue slot; the returned future verifies the key.
     ///
-    /// The entry that it resolves to is of the set in force at the end, so a key that was
-    /// revoked while it was being verified is refused and learnt by nobody.
+    /// The entry that it resolves to comes from the set at the end of the verification: a key
+    /// that was revoked meanwhile is refused and not cached.
     pub(crate) fn verify(
         &self,
         live: LiveKeys,
@@ -77,35 +77,35 @@ impl SlowVerifier {
         let acquire = self.0.acquire(client)?;
         Ok(async move {
             let permit = acquire.wait().await?;
-            let (asking, asked) = oneshot::channel::<Infallible>();
-            // The permit goes with the work: a client that leaves makes no room for a second
-            // piece of work while the first one still runs.
+            let (cancelled, waiting) = oneshot::channel::<Infallible>();
+            // The permit moves with the work: a client that disconnects frees it only when its
+            // verification has ended.
             let work = task::spawn_blocking(move || {
                 let _permit = permit;
-                verification.run(&live, || !asking.is_closed())
+                verification.run(&live, || !cancelled.is_closed())
             });
-            let _asked = asked;
-            // A panic in a hash library is one key that does not match.
+            let _waiting = waiting;
+            // A panic in a hash library counts as a mismatch.
             Ok(work.await.unwrap_or_else(|error| {
-                tracing::error!(%error, "a slow hash was not verified");
+                tracing::error!(%error, "verification of a slow hash failed");
                 None
             }))
         })
     }
 }
 
-/// A key that only a slow hash can verify.
+/// A key to verify against slow hashes.
 pub(crate) struct SlowVerification {
     pub(crate) key: Zeroizing<Vec<u8>>,
     pub(crate) digest: KeyDigest,
-    /// The id that the key claims to have, where it is of our format.
+    /// The claimed id of a key in our format.
     pub(crate) id: Option<KeyId>,
 }
 
 impl SlowVerification {
-    fn run(&self, live: &LiveKeys, wanted: impl Fn() -> bool) -> Option<Arc<Entry>> {
+    fn run(&self, live: &LiveKeys, is_wanted: impl Fn() -> bool) -> Option<Arc<Entry>> {
         let set = live.current();
-        match set.verify_slow(&self.key, self.id.as_ref(), wanted) {
+        match set.verify_slow(&self.key, self.id.as_ref(), is_wanted) {
             SlowOutcome::Match(slow) => live.load().cache_verified(self.digest, &slow),
             SlowOutcome::NoMatch => {
                 set.cache_failure(self.digest);

@@ -1,4 +1,4 @@
-//! Where keys come from.
+//! Key stores.
 
 use std::{
     any::Any,
@@ -16,34 +16,31 @@ use tracing::error;
 
 use crate::{DuplicateKeyError, KeyChange, KeyChangeError, KeyId, KeyRecord, KeySet};
 
-/// A place where keys are kept: it publishes the set in force, and a new one on every
-/// change.
+/// A key store. Publishes the current [`KeySet`], and a new one on every change.
 ///
-/// Requests never ask a store; they read the published set. So a store that is slow or
-/// down changes nothing for the keys that are known, and a change is in force for the
-/// first request that begins after it was published, which is before the change's future
-/// resolves.
+/// Requests read the published set and never wait for the store, so known keys keep working
+/// while the store is slow or down. A change takes effect for requests that begin after its
+/// publication, which precedes the resolution of its future.
 pub trait KeyStore: Send + Sync + 'static {
-    /// The keys that this store publishes.
+    /// Returns the published keys.
     fn keys(&self) -> LiveKeys;
 
-    /// All records, revoked and expired ones too, by id.
+    /// Lists all records by id, including revoked and expired ones.
     fn list(&self) -> StoreFuture<'_, Vec<KeyRecord>>;
 
-    /// Adds a key. An id or a hash that is there already is a
-    /// [`Duplicate`](KeyStoreErrorKind::Duplicate), a hash of a well-known secret is
-    /// [`Invalid`](KeyStoreErrorKind::Invalid).
+    /// Adds a key. An existing id or hash is a [`Duplicate`](KeyStoreErrorKind::Duplicate); the
+    /// hash of a well-known secret is [`Invalid`](KeyStoreErrorKind::Invalid).
     fn create(&self, record: KeyRecord) -> StoreFuture<'_, ()>;
 
-    /// Changes one key, atomically, and returns its new record.
+    /// Applies a change to one key atomically, and returns the new record.
     fn change(&self, id: KeyId, change: KeyChange) -> StoreFuture<'_, KeyRecord>;
 
-    /// Notes that these keys were used. Keys that are gone are passed over.
+    /// Records uses of keys. Unknown ids are ignored.
     fn record_use(&self, ids: Vec<KeyId>, at: Timestamp) -> StoreFuture<'_, ()>;
 
-    /// Notes all keys that were used since this was last called; call it every minute.
+    /// Records all keys used since the last call; call it every minute.
     ///
-    /// What cannot be noted is lost, and noted on the next use.
+    /// On failure these uses are lost, until the keys are used again.
     fn flush_usage(&self, now: Timestamp) -> StoreFuture<'_, ()> {
         let used = self.keys().current().take_used();
         match used.is_empty() {
@@ -53,31 +50,31 @@ pub trait KeyStore: Send + Sync + 'static {
     }
 }
 
-/// What a store promises to have done; boxed, since it takes a file or a database.
+/// The boxed future of a store operation.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, KeyStoreError>> + Send + 'a>>;
 
-/// The set of keys in force, shared by a store and its readers. Cheap to clone.
+/// A handle to the current [`KeySet`], shared by a store and its readers. Cheap to clone.
 ///
-/// Where a store follows its file or its database, it does so as long as any clone of its keys
-/// lives: each guard, layer and service that takes them has one.
+/// A store that follows a file or a database does so as long as a clone of its keys exists, and
+/// every guard, layer and service holds one.
 #[derive(Clone, Default)]
 pub struct LiveKeys {
     live: Arc<Live>,
-    /// What publishes the sets. Never part of [`Live`], which the publisher refers to.
+    /// Keeps the publisher alive. Not part of [`Live`], which the publisher refers to.
     publisher: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 #[derive(Default)]
 struct Live {
     set: ArcSwap<KeySet>,
-    /// Held while a set is put in force, so that listeners hear of sets in their order.
+    /// Locked during publication, so that listeners receive sets in order.
     listeners: Mutex<Vec<Box<Listener>>>,
 }
 
 type Listener = dyn FnMut(&Arc<KeySet>) + Send;
 
 impl LiveKeys {
-    /// Keys that start as this set.
+    /// Creates a handle with an initial set.
     pub fn new(set: KeySet) -> Self {
         Self {
             live: Arc::new(Live {
@@ -88,11 +85,11 @@ impl LiveKeys {
         }
     }
 
-    /// The same keys, which keep this alive: it is dropped with the last clone.
+    /// Returns a handle that keeps a value alive, which is dropped with the last clone.
     ///
-    /// For stores: hand out keys that keep alive what follows the file or the database, such
-    /// as the handle of a thread or a task that ends when the handle is dropped. That thread
-    /// or task publishes to the keys without it, since it would otherwise keep itself alive.
+    /// For stores that follow a file or a database: pass the handle of the thread or task that
+    /// publishes, so that it ends when no reader is left. That thread or task must publish through
+    /// a handle without the value, or it would keep itself alive.
     pub fn keep_alive(self, publisher: impl Any + Send + Sync) -> Self {
         let publisher: Arc<dyn Any + Send + Sync> = match self.publisher {
             Some(other) => Arc::new((publisher, other)),
@@ -104,16 +101,16 @@ impl LiveKeys {
         }
     }
 
-    /// Puts another set in force, for all requests that begin from now on.
+    /// Replaces the set, for all requests that begin after this call.
     pub fn publish(&self, set: KeySet) {
         let mut listeners = self.listeners();
         set.carry_over(&self.load());
         self.store(set);
         let set = self.current();
         for listener in &mut *listeners {
-            // Whoever publishes, such as the thread that follows a file, has to go on.
+            // The publisher, such as the thread that follows a file, must go on.
             if panic::catch_unwind(AssertUnwindSafe(|| listener(&set))).is_err() {
-                error!("a listener of changed keys has panicked");
+                error!("a listener for key changes panicked");
             }
         }
     }
@@ -122,14 +119,14 @@ impl LiveKeys {
         self.live.set.store(Arc::new(set));
     }
 
-    /// The set in force.
+    /// Returns the current set.
     pub fn current(&self) -> Arc<KeySet> {
         self.live.set.load_full()
     }
 
-    /// Tells this listener of the set in force now, and of each that follows, in their
-    /// order; [`KeySet::events_since`] says how they differ. It is called by whoever
-    /// publishes, with a store's locks held: it must not block, and not ask or change a store.
+    /// Calls a listener with the current set, and with each later one in order;
+    /// [`KeySet::events_since`] compares them. The publisher calls it with the locks of the store
+    /// held: it must not block, and not access a store.
     pub fn on_publish(&self, mut listener: impl FnMut(&Arc<KeySet>) + Send + 'static) {
         let mut listeners = self.listeners();
         listener(&self.current());
@@ -141,7 +138,7 @@ impl LiveKeys {
     }
 
     fn listeners(&self) -> MutexGuard<'_, Vec<Box<Listener>>> {
-        // A listener that panicked has told what it had to tell.
+        // Panics of listeners are caught, so the list is consistent.
         let listeners = self.live.listeners.lock();
         listeners.unwrap_or_else(PoisonError::into_inner)
     }
@@ -153,7 +150,7 @@ impl fmt::Debug for LiveKeys {
     }
 }
 
-/// Why a store could not do what it was asked to. Shows neither keys nor hashes.
+/// The error of a store operation. Shows neither keys nor hashes.
 #[derive(Debug)]
 pub struct KeyStoreError {
     kind: KeyStoreErrorKind,
@@ -165,23 +162,23 @@ pub struct KeyStoreError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeyStoreErrorKind {
-    /// There is a key with this id, or with this hash.
+    /// A key with this id or hash exists.
     Duplicate,
-    /// There is no key with this id.
+    /// No key has this id.
     NotFound,
-    /// The key was revoked or has expired, and cannot be changed so.
+    /// The key was revoked or has expired, and does not allow the change.
     Inactive,
-    /// The store does not take such a key: a text or a time in it is out of bounds, or its hash
-    /// is that of a well-known secret.
+    /// The record is invalid: a text or a time is out of bounds, or the hash is that of a
+    /// well-known secret.
     Invalid,
-    /// What the store keeps is not what it should be.
+    /// The stored data is invalid.
     Corrupt,
     /// The store cannot be reached, read or written.
     Unavailable,
 }
 
 impl KeyStoreError {
-    /// An error of this kind; the message says what happened and who can mend it.
+    /// Creates an error; the message says what failed and how to fix it.
     pub fn new(kind: KeyStoreErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -190,13 +187,13 @@ impl KeyStoreError {
         }
     }
 
-    /// Names the error that this one comes from.
+    /// Sets the source of the error.
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// The record has the hash of a [well-known
+    /// Creates the error of a record with the hash of a [well-known
     /// secret](crate::KeyHash::is_of_known_secret).
     pub fn known_secret(id: &KeyId) -> Self {
         Self::new(
@@ -205,21 +202,21 @@ impl KeyStoreError {
         )
     }
 
-    /// There is no key with this id.
+    /// Creates the error of an unknown id.
     pub fn not_found(id: &KeyId) -> Self {
         Self::new(
             KeyStoreErrorKind::NotFound,
-            format!("there is no key with the id {id}"),
+            format!("no key has the id {id}"),
         )
     }
 
-    /// Its kind.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> KeyStoreErrorKind {
         self.kind
     }
 }
 
-/// Why a hash of a well-known secret is refused, and what to do.
+/// The message for hashes of well-known secrets.
 pub(crate) const KNOWN_SECRET: &str = "its hash is that of a well-known secret, which anyone can \
      guess; remove its entry, and generate a key with `stockade keys new`";
 

@@ -1,4 +1,4 @@
-//! What readers copy from the documentation must not be a usable secret.
+//! Documentation contains no usable secrets.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -11,7 +11,7 @@ use std::{
 
 use stockade_key_auth::{KeyDigest, KeyHash};
 
-/// Files of the repository, without what is built or hidden.
+/// Collects the files of the repository, except hidden ones and build output.
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -27,8 +27,8 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The lines that people copy: of documents, examples and configuration all of them, of other
-/// code those of doc comments.
+/// Returns the lines that readers copy: all lines of documents, examples and configuration, and
+/// the doc comments of other code.
 fn lines(path: &Path, text: &str) -> Vec<String> {
     let is_example = path.components().any(|part| part.as_os_str() == "examples");
     let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
@@ -46,7 +46,7 @@ fn lines(path: &Path, text: &str) -> Vec<String> {
     }
 }
 
-/// The digests of all texts of one to three letters and digits.
+/// Returns the digests of all strings of one to three lowercase letters and digits.
 fn short() -> HashSet<String> {
     let mut texts = vec![String::new()];
     let mut digests = HashSet::new();
@@ -72,7 +72,7 @@ fn hex(digest: KeyDigest) -> String {
 
 // FP04
 #[test]
-fn no_document_holds_the_hash_of_a_well_known_or_short_secret() {
+fn documents_contain_no_hash_of_a_well_known_or_short_secret() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut all = Vec::new();
     files(&root, &mut all);
@@ -109,6 +109,6 @@ fn no_document_holds_the_hash_of_a_well_known_or_short_secret() {
             }
         }
     }
-    assert!(seen > 1_000, "the documents are found");
+    assert!(seen > 1_000, "only {seen} lines were found");
     assert!(usable.is_empty(), "{usable:#?}");
 }

@@ -1,4 +1,4 @@
-//! The guard in front of a service.
+//! The guard around a service.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -28,9 +28,9 @@ use stockade_key_auth::{
 use stockade_testkit::{FakeClock, contract};
 use tower::{Layer, ServiceExt, service_fn};
 
-/// The lowest cost that bcrypt has: a millisecond instead of a third of a second.
+/// The minimum cost of bcrypt: a millisecond instead of a third of a second.
 const CHEAP: u32 = 4;
-/// A third of a second: it still runs when the next request comes, also on a busy machine.
+/// A third of a second, so that verification still runs when the next request arrives.
 const SLOW: u32 = 12;
 
 fn generated(id: &str) -> (GeneratedKey, KeyRecord) {
@@ -63,7 +63,7 @@ fn bearer(key: &str) -> Request<()> {
         .unwrap()
 }
 
-/// Answers with the id of the principal.
+/// Responds with the id of the principal.
 async fn ask(layer: &GuardLayer<KeyAuth>, request: Request<()>) -> Response<Full<Bytes>> {
     let inner = service_fn(|request: Request<()>| async move {
         let headers = request.headers();
@@ -87,15 +87,15 @@ async fn status(layer: &GuardLayer<KeyAuth>, request: Request<()>) -> StatusCode
 }
 
 #[tokio::test]
-async fn a_fast_key_upholds_the_contract() {
+async fn fast_hash_upholds_the_contract() {
     let (key, record) = generated("a");
     let layer = KeyAuth::new(&store([record])).into_layer();
     contract::uphold(&layer, || bearer(key.expose())).await;
 }
 
 #[tokio::test]
-async fn a_slow_key_upholds_the_contract() {
-    // Never learnt, since the set is replaced by one with another salt each time, so that
+async fn slow_hash_upholds_the_contract() {
+    // The set is replaced by one with another salt each time, so that the key is never cached and
     // each request waits.
     let store = Arc::new(MemoryKeyStore::new());
     let layer = KeyAuth::new(&*store).into_layer();
@@ -107,7 +107,7 @@ async fn a_slow_key_upholds_the_contract() {
 }
 
 #[tokio::test]
-async fn lets_a_key_in_as_its_principal() {
+async fn authenticates_a_key_as_its_principal() {
     let (key, record) = generated("team-core");
     let record = record
         .scopes("chat:write".parse().unwrap())
@@ -133,9 +133,9 @@ async fn lets_a_key_in_as_its_principal() {
     assert_eq!(status(&layer, header).await, 200);
 }
 
-// A01, A14, A16: one message, whatever is wrong.
+// A01, A14, A16: one message for all reasons.
 #[tokio::test]
-async fn all_keys_that_are_not_valid_get_the_same_answer() {
+async fn all_invalid_keys_get_the_same_response() {
     let (key, record) = generated("known");
     let (expired, old) = generated("expired");
     let (unknown, _) = generated("unknown");
@@ -145,7 +145,7 @@ async fn all_keys_that_are_not_valid_get_the_same_answer() {
     let layer = KeyAuth::new(&store([record, old]))
         .clock(clock)
         .into_layer();
-    // One key in 62 ends in an x, and would not be broken by another one.
+    // The replacement must differ from the last character.
     let (rest, last) = key.expose().split_at(key.expose().len() - 1);
     let broken = format!("{rest}{}", if last == "x" { "y" } else { "x" });
 
@@ -184,7 +184,7 @@ async fn all_keys_that_are_not_valid_get_the_same_answer() {
 }
 
 #[tokio::test]
-async fn the_same_bad_key_leaves_the_same_evidence() {
+async fn same_bad_key_has_the_same_fingerprint() {
     let (_, record) = generated("known");
     let slow = bcrypted("slow", "another-key");
     let layer = KeyAuth::new(&store([record, slow])).into_layer();
@@ -203,7 +203,7 @@ async fn the_same_bad_key_leaves_the_same_evidence() {
 }
 
 #[tokio::test]
-async fn no_key_gets_a_challenge_without_an_error() {
+async fn missing_key_gets_a_challenge_without_error_code() {
     let (_, record) = generated("a");
     let layer = KeyAuth::new(&store([record]))
         .realm("mo\"dels")
@@ -230,7 +230,7 @@ async fn no_key_gets_a_challenge_without_an_error() {
 
 // A13
 #[tokio::test]
-async fn two_different_keys_are_a_bad_request() {
+async fn different_keys_are_a_bad_request() {
     let (a, first) = generated("a");
     let (b, second) = generated("b");
     let layer = KeyAuth::new(&store([first, second])).into_layer();
@@ -243,7 +243,7 @@ async fn two_different_keys_are_a_bad_request() {
 
 // A23
 #[tokio::test]
-async fn without_keys_nobody_gets_in() {
+async fn empty_store_rejects_every_key() {
     let (key, _) = generated("a");
     let layer = KeyAuth::new(&MemoryKeyStore::new()).into_layer();
     assert_eq!(status(&layer, bearer(key.expose())).await, 401);
@@ -252,7 +252,7 @@ async fn without_keys_nobody_gets_in() {
 
 // A08
 #[tokio::test]
-async fn a_removed_key_is_refused_on_the_next_request() {
+async fn rejects_removed_key_on_the_next_request() {
     let (key, record) = generated("a");
     let store = store([record, bcrypted("slow", "opaque-key")]);
     let layer = KeyAuth::new(&store).into_layer();
@@ -266,7 +266,7 @@ async fn a_removed_key_is_refused_on_the_next_request() {
 
 // A09
 #[tokio::test]
-async fn a_learnt_key_expires() {
+async fn cached_key_expires() {
     let expiry = Timestamp::from_secs(1_000);
     let clock = FakeClock::at(Timestamp::from_secs(999));
     let store = store([bcrypted("slow", "opaque-key").expires(expiry)]);
@@ -277,7 +277,7 @@ async fn a_learnt_key_expires() {
 }
 
 #[tokio::test]
-async fn keys_of_all_hashes_are_found() {
+async fn finds_keys_of_all_hash_formats() {
     let argon2 = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$\
                   CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
     let (ours, _) = generated("ours");
@@ -309,7 +309,7 @@ fn poll<F: Future>(future: Pin<&mut F>) -> bool {
 
 // A03
 #[tokio::test]
-async fn slow_hashes_have_a_bounded_number_of_places() {
+async fn slow_hashes_are_bounded() {
     let one = NonZeroUsize::MIN;
     let (good, record) = generated("good");
     let store = store([bcrypted_at(SLOW, "slow", "opaque-key"), record]);
@@ -321,7 +321,7 @@ async fn slow_hashes_have_a_bounded_number_of_places() {
     });
     let service = layer.layer(inner);
 
-    // Two places: one runs, one waits, before anything was polled.
+    // One request runs and one is queued.
     let first = service.clone().oneshot(bearer("bad-1"));
     let second = service.clone().oneshot(bearer("bad-2"));
     let (mut first, mut second) = (Box::pin(first), Box::pin(second));
@@ -331,7 +331,7 @@ async fn slow_hashes_have_a_bounded_number_of_places() {
     let third = service.clone().oneshot(bearer("bad-3")).await.unwrap();
     assert_eq!(third.status(), 503);
     assert_eq!(third.headers()["retry-after"], "1");
-    // A flood of bad keys does not slow a good one.
+    // A flood of bad keys does not delay a good one.
     let good = service
         .clone()
         .oneshot(bearer(good.expose()))
@@ -347,7 +347,7 @@ async fn slow_hashes_have_a_bounded_number_of_places() {
 
 // FA03
 #[tokio::test]
-async fn a_flood_from_one_address_keeps_no_other_address_from_slow_hashes() {
+async fn flood_from_one_address_does_not_lock_out_others() {
     let two = NonZeroUsize::MIN.saturating_add(1);
     let store = store([
         bcrypted("slow", "opaque-key"),
@@ -364,10 +364,10 @@ async fn a_flood_from_one_address_keeps_no_other_address_from_slow_hashes() {
     for number in 0..3 {
         let bad = from(&format!("bad-{number}"), Some("2001:db8::1"));
         let mut request = Box::pin(service.clone().oneshot(bad));
-        assert!(!poll(request.as_mut()), "it runs or waits");
+        assert!(!poll(request.as_mut()), "the request runs or is queued");
         flood.push(tokio::spawn(request));
     }
-    // The flood has all places: also those of other addresses of its network.
+    // The flood holds all permits and slots; its /64 network counts as one client.
     let more = from("bad-3", Some("2001:db8::2"));
     assert_eq!(service.clone().oneshot(more).await.unwrap().status(), 503);
 
@@ -380,12 +380,12 @@ async fn a_flood_from_one_address_keeps_no_other_address_from_slow_hashes() {
     assert_eq!(
         statuses,
         [401, 401, 503],
-        "the newest one gave its place up"
+        "the newest request was displaced"
     );
 }
 
 #[tokio::test]
-async fn anonymous_requests_pass_only_where_that_is_allowed() {
+async fn anonymous_requests_pass_only_when_allowed() {
     let (_, record) = generated("a");
     let layer = KeyAuth::new(&store([record]))
         .dangerous_allow_anonymous()
@@ -413,7 +413,7 @@ fn from(key: &str, client: Option<&str>) -> Request<()> {
 }
 
 #[tokio::test]
-async fn a_key_bound_to_networks_is_refused_elsewhere() {
+async fn rejects_network_bound_key_elsewhere() {
     let (key, record) = generated("a");
     let networks = [
         "10.0.0.0/8".parse().unwrap(),
@@ -425,7 +425,7 @@ async fn a_key_bound_to_networks_is_refused_elsewhere() {
         (Some("2001:db8::1"), 200),
         (Some("192.0.2.1"), 401),
         (Some("unix"), 401),
-        // Without a context nobody knows where it comes from.
+        // Without a context the client is unknown.
         (None, 401),
     ] {
         assert_eq!(
@@ -437,7 +437,7 @@ async fn a_key_bound_to_networks_is_refused_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_rotated_key_is_taken_until_its_grace_ends() {
+async fn accepts_previous_secret_during_grace_period() {
     let (old, record) = generated("a");
     let new = GeneratedKey::new("sk", "a".parse().unwrap()).unwrap();
     let clock = FakeClock::at(Timestamp::from_secs(1_000));
@@ -457,7 +457,7 @@ async fn a_rotated_key_is_taken_until_its_grace_ends() {
 }
 
 #[tokio::test]
-async fn a_peppered_key_needs_the_pepper() {
+async fn peppered_key_needs_the_pepper() {
     let (key, _) = generated("a");
     let pepper = Pepper::new([7; 32]).unwrap();
     let hash = KeyHash::peppered(pepper.digest(key.expose().as_bytes()));
@@ -481,7 +481,7 @@ async fn a_peppered_key_needs_the_pepper() {
 
 // A08
 #[tokio::test]
-async fn a_key_revoked_while_it_is_verified_is_refused_and_not_learnt() {
+async fn key_revoked_during_verification_is_rejected_and_not_cached() {
     let store = store([bcrypted_at(SLOW, "slow", "opaque-key")]);
     let layer = KeyAuth::new(&store).into_layer();
     let inner = service_fn(|_: Request<()>| async {
@@ -499,7 +499,7 @@ async fn a_key_revoked_while_it_is_verified_is_refused_and_not_learnt() {
 }
 
 #[tokio::test]
-async fn use_is_noted_when_it_is_flushed() {
+async fn flush_records_uses() {
     let (key, used) = generated("used");
     let (_, unused) = generated("unused");
     let store = store([used, unused]);
@@ -517,15 +517,15 @@ async fn use_is_noted_when_it_is_flushed() {
 
 // A11
 #[tokio::test]
-async fn a_flood_of_bad_keys_evicts_no_good_one() {
-    // Only slow keys have caches at all.
+async fn flood_of_bad_keys_evicts_no_good_key() {
+    // Only keys with slow hashes are cached.
     let store = store([bcrypted("slow", "opaque-key")]);
     let layer = KeyAuth::new(&store).into_layer();
     assert_eq!(status(&layer, bearer("opaque-key")).await, 200);
     for n in 0..2_000 {
         assert_eq!(status(&layer, bearer(&format!("bad-{n}"))).await, 401);
     }
-    // Learnt: it passes at once, without a wait.
+    // The cached key passes without waiting.
     let inner = service_fn(|_: Request<()>| async {
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
     });
@@ -534,7 +534,7 @@ async fn a_flood_of_bad_keys_evicts_no_good_one() {
 }
 
 #[test]
-fn nothing_shows_a_secret() {
+fn debug_output_shows_no_secret() {
     let (key, record) = generated("a");
     let secret = &key.expose()["sk_a_".len()..];
     let digest = key.digest().to_string();

@@ -1,4 +1,4 @@
-//! How long a key file is followed, and what happens while it cannot be read.
+//! The lifetime of the file watch, and behaviour while the file is unreadable.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -17,10 +17,10 @@ use stockade_core::guard::{Guard, GuardLayer};
 use stockade_key_auth::{FileKeyStore, GeneratedKey, KeyAuth, KeyRecord, KeyStore, to_yaml};
 use tower::{Layer, ServiceExt, service_fn};
 
-/// Far longer than it takes: two seconds are promised where the machine is not overloaded.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A generous time-out; changes are expected within two seconds.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Replaces the key file at once, as a store does.
+/// Replaces the key file atomically, as a store does.
 fn write(path: &Path, records: &[KeyRecord]) {
     let entries: String = records.iter().map(to_yaml).collect();
     let text = match records {
@@ -38,7 +38,7 @@ fn generated(id: &str) -> (GeneratedKey, KeyRecord) {
     (key, record)
 }
 
-/// As a program has it: nothing but the layer is left when this returns.
+/// Drops the store and returns the layer alone, as programs do.
 fn layer(path: &Path) -> GuardLayer<KeyAuth> {
     let keys = FileKeyStore::open(path).unwrap();
     KeyAuth::new(&keys).into_layer()
@@ -59,7 +59,7 @@ async fn status(
 
 // FP01, FP02
 #[tokio::test]
-async fn a_service_alone_follows_the_file_after_its_store_and_layer_are_dropped() {
+async fn service_watches_the_file_after_store_and_layer_are_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys.yaml");
     let (revoked, record) = generated("revoked");
@@ -72,7 +72,7 @@ async fn a_service_alone_follows_the_file_after_its_store_and_layer_are_dropped(
     assert_eq!(status(&service, &revoked).await, 200);
 
     write(&path, &[other]);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while status(&service, &revoked).await != 401 {
         assert!(Instant::now() < deadline, "the key is still valid");
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -82,7 +82,7 @@ async fn a_service_alone_follows_the_file_after_its_store_and_layer_are_dropped(
 
 // FP01
 #[test]
-fn what_follows_the_keys_ends_with_the_last_guard() {
+fn publisher_is_dropped_with_the_last_guard() {
     struct Publisher(std::sync::mpsc::Sender<&'static str>);
 
     impl Drop for Publisher {
@@ -107,13 +107,13 @@ const CHILD: &str = "STOCKADE_TEST_OUT_OF_DESCRIPTORS";
 
 // FA04
 #[test]
-fn a_revocation_while_there_are_no_descriptors_is_made_up_for() {
+fn revocation_takes_effect_after_descriptor_exhaustion() {
     if std::env::var_os(CHILD).is_some() {
         return out_of_descriptors();
     }
-    // In a process of its own, since the limit is that of a process.
+    // In a child process, since the limit applies to the whole process.
     let this = std::env::current_exe().unwrap();
-    let name = "a_revocation_while_there_are_no_descriptors_is_made_up_for";
+    let name = "revocation_takes_effect_after_descriptor_exhaustion";
     let child = Command::new("sh")
         .args(["-c", "ulimit -n 64 && exec \"$@\"", "sh"])
         .arg(this)
@@ -121,10 +121,10 @@ fn a_revocation_while_there_are_no_descriptors_is_made_up_for() {
         .env(CHILD, "1")
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&child.stdout);
+    let output = String::from_utf8_lossy(&child.stdout);
     assert!(
-        child.status.success() && said.contains("1 passed"),
-        "{said}{}",
+        child.status.success() && output.contains("1 passed"),
+        "{output}{}",
         String::from_utf8_lossy(&child.stderr)
     );
 }
@@ -139,9 +139,9 @@ fn out_of_descriptors() {
     let store = FileKeyStore::open(&path).unwrap();
     let is_valid = || !store.keys().current().is_empty();
     let until = |what: &str, is_so: &dyn Fn() -> bool| {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !is_so() {
-            assert!(Instant::now() < deadline, "never: {what}");
+            assert!(Instant::now() < deadline, "timed out: {what}");
             std::thread::sleep(Duration::from_millis(10));
         }
     };
@@ -150,12 +150,12 @@ fn out_of_descriptors() {
     while let Ok(descriptor) = fs::File::open("/dev/null") {
         descriptors.push(descriptor);
     }
-    // A rename takes no descriptor.
+    // A rename needs no descriptor.
     fs::rename(&next, &path).unwrap();
     until("the failure is visible", &|| {
         store.health().status().is_failing()
     });
-    assert!(is_valid(), "what was read last is in force");
+    assert!(is_valid(), "the last valid keys stay active");
 
     // The file does not change again.
     drop(descriptors);

@@ -1,4 +1,4 @@
-//! The guard with all that it remembers, against a model that remembers nothing.
+//! The guard with its caches, compared with a model without caches.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -66,7 +66,7 @@ fn hash(key: usize, slow: bool) -> KeyHash {
     }
 }
 
-/// Whom a key belongs to, and whether it is alive there, by trying it against every hash.
+/// Returns the owners of a key and whether it is valid for them, by verifying every hash.
 fn owners(records: &BTreeMap<&str, KeyRecord>, key: &str, now: Timestamp) -> Vec<(String, bool)> {
     let mut owners = Vec::new();
     for record in records.values() {
@@ -78,8 +78,8 @@ fn owners(records: &BTreeMap<&str, KeyRecord>, key: &str, now: Timestamp) -> Vec
         for (hash, until) in [(&record.hash, expires)].into_iter().chain(previous) {
             let matches = hash.verify(key.as_bytes()) == Some(true);
             if matches {
-                let alive = record.revoked.is_none() && now < until;
-                owners.push((record.id.to_string(), alive));
+                let is_valid = record.revoked.is_none() && now < until;
+                owners.push((record.id.to_string(), is_valid));
             }
         }
     }
@@ -90,7 +90,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn remembers_nothing_that_is_not_so(steps in proptest::collection::vec(step(), 1..40)) {
+    fn caches_never_change_the_decision(steps in proptest::collection::vec(step(), 1..40)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let clock = FakeClock::at(Timestamp::from_secs(1_000));
         let store = MemoryKeyStore::new();
@@ -129,20 +129,20 @@ proptest! {
                     let owners = owners(&model, KEYS[key], clock.now());
                     let request = Request::builder().header(AUTHORIZATION, format!("Bearer {}", KEYS[key]));
                     let mut head = Head::new(request.body(()).unwrap().into_parts().0);
-                    let verdict = match guard.check(&head) {
+                    let result = match guard.check(&head) {
                         Check::Pass(pass) => Ok(pass),
                         Check::Refuse(refusal) => Err(refusal),
                         Check::Answer(answer) => panic!("{answer:?}"),
                         Check::Wait(wait) => runtime.block_on(wait),
                     };
-                    match verdict {
+                    match result {
                         Ok(pass) => {
                             guard.admit(pass, &mut head);
                             let principal = head.context().principal().unwrap();
                             let owner = (principal.id().to_owned(), true);
                             prop_assert!(owners.contains(&owner), "{owners:?}");
                         }
-                        // Of two owners of one text, a dead one may answer for both.
+                        // If two records share a secret, an invalid one may decide.
                         Err(_) => prop_assert!(!matches!(&*owners, [(_, true)]), "{owners:?}"),
                     }
                 }

@@ -1,4 +1,4 @@
-//! The stores of this crate pass the suite of all stores.
+//! The stores of this crate pass the conformance suite.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -6,12 +6,12 @@ use stockade_key_auth::{FileKeyStore, KeyStore, MemoryKeyStore};
 use stockade_testkit::key_store;
 
 #[tokio::test]
-async fn the_memory_store_upholds_the_suite() {
+async fn memory_store_passes_the_suite() {
     key_store::uphold(&MemoryKeyStore::new()).await;
 }
 
 #[tokio::test]
-async fn the_file_store_upholds_the_suite_and_keeps_what_it_did() {
+async fn file_store_passes_the_suite_and_persists_changes() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["keys.yaml", "keys.toml", "keys.json"] {
         let path = folder.path().join(name);

@@ -1,7 +1,7 @@
-//! Whether the text of a key file is whole.
+//! Detection of truncated key files.
 //!
-//! A file that is copied slowly, or whose disk is full, ends early. What it lacks must not
-//! look like a choice: a key whose `revoked_at` was cut off would be valid again.
+//! A file ends early during a slow copy or on a full disk. Missing lines must not take effect:
+//! a key whose `revoked_at` was cut off would be valid again.
 
 use std::fmt;
 
@@ -13,11 +13,11 @@ use serde::{
 use super::format::{KeyFileFormat, Problem};
 use crate::{KeyId, KeySet};
 
-/// The `format` of files that end with a mark.
+/// The `format` of files with an end marker.
 pub(super) const MARKED: u8 = 2;
 
-/// The mark at the end of a file: `end: true`, or in TOML the table `[end]`, since no
-/// other setting can follow a table.
+/// The end marker: `end: true`, or in TOML the table `[end]`, after which no other top-level
+/// setting can follow.
 pub(super) struct EndMark;
 
 impl<'de> Deserialize<'de> for EndMark {
@@ -40,7 +40,7 @@ impl<'de> Deserialize<'de> for EndMark {
             {
                 match value {
                     true => Ok(EndMark),
-                    false => Err(E::custom("`end` is `true`, or left out")),
+                    false => Err(E::custom("`end` must be `true` or absent")),
                 }
             }
 
@@ -49,7 +49,7 @@ impl<'de> Deserialize<'de> for EndMark {
                 A: MapAccess<'de>,
             {
                 match map.next_entry::<IgnoredAny, IgnoredAny>()? {
-                    Some(_) => Err(A::Error::custom("`[end]` is an empty table")),
+                    Some(_) => Err(A::Error::custom("`[end]` must be an empty table")),
                     None => Ok(EndMark),
                 }
             }
@@ -59,16 +59,16 @@ impl<'de> Deserialize<'de> for EndMark {
     }
 }
 
-/// Whether something may be missing after the last key.
+/// Whether text may be missing after the last key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// The text ends where its writer ended it.
-    Known,
-    /// The text may go on: fields of the last key, and further keys.
+    /// The text is complete.
+    Complete,
+    /// Fields of the last key or further keys may be missing.
     Open,
 }
 
-/// Refuses a text that shows that it was cut.
+/// Rejects text that is recognisably truncated.
 pub(super) fn check(
     language: KeyFileFormat,
     text: &str,
@@ -84,34 +84,38 @@ pub(super) fn check(
     };
     match (format, mark) {
         (None | Some(1 | MARKED), _) => {}
-        (Some(_), _) => return problem("`format` is 2, or left out"),
+        (Some(_), _) => return problem("`format` must be 2 or absent"),
     }
     if has_brackets(language, text, last) {
-        return Ok(Ending::Known);
+        return Ok(Ending::Complete);
     }
     let is_mark = match language {
         KeyFileFormat::Toml => last.starts_with("[end]"),
         _ => last.starts_with("end:"),
     };
     match (format, mark) {
-        (_, Some(_)) if is_mark => Ok(Ending::Known),
-        (_, Some(_)) => problem("something follows the mark of the end; move the mark to the end"),
+        (_, Some(_)) if is_mark => Ok(Ending::Complete),
+        (_, Some(_)) => {
+            problem("text follows the end marker; move the marker to the end of the file")
+        }
         (Some(MARKED), None) => problem(match language {
-            KeyFileFormat::Toml => "it ends in the middle: with `format = 2`, its end is `[end]`",
-            _ => "it ends in the middle: with `format: 2`, its end is `end: true`",
+            KeyFileFormat::Toml => {
+                "the file is truncated: with `format = 2` it must end with `[end]`"
+            }
+            _ => "the file is truncated: with `format: 2` it must end with `end: true`",
         }),
         _ if language == KeyFileFormat::Yaml && is_name(last) => {
-            problem("it ends in the middle: a name without a value")
+            problem("the file is truncated: the last line has a name without a value")
         }
         _ if !text.ends_with('\n') && !last.ends_with(['"', '\'', ']', '}']) => problem(
-            "it may end in the middle of a line; end the last line with a line feed, as `echo >>` \
-             does",
+            "the last line may be truncated; end it with a line feed, for example with \
+             `echo >>`",
         ),
         _ => Ok(Ending::Open),
     }
 }
 
-/// The last line that is neither blank nor a comment, and its number.
+/// Returns the last line that is neither blank nor a comment, and its number.
 fn last_line(text: &str) -> (u64, &str) {
     let count = text.lines().count() as u64;
     let mut lines = (1..=count).rev().zip(text.lines().rev());
@@ -123,7 +127,7 @@ fn last_line(text: &str) -> (u64, &str) {
         .map_or((count.max(1), ""), |(at, line)| (at, line.trim_end()))
 }
 
-/// Whether the whole text is in brackets, so that a cut leaves them open.
+/// Returns whether brackets enclose the whole text, so that truncation is a syntax error.
 fn has_brackets(language: KeyFileFormat, text: &str, last: &str) -> bool {
     match language {
         KeyFileFormat::Json => true,
@@ -132,7 +136,7 @@ fn has_brackets(language: KeyFileFormat, text: &str, last: &str) -> bool {
     }
 }
 
-/// Whether a line of YAML is `name:`, with nothing but a comment behind it.
+/// Returns whether a line of YAML is `name:`, followed by nothing but a comment.
 fn is_name(line: &str) -> bool {
     let Some((name, rest)) = line.split_once(':') else {
         return false;
@@ -144,7 +148,7 @@ fn is_name(line: &str) -> bool {
     name.chars().all(is_word) && (rest.is_empty() || rest.starts_with('#'))
 }
 
-/// The restriction that a key has in force, and that its new record lacks.
+/// Returns a restriction of an active key that its new record lacks.
 pub(super) fn lost(in_force: &KeySet, new: &KeySet, id: &KeyId) -> Option<&'static str> {
     let find = |set: &'_ KeySet| -> Option<Restrictions> {
         let key = set.keys().find(|key| key.id == *id)?;
@@ -178,7 +182,7 @@ mod tests {
 
     // FA09
     #[test]
-    fn a_line_without_an_end_is_refused_unless_it_closes_itself() {
+    fn rejects_unterminated_last_lines() {
         use KeyFileFormat::{Json, Toml, Yaml};
         for (language, text, expected) in [
             (Yaml, "keys: []", Some(Ending::Open)),
@@ -188,14 +192,14 @@ mod tests {
             (Yaml, "keys:\n  - networks: # of the office\n", None),
             (Yaml, "keys:\n  - \"networks\":\n\n# more\n", None),
             (Yaml, "keys:\n  - owner: \"a: # b\"\n", Some(Ending::Open)),
-            (Yaml, "{keys: []}", Some(Ending::Known)),
+            (Yaml, "{keys: []}", Some(Ending::Complete)),
             (Toml, "[[keys]]\ntokens_per_minute = 60", None),
             (
                 Toml,
                 "[[keys]]\ntokens_per_minute = 60\n",
                 Some(Ending::Open),
             ),
-            (Json, "{\"keys\": []}", Some(Ending::Known)),
+            (Json, "{\"keys\": []}", Some(Ending::Complete)),
         ] {
             assert_eq!(ending(language, text), expected, "{text:?}");
         }

@@ -1,5 +1,5 @@
-//! Changing a key file without touching what stays: comments, the order of keys and fields,
-//! blank lines, quotes.
+//! In-place editing of key files, preserving comments, the order of keys and fields, blank lines
+//! and quotes.
 
 mod append;
 
@@ -12,29 +12,29 @@ use super::{
 };
 use crate::{KeyId, KeyRecord, records::Records};
 
-/// Why a text was not edited.
+/// The error of a change that the layout of the text does not allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Uneditable;
 
 impl fmt::Display for Uneditable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "its layout leaves no place for the change, so nothing was changed; make the change by \
-             hand, or write the file anew, without its comments, by `stockade keys export`",
+            "its layout does not allow the change, so nothing was changed; edit the file by hand, or \
+             rewrite it without comments with `stockade keys export`",
         )
     }
 }
 
-/// The text with these records in place of the old ones.
+/// Returns the text with the new records in place of the old ones.
 ///
-/// The result was parsed again: it holds exactly the new records.
+/// The result is parsed again, and holds exactly the new records.
 pub(super) fn edit(
     format: KeyFileFormat,
     text: &str,
     old: &Records,
     new: &Records,
 ) -> Result<String, Uneditable> {
-    // What was never touched by hand stays as it is always written.
+    // A file without manual edits is rewritten as a whole.
     if (old.list().is_empty() && !text.contains('#')) || text == format.write(&old.list()) {
         return Ok(format.write(&new.list()));
     }
@@ -52,7 +52,7 @@ pub(super) fn edit(
     }
 }
 
-/// What differs between two states of a store.
+/// The differences between two states of a store.
 #[derive(Default)]
 struct Changes {
     set: Vec<(KeyId, &'static str, String)>,
@@ -102,7 +102,7 @@ impl Changes {
     }
 }
 
-/// The list under `keys`.
+/// Returns the list under `keys`.
 fn list(root: &Node) -> Result<(&Node, &[Node]), Uneditable> {
     let keys = &root.pair("keys").ok_or(Uneditable)?.value;
     match &keys.kind {
@@ -111,7 +111,7 @@ fn list(root: &Node) -> Result<(&Node, &[Node]), Uneditable> {
     }
 }
 
-/// The id of an entry.
+/// Returns the id of an entry.
 fn id(entry: &Node) -> Option<&str> {
     match &entry.pair("key_id")?.value.kind {
         Kind::Value(id) => id.as_deref(),
@@ -119,8 +119,8 @@ fn id(entry: &Node) -> Option<&str> {
     }
 }
 
-/// Replaces values, and adds the fields that are new in front of the hash, which is the
-/// last that a cut may lose.
+/// Replaces values, and inserts new fields before the hash, so that the hash remains the last
+/// field and truncation drops it first.
 fn set(
     format: KeyFileFormat,
     text: &str,
@@ -153,11 +153,11 @@ fn set(
             }
         });
     }
-    // Those of one place stay in their order.
+    // A stable sort keeps the order of edits at the same position.
     edits.sort_by_key(|(range, _)| range.start);
     let (mut edited, mut from) = (String::with_capacity(text.len()), 0);
     for (range, new) in edits {
-        // Two keys may share a value.
+        // Two keys may share a value, by a YAML alias.
         edited += text.get(from..range.start).ok_or(Uneditable)?;
         edited += &new;
         from = range.end;
@@ -165,7 +165,7 @@ fn set(
     Ok(edited + &text[from..])
 }
 
-/// A field to stand in front of another one, and what divides them.
+/// Formats a field to insert before another one, with the separator.
 fn field(
     format: KeyFileFormat,
     text: &str,
@@ -182,7 +182,7 @@ fn field(
     let before = line_start(text, next.key.start)..next.key.start;
     let before = &text[before];
     let comma = if entry.inline { "," } else { "" };
-    // In YAML, `- ` in front of the first field is indentation for the others.
+    // In YAML, the `- ` before the first field corresponds to indentation of the others.
     let is_alone = before.trim_start_matches([' ', '\t', '-']).is_empty();
     match is_alone {
         true => format!(
@@ -194,7 +194,7 @@ fn field(
     }
 }
 
-/// Removes a field with its line, or with its comma.
+/// Removes a field with its line or comma.
 fn remove(format: KeyFileFormat, text: &str, id: &KeyId, name: &str) -> Result<String, Uneditable> {
     let root = Node::parse(format, text).ok_or(Uneditable)?;
     let (_, entries) = list(&root)?;
@@ -216,7 +216,7 @@ fn remove(format: KeyFileFormat, text: &str, id: &KeyId, name: &str) -> Result<S
             let first = line_start(text, start);
             let is_first = !text[first..start].trim().is_empty();
             match is_first {
-                // `- name: value`: the next field takes its place.
+                // `- name: value`: the next field moves up behind the `- `.
                 true => start..next_key(entry, end).ok_or(Uneditable)?,
                 false => first..next_line(text, end),
             }
@@ -239,7 +239,7 @@ fn line_start(text: &str, at: usize) -> usize {
     text[..at].rfind('\n').map_or(0, |line_feed| line_feed + 1)
 }
 
-/// Where the line behind this place begins. A block of text ends at the beginning of a line.
+/// Returns the start of the next line. A YAML block scalar already ends at the start of a line.
 fn next_line(text: &str, at: usize) -> usize {
     if text[..at].ends_with('\n') {
         return at;

@@ -1,4 +1,4 @@
-//! One key in a file.
+//! The serialized form of a key in a file.
 
 use std::{
     collections::BTreeMap,
@@ -18,8 +18,8 @@ use stockade_core::{
 
 use crate::{KeyHash, KeyId, KeyRecord, PreviousHash, QuotaFields};
 
-/// The file's form of a [`KeyRecord`]. Texts are parsed as they are read, so that an error
-/// carries the place where it was found.
+/// The serialized form of a [`KeyRecord`]. Strings are parsed during deserialization, so that
+/// errors carry their position.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FileKey {
@@ -79,12 +79,12 @@ pub(super) struct FileKey {
         deserialize_with = "optional_hash"
     )]
     previous_hash: Option<Text<KeyHash>>,
-    // The last field: an entry that is cut has no hash, and is no key.
+    // The last field: a truncated entry lacks its hash and is invalid.
     #[serde(deserialize_with = "hash")]
     hash: Text<KeyHash>,
 }
 
-/// A value that is written as its text.
+/// A value serialized with `Display`.
 struct Text<T>(T);
 
 impl<T> Serialize for Text<T>
@@ -122,7 +122,7 @@ fn optional_hash<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Text<KeyH
     text.map(|text| parse("previous_hash", &text)).transpose()
 }
 
-/// A list, or one text with commas or spaces.
+/// A list, or a string separated by commas or spaces.
 fn scopes<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<String>, D::Error> {
     struct Scopes;
 
@@ -130,7 +130,7 @@ fn scopes<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<String>, D::Error> 
         type Value = Vec<String>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list of scopes, or one text with commas or spaces between them")
+            f.write_str("a list of scopes, or a string of scopes separated by commas or spaces")
         }
 
         fn visit_unit<E>(self) -> Result<Vec<String>, E> {
@@ -173,7 +173,7 @@ fn time<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Text<Time>>, D::Er
     time.map(|time| Some(Text(time))).map_err(D::Error::custom)
 }
 
-/// A [`Timestamp`], written as RFC 3339 has it.
+/// A [`Timestamp`] in RFC 3339 format.
 #[derive(Clone, Copy)]
 struct Time(Timestamp);
 
@@ -183,7 +183,7 @@ impl FromStr for Time {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let time: jiff::Timestamp = text
             .parse()
-            .map_err(|_| "it is no time; write it like 2026-01-31T23:59:59Z")?;
+            .map_err(|_| "invalid time; use the format 2026-01-31T23:59:59Z")?;
         u64::try_from(time.as_nanosecond())
             .map(|nanos| Self(Timestamp::from_nanos(nanos)))
             .map_err(|_| "the time is before 1970 or after 2554")
@@ -199,7 +199,7 @@ impl Display for Time {
 }
 
 impl FileKey {
-    /// The fields that a store changes, as a file has them.
+    /// Returns the fields that a store may change, in serialized form.
     pub(super) fn changeable(&self) -> [(&'static str, Option<String>); 6] {
         let time = |time: &Option<Text<Time>>| time.as_ref().map(|Text(time)| time.to_string());
         let hash = |hash: &Text<KeyHash>| hash.0.to_string();
@@ -213,13 +213,13 @@ impl FileKey {
         ]
     }
 
-    /// `None` when a previous hash has no end, or an end no hash.
+    /// Returns `None` when only one of `previous_hash` and `previous_until` is present.
     pub(super) fn into_record(self) -> Option<KeyRecord> {
         let time = |time: Option<Text<Time>>| time.map(|Text(Time(at))| at);
         let mut record = KeyRecord::new(self.key_id.0, self.hash.0);
         record.name = self.name;
         record.owner = self.owner;
-        // Each of them was parsed when it was read.
+        // Each scope was validated during deserialization.
         record.scopes = self.scopes.join(" ").parse().ok()?;
         record.models = self.models;
         record.quotas = self.quotas.map(QuotaOverrides::from).unwrap_or_default();

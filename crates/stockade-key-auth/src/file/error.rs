@@ -1,4 +1,4 @@
-//! Why a key file was not taken.
+//! Errors of key files.
 
 use std::{
     error::Error,
@@ -8,7 +8,7 @@ use std::{
 
 use crate::{KeyStoreError, KeyStoreErrorKind};
 
-/// Why a key file was not taken. Shows neither hashes nor other values of the file.
+/// The error of a key file. Shows neither hashes nor other values of the file.
 #[derive(Debug)]
 pub struct KeyFileError {
     path: PathBuf,
@@ -22,17 +22,15 @@ pub struct KeyFileError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeyFileErrorKind {
-    /// The file is missing, too large, or may not be read; whoever runs the server can
-    /// mend that.
+    /// The file is missing, too large, or not readable.
     Unreadable,
-    /// The file is not what it should be; whoever wrote it can mend that.
+    /// The contents of the file are invalid.
     Invalid,
-    /// The file cannot be written: the disk is full, or its folder is read-only.
+    /// The file cannot be written, for example because the disk is full or the folder read-only.
     Unwritable,
-    /// The file cannot be followed: no thread can be started.
+    /// The file cannot be watched, because no thread can be started.
     Unwatchable,
-    /// The file's layout leaves no place for a change; make the change by hand, or write the
-    /// file anew.
+    /// The layout of the file does not allow a change; edit it by hand, or rewrite the file.
     Uneditable,
 }
 
@@ -81,12 +79,12 @@ impl KeyFileError {
         }
     }
 
-    /// Its kind.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> KeyFileErrorKind {
         self.kind
     }
 
-    /// The line where the fault begins, counted from 1.
+    /// Returns the line of the problem, counted from 1.
     pub fn line(&self) -> Option<u64> {
         self.line
     }
@@ -101,7 +99,7 @@ impl fmt::Display for KeyFileError {
         f.write_str(match self.kind {
             KeyFileErrorKind::Unreadable => " cannot be read",
             KeyFileErrorKind::Unwritable => " cannot be written",
-            KeyFileErrorKind::Unwatchable => " cannot be followed",
+            KeyFileErrorKind::Unwatchable => " cannot be watched",
             KeyFileErrorKind::Invalid => " is not valid",
             KeyFileErrorKind::Uneditable => " cannot be edited",
         })?;

@@ -1,4 +1,4 @@
-//! The text of a key file, in three languages.
+//! The formats of key files.
 
 use std::{ffi::OsStr, fmt, path::Path};
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{DuplicateKeyError, KeyId, KeyRecord, KeySet, records::Records};
 
-/// The language of a key file.
+/// The format of a key file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeyFileFormat {
@@ -29,7 +29,7 @@ pub enum KeyFileFormat {
 #[serde(deny_unknown_fields)]
 struct File {
     format: Option<u8>,
-    /// `None` for YAML's null, which a name without a value is.
+    /// `None` for YAML's null, the value of a name without one.
     keys: Option<Vec<FileKey>>,
     end: Option<EndMark>,
 }
@@ -46,25 +46,24 @@ struct MarkedFile {
     end: bool,
 }
 
-/// What is wrong with a text, and where.
+/// A problem of a file, with its line.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub(super) line: Option<u64>,
     pub(super) message: String,
 }
 
-/// What a text holds.
+/// The parsed contents of a file.
 #[derive(Debug)]
 pub(super) struct Parsed {
     pub(super) records: Records,
     pub(super) set: KeySet,
-    /// The last key, where the text does not say that its fields are all there, and its
-    /// last line.
+    /// The last key and its last line, when fields after it may be missing.
     pub(super) open_end: Option<(KeyId, u64)>,
 }
 
 impl KeyFileFormat {
-    /// The language of a file: TOML or JSON by the ending `.toml` or `.json`, else YAML.
+    /// Detects the format by extension: `.toml` or `.json`, otherwise YAML.
     pub fn of(path: &Path) -> Self {
         match path.extension().and_then(OsStr::to_str) {
             Some("toml") => Self::Toml,
@@ -79,14 +78,14 @@ impl KeyFileFormat {
         let ending = complete::check(self, text, file.format, file.end.as_ref())?;
         let keys = file.keys.ok_or_else(|| Problem {
             line: Some(last_line),
-            message: "it ends in the middle, or has no list under `keys`; write `keys: []` for \
+            message: "the file is truncated, or has no list under `keys`; write `keys: []` for \
                       no keys"
                 .to_owned(),
         })?;
         let records = keys.into_iter().map(|key| {
             key.into_record().ok_or_else(|| Problem {
                 line: None,
-                message: "`previous_hash` and `previous_until` go together".to_owned(),
+                message: "`previous_hash` and `previous_until` require each other".to_owned(),
             })
         });
         let records = records.collect::<Result<Vec<_>, _>>()?;
@@ -110,7 +109,7 @@ impl KeyFileFormat {
         match self {
             Self::Yaml => serde_saphyr::from_str(text).map_err(|error| Problem {
                 line: error.location().map(|location| location.line()),
-                // A snippet of the file could show a hash.
+                // A snippet of the file could contain a hash.
                 message: error.without_snippet().to_string(),
             }),
             Self::Toml => toml::from_str(text).map_err(|error| Problem {
@@ -124,10 +123,10 @@ impl KeyFileFormat {
         }
     }
 
-    /// The text of a file with these keys, hashes and all.
+    /// Serializes keys, including their hashes.
     ///
-    /// The hash of a key is its last field, and the file ends with a mark, so that no
-    /// part of the text is a key file.
+    /// The hash is the last field of each key, and the file ends with a marker, so that no proper
+    /// prefix of the text is a valid key file.
     pub fn write(self, records: &[KeyRecord]) -> String {
         let keys: Vec<_> = records.iter().map(FileKey::from).collect();
         let text = match self {
@@ -138,12 +137,12 @@ impl KeyFileFormat {
             })
             .ok(),
             Self::Toml => toml_file(&keys),
-            // Its brackets are a mark already.
+            // The closing bracket is the end marker.
             Self::Json => serde_json::to_string_pretty(&Entries { keys })
                 .map(|text| text + "\n")
                 .ok(),
         };
-        text.expect("texts and numbers can be written in each language")
+        text.expect("strings and numbers can be serialized in every format")
     }
 }
 
@@ -164,8 +163,8 @@ fn toml_file(keys: &[FileKey]) -> Option<String> {
     Some(text + "\n[end]\n")
 }
 
-/// The fields of a key in their order, with tables inline: what follows a table of its own
-/// would belong to it.
+/// Returns the fields of a key in order, with inline tables: fields after a table header would
+/// belong to that table.
 pub(super) fn toml_fields(key: &FileKey) -> Option<Vec<(String, toml::Value)>> {
     struct Fields(Vec<(String, toml::Value)>);
 
@@ -204,7 +203,7 @@ pub(super) fn toml_fields(key: &FileKey) -> Option<Vec<(String, toml::Value)>> {
     Some(fields)
 }
 
-/// A key as an inline table of TOML.
+/// Formats a key as an inline TOML table.
 pub(super) fn toml_inline(key: &FileKey) -> Option<String> {
     let fields = toml_fields(key)?;
     let fields: Vec<_> = fields
@@ -218,7 +217,7 @@ fn newlines(text: &str) -> u64 {
     text.bytes().filter(|byte| *byte == b'\n').count() as u64
 }
 
-/// The last line that gives a key the id that the error is about.
+/// Returns the last line with the key id of the error.
 fn line_of(text: &str, error: &DuplicateKeyError) -> Option<u64> {
     let id = error.key().as_str();
     let named = |line: &str| line.contains("key_id") && line.contains(id);
@@ -229,11 +228,11 @@ fn line_of(text: &str, error: &DuplicateKeyError) -> Option<u64> {
         .map(|at| at as u64 + 1)
 }
 
-/// The YAML entry of a key, to be put under `keys:` of a key file.
+/// Formats a key as a YAML entry, to be added under `keys:` of a key file.
 pub fn to_yaml(record: &KeyRecord) -> String {
     let keys = vec![FileKey::from(record)];
     let file = serde_saphyr::to_string(&Entries { keys })
-        .expect("texts and numbers can be written as YAML");
+        .expect("strings and numbers can be serialized as YAML");
     file.split_once('\n')
         .map(|(_, entry)| entry.to_owned())
         .unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Reading a key file.
+//! Reading of key files.
 
 use std::{
     fs,
@@ -9,10 +9,10 @@ use std::{
 use super::{KeyFileError, KeyFileFormat, complete, format::Parsed};
 use crate::{KeyId, KeyRecord, KeySet, store::KNOWN_SECRET};
 
-/// No key file is larger; millions of keys belong into a database.
-const LARGEST: u64 = 64 << 20;
+/// The maximum file size; use a database for millions of keys.
+const MAX_SIZE: u64 = 64 << 20;
 
-/// A file as it was read.
+/// The text and parsed contents of a file.
 #[derive(Debug)]
 pub(super) struct Contents {
     pub(super) text: String,
@@ -23,7 +23,7 @@ pub(super) struct Contents {
 pub(super) fn read(path: &Path) -> Result<Contents, KeyFileError> {
     let text = read_text(path).map_err(|source| KeyFileError::unreadable(path, source))?;
     let text = String::from_utf8(text)
-        .map_err(|_| KeyFileError::invalid(path, None, "it is not UTF-8"))?;
+        .map_err(|_| KeyFileError::invalid(path, None, "the file is not UTF-8"))?;
     let parsed = KeyFileFormat::of(path)
         .parse(&text)
         .map_err(|problem| KeyFileError::invalid(path, problem.line, problem.message))?;
@@ -38,7 +38,7 @@ pub(super) fn read(path: &Path) -> Result<Contents, KeyFileError> {
     Ok(Contents { text, parsed })
 }
 
-/// The line that gives a key its id.
+/// Returns the line with the id of a key.
 fn line_of(text: &str, id: &KeyId) -> Option<u64> {
     let names = |line: &str| {
         let mut words = line.split(|c: char| !c.is_ascii_alphanumeric() && !"._-".contains(c));
@@ -47,27 +47,27 @@ fn line_of(text: &str, id: &KeyId) -> Option<u64> {
     text.lines().position(names).map(|at| at as u64 + 1)
 }
 
-/// Refuses what is no plain file before it is opened: opening a FIFO waits for a writer.
+/// Rejects special files before opening them: opening a FIFO blocks until a writer appears.
 fn read_text(path: &Path) -> io::Result<Vec<u8>> {
     if !fs::metadata(path)?.is_file() {
-        let message = "it is no plain file";
+        let message = "not a regular file";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
     let mut text = Vec::new();
     fs::File::open(path)?
-        .take(LARGEST + 1)
+        .take(MAX_SIZE + 1)
         .read_to_end(&mut text)?;
-    if text.len() as u64 > LARGEST {
+    if text.len() as u64 > MAX_SIZE {
         return Err(io::Error::new(
             io::ErrorKind::FileTooLarge,
-            "it is over 64 MiB",
+            "the file is larger than 64 MiB",
         ));
     }
     Ok(text)
 }
 
-/// Refuses a file without a mark at its end whose last key has lost a restriction: the
-/// lines that are missing may still be on their way.
+/// Rejects a file without an end marker whose last key has lost a restriction, because the
+/// missing lines may not have been written yet.
 pub(super) fn keep_restrictions(
     path: &Path,
     in_force: &KeySet,
@@ -83,9 +83,9 @@ pub(super) fn keep_restrictions(
             path,
             Some(line),
             format_args!(
-                "its last key, {id}, has no `{field}` any more, so the file may be cut; to \
-                 remove that on purpose, write `format: 2` at its beginning and `end: true` at \
-                 its end (in TOML `format = 2` and `[end]`)"
+                "the last key, {id}, no longer has `{field}`, so the file may be truncated; to \
+                 remove it on purpose, add `format: 2` as the first line and `end: true` as the \
+                 last one (in TOML `format = 2` and `[end]`)"
             ),
         )),
     }

@@ -1,4 +1,4 @@
-//! Replacing a file so that a reader, or a crash, sees the old one or the new one.
+//! Atomic replacement of a file.
 
 use std::{
     fs::{self, File, Metadata, OpenOptions},
@@ -6,10 +6,10 @@ use std::{
     path::Path,
 };
 
-/// Writes a new file beside the old one, syncs it, and renames it over.
+/// Writes a new file next to the old one, syncs it, and renames it over the old one.
 ///
-/// A symbolic link is followed first, so that the file it points to is replaced and not
-/// the link. Owner, group and permissions stay, but for those of others.
+/// A symbolic link is followed, so that its target is replaced and not the link. Owner, group
+/// and permissions are preserved, except those for others.
 pub(super) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     let (path, old) = match fs::canonicalize(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => (path.to_owned(), None),
@@ -28,16 +28,16 @@ pub(super) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     let new = folder.join(name);
     let written = write_synced(&new, contents, old.as_ref()).and_then(|()| fs::rename(&new, &path));
     if written.is_err() {
-        // What is left of it is no key file; that it stays is no second error.
+        // The original error matters more than a failure to clean up.
         let _ = fs::remove_file(&new);
     }
     written?;
-    // The rename is on the disk only when the folder is.
+    // The rename is durable only when the folder is synced.
     File::open(folder)?.sync_all()
 }
 
 fn write_synced(path: &Path, contents: &[u8], old: Option<&Metadata>) -> io::Result<()> {
-    // Left behind by a crash of a process of the same number.
+    // A crashed process with the same id may have left a file.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -54,7 +54,7 @@ fn write_synced(path: &Path, contents: &[u8], old: Option<&Metadata>) -> io::Res
     file.sync_all()
 }
 
-/// Lets read the new file who can read the old one: a server of another user, say.
+/// Copies owner, group and permissions, so that a server of another user can read the file.
 #[cfg(unix)]
 fn keep_access(file: &File, old: &Metadata) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
@@ -62,7 +62,7 @@ fn keep_access(file: &File, old: &Metadata) -> io::Result<()> {
     let new = file.metadata()?;
     if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
         fchown(file, Some(old.uid()), Some(old.gid())).map_err(|error| {
-            let message = format!("its owner and group cannot be kept: {error}");
+            let message = format!("the owner and group cannot be preserved: {error}");
             io::Error::new(error.kind(), message)
         })?;
     }

@@ -1,4 +1,4 @@
-//! Where the parts of a key file stand, as its parser saw them.
+//! Source positions of the nodes of a key file.
 
 use std::ops::Range;
 
@@ -10,24 +10,24 @@ use toml::{
 
 use super::format::KeyFileFormat;
 
-/// A value, and where it stands.
+/// A value and its span.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) span: Range<usize>,
     pub(super) kind: Kind,
-    /// In braces or brackets, with commas between its parts.
+    /// Written in braces or brackets, with commas between its parts.
     pub(super) inline: bool,
 }
 
 #[derive(Debug)]
 pub(super) enum Kind {
-    /// Texts, numbers, and what else has no parts; its text where it is one.
+    /// A scalar, with its text if it is a string.
     Value(Option<String>),
     Map(Vec<Pair>),
     List(Vec<Node>),
 }
 
-/// A name of a map, and its value.
+/// An entry of a map.
 #[derive(Debug)]
 pub(super) struct Pair {
     pub(super) name: String,
@@ -36,7 +36,7 @@ pub(super) struct Pair {
 }
 
 impl Node {
-    /// The parts of a text; `None` where it cannot be parsed so.
+    /// Parses a text; `None` when it is malformed.
     pub(super) fn parse(format: KeyFileFormat, text: &str) -> Option<Self> {
         match format {
             KeyFileFormat::Toml => {
@@ -48,7 +48,7 @@ impl Node {
                     inline: false,
                 })
             }
-            // JSON is YAML, but for escapes that no key file needs.
+            // JSON is a subset of YAML, except for escapes that key files do not need.
             KeyFileFormat::Yaml | KeyFileFormat::Json => yaml(text),
         }
     }
@@ -60,7 +60,7 @@ impl Node {
         }
     }
 
-    /// The end of its last part: that of a block reaches up to what follows it.
+    /// Returns the end of the last scalar; the span of a block extends to the next token.
     pub(super) fn end(&self) -> usize {
         let last = match &self.kind {
             _ if self.inline => None,

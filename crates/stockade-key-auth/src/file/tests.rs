@@ -12,7 +12,7 @@ use crate::{GeneratedKey, KeyDigest, PreviousHash};
 
 const SHA: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
-/// A key file in a folder of its own, which lives as long as this.
+/// A key file in a temporary folder.
 struct Scratch {
     folder: TempDir,
     path: PathBuf,
@@ -46,7 +46,7 @@ fn one_key() -> String {
 }
 
 #[test]
-fn reads_the_format_that_people_have() {
+fn reads_handwritten_yaml() {
     let bcrypt = bcrypt::hash("secret", 4).unwrap();
     let store = open(&format!(
         r#"
@@ -71,8 +71,8 @@ keys:
 
 // FH15
 #[test]
-fn reads_hashes_without_a_prefix_and_scopes_in_one_text() {
-    // All digits, and what could be a number with an exponent: without quotes, too.
+fn reads_bare_hashes_and_scope_strings() {
+    // Unquoted hashes that look like numbers.
     let digits = "1".repeat(64);
     let exponent = format!("1e{}", "2".repeat(62));
     let bare = SHA.replace("sha256:", "");
@@ -111,18 +111,18 @@ fn reads_hashes_without_a_prefix_and_scopes_in_one_text() {
 }
 
 #[test]
-fn says_which_line_is_wrong() {
+fn reports_lines_in_yaml() {
     let good = one_key();
     for (text, line, says) in [
         (
             format!("{good}  - key_id: b c\n    hash: \"{SHA}\"\n"),
             4,
-            "key_id: \"b c\" is no key id",
+            "key_id: \"b c\" is not a valid key id",
         ),
         (
             format!("{good}  - key_id: b\n    hash: hunter2\n"),
             5,
-            "hash: the hash is of no known kind",
+            "hash: unknown hash format",
         ),
         (format!("{good}    scopes: [\"chat:*\"]\n"), 4, "scopes:"),
         (
@@ -133,7 +133,7 @@ fn says_which_line_is_wrong() {
         (
             format!("{good}    expires_at: tomorrow\n"),
             4,
-            "it is no time",
+            "invalid time",
         ),
         (
             format!("{good}    expires_at: \"2026-01-01\"\n"),
@@ -151,7 +151,7 @@ fn says_which_line_is_wrong() {
                 "0".repeat(64)
             ),
             4,
-            "two keys with the id a",
+            "two keys have the id a",
         ),
         (
             format!("{good}  - key_id: b\n    hash: \"{SHA}\"\n"),
@@ -172,7 +172,7 @@ fn says_which_line_is_wrong() {
 }
 
 #[test]
-fn says_which_line_is_wrong_in_toml_and_json() {
+fn reports_lines_in_toml_and_json() {
     let toml = Scratch::new(
         "keys.toml",
         &format!("[[keys]]\nkey_id = \"a\"\nhash = \"{SHA}\"\nexpires_at = \"soon\"\n"),
@@ -186,25 +186,31 @@ fn says_which_line_is_wrong_in_toml_and_json() {
     for file in [toml, json] {
         let error = file.open().unwrap_err();
         assert_eq!(error.line(), Some(4), "{error}");
-        assert!(error.to_string().contains("it is no time"), "{error}");
+        assert!(error.to_string().contains("invalid time"), "{error}");
         assert!(!error.to_string().contains("ba7816bf"), "{error}");
     }
 }
 
 // A24
 #[test]
-fn refuses_ids_that_look_like_others() {
+fn rejects_lookalike_ids() {
     for id in ["tеam", "a\u{200b}", "a b", ""] {
         let error = open(&format!(
             "keys:\n  - key_id: \"{id}\"\n    hash: \"{SHA}\"\n"
         ));
-        assert!(error.unwrap_err().to_string().contains("no key id"), "{id}");
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .contains("not a valid key id"),
+            "{id}"
+        );
     }
 }
 
 // A04
 #[test]
-fn refuses_hashes_that_cost_too_much_and_says_where() {
+fn rejects_expensive_hashes_with_their_line() {
     let hash = "$2b$31$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
     let error = open(&format!("keys:\n  - key_id: a\n    hash: {hash}\n")).unwrap_err();
     assert_eq!(error.line(), Some(3));
@@ -213,7 +219,7 @@ fn refuses_hashes_that_cost_too_much_and_says_where() {
 
 // FP04
 #[test]
-fn refuses_hashes_of_well_known_secrets_and_names_the_key() {
+fn rejects_hashes_of_well_known_secrets() {
     for (id, secret) in [("b", "password"), ("b.2", ""), ("c", "admin\n")] {
         let hash = KeyDigest::of(secret.as_bytes());
         let hex = hash.to_string().replace("sha256:", "");
@@ -237,7 +243,7 @@ fn refuses_hashes_of_well_known_secrets_and_names_the_key() {
 
 // A23
 #[test]
-fn does_not_open_without_keys_to_read() {
+fn rejects_missing_and_empty_files() {
     let missing = FileKeyStore::open("/nonexistent/keys.yaml").unwrap_err();
     assert_eq!(missing.kind(), KeyFileErrorKind::Unreadable);
     let folder = FileKeyStore::open(std::env::temp_dir()).unwrap_err();
@@ -252,7 +258,7 @@ fn does_not_open_without_keys_to_read() {
 
 // A22, FA09
 #[test]
-fn a_file_of_ones_own_that_is_cut_while_it_is_watched_loosens_nothing() {
+fn truncated_handwritten_file_lifts_no_restriction() {
     let yaml = format!(
         "{}    expires_at: 2026-01-01T00:00:00Z\n    scopes: [x]\n    networks:\n      \
          - 10.0.0.0/16\n      - 10.1.0.0/16\n    quotas:\n      concurrency: 12\n    \
@@ -269,9 +275,9 @@ fn a_file_of_ones_own_that_is_cut_while_it_is_watched_loosens_nothing() {
         let store = FileKeyStore::open_static(&file.path).unwrap();
         for at in 0..whole.len() {
             fs::write(&file.path, &whole[..at]).unwrap();
-            let taken = store.reload().is_ok();
+            let reloaded = store.reload().is_ok();
             let set = store.keys().current();
-            let key = set.keys().next().expect("the key is there");
+            let key = set.keys().next().expect("the key exists");
             assert!(
                 key.revoked
                     && key.expires() == Some(Timestamp::from_secs(1_767_225_600))
@@ -279,7 +285,7 @@ fn a_file_of_ones_own_that_is_cut_while_it_is_watched_loosens_nothing() {
                     && key.quotas().concurrency.map(|one| one.get()) == Some(12),
                 "{name}, cut at {at}"
             );
-            assert!(!taken || whole[at..].trim().is_empty(), "{name}: {at}");
+            assert!(!reloaded || whole[at..].trim().is_empty(), "{name}: {at}");
         }
         let failures = store.health().status().failures;
         assert!(failures > 200, "{failures}");
@@ -290,7 +296,10 @@ fn a_file_of_ones_own_that_is_cut_while_it_is_watched_loosens_nothing() {
         };
         fs::write(&file.path, marked).unwrap();
         store.reload().unwrap();
-        assert!(knows(&store, b"abc"), "{name}: the restrictions are lifted");
+        assert!(
+            knows(&store, b"abc"),
+            "{name}: the marked file lifts the restrictions"
+        );
         let none = KeyFileFormat::of(&file.path).write(&[]);
         fs::write(&file.path, none).unwrap();
         store.reload().unwrap();
@@ -300,7 +309,7 @@ fn a_file_of_ones_own_that_is_cut_while_it_is_watched_loosens_nothing() {
 
 // FA09
 #[test]
-fn a_mark_at_the_end_protects_a_file_of_ones_own() {
+fn end_marker_protects_handwritten_files() {
     let yaml = format!(
         "format: 2\n{}    revoked_at: 2025-01-01T00:00:00Z\nend: true\n",
         one_key()
@@ -318,9 +327,9 @@ fn a_mark_at_the_end_protects_a_file_of_ones_own() {
     }
     for (text, says) in [
         ("format: 2\nkeys: []\n", "`end: true`"),
-        ("keys: []\nend: false\n", "left out"),
-        ("format: 3\nkeys: []\nend: true\n", "`format` is 2"),
-        ("format: 2\nend: true\nkeys: []\n", "move the mark"),
+        ("keys: []\nend: false\n", "or absent"),
+        ("format: 3\nkeys: []\nend: true\n", "`format` must be 2"),
+        ("format: 2\nend: true\nkeys: []\n", "move the marker"),
     ] {
         let error = open(text).unwrap_err().to_string();
         assert!(error.contains(says), "{text}: {error}");
@@ -329,7 +338,7 @@ fn a_mark_at_the_end_protects_a_file_of_ones_own() {
 
 // A22
 #[test]
-fn what_is_no_plain_file_leaves_the_old_keys_in_force() {
+fn special_files_leave_the_active_keys_unchanged() {
     let file = Scratch::new("keys.yaml", &one_key());
     let store = FileKeyStore::open_static(&file.path).unwrap();
     fs::remove_file(&file.path).unwrap();
@@ -385,7 +394,7 @@ fn full_record() -> KeyRecord {
 }
 
 #[test]
-fn reads_what_it_wrote_in_all_languages() {
+fn round_trips_all_formats() {
     for name in ["keys.yaml", "keys.toml", "keys.json"] {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join(name);
@@ -405,7 +414,7 @@ fn reads_what_it_wrote_in_all_languages() {
 }
 
 #[test]
-fn prints_an_entry_that_can_be_pasted() {
+fn yaml_entry_parses_under_keys() {
     let record = full_record();
     let yaml = format!("keys:\n{}", to_yaml(&record));
     assert!(yaml.contains("2025-01-01T00:00:00Z"), "{yaml}");
@@ -417,7 +426,7 @@ fn prints_an_entry_that_can_be_pasted() {
 }
 
 #[tokio::test]
-async fn writes_through_links_and_for_those_who_could_read_but_for_others() {
+async fn preserves_links_and_permissions_except_for_others() {
     let file = Scratch::new("real.yaml", &one_key());
     fs::set_permissions(&file.path, fs::Permissions::from_mode(0o644)).unwrap();
     let link = file.folder.path().join("keys.yaml");
@@ -438,25 +447,22 @@ async fn writes_through_links_and_for_those_who_could_read_but_for_others() {
     assert_eq!(
         fs::read_dir(file.folder.path()).unwrap().count(),
         2,
-        "nothing is left over"
+        "no temporary file remains"
     );
 }
 
-/// Waits for what another thread does, for as long as a slow machine may take.
+/// Waits for another thread, with a generous time-out.
 fn wait_until(mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
-        assert!(
-            start.elapsed() < Duration::from_secs(30),
-            "it did not happen"
-        );
+        assert!(start.elapsed() < Duration::from_secs(30), "timed out");
         std::thread::yield_now();
     }
 }
 
 // A22, FP02
 #[test]
-fn follows_changes_of_all_kinds() {
+fn watches_writes_and_renames() {
     let file = Scratch::new("keys.yaml", "keys: []\n");
     let store = file.open().unwrap();
 
@@ -465,7 +471,10 @@ fn follows_changes_of_all_kinds() {
 
     fs::write(&file.path, "keys: [").unwrap();
     wait_until(|| store.health().status().is_failing());
-    assert!(knows(&store, b"abc"), "a bad file leaves the keys in force");
+    assert!(
+        knows(&store, b"abc"),
+        "an invalid file leaves the keys active"
+    );
 
     let new = file.folder.path().join("new");
     fs::write(&new, "keys: []\n").unwrap();
@@ -476,7 +485,7 @@ fn follows_changes_of_all_kinds() {
 
 // FP02
 #[test]
-fn a_static_store_reads_its_file_when_it_is_told_to() {
+fn static_store_reads_on_reload_only() {
     let file = Scratch::new("keys.yaml", &one_key());
     let followed = file.open().unwrap();
     let fixed = FileKeyStore::open_static(&file.path).unwrap();
@@ -487,9 +496,9 @@ fn a_static_store_reads_its_file_when_it_is_told_to() {
     assert!(!knows(&fixed, b"abc"));
 }
 
-// A08: a key that was taken out of the file while a log grows beside it.
+// A08: a key is removed while a log in the same folder keeps growing.
 #[test]
-fn takes_a_change_while_other_files_of_the_folder_change_without_end() {
+fn notices_a_change_among_changes_of_other_files() {
     let file = Scratch::new("keys.yaml", &one_key());
     let store = file.open().unwrap();
     let log = file.folder.path().join("app.log");
@@ -507,11 +516,11 @@ fn takes_a_change_while_other_files_of_the_folder_change_without_end() {
             std::thread::yield_now();
         }
         over.store(true, Ordering::Relaxed);
-        assert!(!knows(&store, b"abc"), "the key is still good");
+        assert!(!knows(&store, b"abc"), "the key is still valid");
     });
 }
 
-/// A revoked, an expired and a bound key, after one that is as free as can be.
+/// An unrestricted key, then a revoked, an expired and a network-bound one.
 fn restricted_records() -> Vec<KeyRecord> {
     let key = |id: &str| KeyRecord::new(id.parse().unwrap(), KeyDigest::of(id.as_bytes()));
     let mut free = key("a-free");
@@ -528,20 +537,20 @@ fn restricted_records() -> Vec<KeyRecord> {
 
 // FA09
 #[test]
-fn a_written_file_that_is_cut_anywhere_is_refused() {
+fn rejects_truncation_of_written_files_anywhere() {
     for name in ["keys.yaml", "keys.toml", "keys.json"] {
-        // Each of them is the last one of a file, where a cut can lose what follows.
+        // Each of the keys is the last one of a file once.
         for count in 1..=restricted_records().len() {
             let records = restricted_records().into_iter().take(count);
             let records = Records::new(records).unwrap();
             let format = KeyFileFormat::of(Path::new(name));
             let whole = format.write(&records.list());
             for at in 0..whole.len() {
-                // What is not UTF-8 is refused anyway.
+                // Invalid UTF-8 is rejected in any case.
                 let cut = whole.get(..at).and_then(|cut| format.parse(cut).ok());
-                if let Some(taken) = cut {
+                if let Some(parsed) = cut {
                     let cut = &whole[..at];
-                    assert_eq!(taken.records, records, "{name}, cut at {at}:\n{cut}");
+                    assert_eq!(parsed.records, records, "{name}, cut at {at}:\n{cut}");
                 }
             }
         }
@@ -550,7 +559,7 @@ fn a_written_file_that_is_cut_anywhere_is_refused() {
 
 // FP04, FH13
 #[tokio::test]
-async fn keys_are_added_together_or_not_at_all() {
+async fn create_all_is_atomic() {
     let file = Scratch::new("keys.yaml", &format!("# Ours.\n{}", one_key()));
     let store = FileKeyStore::open_static(&file.path).unwrap();
     let key = |id: &str, text: &[u8]| KeyRecord::new(id.parse().unwrap(), KeyDigest::of(text));

@@ -8,16 +8,15 @@ fn record() -> KeyRecord {
     KeyRecord::new("a".parse().unwrap(), hash.parse::<KeyHash>().unwrap())
 }
 
-fn let_in(live: &LiveKeys) -> bool {
+fn is_accepted(live: &LiveKeys) -> bool {
     match live.current().find_verified(&KeyDigest::of(KEY)) {
         Lookup::Found(entry) => !entry.key.revoked,
         Lookup::NotFound | Lookup::NeedsVerification => false,
     }
 }
 
-/// A verification takes three steps, and putting a new set in force takes two. Each step
-/// is one atomic load, store or compare-and-swap of the set or of what it has learnt, so
-/// the orders in which they can meet are all there is to a race. This walks through them.
+/// A verification takes three steps, and a publication two. Each step is one atomic load, store
+/// or compare-and-swap of the set or its cache, so interleaving the steps covers all races.
 struct Race {
     live: LiveKeys,
     new: KeySet,
@@ -56,7 +55,7 @@ impl Race {
 
 // A08
 #[test]
-fn in_every_order_of_steps_a_key_that_is_gone_is_gone() {
+fn removed_key_is_rejected_in_every_interleaving() {
     let removed = || KeySet::default();
     let revoked = || {
         let at = Timestamp::from_secs(1);
@@ -66,7 +65,7 @@ fn in_every_order_of_steps_a_key_that_is_gone_is_gone() {
     let replaced =
         || KeySet::new([KeyRecord::new("a".parse().unwrap(), KeyDigest::of(b"x"))]).unwrap();
     let mut orders = 0;
-    // Which two of the five steps are those of the publisher.
+    // The positions of the two steps of the publisher among the five.
     for first in 0..5 {
         for second in first + 1..5 {
             for new in [&removed as &dyn Fn() -> KeySet, &revoked, &replaced] {
@@ -88,14 +87,14 @@ fn in_every_order_of_steps_a_key_that_is_gone_is_gone() {
                         verified += 1;
                     }
                 }
-                // A verification that ended before the new set was in force may pass.
+                // A verification that ended before the publication may pass.
                 let ended_before = second == 4;
                 assert_eq!(
                     race.passed,
                     Some(ended_before),
                     "steps {first} and {second}"
                 );
-                assert!(!let_in(&race.live), "steps {first} and {second}");
+                assert!(!is_accepted(&race.live), "steps {first} and {second}");
             }
         }
     }
@@ -103,7 +102,7 @@ fn in_every_order_of_steps_a_key_that_is_gone_is_gone() {
 }
 
 #[test]
-fn what_was_learnt_is_kept_for_hashes_that_are_the_same() {
+fn verified_keys_carry_over_for_unchanged_hashes() {
     let (a, b) = (
         record(),
         KeyRecord::new("b".parse().unwrap(), KeyDigest::of(b"b")),
@@ -116,15 +115,15 @@ fn what_was_learnt_is_kept_for_hashes_that_are_the_same() {
         .cache_verified(KeyDigest::of(KEY), &slow)
         .unwrap();
     live.publish(KeySet::new([a, b]).unwrap());
-    assert!(let_in(&live));
+    assert!(is_accepted(&live));
 
-    // The same key with another salt is another hash.
+    // Another salt makes another hash.
     live.publish(KeySet::new([record()]).unwrap());
-    assert!(!let_in(&live));
+    assert!(!is_accepted(&live));
 }
 
 #[test]
-fn tries_no_key_for_whom_nobody_waits() {
+fn verification_stops_when_cancelled() {
     let set = KeySet::new([record()]).unwrap();
     assert!(matches!(
         set.verify_slow(KEY, None, || false),
@@ -132,27 +131,27 @@ fn tries_no_key_for_whom_nobody_waits() {
     ));
 }
 
-// A01: an unknown id is tried against some hash, too, and matches none.
+// A01: an unknown id is verified against a decoy, which never matches.
 #[test]
-fn an_unknown_id_takes_a_hash_and_matches_nothing() {
+fn unknown_id_is_verified_against_a_decoy() {
     let set = KeySet::new([record()]).unwrap();
-    let asked = std::cell::Cell::new(0);
+    let calls = std::cell::Cell::new(0);
     let count = || {
-        asked.set(asked.get() + 1);
+        calls.set(calls.get() + 1);
         true
     };
     for id in ["a", "unknown"] {
-        asked.set(0);
+        calls.set(0);
         let id = id.parse().unwrap();
         assert!(matches!(
             set.verify_slow(b"wrong", Some(&id), count),
             SlowOutcome::NoMatch
         ));
-        assert_eq!(asked.get(), 1);
+        assert_eq!(calls.get(), 1);
     }
 }
 
-/// What trying a key of this id costs: the kinds and parameters of its hashes.
+/// The cost of verifying a key with this id: the algorithms and parameters of its hashes.
 fn cost(set: &KeySet, id: &str) -> Vec<String> {
     let (candidates, _) = set.candidates(Some(&id.parse().unwrap()));
     let hash = |slow: &&Arc<SlowEntry>| match &slow.hash {
@@ -164,7 +163,7 @@ fn cost(set: &KeySet, id: &str) -> Vec<String> {
 
 // FA07
 #[test]
-fn unknown_ids_cost_what_known_ids_cost_in_each_kind() {
+fn unknown_ids_cost_as_much_as_known_ids() {
     const SALT_AND_HASH: &str = "c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
     let slow = |id: &str, hash: String| {
         KeyRecord::new(id.parse().unwrap(), hash.parse::<KeyHash>().unwrap())
@@ -199,21 +198,21 @@ fn unknown_ids_cost_what_known_ids_cost_in_each_kind() {
         let id = format!("unknown-{number}");
         let unknown = cost(&set, &id);
         assert!(known.contains(&unknown), "{unknown:?}");
-        assert_eq!(unknown, cost(&published_again, &id), "the same each time");
+        assert_eq!(unknown, cost(&published_again, &id), "the choice is stable");
         seen.insert(unknown);
     }
     assert_eq!(
         seen.len(),
         known.len(),
-        "an id without slow hashes may be of any kind"
+        "every kind of hash serves as a decoy"
     );
-    // A key with a fast hash costs what an unknown one costs, too.
+    // So does an id with a fast hash.
     assert!(known.contains(&cost(&set, "fast")));
 }
 
 // FA07
 #[test]
-fn a_key_never_matches_the_hashes_that_stand_in_for_an_unknown_id() {
+fn decoys_never_match() {
     let set = KeySet::new([record()]).unwrap();
     let tried = |id: &str| set.verify_slow(KEY, Some(&id.parse().unwrap()), || true);
     assert!(matches!(tried("a"), SlowOutcome::Match(_)));
@@ -222,9 +221,9 @@ fn a_key_never_matches_the_hashes_that_stand_in_for_an_unknown_id() {
 
 // FP04
 #[test]
-fn a_well_known_secret_opens_nothing_whatever_published_its_hash() {
+fn well_known_secrets_never_match() {
     let known = KeyDigest::of(b"changeme");
     let set = KeySet::new([KeyRecord::new("a".parse().unwrap(), known)]).unwrap();
     assert!(set.find(&known).is_none());
-    assert_eq!(set.len(), 1, "it is listed all the same");
+    assert_eq!(set.len(), 1, "the key is still listed");
 }

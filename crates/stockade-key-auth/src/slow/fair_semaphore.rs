@@ -1,4 +1,4 @@
-//! Permits that clients take in semaphore.
+//! A semaphore that is fair between clients.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,17 +10,16 @@ use tokio::sync::oneshot;
 
 use super::Busy;
 
-/// The client that asks; clients whose address is unknown share one entry.
+/// The client of a request; all clients with an unknown address share one entry.
 pub(crate) type Client = Option<ClientBucket>;
 
-/// A bounded number of permits and of waiting requests, shared fairly between clients.
+/// A semaphore with a bounded queue, shared fairly between clients.
 ///
-/// 1. A free permit is given at once.
-/// 2. Waiting clients are served round-robin, however many requests each of them has
-///    waiting.
-/// 3. When all places to wait are taken, a client that holds less than another one takes the
-///    place of the newest waiting request of the client that holds the most. That request
-///    gets [`Busy`]. So one client can use all places only while no other client asks.
+/// 1. A free permit is granted immediately.
+/// 2. Waiting clients are served round-robin, regardless of their number of requests.
+/// 3. When the queue is full, a client with fewer permits and slots than another displaces the
+///    newest waiting request of the client with the most, which gets [`Busy`]. One client can
+///    thus fill the queue only while no other client needs it.
 #[derive(Clone, Debug)]
 pub(crate) struct FairSemaphore(Arc<Mutex<State>>);
 
@@ -31,11 +30,11 @@ struct State {
     max_waiting: usize,
     next_waiter: u64,
     clients: HashMap<Client, ClientState>,
-    /// Clients with waiting requests, the next one to be served first.
+    /// Clients with waiting requests, in order of service.
     order: VecDeque<Client>,
 }
 
-/// What one client holds.
+/// The permits and queued requests of a client.
 #[derive(Debug, Default)]
 struct ClientState {
     permits: usize,
@@ -66,7 +65,7 @@ impl FairSemaphore {
         })))
     }
 
-    /// Takes a permit or a place to wait, at once.
+    /// Acquires a permit or a queue slot without waiting.
     pub(crate) fn acquire(&self, client: Client) -> Result<Acquire, Busy> {
         let mut state = self.state();
         // Requests wait only while no permit is free.
@@ -101,8 +100,8 @@ impl FairSemaphore {
             let Err(mut permit) = waiter.grant.send(self.permit(next)) else {
                 return;
             };
-            // The request left between these two steps. Dropping an armed permit here would
-            // lock the state again.
+            // The request was cancelled meanwhile. Dropping an armed permit here would deadlock
+            // on the state.
             permit.0 = None;
             state.client(next).permits -= 1;
             state.forget_idle(next);
@@ -111,7 +110,7 @@ impl FairSemaphore {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while it is held.
+        // No code panics while the lock is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -133,7 +132,7 @@ impl State {
         number
     }
 
-    /// The next request in turn, taken out of its queue.
+    /// Dequeues the next request in round-robin order.
     fn next_waiter(&mut self) -> Option<(Client, Waiter)> {
         let client = self.order.pop_front()?;
         let waiters = &mut self.client(client).waiters;
@@ -145,7 +144,7 @@ impl State {
         Some((client, waiter))
     }
 
-    /// Frees a place to wait, where another client holds at least two more than this one.
+    /// Evicts a waiting request of another client that holds at least two more than this one.
     fn evict_for(&mut self, client: Client) -> Result<(), Busy> {
         let own = self.clients.get(&client).map_or(0, ClientState::total);
         let waiting = self
@@ -156,7 +155,7 @@ impl State {
         if held.total() <= own + 1 {
             return Err(Busy);
         }
-        // Dropping the sender answers the request.
+        // Dropping the sender fails the request.
         let newest = held
             .waiters
             .back()
@@ -166,7 +165,7 @@ impl State {
         Ok(())
     }
 
-    /// Removes a request that no longer waits.
+    /// Removes a waiting request.
     fn remove(&mut self, client: Client, number: u64) {
         let waiters = &mut self.client(client).waiters;
         let before = waiters.len();
@@ -190,7 +189,7 @@ impl State {
     }
 }
 
-/// A permit, or a place to wait for one.
+/// A permit, or a queue slot to wait for one.
 #[derive(Debug)]
 pub(crate) enum Acquire {
     Ready(Permit),
@@ -201,7 +200,7 @@ impl Acquire {
     /// Waits for the permit.
     ///
     /// # Errors
-    /// When a client that holds less has taken the place.
+    /// Returns an error when another client displaced the request.
     pub(crate) async fn wait(self) -> Result<Permit, Busy> {
         match self {
             Self::Ready(permit) => Ok(permit),
@@ -210,7 +209,7 @@ impl Acquire {
     }
 }
 
-/// A place to wait; given up on drop.
+/// A slot in the queue; released on drop.
 #[derive(Debug)]
 pub(crate) struct QueueSlot {
     semaphore: FairSemaphore,
@@ -225,7 +224,7 @@ impl Drop for QueueSlot {
     }
 }
 
-/// The right to run; the next request in turn gets it on drop.
+/// A permit; drop passes it to the next waiting request.
 #[derive(Debug)]
 pub(crate) struct Permit(Option<(FairSemaphore, Client)>);
 
@@ -252,7 +251,7 @@ mod tests {
         Some(ClientIp::Ip([192, 0, 2, last].into()).bucket(64))
     }
 
-    /// The permit of a place, where it can be had now.
+    /// Polls for the permit once.
     fn now(acquire: Acquire) -> Option<Result<Permit, Busy>> {
         let waker = Waker::noop();
         match pin!(acquire.wait()).poll(&mut Context::from_waker(waker)) {
@@ -263,13 +262,13 @@ mod tests {
 
     fn granted(acquire: Acquire) -> Permit {
         now(acquire)
-            .expect("it is its turn")
-            .expect("it was not evicted")
+            .expect("the permit is granted")
+            .expect("the request was not evicted")
     }
 
     // FA03
     #[test]
-    fn clients_are_served_in_turns() {
+    fn serves_clients_round_robin() {
         let semaphore = FairSemaphore::new(1, 8);
         let running = semaphore.acquire(client(1)).unwrap();
         let flood: Vec<_> = (0..5)
@@ -278,7 +277,7 @@ mod tests {
         let other = semaphore.acquire(client(2)).unwrap();
         let third = semaphore.acquire(client(3)).unwrap();
         drop(running);
-        // The flood's first request was in front; then the others, before its second one.
+        // The first request of the flood, then one of each other client, then its second.
         let mut flood = flood.into_iter();
         drop(granted(flood.next().unwrap()));
         drop(granted(other));
@@ -288,7 +287,7 @@ mod tests {
 
     // FA03
     #[test]
-    fn a_client_with_less_takes_a_place_of_the_client_with_the_most() {
+    fn full_queue_evicts_from_the_largest_client() {
         let semaphore = FairSemaphore::new(1, 3);
         let running = semaphore.acquire(client(1)).unwrap();
         let mut flood: Vec<_> = (0..3)
@@ -296,18 +295,21 @@ mod tests {
             .collect();
         assert!(
             semaphore.acquire(client(1)).is_err(),
-            "its own places are all it gets"
+            "a client does not displace itself"
         );
 
         let second = semaphore.acquire(client(2)).unwrap();
         let evicted = flood.pop().unwrap();
-        assert!(now(evicted).unwrap().is_err(), "the newest of the flood");
+        assert!(
+            now(evicted).unwrap().is_err(),
+            "the newest request of the flood"
+        );
         let third = semaphore.acquire(client(3)).unwrap();
         assert!(now(flood.pop().unwrap()).unwrap().is_err());
-        // Each client holds one place, and the flood two: the next one gets its second.
+        // Each client holds one and the flood two, so the next client displaces one of those.
         let fourth = semaphore.acquire(client(4)).unwrap();
         assert!(now(flood.pop().unwrap()).unwrap().is_err());
-        // Now all of them hold one.
+        // Now every client holds one.
         assert!(semaphore.acquire(client(5)).is_err());
 
         drop(running);
@@ -321,13 +323,13 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_leaves_gives_its_place_up() {
+    fn cancelled_request_releases_its_slot() {
         let semaphore = FairSemaphore::new(1, 1);
         let running = semaphore.acquire(client(1)).unwrap();
         drop(semaphore.acquire(client(2)).unwrap());
         let waiting = semaphore.acquire(client(3)).unwrap();
         drop(running);
-        // It has the permit already, and it is not polled any more.
+        // The permit was granted, but the request is never polled again.
         drop(waiting);
         let state = semaphore.state();
         assert_eq!((state.free, state.waiting), (1, 0));
@@ -335,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn without_places_to_wait_permits_are_all_there_is() {
+    fn without_queue_only_permits_are_granted() {
         let semaphore = FairSemaphore::new(1, 0);
         let running = semaphore.acquire(client(1)).unwrap();
         assert!(semaphore.acquire(client(2)).is_err());

@@ -1,4 +1,4 @@
-//! Adding keys to a key file.
+//! Appending keys to a key file.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::KeyRecord;
 
-/// Adds keys behind the last one.
+/// Appends keys after the last one.
 pub(super) fn append(
     format: KeyFileFormat,
     text: &str,
@@ -29,7 +29,7 @@ pub(super) fn append(
                     let at = next_line(text, last.end());
                     (at..at, dash_indent(text, last))
                 }
-                // `keys: []`, with a comment somewhere.
+                // `keys: []` in a file with comments.
                 None => (keys.span.clone(), ""),
             };
             let new = created
@@ -57,7 +57,7 @@ pub(super) fn append(
     Ok(edited)
 }
 
-/// A key with each field on a line.
+/// Formats a key with one field per line.
 fn block(format: KeyFileFormat, record: &KeyRecord, indent: &str) -> Option<String> {
     if format == KeyFileFormat::Toml {
         let fields = toml_fields(&FileKey::from(record))?;
@@ -74,7 +74,7 @@ fn block(format: KeyFileFormat, record: &KeyRecord, indent: &str) -> Option<Stri
     )
 }
 
-/// Keys in braces, behind the last of a list in brackets.
+/// Appends inline keys to a bracketed list.
 fn inline(
     format: KeyFileFormat,
     text: &str,
@@ -102,14 +102,14 @@ fn inline(
         };
     }
     let at = match is_alone && has_comma {
-        // Behind the comma, and the comment that may follow it.
+        // After the comma and a comment that may follow it.
         true => next_line(text, last.end()),
         false => last.end(),
     };
     Ok((at..at, new))
 }
 
-/// What stands in front of the `-` of an entry.
+/// Returns the indentation of the `-` of an entry.
 fn dash_indent<'t>(text: &'t str, entry: &Node) -> &'t str {
     let before = &text[line_start(text, entry.span.start)..entry.span.start];
     before.split('-').next().unwrap_or_default()

@@ -11,7 +11,7 @@ fn hash(text: &str) -> String {
     KeyDigest::of(text.as_bytes()).to_string()
 }
 
-/// A file with comments and an order of its own, in each language.
+/// Handwritten files with comments and unusual field order, in each format.
 fn files() -> [(KeyFileFormat, String); 6] {
     let (one, two) = (hash("one"), hash("two"));
     [
@@ -86,7 +86,7 @@ fn rotate(text: &str, grace: u64) -> KeyChange {
     }
 }
 
-/// The lines of a text, but for these fields and what a change does to the ends of lines.
+/// Returns the lines without these fields, normalized at both ends.
 fn others<'t>(text: &'t str, fields: &[&str]) -> Vec<&'t str> {
     let lines = text
         .lines()
@@ -98,7 +98,7 @@ fn others<'t>(text: &'t str, fields: &[&str]) -> Vec<&'t str> {
 
 // FH13
 #[test]
-fn each_change_keeps_what_it_is_not_about() {
+fn changes_preserve_unrelated_lines() {
     for (format, text) in files() {
         for id in ["web", "batch"] {
             let mut records = parse(format, &text);
@@ -121,7 +121,7 @@ fn each_change_keeps_what_it_is_not_about() {
                 let edited = edit(format, &now, &records, &changed)
                     .unwrap_or_else(|error| panic!("{error}: {what:?} in\n{now}"));
                 assert_eq!(parse(format, &edited), changed, "{edited}");
-                // What is in braces shares its line.
+                // Fields of inline tables share a line.
                 if !now.contains("{ ") && !now.contains(" {") {
                     assert_eq!(others(&edited, fields), others(&now, fields), "{edited}");
                 }
@@ -138,7 +138,7 @@ fn each_change_keeps_what_it_is_not_about() {
 
 // FH13
 #[test]
-fn a_new_key_is_put_behind_the_others() {
+fn appends_new_keys() {
     for (format, text) in files() {
         let old = parse(format, &text);
         let mut new = old.clone();
@@ -157,14 +157,14 @@ fn a_new_key_is_put_behind_the_others() {
                 new.trim_end_matches(',')
                     .starts_with(line.trim_end_matches([',', ']']))
             });
-            assert!(kept, "{line} is not in its place:\n{edited}");
+            assert!(kept, "{line} was moved:\n{edited}");
         }
     }
 }
 
 // FH13
 #[test]
-fn windows_line_ends_stay() {
+fn preserves_windows_line_endings() {
     for (format, text) in files() {
         let text = text.replace('\n', "\r\n");
         let old = parse(format, &text);
@@ -179,7 +179,7 @@ fn windows_line_ends_stay() {
 }
 
 #[test]
-fn an_empty_list_with_a_comment_takes_a_key() {
+fn adds_a_key_to_an_empty_list_with_comments() {
     for (format, text) in [
         (KeyFileFormat::Yaml, "keys: [] # none yet\n"),
         (KeyFileFormat::Toml, "# Keys.\nkeys = []\n"),
@@ -197,9 +197,9 @@ fn an_empty_list_with_a_comment_takes_a_key() {
     }
 }
 
-// FH13: a value that two keys share cannot be changed for one of them alone.
+// FH13: a value that two keys share by an alias cannot change for one of them.
 #[test]
-fn what_leaves_no_place_is_refused() {
+fn rejects_changes_of_shared_values() {
     let (one, two) = (hash("one"), hash("two"));
     let text = format!(
         "keys:\n  - &web {{key_id: web, hash: \"{one}\", last_used_at: 2024-01-01T00:00:00Z}}\n  \
@@ -213,9 +213,9 @@ fn what_leaves_no_place_is_refused() {
     );
 }
 
-// FH13: last uses are noted for many keys at once.
+// FH13: last uses are recorded for many keys together.
 #[test]
-fn many_keys_are_changed_at_once() {
+fn changes_many_keys_together() {
     let mut text = "# Keys.\nkeys:\n".to_owned();
     for number in 0..2_000 {
         let hash = hash(&number.to_string());
