@@ -1,10 +1,10 @@
-//! Who may use a route.
+//! Access rules of routes.
 
 use stockade_core::identity::{Principal, Scope};
 
 use crate::Roles;
 
-/// Who may use a route.
+/// The access rule of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access(Kind);
 
@@ -16,27 +16,27 @@ enum Kind {
 }
 
 impl Access {
-    /// Everybody, without a key.
+    /// Allows every request, without authentication.
     pub fn public() -> Self {
         Self(Kind::Public)
     }
 
-    /// Whoever has this scope.
+    /// Requires a scope.
     pub fn scope(scope: Scope) -> Self {
         Self::all_of([scope])
     }
 
-    /// Whoever has one of these scopes; of no scopes, nobody.
+    /// Requires at least one of the scopes; an empty list denies every request.
     pub fn any_of(scopes: impl IntoIterator<Item = Scope>) -> Self {
         Self(Kind::Any(scopes.into_iter().collect()))
     }
 
-    /// Whoever has all of these scopes; of no scopes, whoever is authenticated.
+    /// Requires all of the scopes; an empty list allows every authenticated client.
     pub fn all_of(scopes: impl IntoIterator<Item = Scope>) -> Self {
         Self(Kind::All(scopes.into_iter().collect()))
     }
 
-    /// What the access asks of a principal, where these roles count.
+    /// Resolves the rule with the given roles.
     pub(crate) fn requirement(&self, roles: &Roles) -> Requirement {
         let grants = |scopes: &[Scope]| -> Box<[Grants]> {
             let grants = |scope: &Scope| {
@@ -55,7 +55,7 @@ impl Access {
         }
     }
 
-    /// The scopes that a client could ask its administrator for.
+    /// Returns the scopes to name in the challenge.
     pub(crate) fn scopes(&self) -> &[Scope] {
         match &self.0 {
             Kind::Public => &[],
@@ -64,10 +64,10 @@ impl Access {
     }
 }
 
-/// The scopes and roles that each grant what one scope stands for.
+/// The scopes and roles that grant one scope.
 type Grants = Box<[Scope]>;
 
-/// An [`Access`] in which roles have been looked up, so that a request need not.
+/// An [`Access`] with resolved roles.
 #[derive(Clone, Debug)]
 pub(crate) enum Requirement {
     Nothing,
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_and_all_of_scopes() {
+    fn evaluates_scopes_and_roles() {
         let scopes = |text: &str| -> Vec<Scope> {
             text.split(' ')
                 .filter(|s| !s.is_empty())

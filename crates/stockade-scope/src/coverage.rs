@@ -1,10 +1,10 @@
-//! Whether the rules and a router's routes are the same.
+//! Comparison of rules with the routes of a router.
 
 use std::{collections::BTreeSet, error::Error, fmt};
 
 use http::Method;
 
-/// Compares rules with routes; `HEAD` is covered by `GET`.
+/// Compares rules with routes; `GET` covers `HEAD`.
 pub(crate) fn compare<'r>(
     rules: impl Iterator<Item = (&'r Method, &'r str)>,
     routes: impl Iterator<Item = (Method, &'r str)>,
@@ -29,7 +29,7 @@ pub(crate) fn compare<'r>(
     }
 }
 
-/// Routes that no rule is for, and rules that no route is for.
+/// The error of routes without a rule and rules without a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoverageError {
     without_rule: Vec<String>,
@@ -37,12 +37,12 @@ pub struct CoverageError {
 }
 
 impl CoverageError {
-    /// Routes that nobody can use, since no rule is for them: `GET /v1/models`.
+    /// Returns routes without a rule, which are denied, such as `GET /v1/models`.
     pub fn without_rule(&self) -> &[String] {
         &self.without_rule
     }
 
-    /// Rules that are for nothing: a route that is gone, or a typing error.
+    /// Returns rules without a route, because of a removed route or a typo.
     pub fn without_route(&self) -> &[String] {
         &self.without_route
     }

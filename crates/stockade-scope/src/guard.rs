@@ -1,4 +1,4 @@
-//! The guard: a route, its rule, and the principal.
+//! The guard that authorizes requests by route.
 
 use http::{HeaderValue, Method, header::ALLOW};
 use stockade_core::{
@@ -17,9 +17,9 @@ use crate::{
     table::{MethodRules, RouteTable, Rule},
 };
 
-/// Lets requests in whose principal may use their route.
+/// Authorizes requests by the rule of their route and the scopes of their principal.
 ///
-/// See the [crate documentation](crate) for what it does with all others.
+/// The [crate documentation](crate) lists the rules.
 #[derive(Clone, Debug)]
 pub struct ScopeGuard {
     table: RouteTable,
@@ -27,7 +27,7 @@ pub struct ScopeGuard {
 }
 
 impl ScopeGuard {
-    /// Starts a table of routes; one without routes denies everything.
+    /// Returns a builder; a guard without routes denies every request.
     pub fn builder() -> ScopeGuardBuilder {
         ScopeGuardBuilder {
             routes: Vec::new(),
@@ -36,10 +36,10 @@ impl ScopeGuard {
         }
     }
 
-    /// Compares the rules with the routes that a router has, for a test of your own.
+    /// Compares the rules with the routes of a router, for use in tests.
     ///
     /// # Errors
-    /// Names the routes without a rule, and the rules without a route.
+    /// Returns the routes without a rule and the rules without a route.
     pub fn coverage<'r>(
         &'r self,
         routes: impl IntoIterator<Item = (Method, &'r str)>,
@@ -47,8 +47,7 @@ impl ScopeGuard {
         coverage::compare(self.table.iter(), routes.into_iter())
     }
 
-    /// Whether the rule of this route, by its pattern, opens it to everybody. A `HEAD`
-    /// without a rule of its own has that of `GET`.
+    /// Returns whether the rule of a route pattern is public. `HEAD` falls back to `GET`.
     pub fn is_public(&self, method: &Method, pattern: &str) -> bool {
         let methods = self.table.by_pattern(pattern);
         let rule = methods.and_then(|methods| rule(methods, method));
@@ -59,7 +58,7 @@ impl ScopeGuard {
         let methods = match head.context().route() {
             Some(route) => {
                 let pattern = route.as_str();
-                // A wildcard takes any path, those that are read differently among them.
+                // A wildcard matches any path, including ambiguous ones.
                 if ends_in_wildcard(pattern) && is_ambiguous_in_wildcard(head.uri.path()) {
                     return Err(ambiguous());
                 }
@@ -113,7 +112,7 @@ impl Guard for ScopeGuard {
     fn admit(&self, _pass: (), _head: &mut Head) {}
 }
 
-/// The rule of this method; that of `GET` for a `HEAD` without one.
+/// Returns the rule of a method; `HEAD` falls back to `GET`.
 fn rule<'m>(methods: &'m MethodRules, method: &Method) -> Option<&'m Rule> {
     let of = |method: &Method| methods.iter().find(|rule| rule.method == *method);
     match of(method) {
@@ -122,7 +121,8 @@ fn rule<'m>(methods: &'m MethodRules, method: &Method) -> Option<&'m Rule> {
     }
 }
 
-/// Whether a pattern ends in a wildcard: `/files/{*path}`. A router takes one nowhere else.
+/// Returns whether a pattern ends in a wildcard, as in `/files/{*path}`; it is not allowed
+/// elsewhere.
 fn ends_in_wildcard(pattern: &str) -> bool {
     let last = || pattern.rfind('{');
     pattern.ends_with('}') && last().is_some_and(|at| pattern[at..].starts_with("{*"))
@@ -135,8 +135,8 @@ fn header(text: String) -> HeaderValue {
 fn ambiguous() -> Refusal {
     Refusal::new(
         RefusalKind::Invalid,
-        "the path can be read in more than one way; send it without `//`, `.` or `..` \
-         segments, `;`, `\\` and encoded separators",
+        "the path is ambiguous; send it without `//`, `.` or `..` segments, `;`, `\\` and \
+         encoded separators",
     )
     .with_code("AMBIGUOUS_PATH")
     .with_reason(RefusalReason::NotFound)
@@ -153,7 +153,7 @@ fn wrong_method(methods: &MethodRules) -> Refusal {
     let names: Vec<&str> = methods.iter().map(|rule| rule.method.as_str()).collect();
     Refusal::new(
         RefusalKind::MethodNotAllowed,
-        "the route does not take this method",
+        "the route does not support this method",
     )
     .with_header(ALLOW, header(names.join(", ")))
 }
@@ -161,7 +161,7 @@ fn wrong_method(methods: &MethodRules) -> Refusal {
 fn undeclared() -> Refusal {
     Refusal::new(
         RefusalKind::NotFound,
-        "there is no such route, or none that is open to clients",
+        "the route does not exist or is not available to clients",
     )
     .with_code("ROUTE_NOT_FOUND")
     .with_reason(RefusalReason::NotFound)
@@ -177,29 +177,29 @@ pub struct ScopeGuardBuilder {
 }
 
 impl ScopeGuardBuilder {
-    /// Declares who may use a route.
+    /// Adds the access rule of a route.
     pub fn route(mut self, method: Method, pattern: impl Into<String>, access: Access) -> Self {
         self.routes.push((method, pattern.into(), access));
         self
     }
 
-    /// The roles that count; none do unless they are given here.
+    /// Sets the roles that grant scopes; none by default.
     pub fn roles(mut self, roles: Roles) -> Self {
         self.roles = roles;
         self
     }
 
-    /// The realm of the challenges; `api` by default. What a quoted string cannot hold is
-    /// left out.
+    /// Sets the realm of the challenges; `api` by default. Characters that a quoted string cannot
+    /// contain are dropped.
     pub fn realm(mut self, realm: &str) -> Self {
         self.challenge = BearerChallenge::new(realm);
         self
     }
 
-    /// The guard.
+    /// Builds the guard.
     ///
     /// # Errors
-    /// When a pattern is none, or two rules are for the same paths.
+    /// Returns an error for an invalid pattern, or two rules for the same paths.
     pub fn build(self) -> Result<ScopeGuard, RouteTableError> {
         Ok(ScopeGuard {
             table: RouteTable::new(self.routes, &self.roles)?,

@@ -1,29 +1,25 @@
-//! Which scope a route needs, as a tower layer that denies what is not declared.
+//! Authorization by route and scope as a tower layer, with default deny.
 //!
 //! # Rules
-//! 1. A route is a method and a pattern (`/v1/models/{id}`, in axum's syntax), or a gRPC
-//!    method's path (`/package.Service/Method`). A request to a route without a rule is
-//!    refused, whoever makes it.
-//! 2. The route is the one that the router matched, where it left a
-//!    [`MatchedRoute`](stockade_core::context::MatchedRoute); otherwise the path is matched by the
-//!    same matcher that axum uses. Paths that servers read in different ways are a 400
-//!    before that, so that guard and router never disagree.
-//! 3. `HEAD` needs what `GET` needs. Headers and parameters that would override the method
-//!    are not looked at.
-//! 4. Without a principal of its own (anonymous) a request gets a 401; with one that may
-//!    not do this a 403 with `error="insufficient_scope"` and the scopes that are needed
-//!    (RFC 6750, section 3.1). A method that a known route does not have is a 405, and a
-//!    route without a rule a 404.
-//! 5. A principal has the scopes it was given, and those of its roles where the guard was
-//!    given [`Roles`]. Nothing else implies a scope, but `*`, which is all of them.
-//! 6. Where no authenticator ran at all, the answer is a 500: the layers are in the wrong
-//!    order, and nobody shall find that out by getting in.
+//! 1. A route is a method and a pattern in axum's syntax (`/v1/models/{id}`), or the path of a gRPC
+//!    method (`/package.Service/Method`). Routes without a rule are denied.
+//! 2. The route is the [`MatchedRoute`](stockade_core::context::MatchedRoute) of the router, if
+//!    set. Otherwise the path is matched with the matcher that axum uses. Ambiguous paths are a
+//!    400 first, so that guard and router never disagree.
+//! 3. `HEAD` requires what `GET` requires. Headers and parameters that override the method are
+//!    ignored.
+//! 4. An anonymous request gets a 401. A principal without the required scopes gets a 403 with
+//!    `error="insufficient_scope"` and the scopes (RFC 6750, section 3.1). An unsupported method of
+//!    a known route is a 405, and a route without a rule a 404.
+//! 5. A principal has its own scopes, and those of its roles if the guard is configured with
+//!    [`Roles`]. `*` grants all scopes; no other scope implies another.
+//! 6. When no authenticator ran, the response is a 500, because the layers are in the wrong order.
 //!
-//! # Knowing before deploying
-//! - The guard reads the principal that an authenticator put into the request. Put the
-//!   authenticator outside of it.
-//! - A public route lets everybody in, also clients with a key that lacks every scope. It
-//!   still needs an authenticator that lets anonymous requests pass.
+//! # Deployment notes
+//! - The guard reads the principal that an authenticator inserted. Add the authentication layer
+//!   outside of this one.
+//! - A public route is open to every request, including clients with a key without scopes. It
+//!   still requires an authenticator that allows anonymous requests.
 //!
 //! # Examples
 //! ```toml
@@ -38,7 +34,7 @@
 //! tower = { version = "0.5", features = ["util"] }
 //! ```
 //!
-//! One route that everybody may use, and one that needs a scope:
+//! A public route, and one that requires a scope:
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -62,7 +58,7 @@
 //!         },
 //!     );
 //!
-//!     // What an authenticator would have found out:
+//!     // An authentication layer would set the principal:
 //!     let reader = Principal::builder("reader").scopes("models:read".parse()?).build();
 //!     let writer = Principal::builder("writer").scopes("chat:write".parse()?).build();
 //!     let chat = |principal| {
@@ -83,8 +79,8 @@
 //! }
 //! ```
 //!
-//! In an axum router, judging the route that axum matched. Put on with `Router::layer`, the
-//! guard comes after the routing, so that nested routes are known by their whole pattern:
+//! In an axum router, with the route that axum matched. With `Router::layer` the guard runs after
+//! routing, so that nested routes have their whole pattern:
 //!
 //! ```
 //! use axum::{
@@ -129,14 +125,14 @@
 //!     let passed = app.clone().oneshot(request("/v1/models/tiny")?).await?;
 //!     assert_eq!(passed.status(), StatusCode::OK);
 //!
-//!     // No rule is for this route.
+//!     // This route has no rule.
 //!     let refused = app.oneshot(request("/forgotten")?).await?;
 //!     assert_eq!(refused.status(), StatusCode::NOT_FOUND);
 //!     Ok(())
 //! }
 //! ```
 //!
-//! Roles, and a test that no route of a router is without a rule:
+//! Roles, and a test that every route of a router has a rule:
 //!
 //! ```
 //! use http::Method;
@@ -166,7 +162,7 @@
 //! }
 //! ```
 //!
-//! Any of several scopes, all of several scopes, and a gRPC method:
+//! Alternative scopes, combined scopes, and a gRPC method:
 //!
 //! ```
 //! use http::Method;
@@ -186,7 +182,7 @@
 //!         .build()?;
 //!     let _ = guard;
 //!
-//!     // Two rules for one route are refused when the table is built.
+//!     // Duplicate rules are rejected when the table is built.
 //!     let twice = ScopeGuard::builder()
 //!         .route(Method::GET, "/health", Access::public())
 //!         .route(Method::GET, "/health", Access::scope("admin".parse()?))

@@ -1,10 +1,9 @@
-//! Paths that servers read in different ways.
+//! Detection of ambiguous paths.
 
-/// Whether a path could mean something else to another reader of it.
+/// Returns whether components may interpret a path differently.
 ///
-/// A router that matches the raw text, one that decodes it first, a proxy that folds
-/// `..`, and a framework that cuts at `;` must all see the same route; where they would
-/// not, the request is refused and not interpreted.
+/// A router that matches the raw path, one that decodes it first, a proxy that resolves `..`, and a
+/// framework that cuts at `;` must all see the same route. Otherwise the request is refused.
 pub(crate) fn is_ambiguous(path: &str) -> bool {
     let path = path.as_bytes();
     !path.starts_with(b"/")
@@ -19,10 +18,10 @@ pub(crate) fn is_ambiguous(path: &str) -> bool {
             })
 }
 
-/// Whether a path that a wildcard takes could mean something else to another reader of it.
+/// Returns whether components may interpret a path differently that a wildcard matches.
 ///
-/// An encoded slash is no question there: the wildcard takes it as it takes a plain one, so
-/// the route is the same. What stands between the slashes is looked at as if both were plain.
+/// An encoded slash is not ambiguous there, since the wildcard matches it as well as a plain one.
+/// It counts as a plain slash.
 pub(crate) fn is_ambiguous_in_wildcard(path: &str) -> bool {
     let escape = path.match_indices('%');
     let mut slashes = escape.filter(|(at, _)| is_encoded_slash(&path[*at..]));
@@ -41,11 +40,11 @@ enum ByteClass {
     Plain,
     Slash,
     Percent,
-    /// Not visible ASCII, or `\\` or `;`.
+    /// Not visible ASCII, `\\` or `;`.
     Forbidden,
 }
 
-/// How each byte is read; a table, since this is done for every byte of every request.
+/// The class of each byte; a table, because every byte of every request is classified.
 static BYTE_CLASSES: [ByteClass; 256] = {
     let mut table = [ByteClass::Forbidden; 256];
     let mut byte = b'!';
@@ -61,8 +60,8 @@ static BYTE_CLASSES: [ByteClass; 256] = {
     table
 };
 
-/// Whether what follows a slash is an empty segment with more behind it, `.` or `..`. An
-/// empty last segment is a trailing slash: another route, but a clear one.
+/// Returns whether an empty segment, `.` or `..` follows a slash. A trailing slash is a different
+/// route, but not ambiguous.
 fn is_ambiguous_segment_start(rest: &[u8]) -> bool {
     matches!(
         rest,
@@ -70,8 +69,8 @@ fn is_ambiguous_segment_start(rest: &[u8]) -> bool {
     )
 }
 
-/// `%2e`, `%2f`, `%5c`, `%3b`, `%25` (an escape of an escape), controls, and what is no
-/// escape at all.
+/// Matches `%2e`, `%2f`, `%5c`, `%3b`, `%25` (double encoding), control characters and malformed
+/// escapes.
 fn is_ambiguous_escape(rest: &[u8]) -> bool {
     let digit = |at: usize| char::from(*rest.get(at)?).to_digit(16);
     match (digit(0), digit(1)) {
@@ -89,7 +88,7 @@ mod tests {
 
     // FA16
     #[test]
-    fn an_encoded_slash_in_a_wildcard_is_a_slash() {
+    fn encoded_slash_in_a_wildcard_is_a_slash() {
         for path in ["/m/org/name", "/m/org%2Fname", "/m/org%2fname"] {
             assert!(!is_ambiguous_in_wildcard(path), "{path}");
         }
@@ -106,7 +105,7 @@ mod tests {
 
     // S01
     #[test]
-    fn refuses_what_readers_read_differently() {
+    fn rejects_ambiguous_paths() {
         for path in [
             "",
             "p",

@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, error::Error, fmt};
 
 use stockade_core::identity::{Scope, ScopeError, ScopeSet};
 
-/// Named sets of scopes, so that a key may have `role:user` in place of each of them.
+/// Named sets of scopes: a key with `role:user` has all scopes of that role.
 ///
-/// A role counts only where a guard was given it: without roles, `role:admin` is a scope
-/// like any other and grants nothing but itself. Roles do not hold other roles.
+/// Roles take effect only in guards that are configured with them. Otherwise `role:admin` is an
+/// ordinary scope, which grants nothing but itself. Roles cannot contain other roles.
 ///
 /// ```
 /// use stockade_scope::Roles;
@@ -21,18 +21,18 @@ use stockade_core::identity::{Scope, ScopeError, ScopeSet};
 pub struct Roles(BTreeMap<Scope, ScopeSet>);
 
 impl Roles {
-    /// No roles.
+    /// Creates an empty set of roles.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The four that most services begin with:
+    /// Returns four common roles:
     ///
     /// | role | scopes |
     /// |---|---|
     /// | `role:viewer` | `models:read` |
     /// | `role:user` | `models:read`, `chat:write` |
-    /// | `role:operator` | those of a user, `metrics:read`, `audit:read`, `bans:write` |
+    /// | `role:operator` | those of `role:user`, `metrics:read`, `audit:read`, `bans:write` |
     /// | `role:admin` | `*` |
     pub fn standard() -> Self {
         [
@@ -51,10 +51,10 @@ impl Roles {
         .expect("the standard roles are roles")
     }
 
-    /// Adds a role, or replaces the one of that name. Scopes are divided by spaces.
+    /// Adds or replaces a role; `scopes` are separated by spaces.
     ///
     /// # Errors
-    /// When the name or a scope is no scope, or a role would hold another one.
+    /// Returns an error for an invalid name or scope, and for a role within a role.
     pub fn role(mut self, name: &str, scopes: &str) -> Result<Self, RoleError> {
         let error = |source| RoleError {
             role: name.chars().take(Scope::MAX_LENGTH).collect(),
@@ -74,7 +74,7 @@ impl Roles {
         Ok(self)
     }
 
-    /// The roles that grant a scope.
+    /// Returns the roles that grant a scope.
     pub(crate) fn granting(&self, scope: &Scope) -> impl Iterator<Item = &Scope> {
         let grants = self
             .0
@@ -84,7 +84,7 @@ impl Roles {
     }
 }
 
-/// A role that cannot be.
+/// The error of an invalid role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleError {
     role: String,
@@ -97,7 +97,7 @@ impl fmt::Display for RoleError {
             Some(source) => write!(f, "role {:?}: {source}", self.role),
             None => write!(
                 f,
-                "role {:?} holds another role; list the scopes of that one instead",
+                "role {:?} contains another role; list the scopes of that role instead",
                 self.role
             ),
         }

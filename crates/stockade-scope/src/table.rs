@@ -1,4 +1,4 @@
-//! Routes and who may use them.
+//! The route table.
 
 use std::{collections::HashMap, error::Error, fmt};
 
@@ -7,7 +7,7 @@ use http::Method;
 
 use crate::{Access, Roles, access::Requirement, path::is_ambiguous};
 
-/// The rules of a router's routes.
+/// The rules of all routes.
 #[derive(Clone, Debug)]
 pub(crate) struct RouteTable {
     by_path: matchit::Router<usize>,
@@ -16,10 +16,10 @@ pub(crate) struct RouteTable {
     patterns: Vec<(Box<str>, MethodRules)>,
 }
 
-/// The rules of one pattern; there are few, so they are searched in a row.
+/// The rules of one pattern; searched linearly, since there are few.
 pub(crate) type MethodRules = Vec<Rule>;
 
-/// Who may use one method of a pattern.
+/// The rule of one method of a pattern.
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
     pub(crate) method: Method,
@@ -74,26 +74,26 @@ impl RouteTable {
         Ok(table)
     }
 
-    /// The rules of the route that a router matched.
+    /// Returns the rules of a pattern that a router matched.
     pub(crate) fn by_pattern(&self, pattern: &str) -> Option<&MethodRules> {
         self.by_pattern.get(pattern).map(|at| &self.patterns[*at].1)
     }
 
-    /// All methods and patterns.
+    /// Returns all methods and patterns.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Method, &str)> {
         self.patterns
             .iter()
             .flat_map(|(pattern, methods)| methods.iter().map(|rule| (&rule.method, &**pattern)))
     }
 
-    /// The rules of the route whose pattern has no parameters and is this very path.
+    /// Returns the rules of a pattern without parameters that equals the path.
     ///
-    /// Such a route comes before all others, and its path is not ambiguous.
+    /// Static patterns take precedence over all others, and their paths are not ambiguous.
     pub(crate) fn by_static_path(&self, path: &str) -> Option<&MethodRules> {
         self.static_paths.get(path).map(|at| &self.patterns[*at].1)
     }
 
-    /// The rules of the route that this path matches.
+    /// Returns the rules of the pattern that matches the path.
     pub(crate) fn by_path(&self, path: &str) -> Option<&MethodRules> {
         self.by_path
             .at(path)
@@ -109,7 +109,7 @@ fn kind_of(error: matchit::InsertError) -> RouteTableErrorKind {
     }
 }
 
-/// A table of routes that cannot be.
+/// The error of an invalid route table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteTableError {
     route: String,
@@ -120,19 +120,19 @@ pub struct RouteTableError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RouteTableErrorKind {
-    /// The pattern is none.
+    /// The pattern is invalid.
     InvalidPattern,
     /// Another pattern matches the same paths.
     Conflict {
         /// The other pattern.
         with: String,
     },
-    /// The route has a rule already.
+    /// The route already has a rule.
     Duplicate,
 }
 
 impl RouteTableError {
-    /// Its kind.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> &RouteTableErrorKind {
         &self.kind
     }
@@ -144,7 +144,7 @@ impl fmt::Display for RouteTableError {
         match &self.kind {
             RouteTableErrorKind::InvalidPattern => write!(
                 f,
-                "{route} has no valid pattern; write it like /v1/models/{{id}} or \
+                "{route} has an invalid pattern; use a pattern such as /v1/models/{{id}} or \
                  /files/{{*path}}"
             ),
             RouteTableErrorKind::Conflict { with } => {

@@ -1,4 +1,4 @@
-//! The guard in front of a service and of a real router.
+//! The guard around a service and an axum router.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -82,7 +82,7 @@ async fn upholds_the_contract() {
 }
 
 #[tokio::test]
-async fn judges_by_route_and_principal() {
+async fn authorizes_by_route_and_principal() {
     let layer = guard().into_layer();
     let may = |scopes| Who::Key(with_scopes(scopes));
     for (method, path, who, status) in [
@@ -100,7 +100,7 @@ async fn judges_by_route_and_principal() {
         ("GET", "/v1/models", may("*"), 404),
         ("POST", "/v1/chat/", may("*"), 404),
         ("POST", "/V1/chat", may("*"), 404),
-        // A wiring fault is never an open door.
+        // Wrong layer order never allows access.
         ("POST", "/v1/chat", Who::Unchecked, 500),
         ("GET", "/metrics", Who::Unchecked, 500),
     ] {
@@ -111,7 +111,7 @@ async fn judges_by_route_and_principal() {
 
 // S04
 #[tokio::test]
-async fn head_needs_what_get_needs_and_others_are_not_allowed() {
+async fn head_falls_back_to_get_and_other_methods_are_refused() {
     let layer = guard().into_layer();
     let path = "/v1/models/a";
     for (method, scopes, status) in [
@@ -137,7 +137,7 @@ async fn head_needs_what_get_needs_and_others_are_not_allowed() {
 
 // S01
 #[tokio::test]
-async fn ambiguous_paths_never_reach_the_router() {
+async fn ambiguous_paths_are_refused() {
     let layer = guard().into_layer();
     for path in [
         "//v1/chat",
@@ -159,7 +159,7 @@ async fn ambiguous_paths_never_reach_the_router() {
 }
 
 #[tokio::test]
-async fn believes_the_router_before_the_path() {
+async fn matched_route_takes_precedence_over_the_path() {
     let layer = guard().into_layer();
     let mut nested = request("POST", "/chat", Who::Key(with_scopes("chat:write")));
     set_route(&mut nested, "/v1/chat");
@@ -171,7 +171,7 @@ async fn believes_the_router_before_the_path() {
 }
 
 #[test]
-fn refuses_tables_that_cannot_be() {
+fn rejects_invalid_tables() {
     let build = |routes: &[&str]| {
         let mut builder = ScopeGuard::builder();
         for route in routes {
@@ -193,7 +193,7 @@ fn refuses_tables_that_cannot_be() {
     assert_eq!(build(&["/a/{x}", "/a/b"]), Ok(()));
 }
 
-/// The routes of [`guard`] in a real router; each answers with its own pattern.
+/// An axum router with the routes of [`guard`]; each responds with its pattern.
 fn router() -> Router {
     Router::new()
         .route("/health", get(|| async { "/health" }))
@@ -205,7 +205,7 @@ fn router() -> Router {
 proptest! {
     // S01
     #[test]
-    fn the_router_runs_only_what_the_guard_judged(
+    fn router_runs_only_authorized_routes(
         method in "GET|POST|HEAD",
         path in "(/|//|/\\.|/\\.\\.|/%2e|%2f|%5c|;|/health|/v1|/models|/chat|/admin|/keys|/a){1,6}",
     ) {
