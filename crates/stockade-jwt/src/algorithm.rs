@@ -1,4 +1,4 @@
-//! The signature algorithms that a key can be configured for.
+//! Signature algorithms.
 
 use std::{error::Error, fmt, str::FromStr};
 
@@ -6,16 +6,16 @@ use jsonwebtoken::{Algorithm as Backend, AlgorithmFamily};
 
 /// A signature algorithm of RFC 7518 or RFC 8037.
 ///
-/// It belongs to a key and comes from the configuration. What a token names in its header
-/// has to be the same, and chooses nothing. `none` is not among them.
+/// The algorithm is configured with the key. The `alg` header of a token must match it, and never
+/// selects it. `none` is not supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
-    /// HMAC with SHA-256; both sides have the secret.
+    /// HMAC with SHA-256 and a shared secret.
     Hs256,
-    /// HMAC with SHA-384.
+    /// HMAC with SHA-384 and a shared secret.
     Hs384,
-    /// HMAC with SHA-512.
+    /// HMAC with SHA-512 and a shared secret.
     Hs512,
     /// RSASSA-PKCS1-v1_5 with SHA-256.
     Rs256,
@@ -53,7 +53,7 @@ const TABLE: [(Algorithm, &str, Backend); 12] = [
 ];
 
 impl Algorithm {
-    /// The name in a token's header.
+    /// Returns the `alg` name.
     pub const fn name(self) -> &'static str {
         TABLE[self as usize].1
     }
@@ -66,7 +66,7 @@ impl Algorithm {
         self.backend().family()
     }
 
-    /// The shortest secret, in bytes: the length of the hash (RFC 7518, section 3.2).
+    /// The minimum length of a secret in bytes: that of the hash (RFC 7518, section 3.2).
     pub(crate) const fn min_secret_length(self) -> usize {
         match self {
             Self::Hs512 => 64,
@@ -94,13 +94,13 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// A name that is none of an [`Algorithm`].
+/// The error of an unknown or unsupported algorithm name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownAlgorithm(String);
 
 impl fmt::Display for UnknownAlgorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is no algorithm that is taken; use one of", self.0)?;
+        write!(f, "unsupported algorithm {:?}; use one of", self.0)?;
         TABLE.iter().try_for_each(|row| write!(f, " {}", row.1))
     }
 }
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_in_the_order_of_the_enum() {
+    fn table_matches_the_enum() {
         for (algorithm, name, backend) in TABLE {
             assert_eq!(algorithm.name(), name);
             assert_eq!(algorithm.backend(), backend);
@@ -122,7 +122,7 @@ mod tests {
 
     // J02
     #[test]
-    fn none_is_no_algorithm() {
+    fn rejects_none_and_unknown_names() {
         for name in [
             "none", "None", "NONE", "nOnE", "", "hs256", "HS256 ", "ES512",
         ] {

@@ -1,16 +1,16 @@
-//! Finding the one token that a request presents.
+//! Extraction of the bearer token from request headers.
 
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 
-/// What a request presents in `Authorization` (RFC 6750, section 2.1).
+/// The credential in `Authorization` (RFC 6750, section 2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Credential<'h> {
     Missing,
-    /// Any bytes but none.
+    /// A token: any non-empty bytes.
     Token(&'h [u8]),
-    /// Something in the place of a token that can be none.
+    /// A value that cannot be a token.
     Malformed,
-    /// Two tokens that differ.
+    /// Two different tokens.
     Conflict,
 }
 
@@ -39,10 +39,9 @@ fn read(value: &HeaderValue) -> Credential<'_> {
         return Credential::Missing;
     }
     match rest {
-        // What it is made of shows when it is decoded; a token that is known already is
-        // not looked at byte by byte.
+        // Decoding validates the characters; cached tokens skip it.
         [b' ', token @ ..] if !token.is_empty() => Credential::Token(token),
-        // `Bearer` alone, or with a tab; `BearerX` is another scheme.
+        // `Bearer` alone or followed by a tab; `BearerX` is another scheme.
         [] | [b' '] | [b'\t', ..] => Credential::Malformed,
         _ => Credential::Missing,
     }
@@ -61,7 +60,7 @@ mod tests {
 
     // A14, A15
     #[test]
-    fn reads_bearer_and_nothing_else() {
+    fn reads_the_bearer_scheme_only() {
         for (value, expected) in [
             (&b"Bearer a.b.c"[..], Credential::Token(b"a.b.c")),
             (b"bearer a.b.c", Credential::Token(b"a.b.c")),
@@ -81,7 +80,7 @@ mod tests {
 
     // A13
     #[test]
-    fn two_tokens_must_be_the_same() {
+    fn different_tokens_conflict() {
         for (values, expected) in [
             (
                 &[&b"Bearer a"[..], b"Bearer a"][..],

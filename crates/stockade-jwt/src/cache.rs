@@ -1,4 +1,4 @@
-//! Tokens whose signature was verified already.
+//! The cache of verified tokens.
 
 use std::{
     fmt,
@@ -10,29 +10,29 @@ use stockade_core::clock::Timestamp;
 
 use crate::{TokenDigest, rules::VerifiedToken};
 
-/// A verified token, and the key set that it was verified with.
+/// A verified token and the generation of its key set.
 pub(crate) struct Entry {
     pub(crate) digest: TokenDigest,
     pub(crate) generation: u64,
     pub(crate) verified: VerifiedToken,
 }
 
-/// Verified tokens in a table of fixed size: a hit takes no lock and writes nothing.
+/// A set-associative cache of fixed size. A hit takes no lock and writes nothing.
 ///
-/// Only tokens with a good signature get in, so strangers cannot push anybody out.
+/// Only tokens with a valid signature are inserted, so attackers cannot evict entries.
 #[derive(Clone)]
 pub(crate) struct Cache {
-    /// A power of two; zero where nothing is cached.
+    /// A power of two; zero without a cache.
     sets: usize,
-    /// Sets of [`WAYS`] slots each, made for the first token.
+    /// Sets of [`WAYS`] slots each, allocated for the first token.
     slots: Arc<OnceLock<Box<[ArcSwapOption<Entry>]>>>,
 }
 
-/// A digest may lie in one of so many slots.
+/// The number of slots per set.
 const WAYS: usize = 8;
 
 impl Cache {
-    /// Room for at least so many tokens; none for zero.
+    /// Creates a cache for at least `capacity` tokens; zero disables it.
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             sets: match capacity {
@@ -43,8 +43,7 @@ impl Cache {
         }
     }
 
-    /// The token of this digest, if a key set of this generation verified it. Its time may
-    /// be over.
+    /// Looks up a token that a key set of this generation verified. It may have expired.
     pub(crate) fn get(&self, digest: &TokenDigest, generation: u64) -> Option<Hit> {
         let slots = self.set(self.slots.get()?, digest);
         slots.iter().find_map(|slot| {
@@ -56,8 +55,7 @@ impl Cache {
         })
     }
 
-    /// Keeps a token in the slot of one that is of no use any more, or else of the one
-    /// that expires first.
+    /// Inserts a token, replacing an outdated one or the one that expires first.
     pub(crate) fn insert(&self, entry: Entry) {
         let worth = |slot: &ArcSwapOption<Entry>| match &*slot.load() {
             Some(other) if other.generation >= entry.generation && other.digest != entry.digest => {
@@ -88,7 +86,7 @@ impl Cache {
     }
 }
 
-/// A token that was found, borrowed from the table.
+/// A cached token, borrowed from the table.
 pub(crate) struct Hit(Guard<Option<Arc<Entry>>>);
 
 impl Hit {
@@ -132,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_a_token_under_its_whole_digest_and_its_key_set() {
+    fn finds_tokens_by_digest_and_generation() {
         let cache = Cache::new(16);
         cache.insert(entry("a", 1, 100));
         assert_eq!(id(&cache, "a", 1).as_deref(), Some("a"));
@@ -141,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn is_full_with_its_capacity_and_drops_what_dies_first() {
+    fn evicts_the_token_that_expires_first() {
         let cache = Cache::new(WAYS);
         for n in 0..1_000 {
             cache.insert(entry(&n.to_string(), 1, 1_000 + n));
@@ -150,14 +148,14 @@ mod tests {
             .filter(|n| id(&cache, &n.to_string(), 1).is_some())
             .collect();
         assert_eq!(kept, Vec::from_iter(992..1_000));
-        // What an older key set verified goes first, however long it would live.
+        // Tokens of an older generation are evicted first.
         cache.insert(entry("new", 2, 5));
         cache.insert(entry("newer", 2, 6));
         assert!(id(&cache, "new", 2).is_some() && id(&cache, "newer", 2).is_some());
     }
 
     #[test]
-    fn keeps_nothing_without_capacity() {
+    fn zero_capacity_disables_the_cache() {
         let cache = Cache::new(0);
         cache.insert(entry("a", 1, 100));
         assert_eq!(id(&cache, "a", 1), None);

@@ -1,4 +1,4 @@
-//! A token's claims (RFC 7519, section 4).
+//! Claims of a token (RFC 7519, section 4).
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,11 @@ use stockade_core::clock::Timestamp;
 
 use crate::{json, token, token_error::TokenError};
 
-/// The claims of a token, each of them once, and so all members within them.
+/// The claims of a token, without duplicate members at any depth.
 #[derive(Debug)]
 pub(crate) struct Claims(BTreeMap<String, Value>);
 
-/// The last second that a [`Timestamp`] can tell.
+/// The last whole second that a [`Timestamp`] can represent.
 const LAST_SECOND: u64 = u64::MAX / 1_000_000_000;
 
 impl Claims {
@@ -25,7 +25,7 @@ impl Claims {
         self.0.get(name)
     }
 
-    /// A text; `None` when there is none.
+    /// Returns a string claim; `None` when absent.
     pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, TokenError> {
         match self.get(name) {
             None => Ok(None),
@@ -34,10 +34,10 @@ impl Claims {
         }
     }
 
-    /// A moment in whole seconds; `None` when there is none.
+    /// Returns a time claim in whole seconds; `None` when absent.
     ///
-    /// Whatever else may be written there is an error, and never "no such claim": a text,
-    /// a fraction, a negative number, a year that no clock will show (J04).
+    /// Any other value is an error and never counts as absent: strings, fractions, negative
+    /// numbers and years out of range (J04).
     pub(crate) fn timestamp(&self, name: &str) -> Result<Option<Timestamp>, TokenError> {
         let Some(value) = self.get(name) else {
             return Ok(None);
@@ -61,7 +61,7 @@ pub(crate) mod tests {
 
     // J04
     #[test]
-    fn a_moment_is_a_whole_number_of_seconds() {
+    fn times_are_whole_seconds() {
         for value in [
             "\"9999999999\"",
             "1e400",
@@ -95,7 +95,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_claim_is_there_once() {
+    fn rejects_duplicate_claims() {
         assert!(claims(r#"{"sub":"a","sub":"b"}"#).is_err());
         assert!(claims(r#"{"sub":"a","s\u0075b":"b"}"#).is_err());
         // FA14: at every depth.

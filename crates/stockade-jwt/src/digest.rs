@@ -1,41 +1,44 @@
-//! The digest under which a token is known.
+//! Digests of tokens.
 
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 use stockade_core::constant_time_eq;
 
-/// The SHA-256 digest of a token's whole text.
+/// The SHA-256 digest of a whole token.
 ///
-/// A fast hash is right here: what it is of has 256 random bits or a signature.
+/// A fast hash is sufficient: tokens have 256 random bits or a signature.
 #[derive(Clone, Copy)]
 pub struct TokenDigest([u8; 32]);
 
 impl TokenDigest {
-    /// The digest of a token.
+    /// Computes the digest of a token.
     pub fn of(text: impl AsRef<[u8]>) -> Self {
         Self(Sha256::digest(text).into())
     }
 
-    /// A digest that was stored.
+    /// Restores a stored digest.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The digest, to be stored.
+    /// The bytes to store.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// A place in a table: the digest is as good as random already.
+    /// Returns a table index; digests are uniformly distributed.
     pub(crate) fn index(&self) -> usize {
-        let first = self.0.first_chunk().expect("a digest has eight bytes");
+        let first = self
+            .0
+            .first_chunk()
+            .expect("a digest has more than eight bytes");
         u64::from_le_bytes(*first) as usize
     }
 }
 
 impl PartialEq for TokenDigest {
-    /// In constant time.
+    /// Compares in constant time.
     fn eq(&self, other: &Self) -> bool {
         constant_time_eq(&self.0, &other.0)
     }
@@ -54,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn differs_in_any_byte() {
+    fn compares_every_byte() {
         let digest = TokenDigest::of("abc");
         assert_eq!(digest, TokenDigest::of("abc"));
         for at in 0..32 {

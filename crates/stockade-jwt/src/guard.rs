@@ -1,4 +1,4 @@
-//! The guard: a token in a header, a principal behind it.
+//! The guard that authenticates requests by access token.
 
 use std::{
     error::Error,
@@ -32,14 +32,14 @@ use crate::{
     verify,
 };
 
-/// Lets requests with a valid access token in, as the [`Principal`] that it names.
+/// Authenticates requests by access token, as the [`Principal`] of its subject.
 ///
-/// See the [crate documentation](crate) for what it does with all others.
+/// The [crate documentation](crate) lists the rules.
 pub struct JwtAuth {
     shared: Arc<Shared>,
 }
 
-/// What a check that waits takes with it.
+/// The state shared with checks that wait.
 #[derive(Clone)]
 struct Shared {
     source: Arc<dyn KeySource>,
@@ -49,26 +49,26 @@ struct Shared {
     challenge: Challenge,
     clock: Arc<dyn Clock>,
     revocations: Option<Arc<dyn RevocationStore>>,
-    /// Whether the last answer of the store was an error.
+    /// Whether the last response of the store was an error.
     revocations_failing: Arc<AtomicBool>,
     cache: Cache,
-    /// Tells one bad token from another, without keeping any.
+    /// Seeds the fingerprints of bad tokens, which distinguish them without storing any.
     fingerprint: RandomState,
     anonymous: bool,
 }
 
-/// An access token of the usual identity providers has one to three KiB.
+/// Access tokens of common identity providers have one to three KiB.
 const MAX_LENGTH: usize = 8 * 1024;
 const CACHED: usize = 10_000;
 
-/// Refuses a token that was not read, and so cannot be a guess. It all counts as one
-/// offence, so that a client whose issuer writes such tokens is refused and not banned.
+/// Refuses a token that was not read and so cannot be a guess. All of them share a fingerprint
+/// and count as one offence, so that a misconfigured client is not banned.
 fn unread(refusal: Refusal) -> Check<JwtPass, TokenCheck> {
     Check::Refuse(refusal.with_fingerprint(0))
 }
 
 impl JwtAuth {
-    /// Takes tokens that a key of this source has signed and that keep these rules.
+    /// Accepts tokens that a key of the source has signed and that satisfy the rules.
     pub fn new(source: impl KeySource, rules: TokenRules) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -87,8 +87,7 @@ impl JwtAuth {
         }
     }
 
-    /// Refuses tokens that this store says were revoked, and tokens without a `jti`, which
-    /// could not be.
+    /// Rejects revoked tokens, and tokens without a `jti`, which cannot be revoked.
     pub fn revocations(self, store: Arc<dyn RevocationStore>) -> Self {
         self.with(|shared| {
             shared.revocations = Some(store);
@@ -96,22 +95,22 @@ impl JwtAuth {
         })
     }
 
-    /// The max_length token, in bytes; 8 KiB by default. A longer one is refused unread.
+    /// Sets the maximum token length in bytes; 8 KiB by default. Longer tokens are rejected unread.
     pub fn max_token_length(self, bytes: usize) -> Self {
         self.with(|shared| shared.max_length = bytes)
     }
 
-    /// How many verified tokens are remembered; 10,000 by default, none for zero.
+    /// Sets the capacity of the cache of verified tokens; 10,000 by default, zero disables it.
     pub fn cache_capacity(self, tokens: usize) -> Self {
         self.with(|shared| shared.cache = Cache::new(tokens))
     }
 
-    /// The realm of the challenge; `api` by default.
+    /// Sets the realm of the challenge; `api` by default.
     pub fn realm(self, realm: &str) -> Self {
         self.with(|shared| shared.challenge = Challenge::new(realm))
     }
 
-    /// The clock that decides whether a token has expired.
+    /// Sets the clock for the validity of tokens.
     pub fn clock(self, clock: impl Clock) -> Self {
         self.with(|shared| shared.clock = Arc::new(clock))
     }
@@ -158,7 +157,7 @@ impl JwtAuth {
         }
     }
 
-    /// The token names a key that is not in the set; perhaps it is in a newer one.
+    /// Handles a token with an unknown key id: a newer set may have the key.
     fn refresh(
         &self,
         text: &str,
@@ -194,7 +193,7 @@ impl JwtAuth {
 }
 
 impl Shared {
-    /// What is known of a token; `None` when it has to be verified.
+    /// Looks up a verified token; `None` when it must be verified.
     fn look_up(
         &self,
         digest: &TokenDigest,
@@ -217,7 +216,7 @@ impl Shared {
         let keys = self.keys.load();
         let verified = verify::verify(text, &keys, &self.rules, now)?;
         let found = (verified.principal.clone(), self.revocation(&verified));
-        // Where the set was swapped meanwhile, the entry is of the old one, and dead.
+        // If the set was replaced meanwhile, the entry has an old generation and is ignored.
         self.cache.insert(Entry {
             digest,
             generation: keys.generation(),
@@ -230,7 +229,7 @@ impl Shared {
         match (&self.revocations, &verified.token_id) {
             (None, _) => RevocationStatus::NotRevoked,
             (Some(store), Some(id)) => store.status(id),
-            // The rules want an id where there is a store.
+            // The rules require an id when there is a store.
             (Some(_), None) => RevocationStatus::Revoked,
         }
     }
@@ -268,7 +267,7 @@ impl Shared {
         Ok(JwtPass(Some(principal)))
     }
 
-    /// Logs that the store fails, and that it answers again, once each.
+    /// Logs transitions between failing and working, once each.
     fn answered(&self, answer: Result<bool, RevocationError>) -> Result<bool, Refusal> {
         let was_failing = self
             .revocations_failing
@@ -276,7 +275,7 @@ impl Shared {
         match answer {
             Ok(is_revoked) => {
                 if was_failing {
-                    tracing::info!("the store of revoked tokens answers again");
+                    tracing::info!("the revocation store responds again");
                 }
                 Ok(is_revoked)
             }
@@ -286,7 +285,7 @@ impl Shared {
                     tracing::error!(
                         %error,
                         cause,
-                        "tokens are refused with 503 until revocations can be checked"
+                        "revocation store failed: tokens are rejected with 503 until it responds"
                     );
                 }
                 Err(refusal::no_revocations())
@@ -328,9 +327,8 @@ impl Guard for JwtAuth {
 }
 
 impl Authenticator for JwtAuth {
-    /// Whether there is something that is shaped like a token, of any length, so that this
-    /// guard, and not one for API keys, has to judge it. Verifies nothing; see
-    /// [`is_token_shaped`].
+    /// Returns whether the request carries a value shaped like a token, of any length, which this
+    /// guard must judge instead of one for API keys. Verifies nothing; see [`is_token_shaped`].
     fn presents(&self, head: &Head) -> bool {
         match extract(&head.headers) {
             Credential::Token(text) => is_token_shaped(text),
@@ -348,9 +346,9 @@ impl fmt::Debug for JwtAuth {
     }
 }
 
-/// A token that was found to be valid, or none where that is allowed.
+/// The result of a successful check: the principal of the request.
 #[derive(Debug)]
 pub struct JwtPass(Option<Principal>);
 
-/// A check that waits for another machine; boxed, since that takes milliseconds.
+/// A check that waits for the network, which takes milliseconds, so it is boxed.
 type TokenCheck = BoxWait<JwtPass>;

@@ -1,12 +1,12 @@
-//! A token's header (RFC 7515, section 4).
+//! The header of a token (RFC 7515, section 4).
 
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
 use crate::{Algorithm, json, token, token_error::TokenError};
 
-/// The members of a header that are looked at.
+/// The evaluated members of a header.
 ///
-/// `jwk`, `jku`, `x5u` and `x5c` are not among them: a token never brings its own key.
+/// `jwk`, `jku`, `x5u` and `x5c` are ignored: a token never supplies its own key.
 #[derive(Deserialize)]
 struct Members {
     alg: String,
@@ -22,7 +22,7 @@ struct Members {
     cty: bool,
 }
 
-/// `true` for any value, also for `null`.
+/// Returns `true` for any value, including `null`.
 fn present<'de, D>(deserializer: D) -> Result<bool, D::Error>
 where
     D: Deserializer<'de>,
@@ -30,7 +30,7 @@ where
     IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
-/// A header that asks for nothing that is not supported.
+/// A header without unsupported features.
 #[derive(Debug)]
 pub(crate) struct Header {
     pub(crate) algorithm: Algorithm,
@@ -42,9 +42,8 @@ impl Header {
     pub(crate) fn read(part: &str) -> Result<Self, TokenError> {
         let decoded = token::decode(part)?;
         let members: Members = json::from_slice(&decoded).map_err(|_| TokenError::Header)?;
-        // No extension is understood, so none may be critical (section 4.1.11); an
-        // unencoded payload (RFC 7797), a compressed one (a bomb) and a nested token are
-        // not what was configured.
+        // No extension is supported, so none may be critical (section 4.1.11). Unencoded payloads
+        // (RFC 7797), compressed ones (zip bombs) and nested tokens are not supported either.
         if members.crit || members.b64 || members.zip || members.cty {
             return Err(TokenError::Header);
         }
@@ -67,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_it_knows_and_leaves_the_rest() {
+    fn ignores_unknown_members() {
         let header = read(r#"{"typ":"JWT","alg":"ES256","kid":"a","jku":"https://x","x":[1]}"#);
         let header = header.unwrap();
         assert_eq!(header.algorithm, Algorithm::Es256);
@@ -77,14 +76,14 @@ mod tests {
 
     // J02, J09
     #[test]
-    fn refuses_what_it_cannot_do() {
+    fn rejects_unsupported_headers() {
         for header in [
             r#"{}"#,
             r#"{"alg":"none"}"#,
             r#"{"alg":["HS256"]}"#,
             r#"{"alg":null}"#,
             r#"{"alg":"HS256","alg":"none"}"#,
-            // FA14: also of a member that is not looked at, and within one.
+            // FA14: also for ignored members, and within them.
             r#"{"alg":"HS256","x":1,"x":1}"#,
             r#"{"alg":"HS256","jwk":{"kty":"oct","kty":"RSA"}}"#,
             r#"{"alg":"HS256","crit":["exp"]}"#,

@@ -1,4 +1,4 @@
-//! Short-lived access tokens.
+//! Issuance of access tokens.
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
@@ -13,9 +13,9 @@ use zeroize::Zeroizing;
 
 use crate::{SigningKey, random};
 
-/// Issues access tokens (RFC 9068): for a login endpoint, or for services of one's own.
+/// Issues access tokens (RFC 9068), for a login endpoint or between services.
 ///
-/// Each token has `iss`, `aud`, `sub`, `scope`, `jti`, `iat`, `nbf` and `exp`.
+/// Tokens carry `iss`, `aud`, `sub`, `scope`, `jti`, `iat`, `nbf` and `exp`.
 pub struct TokenIssuer {
     key: SigningKey,
     issuer: Box<str>,
@@ -25,11 +25,11 @@ pub struct TokenIssuer {
     clock: Arc<dyn Clock>,
 }
 
-/// So long a token that was stolen is good, where nobody revokes it.
+/// A stolen token remains valid for this long unless it is revoked.
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 impl TokenIssuer {
-    /// Issues tokens in this name for this audience, signed with this key.
+    /// Creates an issuer with this key, `iss` and `aud`.
     pub fn new(
         key: SigningKey,
         issuer: impl Into<Box<str>>,
@@ -45,28 +45,28 @@ impl TokenIssuer {
         }
     }
 
-    /// How long a token is good, in whole seconds; 15 minutes by default.
+    /// Sets the lifetime of tokens, in whole seconds; 15 minutes by default.
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
     }
 
-    /// The `typ` of the tokens; `at+jwt` by default.
+    /// Sets the `typ` of tokens; `at+jwt` by default.
     pub fn token_type(mut self, token_type: impl Into<Box<str>>) -> Self {
         self.token_type = token_type.into();
         self
     }
 
-    /// The clock that dates the tokens.
+    /// Sets the clock for the times in tokens.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Issues a token for this subject.
+    /// Issues a token for a subject.
     ///
     /// # Errors
-    /// When the operating system has no randomness to give, or the key cannot sign.
+    /// Returns an error when the operating system provides no randomness or signing fails.
     pub fn issue(&self, subject: &str, scopes: &ScopeSet) -> Result<AccessToken, IssueError> {
         let id = random::text::<16>().map_err(|source| IssueError {
             source: Box::new(source),
@@ -108,7 +108,7 @@ impl TokenIssuer {
         URL_SAFE_NO_PAD.encode_string(claims, &mut text);
         let signature = self.key.sign(text.as_bytes());
         let signature = signature.map_err(|error| failed(error.into()))?;
-        // What was written so far is no secret: without its signature it is no token.
+        // Only the signature makes the text a secret.
         let signature = Zeroizing::new(URL_SAFE_NO_PAD.encode(signature));
         let mut token = Zeroizing::new(String::with_capacity(text.len() + 1 + signature.len()));
         token.extend([&text, ".", &*signature]);
@@ -146,7 +146,7 @@ impl fmt::Debug for TokenIssuer {
     }
 }
 
-/// An access token that was issued just now. Its text is wiped on drop and never shown.
+/// A newly issued access token. The text is zeroized on drop, and `Debug` does not show it.
 pub struct AccessToken {
     text: Zeroizing<String>,
     id: Box<str>,
@@ -154,17 +154,17 @@ pub struct AccessToken {
 }
 
 impl AccessToken {
-    /// The token's text, for its owner.
+    /// Returns the token, for its owner.
     pub fn expose(&self) -> &str {
         &self.text
     }
 
-    /// The token's `jti`, by which it can be revoked.
+    /// Returns the `jti`, which identifies the token for revocation.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The token's `exp`.
+    /// Returns the `exp`.
     pub fn expires_at(&self) -> Timestamp {
         self.expires
     }
@@ -179,7 +179,7 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// No token was issued; whoever runs the server can mend that.
+/// The error of issuing a token.
 #[derive(Debug)]
 pub struct IssueError {
     source: Box<dyn Error + Send + Sync>,
@@ -187,7 +187,9 @@ pub struct IssueError {
 
 impl fmt::Display for IssueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no token could be issued; look at the signing key and the system's randomness")
+        f.write_str(
+            "the token was not issued; check the signing key and the system's random source",
+        )
     }
 }
 

@@ -1,4 +1,4 @@
-//! Strict JSON: each member of an object is there once, at every depth.
+//! Strict JSON: duplicate members are rejected at every depth.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -7,25 +7,25 @@ use serde::{
     de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor},
 };
 
-/// Reads a text in which no object has a member twice: another reader could take the other
-/// one (RFC 7515, section 4; RFC 7519, section 4; RFC 8725, section 2.4).
+/// Deserializes JSON without duplicate members, of which another parser could use the other one
+/// (RFC 7515, section 4; RFC 7519, section 4; RFC 8725, section 2.4).
 ///
 /// # Errors
-/// When it is no JSON, has a member twice, or is not what is wanted.
+/// Returns an error for malformed JSON, duplicate members, or a type mismatch.
 pub(crate) fn from_slice<T>(text: &[u8]) -> Result<T, serde_json::Error>
 where
     T: DeserializeOwned,
 {
-    // A pass of its own, so that it holds for whatever is read: also where `T` leaves
-    // members out, and whatever features of `serde_json` are on.
-    let EachOnce = serde_json::from_slice(text)?;
+    // A separate pass, so that the check includes members that `T` ignores, and does not depend on
+    // features of `serde_json`.
+    let NoDuplicates = serde_json::from_slice(text)?;
     serde_json::from_slice(text)
 }
 
-/// Any value without a member that is there twice.
-struct EachOnce;
+/// Any value without duplicate members.
+struct NoDuplicates;
 
-impl<'de> Deserialize<'de> for EachOnce {
+impl<'de> Deserialize<'de> for NoDuplicates {
     fn deserialize<D>(deserializer: D) -> Result<Self, D::Error>
     where
         D: Deserializer<'de>,
@@ -34,7 +34,7 @@ impl<'de> Deserialize<'de> for EachOnce {
     }
 }
 
-impl<'de> Visitor<'de> for EachOnce {
+impl<'de> Visitor<'de> for NoDuplicates {
     type Value = Self;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -80,7 +80,7 @@ impl<'de> Visitor<'de> for EachOnce {
         let mut names = BTreeSet::new();
         while let Some(name) = members.next_key::<String>()? {
             if !names.insert(name) {
-                return Err(A::Error::custom("a member is there twice"));
+                return Err(A::Error::custom("duplicate member"));
             }
             let Self = members.next_value()?;
         }
@@ -96,7 +96,7 @@ mod tests {
 
     // FA14
     #[test]
-    fn a_member_is_there_once_at_every_depth() {
+    fn rejects_duplicate_members_at_every_depth() {
         for text in [
             r#"{"a":1,"a":1}"#,
             r#"{"a":1,"\u0061":1}"#,

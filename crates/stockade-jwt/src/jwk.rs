@@ -1,4 +1,4 @@
-//! Keys in JSON (RFC 7517).
+//! JSON Web Keys (RFC 7517).
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::{Algorithm, KeyError, KeyErrorKind, Secret, VerifyingKey, json};
 
-/// More keys than this are no key set, but a mistake or an attack.
+/// The maximum number of keys in a set.
 pub(crate) const MAX_KEYS: usize = 100;
 
-/// A whole key set, or a single key.
+/// A key set or a single key.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Document {
@@ -21,7 +21,7 @@ enum Document {
     Single(Value),
 }
 
-/// The members of a key that are looked at.
+/// The evaluated members of a key.
 #[derive(Deserialize)]
 struct Jwk {
     kty: String,
@@ -44,22 +44,22 @@ impl Drop for Jwk {
     }
 }
 
-/// A key in the backend's form.
+/// A decoded key.
 enum Decoded {
     Public(DecodingKey),
     Secret(Secret),
 }
 
-/// Reads the keys that can be used with one of the allowed algorithms.
+/// Parses the keys that fit one of the allowed algorithms.
 ///
-/// What else is in the set is left out, as RFC 7517, section 5, wants it: keys for
-/// encryption, unknown types, keys that lack something. What makes the whole set doubtful
-/// refuses it: a weak RSA key, two keys of one `kid`, a secret among public keys.
+/// Other keys are ignored (RFC 7517, section 5): encryption keys, unknown types and incomplete
+/// keys. The whole set is rejected for a weak RSA key, a duplicate `kid`, or a secret among public
+/// keys.
 pub(crate) fn read(text: &[u8], allowed: &[Algorithm]) -> Result<Vec<VerifyingKey>, KeyError> {
     let document = json::from_slice(text).map_err(|error| {
-        // The error's text may cite the document, and so a secret.
+        // The message of the error may quote the document, and so a secret.
         let at = format!("line {}, column {}", error.line(), error.column());
-        KeyError::new(KeyErrorKind::Malformed, "this is no JSON Web Key Set").with_source(at)
+        KeyError::new(KeyErrorKind::Malformed, "invalid JSON Web Key Set").with_source(at)
     })?;
     let keys = match document {
         Document::Set { keys } => keys,
@@ -68,7 +68,7 @@ pub(crate) fn read(text: &[u8], allowed: &[Algorithm]) -> Result<Vec<VerifyingKe
     if keys.len() > MAX_KEYS {
         return Err(KeyError::new(
             KeyErrorKind::KeyCount,
-            "a key set has at most 100 keys",
+            "the key set has more than 100 keys",
         ));
     }
     let is_secret = |key: &&Value| key.get("kty").and_then(Value::as_str) == Some("oct");
@@ -76,18 +76,18 @@ pub(crate) fn read(text: &[u8], allowed: &[Algorithm]) -> Result<Vec<VerifyingKe
     if (1..keys.len()).contains(&secrets) {
         return Err(KeyError::new(
             KeyErrorKind::Unsuitable,
-            "the key set has secrets (`oct`) among public keys; a set that is published must not \
-             hold secrets: replace them, and keep them in a set of their own",
+            "the key set has secrets (`oct`) among public keys, although it may be published; \
+             replace the secrets and keep them in a separate set",
         ));
     }
     let (mut usable, mut ids) = (Vec::new(), BTreeSet::new());
     for key in keys {
-        // What is no key that we understand is left out (RFC 7517, section 5).
+        // Unsupported keys are ignored (RFC 7517, section 5).
         let key = match serde_json::from_value::<Jwk>(key) {
             Ok(key) => key,
             Err(_) => {
-                // Without the error, whose text may cite the key.
-                tracing::debug!("a member of the key set is not a key; it is left out");
+                // The error is not logged, since its message may quote the key.
+                tracing::debug!("ignoring an unsupported entry of the key set");
                 continue;
             }
         };
@@ -112,7 +112,7 @@ pub(crate) fn read(text: &[u8], allowed: &[Algorithm]) -> Result<Vec<VerifyingKe
     if usable.is_empty() {
         return Err(KeyError::new(
             KeyErrorKind::KeyCount,
-            "the key set has no key for any of the allowed algorithms",
+            "the key set has no key for the allowed algorithms",
         ));
     }
     Ok(usable)
@@ -125,10 +125,10 @@ impl Jwk {
             && operations.is_none_or(|operations| operations.iter().any(|one| one == "verify"))
     }
 
-    /// The key for one algorithm; `None` when it is not for that one.
+    /// Returns the key for an algorithm; `None` when it does not fit.
     ///
     /// # Errors
-    /// When it is a weak RSA key.
+    /// Returns an error for a weak RSA key.
     fn as_key(&self, algorithm: Algorithm) -> Result<Option<VerifyingKey>, KeyError> {
         let key = match self.decode(algorithm) {
             Some(Decoded::Public(key)) => VerifyingKey::new(algorithm, key),
@@ -140,11 +140,11 @@ impl Jwk {
             Err(error) if self.kty == "RSA" && error.kind() == KeyErrorKind::Weak => {
                 Err(error.with_source(self.name()))
             }
-            // A point that is none, or a secret that is too short for this algorithm: a key
-            // that cannot be used is left out (RFC 7517, section 5).
+            // An invalid point, or a secret too short for this algorithm: unusable keys are
+            // ignored (RFC 7517, section 5).
             Err(error) => {
                 let key = self.name();
-                tracing::debug!(%key, %algorithm, %error, "the key is left out of the set");
+                tracing::debug!(%key, %algorithm, %error, "ignoring an unusable key");
                 Ok(None)
             }
         }
@@ -173,7 +173,7 @@ impl Jwk {
         key.ok().map(Decoded::Public)
     }
 
-    /// Which key it is, for errors.
+    /// Identifies the key in errors.
     fn name(&self) -> String {
         match &self.kid {
             Some(id) => format!("kid {:?}", id.chars().take(64).collect::<String>()),
@@ -196,8 +196,8 @@ mod tests {
     const ED: &str =
         r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
 
-    /// The modulus of an RSA key of 2048 bits, whose primes were made as the faulty library
-    /// made its own: `k * M + (65537^a mod M)`, `M` being the product of the first 126 primes.
+    /// The modulus of a 2048-bit RSA key whose primes have the form of the faulty library:
+    /// `k * M + (65537^a mod M)`, where `M` is the product of the first 126 primes.
     const ROCA: &str = concat!(
         "0m0Gt94IQoQ_450avFKH_dSZDk9COGFNnxL-Bo93y8x1180gOSzE4ayqrbW5TOZASW-4tnjKc3BlCzGi",
         "wJH79XsvkYXHQxKUCgkkfFORJ-ClGLsoYrqj-NBWN2qoWYMuePll6hfeIw73wzbttud84xbB37lSJM5Z",
@@ -214,14 +214,14 @@ mod tests {
     }
 
     #[test]
-    fn takes_a_single_key_or_a_set() {
+    fn accepts_a_single_key_or_a_set() {
         assert_eq!(ids(ED, &[Algorithm::EdDsa]), [None]);
         let set = format!(r#"{{"keys":[{ED}]}}"#);
         assert_eq!(ids(&set, &[Algorithm::EdDsa]), [None]);
     }
 
     #[test]
-    fn leaves_out_what_is_not_for_verifying() {
+    fn ignores_keys_that_are_not_for_verification() {
         let key = |members: &str| ED.replace("\"kty\"", &format!("{members},\"kty\""));
         for members in [
             r#""use":"enc""#,
@@ -244,7 +244,7 @@ mod tests {
         assert_eq!(ids(&odd, &[Algorithm::EdDsa]), [None]);
     }
 
-    // J03: a key of another type is no secret, whatever is allowed.
+    // J03: no other key type is used as a secret.
     #[test]
     fn only_an_octet_key_is_a_secret() {
         assert!(ids(ED, &[Algorithm::Hs256, Algorithm::Rs256]).is_empty());
@@ -252,32 +252,32 @@ mod tests {
         assert!(ids(short, &[Algorithm::Hs256]).is_empty());
     }
 
-    fn refused(text: &str) -> KeyErrorKind {
+    fn error_kind(text: &str) -> KeyErrorKind {
         let all = [Algorithm::EdDsa, Algorithm::Rs256, Algorithm::Hs256];
         read(text.as_bytes(), &all).unwrap_err().kind()
     }
 
     // FA14
     #[test]
-    fn refuses_two_keys_of_one_id() {
+    fn rejects_duplicate_key_ids() {
         let named = |id: &str, more: &str| {
             ED.replace("\"kty\"", &format!("\"kid\":\"{id}\"{more},\"kty\""))
         };
         let set = |keys: &[String]| format!(r#"{{"keys":[{}]}}"#, keys.join(","));
         let twice = set(&[named("a", ""), named("b", ""), named("a", "")]);
-        assert_eq!(refused(&twice), KeyErrorKind::DuplicateKeyId);
-        // A key that is not used does no harm.
+        assert_eq!(error_kind(&twice), KeyErrorKind::DuplicateKeyId);
+        // An ignored key does not count.
         let other = set(&[named("a", ""), named("a", ",\"use\":\"enc\"")]);
         assert_eq!(ids(&other, &[Algorithm::EdDsa]), [Some("a".to_owned())]);
         let nameless = set(&[ED.to_owned(), ED.to_owned()]);
         assert_eq!(ids(&nameless, &[Algorithm::EdDsa]), [None, None]);
-        // One key for two algorithms is one key.
+        // One key for two algorithms is not a duplicate.
         let rsa = format!(r#"{{"kty":"RSA","kid":"r","e":"AQAB","n":"{}"}}"#, sound());
         let both = ids(&rsa, &[Algorithm::Rs256, Algorithm::Ps256]);
         assert_eq!(both, [Some("r".to_owned()), Some("r".to_owned())]);
     }
 
-    /// A number of 2048 bits.
+    /// A 2048-bit number.
     fn sound() -> String {
         let mut modulus = [0xa5; 256];
         modulus[255] = 0x01;
@@ -286,12 +286,12 @@ mod tests {
 
     // FA14
     #[test]
-    fn refuses_a_set_with_a_weak_rsa_key() {
+    fn rejects_sets_with_a_weak_rsa_key() {
         let rsa = |n: &str| format!(r#"{{"keys":[{ED},{{"kty":"RSA","e":"AQAB","n":"{n}"}}]}}"#);
         let short = URL_SAFE_NO_PAD.encode([0xa5; 128]);
         for n in [&*short, ROCA] {
-            assert_eq!(refused(&rsa(n)), KeyErrorKind::Weak);
-            // Where no RSA key is used, it does not matter.
+            assert_eq!(error_kind(&rsa(n)), KeyErrorKind::Weak);
+            // Without RSA algorithms, the key is ignored.
             assert_eq!(ids(&rsa(n), &[Algorithm::EdDsa]), [None]);
         }
         assert_eq!(ids(&rsa(&sound()), &[Algorithm::Rs256]), [None]);
@@ -299,7 +299,7 @@ mod tests {
 
     // FA14
     #[test]
-    fn refuses_secrets_among_public_keys() {
+    fn rejects_secrets_among_public_keys() {
         let secret = r#"{"kty":"oct","k":"c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldA"}"#;
         for keys in [
             format!("{ED},{secret}"),
@@ -307,7 +307,7 @@ mod tests {
             format!(r#"{ED},{{"kty":"oct","use":"enc"}}"#),
         ] {
             let set = format!(r#"{{"keys":[{keys}]}}"#);
-            assert_eq!(refused(&set), KeyErrorKind::Unsuitable, "{keys}");
+            assert_eq!(error_kind(&set), KeyErrorKind::Unsuitable, "{keys}");
         }
         let set = format!(r#"{{"keys":[{secret},{secret}]}}"#);
         assert_eq!(ids(&set, &[Algorithm::Hs256]), [None, None]);
@@ -315,20 +315,20 @@ mod tests {
 
     // FA14
     #[test]
-    fn refuses_a_member_that_is_there_twice() {
+    fn rejects_duplicate_members() {
         let twice = ED.replace("\"crv\"", "\"crv\":\"Ed25519\",\"crv\"");
-        assert_eq!(refused(&twice), KeyErrorKind::Malformed);
+        assert_eq!(error_kind(&twice), KeyErrorKind::Malformed);
     }
 
     #[test]
-    fn refuses_a_set_without_end() {
+    fn rejects_too_many_keys() {
         let set = format!(r#"{{"keys":[{}]}}"#, vec![ED; MAX_KEYS + 1].join(","));
         let error = read(set.as_bytes(), &[Algorithm::EdDsa]).unwrap_err();
         assert_eq!(error.kind(), KeyErrorKind::KeyCount);
     }
 
     #[test]
-    fn an_error_never_cites_the_document() {
+    fn errors_do_not_quote_the_document() {
         let text = r#"{"kty":"oct","k":"very-secret"x"#;
         let error = read(text.as_bytes(), &[Algorithm::Hs256]).unwrap_err();
         assert!(!format!("{error:?} {error}").contains("very-secret"));

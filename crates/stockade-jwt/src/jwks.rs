@@ -28,14 +28,14 @@ pub use policy::RefreshPolicy;
 use attempt::{Attempt, WaitPermit};
 use policy::{Decision, State};
 
-/// The keys behind a JWKS URL, kept up while requests use them.
+/// The keys of a JWKS URL, refreshed while requests use them.
 ///
-/// A set that has grown old is replaced in the background, and stays in force when that
-/// fails, but not for ever: after [`RefreshPolicy::max_stale`] it is dropped, and requests
-/// are answered with 503 until a fetch succeeds. Only a request whose token names an unknown key waits, for one fetch at most,
-/// and only where the last one is longer ago than the cool-down. Clones share everything.
+/// An old set is refreshed in the background. While refreshes fail it stays active, until
+/// [`RefreshPolicy::max_stale`]: then it is dropped, and requests get a 503 until a fetch
+/// succeeds. Only requests with an unknown key id wait, for one fetch at most, and only when the
+/// last fetch is longer ago than the cool-down. Clones share all state.
 ///
-/// Needs a tokio runtime.
+/// Requires a tokio runtime.
 ///
 /// ```no_run
 /// use stockade_core::clock::{Clock, SystemClock};
@@ -44,7 +44,7 @@ use policy::{Decision, State};
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let fetch = HttpFetch::new("https://id.example.com/.well-known/jwks.json")?;
 /// let keys = JwksUrl::new(fetch, &[Algorithm::Rs256, Algorithm::Es256])?;
-/// // Optional: without keys, do not start. Otherwise the first request fetches them.
+/// // Optional: fail at startup when the keys are unavailable, instead of on the first request.
 /// keys.load(SystemClock::new().now()).await?;
 /// let rules = TokenRules::new("https://id.example.com", "https://api.example.com");
 /// let guard = JwtAuth::new(keys, rules);
@@ -62,31 +62,29 @@ struct Shared {
     policy: RefreshPolicy,
     keys: LiveKeys,
     state: Mutex<State>,
-    /// When [`KeySource::on_use`] has something to do next, in nanoseconds, so that it takes
-    /// no lock until then.
+    /// When [`KeySource::on_use`] must act next, in nanoseconds; it takes no lock until then.
     due: AtomicU64,
-    /// Counts finished fetches, and wakes those who wait for one.
+    /// Counts finished fetches, and wakes the requests that wait for one.
     finished: watch::Sender<u64>,
     waiting: AtomicUsize,
     health: SourceHealth,
-    /// The text of the set in force: the same text again changes nothing.
+    /// The digest of the current document; an unchanged one is not parsed again.
     digest: Mutex<Option<[u8; 32]>>,
 }
 
-/// Requests that may wait for a fetch; the others are told to come back.
+/// The maximum number of requests that wait for a fetch; further ones get a 503.
 const MAX_WAITING: usize = 256;
 
 impl JwksUrl {
-    /// Fetches keys for these algorithms by this client.
+    /// Creates a source of keys for these algorithms.
     ///
     /// # Errors
-    /// When one of the algorithms is HS256, HS384 or HS512: a secret that is published is
-    /// none.
+    /// Returns an error for HS256, HS384 and HS512, whose secrets must not be published.
     pub fn new(fetch: impl JwksFetch, algorithms: &[Algorithm]) -> Result<Self, KeyError> {
         Self::with_policy(fetch, algorithms, RefreshPolicy::default())
     }
 
-    /// The same, with other times than the default ones.
+    /// Creates a source with a custom refresh policy.
     ///
     /// # Errors
     /// As for [`new`](Self::new).
@@ -102,7 +100,7 @@ impl JwksUrl {
         {
             return Err(KeyError::new(
                 KeyErrorKind::Unsuitable,
-                "a JWKS URL has public keys only; remove the HS algorithms from the list",
+                "a JWKS URL has public keys only; remove HS256, HS384 and HS512 from the algorithms",
             ));
         }
         Ok(Self {
@@ -121,33 +119,32 @@ impl JwksUrl {
         })
     }
 
-    /// Fetches the keys now, so that a server which cannot have them does not start.
+    /// Fetches the keys now, so that a server can fail at startup.
     ///
     /// # Errors
-    /// When they cannot be fetched, or are none.
+    /// Returns an error when the fetch fails or the set has no usable key.
     pub async fn load(&self, now: Timestamp) -> Result<(), JwksError> {
         self.shared.state().start(now);
         Attempt::new(&self.shared, now).run().await
     }
 
-    /// How many fetches have ended, well or not.
+    /// Returns the number of completed fetches, successful or not.
     pub fn fetches(&self) -> u64 {
         *self.shared.finished.borrow()
     }
 
-    /// How many fetches have failed. The last good set was kept each time, unless it was too
-    /// old.
+    /// Returns the number of failed fetches.
     pub fn failures(&self) -> u64 {
         self.status().failures
     }
 
-    /// How the source fares, for metrics and readiness: the age of the set, the last error,
-    /// and how often fetches failed.
+    /// Returns the status for metrics and readiness: the age of the set, the last error, and the
+    /// number of failures.
     pub fn status(&self) -> SourceStatus {
         self.shared.health.status()
     }
 
-    /// The same, as it is shared with the source.
+    /// Returns the live health of the source.
     pub fn health(&self) -> &SourceHealth {
         &self.shared.health
     }
@@ -193,30 +190,29 @@ impl KeySource for JwksUrl {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Each change to the state is one assignment; a panic leaves none half done.
+        // Every change is a single assignment, so a panic cannot leave the state inconsistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Fetches in a task of its own, which no client that leaves can end. Whether there is
-    /// a runtime for that.
+    /// Fetches in a separate task, which disconnecting clients cannot cancel. Returns `false`
+    /// without a runtime.
     fn start(self: &Arc<Self>, mut state: MutexGuard<'_, State>, now: Timestamp) -> bool {
         let Ok(runtime) = Handle::try_current() else {
             return false;
         };
         state.start(now);
-        // A runtime that shuts down drops the task at once, and the attempt's end is noted
-        // under this lock.
+        // A runtime that shuts down drops the task immediately, and dropping the attempt takes
+        // this lock.
         drop(state);
         let attempt = Attempt::new(self, now);
         runtime.spawn(async move {
-            // Noted and logged by the attempt itself.
+            // The attempt records and logs its result itself.
             let _ = attempt.run().await;
         });
         true
     }
 
-    /// Drops the set in force: as if there had never been one. Called with the state locked,
-    /// and no fetch under way.
+    /// Drops the current set. Called with the state locked and no fetch in flight.
     fn retire(&self, state: &State) {
         self.keys.publish(KeySet::new([]));
         *self.digest() = None;
@@ -224,8 +220,7 @@ impl Shared {
         self.due.store(next.as_nanos(), Ordering::Relaxed);
         tracing::error!(
             source = self.health.name(),
-            "the key set is too old to be used: tokens are refused with 503 until a fetch \
-             succeeds"
+            "the key set is too old: tokens are rejected with 503 until a fetch succeeds"
         );
     }
 
@@ -233,8 +228,8 @@ impl Shared {
         self.digest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the fetch under way, or about to be; called with the state locked, so that
-    /// it cannot end unheard.
+    /// Waits for the fetch in flight, or about to start. Called with the state locked, so that
+    /// its end is not missed.
     fn wait(self: &Arc<Self>) -> KeyRefresh {
         let Some(permit) = WaitPermit::take(self) else {
             return KeyRefresh::Unavailable(Duration::from_secs(1));
@@ -242,7 +237,7 @@ impl Shared {
         let mut finished = self.finished.subscribe();
         KeyRefresh::Pending(Box::pin(async move {
             let _permit = permit;
-            // The sender is in `Shared`, which the permit keeps alive.
+            // The permit keeps the sender in `Shared` alive.
             let _ = finished.changed().await;
         }))
     }

@@ -1,4 +1,4 @@
-//! One key that verifies signatures.
+//! Keys that verify signatures.
 
 use std::fmt;
 
@@ -10,8 +10,7 @@ use crate::{Algorithm, KeyError, KeyErrorKind, Secret, roca};
 
 /// A key that verifies signatures of exactly one algorithm.
 ///
-/// A key that two algorithms may use, such as an RSA key for RS256 and PS256, is
-/// configured as two keys.
+/// Configure a key for two algorithms, such as an RSA key for RS256 and PS256, as two keys.
 #[derive(Clone)]
 pub struct VerifyingKey {
     id: Option<Box<str>>,
@@ -19,33 +18,34 @@ pub struct VerifyingKey {
     key: DecodingKey,
 }
 
-/// NIST SP 800-131A; the backend takes no shorter ones either.
+/// NIST SP 800-131A; the backend rejects shorter keys as well.
 const MIN_RSA_BITS: usize = 2_048;
 const MAX_RSA_BITS: usize = 8_192;
 
 impl VerifyingKey {
-    /// An HMAC key of a shared secret.
+    /// Creates an HMAC key from a shared secret.
     ///
     /// # Errors
-    /// When the algorithm is not HS256, HS384 or HS512, or the secret is shorter than its
-    /// hash.
+    /// Returns an error when the algorithm is not HS256, HS384 or HS512, or the secret is shorter
+    /// than its hash.
     pub fn hmac(algorithm: Algorithm, secret: &Secret) -> Result<Self, KeyError> {
         if secret.expose().len() < algorithm.min_secret_length() {
             return Err(KeyError::new(
                 KeyErrorKind::Weak,
-                "the secret is shorter than the algorithm's hash; HS384 wants 48 bytes, \
-                 HS512 wants 64",
+                "the secret is shorter than the hash of the algorithm; use at least 32 bytes \
+                 for HS256, 48 for HS384 and 64 for HS512",
             ));
         }
         Self::new(algorithm, DecodingKey::from_secret(secret.expose()))
     }
 
-    /// A public key as PEM: `PUBLIC KEY`, or `RSA PUBLIC KEY`.
+    /// Parses a public key in PEM form: `PUBLIC KEY` or `RSA PUBLIC KEY`.
     ///
     /// # Errors
-    /// When the text is not such a key, the key does not fit the algorithm, or is an RSA
-    /// key of fewer than 2048 bits or one that can be factored (ROCA). Certificates and private keys are refused: the first
-    /// expire and say so to nobody here, the second have no place on a verifying server.
+    /// Returns an error when the text is not such a key, the key does not fit the algorithm, or it
+    /// is an RSA key of fewer than 2048 bits or with the ROCA weakness. Certificates are rejected
+    /// because their expiry would not be checked, and private keys because a verifying server must
+    /// not have them.
     pub fn pem(algorithm: Algorithm, text: &str) -> Result<Self, KeyError> {
         let label = text
             .trim_start()
@@ -55,7 +55,7 @@ impl VerifyingKey {
         if !matches!(label, Some("PUBLIC KEY" | "RSA PUBLIC KEY")) {
             return Err(KeyError::new(
                 KeyErrorKind::Malformed,
-                "this is no PEM text of a `PUBLIC KEY`; extract the public key first",
+                "not a PEM `PUBLIC KEY`; extract the public key first",
             ));
         }
         let text = text.trim().as_bytes();
@@ -68,14 +68,13 @@ impl VerifyingKey {
         Self::new(algorithm, key.map_err(|error| unfit().with_source(error))?)
     }
 
-    /// The `kid` of the key. A key with one verifies only tokens that name it, or that
-    /// name none.
+    /// Sets the `kid`. The key then verifies only tokens with this `kid` or without one.
     pub fn id(mut self, id: impl Into<Box<str>>) -> Self {
         self.id = Some(id.into());
         self
     }
 
-    /// The algorithm of the key.
+    /// Returns the algorithm of the key.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
@@ -93,17 +92,16 @@ impl VerifyingKey {
         self.id.as_deref()
     }
 
-    /// Whether the signature of the message is by this key. HMACs are compared in constant
-    /// time by the backend.
+    /// Returns whether the signature is valid. The backend compares HMACs in constant time.
     pub(crate) fn verifies(&self, message: &[u8], signature: &Vec<u8>) -> bool {
-        // The backend is named, and not the process's default one: that would panic where
-        // another crate turns on the second backend of `jsonwebtoken`.
+        // Uses an explicit provider: the process default panics when another crate enables the
+        // second backend of `jsonwebtoken`.
         (DEFAULT_PROVIDER.verifier_factory)(&self.algorithm.backend(), &self.key)
             .is_ok_and(|verifier| verifier.verify(message, signature).is_ok())
     }
 }
 
-/// Finds out now what would otherwise only show as tokens that never verify.
+/// Detects unusable keys early, which would otherwise never verify a token.
 fn check(algorithm: Algorithm, key: &DecodingKey) -> Result<(), KeyError> {
     if key.family() != algorithm.family() {
         return Err(unfit());
@@ -119,7 +117,7 @@ fn check(algorithm: Algorithm, key: &DecodingKey) -> Result<(), KeyError> {
             check_rsa(&n)
         }
         (_, DecodingKeyKind::SecretOrDer(bytes)) => {
-            // An uncompressed point of the curve, or an Ed25519 point.
+            // An uncompressed curve point, or an Ed25519 point.
             let length = match algorithm {
                 Algorithm::Es256 => 65,
                 Algorithm::Es384 => 97,
@@ -144,13 +142,13 @@ fn check_rsa(modulus: &[u8]) -> Result<(), KeyError> {
     if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
         return Err(KeyError::new(
             KeyErrorKind::Weak,
-            "an RSA key needs 2048 to 8192 bits",
+            "the RSA key does not have 2048 to 8192 bits",
         ));
     }
     if roca::has_fingerprint(modulus) {
         return Err(KeyError::new(
             KeyErrorKind::Weak,
-            "the RSA key can be factored (ROCA, CVE-2017-15361); let its owner make another one",
+            "the RSA key is weak (ROCA, CVE-2017-15361); have its owner generate a new one",
         ));
     }
     Ok(())
@@ -159,8 +157,8 @@ fn check_rsa(modulus: &[u8]) -> Result<(), KeyError> {
 fn unfit() -> KeyError {
     KeyError::new(
         KeyErrorKind::Unsuitable,
-        "the key is of another kind than its algorithm wants; configure the algorithm that \
-         the issuer signs with",
+        "the key does not fit its algorithm; configure the algorithm that the issuer signs \
+         with",
     )
 }
 

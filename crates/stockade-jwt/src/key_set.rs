@@ -1,24 +1,23 @@
-//! All keys in force at one moment.
+//! Sets of verifying keys.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{Algorithm, KeyError, VerifyingKey, jwk};
 
-/// All keys in force at one moment. It is swapped as a whole, never changed.
+/// An immutable set of keys; updates replace it as a whole.
 #[derive(Debug)]
 pub struct KeySet {
     keys: Box<[VerifyingKey]>,
-    /// Tells a set from all others of this process, so that what was verified with one is
-    /// never taken for what another verified.
+    /// Identifies the set within the process, so that cached tokens of other sets are ignored.
     generation: u64,
 }
 
-/// A token that names no key is tried with so many at most: each try costs the CPU time
-/// of a signature, and nobody has proven anything yet.
+/// The maximum number of keys to try for a token without a `kid`, since each costs the CPU time of
+/// a signature for an unauthenticated client.
 const MAX_CANDIDATES: usize = 4;
 
 impl KeySet {
-    /// The set of these keys. Without any, every token is refused.
+    /// Creates a set. An empty set rejects every token.
     pub fn new(keys: impl IntoIterator<Item = VerifyingKey>) -> Self {
         static GENERATION: AtomicU64 = AtomicU64::new(0);
         Self {
@@ -27,24 +26,24 @@ impl KeySet {
         }
     }
 
-    /// The keys of a JSON Web Key Set, or of a single JSON Web Key, for these algorithms.
+    /// Parses a JSON Web Key Set, or a single JSON Web Key, for these algorithms.
     ///
-    /// A key that names an algorithm is for that one; one that names none is for all in
-    /// the list that it fits. Keys for encryption and of unknown types are left out.
+    /// A key with an `alg` is used for that algorithm, and one without for every listed algorithm
+    /// that it fits. Encryption keys and unknown types are ignored.
     ///
     /// # Errors
-    /// When the text is no key set, or has no key for any of the algorithms, or more than
-    /// a hundred keys.
+    /// Returns an error when the text is malformed, no key fits, or there are more than a hundred
+    /// keys.
     pub fn from_jwks(text: &str, algorithms: &[Algorithm]) -> Result<Self, KeyError> {
         Ok(Self::new(jwk::read(text.as_bytes(), algorithms)?))
     }
 
-    /// How many keys there are.
+    /// Returns the number of keys.
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether there are none, so that every token is refused.
+    /// Returns whether the set is empty, so that every token is rejected.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
@@ -53,11 +52,11 @@ impl KeySet {
         self.generation
     }
 
-    /// The keys with which a token of this header could be signed.
+    /// Returns the candidate keys for a token header.
     pub(crate) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> KeyLookup<'_> {
         let named = |key: &&VerifyingKey| match (key.key_id(), id) {
             (Some(ours), Some(theirs)) => ours == theirs,
-            // The configuration or the token leaves it open.
+            // The key or the token has no id.
             (None, _) | (_, None) => true,
         };
         if !self.keys.iter().any(|key| named(&key)) {
@@ -78,13 +77,13 @@ impl KeySet {
     }
 }
 
-/// What [`KeySet::find`] found.
+/// The result of [`KeySet::find`].
 #[derive(Debug)]
 pub(crate) enum KeyLookup<'s> {
     Keys(Vec<&'s VerifyingKey>),
     WrongAlgorithm,
     UnknownKey,
-    /// More keys than are tried; the token has to name one.
+    /// Too many candidates; the token must have a `kid`.
     TooMany,
 }
 
@@ -129,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn tries_few_keys_for_a_token_that_names_none() {
+    fn limits_candidates_for_tokens_without_key_id() {
         let ids = ["a", "b", "c", "d", "e"];
         let set = KeySet::new(ids.map(|id| key(Algorithm::Hs256, Some(id))));
         assert!(matches!(

@@ -3,53 +3,50 @@
 //! # Rules
 //! 1. A token is taken from `Authorization: Bearer <token>`, never from the query or the
 //!    body. Two tokens that differ are a 400.
-//! 2. No token is a 401 with `WWW-Authenticate: Bearer realm="api"`; a token that is not
-//!    valid is a 401 with `error="invalid_token"` and one message, whatever is wrong with
-//!    it. The cause is in the [`Verdict`](stockade_core::refusal::Denial), for logs.
-//! 3. The algorithm belongs to the key and comes from the configuration
-//!    ([`VerifyingKey`]). A token chooses neither its algorithm nor its key: `none`
-//!    is no [`Algorithm`], a public key is refused as a [`Secret`], and `jwk`, `jku`,
-//!    `x5u` and `x5c` are not looked at.
-//! 4. A token longer than 8 KiB is refused unread, and nothing of its payload is read
-//!    before its signature was verified. `crit`, `b64`, `zip` and `cty` are refused, and so
-//!    is a member that is there twice, in the header and in the claims, at every depth.
-//!    A token with `cnf` (RFC 7800, RFC 8705, RFC 9449) is refused: it is bound to a key or a
-//!    connection that nothing here verifies.
-//! 5. `exp` is required; it, `nbf` and `iat` are whole numbers of seconds, judged by
-//!    Stockade's [`Clock`](stockade_core::clock::Clock) with a leeway of 60 seconds. `iss` and
-//!    `aud` match byte by byte; a token with an `aud` is refused where none is configured.
-//! 6. A verified token is remembered under the SHA-256 of its whole text until it expires,
-//!    so that it costs a hash and no signature. It is forgotten when the keys change, and
-//!    a token that was revoked ([`RevocationStore`]) is refused on the next request.
-//! 7. A handler sees a [`Principal`](stockade_core::identity::Principal), and never the token: the
+//! 2. A missing token is a 401 with `WWW-Authenticate: Bearer realm="api"`. An invalid token is a
+//!    401 with `error="invalid_token"` and one message for all reasons. The reason is in the
+//!    [`Denial`](stockade_core::refusal::Denial), for logs.
+//! 3. The algorithm is configured with the key ([`VerifyingKey`]). A token selects neither its
+//!    algorithm nor its key: `none` is not an [`Algorithm`], a public key is rejected as a
+//!    [`Secret`], and `jwk`, `jku`, `x5u` and `x5c` are ignored.
+//! 4. A token longer than 8 KiB is rejected unread, and the payload is not read before the
+//!    signature is verified. `crit`, `b64`, `zip` and `cty` are rejected, as are duplicate members
+//!    in the header and the claims at every depth. Tokens with `cnf` (RFC 7800, RFC 8705,
+//!    RFC 9449) are rejected, because the binding to a key or a connection is not verified.
+//! 5. `exp` is required. `exp`, `nbf` and `iat` are whole seconds, compared with Stockade's
+//!    [`Clock`](stockade_core::clock::Clock) and a leeway of 60 seconds. `iss` and `aud` match byte
+//!    by byte; a token with an `aud` is rejected when no audience is configured.
+//! 6. A verified token is cached under the SHA-256 of its whole text until it expires, so that
+//!    repeated requests cost a hash instead of a signature. A change of keys invalidates the
+//!    cache, and a revoked token ([`RevocationStore`]) is rejected on the next request.
+//! 7. Handlers see a [`Principal`](stockade_core::identity::Principal) but never the token: the
 //!    header is removed.
-//! 8. Keys behind a URL (`JwksUrl`, by the feature `jwks-url`) are fetched over HTTPS
-//!    without redirects, at most 256 KiB in 5 seconds, at most once a cool-down whatever
-//!    tokens name. The last good set stays in force for 24 hours at most; without one the
-//!    answer is a 503. A set is refused as a whole when it has two keys of one `kid`, an RSA
-//!    key that is weak (under 2048 bits, or ROCA), or secrets among public keys.
-//! 9. A refresh token is good once. One that comes again ends its login
-//!    ([`RefreshTokens`]).
+//! 8. Keys of a URL (`JwksUrl`, with the feature `jwks-url`) are fetched over HTTPS without
+//!    redirects, at most 256 KiB in 5 seconds, and at most once per cool-down regardless of the
+//!    tokens. The last set stays active for 24 hours at most; without a set the response is a 503.
+//!    A set with a duplicate `kid`, a weak RSA key (under 2048 bits, or ROCA), or secrets among
+//!    public keys is rejected as a whole.
+//! 9. A refresh token is valid once. Reuse ends its login ([`RefreshTokens`]).
 //!
-//! # Knowing before deploying
-//! - HS256, HS384 and HS512 are for a server that verifies its own tokens: whoever can
-//!   verify can issue. Use EdDSA or ES256 between servers.
-//! - A token stays good until it expires, unless its `jti` is revoked, which wants a
-//!   store. With one, tokens without a `jti` are refused. Revoke until `exp` plus the
-//!   leeway; `TokenRules::attribute("jti", ..)` tells a handler the id of its own token.
-//! - [`RevocationList`] and [`MemoryRefreshStore`] live in one process and are gone with
-//!   it. Full, they refuse new entries and forget no old ones. [`RevocationFile`] outlives
-//!   the process, and is what `stockade token revoke` writes.
-//! - A key that an issuer withdraws from its JWKS stays good until the set has grown old
-//!   (10 minutes), and for 24 hours while it cannot be fetched
-//!   (`RefreshPolicy::max_stale`). Alert on `JwksUrl::status`.
-//! - `*` as a scope in a token is all scopes: configure only issuers that you would give
-//!   them to, or use another `scope_claim`.
-//! - A client that loses the answer to a refresh has to log in again: its old token counts
+//! # Deployment notes
+//! - HS256, HS384 and HS512 are for servers that verify their own tokens: every verifier can also
+//!   issue tokens. Use EdDSA or ES256 between servers.
+//! - A token is valid until it expires, unless its `jti` is revoked, which requires a store. With a
+//!   store, tokens without a `jti` are rejected. Revoke until `exp` plus the leeway;
+//!   `TokenRules::attribute("jti", ..)` exposes the id to handlers.
+//! - [`RevocationList`] and [`MemoryRefreshStore`] are limited to one process and not persistent.
+//!   When full, they reject new entries and never drop active ones. [`RevocationFile`] is
+//!   persistent, and `stockade token revoke` writes it.
+//! - A key that an issuer withdraws from its JWKS stays valid until the set is refreshed (10
+//!   minutes), and for 24 hours while fetches fail (`RefreshPolicy::max_stale`). Alert on
+//!   `JwksUrl::status`.
+//! - The scope `*` in a token grants all scopes: configure trusted issuers only, or use another
+//!   `scope_claim`.
+//! - A client that loses the response to a refresh must log in again, because its old token counts
 //!   as stolen.
-//! - Signatures are verified by `jsonwebtoken` with AWS-LC, which is C and wants a C
-//!   compiler. Its other backend would bring the `rsa` crate, whose timing leaks private
-//!   keys (RUSTSEC-2023-0071), and takes RSA keys of any length.
+//! - `jsonwebtoken` verifies signatures with AWS-LC, which needs a C compiler. Its other backend
+//!   depends on the `rsa` crate, whose timing leaks private keys (RUSTSEC-2023-0071), and accepts
+//!   RSA keys of any length.
 //!
 //! # Examples
 //! ```toml
@@ -63,7 +60,7 @@
 //! tower = { version = "0.5", features = ["util"] }
 //! ```
 //!
-//! With defaults, and tokens of one's own:
+//! With defaults and self-issued tokens:
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -107,8 +104,8 @@
 //! }
 //! ```
 //!
-//! With the key set of an identity provider (here RFC 7515, appendix A.3), scopes from
-//! another claim, revocation, and problem JSON:
+//! With the key set of an identity provider (here RFC 7515, appendix A.3), a custom scope claim,
+//! revocation, and problem JSON:
 //!
 //! ```
 //! use std::{convert::Infallible, sync::Arc};
@@ -126,7 +123,7 @@
 //!     "-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q",
 //! );
 //!
-//! /// The token of the RFC expired in 2011. A server keeps the default, the system's clock.
+//! /// The token of the RFC expired in 2011. Servers keep the default, the system clock.
 //! struct In2011;
 //!
 //! impl Clock for In2011 {
@@ -163,7 +160,7 @@
 //!     let guard = JwtAuth::new(keys.clone(), rules.clone()).clock(In2011);
 //!     assert_eq!(status(guard).await?, StatusCode::OK);
 //!
-//!     // The same token has no `jti`, so it is refused where tokens must be revocable.
+//!     // The token has no `jti`, so it is rejected when tokens must be revocable.
 //!     let strict = JwtAuth::new(keys, rules)
 //!         .clock(In2011)
 //!         .revocations(Arc::new(RevocationList::default()));

@@ -1,4 +1,4 @@
-//! Refresh by rotation: what a family of refresh tokens is, and when it dies.
+//! Families of refresh tokens and their rotation.
 
 use std::fmt;
 
@@ -6,59 +6,58 @@ use stockade_core::{clock::Timestamp, identity::ScopeSet};
 
 use crate::TokenDigest;
 
-/// A login: one refresh token after the other, of which only the newest is good.
+/// A login: a sequence of refresh tokens, of which only the newest is valid.
 ///
-/// Plain data, so that any store can keep it. It holds digests only.
+/// Plain data for any store; contains digests only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RefreshFamily {
-    /// Who logged in.
+    /// The subject of the login.
     pub subject: Box<str>,
-    /// What the login may do.
+    /// The granted scopes.
     pub scopes: ScopeSet,
-    /// The digest of the token that is good.
+    /// The digest of the valid token.
     pub current: TokenDigest,
-    /// When the login ends if nobody uses it.
+    /// When the login ends unless it is used.
     pub idle_expires: Timestamp,
-    /// When the login ends however often it is used.
+    /// When the login ends in any case.
     pub expires: Timestamp,
 }
 
-/// A request to put one token in another's place.
+/// A request to replace a token.
 #[derive(Clone, Copy, Debug)]
 pub struct RotationRequest {
-    /// The digest of the token that was presented.
+    /// The digest of the presented token.
     pub presented: TokenDigest,
-    /// The digest of the token that takes its place.
+    /// The digest of its replacement.
     pub next: TokenDigest,
-    /// When the login ends from now on if nobody uses it.
+    /// The new idle expiry.
     pub idle_expires: Timestamp,
-    /// Now.
+    /// The current time.
     pub now: Timestamp,
 }
 
-/// What came of a [`RotationRequest`].
+/// The result of a [`RotationRequest`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rotation {
-    /// The next token is good now, and the presented one is not.
+    /// The next token is now valid, and the presented one is not.
     Rotated {
-        /// Who logged in.
+        /// The subject of the login.
         subject: Box<str>,
-        /// What the login may do.
+        /// The granted scopes.
         scopes: ScopeSet,
     },
-    /// The presented token was good once: somebody else has it too. The family is dead.
+    /// The presented token was used before, so it may be stolen. The family ends.
     Reused,
-    /// There is no such login, or it has ended.
+    /// The login does not exist or has ended.
     Unknown,
 }
 
 impl RefreshFamily {
-    /// Decides about a request. The family is to be removed unless it was rotated.
+    /// Applies a request. Remove the family unless the result is [`Rotation::Rotated`].
     ///
-    /// A family is found by a secret that only its tokens hold, so whoever presents
-    /// another text than the current one has an old token: a thief, or the owner after a
-    /// thief was there. Nobody can tell which, so nobody stays logged in (RFC 9700,
-    /// section 4.14.2).
+    /// The name of a family is a secret in its tokens. A presented token with the right name that
+    /// is not the current one is an old token, from a thief or from the owner after a theft. They
+    /// cannot be distinguished, so the login ends (RFC 9700, section 4.14.2).
     pub fn rotate(&mut self, request: &RotationRequest) -> Rotation {
         if request.now >= self.idle_expires.min(self.expires) {
             return Rotation::Unknown;
@@ -115,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_when_idle_and_ends_anyway() {
+    fn ends_when_idle_and_at_expiry() {
         let mut family = family(250);
         assert_eq!(family.clone().rotate(&request(0, 100)), Rotation::Unknown);
         assert!(matches!(
@@ -131,7 +130,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn only_the_newest_token_is_good(presented in proptest::collection::vec(0u8..6, 1..20)) {
+        fn only_the_newest_token_is_valid(presented in proptest::collection::vec(0u8..6, 1..20)) {
             let mut family = family(1_000);
             let mut newest = 0;
             for token in presented {

@@ -1,4 +1,4 @@
-//! Where families of refresh tokens are kept.
+//! Stores for families of refresh tokens.
 
 use std::{
     collections::HashMap,
@@ -13,13 +13,13 @@ use stockade_core::clock::Timestamp;
 
 use crate::{RefreshFamily, Rotation, RotationRequest, TokenDigest};
 
-/// What a [`RefreshStore`] answers, sooner or later.
+/// The boxed future of a [`RefreshStore`] operation.
 pub type RefreshStoreFuture<'s, T> =
     Pin<Box<dyn Future<Output = Result<T, RefreshStoreError>> + Send + 's>>;
 
-/// Keeps families of refresh tokens, each under the digest of its secret name.
+/// A store for families of refresh tokens, keyed by the digest of their secret names.
 pub trait RefreshStore: Send + Sync + 'static {
-    /// Keeps a new family. Fails when there is no room.
+    /// Inserts a family. Fails when the store is full.
     fn insert(
         &self,
         name: TokenDigest,
@@ -27,20 +27,19 @@ pub trait RefreshStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> RefreshStoreFuture<'_, ()>;
 
-    /// Decides about a rotation in one step, as [`RefreshFamily::rotate`] does: of two
-    /// requests with the same token at the same time, one finds it reused. A family that
-    /// was not rotated is removed.
+    /// Applies [`RefreshFamily::rotate`] atomically: of two concurrent requests with the same
+    /// token, one is a reuse. A family that was not rotated is removed.
     fn rotate(
         &self,
         name: TokenDigest,
         request: RotationRequest,
     ) -> RefreshStoreFuture<'_, Rotation>;
 
-    /// Removes a family. Whether there was one.
+    /// Removes a family. Returns whether it existed.
     fn remove(&self, name: TokenDigest) -> RefreshStoreFuture<'_, bool>;
 }
 
-/// Why a store could not do its work.
+/// The error of a [`RefreshStore`].
 #[derive(Debug)]
 pub struct RefreshStoreError {
     full: bool,
@@ -48,7 +47,7 @@ pub struct RefreshStoreError {
 }
 
 impl RefreshStoreError {
-    /// There is no room for another login.
+    /// Creates the error of a full store.
     pub fn full() -> Self {
         Self {
             full: true,
@@ -56,7 +55,7 @@ impl RefreshStoreError {
         }
     }
 
-    /// The store does not answer.
+    /// Creates the error of a store that does not respond.
     pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             full: false,
@@ -72,8 +71,8 @@ impl RefreshStoreError {
 impl fmt::Display for RefreshStoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.full {
-            true => "there is no room for another login; configure a larger store",
-            false => "the store of refresh tokens does not answer",
+            true => "the store of refresh tokens is full; configure a larger one",
+            false => "the store of refresh tokens does not respond",
         })
     }
 }
@@ -84,17 +83,17 @@ impl Error for RefreshStoreError {
     }
 }
 
-/// Keeps families in memory, at most so many; they are gone with the process.
+/// A bounded store in memory, without persistence.
 ///
-/// A full store drops the logins that have ended, and then refuses new ones: it never
-/// logs anybody out for somebody else.
+/// A full store drops logins that have ended, and then rejects new ones; it never ends an active
+/// login.
 pub struct MemoryRefreshStore {
     families: Mutex<HashMap<[u8; 32], RefreshFamily>>,
     capacity: usize,
 }
 
 impl MemoryRefreshStore {
-    /// A store of at most so many logins.
+    /// Creates a store for at most `capacity` logins.
     pub fn new(capacity: usize) -> Self {
         Self {
             families: Mutex::default(),
@@ -102,18 +101,18 @@ impl MemoryRefreshStore {
         }
     }
 
-    /// How many logins are kept, some of which may have ended.
+    /// Returns the number of stored logins, including ended ones that are not removed yet.
     pub fn len(&self) -> usize {
         self.families().len()
     }
 
-    /// Whether no login is kept.
+    /// Returns whether the store is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     fn families(&self) -> MutexGuard<'_, HashMap<[u8; 32], RefreshFamily>> {
-        // Each change to the map is one call; a panic leaves none half done.
+        // Every change is a single call on the map, so a panic cannot leave it inconsistent.
         self.families.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -148,7 +147,7 @@ impl MemoryRefreshStore {
 }
 
 impl Default for MemoryRefreshStore {
-    /// A hundred thousand logins.
+    /// Creates a store for 100,000 logins.
     fn default() -> Self {
         Self::new(100_000)
     }

@@ -1,4 +1,4 @@
-//! Refresh tokens, as a login endpoint uses them.
+//! Refresh tokens for login endpoints.
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
@@ -12,10 +12,10 @@ use crate::{
     RefreshFamily, RefreshStore, RefreshStoreError, Rotation, RotationRequest, TokenDigest, random,
 };
 
-/// Opens logins, and puts a new refresh token in the place of each that is used.
+/// Issues and rotates refresh tokens.
 ///
-/// A token is `rt.<family>.<secret>`, 128 and 256 random bits in base64url. The store has
-/// the digests of both, so whoever reads it can log in as nobody.
+/// A token is `rt.<family>.<secret>`, with 128 and 256 random bits in base64url. The store holds
+/// digests only, so a leaked store does not reveal valid tokens.
 pub struct RefreshTokens {
     store: Arc<dyn RefreshStore>,
     clock: Arc<dyn Clock>,
@@ -28,7 +28,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const LENGTH: usize = 69;
 
 impl RefreshTokens {
-    /// Keeps logins in this store.
+    /// Creates an instance with this store.
     pub fn new(store: Arc<dyn RefreshStore>) -> Self {
         Self {
             store,
@@ -38,28 +38,29 @@ impl RefreshTokens {
         }
     }
 
-    /// How long a login lasts however often it is used; 30 days by default.
+    /// Sets the maximum duration of a login; 30 days by default.
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
     }
 
-    /// How long a login lasts when nobody uses it; 7 days by default.
+    /// Sets how long an unused login lasts; 7 days by default.
     pub fn idle(mut self, idle: Duration) -> Self {
         self.idle = idle;
         self
     }
 
-    /// The clock that ends logins.
+    /// Sets the clock for the expiry of logins.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Opens a login, after its password or whatever else was verified.
+    /// Issues the first token of a login, after the caller has verified the user.
     ///
     /// # Errors
-    /// When the store is full or does not answer, or there is no randomness.
+    /// Returns an error when the store is full or does not respond, or when the operating system
+    /// provides no randomness.
     pub async fn issue(
         &self,
         subject: &str,
@@ -81,12 +82,12 @@ impl RefreshTokens {
         Ok(token)
     }
 
-    /// Takes a refresh token and gives the next one, and whom it belongs to.
+    /// Exchanges a refresh token for the next one and the details of its login.
     ///
     /// # Errors
-    /// When the token is not the newest of its login, which ends that login, or there is
-    /// no such login any more, or the store does not answer. Tell the client the same for
-    /// the first two: 400 and `invalid_grant`.
+    /// Returns an error when the token is not the newest of its login, which ends the login; when
+    /// the login has ended; or when the store does not respond. Respond to the first two alike,
+    /// with 400 and `invalid_grant`.
     pub async fn rotate(&self, text: &str) -> Result<RotatedToken, RefreshError> {
         let family = family_of(text).ok_or(RefreshErrorKind::Unknown)?;
         let next = RefreshToken::new(family)?;
@@ -108,10 +109,10 @@ impl RefreshTokens {
         }
     }
 
-    /// Ends the login of a token. Whether there was one.
+    /// Ends the login of a token. Returns whether it existed.
     ///
     /// # Errors
-    /// When the store does not answer.
+    /// Returns an error when the store does not respond.
     pub async fn revoke(&self, text: &str) -> Result<bool, RefreshError> {
         match family_of(text) {
             Some(family) => Ok(self.store.remove(TokenDigest::of(family)).await?),
@@ -129,7 +130,7 @@ impl fmt::Debug for RefreshTokens {
     }
 }
 
-/// The secret name of a token's family; `None` for what is no refresh token.
+/// Returns the secret name of the family; `None` when the text is not a refresh token.
 fn family_of(text: &str) -> Option<&str> {
     let (family, secret) = text.strip_prefix("rt.")?.split_once('.')?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
@@ -137,19 +138,19 @@ fn family_of(text: &str) -> Option<&str> {
     (valid && family.bytes().chain(secret.bytes()).all(plain)).then_some(family)
 }
 
-/// A refresh token. Its text is wiped on drop and never shown.
+/// A refresh token. The text is zeroized on drop, and `Debug` does not show it.
 pub struct RefreshToken(Zeroizing<String>);
 
 impl RefreshToken {
     fn new(family: &str) -> Result<Self, getrandom::Error> {
         let secret = random::text::<32>()?;
-        // At full length: growing would leave copies behind.
+        // Allocated at full size: reallocation would leave copies in memory.
         let mut text = Zeroizing::new(String::with_capacity(LENGTH));
         text.extend(["rt.", family, ".", &**secret]);
         Ok(Self(text))
     }
 
-    /// The token's text, for its owner.
+    /// Returns the token, for its owner.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -165,18 +166,18 @@ impl fmt::Debug for RefreshToken {
     }
 }
 
-/// What a refresh token was given for.
+/// The result of a rotation.
 #[derive(Debug)]
 pub struct RotatedToken {
-    /// The token to use next time.
+    /// The next refresh token.
     pub token: RefreshToken,
-    /// Who logged in; for [`TokenIssuer::issue`](crate::TokenIssuer::issue).
+    /// The subject of the login, for [`TokenIssuer::issue`](crate::TokenIssuer::issue).
     pub subject: Box<str>,
-    /// What the login may do.
+    /// The granted scopes.
     pub scopes: ScopeSet,
 }
 
-/// Why there is no next refresh token.
+/// The error of issuing or rotating a refresh token.
 #[derive(Debug)]
 pub struct RefreshError {
     kind: RefreshErrorKind,
@@ -187,18 +188,18 @@ pub struct RefreshError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RefreshErrorKind {
-    /// There is no such login, or it has ended; the user has to log in.
+    /// The login does not exist or has ended; the user must log in again.
     Unknown,
-    /// The token was used before, by somebody; its login was ended. Worth an alert.
+    /// The token was used before, so its login was ended. Worth an alert.
     Reused,
-    /// The store has no room for another login.
+    /// The store is full.
     Full,
-    /// The store or the operating system's randomness does not answer.
+    /// The store does not respond, or the operating system provides no randomness.
     Unavailable,
 }
 
 impl RefreshError {
-    /// Its kind.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> RefreshErrorKind {
         self.kind
     }
@@ -234,10 +235,12 @@ impl From<getrandom::Error> for RefreshError {
 impl fmt::Display for RefreshError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
-            RefreshErrorKind::Unknown => "the refresh token is of no login; log in again",
+            RefreshErrorKind::Unknown => {
+                "the login of the refresh token does not exist or has ended; log in again"
+            }
             RefreshErrorKind::Reused => "the refresh token was used before; its login was ended",
-            RefreshErrorKind::Full => "there is no room for another login",
-            RefreshErrorKind::Unavailable => "refresh tokens cannot be handled now; try again",
+            RefreshErrorKind::Full => "the store of refresh tokens is full",
+            RefreshErrorKind::Unavailable => "refresh tokens are unavailable; try again later",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! What a client without a valid token is told.
+//! Refusals of requests without a valid token.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use stockade_core::refusal::{BearerChallenge, Refusal, RefusalKind, RefusalReaso
 
 use crate::token_error::TokenError;
 
-/// What is said in the name of one realm.
+/// The challenge of a realm.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Challenge(BearerChallenge);
 
@@ -20,11 +20,11 @@ impl Challenge {
         self.0.missing(message, "missing")
     }
 
-    /// One message for whatever is wrong with a token; only the log knows the cause.
-    pub(crate) fn invalid(&self, cause: TokenError) -> Refusal {
+    /// Refuses an invalid token, with one message for all reasons; the reason is logged only.
+    pub(crate) fn invalid(&self, error: TokenError) -> Refusal {
         self.0
-            .invalid("the access token is not valid", cause.as_str())
-            .with_reason(cause.reason())
+            .invalid("the access token is not valid", error.as_str())
+            .with_reason(error.reason())
     }
 }
 
@@ -37,7 +37,7 @@ pub(crate) fn conflict() -> Refusal {
     .with_reason(RefusalReason::MalformedCredential)
 }
 
-/// The keys were never to be had, so no token can be judged.
+/// Refuses a request while no keys are available.
 pub(crate) fn no_keys(retry_after: Duration) -> Refusal {
     Refusal::new(
         RefusalKind::Unavailable,
@@ -48,7 +48,7 @@ pub(crate) fn no_keys(retry_after: Duration) -> Refusal {
     .retry_after(retry_after.max(Duration::from_secs(1)))
 }
 
-/// Nobody knows whether the token was revoked, so it is not let in.
+/// Refuses a request while the revocation store does not respond.
 pub(crate) fn no_revocations() -> Refusal {
     Refusal::new(
         RefusalKind::Unavailable,

@@ -1,4 +1,4 @@
-//! Tokens that are dead before they expire.
+//! Revocation of tokens before they expire.
 
 use std::{
     collections::HashMap,
@@ -14,20 +14,18 @@ use std::{
 
 use stockade_core::clock::Timestamp;
 
-/// Knows which tokens were revoked, by their `jti`.
+/// A store of revoked tokens, by `jti`.
 ///
-/// A store states the decision, so that one on another machine can take it there. It is
-/// asked for each request, also for tokens that are known: what was revoked is refused on
-/// the next request.
+/// Every request asks the store, also for cached tokens, so revocation takes effect on the next
+/// request.
 pub trait RevocationStore: Send + Sync + 'static {
-    /// Whether the token of this id was revoked.
+    /// Returns the status of the token with this id.
     fn status(&self, token_id: &str) -> RevocationStatus;
 
-    /// Revokes a token until it would have expired anyway.
+    /// Revokes a token until its expiry.
     ///
     /// # Errors
-    /// When the store cannot keep it; the token is good still, and whoever wanted it
-    /// revoked has to know.
+    /// Returns an error when the store cannot record it; the token remains valid then.
     fn revoke<'s>(
         &'s self,
         token_id: &'s str,
@@ -36,13 +34,13 @@ pub trait RevocationStore: Send + Sync + 'static {
     ) -> Pin<Box<dyn Future<Output = Result<(), RevocationError>> + Send + 's>>;
 }
 
-/// What a [`RevocationStore`] says of a token.
+/// The revocation status of a token.
 pub enum RevocationStatus {
-    /// It was not revoked.
+    /// The token was not revoked.
     NotRevoked,
-    /// It was.
+    /// The token was revoked.
     Revoked,
-    /// The store has to ask somebody: whether it was. An error refuses the request.
+    /// The store responds later, with whether the token was revoked. An error refuses the request.
     Pending(Pin<Box<dyn Future<Output = Result<bool, RevocationError>> + Send>>),
 }
 
@@ -56,7 +54,7 @@ impl fmt::Debug for RevocationStatus {
     }
 }
 
-/// Why a store could not do its work.
+/// The error of a [`RevocationStore`].
 #[derive(Debug)]
 pub struct RevocationError {
     kind: RevocationErrorKind,
@@ -67,15 +65,14 @@ pub struct RevocationError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RevocationErrorKind {
-    /// The list is full of tokens that are not expired; a larger list, or shorter-lived
-    /// tokens, mend that.
+    /// The list is full of unexpired tokens; use a larger list or shorter lifetimes.
     Full,
-    /// The store does not answer.
+    /// The store does not respond.
     Unavailable,
 }
 
 impl RevocationError {
-    /// An error of a store on another machine.
+    /// Creates the error of a store that does not respond.
     pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             kind: RevocationErrorKind::Unavailable,
@@ -83,7 +80,7 @@ impl RevocationError {
         }
     }
 
-    /// Its kind.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> RevocationErrorKind {
         self.kind
     }
@@ -95,7 +92,7 @@ impl fmt::Display for RevocationError {
             RevocationErrorKind::Full => {
                 "the list of revoked tokens is full; configure a larger one"
             }
-            RevocationErrorKind::Unavailable => "the store of revoked tokens does not answer",
+            RevocationErrorKind::Unavailable => "the store of revoked tokens does not respond",
         })
     }
 }
@@ -106,19 +103,19 @@ impl Error for RevocationError {
     }
 }
 
-/// Revoked tokens in memory, at most so many.
+/// A bounded list of revoked tokens in memory.
 ///
-/// An id is dropped once its token has expired. A full list takes no more, and says so: to
-/// forget an older one instead would bring a revoked token back to life.
+/// Ids of expired tokens are dropped. A full list rejects further ids: dropping an older one would
+/// make a revoked token valid again.
 pub struct RevocationList {
     revoked: RwLock<HashMap<Box<str>, Timestamp>>,
-    /// So that the usual case, nothing revoked, takes no lock.
+    /// The length, so that an empty list takes no lock.
     count: AtomicUsize,
     capacity: usize,
 }
 
 impl RevocationList {
-    /// A list of at most so many tokens.
+    /// Creates a list for at most `capacity` tokens.
     pub fn new(capacity: usize) -> Self {
         Self {
             revoked: RwLock::default(),
@@ -127,12 +124,12 @@ impl RevocationList {
         }
     }
 
-    /// How many tokens are in the list.
+    /// Returns the number of tokens in the list.
     pub fn len(&self) -> usize {
         self.count.load(Ordering::Acquire)
     }
 
-    /// Whether no token is in the list.
+    /// Returns whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -143,7 +140,7 @@ impl RevocationList {
         until: Timestamp,
         now: Timestamp,
     ) -> Result<(), RevocationError> {
-        // No panic is possible while the lock is held, so the map is whole.
+        // No code panics while the lock is held, so the map is consistent.
         let mut revoked = self.revoked.write().unwrap_or_else(PoisonError::into_inner);
         if revoked.len() >= self.capacity {
             revoked.retain(|_, until| *until > now);
@@ -169,7 +166,7 @@ impl RevocationList {
 }
 
 impl Default for RevocationList {
-    /// A hundred thousand tokens: about ten megabytes when it is full.
+    /// Creates a list for 100,000 tokens, about ten megabytes when full.
     fn default() -> Self {
         Self::new(100_000)
     }
@@ -188,8 +185,7 @@ impl RevocationStore for RevocationList {
         }
     }
 
-    /// `until` has to be the token's `exp` or later, leeway included; what is unsure of it
-    /// takes a later time.
+    /// `until` must be the `exp` of the token plus the leeway, or later.
     fn revoke<'s>(
         &'s self,
         token_id: &'s str,
@@ -222,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_list_forgets_only_what_has_expired() {
+    fn full_list_drops_expired_tokens_only() {
         let list = RevocationList::new(2);
         assert!(!revoked(&list, "a"));
         list.insert("a", secs(100), secs(0)).unwrap();
@@ -231,7 +227,7 @@ mod tests {
         let error = list.insert("c", secs(300), secs(99)).unwrap_err();
         assert_eq!(error.kind(), RevocationErrorKind::Full);
         assert!(revoked(&list, "a") && revoked(&list, "b") && !revoked(&list, "c"));
-        // One that is in already always finds room, and never lives shorter.
+        // A listed token can always be updated, and its time never shortens.
         list.insert("b", secs(150), secs(99)).unwrap();
 
         list.insert("c", secs(300), secs(150)).unwrap();

@@ -1,4 +1,4 @@
-//! Revoked tokens in a file, for people and for programs.
+//! The revocation list in a file.
 
 mod contents;
 mod error;
@@ -20,12 +20,12 @@ pub use error::{RevocationFileError, RevocationFileErrorKind};
 use crate::{RevocationError, RevocationStatus, RevocationStore};
 use contents::{Contents, Revoked, line};
 
-/// A hundred thousand tokens with long ids have half of this.
+/// Twice the size of 100,000 tokens with long ids.
 const MAX_SIZE: u64 = 16 << 20;
-/// When this many lines are over, and most lines are, they are taken out.
+/// The minimum number of expired lines to compact a file, when they are the majority.
 const COMPACT_THRESHOLD: usize = 1_000;
 
-/// Revoked tokens in a file: one token a line, its `jti` and its `exp`. Cheap to clone.
+/// A revocation list in a file, with one token per line: `jti` and `exp`. Cheap to clone.
 ///
 /// ```text
 /// # jti                 exp
@@ -33,17 +33,15 @@ const COMPACT_THRESHOLD: usize = 1_000;
 /// onrtro:6f2a4c1e-8b3d
 /// ```
 ///
-/// 1. A line without a time holds until it is removed.
-/// 2. A line that is over counts for a day more, which covers the leeway of any server and
-///    any clock, and is then dropped: in memory when the file is read, in the file when most
-///    of its lines are over.
-/// 3. The file has at most 100,000 tokens that are not over, 16 MiB, and ids of up to 256
-///    bytes without spaces.
-/// 4. A line that cannot be read is an error, when the file is opened as when it is read
-///    again. The other lines are then in force, and so is what was in force before: a
-///    mistake in the file brings no revoked token back.
-/// 5. The file is not watched by itself: call [`reload`](Self::reload) when it has changed.
-///    The `stockade` crate and server do, within two seconds.
+/// 1. A line without a time is effective until it is removed.
+/// 2. A line remains effective for a day after its time, to cover leeway and clock skew. Then it
+///    is dropped: from memory on the next read, from the file when most lines have expired.
+/// 3. The file has at most 100,000 unexpired tokens and 16 MiB, and ids of up to 256 bytes without
+///    spaces.
+/// 4. An invalid line is an error on open and reload. On reload, the other lines and all previous
+///    entries remain effective, so that a mistake does not lift a revocation.
+/// 5. The file is not watched: call [`reload`](Self::reload) after changes. The `stockade` crate
+///    and server do so within two seconds.
 ///
 /// ```
 /// use stockade_core::clock::Timestamp;
@@ -67,15 +65,15 @@ pub struct RevocationFile(Arc<Inner>);
 struct Inner {
     path: PathBuf,
     revoked: ArcSwap<Revoked>,
-    /// Held while the set in force is replaced.
+    /// Serializes replacements of the list.
     turn: Mutex<()>,
 }
 
 impl RevocationFile {
-    /// Reads the file. Blocks.
+    /// Opens a file. Blocks.
     ///
     /// # Errors
-    /// When it is missing, cannot be read, or has a line that cannot be read.
+    /// Returns an error when the file is missing, unreadable, or has an invalid line.
     pub fn open(path: impl Into<PathBuf>, now: Timestamp) -> Result<Self, RevocationFileError> {
         let file = Self(Arc::new(Inner {
             path: path.into(),
@@ -89,7 +87,8 @@ impl RevocationFile {
     /// Reads the file again. Blocks.
     ///
     /// # Errors
-    /// As [`open`](Self::open). What was in force stays so, and what could be read is added.
+    /// As for [`open`](Self::open). Previous entries remain effective then, and valid lines are
+    /// added.
     pub fn reload(&self, now: Timestamp) -> Result<(), RevocationFileError> {
         let Inner { path, revoked, .. } = &*self.0;
         let _turn = self.turn();
@@ -111,11 +110,11 @@ impl RevocationFile {
         Err(RevocationFileError::invalid(path, &fault))
     }
 
-    /// Revokes a token, in this process at once, and in the file. Blocks.
+    /// Revokes a token in this process and in the file. Blocks.
     ///
     /// # Errors
-    /// As [`append`](Self::append); the token is revoked in this process all the same, if its
-    /// id is one.
+    /// As for [`append`](Self::append). A token with a valid id is revoked in this process even
+    /// then.
     pub fn add(
         &self,
         token_id: &str,
@@ -133,12 +132,12 @@ impl RevocationFile {
         Self::append(&self.0.path, token_id, until, now)
     }
 
-    /// Revokes a token in the file at this path, which is made where there is none, until its
-    /// `exp`, or for good. Processes that follow the file take it over. Blocks.
+    /// Revokes a token in a file, which is created if missing, until its `exp` or permanently.
+    /// Processes that watch the file notice the change. Blocks.
     ///
     /// # Errors
-    /// When the id is empty, has over 256 bytes, spaces, or a `#` in front; when the file
-    /// cannot be written; or when it is full.
+    /// Returns an error when the id is empty, longer than 256 bytes, contains spaces or starts with
+    /// `#`; when the file cannot be written; or when it is full.
     pub fn append(
         path: &Path,
         token_id: &str,
@@ -161,7 +160,7 @@ impl RevocationFile {
             kept.extend_from_slice(new.as_bytes());
             return replace(path, &file, &kept).map_err(unwritable);
         }
-        // Somebody may have left the last line without an end.
+        // A manual edit may have left the last line without a line feed.
         let end = if text.last().is_none_or(|byte| *byte == b'\n') {
             ""
         } else {
@@ -172,17 +171,17 @@ impl RevocationFile {
             .map_err(unwritable)
     }
 
-    /// How many tokens are revoked.
+    /// Returns the number of revoked tokens.
     pub fn len(&self) -> usize {
         self.0.revoked.load().len()
     }
 
-    /// Whether no token is revoked.
+    /// Returns whether no token is revoked.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The file.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.0.path
     }
@@ -200,7 +199,7 @@ impl RevocationStore for RevocationFile {
         }
     }
 
-    /// Blocks for the time of a write to the disk.
+    /// Blocks during a disk write.
     fn revoke<'s>(
         &'s self,
         token_id: &'s str,
@@ -212,26 +211,28 @@ impl RevocationStore for RevocationFile {
     }
 }
 
-/// Refuses what is no plain file before it is opened: opening a FIFO waits for a writer.
+/// Rejects special files before opening them: opening a FIFO blocks until a writer appears.
 fn read(path: &Path) -> Result<Vec<u8>, RevocationFileError> {
     let unreadable = |error| RevocationFileError::unreadable(path, error);
     if !fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err(unreadable(io::Error::other("it is no plain file")));
+        return Err(unreadable(io::Error::other("not a regular file")));
     }
     let mut text = Vec::new();
     let file = fs::File::open(path).map_err(unreadable)?;
     let read = file.take(MAX_SIZE + 1).read_to_end(&mut text);
     read.map_err(unreadable)?;
     match text.len() as u64 > MAX_SIZE {
-        true => Err(unreadable(io::Error::other("it is over 16 MiB"))),
+        true => Err(unreadable(io::Error::other(
+            "the file is larger than 16 MiB",
+        ))),
         false => Ok(text),
     }
 }
 
-/// Opens the file to append to it, alone among those who write it.
+/// Opens the file for appending, with an exclusive lock.
 fn open_locked(path: &Path) -> io::Result<fs::File> {
     if fs::metadata(path).is_ok_and(|file| !file.is_file()) {
-        return Err(io::Error::other("it is no plain file"));
+        return Err(io::Error::other("not a regular file"));
     }
     let mut options = fs::OpenOptions::new();
     options.append(true).create(true);
@@ -240,7 +241,7 @@ fn open_locked(path: &Path) -> io::Result<fs::File> {
     loop {
         let file = options.open(path)?;
         file.lock()?;
-        // It may have been replaced while another one had the lock.
+        // The previous holder of the lock may have replaced the file.
         if is_at(&file, path)? {
             return Ok(file);
         }
@@ -256,13 +257,13 @@ fn is_at(file: &fs::File, path: &Path) -> io::Result<bool> {
 
 #[cfg(not(unix))]
 fn is_at(_: &fs::File, _: &Path) -> io::Result<bool> {
-    // A file that is open is not replaced.
+    // Open files cannot be replaced.
     Ok(true)
 }
 
-/// Writes the file anew and renames it into place.
+/// Writes a new file and renames it over the old one.
 fn replace(path: &Path, old: &fs::File, text: &[u8]) -> io::Result<()> {
-    // Through a link, so that the link stays.
+    // Resolves links, so that they are preserved.
     let path = fs::canonicalize(path)?;
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
@@ -277,7 +278,7 @@ fn replace(path: &Path, old: &fs::File, text: &[u8]) -> io::Result<()> {
         .and_then(|()| file.sync_all())
         .and_then(|()| fs::rename(&new, &path));
     if written.is_err() {
-        // The error that matters is reported; what is left behind only takes room.
+        // The original error matters more than a failure to clean up.
         let _ = fs::remove_file(&new);
     }
     written

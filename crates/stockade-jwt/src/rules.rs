@@ -1,4 +1,4 @@
-//! What a token's claims must say, and what becomes of them.
+//! Validation of claims, and their mapping to a principal.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use stockade_core::{
 
 use crate::{claims::Claims, token_error::TokenError};
 
-/// What a token must say to be verified, and what is taken from it.
+/// Validation rules for tokens, and the mapping of claims to a principal.
 ///
 /// ```
 /// use stockade_jwt::TokenRules;
@@ -30,20 +30,19 @@ pub struct TokenRules {
     subject: Box<str>,
     id_prefix: Box<str>,
     scope: Box<str>,
-    /// The claim, and the attribute that it becomes.
+    /// Claims and the attributes to store them in.
     attributes: Vec<(Box<str>, Box<str>)>,
     needs_id: bool,
 }
 
-/// What `jsonwebtoken` and Spring Security have; RFC 7519 wants "no more than a few
+/// The default of `jsonwebtoken` and Spring Security; RFC 7519 allows "no more than a few
 /// minutes".
 const LEEWAY: Duration = Duration::from_secs(60);
-/// The longest id of a principal, in bytes.
+/// The maximum length of a subject in bytes.
 const MAX_SUBJECT_LENGTH: usize = 256;
 
 impl TokenRules {
-    /// Takes tokens of this issuer (`iss`) for this audience (`aud`), both compared
-    /// byte by byte.
+    /// Accepts tokens of an issuer (`iss`) for an audience (`aud`), both compared byte by byte.
     pub fn new(issuer: impl Into<Box<str>>, audience: impl Into<Box<str>>) -> Self {
         Self {
             issuer: Some(issuer.into()),
@@ -58,71 +57,71 @@ impl TokenRules {
         }
     }
 
-    /// Takes tokens of whatever issuer, as long as a configured key has signed them.
+    /// Accepts any issuer, as long as a configured key has signed the token.
     pub fn dangerous_any_issuer(mut self) -> Self {
         self.issuer = None;
         self
     }
 
-    /// Takes tokens that are meant for nobody in particular, and only those: one with an
-    /// `aud` is refused then, as RFC 7519, section 4.1.3, wants it.
+    /// Accepts tokens without an `aud` only: a token with an `aud` is rejected then, as RFC 7519,
+    /// section 4.1.3, requires.
     pub fn dangerous_no_audience(mut self) -> Self {
         self.audience = None;
         self
     }
 
-    /// Takes tokens of this type (`typ`) only, such as `at+jwt` (RFC 9068).
+    /// Accepts this token type (`typ`) only, such as `at+jwt` (RFC 9068).
     ///
-    /// Without this, tokens of the types `JWT` and `at+jwt` and of no type are taken.
+    /// By default, the types `JWT` and `at+jwt` and tokens without a type are accepted.
     pub fn token_type(mut self, token_type: impl Into<Box<str>>) -> Self {
         self.token_type = Some(token_type.into());
         self
     }
 
-    /// How far the issuer's clock may be off; 60 seconds by default.
+    /// Sets the tolerated clock skew; 60 seconds by default.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
         self
     }
 
-    /// The claim that becomes the principal's id; `sub` by default.
+    /// Sets the claim for the id of the principal; `sub` by default.
     pub fn subject_claim(mut self, name: impl Into<Box<str>>) -> Self {
         self.subject = name.into();
         self
     }
 
-    /// What the principal's id begins with; nothing by default.
+    /// Sets a prefix for the ids of principals; empty by default.
     ///
-    /// Set it where principals come from several issuers or from API keys as well: limits,
-    /// bans and the audit log know a principal by its id.
+    /// Use it when principals come from several issuers, or from API keys as well: limits, bans and
+    /// the audit log identify a principal by its id.
     pub fn id_prefix(mut self, prefix: impl Into<Box<str>>) -> Self {
         self.id_prefix = prefix.into();
         self
     }
 
-    /// The claim that holds the scopes, as a text divided by spaces or as an array of
-    /// texts; `scope` by default.
+    /// Sets the claim for the scopes, a string separated by spaces or an array of strings; `scope`
+    /// by default.
     ///
-    /// A text that is no [`Scope`] grants nothing.
+    /// Values that are not a valid [`Scope`] are ignored.
     pub fn scope_claim(mut self, name: impl Into<Box<str>>) -> Self {
         self.scope = name.into();
         self
     }
 
-    /// Makes an attribute of the principal from a claim that is a text, a number or a
-    /// boolean. A claim of another type, or none, makes none.
+    /// Copies a claim that is a string, a number or a boolean to an attribute of the principal.
+    /// Other types are ignored.
     pub fn attribute(mut self, claim: impl Into<Box<str>>, attribute: impl Into<Box<str>>) -> Self {
         self.attributes.push((claim.into(), attribute.into()));
         self
     }
 
-    /// Takes tokens with a `jti` only: what has none cannot be revoked.
+    /// Requires a `jti`, without which a token cannot be revoked.
     pub(crate) fn require_id(&mut self) {
         self.needs_id = true;
     }
 
     pub(crate) fn check_type(&self, token_type: Option<&str>) -> Result<(), TokenError> {
-        // RFC 7515, section 4.1.9: a media type, whose `application/` may be left out.
+        // RFC 7515, section 4.1.9: a media type, with an optional `application/` prefix.
         let bare = token_type.map(|text| match text.split_at_checked("application/".len()) {
             Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,
             _ => text,
@@ -135,8 +134,7 @@ impl TokenRules {
         fits.then_some(()).ok_or(TokenError::Type)
     }
 
-    /// Judges claims whose signature was verified. Pure: the same claims and the same time
-    /// give the same answer.
+    /// Validates the claims of a token with a verified signature.
     pub(crate) fn validate(
         &self,
         claims: &Claims,
@@ -146,8 +144,8 @@ impl TokenRules {
         validity.check(now)?;
         self.check_issuer(claims)?;
         self.check_audience(claims)?;
-        // A token that is bound to a key (RFC 7800), a certificate (RFC 8705) or a DPoP
-        // proof (RFC 9449) is worth nothing without it, and nothing here asks for that.
+        // Tokens bound to a key (RFC 7800), a certificate (RFC 8705) or a DPoP proof (RFC 9449)
+        // require a proof of possession, which is not verified.
         if claims.get("cnf").is_some() {
             return Err(TokenError::BindingNotVerified);
         }
@@ -174,7 +172,7 @@ impl TokenRules {
         let fits = match (&self.audience, claims.get("aud")) {
             (None, None) => true,
             (Some(wanted), Some(Value::String(audience))) => **wanted == **audience,
-            // Each of them a text: an array of something else is no audience at all.
+            // An array with other types is invalid.
             (Some(wanted), Some(Value::Array(audiences))) => {
                 audiences.iter().all(Value::is_string)
                     && audiences.iter().any(|one| one.as_str() == Some(&**wanted))
@@ -197,7 +195,7 @@ impl TokenRules {
             let value = match claims.get(claim)? {
                 Value::String(text) => text.clone(),
                 value @ (Value::Number(_) | Value::Bool(_)) => value.to_string(),
-                // A list or an object is not the text of an attribute.
+                // Arrays and objects are not copied.
                 _ => return None,
             };
             Some((attribute.clone(), value))
@@ -211,8 +209,7 @@ impl TokenRules {
 }
 
 fn scopes(claim: Option<&Value>) -> Result<ScopeSet, TokenError> {
-    // An identity provider's roles may have any name; those that are no scopes grant
-    // nothing here.
+    // Identity providers may list roles with arbitrary names, which are not scopes.
     let known = |text: &str| text.parse::<Scope>().ok();
     match claim {
         None => Ok(ScopeSet::default()),
@@ -226,7 +223,7 @@ fn scopes(claim: Option<&Value>) -> Result<ScopeSet, TokenError> {
     }
 }
 
-/// A token that was verified, as long as its time lasts.
+/// A verified token, within its validity period.
 #[derive(Clone, Debug)]
 pub(crate) struct VerifiedToken {
     pub(crate) principal: Principal,
@@ -234,7 +231,7 @@ pub(crate) struct VerifiedToken {
     pub(crate) token_id: Option<Box<str>>,
 }
 
-/// From when until when a token is good, leeway included.
+/// The validity period of a token, including the leeway.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ValidityPeriod {
     from: Timestamp,
@@ -242,7 +239,7 @@ pub(crate) struct ValidityPeriod {
 }
 
 impl ValidityPeriod {
-    /// A period from so long after the epoch.
+    /// Creates a period that starts this long after the epoch.
     pub(crate) fn new(from: Duration, until: Timestamp) -> Self {
         Self {
             from: Timestamp::default() + from,
@@ -250,8 +247,7 @@ impl ValidityPeriod {
         }
     }
 
-    /// `exp` has to be there. A token that was issued in the future is not good before
-    /// that, whatever its `nbf` says.
+    /// Requires `exp`. A token is not valid before its `iat`, regardless of `nbf`.
     fn of(claims: &Claims, leeway: Duration) -> Result<Self, TokenError> {
         let expires = claims.timestamp("exp")?.ok_or(TokenError::Claims)?;
         let not_before = claims.timestamp("nbf")?.unwrap_or_default();

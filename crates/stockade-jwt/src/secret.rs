@@ -1,4 +1,4 @@
-//! Secrets that both sides have.
+//! Shared secrets of HMAC keys.
 
 use std::fmt;
 
@@ -6,32 +6,32 @@ use zeroize::Zeroizing;
 
 use crate::{KeyError, KeyErrorKind};
 
-/// The secret of an HMAC key: at least 32 bytes, wiped on drop, never shown.
+/// The secret of an HMAC key: at least 32 bytes, zeroized on drop, not shown by `Debug`.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<Box<[u8]>>);
 
 impl Secret {
-    /// The shortest secret, in bytes; HS384 and HS512 want 48 and 64.
+    /// The minimum length in bytes; HS384 and HS512 require 48 and 64.
     pub const MIN_LENGTH: usize = 32;
 
-    /// These bytes as a secret.
+    /// Creates a secret.
     ///
     /// # Errors
-    /// When there are fewer than 32, or when they are a key in PEM or JWK form: where a
-    /// public key were taken for a secret, everybody could sign.
+    /// Returns an error for fewer than 32 bytes, and for keys in PEM or JWK form: with a public
+    /// key as the secret, anyone could sign tokens.
     pub fn new(bytes: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         let bytes = bytes.as_ref();
         if looks_like_a_key(bytes) {
             return Err(KeyError::new(
                 KeyErrorKind::Malformed,
-                "this is a key in PEM or JWK form and no secret; give it to \
-                 `VerifyingKey::pem` or `KeySet::from_jwks`",
+                "a key in PEM or JWK form is not a secret; use `VerifyingKey::pem` or \
+                 `KeySet::from_jwks`",
             ));
         }
         if bytes.len() < Self::MIN_LENGTH {
             return Err(KeyError::new(
                 KeyErrorKind::Weak,
-                "a secret needs at least 32 random bytes",
+                "the secret is shorter than 32 bytes",
             ));
         }
         Ok(Self(Zeroizing::new(bytes.into())))
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_long_enough_and_never_shown() {
+    fn rejects_short_secrets_and_hides_them() {
         assert_eq!(
             Secret::new([b'x'; 31]).unwrap_err().kind(),
             KeyErrorKind::Weak
@@ -70,7 +70,7 @@ mod tests {
 
     // J03
     #[test]
-    fn a_public_key_is_no_secret() {
+    fn rejects_public_keys() {
         let pem = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----";
         let jwk =
             r#"{"crv":"Ed25519","kty":"OKP","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;

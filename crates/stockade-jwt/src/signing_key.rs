@@ -1,4 +1,4 @@
-//! The key that issued tokens are signed with.
+//! Keys that sign tokens.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use jsonwebtoken::{AlgorithmFamily, EncodingKey, crypto::aws_lc::DEFAULT_PROVIDE
 
 use crate::{Algorithm, KeyError, KeyErrorKind, Secret};
 
-/// A key that signs tokens; never shown.
+/// A key that signs tokens. `Debug` does not show it.
 #[derive(Clone)]
 pub struct SigningKey {
     id: Option<Box<str>>,
@@ -15,27 +15,27 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// An HMAC key: whoever verifies the tokens could issue them, too.
+    /// Creates an HMAC key. Every verifier of the tokens can issue them, too.
     ///
     /// # Errors
-    /// When the algorithm is not HS256, HS384 or HS512, or the secret is shorter than its
-    /// hash.
+    /// Returns an error when the algorithm is not HS256, HS384 or HS512, or the secret is shorter
+    /// than its hash.
     pub fn hmac(algorithm: Algorithm, secret: &Secret) -> Result<Self, KeyError> {
         if secret.expose().len() < algorithm.min_secret_length() {
             return Err(KeyError::new(
                 KeyErrorKind::Weak,
-                "the secret is shorter than the algorithm's hash; HS384 wants 48 bytes, \
-                 HS512 wants 64",
+                "the secret is shorter than the hash of the algorithm; use at least 32 bytes \
+                 for HS256, 48 for HS384 and 64 for HS512",
             ));
         }
         Self::new(algorithm, EncodingKey::from_secret(secret.expose()))
     }
 
-    /// A private key as PEM: `PRIVATE KEY` (PKCS #8), or `RSA PRIVATE KEY`.
+    /// Parses a private key in PEM form: `PRIVATE KEY` (PKCS #8) or `RSA PRIVATE KEY`.
     ///
     /// # Errors
-    /// When the text is not such a key, or the key does not fit the algorithm, or is an
-    /// RSA key of fewer than 2048 bits.
+    /// Returns an error when the text is not such a key, the key does not fit the algorithm, or it
+    /// is an RSA key of fewer than 2048 bits.
     pub fn pem(algorithm: Algorithm, text: &str) -> Result<Self, KeyError> {
         let text = text.trim().as_bytes();
         let key = match algorithm.family() {
@@ -47,13 +47,13 @@ impl SigningKey {
         Self::new(algorithm, key.map_err(|error| unfit().with_source(error))?)
     }
 
-    /// The `kid` that tokens name, so that the key can be changed while older tokens live.
+    /// Sets the `kid` of issued tokens, which allows key rotation.
     pub fn id(mut self, id: impl Into<Box<str>>) -> Self {
         self.id = Some(id.into());
         self
     }
 
-    /// The algorithm of the key.
+    /// Returns the algorithm of the key.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
@@ -68,7 +68,7 @@ impl SigningKey {
             algorithm,
             key,
         };
-        // Finds out now what would otherwise show at the first login.
+        // Detects unusable keys at startup instead of at the first login.
         match key.sign(b"") {
             Ok(_) => Ok(key),
             Err(error) => Err(unfit().with_source(error)),
@@ -85,7 +85,7 @@ impl SigningKey {
 fn unfit() -> KeyError {
     KeyError::new(
         KeyErrorKind::Unsuitable,
-        "this is no private key that fits the algorithm; generate one for it",
+        "not a private key for this algorithm; generate one for it",
     )
 }
 

@@ -1,4 +1,4 @@
-//! Where keys come from.
+//! Sources of verifying keys.
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -7,38 +7,37 @@ use stockade_core::clock::Timestamp;
 
 use crate::KeySet;
 
-/// A source of keys: it publishes the set in force, and a new one on every change.
+/// A source of keys. Publishes the current [`KeySet`], and a new one on every change.
 ///
-/// Requests read the published set. A source that fetches its keys from somewhere hears of
-/// requests by the two methods that others leave as they are.
+/// Requests read the published set. Sources that fetch keys implement the provided methods, which
+/// notify them of requests.
 pub trait KeySource: Send + Sync + 'static {
-    /// The keys that this source publishes.
+    /// Returns the published keys.
     fn keys(&self) -> LiveKeys;
 
-    /// A request is about to use the keys. A source whose set has grown old fetches a
-    /// newer one meanwhile; it must not block.
+    /// Called before a request uses the keys, for example to start a background refresh. Must not
+    /// block.
     fn on_use(&self, now: Timestamp) {
         let _ = now;
     }
 
-    /// A token names a key that is not in the set. Says whether a newer set is to be had.
+    /// Called for a token with an unknown key id. Returns whether a newer set may be available.
     ///
-    /// Attackers can bring this about as often as they like, so a source answers
-    /// [`KeyRefresh::UpToDate`] to nearly all of them.
+    /// Attackers can trigger this at will, so sources should return [`KeyRefresh::UpToDate`] to
+    /// nearly all calls.
     fn on_unknown_key(&self, now: Timestamp) -> KeyRefresh {
         let _ = now;
         KeyRefresh::UpToDate
     }
 }
 
-/// What a [`KeySource`] does about a key that is not in its set.
+/// The response of a [`KeySource`] to an unknown key id.
 pub enum KeyRefresh {
-    /// Nothing: the set is all there is.
+    /// No newer set is available.
     UpToDate,
-    /// It is fetching; judge the token once more after that.
+    /// A fetch is in flight; verify the token again when the future resolves.
     Pending(Pin<Box<dyn Future<Output = ()> + Send>>),
-    /// It cannot tell: it never had a set, or is too busy. The client may try again after
-    /// this time.
+    /// No set is available, or the source is overloaded. The client may retry after this time.
     Unavailable(Duration),
 }
 
@@ -52,23 +51,23 @@ impl fmt::Debug for KeyRefresh {
     }
 }
 
-/// The set of keys in force, shared by a source and its readers.
+/// A handle to the current [`KeySet`], shared by a source and its readers.
 #[derive(Clone)]
 pub struct LiveKeys(Arc<ArcSwap<KeySet>>);
 
 impl LiveKeys {
-    /// Keys that start as this set.
+    /// Creates a handle with an initial set.
     pub fn new(set: KeySet) -> Self {
         Self(Arc::new(ArcSwap::from_pointee(set)))
     }
 
-    /// Puts another set in force, for all requests that begin from now on. Tokens that the
-    /// old set verified are verified anew.
+    /// Replaces the set, for all requests that begin after this call. Cached tokens of the old set
+    /// are verified again.
     pub fn publish(&self, set: KeySet) {
         self.0.store(Arc::new(set));
     }
 
-    /// The set in force.
+    /// Returns the current set.
     pub fn current(&self) -> Arc<KeySet> {
         self.0.load_full()
     }

@@ -1,21 +1,21 @@
-//! The three parts of a token (RFC 7515, section 7.1).
+//! The compact serialization of a token (RFC 7515, section 7.1).
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::token_error::TokenError;
 
-/// A JWS in its compact form: `header.payload.signature`, nothing of it decoded yet.
+/// A JWS in compact serialization, `header.payload.signature`, not decoded yet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Token<'t> {
     pub(crate) header: &'t str,
     pub(crate) payload: &'t str,
     pub(crate) signature: &'t str,
-    /// What the signature is over: the first two parts and the dot between them.
+    /// The signing input: header, dot and payload.
     pub(crate) signed: &'t str,
 }
 
 impl<'t> Token<'t> {
-    /// Allocates nothing, however many dots there are (J10).
+    /// Splits a token, without allocation for any number of dots (J10).
     pub(crate) fn split(text: &'t str) -> Result<Self, TokenError> {
         let (signed, signature) = text.rsplit_once('.').ok_or(TokenError::Malformed)?;
         let (header, payload) = signed.split_once('.').ok_or(TokenError::Malformed)?;
@@ -31,8 +31,7 @@ impl<'t> Token<'t> {
     }
 }
 
-/// Decodes one part; without padding, and without bits left over, so that no two texts
-/// are the same token.
+/// Decodes a part. Rejects padding and non-zero trailing bits, so that encodings are unique.
 pub(crate) fn decode(part: &str) -> Result<Vec<u8>, TokenError> {
     URL_SAFE_NO_PAD
         .decode(part)
@@ -45,7 +44,7 @@ mod tests {
 
     // J10
     #[test]
-    fn has_three_parts() {
+    fn requires_three_parts() {
         for text in [
             "",
             ".",
@@ -66,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn only_one_text_decodes_to_a_value() {
+    fn encodings_are_unique() {
         assert_eq!(decode("QQ").unwrap(), b"A");
         for text in ["QR", "QQ==", "Q", "Q Q", "Q\nQ", "+/+/", "é"] {
             assert!(decode(text).is_err(), "{text:?}");

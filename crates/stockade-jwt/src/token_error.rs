@@ -1,8 +1,8 @@
-//! Why a token was refused, for those who run the server.
+//! Reasons to reject a token, for logs and metrics.
 
 use stockade_core::refusal::RefusalReason;
 
-/// Why a token was refused. Clients are told one and the same thing for all of them.
+/// The reason to reject a token. Clients receive the same message for all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenError {
     TooLong,
@@ -21,13 +21,13 @@ pub(crate) enum TokenError {
     Subject,
     Scopes,
     MissingId,
-    /// The token is bound to a key or a connection, which nothing here verifies.
+    /// The token is bound to a key or a connection, which is not verified.
     BindingNotVerified,
     Revoked,
 }
 
 impl TokenError {
-    /// As the verdict has it.
+    /// Returns the internal reason of the refusal.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::TooLong => "too_long",
@@ -51,10 +51,10 @@ impl TokenError {
         }
     }
 
-    /// What it says about the client.
+    /// Returns the reason category of the refusal.
     pub(crate) const fn reason(self) -> RefusalReason {
         match self {
-            // Of an issuer that writes much, and not of a guess.
+            // Comes from an issuer of large tokens, and is not a guess.
             Self::TooLong => RefusalReason::TooLarge,
             Self::Malformed | Self::Header | Self::Type | Self::Claims => {
                 RefusalReason::MalformedCredential

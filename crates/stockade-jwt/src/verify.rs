@@ -1,4 +1,4 @@
-//! From the text of a token to what it says.
+//! Verification of tokens.
 
 use stockade_core::clock::Timestamp;
 
@@ -12,9 +12,9 @@ use crate::{
     token_error::TokenError,
 };
 
-/// Verifies a token, without clock, cache or network.
+/// Verifies a token, without clock, cache or network access.
 ///
-/// Nothing of the payload is read before the signature was verified.
+/// The payload is not read before the signature is verified.
 pub(crate) fn verify(
     text: &str,
     keys: &KeySet,

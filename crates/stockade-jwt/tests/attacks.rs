@@ -1,4 +1,4 @@
-//! Tokens as attackers make them, against the whole guard.
+//! Forged tokens against the complete guard.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(dead_code, reason = "not every test needs all of the support")]
@@ -11,7 +11,7 @@ use stockade_core::guard::GuardLayer;
 use stockade_jwt::{Algorithm, JwtAuth, KeyErrorKind, KeySet, LiveKeys, VerifyingKey};
 use support::*;
 
-/// One key of each kind, as a server may have them.
+/// One key of each kind.
 fn all_keys() -> LiveKeys {
     let key = |algorithm, pem| VerifyingKey::pem(algorithm, pem).unwrap();
     LiveKeys::new(KeySet::new([
@@ -30,7 +30,7 @@ async fn refused(layer: &GuardLayer<JwtAuth>, token: &str) {
 }
 
 #[tokio::test]
-async fn each_algorithm_verifies_its_own_signatures() {
+async fn every_algorithm_verifies_its_signatures() {
     let rsa = || EncodingKey::from_rsa_pem(RSA.as_bytes()).unwrap();
     let hmac = || EncodingKey::from_secret(&SECRET);
     for (backend, algorithm, signing, public) in [
@@ -70,7 +70,7 @@ async fn each_algorithm_verifies_its_own_signatures() {
         let header = format!("{{\"alg\":\"{algorithm}\"}}");
         let token = sign(backend, &signing, &header, &good(""));
         assert_eq!(status(&layer, &token).await, 200, "{algorithm}");
-        // In the middle of the signature: its last character has bits that no byte has.
+        // In the middle of the signature: the last character has unused bits.
         let at = token.len() - 10;
         let with = if &token[at..=at] == "A" { "B" } else { "A" };
         let mut forged = token;
@@ -85,7 +85,7 @@ async fn each_algorithm_verifies_its_own_signatures() {
 
 // J02
 #[tokio::test]
-async fn a_token_without_a_signature_is_refused() {
+async fn rejects_unsigned_tokens() {
     for layer in [layer(all_keys()), layer(hs256())] {
         for alg in [
             "\"none\"",
@@ -116,7 +116,7 @@ async fn a_token_without_a_signature_is_refused() {
 
 // J03
 #[tokio::test]
-async fn a_public_key_is_never_a_secret() {
+async fn never_uses_a_public_key_as_a_secret() {
     let layer = layer(all_keys());
     for (pem, kid) in [
         (RSA_PUBLIC, "rsa"),
@@ -128,7 +128,7 @@ async fn a_public_key_is_never_a_secret() {
         let der = base64::engine::general_purpose::STANDARD
             .decode(&body)
             .unwrap();
-        // The raw point, as it is within the DER.
+        // The raw point within the DER.
         let point = der[der.len().saturating_sub(32)..].to_vec();
         let jwk = format!(
             "{{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"{}\"}}",
@@ -163,7 +163,7 @@ async fn a_public_key_is_never_a_secret() {
 
 // J03
 #[tokio::test]
-async fn the_token_never_chooses_the_algorithm() {
+async fn token_never_selects_the_algorithm() {
     let rsa = EncodingKey::from_rsa_pem(RSA.as_bytes()).unwrap();
     let layer = layer(all_keys());
     let good_token = sign(
@@ -174,7 +174,7 @@ async fn the_token_never_chooses_the_algorithm() {
     );
     assert_eq!(status(&layer, &good_token).await, 200);
     for (backend, alg) in [
-        // The right key, another algorithm: named honestly, and under the right name.
+        // The right key with another algorithm, declared honestly and falsely.
         (Backend::PS256, "PS256"),
         (Backend::RS512, "RS512"),
         (Backend::RS384, "RS384"),
@@ -187,14 +187,14 @@ async fn the_token_never_chooses_the_algorithm() {
         let header = format!("{{\"alg\":\"{alg}\",\"kid\":\"rsa\"}}");
         refused(&layer, &sign(backend, &rsa, &header, &good(""))).await;
     }
-    // The right algorithm, another key.
+    // The right algorithm with another key.
     let header = r#"{"alg":"RS256","kid":"p256"}"#;
     refused(&layer, &sign(Backend::RS256, &rsa, header, &good(""))).await;
 }
 
 // J03
 #[tokio::test]
-async fn a_token_never_brings_its_own_key() {
+async fn token_never_supplies_its_own_key() {
     let stranger = EncodingKey::from_ed_pem(ED.as_bytes()).unwrap();
     let ours = VerifyingKey::pem(Algorithm::Es256, P256_PUBLIC).unwrap();
     let x = ED_PUBLIC.lines().nth(1).unwrap();
@@ -215,9 +215,9 @@ async fn a_token_never_brings_its_own_key() {
     }
 }
 
-// J04, J05: with a good signature, through the whole guard.
+// J04, J05: with a valid signature, through the complete guard.
 #[tokio::test]
-async fn a_time_that_is_none_is_refused() {
+async fn rejects_malformed_times() {
     let layer = layer(hs256());
     let exp = format!("\"exp\":{}", NOW + 900);
     for value in [
@@ -252,7 +252,7 @@ async fn a_time_that_is_none_is_refused() {
     );
 }
 
-// J06: with a good signature, through the whole guard.
+// J06: with a valid signature, through the complete guard.
 #[tokio::test]
 async fn audience_and_issuer_match_exactly() {
     let layer = layer(hs256());
@@ -273,7 +273,7 @@ async fn audience_and_issuer_match_exactly() {
 
 // J07
 #[tokio::test]
-async fn a_key_id_is_compared_and_nothing_else() {
+async fn key_id_is_only_compared() {
     let key = VerifyingKey::hmac(Algorithm::Hs256, &secret())
         .unwrap()
         .id("good");
@@ -303,7 +303,7 @@ async fn a_key_id_is_compared_and_nothing_else() {
 
 // J09
 #[tokio::test]
-async fn what_is_not_understood_is_refused() {
+async fn rejects_unsupported_features() {
     let layer = layer(hs256());
     for member in [
         r#""crit":["exp"]"#,
@@ -325,7 +325,7 @@ async fn what_is_not_understood_is_refused() {
 
 // J10
 #[tokio::test]
-async fn huge_tokens_are_refused_unread() {
+async fn rejects_huge_tokens_unread() {
     let layer = layer(hs256());
     let huge = good(&format!(",\"x\":\"{}\"", "x".repeat(8 << 20)));
     for token in [
@@ -342,7 +342,7 @@ async fn huge_tokens_are_refused_unread() {
         };
         assert_eq!(cause(&layer, &token).await, Some(expected));
     }
-    // Deep nesting within the limit: an error, and no overflow of the stack.
+    // Deep nesting within the limit is an error, not a stack overflow.
     for open in ["[", "{\"a\":"] {
         refused(&layer, &token(&open.repeat(2_000))).await;
         let deep = format!("{{\"x\":{}", open.repeat(1_000));
@@ -350,9 +350,9 @@ async fn huge_tokens_are_refused_unread() {
     }
 }
 
-// J03: what is wrong with a key shows when it is configured.
+// J03: unusable keys are detected during configuration.
 #[test]
-fn keys_that_do_not_fit_are_refused_when_configured() {
+fn rejects_unsuitable_keys_during_configuration() {
     let weak = include_str!("keys/rsa1024.pub.pem");
     let roca = include_str!("keys/roca2048.pub.pem");
     for (algorithm, pem, kind) in [
@@ -390,7 +390,7 @@ fn keys_that_do_not_fit_are_refused_when_configured() {
 
 // FA14
 #[tokio::test]
-async fn a_token_that_is_bound_to_what_nothing_verifies_is_refused() {
+async fn rejects_sender_constrained_tokens() {
     let layer = layer(hs256());
     for confirmation in [
         r#"{"jkt":"0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}"#,
@@ -411,7 +411,7 @@ async fn a_token_that_is_bound_to_what_nothing_verifies_is_refused() {
 
 // FA14
 #[tokio::test]
-async fn a_member_that_is_there_twice_is_refused_at_every_depth() {
+async fn rejects_duplicate_members_at_every_depth() {
     let layer = layer(hs256());
     for header in [
         r#"{"alg":"HS256","kid":"a","kid":"b"}"#,

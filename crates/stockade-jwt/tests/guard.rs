@@ -1,4 +1,4 @@
-//! The guard in front of a service.
+//! The guard around a service.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(dead_code, reason = "not every test needs all of the support")]
@@ -33,7 +33,7 @@ async fn upholds_the_contract() {
 }
 
 #[tokio::test]
-async fn upholds_the_contract_when_it_waits() {
+async fn upholds_the_contract_while_waiting() {
     let guard = JwtAuth::new(hs256(), rules())
         .clock(clock())
         .revocations(Arc::new(Remote {
@@ -44,7 +44,7 @@ async fn upholds_the_contract_when_it_waits() {
 }
 
 #[tokio::test]
-async fn lets_a_token_in_as_its_principal() {
+async fn authenticates_a_token_as_its_principal() {
     let guard = JwtAuth::new(hs256(), rules().attribute("email", "owner")).clock(clock());
     let token = token(&good(r#","scope":"chat:write","email":"a@example.com""#));
     let layer = guard.into_layer();
@@ -58,9 +58,9 @@ async fn lets_a_token_in_as_its_principal() {
     }
 }
 
-// A14, A16: one message, whatever is wrong.
+// A14, A16: one message for all reasons.
 #[tokio::test]
-async fn all_tokens_that_are_not_valid_get_the_same_answer() {
+async fn all_invalid_tokens_get_the_same_response() {
     let layer = layer(hs256());
     let other = format!(
         "{}.{}",
@@ -99,7 +99,7 @@ async fn all_tokens_that_are_not_valid_get_the_same_answer() {
 
 // A14, A16
 #[tokio::test]
-async fn no_token_gets_a_challenge_without_an_error() {
+async fn missing_token_gets_a_challenge_without_error_code() {
     let guard = JwtAuth::new(hs256(), rules()).realm("mo\"dels");
     let layer = guard.into_layer();
     let uri = format!("/?access_token={}", token(&good("")));
@@ -117,7 +117,7 @@ async fn no_token_gets_a_challenge_without_an_error() {
 
 // A13
 #[tokio::test]
-async fn two_different_tokens_are_a_bad_request() {
+async fn different_tokens_are_a_bad_request() {
     let (a, b) = (token(&good("")), token(&good(",\"n\":1")));
     let request = Request::builder()
         .header(AUTHORIZATION, format!("Bearer {a}"))
@@ -128,7 +128,7 @@ async fn two_different_tokens_are_a_bad_request() {
 
 // A15
 #[tokio::test]
-async fn odd_bytes_and_huge_headers_are_refused() {
+async fn rejects_invalid_bytes_and_huge_headers() {
     let layer = layer(hs256());
     let good = token(&good(""));
     let huge = vec![b'.'; 1 << 20];
@@ -153,13 +153,13 @@ async fn odd_bytes_and_huge_headers_are_refused() {
 
 // A23
 #[tokio::test]
-async fn without_keys_nobody_gets_in() {
+async fn empty_key_set_rejects_every_token() {
     let layer = layer(KeySet::new([]));
     assert_eq!(cause(&layer, &token(&good(""))).await, Some("unknown_key"));
 }
 
 #[tokio::test]
-async fn anonymous_requests_pass_only_where_that_is_allowed() {
+async fn anonymous_requests_pass_only_when_allowed() {
     let guard = JwtAuth::new(hs256(), rules()).dangerous_allow_anonymous();
     let layer = guard.into_layer();
     let asked = ask(&layer, Request::new(())).await;
@@ -168,7 +168,7 @@ async fn anonymous_requests_pass_only_where_that_is_allowed() {
 }
 
 #[test]
-fn says_whether_a_token_is_presented() {
+fn detects_presented_tokens() {
     let guard = JwtAuth::new(hs256(), rules());
     let presents = |request: Request<()>| guard.presents(&Head::new(request.into_parts().0));
     assert!(presents(bearer("eyJ.a.b")));
@@ -181,7 +181,7 @@ fn says_whether_a_token_is_presented() {
 
 // J05, A09
 #[tokio::test]
-async fn a_cached_token_expires() {
+async fn cached_token_expires() {
     let clock = clock();
     let guard = JwtAuth::new(hs256(), rules()).clock(clock.clone());
     let (layer, token) = (guard.into_layer(), token(&good("")));
@@ -193,7 +193,7 @@ async fn a_cached_token_expires() {
 }
 
 #[tokio::test]
-async fn a_change_of_keys_empties_the_cache() {
+async fn key_change_invalidates_the_cache() {
     let keys = hs256();
     let (layer, token) = (layer(keys.clone()), token(&good("")));
     assert_eq!(status(&layer, &token).await, 200);
@@ -208,7 +208,7 @@ async fn a_change_of_keys_empties_the_cache() {
 
 // A08
 #[tokio::test]
-async fn a_revoked_token_is_refused_on_the_next_request() {
+async fn rejects_revoked_token_on_the_next_request() {
     let list = Arc::new(RevocationList::default());
     for cached in [0, 100] {
         let guard = JwtAuth::new(hs256(), rules())
@@ -230,7 +230,7 @@ async fn a_revoked_token_is_refused_on_the_next_request() {
     assert_eq!(cause(&layer, &token(&good(""))).await, Some("no_id"));
 }
 
-/// A store on another machine; `None` when that is down.
+/// A remote store; `None` when it is down.
 struct Remote {
     answer: Option<bool>,
 }
@@ -255,7 +255,7 @@ impl RevocationStore for Remote {
 }
 
 #[tokio::test]
-async fn a_store_that_is_down_lets_nobody_in() {
+async fn unavailable_store_rejects_every_token() {
     let token = token(&good(",\"jti\":\"a\""));
     for (answer, expected) in [(Some(false), 200), (Some(true), 401), (None, 503)] {
         let store = Arc::new(Remote { answer });
@@ -271,7 +271,7 @@ async fn a_store_that_is_down_lets_nobody_in() {
     }
 }
 
-/// A store whose next answer the test sets.
+/// A store with a configurable next response.
 #[derive(Clone)]
 struct Unsteady(Arc<Mutex<Option<bool>>>);
 
@@ -291,7 +291,7 @@ impl RevocationStore for Unsteady {
     }
 }
 
-/// The lines that were logged.
+/// Captures log lines.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -314,7 +314,7 @@ impl io::Write for Log {
 }
 
 #[tokio::test]
-async fn a_store_that_fails_is_logged_once_with_its_error() {
+async fn store_failure_is_logged_once_with_its_error() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -340,11 +340,11 @@ async fn a_store_that_fails_is_logged_once_with_its_error() {
         assert_eq!(log.lines().len(), lines, "{:?}", log.lines());
     }
     assert!(log.lines()[0].contains("connection refused"));
-    assert!(log.lines()[1].contains("answers again"));
+    assert!(log.lines()[1].contains("responds again"));
 }
 
 #[test]
-fn nothing_shows_a_secret() {
+fn debug_output_shows_no_secret() {
     let key = VerifyingKey::hmac(Algorithm::Hs256, &secret()).unwrap();
     let shown = format!("{:?} {key:?} {:?}", secret(), layer(hs256()).guard());
     assert!(!shown.contains("a secret of"), "{shown}");
@@ -359,7 +359,7 @@ fn any_part() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A guard is asked without a runtime: it answers at once.
+/// Checks a token without a runtime: the guard does not wait.
 fn passes(layer: &GuardLayer<JwtAuth>, token: &str) -> Option<bool> {
     let request = Request::builder().header(AUTHORIZATION, format!("Bearer {token}"));
     let head = Head::new(request.body(()).ok()?.into_parts().0);
@@ -369,7 +369,7 @@ fn passes(layer: &GuardLayer<JwtAuth>, token: &str) -> Option<bool> {
     }
 }
 
-/// With a small table, since a property makes many guards.
+/// A guard with a small cache, since property tests create many guards.
 fn small() -> GuardLayer<JwtAuth> {
     let guard = JwtAuth::new(hs256(), rules()).clock(clock());
     GuardLayer::new(guard.cache_capacity(8))
@@ -377,18 +377,18 @@ fn small() -> GuardLayer<JwtAuth> {
 
 proptest! {
     #[test]
-    fn no_text_panics_or_gets_in(parts in proptest::collection::vec(any_part(), 0..5)) {
+    fn arbitrary_text_is_rejected_without_panic(parts in proptest::collection::vec(any_part(), 0..5)) {
         prop_assert_ne!(passes(&small(), &parts.join(".")), Some(true));
     }
 
     #[test]
-    fn no_signed_text_panics_or_gets_in(header in any::<String>(), claims in any::<String>()) {
+    fn arbitrary_signed_text_is_rejected_without_panic(header in any::<String>(), claims in any::<String>()) {
         prop_assert_ne!(passes(&small(), &hmac(&header, &claims)), Some(true));
         prop_assert_ne!(passes(&small(), &token(&claims)), Some(true));
     }
 
     #[test]
-    fn one_changed_character_is_refused(at in 0usize..1_000, with in "[A-Za-z0-9_.-]") {
+    fn rejects_single_character_changes(at in 0usize..1_000, with in "[A-Za-z0-9_.-]") {
         let token = token(&good(""));
         let at = at % token.len();
         prop_assume!(token[at..=at] != with);
@@ -399,9 +399,9 @@ proptest! {
         prop_assert_ne!(passes(&layer, &changed), Some(true));
     }
 
-    // The cache changes nothing but the time it takes.
+    // The cache never changes the decision.
     #[test]
-    fn cached_or_not_the_answer_is_the_same(
+    fn cache_never_changes_the_decision(
         steps in proptest::collection::vec((0usize..4, 0u64..400, any::<bool>()), 1..40),
     ) {
         let (clock, keys) = (clock(), hs256());
@@ -426,7 +426,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn live_keys_are_shared_by_their_clones() {
+async fn clones_share_live_keys() {
     let keys: LiveKeys = KeySet::new([]).into();
     let layer = layer(keys.clone());
     assert_eq!(status(&layer, &token(&good(""))).await, 401);

@@ -1,4 +1,4 @@
-//! Issuing tokens, and refreshing them.
+//! Issuance and refresh of tokens.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(dead_code, reason = "not every test needs all of the support")]
@@ -25,7 +25,7 @@ fn ed_keys() -> LiveKeys {
 }
 
 #[tokio::test]
-async fn an_issued_token_gets_in_until_it_expires_or_is_revoked() {
+async fn issued_token_is_accepted_until_expiry_or_revocation() {
     let (clock, list) = (clock(), Arc::new(RevocationList::default()));
     let guard = JwtAuth::new(ed_keys(), rules().token_type("at+jwt"))
         .clock(clock.clone())
@@ -56,7 +56,7 @@ async fn an_issued_token_gets_in_until_it_expires_or_is_revoked() {
 }
 
 #[tokio::test]
-async fn a_subject_with_odd_characters_stays_what_it_is() {
+async fn preserves_special_characters_in_subjects() {
     let layer = layer(ed_keys());
     for subject in ["a\"b", "a\\", "Ω", "a\",\"admin\":\"b"] {
         let token = ed_issuer().issue(subject, &Default::default()).unwrap();
@@ -66,7 +66,7 @@ async fn a_subject_with_odd_characters_stays_what_it_is() {
 }
 
 #[test]
-fn a_thousand_tokens_have_different_ids() {
+fn token_ids_are_unique() {
     let issuer = ed_issuer();
     let mut seen = HashSet::new();
     for _ in 0..1_000 {
@@ -78,7 +78,7 @@ fn a_thousand_tokens_have_different_ids() {
 }
 
 #[test]
-fn a_key_that_does_not_fit_signs_nothing() {
+fn rejects_unsuitable_signing_keys() {
     for (algorithm, pem) in [
         (Algorithm::Hs256, RSA),
         (Algorithm::Es256, RSA),
@@ -119,7 +119,7 @@ async fn kind(tokens: &RefreshTokens, text: &str) -> Option<RefreshErrorKind> {
 }
 
 #[tokio::test]
-async fn a_refresh_token_is_good_once() {
+async fn refresh_token_is_valid_once() {
     let (tokens, _) = refresh(10);
     let first = tokens
         .issue("alice", "chat:write".parse().unwrap())
@@ -133,7 +133,7 @@ async fn a_refresh_token_is_good_once() {
 }
 
 #[tokio::test]
-async fn a_reused_refresh_token_ends_the_login() {
+async fn reused_refresh_token_ends_the_login() {
     let (tokens, _) = refresh(10);
     let first = tokens.issue("alice", Default::default()).await.unwrap();
     let other = tokens.issue("alice", Default::default()).await.unwrap();
@@ -142,14 +142,14 @@ async fn a_reused_refresh_token_ends_the_login() {
         kind(&tokens, first.expose()).await,
         Some(RefreshErrorKind::Reused)
     );
-    // The thief's or the owner's: the newest one is dead as well.
+    // The newest token is invalid as well.
     let newest = second.token.expose();
     assert_eq!(kind(&tokens, newest).await, Some(RefreshErrorKind::Unknown));
     assert_eq!(kind(&tokens, other.expose()).await, None);
 }
 
 #[tokio::test]
-async fn what_is_no_refresh_token_changes_nothing() {
+async fn malformed_refresh_tokens_change_nothing() {
     let (tokens, _) = refresh(10);
     let good = tokens.issue("alice", Default::default()).await.unwrap();
     let text = good.expose();
@@ -176,7 +176,7 @@ async fn what_is_no_refresh_token_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_login_ends_by_itself_and_by_hand() {
+async fn login_ends_by_expiry_and_revocation() {
     let (tokens, clock) = refresh(10);
     let idle = tokens.issue("alice", Default::default()).await.unwrap();
     let revoked = tokens.issue("bob", Default::default()).await.unwrap();
@@ -193,7 +193,7 @@ async fn a_login_ends_by_itself_and_by_hand() {
 }
 
 #[tokio::test]
-async fn a_full_store_logs_nobody_out() {
+async fn full_store_ends_no_active_login() {
     let (tokens, clock) = refresh(1);
     let first = tokens.issue("alice", Default::default()).await.unwrap();
     let error = tokens.issue("bob", Default::default()).await.unwrap_err();
@@ -208,7 +208,7 @@ async fn a_full_store_logs_nobody_out() {
 }
 
 #[tokio::test]
-async fn nothing_shows_a_secret() {
+async fn debug_output_shows_no_secret() {
     let (tokens, _) = refresh(10);
     let (access, refresh) = (
         ed_issuer().issue("alice", &Default::default()).unwrap(),

@@ -1,4 +1,4 @@
-//! Keys from a JWKS URL, served by a real server on this machine.
+//! Keys from a JWKS URL, served by a local server.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(dead_code, reason = "not every test needs all of the support")]
@@ -30,12 +30,12 @@ use tokio::{
     sync::Semaphore,
 };
 
-/// Answers each request with the same text, and counts them.
+/// Responds to each request with the same text, and counts requests.
 struct Server {
     url: String,
     asked: Arc<AtomicUsize>,
     answer: Arc<Mutex<String>>,
-    /// Permits to answer: without one a request waits.
+    /// Permits to respond; requests wait for one.
     gate: Arc<Semaphore>,
 }
 
@@ -115,7 +115,7 @@ fn set(kids: &[&str]) -> String {
 }
 
 fn signed(kid: &str) -> String {
-    // An hour and more, so that a test can let minutes go by.
+    // Longer than an hour, so that tests can advance the clock.
     signed_until(kid, NOW + 36_000)
 }
 
@@ -132,7 +132,7 @@ fn guard(keys: &JwksUrl) -> (GuardLayer<JwtAuth>, FakeClock) {
     (guard.into_layer(), clock)
 }
 
-/// Lets a fetch that was begun in the background end.
+/// Waits for a background fetch.
 async fn fetched(keys: &JwksUrl, times: u64) {
     while keys.fetches() < times {
         tokio::task::yield_now().await;
@@ -140,7 +140,7 @@ async fn fetched(keys: &JwksUrl, times: u64) {
 }
 
 #[tokio::test]
-async fn the_first_request_waits_for_the_keys_and_the_others_do_not() {
+async fn only_the_first_request_waits_for_keys() {
     let server = Server::start(ok(&set(&["a"]))).await;
     let keys = server.keys(RefreshPolicy::default());
     let (layer, _) = guard(&keys);
@@ -151,7 +151,7 @@ async fn the_first_request_waits_for_the_keys_and_the_others_do_not() {
 }
 
 #[tokio::test]
-async fn upholds_the_contract_while_it_waits() {
+async fn upholds_the_contract_while_waiting() {
     let server = Server::start(ok(&set(&["a"]))).await;
     let keys = server.keys(RefreshPolicy::default().cool_down(Duration::ZERO));
     let (layer, _) = guard(&keys);
@@ -161,7 +161,7 @@ async fn upholds_the_contract_while_it_waits() {
 
 // J07
 #[tokio::test]
-async fn ten_thousand_unknown_keys_bring_about_one_fetch_a_cool_down() {
+async fn unknown_keys_cause_one_fetch_per_cool_down() {
     let server = Server::start(ok(&set(&["a"]))).await;
     let keys = server.keys(RefreshPolicy::default());
     let (layer, clock) = guard(&keys);
@@ -184,9 +184,9 @@ async fn ten_thousand_unknown_keys_bring_about_one_fetch_a_cool_down() {
     assert_eq!(status(&layer, &signed("a")).await, 200);
 }
 
-// J07: a kid is never a place to fetch from.
+// J07: a `kid` is never fetched.
 #[tokio::test]
-async fn a_key_id_that_is_a_url_is_not_followed() {
+async fn key_id_with_a_url_is_not_fetched() {
     let server = Server::start(ok(&set(&["a"]))).await;
     let decoy = Server::start(ok(&set(&["b"]))).await;
     let keys = server.keys(RefreshPolicy::default());
@@ -196,7 +196,7 @@ async fn a_key_id_that_is_a_url_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_rotated_key_is_found_after_the_cool_down_and_the_old_one_dies() {
+async fn key_rotation_takes_effect_after_the_cool_down() {
     let server = Server::start(ok(&set(&["a"]))).await;
     let keys = server.keys(RefreshPolicy::default());
     let (layer, clock) = guard(&keys);
@@ -205,19 +205,19 @@ async fn a_rotated_key_is_found_after_the_cool_down_and_the_old_one_dies() {
     assert_eq!(status(&layer, &signed("b")).await, 401);
     clock.advance(Duration::from_secs(30));
     assert_eq!(status(&layer, &signed("b")).await, 200);
-    // Cached under the old set, so not known any more.
+    // The cached token belongs to the old set.
     assert_eq!(status(&layer, &signed("a")).await, 401);
 }
 
 #[tokio::test]
-async fn a_set_that_has_grown_old_is_fetched_in_the_background() {
+async fn old_set_is_refreshed_in_the_background() {
     let server = Server::start(ok(&set(&["a"]))).await;
     let keys = server.keys(RefreshPolicy::default());
     let (layer, clock) = guard(&keys);
     assert_eq!(status(&layer, &signed("a")).await, 200);
     server.answers(ok(&set(&["b"])));
     clock.advance(Duration::from_secs(600));
-    // In the cache: no wait, but it sets off the fetch that ends its life.
+    // The cached token passes without waiting, and triggers the fetch that invalidates it.
     assert_eq!(status(&layer, &signed("a")).await, 200);
     fetched(&keys, 2).await;
     assert_eq!(status(&layer, &signed("a")).await, 401);
@@ -226,7 +226,7 @@ async fn a_set_that_has_grown_old_is_fetched_in_the_background() {
 }
 
 #[tokio::test]
-async fn the_last_good_set_stays_in_force() {
+async fn last_set_stays_active_while_fetches_fail() {
     let server = Server::start(ok(&set(&["a"]))).await;
     let keys = server.keys(RefreshPolicy::default());
     let (layer, clock) = guard(&keys);
@@ -253,11 +253,11 @@ async fn the_last_good_set_stays_in_force() {
 
 // FA14
 #[tokio::test]
-async fn a_set_that_was_not_renewed_for_a_day_is_not_used() {
+async fn set_is_dropped_after_a_day_without_refresh() {
     let server = Server::start(ok(&set(&["a"]))).await;
     let keys = server.keys(RefreshPolicy::default());
     let (layer, clock) = guard(&keys);
-    // Good for two days.
+    // Valid for two days.
     let long = NOW + 172_800;
     let token = signed_until("a", long);
     assert_eq!(status(&layer, &token).await, 200);
@@ -265,7 +265,7 @@ async fn a_set_that_was_not_renewed_for_a_day_is_not_used() {
     let mut fetches = 1;
     for minutes in [11, 60 * 23, 48] {
         clock.advance(Duration::from_secs(60 * minutes));
-        // Cached, and in force, while it is younger than a day.
+        // Cached and accepted while the set is younger than a day.
         assert_eq!(status(&layer, &token).await, 200, "{minutes}");
         fetches += 1;
         fetched(&keys, fetches).await;
@@ -291,7 +291,7 @@ async fn a_set_that_was_not_renewed_for_a_day_is_not_used() {
 
 // FA14
 #[tokio::test]
-async fn a_set_that_is_doubtful_replaces_none() {
+async fn invalid_set_does_not_replace_the_current_one() {
     let server = Server::start(ok(&set(&["a"]))).await;
     let keys = server.keys(RefreshPolicy::default());
     let (layer, clock) = guard(&keys);
@@ -313,7 +313,7 @@ async fn a_set_that_is_doubtful_replaces_none() {
 }
 
 #[tokio::test]
-async fn without_ever_a_set_the_answer_is_503() {
+async fn responds_503_without_a_set() {
     let server = Server::start("HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n".to_owned()).await;
     let keys = server.keys(RefreshPolicy::default());
     let (layer, clock) = guard(&keys);
@@ -326,7 +326,7 @@ async fn without_ever_a_set_the_answer_is_503() {
         assert_eq!(asked.response.headers()["retry-after"], "30");
     }
     assert_eq!(server.asked(), 1);
-    // What is no token at all is still told so.
+    // A malformed token is still a 401.
     assert_eq!(status(&layer, "sk_a").await, 401);
     server.answers(ok(&set(&["a"])));
     clock.advance(Duration::from_secs(30));
@@ -334,7 +334,7 @@ async fn without_ever_a_set_the_answer_is_503() {
 }
 
 #[tokio::test]
-async fn many_who_wait_share_one_fetch_and_are_bounded() {
+async fn waiting_requests_share_one_fetch_and_are_bounded() {
     let server = Server::start(ok(&set(&["a"]))).await;
     server.gate.forget_permits(Semaphore::MAX_PERMITS);
     let keys = server.keys(RefreshPolicy::default().timeout(Duration::from_secs(600)));
@@ -349,7 +349,7 @@ async fn many_who_wait_share_one_fetch_and_are_bounded() {
     while server.asked() == 0 {
         tokio::task::yield_now().await;
     }
-    // A token of a known shape and key is not held up by those.
+    // Other tokens are not delayed.
     assert_eq!(status(&layer, "eyJ.a.b").await, 401);
     server.gate.add_permits(1);
     let mut counts = (0, 0);
@@ -365,7 +365,7 @@ async fn many_who_wait_share_one_fetch_and_are_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_never_answers_is_given_up() {
+async fn fetch_times_out() {
     let server = Server::start(ok(&set(&["a"]))).await;
     server.gate.forget_permits(Semaphore::MAX_PERMITS);
     let keys = server.keys(RefreshPolicy::default());
@@ -375,7 +375,7 @@ async fn a_server_that_never_answers_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_server_can_refuse_to_start_without_keys() {
+async fn load_fails_without_keys() {
     let server = Server::start(ok(&set(&["a"]))).await;
     let now = Timestamp::from_secs(NOW);
     let keys = server.keys(RefreshPolicy::default());
@@ -394,7 +394,7 @@ async fn a_server_can_refuse_to_start_without_keys() {
 }
 
 #[test]
-fn a_published_secret_is_none() {
+fn rejects_hmac_algorithms() {
     let fetch = HttpFetch::new("https://id.example.com/jwks").unwrap();
     let error = JwksUrl::new(fetch, &[Algorithm::EdDsa, Algorithm::Hs256]).unwrap_err();
     assert_eq!(error.kind(), KeyErrorKind::Unsuitable);

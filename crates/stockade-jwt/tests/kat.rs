@@ -1,4 +1,4 @@
-//! Published vectors: RFC 7515 (appendix A), RFC 7519 (section 3.1), RFC 7520 and RFC 8037.
+//! Published test vectors: RFC 7515 (appendix A), RFC 7519 (section 3.1), RFC 7520 and RFC 8037.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(dead_code, reason = "not every test needs all of the support")]
@@ -13,11 +13,11 @@ use stockade_jwt::{Algorithm, JwtAuth, KeySet, LiveKeys, TokenRules};
 use stockade_testkit::FakeClock;
 use support::{cause, status};
 
-/// `{"iss":"joe", "exp":1300819380, "http://example.com/is_root":true}`, with the RFC's
-/// line breaks.
+/// `{"iss":"joe", "exp":1300819380, "http://example.com/is_root":true}`, with the line breaks of
+/// the RFC.
 const JOE: &str = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
 
-/// RFC 7515, A.1.1, which is the example of RFC 7519, section 3.1, as well.
+/// RFC 7515, A.1.1; also the example of RFC 7519, section 3.1.
 const A1_KEY: &str = r#"{"kty":"oct",
     "k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"}"#;
 const A1_HEADER: &str = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9";
@@ -45,7 +45,7 @@ fn layer(key: &str, algorithm: Algorithm, now: u64) -> GuardLayer<JwtAuth> {
     JwtAuth::new(keys, rules).clock(clock).into_layer()
 }
 
-/// Another character in the middle: at the end it could be bits that no byte has.
+/// Changes a character in the middle; the last one may have unused bits.
 fn tampered(signature: &str) -> String {
     let mut text = signature.to_owned();
     let with = if &text[20..=20] == "A" { "B" } else { "A" };
@@ -83,7 +83,7 @@ async fn rfc_7515_a_5_unsecured() {
     assert_eq!(status(&then, &token).await, 401);
 }
 
-/// The payloads of these are no claims: that is said only after the signature was right.
+/// The payloads are not claims, which is reported only after the signature is verified.
 async fn is_signed(key: &str, algorithm: Algorithm, signed: &str, signature: &str) {
     let layer = layer(key, algorithm, 1_300_819_379);
     let good = format!("{signed}.{signature}");

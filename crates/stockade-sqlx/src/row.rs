@@ -187,7 +187,7 @@ impl KeyRow {
         Err(KeyStoreError::new(
             KeyStoreErrorKind::Duplicate,
             format!(
-                "the keys {} and {other:?} have the same hash; issue one of them again",
+                "the keys {} and {other:?} have the same hash; issue a new key for one of them",
                 self.id
             ),
         ))

@@ -29,7 +29,7 @@ fn prompts_again_after_invalid_input() {
     sandbox.key("taken", "");
     let mut session = start(&sandbox, "keys new");
     answer(&mut session, "Id [key-1]", "a/b");
-    session.exp_string("is no key id").unwrap();
+    session.exp_string("is not a valid key id").unwrap();
     session.send_line("\u{15}taken").unwrap();
     session.exp_string("already").unwrap();
     session.send_line("\u{15}team-core").unwrap();

@@ -218,7 +218,7 @@ fn reports_invalid_revocations() {
             "the time is in the past",
         ),
         ("token revoke #a --file revoked.txt", 2, "no `#`"),
-        ("token revoke a --file .", 1, "no plain file"),
+        ("token revoke a --file .", 1, "not a regular file"),
         (
             "token revoke a --file none/revoked.txt",
             1,

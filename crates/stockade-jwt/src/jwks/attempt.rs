@@ -1,4 +1,4 @@
-//! One fetch, and those who wait for it.
+//! A fetch, and permits to wait for it.
 
 use std::{
     error::Error as _,
@@ -9,7 +9,7 @@ use stockade_core::clock::Timestamp;
 
 use super::{JwksError, MAX_WAITING, Shared};
 
-/// A fetch under way. Whatever becomes of it, its end is noted.
+/// A fetch in flight. Drop records its result.
 pub(super) struct Attempt {
     shared: Arc<Shared>,
     started: Timestamp,
@@ -27,7 +27,7 @@ impl Attempt {
 
     pub(super) async fn run(mut self) -> Result<(), JwksError> {
         let result = self.shared.refresh().await;
-        self.result = Some(result.as_ref().copied().map_err(explained));
+        self.result = Some(result.as_ref().copied().map_err(with_sources));
         result
     }
 }
@@ -39,20 +39,20 @@ impl Drop for Attempt {
         let good = match &self.result {
             Some(Ok(())) => {
                 if shared.health.succeeded() {
-                    tracing::info!(source, "fetched again");
+                    tracing::info!(source, "fetch succeeded again");
                 }
                 true
             }
             failed => {
                 let error = match failed {
                     Some(Err(error)) => error.as_str(),
-                    _ => "the fetch was given up: the runtime shuts down, or it panicked",
+                    _ => "the fetch was cancelled by shutdown or a panic",
                 };
                 if shared.health.failed(error) {
                     tracing::error!(
                         source,
                         error,
-                        "not fetched; the last good key set stays in force until it is too old"
+                        "fetch failed; the last key set stays active until it is too old"
                     );
                 }
                 false
@@ -65,8 +65,8 @@ impl Drop for Attempt {
     }
 }
 
-/// An error with its causes.
-fn explained(error: &JwksError) -> String {
+/// Formats an error with its sources.
+fn with_sources(error: &JwksError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -77,7 +77,7 @@ fn explained(error: &JwksError) -> String {
     text
 }
 
-/// One of a limited number of places for those who wait; given back on drop.
+/// One of a limited number of permits to wait; released on drop.
 pub(super) struct WaitPermit(Arc<Shared>);
 
 impl WaitPermit {

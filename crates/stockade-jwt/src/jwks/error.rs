@@ -1,8 +1,8 @@
-//! Why keys were not fetched.
+//! Errors of JWKS fetches.
 
 use std::{error::Error, fmt};
 
-/// Why the keys behind a URL were not taken.
+/// The error of a JWKS fetch.
 #[derive(Debug)]
 pub struct JwksError {
     kind: JwksErrorKind,
@@ -13,22 +13,22 @@ pub struct JwksError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum JwksErrorKind {
-    /// The URL is none that is fetched; whoever configured it can mend that.
+    /// The URL is invalid or not supported.
     Url,
-    /// The server cannot be reached, or is not who it should be.
+    /// The server cannot be reached or authenticated.
     Transport,
-    /// The server answered with something other than 200; redirects are not followed.
+    /// The response status is not 200; redirects are not followed.
     Status,
-    /// The answer is too large.
+    /// The response is too large.
     TooLarge,
-    /// The answer took too long.
+    /// The response took too long.
     TimedOut,
-    /// The answer is no key set, or has no usable key.
+    /// The response is not a key set, or has no usable key.
     Keys,
 }
 
 impl JwksError {
-    /// An error of this kind, for those who implement [`JwksFetch`](crate::JwksFetch).
+    /// Creates an error, for implementations of [`JwksFetch`](crate::JwksFetch).
     pub fn new(kind: JwksErrorKind, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             kind,
@@ -36,7 +36,7 @@ impl JwksError {
         }
     }
 
-    /// Its kind.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> JwksErrorKind {
         self.kind
     }
@@ -45,9 +45,9 @@ impl JwksError {
 impl fmt::Display for JwksError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
-            JwksErrorKind::Url => "the JWKS URL is none that is fetched; use https",
+            JwksErrorKind::Url => "the JWKS URL is not supported; use an https URL",
             JwksErrorKind::Transport => "the JWKS server cannot be reached",
-            JwksErrorKind::Status => "the JWKS server did not answer with 200",
+            JwksErrorKind::Status => "the JWKS server did not respond with status 200",
             JwksErrorKind::TooLarge => "the JWKS is too large",
             JwksErrorKind::TimedOut => "the JWKS server took too long",
             JwksErrorKind::Keys => "the JWKS has no usable keys",

@@ -1,4 +1,4 @@
-//! The HTTP client that fetches keys.
+//! HTTP client for key sets.
 
 use std::{fmt, future::Future, net::IpAddr, pin::Pin};
 
@@ -14,57 +14,57 @@ use rustls::crypto::aws_lc_rs;
 
 use super::{JwksError, JwksErrorKind};
 
-/// Fetches the text of a key set; for those who need a proxy or other trust anchors.
+/// A transport for key sets; implement it for a proxy or other trust anchors.
 pub trait JwksFetch: Send + Sync + 'static {
-    /// What is fetched, for logs, metrics and readiness.
+    /// Names the source in logs, metrics and readiness.
     fn name(&self) -> String {
         "JWKS".to_owned()
     }
 
-    /// Fetches the text. It is dropped when it takes too long.
+    /// Fetches the document. The future is dropped on time-out.
     fn fetch(&self) -> Pin<Box<dyn Future<Output = Result<Bytes, JwksError>> + Send + '_>>;
 }
 
-/// Fetches a key set over HTTPS, with the trust anchors of Mozilla compiled in.
+/// Fetches a key set over HTTPS with Mozilla's trust anchors, compiled in.
 ///
-/// The connection is kept, the answer may have 256 KiB, redirects are not followed, and
+/// Connections are reused, responses are limited to 256 KiB, redirects are not followed, and
 /// neither proxy variables nor files are read.
 pub struct HttpFetch {
     url: Uri,
     client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
 }
 
-/// A key set of a large identity provider has some ten KiB.
+/// Key sets of large identity providers have about ten KiB.
 const MAX_SIZE: usize = 256 * 1024;
 
 impl HttpFetch {
-    /// Fetches from this `https` URL.
+    /// Creates a client for an `https` URL.
     ///
     /// # Errors
-    /// When the URL is of another scheme, or has a user name or password.
+    /// Returns an error for other schemes, and for URLs with a user name or password.
     pub fn new(url: &str) -> Result<Self, JwksError> {
         let url = parse(url)?;
         if url.scheme_str() != Some("https") {
-            return Err(refused("it is not https"));
+            return Err(refused("the scheme is not https"));
         }
         Self::with_url(url)
     }
 
-    /// Fetches from this URL, also by plain `http` where its host is a loopback address
-    /// such as `127.0.0.1`: whoever is on the way could answer with keys of their own.
+    /// Creates a client that also allows plain `http` to loopback addresses such as `127.0.0.1`.
+    /// Over plain `http`, an attacker on the path could supply keys.
     ///
     /// # Errors
-    /// As for [`new`](Self::new), and when plain `http` would leave the machine.
+    /// As for [`new`](Self::new), and for plain `http` to other hosts.
     pub fn dangerous_plain_loopback(url: &str) -> Result<Self, JwksError> {
         let url = parse(url)?;
         let host = url.host().unwrap_or_default();
         let address = host.trim_start_matches('[').trim_end_matches(']');
-        // A name could be resolved to anything, `localhost` included.
+        // Names could resolve to any address, including `localhost`.
         let loopback = address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
         match url.scheme_str() {
             Some("https") => Self::with_url(url),
             Some("http") if loopback => Self::with_url(url),
-            _ => Err(refused("plain http is for loopback addresses only")),
+            _ => Err(refused("plain http is limited to loopback addresses")),
         }
     }
 
@@ -84,7 +84,7 @@ impl HttpFetch {
 
 impl JwksFetch for HttpFetch {
     fn name(&self) -> String {
-        // Not its query, which may hold a secret.
+        // Omits the query, which may contain a secret.
         let host = self.url.authority().map_or("", |host| host.as_str());
         format!("JWKS {host}{}", self.url.path())
     }
@@ -101,7 +101,7 @@ impl JwksFetch for HttpFetch {
                 .await
                 .map_err(|error| JwksError::new(JwksErrorKind::Transport, error))?;
             if response.status() != StatusCode::OK {
-                let status = format!("it answered {}", response.status());
+                let status = format!("the response status is {}", response.status());
                 return Err(JwksError::new(JwksErrorKind::Status, status));
             }
             let body = Limited::new(response.into_body(), MAX_SIZE).collect().await;
@@ -121,9 +121,9 @@ fn parse(url: &str) -> Result<Uri, JwksError> {
         .parse()
         .map_err(|error: http::uri::InvalidUri| JwksError::new(JwksErrorKind::Url, error))?;
     match url.authority() {
-        None => Err(refused("it has no host")),
+        None => Err(refused("the URL has no host")),
         Some(authority) if authority.as_str().contains('@') => Err(refused(
-            "it has a user name or password, which would show in logs",
+            "the URL has a user name or password, which would appear in logs",
         )),
         Some(_) => Ok(url),
     }
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fetches_over_https_or_from_the_machine_itself() {
+    fn allows_https_and_loopback_http_only() {
         for (url, plain, loopback) in [
             ("https://id.example.com/jwks.json", true, true),
             ("http://127.0.0.1:8080/jwks", false, true),

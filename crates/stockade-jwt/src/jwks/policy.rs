@@ -1,10 +1,10 @@
-//! When keys are fetched. Pure: state and time in, a decision out.
+//! When to fetch keys, as pure functions of state and time.
 
 use std::time::Duration;
 
 use stockade_core::clock::Timestamp;
 
-/// When the keys behind a URL are fetched anew.
+/// When the keys of a JWKS URL are refreshed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshPolicy {
     pub(super) max_age: Duration,
@@ -14,37 +14,35 @@ pub struct RefreshPolicy {
 }
 
 impl RefreshPolicy {
-    /// How old a set grows before it is fetched anew, in the background; 10 minutes by
-    /// default. So long a key that its issuer has withdrawn stays good, and as long as
-    /// [`max_stale`](Self::max_stale) while the issuer cannot be reached.
+    /// Sets the age at which a set is refreshed in the background; 10 minutes by default. A
+    /// withdrawn key stays valid for this long, or for [`max_stale`](Self::max_stale) while the
+    /// issuer cannot be reached.
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = max_age;
         self
     }
 
-    /// How long a set is used after the last fetch that succeeded; 24 hours by default. After
-    /// that it is dropped, and requests are answered with 503 until a fetch succeeds:
-    /// an attacker that blocks the issuer must not keep a withdrawn key valid.
+    /// Sets how long a set is used after the last successful fetch; 24 hours by default. Then it
+    /// is dropped, and requests get a 503 until a fetch succeeds, so that an attacker cannot keep a
+    /// withdrawn key valid by blocking the issuer.
     pub fn max_stale(mut self, max_stale: Duration) -> Self {
         self.max_stale = max_stale;
         self
     }
 
-    /// How long after a fetch no token, whatever key it names, brings about another one;
-    /// 30 seconds by default.
+    /// Sets the minimum time between fetches, also for unknown key ids; 30 seconds by default.
     pub fn cool_down(mut self, cool_down: Duration) -> Self {
         self.cool_down = cool_down;
         self
     }
 
-    /// How long a fetch may take, from the name look-up to the last byte; 5 seconds by
-    /// default.
+    /// Sets the time-out of a fetch, from name resolution to the last byte; 5 seconds by default.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Whether the set is to be fetched although nobody misses a key.
+    /// Returns whether a background refresh is due.
     pub(super) fn is_due(&self, state: &State, now: Timestamp) -> bool {
         !state.in_flight && now >= self.due(state)
     }
@@ -53,12 +51,12 @@ impl RefreshPolicy {
         match (state.attempted, state.loaded) {
             (None, _) => Timestamp::default(),
             (Some(attempted), Some(loaded)) if attempted == loaded => loaded + self.max_age,
-            // The last one failed.
+            // The last fetch failed.
             (Some(attempted), _) => attempted + self.cool_down,
         }
     }
 
-    /// When there is something to do next: a fetch, or to drop a set that is too old.
+    /// Returns the time of the next action: a fetch, or dropping a stale set.
     pub(super) fn next(&self, state: &State) -> Timestamp {
         let due = self.due(state);
         match state.loaded {
@@ -67,8 +65,8 @@ impl RefreshPolicy {
         }
     }
 
-    /// Notes that the set is too old to be used, if it is. While a fetch is under way its
-    /// end is waited for: it takes no longer than the time-out.
+    /// Marks a stale set as dropped and returns whether it did. Waits for a fetch in flight, which
+    /// ends within the time-out.
     pub(super) fn retire(&self, state: &mut State, now: Timestamp) -> bool {
         let is_stale = |loaded: Timestamp| now >= loaded + self.max_stale;
         let retired = !state.in_flight && state.loaded.is_some_and(is_stale);
@@ -78,7 +76,7 @@ impl RefreshPolicy {
         retired
     }
 
-    /// What to do about a key that is not in the set.
+    /// Decides what to do about an unknown key id.
     pub(super) fn decide(&self, state: &State, now: Timestamp) -> Decision {
         if state.in_flight {
             return Decision::Join;
@@ -96,7 +94,7 @@ impl RefreshPolicy {
         }
     }
 
-    /// Notes how a fetch ended; when there is something to do next.
+    /// Records the result of a fetch; returns the time of the next action.
     pub(super) fn finish(&self, state: &mut State, started: Timestamp, good: bool) -> Timestamp {
         state.in_flight = false;
         if good {
@@ -117,7 +115,7 @@ impl Default for RefreshPolicy {
     }
 }
 
-/// What is known of past fetches; each by the time at which it began.
+/// The start times of past fetches.
 #[derive(Debug, Default)]
 pub(super) struct State {
     in_flight: bool,
@@ -135,11 +133,11 @@ impl State {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Decision {
     Fetch,
-    /// One is under way.
+    /// Waits for the fetch in flight.
     Join,
-    /// The set was fetched just now; there is no newer one.
+    /// The set was just fetched.
     UpToDate,
-    /// There is no set, or none that is new enough; the next try is so far off.
+    /// No usable set; the next fetch is allowed after this time.
     Unavailable(Duration),
 }
 
@@ -154,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_fetch_is_due_at_once() {
+    fn first_fetch_is_due_immediately() {
         let (policy, mut state) = (RefreshPolicy::default(), State::default());
         assert!(policy.is_due(&state, secs(100)));
         assert_eq!(policy.decide(&state, secs(100)), Decision::Fetch);
@@ -169,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_tried_again_after_the_cool_down() {
+    fn failure_is_retried_after_the_cool_down() {
         let (policy, mut state) = (RefreshPolicy::default(), State::default());
         state.start(secs(100));
         assert_eq!(policy.finish(&mut state, secs(100), false), secs(130));
@@ -183,7 +181,7 @@ mod tests {
 
     // FA14
     #[test]
-    fn a_set_that_is_too_old_is_no_set() {
+    fn stale_set_is_dropped() {
         let policy = RefreshPolicy::default().max_stale(Duration::from_secs(1_000));
         let mut state = State::default();
         state.start(secs(100));

@@ -1,38 +1,38 @@
-//! What stands in a file of revoked tokens. Pure: text and time in, tokens out.
+//! Parsing of revocation files, as pure functions of text and time.
 
 use std::{collections::HashMap, time::Duration};
 
 use stockade_core::clock::Timestamp;
 
-/// Tokens that are not over, bounded so that the memory is.
+/// The maximum number of unexpired tokens.
 pub(super) const MAX_TOKENS: usize = 100_000;
 const MAX_ID_LENGTH: usize = 256;
-/// Longer than any leeway, and than clocks are apart.
+/// Exceeds any leeway and clock skew.
 const GRACE: Duration = Duration::from_secs(24 * 60 * 60);
-/// The last second that a [`Timestamp`] can tell.
+/// The last whole second that a [`Timestamp`] can represent.
 const LAST_SECOND: u64 = u64::MAX / 1_000_000_000;
 
-/// Until when each token is revoked.
+/// Revoked tokens, with the end of their revocation.
 pub(super) type Revoked = HashMap<Box<str>, Timestamp>;
 
-/// What a file says.
+/// The parsed contents of a file.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     pub(super) revoked: Revoked,
-    /// Lines that are over.
+    /// The number of expired lines.
     pub(super) over: usize,
-    /// The file without those.
+    /// The text without expired lines.
     pub(super) kept: Vec<u8>,
     pub(super) fault: Option<Fault>,
 }
 
-/// What cannot be read.
+/// Invalid lines.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fault {
-    /// The first line that is wrong.
+    /// The first invalid line.
     pub(super) line: usize,
     pub(super) problem: &'static str,
-    /// How many lines are.
+    /// The number of invalid lines.
     pub(super) count: usize,
 }
 
@@ -67,8 +67,7 @@ impl Contents {
             Some(known) => *known = until.max(*known),
             None if is_full => self.note(
                 line,
-                "there are over 100,000 tokens that are not over; give them a time, or change \
-                 the key that they are signed with",
+                "more than 100,000 unexpired tokens; add expiry times, or rotate the signing key",
             ),
             None => {
                 self.revoked.insert(id.into(), until);
@@ -86,9 +85,9 @@ impl Contents {
     }
 }
 
-/// The token of a line; `None` for a line that is empty or a comment.
+/// Parses a line; `None` for empty lines and comments.
 fn entry(line: &[u8]) -> Result<Option<(&str, Timestamp)>, &'static str> {
-    let line = str::from_utf8(line).map_err(|_| "it is not UTF-8")?;
+    let line = str::from_utf8(line).map_err(|_| "invalid UTF-8")?;
     let mut words = line
         .split_ascii_whitespace()
         .take_while(|word| !word.starts_with('#'));
@@ -96,7 +95,7 @@ fn entry(line: &[u8]) -> Result<Option<(&str, Timestamp)>, &'static str> {
         return Ok(None);
     };
     if !is_id(id) {
-        return Err("the id has over 256 bytes, or control characters");
+        return Err("the id is longer than 256 bytes or has control characters");
     }
     let until = match words.next() {
         None => until(None),
@@ -104,31 +103,31 @@ fn entry(line: &[u8]) -> Result<Option<(&str, Timestamp)>, &'static str> {
             Ok(secs) if secs <= LAST_SECOND && exp.bytes().all(|byte| byte.is_ascii_digit()) => {
                 Timestamp::from_secs(secs)
             }
-            _ => return Err("what follows the id is no time; write the token's `exp` in seconds"),
+            _ => return Err("invalid time after the id; use the `exp` of the token in seconds"),
         },
     };
     match words.next() {
         None => Ok(Some((id, until))),
-        Some(_) => Err("something follows the time; begin a comment with `#`"),
+        Some(_) => Err("unexpected text after the time; start comments with `#`"),
     }
 }
 
-/// For good is longer than any time.
+/// Returns the end of a revocation; permanent ones end after all others.
 pub(super) fn until(until: Option<Timestamp>) -> Timestamp {
-    // So that a day can be added.
+    // Leaves room to add the grace period.
     until.unwrap_or(Timestamp::from_secs(LAST_SECOND - 100_000))
 }
 
-/// Whether an id can stand in a line.
+/// Returns whether an id can be written to a line.
 pub(super) fn is_id(id: &str) -> bool {
     let plain = |character: char| !character.is_whitespace() && !character.is_control();
     (1..=MAX_ID_LENGTH).contains(&id.len()) && !id.starts_with('#') && id.chars().all(plain)
 }
 
-/// The line of a token.
+/// Formats the line of a token.
 pub(super) fn line(id: &str, until: Option<Timestamp>) -> String {
     match until {
-        // Rounded up: a token is good in the last second, too.
+        // Rounded up, because the token is valid during the last second.
         Some(until) => format!("{id} {}\n", until.as_nanos().div_ceil(1_000_000_000)),
         None => format!("{id}\n"),
     }

@@ -1,4 +1,4 @@
-//! Why a file of revoked tokens was not taken, or not written.
+//! Errors of revocation files.
 
 use std::{
     error::Error,
@@ -8,7 +8,7 @@ use std::{
 
 use super::contents::Fault;
 
-/// Why a file of revoked tokens was not taken as it is, or not written.
+/// The error of a revocation file.
 #[derive(Debug)]
 pub struct RevocationFileError {
     kind: RevocationFileErrorKind,
@@ -21,15 +21,15 @@ pub struct RevocationFileError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RevocationFileErrorKind {
-    /// The file is missing, is no plain file, is too large, or cannot be read.
+    /// The file is missing, not a regular file, too large, or not readable.
     Unreadable,
-    /// A line cannot be read; the others are in force.
+    /// A line is invalid; the others are effective.
     Invalid,
     /// The file cannot be written.
     Unwritable,
-    /// There are too many tokens that are not over.
+    /// The file has too many unexpired tokens.
     Full,
-    /// The id is none that a line can hold.
+    /// The token id is invalid.
     Id,
 }
 
@@ -37,15 +37,15 @@ impl RevocationFileError {
     pub(super) fn unreadable(path: &Path, source: io::Error) -> Self {
         let problem = match source.kind() {
             io::ErrorKind::NotFound => {
-                "there is no such file; an empty one says that nothing is revoked".to_owned()
+                "the file does not exist; create an empty one if no token is revoked".to_owned()
             }
-            _ => format!("it cannot be read: {source}"),
+            _ => format!("the file cannot be read: {source}"),
         };
         Self::new(RevocationFileErrorKind::Unreadable, path, problem).with_source(source)
     }
 
     pub(super) fn unwritable(path: &Path, source: io::Error) -> Self {
-        let problem = format!("it cannot be written: {source}");
+        let problem = format!("the file cannot be written: {source}");
         Self::new(RevocationFileErrorKind::Unwritable, path, problem).with_source(source)
     }
 
@@ -57,20 +57,21 @@ impl RevocationFileError {
         } = fault;
         let more = match count {
             0 | 1 => String::new(),
-            more => format!("; {} more lines cannot be read", more - 1),
+            2 => "; 1 more line is invalid".to_owned(),
+            more => format!("; {} more lines are invalid", more - 1),
         };
-        let problem = format!("line {line}: {problem}{more}; all other lines are in force");
+        let problem = format!("line {line}: {problem}{more}; all other lines are effective");
         Self::new(RevocationFileErrorKind::Invalid, path, problem)
     }
 
     pub(super) fn full(path: &Path) -> Self {
-        let problem = "it has 100,000 tokens that are not over; remove lines without a time, or \
-                       change the key that the tokens are signed with";
+        let problem = "the file has 100,000 unexpired tokens; remove lines without a time, or rotate the \
+                       signing key";
         Self::new(RevocationFileErrorKind::Full, path, problem.to_owned())
     }
 
     pub(super) fn id(path: &Path) -> Self {
-        let problem = "the id of a token has 1 to 256 bytes, no spaces, and no `#` in front";
+        let problem = "invalid token id; use 1 to 256 bytes without spaces or a leading `#`";
         Self::new(RevocationFileErrorKind::Id, path, problem.to_owned())
     }
 
@@ -88,7 +89,7 @@ impl RevocationFileError {
         self
     }
 
-    /// Its kind.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> RevocationFileErrorKind {
         self.kind
     }

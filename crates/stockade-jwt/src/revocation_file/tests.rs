@@ -35,7 +35,7 @@ fn reads_ids_times_and_comments() {
 
 // FS10
 #[test]
-fn what_is_over_is_dropped_a_day_later() {
+fn expired_lines_are_dropped_a_day_later() {
     let now = NOW.as_secs();
     let text = format!("a {}\nb {}\n# kept\n", now - DAY, now - DAY + 1);
     let contents = parse(&text);
@@ -45,14 +45,14 @@ fn what_is_over_is_dropped_a_day_later() {
         contents.kept,
         format!("b {}\n# kept\n", now - DAY + 1).as_bytes()
     );
-    // The longest time counts.
+    // The latest time applies.
     assert_eq!(parse(&format!("a {}\na\n", now - DAY)).over, 1);
     assert_eq!(ids(&parse("a 1762166400\na\n")), ["a"]);
 }
 
 // FS10
 #[test]
-fn counts_and_names_lines_that_cannot_be_read() {
+fn reports_invalid_lines() {
     let long = format!("{}\n", "x".repeat(257));
     for line in [
         "a tomorrow",
@@ -76,7 +76,7 @@ fn counts_and_names_lines_that_cannot_be_read() {
 
 // FS10
 #[test]
-fn has_an_end() {
+fn is_bounded() {
     let lines: String = (0..MAX_TOKENS + 2).map(|n| format!("{n}\n")).collect();
     let contents = parse(&lines);
     assert_eq!(contents.revoked.len(), MAX_TOKENS);
@@ -91,7 +91,7 @@ fn has_an_end() {
 
 // FS10
 #[test]
-fn a_token_that_was_appended_is_revoked() {
+fn appended_token_is_revoked() {
     let folder = folder();
     let path = folder.path().join("revoked.txt");
     let until = Timestamp::from_nanos(NOW.as_nanos() + 1);
@@ -114,7 +114,7 @@ fn a_token_that_was_appended_is_revoked() {
 
 // FS10
 #[test]
-fn a_faulty_file_brings_no_token_back() {
+fn invalid_file_lifts_no_revocation() {
     let folder = folder();
     let path = folder.path().join("revoked.txt");
     fs::write(&path, "a\nb\n").unwrap();
@@ -138,7 +138,7 @@ fn a_faulty_file_brings_no_token_back() {
 
 // FS10
 #[test]
-fn a_file_of_lines_that_are_over_is_written_anew() {
+fn compacts_expired_lines() {
     let folder = folder();
     let path = folder.path().join("revoked.txt");
     let over = NOW.as_secs() - DAY;
@@ -152,7 +152,7 @@ fn a_file_of_lines_that_are_over_is_written_anew() {
 
 // FS10
 #[test]
-fn those_who_write_at_once_lose_nothing() {
+fn concurrent_writers_lose_nothing() {
     let folder = folder();
     let path = folder.path().join("revoked.txt");
     let over = NOW.as_secs() - DAY;
@@ -176,7 +176,7 @@ fn those_who_write_at_once_lose_nothing() {
 // FS10
 #[cfg(unix)]
 #[test]
-fn what_is_no_plain_file_is_refused_without_waiting() {
+fn rejects_special_files_without_blocking() {
     let folder = folder();
     for path in [Path::new("/dev/zero"), folder.path()] {
         let error = RevocationFile::open(path, NOW).unwrap_err();

@@ -1,4 +1,4 @@
-//! Tokens of any kind, and asking a guard about them.
+//! Test tokens, and requests to a guard.
 
 use std::convert::Infallible;
 
@@ -56,7 +56,7 @@ pub(crate) fn layer(keys: impl Into<LiveKeys>) -> GuardLayer<JwtAuth> {
     GuardLayer::new(JwtAuth::new(keys.into(), rules()).clock(clock()))
 }
 
-/// Signs whatever one likes, whether it makes sense or not.
+/// Signs arbitrary text.
 pub(crate) fn sign(
     algorithm: jsonwebtoken::Algorithm,
     key: &EncodingKey,
@@ -73,18 +73,18 @@ pub(crate) fn sign(
     token
 }
 
-/// A token of the secret, with this header.
+/// Signs a token with the test secret and this header.
 pub(crate) fn hmac(header: &str, claims: &str) -> String {
     let key = EncodingKey::from_secret(&SECRET);
     sign(jsonwebtoken::Algorithm::HS256, &key, header, claims)
 }
 
-/// A token of the secret, with a usual header.
+/// Signs a token with the test secret and a standard header.
 pub(crate) fn token(claims: &str) -> String {
     hmac(r#"{"alg":"HS256","typ":"JWT"}"#, claims)
 }
 
-/// Claims that are good, and these besides.
+/// Valid claims with additional members.
 pub(crate) fn good(more: &str) -> String {
     let exp = NOW + 900;
     format!(r#"{{"iss":"{ISSUER}","aud":"api","sub":"alice","exp":{exp}{more}}}"#)
@@ -97,7 +97,7 @@ pub(crate) fn bearer(token: &str) -> Request<()> {
         .unwrap()
 }
 
-/// What came of a request: the response, and the cause of the verdict.
+/// The response, and the internal reason of a denial.
 #[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) response: Response<Bytes>,
