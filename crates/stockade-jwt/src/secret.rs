@@ -31,7 +31,7 @@ impl Secret {
         if bytes.len() < Self::MIN_LENGTH {
             return Err(KeyError::new(
                 KeyErrorKind::Weak,
-                "the secret is shorter than 32 bytes",
+                "the secret is shorter than 32 bytes; use at least 32 random bytes",
             ));
         }
         Ok(Self(Zeroizing::new(bytes.into())))

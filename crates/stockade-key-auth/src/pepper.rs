@@ -88,7 +88,7 @@ pub struct PepperError;
 
 impl fmt::Display for PepperError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the pepper is shorter than 16 bytes; use 32 random bytes")
+        f.write_str("a pepper needs at least 16 bytes; use 32 random bytes")
     }
 }
 

@@ -206,7 +206,7 @@ impl KeyStoreError {
     pub fn not_found(id: &KeyId) -> Self {
         Self::new(
             KeyStoreErrorKind::NotFound,
-            format!("no key has the id {id}"),
+            format!("no key with the id {id} exists"),
         )
     }
 

@@ -127,7 +127,7 @@ fn reports_the_line_of_an_invalid_file_without_its_hash() {
     sandbox.write("twice.yaml", file.replace("\"ci\"", "\"team-core\""));
     sandbox
         .run("keys import twice.yaml")
-        .assert_failed(1, "two keys with the id team-core");
+        .assert_failed(1, "two keys have the id team-core");
     sandbox
         .run("keys import none.yaml")
         .assert_failed(1, "none.yaml cannot be read");

@@ -217,7 +217,7 @@ fn reports_invalid_revocations() {
             2,
             "the time is in the past",
         ),
-        ("token revoke #a --file revoked.txt", 2, "no `#`"),
+        ("token revoke #a --file revoked.txt", 2, "leading `#`"),
         ("token revoke a --file .", 1, "not a regular file"),
         (
             "token revoke a --file none/revoked.txt",
