@@ -167,7 +167,7 @@ impl KeyAuth {
     fn check_status(&self, entry: &Entry, head: &Head, seen: SourceMask) -> Check<KeyAuthPass, SlowCheck> {
         match rejection_reason(entry, &*self.clock, || head.context().client()) {
             None => Check::Pass(KeyAuthPass {
-                principal: Some(entry.key.accept()),
+                principal: Some(entry.accept()),
                 seen,
             }),
             Some(reason) => Check::Refuse(self.challenge.invalid(reason)),
@@ -205,7 +205,7 @@ impl KeyAuth {
             };
             match rejection_reason(&entry, &*clock, || client) {
                 None => Ok(KeyAuthPass {
-                    principal: Some(entry.key.accept()),
+                    principal: Some(entry.accept()),
                     seen,
                 }),
                 Some(reason) => Err(challenge.invalid(reason)),
@@ -286,14 +286,14 @@ fn rejection_reason(
     clock: &dyn Clock,
     client: impl FnOnce() -> Option<ClientIp>,
 ) -> Option<&'static str> {
-    let networks = &entry.key.networks;
-    if entry.key.revoked {
+    if entry.revoked {
         Some("revoked")
-    } else if entry.expires.is_some_and(|expires| clock.now() >= expires) {
+    } else if entry.has_expired(|| clock.now()) {
         Some("expired")
-    } else if networks.is_empty() {
+    } else if !entry.is_bound {
         None
     } else {
+        let networks = &entry.key.networks;
         match client() {
             Some(ClientIp::Ip(ip)) if networks.iter().any(|net| net.contains(ip)) => None,
             Some(_) => Some("network"),

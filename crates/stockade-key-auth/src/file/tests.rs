@@ -90,7 +90,7 @@ fn reads_bare_hashes_and_scope_strings() {
     let scopes = |id| {
         let set = store.keys().current();
         let key = set.keys().find(|key| key.id.as_str() == id).unwrap();
-        key.accept().scopes().to_string()
+        key.principal.scopes().to_string()
     };
     for id in ["a", "b", "c"] {
         assert_eq!(scopes(id), "chat:write models:read", "{id}");

@@ -1,5 +1,9 @@
+use std::time::Duration;
+
+use stockade_core::clock::Timestamp;
+
 use super::*;
-use crate::{KeyChange, LiveKeys};
+use crate::{KeyChange, LiveKeys, hash::SlowHash};
 
 const KEY: &[u8] = b"opaque-key";
 
@@ -153,7 +157,7 @@ fn unknown_id_is_verified_against_a_decoy() {
 
 /// The cost of verifying a key with this id: the algorithms and parameters of its hashes.
 fn cost(set: &KeySet, id: &str) -> Vec<String> {
-    let (candidates, _) = set.candidates(Some(&id.parse().unwrap()));
+    let (candidates, _) = set.slow.candidates(Some(&id.parse().unwrap()));
     let hash = |slow: &&Arc<SlowEntry>| match &slow.hash {
         SlowHash::Bcrypt(text) => text.rsplit_once('$').unwrap().0.to_owned(),
         SlowHash::Argon2(text) => text.rsplitn(3, '$').last().unwrap().to_owned(),
