@@ -114,12 +114,8 @@
 
 pub mod client;
 pub mod clock;
-mod constant_time;
 pub mod context;
 pub mod guard;
 pub mod identity;
 pub mod llm;
 pub mod refusal;
-
-#[doc(hidden)]
-pub use constant_time::constant_time_eq;

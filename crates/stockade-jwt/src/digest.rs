@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use ctutils::CtEq as _;
 use sha2::{Digest as _, Sha256};
-use stockade_core::constant_time_eq;
 
 /// The SHA-256 digest of a whole token.
 ///
@@ -40,7 +40,7 @@ impl TokenDigest {
 impl PartialEq for TokenDigest {
     /// Compares in constant time.
     fn eq(&self, other: &Self) -> bool {
-        constant_time_eq(&self.0, &other.0)
+        self.0.ct_eq(&other.0).into()
     }
 }
 

@@ -5,8 +5,8 @@ use std::{
     hash::{BuildHasherDefault, Hash, Hasher},
 };
 
+use ctutils::CtEq as _;
 use sha2::{Digest as _, Sha256};
-use stockade_core::constant_time_eq;
 
 /// The SHA-256 digest of a whole key.
 ///
@@ -35,7 +35,7 @@ impl KeyDigest {
 impl PartialEq for KeyDigest {
     /// Compares in constant time.
     fn eq(&self, other: &Self) -> bool {
-        constant_time_eq(&self.0, &other.0)
+        self.0.ct_eq(&other.0).into()
     }
 }
 
@@ -72,8 +72,7 @@ impl Hasher for DigestHasher {
 impl fmt::Display for KeyDigest {
     /// Writes `sha256:` and 64 hex digits, as in key files.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("sha256:")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "sha256:{}", hex::encode(self.0))
     }
 }
 

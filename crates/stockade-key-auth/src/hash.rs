@@ -158,13 +158,8 @@ impl FromStr for KeyHash {
 }
 
 fn parse_hex(text: &str) -> Option<[u8; 32]> {
-    let digits: &[u8; 64] = text.as_bytes().try_into().ok()?;
     let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
-        for digit in pair {
-            *byte = *byte << 4 | char::from(*digit).to_digit(16)? as u8;
-        }
-    }
+    hex::decode_to_slice(text, &mut bytes).ok()?;
     Some(bytes)
 }
 
