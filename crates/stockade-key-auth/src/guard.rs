@@ -164,7 +164,12 @@ impl KeyAuth {
         self.challenge.invalid("unknown")
     }
 
-    fn check_status(&self, entry: &Entry, head: &Head, seen: SourceMask) -> Check<KeyAuthPass, SlowCheck> {
+    fn check_status(
+        &self,
+        entry: &Entry,
+        head: &Head,
+        seen: SourceMask,
+    ) -> Check<KeyAuthPass, SlowCheck> {
         match rejection_reason(entry, &*self.clock, || head.context().client()) {
             None => Check::Pass(KeyAuthPass {
                 principal: Some(entry.accept()),
