@@ -18,9 +18,10 @@ use stockade_core::{
     identity::Authenticator,
 };
 use stockade_jwt::{
-    Algorithm, JwtAuth, KeySet, LiveKeys, Secret, SigningKey, TokenIssuer, TokenRules, VerifyingKey,
+    Algorithm, JwtAuth, JwtLayer, KeySet, LiveKeys, Secret, SigningKey, TokenIssuer, TokenRules,
+    VerifyingKey,
 };
-use stockade_key_auth::{GeneratedKey, KeyAuth, KeyRecord, MemoryKeyStore};
+use stockade_key_auth::{GeneratedKey, KeyAuth, KeyAuthLayer, KeyRecord, MemoryKeyStore};
 use tower::{Layer, ServiceExt, service_fn, util::BoxCloneService};
 
 const ISSUER: &str = "https://login.example.com";
@@ -43,17 +44,18 @@ async fn accepts_a_key_or_a_token_but_not_both() {
         .issue("by-token", &"chat:write".parse().unwrap())
         .unwrap();
 
-    let auth = KeyAuth::new(&store).or(JwtAuth::new(keys, TokenRules::new(ISSUER, AUDIENCE)));
-    let service = auth
-        .into_layer()
-        .layer(service_fn(|request: Request<()>| async move {
-            let id = RequestContext::of(request.extensions())
-                .and_then(RequestContext::principal)
-                .unwrap()
-                .id()
-                .to_owned();
-            Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(id))))
-        }));
+    let tokens = JwtLayer::new(keys, TokenRules::new(ISSUER, AUDIENCE));
+    let service =
+        KeyAuthLayer::new(&store)
+            .or(tokens)
+            .layer(service_fn(|request: Request<()>| async move {
+                let id = RequestContext::of(request.extensions())
+                    .and_then(RequestContext::principal)
+                    .unwrap()
+                    .id()
+                    .to_owned();
+                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(id))))
+            }));
 
     let (key, token) = (key.expose(), token.expose());
     let bearer = |text: &str| ("authorization", format!("Bearer {text}"));
@@ -182,6 +184,7 @@ async fn routes_tokens_of_identity_providers_to_the_token_guard() {
     let now = SystemClock::new().now().as_secs();
     let layers = [
         KeyAuth::new(&store).or(tokens()).into_layer(),
+        KeyAuthLayer::new(&store).or(JwtLayer::from(tokens())),
         // As the facade builds it for routes that do not require a key.
         KeyAuth::new(&store)
             .dangerous_allow_anonymous()

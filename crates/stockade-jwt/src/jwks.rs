@@ -39,7 +39,7 @@ use policy::{Decision, State};
 ///
 /// ```no_run
 /// use stockade_core::clock::{Clock, SystemClock};
-/// use stockade_jwt::{Algorithm, HttpFetch, JwksUrl, JwtAuth, TokenRules};
+/// use stockade_jwt::{Algorithm, HttpFetch, JwksUrl, JwtLayer, TokenRules};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let fetch = HttpFetch::new("https://id.example.com/.well-known/jwks.json")?;
@@ -47,7 +47,7 @@ use policy::{Decision, State};
 /// // Optional: fail at startup when the keys are unavailable, instead of on the first request.
 /// keys.load(SystemClock::new().now()).await?;
 /// let rules = TokenRules::new("https://id.example.com", "https://api.example.com");
-/// let guard = JwtAuth::new(keys, rules);
+/// let layer = JwtLayer::new(keys, rules);
 /// # Ok(())
 /// # }
 /// ```

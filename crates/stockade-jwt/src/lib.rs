@@ -68,9 +68,9 @@
 //! use bytes::Bytes;
 //! use http::{Request, Response, StatusCode};
 //! use http_body_util::Full;
-//! use stockade_core::{guard::Guard, identity::Principal};
+//! use stockade_core::{context::RequestContext, identity::Principal};
 //! use stockade_jwt::{
-//!     Algorithm, JwtAuth, KeySet, LiveKeys, Secret, SigningKey, TokenIssuer, TokenRules,
+//!     Algorithm, JwtLayer, KeySet, LiveKeys, Secret, SigningKey, TokenIssuer, TokenRules,
 //!     VerifyingKey,
 //! };
 //! use tower::{ServiceBuilder, ServiceExt};
@@ -82,10 +82,12 @@
 //!     let rules = TokenRules::new("https://login.example.com", "https://api.example.com");
 //!
 //!     let service = ServiceBuilder::new()
-//!         .layer(JwtAuth::new(LiveKeys::new(keys), rules).into_layer())
+//!         .layer(JwtLayer::new(LiveKeys::new(keys), rules))
 //!         .service_fn(|request: Request<Full<Bytes>>| async move {
-//!             let principal = RequestContext::of(request.extensions()).and_then(RequestContext::principal).unwrap().id().to_owned();
-//!             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(principal))))
+//!             let context = RequestContext::of(request.extensions());
+//!             let principal = context.and_then(RequestContext::principal);
+//!             let id = principal.map_or("anonymous", Principal::id).to_owned();
+//!             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(id))))
 //!         });
 //!
 //!     let key = SigningKey::hmac(Algorithm::Hs256, &secret)?;
@@ -113,8 +115,11 @@
 //! use bytes::Bytes;
 //! use http::{Request, Response, StatusCode};
 //! use http_body_util::Full;
-//! use stockade_core::{clock::{Clock, Timestamp}, guard::GuardLayer, refusal::{ErrorFormat, Responder}};
-//! use stockade_jwt::{Algorithm, JwtAuth, KeySet, LiveKeys, RevocationList, TokenRules};
+//! use stockade_core::{
+//!     clock::{Clock, Timestamp},
+//!     refusal::{ErrorFormat, Responder},
+//! };
+//! use stockade_jwt::{Algorithm, JwtLayer, KeySet, LiveKeys, RevocationList, TokenRules};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
 //! const TOKEN: &str = concat!(
@@ -132,10 +137,10 @@
 //!     }
 //! }
 //!
-//! async fn status(guard: JwtAuth) -> Result<StatusCode, Box<dyn std::error::Error>> {
+//! async fn status(tokens: JwtLayer) -> Result<StatusCode, Box<dyn std::error::Error>> {
 //!     let responder = Responder::default().default_dialect(ErrorFormat::Problem);
 //!     let service = ServiceBuilder::new()
-//!         .layer(GuardLayer::with_responder(guard, responder))
+//!         .layer(tokens.responder(responder))
 //!         .service_fn(|_: Request<Full<Bytes>>| async {
 //!             Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
 //!         });
@@ -157,11 +162,11 @@
 //!         .dangerous_no_audience()
 //!         .subject_claim("iss")
 //!         .scope_claim("permissions");
-//!     let guard = JwtAuth::new(keys.clone(), rules.clone()).clock(In2011);
-//!     assert_eq!(status(guard).await?, StatusCode::OK);
+//!     let tokens = JwtLayer::new(keys.clone(), rules.clone()).clock(In2011);
+//!     assert_eq!(status(tokens).await?, StatusCode::OK);
 //!
 //!     // The token has no `jti`, so it is rejected when tokens must be revocable.
-//!     let strict = JwtAuth::new(keys, rules)
+//!     let strict = JwtLayer::new(keys, rules)
 //!         .clock(In2011)
 //!         .revocations(Arc::new(RevocationList::default()));
 //!     assert_eq!(status(strict).await?, StatusCode::UNAUTHORIZED);
@@ -184,6 +189,7 @@ mod jwks;
 mod key;
 mod key_error;
 mod key_set;
+mod layer;
 mod random;
 mod refresh;
 mod refresh_store;
@@ -198,6 +204,7 @@ mod signing_key;
 mod source;
 mod token;
 mod token_error;
+mod verifier;
 mod verify;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
@@ -209,6 +216,7 @@ pub use jwks::{HttpFetch, JwksError, JwksErrorKind, JwksFetch, JwksUrl, RefreshP
 pub use key::VerifyingKey;
 pub use key_error::{KeyError, KeyErrorKind};
 pub use key_set::KeySet;
+pub use layer::JwtLayer;
 pub use refresh::{RefreshFamily, Rotation, RotationRequest};
 pub use refresh_store::{MemoryRefreshStore, RefreshStore, RefreshStoreError, RefreshStoreFuture};
 pub use refresh_tokens::{

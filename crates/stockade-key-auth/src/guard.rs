@@ -31,7 +31,9 @@ const V6_LENGTH: u8 = 64;
 
 /// Authenticates requests by API key, as the [`Principal`] of the key.
 ///
-/// The [crate documentation](crate) lists the rules.
+/// The [crate documentation](crate) lists the rules. [`KeyAuthLayer`](crate::KeyAuthLayer) is the
+/// tower layer of this guard; use the guard itself in chains of guards.
+#[derive(Clone)]
 pub struct KeyAuth {
     keys: LiveKeys,
     sources: Vec<CredentialSource>,
@@ -100,12 +102,10 @@ impl KeyAuth {
         self
     }
 
-    /// Lets requests without a key pass, as
-    /// [anonymous](stockade_core::identity::Identity::Anonymous); a key that is not
-    /// valid is still refused.
+    /// Lets requests without a key pass as
+    /// [anonymous](stockade_core::identity::Identity::Anonymous). Invalid keys are still refused.
     ///
-    /// For a scope guard behind it, which then decides what is open to everybody. Without
-    /// one, everything is.
+    /// Add a scope guard behind it, which decides which routes are public; otherwise all are.
     pub fn dangerous_allow_anonymous(mut self) -> Self {
         self.anonymous = true;
         self

@@ -49,8 +49,8 @@
 //! use bytes::Bytes;
 //! use http::{Request, Response, StatusCode};
 //! use http_body_util::Full;
-//! use stockade_core::{guard::Guard, identity::Principal};
-//! use stockade_key_auth::{GeneratedKey, KeyAuth, KeyRecord, MemoryKeyStore};
+//! use stockade_core::{context::RequestContext, identity::Principal};
+//! use stockade_key_auth::{GeneratedKey, KeyAuthLayer, KeyRecord, MemoryKeyStore};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
 //! #[tokio::main(flavor = "current_thread")]
@@ -59,10 +59,12 @@
 //!     let store = MemoryKeyStore::new();
 //!     store.insert(KeyRecord::new(key.id().clone(), key.digest()))?;
 //!
-//!     let service = ServiceBuilder::new().layer(KeyAuth::new(&store).into_layer()).service_fn(
+//!     let service = ServiceBuilder::new().layer(KeyAuthLayer::new(&store)).service_fn(
 //!         |request: Request<Full<Bytes>>| async move {
-//!             let principal = RequestContext::of(request.extensions()).and_then(RequestContext::principal).unwrap().id().to_owned();
-//!             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(principal))))
+//!             let context = RequestContext::of(request.extensions());
+//!             let principal = context.and_then(RequestContext::principal);
+//!             let id = principal.map_or("anonymous", Principal::id).to_owned();
+//!             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(id))))
 //!         },
 //!     );
 //!
@@ -82,30 +84,33 @@
 //! With keys from a file created by `stockade keys new`, a custom header, and problem JSON:
 //!
 //! ```no_run
-//! use axum::{Router, routing::post};
+//! use axum::{Extension, Router, routing::post};
 //! use http::HeaderName;
-//! use stockade_core::{guard::GuardLayer, identity::Principal, refusal::{ErrorFormat, Responder}};
-//! use stockade_key_auth::{CredentialSource, FileKeyStore, KeyAuth};
+//! use stockade_core::{
+//!     context::RequestContext,
+//!     identity::Principal,
+//!     refusal::{ErrorFormat, Responder},
+//! };
+//! use stockade_key_auth::{CredentialSource, FileKeyStore, KeyAuthLayer};
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     // Watches the file: a revoked key is rejected within two seconds.
 //!     let store = FileKeyStore::open("keys.yaml")?;
-//!     let guard = KeyAuth::new(&store)
+//!     let keys = KeyAuthLayer::new(&store)
 //!         .sources([
 //!             CredentialSource::Bearer,
 //!             CredentialSource::Header(HeaderName::from_static("x-team-key")),
 //!         ])
-//!         .realm("models");
-//!     let problems = Responder::default().default_dialect(ErrorFormat::Problem);
+//!         .realm("models")
+//!         .responder(Responder::default().default_dialect(ErrorFormat::Problem));
 //!
-//!     let hello = async |request: axum::extract::Request| match RequestContext::of(request.extensions()).and_then(RequestContext::principal) {
-//!         Some(principal) => format!("hello, {}", principal.id()),
-//!         None => "hello, stranger".to_owned(),
+//!     let hello = async |Extension(context): Extension<RequestContext>| {
+//!         format!("Hello, {}!", context.principal().map_or("anonymous", Principal::id))
 //!     };
 //!     let app = Router::new()
 //!         .route("/v1/chat/completions", post(hello))
-//!         .layer(GuardLayer::with_responder(guard, problems));
+//!         .layer(keys);
 //!     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
 //!     axum::serve(listener, app).await?;
 //!     Ok(())
@@ -123,6 +128,7 @@ mod hash;
 mod id;
 mod key;
 mod known;
+mod layer;
 mod memory;
 mod pepper;
 mod quotas;
@@ -142,6 +148,7 @@ pub use guard::{KeyAuth, KeyAuthPass};
 pub use hash::{KeyHash, KeyHashError};
 pub use id::{KeyId, KeyIdError};
 pub use key::{GenerateKeyError, GeneratedKey};
+pub use layer::KeyAuthLayer;
 pub use memory::MemoryKeyStore;
 pub use pepper::{Pepper, PepperError};
 pub use quotas::QuotaFields;

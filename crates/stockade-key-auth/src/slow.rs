@@ -49,7 +49,7 @@ impl Default for SlowHashLimits {
 }
 
 /// Verifies slow hashes within limits.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SlowVerifier(FairSemaphore);
 
 /// All permits and queue slots are taken.

@@ -2,15 +2,13 @@
 
 use http::{HeaderValue, Method, header::ALLOW};
 use stockade_core::{
-    guard::{Check, NoWait},
-    guard::{Guard, Head},
+    guard::{Check, Guard, Head, NoWait},
     identity::Identity,
-    refusal::{BearerChallenge, RefusalReason},
-    refusal::{Refusal, RefusalKind},
+    refusal::{BearerChallenge, Refusal, RefusalKind, RefusalReason},
 };
 
 use crate::{
-    Access, CoverageError, Roles, RouteTableError,
+    CoverageError, ScopeBuilder,
     access::Requirement,
     coverage,
     path::{is_ambiguous, is_ambiguous_in_wildcard},
@@ -19,7 +17,8 @@ use crate::{
 
 /// Authorizes requests by the rule of their route and the scopes of their principal.
 ///
-/// The [crate documentation](crate) lists the rules.
+/// The [crate documentation](crate) lists the rules. [`ScopeLayer`](crate::ScopeLayer) is the
+/// tower layer of this guard; use the guard itself in chains of guards.
 #[derive(Clone, Debug)]
 pub struct ScopeGuard {
     table: RouteTable,
@@ -28,12 +27,12 @@ pub struct ScopeGuard {
 
 impl ScopeGuard {
     /// Returns a builder; a guard without routes denies every request.
-    pub fn builder() -> ScopeGuardBuilder {
-        ScopeGuardBuilder {
-            routes: Vec::new(),
-            challenge: BearerChallenge::default(),
-            roles: Roles::new(),
-        }
+    pub fn builder() -> ScopeBuilder<Self> {
+        ScopeBuilder::new()
+    }
+
+    pub(crate) fn new(table: RouteTable, challenge: BearerChallenge) -> Self {
+        Self { table, challenge }
     }
 
     /// Compares the rules with the routes of a router, for use in tests.
@@ -166,44 +165,4 @@ fn undeclared() -> Refusal {
     .with_code("ROUTE_NOT_FOUND")
     .with_reason(RefusalReason::NotFound)
     .with_internal_reason("no rule for this route")
-}
-
-/// Builds a [`ScopeGuard`]; made by [`ScopeGuard::builder`].
-#[derive(Clone, Debug)]
-pub struct ScopeGuardBuilder {
-    routes: Vec<(Method, String, Access)>,
-    challenge: BearerChallenge,
-    roles: Roles,
-}
-
-impl ScopeGuardBuilder {
-    /// Adds the access rule of a route.
-    pub fn route(mut self, method: Method, pattern: impl Into<String>, access: Access) -> Self {
-        self.routes.push((method, pattern.into(), access));
-        self
-    }
-
-    /// Sets the roles that grant scopes; none by default.
-    pub fn roles(mut self, roles: Roles) -> Self {
-        self.roles = roles;
-        self
-    }
-
-    /// Sets the realm of the challenges; `api` by default. Characters that a quoted string cannot
-    /// contain are dropped.
-    pub fn realm(mut self, realm: &str) -> Self {
-        self.challenge = BearerChallenge::new(realm);
-        self
-    }
-
-    /// Builds the guard.
-    ///
-    /// # Errors
-    /// Returns an error for an invalid pattern, or two rules for the same paths.
-    pub fn build(self) -> Result<ScopeGuard, RouteTableError> {
-        Ok(ScopeGuard {
-            table: RouteTable::new(self.routes, &self.roles)?,
-            challenge: self.challenge,
-        })
-    }
 }

@@ -42,17 +42,17 @@
 //! use bytes::Bytes;
 //! use http::{Method, Request, Response, StatusCode};
 //! use http_body_util::Full;
-//! use stockade_core::{context::RequestContext, guard::Guard, identity::Principal};
-//! use stockade_scope::{Access, ScopeGuard};
+//! use stockade_core::{context::RequestContext, identity::Principal};
+//! use stockade_scope::{Access, ScopeLayer};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
 //! #[tokio::main(flavor = "current_thread")]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let guard = ScopeGuard::builder()
+//!     let scopes = ScopeLayer::builder()
 //!         .route(Method::GET, "/health", Access::public())
 //!         .route(Method::POST, "/v1/chat/completions", Access::scope("chat:write".parse()?))
 //!         .build()?;
-//!     let service = ServiceBuilder::new().layer(guard.into_layer()).service_fn(
+//!     let service = ServiceBuilder::new().layer(scopes).service_fn(
 //!         |_: Request<Full<Bytes>>| async {
 //!             Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
 //!         },
@@ -92,10 +92,9 @@
 //! use http::{Method, StatusCode};
 //! use stockade_core::{
 //!     context::{MatchedRoute, RequestContext},
-//!     guard::Guard,
 //!     identity::Principal,
 //! };
-//! use stockade_scope::{Access, ScopeGuard};
+//! use stockade_scope::{Access, ScopeLayer};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
 //! /// Sets the route that axum matched.
@@ -109,13 +108,13 @@
 //!
 //! #[tokio::main(flavor = "current_thread")]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let guard = ScopeGuard::builder()
+//!     let scopes = ScopeLayer::builder()
 //!         .route(Method::GET, "/v1/models/{id}", Access::scope("models:read".parse()?))
 //!         .build()?;
 //!     let app: Router = Router::new()
 //!         .nest("/v1", Router::new().route("/models/{id}", get(async || "a model")))
 //!         .route("/forgotten", get(async || "a secret"))
-//!         .layer(ServiceBuilder::new().map_request(matched_route).layer(guard.into_layer()));
+//!         .layer(ServiceBuilder::new().map_request(matched_route).layer(scopes));
 //!
 //!     let reader = Principal::builder("reader").scopes("models:read".parse()?).build();
 //!     let request = |path: &str| {
@@ -135,11 +134,16 @@
 //! Roles, and a test that every route of a router has a rule:
 //!
 //! ```
-//! use http::Method;
-//! use stockade_core::{guard::{Check, Head}, identity::Principal, guard::Guard};
+//! use http::{Method, Request};
+//! use stockade_core::{
+//!     context::RequestContext,
+//!     guard::{Check, Guard, Head},
+//!     identity::Principal,
+//! };
 //! use stockade_scope::{Access, Roles, ScopeGuard};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // The guard behind `ScopeLayer`, which decides without a service.
 //!     let guard = ScopeGuard::builder()
 //!         .roles(Roles::standard())
 //!         .route(Method::GET, "/v1/models", Access::scope("models:read".parse()?))
@@ -148,11 +152,12 @@
 //!
 //!     let viewer = Principal::builder("v").scopes("role:viewer".parse()?).build();
 //!     let head = |method: Method, path: &str| {
-//!         let request = http::Request::builder().method(method).uri(path);
-//!         Head::new(request.extension(viewer.clone()).body(()).unwrap().into_parts().0)
+//!         let context = RequestContext::builder().principal(viewer.clone()).build();
+//!         let request = Request::builder().method(method).uri(path).extension(context);
+//!         request.body(()).map(|request| Head::new(request.into_parts().0))
 //!     };
-//!     assert!(matches!(guard.check(&head(Method::GET, "/v1/models")), Check::Pass(())));
-//!     assert!(matches!(guard.check(&head(Method::DELETE, "/keys/a")), Check::Refuse(_)));
+//!     assert!(matches!(guard.check(&head(Method::GET, "/v1/models")?), Check::Pass(())));
+//!     assert!(matches!(guard.check(&head(Method::DELETE, "/keys/a")?), Check::Refuse(_)));
 //!
 //!     let routes = [(Method::GET, "/v1/models"), (Method::POST, "/v1/embeddings")];
 //!     let error = guard.coverage(routes).unwrap_err();
@@ -166,11 +171,11 @@
 //!
 //! ```
 //! use http::Method;
-//! use stockade_scope::{Access, ScopeGuard};
+//! use stockade_scope::{Access, ScopeLayer};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let admin = ["keys:write".parse()?, "audit:read".parse()?];
-//!     let guard = ScopeGuard::builder()
+//!     let scopes = ScopeLayer::builder()
 //!         .realm("models")
 //!         .route(
 //!             Method::GET,
@@ -180,10 +185,10 @@
 //!         .route(Method::DELETE, "/admin/keys/{id}", Access::all_of(admin))
 //!         .route(Method::POST, "/llm.v1.Chat/Complete", Access::scope("chat:write".parse()?))
 //!         .build()?;
-//!     let _ = guard;
+//!     assert!(!scopes.is_public(&Method::GET, "/v1/models/{id}"));
 //!
 //!     // Duplicate rules are rejected when the table is built.
-//!     let twice = ScopeGuard::builder()
+//!     let twice = ScopeLayer::builder()
 //!         .route(Method::GET, "/health", Access::public())
 //!         .route(Method::GET, "/health", Access::scope("admin".parse()?))
 //!         .build();
@@ -193,14 +198,18 @@
 //! ```
 
 mod access;
+mod builder;
 mod coverage;
 mod guard;
+mod layer;
 mod path;
 mod roles;
 mod table;
 
 pub use access::Access;
+pub use builder::ScopeBuilder;
 pub use coverage::CoverageError;
-pub use guard::{ScopeGuard, ScopeGuardBuilder};
+pub use guard::ScopeGuard;
+pub use layer::ScopeLayer;
 pub use roles::{RoleError, Roles};
 pub use table::{RouteTableError, RouteTableErrorKind};

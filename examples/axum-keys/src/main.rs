@@ -14,9 +14,9 @@ use axum::{
 };
 use http::Method;
 use serde_json::json;
-use stockade_core::{context::RequestContext, guard::Guard, identity::Principal};
-use stockade_key_auth::{GeneratedKey, KeyAuth, KeyRecord, KeyStore, MemoryKeyStore};
-use stockade_scope::{Access, ScopeGuard};
+use stockade_core::{context::RequestContext, identity::Principal};
+use stockade_key_auth::{GeneratedKey, KeyAuthLayer, KeyRecord, KeyStore, MemoryKeyStore};
+use stockade_scope::{Access, ScopeLayer};
 use tower::ServiceBuilder;
 
 const ADDRESS: &str = "127.0.0.1:8080";
@@ -56,7 +56,7 @@ fn app<K>(keys: &K) -> Result<Router, Box<dyn Error>>
 where
     K: KeyStore,
 {
-    let scopes = ScopeGuard::builder()
+    let scopes = ScopeLayer::builder()
         .route(Method::GET, "/health", Access::public())
         .route(Method::GET, "/notes", Access::scope("notes:read".parse()?))
         .route(
@@ -74,8 +74,8 @@ where
             ServiceBuilder::new()
                 // Passes requests without a key to the scope guard, which knows the public
                 // routes.
-                .layer(KeyAuth::new(keys).dangerous_allow_anonymous().into_layer())
-                .layer(scopes.into_layer()),
+                .layer(KeyAuthLayer::new(keys).dangerous_allow_anonymous())
+                .layer(scopes),
         ))
 }
 

@@ -13,8 +13,8 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
-use stockade_core::{context::RequestContext, guard::Guard, identity::Principal};
-use stockade_key_auth::{FileKeyStore, KeyAuth};
+use stockade_core::{context::RequestContext, identity::Principal};
+use stockade_key_auth::{FileKeyStore, KeyAuthLayer};
 use tokio::net::TcpListener;
 use tower::{ServiceBuilder, service_fn};
 
@@ -38,7 +38,7 @@ fn say(text: &str) -> std::io::Result<()> {
 
 async fn serve(listener: TcpListener, keys: &FileKeyStore) -> Result<(), Box<dyn Error>> {
     let service = ServiceBuilder::new()
-        .layer(KeyAuth::new(keys).into_layer())
+        .layer(KeyAuthLayer::new(keys))
         .service(service_fn(greet));
     loop {
         let (stream, _) = listener.accept().await?;

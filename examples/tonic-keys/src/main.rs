@@ -10,9 +10,8 @@
 use std::{error::Error, net::SocketAddr};
 
 use http::Method;
-use stockade_core::guard::Guard;
-use stockade_key_auth::{GeneratedKey, KeyAuth, KeyRecord, MemoryKeyStore};
-use stockade_scope::{Access, ScopeGuard};
+use stockade_key_auth::{GeneratedKey, KeyAuthLayer, KeyRecord, MemoryKeyStore};
+use stockade_scope::{Access, ScopeLayer};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{
@@ -66,7 +65,7 @@ fn add_key(store: &MemoryKeyStore, id: &str, scopes: &str) -> Result<GeneratedKe
 async fn serve(
     keys: &MemoryKeyStore,
 ) -> Result<(SocketAddr, JoinHandle<Result<(), tonic::transport::Error>>), Box<dyn Error>> {
-    let scopes = ScopeGuard::builder()
+    let scopes = ScopeLayer::builder()
         .route(Method::POST, CHECK, Access::scope("health:read".parse()?))
         .build()?;
     let (reporter, health) = health_reporter();
@@ -76,8 +75,8 @@ async fn serve(
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let server = Server::builder()
-        .layer(KeyAuth::new(keys).into_layer())
-        .layer(scopes.into_layer())
+        .layer(KeyAuthLayer::new(keys))
+        .layer(scopes)
         .add_service(health)
         .serve_with_incoming(TcpListenerStream::new(listener));
     Ok((address, tokio::spawn(server)))
