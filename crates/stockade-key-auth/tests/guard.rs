@@ -20,6 +20,7 @@ use stockade_core::{
     clock::{Clock, Timestamp},
     context::RequestContext,
     guard::{Guard, GuardLayer},
+    identity::Identity,
 };
 use stockade_key_auth::{
     GeneratedKey, KeyAuth, KeyChange, KeyHash, KeyRecord, KeyStore, MemoryKeyStore, Pepper,
@@ -68,13 +69,13 @@ async fn ask(layer: &GuardLayer<KeyAuth>, request: Request<()>) -> Response<Full
     let inner = service_fn(|request: Request<()>| async move {
         let headers = request.headers();
         assert!(!headers.contains_key(AUTHORIZATION) && !headers.contains_key("x-api-key"));
-        let principal = RequestContext::of(request.extensions())
-            .and_then(RequestContext::principal)
-            .expect("a principal")
-            .clone();
-        Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(
-            principal.id().to_owned(),
-        ))))
+        let context = RequestContext::of(request.extensions()).expect("a context");
+        let id = match context.identity() {
+            Identity::Authenticated(principal) => principal.id().to_owned(),
+            Identity::Anonymous => "anonymous".to_owned(),
+            Identity::Unchecked => panic!("no authenticator ran"),
+        };
+        Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(id))))
     });
     let response = layer.layer(inner).oneshot(request).await.unwrap();
     let (head, body) = response.into_parts();
