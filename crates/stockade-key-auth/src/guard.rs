@@ -9,7 +9,7 @@ use std::{
 use http::HeaderName;
 use stockade_core::{
     client::ClientIp,
-    clock::{Clock, SystemClock},
+    clock::{Clock, SystemClock, Timestamp},
     guard::{BoxWait, Head},
     guard::{Check, Guard},
     identity::{Authenticator, Principal},
@@ -84,7 +84,7 @@ impl KeyAuth {
         self
     }
 
-    /// Sets the clock for the expiry of keys.
+    /// Sets the clock for the expiry of keys; the system clock by default, read once a request.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
@@ -120,13 +120,28 @@ impl KeyAuth {
     ) -> Check<KeyAuthPass, SlowCheck> {
         let digest = KeyDigest::of(key);
         let keys = self.keys.load();
-        if let Some(entry) = keys.find(&digest) {
-            return self.check_status(entry, head, seen);
+        match keys.find(&digest) {
+            Some(entry) => self.check_status(entry, key, head, seen),
+            None => self
+                .authenticate_unknown(key, digest, &keys, head, seen)
+                .with_fingerprint(|| self.fingerprint.hash_one(key)),
         }
+    }
+
+    /// Authenticates a key whose digest is not that of a fast hash.
+    #[cold]
+    fn authenticate_unknown(
+        &self,
+        key: &[u8],
+        digest: KeyDigest,
+        keys: &KeySet,
+        head: &Head,
+        seen: SourceMask,
+    ) -> Check<KeyAuthPass, SlowCheck> {
         if let (true, Some(pepper)) = (keys.is_peppered(), &self.pepper)
             && let Some(entry) = keys.find(&pepper.digest(key))
         {
-            return self.check_status(entry, head, seen);
+            return self.check_status(entry, key, head, seen);
         }
         if !is_text(key) {
             return Check::Refuse(self.challenge.malformed("malformed"));
@@ -136,8 +151,8 @@ impl KeyAuth {
             return Check::Refuse(self.challenge.malformed("checksum"));
         }
         match keys.find_verified(&digest) {
-            Lookup::Found(entry) => self.check_status(&entry, head, seen),
-            Lookup::NotFound => Check::Refuse(self.unknown(&keys)),
+            Lookup::Found(entry) => self.check_status(&entry, key, head, seen),
+            Lookup::NotFound => Check::Refuse(self.unknown(keys)),
             Lookup::NeedsVerification => self.verify(key, digest, shape, head, seen),
         }
     }
@@ -167,15 +182,21 @@ impl KeyAuth {
     fn check_status(
         &self,
         entry: &Entry,
+        key: &[u8],
         head: &Head,
         seen: SourceMask,
     ) -> Check<KeyAuthPass, SlowCheck> {
-        match rejection_reason(entry, &*self.clock, || head.context().client()) {
+        let now = || self.clock.arrival(head.context());
+        match rejection_reason(entry, now, || head.context().client()) {
             None => Check::Pass(KeyAuthPass {
                 principal: Some(entry.accept()),
                 seen,
             }),
-            Some(reason) => Check::Refuse(self.challenge.invalid(reason)),
+            Some(reason) => {
+                let fingerprint = self.fingerprint.hash_one(key);
+                let refusal = self.challenge.invalid(reason);
+                Check::Refuse(refusal.with_fingerprint(fingerprint))
+            }
         }
     }
 
@@ -208,7 +229,8 @@ impl KeyAuth {
             let Some(entry) = entry else {
                 return Err(challenge.invalid("unknown"));
             };
-            match rejection_reason(&entry, &*clock, || client) {
+            // The verification may have taken long since the request arrived.
+            match rejection_reason(&entry, || clock.now(), || client) {
                 None => Ok(KeyAuthPass {
                     principal: Some(entry.accept()),
                     seen,
@@ -228,11 +250,7 @@ impl Guard for KeyAuth {
     fn check(&self, head: &Head) -> Check<KeyAuthPass, SlowCheck> {
         let (found, seen) = extract(&head.headers, &self.sources);
         match found {
-            Credential::Key(key) => {
-                let fingerprint = || self.fingerprint.hash_one(key);
-                self.authenticate(key, head, seen)
-                    .with_fingerprint(fingerprint)
-            }
+            Credential::Key(key) => self.authenticate(key, head, seen),
             Credential::Missing if self.anonymous => Check::Pass(KeyAuthPass {
                 principal: None,
                 seen,
@@ -288,12 +306,12 @@ type SlowCheck = BoxWait<KeyAuthPass>;
 /// networks, which are rejected when the client is unknown.
 fn rejection_reason(
     entry: &Entry,
-    clock: &dyn Clock,
+    now: impl FnOnce() -> Timestamp,
     client: impl FnOnce() -> Option<ClientIp>,
 ) -> Option<&'static str> {
     if entry.revoked {
         Some("revoked")
-    } else if entry.has_expired(|| clock.now()) {
+    } else if entry.has_expired(now) {
         Some("expired")
     } else if !entry.is_bound {
         None
