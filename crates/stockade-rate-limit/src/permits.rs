@@ -1,11 +1,12 @@
 //! Stores for the permits of requests in flight.
 
+mod counters;
 mod memory;
 mod table;
 
 use std::{future::Future, num::NonZeroU32, sync::Arc, time::Duration};
 
-use table::Slot;
+use counters::{KeyId, Slot};
 
 use crate::{RateKey, StoreError};
 
@@ -94,7 +95,7 @@ impl<'a> PermitRequest<'a> {
 
     fn slot(&self) -> Slot {
         Slot {
-            key: [self.limit_digest, self.key.digest()],
+            key: KeyId::new(self.limit_digest, self.key.digest()),
             max: self.max.get(),
         }
     }

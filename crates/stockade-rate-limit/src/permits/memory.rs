@@ -1,6 +1,7 @@
 //! The permits of one process.
 
 use std::{
+    collections::HashSet,
     fmt,
     future::Future,
     pin::Pin,
@@ -8,8 +9,8 @@ use std::{
     task::{Context, Poll},
 };
 
+use arrayvec::ArrayVec;
 use pin_project_lite::pin_project;
-use smallvec::SmallVec;
 use tokio::{
     sync::oneshot,
     time::{Sleep, sleep},
@@ -17,14 +18,15 @@ use tokio::{
 
 use super::{
     AcquireError, PermitReply, PermitRequest, PermitStore, QueueTimeout,
-    table::{PermitTable, Served, Slot},
+    counters::{Attempt, CounterIndex, Counters, KeyId, Slot},
+    table::{PermitTable, Served},
 };
 
 /// Stores permits in the memory of one process. Clones share them.
 ///
-/// Only keys in use are stored, so there are never more of them than requests in flight. One
-/// short lock guards all of them, since the permits of one request have several keys and are
-/// acquired together.
+/// Permits are counted without a lock, in 32 kB. A lock guards the queues, and the keys that
+/// share a counter with another key in use; there are never more of them than requests in
+/// flight.
 ///
 /// Waiting requests need tokio's timer.
 #[derive(Clone, Default)]
@@ -32,8 +34,14 @@ pub struct MemoryPermits(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    places: Mutex<PermitTable<oneshot::Sender<MemoryPermit>>>,
+    counters: Counters,
+    table: Mutex<Table>,
 }
+
+type Table = PermitTable<oneshot::Sender<MemoryPermit>>;
+
+/// The highest number of limits whose permits are acquired without a lock.
+const MAX_COUNTED: usize = 4;
 
 impl MemoryPermits {
     /// Creates an empty store.
@@ -42,57 +50,57 @@ impl MemoryPermits {
     }
 
     /// The permits of this key in use.
-    pub fn in_use(&self, place: &PermitRequest<'_>) -> u32 {
-        self.0.lock().in_use(place.slot().key)
+    pub fn in_use(&self, request: &PermitRequest<'_>) -> u32 {
+        self.0.lock().in_use(&self.0.counters, request.slot().key)
     }
 
     /// The keys with a permit in use.
     pub fn active_keys(&self) -> usize {
-        self.0.lock().keys()
+        self.0.active_keys(&self.0.lock())
     }
 
     /// The requests that wait for a permit.
     pub fn waiting(&self) -> usize {
         self.0.lock().waiting()
     }
-}
 
-impl PermitStore for MemoryPermits {
-    type Permit = MemoryPermit;
-    type Wait = MemoryPermitWait;
-
-    fn acquire(
+    /// Acquires under the lock, where requests can also wait.
+    #[cold]
+    fn acquire_stored(
         &self,
-        places: &[PermitRequest<'_>],
+        requests: &[PermitRequest<'_>],
         queue_timeout: Option<QueueTimeout>,
     ) -> PermitReply<MemoryPermit, MemoryPermitWait> {
-        let slots: SmallVec<[Slot; 1]> = match places {
-            [place] => [place.slot()].into(),
-            places => places.iter().map(PermitRequest::slot).collect(),
-        };
-        let mut state = self.0.lock();
-        let full = match state.take(&slots) {
+        let shared = &self.0;
+        let slots: Box<[Slot]> = requests.iter().map(PermitRequest::slot).collect();
+        let mut table = shared.lock();
+        let full = match table.acquire(&shared.counters, &slots) {
             Ok(()) => {
-                drop(state);
+                drop(table);
                 return PermitReply::Ready(Ok(MemoryPermit {
-                    shared: Arc::clone(&self.0),
-                    places: slots,
+                    shared: Arc::clone(shared),
+                    held: Held::Stored(slots),
                 }));
             }
-            Err(place) => place,
+            Err(full) => full,
         };
-        let slots = slots.into_boxed_slice();
-        let ticket = queue_timeout.and_then(|queue_timeout| {
-            let (sender, permit) = oneshot::channel();
-            let ticket = state.queue(full, slots.clone(), sender, queue_timeout.max_waiters)?;
-            Some((ticket, permit, queue_timeout.timeout))
-        });
-        drop(state);
+        let Some(QueueTimeout {
+            timeout,
+            max_waiters,
+        }) = queue_timeout
+        else {
+            table.refuse(&shared.counters, &slots[full]);
+            return PermitReply::Ready(Err(AcquireError::Full { index: full }));
+        };
+        let (sender, permit) = oneshot::channel();
+        let waiting = slots.clone();
+        let ticket = table.queue(&shared.counters, full, waiting, sender, max_waiters);
+        drop(table);
         match ticket {
             None => PermitReply::Ready(Err(AcquireError::Full { index: full })),
-            Some((ticket, permit, timeout)) => PermitReply::Wait(MemoryPermitWait {
+            Some(ticket) => PermitReply::Wait(MemoryPermitWait {
                 queued: Queued {
-                    shared: Arc::clone(&self.0),
+                    shared: Arc::clone(shared),
                     ticket,
                     slots,
                 },
@@ -103,42 +111,79 @@ impl PermitStore for MemoryPermits {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, PermitTable<oneshot::Sender<MemoryPermit>>> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+impl PermitStore for MemoryPermits {
+    type Permit = MemoryPermit;
+    type Wait = MemoryPermitWait;
 
-impl fmt::Debug for MemoryPermits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let places = self.0.lock();
-        f.debug_struct("MemoryPermits")
-            .field("active_keys", &places.keys())
-            .field("waiting", &places.waiting())
-            .finish()
-    }
-}
-
-/// The permits of one request; released on drop.
-pub struct MemoryPermit {
-    shared: Arc<Shared>,
-    /// One is the common case, and needs no allocation.
-    places: SmallVec<[Slot; 1]>,
-}
-
-impl Drop for MemoryPermit {
-    fn drop(&mut self) {
-        let served = self.shared.lock().free(&self.places);
-        if served.is_empty() {
-            return;
+    fn acquire(
+        &self,
+        requests: &[PermitRequest<'_>],
+        queue_timeout: Option<QueueTimeout>,
+    ) -> PermitReply<MemoryPermit, MemoryPermitWait> {
+        if requests.len() > MAX_COUNTED {
+            return self.acquire_stored(requests, queue_timeout);
         }
+        let mut held = ArrayVec::new();
+        for (index, request) in requests.iter().enumerate() {
+            let slot = request.slot();
+            let attempt = self.0.counters.acquire(&slot);
+            if attempt == Attempt::Acquired {
+                held.push(slot.key.index());
+                continue;
+            }
+            self.0.release_counted(&held);
+            return match attempt {
+                Attempt::Full if queue_timeout.is_none() => {
+                    PermitReply::Ready(Err(AcquireError::Full { index }))
+                }
+                _ => self.acquire_stored(requests, queue_timeout),
+            };
+        }
+        PermitReply::Ready(Ok(MemoryPermit {
+            shared: Arc::clone(&self.0),
+            held: Held::Counted(held),
+        }))
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn active_keys(&self, table: &Table) -> usize {
+        let keys = self.counters.keys().chain(table.keys());
+        keys.collect::<HashSet<_>>().len()
+    }
+
+    fn release_counted(self: &Arc<Self>, held: &[CounterIndex]) {
+        for &index in held {
+            if let Some(key) = self.counters.release(index) {
+                self.serve(key);
+            }
+        }
+    }
+
+    #[cold]
+    fn serve(self: &Arc<Self>, key: KeyId) {
+        let served = self.lock().serve(&self.counters, vec![key]);
+        self.hand_over(served);
+    }
+
+    #[cold]
+    fn release_stored(self: &Arc<Self>, slots: &[Slot]) {
+        let served = self.lock().release(&self.counters, slots);
+        self.hand_over(served);
+    }
+
+    fn hand_over(self: &Arc<Self>, served: Vec<Served<oneshot::Sender<MemoryPermit>>>) {
         // All permits exist before the first is sent, so that a panicking waker loses none.
         let permits: Vec<_> = served
             .into_iter()
-            .map(|Served { handle, places }| {
-                let shared = Arc::clone(&self.shared);
-                let places = places.into_vec().into();
-                (handle, MemoryPermit { shared, places })
+            .map(|Served { handle, slots }| {
+                let shared = Arc::clone(self);
+                let held = Held::Stored(slots);
+                (handle, MemoryPermit { shared, held })
             })
             .collect();
         for (waiter, permit) in permits {
@@ -148,10 +193,45 @@ impl Drop for MemoryPermit {
     }
 }
 
+impl fmt::Debug for MemoryPermits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let table = self.0.lock();
+        f.debug_struct("MemoryPermits")
+            .field("active_keys", &self.0.active_keys(&table))
+            .field("waiting", &table.waiting())
+            .finish()
+    }
+}
+
+/// The permits of one request; released on drop.
+pub struct MemoryPermit {
+    shared: Arc<Shared>,
+    held: Held,
+}
+
+enum Held {
+    /// Acquired without the lock.
+    Counted(ArrayVec<CounterIndex, MAX_COUNTED>),
+    Stored(Box<[Slot]>),
+}
+
+impl Drop for MemoryPermit {
+    fn drop(&mut self) {
+        match &self.held {
+            Held::Counted(held) => self.shared.release_counted(held),
+            Held::Stored(slots) => self.shared.release_stored(slots),
+        }
+    }
+}
+
 impl fmt::Debug for MemoryPermit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let permits = match &self.held {
+            Held::Counted(held) => held.len(),
+            Held::Stored(slots) => slots.len(),
+        };
         f.debug_struct("MemoryPermit")
-            .field("places", &self.places.len())
+            .field("permits", &permits)
             .finish()
     }
 }
@@ -176,8 +256,10 @@ impl Queued {
     /// Leaves the queue; the index of the full limit, if it was still queued.
     fn leave(&self) -> Option<usize> {
         // The sender is dropped after the lock is released: it may wake a task.
-        let left = self.shared.lock().leave(self.ticket, &self.slots);
-        left.map(|(place, _sender)| place)
+        let mut table = self.shared.lock();
+        let left = table.leave(&self.shared.counters, self.ticket, &self.slots);
+        drop(table);
+        left.map(|(full, _sender)| full)
     }
 }
 
@@ -211,7 +293,7 @@ impl Future for MemoryPermitWait {
 impl fmt::Debug for MemoryPermitWait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryPermitWait")
-            .field("places", &self.queued.slots.len())
+            .field("permits", &self.queued.slots.len())
             .finish_non_exhaustive()
     }
 }

@@ -5,24 +5,18 @@ use std::collections::{BTreeMap, HashMap, hash_map};
 
 use foldhash::fast::RandomState;
 
-/// The digest of a limit's name, and that of a key. Two numbers instead of a u128, whose
-/// larger alignment would pad everything that holds it.
-pub(super) type Key = [u64; 2];
-
-/// A requested permit: one of `max` for this key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Slot {
-    pub(super) key: Key,
-    pub(super) max: u32,
-}
+use super::counters::{CounterIndex, Counters, KeyId, Slot};
 
 /// The permits in use, and the queues of waiting requests.
 ///
-/// Only keys in use are stored. A request waits in the queue of a key that is full for it, so
-/// no request waits while all of its keys have room.
+/// Only contended keys are stored; the permits of all others are in the [`Counters`] alone. A
+/// request waits in the queue of a key that is full for it, so no request waits while all of
+/// its keys have room.
 #[derive(Debug)]
 pub(super) struct PermitTable<W> {
-    keys: HashMap<Key, KeyState<W>, RandomState>,
+    keys: HashMap<KeyId, KeyState<W>, RandomState>,
+    /// The number of stored keys for each counter.
+    contended: HashMap<CounterIndex, usize, RandomState>,
     waiting: usize,
     next_ticket: u64,
 }
@@ -32,6 +26,7 @@ type Queue<W> = BTreeMap<u64, Waiter<W>>;
 
 #[derive(Debug)]
 struct KeyState<W> {
+    /// Excludes the permits in the counter.
     in_use: u32,
     queue: Queue<W>,
 }
@@ -46,21 +41,23 @@ struct Waiter<W> {
 #[derive(Debug)]
 pub(super) struct Served<W> {
     pub(super) handle: W,
-    pub(super) places: Box<[Slot]>,
+    pub(super) slots: Box<[Slot]>,
 }
 
 impl<W> PermitTable<W> {
     /// Acquires all of these permits, or none and returns the index of the first full one.
-    pub(super) fn take(&mut self, slots: &[Slot]) -> Result<(), usize> {
-        for (index, place) in slots.iter().enumerate() {
-            let subject = self.keys.entry(place.key).or_default();
-            if subject.in_use >= place.max {
-                for taken in &slots[..index] {
-                    self.release_one(taken.key);
+    /// Then [`queue`](Self::queue) or [`refuse`](Self::refuse) has to follow.
+    pub(super) fn acquire(&mut self, counters: &Counters, slots: &[Slot]) -> Result<(), usize> {
+        for (index, slot) in slots.iter().enumerate() {
+            let counted = self.contend(counters, slot.key);
+            let state = self.keys.entry(slot.key).or_default();
+            if counted.saturating_add(state.in_use) >= slot.max {
+                for acquired in &slots[..index] {
+                    self.release_one(counters, acquired.key);
                 }
                 return Err(index);
             }
-            subject.in_use += 1;
+            state.in_use += 1;
         }
         Ok(())
     }
@@ -68,87 +65,75 @@ impl<W> PermitTable<W> {
     /// Queues for the permit that was found full; `None` if too many requests wait.
     pub(super) fn queue(
         &mut self,
+        counters: &Counters,
         full: usize,
         slots: Box<[Slot]>,
         handle: W,
         max_waiters: usize,
     ) -> Option<u64> {
+        let key = slots[full].key;
         if self.waiting >= max_waiters {
+            self.remove_idle(counters, key);
             return None;
         }
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         self.waiting += 1;
-        let key = slots[full].key;
         self.enter(key, ticket, Waiter { slots, handle });
         Some(ticket)
     }
 
+    /// Does not queue for the permit that was found full.
+    pub(super) fn refuse(&mut self, counters: &Counters, full: &Slot) {
+        self.remove_idle(counters, full.key);
+    }
+
     /// Leaves the queue; `None` if the request was served in the meantime. Otherwise the index
     /// of the full permit, and the handle.
-    pub(super) fn leave(&mut self, ticket: u64, slots: &[Slot]) -> Option<(usize, W)> {
-        let (full, waiter) = slots.iter().enumerate().find_map(|(index, place)| {
-            let subject = self.keys.get_mut(&place.key)?;
-            Some((index, subject.queue.remove(&ticket)?))
+    pub(super) fn leave(
+        &mut self,
+        counters: &Counters,
+        ticket: u64,
+        slots: &[Slot],
+    ) -> Option<(usize, W)> {
+        let (full, waiter) = slots.iter().enumerate().find_map(|(index, slot)| {
+            let state = self.keys.get_mut(&slot.key)?;
+            Some((index, state.queue.remove(&ticket)?))
         })?;
         self.waiting -= 1;
+        self.remove_idle(counters, slots[full].key);
         Some((full, waiter.handle))
     }
 
     /// Releases permits, and hands them to the waiting requests, first come, first served.
-    pub(super) fn free(&mut self, places: &[Slot]) -> Vec<Served<W>> {
+    pub(super) fn release(&mut self, counters: &Counters, slots: &[Slot]) -> Vec<Served<W>> {
         let mut contested = Vec::new();
-        for place in places {
-            if self.release_one(place.key) {
-                contested.push(place.key);
+        for slot in slots {
+            if self.release_one(counters, slot.key) {
+                contested.push(slot.key);
             }
         }
         if contested.is_empty() {
             return Vec::new();
         }
-        self.serve(contested)
-    }
-
-    /// The number of keys in use.
-    pub(super) fn keys(&self) -> usize {
-        self.keys.len()
-    }
-
-    /// The number of waiting requests.
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting
-    }
-
-    /// The permits of this key in use.
-    pub(super) fn in_use(&self, key: Key) -> u32 {
-        self.keys.get(&key).map_or(0, |subject| subject.in_use)
-    }
-
-    /// Releases one permit, and returns whether a request waits for it.
-    fn release_one(&mut self, key: Key) -> bool {
-        let hash_map::Entry::Occupied(mut entry) = self.keys.entry(key) else {
-            unreachable!("a released permit is in use");
-        };
-        let subject = entry.get_mut();
-        subject.in_use -= 1;
-        let contested = !subject.queue.is_empty();
-        if subject.in_use == 0 && !contested {
-            entry.remove();
-        }
-        contested
+        self.serve(counters, contested)
     }
 
     /// Serves the queues of these keys until they are full or empty. A request that finds
     /// another of its keys full moves to that queue.
-    fn serve(&mut self, mut contested: Vec<Key>) -> Vec<Served<W>> {
+    pub(super) fn serve(
+        &mut self,
+        counters: &Counters,
+        mut contested: Vec<KeyId>,
+    ) -> Vec<Served<W>> {
         let mut served = Vec::new();
         while let Some((ticket, waiter)) = self.next(&contested) {
-            match self.take(&waiter.slots) {
+            match self.acquire(counters, &waiter.slots) {
                 Ok(()) => {
                     self.waiting -= 1;
                     served.push(Served {
                         handle: waiter.handle,
-                        places: waiter.slots,
+                        slots: waiter.slots,
                     });
                 }
                 Err(full) => {
@@ -159,33 +144,82 @@ impl<W> PermitTable<W> {
             }
         }
         for key in contested {
-            self.forget_idle(key);
+            self.remove_idle(counters, key);
         }
         served
     }
 
+    /// The stored keys with permits in use.
+    pub(super) fn keys(&self) -> impl Iterator<Item = KeyId> {
+        let keys = self.keys.iter().filter(|(_, state)| state.in_use > 0);
+        keys.map(|(&key, _)| key)
+    }
+
+    /// The number of waiting requests.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// The permits of this key in use.
+    pub(super) fn in_use(&self, counters: &Counters, key: KeyId) -> u32 {
+        let stored = self.keys.get(&key).map_or(0, |state| state.in_use);
+        stored.saturating_add(counters.in_use(key))
+    }
+
+    /// Stores the key, so that its permits are acquired under the lock only. Returns how many
+    /// were acquired without it.
+    fn contend(&mut self, counters: &Counters, key: KeyId) -> u32 {
+        if let hash_map::Entry::Vacant(entry) = self.keys.entry(key) {
+            entry.insert(KeyState::default());
+            *self.contended.entry(key.index()).or_default() += 1;
+        }
+        counters.contend(key)
+    }
+
+    /// Releases one permit, and returns whether a request waits for it.
+    fn release_one(&mut self, counters: &Counters, key: KeyId) -> bool {
+        let Some(state) = self.keys.get_mut(&key) else {
+            unreachable!("a released permit is in use");
+        };
+        state.in_use -= 1;
+        let contested = !state.queue.is_empty();
+        if !contested {
+            self.remove_idle(counters, key);
+        }
+        contested
+    }
+
     /// Takes the request that has waited longest for one of these keys.
-    fn next(&mut self, keys: &[Key]) -> Option<(u64, Waiter<W>)> {
+    fn next(&mut self, keys: &[KeyId]) -> Option<(u64, Waiter<W>)> {
         let first = |key| self.keys.get(key)?.queue.first_key_value();
         let (_, key) = keys
             .iter()
             .filter_map(|key| Some((first(key)?.0, key)))
-            .min()?;
+            .min_by_key(|(ticket, _)| *ticket)?;
         self.keys.get_mut(key)?.queue.pop_first()
     }
 
-    fn forget_idle(&mut self, key: Key) {
-        if let hash_map::Entry::Occupied(entry) = self.keys.entry(key)
-            && entry.get().in_use == 0
-            && entry.get().queue.is_empty()
-        {
-            entry.remove();
+    /// Removes a key without stored permits and waiting requests.
+    fn remove_idle(&mut self, counters: &Counters, key: KeyId) {
+        let hash_map::Entry::Occupied(entry) = self.keys.entry(key) else {
+            return;
+        };
+        if entry.get().in_use > 0 || !entry.get().queue.is_empty() {
+            return;
+        }
+        entry.remove();
+        if let hash_map::Entry::Occupied(mut stored) = self.contended.entry(key.index()) {
+            *stored.get_mut() -= 1;
+            if *stored.get() == 0 {
+                stored.remove();
+                counters.settle(key);
+            }
         }
     }
 
-    fn enter(&mut self, key: Key, ticket: u64, waiter: Waiter<W>) {
-        let subject = self.keys.entry(key).or_default();
-        subject.queue.insert(ticket, waiter);
+    fn enter(&mut self, key: KeyId, ticket: u64, waiter: Waiter<W>) {
+        let state = self.keys.entry(key).or_default();
+        state.queue.insert(ticket, waiter);
     }
 }
 
@@ -193,6 +227,7 @@ impl<W> Default for PermitTable<W> {
     fn default() -> Self {
         Self {
             keys: HashMap::default(),
+            contended: HashMap::default(),
             waiting: 0,
             next_ticket: 0,
         }

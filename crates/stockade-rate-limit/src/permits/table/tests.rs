@@ -1,89 +1,98 @@
 use proptest::{collection::vec, prelude::*, sample::Index};
 
-use super::*;
+use super::{super::counters::Attempt, *};
 
-fn key_of(number: u8) -> Key {
-    [0, number.into()]
+/// The keys 1 and 2 have the same counter.
+fn key_of(number: u8) -> KeyId {
+    KeyId::new(0, [0, 1, 1 | 1 << 40][usize::from(number)])
 }
 
 /// Key `n` has `n + 1` permits.
 fn slots(keys: &[u8]) -> Box<[Slot]> {
-    let place = |&key: &u8| Slot {
+    let slot = |&key: &u8| Slot {
         key: key_of(key),
         max: u32::from(key) + 1,
     };
-    keys.iter().map(place).collect()
+    keys.iter().map(slot).collect()
 }
 
 #[test]
 fn acquires_all_permits_or_none() {
-    let mut places = PermitTable::<()>::default();
-    places.take(&slots(&[2, 0])).unwrap();
-    assert_eq!(places.take(&slots(&[2, 1, 0])), Err(2));
+    let counters = Counters::default();
+    let mut table = PermitTable::<()>::default();
+    table.acquire(&counters, &slots(&[2, 0])).unwrap();
+    assert_eq!(table.acquire(&counters, &slots(&[2, 1, 0])), Err(2));
     assert_eq!(
         (
-            places.in_use(key_of(2)),
-            places.in_use(key_of(1)),
-            places.in_use(key_of(0))
+            table.in_use(&counters, key_of(2)),
+            table.in_use(&counters, key_of(1)),
+            table.in_use(&counters, key_of(0))
         ),
         (1, 0, 1)
     );
-    assert_eq!(places.keys(), 2);
+    assert_eq!(table.keys().count(), 2);
 }
 
 #[test]
 fn serves_in_the_order_of_arrival() {
-    let mut places = PermitTable::default();
-    let place = slots(&[0]);
-    places.take(&place).unwrap();
+    let counters = Counters::default();
+    let mut table = PermitTable::default();
+    let slot = slots(&[0]);
+    table.acquire(&counters, &slot).unwrap();
     for name in ["first", "second"] {
-        places.queue(0, place.clone(), name, 2).unwrap();
+        table.queue(&counters, 0, slot.clone(), name, 2).unwrap();
     }
-    assert_eq!(places.queue(0, place.clone(), "one too many", 2), None);
+    assert_eq!(
+        table.queue(&counters, 0, slot.clone(), "one too many", 2),
+        None
+    );
     for name in ["first", "second"] {
-        let served = places.free(&place);
+        let served = table.release(&counters, &slot);
         let names: Vec<_> = served.iter().map(|served| served.handle).collect();
         assert_eq!(names, [name]);
     }
-    assert!(places.free(&place).is_empty());
-    assert_eq!(places.keys(), 0);
+    assert!(table.release(&counters, &slot).is_empty());
+    assert_eq!(table.keys().count(), 0);
 }
 
 #[test]
 fn keeps_its_turn_when_moving_to_another_queue() {
-    let mut places = PermitTable::default();
+    let counters = Counters::default();
+    let mut table = PermitTable::default();
     let (both, one) = (slots(&[1, 0]), slots(&[0]));
-    places.take(&both).unwrap();
-    places.take(&slots(&[1])).unwrap();
-    places.queue(0, both.clone(), "first", 9).unwrap();
-    places.queue(0, one.clone(), "second", 9).unwrap();
+    table.acquire(&counters, &both).unwrap();
+    table.acquire(&counters, &slots(&[1])).unwrap();
+    table.queue(&counters, 0, both.clone(), "first", 9).unwrap();
+    table.queue(&counters, 0, one.clone(), "second", 9).unwrap();
     // The first one waits for a free permit, but its other key is still in use by `both`.
-    assert!(places.free(&slots(&[1])).is_empty());
-    let served = places.free(&both);
+    assert!(table.release(&counters, &slots(&[1])).is_empty());
+    let served = table.release(&counters, &both);
     let names: Vec<_> = served.iter().map(|served| served.handle).collect();
     assert_eq!(names, ["first"]);
-    let served = places.free(&both);
+    let served = table.release(&counters, &both);
     assert_eq!(served.len(), 1);
-    places.free(&one);
-    assert_eq!((places.keys(), places.waiting()), (0, 0));
+    table.release(&counters, &one);
+    assert_eq!((table.keys().count(), table.waiting()), (0, 0));
 }
 
 #[test]
 fn departed_waiters_are_not_served() {
-    let mut places = PermitTable::default();
-    let place = slots(&[0]);
-    places.take(&place).unwrap();
-    let ticket = places.queue(0, place.clone(), "gone", 9).unwrap();
-    places.queue(0, place.clone(), "there", 9).unwrap();
-    assert_eq!(places.leave(ticket, &place), Some((0, "gone")));
-    assert_eq!(places.leave(ticket, &place), None);
-    let served = places.free(&place);
+    let counters = Counters::default();
+    let mut table = PermitTable::default();
+    let slot = slots(&[0]);
+    table.acquire(&counters, &slot).unwrap();
+    let ticket = table.queue(&counters, 0, slot.clone(), "gone", 9).unwrap();
+    table.queue(&counters, 0, slot.clone(), "there", 9).unwrap();
+    assert_eq!(table.leave(&counters, ticket, &slot), Some((0, "gone")));
+    assert_eq!(table.leave(&counters, ticket, &slot), None);
+    let served = table.release(&counters, &slot);
     assert_eq!(served[0].handle, "there");
 }
 
 #[derive(Clone, Debug)]
 enum Step {
     Ask(Vec<u8>),
+    Count(u8),
     Free(Index),
     Leave(Index),
 }
@@ -92,6 +101,7 @@ fn step() -> impl Strategy<Value = Step> {
     let keys = proptest::sample::subsequence(vec![0_u8, 1, 2], 1..=3).prop_shuffle();
     prop_oneof![
         3 => keys.prop_map(Step::Ask),
+        2 => (0_u8..3).prop_map(Step::Count),
         2 => any::<Index>().prop_map(Step::Free),
         1 => any::<Index>().prop_map(Step::Leave),
     ]
@@ -100,37 +110,59 @@ fn step() -> impl Strategy<Value = Step> {
 /// A naive model of permits and queues.
 #[derive(Default)]
 struct Model {
-    holding: Vec<Box<[Slot]>>,
+    holding: Vec<Holding>,
     waiting: BTreeMap<u64, Box<[Slot]>>,
 }
 
+struct Holding {
+    slots: Box<[Slot]>,
+    counted: bool,
+}
+
 impl Model {
-    fn in_use(&self, key: Key) -> u32 {
-        let places = self.holding.iter().flatten();
-        places.filter(|place| place.key == key).map(|_| 1).sum()
+    fn in_use(&self, key: KeyId) -> u32 {
+        let slots = self.holding.iter().flat_map(|holding| &holding.slots);
+        slots.filter(|slot| slot.key == key).map(|_| 1).sum()
     }
 
     fn fits(&self, slots: &[Slot]) -> bool {
-        slots.iter().all(|place| self.in_use(place.key) < place.max)
+        slots.iter().all(|slot| self.in_use(slot.key) < slot.max)
     }
 
     /// No key exceeds its limit, no request waits while it fits, and both sides agree.
-    fn check(&self, places: &PermitTable<()>) {
-        for place in slots(&[0, 1, 2]) {
-            assert!(self.in_use(place.key) <= place.max);
-            assert_eq!(places.in_use(place.key), self.in_use(place.key));
+    fn check(&self, counters: &Counters, table: &PermitTable<()>) {
+        for slot in slots(&[0, 1, 2]) {
+            assert!(self.in_use(slot.key) <= slot.max);
+            assert_eq!(table.in_use(counters, slot.key), self.in_use(slot.key));
         }
         assert!(!self.waiting.values().any(|slots| self.fits(slots)));
-        assert_eq!(places.waiting(), self.waiting.len());
+        assert_eq!(table.waiting(), self.waiting.len());
+    }
+
+    fn hold(&mut self, slots: Box<[Slot]>, counted: bool) {
+        self.holding.push(Holding { slots, counted });
+    }
+
+    /// Releases a permit, and moves the served requests.
+    fn release(&mut self, index: usize, counters: &Counters, table: &mut PermitTable<()>) {
+        let Holding { slots, counted } = self.holding.remove(index);
+        let served = match (counted, &slots[..]) {
+            (true, [slot]) => match counters.release(slot.key.index()) {
+                Some(key) => table.serve(counters, vec![key]),
+                None => Vec::new(),
+            },
+            _ => table.release(counters, &slots),
+        };
+        self.served(served);
     }
 
     /// Moves the served requests, and checks that none of the same kind waited longer.
     fn served(&mut self, served: Vec<Served<()>>) {
-        for Served { places, .. } in served {
-            let first = self.waiting.iter().find(|(_, slots)| **slots == places);
-            let ticket = *first.expect("who is served has waited").0;
+        for Served { slots, .. } in served {
+            let first = self.waiting.iter().find(|(_, waiting)| **waiting == slots);
+            let ticket = *first.expect("a served request has waited").0;
             self.waiting.remove(&ticket);
-            self.holding.push(places);
+            self.hold(slots, false);
         }
     }
 }
@@ -138,20 +170,21 @@ impl Model {
 proptest! {
     #[test]
     fn never_gives_too_much_keeps_nothing_back_and_ends_empty(steps in vec(step(), 0..60)) {
-        let mut places = PermitTable::default();
+        let counters = Counters::default();
+    let mut table = PermitTable::default();
         let mut model = Model::default();
         for step in steps {
             match step {
                 Step::Ask(keys) => {
                     let slots = slots(&keys);
-                    match places.take(&slots) {
+                    match table.acquire(&counters, &slots) {
                         Ok(()) => {
                             assert!(model.fits(&slots));
-                            model.holding.push(slots);
+                            model.hold(slots, false);
                         }
                         Err(full) => {
                             assert!(!model.fits(&slots));
-                            if let Some(ticket) = places.queue(full, slots.clone(), (), 5) {
+                            if let Some(ticket) = table.queue(&counters, full, slots.clone(), (), 5) {
                                 model.waiting.insert(ticket, slots);
                             } else {
                                 assert_eq!(model.waiting.len(), 5);
@@ -159,24 +192,36 @@ proptest! {
                         }
                     }
                 }
+                Step::Count(key) => {
+                    let slots = slots(&[key]);
+                    match counters.acquire(&slots[0]) {
+                        Attempt::Acquired => {
+                            prop_assert!(model.fits(&slots));
+                            model.hold(slots, true);
+                        }
+                        Attempt::Full => prop_assert!(!model.fits(&slots)),
+                        Attempt::Contended => prop_assert!(!model.holding.is_empty()),
+                    }
+                }
                 Step::Free(index) if !model.holding.is_empty() => {
-                    let held = model.holding.remove(index.index(model.holding.len()));
-                    model.served(places.free(&held));
+                    let index = index.index(model.holding.len());
+                    model.release(index, &counters, &mut table);
                 }
                 Step::Leave(index) if !model.waiting.is_empty() => {
                     let tickets: Vec<u64> = model.waiting.keys().copied().collect();
                     let ticket = *index.get(&tickets);
                     let slots = model.waiting.remove(&ticket).expect("it waits");
-                    prop_assert!(places.leave(ticket, &slots).is_some());
+                    prop_assert!(table.leave(&counters, ticket, &slots).is_some());
                 }
                 Step::Free(_) | Step::Leave(_) => {}
             }
-            model.check(&places);
+            model.check(&counters, &table);
         }
-        while let Some(held) = model.holding.pop() {
-            model.served(places.free(&held));
-            model.check(&places);
+        while !model.holding.is_empty() {
+            model.release(model.holding.len() - 1, &counters, &mut table);
+            model.check(&counters, &table);
         }
-        prop_assert_eq!((places.keys(), places.waiting()), (0, 0));
+        prop_assert_eq!((table.keys().count(), table.waiting()), (0, 0));
+        prop_assert!(counters.is_idle());
     }
 }
