@@ -15,7 +15,7 @@ use limit_set::{LimitSet, PermitRequests, PolicyOverride};
 use stats::GaugeGuard;
 
 use crate::{
-    MemoryPermits, PermitReply, PermitRequest, PermitStore, QueueTimeout, headers::RATELIMIT_POLICY,
+    MemoryPermits, PermitReply, PermitRequest, PermitStore, QueueTimeout, headers::write_policy,
 };
 
 pub use limit::ConcurrencyLimit;
@@ -221,7 +221,7 @@ where
     fn on_response(&mut self, _status: StatusCode, headers: &mut HeaderMap) {
         if let Some(permitted) = &self.0 {
             let limits = permitted.in_use.limits();
-            headers.append(RATELIMIT_POLICY, limits.policy(&permitted.policy));
+            write_policy(headers, limits.policy(&permitted.policy));
         }
     }
 }

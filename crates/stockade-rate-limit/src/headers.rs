@@ -1,15 +1,16 @@
 //! The response headers that describe limits.
 
-use std::cmp::Reverse;
+mod legacy;
+mod policy;
 
 use arrayvec::ArrayString;
-use http::{HeaderMap, HeaderName, HeaderValue};
-use stockade_core::{
-    clock::{Clock, SystemClock},
-    refusal::Refusal,
-};
+use http::{HeaderMap, HeaderName, HeaderValue, header::Entry};
+use stockade_core::refusal::Refusal;
 
 use crate::{Bucket, Decision, Quota, QuotaStatus};
+
+pub(crate) use legacy::{LegacyHeaders, ResetFormat, Unit};
+pub(crate) use policy::{StaticPolicy, static_value, write_policy};
 
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11), and the
 /// enabled legacy headers.
@@ -20,49 +21,9 @@ pub(crate) struct LimitHeaders {
     legacy: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// The legacy headers that are sent in addition.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct LegacyHeaders {
-    /// `X-RateLimit-Limit`, `-Remaining` and `-Reset`.
-    pub(crate) x_ratelimit: Option<ResetFormat>,
-    /// OpenAI's `x-ratelimit-limit-requests` and so on.
-    pub(crate) openai: bool,
-}
-
-/// The format of `X-RateLimit-Reset`, which no standard defines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ResetFormat {
-    /// Seconds from now.
-    Delta,
-    /// Seconds since 1970.
-    Epoch,
-}
-
-impl ResetFormat {
-    fn value(self, nanos: u64) -> HeaderValue {
-        let secs = secs(nanos);
-        match self {
-            Self::Delta => secs.into(),
-            // Not the store's clock: clients compare the value with their own.
-            Self::Epoch => SystemClock::new()
-                .now()
-                .as_secs()
-                .saturating_add(secs)
-                .into(),
-        }
-    }
-}
-
 /// Room for the maximum of one layer: eight names of 64 characters, each of which may be
 /// escaped, and their numbers.
 type Text = ArrayString<2048>;
-
-/// The unit that is counted, as the suffix of OpenAI's header names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unit {
-    Requests,
-    Tokens,
-}
 
 pub(crate) const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 pub(crate) const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -99,8 +60,8 @@ impl LimitHeaders {
     /// keep the value of an inner layer.
     pub(crate) fn write(self, headers: &mut HeaderMap) {
         if let Some((policy, status)) = self.standard {
-            headers.append(RATELIMIT_POLICY, policy);
-            headers.append(RATELIMIT, status);
+            write_policy(headers, &policy);
+            write_status(headers, status);
         }
         for (name, value) in self.legacy {
             headers.entry(name).or_insert(value);
@@ -147,6 +108,29 @@ pub(crate) fn policy_value<'l>(
     (!text.is_empty()).then(|| value(&text))
 }
 
+/// Adds a status to a response, in one line with those of inner layers.
+pub(crate) fn write_status(headers: &mut HeaderMap, status: HeaderValue) {
+    match headers.entry(RATELIMIT) {
+        Entry::Vacant(entry) => {
+            entry.insert(status);
+        }
+        Entry::Occupied(mut entry) => {
+            let joined = joined(entry.get(), status.as_bytes());
+            *entry.get_mut() = joined;
+        }
+    }
+}
+
+/// A list of the members of both.
+fn joined(inner: &HeaderValue, outer: &[u8]) -> HeaderValue {
+    let separator = b", ";
+    let mut list = Vec::with_capacity(inner.len() + separator.len() + outer.len());
+    list.extend_from_slice(inner.as_bytes());
+    list.extend_from_slice(separator);
+    list.extend_from_slice(outer);
+    HeaderValue::try_from(list).expect("both are header values")
+}
+
 /// Formats `"ip";r=59;t=1, "daily";r=999;t=87`.
 fn status_value<'l>(
     statuses: impl Iterator<Item = (&'l Bucket<'l>, &'l QuotaStatus)>,
@@ -177,60 +161,6 @@ pub(crate) fn single_status_value(policy: &str, status: &QuotaStatus) -> HeaderV
     HeaderValue::try_from(text).expect(VISIBLE)
 }
 
-impl LegacyHeaders {
-    /// Whether no legacy header is enabled.
-    pub(crate) fn is_none(self) -> bool {
-        self.x_ratelimit.is_none() && !self.openai
-    }
-
-    /// The headers of the quota with the lowest remaining count.
-    fn values<'l>(
-        self,
-        unit: Unit,
-        statuses: impl Iterator<Item = (&'l Bucket<'l>, &'l QuotaStatus)>,
-    ) -> Vec<(HeaderName, HeaderValue)> {
-        if self.is_none() {
-            return Vec::new();
-        }
-        let tightest = statuses.min_by_key(|(_, status)| {
-            let reset = Reverse(status.reset_nanos());
-            (status.remaining(), reset)
-        });
-        let Some((bucket, status)) = tightest else {
-            return Vec::new();
-        };
-        let mut headers = Vec::new();
-        let (count, remaining) = (bucket.quota().count(), status.remaining());
-        if let Some(reset) = self.x_ratelimit {
-            headers.extend([
-                (name("x-ratelimit-limit"), count.into()),
-                (name("x-ratelimit-remaining"), remaining.into()),
-                (name("x-ratelimit-reset"), reset.value(status.reset_nanos())),
-            ]);
-        }
-        if self.openai {
-            let [limit, left, reset] = match unit {
-                Unit::Requests => [
-                    "x-ratelimit-limit-requests",
-                    "x-ratelimit-remaining-requests",
-                    "x-ratelimit-reset-requests",
-                ],
-                Unit::Tokens => [
-                    "x-ratelimit-limit-tokens",
-                    "x-ratelimit-remaining-tokens",
-                    "x-ratelimit-reset-tokens",
-                ],
-            };
-            headers.extend([
-                (name(limit), count.into()),
-                (name(left), remaining.into()),
-                (name(reset), duration(status.reset_nanos())),
-            ]);
-        }
-        headers
-    }
-}
-
 /// A string of RFC 9651, section 3.3.3; characters that it cannot hold are dropped.
 pub(crate) fn sf_string(text: &str) -> String {
     let mut quoted = String::from("\"");
@@ -247,10 +177,6 @@ pub(crate) fn sf_string(text: &str) -> String {
 /// Whether a structured field string can hold this character.
 pub(crate) fn is_sf_char(letter: char) -> bool {
     matches!(letter, ' '..='~')
-}
-
-fn name(name: &'static str) -> HeaderName {
-    HeaderName::from_static(name)
 }
 
 const VISIBLE: &str = "structured fields are visible ASCII";
@@ -277,26 +203,6 @@ fn number(text: &mut Text, key: &str, number: u64) {
 /// Whole seconds, rounded up.
 fn secs(nanos: u64) -> u64 {
     nanos.div_ceil(1_000_000_000)
-}
-
-/// Formats `12ms`, `1s`, `6m0s`, as OpenAI does; rounded up.
-fn duration(nanos: u64) -> HeaderValue {
-    let mut text = Text::new();
-    if nanos < 1_000_000_000 {
-        number(&mut text, "", nanos.div_ceil(1_000_000));
-        text.push_str("ms");
-        return value(&text);
-    }
-    let secs = secs(nanos);
-    for (unit, length, modulus) in [("h", 3_600, u64::MAX), ("m", 60, 60)] {
-        if secs >= length {
-            number(&mut text, "", secs / length % modulus);
-            text.push_str(unit);
-        }
-    }
-    number(&mut text, "", secs % 60);
-    text.push_str("s");
-    value(&text)
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use http::HeaderValue;
 use stockade_core::guard::Head;
 
 use crate::{
-    Bucket, Limit, QuotaStatus,
+    Bucket, Limit,
     compiled::{Buckets, CompiledLimit, OverrideQuotas},
-    headers,
+    headers::{self, StaticPolicy},
     rate_key::KeyExtractorError,
 };
 
@@ -31,6 +31,8 @@ pub struct Limits {
     limits: Vec<CompiledLimit>,
     /// The `RateLimit-Policy` of requests that are counted by exactly the configured quotas.
     policy: Option<HeaderValue>,
+    /// The same, if there is a single configured quota.
+    single_policy: Option<&'static StaticPolicy>,
 }
 
 impl Limits {
@@ -79,10 +81,22 @@ impl Limits {
             Some(limit) if quotas > Self::MAX_QUOTAS => {
                 Err(LimitsError::new(LimitsErrorKind::TooMany, limit.name()))
             }
-            _ => Ok(Self {
-                policy: headers::policy_value(compiled.iter().flat_map(CompiledLimit::quotas)),
-                limits: compiled,
-            }),
+            _ => Ok(Self::compiled(compiled)),
+        }
+    }
+
+    fn compiled(limits: Vec<CompiledLimit>) -> Self {
+        let quotas: Vec<_> = limits.iter().flat_map(CompiledLimit::quotas).collect();
+        let policy = headers::policy_value(quotas.iter().copied());
+        let policy = policy.map(headers::static_value);
+        let single_policy = match (&policy, &quotas[..]) {
+            (Some(policy), [(name, _)]) => StaticPolicy::new(policy, name),
+            _ => None,
+        };
+        Self {
+            limits,
+            policy,
+            single_policy,
         }
     }
 
@@ -99,15 +113,9 @@ impl Limits {
         }
     }
 
-    /// The `RateLimit-Policy` and `RateLimit` of a request that was counted by exactly one
-    /// configured quota.
-    pub(crate) fn single_quota_headers(
-        &self,
-        status: &QuotaStatus,
-    ) -> Option<(HeaderValue, HeaderValue)> {
-        let (policy, _) = self.limits.first()?.quotas().next()?;
-        let status = headers::single_status_value(policy, status);
-        Some((self.policy.clone()?, status))
+    /// The policy, if there is a single configured quota and it is announced.
+    pub(crate) fn single_policy(&self) -> Option<&'static StaticPolicy> {
+        self.single_policy
     }
 
     /// Adds the buckets of a request, with the overrides of its principal. A `cost` replaces

@@ -3,7 +3,7 @@
 mod refusal;
 mod wait;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, mem};
 
 use http::{HeaderMap, HeaderValue, StatusCode};
 use stockade_core::{
@@ -14,10 +14,10 @@ use stockade_core::{
 };
 
 use crate::{
-    Bucket, Decision, LimitStore, Limits, MemoryLimitStore, QuotaStatus, SharedLimits, StoreError,
+    Bucket, Decision, LimitStore, MemoryLimitStore, QuotaStatus, SharedLimits, StoreError,
     StoreReply,
     compiled::{Buckets, OverrideQuotas},
-    headers::{LegacyHeaders, LimitHeaders, RATELIMIT, RATELIMIT_POLICY, ResetFormat, Unit},
+    headers::{self, LegacyHeaders, LimitHeaders, ResetFormat, StaticPolicy, Unit},
 };
 
 pub use wait::RateLimitWait;
@@ -113,18 +113,18 @@ where
         };
         // The store is not called for requests that no limit counts.
         if buckets.is_empty() {
-            return Check::Pass(RateLimitHook(Headers::Full(None)));
+            return Check::Pass(RateLimitHook(Headers::None));
         }
         match self.store.take(&buckets) {
             StoreReply::Ready(answer) => {
                 if unmodified
-                    && buckets.len() == 1
                     && self.legacy.is_none()
+                    && let Some(policy) = limits.single_policy()
                     && let Ok(decision) = &answer
                     && let [status] = decision.statuses()
                     && status.is_allowed()
                 {
-                    return Check::Pass(RateLimitHook::one(&limits, *status));
+                    return Check::Pass(RateLimitHook(Headers::Single(policy, *status)));
                 }
                 let policy = limits.policy(unmodified, &buckets);
                 match finish(policy, &buckets, answer, self.legacy) {
@@ -155,7 +155,10 @@ fn finish(
     let decision = answer.map_err(|error| refusal::unavailable(error.kind()))?;
     let headers = LimitHeaders::new(policy, buckets, &decision, legacy, Unit::Requests);
     match decision.is_allowed() {
-        true => Ok(RateLimitHook(Headers::Full(headers.map(Box::new)))),
+        true => Ok(RateLimitHook(match headers {
+            Some(headers) => Headers::Full(Box::new(headers)),
+            None => Headers::None,
+        })),
         false => {
             let refusal = refusal::reached(buckets, &decision);
             Err(match headers {
@@ -174,34 +177,25 @@ pub struct RateLimitHook(Headers);
 /// written.
 #[derive(Debug)]
 enum Headers {
+    /// The request was not counted, or its quotas are not announced.
+    None,
     /// The status of the only configured quota.
-    Single(Arc<Limits>, QuotaStatus),
-    /// All other cases; `None` if the request was not counted.
-    Full(Option<Box<LimitHeaders>>),
-}
-
-impl RateLimitHook {
-    fn one(limits: &Arc<Limits>, status: QuotaStatus) -> Self {
-        Self(Headers::Single(Arc::clone(limits), status))
-    }
+    Single(&'static StaticPolicy, QuotaStatus),
+    Full(Box<LimitHeaders>),
 }
 
 impl ResponseHook for RateLimitHook {
     const UNTIL_BODY_END: bool = false;
 
     fn on_response(&mut self, _status: StatusCode, headers: &mut HeaderMap) {
-        match &mut self.0 {
-            Headers::Single(limits, status) => {
-                if let Some((policy, status)) = limits.single_quota_headers(status) {
-                    headers.append(RATELIMIT_POLICY, policy);
-                    headers.append(RATELIMIT, status);
-                }
+        match mem::replace(&mut self.0, Headers::None) {
+            Headers::None => {}
+            Headers::Single(policy, status) => {
+                policy.write(headers);
+                let status = headers::single_status_value(policy.field(), &status);
+                headers::write_status(headers, status);
             }
-            Headers::Full(full) => {
-                if let Some(full) = full.take() {
-                    full.write(headers);
-                }
-            }
+            Headers::Full(full) => full.write(headers),
         }
     }
 }

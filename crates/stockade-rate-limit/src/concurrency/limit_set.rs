@@ -13,7 +13,7 @@ use stockade_core::{
 use super::{ConcurrencyLimit, headers, stats::Counters};
 use crate::{
     AcquireError, KeyExtractorError, PermitRequest, StoreErrorKind,
-    headers::{RATELIMIT, RATELIMIT_POLICY},
+    headers::{RATELIMIT, RATELIMIT_POLICY, static_value},
 };
 
 /// The state that all requests of one guard share.
@@ -46,7 +46,7 @@ impl LimitSet {
         let limits: Vec<_> = limits.into_iter().collect();
         let all = limits.iter().map(|limit| (limit.name(), limit.max()));
         Self {
-            policy: headers::policy(all),
+            policy: static_value(headers::policy(all)),
             limits,
             counters: Counters::default(),
         }
@@ -101,8 +101,8 @@ impl LimitSet {
     }
 
     /// The policy of a request.
-    pub(super) fn policy(&self, override_max: &PolicyOverride) -> HeaderValue {
-        override_max.as_deref().unwrap_or(&self.policy).clone()
+    pub(super) fn policy<'a>(&'a self, policy: &'a PolicyOverride) -> &'a HeaderValue {
+        policy.as_deref().unwrap_or(&self.policy)
     }
 
     /// The refusal of a request without a permit.
@@ -140,7 +140,7 @@ impl LimitSet {
         .with_code("CONCURRENCY_LIMIT")
         .retry_after(RETRY_AFTER)
         .with_violation(violation)
-        .with_header(RATELIMIT_POLICY, self.policy(policy))
+        .with_header(RATELIMIT_POLICY, self.policy(policy).clone())
         .with_header(RATELIMIT, headers::exhausted(limit.name()))
     }
 }
