@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode};
 use stockade_core::guard::{Check, Guard, Head, ResponseHook};
 
 use limit_set::{LimitSet, PermitRequests, PolicyOverride};
-use stats::GaugeGuard;
+use stats::InUse;
 
 use crate::{
     MemoryPermits, PermitReply, PermitRequest, PermitStore, QueueTimeout, headers::write_policy,
@@ -195,7 +195,7 @@ pub struct ConcurrencyHook<P>(Option<Held<P>>);
 struct Held<P> {
     // Released before the gauge is decremented.
     _permit: P,
-    in_use: GaugeGuard,
+    in_use: InUse,
     policy: PolicyOverride,
 }
 
@@ -203,7 +203,7 @@ impl<P> ConcurrencyHook<P> {
     fn new(permit: P, policy: PolicyOverride, limits: &Arc<LimitSet>) -> Self {
         Self(Some(Held {
             _permit: permit,
-            in_use: GaugeGuard::admitted(limits),
+            in_use: InUse::new(limits),
             policy,
         }))
     }

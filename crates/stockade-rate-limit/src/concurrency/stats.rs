@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 use super::limit_set::LimitSet;
@@ -25,20 +25,33 @@ pub struct ConcurrencyStats {
 
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    in_use: AtomicU64,
+    shards: [Shard; SHARDS],
     waiting: AtomicU64,
-    admitted: AtomicU64,
     refused: AtomicU64,
     failed: AtomicU64,
 }
 
+/// The counters that every request changes, for some of the threads: in a cache line of its
+/// own, so that threads do not contend for it.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Shard {
+    admitted: AtomicU64,
+    ended: AtomicU64,
+}
+
+const SHARDS: usize = 8;
+
 impl Counters {
     pub(super) fn read(&self) -> ConcurrencyStats {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let read = |counter: &AtomicU64| counter.load(Ordering::Acquire);
+        // In this order, so that a request that ends meanwhile is not missing.
+        let ended: u64 = self.shards.iter().map(|shard| read(&shard.ended)).sum();
+        let admitted: u64 = self.shards.iter().map(|shard| read(&shard.admitted)).sum();
         ConcurrencyStats {
-            in_use: read(&self.in_use),
+            in_use: admitted.saturating_sub(ended),
             waiting: read(&self.waiting),
-            admitted: read(&self.admitted),
+            admitted,
             refused: read(&self.refused),
             failed: read(&self.failed),
         }
@@ -51,43 +64,67 @@ impl Counters {
     pub(super) fn failed(&self) {
         self.failed.fetch_add(1, Ordering::Relaxed);
     }
+
+    /// The shard of this thread.
+    fn shard(&self) -> &Shard {
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static SHARD: usize = THREADS.fetch_add(1, Ordering::Relaxed) % SHARDS;
+        }
+        &self.shards[SHARD.with(|shard| *shard)]
+    }
 }
 
-/// Counts itself in a gauge until it is dropped.
+/// Counts a request as in use until it is dropped.
 #[derive(Debug)]
-pub(super) struct GaugeGuard {
+pub(super) struct InUse {
     limits: Arc<LimitSet>,
-    gauge: fn(&Counters) -> &AtomicU64,
 }
 
-impl GaugeGuard {
-    /// Counts an admitted request.
-    pub(super) fn admitted(limits: &Arc<LimitSet>) -> Self {
-        limits.counters.admitted.fetch_add(1, Ordering::Relaxed);
-        Self::new(limits, |counters| &counters.in_use)
+impl InUse {
+    pub(super) fn new(limits: &Arc<LimitSet>) -> Self {
+        let shard = limits.counters.shard();
+        shard.admitted.fetch_add(1, Ordering::Release);
+        Self {
+            limits: Arc::clone(limits),
+        }
     }
 
-    /// Counts a waiting request.
-    pub(super) fn waiting(limits: &Arc<LimitSet>) -> Self {
-        Self::new(limits, |counters| &counters.waiting)
+    /// The limits that count it.
+    pub(super) fn limits(&self) -> &LimitSet {
+        &self.limits
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        let shard = self.limits.counters.shard();
+        shard.ended.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// Counts a request as waiting until it is dropped.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    limits: Arc<LimitSet>,
+}
+
+impl Waiting {
+    pub(super) fn new(limits: &Arc<LimitSet>) -> Self {
+        limits.counters.waiting.fetch_add(1, Ordering::Relaxed);
+        Self {
+            limits: Arc::clone(limits),
+        }
     }
 
-    /// The limits whose gauge it is.
+    /// The limits that count it.
     pub(super) fn limits(&self) -> &Arc<LimitSet> {
         &self.limits
     }
-
-    fn new(limits: &Arc<LimitSet>, gauge: fn(&Counters) -> &AtomicU64) -> Self {
-        gauge(&limits.counters).fetch_add(1, Ordering::Relaxed);
-        Self {
-            limits: Arc::clone(limits),
-            gauge,
-        }
-    }
 }
 
-impl Drop for GaugeGuard {
+impl Drop for Waiting {
     fn drop(&mut self) {
-        (self.gauge)(&self.limits.counters).fetch_sub(1, Ordering::Relaxed);
+        self.limits.counters.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }

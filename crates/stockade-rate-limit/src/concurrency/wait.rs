@@ -14,7 +14,7 @@ use stockade_core::refusal::Refusal;
 use super::{
     ConcurrencyHook,
     limit_set::{LimitSet, PolicyOverride, RequestedPermit},
-    stats::GaugeGuard,
+    stats::Waiting,
 };
 use crate::PermitStore;
 
@@ -28,7 +28,7 @@ pin_project! {
         permit: P::Wait,
         requested: Vec<RequestedPermit>,
         policy: PolicyOverride,
-        waiting: GaugeGuard,
+        waiting: Waiting,
     }
 }
 
@@ -46,7 +46,7 @@ where
             permit,
             requested,
             policy,
-            waiting: GaugeGuard::waiting(limits),
+            waiting: Waiting::new(limits),
         }
     }
 }
