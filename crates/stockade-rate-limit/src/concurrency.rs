@@ -1,6 +1,7 @@
 //! The concurrency guard.
 
 mod headers;
+mod layer;
 mod limit;
 mod limit_set;
 mod stats;
@@ -18,6 +19,7 @@ use crate::{
     MemoryPermits, PermitReply, PermitRequest, PermitStore, QueueTimeout, headers::write_policy,
 };
 
+pub use layer::ConcurrencyLayer;
 pub use limit::ConcurrencyLimit;
 pub use stats::ConcurrencyStats;
 pub use wait::ConcurrencyWait;
@@ -40,39 +42,39 @@ pub use wait::ConcurrencyWait;
 /// use bytes::Bytes;
 /// use http::{Request, Response, StatusCode};
 /// use http_body_util::Full;
-/// use stockade_core::{context::RequestContext, guard::Guard, identity::Principal};
-/// use stockade_rate_limit::{KeyExtractor, Concurrency, ConcurrencyLimit};
+/// use stockade_core::{context::RequestContext, identity::Principal};
+/// use stockade_rate_limit::{ConcurrencyLayer, ConcurrencyLimit, KeyExtractor};
 /// use tower::{ServiceBuilder, ServiceExt};
 ///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// const ONE: NonZeroU32 = NonZeroU32::new(1).unwrap();
-/// const MANY: NonZeroU32 = NonZeroU32::new(500).unwrap();
-/// let guard = Concurrency::new([
-///     ConcurrencyLimit::new("server", KeyExtractor::global(), MANY).overload(),
-///     ConcurrencyLimit::new("key", KeyExtractor::principal(), ONE),
-/// ]);
-/// let service = ServiceBuilder::new()
-///     .layer(guard.into_layer())
-///     .service_fn(|_: Request<()>| async {
-///         Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("a stream")))
-///     });
+/// #[tokio::main(flavor = "current_thread")]
+/// async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     const ONE: NonZeroU32 = NonZeroU32::new(1).unwrap();
+///     const MANY: NonZeroU32 = NonZeroU32::new(500).unwrap();
+///     let layer = ConcurrencyLayer::new([
+///         ConcurrencyLimit::new("server", KeyExtractor::global(), MANY).overload(),
+///         ConcurrencyLimit::new("key", KeyExtractor::principal(), ONE),
+///     ]);
+///     let service = ServiceBuilder::new()
+///         .layer(layer)
+///         .service_fn(|_: Request<()>| async {
+///             Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("a stream")))
+///         });
 ///
-/// // What an authenticator would have found out:
-/// let key = Principal::builder("key").build();
-/// let context = || RequestContext::builder().principal(key.clone()).build();
-/// let request = || Request::builder().extension(context()).body(());
+///     // An authentication layer would set the principal.
+///     let key = Principal::builder("key").build();
+///     let context = || RequestContext::builder().principal(key.clone()).build();
+///     let request = || Request::builder().extension(context()).body(());
 ///
-/// // The first response still has its body, and so its request.
-/// let first = service.clone().oneshot(request()?).await?;
-/// assert_eq!(first.status(), StatusCode::OK);
-/// let second = service.clone().oneshot(request()?).await?;
-/// assert_eq!(second.status(), StatusCode::TOO_MANY_REQUESTS);
+///     // The first response still has its body, and so its permit.
+///     let first = service.clone().oneshot(request()?).await?;
+///     assert_eq!(first.status(), StatusCode::OK);
+///     let second = service.clone().oneshot(request()?).await?;
+///     assert_eq!(second.status(), StatusCode::TOO_MANY_REQUESTS);
 ///
-/// drop(first);
-/// assert_eq!(service.oneshot(request()?).await?.status(), StatusCode::OK);
-/// # Ok(())
-/// # }
+///     drop(first);
+///     assert_eq!(service.oneshot(request()?).await?.status(), StatusCode::OK);
+///     Ok(())
+/// }
 /// ```
 #[derive(Clone)]
 pub struct Concurrency<P = MemoryPermits> {

@@ -7,7 +7,7 @@
 //!    ([`Quota::sliding`]). Invalid quotas are rejected when they are parsed, with the reason.
 //! 2. A [`Limit`] has a [`KeyExtractor`] and one or more quotas. All quotas of a request are
 //!    checked first; then all are debited or none. A refused request is not debited.
-//! 3. Use one [`RateLimit`] by address before authentication, so that guessing keys is
+//! 3. Use one [`RateLimitLayer`] by address before authentication, so that guessing keys is
 //!    limited, and one by principal after it. A principal's own quotas replace those of the
 //!    limit.
 //! 4. Every request has a key. Anonymous requests are counted by address; requests without a
@@ -21,19 +21,22 @@
 //!    lowest debt is evicted, and its debt is kept as a floor: eviction never refills a quota.
 //! 7. A store shared by several processes ([`LimitStore`]) decides atomically. Its
 //!    [`FailurePolicy`] has to be chosen, and its state is visible ([`Fallback::health`]).
-//! 8. [`Concurrency`] limits requests in flight. A permit is held until the response body has
+//! 8. A [`ConcurrencyLayer`] limits requests in flight. A permit is held until the response body has
 //!    ended, failed or was dropped, and is released once.
-//! 9. A [`TokenBudget`] reserves the tokens that a request may use, and settles the actual
+//! 9. A [`TokenBudgetLayer`] reserves the tokens that a request may use, and settles the actual
 //!    usage once, however the request ends.
+//!
+//! The layers are made of guards ([`RateLimit`], [`Concurrency`], [`TokenBudget`]), for programs
+//! that compose guards themselves.
 //!
 //! # Before you deploy
 //! - Clients are identified by [`ClientIp`](stockade_core::client::ClientIp). Behind a proxy,
-//!   add a [`ContextGuard`](stockade_core::context::ContextGuard) that trusts it as the
+//!   add a [`ContextLayer`](stockade_core::context::ContextLayer) that trusts it as the
 //!   outermost layer; otherwise all clients share one address.
 //! - The memory store counts per process: two replicas allow twice as much.
 //! - State is stored under the name of a limit and the period of its quota. Counts, bursts and
 //!   costs can change while requests are in flight ([`SharedLimits`]).
-//! - [`Fallback`], [`Concurrency::queue`] and remote stores need tokio's timer; everything
+//! - [`Fallback`], [`ConcurrencyLayer::queue`] and remote stores need tokio's timer; everything
 //!   else is runtime-agnostic.
 //!
 //! # Examples
@@ -56,15 +59,15 @@
 //! use bytes::Bytes;
 //! use http::{Request, Response, StatusCode};
 //! use http_body_util::Full;
-//! use stockade_core::{client::PeerAddr, guard::Guard};
-//! use stockade_rate_limit::{KeyExtractor, Limit, Limits, Quota, RateLimit};
+//! use stockade_core::client::PeerAddr;
+//! use stockade_rate_limit::{KeyExtractor, Limit, Limits, Quota, RateLimitLayer};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
 //! #[tokio::main(flavor = "current_thread")]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let limit = Limit::new("ip", KeyExtractor::client_ip()).quota(Quota::per_hour(2));
 //!     let service = ServiceBuilder::new()
-//!         .layer(RateLimit::new(Limits::new([limit])?).into_layer())
+//!         .layer(RateLimitLayer::new(Limits::new([limit])?))
 //!         .service_fn(|_: Request<Full<Bytes>>| async {
 //!             Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
 //!         });
@@ -90,15 +93,19 @@
 //! Several limits in one layer, parsed from text, with the headers that OpenAI's clients read:
 //!
 //! ```
-//! use http::Request;
-//! use stockade_core::{
-//!     context::RequestContext,
-//!     guard::{Check, Guard, Head},
-//!     identity::Principal,
-//! };
-//! use stockade_rate_limit::{KeyExtractor, Limit, Limits, MemoryLimitStore, RateLimit, SharedLimits};
+//! use std::convert::Infallible;
 //!
-//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use stockade_core::{context::RequestContext, identity::Principal};
+//! use stockade_rate_limit::{
+//!     KeyExtractor, Limit, Limits, MemoryLimitStore, RateLimitLayer, SharedLimits,
+//! };
+//! use tower::{ServiceBuilder, ServiceExt};
+//!
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let limits = Limits::new([
 //!         Limit::new("key", KeyExtractor::principal())
 //!             .quota("60/minute burst 10".parse()?)
@@ -107,22 +114,30 @@
 //!             .quota("1000 in any hour".parse()?)
 //!             .cost_by(|head| if head.uri.path() == "/v1/batches" { 100 } else { 1 }),
 //!     ])?;
+//!     // Keep a clone to replace the limits later.
 //!     let limits = SharedLimits::from(limits);
-//!     let guard =
-//!         RateLimit::with_store(limits.clone(), MemoryLimitStore::new(100_000)).openai_headers();
+//!     let store = MemoryLimitStore::new(100_000);
+//!     let service = ServiceBuilder::new()
+//!         .layer(RateLimitLayer::with_store(limits.clone(), store).openai_headers())
+//!         .service_fn(|_: Request<Full<Bytes>>| async {
+//!             Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+//!         });
 //!
+//!     // An authentication layer would set the principal.
 //!     let request = |id: &str| {
-//!         // What an authenticator would have found out:
 //!         let principal = Principal::builder(id).build();
 //!         let context = RequestContext::builder().principal(principal).build();
-//!         let request = Request::get("/v1/batches").extension(context).body(()).unwrap();
-//!         Head::new(request.into_parts().0)
+//!         Request::get("/v1/batches").extension(context).body(Full::default())
 //!     };
-//!     for _ in 0..10 {
-//!         assert!(matches!(guard.check(&request("k1")), Check::Pass(_)));
+//!     for left in ["9", "8"] {
+//!         let passed = service.clone().oneshot(request("k1")?).await?;
+//!         assert_eq!(passed.headers()["x-ratelimit-remaining-requests"], left);
 //!     }
-//!     assert!(matches!(guard.check(&request("k1")), Check::Refuse(_)));
-//!     assert!(matches!(guard.check(&request("k2")), Check::Pass(_)));
+//!     for _ in 0..8 {
+//!         assert_eq!(service.clone().oneshot(request("k1")?).await?.status(), 200);
+//!     }
+//!     assert_eq!(service.clone().oneshot(request("k1")?).await?.status(), 429);
+//!     assert_eq!(service.oneshot(request("k2")?).await?.status(), 200);
 //!     Ok(())
 //! }
 //! ```
@@ -150,7 +165,8 @@ mod token_budget;
 
 pub use bucket::{Bucket, OwnedBucket, QuotaId};
 pub use concurrency::{
-    Concurrency, ConcurrencyHook, ConcurrencyLimit, ConcurrencyStats, ConcurrencyWait,
+    Concurrency, ConcurrencyHook, ConcurrencyLayer, ConcurrencyLimit, ConcurrencyStats,
+    ConcurrencyWait,
 };
 pub use decision::{Decision, QuotaStatus};
 pub use fallback::{FailurePolicy, Fallback, FallbackWait, Fraction, FractionError, StoreHealth};
@@ -164,7 +180,7 @@ pub use permits::{
 };
 pub use quota::{Algorithm, Quota, QuotaError, QuotaErrorKind};
 pub use rate_key::{KeyExtractorError, RateKey};
-pub use rate_limit::{RateLimit, RateLimitHook, RateLimitWait};
+pub use rate_limit::{RateLimit, RateLimitHook, RateLimitLayer, RateLimitWait};
 pub use shared_limits::SharedLimits;
 pub use store::{LimitStore, NoWait, StoreError, StoreErrorKind, StoreReply};
-pub use token_budget::{Reservation, TokenBudget, TokenBudgetWait};
+pub use token_budget::{Reservation, TokenBudget, TokenBudgetLayer, TokenBudgetWait};

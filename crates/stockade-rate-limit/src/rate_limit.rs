@@ -1,5 +1,6 @@
 //! The rate limit guard.
 
+mod layer;
 mod refusal;
 mod wait;
 
@@ -20,6 +21,7 @@ use crate::{
     headers::{self, LegacyHeaders, LimitHeaders, ResetFormat, StaticPolicy, Unit},
 };
 
+pub use layer::RateLimitLayer;
 pub use wait::RateLimitWait;
 
 /// Limits the request rate.

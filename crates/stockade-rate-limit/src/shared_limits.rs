@@ -8,19 +8,19 @@ use crate::Limits;
 
 /// Limits that can be replaced at runtime. Clones share them.
 ///
-/// Keep a clone of the limits that a guard was built with, and [`replace`](Self::replace) them
+/// Keep a clone of the limits that a layer was built with, and [`replace`](Self::replace) them
 /// when the configuration is reloaded. Usage is kept for every limit that keeps its name and
 /// every quota that keeps its period.
 ///
 /// ```
-/// use stockade_rate_limit::{KeyExtractor, Limit, Limits, Quota, RateLimit, SharedLimits};
+/// use stockade_rate_limit::{KeyExtractor, Limit, Limits, Quota, RateLimitLayer, SharedLimits};
 ///
 /// let of = |count| Limits::new([Limit::new("ip", KeyExtractor::client_ip()).quota(Quota::per_minute(count))]);
 /// let limits = SharedLimits::from(of(60)?);
-/// let guard = RateLimit::new(limits.clone());
+/// let layer = RateLimitLayer::new(limits.clone());
 ///
 /// limits.replace(of(600)?);
-/// # let _ = guard;
+/// # let _ = layer;
 /// # Ok::<(), stockade_rate_limit::LimitsError>(())
 /// ```
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! The token budget guard.
 
 mod estimate;
+mod layer;
 mod refusal;
 mod reservation;
 mod settlement;
@@ -23,6 +24,7 @@ use crate::{
     headers::LegacyHeaders,
 };
 
+pub use layer::TokenBudgetLayer;
 pub use reservation::Reservation;
 pub use wait::TokenBudgetWait;
 
@@ -65,44 +67,48 @@ pub use wait::TokenBudgetWait;
 /// use bytes::Bytes;
 /// use http::{Request, Response, StatusCode};
 /// use http_body_util::Full;
-/// use stockade_core::{client::ClientIp, context::{RequestContext, RequestId}, guard::Guard, llm::{ModelRequest, TokenUsage}};
-/// use stockade_rate_limit::{KeyExtractor, Limit, Limits, Quota, TokenBudget};
+/// use stockade_core::{
+///     context::RequestContext,
+///     identity::Principal,
+///     llm::{ModelRequest, TokenUsage},
+/// };
+/// use stockade_rate_limit::{KeyExtractor, Limit, Limits, Quota, TokenBudgetLayer};
 /// use tower::{ServiceBuilder, ServiceExt};
 ///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let by = KeyExtractor::principal().and(KeyExtractor::model());
-/// let limits = Limits::new([Limit::new("tokens", by).quota(Quota::per_minute(10_000))])?;
-/// let service = ServiceBuilder::new()
-///     .layer(TokenBudget::new(limits).openai_headers().into_layer())
-///     .service_fn(|request: Request<()>| async move {
-///         // What a handler says that has run a model:
-///         let usage = TokenUsage { prompt_tokens: 40, completion_tokens: 200 };
-///         RequestContext::of(request.extensions()).unwrap().set_usage(usage);
-///         Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("an answer")))
-///     });
+/// #[tokio::main(flavor = "current_thread")]
+/// async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let key = KeyExtractor::principal().and(KeyExtractor::model());
+///     let limits = Limits::new([Limit::new("tokens", key).quota(Quota::per_minute(10_000))])?;
+///     let service = ServiceBuilder::new()
+///         .layer(TokenBudgetLayer::new(limits).openai_headers())
+///         .service_fn(|request: Request<()>| async move {
+///             // A handler reports what the model used.
+///             let usage = TokenUsage { prompt_tokens: 40, completion_tokens: 200 };
+///             RequestContext::of(request.extensions()).unwrap().set_usage(usage);
+///             Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("an answer")))
+///         });
 ///
-/// // What the guards before it would have found out: a prompt, and the most that the
-/// // client wants back.
-/// let request = |max_tokens| {
-///     let asked = ModelRequest::new(Some("small".into()), 50, Some(max_tokens));
-///     let key = Principal::builder("key").build();
-///     let context = RequestContext::builder().principal(key).model_request(asked);
-///     Request::builder().extension(context.build()).body(())
-/// };
-/// let passed = service.clone().oneshot(request(8_000)?).await?;
-/// assert_eq!(passed.status(), StatusCode::OK);
-/// assert_eq!(passed.headers()["x-ratelimit-remaining-tokens"], "1950");
+///     // Other layers would set the principal, and the model request with its prompt tokens and
+///     // `max_tokens`.
+///     let request = |max_tokens| {
+///         let estimate = ModelRequest::new(Some("small".into()), 50, Some(max_tokens));
+///         let principal = Principal::builder("key").build();
+///         let context = RequestContext::builder().principal(principal).model_request(estimate);
+///         Request::builder().extension(context.build()).body(())
+///     };
+///     let passed = service.clone().oneshot(request(8_000)?).await?;
+///     assert_eq!(passed.status(), StatusCode::OK);
+///     assert_eq!(passed.headers()["x-ratelimit-remaining-tokens"], "1950");
 ///
-/// // The first response still has its body, and so its reservation.
-/// let refused = service.clone().oneshot(request(8_000)?).await?;
-/// assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+///     // The first response still has its body, and so its reservation.
+///     let refused = service.clone().oneshot(request(8_000)?).await?;
+///     assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
 ///
-/// // Once it has ended, the 240 tokens that were used are all that is charged.
-/// drop(passed);
-/// assert_eq!(service.oneshot(request(8_000)?).await?.status(), StatusCode::OK);
-/// # Ok(())
-/// # }
+///     // Once it has ended, the 240 tokens that were used are all that is charged.
+///     drop(passed);
+///     assert_eq!(service.oneshot(request(8_000)?).await?.status(), StatusCode::OK);
+///     Ok(())
+/// }
 /// ```
 pub struct TokenBudget<S = MemoryLimitStore> {
     limits: SharedLimits,
@@ -216,6 +222,17 @@ where
 
     fn admit(&self, pass: Self::Pass, _head: &mut Head) -> Self::Hook {
         pass
+    }
+}
+
+impl<S> Clone for TokenBudget<S> {
+    fn clone(&self) -> Self {
+        Self {
+            limits: self.limits.clone(),
+            store: Arc::clone(&self.store),
+            estimate: self.estimate,
+            legacy: self.legacy,
+        }
     }
 }
 
