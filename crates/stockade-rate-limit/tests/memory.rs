@@ -59,7 +59,10 @@ impl Client {
 
     fn at(&mut self, number: u32) -> &Head {
         let address = IpAddr::from(number.to_be_bytes());
-        self.0.extensions.insert(PeerAddr::Ip(address));
+        let mut parts = Request::new(()).into_parts().0;
+        parts.extensions.insert(PeerAddr::Ip(address));
+        // A head keeps its context, and so its client.
+        self.0 = Head::new(parts);
         &self.0
     }
 }
@@ -220,7 +223,7 @@ fn locks_the_same_buckets_in_any_order_without_deadlock() {
 }
 
 #[test]
-#[should_panic(expected = "of a lane each")]
+#[should_panic(expected = "have different quota ids")]
 fn two_buckets_of_one_quota_panic_instead_of_deadlocking() {
     let (store, _) = store(10);
     let quota = Quota::per_hour(1_000);

@@ -447,14 +447,19 @@ async fn refuses_requests_without_an_address() {
     ] {
         let limit = Limit::new("ip", by).quota(Quota::per_hour(1));
         let layer = guard([limit], &clock).into_layer();
-        let unknown = send(&layer, Request::builder()).await;
+        let anonymous = || RequestContext::builder().anonymous();
+        let unknown = Request::builder().extension(anonymous().build());
+        let unknown = send(&layer, unknown).await;
         assert_eq!(unknown.status, StatusCode::INTERNAL_SERVER_ERROR);
         assert!(
             !unknown.body.contains("PeerAddr"),
             "the client is told too much"
         );
         // All Unix sockets share one key.
-        let unix = || Request::builder().extension(PeerAddr::UnixSocket);
+        let unix = || {
+            let context = anonymous().client(ClientIp::UnixSocket).build();
+            Request::builder().extension(context)
+        };
         assert_eq!(send(&layer, unix()).await.status, StatusCode::OK);
         assert_eq!(
             send(&layer, unix()).await.status,
@@ -818,7 +823,8 @@ async fn uncounted_requests_do_not_call_the_store() {
     let limit =
         Limit::new("key", KeyExtractor::dangerous_principal_only()).quota(Quota::per_minute(1));
     let layer = RateLimit::with_store(limits([limit]), Unasked).into_layer();
-    let seen = send(&layer, from([192, 0, 2, 1])).await;
+    let anonymous = RequestContext::builder().anonymous().build();
+    let seen = send(&layer, Request::builder().extension(anonymous)).await;
     assert_eq!(seen.status, 200);
     assert!(!seen.headers.contains_key("ratelimit"));
 }

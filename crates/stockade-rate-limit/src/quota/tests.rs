@@ -109,7 +109,7 @@ fn accepts_the_extreme_quotas() {
 }
 
 #[test]
-#[should_panic(expected = "a quota of 0 lets nobody in")]
+#[should_panic(expected = "the count of a quota must be at least 1")]
 fn a_constant_with_count_zero_panics() {
     let _ = Quota::per_minute(0);
 }
