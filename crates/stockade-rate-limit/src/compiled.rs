@@ -6,8 +6,8 @@ use arrayvec::ArrayVec;
 use stockade_core::{guard::Head, identity::QuotaOverrides};
 
 use crate::{
-    Bucket, KeyExtractor, Limit, Limits, LimitsError, LimitsErrorKind, Quota, bucket::QuotaId,
-    key_extractor::ExtractedKey, limit::Cost, rate_key::KeyExtractorError,
+    Bucket, KeyExtractor, Limit, Limits, LimitsError, LimitsErrorKind, Quota,
+    key_extractor::ExtractedKey, limit::Cost, quota_id::QuotaId, rate_key::KeyExtractorError,
 };
 
 /// The buckets of one request.

@@ -156,6 +156,7 @@ mod memory;
 mod permits;
 mod policy;
 mod quota;
+mod quota_id;
 mod rate_key;
 mod rate_limit;
 mod shared_limits;
@@ -163,7 +164,7 @@ pub mod sliding;
 mod store;
 mod token_budget;
 
-pub use bucket::{Bucket, OwnedBucket, QuotaId};
+pub use bucket::{Bucket, OwnedBucket};
 pub use concurrency::{
     Concurrency, ConcurrencyHook, ConcurrencyLayer, ConcurrencyLimit, ConcurrencyStats,
     ConcurrencyWait,
@@ -179,6 +180,7 @@ pub use permits::{
     PermitStore, QueueTimeout,
 };
 pub use quota::{Algorithm, Quota, QuotaError, QuotaErrorKind};
+pub use quota_id::QuotaId;
 pub use rate_key::{KeyExtractorError, RateKey};
 pub use rate_limit::{RateLimit, RateLimitHook, RateLimitLayer, RateLimitWait};
 pub use shared_limits::SharedLimits;

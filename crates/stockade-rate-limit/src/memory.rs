@@ -1,13 +1,14 @@
 //! The store of one process.
 
 mod clock;
+mod debit;
 mod set;
 mod table;
 
 use std::{
     fmt, slice,
     sync::{
-        Arc, MutexGuard,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -16,15 +17,15 @@ use arc_swap::{ArcSwap, Guard};
 use arrayvec::ArrayVec;
 use stockade_core::clock::Clock;
 
-use set::{Lookup, Set};
+use debit::{PendingDebit, tag};
 
 use crate::{
-    Bucket, Decision, LimitStore, Limits, NoWait, QuotaId, QuotaStatus, StoreError, StoreErrorKind,
-    StoreReply, policy,
+    Bucket, Decision, LimitStore, Limits, NoWait, QuotaId, StoreError, StoreErrorKind, StoreReply,
+    policy,
 };
 
 pub use clock::MonotonicClock;
-pub(crate) use table::Table;
+use table::Table;
 
 /// Stores states in the memory of one process. Clones share them.
 ///
@@ -173,8 +174,8 @@ impl Shared {
     /// look-up.
     #[inline]
     fn cached_table<'b>(&self, bucket: &Bucket<'b>) -> Option<&'b Table> {
-        let table = bucket.quota_id().cached_table().get()?;
-        table.is_of(self.id).then_some(&**table)
+        let table: &Table = bucket.quota_id().cached()?;
+        table.is_of(self.id).then_some(table)
     }
 
     /// The tables, with one for each of these buckets.
@@ -217,8 +218,8 @@ impl Shared {
     /// A table for this quota. A table that made room for others is reused with its memory: it
     /// has no debts.
     fn table(&self, quota_id: &QuotaId) -> Arc<Table> {
-        match quota_id.cached_table().get() {
-            Some(table) if table.revive(self.id) => Arc::clone(table),
+        match quota_id.cached_arc::<Table>() {
+            Some(table) if table.revive(self.id) => table,
             _ => Arc::new(Table::new(self.id, quota_id.digest(), self.capacity)),
         }
     }
@@ -234,65 +235,11 @@ fn find<'t>(tables: &'t Tables, bucket: &Bucket<'_>) -> &'t Table {
     let quota_id = bucket.quota_id().digest();
     let table = tables.iter().find(|table| table.quota_id() == quota_id);
     let table = table.expect("the table was created before");
-    bucket
-        .quota_id()
-        .cached_table()
-        .get_or_init(|| Arc::clone(table));
+    let quota_id = bucket.quota_id();
+    if quota_id.cached::<Table>().is_none() {
+        quota_id.cache(Arc::clone(table) as _);
+    }
     table
-}
-
-/// The half of the digest that does not select the set; 0 marks an empty slot. Two keys with
-/// the same set and tag share a state: with 10 million keys, one pair in a hundred tables.
-fn tag(bucket: &Bucket<'_>) -> u32 {
-    (bucket.key().digest() as u32).max(1)
-}
-
-/// A bucket that is being decided, with its set locked.
-struct PendingDebit<'a> {
-    bucket: &'a Bucket<'a>,
-    table: &'a Table,
-    set: MutexGuard<'a, Set>,
-    lookup: Lookup,
-    state: u64,
-    status: QuotaStatus,
-}
-
-impl<'a> PendingDebit<'a> {
-    // Otherwise the compiler outlines it for single buckets, too, and passes it in memory.
-    #[inline(always)]
-    fn check(bucket: &'a Bucket<'a>, table: &'a Table, now: u64) -> Self {
-        let set = table.lock(bucket.key().digest());
-        let lookup = set.find(tag(bucket));
-        let (state, status) = policy::take(lookup.state, bucket.as_quota(), now, bucket.cost());
-        Self {
-            bucket,
-            table,
-            set,
-            lookup,
-            state,
-            status,
-        }
-    }
-
-    /// Stores the state if the request is allowed, or if this bucket refuses it, and returns
-    /// the status.
-    #[inline(always)]
-    fn commit(mut self, allowed: bool, now: u64) -> QuotaStatus {
-        let quota = self.bucket.as_quota();
-        if allowed {
-            let tag = tag(self.bucket);
-            self.set.keep(tag, &self.lookup, self.state, quota, now);
-            let forgotten = now.saturating_add(self.status.reset_nanos());
-            self.table.keep_until(forgotten);
-            self.status
-        } else if self.status.is_allowed() {
-            // Another bucket refused the request. A cost of 0 changes nothing.
-            policy::take(self.lookup.state, quota, now, 0).1
-        } else {
-            self.set.keep_refused(&self.lookup, self.state);
-            self.status
-        }
-    }
 }
 
 impl fmt::Debug for MemoryLimitStore {
