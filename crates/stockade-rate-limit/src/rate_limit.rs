@@ -18,7 +18,7 @@ use crate::{
     Bucket, Decision, LimitStore, MemoryLimitStore, QuotaStatus, SharedLimits, StoreError,
     StoreReply,
     compiled::{Buckets, OverrideQuotas},
-    headers::{self, LegacyHeaders, LimitHeaders, ResetFormat, StaticPolicy, Unit},
+    headers::{self, LegacyHeaders, LimitHeaders, ResetFormat, StaticPolicy, Text, Unit},
 };
 
 pub use layer::RateLimitLayer;
@@ -194,8 +194,9 @@ impl ResponseHook for RateLimitHook {
             Headers::None => {}
             Headers::Single(policy, status) => {
                 policy.write(headers);
-                let status = headers::single_status_value(policy.field(), &status);
-                headers::write_status(headers, status);
+                let mut text = Text::new();
+                headers::write_statuses(&mut text, [(policy.field(), &status)]);
+                headers::write_status(headers, &text);
             }
             Headers::Full(full) => full.write(headers),
         }
