@@ -87,7 +87,11 @@ struct Count {
 fn report() {
     let counts = STACKS.map(|stack| each(stack, None));
     let [request, bare, audit, chained, sha] = counts;
-    let line = each("audit", Some("stockade_audit::record::line*")).requests;
+    let line = each(
+        "audit",
+        Some("*stockade_audit::record::RequestRecord::line*"),
+    )
+    .requests;
     let (plain, sealed) = (
         audit.requests - bare.requests,
         chained.requests - bare.requests,

@@ -1,4 +1,4 @@
-//! Counts the bytes of a request's body as they are read.
+//! Counts the bytes that are read of a request body.
 
 use std::{
     convert::Infallible,
@@ -13,14 +13,14 @@ use stockade_core::{
     refusal::Refusal,
 };
 
-/// Says how many bytes of the request's body the inner service has read.
+/// Counts the bytes that the inner service reads of the request body.
 ///
-/// A check that reads bodies itself, such as stockade-body's, says so as well; where it
-/// stands in the same chain, this one need not.
+/// It is not needed in a chain with a guard that reads bodies, such as those of
+/// stockade-body, which reports the number itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BodyCounter;
 
-/// A request's body whose bytes are counted as the inner service reads them.
+/// A request body that counts the bytes read of it.
 pub type RequestBody<B> = CountedBody<B>;
 
 impl<B> BodyGuard<B> for BodyCounter

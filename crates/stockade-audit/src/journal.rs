@@ -18,7 +18,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use stockade_core::clock::{Clock, Timestamp};
+use stockade_core::{
+    clock::{Clock, Timestamp},
+    context::RequestContext,
+};
 use tokio::sync::Notify;
 
 pub use builder::{Fsync, JournalBuilder};
@@ -137,6 +140,10 @@ impl Journal {
         self.shared.clock.now()
     }
 
+    pub(crate) fn arrival(&self, context: &RequestContext) -> Timestamp {
+        self.shared.clock.arrival(context)
+    }
+
     pub(crate) fn append(&self, line: &Line) {
         let mut queue = self.shared.queue();
         queue.push(line.as_bytes());
@@ -144,8 +151,7 @@ impl Journal {
     }
 
     /// Returns whether to write a record for this refusal, and counts it if not.
-    pub(crate) fn admit(&self, key: RefusalKey) -> bool {
-        let now = self.now();
+    pub(crate) fn admit(&self, key: RefusalKey, now: Timestamp) -> bool {
         let mut queue = self.shared.queue();
         let admitted = queue.admit(key, now);
         self.appended(queue);

@@ -1,63 +1,67 @@
 //! The tower layer.
 
 use stockade_core::{
-    guard::{Bodies, GuardStack},
-    guard::{Chain, GuardedBody},
-    guard::{GuardLayer, Guarded},
+    guard::{Bodies, Chain, GuardLayer, GuardStack, Guarded, GuardedBody},
     refusal::Responder,
 };
 use tower_layer::Layer;
 
-use crate::{AuditLog, Backpressure, BodyCounter, Recorder};
+use crate::{AuditGuards, AuditLog, BodyCounter, Recorder};
 
-/// Writes one record a request. Put it right inside of
-/// [`ContextGuard`](stockade_core::context::ContextGuard)'s layer and outside of all others.
+/// A tower layer that writes one record per request. Put it directly inside of
+/// [`ContextLayer`](stockade_core::context::ContextLayer) and outside of all other layers.
+///
+/// In a chain of guards, use [`Recorder::with_backpressure`] instead.
 #[derive(Clone, Debug)]
 pub struct AuditLayer {
-    log: AuditLog,
-    responder: Responder,
-    user_agent: bool,
+    recorder: Recorder,
+    layer: GuardLayer<Recorded>,
 }
 
-/// A service whose requests are recorded; made by [`AuditLayer`].
+/// The service of an [`AuditLayer`].
 pub type Audit<S> = Guarded<S, Recorded>;
 
-/// The response body of a service whose requests are recorded.
+/// The response body of an [`Audit`] service.
 pub type ResponseBody<R> = GuardedBody<R, <Recorded as GuardStack>::Carried>;
 
 type Recorded = Chain<AuditGuards, Bodies<BodyCounter>>;
 
-/// What an [`AuditLayer`] does, for a [`Chain`] that says itself how much of a body was read.
-pub type AuditGuards = Chain<Recorder, Backpressure>;
-
 impl AuditLayer {
-    /// A layer that writes to this log.
+    /// Creates a layer that writes to this log.
     pub fn new(log: AuditLog) -> Self {
+        Self::from(Recorder::new(log))
+    }
+
+    /// Sets whether the `User-Agent` header is recorded; see [`Recorder::user_agent`].
+    pub fn user_agent(self, recorded: bool) -> Self {
+        let recorder = self.recorder.user_agent(recorded);
         Self {
-            log,
-            responder: Responder::default(),
-            user_agent: false,
+            layer: self.layer.map(|_| guards(recorder.clone())),
+            recorder,
         }
     }
 
-    /// Answers the requests that are refused because the log cannot be written.
-    pub fn responder(mut self, responder: Responder) -> Self {
-        self.responder = responder;
-        self
+    /// Sets the responder for requests that are refused because the log cannot be written.
+    pub fn responder(self, responder: Responder) -> Self {
+        Self {
+            layer: self.layer.responder(responder),
+            ..self
+        }
     }
+}
 
-    /// Also records the `User-Agent` header, which is whatever the client likes.
-    pub fn user_agent(mut self, recorded: bool) -> Self {
-        self.user_agent = recorded;
-        self
-    }
+/// Adds the counter of the request body, which the layer cannot expect of other guards.
+fn guards(recorder: Recorder) -> Recorded {
+    let counter = Bodies::new("audit", BodyCounter);
+    recorder.with_backpressure().then(counter)
+}
 
-    /// The guards alone, for a chain, which has a responder of its own. Whoever reads the
-    /// request's body in that chain says how much of it was read, with
-    /// [`RequestContext::set_bytes_read`](stockade_core::context::RequestContext::set_bytes_read), or
-    /// [`BodyCounter`] does.
-    pub fn into_guards(self) -> AuditGuards {
-        Recorder::new(self.log.clone(), self.user_agent).then(Backpressure::new(self.log))
+impl From<Recorder> for AuditLayer {
+    fn from(recorder: Recorder) -> Self {
+        Self {
+            layer: GuardLayer::new(guards(recorder.clone())),
+            recorder,
+        }
     }
 }
 
@@ -65,8 +69,6 @@ impl<S> Layer<S> for AuditLayer {
     type Service = Audit<S>;
 
     fn layer(&self, inner: S) -> Audit<S> {
-        let reads = Bodies::new("audit", BodyCounter);
-        let guards = self.clone().into_guards().then(reads);
-        GuardLayer::with_responder(guards, self.responder.clone()).layer(inner)
+        self.layer.layer(inner)
     }
 }

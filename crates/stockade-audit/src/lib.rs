@@ -40,14 +40,14 @@
 //!   unless [`JournalBuilder::linger`] is set.
 //!
 //! # Deployment
-//! - Put the layer directly inside of [`ContextGuard`](stockade_core::context::ContextGuard) and
+//! - Put the layer directly inside of [`ContextLayer`](stockade_core::context::ContextLayer) and
 //!   outside of all other layers. Without a context it creates one, if a
 //!   [`PeerAddr`](stockade_core::client::PeerAddr) is known.
 //! - A timeout outside of the layer is recorded as `client_left`; a timeout inside of it is
 //!   recorded with its response.
 //! - The layer wraps the request body to count its bytes, which costs one allocation per
 //!   request with an axum router. In a [`Chain`](stockade_core::guard::Chain) with a guard that
-//!   reads bodies, use [`AuditLayer::into_guards`], which uses the count of that guard.
+//!   reads bodies, use [`Recorder::with_backpressure`], which uses the count of that guard.
 //! - Only one process may write to a file. With `logrotate`, use
 //!   [`FileSink::external_rotation`]; renaming loses no record, `copytruncate` loses those
 //!   written between the copy and the truncation.
@@ -79,7 +79,7 @@
 //! use http::{Request, Response};
 //! use http_body_util::{BodyExt, Full};
 //! use stockade_audit::{AuditLayer, AuditLog, FileSink, Journal, Overflow};
-//! use stockade_core::{client::PeerAddr, context::ContextGuard, guard::Guard};
+//! use stockade_core::{client::PeerAddr, context::ContextLayer};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
 //! #[tokio::main(flavor = "current_thread")]
@@ -89,7 +89,7 @@
 //!     let sink = FileSink::open(&path)?;
 //!     let log = AuditLog::new(Journal::builder(sink, Overflow::DropAndCount).start()?);
 //!     let service = ServiceBuilder::new()
-//!         .layer(ContextGuard::new().into_layer())
+//!         .layer(ContextLayer::new())
 //!         .layer(AuditLayer::new(log.clone()))
 //!         .service_fn(|_: Request<_>| async {
 //!             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("hello"))))
@@ -170,12 +170,12 @@ pub use body_counter::{BodyCounter, RequestBody};
 pub use chain::{ChainKey, ChainKeyError, ChainKeyErrorKind};
 pub use event::{EventKind, SecurityEvent};
 pub use journal::{Coalesce, FlushError, Fsync, Journal, JournalBuilder, JournalStats};
-pub use layer::{Audit, AuditGuards, AuditLayer, ResponseBody};
+pub use layer::{Audit, AuditLayer, ResponseBody};
 pub use log::AuditLog;
 pub use log_line::LogLine;
 pub use overflow::Overflow;
 pub use record_builder::RecordBuilder;
-pub use recorder::{Backpressure, Recorder};
+pub use recorder::{AuditGuards, Backpressure, Recorder};
 #[cfg(all(unix, feature = "syslog"))]
 pub use sink::SyslogSink;
 pub use sink::{Batch, FileSink, Rotation, Sink, StoredLog, TracingSink, WriterSink, log_files};

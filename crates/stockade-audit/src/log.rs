@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stockade_core::clock::Timestamp;
+use stockade_core::{clock::Timestamp, context::RequestContext};
 
 use crate::{
     FlushError, Journal, SecurityEvent,
@@ -90,6 +90,11 @@ impl AuditLog {
         self.requests.now()
     }
 
+    /// Returns when the request arrived, by the clock of the journal of requests.
+    pub(crate) fn arrival(&self, context: &RequestContext) -> Timestamp {
+        self.requests.arrival(context)
+    }
+
     pub(crate) fn request(&self, line: &Line) {
         self.requests.append(line);
         if let Some(copy) = &self.copy {
@@ -98,8 +103,8 @@ impl AuditLog {
     }
 
     /// Writes the record of a refused request, unless it is coalesced.
-    pub(crate) fn refused(&self, key: RefusalKey, line: impl FnOnce() -> Line) {
-        if self.requests.admit(key) {
+    pub(crate) fn refused(&self, key: RefusalKey, now: Timestamp, line: impl FnOnce() -> Line) {
+        if self.requests.admit(key, now) {
             let line = line();
             for journal in self.journals() {
                 journal.append(&line);

@@ -1,156 +1,176 @@
 //! The record of a request.
 
-use http::{Method, StatusCode, uri::PathAndQuery};
-use stockade_core::{context::RequestContext, guard::Outcome, refusal::Denial};
+use http::{HeaderValue, Method, StatusCode, uri::PathAndQuery};
+use stockade_core::{clock::Timestamp, context::RequestContext, guard::Outcome, refusal::Denial};
 
 use crate::{
-    RecordBuilder,
+    AuditLog,
     journal::RefusalKey,
     line::{Level, Line, field},
 };
 
-/// The longest texts of a record, in bytes, before they are escaped.
+/// The maximum lengths of texts and names, in bytes, before escaping.
 const TEXT: usize = 256;
 const NAME: usize = 128;
 
-/// Writes the record of a request that has ended.
-pub(crate) fn write(exchange: &RecordBuilder) {
-    let denial = exchange.context.denial();
-    let log = &exchange.shared.log;
-    if denial.is_some() || is_security(exchange.status) {
-        let status = exchange.status.map(|status| status.as_u16());
-        let user = exchange.context.principal();
+/// The facts of a request that its record contains.
+pub(crate) struct RequestRecord {
+    pub(crate) context: RequestContext,
+    pub(crate) method: Method,
+    /// Set if no route was known on arrival.
+    pub(crate) path: Option<PathAndQuery>,
+    pub(crate) user_agent: Option<HeaderValue>,
+    pub(crate) started: Timestamp,
+    /// The time of the first byte of the response body.
+    pub(crate) first_byte: Option<Timestamp>,
+    /// The end of the response, if the clock was read at that time anyway.
+    pub(crate) ended: Option<Timestamp>,
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) grpc_status: Option<u16>,
+    pub(crate) bytes_out: u64,
+    pub(crate) outcome: Outcome,
+}
+
+impl RequestRecord {
+    /// Writes the record of a request that has ended.
+    pub(crate) fn write(&self, log: &AuditLog) {
+        let denial = self.context.denial();
+        let now = self.ended.unwrap_or_else(|| log.now());
+        if denial.is_none() && !self.is_security_event() {
+            return log.request(&self.line(None, now));
+        }
+        let status = self.status.map(|status| status.as_u16());
         let reason = denial.map_or("", reason);
-        let key = RefusalKey::new(exchange.context.client(), user, status, reason);
-        log.refused(key, || line(exchange, denial));
-    } else {
-        log.request(&line(exchange, denial));
+        let (client, principal) = (self.context.client(), self.context.principal());
+        let key = RefusalKey::new(client, principal, status, reason);
+        log.refused(key, now, || self.line(denial, now));
+    }
+
+    /// Whether the status belongs to the security events, also without a denial.
+    fn is_security_event(&self) -> bool {
+        let status = self.status.map(|status| status.as_u16());
+        matches!(status, Some(401 | 403 | 413 | 415 | 429))
+    }
+
+    fn line(&self, denial: Option<&Denial>, now: Timestamp) -> Line {
+        let context = &self.context;
+        let aborted = self.is_aborted(denial);
+        let outcome = match self.outcome {
+            Outcome::Completed if aborted => Outcome::Failed,
+            outcome => outcome,
+        };
+        let mut line = match self.summary(denial, aborted, outcome) {
+            // Almost all records, so in one piece.
+            (Level::Info, "request completed") => {
+                Line::begin(now, r#"","level":"info","message":"request completed""#)
+            }
+            (level, message) => Line::new(now, level, message),
+        };
+        line.request_id(context.id());
+        match self.method {
+            Method::POST => line.raw(r#","method":"POST""#),
+            Method::GET => line.raw(r#","method":"GET""#),
+            _ => line.text(field!("method"), self.method.as_str(), NAME),
+        }
+        self.push_path(&mut line);
+        line.client(field!("ip"), context.client());
+        match context.principal() {
+            Some(principal) => line.identifier(field!("user"), principal.id(), NAME),
+            None => line.null(field!("user")),
+        }
+        match self.status {
+            Some(status) => line.number(field!("status"), status.as_u16().into()),
+            None => line.null(field!("status")),
+        }
+        line.millis(field!("latency_ms"), self.started, now);
+        if let Some(first_byte) = self.first_byte {
+            line.millis(field!("ttfb_ms"), self.started, first_byte);
+        }
+        match outcome {
+            Outcome::Completed => line.raw(r#","outcome":"completed""#),
+            Outcome::Failed | Outcome::Panicked => line.raw(r#","outcome":"failed""#),
+            Outcome::Dropped => line.raw(r#","outcome":"client_left""#),
+        }
+        line.number(field!("bytes_in"), context.bytes_read());
+        line.number(field!("bytes_out"), self.bytes_out);
+        if let Some(status) = self.grpc_status {
+            line.number(field!("grpc_status"), status.into());
+        }
+        if let Some(denial) = denial {
+            line.literal(field!("guard"), denial.guard);
+            line.literal(field!("code"), denial.code);
+            line.identifier(field!("reason"), reason(denial), TEXT);
+        }
+        push_model(&mut line, context);
+        if let Some(agent) = &self.user_agent {
+            let agent = String::from_utf8_lossy(agent.as_bytes());
+            line.text(field!("user_agent"), &agent, TEXT);
+        }
+        line
+    }
+
+    /// Whether a refusal aborted the response after a successful status. The status of a gRPC
+    /// response does not indicate success.
+    fn is_aborted(&self, denial: Option<&Denial>) -> bool {
+        denial.is_some()
+            && self.grpc_status.is_none()
+            && self.status.is_some_and(|status| status.is_success())
+    }
+
+    /// Returns the severity and the message of the record.
+    fn summary(
+        &self,
+        denial: Option<&Denial>,
+        aborted: bool,
+        outcome: Outcome,
+    ) -> (Level, &'static str) {
+        let status = self.status.unwrap_or(StatusCode::OK);
+        let level = match outcome {
+            Outcome::Failed | Outcome::Panicked => Level::Error,
+            _ if status.is_server_error() => Level::Error,
+            _ if denial.is_some() || status.is_client_error() => Level::Warn,
+            _ => Level::Info,
+        };
+        let message = match outcome {
+            _ if denial.is_some() && !aborted => "request refused",
+            Outcome::Completed => "request completed",
+            Outcome::Failed | Outcome::Panicked => "request failed",
+            Outcome::Dropped => "client left",
+        };
+        (level, message)
+    }
+
+    fn push_path(&self, line: &mut Line) {
+        match self.context.route() {
+            Some(route) => {
+                line.identifier_twice([field!("path"), field!("route")], route.as_str(), TEXT);
+            }
+            // Without the query, whose values may be secrets.
+            None => {
+                let path = self.path.as_ref().map_or("", PathAndQuery::path);
+                line.text(field!("path"), path, TEXT);
+            }
+        }
     }
 }
 
-/// The statuses that the view of security events shows, whoever answered so.
-fn is_security(status: Option<StatusCode>) -> bool {
-    matches!(
-        status.map(|status| status.as_u16()),
-        Some(401 | 403 | 413 | 415 | 429)
-    )
-}
-
-/// The cause, where the code does not say it all.
+/// Returns the internal reason, or the code if there is none.
 fn reason(denial: &Denial) -> &'static str {
     match denial.internal_reason {
         "" => denial.code,
-        cause => cause,
+        reason => reason,
     }
 }
 
-/// Whether the answer was broken off by a refusal after its head had promised success. With
-/// gRPC that head says nothing yet.
-fn is_broken_off(exchange: &RecordBuilder, denial: Option<&Denial>) -> bool {
-    denial.is_some()
-        && exchange.grpc_status.is_none()
-        && exchange.status.is_some_and(|status| status.is_success())
-}
-
-/// How much the record matters, and what it says in a word.
-fn summary(
-    status: Option<StatusCode>,
-    denial: Option<&Denial>,
-    broken_off: bool,
-    outcome: Outcome,
-) -> (Level, &'static str) {
-    let status = status.unwrap_or(StatusCode::OK);
-    let level = match outcome {
-        Outcome::Failed | Outcome::Panicked => Level::Error,
-        _ if status.is_server_error() => Level::Error,
-        _ if denial.is_some() || status.is_client_error() => Level::Warn,
-        _ => Level::Info,
-    };
-    let message = match outcome {
-        _ if denial.is_some() && !broken_off => "request refused",
-        Outcome::Completed => "request completed",
-        Outcome::Failed | Outcome::Panicked => "request failed",
-        Outcome::Dropped => "client left",
-    };
-    (level, message)
-}
-
-fn line(exchange: &RecordBuilder, denial: Option<&Denial>) -> Line {
-    let now = exchange.ended.unwrap_or_else(|| exchange.shared.log.now());
-    let broken_off = is_broken_off(exchange, denial);
-    let outcome = match exchange.outcome {
-        Outcome::Completed if broken_off => Outcome::Failed,
-        outcome => outcome,
-    };
-    let mut line = match summary(exchange.status, denial, broken_off, outcome) {
-        // Almost all records, so in one piece.
-        (Level::Info, "request completed") => {
-            Line::begin(now, r#"","level":"info","message":"request completed""#)
-        }
-        (level, message) => Line::new(now, level, message),
-    };
-    line.request_id(exchange.context.id());
-    match exchange.method {
-        Method::POST => line.raw(r#","method":"POST""#),
-        Method::GET => line.raw(r#","method":"GET""#),
-        _ => line.text(field!("method"), exchange.method.as_str(), NAME),
-    }
-    place(&mut line, exchange);
-    line.client(field!("ip"), exchange.context.client());
-    match exchange.context.principal() {
-        Some(principal) => line.identifier(field!("user"), principal.id(), NAME),
-        None => line.null(field!("user")),
-    }
-    match exchange.status {
-        Some(status) => line.number(field!("status"), status.as_u16().into()),
-        None => line.null(field!("status")),
-    }
-    line.millis(field!("latency_ms"), exchange.started, now);
-    if let Some(first_byte) = exchange.first_byte {
-        line.millis(field!("ttfb_ms"), exchange.started, first_byte);
-    }
-    match outcome {
-        Outcome::Completed => line.raw(r#","outcome":"completed""#),
-        Outcome::Failed | Outcome::Panicked => line.raw(r#","outcome":"failed""#),
-        Outcome::Dropped => line.raw(r#","outcome":"client_left""#),
-    }
-    line.number(field!("bytes_in"), exchange.context.bytes_read());
-    line.number(field!("bytes_out"), exchange.bytes_out);
-    if let Some(status) = exchange.grpc_status {
-        line.number(field!("grpc_status"), status.into());
-    }
-    if let Some(denial) = denial {
-        line.literal(field!("guard"), denial.guard);
-        line.literal(field!("code"), denial.code);
-        line.identifier(field!("reason"), reason(denial), TEXT);
-    }
-    model(&mut line, &exchange.context);
-    if let Some(agent) = &exchange.user_agent {
-        let agent = String::from_utf8_lossy(agent.as_bytes());
-        line.text(field!("user_agent"), &agent, TEXT);
-    }
-    line
-}
-
-fn place(line: &mut Line, exchange: &RecordBuilder) {
-    if let Some(route) = exchange.context.route() {
-        line.identifier_twice([field!("path"), field!("route")], route.as_str(), TEXT);
-        return;
-    }
-    // Without the query: its values are not for logs.
-    let path = exchange.path.as_ref().map_or("", PathAndQuery::path);
-    line.text(field!("path"), path, TEXT);
-}
-
-fn model(line: &mut Line, context: &RequestContext) {
-    let demand = context.model_request();
-    if let Some(model) = demand.and_then(|demand| demand.model.as_deref()) {
+fn push_model(line: &mut Line, context: &RequestContext) {
+    let request = context.model_request();
+    if let Some(model) = request.and_then(|request| request.model.as_deref()) {
         line.cached_text(field!("model"), model, NAME);
     }
-    if let Some(digest) = demand.and_then(|demand| demand.prompt_digest) {
+    if let Some(digest) = request.and_then(|request| request.prompt_digest) {
         line.display(field!("prompt_digest"), digest);
     }
-    let relabelled = demand.map_or(0, |demand| demand.relabelled_images);
+    let relabelled = request.map_or(0, |request| request.relabelled_images);
     if relabelled > 0 {
         line.number(field!("relabelled_images"), relabelled.into());
     }

@@ -1,33 +1,55 @@
-//! The guards that see to records.
+//! The guards that write records, and that apply the overflow policy.
 
 use std::{sync::Arc, time::Duration};
 
 use stockade_core::{
-    guard::Guard,
-    guard::{BoxWait, NoWait},
-    guard::{Check, Head},
+    guard::{BoxWait, Chain, Check, Guard, GuardStack, Head, NoWait},
     refusal::{Refusal, RefusalKind},
 };
 
 use crate::{
     AuditLog,
     journal::Admission,
-    record_builder::{RecordBuilder, Shared},
+    record_builder::{RecordBuilder, Settings},
 };
 
-/// Writes one record a request, when its response has ended, however it ended.
+/// Writes one record per request when its response has ended.
 ///
-/// It lets everybody in. The layers inside of it tell it the route, the principal, the
-/// verdict and the bytes that were read by way of the
+/// It admits all requests. Inner layers provide the route, the principal, the denial and the
+/// number of bytes read through the
 /// [`RequestContext`](stockade_core::context::RequestContext).
 #[derive(Clone, Debug)]
-pub struct Recorder(Arc<Shared>);
+pub struct Recorder(Arc<Settings>);
+
+/// A [`Recorder`] and the [`Backpressure`] of its log, for a chain of guards.
+pub type AuditGuards = Chain<Recorder, Backpressure>;
 
 impl Recorder {
-    /// Writes to this log; with the `User-Agent` header, which is whatever the client likes,
-    /// or without.
-    pub fn new(log: AuditLog, user_agent: bool) -> Self {
-        Self(Arc::new(Shared { log, user_agent }))
+    /// Creates a guard that writes to this log.
+    pub fn new(log: AuditLog) -> Self {
+        Self(Arc::new(Settings {
+            log,
+            user_agent: false,
+        }))
+    }
+
+    /// Sets whether the `User-Agent` header is recorded; `false` by default. Its text is chosen
+    /// by the client.
+    pub fn user_agent(self, recorded: bool) -> Self {
+        Self(Arc::new(Settings {
+            log: self.0.log.clone(),
+            user_agent: recorded,
+        }))
+    }
+
+    /// Adds the [`Backpressure`] of the same log.
+    ///
+    /// In a chain, a guard that reads request bodies reports their length with
+    /// [`RequestContext::set_bytes_read`](stockade_core::context::RequestContext::set_bytes_read);
+    /// without such a guard, add a [`BodyCounter`](crate::BodyCounter).
+    pub fn with_backpressure(self) -> AuditGuards {
+        let backpressure = Backpressure::new(self.0.log.clone());
+        self.then(backpressure)
     }
 }
 
@@ -42,17 +64,18 @@ impl Guard for Recorder {
     }
 
     fn admit(&self, (): (), head: &mut Head) -> RecordBuilder {
-        RecordBuilder::begin(&self.0, head)
+        RecordBuilder::new(&self.0, head)
     }
 }
 
-/// Keeps requests waiting, or out, while the log has no room, where that is its
-/// [`Overflow`](crate::Overflow). Right inside of the [`Recorder`], which so records them.
+/// Delays or refuses requests while the log is full or failing, according to its
+/// [`Overflow`](crate::Overflow). Put it directly inside of the [`Recorder`], so that refused
+/// requests are recorded.
 #[derive(Clone, Debug)]
 pub struct Backpressure(AuditLog);
 
 impl Backpressure {
-    /// Asks this log.
+    /// Creates a guard that applies the overflow policies of this log.
     pub fn new(log: AuditLog) -> Self {
         Self(log)
     }
@@ -70,22 +93,22 @@ impl Guard for Backpressure {
             Admission::Wait { at_most } => {
                 let space = self.0.clone().wait_for_space();
                 Check::Wait(Box::pin(async move {
-                    // Whoever has waited long enough is let in as well.
+                    // After the maximum wait, the request is admitted as well.
                     let _ = tokio::time::timeout(at_most, space).await;
                     Ok(())
                 }))
             }
-            Admission::Refuse => Check::Refuse(unwritable()),
+            Admission::Refuse => Check::Refuse(unavailable()),
         }
     }
 
     fn admit(&self, (): (), _head: &mut Head) {}
 }
 
-fn unwritable() -> Refusal {
+fn unavailable() -> Refusal {
     Refusal::new(
         RefusalKind::Unavailable,
-        "the server cannot keep its records now; try again later",
+        "the server cannot write its audit log; try again later",
     )
     .with_code("AUDIT_UNAVAILABLE")
     .with_internal_reason("the audit log cannot be written")

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use stockade_core::clock::{Clock, SystemClock};
+use stockade_core::{
+    clock::{Clock, SystemClock, Timestamp},
+    context::RequestContext,
+};
 use tokio::sync::Notify;
 
 use super::{
@@ -58,7 +61,7 @@ impl JournalBuilder {
             coalesce: Some(Coalesce::default()),
             key: None,
             previous: Vec::new(),
-            clock: Box::new(SystemClock::new()),
+            clock: Box::new(ArrivalClock),
         }
     }
 
@@ -152,6 +155,20 @@ impl JournalBuilder {
             handle: Mutex::new(Some(handle)),
         });
         Ok(Journal { shared, thread })
+    }
+}
+
+/// The clock by which requests arrive, so that a latency is the difference of two readings of
+/// the same clock.
+struct ArrivalClock;
+
+impl Clock for ArrivalClock {
+    fn now(&self) -> Timestamp {
+        SystemClock::shared().now()
+    }
+
+    fn arrival(&self, context: &RequestContext) -> Timestamp {
+        context.arrived()
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fmt, io, sync::Arc};
 
 use http::Extensions;
 use stockade_abuse::{AbuseEvent, AbuseGuard, DenyList, Detector, PrincipalGuard};
-use stockade_audit::{AuditLayer, AuditLog};
+use stockade_audit::{AuditLog, Recorder};
 use stockade_body::BodyRules;
 use stockade_core::{
     client::PeerAddr,
@@ -230,7 +230,7 @@ impl<'c> FenceBuilder<'c> {
                 .peer(self.dialect.peer),
             adopt: Adopt::new(self.dialect, probes),
             watch: self.metrics.then(Watch::default),
-            audit: AuditLayer::new(audit.clone()),
+            audit: Recorder::new(audit.clone()),
             cors: cors.as_ref().map(Cors::guard),
             probe_limit: ProbeLimit::new(config)?,
             abuse: outer,

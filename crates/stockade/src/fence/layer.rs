@@ -1,7 +1,7 @@
 //! The order.
 
 use stockade_abuse::{AbuseGuard, PrincipalGuard};
-use stockade_audit::{AuditGuards, AuditLayer};
+use stockade_audit::{AuditGuards, Recorder};
 use stockade_body::{BodyCheck, BodyRules, CheckedBody};
 use stockade_core::{
     context::ContextGuard,
@@ -30,7 +30,7 @@ pub(super) struct Parts {
     pub(super) context: ContextGuard,
     pub(super) adopt: Adopt,
     pub(super) watch: Option<Watch>,
-    pub(super) audit: AuditLayer,
+    pub(super) audit: Recorder,
     pub(super) cors: Option<CorsGuard>,
     pub(super) probe_limit: ProbeLimit,
     pub(super) abuse: Option<AbuseGuard<Identity>>,
@@ -90,7 +90,7 @@ impl FenceLayer {
             .then(parts.watch)
             // Writes one record when it has ended, however it ended. Outside of all that can
             // refuse, so that no refusal goes unseen.
-            .then(parts.audit.into_guards())
+            .then(parts.audit.with_backpressure())
             // Tells browsers which pages may read the answer, also where it is a refusal.
             .then(parts.cors)
             // Limits health checks, which pass none of the guards that are `except_probes`.
