@@ -94,11 +94,11 @@ impl Detector {
         signal: Signal,
         fingerprint: Option<u64>,
     ) {
-        self.judge(client, principal, |_| Some((signal, fingerprint)));
+        self.report_with(client, principal, |_| Some((signal, fingerprint)));
     }
 
     /// Counts an offence and its fingerprint, as determined with the current policy.
-    pub(crate) fn judge(
+    pub(crate) fn report_with(
         &self,
         client: ClientIp,
         principal: Option<&Principal>,

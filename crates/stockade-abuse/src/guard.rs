@@ -1,4 +1,4 @@
-//! The outer guard: keeps banned clients out, and learns from how requests end.
+//! The guard that refuses banned clients, and counts the offences of all others.
 
 use std::fmt;
 
@@ -20,16 +20,17 @@ use crate::{
 
 /// Refuses banned clients, and counts the offences of all others.
 ///
-/// It stands outside of all that can refuse, right inside of the
-/// [`ContextGuard`](stockade_core::context::ContextGuard), from which it knows the client and
-/// learns the verdicts. See the [crate documentation](crate).
+/// Put it outside of all guards that refuse, directly inside of
+/// [`ContextGuard`](stockade_core::context::ContextGuard). It reads the client and denials
+/// from the request context. See the [crate documentation](crate).
+#[derive(Clone)]
 pub struct AbuseGuard<A = NoAuthenticator> {
     detector: Detector,
     authenticator: Option<A>,
 }
 
 impl AbuseGuard {
-    /// A guard that asks and tells this detector.
+    /// Creates a guard that uses this detector.
     pub fn new(detector: Detector) -> Self {
         Self {
             detector,
@@ -37,16 +38,16 @@ impl AbuseGuard {
         }
     }
 
-    /// Lets requests with a valid credential pass where only their address is banned, so
-    /// that one offender does not lock out all who share the address with it.
+    /// Lets requests with a valid credential pass if only their address is banned, so that an
+    /// offender does not lock out other clients with the same address.
     ///
     /// Share the authenticator with the layer that authenticates, as an
-    /// [`Arc`](std::sync::Arc). It is asked only whether a request presents a credential,
-    /// and only while the client's address is banned. A request without one is refused here.
-    /// One with a credential passes on, through the limits in front of the layer that
-    /// authenticates; where that refuses the credential, the client gets the refusal of the
-    /// ban ([`StandingRefusal`]). Put a [`PrincipalGuard`](crate::PrincipalGuard) behind that
-    /// layer: it refuses what that lets pass without authenticating it.
+    /// [`Arc`](std::sync::Arc). Here it only determines whether a request from a banned address
+    /// presents a credential. A request without one is refused. A request with one passes on,
+    /// through the limits in front of the layer that authenticates; if that layer rejects the
+    /// credential, the client receives the refusal of the ban ([`StandingRefusal`]). Put a
+    /// [`PrincipalGuard`](crate::PrincipalGuard) inside of that layer: it refuses requests that
+    /// were not authenticated.
     pub fn allow_valid_credentials<A>(self, authenticator: A) -> AbuseGuard<A>
     where
         A: Authenticator,
@@ -54,7 +55,7 @@ impl AbuseGuard {
         self.allow_valid_credentials_opt(Some(authenticator))
     }
 
-    /// The same where a configuration may refuse those, too, with `None`.
+    /// Like [`allow_valid_credentials`](Self::allow_valid_credentials), if `Some`.
     pub fn allow_valid_credentials_opt<A>(self, authenticator: Option<A>) -> AbuseGuard<A>
     where
         A: Authenticator,
@@ -71,16 +72,17 @@ where
     A: Authenticator,
 {
     #[cold]
-    fn check_banned(&self, hit: &BanMatch, head: &Head) -> Check<AbusePass, NoWait> {
+    fn check_banned(&self, found: &BanMatch, head: &Head) -> Check<AbusePass, NoWait> {
         let authenticator = self.authenticator.as_ref();
-        let may_prove = authenticator.is_some_and(|authenticator| authenticator.presents(head));
+        let may_authenticate =
+            authenticator.is_some_and(|authenticator| authenticator.presents(head));
         let mut standing = None;
-        match (may_prove, hit.enforced) {
-            (true, true) => standing = Some(self.detector.refusal(&hit.ban)),
-            // Whether the ban would matter shows when the credential is verified.
+        match (may_authenticate, found.enforced) {
+            (true, true) => standing = Some(self.detector.refusal(&found.ban)),
+            // Unknown until the credential is verified.
             (true, false) => {}
-            (false, true) => return Check::Refuse(self.detector.deny(&hit.ban)),
-            (false, false) => self.detector.would_deny(&hit.ban),
+            (false, true) => return Check::Refuse(self.detector.deny(&found.ban)),
+            (false, false) => self.detector.would_deny(&found.ban),
         }
         Check::Pass(AbusePass { standing })
     }
@@ -99,12 +101,12 @@ where
     fn check(&self, head: &Head) -> Check<AbusePass, Self::Wait> {
         let Some(client) = head.context().client() else {
             return Check::Refuse(Refusal::not_configured(
-                "no client address: put a layer of `ContextGuard` outside of the abuse layer",
+                "no client address: put `ContextLayer` outside of the abuse layer",
             ));
         };
         match self.detector.ban_of_client(|| client) {
             None => Check::Pass(AbusePass { standing: None }),
-            Some(hit) => self.check_banned(&hit, head),
+            Some(found) => self.check_banned(&found, head),
         }
     }
 
@@ -133,14 +135,14 @@ impl<A> fmt::Debug for AbuseGuard<A> {
     }
 }
 
-/// A request that is not kept out.
+/// The result of the check of an admitted request.
 #[derive(Debug)]
 pub struct AbusePass {
-    /// Set if the client is banned and may still prove who it is.
+    /// Set if the client is banned and may still authenticate.
     standing: Option<Refusal>,
 }
 
-/// A request whose end will tell whether it was an offence.
+/// The response hook that reports an offence if the response is one.
 #[derive(Debug)]
 pub struct AbuseHook {
     detector: Detector,
@@ -151,16 +153,16 @@ pub struct AbuseHook {
 }
 
 impl AbuseHook {
-    /// Looks at how the request ended. Most end well, and there this is all.
+    /// Checks the outcome; the fast path of requests that are no offence.
     #[inline]
-    fn judge(&self) {
+    fn check_outcome(&self) {
         let denial = self.context.denial();
         let outcome = match denial {
-            // A guard's own word, in whichever dialect it was sent.
+            // The denial, regardless of the error format.
             Some(denial) => ResponseStatus::Http(denial.kind.status()),
             None => match self.outcome {
                 Some(outcome) => outcome,
-                // The client left before there was any.
+                // The client disconnected before there was a response.
                 None => return,
             },
         };
@@ -177,7 +179,7 @@ impl AbuseHook {
             if self.banned && denial.guard == <AbuseGuard>::NAME {
                 self.detector.count_denied();
             }
-            // A client that is banned already is not judged for further attempts.
+            // Further requests of a banned client are not counted.
             return;
         }
         let context = &self.context;
@@ -185,19 +187,20 @@ impl AbuseHook {
             return;
         };
         let path = self.target.as_ref().map_or("", PathAndQuery::path);
-        self.detector.judge(client, context.principal(), |policy| {
-            if policy.scanner_paths.match_path(path) {
-                return Some((Signal::ScannerPath, None));
-            }
-            let fingerprint = denial.and_then(|denial| denial.fingerprint);
-            Some((Signal::of(outcome, denial)?, fingerprint))
-        });
+        self.detector
+            .report_with(client, context.principal(), |policy| {
+                if policy.scanner_paths.match_path(path) {
+                    return Some((Signal::ScannerPath, None));
+                }
+                let fingerprint = denial.and_then(|denial| denial.fingerprint);
+                Some((Signal::of(outcome, denial)?, fingerprint))
+            });
     }
 }
 
 impl ResponseHook for AbuseHook {
     fn on_response(&mut self, status: StatusCode, headers: &mut HeaderMap) {
-        // Whatever became of a call, gRPC sends it with a 200.
+        // The HTTP status of gRPC responses is always 200.
         let code = match status {
             StatusCode::OK => grpc_status(headers),
             _ => None,
@@ -212,6 +215,6 @@ impl ResponseHook for AbuseHook {
     }
 
     fn on_end(self, _end: Outcome) {
-        self.judge();
+        self.check_outcome();
     }
 }

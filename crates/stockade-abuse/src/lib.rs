@@ -18,7 +18,7 @@
 //!    The refusal contains `Retry-After` if the ban ends.
 //! 5. Loopback addresses, Unix sockets and exempt networks are **never counted**. Exempt the
 //!    networks of trusted proxies, or one offender locks out all clients behind the proxy.
-//! 6. With an authenticator ([`AbuseGuard::allow_valid_credentials`]), requests with a **valid
+//! 6. With an authenticator ([`AbuseLayer::allow_valid_credentials`]), requests with a **valid
 //!    credential** pass despite a ban of their address: clients behind the same NAT are not
 //!    locked out. The credential is verified by the layer that authenticates, behind the limit
 //!    by address, so a ban never makes guessing cheaper.
@@ -31,10 +31,10 @@
 //!    their number and a remedy ([`AbuseEvent::LinesSkipped`]), and so is a missing file.
 //!
 //! # Deployment
-//! - Put [`AbuseGuard`] directly inside of
-//!   [`ContextGuard`](stockade_core::context::ContextGuard) and outside of all guards that
-//!   refuse; put [`PrincipalGuard`] inside of the authenticator. Without a context, only the
-//!   peer and the status are known.
+//! - Put [`AbuseLayer`] directly inside of
+//!   [`ContextLayer`](stockade_core::context::ContextLayer) and outside of all layers that
+//!   refuse; put [`PrincipalGuard`] inside of the authenticator. In a chain of guards, use
+//!   [`AbuseGuard`].
 //! - Start with [`AbusePolicy::report_only`]: it reports the bans and refusals that would
 //!   happen ([`AbuseEvent::WouldBan`], [`AbuseEvent::WouldRefuse`],
 //!   [`AbuseStats::would_deny_count`]).
@@ -62,16 +62,16 @@
 //! use bytes::Bytes;
 //! use http::{Request, Response, StatusCode};
 //! use http_body_util::Full;
-//! use stockade_abuse::{AbuseGuard, AbusePolicy, Detector};
-//! use stockade_core::{client::PeerAddr, context::ContextGuard, guard::Guard};
+//! use stockade_abuse::{AbuseLayer, AbusePolicy, Detector};
+//! use stockade_core::{client::PeerAddr, context::ContextLayer};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
 //! #[tokio::main(flavor = "current_thread")]
 //! async fn main() {
 //!     let detector = Detector::new(AbusePolicy::new());
 //!     let service = ServiceBuilder::new()
-//!         .layer(ContextGuard::new().into_layer())
-//!         .layer(AbuseGuard::new(detector.clone()).into_layer())
+//!         .layer(ContextLayer::new())
+//!         .layer(AbuseLayer::new(detector.clone()))
 //!         .service_fn(|request: Request<()>| async move {
 //!             let known = request.headers().contains_key("x-password");
 //!             let status = if known { StatusCode::OK } else { StatusCode::FORBIDDEN };
@@ -131,6 +131,7 @@ mod detector;
 mod event;
 mod guard;
 mod history;
+mod layer;
 mod no_authenticator;
 mod offender;
 mod policy;
@@ -147,6 +148,7 @@ pub use deny_list::{DenyList, DenyListError, DenyListReport};
 pub use detector::{AbuseStats, Detector, DetectorBuilder};
 pub use event::{AbuseEvent, AbuseListener};
 pub use guard::{AbuseGuard, AbuseHook, AbusePass};
+pub use layer::AbuseLayer;
 pub use no_authenticator::NoAuthenticator;
 pub use offender::{Offender, OffenderError};
 pub use policy::{AbusePolicy, BanResponse};
