@@ -96,7 +96,7 @@ impl Publisher {
 
     /// Publishes one record after the database has accepted it.
     ///
-    /// Returns the publisher if the record conflicts with another one: changes by other
+    /// Returns the publisher if the record conflicts with another record: changes by other
     /// processes are missing here, and all rows must be read.
     pub(crate) async fn publish(
         mut self,

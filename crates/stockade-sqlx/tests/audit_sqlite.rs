@@ -94,7 +94,7 @@ async fn refuses_invalid_databases() {
         "sqlite::memory:".to_owned(),
         format!("sqlite:{folder}/missing/audit.db"),
         "mysql://root:hunter2@db/x".to_owned(),
-        "postgres://nobody:hunter2@127.0.0.1:1/x".to_owned(),
+        "postgres://guest:hunter2@127.0.0.1:1/x".to_owned(),
     ] {
         let error = SqlSink::builder(&url).open().unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");

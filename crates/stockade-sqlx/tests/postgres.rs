@@ -157,9 +157,9 @@ async fn hides_passwords() {
     );
 
     for url in [
-        database.url_of("nobody:hunter2"),
-        "postgres://nobody:hunter2@127.0.0.1:1/x".to_owned(),
-        "postgres://nobody:hunter2@localhost:port/x".to_owned(),
+        database.url_of("guest:hunter2"),
+        "postgres://guest:hunter2@127.0.0.1:1/x".to_owned(),
+        "postgres://guest:hunter2@localhost:port/x".to_owned(),
     ] {
         let error = SqlKeyStore::connect(&url).await.unwrap_err();
         assert_eq!(error.kind(), KeyStoreErrorKind::Unavailable, "{error}");

@@ -131,7 +131,7 @@ fn verify_without_a_key_or_log_exits_with_2() {
     sandbox.write("short.key", "short");
     sandbox
         .run("audit verify audit.log --key-file short.key")
-        .assert_failed(2, "at least 32 bytes");
+        .assert_failed(2, "at least 32 random bytes");
 
     let mut command = sandbox.command("audit verify audit.log");
     let output = command.env("STOCKADE_AUDIT_KEY", SECRET).output().unwrap();

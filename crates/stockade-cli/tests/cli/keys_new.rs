@@ -126,7 +126,7 @@ fn refuses_an_existing_id() {
     assert!(sandbox.authenticate(&key).is_ok());
 }
 
-// The key is lost, and the message says how to replace it.
+// The key is lost, and the error names the command that replaces it.
 #[cfg(target_os = "linux")]
 #[test]
 fn reports_a_key_that_cannot_be_shown() {
