@@ -14,16 +14,17 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use libfuzzer_sys::fuzz_target;
-use stockade_body::{BodyCheckLayer, BodyRules, CheckedBody, Profile};
+use stockade_body::{BodyLayer, BodyRules, CheckedBody, Profile};
 use tower::{Layer, ServiceExt};
 
-static LAYER: LazyLock<BodyCheckLayer> = LazyLock::new(|| {
-    BodyRules::new()
-        .route(Method::POST, "/openai", Profile::openai_chat())
-        .route(Method::POST, "/responses", Profile::openai_responses())
-        .route(Method::POST, "/anthropic", Profile::anthropic_messages())
-        .route(Method::POST, "/ollama", Profile::ollama_chat())
-        .into_layer()
+static LAYER: LazyLock<BodyLayer> = LazyLock::new(|| {
+    BodyLayer::new(
+        BodyRules::new()
+            .route(Method::POST, "/openai", Profile::openai_chat())
+            .route(Method::POST, "/responses", Profile::openai_responses())
+            .route(Method::POST, "/anthropic", Profile::anthropic_messages())
+            .route(Method::POST, "/ollama", Profile::ollama_chat()),
+    )
 });
 
 fuzz_target!(|bytes: &[u8]| {

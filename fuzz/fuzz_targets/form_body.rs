@@ -14,11 +14,11 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use libfuzzer_sys::fuzz_target;
-use stockade_body::{BodyCheckLayer, BodyRules, CheckedBody, Profile, ValidatedImages};
+use stockade_body::{BodyLayer, BodyRules, CheckedBody, Profile, ValidatedImages};
 use tower::{Layer, ServiceExt};
 
-static LAYER: LazyLock<BodyCheckLayer> =
-    LazyLock::new(|| BodyRules::new().fallback(Profile::multipart()).into_layer());
+static LAYER: LazyLock<BodyLayer> =
+    LazyLock::new(|| BodyLayer::new(BodyRules::new().fallback(Profile::multipart())));
 
 fuzz_target!(|bytes: &[u8]| {
     let forwarded = Mutex::new(None);

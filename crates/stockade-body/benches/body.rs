@@ -21,7 +21,7 @@ use http::{Method, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use image::{ImageFormat, ImageReader, RgbImage};
-use stockade_body::{BodyCheck, BodyRules, CheckedBody, Profile};
+use stockade_body::{BodyCheck, BodyLayer, BodyRules, CheckedBody, Profile};
 use stockade_core::guard::{Bodies, Guarded};
 use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service, util::ServiceFn};
@@ -72,9 +72,7 @@ impl Body for Frames {
 }
 
 fn check<B>(handler: Handler<B>) -> Guarded<ServiceFn<Handler<B>>, Bodies<BodyCheck>> {
-    BodyRules::new()
-        .route(Method::POST, "/", Profile::openai_chat())
-        .into_layer()
+    BodyLayer::new(BodyRules::new().route(Method::POST, "/", Profile::openai_chat()))
         .layer(tower::service_fn(handler))
 }
 

@@ -20,7 +20,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response};
 use http_body::Body;
 use http_body_util::Full;
-use stockade_body::{BodyRules, Profile};
+use stockade_body::{BodyLayer, BodyRules, Profile};
 use stockade_core::{
     client::ClientIp,
     context::{MatchedRoute, RequestContext},
@@ -84,7 +84,7 @@ fn count(name: &str) -> i64 {
 fn case(name: &str, requests: u64) {
     let check = |profile| {
         let rules = BodyRules::new().route(Method::POST, ROUTE, profile);
-        rules.into_layer().layer(tower::service_fn(answer))
+        BodyLayer::new(rules).layer(tower::service_fn(answer))
     };
     let (chat, models) = (Profile::openai_chat(), ["m"]);
     match name {

@@ -11,9 +11,7 @@ use std::{
 use bytes::Bytes;
 use http_body::Body;
 use stockade_core::{
-    guard::Check,
-    guard::{Bodies, Head},
-    guard::{BodyGuard, GuardLayer},
+    guard::{Bodies, BodyGuard, Check, Head},
     refusal::Refusal,
 };
 
@@ -30,15 +28,12 @@ use crate::{
 
 /// Checks request bodies against [`BodyRules`]. Clones share the memory budget.
 ///
-/// Use it alone ([`BodyRules::into_layer`]) or in a [`Chain`](stockade_core::guard::Chain)
-/// with other guards ([`BodyRules::into_guard`]); both wrap it in [`Bodies`].
+/// Use it alone ([`BodyLayer`](crate::BodyLayer)) or in a
+/// [`Chain`](stockade_core::guard::Chain) with other guards ([`BodyRules::into_guard`]).
 #[derive(Clone)]
 pub struct BodyCheck {
     shared: Arc<Shared>,
 }
-
-/// The tower layer of a [`BodyCheck`].
-pub type BodyCheckLayer = GuardLayer<Bodies<BodyCheck>>;
 
 impl BodyCheck {
     /// The name of the check in denials, logs and metrics.
@@ -52,15 +47,10 @@ impl BodyCheck {
 }
 
 impl BodyRules {
-    /// Builds the guard for these rules, for a [`Chain`](stockade_core::guard::Chain) or a
-    /// [`GuardLayer::with_responder`](stockade_core::guard::GuardLayer::with_responder).
+    /// Builds the guard for these rules, to be composed with others in a
+    /// [`Chain`](stockade_core::guard::Chain).
     pub fn into_guard(self) -> Bodies<BodyCheck> {
         Bodies::new(BodyCheck::NAME, BodyCheck::new(self))
-    }
-
-    /// Builds the layer for these rules.
-    pub fn into_layer(self) -> BodyCheckLayer {
-        self.into_guard().into_layer()
     }
 }
 

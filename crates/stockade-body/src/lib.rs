@@ -78,7 +78,7 @@
 //! use bytes::Bytes;
 //! use http::{Method, Request, Response, StatusCode};
 //! use http_body_util::{BodyExt, Full};
-//! use stockade_body::{BodyRules, CheckedBody, Profile};
+//! use stockade_body::{BodyLayer, BodyRules, CheckedBody, Profile};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
 //! #[tokio::main(flavor = "current_thread")]
@@ -88,7 +88,7 @@
 //!         "/v1/chat/completions",
 //!         Profile::openai_chat().models(["tiny"]),
 //!     );
-//!     let service = ServiceBuilder::new().layer(rules.into_layer()).service_fn(
+//!     let service = ServiceBuilder::new().layer(BodyLayer::new(rules)).service_fn(
 //!         |_: Request<CheckedBody<Full<Bytes>>>| async {
 //!             Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
 //!         },
@@ -128,7 +128,7 @@
 //!     routing::post,
 //! };
 //! use http::{Method, StatusCode};
-//! use stockade_body::{BodyRules, ImageFormat, ImageRules, Profile, Rule, ValidatedImages};
+//! use stockade_body::{BodyLayer, BodyRules, ImageFormat, ImageRules, Profile, Rule, ValidatedImages};
 //! use stockade_core::context::{MatchedRoute, RequestContext};
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
@@ -164,7 +164,7 @@
 //!     let app: Router = Router::new()
 //!         .route("/search", post(async || "found"))
 //!         .route("/pictures/{id}", post(size))
-//!         .layer(ServiceBuilder::new().map_request(matched_route).layer(rules.into_layer()))
+//!         .layer(ServiceBuilder::new().map_request(matched_route).layer(BodyLayer::new(rules)))
 //!         .layer(DefaultBodyLimit::disable());
 //!     let send = async |path: &str, content_type: &str, body: &'static [u8]| {
 //!         let request = Request::post(path).header("content-type", content_type);
@@ -193,6 +193,7 @@ mod check;
 mod head_check;
 mod image;
 mod json;
+mod layer;
 mod media_type;
 mod memory;
 mod multipart;
@@ -213,7 +214,7 @@ mod validator;
 mod work_budget;
 
 pub use body::CheckedBody;
-pub use check::{BodyCheck, BodyCheckLayer};
+pub use check::BodyCheck;
 pub use image::{
     DataUrl, ImageError, ImageErrorKind, ImageFormat, ImageInfo, ImageRules, ValidatedImage,
     ValidatedImages,
@@ -221,6 +222,7 @@ pub use image::{
 #[cfg(feature = "decode")]
 pub use image::{DecodeLimits, DecodedImage, ImageDecoder};
 pub use json::JsonLimits;
+pub use layer::BodyLayer;
 pub use pending::PendingBody;
 pub use profile::{Profile, Rule};
 pub use prompt::{PromptKey, PromptKeyError};

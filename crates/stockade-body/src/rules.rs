@@ -22,12 +22,12 @@ use crate::{
 ///
 /// ```
 /// use http::Method;
-/// use stockade_body::{BodyRules, Profile};
+/// use stockade_body::{BodyLayer, BodyRules, Profile};
 ///
-/// let layer = BodyRules::new()
+/// let rules = BodyRules::new()
 ///     .route(Method::POST, "/v1/chat/completions", Profile::openai_chat())
-///     .route(Method::POST, "/v1/images", Profile::image().max_bytes(5 << 20))
-///     .into_layer();
+///     .route(Method::POST, "/v1/images", Profile::image().max_bytes(5 << 20));
+/// let layer = BodyLayer::new(rules);
 /// # let _ = layer;
 /// ```
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use axum::{
     routing::post,
 };
 use http::{Method, StatusCode};
-use stockade_body::{BodyRules, Profile};
+use stockade_body::{BodyLayer, BodyRules, Profile};
 use stockade_core::context::{MatchedRoute, RequestContext};
 use tower::{ServiceBuilder, ServiceExt};
 
@@ -35,7 +35,7 @@ fn router() -> Router {
         .layer(
             ServiceBuilder::new()
                 .map_request(matched_route)
-                .layer(rules.into_layer()),
+                .layer(BodyLayer::new(rules)),
         )
 }
 

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use stockade_body::{BodyCheck, BodyRules, CheckedBody, Profile};
+use stockade_body::{BodyCheck, BodyLayer, BodyRules, CheckedBody, Profile};
 use stockade_core::guard::{Bodies, Guarded, GuardedBody, ResponseFuture};
 use stockade_testkit::{Probe, ProbeBody, ProbeError, Script};
 use tower::{Layer, Service, ServiceExt, util::MapRequest};
@@ -20,9 +20,7 @@ type Checked = Guarded<MapRequest<Probe, Unbody>, Bodies<BodyCheck>>;
 
 fn check(probe: Probe) -> Checked {
     let unbody: Unbody = |request| request.map(drop);
-    BodyRules::new()
-        .fallback(Profile::bytes())
-        .into_layer()
+    BodyLayer::new(BodyRules::new().fallback(Profile::bytes()))
         .layer(MapRequest::new(probe, unbody))
 }
 
@@ -49,7 +47,7 @@ fn is_send_and_sync() {
         T: Send,
     {
     }
-    shared::<stockade_body::BodyCheckLayer>();
+    shared::<stockade_body::BodyLayer>();
     shared::<Guarded<(), Bodies<BodyCheck>>>();
     sent::<ResponseFuture<MapRequest<Probe, Unbody>, Bodies<BodyCheck>, Full<Bytes>>>();
     sent::<GuardedBody<ProbeBody, Option<()>>>();
@@ -89,10 +87,7 @@ async fn passes_errors_through() {
 // R11
 #[tokio::test(start_paused = true)]
 async fn releases_everything_on_drop() {
-    let layer = BodyRules::new()
-        .fallback(Profile::bytes())
-        .total_memory(4)
-        .into_layer();
+    let layer = BodyLayer::new(BodyRules::new().fallback(Profile::bytes()).total_memory(4));
     let mut finished = false;
     for polls in 0.. {
         let probe = Probe::new(Script::Complete);

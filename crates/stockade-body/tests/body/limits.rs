@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full, StreamBody};
-use stockade_body::{BodyRules, CheckedBody, Profile};
+use stockade_body::{BodyLayer, BodyRules, CheckedBody, Profile};
 use stockade_core::{
     client::ClientIp,
     context::{MatchedRoute, RequestContext},
@@ -171,9 +171,7 @@ async fn refuses_other_types_before_reading() {
 
 #[tokio::test]
 async fn routes_without_a_profile_accept_no_body() {
-    let layer = BodyRules::new()
-        .route(Method::GET, "/a/{b}", Profile::bytes())
-        .into_layer();
+    let layer = BodyLayer::new(BodyRules::new().route(Method::GET, "/a/{b}", Profile::bytes()));
     let empty = Request::get("/x").body(Full::<Bytes>::default()).unwrap();
     assert_eq!(send(&layer, empty).await.code(), "passed");
     let (empty, _) = frames([]);
@@ -219,11 +217,12 @@ async fn routes_without_a_profile_accept_no_body() {
 #[tokio::test(start_paused = true)]
 async fn a_body_has_a_deadline() {
     let rules = || {
-        BodyRules::new()
-            .fallback(Profile::bytes())
-            .deadline(Duration::from_secs(5))
-            .min_rate(None, Duration::ZERO)
-            .into_layer()
+        BodyLayer::new(
+            BodyRules::new()
+                .fallback(Profile::bytes())
+                .deadline(Duration::from_secs(5))
+                .min_rate(None, Duration::ZERO),
+        )
     };
     let quick = slow(Duration::from_secs(1), vec![bytes_of(1); 3]);
     let passed = send(&rules(), Request::post("/").body(quick).unwrap()).await;
@@ -240,10 +239,11 @@ async fn a_body_has_a_deadline() {
 // B03
 #[tokio::test(start_paused = true)]
 async fn a_body_has_a_minimum_rate() {
-    let layer = BodyRules::new()
-        .fallback(Profile::bytes())
-        .min_rate(NonZeroU32::new(100), Duration::from_secs(2))
-        .into_layer();
+    let layer = BodyLayer::new(
+        BodyRules::new()
+            .fallback(Profile::bytes())
+            .min_rate(NonZeroU32::new(100), Duration::from_secs(2)),
+    );
     let run = async |bytes: usize| {
         let body = slow(Duration::from_secs(1), vec![bytes_of(bytes); 10]);
         let began = tokio::time::Instant::now();
@@ -262,10 +262,11 @@ async fn a_body_has_a_minimum_rate() {
 #[tokio::test]
 async fn limits_the_memory_of_all_bodies() {
     const BODY: usize = 1 << 20;
-    let layer = BodyRules::new()
-        .fallback(Profile::bytes())
-        .total_memory(10 * BODY)
-        .into_layer();
+    let layer = BodyLayer::new(
+        BodyRules::new()
+            .fallback(Profile::bytes())
+            .total_memory(10 * BODY),
+    );
     let kept = Mutex::new(Vec::new());
     let keep = |request: Request<CheckedBody<_>>| async {
         let body = request.into_body().collect().await.unwrap().to_bytes();
@@ -312,10 +313,11 @@ async fn limits_the_memory_of_all_bodies() {
 // B10
 #[tokio::test]
 async fn a_refused_body_releases_its_memory() {
-    let layer = BodyRules::new()
-        .fallback(Profile::json())
-        .total_memory(1_000)
-        .into_layer();
+    let layer = BodyLayer::new(
+        BodyRules::new()
+            .fallback(Profile::json())
+            .total_memory(1_000),
+    );
     for _ in 0..100 {
         let request = post("application/json", vec![b'['; 900]);
         assert_eq!(send(&layer, request).await.code(), "TOO_DEEP");
@@ -442,11 +444,12 @@ async fn records_the_outcome_in_the_context() {
 
 #[tokio::test]
 async fn the_global_limit_applies_without_one_in_the_profile() {
-    let layer = BodyRules::new()
-        .fallback(Profile::bytes())
-        .max_bytes(3)
-        .route(Method::POST, "/large", Profile::bytes().max_bytes(5))
-        .into_layer();
+    let layer = BodyLayer::new(
+        BodyRules::new()
+            .fallback(Profile::bytes())
+            .max_bytes(3)
+            .route(Method::POST, "/large", Profile::bytes().max_bytes(5)),
+    );
     for (path, length, passes) in [
         ("/", 3, true),
         ("/", 4, false),
@@ -481,11 +484,12 @@ fn by<B>(id: &str, body: B) -> Request<B> {
 #[tokio::test(start_paused = true)]
 async fn limits_the_memory_of_one_principal() {
     const BODY: usize = 1 << 20;
-    let layer = BodyRules::new()
-        .fallback(Profile::bytes())
-        .max_bytes(BODY as u64)
-        .total_memory(8 * BODY)
-        .into_layer();
+    let layer = BodyLayer::new(
+        BodyRules::new()
+            .fallback(Profile::bytes())
+            .max_bytes(BODY as u64)
+            .total_memory(8 * BODY),
+    );
     let large = || frames(vec![bytes_of(BODY / 8); 8]).0;
     let mut held = Vec::new();
     for _ in 0..20 {
@@ -522,12 +526,13 @@ async fn limits_the_memory_of_one_principal() {
 #[tokio::test]
 async fn a_share_fits_one_body_of_the_maximum_size() {
     const BODY: usize = 1 << 20;
-    let layer = BodyRules::new()
-        .fallback(Profile::bytes())
-        .max_bytes(BODY as u64)
-        .total_memory(2 * BODY)
-        .memory_per_client(1)
-        .into_layer();
+    let layer = BodyLayer::new(
+        BodyRules::new()
+            .fallback(Profile::bytes())
+            .max_bytes(BODY as u64)
+            .total_memory(2 * BODY)
+            .memory_per_client(1),
+    );
     let body = || Full::new(bytes_of(BODY));
     let held = send(&layer, by("key", body())).await.passed();
     assert_eq!(

@@ -1,6 +1,7 @@
 //! Tests of the layer through its public API.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod alone;
 mod axum;
 mod chat;
 mod contract;

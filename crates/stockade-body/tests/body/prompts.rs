@@ -3,18 +3,19 @@
 use http::Method;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use stockade_body::{BodyCheckLayer, BodyRules, Profile, PromptKey};
+use stockade_body::{BodyLayer, BodyRules, Profile, PromptKey};
 
 use crate::support::{post, send};
 
-fn layer(profile: Profile, secret: u8) -> BodyCheckLayer {
-    BodyRules::new()
-        .route(Method::POST, "/", profile)
-        .digest_prompts(PromptKey::new([secret; 32]).unwrap())
-        .into_layer()
+fn layer(profile: Profile, secret: u8) -> BodyLayer {
+    BodyLayer::new(
+        BodyRules::new()
+            .route(Method::POST, "/", profile)
+            .digest_prompts(PromptKey::new([secret; 32]).unwrap()),
+    )
 }
 
-async fn digest(layer: &BodyCheckLayer, body: impl Into<bytes::Bytes>) -> Option<String> {
+async fn digest(layer: &BodyLayer, body: impl Into<bytes::Bytes>) -> Option<String> {
     let passed = send(layer, post("application/json", body)).await.passed();
     let digest = passed.demand?.prompt_digest?;
     Some(digest.to_string())

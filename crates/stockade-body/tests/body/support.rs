@@ -12,7 +12,7 @@ use http::{Extensions, Method, Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, StreamBody};
 use serde_json::Value;
-use stockade_body::{BodyCheckLayer, BodyRules, CheckedBody, Profile, ValidatedImages};
+use stockade_body::{BodyLayer, BodyRules, CheckedBody, Profile, ValidatedImages};
 use stockade_core::{context::RequestContext, identity::Principal, llm::ModelRequest};
 use tokio_stream::StreamExt;
 use tower::{Layer, ServiceExt};
@@ -71,7 +71,7 @@ impl Outcome {
 }
 
 /// Sends a request through a layer to a handler that reads the whole body.
-pub(crate) async fn send<B>(layer: &BodyCheckLayer, request: Request<B>) -> Outcome
+pub(crate) async fn send<B>(layer: &BodyLayer, request: Request<B>) -> Outcome
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -107,10 +107,8 @@ where
 }
 
 /// A layer with one route, `POST /`.
-pub(crate) fn layer(profile: Profile) -> BodyCheckLayer {
-    BodyRules::new()
-        .route(Method::POST, "/", profile)
-        .into_layer()
+pub(crate) fn layer(profile: Profile) -> BodyLayer {
+    BodyLayer::new(BodyRules::new().route(Method::POST, "/", profile))
 }
 
 /// A request with this media type to that route.

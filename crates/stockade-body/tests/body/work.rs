@@ -13,7 +13,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::Full;
-use stockade_body::{BodyCheckLayer, BodyRules, ImageRules, Profile};
+use stockade_body::{BodyLayer, BodyRules, ImageRules, Profile};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::support::{Outcome, layer, post, send};
@@ -201,12 +201,13 @@ fn validates_inline_without_a_runtime() {
     assert_eq!(outcome.code(), "passed");
 }
 
-fn for_one_at_a_time(bodies: usize) -> BodyCheckLayer {
-    BodyRules::new()
-        .route(Method::POST, "/", Profile::json())
-        .validation_threads(NonZeroUsize::MIN)
-        .total_memory(bodies * BODY)
-        .into_layer()
+fn for_one_at_a_time(bodies: usize) -> BodyLayer {
+    BodyLayer::new(
+        BodyRules::new()
+            .route(Method::POST, "/", Profile::json())
+            .validation_threads(NonZeroUsize::MIN)
+            .total_memory(bodies * BODY),
+    )
 }
 
 // B10
