@@ -167,7 +167,7 @@ async fn a_truncated_image_has_a_fixed_message() {
     let (status, error) = error(server.chat(&chat_body(content, json!({}))).await).await;
     assert_eq!(status, 400);
     assert_eq!(error["code"], "INVALID_IMAGE");
-    assert_eq!(error["message"], "the image is broken or cut short");
+    assert_eq!(error["message"], "the image is broken or truncated");
     assert_eq!(error["param"], "messages[0].content[0].image.b64");
 }
 
