@@ -61,6 +61,7 @@ pub struct Load {
 
 /// The lifecycle phase of the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Phase {
     /// The model is loading; the text is the stage.
     Loading(String),
@@ -134,6 +135,7 @@ pub struct Message {
 
 /// The role of a message's author.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Role {
     /// Instructions (`system`, `developer`).
     System,
@@ -163,6 +165,7 @@ pub type Generation = Pin<Box<dyn Stream<Item = Result<Event, BackendError>> + S
 
 /// An event of a generation: any number of `Text`, then one `Done`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// More text; never empty, and always whole characters.
     Text(String),
@@ -177,6 +180,7 @@ pub enum Event {
 
 /// Why a generation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FinishReason {
     /// The model's end token or a stop sequence.
     Stop,

@@ -16,6 +16,7 @@ use crate::StartError;
 
 /// The server's configuration. Only the model and the keys are required.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Config {
     /// The listener and its limits.
     pub server: ServerConfig,

@@ -6,6 +6,7 @@ use super::{hub, model_dir::ModelDir};
 
 /// How a model is loaded, and its limits.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct MistralRsConfig {
     /// The source of the weights.
     pub model: ModelSource,
@@ -60,6 +61,7 @@ impl MistralRsConfig {
 
 /// The source of the weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ModelSource {
     /// A directory in the layout of a Hugging Face Hub repository.
     Directory(PathBuf),
@@ -70,6 +72,7 @@ pub enum ModelSource {
 
 /// The device that runs the model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Device {
     /// The first GPU if the build supports CUDA and the machine has a GPU, otherwise the CPU.
     #[default]
@@ -80,6 +83,7 @@ pub enum Device {
 
 /// How weights are quantised while loading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Quantise {
     /// 8 bits per weight, with little loss of quality.
     Q8,
