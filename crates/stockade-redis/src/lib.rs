@@ -51,9 +51,8 @@
 //!
 //! use http::{Request, Response, StatusCode};
 //! use http_body_util::Full;
-//! use stockade_core::guard::Guard;
 //! use stockade_rate_limit::{
-//!     KeyExtractor, FailurePolicy, Fallback, Fraction, Limit, Limits, Quota, RateLimit,
+//!     FailurePolicy, Fallback, Fraction, KeyExtractor, Limit, Limits, Quota, RateLimitLayer,
 //! };
 //! use stockade_redis::{Redis, RedisConfig, RedisLimits};
 //! use tower::{ServiceBuilder, ServiceExt};
@@ -66,7 +65,7 @@
 //!     let store = Fallback::new(RedisLimits::new(&redis), half);
 //!     let limits = Limits::new([Limit::new("all", KeyExtractor::global()).quota(Quota::per_hour(2))])?;
 //!     let service = ServiceBuilder::new()
-//!         .layer(RateLimit::with_store(limits, store.clone()).into_layer())
+//!         .layer(RateLimitLayer::with_store(limits, store.clone()))
 //!         .service_fn(|_request: Request<()>| async {
 //!             Ok::<_, Infallible>(Response::new(Full::<bytes::Bytes>::default()))
 //!         });
@@ -86,10 +85,11 @@
 //! use std::{num::NonZeroU32, sync::Arc};
 //!
 //! use axum::{Router, routing::post};
-//! use stockade_abuse::{AbuseGuard, AbusePolicy, Detector};
-//! use stockade_core::{client::PeerAddr, context::ContextGuard, guard::Guard};
+//! use stockade_abuse::{AbuseLayer, AbusePolicy, Detector};
+//! use stockade_core::{client::PeerAddr, context::ContextLayer};
 //! use stockade_rate_limit::{
-//!     KeyExtractor, Concurrency, ConcurrencyLimit, FailurePolicy, Fallback, Limit, Limits, Quota, RateLimit,
+//!     ConcurrencyLayer, ConcurrencyLimit, FailurePolicy, Fallback, KeyExtractor, Limit, Limits,
+//!     Quota, RateLimitLayer,
 //! };
 //! use stockade_redis::{Redis, RedisBans, RedisConfig, RedisLimits, RedisPermits};
 //!
@@ -103,7 +103,7 @@
 //!     let redis = Redis::connect(config)?;
 //!     let store = Fallback::new(RedisLimits::with_leases(&redis, HUNDRED), FailurePolicy::Deny);
 //!     let limits = Limits::new([Limit::new("ip", KeyExtractor::client_ip()).quota(Quota::per_minute(600))])?;
-//!     let at_once = ConcurrencyLimit::new("capacity", KeyExtractor::global(), HUNDRED);
+//!     let capacity = ConcurrencyLimit::new("capacity", KeyExtractor::global(), HUNDRED);
 //!     let detector = Detector::builder(AbusePolicy::new())
 //!         .store(Arc::new(RedisBans::new(&redis)))
 //!         .build();
@@ -111,10 +111,10 @@
 //!     let listener = tokio::net::UnixListener::bind("app.sock")?;
 //!     let app = Router::new()
 //!         .route("/v1/chat/completions", post(async || "hello"))
-//!         .layer(Concurrency::with_store([at_once], RedisPermits::new(&redis)).into_layer())
-//!         .layer(RateLimit::with_store(limits, store).into_layer())
-//!         .layer(AbuseGuard::new(detector).into_layer())
-//!         .layer(ContextGuard::new().peer(|_| Some(PeerAddr::UnixSocket)).into_layer());
+//!         .layer(ConcurrencyLayer::with_store([capacity], RedisPermits::new(&redis)))
+//!         .layer(RateLimitLayer::with_store(limits, store))
+//!         .layer(AbuseLayer::new(detector))
+//!         .layer(ContextLayer::new().peer(|_| Some(PeerAddr::UnixSocket)));
 //!     axum::serve(listener, app).await?;
 //!     Ok(())
 //! }
