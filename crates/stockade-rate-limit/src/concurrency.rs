@@ -105,10 +105,7 @@ impl<P> Concurrency<P> {
     ///
     /// A waiting request keeps its connection and its unread body. Needs tokio's timer.
     pub fn queue(mut self, timeout: Duration, max_waiters: usize) -> Self {
-        self.queue_timeout = Some(QueueTimeout {
-            timeout,
-            max_waiters,
-        });
+        self.queue_timeout = Some(QueueTimeout::new(timeout, max_waiters));
         self
     }
 

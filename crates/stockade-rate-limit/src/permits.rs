@@ -103,11 +103,22 @@ impl<'a> PermitRequest<'a> {
 
 /// How long a request waits for a permit, and how many may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct QueueTimeout {
     /// The longest wait.
     pub timeout: Duration,
     /// The number of requests that may wait in this process; further requests are refused.
     pub max_waiters: usize,
+}
+
+impl QueueTimeout {
+    /// Waits up to `timeout`, together with at most `max_waiters` others.
+    pub fn new(timeout: Duration, max_waiters: usize) -> Self {
+        Self {
+            timeout,
+            max_waiters,
+        }
+    }
 }
 
 /// The reply of a [`PermitStore`].

@@ -98,9 +98,6 @@ async fn threads_never_exceed_a_limit() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn every_waiting_request_is_served() {
-    let queue_timeout = QueueTimeout {
-        timeout: Duration::from_secs(600),
-        max_waiters: 100,
-    };
+    let queue_timeout = QueueTimeout::new(Duration::from_secs(600), 100);
     contend(Some(queue_timeout)).await;
 }

@@ -75,6 +75,7 @@ impl Policies {
                     FailurePolicy::Local { .. } => {
                         passed += u32::from(answer.unwrap().is_allowed())
                     }
+                    other => unreachable!("{other:?}"),
                 }
             }
             if let FailurePolicy::Local { .. } = fallback.policy() {

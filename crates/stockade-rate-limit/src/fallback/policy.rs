@@ -6,6 +6,7 @@ use crate::Bucket;
 
 /// The policy while the store fails. There is no default, since each choice has a cost.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum FailurePolicy {
     /// Refuses requests with a 503: the API is down together with the store.
     Deny,
