@@ -76,7 +76,8 @@ impl KeyExtractor {
         Self::part(PartExtractor::ClientIp { v6_length })
     }
 
-    /// The principal; the client address for anonymous requests. If no authenticator ran, the request is refused with a 500.
+    /// The principal; the client address for anonymous requests. If no authenticator ran, the
+    /// request is refused with a 500.
     ///
     /// If this is the whole key, a principal's own quotas
     /// ([`QuotaOverrides`](stockade_core::identity::QuotaOverrides)) replace those of the
@@ -93,8 +94,8 @@ impl KeyExtractor {
         Self::part(PartExtractor::Principal { v6_length })
     }
 
-    /// The principal; anonymous requests are not counted by this limit at all. Add another
-    /// limit that counts those. Where no authenticator ran, the request is refused with a 500.
+    /// The principal; anonymous requests are not counted by this limit. Add another limit that
+    /// counts those. If no authenticator ran, the request is refused with a 500.
     pub fn dangerous_principal_only() -> Self {
         Self::part(PartExtractor::PrincipalOnly)
     }
@@ -136,7 +137,8 @@ impl KeyExtractor {
     /// Extracts the key of a request; `None` if this extractor does not count it.
     ///
     /// # Errors
-    /// If the client address is required but unknown.
+    /// If the client address is required but unknown, or the principal but no authenticator
+    /// ran.
     pub fn extract<'a>(&'a self, head: &'a Head) -> Result<Option<RateKey<'a>>, KeyExtractorError> {
         RateKey::of(self, head)
     }
@@ -273,7 +275,7 @@ fn client(head: &Head, v6_length: u8) -> Result<KeyPart<'static>, KeyExtractorEr
     Ok(KeyPart::Client(client.bucket(v6_length)))
 }
 
-/// That a request has no principal is a fact only where an authenticator ran.
+/// Without an authenticator, it is unknown whether the request has a principal.
 fn authenticator_ran(head: &Head) -> Result<(), KeyExtractorError> {
     match head.context().identity() {
         Identity::Unchecked => Err(KeyExtractorError::IDENTITY),

@@ -21,8 +21,8 @@
 //!    lowest debt is evicted, and its debt is kept as a floor: eviction never refills a quota.
 //! 7. A store shared by several processes ([`LimitStore`]) decides atomically. Its
 //!    [`FailurePolicy`] has to be chosen, and its state is visible ([`Fallback::health`]).
-//! 8. A [`ConcurrencyLayer`] limits requests in flight. A permit is held until the response body has
-//!    ended, failed or was dropped, and is released once.
+//! 8. A [`ConcurrencyLayer`] limits requests in flight. A permit is held until the response
+//!    body has ended, failed or was dropped, and is released once.
 //! 9. A [`TokenBudgetLayer`] reserves the tokens that a request may use, and settles the actual
 //!    usage once, however the request ends.
 //!

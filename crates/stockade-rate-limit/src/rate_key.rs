@@ -221,7 +221,7 @@ impl KeyKind {
             Self::Route => "route",
             Self::Model => "model",
             Self::Header => "header",
-            Self::Custom => "own",
+            Self::Custom => "custom",
             Self::Named => "named",
         }
     }
@@ -242,12 +242,12 @@ pub struct KeyExtractorError {
 
 impl KeyExtractorError {
     pub(crate) const CLIENT: Self = Self {
-        cause: "no client address: put a layer of `ContextGuard` outside of the limit, or insert \
+        cause: "no client address: add a `ContextLayer` outside of the limit, or insert \
                 a `PeerAddr` into the request's extensions for each connection",
     };
 
     pub(crate) const IDENTITY: Self = Self {
-        cause: "no identity: put the layer that authenticates outside of the limit by principal, \
+        cause: "no identity: add an authentication layer outside of the limit by principal, \
                 or count by the client's address",
     };
 

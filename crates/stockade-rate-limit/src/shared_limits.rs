@@ -15,7 +15,10 @@ use crate::Limits;
 /// ```
 /// use stockade_rate_limit::{KeyExtractor, Limit, Limits, Quota, RateLimitLayer, SharedLimits};
 ///
-/// let of = |count| Limits::new([Limit::new("ip", KeyExtractor::client_ip()).quota(Quota::per_minute(count))]);
+/// let of = |count| {
+///     let limit = Limit::new("ip", KeyExtractor::client_ip());
+///     Limits::new([limit.quota(Quota::per_minute(count))])
+/// };
 /// let limits = SharedLimits::from(of(60)?);
 /// let layer = RateLimitLayer::new(limits.clone());
 ///

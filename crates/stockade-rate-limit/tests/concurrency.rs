@@ -38,16 +38,16 @@ fn max(max: u32) -> NonZeroU32 {
     NonZeroU32::new(max).unwrap()
 }
 
-fn all(places: u32) -> Concurrency {
+fn all(permits: u32) -> Concurrency {
     Concurrency::new([ConcurrencyLimit::new(
         "all",
         KeyExtractor::global(),
-        max(places),
+        max(permits),
     )])
 }
 
-fn by_key(places: u32) -> ConcurrencyLimit {
-    ConcurrencyLimit::new("key", KeyExtractor::principal(), max(places))
+fn by_key(permits: u32) -> ConcurrencyLimit {
+    ConcurrencyLimit::new("key", KeyExtractor::principal(), max(permits))
 }
 
 fn request_of(principal: &str) -> Request<()> {
@@ -156,10 +156,10 @@ impl PermitStore for Remote {
 
     fn acquire(
         &self,
-        places: &[PermitRequest<'_>],
+        requests: &[PermitRequest<'_>],
         queue_timeout: Option<QueueTimeout>,
     ) -> PermitReply<MemoryPermit, Self::Wait> {
-        let answer = self.permits.acquire(places, queue_timeout);
+        let answer = self.permits.acquire(requests, queue_timeout);
         let down = self.down;
         PermitReply::Wait(Box::pin(async move {
             tokio::task::yield_now().await;
@@ -489,7 +489,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn no_interleaving_of_waits_and_drops_leaks_a_place(
+    fn no_interleaving_of_waits_and_drops_leaks_a_permit(
         steps in proptest::collection::vec(step(), 0..60),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread()

@@ -152,7 +152,7 @@ const FAILURES: [Does; 4] = [
 ];
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_answers_decides() {
+async fn a_responsive_store_decides() {
     for does in [
         Does::StoreReply,
         Does::AnswerAtOnce,
@@ -183,13 +183,16 @@ async fn deny_refuses_with_a_503_that_says_when_to_try_again() {
 
 // R13
 #[tokio::test(start_paused = true)]
-async fn allow_lets_in_and_says_so() {
+async fn allow_is_counted_and_sends_no_headers() {
     for does in FAILURES {
         let server = Server::new(FailurePolicy::Allow, does);
         for _ in 0..50 {
             let (status, headers) = server.request().await;
             assert_eq!(status, StatusCode::OK, "{does:?}");
-            assert!(!headers.contains_key("ratelimit"), "nobody counted");
+            assert!(
+                !headers.contains_key("ratelimit"),
+                "the request was not counted"
+            );
         }
         let health = server.health();
         assert!(!health.up);
@@ -200,7 +203,7 @@ async fn allow_lets_in_and_says_so() {
 
 // R13
 #[tokio::test(start_paused = true)]
-async fn local_counts_with_its_part_of_the_quota() {
+async fn local_counts_with_its_share_of_the_quota() {
     for does in FAILURES {
         let server = Server::new(half(), does);
         let statuses = server.statuses(8).await;
@@ -232,7 +235,7 @@ async fn no_decision_takes_longer_than_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_down_is_left_alone_and_then_asked_by_one() {
+async fn a_store_that_is_down_is_probed_by_one_request() {
     let server = Server::new(FailurePolicy::Allow, Does::Fail);
     server.statuses(10).await;
     assert_eq!(server.remote.asked(), 3);
@@ -257,7 +260,7 @@ async fn a_store_that_is_down_is_left_alone_and_then_asked_by_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_whose_client_leaves_is_followed_by_another() {
+async fn a_dropped_probe_is_followed_by_another() {
     let server = Server::new(FailurePolicy::Deny, Does::Fail);
     server.statuses(3).await;
     advance(Duration::from_secs(10)).await;
@@ -274,7 +277,7 @@ async fn a_probe_whose_client_leaves_is_followed_by_another() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_now_and_then_do_not_bring_a_store_down() {
+async fn occasional_failures_do_not_open_the_circuit() {
     let server = Server::new(FailurePolicy::Deny, Does::StoreReply);
     for _ in 0..10 {
         server.remote.now(Does::Fail);
@@ -288,7 +291,7 @@ async fn failures_now_and_then_do_not_bring_a_store_down() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_settled_goes_to_whoever_decides() {
+async fn settlements_go_to_the_deciding_store() {
     let server = Server::new(half(), Does::StoreReply);
     let bucket = stockade_rate_limit::OwnedBucket::new("tokens", "a", Quota::per_hour(100), 50);
     server.fallback.settle(&bucket.as_bucket(), -10);

@@ -191,7 +191,7 @@ fn requests() -> impl Strategy<Value = Vec<(u64, u32)>> {
 
 proptest! {
     #[test]
-    fn gcra_decides_as_governor_does(
+    fn gcra_decides_like_governor(
         count in 1..2_000u32,
         burst in 1..50u32,
         requests in requests(),
@@ -219,7 +219,7 @@ proptest! {
     }
 
     #[test]
-    fn a_retry_is_let_in_when_it_was_said_and_not_before(
+    fn a_retry_succeeds_after_retry_after_and_not_before(
         sliding: bool,
         count in 1..300u32,
         secs in 1..100u64,
@@ -246,7 +246,7 @@ proptest! {
     }
 
     #[test]
-    fn remaining_is_what_can_be_had_now(
+    fn remaining_is_currently_available(
         sliding: bool,
         count in 1..300u32,
         requests in requests(),
@@ -268,7 +268,7 @@ proptest! {
     }
 
     #[test]
-    fn gcra_gives_no_more_than_a_burst_and_a_count_in_any_period(
+    fn gcra_allows_at_most_burst_and_count_in_any_period(
         count in 1..200u32,
         burst in 1..50u32,
         requests in requests(),
@@ -282,7 +282,7 @@ proptest! {
     }
 
     #[test]
-    fn a_sliding_window_errs_as_it_says(
+    fn a_sliding_window_stays_within_its_documented_error(
         count in 1..100u32,
         requests in requests(),
     ) {

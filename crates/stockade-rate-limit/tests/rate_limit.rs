@@ -494,7 +494,7 @@ async fn counts_principals_by_id_and_others_by_address() {
 
 // FP05
 #[tokio::test]
-async fn a_limit_by_principal_without_an_authenticator_is_a_wiring_fault() {
+async fn a_limit_by_principal_requires_an_authenticator() {
     let clock = clock();
     for by in [
         KeyExtractor::principal(),

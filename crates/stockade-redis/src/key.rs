@@ -111,7 +111,7 @@ mod tests {
         let long = format!("principal:{}", "k".repeat(128));
         for text in [
             "header:secret",
-            "ip:192.0.2.1/32|own:x",
+            "ip:192.0.2.1/32|custom:x",
             "model:m",
             "header",
             &long,

@@ -63,7 +63,8 @@
 //!     let redis = Redis::connect(RedisConfig::new("redis://127.0.0.1:1")?)?;
 //!     let half = FailurePolicy::Local { fraction: Fraction::new(0.5)? };
 //!     let store = Fallback::new(RedisLimits::new(&redis), half);
-//!     let limits = Limits::new([Limit::new("all", KeyExtractor::global()).quota(Quota::per_hour(2))])?;
+//!     let limit = Limit::new("all", KeyExtractor::global()).quota(Quota::per_hour(2));
+//!     let limits = Limits::new([limit])?;
 //!     let service = ServiceBuilder::new()
 //!         .layer(RateLimitLayer::with_store(limits, store.clone()))
 //!         .service_fn(|_request: Request<()>| async {
@@ -102,7 +103,8 @@
 //!         .root_certificates(std::fs::read("ca.pem")?);
 //!     let redis = Redis::connect(config)?;
 //!     let store = Fallback::new(RedisLimits::with_leases(&redis, HUNDRED), FailurePolicy::Deny);
-//!     let limits = Limits::new([Limit::new("ip", KeyExtractor::client_ip()).quota(Quota::per_minute(600))])?;
+//!     let limit = Limit::new("ip", KeyExtractor::client_ip()).quota(Quota::per_minute(600));
+//!     let limits = Limits::new([limit])?;
 //!     let capacity = ConcurrencyLimit::new("capacity", KeyExtractor::global(), HUNDRED);
 //!     let detector = Detector::builder(AbusePolicy::new())
 //!         .store(Arc::new(RedisBans::new(&redis)))

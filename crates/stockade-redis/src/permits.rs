@@ -253,9 +253,9 @@ impl Drop for RedisPermit {
 
 impl fmt::Debug for RedisPermit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let requests = self.held.as_ref().map_or(0, |held| held.keys.len());
+        let permits = self.held.as_ref().map_or(0, |held| held.keys.len());
         f.debug_struct("RedisPermit")
-            .field("places", &requests)
+            .field("permits", &permits)
             .finish_non_exhaustive()
     }
 }

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Identifies a limit and a key: 12 bits select a counter, 43 bits are its tag.
 ///
-/// Two keys share their permits if both parts are equal: with 100,000 keys in use, one time
-/// in ten million. Clients cannot construct such keys, since the digests are keyed randomly.
+/// Two keys share their permits if both parts are equal: with 100,000 keys in use, about once
+/// in seven million. Clients cannot construct such keys, since the digests are keyed randomly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct KeyId(u64);
 
@@ -27,10 +27,10 @@ pub(super) enum Attempt {
 
 /// One counter per key, as long as no other key needs the same one and no request waits.
 ///
-/// A counter is a tag, a flag and a count. Without the flag, permits are acquired and
-/// released by compare-and-swap. The flag is set and cleared under the lock of the permit
-/// table; while it is set, permits are acquired under that lock only, and whoever releases
-/// one has to serve the queue of the key.
+/// A counter is a tag, a flag and a count. Without the flag, permits are acquired and released
+/// by compare-and-swap. The flag is set and cleared under the lock of the permit table. While
+/// it is set, permits are only acquired under that lock, and a release has to serve the queue
+/// of the key.
 pub(super) struct Counters(Box<[AtomicU64]>);
 
 /// The index of a counter, 12 bits.

@@ -149,17 +149,17 @@ fn quotas() -> impl Strategy<Value = Quota> {
 
 proptest! {
     #[test]
-    fn a_quota_is_what_its_text_says(quota in quotas()) {
+    fn a_displayed_quota_parses_to_itself(quota in quotas()) {
         prop_assert_eq!(quota.to_string().parse(), Ok(quota));
     }
 
     #[test]
-    fn reading_does_not_panic(text in "\\PC{0,40}") {
+    fn parsing_does_not_panic(text in "\\PC{0,40}") {
         let _ = text.parse::<Quota>();
     }
 
     #[test]
-    fn a_part_of_a_quota_is_a_quota_and_no_more_than_it(
+    fn a_share_of_a_quota_is_a_quota_and_not_larger(
         quota in quotas(),
         fraction in 1e-9..=1.0f64,
     ) {

@@ -169,7 +169,7 @@ impl Model {
 
 proptest! {
     #[test]
-    fn never_gives_too_much_keeps_nothing_back_and_ends_empty(steps in vec(step(), 0..60)) {
+    fn never_exceeds_a_limit_serves_what_fits_and_ends_empty(steps in vec(step(), 0..60)) {
         let counters = Counters::default();
     let mut table = PermitTable::default();
         let mut model = Model::default();
