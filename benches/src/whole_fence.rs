@@ -59,7 +59,7 @@ impl WholeFence {
         enter_runtime();
         let folder = tempfile::tempdir().expect("a folder can be created");
         let config = config(folder.path(), keys, settings);
-        let fence = RUNTIME.block_on(Fence::builder(&config).axum().build());
+        let fence = RUNTIME.block_on(Fence::from_config(&config));
         Self {
             fence: fence.expect("the configuration is valid"),
             _folder: folder,

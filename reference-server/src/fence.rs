@@ -38,7 +38,7 @@ pub(crate) struct ServerLayers {
 /// Builds the fence. The server supplies the scopes and body rules of its routes, unless the
 /// configuration has a `[[routes]]` table.
 pub(crate) async fn build(config: &Config, log: LogFormat) -> Result<Fence, StartError> {
-    let mut fence = Fence::builder(config).axum().metrics();
+    let mut fence = Fence::builder(config).metrics();
     if config.audit.is_none() {
         fence = fence.records(move || log_records(log));
     }

@@ -13,4 +13,5 @@ mod grpc_server;
 mod http1;
 mod http_server;
 mod order;
+mod own_guards;
 mod whole;

@@ -9,7 +9,7 @@ use std::{
 use anstyle::Style;
 use clap::Args;
 use serde_json::{Value, json};
-use stockade::{Config, Environment, Finding, Severity, Surroundings, check};
+use stockade::{Config, DeploymentFacts, Environment, Finding, Severity, check};
 use stockade_abuse::{DenyList, DenyListReport};
 use stockade_key_auth::{FileKeyStore, KeyStore};
 use stockade_server_config::{ServerFile, listen_address};
@@ -74,12 +74,12 @@ impl CheckArgs {
         if self.settings {
             show_settings(&loaded.config)?;
         }
-        let surroundings = self.surroundings(&loaded).await?;
+        let facts = self.facts(&loaded).await?;
         let config = &loaded.config;
         let pepper = config.auth.pepper().err();
         let pepper = pepper.map(|error| config.locate(error).into());
         let mut findings: Vec<Finding> = loaded.errors.into_iter().chain(pepper).collect();
-        findings.extend(check(&loaded.config, &surroundings));
+        findings.extend(check(&loaded.config, &facts));
         if self.json {
             output::print_json(&findings.iter().map(to_json).collect::<Vec<_>>())?;
         } else {
@@ -142,7 +142,7 @@ impl CheckArgs {
         })
     }
 
-    async fn surroundings(&self, loaded: &Loaded) -> Result<Surroundings, CliError> {
+    async fn facts(&self, loaded: &Loaded) -> Result<DeploymentFacts, CliError> {
         let config = &loaded.config;
         let keys: Option<Box<dyn KeyStore>> =
             match (&config.auth.keys_file, &config.auth.keys_database) {
@@ -156,7 +156,7 @@ impl CheckArgs {
             Some(store) => store.list().await?,
             None => Vec::new(),
         };
-        Ok(Surroundings {
+        Ok(DeploymentFacts {
             listen: self.listen.or(loaded.listen),
             tls: self.tls || loaded.tls,
             key_file_mode: config.auth.keys_file.as_deref().and_then(mode),

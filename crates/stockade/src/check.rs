@@ -17,7 +17,7 @@ pub(crate) use needs::unmet;
 
 /// What a configuration does not say about itself.
 #[derive(Clone, Debug, Default)]
-pub struct Surroundings {
+pub struct DeploymentFacts {
     /// Where the server listens; `None` where that is not known.
     pub listen: Option<SocketAddr>,
     /// Whether the server itself speaks TLS.
@@ -100,7 +100,7 @@ impl Finding {
 /// worst first.
 ///
 /// ```
-/// use stockade::{Config, Environment, Format, Severity, Surroundings, check};
+/// use stockade::{Config, Environment, Format, Severity, DeploymentFacts, check};
 ///
 /// let text = "
 ///     [auth]
@@ -110,12 +110,12 @@ impl Finding {
 ///     allow_credentials = true
 /// ";
 /// let config = Config::parse(text, Format::Toml, &Environment::default())?;
-/// let findings = check(&config, &Surroundings::default());
+/// let findings = check(&config, &DeploymentFacts::default());
 /// assert_eq!(findings[0].severity, Severity::Error);
 /// assert_eq!(findings[0].setting, "cors.allow_credentials");
 /// # Ok::<(), stockade::ConfigError>(())
 /// ```
-pub fn check(config: &Config, surroundings: &Surroundings) -> Vec<Finding> {
+pub fn check(config: &Config, facts: &DeploymentFacts) -> Vec<Finding> {
     let faults = fence::faults(config).into_iter();
     let found: Vec<_> = faults.map(Finding::from).collect();
     let mut findings = Findings {
@@ -133,15 +133,15 @@ pub fn check(config: &Config, surroundings: &Surroundings) -> Vec<Finding> {
         });
     }
     network::cors(config, &mut findings);
-    network::listener(config, surroundings, &mut findings);
+    network::listener(config, facts, &mut findings);
     network::proxies(config, &mut findings);
-    secrets::keys(config, surroundings, &mut findings);
-    needs::check(config, surroundings, &mut findings);
-    secrets::tokens(config, surroundings, &mut findings);
+    secrets::keys(config, facts, &mut findings);
+    needs::check(config, facts, &mut findings);
+    secrets::tokens(config, facts, &mut findings);
     guards::limits(config, &mut findings);
     guards::store(config, &mut findings);
     guards::abuse(config, &mut findings);
-    deny_list::check(config, surroundings.deny_list.as_ref(), &mut findings);
+    deny_list::check(config, facts.deny_list.as_ref(), &mut findings);
     guards::routes(config, &mut findings);
     guards::audit(config, &mut findings);
     let mut found = findings.found;

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -17,9 +18,8 @@ use stockade_rate_limit::{Concurrency, SharedLimits};
 use stockade_watch::SourceStatus;
 use tower_layer::Layer;
 
-use crate::{Config, ConfigError};
+use crate::{Config, ConfigError, Environment};
 
-mod adopt;
 mod announce;
 mod builder;
 mod cors;
@@ -29,23 +29,24 @@ mod describe;
 mod event;
 mod faults;
 mod help;
-mod key_news;
+mod key_events;
 mod keys;
 mod layer;
 mod limits;
 mod probes;
 mod record;
+mod request_metrics;
+mod route_adapter;
 mod sources;
 mod store;
 mod tokens;
-mod watch;
 
-pub use adopt::Adopt;
 pub use builder::FenceBuilder;
 pub use event::FenceEvent;
 pub use layer::{FenceBody, FenceLayer, FenceService};
+pub use request_metrics::RequestMetrics;
+pub use route_adapter::RouteAdapter;
 pub use store::{LimitsStore, PermitsStore, StoreHealth};
-pub use watch::Watch;
 
 pub(crate) use faults::faults;
 
@@ -83,6 +84,29 @@ struct Inner {
 }
 
 impl Fence {
+    /// The fence of this configuration file, TOML or YAML, with the settings of the process's
+    /// environment (`STOCKADE_…`) taking precedence.
+    ///
+    /// ```no_run
+    /// use axum::{Router, routing::get};
+    /// use stockade::Fence;
+    ///
+    /// #[tokio::main]
+    /// async fn main() -> Result<(), stockade::ConfigError> {
+    ///     let fence = Fence::from_file("stockade.toml").await?;
+    ///     let app: Router = Router::new().route("/", get(async || "hello")).layer(fence);
+    ///     let _ = app;
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Config::read`] and [`from_config`](Self::from_config).
+    pub async fn from_file(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let config = Config::read(path, &Environment::from_process())?;
+        Self::from_config(&config).await
+    }
+
     /// The fence of this configuration.
     ///
     /// # Errors

@@ -67,7 +67,7 @@
 //! use std::net::SocketAddr;
 //!
 //! use axum::{Router, routing::post};
-//! use stockade::{Authenticated, Config, Environment, Fence};
+//! use stockade::{Authenticated, Fence};
 //! use tokio::net::TcpListener;
 //!
 //! async fn hello(Authenticated(principal): Authenticated) -> String {
@@ -77,8 +77,7 @@
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     tracing_subscriber::fmt().init();
-//!     let config = Config::read("stockade.toml", &Environment::from_process())?;
-//!     let fence = Fence::builder(&config).axum().build().await?;
+//!     let fence = Fence::from_file("stockade.toml").await?;
 //!     println!("{fence}");
 //!
 //!     let app = Router::new()
@@ -107,7 +106,7 @@ mod security_headers;
 
 #[cfg(feature = "axum")]
 pub use axum::Authenticated;
-pub use check::{Finding, Severity, Surroundings, check};
+pub use check::{DeploymentFacts, Finding, Severity, check};
 pub use config::{
     AbuseConfig, AnswerConfig, AuditConfig, AuthConfig, BodyConfig, BodyProfile, Change,
     ClientIpConfig, ConcurrencyConfig, Config, ConfigError, ConfigWarning, CorsConfig, Environment,
@@ -116,8 +115,15 @@ pub use config::{
     TokenBudgetConfig, TokensConfig,
 };
 pub use fence::{
-    Adopt, Fence, FenceBody, FenceBuilder, FenceEvent, FenceLayer, FenceService, LimitsStore,
-    PermitsStore, StoreHealth, Watch,
+    Fence, FenceBody, FenceBuilder, FenceEvent, FenceLayer, FenceService, LimitsStore,
+    PermitsStore, RequestMetrics, RouteAdapter, StoreHealth,
 };
 pub use security_headers::{SecurityHeaders, SecurityHeadersLayer};
 pub use stockade_watch::SourceStatus;
+
+/// The crates of the family, each of which works without the others.
+pub use {
+    stockade_abuse as abuse, stockade_audit as audit, stockade_body as body, stockade_core as core,
+    stockade_jwt as jwt, stockade_key_auth as key_auth, stockade_rate_limit as rate_limit,
+    stockade_scope as scope,
+};

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::Empty;
-use stockade::{Config, Environment, Fence, FenceEvent, Format, Surroundings, check};
+use stockade::{Config, DeploymentFacts, Environment, Fence, FenceEvent, Format, check};
 use stockade_abuse::DenyList;
 use stockade_core::{
     client::PeerAddr,
@@ -401,11 +401,11 @@ async fn skipped_lines_are_security_events_and_a_gauge_and_a_finding() {
             .any(|source| source.name.starts_with("abuse.deny_list "))
     );
 
-    let surroundings = Surroundings {
+    let facts = DeploymentFacts {
         deny_list: Some(DenyList::check(path("deny.txt")).unwrap()),
-        ..Surroundings::default()
+        ..DeploymentFacts::default()
     };
-    let findings = check(&config(&site.folder, &settings), &surroundings);
+    let findings = check(&config(&site.folder, &settings), &facts);
     let found = findings
         .iter()
         .filter(|found| found.setting == "abuse.deny_list");

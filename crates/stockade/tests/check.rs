@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use stockade::{Config, Environment, Finding, Format, Severity, Surroundings, check};
+use stockade::{Config, DeploymentFacts, Environment, Finding, Format, Severity, check};
 use stockade_core::clock::Timestamp;
 use stockade_key_auth::{KeyDigest, KeyHash, KeyRecord};
 
@@ -26,21 +26,21 @@ on_overflow = "drop"
 key_file = "audit.key"
 "#;
 
-fn findings(text: &str, surroundings: &Surroundings) -> Vec<Finding> {
+fn findings(text: &str, facts: &DeploymentFacts) -> Vec<Finding> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("audit.key"), [b'x'; 32]).unwrap();
     let mut config = Config::parse(text, Format::Toml, &Environment::default()).unwrap();
     config.resolve_paths(folder.path());
-    check(&config, surroundings)
+    check(&config, facts)
 }
 
 fn key(id: &str, hash: impl Into<KeyHash>) -> KeyRecord {
     KeyRecord::new(id.parse().unwrap(), hash)
 }
 
-fn safe() -> Surroundings {
+fn safe() -> DeploymentFacts {
     let key = key("a", KeyDigest::of(b"x")).expires(Timestamp::from_secs(9_999_999_999));
-    Surroundings {
+    DeploymentFacts {
         listen: Some("0.0.0.0:8000".parse().unwrap()),
         tls: false,
         key_file_mode: Some(0o100_600),
@@ -147,7 +147,7 @@ fn every_unsafe_setting_is_found() {
 
 #[test]
 fn files_and_keys_are_looked_at() {
-    type Change = fn(&mut Surroundings);
+    type Change = fn(&mut DeploymentFacts);
     const CHEAP: &str = "$2b$04$abcdefghijklmnopqrstuuW3o0o8LkRIqEwXKYXmnZy1Pcq3cQ1Wa";
     let changes: [(Change, &str); 5] = [
         (|it| it.key_file_mode = Some(0o644), "every user"),
@@ -163,9 +163,9 @@ fn files_and_keys_are_looked_at() {
         ),
     ];
     for (change, reason) in changes {
-        let mut surroundings = safe();
-        change(&mut surroundings);
-        let found = findings(SAFE, &surroundings);
+        let mut facts = safe();
+        change(&mut facts);
+        let found = findings(SAFE, &facts);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].reason.contains(reason), "{found:?}");
     }
@@ -173,8 +173,8 @@ fn files_and_keys_are_looked_at() {
 
 #[test]
 fn revoked_keys_do_not_count() {
-    let mut surroundings = safe();
-    surroundings.keys[0].expires = None;
-    surroundings.keys[0].revoked = Some(Timestamp::from_secs(1));
-    assert_eq!(findings(SAFE, &surroundings), []);
+    let mut facts = safe();
+    facts.keys[0].expires = None;
+    facts.keys[0].revoked = Some(Timestamp::from_secs(1));
+    assert_eq!(findings(SAFE, &facts), []);
 }

@@ -34,7 +34,7 @@ impl Site {
         let keys = format!("keys:\n{}", to_yaml(&record));
         fs::write(folder.path().join("keys.yaml"), keys).unwrap();
         let config = config(&folder, cors);
-        let fence = Fence::builder(&config).axum().build().await.unwrap();
+        let fence = Fence::from_config(&config).await.unwrap();
         let router = Router::new()
             .route("/v1/chat/completions", post(|| async { "hello" }))
             .layer(fence.layer());

@@ -83,10 +83,7 @@ impl Site {
         let keys = format!("keys:\n{}{}", to_yaml(&record), to_yaml(&slow));
         fs::write(folder.path().join("keys.yaml"), keys).unwrap();
         let config = read(&folder, config);
-        let fence = choose(Fence::builder(&config).axum())
-            .build()
-            .await
-            .unwrap();
+        let fence = choose(Fence::builder(&config)).build().await.unwrap();
         let router = Router::new()
             .route("/v1/chat", post(|| async { "hello" }))
             .route("/v1/models/{id}", get(who))

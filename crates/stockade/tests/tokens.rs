@@ -56,7 +56,7 @@ impl Site {
             fs::write(folder.path().join(name), text).unwrap();
         }
         let config = config(folder.path());
-        let fence = Fence::builder(&config).axum().build().await.unwrap();
+        let fence = Fence::from_config(&config).await.unwrap();
         let router = Router::new()
             .route("/", get(|| async { "hello" }))
             .layer(fence.layer());

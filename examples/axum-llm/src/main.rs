@@ -50,7 +50,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let key = first_key::make(&settings).await?;
     let figures = PrometheusBuilder::new().install_recorder()?;
     let fence = Fence::builder(&settings)
-        .axum()
         .metrics()
         .on_event(|event: &FenceEvent| tracing::info!(?event))
         .build()

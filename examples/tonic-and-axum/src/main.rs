@@ -33,7 +33,7 @@ const ADDRESS: &str = "127.0.0.1:8080";
 async fn main() -> Result<(), Box<dyn Error>> {
     let config = Config::read("stockade.toml", &Environment::from_process())?;
     // Axum serves both, so both have the peer address in axum's `ConnectInfo`.
-    let fence = Fence::builder(&config).axum().build().await?;
+    let fence = Fence::from_config(&config).await?;
     let listener = TcpListener::bind(ADDRESS).await?;
     let app = app(&fence, grpc().await);
     say(&format!("{fence}\nhttp://{ADDRESS} is up"))?;

@@ -46,7 +46,7 @@ impl Fixture {
         let config = folder.path().join("stockade.toml");
         fs::copy(shipped, &config).unwrap();
         let config = Config::read(&config, &Environment::new(environment.iter().copied())).unwrap();
-        let fence = Fence::builder(&config).axum().build().await.unwrap();
+        let fence = Fence::from_config(&config).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let app = app(&fence, grpc().await).into_make_service_with_connect_info::<SocketAddr>();

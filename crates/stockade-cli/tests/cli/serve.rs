@@ -55,7 +55,7 @@ impl Server {
         )
         .unwrap();
         config.resolve_paths(sandbox.path("keys.yaml").parent().unwrap());
-        let fence = Fence::builder(&config).axum().build().await.unwrap();
+        let fence = Fence::from_config(&config).await.unwrap();
         let router = Router::new()
             .route("/chat", post(who))
             .route("/stuck", post(std::future::pending::<()>))

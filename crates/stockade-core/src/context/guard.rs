@@ -25,7 +25,10 @@ static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// use bytes::Bytes;
 /// use http::{Request, Response, StatusCode};
 /// use http_body_util::Full;
-/// use stockade_core::{client::PeerAddr, context::{ContextGuard, RequestContext}, guard::Guard};
+/// use stockade_core::{
+///     client::PeerAddr,
+///     context::{ContextLayer, RequestContext},
+/// };
 /// use tower::{ServiceBuilder, ServiceExt};
 ///
 /// # #[tokio::main(flavor = "current_thread")]

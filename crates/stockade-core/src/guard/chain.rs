@@ -34,7 +34,7 @@ use crate::{
 /// #     type Wait = NoWait;
 /// #     fn check(&self, head: &Head) -> Check<(), NoWait> {
 /// #         // The guard before this one has already let the request in.
-/// #         assert!(head.context().is_some());
+/// #         assert!(head.context().client().is_some());
 /// #         match head.headers.contains_key("x-teapot") {
 /// #             true => Check::Pass(()),
 /// #             false => Check::Refuse(Refusal::new(RefusalKind::Forbidden, "no teapot")),

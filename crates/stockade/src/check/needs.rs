@@ -2,7 +2,7 @@
 
 use stockade_key_auth::{KeyRequirements, KeySet};
 
-use super::{Findings, Surroundings};
+use super::{DeploymentFacts, Findings};
 use crate::{Config, Remedy};
 
 /// A setting that some keys need, and that is not there.
@@ -77,9 +77,9 @@ pub(crate) fn unmet(config: &Config, needs: KeyRequirements) -> impl Iterator<It
 }
 
 /// Reports what the keys need, and who can read the pepper.
-pub(super) fn check(config: &Config, surroundings: &Surroundings, findings: &mut Findings<'_>) {
+pub(super) fn check(config: &Config, facts: &DeploymentFacts, findings: &mut Findings<'_>) {
     // Duplicates are refused where the keys are loaded.
-    if let Ok(keys) = KeySet::new(surroundings.keys.iter().cloned()) {
+    if let Ok(keys) = KeySet::new(facts.keys.iter().cloned()) {
         for unmet in unmet(config, keys.requirements()) {
             let remedy = Remedy::text(unmet.help).set(unmet.setting, unmet.value);
             findings.error(unmet.setting, unmet.reason(), remedy);
@@ -88,10 +88,7 @@ pub(super) fn check(config: &Config, surroundings: &Surroundings, findings: &mut
     let file = config.auth.pepper_file.as_deref();
     let chmod = file.map(|file| format!("chmod 600 {}", file.display()));
     let chmod = chmod.unwrap_or_default();
-    if surroundings
-        .pepper_file_mode
-        .is_some_and(|mode| mode & 0o077 != 0)
-    {
+    if facts.pepper_file_mode.is_some_and(|mode| mode & 0o077 != 0) {
         findings.error(
             "auth.pepper_file",
             "others than the owner can read the pepper, and with it test keys against the hashes",
@@ -118,14 +115,14 @@ mod tests {
         key.quotas.requests_per_day = NonZeroU32::new(1);
         key.quotas.tokens_per_minute = NonZeroU32::new(1);
         key.quotas.concurrency = NonZeroU32::new(1);
-        let surroundings = Surroundings {
+        let facts = DeploymentFacts {
             keys: vec![key],
-            ..Surroundings::default()
+            ..DeploymentFacts::default()
         };
         let found = |text: &str| -> Vec<_> {
             let config = Config::parse(text, Format::Toml, &Environment::default()).unwrap();
             let mut findings = Findings::none(&config);
-            check(&config, &surroundings, &mut findings);
+            check(&config, &facts, &mut findings);
             findings
                 .found
                 .iter()
@@ -154,12 +151,12 @@ mod tests {
     fn reports_a_pepper_that_others_can_read() {
         let config = Config::parse("[auth]\n", Format::Toml, &Environment::default()).unwrap();
         for (mode, count) in [(0o600, 0), (0o400, 0), (0o640, 1), (0o604, 1)] {
-            let surroundings = Surroundings {
+            let facts = DeploymentFacts {
                 pepper_file_mode: Some(mode),
-                ..Surroundings::default()
+                ..DeploymentFacts::default()
             };
             let mut findings = Findings::none(&config);
-            check(&config, &surroundings, &mut findings);
+            check(&config, &facts, &mut findings);
             assert_eq!(findings.found.len(), count, "{mode:o}");
         }
     }

@@ -1,6 +1,6 @@
 //! What others on the network can do: web pages, listeners, proxies.
 
-use super::{Findings, Surroundings};
+use super::{DeploymentFacts, Findings};
 use crate::{Config, Remedy};
 
 const AN_ORIGIN: &str = "[\"https://app.example.com\"]";
@@ -27,13 +27,13 @@ pub(super) fn cors(config: &Config, findings: &mut Findings<'_>) {
     }
 }
 
-pub(super) fn listener(config: &Config, surroundings: &Surroundings, findings: &mut Findings<'_>) {
+pub(super) fn listener(config: &Config, facts: &DeploymentFacts, findings: &mut Findings<'_>) {
     let behind_proxy = !config.client_ip.trusted_proxies.is_empty()
         || config.client_ip.dangerous_trusted_proxy_count.is_some();
-    let public = surroundings
+    let public = facts
         .listen
         .is_some_and(|listen| !listen.ip().is_loopback());
-    if public && !surroundings.tls && !behind_proxy {
+    if public && !facts.tls && !behind_proxy {
         findings.error(
             "server.listen",
             "keys travel in plain text over an address that others reach",

@@ -2,7 +2,7 @@
 
 use stockade_key_auth::KeyRecord;
 
-use super::{Findings, Surroundings};
+use super::{DeploymentFacts, Findings};
 use crate::{Config, Remedy};
 
 /// Secrets that stand in examples, and so in the lists of those who guess.
@@ -29,7 +29,7 @@ const NAMED: usize = 5;
 /// An expiry, as an example.
 const AN_EXPIRY: &str = "2030-01-31T00:00:00Z";
 
-pub(super) fn keys(config: &Config, surroundings: &Surroundings, findings: &mut Findings<'_>) {
+pub(super) fn keys(config: &Config, facts: &DeploymentFacts, findings: &mut Findings<'_>) {
     let file = config.auth.keys_file.as_deref();
     let file = file.map(|file| file.display().to_string());
     // `stockade keys` takes a file by its name, and a database by STOCKADE_KEYS.
@@ -43,7 +43,7 @@ pub(super) fn keys(config: &Config, surroundings: &Surroundings, findings: &mut 
         let file = file.as_deref().unwrap_or("keys.yaml");
         Remedy::text(format!("chmod 600 {file}")).run(format!("chmod 600 {file}"))
     };
-    if let Some(mode) = surroundings.key_file_mode {
+    if let Some(mode) = facts.key_file_mode {
         if mode & 0o006 != 0 {
             findings.error(
                 "auth.keys_file",
@@ -58,7 +58,7 @@ pub(super) fn keys(config: &Config, surroundings: &Surroundings, findings: &mut 
             );
         }
     }
-    let alive = || surroundings.keys.iter().filter(|key| key.revoked.is_none());
+    let alive = || facts.keys.iter().filter(|key| key.revoked.is_none());
     let eternal: Vec<_> = alive().filter(|key| key.expires.is_none()).collect();
     if !eternal.is_empty() {
         let expire =
@@ -133,8 +133,8 @@ fn named(keys: &[&KeyRecord], one: &str, several: &str) -> String {
     format!("the keys {}{more} {several}", names.join(", "))
 }
 
-pub(super) fn tokens(config: &Config, surroundings: &Surroundings, findings: &mut Findings<'_>) {
-    let Some(secret) = &surroundings.token_secret else {
+pub(super) fn tokens(config: &Config, facts: &DeploymentFacts, findings: &mut Findings<'_>) {
+    let Some(secret) = &facts.token_secret else {
         return;
     };
     let secret = secret.trim_ascii();

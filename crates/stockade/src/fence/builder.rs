@@ -9,6 +9,7 @@ use stockade_body::BodyRules;
 use stockade_core::{
     client::PeerAddr,
     context::ContextGuard,
+    guard::{BoxGuard, Guard, GuardList, GuardStack as _},
     identity::Authenticator,
     refusal::{Responder, is_grpc_route},
 };
@@ -17,17 +18,17 @@ use stockade_rate_limit::{Concurrency, RateLimit, SharedLimits, TokenBudget};
 use stockade_scope::{Access, RouteTableError, ScopeGuard};
 
 use super::{
-    Adopt, Fence, FenceEvent, FenceLayer, Identity, Inner, LimitsStore, PermitsStore, Watch,
-    adopt::Dialect,
-    announce,
+    Fence, FenceEvent, FenceLayer, Identity, Inner, LimitsStore, PermitsStore, RequestMetrics,
+    RouteAdapter, announce,
     cors::Cors,
     describe,
     event::Listeners,
-    faults, help, key_news,
+    faults, help, key_events,
     keys::Keys,
     layer, limits,
     probes::{ProbeLimit, ProbePaths},
     record,
+    route_adapter::ServerAdapter,
     sources::Sources,
     store::Stores,
     tokens,
@@ -37,7 +38,10 @@ use crate::{Config, ConfigError, HeaderStyle, RouteAccess};
 /// Builds a [`Fence`]; made by [`Fence::builder`].
 pub struct FenceBuilder<'c> {
     config: &'c Config,
-    dialect: Dialect,
+    adapter: ServerAdapter,
+    before_identity: GuardList,
+    after_identity: GuardList,
+    after_body: GuardList,
     scopes: Option<ScopeGuard>,
     bodies: Option<BodyRules>,
     records: Option<Box<BeginRecords>>,
@@ -52,7 +56,10 @@ impl<'c> FenceBuilder<'c> {
     pub(super) fn new(config: &'c Config) -> Self {
         Self {
             config,
-            dialect: Dialect::CORE,
+            adapter: ServerAdapter::DEFAULT,
+            before_identity: GuardList::new(),
+            after_identity: GuardList::new(),
+            after_body: GuardList::new(),
             scopes: None,
             bodies: None,
             records: None,
@@ -62,17 +69,11 @@ impl<'c> FenceBuilder<'c> {
         }
     }
 
-    /// Reads the peer and the matched route as axum leaves them. For `Router::layer`.
-    #[cfg(feature = "axum")]
-    pub fn axum(mut self) -> Self {
-        self.dialect = Dialect::AXUM;
-        self
-    }
-
-    /// Where the server leaves the peer, when that is not a [`PeerAddr`] in the request's
-    /// extensions: tonic's `TcpConnectInfo`, say.
+    /// Reads the peer's address with this function, for a server that provides neither a
+    /// [`PeerAddr`] nor axum's `ConnectInfo<SocketAddr>` among the request's extensions: from
+    /// tonic's `TcpConnectInfo`, say.
     pub fn peer(mut self, peer: fn(&Extensions) -> Option<PeerAddr>) -> Self {
-        self.dialect.peer = peer;
+        self.adapter.peer = peer;
         self
     }
 
@@ -99,6 +100,41 @@ impl<'c> FenceBuilder<'c> {
         self
     }
 
+    /// Adds a guard in front of authentication, behind bans, the limit by address and
+    /// preflight requests. Guards of one slot run in the order in which they are added;
+    /// probes pass none of them.
+    ///
+    /// A request waits or is refused as by any other guard: the record, the metrics and the
+    /// abuse detector learn of it.
+    pub fn before_identity<G>(mut self, guard: G) -> Self
+    where
+        G: Guard<Pass: Send + 'static, Hook: 'static, Wait: 'static>,
+    {
+        self.before_identity.push(BoxGuard::new(guard));
+        self
+    }
+
+    /// Adds a guard behind authentication, the limit by key and scopes, before the body is
+    /// read: it knows the principal and the route.
+    pub fn after_identity<G>(mut self, guard: G) -> Self
+    where
+        G: Guard<Pass: Send + 'static, Hook: 'static, Wait: 'static>,
+    {
+        self.after_identity.push(BoxGuard::new(guard));
+        self
+    }
+
+    /// Adds a guard behind the body check, in front of token budgets: it knows what the
+    /// request asks of a model
+    /// ([`RequestContext::model_request`](stockade_core::context::RequestContext::model_request)).
+    pub fn after_body<G>(mut self, guard: G) -> Self
+    where
+        G: Guard<Pass: Send + 'static, Hook: 'static, Wait: 'static>,
+    {
+        self.after_body.push(BoxGuard::new(guard));
+        self
+    }
+
     /// Answers refusals with this responder.
     ///
     /// Where the configuration's `[[routes]]` decide, and none of them is a gRPC method, no
@@ -108,7 +144,7 @@ impl<'c> FenceBuilder<'c> {
         self
     }
 
-    /// Counts requests for the `metrics` crate; see [`Watch`]. Install the recorder before
+    /// Counts requests for the `metrics` crate; see [`RequestMetrics`]. Install the recorder before
     /// [`build`](Self::build), which describes all families to it.
     pub fn metrics(mut self) -> Self {
         self.metrics = true;
@@ -159,7 +195,7 @@ impl<'c> FenceBuilder<'c> {
                 log.event(event);
             }
         });
-        key_news::follow(&keys, first, self.listeners.clone());
+        key_events::follow(&keys, first, self.listeners.clone());
         let stores = Stores::open(config, &self.listeners)?;
         let detector = detector(config, &stores, &self.listeners, &mut sources)?;
         let realm = &config.auth.realm;
@@ -224,27 +260,30 @@ impl<'c> FenceBuilder<'c> {
             Some(key) => bodies.digest_prompts(key),
             None => bodies,
         };
-        let parts = layer::Parts {
+        let order = layer::Order {
             context: ContextGuard::new()
                 .trusted_proxies(config.client_ip.proxies()?)
-                .peer(self.dialect.peer),
-            adopt: Adopt::new(self.dialect, probes),
-            watch: self.metrics.then(Watch::default),
-            audit: Recorder::new(audit.clone()),
+                .peer(self.adapter.peer),
+            route: RouteAdapter::new(self.adapter, probes),
+            metrics: self.metrics.then(RequestMetrics::default),
+            audit: Recorder::new(audit.clone()).with_backpressure(),
             cors: cors.as_ref().map(Cors::guard),
             probe_limit: ProbeLimit::new(config)?,
-            abuse: outer,
-            by_ip: rate(&by_ip),
-            preflight: cors.as_ref().map(Cors::preflight),
-            identity,
-            banned_principals: inner,
-            by_key: rate(&by_key),
-            scopes,
-            bodies,
-            at_once: at_once.clone(),
-            token_budget: budget,
+            bans: outer.except_probes(),
+            by_ip: rate(&by_ip).except_probes(),
+            preflight: cors.as_ref().map(Cors::preflight).except_probes(),
+            before_identity: self.before_identity.except_probes(),
+            identity: identity.except_probes(),
+            principal_bans: inner.except_probes(),
+            by_key: rate(&by_key).except_probes(),
+            scopes: scopes.except_probes(),
+            after_identity: self.after_identity.except_probes(),
+            concurrency: at_once.clone().except_probes(),
+            body: bodies.into_guard(),
+            after_body: self.after_body.except_probes(),
+            token_budget: budget.except_probes(),
         };
-        let layer = FenceLayer::new(parts, responder);
+        let layer = FenceLayer::new(order, responder);
         Ok(Fence(Arc::new(Inner {
             description,
             config_warnings: (config.warnings().len() as u64).into(),

@@ -1,13 +1,11 @@
-//! The order.
+//! The order in which a request meets the guards of a fence.
 
 use stockade_abuse::{AbuseGuard, PrincipalGuard};
-use stockade_audit::{AuditGuards, Recorder};
-use stockade_body::{BodyCheck, BodyRules, CheckedBody};
+use stockade_audit::AuditGuards;
+use stockade_body::{BodyCheck, CheckedBody};
 use stockade_core::{
     context::ContextGuard,
-    guard::{Bodies, GuardStack},
-    guard::{Chain, Guarded},
-    guard::{ExceptProbes, GuardLayer},
+    guard::{Bodies, Chain, ExceptProbes, GuardLayer, GuardList, GuardStack, Guarded},
     refusal::Responder,
 };
 use stockade_rate_limit::{Concurrency, RateLimit, TokenBudget};
@@ -15,62 +13,85 @@ use stockade_scope::ScopeGuard;
 use tower_layer::Layer;
 
 use super::{
-    Adopt, Identity, Watch,
+    Identity, RequestMetrics, RouteAdapter,
     cors::{CorsGuard, PreflightGuard},
     probes::ProbeLimit,
     store::{LimitsStore, PermitsStore},
 };
 
+/// Declares the guards of a fence in their order: the struct that holds them, the type of
+/// their chain, and how it is put together.
+macro_rules! order {
+    ($($(#[$doc:meta])+ $name:ident: $guard:ty,)+) => {
+        /// The guards of a fence, in the order in which a request meets them.
+        pub(super) struct Order {
+            $($(#[$doc])+ pub(super) $name: $guard,)+
+        }
+
+        type FenceGuards = order!(@type $($guard,)+);
+
+        impl Order {
+            fn into_guards(self) -> FenceGuards {
+                order!(@chain self, $($name,)+)
+            }
+        }
+    };
+    (@type $guard:ty,) => { $guard };
+    (@type $outer:ty, $($inner:ty,)+) => { Chain<$outer, order!(@type $($inner,)+)> };
+    (@chain $order:ident, $name:ident,) => { $order.$name };
+    (@chain $order:ident, $outer:ident, $($inner:ident,)+) => {
+        $order.$outer.then(order!(@chain $order, $($inner,)+))
+    };
+}
+
+order! {
+    /// Resolves the client's address, and answers with the request's id.
+    context: ContextGuard,
+    /// Sets the route that the router matched, and recognises probes.
+    route: RouteAdapter,
+    /// Counts requests and how they ended.
+    metrics: Option<RequestMetrics>,
+    /// Writes one record a request. Outside of all guards that can refuse, so that each
+    /// refusal is recorded.
+    audit: AuditGuards,
+    /// Tells browsers which origins may read the response, also where it is a refusal.
+    cors: Option<CorsGuard>,
+    /// Limits probes, which pass none of the guards in `ExceptProbes`.
+    probe_limit: ProbeLimit,
+    /// Refuses banned clients. Outside of all guards that can refuse, to learn from them. A
+    /// banned client with a credential passes, to prove it behind the limit by address.
+    bans: ExceptProbes<Option<AbuseGuard<Identity>>>,
+    /// Limits each client address, before any slow hash is computed.
+    by_ip: ExceptProbes<Option<RateLimit<LimitsStore>>>,
+    /// Answers preflight requests, which have no credentials. Behind the bans and the limit,
+    /// so that they are no way around either.
+    preflight: ExceptProbes<Option<PreflightGuard>>,
+    /// Guards of the program's own.
+    before_identity: ExceptProbes<GuardList>,
+    /// Verifies keys and tokens.
+    identity: ExceptProbes<Identity>,
+    /// Refuses banned principals, and unauthenticated requests from banned addresses.
+    principal_bans: ExceptProbes<Option<PrincipalGuard>>,
+    /// Limits each principal.
+    by_key: ExceptProbes<Option<RateLimit<LimitsStore>>>,
+    /// Checks the scopes that the route needs. Routes without a rule are denied.
+    scopes: ExceptProbes<ScopeGuard>,
+    /// Guards of the program's own.
+    after_identity: ExceptProbes<GuardList>,
+    /// Limits requests at once. Before the body is read, so that slow uploads are bounded,
+    /// too. A permit is held until the response has ended.
+    concurrency: ExceptProbes<Option<Concurrency<PermitsStore>>>,
+    /// Reads and validates the body.
+    body: Bodies<BodyCheck>,
+    /// Guards of the program's own, which see the model request.
+    after_body: ExceptProbes<GuardList>,
+    /// Reserves the tokens that the request may use, until it is known how many it did.
+    token_budget: ExceptProbes<Option<TokenBudget<LimitsStore>>>,
+}
+
 /// All layers of a [`Fence`](crate::Fence), in their order, as one. Cloning shares them.
 #[derive(Clone, Debug)]
 pub struct FenceLayer(GuardLayer<FenceGuards>);
-
-/// The parts of a [`FenceLayer`], in the order in which a request meets them.
-pub(super) struct Parts {
-    pub(super) context: ContextGuard,
-    pub(super) adopt: Adopt,
-    pub(super) watch: Option<Watch>,
-    pub(super) audit: Recorder,
-    pub(super) cors: Option<CorsGuard>,
-    pub(super) probe_limit: ProbeLimit,
-    pub(super) abuse: Option<AbuseGuard<Identity>>,
-    pub(super) by_ip: Option<RateLimit<LimitsStore>>,
-    pub(super) preflight: Option<PreflightGuard>,
-    pub(super) identity: Identity,
-    pub(super) banned_principals: Option<PrincipalGuard>,
-    pub(super) by_key: Option<RateLimit<LimitsStore>>,
-    pub(super) scopes: ScopeGuard,
-    pub(super) bodies: BodyRules,
-    pub(super) at_once: Option<Concurrency<PermitsStore>>,
-    pub(super) token_budget: Option<TokenBudget<LimitsStore>>,
-}
-
-/// All guards of a [`FenceLayer`].
-type FenceGuards = Chain<
-    Chain<Chain<Arrival, ExceptProbes<Strangers>>, ExceptProbes<Chain<Identity, Known>>>,
-    Admission,
->;
-
-/// Who comes, to where; and that it is not forgotten.
-type Arrival = Chain<
-    Chain<Chain<Chain<Chain<ContextGuard, Adopt>, Option<Watch>>, AuditGuards>, Option<CorsGuard>>,
-    ProbeLimit,
->;
-
-/// What comes before it is known who asks.
-type Strangers = Chain<
-    Chain<Option<AbuseGuard<Identity>>, Option<RateLimit<LimitsStore>>>,
-    Option<PreflightGuard>,
->;
-
-/// What comes after.
-type Known = Chain<Chain<Option<PrincipalGuard>, Option<RateLimit<LimitsStore>>>, ScopeGuard>;
-
-/// Whether there is room for what they ask for, and what that is.
-type Admission = Chain<
-    Chain<ExceptProbes<Option<Concurrency<PermitsStore>>>, Bodies<BodyCheck>>,
-    ExceptProbes<Option<TokenBudget<LimitsStore>>>,
->;
 
 /// A service behind a [`Fence`](crate::Fence).
 pub type FenceService<S> = Guarded<S, FenceGuards>;
@@ -79,53 +100,8 @@ pub type FenceService<S> = Guarded<S, FenceGuards>;
 pub type FenceBody<B> = CheckedBody<B>;
 
 impl FenceLayer {
-    /// Read from the top: that is the way of a request.
-    pub(super) fn new(parts: Parts, responder: &Responder) -> Self {
-        let arrival = parts
-            // Names the request and finds out whose address it comes from.
-            .context
-            // Which route did the router choose?
-            .then(parts.adopt)
-            // Counts how it ended.
-            .then(parts.watch)
-            // Writes one record when it has ended, however it ended. Outside of all that can
-            // refuse, so that no refusal goes unseen.
-            .then(parts.audit.with_backpressure())
-            // Tells browsers which pages may read the answer, also where it is a refusal.
-            .then(parts.cors)
-            // Limits health checks, which pass none of the guards that are `except_probes`.
-            .then(parts.probe_limit);
-        let strangers = parts
-            // Not banned? Outside of all that can refuse, to learn from it. A banned client
-            // with a credential passes on, to prove it behind the limit by address.
-            .abuse
-            // Not too often from this address? Before any slow hash is computed.
-            .then(parts.by_ip)
-            // Answers preflight requests of browsers, which have no credentials. Behind the
-            // bans and the limit, so that they are no way around either.
-            .then(parts.preflight);
-        let known = parts
-            // Not banned themselves, wherever they come from? And where the address is banned,
-            // authenticated?
-            .banned_principals
-            // Not too often?
-            .then(parts.by_key)
-            // May they do this? What no rule names, nobody may.
-            .then(parts.scopes);
-        let admission = parts
-            // Is there room to run it? Before its body is read, so that slow uploads of one key
-            // are bounded, too. Held until the answer has ended.
-            .at_once
-            .except_probes()
-            // Is what they send what it should be? Only now is a body read.
-            .then(parts.bodies.into_guard())
-            // Are enough tokens left? What it may come to is reserved until it is known.
-            .then(parts.token_budget.except_probes());
-        let guards = arrival
-            .then(strangers.except_probes())
-            // Who is it? A key or a token that is not valid ends here.
-            .then(parts.identity.then(known).except_probes())
-            .then(admission);
+    pub(super) fn new(order: Order, responder: &Responder) -> Self {
+        let guards = order.into_guards();
         Self(GuardLayer::with_responder(guards, responder.clone()))
     }
 }

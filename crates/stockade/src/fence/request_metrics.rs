@@ -31,7 +31,7 @@ use stockade_core::{
 /// No label holds anything that a client sent. A route is the router's pattern, and `-`
 /// where none matched.
 #[derive(Clone, Default)]
-pub struct Watch(Arc<Series>);
+pub struct RequestMetrics(Arc<Series>);
 
 /// The series that are in use, so that none is looked up by text for each request.
 #[derive(Default)]
@@ -100,18 +100,18 @@ impl Series {
     }
 }
 
-impl Guard for Watch {
+impl Guard for RequestMetrics {
     const NAME: &'static str = "metrics";
     type Pass = ();
-    type Hook = Watched;
+    type Hook = RequestMetricsHook;
     type Wait = NoWait;
 
     fn check(&self, _head: &Head) -> Check<(), Self::Wait> {
         Check::Pass(())
     }
 
-    fn admit(&self, (): (), head: &mut Head) -> Watched {
-        Watched {
+    fn admit(&self, (): (), head: &mut Head) -> RequestMetricsHook {
+        RequestMetricsHook {
             series: Arc::clone(&self.0),
             context: head.context().clone(),
             status: None,
@@ -120,7 +120,7 @@ impl Guard for Watch {
 }
 
 /// A request that is being measured.
-pub struct Watched {
+pub struct RequestMetricsHook {
     series: Arc<Series>,
     context: RequestContext,
     status: Option<StatusCode>,
@@ -129,7 +129,7 @@ pub struct Watched {
 /// nginx's number for a client that left before there was an answer.
 const LEFT: u16 = 499;
 
-impl ResponseHook for Watched {
+impl ResponseHook for RequestMetricsHook {
     fn on_response(&mut self, status: StatusCode, _headers: &mut HeaderMap) {
         self.status = Some(status);
     }
@@ -172,14 +172,14 @@ impl ResponseHook for Watched {
     }
 }
 
-impl fmt::Debug for Watch {
+impl fmt::Debug for RequestMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Watch")
+        f.write_str("RequestMetrics")
     }
 }
 
-impl fmt::Debug for Watched {
+impl fmt::Debug for RequestMetricsHook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Watched")
+        f.write_str("RequestMetricsHook")
     }
 }

@@ -1,4 +1,4 @@
-//! What a router says in its own words, in those of the guards.
+//! The peer and the matched route, from where a server puts them.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -16,23 +16,24 @@ use super::probes::{ProbePaths, is_probing};
 
 /// Where a server puts the peer and the matched route.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Dialect {
+pub(crate) struct ServerAdapter {
     pub(crate) peer: fn(&Extensions) -> Option<PeerAddr>,
     pub(crate) route: fn(&Extensions) -> Option<&str>,
 }
 
-impl Dialect {
-    /// Core's own: a [`PeerAddr`] and a [`MatchedRoute`] in the extensions.
-    pub(crate) const CORE: Self = Self {
-        peer: |extensions| extensions.get().copied(),
-        route: |_| None,
-    };
-
-    /// axum's `ConnectInfo` and `MatchedPath`.
+impl ServerAdapter {
+    /// Core's [`PeerAddr`], and what axum puts among the extensions.
     #[cfg(feature = "axum")]
-    pub(crate) const AXUM: Self = Self {
+    pub(crate) const DEFAULT: Self = Self {
         peer: crate::axum::peer,
         route: crate::axum::route,
+    };
+
+    /// Core's [`PeerAddr`].
+    #[cfg(not(feature = "axum"))]
+    pub(crate) const DEFAULT: Self = Self {
+        peer: |extensions| extensions.get().copied(),
+        route: |_| None,
     };
 }
 
@@ -43,7 +44,7 @@ const ROUTES: usize = 4_096;
 /// Puts the route that the router matched into the context, and recognises probes. Right
 /// inside of the context.
 #[derive(Debug)]
-pub struct Adopt {
+pub struct RouteAdapter {
     route: fn(&Extensions) -> Option<&str>,
     probes: ProbePaths,
     /// Each route's name is made once, and not for each request; and whether it is that of a
@@ -51,10 +52,10 @@ pub struct Adopt {
     known: ArcSwap<HashMap<Box<str>, (MatchedRoute, bool), RandomState>>,
 }
 
-impl Adopt {
-    pub(super) fn new(dialect: Dialect, probes: ProbePaths) -> Self {
+impl RouteAdapter {
+    pub(super) fn new(adapter: ServerAdapter, probes: ProbePaths) -> Self {
         Self {
-            route: dialect.route,
+            route: adapter.route,
             probes,
             known: ArcSwap::default(),
         }
@@ -76,7 +77,7 @@ impl Adopt {
     }
 }
 
-impl Guard for Adopt {
+impl Guard for RouteAdapter {
     const NAME: &'static str = "adopt";
     type Pass = ();
     type Hook = ();
