@@ -1,41 +1,32 @@
 //! The deny-list file: one banned client per line, editable by operators and other programs.
 
 use std::{
-    collections::HashSet,
-    error::Error,
-    fmt, io, mem,
+    fmt,
     path::{Path, PathBuf},
     sync::{
         Mutex, MutexGuard, PoisonError,
-        mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError},
+        mpsc::{self, SyncSender, TrySendError},
     },
     thread,
-    time::Duration,
 };
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
-use stockade_core::clock::{Clock, SystemClock, Timestamp};
-use stockade_watch::{Backoff, SourceHealth};
+use stockade_core::clock::{Clock, SystemClock};
+use stockade_watch::SourceHealth;
 
 use crate::{Ban, BanChange, BanListener, BanStore, BanUpdate, SkippedLines};
 
+mod error;
 mod file;
 mod line;
+mod writer;
 
-use file::{Contents, DenyFile, Version};
+pub use error::DenyListError;
+use file::{Contents, DenyFile};
+use writer::{Command, Writer};
 
 /// The maximum number of queued changes.
 const QUEUE: usize = 100_000;
-/// The maximum number of changes per write.
-const BATCH: usize = 1_024;
-/// The number of appended lines after which the file is checked for expired ones.
-const COMPACT_AFTER: usize = 1_000;
-/// The delay after a change notification, since editors write in several steps.
-const DEBOUNCE: Duration = Duration::from_millis(50);
-/// How often the file is checked without a notification.
-const POLL_INTERVAL: Duration = Duration::from_secs(2);
-/// The delays between retries after a failure.
-const RETRY: Backoff = Backoff::new(Duration::from_millis(100), POLL_INTERVAL);
 
 /// Stores bans in a text file, and applies changes that others make to it.
 ///
@@ -73,13 +64,6 @@ pub struct DenyList {
     thread: Mutex<Option<thread::JoinHandle<()>>>,
 }
 
-enum Command {
-    Publish(BanChange),
-    Listen(BanListener),
-    Changed,
-    Stop,
-}
-
 impl DenyList {
     /// Reads the file and watches it for changes. A missing file is created by the first ban. If
     /// the directory cannot be watched, the file is checked every two seconds.
@@ -106,19 +90,7 @@ impl DenyList {
         };
         let health = SourceHealth::new(path.display().to_string());
         let missing = version.is_none();
-        let writer = Writer {
-            file,
-            clock,
-            version,
-            known: bans.clone(),
-            pending_bans: Vec::new(),
-            pending_removals: Vec::new(),
-            appended: 0,
-            failing: false,
-            backoff: RETRY,
-            health: health.clone(),
-            listener: None,
-        };
+        let writer = Writer::new(file, clock, version, bans.clone(), health.clone());
         let thread = thread::Builder::new()
             .name("deny-list".to_owned())
             .spawn(move || writer.run(&queue))
@@ -250,227 +222,4 @@ fn watch(path: &Path, commands: SyncSender<Command>) -> notify::Result<Recommend
     };
     watcher.watch(folder, RecursiveMode::NonRecursive)?;
     Ok(watcher)
-}
-
-/// The thread that reads and writes the file.
-struct Writer {
-    file: DenyFile,
-    clock: SystemClock,
-    /// The last version that was read or written.
-    version: Option<Version>,
-    /// The last bans that were read or written, to restore a lost file.
-    known: Vec<Ban>,
-    /// Bans that are not written yet.
-    pending_bans: Vec<Ban>,
-    pending_removals: Vec<crate::Offender>,
-    /// Lines appended since the last check for expired ones.
-    appended: usize,
-    failing: bool,
-    backoff: Backoff,
-    health: SourceHealth,
-    listener: Option<BanListener>,
-}
-
-impl Writer {
-    fn run(mut self, queue: &Receiver<Command>) {
-        loop {
-            let mut stop = false;
-            let mut next = queue.recv_timeout(self.pause());
-            if matches!(next, Err(RecvTimeoutError::Disconnected)) {
-                return;
-            }
-            if matches!(next, Ok(Command::Changed)) {
-                thread::sleep(DEBOUNCE);
-            }
-            // Write all queued changes at once.
-            for _ in 0..BATCH {
-                match next {
-                    Ok(Command::Publish(BanChange::Banned(ban))) => {
-                        self.pending_removals
-                            .retain(|offender| *offender != ban.offender);
-                        self.pending_bans.push(ban);
-                    }
-                    Ok(Command::Publish(BanChange::Unbanned(offender))) => {
-                        self.pending_bans.retain(|ban| ban.offender != offender);
-                        self.pending_removals.push(offender);
-                    }
-                    Ok(Command::Listen(listener)) => self.listener = Some(listener),
-                    Ok(Command::Stop) => stop = true,
-                    Ok(Command::Changed) => {}
-                    Err(_) => break,
-                }
-                next = queue.recv_timeout(Duration::ZERO);
-            }
-            // Read changes of others before writing.
-            self.poll();
-            self.write();
-            if stop {
-                return;
-            }
-        }
-    }
-
-    /// Returns how long to wait for a command.
-    fn pause(&mut self) -> Duration {
-        match self.failing {
-            true => self.backoff.next_delay(),
-            false => {
-                self.backoff.reset();
-                POLL_INTERVAL
-            }
-        }
-    }
-
-    fn poll(&mut self) {
-        let version = self.file.version();
-        if version == self.version {
-            if !self.failing {
-                // Unchanged, so the bans are current.
-                self.health.succeeded();
-            }
-            return;
-        }
-        if version.is_none() {
-            self.missing();
-            return;
-        }
-        let read_at = self.clock.now();
-        match self.file.read(read_at) {
-            Ok(Contents {
-                mut bans, skipped, ..
-            }) => {
-                self.version = version;
-                self.failing &= !self.pending_bans.is_empty();
-                if !self.failing {
-                    self.health.succeeded();
-                }
-                self.known.clone_from(&bans);
-                bans.retain(|ban| !self.pending_removals.contains(&ban.offender));
-                bans.extend(self.pending_bans.iter().cloned());
-                self.notify(BanUpdate::All {
-                    bans,
-                    skipped,
-                    read_at,
-                });
-            }
-            Err(error) => self.failed("read", &error),
-        }
-    }
-
-    fn write(&mut self) {
-        if self.pending_bans.is_empty() && self.pending_removals.is_empty() {
-            return;
-        }
-        match self.try_write() {
-            Ok(()) => {
-                // After a failure, read the file again to report the recovery.
-                let failed = mem::take(&mut self.failing);
-                self.version = self.file.version().filter(|_| !failed);
-            }
-            Err(error) => self.failed("write", &error),
-        }
-    }
-
-    fn try_write(&mut self) -> io::Result<()> {
-        let now = self.clock.now();
-        if !self.pending_removals.is_empty() {
-            let removals = mem::take(&mut self.pending_removals);
-            self.known.retain(|ban| !removals.contains(&ban.offender));
-            if let Err(error) = self.file.rewrite(&removals, now) {
-                self.pending_removals = removals;
-                return Err(error);
-            }
-        }
-        if !self.pending_bans.is_empty() {
-            if self.file.version().is_none() {
-                self.restore(now);
-            }
-            self.file.append(&self.pending_bans)?;
-            self.appended += self.pending_bans.len();
-            self.known.append(&mut self.pending_bans);
-            if self.appended >= COMPACT_AFTER {
-                self.appended = 0;
-                if self.file.read(now)?.is_stale() {
-                    self.file.rewrite(&[], now)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Restores the bans of a lost file.
-    fn restore(&mut self, now: Timestamp) {
-        let pending: HashSet<_> = self.pending_bans.iter().map(|ban| &ban.offender).collect();
-        let known = self.known.iter();
-        let lost = known.filter(|ban| ban.is_active(now) && !pending.contains(&ban.offender));
-        let lost: Vec<_> = lost.cloned().collect();
-        self.known.clear();
-        self.pending_bans.splice(..0, lost);
-    }
-
-    /// Reports once that the file is missing; existing bans stay.
-    fn missing(&mut self) {
-        let file = self.file.path().display().to_string();
-        self.health.failed(format_args!("{file} is missing"));
-        if !mem::replace(&mut self.failing, true) {
-            self.notify(BanUpdate::Missing { file: file.into() });
-        }
-    }
-
-    /// Reports a failure once, not for each retry.
-    fn failed(&mut self, what: &'static str, error: &io::Error) {
-        let file = self.file.path().display();
-        let error = format!("cannot {what} the deny-list {file}: {error}");
-        self.health.failed(&error);
-        if !mem::replace(&mut self.failing, true) {
-            self.notify(BanUpdate::Failed {
-                error: error.into(),
-            });
-        }
-    }
-
-    fn notify(&self, update: BanUpdate) {
-        if let Some(listener) = &self.listener {
-            listener(update);
-        }
-    }
-}
-
-/// The error of opening or checking a deny-list.
-#[derive(Debug)]
-pub struct DenyListError {
-    doing: &'static str,
-    path: PathBuf,
-    source: io::Error,
-}
-
-impl DenyListError {
-    fn new(doing: &'static str, path: &Path, source: io::Error) -> Self {
-        Self {
-            doing,
-            path: path.to_owned(),
-            source,
-        }
-    }
-}
-
-impl fmt::Display for DenyListError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            doing,
-            path,
-            source,
-        } = self;
-        write!(
-            f,
-            "cannot {doing} the deny-list {}: {source}",
-            path.display()
-        )
-    }
-}
-
-impl Error for DenyListError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.source)
-    }
 }
