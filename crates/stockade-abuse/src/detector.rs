@@ -3,6 +3,8 @@
 mod builder;
 mod lookup;
 mod report_only;
+mod responsible;
+mod stats;
 mod stores;
 
 use std::{
@@ -11,7 +13,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     panic::{self, AssertUnwindSafe},
     sync::{
-        Arc, Mutex, Once,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -26,8 +28,8 @@ use stockade_core::{
 use tracing::{error, warn};
 
 use crate::{
-    AbuseEvent, AbuseListener, AbusePolicy, Ban, BanChange, BanStore, Offender, OffenderError,
-    Signal, SkippedLines,
+    AbuseEvent, AbuseListener, AbusePolicy, Ban, BanChange, BanStore, Offender, Signal,
+    SkippedLines,
     bans::Bans,
     history::{History, NewOffence},
     table::Table,
@@ -36,6 +38,8 @@ use crate::{
 pub use builder::DetectorBuilder;
 pub(crate) use lookup::BanMatch;
 use report_only::ReportOnly;
+use responsible::responsible;
+pub use stats::AbuseStats;
 
 /// Counts offences, and adds, finds and lifts bans. Clones share their state.
 ///
@@ -112,7 +116,7 @@ impl Detector {
         if points == 0 {
             return;
         }
-        let Some(offender) = offender(client, principal, &policy) else {
+        let Some(offender) = responsible(client, principal, &policy) else {
             return;
         };
         let at = self.0.clock.now();
@@ -268,64 +272,10 @@ impl Detector {
     }
 }
 
-/// Returns the responsible client or principal; `None` if it is exempt, or if it is a
-/// principal and the policy does not ban principals.
-fn offender(
-    client: ClientIp,
-    principal: Option<&Principal>,
-    policy: &AbusePolicy,
-) -> Option<Offender> {
-    if policy.exempts_client(client) {
-        return None;
-    }
-    let offender = match principal {
-        // The address is not responsible either: other clients may share it.
-        Some(_) if !policy.ban_principals => return None,
-        Some(principal) => match Offender::principal(principal.id()) {
-            Ok(offender) => offender,
-            Err(error) => {
-                cannot_ban(&error);
-                return None;
-            }
-        },
-        None => Offender::client(client, policy.v6_length)?,
-    };
-    (!policy.is_exempt(&offender)).then_some(offender)
-}
-
-/// Logs once that a principal has an id that a deny-list cannot contain.
-#[cold]
-fn cannot_ban(error: &OffenderError) {
-    static LOGGED: Once = Once::new();
-    LOGGED.call_once(|| {
-        warn!(%error, "principal not banned: its id cannot be written to a deny-list");
-    });
-}
-
 impl fmt::Debug for Detector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Detector")
             .field("stats", &self.stats())
             .finish_non_exhaustive()
     }
-}
-
-/// The counters of a [`Detector`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct AbuseStats {
-    /// Requests refused because of a ban.
-    pub denied_count: u64,
-    /// Requests that would have been refused without [`AbusePolicy::report_only`].
-    pub would_deny_count: u64,
-    /// Lines of deny-lists, and entries of other stores, that cannot be parsed.
-    pub skipped_lines: usize,
-    /// Offenders with counted offences.
-    pub tracked_entities: usize,
-    /// Bans, including expired ones that are not removed yet.
-    pub banned_entities: usize,
-    /// The points that lead to a ban.
-    pub threshold: u32,
-    /// The window in which points are counted.
-    pub window: Duration,
 }
