@@ -38,6 +38,7 @@ pub enum BanChange {
 
 /// A notification from a [`BanStore`](crate::BanStore).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BanUpdate {
     /// A single ban was changed elsewhere.
     Change(BanChange),

@@ -8,6 +8,7 @@ use crate::{Offender, ScannerPaths, Signal};
 
 /// The response to banned clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BanResponse {
     /// 403, with `Retry-After` if the ban ends.
     #[default]

@@ -8,6 +8,7 @@ use std::time::Duration;
 /// A journal is *full* when more than half of its capacity is used; the other half is
 /// reserved for requests that were admitted before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Overflow {
     /// Requests wait while the journal is full, without blocking a thread. Requires a tokio
     /// runtime with timers.

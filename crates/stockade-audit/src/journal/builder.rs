@@ -28,6 +28,7 @@ use crate::{
 
 /// How often the journal's thread syncs records to disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Fsync {
     /// When the operating system decides. A crash of the process alone loses no written record.
     Never,
