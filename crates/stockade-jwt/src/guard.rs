@@ -136,7 +136,7 @@ impl Guard for JwtAuth {
 
 impl Authenticator for JwtAuth {
     /// Returns whether the request carries a value shaped like a token, of any length, which this
-    /// guard must judge instead of one for API keys. Verifies nothing; see [`is_token_shaped`].
+    /// guard must check instead of one for API keys. Verifies nothing; see [`is_token_shaped`].
     fn presents(&self, head: &Head) -> bool {
         match extract(&head.headers) {
             Credential::Token(text) => is_token_shaped(text),

@@ -195,7 +195,7 @@ async fn token_never_selects_the_algorithm() {
 // J03
 #[tokio::test]
 async fn token_never_supplies_its_own_key() {
-    let stranger = EncodingKey::from_ed_pem(ED.as_bytes()).unwrap();
+    let foreign_key = EncodingKey::from_ed_pem(ED.as_bytes()).unwrap();
     let ours = VerifyingKey::pem(Algorithm::Es256, P256_PUBLIC).unwrap();
     let x = ED_PUBLIC.lines().nth(1).unwrap();
     let point = base64::engine::general_purpose::STANDARD.decode(x).unwrap()[12..].to_vec();
@@ -211,7 +211,11 @@ async fn token_never_supplies_its_own_key() {
         "\"x5c\":[\"MIIB\"]".to_owned(),
     ] {
         let header = format!("{{\"alg\":\"EdDSA\",{member}}}");
-        refused(&layer, &sign(Backend::EdDSA, &stranger, &header, &good(""))).await;
+        refused(
+            &layer,
+            &sign(Backend::EdDSA, &foreign_key, &header, &good("")),
+        )
+        .await;
     }
 }
 

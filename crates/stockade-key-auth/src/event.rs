@@ -49,8 +49,8 @@ impl KeySet {
 }
 
 fn event(before: Option<&Key>, key: &Key, now: Timestamp) -> Option<KeyEvent> {
-    let was_let_in = before.is_some_and(|before| before.is_active(now));
-    match (before, was_let_in, key.is_active(now)) {
+    let was_active = before.is_some_and(|before| before.is_active(now));
+    match (before, was_active, key.is_active(now)) {
         (None, _, true) => Some(KeyEvent::Created),
         (Some(_), false, true) => Some(KeyEvent::Restored),
         (Some(_), true, false) if key.revoked => Some(KeyEvent::Revoked),

@@ -178,7 +178,7 @@ pub enum KeyStoreErrorKind {
 }
 
 impl KeyStoreError {
-    /// Creates an error; the message says what failed and how to fix it.
+    /// Creates an error; the message describes the failure and the fix.
     pub fn new(kind: KeyStoreErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,

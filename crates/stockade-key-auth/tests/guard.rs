@@ -140,7 +140,7 @@ async fn all_invalid_keys_get_the_same_response() {
     let (key, record) = generated("known");
     let (expired, old) = generated("expired");
     let (unknown, _) = generated("unknown");
-    let (stranger, _) = generated("known");
+    let (guessed, _) = generated("known");
     let clock = FakeClock::at(Timestamp::from_secs(1_000));
     let old = old.expires(Timestamp::from_secs(1_000));
     let layer = KeyAuth::new(&store([record, old]))
@@ -153,7 +153,7 @@ async fn all_invalid_keys_get_the_same_response() {
     let mut answers = Vec::new();
     for (key, cause) in [
         (unknown.expose(), "unknown"),
-        (stranger.expose(), "unknown"),
+        (guessed.expose(), "unknown"),
         (expired.expose(), "expired"),
         (&*broken, "checksum"),
         ("not-a-key", "unknown"),

@@ -53,7 +53,7 @@ impl ScopeGuard {
         rule.is_some_and(|rule| matches!(rule.requirement, Requirement::Nothing))
     }
 
-    fn judge(&self, head: &Head) -> Result<(), Refusal> {
+    fn check_route(&self, head: &Head) -> Result<(), Refusal> {
         let methods = match head.context().route() {
             Some(route) => {
                 let pattern = route.as_str();
@@ -102,7 +102,7 @@ impl Guard for ScopeGuard {
     type Wait = NoWait;
 
     fn check(&self, head: &Head) -> Check<(), NoWait> {
-        match self.judge(head) {
+        match self.check_route(head) {
             Ok(()) => Check::Pass(()),
             Err(refusal) => Check::Refuse(refusal),
         }

@@ -99,8 +99,8 @@ fn logs_legacy_names_and_warns_of_those_that_loosen_security() {
         ),
         ("WARN", "TRUST_PROXY_HEADERS: takes the address of a client"),
     ] {
-        let is_said = |line: &String| line.contains(level) && line.contains(part);
-        assert!(log.iter().any(is_said), "{part}: {log:#?}");
+        let is_logged = |line: &String| line.contains(level) && line.contains(part);
+        assert!(log.iter().any(is_logged), "{part}: {log:#?}");
     }
 }
 
