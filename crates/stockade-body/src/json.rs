@@ -8,7 +8,6 @@ mod limits;
 mod number;
 mod plain;
 mod scanner;
-mod stack;
 mod text;
 mod value_counter;
 mod visitor;

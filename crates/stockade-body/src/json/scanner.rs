@@ -1,15 +1,19 @@
 //! Scans values, objects and arrays.
 
+use smallvec::SmallVec;
+
 use super::{
     Container, JsonLimits, Key, Scalar, Visitor,
     cursor::Cursor,
     duplicates::{DuplicateCheck, MemberNames},
     error::JsonErrorKind,
     escape,
-    stack::Stack,
     value_counter::ValueCounter,
 };
 use crate::{scan_error::ScanError, work_budget::WorkBudget};
+
+/// Levels that need no allocation; an image in a chat is on the sixth.
+const INLINE_LEVELS: usize = 8;
 
 /// Scans a JSON document in one pass without recursion.
 ///
@@ -41,7 +45,7 @@ where
         limits,
         inner: Frame::new(container, &limits, &keys, outermost),
         keys,
-        outer: Stack::new(),
+        outer: SmallVec::new(),
         has_ended: false,
     };
     match scanner.run(tokens, values, visitor) {
@@ -72,7 +76,7 @@ struct Scanner<F> {
     /// The innermost open object or array.
     inner: Frame<F>,
     /// The enclosing objects and arrays, outermost first.
-    outer: Stack<Frame<F>>,
+    outer: SmallVec<[Frame<F>; INLINE_LEVELS]>,
     /// Whether the document's object or array has ended.
     has_ended: bool,
 }
@@ -184,7 +188,7 @@ where
             return Err(JsonErrorKind::Depth(limit).at(tokens.at).into());
         }
         let visitor = visitor.begin(container, tokens.at)?;
-        self.outer.push(&self.inner);
+        self.outer.push(self.inner);
         self.inner = Frame::new(container, &self.limits, &self.keys, visitor);
         Ok(())
     }
