@@ -70,7 +70,7 @@ where
         if let Err(refusal) = checked {
             return Check::Refuse(refusal);
         }
-        if profile.form == BodyFormat::Streamed {
+        if profile.format == BodyFormat::Streamed {
             let context = head.context().clone();
             return Check::Pass(CheckedBody::streamed(body, limit, context));
         }
@@ -90,7 +90,7 @@ where
                     return Check::Pass(CheckedBody::validated(body, output, head));
                 }
                 Validation::Refused(refusal) => return Check::Refuse(refusal),
-                Validation::Deferred(verdict) => PendingState::Validating(body, verdict),
+                Validation::Deferred(validation) => PendingState::Validating(body, validation),
             },
         };
         Check::Wait(PendingBody::new(step, Arc::clone(profile)))

@@ -30,7 +30,7 @@ pub(crate) fn check_head(
     if length > limit {
         return Err(refusal::too_large(limit));
     }
-    if profile.form != BodyFormat::Streamed {
+    if profile.format != BodyFormat::Streamed {
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         memory.check_available(length, || Caller::of(head).owner())?;
     }

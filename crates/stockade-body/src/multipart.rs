@@ -43,11 +43,11 @@ pub(crate) fn validate(
         names: Vec::new(),
     };
     let mut root = validator.begin(Container::Object, 0)?;
-    let verdict = match ready_at_once(form.validate(validator, &mut root)) {
-        Some(verdict) => verdict,
+    let result = match ready_at_once(form.validate(validator, &mut root)) {
+        Some(result) => result,
         None => Err(refusal::invalid_form().into()),
     };
-    verdict.map_err(|error| match error {
+    result.map_err(|error| match error {
         ScanError::Refused(refusal) => {
             let around = validator.document();
             validator.locate(refusal, [around, root].into_iter()).into()

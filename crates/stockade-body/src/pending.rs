@@ -57,15 +57,17 @@ where
                             return Poll::Ready(Ok(CheckedBody::validated(body, output, head)));
                         }
                         Validation::Refused(refusal) => return Poll::Ready(Err(refusal)),
-                        Validation::Deferred(verdict) => {
-                            self.step = PendingState::Validating(body, verdict)
+                        Validation::Deferred(validation) => {
+                            self.step = PendingState::Validating(body, validation)
                         }
                     }
                 }
-                PendingState::Validating(body, verdict) => {
-                    let output = ready!(verdict.as_mut().poll(cx));
+                PendingState::Validating(body, validation) => {
+                    let output = ready!(validation.as_mut().poll(cx));
                     let body = mem::take(body);
-                    return Poll::Ready(output.map(|it| CheckedBody::validated(body, it, head)));
+                    return Poll::Ready(
+                        output.map(|output| CheckedBody::validated(body, output, head)),
+                    );
                 }
             }
         }

@@ -47,7 +47,7 @@ pub(crate) use tree::{Node, RuleTree};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Profile {
-    pub(crate) form: BodyFormat,
+    pub(crate) format: BodyFormat,
     /// Empty if any type is accepted.
     pub(crate) content_types: Vec<Cow<'static, str>>,
     pub(crate) max_bytes: Option<u64>,
@@ -149,9 +149,9 @@ impl Profile {
         Self::json().rules(ollama::generate())
     }
 
-    fn new(form: BodyFormat, content_types: &[&'static str]) -> Self {
+    fn new(format: BodyFormat, content_types: &[&'static str]) -> Self {
         Self {
-            form,
+            format,
             content_types: content_types.iter().copied().map(Cow::Borrowed).collect(),
             max_bytes: None,
             tree: RuleTree::new(),

@@ -30,7 +30,7 @@ impl PromptKey {
         }
     }
 
-    pub(crate) fn begin(&self) -> PromptHasher {
+    pub(crate) fn hasher(&self) -> PromptHasher {
         let mac = Hmac::new_from_slice(&self.0).expect("HMAC takes any key");
         PromptHasher(Box::new(mac))
     }
@@ -60,7 +60,7 @@ pub(crate) struct PromptHasher(Box<Hmac<Sha256>>);
 
 impl PromptHasher {
     /// Adds a text, prefixed with its length, so that no two lists of texts collide.
-    pub(crate) fn text(&mut self, text: &[u8]) {
+    pub(crate) fn update(&mut self, text: &[u8]) {
         self.0.update(&(text.len() as u64).to_le_bytes());
         self.0.update(text);
     }
@@ -78,9 +78,9 @@ mod tests {
     use super::*;
 
     fn digest(key: &PromptKey, texts: &[&str]) -> String {
-        let mut hasher = key.begin();
+        let mut hasher = key.hasher();
         for text in texts {
-            hasher.text(text.as_bytes());
+            hasher.update(text.as_bytes());
         }
         hasher.finish().to_string()
     }

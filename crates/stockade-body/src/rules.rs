@@ -187,7 +187,7 @@ impl BodyRules {
     pub(crate) fn memory_per_owner(&self) -> usize {
         let profiles = self.methods.iter().flatten().map(|(_, profile)| profile);
         let profiles = profiles.chain([&self.fallback]);
-        let kept = profiles.filter(|profile| profile.form != BodyFormat::Streamed);
+        let kept = profiles.filter(|profile| profile.format != BodyFormat::Streamed);
         let largest = kept.map(|profile| self.limit(profile)).max();
         let largest = usize::try_from(largest.unwrap_or(0)).unwrap_or(usize::MAX);
         let part = self.memory_per_client.unwrap_or(self.total_memory / 4);

@@ -25,7 +25,7 @@ pub(crate) fn validate_body(
     budget: &WorkBudget,
 ) -> Result<ValidationOutput, ScanError> {
     let mut validator = Validator::new(profile, caller, memory, prompt_key, budget, body);
-    match profile.form {
+    match profile.format {
         BodyFormat::Streamed | BodyFormat::Whole => {}
         BodyFormat::Json if validator.accepts_plain_chat() => {}
         BodyFormat::Json => json::scan(body, profile.json_limits, budget, &mut validator)?,

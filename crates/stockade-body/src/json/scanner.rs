@@ -28,19 +28,19 @@ pub(crate) fn scan<V>(
 where
     V: Visitor,
 {
-    let mut tokens = Cursor::new(bytes, budget);
+    let mut cursor = Cursor::new(bytes, budget);
     let mut values = ValueCounter::new(limits.values, budget);
-    values.begin(tokens.at)?;
-    let container = match tokens.peek()? {
+    values.begin(cursor.at)?;
+    let container = match cursor.peek()? {
         Some(b'{') => Container::Object,
         Some(b'[') => Container::Array,
-        _ => return lone_scalar(tokens, visitor),
+        _ => return lone_scalar(cursor, visitor),
     };
     if limits.depth == 0 {
-        return Err(JsonErrorKind::Depth(0).at(tokens.at).into());
+        return Err(JsonErrorKind::Depth(0).at(cursor.at).into());
     }
     let keys = DuplicateCheck::default();
-    let outermost = visitor.begin(container, tokens.at)?;
+    let outermost = visitor.begin(container, cursor.at)?;
     let mut scanner = Scanner {
         limits,
         inner: Frame::new(container, &limits, &keys, outermost),
@@ -48,7 +48,7 @@ where
         outer: SmallVec::new(),
         has_ended: false,
     };
-    match scanner.run(tokens, values, visitor) {
+    match scanner.run(cursor, values, visitor) {
         Err(ScanError::Refused(refusal)) if !scanner.has_ended => {
             let open = scanner.outer.iter().chain([&scanner.inner]);
             let open = open.map(|frame| frame.visitor);
@@ -61,13 +61,13 @@ where
 
 /// Scans a document that is a scalar.
 #[cold]
-fn lone_scalar<V>(mut tokens: Cursor<'_>, visitor: &mut V) -> Result<(), ScanError>
+fn lone_scalar<V>(mut cursor: Cursor<'_>, visitor: &mut V) -> Result<(), ScanError>
 where
     V: Visitor,
 {
-    let scalar = tokens.scalar()?;
+    let scalar = cursor.scalar()?;
     visitor.scalar(&mut visitor.document(), scalar)?;
-    tokens.end()
+    cursor.end()
 }
 
 struct Scanner<F> {
@@ -123,51 +123,51 @@ where
     #[inline(always)]
     fn run<V>(
         &mut self,
-        mut tokens: Cursor<'_>,
+        mut cursor: Cursor<'_>,
         mut values: ValueCounter<'_>,
         visitor: &mut V,
     ) -> Result<(), ScanError>
     where
         V: Visitor<Frame = F>,
     {
-        let mut is_empty = self.is_empty(&mut tokens)?;
+        let mut is_empty = self.is_empty(&mut cursor)?;
         loop {
             // Descend to a scalar or to an empty container.
             while !is_empty {
                 match self.inner.container {
-                    Container::Object => self.member(&mut tokens, visitor)?,
-                    Container::Array => self.element(&tokens, visitor)?,
+                    Container::Object => self.member(&mut cursor, visitor)?,
+                    Container::Array => self.element(&cursor, visitor)?,
                 }
-                values.begin(tokens.at)?;
-                if tokens.is_next(b'"')? {
-                    let text = tokens.string()?;
+                values.begin(cursor.at)?;
+                if cursor.is_next(b'"')? {
+                    let text = cursor.string()?;
                     visitor.scalar(&mut self.inner.visitor, Scalar::String(text))?;
                     break;
                 }
-                let container = match tokens.peek()? {
+                let container = match cursor.peek()? {
                     Some(b'{') => Container::Object,
                     Some(b'[') => Container::Array,
                     _ => {
-                        let scalar = tokens.other_scalar()?;
+                        let scalar = cursor.other_scalar()?;
                         visitor.scalar(&mut self.inner.visitor, scalar)?;
                         break;
                     }
                 };
-                self.begin(container, &tokens, visitor)?;
-                is_empty = self.is_empty(&mut tokens)?;
+                self.begin(container, &cursor, visitor)?;
+                is_empty = self.is_empty(&mut cursor)?;
             }
             // Ascend to a container that continues.
-            while !tokens.is_next(b',')? {
-                if !tokens.is_next(self.inner.container.end())? {
-                    return Err(tokens.syntax("a comma or an end"));
+            while !cursor.is_next(b',')? {
+                if !cursor.is_next(self.inner.container.end())? {
+                    return Err(cursor.syntax("a comma or an end"));
                 }
-                tokens.at += 1;
-                self.end(&tokens, visitor)?;
+                cursor.at += 1;
+                self.end(&cursor, visitor)?;
                 if self.has_ended {
-                    return tokens.end();
+                    return cursor.end();
                 }
             }
-            tokens.at += 1;
+            cursor.at += 1;
             is_empty = false;
         }
     }
@@ -177,7 +177,7 @@ where
     fn begin<V>(
         &mut self,
         container: Container,
-        tokens: &Cursor<'_>,
+        cursor: &Cursor<'_>,
         visitor: &mut V,
     ) -> Result<(), ScanError>
     where
@@ -185,9 +185,9 @@ where
     {
         let limit = self.limits.depth;
         if self.outer.len() + 1 >= limit {
-            return Err(JsonErrorKind::Depth(limit).at(tokens.at).into());
+            return Err(JsonErrorKind::Depth(limit).at(cursor.at).into());
         }
-        let visitor = visitor.begin(container, tokens.at)?;
+        let visitor = visitor.begin(container, cursor.at)?;
         self.outer.push(self.inner);
         self.inner = Frame::new(container, &self.limits, &self.keys, visitor);
         Ok(())
@@ -195,30 +195,30 @@ where
 
     /// Reads the opening byte; returns whether the closing byte follows.
     #[inline(always)]
-    fn is_empty(&self, tokens: &mut Cursor<'_>) -> Result<bool, ScanError> {
-        tokens.at += 1;
-        Ok(tokens.is_next(self.inner.container.end())?)
+    fn is_empty(&self, cursor: &mut Cursor<'_>) -> Result<bool, ScanError> {
+        cursor.at += 1;
+        Ok(cursor.is_next(self.inner.container.end())?)
     }
 
     /// Reads a member's name and colon.
     #[inline(always)]
-    fn member<V>(&mut self, tokens: &mut Cursor<'_>, visitor: &mut V) -> Result<(), ScanError>
+    fn member<V>(&mut self, cursor: &mut Cursor<'_>, visitor: &mut V) -> Result<(), ScanError>
     where
         V: Visitor<Frame = F>,
     {
         if !self.inner.take_slot() {
             return Err(JsonErrorKind::Members(self.limits.members)
-                .at(tokens.at)
+                .at(cursor.at)
                 .into());
         }
-        if !tokens.is_next(b'"')? {
-            return Err(tokens.syntax("a member's name"));
+        if !cursor.is_next(b'"')? {
+            return Err(cursor.syntax("a member's name"));
         }
-        let text = tokens.string()?;
-        if !tokens.is_next(b':')? {
-            return Err(tokens.syntax("a colon"));
+        let text = cursor.string()?;
+        if !cursor.is_next(b':')? {
+            return Err(cursor.syntax("a colon"));
         }
-        tokens.at += 1;
+        cursor.at += 1;
         match text.as_key() {
             Some(key) => self.name(visitor, key),
             None => self.escaped_name(visitor, text.raw()),
@@ -244,21 +244,21 @@ where
     }
 
     #[inline(always)]
-    fn element<V>(&mut self, tokens: &Cursor<'_>, visitor: &mut V) -> Result<(), ScanError>
+    fn element<V>(&mut self, cursor: &Cursor<'_>, visitor: &mut V) -> Result<(), ScanError>
     where
         V: Visitor<Frame = F>,
     {
         let limit = self.limits.elements;
         let index = limit - self.inner.remaining;
         if !self.inner.take_slot() {
-            return Err(JsonErrorKind::Elements(limit).at(tokens.at).into());
+            return Err(JsonErrorKind::Elements(limit).at(cursor.at).into());
         }
         visitor.element(&mut self.inner.visitor, index)
     }
 
     /// Closes the innermost object or array.
     #[inline(always)]
-    fn end<V>(&mut self, tokens: &Cursor<'_>, visitor: &mut V) -> Result<(), ScanError>
+    fn end<V>(&mut self, cursor: &Cursor<'_>, visitor: &mut V) -> Result<(), ScanError>
     where
         V: Visitor<Frame = F>,
     {
@@ -267,9 +267,9 @@ where
             Some(outer) => self.inner = outer,
             None => self.has_ended = true,
         }
-        visitor.end(&ended.visitor, tokens.at)?;
+        visitor.end(&ended.visitor, cursor.at)?;
         if !self.keys.close(ended.names) {
-            return Err(JsonErrorKind::DuplicateKey.at(tokens.at).into());
+            return Err(JsonErrorKind::DuplicateKey.at(cursor.at).into());
         }
         Ok(())
     }

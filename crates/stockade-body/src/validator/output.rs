@@ -49,12 +49,12 @@ impl ValidationOutput {
         let prompt_tokens = self.token_thirds.div_ceil(3) + image_tokens;
         let max_tokens = self.max_tokens.map(|most| most * self.choices);
         if self.model.is_some() || prompt_tokens > 0 {
-            let demand = ModelRequest::new(self.model, prompt_tokens, max_tokens);
+            let request = ModelRequest::new(self.model, prompt_tokens, max_tokens);
             let digest = self.hasher.map(PromptHasher::finish);
-            let demand = demand
+            let request = request
                 .with_prompt_digest(digest)
                 .with_relabelled_images(self.relabelled_images);
-            head.context().set_model_request(demand);
+            head.context().set_model_request(request);
         }
         if !self.images.is_empty() {
             head.extensions

@@ -224,8 +224,8 @@ impl Validator<'_> {
     #[inline(always)]
     fn digest(&mut self, text: &[u8]) {
         if let Some(key) = self.prompt_key {
-            let hasher = self.output.hasher.get_or_insert_with(|| key.begin());
-            hasher.text(text);
+            let hasher = self.output.hasher.get_or_insert_with(|| key.hasher());
+            hasher.update(text);
         }
     }
 
