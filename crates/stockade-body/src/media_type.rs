@@ -1,4 +1,7 @@
 //! Parses the `Content-Type` of a request.
+//!
+//! The crate `mime` does not serve: it refuses the white space that RFC 9110 allows before a
+//! parameter (`application/json ; charset=utf-8`).
 
 use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 
@@ -79,6 +82,9 @@ mod tests {
             &["text/plain"],
             &["application/jsonp"],
             &["application/json; charset=utf-16"],
+            &["application/json; charset=utf-8; charset=utf-16"],
+            &["application/json; charset=\"utf-16\""],
+            &["application/json/x"],
             &["application/json", "application/json"],
         ] {
             assert!(!is_json(values), "{values:?}");
