@@ -22,7 +22,7 @@ struct Inner {
     policy: Box<str>,
     /// The policy name as a string of a structured field.
     field: Box<str>,
-    /// What the first store that was asked for this quota keeps here.
+    /// State of the first store that uses this quota.
     cache: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 

@@ -295,7 +295,7 @@ async fn a_panicking_handler_releases_its_permit() {
         let service = layer.layer(service_fn(|_: Request<()>| async {
             tokio::task::yield_now().await;
             if true {
-                panic!("as it was told to");
+                panic!("as the test requires");
             }
             Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
         }));

@@ -169,7 +169,7 @@ async fn a_responsive_store_decides() {
 
 // R13
 #[tokio::test(start_paused = true)]
-async fn deny_refuses_with_a_503_that_says_when_to_try_again() {
+async fn deny_refuses_with_a_503_and_a_retry_delay() {
     for does in FAILURES {
         let server = Server::new(FailurePolicy::Deny, does);
         for _ in 0..5 {

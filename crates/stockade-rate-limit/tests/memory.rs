@@ -278,7 +278,7 @@ fn slow_new_clients_are_never_refused() {
     for address in 0..50_000 {
         // Each is evicted after six seconds, in which 6,000 arrive.
         clock.advance(Duration::from_millis(1));
-        assert!(passes(&guard, client.at(address)), "stranger {address}");
+        assert!(passes(&guard, client.at(address)), "client {address}");
     }
 }
 

@@ -274,9 +274,9 @@ proptest! {
         requests in requests(),
     ) {
         let quota = Quota::per_minute(count).burst(burst);
-        let let_in = let_in(&quota, requests);
-        for (from, _) in &let_in {
-            let most = in_any(&let_in, *from, 60 * SECOND);
+        let allowed = allowed(&quota, requests);
+        for (from, _) in &allowed {
+            let most = in_any(&allowed, *from, 60 * SECOND);
             prop_assert!(most <= count + burst);
         }
     }
@@ -288,34 +288,34 @@ proptest! {
     ) {
         let period = Duration::from_secs(30);
         let quota = Quota::sliding(count, period).unwrap();
-        let let_in = let_in(&quota, requests);
-        for (from, _) in &let_in {
+        let allowed = allowed(&quota, requests);
+        for (from, _) in &allowed {
             let aligned = from - from % nanos(period);
-            prop_assert!(in_any(&let_in, aligned, nanos(period)) <= count);
-            prop_assert!(in_any(&let_in, *from, nanos(period)) < 2 * count.max(1) + 1);
+            prop_assert!(in_any(&allowed, aligned, nanos(period)) <= count);
+            prop_assert!(in_any(&allowed, *from, nanos(period)) < 2 * count.max(1) + 1);
         }
     }
 }
 
 /// The times and costs of allowed requests.
-fn let_in(quota: &Quota, requests: Vec<(u64, u32)>) -> Vec<(u64, u32)> {
+fn allowed(quota: &Quota, requests: Vec<(u64, u32)>) -> Vec<(u64, u32)> {
     let (mut state, mut now) = (0, START);
-    let mut let_in = Vec::new();
+    let mut allowed = Vec::new();
     for (pause, cost) in requests {
         now += pause;
         let (next, status) = policy(quota)(state, quota, now, cost);
         state = next;
         if status.is_allowed() {
-            let_in.push((now, cost));
+            allowed.push((now, cost));
         }
     }
-    let_in
+    allowed
 }
 
 /// The total cost that was allowed in this interval.
-fn in_any(let_in: &[(u64, u32)], from: u64, nanos: u64) -> u32 {
+fn in_any(allowed: &[(u64, u32)], from: u64, nanos: u64) -> u32 {
     let within = |&&(at, _): &&(u64, u32)| at >= from && at < from + nanos;
-    let_in.iter().filter(within).map(|(_, cost)| cost).sum()
+    allowed.iter().filter(within).map(|(_, cost)| cost).sum()
 }
 
 #[test]

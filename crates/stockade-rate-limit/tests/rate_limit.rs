@@ -453,7 +453,7 @@ async fn refuses_requests_without_an_address() {
         assert_eq!(unknown.status, StatusCode::INTERNAL_SERVER_ERROR);
         assert!(
             !unknown.body.contains("PeerAddr"),
-            "the client is told too much"
+            "the response reveals too much"
         );
         // All Unix sockets share one key.
         let unix = || {
@@ -506,7 +506,7 @@ async fn a_limit_by_principal_requires_an_authenticator() {
         assert_eq!(unchecked.status, StatusCode::INTERNAL_SERVER_ERROR);
         assert!(
             !unchecked.body.contains("identity"),
-            "the client is told too much"
+            "the response reveals too much"
         );
     }
 }
@@ -811,7 +811,7 @@ impl LimitStore for Unasked {
     type Wait = NoWait;
 
     fn take(&self, _buckets: &[Bucket<'_>]) -> StoreReply<NoWait> {
-        panic!("the store was asked about a request that no limit counts")
+        panic!("the store was called for a request without limits")
     }
 
     fn settle(&self, _bucket: &Bucket<'_>, _delta: i64) {}

@@ -291,7 +291,7 @@ async fn grpc_errors_cost_nothing() {
 async fn failing_services_cost_nothing() {
     let layer = layer();
     let service = layer.layer(service_fn(|_| async {
-        Err::<Response<Full<Bytes>>, _>("as it was told to")
+        Err::<Response<Full<Bytes>>, _>("as the test requires")
     }));
     service.oneshot(request(200, Some(500))).await.unwrap_err();
     assert_eq!(left(&layer).await, QUOTA);
@@ -309,7 +309,7 @@ async fn settles_when_the_handler_panics() {
                     .set_usage(used);
             }
             if true {
-                panic!("as it was told to");
+                panic!("as the test requires");
             }
             Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
         }));
@@ -583,7 +583,7 @@ async fn interleave(steps: Vec<Step>) {
                 let body = Full::new(Bytes::from_static(b"data"));
                 Ok(Response::builder().status(status).body(body).unwrap())
             }
-            Err(()) => Err("as it was told to"),
+            Err(()) => Err("as the test requires"),
         }
     }));
     let mut running = Vec::new();

@@ -87,7 +87,7 @@ async fn run() -> io::Result<()> {
         let (limit, passed) = passed(&redis, leases).await;
         writeln!(
             out,
-            "limit {limit}, two stores, leases of {leases}: {passed} let in"
+            "limit {limit}, two stores, leases of {leases}: {passed} allowed"
         )?;
     }
     Ok(())

@@ -14,7 +14,7 @@ use crate::RedisConfigError;
 /// The common part of all keys of one service: lower-case letters, digits, `.`, `-`, `_`.
 ///
 /// A cluster keeps all keys of a namespace in one slot, since one script decides about all
-/// buckets of a request, and about many requests at once. A namespace therefore has the
+/// buckets of a request, and about many requests in one call. A namespace therefore has the
 /// throughput of one server; services that share no limits should use different namespaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Namespace(Arc<str>);

@@ -17,7 +17,7 @@ fn replica(redis: &Redis) -> Detector {
         .build()
 }
 
-fn somebody() -> Offender {
+fn offender() -> Offender {
     "192.0.2.7".parse().unwrap()
 }
 
@@ -38,14 +38,14 @@ async fn bans_and_unbans_hold_everywhere_within_a_second() {
     let (one, other) = (connect(&server).await, connect(&server).await);
     let (one, other) = (replica(&one), replica(&other));
     for length in [Some(Duration::from_secs(600)), None] {
-        one.ban(somebody(), length, "by hand");
-        let took = until("banned", || other.find_ban(&somebody()).is_some()).await;
+        one.ban(offender(), length, "by hand");
+        let took = until("banned", || other.find_ban(&offender()).is_some()).await;
         assert!(took < Duration::from_secs(1), "{took:?}");
-        let ban = other.find_ban(&somebody()).unwrap();
-        assert_eq!(ban, one.find_ban(&somebody()).unwrap());
+        let ban = other.find_ban(&offender()).unwrap();
+        assert_eq!(ban, one.find_ban(&offender()).unwrap());
 
-        assert!(other.unban(&somebody()));
-        let took = until("unbanned", || one.find_ban(&somebody()).is_none()).await;
+        assert!(other.unban(&offender()));
+        let took = until("unbanned", || one.find_ban(&offender()).is_none()).await;
         assert!(took < Duration::from_secs(1), "{took:?}");
     }
 }
@@ -71,14 +71,14 @@ async fn bans_hold_without_redis_and_are_written_later() {
     let mut server = Server::absent();
     let one = replica(&begin(&server.url()));
     let other = replica(&begin(&server.url()));
-    one.ban(somebody(), None, "by hand");
-    assert!(one.find_ban(&somebody()).is_some());
+    one.ban(offender(), None, "by hand");
+    assert!(one.find_ban(&offender()).is_some());
     server.restart();
     until("banned everywhere", || {
-        other.find_ban(&somebody()).is_some()
+        other.find_ban(&offender()).is_some()
     })
     .await;
-    assert!(one.find_ban(&somebody()).is_some());
+    assert!(one.find_ban(&offender()).is_some());
 }
 
 // R13
@@ -96,19 +96,19 @@ async fn lost_data_lifts_no_ban() {
         })
         .build();
     let other = replica(&redis);
-    one.ban(somebody(), None, "by hand");
-    until("banned", || other.find_ban(&somebody()).is_some()).await;
+    one.ban(offender(), None, "by hand");
+    until("banned", || other.find_ban(&offender()).is_some()).await;
 
     server.run::<()>(&["FLUSHALL"]);
     let in_redis = || server.run::<usize>(&["EXISTS", "stockade:{default}:bans:log"]);
-    until("begun anew", || in_redis() == 1).await;
+    until("started again", || in_redis() == 1).await;
     server.kill();
     server.restart();
     redis.connected().await;
     let next: Offender = "192.0.2.8".parse().unwrap();
     other.ban(next.clone(), None, "by hand");
     until("works again", || one.find_ban(&next).is_some()).await;
-    assert!(one.find_ban(&somebody()).is_some() && other.find_ban(&somebody()).is_some());
+    assert!(one.find_ban(&offender()).is_some() && other.find_ban(&offender()).is_some());
     let heard: Vec<_> = heard.try_iter().collect();
     assert!(
         heard
@@ -118,8 +118,8 @@ async fn lost_data_lifts_no_ban() {
     );
 
     // Lifted bans are still propagated.
-    assert!(one.unban(&somebody()));
-    until("unbanned", || other.find_ban(&somebody()).is_none()).await;
+    assert!(one.unban(&offender()));
+    until("unbanned", || other.find_ban(&offender()).is_none()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
