@@ -15,7 +15,7 @@ use crate::{
     wire::send_raw,
 };
 
-const FAILS: &str = "the audit log cannot be written";
+const FAILS: &str = "audit log cannot be written";
 
 /// The capacity of a journal's queue, in bytes.
 const QUEUE: f64 = 8_388_608.0;
