@@ -69,7 +69,7 @@ The smallest configuration:
 For HTTPS, set certificate_file and key_file in [server.tls].
 Relative paths are relative to the file. GET /health reports whether the model is ready.
 The server reloads quotas, bans, CORS origins and the certificate when their files change.
-SIGHUP reloads them at once, and reopens the log files.
+SIGHUP reloads them immediately, and reopens the log files.
 SIGTERM or Ctrl-C shuts down gracefully; a second one aborts the requests in flight.";
 
 impl Cli {

@@ -163,7 +163,7 @@ impl Shared {
                 self.health.failed(&text);
                 tracing::error!(
                     error = text,
-                    "the new configuration was rejected; the old one stays in force"
+                    "the new configuration was rejected; the old one stays active"
                 );
                 self.reject(&mut last, text);
             }

@@ -118,7 +118,7 @@ async fn decode(api: &Api, chat_messages: Vec<ChatMessage>) -> Result<Vec<Messag
     for message in chat_messages {
         let mut images = Vec::with_capacity(message.images.len());
         for input in message.images {
-            // One job for each image, so that a chat with many images does not delay others.
+            // A job for each image, so that a chat with many images does not delay others.
             let decoded = api
                 .decode_pool
                 .run(move || image::decode(&input.image, side))

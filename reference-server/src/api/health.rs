@@ -96,7 +96,7 @@ impl Api {
     }
 }
 
-/// `degraded` counts as ready: the last good value of the failing source stays in force.
+/// `degraded` counts as ready: the last good value of the failing source stays active.
 fn status_code(status: &str) -> StatusCode {
     match status {
         "ready" | "degraded" => StatusCode::OK,

@@ -46,7 +46,7 @@ pub(super) async fn serve(
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if free => match accepted {
                 Ok((stream, peer)) => {
-                    // Streamed tokens are small and must be sent at once.
+                    // Streamed tokens are small and must be sent immediately.
                     if let Err(error) = stream.set_nodelay(true) {
                         // The client has already disconnected.
                         tracing::debug!(%error, "connection ended before it was served");

@@ -23,7 +23,7 @@ pub(crate) struct Sources {
 pub(crate) struct SourceReport {
     name: String,
     failing: bool,
-    /// Seconds since the value in force was last known to be current.
+    /// Seconds since the value in effect was last known to be current.
     age_secs: u64,
     failures: u64,
     #[serde(skip_serializing_if = "Option::is_none")]

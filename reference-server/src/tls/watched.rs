@@ -16,7 +16,7 @@ pub(crate) struct WatchedTls {
     watch: Arc<Mutex<FileWatch>>,
 }
 
-/// The certificate in force and its files.
+/// The certificate in effect and its files.
 #[derive(Clone)]
 struct ActiveTls {
     tls: SharedTls,

@@ -2,7 +2,7 @@
 //!
 //! By default they are refused, as OpenAI does, with the nearest known name: a misspelt
 //! `max_token` must not cost a full-length completion, and clients that use extensions of other
-//! servers notice at once. If the operator ignores them, a response header lists their names.
+//! servers notice immediately. If the operator ignores them, a response header lists their names.
 
 use std::fmt::Write;
 

@@ -12,7 +12,7 @@ const MAX_DECODED: u64 = MAX_PIXELS * 4;
 
 /// Decodes an image, or the first frame of an animation. Blocking: run it in the decode pool.
 ///
-/// An image that is much larger than the model's input is downscaled at once, so that images
+/// An image that is much larger than the model's input is downscaled immediately, so that images
 /// waiting for the model take little memory. `side` is the longest side of the model's input; the
 /// result keeps twice that, so that the model's own resize loses no quality.
 pub(crate) fn decode(encoded: &EncodedImage, side: u32) -> Result<DynamicImage, ImageRejection> {

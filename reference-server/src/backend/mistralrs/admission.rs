@@ -85,7 +85,7 @@ impl Admission {
         self.slots.available_permits()
     }
 
-    /// Acquires `count` slots at once, and waits in the queue until they are free.
+    /// Acquires `count` slots together, and waits in the queue until they are free.
     ///
     /// # Errors
     /// Returns [`BackendError::QueueFull`] immediately if the queue is full, or after the maximum
