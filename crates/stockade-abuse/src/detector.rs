@@ -131,7 +131,7 @@ impl Detector {
             points,
             fingerprint,
         };
-        let (verdict, _) = self.0.offenders.change(
+        let (bans_before, _) = self.0.offenders.change(
             &offender,
             History::default,
             |history| history.record(offence, &policy),
@@ -140,7 +140,7 @@ impl Detector {
                 (!over).then(|| history.severity(at, policy.window))
             },
         );
-        if let Some(bans_before) = verdict {
+        if let Some(bans_before) = bans_before {
             self.ban_offender(offender, bans_before, at, &policy);
         }
     }

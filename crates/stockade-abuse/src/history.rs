@@ -108,11 +108,11 @@ mod tests {
     fn bans_five_offences_in_thirty_seconds_but_not_in_thirty_one() {
         let policy = AbusePolicy::new();
         let mut fast = History::default();
-        let verdicts = [100, 107, 115, 122, 129].map(|at| fast.record(offence(at, None), &policy));
-        assert_eq!(verdicts, [None, None, None, None, Some(0)]);
+        let results = [100, 107, 115, 122, 129].map(|at| fast.record(offence(at, None), &policy));
+        assert_eq!(results, [None, None, None, None, Some(0)]);
         let mut slow = History::default();
-        let verdicts = [100, 107, 115, 122, 130].map(|at| slow.record(offence(at, None), &policy));
-        assert_eq!(verdicts, [None; 5]);
+        let results = [100, 107, 115, 122, 130].map(|at| slow.record(offence(at, None), &policy));
+        assert_eq!(results, [None; 5]);
     }
 
     #[test]
@@ -149,7 +149,7 @@ mod tests {
     /// A simple implementation of the rule over the complete history.
     fn naive(offences: &[NewOffence], policy: &AbusePolicy) -> Vec<bool> {
         let mut since_ban: Vec<NewOffence> = Vec::new();
-        let mut verdicts = Vec::new();
+        let mut results = Vec::new();
         for offence in offences {
             let known = offence.fingerprint.is_some()
                 && since_ban.iter().any(|old| {
@@ -165,9 +165,9 @@ mod tests {
             if banned {
                 since_ban.clear();
             }
-            verdicts.push(banned);
+            results.push(banned);
         }
-        verdicts
+        results
     }
 
     proptest! {
@@ -189,11 +189,11 @@ mod tests {
                 })
                 .collect();
             let mut history = History::default();
-            let verdicts: Vec<_> = offences
+            let results: Vec<_> = offences
                 .iter()
                 .map(|offence| history.record(*offence, &policy).is_some())
                 .collect();
-            prop_assert_eq!(verdicts, naive(&offences, &policy));
+            prop_assert_eq!(results, naive(&offences, &policy));
         }
     }
 }

@@ -182,7 +182,7 @@ impl Line {
         }
     }
 
-    /// The digits of a small number, without so many bytes of what is after them.
+    /// The digits of a small number, without the last `without` bytes of the suffix.
     #[inline(always)]
     fn small(&mut self, small: &Small, without: usize) {
         let end = self.0.len() + usize::from(small.length) - without;

@@ -84,7 +84,7 @@ pub(crate) const SMALL_BODY: usize = 64 << 10;
 /// The maximum size of bodies that are not accounted at all.
 const EXEMPT: usize = 4 << 10;
 
-/// Such bodies have at most one of so many parts of the budget.
+/// Such bodies use at most this fraction (1 / `EXEMPT_PART`) of the budget.
 const EXEMPT_PART: usize = 1 << 16;
 
 impl MemoryBudget {

@@ -171,7 +171,7 @@ pub(crate) fn no_model() -> Refusal {
     Refusal::new(RefusalKind::NotFound, "no such model").with_code("MODEL_NOT_FOUND")
 }
 
-/// The refusal of unknown models and of models of others, which are not told apart.
+/// The refusal of unknown models and of models of others, which are not distinguished.
 pub(crate) fn model_not_allowed() -> Refusal {
     Refusal::new(RefusalKind::Forbidden, "this model is not available to you")
         .with_code("MODEL_NOT_ALLOWED")

@@ -310,10 +310,10 @@ mod tests {
             coalescer.admit(key(client));
         }
         let client = ClientIp::Ip(IpAddr::V4(Ipv4Addr::from_bits(1)));
-        let stranger = RefusalKey::new(Some(client), None, Some(429), "limit");
-        assert!(!coalescer.admit(stranger), "a stranger like the others");
+        let anonymous = RefusalKey::new(Some(client), None, Some(429), "limit");
+        assert!(!coalescer.admit(anonymous), "anonymous, like the others");
         assert_eq!((0..5).filter(|_| coalescer.admit(by("alice"))).count(), 3);
-        assert!(coalescer.admit(by("bob")), "another one");
+        assert!(coalescer.admit(by("bob")), "another user");
         let finished = coalescer.finished(at(2));
         assert_eq!(finished[&CoalesceKey::Refusal(by("alice"))], 2);
         let others = CoalesceKey::Others {

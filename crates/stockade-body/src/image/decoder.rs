@@ -266,7 +266,7 @@ mod tests {
             let data = [before, &zeros].concat();
             let length = data.len() as u64;
             let peak = peak_with(&[(name, data)]);
-            // The file exists before the measurement; nothing of the chunk is copied.
+            // The file exists before the measurement; the chunk is not copied.
             assert!(
                 peak <= plain + 1_024,
                 "{name:?}: {peak}, {plain} without {length} bytes"

@@ -6,7 +6,7 @@ use stockade_core::refusal::{Refusal, RefusalKind, RefusalReason};
 
 /// The reason for refusing an image.
 ///
-/// The message is one of a fixed set and contains nothing of the image, its address or the
+/// The message is one of a fixed set and does not quote the image, its address or the
 /// parser. It converts into a [`Refusal`], to which the caller adds the field's path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ImageError {

@@ -25,8 +25,8 @@ impl Default for JsonLimits {
 }
 
 impl JsonLimits {
-    /// Whether all documents of at most this depth, and of at most so many members an object,
-    /// elements an array and values, are within the limits.
+    /// Whether all documents with at most this depth, members per object, elements per array and
+    /// values are within the limits.
     pub(crate) fn cover(&self, depth: usize, members: u32, elements: u32, values: u32) -> bool {
         self.depth >= depth
             && self.members >= members

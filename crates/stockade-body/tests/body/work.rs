@@ -27,7 +27,7 @@ fn repeated(begin: &[u8], unit: &[u8], end: &[u8]) -> Bytes {
 }
 
 /// The most expensive text per byte: only escapes.
-fn dearest() -> Bytes {
+fn most_expensive() -> Bytes {
     repeated(b"\"", br"\n", b"\"")
 }
 
@@ -60,7 +60,7 @@ fn a_long_validation_does_not_block_other_requests() {
     let (runtime, release) = busy();
     let layer = layer(Profile::json());
     runtime.block_on(async {
-        let mut long = Box::pin(send(&layer, text(dearest())));
+        let mut long = Box::pin(send(&layer, text(most_expensive())));
         assert!(is_pending(&mut long).await, "the only thread was held");
         let short = send(&layer, text("{}".into())).await;
         assert_eq!(short.code(), "passed");
@@ -80,7 +80,7 @@ fn long_validations_leave_the_async_thread() {
     let jpeg =
         b"\xff\xd8\xff\xc2\0\x0b\x08\0\x01\0\x01\x01\x01\x11\0\xff\xda\0\x08\x01\x01\0\0\0\0";
     for (what, profile, content_type, body) in [
-        ("escapes", json(), "application/json", dearest()),
+        ("escapes", json(), "application/json", most_expensive()),
         (
             "pairs",
             json(),
@@ -159,8 +159,8 @@ fn long_validations_leave_the_async_thread() {
         ),
     ] {
         let layer = layer(profile.images(images.clone()));
-        let mut judged = Box::pin(send(&layer, post(content_type, body)));
-        assert!(runtime.block_on(is_pending(&mut judged)), "{what}");
+        let mut checked = Box::pin(send(&layer, post(content_type, body)));
+        assert!(runtime.block_on(is_pending(&mut checked)), "{what}");
     }
 }
 
@@ -182,9 +182,9 @@ async fn validates_a_large_picture_inline() {
         r#"{{"model":"m","messages":[{{"role":"user","content":[{{"type":"image_url","image_url":{{"url":"{url}"}}}}]}}]}}"#
     );
     let layer = layer(Profile::openai_chat());
-    let mut judged = pin!(send(&layer, text(body.into())));
-    let judged = poll_fn(|cx| Poll::Ready(judged.as_mut().poll(cx)));
-    let Poll::Ready(outcome) = judged.await else {
+    let mut checked = pin!(send(&layer, text(body.into())));
+    let checked = poll_fn(|cx| Poll::Ready(checked.as_mut().poll(cx)));
+    let Poll::Ready(outcome) = checked.await else {
         panic!("it went to another thread");
     };
     assert_eq!(outcome.passed().images.unwrap().as_slice().len(), 1);
@@ -193,9 +193,9 @@ async fn validates_a_large_picture_inline() {
 #[test]
 fn validates_inline_without_a_runtime() {
     let layer = layer(Profile::json());
-    let mut judged = pin!(send(&layer, text(dearest())));
+    let mut checked = pin!(send(&layer, text(most_expensive())));
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-    let Poll::Ready(outcome) = judged.as_mut().poll(&mut cx) else {
+    let Poll::Ready(outcome) = checked.as_mut().poll(&mut cx) else {
         panic!("never woken");
     };
     assert_eq!(outcome.code(), "passed");
@@ -218,11 +218,11 @@ fn queued_bodies_keep_their_memory() {
     runtime.block_on(async {
         let mut waiting = Vec::new();
         for _ in 0..3 {
-            let mut long = Box::pin(send(&layer, text(dearest())));
+            let mut long = Box::pin(send(&layer, text(most_expensive())));
             assert!(is_pending(&mut long).await);
             waiting.push(long);
         }
-        let refused = send(&layer, text(dearest())).await.refused();
+        let refused = send(&layer, text(most_expensive())).await.refused();
         assert_eq!((refused.status, &*refused.code), (503, "UNAVAILABLE"));
         drop(release);
         for long in waiting {
@@ -238,14 +238,17 @@ fn a_disconnect_cancels_the_validation() {
     let layer = for_one_at_a_time(2);
     runtime.block_on(async {
         // One body is on the thread, one waits for a slot.
-        let mut first = Box::pin(send(&layer, text(dearest())));
-        let mut second = Box::pin(send(&layer, text(dearest())));
+        let mut first = Box::pin(send(&layer, text(most_expensive())));
+        let mut second = Box::pin(send(&layer, text(most_expensive())));
         assert!(is_pending(&mut first).await && is_pending(&mut second).await);
         drop((first, second));
         drop(release);
         // The thread has yet to notice that the first was cancelled.
         for _ in 0..1_000 {
-            let both = [send(&layer, text(dearest())), send(&layer, text(dearest()))];
+            let both = [
+                send(&layer, text(most_expensive())),
+                send(&layer, text(most_expensive())),
+            ];
             let [first, second] = both;
             let (first, second) = tokio::join!(first, second);
             if (first.code().as_str(), second.code().as_str()) == ("passed", "passed") {
@@ -261,7 +264,7 @@ fn a_disconnect_cancels_the_validation() {
 async fn both_threads_give_the_same_result() {
     let rules = || Profile::json().rule("/a", stockade_body::Rule::Boolean);
     let layer = layer(rules());
-    let dear = |value: &str| {
+    let expensive = |value: &str| {
         repeated(
             br#"{"b":""#,
             br"\n",
@@ -269,9 +272,9 @@ async fn both_threads_give_the_same_result() {
         )
     };
     assert_eq!(
-        send(&layer, text(dear("true"))).await.passed().body,
-        dear("true")
+        send(&layer, text(expensive("true"))).await.passed().body,
+        expensive("true")
     );
-    let refused = send(&layer, text(dear("1"))).await.refused();
+    let refused = send(&layer, text(expensive("1"))).await.refused();
     assert_eq!((refused.status, refused.param.as_deref()), (400, Some("a")));
 }

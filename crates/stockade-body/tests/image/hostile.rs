@@ -16,14 +16,14 @@ use crate::{
 fn check(bytes: &[u8]) -> Result<ImageInfo, Kind> {
     let rules = ImageRules::default();
     let text = base64_simd::STANDARD.encode_to_string(bytes);
-    let mut verdict = None;
+    let mut result = None;
     let memory = allocation_counter::measure(|| {
-        verdict = Some(rules.check_base64(None, text.as_bytes()));
+        result = Some(rules.check_base64(None, text.as_bytes()));
     });
     assert_eq!(memory.count_total, 0);
-    let verdict = verdict.unwrap();
-    assert_eq!(verdict, rules.check_bytes(None, bytes));
-    verdict.map_err(|error| error.kind())
+    let result = result.unwrap();
+    assert_eq!(result, rules.check_bytes(None, bytes));
+    result.map_err(|error| error.kind())
 }
 
 fn data() -> Vec<u8> {
@@ -36,11 +36,11 @@ fn refuses_every_truncation() {
     for (name, bytes, ..) in files::ALL {
         let single_scan = ["baseline.jpg", "grey.jpg", "cmyk.jpg", "turned.jpg"].contains(&name);
         for length in 0..bytes.len() {
-            let verdict = check(&bytes[..length]);
-            if single_scan && verdict.is_ok() {
+            let result = check(&bytes[..length]);
+            if single_scan && result.is_ok() {
                 continue;
             }
-            assert!(verdict.is_err(), "{name} at {length}");
+            assert!(result.is_err(), "{name} at {length}");
         }
     }
 }
@@ -258,11 +258,11 @@ fn refuses_trailing_data() {
         for more in [zip, b"\0"] {
             let rules = ImageRules::default().frames(3);
             let both = [bytes, more].concat();
-            let verdict = rules.check_bytes(None, &both).map_err(|error| error.kind());
+            let result = rules.check_bytes(None, &both).map_err(|error| error.kind());
             if format == stockade_body::ImageFormat::Jpeg {
-                assert!(verdict.is_ok(), "{name}");
+                assert!(result.is_ok(), "{name}");
             } else {
-                assert_eq!(verdict, Err(Kind::TrailingData), "{name}");
+                assert_eq!(result, Err(Kind::TrailingData), "{name}");
             }
             assert!(lenient.check_bytes(None, &both).is_ok(), "{name}");
         }

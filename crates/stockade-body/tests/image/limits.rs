@@ -8,11 +8,11 @@ use crate::{
 };
 
 fn kind(rules: &ImageRules, bytes: &[u8]) -> Result<(), Kind> {
-    let verdict = rules.check_bytes(None, bytes).map(drop);
+    let result = rules.check_bytes(None, bytes).map(drop);
     let text = base64_simd::STANDARD.encode_to_string(bytes);
     let through_base64 = rules.check_base64(None, text.as_bytes()).map(drop);
-    assert_eq!(verdict, through_base64);
-    verdict.map_err(|error| error.kind())
+    assert_eq!(result, through_base64);
+    result.map_err(|error| error.kind())
 }
 
 /// A PNG that claims to be of this size.
@@ -34,7 +34,7 @@ fn limits_bytes() {
 #[test]
 fn limits_sides_and_pixels() {
     let rules = ImageRules::default();
-    for (width, height, verdict) in [
+    for (width, height, result) in [
         (1, 1, Ok(())),
         (16_384, 2_441, Ok(())),
         (16_384, 2_442, Err(Kind::TooManyPixels)),
@@ -44,7 +44,7 @@ fn limits_sides_and_pixels() {
         (1, 16_385, Err(Kind::DimensionsTooLarge)),
         (u32::MAX, u32::MAX, Err(Kind::DimensionsTooLarge)),
     ] {
-        assert_eq!(kind(&rules, &claims(width, height)), verdict);
+        assert_eq!(kind(&rules, &claims(width, height)), result);
     }
 }
 
@@ -140,9 +140,9 @@ fn refuses_another_type_than_the_declared_one() {
     for declared in ImageFormat::ALL {
         for (name, bytes, format, _) in crate::files::ALL {
             let rules = rules.clone().frames(3);
-            let verdict = rules.check_bytes(Some(declared), bytes);
-            assert_eq!(verdict.is_ok(), declared == format, "{name} as {declared}");
-            if let Err(error) = verdict {
+            let result = rules.check_bytes(Some(declared), bytes);
+            assert_eq!(result.is_ok(), declared == format, "{name} as {declared}");
+            if let Err(error) = result {
                 assert_eq!(error.kind(), Kind::TypeMismatch);
             }
         }

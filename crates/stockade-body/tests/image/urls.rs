@@ -145,7 +145,7 @@ fn accepts_common_mistakes() {
 
 // I09
 #[test]
-fn errors_reveal_nothing_of_the_image_or_the_parser() {
+fn errors_do_not_quote_the_image_or_the_parser() {
     let marked = "SECRETSECRETSECRETSECRET";
     for url in [
         format!("https://{marked}"),
