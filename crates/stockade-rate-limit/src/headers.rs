@@ -4,7 +4,7 @@ mod legacy;
 mod policy;
 
 use arrayvec::ArrayString;
-use http::{HeaderMap, HeaderName, HeaderValue, header::Entry};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use stockade_core::refusal::Refusal;
 
 use crate::{Bucket, Decision, Quota, QuotaStatus};
@@ -57,7 +57,7 @@ impl LimitHeaders {
     pub(crate) fn write(self, headers: &mut HeaderMap) {
         if let Some((policy, status)) = self.standard {
             write_policy(headers, &policy);
-            write_status(headers, status.to_str().expect(VISIBLE));
+            headers.append(RATELIMIT, status);
         }
         for (name, value) in self.legacy {
             headers.entry(name).or_insert(value);
@@ -102,29 +102,6 @@ pub(crate) fn policy_value<'l>(
         number(&mut text, ";w=", secs(quota.period().as_nanos() as u64));
     }
     (!text.is_empty()).then(|| value(&text))
-}
-
-/// Adds a status to a response, in one line with those of inner layers.
-pub(crate) fn write_status(headers: &mut HeaderMap, status: &str) {
-    match headers.entry(RATELIMIT) {
-        Entry::Vacant(entry) => {
-            entry.insert(value(status));
-        }
-        Entry::Occupied(mut entry) => {
-            let joined = joined(entry.get(), status.as_bytes());
-            *entry.get_mut() = joined;
-        }
-    }
-}
-
-/// A list of the members of both.
-fn joined(inner: &HeaderValue, outer: &[u8]) -> HeaderValue {
-    let separator = b", ";
-    let mut list = Vec::with_capacity(inner.len() + separator.len() + outer.len());
-    list.extend_from_slice(inner.as_bytes());
-    list.extend_from_slice(separator);
-    list.extend_from_slice(outer);
-    HeaderValue::try_from(list).expect("both are header values")
 }
 
 /// Formats `"ip";r=59;t=1, "daily";r=999;t=87`.

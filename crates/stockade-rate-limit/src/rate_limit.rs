@@ -18,7 +18,9 @@ use crate::{
     Bucket, Decision, LimitStore, MemoryLimitStore, QuotaStatus, SharedLimits, StoreError,
     StoreReply,
     compiled::{Buckets, OverrideQuotas},
-    headers::{self, LegacyHeaders, LimitHeaders, ResetFormat, StaticPolicy, Text, Unit},
+    headers::{
+        self, LegacyHeaders, LimitHeaders, RATELIMIT, ResetFormat, StaticPolicy, Text, Unit,
+    },
 };
 
 pub use layer::RateLimitLayer;
@@ -196,7 +198,7 @@ impl ResponseHook for RateLimitHook {
                 policy.write(headers);
                 let mut text = Text::new();
                 headers::write_statuses(&mut text, [(policy.field(), &status)]);
-                headers::write_status(headers, &text);
+                headers.append(RATELIMIT, headers::value(&text));
             }
             Headers::Full(full) => full.write(headers),
         }

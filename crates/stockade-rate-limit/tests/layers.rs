@@ -139,9 +139,13 @@ async fn layers_around_a_tower_service() {
     for _ in 0..2 {
         let passed = service.clone().oneshot(request(())).await.unwrap();
         assert_eq!(passed.status(), StatusCode::OK);
-        let policy = passed.headers()["ratelimit-policy"].to_str().unwrap();
-        assert!(policy.contains("concurrent-requests"), "{policy}");
-        assert!(policy.ends_with(r#""all";q=2;w=3600"#), "{policy}");
+        let policies = passed.headers().get_all("ratelimit-policy").iter();
+        let policies: Vec<_> = policies.map(|policy| policy.to_str().unwrap()).collect();
+        let expected = [
+            r#""one";q=1;qu="concurrent-requests""#,
+            r#""all";q=2;w=3600"#,
+        ];
+        assert_eq!(policies, expected);
     }
     let refused = service.oneshot(request(())).await.unwrap();
     assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);

@@ -1,14 +1,13 @@
 //! The policies of quotas, as values of `RateLimit-Policy`.
 
 use std::{
-    cell::RefCell,
     collections::HashMap,
     sync::{LazyLock, Mutex, PoisonError},
 };
 
-use http::{HeaderMap, HeaderValue, header::Entry};
+use http::{HeaderMap, HeaderValue};
 
-use super::{RATELIMIT_POLICY, joined};
+use super::RATELIMIT_POLICY;
 
 /// The policy of a single quota. It lives as long as the process, so that responses neither
 /// format nor count references to it.
@@ -62,51 +61,7 @@ pub(crate) fn static_value(value: HeaderValue) -> HeaderValue {
     }
 }
 
-/// Adds a policy to a response, in one line with those of inner layers.
+/// Adds a policy to a response, in a line of its own.
 pub(crate) fn write_policy(headers: &mut HeaderMap, policy: &HeaderValue) {
-    match headers.entry(RATELIMIT_POLICY) {
-        Entry::Vacant(entry) => {
-            entry.insert(policy.clone());
-        }
-        Entry::Occupied(mut entry) => {
-            let joined = JOINED.with_borrow_mut(|joined| joined.of(entry.get(), policy));
-            *entry.get_mut() = joined;
-        }
-    }
-}
-
-thread_local! {
-    static JOINED: RefCell<JoinedPolicies> = const {
-        RefCell::new(JoinedPolicies { last: [const { None }; 4], next: 0 })
-    };
-}
-
-/// The last policies that were joined: most responses have the same.
-struct JoinedPolicies {
-    last: [Option<Joined>; 4],
-    next: usize,
-}
-
-struct Joined {
-    inner: HeaderValue,
-    outer: HeaderValue,
-    both: HeaderValue,
-}
-
-impl JoinedPolicies {
-    fn of(&mut self, inner: &HeaderValue, outer: &HeaderValue) -> HeaderValue {
-        let mut known = self.last.iter().flatten();
-        if let Some(known) = known.find(|known| known.inner == inner && known.outer == outer) {
-            return known.both.clone();
-        }
-        let both = joined(inner, outer.as_bytes());
-        let next = self.next;
-        self.last[next] = Some(Joined {
-            inner: inner.clone(),
-            outer: outer.clone(),
-            both: both.clone(),
-        });
-        self.next = (next + 1) % self.last.len();
-        both
-    }
+    headers.append(RATELIMIT_POLICY, policy.clone());
 }
