@@ -18,6 +18,9 @@ pub(crate) struct StaticPolicy {
     field: Box<str>,
 }
 
+/// By text and name.
+type Policies = HashMap<[Box<str>; 2], &'static StaticPolicy>;
+
 /// The highest number of static policies, since they are never freed.
 const MAX_STATIC: usize = 1_024;
 
@@ -25,8 +28,7 @@ impl StaticPolicy {
     /// The policy with this value and name; `None` if there are too many different ones.
     pub(crate) fn new(value: &HeaderValue, field: &str) -> Option<&'static Self> {
         let text = value.to_str().ok()?;
-        static POLICIES: LazyLock<Mutex<HashMap<[Box<str>; 2], &'static StaticPolicy>>> =
-            LazyLock::new(Mutex::default);
+        static POLICIES: LazyLock<Mutex<Policies>> = LazyLock::new(Mutex::default);
         let mut policies = POLICIES.lock().unwrap_or_else(PoisonError::into_inner);
         let key = [text.into(), field.into()];
         if let Some(policy) = policies.get(&key) {
