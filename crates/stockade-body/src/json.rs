@@ -15,7 +15,7 @@ mod visitor;
 pub use limits::JsonLimits;
 
 pub(crate) use cursor::Cursor;
-pub(crate) use duplicates::{Key, KnownMember};
+pub(crate) use duplicates::KnownMember;
 pub(crate) use number::Number;
 pub(crate) use scanner::scan;
 pub(crate) use text::Text;

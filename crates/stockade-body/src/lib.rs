@@ -197,7 +197,6 @@ mod layer;
 mod media_type;
 mod memory;
 mod multipart;
-mod name_table;
 mod offload;
 mod pending;
 mod profile;

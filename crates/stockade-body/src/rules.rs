@@ -1,17 +1,17 @@
 //! Assigns body profiles to routes, with limits on reading.
 
 use std::{
+    collections::HashMap,
     num::{NonZeroU32, NonZeroUsize},
     sync::Arc,
     time::Duration,
 };
 
+use foldhash::fast::RandomState;
 use http::Method;
 use stockade_core::guard::Head;
 
-use crate::{
-    Profile, PromptKey, name_table::NameTable, profile::BodyFormat, read_timeout::ReadTimeout,
-};
+use crate::{Profile, PromptKey, profile::BodyFormat, read_timeout::ReadTimeout};
 
 /// Which body each route accepts, and the limits on reading bodies.
 ///
@@ -32,9 +32,7 @@ use crate::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct BodyRules {
-    patterns: NameTable,
-    /// The methods of each pattern, by the pattern's index.
-    methods: Vec<Methods>,
+    routes: HashMap<Box<str>, Methods, RandomState>,
     fallback: Arc<Profile>,
     max_bytes: u64,
     read_timeout: ReadTimeout,
@@ -57,8 +55,7 @@ impl BodyRules {
     /// Creates rules under which no route accepts a body.
     pub fn new() -> Self {
         Self {
-            patterns: NameTable::default(),
-            methods: Vec::new(),
+            routes: HashMap::default(),
             fallback: Arc::new(Profile::empty()),
             max_bytes: 20 << 20,
             read_timeout: ReadTimeout {
@@ -75,13 +72,7 @@ impl BodyRules {
 
     /// Sets the body profile of a route, replacing an earlier one.
     pub fn route(mut self, method: Method, pattern: impl Into<Box<str>>, body: Profile) -> Self {
-        let pattern = pattern.into();
-        let number = self.patterns.find(pattern.as_bytes()).unwrap_or_else(|| {
-            self.patterns.add(&pattern);
-            self.methods.push(Methods::new());
-            self.methods.len() as u32 - 1
-        });
-        let methods = &mut self.methods[number as usize];
+        let methods = self.routes.entry(pattern.into()).or_default();
         methods.retain(|(other, _)| *other != method);
         methods.push((method, Arc::new(body)));
         self
@@ -160,10 +151,9 @@ impl BodyRules {
             Some(route) => route.as_str(),
             None => head.uri.path(),
         };
-        let Some(number) = self.patterns.find(route.as_bytes()) else {
+        let Some(methods) = self.routes.get(route) else {
             return &self.fallback;
         };
-        let methods = &self.methods[number as usize];
         let of = |method: &Method| methods.iter().find(|(other, _)| other == method);
         match of(&head.method) {
             None if head.method == Method::HEAD => of(&Method::GET),
@@ -185,7 +175,7 @@ impl BodyRules {
     }
 
     pub(crate) fn memory_per_owner(&self) -> usize {
-        let profiles = self.methods.iter().flatten().map(|(_, profile)| profile);
+        let profiles = self.routes.values().flatten().map(|(_, profile)| profile);
         let profiles = profiles.chain([&self.fallback]);
         let kept = profiles.filter(|profile| profile.format != BodyFormat::Streamed);
         let largest = kept.map(|profile| self.limit(profile)).max();

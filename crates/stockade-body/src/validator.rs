@@ -12,7 +12,7 @@ use stockade_core::refusal::Refusal;
 
 use crate::{
     ImageRules, Profile, PromptKey,
-    json::{Container, Key, KnownMember, Number, Scalar, Text, Visitor},
+    json::{Container, KnownMember, Number, Scalar, Text, Visitor},
     memory::{Caller, MemoryBudget},
     profile::{MemberMatch, Node, ValueKinds},
     refusal,
@@ -79,7 +79,7 @@ impl<'a> Validator<'a> {
         name: &str,
         text: Text<'_>,
     ) -> Result<(), ScanError> {
-        self.member(root, Key::new(name.as_bytes()))?;
+        self.member(root, name.as_bytes())?;
         let kinds = self.next.node.map_or(ValueKinds::ALL, Node::kinds);
         let scalar = match (text.raw(), Number::parse(text.raw())) {
             _ if kinds.has(ValueKinds::STRING) => Scalar::String(text),
@@ -92,7 +92,7 @@ impl<'a> Validator<'a> {
 
     /// Validates a form file. A name with rules must be a field.
     pub(crate) fn file(&mut self, root: &mut Frame<'a>, name: &str) -> Result<(), ScanError> {
-        self.member(root, Key::new(name.as_bytes()))?;
+        self.member(root, name.as_bytes())?;
         match self.next.node {
             None => Ok(()),
             Some(_) => Err(refusal::unsupported().into()),
@@ -123,13 +123,13 @@ impl<'a> Visitor for Validator<'a> {
     }
 
     #[inline(always)]
-    fn member(&mut self, frame: &mut Frame<'a>, key: Key<'_>) -> Result<KnownMember, ScanError> {
+    fn member(&mut self, frame: &mut Frame<'a>, name: &[u8]) -> Result<KnownMember, ScanError> {
         let Some(node) = frame.node else {
             frame.last = Segment::Unknown;
             self.next = frame.position();
             return Ok(KnownMember::None);
         };
-        match node.named(key) {
+        match node.named(name) {
             MemberMatch::Known(place, known) => {
                 let member = self.profile.tree.node(place);
                 frame.last = Segment::Member(member);

@@ -4,20 +4,6 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 
-/// A member's name, unescaped.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Key<'a> {
-    pub(crate) name: &'a [u8],
-    pub(crate) is_ascii: bool,
-}
-
-impl<'a> Key<'a> {
-    pub(crate) fn new(name: &'a [u8]) -> Self {
-        let is_ascii = name.is_ascii();
-        Self { name, is_ascii }
-    }
-}
-
 /// Which of the visitor's known names a member has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KnownMember {
@@ -58,21 +44,21 @@ impl DuplicateCheck {
     }
 
     #[inline(always)]
-    pub(super) fn push(&mut self, names: &mut MemberNames, key: Key<'_>, known: KnownMember) {
+    pub(super) fn push(&mut self, names: &mut MemberNames, name: &[u8], known: KnownMember) {
         match known {
             KnownMember::Index(number @ 0..u64::BITS) => {
                 let bit = 1 << number;
                 names.twice |= names.known & bit != 0;
                 names.known |= bit;
             }
-            KnownMember::Index(_) | KnownMember::None => self.push_other(key),
+            KnownMember::Index(_) | KnownMember::None => self.push_other(name),
         }
     }
 
     #[inline(never)]
-    fn push_other(&mut self, key: Key<'_>) {
+    fn push_other(&mut self, name: &[u8]) {
         let hasher = self.hasher.get_or_insert_with(RandomState::default);
-        self.hashes.push(hasher.hash_one(key.name));
+        self.hashes.push(hasher.hash_one(name));
     }
 
     /// Closes an object and returns whether its names are distinct.

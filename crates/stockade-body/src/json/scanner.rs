@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::{
-    Container, JsonLimits, Key, Scalar, Visitor,
+    Container, JsonLimits, Scalar, Visitor,
     cursor::Cursor,
     duplicates::{DuplicateCheck, MemberNames},
     error::JsonErrorKind,
@@ -39,12 +39,12 @@ where
     if limits.depth == 0 {
         return Err(JsonErrorKind::Depth(0).at(cursor.at).into());
     }
-    let keys = DuplicateCheck::default();
+    let duplicates = DuplicateCheck::default();
     let outermost = visitor.begin(container, cursor.at)?;
     let mut scanner = Scanner {
         limits,
-        inner: Frame::new(container, &limits, &keys, outermost),
-        keys,
+        inner: Frame::new(container, &limits, &duplicates, outermost),
+        duplicates,
         outer: SmallVec::new(),
         has_ended: false,
     };
@@ -72,7 +72,7 @@ where
 
 struct Scanner<F> {
     limits: JsonLimits,
-    keys: DuplicateCheck,
+    duplicates: DuplicateCheck,
     /// The innermost open object or array.
     inner: Frame<F>,
     /// The enclosing objects and arrays, outermost first.
@@ -94,10 +94,15 @@ struct Frame<F> {
 
 impl<F> Frame<F> {
     #[inline(always)]
-    fn new(container: Container, limits: &JsonLimits, keys: &DuplicateCheck, visitor: F) -> Self {
+    fn new(
+        container: Container,
+        limits: &JsonLimits,
+        duplicates: &DuplicateCheck,
+        visitor: F,
+    ) -> Self {
         Self {
             visitor,
-            names: keys.open(),
+            names: duplicates.open(),
             remaining: match container {
                 Container::Object => limits.members,
                 Container::Array => limits.elements,
@@ -189,7 +194,7 @@ where
         }
         let visitor = visitor.begin(container, cursor.at)?;
         self.outer.push(self.inner);
-        self.inner = Frame::new(container, &self.limits, &self.keys, visitor);
+        self.inner = Frame::new(container, &self.limits, &self.duplicates, visitor);
         Ok(())
     }
 
@@ -219,19 +224,19 @@ where
             return Err(cursor.syntax("a colon"));
         }
         cursor.at += 1;
-        match text.as_key() {
-            Some(key) => self.name(visitor, key),
+        match text.as_name() {
+            Some(name) => self.name(visitor, name),
             None => self.escaped_name(visitor, text.raw()),
         }
     }
 
     #[inline(always)]
-    fn name<V>(&mut self, visitor: &mut V, key: Key<'_>) -> Result<(), ScanError>
+    fn name<V>(&mut self, visitor: &mut V, name: &[u8]) -> Result<(), ScanError>
     where
         V: Visitor<Frame = F>,
     {
-        let known = visitor.member(&mut self.inner.visitor, key)?;
-        self.keys.push(&mut self.inner.names, key, known);
+        let known = visitor.member(&mut self.inner.visitor, name)?;
+        self.duplicates.push(&mut self.inner.names, name, known);
         Ok(())
     }
 
@@ -240,7 +245,7 @@ where
     where
         V: Visitor<Frame = F>,
     {
-        self.name(visitor, Key::new(&escape::unescape(raw)))
+        self.name(visitor, &escape::unescape(raw))
     }
 
     #[inline(always)]
@@ -268,7 +273,7 @@ where
             None => self.has_ended = true,
         }
         visitor.end(&ended.visitor, cursor.at)?;
-        if !self.keys.close(ended.names) {
+        if !self.duplicates.close(ended.names) {
             return Err(JsonErrorKind::DuplicateKey.at(cursor.at).into());
         }
         Ok(())

@@ -14,7 +14,7 @@ impl Visitor for Anything {
     fn begin(&mut self, _: Container, _: usize) -> Result<(), ScanError> {
         Ok(())
     }
-    fn member(&mut self, (): &mut (), _: Key<'_>) -> Result<KnownMember, ScanError> {
+    fn member(&mut self, (): &mut (), _: &[u8]) -> Result<KnownMember, ScanError> {
         Ok(KnownMember::None)
     }
     fn element(&mut self, (): &mut (), _: u32) -> Result<(), ScanError> {
@@ -382,7 +382,7 @@ fn counts_characters_and_unescapes() {
         fn begin(&mut self, _: Container, _: usize) -> Result<(), ScanError> {
             Ok(())
         }
-        fn member(&mut self, (): &mut (), _: Key<'_>) -> Result<KnownMember, ScanError> {
+        fn member(&mut self, (): &mut (), _: &[u8]) -> Result<KnownMember, ScanError> {
             Ok(KnownMember::None)
         }
         fn element(&mut self, (): &mut (), _: u32) -> Result<(), ScanError> {

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use super::{
-    duplicates::Key,
     error::JsonErrorKind,
     escape::{read_escape, unescape},
     plain::{skip_plain, skip_words},
@@ -33,11 +32,8 @@ impl<'a> Text<'a> {
 
     /// Returns the text as a member's name unless it has escapes.
     #[inline]
-    pub(crate) fn as_key(&self) -> Option<Key<'a>> {
-        (self.escape_excess == 0).then_some(Key {
-            name: self.raw,
-            is_ascii: self.ascii,
-        })
+    pub(crate) fn as_name(&self) -> Option<&'a [u8]> {
+        (self.escape_excess == 0).then_some(self.raw)
     }
 
     /// Returns the text as written.
@@ -226,8 +222,8 @@ mod tests {
                     prop_assert_eq!(short.raw(), long.raw());
                     prop_assert_eq!(short.chars(), long.chars());
                     prop_assert_eq!(short.unescaped(), long.unescaped());
-                    let is_ascii = short.as_key().map(|key| key.is_ascii);
-                    prop_assert_eq!(is_ascii, long.as_key().map(|key| key.is_ascii));
+                    prop_assert_eq!(short.as_name(), long.as_name());
+                    prop_assert_eq!(short.ascii, long.ascii);
                 }
                 (Err(ScanError::Refused(short)), Err(ScanError::Refused(long))) => {
                     prop_assert_eq!(short, long);

@@ -2,7 +2,7 @@
 
 use stockade_core::refusal::Refusal;
 
-use super::{Key, KnownMember, Number, Text};
+use super::{KnownMember, Number, Text};
 use crate::scan_error::ScanError;
 
 /// Receives the events of a scan and may stop it at any of them.
@@ -20,7 +20,7 @@ pub(crate) trait Visitor {
     fn begin(&mut self, container: Container, at: usize) -> Result<Self::Frame, ScanError>;
 
     /// A member begins. Returns which known name it has.
-    fn member(&mut self, frame: &mut Self::Frame, key: Key<'_>) -> Result<KnownMember, ScanError>;
+    fn member(&mut self, frame: &mut Self::Frame, name: &[u8]) -> Result<KnownMember, ScanError>;
 
     /// The element with this index begins.
     fn element(&mut self, frame: &mut Self::Frame, index: u32) -> Result<(), ScanError>;

@@ -1,19 +1,26 @@
 //! The members of an object that have rules.
 
+use std::collections::{HashMap, HashSet};
+
+use foldhash::fast::RandomState;
+use smallvec::SmallVec;
+
 use super::tree::NodeId;
-use crate::{
-    json::{Key, KnownMember},
-    name_table::NameTable,
-};
+use crate::json::KnownMember;
 
 /// The members of an object that have rules.
+///
+/// Clients choose the name that is looked up but not the names in the tables, so they cannot
+/// force collisions.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Members {
-    names: NameTable,
-    /// The nodes of the members, by the index of their names.
+    indices: HashMap<Box<[u8]>, u32, RandomState>,
+    /// The names with their case folded.
+    folded: HashSet<Box<[u8]>, RandomState>,
+    /// The length of the longest name.
+    longest: usize,
+    /// The nodes of the members, by index.
     node_ids: Vec<NodeId>,
-    /// Whether some name is not ASCII; look-ups that ignore case are then linear.
-    has_wide_names: bool,
 }
 
 /// The result of looking up a member's name.
@@ -27,7 +34,7 @@ pub(crate) enum MemberMatch {
 
 impl Members {
     pub(super) fn is_empty(&self) -> bool {
-        self.names.is_empty()
+        self.node_ids.is_empty()
     }
 
     pub(super) fn node_ids(&self) -> impl Iterator<Item = NodeId> {
@@ -36,32 +43,33 @@ impl Members {
 
     /// Adds a new member.
     pub(super) fn add(&mut self, name: &str, id: NodeId) {
-        self.names.add(name);
+        let index = u32::try_from(self.node_ids.len()).expect("configured rules are few");
+        self.indices.insert(name.as_bytes().into(), index);
+        self.folded.insert(fold(name.as_bytes()).collect());
+        self.longest = self.longest.max(name.len());
         self.node_ids.push(id);
-        self.has_wide_names |= !name.is_ascii();
     }
 
     /// Looks up a name.
-    #[inline(always)]
-    pub(super) fn find(&self, key: Key<'_>) -> MemberMatch {
-        match self.names.find(key.name) {
-            Some(number) => {
-                MemberMatch::Known(self.node_ids[number as usize], KnownMember::Index(number))
+    #[inline]
+    pub(super) fn find(&self, name: &[u8]) -> MemberMatch {
+        match self.indices.get(name) {
+            Some(index) => {
+                MemberMatch::Known(self.node_ids[*index as usize], KnownMember::Index(*index))
             }
-            None if self.is_confusable(key) => MemberMatch::Confusable,
+            None if self.is_confusable(name) => MemberMatch::Confusable,
             None => MemberMatch::Unknown,
         }
     }
 
     /// Whether an unknown name differs from a known one only in letter case.
-    #[inline(never)]
-    fn is_confusable(&self, key: Key<'_>) -> bool {
-        if self.has_wide_names || !key.is_ascii {
-            let mut names = self.names.iter();
-            names.any(|name| fold(name.as_bytes()).eq(fold(key.name)))
-        } else {
-            self.names.has_ignoring_case(key.name)
+    fn is_confusable(&self, name: &[u8]) -> bool {
+        // A folded byte stands for at most three.
+        if name.len() > 3 * self.longest {
+            return false;
         }
+        let folded: SmallVec<[u8; 64]> = fold(name).collect();
+        self.folded.contains(&*folded)
     }
 }
 
@@ -78,4 +86,40 @@ fn fold(mut name: &[u8]) -> impl Iterator<Item = u8> {
         name = rest;
         Some(byte)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        // The tables agree with a linear search.
+        #[test]
+        fn agrees_with_a_linear_search(
+            known in prop::collection::btree_set("[aAbk_]{0,4}|[a-c]{7,11}|é[ab]", 0..40),
+            other in "[aAbk_]{0,4}|[a-cA-C]{7,11}|[ſ\u{212A}a]{1,3}|é[aB]",
+        ) {
+            let known: Vec<String> = known.into_iter().collect();
+            let mut members = Members::default();
+            for name in &known {
+                members.add(name, NodeId::ROOT);
+            }
+            let folded = |name: &str| fold(name.as_bytes()).collect::<Vec<u8>>();
+            for name in known.iter().chain([&other]) {
+                let expected = match known.iter().position(|known| known == name) {
+                    Some(index) => {
+                        let index = KnownMember::Index(u32::try_from(index).unwrap());
+                        MemberMatch::Known(NodeId::ROOT, index)
+                    }
+                    None if known.iter().any(|known| folded(known) == folded(name)) => {
+                        MemberMatch::Confusable
+                    }
+                    None => MemberMatch::Unknown,
+                };
+                prop_assert_eq!(members.find(name.as_bytes()), expected);
+            }
+        }
+    }
 }

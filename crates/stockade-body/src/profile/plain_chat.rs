@@ -5,7 +5,7 @@ use super::{
     rule::ValueKinds,
     tree::{Node, NodeId, RuleTree},
 };
-use crate::json::{Key, KnownMember};
+use crate::json::KnownMember;
 
 /// Where a profile's rules are for a chat of a model and messages, each of which has a role
 /// and a text as content.
@@ -66,7 +66,7 @@ impl PlainChat {
 impl Member {
     /// Returns a member of this node that has one of the first 64 indices.
     fn of(node: &Node, name: &str) -> Option<Self> {
-        Self::known(node.named(Key::new(name.as_bytes())))
+        Self::known(node.named(name.as_bytes()))
     }
 
     /// Returns the member of a look-up, if it has one of the first 64 indices.

@@ -4,7 +4,6 @@ use super::{
     members::{MemberMatch, Members},
     rule::{Rule, ValueKinds},
 };
-use crate::json::Key;
 
 /// All rules; the first node is the body itself.
 #[derive(Clone, Debug)]
@@ -17,7 +16,7 @@ pub(crate) struct RuleTree {
 pub(crate) struct NodeId(u32);
 
 impl NodeId {
-    const ROOT: Self = Self(0);
+    pub(super) const ROOT: Self = Self(0);
 }
 
 #[derive(Clone, Debug)]
@@ -147,7 +146,7 @@ impl RuleTree {
     }
 
     fn member_of(&mut self, id: NodeId, name: &str) -> NodeId {
-        match self.node(id).named(Key::new(name.as_bytes())) {
+        match self.node(id).named(name.as_bytes()) {
             MemberMatch::Known(member, _) => member,
             MemberMatch::Unknown | MemberMatch::Confusable => {
                 let member = self.push(name.into());
@@ -229,8 +228,8 @@ impl Node {
 
     /// Looks up a member's name.
     #[inline(always)]
-    pub(crate) fn named(&self, key: Key<'_>) -> MemberMatch {
-        self.members.find(key)
+    pub(crate) fn named(&self, name: &[u8]) -> MemberMatch {
+        self.members.find(name)
     }
 
     /// Returns the constraints for strings.
@@ -308,7 +307,7 @@ mod tests {
     }
 
     fn named(node: &Node, name: &str) -> MemberMatch {
-        node.named(Key::new(name.as_bytes()))
+        node.named(name.as_bytes())
     }
 
     fn known<'t>(tree: &'t RuleTree, node: &Node, name: &str) -> &'t Node {

@@ -2,7 +2,7 @@
 
 use super::{ValidationOutput, Validator};
 use crate::{
-    json::{Cursor, Key, Text},
+    json::{Cursor, Text},
     profile::{Member, Node, PlainChat},
 };
 
@@ -57,7 +57,7 @@ impl Validator<'_> {
                 let model = string(&mut cursor)?;
                 self.common_string(tree.node(chat.model.id), model).ok()?;
             } else {
-                let member = Member::known(root.named(key(&mut cursor)?))?;
+                let member = Member::known(root.named(name(&mut cursor)?))?;
                 seen.insert(member)?;
                 self.scalar_member(tree.node(member.id), &mut cursor)?;
             }
@@ -141,10 +141,10 @@ impl Seen {
 
 /// Reads a member's name without escapes, and the colon.
 #[inline(always)]
-fn key<'a>(cursor: &mut Cursor<'a>) -> Option<Key<'a>> {
+fn name<'a>(cursor: &mut Cursor<'a>) -> Option<&'a [u8]> {
     let name = string(cursor)?;
     cursor.accept(b':')?;
-    name.as_key()
+    name.as_name()
 }
 
 #[inline(always)]

@@ -7,7 +7,7 @@ use stockade_core::refusal::Refusal;
 use super::{Frame, Segment, Validator};
 use crate::{
     ImageError, ImageErrorKind, ImageRules, ValidatedImage,
-    json::{Key, Number, Scalar, Text},
+    json::{Number, Scalar, Text},
     profile::{MemberMatch, Node, Rule, ValueKinds},
     refusal,
     scan_error::ScanError,
@@ -154,7 +154,7 @@ impl Validator<'_> {
                     .iter()
                     .find(|(known, _)| known.as_bytes() == &*value);
                 if let (Some((_, member)), Some(node)) = (needed, frame.node)
-                    && let MemberMatch::Known(_, known) = node.named(Key::new(member.as_bytes()))
+                    && let MemberMatch::Known(_, known) = node.named(member.as_bytes())
                 {
                     frame.members.need(known);
                 }
