@@ -54,7 +54,8 @@ impl ScopeGuard {
     }
 
     fn check_route(&self, head: &Head) -> Result<(), Refusal> {
-        let methods = match head.context().route() {
+        let context = head.context();
+        let methods = match context.route() {
             Some(route) => {
                 let pattern = route.as_str();
                 // A wildcard matches any path, including ambiguous ones.
@@ -76,7 +77,7 @@ impl ScopeGuard {
         if let Some(Requirement::Nothing) = rule.map(|rule| &rule.requirement) {
             return Ok(());
         }
-        let principal = match head.context().identity() {
+        let principal = match context.identity() {
             Identity::Authenticated(principal) => principal,
             Identity::Anonymous => return Err(self.unauthenticated()),
             Identity::Unchecked => return Err(no_authenticator()),
