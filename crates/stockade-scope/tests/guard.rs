@@ -217,7 +217,8 @@ proptest! {
             .body(Body::empty());
         prop_assume!(request.is_ok());
         let request = request.as_mut().unwrap();
-        request.extensions_mut().insert(with_scopes("chat:write"));
+        let context = RequestContext::builder().principal(with_scopes("chat:write"));
+        request.extensions_mut().insert(context.build());
         let request = std::mem::take(request);
         let status = runtime.block_on(service.oneshot(request)).unwrap().status();
         let open = path == "/health" && method != "POST" || path == "/v1/chat" && method == "POST";
