@@ -1,4 +1,4 @@
-//! The configuration: one file for the whole fence.
+//! Configuration of a fence, read from one file and the environment.
 
 use std::{
     path::{Path, PathBuf},
@@ -60,10 +60,10 @@ use load::Provenance;
 
 /// The settings of a fence. Only `[auth]` is required.
 ///
-/// The sections `[server]`, `[model]` and `[log]` of the same file belong to the program that
-/// serves; [`read_with`](Self::read_with) reads them. Precedence: environment
-/// (`STOCKADE_SECTION__SETTING`), then the [legacy names](LEGACY_NAMES) where
-/// [`Environment::legacy_names`] was asked for, then the file.
+/// The sections `[server]`, `[model]` and `[log]` of the same file belong to the program;
+/// [`read_with`](Self::read_with) reads them. Precedence: environment
+/// (`STOCKADE_SECTION__SETTING`), then the [legacy names](LEGACY_NAMES) if
+/// [`Environment::legacy_names`] was called, then the file.
 ///
 /// ```
 /// use stockade::{Config, Environment, Format};
@@ -84,7 +84,7 @@ use load::Provenance;
 /// let environment = Environment::new([("STOCKADE_RATE_LIMIT__BY_IP", "100/minute")]);
 /// let config = Config::parse(config, Format::Toml, &environment)?;
 /// assert_eq!(config.rate_limit.by_ip[0].count(), 100);
-/// // Each value knows where it comes from.
+/// // Each value has an origin.
 /// let origin = |setting| config.origin(setting).unwrap().to_string();
 /// assert_eq!(origin("rate_limit.by_ip"), "STOCKADE_RATE_LIMIT__BY_IP");
 /// assert_eq!(origin("rate_limit.by_key"), "line 12");
@@ -97,44 +97,44 @@ use load::Provenance;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Which proxies are believed.
+    /// Trusted proxies.
     #[serde(default)]
     pub client_ip: ClientIpConfig,
-    /// Who is known.
+    /// Keys and tokens.
     pub auth: AuthConfig,
-    /// Who may use which route. What none names, nobody may.
+    /// Access rules per route. Routes without a rule are denied.
     #[serde(default)]
     pub routes: Vec<RouteConfig>,
-    /// Health checks, which no ban and no other limit holds up.
+    /// Health checks, which are exempt from bans and from all other limits.
     #[serde(default)]
     pub probes: ProbesConfig,
-    /// Requests in a time.
+    /// Limits of the request rate.
     #[serde(default)]
     pub rate_limit: RateLimitConfig,
-    /// Requests at the same time.
+    /// Limits of concurrent requests.
     #[serde(default)]
     pub concurrency: ConcurrencyConfig,
-    /// Model tokens in a time.
+    /// Quotas of model tokens.
     #[serde(default)]
     pub token_budget: TokenBudgetConfig,
-    /// Where limits and bans are kept, so that replicas share them.
+    /// The store of limits and bans that replicas share.
     pub store: Option<StoreConfig>,
-    /// Who is banned.
+    /// Bans of abusive clients.
     #[serde(default)]
     pub abuse: AbuseConfig,
-    /// What requests may carry.
+    /// Limits of request bodies.
     #[serde(default)]
     pub body: BodyConfig,
-    /// What is recorded, and where.
+    /// Audit records.
     pub audit: Option<AuditConfig>,
-    /// Which web pages may call the API.
+    /// Web origins that may call the API from a browser.
     #[serde(default)]
     pub cors: CorsConfig,
     #[serde(skip)]
     provenance: Arc<Provenance>,
 }
 
-/// The sections of the program that serves, which the library does not look at.
+/// The sections of the program, which the library ignores.
 #[derive(Deserialize)]
 struct NotOurs {
     #[serde(default, rename = "server")]
@@ -150,14 +150,14 @@ impl Config {
     /// relative to its folder. Pass [`Environment::from_process`].
     ///
     /// # Errors
-    /// When it cannot be read, or a value is refused; the error has its origin and a remedy.
+    /// When the file cannot be read or a value is invalid; the error has the origin and a remedy.
     pub fn read(path: impl AsRef<Path>, environment: &Environment) -> Result<Self, ConfigError> {
         let (config, NotOurs { .. }) = Self::read_with(path, environment)?;
         Ok(config)
     }
 
-    /// Reads a file that has sections of the program, too: `S` is a struct with a field for
-    /// each of them. Their paths are left as they are.
+    /// Reads a file that also has sections of the program: `S` is a struct with a field for
+    /// each of them. Paths in these sections are not resolved.
     ///
     /// ```no_run
     /// use serde::Deserialize;
@@ -194,7 +194,7 @@ impl Config {
         Ok((config, own))
     }
 
-    /// Reads a text. Paths are relative to the working directory of the process.
+    /// Parses a string. Paths are relative to the working directory of the process.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -207,7 +207,7 @@ impl Config {
         Ok(config)
     }
 
-    /// Reads a text that has sections of the program, too.
+    /// Parses a string that also has sections of the program.
     ///
     /// # Errors
     /// As [`read_with`](Self::read_with).
@@ -222,38 +222,38 @@ impl Config {
         load::parse(text, format, environment)
     }
 
-    /// The settings that the file and the environment set, sections of the program included,
-    /// with their origins. All others have their defaults.
+    /// The settings in the file and the environment, with their origins, including those of the
+    /// program's sections. All others have their defaults.
     pub fn settings(&self) -> &[Setting] {
         self.provenance.origins.settings()
     }
 
-    /// Where this setting is set; `None` where it has its default.
+    /// The origin of this setting; `None` if it has its default.
     pub fn origin(&self, setting: &str) -> Option<&Origin> {
         self.provenance.origins.of_setting(setting)
     }
 
-    /// What should be known about it, such as variables without an effect.
+    /// Problems that do not prevent its use, such as variables without an effect.
     /// [`Fence::builder`](crate::Fence::builder) logs them.
     pub fn warnings(&self) -> &[ConfigWarning] {
         &self.provenance.warnings
     }
 
-    /// The [legacy names](LEGACY_NAMES) in force, each with the setting that it sets.
+    /// The [legacy names](LEGACY_NAMES) in effect, each with its setting.
     pub fn legacy_names(&self) -> &[(&'static str, &'static str)] {
         &self.provenance.legacy
     }
 
-    /// The names of the sections at the top of a file, which are not checked: to see whose
-    /// file it is.
+    /// The names of the top-level sections of a file, unchecked: to detect which program the
+    /// file belongs to.
     ///
     /// # Errors
-    /// When it cannot be read, or is neither TOML nor YAML.
+    /// When the file cannot be read or is neither TOML nor YAML.
     pub fn section_names(path: impl AsRef<Path>) -> Result<Vec<String>, ConfigError> {
         load::section_names(path.as_ref())
     }
 
-    /// The same error, with the place where its setting is set.
+    /// Adds the origin of its setting to an error.
     pub fn locate(&self, error: ConfigError) -> ConfigError {
         error.locate(&self.provenance.origins)
     }
@@ -262,7 +262,7 @@ impl Config {
         &self.provenance.origins
     }
 
-    /// Makes paths relative to this folder.
+    /// Resolves relative paths against this folder.
     pub fn resolve_paths(&mut self, folder: &Path) {
         let audit = self.audit.as_mut();
         let (all, security, key, prompt_key) = match audit {

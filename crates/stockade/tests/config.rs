@@ -1,4 +1,4 @@
-//! Configurations as people write them, and as they get them wrong.
+//! Tests valid and invalid configurations.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -22,7 +22,7 @@ fn error(text: &str, environment: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn the_smallest_one_is_the_keys() {
+fn only_the_keys_are_required() {
     let config = parse("", &[]).unwrap();
     assert!(config.rate_limit.by_ip.is_empty());
     assert_eq!(config.abuse.threshold.get(), 5);
@@ -30,7 +30,7 @@ fn the_smallest_one_is_the_keys() {
 }
 
 #[test]
-fn yaml_says_the_same() {
+fn reads_yaml_like_toml() {
     let text = "auth:\n  keys_file: keys.yaml\nroutes:\n  - path: /v1/models\n    methods: GET\n    \
                 access: models:read\nrate_limit:\n  by_key: [60/minute, 10000/day]\n";
     let config = Config::parse(text, Format::Yaml, &Environment::default()).unwrap();
@@ -47,7 +47,7 @@ fn yaml_says_the_same() {
 
 // R08
 #[test]
-fn faults_say_where_and_what_to_do() {
+fn errors_have_an_origin_and_a_remedy() {
     for (text, expected) in [
         (
             "[rate_limt]\n",
@@ -74,7 +74,7 @@ fn faults_say_where_and_what_to_do() {
 }
 
 #[test]
-fn the_environment_comes_before_the_file() {
+fn the_environment_takes_precedence_over_the_file() {
     let text = "[abuse]\nthreshold = 7\nwindow_secs = 60\n";
     let environment = [
         ("STOCKADE_ABUSE__THRESHOLD", "9"),
@@ -106,7 +106,7 @@ fn the_environment_comes_before_the_file() {
 }
 
 #[test]
-fn takes_the_names_that_people_have() {
+fn reads_legacy_names() {
     let environment = [
         ("RATE_LIMIT_IP", "60/minute"),
         ("BURST_IP", "10"),
@@ -135,7 +135,7 @@ fn takes_the_names_that_people_have() {
         config.rate_limit.by_key,
         ["100/minute burst 20".parse().unwrap()]
     );
-    // FC04: the servers that have this variable count broken images.
+    // FC04: servers with this variable count invalid images.
     assert!(config.abuse.count_invalid_images);
     assert_eq!(
         (config.abuse.threshold.get(), config.abuse.window_secs.get()),
@@ -177,18 +177,18 @@ fn takes_the_names_that_people_have() {
 }
 
 #[test]
-fn names_that_people_have_are_not_guessed_at() {
+fn refuses_incomplete_and_conflicting_legacy_names() {
     for (environment, expected) in [
         (&[("BURST_IP", "10")][..], "RATE_LIMIT_IP"),
         (
             &[("RATE_LIMIT_IP", "5/s"), ("RATE_LIMIT_RPS", "5")],
-            "keep one",
+            "cannot be combined with RATE_LIMIT_RPS",
         ),
         (
             &[("TRUST_PROXY_HEADERS", "perhaps")],
             "neither true nor false",
         ),
-        (&[("RATE_LIMIT_RPS", "fast")], "no whole number"),
+        (&[("RATE_LIMIT_RPS", "fast")], "is not a whole number"),
     ] {
         let error = error("", environment);
         assert!(error.contains(expected), "{environment:?}: {error}");
@@ -196,7 +196,7 @@ fn names_that_people_have_are_not_guessed_at() {
 }
 
 #[test]
-fn half_a_proxy_is_refused() {
+fn refuses_proxies_without_a_header_and_a_header_without_proxies() {
     for text in [
         "[client_ip]\nheader = \"x-forwarded-for\"\n",
         "[client_ip]\ntrusted_proxies = [\"10.0.0.0/8\"]\n",
@@ -208,7 +208,7 @@ fn half_a_proxy_is_refused() {
 }
 
 #[test]
-fn a_weight_of_nothing_is_refused() {
+fn refuses_a_weight_of_an_unknown_signal() {
     let config = parse("[abuse.weights]\nnot_found = 2\nbad_key = 1\n", &[]).unwrap();
     let error = config
         .abuse

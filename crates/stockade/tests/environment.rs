@@ -1,10 +1,7 @@
-//! Where values come from, and what is said of each.
+//! Tests the origins of values and the errors and warnings about them.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
-#![allow(
-    clippy::print_stdout,
-    reason = "a process of its own reports what it read"
-)]
+#![allow(clippy::print_stdout, reason = "the child process reports its result")]
 
 use std::{
     env, fs,
@@ -34,7 +31,7 @@ fn warnings(text: &str, environment: &Environment) -> Vec<String> {
 
 const CHILD: &str = "STOCKADE_TEST_READS_THE_PROCESS";
 
-/// Runs `reads_the_process` in a process of its own with this variable.
+/// Runs `reads_the_process` in a child process with this variable.
 #[cfg(unix)]
 fn in_a_process(name: &str, value: &[u8]) -> Output {
     use std::os::unix::ffi::OsStrExt;
@@ -79,7 +76,7 @@ fn a_variable_that_is_not_utf_8_is_an_error_only_where_it_is_a_setting() {
 
 // FS04
 #[test]
-fn an_error_of_a_variable_names_the_variable_and_one_of_the_file_its_line() {
+fn errors_name_the_variable_or_the_line() {
     let set = variables(&[("STOCKADE_CONCURRENCY__TOTAL", "9")]);
     let message = error("[rate_limit]\nby_ip = \"fast\"\n", &set);
     assert!(
@@ -115,7 +112,7 @@ fn an_error_of_a_variable_names_the_variable_and_one_of_the_file_its_line() {
 
 // FS04
 #[test]
-fn an_error_in_a_file_has_its_name_and_line_in_toml_and_in_yaml() {
+fn errors_in_toml_and_yaml_files_have_file_and_line() {
     let folder = tempfile::tempdir().unwrap();
     let set = variables(&[("STOCKADE_CONCURRENCY__TOTAL", "9")]);
     for (name, text, place) in [
@@ -157,7 +154,7 @@ fn an_error_in_a_file_has_its_name_and_line_in_toml_and_in_yaml() {
 
 // FS04
 #[test]
-fn each_value_knows_where_it_comes_from() {
+fn each_value_has_its_origin() {
     let text = "[store]\nredis = \"redis://:hunter2@h\"\non_failure = \"deny\"\n\
                 [[routes]]\npath = \"/x\"\nmethods = \"GET\"\naccess = \"public\"\n";
     let environment = variables(&[
@@ -185,7 +182,7 @@ fn each_value_knows_where_it_comes_from() {
 
 // FS04
 #[tokio::test]
-async fn an_error_of_the_fence_says_where_the_setting_was_set() {
+async fn errors_of_the_fence_have_the_origin_of_the_setting() {
     let config = with(
         "[[routes]]\npath = \"/v1/x\"\nmethods = \"GET\"\naccess = \"public\"\n",
         &variables(&[("STOCKADE_CLIENT_IP__HEADER", "x-forwarded-for")]),
@@ -200,7 +197,7 @@ async fn an_error_of_the_fence_says_where_the_setting_was_set() {
 
 // FS04
 #[test]
-fn unprefixed_names_count_only_where_they_were_asked_for() {
+fn legacy_names_are_read_only_if_enabled() {
     let environment = variables(&[("RATE_LIMIT_IP", "60/minute"), ("CORS_ALLOW_ORIGINS", "*")]);
     let config = with("", &environment).unwrap();
     assert!(config.rate_limit.by_ip.is_empty() && config.cors.allow_origins.is_empty());
@@ -231,7 +228,7 @@ fn the_environment_takes_precedence_over_legacy_names_and_these_over_the_file() 
     assert_eq!(config.rate_limit.by_ip[0].count(), 3);
     assert_eq!(config.rate_limit.by_key[0].count(), 2);
     assert_eq!(config.abuse.threshold.get(), 1);
-    // What is not in force is not listed.
+    // Overridden names are not listed.
     assert_eq!(
         config.legacy_names(),
         [("RATE_LIMIT_KEY", "rate_limit.by_key")]
@@ -240,49 +237,49 @@ fn the_environment_takes_precedence_over_legacy_names_and_these_over_the_file() 
 
 // FA10
 #[test]
-fn what_an_unprefixed_name_loosens_or_overrides_is_a_warning() {
+fn warns_if_a_legacy_name_loosens_or_overrides_a_setting() {
     for (file, name, value, expected) in [
         (
             "",
             "TRUST_PROXY_HEADERS",
             "true",
-            "TRUST_PROXY_HEADERS: takes the address of a client from X-Forwarded-For",
+            "TRUST_PROXY_HEADERS: trusts X-Forwarded-For from any sender",
         ),
         (
             "",
             "CORS_ALLOW_ORIGINS",
             "https://a.example",
-            "CORS_ALLOW_ORIGINS: lets web pages",
+            "CORS_ALLOW_ORIGINS: allows web pages",
         ),
         (
             "[cors]\nallow_origins = \"https://b.example\"\n",
             "CORS_ALLOW_ORIGINS",
             "https://a.example",
-            "overrides cors.allow_origins of line 4",
+            "overrides cors.allow_origins (line 4)",
         ),
         (
             "[rate_limit]\nby_ip = \"6/minute\"\n",
             "RATE_LIMIT_IP",
             "600/minute",
-            "RATE_LIMIT_IP: overrides rate_limit.by_ip of line 4",
+            "RATE_LIMIT_IP: overrides rate_limit.by_ip (line 4)",
         ),
         (
             "[client_ip]\ntrusted_proxies = \"10.0.0.0/8\"\nheader = \"forwarded\"\n",
             "TRUST_PROXY_HEADERS",
             "true",
-            "TRUST_PROXY_HEADERS: has no effect: client_ip.trusted_proxies of line 4",
+            "TRUST_PROXY_HEADERS: has no effect: line 4 sets client_ip.trusted_proxies",
         ),
         (
             "[rate_limit]\nby_ip = \"6/minute\"\n",
             "RATE_LIMIT_ENABLED",
             "false",
-            "RATE_LIMIT_ENABLED: switches the rate limits off",
+            "RATE_LIMIT_ENABLED: disables the rate limits",
         ),
         (
             "[concurrency]\ntotal = 6\n",
             "CONCURRENCY_LIMIT_ENABLED",
             "false",
-            "CONCURRENCY_LIMIT_ENABLED: overrides concurrency.total of line 4",
+            "CONCURRENCY_LIMIT_ENABLED: overrides concurrency.total (line 4)",
         ),
     ] {
         let environment = variables(&[(name, value)]).legacy_names();
@@ -303,7 +300,7 @@ fn what_an_unprefixed_name_loosens_or_overrides_is_a_warning() {
 
 // FS03
 #[test]
-fn limits_that_an_unprefixed_name_switches_off_are_off() {
+fn legacy_names_disable_limits() {
     let file =
         "[rate_limit]\nby_ip = \"6/minute\"\nby_key = \"6/minute\"\n[concurrency]\ntotal = 6\n";
     let off = [
@@ -323,7 +320,7 @@ fn limits_that_an_unprefixed_name_switches_off_are_off() {
 
 // FS03
 #[test]
-fn a_name_that_looks_like_a_setting_is_refused_with_the_nearest_one() {
+fn refuses_a_name_like_a_setting_and_suggests_the_nearest() {
     for (name, nearest) in [
         ("STOCKADE_RATE_LIMIT_BY_IP", "STOCKADE_RATE_LIMIT__BY_IP"),
         ("STOCKADE_RATE__LIMIT_BY_IP", "STOCKADE_RATE_LIMIT__BY_IP"),
@@ -355,7 +352,7 @@ fn a_name_that_looks_like_a_setting_is_refused_with_the_nearest_one() {
 
 // FS03
 #[test]
-fn a_name_that_has_no_effect_is_a_warning() {
+fn warns_about_a_name_without_an_effect() {
     for name in ["STOCKADE_COLOUR", "RATE_LIMIT_STORAGE", "RATE_LIMIT_IPS"] {
         let found = warnings("", &variables(&[(name, "x")]).legacy_names());
         assert_eq!(found.len(), 1, "{found:?}");
@@ -368,7 +365,7 @@ fn a_name_that_has_no_effect_is_a_warning() {
 
 // FS03
 #[test]
-fn names_of_the_command_line_and_of_kubernetes_are_no_settings() {
+fn ignores_names_of_the_command_line_and_of_kubernetes() {
     for name in [
         "STOCKADE_KEYS",
         "STOCKADE_AUDIT_KEY",
@@ -393,7 +390,7 @@ fn names_of_the_command_line_and_of_kubernetes_are_no_settings() {
 }
 
 #[test]
-fn a_text_that_looks_like_a_number_is_a_text() {
+fn a_string_that_looks_like_a_number_stays_a_string() {
     let environment = variables(&[
         ("STOCKADE_AUTH__REALM", "1234"),
         ("STOCKADE_ABUSE__ALLOW_KEYS", "1,true"),
@@ -412,7 +409,7 @@ fn a_text_that_looks_like_a_number_is_a_text() {
 
 // FS09
 #[test]
-fn errors_have_no_words_of_rust_and_say_what_to_write() {
+fn errors_avoid_rust_terms_and_have_remedies() {
     for (text, expected) in [
         ("audit = 3\n", "is a number, but must be a section"),
         (
@@ -426,12 +423,12 @@ fn errors_have_no_words_of_rust_and_say_what_to_write() {
         ("[store]\non_failure = \"deny\"\n", "for example redis = "),
         (
             "[body]\nmax_mb = \"5\"\n",
-            "body.max_mb: is a text, but must be a whole number",
+            "body.max_mb: is a string, but must be a whole number",
         ),
         ("[body]\nmax_mb = 0\n", "body.max_mb: must be at least 1"),
         (
             "[body]\nmax_mb = 1.5\n",
-            "body.max_mb: 1.5 is no whole number",
+            "body.max_mb: 1.5 is not a whole number",
         ),
         ("[abuse]\nenabled = \"yes\"\n", "must be true or false"),
         (

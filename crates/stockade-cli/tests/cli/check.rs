@@ -94,7 +94,7 @@ fn reports_the_errors_of_the_server() {
         (
             "[auth]",
             "[[routes]]\npath = \"v1/x\"\nmethods = \"GET\"\naccess = \"public\"\n[auth]",
-            "stockade.toml:6: routes[0].path: \"v1/x\" matches no request",
+            "stockade.toml:6: routes[0].path: \"v1/x\" does not begin with a slash",
         ),
         (
             "[auth]",
@@ -110,7 +110,7 @@ fn reports_the_errors_of_the_server() {
         (
             "[auth]",
             "[[routes]]\npath = \"/x\"\nmethods = \"PSOT\"\naccess = \"public\"\n[auth]",
-            "stockade.toml:7: routes[0].methods: \"PSOT\" is no HTTP method; did you mean POST?",
+            "stockade.toml:7: routes[0].methods: \"PSOT\" is not an HTTP method; did you mean POST?",
         ),
         (
             "[auth]",
@@ -151,7 +151,7 @@ fn reports_the_errors_of_the_server() {
         (
             "[audit]",
             "[abuse.weights]\nbad = 1\n[audit]",
-            "abuse.weights.bad: there is no such signal",
+            "abuse.weights.bad: unknown signal",
         ),
         (
             "\"local\"",

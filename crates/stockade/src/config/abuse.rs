@@ -1,4 +1,4 @@
-//! `[abuse]`: who is banned, when, and for how long.
+//! `[abuse]`: bans of abusive clients.
 
 use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, time::Duration};
 
@@ -11,26 +11,27 @@ use super::{
     value::{self, nonzero},
 };
 
-/// `[abuse]`: clients that offend again and again are banned.
+/// `[abuse]`: bans clients that offend repeatedly.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AbuseConfig {
-    /// Whether anybody is banned at all.
+    /// Whether clients are banned.
     pub enabled: bool,
-    /// So many points within the window are a ban.
+    /// The number of points within the window that leads to a ban.
     pub threshold: NonZeroU32,
-    /// In seconds.
+    /// The length of the window, in seconds.
     pub window_secs: NonZeroU32,
-    /// The first ban, in seconds; each further one is twice as long. 0 bans for good.
+    /// The length of the first ban, in seconds; each further ban is twice as long. 0 bans
+    /// permanently.
     pub ban_secs: u32,
     /// The longest ban, in seconds.
     pub longest_ban_secs: u32,
-    /// The file that bans are written to and read from. It is watched.
+    /// The file that bans are written to and read from. The file is watched.
     pub deny_list: Option<PathBuf>,
-    /// `forbidden` (403) or `too_many_requests` (429). Both say `Retry-After` where the ban
+    /// `forbidden` (403) or `too_many_requests` (429). Both send `Retry-After` if the ban
     /// ends.
     pub answer: AnswerConfig,
-    /// Networks that are never banned. Loopback and trusted proxies are not either.
+    /// Networks that are never banned, in addition to loopback and trusted proxies.
     #[serde(deserialize_with = "value::list")]
     pub allow: Vec<IpPrefix>,
     /// Keys that are never banned.
@@ -38,22 +39,22 @@ pub struct AbuseConfig {
     pub allow_keys: Vec<String>,
     /// Whether clients on the same machine can be banned.
     pub ban_loopback: bool,
-    /// Whether valid keys stay out, too, where their address is banned.
+    /// Whether requests with valid keys are also refused if their address is banned.
     pub ban_valid_keys: bool,
-    /// Whether keys and tokens are banned for offences of their own. Without it, requests
-    /// with a valid credential never lead to a ban.
+    /// Whether keys and tokens are banned for their own offences. If `false`, requests with a
+    /// valid credential never lead to a ban.
     pub ban_principals: bool,
-    /// Counts broken images of callers without a valid credential, as
-    /// `weights.invalid_image = 1` does. `ABUSE_THRESHOLD_ERRORS` sets it, because that
-    /// variable comes from servers that count them.
+    /// Counts invalid images of callers without a valid credential, as
+    /// `weights.invalid_image = 1` does. `ABUSE_THRESHOLD_ERRORS` sets it, because servers
+    /// with that variable count them.
     pub count_invalid_images: bool,
-    /// Only says who would be banned.
+    /// Only reports clients that would be banned.
     pub report_only: bool,
-    /// Points of each signal, in place of the usual ones: `not_found = 1`.
+    /// Points per signal, which replace the defaults: `not_found = 1`.
     pub weights: BTreeMap<String, u32>,
 }
 
-/// How banned clients are answered.
+/// The response to banned clients.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum AnswerConfig {
@@ -87,13 +88,13 @@ impl Default for AbuseConfig {
 }
 
 impl AbuseConfig {
-    /// The policy; trusted proxies are never banned.
+    /// The ban policy; trusted proxies are never banned.
     ///
     /// # Errors
-    /// When a threshold is too high or a weight is of no signal that there is.
+    /// When the threshold is too high or a weight names an unknown signal.
     pub fn policy(&self, client_ip: &ClientIpConfig) -> Result<AbusePolicy, ConfigError> {
         if self.threshold.get() > AbusePolicy::MAX_THRESHOLD {
-            let text = format!("is over {}", AbusePolicy::MAX_THRESHOLD);
+            let text = format!("must be at most {}", AbusePolicy::MAX_THRESHOLD);
             return Err(
                 ConfigError::setting("abuse.threshold", text).help("lower abuse.weights instead")
             );
@@ -127,7 +128,7 @@ impl AbuseConfig {
                     let names = Signal::ALL.map(Signal::name).join(", ");
                     ConfigError::setting(
                         format!("abuse.weights.{name}"),
-                        format!("there is no such signal; there are {names}"),
+                        format!("unknown signal; the signals are {names}"),
                     )
                 })?;
                 Ok(policy.weight(signal, *points))

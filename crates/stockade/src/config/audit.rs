@@ -1,4 +1,4 @@
-//! `[audit]`: what is recorded, and where.
+//! `[audit]`: audit records and their destinations.
 
 use std::{num::NonZeroU32, path::PathBuf};
 
@@ -6,42 +6,43 @@ use serde::Deserialize;
 
 use super::value::{SecretUrl, nonzero};
 
-/// `[audit]`: one record a request, in files, in a database, or both. Without it, records go to
-/// `tracing`.
+/// `[audit]`: one record per request, in files, in a database, or both. Without this section,
+/// records go to `tracing`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuditConfig {
-    /// All requests: `app.log`. Its folder is created where it is missing.
+    /// The file for all requests: `app.log`. A missing folder is created.
     pub file: Option<PathBuf>,
-    /// Refusals and what happens besides requests: `audit.log`, beside a `file`.
+    /// The file for refusals and security events: `audit.log`. Requires `file`.
     pub security_file: Option<PathBuf>,
-    /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`: all requests, and what happens
-    /// besides them, in the table `stockade_audit`. Beside a `file`, or in its place.
+    /// The database for all requests and security events, in the table `stockade_audit`:
+    /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`. In addition to `file` or
+    /// instead of it.
     pub database: Option<SecretUrl>,
-    /// The name of this process's records in the database. With a key, each process needs its
-    /// own.
+    /// The name of this process's records in the database. With `key_file`, each process needs
+    /// a name of its own.
     #[serde(default = "AuditConfig::database_log")]
     pub database_log: String,
-    /// How many days records are kept in the database; for good without it.
+    /// The number of days that records are kept in the database; unlimited by default.
     pub database_keep_days: Option<NonZeroU32>,
-    /// What happens when records come faster than they can be written: `drop`, `block` or
-    /// `fail_closed`. The default is `drop`: a full disk must not become an outage of the API
-    /// by itself, and each lost record is counted.
+    /// What happens when records arrive faster than they can be written: `drop`, `block` or
+    /// `fail_closed`. The default is `drop`: a full disk alone must not cause an outage of the
+    /// API, and each lost record is counted.
     #[serde(default)]
     pub on_overflow: OnOverflow,
-    /// A file with 32 random bytes or more: each record is chained to the one before it, so
-    /// that nobody without the key changes, removes or adds one unnoticed.
+    /// A file with at least 32 random bytes, the key that chains each record to the previous
+    /// one: changes, removals and insertions without the key are detected.
     pub key_file: Option<PathBuf>,
     /// The key's name in the records.
     #[serde(default = "AuditConfig::key_id")]
     pub key_id: String,
-    /// A file with 32 random bytes or more: each record of a chat has a digest of the prompt
-    /// under that key, which tells equal prompts from others. Prompts are never recorded.
+    /// A file with at least 32 random bytes, the key of prompt digests: the record of a chat
+    /// has a keyed digest of its prompt, to find equal prompts. Prompts are never recorded.
     pub prompt_key_file: Option<PathBuf>,
-    /// The largest file, in MiB, before it is put aside.
+    /// The size at which a file is rotated, in MiB.
     #[serde(default = "AuditConfig::max_mb")]
     pub max_mb: NonZeroU32,
-    /// How many files that were put aside are kept.
+    /// The number of rotated files that are kept.
     #[serde(default = "AuditConfig::keep")]
     pub keep: u32,
 }
@@ -64,13 +65,13 @@ impl AuditConfig {
     }
 }
 
-/// What happens when records come faster than they can be written.
+/// What happens when records arrive faster than they can be written.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum OnOverflow {
-    /// Requests wait, for a second at most.
+    /// Requests wait, for at most one second.
     Block,
-    /// Records are lost, and counted.
+    /// Records are dropped and counted.
     #[default]
     Drop,
     /// Requests are refused with a 503.

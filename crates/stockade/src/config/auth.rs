@@ -1,4 +1,4 @@
-//! `[auth]` and `[[routes]]`: who may use what.
+//! `[auth]` and `[[routes]]`: authentication and access rules.
 
 use std::{fs, io, path::PathBuf};
 
@@ -11,23 +11,23 @@ use super::{
     value::{self, SecretUrl},
 };
 
-/// `[auth]`: who is known. There is no fence without keys or tokens.
+/// `[auth]`: authentication by keys and tokens. Keys are required.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuthConfig {
-    /// The file (YAML, TOML or JSON) with the hashes of the keys. It is watched.
+    /// The file (YAML, TOML or JSON) with the hashes of the keys. The file is watched.
     pub keys_file: Option<PathBuf>,
-    /// The database with the hashes of the keys, for several servers that share them:
-    /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`. In place of a file.
+    /// The database with the hashes of the keys, for servers that share them:
+    /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`. Replaces `keys_file`.
     pub keys_database: Option<SecretUrl>,
-    /// A file with the pepper of the keys that were made with `--pepper-file`: 16 bytes or
-    /// more, better 32 random ones. One line end after them is left out. Without it, these
-    /// keys are refused.
+    /// A file with the pepper of keys created with `--pepper-file`: at least 16 bytes, better
+    /// 32 random ones. One trailing line break is ignored. Without the pepper, these keys are
+    /// refused.
     pub pepper_file: Option<PathBuf>,
-    /// The realm of the challenge.
+    /// The realm of the `WWW-Authenticate` challenge.
     #[serde(default = "AuthConfig::realm")]
     pub realm: String,
-    /// Tokens that are taken besides keys.
+    /// Tokens that are accepted in addition to keys.
     pub tokens: Option<TokensConfig>,
 }
 
@@ -36,9 +36,9 @@ impl AuthConfig {
         "api".to_owned()
     }
 
-    /// Reads the pepper; `None` where there is none. Blocks.
+    /// Reads the pepper; `None` if no file is set. Blocks.
     ///
-    /// Logs a warning where others than the owner can read the file.
+    /// Logs a warning if users other than the owner can read the file.
     ///
     /// # Errors
     /// When the file cannot be read, is not a regular file, or is too short.
@@ -57,13 +57,13 @@ impl AuthConfig {
         if !metadata.is_file() {
             return Err(failed(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "it is not a regular file",
+                "not a regular file",
             )));
         }
         #[cfg(unix)]
         if std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0 {
             let path = path.display();
-            tracing::warn!("{SETTING}: others can read {path}; close it with `chmod 600 {path}`");
+            tracing::warn!("{SETTING}: other users can read {path}; run `chmod 600 {path}`");
         }
         Pepper::read(path).map(Some).map_err(failed)
     }
@@ -73,19 +73,19 @@ impl AuthConfig {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokensConfig {
-    /// What `iss` must be, byte by byte.
+    /// The issuer; `iss` must match exactly.
     pub issuer: String,
-    /// What `aud` must be or hold.
+    /// The audience; `aud` must be or contain it.
     pub audience: String,
-    /// The one algorithm that is taken: `EdDSA`, `ES256`, `RS256`, `HS256`, …
+    /// The only accepted algorithm: `EdDSA`, `ES256`, `RS256`, `HS256`, …
     pub algorithm: String,
-    /// A file with the public key as PEM or JWKS, or with the secret for `HS…`. It is
-    /// watched: a key that was replaced is in force within two seconds, and a file that is
-    /// not what it should be changes nothing.
+    /// A file with the public key as PEM or JWKS, or with the secret for `HS…`. The file is
+    /// watched: a replaced key takes effect within two seconds, and an invalid file changes
+    /// nothing.
     pub key_file: PathBuf,
     /// A file with the ids (`jti`) of revoked tokens, as `stockade token revoke` writes it.
-    /// It is watched: a token is refused within two seconds. Where there is one, tokens
-    /// without a `jti` are refused, since they could not be revoked.
+    /// The file is watched: a revoked token is refused within two seconds. If it is set, tokens
+    /// without a `jti` are refused, because they cannot be revoked.
     pub revoked_file: Option<PathBuf>,
     /// The claim with the scopes.
     #[serde(default = "TokensConfig::scope_claim")]
@@ -98,25 +98,25 @@ impl TokensConfig {
     }
 }
 
-/// One of `[[routes]]`: who may use a route. What none names, nobody may.
+/// An entry of `[[routes]]`: the access rule of a route. Routes without a rule are denied.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RouteConfig {
-    /// The path, as the router writes it: `/v1/models/{id}`.
+    /// The path, in the syntax of the router: `/v1/models/{id}`.
     #[serde(deserialize_with = "path")]
     pub path: String,
-    /// Methods, `POST` or `["GET", "DELETE"]`. `HEAD` goes with `GET`.
+    /// Methods: `POST` or `["GET", "DELETE"]`. `GET` includes `HEAD`.
     #[serde(deserialize_with = "methods::list")]
     pub methods: Vec<http::Method>,
-    /// `public`, `authenticated`, or the scope that is needed: `chat:write`.
+    /// `public`, `authenticated`, or the required scope: `chat:write`.
     #[serde(deserialize_with = "value::text")]
     pub access: RouteAccess,
-    /// What its requests carry: `openai-chat`, `json`, `image`, … Without it, anything up
-    /// to `body.max_mb`.
+    /// The type of its request bodies: `openai-chat`, `json`, `image`, … By default, any body
+    /// up to `body.max_mb`.
     pub body: Option<BodyProfile>,
 }
 
-/// A path that a request can have.
+/// Deserializes a path, which begins with a slash.
 fn path<'de, D>(deserializer: D) -> Result<String, D::Error>
 where
     D: Deserializer<'de>,
@@ -125,19 +125,19 @@ where
     match path.starts_with('/') {
         true => Ok(path),
         false => Err(D::Error::custom(format!(
-            "{path:?} matches no request: a path begins with a slash"
+            "{path:?} does not begin with a slash, so it matches no request"
         ))),
     }
 }
 
-/// Who may use a route.
+/// The access rule of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RouteAccess {
-    /// Everybody.
+    /// All requests.
     Public,
-    /// Whoever is known.
+    /// Authenticated requests.
     Authenticated,
-    /// Whoever has this scope.
+    /// Authenticated requests with this scope.
     Scope(Scope),
 }
 

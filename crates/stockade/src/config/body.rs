@@ -1,4 +1,4 @@
-//! `[body]`: what requests may carry.
+//! `[body]`: limits of request bodies.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -7,46 +7,46 @@ use stockade_body::{BodyRules, ImageRules, Profile};
 
 use super::value::{self, nonzero};
 
-/// `[body]`: what requests may carry. Which of it a route takes is said by its `body`.
+/// `[body]`: limits of request bodies. The `body` setting of a route selects its profile.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BodyConfig {
-    /// The largest body, in MiB. Images travel within it, a third larger as base64.
+    /// The largest body, in MiB. It includes images, whose base64 is a third larger.
     pub max_mb: NonZeroU32,
-    /// The longest time in which a client may send it, in seconds.
+    /// The time within which a client must send the body, in seconds.
     pub read_timeout_secs: NonZeroU32,
-    /// All bodies together, in MiB, while they are read and used.
+    /// The memory for all bodies together while they are read and used, in MiB.
     pub max_memory_mb: NonZeroU32,
-    /// The bodies of one key, token or anonymous address, in MiB; a quarter of `max_memory_mb`
-    /// unless it is set, and never less than one body of the largest size.
+    /// The memory for the bodies of one key, token or anonymous address, in MiB. The default is
+    /// a quarter of `max_memory_mb`; it always holds one body of the largest size.
     pub max_memory_per_key_mb: Option<NonZeroU32>,
-    /// The only models that there are; any, where none are named.
+    /// The models that requests may name; any if the list is empty.
     #[serde(deserialize_with = "value::list")]
     pub models: Vec<String>,
     /// The longest prompt, in characters.
     pub prompt_chars: NonZeroU32,
-    /// The most tokens that a client may ask for.
+    /// The largest `max_tokens` that a client may request.
     pub max_tokens: NonZeroU32,
-    /// Images of a request.
+    /// Limits of images.
     pub images: ImagesConfig,
 }
 
-/// `[body.images]`: what images may be.
+/// `[body.images]`: limits of images.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ImagesConfig {
-    /// The most images of a request.
+    /// The maximum number of images in a request.
     pub max_count: u32,
     /// The largest image, in MiB.
     pub max_mb: NonZeroU32,
     /// The longest side, in pixels.
     pub max_side: NonZeroU32,
-    /// The most pixels.
+    /// The maximum number of pixels.
     pub max_pixels: NonZeroU32,
-    /// The most frames of an animation.
+    /// The maximum number of frames of an animation.
     pub max_frames: NonZeroU32,
-    /// Refuses images that are declared as another type than they are, the type `image/jpg`,
-    /// and base64 without its padding.
+    /// Refuses images whose declared type is not their actual type, the type `image/jpg`, and
+    /// base64 without padding.
     pub strict: bool,
 }
 
@@ -79,8 +79,8 @@ impl Default for ImagesConfig {
 }
 
 impl BodyConfig {
-    /// The rules, without any route: what no rule is for is handed on as it comes in, up
-    /// to the limit.
+    /// The rules without routes: bodies of routes without a rule are streamed, up to the size
+    /// limit.
     pub fn rules(&self) -> BodyRules {
         let bytes = |mb| usize::try_from(mebibytes(mb)).unwrap_or(usize::MAX);
         let rules = BodyRules::new()
@@ -94,7 +94,7 @@ impl BodyConfig {
         }
     }
 
-    /// A profile with the limits of this section.
+    /// Applies the limits of this section to a profile.
     pub fn limited(&self, profile: Profile) -> Profile {
         let images = ImageRules::default()
             .bytes(mebibytes(self.images.max_mb))
@@ -122,15 +122,15 @@ fn mebibytes(count: NonZeroU32) -> u64 {
     u64::from(count.get()) << 20
 }
 
-/// What the body of a route's requests is.
+/// The type of a route's request bodies.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub enum BodyProfile {
-    /// There is none.
+    /// No body.
     None,
-    /// Anything, handed on as it comes in.
+    /// Any body, streamed to the handler.
     Streamed,
-    /// Anything, read before the handler runs.
+    /// Any body, read before the handler runs.
     Bytes,
     /// Any JSON.
     Json,
@@ -138,26 +138,26 @@ pub enum BodyProfile {
     Image,
     /// `{"type":"image","image":{"b64":…}}`.
     ImageJson,
-    /// A form of fields and images.
+    /// A multipart form of fields and images.
     Multipart,
-    /// OpenAI's chat completions.
+    /// An OpenAI chat completions request.
     OpenaiChat,
-    /// OpenAI's completions.
+    /// An OpenAI completions request.
     OpenaiCompletions,
-    /// OpenAI's embeddings.
+    /// An OpenAI embeddings request.
     OpenaiEmbeddings,
-    /// OpenAI's responses.
+    /// An OpenAI responses request.
     OpenaiResponses,
-    /// Anthropic's messages.
+    /// An Anthropic messages request.
     AnthropicMessages,
-    /// Ollama's chat.
+    /// An Ollama chat request.
     OllamaChat,
-    /// Ollama's generate.
+    /// An Ollama generate request.
     OllamaGenerate,
 }
 
 impl BodyProfile {
-    /// The profile, with its own limits.
+    /// The profile with its default limits.
     pub fn profile(self) -> Profile {
         match self {
             Self::None => Profile::empty(),

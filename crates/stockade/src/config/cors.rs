@@ -1,34 +1,34 @@
-//! `[cors]`: which web pages may call the API.
+//! `[cors]`: web origins that may call the API.
 
 use serde::Deserialize;
 
 use super::value;
 
-/// `[cors]`: which web pages may call the API from a browser; none by default.
+/// `[cors]`: web origins that may call the API from a browser; none by default.
 ///
-/// Every response header that the fence sends (`Retry-After`, `RateLimit`, `x-ratelimit-…`,
-/// `X-Request-Id`, …) is readable by an allowed page; `expose_headers` adds to them.
+/// An allowed page can read every response header that the fence sends (`Retry-After`,
+/// `RateLimit`, `x-ratelimit-…`, `X-Request-Id`, …) and those of `expose_headers`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CorsConfig {
-    /// Origins, such as `https://app.example.com`, or `*` for all of them.
+    /// Origins, such as `https://app.example.com`, or `*` for all.
     #[serde(deserialize_with = "value::list")]
     pub allow_origins: Vec<String>,
-    /// Whether browsers may send cookies and the like. Never together with `*`.
+    /// Whether browsers may send credentials such as cookies. Not allowed with `*`.
     pub allow_credentials: bool,
     /// Methods that an allowed page may use.
     #[serde(deserialize_with = "value::list")]
     pub allow_methods: Vec<String>,
-    /// Request headers that an allowed page may set. `*`, the default, allows whatever the
-    /// page asks for: SDKs send headers of their own (`x-stainless-os`, …), and new ones with
+    /// Request headers that an allowed page may set. `*`, the default, allows all that the page
+    /// requests: SDKs send headers of their own (`x-stainless-os`, …) and add new ones with
     /// each release.
     #[serde(deserialize_with = "value::list")]
     pub allow_headers: Vec<String>,
-    /// Further response headers that an allowed page may read, such as those of a handler.
+    /// Additional response headers that an allowed page may read, such as those of a handler.
     #[serde(deserialize_with = "value::list")]
     pub expose_headers: Vec<String>,
-    /// For how many seconds a browser may reuse the answer to a preflight request; 0 asks
-    /// each time. Browsers have limits of their own (Chromium: 7200).
+    /// How long a browser may cache the response to a preflight request, in seconds; 0 disables
+    /// the cache. Browsers have their own limits (Chromium: 7200).
     pub max_age_secs: u32,
 }
 

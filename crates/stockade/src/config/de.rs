@@ -1,4 +1,4 @@
-//! From values with origins to types, so that each error knows its setting and its origin.
+//! A deserializer for values with origins, so that each error has its setting and its origin.
 
 use serde::{
     Deserializer,
@@ -16,7 +16,7 @@ use super::{
 };
 
 impl Node {
-    /// A fault of this value, unless it is one within it.
+    /// Adds the origin of this value to an error, unless a nested value has set one.
     fn blame<T>(&self, result: Result<T, Fault>) -> Result<T, Fault> {
         result.map_err(|fault| fault.at(&self.origin))
     }
@@ -45,18 +45,21 @@ impl Node {
                 "is {number}, but must be from {least} to {most}"
             )))),
             None => self.blame(Err(Fault::new(format!(
-                "{} is no whole number",
+                "{} is not a whole number",
                 self.written()
             )))),
         }
     }
 }
 
-/// `10.0`, which programs write for 10.
+/// Converts a whole float such as `10.0`, which programs write for 10.
 fn whole(number: f64) -> Option<i128> {
-    /// Up to here each whole number is a float of its own.
+    /// The largest number up to which every whole number has an exact float.
     const EXACT: f64 = 9_007_199_254_740_992.0;
-    #[expect(clippy::cast_possible_truncation, reason = "it is whole and not large")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the number is whole and within the exact range"
+    )]
     (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i128)
 }
 
@@ -158,10 +161,10 @@ impl<'de> Deserializer<'de> for &Node {
             Value::Text(text) | Value::Untyped(text) => self.blame(visitor.visit_str(text)),
             Value::Integer(_) | Value::Float(_) | Value::Bool(_) => {
                 let written = self.written();
-                let text = format!("must be a text; write it in quotes: \"{written}\"");
+                let text = format!("must be a string; write it in quotes: \"{written}\"");
                 self.blame(Err(Fault::new(text)))
             }
-            _ => self.wrong("a text"),
+            _ => self.wrong("a string"),
         }
     }
 
@@ -218,7 +221,7 @@ impl<'de> Deserializer<'de> for &Node {
     {
         match &self.value {
             Value::Table(table) => self.blame(visitor.visit_map(Fields::of(table))),
-            // A section of YAML whose settings are all commented out.
+            // A YAML section whose settings are all commented out.
             Value::Null => self.blame(visitor.visit_map(Fields::of(&Table::default()))),
             _ => self.wrong(&format!(
                 "a section with the settings {}",
@@ -301,7 +304,7 @@ impl<'de> MapAccess<'de> for Fields<'_> {
                 let value = seed.deserialize(&entry.node);
                 value.map_err(|fault| fault.at(&entry.node.origin).within(&entry.key))
             }
-            None => Err(Fault::new("a value was read before its name")),
+            None => Err(Fault::new("the value was read before its key")),
         }
     }
 }
@@ -325,7 +328,7 @@ impl<'de> SeqAccess<'de> for Items<'_> {
     }
 }
 
-/// Texts as the values of a list.
+/// Deserializes strings as the values of a list.
 trait TextItems<'t>: Iterator<Item = &'t str> + Sized {
     fn items(self) -> de::value::SeqDeserializer<Self, Fault> {
         de::value::SeqDeserializer::new(self)

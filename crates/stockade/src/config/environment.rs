@@ -1,17 +1,17 @@
-//! The environment variables that are settings.
+//! The environment variables of the configuration.
 
 use std::{env, ffi::OsString, fmt};
 
 use super::legacy;
 
-/// The beginning of the names of all variables that are settings.
+/// The prefix of the variables that are settings.
 pub(super) const PREFIX: &str = "STOCKADE_";
 
-/// The environment variables that a configuration is read with.
+/// Environment variables that override the configuration file.
 ///
 /// Holds only variables of this project: those whose names begin with `STOCKADE_`, and, after
 /// [`legacy_names`](Self::legacy_names), those of [`LEGACY_NAMES`](crate::LEGACY_NAMES). Other
-/// variables are not looked at, whatever is in them.
+/// variables are ignored.
 ///
 /// ```
 /// use stockade::{Config, Environment, Format};
@@ -35,17 +35,17 @@ pub struct Environment {
 #[derive(Clone)]
 struct Variable {
     name: String,
-    /// `None` where the value is not UTF-8.
+    /// `None` if the value is not UTF-8.
     value: Option<String>,
 }
 
 impl Environment {
-    /// The variables of this process. Never panics: a setting that is not UTF-8 is an error of
+    /// Reads the variables of this process. Never panics: a setting that is not UTF-8 is an error of
     /// [`Config::read`](crate::Config::read), which names the variable.
     pub fn from_process() -> Self {
         let variables = env::vars_os().filter_map(|(name, value)| {
-            // A name that is not UTF-8 is no name of ours, unless it begins like one: then it
-            // is refused as an unknown name.
+            // A name with the prefix that is not UTF-8 is refused as an unknown name; all
+            // others are ignored.
             let name = name.to_string_lossy();
             is_ours(&name).then(|| Variable {
                 name: name.into_owned(),
@@ -58,7 +58,7 @@ impl Environment {
         }
     }
 
-    /// These variables, and none of the process.
+    /// Uses these variables and ignores those of the process.
     pub fn new<N, V>(variables: impl IntoIterator<Item = (N, V)>) -> Self
     where
         N: Into<String>,
@@ -76,7 +76,7 @@ impl Environment {
         }
     }
 
-    /// Takes the unprefixed names that other servers of this kind use as settings, too:
+    /// Also reads the unprefixed names that similar servers use:
     /// [`LEGACY_NAMES`](crate::LEGACY_NAMES). They take precedence over the file, and
     /// `STOCKADE_…` takes precedence over them.
     pub fn legacy_names(mut self) -> Self {
@@ -84,7 +84,7 @@ impl Environment {
         self
     }
 
-    /// The variables with the prefix, without the prefix.
+    /// The names and values of the variables with the prefix.
     pub(super) fn prefixed(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         let variables = self.variables.iter();
         variables
@@ -92,7 +92,7 @@ impl Environment {
             .map(|variable| (&*variable.name, variable.value.as_deref()))
     }
 
-    /// The variables without it, where they count.
+    /// The names and values of the unprefixed variables; none unless they are enabled.
     pub(super) fn unprefixed(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         let variables = self.variables.iter();
         variables
@@ -106,7 +106,7 @@ fn is_ours(name: &str) -> bool {
 }
 
 impl fmt::Debug for Environment {
-    /// Without the values, which may be secrets.
+    /// Shows the names without the values, which may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.variables.iter().map(|variable| &variable.name);
         f.debug_set().entries(names).finish()

@@ -1,11 +1,10 @@
-//! Why a configuration is refused.
+//! The error of an invalid configuration.
 
 use std::{error::Error, fmt};
 
 use super::{Origin, Origins};
 
-/// Why a configuration is refused: where the value comes from, which setting it is, what is
-/// wrong with it, and how to fix it.
+/// An invalid configuration: the origin of the value, the setting, the problem, and a remedy.
 ///
 /// `Display` and `Debug` are one line; `{error:#}` has the remedy on a line of its own.
 pub struct ConfigError(Box<Inner>);
@@ -29,14 +28,14 @@ impl ConfigError {
         }))
     }
 
-    /// An error of a setting, for programs with sections of their own.
+    /// Creates the error of a setting, for programs with sections of their own.
     pub fn setting(setting: impl Into<String>, text: impl Into<String>) -> Self {
         let mut error = Self::new(text);
         error.0.setting = Some(setting.into());
         error
     }
 
-    /// A setting that some part of the fence refuses.
+    /// Wraps the error of a component in the error of its setting.
     pub(crate) fn of(setting: &str, source: impl Error + Send + Sync + 'static) -> Self {
         let mut error = Self::setting(setting, source.to_string());
         error.0.source = Some(Box::new(source));
@@ -48,13 +47,13 @@ impl ConfigError {
         self
     }
 
-    /// Says how to fix it.
+    /// Adds a remedy.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.0.help = Some(help.into());
         self
     }
 
-    /// Says where its setting was set, unless that is known.
+    /// Adds the origin of its setting, unless it has one.
     pub(crate) fn locate(mut self, origins: &Origins) -> Self {
         if self.0.origin.is_none()
             && let Some(setting) = &self.0.setting
@@ -64,17 +63,17 @@ impl ConfigError {
         self
     }
 
-    /// Where the value comes from: a line of the file, or a variable.
+    /// The origin of the value: a line of the file or a variable.
     pub fn origin(&self) -> Option<&Origin> {
         self.0.origin.as_ref()
     }
 
-    /// What is wrong, without the place.
+    /// The problem, without origin and setting.
     pub fn text(&self) -> &str {
         &self.0.text
     }
 
-    /// All but the remedy: place, setting and what is wrong.
+    /// The origin, the setting and the problem, without the remedy.
     pub fn summary(&self) -> String {
         let Inner {
             origin,
@@ -92,12 +91,12 @@ impl ConfigError {
         )
     }
 
-    /// The setting that it is about, such as `rate_limit.by_ip`.
+    /// The path of the setting, such as `rate_limit.by_ip`.
     pub fn setting_name(&self) -> Option<&str> {
         self.0.setting.as_deref()
     }
 
-    /// How to fix it, where that is known.
+    /// The remedy, if there is one.
     pub fn remedy(&self) -> Option<&str> {
         self.0.help.as_deref()
     }
@@ -115,7 +114,7 @@ impl fmt::Display for ConfigError {
 }
 
 impl fmt::Debug for ConfigError {
-    /// As `Display`: it is what a `main` that returns it prints.
+    /// The same as `Display`, because `main` prints returned errors with `Debug`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }

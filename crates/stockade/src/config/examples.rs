@@ -1,6 +1,6 @@
-//! What settings look like, for error messages.
+//! Example values of settings for error messages.
 
-/// An example of this setting's value, as TOML writes it; of a section, one of its settings.
+/// An example of this setting's value in TOML; for a section, one of its settings.
 pub(super) fn of(setting: &str) -> Option<&'static str> {
     let setting = without_indexes(setting);
     let found = EXAMPLES.iter().find(|(known, _)| *known == setting);
@@ -43,7 +43,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("server.tls.key_file", "\"key.pem\""),
 ];
 
-/// `routes[0].path` is `routes.path`.
+/// Turns `routes[0].path` into `routes.path`.
 fn without_indexes(setting: &str) -> String {
     let parts = setting.split('[').map(|part| {
         let (_, rest) = part.split_once(']').unwrap_or(("", part));

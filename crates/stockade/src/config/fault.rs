@@ -1,4 +1,4 @@
-//! What is wrong with a value, before it is known which file and section it is in.
+//! The error of the deserializer, before its file and section are known.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use serde::de::{self, Expected, Unexpected};
 
 use super::Origin;
 
-/// Why values have no type, without the words of Rust.
+/// An invalid value, described without Rust terms.
 #[derive(Debug)]
 pub(super) struct Fault {
     pub(super) what: What,
-    /// The settings that it is in, the innermost first.
+    /// The keys of the enclosing settings, the innermost first.
     pub(super) path: Vec<String>,
     pub(super) origin: Option<Origin>,
 }
@@ -42,19 +42,19 @@ impl Fault {
         }
     }
 
-    /// Says where it is, unless that is known more precisely.
+    /// Adds an origin, unless a more precise one is set.
     pub(super) fn at(mut self, origin: &Origin) -> Self {
         self.origin.get_or_insert_with(|| origin.clone());
         self
     }
 
-    /// Says which setting it is in.
+    /// Adds the key of the enclosing setting.
     pub(super) fn within(mut self, key: impl Into<String>) -> Self {
         self.path.push(key.into());
         self
     }
 
-    /// The setting: `routes[0].path`; empty for the whole.
+    /// The path of the setting: `routes[0].path`; empty for the whole configuration.
     pub(super) fn setting(&self) -> String {
         let mut setting = String::new();
         for key in self.path.iter().rev() {
@@ -95,7 +95,7 @@ impl de::Error for Fault {
         let kind = match unexpected {
             Unexpected::Bool(_) => "true or false",
             Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_) => "a number",
-            Unexpected::Str(_) | Unexpected::Char(_) => "a text",
+            Unexpected::Str(_) | Unexpected::Char(_) => "a string",
             Unexpected::Seq => "a list",
             Unexpected::Map => "a section",
             _ => "nothing",

@@ -1,4 +1,4 @@
-//! From the text of a file to values with their lines.
+//! Parses a file into values with line numbers.
 
 use std::{fmt, path::Path};
 
@@ -17,7 +17,7 @@ use super::{
     node::{Entry, Node, Table, Value},
 };
 
-/// How a configuration is written.
+/// The format of a configuration file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// TOML 1.0.
@@ -27,7 +27,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format of a file with this name.
+    /// The format for the extension of this file.
     pub(super) fn of(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()? {
             "toml" => Some(Self::Toml),
@@ -36,7 +36,7 @@ impl Format {
         }
     }
 
-    /// Parses a text; `origin` is the file.
+    /// Parses the text of the file `origin`.
     pub(super) fn parse(self, text: &str, origin: &Origin) -> Result<Table, ConfigError> {
         match self {
             Self::Toml => toml_table(text, origin),
@@ -57,7 +57,7 @@ fn toml_table(text: &str, origin: &Origin) -> Result<Table, ConfigError> {
     }
 }
 
-/// A text, to count its lines.
+/// Converts byte offsets of a text to lines.
 struct Lines<'t> {
     text: &'t str,
     origin: &'t Origin,
@@ -74,7 +74,7 @@ impl Lines<'_> {
         let entry = |(key, value): (&TomlSpanned<_>, &TomlSpanned<DeValue<'_>>)| {
             let key_origin = self.at(key.span().start);
             let mut node = self.node(value);
-            // The header of a section is where its name stands.
+            // The origin of a section is the line of its header.
             if matches!(node.value, Value::Table(_)) {
                 node.origin = key_origin.clone();
             }
@@ -95,7 +95,7 @@ impl Lines<'_> {
             DeValue::Integer(number) => {
                 match i128::from_str_radix(number.as_str(), number.radix()) {
                     Ok(number) => Value::Integer(number),
-                    // Larger than any setting: it is refused where its type is known.
+                    // Larger than any setting; refused once the type is known.
                     Err(_) => Value::Float(f64::INFINITY),
                 }
             }
@@ -125,9 +125,9 @@ fn yaml_table(text: &str, origin: &Origin) -> Result<Table, ConfigError> {
     match yaml_node(root, origin).value {
         Value::Table(table) => Ok(table),
         Value::Null => Ok(Table::default()),
-        _ => Err(ConfigError::new("there is no setting in it")
+        _ => Err(ConfigError::new("the file has no settings")
             .at(origin.clone())
-            .help("a section begins with its name and a colon, such as `auth:`")),
+            .help("start a section with its name and a colon, such as `auth:`")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Unprefixed environment variables that other servers of this kind use.
+//! Unprefixed environment variables of similar servers.
 
 use stockade_rate_limit::Quota;
 
@@ -10,15 +10,15 @@ use super::{
     warning::Remedy,
 };
 
-/// Variables without the prefix `STOCKADE_`, and what they set. They count only where
-/// [`Environment::legacy_names`](crate::Environment::legacy_names) was asked for, as
-/// `stockade-server` does. An empty value counts as unset.
+/// Variables without the prefix `STOCKADE_`, each with the setting that it overrides. They are
+/// read only after [`Environment::legacy_names`](crate::Environment::legacy_names) was called,
+/// as `stockade-server` does. An empty value counts as unset.
 ///
-/// `BURST_…` completes the quota beside it. `RATE_LIMIT_RPS`, `RATE_LIMIT_BURST` and
-/// `RATE_LIMIT_WINDOW_SEC` are one quota by address: that many requests a second, counted
-/// over the window. `TRUST_PROXY_HEADERS=true` believes `X-Forwarded-For` from
-/// `TRUSTED_PROXY_COUNT` proxies, 1 by default, where the file names no proxies.
-/// `…_ENABLED=false` removes the limits of that section.
+/// `BURST_…` is the burst of the corresponding quota. `RATE_LIMIT_RPS`, `RATE_LIMIT_BURST` and
+/// `RATE_LIMIT_WINDOW_SEC` form one quota by address: a number of requests per second, counted
+/// over the window. `TRUST_PROXY_HEADERS=true` trusts `X-Forwarded-For` from
+/// `TRUSTED_PROXY_COUNT` proxies, 1 by default, unless the file lists trusted proxies.
+/// `…_ENABLED=false` removes the limits of its section.
 pub const LEGACY_NAMES: &[(&str, &str)] = &[
     ("RATE_LIMIT_IP", "rate_limit.by_ip"),
     ("BURST_IP", "rate_limit.by_ip"),
@@ -47,19 +47,19 @@ pub const LEGACY_NAMES: &[(&str, &str)] = &[
     ("LOG_LEVEL", "log.level"),
 ];
 
-/// Settings of `stockade-server` that the same variable sets, too: each of the two would
-/// refuse what the other lets pass.
+/// Additional settings of `stockade-server` that a variable overrides: the lower of the two
+/// limits would apply otherwise.
 const ALSO: &[(&str, &str)] = &[
     ("MAX_BODY_MB", "server.max_body_mb"),
     ("MAX_TOKENS_LIMIT", "model.max_tokens_limit"),
 ];
 
-/// Whether pages that describe the API are open to all. There are none, so `false` is so
-/// already.
+/// Whether the documentation of the API is public. This server has none, so `false` needs no
+/// action.
 const DOCS: &str = "ALLOW_DOCS";
 
-/// Names that begin like this are meant for a server of this kind. One that is not supported
-/// is a warning.
+/// Prefixes of variables for similar servers. An unsupported variable with one of them is
+/// reported as a warning.
 const FAMILIES: &[&str] = &[
     "RATE_LIMIT_",
     "CONCURRENCY_LIMIT_",
@@ -73,7 +73,7 @@ const FAMILIES: &[&str] = &[
     "API_KEYS_",
 ];
 
-/// Whether a variable is one of these, or meant to be.
+/// Whether a variable is a legacy name or has the prefix of one.
 pub(super) fn is_of_family(name: &str) -> bool {
     let begins = |family: &&str| name.starts_with(*family);
     name == DOCS || is_known(name) || FAMILIES.iter().any(begins)
@@ -83,12 +83,12 @@ fn is_known(name: &str) -> bool {
     LEGACY_NAMES.iter().any(|(known, _)| *known == name)
 }
 
-/// A setting, and the variables that make its value.
+/// A setting and the variables that determine its value.
 struct Assignment {
     setting: &'static str,
     value: Value,
     variables: Vec<&'static str>,
-    /// Why it should not come from a name that any program may use.
+    /// How it weakens security, if it does; such a value should not come from a generic name.
     loosens: Option<&'static str>,
 }
 
@@ -108,8 +108,8 @@ impl Assignment {
     }
 }
 
-/// Sets what these variables say, except what `prefixed` sets. Gives the names in force, with
-/// their settings.
+/// Applies the legacy variables, except for settings in `prefixed`. Returns the names in
+/// effect, with their settings.
 pub(super) fn apply(
     environment: &Environment,
     schema: &Schema,
@@ -150,13 +150,13 @@ pub(super) fn apply(
         };
         table.set(&path, node).map_err(|at| {
             let part = path[..=at.min(path.len() - 1)].join(".");
-            ConfigError::new(format!("`{part}` is no section in the file")).at(origin)
+            ConfigError::new(format!("`{part}` is not a section in the file")).at(origin)
         })?;
     }
     Ok(in_force)
 }
 
-/// What an unprefixed name changes must not go unnoticed.
+/// The warning about a setting that an unprefixed variable overrides or loosens.
 fn unprefixed(
     setting: &str,
     value: &Node,
@@ -164,7 +164,7 @@ fn unprefixed(
     loosens: Option<&str>,
     variables: &[&str],
 ) -> ConfigWarning {
-    let overrides = before.map(|before| format!("overrides {setting} of {}", before.origin));
+    let overrides = before.map(|before| format!("overrides {setting} ({})", before.origin));
     let parts: Vec<_> = loosens
         .map(str::to_owned)
         .into_iter()
@@ -174,7 +174,7 @@ fn unprefixed(
     let mut remedy = Remedy::text(match &value.value {
         Value::Null => format!("unset {names}, or remove {setting} from the file"),
         _ => format!(
-            "unset {names}; if it is meant, set {setting} = {} in the file",
+            "unset {names}; if it is intended, set {setting} = {} in the file",
             written(value)
         ),
     });
@@ -236,7 +236,7 @@ impl<'e> Names<'e> {
             return Ok(None);
         };
         let number = text.parse().map_err(|_| {
-            refuse(name, format!("{text:?} is no whole number"))
+            refuse(name, format!("{text:?} is not a whole number"))
                 .help(format!("for example {name}=10"))
         });
         number.map(Some)
@@ -265,7 +265,7 @@ impl<'e> Names<'e> {
                 match *name {
                     "CORS_ALLOW_ORIGINS" => all.push(
                         Assignment::of(setting, untyped(), &[name])
-                            .loosens("lets web pages of these origins call the API"),
+                            .loosens("allows web pages of these origins to call the API"),
                     ),
                     "LOG_LEVEL" => {
                         all.push(Assignment::of(
@@ -284,12 +284,12 @@ impl<'e> Names<'e> {
                     | "API_KEYS_FILE" => {
                         all.push(Assignment::of(setting, untyped(), &[name]));
                     }
-                    // These mean something only together with others.
+                    // Handled below, in combination with other variables.
                     _ => {}
                 }
             }
         }
-        // The servers that have this variable count broken images.
+        // Servers with this variable count invalid images.
         if self.text("ABUSE_THRESHOLD_ERRORS").is_some() {
             all.push(Assignment::of(
                 "abuse.count_invalid_images",
@@ -304,7 +304,7 @@ impl<'e> Names<'e> {
     }
 
     fn rate_limits(&self) -> Result<Vec<Assignment>, ConfigError> {
-        const OFF: &str = "switches the rate limits off";
+        const OFF: &str = "disables the rate limits";
 
         if self.truth("RATE_LIMIT_ENABLED")? == Some(false) {
             let off =
@@ -324,17 +324,16 @@ impl<'e> Names<'e> {
         let Some(rate) = self.number("RATE_LIMIT_RPS")? else {
             for name in ["RATE_LIMIT_BURST", "RATE_LIMIT_WINDOW_SEC"] {
                 if self.text(name).is_some() {
-                    return Err(refuse(name, "is set, but not RATE_LIMIT_RPS")
-                        .help("set RATE_LIMIT_RPS to the requests of one second"));
+                    return Err(refuse(name, "is set, but RATE_LIMIT_RPS is not")
+                        .help("set RATE_LIMIT_RPS to the number of requests per second: 10"));
                 }
             }
             return self.quota(SETTING, "RATE_LIMIT_IP", "BURST_IP");
         };
         for name in ["RATE_LIMIT_IP", "BURST_IP"] {
             if self.text(name).is_some() {
-                return Err(
-                    refuse(name, "and RATE_LIMIT_RPS are both set").help("keep one of them")
-                );
+                return Err(refuse(name, "cannot be combined with RATE_LIMIT_RPS")
+                    .help(format!("unset {name} or RATE_LIMIT_RPS")));
             }
         }
         let mut variables = vec!["RATE_LIMIT_RPS"];
@@ -354,7 +353,7 @@ impl<'e> Names<'e> {
         )))
     }
 
-    /// A quota and its burst.
+    /// The assignment of a quota with its burst.
     fn quota(
         &self,
         setting: &'static str,
@@ -362,7 +361,7 @@ impl<'e> Names<'e> {
         burst: &'static str,
     ) -> Result<Option<Assignment>, ConfigError> {
         let text = self.text(name);
-        // By itself first, so that the fault is its own.
+        // Parsed without the burst first, so that an error names the right variable.
         if let Some(Err(error)) = text.map(str::parse::<Quota>) {
             return Err(
                 refuse(name, error.to_string()).help(format!("for example {name}=60/minute"))
@@ -370,8 +369,8 @@ impl<'e> Names<'e> {
         }
         match (text, self.number(burst)?) {
             (None, None) => Ok(None),
-            (None, Some(_)) => Err(refuse(burst, format!("is set, but not {name}"))
-                .help(format!("set the quota, too, for example {name}=60/minute"))),
+            (None, Some(_)) => Err(refuse(burst, format!("is set, but {name} is not"))
+                .help(format!("also set the quota, for example {name}=60/minute"))),
             (Some(quota), None) => {
                 let value = Value::Text(quota.to_owned());
                 Ok(Some(Assignment::of(setting, value, &[name])))
@@ -390,7 +389,7 @@ impl<'e> Names<'e> {
             let off =
                 |setting| Assignment::of(setting, Value::Null, &["CONCURRENCY_LIMIT_ENABLED"]);
             return Ok(vec![
-                off("concurrency.per_key").loosens("switches the limits of concurrency off"),
+                off("concurrency.per_key").loosens("disables the concurrency limits"),
                 off("concurrency.total"),
             ]);
         }
@@ -410,20 +409,20 @@ impl<'e> Names<'e> {
         const COUNT: &str = "TRUSTED_PROXY_COUNT";
 
         let count = self.number(COUNT)?;
-        // A count alone says nothing: files of this kind have both, and the first is false.
+        // The count alone has no effect: deployments often set both, with the first `false`.
         if self.truth(TRUST)? != Some(true) || count == Some(0) {
             return Ok(Vec::new());
         }
         if let Some(named) = table.at(&["client_ip", "trusted_proxies"]) {
             let text = format!(
-                "has no effect: client_ip.trusted_proxies of {} names the proxies",
+                "has no effect: {} sets client_ip.trusted_proxies",
                 named.origin
             );
             warnings.push(ConfigWarning::new(Origin::variable(TRUST), text).unset(TRUST));
             return Ok(Vec::new());
         }
         if count.is_some_and(|count| count > u8::MAX.into()) {
-            return Err(refuse(COUNT, "is over 255"));
+            return Err(refuse(COUNT, "must be at most 255"));
         }
         let mut variables = vec![TRUST];
         variables.extend(count.map(|_| COUNT));
@@ -432,7 +431,7 @@ impl<'e> Names<'e> {
         Ok(vec![
             Assignment::of("client_ip.header", header, &[TRUST]),
             Assignment::of("client_ip.dangerous_trusted_proxy_count", count, &variables)
-                .loosens("takes the address of a client from X-Forwarded-For of any sender"),
+                .loosens("trusts X-Forwarded-For from any sender"),
         ])
     }
 }
@@ -441,7 +440,7 @@ fn refuse(name: &str, text: impl Into<String>) -> ConfigError {
     ConfigError::new(text).at(Origin::variable(name))
 }
 
-/// Python's levels, too.
+/// Converts a log level; Python's names are also accepted.
 fn log_level(text: &str) -> String {
     match text.to_ascii_lowercase().as_str() {
         "warning" => "warn".to_owned(),
@@ -454,7 +453,7 @@ fn docs(text: Option<&str>) -> Option<ConfigWarning> {
     if text.is_none_or(|text| text.trim().is_empty() || overrides::truth(text) == Some(false)) {
         return None;
     }
-    let text = "has no effect: routes are open where [[routes]] has them as public";
+    let text = "has no effect: [[routes]] sets which routes are public";
     Some(ConfigWarning::new(Origin::variable(DOCS), text).unset(DOCS))
 }
 
@@ -463,8 +462,8 @@ fn unsupported(name: &str) -> ConfigWarning {
     let nearest = known.min_by_key(|known| strsim::osa_distance(known, name));
     let near = nearest.filter(|known| strsim::osa_distance(known, name) <= 2);
     let text = match near {
-        Some(known) => format!("is not supported, and has no effect; did you mean {known}?"),
-        None => "is not supported, and has no effect".to_owned(),
+        Some(known) => format!("is not supported and has no effect; did you mean {known}?"),
+        None => "is not supported and has no effect".to_owned(),
     };
     ConfigWarning::new(Origin::variable(name), text).unset(name)
 }

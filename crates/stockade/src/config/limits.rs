@@ -1,4 +1,4 @@
-//! `[rate_limit]`, `[concurrency]`, `[token_budget]` and `[store]`: how much of it.
+//! `[rate_limit]`, `[concurrency]`, `[token_budget]` and `[store]`: limits and their store.
 
 use std::num::NonZeroU32;
 
@@ -7,23 +7,23 @@ use stockade_rate_limit::Quota;
 
 use super::value::{self, SecretUrl, nonzero};
 
-/// `[rate_limit]`: requests in a time. Each list is stacked: all of its quotas hold.
+/// `[rate_limit]`: limits of the request rate. All quotas of a list apply.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RateLimitConfig {
-    /// By the client's address, before it is known who it is: `["600/minute"]`. Bad keys
-    /// are throttled by it, too, before any slow hash.
+    /// Quotas per client address, checked before authentication: `["600/minute"]`. They also
+    /// throttle invalid keys before any slow hash is computed.
     #[serde(deserialize_with = "value::list")]
     pub by_ip: Vec<Quota>,
-    /// By key or token: `["60/minute burst 10", "10000/day"]`. What a key has of its own
-    /// comes in place of the quota of the same unit. Who is not known is counted by its
-    /// address, where there is no limit by address.
+    /// Quotas per key or token: `["60/minute burst 10", "10000/day"]`. A key's own quota
+    /// replaces the one with the same unit. Without `by_ip`, unauthenticated requests are
+    /// counted by address.
     #[serde(deserialize_with = "value::list")]
     pub by_key: Vec<Quota>,
-    /// Which headers tell clients what is left, besides the standard ones.
+    /// Rate limit headers in addition to the standard ones.
     #[serde(deserialize_with = "value::list")]
     pub headers: Vec<HeaderStyle>,
-    /// How many clients are counted at once, in each process.
+    /// The maximum number of clients that each process tracks.
     pub max_tracked: NonZeroU32,
 }
 
@@ -38,14 +38,14 @@ impl Default for RateLimitConfig {
     }
 }
 
-/// Headers that tell clients what is left, besides `RateLimit` and `RateLimit-Policy`.
+/// Rate limit headers in addition to `RateLimit` and `RateLimit-Policy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderStyle {
     /// `X-RateLimit-Limit`, `-Remaining` and `-Reset`, in seconds from now.
     Legacy,
     /// The same, with `-Reset` in seconds since 1970.
     LegacyEpoch,
-    /// `x-ratelimit-limit-requests` and what else OpenAI sends.
+    /// `x-ratelimit-limit-requests` and the other headers that OpenAI sends.
     OpenAi,
 }
 
@@ -58,62 +58,64 @@ impl std::str::FromStr for HeaderStyle {
             "legacy-epoch" => Ok(Self::LegacyEpoch),
             "openai" => Ok(Self::OpenAi),
             _ => Err(
-                "headers are \"legacy\" (X-RateLimit-…), \"legacy-epoch\" (the same, with the reset in seconds since 1970) or \"openai\" (x-ratelimit-…-requests)",
+                "unknown header style; the styles are \"legacy\" (X-RateLimit-…), \"legacy-epoch\" \
+                 (the same, with the reset in seconds since 1970) and \"openai\" \
+                 (x-ratelimit-…-requests)",
             ),
         }
     }
 }
 
-/// `[concurrency]`: requests at the same time, each until its answer has ended.
+/// `[concurrency]`: limits of concurrent requests, each counted until its response has ended.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConcurrencyConfig {
-    /// Of one key or token, or of one address where nobody is known.
+    /// The limit per key or token, and per address for unauthenticated requests.
     pub per_key: Option<NonZeroU32>,
-    /// Of all together.
+    /// The limit of all requests together.
     pub total: Option<NonZeroU32>,
-    /// How long a request may wait for its turn, in milliseconds; not at all by default.
+    /// How long a request may wait in the queue, in milliseconds; no queue by default.
     pub wait_ms: Option<NonZeroU32>,
-    /// How many may wait at once.
+    /// The length of the queue.
     pub max_waiting: Option<NonZeroU32>,
 }
 
-/// `[token_budget]`: model tokens in a time, prompt and answer together.
+/// `[token_budget]`: quotas of model tokens, prompt and completion together.
 ///
-/// What a request may come to is reserved before it runs, and settled by what it used.
+/// The tokens that a request may use are reserved before it runs and settled with its usage.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TokenBudgetConfig {
-    /// By key or token: `["100000/minute", "5000000/day"]`.
+    /// Quotas per key or token: `["100000/minute", "5000000/day"]`.
     #[serde(deserialize_with = "value::list")]
     pub by_key: Vec<Quota>,
-    /// By key or token and model.
+    /// Quotas per key or token and model.
     #[serde(deserialize_with = "value::list")]
     pub by_key_and_model: Vec<Quota>,
-    /// Tokens reserved for the answer to a request that sets no `max_tokens`: the default
-    /// of the server behind the fence; 4,096 unless it is set. In force at the next start.
+    /// Tokens reserved for the completion of a request without `max_tokens`: set it to the
+    /// default of the server behind the fence; 4,096 by default. Takes effect at the next start.
     pub default_max_tokens: Option<NonZeroU32>,
 }
 
-/// `[store]`: where limits and bans are kept, so that replicas share them. In each process
-/// alone, without it.
+/// `[store]`: the store of limits and bans that replicas share. Without this section, each
+/// process has its own.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoreConfig {
-    /// `redis://:PASSWORD@HOST:6379`, `rediss://` for TLS.
+    /// The address of Redis: `redis://:PASSWORD@HOST:6379`, or `rediss://` for TLS.
     pub redis: SecretUrl,
-    /// What happens to requests while the store does not answer. It must be chosen:
+    /// The handling of requests while the store is unavailable; required:
     /// `deny` (503), `allow` (uncounted), or `local` (counted in each process).
     pub on_failure: OnFailure,
-    /// The part of each limit that a process gives away by itself while the store does
-    /// not answer, with `local`: 1 over the number of replicas is right.
+    /// The fraction of each limit that a process applies on its own while the store is
+    /// unavailable, with `local`: 1 divided by the number of replicas.
     #[serde(default = "StoreConfig::local_fraction")]
     pub local_fraction: f64,
-    /// The prefix of all keys, for several fences on one Redis.
+    /// The prefix of all Redis keys, which separates fences that share one Redis.
     #[serde(default = "StoreConfig::namespace")]
     pub namespace: String,
-    /// How many permits a process takes at once and spends by itself; 0 asks the store for
-    /// each request. So many may be stranded in each process for a while.
+    /// The number of permits that a process takes from the store at a time; 0 calls the store
+    /// for each request. Up to this number may be left unused in each process for a while.
     #[serde(default)]
     pub lease: u32,
 }
@@ -128,14 +130,14 @@ impl StoreConfig {
     }
 }
 
-/// What happens to requests while a store does not answer.
+/// The handling of requests while the store is unavailable.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFailure {
-    /// They are refused with a 503.
+    /// Requests are refused with status 503.
     Deny,
-    /// They pass uncounted.
+    /// Requests pass uncounted.
     Allow,
-    /// They are counted in each process.
+    /// Requests are counted in each process.
     Local,
 }

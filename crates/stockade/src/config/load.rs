@@ -1,4 +1,4 @@
-//! From a file and the environment to a configuration.
+//! Loads a configuration from a file and the environment.
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -13,7 +13,7 @@ use super::{
     schema::{Kind, Schema},
 };
 
-/// What a configuration knows of how it was read.
+/// Where the settings came from, and what was found while reading them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Provenance {
     pub(super) origins: Origins,
@@ -21,7 +21,7 @@ pub(super) struct Provenance {
     pub(super) legacy: Vec<(&'static str, &'static str)>,
 }
 
-/// Reads a file.
+/// Loads a file.
 pub(super) fn read<S>(path: &Path, environment: &Environment) -> Result<(Config, S), ConfigError>
 where
     S: DeserializeOwned,
@@ -30,7 +30,7 @@ where
     load(&text, format, origin, environment)
 }
 
-/// The names at the top of a file.
+/// The names of the top-level sections of a file.
 pub(super) fn section_names(path: &Path) -> Result<Vec<String>, ConfigError> {
     let (text, format, origin) = open(path)?;
     let table = format.parse(&text, &origin)?;
@@ -43,16 +43,16 @@ fn open(path: &Path) -> Result<(String, Format, Origin), ConfigError> {
         line: None,
     };
     let Some(format) = Format::of(path) else {
-        return Err(ConfigError::new("is neither TOML nor YAML by its name")
+        return Err(ConfigError::new("unknown file format")
             .at(origin)
-            .help("give it a name that ends in .toml, .yaml or .yml"));
+            .help("use a file name that ends in .toml, .yaml or .yml"));
     };
     let text = fs::read_to_string(path)
         .map_err(|error| ConfigError::new(format!("cannot read {}: {error}", path.display())))?;
     Ok((text, format, origin))
 }
 
-/// Reads a text.
+/// Loads a string.
 pub(super) fn parse<S>(
     text: &str,
     format: Format,
@@ -124,7 +124,7 @@ where
     T::deserialize(&root).map_err(|fault| in_words(fault, schema))
 }
 
-/// The fault with its place, and how to fix it.
+/// Turns a fault into an error with its origin and a remedy.
 fn in_words(fault: Fault, schema: &Schema) -> ConfigError {
     let setting = fault.setting();
     let variable = fault.origin.as_ref().and_then(Origin::as_variable);
@@ -158,7 +158,7 @@ fn last(setting: &str) -> &str {
     setting.rsplit_once('.').map_or(setting, |(_, last)| last)
 }
 
-/// Names of earlier versions, and what to do about them.
+/// Names of earlier versions, with remedies.
 const REMOVED: &[(&str, &str)] = &[(
     "docs",
     "remove it; to open a page such as /docs, add a route with access = \"public\"",
@@ -184,7 +184,7 @@ fn near<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     (distance <= nearest.len().div_ceil(2)).then_some(nearest)
 }
 
-/// A setting that has no default, with its choices.
+/// The error of a missing setting, with its choices or an example.
 fn missing(section: &str, name: &str, schema: &Schema) -> ConfigError {
     let setting = match section {
         "" => name.to_owned(),

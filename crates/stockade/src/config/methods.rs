@@ -1,4 +1,4 @@
-//! HTTP methods, by names that exist.
+//! HTTP methods of routes; unknown names are refused.
 
 use std::str::FromStr;
 
@@ -7,8 +7,8 @@ use serde::Deserializer;
 
 use super::value;
 
-/// Those of RFC 9110 and RFC 5789, and of the registered ones those that APIs use. A slip such
-/// as `PSOT` would make a rule that no request ever meets.
+/// The methods of RFC 9110 and RFC 5789, and other registered methods that APIs use. A typo
+/// such as `PSOT` would create a rule that no request matches.
 const KNOWN: &[&str] = &[
     "GET",
     "HEAD",
@@ -48,10 +48,10 @@ impl FromStr for Known {
             .min_by_key(|known| strsim::osa_distance(known, &upper));
         Err(match nearest {
             Some(known) if strsim::osa_distance(known, &upper) <= 2 => {
-                format!("{text:?} is no HTTP method; did you mean {known}?")
+                format!("{text:?} is not an HTTP method; did you mean {known}?")
             }
             _ => format!(
-                "{text:?} is no HTTP method; the methods are {}",
+                "{text:?} is not an HTTP method; the methods are {}",
                 KNOWN.join(", ")
             ),
         })

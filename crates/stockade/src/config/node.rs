@@ -1,4 +1,4 @@
-//! A configuration before it has a type: values, each with its origin.
+//! An untyped configuration: values, each with its origin.
 
 use super::Origin;
 
@@ -9,7 +9,7 @@ pub(super) struct Node {
     pub(super) origin: Origin,
 }
 
-/// What a file or a variable can hold.
+/// The value of a setting in a file or a variable.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
     Null,
@@ -17,17 +17,17 @@ pub(super) enum Value {
     Integer(i128),
     Float(f64),
     Text(String),
-    /// The text of a variable, which is whatever type its setting has.
+    /// The text of a variable, whose type is that of its setting.
     Untyped(String),
     List(Vec<Node>),
     Table(Table),
 }
 
-/// Settings by their names, in the order of the file.
+/// Settings by name, in file order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table(pub(super) Vec<Entry>);
 
-/// One setting, and where its name stands.
+/// A setting and the origin of its name.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) key: String,
@@ -43,19 +43,19 @@ impl Node {
         }
     }
 
-    /// What it is, in a sentence.
+    /// The type of the value, for error messages.
     pub(super) fn kind(&self) -> &'static str {
         match self.value {
             Value::Null => "nothing",
             Value::Bool(_) => "true or false",
             Value::Integer(_) | Value::Float(_) => "a number",
-            Value::Text(_) | Value::Untyped(_) => "a text",
+            Value::Text(_) | Value::Untyped(_) => "a string",
             Value::List(_) => "a list",
             Value::Table(_) => "a section",
         }
     }
 
-    /// The value as it could be written.
+    /// The value in TOML syntax.
     pub(super) fn written(&self) -> String {
         match &self.value {
             Value::Null => "null".to_owned(),
@@ -81,7 +81,7 @@ impl Table {
         self.0.iter_mut().find(|entry| entry.key == key)
     }
 
-    /// The value at the end of this path.
+    /// The value at this path.
     pub(super) fn at(&self, path: &[&str]) -> Option<&Node> {
         let (first, rest) = path.split_first()?;
         let node = &self.get(first)?.node;
@@ -92,10 +92,10 @@ impl Table {
         }
     }
 
-    /// Sets the value at the end of this path, in place of what stands there.
+    /// Sets the value at this path.
     ///
     /// # Errors
-    /// When a part of the path is no section; gives that part's number.
+    /// When a part of the path is not a section; returns the index of that part.
     pub(super) fn set(&mut self, path: &[&str], node: Node) -> Result<(), usize> {
         let Some((first, rest)) = path.split_first() else {
             return Err(0);
@@ -129,7 +129,7 @@ impl Table {
         }
     }
 
-    /// All values that are no sections, by their paths: `routes[0].path`.
+    /// All values except sections, with their paths: `routes[0].path`.
     pub(super) fn leaves(&self) -> Vec<(String, &Node)> {
         let mut leaves = Vec::new();
         for entry in &self.0 {

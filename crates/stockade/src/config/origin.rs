@@ -1,19 +1,19 @@
-//! Where a value came from.
+//! The origin of a value.
 
 use std::{fmt, sync::Arc};
 
-/// Where a value of a configuration came from: a line of a file, or an environment variable.
+/// The origin of a configuration value: a line of a file or an environment variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Origin {
-    /// A file, or a text without a name.
+    /// A file or an unnamed string.
     File {
-        /// The name of the file; `None` for a text.
+        /// The name of the file; `None` for a string.
         file: Option<Arc<str>>,
-        /// The line, from 1; `None` for the file as a whole.
+        /// The line number, starting at 1; `None` for the whole file.
         line: Option<usize>,
     },
-    /// An environment variable, by its name.
+    /// The name of an environment variable.
     Variable(Arc<str>),
 }
 
@@ -22,7 +22,7 @@ impl Origin {
         Self::Variable(name.into())
     }
 
-    /// The same file as a whole.
+    /// A line of the same file.
     pub(super) fn at_line(&self, line: usize) -> Self {
         match self {
             Self::File { file, .. } => Self::File {
@@ -33,7 +33,7 @@ impl Origin {
         }
     }
 
-    /// The name of the variable, where it is one.
+    /// The name of the variable; `None` for a file.
     pub fn as_variable(&self) -> Option<&str> {
         match self {
             Self::Variable(name) => Some(name),

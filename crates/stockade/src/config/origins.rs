@@ -1,4 +1,4 @@
-//! The settings that were set, and where.
+//! The settings that are set, with their origins.
 
 use super::{
     Origin,
@@ -6,18 +6,18 @@ use super::{
     schema::{Kind, Schema},
 };
 
-/// A setting that the file or the environment sets, with its value and its origin.
+/// A setting in the file or the environment, with its value and its origin.
 #[derive(Clone, Debug)]
 pub struct Setting {
-    /// Its path: `rate_limit.by_ip`, `routes[0].path`.
+    /// The path: `rate_limit.by_ip`, `routes[0].path`.
     pub name: String,
-    /// The value as it could be written; `…` for what may hold a password.
+    /// The value in TOML syntax; `…` for a value that may contain a password.
     pub value: String,
-    /// Where it is set.
+    /// The origin of the value.
     pub origin: Origin,
 }
 
-/// All settings that were set. Settings that were not have their defaults.
+/// All settings that are set. The others have their defaults.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Origins(Vec<Setting>);
 
@@ -42,13 +42,13 @@ impl Origins {
         &self.0
     }
 
-    /// Where exactly this setting was set.
+    /// The origin of exactly this setting.
     pub(crate) fn of_setting(&self, name: &str) -> Option<&Origin> {
         let found = self.0.iter().find(|setting| setting.name == name);
         found.map(|setting| &setting.origin)
     }
 
-    /// Where it was set; else, where something in it was, or the first in its section.
+    /// The origin of this setting, else of the first setting within it or in its section.
     pub(crate) fn nearest(&self, name: &str) -> Option<&Origin> {
         if let Some(origin) = self.of_setting(name) {
             return Some(origin);

@@ -9,7 +9,7 @@ use super::{
     schema::{Kind, Schema},
 };
 
-/// Variables of this project that are no settings of a configuration: the command line's.
+/// Variables of the command line, which are not settings.
 const OTHERS: &[&str] = &[
     "STOCKADE_KEYS",
     "STOCKADE_AUDIT_KEY",
@@ -17,17 +17,17 @@ const OTHERS: &[&str] = &[
     "STOCKADE_PEPPER",
 ];
 
-/// A setting that a variable sets.
+/// A setting that a variable overrides.
 pub(super) struct Override<'e> {
     pub(super) variable: &'e str,
     pub(super) setting: String,
     text: &'e str,
 }
 
-/// The settings of the environment.
+/// Finds the overrides in the environment.
 ///
 /// # Errors
-/// When a variable looks like a setting and is none; the error has the nearest name.
+/// When a variable resembles a setting; the error suggests the nearest name.
 pub(super) fn find<'e>(
     environment: &'e Environment,
     schema: &Schema,
@@ -45,7 +45,7 @@ pub(super) fn find<'e>(
         match kind(schema, &setting) {
             Some(Kind::Section(_) | Kind::Sections) => {
                 return Err(refuse("is a section, which a variable cannot set")
-                    .help("write it in the file"));
+                    .help("set it in the file, or set one of its settings"));
             }
             Some(_) => {}
             None => {
@@ -73,7 +73,7 @@ pub(super) fn find<'e>(
 }
 
 impl Override<'_> {
-    /// Takes the place of what the file says.
+    /// Replaces the value of the file.
     pub(super) fn apply(&self, table: &mut Table) -> Result<(), ConfigError> {
         let origin = Origin::variable(self.variable);
         let path: Vec<&str> = self.setting.split('.').collect();
@@ -83,18 +83,18 @@ impl Override<'_> {
         };
         table.set(&path, node).map_err(|at| {
             let part = path[..=at.min(path.len() - 1)].join(".");
-            ConfigError::new(format!("`{part}` is no section in the file")).at(origin)
+            ConfigError::new(format!("`{part}` is not a section in the file")).at(origin)
         })
     }
 }
 
-/// The name of the variable of a setting.
+/// The name of a setting's variable.
 pub(super) fn variable(setting: &str) -> String {
     let name = setting.replace('.', "__").to_ascii_uppercase();
     format!("{PREFIX}{name}")
 }
 
-/// What a setting takes; that of the section, where that takes any name.
+/// The kind of a setting, or of its section if that accepts any name.
 fn kind(schema: &Schema, setting: &str) -> Option<Kind> {
     schema.kind(setting).or_else(|| {
         let (section, _) = setting.rsplit_once('.')?;
@@ -102,7 +102,8 @@ fn kind(schema: &Schema, setting: &str) -> Option<Kind> {
     })
 }
 
-/// A name of ours without a section: a slip, another program's, or a mistake.
+/// Handles a prefixed variable without a section: ignores known names, refuses a likely typo,
+/// and warns about all others.
 fn not_a_setting(
     variable: &str,
     rest: &str,
@@ -113,13 +114,13 @@ fn not_a_setting(
         return Ok(());
     }
     match nearest(rest, schema) {
-        Some(known) => Err(ConfigError::new("is no setting")
+        Some(known) => Err(ConfigError::new("is not a setting")
             .at(Origin::variable(variable))
             .help(format!("did you mean {known}?"))),
         None => {
             let warning = ConfigWarning::new(
                 Origin::variable(variable),
-                "is no setting, and has no effect",
+                "is not a setting and has no effect",
             );
             warnings.push(warning.unset(variable));
             Ok(())
@@ -127,8 +128,8 @@ fn not_a_setting(
     }
 }
 
-/// What Kubernetes sets in each container for a service with the name `stockade` or
-/// `stockade-…`: `STOCKADE_SERVICE_HOST`, `STOCKADE_PORT_8000_TCP_ADDR`.
+/// Whether Kubernetes sets this variable in each container for a service with the name
+/// `stockade` or `stockade-…`: `STOCKADE_SERVICE_HOST`, `STOCKADE_PORT_8000_TCP_ADDR`.
 fn is_of_kubernetes(rest: &str) -> bool {
     let rest = format!("_{rest}");
     let port = |(_, port): (&str, &str)| {
@@ -140,7 +141,7 @@ fn is_of_kubernetes(rest: &str) -> bool {
         || rest.split_once("_PORT").is_some_and(port)
 }
 
-/// The variable that was probably meant.
+/// The variable with the most similar name, if it is similar enough.
 fn nearest(rest: &str, schema: &Schema) -> Option<String> {
     let plain = |name: &str| name.replace("__", "_").to_ascii_uppercase();
     let wanted = plain(rest);
@@ -157,7 +158,7 @@ fn nearest(rest: &str, schema: &Schema) -> Option<String> {
     (distance <= 2 || distance * 6 <= wanted.len()).then(|| variable(setting))
 }
 
-/// A list, where the text is one in TOML: `["a", "b"]`.
+/// Parses a TOML list of strings: `["a", "b"]`.
 pub(super) fn list(text: &str) -> Option<Vec<String>> {
     if !text.trim_start().starts_with('[') {
         return None;
@@ -167,7 +168,7 @@ pub(super) fn list(text: &str) -> Option<Vec<String>> {
     items.map(|item| item.as_str().map(str::to_owned)).collect()
 }
 
-/// The parts between commas.
+/// Splits a text at its commas.
 pub(super) fn commas(text: &str) -> Vec<String> {
     let parts = text.split(',').map(str::trim);
     parts
@@ -176,7 +177,7 @@ pub(super) fn commas(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// What people write for true and false.
+/// Parses the usual spellings of true and false.
 pub(super) fn truth(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Some(true),

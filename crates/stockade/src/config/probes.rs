@@ -1,4 +1,4 @@
-//! `[probes]`: requests that ask whether the server is well.
+//! `[probes]`: health checks.
 
 use serde::Deserialize;
 use stockade_rate_limit::Quota;
@@ -7,18 +7,18 @@ use super::value;
 
 /// `[probes]`: the health checks of load balancers and supervisors.
 ///
-/// A `GET` or `HEAD` of one of these paths passes no ban, needs no credential, and counts
-/// against no other limit, so that a busy client behind the same NAT does not take a server
-/// out of its load balancer. It is recorded and counted in metrics like every request.
+/// A `GET` or `HEAD` of one of these paths is exempt from bans, authentication and all other
+/// limits, so that a busy client behind the same NAT does not remove a server from its load
+/// balancer. It is recorded and counted in metrics like every request.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProbesConfig {
     /// Exact paths of public routes; `/health`, `/health/live` and `/health/ready` by
-    /// default. Of those three, the ones that are not public routes are ignored; any other
-    /// path that is not one is refused. An empty list exempts nothing.
+    /// default. Default paths that are not public routes are ignored; any other path must be a
+    /// public route. An empty list disables the exemption.
     #[serde(deserialize_with = "value::list")]
     pub paths: Vec<String>,
-    /// The limit of probes by address: `"600/minute burst 60"` by default.
+    /// The limit of probes per address: `"600/minute burst 60"` by default.
     #[serde(deserialize_with = "value::text")]
     pub limit: Quota,
 }

@@ -1,4 +1,4 @@
-//! Which settings a type has, asked of the type itself.
+//! The settings of a type, derived from its `Deserialize` implementation.
 
 use std::cell::RefCell;
 
@@ -12,26 +12,26 @@ use serde::{
 
 use super::fault::Fault;
 
-/// What a setting takes.
+/// The kind of value that a setting accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Settings with these names.
+    /// A section with these settings.
     Section(&'static [&'static str]),
-    /// One of these words.
+    /// One of these values.
     Choice(&'static [&'static str]),
     /// A list of sections, such as `[[routes]]`.
     Sections,
-    /// Names that are not known beforehand.
+    /// A section with arbitrary names.
     Map,
-    /// A value that is not to be shown.
+    /// A value that must not be shown.
     Secret,
-    /// Whatever the program makes of it.
+    /// A section that is ignored here.
     Ignored,
     /// Any other value.
     Value,
 }
 
-/// The settings of a type, by their paths.
+/// The settings of a type, by path.
 #[derive(Clone, Debug)]
 pub(super) struct Schema(Vec<(String, Kind)>);
 
@@ -45,7 +45,7 @@ impl Schema {
         Self(settings)
     }
 
-    /// All settings of both.
+    /// Adds the settings of another schema.
     pub(super) fn and(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self
@@ -56,7 +56,7 @@ impl Schema {
         found.map(|(_, kind)| *kind)
     }
 
-    /// The settings that have a value of their own.
+    /// The paths of all settings except sections.
     pub(super) fn settings(&self) -> impl Iterator<Item = &str> {
         let values = self
             .0
@@ -65,7 +65,7 @@ impl Schema {
         values.map(|(path, _)| path.as_str())
     }
 
-    /// The names at the top.
+    /// The names of the top-level sections.
     pub(super) fn sections(&self) -> impl Iterator<Item = &str> {
         let top = self.0.iter().filter(|(path, _)| !path.contains('.'));
         top.map(|(path, _)| path.as_str())
@@ -81,7 +81,7 @@ where
         path,
         found: &found,
     };
-    // The probe ends as soon as it has seen what is at the path: always with an error.
+    // The probe stops at the end of its path, always with an error.
     drop(T::deserialize(probe));
     let kind = found.into_inner();
     if !path.is_empty() {
@@ -96,7 +96,7 @@ where
     }
 }
 
-/// Follows a path through a type, and notes what is at its end.
+/// A deserializer that follows a path through a type and records the kind at its end.
 struct Probe<'p> {
     path: &'p [&'static str],
     found: &'p RefCell<Kind>,

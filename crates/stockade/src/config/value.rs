@@ -1,4 +1,4 @@
-//! How single values are written.
+//! Deserialization of single values.
 
 use std::{fmt, marker::PhantomData, str::FromStr};
 
@@ -8,7 +8,7 @@ use serde::{
 };
 use zeroize::Zeroizing;
 
-/// A number that the compiler sees not to be zero.
+/// A `NonZero` constant, checked at compile time.
 macro_rules! nonzero {
     ($number:literal) => {
         const { std::num::NonZero::new($number).expect("a literal over zero") }
@@ -16,7 +16,7 @@ macro_rules! nonzero {
 }
 pub(crate) use nonzero;
 
-/// A value that is written as text.
+/// Deserializes a value from a string.
 pub(super) fn text<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -28,8 +28,8 @@ where
         .map_err(|error: T::Err| D::Error::custom(error))
 }
 
-/// A list of values that are written as text; one text with commas is a list, too, as
-/// environment variables need it.
+/// Deserializes a list of values from strings or, for environment variables, from one
+/// comma-separated string.
 pub(super) fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -46,7 +46,7 @@ where
         type Value = Vec<T>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list of texts, or one text with commas")
+            f.write_str("a list of strings, or one string with commas")
         }
 
         fn visit_str<E>(self, text: &str) -> Result<Vec<T>, E>
@@ -66,7 +66,7 @@ where
             A: SeqAccess<'de>,
         {
             let mut values = Vec::new();
-            // Each by itself, so that an error says which one it is.
+            // One element at a time, so that an error has its index.
             while let Some(Parsed(value)) = seq.next_element()? {
                 values.push(value);
             }
@@ -77,7 +77,7 @@ where
     deserializer.deserialize_any(List(PhantomData))
 }
 
-/// One value of a list.
+/// A value of a list, deserialized from a string.
 struct Parsed<T>(T);
 
 impl<'de, T> Deserialize<'de> for Parsed<T>
@@ -93,11 +93,11 @@ where
     }
 }
 
-/// An address that may hold a password; it is not shown.
+/// A URL that may contain a password; `Debug` does not show it.
 #[derive(Clone)]
 pub struct SecretUrl(Zeroizing<String>);
 
-/// The name by which a deserializer knows a value that is not to be shown.
+/// The type name by which the schema recognizes a value that must not be shown.
 pub(super) const SECRET: &str = "SecretUrl";
 
 impl<'de> Deserialize<'de> for SecretUrl {
@@ -127,7 +127,7 @@ impl<'de> Deserialize<'de> for SecretUrl {
 }
 
 impl SecretUrl {
-    /// The URL, password included.
+    /// The URL, including the password.
     pub fn expose(&self) -> &str {
         &self.0
     }

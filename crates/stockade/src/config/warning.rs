@@ -1,4 +1,4 @@
-//! What is taken of a configuration, but should be known.
+//! Warnings about a configuration, and their remedies.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::Origin;
 
-/// Something about a configuration that does not keep it from being used, but that people
-/// should know: a variable without an effect, or one that loosens the security of the file.
+/// A problem that does not prevent the use of a configuration: a variable without an effect,
+/// or one that weakens the security of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigWarning {
     origin: Origin,
@@ -15,13 +15,13 @@ pub struct ConfigWarning {
     remedy: Remedy,
 }
 
-/// How something is fixed: words for people, and the same as changes.
+/// A remedy, as text and as machine-readable changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Remedy {
-    /// For people.
+    /// The text for operators.
     pub text: String,
-    /// The changes, in this order. Values in them are examples where only the operator can
-    /// know the right one.
+    /// The changes, in order. Where the right value depends on the deployment, the change has an
+    /// example.
     pub changes: Vec<Change>,
 }
 
@@ -30,7 +30,7 @@ pub struct Remedy {
 #[serde(tag = "change", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Change {
-    /// Set this setting in the file, to this value as TOML writes it.
+    /// Set this setting in the file to this TOML value.
     Set {
         /// The setting, such as `rate_limit.by_ip`.
         setting: String,
@@ -56,15 +56,15 @@ pub enum Change {
         /// Its value, without quotes.
         value: String,
     },
-    /// Run this command in the folder of the configuration.
+    /// Run this shell command in the folder of the configuration.
     Run {
-        /// For a shell.
+        /// The command.
         command: String,
     },
 }
 
 impl Remedy {
-    /// Words alone.
+    /// A remedy without changes.
     pub(crate) fn text(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
@@ -131,22 +131,22 @@ impl ConfigWarning {
         self
     }
 
-    /// The remedy is to unset a variable.
+    /// Sets the remedy: unset a variable.
     pub(super) fn unset(self, variable: &str) -> Self {
         self.remedy_is(Remedy::text(format!("unset {variable}")).unset(variable))
     }
 
-    /// Where it comes from.
+    /// The origin of the value.
     pub fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// What it is.
+    /// The problem.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// How to fix it.
+    /// The remedy.
     pub fn remedy(&self) -> &Remedy {
         &self.remedy
     }
