@@ -55,7 +55,10 @@ async fn configures_a_fence() {
 
     let fence = Fence::from_config(&file.fence).await.unwrap();
     let description = fence.to_string();
-    assert!(description.contains("lost and counted"), "{description}");
+    assert!(
+        description.contains("drops and counts records"),
+        "{description}"
+    );
 
     // Every variable is reported as active or as insecure.
     let active: Vec<_> = file

@@ -1,4 +1,4 @@
-//! The fence: all layers, in the order in which they have to stand.
+//! The fence: all layers of an API in the required order.
 
 use std::{
     fmt,
@@ -55,15 +55,15 @@ use event::Listeners;
 use sources::Sources;
 use store::Stores;
 
-/// Keys or tokens.
+/// Authentication by keys or tokens.
 type Identity = Arc<EitherAuth<KeyAuth, JwtAuth>>;
 
-/// All layers of one API. Made from a [`Config`], put around a router or a service with
-/// [`layer`](Self::layer). Cloning shares it.
+/// All layers of an API, built from a [`Config`] and applied to a router or service with
+/// [`layer`](Self::layer). Cheap to clone.
 ///
-/// Layers and services keep alive what they depend on: the files and databases that are
-/// followed, the log, shared stores. So a fence may be dropped once its layer is in place; it
-/// is needed to [`reload`](Self::reload), for metrics and for readiness.
+/// Layers and services keep their dependencies alive: watched files and databases, the audit
+/// log, shared stores. A fence may therefore be dropped once its layer is applied; keep it to
+/// [`reload`](Self::reload), for metrics and for readiness.
 #[derive(Clone)]
 pub struct Fence(Arc<Inner>);
 
@@ -84,8 +84,8 @@ struct Inner {
 }
 
 impl Fence {
-    /// The fence of this configuration file, TOML or YAML, with the settings of the process's
-    /// environment (`STOCKADE_…`) taking precedence.
+    /// Builds a fence from a configuration file, TOML or YAML. Variables of the process
+    /// (`STOCKADE_…`) take precedence over the file.
     ///
     /// ```no_run
     /// use axum::{Router, routing::get};
@@ -101,47 +101,47 @@ impl Fence {
     /// ```
     ///
     /// # Errors
-    /// As [`Config::read`] and [`from_config`](Self::from_config).
+    /// Those of [`Config::read`] and [`from_config`](Self::from_config).
     pub async fn from_file(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let config = Config::read(path, &Environment::from_process())?;
         Self::from_config(&config).await
     }
 
-    /// The fence of this configuration.
+    /// Builds a fence from a configuration.
     ///
     /// # Errors
-    /// When a file cannot be read, or settings do not go together; the error names them.
+    /// When a file cannot be read or settings conflict; the error names them.
     pub async fn from_config(config: &Config) -> Result<Self, ConfigError> {
         Self::builder(config).build().await
     }
 
-    /// A fence with parts that are chosen in the program.
+    /// Starts a fence with parts that the program provides, such as its own guards.
     pub fn builder(config: &Config) -> FenceBuilder<'_> {
         FenceBuilder::new(config)
     }
 
-    /// The layer: put it on once, after routing, so that the matched route is known.
+    /// The layer. Apply it once, after routing, so that the matched route is known.
     pub fn layer(&self) -> FenceLayer {
         self.0.layer.clone()
     }
 
-    /// Who is banned, and why; `None` where abuse is not detected.
+    /// The abuse detector with the current bans; `None` if `abuse.enabled` is `false`.
     pub fn detector(&self) -> Option<&Detector> {
         self.0.detector.as_ref()
     }
 
-    /// The log of requests: for events of one's own, to flush it before the end, and to
-    /// open its files anew.
+    /// The audit log: to record custom events, to flush it on shutdown, and to reopen its
+    /// files.
     pub fn audit(&self) -> &AuditLog {
         &self.0.audit
     }
 
-    /// Takes over the quotas, the abuse policy and the web pages of another configuration.
-    /// Keys and deny-lists are followed without that.
+    /// Applies the quotas, the abuse policy and the CORS settings of another configuration.
+    /// Changes of keys and deny-lists need no reload.
     ///
     /// # Errors
-    /// When something of it cannot be; then nothing is changed. What was off when the fence
-    /// was made cannot be switched on: that needs a restart, and the error says so.
+    /// When a setting is invalid, or a limit would be enabled or disabled, which requires a
+    /// restart. The previous configuration stays in effect.
     pub fn reload(&self, config: &Config) -> Result<(), ConfigError> {
         self.take_over(config)
             .map_err(|error| error.locate(config.origins()))?;
@@ -172,23 +172,23 @@ impl Fence {
         Ok(())
     }
 
-    /// How the store does that replicas share; `None` where there is none. For readiness.
+    /// The health of the shared store, for readiness; `None` without one.
     pub fn store_health(&self) -> Option<StoreHealth> {
         self.0.stores.health()
     }
 
-    /// How each watched source fares: the key file or database, the key of tokens, the file
-    /// of revoked ones, and the deny-list. For readiness: while a source is failing, what was
-    /// read last is in force, and a key or a token that was revoked since, or a client that
-    /// was banned since, may pass.
+    /// The status of each watched source, for readiness: the key file or database, the key of
+    /// tokens, the file of revoked tokens, and the deny-list. While a source is failing, its
+    /// last content stays in effect: keys and tokens revoked since then are accepted, and
+    /// clients banned since then are admitted.
     pub fn sources(&self) -> Vec<SourceStatus> {
         self.0.sources.status()
     }
 
-    /// Sets the gauges: bans, tracked clients, requests at once, the health of stores, how
-    /// the log does, and for each watched source `stockade_source_age_seconds`,
-    /// `stockade_source_failing` and `stockade_source_failures_total`. Call it before metrics
-    /// are read out.
+    /// Updates the gauges: bans, tracked clients, concurrent requests, the health of stores and
+    /// of the audit log, and for each watched source `stockade_source_age_seconds`,
+    /// `stockade_source_failing` and `stockade_source_failures_total`. Call it before each
+    /// scrape.
     pub fn record_gauges(&self) {
         let warnings = self.0.config_warnings.load(Ordering::Relaxed);
         gauge("stockade_config_warnings", warnings);
@@ -221,7 +221,7 @@ impl Fence {
     }
 }
 
-/// All journals of the log together.
+/// Records the sums over all journals of the log.
 fn record_log(log: &AuditLog) {
     let (mut waiting, mut failing, mut lost, mut errors) = (0, 0, 0, 0);
     for stats in log.journals().map(Journal::stats) {
@@ -241,7 +241,7 @@ fn gauge(name: &'static str, value: u64) {
     metrics::gauge!(name).set(value as f64);
 }
 
-/// What is to be replaced by what.
+/// Pairs the limits in effect with their replacement.
 fn pair<'f, T>(
     setting: &str,
     shared: &'f Option<SharedLimits>,
@@ -257,12 +257,12 @@ fn pair<'f, T>(
 fn needs_restart(setting: &str) -> ConfigError {
     ConfigError::setting(
         setting,
-        "it was switched on or off, which needs a restart; nothing was changed",
+        "enabling or disabling it requires a restart; nothing was changed",
     )
 }
 
 impl fmt::Display for Fence {
-    /// What the fence does, a line for each layer; to be written at the start.
+    /// Summarizes the fence, one line per layer; for the startup log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.description)
     }

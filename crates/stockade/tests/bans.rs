@@ -1,4 +1,4 @@
-//! Bans, probes and preflight requests through the whole fence.
+//! Tests bans, probes and preflight requests with a complete fence.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -64,7 +64,7 @@ impl Site {
         let folder = tempfile::tempdir().unwrap();
         let key = GeneratedKey::new("sk", "team".parse().unwrap()).unwrap();
         let record = KeyRecord::new(key.id().clone(), key.digest());
-        // Any opaque key could be this one, so each guess costs a slow hash.
+        // Any opaque key could match this hash, so each guess costs a slow hash.
         let slow = "$2b$04$abcdefghijklmnopqrstuuW3o0o8LkRIqEwXKYXmnZy1Pcq3cQ1Wa";
         let slow = KeyRecord::new("slow".parse().unwrap(), slow.parse::<KeyHash>().unwrap());
         let keys = format!("keys:\n{}{}", to_yaml(&record), to_yaml(&slow));
@@ -104,7 +104,7 @@ impl Site {
     fn ban(&self, who: &str) {
         let detector = self.fence.detector().unwrap();
         let hour = std::time::Duration::from_secs(3_600);
-        detector.ban(who.parse().unwrap(), Some(hour), "by hand");
+        detector.ban(who.parse().unwrap(), Some(hour), "manual");
     }
 }
 
@@ -119,9 +119,9 @@ async fn requests_without_a_credential_lead_to_no_ban() {
     assert!(site.fence.detector().unwrap().bans().is_empty());
 }
 
-// FC03: a weight that is set counts, for all guards that miss a credential.
+// FC03: a configured weight applies to all guards that require a credential.
 #[tokio::test]
-async fn a_weight_changes_what_a_missing_credential_counts() {
+async fn a_weight_sets_the_points_of_a_missing_credential() {
     let site = Site::new("[abuse]\nthreshold = 1\nweights.missing_credential = 1\n").await;
     assert_eq!(site.ask(CLIENT, "/", None).await, 401);
     assert_eq!(site.ask(CLIENT, "/", None).await, 403);
@@ -129,7 +129,7 @@ async fn a_weight_changes_what_a_missing_credential_counts() {
 
 // FC04
 #[tokio::test]
-async fn a_refusal_of_a_ban_that_ends_says_when() {
+async fn a_temporary_ban_sends_retry_after() {
     let site = Site::new("").await;
     site.ban(CLIENT);
     let answer = site.send(CLIENT, Request::get("/open")).await;
@@ -142,12 +142,12 @@ fn retry_after(headers: &HeaderMap) -> u64 {
     headers["retry-after"].to_str().unwrap().parse().unwrap()
 }
 
-// FA03: the limit by address stands in front of slow hashes for banned clients, too.
+// FA03: the limit by address also applies before slow hashes for banned clients.
 #[tokio::test]
-async fn a_ban_lifts_no_limit_in_front_of_slow_hashes() {
+async fn a_ban_keeps_the_limit_before_slow_hashes() {
     let site = Site::new("[rate_limit]\nby_ip = \"3/minute\"\n").await;
     site.ban(CLIENT);
-    // Without a credential there is nothing to verify, and nothing is counted.
+    // Without a credential, nothing is verified or counted.
     for _ in 0..5 {
         assert_eq!(site.ask(CLIENT, "/", None).await, 403);
     }
@@ -163,7 +163,7 @@ async fn a_ban_lifts_no_limit_in_front_of_slow_hashes() {
     assert_eq!(site.fence.detector().unwrap().stats().denied_count, 8);
 }
 
-// FA03: what was let through to authenticate, and did not, stays out.
+// FA03: a banned client that was admitted to authenticate, and failed, is refused.
 #[tokio::test]
 async fn a_banned_address_is_served_with_a_valid_credential_only() {
     let site = Site::new("").await;
@@ -173,7 +173,7 @@ async fn a_banned_address_is_served_with_a_valid_credential_only() {
         assert_eq!(site.ask(CLIENT, path, None).await, 403, "{path}");
         assert_eq!(site.ask(CLIENT, path, Some("guess")).await, 403, "{path}");
     }
-    // A second credential that contradicts the first is refused for the ban, not for itself.
+    // A second, conflicting credential is refused because of the ban, not as a conflict.
     let two = Request::get("/open")
         .header("authorization", format!("Bearer {}", site.key))
         .header("x-api-key", "another");
@@ -182,7 +182,7 @@ async fn a_banned_address_is_served_with_a_valid_credential_only() {
 
 // FC05
 #[tokio::test]
-async fn probes_stand_outside_of_bans_limits_and_keys() {
+async fn probes_are_exempt_from_bans_limits_and_keys() {
     let site = Site::new("[rate_limit]\nby_ip = \"2/minute\"\nby_key = \"2/minute\"\n").await;
     for _ in 0..3 {
         site.ask(CLIENT, "/open", None).await;
@@ -195,7 +195,7 @@ async fn probes_stand_outside_of_bans_limits_and_keys() {
     }
     let head = Request::builder().method(Method::HEAD).uri("/health");
     assert_eq!(site.send(CLIENT, head).await.status(), 200);
-    // Only as a probe asks.
+    // Other methods and paths are not probes.
     let post = Request::post("/health");
     assert_eq!(site.send(CLIENT, post).await.status(), 403);
     assert_eq!(site.ask(CLIENT, "/health/", None).await, 403);
@@ -216,7 +216,7 @@ async fn probes_have_a_limit_of_their_own() {
     assert_eq!(retry_after(answer.headers()), 1);
 }
 
-// FC05: the exemption opens no route.
+// FC05: the exemption does not make a route public.
 #[tokio::test]
 async fn only_public_routes_are_probes() {
     let site = Site::new("[probes]\npaths = \"/open\"\n[rate_limit]\nby_ip = \"1/day\"\n").await;
@@ -233,12 +233,12 @@ async fn only_public_routes_are_probes() {
             "{error}"
         );
     }
-    // One of the usual paths that is not a public route stays closed.
+    // A default path that is not a public route stays denied.
     let live = site.ask(OTHER, "/health/live", None).await;
     assert_eq!(live, 401);
 }
 
-// FA16: a preflight request is no way around bans and limits.
+// FA16: preflight requests cannot bypass bans and limits.
 #[tokio::test]
 async fn preflight_requests_are_banned_and_limited() {
     let cors =
@@ -274,7 +274,7 @@ async fn the_prefix_of_ipv6_clients_is_a_setting() {
         assert_eq!(found, neighbour, "/{length}");
         let same = site.ask("2001:db8:1:2::2", "/open", None).await;
         assert_eq!(same, if length == 128 { 200 } else { 429 }, "/{length}");
-        // Bans go by the same prefix.
+        // Bans use the same prefix.
         let banned = Site::new(&format!("{settings}[abuse]\nthreshold = 1\n")).await;
         banned.ask("2001:db8:1:2::1", "/", Some("guess")).await;
         let offender = banned.fence.detector().unwrap().bans()[0]
@@ -297,9 +297,9 @@ async fn the_prefix_of_ipv6_clients_is_a_setting() {
     drop(folder);
 }
 
-// FA16: also where the router has matched the route.
+// FA16: also if the router has matched the route.
 #[tokio::test]
-async fn a_wildcard_takes_no_ambiguous_path() {
+async fn a_wildcard_refuses_ambiguous_paths() {
     let site = Site::new("").await;
     let ask = async |path: &str| {
         let route = MatchedRoute::new("/files/{*path}");

@@ -1,4 +1,4 @@
-//! `[cors]`, as browsers and the SDKs that run in them see it.
+//! Tests `[cors]` from the point of view of browsers and of SDKs that run in them.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -12,7 +12,7 @@ use tower::ServiceExt;
 
 const PAGE: &str = "https://app.example";
 
-/// What OpenAI's SDK for JavaScript (7.59) sends from a browser, without what a browser adds.
+/// The headers that OpenAI's JavaScript SDK (7.59) sets in a browser.
 const SDK_HEADERS: &str = "authorization,content-type,idempotency-key,openai-beta,\
      openai-organization,openai-project,x-stainless-arch,x-stainless-helper-method,\
      x-stainless-lang,x-stainless-os,x-stainless-package-version,x-stainless-retry-count,\
@@ -89,7 +89,7 @@ fn names(headers: &HeaderMap, name: &str) -> BTreeSet<String> {
 
 // FH01
 #[tokio::test]
-async fn a_preflight_of_openais_sdk_is_allowed_with_all_of_its_headers() {
+async fn allows_a_preflight_of_openais_sdk_with_all_its_headers() {
     let site = Site::new("").await;
     for asked in [SDK_HEADERS, "authorization,x-stainless-of-the-next-release"] {
         let headers = site.preflight("POST", asked).await;
@@ -107,8 +107,8 @@ async fn a_preflight_of_openais_sdk_is_allowed_with_all_of_its_headers() {
 
 // FH01
 #[tokio::test]
-async fn a_page_can_read_every_header_of_an_answer_and_of_a_refusal() {
-    // Fetch: names that need no permission, and names that are the browser's own business.
+async fn a_page_can_read_every_header_of_a_response_and_of_a_refusal() {
+    // Fetch: safelisted response headers, and headers that only the browser uses.
     const READABLE: [&str; 4] = ["cache-control", "content-type", "content-length", "vary"];
     let site = Site::new("").await;
     let ask = async |key: Option<&str>| {
@@ -152,7 +152,7 @@ async fn a_page_can_read_every_header_of_an_answer_and_of_a_refusal() {
 
 // FH01
 #[tokio::test]
-async fn methods_headers_and_the_age_of_a_preflight_can_be_set_and_reloaded() {
+async fn preflight_settings_can_be_configured_and_reloaded() {
     let lines = "allow_methods = \"POST\"\nallow_headers = [\"Authorization\", \"X-Team\"]\n\
          expose_headers = \"X-Cost\"\nmax_age_secs = 5\n";
     let expected = |name: &str| match name {

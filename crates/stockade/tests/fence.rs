@@ -1,4 +1,4 @@
-//! The whole fence around a real router, from a real configuration.
+//! Tests a complete fence around an axum router.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -86,8 +86,8 @@ impl Site {
         let fence = choose(Fence::builder(&config)).build().await.unwrap();
         let router = Router::new()
             .route("/v1/chat", post(|| async { "hello" }))
-            .route("/v1/models/{id}", get(who))
-            .route("/v1/secret", get(|| async { "nobody declared this" }))
+            .route("/v1/models/{id}", get(whoami))
+            .route("/v1/secret", get(|| async { "no rule" }))
             .route("/v1/completions", post(|| async { "done" }))
             .route("/v1/echo", post(async |body: Body| body))
             .route("/health", get(|| async { "well" }))
@@ -148,12 +148,14 @@ fn read(folder: &tempfile::TempDir, text: &str) -> Config {
     config
 }
 
-async fn who(principal: Option<Authenticated>) -> String {
-    principal.map_or("nobody".to_owned(), |principal| principal.id().to_owned())
+async fn whoami(principal: Option<Authenticated>) -> String {
+    principal.map_or("anonymous".to_owned(), |principal| {
+        principal.id().to_owned()
+    })
 }
 
 #[tokio::test]
-async fn lets_in_who_may_and_nobody_else() {
+async fn admits_only_authorized_requests() {
     let site = Site::new("").await;
     let key = Some(site.key.as_str());
     for (method, path, key, status) in [
@@ -163,7 +165,7 @@ async fn lets_in_who_may_and_nobody_else() {
         ("GET", "/v1/models/x", key, 200),
         ("GET", "/v1/models/x", None, 401),
         ("GET", "/health", None, 200),
-        // S03: what nobody declared is closed, also to those who have a key.
+        // S03: routes without a rule are denied, even with a valid key.
         ("GET", "/v1/secret", key, 404),
     ] {
         let answer = site.ask(method, path, key).await;
@@ -180,7 +182,7 @@ async fn lets_in_who_may_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn limits_by_key_tell_what_is_left() {
+async fn limits_by_key_report_the_remaining_quota() {
     let site =
         Site::new("[rate_limit]\nby_key = \"2/minute\"\nheaders = [\"legacy\", \"openai\"]\n")
             .await;
@@ -203,7 +205,7 @@ async fn limits_by_key_tell_what_is_left() {
 
 // FH15
 #[tokio::test]
-async fn the_legacy_reset_can_be_a_time() {
+async fn the_legacy_reset_can_be_a_timestamp() {
     let site =
         Site::new("[rate_limit]\nby_key = \"2/minute\"\nheaders = [\"legacy-epoch\"]\n").await;
     let first = site.ask("POST", "/v1/chat", Some(&site.key)).await;
@@ -216,20 +218,20 @@ async fn the_legacy_reset_can_be_a_time() {
 }
 
 #[tokio::test]
-async fn who_is_not_known_is_counted_once() {
-    // They share the address, and not what one key has.
+async fn unauthenticated_requests_are_counted_once() {
+    // They share the quota of the address, not that of a key.
     let site = Site::new("[rate_limit]\nby_ip = \"5/minute\"\nby_key = \"1/minute\"\n").await;
     for _ in 0..5 {
         assert_eq!(site.ask("GET", "/open", None).await.status, 200);
     }
     assert_eq!(site.ask("GET", "/open", None).await.status, 429);
-    // Without a limit by address there is still a limit.
+    // Without a limit by address, the limit by key applies to the address.
     let site = Site::new("[rate_limit]\nby_key = \"1/minute\"\n").await;
     assert_eq!(site.ask("GET", "/open", None).await.status, 200);
     assert_eq!(site.ask("GET", "/open", None).await.status, 429);
 }
 
-// A03, and the order that the fence keeps.
+// A03, and the order of the guards.
 #[tokio::test]
 async fn bad_keys_are_throttled_before_any_slow_hash() {
     let site = Site::new("enabled = false\n[rate_limit]\nby_ip = \"3/minute\"\n").await;
@@ -255,7 +257,7 @@ async fn offenders_are_banned_and_valid_keys_pass() {
 }
 
 #[tokio::test]
-async fn valid_keys_stay_out_too_where_that_is_wanted() {
+async fn valid_keys_are_refused_with_ban_valid_keys() {
     let site = Site::new("ban_valid_keys = true\n").await;
     for number in 0..5 {
         site.chat(&format!("wrong-{number}")).await;
@@ -264,7 +266,7 @@ async fn valid_keys_stay_out_too_where_that_is_wanted() {
 }
 
 #[tokio::test]
-async fn a_deny_list_holds_from_the_first_request_on() {
+async fn a_deny_list_applies_to_the_first_request() {
     let folder = tempfile::tempdir().unwrap();
     let path: PathBuf = folder.path().join("deny.txt");
     fs::write(&path, "127.0.0.1\n").unwrap();
@@ -274,7 +276,7 @@ async fn a_deny_list_holds_from_the_first_request_on() {
 }
 
 #[tokio::test]
-async fn so_many_at_once_and_no_more() {
+async fn limits_concurrent_requests() {
     let config = "[concurrency]\nper_key = 2\n[[routes]]\npath = \"/stuck\"\n\
                   methods = \"GET\"\naccess = \"authenticated\"\n";
     let site = Site::new(config).await;
@@ -290,14 +292,14 @@ async fn so_many_at_once_and_no_more() {
     while site.chat(&site.key).await != 429 {
         tokio::task::yield_now().await;
     }
-    // R10, R11: a client that leaves gives its place back.
+    // R10, R11: a client that disconnects releases its permit.
     one.abort();
     let _ = one.await;
     assert_eq!(site.chat(&site.key).await, 200);
     drop(two);
 }
 
-/// A body of which nothing comes.
+/// A body that never yields data.
 struct Stuck;
 
 impl http_body::Body for Stuck {
@@ -314,7 +316,7 @@ impl http_body::Body for Stuck {
 
 // FA06
 #[tokio::test]
-async fn slow_uploads_of_a_key_are_bounded_by_its_requests_at_once() {
+async fn slow_uploads_of_a_key_are_bounded_by_its_concurrency_limit() {
     let config = "[concurrency]\nper_key = 1\n[[routes]]\npath = \"/v1/completions\"\n\
                   methods = \"POST\"\naccess = \"chat:write\"\nbody = \"openai-completions\"\n";
     let site = Site::new(config).await;
@@ -334,7 +336,7 @@ async fn slow_uploads_of_a_key_are_bounded_by_its_requests_at_once() {
 
 // FA06
 #[tokio::test]
-async fn the_bodies_of_one_key_have_a_bound_of_their_own() {
+async fn the_body_memory_of_a_key_is_limited() {
     let config = "[body]\nmax_mb = 1\nmax_memory_mb = 2\nmax_memory_per_key_mb = 1\n\
                   prompt_chars = 2000000\n[[routes]]\npath = \"/v1/echo\"\n\
                   methods = \"POST\"\naccess = \"chat:write\"\nbody = \"openai-completions\"\n";
@@ -347,7 +349,7 @@ async fn the_bodies_of_one_key_have_a_bound_of_their_own() {
         *request.body_mut() = Body::from(prompt.clone());
         request
     };
-    // The handler answers with the body's bytes, so the memory is held until they are read.
+    // The handler returns the body's bytes, so the memory is held until they are read.
     let held = site.router.clone().oneshot(request()).await.unwrap();
     assert_eq!(held.status(), StatusCode::OK);
     let refused = site.send(request()).await;
@@ -371,7 +373,7 @@ async fn a_reload_changes_limits_and_a_bad_one_changes_nothing() {
     assert_eq!(site.chat(&site.key).await, 200);
     let more = read(&site.folder, "[rate_limit]\nby_key = \"100/minute\"\n");
     site.fence.reload(&more).unwrap();
-    // The half that was used stays used: of a hundred, fifty are left.
+    // The used half stays used: 50 of 100 are left.
     for _ in 0..40 {
         assert_eq!(site.chat(&site.key).await, 200);
     }
@@ -410,7 +412,7 @@ async fn browsers_are_answered_without_a_handler_or_credentials() {
     );
     let answer = site.send(preflight("https://evil.example")).await;
     assert!(!answer.headers.contains_key("access-control-allow-origin"));
-    // Who is no browser gets no more than what keeps caches from mixing answers up.
+    // Other clients get only `Vary`, which separates cached responses.
     let answer = site.ask("GET", "/health", None).await;
     assert!(
         answer.headers[http::header::VARY]
@@ -419,7 +421,7 @@ async fn browsers_are_answered_without_a_handler_or_credentials() {
             .contains("origin")
     );
     assert!(!answer.headers.contains_key("access-control-allow-origin"));
-    // A refusal can be read by the page that was refused.
+    // A page can read its refusal.
     let mut request = site.request("POST", "/v1/chat", None);
     let origin = "https://app.example".parse().unwrap();
     request.headers_mut().insert("origin", origin);
@@ -432,7 +434,7 @@ async fn browsers_are_answered_without_a_handler_or_credentials() {
 }
 
 #[tokio::test]
-async fn settings_that_do_not_go_together_are_refused() {
+async fn refuses_conflicting_settings() {
     let folder = tempfile::tempdir().unwrap();
     let missing = Fence::from_config(&read(&folder, "")).await.unwrap_err();
     assert!(
@@ -461,7 +463,7 @@ async fn settings_that_do_not_go_together_are_refused() {
 }
 
 #[test]
-fn requests_are_counted_under_the_names_that_prometheus_expects() {
+fn requests_are_counted_with_prometheus_names() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -495,7 +497,7 @@ fn requests_are_counted_under_the_names_that_prometheus_expects() {
 }
 
 #[tokio::test]
-async fn one_record_a_request_and_one_an_event() {
+async fn writes_one_record_per_request_and_per_event() {
     let logs = tempfile::tempdir().unwrap();
     let (all, security) = (logs.path().join("app.log"), logs.path().join("audit.log"));
     let config = format!(
@@ -536,7 +538,7 @@ async fn one_record_a_request_and_one_an_event() {
 }
 
 #[tokio::test]
-async fn bodies_are_judged_once_it_is_known_who_sends_them() {
+async fn bodies_are_validated_after_authentication() {
     let config = "[body]\nprompt_chars = 5\n[[routes]]\npath = \"/v1/completions\"\n\
                   methods = \"POST\"\naccess = \"chat:write\"\nbody = \"openai-completions\"\n";
     let site = Site::new(config).await;
@@ -552,7 +554,7 @@ async fn bodies_are_judged_once_it_is_known_who_sends_them() {
     let answer = send(key, long).await;
     assert_eq!(answer.status, 400);
     assert!(answer.body.contains("prompt"), "{}", answer.body);
-    // S07: nobody's body is read before it is known whose it is.
+    // S07: no body is read before authentication.
     assert_eq!(send(None, long).await.status, 401);
     assert_eq!(
         send(key, r#"{"model":"m","prompt":"short"}"#).await.body,
@@ -603,7 +605,7 @@ async fn prompts_are_digested_and_never_recorded() {
 }
 
 #[tokio::test]
-async fn says_what_it_does() {
+async fn displays_a_summary() {
     let site = Site::new("[rate_limit]\nby_ip = \"600/minute\"\n").await;
     let text = site.fence.to_string();
     assert!(text.contains("limit by ip   600/minute\n"), "{text}");
@@ -612,7 +614,7 @@ async fn says_what_it_does() {
 
 // FA16
 #[tokio::test]
-async fn a_content_type_of_grpc_turns_no_refusal_of_a_json_route_into_a_success() {
+async fn a_grpc_content_type_does_not_turn_a_refusal_of_a_json_route_into_a_success() {
     let site = Site::new("").await;
     for path in ["/v1/chat", "/v1/completions", "/pkg.Service/Method"] {
         let mut request = site.request("POST", path, None);
@@ -647,7 +649,7 @@ async fn a_content_type_of_grpc_turns_no_refusal_of_a_json_route_into_a_success(
 
 // FC08: an open quote in the client's own part of Forwarded ended its ban.
 #[tokio::test]
-async fn what_a_client_writes_into_forwarded_does_not_make_it_its_proxy() {
+async fn a_client_cannot_pose_as_a_proxy_in_forwarded() {
     for own in [
         "",
         "for=\"x, ",

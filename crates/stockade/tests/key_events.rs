@@ -1,4 +1,4 @@
-//! What the log says of keys that other processes create, rotate and revoke.
+//! Tests the audit events of keys that other processes create, rotate and revoke.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -19,10 +19,10 @@ use stockade_key_auth::{KeyChange, KeyDigest, KeyFileFormat, KeyRecord};
 use tempfile::TempDir;
 use tower::{Layer, ServiceExt};
 
-/// How long a change may take to be seen; a test that waits longer has failed.
+/// The timeout for a change to be detected.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A fence that follows keys, and its log.
+/// A fence that follows its keys, with its audit log.
 struct Site {
     folder: TempDir,
     fence: Fence,
@@ -55,7 +55,7 @@ impl Site {
         Self { folder, fence }
     }
 
-    /// The status of a request with this key.
+    /// Returns the status of a request with this key.
     async fn ask(&self, key: &str) -> u16 {
         let service = self
             .fence
@@ -72,7 +72,7 @@ impl Site {
         service.oneshot(request).await.unwrap().status().as_u16()
     }
 
-    /// The events of keys so far: what, which key, and how.
+    /// Returns the key events so far: event, subject and detail.
     fn events(&self) -> Vec<[Value; 3]> {
         self.fence.audit().flush(PATIENCE).unwrap();
         let log = fs::read_to_string(self.folder.path().join("audit.log")).unwrap();
@@ -85,7 +85,7 @@ impl Site {
             .collect()
     }
 
-    /// Waits for so many events.
+    /// Waits for this number of events.
     async fn told(&self, count: usize) -> Vec<[Value; 3]> {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -116,7 +116,7 @@ fn event_with(event: &str, subject: &str, detail: &str) -> [Value; 3] {
     [json!(event), json!(subject), json!(detail)]
 }
 
-/// A key whose text is its id and this.
+/// Creates a key whose text is its id followed by `text`.
 fn key(id: &str, text: &str) -> KeyRecord {
     let hash = KeyDigest::of(format!("{id}{text}").as_bytes());
     KeyRecord::new(id.parse().unwrap(), hash)
@@ -139,7 +139,7 @@ fn rotate() -> KeyChange {
     }
 }
 
-/// Replaces the key file at once, as a store does.
+/// Replaces the key file atomically, as a store does.
 fn write(folder: &TempDir, records: impl IntoIterator<Item = KeyRecord>) {
     let text = KeyFileFormat::Yaml.write(&Vec::from_iter(records));
     let new = folder.path().join("keys.new");
@@ -155,7 +155,7 @@ fn folder(records: impl IntoIterator<Item = KeyRecord>) -> TempDir {
 
 // A08
 #[tokio::test]
-async fn a_listener_that_panics_keeps_no_key_good_and_no_event_out_of_the_log() {
+async fn a_panicking_listener_does_not_prevent_revocations_or_records() {
     let folder = folder(["first", "second"].map(|id| key(id, "-text")));
     let keys = "keys_file = \"keys.yaml\"";
     let site = Site::heard_by(folder, keys, |event| {
@@ -185,19 +185,19 @@ async fn each_key_that_is_created_rotated_or_revoked_is_one_event() {
             key("same", "-text"),
         ],
     );
-    let expired = event_with("key_revoked", "expired", "its expiry is in the past now");
+    let expired = event_with("key_revoked", "expired", "its expiry was set to the past");
     let expected = [
         expired,
         event("key_created", "new"),
         event("key_revoked", "revoked"),
         event("key_rotated", "rotated"),
-        event_with("key_revoked", "gone", "its record is gone"),
+        event_with("key_revoked", "gone", "its record was removed"),
     ];
     assert_eq!(site.told(expected.len()).await, expected);
 
     write(&site.folder, [key("revoked", "-text")]);
     let events = site.told(expected.len() + 4).await;
-    let again = event_with("key_created", "revoked", "it was refused before");
+    let again = event_with("key_created", "revoked", "it was refused previously");
     assert_eq!(events[expected.len()], again);
 
     let log = fs::read_to_string(site.folder.path().join("audit.log")).unwrap();
@@ -207,12 +207,12 @@ async fn each_key_that_is_created_rotated_or_revoked_is_one_event() {
 }
 
 #[tokio::test]
-async fn keys_that_are_read_first_and_keys_that_stay_are_no_news() {
+async fn initial_and_unchanged_keys_cause_no_event() {
     let team = || key("team", "-text");
     let site = Site::new(folder([team()])).await;
     assert_eq!(site.ask("team-text").await, 403);
 
-    // Only the answer shows that the file was read again.
+    // Only the response shows that the file was read again.
     write(&site.folder, [team().scopes("chat:write".parse().unwrap())]);
     site.answers("team-text", 200).await;
     write(&site.folder, [team()]);
@@ -224,7 +224,7 @@ async fn keys_that_are_read_first_and_keys_that_stay_are_no_news() {
 }
 
 #[tokio::test]
-async fn of_very_many_keys_a_hundred_are_told_and_the_rest_is_counted() {
+async fn reports_a_hundred_keys_of_a_change_and_counts_the_rest() {
     let keys = |text: &'static str| (0..150).map(move |n| key(&format!("key-{n:03}"), text));
     let site = Site::new(folder([])).await;
     write(&site.folder, keys("-text"));
@@ -233,10 +233,10 @@ async fn of_very_many_keys_a_hundred_are_told_and_the_rest_is_counted() {
     assert_eq!(events[0], event("key_created", "key-000"));
     assert_eq!(events[99], event("key_created", "key-099"));
     let rest = |event: &str, detail: &str| [json!(event), Value::Null, json!(detail)];
-    let created = rest("key_created", "more keys at the same time: 50");
+    let created = rest("key_created", "more keys in the same change: 50");
     assert_eq!(events[100], created);
 
-    // Of each kind there is a count.
+    // Each kind has a count.
     let newer = keys("-other").take(120).chain([key("new", "-text")]);
     write(&site.folder, newer);
     let events = site.told(101 + 103).await.split_off(101);
@@ -249,11 +249,11 @@ async fn of_very_many_keys_a_hundred_are_told_and_the_rest_is_counted() {
     assert_eq!(
         events[100..],
         [
-            rest("key_created", "more keys at the same time: 1"),
-            rest("key_rotated", "more keys at the same time: 20"),
+            rest("key_created", "more keys in the same change: 1"),
+            rest("key_rotated", "more keys in the same change: 20"),
             rest(
                 "key_revoked",
-                "more keys at the same time: 30; its record is gone"
+                "more keys in the same change: 30; its record was removed"
             ),
         ]
     );
@@ -261,7 +261,7 @@ async fn of_very_many_keys_a_hundred_are_told_and_the_rest_is_counted() {
 
 #[cfg(feature = "sql")]
 #[tokio::test]
-async fn keys_in_a_database_are_told_too() {
+async fn reports_changes_of_keys_in_a_database() {
     use stockade_key_auth::KeyStore;
     use stockade_sqlx::SqlKeyStore;
 

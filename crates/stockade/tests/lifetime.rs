@@ -1,4 +1,4 @@
-//! What goes on after the fence was dropped, while its layer or a service is in use.
+//! Tests a layer or service whose fence was dropped.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -19,7 +19,7 @@ use stockade_key_auth::{GeneratedKey, KeyRecord, to_yaml};
 use tempfile::TempDir;
 use tower::{Layer, Service, ServiceExt};
 
-/// Far longer than it takes: two seconds are promised where the machine is not overloaded.
+/// A generous timeout; on an idle machine a change takes effect within two seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const ROUTES: &str = "
@@ -45,7 +45,7 @@ fn read(folder: &TempDir, text: &str) -> Config {
     config
 }
 
-/// As the README has it: nothing but the service is left when this returns.
+/// Builds a service as the README does; the fence is dropped on return.
 async fn fenced(
     config: Config,
 ) -> impl Service<Request<Body>, Response = Response<impl Sized>, Error = Infallible> + Clone {

@@ -1,4 +1,4 @@
-//! Where records go.
+//! Tests the destinations of audit records.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -8,7 +8,7 @@ use stockade::{Config, Environment, Fence, Format};
 use stockade_key_auth::{GeneratedKey, KeyRecord, to_yaml};
 use tempfile::TempDir;
 
-/// Builds a fence with these records in a folder.
+/// Builds a fence with this `[audit]` section in a folder.
 async fn fence(folder: &TempDir, audit: &str) -> Result<Fence, String> {
     let key = GeneratedKey::new("sk", "team".parse().unwrap()).unwrap();
     let record = KeyRecord::new(key.id().clone(), key.digest());
@@ -27,7 +27,7 @@ async fn fence(folder: &TempDir, audit: &str) -> Result<Fence, String> {
 }
 
 #[tokio::test]
-async fn a_place_has_to_be_named() {
+async fn requires_a_destination() {
     let folder = tempfile::tempdir().unwrap();
     let error = fence(&folder, "").await.unwrap_err();
     assert!(
@@ -39,7 +39,7 @@ async fn a_place_has_to_be_named() {
 
 #[cfg(not(feature = "sql"))]
 #[tokio::test]
-async fn a_database_is_refused_where_there_is_no_code_for_it() {
+async fn refuses_a_database_without_the_feature() {
     let folder = tempfile::tempdir().unwrap();
     let url = "database = \"postgres://me:hunter2@db/audit\"\n";
     let error = fence(&folder, url).await.unwrap_err();
@@ -64,7 +64,7 @@ mod sql {
         fence.audit().flush(Duration::from_secs(30)).unwrap();
     }
 
-    /// The lines in the database.
+    /// Returns the records in the database.
     fn kept(folder: &TempDir, log: &str) -> String {
         let url = format!("sqlite:{}/audit.db", folder.path().display());
         let stored = SqlSink::builder(url)
@@ -79,7 +79,7 @@ mod sql {
     }
 
     #[tokio::test]
-    async fn a_database_takes_the_place_of_a_file() {
+    async fn records_to_a_database_instead_of_a_file() {
         let folder = tempfile::tempdir().unwrap();
         let audit = format!("{DATABASE}database_log = \"a\"\nkey_file = \"audit.key\"\n");
         for subject in ["first", "second"] {
@@ -96,20 +96,20 @@ mod sql {
     }
 
     #[tokio::test]
-    async fn a_database_beside_files_has_all_that_they_have() {
+    async fn records_to_a_database_in_addition_to_files() {
         let folder = tempfile::tempdir().unwrap();
         let audit = format!(
             "{DATABASE}file = \"app.log\"\nsecurity_file = \"audit.log\"\ndatabase_keep_days = 30\n"
         );
         let fence = fence(&folder, &audit).await.unwrap();
-        event(&fence, "somebody");
+        event(&fence, "team-7");
         let file = fs::read_to_string(folder.path().join("audit.log")).unwrap();
-        assert!(file.contains("somebody"), "{file}");
-        assert!(kept(&folder, "stockade").contains("somebody"));
+        assert!(file.contains("team-7"), "{file}");
+        assert!(kept(&folder, "stockade").contains("team-7"));
     }
 
     #[tokio::test]
-    async fn what_cannot_be_opened_is_said_without_its_password() {
+    async fn errors_of_a_database_do_not_contain_the_password() {
         let folder = tempfile::tempdir().unwrap();
         for (audit, expected) in [
             (
@@ -122,7 +122,7 @@ mod sql {
             ),
             (
                 "database = \"sqlite:FOLDER/a.db\"\nsecurity_file = \"audit.log\"\n",
-                "audit.security_file: needs audit.file",
+                "audit.security_file: requires audit.file",
             ),
         ] {
             let error = fence(&folder, audit).await.unwrap_err();

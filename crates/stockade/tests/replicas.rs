@@ -1,4 +1,4 @@
-//! Two fences on a real Redis.
+//! Tests two fences that share a Redis server.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -100,7 +100,7 @@ impl Replica {
         answer.unwrap().status().as_u16()
     }
 
-    /// Waits until the store is seen as being up, or down.
+    /// Waits until the store is reported as available or unavailable.
     async fn until(&self, up: bool) {
         let seen = async {
             while self.fence.store_health().unwrap().up != up {
@@ -120,7 +120,7 @@ fn key() -> GeneratedKey {
 
 // R15
 #[tokio::test]
-async fn two_replicas_are_one_limit_and_one_ban() {
+async fn two_replicas_share_limits_and_bans() {
     let (redis, key) = (Redis::start(), key());
     let settings = "on_failure = \"deny\"\n[rate_limit]\nby_key = \"100/day\"\n[abuse]\nban_valid_keys = true\n";
     let one = Replica::new(&redis, &key, settings).await;
@@ -133,7 +133,7 @@ async fn two_replicas_are_one_limit_and_one_ban() {
             passed += u32::from(replica.ask(&replica.key).await == 200);
         }
     }
-    // Some were let in while the store came up.
+    // Some were admitted while the store was connecting.
     assert!(passed <= 100, "{passed}");
     assert_eq!(one.ask(&one.key).await, 429);
     assert_eq!(two.ask(&two.key).await, 429);
@@ -153,7 +153,7 @@ async fn two_replicas_are_one_limit_and_one_ban() {
 
 // R13
 #[tokio::test]
-async fn an_outage_is_answered_as_it_was_chosen_and_seen() {
+async fn an_outage_applies_the_failure_policy_and_is_reported() {
     for (policy, status) in [("deny", 503), ("allow", 200), ("local", 200)] {
         let (mut redis, key) = (Redis::start(), key());
         let settings = format!(
@@ -171,7 +171,7 @@ async fn an_outage_is_answered_as_it_was_chosen_and_seen() {
             health.failures > 0 && health.refuses == (policy == "deny"),
             "{health:?}"
         );
-        // There are no debits; a permit that was on its way back may be lost.
+        // There are no debits; a permit that was being released may be lost.
         assert_eq!(health.lost_debits, 0, "{health:?}");
         let recorder = PrometheusBuilder::new().build_recorder();
         metrics::with_local_recorder(&recorder, || replica.fence.record_gauges());
@@ -183,9 +183,9 @@ async fn an_outage_is_answered_as_it_was_chosen_and_seen() {
     }
 }
 
-// FC02: a request without a principal is counted by no limit by key, which is no failure.
+// FC02: the limit by key does not count requests without a principal; this is not a failure.
 #[tokio::test]
-async fn anonymous_requests_are_no_failure_of_the_store() {
+async fn anonymous_requests_are_not_store_failures() {
     let redis = Redis::start();
     let key = GeneratedKey::new("sk", "team".parse().unwrap()).unwrap();
     let settings = "on_failure = \"deny\"\n[rate_limit]\nby_ip = \"600/minute\"\n\

@@ -1,4 +1,4 @@
-//! Guards of a program's own, in the slots of a fence.
+//! Tests custom guards in the slots of a fence.
 
 #![cfg(feature = "axum")]
 #![allow(
@@ -43,7 +43,7 @@ fn tenant(head: &Head) -> Result<(), Refusal> {
 }
 
 fn owner(head: &Head) -> Result<(), Refusal> {
-    // Behind authentication: it is known who asks.
+    // After authentication, the principal is known.
     match head.context().principal().map(Principal::id) {
         Some("team") => Ok(()),
         _ => Err(Refusal::new(RefusalKind::Forbidden, "not for this key").with_code("OWNER")),
@@ -71,7 +71,7 @@ impl Site {
         let gpu = Arc::new(Semaphore::new(1));
         let permits = Arc::clone(&gpu);
         let take_gpu = move |head: &Head| {
-            // Behind the body: it is known what is asked of a model.
+            // After the body check, the model request is known.
             let asked = head.context().model_request();
             let model = asked.and_then(|asked| asked.model.clone());
             let permits = Arc::clone(&permits);
@@ -128,24 +128,24 @@ async fn code(response: Response<Body>) -> String {
 async fn guards_run_in_their_slots() {
     let site = Site::new().await;
     let key = Some(site.key.as_str());
-    // Before identity: it answers first where the key is missing, too.
+    // Before authentication: the guard refuses requests without a key first.
     assert_eq!(code(site.chat(None, None, CHAT).await).await, "TENANT");
     let anonymous = site.chat(Some("a"), None, CHAT).await;
     assert_eq!(anonymous.status(), StatusCode::UNAUTHORIZED);
-    // Before the body is read: that is not JSON.
+    // Before the body check: the body is not JSON.
     assert_eq!(code(site.chat(None, key, "{").await).await, "TENANT");
     assert_eq!(
         code(site.chat(Some("a"), key, "{").await).await,
         "INVALID_JSON"
     );
-    // After the body.
+    // After the body check.
     assert_eq!(code(site.chat(Some("a"), key, OTHER).await).await, "MODEL");
     let passed = site.chat(Some("a"), key, CHAT).await;
     assert_eq!(passed.status(), StatusCode::OK);
 }
 
 #[tokio::test]
-async fn a_guard_behind_authentication_knows_the_principal() {
+async fn a_guard_after_authentication_has_the_principal() {
     let site = Site::new().await;
     let other = site.chat(Some("a"), Some(&site.other), CHAT).await;
     assert_eq!(code(other).await, "OWNER");
@@ -162,7 +162,7 @@ async fn a_permit_is_held_until_the_response_has_ended() {
 }
 
 #[tokio::test]
-async fn probes_pass_none_of_them() {
+async fn probes_skip_custom_guards() {
     let site = Site::new().await;
     let peer: SocketAddr = "127.0.0.1:50000".parse().unwrap();
     let request = Request::get("/health").extension(ConnectInfo(peer));

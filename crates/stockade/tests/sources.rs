@@ -1,4 +1,4 @@
-//! Every source that a fence follows is in `Fence::sources` and in the metrics.
+//! Tests that every watched source is in `Fence::sources` and in the metrics.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -13,7 +13,7 @@ use stockade::{Config, Environment, Fence, Format};
 use stockade_watch::SourceStatus;
 use tokio::time;
 
-/// Far longer than it takes: the deny-list is looked at every two seconds.
+/// A generous timeout; the deny-list is checked every two seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const SECRET: &str = "a secret of at least thirty-two bytes";
@@ -34,7 +34,7 @@ const CONFIG: &str = "
     access = 'public'
 ";
 
-/// The setting of each source, and a file that is good, before and after.
+/// The setting and the file of each source, with its content before and after.
 const SOURCES: [(&str, &str, &str); 4] = [
     ("auth.keys_file", "keys.yaml", "keys: []\n"),
     ("abuse.deny_list", "deny.txt", "192.0.2.1\n"),

@@ -1,4 +1,4 @@
-//! Tokens and keys: the files of their key and of their revocations are followed.
+//! Tests that the key file and the revocation file of tokens are watched.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -36,7 +36,7 @@ const CONFIG: &str = "
 ";
 const FIRST: &[u8] = b"the first secret of thirty-two bytes";
 const SECOND: &[u8] = b"the second secret of thirty-two bytes";
-/// Far longer than it takes: two seconds are promised where the machine is not overloaded.
+/// A generous timeout; on an idle machine a change takes effect within two seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Site {
@@ -126,8 +126,7 @@ async fn a_token_is_refused_once_its_id_is_in_the_file() {
     assert_eq!(site.status(other.expose()).await, 200);
     assert!(!site.source("auth.tokens.revoked_file").is_failing());
 
-    // A line that is wrong is seen, keeps no other from being in force, and brings nothing
-    // back.
+    // An invalid line is reported, and does not affect the other lines.
     fs::write(&path, format!("what is this?\n{}\n", other.id())).unwrap();
     until("the other token is refused", async || {
         site.status(other.expose()).await == 401
@@ -147,7 +146,7 @@ async fn a_token_is_refused_once_its_id_is_in_the_file() {
 
 // FS10
 #[tokio::test]
-async fn a_token_without_an_id_cannot_be_revoked_and_so_is_refused() {
+async fn refuses_a_token_without_an_id_because_it_cannot_be_revoked() {
     let site = Site::open().await;
     let now = SystemClock::new().now().as_secs();
     let claims = format!(r#"{{"iss":"id","aud":"api","sub":"a","exp":{}}}"#, now + 60);
@@ -171,7 +170,7 @@ fn sign(claims: &str) -> String {
 
 // FA14
 #[tokio::test]
-async fn a_key_that_is_replaced_is_taken_over_and_a_faulty_one_is_not() {
+async fn applies_a_replaced_key_and_ignores_an_invalid_one() {
     let site = Site::open().await;
     let (old, new) = (issue(FIRST), issue(SECOND));
     assert_eq!(site.status(old.expose()).await, 200);
@@ -185,7 +184,7 @@ async fn a_key_that_is_replaced_is_taken_over_and_a_faulty_one_is_not() {
     assert_eq!(site.status(old.expose()).await, 200);
 
     fs::write(site.path("secret"), SECOND).unwrap();
-    until("the new key is in force", async || {
+    until("the new key is in effect", async || {
         site.status(new.expose()).await == 200
     })
     .await;
@@ -196,9 +195,9 @@ async fn a_key_that_is_replaced_is_taken_over_and_a_faulty_one_is_not() {
     .await;
 }
 
-// FA14, FS10: as a fence reads them, so does a check.
+// FA14, FS10: a check reads the files as a fence does.
 #[test]
-fn the_files_are_read_without_a_fence() {
+fn validates_the_files_without_a_fence() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
     let path = |name: &str| folder.path().join(name);
@@ -212,8 +211,8 @@ fn the_files_are_read_without_a_fence() {
     assert!(fault().contains("line 1"), "{}", fault());
     fs::write(path("revoked.txt"), "a\n").unwrap();
     config.check_token_files().unwrap();
-    // A folder, as a FIFO, is no plain file, and is not waited for.
+    // A folder or a FIFO is not a regular file and is not opened.
     fs::remove_file(path("secret")).unwrap();
     fs::create_dir(path("secret")).unwrap();
-    assert!(fault().contains("no plain file"), "{}", fault());
+    assert!(fault().contains("not a regular file"), "{}", fault());
 }

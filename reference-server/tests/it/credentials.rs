@@ -116,10 +116,10 @@ async fn refuses_a_removed_key_without_a_restart() {
 #[tokio::test]
 async fn does_not_start_without_keys_or_with_two_key_stores() {
     for (auth, why) in [
-        ("", "there are no keys"),
+        ("", "no source of keys is set"),
         (
             "keys_file = \"k.yaml\"\nkeys_database = \"sqlite:k.db\"\n",
-            "keep one of them",
+            "remove auth.keys_file or auth.keys_database",
         ),
         ("keys_file = \"/nonexistent/k.yaml\"\n", "cannot be read"),
         (

@@ -137,7 +137,7 @@ fn reports_the_errors_of_the_server() {
             "",
             "model: the server has no model",
         ),
-        ("keys_file = \"keys.yaml\"", "", "auth: there are no keys"),
+        ("keys_file = \"keys.yaml\"", "", "auth: no source of keys is set"),
         (
             "header = \"x-forwarded-for\"",
             "",
@@ -146,7 +146,7 @@ fn reports_the_errors_of_the_server() {
         (
             "[audit]\nfile = \"app.log\"\n",
             "[audit]\n",
-            "audit: records go nowhere",
+            "audit: no destination of records is set",
         ),
         (
             "[audit]",

@@ -1,14 +1,14 @@
-//! What should be known about a configuration, said when it comes into force.
+//! Logs the findings about a configuration when it takes effect.
 
 use crate::Config;
 
-/// Logs the warnings of this configuration, and the unprefixed variables in force.
+/// Logs the warnings of a configuration and the legacy variables in effect.
 pub(super) fn settings(config: &Config) {
     for (name, setting) in config.legacy_names() {
         tracing::info!(
             variable = name,
             setting,
-            "an unprefixed environment variable is in force"
+            "an unprefixed environment variable is in effect"
         );
     }
     let warnings = config.warnings();

@@ -1,4 +1,4 @@
-//! From a configuration to a fence.
+//! Builds a fence from a configuration.
 
 use std::{fmt, io, sync::Arc};
 
@@ -35,7 +35,7 @@ use super::{
 };
 use crate::{Config, ConfigError, HeaderStyle, RouteAccess};
 
-/// Builds a [`Fence`]; made by [`Fence::builder`].
+/// Builds a [`Fence`]; created by [`Fence::builder`].
 pub struct FenceBuilder<'c> {
     config: &'c Config,
     adapter: ServerAdapter,
@@ -69,29 +69,29 @@ impl<'c> FenceBuilder<'c> {
         }
     }
 
-    /// Reads the peer's address with this function, for a server that provides neither a
-    /// [`PeerAddr`] nor axum's `ConnectInfo<SocketAddr>` among the request's extensions: from
-    /// tonic's `TcpConnectInfo`, say.
+    /// Reads the peer's address with this function, for servers that set neither [`PeerAddr`]
+    /// nor axum's `ConnectInfo<SocketAddr>` as a request extension; for example, from tonic's
+    /// `TcpConnectInfo`.
     pub fn peer(mut self, peer: fn(&Extensions) -> Option<PeerAddr>) -> Self {
         self.adapter.peer = peer;
         self
     }
 
-    /// Who may use which route, in place of the configuration's `[[routes]]`.
+    /// Sets the access rules, which replace the configuration's `[[routes]]`.
     pub fn scopes(mut self, scopes: ScopeGuard) -> Self {
         self.scopes = Some(scopes);
         self
     }
 
-    /// What the requests to which route carry, in place of the configuration's `[[routes]]`;
-    /// begin with [`BodyConfig::rules`](crate::BodyConfig::rules).
+    /// Sets the body rules, which replace the configuration's `[[routes]]`. Start with
+    /// [`BodyConfig::rules`](crate::BodyConfig::rules).
     pub fn bodies(mut self, rules: BodyRules) -> Self {
         self.bodies = Some(rules);
         self
     }
 
-    /// Begins to record requests, in place of the configuration's `[audit]`; called once
-    /// the keys were read, so that nothing is recorded where there will be no fence.
+    /// Opens the audit log with this function, which replaces the configuration's `[audit]`. It
+    /// is called after the keys were read, so that no log is opened if that fails.
     pub fn records<F>(mut self, begin: F) -> Self
     where
         F: FnOnce() -> io::Result<AuditLog> + Send + 'static,
@@ -100,12 +100,12 @@ impl<'c> FenceBuilder<'c> {
         self
     }
 
-    /// Adds a guard in front of authentication, behind bans, the limit by address and
-    /// preflight requests. Guards of one slot run in the order in which they are added;
-    /// probes pass none of them.
+    /// Adds a guard before authentication, after bans, the limit by address and preflight
+    /// requests. The guards of a slot run in the order in which they are added; probes skip
+    /// them.
     ///
-    /// A request waits or is refused as by any other guard: the record, the metrics and the
-    /// abuse detector learn of it.
+    /// Its refusals are recorded, counted in metrics and reported to the abuse detector, like
+    /// those of every other guard.
     pub fn before_identity<G>(mut self, guard: G) -> Self
     where
         G: Guard<Pass: Send + 'static, Hook: 'static, Wait: 'static>,
@@ -114,8 +114,8 @@ impl<'c> FenceBuilder<'c> {
         self
     }
 
-    /// Adds a guard behind authentication, the limit by key and scopes, before the body is
-    /// read: it knows the principal and the route.
+    /// Adds a guard after authentication, the limit by key and scopes, before the body is read.
+    /// The principal and the route are known.
     pub fn after_identity<G>(mut self, guard: G) -> Self
     where
         G: Guard<Pass: Send + 'static, Hook: 'static, Wait: 'static>,
@@ -124,8 +124,7 @@ impl<'c> FenceBuilder<'c> {
         self
     }
 
-    /// Adds a guard behind the body check, in front of token budgets: it knows what the
-    /// request asks of a model
+    /// Adds a guard after the body check, before token budgets. The model request is known
     /// ([`RequestContext::model_request`](stockade_core::context::RequestContext::model_request)).
     pub fn after_body<G>(mut self, guard: G) -> Self
     where
@@ -135,35 +134,36 @@ impl<'c> FenceBuilder<'c> {
         self
     }
 
-    /// Answers refusals with this responder.
+    /// Sets the responder that writes refusals.
     ///
-    /// Where the configuration's `[[routes]]` decide, and none of them is a gRPC method, no
-    /// refusal is written in gRPC; see [`Responder::without_grpc`].
+    /// If access rules come from `[[routes]]` and none of them is a gRPC method, refusals are
+    /// never written as gRPC; see [`Responder::without_grpc`].
     pub fn responder(mut self, responder: Responder) -> Self {
         self.responder = responder;
         self
     }
 
-    /// Counts requests for the `metrics` crate; see [`RequestMetrics`]. Install the recorder before
-    /// [`build`](Self::build), which describes all families to it.
+    /// Counts requests with the `metrics` crate; see [`RequestMetrics`]. Install the recorder
+    /// before [`build`](Self::build), which describes all metric families to it.
     pub fn metrics(mut self) -> Self {
         self.metrics = true;
         self
     }
 
-    /// Tells this listener what happens besides requests.
+    /// Adds a listener for events that are not requests.
     ///
-    /// It is called by whoever does it: a request, or the thread that follows a file, with
-    /// its locks held. So it must not block, and not ask or change a store of keys.
+    /// It is called synchronously where the event occurs, in a request or in the thread that
+    /// watches a file, with locks held. It must not block, and must not read or change a key
+    /// store.
     pub fn on_event(mut self, listener: impl Fn(&FenceEvent) + Send + Sync + 'static) -> Self {
         self.listeners.add(listener);
         self
     }
 
-    /// Reads the files, and builds the fence.
+    /// Reads the files and builds the fence.
     ///
     /// # Errors
-    /// As [`Fence::from_config`].
+    /// Those of [`Fence::from_config`].
     pub async fn build(self) -> Result<Fence, ConfigError> {
         let config = self.config;
         // Before anything is opened or written.
@@ -203,7 +203,7 @@ impl<'c> FenceBuilder<'c> {
         let tokens = tokens.map(|tokens| tokens::guard(tokens, realm, &mut sources));
         let key_auth = KeyAuth::with_keys(keys)
             .realm(realm)
-            // Which routes are open to everybody is the scope guard's to say.
+            // The scope guard decides which routes are public.
             .dangerous_allow_anonymous();
         let key_auth = match pepper {
             Some(pepper) => key_auth.pepper(pepper),
@@ -211,7 +211,7 @@ impl<'c> FenceBuilder<'c> {
         };
         let identity: Identity = Arc::new(key_auth.or_maybe(tokens.transpose()?));
         let routes = match &self.scopes {
-            Some(_) => "as the program says".to_owned(),
+            Some(_) => "set by the program".to_owned(),
             None => format!("{} routes", config.routes.len()),
         };
         let by_program = self.scopes.is_some();
@@ -229,7 +229,7 @@ impl<'c> FenceBuilder<'c> {
             true => None,
             false => Some(Cors::new(&config.cors)?),
         };
-        // A route that begins with a parameter may be that of gRPC, too.
+        // A route that begins with a parameter may also match gRPC methods.
         let is_grpc = |path: &str| is_grpc_route(path) || path.starts_with("/{");
         let grpc = by_program || config.routes.iter().any(|route| is_grpc(&route.path));
         let responder = match grpc {
@@ -372,10 +372,10 @@ fn bodies(config: &Config) -> BodyRules {
     rules
 }
 
-/// The table of `[[routes]]`.
+/// Builds the route table of `[[routes]]`.
 pub(super) fn scopes(config: &Config) -> Result<ScopeGuard, ConfigError> {
     table(config, config.routes.len()).map_err(|error| {
-        // The first that conflicts with those before it.
+        // The first route that conflicts with a previous one.
         let counts = 1..=config.routes.len();
         let bad = counts
             .into_iter()
@@ -388,7 +388,7 @@ pub(super) fn scopes(config: &Config) -> Result<ScopeGuard, ConfigError> {
     })
 }
 
-/// The table of the first `count` routes.
+/// Builds the table of the first `count` routes.
 fn table(config: &Config, count: usize) -> Result<ScopeGuard, RouteTableError> {
     let mut table = ScopeGuard::builder().realm(&config.auth.realm);
     for route in config.routes.iter().take(count) {

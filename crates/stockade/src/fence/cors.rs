@@ -1,8 +1,8 @@
-//! Which web pages may call the API; changes with a reload.
+//! CORS; its settings can be reloaded.
 //!
-//! tower-http's [`CorsLayer`] decides. A fence is one service, so that layer is not put
-//! around anything: it is asked for the headers of an answer, and only where a request names
-//! an origin.
+//! tower-http's [`CorsLayer`] makes the decisions. A fence is a single service, so that layer
+//! wraps no service: it is called for the CORS headers of a response, and only if the request
+//! has an `Origin`.
 
 use std::{
     convert::Infallible,
@@ -27,8 +27,8 @@ use tower_layer::Layer;
 
 use crate::{ConfigError, CorsConfig};
 
-/// Response headers that the fence and a handler of OpenAI's API send, and that a page cannot
-/// read unless they are named (Fetch, "CORS-safelisted response-header name").
+/// Headers of the fence and of OpenAI's API that a page can read only if they are exposed
+/// (Fetch, "CORS-safelisted response-header name").
 const EXPOSED: [HeaderName; 16] = [
     header::ALLOW,
     header::RETRY_AFTER,
@@ -48,12 +48,12 @@ const EXPOSED: [HeaderName; 16] = [
     HeaderName::from_static("x-stockade-ignored"),
 ];
 
-/// Keeps caches from giving the answer to one origin to another; what tower-http sends.
+/// The `Vary` of tower-http, which separates the cached responses of different origins.
 static VARIES: HeaderValue = HeaderValue::from_static(
     "origin, access-control-request-method, access-control-request-headers",
 );
 
-/// The rules in force.
+/// The current CORS settings.
 #[derive(Clone, Debug)]
 pub(super) struct Cors(Arc<ArcSwap<CorsLayer>>);
 
@@ -67,18 +67,18 @@ impl Cors {
         Ok(())
     }
 
-    /// Tells browsers which pages may read an answer; the outer half.
+    /// The outer guard, which adds CORS headers to responses.
     pub(super) fn guard(&self) -> CorsGuard {
         CorsGuard(self.clone())
     }
 
-    /// Answers preflight requests; the inner half, behind bans and the limit by address.
+    /// The inner guard, which answers preflight requests after bans and the limit by address.
     pub(super) fn preflight(&self) -> PreflightGuard {
         PreflightGuard(self.clone())
     }
 }
 
-/// Tells browsers which pages may read an answer.
+/// Adds CORS headers to responses.
 #[derive(Clone)]
 pub struct CorsGuard(Cors);
 
@@ -86,8 +86,8 @@ pub struct CorsGuard(Cors);
 #[derive(Clone)]
 pub struct PreflightGuard(Cors);
 
-/// The method that a preflight request asks for (Fetch, "CORS-preflight request"). Any other
-/// `OPTIONS` is a request like the rest.
+/// The requested method of a preflight request (Fetch, "CORS-preflight request"). Any other
+/// `OPTIONS` request is an ordinary request.
 fn preflight(head: &Head) -> Option<&HeaderValue> {
     match head.method {
         Method::OPTIONS => head.headers.get(ACCESS_CONTROL_REQUEST_METHOD),
@@ -105,7 +105,8 @@ impl Guard for CorsGuard {
         let Some(origin) = head.headers.get(ORIGIN) else {
             return Check::Pass(CorsFields(None));
         };
-        // The answer to a preflight request has all fields; no page reads its refusal.
+        // The response to a preflight request has all CORS headers already, and a page cannot
+        // read its refusal.
         if preflight(head).is_some() {
             return Check::Pass(CorsFields(Some(Box::default())));
         }
@@ -140,8 +141,8 @@ impl Guard for PreflightGuard {
     fn admit(&self, (): (), _head: &mut Head) {}
 }
 
-/// What tower-http answers to a request of this method with these headers; the rules look at
-/// nothing else.
+/// The response of tower-http to a request with this method and these headers, which are all
+/// that it considers.
 fn ask(
     layer: &CorsLayer,
     method: Method,
@@ -160,11 +161,11 @@ fn ask(
     match answer.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(Ok(response)) => response,
         Poll::Ready(Err(never)) => match never {},
-        Poll::Pending => unreachable!("none of the rules waits"),
+        Poll::Pending => unreachable!("the layer and its service are always ready"),
     }
 }
 
-/// The response headers that browsers go by; those of a request without an origin are `None`.
+/// The CORS headers of a response; `None` for a request without an origin.
 #[derive(Debug)]
 pub struct CorsFields(Option<Box<HeaderMap>>);
 
@@ -178,7 +179,7 @@ impl ResponseHook for CorsFields {
         };
         for (name, value) in &**fields {
             match *name {
-                // A handler's own `Vary` stays true.
+                // Keeps the handler's own `Vary`.
                 VARY => headers.append(name, value.clone()),
                 _ => headers.insert(name, value.clone()).is_some(),
             };
@@ -215,9 +216,9 @@ fn origins(config: &CorsConfig) -> Result<AllowOrigin, ConfigError> {
     if all && config.allow_credentials {
         return Err(ConfigError::setting(
             "cors.allow_credentials",
-            "with allow_origins = \"*\" every web page could use the API in the name of its visitor",
+            "allow_origins = \"*\" would let every web page use the API with its visitor's credentials",
         )
-        .help("name the origins in cors.allow_origins"));
+        .help("list the origins in cors.allow_origins: [\"https://app.example.com\"]"));
     }
     let origins = config.allow_origins.iter().map(|origin| {
         let is_origin = origin == "*"
@@ -239,12 +240,12 @@ fn origins(config: &CorsConfig) -> Result<AllowOrigin, ConfigError> {
 
 fn methods(config: &CorsConfig) -> Result<AllowMethods, ConfigError> {
     let methods = config.allow_methods.iter().map(|name| {
-        // A method is case-sensitive (RFC 9110, 9.1): `post` would never be allowed.
+        // Methods are case-sensitive (RFC 9110, section 9.1): `post` would never match.
         let method = name.parse::<Method>().ok();
         let method = method.filter(|_| !name.bytes().any(|byte| byte.is_ascii_lowercase()));
         method.ok_or_else(|| {
             ConfigError::setting("cors.allow_methods", format!("{name:?} is not a method"))
-                .help("write it like POST")
+                .help("for example POST")
         })
     });
     Ok(AllowMethods::list(methods.collect::<Result<Vec<_>, _>>()?))
@@ -262,8 +263,8 @@ fn request_headers(config: &CorsConfig) -> Result<AllowHeaders, ConfigError> {
 fn header_names(setting: &str, names: &[String]) -> Result<Vec<HeaderName>, ConfigError> {
     let names = names.iter().map(|name| {
         name.parse().map_err(|_| {
-            ConfigError::setting(setting, format!("{name:?} is not the name of a header"))
-                .help("write it like X-Request-Id")
+            ConfigError::setting(setting, format!("{name:?} is not a header name"))
+                .help("for example X-Request-Id")
         })
     });
     names.collect()

@@ -1,4 +1,4 @@
-//! Keys in a database.
+//! Keys from a database.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use tokio::{
 use super::{keys::Keys, sources::Sources};
 use crate::{ConfigError, SecretUrl};
 
-/// How often the use of keys is written to a database.
-const NOTE_USED: Duration = Duration::from_secs(60);
+/// The interval at which key usage is written to the database.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Reads the keys, follows them, and notes their use, as long as a clone of them lives.
+/// Reads the keys, and follows them and records their usage as long as a clone of them exists.
 pub(super) async fn open(url: &SecretUrl, sources: &mut Sources) -> Result<Keys, ConfigError> {
     const SETTING: &str = "auth.keys_database";
 
@@ -43,12 +43,12 @@ impl Drop for StopOnDrop {
 
 async fn record_use(store: SqlKeyStore) {
     let clock = SystemClock::new();
-    let mut minutes = time::interval(NOTE_USED);
+    let mut minutes = time::interval(FLUSH_INTERVAL);
     minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         minutes.tick().await;
         if let Err(error) = store.flush_usage(clock.now()).await {
-            tracing::warn!(%error, "the use of keys was not noted");
+            tracing::warn!(%error, "cannot record key usage");
         }
     }
 }

@@ -1,10 +1,10 @@
-//! What a fence does, for people.
+//! A readable summary of a fence.
 
 use std::fmt::Write;
 
 use crate::{AuditConfig, Config, OnFailure, OnOverflow};
 
-/// A line for each layer, in the order in which a request passes them.
+/// One line per layer, in the order in which a request passes them.
 pub(super) fn describe(config: &Config, routes: &str) -> String {
     let mut out = String::new();
     let mut line = |layer: &str, what: String| {
@@ -13,14 +13,14 @@ pub(super) fn describe(config: &Config, routes: &str) -> String {
     };
     line("client ip", client_ip(config));
     if !config.cors.allow_origins.is_empty() {
-        line("web pages", config.cors.allow_origins.join(", "));
+        line("web origins", config.cors.allow_origins.join(", "));
     }
     line("probes", probes(config));
     line("bans", bans(config));
     line("limit by ip", list(&config.rate_limit.by_ip));
     line("identity", identity(config));
     line("limit by key", list(&config.rate_limit.by_key));
-    line("scopes", format!("{routes}; all others are closed"));
+    line("scopes", format!("{routes}; all others are denied"));
     line(
         "bodies",
         format!(
@@ -28,14 +28,14 @@ pub(super) fn describe(config: &Config, routes: &str) -> String {
             config.body.max_mb, config.body.read_timeout_secs
         ),
     );
-    line("at once", at_once(config));
+    line("concurrency", at_once(config));
     line("tokens", list(&config.token_budget.by_key));
-    line("counted", counted(config));
+    line("counters", counted(config));
     line(
-        "recorded",
+        "records",
         match &config.audit {
             Some(audit) => recorded(audit),
-            None => "in the log of the process".to_owned(),
+            None => "in the process log".to_owned(),
         },
     );
     out
@@ -46,14 +46,11 @@ fn recorded(audit: &AuditConfig) -> String {
     let database = audit.database.as_ref().map(|_| "a database".to_owned());
     let places: Vec<_> = file.into_iter().chain(database).collect();
     let overflow = match audit.on_overflow {
-        OnOverflow::Drop => "lost and counted",
-        OnOverflow::Block => "waited for",
-        OnOverflow::FailClosed => "refused with their requests",
+        OnOverflow::Drop => "drops and counts records",
+        OnOverflow::Block => "delays requests",
+        OnOverflow::FailClosed => "refuses requests",
     };
-    format!(
-        "in {}; what comes too fast is {overflow}",
-        places.join(" and ")
-    )
+    format!("in {}; a full queue {overflow}", places.join(" and "))
 }
 
 fn list<T>(values: &[T]) -> String
@@ -74,8 +71,8 @@ fn client_ip(config: &Config) -> String {
     let client = &config.client_ip;
     match (&client.header, client.dangerous_trusted_proxy_count) {
         (Some(header), None) => format!("{header} from {}", list(&client.trusted_proxies)),
-        (Some(header), Some(count)) => format!("{header} from any {count} proxies"),
-        (None, _) => "whoever opened the connection".to_owned(),
+        (Some(header), Some(count)) => format!("{header} from {count} proxies of any address"),
+        (None, _) => "the peer of the connection".to_owned(),
     }
 }
 
@@ -93,20 +90,20 @@ fn bans(config: &Config) -> String {
         return "none".to_owned();
     }
     let ban = match abuse.ban_secs {
-        0 => "for good".to_owned(),
-        secs => format!("for {secs} s and more"),
+        0 => "permanent".to_owned(),
+        secs => format!("{secs} s or more"),
     };
     let list = abuse
         .deny_list
         .as_ref()
-        .map(|path| format!(", kept in {}", path.display()));
+        .map(|path| format!("; deny-list {}", path.display()));
     let only = if abuse.report_only {
-        " (only reported)"
+        " (report only)"
     } else {
         ""
     };
     format!(
-        "{} points in {} s, {ban}{}{only}",
+        "{ban} after {} points in {} s{}{only}",
         abuse.threshold,
         abuse.window_secs,
         list.unwrap_or_default()
@@ -115,11 +112,11 @@ fn bans(config: &Config) -> String {
 
 fn identity(config: &Config) -> String {
     let keys = match &config.auth.keys_file {
-        Some(file) => format!("keys of {}", file.display()),
-        None => "keys of a database".to_owned(),
+        Some(file) => format!("keys in {}", file.display()),
+        None => "keys in a database".to_owned(),
     };
     let keys = match &config.auth.pepper_file {
-        Some(file) => format!("{keys}, with the pepper of {}", file.display()),
+        Some(file) => format!("{keys}, with the pepper in {}", file.display()),
         None => keys,
     };
     match &config.auth.tokens {
@@ -133,11 +130,11 @@ fn at_once(config: &Config) -> String {
         config
             .concurrency
             .per_key
-            .map(|most| format!("{most} a key")),
+            .map(|most| format!("{most} per key")),
         config
             .concurrency
             .total
-            .map(|most| format!("{most} in all")),
+            .map(|most| format!("{most} in total")),
     ];
     list(&limits.into_iter().flatten().collect::<Vec<_>>())
 }
@@ -147,9 +144,9 @@ fn counted(config: &Config) -> String {
         None => "in this process".to_owned(),
         Some(store) => {
             let failure = match store.on_failure {
-                OnFailure::Deny => "refuses while that is down",
-                OnFailure::Allow => "limits nothing while that is down",
-                OnFailure::Local => "counts by itself while that is down",
+                OnFailure::Deny => "requests are refused while it is down",
+                OnFailure::Allow => "requests are not counted while it is down",
+                OnFailure::Local => "each process counts on its own while it is down",
             };
             format!("in Redis; {failure}")
         }

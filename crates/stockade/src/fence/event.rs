@@ -1,4 +1,4 @@
-//! What happens besides requests.
+//! Events that are not requests.
 
 use std::{
     fmt,
@@ -10,40 +10,40 @@ use stockade_abuse::AbuseEvent;
 use stockade_key_auth::{KeyEvent, KeyId};
 use tracing::error;
 
-/// Something happened that whoever runs the fence wants to know.
+/// An event for the operator of a fence.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum FenceEvent {
-    /// Somebody was banned, a deny-list was read, or could not be.
+    /// A client was banned, or a deny-list was read or could not be read.
     Abuse(AbuseEvent),
-    /// A key was created, rotated or revoked since the keys were last read, whoever did it.
+    /// A key was created, rotated or revoked, by any process, since the keys were last read.
     ///
-    /// The keys that are read at the start are no news, and neither is a key that expires.
-    /// Of keys that change at the same time a hundred are told one by one.
+    /// Keys that are read at startup and keys that expire cause no event. A change of more than
+    /// a hundred keys is reported with a hundred of these events and [`Self::MoreKeys`].
     Key {
-        /// The key, which is also the id of its principal.
+        /// The id of the key and of its principal.
         id: KeyId,
-        /// What became of it.
+        /// The change.
         news: KeyEvent,
     },
-    /// The same became of so many more keys than the hundred that were told before this.
+    /// More keys than the hundred that were reported one by one changed in the same way.
     MoreKeys {
-        /// What became of them.
+        /// The change.
         news: KeyEvent,
-        /// How many they are.
+        /// The number of keys.
         count: usize,
     },
-    /// Another configuration was taken over.
+    /// Another configuration was applied.
     Reloaded,
-    /// The store of limits is lost (`false`), or back (`true`). While it is lost, the
-    /// failure policy decides.
+    /// The limit store became unavailable (`false`) or available (`true`). While it is
+    /// unavailable, the failure policy decides.
     LimitStore {
-        /// Whether it is there.
+        /// Whether the store is available.
         up: bool,
     },
 }
 
-/// Who hears of it.
+/// The listeners of events.
 #[derive(Clone, Default)]
 pub(super) struct Listeners(Vec<Arc<Listener>>);
 
@@ -54,17 +54,17 @@ impl Listeners {
         self.0.push(Arc::new(listener));
     }
 
-    /// The log's own, which hears of everything first.
+    /// Adds the listener of the audit log, which is notified first.
     pub(super) fn put_first(&mut self, listener: impl Fn(&FenceEvent) + Send + Sync + 'static) {
         self.0.insert(0, Arc::new(listener));
     }
 
-    /// Tells all of them. One that panics keeps no other from hearing of it, and whoever
-    /// tells, which may be the thread that follows a file, from going on.
+    /// Notifies all listeners. A panic of one does not affect the others or the caller, which
+    /// may be the thread that watches a file.
     pub(super) fn tell(&self, event: &FenceEvent) {
         for listener in &self.0 {
             if panic::catch_unwind(AssertUnwindSafe(|| listener(event))).is_err() {
-                error!("a listener of the fence's events has panicked");
+                error!("an event listener of the fence panicked");
             }
         }
     }

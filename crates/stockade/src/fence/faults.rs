@@ -1,4 +1,4 @@
-//! What keeps a configuration from being a fence, before anything is opened or written.
+//! Validation of a configuration, before anything is opened for writing.
 
 use std::collections::HashSet;
 
@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{Config, ConfigError};
 
-/// All that [`Fence::from_config`](super::Fence::from_config) refuses about the configuration
-/// itself, and about the files of secrets that it names. The fence is built only where there is
-/// none of it, and `check` reports all of it.
+/// Returns all errors of the configuration itself and of its secret files. A fence is built
+/// only without errors; [`Fence::from_config`](super::Fence::from_config) returns the first
+/// one, `check` reports all.
 pub(crate) fn faults(config: &Config) -> Vec<ConfigError> {
     let cors = (!config.cors.allow_origins.is_empty()).then(|| Cors::new(&config.cors));
     let faults = [
@@ -35,12 +35,13 @@ pub(crate) fn faults(config: &Config) -> Vec<ConfigError> {
     let located = |fault: ConfigError| fault.locate(config.origins());
     let mut seen = HashSet::new();
     let mut faults: Vec<_> = faults.into_iter().flatten().map(located).collect();
-    // One setting can be in the way of several guards.
+    // The same setting can be invalid for several guards.
     faults.retain(|fault| seen.insert(fault.summary()));
     faults
 }
 
-/// Where there are no routes, the program has a table of its own, which may have any probe.
+/// Validates routes and probes. Without `[[routes]]` the program has its own table, which may
+/// contain any probe.
 fn routes(config: &Config) -> Result<(), ConfigError> {
     let scopes = builder::scopes(config)?;
     match config.routes.is_empty() {

@@ -1,4 +1,4 @@
-//! Telling what becomes of keys, whoever changes them.
+//! Events about keys that any process creates, rotates or revokes.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -7,11 +7,11 @@ use stockade_key_auth::{KeyEvent, KeyId, KeySet, LiveKeys};
 
 use super::{FenceEvent, event::Listeners};
 
-/// How many keys of one change are told one by one: a file that is replaced by another may
-/// have a million keys, and nobody reads a million events.
+/// The maximum number of events for the keys of one change: a replaced file may have a million
+/// keys, which are too many to report one by one.
 const ONE_BY_ONE: usize = 100;
 
-/// Tells what becomes of keys from now on, compared with those that were read first.
+/// Reports changes of keys from now on, compared with those that were read first.
 pub(super) fn follow(keys: &LiveKeys, first: Arc<KeySet>, listeners: Listeners) {
     let clock = SystemClock::new();
     let mut told = first;

@@ -1,4 +1,4 @@
-//! The keys that are in force while a layer of the fence lives.
+//! The keys of a fence, which follow their file or database.
 
 use std::sync::Arc;
 
@@ -7,16 +7,16 @@ use stockade_key_auth::{FileKeyStore, KeyRequirements, KeySet, KeyStore, LiveKey
 use super::sources::Sources;
 use crate::{AuthConfig, Config, ConfigError, check::unmet};
 
-/// Keys that follow their store as long as any clone of `live` lives.
+/// Keys that follow their store as long as a clone of `live` exists.
 #[derive(Debug)]
 pub(super) struct Keys {
     pub(super) live: LiveKeys,
-    /// Those that were read first: they may have changed before changes are listened for.
+    /// The keys that were read first; they may change before the listener is registered.
     pub(super) first: Arc<KeySet>,
 }
 
 impl Keys {
-    /// Reads the keys, and follows their source.
+    /// Reads the keys and follows their source.
     pub(super) async fn open(
         config: &AuthConfig,
         sources: &mut Sources,
@@ -37,14 +37,15 @@ impl Keys {
             (None, Some(_)) => Err(ConfigError::setting(
                 "auth.keys_database",
                 "this program was built without the feature `sql`",
-            )),
+            )
+            .help("enable the feature `sql` of stockade, or set auth.keys_file instead")),
             (None, None) => Err(no_place()),
             (Some(_), Some(_)) => Err(two_places()),
         }
     }
 }
 
-/// Logs what the keys need and the configuration lacks, now and whenever that changes.
+/// Logs the settings that keys require and the configuration lacks, now and on each change.
 pub(super) fn warn_of_needs(keys: &LiveKeys, config: &Config) {
     let config = config.clone();
     let mut logged = KeyRequirements::default();
@@ -60,7 +61,7 @@ pub(super) fn warn_of_needs(keys: &LiveKeys, config: &Config) {
     });
 }
 
-/// Whether it is clear where the keys are.
+/// Validates that exactly one source of keys is set.
 pub(super) fn place(config: &AuthConfig) -> Result<(), ConfigError> {
     match (&config.keys_file, &config.keys_database) {
         (None, None) => Err(no_place()),
@@ -70,11 +71,14 @@ pub(super) fn place(config: &AuthConfig) -> Result<(), ConfigError> {
 }
 
 fn no_place() -> ConfigError {
-    ConfigError::setting("auth", "there are no keys")
+    ConfigError::setting("auth", "no source of keys is set")
         .help("set auth.keys_file or auth.keys_database")
 }
 
 fn two_places() -> ConfigError {
-    ConfigError::setting("auth.keys_file", "auth.keys_database is set, too")
-        .help("keep one of them")
+    ConfigError::setting(
+        "auth.keys_file",
+        "cannot be combined with auth.keys_database",
+    )
+    .help("remove auth.keys_file or auth.keys_database")
 }

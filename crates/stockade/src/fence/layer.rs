@@ -1,4 +1,4 @@
-//! The order in which a request meets the guards of a fence.
+//! The order of the guards of a fence.
 
 use stockade_abuse::{AbuseGuard, PrincipalGuard};
 use stockade_audit::AuditGuards;
@@ -19,8 +19,8 @@ use super::{
     store::{LimitsStore, PermitsStore},
 };
 
-/// Declares the guards of a fence in their order: the struct that holds them, the type of
-/// their chain, and how it is put together.
+/// Declares the guards of a fence in order: the struct that holds them, the type of their
+/// chain, and the function that builds it.
 macro_rules! order {
     ($($(#[$doc:meta])+ $name:ident: $guard:ty,)+) => {
         /// The guards of a fence, in the order in which a request meets them.
@@ -49,24 +49,24 @@ order! {
     context: ContextGuard,
     /// Sets the route that the router matched, and recognises probes.
     route: RouteAdapter,
-    /// Counts requests and how they ended.
+    /// Counts requests and their outcomes.
     metrics: Option<RequestMetrics>,
-    /// Writes one record a request. Outside of all guards that can refuse, so that each
+    /// Writes one record per request. Outside of all guards that can refuse, so that each
     /// refusal is recorded.
     audit: AuditGuards,
-    /// Tells browsers which origins may read the response, also where it is a refusal.
+    /// Adds CORS headers to responses, including refusals.
     cors: Option<CorsGuard>,
-    /// Limits probes, which pass none of the guards in `ExceptProbes`.
+    /// Limits probes, which skip all guards in `ExceptProbes`.
     probe_limit: ProbeLimit,
-    /// Refuses banned clients. Outside of all guards that can refuse, to learn from them. A
-    /// banned client with a credential passes, to prove it behind the limit by address.
+    /// Refuses banned clients. Outside of all guards whose refusals count as offences. A banned
+    /// client with a credential passes, and is authenticated after the limit by address.
     bans: ExceptProbes<Option<AbuseGuard<Identity>>>,
     /// Limits each client address, before any slow hash is computed.
     by_ip: ExceptProbes<Option<RateLimit<LimitsStore>>>,
-    /// Answers preflight requests, which have no credentials. Behind the bans and the limit,
-    /// so that they are no way around either.
+    /// Answers preflight requests, which have no credentials. Inside of bans and the limit by
+    /// address, so that preflight requests cannot bypass them.
     preflight: ExceptProbes<Option<PreflightGuard>>,
-    /// Guards of the program's own.
+    /// Guards that the program adds before authentication.
     before_identity: ExceptProbes<GuardList>,
     /// Verifies keys and tokens.
     identity: ExceptProbes<Identity>,
@@ -74,29 +74,29 @@ order! {
     principal_bans: ExceptProbes<Option<PrincipalGuard>>,
     /// Limits each principal.
     by_key: ExceptProbes<Option<RateLimit<LimitsStore>>>,
-    /// Checks the scopes that the route needs. Routes without a rule are denied.
+    /// Checks the scopes that the route requires. Routes without a rule are denied.
     scopes: ExceptProbes<ScopeGuard>,
-    /// Guards of the program's own.
+    /// Guards that the program adds after authentication.
     after_identity: ExceptProbes<GuardList>,
-    /// Limits requests at once. Before the body is read, so that slow uploads are bounded,
-    /// too. A permit is held until the response has ended.
+    /// Limits concurrent requests. Before the body is read, to also bound slow uploads. A
+    /// permit is held until the response has ended.
     concurrency: ExceptProbes<Option<Concurrency<PermitsStore>>>,
     /// Reads and validates the body.
     body: Bodies<BodyCheck>,
-    /// Guards of the program's own, which see the model request.
+    /// Guards that the program adds after the body check; they see the model request.
     after_body: ExceptProbes<GuardList>,
-    /// Reserves the tokens that the request may use, until it is known how many it did.
+    /// Reserves the tokens that the request may use, and settles them with its usage.
     token_budget: ExceptProbes<Option<TokenBudget<LimitsStore>>>,
 }
 
-/// All layers of a [`Fence`](crate::Fence), in their order, as one. Cloning shares them.
+/// All layers of a [`Fence`](crate::Fence) as one [`Layer`]. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct FenceLayer(GuardLayer<FenceGuards>);
 
-/// A service behind a [`Fence`](crate::Fence).
+/// A service protected by a [`Fence`](crate::Fence).
 pub type FenceService<S> = Guarded<S, FenceGuards>;
 
-/// The body that the inner service of a fence gets, where the server's is `B`.
+/// The request body of the inner service of a fence, for the server's body type `B`.
 pub type FenceBody<B> = CheckedBody<B>;
 
 impl FenceLayer {

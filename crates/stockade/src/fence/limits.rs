@@ -1,4 +1,4 @@
-//! Limits, from their configuration.
+//! Builds limits from their configuration.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -6,18 +6,18 @@ use stockade_rate_limit::{ConcurrencyLimit, KeyExtractor, Limit, Limits, Quota};
 
 use crate::{ConcurrencyConfig, Config, ConfigError};
 
-/// The limit of clients that are not known yet; `None` where there is none.
+/// The limits by client address; `None` if there are none.
 pub(super) fn by_ip(config: &Config) -> Result<Option<Limits>, ConfigError> {
     let quotas = &config.rate_limit.by_ip;
     let by = KeyExtractor::client_ip_prefix(config.client_ip.ipv6_prefix()?);
     limits("rate_limit.by_ip", [("ip", by, quotas)])
 }
 
-/// The limit of those that are.
+/// The limits by key or token; `None` if there are none.
 pub(super) fn by_key(config: &Config) -> Result<Option<Limits>, ConfigError> {
     let quotas = &config.rate_limit.by_key;
-    // Who is not known was counted by its address already, and health checks are not to
-    // share what one key has. Without that limit, an address counts as a key.
+    // With `by_ip`, unauthenticated requests have been counted already. Without it, they are
+    // counted by address here.
     let by = match config.rate_limit.by_ip.is_empty() {
         true => KeyExtractor::principal_or_prefix(config.client_ip.ipv6_prefix()?),
         false => KeyExtractor::dangerous_principal_only(),
@@ -25,7 +25,7 @@ pub(super) fn by_key(config: &Config) -> Result<Option<Limits>, ConfigError> {
     limits("rate_limit.by_key", [("key", by, quotas)])
 }
 
-/// The budget of model tokens.
+/// The token budgets; `None` if there are none.
 pub(super) fn tokens(config: &Config) -> Result<Option<Limits>, ConfigError> {
     let budget = &config.token_budget;
     let by_key = KeyExtractor::principal_or_prefix(config.client_ip.ipv6_prefix()?);
@@ -58,7 +58,7 @@ fn limits<'a>(
     Ok(Some(limits))
 }
 
-/// The limits of requests at once; empty where there are none.
+/// The limits of concurrent requests.
 pub(super) fn at_once(config: &ConcurrencyConfig, v6_length: u8) -> Vec<ConcurrencyLimit> {
     let by_key = KeyExtractor::principal_or_prefix(v6_length);
     let per_key = config
@@ -70,7 +70,7 @@ pub(super) fn at_once(config: &ConcurrencyConfig, v6_length: u8) -> Vec<Concurre
     per_key.into_iter().chain(total).collect()
 }
 
-/// How long a request waits for its turn, and in how large a queue.
+/// The timeout and the length of the queue; `None` without a queue.
 pub(super) fn patience(config: &ConcurrencyConfig) -> Option<(Duration, usize)> {
     const MOST: usize = 1_024;
     let wait = Duration::from_millis(config.wait_ms?.get().into());

@@ -1,4 +1,4 @@
-//! Probes: requests that ask whether the server is well.
+//! Probes: health checks, which are exempt from most guards.
 
 use std::{
     fmt,
@@ -22,13 +22,13 @@ use stockade_scope::ScopeGuard;
 
 use crate::{Config, ConfigError, ProbesConfig};
 
-/// The paths of probes. Cloning shares them.
+/// The paths of probes. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ProbePaths(Arc<[Box<str>]>);
 
 impl ProbePaths {
-    /// Those of the configuration that are public routes: a probe is not authenticated, so
-    /// the exemption must not open a route.
+    /// Selects the configured paths that are public routes: probes are not authenticated, so
+    /// the exemption must not make a route public.
     pub(super) fn new(config: &ProbesConfig, scopes: &ScopeGuard) -> Result<Self, ConfigError> {
         let mut paths = Vec::new();
         for path in &config.paths {
@@ -55,8 +55,8 @@ pub(super) fn is_probing(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
-/// Limits probes by address, in memory of a fixed size: addresses that share a slot share
-/// its quota.
+/// Limits probes by address in a table of fixed size: addresses in the same slot share its
+/// quota.
 pub struct ProbeLimit {
     quota: Quota,
     v6_length: u8,
@@ -65,18 +65,17 @@ pub struct ProbeLimit {
     clock: SystemClock,
 }
 
-/// 32 KiB.
+/// The size of the table; 32 KiB.
 const SLOTS: usize = 4_096;
 
 impl ProbeLimit {
     pub(super) fn new(config: &Config) -> Result<Self, ConfigError> {
         let quota = config.probes.limit;
         if quota.algorithm() != Algorithm::Gcra {
-            return Err(ConfigError::setting(
-                "probes.limit",
-                "a sliding window is not supported here",
-            )
-            .help("for example \"600/minute burst 60\""));
+            return Err(
+                ConfigError::setting("probes.limit", "sliding windows are not supported")
+                    .help("for example \"600/minute burst 60\""),
+            );
         }
         Ok(Self {
             quota,
@@ -97,7 +96,7 @@ impl ProbeLimit {
             if !status.is_allowed() {
                 let refusal = Refusal::new(
                     RefusalKind::RateLimited,
-                    "too many health checks; wait as long as Retry-After says",
+                    "too many health checks; retry after the time in Retry-After",
                 );
                 return Err(refusal.retry_after(status.retry_after()));
             }
@@ -122,7 +121,7 @@ impl Guard for ProbeLimit {
         }
         let Some(client) = head.context().client() else {
             return Check::Refuse(Refusal::not_configured(
-                "no client address: put a layer of `ContextGuard` outside of the probe limit",
+                "no client address: add a `ContextGuard` layer outside of the probe limit",
             ));
         };
         match self.take(client.bucket(self.v6_length)) {

@@ -1,4 +1,4 @@
-//! The log of requests, from its configuration.
+//! Builds the audit log from its configuration.
 
 use std::{fs, io, path::Path, time::Duration};
 
@@ -14,10 +14,10 @@ use zeroize::Zeroizing;
 use super::FenceEvent;
 use crate::{AuditConfig, ConfigError, OnOverflow, SecretUrl};
 
-/// The longest wait for room.
+/// How long a request waits for space in the queue.
 const AT_MOST: Duration = Duration::from_secs(1);
 
-/// The log; to `tracing` where there is no configuration.
+/// Opens the audit log; records go to `tracing` without a configuration.
 pub(super) fn log(config: Option<&AuditConfig>) -> Result<AuditLog, ConfigError> {
     let Some(config) = config else {
         let journal = Journal::builder(TracingSink, Overflow::DropAndCount).start();
@@ -72,7 +72,8 @@ fn in_database(_config: &AuditConfig, _url: &SecretUrl) -> Result<Journal, Confi
     Err(ConfigError::setting(
         "audit.database",
         "this program was built without the feature `sql`",
-    ))
+    )
+    .help("enable the feature `sql` of stockade, or set audit.file instead"))
 }
 
 fn journal(setting: &str, config: &AuditConfig, sink: impl Sink) -> Result<Journal, ConfigError> {
@@ -88,7 +89,7 @@ fn journal(setting: &str, config: &AuditConfig, sink: impl Sink) -> Result<Journ
     journal.start().map_err(|error| failed(setting, &error))
 }
 
-/// What is wrong with the section, before a file is opened to write to.
+/// Validates the section without opening a file for writing.
 pub(super) fn settings(config: Option<&AuditConfig>) -> Result<(), ConfigError> {
     let Some(config) = config else {
         return Ok(());
@@ -105,19 +106,19 @@ pub(super) fn settings(config: Option<&AuditConfig>) -> Result<(), ConfigError> 
 }
 
 fn nowhere() -> ConfigError {
-    ConfigError::setting("audit", "records go nowhere")
+    ConfigError::setting("audit", "no destination of records is set")
         .help("set audit.file, audit.database, or both")
 }
 
 fn no_log_file() -> ConfigError {
     ConfigError::setting(
         "audit.security_file",
-        "needs audit.file; a database has its records already",
+        "requires audit.file; a database already contains these records",
     )
-    .help("set audit.file, too, or remove audit.security_file")
+    .help("set audit.file, or remove audit.security_file")
 }
 
-/// The key by which records are chained.
+/// Reads the key that chains records.
 fn chain_key(config: &AuditConfig) -> Result<Option<ChainKey>, ConfigError> {
     const SETTING: &str = "audit.key_file";
 
@@ -130,7 +131,7 @@ fn chain_key(config: &AuditConfig) -> Result<Option<ChainKey>, ConfigError> {
         .map_err(|error| ConfigError::of(SETTING, error))
 }
 
-/// The key under which prompts are digested.
+/// Reads the key of prompt digests.
 pub(super) fn prompt_key(config: Option<&AuditConfig>) -> Result<Option<PromptKey>, ConfigError> {
     const SETTING: &str = "audit.prompt_key_file";
 
@@ -156,7 +157,7 @@ pub(super) fn failed(setting: &str, error: &io::Error) -> ConfigError {
     ConfigError::setting(setting, error.to_string())
 }
 
-/// An event, for the log; several where it is about several lines.
+/// Converts an event to security events; an event about several lines becomes several.
 pub(super) fn security(event: &FenceEvent) -> Vec<SecurityEvent> {
     vec![match event {
         FenceEvent::Abuse(event) => return abuse(event),
@@ -168,7 +169,7 @@ pub(super) fn security(event: &FenceEvent) -> Vec<SecurityEvent> {
         FenceEvent::MoreKeys { news, count } => {
             let (event, how) = key(*news);
             let how = how.map(|how| format!("; {how}")).unwrap_or_default();
-            event.detail(format!("more keys at the same time: {count}{how}"))
+            event.detail(format!("more keys in the same change: {count}{how}"))
         }
         FenceEvent::Reloaded => SecurityEvent::new(EventKind::ConfigReloaded),
         FenceEvent::LimitStore { up: false } => {
@@ -202,20 +203,17 @@ fn abuse(event: &AbuseEvent) -> Vec<SecurityEvent> {
         AbuseEvent::ListRecovered { source } => SecurityEvent::new(EventKind::StoreRecovered)
             .subject("bans")
             .detail(source.to_string()),
-        // Each ban and each skipped line of it is an event by itself.
+        // Its bans and skipped lines are separate events.
         AbuseEvent::ListLoaded { .. } => return Vec::new(),
-        // The enum may grow. A test fails for a variant that has no arm here.
+        // The enum is non-exhaustive. A test fails for a variant without an arm here.
         _ => {
-            tracing::error!(
-                event = event.name(),
-                "an event of the detector is not in the log"
-            );
+            tracing::error!(event = event.name(), "an abuse event has no audit record");
             return Vec::new();
         }
     }]
 }
 
-/// One event a line, and one for those that are not listed.
+/// Returns one event per listed line, and one for the others.
 fn lines(skipped: &SkippedLines) -> Vec<SecurityEvent> {
     let event = |detail: String| {
         let event = SecurityEvent::new(EventKind::DenyListIncomplete);
@@ -229,20 +227,23 @@ fn lines(skipped: &SkippedLines) -> Vec<SecurityEvent> {
             skipped.unlisted()
         )));
     } else if skipped.is_empty() {
-        events.push(event("all lines can be read again".to_owned()));
+        events.push(event("all lines are valid again".to_owned()));
     }
     events
 }
 
-/// What became of a key, and how, where there are several ways.
+/// The security event of a key change, with a detail where several changes share a kind.
 fn key(news: KeyEvent) -> (SecurityEvent, Option<&'static str>) {
     let (kind, how) = match news {
         KeyEvent::Created => (EventKind::KeyCreated, None),
-        KeyEvent::Restored => (EventKind::KeyCreated, Some("it was refused before")),
+        KeyEvent::Restored => (EventKind::KeyCreated, Some("it was refused previously")),
         KeyEvent::Rotated => (EventKind::KeyRotated, None),
         KeyEvent::Revoked => (EventKind::KeyRevoked, None),
-        KeyEvent::Expired => (EventKind::KeyRevoked, Some("its expiry is in the past now")),
-        KeyEvent::Removed => (EventKind::KeyRevoked, Some("its record is gone")),
+        KeyEvent::Expired => (
+            EventKind::KeyRevoked,
+            Some("its expiry was set to the past"),
+        ),
+        KeyEvent::Removed => (EventKind::KeyRevoked, Some("its record was removed")),
     };
     (SecurityEvent::new(kind), how)
 }
@@ -312,7 +313,7 @@ mod tests {
         }
     }
 
-    // The compiler knows that `security` has an arm for each variant.
+    // The compiler checks that `security` has an arm for each variant.
     #[test]
     fn each_other_event_of_the_fence_is_recorded() {
         let id = || "a".parse().unwrap();

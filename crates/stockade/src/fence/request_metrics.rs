@@ -1,4 +1,4 @@
-//! Metrics of requests, under the names that Prometheus expects.
+//! Request metrics with Prometheus names.
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,7 @@ use stockade_core::{
     refusal::Denial,
 };
 
-/// Counts requests and how they ended. Where no recorder is installed, nothing comes of it.
+/// Counts requests and their outcomes. Has no effect unless a recorder is installed.
 ///
 /// | name | labels |
 /// |---|---|
@@ -26,22 +26,21 @@ use stockade_core::{
 /// | `stockade_auth_allowed_total` | `reason`: `credential`, `anonymous` |
 /// | `stockade_auth_blocked_total` | `reason`: `missing`, `unknown`, `expired`, … |
 /// | `stockade_refused_total` | `guard`, `code` |
-/// | `stockade_tokens_total` | `kind`: `prompt`, `completion`; estimates where none were reported |
+/// | `stockade_tokens_total` | `kind`: `prompt`, `completion`; estimated if the response has no usage |
 ///
-/// No label holds anything that a client sent. A route is the router's pattern, and `-`
-/// where none matched.
+/// Labels contain no client input. A route is the router's pattern, or `-` if none matched.
 #[derive(Clone, Default)]
 pub struct RequestMetrics(Arc<Series>);
 
-/// The series that are in use, so that none is looked up by text for each request.
+/// Cached series, so that requests do not look them up by name.
 #[derive(Default)]
 struct Series {
     requests: Known<(StatusCode, Option<MatchedRoute>), (Counter, Histogram)>,
     counters: Known<(&'static str, &'static str, &'static str), Counter>,
 }
 
-/// So many series of one kind are kept; what is over goes to the recorder each time.
-const KEPT: usize = 10_000;
+/// The maximum number of cached series of a kind; others are looked up for each request.
+const CACHED_SERIES: usize = 10_000;
 
 struct Known<K, V>(RwLock<HashMap<K, V>>);
 
@@ -59,7 +58,7 @@ where
         drop(known);
         let value = make(&key);
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() < KEPT {
+        if known.len() < CACHED_SERIES {
             known.insert(key, value.clone());
         }
         value
@@ -119,15 +118,15 @@ impl Guard for RequestMetrics {
     }
 }
 
-/// A request that is being measured.
+/// The response hook of [`RequestMetrics`].
 pub struct RequestMetricsHook {
     series: Arc<Series>,
     context: RequestContext,
     status: Option<StatusCode>,
 }
 
-/// nginx's number for a client that left before there was an answer.
-const LEFT: u16 = 499;
+/// The status of nginx for a client that disconnected before the response.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 impl ResponseHook for RequestMetricsHook {
     fn on_response(&mut self, status: StatusCode, _headers: &mut HeaderMap) {
@@ -135,9 +134,9 @@ impl ResponseHook for RequestMetricsHook {
     }
 
     fn on_end(self, _end: Outcome) {
-        let left = || StatusCode::from_u16(LEFT).expect("three digits");
+        let closed = || StatusCode::from_u16(CLIENT_CLOSED_REQUEST).expect("three digits");
         let context = self.context;
-        let key = (self.status.unwrap_or_else(left), context.route().cloned());
+        let key = (self.status.unwrap_or_else(closed), context.route().cloned());
         let (requests, duration) = self.series.requests.get(key, |(status, route)| {
             let route = route.as_ref().map_or("-", MatchedRoute::as_str);
             let (status, route) = (status.as_str().to_owned(), route.to_owned());

@@ -1,4 +1,4 @@
-//! The peer and the matched route, from where a server puts them.
+//! Reads the peer and the matched route that a server has set.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -14,7 +14,7 @@ use stockade_core::{
 
 use super::probes::{ProbePaths, is_probing};
 
-/// Where a server puts the peer and the matched route.
+/// Functions that read the peer and the matched route from the request's extensions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ServerAdapter {
     pub(crate) peer: fn(&Extensions) -> Option<PeerAddr>,
@@ -22,14 +22,14 @@ pub(crate) struct ServerAdapter {
 }
 
 impl ServerAdapter {
-    /// Core's [`PeerAddr`], and what axum puts among the extensions.
+    /// Reads [`PeerAddr`] and the extensions of axum.
     #[cfg(feature = "axum")]
     pub(crate) const DEFAULT: Self = Self {
         peer: crate::axum::peer,
         route: crate::axum::route,
     };
 
-    /// Core's [`PeerAddr`].
+    /// Reads [`PeerAddr`].
     #[cfg(not(feature = "axum"))]
     pub(crate) const DEFAULT: Self = Self {
         peer: |extensions| extensions.get().copied(),
@@ -37,18 +37,16 @@ impl ServerAdapter {
     };
 }
 
-/// The most routes whose names are kept: a router has them all from the start, so more are
-/// no router's.
+/// The maximum number of cached routes. The routes of a router are fixed, so more routes than
+/// this do not come from one.
 const ROUTES: usize = 4_096;
 
-/// Puts the route that the router matched into the context, and recognises probes. Right
-/// inside of the context.
+/// Sets the matched route in the request context, and recognises probes.
 #[derive(Debug)]
 pub struct RouteAdapter {
     route: fn(&Extensions) -> Option<&str>,
     probes: ProbePaths,
-    /// Each route's name is made once, and not for each request; and whether it is that of a
-    /// probe.
+    /// Caches each route, and whether it is the path of a probe.
     known: ArcSwap<HashMap<Box<str>, (MatchedRoute, bool), RandomState>>,
 }
 

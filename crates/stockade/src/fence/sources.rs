@@ -1,10 +1,10 @@
-//! What a fence follows, and how each of these sources fares.
+//! The watched sources of a fence, and their health.
 
 use std::{fmt::Display, sync::Arc};
 
 use stockade_watch::{SourceHealth, SourceStatus};
 
-/// The watched sources of a fence, by their names.
+/// The watched sources of a fence, by name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sources(Vec<(Arc<str>, SourceHealth)>);
 
@@ -23,7 +23,7 @@ impl Sources {
         self.0.iter().map(status).collect()
     }
 
-    /// Sets the gauges of all sources.
+    /// Updates the metrics of all sources.
     pub(super) fn record(&self) {
         for source in self.status() {
             let name: String = source.name.as_ref().into();

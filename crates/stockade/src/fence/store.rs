@@ -1,5 +1,4 @@
-//! Where limits are counted, and requests at once: in this process, or where replicas share
-//! them.
+//! The stores of rate limits and concurrency permits: in this process, or shared by replicas.
 
 #[cfg(not(feature = "redis"))]
 mod local;
@@ -16,21 +15,21 @@ pub(super) use local::{Stores, settings};
 #[cfg(feature = "redis")]
 pub(super) use shared::{Stores, settings};
 
-/// How a store that replicas share does.
+/// The health of a shared store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreHealth {
-    /// Whether it is asked. While it is `false`, the failure policy decides.
+    /// Whether the store is available. While it is not, the failure policy decides.
     pub up: bool,
-    /// Whether requests are refused, because it is not there and that was chosen.
+    /// Whether requests are refused: the store is unavailable and the failure policy is `deny`.
     pub refuses: bool,
-    /// Its failures so far.
+    /// The number of failed calls.
     pub failures: u64,
-    /// Decisions so far that the failure policy took.
+    /// The number of decisions by the failure policy.
     pub decided_without: u64,
-    /// Debits after the fact, such as of tokens, that never reached it so far. Its buckets
-    /// are fuller than they should be by so much.
+    /// The sum of deferred debits, such as of tokens, that did not reach the store; the
+    /// remaining quotas in it are too large by this sum.
     pub lost_debits: u64,
-    /// Permits so far that could not be given back, and are held until they expire.
+    /// The number of permits that could not be released and are held until they expire.
     pub lost_permits: u64,
 }

@@ -1,5 +1,5 @@
-//! Tokens of an identity provider, accepted in addition to keys; their key and their revocations are
-//! followed.
+//! Tokens of an identity provider, accepted in addition to keys. The files with their key and
+//! revocations are watched.
 
 use std::{
     error::Error,
@@ -21,13 +21,13 @@ use zeroize::Zeroizing;
 use super::sources::Sources;
 use crate::{Config, ConfigError, TokensConfig};
 
-/// A key set of a large identity provider has some ten KiB.
+/// The largest key file; key sets of large identity providers have about ten KiB.
 const LARGEST: u64 = 1 << 20;
 
 const KEY_FILE: &str = "auth.tokens.key_file";
 const REVOKED_FILE: &str = "auth.tokens.revoked_file";
 
-/// The guard that judges tokens. It keeps what follows its files.
+/// Builds the guard that verifies tokens. It keeps the watchers of its files alive.
 pub(super) fn guard(
     config: &TokensConfig,
     realm: &str,
@@ -47,11 +47,10 @@ pub(super) fn guard(
 }
 
 impl Config {
-    /// Reads the key and the revoked tokens of `[auth.tokens]` as a fence does, and keeps
-    /// nothing of them.
+    /// Validates the key file and the revocation file of `[auth.tokens]` as a fence does.
     ///
     /// # Errors
-    /// When one of the files cannot be read, or is not what it should be.
+    /// When a file cannot be read or is invalid.
     pub fn check_token_files(&self) -> Result<(), ConfigError> {
         let Some(tokens) = &self.auth.tokens else {
             return Ok(());
@@ -64,7 +63,7 @@ impl Config {
     }
 }
 
-/// The key set of a file, as long as the guard that uses it.
+/// A key set that follows its file.
 struct FollowedKeys {
     live: LiveKeys,
     watch: FileWatch,
@@ -92,7 +91,7 @@ impl KeySource for FollowedKeys {
     }
 }
 
-/// The revoked tokens of a file, as long as the guard that asks for them.
+/// Revoked tokens that follow their file.
 struct FollowedRevocations {
     file: RevocationFile,
     watch: FileWatch,
@@ -141,7 +140,7 @@ fn named(setting: &str, path: &Path) -> String {
 fn rules(config: &TokensConfig) -> TokenRules {
     TokenRules::new(&*config.issuer, &*config.audience)
         .scope_claim(&*config.scope_claim)
-        // So that nobody's subject can be the id of a key.
+        // No subject of a token can equal the id of a key.
         .id_prefix("token:")
 }
 
@@ -153,32 +152,33 @@ fn keys(config: &TokensConfig) -> Result<KeySet, ConfigError> {
     let file = config.key_file.display();
     let fault = |text: String| ConfigError::setting(KEY_FILE, format!("{file}: {text}"));
     let bytes =
-        read(&config.key_file).map_err(|error| fault(format!("it cannot be read: {error}")))?;
+        read(&config.key_file).map_err(|error| fault(format!("cannot be read: {error}")))?;
     parse(algorithm, &bytes).map_err(|error| match error.source() {
-        // Which key of a set, or where in the text.
+        // The source names the key of the set or the position in the text.
         Some(source) => fault(format!("{error}: {source}")),
         None => fault(error.to_string()),
     })
 }
 
-/// Refuses what is no plain file before it is opened: opening a FIFO waits for a writer.
+/// Reads a file. Refuses anything but a regular file before opening it, because opening a FIFO
+/// waits for a writer.
 fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no plain file"));
+        return Err(io::Error::other("not a regular file"));
     }
     let mut bytes = Zeroizing::new(Vec::new());
     let file = fs::File::open(path)?;
     file.take(LARGEST + 1).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > LARGEST {
-        true => Err(io::Error::other("it is over 1 MiB")),
+        true => Err(io::Error::other("larger than 1 MiB")),
         false => Ok(bytes),
     }
 }
 
-/// A secret for the HMAC algorithms; a JWKS or a PEM for the others.
+/// Parses a secret for HMAC algorithms, and JWKS or PEM for the others.
 fn parse(algorithm: Algorithm, bytes: &[u8]) -> Result<KeySet, KeyError> {
     if algorithm.name().starts_with("HS") {
-        // Editors and `echo` end a file with a line break that is no part of the secret.
+        // Editors and `echo` append a line break that is not part of the secret.
         let secret = Secret::new(bytes.trim_ascii_end())?;
         return Ok(KeySet::new([VerifyingKey::hmac(algorithm, &secret)?]));
     }

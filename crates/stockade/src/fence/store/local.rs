@@ -1,4 +1,4 @@
-//! Where limits are counted, and requests at once: in this process.
+//! Stores in this process.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use stockade_rate_limit::{MemoryLimitStore, MemoryPermits};
 use super::StoreHealth;
 use crate::{Config, ConfigError, fence::event::Listeners};
 
-/// Where limits are counted.
+/// The store of rate limits.
 pub type LimitsStore = Arc<MemoryLimitStore>;
-/// Where requests at once are counted.
+/// The store of concurrency permits.
 pub type PermitsStore = MemoryPermits;
 
-/// The stores of one fence.
+/// The stores of a fence.
 #[derive(Clone, Debug)]
 pub(in crate::fence) struct Stores {
     pub(in crate::fence) limits: LimitsStore,
@@ -42,13 +42,14 @@ impl Stores {
     }
 }
 
-/// What is wrong with the section: that there is one.
+/// Refuses the section `[store]`, which requires the feature `redis`.
 pub(in crate::fence) fn settings(config: &Config) -> Result<(), ConfigError> {
     match &config.store {
         None => Ok(()),
         Some(_) => Err(ConfigError::setting(
             "store",
             "this program was built without the feature `redis`",
-        )),
+        )
+        .help("enable the feature `redis` of stockade, or remove [store]")),
     }
 }

@@ -1,4 +1,4 @@
-//! Where limits are counted, and requests at once: on Redis, if there is one.
+//! Stores in this process or in Redis.
 
 mod limits;
 mod permits;
@@ -18,7 +18,7 @@ use crate::{
     fence::event::{FenceEvent, Listeners},
 };
 
-/// The stores of one fence.
+/// The stores of a fence.
 #[derive(Clone, Debug)]
 pub(in crate::fence) struct Stores {
     pub(in crate::fence) limits: LimitsStore,
@@ -57,7 +57,7 @@ impl Stores {
         })
     }
 
-    /// How Redis does; `None` without one.
+    /// The health of Redis; `None` without one.
     pub(in crate::fence) fn health(&self) -> Option<StoreHealth> {
         let LimitsStore::Shared(limits) = &self.limits else {
             return None;
@@ -74,14 +74,14 @@ impl Stores {
         })
     }
 
-    /// Where bans are shared.
+    /// The shared store of bans; `None` without Redis.
     pub(in crate::fence) fn bans(&self) -> Option<Arc<dyn BanStore>> {
         let redis = self.redis.as_ref()?;
         Some(Arc::new(RedisBans::new(redis)))
     }
 }
 
-/// What is wrong with the section, before a connection is made.
+/// Validates the section without connecting.
 pub(in crate::fence) fn settings(config: &Config) -> Result<(), ConfigError> {
     let Some(store) = &config.store else {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Limits, in this process or on Redis.
+//! The store of rate limits, in this process or in Redis.
 
 use std::{
     future::Future,
@@ -12,16 +12,17 @@ use stockade_rate_limit::{
 };
 use stockade_redis::RedisLimits;
 
-/// Where limits are counted.
+/// The store of rate limits.
 #[derive(Clone, Debug)]
 pub enum LimitsStore {
     /// In this process.
     Local(Arc<MemoryLimitStore>),
-    /// On Redis, or as the failure policy says.
+    /// In Redis, with a failure policy.
     Shared(Fallback<RedisLimits>),
 }
 
-/// A decision of Redis; boxed, since it is on its way for longer than that takes.
+/// The future of a decision by Redis; boxed, because the round trip costs more than the
+/// allocation.
 #[derive(Debug)]
 pub struct LimitsWait(Pin<Box<FallbackWait<RedisLimits>>>);
 

@@ -1,8 +1,8 @@
-//! Requests at once, in this process and on Redis.
+//! Concurrency permits, in this process and in Redis.
 //!
-//! Each request also has a place in this process, so that an outage of Redis never means
-//! that there is no bound at all: under the policies `allow` and `local` each process lets
-//! in what it would alone.
+//! Each request also takes a permit of this process, so that an outage of Redis does not remove
+//! all limits: under the policies `allow` and `local` each process admits as many requests as it
+//! would without Redis.
 
 use std::{
     fmt,
@@ -19,24 +19,24 @@ use stockade_rate_limit::{
 use stockade_redis::{RedisPermit, RedisPermits};
 use tokio::time;
 
-/// How long Redis may take to answer, the wait for a place left out.
+/// The timeout of calls to Redis, in addition to the queue timeout.
 const DEADLINE: Duration = Duration::from_millis(100);
 
-/// Where requests at once are counted.
+/// The store of concurrency permits.
 #[derive(Clone, Debug)]
 pub struct PermitsStore {
     local: MemoryPermits,
     shared: Option<(RedisPermits, FailurePolicy)>,
 }
 
-/// The places of a request.
+/// The permits of a request.
 #[derive(Debug)]
 pub struct Permit {
     _local: Option<MemoryPermit>,
     _shared: Option<RedisPermit>,
 }
 
-/// A place that is on its way.
+/// The future of a permit.
 pub struct PermitWait(Pin<Box<dyn Future<Output = Result<Permit, AcquireError>> + Send>>);
 
 impl PermitsStore {
@@ -44,7 +44,7 @@ impl PermitsStore {
         Self { local, shared }
     }
 
-    /// Permits that could not be given back to Redis.
+    /// The number of permits that could not be released in Redis.
     pub(super) fn lost(&self) -> u64 {
         let shared = self.shared.as_ref();
         shared.map_or(0, |(shared, _)| shared.stats().lost)
@@ -66,8 +66,8 @@ impl PermitStore for PermitsStore {
                 PermitReply::Wait(wait) => waiting(async move { wait.await.map(Permit::local) }),
             };
         };
-        // Who shares the places of all processes has those of this one among them: where
-        // they are taken, only a wait on Redis can help.
+        // The permits of this process are part of the shared ones: if none is free here, a
+        // request can only be admitted by waiting in the queue of Redis.
         let local = match self.local.acquire(requests, None) {
             PermitReply::Ready(Ok(permit)) => Some(permit),
             PermitReply::Ready(Err(full)) if queue_timeout.is_none() => {
@@ -115,7 +115,7 @@ impl Permit {
     }
 }
 
-/// An answer that is on its way.
+/// Boxes the future of a permit.
 fn waiting<F>(wait: F) -> PermitReply<Permit, PermitWait>
 where
     F: Future<Output = Result<Permit, AcquireError>> + Send + 'static,
