@@ -1,4 +1,4 @@
-//! What is unsafe about a configuration, and how to fix it.
+//! Finds unsafe settings of a configuration, with remedies.
 
 use std::{fmt, net::SocketAddr};
 
@@ -15,51 +15,51 @@ mod secrets;
 
 pub(crate) use needs::unmet;
 
-/// What a configuration does not say about itself.
+/// Facts about a deployment that are not in its configuration.
 #[derive(Clone, Debug, Default)]
 pub struct DeploymentFacts {
-    /// Where the server listens; `None` where that is not known.
+    /// The listen address; `None` if it is unknown.
     pub listen: Option<SocketAddr>,
-    /// Whether the server itself speaks TLS.
+    /// Whether the server terminates TLS itself.
     pub tls: bool,
-    /// The permission bits of the key file, where there is one.
+    /// The permission bits of the key file, if there is one.
     pub key_file_mode: Option<u32>,
-    /// The permission bits of the file with the pepper, where there is one.
+    /// The permission bits of the pepper file, if there is one.
     pub pepper_file_mode: Option<u32>,
     /// All keys.
     pub keys: Vec<KeyRecord>,
-    /// The secret that tokens are verified by, for algorithms that have one.
+    /// The secret that verifies tokens, for HMAC algorithms.
     pub token_secret: Option<Vec<u8>>,
-    /// What is in the deny-list, where there is one.
+    /// The report on the deny-list, if there is one.
     pub deny_list: Option<DenyListReport>,
 }
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// Not as good as it could be.
+    /// Should be improved.
     Warning,
     /// Not fit for production.
     Error,
 }
 
-/// Something unsafe.
+/// An unsafe setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
-    /// The setting.
+    /// The path of the setting.
     pub setting: String,
-    /// Where it is set; `None` for a default.
+    /// The origin of the value; `None` for a default.
     pub origin: Option<Origin>,
-    /// What is wrong with it, and what can come of it.
+    /// The problem and its consequence.
     pub reason: String,
-    /// How to fix it.
+    /// The remedy.
     pub remedy: Remedy,
 }
 
 impl From<ConfigError> for Finding {
-    /// What a server refuses is an error.
+    /// A setting that a fence refuses is an error.
     fn from(error: ConfigError) -> Self {
         Self {
             severity: Severity::Error,
@@ -87,7 +87,7 @@ impl fmt::Display for Finding {
 }
 
 impl Finding {
-    /// Where it is, as a prefix: `stockade.toml:7: rate_limit.by_ip: `.
+    /// The origin and the setting as a prefix: `stockade.toml:7: rate_limit.by_ip: `.
     pub fn place(&self) -> String {
         let setting = Some(self.setting.as_str()).filter(|setting| !setting.is_empty());
         let origin = self.origin.as_ref().map(ToString::to_string);
@@ -96,8 +96,8 @@ impl Finding {
     }
 }
 
-/// All that a fence refuses about a configuration, and all that is unsafe for production, the
-/// worst first.
+/// Returns everything in a configuration that a fence refuses or that is unsafe in production,
+/// errors first.
 ///
 /// ```
 /// use stockade::{Config, Environment, Format, Severity, DeploymentFacts, check};
@@ -149,10 +149,10 @@ pub fn check(config: &Config, facts: &DeploymentFacts) -> Vec<Finding> {
     found
 }
 
-/// What was found so far.
+/// The findings so far.
 struct Findings<'c> {
     found: Vec<Finding>,
-    /// The number of them that a fence refuses; these come first.
+    /// The number of findings that a fence refuses; these are at the start.
     faults: usize,
     config: &'c Config,
 }
@@ -177,7 +177,8 @@ impl Findings<'_> {
         self.add(Severity::Warning, setting, reason.into(), remedy.into());
     }
 
-    /// What a fence refuses already is not said twice.
+    /// Adds a finding. An error about a setting that the fence refuses is merged into that
+    /// finding.
     fn add(&mut self, severity: Severity, setting: &str, reason: String, remedy: Remedy) {
         let mut found = self.found.iter_mut().take(self.faults);
         let refused = found.find(|finding| finding.setting == setting);

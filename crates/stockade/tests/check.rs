@@ -1,4 +1,4 @@
-//! What is said of unsafe configurations.
+//! Tests the findings about unsafe configurations.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -52,12 +52,12 @@ fn safe() -> DeploymentFacts {
 }
 
 #[test]
-fn a_safe_one_is_not_found_fault_with() {
+fn a_safe_configuration_has_no_findings() {
     assert_eq!(findings(SAFE, &safe()), []);
 }
 
 #[test]
-fn every_unsafe_setting_is_found() {
+fn reports_every_unsafe_setting() {
     for (from, to, severity, setting) in [
         (
             "[auth]",
@@ -146,16 +146,19 @@ fn every_unsafe_setting_is_found() {
 }
 
 #[test]
-fn files_and_keys_are_looked_at() {
+fn reports_unsafe_files_and_keys() {
     type Change = fn(&mut DeploymentFacts);
     const CHEAP: &str = "$2b$04$abcdefghijklmnopqrstuuW3o0o8LkRIqEwXKYXmnZy1Pcq3cQ1Wa";
     let changes: [(Change, &str); 5] = [
         (|it| it.key_file_mode = Some(0o644), "every user"),
-        (|it| it.key_file_mode = Some(0o640), "a whole group"),
+        (
+            |it| it.key_file_mode = Some(0o640),
+            "the group of the file can read",
+        ),
         (|it| it.keys[0].expires = None, "the key a never expires"),
         (
             |it| it.keys[0].hash = CHEAP.parse().unwrap(),
-            "cheap to guess",
+            "bcrypt hash with too low a cost",
         ),
         (
             |it| it.token_secret = Some(b"changeme\n".to_vec()),

@@ -137,7 +137,11 @@ fn reports_the_errors_of_the_server() {
             "",
             "model: the server has no model",
         ),
-        ("keys_file = \"keys.yaml\"", "", "auth: no source of keys is set"),
+        (
+            "keys_file = \"keys.yaml\"",
+            "",
+            "auth: no source of keys is set",
+        ),
         (
             "header = \"x-forwarded-for\"",
             "",
@@ -182,7 +186,7 @@ fn checks_yaml_in_the_same_way_as_toml() {
     sandbox.write("stockade.yaml", yaml);
     let output = sandbox.run("check stockade.yaml");
     assert_eq!(output.code, 1);
-    let expected = "error: stockade.yaml:2: server.listen: keys travel in plain text";
+    let expected = "error: stockade.yaml:2: server.listen: keys are sent in plain text";
     assert!(output.stdout.contains(expected), "{}", output.combined());
 }
 

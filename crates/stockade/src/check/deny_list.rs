@@ -1,4 +1,4 @@
-//! Lines of a deny-list that ban no client.
+//! Invalid lines of the deny-list.
 
 use stockade_abuse::DenyListReport;
 
@@ -7,7 +7,7 @@ use crate::{Config, Remedy};
 
 const SETTING: &str = "abuse.deny_list";
 
-/// FS01: a line that is skipped is a client that is let in.
+/// Reports skipped lines, whose clients are not banned (FS01).
 pub(super) fn check(config: &Config, report: Option<&DenyListReport>, findings: &mut Findings<'_>) {
     let Some(report) = report else {
         return;
@@ -17,8 +17,8 @@ pub(super) fn check(config: &Config, report: Option<&DenyListReport>, findings: 
         let touch = file.map_or(String::new(), |file| format!("touch {}", file.display()));
         findings.warning(
             SETTING,
-            "the file does not exist; it is made with the first ban",
-            Remedy::text("create an empty file, or correct the path").run(touch),
+            "the file does not exist; it is created with the first ban",
+            Remedy::text("create an empty file, or correct abuse.deny_list").run(touch),
         );
     }
     let skipped = &report.skipped;
@@ -38,7 +38,7 @@ pub(super) fn check(config: &Config, report: Option<&DenyListReport>, findings: 
         findings.error(
             SETTING,
             format!("{} more lines ban no client", skipped.unlisted()),
-            "fix the first ones and check again",
+            "fix the listed lines and check again",
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Guards that are off, or that do less than they could.
+//! Guards that are disabled or weaker than they could be.
 
 use super::{Findings, secrets::DEFAULT_SECRETS};
 use crate::{Config, OnFailure, Remedy, RouteAccess};
@@ -14,14 +14,14 @@ pub(super) fn limits(config: &Config, findings: &mut Findings<'_>) {
     if config.rate_limit.by_key.is_empty() {
         findings.warning(
             "rate_limit.by_key",
-            "one key can take all that the server has",
+            "one key can use the full capacity of the server",
             set_example("rate_limit.by_key", "[\"60/minute\", \"10000/day\"]"),
         );
     }
     if config.concurrency.per_key.is_none() && config.concurrency.total.is_none() {
         findings.warning(
             "concurrency",
-            "a few long answers can take all that the server has",
+            "a few long responses can use the full capacity of the server",
             Remedy::text("set concurrency.per_key and concurrency.total, such as 4 and 64")
                 .set("concurrency.per_key", "4")
                 .set("concurrency.total", "64"),
@@ -29,9 +29,12 @@ pub(super) fn limits(config: &Config, findings: &mut Findings<'_>) {
     }
 }
 
-/// Sets it to a value that suits most.
+/// A remedy that sets a typical value.
 fn set_example(setting: &str, value: &str) -> Remedy {
-    Remedy::text(format!("set it to what one client needs: {value}")).set(setting, value)
+    Remedy::text(format!(
+        "set {setting} to the quota of one client, such as {value}"
+    ))
+    .set(setting, value)
 }
 
 pub(super) fn store(config: &Config, findings: &mut Findings<'_>) {
@@ -42,7 +45,8 @@ pub(super) fn store(config: &Config, findings: &mut Findings<'_>) {
         findings.error(
             "store.on_failure",
             "while Redis is down nothing is limited, also where an attacker brings it down",
-            Remedy::text("set it to \"local\" or \"deny\"").set("store.on_failure", "\"local\""),
+            Remedy::text("set store.on_failure to \"local\" or \"deny\"")
+                .set("store.on_failure", "\"local\""),
         );
     }
     let url = store.redis.expose();
@@ -60,21 +64,21 @@ pub(super) fn store(config: &Config, findings: &mut Findings<'_>) {
     if password.is_empty() && !is_local {
         findings.error(
             "store.redis",
-            "a client that reaches Redis can lift every limit and every ban",
-            with_password("set a password: rediss://:PASSWORD@HOST"),
+            "a client that can connect to Redis can remove every limit and every ban",
+            with_password("add a password to store.redis: rediss://:PASSWORD@HOST"),
         );
     } else if DEFAULT_SECRETS.contains(&password) {
         findings.error(
             "store.redis",
-            "the password is in every list of passwords",
-            with_password("set another one, such as that of: openssl rand -hex 32"),
+            "the password is a well-known default",
+            with_password("use a random password in store.redis: openssl rand -hex 32"),
         );
     }
     if scheme == "redis" && !is_local {
         findings.warning(
             "store.redis",
-            "the password and the addresses of clients travel in plain text",
-            with_password("use rediss:// where the network is not your own"),
+            "the password and client addresses are sent in plain text",
+            with_password("use rediss:// in store.redis, unless the network is trusted"),
         );
     }
 }
@@ -83,15 +87,15 @@ pub(super) fn abuse(config: &Config, findings: &mut Findings<'_>) {
     if !config.abuse.enabled {
         findings.warning(
             "abuse.enabled",
-            "no client is banned, whatever it does",
-            Remedy::text("set it to true").set("abuse.enabled", "true"),
+            "no client is ever banned",
+            Remedy::text("set abuse.enabled to true").set("abuse.enabled", "true"),
         );
     }
     if config.abuse.report_only {
         findings.warning(
             "abuse.report_only",
-            "bans are only reported",
-            Remedy::text("set it to false once the log shows the right clients only")
+            "bans are reported, but not enforced",
+            Remedy::text("set abuse.report_only to false once only the right clients are reported")
                 .set("abuse.report_only", "false"),
         );
     }
@@ -103,8 +107,9 @@ pub(super) fn abuse(config: &Config, findings: &mut Findings<'_>) {
     {
         findings.error(
             "abuse.allow",
-            "no client can be banned",
-            Remedy::text("name only networks of your own").set("abuse.allow", "[\"192.0.2.0/24\"]"),
+            "every client is exempt from bans",
+            Remedy::text("list only your own networks in abuse.allow")
+                .set("abuse.allow", "[\"192.0.2.0/24\"]"),
         );
     }
 }
@@ -117,7 +122,7 @@ pub(super) fn routes(config: &Config, findings: &mut Findings<'_>) {
             findings.warning(
                 &setting,
                 format!("every client can write to {}", route.path),
-                Remedy::text("set it to a scope, such as \"chat:write\"")
+                Remedy::text(format!("set {setting} to a scope, such as \"chat:write\""))
                     .set(&setting, "\"chat:write\""),
             );
         }
@@ -133,7 +138,7 @@ pub(super) fn audit(config: &Config, findings: &mut Findings<'_>) {
     match &config.audit {
         None => findings.warning(
             "audit",
-            "requests are only logged, not recorded",
+            "requests are logged, but not recorded",
             with_key(
                 Remedy::text("set audit.file, and audit.key_file to a file with 32 random bytes")
                     .set("audit.file", "\"app.log\""),
@@ -141,10 +146,10 @@ pub(super) fn audit(config: &Config, findings: &mut Findings<'_>) {
         ),
         Some(audit) if audit.key_file.is_none() => findings.warning(
             "audit.key_file",
-            "a process that can write the records can change them unnoticed",
+            "records can be changed without detection by a process that can write them",
             with_key(Remedy::text(
-                "set it to a file with 32 random bytes: head -c 32 /dev/urandom | base64 > \
-                 audit.key",
+                "set audit.key_file to a file with 32 random bytes: head -c 32 /dev/urandom | \
+                 base64 > audit.key",
             )),
         ),
         Some(_) => {}

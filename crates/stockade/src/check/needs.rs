@@ -1,22 +1,22 @@
-//! What keys need of the configuration.
+//! Settings that keys require.
 
 use stockade_key_auth::{KeyRequirements, KeySet};
 
 use super::{DeploymentFacts, Findings};
 use crate::{Config, Remedy};
 
-/// A setting that some keys need, and that is not there.
+/// A missing setting that some keys require.
 pub(crate) struct Unmet {
     pub(crate) setting: &'static str,
     keys: usize,
     effect: &'static str,
     pub(crate) help: &'static str,
-    /// An example, as TOML writes it.
+    /// An example value in TOML.
     value: &'static str,
 }
 
 impl Unmet {
-    /// `2 keys have …`
+    /// The problem: `2 keys have …`.
     pub(crate) fn reason(&self) -> String {
         let (count, effect) = (self.keys, self.effect);
         match count {
@@ -26,7 +26,7 @@ impl Unmet {
     }
 }
 
-/// The settings that these keys need, and that the configuration lacks.
+/// The settings that these keys require and the configuration lacks.
 pub(crate) fn unmet(config: &Config, needs: KeyRequirements) -> impl Iterator<Item = Unmet> {
     let all = [
         (
@@ -34,8 +34,8 @@ pub(crate) fn unmet(config: &Config, needs: KeyRequirements) -> impl Iterator<It
             Unmet {
                 setting: "auth.pepper_file",
                 keys: needs.pepper,
-                effect: "a hash that was made with a pepper, so requests with it are refused",
-                help: "name the file that --pepper-file named when the key was made",
+                effect: "a peppered hash, which cannot be verified without the pepper",
+                help: "set auth.pepper_file to the file that --pepper-file named when the key was created",
                 value: "\"pepper\"",
             },
         ),
@@ -44,8 +44,8 @@ pub(crate) fn unmet(config: &Config, needs: KeyRequirements) -> impl Iterator<It
             Unmet {
                 setting: "rate_limit.by_key",
                 keys: needs.request_quotas,
-                effect: "a quota of requests of its own, which is not enforced",
-                help: "set the quota of all other keys: [\"60/minute\", \"10000/day\"]",
+                effect: "a separate request quota, which is not enforced",
+                help: "set rate_limit.by_key to the default quota of keys: [\"60/minute\", \"10000/day\"]",
                 value: "[\"60/minute\", \"10000/day\"]",
             },
         ),
@@ -54,8 +54,8 @@ pub(crate) fn unmet(config: &Config, needs: KeyRequirements) -> impl Iterator<It
             Unmet {
                 setting: "token_budget.by_key",
                 keys: needs.token_quotas,
-                effect: "a quota of tokens of its own, which is not enforced",
-                help: "set the quota of all other keys: [\"100000/minute\"]",
+                effect: "a separate token quota, which is not enforced",
+                help: "set token_budget.by_key to the default quota of keys: [\"100000/minute\"]",
                 value: "[\"100000/minute\"]",
             },
         ),
@@ -64,8 +64,8 @@ pub(crate) fn unmet(config: &Config, needs: KeyRequirements) -> impl Iterator<It
             Unmet {
                 setting: "concurrency.per_key",
                 keys: needs.concurrency,
-                effect: "a limit of concurrent requests of its own, which is not enforced",
-                help: "set the limit of all other keys: 8",
+                effect: "a separate concurrency limit, which is not enforced",
+                help: "set concurrency.per_key to the default limit of keys: 8",
                 value: "8",
             },
         ),
@@ -76,9 +76,9 @@ pub(crate) fn unmet(config: &Config, needs: KeyRequirements) -> impl Iterator<It
     unmet.map(|(_, unmet)| unmet)
 }
 
-/// Reports what the keys need, and who can read the pepper.
+/// Reports missing settings and a pepper file that other users can read.
 pub(super) fn check(config: &Config, facts: &DeploymentFacts, findings: &mut Findings<'_>) {
-    // Duplicates are refused where the keys are loaded.
+    // Loading the keys refuses duplicates.
     if let Ok(keys) = KeySet::new(facts.keys.iter().cloned()) {
         for unmet in unmet(config, keys.requirements()) {
             let remedy = Remedy::text(unmet.help).set(unmet.setting, unmet.value);
@@ -91,7 +91,7 @@ pub(super) fn check(config: &Config, facts: &DeploymentFacts, findings: &mut Fin
     if facts.pepper_file_mode.is_some_and(|mode| mode & 0o077 != 0) {
         findings.error(
             "auth.pepper_file",
-            "others than the owner can read the pepper, and with it test keys against the hashes",
+            "users other than the owner can read the pepper and use it to guess keys",
             Remedy::text(&chmod).run(&chmod),
         );
     }

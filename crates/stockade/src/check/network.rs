@@ -1,4 +1,4 @@
-//! What others on the network can do: web pages, listeners, proxies.
+//! Exposure to the network: web pages, listeners, proxies.
 
 use super::{DeploymentFacts, Findings};
 use crate::{Config, Remedy};
@@ -9,13 +9,13 @@ const A_NETWORK: &str = "[\"10.0.0.0/8\"]";
 pub(super) fn cors(config: &Config, findings: &mut Findings<'_>) {
     let all = config.cors.allow_origins.iter().any(|origin| origin == "*");
     let name = || {
-        Remedy::text("name the origins of your pages in cors.allow_origins")
+        Remedy::text("list the origins of your pages in cors.allow_origins")
             .set("cors.allow_origins", AN_ORIGIN)
     };
     match (all, config.cors.allow_credentials) {
         (true, true) => findings.error(
             "cors.allow_credentials",
-            "every web page can use the API in the name of its visitor",
+            "every web page can use the API with its visitor's credentials",
             name(),
         ),
         (true, false) => findings.warning(
@@ -36,10 +36,10 @@ pub(super) fn listener(config: &Config, facts: &DeploymentFacts, findings: &mut 
     if public && !facts.tls && !behind_proxy {
         findings.error(
             "server.listen",
-            "keys travel in plain text over an address that others reach",
+            "keys are sent in plain text over a public address",
             Remedy::text(
-                "listen on 127.0.0.1, or set server.tls, or put a proxy with TLS in front and \
-                 name it in client_ip.trusted_proxies",
+                "set server.listen to 127.0.0.1, or set server.tls, or add a TLS proxy and list it \
+                 in client_ip.trusted_proxies",
             )
             .set("server.listen", "\"127.0.0.1:8000\""),
         );
@@ -50,12 +50,10 @@ pub(super) fn proxies(config: &Config, findings: &mut Findings<'_>) {
     if config.client_ip.dangerous_trusted_proxy_count.is_some() {
         findings.warning(
             "client_ip.dangerous_trusted_proxy_count",
-            "a client that reaches the server past the proxies chooses its own address",
-            Remedy::text(
-                "remove it, and name the networks of the proxies in client_ip.trusted_proxies",
-            )
-            .remove("client_ip.dangerous_trusted_proxy_count")
-            .set("client_ip.trusted_proxies", A_NETWORK),
+            "a client that bypasses the proxies can choose its address",
+            Remedy::text("list the networks of the proxies in client_ip.trusted_proxies instead")
+                .remove("client_ip.dangerous_trusted_proxy_count")
+                .set("client_ip.trusted_proxies", A_NETWORK),
         );
     }
     if config
@@ -66,8 +64,8 @@ pub(super) fn proxies(config: &Config, findings: &mut Findings<'_>) {
     {
         findings.error(
             "client_ip.trusted_proxies",
-            "every client is a trusted proxy, and so chooses its own address",
-            Remedy::text("name only the networks of the proxies")
+            "every client is a trusted proxy and can choose its address",
+            Remedy::text("list only the networks of the proxies in client_ip.trusted_proxies")
                 .set("client_ip.trusted_proxies", A_NETWORK),
         );
     }

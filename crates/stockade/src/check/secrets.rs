@@ -1,11 +1,11 @@
-//! Keys, tokens, and what can be guessed of them.
+//! Weak secrets of keys and tokens.
 
 use stockade_key_auth::KeyRecord;
 
 use super::{DeploymentFacts, Findings};
 use crate::{Config, Remedy};
 
-/// Secrets that stand in examples, and so in the lists of those who guess.
+/// Secrets from examples, which attackers try first.
 pub(super) const DEFAULT_SECRETS: &[&str] = &[
     "changeme",
     "change-me",
@@ -20,19 +20,19 @@ pub(super) const DEFAULT_SECRETS: &[&str] = &[
     "stockade",
     "dev",
 ];
-/// The fewest bytes of a secret for HS256 (RFC 7518, section 3.2).
+/// The minimum length of a secret for HS256 (RFC 7518, section 3.2).
 const SECRET_BYTES: usize = 32;
-/// bcrypt below this costs less than ten milliseconds.
+/// The minimum cost of bcrypt; lower costs take less than ten milliseconds.
 const BCRYPT_COST: u32 = 10;
-/// So many keys are named; the others are counted.
+/// The maximum number of keys that are named; the others are counted.
 const NAMED: usize = 5;
-/// An expiry, as an example.
+/// An example of an expiry.
 const AN_EXPIRY: &str = "2030-01-31T00:00:00Z";
 
 pub(super) fn keys(config: &Config, facts: &DeploymentFacts, findings: &mut Findings<'_>) {
     let file = config.auth.keys_file.as_deref();
     let file = file.map(|file| file.display().to_string());
-    // `stockade keys` takes a file by its name, and a database by STOCKADE_KEYS.
+    // `stockade keys` takes a file with --store and a database from STOCKADE_KEYS.
     let store = file.as_ref().map(|file| format!(" --store {file}"));
     let store = store.unwrap_or_default();
     let setting = match file {
@@ -53,7 +53,7 @@ pub(super) fn keys(config: &Config, facts: &DeploymentFacts, findings: &mut Find
         } else if mode & 0o060 != 0 {
             findings.warning(
                 "auth.keys_file",
-                "a whole group can read the hashes of the keys",
+                "the group of the file can read the hashes of the keys",
                 readable(),
             );
         }
@@ -67,7 +67,7 @@ pub(super) fn keys(config: &Config, facts: &DeploymentFacts, findings: &mut Find
         let remedy = match &file {
             Some(file) => {
                 let remedy = Remedy::text(format!(
-                    "add expires_at: \"{AN_EXPIRY}\" to each of them in {file}, or replace them: \
+                    "add expires_at: \"{AN_EXPIRY}\" to each of them in {file}, or rotate them: \
                      {example}"
                 ));
                 eternal.iter().fold(remedy, |remedy, key| {
@@ -81,7 +81,7 @@ pub(super) fn keys(config: &Config, facts: &DeploymentFacts, findings: &mut Find
         findings.warning(
             setting,
             format!(
-                "{}, so one that leaks works for ever",
+                "{}, so a leaked key stays valid",
                 named(&eternal, "never expires", "never expire")
             ),
             remedy,
@@ -91,7 +91,7 @@ pub(super) fn keys(config: &Config, facts: &DeploymentFacts, findings: &mut Find
     if !weak.is_empty() {
         let rotate = |key: &&KeyRecord| format!("stockade keys rotate {}{store}", key.id);
         let text = format!(
-            "generated keys need no slow hash: {}",
+            "rotate them; generated keys need no slow hash: {}",
             weak.first().map(rotate).unwrap_or_default()
         );
         let remedy = Remedy::text(text);
@@ -99,8 +99,8 @@ pub(super) fn keys(config: &Config, facts: &DeploymentFacts, findings: &mut Find
             setting,
             named(
                 &weak,
-                "has a bcrypt hash that is cheap to guess at",
-                "have a bcrypt hash that is cheap to guess at",
+                "has a bcrypt hash with too low a cost",
+                "have a bcrypt hash with too low a cost",
             ),
             weak.iter()
                 .fold(remedy, |remedy, key| remedy.run(rotate(key))),
@@ -149,8 +149,8 @@ pub(super) fn tokens(config: &Config, facts: &DeploymentFacts, findings: &mut Fi
         let make = format!("head -c 32 /dev/urandom | base64 > {file}");
         findings.error(
             "auth.tokens.key_file",
-            "the secret can be guessed, and with it every client can make tokens",
-            Remedy::text(format!("put 32 random bytes there: {make}")).run(make),
+            "the secret can be guessed, which allows clients to forge tokens",
+            Remedy::text(format!("write 32 random bytes to {file}: {make}")).run(make),
         );
     }
 }
