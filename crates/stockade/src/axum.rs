@@ -1,4 +1,4 @@
-//! The adapter for axum.
+//! Integration with axum.
 
 use std::{convert::Infallible, fmt, net::SocketAddr, ops::Deref};
 
@@ -6,8 +6,8 @@ use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, OptionalFromRequ
 use http::{Extensions, StatusCode, request::Parts};
 use stockade_core::{client::PeerAddr, context::RequestContext, identity::Principal};
 
-/// The peer that a server put there itself, or that axum's
-/// `into_make_service_with_connect_info::<SocketAddr>()` found.
+/// The peer from the extension [`PeerAddr`], or from axum's
+/// `into_make_service_with_connect_info::<SocketAddr>()`.
 pub(crate) fn peer(extensions: &Extensions) -> Option<PeerAddr> {
     if let Some(peer) = extensions.get() {
         return Some(*peer);
@@ -20,8 +20,8 @@ pub(crate) fn route(extensions: &Extensions) -> Option<&str> {
     extensions.get().map(MatchedPath::as_str)
 }
 
-/// Extracts the principal of an authenticated request. All else that is known about a request
-/// is in the [`RequestContext`], which axum's `Extension` extracts.
+/// Extracts the principal of an authenticated request. For other facts about the request,
+/// extract [`RequestContext`] with axum's `Extension`.
 ///
 /// ```
 /// use stockade::Authenticated;
@@ -30,12 +30,12 @@ pub(crate) fn route(extensions: &Extensions) -> Option<&str> {
 ///     format!("hello, {}", principal.id())
 /// }
 ///
-/// async fn who(principal: Option<Authenticated>) -> String {
-///     principal.map_or("nobody".to_owned(), |principal| principal.id().to_owned())
+/// async fn whoami(principal: Option<Authenticated>) -> String {
+///     principal.map_or("anonymous".to_owned(), |principal| principal.id().to_owned())
 /// }
 /// # let _: axum::Router = axum::Router::new()
 /// #     .route("/hello", axum::routing::get(hello))
-/// #     .route("/who", axum::routing::get(who));
+/// #     .route("/whoami", axum::routing::get(whoami));
 /// ```
 pub struct Authenticated(
     /// The principal.
@@ -63,7 +63,8 @@ where
 {
     type Rejection = StatusCode;
 
-    /// 401 where nobody is known; the scope guard says so first, unless the route is public.
+    /// Rejects an unauthenticated request with status 401. On routes that are not public, the
+    /// scope guard has refused it already.
     async fn from_request_parts(head: &mut Parts, _state: &S) -> Result<Self, StatusCode> {
         Self::of(head).ok_or(StatusCode::UNAUTHORIZED)
     }

@@ -1,4 +1,4 @@
-//! Response headers that tell browsers to treat an API's answers as data.
+//! Response headers that make browsers treat API responses as data.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use http::{
 use tower_http::set_header::SetResponseHeader;
 use tower_layer::Layer;
 
-/// Adds security headers to every response that does not have them yet.
+/// Adds security headers to responses that lack them.
 ///
 /// | header | value |
 /// |---|---|
@@ -22,8 +22,8 @@ use tower_layer::Layer;
 /// | `Referrer-Policy` | `no-referrer` |
 /// | `Strict-Transport-Security` | only with [`hsts`](Self::hsts) |
 ///
-/// A handler that sets one of them keeps its own value, so pages can have a policy of their
-/// own. Put it outside of the fence, so that refusals have them, too.
+/// A value that a handler sets is kept, so pages can have their own policy. Apply the layer
+/// outside of the fence, so that refusals have the headers, too.
 ///
 /// ```
 /// use axum::{Router, body::Body, routing::get};
@@ -49,13 +49,13 @@ pub struct SecurityHeadersLayer {
 }
 
 impl SecurityHeadersLayer {
-    /// All headers but `Strict-Transport-Security`.
+    /// Adds all headers except `Strict-Transport-Security`.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Also sends `Strict-Transport-Security` with this age: browsers then come back over TLS
-    /// only. For servers that clients reach over TLS and nothing else. Zero does not send it.
+    /// Also adds `Strict-Transport-Security` with this age: browsers then connect only over TLS.
+    /// Use it only for servers that clients always reach over TLS. Zero disables it.
     pub fn hsts(mut self, max_age: Duration) -> Self {
         self.hsts = (!max_age.is_zero()).then(|| {
             let value = format!("max-age={}", max_age.as_secs());
@@ -65,10 +65,10 @@ impl SecurityHeadersLayer {
     }
 }
 
-/// One header.
+/// A service that sets one header.
 type Set<S, V = HeaderValue> = SetResponseHeader<S, V>;
 
-/// A service whose responses have security headers; made by [`SecurityHeadersLayer`].
+/// A service that adds security headers; created by [`SecurityHeadersLayer`].
 pub type SecurityHeaders<S> = Set<Set<Set<Set<Set<S>>>>, Option<HeaderValue>>;
 
 impl<S> Layer<S> for SecurityHeadersLayer {
