@@ -1,42 +1,44 @@
-//! A fence of tower layers for HTTP and gRPC APIs, from one configuration file.
+//! Authentication, rate limits, bans and audit records for HTTP and gRPC APIs: one tower layer,
+//! configured by one file.
 //!
 //! # Rules
-//! 1. **One file** ([`Config`], TOML or YAML) says who may use the API and how much of it.
-//!    Precedence: environment (`STOCKADE_RATE_LIMIT__BY_IP`), then the legacy names
-//!    ([`LEGACY_NAMES`], off unless [`Environment::legacy_names`] is called), then the file.
-//!    Unknown names are refused, with the line or the variable and the nearest known name.
-//! 2. **One layer** ([`Fence`]) does all of it, in the order that it has to be done in:
-//!    records, web pages, bans, the limit by address, keys and tokens, banned keys, the limit
-//!    by key, scopes, requests at once, bodies, token budgets. Health checks
-//!    ([`ProbesConfig`]) meet only records, web pages and a limit of their own. A client at a
-//!    banned address that sends a credential is limited by address before that is verified,
-//!    and preflight requests of browsers are banned and limited like all others. The order
-//!    stands in one file of this crate, `fence/layer.rs`, with a comment a guard. All of
-//!    them are one service ([`Chain`](stockade_core::guard::Chain)).
-//! 3. What no rule names, nobody may. Without keys there is no fence.
-//! 4. Bad keys are throttled by address before any slow hash is computed. Refused requests
-//!    reach no handler, and their bodies are not read.
-//! 5. Keys and deny-lists are followed while the fence stands; quotas, the abuse policy and
-//!    web pages change with [`Fence::reload`]. A bad new configuration changes nothing.
-//!    Each key that was created, rotated or revoked meanwhile, whoever did it, is an event
-//!    ([`FenceEvent`]) in the log: the first hundred of one change by their ids, the rest as a
-//!    count for each kind. Keys that are read at the start are no news.
-//! 6. Limits are counted in this process, or on Redis, so that replicas share them (feature
-//!    `redis`). What happens while Redis is down has to be chosen.
-//! 7. [`check`] says what is unsafe about a configuration, and how to mend it.
+//! 1. **Routes without a rule are denied.** `[[routes]]` makes a route public or requires
+//!    authentication or a scope.
+//! 2. **Keys are required**, from a file or a database. Access tokens (JWT) are accepted in
+//!    addition to keys.
+//! 3. **The order of the guards is fixed**: audit record, CORS, bans, limit by address, keys and
+//!    tokens, banned keys, limit by key, scopes, concurrency, body, token budget. They form one
+//!    service (a [`Chain`](stockade_core::guard::Chain)); `fence/layer.rs` declares their order,
+//!    with a comment for each guard.
+//! 4. **Invalid keys are limited by address** before any slow hash is computed. A refused request
+//!    reaches no handler, and its body is not read unless the body itself is checked.
+//! 5. **Valid keys pass the ban of an address**, unless `abuse.ban_valid_keys` is set, but not the
+//!    limit by address. Preflight requests of browsers are banned and limited like all others.
+//! 6. **Health checks** ([`ProbesConfig`]) are exempt from bans, authentication and all limits
+//!    except their own.
+//! 7. **The environment takes precedence over the file.** Precedence: environment
+//!    (`STOCKADE_RATE_LIMIT__BY_IP`), then the legacy names ([`LEGACY_NAMES`], only after
+//!    [`Environment::legacy_names`] was called), then the file ([`Config`], TOML or YAML). Unknown
+//!    names are refused with their line or variable and the nearest known name.
+//! 8. **Changes of keys, revocations and deny-lists take effect without a reload.** Quotas, the
+//!    abuse policy and CORS change with [`Fence::reload`]; an invalid configuration changes
+//!    nothing. Each key that any process creates, rotates or revokes is an event
+//!    ([`FenceEvent`]) in the audit log: up to a hundred of a change by id, the others as a count.
+//! 9. **Limits are counted in this process**, or in Redis (feature `redis`), which replicas share.
+//!    With Redis, `store.on_failure` is required: it decides what happens during an outage.
+//! 10. **[`check`] finds unsafe settings** and suggests a fix for each.
 //!
 //! # Knowing before deploying
-//! - Put the layer on once, after routing, with axum's `Router::layer`: so the matched route
-//!   is known, and no request is boxed twice. Serve with
-//!   `into_make_service_with_connect_info::<SocketAddr>()`, or no request has an address.
-//! - Behind a fence a handler finds its principal with [`Authenticated`]; a tonic service
-//!   with `RequestContext::of(request.extensions()).and_then(RequestContext::principal)`.
-//! - gRPC beside HTTP: put the layer around tonic's services as well, where the path names the
-//!   method, and not only around the router that they are a fallback of. The example
-//!   `tonic-and-axum` does so.
-//! - Responses get no security headers from a fence: put [`SecurityHeadersLayer`] outside of
-//!   it.
-//! - Each layer of it is a crate of its own, without the others.
+//! - Apply the layer once, after routing, with axum's `Router::layer`: the matched route is then
+//!   known, and no request is boxed twice.
+//! - Serve with `into_make_service_with_connect_info::<SocketAddr>()`. Otherwise requests have no
+//!   client address, which limits and bans require.
+//! - Handlers get the principal with [`Authenticated`]; tonic services with
+//!   `RequestContext::of(request.extensions()).and_then(RequestContext::principal)`.
+//! - For gRPC, also apply the layer to tonic's services, where the path names the method, and not
+//!   only to the router that falls back to them. See the example `tonic-and-axum`.
+//! - A fence adds no security headers to responses: apply [`SecurityHeadersLayer`] outside of it.
+//! - Each layer is also a crate of its own, usable without the others.
 //!
 //! # Example
 //! ```toml
@@ -93,9 +95,58 @@
 //! # fn main() {}
 //! ```
 //!
-//! `stockade keys new --scope chat:write` makes `keys.yaml` and shows a key. A request with it is
-//! answered, one without it gets a 401, and a key that `stockade keys revoke` revokes is refused
-//! within two seconds.
+//! `stockade keys new --scope chat:write` creates `keys.yaml` and shows a key. Requests with the
+//! key succeed and requests without it get status 401. After `stockade keys revoke` the key is
+//! refused within two seconds.
+//!
+//! # Example with a custom guard
+//! The builder adds guards to the fence. This one refuses content types that the form of another
+//! site can send, before any key is verified:
+//!
+//! ```no_run
+//! # #[cfg(feature = "axum")] mod program {
+//! use std::net::SocketAddr;
+//!
+//! use axum::{Router, routing::post};
+//! use stockade::{
+//!     Config, Environment, Fence,
+//!     core::{
+//!         guard::guard_fn,
+//!         refusal::{Refusal, RefusalKind},
+//!     },
+//! };
+//! use tokio::net::TcpListener;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let json_only = guard_fn("json_only", |head| match head.headers.get("content-type") {
+//!         Some(media_type) if media_type == "application/json" => Ok(()),
+//!         _ => Err(Refusal::new(
+//!             RefusalKind::UnsupportedType,
+//!             "the content type is not application/json",
+//!         )),
+//!     });
+//!     let config = Config::read("stockade.toml", &Environment::from_process())?;
+//!     let fence = Fence::builder(&config)
+//!         .before_identity(json_only)
+//!         .build()
+//!         .await?;
+//!
+//!     let app = Router::new()
+//!         .route("/v1/chat/completions", post(async || "hello"))
+//!         .layer(fence.layer())
+//!         .into_make_service_with_connect_info::<SocketAddr>();
+//!     let listener = TcpListener::bind("127.0.0.1:3000").await?;
+//!     axum::serve(listener, app).await?;
+//!     Ok(())
+//! }
+//! # }
+//! # fn main() {}
+//! ```
+//!
+//! Requests with another content type get status 415. Like every refusal, theirs is recorded,
+//! counted in metrics and reported to the abuse detector. `async_guard_fn` creates guards that
+//! wait or hold a permit until the response has ended; see [`guard`](stockade_core::guard).
 
 #[cfg(feature = "axum")]
 mod axum;
@@ -121,7 +172,7 @@ pub use fence::{
 pub use security_headers::{SecurityHeaders, SecurityHeadersLayer};
 pub use stockade_watch::SourceStatus;
 
-/// The crates of the family, each of which works without the others.
+/// The crates of the individual layers.
 pub use {
     stockade_abuse as abuse, stockade_audit as audit, stockade_body as body, stockade_core as core,
     stockade_jwt as jwt, stockade_key_auth as key_auth, stockade_rate_limit as rate_limit,
