@@ -25,6 +25,7 @@ pub struct RefreshFamily {
 
 /// A request to replace a token.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct RotationRequest {
     /// The digest of the presented token.
     pub presented: TokenDigest,
@@ -38,6 +39,7 @@ pub struct RotationRequest {
 
 /// The result of a [`RotationRequest`].
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Rotation {
     /// The next token is now valid, and the presented one is not.
     Rotated {

@@ -168,6 +168,7 @@ impl fmt::Debug for RefreshToken {
 
 /// The result of a rotation.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct RotatedToken {
     /// The next refresh token.
     pub token: RefreshToken,

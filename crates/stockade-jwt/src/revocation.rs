@@ -35,6 +35,7 @@ pub trait RevocationStore: Send + Sync + 'static {
 }
 
 /// The revocation status of a token.
+#[non_exhaustive]
 pub enum RevocationStatus {
     /// The token was not revoked.
     NotRevoked,

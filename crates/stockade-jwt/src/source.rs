@@ -32,6 +32,7 @@ pub trait KeySource: Send + Sync + 'static {
 }
 
 /// The response of a [`KeySource`] to an unknown key id.
+#[non_exhaustive]
 pub enum KeyRefresh {
     /// No newer set is available.
     UpToDate,

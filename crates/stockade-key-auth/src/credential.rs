@@ -9,6 +9,7 @@ const MAX_LENGTH: usize = 512;
 
 /// A request header that carries API keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CredentialSource {
     /// `Authorization: Bearer <key>` (RFC 6750, section 2.1).
     Bearer,
