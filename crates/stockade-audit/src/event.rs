@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use stockade_core::{client::ClientIp, clock::Timestamp, context::RequestId};
 
-use crate::line::{Level, Line, field};
+use crate::line::{Level, Line, text_field};
 
 /// The maximum length of a text, in bytes, before escaping.
 const TEXT: usize = 256;
@@ -152,24 +152,24 @@ impl SecurityEvent {
     pub(crate) fn line(&self, now: Timestamp) -> Line {
         let (name, level, message) = self.kind.row();
         let mut line = Line::new(now, level, message);
-        line.literal(field!("event"), name);
+        line.literal(text_field!("event"), name);
         if let Some(id) = self.request {
             line.request_id(id);
         }
         if self.client.is_some() {
-            line.client(field!("ip"), self.client);
+            line.client(self.client);
         }
         match (&self.user, self.kind) {
             (None, _) => {}
             // Entered by an unauthenticated user, who may have typed a password.
-            (Some(user), EventKind::LoginFailed) => line.text(field!("user"), user, TEXT),
-            (Some(user), _) => line.identifier(field!("user"), user, TEXT),
+            (Some(user), EventKind::LoginFailed) => line.text(text_field!("user"), user, TEXT),
+            (Some(user), _) => line.identifier(text_field!("user"), user, TEXT),
         }
         if let Some(subject) = &self.subject {
-            line.identifier(field!("subject"), subject, TEXT);
+            line.identifier(text_field!("subject"), subject, TEXT);
         }
         if let Some(detail) = &self.detail {
-            line.text(field!("detail"), detail, TEXT);
+            line.text(text_field!("detail"), detail, TEXT);
         }
         line
     }

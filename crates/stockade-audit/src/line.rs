@@ -22,7 +22,14 @@ macro_rules! field {
         concat!(",\"", $name, "\":")
     };
 }
-pub(crate) use field;
+
+/// The text of the name and the opening quote of a text field in a line: `,"name":"`.
+macro_rules! text_field {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":\"")
+    };
+}
+pub(crate) use {field, text_field};
 
 /// The severity of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,13 +64,13 @@ pub(crate) struct Line(Vec<u8>);
 impl Line {
     pub(crate) fn new(at: Timestamp, level: Level, message: &'static str) -> Self {
         let mut line = Self::begin(at, "\"");
-        line.literal(field!("level"), level.as_str());
-        line.literal(field!("message"), message);
+        line.literal(text_field!("level"), level.as_str());
+        line.literal(text_field!("message"), message);
         line
     }
 
     /// Starts a line whose level and message are one constant text.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn begin(at: Timestamp, level_and_message: &'static str) -> Self {
         let mut line = Self(SCRATCH.try_with(Cell::take).unwrap_or_default());
         line.0.reserve(LINE_CAPACITY);
@@ -73,77 +80,72 @@ impl Line {
         line
     }
 
-    // Inlined, so that a name of known length is written in place.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn raw(&mut self, text: &str) {
         self.0.extend_from_slice(text.as_bytes());
     }
 
     /// Appends a field whose text is visible ASCII without quotes.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn literal(&mut self, field: &'static str, text: &str) {
         self.raw(field);
-        self.0.push(b'"');
         self.raw(text);
         self.0.push(b'"');
     }
 
     /// Appends the request id.
     pub(crate) fn request_id(&mut self, id: RequestId) {
-        self.raw(field!("request_id"));
-        self.0.push(b'"');
+        self.raw(text_field!("request_id"));
         self.0.extend_from_slice(&id.digits());
         self.0.push(b'"');
     }
 
     /// Appends a field whose `Display` output is visible ASCII without quotes.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn display(&mut self, field: &'static str, value: impl Display) {
         self.raw(field);
-        self.0.push(b'"');
         // Writing to a vector does not fail.
         let _ = write!(Text(&mut self.0), "{value}");
         self.0.push(b'"');
     }
 
     /// Appends a field with untrusted text: redacted, escaped and cut to `limit` bytes.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn text(&mut self, field: &'static str, text: &str, limit: usize) {
         self.raw(field);
-        push_quoted(&mut self.0, text, limit);
+        push_closed(&mut self.0, text, limit);
     }
 
     /// Appends a field with untrusted text that repeats in many records.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn cached_text(&mut self, field: &'static str, text: &str, limit: usize) {
         self.raw(field);
-        self.quoted_cached(text, limit);
+        self.push_cached(text, limit);
     }
 
     /// Appends a field with an identifier that the server chose or verified: the id of a
     /// principal, the pattern of a route, a code. It is escaped but never redacted, so that
     /// different identifiers stay distinguishable. An identifier longer than `limit` bytes is
     /// written as its beginning and a digest.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn identifier(&mut self, field: &'static str, name: &str, limit: usize) {
         self.raw(field);
-        self.quoted_identifier(name, limit);
+        self.push_identifier(name, limit);
     }
 
     /// Appends two fields with the same identifier.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn identifier_twice(&mut self, fields: [&'static str; 2], name: &str, limit: usize) {
         let [first, second] = fields;
         self.raw(first);
         let start = self.0.len();
-        self.quoted_identifier(name, limit);
+        self.push_identifier(name, limit);
         let end = self.0.len();
         self.raw(second);
         self.0.extend_from_within(start..end);
     }
 
-    fn quoted_identifier(&mut self, name: &str, limit: usize) {
-        self.0.push(b'"');
+    fn push_identifier(&mut self, name: &str, limit: usize) {
         if name.len() > limit {
             push_escaped(&mut self.0, &name[..name.floor_char_boundary(limit)]);
             self.raw("…sha256:");
@@ -157,23 +159,22 @@ impl Line {
         self.0.push(b'"');
     }
 
-    fn quoted_cached(&mut self, text: &str, limit: usize) {
+    fn push_cached(&mut self, text: &str, limit: usize) {
         if text.len() <= limit && is_plain(text) {
-            self.0.push(b'"');
             self.raw(text);
             self.0.push(b'"');
         } else {
-            recent::push(&mut self.0, text, limit, push_quoted);
+            recent::push(&mut self.0, text, limit, push_closed);
         }
     }
 
-    #[inline(always)]
+    #[inline]
     pub(crate) fn number(&mut self, field: &'static str, number: u64) {
         self.raw(field);
         self.digits(number);
     }
 
-    #[inline(always)]
+    #[inline]
     fn digits(&mut self, number: u64) {
         match Small::of(number) {
             // Most numbers are small.
@@ -183,7 +184,7 @@ impl Line {
     }
 
     /// The digits of a small number, without the last `without` bytes of the suffix.
-    #[inline(always)]
+    #[inline]
     fn small(&mut self, small: &Small, without: usize) {
         let end = self.0.len() + usize::from(small.length) - without;
         self.0.extend_from_slice(&small.text);
@@ -191,7 +192,7 @@ impl Line {
     }
 
     /// Appends the milliseconds between two times, with three decimal places.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn millis(&mut self, field: &'static str, from: Timestamp, to: Timestamp) {
         let micros = to.as_nanos().saturating_sub(from.as_nanos()) / 1_000;
         self.raw(field);
@@ -206,22 +207,22 @@ impl Line {
             .extend_from_slice(&three_digits((micros % 1_000) as u32));
     }
 
-    #[inline(always)]
+    #[inline]
     pub(crate) fn null(&mut self, field: &'static str) {
         self.raw(field);
         self.raw("null");
     }
 
     /// Appends the address of the client, or `null`.
-    #[inline(always)]
-    pub(crate) fn client(&mut self, field: &'static str, client: Option<ClientIp>) {
+    #[inline]
+    pub(crate) fn client(&mut self, client: Option<ClientIp>) {
         match client {
             Some(ClientIp::Ip(IpAddr::V4(address))) => {
-                self.raw(field);
+                self.raw(field!("ip"));
                 self.address(address);
             }
-            Some(client) => self.display(field, client),
-            None => self.null(field),
+            Some(client) => self.display(text_field!("ip"), client),
+            None => self.null(field!("ip")),
         }
     }
 
@@ -243,8 +244,7 @@ impl Line {
     }
 }
 
-fn push_quoted(out: &mut Vec<u8>, text: &str, limit: usize) {
-    out.push(b'"');
+fn push_closed(out: &mut Vec<u8>, text: &str, limit: usize) {
     if text.len() <= limit && is_plain(text) {
         out.extend_from_slice(text.as_bytes());
     } else {
@@ -261,7 +261,7 @@ struct Small {
 }
 
 impl Small {
-    #[inline(always)]
+    #[inline]
     fn of(number: u64) -> Option<&'static Self> {
         SMALL.get(usize::try_from(number).ok()?)
     }
@@ -333,7 +333,7 @@ mod tests {
 
     #[test]
     fn reused_buffer_is_empty() {
-        drop(line(|line| line.literal(field!("first"), "1")));
+        drop(line(|line| line.literal(text_field!("first"), "1")));
         assert!(line(|_| {}).get("first").is_none());
     }
 
@@ -342,7 +342,7 @@ mod tests {
         fn address_equals_its_display(bits in any::<u32>()) {
             let address = Ipv4Addr::from_bits(bits);
             let client = Some(ClientIp::Ip(address.into()));
-            let line = line(|line| line.client(field!("ip"), client));
+            let line = line(|line| line.client(client));
             prop_assert_eq!(&line["ip"], &address.to_string());
         }
 
@@ -363,10 +363,10 @@ mod tests {
         #[test]
         fn any_text_yields_one_json_object(first in any::<String>(), second in any::<String>()) {
             let line = line(|line| {
-                line.text(field!("a"), &first, 100);
-                line.identifier_twice([field!("b"), field!("c")], &second, 100);
-                line.cached_text(field!("d"), &second, 100);
-                line.text(field!("e"), &second, 100);
+                line.text(text_field!("a"), &first, 100);
+                line.identifier_twice([text_field!("b"), text_field!("c")], &second, 100);
+                line.cached_text(text_field!("d"), &second, 100);
+                line.text(text_field!("e"), &second, 100);
             });
             prop_assert_eq!(&line["b"], &line["c"]);
             prop_assert_eq!(&line["d"], &line["e"]);

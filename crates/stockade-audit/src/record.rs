@@ -6,7 +6,7 @@ use stockade_core::{clock::Timestamp, context::RequestContext, guard::Outcome, r
 use crate::{
     AuditLog,
     journal::RefusalKey,
-    line::{Level, Line, field},
+    line::{Level, Line, field, text_field},
 };
 
 /// The maximum lengths of texts and names, in bytes, before escaping.
@@ -70,12 +70,12 @@ impl RequestRecord {
         match self.method {
             Method::POST => line.raw(r#","method":"POST""#),
             Method::GET => line.raw(r#","method":"GET""#),
-            _ => line.text(field!("method"), self.method.as_str(), NAME),
+            _ => line.text(text_field!("method"), self.method.as_str(), NAME),
         }
         self.push_path(&mut line);
-        line.client(field!("ip"), context.client());
+        line.client(context.client());
         match context.principal() {
-            Some(principal) => line.identifier(field!("user"), principal.id(), NAME),
+            Some(principal) => line.identifier(text_field!("user"), principal.id(), NAME),
             None => line.null(field!("user")),
         }
         match self.status {
@@ -86,25 +86,25 @@ impl RequestRecord {
         if let Some(first_byte) = self.first_byte {
             line.millis(field!("ttfb_ms"), self.started, first_byte);
         }
-        match outcome {
-            Outcome::Completed => line.raw(r#","outcome":"completed""#),
-            Outcome::Failed | Outcome::Panicked => line.raw(r#","outcome":"failed""#),
-            Outcome::Dropped => line.raw(r#","outcome":"client_left""#),
-        }
-        line.number(field!("bytes_in"), context.bytes_read());
+        let outcome_and_bytes_in = match outcome {
+            Outcome::Completed => r#","outcome":"completed","bytes_in":"#,
+            Outcome::Failed | Outcome::Panicked => r#","outcome":"failed","bytes_in":"#,
+            Outcome::Dropped => r#","outcome":"client_left","bytes_in":"#,
+        };
+        line.number(outcome_and_bytes_in, context.bytes_read());
         line.number(field!("bytes_out"), self.bytes_out);
         if let Some(status) = self.grpc_status {
             line.number(field!("grpc_status"), status.into());
         }
         if let Some(denial) = denial {
-            line.literal(field!("guard"), denial.guard);
-            line.literal(field!("code"), denial.code);
-            line.identifier(field!("reason"), reason(denial), TEXT);
+            line.literal(text_field!("guard"), denial.guard);
+            line.literal(text_field!("code"), denial.code);
+            line.identifier(text_field!("reason"), reason(denial), TEXT);
         }
         push_model(&mut line, context);
         if let Some(agent) = &self.user_agent {
             let agent = String::from_utf8_lossy(agent.as_bytes());
-            line.text(field!("user_agent"), &agent, TEXT);
+            line.text(text_field!("user_agent"), &agent, TEXT);
         }
         line
     }
@@ -143,12 +143,16 @@ impl RequestRecord {
     fn push_path(&self, line: &mut Line) {
         match self.context.route() {
             Some(route) => {
-                line.identifier_twice([field!("path"), field!("route")], route.as_str(), TEXT);
+                line.identifier_twice(
+                    [text_field!("path"), text_field!("route")],
+                    route.as_str(),
+                    TEXT,
+                );
             }
             // Without the query, whose values may be secrets.
             None => {
                 let path = self.path.as_ref().map_or("", PathAndQuery::path);
-                line.text(field!("path"), path, TEXT);
+                line.text(text_field!("path"), path, TEXT);
             }
         }
     }
@@ -165,10 +169,10 @@ fn reason(denial: &Denial) -> &'static str {
 fn push_model(line: &mut Line, context: &RequestContext) {
     let request = context.model_request();
     if let Some(model) = request.and_then(|request| request.model.as_deref()) {
-        line.cached_text(field!("model"), model, NAME);
+        line.cached_text(text_field!("model"), model, NAME);
     }
     if let Some(digest) = request.and_then(|request| request.prompt_digest) {
-        line.display(field!("prompt_digest"), digest);
+        line.display(text_field!("prompt_digest"), digest);
     }
     let relabelled = request.map_or(0, |request| request.relabelled_images);
     if relabelled > 0 {
@@ -178,7 +182,7 @@ fn push_model(line: &mut Line, context: &RequestContext) {
         line.number(field!("prompt_tokens"), usage.prompt_tokens);
         line.number(field!("completion_tokens"), usage.completion_tokens);
         if context.is_usage_estimated() {
-            line.literal(field!("usage"), "estimated");
+            line.literal(text_field!("usage"), "estimated");
         }
     }
 }

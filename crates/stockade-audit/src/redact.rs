@@ -95,7 +95,7 @@ pub(crate) fn needs_no_escape(text: &str) -> bool {
 }
 
 /// Branch-free, so that the compiler vectorizes it.
-#[inline(always)]
+#[inline]
 fn are_plain<const LENGTH: usize>(bytes: &[u8; LENGTH]) -> bool {
     bytes.iter().fold(true, |all, byte| {
         let letter = (byte | 0x20).wrapping_sub(b'a') < 26;

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     ChainKey, Overflow, Sink,
     chain::Chain,
-    line::{Line, field},
+    line::{Line, text_field},
 };
 
 /// How often the journal's thread syncs records to disk.
@@ -126,8 +126,8 @@ impl JournalBuilder {
         };
         let mut queue = Queue::new(self.capacity, recovery.next, Coalescer::new(self.coalesce));
         let mut opened = Line::new(self.clock.now(), recovery.level(), "audit log opened");
-        opened.literal(field!("event"), "log_opened");
-        opened.literal(field!("past"), recovery.finding);
+        opened.literal(text_field!("event"), "log_opened");
+        opened.literal(text_field!("past"), recovery.finding);
         queue.push_unbounded(opened.as_bytes());
 
         let shared = Arc::new(Shared {

@@ -12,7 +12,7 @@ use stockade_core::{
     identity::Principal,
 };
 
-use crate::line::{Level, Line, field};
+use crate::line::{Level, Line, field, text_field};
 
 /// The maximum number of records of refused requests per second. Further refusals are
 /// counted, and one record per client, principal and kind of refusal contains their number.
@@ -84,19 +84,19 @@ impl RefusalKey {
     /// Appends the fields of the refusal.
     fn describe(&self, line: &mut Line) {
         match self.client {
-            Some(ClientBucket::Ip(network)) => line.display(field!("ip"), network),
-            Some(ClientBucket::UnixSocket) => line.literal(field!("ip"), "unix"),
+            Some(ClientBucket::Ip(network)) => line.display(text_field!("ip"), network),
+            Some(ClientBucket::UnixSocket) => line.literal(text_field!("ip"), "unix"),
             None => line.null(field!("ip")),
         }
         match &self.user {
-            Some(user) => line.identifier(field!("user"), user.id(), 128),
+            Some(user) => line.identifier(text_field!("user"), user.id(), 128),
             None => line.null(field!("user")),
         }
         if let Some(status) = self.status {
             line.number(field!("status"), status.into());
         }
         if !self.reason.is_empty() {
-            line.identifier(field!("reason"), self.reason, 128);
+            line.identifier(text_field!("reason"), self.reason, 128);
         }
     }
 }
@@ -128,7 +128,7 @@ impl CoalesceKey {
     /// Returns the record of this number of refusals.
     pub(super) fn line(&self, now: Timestamp, times: u64) -> Line {
         let mut line = Line::new(now, Level::Warn, "requests refused");
-        line.literal(field!("event"), "repeated");
+        line.literal(text_field!("event"), "repeated");
         match self {
             Self::Refusal(key) => key.describe(&mut line),
             Self::Others { authenticated } => {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     ChainKey,
-    line::{Level, Line, field},
+    line::{Level, Line, field, text_field},
 };
 
 /// A buffer of this size is written without waiting for more records.
@@ -148,7 +148,7 @@ impl Queue {
     pub(super) fn push_lost(&mut self, now: Timestamp) {
         if self.lost > 0 {
             let mut line = Line::new(now, Level::Error, "audit records lost");
-            line.literal(field!("event"), "records_lost");
+            line.literal(text_field!("event"), "records_lost");
             line.number(field!("lost"), self.lost);
             self.push_unbounded(line.as_bytes());
             self.lost = 0;
@@ -158,8 +158,8 @@ impl Queue {
     /// Writes the id of the key that seals the next batch.
     pub(super) fn push_key_rotation(&mut self, key: &ChainKey, now: Timestamp) {
         let mut line = Line::new(now, Level::Info, "chain key rotated");
-        line.literal(field!("event"), "chain_key_rotated");
-        line.literal(field!("next_key"), key.id());
+        line.literal(text_field!("event"), "chain_key_rotated");
+        line.literal(text_field!("next_key"), key.id());
         self.push_unbounded(line.as_bytes());
     }
 

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     Batch, Sink,
     chain::Chain,
-    line::{Level, Line, field},
+    line::{Level, Line, field, text_field},
 };
 
 /// How often the head is stored if the policy does not sync.
@@ -206,11 +206,11 @@ impl Writer {
         info!("audit log is written again");
         let now = self.shared.clock.now();
         let mut line = Line::new(now, Level::Warn, "audit log written again");
-        line.literal(field!("event"), "sink_recovered");
+        line.literal(text_field!("event"), "sink_recovered");
         line.millis(field!("failed_ms"), failed, now);
         let mut queue = self.shared.queue();
         let error = queue.totals.last_error.clone().unwrap_or_default();
-        line.text(field!("detail"), &error, 256);
+        line.text(text_field!("detail"), &error, 256);
         queue.push_unbounded(line.as_bytes());
     }
 
