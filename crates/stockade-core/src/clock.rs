@@ -17,8 +17,8 @@ pub trait Clock: Send + Sync + 'static {
     /// Now.
     fn now(&self) -> Timestamp;
 
-    /// When this request arrived, by this clock. A guard that answers at once takes it for
-    /// now, so that a request costs one clock reading and not one a guard.
+    /// When this request arrived, by this clock. A guard that does not wait takes it for
+    /// now, so that a request costs one clock reading instead of one for each guard.
     fn arrival(&self, context: &RequestContext) -> Timestamp {
         let _ = context;
         self.now()
@@ -30,13 +30,12 @@ pub trait Clock: Send + Sync + 'static {
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The moment so many nanoseconds after the epoch.
+    /// The moment this number of nanoseconds after the epoch.
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
-    /// The moment so many seconds after the epoch; the last one there is, where that
-    /// cannot be told.
+    /// The moment this number of seconds after the epoch; saturates at the latest one.
     pub const fn from_secs(secs: u64) -> Self {
         Self(secs.saturating_mul(1_000_000_000))
     }
@@ -77,16 +76,15 @@ fn nanos(duration: Duration) -> u64 {
 /// The machine's time, which never runs backwards while the process lives.
 ///
 /// It is the wall clock at the start and the time that has run since, or the wall clock
-/// where that is later. So a wall clock that is set back revives nothing that has expired,
+/// where that is later. So a wall clock that is set back does not revive anything that has expired,
 /// a suspended machine wakes up to the right time, and a wall clock that was wrongly far
 /// ahead does no harm any more once it has been put right.
 ///
-/// The wall clock is asked once a second, so that is how long it takes to see that it was
-/// put ahead; each reading costs one reading of the monotonic clock.
+/// The wall clock is read once a second, so a jump ahead is seen within a second; each reading costs one reading of the monotonic clock.
 pub struct SystemClock {
     wall: Timestamp,
     monotonic: Instant,
-    /// How far the wall clock is ahead of the time that has run, in nanoseconds.
+    /// The lead of the wall clock over the monotonic clock, in nanoseconds.
     ahead: AtomicU64,
     /// When that was last looked at, in nanoseconds since the start.
     looked: AtomicU64,
@@ -116,10 +114,10 @@ impl SystemClock {
         }
     }
 
-    /// Notes how far the wall clock is ahead of the time that has run.
+    /// Stores the lead of the wall clock over the monotonic clock.
     fn look(&self, elapsed: u64, wall: Timestamp) {
         let ran = self.wall + Duration::from_nanos(elapsed);
-        // Whoever else looks at the same moment finds the same.
+        // Another thread at the same moment stores the same value.
         self.ahead.store(nanos(wall - ran), Ordering::Relaxed);
         self.looked.store(elapsed, Ordering::Relaxed);
     }
@@ -206,7 +204,7 @@ mod tests {
             Timestamp::from_secs(9_000)
         );
         // Between two looks it goes on from there.
-        let unasked = || panic!("the wall clock is asked once a second");
+        let unasked = || panic!("the wall clock is read once a second");
         let now = clock.at(secs(5) + 1, unasked);
         assert_eq!(now, Timestamp::from_secs(9_000) + Duration::from_nanos(1));
     }
@@ -224,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn arithmetic_stays_within_what_can_be_told() {
+    fn arithmetic_saturates() {
         let last = Timestamp::from_nanos(u64::MAX);
         assert_eq!(last + Duration::MAX, last);
         assert_eq!(Timestamp::from_secs(u64::MAX), last);

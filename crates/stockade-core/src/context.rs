@@ -44,7 +44,7 @@ use crate::{
 ///     identity::{Identity, Principal},
 /// };
 ///
-/// // A test of a handler of one's own: a request that was authenticated.
+/// // For a test of a handler: a request that was authenticated.
 /// let context = RequestContext::builder()
 ///     .principal(Principal::builder("team-core").build())
 ///     .build();

@@ -1,4 +1,4 @@
-//! Guards: small values that judge request heads, and the driver that runs them as tower
+//! Guards: small values that check request heads, and the driver that runs them as tower
 //! services.
 
 mod body;
@@ -54,7 +54,7 @@ pub use {
 
 use crate::refusal::Refusal;
 
-/// Judges a request by its head: passes it, refuses it, or waits first.
+/// Checks a request by its head: passes it, refuses it, or waits first.
 ///
 /// Written once for every server; [`GuardLayer`] runs it as a tower
 /// service. One instance is shared by all requests, so state sits behind `&self`.
@@ -62,13 +62,13 @@ pub trait Guard: Send + Sync + 'static {
     /// The guard's name in denials, logs and metrics: `key_auth`, `scope`.
     const NAME: &'static str;
 
-    /// What a check that passed found out; handed to [`admit`](Self::admit).
+    /// The result of a check that passed; handed to [`admit`](Self::admit).
     type Pass;
 
     /// What is kept until the response body has ended; `()` for nothing.
     type Hook: ResponseHook;
 
-    /// A check that has to wait; [`NoWait`] for a guard that always answers at once.
+    /// A check that has to wait; [`NoWait`] for a guard that never waits.
     ///
     /// It may be dropped at any await, and must then leave nothing behind.
     type Wait: Wait<Self::Pass> + Send;
@@ -78,10 +78,10 @@ pub trait Guard: Send + Sync + 'static {
         Self::NAME
     }
 
-    /// Judges the head. Must not block; what takes time belongs into [`Check::Wait`].
+    /// Checks the head. Must not block; slow work belongs into [`Check::Wait`].
     fn check(&self, head: &Head) -> Check<Self::Pass, Self::Wait>;
 
-    /// Lets the request in: inserts extensions, strips what the handler must not see.
+    /// Admits the request: inserts extensions, strips headers that the handler must not see.
     ///
     /// Called right before the inner service, never for a refused request.
     fn admit(&self, pass: Self::Pass, head: &mut Head) -> Self::Hook;
@@ -148,16 +148,16 @@ where
     }
 }
 
-/// What a guard says of a request.
+/// The result of a check.
 #[derive(Debug)]
 pub enum Check<P, W> {
     /// The request may go on.
     Pass(P),
     /// The request ends here.
     Refuse(Refusal),
-    /// It ends here as well, but nothing is held against it: the guard has the answer.
+    /// The guard responds itself. This is not a refusal.
     Answer(Box<Response<Bytes>>),
-    /// The verdict needs I/O or another thread.
+    /// The result needs I/O or another thread.
     Wait(W),
 }
 
@@ -165,8 +165,8 @@ impl<P> Check<P, BoxWait<P>>
 where
     P: 'static,
 {
-    /// The same verdict, with fingerprint where it is a refusal, now or after the wait; see
-    /// [`Refusal::with_fingerprint`]. It is not asked for where the request passes at once.
+    /// Adds a fingerprint if the result is a refusal, now or after the wait; see
+    /// [`Refusal::with_fingerprint`]. It is computed only where it is needed.
     pub fn with_fingerprint(self, fingerprint: impl FnOnce() -> u64) -> Self {
         match self {
             Self::Pass(pass) => Self::Pass(pass),

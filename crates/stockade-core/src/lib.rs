@@ -1,59 +1,42 @@
-//! The words Stockade's layers share, and the one driver that runs a guard as a
-//! [tower](https://docs.rs/tower) service.
+//! Guards for HTTP and gRPC requests, and the driver that runs them as
+//! [tower](https://docs.rs/tower) services.
+//!
+//! The layers of the Stockade family are built on this crate. Use it to write a guard of your
+//! own; the page [Writing a guard](https://docs.rs/stockade/latest/stockade/guide) shows how.
 //!
 //! # Rules
-//! 1. A **guard** looks at a request's head and passes it, refuses it, or waits first
-//!    ([`Guard`](guard::Guard), [`Check`](guard::Check)). It contains no tower, no body and no server.
-//! 2. The **driver** ([`GuardLayer`](guard::GuardLayer), [`Guarded`](guard::Guarded), [`ResponseFuture`](guard::ResponseFuture), [`GuardedBody`](guard::GuardedBody))
-//!    is the only hand-written `poll_ready` and `call` of these layers, and the only body of
-//!    responses. It allocates and boxes nothing when a guard passes at once. What it runs is
-//!    a guard, a guard that looks at bodies ([`BodyGuard`](guard::BodyGuard)), or a [`Chain`](guard::Chain) of them
-//!    ([`GuardStack::then`](guard::GuardStack::then)), which does what a layer each would do.
-//! 3. A refusal is a response, never an `Err`: the inner service's errors go through
-//!    unchanged, and a guard has none of its own.
-//! 4. A refusal is built in one place ([`Responder`](refusal::Responder)), in the dialect that the client
-//!    speaks: OpenAI JSON, RFC 9457 problem JSON, or a gRPC trailers-only response.
-//!    Protocol headers (`WWW-Authenticate`, `Retry-After`) are added after it, and a
-//!    responder of the user's own cannot turn a refusal into success.
-//! 5. What a guard **holds** ([`ResponseHook`](guard::ResponseHook)) lives until the response body has ended, failed,
-//!    or was dropped by the client, and hears of that exactly once.
-//! 6. Nothing that a client sends chooses its own address ([`TrustedProxies`](client::TrustedProxies)), its own
-//!    request id, or its own [`Principal`](identity::Principal).
+//! 1. A **guard** looks at the head of a request and passes it, refuses it, or waits first
+//!    ([`Guard`](guard::Guard), [`guard_fn`](guard::guard_fn),
+//!    [`async_guard_fn`](guard::async_guard_fn)). It knows no tower, no body and no server.
+//! 2. **One driver** ([`GuardLayer`](guard::GuardLayer)) runs a guard, or a chain of them
+//!    ([`GuardStack::then`](guard::GuardStack::then)), as one tower service with one future
+//!    and one response body. A chain does what separate layers would do, at a lower cost. The
+//!    inner service must be `Clone` only if a guard waits.
+//! 3. A **refusal** is a response, never an `Err`: errors of the inner service pass through
+//!    unchanged, and a guard has none.
+//! 4. Refusals become responses in one place ([`Responder`](refusal::Responder)), in the format
+//!    of the caller: OpenAI JSON, RFC 9457 problem JSON, or a gRPC trailers-only response. The
+//!    headers of the protocol (`WWW-Authenticate`, `Retry-After`) are always added, and a custom
+//!    responder cannot turn a refusal into a success.
+//! 5. A **response hook** ([`ResponseHook`](guard::ResponseHook), [`Keep`](guard::Keep)) lives
+//!    until the response body has ended, failed or was dropped by the client, and receives that
+//!    [`Outcome`](guard::Outcome) exactly once.
+//! 6. Each request has **one context** ([`RequestContext`](context::RequestContext)): arrival
+//!    time, id, client, route, identity, model request and usage. Guards, layers and handlers
+//!    read and write the same one.
+//! 7. A client does not choose its address ([`TrustedProxies`](client::TrustedProxies)), its
+//!    request id, or its [`Identity`](identity::Identity). Anonymous is not a principal.
 //!
-//! # The driver's shape, and why
-//! The first sketch was `check(&self, head, context) -> impl Future`. A future that
-//! borrows the head must live beside it in the driver's own future, which needs a box
-//! or `unsafe`. So [`Guard::check`](guard::Guard::check) is a plain function that answers at once where it
-//! can, and otherwise returns a future that owns what it needs. What changes the
-//! request (an inserted principal, a stripped header) happens in [`Guard::admit`](guard::Guard::admit), after
-//! the verdict: a refused request is never touched. A guard that never waits names
-//! [`NoWait`](guard::NoWait) as its future, and the driver's waiting state disappears from the type.
+//! The design and its decisions are described in
+//! [docs/architecture.md](https://github.com/stockade-rs/stockade/blob/main/docs/architecture.md).
 //!
-//! The context is in the [`Head`](guard::Head), since a guard may stand where there is none.
-//!
-//! A principal was to be in the context and an extension of its own besides. A second
-//! extension costs an allocation and, with a router's own, a bigger table: a third of what
-//! key auth costs. So it is in one of the two, and [`Principal::of`](identity::Principal::of) knows which.
-//!
-//! A layer each was to be enough. But each layer takes the request apart and puts it
-//! together, moves the future of all that is inside of it, and wraps the body once more: ten
-//! of them cost more than what they decide. So the driver runs a [`Chain`](guard::Chain) as if it were one
-//! guard. A property test compares the two in all that can be seen.
-//!
-//! Records and bodies were layers of their own at first, with drivers of their own, because
-//! they look at bodies. Two hooks have made them guards: [`BodyGuard`](guard::BodyGuard), which may wait for
-//! the body in the middle of a chain, and [`ResponseHook::on_data`](guard::ResponseHook::on_data). Now a whole fence is one service,
-//! one future and one response body, and whatever holds on to a response hears of a panic,
-//! of an answer to `HEAD`, and of a server that stops after the last byte in the same way.
-//!
-//! Only a guard that waits needs a clone of the inner service. A guard that answers at
-//! once calls the very instance that was polled ready.
-//!
-//! # Knowing before deploying
-//! - Responses of the inner service must have `Bytes` as their data type, as axum's,
-//!   tonic's and hyper's usual bodies have.
-//! - `101 Switching Protocols` ends a hold when the response's (empty) body ends: what
-//!   follows on the upgraded connection is not seen.
+//! # Before deploying
+//! - The response bodies of the inner service must have `Bytes` as their data type, as those of
+//!   axum, tonic and hyper do.
+//! - Put [`ContextLayer`](context::ContextLayer) outermost if there is a proxy in front. Without
+//!   it, the client is the peer of the socket.
+//! - `101 Switching Protocols` ends a response hook when the (empty) response body ends. The
+//!   upgraded connection is not observed.
 //!
 //! # Example
 //! ```toml
@@ -66,7 +49,7 @@
 //! tower = { version = "0.5", features = ["util"] }
 //! ```
 //!
-//! A guard that wants a header; one request passes, one is refused:
+//! A guard that requires a header. One request passes, one is refused:
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -74,35 +57,26 @@
 //! use bytes::Bytes;
 //! use http::{Request, Response, StatusCode};
 //! use http_body_util::Full;
-//! use stockade_core::{guard::{Check, Guard, GuardLayer, Head, NoWait}, refusal::{Refusal, RefusalKind}};
+//! use stockade_core::{
+//!     guard::{Guard, Head, guard_fn},
+//!     refusal::{Refusal, RefusalKind},
+//! };
 //! use tower::{ServiceBuilder, ServiceExt};
 //!
-//! struct WantsTeapot;
-//!
-//! impl Guard for WantsTeapot {
-//!     const NAME: &'static str = "teapot";
-//!     type Pass = ();
-//!     type Hook = ();
-//!     type Wait = NoWait;
-//!
-//!     fn check(&self, head: &Head) -> Check<(), NoWait> {
-//!         if head.headers.contains_key("x-teapot") {
-//!             Check::Pass(())
-//!         } else {
-//!             Check::Refuse(Refusal::new(RefusalKind::Forbidden, "a teapot is needed"))
-//!         }
+//! fn teapot(head: &Head) -> Result<(), Refusal> {
+//!     match head.headers.contains_key("x-teapot") {
+//!         true => Ok(()),
+//!         false => Err(Refusal::new(RefusalKind::Forbidden, "a teapot is required")),
 //!     }
-//!
-//!     fn admit(&self, _pass: (), _head: &mut Head) {}
 //! }
 //!
 //! #[tokio::main(flavor = "current_thread")]
 //! async fn main() {
-//!     let service = ServiceBuilder::new().layer(GuardLayer::new(WantsTeapot)).service_fn(
-//!         |_request: Request<Full<Bytes>>| async {
+//!     let service = ServiceBuilder::new()
+//!         .layer(guard_fn("teapot", teapot).into_layer())
+//!         .service_fn(|_request: Request<Full<Bytes>>| async {
 //!             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("tea"))))
-//!         },
-//!     );
+//!         });
 //!
 //!     let with = Request::builder().header("x-teapot", "1").body(Full::default()).unwrap();
 //!     assert_eq!(service.clone().oneshot(with).await.unwrap().status(), StatusCode::OK);

@@ -1,4 +1,4 @@
-//! A guard's no.
+//! Refusals: why a request ends, as a value, and how it becomes a response.
 
 mod challenge;
 mod denial;
@@ -21,7 +21,7 @@ pub use standing::StandingRefusal;
 /// The code of [`Refusal::not_configured`].
 pub(crate) const NOT_CONFIGURED: &str = "NOT_CONFIGURED";
 
-/// Why a request goes no further, and what the client is told.
+/// Why a request ends here, and what the response says.
 ///
 /// Protocol-neutral: the [`Responder`] turns it into a response.
 #[derive(Clone, PartialEq, Eq)]
@@ -168,7 +168,7 @@ impl RefusalKind {
 impl Refusal {
     /// A refusal with this message to the client.
     ///
-    /// The message says what is wrong and how to mend it, in a sentence without a
+    /// The message names the fault and its remedy, in a sentence without a
     /// capital or a full stop. Never put a secret, or anything that tells whether an
     /// account exists, into it.
     pub fn new(kind: RefusalKind, message: impl Into<Cow<'static, str>>) -> Self {
@@ -187,7 +187,7 @@ impl Refusal {
         }))
     }
 
-    /// A request that the server is not set up to judge: a 500 with the code
+    /// A request that the server is not set up to check: a 500 with the code
     /// `NOT_CONFIGURED`. The client learns nothing more; the remedy is for the operator of the
     /// server, and the driver logs it at error level, once for each remedy.
     ///
@@ -232,8 +232,8 @@ impl Refusal {
     }
 
     /// What makes this refusal the same as another one: a keyed digest of the credential
-    /// that was refused. Whoever counts offences counts a stale key that is sent again and
-    /// again once. Never sent, never logged.
+    /// that was refused. Layers that count offences count a stale key that is sent
+    /// repeatedly once. Never sent, never logged.
     pub fn with_fingerprint(mut self, fingerprint: u64) -> Self {
         self.0.fingerprint = Some(fingerprint);
         self
@@ -273,7 +273,7 @@ impl Refusal {
         self.0.code
     }
 
-    /// What the client is told.
+    /// The message for the client.
     pub fn message(&self) -> &str {
         &self.0.message
     }

@@ -107,7 +107,7 @@ impl ResponseHook for Notes {
     }
 }
 
-/// Lets no request in that says so.
+/// Refuses a request whose header asks for it.
 struct Door;
 
 impl Guard for Door {
@@ -155,7 +155,7 @@ where
 }
 
 #[tokio::test]
-async fn a_body_is_read_between_what_stands_outside_and_what_stands_inside() {
+async fn reads_a_body_between_outer_and_inner_guards() {
     let frames = ["ple", "ase"].map(|text| Ok(Frame::data(Bytes::from(text))));
     let (status, body, notes) = send(request(StreamBody::new(tokio_stream::iter(frames)))).await;
     assert_eq!((status, &body[..]), (StatusCode::OK, &b"please"[..]));
@@ -168,7 +168,7 @@ async fn a_body_is_read_between_what_stands_outside_and_what_stands_inside() {
 }
 
 #[tokio::test]
-async fn a_refused_body_is_seen_by_what_stands_outside() {
+async fn outer_hooks_see_a_refused_body() {
     let (status, body, notes) = send(request(Full::from("damn"))).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     let data = format!("data {} true", body.len());
@@ -217,7 +217,7 @@ async fn an_answer_is_no_refusal_and_no_guard_inside_sees_it() {
 }
 
 #[tokio::test]
-async fn the_verdict_names_the_guard_of_the_body() {
+async fn the_denial_names_the_guard_of_the_body() {
     let client = stockade_core::client::ClientIp::UnixSocket;
     let context = RequestContext::builder().client(client).build();
     let layer = Bodies::new("polite", Polite).into_layer();

@@ -47,7 +47,7 @@ impl<const AT: usize> Actor<AT> {
 }
 
 fn no() -> Refusal {
-    Refusal::new(RefusalKind::Forbidden, "the play says so")
+    Refusal::new(RefusalKind::Forbidden, "the script refuses it")
 }
 
 impl<const AT: usize> Guard for Actor<AT> {
@@ -57,7 +57,7 @@ impl<const AT: usize> Guard for Actor<AT> {
     type Wait = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>>;
 
     fn check(&self, head: &Head) -> Check<(), Self::Wait> {
-        // Whoever stands outside has already let the request in.
+        // The outer guards have already admitted the request.
         let admitted = head.headers.get_all("x-admitted").iter().count();
         self.note(format_args!("checks after {admitted}"));
         let Play { waits, refuses } = self.play;
@@ -97,7 +97,7 @@ impl<const AT: usize> ResponseHook for Actor<AT> {
     }
 }
 
-/// How far a client goes.
+/// The stage at which a client leaves.
 #[derive(Clone, Copy, Debug)]
 enum Client {
     Polls(usize),
@@ -224,7 +224,7 @@ async fn a_chain_upholds_the_contract() {
 
 // R11
 #[tokio::test]
-async fn whoever_has_let_a_request_in_hears_of_a_service_that_panics() {
+async fn admitting_guards_receive_the_panic_of_the_service() {
     let play = Play {
         waits: false,
         refuses: false,
@@ -295,7 +295,7 @@ impl ResponseHook for Panics {
 
 // R11
 #[tokio::test]
-async fn whoever_stands_outside_hears_of_a_hold_that_panics() {
+async fn outer_guards_receive_the_panic_of_a_hook() {
     let play = Play {
         waits: false,
         refuses: false,

@@ -39,7 +39,7 @@ impl Guard for Open {
     fn admit(&self, _pass: (), _head: &mut Head) {}
 }
 
-/// Waits a little, holds a recorder, and refuses who says so in a header.
+/// Waits a little, holds a recorder, and refuses a request whose header asks for it.
 #[derive(Clone, Default)]
 struct Recording {
     events: Arc<Mutex<Vec<String>>>,

@@ -20,7 +20,7 @@ use stockade_core::{
 use stockade_testkit::contract;
 use tower::{Layer, ServiceExt, service_fn};
 
-/// Takes the value `good` of one header; waits before it does, where it is told to.
+/// Takes the value `good` of one header; waits first if `waits` is set.
 struct Header {
     name: &'static str,
     waits: bool,
@@ -37,12 +37,12 @@ impl Guard for Header {
             .headers
             .get(self.name)
             .is_some_and(|value| value == "good");
-        let verdict = match good {
+        let result = match good {
             true => Ok(Principal::builder(self.name).build()),
             false => Err(Refusal::new(RefusalKind::Unauthenticated, self.name)),
         };
-        match (self.waits, verdict) {
-            (true, verdict) => Check::Wait(ready(verdict)),
+        match (self.waits, result) {
+            (true, result) => Check::Wait(ready(result)),
             (false, Ok(principal)) => Check::Pass(principal),
             (false, Err(refusal)) => Check::Refuse(refusal),
         }
@@ -83,7 +83,7 @@ async fn both_kinds_uphold_the_contract() {
 
 // A13
 #[tokio::test]
-async fn each_kind_is_judged_alone_and_both_are_a_conflict() {
+async fn checks_each_kind_alone_and_refuses_both() {
     for (headers, status) in [
         (&[("x-key", "good")][..], 200),
         (&[("x-token", "good")], 200),

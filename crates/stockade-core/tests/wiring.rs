@@ -1,4 +1,4 @@
-//! FP03: a server that is set up incorrectly says so where its operator looks.
+//! FP03: a server that is set up incorrectly logs the remedy for its operator.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -18,7 +18,7 @@ use stockade_core::{
 use support::Log;
 use tower::{Layer, ServiceExt, service_fn};
 
-/// A guard of a stranger's.
+/// A guard of another crate.
 struct Tenant;
 
 impl Guard for Tenant {

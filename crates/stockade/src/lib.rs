@@ -153,6 +153,7 @@ mod axum;
 mod check;
 mod config;
 mod fence;
+pub mod guide;
 mod security_headers;
 
 #[cfg(feature = "axum")]

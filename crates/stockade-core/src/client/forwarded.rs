@@ -37,7 +37,7 @@ pub(crate) fn forwarded(headers: &HeaderMap, visit: Visit<'_>) {
 /// The one address of a header that holds nothing else.
 ///
 /// Where there are several, the last one is the one that the proxy added: a client can only
-/// write what stands before it.
+/// write the text before it.
 pub(crate) fn single(headers: &HeaderMap, name: &HeaderName, visit: Visit<'_>) {
     let line = headers.get_all(name).iter().next_back();
     if let Some(last) = line.and_then(|line| line.as_bytes().rsplit(|byte| *byte == b',').next()) {
@@ -45,7 +45,7 @@ pub(crate) fn single(headers: &HeaderMap, name: &HeaderName, visit: Visit<'_>) {
     }
 }
 
-/// The last element of a line, and what stands before its comma.
+/// The last element of a line, and the text before its comma.
 ///
 /// Read from the right, so that what a client wrote on the left cannot change it: in an
 /// element that is well formed each quoted string is closed within it, and a quote that no
@@ -140,7 +140,7 @@ pub(crate) fn address(text: &[u8]) -> Option<IpAddr> {
         .or_else(|| v6(text))
 }
 
-/// An IPv6 address; its zone says which link it is on, not who it is.
+/// An IPv6 address without its zone, which names a link and not a client.
 fn v6(text: &str) -> Option<IpAddr> {
     let address = text
         .split_once('%')

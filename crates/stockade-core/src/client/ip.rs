@@ -77,7 +77,7 @@ fn normalise(address: IpAddr) -> IpAddr {
 }
 
 /// Whether a client can have this address: not "this network" (`0.0.0.0/8`, `::`), not a
-/// group, not everybody.
+/// multicast group, not the broadcast address.
 fn is_host(address: IpAddr) -> bool {
     match normalise(address) {
         IpAddr::V4(v4) => v4.octets()[0] != 0 && !v4.is_multicast() && !v4.is_broadcast(),
@@ -122,12 +122,12 @@ pub enum ForwardingHeader {
     Single(HeaderName),
 }
 
-/// Which peers may say who the client is, and in which header.
+/// Which peers may name the client, and in which header.
 ///
-/// The default trusts nobody: the client is the socket's peer, whatever it sends. With
+/// The default trusts no peer: the client is the socket's peer, whatever it sends. With
 /// trusted networks, the configured header is read from its right end, as long as the one
-/// who wrote an entry is trusted; the first address that is not is the client. What stands
-/// to the left of it was written by the client and changes nothing, however it is formed.
+/// who wrote an entry is trusted; the first address that is not is the client. Entries to
+/// the left of it were written by the client and are ignored.
 /// An entry of a trusted proxy that is no address of a host (`unknown`, `0.0.0.0`, `::`, a
 /// multicast address) ends the walk at that proxy.
 ///
@@ -146,9 +146,9 @@ pub enum ForwardingHeader {
 /// let proxy = PeerAddr::Ip("10.0.0.1".parse()?);
 /// assert_eq!(proxies.resolve(proxy, &headers), ClientIp::Ip("203.0.113.7".parse()?));
 ///
-/// // Anybody else is not.
-/// let stranger = PeerAddr::Ip("198.51.100.9".parse()?);
-/// assert_eq!(proxies.resolve(stranger, &headers), ClientIp::Ip("198.51.100.9".parse()?));
+/// // A peer that is not trusted names no client.
+/// let other = PeerAddr::Ip("198.51.100.9".parse()?);
+/// assert_eq!(proxies.resolve(other, &headers), ClientIp::Ip("198.51.100.9".parse()?));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -171,11 +171,11 @@ impl TrustedProxies {
         }
     }
 
-    /// Trusts so many proxies, the peer being the first of them, whatever their addresses
-    /// are: Envoy's `xff_num_trusted_hops`.
+    /// Trusts this number of proxies, the peer being the first of them, whatever their
+    /// addresses are: Envoy's `xff_num_trusted_hops`.
     ///
-    /// Dangerous: whoever reaches the server past the proxies chooses its own address. Use
-    /// it only where nobody can, and prefer [`new`](Self::new).
+    /// Dangerous: a client that reaches the server without the proxies chooses its own
+    /// address. Use it only where no client can, and prefer [`new`](Self::new).
     pub fn dangerous_hops(header: ForwardingHeader, hops: u8) -> Self {
         Self {
             hops,
@@ -234,7 +234,7 @@ impl TrustedProxies {
     }
 }
 
-/// Logs, once, that a trusted proxy does not say who its client is: all of its clients then
+/// Logs, once, that a trusted proxy does not name its client: all of its clients then
 /// share limits and bans.
 #[cold]
 fn report_nameless(proxy: ClientIp) {

@@ -47,7 +47,7 @@ static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// assert_eq!(response.status(), StatusCode::OK);
 /// assert!(response.headers().contains_key("x-request-id"));
 ///
-/// // A server that does not say who the peer is, is wired wrongly.
+/// // Without a peer address the server is set up incorrectly.
 /// let unknown = Request::new(Full::default());
 /// let response = service.oneshot(unknown).await.unwrap();
 /// assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
@@ -68,7 +68,7 @@ impl ContextGuard {
         }
     }
 
-    /// Trusts these proxies to say who their client is.
+    /// Trusts these proxies to name their client.
     pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
         self.proxies = proxies;
         self

@@ -55,7 +55,7 @@ impl RequestId {
         first
     }
 
-    /// What it shows itself as: lower-case hex digits, for whoever writes many of them.
+    /// The lower-case hex digits that it is displayed as.
     pub fn digits(self) -> [u8; 32] {
         let mut all = [0; 32];
         all[..16].copy_from_slice(&*PROCESS);

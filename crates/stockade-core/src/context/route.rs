@@ -6,7 +6,7 @@ use std::{fmt, sync::Arc};
 ///
 /// A router's adapter sets it
 /// ([`RequestContext::set_route`](crate::context::RequestContext::set_route)), so that layers
-/// behind the router judge the route that will run, not their own reading of the path.
+/// behind the router check the route that will run, not their own reading of the path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MatchedRoute(Arc<str>);
 

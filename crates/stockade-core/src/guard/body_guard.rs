@@ -11,20 +11,20 @@ use crate::{
     refusal::Refusal,
 };
 
-/// Judges a request by its body, which it may read, replace or wrap.
+/// Checks a request by its body, which it may read, replace or wrap.
 ///
-/// It stands in a [`Chain`](crate::guard::Chain) between guards that judge the head: what those
-/// before it refuse has no byte read, and those after it know what it found out.
+/// It is part of a [`Chain`](crate::guard::Chain) with guards that check the head: a request
+/// that a guard before it refuses has no byte read, and guards after it know its result.
 pub trait BodyGuard<B>: Send + Sync + 'static {
     /// The bodies that are handed on.
     type Body;
 
-    /// A body that is not there yet, or takes long to judge.
+    /// A body that has not arrived yet, or takes long to check.
     ///
     /// It may be dropped at any time, and must then leave nothing behind.
     type Wait;
 
-    /// Judges the body, as far as that is possible at once. Must not block.
+    /// Checks the body if that is possible without waiting. Must not block.
     fn check(&self, head: &mut Head, body: B) -> Check<Self::Body, Self::Wait>;
 
     /// Goes on with a body that had to wait.
@@ -44,7 +44,7 @@ pub struct Bodies<G> {
 }
 
 impl<G> Bodies<G> {
-    /// This guard, which has this name in verdicts, logs and metrics.
+    /// This guard, with its name in denials, logs and metrics.
     pub fn new(name: &'static str, guard: G) -> Self {
         Self { name, guard }
     }

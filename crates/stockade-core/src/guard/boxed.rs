@@ -10,7 +10,7 @@ use crate::refusal::Refusal;
 
 /// A guard behind a pointer, for lists of guards of different types. Cloning shares it.
 ///
-/// Each request that it lets in costs two small allocations.
+/// Each admitted request costs two small allocations.
 #[derive(Clone)]
 pub struct BoxGuard(Arc<dyn Erased>);
 

@@ -21,7 +21,7 @@ pin_project! {
         #[pin]
         inner: B,
         bytes: u64,
-        // None where there is nobody to tell.
+        // None where no count is needed.
         context: Option<RequestContext>,
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, future::Future, marker::PhantomData};
 use super::{Check, Guard, Head, Keep, NoWait};
 use crate::refusal::Refusal;
 
-/// A guard from a closure that answers at once.
+/// A guard from a closure that does not wait.
 ///
 /// What the closure returns is kept until the response has ended: a permit, a timer, or `()`
 /// for nothing.

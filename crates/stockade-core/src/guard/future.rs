@@ -120,7 +120,7 @@ where
     S: Service<Request<G::Body>>,
     G: RunGuards<B>,
 {
-    /// What becomes of the request when it no longer waits.
+    /// The next state of the request, once it no longer waits.
     fn poll(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

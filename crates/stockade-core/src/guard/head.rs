@@ -74,8 +74,8 @@ impl Head {
         context
     }
 
-    /// The context, if a guard has asked for it. Refusals use it: where no one has it, no one
-    /// reads it.
+    /// The context, if a guard has asked for it. For refusals: a context that no guard has
+    /// asked for has no reader.
     pub(crate) fn existing_context(&self) -> Option<&RequestContext> {
         match self.context.get() {
             Some(context) => Some(&context.context),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-/// Kept from the moment a request is let in until its response body has ended.
+/// Kept from the moment a request is admitted until its response body has ended.
 ///
 /// A permit only needs its `Drop`; a meter also implements the hooks. They are called in
 /// the order of the methods, [`on_data`](Self::on_data) as often as there is some and each other
@@ -166,7 +166,7 @@ where
 
 impl<A, B> Sealed for (A, B) {}
 
-/// The slots of what stands outside, and of what stands inside.
+/// The slots of the outer and of the inner guards.
 impl<A, B> HookStack for (A, B)
 where
     A: HookStack,
@@ -203,7 +203,7 @@ where
     }
 }
 
-/// Ends what stands outside, also where the end of what stands inside panics.
+/// Ends the outer hooks, also if the end of an inner one panics.
 struct OuterEnd<'a, H>
 where
     H: HookStack,

@@ -44,7 +44,7 @@ where
         self.holds.get_or_insert_default()
     }
 
-    /// Somebody else's code runs now: whoever is dropped meanwhile is dropped by its panic.
+    /// Code of guards or of the inner service runs now: a drop in the meantime is its panic.
     pub(crate) fn run(&mut self) {
         self.dropped = Outcome::Panicked;
     }
@@ -96,7 +96,7 @@ where
         }
     }
 
-    /// Moves the holds to their next keeper, which then owes them the end.
+    /// Moves the hooks to their next keeper, which then has to end them.
     pub(crate) fn take(&mut self) -> Self {
         Self {
             holds: self.holds.take(),

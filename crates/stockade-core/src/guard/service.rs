@@ -61,7 +61,7 @@ where
             }
             Progress::Wait(wait) => {
                 let waiting = Waiting {
-                    // A clone stays here, and is polled anew.
+                    // A clone stays here, and is polled again.
                     inner: wait.take_ready(&mut self.inner),
                     wait,
                     head: Some(head),

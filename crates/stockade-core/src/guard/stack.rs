@@ -21,7 +21,7 @@ use crate::{
 /// What a [`GuardLayer`](crate::guard::GuardLayer) runs: a [`Guard`], a [`BodyGuard`] in
 /// [`Bodies`], or a [`Chain`] of them.
 ///
-/// Implemented for these only; a layer of one's own is a [`Guard`] or a [`BodyGuard`].
+/// Implemented for these only; implement [`Guard`] or [`BodyGuard`] instead.
 pub trait GuardStack: Sealed + Send + Sync + 'static {
     /// What all of them keep until the response body has ended.
     type Hooks: HookStack;
@@ -36,7 +36,7 @@ pub trait GuardStack: Sealed + Send + Sync + 'static {
     /// Writes the guards' names, in their order.
     fn names(&self, list: &mut fmt::DebugList<'_, '_>);
 
-    /// These guards, and `inner` for the requests that they have let in.
+    /// These guards, then `inner` for the requests that they admit.
     ///
     /// One layer of a chain does what a layer each would do, in the same order, but takes
     /// the request apart once and has one future and one body.
@@ -85,7 +85,7 @@ pub trait RunGuards<B>: GuardStack {
     ) -> Poll<Progress<Self::Body, Self::Wait>>;
 }
 
-/// How far a request got.
+/// The progress of a request through guards.
 #[derive(Debug)]
 pub enum Progress<B, W> {
     /// All guards have let it in, with this body.

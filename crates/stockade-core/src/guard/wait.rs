@@ -17,7 +17,7 @@ use crate::refusal::Refusal;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the `Wait` of a guard",
     label = "not a future of `Result<{P}, Refusal>`",
-    note = "use `NoWait` for a guard that always answers at once, or `BoxWait<Pass>` with \
+    note = "use `NoWait` for a guard that never waits, or `BoxWait<Pass>` with \
             `Check::Wait(Box::pin(async move {{ … }}))` for one that waits"
 )]
 pub trait Wait<P> {
@@ -38,7 +38,7 @@ where
 /// milliseconds.
 pub type BoxWait<P> = Pin<Box<dyn Future<Output = Result<P, Refusal>> + Send>>;
 
-/// The [`Guard::Wait`](crate::guard::Guard::Wait) of a guard that always answers at once. It
+/// The [`Guard::Wait`](crate::guard::Guard::Wait) of a guard that never waits. It
 /// has no values, so the waiting state of the driver disappears from the compiled code, and
 /// the inner service need not be [`Clone`].
 pub struct NoWait(Infallible);

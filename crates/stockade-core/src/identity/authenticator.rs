@@ -1,4 +1,4 @@
-//! Two ways to authenticate, in one layer, with one verdict.
+//! Two ways to authenticate, in one layer, with one result.
 
 use std::{
     fmt,
@@ -14,17 +14,17 @@ use crate::{
     refusal::{Refusal, RefusalKind, RefusalReason},
 };
 
-/// A guard that finds out who makes a request.
+/// A guard that authenticates requests.
 ///
 /// It holds nothing, and leaves a [`Principal`](crate::identity::Principal) in the request.
 pub trait Authenticator: Guard<Hook = ()> {
     /// Whether the request carries a credential of this authenticator's kind, valid or not.
     fn presents(&self, head: &Head) -> bool;
 
-    /// Also takes credentials of another kind, such as tokens besides keys.
+    /// Also takes credentials of another kind, such as tokens in addition to keys.
     ///
-    /// A request with a credential of one kind is judged by that kind alone. One with
-    /// credentials of both kinds is a 400, and one with none is judged by `self`.
+    /// A request with a credential of one kind is checked by that kind alone. One with
+    /// credentials of both kinds is a 400, and one with none is checked by `self`.
     fn or<B>(self, other: B) -> EitherAuth<Self, B>
     where
         Self: Sized,
@@ -34,7 +34,7 @@ pub trait Authenticator: Guard<Hook = ()> {
     }
 
     /// The same where a configuration may leave the other kind out: what is then sent of it
-    /// is judged by `self`.
+    /// is checked by `self`.
     fn or_maybe<B>(self, other: Option<B>) -> EitherAuth<Self, B>
     where
         Self: Sized,
@@ -47,7 +47,7 @@ pub trait Authenticator: Guard<Hook = ()> {
     }
 }
 
-/// Whether a credential is shaped like a token, so that a guard for tokens judges it and one
+/// Whether a credential is shaped like a token, so that a guard for tokens checks it and one
 /// for keys does not: `eyJ` (the start of a JSON object in base64url), and two dots (a signed
 /// token, RFC 7515) or four (an encrypted one, RFC 7516).
 ///
@@ -111,7 +111,7 @@ where
                 )
                 .with_code("CONFLICTING_CREDENTIALS")
                 .with_reason(RefusalReason::MalformedCredential)
-                // Neither was judged, so nothing was guessed: all of them are one offence.
+                // Neither was verified, so none was guessed: all of them are one offence.
                 .with_fingerprint(0),
             );
         }
@@ -145,7 +145,7 @@ where
     }
 }
 
-/// What the one of two authenticators found out that judged the request.
+/// The result of the authenticator that checked the request.
 #[derive(Debug)]
 pub enum EitherPass<A, B> {
     /// Found out by the first one.
@@ -155,16 +155,16 @@ pub enum EitherPass<A, B> {
 }
 
 pin_project! {
-    /// The check of the one of two authenticators that judges the request.
+    /// The wait of the authenticator that checks the request.
     pub struct EitherWait<A, B> {
         #[pin]
-        judge: Judge<A, B>,
+        pending: Pending<A, B>,
     }
 }
 
 pin_project! {
-    #[project = JudgeProj]
-    enum Judge<A, B> {
+    #[project = PendingProj]
+    enum Pending<A, B> {
         First { #[pin] wait: A },
         Second { #[pin] wait: B },
     }
@@ -173,13 +173,13 @@ pin_project! {
 impl<A, B> EitherWait<A, B> {
     fn first(wait: A) -> Self {
         Self {
-            judge: Judge::First { wait },
+            pending: Pending::First { wait },
         }
     }
 
     fn second(wait: B) -> Self {
         Self {
-            judge: Judge::Second { wait },
+            pending: Pending::Second { wait },
         }
     }
 }
@@ -193,9 +193,9 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<EitherPass<P, Q>, Refusal>> {
-        match self.project().judge.project() {
-            JudgeProj::First { wait } => wait.poll_wait(cx).map_ok(EitherPass::First),
-            JudgeProj::Second { wait } => wait.poll_wait(cx).map_ok(EitherPass::Second),
+        match self.project().pending.project() {
+            PendingProj::First { wait } => wait.poll_wait(cx).map_ok(EitherPass::First),
+            PendingProj::Second { wait } => wait.poll_wait(cx).map_ok(EitherPass::Second),
         }
     }
 }
@@ -206,9 +206,9 @@ where
     B: TakeReady<S>,
 {
     fn take_ready(&self, inner: &mut S) -> S {
-        match &self.judge {
-            Judge::First { wait } => wait.take_ready(inner),
-            Judge::Second { wait } => wait.take_ready(inner),
+        match &self.pending {
+            Pending::First { wait } => wait.take_ready(inner),
+            Pending::Second { wait } => wait.take_ready(inner),
         }
     }
 }

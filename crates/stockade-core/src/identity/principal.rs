@@ -89,7 +89,7 @@ pub struct QuotaOverrides {
     pub requests_per_day: Option<NonZeroU32>,
     /// Model tokens, prompt and completion, in a minute.
     pub tokens_per_minute: Option<NonZeroU32>,
-    /// Requests at once.
+    /// Concurrent requests.
     pub concurrency: Option<NonZeroU32>,
 }
 
@@ -115,7 +115,7 @@ impl PrincipalBuilder {
         self
     }
 
-    /// Something else that handlers and the audit log may know of it.
+    /// Another attribute, for handlers and the audit log.
     pub fn attribute(mut self, name: impl Into<Box<str>>, value: impl Into<Box<str>>) -> Self {
         self.0.attributes.insert(name.into(), value.into());
         self

@@ -6,7 +6,7 @@ use std::{error::Error, fmt, str::FromStr, sync::Arc};
 ///
 /// The text is a `scope-token` of RFC 6749, section 3.3, at most 128 bytes long. Scopes
 /// match exactly. `*` alone stands for all of them; within a longer text it is refused,
-/// so nobody expects `chat:*` to mean something.
+/// so that `chat:*` is not mistaken for a wildcard.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope(Arc<str>);
 

@@ -19,7 +19,7 @@ pub struct ModelRequest {
     pub prompt_tokens: u64,
     /// The most tokens that the client wants back; `None` where it sets no bound.
     pub max_tokens: Option<u64>,
-    /// Tells this prompt from others; `None` where nobody digests prompts.
+    /// A digest of the prompt; `None` if prompts are not digested.
     pub prompt_digest: Option<PromptDigest>,
     /// Images that were declared as another type than they are, and taken for what they are.
     pub relabelled_images: u32,

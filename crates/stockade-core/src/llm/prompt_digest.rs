@@ -4,8 +4,8 @@ use std::fmt;
 
 /// A keyed digest of a prompt, 128 bits long.
 ///
-/// Under one key, equal prompts have equal digests and others have other ones. Whoever does
-/// not have the key cannot try prompts out.
+/// Under one key, equal prompts have equal digests and different prompts different ones.
+/// Without the key, digests cannot be compared with guessed prompts.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PromptDigest([u8; 16]);
 

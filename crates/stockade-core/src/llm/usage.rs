@@ -17,9 +17,8 @@ pub struct TokenUsage {
 /// A [`TokenUsage`] that is reported from one thread and read from another.
 ///
 /// All of it is in one word, so that a reader never sees the prompt of one report with the
-/// answer of another: from the top a bit that says whether there is any usage, a bit that says
-/// whether reports have ended, a bit that says whether the usage is an estimate, 30 bits of
-/// prompt and 30 bits of answer.
+/// answer of another: from the top the bits `REPORTED`, `CLOSED` and `ESTIMATED`,
+/// 30 bits of prompt tokens and 30 bits of completion tokens.
 #[derive(Default)]
 pub(crate) struct UsageCell(AtomicU64);
 

@@ -11,7 +11,7 @@ pub struct Denial {
     pub kind: RefusalKind,
     /// [`Refusal::code`](crate::refusal::Refusal::code).
     pub code: &'static str,
-    /// [`Refusal::internal_reason`](crate::refusal::Refusal::internal_reason): more than the client was told.
+    /// [`Refusal::internal_reason`](crate::refusal::Refusal::internal_reason): details that the client does not get.
     pub internal_reason: &'static str,
     /// [`Refusal::reason`](crate::refusal::Refusal::reason): what it says about the client.
     pub reason: Option<RefusalReason>,

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName};
 
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// Up to so many fields are looked through sooner than one is found by its hash.
+/// Up to this number of fields, a linear search is faster than a hash.
 const FEW: usize = 8;
 
 /// The `grpc-status` among these fields, where there is one that is a number.

@@ -92,7 +92,7 @@ impl Responder {
         self
     }
 
-    /// Notes the verdict in the request's context and answers the request.
+    /// Records the denial in the request's context and answers the request.
     pub(crate) fn refuse(&self, refused: &Refused, head: &Head) -> Response<Bytes> {
         let Refused { guard, refusal } = refused;
         let context = head.existing_context();
@@ -157,7 +157,7 @@ fn errors_only(mut response: Response<Bytes>, status: StatusCode) -> Response<By
     response
 }
 
-/// So many fields a refusal has, and some more.
+/// Capacity for the fields of a refusal, and some more.
 const FIELDS: usize = 12;
 
 /// A response of this status and type; the basis of the JSON dialects.

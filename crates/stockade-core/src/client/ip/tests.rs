@@ -311,7 +311,7 @@ fn appended(header: &ForwardingHeader) -> Vec<&'static str> {
 proptest! {
     // FC08: all that a client can write stands to the left of what a trusted proxy adds.
     #[test]
-    fn what_stands_on_the_left_changes_nothing(
+    fn entries_left_of_the_client_are_ignored(
         lines in vec(junk(), 0..3),
         left in junk(),
         kind in 0usize..3,

@@ -11,7 +11,7 @@ pub enum ErrorFormat {
     OpenAi,
     /// `application/problem+json` (RFC 9457).
     Problem,
-    /// A trailers-only response with `grpc-status`; the content type says which gRPC.
+    /// A trailers-only response with `grpc-status`, in this content type.
     Grpc(&'static str),
 }
 

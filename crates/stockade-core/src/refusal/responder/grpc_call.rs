@@ -50,7 +50,7 @@ fn is_method_path(path: &str) -> bool {
     is_grpc_route(path) && path.bytes().filter(|byte| *byte == b'/').count() == 2
 }
 
-/// A route that takes whatever comes, and so says nothing.
+/// A route that takes any path, and so does not identify a method.
 fn takes_all(route: &str) -> bool {
     route.starts_with("/{*")
 }
