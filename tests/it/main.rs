@@ -12,6 +12,7 @@ mod grpc;
 mod grpc_server;
 mod http1;
 mod http_server;
+mod layers;
 mod order;
 mod own_guards;
 mod whole;
