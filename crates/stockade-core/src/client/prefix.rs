@@ -2,15 +2,14 @@
 
 use std::{error::Error, fmt, net::IpAddr, str::FromStr};
 
+use ipnet::{IpNet, Ipv4Net};
+
 /// An IP network such as `10.0.0.0/8` or `2001:db8::/64`.
 ///
 /// Host bits are cleared, and IPv4-mapped IPv6 addresses become IPv4, so two prefixes
 /// are equal exactly when they hold the same addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct IpPrefix {
-    address: IpAddr,
-    length: u8,
-}
+pub struct IpPrefix(IpNet);
 
 impl IpPrefix {
     /// The prefix of this length (in bits) that holds the address.
@@ -18,70 +17,51 @@ impl IpPrefix {
     /// # Errors
     /// When the length is over 32 for IPv4 or over 128 for IPv6.
     pub fn new(address: IpAddr, length: u8) -> Result<Self, IpPrefixError> {
-        let width = width(address);
-        if length > width {
-            return Err(IpPrefixError {
-                text: format!("{address}/{length}"),
-                problem: Problem::Length { width },
-            });
+        match IpNet::new(address, length) {
+            Ok(net) => Ok(Self::canonical(net)),
+            Err(_) => Err(IpPrefixError::new(format!("{address}/{length}"))),
         }
-        Ok(Self::truncate(address, length))
     }
 
     /// The prefix that holds just this address.
     pub fn host(address: IpAddr) -> Self {
-        let address = address.to_canonical();
-        Self {
-            address,
-            length: width(address),
-        }
+        Self(address.to_canonical().into())
     }
 
     /// Clears the bits after `length`, which is at most the address's width.
     pub(crate) fn truncate(address: IpAddr, length: u8) -> Self {
-        match address {
-            IpAddr::V4(v4) => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
-                Self {
-                    address: IpAddr::V4((v4.to_bits() & mask).into()),
-                    length,
-                }
+        let net = IpNet::new(address, length);
+        Self::canonical(net.expect("the length is at most the width of the address"))
+    }
+
+    /// Clears the host bits, and makes IPv4 of IPv4-mapped IPv6.
+    fn canonical(net: IpNet) -> Self {
+        let mapped = match net {
+            IpNet::V6(v6) if v6.prefix_len() >= 96 => v6.addr().to_ipv4_mapped(),
+            IpNet::V4(_) | IpNet::V6(_) => None,
+        };
+        Self(match mapped {
+            Some(v4) => {
+                let net = Ipv4Net::new(v4, net.prefix_len() - 96);
+                IpNet::V4(net.expect("128 less 96 is the width").trunc())
             }
-            IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-                Some(v4) if length >= 96 => Self::truncate(IpAddr::V4(v4), length - 96),
-                _ => {
-                    let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
-                    Self {
-                        address: IpAddr::V6((v6.to_bits() & mask).into()),
-                        length,
-                    }
-                }
-            },
-        }
+            None => net.trunc(),
+        })
     }
 
     /// Whether the address lies in this network. `::ffff:10.0.0.1` lies in `10.0.0.0/8`.
     pub fn contains(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        width(address) == width(self.address)
-            && Self::truncate(address, self.length).address == self.address
+        self.0.contains(&address.to_canonical())
     }
 
     /// The network's first address.
     pub fn address(&self) -> IpAddr {
-        self.address
+        self.0.addr()
     }
 
     /// The network's length in bits.
     pub fn length(&self) -> u8 {
-        self.length
-    }
-}
-
-fn width(address: IpAddr) -> u8 {
-    match address {
-        IpAddr::V4(_) => 32,
-        IpAddr::V6(_) => 128,
+        self.0.prefix_len()
     }
 }
 
@@ -90,35 +70,19 @@ impl FromStr for IpPrefix {
 
     /// Reads `address` or `address/length`. Host bits may be set, and are cleared.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = |problem| IpPrefixError {
-            text: text.to_owned(),
-            problem,
-        };
-        let (address, length) = match text.split_once('/') {
-            Some((address, length)) => (address, Some(length)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| error(Problem::Address))?;
-        match length {
-            None => Ok(Self::host(address)),
-            // `u8::from_str` would also take a sign.
-            Some(length) if length.bytes().all(|byte| byte.is_ascii_digit()) => {
-                let width = width(address);
-                let length = length
-                    .parse()
-                    .map_err(|_| error(Problem::Length { width }))?;
-                Self::new(address, length).map_err(|_| error(Problem::Length { width }))
-            }
-            Some(_) => Err(error(Problem::Length {
-                width: width(address),
-            })),
+        if let Ok(address) = text.parse() {
+            return Ok(Self::host(address));
+        }
+        match text.parse() {
+            Ok(net) => Ok(Self::canonical(net)),
+            Err(_) => Err(IpPrefixError::new(text.to_owned())),
         }
     }
 }
 
 impl fmt::Display for IpPrefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.length)
+        self.0.fmt(f)
     }
 }
 
@@ -128,32 +92,26 @@ impl fmt::Debug for IpPrefix {
     }
 }
 
-/// A text that is no network.
+/// An invalid network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IpPrefixError {
     text: String,
-    problem: Problem,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Problem {
-    Address,
-    Length { width: u8 },
+impl IpPrefixError {
+    fn new(text: String) -> Self {
+        Self { text }
+    }
 }
 
 impl fmt::Display for IpPrefixError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { text, problem } = self;
-        match problem {
-            Problem::Address => write!(
-                f,
-                "{text:?} is no IP network; write an address or a network like 10.0.0.0/8"
-            ),
-            Problem::Length { width } => write!(
-                f,
-                "{text:?} is no IP network; the length after the slash is 0 to {width}"
-            ),
-        }
+        let text = &self.text;
+        write!(
+            f,
+            "{text:?} is not an IP network; write an address, or a network such as 10.0.0.0/8 or \
+             2001:db8::/32, with at most 32 bits for IPv4 and 128 for IPv6"
+        )
     }
 }
 
@@ -185,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_network() {
+    fn refuses_invalid_networks() {
         for text in [
             "",
             "10.0.0.0/33",
@@ -198,7 +156,7 @@ mod tests {
         ] {
             let error = text.parse::<IpPrefix>().unwrap_err();
             assert!(
-                error.to_string().contains("is no IP network"),
+                error.to_string().contains("is not an IP network"),
                 "{text}: {error}"
             );
         }

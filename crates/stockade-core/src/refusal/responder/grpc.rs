@@ -4,8 +4,10 @@
 //! guesses a code of its own. The messages are a handful of fields, so they are encoded
 //! here, without a protobuf library in core.
 
+use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, header::CONTENT_TYPE};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::DenialContext;
 use crate::refusal::RefusalKind;
@@ -26,8 +28,14 @@ pub(super) fn respond(denied: &DenialContext<'_>, content_type: &'static str) ->
         &GRPC_STATUS,
         HeaderValue::from(u16::from(refusal.kind().grpc_code())),
     );
-    headers.insert(&GRPC_MESSAGE, ascii(percent_encode(refusal.message())));
-    headers.insert(&GRPC_STATUS_DETAILS, ascii(base64(&status(denied))));
+    headers.insert(
+        &GRPC_MESSAGE,
+        ascii(utf8_percent_encode(refusal.message(), MESSAGE).to_string()),
+    );
+    headers.insert(
+        &GRPC_STATUS_DETAILS,
+        ascii(BASE64_STANDARD_NO_PAD.encode(status(denied))),
+    );
     response
 }
 
@@ -120,33 +128,5 @@ impl Message {
     }
 }
 
-/// Standard alphabet, no padding, as gRPC asks of `-bin` headers.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let group = chunk
-            .iter()
-            .fold(0, |group, byte| group << 8 | u32::from(*byte))
-            << (8 * (3 - chunk.len()));
-        for at in 0..=chunk.len() {
-            out.push(char::from(
-                ALPHABET[(group >> (18 - 6 * at) & 0x3f) as usize],
-            ));
-        }
-    }
-    out
-}
-
 /// `grpc-message`: all but visible ASCII and space, and `%`, as `%XX`.
-fn percent_encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if matches!(byte, b' '..=b'~') && byte != b'%' {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
-}
+const MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
