@@ -89,8 +89,8 @@ impl Default for ContextGuard {
 
 /// The remedy for a request without a peer address, for each server.
 const NO_PEER: &str = "no peer address. axum: serve with \
-    `app.into_make_service_with_connect_info::<SocketAddr>()`, and build the fence with `.axum()`. \
-    tonic: read `TcpConnectInfo` with `.peer(…)`. hyper: insert a `PeerAddr` into \
+    `app.into_make_service_with_connect_info::<SocketAddr>()`; a fence reads it by itself, and a \
+    `ContextLayer` with `.peer(…)`. tonic: read `TcpConnectInfo` with `.peer(…)`. hyper: insert a `PeerAddr` into \
     `request.extensions_mut()` for each connection";
 
 impl Guard for ContextGuard {
