@@ -116,10 +116,10 @@ impl Finding {
 /// # Ok::<(), stockade::ConfigError>(())
 /// ```
 pub fn check(config: &Config, facts: &DeploymentFacts) -> Vec<Finding> {
-    let faults = fence::faults(config).into_iter();
-    let found: Vec<_> = faults.map(Finding::from).collect();
+    let errors = fence::validate(config).into_iter();
+    let found: Vec<_> = errors.map(Finding::from).collect();
     let mut findings = Findings {
-        faults: found.len(),
+        refused: found.len(),
         found,
         config,
     };
@@ -153,7 +153,7 @@ pub fn check(config: &Config, facts: &DeploymentFacts) -> Vec<Finding> {
 struct Findings<'c> {
     found: Vec<Finding>,
     /// The number of findings that a fence refuses; these are at the start.
-    faults: usize,
+    refused: usize,
     config: &'c Config,
 }
 
@@ -162,7 +162,7 @@ impl<'c> Findings<'c> {
     fn none(config: &'c Config) -> Self {
         Self {
             found: Vec::new(),
-            faults: 0,
+            refused: 0,
             config,
         }
     }
@@ -180,7 +180,7 @@ impl Findings<'_> {
     /// Adds a finding. An error about a setting that the fence refuses is merged into that
     /// finding.
     fn add(&mut self, severity: Severity, setting: &str, reason: String, remedy: Remedy) {
-        let mut found = self.found.iter_mut().take(self.faults);
+        let mut found = self.found.iter_mut().take(self.refused);
         let refused = found.find(|finding| finding.setting == setting);
         if let Some(refused) = refused
             && severity == Severity::Error

@@ -20,26 +20,26 @@ use tower_layer::Layer;
 
 use crate::{Config, ConfigError, Environment};
 
-mod announce;
 mod builder;
 mod cors;
 #[cfg(feature = "sql")]
 mod database;
-mod describe;
 mod event;
-mod faults;
-mod help;
-mod key_events;
+mod key_changes;
 mod keys;
 mod layer;
 mod limits;
+mod log_warnings;
+mod metric_descriptions;
 mod probes;
 mod record;
 mod request_metrics;
 mod route_adapter;
 mod sources;
 mod store;
+mod summary;
 mod tokens;
+mod validate;
 
 pub use builder::FenceBuilder;
 pub use event::FenceEvent;
@@ -48,7 +48,7 @@ pub use request_metrics::RequestMetrics;
 pub use route_adapter::RouteAdapter;
 pub use store::{LimitsStore, PermitsStore, StoreHealth};
 
-pub(crate) use faults::faults;
+pub(crate) use validate::validate;
 
 use cors::Cors;
 use event::Listeners;
@@ -68,7 +68,7 @@ type Identity = Arc<EitherAuth<KeyAuth, JwtAuth>>;
 pub struct Fence(Arc<Inner>);
 
 struct Inner {
-    description: String,
+    summary: String,
     config_warnings: AtomicU64,
     layer: FenceLayer,
     detector: Option<Detector>,
@@ -145,7 +145,7 @@ impl Fence {
     pub fn reload(&self, config: &Config) -> Result<(), ConfigError> {
         self.take_over(config)
             .map_err(|error| error.locate(config.origins()))?;
-        announce::settings(config);
+        log_warnings::log_warnings(config);
         let warnings = config.warnings().len() as u64;
         self.0.config_warnings.store(warnings, Ordering::Relaxed);
         Ok(())
@@ -264,13 +264,13 @@ fn needs_restart(setting: &str) -> ConfigError {
 impl fmt::Display for Fence {
     /// Summarizes the fence, one line per layer; for the startup log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.description)
+        f.write_str(&self.0.summary)
     }
 }
 
 impl fmt::Debug for Fence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Fence").field(&self.0.description).finish()
+        f.debug_tuple("Fence").field(&self.0.summary).finish()
     }
 }
 

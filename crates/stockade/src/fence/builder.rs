@@ -19,19 +19,18 @@ use stockade_scope::{Access, RouteTableError, ScopeGuard};
 
 use super::{
     Fence, FenceEvent, FenceLayer, Identity, Inner, LimitsStore, PermitsStore, RequestMetrics,
-    RouteAdapter, announce,
+    RouteAdapter,
     cors::Cors,
-    describe,
     event::Listeners,
-    faults, help, key_events,
+    key_changes,
     keys::Keys,
-    layer, limits,
+    layer, limits, log_warnings, metric_descriptions,
     probes::{ProbeLimit, ProbePaths},
     record,
     route_adapter::ServerAdapter,
     sources::Sources,
     store::Stores,
-    tokens,
+    summary, tokens, validate,
 };
 use crate::{Config, ConfigError, HeaderStyle, RouteAccess};
 
@@ -167,19 +166,19 @@ impl<'c> FenceBuilder<'c> {
     pub async fn build(self) -> Result<Fence, ConfigError> {
         let config = self.config;
         // Before anything is opened or written.
-        if let Some(fault) = faults::faults(config).into_iter().next() {
-            return Err(fault);
+        if let Some(error) = validate::validate(config).into_iter().next() {
+            return Err(error);
         }
         let fence = self.open().await;
         let fence = fence.map_err(|error| error.locate(config.origins()))?;
-        announce::settings(config);
+        log_warnings::log_warnings(config);
         Ok(fence)
     }
 
     async fn open(mut self) -> Result<Fence, ConfigError> {
         let config = self.config;
         if self.metrics {
-            help::describe();
+            metric_descriptions::describe();
         }
         let mut sources = Sources::default();
         let Keys { live: keys, first } = Keys::open(&config.auth, &mut sources).await?;
@@ -195,7 +194,7 @@ impl<'c> FenceBuilder<'c> {
                 log.event(event);
             }
         });
-        key_events::follow(&keys, first, self.listeners.clone());
+        key_changes::follow(&keys, first, self.listeners.clone());
         let stores = Stores::open(config, &self.listeners)?;
         let detector = detector(config, &stores, &self.listeners, &mut sources)?;
         let realm = &config.auth.realm;
@@ -236,7 +235,7 @@ impl<'c> FenceBuilder<'c> {
             true => &self.responder,
             false => &self.responder.clone().without_grpc(),
         };
-        let description = describe::describe(config, &routes);
+        let summary = summary::summary(config, &routes);
         let outer = detector.clone().map(|detector| {
             let passes = (!config.abuse.ban_valid_keys).then(|| Arc::clone(&identity));
             AbuseGuard::new(detector).allow_valid_credentials_opt(passes)
@@ -285,7 +284,7 @@ impl<'c> FenceBuilder<'c> {
         };
         let layer = FenceLayer::new(order, responder);
         Ok(Fence(Arc::new(Inner {
-            description,
+            summary,
             config_warnings: (config.warnings().len() as u64).into(),
             layer,
             detector,

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::{AuditConfig, Config, OnFailure, OnOverflow};
 
 /// One line per layer, in the order in which a request passes them.
-pub(super) fn describe(config: &Config, routes: &str) -> String {
+pub(super) fn summary(config: &Config, routes: &str) -> String {
     let mut out = String::new();
     let mut line = |layer: &str, what: String| {
         // Writing to a String cannot fail.

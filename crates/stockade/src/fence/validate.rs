@@ -14,9 +14,9 @@ use crate::{Config, ConfigError};
 /// Returns all errors of the configuration itself and of its secret files. A fence is built
 /// only without errors; [`Fence::from_config`](super::Fence::from_config) returns the first
 /// one, `check` reports all.
-pub(crate) fn faults(config: &Config) -> Vec<ConfigError> {
+pub(crate) fn validate(config: &Config) -> Vec<ConfigError> {
     let cors = (!config.cors.allow_origins.is_empty()).then(|| Cors::new(&config.cors));
-    let faults = [
+    let results = [
         keys::place(&config.auth).err(),
         config.client_ip.ipv6_prefix().err(),
         config.client_ip.proxies().err(),
@@ -32,12 +32,12 @@ pub(crate) fn faults(config: &Config) -> Vec<ConfigError> {
         record::settings(config.audit.as_ref()).err(),
         record::prompt_key(config.audit.as_ref()).err(),
     ];
-    let located = |fault: ConfigError| fault.locate(config.origins());
+    let located = |error: ConfigError| error.locate(config.origins());
     let mut seen = HashSet::new();
-    let mut faults: Vec<_> = faults.into_iter().flatten().map(located).collect();
+    let mut errors: Vec<_> = results.into_iter().flatten().map(located).collect();
     // The same setting can be invalid for several guards.
-    faults.retain(|fault| seen.insert(fault.summary()));
-    faults
+    errors.retain(|error| seen.insert(error.summary()));
+    errors
 }
 
 /// Validates routes and probes. Without `[[routes]]` the program has its own table, which may

@@ -3,7 +3,7 @@
 use crate::Config;
 
 /// Logs the warnings of a configuration and the legacy variables in effect.
-pub(super) fn settings(config: &Config) {
+pub(super) fn log_warnings(config: &Config) {
     for (name, setting) in config.legacy_names() {
         tracing::info!(
             variable = name,
