@@ -9,11 +9,11 @@ use crate::{Config, ConfigError, Origin, Remedy, fence};
 
 mod deny_list;
 mod guards;
-mod needs;
+mod key_requirements;
 mod network;
 mod secrets;
 
-pub(crate) use needs::unmet;
+pub(crate) use key_requirements::missing_settings;
 
 /// Facts about a deployment that are not in its configuration.
 #[derive(Clone, Debug, Default)]
@@ -136,7 +136,7 @@ pub fn check(config: &Config, facts: &DeploymentFacts) -> Vec<Finding> {
     network::listener(config, facts, &mut findings);
     network::proxies(config, &mut findings);
     secrets::keys(config, facts, &mut findings);
-    needs::check(config, facts, &mut findings);
+    key_requirements::check(config, facts, &mut findings);
     secrets::tokens(config, facts, &mut findings);
     guards::limits(config, &mut findings);
     guards::store(config, &mut findings);

@@ -183,7 +183,7 @@ impl<'c> FenceBuilder<'c> {
         let mut sources = Sources::default();
         let Keys { live: keys, first } = Keys::open(&config.auth, &mut sources).await?;
         let pepper = config.auth.pepper()?;
-        super::keys::warn_of_needs(&keys, config);
+        super::keys::warn_of_missing_settings(&keys, config);
         let audit = match self.records.take() {
             Some(begin) => begin().map_err(|error| record::failed("audit", &error))?,
             None => record::log(config.audit.as_ref())?,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use stockade_key_auth::{FileKeyStore, KeyRequirements, KeySet, KeyStore, LiveKeys};
 
 use super::sources::Sources;
-use crate::{AuthConfig, Config, ConfigError, check::unmet};
+use crate::{AuthConfig, Config, ConfigError, check::missing_settings};
 
 /// Keys that follow their store as long as a clone of `live` exists.
 #[derive(Debug)]
@@ -46,17 +46,22 @@ impl Keys {
 }
 
 /// Logs the settings that keys require and the configuration lacks, now and on each change.
-pub(super) fn warn_of_needs(keys: &LiveKeys, config: &Config) {
+pub(super) fn warn_of_missing_settings(keys: &LiveKeys, config: &Config) {
     let config = config.clone();
     let mut logged = KeyRequirements::default();
     keys.on_publish(move |keys| {
-        let needs = keys.requirements();
-        if needs == logged {
+        let requirements = keys.requirements();
+        if requirements == logged {
             return;
         }
-        logged = needs;
-        for unmet in unmet(&config, needs) {
-            tracing::warn!("{}: {}; {}", unmet.setting, unmet.reason(), unmet.help);
+        logged = requirements;
+        for missing in missing_settings(&config, requirements) {
+            tracing::warn!(
+                "{}: {}; {}",
+                missing.setting,
+                missing.reason(),
+                missing.help
+            );
         }
     });
 }

@@ -6,7 +6,7 @@ use super::{DeploymentFacts, Findings};
 use crate::{Config, Remedy};
 
 /// A missing setting that some keys require.
-pub(crate) struct Unmet {
+pub(crate) struct MissingSetting {
     pub(crate) setting: &'static str,
     keys: usize,
     effect: &'static str,
@@ -15,7 +15,7 @@ pub(crate) struct Unmet {
     value: &'static str,
 }
 
-impl Unmet {
+impl MissingSetting {
     /// The problem: `2 keys have …`.
     pub(crate) fn reason(&self) -> String {
         let (count, effect) = (self.keys, self.effect);
@@ -27,13 +27,16 @@ impl Unmet {
 }
 
 /// The settings that these keys require and the configuration lacks.
-pub(crate) fn unmet(config: &Config, needs: KeyRequirements) -> impl Iterator<Item = Unmet> {
+pub(crate) fn missing_settings(
+    config: &Config,
+    keys: KeyRequirements,
+) -> impl Iterator<Item = MissingSetting> {
     let all = [
         (
             config.auth.pepper_file.is_none(),
-            Unmet {
+            MissingSetting {
                 setting: "auth.pepper_file",
-                keys: needs.pepper,
+                keys: keys.pepper,
                 effect: "a peppered hash, which cannot be verified without the pepper",
                 help: "set auth.pepper_file to the file that --pepper-file named when the key was created",
                 value: "\"pepper\"",
@@ -41,9 +44,9 @@ pub(crate) fn unmet(config: &Config, needs: KeyRequirements) -> impl Iterator<It
         ),
         (
             config.rate_limit.by_key.is_empty(),
-            Unmet {
+            MissingSetting {
                 setting: "rate_limit.by_key",
-                keys: needs.request_quotas,
+                keys: keys.request_quotas,
                 effect: "a separate request quota, which is not enforced",
                 help: "set rate_limit.by_key to the default quota of keys: [\"60/minute\", \"10000/day\"]",
                 value: "[\"60/minute\", \"10000/day\"]",
@@ -51,9 +54,9 @@ pub(crate) fn unmet(config: &Config, needs: KeyRequirements) -> impl Iterator<It
         ),
         (
             config.token_budget.by_key.is_empty(),
-            Unmet {
+            MissingSetting {
                 setting: "token_budget.by_key",
-                keys: needs.token_quotas,
+                keys: keys.token_quotas,
                 effect: "a separate token quota, which is not enforced",
                 help: "set token_budget.by_key to the default quota of keys: [\"100000/minute\"]",
                 value: "[\"100000/minute\"]",
@@ -61,28 +64,28 @@ pub(crate) fn unmet(config: &Config, needs: KeyRequirements) -> impl Iterator<It
         ),
         (
             config.concurrency.per_key.is_none(),
-            Unmet {
+            MissingSetting {
                 setting: "concurrency.per_key",
-                keys: needs.concurrency,
+                keys: keys.concurrency,
                 effect: "a separate concurrency limit, which is not enforced",
                 help: "set concurrency.per_key to the default limit of keys: 8",
                 value: "8",
             },
         ),
     ];
-    let unmet = all
+    let missing = all
         .into_iter()
-        .filter(|(is_missing, unmet)| *is_missing && unmet.keys > 0);
-    unmet.map(|(_, unmet)| unmet)
+        .filter(|(is_missing, setting)| *is_missing && setting.keys > 0);
+    missing.map(|(_, setting)| setting)
 }
 
 /// Reports missing settings and a pepper file that other users can read.
 pub(super) fn check(config: &Config, facts: &DeploymentFacts, findings: &mut Findings<'_>) {
     // Loading the keys refuses duplicates.
     if let Ok(keys) = KeySet::new(facts.keys.iter().cloned()) {
-        for unmet in unmet(config, keys.requirements()) {
-            let remedy = Remedy::text(unmet.help).set(unmet.setting, unmet.value);
-            findings.error(unmet.setting, unmet.reason(), remedy);
+        for missing in missing_settings(config, keys.requirements()) {
+            let remedy = Remedy::text(missing.help).set(missing.setting, missing.value);
+            findings.error(missing.setting, missing.reason(), remedy);
         }
     }
     let file = config.auth.pepper_file.as_deref();
