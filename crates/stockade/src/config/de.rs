@@ -10,25 +10,25 @@ use serde::{
 };
 
 use super::{
-    fault::Fault,
+    de_error::DeError,
     node::{Entry, Node, Table, Value},
     overrides,
 };
 
 impl Node {
     /// Adds the origin of this value to an error, unless a nested value has set one.
-    fn blame<T>(&self, result: Result<T, Fault>) -> Result<T, Fault> {
-        result.map_err(|fault| fault.at(&self.origin))
+    fn add_origin<T>(&self, result: Result<T, DeError>) -> Result<T, DeError> {
+        result.map_err(|error| error.at(&self.origin))
     }
 
-    fn wrong<T>(&self, expected: &str) -> Result<T, Fault> {
+    fn invalid_type<T>(&self, expected: &str) -> Result<T, DeError> {
         let kind = self.kind();
-        self.blame(Err(Fault::new(format!(
+        self.add_origin(Err(DeError::new(format!(
             "is {kind}, but must be {expected}"
         ))))
     }
 
-    fn whole_number(&self, least: i128, most: i128) -> Result<i128, Fault> {
+    fn whole_number(&self, least: i128, most: i128) -> Result<i128, DeError> {
         let number = match &self.value {
             Value::Integer(number) => Some(*number),
             Value::Float(number) => whole(*number),
@@ -37,14 +37,14 @@ impl Node {
                 let number = text.parse().ok();
                 number.or_else(|| whole(text.parse().ok()?))
             }
-            _ => return self.wrong("a whole number"),
+            _ => return self.invalid_type("a whole number"),
         };
         match number {
             Some(number) if (least..=most).contains(&number) => Ok(number),
-            Some(number) => self.blame(Err(Fault::new(format!(
+            Some(number) => self.add_origin(Err(DeError::new(format!(
                 "is {number}, but must be from {least} to {most}"
             )))),
-            None => self.blame(Err(Fault::new(format!(
+            None => self.add_origin(Err(DeError::new(format!(
                 "{} is not a whole number",
                 self.written()
             )))),
@@ -65,23 +65,23 @@ fn whole(number: f64) -> Option<i128> {
 
 macro_rules! whole_numbers {
     ($($method:ident $visit:ident $type:ty,)*) => {$(
-        fn $method<V>(self, visitor: V) -> Result<V::Value, Fault>
+        fn $method<V>(self, visitor: V) -> Result<V::Value, DeError>
         where
             V: Visitor<'de>,
         {
             let number = self.whole_number(<$type>::MIN.into(), <$type>::MAX.into())?;
             match <$type>::try_from(number) {
-                Ok(number) => self.blame(visitor.$visit(number)),
-                Err(_) => self.wrong("a whole number"),
+                Ok(number) => self.add_origin(visitor.$visit(number)),
+                Err(_) => self.invalid_type("a whole number"),
             }
         }
     )*};
 }
 
 impl<'de> Deserializer<'de> for &Node {
-    type Error = Fault;
+    type Error = DeError;
 
-    fn deserialize_any<V>(self, visitor: V) -> Result<V::Value, Fault>
+    fn deserialize_any<V>(self, visitor: V) -> Result<V::Value, DeError>
     where
         V: Visitor<'de>,
     {
@@ -90,7 +90,7 @@ impl<'de> Deserializer<'de> for &Node {
             Value::Bool(value) => visitor.visit_bool(*value),
             Value::Integer(number) => match i64::try_from(*number) {
                 Ok(number) => visitor.visit_i64(number),
-                Err(_) => return self.wrong("a smaller number"),
+                Err(_) => return self.invalid_type("a smaller number"),
             },
             Value::Float(number) => visitor.visit_f64(*number),
             Value::Text(text) => visitor.visit_str(text),
@@ -101,21 +101,21 @@ impl<'de> Deserializer<'de> for &Node {
             Value::List(items) => visitor.visit_seq(Items(items.iter().enumerate())),
             Value::Table(table) => visitor.visit_map(Fields::of(table)),
         };
-        self.blame(result)
+        self.add_origin(result)
     }
 
-    fn deserialize_bool<V>(self, visitor: V) -> Result<V::Value, Fault>
+    fn deserialize_bool<V>(self, visitor: V) -> Result<V::Value, DeError>
     where
         V: Visitor<'de>,
     {
         let value = match &self.value {
             Value::Bool(value) => Some(*value),
             Value::Untyped(text) => overrides::truth(text),
-            _ => return self.wrong("true or false"),
+            _ => return self.invalid_type("true or false"),
         };
-        let written = || Fault::new(format!("{} is neither true nor false", self.written()));
-        let value = self.blame(value.ok_or_else(written))?;
-        self.blame(visitor.visit_bool(value))
+        let written = || DeError::new(format!("{} is neither true nor false", self.written()));
+        let value = self.add_origin(value.ok_or_else(written))?;
+        self.add_origin(visitor.visit_bool(value))
     }
 
     whole_numbers! {
@@ -129,14 +129,14 @@ impl<'de> Deserializer<'de> for &Node {
         deserialize_u64 visit_u64 u64,
     }
 
-    fn deserialize_f32<V>(self, visitor: V) -> Result<V::Value, Fault>
+    fn deserialize_f32<V>(self, visitor: V) -> Result<V::Value, DeError>
     where
         V: Visitor<'de>,
     {
         self.deserialize_f64(visitor)
     }
 
-    fn deserialize_f64<V>(self, visitor: V) -> Result<V::Value, Fault>
+    fn deserialize_f64<V>(self, visitor: V) -> Result<V::Value, DeError>
     where
         V: Visitor<'de>,
     {
@@ -148,34 +148,34 @@ impl<'de> Deserializer<'de> for &Node {
             _ => None,
         };
         match number {
-            Some(number) => self.blame(visitor.visit_f64(number)),
-            None => self.wrong("a number, such as 0.5"),
+            Some(number) => self.add_origin(visitor.visit_f64(number)),
+            None => self.invalid_type("a number, such as 0.5"),
         }
     }
 
-    fn deserialize_str<V>(self, visitor: V) -> Result<V::Value, Fault>
+    fn deserialize_str<V>(self, visitor: V) -> Result<V::Value, DeError>
     where
         V: Visitor<'de>,
     {
         match &self.value {
-            Value::Text(text) | Value::Untyped(text) => self.blame(visitor.visit_str(text)),
+            Value::Text(text) | Value::Untyped(text) => self.add_origin(visitor.visit_str(text)),
             Value::Integer(_) | Value::Float(_) | Value::Bool(_) => {
                 let written = self.written();
                 let text = format!("must be a string; write it in quotes: \"{written}\"");
-                self.blame(Err(Fault::new(text)))
+                self.add_origin(Err(DeError::new(text)))
             }
-            _ => self.wrong("a string"),
+            _ => self.invalid_type("a string"),
         }
     }
 
-    fn deserialize_string<V>(self, visitor: V) -> Result<V::Value, Fault>
+    fn deserialize_string<V>(self, visitor: V) -> Result<V::Value, DeError>
     where
         V: Visitor<'de>,
     {
         self.deserialize_str(visitor)
     }
 
-    fn deserialize_option<V>(self, visitor: V) -> Result<V::Value, Fault>
+    fn deserialize_option<V>(self, visitor: V) -> Result<V::Value, DeError>
     where
         V: Visitor<'de>,
     {
@@ -189,24 +189,26 @@ impl<'de> Deserializer<'de> for &Node {
         self,
         _name: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Fault>
+    ) -> Result<V::Value, DeError>
     where
         V: Visitor<'de>,
     {
         visitor.visit_newtype_struct(self)
     }
 
-    fn deserialize_seq<V>(self, visitor: V) -> Result<V::Value, Fault>
+    fn deserialize_seq<V>(self, visitor: V) -> Result<V::Value, DeError>
     where
         V: Visitor<'de>,
     {
         match &self.value {
-            Value::List(items) => self.blame(visitor.visit_seq(Items(items.iter().enumerate()))),
+            Value::List(items) => {
+                self.add_origin(visitor.visit_seq(Items(items.iter().enumerate())))
+            }
             Value::Untyped(text) => {
                 let items = overrides::list(text).unwrap_or_else(|| overrides::commas(text));
-                self.blame(visitor.visit_seq(items.iter().map(String::as_str).items()))
+                self.add_origin(visitor.visit_seq(items.iter().map(String::as_str).items()))
             }
-            _ => self.wrong("a list"),
+            _ => self.invalid_type("a list"),
         }
     }
 
@@ -215,29 +217,29 @@ impl<'de> Deserializer<'de> for &Node {
         _name: &'static str,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Fault>
+    ) -> Result<V::Value, DeError>
     where
         V: Visitor<'de>,
     {
         match &self.value {
-            Value::Table(table) => self.blame(visitor.visit_map(Fields::of(table))),
+            Value::Table(table) => self.add_origin(visitor.visit_map(Fields::of(table))),
             // A YAML section whose settings are all commented out.
-            Value::Null => self.blame(visitor.visit_map(Fields::of(&Table::default()))),
-            _ => self.wrong(&format!(
+            Value::Null => self.add_origin(visitor.visit_map(Fields::of(&Table::default()))),
+            _ => self.invalid_type(&format!(
                 "a section with the settings {}",
                 fields.join(", ")
             )),
         }
     }
 
-    fn deserialize_map<V>(self, visitor: V) -> Result<V::Value, Fault>
+    fn deserialize_map<V>(self, visitor: V) -> Result<V::Value, DeError>
     where
         V: Visitor<'de>,
     {
         match &self.value {
-            Value::Table(table) => self.blame(visitor.visit_map(Fields::of(table))),
-            Value::Null => self.blame(visitor.visit_map(Fields::of(&Table::default()))),
-            _ => self.wrong("a section of names and values"),
+            Value::Table(table) => self.add_origin(visitor.visit_map(Fields::of(table))),
+            Value::Null => self.add_origin(visitor.visit_map(Fields::of(&Table::default()))),
+            _ => self.invalid_type("a section of names and values"),
         }
     }
 
@@ -246,16 +248,16 @@ impl<'de> Deserializer<'de> for &Node {
         _name: &'static str,
         variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Fault>
+    ) -> Result<V::Value, DeError>
     where
         V: Visitor<'de>,
     {
         match &self.value {
             Value::Text(text) | Value::Untyped(text) => {
-                let variant: StrDeserializer<'_, Fault> = text.as_str().into_deserializer();
-                self.blame(visitor.visit_enum(variant))
+                let variant: StrDeserializer<'_, DeError> = text.as_str().into_deserializer();
+                self.add_origin(visitor.visit_enum(variant))
             }
-            _ => self.wrong(&format!("one of: {}", variants.join(", "))),
+            _ => self.invalid_type(&format!("one of: {}", variants.join(", "))),
         }
     }
 
@@ -280,9 +282,9 @@ impl<'n> Fields<'n> {
 }
 
 impl<'de> MapAccess<'de> for Fields<'_> {
-    type Error = Fault;
+    type Error = DeError;
 
-    fn next_key_seed<K>(&mut self, seed: K) -> Result<Option<K::Value>, Fault>
+    fn next_key_seed<K>(&mut self, seed: K) -> Result<Option<K::Value>, DeError>
     where
         K: DeserializeSeed<'de>,
     {
@@ -290,21 +292,21 @@ impl<'de> MapAccess<'de> for Fields<'_> {
         let Some(entry) = self.next else {
             return Ok(None);
         };
-        let key: StrDeserializer<'_, Fault> = entry.key.as_str().into_deserializer();
+        let key: StrDeserializer<'_, DeError> = entry.key.as_str().into_deserializer();
         let key = seed.deserialize(key);
-        key.map(Some).map_err(|fault| fault.at(&entry.key_origin))
+        key.map(Some).map_err(|error| error.at(&entry.key_origin))
     }
 
-    fn next_value_seed<V>(&mut self, seed: V) -> Result<V::Value, Fault>
+    fn next_value_seed<V>(&mut self, seed: V) -> Result<V::Value, DeError>
     where
         V: DeserializeSeed<'de>,
     {
         match self.next.take() {
             Some(entry) => {
                 let value = seed.deserialize(&entry.node);
-                value.map_err(|fault| fault.at(&entry.node.origin).within(&entry.key))
+                value.map_err(|error| error.at(&entry.node.origin).within(&entry.key))
             }
-            None => Err(Fault::new("the value was read before its key")),
+            None => Err(DeError::new("the value was read before its key")),
         }
     }
 }
@@ -313,9 +315,9 @@ impl<'de> MapAccess<'de> for Fields<'_> {
 struct Items<'n>(std::iter::Enumerate<std::slice::Iter<'n, Node>>);
 
 impl<'de> SeqAccess<'de> for Items<'_> {
-    type Error = Fault;
+    type Error = DeError;
 
-    fn next_element_seed<T>(&mut self, seed: T) -> Result<Option<T::Value>, Fault>
+    fn next_element_seed<T>(&mut self, seed: T) -> Result<Option<T::Value>, DeError>
     where
         T: DeserializeSeed<'de>,
     {
@@ -324,13 +326,13 @@ impl<'de> SeqAccess<'de> for Items<'_> {
         };
         let item = seed.deserialize(node);
         item.map(Some)
-            .map_err(|fault| fault.at(&node.origin).within(format!("[{at}]")))
+            .map_err(|error| error.at(&node.origin).within(format!("[{at}]")))
     }
 }
 
 /// Deserializes strings as the values of a list.
 trait TextItems<'t>: Iterator<Item = &'t str> + Sized {
-    fn items(self) -> de::value::SeqDeserializer<Self, Fault> {
+    fn items(self) -> de::value::SeqDeserializer<Self, DeError> {
         de::value::SeqDeserializer::new(self)
     }
 }

@@ -5,9 +5,9 @@ use std::{fs, path::Path, sync::Arc};
 use serde::de::DeserializeOwned;
 
 use super::{
-    Config, ConfigError, ConfigWarning, Environment, Format, Origin, Origins, examples,
-    fault::{Fault, What},
-    legacy,
+    Config, ConfigError, ConfigWarning, Environment, Format, Origin, Origins,
+    de_error::{DeError, DeErrorKind},
+    examples, legacy,
     node::{Node, Table, Value},
     overrides,
     schema::{Kind, Schema},
@@ -121,24 +121,24 @@ where
         value: Value::Table(table),
         origin: origin.clone(),
     };
-    T::deserialize(&root).map_err(|fault| in_words(fault, schema))
+    T::deserialize(&root).map_err(|error| config_error(error, schema))
 }
 
-/// Turns a fault into an error with its origin and a remedy.
-fn in_words(fault: Fault, schema: &Schema) -> ConfigError {
-    let setting = fault.setting();
-    let variable = fault.origin.as_ref().and_then(Origin::as_variable);
-    let error = match &fault.what {
-        What::UnknownField { name, known } => unknown(name, known),
-        What::Missing(name) => missing(&setting, name, schema),
-        What::UnknownChoice { given, known } => {
-            let error = ConfigError::setting(&setting, fault.to_string());
+/// Adds the origin and a remedy to an error of the deserializer.
+fn config_error(invalid: DeError, schema: &Schema) -> ConfigError {
+    let setting = invalid.setting();
+    let variable = invalid.origin.as_ref().and_then(Origin::as_variable);
+    let error = match &invalid.kind {
+        DeErrorKind::UnknownField { name, known } => unknown(name, known),
+        DeErrorKind::Missing(name) => missing(&setting, name, schema),
+        DeErrorKind::UnknownChoice { given, known } => {
+            let error = ConfigError::setting(&setting, invalid.to_string());
             match near(given, known) {
                 Some(known) => error.help(format!("did you mean {known}?")),
                 None => error,
             }
         }
-        What::Text(text) => {
+        DeErrorKind::Text(text) => {
             let error = ConfigError::setting(&setting, text);
             match examples::of(&setting) {
                 Some(example) if variable.is_none() => {
@@ -148,7 +148,7 @@ fn in_words(fault: Fault, schema: &Schema) -> ConfigError {
             }
         }
     };
-    match fault.origin {
+    match invalid.origin {
         Some(origin) => error.at(origin),
         None => error,
     }

@@ -10,7 +10,7 @@ use serde::{
     },
 };
 
-use super::fault::Fault;
+use super::de_error::DeError;
 
 /// The kind of value that a setting accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,17 +103,17 @@ struct Probe<'p> {
 }
 
 impl Probe<'_> {
-    fn end<T>(self, kind: Kind) -> Result<T, Fault> {
+    fn end<T>(self, kind: Kind) -> Result<T, DeError> {
         if self.path.is_empty() {
             self.found.replace(kind);
         }
-        Err(Fault::new("a probe"))
+        Err(DeError::new("a probe"))
     }
 }
 
 macro_rules! values {
     ($($method:ident)*) => {$(
-        fn $method<V>(self, _visitor: V) -> Result<V::Value, Fault>
+        fn $method<V>(self, _visitor: V) -> Result<V::Value, DeError>
         where
             V: Visitor<'de>,
         {
@@ -123,7 +123,7 @@ macro_rules! values {
 }
 
 impl<'de> Deserializer<'de> for Probe<'_> {
-    type Error = Fault;
+    type Error = DeError;
 
     values! {
         deserialize_any deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32
@@ -132,14 +132,18 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         deserialize_bytes deserialize_byte_buf deserialize_unit deserialize_identifier
     }
 
-    fn deserialize_option<V>(self, visitor: V) -> Result<V::Value, Fault>
+    fn deserialize_option<V>(self, visitor: V) -> Result<V::Value, DeError>
     where
         V: Visitor<'de>,
     {
         visitor.visit_some(self)
     }
 
-    fn deserialize_unit_struct<V>(self, _name: &'static str, _visitor: V) -> Result<V::Value, Fault>
+    fn deserialize_unit_struct<V>(
+        self,
+        _name: &'static str,
+        _visitor: V,
+    ) -> Result<V::Value, DeError>
     where
         V: Visitor<'de>,
     {
@@ -150,7 +154,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         self,
         name: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Fault>
+    ) -> Result<V::Value, DeError>
     where
         V: Visitor<'de>,
     {
@@ -160,14 +164,14 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         }
     }
 
-    fn deserialize_seq<V>(self, _visitor: V) -> Result<V::Value, Fault>
+    fn deserialize_seq<V>(self, _visitor: V) -> Result<V::Value, DeError>
     where
         V: Visitor<'de>,
     {
         self.end(Kind::Sections)
     }
 
-    fn deserialize_tuple<V>(self, _length: usize, _visitor: V) -> Result<V::Value, Fault>
+    fn deserialize_tuple<V>(self, _length: usize, _visitor: V) -> Result<V::Value, DeError>
     where
         V: Visitor<'de>,
     {
@@ -179,14 +183,14 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         _name: &'static str,
         _length: usize,
         _visitor: V,
-    ) -> Result<V::Value, Fault>
+    ) -> Result<V::Value, DeError>
     where
         V: Visitor<'de>,
     {
         self.end(Kind::Value)
     }
 
-    fn deserialize_map<V>(self, _visitor: V) -> Result<V::Value, Fault>
+    fn deserialize_map<V>(self, _visitor: V) -> Result<V::Value, DeError>
     where
         V: Visitor<'de>,
     {
@@ -198,7 +202,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         _name: &'static str,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Fault>
+    ) -> Result<V::Value, DeError>
     where
         V: Visitor<'de>,
     {
@@ -219,14 +223,14 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         _name: &'static str,
         variants: &'static [&'static str],
         _visitor: V,
-    ) -> Result<V::Value, Fault>
+    ) -> Result<V::Value, DeError>
     where
         V: Visitor<'de>,
     {
         self.end(Kind::Choice(variants))
     }
 
-    fn deserialize_ignored_any<V>(self, _visitor: V) -> Result<V::Value, Fault>
+    fn deserialize_ignored_any<V>(self, _visitor: V) -> Result<V::Value, DeError>
     where
         V: Visitor<'de>,
     {
@@ -241,20 +245,20 @@ struct OneField<'p> {
 }
 
 impl<'de> MapAccess<'de> for OneField<'_> {
-    type Error = Fault;
+    type Error = DeError;
 
-    fn next_key_seed<K>(&mut self, seed: K) -> Result<Option<K::Value>, Fault>
+    fn next_key_seed<K>(&mut self, seed: K) -> Result<Option<K::Value>, DeError>
     where
         K: DeserializeSeed<'de>,
     {
         let Some(field) = self.field.take() else {
             return Ok(None);
         };
-        let key: StrDeserializer<'_, Fault> = field.into_deserializer();
+        let key: StrDeserializer<'_, DeError> = field.into_deserializer();
         seed.deserialize(key).map(Some)
     }
 
-    fn next_value_seed<V>(&mut self, seed: V) -> Result<V::Value, Fault>
+    fn next_value_seed<V>(&mut self, seed: V) -> Result<V::Value, DeError>
     where
         V: DeserializeSeed<'de>,
     {

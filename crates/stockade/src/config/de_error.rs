@@ -8,15 +8,15 @@ use super::Origin;
 
 /// An invalid value, described without Rust terms.
 #[derive(Debug)]
-pub(super) struct Fault {
-    pub(super) what: What,
+pub(super) struct DeError {
+    pub(super) kind: DeErrorKind,
     /// The keys of the enclosing settings, the innermost first.
     pub(super) path: Vec<String>,
     pub(super) origin: Option<Origin>,
 }
 
 #[derive(Debug)]
-pub(super) enum What {
+pub(super) enum DeErrorKind {
     Text(String),
     Missing(&'static str),
     UnknownField {
@@ -29,14 +29,14 @@ pub(super) enum What {
     },
 }
 
-impl Fault {
+impl DeError {
     pub(super) fn new(text: impl Into<String>) -> Self {
-        Self::of(What::Text(text.into()))
+        Self::of(DeErrorKind::Text(text.into()))
     }
 
-    fn of(what: What) -> Self {
+    fn of(kind: DeErrorKind) -> Self {
         Self {
-            what,
+            kind,
             path: Vec::new(),
             origin: None,
         }
@@ -67,22 +67,22 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for DeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.what {
-            What::Text(text) => f.write_str(text),
-            What::Missing(name) => write!(f, "missing field `{name}`"),
-            What::UnknownField { name, .. } => write!(f, "unknown field `{name}`"),
-            What::UnknownChoice { given, known } => {
+        match &self.kind {
+            DeErrorKind::Text(text) => f.write_str(text),
+            DeErrorKind::Missing(name) => write!(f, "missing field `{name}`"),
+            DeErrorKind::UnknownField { name, .. } => write!(f, "unknown field `{name}`"),
+            DeErrorKind::UnknownChoice { given, known } => {
                 write!(f, "{given:?} is not one of: {}", known.join(", "))
             }
         }
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for DeError {}
 
-impl de::Error for Fault {
+impl de::Error for DeError {
     fn custom<T>(message: T) -> Self
     where
         T: fmt::Display,
@@ -111,20 +111,20 @@ impl de::Error for Fault {
     }
 
     fn unknown_variant(given: &str, known: &'static [&'static str]) -> Self {
-        Self::of(What::UnknownChoice {
+        Self::of(DeErrorKind::UnknownChoice {
             given: given.to_owned(),
             known,
         })
     }
 
     fn unknown_field(name: &str, known: &'static [&'static str]) -> Self {
-        Self::of(What::UnknownField {
+        Self::of(DeErrorKind::UnknownField {
             name: name.to_owned(),
             known,
         })
     }
 
     fn missing_field(name: &'static str) -> Self {
-        Self::of(What::Missing(name))
+        Self::of(DeErrorKind::Missing(name))
     }
 }
