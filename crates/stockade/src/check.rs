@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr};
 use stockade_abuse::DenyListReport;
 use stockade_key_auth::KeyRecord;
 
-use crate::{Config, ConfigError, Origin, Remedy, fence};
+use crate::{Config, ConfigError, Remedy, SettingOrigin, fence};
 
 mod deny_list;
 mod guards;
@@ -51,7 +51,7 @@ pub struct Finding {
     /// The path of the setting.
     pub setting: String,
     /// The origin of the value; `None` for a default.
-    pub origin: Option<Origin>,
+    pub origin: Option<SettingOrigin>,
     /// The problem and its consequence.
     pub reason: String,
     /// The remedy.
@@ -191,7 +191,11 @@ impl Findings<'_> {
         self.found.push(Finding {
             severity,
             setting: setting.to_owned(),
-            origin: self.config.origins().nearest(setting).cloned(),
+            origin: self
+                .config
+                .located_settings()
+                .nearest_origin(setting)
+                .cloned(),
             reason,
             remedy,
         });

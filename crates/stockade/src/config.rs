@@ -28,10 +28,10 @@ mod load;
 mod methods;
 mod node;
 mod origin;
-mod origins;
 mod overrides;
 mod probes;
 mod schema;
+mod settings;
 mod value;
 mod warning;
 
@@ -48,13 +48,13 @@ pub use legacy::LEGACY_NAMES;
 pub use limits::{
     ConcurrencyConfig, HeaderStyle, OnFailure, RateLimitConfig, StoreConfig, TokenBudgetConfig,
 };
-pub use origin::Origin;
-pub use origins::Setting;
+pub use origin::SettingOrigin;
 pub use probes::ProbesConfig;
+pub use settings::Setting;
 pub use value::SecretUrl;
 pub use warning::{Change, ConfigWarning, Remedy};
 
-pub(crate) use origins::Origins;
+pub(crate) use settings::Settings;
 
 use load::Provenance;
 
@@ -225,12 +225,12 @@ impl Config {
     /// The settings in the file and the environment, with their origins, including those of the
     /// program's sections. All others have their defaults.
     pub fn settings(&self) -> &[Setting] {
-        self.provenance.origins.settings()
+        self.provenance.settings.as_slice()
     }
 
     /// The origin of this setting; `None` if it has its default.
-    pub fn origin(&self, setting: &str) -> Option<&Origin> {
-        self.provenance.origins.of_setting(setting)
+    pub fn origin(&self, setting: &str) -> Option<&SettingOrigin> {
+        self.provenance.settings.origin(setting)
     }
 
     /// Problems that do not prevent its use, such as variables without an effect.
@@ -255,11 +255,11 @@ impl Config {
 
     /// Adds the origin of its setting to an error.
     pub fn locate(&self, error: ConfigError) -> ConfigError {
-        error.locate(&self.provenance.origins)
+        error.locate(&self.provenance.settings)
     }
 
-    pub(crate) fn origins(&self) -> &Origins {
-        &self.provenance.origins
+    pub(crate) fn located_settings(&self) -> &Settings {
+        &self.provenance.settings
     }
 
     /// Resolves relative paths against this folder.

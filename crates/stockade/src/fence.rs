@@ -144,7 +144,7 @@ impl Fence {
     /// restart. The previous configuration stays in effect.
     pub fn reload(&self, config: &Config) -> Result<(), ConfigError> {
         self.take_over(config)
-            .map_err(|error| error.locate(config.origins()))?;
+            .map_err(|error| error.locate(config.located_settings()))?;
         log_warnings::log_warnings(config);
         let warnings = config.warnings().len() as u64;
         self.0.config_warnings.store(warnings, Ordering::Relaxed);

@@ -162,9 +162,9 @@ pub use check::{DeploymentFacts, Finding, Severity, check};
 pub use config::{
     AbuseConfig, AnswerConfig, AuditConfig, AuthConfig, BodyConfig, BodyProfile, Change,
     ClientIpConfig, ConcurrencyConfig, Config, ConfigError, ConfigWarning, CorsConfig, Environment,
-    Format, HeaderStyle, ImagesConfig, LEGACY_NAMES, OnFailure, OnOverflow, Origin, ProbesConfig,
-    RateLimitConfig, Remedy, RouteAccess, RouteConfig, SecretUrl, Setting, StoreConfig,
-    TokenBudgetConfig, TokensConfig,
+    Format, HeaderStyle, ImagesConfig, LEGACY_NAMES, OnFailure, OnOverflow, ProbesConfig,
+    RateLimitConfig, Remedy, RouteAccess, RouteConfig, SecretUrl, Setting, SettingOrigin,
+    StoreConfig, TokenBudgetConfig, TokensConfig,
 };
 pub use fence::{
     Fence, FenceBody, FenceBuilder, FenceEvent, FenceLayer, FenceService, LimitsStore,

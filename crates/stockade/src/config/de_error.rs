@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::{self, Expected, Unexpected};
 
-use super::Origin;
+use super::SettingOrigin;
 
 /// An invalid value, described without Rust terms.
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub(super) struct DeError {
     pub(super) kind: DeErrorKind,
     /// The keys of the enclosing settings, the innermost first.
     pub(super) path: Vec<String>,
-    pub(super) origin: Option<Origin>,
+    pub(super) origin: Option<SettingOrigin>,
 }
 
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl DeError {
     }
 
     /// Adds an origin, unless a more precise one is set.
-    pub(super) fn at(mut self, origin: &Origin) -> Self {
+    pub(super) fn at(mut self, origin: &SettingOrigin) -> Self {
         self.origin.get_or_insert_with(|| origin.clone());
         self
     }

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt};
 
-use super::{Origin, Origins};
+use super::{SettingOrigin, Settings};
 
 /// An invalid configuration: the origin of the value, the setting, the problem, and a remedy.
 ///
@@ -10,7 +10,7 @@ use super::{Origin, Origins};
 pub struct ConfigError(Box<Inner>);
 
 struct Inner {
-    origin: Option<Origin>,
+    origin: Option<SettingOrigin>,
     setting: Option<String>,
     text: String,
     help: Option<String>,
@@ -42,7 +42,7 @@ impl ConfigError {
         error
     }
 
-    pub(super) fn at(mut self, origin: Origin) -> Self {
+    pub(super) fn at(mut self, origin: SettingOrigin) -> Self {
         self.0.origin.get_or_insert(origin);
         self
     }
@@ -54,17 +54,17 @@ impl ConfigError {
     }
 
     /// Adds the origin of its setting, unless it has one.
-    pub(crate) fn locate(mut self, origins: &Origins) -> Self {
+    pub(crate) fn locate(mut self, settings: &Settings) -> Self {
         if self.0.origin.is_none()
             && let Some(setting) = &self.0.setting
         {
-            self.0.origin = origins.nearest(setting).cloned();
+            self.0.origin = settings.nearest_origin(setting).cloned();
         }
         self
     }
 
     /// The origin of the value: a line of the file or a variable.
-    pub fn origin(&self) -> Option<&Origin> {
+    pub fn origin(&self) -> Option<&SettingOrigin> {
         self.0.origin.as_ref()
     }
 

@@ -13,7 +13,7 @@ use toml::{
 };
 
 use super::{
-    ConfigError, Origin,
+    ConfigError, SettingOrigin,
     node::{Entry, Node, Table, Value},
 };
 
@@ -37,7 +37,7 @@ impl Format {
     }
 
     /// Parses the text of the file `origin`.
-    pub(super) fn parse(self, text: &str, origin: &Origin) -> Result<Table, ConfigError> {
+    pub(super) fn parse(self, text: &str, origin: &SettingOrigin) -> Result<Table, ConfigError> {
         match self {
             Self::Toml => toml_table(text, origin),
             Self::Yaml => yaml_table(text, origin),
@@ -45,7 +45,7 @@ impl Format {
     }
 }
 
-fn toml_table(text: &str, origin: &Origin) -> Result<Table, ConfigError> {
+fn toml_table(text: &str, origin: &SettingOrigin) -> Result<Table, ConfigError> {
     let lines = Lines { text, origin };
     match DeTable::parse(text) {
         Ok(table) => Ok(lines.table(table.get_ref())),
@@ -60,11 +60,11 @@ fn toml_table(text: &str, origin: &Origin) -> Result<Table, ConfigError> {
 /// Converts byte offsets of a text to lines.
 struct Lines<'t> {
     text: &'t str,
-    origin: &'t Origin,
+    origin: &'t SettingOrigin,
 }
 
 impl Lines<'_> {
-    fn at(&self, byte: usize) -> Origin {
+    fn at(&self, byte: usize) -> SettingOrigin {
         let before = &self.text.as_bytes()[..byte.min(self.text.len())];
         let breaks = before.iter().filter(|byte| **byte == b'\n').count();
         self.origin.at_line(1 + breaks)
@@ -110,7 +110,7 @@ impl Lines<'_> {
     }
 }
 
-fn yaml_table(text: &str, origin: &Origin) -> Result<Table, ConfigError> {
+fn yaml_table(text: &str, origin: &SettingOrigin) -> Result<Table, ConfigError> {
     let parsed: Result<YamlSpanned<Yaml>, _> = serde_saphyr::from_str(text);
     let root = parsed.map_err(|error| {
         let error = error.without_snippet();
@@ -137,7 +137,7 @@ enum Yaml {
     Table(Vec<(YamlSpanned<String>, YamlSpanned<Yaml>)>),
 }
 
-fn yaml_node(yaml: YamlSpanned<Yaml>, file: &Origin) -> Node {
+fn yaml_node(yaml: YamlSpanned<Yaml>, file: &SettingOrigin) -> Node {
     let at = |line: u64| match usize::try_from(line) {
         Ok(line) if line > 0 => file.at_line(line),
         _ => file.clone(),

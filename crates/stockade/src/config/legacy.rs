@@ -3,7 +3,7 @@
 use stockade_rate_limit::Quota;
 
 use super::{
-    ConfigError, ConfigWarning, Environment, Origin,
+    ConfigError, ConfigWarning, Environment, SettingOrigin,
     node::{Node, Table, Value},
     overrides::{self, Override},
     schema::Schema,
@@ -132,7 +132,7 @@ pub(super) fn apply(
             continue;
         }
         let path: Vec<&str> = setting.split('.').collect();
-        let origin = Origin::variable(&variables.join(" and "));
+        let origin = SettingOrigin::variable(&variables.join(" and "));
         let before = table
             .at(&path)
             .filter(|node| !matches!(node.value, Value::Null));
@@ -217,7 +217,7 @@ impl<'e> Names<'e> {
                 continue;
             };
             let Some(text) = text else {
-                return Err(ConfigError::new("is not UTF-8").at(Origin::variable(name)));
+                return Err(ConfigError::new("is not UTF-8").at(SettingOrigin::variable(name)));
             };
             if !text.trim().is_empty() {
                 names.push((*known, text.trim()));
@@ -418,7 +418,7 @@ impl<'e> Names<'e> {
                 "has no effect: {} sets client_ip.trusted_proxies",
                 named.origin
             );
-            warnings.push(ConfigWarning::new(Origin::variable(TRUST), text).unset(TRUST));
+            warnings.push(ConfigWarning::new(SettingOrigin::variable(TRUST), text).unset(TRUST));
             return Ok(Vec::new());
         }
         if count.is_some_and(|count| count > u8::MAX.into()) {
@@ -437,7 +437,7 @@ impl<'e> Names<'e> {
 }
 
 fn refuse(name: &str, text: impl Into<String>) -> ConfigError {
-    ConfigError::new(text).at(Origin::variable(name))
+    ConfigError::new(text).at(SettingOrigin::variable(name))
 }
 
 /// Converts a log level; Python's names are also accepted.
@@ -454,7 +454,7 @@ fn docs(text: Option<&str>) -> Option<ConfigWarning> {
         return None;
     }
     let text = "has no effect: [[routes]] sets which routes are public";
-    Some(ConfigWarning::new(Origin::variable(DOCS), text).unset(DOCS))
+    Some(ConfigWarning::new(SettingOrigin::variable(DOCS), text).unset(DOCS))
 }
 
 fn unsupported(name: &str) -> ConfigWarning {
@@ -465,5 +465,5 @@ fn unsupported(name: &str) -> ConfigWarning {
         Some(known) => format!("is not supported and has no effect; did you mean {known}?"),
         None => "is not supported and has no effect".to_owned(),
     };
-    ConfigWarning::new(Origin::variable(name), text).unset(name)
+    ConfigWarning::new(SettingOrigin::variable(name), text).unset(name)
 }

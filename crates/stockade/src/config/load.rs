@@ -5,7 +5,7 @@ use std::{fs, path::Path, sync::Arc};
 use serde::de::DeserializeOwned;
 
 use super::{
-    Config, ConfigError, ConfigWarning, Environment, Format, Origin, Origins,
+    Config, ConfigError, ConfigWarning, Environment, Format, SettingOrigin, Settings,
     de_error::{DeError, DeErrorKind},
     examples, legacy,
     node::{Node, Table, Value},
@@ -16,7 +16,7 @@ use super::{
 /// Where the settings came from, and what was found while reading them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Provenance {
-    pub(super) origins: Origins,
+    pub(super) settings: Settings,
     pub(super) warnings: Vec<ConfigWarning>,
     pub(super) legacy: Vec<(&'static str, &'static str)>,
 }
@@ -37,8 +37,8 @@ pub(super) fn section_names(path: &Path) -> Result<Vec<String>, ConfigError> {
     Ok(table.0.into_iter().map(|entry| entry.key).collect())
 }
 
-fn open(path: &Path) -> Result<(String, Format, Origin), ConfigError> {
-    let origin = Origin::File {
+fn open(path: &Path) -> Result<(String, Format, SettingOrigin), ConfigError> {
+    let origin = SettingOrigin::File {
         file: Some(path.display().to_string().into()),
         line: None,
     };
@@ -61,7 +61,7 @@ pub(super) fn parse<S>(
 where
     S: DeserializeOwned,
 {
-    let origin = Origin::File {
+    let origin = SettingOrigin::File {
         file: None,
         line: None,
     };
@@ -71,7 +71,7 @@ where
 fn load<S>(
     text: &str,
     format: Format,
-    origin: Origin,
+    origin: SettingOrigin,
     environment: &Environment,
 ) -> Result<(Config, S), ConfigError>
 where
@@ -87,7 +87,7 @@ where
     for setting in &prefixed {
         setting.apply(&mut table)?;
     }
-    let origins = Origins::of(&table, &schema);
+    let settings = Settings::of(&table, &schema);
     known_sections(&table, &schema)?;
     let (own, fence): (Vec<_>, Vec<_>) = table
         .0
@@ -96,7 +96,7 @@ where
     let own = typed(Table(own), &origin, &schema)?;
     let mut config: Config = typed(Table(fence), &origin, &schema)?;
     config.provenance = Arc::new(Provenance {
-        origins,
+        settings,
         warnings,
         legacy,
     });
@@ -113,7 +113,7 @@ fn known_sections(table: &Table, schema: &Schema) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn typed<T>(table: Table, origin: &Origin, schema: &Schema) -> Result<T, ConfigError>
+fn typed<T>(table: Table, origin: &SettingOrigin, schema: &Schema) -> Result<T, ConfigError>
 where
     T: DeserializeOwned,
 {
@@ -127,7 +127,7 @@ where
 /// Adds the origin and a remedy to an error of the deserializer.
 fn config_error(invalid: DeError, schema: &Schema) -> ConfigError {
     let setting = invalid.setting();
-    let variable = invalid.origin.as_ref().and_then(Origin::as_variable);
+    let variable = invalid.origin.as_ref().and_then(SettingOrigin::as_variable);
     let error = match &invalid.kind {
         DeErrorKind::UnknownField { name, known } => unknown(name, known),
         DeErrorKind::Missing(name) => missing(&setting, name, schema),

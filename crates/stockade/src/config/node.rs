@@ -1,12 +1,12 @@
 //! An untyped configuration: values, each with its origin.
 
-use super::Origin;
+use super::SettingOrigin;
 
 /// A value and its origin.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) value: Value,
-    pub(super) origin: Origin,
+    pub(super) origin: SettingOrigin,
 }
 
 /// The value of a setting in a file or a variable.
@@ -31,12 +31,12 @@ pub(super) struct Table(pub(super) Vec<Entry>);
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) key: String,
-    pub(super) key_origin: Origin,
+    pub(super) key_origin: SettingOrigin,
     pub(super) node: Node,
 }
 
 impl Node {
-    pub(super) fn table(origin: Origin) -> Self {
+    pub(super) fn table(origin: SettingOrigin) -> Self {
         Self {
             value: Value::Table(Table::default()),
             origin,

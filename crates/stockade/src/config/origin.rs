@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 /// The origin of a configuration value: a line of a file or an environment variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Origin {
+pub enum SettingOrigin {
     /// A file or an unnamed string.
     File {
         /// The name of the file; `None` for a string.
@@ -17,7 +17,7 @@ pub enum Origin {
     Variable(Arc<str>),
 }
 
-impl Origin {
+impl SettingOrigin {
     pub(super) fn variable(name: &str) -> Self {
         Self::Variable(name.into())
     }
@@ -42,7 +42,7 @@ impl Origin {
     }
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SettingOrigin {
     /// `stockade.toml:7`, `line 7`, or the name of the variable.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -3,7 +3,7 @@
 use toml::Table as Toml;
 
 use super::{
-    ConfigError, ConfigWarning, Environment, Origin,
+    ConfigError, ConfigWarning, Environment, SettingOrigin,
     environment::PREFIX,
     node::{Node, Table, Value},
     schema::{Kind, Schema},
@@ -41,7 +41,8 @@ pub(super) fn find<'e>(
             continue;
         }
         let setting = rest.to_ascii_lowercase().replace("__", ".");
-        let refuse = |text: &str| ConfigError::new(text.to_owned()).at(Origin::variable(variable));
+        let refuse =
+            |text: &str| ConfigError::new(text.to_owned()).at(SettingOrigin::variable(variable));
         match kind(schema, &setting) {
             Some(Kind::Section(_) | Kind::Sections) => {
                 return Err(refuse("is a section, which a variable cannot set")
@@ -75,7 +76,7 @@ pub(super) fn find<'e>(
 impl Override<'_> {
     /// Replaces the value of the file.
     pub(super) fn apply(&self, table: &mut Table) -> Result<(), ConfigError> {
-        let origin = Origin::variable(self.variable);
+        let origin = SettingOrigin::variable(self.variable);
         let path: Vec<&str> = self.setting.split('.').collect();
         let node = Node {
             value: Value::Untyped(self.text.to_owned()),
@@ -115,11 +116,11 @@ fn not_a_setting(
     }
     match nearest(rest, schema) {
         Some(known) => Err(ConfigError::new("is not a setting")
-            .at(Origin::variable(variable))
+            .at(SettingOrigin::variable(variable))
             .help(format!("did you mean {known}?"))),
         None => {
             let warning = ConfigWarning::new(
-                Origin::variable(variable),
+                SettingOrigin::variable(variable),
                 "is not a setting and has no effect",
             );
             warnings.push(warning.unset(variable));

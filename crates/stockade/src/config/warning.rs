@@ -4,13 +4,13 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::Origin;
+use super::SettingOrigin;
 
 /// A problem that does not prevent the use of a configuration: a variable without an effect,
 /// or one that weakens the security of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigWarning {
-    origin: Origin,
+    origin: SettingOrigin,
     text: String,
     remedy: Remedy,
 }
@@ -118,7 +118,7 @@ impl From<&str> for Remedy {
 }
 
 impl ConfigWarning {
-    pub(super) fn new(origin: Origin, text: impl Into<String>) -> Self {
+    pub(super) fn new(origin: SettingOrigin, text: impl Into<String>) -> Self {
         Self {
             origin,
             text: text.into(),
@@ -137,7 +137,7 @@ impl ConfigWarning {
     }
 
     /// The origin of the value.
-    pub fn origin(&self) -> &Origin {
+    pub fn origin(&self) -> &SettingOrigin {
         &self.origin
     }
 

@@ -170,7 +170,7 @@ impl<'c> FenceBuilder<'c> {
             return Err(error);
         }
         let fence = self.open().await;
-        let fence = fence.map_err(|error| error.locate(config.origins()))?;
+        let fence = fence.map_err(|error| error.locate(config.located_settings()))?;
         log_warnings::log_warnings(config);
         Ok(fence)
     }

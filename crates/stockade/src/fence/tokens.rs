@@ -59,7 +59,7 @@ impl Config {
         keys(tokens)
             .and_then(|_| revoked.transpose())
             .map(drop)
-            .map_err(|error| error.locate(self.origins()))
+            .map_err(|error| error.locate(self.located_settings()))
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) fn validate(config: &Config) -> Vec<ConfigError> {
         record::settings(config.audit.as_ref()).err(),
         record::prompt_key(config.audit.as_ref()).err(),
     ];
-    let located = |error: ConfigError| error.locate(config.origins());
+    let located = |error: ConfigError| error.locate(config.located_settings());
     let mut seen = HashSet::new();
     let mut errors: Vec<_> = results.into_iter().flatten().map(located).collect();
     // The same setting can be invalid for several guards.

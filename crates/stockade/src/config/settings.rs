@@ -1,7 +1,7 @@
 //! The settings that are set, with their origins.
 
 use super::{
-    Origin,
+    SettingOrigin,
     node::Table,
     schema::{Kind, Schema},
 };
@@ -14,14 +14,14 @@ pub struct Setting {
     /// The value in TOML syntax; `…` for a value that may contain a password.
     pub value: String,
     /// The origin of the value.
-    pub origin: Origin,
+    pub origin: SettingOrigin,
 }
 
 /// All settings that are set. The others have their defaults.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Origins(Vec<Setting>);
+pub(crate) struct Settings(Vec<Setting>);
 
-impl Origins {
+impl Settings {
     pub(super) fn of(table: &Table, schema: &Schema) -> Self {
         let leaves = table.leaves().into_iter();
         let settings = leaves.map(|(name, node)| {
@@ -38,19 +38,19 @@ impl Origins {
         Self(settings.collect())
     }
 
-    pub(crate) fn settings(&self) -> &[Setting] {
+    pub(crate) fn as_slice(&self) -> &[Setting] {
         &self.0
     }
 
     /// The origin of exactly this setting.
-    pub(crate) fn of_setting(&self, name: &str) -> Option<&Origin> {
+    pub(crate) fn origin(&self, name: &str) -> Option<&SettingOrigin> {
         let found = self.0.iter().find(|setting| setting.name == name);
         found.map(|setting| &setting.origin)
     }
 
     /// The origin of this setting, else of the first setting within it or in its section.
-    pub(crate) fn nearest(&self, name: &str) -> Option<&Origin> {
-        if let Some(origin) = self.of_setting(name) {
+    pub(crate) fn nearest_origin(&self, name: &str) -> Option<&SettingOrigin> {
+        if let Some(origin) = self.origin(name) {
             return Some(origin);
         }
         let within = |section: &str| {
