@@ -168,7 +168,7 @@ impl Fence {
         if let Some(detector) = &inner.detector {
             detector.set_policy(policy);
         }
-        inner.listeners.tell(&FenceEvent::Reloaded);
+        inner.listeners.notify(&FenceEvent::Reloaded);
         Ok(())
     }
 

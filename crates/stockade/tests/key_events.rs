@@ -159,7 +159,10 @@ async fn a_panicking_listener_does_not_prevent_revocations_or_records() {
     let folder = folder(["first", "second"].map(|id| key(id, "-text")));
     let keys = "keys_file = \"keys.yaml\"";
     let site = Site::heard_by(folder, keys, |event| {
-        assert!(!matches!(event, FenceEvent::Key { .. }), "a listener's bug");
+        assert!(
+            !matches!(event, FenceEvent::KeyChanged { .. }),
+            "a listener's bug"
+        );
     })
     .await;
     let revoked = |id| changed(key(id, "-text"), revoke());

@@ -189,7 +189,7 @@ impl<'c> FenceBuilder<'c> {
             None => record::log(config.audit.as_ref())?,
         };
         let log = audit.clone();
-        self.listeners.put_first(move |event: &FenceEvent| {
+        self.listeners.add_first(move |event: &FenceEvent| {
             for event in record::security(event) {
                 log.event(event);
             }
@@ -313,7 +313,7 @@ fn detector(
     let policy = config.abuse.policy(&config.client_ip)?;
     let listeners = listeners.clone();
     let mut builder = Detector::builder(policy)
-        .on_event(move |event: &AbuseEvent| listeners.tell(&FenceEvent::Abuse(event.clone())));
+        .on_event(move |event: &AbuseEvent| listeners.notify(&FenceEvent::Abuse(event.clone())));
     if let Some(path) = &config.abuse.deny_list {
         let list =
             DenyList::open(path).map_err(|error| ConfigError::of("abuse.deny_list", error))?;

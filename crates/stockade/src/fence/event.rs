@@ -19,17 +19,17 @@ pub enum FenceEvent {
     /// A key was created, rotated or revoked, by any process, since the keys were last read.
     ///
     /// Keys that are read at startup and keys that expire cause no event. A change of more than
-    /// a hundred keys is reported with a hundred of these events and [`Self::MoreKeys`].
-    Key {
+    /// a hundred keys is reported with a hundred of these events and [`Self::MoreKeysChanged`].
+    KeyChanged {
         /// The id of the key and of its principal.
         id: KeyId,
         /// The change.
-        news: KeyEvent,
+        change: KeyEvent,
     },
     /// More keys than the hundred that were reported one by one changed in the same way.
-    MoreKeys {
+    MoreKeysChanged {
         /// The change.
-        news: KeyEvent,
+        change: KeyEvent,
         /// The number of keys.
         count: usize,
     },
@@ -55,13 +55,13 @@ impl Listeners {
     }
 
     /// Adds the listener of the audit log, which is notified first.
-    pub(super) fn put_first(&mut self, listener: impl Fn(&FenceEvent) + Send + Sync + 'static) {
+    pub(super) fn add_first(&mut self, listener: impl Fn(&FenceEvent) + Send + Sync + 'static) {
         self.0.insert(0, Arc::new(listener));
     }
 
     /// Notifies all listeners. A panic of one does not affect the others or the caller, which
     /// may be the thread that watches a file.
-    pub(super) fn tell(&self, event: &FenceEvent) {
+    pub(super) fn notify(&self, event: &FenceEvent) {
         for listener in &self.0 {
             if panic::catch_unwind(AssertUnwindSafe(|| listener(event))).is_err() {
                 error!("an event listener of the fence panicked");

@@ -9,29 +9,29 @@ use super::{FenceEvent, event::Listeners};
 
 /// The maximum number of events for the keys of one change: a replaced file may have a million
 /// keys, which are too many to report one by one.
-const ONE_BY_ONE: usize = 100;
+const MAX_SINGLE_EVENTS: usize = 100;
 
 /// Reports changes of keys from now on, compared with those that were read first.
 pub(super) fn follow(keys: &LiveKeys, first: Arc<KeySet>, listeners: Listeners) {
     let clock = SystemClock::new();
-    let mut told = first;
+    let mut reported = first;
     keys.on_publish(move |set| {
-        tell(&listeners, set.events_since(&told, clock.now()));
-        told = Arc::clone(set);
+        report(&listeners, set.events_since(&reported, clock.now()));
+        reported = Arc::clone(set);
     });
 }
 
-fn tell<'n>(listeners: &Listeners, news: impl Iterator<Item = (&'n KeyId, KeyEvent)>) {
+fn report<'n>(listeners: &Listeners, changes: impl Iterator<Item = (&'n KeyId, KeyEvent)>) {
     let mut more = BTreeMap::new();
-    for (number, (id, news)) in news.enumerate() {
-        if number < ONE_BY_ONE {
+    for (number, (id, change)) in changes.enumerate() {
+        if number < MAX_SINGLE_EVENTS {
             let id = id.clone();
-            listeners.tell(&FenceEvent::Key { id, news });
+            listeners.notify(&FenceEvent::KeyChanged { id, change });
         } else {
-            *more.entry(news).or_default() += 1;
+            *more.entry(change).or_default() += 1;
         }
     }
-    for (news, count) in more {
-        listeners.tell(&FenceEvent::MoreKeys { news, count });
+    for (change, count) in more {
+        listeners.notify(&FenceEvent::MoreKeysChanged { change, count });
     }
 }

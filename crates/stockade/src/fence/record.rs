@@ -161,13 +161,13 @@ pub(super) fn failed(setting: &str, error: &io::Error) -> ConfigError {
 pub(super) fn security(event: &FenceEvent) -> Vec<SecurityEvent> {
     vec![match event {
         FenceEvent::Abuse(event) => return abuse(event),
-        FenceEvent::Key { id, news } => {
-            let (event, how) = key(*news);
+        FenceEvent::KeyChanged { id, change } => {
+            let (event, how) = key(*change);
             let event = event.subject(id.as_str().to_owned());
             how.into_iter().fold(event, SecurityEvent::detail)
         }
-        FenceEvent::MoreKeys { news, count } => {
-            let (event, how) = key(*news);
+        FenceEvent::MoreKeysChanged { change, count } => {
+            let (event, how) = key(*change);
             let how = how.map(|how| format!("; {how}")).unwrap_or_default();
             event.detail(format!("more keys in the same change: {count}{how}"))
         }
@@ -233,8 +233,8 @@ fn lines(skipped: &SkippedLines) -> Vec<SecurityEvent> {
 }
 
 /// The security event of a key change, with a detail where several changes share a kind.
-fn key(news: KeyEvent) -> (SecurityEvent, Option<&'static str>) {
-    let (kind, how) = match news {
+fn key(change: KeyEvent) -> (SecurityEvent, Option<&'static str>) {
+    let (kind, how) = match change {
         KeyEvent::Created => (EventKind::KeyCreated, None),
         KeyEvent::Restored => (EventKind::KeyCreated, Some("it was refused previously")),
         KeyEvent::Rotated => (EventKind::KeyRotated, None),
@@ -317,7 +317,7 @@ mod tests {
     #[test]
     fn each_other_event_of_the_fence_is_recorded() {
         let id = || "a".parse().unwrap();
-        for (news, kind) in [
+        for (change, kind) in [
             (KeyEvent::Created, EventKind::KeyCreated),
             (KeyEvent::Restored, EventKind::KeyCreated),
             (KeyEvent::Rotated, EventKind::KeyRotated),
@@ -325,8 +325,11 @@ mod tests {
             (KeyEvent::Expired, EventKind::KeyRevoked),
             (KeyEvent::Removed, EventKind::KeyRevoked),
         ] {
-            assert_eq!(kinds(&FenceEvent::Key { id: id(), news }), [kind]);
-            assert_eq!(kinds(&FenceEvent::MoreKeys { news, count: 1 }), [kind]);
+            assert_eq!(kinds(&FenceEvent::KeyChanged { id: id(), change }), [kind]);
+            assert_eq!(
+                kinds(&FenceEvent::MoreKeysChanged { change, count: 1 }),
+                [kind]
+            );
         }
         for (event, kind) in [
             (FenceEvent::Reloaded, EventKind::ConfigReloaded),

@@ -48,7 +48,7 @@ impl Stores {
         };
         let listeners = listeners.clone();
         let limits = Fallback::new(limits, policy).on_change(move |health| {
-            listeners.tell(&FenceEvent::LimitStore { up: health.up });
+            listeners.notify(&FenceEvent::LimitStore { up: health.up });
         });
         Ok(Self {
             limits: LimitsStore::Shared(limits),
