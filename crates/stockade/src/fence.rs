@@ -75,7 +75,7 @@ struct Inner {
     by_ip: Option<SharedLimits>,
     by_key: Option<SharedLimits>,
     token_budget: Option<SharedLimits>,
-    at_once: Option<Concurrency<PermitsStore>>,
+    concurrency: Option<Concurrency<PermitsStore>>,
     cors: Option<Cors>,
     listeners: Listeners,
     audit: AuditLog,
@@ -143,7 +143,7 @@ impl Fence {
     /// When a setting is invalid, or a limit would be enabled or disabled, which requires a
     /// restart. The previous configuration stays in effect.
     pub fn reload(&self, config: &Config) -> Result<(), ConfigError> {
-        self.take_over(config)
+        self.apply(config)
             .map_err(|error| error.locate(config.located_settings()))?;
         log_warnings::log_warnings(config);
         let warnings = config.warnings().len() as u64;
@@ -151,11 +151,11 @@ impl Fence {
         Ok(())
     }
 
-    fn take_over(&self, config: &Config) -> Result<(), ConfigError> {
+    fn apply(&self, config: &Config) -> Result<(), ConfigError> {
         let inner = &self.0;
-        let by_ip = pair("rate_limit.by_ip", &inner.by_ip, limits::by_ip(config)?)?;
-        let by_key = pair("rate_limit.by_key", &inner.by_key, limits::by_key(config)?)?;
-        let tokens = pair("token_budget", &inner.token_budget, limits::tokens(config)?)?;
+        let by_ip = pair_limits("rate_limit.by_ip", &inner.by_ip, limits::by_ip(config)?)?;
+        let by_key = pair_limits("rate_limit.by_key", &inner.by_key, limits::by_key(config)?)?;
+        let tokens = pair_limits("token_budget", &inner.token_budget, limits::tokens(config)?)?;
         let policy = config.abuse.policy(&config.client_ip)?;
         match (&inner.cors, config.cors.allow_origins.is_empty()) {
             (Some(cors), _) => cors.replace(&config.cors)?,
@@ -203,16 +203,16 @@ impl Fence {
             metrics::counter!("stockade_denied_total").absolute(stats.denied_count);
             metrics::counter!("stockade_would_deny_total").absolute(stats.would_deny_count);
         }
-        if let Some(at_once) = &self.0.at_once {
-            let stats = at_once.stats();
+        if let Some(concurrency) = &self.0.concurrency {
+            let stats = concurrency.stats();
             gauge("stockade_requests_in_flight", stats.in_use);
             gauge("stockade_requests_waiting", stats.waiting);
         }
         if let Some(health) = self.store_health() {
             gauge("stockade_store_up", health.up.into());
             metrics::counter!("stockade_store_failures_total").absolute(health.failures);
-            let without = health.decided_without;
-            metrics::counter!("stockade_store_decided_without_total").absolute(without);
+            metrics::counter!("stockade_store_decided_without_total")
+                .absolute(health.fallback_decisions);
             metrics::counter!("stockade_store_lost_debits_total").absolute(health.lost_debits);
             metrics::counter!("stockade_store_lost_permits_total").absolute(health.lost_permits);
         }
@@ -242,7 +242,7 @@ fn gauge(name: &'static str, value: u64) {
 }
 
 /// Pairs the limits in effect with their replacement.
-fn pair<'f, T>(
+fn pair_limits<'f, T>(
     setting: &str,
     shared: &'f Option<SharedLimits>,
     new: Option<T>,

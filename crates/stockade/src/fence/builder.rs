@@ -185,12 +185,12 @@ impl<'c> FenceBuilder<'c> {
         let pepper = config.auth.pepper()?;
         super::keys::warn_of_missing_settings(&keys, config);
         let audit = match self.records.take() {
-            Some(begin) => begin().map_err(|error| record::failed("audit", &error))?,
+            Some(begin) => begin().map_err(|error| record::setting_error("audit", &error))?,
             None => record::log(config.audit.as_ref())?,
         };
         let log = audit.clone();
         self.listeners.add_first(move |event: &FenceEvent| {
-            for event in record::security(event) {
+            for event in record::security_events(event) {
                 log.event(event);
             }
         });
@@ -223,7 +223,7 @@ impl<'c> FenceBuilder<'c> {
         let by_ip = shared(limits::by_ip(config)?);
         let by_key = shared(limits::by_key(config)?);
         let token_budget = shared(limits::tokens(config)?);
-        let at_once = at_once(config, &stores.permits)?;
+        let concurrency = concurrency(config, &stores.permits)?;
         let cors = match config.cors.allow_origins.is_empty() {
             true => None,
             false => Some(Cors::new(&config.cors)?),
@@ -259,7 +259,7 @@ impl<'c> FenceBuilder<'c> {
             Some(key) => bodies.digest_prompts(key),
             None => bodies,
         };
-        let order = layer::Order {
+        let order = layer::GuardOrder {
             context: ContextGuard::new()
                 .trusted_proxies(config.client_ip.proxies()?)
                 .peer(self.adapter.peer),
@@ -277,7 +277,7 @@ impl<'c> FenceBuilder<'c> {
             by_key: rate(&by_key).except_probes(),
             scopes: scopes.except_probes(),
             after_identity: self.after_identity.except_probes(),
-            concurrency: at_once.clone().except_probes(),
+            concurrency: concurrency.clone().except_probes(),
             body: bodies.into_guard(),
             after_body: self.after_body.except_probes(),
             token_budget: budget.except_probes(),
@@ -291,7 +291,7 @@ impl<'c> FenceBuilder<'c> {
             by_ip,
             by_key,
             token_budget,
-            at_once,
+            concurrency,
             cors,
             listeners: self.listeners,
             audit,
@@ -342,16 +342,16 @@ fn rate_limit(
     Some(guard)
 }
 
-fn at_once(
+fn concurrency(
     config: &Config,
     store: &PermitsStore,
 ) -> Result<Option<Concurrency<PermitsStore>>, ConfigError> {
-    let limits = limits::at_once(&config.concurrency, config.client_ip.ipv6_prefix()?);
+    let limits = limits::concurrency(&config.concurrency, config.client_ip.ipv6_prefix()?);
     if limits.is_empty() {
         return Ok(None);
     }
     let guard = Concurrency::with_store(limits, store.clone());
-    Ok(Some(match limits::patience(&config.concurrency) {
+    Ok(Some(match limits::queue(&config.concurrency) {
         Some((wait, waiters)) => guard.queue(wait, waiters),
         None => guard,
     }))

@@ -110,7 +110,7 @@ impl Guard for CorsGuard {
         if preflight(head).is_some() {
             return Check::Pass(CorsFields(Some(Box::default())));
         }
-        let answer = ask(&self.0.0.load(), Method::GET, &[(ORIGIN, origin)]);
+        let answer = cors_response(&self.0.0.load(), Method::GET, &[(ORIGIN, origin)]);
         Check::Pass(CorsFields(Some(Box::new(answer.into_parts().0.headers))))
     }
 
@@ -133,9 +133,13 @@ impl Guard for PreflightGuard {
             return Check::Pass(());
         };
         let names = head.headers.get(ACCESS_CONTROL_REQUEST_HEADERS);
-        let mut asked = vec![(ORIGIN, origin), (ACCESS_CONTROL_REQUEST_METHOD, method)];
-        asked.extend(names.map(|names| (ACCESS_CONTROL_REQUEST_HEADERS, names)));
-        Check::Answer(Box::new(ask(&self.0.0.load(), Method::OPTIONS, &asked)))
+        let mut headers = vec![(ORIGIN, origin), (ACCESS_CONTROL_REQUEST_METHOD, method)];
+        headers.extend(names.map(|names| (ACCESS_CONTROL_REQUEST_HEADERS, names)));
+        Check::Answer(Box::new(cors_response(
+            &self.0.0.load(),
+            Method::OPTIONS,
+            &headers,
+        )))
     }
 
     fn admit(&self, (): (), _head: &mut Head) {}
@@ -143,7 +147,7 @@ impl Guard for PreflightGuard {
 
 /// The response of tower-http to a request with this method and these headers, which are all
 /// that it considers.
-fn ask(
+fn cors_response(
     layer: &CorsLayer,
     method: Method,
     headers: &[(HeaderName, &HeaderValue)],

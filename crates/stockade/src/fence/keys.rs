@@ -39,8 +39,8 @@ impl Keys {
                 "this program was built without the feature `sql`",
             )
             .help("enable the feature `sql` of stockade, or set auth.keys_file instead")),
-            (None, None) => Err(no_place()),
-            (Some(_), Some(_)) => Err(two_places()),
+            (None, None) => Err(no_source()),
+            (Some(_), Some(_)) => Err(two_sources()),
         }
     }
 }
@@ -67,20 +67,20 @@ pub(super) fn warn_of_missing_settings(keys: &LiveKeys, config: &Config) {
 }
 
 /// Validates that exactly one source of keys is set.
-pub(super) fn place(config: &AuthConfig) -> Result<(), ConfigError> {
+pub(super) fn validate_source(config: &AuthConfig) -> Result<(), ConfigError> {
     match (&config.keys_file, &config.keys_database) {
-        (None, None) => Err(no_place()),
-        (Some(_), Some(_)) => Err(two_places()),
+        (None, None) => Err(no_source()),
+        (Some(_), Some(_)) => Err(two_sources()),
         _ => Ok(()),
     }
 }
 
-fn no_place() -> ConfigError {
+fn no_source() -> ConfigError {
     ConfigError::setting("auth", "no source of keys is set")
         .help("set auth.keys_file or auth.keys_database")
 }
 
-fn two_places() -> ConfigError {
+fn two_sources() -> ConfigError {
     ConfigError::setting(
         "auth.keys_file",
         "cannot be combined with auth.keys_database",

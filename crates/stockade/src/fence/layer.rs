@@ -24,13 +24,13 @@ use super::{
 macro_rules! order {
     ($($(#[$doc:meta])+ $name:ident: $guard:ty,)+) => {
         /// The guards of a fence, in the order in which a request meets them.
-        pub(super) struct Order {
+        pub(super) struct GuardOrder {
             $($(#[$doc])+ pub(super) $name: $guard,)+
         }
 
         type FenceGuards = order!(@type $($guard,)+);
 
-        impl Order {
+        impl GuardOrder {
             fn into_guards(self) -> FenceGuards {
                 order!(@chain self, $($name,)+)
             }
@@ -100,7 +100,7 @@ pub type FenceService<S> = Guarded<S, FenceGuards>;
 pub type FenceBody<B> = CheckedBody<B>;
 
 impl FenceLayer {
-    pub(super) fn new(order: Order, responder: &Responder) -> Self {
+    pub(super) fn new(order: GuardOrder, responder: &Responder) -> Self {
         let guards = order.into_guards();
         Self(GuardLayer::with_responder(guards, responder.clone()))
     }

@@ -59,7 +59,7 @@ fn limits<'a>(
 }
 
 /// The limits of concurrent requests.
-pub(super) fn at_once(config: &ConcurrencyConfig, v6_length: u8) -> Vec<ConcurrencyLimit> {
+pub(super) fn concurrency(config: &ConcurrencyConfig, v6_length: u8) -> Vec<ConcurrencyLimit> {
     let by_key = KeyExtractor::principal_or_prefix(v6_length);
     let per_key = config
         .per_key
@@ -71,7 +71,7 @@ pub(super) fn at_once(config: &ConcurrencyConfig, v6_length: u8) -> Vec<Concurre
 }
 
 /// The timeout and the length of the queue; `None` without a queue.
-pub(super) fn patience(config: &ConcurrencyConfig) -> Option<(Duration, usize)> {
+pub(super) fn queue(config: &ConcurrencyConfig) -> Option<(Duration, usize)> {
     const MOST: usize = 1_024;
     let wait = Duration::from_millis(config.wait_ms?.get().into());
     let waiters = config.max_waiting.map(NonZeroU32::get);

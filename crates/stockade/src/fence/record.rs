@@ -15,32 +15,33 @@ use super::FenceEvent;
 use crate::{AuditConfig, ConfigError, OnOverflow, SecretUrl};
 
 /// How long a request waits for space in the queue.
-const AT_MOST: Duration = Duration::from_secs(1);
+const OVERFLOW_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Opens the audit log; records go to `tracing` without a configuration.
 pub(super) fn log(config: Option<&AuditConfig>) -> Result<AuditLog, ConfigError> {
     let Some(config) = config else {
         let journal = Journal::builder(TracingSink, Overflow::DropAndCount).start();
         return Ok(AuditLog::new(
-            journal.map_err(|error| failed("audit", &error))?,
+            journal.map_err(|error| setting_error("audit", &error))?,
         ));
     };
     let all = match (&config.file, &config.database) {
-        (Some(file), None) => AuditLog::new(in_file("audit.file", config, file)?),
-        (Some(file), Some(url)) => {
-            AuditLog::new(in_file("audit.file", config, file)?).copy(in_database(config, url)?)
-        }
-        (None, Some(url)) => AuditLog::new(in_database(config, url)?),
-        (None, None) => return Err(nowhere()),
+        (Some(file), None) => AuditLog::new(file_journal("audit.file", config, file)?),
+        (Some(file), Some(url)) => AuditLog::new(file_journal("audit.file", config, file)?)
+            .copy(database_journal(config, url)?),
+        (None, Some(url)) => AuditLog::new(database_journal(config, url)?),
+        (None, None) => return Err(no_destination()),
     };
     Ok(match (&config.security_file, &config.file) {
-        (Some(file), Some(_)) => all.security_events(in_file("audit.security_file", config, file)?),
-        (Some(_), None) => return Err(no_log_file()),
+        (Some(file), Some(_)) => {
+            all.security_events(file_journal("audit.security_file", config, file)?)
+        }
+        (Some(_), None) => return Err(no_audit_file()),
         (None, _) => all,
     })
 }
 
-fn in_file(setting: &str, config: &AuditConfig, file: &Path) -> Result<Journal, ConfigError> {
+fn file_journal(setting: &str, config: &AuditConfig, file: &Path) -> Result<Journal, ConfigError> {
     let rotation = Rotation::by_size(u64::from(config.max_mb.get()) << 20)
         .daily()
         .keep(config.keep as usize);
@@ -48,14 +49,14 @@ fn in_file(setting: &str, config: &AuditConfig, file: &Path) -> Result<Journal, 
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
     {
-        fs::create_dir_all(folder).map_err(|error| failed(setting, &error))?;
+        fs::create_dir_all(folder).map_err(|error| setting_error(setting, &error))?;
     }
-    let sink = FileSink::open(file).map_err(|error| failed(setting, &error))?;
+    let sink = FileSink::open(file).map_err(|error| setting_error(setting, &error))?;
     journal(setting, config, sink.rotation(rotation))
 }
 
 #[cfg(feature = "sql")]
-fn in_database(config: &AuditConfig, url: &SecretUrl) -> Result<Journal, ConfigError> {
+fn database_journal(config: &AuditConfig, url: &SecretUrl) -> Result<Journal, ConfigError> {
     const SETTING: &str = "audit.database";
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -63,12 +64,14 @@ fn in_database(config: &AuditConfig, url: &SecretUrl) -> Result<Journal, ConfigE
     if let Some(days) = config.database_keep_days {
         sink = sink.keep(DAY.saturating_mul(days.get()));
     }
-    let sink = sink.open().map_err(|error| failed(SETTING, &error))?;
+    let sink = sink
+        .open()
+        .map_err(|error| setting_error(SETTING, &error))?;
     journal(SETTING, config, sink)
 }
 
 #[cfg(not(feature = "sql"))]
-fn in_database(_config: &AuditConfig, _url: &SecretUrl) -> Result<Journal, ConfigError> {
+fn database_journal(_config: &AuditConfig, _url: &SecretUrl) -> Result<Journal, ConfigError> {
     Err(ConfigError::setting(
         "audit.database",
         "this program was built without the feature `sql`",
@@ -78,7 +81,9 @@ fn in_database(_config: &AuditConfig, _url: &SecretUrl) -> Result<Journal, Confi
 
 fn journal(setting: &str, config: &AuditConfig, sink: impl Sink) -> Result<Journal, ConfigError> {
     let overflow = match config.on_overflow {
-        OnOverflow::Block => Overflow::Block { at_most: AT_MOST },
+        OnOverflow::Block => Overflow::Block {
+            at_most: OVERFLOW_TIMEOUT,
+        },
         OnOverflow::Drop => Overflow::DropAndCount,
         OnOverflow::FailClosed => Overflow::FailClosed,
     };
@@ -86,7 +91,9 @@ fn journal(setting: &str, config: &AuditConfig, sink: impl Sink) -> Result<Journ
     if let Some(key) = chain_key(config)? {
         journal = journal.chain(key);
     }
-    journal.start().map_err(|error| failed(setting, &error))
+    journal
+        .start()
+        .map_err(|error| setting_error(setting, &error))
 }
 
 /// Validates the section without opening a file for writing.
@@ -96,21 +103,21 @@ pub(super) fn settings(config: Option<&AuditConfig>) -> Result<(), ConfigError> 
     };
     if config.file.is_none() {
         if config.database.is_none() {
-            return Err(nowhere());
+            return Err(no_destination());
         }
         if config.security_file.is_some() {
-            return Err(no_log_file());
+            return Err(no_audit_file());
         }
     }
     chain_key(config).map(drop)
 }
 
-fn nowhere() -> ConfigError {
+fn no_destination() -> ConfigError {
     ConfigError::setting("audit", "no destination of records is set")
         .help("set audit.file, audit.database, or both")
 }
 
-fn no_log_file() -> ConfigError {
+fn no_audit_file() -> ConfigError {
     ConfigError::setting(
         "audit.security_file",
         "requires audit.file; a database already contains these records",
@@ -153,12 +160,12 @@ fn secret(setting: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, ConfigError>
     Ok(Zeroizing::new(bytes))
 }
 
-pub(super) fn failed(setting: &str, error: &io::Error) -> ConfigError {
+pub(super) fn setting_error(setting: &str, error: &io::Error) -> ConfigError {
     ConfigError::setting(setting, error.to_string())
 }
 
 /// Converts an event to security events; an event about several lines becomes several.
-pub(super) fn security(event: &FenceEvent) -> Vec<SecurityEvent> {
+pub(super) fn security_events(event: &FenceEvent) -> Vec<SecurityEvent> {
     vec![match event {
         FenceEvent::Abuse(event) => return abuse(event),
         FenceEvent::KeyChanged { id, change } => {
@@ -267,7 +274,10 @@ mod tests {
     }
 
     fn kinds(event: &FenceEvent) -> Vec<EventKind> {
-        security(event).iter().map(SecurityEvent::kind).collect()
+        security_events(event)
+            .iter()
+            .map(SecurityEvent::kind)
+            .collect()
     }
 
     #[test]
@@ -313,7 +323,7 @@ mod tests {
         }
     }
 
-    // The compiler checks that `security` has an arm for each variant.
+    // The compiler checks that `security_events` has an arm for each variant.
     #[test]
     fn each_other_event_of_the_fence_is_recorded() {
         let id = || "a".parse().unwrap();

@@ -35,16 +35,16 @@ pub struct RequestMetrics(Arc<Series>);
 /// Cached series, so that requests do not look them up by name.
 #[derive(Default)]
 struct Series {
-    requests: Known<(StatusCode, Option<MatchedRoute>), (Counter, Histogram)>,
-    counters: Known<(&'static str, &'static str, &'static str), Counter>,
+    requests: Cache<(StatusCode, Option<MatchedRoute>), (Counter, Histogram)>,
+    counters: Cache<(&'static str, &'static str, &'static str), Counter>,
 }
 
 /// The maximum number of cached series of a kind; others are looked up for each request.
 const CACHED_SERIES: usize = 10_000;
 
-struct Known<K, V>(RwLock<HashMap<K, V>>);
+struct Cache<K, V>(RwLock<HashMap<K, V>>);
 
-impl<K, V> Known<K, V>
+impl<K, V> Cache<K, V>
 where
     K: std::hash::Hash + Eq,
     V: Clone,
@@ -65,7 +65,7 @@ where
     }
 }
 
-impl<K, V> Default for Known<K, V> {
+impl<K, V> Default for Cache<K, V> {
     fn default() -> Self {
         Self(RwLock::default())
     }

@@ -76,7 +76,7 @@ impl RouteAdapter {
 }
 
 impl Guard for RouteAdapter {
-    const NAME: &'static str = "adopt";
+    const NAME: &'static str = "route_adapter";
     type Pass = ();
     type Hook = ();
     type Wait = NoWait;

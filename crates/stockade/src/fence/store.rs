@@ -26,7 +26,7 @@ pub struct StoreHealth {
     /// The number of failed calls.
     pub failures: u64,
     /// The number of decisions by the failure policy.
-    pub decided_without: u64,
+    pub fallback_decisions: u64,
     /// The sum of deferred debits, such as of tokens, that did not reach the store; the
     /// remaining quotas in it are too large by this sum.
     pub lost_debits: u64,

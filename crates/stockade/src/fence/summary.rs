@@ -28,7 +28,7 @@ pub(super) fn summary(config: &Config, routes: &str) -> String {
             config.body.max_mb, config.body.read_timeout_secs
         ),
     );
-    line("concurrency", at_once(config));
+    line("concurrency", concurrency(config));
     line("tokens", list(&config.token_budget.by_key));
     line("counters", counted(config));
     line(
@@ -125,7 +125,7 @@ fn identity(config: &Config) -> String {
     }
 }
 
-fn at_once(config: &Config) -> String {
+fn concurrency(config: &Config) -> String {
     let limits = [
         config
             .concurrency

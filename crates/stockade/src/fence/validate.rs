@@ -17,7 +17,7 @@ use crate::{Config, ConfigError};
 pub(crate) fn validate(config: &Config) -> Vec<ConfigError> {
     let cors = (!config.cors.allow_origins.is_empty()).then(|| Cors::new(&config.cors));
     let results = [
-        keys::place(&config.auth).err(),
+        keys::validate_source(&config.auth).err(),
         config.client_ip.ipv6_prefix().err(),
         config.client_ip.proxies().err(),
         routes(config).err(),

@@ -68,7 +68,7 @@ impl Stores {
             up,
             refuses: !up && limits.policy() == FailurePolicy::Deny,
             failures: health.failures,
-            decided_without: health.fallback_decisions,
+            fallback_decisions: health.fallback_decisions,
             lost_debits: limits.store().stats().dropped,
             lost_permits: self.permits.lost(),
         })
