@@ -136,7 +136,7 @@ pub struct Config {
 
 /// The sections of the program, which the library ignores.
 #[derive(Deserialize)]
-struct NotOurs {
+struct ProgramSections {
     #[serde(default, rename = "server")]
     _server: IgnoredAny,
     #[serde(default, rename = "model")]
@@ -152,7 +152,7 @@ impl Config {
     /// # Errors
     /// When the file cannot be read or a value is invalid; the error has the origin and a remedy.
     pub fn read(path: impl AsRef<Path>, environment: &Environment) -> Result<Self, ConfigError> {
-        let (config, NotOurs { .. }) = Self::read_with(path, environment)?;
+        let (config, ProgramSections { .. }) = Self::read_with(path, environment)?;
         Ok(config)
     }
 
@@ -203,7 +203,7 @@ impl Config {
         format: Format,
         environment: &Environment,
     ) -> Result<Self, ConfigError> {
-        let (config, NotOurs { .. }) = Self::parse_with(text, format, environment)?;
+        let (config, ProgramSections { .. }) = Self::parse_with(text, format, environment)?;
         Ok(config)
     }
 

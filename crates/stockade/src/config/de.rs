@@ -46,7 +46,7 @@ impl Node {
             )))),
             None => self.add_origin(Err(DeError::new(format!(
                 "{} is not a whole number",
-                self.written()
+                self.to_toml()
             )))),
         }
     }
@@ -94,7 +94,7 @@ impl<'de> Deserializer<'de> for &Node {
             },
             Value::Float(number) => visitor.visit_f64(*number),
             Value::Text(text) => visitor.visit_str(text),
-            Value::Untyped(text) => match overrides::list(text) {
+            Value::Untyped(text) => match overrides::parse_list(text) {
                 Some(items) => visitor.visit_seq(items.iter().map(String::as_str).items()),
                 None => visitor.visit_str(text),
             },
@@ -110,10 +110,10 @@ impl<'de> Deserializer<'de> for &Node {
     {
         let value = match &self.value {
             Value::Bool(value) => Some(*value),
-            Value::Untyped(text) => overrides::truth(text),
+            Value::Untyped(text) => overrides::parse_bool(text),
             _ => return self.invalid_type("true or false"),
         };
-        let written = || DeError::new(format!("{} is neither true nor false", self.written()));
+        let written = || DeError::new(format!("{} is neither true nor false", self.to_toml()));
         let value = self.add_origin(value.ok_or_else(written))?;
         self.add_origin(visitor.visit_bool(value))
     }
@@ -160,7 +160,7 @@ impl<'de> Deserializer<'de> for &Node {
         match &self.value {
             Value::Text(text) | Value::Untyped(text) => self.add_origin(visitor.visit_str(text)),
             Value::Integer(_) | Value::Float(_) | Value::Bool(_) => {
-                let written = self.written();
+                let written = self.to_toml();
                 let text = format!("must be a string; write it in quotes: \"{written}\"");
                 self.add_origin(Err(DeError::new(text)))
             }
@@ -205,7 +205,8 @@ impl<'de> Deserializer<'de> for &Node {
                 self.add_origin(visitor.visit_seq(Items(items.iter().enumerate())))
             }
             Value::Untyped(text) => {
-                let items = overrides::list(text).unwrap_or_else(|| overrides::commas(text));
+                let items =
+                    overrides::parse_list(text).unwrap_or_else(|| overrides::split_commas(text));
                 self.add_origin(visitor.visit_seq(items.iter().map(String::as_str).items()))
             }
             _ => self.invalid_type("a list"),

@@ -47,7 +47,7 @@ impl Environment {
             // A name with the prefix that is not UTF-8 is refused as an unknown name; all
             // others are ignored.
             let name = name.to_string_lossy();
-            is_ours(&name).then(|| Variable {
+            is_relevant(&name).then(|| Variable {
                 name: name.into_owned(),
                 value: OsString::into_string(value).ok(),
             })
@@ -70,7 +70,7 @@ impl Environment {
         });
         Self {
             variables: variables
-                .filter(|variable| is_ours(&variable.name))
+                .filter(|variable| is_relevant(&variable.name))
                 .collect(),
             legacy: false,
         }
@@ -101,8 +101,8 @@ impl Environment {
     }
 }
 
-fn is_ours(name: &str) -> bool {
-    name.starts_with(PREFIX) || legacy::is_of_family(name)
+fn is_relevant(name: &str) -> bool {
+    name.starts_with(PREFIX) || legacy::is_legacy(name)
 }
 
 impl fmt::Debug for Environment {

@@ -49,7 +49,7 @@ pub const LEGACY_NAMES: &[(&str, &str)] = &[
 
 /// Additional settings of `stockade-server` that a variable overrides: the lower of the two
 /// limits would apply otherwise.
-const ALSO: &[(&str, &str)] = &[
+const ADDITIONAL_SETTINGS: &[(&str, &str)] = &[
     ("MAX_BODY_MB", "server.max_body_mb"),
     ("MAX_TOKENS_LIMIT", "model.max_tokens_limit"),
 ];
@@ -60,7 +60,7 @@ const DOCS: &str = "ALLOW_DOCS";
 
 /// Prefixes of variables for similar servers. An unsupported variable with one of them is
 /// reported as a warning.
-const FAMILIES: &[&str] = &[
+const PREFIXES: &[&str] = &[
     "RATE_LIMIT_",
     "CONCURRENCY_LIMIT_",
     "BURST_",
@@ -74,9 +74,9 @@ const FAMILIES: &[&str] = &[
 ];
 
 /// Whether a variable is a legacy name or has the prefix of one.
-pub(super) fn is_of_family(name: &str) -> bool {
+pub(super) fn is_legacy(name: &str) -> bool {
     let begins = |family: &&str| name.starts_with(*family);
-    name == DOCS || is_known(name) || FAMILIES.iter().any(begins)
+    name == DOCS || is_known(name) || PREFIXES.iter().any(begins)
 }
 
 fn is_known(name: &str) -> bool {
@@ -117,9 +117,9 @@ pub(super) fn apply(
     table: &mut Table,
     warnings: &mut Vec<ConfigWarning>,
 ) -> Result<Vec<(&'static str, &'static str)>, ConfigError> {
-    let names = Names::of(environment, warnings)?;
+    let names = LegacyVariables::of(environment, warnings)?;
     let is_prefixed = |setting: &str| prefixed.iter().any(|by| by.setting == setting);
-    let mut in_force = Vec::new();
+    let mut active = Vec::new();
     for assignment in names.assignments(table, warnings)? {
         let Assignment {
             setting,
@@ -141,9 +141,11 @@ pub(super) fn apply(
                 value: value.clone(),
                 origin: origin.clone(),
             };
-            warnings.push(unprefixed(setting, &value, before, loosens, &variables));
+            warnings.push(override_warning(
+                setting, &value, before, loosens, &variables,
+            ));
         }
-        in_force.extend(variables.iter().map(|variable| (*variable, setting)));
+        active.extend(variables.iter().map(|variable| (*variable, setting)));
         let node = Node {
             value,
             origin: origin.clone(),
@@ -153,11 +155,11 @@ pub(super) fn apply(
             ConfigError::new(format!("`{part}` is not a section in the file")).at(origin)
         })?;
     }
-    Ok(in_force)
+    Ok(active)
 }
 
 /// The warning about a setting that an unprefixed variable overrides or loosens.
-fn unprefixed(
+fn override_warning(
     setting: &str,
     value: &Node,
     before: Option<&Node>,
@@ -181,26 +183,26 @@ fn unprefixed(
     for variable in variables {
         remedy = remedy.unset(variable);
     }
-    ConfigWarning::new(value.origin.clone(), parts.join(", and ")).remedy_is(remedy)
+    ConfigWarning::new(value.origin.clone(), parts.join(", and ")).with_remedy(remedy)
 }
 
 fn written(node: &Node) -> String {
     match &node.value {
         Value::Untyped(text) if text.contains(',') => {
-            let parts: Vec<_> = overrides::commas(text)
+            let parts: Vec<_> = overrides::split_commas(text)
                 .iter()
                 .map(|part| format!("{part:?}"))
                 .collect();
             format!("[{}]", parts.join(", "))
         }
-        _ => node.written(),
+        _ => node.to_toml(),
     }
 }
 
 /// The variables that are set.
-struct Names<'e>(Vec<(&'static str, &'e str)>);
+struct LegacyVariables<'e>(Vec<(&'static str, &'e str)>);
 
-impl<'e> Names<'e> {
+impl<'e> LegacyVariables<'e> {
     fn of(
         environment: &'e Environment,
         warnings: &mut Vec<ConfigWarning>,
@@ -236,7 +238,7 @@ impl<'e> Names<'e> {
             return Ok(None);
         };
         let number = text.parse().map_err(|_| {
-            refuse(name, format!("{text:?} is not a whole number"))
+            variable_error(name, format!("{text:?} is not a whole number"))
                 .help(format!("for example {name}=10"))
         });
         number.map(Some)
@@ -246,9 +248,12 @@ impl<'e> Names<'e> {
         let Some(text) = self.text(name) else {
             return Ok(None);
         };
-        match overrides::truth(text) {
+        match overrides::parse_bool(text) {
             Some(value) => Ok(Some(value)),
-            None => Err(refuse(name, format!("{text:?} is neither true nor false"))),
+            None => Err(variable_error(
+                name,
+                format!("{text:?} is neither true nor false"),
+            )),
         }
     }
 
@@ -261,7 +266,11 @@ impl<'e> Names<'e> {
         for (name, text) in &self.0 {
             let untyped = || Value::Untyped((*text).to_owned());
             let known = LEGACY_NAMES.iter().filter(|(known, _)| known == name);
-            for (_, setting) in known.chain(ALSO.iter().filter(|(known, _)| known == name)) {
+            for (_, setting) in known.chain(
+                ADDITIONAL_SETTINGS
+                    .iter()
+                    .filter(|(known, _)| known == name),
+            ) {
                 match *name {
                     "CORS_ALLOW_ORIGINS" => all.push(
                         Assignment::of(setting, untyped(), &[name])
@@ -324,7 +333,7 @@ impl<'e> Names<'e> {
         let Some(rate) = self.number("RATE_LIMIT_RPS")? else {
             for name in ["RATE_LIMIT_BURST", "RATE_LIMIT_WINDOW_SEC"] {
                 if self.text(name).is_some() {
-                    return Err(refuse(name, "is set, but RATE_LIMIT_RPS is not")
+                    return Err(variable_error(name, "is set, but RATE_LIMIT_RPS is not")
                         .help("set RATE_LIMIT_RPS to the number of requests per second: 10"));
                 }
             }
@@ -332,8 +341,10 @@ impl<'e> Names<'e> {
         };
         for name in ["RATE_LIMIT_IP", "BURST_IP"] {
             if self.text(name).is_some() {
-                return Err(refuse(name, "cannot be combined with RATE_LIMIT_RPS")
-                    .help(format!("unset {name} or RATE_LIMIT_RPS")));
+                return Err(
+                    variable_error(name, "cannot be combined with RATE_LIMIT_RPS")
+                        .help(format!("unset {name} or RATE_LIMIT_RPS")),
+                );
             }
         }
         let mut variables = vec!["RATE_LIMIT_RPS"];
@@ -363,13 +374,12 @@ impl<'e> Names<'e> {
         let text = self.text(name);
         // Parsed without the burst first, so that an error names the right variable.
         if let Some(Err(error)) = text.map(str::parse::<Quota>) {
-            return Err(
-                refuse(name, error.to_string()).help(format!("for example {name}=60/minute"))
-            );
+            return Err(variable_error(name, error.to_string())
+                .help(format!("for example {name}=60/minute")));
         }
         match (text, self.number(burst)?) {
             (None, None) => Ok(None),
-            (None, Some(_)) => Err(refuse(burst, format!("is set, but {name} is not"))
+            (None, Some(_)) => Err(variable_error(burst, format!("is set, but {name} is not"))
                 .help(format!("also set the quota, for example {name}=60/minute"))),
             (Some(quota), None) => {
                 let value = Value::Text(quota.to_owned());
@@ -422,7 +432,7 @@ impl<'e> Names<'e> {
             return Ok(Vec::new());
         }
         if count.is_some_and(|count| count > u8::MAX.into()) {
-            return Err(refuse(COUNT, "must be at most 255"));
+            return Err(variable_error(COUNT, "must be at most 255"));
         }
         let mut variables = vec![TRUST];
         variables.extend(count.map(|_| COUNT));
@@ -436,7 +446,7 @@ impl<'e> Names<'e> {
     }
 }
 
-fn refuse(name: &str, text: impl Into<String>) -> ConfigError {
+fn variable_error(name: &str, text: impl Into<String>) -> ConfigError {
     ConfigError::new(text).at(SettingOrigin::variable(name))
 }
 
@@ -450,7 +460,8 @@ fn log_level(text: &str) -> String {
 }
 
 fn docs(text: Option<&str>) -> Option<ConfigWarning> {
-    if text.is_none_or(|text| text.trim().is_empty() || overrides::truth(text) == Some(false)) {
+    if text.is_none_or(|text| text.trim().is_empty() || overrides::parse_bool(text) == Some(false))
+    {
         return None;
     }
     let text = "has no effect: [[routes]] sets which routes are public";

@@ -133,7 +133,7 @@ fn config_error(invalid: DeError, schema: &Schema) -> ConfigError {
         DeErrorKind::Missing(name) => missing(&setting, name, schema),
         DeErrorKind::UnknownChoice { given, known } => {
             let error = ConfigError::setting(&setting, invalid.to_string());
-            match near(given, known) {
+            match nearest(given, known) {
                 Some(known) => error.help(format!("did you mean {known}?")),
                 None => error,
             }
@@ -168,7 +168,7 @@ fn unknown(name: &str, known: &[&str]) -> ConfigError {
     if let Some((_, help)) = REMOVED.iter().find(|(removed, _)| *removed == name) {
         return ConfigError::new(format!("unknown field `{name}`")).help(*help);
     }
-    match near(name, known) {
+    match nearest(name, known) {
         Some(known) => ConfigError::new(format!("unknown field `{name}`"))
             .help(format!("did you mean `{known}`?")),
         None => ConfigError::new(format!("unknown field `{name}`"))
@@ -176,7 +176,7 @@ fn unknown(name: &str, known: &[&str]) -> ConfigError {
     }
 }
 
-fn near<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     let distances = known
         .iter()
         .map(|known| (strsim::osa_distance(name, known), *known));

@@ -56,7 +56,7 @@ impl Node {
     }
 
     /// The value in TOML syntax.
-    pub(super) fn written(&self) -> String {
+    pub(super) fn to_toml(&self) -> String {
         match &self.value {
             Value::Null => "null".to_owned(),
             Value::Bool(value) => value.to_string(),
@@ -64,7 +64,7 @@ impl Node {
             Value::Float(value) => value.to_string(),
             Value::Text(text) | Value::Untyped(text) => format!("{text:?}"),
             Value::List(items) => {
-                let items: Vec<_> = items.iter().map(Self::written).collect();
+                let items: Vec<_> = items.iter().map(Self::to_toml).collect();
                 format!("[{}]", items.join(", "))
             }
             Value::Table(_) => "{…}".to_owned(),

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Variables of the command line, which are not settings.
-const OTHERS: &[&str] = &[
+const CLI_VARIABLES: &[&str] = &[
     "STOCKADE_KEYS",
     "STOCKADE_AUDIT_KEY",
     "STOCKADE_TOKEN_KEY",
@@ -37,7 +37,7 @@ pub(super) fn find<'e>(
     for (variable, text) in environment.prefixed() {
         let rest = variable.strip_prefix(PREFIX).unwrap_or(variable);
         if !rest.contains("__") {
-            not_a_setting(variable, rest, schema, warnings)?;
+            check_unknown(variable, rest, schema, warnings)?;
             continue;
         }
         let setting = rest.to_ascii_lowercase().replace("__", ".");
@@ -105,13 +105,13 @@ fn kind(schema: &Schema, setting: &str) -> Option<Kind> {
 
 /// Handles a prefixed variable without a section: ignores known names, refuses a likely typo,
 /// and warns about all others.
-fn not_a_setting(
+fn check_unknown(
     variable: &str,
     rest: &str,
     schema: &Schema,
     warnings: &mut Vec<ConfigWarning>,
 ) -> Result<(), ConfigError> {
-    if OTHERS.contains(&variable) || is_of_kubernetes(rest) {
+    if CLI_VARIABLES.contains(&variable) || is_from_kubernetes(rest) {
         return Ok(());
     }
     match nearest(rest, schema) {
@@ -131,7 +131,7 @@ fn not_a_setting(
 
 /// Whether Kubernetes sets this variable in each container for a service with the name
 /// `stockade` or `stockade-…`: `STOCKADE_SERVICE_HOST`, `STOCKADE_PORT_8000_TCP_ADDR`.
-fn is_of_kubernetes(rest: &str) -> bool {
+fn is_from_kubernetes(rest: &str) -> bool {
     let rest = format!("_{rest}");
     let port = |(_, port): (&str, &str)| {
         port.is_empty()
@@ -160,7 +160,7 @@ fn nearest(rest: &str, schema: &Schema) -> Option<String> {
 }
 
 /// Parses a TOML list of strings: `["a", "b"]`.
-pub(super) fn list(text: &str) -> Option<Vec<String>> {
+pub(super) fn parse_list(text: &str) -> Option<Vec<String>> {
     if !text.trim_start().starts_with('[') {
         return None;
     }
@@ -170,7 +170,7 @@ pub(super) fn list(text: &str) -> Option<Vec<String>> {
 }
 
 /// Splits a text at its commas.
-pub(super) fn commas(text: &str) -> Vec<String> {
+pub(super) fn split_commas(text: &str) -> Vec<String> {
     let parts = text.split(',').map(str::trim);
     parts
         .filter(|part| !part.is_empty())
@@ -179,7 +179,7 @@ pub(super) fn commas(text: &str) -> Vec<String> {
 }
 
 /// Parses the usual spellings of true and false.
-pub(super) fn truth(text: &str) -> Option<bool> {
+pub(super) fn parse_bool(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Some(true),
         "false" | "0" | "no" | "off" => Some(false),

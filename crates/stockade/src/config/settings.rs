@@ -27,7 +27,7 @@ impl Settings {
         let settings = leaves.map(|(name, node)| {
             let value = match schema.kind(&name) {
                 Some(Kind::Secret) => "…".to_owned(),
-                _ => node.written(),
+                _ => node.to_toml(),
             };
             Setting {
                 name,

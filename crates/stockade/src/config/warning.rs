@@ -126,14 +126,14 @@ impl ConfigWarning {
         }
     }
 
-    pub(super) fn remedy_is(mut self, remedy: Remedy) -> Self {
+    pub(super) fn with_remedy(mut self, remedy: Remedy) -> Self {
         self.remedy = remedy;
         self
     }
 
     /// Sets the remedy: unset a variable.
     pub(super) fn unset(self, variable: &str) -> Self {
-        self.remedy_is(Remedy::text(format!("unset {variable}")).unset(variable))
+        self.with_remedy(Remedy::text(format!("unset {variable}")).unset(variable))
     }
 
     /// The origin of the value.
