@@ -118,7 +118,7 @@ mod sql {
             ),
             (
                 "database = \"sqlite::memory:\"\n",
-                "audit.database: records in memory",
+                "audit.database: audit records cannot be stored in memory",
             ),
             (
                 "database = \"sqlite:FOLDER/a.db\"\nsecurity_file = \"audit.log\"\n",
