@@ -180,7 +180,7 @@ impl Config {
     /// ```
     ///
     /// # Errors
-    /// As [`read`](Self::read); also for the sections of the program.
+    /// Returns the errors of [`read`](Self::read), also for the sections of the program.
     pub fn read_with<S>(
         path: impl AsRef<Path>,
         environment: &Environment,
@@ -197,7 +197,7 @@ impl Config {
     /// Parses a string. Paths are relative to the working directory of the process.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
+    /// Returns the errors of [`read`](Self::read).
     pub fn parse(
         text: &str,
         format: Format,
@@ -210,7 +210,7 @@ impl Config {
     /// Parses a string that also has sections of the program.
     ///
     /// # Errors
-    /// As [`read_with`](Self::read_with).
+    /// Returns the errors of [`read_with`](Self::read_with).
     pub fn parse_with<S>(
         text: &str,
         format: Format,

@@ -101,7 +101,7 @@ impl Fence {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Config::read`] and [`from_config`](Self::from_config).
+    /// Returns the errors of [`Config::read`] and [`from_config`](Self::from_config).
     pub async fn from_file(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let config = Config::read(path, &Environment::from_process())?;
         Self::from_config(&config).await
@@ -259,6 +259,7 @@ fn needs_restart(setting: &str) -> ConfigError {
         setting,
         "enabling or disabling it requires a restart; nothing was changed",
     )
+    .help(format!("restart the server, or restore {setting}"))
 }
 
 impl fmt::Display for Fence {

@@ -38,7 +38,7 @@
 //! - For gRPC, also apply the layer to tonic's services, where the path names the method, and not
 //!   only to the router that falls back to them. See the example `tonic-and-axum`.
 //! - A fence adds no security headers to responses: apply [`SecurityHeadersLayer`] outside of it.
-//! - Each layer is also a crate of its own, usable without the others.
+//! - Each layer is also a separate crate, usable without the others.
 //!
 //! # Example
 //! ```toml

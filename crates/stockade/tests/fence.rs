@@ -219,7 +219,7 @@ async fn the_legacy_reset_can_be_a_timestamp() {
 
 #[tokio::test]
 async fn unauthenticated_requests_are_counted_once() {
-    // They share the quota of the address, not that of a key.
+    // Unauthenticated requests share the quota of the address, not that of a key.
     let site = Site::new("[rate_limit]\nby_ip = \"5/minute\"\nby_key = \"1/minute\"\n").await;
     for _ in 0..5 {
         assert_eq!(site.ask("GET", "/open", None).await.status, 200);

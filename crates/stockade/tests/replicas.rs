@@ -133,7 +133,7 @@ async fn two_replicas_share_limits_and_bans() {
             passed += u32::from(replica.ask(&replica.key).await == 200);
         }
     }
-    // Some were admitted while the store was connecting.
+    // The replicas admitted some while the store was connecting.
     assert!(passed <= 100, "{passed}");
     assert_eq!(one.ask(&one.key).await, 429);
     assert_eq!(two.ask(&two.key).await, 429);
@@ -171,7 +171,7 @@ async fn an_outage_applies_the_failure_policy_and_is_reported() {
             health.failures > 0 && health.refuses == (policy == "deny"),
             "{health:?}"
         );
-        // There are no debits; a permit that was being released may be lost.
+        // No debits were deferred; a permit that was being released may be lost.
         assert_eq!(health.lost_debits, 0, "{health:?}");
         let recorder = PrometheusBuilder::new().build_recorder();
         metrics::with_local_recorder(&recorder, || replica.fence.record_gauges());

@@ -20,7 +20,7 @@ pub struct AuditConfig {
     /// instead of it.
     pub database: Option<SecretUrl>,
     /// The name of this process's records in the database. With `key_file`, each process needs
-    /// a name of its own.
+    /// its own name.
     #[serde(default = "AuditConfig::database_log")]
     pub database_log: String,
     /// The number of days that records are kept in the database; unlimited by default.

@@ -6,7 +6,7 @@ use super::{SettingOrigin, Settings};
 
 /// An invalid configuration: the origin of the value, the setting, the problem, and a remedy.
 ///
-/// `Display` and `Debug` are one line; `{error:#}` has the remedy on a line of its own.
+/// `Display` and `Debug` write one line; `{error:#}` writes the remedy on a separate line.
 pub struct ConfigError(Box<Inner>);
 
 struct Inner {

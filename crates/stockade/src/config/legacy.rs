@@ -250,10 +250,10 @@ impl<'e> LegacyVariables<'e> {
         };
         match overrides::parse_bool(text) {
             Some(value) => Ok(Some(value)),
-            None => Err(variable_error(
-                name,
-                format!("{text:?} is neither true nor false"),
-            )),
+            None => Err(
+                variable_error(name, format!("{text:?} is neither true nor false"))
+                    .help(format!("set {name}=true or {name}=false")),
+            ),
         }
     }
 
@@ -432,7 +432,9 @@ impl<'e> LegacyVariables<'e> {
             return Ok(Vec::new());
         }
         if count.is_some_and(|count| count > u8::MAX.into()) {
-            return Err(variable_error(COUNT, "must be at most 255"));
+            return Err(variable_error(COUNT, "must be at most 255").help(format!(
+                "set {COUNT} to the number of proxies in front of the server: 1"
+            )));
         }
         let mut variables = vec![TRUST];
         variables.extend(count.map(|_| COUNT));

@@ -13,7 +13,7 @@ use super::{
     schema::{Kind, Schema},
 };
 
-/// Where the settings came from, and what was found while reading them.
+/// The settings with their origins, the warnings and the legacy variables of a configuration.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Provenance {
     pub(super) settings: Settings,

@@ -59,7 +59,7 @@ pub(super) fn find<'e>(
             }
         }
         let Some(text) = text else {
-            return Err(refuse("is not UTF-8"));
+            return Err(refuse("is not UTF-8").help("set it to UTF-8 text"));
         };
         if text.trim().is_empty() {
             return Err(refuse("is empty").help("unset it, or set it to [] for an empty list"));

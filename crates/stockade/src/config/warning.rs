@@ -153,7 +153,7 @@ impl ConfigWarning {
 }
 
 impl fmt::Display for ConfigWarning {
-    /// One line; `{warning:#}` has the remedy on a line of its own.
+    /// Writes one line; `{warning:#}` writes the remedy on a separate line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.origin, self.text)?;
         match f.alternate() {

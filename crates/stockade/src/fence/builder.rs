@@ -151,7 +151,7 @@ impl<'c> FenceBuilder<'c> {
 
     /// Adds a listener for events that are not requests.
     ///
-    /// It is called synchronously where the event occurs, in a request or in the thread that
+    /// The listener is called synchronously where the event occurs, in a request or in the thread that
     /// watches a file, with locks held. It must not block, and must not read or change a key
     /// store.
     pub fn on_event(mut self, listener: impl Fn(&FenceEvent) + Send + Sync + 'static) -> Self {
@@ -162,7 +162,7 @@ impl<'c> FenceBuilder<'c> {
     /// Reads the files and builds the fence.
     ///
     /// # Errors
-    /// Those of [`Fence::from_config`].
+    /// Returns the errors of [`Fence::from_config`].
     pub async fn build(self) -> Result<Fence, ConfigError> {
         let config = self.config;
         // Before anything is opened or written.

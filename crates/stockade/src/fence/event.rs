@@ -33,7 +33,7 @@ pub enum FenceEvent {
         /// The number of keys.
         count: usize,
     },
-    /// Another configuration was applied.
+    /// A reload applied another configuration.
     Reloaded,
     /// The limit store became unavailable (`false`) or available (`true`). While it is
     /// unavailable, the failure policy decides.
