@@ -99,7 +99,7 @@ fn reports_the_errors_of_the_server() {
         (
             "[auth]",
             "[[routes]]\npath = \"/v1/{x\"\nmethods = \"GET\"\naccess = \"public\"\n[auth]",
-            "stockade.toml:6: routes[0].path: GET /v1/{x has no valid pattern",
+            "stockade.toml:6: routes[0].path: GET /v1/{x has an invalid pattern",
         ),
         (
             "[auth]",
