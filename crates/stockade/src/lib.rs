@@ -10,8 +10,8 @@
 //!    tokens, banned keys, limit by key, scopes, concurrency, body, token budget. They form one
 //!    service (a [`Chain`](stockade_core::guard::Chain)); `fence/layer.rs` declares their order,
 //!    with a comment for each guard.
-//! 4. **Invalid keys are limited by address** before any slow hash is computed. A refused request
-//!    reaches no handler, and its body is not read unless the body itself is checked.
+//! 4. **Invalid keys are limited by address** before any slow hash is computed. Refused requests
+//!    reach no handler, and a body is read only after all checks of the request head.
 //! 5. **Valid keys pass the ban of an address**, unless `abuse.ban_valid_keys` is set, but not the
 //!    limit by address. Preflight requests of browsers are banned and limited like all others.
 //! 6. **Health checks** ([`ProbesConfig`]) are exempt from bans, authentication and all limits
