@@ -225,9 +225,9 @@ fn render(finding: &Finding) -> String {
         Severity::Error => (output::ERROR, "error"),
         Severity::Warning => (output::WARNING, "warning"),
     };
-    let (place, reason) = (finding.place(), escape(&finding.reason));
-    let place = escape(&place);
-    let mut shown = format!("{style}{name}{style:#}: {place}{reason}");
+    let (location, reason) = (finding.location(), escape(&finding.reason));
+    let location = escape(&location);
+    let mut shown = format!("{style}{name}{style:#}: {location}{reason}");
     if !finding.remedy.text.is_empty() {
         let remedy = escape(&finding.remedy.text);
         shown.push_str(&format!("\n  help: {remedy}"));

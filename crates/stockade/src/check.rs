@@ -77,7 +77,7 @@ impl fmt::Display for Finding {
             Severity::Warning => "warning",
             Severity::Error => "error",
         };
-        write!(f, "{severity}: {}", self.place())?;
+        write!(f, "{severity}: {}", self.location())?;
         write!(f, "{}", self.reason)?;
         match self.remedy.text.as_str() {
             "" => Ok(()),
@@ -88,7 +88,7 @@ impl fmt::Display for Finding {
 
 impl Finding {
     /// The origin and the setting as a prefix: `stockade.toml:7: rate_limit.by_ip: `.
-    pub fn place(&self) -> String {
+    pub fn location(&self) -> String {
         let setting = Some(self.setting.as_str()).filter(|setting| !setting.is_empty());
         let origin = self.origin.as_ref().map(ToString::to_string);
         let parts = origin.into_iter().chain(setting.map(str::to_owned));

@@ -35,10 +35,10 @@ impl Site {
     }
 
     async fn with(folder: TempDir, keys: &str) -> Self {
-        Self::heard_by(folder, keys, |_| {}).await
+        Self::with_listener(folder, keys, |_| {}).await
     }
 
-    async fn heard_by(
+    async fn with_listener(
         folder: TempDir,
         keys: &str,
         listener: impl Fn(&FenceEvent) + Send + Sync + 'static,
@@ -86,7 +86,7 @@ impl Site {
     }
 
     /// Waits for this number of events.
-    async fn told(&self, count: usize) -> Vec<[Value; 3]> {
+    async fn wait_for_events(&self, count: usize) -> Vec<[Value; 3]> {
         let end = Instant::now() + PATIENCE;
         loop {
             let events = self.events();
@@ -158,7 +158,7 @@ fn folder(records: impl IntoIterator<Item = KeyRecord>) -> TempDir {
 async fn a_panicking_listener_does_not_prevent_revocations_or_records() {
     let folder = folder(["first", "second"].map(|id| key(id, "-text")));
     let keys = "keys_file = \"keys.yaml\"";
-    let site = Site::heard_by(folder, keys, |event| {
+    let site = Site::with_listener(folder, keys, |event| {
         assert!(
             !matches!(event, FenceEvent::KeyChanged { .. }),
             "a listener's bug"
@@ -171,7 +171,7 @@ async fn a_panicking_listener_does_not_prevent_revocations_or_records() {
     write(&site.folder, [revoked("first"), revoked("second")]);
     site.answers("second-text", 401).await;
     let expected = ["first", "second"].map(|id| event("key_revoked", id));
-    assert_eq!(site.told(expected.len()).await, expected);
+    assert_eq!(site.wait_for_events(expected.len()).await, expected);
 }
 
 #[tokio::test]
@@ -196,10 +196,10 @@ async fn each_key_that_is_created_rotated_or_revoked_is_one_event() {
         event("key_rotated", "rotated"),
         event_with("key_revoked", "gone", "its record was removed"),
     ];
-    assert_eq!(site.told(expected.len()).await, expected);
+    assert_eq!(site.wait_for_events(expected.len()).await, expected);
 
     write(&site.folder, [key("revoked", "-text")]);
-    let events = site.told(expected.len() + 4).await;
+    let events = site.wait_for_events(expected.len() + 4).await;
     let again = event_with("key_created", "revoked", "it was refused previously");
     assert_eq!(events[expected.len()], again);
 
@@ -223,7 +223,10 @@ async fn initial_and_unchanged_keys_cause_no_event() {
     assert_eq!(site.events(), Vec::<[Value; 3]>::new());
 
     write(&site.folder, [team(), key("last", "-text")]);
-    assert_eq!(site.told(1).await, [event("key_created", "last")]);
+    assert_eq!(
+        site.wait_for_events(1).await,
+        [event("key_created", "last")]
+    );
 }
 
 #[tokio::test]
@@ -231,7 +234,7 @@ async fn reports_a_hundred_keys_of_a_change_and_counts_the_rest() {
     let keys = |text: &'static str| (0..150).map(move |n| key(&format!("key-{n:03}"), text));
     let site = Site::new(folder([])).await;
     write(&site.folder, keys("-text"));
-    let events = site.told(101).await;
+    let events = site.wait_for_events(101).await;
     assert_eq!(events.len(), 101);
     assert_eq!(events[0], event("key_created", "key-000"));
     assert_eq!(events[99], event("key_created", "key-099"));
@@ -242,7 +245,7 @@ async fn reports_a_hundred_keys_of_a_change_and_counts_the_rest() {
     // Each kind has a count.
     let newer = keys("-other").take(120).chain([key("new", "-text")]);
     write(&site.folder, newer);
-    let events = site.told(101 + 103).await.split_off(101);
+    let events = site.wait_for_events(101 + 103).await.split_off(101);
     let mut kinds = BTreeMap::new();
     for [event, ..] in &events {
         *kinds.entry(event.as_str().unwrap()).or_insert(0) += 1;
@@ -275,13 +278,13 @@ async fn reports_changes_of_keys_in_a_database() {
     let site = Site::with(folder, &format!("keys_database = \"{url}\"")).await;
 
     store.create(key("second", "-text")).await.unwrap();
-    site.told(1).await;
+    site.wait_for_events(1).await;
     let change = |id: &str, change| store.change(id.parse().unwrap(), change);
     change("first", rotate()).await.unwrap();
-    site.told(2).await;
+    site.wait_for_events(2).await;
     change("second", revoke()).await.unwrap();
     assert_eq!(
-        site.told(3).await,
+        site.wait_for_events(3).await,
         [
             event("key_created", "second"),
             event("key_rotated", "first"),

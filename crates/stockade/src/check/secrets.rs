@@ -21,11 +21,11 @@ pub(super) const DEFAULT_SECRETS: &[&str] = &[
     "dev",
 ];
 /// The minimum length of a secret for HS256 (RFC 7518, section 3.2).
-const SECRET_BYTES: usize = 32;
+const MIN_SECRET_BYTES: usize = 32;
 /// The minimum cost of bcrypt; lower costs take less than ten milliseconds.
-const BCRYPT_COST: u32 = 10;
+const MIN_BCRYPT_COST: u32 = 10;
 /// The maximum number of keys that are named; the others are counted.
-const NAMED: usize = 5;
+const MAX_NAMED_KEYS: usize = 5;
 /// An example of an expiry.
 const AN_EXPIRY: &str = "2030-01-31T00:00:00Z";
 
@@ -113,7 +113,7 @@ fn is_weak(key: &KeyRecord) -> bool {
     let cost = text
         .strip_prefix("$2")
         .and_then(|rest| rest.get(2..4)?.parse::<u32>().ok());
-    cost.is_some_and(|cost| cost < BCRYPT_COST)
+    cost.is_some_and(|cost| cost < MIN_BCRYPT_COST)
 }
 
 /// `the key a never expires`, `the keys a, b and 3 more never expire`
@@ -123,10 +123,10 @@ fn named(keys: &[&KeyRecord], one: &str, several: &str) -> String {
     }
     let names: Vec<_> = keys
         .iter()
-        .take(NAMED)
+        .take(MAX_NAMED_KEYS)
         .map(|key| key.id.to_string())
         .collect();
-    let more = match keys.len().saturating_sub(NAMED) {
+    let more = match keys.len().saturating_sub(MAX_NAMED_KEYS) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
@@ -141,7 +141,7 @@ pub(super) fn tokens(config: &Config, facts: &DeploymentFacts, findings: &mut Fi
     let is_default = DEFAULT_SECRETS
         .iter()
         .any(|known| secret.eq_ignore_ascii_case(known.as_bytes()));
-    if is_default || secret.len() < SECRET_BYTES {
+    if is_default || secret.len() < MIN_SECRET_BYTES {
         let tokens = config.auth.tokens.as_ref();
         let file = tokens.map_or("token.key".to_owned(), |tokens| {
             tokens.key_file.display().to_string()

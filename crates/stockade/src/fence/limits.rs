@@ -72,8 +72,8 @@ pub(super) fn concurrency(config: &ConcurrencyConfig, v6_length: u8) -> Vec<Conc
 
 /// The timeout and the length of the queue; `None` without a queue.
 pub(super) fn queue(config: &ConcurrencyConfig) -> Option<(Duration, usize)> {
-    const MOST: usize = 1_024;
+    const MAX_WAITING: usize = 1_024;
     let wait = Duration::from_millis(config.wait_ms?.get().into());
     let waiters = config.max_waiting.map(NonZeroU32::get);
-    Some((wait, waiters.map_or(MOST, |most| most as usize)))
+    Some((wait, waiters.map_or(MAX_WAITING, |count| count as usize)))
 }

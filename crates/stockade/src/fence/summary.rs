@@ -30,18 +30,18 @@ pub(super) fn summary(config: &Config, routes: &str) -> String {
     );
     line("concurrency", concurrency(config));
     line("tokens", list(&config.token_budget.by_key));
-    line("counters", counted(config));
+    line("counters", counters(config));
     line(
         "records",
         match &config.audit {
-            Some(audit) => recorded(audit),
+            Some(audit) => records(audit),
             None => "in the process log".to_owned(),
         },
     );
     out
 }
 
-fn recorded(audit: &AuditConfig) -> String {
+fn records(audit: &AuditConfig) -> String {
     let file = audit.file.as_ref().map(|file| file.display().to_string());
     let database = audit.database.as_ref().map(|_| "a database".to_owned());
     let places: Vec<_> = file.into_iter().chain(database).collect();
@@ -139,7 +139,7 @@ fn concurrency(config: &Config) -> String {
     list(&limits.into_iter().flatten().collect::<Vec<_>>())
 }
 
-fn counted(config: &Config) -> String {
+fn counters(config: &Config) -> String {
     match &config.store {
         None => "in this process".to_owned(),
         Some(store) => {

@@ -22,7 +22,7 @@ use super::sources::Sources;
 use crate::{Config, ConfigError, TokensConfig};
 
 /// The largest key file; key sets of large identity providers have about ten KiB.
-const LARGEST: u64 = 1 << 20;
+const MAX_KEY_FILE_SIZE: u64 = 1 << 20;
 
 const KEY_FILE: &str = "auth.tokens.key_file";
 const REVOKED_FILE: &str = "auth.tokens.revoked_file";
@@ -168,8 +168,8 @@ fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     }
     let mut bytes = Zeroizing::new(Vec::new());
     let file = fs::File::open(path)?;
-    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > LARGEST {
+    file.take(MAX_KEY_FILE_SIZE + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > MAX_KEY_FILE_SIZE {
         true => Err(io::Error::other("larger than 1 MiB")),
         false => Ok(bytes),
     }
