@@ -353,8 +353,8 @@ async fn records_each_request_once_with_the_status_that_its_client_got() {
     };
     let (note, check) = ("/notes/{name}", "/grpc.health.v1.Health/Check");
     let expected = [
-        json!([note, note, "anonymous", 401, null]),
-        json!([null, check, "anonymous", 200, 16]),
+        json!([note, note, null, 401, null]),
+        json!([null, check, null, 200, 16]),
         json!([note, note, "reader", 200, null]),
         json!([null, check, "reader", 200, 0]),
     ];
