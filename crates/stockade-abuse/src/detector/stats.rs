@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-/// The counters of a [`Detector`].
+/// The counters of a [`Detector`](crate::Detector).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AbuseStats {
     /// Requests refused because of a ban.
     pub denied_count: u64,
-    /// Requests that would have been refused without [`AbusePolicy::report_only`].
+    /// Requests that would have been refused without [`AbusePolicy::report_only`](crate::AbusePolicy::report_only).
     pub would_deny_count: u64,
     /// Lines of deny-lists, and entries of other stores, that cannot be parsed.
     pub skipped_lines: usize,
