@@ -16,8 +16,7 @@ use governor::DefaultKeyedRateLimiter;
 use http::Request;
 use stockade_core::{
     client::PeerAddr,
-    guard::Guard,
-    guard::{Check, Head},
+    guard::{Check, Guard, Head},
 };
 use stockade_rate_limit::{
     Bucket, Decision, KeyExtractor, Limit, LimitStore, Limits, MemoryLimitStore, NoWait, Quota,

@@ -7,11 +7,7 @@ use std::sync::LazyLock;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use libfuzzer_sys::fuzz_target;
-use stockade_core::{
-    guard::Guard,
-    guard::{Check, Head},
-    identity::Principal,
-};
+use stockade_core::{guard::{Guard, Check, Head}, identity::Principal};
 use stockade_key_auth::{KeyAuth, KeyDigest, KeyRecord, MemoryKeyStore};
 
 const KNOWN: &str = "known";

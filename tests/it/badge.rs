@@ -4,12 +4,8 @@ use std::time::Duration;
 
 use http::{HeaderValue, header::WWW_AUTHENTICATE};
 use stockade_core::{
-    guard::GuardLayer,
-    guard::{Check, NoWait},
-    guard::{Guard, Head},
-    guard::{Outcome, ResponseHook},
-    refusal::RefusalKind,
-    refusal::{Refusal, Violation},
+    guard::{Check, Guard, GuardLayer, Head, NoWait, Outcome, ResponseHook},
+    refusal::{Refusal, RefusalKind, Violation},
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 

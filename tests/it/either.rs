@@ -13,8 +13,7 @@ use stockade_core::{
     client::ClientIp,
     clock::{Clock, SystemClock},
     context::RequestContext,
-    guard::GuardLayer,
-    guard::{Guard, TakeReady},
+    guard::{Guard, GuardLayer, TakeReady},
     identity::Authenticator,
 };
 use stockade_jwt::{

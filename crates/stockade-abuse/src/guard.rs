@@ -5,13 +5,9 @@ use std::fmt;
 use http::{HeaderMap, StatusCode, uri::PathAndQuery};
 use stockade_core::{
     context::RequestContext,
-    guard::{Check, NoWait},
-    guard::{Guard, ResponseHook},
-    guard::{Head, Outcome},
+    guard::{Check, Guard, Head, NoWait, Outcome, ResponseHook},
     identity::Authenticator,
-    refusal::RefusalReason,
-    refusal::{Denial, StandingRefusal},
-    refusal::{Refusal, grpc_status},
+    refusal::{Denial, Refusal, RefusalReason, StandingRefusal, grpc_status},
 };
 
 use crate::{

@@ -1,8 +1,7 @@
 //! The default authenticator of [`AbuseGuard`](crate::AbuseGuard).
 
 use stockade_core::{
-    guard::{Check, NoWait},
-    guard::{Guard, Head},
+    guard::{Check, Guard, Head, NoWait},
     identity::Authenticator,
     refusal::{Refusal, RefusalKind},
 };

@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use stockade_core::{
-    guard::{Check, NoWait},
-    guard::{Guard, Head},
-};
+use stockade_core::guard::{Check, Guard, Head, NoWait};
 
 use crate::Detector;
 

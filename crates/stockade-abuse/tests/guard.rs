@@ -16,14 +16,11 @@ use stockade_abuse::{
     AbuseEvent, AbuseGuard, AbusePolicy, BanResponse, Detector, Offender, PrincipalGuard, Signal,
 };
 use stockade_core::{
-    client::{ClientIp, TrustedProxies},
-    client::{ForwardingHeader, PeerAddr},
+    client::{ClientIp, ForwardingHeader, PeerAddr, TrustedProxies},
     clock::Timestamp,
     context::{ContextGuard, RequestContext},
-    guard::Guard,
-    guard::{Check, Head},
-    refusal::{Refusal, Responder},
-    refusal::{RefusalKind, RefusalReason},
+    guard::{Check, Guard, Head},
+    refusal::{Refusal, RefusalKind, RefusalReason, Responder},
 };
 use stockade_key_auth::{GeneratedKey, KeyAuth, KeyRecord, MemoryKeyStore};
 use stockade_testkit::{FakeClock, contract};

@@ -8,8 +8,7 @@ use std::{
 
 use http_body::Body;
 use stockade_core::{
-    guard::{BodyGuard, Head},
-    guard::{Check, CountedBody},
+    guard::{BodyGuard, Check, CountedBody, Head},
     refusal::Refusal,
 };
 

@@ -15,10 +15,8 @@ use stockade_audit::{Audit, AuditLayer, AuditLog, Journal, Overflow, RequestBody
 use stockade_core::{
     client::PeerAddr,
     clock::Timestamp,
-    context::MatchedRoute,
-    context::{ContextGuard, RequestContext},
-    guard::{Check, NoWait},
-    guard::{Guard, Head},
+    context::{ContextGuard, MatchedRoute, RequestContext},
+    guard::{Check, Guard, Head, NoWait},
     identity::Principal,
     llm::{ModelRequest, TokenUsage},
     refusal::{Refusal, RefusalKind},

@@ -17,11 +17,7 @@ use http_body_util::{BodyExt, Full, StreamBody, combinators::Collect};
 use stockade_core::{
     client::PeerAddr,
     context::{ContextGuard, RequestContext},
-    guard::GuardStack,
-    guard::{Bodies, NoWait},
-    guard::{BodyGuard, ResponseHook},
-    guard::{Check, Outcome},
-    guard::{Guard, Head},
+    guard::{Bodies, BodyGuard, Check, Guard, GuardStack, Head, NoWait, Outcome, ResponseHook},
     refusal::{Refusal, RefusalKind},
 };
 use stockade_testkit::{Probe, Script, contract};

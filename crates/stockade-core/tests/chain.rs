@@ -15,10 +15,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use proptest::prelude::*;
 use stockade_core::{
-    guard::{Check, NoWait},
-    guard::{Guard, ResponseHook},
-    guard::{GuardLayer, Outcome},
-    guard::{GuardStack, Head},
+    guard::{Check, Guard, GuardLayer, GuardStack, Head, NoWait, Outcome, ResponseHook},
     refusal::{Refusal, RefusalKind},
 };
 use stockade_testkit::{Probe, Script, contract};

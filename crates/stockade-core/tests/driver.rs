@@ -14,10 +14,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
 use stockade_core::{
-    guard::Head,
-    guard::{Check, NoWait},
-    guard::{Guard, ResponseHook},
-    guard::{GuardLayer, Outcome},
+    guard::{Check, Guard, GuardLayer, Head, NoWait, Outcome, ResponseHook},
     refusal::{Refusal, RefusalKind},
 };
 use stockade_testkit::{Probe, Script, contract};

@@ -11,10 +11,8 @@ use http::{Request, Response, StatusCode};
 use http_body_util::Empty;
 use stockade_core::{
     context::RequestContext,
-    guard::Guard,
-    guard::{Check, Head},
-    identity::EitherAuth,
-    identity::{Authenticator, Principal},
+    guard::{Check, Guard, Head},
+    identity::{Authenticator, EitherAuth, Principal},
     refusal::{Refusal, RefusalKind},
 };
 use stockade_testkit::contract;

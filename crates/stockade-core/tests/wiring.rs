@@ -11,8 +11,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use stockade_core::{
     context::ContextGuard,
-    guard::{Check, NoWait},
-    guard::{Guard, Head},
+    guard::{Check, Guard, Head, NoWait},
     refusal::Refusal,
 };
 use support::Log;

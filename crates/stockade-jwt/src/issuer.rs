@@ -5,8 +5,7 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
 use stockade_core::{
-    clock::SystemClock,
-    clock::{Clock, Timestamp},
+    clock::{Clock, SystemClock, Timestamp},
     identity::ScopeSet,
 };
 use zeroize::Zeroizing;

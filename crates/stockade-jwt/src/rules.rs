@@ -5,8 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use stockade_core::{
     clock::Timestamp,
-    identity::Scope,
-    identity::{Principal, ScopeSet},
+    identity::{Principal, Scope, ScopeSet},
 };
 
 use crate::{claims::Claims, token_error::TokenError};

@@ -15,8 +15,7 @@ use http::{Request, header::AUTHORIZATION};
 use proptest::prelude::*;
 use stockade_core::{
     clock::Timestamp,
-    guard::GuardLayer,
-    guard::{Guard, Head},
+    guard::{Guard, GuardLayer, Head},
     identity::Authenticator,
 };
 use stockade_jwt::{

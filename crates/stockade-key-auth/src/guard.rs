@@ -10,8 +10,7 @@ use http::HeaderName;
 use stockade_core::{
     client::ClientIp,
     clock::{Clock, SystemClock, Timestamp},
-    guard::{BoxWait, Head},
-    guard::{Check, Guard},
+    guard::{BoxWait, Check, Guard, Head},
     identity::{Authenticator, Principal},
     refusal::Refusal,
 };

@@ -5,8 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use stockade_core::{
     client::IpPrefix,
     clock::Timestamp,
-    identity::QuotaOverrides,
-    identity::{Principal, ScopeSet},
+    identity::{Principal, QuotaOverrides, ScopeSet},
 };
 
 use crate::{KeyHash, KeyId};

@@ -8,8 +8,7 @@ use http::{Request, header::AUTHORIZATION};
 use proptest::prelude::*;
 use stockade_core::{
     clock::{Clock, Timestamp},
-    guard::Guard,
-    guard::{Check, Head},
+    guard::{Check, Guard, Head},
 };
 use stockade_key_auth::{
     KeyAuth, KeyChange, KeyDigest, KeyHash, KeyRecord, KeyStore, MemoryKeyStore,

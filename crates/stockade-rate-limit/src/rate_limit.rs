@@ -8,8 +8,7 @@ use std::{fmt, mem};
 
 use http::{HeaderMap, HeaderValue, StatusCode};
 use stockade_core::{
-    guard::{Check, ResponseHook},
-    guard::{Guard, Head},
+    guard::{Check, Guard, Head, ResponseHook},
     identity::QuotaOverrides,
     refusal::Refusal,
 };

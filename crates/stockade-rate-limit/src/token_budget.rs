@@ -10,8 +10,7 @@ mod wait;
 use std::{fmt, sync::Arc};
 
 use stockade_core::{
-    guard::Guard,
-    guard::{Check, Head},
+    guard::{Check, Guard, Head},
     identity::QuotaOverrides,
 };
 

@@ -23,8 +23,7 @@ use proptest::prelude::*;
 use stockade_core::{
     client::PeerAddr,
     context::RequestContext,
-    guard::{Guard, TakeReady},
-    guard::{GuardLayer, Head},
+    guard::{Guard, GuardLayer, Head, TakeReady},
     identity::{Principal, QuotaOverrides},
 };
 use stockade_rate_limit::{

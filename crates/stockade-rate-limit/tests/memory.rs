@@ -16,8 +16,7 @@ use proptest::prelude::*;
 use stockade_core::{
     client::PeerAddr,
     clock::Timestamp,
-    guard::Guard,
-    guard::{Check, Head},
+    guard::{Check, Guard, Head},
 };
 use stockade_rate_limit::{
     Bucket, Decision, KeyExtractor, Limit, LimitStore, Limits, MemoryLimitStore, OwnedBucket,

@@ -14,15 +14,10 @@ use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Version, reques
 use http_body_util::{BodyExt, Full};
 use sfv::{BareItem, List, ListEntry, Parser};
 use stockade_core::{
-    client::ClientIp,
-    client::PeerAddr,
-    client::{ForwardingHeader, TrustedProxies},
+    client::{ClientIp, ForwardingHeader, PeerAddr, TrustedProxies},
     clock::Timestamp,
-    context::RequestContext,
-    context::RequestContextBuilder,
-    context::{ContextGuard, MatchedRoute},
-    guard::GuardLayer,
-    guard::{Guard, TakeReady},
+    context::{ContextGuard, MatchedRoute, RequestContext, RequestContextBuilder},
+    guard::{Guard, GuardLayer, TakeReady},
     identity::{Principal, QuotaOverrides},
     llm::ModelRequest,
 };

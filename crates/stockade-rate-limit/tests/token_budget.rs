@@ -19,8 +19,7 @@ use stockade_core::{
     client::ClientIp,
     clock::Timestamp,
     context::RequestContext,
-    guard::GuardLayer,
-    guard::{Guard, TakeReady},
+    guard::{Guard, GuardLayer, TakeReady},
     identity::{Principal, QuotaOverrides},
     llm::{ModelRequest, TokenUsage},
 };

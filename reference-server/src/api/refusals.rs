@@ -10,8 +10,7 @@ use http::{
 };
 use stockade_core::{
     context::RequestContext,
-    refusal::RefusalKind,
-    refusal::{Refusal, Responder},
+    refusal::{Refusal, RefusalKind, Responder},
 };
 
 use crate::backend::BackendError;

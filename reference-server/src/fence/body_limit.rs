@@ -2,8 +2,7 @@
 
 use http::header::{CONTENT_LENGTH, HeaderValue};
 use stockade_core::{
-    guard::{Check, NoWait},
-    guard::{Guard, Head},
+    guard::{Check, Guard, Head, NoWait},
     refusal::{Refusal, RefusalKind},
 };
 

@@ -7,8 +7,7 @@ use http::{
 };
 use metrics::counter;
 use stockade_core::{
-    guard::{Check, NoWait},
-    guard::{Guard, Head},
+    guard::{Check, Guard, Head, NoWait},
     refusal::{Refusal, RefusalKind},
 };
 

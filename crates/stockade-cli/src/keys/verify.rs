@@ -8,8 +8,7 @@ use serde::Serialize;
 use stockade_core::{
     client::ClientIp,
     clock::Timestamp,
-    guard::Guard,
-    guard::{Check, Head},
+    guard::{Check, Guard, Head},
     refusal::Refusal,
 };
 use stockade_key_auth::{CredentialSource, KeyAuth, KeyHash, KeyRecord, Pepper};

@@ -6,8 +6,7 @@ use clap::Args;
 use http::{Request, header::AUTHORIZATION};
 use serde::Serialize;
 use stockade_core::{
-    guard::Guard,
-    guard::{Check, Head},
+    guard::{Check, Guard, Head},
     refusal::Refusal,
 };
 use stockade_jwt::{Algorithm, JwtAuth, KeySet, LiveKeys, TokenRules};

@@ -11,8 +11,7 @@ use http::Request;
 use serde_json::Value;
 use stockade_core::{
     clock::{Clock, SystemClock},
-    guard::Guard,
-    guard::{Check, Head},
+    guard::{Check, Guard, Head},
 };
 use stockade_key_auth::{FileKeyStore, KeyAuth, Pepper};
 use tempfile::TempDir;

@@ -10,10 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::{
-    guard::hook_guard::HookGuard,
-    guard::{HookStack, Outcome},
-};
+use crate::guard::{HookStack, Outcome, hook_guard::HookGuard};
 
 pin_project! {
     /// The inner service's body, or the bytes of an answer of a guard's.

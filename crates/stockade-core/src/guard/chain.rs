@@ -8,10 +8,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use crate::{
-    guard::stack::Sealed,
-    guard::{GuardLayer, GuardStack, Head, Progress, RunGuards, TakeReady},
-};
+use crate::guard::{GuardLayer, GuardStack, Head, Progress, RunGuards, TakeReady, stack::Sealed};
 
 /// Guards that a request passes one after the other, in one layer; made by
 /// [`GuardStack::then`].

@@ -6,10 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::{
-    guard::stack::Sealed,
-    guard::{GuardStack, Head, Progress, RunGuards},
-};
+use crate::guard::{GuardStack, Head, Progress, RunGuards, stack::Sealed};
 
 /// Guards that a [probe](Head::is_probe) does not meet; made by [`GuardStack::except_probes`].
 #[derive(Clone, Debug)]

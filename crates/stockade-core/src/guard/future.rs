@@ -14,10 +14,9 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::{
-    guard::hook_guard::HookGuard,
-    guard::layer::Shared,
-    guard::{GuardedBody, Head, HookStack, Outcome, Progress, RunGuards},
+use crate::guard::{
+    GuardedBody, Head, HookStack, Outcome, Progress, RunGuards, hook_guard::HookGuard,
+    layer::Shared,
 };
 
 pin_project! {

@@ -5,8 +5,7 @@ use std::{fmt, sync::Arc};
 use tower_layer::Layer;
 
 use crate::{
-    guard::stack::Names,
-    guard::{GuardStack, Guarded},
+    guard::{GuardStack, Guarded, stack::Names},
     refusal::Responder,
 };
 

@@ -11,12 +11,12 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use crate::{
-    guard::future::{Waiting, is_bodiless},
-    guard::hook_guard::HookGuard,
-    guard::layer::Shared,
-    guard::stack::Names,
-    guard::{GuardStack, GuardedBody, Head, Progress, ResponseFuture, RunGuards, TakeReady},
+use crate::guard::{
+    GuardStack, GuardedBody, Head, Progress, ResponseFuture, RunGuards, TakeReady,
+    future::{Waiting, is_bodiless},
+    hook_guard::HookGuard,
+    layer::Shared,
+    stack::Names,
 };
 
 /// A service behind guards; made by [`GuardLayer`](crate::guard::GuardLayer).

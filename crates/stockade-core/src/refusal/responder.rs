@@ -23,8 +23,7 @@ pub use grpc_call::is_grpc_route;
 use crate::{
     context::{RequestContext, RequestId},
     guard::{Head, Refused},
-    refusal::NOT_CONFIGURED,
-    refusal::{Refusal, StandingRefusal},
+    refusal::{NOT_CONFIGURED, Refusal, StandingRefusal},
 };
 
 /// Turns refusals into responses, in the dialect of the client.

@@ -6,8 +6,7 @@ use http::HeaderValue;
 use smallvec::SmallVec;
 use stockade_core::{
     guard::Head,
-    refusal::RefusalKind,
-    refusal::{Refusal, Violation},
+    refusal::{Refusal, RefusalKind, Violation},
 };
 
 use super::{ConcurrencyLimit, headers, stats::Counters};

@@ -13,8 +13,7 @@ use http::Method;
 use stockade_core::{
     client::ClientBucket,
     clock::{Clock, SystemClock},
-    guard::{Check, NoWait},
-    guard::{Guard, Head},
+    guard::{Check, Guard, Head, NoWait},
     refusal::{Refusal, RefusalKind},
 };
 use stockade_rate_limit::{Algorithm, Quota, gcra};

@@ -11,9 +11,7 @@ use metrics::{Counter, Histogram};
 use stockade_core::{
     clock::{Clock as _, SystemClock},
     context::{MatchedRoute, RequestContext},
-    guard::{Check, NoWait},
-    guard::{Guard, ResponseHook},
-    guard::{Head, Outcome},
+    guard::{Check, Guard, Head, NoWait, Outcome, ResponseHook},
     refusal::Denial,
 };
 

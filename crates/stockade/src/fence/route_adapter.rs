@@ -8,8 +8,7 @@ use http::Extensions;
 use stockade_core::{
     client::PeerAddr,
     context::MatchedRoute,
-    guard::{Check, NoWait},
-    guard::{Guard, Head},
+    guard::{Check, Guard, Head, NoWait},
 };
 
 use super::probes::{ProbePaths, is_probing};
