@@ -25,6 +25,7 @@ mod cors;
 #[cfg(feature = "sql")]
 mod database;
 mod event;
+mod guards;
 mod key_changes;
 mod keys;
 mod layer;

@@ -3,7 +3,7 @@
 use std::{fmt, io, sync::Arc};
 
 use http::Extensions;
-use stockade_abuse::{AbuseEvent, AbuseGuard, DenyList, Detector, PrincipalGuard};
+use stockade_abuse::{AbuseGuard, PrincipalGuard};
 use stockade_audit::{AuditLog, Recorder};
 use stockade_body::BodyRules;
 use stockade_core::{
@@ -14,15 +14,14 @@ use stockade_core::{
     refusal::{Responder, is_grpc_route},
 };
 use stockade_key_auth::KeyAuth;
-use stockade_rate_limit::{Concurrency, RateLimit, SharedLimits, TokenBudget};
-use stockade_scope::{Access, RouteTableError, ScopeGuard};
+use stockade_rate_limit::{SharedLimits, TokenBudget};
+use stockade_scope::ScopeGuard;
 
 use super::{
-    Fence, FenceEvent, FenceLayer, Identity, Inner, LimitsStore, PermitsStore, RequestMetrics,
-    RouteAdapter,
+    Fence, FenceEvent, FenceLayer, Identity, Inner, RequestMetrics, RouteAdapter,
     cors::Cors,
     event::Listeners,
-    key_changes,
+    guards, key_changes,
     keys::Keys,
     layer, limits, log_warnings, metric_descriptions,
     probes::{ProbeLimit, ProbePaths},
@@ -32,7 +31,7 @@ use super::{
     store::Stores,
     summary, tokens, validate,
 };
-use crate::{Config, ConfigError, HeaderStyle, RouteAccess};
+use crate::{Config, ConfigError, HeaderStyle};
 
 /// Builds a [`Fence`]; created by [`Fence::builder`].
 pub struct FenceBuilder<'c> {
@@ -196,7 +195,7 @@ impl<'c> FenceBuilder<'c> {
         });
         key_changes::follow(&keys, first, self.listeners.clone());
         let stores = Stores::open(config, &self.listeners)?;
-        let detector = detector(config, &stores, &self.listeners, &mut sources)?;
+        let detector = guards::detector(config, &stores, &self.listeners, &mut sources)?;
         let realm = &config.auth.realm;
         let tokens = config.auth.tokens.as_ref();
         let tokens = tokens.map(|tokens| tokens::guard(tokens, realm, &mut sources));
@@ -216,14 +215,14 @@ impl<'c> FenceBuilder<'c> {
         let by_program = self.scopes.is_some();
         let scopes = match self.scopes {
             Some(scopes) => scopes,
-            None => scopes(config)?,
+            None => guards::scopes(config)?,
         };
         let probes = ProbePaths::new(&config.probes, &scopes)?;
         let shared = |limits: Option<_>| limits.map(SharedLimits::from);
         let by_ip = shared(limits::by_ip(config)?);
         let by_key = shared(limits::by_key(config)?);
         let token_budget = shared(limits::tokens(config)?);
-        let concurrency = concurrency(config, &stores.permits)?;
+        let concurrency = guards::concurrency(config, &stores.permits)?;
         let cors = match config.cors.allow_origins.is_empty() {
             true => None,
             false => Some(Cors::new(&config.cors)?),
@@ -241,8 +240,9 @@ impl<'c> FenceBuilder<'c> {
             AbuseGuard::new(detector).allow_valid_credentials_opt(passes)
         });
         let inner = detector.clone().map(PrincipalGuard::new);
-        let rate =
-            |limits: &Option<SharedLimits>| rate_limit(config, limits.as_ref(), &stores.limits);
+        let rate = |limits: &Option<SharedLimits>| {
+            guards::rate_limit(config, limits.as_ref(), &stores.limits)
+        };
         let budget = token_budget.clone().map(|limits| {
             let budget = TokenBudget::with_store(limits, stores.limits.clone());
             let budget = match config.token_budget.default_max_tokens {
@@ -254,7 +254,7 @@ impl<'c> FenceBuilder<'c> {
                 false => budget,
             }
         });
-        let bodies = self.bodies.unwrap_or_else(|| bodies(config));
+        let bodies = self.bodies.unwrap_or_else(|| guards::bodies(config));
         let bodies = match record::prompt_key(config.audit.as_ref())? {
             Some(key) => bodies.digest_prompts(key),
             None => bodies,
@@ -299,108 +299,6 @@ impl<'c> FenceBuilder<'c> {
             sources,
         })))
     }
-}
-
-fn detector(
-    config: &Config,
-    stores: &Stores,
-    listeners: &Listeners,
-    sources: &mut Sources,
-) -> Result<Option<Detector>, ConfigError> {
-    if !config.abuse.enabled {
-        return Ok(None);
-    }
-    let policy = config.abuse.policy(&config.client_ip)?;
-    let listeners = listeners.clone();
-    let mut builder = Detector::builder(policy)
-        .on_event(move |event: &AbuseEvent| listeners.notify(&FenceEvent::Abuse(event.clone())));
-    if let Some(path) = &config.abuse.deny_list {
-        let list =
-            DenyList::open(path).map_err(|error| ConfigError::of("abuse.deny_list", error))?;
-        sources.add("abuse.deny_list", path.display(), list.health().clone());
-        builder = builder.store(Arc::new(list));
-    }
-    if let Some(shared) = stores.bans() {
-        builder = builder.store(shared);
-    }
-    Ok(Some(builder.build()))
-}
-
-fn rate_limit(
-    config: &Config,
-    limits: Option<&SharedLimits>,
-    store: &LimitsStore,
-) -> Option<RateLimit<LimitsStore>> {
-    let mut guard = RateLimit::with_store(limits?.clone(), store.clone());
-    for style in &config.rate_limit.headers {
-        guard = match style {
-            HeaderStyle::Legacy => guard.x_ratelimit_headers(),
-            HeaderStyle::LegacyEpoch => guard.x_ratelimit_epoch_headers(),
-            HeaderStyle::OpenAi => guard.openai_headers(),
-        };
-    }
-    Some(guard)
-}
-
-fn concurrency(
-    config: &Config,
-    store: &PermitsStore,
-) -> Result<Option<Concurrency<PermitsStore>>, ConfigError> {
-    let limits = limits::concurrency(&config.concurrency, config.client_ip.ipv6_prefix()?);
-    if limits.is_empty() {
-        return Ok(None);
-    }
-    let guard = Concurrency::with_store(limits, store.clone());
-    Ok(Some(match limits::queue(&config.concurrency) {
-        Some((wait, waiters)) => guard.queue(wait, waiters),
-        None => guard,
-    }))
-}
-
-fn bodies(config: &Config) -> BodyRules {
-    let mut rules = config.body.rules();
-    for route in &config.routes {
-        let Some(body) = route.body else {
-            continue;
-        };
-        for method in &route.methods {
-            let profile = config.body.limited(body.profile());
-            rules = rules.route(method.clone(), &*route.path, profile);
-        }
-    }
-    rules
-}
-
-/// Builds the route table of `[[routes]]`.
-pub(super) fn scopes(config: &Config) -> Result<ScopeGuard, ConfigError> {
-    table(config, config.routes.len()).map_err(|error| {
-        // The first route that conflicts with a previous one.
-        let counts = 1..=config.routes.len();
-        let bad = counts
-            .into_iter()
-            .find(|count| table(config, *count).is_err());
-        let setting = match bad {
-            Some(count) => format!("routes[{}].path", count - 1),
-            None => "routes".to_owned(),
-        };
-        ConfigError::of(&setting, error)
-    })
-}
-
-/// Builds the table of the first `count` routes.
-fn table(config: &Config, count: usize) -> Result<ScopeGuard, RouteTableError> {
-    let mut table = ScopeGuard::builder().realm(&config.auth.realm);
-    for route in config.routes.iter().take(count) {
-        let access = match &route.access {
-            RouteAccess::Public => Access::public(),
-            RouteAccess::Authenticated => Access::all_of([]),
-            RouteAccess::Scope(scope) => Access::scope(scope.clone()),
-        };
-        for method in &route.methods {
-            table = table.route(method.clone(), &*route.path, access.clone());
-        }
-    }
-    table.build()
 }
 
 impl fmt::Debug for FenceBuilder<'_> {

@@ -3,9 +3,8 @@
 use std::collections::HashSet;
 
 use super::{
-    builder,
     cors::Cors,
-    keys, limits,
+    guards, keys, limits,
     probes::{ProbeLimit, ProbePaths},
     record, store,
 };
@@ -43,7 +42,7 @@ pub(crate) fn validate(config: &Config) -> Vec<ConfigError> {
 /// Validates routes and probes. Without `[[routes]]` the program has its own table, which may
 /// contain any probe.
 fn routes(config: &Config) -> Result<(), ConfigError> {
-    let scopes = builder::scopes(config)?;
+    let scopes = guards::scopes(config)?;
     match config.routes.is_empty() {
         true => Ok(()),
         false => ProbePaths::new(&config.probes, &scopes).map(drop),
