@@ -138,7 +138,7 @@
 //! }
 //!
 //! async fn status(tokens: JwtLayer) -> Result<StatusCode, Box<dyn std::error::Error>> {
-//!     let responder = Responder::default().default_dialect(ErrorFormat::Problem);
+//!     let responder = Responder::default().default_format(ErrorFormat::Problem);
 //!     let service = ServiceBuilder::new()
 //!         .layer(tokens.responder(responder))
 //!         .service_fn(|_: Request<Full<Bytes>>| async {

@@ -52,7 +52,7 @@ async fn options_apply_around_a_tower_service() {
     let layer = layer()
         .realm("models")
         .cache_capacity(16)
-        .responder(Responder::default().default_dialect(ErrorFormat::Problem));
+        .responder(Responder::default().default_format(ErrorFormat::Problem));
     assert_eq!(ask(&layer, bearer(&token)).await.0, 200);
     assert_eq!(ask(&layer, Request::new(())).await, problem);
 

@@ -103,7 +103,7 @@
 //!             CredentialSource::Header(HeaderName::from_static("x-team-key")),
 //!         ])
 //!         .realm("models")
-//!         .responder(Responder::default().default_dialect(ErrorFormat::Problem));
+//!         .responder(Responder::default().default_format(ErrorFormat::Problem));
 //!
 //!     let hello = async |Extension(context): Extension<RequestContext>| {
 //!         format!("Hello, {}!", context.principal().map_or("anonymous", Principal::id))

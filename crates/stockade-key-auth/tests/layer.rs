@@ -96,7 +96,7 @@ async fn options_apply_around_a_tower_service() {
         .slow_hashes(SlowHashLimits::default())
         .pepper(Pepper::new([7; 32]).unwrap())
         .realm("models")
-        .responder(Responder::default().default_dialect(ErrorFormat::Problem));
+        .responder(Responder::default().default_format(ErrorFormat::Problem));
     let header = Some(("x-key", key.expose()));
     assert_eq!(ask(&layer, header).await.0, 200);
     let bearer = format!("Bearer {}", key.expose());

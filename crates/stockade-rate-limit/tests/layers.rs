@@ -160,7 +160,7 @@ async fn clones_share_their_state() {
 
 #[tokio::test]
 async fn layers_are_made_of_guards_and_use_a_responder() {
-    let problem = || Responder::default().default_dialect(ErrorFormat::Problem);
+    let problem = || Responder::default().default_format(ErrorFormat::Problem);
     let rate = RateLimitLayer::from(RateLimit::new(limits("all", 1))).responder(problem());
     let concurrency = ConcurrencyLayer::from(Concurrency::new([one("one")])).responder(problem());
     let budget =

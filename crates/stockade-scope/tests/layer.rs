@@ -59,7 +59,7 @@ async fn authorizes_around_an_axum_router() {
 
 #[tokio::test]
 async fn responder_applies_around_a_tower_service() {
-    let layer = layer().responder(Responder::default().default_dialect(ErrorFormat::Problem));
+    let layer = layer().responder(Responder::default().default_format(ErrorFormat::Problem));
     let service = layer.layer(service_fn(|_: Request<()>| async {
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
     }));

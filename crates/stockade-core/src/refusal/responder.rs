@@ -26,7 +26,7 @@ use crate::{
     refusal::{NOT_CONFIGURED, Refusal, StandingRefusal},
 };
 
-/// Turns refusals into responses, in the dialect of the client.
+/// Turns refusals into responses, in the format of the client.
 ///
 /// 1. A gRPC call is answered in gRPC: a POST over HTTP/2 with the content type
 ///    `application/grpc` (or one of gRPC-Web, over any version) to `/package.Service/Method`.
@@ -35,7 +35,7 @@ use crate::{
 ///    not, so that a refusal of a JSON route never has the status 200. A service without a
 ///    package needs a name with a capital (`/Greeter/SayHello`).
 /// 2. A client that accepts `application/problem+json` gets that.
-/// 3. All others get the default dialect, which is OpenAI's unless it is set.
+/// 3. All others get the default format, which is OpenAI's unless it is set.
 ///
 /// A closure can write the responses of 2 and 3 instead; whatever it returns, the response
 /// stays a refusal and gets the headers of the protocol. Where no service speaks gRPC,
@@ -46,7 +46,7 @@ use crate::{
 /// use http::Response;
 /// use stockade_core::refusal::{DenialContext, ErrorFormat, Responder};
 ///
-/// let problems = Responder::default().default_dialect(ErrorFormat::Problem);
+/// let problems = Responder::default().default_format(ErrorFormat::Problem);
 ///
 /// let plain = Responder::default().custom(|denied: &DenialContext<'_>| {
 ///     let text = denied.refusal().message().to_owned();
@@ -59,7 +59,7 @@ use crate::{
 /// ```
 #[derive(Clone, Default)]
 pub struct Responder {
-    dialect: ErrorFormat,
+    format: ErrorFormat,
     no_grpc: bool,
     custom: Option<Arc<Custom>>,
 }
@@ -67,9 +67,9 @@ pub struct Responder {
 type Custom = dyn Fn(&DenialContext<'_>) -> Response<Bytes> + Send + Sync;
 
 impl Responder {
-    /// The dialect of clients that ask for none.
-    pub fn default_dialect(mut self, dialect: ErrorFormat) -> Self {
-        self.dialect = dialect;
+    /// The format of clients that ask for none.
+    pub fn default_format(mut self, format: ErrorFormat) -> Self {
+        self.format = format;
         self
     }
 
@@ -122,16 +122,16 @@ impl Responder {
         } else {
             grpc_call::answer_type(head, context.and_then(RequestContext::route))
         };
-        let dialect = match grpc {
+        let format = match grpc {
             Some(content_type) => ErrorFormat::Grpc(content_type),
-            None => ErrorFormat::negotiate(head, self.dialect),
+            None => ErrorFormat::negotiate(head, self.format),
         };
         let denied = DenialContext {
             refusal,
-            dialect,
+            format,
             request_id: context.map(RequestContext::id),
         };
-        let mut response = match (denied.dialect, &self.custom) {
+        let mut response = match (denied.format, &self.custom) {
             (ErrorFormat::Grpc(content_type), _) => grpc::respond(&denied, content_type),
             (_, Some(write)) => errors_only(write(&denied), refusal.kind().status()),
             (ErrorFormat::OpenAi, None) => openai::respond(&denied),
@@ -159,7 +159,7 @@ fn errors_only(mut response: Response<Bytes>, status: StatusCode) -> Response<By
 /// Capacity for the fields of a refusal, and some more.
 const FIELDS: usize = 12;
 
-/// A response of this status and type; the basis of the JSON dialects.
+/// A response of this status and type; the basis of the JSON formats.
 fn json_response(status: StatusCode, content_type: &'static str, body: String) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
@@ -173,7 +173,7 @@ fn json_response(status: StatusCode, content_type: &'static str, body: String) -
 impl fmt::Debug for Responder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Responder")
-            .field("default_dialect", &self.dialect)
+            .field("default_format", &self.format)
             .field("without_grpc", &self.no_grpc)
             .field("custom", &self.custom.is_some())
             .finish()
@@ -184,7 +184,7 @@ impl fmt::Debug for Responder {
 #[derive(Clone, Copy, Debug)]
 pub struct DenialContext<'a> {
     refusal: &'a Refusal,
-    dialect: ErrorFormat,
+    format: ErrorFormat,
     request_id: Option<RequestId>,
 }
 
@@ -195,8 +195,8 @@ impl<'a> DenialContext<'a> {
     }
 
     /// What the client speaks.
-    pub fn dialect(&self) -> ErrorFormat {
-        self.dialect
+    pub fn format(&self) -> ErrorFormat {
+        self.format
     }
 
     /// The request's id, if the request has a context.
