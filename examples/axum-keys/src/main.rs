@@ -1,47 +1,73 @@
 //! An axum server with API keys and scopes.
 //!
 //! ```sh
-//! cargo run -p stockade-example-axum-keys
+//! cargo install stockade-example-axum-keys
+//! axum-keys
 //! ```
-//! The program prints a key and `curl` commands to try it.
+//! The program creates a key in memory, and prints it with `curl` commands to try it.
+//! `axum-keys --help` lists the options.
 
-use std::error::Error;
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "for its user")]
+
+use std::{error::Error, net::SocketAddr, process::ExitCode};
 
 use axum::{
     Extension, Json, Router,
     response::IntoResponse,
     routing::{get, post},
 };
+use clap::Parser;
 use http::Method;
 use serde_json::json;
 use stockade_core::{context::RequestContext, identity::Principal};
 use stockade_key_auth::{GeneratedKey, KeyAuthLayer, KeyRecord, KeyStore, MemoryKeyStore};
 use stockade_scope::{Access, ScopeLayer};
+use tokio::net::TcpListener;
 use tower::ServiceBuilder;
 
-const ADDRESS: &str = "127.0.0.1:8080";
+/// An axum server with API keys and scopes.
+///
+/// The program creates a key that may read notes, but not write them, and prints it with `curl`
+/// commands to try it. The key is valid until the program exits.
+#[derive(Debug, Parser)]
+#[command(name = "axum-keys", version)]
+struct Arguments {
+    /// The address to listen on.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+}
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(Arguments { listen }: Arguments) -> Result<(), Box<dyn Error>> {
     let store = MemoryKeyStore::new();
     let key = add_key(&store, "reader", "notes:read")?;
     let app = app(&store)?;
-    let listener = tokio::net::TcpListener::bind(ADDRESS).await?;
-    say(&format!(
-        "http://{ADDRESS} is up; this key may read notes, but not write them:\n\n\
-         curl -H 'Authorization: Bearer {key}' http://{ADDRESS}/notes\n\
-         curl -H 'Authorization: Bearer {key}' http://{ADDRESS}/notes -X POST\n\
-         curl http://{ADDRESS}/notes\n\
-         curl http://{ADDRESS}/health",
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
+    let url = format!("http://{}", listener.local_addr()?);
+    println!(
+        "A key that may read notes, but not write them:\n\n\
+         KEY={key}\n\
+         curl {url}/notes -H \"Authorization: Bearer $KEY\"\n\
+         curl {url}/notes -H \"Authorization: Bearer $KEY\" -X POST\n\
+         curl {url}/notes\n\
+         curl {url}/health\n\n\
+         {url} is up",
         key = key.expose()
-    ))?;
+    );
     axum::serve(listener, app).await?;
     Ok(())
-}
-
-fn say(text: &str) -> std::io::Result<()> {
-    use std::io::Write;
-    writeln!(std::io::stdout(), "{text}")
 }
 
 fn add_key(store: &MemoryKeyStore, id: &str, scopes: &str) -> Result<GeneratedKey, Box<dyn Error>> {

@@ -6,10 +6,13 @@ use stockade::Config;
 use stockade_core::clock::{Clock, SystemClock};
 use stockade_key_auth::{FileKeyStore, GeneratedKey, KeyRecord, KeyStore};
 
-const THIRTY_DAYS: Duration = Duration::from_hours(30 * 24);
+const THIRTY_DAYS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Creates the key file with one key unless the file exists. The key itself is not stored.
-pub(crate) async fn make(config: &Config) -> Result<Option<GeneratedKey>, Box<dyn Error>> {
+pub(crate) async fn make(
+    config: &Config,
+    scopes: &str,
+) -> Result<Option<GeneratedKey>, Box<dyn Error>> {
     let Some(path) = &config.auth.keys_file else {
         return Ok(None);
     };
@@ -19,7 +22,7 @@ pub(crate) async fn make(config: &Config) -> Result<Option<GeneratedKey>, Box<dy
     let key = GeneratedKey::new("sk", "first".parse()?)?;
     let now = SystemClock::new().now();
     let record = KeyRecord::new(key.id().clone(), key.digest())
-        .scopes("chat:write metrics:read".parse()?)
+        .scopes(scopes.parse()?)
         .created(now)
         .expires(now + THIRTY_DAYS);
     FileKeyStore::create_or_open_static(path)?

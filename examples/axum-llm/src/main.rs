@@ -1,21 +1,27 @@
 //! A chat endpoint with OpenAI's protocol behind the whole fence.
 //!
 //! ```sh
-//! cd examples/axum-llm
-//! cargo run
+//! cargo install stockade-example-axum-llm
+//! axum-llm --dir my-api
 //! ```
-//! The first start creates a key and prints it with commands to try it. `stockade.toml`
-//! configures routes, scopes and limits. Replace `parrot.rs` with your own model.
+//! The first start creates `my-api` with `stockade.toml`, which configures routes, scopes and
+//! limits, and a key, which it prints with commands to try it. `axum-llm --help` lists the options.
+//! The model is a stand-in that repeats the prompt: replace `src/parrot.rs` with your own.
 //!
 //! - `kill -HUP` reloads `stockade.toml` and reopens the files of the audit log;
 //! - `kill -TERM` and Ctrl-C wait for responses to complete and flush the audit log.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "for its user")]
+
 mod chat;
 mod first_key;
+mod folder;
 mod parrot;
-mod signals;
+#[cfg(unix)]
+mod reload;
+mod shutdown;
 
-use std::{error::Error, net::SocketAddr, path::PathBuf};
+use std::{error::Error, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use axum::{
     Router,
@@ -28,85 +34,100 @@ use stockade::{Config, Environment, Fence, FenceEvent};
 use stockade_key_auth::GeneratedKey;
 use tokio::net::TcpListener;
 
-/// A chat endpoint behind the whole fence.
+use folder::Folder;
+
+/// A chat endpoint with OpenAI's protocol behind the whole fence.
+///
+/// The program creates a configuration and a key, and prints the key with `curl` commands to try
+/// it. The model is a stand-in that repeats the prompt. Variables take precedence over the
+/// configuration file: STOCKADE_RATE_LIMIT__BY_KEY=5/minute.
 #[derive(Debug, Parser)]
+#[command(name = "axum-llm", version)]
 struct Arguments {
     /// The address to listen on.
-    #[arg(long, default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// The configuration file of the fence.
-    #[arg(long, default_value = "stockade.toml")]
-    config: PathBuf,
+    /// The folder of stockade.toml, the keys and the logs; missing files are created. By default, a
+    /// temporary folder that is removed on exit.
+    #[arg(long)]
+    dir: Option<PathBuf>,
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(Arguments { listen, dir }: Arguments) -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .init();
-    let Arguments { listen, config } = Arguments::parse();
-    let settings = Config::read(&config, &Environment::from_process())?;
-    let listener = TcpListener::bind(listen).await?;
-    let key = first_key::make(&settings).await?;
-    let figures = PrometheusBuilder::new().install_recorder()?;
-    let fence = Fence::builder(&settings)
+    let folder = Folder::open(dir)?;
+    let config = Config::read(folder.config(), &Environment::from_process())?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
+    let key = first_key::make(&config, "chat:write metrics:read").await?;
+    let metrics = PrometheusBuilder::new().install_recorder()?;
+    let fence = Fence::builder(&config)
         .metrics()
         .on_event(|event: &FenceEvent| tracing::info!(?event))
         .build()
         .await?;
-    signals::reload_on_hangup(fence.clone(), config)?;
-    let stop = signals::stop()?;
-    let app = app(&fence, figures).into_make_service_with_connect_info::<SocketAddr>();
-    say(&greeting(&fence, listener.local_addr()?, key.as_ref()))?;
+    #[cfg(unix)]
+    reload::on_hangup(fence.clone(), folder.config())?;
+    let stop = shutdown::stop()?;
+    let app = app(&fence, metrics).into_make_service_with_connect_info::<SocketAddr>();
+    println!("{fence}\n{}\n", folder.describe());
+    greet(listener.local_addr()?, key.as_ref());
     let server = axum::serve(listener, app).with_graceful_shutdown(stop.clone().begun());
     tokio::select! {
         ended = async { server.await } => ended?,
         // Responses that are aborted here are recorded when they are dropped.
         () = stop.overdue() => tracing::warn!("grace period over; responses aborted"),
     }
-    signals::flush(&fence).await;
+    shutdown::flush(&fence).await;
     Ok(())
 }
 
 /// The routes, and one layer around all of them.
-fn app(fence: &Fence, figures: PrometheusHandle) -> Router {
+fn app(fence: &Fence, metrics: PrometheusHandle) -> Router {
     Router::new()
         .route("/v1/chat/completions", post(chat::chat))
         .route("/health", get(async || "ok\n"))
-        .route("/metrics", get(metrics))
-        .with_state((fence.clone(), figures))
+        .route("/metrics", get(render_metrics))
+        .with_state((fence.clone(), metrics))
         // The fence limits bodies; axum's default of 2 MB is too small for images.
         .layer(DefaultBodyLimit::disable())
         .layer(fence.layer())
 }
 
-async fn metrics(State((fence, figures)): State<(Fence, PrometheusHandle)>) -> String {
+async fn render_metrics(State((fence, metrics)): State<(Fence, PrometheusHandle)>) -> String {
     fence.record_gauges();
-    figures.run_upkeep();
-    figures.render()
+    metrics.run_upkeep();
+    metrics.render()
 }
 
-fn greeting(fence: &Fence, address: SocketAddr, key: Option<&GeneratedKey>) -> String {
-    let try_it = key.map(|key| {
-        format!(
+fn greet(address: SocketAddr, key: Option<&GeneratedKey>) {
+    let url = format!("http://{address}");
+    if let Some(key) = key {
+        println!(
             "First key (shown only now):\n\n\
              KEY={key}\n\
-             curl -N http://{address}/v1/chat/completions -H \"Authorization: Bearer $KEY\" \\\n  \
+             curl -N {url}/v1/chat/completions -H \"Authorization: Bearer $KEY\" \\\n  \
              -H 'Content-Type: application/json' \\\n  \
              -d '{{\"model\": \"parrot\", \"stream\": true, \
              \"messages\": [{{\"role\": \"user\", \"content\": \"Polly wants a cracker\"}}]}}'\n\
-             curl http://{address}/metrics -H \"Authorization: Bearer $KEY\"\n\
-             curl http://{address}/v1/chat/completions -X POST\n\n",
+             curl {url}/metrics -H \"Authorization: Bearer $KEY\"\n\
+             curl {url}/v1/chat/completions -X POST\n",
             key = key.expose()
-        )
-    });
-    format!(
-        "{fence}\n{}http://{address} is up",
-        try_it.unwrap_or_default()
-    )
-}
-
-fn say(text: &str) -> std::io::Result<()> {
-    use std::io::Write;
-    writeln!(std::io::stdout(), "{text}")
+        );
+    }
+    println!("{url} is up");
 }

@@ -4,7 +4,7 @@
 
 mod process;
 
-use std::{fs, process::Command, time::Duration};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -55,6 +55,45 @@ async fn the_first_key_is_made_once() {
     let again = Server::start_in(folder, &[]);
     assert!(!again.greeting.contains("KEY="), "{}", again.greeting);
     assert_eq!(fs::read_to_string(again.file("keys.yaml")).unwrap(), keys);
+}
+
+#[tokio::test]
+async fn without_a_folder_leaves_no_files() {
+    let server = Server::start_without_dir();
+    let files = server.greeting.lines().find_map(|line| {
+        line.strip_prefix("files: ")?
+            .strip_suffix(" (removed on exit)")
+    });
+    let config = Path::new(files.unwrap()).join("stockade.toml");
+    assert!(config.exists());
+    assert_eq!(
+        server.chat(messages("hello")).await.status(),
+        StatusCode::OK
+    );
+    let (_, status) = server.stop();
+    assert!(status.success());
+    assert!(!config.exists());
+}
+
+#[test]
+fn an_invalid_configuration_is_an_error_with_a_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("stockade.toml"),
+        "[auth]\nkey_file = \"k\"\n",
+    )
+    .unwrap();
+    let output = process::command(folder.path(), &["--dir", "."])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    let expected = "error: ./stockade.toml:2: unknown field `key_file`";
+    assert!(error.starts_with(expected), "{error}");
+    assert!(
+        error.contains("\n  help: did you mean `keys_file`?"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

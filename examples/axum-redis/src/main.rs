@@ -1,22 +1,25 @@
 //! An axum server whose replicas share their rate limits in Redis.
 //!
 //! ```sh
+//! cargo install stockade-example-axum-redis
 //! redis-server --port 6379 &
-//! cargo run -p stockade-example-axum-redis -- --on-failure local &
-//! cargo run -p stockade-example-axum-redis -- --on-failure local --listen 127.0.0.1:8081 &
+//! axum-redis &
+//! axum-redis --listen 127.0.0.1:8081 &
 //! curl -i http://127.0.0.1:8080/
 //! curl -i http://127.0.0.1:8081/
 //! ```
 //! Both replicas count in the same limit, as the header `ratelimit` shows. While Redis is
 //! stopped, `/health` reports it, and `--on-failure` decides:
 //!
+//! - `local` counts in each replica, with half of the limit;
 //! - `deny` responds with 503;
-//! - `allow` allows every request;
-//! - `local` counts in each replica, with half of the limit.
+//! - `allow` allows every request.
 //!
-//! When Redis is back, it decides again.
+//! When Redis is back, it decides again. `axum-redis --help` lists the options.
 
-use std::{error::Error, net::SocketAddr, num::NonZeroU32};
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "for its user")]
+
+use std::{error::Error, net::SocketAddr, num::NonZeroU32, process::ExitCode};
 
 use axum::{
     Json, Router,
@@ -32,13 +35,18 @@ use stockade_rate_limit::{
     FailurePolicy, Fallback, Fraction, KeyExtractor, Limit, Limits, Quota, RateLimit,
 };
 use stockade_redis::{Redis, RedisConfig, RedisLimits};
+use tokio::net::TcpListener;
 use tower::ServiceBuilder;
 
 /// An axum server whose replicas share their rate limits in Redis.
+///
+/// Start it twice with different --listen: both count in the same limit. GET / is limited; GET
+/// /health reports whether Redis responds.
 #[derive(Debug, Parser)]
+#[command(name = "axum-redis", version)]
 struct Arguments {
     /// The address to listen on.
-    #[arg(long, default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// The URL of Redis; with a password: redis://:PASSWORD@HOST:PORT.
     #[arg(
@@ -48,11 +56,11 @@ struct Arguments {
         default_value = "redis://127.0.0.1"
     )]
     redis: String,
-    /// The limit of each client.
+    /// The limit of each client address, such as "10/minute" or "100/hour burst 20".
     #[arg(long, default_value = "10/minute")]
     limit: Quota,
     /// The policy while Redis does not respond.
-    #[arg(long)]
+    #[arg(long, value_enum, default_value = "local")]
     on_failure: OnFailure,
     /// The number of permits that a replica leases for a busy client with one call to Redis.
     #[arg(long)]
@@ -61,9 +69,12 @@ struct Arguments {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum OnFailure {
-    Deny,
-    Allow,
+    /// Count in each replica, with half of the limit.
     Local,
+    /// Respond with 503.
+    Deny,
+    /// Allow every request.
+    Allow,
 }
 
 impl OnFailure {
@@ -80,10 +91,24 @@ impl OnFailure {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let arguments = Arguments::parse();
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let app = app(&arguments)?;
-    let listener = tokio::net::TcpListener::bind(arguments.listen).await?;
+    let listen = arguments.listen;
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
+    let url = format!("http://{}", listener.local_addr()?);
+    println!("curl -i {url}/\ncurl {url}/health\n\n{url} is up");
     let service = app.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, service).await?;
     Ok(())

@@ -1,42 +1,85 @@
-//! A plain hyper server with API keys from a file.
+//! A plain hyper server with API keys.
 //!
 //! ```sh
-//! cargo run -p stockade-example-hyper-keys -- keys.yaml
+//! cargo install stockade-example-hyper-keys
+//! hyper-keys
 //! ```
-//! The file is watched: keys can be added or removed while the server runs. `stockade keys
-//! new` creates a key and its entry.
+//! The program creates a key in memory, and prints it with `curl` commands to try it. With
+//! `--keys FILE`, the keys come from a file that is watched: keys can be added or revoked while
+//! the server runs. `stockade keys new --store FILE --id ada` creates a key and its entry.
+//! `hyper-keys --help` lists the options.
 
-use std::{convert::Infallible, error::Error, path::PathBuf};
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "for its user")]
+
+use std::{convert::Infallible, error::Error, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use bytes::Bytes;
+use clap::Parser;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use stockade_core::{context::RequestContext, identity::Principal};
-use stockade_key_auth::{FileKeyStore, KeyAuthLayer};
+use stockade_key_auth::{
+    FileKeyStore, GeneratedKey, KeyAuthLayer, KeyRecord, KeyStore, MemoryKeyStore,
+};
 use tokio::net::TcpListener;
 use tower::{ServiceBuilder, service_fn};
 
-const ADDRESS: &str = "127.0.0.1:8081";
+/// A plain hyper server with API keys.
+///
+/// Without --keys, the program creates a key and prints it with `curl` commands to try it. The key
+/// is valid until the program exits.
+#[derive(Debug, Parser)]
+#[command(name = "hyper-keys", version)]
+struct Arguments {
+    /// The address to listen on.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// The file with the hashes of the keys (YAML, TOML or JSON); created if it is missing. Changes
+    /// take effect within two seconds. Add a key with: stockade keys new --store FILE --id ada
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+}
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let path = std::env::args_os()
-        .nth(1)
-        .ok_or("usage: hyper-keys KEY_FILE")?;
-    let store = FileKeyStore::create_or_open(PathBuf::from(path))?;
-    let listener = TcpListener::bind(ADDRESS).await?;
-    say(&format!("http://{ADDRESS} is up"))?;
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(Arguments { listen, keys }: Arguments) -> Result<(), Box<dyn Error>> {
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
+    let url = format!("http://{}", listener.local_addr()?);
+    if let Some(file) = keys {
+        let store = FileKeyStore::create_or_open(file)?;
+        println!("{url} is up");
+        return serve(listener, &store).await;
+    }
+    let store = MemoryKeyStore::new();
+    let key = GeneratedKey::new("sk", "ada".parse()?)?;
+    store.insert(KeyRecord::new(key.id().clone(), key.digest()))?;
+    println!(
+        "KEY={key}\n\
+         curl {url} -H \"Authorization: Bearer $KEY\"\n\
+         curl {url}\n\n\
+         {url} is up",
+        key = key.expose()
+    );
     serve(listener, &store).await
 }
 
-fn say(text: &str) -> std::io::Result<()> {
-    use std::io::Write;
-    writeln!(std::io::stdout(), "{text}")
-}
-
-async fn serve(listener: TcpListener, keys: &FileKeyStore) -> Result<(), Box<dyn Error>> {
+async fn serve<K>(listener: TcpListener, keys: &K) -> Result<(), Box<dyn Error>>
+where
+    K: KeyStore,
+{
     let service = ServiceBuilder::new()
         .layer(KeyAuthLayer::new(keys))
         .service(service_fn(greet));
@@ -61,9 +104,6 @@ async fn greet(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infa
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
-    use stockade_key_auth::{GeneratedKey, KeyRecord, KeyStore};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;

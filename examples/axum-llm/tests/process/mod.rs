@@ -28,19 +28,23 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts the server in a new folder with the example's configuration.
+    /// Starts the server in a new folder.
     pub(crate) fn start(environment: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("stockade.toml");
-        fs::copy(shipped, folder.path().join("stockade.toml")).unwrap();
-        Self::start_in(folder, environment)
+        Self::start_in(tempfile::tempdir().unwrap(), environment)
     }
 
     pub(crate) fn start_in(folder: TempDir, environment: &[(&str, &str)]) -> Self {
+        Self::spawn(folder, &["--dir", "."], environment)
+    }
+
+    pub(crate) fn start_without_dir() -> Self {
+        Self::spawn(tempfile::tempdir().unwrap(), &[], &[])
+    }
+
+    fn spawn(folder: TempDir, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let log = File::create(folder.path().join("server.log")).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_stockade-example-axum-llm"))
+        let mut child = command(folder.path(), arguments)
             .args(["--listen", "127.0.0.1:0"])
-            .current_dir(folder.path())
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -118,6 +122,13 @@ impl Server {
         };
         (self.folder.take().unwrap(), status)
     }
+}
+
+/// The example with its working directory in this folder.
+pub(crate) fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_axum-llm"));
+    command.args(arguments).current_dir(folder);
+    command
 }
 
 impl Drop for Server {

@@ -1,17 +1,9 @@
-//! Signals: reload and graceful shutdown.
+//! Graceful shutdown.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
-use stockade::{Config, ConfigError, Environment, Fence};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-    task, time,
-};
+use stockade::Fence;
+use tokio::{sync::watch, task, time};
 
 /// The time that responses have to complete during shutdown.
 const GRACE: Duration = Duration::from_secs(30);
@@ -19,43 +11,41 @@ const GRACE: Duration = Duration::from_secs(30);
 /// The time that the last audit records have to be written.
 const FLUSH: Duration = Duration::from_secs(5);
 
-/// Reloads the configuration on SIGHUP and reopens the files of the audit log, as log rotation
-/// requires.
-pub(crate) fn reload_on_hangup(fence: Fence, config: PathBuf) -> io::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    tokio::spawn(async move {
-        while hangup.recv().await.is_some() {
-            fence.audit().reopen();
-            if let Err(error) = reload(&fence, &config) {
-                // The previous configuration stays active.
-                tracing::error!(%error, "reload failed");
-            }
-        }
-    });
-    Ok(())
-}
-
-fn reload(fence: &Fence, config: &Path) -> Result<(), ConfigError> {
-    fence.reload(&Config::read(config, &Environment::from_process())?)
-}
-
 /// The shutdown signal.
 #[derive(Clone, Debug)]
 pub(crate) struct Stop(watch::Receiver<bool>);
 
-/// Listens for SIGTERM and Ctrl-C.
+/// Listens for Ctrl-C, and on Unix for SIGTERM.
 pub(crate) fn stop() -> io::Result<Stop> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let signal = signal()?;
     let (sender, stop) = watch::channel(false);
     tokio::spawn(async move {
+        signal.await;
+        sender.send_replace(true);
+    });
+    Ok(Stop(stop))
+}
+
+#[cfg(unix)]
+fn signal() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        sender.send_replace(true);
-    });
-    Ok(Stop(stop))
+    })
+}
+
+#[cfg(windows)]
+fn signal() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = tokio::signal::windows::ctrl_c()?;
+    Ok(async move {
+        interrupt.recv().await;
+    })
 }
 
 impl Stop {
