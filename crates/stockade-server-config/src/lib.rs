@@ -4,22 +4,31 @@
 //! The server and `stockade check` both load it with [`ServerFile::read`], so both report the
 //! same errors.
 //!
+//! # Example
+//! ```toml
+//! [dependencies]
+//! stockade = "0.1"
+//! stockade-server-config = "0.1"
+//! ```
+//!
 //! ```
 //! use stockade::{Environment, Format};
 //! use stockade_server_config::ServerFile;
 //!
-//! let text = "
-//!     server: {listen: 'localhost:8000'}
-//!     model: {source: owner/name}
-//!     auth: {keys_file: keys.yaml}
-//! ";
-//! let file = ServerFile::parse(text, Format::Yaml, &Environment::default())?;
-//! assert_eq!(file.server.listen.to_string(), "127.0.0.1:8000");
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let text = "
+//!         server: {listen: 'localhost:8000'}
+//!         model: {source: owner/name}
+//!         auth: {keys_file: keys.yaml}
+//!     ";
+//!     let file = ServerFile::parse(text, Format::Yaml, &Environment::default())?;
+//!     assert_eq!(file.server.listen.to_string(), "127.0.0.1:8000");
 //!
-//! let typo = text.replace("listen", "lisen");
-//! let error = ServerFile::parse(&typo, Format::Yaml, &Environment::default()).unwrap_err();
-//! assert_eq!(error.to_string(), "line 2: unknown field `lisen`; did you mean `listen`?");
-//! # Ok::<(), stockade::ConfigError>(())
+//!     let typo = text.replace("listen", "lisen");
+//!     let error = ServerFile::parse(&typo, Format::Yaml, &Environment::default()).unwrap_err();
+//!     assert_eq!(error.to_string(), "line 2: unknown field `lisen`; did you mean `listen`?");
+//!     Ok(())
+//! }
 //! ```
 
 mod file;
