@@ -28,7 +28,7 @@
 //!    request id, or its [`Identity`](identity::Identity). Anonymous is not a principal.
 //!
 //! The design and its decisions are described in
-//! [docs/architecture.md](https://github.com/stockade-rs/stockade/blob/main/docs/architecture.md).
+//! [the architecture](https://github.com/stockade-rs/stockade/blob/main/docs/src/architecture.md).
 //!
 //! # Before deploying
 //! - The response bodies of the inner service must have `Bytes` as their data type, as those of
