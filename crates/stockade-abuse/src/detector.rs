@@ -45,6 +45,20 @@ pub use stats::AbuseStats;
 ///
 /// [`AbuseGuard`](crate::AbuseGuard) and [`PrincipalGuard`](crate::PrincipalGuard) look up
 /// bans in it and report offences to it; applications can do so, too.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use stockade_abuse::{AbusePolicy, Detector};
+///
+/// let detector = Detector::builder(AbusePolicy::new())
+///     .on_event(|event| println!("{event:?}"))
+///     .build();
+/// detector.ban("203.0.113.7".parse()?, Some(Duration::from_secs(600)), "port scan");
+/// assert_eq!(detector.bans().len(), 1);
+/// assert!(detector.unban(&"203.0.113.7".parse()?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Detector(Arc<Inner>);
 

@@ -19,6 +19,14 @@ use crate::{
 /// Put it outside of all guards that refuse, directly inside of
 /// [`ContextGuard`](stockade_core::context::ContextGuard). It reads the client and denials
 /// from the request context. See the [crate documentation](crate).
+///
+/// ```
+/// use stockade_abuse::{AbuseGuard, AbusePolicy, Detector};
+/// use stockade_core::{context::ContextGuard, guard::GuardStack};
+///
+/// let detector = Detector::new(AbusePolicy::new());
+/// let layer = ContextGuard::new().then(AbuseGuard::new(detector)).into_layer();
+/// ```
 #[derive(Clone)]
 pub struct AbuseGuard<A = NoAuthenticator> {
     detector: Detector,

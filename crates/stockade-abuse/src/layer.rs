@@ -15,6 +15,15 @@ use crate::{AbuseGuard, Detector, NoAuthenticator};
 /// [`AbuseGuard`] with its options. Put it directly inside of
 /// [`ContextLayer`](stockade_core::context::ContextLayer) and outside of all layers that
 /// refuse requests.
+///
+/// ```
+/// use stockade_abuse::{AbuseLayer, AbusePolicy, Detector};
+///
+/// // Keep a clone of the detector, to list and lift bans.
+/// let detector = Detector::new(AbusePolicy::new());
+/// let layer = AbuseLayer::new(detector.clone());
+/// assert!(detector.bans().is_empty());
+/// ```
 pub struct AbuseLayer<A = NoAuthenticator>(GuardLayer<AbuseGuard<A>>);
 
 impl AbuseLayer {

@@ -19,6 +19,20 @@ pub enum BanResponse {
 
 /// The policy of bans. The default bans after five offences in thirty seconds, for ten
 /// minutes, and doubles the duration each time.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use stockade_abuse::{AbusePolicy, Signal};
+///
+/// let policy = AbusePolicy::new()
+///     .threshold(10, Duration::from_secs(60))
+///     .ban(Duration::from_secs(60), Duration::from_secs(86_400))
+///     .weight(Signal::NotFound, 1)
+///     .exempt(["192.0.2.0/24".parse()?])
+///     .report_only(true);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct AbusePolicy {
     pub(crate) threshold: u32,

@@ -10,6 +10,18 @@ use crate::Detector;
 /// authenticate but did not.
 ///
 /// Put it directly inside of the layer that authenticates. It ignores unverified ids.
+///
+/// ```
+/// use stockade_abuse::{AbuseLayer, AbusePolicy, Detector, PrincipalGuard};
+/// use stockade_core::guard::Guard;
+/// use tower::ServiceBuilder;
+///
+/// let detector = Detector::new(AbusePolicy::new().ban_principals(true));
+/// let layers = ServiceBuilder::new()
+///     .layer(AbuseLayer::new(detector.clone()))
+///     // … the layer that authenticates …
+///     .layer(PrincipalGuard::new(detector).into_layer());
+/// ```
 pub struct PrincipalGuard(Detector);
 
 impl PrincipalGuard {

@@ -7,6 +7,16 @@ use percent_encoding::percent_decode;
 
 /// Texts that do not occur in paths of legitimate requests. Matching is case-insensitive and
 /// takes linear time.
+///
+/// ```
+/// use stockade_abuse::{AbusePolicy, ScannerPaths};
+///
+/// assert!(ScannerPaths::default().match_path("/.env"));
+/// let own = ScannerPaths::new(["/phpmyadmin", "/.git/"])?;
+/// assert!(own.match_path("/.git/config"));
+/// let policy = AbusePolicy::new().scanner_paths(own);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct ScannerPaths(AhoCorasick);
 

@@ -39,6 +39,21 @@ use queue::Queue;
 ///
 /// Cloning is cheap and shares the journal. Dropping the last clone writes the remaining
 /// records, for at most five seconds; [`shutdown`](Self::shutdown) reports the result.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use stockade_audit::{AuditLog, Fsync, Journal, Overflow, WriterSink};
+///
+/// let journal = Journal::builder(WriterSink::new(std::io::sink()), Overflow::DropAndCount)
+///     .capacity(1 << 20)
+///     .fsync(Fsync::EveryBatch)
+///     .start()?;
+/// journal.flush(Duration::from_secs(5))?;
+/// assert_eq!(journal.stats().dropped, 0);
+/// let log = AuditLog::new(journal);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Journal {
     shared: Arc<Shared>,

@@ -12,6 +12,18 @@ use crate::{AuditGuards, AuditLog, BodyCounter, Recorder};
 /// [`ContextLayer`](stockade_core::context::ContextLayer) and outside of all other layers.
 ///
 /// In a chain of guards, use [`Recorder::with_backpressure`] instead.
+///
+/// ```
+/// use stockade_audit::{AuditLayer, AuditLog, Journal, Overflow, TracingSink};
+/// use stockade_core::context::ContextLayer;
+/// use tower::ServiceBuilder;
+///
+/// let journal = Journal::builder(TracingSink, Overflow::DropAndCount).start()?;
+/// let layers = ServiceBuilder::new()
+///     .layer(ContextLayer::new())
+///     .layer(AuditLayer::new(AuditLog::new(journal)).user_agent(true));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct AuditLayer {
     recorder: Recorder,

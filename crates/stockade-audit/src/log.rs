@@ -14,6 +14,20 @@ use crate::{
 /// another one.
 ///
 /// Cloning is cheap; all clones write to the same journals.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use stockade_audit::{AuditLog, EventKind, Journal, Overflow, SecurityEvent, WriterSink};
+///
+/// let requests = Journal::builder(WriterSink::new(std::io::sink()), Overflow::DropAndCount);
+/// let events = Journal::builder(WriterSink::new(std::io::sink()), Overflow::FailClosed);
+/// let log = AuditLog::new(requests.start()?).security_events(events.start()?);
+/// log.event(SecurityEvent::new(EventKind::KeyRevoked).subject("team-core"));
+/// // Before the process exits:
+/// log.flush(Duration::from_secs(5))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct AuditLog {
     requests: Journal,

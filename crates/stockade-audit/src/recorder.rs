@@ -18,6 +18,16 @@ use crate::{
 /// It admits all requests. Inner layers provide the route, the principal, the denial and the
 /// number of bytes read through the
 /// [`RequestContext`](stockade_core::context::RequestContext).
+///
+/// ```
+/// use stockade_audit::{AuditLog, Journal, Overflow, Recorder, TracingSink};
+/// use stockade_core::{context::ContextGuard, guard::GuardStack};
+///
+/// let journal = Journal::builder(TracingSink, Overflow::DropAndCount).start()?;
+/// let guards = ContextGuard::new().then(Recorder::new(AuditLog::new(journal)));
+/// let layer = guards.into_layer();
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Recorder(Arc<Settings>);
 

@@ -12,6 +12,14 @@ use crate::{BodyCheck, BodyRules};
 ///
 /// Clones, and the services that they make, share the memory budget. To compose the check with
 /// other guards, use [`BodyRules::into_guard`] instead.
+///
+/// ```
+/// use http::Method;
+/// use stockade_body::{BodyLayer, BodyRules, Profile};
+///
+/// let rules = BodyRules::new().route(Method::POST, "/notes", Profile::json().max_bytes(4 << 10));
+/// let layer = BodyLayer::new(rules);
+/// ```
 #[derive(Clone, Debug)]
 pub struct BodyLayer(GuardLayer<Bodies<BodyCheck>>);
 

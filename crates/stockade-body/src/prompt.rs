@@ -11,6 +11,16 @@ use zeroize::Zeroizing;
 ///
 /// The same prompt has another digest under another key, so records before and after a key
 /// change cannot be compared.
+///
+/// ```
+/// use stockade_body::{BodyRules, PromptKey};
+///
+/// # let secret = [7; 32];
+/// let key = PromptKey::new(secret)?; // 32 random bytes
+/// let rules = BodyRules::new().digest_prompts(key);
+/// assert!(PromptKey::new("too short").is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct PromptKey(Arc<Zeroizing<Vec<u8>>>);
 

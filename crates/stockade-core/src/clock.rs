@@ -26,6 +26,15 @@ pub trait Clock: Send + Sync + 'static {
 }
 
 /// A moment, in nanoseconds since 1970-01-01T00:00:00Z; good until the year 2554.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use stockade_core::clock::Timestamp;
+///
+/// let start = Timestamp::from_secs(1_900_000_000);
+/// assert_eq!((start + Duration::from_secs(60)).as_secs(), 1_900_000_060);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
 

@@ -24,6 +24,21 @@ pub(crate) const NOT_CONFIGURED: &str = "NOT_CONFIGURED";
 /// Why a request ends here, and what the response says.
 ///
 /// Protocol-neutral: the [`Responder`] turns it into a response.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use http::StatusCode;
+/// use stockade_core::refusal::{Refusal, RefusalKind};
+///
+/// let refusal = Refusal::new(RefusalKind::RateLimited, "too many uploads")
+///     .with_code("UPLOAD_LIMIT")
+///     .with_internal_reason("the quota of the tenant is used up")
+///     .retry_after(Duration::from_millis(1_500));
+/// assert_eq!(refusal.kind().status(), StatusCode::TOO_MANY_REQUESTS);
+/// // Rounded up, so that a retry after it succeeds.
+/// assert_eq!(refusal.retry_after_secs(), Some(2));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Refusal(Box<Inner>);
 

@@ -27,6 +27,20 @@ use crate::{
 ///
 /// The [crate documentation](crate) lists the rules. [`JwtLayer`](crate::JwtLayer) is the tower
 /// layer of this guard; use the guard itself in chains of guards.
+///
+/// ```
+/// use stockade_core::guard::GuardStack;
+/// use stockade_jwt::{Algorithm, JwtAuth, KeySet, LiveKeys, TokenRules, VerifyingKey};
+/// # use stockade_core::{guard::guard_fn, refusal::Refusal};
+/// # use stockade_jwt::Secret;
+/// # let limit = guard_fn("limit", |_| Ok::<(), Refusal>(()));
+/// # let secret = Secret::new(b"thirty-two random bytes or more!")?;
+///
+/// let keys = LiveKeys::new(KeySet::new([VerifyingKey::hmac(Algorithm::Hs256, &secret)?]));
+/// let rules = TokenRules::new("https://login.example.com", "https://api.example.com");
+/// let layer = limit.then(JwtAuth::new(keys, rules)).into_layer();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct JwtAuth {
     verifier: Arc<Verifier>,

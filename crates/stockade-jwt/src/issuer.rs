@@ -15,6 +15,20 @@ use crate::{SigningKey, random};
 /// Issues access tokens (RFC 9068), for a login endpoint or between services.
 ///
 /// Tokens carry `iss`, `aud`, `sub`, `scope`, `jti`, `iat`, `nbf` and `exp`.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use stockade_jwt::{Algorithm, Secret, SigningKey, TokenIssuer};
+///
+/// let secret = Secret::new(b"thirty-two random bytes or more!")?;
+/// let key = SigningKey::hmac(Algorithm::Hs256, &secret)?;
+/// let issuer = TokenIssuer::new(key, "https://login.example.com", "https://api.example.com")
+///     .lifetime(Duration::from_secs(300));
+/// let token = issuer.issue("alice", &"chat:write".parse()?)?;
+/// assert_eq!(token.expose().split('.').count(), 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct TokenIssuer {
     key: SigningKey,
     issuer: Box<str>,

@@ -5,6 +5,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::{Algorithm, KeyError, VerifyingKey, jwk};
 
 /// An immutable set of keys; updates replace it as a whole.
+///
+/// ```
+/// use stockade_jwt::{Algorithm, KeySet};
+///
+/// let jwks = r#"{"keys": [{
+///     "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+/// }]}"#;
+/// assert_eq!(KeySet::from_jwks(jwks, &[Algorithm::EdDsa])?.len(), 1);
+/// // Keys of other algorithms are not used.
+/// assert!(KeySet::from_jwks(jwks, &[Algorithm::Es256]).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct KeySet {
     keys: Box<[VerifyingKey]>,

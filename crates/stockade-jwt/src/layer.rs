@@ -16,6 +16,22 @@ use crate::{JwtAuth, KeySource, RevocationStore, TokenRules};
 ///
 /// The [crate documentation](crate) lists the rules. [`JwtAuth`] is the guard behind it, for
 /// chains of guards.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use stockade_jwt::{
+///     Algorithm, JwtLayer, KeySet, LiveKeys, RevocationList, Secret, TokenRules, VerifyingKey,
+/// };
+///
+/// let secret = Secret::new(b"thirty-two random bytes or more!")?;
+/// let keys = LiveKeys::new(KeySet::new([VerifyingKey::hmac(Algorithm::Hs256, &secret)?]));
+/// let rules = TokenRules::new("https://login.example.com", "https://api.example.com");
+/// let layer = JwtLayer::new(keys, rules)
+///     .revocations(Arc::new(RevocationList::default()))
+///     .realm("models");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct JwtLayer(GuardLayer<JwtAuth>);
 

@@ -87,6 +87,23 @@ impl Error for RefreshStoreError {
 ///
 /// A full store drops logins that have ended, and then rejects new ones; it never ends an active
 /// login.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use stockade_jwt::{MemoryRefreshStore, RefreshTokens};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = Arc::new(MemoryRefreshStore::new(1));
+/// let tokens = RefreshTokens::new(store.clone());
+/// tokens.issue("alice", "chat:write".parse()?).await?;
+/// // The store is full, and the login of alice is active.
+/// assert!(tokens.issue("bob", "chat:write".parse()?).await.is_err());
+/// assert_eq!(store.len(), 1);
+/// # Ok(())
+/// # }
+/// ```
 pub struct MemoryRefreshStore {
     families: Mutex<HashMap<[u8; 32], RefreshFamily>>,
     capacity: usize,

@@ -16,6 +16,27 @@ use crate::{
 ///
 /// A token is `rt.<family>.<secret>`, with 128 and 256 random bits in base64url. The store holds
 /// digests only, so a leaked store does not reveal valid tokens.
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+///
+/// use stockade_jwt::{MemoryRefreshStore, RefreshErrorKind, RefreshTokens};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let tokens = RefreshTokens::new(Arc::new(MemoryRefreshStore::new(10_000)))
+///     .lifetime(Duration::from_secs(30 * 86_400));
+/// let first = tokens.issue("alice", "chat:write".parse()?).await?;
+/// let second = tokens.rotate(first.expose()).await?;
+/// assert_eq!(&*second.subject, "alice");
+///
+/// // A token is valid once; reuse ends the login.
+/// let reused = tokens.rotate(first.expose()).await.unwrap_err();
+/// assert_eq!(reused.kind(), RefreshErrorKind::Reused);
+/// assert!(tokens.rotate(second.token.expose()).await.is_err());
+/// # Ok(())
+/// # }
+/// ```
 pub struct RefreshTokens {
     store: Arc<dyn RefreshStore>,
     clock: Arc<dyn Clock>,

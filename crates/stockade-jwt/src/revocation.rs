@@ -108,6 +108,23 @@ impl Error for RevocationError {
 ///
 /// Ids of expired tokens are dropped. A full list rejects further ids: dropping an older one would
 /// make a revoked token valid again.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use stockade_core::clock::{Clock, SystemClock};
+/// use stockade_jwt::{RevocationList, RevocationStatus, RevocationStore};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let list = RevocationList::new(10_000);
+/// // Until `exp` plus the leeway of the verifier.
+/// let now = SystemClock::new().now();
+/// list.revoke("u3kF", now + Duration::from_secs(960), now).await?;
+/// assert!(matches!(list.status("u3kF"), RevocationStatus::Revoked));
+/// # Ok(())
+/// # }
+/// ```
 pub struct RevocationList {
     revoked: RwLock<HashMap<Box<str>, Timestamp>>,
     /// The length, so that an empty list takes no lock.

@@ -7,6 +7,15 @@ use zeroize::Zeroizing;
 use crate::{KeyError, KeyErrorKind};
 
 /// The secret of an HMAC key: at least 32 bytes, zeroized on drop, not shown by `Debug`.
+///
+/// ```
+/// use stockade_jwt::Secret;
+///
+/// let secret = Secret::new(b"thirty-two random bytes or more!")?;
+/// assert!(!format!("{secret:?}").contains("thirty"));
+/// assert!(Secret::new("changeme").is_err());
+/// # Ok::<(), stockade_jwt::KeyError>(())
+/// ```
 #[derive(Clone)]
 pub struct Secret(Zeroizing<Box<[u8]>>);
 

@@ -53,6 +53,20 @@ impl fmt::Debug for KeyRefresh {
 }
 
 /// A handle to the current [`KeySet`], shared by a source and its readers.
+///
+/// ```
+/// use stockade_jwt::{Algorithm, KeySet, LiveKeys, Secret, VerifyingKey};
+///
+/// let key = |secret: &[u8]| VerifyingKey::hmac(Algorithm::Hs256, &Secret::new(secret)?);
+/// let keys = LiveKeys::new(KeySet::new([key(b"thirty-two random bytes or more!")?]));
+/// // During a rotation both keys are valid. Layers with a clone of `keys` use the new set.
+/// keys.publish(KeySet::new([
+///     key(b"thirty-two random bytes or more!")?,
+///     key(b"other random bytes, 32 or more!!")?,
+/// ]));
+/// assert_eq!(keys.current().len(), 2);
+/// # Ok::<(), stockade_jwt::KeyError>(())
+/// ```
 #[derive(Clone)]
 pub struct LiveKeys(Arc<ArcSwap<KeySet>>);
 

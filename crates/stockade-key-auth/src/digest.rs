@@ -12,6 +12,14 @@ use sha2::{Digest as _, Sha256};
 ///
 /// A fast hash is sufficient for secrets of 128 random bits or more, which cannot be guessed.
 /// Digests are compared in constant time, also during look-ups.
+///
+/// ```
+/// use stockade_key_auth::{GeneratedKey, KeyDigest};
+///
+/// let key = GeneratedKey::new("sk", "team-core".parse()?)?;
+/// assert_eq!(KeyDigest::of(key.expose().as_bytes()), key.digest());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct KeyDigest([u8; 32]);
 

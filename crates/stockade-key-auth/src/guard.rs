@@ -32,6 +32,16 @@ const V6_LENGTH: u8 = 64;
 ///
 /// The [crate documentation](crate) lists the rules. [`KeyAuthLayer`](crate::KeyAuthLayer) is the
 /// tower layer of this guard; use the guard itself in chains of guards.
+///
+/// ```
+/// use stockade_core::guard::GuardStack;
+/// use stockade_key_auth::{KeyAuth, MemoryKeyStore};
+/// # use stockade_core::{guard::guard_fn, refusal::Refusal};
+/// # let limit = guard_fn("limit", |_| Ok::<(), Refusal>(()));
+///
+/// let store = MemoryKeyStore::new();
+/// let layer = limit.then(KeyAuth::new(&store).realm("models")).into_layer();
+/// ```
 #[derive(Clone)]
 pub struct KeyAuth {
     keys: LiveKeys,

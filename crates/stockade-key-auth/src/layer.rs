@@ -14,6 +14,28 @@ use crate::{CredentialSource, KeyAuth, KeyStore, LiveKeys, Pepper, SlowHashLimit
 ///
 /// The [crate documentation](crate) lists the rules. [`KeyAuth`] is the guard behind it, for
 /// chains of guards.
+///
+/// ```
+/// use stockade_key_auth::{CredentialSource, KeyAuthLayer, MemoryKeyStore};
+/// # use std::convert::Infallible;
+/// # use http::{Request, Response, StatusCode};
+/// # use http_body_util::Full;
+/// # use tower::{ServiceBuilder, ServiceExt};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = MemoryKeyStore::new();
+/// let service = ServiceBuilder::new()
+///     .layer(KeyAuthLayer::new(&store).sources([CredentialSource::Bearer]).realm("models"))
+///     .service_fn(|_: Request<Full<bytes::Bytes>>| async {
+///         Ok::<_, Infallible>(Response::new(Full::<bytes::Bytes>::default()))
+///     });
+/// let refused = service.oneshot(Request::new(Full::default())).await?;
+/// assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+/// assert_eq!(refused.headers()["www-authenticate"], r#"Bearer realm="models""#);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct KeyAuthLayer(GuardLayer<KeyAuth>);
 

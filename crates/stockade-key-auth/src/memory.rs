@@ -17,6 +17,17 @@ use crate::{
 ///
 /// Every change copies the whole set: suitable for thousands of keys, not for millions with
 /// frequent changes.
+///
+/// ```
+/// use stockade_key_auth::{GeneratedKey, KeyRecord, KeyStore, MemoryKeyStore};
+///
+/// let store = MemoryKeyStore::new();
+/// let key = GeneratedKey::new("sk", "team-core".parse()?)?;
+/// store.insert(KeyRecord::new(key.id().clone(), key.digest()))?;
+/// assert_eq!(store.keys().current().len(), 1);
+/// assert!(store.remove(key.id()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Default)]
 pub struct MemoryKeyStore {
     records: Mutex<Records>,

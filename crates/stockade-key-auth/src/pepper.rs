@@ -22,6 +22,18 @@ const MAX_FILE_SIZE: usize = 64 << 10;
 /// Without it, a stolen store cannot be tested against guessed or leaked keys. Keep it
 /// separate from the store, and back it up: keys whose hashes start with `hmac-sha256:`
 /// cannot be verified without it.
+///
+/// ```
+/// use stockade_key_auth::{GeneratedKey, Pepper};
+///
+/// # let secret = [7; 32];
+/// let pepper = Pepper::new(secret)?; // 32 random bytes
+/// let key = GeneratedKey::new("sk", "team-core".parse()?)?;
+/// let hash = pepper.digest(key.expose().as_bytes());
+/// assert_ne!(hash, key.digest());
+/// assert!(Pepper::new("too short").is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Pepper(Zeroizing<Vec<u8>>);
 

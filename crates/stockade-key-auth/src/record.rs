@@ -11,6 +11,20 @@ use stockade_core::{
 use crate::{KeyHash, KeyId};
 
 /// A stored key: its id, hash, permissions and lifetime.
+///
+/// ```
+/// use stockade_core::clock::Timestamp;
+/// use stockade_key_auth::{GeneratedKey, KeyRecord};
+///
+/// let key = GeneratedKey::new("sk", "team-core".parse()?)?;
+/// let record = KeyRecord::new(key.id().clone(), key.digest())
+///     .owner("ops@example.com")
+///     .scopes("chat:write models:read".parse()?)
+///     .networks(["10.0.0.0/8".parse()?])
+///     .expires(Timestamp::from_secs(1_900_000_000));
+/// assert_eq!(record.id.as_str(), "team-core");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyRecord {

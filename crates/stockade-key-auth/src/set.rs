@@ -27,6 +27,17 @@ pub(crate) use slow_keys::{Lookup, SlowEntry, SlowOutcome};
 /// A key with a fast hash is found by its digest. A key with a slow hash is verified on first
 /// use, and then found by its digest, too. The caches of verified keys and of failures belong to
 /// the set and are dropped with it.
+///
+/// ```
+/// use stockade_key_auth::{GeneratedKey, KeyRecord, KeySet};
+///
+/// let key = GeneratedKey::new("sk", "team-core".parse()?)?;
+/// let record = KeyRecord::new(key.id().clone(), key.digest());
+/// assert_eq!(KeySet::new([record.clone()])?.len(), 1);
+/// // Ids are unique.
+/// assert!(KeySet::new([record.clone(), record]).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Default)]
 pub struct KeySet {
     by_digest: HashSet<IndexEntry, ByDigest>,

@@ -24,6 +24,15 @@ use fair_semaphore::FairSemaphore;
 /// network, and served round-robin. When the queue is full, a client with fewer requests than
 /// another displaces the newest request of the client with the most. The requests of one client
 /// therefore cannot lock out others.
+///
+/// ```
+/// use std::num::NonZeroUsize;
+///
+/// use stockade_key_auth::{KeyAuthLayer, MemoryKeyStore, SlowHashLimits};
+///
+/// let one_at_a_time = SlowHashLimits::new(NonZeroUsize::MIN, 4);
+/// let layer = KeyAuthLayer::new(&MemoryKeyStore::new()).slow_hashes(one_at_a_time);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlowHashLimits {
     pub(crate) max_concurrent: NonZeroUsize,

@@ -57,6 +57,18 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, KeyStoreErro
 ///
 /// A store that follows a file or a database does so as long as a clone of its keys exists, and
 /// every guard, layer and service holds one.
+///
+/// ```
+/// use stockade_key_auth::{GeneratedKey, KeyAuthLayer, KeyRecord, KeySet, LiveKeys};
+///
+/// let keys = LiveKeys::default();
+/// let layer = KeyAuthLayer::with_keys(keys.clone());
+/// // A store of your own publishes each change; the layer uses it for the next request.
+/// let key = GeneratedKey::new("sk", "team-core".parse()?)?;
+/// keys.publish(KeySet::new([KeyRecord::new(key.id().clone(), key.digest())])?);
+/// assert_eq!(keys.current().len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct LiveKeys {
     live: Arc<Live>,

@@ -30,6 +30,25 @@ pub use wait::FallbackWait;
 ///
 /// Clones share their state: keep one to read its [`health`](Self::health). Needs tokio's
 /// timer if the store does not decide immediately.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use stockade_rate_limit::{
+///     FailurePolicy, Fallback, Fraction, KeyExtractor, Limit, Limits, MemoryLimitStore, Quota,
+///     RateLimitLayer,
+/// };
+///
+/// // With a remote store, such as `RedisLimits`. Two processes: each applies half of the limit
+/// // while the store is down.
+/// # let remote = MemoryLimitStore::default();
+/// let policy = FailurePolicy::Local { fraction: Fraction::new(0.5)? };
+/// let store = Fallback::new(remote, policy).deadline(Duration::from_millis(20));
+/// let limit = Limit::new("ip", KeyExtractor::client_ip()).quota(Quota::per_minute(60));
+/// let layer = RateLimitLayer::with_store(Limits::new([limit])?, store.clone());
+/// assert!(store.health().up);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Fallback<S> {
     store: Arc<S>,
     policy: FailurePolicy,

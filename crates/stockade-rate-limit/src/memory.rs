@@ -43,6 +43,14 @@ use table::Table;
 /// the caller removes old ones, and its trait decides about one key synchronously, so that
 /// neither stacked quotas nor remote stores fit. The decisions are tested to be the same
 /// ([`gcra`](crate::gcra)).
+///
+/// ```
+/// use stockade_rate_limit::MemoryLimitStore;
+///
+/// let store = MemoryLimitStore::new(100_000);
+/// // Memory is allocated as clients arrive, up to a maximum.
+/// assert!(store.bytes() <= store.max_bytes());
+/// ```
 #[derive(Clone)]
 pub struct MemoryLimitStore(Arc<Shared>);
 

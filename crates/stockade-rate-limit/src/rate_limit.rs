@@ -36,6 +36,16 @@ pub use wait::RateLimitWait;
 ///
 /// If the store fails, the response is a 503 `LIMITS_UNAVAILABLE`; wrap the store in a
 /// [`Fallback`](crate::Fallback) for another policy.
+///
+/// ```
+/// use stockade_core::{context::ContextGuard, guard::GuardStack};
+/// use stockade_rate_limit::{KeyExtractor, Limit, Limits, Quota, RateLimit};
+///
+/// let limit = Limit::new("ip", KeyExtractor::client_ip()).quota(Quota::per_minute(60));
+/// let limits = Limits::new([limit])?;
+/// let layer = ContextGuard::new().then(RateLimit::new(limits)).into_layer();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct RateLimit<S = MemoryLimitStore> {
     limits: SharedLimits,
     store: S,

@@ -28,6 +28,22 @@ use task::SyncTask;
 ///    and reports the loss.
 ///
 /// The clocks of the processes and of Redis should agree within a second.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use stockade_abuse::{AbusePolicy, Detector};
+/// use stockade_redis::{Redis, RedisBans, RedisConfig};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let redis = Redis::connect(RedisConfig::new("redis://127.0.0.1")?)?;
+/// let detector = Detector::builder(AbusePolicy::new())
+///     .store(Arc::new(RedisBans::new(&redis)))
+///     .build();
+/// # Ok(())
+/// # }
+/// ```
 pub struct RedisBans {
     shared: Arc<Shared>,
     redis: Redis,

@@ -21,6 +21,18 @@ use crate::{Namespace, RedisConfig, RedisConfigError, error::CallError};
 ///
 /// In a cluster, it connects to the server that holds the namespace's slot, and follows the
 /// slot.
+///
+/// ```
+/// use stockade_redis::{Redis, RedisConfig};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // Connects in the background, also if Redis is down.
+/// let redis = Redis::connect(RedisConfig::new("redis://127.0.0.1:1")?)?;
+/// assert!(!redis.is_connected());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Redis {
     link: Arc<Link>,

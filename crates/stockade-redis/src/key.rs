@@ -16,6 +16,15 @@ use crate::RedisConfigError;
 /// A cluster keeps all keys of a namespace in one slot, since one script decides about all
 /// buckets of a request, and about many requests in one call. A namespace therefore has the
 /// throughput of one server; services that share no limits should use different namespaces.
+///
+/// ```
+/// use stockade_redis::Namespace;
+///
+/// let namespace: Namespace = "chat".parse()?;
+/// assert_eq!(namespace.as_str(), "chat");
+/// assert!("not a name".parse::<Namespace>().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Namespace(Arc<str>);
 

@@ -47,6 +47,21 @@ use leases::Leases;
 /// Redis must not evict keys (`maxmemory-policy noeviction`), since eviction forgets debts. If
 /// its data is lost, all buckets are full. If its clock is set back, buckets refill later by
 /// that time, but at most by three times the refill time of their burst.
+///
+/// ```
+/// use std::num::NonZeroU32;
+///
+/// use stockade_rate_limit::{FailurePolicy, Fallback};
+/// use stockade_redis::{Redis, RedisConfig, RedisLimits};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let redis = Redis::connect(RedisConfig::new("redis://127.0.0.1")?)?;
+/// let lease = NonZeroU32::new(20).expect("20 is not 0");
+/// let store = Fallback::new(RedisLimits::with_leases(&redis, lease), FailurePolicy::Deny);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct RedisLimits {
     calls: mpsc::Sender<PendingCall>,

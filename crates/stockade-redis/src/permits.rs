@@ -49,6 +49,22 @@ const MIN_TTL: Duration = Duration::from_millis(300);
 /// 4. Waiting requests are served in order within a process. A permit that another process
 ///    releases is noticed within 50 milliseconds, by whichever process polls first.
 /// 5. Without a connection, no permits are granted.
+///
+/// ```
+/// use std::num::NonZeroU32;
+///
+/// use stockade_rate_limit::{ConcurrencyLayer, ConcurrencyLimit, KeyExtractor};
+/// use stockade_redis::{Redis, RedisConfig, RedisPermits};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let redis = Redis::connect(RedisConfig::new("redis://127.0.0.1")?)?;
+/// let four = NonZeroU32::new(4).expect("4 is not 0");
+/// let limit = ConcurrencyLimit::new("key", KeyExtractor::principal(), four);
+/// let layer = ConcurrencyLayer::with_store([limit], RedisPermits::new(&redis));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct RedisPermits(Arc<Shared>);
 

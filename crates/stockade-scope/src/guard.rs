@@ -19,6 +19,19 @@ use crate::{
 ///
 /// The [crate documentation](crate) lists the rules. [`ScopeLayer`](crate::ScopeLayer) is the
 /// tower layer of this guard; use the guard itself in chains of guards.
+///
+/// ```
+/// use http::Method;
+/// use stockade_scope::{Access, ScopeGuard};
+///
+/// let guard = ScopeGuard::builder()
+///     .route(Method::GET, "/health", Access::public())
+///     .route(Method::GET, "/notes/{id}", Access::scope("notes:read".parse()?))
+///     .build()?;
+/// assert!(guard.is_public(&Method::GET, "/health"));
+/// assert!(!guard.is_public(&Method::GET, "/notes/{id}"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ScopeGuard {
     table: RouteTable,

@@ -14,6 +14,19 @@ use crate::{CoverageError, ScopeBuilder, ScopeGuard};
 ///
 /// The [crate documentation](crate) lists the rules. [`ScopeGuard`] is the guard behind it, for
 /// chains of guards.
+///
+/// ```
+/// use http::Method;
+/// use stockade_scope::{Access, ScopeLayer};
+///
+/// let layer = ScopeLayer::builder()
+///     .route(Method::GET, "/notes/{id}", Access::scope("notes:read".parse()?))
+///     .build()?;
+/// // In a test: each route of the router has a rule.
+/// assert!(layer.coverage([(Method::GET, "/notes/{id}")]).is_ok());
+/// assert!(layer.coverage([(Method::GET, "/notes/{id}"), (Method::GET, "/tags")]).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ScopeLayer(GuardLayer<ScopeGuard>);
 

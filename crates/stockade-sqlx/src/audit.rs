@@ -39,6 +39,20 @@ const PRUNE_LIMIT: i64 = 2 * PRUNE_INTERVAL as i64;
 ///   afterwards an event `sink_recovered` records the duration and the reason.
 /// - A log with a chain has a single writer: give the log of each process its own name with
 ///   [`SqlSinkBuilder::log`].
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use stockade_audit::{AuditLog, Journal, Overflow};
+/// use stockade_sqlx::SqlSink;
+///
+/// let sink = SqlSink::builder("postgres://stockade@db.example.com/audit")
+///     .log("server-1")
+///     .keep(Duration::from_secs(90 * 86_400))
+///     .open()?;
+/// let log = AuditLog::new(Journal::builder(sink, Overflow::DropAndCount).start()?);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct SqlSink {
     url: String,
     log: String,

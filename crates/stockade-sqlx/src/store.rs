@@ -30,6 +30,24 @@ const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// The database is followed as long as the store, one of its [`LiveKeys`], or a guard, layer or
 /// service that uses its keys, exists, and at most until the tokio runtime stops. A store opened
 /// with [`connect_static`](Self::connect_static) reads the keys once.
+///
+/// ```
+/// # #[cfg(feature = "sqlite")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use stockade_key_auth::{GeneratedKey, KeyAuthLayer, KeyRecord, KeyStore};
+/// use stockade_sqlx::SqlKeyStore;
+///
+/// let store = SqlKeyStore::connect("sqlite::memory:").await?;
+/// let key = GeneratedKey::new("sk", "team-core".parse()?)?;
+/// store.create(KeyRecord::new(key.id().clone(), key.digest())).await?;
+/// let layer = KeyAuthLayer::new(&store);
+/// assert!(!store.health().stale);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "sqlite"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone)]
 pub struct SqlKeyStore {
     inner: Arc<Inner>,

@@ -11,6 +11,17 @@ use std::{
 use stockade_core::clock::{Clock, Timestamp};
 
 /// A clock that only moves when a test moves it. Clones share the time.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use stockade_core::clock::{Clock, Timestamp};
+/// use stockade_testkit::FakeClock;
+///
+/// let clock = FakeClock::at(Timestamp::from_secs(100));
+/// clock.advance(Duration::from_secs(5));
+/// assert_eq!(clock.now(), Timestamp::from_secs(105));
+/// ```
 #[derive(Clone, Debug)]
 pub struct FakeClock(Arc<AtomicU64>);
 

@@ -32,6 +32,21 @@ pub enum Script {
 
 /// A service that handles one request at a time and panics if it is called without having
 /// been polled ready. Each of its steps is pending once.
+///
+/// ```
+/// use http::Request;
+/// use http_body_util::BodyExt;
+/// use stockade_testkit::{Probe, Script};
+/// use tower::ServiceExt;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let probe = Probe::new(Script::Complete);
+/// let response = probe.clone().oneshot(Request::new(())).await.unwrap();
+/// assert!(response.into_body().collect().await.unwrap().trailers().is_some());
+/// assert_eq!(probe.in_flight(), 0);
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Probe {
     script: Script,

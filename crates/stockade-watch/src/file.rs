@@ -23,6 +23,21 @@ const RETRY: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_s
 /// Follows the files of one source until it is dropped.
 ///
 /// Dropping it does not block: a running reload completes, and no other one starts.
+///
+/// ```
+/// use stockade_watch::{FileVersions, FileWatch, SourceHealth};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("greeting.txt");
+/// # std::fs::write(&path, "hello")?;
+/// let versions = FileVersions::of([&path]);
+/// let watch = FileWatch::start(versions, SourceHealth::new("greeting"), move || {
+///     // Called after each change, and again until it succeeds.
+///     std::fs::read_to_string(&path).map(drop)
+/// })?;
+/// assert!(!watch.health().status().is_failing());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct FileWatch {
     health: SourceHealth,
     // The thread ends when the channel closes, which is when the last sender is dropped.

@@ -9,6 +9,13 @@ use std::{
 ///
 /// Take it before the first read and pass it to [`FileWatch::start`](crate::FileWatch::start)
 /// afterwards, so that a change in between is detected.
+///
+/// ```
+/// use stockade_watch::FileVersions;
+///
+/// // Before the first read, so that no change in between is lost.
+/// let versions = FileVersions::of(["keys.yaml"]);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileVersions {
     files: Vec<(PathBuf, Option<Version>)>,

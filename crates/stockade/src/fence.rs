@@ -65,6 +65,29 @@ type Identity = Arc<EitherAuth<KeyAuth, JwtAuth>>;
 /// Layers and services keep their dependencies alive: watched files and databases, the audit
 /// log, shared stores. A fence may therefore be dropped once its layer is applied; keep it to
 /// [`reload`](Self::reload), for metrics and for readiness.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use stockade::{Config, Environment, Fence, Format};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # std::fs::write(folder.path().join("keys.yaml"), "format: 2\nkeys: []\nend: true\n")?;
+/// let text = "
+///     [auth]
+///     keys_file = 'keys.yaml'
+///     [[routes]]
+///     path = '/v1/models'
+///     methods = 'GET'
+///     access = 'models:read'
+/// ";
+/// let mut config = Config::parse(text, Format::Toml, &Environment::default())?;
+/// # config.resolve_paths(folder.path());
+/// let fence = Fence::from_config(&config).await?;
+/// let layer = fence.layer(); // for `Router::layer` or a `ServiceBuilder`
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Fence(Arc<Inner>);
 

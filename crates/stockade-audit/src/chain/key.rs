@@ -12,6 +12,16 @@ use super::Mac;
 ///
 /// The key allows forging the log, so store it away from the log. The records contain its
 /// id; the secret is erased from memory on drop.
+///
+/// ```
+/// use stockade_audit::ChainKey;
+///
+/// # let secret = [7; 32];
+/// let key = ChainKey::new("2026-01", secret)?; // 32 random bytes
+/// assert_eq!(key.id(), "2026-01");
+/// assert!(ChainKey::new("2026-01", "too short").is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct ChainKey {
     id: Box<str>,

@@ -39,6 +39,22 @@ pub enum Fsync {
 }
 
 /// Builds a [`Journal`]; created by [`Journal::builder`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use stockade_audit::{ChainKey, FileSink, Fsync, Journal, Overflow};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("audit.log");
+/// # let secret = [7; 32];
+/// let journal = Journal::builder(FileSink::open(&path)?, Overflow::FailClosed)
+///     .chain(ChainKey::new("2026-01", secret)?)
+///     .fsync(Fsync::EveryBatch)
+///     .linger(Duration::ZERO)
+///     .start()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct JournalBuilder {
     sink: Box<dyn Sink>,
     overflow: Overflow,

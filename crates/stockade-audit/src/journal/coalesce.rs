@@ -21,6 +21,15 @@ use crate::line::{Level, Line, field, text_field};
 /// writes: a second has at most `total` records of single requests without an authenticated
 /// principal, `total` of requests with one, and as many with counts. A flood of anonymous
 /// requests does not reduce the records of principals.
+///
+/// ```
+/// use stockade_audit::{Coalesce, Journal, Overflow, TracingSink};
+///
+/// let journal = Journal::builder(TracingSink, Overflow::DropAndCount)
+///     .coalesce(Some(Coalesce::per_second(10, 1_000)))
+///     .start()?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Coalesce {
     per_client: u32,

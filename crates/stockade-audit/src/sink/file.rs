@@ -30,6 +30,17 @@ use crate::{Batch, Rotation, Sink, StoredLog};
 ///   FIFO that stays full for 100 milliseconds is treated as a failing sink.
 /// - New files are readable by their owner only. The signed head of a chain is stored next
 ///   to the log as `<path>.head`.
+///
+/// ```
+/// use stockade_audit::{FileSink, Journal, Overflow, Rotation};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("app.log");
+/// let sink = FileSink::open(&path)?.rotation(Rotation::by_day().keep(30));
+/// let journal = Journal::builder(sink, Overflow::DropAndCount).start()?;
+/// assert!(path.is_file());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct FileSink {
     path: PathBuf,
     rotation: Option<Rotation>,

@@ -11,6 +11,13 @@ use stockade_core::clock::Timestamp;
 use crate::timestamp::compact;
 
 /// When a log file is rotated, and how many rotated files are kept.
+///
+/// ```
+/// use stockade_audit::Rotation;
+///
+/// // A new file every day, or after 128 MiB; thirty old files are kept.
+/// let rotation = Rotation::by_size(128 << 20).daily().keep(30);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rotation {
     pub(super) max_bytes: u64,

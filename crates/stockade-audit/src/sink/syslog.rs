@@ -8,6 +8,13 @@ use crate::{Batch, Sink};
 
 /// Sends each record as an RFC 3164 message with the facility `authpriv` to `/dev/log`. The
 /// daemon may truncate long messages.
+///
+/// ```no_run
+/// use stockade_audit::{Journal, Overflow, SyslogSink};
+///
+/// let journal = Journal::builder(SyslogSink::new("my-api"), Overflow::DropAndCount).start()?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct SyslogSink {
     formatter: Formatter3164,
     /// Connected with the first record, and again after an error.

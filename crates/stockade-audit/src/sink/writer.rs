@@ -8,6 +8,14 @@ use std::{
 use crate::{Batch, Sink};
 
 /// Writes records to a writer, such as [`std::io::stdout`] or a socket.
+///
+/// ```
+/// use stockade_audit::{Journal, Overflow, WriterSink};
+///
+/// let journal = Journal::builder(WriterSink::new(std::io::stderr()), Overflow::DropAndCount);
+/// let journal = journal.start()?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct WriterSink<W> {
     writer: W,
     /// Bytes of the batch that were written before an error.

@@ -7,6 +7,18 @@ use std::{num::NonZeroUsize, thread};
 /// The decoder uses at most `memory` and, for each image being decoded, 8 bytes per pixel, 16
 /// MiB, and a copy of the encoded image if it has metadata. Profiles, texts and other metadata
 /// are removed before a codec sees the image, so none is inflated.
+///
+/// ```
+/// use std::num::NonZeroUsize;
+///
+/// use stockade_body::{DecodeLimits, ImageDecoder};
+///
+/// let limits = DecodeLimits::default()
+///     .concurrency(NonZeroUsize::MIN)
+///     .queue(16)
+///     .memory(256 << 20);
+/// let decoder = ImageDecoder::new(limits);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecodeLimits {
     pub(super) concurrency: NonZeroUsize,

@@ -35,6 +35,17 @@ impl FromIterator<ValidatedImage> for ValidatedImages {
 ///
 /// Cheap to clone: it shares the memory of its body. Passing the rules does not prove that the
 /// image can be decoded.
+///
+/// ```
+/// use bytes::Bytes;
+/// use stockade_body::{ImageFormat, ImageRules, ValidatedImage};
+///
+/// let url = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs=";
+/// let image = ValidatedImage::from_data_url(&ImageRules::default(), Bytes::from(url))?;
+/// assert_eq!(image.info().format, ImageFormat::Gif);
+/// assert!(image.bytes().starts_with(b"GIF89a"));
+/// # Ok::<(), stockade_body::ImageError>(())
+/// ```
 #[derive(Clone)]
 pub struct ValidatedImage(Arc<Inner>);
 

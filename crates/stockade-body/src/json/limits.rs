@@ -4,6 +4,12 @@
 ///
 /// Documents are scanned without recursion. Memory grows only with the depth and with the
 /// members of open objects.
+///
+/// ```
+/// use stockade_body::{JsonLimits, Profile};
+///
+/// let flat = Profile::json().json_limits(JsonLimits::default().depth(2).members(20));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JsonLimits {
     pub(super) depth: usize,

@@ -8,6 +8,16 @@ use ipnet::{IpNet, Ipv4Net};
 ///
 /// Host bits are cleared, and IPv4-mapped IPv6 addresses become IPv4, so two prefixes
 /// are equal exactly when they hold the same addresses.
+///
+/// ```
+/// use stockade_core::client::IpPrefix;
+///
+/// let network: IpPrefix = "10.1.2.3/8".parse()?;
+/// assert_eq!(network.to_string(), "10.0.0.0/8");
+/// assert!(network.contains("10.255.0.1".parse()?));
+/// assert!("10.0.0.0/33".parse::<IpPrefix>().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct IpPrefix(IpNet);
 

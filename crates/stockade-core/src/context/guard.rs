@@ -112,6 +112,17 @@ impl Guard for ContextGuard {
 }
 
 /// The tower layer of a [`ContextGuard`], with its options.
+///
+/// ```
+/// use stockade_core::{
+///     client::{ForwardingHeader, TrustedProxies},
+///     context::ContextLayer,
+/// };
+///
+/// let proxies = TrustedProxies::new(ForwardingHeader::XForwardedFor, ["10.0.0.0/8".parse()?]);
+/// let layer = ContextLayer::new().trusted_proxies(proxies);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct ContextLayer(GuardLayer<ContextGuard>);
 

@@ -7,6 +7,13 @@ use std::{fmt, sync::Arc};
 /// A router's adapter sets it
 /// ([`RequestContext::set_route`](crate::context::RequestContext::set_route)), so that layers
 /// behind the router check the route that will run, not their own reading of the path.
+///
+/// ```
+/// use stockade_core::context::{MatchedRoute, RequestContext};
+///
+/// let context = RequestContext::builder().route(MatchedRoute::new("/notes/{id}")).build();
+/// assert_eq!(context.route().map(MatchedRoute::as_str), Some("/notes/{id}"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MatchedRoute(Arc<str>);
 

@@ -6,6 +6,19 @@ use super::ResponseHook;
 
 /// A [`ResponseHook`] that keeps a value until the response body has ended, failed or was
 /// dropped, and then drops it: a permit, a guard of a gauge, a lock.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use stockade_core::guard::Keep;
+///
+/// let permit = Arc::new(());
+/// let hook = Keep::new(Arc::clone(&permit));
+/// assert_eq!(Arc::strong_count(&permit), 2);
+/// // The driver drops it when the response body has ended.
+/// drop(hook);
+/// assert_eq!(Arc::strong_count(&permit), 1);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Keep<T>(T);
 

@@ -8,6 +8,20 @@ use crate::identity::{Scope, ScopeSet};
 ///
 /// An authenticator sets it in the [`RequestContext`](crate::context::RequestContext), where
 /// guards and handlers read it.
+///
+/// ```
+/// use stockade_core::identity::Principal;
+///
+/// let principal = Principal::builder("team-core")
+///     .scopes("chat:write models:read".parse()?)
+///     .models(["small".into()])
+///     .attribute("tenant", "acme")
+///     .build();
+/// assert!(principal.may(&"chat:write".parse()?));
+/// assert!(!principal.may_use_model("large"));
+/// assert_eq!(principal.attribute("tenant"), Some("acme"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Principal(Arc<Inner>);
 

@@ -9,6 +9,16 @@ use crate::llm::PromptDigest;
 /// The guard that reads the body sets it
 /// ([`RequestContext::set_model_request`](crate::context::RequestContext::set_model_request));
 /// budgets reserve by it, and the audit log names the model.
+///
+/// ```
+/// use stockade_core::{context::RequestContext, llm::ModelRequest};
+///
+/// // A guard that reads bodies of another API publishes what the model will do.
+/// let request = ModelRequest::new(Some("small".into()), 50, Some(256));
+/// let context = RequestContext::builder().model_request(request).build();
+/// let known = context.model_request().unwrap();
+/// assert_eq!(known.prompt_tokens, 50);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ModelRequest {

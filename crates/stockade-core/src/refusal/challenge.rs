@@ -11,6 +11,17 @@ use crate::{
 
 /// Refuses in the name of one realm, as RFC 6750 has it: so that all layers that
 /// authenticate and authorise do it alike.
+///
+/// ```
+/// use stockade_core::refusal::BearerChallenge;
+///
+/// let challenge = BearerChallenge::new("api");
+/// let refusal = challenge.insufficient(&["notes:write".parse()?]);
+/// let (name, value) = &refusal.headers()[0];
+/// assert_eq!(name, "www-authenticate");
+/// assert_eq!(value, r#"Bearer realm="api", error="insufficient_scope", scope="notes:write""#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct BearerChallenge {
     realm: Box<str>,

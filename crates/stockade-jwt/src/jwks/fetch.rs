@@ -29,6 +29,14 @@ pub trait JwksFetch: Send + Sync + 'static {
 ///
 /// Connections are reused, responses are limited to 256 KiB, redirects are not followed, and
 /// neither proxy variables nor files are read.
+///
+/// ```
+/// use stockade_jwt::HttpFetch;
+///
+/// assert!(HttpFetch::new("https://login.example.com/jwks.json").is_ok());
+/// // A key set that anyone on the network can replace verifies nothing.
+/// assert!(HttpFetch::new("http://login.example.com/jwks.json").is_err());
+/// ```
 pub struct HttpFetch {
     url: Uri,
     client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,

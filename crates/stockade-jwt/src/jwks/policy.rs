@@ -5,6 +5,17 @@ use std::time::Duration;
 use stockade_core::clock::Timestamp;
 
 /// When the keys of a JWKS URL are refreshed.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use stockade_jwt::RefreshPolicy;
+///
+/// let policy = RefreshPolicy::default()
+///     .max_age(Duration::from_secs(300))
+///     // A key that the issuer withdraws stays valid for at most an hour, if fetches fail.
+///     .max_stale(Duration::from_secs(3_600));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshPolicy {
     pub(super) max_age: Duration,

@@ -29,6 +29,19 @@ use super::{
 /// flight.
 ///
 /// Waiting requests need tokio's timer.
+///
+/// ```
+/// use std::num::NonZeroU32;
+///
+/// use stockade_rate_limit::{ConcurrencyLayer, ConcurrencyLimit, KeyExtractor, MemoryPermits};
+///
+/// let permits = MemoryPermits::new();
+/// let four = NonZeroU32::new(4).expect("4 is not 0");
+/// let limit = ConcurrencyLimit::new("key", KeyExtractor::principal(), four);
+/// // Layers with clones of the store share its permits.
+/// let layer = ConcurrencyLayer::with_store([limit], permits.clone());
+/// assert_eq!(permits.waiting(), 0);
+/// ```
 #[derive(Clone, Default)]
 pub struct MemoryPermits(Arc<Shared>);
 

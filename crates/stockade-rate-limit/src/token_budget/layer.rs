@@ -12,6 +12,14 @@ use super::TokenBudget;
 use crate::{LimitStore, MemoryLimitStore, SharedLimits};
 
 /// The tower layer of a [`TokenBudget`], with its options.
+///
+/// ```
+/// use stockade_rate_limit::{KeyExtractor, Limit, Limits, Quota, TokenBudgetLayer};
+///
+/// let limit = Limit::new("tokens", KeyExtractor::principal()).quota(Quota::per_minute(100_000));
+/// let layer = TokenBudgetLayer::new(Limits::new([limit])?).max_tokens(1_024).openai_headers();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct TokenBudgetLayer<S = MemoryLimitStore>(GuardLayer<TokenBudget<S>>);
 
 impl TokenBudgetLayer {
