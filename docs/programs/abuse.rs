@@ -18,7 +18,7 @@ fn peer(extensions: &Extensions) -> Option<PeerAddr> {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let policy = AbusePolicy::new()
         .threshold(3, Duration::from_secs(60))
-        // Only for trying it on one machine: clients on the same machine are exempt by default.
+        // Only to try it on one machine: local clients are exempt by default.
         .loopback_exempt(false);
     let detector = Detector::builder(policy)
         .store(Arc::new(DenyList::open("denylist.txt")?))
