@@ -1,5 +1,9 @@
 //! A tower layer that bans clients after repeated offences, with a deny-list in a text file.
 //!
+//! ```sh
+//! cargo add stockade-abuse
+//! ```
+//!
 //! # Rules
 //! 1. An **offence** is derived from the end of a request: from the
 //!    [reason](stockade_core::refusal::RefusalReason) of the guard or handler that refused it,
@@ -123,6 +127,17 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! # See also
+//! - [Bans](https://github.com/stockade-rs/stockade/blob/main/docs/src/abuse.md) in the book.
+//! - [`stockade-key-auth`](https://docs.rs/stockade-key-auth) and
+//!   [`stockade-jwt`](https://docs.rs/stockade-jwt) authenticate, so that valid credentials pass
+//!   bans.
+//! - [`stockade-redis`](https://docs.rs/stockade-redis) shares bans between replicas.
+//! - [`stockade`](https://docs.rs/stockade) has all layers in the right order.
+//! - Examples: [`axum-llm`](https://github.com/stockade-rs/stockade/tree/main/examples/axum-llm).
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod ban;
 mod bans;

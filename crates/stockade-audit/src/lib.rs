@@ -1,5 +1,9 @@
 //! A tower layer that writes one tamper-evident record per request, without secrets.
 //!
+//! ```sh
+//! cargo add stockade-audit
+//! ```
+//!
 //! # Rules
 //! 1. Each request has **one record**. It is written when the response body has ended, fails
 //!    or is dropped, when the handler panics, and when an inner layer refuses the request.
@@ -56,6 +60,13 @@
 //! - The ids of principals are recorded verbatim, so that they stay distinguishable, even if
 //!   they are e-mail addresses of token subjects. An id of more than 128 bytes is recorded as
 //!   its beginning and a digest. Text chosen by clients is redacted.
+//!
+//! # Features
+//! None is enabled by default.
+//!
+//! | feature | provides |
+//! |---|---|
+//! | `syslog` | `SyslogSink`: records in the system log of Unix |
 //!
 //! # Examples
 //! ```toml
@@ -146,6 +157,16 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! # See also
+//! - [Audit records](https://github.com/stockade-rs/stockade/blob/main/docs/src/audit.md) in the
+//!   book.
+//! - [`stockade-sqlx`](https://docs.rs/stockade-sqlx) writes records to SQLite and PostgreSQL.
+//! - [`stockade-cli`](https://docs.rs/stockade-cli) reads and verifies logs.
+//! - [`stockade`](https://docs.rs/stockade) has all layers in the right order.
+//! - Examples: [`axum-llm`](https://github.com/stockade-rs/stockade/tree/main/examples/axum-llm).
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body_counter;
 mod chain;

@@ -1,5 +1,9 @@
 //! Checks request bodies, JSON and images, before a model sees them, as a tower layer.
 //!
+//! ```sh
+//! cargo add stockade-body
+//! ```
+//!
 //! # Rules
 //! 1. The head is checked before any byte of the body is read: a length over the limit is a
 //!    413; a media type that the route does not accept is a 415, and so is a
@@ -186,6 +190,16 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! # See also
+//! - [Bodies and images](https://github.com/stockade-rs/stockade/blob/main/docs/src/body.md) in the
+//!   book.
+//! - [`stockade-rate-limit`](https://docs.rs/stockade-rate-limit) limits the model tokens that a
+//!   body asks for.
+//! - [`stockade`](https://docs.rs/stockade) has all layers in the right order.
+//! - Examples: [`axum-llm`](https://github.com/stockade-rs/stockade/tree/main/examples/axum-llm).
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
 mod body_reader;

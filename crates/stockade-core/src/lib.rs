@@ -1,6 +1,10 @@
 //! Guards for HTTP and gRPC requests, and the driver that runs them as
 //! [tower](https://docs.rs/tower) services.
 //!
+//! ```sh
+//! cargo add stockade-core
+//! ```
+//!
 //! The layers of the Stockade family are built on this crate. Use it to write a guard of your
 //! own; the page [Writing a guard](https://docs.rs/stockade/latest/stockade/guide) shows how.
 //!
@@ -85,6 +89,24 @@
 //!     assert_eq!(service.oneshot(without).await.unwrap().status(), StatusCode::FORBIDDEN);
 //! }
 //! ```
+//!
+//! # See also
+//! - [Composing layers](https://github.com/stockade-rs/stockade/blob/main/docs/src/composing.md) in
+//!   the book.
+//! - Layers: [`stockade-key-auth`](https://docs.rs/stockade-key-auth),
+//!   [`stockade-jwt`](https://docs.rs/stockade-jwt),
+//!   [`stockade-scope`](https://docs.rs/stockade-scope),
+//!   [`stockade-rate-limit`](https://docs.rs/stockade-rate-limit),
+//!   [`stockade-abuse`](https://docs.rs/stockade-abuse),
+//!   [`stockade-body`](https://docs.rs/stockade-body),
+//!   [`stockade-audit`](https://docs.rs/stockade-audit).
+//! - [`stockade-testkit`](https://docs.rs/stockade-testkit) checks that a guard keeps the contract
+//!   of the driver.
+//! - Examples:
+//!   [`hyper-keys`](https://github.com/stockade-rs/stockade/tree/main/examples/hyper-keys),
+//!   [`tonic-keys`](https://github.com/stockade-rs/stockade/tree/main/examples/tonic-keys).
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod client;
 pub mod clock;

@@ -1,5 +1,9 @@
 //! JWT bearer authentication as a tower layer, and issuance of the tokens.
 //!
+//! ```sh
+//! cargo add stockade-jwt
+//! ```
+//!
 //! # Rules
 //! 1. A token is taken from `Authorization: Bearer <token>`, never from the query or the
 //!    body. Two tokens that differ are a 400.
@@ -47,6 +51,13 @@
 //! - `jsonwebtoken` verifies signatures with AWS-LC, which needs a C compiler. Its other backend
 //!   depends on the `rsa` crate, whose timing leaks private keys (RUSTSEC-2023-0071), and accepts
 //!   RSA keys of any length.
+//!
+//! # Features
+//! None is enabled by default.
+//!
+//! | feature | provides |
+//! |---|---|
+//! | `jwks-url` | `JwksUrl`: the keys of a URL, with an HTTP client, TLS and tokio |
 //!
 //! # Examples
 //! ```toml
@@ -173,6 +184,16 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! # See also
+//! - [Access tokens](https://github.com/stockade-rs/stockade/blob/main/docs/src/jwt.md) in the
+//!   book.
+//! - [`stockade-key-auth`](https://docs.rs/stockade-key-auth) authenticates by API keys;
+//!   `JwtLayer::or` accepts both.
+//! - [`stockade-scope`](https://docs.rs/stockade-scope) decides which routes a token may call.
+//! - [`stockade-cli`](https://docs.rs/stockade-cli) issues, inspects and revokes tokens.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod algorithm;
 mod bearer;

@@ -1,5 +1,9 @@
 //! API key authentication as a tower layer.
 //!
+//! ```sh
+//! cargo add stockade-key-auth
+//! ```
+//!
 //! # Rules
 //! 1. A key is taken from `Authorization: Bearer <key>` or `X-API-Key`, never from the
 //!    query or the body. Two keys that differ are a 400.
@@ -116,6 +120,18 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! # See also
+//! - [API keys](https://github.com/stockade-rs/stockade/blob/main/docs/src/key-auth.md) in the
+//!   book.
+//! - [`stockade-sqlx`](https://docs.rs/stockade-sqlx) stores keys in SQLite and PostgreSQL.
+//! - [`stockade-scope`](https://docs.rs/stockade-scope) decides which routes a key may call.
+//! - [`stockade-cli`](https://docs.rs/stockade-cli) creates, rotates and revokes keys.
+//! - Examples: [`axum-keys`](https://github.com/stockade-rs/stockade/tree/main/examples/axum-keys),
+//!   [`hyper-keys`](https://github.com/stockade-rs/stockade/tree/main/examples/hyper-keys),
+//!   [`tonic-keys`](https://github.com/stockade-rs/stockade/tree/main/examples/tonic-keys).
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod base62;
 mod change;

@@ -1,6 +1,10 @@
 //! Rate limits, concurrency limits and token budgets as tower layers: stacked quotas by
 //! address, key, route, model or any other property of a request.
 //!
+//! ```sh
+//! cargo add stockade-rate-limit
+//! ```
+//!
 //! # Rules
 //! 1. A [`Quota`] is a number of requests per period: `Quota::per_minute(60).burst(10)`, or
 //!    the text `60/minute burst 10`. It is counted by GCRA, or as a sliding window
@@ -141,6 +145,21 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! # See also
+//! - [Rate limits](https://github.com/stockade-rs/stockade/blob/main/docs/src/rate-limit.md),
+//!   [token budgets](https://github.com/stockade-rs/stockade/blob/main/docs/src/token-budget.md)
+//!   and
+//!   [concurrency
+//!   limits](https://github.com/stockade-rs/stockade/blob/main/docs/src/concurrency.md) in the
+//!   book.
+//! - [`stockade-redis`](https://docs.rs/stockade-redis) shares limits and permits between replicas.
+//! - [`stockade-body`](https://docs.rs/stockade-body) estimates the model tokens of a request.
+//! - [`stockade`](https://docs.rs/stockade) has all layers in the right order.
+//! - Examples:
+//!   [`axum-redis`](https://github.com/stockade-rs/stockade/tree/main/examples/axum-redis).
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bucket;
 mod compiled;

@@ -1,5 +1,9 @@
 //! Limits, permits and bans shared by all processes of a service, on Redis or Valkey.
 //!
+//! ```sh
+//! cargo add stockade-redis
+//! ```
+//!
 //! # Rules
 //! 1. All stores share one connection ([`Redis`]). It is opened in the background and replaced
 //!    when it breaks; calls never wait for it.
@@ -121,6 +125,18 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! # See also
+//! - [One configuration
+//!   file](https://github.com/stockade-rs/stockade/blob/main/docs/src/configuration.md) in the
+//!   book.
+//! - [`stockade-rate-limit`](https://docs.rs/stockade-rate-limit) and
+//!   [`stockade-abuse`](https://docs.rs/stockade-abuse) are the layers that use these stores.
+//! - [`stockade`](https://docs.rs/stockade) uses them with the feature `redis`.
+//! - Examples:
+//!   [`axum-redis`](https://github.com/stockade-rs/stockade/tree/main/examples/axum-redis).
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bans;
 mod config;

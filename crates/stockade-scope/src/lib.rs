@@ -1,5 +1,9 @@
 //! Authorization by route and scope as a tower layer, with default deny.
 //!
+//! ```sh
+//! cargo add stockade-scope
+//! ```
+//!
 //! # Rules
 //! 1. A route is a method and a pattern in axum's syntax (`/v1/models/{id}`), or the path of a gRPC
 //!    method (`/package.Service/Method`). Routes without a rule are denied.
@@ -196,6 +200,15 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! # See also
+//! - [Scopes](https://github.com/stockade-rs/stockade/blob/main/docs/src/scopes.md) in the book.
+//! - [`stockade-key-auth`](https://docs.rs/stockade-key-auth) and
+//!   [`stockade-jwt`](https://docs.rs/stockade-jwt) authenticate.
+//! - [`stockade`](https://docs.rs/stockade) has all layers in the right order.
+//! - Examples: [`axum-keys`](https://github.com/stockade-rs/stockade/tree/main/examples/axum-keys).
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod access;
 mod builder;

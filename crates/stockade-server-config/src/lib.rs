@@ -1,6 +1,10 @@
 //! The configuration file of `stockade-server`: the sections `[server]`, `[model]` and `[log]`
 //! in addition to those of [`stockade::Config`].
 //!
+//! ```sh
+//! cargo add stockade-server-config
+//! ```
+//!
 //! The server and `stockade check` both load it with [`ServerFile::read`], so both report the
 //! same errors.
 //!
@@ -30,6 +34,15 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! # See also
+//! - [The server](https://github.com/stockade-rs/stockade/blob/main/docs/src/server.md) in the
+//!   book.
+//! - [`stockade-server`](https://docs.rs/stockade-server) and
+//!   [`stockade-cli`](https://docs.rs/stockade-cli) load this file.
+//! - [`stockade`](https://docs.rs/stockade) has the other sections.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod file;
 mod listen;

@@ -1,6 +1,10 @@
 //! API keys and audit records in SQLite or PostgreSQL, for [`stockade_key_auth`] and
 //! [`stockade_audit`].
 //!
+//! ```sh
+//! cargo add stockade-sqlx
+//! ```
+//!
 //! # Key store
 //! 1. Requests never query the database. They use the keys in memory, so a slow or unavailable
 //!    database does not affect known keys.
@@ -68,6 +72,12 @@
 //!   With SQLite, `sqlite3 audit.db "SELECT …"` does the same.
 //! - The table has seven indexes, which dominate the cost of an insert. For more than a few
 //!   thousand requests per second, write a file and load it later.
+//!
+//! # Features
+//! | feature | provides |
+//! |---|---|
+//! | `postgres` (default) | PostgreSQL, with TLS |
+//! | `sqlite` (default) | SQLite, compiled in |
 //!
 //! # Examples
 //! ```toml
@@ -160,6 +170,15 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! # See also
+//! - [API keys](https://github.com/stockade-rs/stockade/blob/main/docs/src/key-auth.md) in the
+//!   book.
+//! - [`stockade-key-auth`](https://docs.rs/stockade-key-auth) and
+//!   [`stockade-audit`](https://docs.rs/stockade-audit) are the layers that use these stores.
+//! - [`stockade-cli`](https://docs.rs/stockade-cli) manages the keys of a database.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
 compile_error!("enable the feature `postgres` or `sqlite`");

@@ -1,5 +1,9 @@
 //! Tests for guards and stores: contract probes, conformance suites and a fake clock.
 //!
+//! ```sh
+//! cargo add --dev stockade-testkit
+//! ```
+//!
 //! 1. [`contract::uphold`] checks that a guard keeps the contract of the driver: readiness
 //!    under a concurrency limit, safe to drop at every await point, bodies and errors of the
 //!    inner service unchanged, `Clone + Send + Sync`.
@@ -9,6 +13,14 @@
 //!    limit stores.
 //! 4. [`FakeClock`] is a [`Clock`](stockade_core::clock::Clock) that only moves when a test moves
 //!    it.
+//!
+//! # Features
+//! None is enabled by default.
+//!
+//! | feature | provides |
+//! |---|---|
+//! | `key-store` | `key_store::uphold`: the conformance suite of key stores |
+//! | `limit-store` | `limit_store::uphold`: the conformance suite of limit stores |
 //!
 //! # Example
 //! ```toml
@@ -44,6 +56,14 @@
 //!     contract::uphold(&GuardLayer::new(Open), || Request::new(())).await;
 //! }
 //! ```
+//!
+//! # See also
+//! - [Writing a
+//!   guard](https://github.com/stockade-rs/stockade/blob/main/docs/src/writing-a-guard.md) in the
+//!   book.
+//! - [`stockade-core`](https://docs.rs/stockade-core) has the traits of guards.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod clock;
 pub mod contract;

@@ -1,6 +1,10 @@
 //! Follows files that a server reads at startup and reloads when they change: key files,
 //! deny-lists, certificates, configuration, published key sets.
 //!
+//! ```sh
+//! cargo add stockade-watch
+//! ```
+//!
 //! # Rules
 //! 1. The **last good value stays active**. A missing, unreadable or invalid file changes
 //!    nothing.
@@ -74,6 +78,15 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! # See also
+//! - [One configuration
+//!   file](https://github.com/stockade-rs/stockade/blob/main/docs/src/configuration.md) in the
+//!   book.
+//! - [`stockade-key-auth`](https://docs.rs/stockade-key-auth) and
+//!   [`stockade-abuse`](https://docs.rs/stockade-abuse) follow their files with this crate.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backoff;
 mod file;

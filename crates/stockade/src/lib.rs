@@ -1,6 +1,10 @@
 //! Authentication, rate limits, bans and audit records for HTTP and gRPC APIs: one tower layer,
 //! configured by one file.
 //!
+//! ```sh
+//! cargo add stockade
+//! ```
+//!
 //! # Rules
 //! 1. **Routes without a rule are denied.** `[[routes]]` makes a route public or requires
 //!    authentication or a scope.
@@ -147,6 +151,24 @@
 //! Requests with another content type get status 415. Like every refusal, theirs is recorded,
 //! counted in metrics and reported to the abuse detector. `async_guard_fn` creates guards that
 //! wait or hold a permit until the response has ended; see [`guard`](stockade_core::guard).
+//!
+//! # See also
+//! - [Quick start](https://github.com/stockade-rs/stockade/blob/main/docs/src/quick-start.md) in
+//!   the book.
+//! - [`stockade-cli`](https://docs.rs/stockade-cli) creates keys and checks the configuration.
+//! - [`stockade-server`](https://docs.rs/stockade-server) serves a model behind the fence without
+//!   code.
+//! - Each layer is a crate: [`stockade-key-auth`](https://docs.rs/stockade-key-auth),
+//!   [`stockade-jwt`](https://docs.rs/stockade-jwt),
+//!   [`stockade-scope`](https://docs.rs/stockade-scope),
+//!   [`stockade-rate-limit`](https://docs.rs/stockade-rate-limit),
+//!   [`stockade-abuse`](https://docs.rs/stockade-abuse),
+//!   [`stockade-body`](https://docs.rs/stockade-body),
+//!   [`stockade-audit`](https://docs.rs/stockade-audit).
+//! - Examples: [`axum-llm`](https://github.com/stockade-rs/stockade/tree/main/examples/axum-llm),
+//!   [`tonic-and-axum`](https://github.com/stockade-rs/stockade/tree/main/examples/tonic-and-axum).
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "axum")]
 mod axum;
