@@ -11,7 +11,8 @@
 //!    stores.
 //! 3. With the feature `limit-store`, `limit_store::uphold` runs the conformance suite for
 //!    limit stores.
-//! 4. [`FakeClock`] is a [`Clock`](stockade_core::clock::Clock) that only moves when a test moves
+//! 4. [`poll`] waits for state that another thread or process changes, so that tests do not sleep.
+//! 5. [`FakeClock`] is a [`Clock`](stockade_core::clock::Clock) that only moves when a test moves
 //!    it.
 //!
 //! # Features
@@ -71,6 +72,7 @@ pub mod contract;
 pub mod key_store;
 #[cfg(feature = "limit-store")]
 pub mod limit_store;
+pub mod poll;
 mod probe;
 
 pub use clock::FakeClock;
