@@ -9,10 +9,11 @@ use std::{
     process::{Command, Stdio},
     sync::{Arc, mpsc},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use stockade_abuse::{AbuseEvent, AbusePolicy, BanStore, DenyList, Detector, Offender};
+use stockade_testkit::poll::until;
 
 fn client(text: &str) -> Offender {
     text.parse().unwrap()
@@ -236,11 +237,7 @@ fn reports_a_missing_list_and_keeps_bans_when_it_is_lost() {
         text.contains("192.0.2.1") && text.contains("192.0.2.2"),
         "{text}"
     );
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while health.status().is_failing() {
-        assert!(Instant::now() < deadline, "{:?}", health.status());
-        thread::sleep(Duration::from_millis(10));
-    }
+    until("the list is healthy", || !health.status().is_failing());
 }
 
 // FA16
@@ -297,10 +294,8 @@ fn killed_process_leaves_a_readable_file() {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        while modified() == before {
-            thread::yield_now();
-        }
-        // At a different point of a write each time.
+        until("the child writes", || modified() != before);
+        // Sleeps: kills the child at a different point of a write each time.
         thread::sleep(Duration::from_micros(round * 777));
         child.kill().unwrap();
         child.wait().unwrap();
@@ -331,7 +326,7 @@ fn ban_and_unban_for_ever(path: &Path) -> ! {
         } else {
             detector.ban(offender, None, "by the child");
         }
-        thread::sleep(Duration::from_micros(50));
+        thread::yield_now();
     }
     unreachable!("it ends by being killed")
 }

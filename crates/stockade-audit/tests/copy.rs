@@ -4,11 +4,7 @@
 
 mod support;
 
-use std::{
-    convert::Infallible,
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -17,6 +13,7 @@ use stockade_audit::{
     AuditLayer, AuditLog, EventKind, Journal, Overflow, RequestBody, SecurityEvent,
 };
 use stockade_core::{client::PeerAddr, context::ContextGuard, guard::Guard};
+use stockade_testkit::poll::until_async;
 use support::{Memory, records};
 use tower::{ServiceBuilder, ServiceExt};
 
@@ -97,11 +94,7 @@ async fn overflow_of_the_copy_applies_to_all_requests() {
     let closed = closed.start().unwrap();
     let log = AuditLog::new(journal(&requests)).copy(closed.clone());
     log.event(SecurityEvent::new(EventKind::KeyRevoked));
-    let until = Instant::now() + PATIENCE;
-    while !closed.stats().failing {
-        assert!(Instant::now() < until, "the failure is not noticed");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    until_async("the failure is noticed", async || closed.stats().failing).await;
     assert_eq!(ask(&log, 200).await, 503);
     copy.broken(false);
     log.flush(PATIENCE).unwrap();

@@ -4,13 +4,7 @@
 
 mod support;
 
-use std::{
-    convert::Infallible,
-    io,
-    net::SocketAddr,
-    sync::mpsc,
-    time::{Duration, Instant},
-};
+use std::{convert::Infallible, io, net::SocketAddr, sync::mpsc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -20,7 +14,10 @@ use stockade_audit::{
     SecurityEvent, Sink,
 };
 use stockade_core::{client::PeerAddr, clock::Timestamp};
-use stockade_testkit::FakeClock;
+use stockade_testkit::{
+    FakeClock,
+    poll::{until, until_async},
+};
 use support::{Memory, records};
 use tower::{Layer, Service, ServiceExt};
 
@@ -78,12 +75,9 @@ fn gate(memory: &Memory) -> (mpsc::Sender<()>, Gate) {
 /// Writes events until the journal is full.
 fn fill(log: &AuditLog, capacity: usize) {
     let journal = log.journals().next().unwrap();
-    let until = Instant::now() + LONG;
-    // The thread took the first batch and waits at the gate.
-    while journal.stats().queued_bytes > 0 {
-        std::thread::yield_now();
-        assert!(Instant::now() < until);
-    }
+    until("the thread waits at the gate with the first batch", || {
+        journal.stats().queued_bytes == 0
+    });
     while journal.stats().queued_bytes <= capacity / 2 {
         log.event(event("/".repeat(200)));
     }
@@ -134,11 +128,7 @@ async fn fail_closed_refuses_until_the_sink_recovers() {
         .unwrap();
     let log = AuditLog::new(journal.clone());
     let service = answering(&log, StatusCode::OK);
-    let until = Instant::now() + LONG;
-    while !journal.stats().failing {
-        assert!(Instant::now() < until);
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    until_async("the failure is noticed", async || journal.stats().failing).await;
     let refused = service.clone().oneshot(request()).await.unwrap();
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     let body = refused.into_body().collect().await.unwrap().to_bytes();
@@ -358,13 +348,9 @@ fn writes_a_record_right_after_a_batch_without_a_flush() {
     let memory = Memory::default();
     let journal = Journal::builder(memory.clone(), Overflow::DropAndCount);
     let log = AuditLog::new(journal.start().unwrap());
-    let until = Instant::now() + LONG;
     for word in ["first", "second", "third"] {
         log.event(event(word));
-        while !memory.text().contains(word) {
-            std::thread::yield_now();
-            assert!(Instant::now() < until, "{word}");
-        }
+        until(word, || memory.text().contains(word));
     }
 }
 

@@ -2,23 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{
-    convert::Infallible,
-    fs,
-    path::Path,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{convert::Infallible, fs, path::Path, process::Command};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use stockade_core::guard::{Guard, GuardLayer};
 use stockade_key_auth::{FileKeyStore, GeneratedKey, KeyAuth, KeyRecord, KeyStore, to_yaml};
+use stockade_testkit::poll::{until, until_async};
 use tower::{Layer, ServiceExt, service_fn};
-
-/// A generous time-out; changes are expected within two seconds.
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Replaces the key file atomically, as a store does.
 fn write(path: &Path, records: &[KeyRecord]) {
@@ -72,11 +64,10 @@ async fn service_watches_the_file_after_store_and_layer_are_dropped() {
     assert_eq!(status(&service, &revoked).await, 200);
 
     write(&path, &[other]);
-    let deadline = Instant::now() + TIMEOUT;
-    while status(&service, &revoked).await != 401 {
-        assert!(Instant::now() < deadline, "the key is still valid");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until_async("the key is refused", async || {
+        status(&service, &revoked).await == 401
+    })
+    .await;
     assert_eq!(status(&service, &kept).await, 200);
 }
 
@@ -138,13 +129,6 @@ fn out_of_descriptors() {
     write(&next, &[]);
     let store = FileKeyStore::open(&path).unwrap();
     let is_valid = || !store.keys().current().is_empty();
-    let until = |what: &str, is_so: &dyn Fn() -> bool| {
-        let deadline = Instant::now() + TIMEOUT;
-        while !is_so() {
-            assert!(Instant::now() < deadline, "timed out: {what}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    };
 
     let mut descriptors = Vec::new();
     while let Ok(descriptor) = fs::File::open("/dev/null") {
@@ -152,15 +136,15 @@ fn out_of_descriptors() {
     }
     // A rename needs no descriptor.
     fs::rename(&next, &path).unwrap();
-    until("the failure is visible", &|| {
+    until("the failure is visible", || {
         store.health().status().is_failing()
     });
     assert!(is_valid(), "the last valid keys stay active");
 
     // The file does not change again.
     drop(descriptors);
-    until("the key is refused", &|| !is_valid());
-    until("the source is healthy", &|| {
+    until("the key is refused", || !is_valid());
+    until("the source is healthy", || {
         !store.health().status().is_failing()
     });
     assert!(store.health().status().failures > 0);

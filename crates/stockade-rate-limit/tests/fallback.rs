@@ -77,6 +77,7 @@ impl LimitStore for Remote {
             Does::Fail => StoreReply::Wait(Box::pin(async move { Err(down()) })),
             Does::Hang => StoreReply::Wait(Box::pin(std::future::pending())),
             Does::AnswerAfter(delay) => StoreReply::Wait(Box::pin(async move {
+                // Sleeps: the clock is paused.
                 sleep(delay).await;
                 Ok(decision)
             })),

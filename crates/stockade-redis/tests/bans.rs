@@ -7,8 +7,8 @@ use std::{sync::Arc, time::Duration};
 
 use stockade_abuse::{AbuseEvent, AbusePolicy, Detector, Offender};
 use stockade_redis::{Redis, RedisBans};
+use stockade_testkit::poll::until_async;
 use support::{Server, begin, connect};
-use tokio::time::{Instant, sleep};
 
 /// The detector of one replica.
 fn replica(redis: &Redis) -> Detector {
@@ -21,16 +21,6 @@ fn offender() -> Offender {
     "192.0.2.7".parse().unwrap()
 }
 
-/// Waits until the condition holds, and returns how long it took.
-async fn until(what: &str, is_so: impl Fn() -> bool) -> Duration {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(15), "never: {what}");
-        sleep(Duration::from_millis(5)).await;
-    }
-    start.elapsed()
-}
-
 // D10
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bans_and_unbans_hold_everywhere_within_a_second() {
@@ -39,13 +29,13 @@ async fn bans_and_unbans_hold_everywhere_within_a_second() {
     let (one, other) = (replica(&one), replica(&other));
     for length in [Some(Duration::from_secs(600)), None] {
         one.ban(offender(), length, "by hand");
-        let took = until("banned", || other.find_ban(&offender()).is_some()).await;
+        let took = until_async("banned", async || other.find_ban(&offender()).is_some()).await;
         assert!(took < Duration::from_secs(1), "{took:?}");
         let ban = other.find_ban(&offender()).unwrap();
         assert_eq!(ban, one.find_ban(&offender()).unwrap());
 
         assert!(other.unban(&offender()));
-        let took = until("unbanned", || one.find_ban(&offender()).is_none()).await;
+        let took = until_async("unbanned", async || one.find_ban(&offender()).is_none()).await;
         assert!(took < Duration::from_secs(1), "{took:?}");
     }
 }
@@ -60,9 +50,9 @@ async fn late_processes_read_all_bans() {
         one.ban(key, Some(Duration::from_secs(600)), "5 errors in 30s");
     }
     let in_redis = || server.run::<usize>(&["HLEN", "stockade:{default}:bans"]);
-    until("written", || in_redis() == 1_501).await;
+    until_async("written", async || in_redis() == 1_501).await;
     let late = replica(&redis);
-    until("read", || late.bans().len() == 1_500).await;
+    until_async("read", async || late.bans().len() == 1_500).await;
 }
 
 // R13
@@ -74,7 +64,7 @@ async fn bans_hold_without_redis_and_are_written_later() {
     one.ban(offender(), None, "by hand");
     assert!(one.find_ban(&offender()).is_some());
     server.restart();
-    until("banned everywhere", || {
+    until_async("banned everywhere", async || {
         other.find_ban(&offender()).is_some()
     })
     .await;
@@ -97,17 +87,17 @@ async fn lost_data_lifts_no_ban() {
         .build();
     let other = replica(&redis);
     one.ban(offender(), None, "by hand");
-    until("banned", || other.find_ban(&offender()).is_some()).await;
+    until_async("banned", async || other.find_ban(&offender()).is_some()).await;
 
     server.run::<()>(&["FLUSHALL"]);
     let in_redis = || server.run::<usize>(&["EXISTS", "stockade:{default}:bans:log"]);
-    until("started again", || in_redis() == 1).await;
+    until_async("started again", async || in_redis() == 1).await;
     server.kill();
     server.restart();
     redis.connected().await;
     let next: Offender = "192.0.2.8".parse().unwrap();
     other.ban(next.clone(), None, "by hand");
-    until("works again", || one.find_ban(&next).is_some()).await;
+    until_async("works again", async || one.find_ban(&next).is_some()).await;
     assert!(one.find_ban(&offender()).is_some() && other.find_ban(&offender()).is_some());
     let heard: Vec<_> = heard.try_iter().collect();
     assert!(
@@ -119,7 +109,7 @@ async fn lost_data_lifts_no_ban() {
 
     // Lifted bans are still propagated.
     assert!(one.unban(&offender()));
-    until("unbanned", || other.find_ban(&offender()).is_none()).await;
+    until_async("unbanned", async || other.find_ban(&offender()).is_none()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,8 +8,9 @@ use std::{thread, time::Duration};
 
 use stockade_rate_limit::{FailurePolicy, Fallback, Fraction, OwnedBucket, Quota};
 use stockade_redis::{Namespace, Redis, RedisConfig, RedisLimits};
+use stockade_testkit::poll::until_async;
 use support::{Proxy, Server, begin, connect, take};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
 const QUOTA: Quota = Quota::per_day(20);
 /// The local share of one process, of 20.
@@ -41,20 +42,13 @@ impl Policies {
                 Quota::per_second(1_000),
                 1,
             )];
-            let start = Instant::now();
-            loop {
+            until_async("Redis decides", async || {
                 let before = fallback.health().fallback_decisions;
                 let answer = take(fallback, &probe).await;
                 let health = fallback.health();
-                if answer.is_ok() && health.up && health.fallback_decisions == before {
-                    break;
-                }
-                assert!(
-                    start.elapsed() < Duration::from_secs(20),
-                    "{answer:?} {health:?}"
-                );
-                sleep(Duration::from_millis(20)).await;
-            }
+                answer.is_ok() && health.up && health.fallback_decisions == before
+            })
+            .await;
         }
     }
 
@@ -189,7 +183,11 @@ async fn loading_its_data() {
         tokio::task::block_in_place(|| {
             let runtime = tokio::runtime::Handle::current();
             runtime.block_on(async {
-                sleep(Duration::from_millis(500)).await;
+                until_async("it is loading", async || {
+                    let info: String = server.run(&["INFO", "persistence"]);
+                    info.contains("loading:1")
+                })
+                .await;
                 policies.decide("loading").await;
                 assert!(!reload.is_finished(), "it was not loading all the time");
             });
@@ -248,14 +246,11 @@ async fn out_of_memory() {
 const ALL: [&str; 2] = ["0", "16383"];
 
 async fn is_up(server: &Server) {
-    let start = Instant::now();
-    while !server
-        .run::<String>(&["CLUSTER", "INFO"])
-        .contains("cluster_state:ok")
-    {
-        assert!(start.elapsed() < Duration::from_secs(15), "no cluster");
-        sleep(Duration::from_millis(20)).await;
-    }
+    until_async("the cluster is up", async || {
+        let info: String = server.run(&["CLUSTER", "INFO"]);
+        info.contains("cluster_state:ok")
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

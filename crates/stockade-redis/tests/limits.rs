@@ -7,7 +7,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use stockade_rate_limit::{LimitStore, OwnedBucket, Quota, StoreErrorKind, StoreReply};
 use stockade_redis::RedisLimits;
-use stockade_testkit::limit_store;
+use stockade_testkit::{limit_store, poll::until_async};
 use support::{Server, connect, take};
 
 #[tokio::test]
@@ -127,16 +127,17 @@ async fn unspent_leases_are_returned() {
         passed += u32::from(take(&leases, &request).await.unwrap().is_allowed());
         assert!(passed < 50, "no lease was made");
     }
-    while leases.stats().followed > 0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until_async("no lease is followed", async || {
+        leases.stats().followed == 0
+    })
+    .await;
     // The call that returns the lease is in flight, without a completion signal.
-    let status = || async { take(&strict, &request).await.unwrap() };
-    while status().await.is_allowed() {
-        passed += 1;
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    assert_eq!(passed, 100);
+    until_async("all are spent", async || {
+        passed += u32::from(take(&strict, &request).await.unwrap().is_allowed());
+        passed == 100
+    })
+    .await;
+    assert!(!take(&strict, &request).await.unwrap().is_allowed());
 }
 
 #[tokio::test]

@@ -9,8 +9,9 @@ use http::Request;
 use stockade_core::guard::{Check, Guard, Head};
 use stockade_rate_limit::{Concurrency, ConcurrencyHook, ConcurrencyLimit, KeyExtractor};
 use stockade_redis::{RedisPermit, RedisPermits};
+use stockade_testkit::poll::until_async;
 use support::{Server, begin, connect};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
 type Permit = ConcurrencyHook<RedisPermit>;
 
@@ -32,16 +33,11 @@ async fn ask(guard: &Concurrency<RedisPermits>) -> Result<Permit, String> {
     permit.map_err(|refusal| refusal.code().to_owned())
 }
 
-async fn until(what: &str, is_so: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(15), "never: {what}");
-        sleep(Duration::from_millis(5)).await;
-    }
-}
+/// The permits of [`guard`] in Redis, each with the time when it expires.
+const STREAMS: &str = "stockade:{default}:permits:streams:all";
 
 fn in_use(server: &Server) -> usize {
-    server.run(&["ZCARD", "stockade:{default}:permits:streams:all"])
+    server.run(&["ZCARD", STREAMS])
 }
 
 // R15
@@ -67,7 +63,7 @@ async fn two_replicas_share_permits() {
     }
     assert_eq!(permits.len(), 10);
     drop(permits);
-    until("all given back", || in_use(&server) == 0).await;
+    until_async("all given back", async || in_use(&server) == 0).await;
     assert_eq!(stores[0].stats().live + stores[1].stats().live, 0);
 }
 
@@ -80,7 +76,7 @@ async fn a_request_dropped_while_acquiring_holds_nothing() {
     for index in 0..300_u64 {
         let _ = timeout(Duration::from_micros(index * 3), ask(&guard)).await;
     }
-    until("all given back", || {
+    until_async("all given back", async || {
         in_use(&server) == 0 && store.stats().live == 0
     })
     .await;
@@ -109,23 +105,26 @@ async fn permits_of_a_crashed_process_expire_and_others_stay() {
     died.join().unwrap();
     let guard = guard(&alive, 2);
     assert_eq!(ask(&guard).await.unwrap_err(), "CONCURRENCY_LIMIT");
-    let start = Instant::now();
-    let second = loop {
-        match ask(&guard).await {
-            Ok(permit) => break permit,
-            Err(_) => assert!(start.elapsed() < Duration::from_secs(10)),
-        }
-        sleep(Duration::from_millis(20)).await;
-    };
+    let mut second = None;
+    until_async("the permit of the crashed process expires", async || {
+        second = ask(&guard).await.ok();
+        second.is_some()
+    })
+    .await;
     // FP01: permits are renewed beyond their lifetime, even if they are all that is left of
     // their store.
     drop((guard, alive));
     let other = RedisPermits::with_ttl(&connect(&server).await, life);
     let guard = self::guard(&other, 2);
-    sleep(life * 2).await;
+    let last: (String, u64) = server.run(&["ZRANGE", STREAMS, "-1", "-1", "WITHSCORES"]);
+    let later = (last.1 + life.as_millis() as u64).to_string();
+    until_async("both are renewed", async || {
+        server.run::<usize>(&["ZCOUNT", STREAMS, &later, "+inf"]) == 2
+    })
+    .await;
     assert_eq!(ask(&guard).await.unwrap_err(), "CONCURRENCY_LIMIT");
     drop((kept, second));
-    until("all given back", || in_use(&server) == 0).await;
+    until_async("all given back", async || in_use(&server) == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -143,14 +142,14 @@ async fn waiting_requests_are_served_in_order_across_replicas() {
             served.send(index).unwrap();
             drop(permit);
         });
-        until("in the queue", || other.stats().waiting == index + 1).await;
+        until_async("in the queue", async || other.stats().waiting == index + 1).await;
     }
     assert_eq!(ask(&patient).await.unwrap_err(), "CONCURRENCY_LIMIT");
     drop(held);
     for index in 0..3 {
         assert_eq!(order.recv().await, Some(index));
     }
-    until("the queue is empty", || other.stats().waiting == 0).await;
+    until_async("the queue is empty", async || other.stats().waiting == 0).await;
 
     let held = ask(&guard(&one, 1).queue(Duration::from_secs(10), 1))
         .await
@@ -173,8 +172,8 @@ async fn without_redis_no_permits_are_granted_and_lost_ones_are_restored() {
     assert_eq!(ask(&guard).await.unwrap_err(), "LIMITS_UNAVAILABLE");
     server.restart();
     redis.connected().await;
-    until("put back", || in_use(&server) == 1).await;
+    until_async("put back", async || in_use(&server) == 1).await;
     assert_eq!(ask(&guard).await.unwrap_err(), "CONCURRENCY_LIMIT");
     drop(held);
-    until("given back", || in_use(&server) == 0).await;
+    until_async("given back", async || in_use(&server) == 0).await;
 }

@@ -10,6 +10,7 @@ mod support;
 use server::Database;
 use stockade_key_auth::{KeyChange, KeyStore, KeyStoreErrorKind};
 use stockade_sqlx::SqlKeyStore;
+use stockade_testkit::poll::until_async;
 
 #[tokio::test]
 async fn passes_the_store_tests_and_persists() {
@@ -82,7 +83,7 @@ async fn reconnects_without_missing_changes() {
         support::connect(database.url()).await,
     );
     let key = support::issue(&here, "a").await;
-    support::eventually("the key passes", async || {
+    until_async("the key passes", async || {
         support::passes(&there, key.expose()).await
     })
     .await;
@@ -93,7 +94,7 @@ async fn reconnects_without_missing_changes() {
              UPDATE stockade_keys SET revoked = 1 WHERE id = 'a'",
         )
         .await;
-    support::eventually("the key is refused", async || {
+    until_async("the key is refused", async || {
         !support::passes(&there, key.expose()).await && !there.health().stale
     })
     .await;

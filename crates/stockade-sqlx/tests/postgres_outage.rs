@@ -10,6 +10,7 @@ mod support;
 
 use server::{Database, postgres};
 use stockade_key_auth::{KeyChange, KeyStore, KeyStoreErrorKind};
+use stockade_testkit::poll::until_async;
 
 #[tokio::test]
 async fn known_keys_stay_active_during_an_outage() {
@@ -22,13 +23,13 @@ async fn known_keys_stay_active_during_an_outage() {
         support::issue(&here, "a").await,
         support::issue(&here, "b").await,
     );
-    support::eventually("the keys are valid", async || {
+    until_async("the keys are valid", async || {
         support::passes(&there, other.expose()).await
     })
     .await;
 
     postgres("kill");
-    support::eventually("the outage is detected", async || there.health().stale).await;
+    until_async("the outage is detected", async || there.health().stale).await;
     let revoke = |name| (support::id(name), KeyChange::Revoke { at: support::at(1) });
     for store in [&here, &there] {
         assert!(support::passes(store, key.expose()).await);
@@ -48,18 +49,18 @@ async fn known_keys_stay_active_during_an_outage() {
     postgres("resume");
     let (id, change) = revoke("a");
     here.change(id, change).await.unwrap();
-    support::eventually("the other store receives the change", async || {
+    until_async("the other store receives the change", async || {
         !support::passes(&there, key.expose()).await
     })
     .await;
     assert!(support::passes(&there, other.expose()).await);
-    support::eventually("the store is healthy", async || !there.health().stale).await;
+    until_async("the store is healthy", async || !there.health().stale).await;
     assert!(there.health().last_success > seen.last_success);
 
     // The store has subscribed again, and not only reloaded once.
     let (id, change) = revoke("b");
     here.change(id, change).await.unwrap();
-    support::eventually("the other store receives the next change", async || {
+    until_async("the other store receives the next change", async || {
         !support::passes(&there, other.expose()).await
     })
     .await;

@@ -10,9 +10,9 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, Instant},
 };
 
+use stockade_testkit::poll::until;
 use stockade_watch::{FileVersions, FileWatch, SourceHealth};
 
 /// A value loaded from a file, and a switch that makes the reload fail.
@@ -53,15 +53,7 @@ impl Followed {
     }
 
     fn becomes(&self, text: &str) {
-        until(|| *self.value.lock().unwrap() == text);
-    }
-}
-
-fn until(condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !condition() {
-        assert!(Instant::now() < deadline, "timed out");
-        thread::sleep(Duration::from_millis(5));
+        until(text, || *self.value.lock().unwrap() == text);
     }
 }
 
@@ -96,13 +88,15 @@ fn retries_a_failed_reload_without_another_change() {
     followed.broken.store(true, Ordering::SeqCst);
     fs::write(&path, "two").unwrap();
     let health = followed.watch.health();
-    until(|| health.status().consecutive_failures >= 2);
+    until("two attempts fail", || {
+        health.status().consecutive_failures >= 2
+    });
     assert_eq!(*followed.value.lock().unwrap(), "one");
     let error = health.status().last_error.unwrap();
     assert_eq!(&*error, "too many open files");
     followed.broken.store(false, Ordering::SeqCst);
     followed.becomes("two");
-    until(|| !health.status().is_failing());
+    until("the source is healthy", || !health.status().is_failing());
     assert!(health.status().failures >= 2);
 }
 
@@ -111,7 +105,9 @@ fn keeps_the_value_while_the_file_is_missing() {
     let (_folder, path) = file("one");
     let followed = Followed::new(&path);
     fs::remove_file(&path).unwrap();
-    until(|| followed.watch.health().status().is_failing());
+    until("the failure is visible", || {
+        followed.watch.health().status().is_failing()
+    });
     assert_eq!(*followed.value.lock().unwrap(), "one");
     fs::write(&path, "two").unwrap();
     followed.becomes("two");
@@ -180,5 +176,5 @@ fn the_thread_ends_with_the_watch() {
     };
     let watch = FileWatch::start(versions, SourceHealth::new("test"), reload).unwrap();
     drop(watch);
-    until(|| Arc::strong_count(&alive) == 1);
+    until("the callback is dropped", || Arc::strong_count(&alive) == 1);
 }

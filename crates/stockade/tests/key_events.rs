@@ -2,12 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{
-    collections::BTreeMap,
-    convert::Infallible,
-    fs,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, convert::Infallible, fs, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -16,6 +11,7 @@ use serde_json::{Value, json};
 use stockade::{Config, Environment, Fence, FenceEvent, Format};
 use stockade_core::{client::PeerAddr, clock::Timestamp};
 use stockade_key_auth::{KeyChange, KeyDigest, KeyFileFormat, KeyRecord};
+use stockade_testkit::poll::until_async;
 use tempfile::TempDir;
 use tower::{Layer, ServiceExt};
 
@@ -87,24 +83,13 @@ impl Site {
 
     /// Waits for this number of events.
     async fn wait_for_events(&self, count: usize) -> Vec<[Value; 3]> {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            let events = self.events();
-            if events.len() >= count {
-                return events;
-            }
-            assert!(Instant::now() < end, "only {events:?}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        until_async("the events", async || self.events().len() >= count).await;
+        self.events()
     }
 
     /// Waits until a request with this key has this status.
     async fn answers(&self, key: &str, status: u16) {
-        let end = Instant::now() + PATIENCE;
-        while self.ask(key).await != status {
-            assert!(Instant::now() < end, "never {status}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        until_async("the status", async || self.ask(key).await == status).await;
     }
 }
 

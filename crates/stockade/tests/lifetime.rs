@@ -2,12 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{
-    convert::Infallible,
-    fs,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{convert::Infallible, fs, path::Path, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -16,11 +11,9 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use stockade::{Config, Environment, Fence, Format};
 use stockade_core::client::PeerAddr;
 use stockade_key_auth::{GeneratedKey, KeyRecord, to_yaml};
+use stockade_testkit::poll::until_async;
 use tempfile::TempDir;
 use tower::{Layer, Service, ServiceExt};
-
-/// A generous timeout; on an idle machine a change takes effect within two seconds.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 const ROUTES: &str = "
 [audit]
@@ -75,14 +68,6 @@ async fn status(
         .as_u16()
 }
 
-async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so().await {
-        assert!(Instant::now() < deadline, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
 fn generated() -> (GeneratedKey, KeyRecord) {
     let key = GeneratedKey::new("sk", "team".parse().unwrap()).unwrap();
     let record = KeyRecord::new(key.id().clone(), key.digest());
@@ -106,7 +91,7 @@ async fn a_key_revoked_in_the_file_is_refused() {
     assert_eq!(status(&service, Some(&key)).await, 200);
 
     write(&file, "keys: []\n");
-    until("the key is refused", async || {
+    until_async("the key is refused", async || {
         status(&service, Some(&key)).await == 401
     })
     .await;
@@ -131,7 +116,7 @@ async fn a_key_revoked_in_the_database_is_refused() {
     let at = Timestamp::from_secs(1);
     let revoked = elsewhere.change(key.id().clone(), KeyChange::Revoke { at });
     revoked.await.unwrap();
-    until("the key is refused", async || {
+    until_async("the key is refused", async || {
         status(&service, Some(&key)).await == 401
     })
     .await;
@@ -147,13 +132,13 @@ async fn the_deny_list_is_followed_and_records_are_written() {
     let config = "[auth]\nkeys_file = 'keys.yaml'\n[abuse]\ndeny_list = 'denied.txt'\n";
     let service = fenced(read(&folder, config)).await;
     assert_eq!(status(&service, None).await, 401);
-    until("the request is recorded", async || {
+    until_async("the request is recorded", async || {
         fs::read_to_string(folder.path().join("app.log")).is_ok_and(|log| !log.is_empty())
     })
     .await;
 
     fs::write(&denied, "203.0.113.7  # by hand\n").unwrap();
-    until("the client is banned", async || {
+    until_async("the client is banned", async || {
         status(&service, None).await == 403
     })
     .await;
@@ -195,11 +180,11 @@ async fn a_source_that_cannot_be_read_is_in_the_status_and_in_metrics() {
     );
 
     write(&file, "keys: [\n");
-    until("the failure is seen", async || keys().is_failing()).await;
+    until_async("the failure is seen", async || keys().is_failing()).await;
     let error = keys().last_error.unwrap();
     assert!(error.contains("keys.yaml"), "{error}");
     assert!(has(&metrics(), "stockade_source_failing", "1"));
-    until("the last good value ages", async || {
+    until_async("the last good value ages", async || {
         keys().age > Duration::from_secs(1)
     })
     .await;
@@ -214,6 +199,6 @@ async fn a_source_that_cannot_be_read_is_in_the_status_and_in_metrics() {
     );
 
     write(&file, "keys: []\n");
-    until("it is read again", async || !keys().is_failing()).await;
+    until_async("it is read again", async || !keys().is_failing()).await;
     assert!(has(&metrics(), "stockade_source_failing", "0"));
 }

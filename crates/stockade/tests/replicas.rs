@@ -7,7 +7,6 @@ use std::{
     fs,
     net::TcpListener,
     process::{Child, Command, Stdio},
-    time::Duration,
 };
 
 use http::{Request, Response};
@@ -16,8 +15,8 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use stockade::{Config, Environment, Fence, Format};
 use stockade_core::client::PeerAddr;
 use stockade_key_auth::{GeneratedKey, KeyRecord, to_yaml};
+use stockade_testkit::poll::until_async;
 use tempfile::TempDir;
-use tokio::time::{sleep, timeout};
 use tower::{Layer, ServiceExt, service_fn};
 
 struct Redis {
@@ -102,15 +101,11 @@ impl Replica {
 
     /// Waits until the store is reported as available or unavailable.
     async fn until(&self, up: bool) {
-        let seen = async {
-            while self.fence.store_health().unwrap().up != up {
-                self.ask(&self.key).await;
-                sleep(Duration::from_millis(20)).await;
-            }
-        };
-        timeout(Duration::from_secs(20), seen)
-            .await
-            .expect("it is seen");
+        until_async("the health of the store", async || {
+            self.ask(&self.key).await;
+            self.fence.store_health().unwrap().up == up
+        })
+        .await;
     }
 }
 
@@ -141,14 +136,7 @@ async fn two_replicas_share_limits_and_bans() {
     for number in 0..5 {
         assert_eq!(one.ask(&format!("Bearer wrong-{number}")).await, 401);
     }
-    let banned = async {
-        while two.ask(&two.key).await != 403 {
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(Duration::from_secs(5), banned)
-        .await
-        .expect("the ban is known");
+    until_async("the ban is known", async || two.ask(&two.key).await == 403).await;
 }
 
 // R13

@@ -2,19 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{
-    fs,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path};
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use stockade::{Config, Environment, Fence, Format};
+use stockade_testkit::poll::until_async;
 use stockade_watch::SourceStatus;
-use tokio::time;
-
-/// A generous timeout; the deny-list is checked every two seconds.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 const SECRET: &str = "a secret of at least thirty-two bytes";
 const CONFIG: &str = "
@@ -54,16 +47,11 @@ fn settings(fence: &Fence) -> Vec<String> {
 }
 
 async fn until(fence: &Fence, setting: &str, is_so: impl Fn(&SourceStatus) -> bool) {
-    let start = Instant::now();
     let of_setting = |source: &SourceStatus| source.name.starts_with(&format!("{setting} "));
-    loop {
-        let source = fence.sources().into_iter().find(of_setting).unwrap();
-        if is_so(&source) {
-            return;
-        }
-        assert!(start.elapsed() < PATIENCE, "never: {source:?}");
-        time::sleep(Duration::from_millis(10)).await;
-    }
+    until_async(setting, async || {
+        is_so(&fence.sources().into_iter().find(of_setting).unwrap())
+    })
+    .await;
 }
 
 // FA04

@@ -5,7 +5,6 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
 };
 
 use axum::{Router, body::Body, extract::ConnectInfo, routing::get};
@@ -14,8 +13,8 @@ use http::Request;
 use stockade::{Config, Environment, Fence, Format};
 use stockade_core::clock::{Clock, SystemClock};
 use stockade_jwt::{AccessToken, Algorithm, RevocationFile, Secret, SigningKey, TokenIssuer};
+use stockade_testkit::poll::until_async;
 use stockade_watch::SourceStatus;
-use tokio::time;
 use tower::ServiceExt;
 
 const CONFIG: &str = "
@@ -36,9 +35,6 @@ const CONFIG: &str = "
 ";
 const FIRST: &[u8] = b"the first secret of thirty-two bytes";
 const SECOND: &[u8] = b"the second secret of thirty-two bytes";
-/// A generous timeout; on an idle machine a change takes effect within two seconds.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 struct Site {
     folder: tempfile::TempDir,
     fence: Fence,
@@ -102,14 +98,6 @@ fn issue(secret: &[u8]) -> AccessToken {
         .unwrap()
 }
 
-async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
-    let start = Instant::now();
-    while !is_so().await {
-        assert!(start.elapsed() < PATIENCE, "never: {what}");
-        time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
 // FS10
 #[tokio::test]
 async fn a_token_is_refused_once_its_id_is_in_the_file() {
@@ -119,7 +107,7 @@ async fn a_token_is_refused_once_its_id_is_in_the_file() {
     let now = SystemClock::new().now();
     let path = site.path("revoked.txt");
     RevocationFile::append(&path, revoked.id(), Some(revoked.expires_at()), now).unwrap();
-    until("the token is refused", async || {
+    until_async("the token is refused", async || {
         site.status(revoked.expose()).await == 401
     })
     .await;
@@ -128,7 +116,7 @@ async fn a_token_is_refused_once_its_id_is_in_the_file() {
 
     // An invalid line is reported, and does not affect the other lines.
     fs::write(&path, format!("what is this?\n{}\n", other.id())).unwrap();
-    until("the other token is refused", async || {
+    until_async("the other token is refused", async || {
         site.status(other.expose()).await == 401
     })
     .await;
@@ -137,7 +125,7 @@ async fn a_token_is_refused_once_its_id_is_in_the_file() {
     assert!(source.last_error.unwrap().contains("line 1"));
 
     fs::write(&path, "").unwrap();
-    until("both are good again", async || {
+    until_async("both are good again", async || {
         site.status(revoked.expose()).await == 200 && site.status(other.expose()).await == 200
     })
     .await;
@@ -177,19 +165,19 @@ async fn applies_a_replaced_key_and_ignores_an_invalid_one() {
     assert_eq!(site.status(new.expose()).await, 401);
 
     fs::write(site.path("secret"), "too short").unwrap();
-    until("the faulty key is seen", async || {
+    until_async("the faulty key is seen", async || {
         site.source("auth.tokens.key_file").is_failing()
     })
     .await;
     assert_eq!(site.status(old.expose()).await, 200);
 
     fs::write(site.path("secret"), SECOND).unwrap();
-    until("the new key is in effect", async || {
+    until_async("the new key is in effect", async || {
         site.status(new.expose()).await == 200
     })
     .await;
     assert_eq!(site.status(old.expose()).await, 401);
-    until("it is well again", async || {
+    until_async("it is well again", async || {
         !site.source("auth.tokens.key_file").is_failing()
     })
     .await;

@@ -4,12 +4,13 @@
 
 mod process;
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{fs, path::Path, process::Command};
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use process::{Server, until};
+use process::Server;
+use stockade_testkit::poll::until_async;
 
 fn messages(text: &str) -> Value {
     json!({"model": "parrot", "messages": [{"role": "user", "content": text}]})
@@ -182,11 +183,11 @@ async fn a_disconnected_client_stops_the_model_and_is_charged_for_the_usage() {
     assert_eq!(busy.status(), StatusCode::TOO_MANY_REQUESTS);
 
     drop(stream);
-    until("the permit is released", async || {
+    until_async("the permit is released", async || {
         server.chat(messages("hello")).await.status() == StatusCode::OK
     })
     .await;
-    until("the model has stopped", async || {
+    until_async("the model has stopped", async || {
         server.log().contains("client disconnected, model stopped")
     })
     .await;
@@ -210,7 +211,7 @@ async fn a_disconnected_client_stops_the_model_and_is_charged_for_the_usage() {
 async fn sighup_reloads_the_configuration_and_reopens_the_audit_log() {
     let server = Server::start(&[]);
     server.chat(messages("before")).await;
-    until("the record is written", async || {
+    until_async("the record is written", async || {
         fs::read_to_string(server.file("app.log")).is_ok_and(|log| log.contains("/v1/chat"))
     })
     .await;
@@ -223,11 +224,11 @@ async fn sighup_reloads_the_configuration_and_reopens_the_audit_log() {
     assert_ne!(config, strict);
     fs::write(server.file("stockade.toml"), strict).unwrap();
     server.signal("HUP");
-    until("the new limit applies", async || {
+    until_async("the new limit applies", async || {
         server.chat(messages("after")).await.status() == StatusCode::TOO_MANY_REQUESTS
     })
     .await;
-    until("there is a new file", async || {
+    until_async("there is a new file", async || {
         server.file("app.log").exists()
     })
     .await;
@@ -235,7 +236,7 @@ async fn sighup_reloads_the_configuration_and_reopens_the_audit_log() {
     // An invalid file changes nothing.
     fs::write(server.file("stockade.toml"), "[rate_limit]\nby_kye = []\n").unwrap();
     server.signal("HUP");
-    until("the error is logged", async || {
+    until_async("the error is logged", async || {
         server.log().contains("did you mean `by_key`?")
     })
     .await;
@@ -250,7 +251,7 @@ async fn sigterm_waits_for_responses_and_writes_the_last_record() {
     let mut stream = server.chat(streamed(&"la ".repeat(50))).await;
     let mut text = stream.chunk().await.unwrap().unwrap().to_vec();
     server.signal("TERM");
-    until("new connections are refused", async || {
+    until_async("new connections are refused", async || {
         server.try_health().await.is_err()
     })
     .await;
@@ -260,7 +261,7 @@ async fn sigterm_waits_for_responses_and_writes_the_last_record() {
     let text = String::from_utf8(text).unwrap();
     assert_eq!(text.matches("\"content\":\"la \"").count(), 50);
     assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
-    let (folder, status) = server.wait(Duration::from_secs(30));
+    let (folder, status) = server.wait();
     assert!(status.success());
     let records = process::records(&folder);
     let last = records.last().unwrap();

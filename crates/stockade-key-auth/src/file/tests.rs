@@ -1,10 +1,11 @@
 use std::{
     os::unix::fs::PermissionsExt,
-    sync::atomic::{AtomicBool, Ordering},
-    time::{Duration, Instant},
+    sync::mpsc::{self, RecvTimeoutError},
+    time::Duration,
 };
 
 use stockade_core::identity::QuotaOverrides;
+use stockade_testkit::poll::until;
 use tempfile::TempDir;
 
 use super::*;
@@ -452,14 +453,6 @@ async fn preserves_links_and_permissions_except_for_others() {
 }
 
 /// Waits for another thread, with a generous time-out.
-fn wait_until(mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < Duration::from_secs(30), "timed out");
-        std::thread::yield_now();
-    }
-}
-
 // A22, FP02
 #[test]
 fn watches_writes_and_renames() {
@@ -467,10 +460,12 @@ fn watches_writes_and_renames() {
     let store = file.open().unwrap();
 
     fs::write(&file.path, one_key()).unwrap();
-    wait_until(|| knows(&store, b"abc"));
+    until("the key is known", || knows(&store, b"abc"));
 
     fs::write(&file.path, "keys: [").unwrap();
-    wait_until(|| store.health().status().is_failing());
+    until("the failure is visible", || {
+        store.health().status().is_failing()
+    });
     assert!(
         knows(&store, b"abc"),
         "an invalid file leaves the keys active"
@@ -479,8 +474,10 @@ fn watches_writes_and_renames() {
     let new = file.folder.path().join("new");
     fs::write(&new, "keys: []\n").unwrap();
     fs::rename(&new, &file.path).unwrap();
-    wait_until(|| !knows(&store, b"abc"));
-    wait_until(|| !store.health().status().is_failing());
+    until("the key is removed", || !knows(&store, b"abc"));
+    until("the source is healthy", || {
+        !store.health().status().is_failing()
+    });
 }
 
 // FP02
@@ -490,7 +487,7 @@ fn static_store_reads_on_reload_only() {
     let followed = file.open().unwrap();
     let fixed = FileKeyStore::open_static(&file.path).unwrap();
     fs::write(&file.path, "keys: []\n").unwrap();
-    wait_until(|| !knows(&followed, b"abc"));
+    until("the key is removed", || !knows(&followed, b"abc"));
     assert!(knows(&fixed, b"abc"));
     fixed.reload().unwrap();
     assert!(!knows(&fixed, b"abc"));
@@ -502,21 +499,16 @@ fn notices_a_change_among_changes_of_other_files() {
     let file = Scratch::new("keys.yaml", &one_key());
     let store = file.open().unwrap();
     let log = file.folder.path().join("app.log");
-    let over = AtomicBool::new(false);
+    let (stop, stopped) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !over.load(Ordering::Relaxed) {
+        scope.spawn(move || {
+            while stopped.recv_timeout(Duration::from_millis(5)) == Err(RecvTimeoutError::Timeout) {
                 fs::write(&log, "a record").unwrap();
-                std::thread::sleep(Duration::from_millis(5));
             }
         });
         fs::write(&file.path, "keys: []\n").unwrap();
-        let start = Instant::now();
-        while knows(&store, b"abc") && start.elapsed() < Duration::from_secs(30) {
-            std::thread::yield_now();
-        }
-        over.store(true, Ordering::Relaxed);
-        assert!(!knows(&store, b"abc"), "the key is still valid");
+        until("the key is removed", || !knows(&store, b"abc"));
+        drop(stop);
     });
 }
 

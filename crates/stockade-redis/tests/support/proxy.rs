@@ -64,6 +64,7 @@ async fn copy(
     let (sender, mut receiver) = mpsc::channel::<(Instant, Vec<u8>)>(1_024);
     tokio::spawn(async move {
         while let Some((due, bytes)) = receiver.recv().await {
+            // Sleeps: the latency of the network.
             sleep_until(due).await;
             if to.write_all(&bytes).await.is_err() {
                 return;

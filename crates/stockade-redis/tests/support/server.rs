@@ -4,11 +4,10 @@ use std::{
     io::ErrorKind,
     net::{Ipv4Addr, TcpListener},
     process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
 };
 
 use redis::{Client, Cmd, FromRedisValue};
+use stockade_testkit::poll::until;
 use tempfile::TempDir;
 
 const PASSWORD: &str = "correct-horse";
@@ -75,14 +74,7 @@ impl Server {
             spawned => spawned.unwrap(),
         });
         let client = self.client();
-        let queue_timeout = Instant::now() + Duration::from_secs(20);
-        while client.get_connection().is_err() {
-            assert!(
-                Instant::now() < queue_timeout,
-                "redis-server does not start"
-            );
-            thread::sleep(Duration::from_millis(10));
-        }
+        until("redis-server starts", || client.get_connection().is_ok());
     }
 
     /// Kills it like a crash.

@@ -1,11 +1,7 @@
 //! Scenarios for audit records in any database: each takes a URL, and functions to query or
 //! edit the database.
 
-use std::{
-    io::Cursor,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{io::Cursor, thread, time::Duration};
 
 use stockade_audit::{
     AuditLog, ChainKey, EventKind, Journal, JournalBuilder, Overflow, Report, SecurityEvent,
@@ -13,7 +9,7 @@ use stockade_audit::{
 };
 use stockade_core::clock::Timestamp;
 use stockade_sqlx::SqlSink;
-use stockade_testkit::FakeClock;
+use stockade_testkit::{FakeClock, poll::until};
 
 /// Longer than any operation takes on a busy machine.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
@@ -44,11 +40,7 @@ pub(crate) fn event(log: &AuditLog, subject: &str) {
 pub(crate) fn event_during_outage(journal: &Journal, subject: &str) {
     let log = AuditLog::new(journal.clone());
     log.event(SecurityEvent::new(EventKind::KeyRevoked).subject(subject.to_owned()));
-    let until = Instant::now() + TIMEOUT;
-    while !journal.stats().failing {
-        assert!(Instant::now() < until, "{:?}", journal.stats());
-        thread::sleep(Duration::from_millis(20));
-    }
+    until("the outage is noticed", || journal.stats().failing);
 }
 
 const LINES: &str = "SELECT line FROM stockade_audit WHERE log = 'app' ORDER BY position";

@@ -1,6 +1,6 @@
 //! Scenarios for keys in any database: each takes a URL, and some a function to edit the table.
 
-use std::{convert::Infallible, future::Future, pin::pin, task::Poll, time::Duration};
+use std::{convert::Infallible, future::Future, pin::pin, task::Poll};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -11,7 +11,7 @@ use stockade_key_auth::{
     KeyStoreErrorKind, PreviousHash,
 };
 use stockade_sqlx::SqlKeyStore;
-use stockade_testkit::key_store;
+use stockade_testkit::{key_store, poll::until_async};
 use tower::{ServiceBuilder, ServiceExt};
 
 pub(crate) fn id(text: &str) -> KeyId {
@@ -49,17 +49,6 @@ pub(crate) async fn passes(store: &SqlKeyStore, key: &str) -> bool {
     response.status() == StatusCode::OK
 }
 
-/// Waits until a condition is true.
-pub(crate) async fn eventually(what: &str, is_true: impl AsyncFn() -> bool) {
-    let wait = async {
-        while !is_true().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    let done = tokio::time::timeout(Duration::from_secs(20), wait).await;
-    assert!(done.is_ok(), "timeout: {what}");
-}
-
 pub(crate) async fn passes_the_store_tests_and_persists(url: &str) {
     let store = connect(url).await;
     key_store::uphold(&store).await;
@@ -73,7 +62,7 @@ pub(crate) async fn another_store_receives_changes(url: &str) {
     let (here, there) = (connect(url).await, connect(url).await);
     let (key, other) = (issue(&here, "a").await, issue(&here, "b").await);
     assert!(passes(&here, key.expose()).await);
-    eventually("new keys are valid in the other store", async || {
+    until_async("new keys are valid in the other store", async || {
         passes(&there, key.expose()).await && passes(&there, other.expose()).await
     })
     .await;
@@ -84,7 +73,7 @@ pub(crate) async fn another_store_receives_changes(url: &str) {
         !passes(&here, key.expose()).await,
         "refused immediately in this store"
     );
-    eventually("the key is refused by the other store", async || {
+    until_async("the key is refused by the other store", async || {
         !passes(&there, key.expose()).await
     })
     .await;
@@ -93,7 +82,7 @@ pub(crate) async fn another_store_receives_changes(url: &str) {
 
     let fixed = SqlKeyStore::connect_static(url).await.unwrap();
     here.change(id("b"), revoke).await.unwrap();
-    eventually("the other key is refused by the other store", async || {
+    until_async("the other key is refused by the other store", async || {
         !passes(&there, other.expose()).await
     })
     .await;
@@ -120,7 +109,7 @@ pub(crate) async fn a_dropped_change_completes(url: &str) {
         })
         .await;
     }
-    eventually("the key is refused", async || {
+    until_async("the key is refused", async || {
         !passes(&store, key.expose()).await
     })
     .await;
@@ -251,7 +240,7 @@ pub(crate) async fn an_invalid_row_grants_no_access(url: &str, edit: impl AsyncF
         store.reload().await.unwrap_err();
         assert!(store.health().failures > before);
     }
-    eventually("the other store detects the invalid row", async || {
+    until_async("the other store detects the invalid row", async || {
         other.health().stale
     })
     .await;
@@ -269,7 +258,7 @@ pub(crate) async fn an_invalid_row_grants_no_access(url: &str, edit: impl AsyncF
         .change(id("good"), KeyChange::Revoke { at: at(1) })
         .await
         .unwrap();
-    eventually("the other key is refused", async || {
+    until_async("the other key is refused", async || {
         !passes(&other, good.expose()).await
     })
     .await;
@@ -279,7 +268,7 @@ pub(crate) async fn an_invalid_row_grants_no_access(url: &str, edit: impl AsyncF
     assert_eq!(revoke.unwrap_err().kind(), KeyStoreErrorKind::Corrupt);
 
     edit("DELETE FROM stockade_keys WHERE id = 'bad'").await;
-    eventually("the key is deleted", async || {
+    until_async("the key is deleted", async || {
         !passes(&other, bad.expose()).await && !other.health().stale
     })
     .await;
@@ -300,7 +289,7 @@ pub(crate) async fn rows_with_the_same_hash_do_not_block_other_changes(
     )
     .await;
     edit("UPDATE stockade_keys SET revoked = 1 WHERE id IN ('other', 'second')").await;
-    eventually("the revoked keys are refused", async || {
+    until_async("the revoked keys are refused", async || {
         !passes(&store, other.expose()).await && !passes(&store, second.expose()).await
     })
     .await;
@@ -308,10 +297,10 @@ pub(crate) async fn rows_with_the_same_hash_do_not_block_other_changes(
         passes(&store, first.expose()).await,
         "the last valid state is active"
     );
-    eventually("the store is stale", async || store.health().stale).await;
+    until_async("the store is stale", async || store.health().stale).await;
 
     edit("UPDATE stockade_keys SET previous_hash = NULL, previous_until = NULL").await;
-    eventually("all rows are active", async || !store.health().stale).await;
+    until_async("all rows are active", async || !store.health().stale).await;
     assert!(passes(&store, first.expose()).await);
 }
 

@@ -5,16 +5,13 @@ use std::{
     io::{BufRead, BufReader, Cursor},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    time::{Duration, Instant},
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use reqwest::{Client, Response};
 use serde_json::Value;
+use stockade_testkit::poll::until;
 use tempfile::TempDir;
-
-/// Turns a hang into a failure.
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) struct Server {
     folder: Option<TempDir>,
@@ -107,20 +104,17 @@ impl Server {
     /// Stops the server gracefully.
     pub(crate) fn stop(self) -> (TempDir, ExitStatus) {
         self.signal("TERM");
-        self.wait(TIMEOUT)
+        self.wait()
     }
 
     /// Waits for the process to exit.
-    pub(crate) fn wait(mut self, within: Duration) -> (TempDir, ExitStatus) {
-        let began = Instant::now();
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(began.elapsed() < within, "still running");
-            std::thread::sleep(Duration::from_millis(10));
-        };
-        (self.folder.take().unwrap(), status)
+    pub(crate) fn wait(mut self) -> (TempDir, ExitStatus) {
+        let mut status = None;
+        until("the server exits", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        (self.folder.take().unwrap(), status.unwrap())
     }
 }
 
@@ -137,17 +131,6 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Polls the condition until it holds; panics after [`TIMEOUT`].
-pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let polling = async {
-        while !condition().await {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let polled = tokio::time::timeout(TIMEOUT, polling).await;
-    polled.unwrap_or_else(|_| panic!("timed out: {what}"));
 }
 
 /// The records of requests, in order.
