@@ -102,6 +102,30 @@ impl<'a> RateKey<'a> {
             }
         }
     }
+
+    /// The counted address, if the key is the address of a client and nothing else. For a prefix,
+    /// it is the first address.
+    pub fn client_ip(&self) -> Option<IpAddr> {
+        match self.source {
+            Source::Text(text) => {
+                let prefix: IpPrefix = text.strip_prefix("ip:")?.parse().ok()?;
+                Some(prefix.address())
+            }
+            Source::Head { extractor, head } => {
+                let (mut address, mut parts) = (None, 0);
+                let visit = |part: KeyPart<'_>| {
+                    parts += 1;
+                    if let KeyPart::Client(ClientBucket::Ip(prefix)) = part {
+                        address = Some(prefix.address());
+                    }
+                };
+                extractor
+                    .visit(head, visit)
+                    .expect("the key was extracted before");
+                address.filter(|_| parts == 1)
+            }
+        }
+    }
 }
 
 /// Longer than every address and most ids.

@@ -102,6 +102,8 @@ pub enum StoreErrorKind {
     Full,
     /// The reply was malformed.
     Protocol,
+    /// The store cannot count this quota.
+    Unsupported,
 }
 
 impl StoreErrorKind {
@@ -112,6 +114,7 @@ impl StoreErrorKind {
             Self::Busy => "too many decisions are pending in the limit store",
             Self::Full => "the limit store has no room for another quota",
             Self::Protocol => "the limit store sent a malformed reply",
+            Self::Unsupported => "the limit store cannot count this quota",
         }
     }
 }

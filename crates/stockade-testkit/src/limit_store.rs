@@ -16,6 +16,31 @@ where
     counts_subjects_separately(store).await;
 }
 
+/// Runs the part of the suite that a store with a single quota can uphold, against an empty store
+/// of this quota, which must not refill meanwhile.
+///
+/// # Panics
+/// Panics if the store breaks the contract of [`LimitStore`].
+pub async fn uphold_single<S>(store: &S, quota: Quota)
+where
+    S: LimitStore,
+{
+    counts_nothing_without_buckets(store).await;
+    for key in ["a", "b"] {
+        let one = [OwnedBucket::new("suite-single", key, quota, 1)];
+        for left in (0..quota.max_burst()).rev() {
+            let decision = take(store, &one).await;
+            assert!(decision.is_allowed(), "{key} has {left} left");
+            assert_eq!(remaining(&decision), [left], "{key}");
+        }
+        for _ in 0..3 {
+            let refused = take(store, &one).await;
+            assert!(!refused.is_allowed(), "{key} has nothing left");
+            assert_eq!(remaining(&refused), [0], "a refused request was debited");
+        }
+    }
+}
+
 async fn take<S>(store: &S, buckets: &[OwnedBucket]) -> Decision
 where
     S: LimitStore,
