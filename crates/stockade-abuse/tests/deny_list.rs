@@ -144,7 +144,7 @@ fn ban_stays_in_memory_while_the_file_cannot_be_written() {
 }
 
 // D09
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[test]
 fn rejects_a_device() {
     let folder = tempfile::tempdir().unwrap();

@@ -392,6 +392,7 @@ fn rotates_the_key_under_load() {
 }
 
 // L03
+#[cfg(target_os = "linux")]
 #[test]
 fn reports_and_survives_a_full_disk() {
     let sink = FileSink::open("/dev/full").unwrap();
