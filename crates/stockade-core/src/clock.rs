@@ -17,11 +17,19 @@ pub trait Clock: Send + Sync + 'static {
     /// Now.
     fn now(&self) -> Timestamp;
 
-    /// When this request arrived, by this clock. A guard that does not wait takes it for
-    /// now, so that a request costs one clock reading instead of one for each guard.
+    /// When this request arrived, by this clock.
     fn arrival(&self, context: &RequestContext) -> Timestamp {
         let _ = context;
         self.now()
+    }
+
+    /// Now, for a guard of this request: its arrival, unless a guard has waited since. So a
+    /// request costs one clock reading instead of one for each guard.
+    fn now_in(&self, context: &RequestContext) -> Timestamp {
+        match context.has_waited() {
+            true => self.now(),
+            false => self.arrival(context),
+        }
     }
 }
 
@@ -123,6 +131,17 @@ impl SystemClock {
         }
     }
 
+    /// The time since the clock started. It ignores the wall clock.
+    pub fn uptime(&self) -> Duration {
+        self.monotonic.elapsed()
+    }
+
+    /// Now, and the uptime at that moment.
+    pub(crate) fn read(&self) -> (Timestamp, Duration) {
+        let uptime = self.uptime();
+        (self.at(nanos(uptime), wall), uptime)
+    }
+
     /// Stores the lead of the wall clock over the monotonic clock.
     fn look(&self, elapsed: u64, wall: Timestamp) {
         let ran = self.wall + Duration::from_nanos(elapsed);
@@ -149,7 +168,7 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        self.at(nanos(self.monotonic.elapsed()), wall)
+        self.read().0
     }
 
     fn arrival(&self, context: &RequestContext) -> Timestamp {
@@ -228,6 +247,16 @@ mod tests {
             clock.at(secs(6), || Timestamp::from_secs(1_006)),
             Timestamp::from_secs(1_006)
         );
+    }
+
+    #[test]
+    fn now_in_a_request_is_its_arrival_until_a_guard_waits() {
+        let clock = SystemClock::shared();
+        let context = RequestContext::builder().arrived(START).build();
+        assert_eq!(clock.now_in(&context), START);
+        context.set_waited();
+        assert!(clock.now_in(&context) > START);
+        assert_eq!(clock.arrival(&context), START);
     }
 
     #[test]

@@ -9,8 +9,9 @@ use std::{
     fmt,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use http::Extensions;
@@ -60,6 +61,9 @@ pub struct RequestContext(Arc<Inner>);
 struct Inner {
     id: RequestId,
     arrived: Timestamp,
+    /// The uptime of the shared clock on arrival.
+    uptime: Duration,
+    waited: AtomicBool,
     peer: Option<ClientIp>,
     client: OnceLock<ClientIp>,
     route: OnceLock<MatchedRoute>,
@@ -105,6 +109,21 @@ impl RequestContext {
     /// When the first layer saw the request.
     pub fn arrived(&self) -> Timestamp {
         self.0.arrived
+    }
+
+    /// When the first layer saw the request, as
+    /// [`SystemClock::uptime`](crate::clock::SystemClock::uptime) of the shared clock.
+    pub fn uptime_on_arrival(&self) -> Duration {
+        self.0.uptime
+    }
+
+    /// Whether a guard has waited since the request arrived.
+    pub fn has_waited(&self) -> bool {
+        self.0.waited.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_waited(&self) {
+        self.0.waited.store(true, Ordering::Relaxed);
     }
 
     /// The client's address: what trusted proxies say ([`ContextGuard`]), else the socket's

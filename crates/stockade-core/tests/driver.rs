@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
 use stockade_core::{
-    guard::{Check, Guard, GuardLayer, Head, NoWait, Outcome, ResponseHook},
+    guard::{Check, Guard, GuardLayer, GuardStack, Head, NoWait, Outcome, ResponseHook},
     refusal::{Refusal, RefusalKind},
 };
 use stockade_testkit::{Probe, Script, contract};
@@ -102,6 +102,40 @@ async fn a_ready_guard_upholds_the_contract() {
 #[tokio::test]
 async fn a_waiting_guard_upholds_the_contract() {
     contract::uphold(&GuardLayer::new(Recording::default()), || Request::new(())).await;
+}
+
+/// Notes whether an outer guard has waited.
+#[derive(Clone, Default)]
+struct NotesWaiting(Arc<Mutex<Vec<bool>>>);
+
+impl Guard for NotesWaiting {
+    const NAME: &'static str = "notes_waiting";
+    type Pass = ();
+    type Hook = ();
+    type Wait = NoWait;
+
+    fn check(&self, head: &Head) -> Check<(), NoWait> {
+        self.0.lock().unwrap().push(head.context().has_waited());
+        Check::Pass(())
+    }
+
+    fn admit(&self, (): (), _head: &mut Head) {}
+}
+
+#[tokio::test]
+async fn guards_know_whether_one_before_them_has_waited() {
+    let notes = NotesWaiting::default();
+    let all = || notes.clone().then(Recording::default()).then(notes.clone());
+    let chained = all().into_layer().layer(Probe::new(Script::Complete));
+    chained.oneshot(Request::new(())).await.unwrap();
+    assert_eq!(*notes.0.lock().unwrap(), [false, true]);
+
+    let separate = GuardLayer::new(notes.clone()).layer(
+        GuardLayer::new(Recording::default())
+            .layer(GuardLayer::new(notes.clone()).layer(Probe::new(Script::Complete))),
+    );
+    separate.oneshot(Request::new(())).await.unwrap();
+    assert_eq!(*notes.0.lock().unwrap(), [false, true, false, true]);
 }
 
 #[tokio::test]

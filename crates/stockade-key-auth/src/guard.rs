@@ -195,7 +195,7 @@ impl KeyAuth {
         head: &Head,
         seen: SourceMask,
     ) -> Check<KeyAuthPass, SlowCheck> {
-        let now = || self.clock.arrival(head.context());
+        let now = || self.clock.now_in(head.context());
         match rejection_reason(entry, now, || head.context().client()) {
             None => Check::Pass(KeyAuthPass {
                 principal: Some(entry.accept()),

@@ -8,6 +8,7 @@ mod wait;
 use std::{fmt, sync::Arc, time::Duration};
 
 use circuit::Circuit;
+use stockade_core::context::RequestContext;
 
 use crate::{
     Bucket, Decision, LimitStore, MemoryLimitStore, StoreError, StoreErrorKind, StoreReply,
@@ -164,22 +165,15 @@ where
     type Wait = FallbackWait<S>;
 
     fn take(&self, buckets: &[Bucket<'_>]) -> StoreReply<FallbackWait<S>> {
-        if buckets.is_empty() {
-            return StoreReply::Ready(Ok(Decision::uncounted()));
-        }
-        if !self.circuit.allow_request(self.cool_down + self.deadline) {
-            let down = StoreError::new(StoreErrorKind::Unavailable);
-            return StoreReply::Ready(self.decide_locally(down, buckets.iter().copied()));
-        }
-        match self.store.take(buckets) {
-            StoreReply::Ready(answer) => {
-                StoreReply::Ready(self.record(answer, buckets.iter().copied()))
-            }
-            StoreReply::Wait(wait) => {
-                let buckets = buckets.iter().map(Bucket::to_owned).collect();
-                StoreReply::Wait(FallbackWait::new(wait, buckets, self.clone()))
-            }
-        }
+        self.take_by(buckets, |store| store.take(buckets))
+    }
+
+    fn take_in(
+        &self,
+        buckets: &[Bucket<'_>],
+        context: &RequestContext,
+    ) -> StoreReply<FallbackWait<S>> {
+        self.take_by(buckets, |store| store.take_in(buckets, context))
     }
 
     /// While the store is down, this goes to the local limits or is lost.
@@ -191,6 +185,34 @@ where
             }
             // The reservation in the store stays until its period is over.
             _ => {}
+        }
+    }
+}
+
+impl<S> Fallback<S>
+where
+    S: LimitStore,
+{
+    fn take_by(
+        &self,
+        buckets: &[Bucket<'_>],
+        take: impl FnOnce(&S) -> StoreReply<S::Wait>,
+    ) -> StoreReply<FallbackWait<S>> {
+        if buckets.is_empty() {
+            return StoreReply::Ready(Ok(Decision::uncounted()));
+        }
+        if !self.circuit.allow_request(self.cool_down + self.deadline) {
+            let down = StoreError::new(StoreErrorKind::Unavailable);
+            return StoreReply::Ready(self.decide_locally(down, buckets.iter().copied()));
+        }
+        match take(&self.store) {
+            StoreReply::Ready(answer) => {
+                StoreReply::Ready(self.record(answer, buckets.iter().copied()))
+            }
+            StoreReply::Wait(wait) => {
+                let buckets = buckets.iter().map(Bucket::to_owned).collect();
+                StoreReply::Wait(FallbackWait::new(wait, buckets, self.clone()))
+            }
         }
     }
 }

@@ -15,7 +15,10 @@ use std::{
 
 use arc_swap::{ArcSwap, Guard};
 use arrayvec::ArrayVec;
-use stockade_core::clock::Clock;
+use stockade_core::{
+    clock::{Clock, Timestamp},
+    context::RequestContext,
+};
 
 use debit::{PendingDebit, tag};
 
@@ -104,7 +107,11 @@ impl MemoryLimitStore {
 
     /// Decides like [`LimitStore::take`], always immediately.
     pub(crate) fn decide(&self, buckets: &[Bucket<'_>]) -> Result<Decision, StoreError> {
-        let now = self.0.clock.now().as_nanos();
+        self.decide_at(self.0.clock.now(), buckets)
+    }
+
+    fn decide_at(&self, now: Timestamp, buckets: &[Bucket<'_>]) -> Result<Decision, StoreError> {
+        let now = now.as_nanos();
         if let [bucket] = buckets {
             let tables;
             let table = match self.0.cached_table(bucket) {
@@ -160,6 +167,11 @@ impl LimitStore for MemoryLimitStore {
 
     fn take(&self, buckets: &[Bucket<'_>]) -> StoreReply<NoWait> {
         StoreReply::Ready(self.decide(buckets))
+    }
+
+    fn take_in(&self, buckets: &[Bucket<'_>], context: &RequestContext) -> StoreReply<NoWait> {
+        let now = self.0.clock.now_in(context);
+        StoreReply::Ready(self.decide_at(now, buckets))
     }
 
     fn settle(&self, bucket: &Bucket<'_>, delta: i64) {

@@ -128,7 +128,11 @@ where
         if buckets.is_empty() {
             return Check::Pass(RateLimitHook(Headers::None));
         }
-        match self.store.take(&buckets) {
+        let reply = match head.existing_context() {
+            Some(context) => self.store.take_in(&buckets, context),
+            None => self.store.take(&buckets),
+        };
+        match reply {
             StoreReply::Ready(answer) => {
                 if unmodified
                     && self.legacy.is_none()

@@ -9,6 +9,8 @@ use std::{
     task::{Context, Poll},
 };
 
+use stockade_core::context::RequestContext;
+
 use crate::{Bucket, Decision};
 
 /// Stores the states of buckets and decides about requests.
@@ -35,6 +37,13 @@ pub trait LimitStore: Send + Sync + 'static {
     /// May panic if two buckets have the same quota id.
     fn take(&self, buckets: &[Bucket<'_>]) -> StoreReply<Self::Wait>;
 
+    /// Like [`take`](Self::take), for a request with this context. A store in the memory of
+    /// this process takes the time from it ([`Clock::now_in`](stockade_core::clock::Clock::now_in)).
+    fn take_in(&self, buckets: &[Bucket<'_>], context: &RequestContext) -> StoreReply<Self::Wait> {
+        let _ = context;
+        self.take(buckets)
+    }
+
     /// Debits a bucket unconditionally, or refunds it if `delta` is negative. A token budget
     /// calls it once it knows the actual usage. The cost of the bucket is ignored.
     ///
@@ -53,6 +62,10 @@ where
 
     fn take(&self, buckets: &[Bucket<'_>]) -> StoreReply<S::Wait> {
         (**self).take(buckets)
+    }
+
+    fn take_in(&self, buckets: &[Bucket<'_>], context: &RequestContext) -> StoreReply<S::Wait> {
+        (**self).take_in(buckets, context)
     }
 
     fn settle(&self, bucket: &Bucket<'_>, delta: i64) {

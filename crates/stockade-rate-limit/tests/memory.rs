@@ -4,7 +4,7 @@
 use std::{
     net::IpAddr,
     sync::{
-        Barrier,
+        Arc, Barrier,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -15,7 +15,8 @@ use http::Request;
 use proptest::prelude::*;
 use stockade_core::{
     client::PeerAddr,
-    clock::Timestamp,
+    clock::{Clock, Timestamp},
+    context::RequestContext,
     guard::{Check, Guard, Head},
 };
 use stockade_rate_limit::{
@@ -46,6 +47,39 @@ fn take(store: &MemoryLimitStore, buckets: &[&OwnedBucket]) -> Decision {
 fn remaining(decision: &Decision) -> Vec<u32> {
     let statuses = decision.statuses().iter();
     statuses.map(|status| status.remaining()).collect()
+}
+
+/// A clock that counts its readings. Each request arrives at second 10.
+#[derive(Clone, Default)]
+struct CountingClock(Arc<AtomicUsize>);
+
+impl Clock for CountingClock {
+    fn now(&self) -> Timestamp {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Timestamp::from_secs(20)
+    }
+
+    fn arrival(&self, _context: &RequestContext) -> Timestamp {
+        Timestamp::from_secs(10)
+    }
+}
+
+#[test]
+fn a_request_is_counted_at_its_arrival_without_another_clock_reading() {
+    let clock = CountingClock::default();
+    let store = MemoryLimitStore::with_clock(8, clock.clone());
+    let bucket = bucket("all", "a", Quota::per_second(1));
+    let buckets = [bucket.as_bucket()];
+    let context = RequestContext::new();
+    let StoreReply::Ready(arrived) = store.take_in(&buckets, &context);
+    assert!(arrived.unwrap().is_allowed());
+    assert_eq!(clock.0.load(Ordering::Relaxed), 0);
+
+    // Ten seconds later by the clock.
+    assert!(take(&store, &[&bucket]).is_allowed());
+    assert_eq!(clock.0.load(Ordering::Relaxed), 1);
+    let StoreReply::Ready(arrived) = store.take_in(&buckets, &context);
+    assert!(!arrived.unwrap().is_allowed());
 }
 
 /// The head of a request, with a changing address.

@@ -1,11 +1,14 @@
 //! Describes a request.
 
-use std::sync::{Arc, OnceLock, atomic::AtomicU64};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, AtomicU64},
+};
 
 use super::{Inner, MatchedRoute, RequestContext, RequestId};
 use crate::{
     client::{ClientIp, PeerAddr},
-    clock::{Clock as _, SystemClock, Timestamp},
+    clock::{SystemClock, Timestamp},
     identity::Principal,
     llm::{ModelRequest, UsageCell},
 };
@@ -66,9 +69,12 @@ impl RequestContextBuilder {
 
     /// The context.
     pub fn build(self) -> RequestContext {
+        let (now, uptime) = SystemClock::shared().read();
         let inner = Inner {
             id: self.id.unwrap_or_else(RequestId::next),
-            arrived: self.arrived.unwrap_or_else(now),
+            arrived: self.arrived.unwrap_or(now),
+            uptime,
+            waited: AtomicBool::new(false),
             peer: None,
             client: cell(self.client),
             route: cell(self.route),
@@ -96,9 +102,12 @@ impl RequestContext {
 
     /// Written out rather than built, since each request costs one of these.
     fn arriving(peer: Option<ClientIp>, client: OnceLock<ClientIp>) -> Self {
+        let (arrived, uptime) = SystemClock::shared().read();
         Self(Arc::new(Inner {
             id: RequestId::next(),
-            arrived: now(),
+            arrived,
+            uptime,
+            waited: AtomicBool::new(false),
             peer,
             client,
             route: OnceLock::new(),
@@ -110,10 +119,6 @@ impl RequestContext {
             bytes_read: AtomicU64::new(0),
         }))
     }
-}
-
-fn now() -> Timestamp {
-    SystemClock::shared().now()
 }
 
 fn cell<T>(value: Option<T>) -> OnceLock<T> {

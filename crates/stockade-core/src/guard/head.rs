@@ -74,12 +74,19 @@ impl Head {
         context
     }
 
-    /// The context, if a guard has asked for it. For refusals: a context that no guard has
-    /// asked for has no reader.
-    pub(crate) fn existing_context(&self) -> Option<&RequestContext> {
+    /// The context, if a guard has asked for it. For what is not worth making one: a context
+    /// that no guard has asked for has no reader.
+    pub fn existing_context(&self) -> Option<&RequestContext> {
         match self.context.get() {
             Some(context) => Some(&context.context),
             None => RequestContext::of(&self.parts.extensions),
+        }
+    }
+
+    /// A context that is made later is of a request that arrives then.
+    pub(crate) fn set_waited(&self) {
+        if let Some(context) = self.existing_context() {
+            context.set_waited();
         }
     }
 

@@ -60,6 +60,7 @@ where
                 return ResponseFuture::running(held, future, bodiless);
             }
             Progress::Wait(wait) => {
+                head.set_waited();
                 let waiting = Waiting {
                     // A clone stays here, and is polled again.
                     inner: wait.take_ready(&mut self.inner),

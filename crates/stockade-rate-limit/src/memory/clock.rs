@@ -1,22 +1,29 @@
 //! The clock of the memory store.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use stockade_core::clock::{Clock, Timestamp};
+use stockade_core::{
+    clock::{Clock, SystemClock, Timestamp},
+    context::RequestContext,
+};
 
 /// Measures the time since its creation. Limits in memory only need differences, and setting
 /// the wall clock must neither refill quotas nor lock clients out.
 #[derive(Clone, Copy, Debug)]
 pub struct MonotonicClock {
-    start: Instant,
+    start: Duration,
 }
 
 impl MonotonicClock {
     /// Creates a clock that starts at the [`Timestamp`] 0.
     pub fn new() -> Self {
         Self {
-            start: Instant::now(),
+            start: SystemClock::shared().uptime(),
         }
+    }
+
+    fn at(self, uptime: Duration) -> Timestamp {
+        Timestamp::default() + uptime.saturating_sub(self.start)
     }
 }
 
@@ -28,6 +35,10 @@ impl Default for MonotonicClock {
 
 impl Clock for MonotonicClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_nanos(0) + Duration::from_nanos(self.start.elapsed().as_nanos() as u64)
+        self.at(SystemClock::shared().uptime())
+    }
+
+    fn arrival(&self, context: &RequestContext) -> Timestamp {
+        self.at(context.uptime_on_arrival())
     }
 }

@@ -7,8 +7,10 @@ use std::{
     task::{Context, Poll},
 };
 
+use stockade_core::context::RequestContext;
 use stockade_rate_limit::{
-    Bucket, Decision, Fallback, FallbackWait, LimitStore, MemoryLimitStore, StoreError, StoreReply,
+    Bucket, Decision, Fallback, FallbackWait, LimitStore, MemoryLimitStore, NoWait, StoreError,
+    StoreReply,
 };
 use stockade_redis::RedisLimits;
 
@@ -39,14 +41,15 @@ impl LimitStore for LimitsStore {
 
     fn take(&self, buckets: &[Bucket<'_>]) -> StoreReply<LimitsWait> {
         match self {
-            Self::Local(store) => match store.take(buckets) {
-                StoreReply::Ready(decision) => StoreReply::Ready(decision),
-                StoreReply::Wait(never) => match never {},
-            },
-            Self::Shared(store) => match store.take(buckets) {
-                StoreReply::Ready(decision) => StoreReply::Ready(decision),
-                StoreReply::Wait(wait) => StoreReply::Wait(LimitsWait(Box::pin(wait))),
-            },
+            Self::Local(store) => local(store.take(buckets)),
+            Self::Shared(store) => shared(store.take(buckets)),
+        }
+    }
+
+    fn take_in(&self, buckets: &[Bucket<'_>], context: &RequestContext) -> StoreReply<LimitsWait> {
+        match self {
+            Self::Local(store) => local(store.take_in(buckets, context)),
+            Self::Shared(store) => shared(store.take_in(buckets, context)),
         }
     }
 
@@ -55,5 +58,19 @@ impl LimitStore for LimitsStore {
             Self::Local(store) => store.settle(bucket, delta),
             Self::Shared(store) => store.settle(bucket, delta),
         }
+    }
+}
+
+fn local(reply: StoreReply<NoWait>) -> StoreReply<LimitsWait> {
+    match reply {
+        StoreReply::Ready(decision) => StoreReply::Ready(decision),
+        StoreReply::Wait(never) => match never {},
+    }
+}
+
+fn shared(reply: StoreReply<FallbackWait<RedisLimits>>) -> StoreReply<LimitsWait> {
+    match reply {
+        StoreReply::Ready(decision) => StoreReply::Ready(decision),
+        StoreReply::Wait(wait) => StoreReply::Wait(LimitsWait(Box::pin(wait))),
     }
 }
