@@ -74,7 +74,7 @@ impl Head {
         context
     }
 
-    /// The context, if a guard has asked for it. For what is not worth making one: a context
+    /// The context, if a guard has asked for it. For uses that do not justify one: a context
     /// that no guard has asked for has no reader.
     pub fn existing_context(&self) -> Option<&RequestContext> {
         match self.context.get() {
