@@ -1,13 +1,13 @@
 //! Multipart forms of fields and images.
 
 use std::{
-    convert::Infallible,
     future::Future,
     pin::pin,
     task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
+use http_body_util::{BodyDataStream, Full};
 use multer::{Field, Multipart};
 use stockade_core::refusal::Refusal;
 
@@ -35,7 +35,7 @@ pub(crate) fn validate(
 ) -> Result<(), ScanError> {
     // The parser copies the body and searches it for the boundary.
     budget.spend_bytes(body.len().saturating_mul(2))?;
-    let stream = tokio_stream::once(Ok::<_, Infallible>(body.clone()));
+    let stream = BodyDataStream::new(Full::new(body.clone()));
     let form = FormReader {
         parser: Multipart::new(stream, boundary),
         body,
