@@ -30,7 +30,7 @@
 //!    load.
 //! 8. **Memory is bounded**: the number of offenders and bans is limited. If a table is full,
 //!    the least severe offender is dropped, or the ban that ends first is lifted.
-//! 9. Bans are stored in a file ([`DenyList`]) or in a store shared by replicas ([`BanStore`]);
+//! 9. Bans are stored in a file ([`DenyList`], feature `deny-list`) or in a store shared by replicas ([`BanStore`]);
 //!    requests do not wait for it. Lines that cannot be parsed are logged and reported with
 //!    their number and a remedy ([`AbuseEvent::LinesSkipped`]), and so is a missing file.
 //!
@@ -45,13 +45,17 @@
 //! - [`Detector::unban`] lifts a ban immediately and persistently.
 //! - With gRPC-Web over HTTP/1.1, statuses in the body are not seen; those of guards are.
 //!
+//! # Features
+//! None is enabled by default. `deny-list` provides [`DenyList`], the bans in a text file that
+//! people can read and edit while the server runs.
+//!
 //! # Example
 //! ```toml
 //! [dependencies]
 //! bytes = "1"
 //! http = "1"
 //! http-body-util = "0.1"
-//! stockade-abuse = "0.1"
+//! stockade-abuse = { version = "0.1", features = ["deny-list"] }
 //! stockade-core = "0.1"
 //! tempfile = "3"
 //! tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
@@ -105,6 +109,7 @@
 //! A custom policy with a deny-list:
 //!
 //! ```
+//! # #[cfg(feature = "deny-list")] mod program {
 //! use std::{sync::Arc, time::Duration};
 //!
 //! use stockade_abuse::{AbusePolicy, BanResponse, DenyList, Detector, Signal};
@@ -126,6 +131,8 @@
 //!     assert!(detector.find_ban(&"192.0.2.7".parse()?).is_some());
 //!     Ok(())
 //! }
+//! # }
+//! # fn main() {}
 //! ```
 //!
 //! # See also
@@ -141,6 +148,7 @@
 
 mod ban;
 mod bans;
+#[cfg(feature = "deny-list")]
 mod deny_list;
 mod detector;
 mod event;
@@ -159,6 +167,7 @@ mod store;
 mod table;
 
 pub use ban::{Ban, BanChange, BanUpdate};
+#[cfg(feature = "deny-list")]
 pub use deny_list::{DenyList, DenyListError, DenyListReport};
 pub use detector::{AbuseStats, Detector, DetectorBuilder};
 pub use event::{AbuseEvent, AbuseListener};

@@ -62,6 +62,7 @@ impl SkippedLines {
         }
     }
 
+    #[cfg(feature = "deny-list")]
     pub(crate) fn push(&mut self, number: usize, problem: LineProblem) {
         self.count += 1;
         if self.listed.len() < Self::LISTED {

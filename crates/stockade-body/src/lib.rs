@@ -61,6 +61,14 @@
 //!   8 for its template, and 28 × 28 pixels are one. A tokenizer that falls back to bytes
 //!   yields at most three times the estimate for a text.
 //!
+//! # Features
+//! None is enabled by default.
+//!
+//! | feature | provides |
+//! |---|---|
+//! | `decode` | a bounded pool that decodes images |
+//! | `multipart` | [`Profile::multipart`]: forms of fields and images |
+//!
 //! # Examples
 //! ```toml
 //! [dependencies]
@@ -210,6 +218,7 @@ mod json;
 mod layer;
 mod media_type;
 mod memory;
+#[cfg(feature = "multipart")]
 mod multipart;
 mod offload;
 mod pending;

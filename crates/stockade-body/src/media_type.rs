@@ -52,6 +52,7 @@ fn is_utf8(parameter: &str) -> bool {
 }
 
 /// The boundary of a multipart form.
+#[cfg(feature = "multipart")]
 pub(crate) fn boundary(headers: &HeaderMap) -> Option<String> {
     multer::parse_boundary(declared(headers)?.to_str().ok()?).ok()
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body_util::{BodyDataStream, Full};
 use multer::{Field, Multipart};
 use stockade_core::refusal::Refusal;
@@ -14,7 +15,7 @@ use stockade_core::refusal::Refusal;
 use crate::{
     ImageFormat, ImageRules,
     json::{Container, Text, Visitor},
-    refusal,
+    media_type, refusal,
     scan_error::ScanError,
     validator::{Frame, Validator},
     work_budget::WorkBudget,
@@ -28,11 +29,12 @@ const FIELD_BYTES: usize = 64 << 10;
 
 /// Validates a complete form with the parser that axum's forms use.
 pub(crate) fn validate(
+    headers: &HeaderMap,
     body: &Bytes,
-    boundary: String,
     budget: &WorkBudget,
     validator: &mut Validator<'_>,
 ) -> Result<(), ScanError> {
+    let boundary = media_type::boundary(headers).ok_or_else(refusal::form::invalid_form)?;
     // The parser copies the body and searches it for the boundary.
     budget.spend_bytes(body.len().saturating_mul(2))?;
     let stream = BodyDataStream::new(Full::new(body.clone()));
@@ -45,7 +47,7 @@ pub(crate) fn validate(
     let mut root = validator.begin(Container::Object, 0)?;
     let result = match ready_at_once(form.validate(validator, &mut root)) {
         Some(result) => result,
-        None => Err(refusal::invalid_form().into()),
+        None => Err(refusal::form::invalid_form().into()),
     };
     result.map_err(|error| match error {
         ScanError::Refused(refusal) => {
@@ -88,7 +90,10 @@ impl FormReader<'_> {
             if fields > FIELDS {
                 return Err(refusal::too_many(FIELDS, "fields").into());
             }
-            let name = field.name().ok_or_else(refusal::nameless_field)?.to_owned();
+            let name = field
+                .name()
+                .ok_or_else(refusal::form::nameless_field)?
+                .to_owned();
             match Part::of(&field, validator.image_rules())? {
                 Part::Field => {
                     self.note(&name)?;
@@ -96,7 +101,7 @@ impl FormReader<'_> {
                     if bytes.len() > FIELD_BYTES {
                         return Err(refusal::too_long(FIELD_BYTES, "bytes").into());
                     }
-                    let text = Text::plain(&bytes).ok_or_else(refusal::not_utf8)?;
+                    let text = Text::plain(&bytes).ok_or_else(refusal::form::not_utf8)?;
                     validator.field(root, &name, text)?;
                 }
                 Part::Image(declared) => {
@@ -112,7 +117,7 @@ impl FormReader<'_> {
     /// Rejects duplicate names: some readers take the first field, some the last.
     fn note(&mut self, name: &str) -> Result<(), Refusal> {
         if self.names.iter().any(|other| other == name) {
-            return Err(refusal::duplicate_field());
+            return Err(refusal::form::duplicate_field());
         }
         self.names.push(name.to_owned());
         Ok(())
@@ -123,16 +128,16 @@ impl FormReader<'_> {
     async fn content(&mut self, mut field: Field<'_>) -> Result<Bytes, Refusal> {
         let copy = field.chunk().await.map_err(invalid)?.unwrap_or_default();
         if !copy.is_empty() && field.chunk().await.map_err(invalid)?.is_some() {
-            return Err(refusal::invalid_form());
+            return Err(refusal::form::invalid_form());
         }
         // The content begins after the field's header block. A preamble before the first
         // boundary could contain such a block as well; no client sends one.
         const HEAD_END: &[u8] = b"\r\n\r\n";
         let rest = &self.body[self.read..];
-        let head = memchr::memmem::find(rest, HEAD_END).ok_or_else(refusal::invalid_form)?;
+        let head = memchr::memmem::find(rest, HEAD_END).ok_or_else(refusal::form::invalid_form)?;
         let begin = head + HEAD_END.len();
         if !rest[begin..].starts_with(&copy) {
-            return Err(refusal::invalid_form());
+            return Err(refusal::form::invalid_form());
         }
         let begin = self.read + begin;
         self.read = begin + copy.len();
@@ -162,5 +167,5 @@ impl Part {
 }
 
 fn invalid(_: multer::Error) -> Refusal {
-    refusal::invalid_form()
+    refusal::form::invalid_form()
 }

@@ -70,6 +70,7 @@ pub(crate) enum BodyFormat {
     Whole,
     Json,
     Image,
+    #[cfg(feature = "multipart")]
     Multipart,
 }
 
@@ -105,6 +106,7 @@ impl Profile {
     ///
     /// Rules see a field as a member of the root object, and numbers in fields as numbers. All
     /// files must be images.
+    #[cfg(feature = "multipart")]
     pub fn multipart() -> Self {
         Self::new(BodyFormat::Multipart, &["multipart/form-data"]).rules(upload::form())
     }

@@ -1,5 +1,8 @@
 //! The refusals of this crate. They name the rule and never the content.
 
+#[cfg(feature = "multipart")]
+pub(crate) mod form;
+
 use std::{fmt::Display, time::Duration};
 
 use http::{HeaderValue, header::ACCEPT_ENCODING};
@@ -148,22 +151,6 @@ pub(crate) fn confusable_member() -> Refusal {
         "VALIDATION_ERROR",
         "a member's name differs from a known name only in letter case",
     )
-}
-
-pub(crate) fn duplicate_field() -> Refusal {
-    invalid("DUPLICATE_KEY", "the form has two fields with this name")
-}
-
-pub(crate) fn invalid_form() -> Refusal {
-    invalid("INVALID_FORM", "the body is not a valid multipart form")
-}
-
-pub(crate) fn nameless_field() -> Refusal {
-    invalid("INVALID_FORM", "a field of the form has no name")
-}
-
-pub(crate) fn not_utf8() -> Refusal {
-    invalid("VALIDATION_ERROR", "the value is not UTF-8")
 }
 
 /// The refusal of a name that is too long for any model.

@@ -6,9 +6,7 @@ use http::HeaderMap;
 use crate::{
     ImageError, ImageErrorKind, ImageFormat, Profile, PromptKey, json, media_type,
     memory::{Caller, MemoryBudget},
-    multipart,
     profile::BodyFormat,
-    refusal,
     scan_error::ScanError,
     validator::{ValidationOutput, Validator},
     work_budget::WorkBudget,
@@ -30,7 +28,10 @@ pub(crate) fn validate_body(
         BodyFormat::Json if validator.accepts_plain_chat() => {}
         BodyFormat::Json => json::scan(body, profile.json_limits, budget, &mut validator)?,
         BodyFormat::Image => image(headers, body, &mut validator)?,
-        BodyFormat::Multipart => form(headers, body, budget, &mut validator)?,
+        #[cfg(feature = "multipart")]
+        BodyFormat::Multipart => {
+            crate::multipart::validate(headers, body, budget, &mut validator)?;
+        }
     }
     Ok(validator.into_output())
 }
@@ -47,14 +48,4 @@ fn image(
         return Err(ImageError::from(ImageErrorKind::Unsupported).into());
     }
     validator.image_bytes(declared, body.clone())
-}
-
-fn form(
-    headers: &HeaderMap,
-    body: &Bytes,
-    budget: &WorkBudget,
-    validator: &mut Validator<'_>,
-) -> Result<(), ScanError> {
-    let boundary = media_type::boundary(headers).ok_or_else(refusal::invalid_form)?;
-    multipart::validate(body, boundary, budget, validator)
 }

@@ -1,5 +1,7 @@
 //! Applies a profile's rules to a body while it is scanned.
 
+#[cfg(feature = "multipart")]
+mod form;
 mod frame;
 mod image;
 mod output;
@@ -12,7 +14,7 @@ use stockade_core::refusal::Refusal;
 
 use crate::{
     ImageRules, Profile, PromptKey,
-    json::{Container, KnownMember, Number, Scalar, Text, Visitor},
+    json::{Container, KnownMember, Scalar, Visitor},
     memory::{Caller, MemoryBudget},
     profile::{MemberMatch, Node, ValueKinds},
     refusal,
@@ -70,33 +72,6 @@ impl<'a> Validator<'a> {
 
     pub(crate) fn into_output(self) -> ValidationOutput {
         self.output
-    }
-
-    /// Validates a form field as a member of the root object.
-    pub(crate) fn field(
-        &mut self,
-        root: &mut Frame<'a>,
-        name: &str,
-        text: Text<'_>,
-    ) -> Result<(), ScanError> {
-        self.member(root, name.as_bytes())?;
-        let kinds = self.next.node.map_or(ValueKinds::ALL, Node::kinds);
-        let scalar = match (text.raw(), Number::parse(text.raw())) {
-            _ if kinds.has(ValueKinds::STRING) => Scalar::String(text),
-            (b"true" | b"false", _) => Scalar::Boolean,
-            (_, Some(number)) => Scalar::Number(number),
-            (_, None) => Scalar::String(text),
-        };
-        self.scalar(root, scalar)
-    }
-
-    /// Validates a form file. A name with rules must be a field.
-    pub(crate) fn file(&mut self, root: &mut Frame<'a>, name: &str) -> Result<(), ScanError> {
-        self.member(root, name.as_bytes())?;
-        match self.next.node {
-            None => Ok(()),
-            Some(_) => Err(refusal::unsupported().into()),
-        }
     }
 }
 

@@ -8,6 +8,8 @@ mod format;
 mod read;
 mod replace;
 mod spans;
+#[cfg(feature = "watch")]
+mod watch;
 
 use std::{
     fs, io,
@@ -16,7 +18,8 @@ use std::{
 };
 
 use stockade_core::clock::Timestamp;
-use stockade_watch::{FileVersions, FileWatch, SourceHealth};
+#[cfg(feature = "watch")]
+use stockade_watch::SourceHealth;
 use tokio::task;
 
 pub use error::{KeyFileError, KeyFileErrorKind};
@@ -30,11 +33,11 @@ use read::{Contents, keep_restrictions, read};
 
 /// A key store in a YAML, TOML (`.toml`) or JSON (`.json`) file. Cheap to clone.
 ///
-/// The file is watched: changes by any program take effect within two seconds, as long as the
-/// store, one of its [`LiveKeys`], or a guard, layer or service that uses its keys exists. While
-/// the file is invalid or unreadable, the last valid keys stay active and reading is retried; see
-/// [`health`](Self::health). A store opened with [`open_static`](Self::open_static) reads its
-/// file once.
+/// A store opened with [`open`](Self::open) watches its file (feature `watch`): changes by any
+/// program take effect within two seconds, as long as the store, one of its [`LiveKeys`], or a
+/// guard, layer or service that uses its keys exists. While the file is invalid or unreadable,
+/// the last valid keys stay active and reading is retried; see [`health`](Self::health). A store
+/// opened with [`open_static`](Self::open_static) reads its file once.
 ///
 /// ```yaml
 /// keys:
@@ -81,36 +84,13 @@ struct Inner {
     path: PathBuf,
     /// Does not keep the watch alive: its thread refers to this.
     live: LiveKeys,
+    #[cfg(feature = "watch")]
     health: SourceHealth,
     /// Serializes reads and writes of the file.
     turn: Mutex<()>,
 }
 
 impl FileKeyStore {
-    /// Reads and watches a file. Blocks: call it at startup, or on a blocking thread.
-    ///
-    /// The folder is watched instead of the file, so that replaced files and switched symbolic
-    /// links (as in Kubernetes) are noticed. Without change notifications, the file is polled
-    /// every second.
-    ///
-    /// # Errors
-    /// Returns an error when the file is unreadable or invalid, or when no thread can be started
-    /// to watch it.
-    pub fn open(path: impl Into<PathBuf>) -> Result<Self, KeyFileError> {
-        let path = path.into();
-        // Taken before the file is read, so that no change is missed.
-        let versions = FileVersions::of([&path]);
-        let store = Self::open_static(path)?;
-        let inner = Arc::clone(&store.inner);
-        let reload = move || inner.turn(|read| Ok::<_, KeyFileError>((read.parsed.set, ())));
-        let watch = FileWatch::start(versions, store.inner.health.clone(), reload)
-            .map_err(|error| KeyFileError::unwatchable(store.path(), error))?;
-        Ok(Self {
-            keys: store.keys.keep_alive(watch),
-            inner: store.inner,
-        })
-    }
-
     /// Reads a file once; changes take effect on [`reload`](Self::reload) only. For tools. Blocks.
     ///
     /// In a server, keys that are revoked in the file would stay valid.
@@ -124,22 +104,13 @@ impl FileKeyStore {
         Ok(Self {
             keys: live.clone(),
             inner: Arc::new(Inner {
+                #[cfg(feature = "watch")]
                 health: SourceHealth::new(format!("key file {}", path.display())),
                 path,
                 live,
                 turn: Mutex::new(()),
             }),
         })
-    }
-
-    /// Creates a file without keys if none exists, then reads and watches it. Blocks.
-    ///
-    /// # Errors
-    /// As for [`open`](Self::open), and when the file cannot be created.
-    pub fn create_or_open(path: impl Into<PathBuf>) -> Result<Self, KeyFileError> {
-        let path = path.into();
-        create(&path)?;
-        Self::open(path)
     }
 
     /// As [`create_or_open`](Self::create_or_open), without watching the file.
@@ -158,13 +129,9 @@ impl FileKeyStore {
     /// As for [`open`](Self::open); the active keys are unchanged then.
     pub fn reload(&self) -> Result<(), KeyFileError> {
         let result = self.inner.turn(|read| Ok((read.parsed.set, ())));
+        #[cfg(feature = "watch")]
         self.inner.note(&result);
         result
-    }
-
-    /// Returns the health of the file: its age, failures and last error. For metrics and readiness.
-    pub fn health(&self) -> &SourceHealth {
-        &self.inner.health
     }
 
     /// Returns the path of the file.
@@ -232,14 +199,6 @@ impl Inner {
         self.live.publish(set);
         Ok(result)
     }
-
-    /// Records the result of a reload; the watch records its own.
-    fn note(&self, result: &Result<(), KeyFileError>) {
-        match result {
-            Ok(()) => self.health.succeeded(),
-            Err(error) => self.health.failed(error),
-        };
-    }
 }
 
 impl KeyStore for FileKeyStore {
@@ -290,4 +249,5 @@ fn write(path: &Path, text: &str) -> Result<(), KeyFileError> {
 }
 
 #[cfg(test)]
+#[cfg(all(feature = "argon2", feature = "bcrypt", feature = "watch"))]
 mod tests;

@@ -32,6 +32,16 @@
 //!   [`FileKeyStore::health`] in metrics and readiness.
 //! - Put a rate limit by client address in front, to throttle guessing.
 //!
+//! # Features
+//! None is enabled by default.
+//!
+//! | feature | provides |
+//! |---|---|
+//! | `file` | [`FileKeyStore`]: keys in a YAML, TOML or JSON file |
+//! | `watch` | [`FileKeyStore::open`], which follows changes of the file; enables `file` |
+//! | `bcrypt`, `argon2` | hashes of keys from other issuers; without the feature, parsing them fails |
+//! | `serde` | `QuotaFields`, the serialized form of quotas, for stores |
+//!
 //! # Examples
 //! ```toml
 //! [dependencies]
@@ -40,7 +50,7 @@
 //! http = "1"
 //! http-body-util = "0.1"
 //! stockade-core = "0.1"
-//! stockade-key-auth = "0.1"
+//! stockade-key-auth = { version = "0.1", features = ["watch"] }
 //! tokio = { version = "1", features = ["macros", "net", "rt-multi-thread"] }
 //! tower = { version = "0.5", features = ["util"] }
 //! ```
@@ -88,6 +98,7 @@
 //! With keys from a file created by `stockade keys new`, a custom header, and problem JSON:
 //!
 //! ```no_run
+//! # #[cfg(feature = "watch")] mod program {
 //! use axum::{Extension, Router, routing::post};
 //! use http::HeaderName;
 //! use stockade_core::{
@@ -119,6 +130,8 @@
 //!     axum::serve(listener, app).await?;
 //!     Ok(())
 //! }
+//! # }
+//! # fn main() {}
 //! ```
 //!
 //! # See also
@@ -138,6 +151,7 @@ mod change;
 mod credential;
 mod digest;
 mod event;
+#[cfg(feature = "file")]
 mod file;
 mod guard;
 mod hash;
@@ -147,6 +161,7 @@ mod known;
 mod layer;
 mod memory;
 mod pepper;
+#[cfg(feature = "serde")]
 mod quotas;
 mod record;
 mod records;
@@ -159,6 +174,7 @@ pub use change::{DEFAULT_GRACE, KeyChange, KeyChangeError};
 pub use credential::CredentialSource;
 pub use digest::KeyDigest;
 pub use event::KeyEvent;
+#[cfg(feature = "file")]
 pub use file::{FileKeyStore, KeyFileError, KeyFileErrorKind, KeyFileFormat, to_yaml};
 pub use guard::{KeyAuth, KeyAuthPass};
 pub use hash::{KeyHash, KeyHashError};
@@ -167,6 +183,7 @@ pub use key::{GenerateKeyError, GeneratedKey};
 pub use layer::KeyAuthLayer;
 pub use memory::MemoryKeyStore;
 pub use pepper::{Pepper, PepperError};
+#[cfg(feature = "serde")]
 pub use quotas::QuotaFields;
 pub use record::{KeyRecord, PreviousHash};
 pub use set::{DuplicateKeyError, KeyRequirements, KeySet};

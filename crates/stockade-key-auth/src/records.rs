@@ -11,16 +11,6 @@ use crate::{DuplicateKeyError, KeyChange, KeyId, KeyRecord, KeySet, KeyStoreErro
 pub(crate) struct Records(BTreeMap<KeyId, KeyRecord>);
 
 impl Records {
-    pub(crate) fn new(
-        records: impl IntoIterator<Item = KeyRecord>,
-    ) -> Result<Self, DuplicateKeyError> {
-        let mut all = Self::default();
-        for record in records {
-            all.create(record)?;
-        }
-        Ok(all)
-    }
-
     pub(crate) fn create(&mut self, record: KeyRecord) -> Result<(), DuplicateKeyError> {
         if self.0.contains_key(&record.id) {
             return Err(DuplicateKeyError::id(record.id));
@@ -31,10 +21,6 @@ impl Records {
 
     pub(crate) fn put(&mut self, record: KeyRecord) {
         self.0.insert(record.id.clone(), record);
-    }
-
-    pub(crate) fn get(&self, id: &KeyId) -> Option<&KeyRecord> {
-        self.0.get(id)
     }
 
     pub(crate) fn remove(&mut self, id: &KeyId) -> bool {
@@ -65,15 +51,32 @@ impl Records {
         }
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &KeyRecord> {
-        self.0.values()
-    }
-
     pub(crate) fn list(&self) -> Vec<KeyRecord> {
         self.0.values().cloned().collect()
     }
 
     pub(crate) fn set(&self) -> Result<KeySet, DuplicateKeyError> {
         KeySet::new(self.0.values().cloned())
+    }
+}
+
+#[cfg(feature = "file")]
+impl Records {
+    pub(crate) fn new(
+        records: impl IntoIterator<Item = KeyRecord>,
+    ) -> Result<Self, DuplicateKeyError> {
+        let mut all = Self::default();
+        for record in records {
+            all.create(record)?;
+        }
+        Ok(all)
+    }
+
+    pub(crate) fn get(&self, id: &KeyId) -> Option<&KeyRecord> {
+        self.0.get(id)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &KeyRecord> {
+        self.0.values()
     }
 }

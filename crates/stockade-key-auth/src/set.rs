@@ -181,4 +181,5 @@ impl fmt::Debug for KeySet {
 }
 
 #[cfg(test)]
+#[cfg(all(feature = "argon2", feature = "bcrypt"))]
 mod tests;

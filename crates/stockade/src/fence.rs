@@ -12,7 +12,6 @@ use std::{
 use stockade_abuse::Detector;
 use stockade_audit::{AuditLog, Journal};
 use stockade_core::identity::EitherAuth;
-use stockade_jwt::JwtAuth;
 use stockade_key_auth::KeyAuth;
 use stockade_rate_limit::{Concurrency, SharedLimits};
 use stockade_watch::SourceStatus;
@@ -22,7 +21,7 @@ use crate::{Config, ConfigError, Environment};
 
 mod builder;
 mod cors;
-#[cfg(feature = "sql")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod database;
 mod event;
 mod guards;
@@ -55,9 +54,10 @@ use cors::Cors;
 use event::Listeners;
 use sources::Sources;
 use store::Stores;
+use tokens::TokenAuth;
 
 /// Authentication by keys or tokens.
-type Identity = Arc<EitherAuth<KeyAuth, JwtAuth>>;
+type Identity = Arc<EitherAuth<KeyAuth, TokenAuth>>;
 
 /// All layers of an API, built from a [`Config`] and applied to a router or service with
 /// [`layer`](Self::layer). Cheap to clone.

@@ -44,6 +44,17 @@
 //! - A fence adds no security headers to responses: apply [`SecurityHeadersLayer`] outside of it.
 //! - Each layer is also a separate crate, usable without the others.
 //!
+//! # Features
+//! | feature | provides |
+//! |---|---|
+//! | `axum` (default) | matched routes and peer addresses of axum, and the extractor [`Authenticated`] |
+//! | `jwt` (default) | access tokens (`[auth.tokens]`) |
+//! | `redis` | limits and bans shared by replicas (`[store]`) |
+//! | `sqlite`, `postgres` | keys and audit records in a database |
+//! | `jwks-url`, `syslog`, `decode` | the feature of this name of [`jwt`], [`audit`] and [`body`], for layers of your own |
+//!
+//! A configuration that needs a missing feature is rejected.
+//!
 //! # Example
 //! ```toml
 //! [dependencies]
@@ -195,9 +206,10 @@ pub use fence::{
 pub use security_headers::{SecurityHeaders, SecurityHeadersLayer};
 pub use stockade_watch::SourceStatus;
 
+#[cfg(feature = "jwt")]
+pub use stockade_jwt as jwt;
 /// The crates of the individual layers.
 pub use {
     stockade_abuse as abuse, stockade_audit as audit, stockade_body as body, stockade_core as core,
-    stockade_jwt as jwt, stockade_key_auth as key_auth, stockade_rate_limit as rate_limit,
-    stockade_scope as scope,
+    stockade_key_auth as key_auth, stockade_rate_limit as rate_limit, stockade_scope as scope,
 };

@@ -250,7 +250,7 @@ async fn reports_a_hundred_keys_of_a_change_and_counts_the_rest() {
     );
 }
 
-#[cfg(feature = "sql")]
+#[cfg(feature = "sqlite")]
 #[tokio::test]
 async fn reports_changes_of_keys_in_a_database() {
     use stockade_key_auth::KeyStore;

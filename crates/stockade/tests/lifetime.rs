@@ -98,7 +98,7 @@ async fn a_key_revoked_in_the_file_is_refused() {
 }
 
 // FP01
-#[cfg(feature = "sql")]
+#[cfg(feature = "sqlite")]
 #[tokio::test]
 async fn a_key_revoked_in_the_database_is_refused() {
     use stockade_core::clock::Timestamp;

@@ -37,17 +37,20 @@ async fn requires_a_destination() {
     assert!(fence(&folder, "file = \"app.log\"\n").await.is_ok());
 }
 
-#[cfg(not(feature = "sql"))]
+#[cfg(not(any(feature = "postgres", feature = "sqlite")))]
 #[tokio::test]
 async fn refuses_a_database_without_the_feature() {
     let folder = tempfile::tempdir().unwrap();
     let url = "database = \"postgres://me:hunter2@db/audit\"\n";
     let error = fence(&folder, url).await.unwrap_err();
-    assert!(error.contains("without the feature `sql`"), "{error}");
+    assert!(
+        error.contains("without the features `sqlite` and `postgres`"),
+        "{error}"
+    );
     assert!(!error.contains("hunter2"), "{error}");
 }
 
-#[cfg(feature = "sql")]
+#[cfg(feature = "sqlite")]
 mod sql {
     use std::{io::Read, time::Duration};
 

@@ -84,7 +84,7 @@ async fn each_source_is_reported_while_its_file_is_lost() {
     }
 }
 
-#[cfg(feature = "sql")]
+#[cfg(feature = "sqlite")]
 #[tokio::test]
 async fn a_key_database_is_a_source() {
     let folder = tempfile::tempdir().unwrap();

@@ -11,6 +11,7 @@ pub(crate) struct Number<'a>(&'a str);
 
 impl<'a> Number<'a> {
     /// Parses a complete number.
+    #[cfg(feature = "multipart")]
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (number, end) = scan(bytes, 0).ok()?;
         (end == bytes.len()).then_some(number)

@@ -21,6 +21,7 @@ pub(crate) struct Text<'a> {
 
 impl<'a> Text<'a> {
     /// Wraps text from outside JSON, without escapes; `None` unless it is UTF-8.
+    #[cfg(feature = "multipart")]
     pub(crate) fn plain(raw: &'a [u8]) -> Option<Self> {
         simdutf8::basic::from_utf8(raw).ok()?;
         Some(Self {

@@ -22,6 +22,7 @@ pub(super) fn image_json() -> Vec<(String, Rule)> {
     )
 }
 
+#[cfg(feature = "multipart")]
 pub(super) fn form() -> Vec<(String, Rule)> {
     at(
         "",

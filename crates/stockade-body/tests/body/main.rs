@@ -5,6 +5,7 @@ mod alone;
 mod axum;
 mod chat;
 mod contract;
+#[cfg(feature = "multipart")]
 mod forms;
 mod limits;
 mod profiles;

@@ -147,6 +147,7 @@ fn long_validations_leave_the_async_thread() {
             "image/gif",
             repeated(b"GIF89a\x01\0\x01\0\0\0\0\x21\xfe", b"\x01a", b""),
         ),
+        #[cfg(feature = "multipart")]
         (
             "a form",
             Profile::multipart(),

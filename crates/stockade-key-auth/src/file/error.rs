@@ -58,6 +58,7 @@ impl KeyFileError {
         Self::new(path, KeyFileErrorKind::Unwritable, source)
     }
 
+    #[cfg(feature = "watch")]
     pub(super) fn unwatchable(path: &Path, source: io::Error) -> Self {
         Self::new(path, KeyFileErrorKind::Unwatchable, source)
     }

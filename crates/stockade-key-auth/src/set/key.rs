@@ -26,6 +26,7 @@ pub(crate) struct Key {
     pub(crate) principal: Principal,
     pub(crate) networks: Vec<IpPrefix>,
     expires: Option<Timestamp>,
+    #[cfg(feature = "file")]
     has_models: bool,
     pub(crate) revoked: bool,
 }
@@ -38,6 +39,7 @@ impl Key {
             principal: record.principal(),
             networks: record.networks.clone(),
             expires: record.expires,
+            #[cfg(feature = "file")]
             has_models: record.models.is_some(),
             revoked: record.revoked.is_some(),
         }
@@ -47,12 +49,16 @@ impl Key {
         !self.revoked && self.expires.is_none_or(|expires| now < expires)
     }
 
-    pub(crate) fn expires(&self) -> Option<Timestamp> {
-        self.expires
-    }
-
     pub(crate) fn quotas(&self) -> &QuotaOverrides {
         self.principal.quotas()
+    }
+}
+
+/// What the check for truncated files reads.
+#[cfg(feature = "file")]
+impl Key {
+    pub(crate) fn expires(&self) -> Option<Timestamp> {
+        self.expires
     }
 
     /// Returns whether the key is restricted to some models.

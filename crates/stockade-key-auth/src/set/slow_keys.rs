@@ -7,18 +7,16 @@ use std::{
         Arc, LazyLock,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 
 use super::Entry;
 use crate::{KeyDigest, KeyId, digest::ByDigest, hash::SlowHash};
 
 /// Failed verifications are cached, so that repeated bad keys are rejected cheaply.
-const MAX_CACHED_FAILURES: u64 = 10_000;
-const FAILURE_LIFETIME: Duration = Duration::from_secs(60);
+const MAX_CACHED_FAILURES: usize = 10_000;
 
 /// The keys of a set with slow hashes.
 pub(super) struct SlowKeys {
@@ -26,7 +24,8 @@ pub(super) struct SlowKeys {
     by_id: HashMap<KeyId, Vec<Arc<SlowEntry>>>,
     /// Verified keys by digest; at most one per slow entry.
     verified: ArcSwap<HashMap<KeyDigest, Arc<SlowEntry>, ByDigest>>,
-    failed: Cache<KeyDigest, ()>,
+    /// Allocated for the first failure.
+    failed: LazyLock<Cache<KeyDigest, ()>>,
 }
 
 /// A slow hash and its entry.
@@ -75,7 +74,7 @@ impl SlowKeys {
         if let Some(slow) = self.verified.load().get(digest) {
             return Lookup::Found(Arc::clone(&slow.entry));
         }
-        if self.failed.contains_key(digest) {
+        if self.failed.get(digest).is_some() {
             return Lookup::NotFound;
         }
         Lookup::NeedsVerification
@@ -165,10 +164,7 @@ impl Default for SlowKeys {
         Self {
             by_id: HashMap::new(),
             verified: ArcSwap::default(),
-            failed: Cache::builder()
-                .max_capacity(MAX_CACHED_FAILURES)
-                .time_to_live(FAILURE_LIFETIME)
-                .build(),
+            failed: LazyLock::new(|| Cache::new(MAX_CACHED_FAILURES)),
         }
     }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use stockade_core::clock::Timestamp;
 
 use super::*;
-use crate::{KeyChange, LiveKeys, hash::SlowHash};
+use crate::{KeyChange, LiveKeys};
 
 const KEY: &[u8] = b"opaque-key";
 
@@ -158,9 +158,11 @@ fn unknown_id_is_verified_against_a_decoy() {
 /// The cost of verifying a key with this id: the algorithms and parameters of its hashes.
 fn cost(set: &KeySet, id: &str) -> Vec<String> {
     let (candidates, _) = set.slow.candidates(Some(&id.parse().unwrap()));
-    let hash = |slow: &&Arc<SlowEntry>| match &slow.hash {
-        SlowHash::Bcrypt(text) => text.rsplit_once('$').unwrap().0.to_owned(),
-        SlowHash::Argon2(text) => text.rsplitn(3, '$').last().unwrap().to_owned(),
+    let hash = |slow: &&Arc<SlowEntry>| {
+        let text = slow.hash.as_str();
+        // The parts after the parameters: one in bcrypt, two in argon2id.
+        let parts = if text.starts_with("$2") { 2 } else { 3 };
+        text.rsplitn(parts, '$').last().unwrap().to_owned()
     };
     candidates.iter().map(hash).collect()
 }

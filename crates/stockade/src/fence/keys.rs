@@ -31,14 +31,14 @@ impl Keys {
                 let first = live.current();
                 Ok(Self { live, first })
             }
-            #[cfg(feature = "sql")]
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
             (None, Some(url)) => super::database::open(url, sources).await,
-            #[cfg(not(feature = "sql"))]
+            #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
             (None, Some(_)) => Err(ConfigError::setting(
                 "auth.keys_database",
-                "this program was built without the feature `sql`",
+                "this program was built without the features `sqlite` and `postgres`",
             )
-            .help("enable the feature `sql` of stockade, or set auth.keys_file instead")),
+            .help("enable the feature `sqlite` or `postgres` of stockade, or set auth.keys_file instead")),
             (None, None) => Err(no_source()),
             (Some(_), Some(_)) => Err(two_sources()),
         }

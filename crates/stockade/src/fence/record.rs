@@ -55,7 +55,7 @@ fn file_journal(setting: &str, config: &AuditConfig, file: &Path) -> Result<Jour
     journal(setting, config, sink.rotation(rotation))
 }
 
-#[cfg(feature = "sql")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 fn database_journal(config: &AuditConfig, url: &SecretUrl) -> Result<Journal, ConfigError> {
     const SETTING: &str = "audit.database";
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -70,13 +70,13 @@ fn database_journal(config: &AuditConfig, url: &SecretUrl) -> Result<Journal, Co
     journal(SETTING, config, sink)
 }
 
-#[cfg(not(feature = "sql"))]
+#[cfg(not(any(feature = "postgres", feature = "sqlite")))]
 fn database_journal(_config: &AuditConfig, _url: &SecretUrl) -> Result<Journal, ConfigError> {
     Err(ConfigError::setting(
         "audit.database",
-        "this program was built without the feature `sql`",
+        "this program was built without the features `sqlite` and `postgres`",
     )
-    .help("enable the feature `sql` of stockade, or set audit.file instead"))
+    .help("enable the feature `sqlite` or `postgres` of stockade, or set audit.file instead"))
 }
 
 fn journal(setting: &str, config: &AuditConfig, sink: impl Sink) -> Result<Journal, ConfigError> {
