@@ -12,7 +12,7 @@ use stockade_core::{client::ClientIp, clock::Timestamp, context::RequestId};
 use crate::{
     escape::push_escaped,
     recent,
-    redact::{is_plain, needs_no_escape, redact},
+    redact::{is_plain, needs_no_escape, prefix, redact},
     timestamp::push_rfc3339,
 };
 
@@ -147,7 +147,7 @@ impl Line {
 
     fn push_identifier(&mut self, name: &str, limit: usize) {
         if name.len() > limit {
-            push_escaped(&mut self.0, &name[..name.floor_char_boundary(limit)]);
+            push_escaped(&mut self.0, prefix(name, limit));
             self.raw("…sha256:");
             let digest = Sha256::digest(name);
             self.raw(&hex::encode(&digest[..16]));

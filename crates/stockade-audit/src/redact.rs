@@ -16,7 +16,7 @@ const SEARCHED: usize = 1_024;
 /// header, field or parameter before them. Query values, e-mail addresses and data URLs
 /// are always replaced. A cut text ends with `…`.
 pub(crate) fn redact(text: &str, limit: usize) -> Cow<'_, str> {
-    let searched = &text[..text.floor_char_boundary(SEARCHED)];
+    let searched = prefix(text, SEARCHED);
     let clean = if is_plain(searched) {
         Cow::Borrowed(searched)
     } else {
@@ -28,10 +28,17 @@ pub(crate) fn redact(text: &str, limit: usize) -> Cow<'_, str> {
     if searched.len() == text.len() && clean.len() <= limit {
         return clean;
     }
-    let kept = &clean[..clean.floor_char_boundary(limit)];
+    let kept = prefix(&clean, limit);
     // The cut may split a secret, whose first part no pattern recognizes.
     let whole = kept.trim_end_matches(|char: char| char.is_ascii_alphanumeric());
     Cow::Owned(format!("{whole}…"))
+}
+
+/// Returns the longest prefix of at most `limit` bytes.
+pub(crate) fn prefix(text: &str, limit: usize) -> &str {
+    let mut ends = (0..=limit.min(text.len())).rev();
+    let end = ends.find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or_default()]
 }
 
 /// Matches a secret. Its group captures the name before the secret, which is kept.

@@ -13,6 +13,8 @@ use stockade_core::guard::Head;
 
 use crate::{Profile, PromptKey, profile::BodyFormat, read_timeout::ReadTimeout};
 
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Which body each route accepts, and the limits on reading bodies.
 ///
 /// A route is a method and the pattern that the router matched, taken from
@@ -92,7 +94,7 @@ impl BodyRules {
 
     /// Sets the deadline for reading a body, at most one year. Default: 60 seconds.
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.read_timeout.deadline = deadline.min(Duration::from_hours(365 * 24));
+        self.read_timeout.deadline = deadline.min(YEAR);
         self
     }
 
