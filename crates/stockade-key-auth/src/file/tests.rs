@@ -1,11 +1,6 @@
-use std::{
-    os::unix::fs::PermissionsExt,
-    sync::mpsc::{self, RecvTimeoutError},
-    time::Duration,
-};
+use std::os::unix::fs::PermissionsExt;
 
 use stockade_core::identity::QuotaOverrides;
-use stockade_testkit::poll::until;
 use tempfile::TempDir;
 
 use super::*;
@@ -454,64 +449,6 @@ async fn preserves_links_and_permissions_except_for_others() {
 
 /// Waits for another thread, with a generous time-out.
 // A22, FP02
-#[test]
-fn watches_writes_and_renames() {
-    let file = Scratch::new("keys.yaml", "keys: []\n");
-    let store = file.open().unwrap();
-
-    fs::write(&file.path, one_key()).unwrap();
-    until("the key is known", || knows(&store, b"abc"));
-
-    fs::write(&file.path, "keys: [").unwrap();
-    until("the failure is visible", || {
-        store.health().status().is_failing()
-    });
-    assert!(
-        knows(&store, b"abc"),
-        "an invalid file leaves the keys active"
-    );
-
-    let new = file.folder.path().join("new");
-    fs::write(&new, "keys: []\n").unwrap();
-    fs::rename(&new, &file.path).unwrap();
-    until("the key is removed", || !knows(&store, b"abc"));
-    until("the source is healthy", || {
-        !store.health().status().is_failing()
-    });
-}
-
-// FP02
-#[test]
-fn static_store_reads_on_reload_only() {
-    let file = Scratch::new("keys.yaml", &one_key());
-    let followed = file.open().unwrap();
-    let fixed = FileKeyStore::open_static(&file.path).unwrap();
-    fs::write(&file.path, "keys: []\n").unwrap();
-    until("the key is removed", || !knows(&followed, b"abc"));
-    assert!(knows(&fixed, b"abc"));
-    fixed.reload().unwrap();
-    assert!(!knows(&fixed, b"abc"));
-}
-
-// A08: a key is removed while a log in the same folder keeps growing.
-#[test]
-fn notices_a_change_among_changes_of_other_files() {
-    let file = Scratch::new("keys.yaml", &one_key());
-    let store = file.open().unwrap();
-    let log = file.folder.path().join("app.log");
-    let (stop, stopped) = mpsc::channel::<()>();
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            while stopped.recv_timeout(Duration::from_millis(5)) == Err(RecvTimeoutError::Timeout) {
-                fs::write(&log, "a record").unwrap();
-            }
-        });
-        fs::write(&file.path, "keys: []\n").unwrap();
-        until("the key is removed", || !knows(&store, b"abc"));
-        drop(stop);
-    });
-}
-
 /// An unrestricted key, then a revoked, an expired and a network-bound one.
 fn restricted_records() -> Vec<KeyRecord> {
     let key = |id: &str| KeyRecord::new(id.parse().unwrap(), KeyDigest::of(id.as_bytes()));
