@@ -8,9 +8,10 @@ use std::{
 };
 
 use serde_json::Value;
+use stockade_testkit::poll::until_async;
 
 use crate::{
-    server_process::{ServerProcess, signal, wait_until},
+    server_process::{ServerProcess, signal},
     test_server::{METRICS_KEY, READER_KEY},
     wire::send_raw,
 };
@@ -70,7 +71,7 @@ fn many_requests() -> String {
 
 /// Waits until the log records its recovery.
 async fn recovers(log: &Path) {
-    wait_until("the log has recovered", || {
+    until_async("the log has recovered", async || {
         let records = records(log);
         records
             .iter()
@@ -154,7 +155,7 @@ async fn loses_no_record_once_the_disk_has_space_again() {
         recovers(&log).await;
         assert_eq!(asks(&server).await.0, 200);
         served += 1;
-        wait_until("a record of each answer", || {
+        until_async("a record of each answer", async || {
             let of = |log: &Path| requests(&records(log), 200);
             of(&aside) + of(&log) == served
         })
@@ -188,7 +189,7 @@ async fn counts_the_records_lost_to_a_stalled_reader() {
     });
     let reader = reader.unwrap();
     let read = server.file("read.log");
-    wait_until("the first record", || !records(&read).is_empty()).await;
+    until_async("the first record", async || !records(&read).is_empty()).await;
     signal(&reader.0, "STOP");
 
     let many = many_requests();
@@ -218,7 +219,7 @@ async fn counts_the_records_lost_to_a_stalled_reader() {
 
     signal(&reader.0, "CONT");
     recovers(&read).await;
-    wait_until("all records, or the number of lost ones", || {
+    until_async("all records, or the number of lost ones", async || {
         let records = records(&read);
         let lost = records.iter().filter_map(|record| record["lost"].as_u64());
         let (lost, kept) = (lost.sum::<u64>(), requests(&records, 200));

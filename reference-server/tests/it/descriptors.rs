@@ -2,15 +2,13 @@
 
 use std::fs;
 
+use stockade_testkit::poll::until_async;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use crate::{
-    server_process::{ServerProcess, wait_until_async},
-    test_server::FULL_KEY,
-};
+use crate::{server_process::ServerProcess, test_server::FULL_KEY};
 
 const FEW: usize = 256;
 
@@ -43,14 +41,14 @@ async fn reserves_descriptors_for_a_revocation() {
     for _ in 0..FEW {
         idle.push(TcpStream::connect(server.address).await.unwrap());
     }
-    wait_until_async("the server has reached its limit", async || {
+    until_async("the server has reached its limit", async || {
         server.descriptors() > FEW - 64
     })
     .await;
     assert!(server.descriptors() < FEW - 16, "{}", server.descriptors());
 
     fs::write(server.file("keys.yaml"), "keys: []\n").unwrap();
-    wait_until_async("the key is revoked", async || {
+    until_async("the key is revoked", async || {
         status(&mut kept).await == 401
     })
     .await;

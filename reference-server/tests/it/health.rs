@@ -5,10 +5,10 @@ use std::{fs, sync::Arc};
 use reqwest::Method;
 use serde_json::{Value, json};
 use stockade_server::backend::Phase;
+use stockade_testkit::poll::until_async;
 
 use crate::{
     scripted_backend::{Script, ScriptedBackend},
-    server_process::wait_until_async,
     test_server::{FULL_KEY, METRICS_KEY, TestServer},
 };
 
@@ -69,12 +69,12 @@ async fn stale_keys_degrade_readiness_and_then_end_it() {
     };
     assert!(is(200, "ready").await);
     fs::write(server.keys_file(), "keys: [").unwrap();
-    wait_until_async("degraded", async || is(200, "degraded").await).await;
+    until_async("degraded", async || is(200, "degraded").await).await;
     let (_, health) = ask(&server, "/health/details", Some(METRICS_KEY)).await;
     let source = health["sources"].as_array().unwrap().iter();
     let mut failing = source.filter(|source| source["failing"] == true);
     assert!(failing.next().unwrap()["error"].is_string(), "{health}");
-    wait_until_async("stale", async || is(503, "keys_stale").await).await;
+    until_async("stale", async || is(503, "keys_stale").await).await;
     assert_eq!(
         server.get("/v1/models").await.status(),
         200,
@@ -82,7 +82,7 @@ async fn stale_keys_degrade_readiness_and_then_end_it() {
     );
 
     fs::write(server.keys_file(), keys).unwrap();
-    wait_until_async("ready again", async || is(200, "ready").await).await;
+    until_async("ready again", async || is(200, "ready").await).await;
 }
 
 // FC05: cases/health-limited

@@ -1,6 +1,6 @@
 //! Clients that disconnect, models that fail, and shutdown.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use reqwest::{Method, Response};
@@ -9,6 +9,7 @@ use stockade_server::{
     ShutdownReport, ShutdownSignal,
     backend::{BackendError, Phase},
 };
+use stockade_testkit::poll::until_async;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -44,13 +45,10 @@ async fn a_disconnect_frees_the_only_slot() {
     assert_eq!(code(response).await, (503, "QUEUE_FULL".to_owned()));
 
     drop(first);
-    for _ in 0..200 {
-        if server.chat_with(json!({})).await.status() == 200 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("the slot was not released");
+    until_async("the slot is released", async || {
+        server.chat_with(json!({})).await.status() == 200
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,15 +1,12 @@
 //! Limits, bans and records, as configured.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::time;
+use stockade_testkit::poll::until_async;
 
-use crate::{
-    server_process::wait_until,
-    test_server::{FULL_KEY, METRICS_KEY, TestServer, chat_body},
-};
+use crate::test_server::{FULL_KEY, METRICS_KEY, TestServer, chat_body};
 
 async fn code(response: reqwest::Response) -> (u16, String) {
     let status = response.status().as_u16();
@@ -88,14 +85,10 @@ async fn holds_a_permit_until_the_stream_ends_or_its_client_disconnects() {
     let second = server.get("/v1/models").await;
     assert_eq!(code(second).await, (429, "CONCURRENCY_LIMIT".to_owned()));
     drop(stream);
-    let freed = async {
-        while server.get("/v1/models").await.status() != 200 {
-            time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    time::timeout(Duration::from_secs(20), freed)
-        .await
-        .expect("the permit is released");
+    until_async("the permit is released", async || {
+        server.get("/v1/models").await.status() == 200
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -151,14 +144,7 @@ async fn writes_one_record_per_request_with_usage_and_outcome() {
             .filter(|record| record["method"].is_string())
             .collect::<Vec<_>>()
     };
-    let written = async {
-        while requests().len() < 4 {
-            time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    time::timeout(Duration::from_secs(20), written)
-        .await
-        .expect("four records");
+    until_async("four records", async || requests().len() >= 4).await;
     let requests = requests();
     assert_eq!(requests.len(), 4, "{requests:#?}");
     let of = |outcome: &str, status: u64| {
@@ -177,7 +163,7 @@ async fn writes_one_record_per_request_with_usage_and_outcome() {
     of("completed", 401);
     of("completed", 404);
     // A thread of its own writes the records.
-    wait_until("the 401 is a security record", || {
+    until_async("the 401 is a security record", async || {
         let security = records(&security);
         security.iter().any(|record| record["status"] == 401)
     })

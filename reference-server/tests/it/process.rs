@@ -6,13 +6,12 @@ use std::{
     net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
 };
 
 use serde_json::Value;
+use stockade_testkit::poll::until;
 
-use crate::{server_process::without_hub, wire::TIMEOUT};
+use crate::server_process::without_hub;
 
 fn program(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stockade-server"));
@@ -191,11 +190,7 @@ fn lines_until(log: &mut impl BufRead, last: &str) -> String {
 /// Waits for a connection, and drops it.
 fn accept_and_drop(hub: &TcpListener) {
     hub.set_nonblocking(true).unwrap();
-    let end = Instant::now() + TIMEOUT;
-    while hub.accept().is_err() {
-        assert!(Instant::now() < end, "no connection");
-        thread::sleep(Duration::from_millis(10));
-    }
+    until("a connection", || hub.accept().is_ok());
 }
 
 /// A server with a text log, and without a model.

@@ -5,10 +5,10 @@ use std::{fs, sync::Arc};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use stockade_server::backend::BackendError;
+use stockade_testkit::poll::until_async;
 
 use crate::{
     scripted_backend::{Script, ScriptedBackend},
-    server_process::wait_until,
     test_server::{FULL_KEY, READER_KEY, TestServer, chat_body, png},
 };
 
@@ -29,11 +29,11 @@ pub(crate) fn requests(server: &TestServer, file: &str) -> Vec<Value> {
 
 /// The record of the only request to this server.
 async fn record(server: &TestServer) -> Value {
-    wait_until("a record", || !requests(server, "app.log").is_empty()).await;
+    until_async("a record", async || !requests(server, "app.log").is_empty()).await;
     // Records are written in the order in which requests end, so a second request flushes the
     // first.
     assert_eq!(server.get("/v1/models/none").await.status(), 404);
-    wait_until("the last record", || {
+    until_async("the last record", async || {
         let all = requests(server, "app.log");
         all.iter()
             .any(|record| record["route"] == "/v1/models/{*id}")

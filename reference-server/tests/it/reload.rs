@@ -3,9 +3,10 @@
 use std::fs;
 
 use serde_json::Value;
+use stockade_testkit::poll::until_async;
 
 use crate::{
-    server_process::{ServerProcess, wait_until, wait_until_async},
+    server_process::ServerProcess,
     test_server::{FULL_KEY, METRICS_KEY},
 };
 
@@ -41,7 +42,7 @@ async fn reopens_renamed_logs() {
         .unwrap();
     assert_eq!(refused.status(), 401);
     let routes = |file: &str| field(&server, file, "path").len();
-    wait_until("one record in each file", || {
+    until_async("one record in each file", async || {
         routes("app.log") == 1 && routes("audit.log") == 1
     })
     .await;
@@ -52,14 +53,14 @@ async fn reopens_renamed_logs() {
     server.signal("HUP");
     server.wait_for_log(RELOADED);
     // Reopened before the next record, so that the old files can be compressed at once.
-    wait_until("new files", || {
+    until_async("new files", async || {
         server.file("app.log").exists() && server.file("audit.log").exists()
     })
     .await;
 
     let answered = server.get("/v1/models", FULL_KEY).send().await.unwrap();
     assert_eq!(answered.status(), 200);
-    wait_until("the second record", || routes("app.log") == 1).await;
+    until_async("the second record", async || routes("app.log") == 1).await;
     assert_eq!(field(&server, "app.log", "user"), ["full"]);
     assert_eq!(routes("audit.log"), 0);
     assert_eq!(field(&server, "audit.log", "event"), ["config_reloaded"]);
@@ -85,7 +86,7 @@ async fn applies_a_changed_configuration_without_a_signal() {
     server.configure(&with(&lines.replace("1000/minute", "plenty")));
     assert!(server.wait_for_log("reload failed")["source"].is_string());
     assert_eq!(policy().await, "\"key\";q=1000;w=60", "the last good one");
-    wait_until("one event", || {
+    until_async("one event", async || {
         let events = field(&server, "audit.log", "event");
         events
             .iter()
@@ -97,7 +98,7 @@ async fn applies_a_changed_configuration_without_a_signal() {
 
     server.configure(&with(&lines.replace("1000", "777")));
     let is_new = async || policy().await == "\"key\";q=777;w=60";
-    wait_until_async("the new quota is in force", is_new).await;
+    until_async("the new quota is in force", is_new).await;
 }
 
 // A22
@@ -178,7 +179,7 @@ async fn keeps_the_old_configuration_if_the_new_one_is_invalid() {
             .unwrap();
         assert!(count >= least, "{line}{count}");
     }
-    wait_until("six events", || {
+    until_async("six events", async || {
         let events = field(&server, "audit.log", "event");
         let of = |name: &str| events.iter().filter(|event| *event == name).count();
         of("config_rejected") >= 5 && of("config_reloaded") >= 1

@@ -3,12 +3,11 @@
 use std::{
     net::TcpListener,
     process::{Child, Command, Stdio},
-    time::Duration,
 };
 
 use reqwest::Method;
 use serde_json::Value;
-use tokio::time;
+use stockade_testkit::poll::until_async;
 
 use crate::test_server::{METRICS_KEY, TestServer};
 
@@ -48,20 +47,16 @@ async fn health(server: &TestServer) -> (u16, Value) {
 }
 
 async fn wait_until(server: &TestServer, limits: &str) -> u16 {
-    let seen = async {
-        loop {
-            let (status, health) = health(server).await;
-            // With `deny`, the fence itself refuses the request.
-            let refused = health["error"]["code"] == "LIMITS_UNAVAILABLE";
-            if health["limits"] == limits || (refused && limits == "store_down") {
-                return status;
-            }
-            time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    time::timeout(Duration::from_secs(20), seen)
-        .await
-        .expect("the health status changes")
+    let mut last = 0;
+    until_async("the health status changes", async || {
+        let (status, health) = health(server).await;
+        last = status;
+        // With `deny`, the fence itself refuses the request.
+        let refused = health["error"]["code"] == "LIMITS_UNAVAILABLE";
+        health["limits"] == limits || (refused && limits == "store_down")
+    })
+    .await;
+    last
 }
 
 // R13

@@ -1,11 +1,8 @@
 //! A scripted backend, for behaviour that a real model rarely shows.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use futures_util::{FutureExt, Stream, StreamExt, future::BoxFuture, stream};
@@ -13,6 +10,7 @@ use stockade_server::backend::{
     Backend, BackendError, ChatRequest, Event, FinishReason, Generation, Phase, Status, Usage,
     UsageMeter,
 };
+use stockade_testkit::poll::until_async;
 use tokio::sync::watch;
 
 /// The behaviour for each chat.
@@ -173,13 +171,10 @@ fn kept(
     pieces.boxed()
 }
 
-/// Waits until this number of generations is live; panics after a timeout.
+/// Waits until this number of generations is live.
 pub(crate) async fn wait_until(running: &AtomicUsize, expected: usize) {
-    for _ in 0..1_000 {
-        if running.load(Ordering::SeqCst) == expected {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("{} generations are live", running.load(Ordering::SeqCst));
+    until_async("the number of generations", async || {
+        running.load(Ordering::SeqCst) == expected
+    })
+    .await;
 }

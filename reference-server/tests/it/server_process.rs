@@ -214,21 +214,3 @@ pub(crate) fn signal(process: &Child, name: &str) {
     let sent = Command::new("bash").args(["-c", &kill]).status().unwrap();
     assert!(sent.success());
 }
-
-/// Waits until a condition holds; panics after a timeout.
-pub(crate) async fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + TIMEOUT;
-    while !condition() {
-        assert!(Instant::now() < end, "timed out waiting for: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-/// Like [`wait_until`], with an async condition.
-pub(crate) async fn wait_until_async(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let end = Instant::now() + TIMEOUT;
-    while !condition().await {
-        assert!(Instant::now() < end, "timed out waiting for: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}

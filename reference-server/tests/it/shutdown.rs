@@ -1,15 +1,16 @@
 //! Shutdown of a busy server: requests in flight complete, new ones are not accepted.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc};
 
 use futures_util::{Stream, StreamExt, stream::BoxStream};
 use serde_json::{Value, json};
 use stockade_server::{ShutdownReport, ShutdownSignal, tiny_model};
-use tokio::{io::AsyncWriteExt, net::TcpStream, sync::watch, task::JoinHandle, time};
+use stockade_testkit::poll::until_async;
+use tokio::{io::AsyncWriteExt, net::TcpStream, sync::watch, task::JoinHandle};
 
 use crate::{
     scripted_backend::{self, Script, ScriptedBackend},
-    server_process::{ServerProcess, wait_until},
+    server_process::ServerProcess,
     test_server::{TestServer, chat_body},
     wire::read_to_end,
 };
@@ -93,7 +94,7 @@ async fn lets_running_streams_complete() {
     scripted_backend::wait_until(&running, STREAMS).await;
 
     server.shutdown.send_replace(ShutdownSignal::Graceful);
-    wait_until("a closed port", || {
+    until_async("a closed port", async || {
         std::net::TcpStream::connect(server.address).is_err()
     })
     .await;
@@ -146,13 +147,11 @@ async fn busy_server(tokens: u32) -> (ServerProcess, Vec<JoinHandle<Outcome>>) {
     }
     // Plus the request for the metrics.
     let all = Some((STREAMS + 1) as f64);
-    for _ in 0..1_000 {
-        if server.metric("stockade_requests_in_flight").await == all {
-            return (server, answers);
-        }
-        time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("the chats were not all accepted");
+    until_async("the chats are accepted", async || {
+        server.metric("stockade_requests_in_flight").await == all
+    })
+    .await;
+    (server, answers)
 }
 
 // H01

@@ -37,11 +37,12 @@ pub(crate) async fn drip(mut stream: TcpStream, first: String, then: &'static [u
     if stream.write_all(first.as_bytes()).await.is_ok() {
         let (mut incoming, mut outgoing) = stream.split();
         let dripping = async {
+            let mut pace = time::interval(Duration::from_millis(50));
             for byte in then.iter().cycle() {
+                pace.tick().await;
                 if outgoing.write_all(&[*byte]).await.is_err() {
                     break;
                 }
-                time::sleep(Duration::from_millis(50)).await;
             }
         };
         let mut received = [0; 4_096];

@@ -6,6 +6,7 @@ use futures_util::StreamExt;
 use reqwest::Version;
 use serde_json::{Value, json};
 use stockade_server::tiny_model;
+use stockade_testkit::poll::until_async;
 use tokio::{net::TcpStream, process::Command};
 
 mod authority;
@@ -15,7 +16,7 @@ mod stalled_handshakes;
 
 use crate::{
     records::requests,
-    server_process::{ServerProcess, wait_until},
+    server_process::ServerProcess,
     test_server::{FULL_KEY, TestServer, chat_body},
     wire::{read_to_end, send_raw},
 };
@@ -48,7 +49,7 @@ async fn serves_chats_over_the_negotiated_protocol() {
     }
 
     let records = || requests(&server, "app.log");
-    wait_until("a record of each", || records().len() == 2).await;
+    until_async("a record of each", async || records().len() == 2).await;
     for record in records() {
         assert_eq!(record["method"], "POST", "{record}");
         assert_eq!(record["ip"], "127.0.0.2", "{record}");

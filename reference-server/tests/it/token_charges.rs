@@ -6,12 +6,12 @@ use futures_util::{StreamExt, future::join_all};
 use reqwest::Method;
 use serde_json::{Value, json};
 use stockade_server::backend::BackendError;
+use stockade_testkit::poll::until_async;
 use tokio::time;
 
 use crate::{
     records::requests,
     scripted_backend::{PROMPT_TOKENS, Script, ScriptedBackend},
-    server_process::wait_until,
     test_server::{FULL_KEY, TestServer, chat_body},
 };
 
@@ -69,7 +69,7 @@ async fn record(server: &TestServer) -> Value {
         let mut all = requests(server, "app.log").into_iter();
         all.find(|record| record["model"] == "tiny")
     };
-    wait_until("a record", || find().is_some()).await;
+    until_async("a record", async || find().is_some()).await;
     find().unwrap()
 }
 
@@ -147,7 +147,7 @@ async fn charges_the_prompt_of_a_client_that_disconnects_early() {
         let mut all = requests(&server, "app.log").into_iter();
         all.find(|record| record["outcome"] == "client_left")
     };
-    wait_until("a record", || find().is_some()).await;
+    until_async("a record", async || find().is_some()).await;
     let record = find().unwrap();
     assert_eq!(record["prompt_tokens"], prompt, "{record}");
     let made = record["completion_tokens"].as_u64().unwrap();

@@ -3,6 +3,7 @@
 use std::{fs, sync::Arc};
 
 use rustls::{ClientConfig, HandshakeKind, pki_types::CertificateDer};
+use stockade_testkit::poll::until_async;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -13,7 +14,7 @@ use super::{
     authority::{Authority, connect, corrupt, peer_certificate},
     start,
 };
-use crate::server_process::{ServerProcess, wait_until_async};
+use crate::server_process::ServerProcess;
 
 const RELOADED: &str = "reloaded the configuration";
 const REJECTED: &str = "was rejected";
@@ -81,7 +82,7 @@ async fn presents_a_renewed_certificate_without_a_signal_and_reports_a_bad_one()
 
     let third = authority.renew();
     wait_until_presented(&authority, &server, &third).await;
-    wait_until_async("the source recovers", async || {
+    until_async("the source recovers", async || {
         server.metric(failing).await == Some(0.0)
     })
     .await;
@@ -96,7 +97,7 @@ async fn wait_until_presented(
     expected: &CertificateDer<'static>,
 ) {
     let is_presented = async || seen(authority, server).await == *expected;
-    wait_until_async("the new certificate is presented", is_presented).await;
+    until_async("the new certificate is presented", is_presented).await;
 }
 
 // A22

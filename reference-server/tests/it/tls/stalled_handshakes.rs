@@ -2,11 +2,12 @@
 
 use std::process::{self, Command};
 
+use stockade_testkit::poll::until_async;
 use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet};
 
 use super::{authority::Authority, start};
 use crate::{
-    server_process::{ServerProcess, wait_until},
+    server_process::ServerProcess,
     slow_clients::drip,
     test_server::READER_KEY,
     wire::{Received, read_to_end},
@@ -73,7 +74,7 @@ async fn flood(max_connections: usize, seconds: u32) -> usize {
         }
     }
     is_served(&server).await;
-    wait_until("all descriptors are released", || {
+    until_async("all descriptors are released", async || {
         server.descriptors() <= descriptors
     })
     .await;
