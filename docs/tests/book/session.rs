@@ -107,6 +107,7 @@ impl<'c> Session<'c> {
         // Another program of the same port, such as one of a README, may run.
         while TcpListener::bind((Ipv4Addr::LOCALHOST, PORT)).is_err() {
             assert!(Instant::now() < deadline, "port {PORT} is in use");
+            // Sleeps: between two tries, until the deadline.
             thread::sleep(INTERVAL);
         }
         let name = self
@@ -154,6 +155,7 @@ impl<'c> Session<'c> {
                      the output of the server:\n{log}"
                 );
             }
+            // Sleeps: between two tries, until the deadline.
             thread::sleep(INTERVAL);
         }
     }
