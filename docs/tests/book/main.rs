@@ -71,6 +71,19 @@ fn rust_blocks_are_programs_that_are_compiled() {
 }
 
 #[test]
+fn requests_are_in_blocks_that_are_run() {
+    for chapter in chapters() {
+        for block in chapter.blocks() {
+            assert!(
+                block.language() == "console" || !block.text.contains("curl "),
+                "{}: mark it as `console`, so that its output is compared",
+                block.place(&chapter)
+            );
+        }
+    }
+}
+
+#[test]
 fn configurations_load_without_errors() {
     let all = chapters();
     let base = config::base(&all);
