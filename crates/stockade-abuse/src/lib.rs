@@ -46,8 +46,11 @@
 //! - With gRPC-Web over HTTP/1.1, statuses in the body are not seen; those of guards are.
 //!
 //! # Features
-//! None is enabled by default. `deny-list` provides [`DenyList`], the bans in a text file that
-//! people can read and edit while the server runs.
+//! None is enabled by default.
+//!
+//! | feature | provides |
+//! |---|---|
+//! | `deny-list` | [`DenyList`]: bans in a text file that people can read and edit while the server runs |
 //!
 //! # Example
 //! ```toml
