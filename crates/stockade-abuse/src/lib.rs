@@ -180,7 +180,7 @@ pub use no_authenticator::NoAuthenticator;
 pub use offender::{Offender, OffenderError};
 pub use policy::{AbusePolicy, BanResponse};
 pub use principal::PrincipalGuard;
-pub use scanner::ScannerPaths;
+pub use scanner::{ScannerPaths, ScannerPathsError};
 pub use signal::Signal;
 pub use skipped::{LineProblem, SkippedLine, SkippedLines};
 pub use store::{BanListener, BanStore};

@@ -1,6 +1,6 @@
 //! Paths that only vulnerability scanners request.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, error::Error, fmt};
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, BuildError, MatchKind};
 use percent_encoding::percent_decode;
@@ -67,7 +67,7 @@ impl ScannerPaths {
     ///
     /// # Errors
     /// Fails if there are too many texts (millions).
-    pub fn new<T>(texts: impl IntoIterator<Item = T>) -> Result<Self, BuildError>
+    pub fn new<T>(texts: impl IntoIterator<Item = T>) -> Result<Self, ScannerPathsError>
     where
         T: AsRef<[u8]>,
     {
@@ -78,6 +78,7 @@ impl ScannerPaths {
             .prefilter(false)
             .build(texts)
             .map(Self)
+            .map_err(ScannerPathsError)
     }
 
     /// Whether the path, percent-decoded once, contains one of the texts.
@@ -102,6 +103,18 @@ impl fmt::Debug for ScannerPaths {
         write!(f, "ScannerPaths({} texts)", self.0.patterns_len())
     }
 }
+
+/// The error of [`ScannerPaths::new`]: the texts need too large an automaton.
+#[derive(Clone, Debug)]
+pub struct ScannerPathsError(BuildError);
+
+impl fmt::Display for ScannerPathsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "too many or too long texts; use fewer: {}", self.0)
+    }
+}
+
+impl Error for ScannerPathsError {}
 
 #[cfg(test)]
 mod tests {

@@ -193,7 +193,7 @@ pub use event::{EventKind, SecurityEvent};
 pub use journal::{Coalesce, FlushError, Fsync, Journal, JournalBuilder, JournalStats};
 pub use layer::{Audit, AuditLayer, ResponseBody};
 pub use log::AuditLog;
-pub use log_line::LogLine;
+pub use log_line::{LogLine, LogLineError};
 pub use overflow::Overflow;
 pub use record_builder::RecordBuilder;
 pub use recorder::{AuditGuards, Backpressure, Recorder};

@@ -1,6 +1,6 @@
 //! Parses records.
 
-use std::str::FromStr;
+use std::{error::Error, fmt, str::FromStr};
 
 use serde::Deserialize;
 
@@ -15,7 +15,7 @@ use serde::Deserialize;
 /// let line: LogLine = text.parse()?;
 /// assert_eq!((line.status, line.reason.as_deref()), (Some(401), Some("revoked")));
 /// assert!("not a record".parse::<LogLine>().is_err());
-/// # Ok::<(), serde_json::Error>(())
+/// # Ok::<(), stockade_audit::LogLineError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[non_exhaustive]
@@ -89,9 +89,21 @@ pub struct LogLine {
 }
 
 impl FromStr for LogLine {
-    type Err = serde_json::Error;
+    type Err = LogLineError;
 
-    fn from_str(line: &str) -> Result<Self, Self::Err> {
-        serde_json::from_str(line)
+    fn from_str(line: &str) -> Result<Self, LogLineError> {
+        serde_json::from_str(line).map_err(LogLineError)
     }
 }
+
+/// The error of a line that is not a record.
+#[derive(Debug)]
+pub struct LogLineError(serde_json::Error);
+
+impl fmt::Display for LogLineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not a record: {}", self.0)
+    }
+}
+
+impl Error for LogLineError {}

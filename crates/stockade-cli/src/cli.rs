@@ -82,7 +82,9 @@ impl From<Outcome> for ExitCode {
     }
 }
 
-/// The definition of the command line, for generators of completions and manuals.
+/// The definition of the command line, for generators of completions and manuals, and for
+/// tests. Hidden, because its type would make each major version of clap one of this crate.
+#[doc(hidden)]
 pub fn command() -> clap::Command {
     Cli::command()
 }
