@@ -96,6 +96,7 @@ use load::Provenance;
 /// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Config {
     /// Trusted proxies.
     #[serde(default)]

@@ -14,6 +14,7 @@ use super::{
 /// `[abuse]`: bans clients that offend repeatedly.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct AbuseConfig {
     /// Whether clients are banned.
     pub enabled: bool,
@@ -57,6 +58,7 @@ pub struct AbuseConfig {
 /// The response to banned clients.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum AnswerConfig {
     /// 403.
     #[default]

@@ -10,6 +10,7 @@ use super::value::{SecretUrl, nonzero};
 /// records go to `tracing`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct AuditConfig {
     /// The file for all requests: `app.log`. A missing folder is created.
     pub file: Option<PathBuf>,
@@ -68,6 +69,7 @@ impl AuditConfig {
 /// What happens when records arrive faster than they can be written.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum OnOverflow {
     /// Requests wait, for at most one second.
     Block,

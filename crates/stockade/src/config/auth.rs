@@ -14,6 +14,7 @@ use super::{
 /// `[auth]`: authentication by keys and tokens. Keys are required.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct AuthConfig {
     /// The file (YAML, TOML or JSON) with the hashes of the keys. The file is watched.
     pub keys_file: Option<PathBuf>,
@@ -72,6 +73,7 @@ impl AuthConfig {
 /// `[auth.tokens]`: access tokens (JWT) of one issuer.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TokensConfig {
     /// The issuer; `iss` must match exactly.
     pub issuer: String,
@@ -101,6 +103,7 @@ impl TokensConfig {
 /// An entry of `[[routes]]`: the access rule of a route. Routes without a rule are denied.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RouteConfig {
     /// The path, in the syntax of the router: `/v1/models/{id}`.
     #[serde(deserialize_with = "path")]
@@ -132,6 +135,7 @@ where
 
 /// The access rule of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RouteAccess {
     /// All requests.
     Public,

@@ -10,6 +10,7 @@ use super::value::{self, nonzero};
 /// `[body]`: limits of request bodies. The `body` setting of a route selects its profile.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct BodyConfig {
     /// The largest body, in MiB. It includes images, whose base64 is a third larger.
     pub max_mb: NonZeroU32,
@@ -34,6 +35,7 @@ pub struct BodyConfig {
 /// `[body.images]`: limits of images.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct ImagesConfig {
     /// The maximum number of images in a request.
     pub max_count: u32,
@@ -125,6 +127,7 @@ fn mebibytes(count: NonZeroU32) -> u64 {
 /// The type of a route's request bodies.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum BodyProfile {
     /// No body.
     None,

@@ -9,6 +9,7 @@ use super::{ConfigError, value};
 /// address is the peer address of the connection.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct ClientIpConfig {
     /// Networks of proxies, such as `10.0.0.0/8`.
     #[serde(deserialize_with = "value::list")]

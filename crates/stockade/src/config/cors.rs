@@ -10,6 +10,7 @@ use super::value;
 /// `RateLimit`, `x-ratelimit-…`, `X-Request-Id`, …) and those of `expose_headers`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct CorsConfig {
     /// Origins, such as `https://app.example.com`, or `*` for all.
     #[serde(deserialize_with = "value::list")]

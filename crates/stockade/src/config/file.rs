@@ -19,6 +19,7 @@ use super::{
 
 /// The format of a configuration file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Format {
     /// TOML 1.0.
     Toml,

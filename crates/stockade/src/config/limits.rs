@@ -10,6 +10,7 @@ use super::value::{self, SecretUrl, nonzero};
 /// `[rate_limit]`: limits of the request rate. All quotas of a list apply.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct RateLimitConfig {
     /// Quotas per client address, checked before authentication: `["600/minute"]`. They also
     /// throttle invalid keys before any slow hash is computed.
@@ -40,6 +41,7 @@ impl Default for RateLimitConfig {
 
 /// Rate limit headers in addition to `RateLimit` and `RateLimit-Policy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HeaderStyle {
     /// `X-RateLimit-Limit`, `-Remaining` and `-Reset`, in seconds from now.
     Legacy,
@@ -69,6 +71,7 @@ impl std::str::FromStr for HeaderStyle {
 /// `[concurrency]`: limits of concurrent requests, each counted until its response has ended.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct ConcurrencyConfig {
     /// The limit per key or token, and per address for unauthenticated requests.
     pub per_key: Option<NonZeroU32>,
@@ -85,6 +88,7 @@ pub struct ConcurrencyConfig {
 /// The tokens that a request may use are reserved before it runs and settled with its usage.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct TokenBudgetConfig {
     /// Quotas per key or token: `["100000/minute", "5000000/day"]`.
     #[serde(deserialize_with = "value::list")]
@@ -101,6 +105,7 @@ pub struct TokenBudgetConfig {
 /// process has its own.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct StoreConfig {
     /// The address of Redis: `redis://:PASSWORD@HOST:6379`, or `rediss://` for TLS.
     pub redis: SecretUrl,
@@ -133,6 +138,7 @@ impl StoreConfig {
 /// The handling of requests while the store is unavailable.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum OnFailure {
     /// Requests are refused with status 503.
     Deny,

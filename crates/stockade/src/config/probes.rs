@@ -12,6 +12,7 @@ use super::value;
 /// balancer. It is recorded and counted in metrics like every request.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct ProbesConfig {
     /// Exact paths of public routes; `/health`, `/health/live` and `/health/ready` by
     /// default. Default paths that are not public routes are ignored; any other path must be a

@@ -8,6 +8,7 @@ use super::{
 
 /// A setting in the file or the environment, with its value and its origin.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Setting {
     /// The path: `rate_limit.by_ip`, `routes[0].path`.
     pub name: String,

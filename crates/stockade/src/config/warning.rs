@@ -9,6 +9,7 @@ use super::SettingOrigin;
 /// A problem that does not prevent the use of a configuration: a variable without an effect,
 /// or one that weakens the security of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConfigWarning {
     origin: SettingOrigin,
     text: String,
@@ -17,6 +18,7 @@ pub struct ConfigWarning {
 
 /// A remedy, as text and as machine-readable changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Remedy {
     /// The text for operators.
     pub text: String,
