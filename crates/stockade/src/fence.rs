@@ -35,6 +35,7 @@ mod probes;
 mod record;
 mod request_metrics;
 mod route_adapter;
+mod service;
 mod sources;
 mod store;
 mod summary;
@@ -43,17 +44,17 @@ mod validate;
 
 pub use builder::FenceBuilder;
 pub use event::FenceEvent;
-pub use layer::{FenceBody, FenceLayer, FenceService};
+pub use layer::FenceLayer;
 pub use request_metrics::RequestMetrics;
-pub use route_adapter::RouteAdapter;
-pub use store::{LimitsStore, PermitsStore, StoreHealth};
+pub use service::{FenceBody, FenceFuture, FenceResponseBody, FenceService};
+pub use store::StoreHealth;
 
 pub(crate) use validate::validate;
 
 use cors::Cors;
 use event::Listeners;
 use sources::Sources;
-use store::Stores;
+use store::{PermitsStore, Stores};
 use tokens::TokenAuth;
 
 /// Authentication by keys or tokens.

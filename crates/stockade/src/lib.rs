@@ -200,8 +200,8 @@ pub use config::{
     StoreConfig, TokenBudgetConfig, TokensConfig,
 };
 pub use fence::{
-    Fence, FenceBody, FenceBuilder, FenceEvent, FenceLayer, FenceService, LimitsStore,
-    PermitsStore, RequestMetrics, RouteAdapter, StoreHealth,
+    Fence, FenceBody, FenceBuilder, FenceEvent, FenceFuture, FenceLayer, FenceResponseBody,
+    FenceService, RequestMetrics, StoreHealth,
 };
 pub use security_headers::{SecurityHeaders, SecurityHeadersLayer};
 pub use stockade_watch::SourceStatus;

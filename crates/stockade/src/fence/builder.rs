@@ -18,7 +18,7 @@ use stockade_rate_limit::{SharedLimits, TokenBudget};
 use stockade_scope::ScopeGuard;
 
 use super::{
-    Fence, FenceEvent, FenceLayer, Identity, Inner, RequestMetrics, RouteAdapter,
+    Fence, FenceEvent, FenceLayer, Identity, Inner, RequestMetrics,
     cors::Cors,
     event::Listeners,
     guards, key_changes,
@@ -26,6 +26,7 @@ use super::{
     layer, limits, log_warnings, metric_descriptions,
     probes::{ProbeLimit, ProbePaths},
     record,
+    route_adapter::RouteAdapter,
     route_adapter::ServerAdapter,
     sources::Sources,
     store::Stores,

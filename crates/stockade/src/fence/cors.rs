@@ -80,11 +80,11 @@ impl Cors {
 
 /// Adds CORS headers to responses.
 #[derive(Clone)]
-pub struct CorsGuard(Cors);
+pub(super) struct CorsGuard(Cors);
 
 /// Answers preflight requests.
 #[derive(Clone)]
-pub struct PreflightGuard(Cors);
+pub(super) struct PreflightGuard(Cors);
 
 /// The requested method of a preflight request (Fetch, "CORS-preflight request"). Any other
 /// `OPTIONS` request is an ordinary request.
@@ -171,7 +171,7 @@ fn cors_response(
 
 /// The CORS headers of a response; `None` for a request without an origin.
 #[derive(Debug)]
-pub struct CorsFields(Option<Box<HeaderMap>>);
+pub(super) struct CorsFields(Option<Box<HeaderMap>>);
 
 impl ResponseHook for CorsFields {
     const UNTIL_BODY_END: bool = false;

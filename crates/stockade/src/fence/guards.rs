@@ -8,8 +8,11 @@ use stockade_rate_limit::{Concurrency, RateLimit, SharedLimits};
 use stockade_scope::{Access, RouteTableError, ScopeGuard};
 
 use super::{
-    FenceEvent, LimitsStore, PermitsStore, event::Listeners, limits, sources::Sources,
-    store::Stores,
+    FenceEvent,
+    event::Listeners,
+    limits,
+    sources::Sources,
+    store::{LimitsStore, PermitsStore, Stores},
 };
 use crate::{Config, ConfigError, HeaderStyle, RouteAccess};
 

@@ -2,10 +2,10 @@
 
 use stockade_abuse::{AbuseGuard, PrincipalGuard};
 use stockade_audit::AuditGuards;
-use stockade_body::{BodyCheck, CheckedBody};
+use stockade_body::BodyCheck;
 use stockade_core::{
     context::ContextGuard,
-    guard::{Bodies, Chain, ExceptProbes, GuardLayer, GuardList, GuardStack, Guarded},
+    guard::{Bodies, Chain, ExceptProbes, GuardLayer, GuardList, GuardStack},
     refusal::Responder,
 };
 use stockade_rate_limit::{Concurrency, RateLimit, TokenBudget};
@@ -13,9 +13,10 @@ use stockade_scope::ScopeGuard;
 use tower_layer::Layer;
 
 use super::{
-    Identity, RequestMetrics, RouteAdapter,
+    FenceService, Identity, RequestMetrics,
     cors::{CorsGuard, PreflightGuard},
     probes::ProbeLimit,
+    route_adapter::RouteAdapter,
     store::{LimitsStore, PermitsStore},
 };
 
@@ -28,7 +29,7 @@ macro_rules! order {
             $($(#[$doc])+ pub(super) $name: $guard,)+
         }
 
-        type FenceGuards = order!(@type $($guard,)+);
+        pub(super) type FenceGuards = order!(@type $($guard,)+);
 
         impl GuardOrder {
             fn into_guards(self) -> FenceGuards {
@@ -93,12 +94,6 @@ order! {
 #[derive(Clone, Debug)]
 pub struct FenceLayer(GuardLayer<FenceGuards>);
 
-/// A service protected by a [`Fence`](crate::Fence).
-pub type FenceService<S> = Guarded<S, FenceGuards>;
-
-/// The request body of the inner service of a fence, for the server's body type `B`.
-pub type FenceBody<B> = CheckedBody<B>;
-
 impl FenceLayer {
     pub(super) fn new(order: GuardOrder, responder: &Responder) -> Self {
         let guards = order.into_guards();
@@ -110,6 +105,6 @@ impl<S> Layer<S> for FenceLayer {
     type Service = FenceService<S>;
 
     fn layer(&self, inner: S) -> FenceService<S> {
-        self.0.layer(inner)
+        FenceService(self.0.layer(inner))
     }
 }

@@ -56,7 +56,7 @@ pub(super) fn is_probing(method: &Method) -> bool {
 
 /// Limits probes by address in a table of fixed size: addresses in the same slot share its
 /// quota.
-pub struct ProbeLimit {
+pub(super) struct ProbeLimit {
     quota: Quota,
     v6_length: u8,
     slots: Box<[AtomicU64]>,

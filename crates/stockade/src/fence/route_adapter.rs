@@ -42,7 +42,7 @@ const ROUTES: usize = 4_096;
 
 /// Sets the matched route in the request context, and recognises probes.
 #[derive(Debug)]
-pub struct RouteAdapter {
+pub(super) struct RouteAdapter {
     route: fn(&Extensions) -> Option<&str>,
     probes: ProbePaths,
     /// Caches each route, and whether it is the path of a probe.

@@ -6,9 +6,9 @@ mod local;
 mod shared;
 
 #[cfg(not(feature = "redis"))]
-pub use local::{LimitsStore, PermitsStore};
+pub(super) use local::{LimitsStore, PermitsStore};
 #[cfg(feature = "redis")]
-pub use shared::{LimitsStore, PermitsStore};
+pub(super) use shared::{LimitsStore, PermitsStore};
 
 #[cfg(not(feature = "redis"))]
 pub(super) use local::{Stores, settings};

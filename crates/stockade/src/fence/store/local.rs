@@ -9,9 +9,9 @@ use super::StoreHealth;
 use crate::{Config, ConfigError, fence::event::Listeners};
 
 /// The store of rate limits.
-pub type LimitsStore = Arc<MemoryLimitStore>;
+pub(in crate::fence) type LimitsStore = Arc<MemoryLimitStore>;
 /// The store of concurrency permits.
-pub type PermitsStore = MemoryPermits;
+pub(in crate::fence) type PermitsStore = MemoryPermits;
 
 /// The stores of a fence.
 #[derive(Clone, Debug)]

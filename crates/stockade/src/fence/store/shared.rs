@@ -9,8 +9,8 @@ use stockade_abuse::BanStore;
 use stockade_rate_limit::{FailurePolicy, Fallback, Fraction, MemoryLimitStore, MemoryPermits};
 use stockade_redis::{Redis, RedisBans, RedisConfig, RedisLimits, RedisPermits};
 
-pub use limits::LimitsStore;
-pub use permits::PermitsStore;
+pub(in crate::fence) use limits::LimitsStore;
+pub(in crate::fence) use permits::PermitsStore;
 
 use super::StoreHealth;
 use crate::{

@@ -16,7 +16,7 @@ use stockade_redis::RedisLimits;
 
 /// The store of rate limits.
 #[derive(Clone, Debug)]
-pub enum LimitsStore {
+pub(in crate::fence) enum LimitsStore {
     /// In this process.
     Local(Arc<MemoryLimitStore>),
     /// In Redis, with a failure policy.
@@ -26,7 +26,7 @@ pub enum LimitsStore {
 /// The future of a decision by Redis; boxed, because the round trip costs more than the
 /// allocation.
 #[derive(Debug)]
-pub struct LimitsWait(Pin<Box<FallbackWait<RedisLimits>>>);
+pub(in crate::fence) struct LimitsWait(Pin<Box<FallbackWait<RedisLimits>>>);
 
 impl Future for LimitsWait {
     type Output = Result<Decision, StoreError>;

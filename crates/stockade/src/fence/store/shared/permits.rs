@@ -24,20 +24,22 @@ const DEADLINE: Duration = Duration::from_millis(100);
 
 /// The store of concurrency permits.
 #[derive(Clone, Debug)]
-pub struct PermitsStore {
+pub(in crate::fence) struct PermitsStore {
     local: MemoryPermits,
     shared: Option<(RedisPermits, FailurePolicy)>,
 }
 
 /// The permits of a request.
 #[derive(Debug)]
-pub struct Permit {
+pub(in crate::fence) struct Permit {
     _local: Option<MemoryPermit>,
     _shared: Option<RedisPermit>,
 }
 
 /// The future of a permit.
-pub struct PermitWait(Pin<Box<dyn Future<Output = Result<Permit, AcquireError>> + Send>>);
+pub(in crate::fence) struct PermitWait(
+    Pin<Box<dyn Future<Output = Result<Permit, AcquireError>> + Send>>,
+);
 
 impl PermitsStore {
     pub(super) fn new(local: MemoryPermits, shared: Option<(RedisPermits, FailurePolicy)>) -> Self {
