@@ -21,7 +21,7 @@ impl Expiry {
             Self::At(at) => at,
             Self::After(span) => {
                 // Calendar arithmetic: the length of a month or year varies.
-                let later = jiff(now).to_zoned(TimeZone::UTC).checked_add(span);
+                let later = jiff(now).to_zoned_datetime(TimeZone::UTC).checked_add(span);
                 let later = later.map_err(|_| "the time is out of range")?;
                 timestamp(later.timestamp())?
             }
@@ -48,7 +48,8 @@ impl FromStr for Expiry {
         if !text.contains(['T', ' '])
             && let Ok(date) = text.parse::<Date>()
         {
-            let start = date.to_zoned(TimeZone::UTC).map_err(|_| EXPIRY_FORMATS)?;
+            let start = date.to_zoned_datetime(TimeZone::UTC);
+            let start = start.map_err(|_| EXPIRY_FORMATS)?;
             return timestamp(start.timestamp()).map(Self::At);
         }
         match text.parse::<Span>() {

@@ -36,7 +36,8 @@ impl VerifyingKey {
                  for HS256, 48 for HS384 and 64 for HS512",
             ));
         }
-        Self::new(algorithm, DecodingKey::from_secret(secret.expose()))
+        let key = DecodingKey::from_secret(secret.expose());
+        Self::new(algorithm, key.map_err(|error| unfit().with_source(error))?)
     }
 
     /// Parses a public key in PEM form: `PUBLIC KEY` or `RSA PUBLIC KEY`.

@@ -28,7 +28,8 @@ impl SigningKey {
                  for HS256, 48 for HS384 and 64 for HS512",
             ));
         }
-        Self::new(algorithm, EncodingKey::from_secret(secret.expose()))
+        let key = EncodingKey::from_secret(secret.expose());
+        Self::new(algorithm, key.map_err(|error| unfit().with_source(error))?)
     }
 
     /// Parses a private key in PEM form: `PRIVATE KEY` (PKCS #8) or `RSA PRIVATE KEY`.

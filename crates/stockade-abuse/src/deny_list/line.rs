@@ -111,7 +111,7 @@ fn readable(reason: &str) -> Arc<str> {
 
 fn parse_time(text: &str) -> Option<Timestamp> {
     let civil = DateTime::strptime(TIME_FORMAT, text.trim()).ok()?;
-    timestamp(civil.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    timestamp(TimeZone::UTC.to_timestamp(civil).ok()?)
 }
 
 fn parse_timestamp(text: &str) -> Option<Timestamp> {

@@ -75,7 +75,7 @@ pub(crate) fn sign(
 
 /// Signs a token with the test secret and this header.
 pub(crate) fn hmac(header: &str, claims: &str) -> String {
-    let key = EncodingKey::from_secret(&SECRET);
+    let key = EncodingKey::from_secret(&SECRET).unwrap();
     sign(jsonwebtoken::Algorithm::HS256, &key, header, claims)
 }
 
