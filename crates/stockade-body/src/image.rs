@@ -10,6 +10,8 @@ mod format;
 mod gif;
 mod info;
 mod jpeg;
+#[cfg(feature = "decode")]
+mod pixels;
 mod png;
 mod reader;
 mod rules;
@@ -26,5 +28,7 @@ pub use decoder::{DecodedImage, ImageDecoder};
 pub use error::{ImageError, ImageErrorKind};
 pub use format::ImageFormat;
 pub use info::ImageInfo;
+#[cfg(feature = "decode")]
+pub use pixels::{PixelFormat, Pixels};
 pub use rules::ImageRules;
 pub use validated::{ValidatedImage, ValidatedImages};

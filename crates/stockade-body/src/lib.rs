@@ -242,7 +242,7 @@ pub use image::{
     ValidatedImages,
 };
 #[cfg(feature = "decode")]
-pub use image::{DecodeLimits, DecodedImage, ImageDecoder};
+pub use image::{DecodeLimits, DecodedImage, ImageDecoder, PixelFormat, Pixels};
 pub use json::JsonLimits;
 pub use layer::BodyLayer;
 pub use pending::PendingBody;

@@ -4,7 +4,7 @@ use std::{fmt, io::Cursor, sync::Arc};
 
 use bytes::Bytes;
 use image::{
-    DynamicImage, ImageDecoder as Codec, ImageResult, Limits,
+    ImageDecoder as Codec, ImageResult, Limits,
     codecs::{gif::GifDecoder, jpeg::JpegDecoder, png::PngDecoder, webp::WebPDecoder},
 };
 use tokio::{
@@ -12,7 +12,10 @@ use tokio::{
     task,
 };
 
-use super::strip::strip;
+use super::{
+    pixels::{PixelFormat, Pixels},
+    strip::strip,
+};
 use crate::{DecodeLimits, ImageError, ImageErrorKind, ImageFormat, ImageInfo, ValidatedImage};
 
 /// Decodes images within limits on blocking threads. Clones share the limits.
@@ -31,7 +34,7 @@ use crate::{DecodeLimits, ImageError, ImageErrorKind, ImageFormat, ImageInfo, Va
 /// let url = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
 /// let image = ValidatedImage::from_data_url(&ImageRules::default(), Bytes::from(url))?;
 /// let pixels = decoder.decode(&image).await?;
-/// assert_eq!(pixels.image().width(), 1);
+/// assert_eq!(pixels.pixels().width(), 1);
 ///
 /// // The same image without pixel data.
 /// let url = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIAOw==";
@@ -85,9 +88,9 @@ impl ImageDecoder {
             decode(image.info(), image.bytes(), |bytes| reserve(memory, bytes))
         });
         // A codec that panics fails one image only.
-        let (image, memory) = work.await.unwrap_or(Err(ImageErrorKind::Undecodable))?;
+        let (pixels, memory) = work.await.unwrap_or(Err(ImageErrorKind::Undecodable))?;
         Ok(DecodedImage {
-            image,
+            pixels,
             _memory: memory,
         })
     }
@@ -95,27 +98,26 @@ impl ImageDecoder {
 
 /// A decoded image. It counts towards the memory of the [`ImageDecoder`] until dropped.
 pub struct DecodedImage {
-    image: DynamicImage,
+    pixels: Pixels,
     _memory: OwnedSemaphorePermit,
 }
 
 impl DecodedImage {
     /// Returns the stored pixels; the orientation in the metadata is not applied.
-    pub fn image(&self) -> &DynamicImage {
-        &self.image
+    pub fn pixels(&self) -> &Pixels {
+        &self.pixels
     }
 
     /// Takes the pixels out; their memory no longer counts towards the limit.
-    pub fn into_image(self) -> DynamicImage {
-        self.image
+    pub fn into_pixels(self) -> Pixels {
+        self.pixels
     }
 }
 
 impl fmt::Debug for DecodedImage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DecodedImage")
-            .field("width", &self.image.width())
-            .field("height", &self.image.height())
+            .field("pixels", &self.pixels)
             .finish_non_exhaustive()
     }
 }
@@ -143,13 +145,13 @@ impl ValidatedImage {
     /// # Errors
     /// [`TooManyPixels`](ImageErrorKind::TooManyPixels) if the pixels need more than
     /// `max_bytes`, or [`Undecodable`](ImageErrorKind::Undecodable).
-    pub fn decode_blocking(&self, max_bytes: u64) -> Result<DynamicImage, ImageError> {
+    pub fn decode_blocking(&self, max_bytes: u64) -> Result<Pixels, ImageError> {
         let within = |bytes| match bytes > max_bytes {
             true => Err(ImageErrorKind::TooManyPixels),
             false => Ok(()),
         };
-        let (image, ()) = decode(self.info(), self.bytes(), within)?;
-        Ok(image)
+        let (pixels, ()) = decode(self.info(), self.bytes(), within)?;
+        Ok(pixels)
     }
 }
 
@@ -158,7 +160,7 @@ fn decode<T>(
     info: &ImageInfo,
     bytes: Bytes,
     reserve_pixels: impl FnOnce(u64) -> Result<T, ImageErrorKind>,
-) -> Result<(DynamicImage, T), ImageErrorKind> {
+) -> Result<(Pixels, T), ImageErrorKind> {
     let most = u64::from(info.width)
         .saturating_mul(info.height.into())
         .saturating_mul(8)
@@ -174,12 +176,19 @@ fn decode<T>(
     if codec.dimensions() != (info.width, info.height) {
         return Err(ImageErrorKind::Undecodable);
     }
-    let reserved = reserve_pixels(codec.total_bytes())?;
+    let format = PixelFormat::of(codec.color_type()).ok_or(ImageErrorKind::Undecodable)?;
+    let size = codec.total_bytes();
+    let reserved = reserve_pixels(size)?;
+    let size = usize::try_from(size).map_err(|_| ImageErrorKind::TooManyPixels)?;
+    let mut pixels = vec![0; size];
     codec
         .set_limits(limits)
-        .and_then(|()| DynamicImage::from_decoder(codec))
-        .map(|image| (image, reserved))
-        .map_err(|_| ImageErrorKind::Undecodable)
+        .and_then(|()| codec.read_image(&mut pixels))
+        .map_err(|_| ImageErrorKind::Undecodable)?;
+    Ok((
+        Pixels::new(info.width, info.height, format, pixels),
+        reserved,
+    ))
 }
 
 /// Opens the codec. Codecs other than PNG's get their limits later; until then they read only
@@ -196,7 +205,7 @@ fn open(format: ImageFormat, bytes: Bytes, limits: &Limits) -> ImageResult<Box<d
 
 #[cfg(test)]
 mod tests {
-    use image::{ImageEncoder, codecs::png::PngEncoder};
+    use image::{DynamicImage, ImageEncoder, codecs::png::PngEncoder};
 
     use super::*;
     use crate::ImageRules;
