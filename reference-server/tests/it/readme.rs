@@ -58,9 +58,15 @@ fn codes_in_sources() -> BTreeSet<String> {
         let text = fs::read_to_string(file).unwrap();
         let text = text.split("#[cfg(test)]\nmod ").next().unwrap();
         // Only files that create refusals.
-        if ["RefusalKind", "R::Invalid", "Refusal::", "FaultKind"]
-            .iter()
-            .any(|name| text.contains(name))
+        if [
+            "RefusalKind",
+            "R::Invalid",
+            "Refusal::",
+            "-> Refusal",
+            "FaultKind",
+        ]
+        .iter()
+        .any(|name| text.contains(name))
         {
             let lines = text
                 .lines()
