@@ -156,8 +156,10 @@
 //!         .log("server-1")
 //!         .keep(Duration::from_secs(90 * 24 * 60 * 60))
 //!         .open()?;
+//!     // Without the line break at the end, as `stockade audit verify` reads it.
+//!     let key = std::fs::read("audit.key")?;
 //!     let journal = Journal::builder(sink, Overflow::DropAndCount)
-//!         .chain(ChainKey::new("2026-01", std::fs::read("audit.key")?)?)
+//!         .chain(ChainKey::new("2026-01", key.trim_ascii_end())?)
 //!         .start()?;
 //!
 //!     let listener = tokio::net::UnixListener::bind("app.sock")?;
