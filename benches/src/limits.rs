@@ -1,6 +1,7 @@
 //! A rate limit with many clients, next to governor's.
 //!
-//! Ours is a whole guard: it reads the client's address, decides, and prepares the headers.
+//! Ours is a whole guard with the head and the context of each request: it reads the client's
+//! address, decides, and prepares the headers.
 //! governor's is its bare decision by address. Our guard with a store that decides nothing
 //! is measured, too: the difference between both guards is the decision.
 
@@ -47,9 +48,8 @@ impl Crowd {
             store,
             governor: DefaultKeyedRateLimiter::keyed(governor::Quota::per_hour(BURST)),
         };
-        let mut head = head();
         for client in 0..clients {
-            pass(&crowd.ours, &mut head, client);
+            pass(&crowd.ours, client);
             assert!(crowd.governor.check_key(&address(client)).is_ok());
         }
         crowd
@@ -69,9 +69,8 @@ impl Crowd {
     where
         S: LimitStore,
     {
-        let mut head = head();
         let mut clients = scattered(self.clients);
-        move |_| pass(limit, &mut head, clients())
+        move |_| pass(limit, clients())
     }
 
     /// The same checks by governor.
@@ -103,9 +102,8 @@ impl fmt::Debug for Crowd {
 pub fn flooded(clients: u32) -> f64 {
     let store = Arc::new(MemoryLimitStore::new(clients as usize / 100));
     let limit = limit(Arc::clone(&store));
-    let mut head = head();
     for client in 0..clients {
-        pass(&limit, &mut head, client);
+        pass(&limit, client);
     }
     store.bytes() as f64 / store.max_bytes() as f64
 }
@@ -134,18 +132,15 @@ where
     RateLimit::with_store(limits, store)
 }
 
-fn head() -> Head {
-    let mut request = Request::new(());
-    request.extensions_mut().insert(PeerAddr::UnixSocket);
-    Head::new(request.into_parts().0)
-}
-
-fn pass<S>(limit: &RateLimit<S>, head: &mut Head, client: u32)
+fn pass<S>(limit: &RateLimit<S>, client: u32)
 where
     S: LimitStore,
 {
-    head.extensions.insert(PeerAddr::Ip(address(client)));
-    let check = limit.check(head);
+    let mut request = Request::new(());
+    let peer = PeerAddr::Ip(address(client));
+    request.extensions_mut().insert(peer);
+    // A head keeps its first client.
+    let check = limit.check(&Head::new(request.into_parts().0));
     assert!(matches!(check, Check::Pass(_)), "no client is refused");
 }
 

@@ -42,7 +42,7 @@ pub(crate) fn measure(clients: u32, plan: Plan) -> Report {
         )
         .at_most(0.6)
         .stretch(0.4),
-        Row::time(9, "… of the whole guard, with headers", guard),
+        Row::time(9, "… of the whole guard, with context and headers", guard),
     ]);
     report
 }
