@@ -12,6 +12,26 @@ use crate::{client::ClientIp, context::RequestContext};
 
 /// The head of a request, and the [context](RequestContext) that it shares with all other
 /// layers and the handler.
+///
+/// ```
+/// use http::Request;
+/// use stockade_core::{
+///     guard::{Check, Guard, Head, guard_fn},
+///     refusal::{Refusal, RefusalKind},
+/// };
+///
+/// let wants_tenant = guard_fn("tenant", |head| match head.headers.get("x-tenant") {
+///     Some(_) => Ok(()),
+///     None => Err(Refusal::new(RefusalKind::Invalid, "the header x-tenant is missing")),
+/// });
+///
+/// // Tests of a guard need no server.
+/// let head = |request: Request<()>| Head::new(request.into_parts().0);
+/// let with = head(Request::builder().header("x-tenant", "a").body(()).unwrap());
+/// assert!(matches!(wants_tenant.check(&with), Check::Pass(())));
+/// let without = head(Request::new(()));
+/// assert!(matches!(wants_tenant.check(&without), Check::Refuse(_)));
+/// ```
 pub struct Head {
     parts: Parts,
     context: OnceLock<Context>,

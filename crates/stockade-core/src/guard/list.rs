@@ -19,6 +19,44 @@ use super::{
 
 /// Guards of any types that a request passes one after the other, first to last. An empty
 /// list lets each request in.
+///
+/// ```
+/// use std::convert::Infallible;
+///
+/// use bytes::Bytes;
+/// use http::{Method, Request, Response, StatusCode};
+/// use http_body_util::Full;
+/// use stockade_core::{
+///     guard::{BoxGuard, GuardLayer, GuardList, guard_fn},
+///     refusal::{Refusal, RefusalKind},
+/// };
+/// use tower::{ServiceBuilder, ServiceExt};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let read_only = guard_fn("read_only", |head| match head.method.is_safe() {
+///     true => Ok(()),
+///     false => Err(Refusal::new(RefusalKind::Forbidden, "this server only reads")),
+/// });
+/// let mut guards = GuardList::new();
+/// guards.push(BoxGuard::new(read_only));
+///
+/// let service = ServiceBuilder::new()
+///     .layer(GuardLayer::new(guards))
+///     .service_fn(|_: Request<Full<Bytes>>| async {
+///         Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+///     });
+/// let request = |method| {
+///     let mut request = Request::new(Full::default());
+///     *request.method_mut() = method;
+///     request
+/// };
+/// let passed = service.clone().oneshot(request(Method::GET)).await.unwrap();
+/// assert_eq!(passed.status(), StatusCode::OK);
+/// let refused = service.oneshot(request(Method::DELETE)).await.unwrap();
+/// assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct GuardList(Vec<BoxGuard>);
 
