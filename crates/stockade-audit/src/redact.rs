@@ -34,7 +34,8 @@ pub(crate) fn redact(text: &str, limit: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{whole}…"))
 }
 
-/// Returns the longest prefix of at most `limit` bytes.
+/// Returns the longest prefix of at most `limit` bytes. `str::floor_char_boundary` needs Rust
+/// 1.91.
 pub(crate) fn prefix(text: &str, limit: usize) -> &str {
     let mut ends = (0..=limit.min(text.len())).rev();
     let end = ends.find(|end| text.is_char_boundary(*end));

@@ -26,8 +26,7 @@ use super::{
     layer, limits, log_warnings, metric_descriptions,
     probes::{ProbeLimit, ProbePaths},
     record,
-    route_adapter::RouteAdapter,
-    route_adapter::ServerAdapter,
+    route_adapter::{RouteAdapter, ServerAdapter},
     sources::Sources,
     store::Stores,
     summary, tokens, validate,
@@ -151,9 +150,9 @@ impl<'c> FenceBuilder<'c> {
 
     /// Adds a listener for events that are not requests.
     ///
-    /// The listener is called synchronously where the event occurs, in a request or in the thread that
-    /// watches a file, with locks held. It must not block, and must not read or change a key
-    /// store.
+    /// The listener is called synchronously where the event occurs, in a request or in the
+    /// thread that watches a file, with locks held. It must not block, and must not read or
+    /// change a key store.
     pub fn on_event(mut self, listener: impl Fn(&FenceEvent) + Send + Sync + 'static) -> Self {
         self.listeners.add(listener);
         self
